@@ -1,0 +1,238 @@
+//! What can go wrong with a call.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The class of an [`EngineError`]: what a caller would decide by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The key is missing, wrong, or not allowed to do this. Final.
+    Auth,
+    /// The account has no credit or budget left. Final.
+    Quota,
+    /// Too many requests or tokens for now.
+    RateLimited,
+    /// The request itself is wrong: asking again cannot help.
+    InvalidRequest,
+    /// No such model or path. Final.
+    NotFound,
+    /// No answer in time.
+    Timeout,
+    /// The server could not be reached, or the connection broke.
+    Connection,
+    /// The server failed.
+    Server,
+    /// An answer came, but it is not what the protocol promises.
+    BadResponse,
+    /// The engine cannot do what the request asks (images, several answers, ...). Final.
+    Unsupported,
+    /// Anything else. Final.
+    Other,
+}
+
+impl ErrorKind {
+    /// Whether errors of this class usually pass by themselves.
+    #[must_use]
+    pub fn is_retryable(self) -> bool {
+        matches!(
+            self,
+            Self::RateLimited | Self::Timeout | Self::Connection | Self::Server | Self::BadResponse
+        )
+    }
+
+    /// The name used in journals, traces and reports.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auth => "auth",
+            Self::Quota => "quota",
+            Self::RateLimited => "rate_limited",
+            Self::InvalidRequest => "invalid_request",
+            Self::NotFound => "not_found",
+            Self::Timeout => "timeout",
+            Self::Connection => "connection",
+            Self::Server => "server",
+            Self::BadResponse => "bad_response",
+            Self::Unsupported => "unsupported",
+            Self::Other => "other",
+        }
+    }
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A call that failed: what was expected, what came, and whether to try again.
+///
+/// Cheap to clone, so that callers who shared one call can share its failure.
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+/// use textgrad_core::{EngineError, ErrorKind};
+///
+/// let error = EngineError::new(ErrorKind::RateLimited, "the server asks to slow down")
+///     .with_status(429)
+///     .with_retry_after(Duration::from_secs(2));
+/// assert!(error.is_retryable());
+/// assert_eq!(error.retry_after(), Some(Duration::from_secs(2)));
+/// assert_eq!(error.to_string(), "the server asks to slow down (HTTP 429)");
+/// ```
+#[derive(Debug, Clone)]
+pub struct EngineError {
+    kind: ErrorKind,
+    message: String,
+    status: Option<u16>,
+    retry_after: Option<Duration>,
+    retryable: Option<bool>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
+}
+
+impl EngineError {
+    /// An error of a class, with a message that says what was expected, what came and what to do.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            status: None,
+            retry_after: None,
+            retryable: None,
+            source: None,
+        }
+    }
+
+    /// The HTTP status that came.
+    #[must_use]
+    pub fn with_status(mut self, status: u16) -> Self {
+        self.status = Some(status);
+        self
+    }
+
+    /// How long the server asks to wait.
+    #[must_use]
+    pub fn with_retry_after(mut self, delay: Duration) -> Self {
+        self.retry_after = Some(delay);
+        self
+    }
+
+    /// The server's own word on whether to try again; it overrides the class's.
+    #[must_use]
+    pub fn with_retryable(mut self, retryable: bool) -> Self {
+        self.retryable = Some(retryable);
+        self
+    }
+
+    /// What caused it.
+    #[must_use]
+    pub fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
+        self.source = Some(Arc::new(source));
+        self
+    }
+
+    /// The class.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// The message alone, without the status.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The HTTP status, where there was one.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        self.status
+    }
+
+    /// How long the server asks to wait before the next try.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
+    /// Whether the same request may succeed later.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        self.retryable.unwrap_or_else(|| self.kind.is_retryable())
+    }
+}
+
+impl fmt::Display for EngineError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        match self.status {
+            Some(status) => write!(f, " (HTTP {status})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl StdError for EngineError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source
+            .as_deref()
+            .map(|source| source as &(dyn StdError + 'static))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_those_of_the_class_unless_overridden() {
+        let retryable = [
+            ErrorKind::RateLimited,
+            ErrorKind::Timeout,
+            ErrorKind::Connection,
+            ErrorKind::Server,
+            ErrorKind::BadResponse,
+        ];
+        let last = [
+            ErrorKind::Auth,
+            ErrorKind::Quota,
+            ErrorKind::InvalidRequest,
+            ErrorKind::NotFound,
+            ErrorKind::Unsupported,
+            ErrorKind::Other,
+        ];
+        for kind in retryable {
+            assert!(EngineError::new(kind, "x").is_retryable(), "{kind}");
+            assert!(
+                !EngineError::new(kind, "x")
+                    .with_retryable(false)
+                    .is_retryable(),
+                "{kind}"
+            );
+        }
+        for kind in last {
+            assert!(!EngineError::new(kind, "x").is_retryable(), "{kind}");
+            assert!(
+                EngineError::new(kind, "x")
+                    .with_retryable(true)
+                    .is_retryable(),
+                "{kind}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_cause_is_only_in_the_source() {
+        let error = EngineError::new(ErrorKind::Connection, "could not connect")
+            .with_source(std::io::Error::other("refused"));
+        assert_eq!(error.to_string(), "could not connect");
+        assert_eq!(
+            error.source().map(ToString::to_string).as_deref(),
+            Some("refused")
+        );
+    }
+}

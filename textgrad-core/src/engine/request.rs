@@ -1,0 +1,159 @@
+//! What an engine is asked.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::message::Message;
+
+/// Why a request is made. For accounting and traces; engines must not change their answer by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Purpose {
+    /// A first answer to a query.
+    Sample,
+    /// A call in the forward pass of a program.
+    Forward,
+    /// The value of an objective in words.
+    Loss,
+    /// Feedback for one input of a call: a textual gradient.
+    Gradient,
+    /// Several gradients merged into one.
+    Reduce,
+    /// A new value for a parameter.
+    Update,
+    /// A score or a verdict about a text.
+    Judge,
+}
+
+impl Purpose {
+    /// The name used in journals, traces and reports.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sample => "sample",
+            Self::Forward => "forward",
+            Self::Loss => "loss",
+            Self::Gradient => "gradient",
+            Self::Reduce => "reduce",
+            Self::Update => "update",
+            Self::Judge => "judge",
+        }
+    }
+}
+
+impl fmt::Display for Purpose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// How answers are drawn. A field that is `None` is not sent: the server's own default then holds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sampling {
+    /// How many answers to draw; at least 1.
+    pub n: u32,
+    /// Randomness; 0 is greedy, 1 is the model's own distribution.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
+    /// Nucleus sampling: the smallest set of tokens with this probability, in `(0, 1]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub top_p: Option<f64>,
+    /// The longest answer, in tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_tokens: Option<u32>,
+    /// Seed of the draw. Choice `i` of `n` stands for seed + i, as vLLM has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    /// Texts that end an answer; not part of it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stop: Vec<String>,
+    /// Penalty on tokens by how often they occurred, in `[-2, 2]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frequency_penalty: Option<f64>,
+    /// Penalty on tokens that occurred at all, in `[-2, 2]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub presence_penalty: Option<f64>,
+    /// Fields that only some servers know (`top_k`, `min_p`, `repetition_penalty`, ...), written to the
+    /// top level of the request body as they are.
+    #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
+    pub extra: serde_json::Map<String, serde_json::Value>,
+}
+
+impl Default for Sampling {
+    fn default() -> Self {
+        Self {
+            n: 1,
+            temperature: None,
+            top_p: None,
+            max_tokens: None,
+            seed: None,
+            stop: Vec::new(),
+            frequency_penalty: None,
+            presence_penalty: None,
+            extra: serde_json::Map::new(),
+        }
+    }
+}
+
+impl Sampling {
+    /// The same draw for `n` answers.
+    #[must_use]
+    pub fn with_n(mut self, n: u32) -> Self {
+        self.n = n;
+        self
+    }
+
+    /// The same draw from another seed.
+    #[must_use]
+    pub fn with_seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// The same draw at another temperature.
+    #[must_use]
+    pub fn with_temperature(mut self, temperature: f64) -> Self {
+        self.temperature = Some(temperature);
+        self
+    }
+
+    /// The same draw with another bound on the answer's length, in tokens.
+    #[must_use]
+    pub fn with_max_tokens(mut self, max_tokens: u32) -> Self {
+        self.max_tokens = Some(max_tokens);
+        self
+    }
+}
+
+/// A conversation to complete, how to draw the answers, and why they are wanted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Request {
+    /// The conversation so far.
+    pub messages: Vec<Message>,
+    /// How answers are drawn.
+    #[serde(default)]
+    pub sampling: Sampling,
+    /// Why the request is made.
+    pub purpose: Purpose,
+}
+
+impl Request {
+    /// A request for one answer with the server's own sampling defaults.
+    pub fn new(purpose: Purpose, messages: impl IntoIterator<Item = Message>) -> Self {
+        Self {
+            messages: messages.into_iter().collect(),
+            sampling: Sampling::default(),
+            purpose,
+        }
+    }
+
+    /// The same request, drawn another way.
+    #[must_use]
+    pub fn with_sampling(mut self, sampling: Sampling) -> Self {
+        self.sampling = sampling;
+        self
+    }
+}

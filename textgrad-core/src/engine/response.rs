@@ -1,0 +1,175 @@
+//! What an engine answers.
+
+use std::fmt;
+use std::iter::Sum;
+use std::ops::{Add, AddAssign};
+
+use serde::{Deserialize, Serialize};
+
+/// Why an answer ended.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum FinishReason {
+    /// The model was done, or a stop text was met.
+    Stop,
+    /// The answer was cut off at its longest length: it is not whole.
+    Length,
+    /// A filter withheld the answer or its end.
+    ContentFilter,
+    /// A reason that this library does not know, kept as it came.
+    Other(String),
+}
+
+impl FinishReason {
+    /// The name that servers use.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Stop => "stop",
+            Self::Length => "length",
+            Self::ContentFilter => "content_filter",
+            Self::Other(other) => other,
+        }
+    }
+
+    /// Whether the answer ended before the model was done with it.
+    #[must_use]
+    pub fn is_cut_off(&self) -> bool {
+        matches!(self, Self::Length)
+    }
+}
+
+impl From<String> for FinishReason {
+    fn from(text: String) -> Self {
+        match text.as_str() {
+            "stop" => Self::Stop,
+            "length" => Self::Length,
+            "content_filter" => Self::ContentFilter,
+            _ => Self::Other(text),
+        }
+    }
+}
+
+impl From<FinishReason> for String {
+    fn from(reason: FinishReason) -> Self {
+        reason.as_str().to_owned()
+    }
+}
+
+impl fmt::Display for FinishReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Choice {
+    /// The text.
+    pub text: String,
+    /// Why it ended.
+    pub finish_reason: FinishReason,
+}
+
+impl Choice {
+    /// An answer and why it ended.
+    pub fn new(text: impl Into<String>, finish_reason: FinishReason) -> Self {
+        Self {
+            text: text.into(),
+            finish_reason,
+        }
+    }
+}
+
+/// Tokens that a call cost. A prompt is counted once, whatever the number of answers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Usage {
+    /// Tokens read.
+    pub prompt_tokens: u64,
+    /// Tokens written, all answers together.
+    pub completion_tokens: u64,
+    /// Of the tokens read, those that the server had cached.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub cached_tokens: u64,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde calls it by reference"
+)]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+impl Usage {
+    /// Tokens read and written.
+    #[must_use]
+    pub fn total(self) -> u64 {
+        self.prompt_tokens.saturating_add(self.completion_tokens)
+    }
+}
+
+impl Add for Usage {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            prompt_tokens: self.prompt_tokens.saturating_add(other.prompt_tokens),
+            completion_tokens: self
+                .completion_tokens
+                .saturating_add(other.completion_tokens),
+            cached_tokens: self.cached_tokens.saturating_add(other.cached_tokens),
+        }
+    }
+}
+
+impl AddAssign for Usage {
+    fn add_assign(&mut self, other: Self) {
+        *self = *self + other;
+    }
+}
+
+impl Sum for Usage {
+    fn sum<I: Iterator<Item = Self>>(iter: I) -> Self {
+        iter.fold(Self::default(), Add::add)
+    }
+}
+
+/// What an engine answered: at least one choice, what it cost, and which model it was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Response {
+    /// The answers, in the order of their index.
+    pub choices: Vec<Choice>,
+    /// What the call cost; zero where the server does not say.
+    #[serde(default)]
+    pub usage: Usage,
+    /// The model as the server names it; empty where it does not say.
+    #[serde(default)]
+    pub model: String,
+}
+
+impl Response {
+    /// A response without usage and model.
+    #[must_use]
+    pub fn new(choices: Vec<Choice>) -> Self {
+        Self {
+            choices,
+            usage: Usage::default(),
+            model: String::new(),
+        }
+    }
+
+    /// The same response with its cost.
+    #[must_use]
+    pub fn with_usage(mut self, usage: Usage) -> Self {
+        self.usage = usage;
+        self
+    }
+
+    /// The same response with the name of its model.
+    #[must_use]
+    pub fn with_model(mut self, model: impl Into<String>) -> Self {
+        self.model = model.into();
+        self
+    }
+}
