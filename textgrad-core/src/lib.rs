@@ -1,17 +1,87 @@
 //! Automatic differentiation over text.
+//!
+//! A program made of calls of language models is recorded as a graph of [`Variable`]s and [`Op`]s. A
+//! [`backward`] pass turns an objective at its end into feedback in words, a *textual gradient*, for every
+//! text that may change.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use textgrad_core::{
+//!     BackwardCx, Feedback, Gradient, Inputs, Output, Parameter, apply_one, backward, op_fn,
+//! };
+//!
+//! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+//! // An op: what it computes, and what it says about its input when its result is not what it should be.
+//! let polite = op_fn("politeness check", |inputs: Inputs| async move {
+//!     let verdict = if inputs.text("letter")?.contains("please") { "polite" } else { "rude" };
+//!     Ok(vec![Output::new(verdict, "verdict on the tone")])
+//! })
+//! .with_backward(|cx: BackwardCx| async move {
+//!     let rude = cx.outputs()[0].value().as_text() == Some("rude");
+//!     Ok(vec![rude.then(|| Gradient::from(Feedback::new("Say please.")))])
+//! });
+//!
+//! let letter = Parameter::new("Send me the book.", "letter to a friend");
+//! let verdict = apply_one(Arc::new(polite), [("letter", &letter.variable())]).await?;
+//! let gradients = backward(&verdict).await.map_err(|failure| failure.error)?;
+//! assert_eq!(gradients.text(&letter.variable()), "Say please.");
+//! # Ok::<(), textgrad_core::Error>(()) }).unwrap();
+//! ```
+//!
+//! # The parts
+//! * [`Variable`] is a node of the graph and never changes; [`Parameter`] holds the current leaf and can be
+//!   assigned.
+//! * [`Op`] makes variables of variables, and feedback on inputs of feedback on outputs; [`op_fn`] makes one
+//!   of closures, [`apply`] runs it.
+//! * [`Backward`] runs a pass and returns [`Gradients`]; nothing on the variables is changed.
+//! * [`Graph`] is traced on demand: order, depth, width, critical path, drawings.
+//! * [`Engine`] is whatever answers a conversation. This crate knows no network and no provider.
+//! * [`PromptPack`] holds the wording of every instruction that is sent.
+//!
+//! LLM calls, losses, optimizers and engines are in `textgrad-ops`.
+//!
+//! # Features
+//! | feature | adds |
+//! |---|---|
+//! | `test-util` | `testing::ScriptedEngine`, which answers what it was told to and remembers what it was asked |
 
-pub mod engine;
+mod backward;
+mod engine;
+mod error;
+mod gradient;
+mod graph;
+mod op;
+mod prompt;
 mod seed;
 #[cfg(feature = "test-util")]
 pub mod testing;
 mod value;
+mod variable;
 
+#[doc(inline)]
+pub use self::backward::{
+    Backward, BackwardCx, BackwardError, BackwardEvent, Layout, Observer, OpFailure, backward,
+};
 #[doc(inline)]
 pub use self::engine::{
     Choice, Engine, EngineError, EngineFn, ErrorKind, FinishReason, Message, MessageRole, Part,
     Purpose, Request, Response, Sampling, Usage, engine_fn,
 };
 #[doc(inline)]
+pub use self::error::Error;
+#[doc(inline)]
+pub use self::gradient::{
+    Context, ContextSource, Feedback, Gradient, Gradients, Received, Reduce, ReduceCx,
+};
+#[doc(inline)]
+pub use self::graph::{CriticalPath, Graph, GraphEdge, GraphNode, GraphView};
+#[doc(inline)]
+pub use self::op::{Call, Input, Inputs, Op, OpFn, Output, apply, apply_one, op_fn};
+#[doc(inline)]
+pub use self::prompt::{PromptError, PromptPack, TemplateContext, TemplateSpec, section};
+#[doc(inline)]
 pub use self::seed::Seed;
 #[doc(inline)]
 pub use self::value::{Image, ImageError, Value, excerpt};
+#[doc(inline)]
+pub use self::variable::{Assignment, Parameter, Source, Variable, Version};

@@ -1,0 +1,171 @@
+//! What an op's backward is told and what it answers.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+
+use super::{Layout, Settings};
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::gradient::Gradient;
+use crate::op::{Call, Inputs, Output};
+use crate::seed::Seed;
+use crate::variable::Variable;
+
+/// A backward that failed, with the gradients that were paid for before it did.
+///
+/// Made from an [`Error`] by `?`; it then carries none.
+#[derive(Debug)]
+pub struct OpFailure {
+    /// What went wrong.
+    pub error: Error,
+    /// One entry per input, as a backward that succeeds returns; or empty.
+    pub gradients: Vec<Option<Gradient>>,
+}
+
+impl<E: Into<Error>> From<E> for OpFailure {
+    fn from(error: E) -> Self {
+        Self {
+            error: error.into(),
+            gradients: Vec::new(),
+        }
+    }
+}
+
+/// What an op's backward is told: the call, and what was said about each of its outputs. Cheap to clone.
+#[derive(Clone)]
+pub struct BackwardCx(Arc<Inner>);
+
+struct Inner {
+    call: Arc<Call>,
+    gradients: Vec<Vec<Gradient>>,
+    outputs: Vec<Option<Variable>>,
+    settings: Settings,
+    seed: Option<Seed>,
+}
+
+impl BackwardCx {
+    pub(super) fn new(
+        call: Arc<Call>,
+        gradients: Vec<Vec<Gradient>>,
+        outputs: Vec<Option<Variable>>,
+        settings: Settings,
+        seed: Option<Seed>,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            call,
+            gradients,
+            outputs,
+            settings,
+            seed,
+        }))
+    }
+
+    /// What went into the call.
+    #[must_use]
+    pub fn inputs(&self) -> &Inputs {
+        self.0.call.inputs()
+    }
+
+    /// What came out of the call: every output, whether anything was said about it or not.
+    #[must_use]
+    pub fn outputs(&self) -> &[Output] {
+        self.0.call.outputs()
+    }
+
+    /// An output as a variable of the graph; `None` if it has no part in this pass.
+    #[must_use]
+    pub fn output_variable(&self, output: usize) -> Option<&Variable> {
+        self.0.outputs.get(output).and_then(Option::as_ref)
+    }
+
+    /// What was said about an output, in the order of the graph; empty if nothing was.
+    #[must_use]
+    pub fn gradients(&self, output: usize) -> &[Gradient] {
+        self.0.gradients.get(output).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether feedback is wanted for an input.
+    #[must_use]
+    pub fn needs(&self, input: usize) -> bool {
+        self.inputs()
+            .get(input)
+            .is_some_and(|input| input.variable().requires_grad())
+    }
+
+    /// The engine of the pass, if it was given one, else the op's own.
+    #[must_use]
+    pub fn engine_or(&self, own: &Arc<dyn Engine>) -> Arc<dyn Engine> {
+        Arc::clone(self.0.settings.engine.as_ref().unwrap_or(own))
+    }
+
+    /// How requests are to show the call.
+    #[must_use]
+    pub fn layout(&self) -> Layout {
+        self.0.settings.layout
+    }
+
+    /// The seed for the request about one input; `None` if the pass has no seed.
+    #[must_use]
+    pub fn seed(&self, input: usize) -> Option<Seed> {
+        self.0.seed.map(|seed| seed.child("input", input as u64))
+    }
+
+    /// Asks `feedback` about every input that needs a gradient, all at the same time.
+    ///
+    /// # Errors
+    /// The failure of the first input, in order, that had one, with what the others brought.
+    ///
+    /// # Examples
+    /// ```
+    /// # use textgrad_core::{BackwardCx, Feedback, Gradient, OpFailure};
+    /// async fn backward(cx: &BackwardCx) -> Result<Vec<Option<Gradient>>, OpFailure> {
+    ///     cx.for_each_input(|input| async move { Ok(Some(Feedback::new(format!("fix input {input}")).into())) })
+    ///         .await
+    /// }
+    /// ```
+    pub async fn for_each_input<F, Fut>(
+        &self,
+        feedback: F,
+    ) -> Result<Vec<Option<Gradient>>, OpFailure>
+    where
+        F: Fn(usize) -> Fut + Send,
+        Fut: Future<Output = Result<Option<Gradient>, Error>> + Send,
+    {
+        let asked = (0..self.inputs().len()).map(|input| {
+            let asked = self.needs(input).then(|| feedback(input));
+            async move {
+                match asked {
+                    Some(answer) => answer.await,
+                    None => Ok(None),
+                }
+            }
+        });
+        let mut gradients = Vec::new();
+        let mut failure = None;
+        for answer in join_all(asked).await {
+            match answer {
+                Ok(gradient) => gradients.push(gradient),
+                Err(error) => {
+                    gradients.push(None);
+                    failure.get_or_insert(error);
+                }
+            }
+        }
+        match failure {
+            None => Ok(gradients),
+            Some(error) => Err(OpFailure { error, gradients }),
+        }
+    }
+}
+
+impl fmt::Debug for BackwardCx {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BackwardCx")
+            .field("call", &self.0.call)
+            .field("gradients", &self.0.gradients)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,159 @@
+//! The backward pass: from an objective to feedback on every text that may change.
+
+mod cx;
+mod observer;
+mod schedule;
+mod state;
+
+use std::fmt;
+use std::sync::Arc;
+
+pub use self::cx::{BackwardCx, OpFailure};
+pub use self::observer::{BackwardEvent, Observer};
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::gradient::Gradients;
+use crate::seed::Seed;
+use crate::variable::Variable;
+
+/// How a request for feedback shows the call that it is about.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Layout {
+    /// The forward conversation is quoted inside a fresh request.
+    #[default]
+    Quoted,
+    /// The request continues the forward conversation turn by turn, so that a server with automatic prefix
+    /// caching need not read it again.
+    Continued,
+}
+
+/// A backward pass that ended early: why, and what it had found by then.
+///
+/// A call that fails lets those that are already under way finish, for they are paid for; nothing new is
+/// started. To stop at once, drop the pass.
+#[derive(Debug)]
+pub struct BackwardError {
+    /// What went wrong first, in the order of the graph.
+    pub error: Error,
+    /// Everything that was found before the pass ended.
+    pub gradients: Gradients,
+}
+
+impl fmt::Display for BackwardError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let found = self.gradients.len();
+        write!(
+            f,
+            "the backward pass ended early; what reached {found} variable(s) is kept"
+        )
+    }
+}
+
+impl std::error::Error for BackwardError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.error)
+    }
+}
+
+/// Runs a backward pass from `root` with the settings that hold by default; see [`Backward`].
+///
+/// # Errors
+/// A [`BackwardError`] with the cause and what was found before it.
+pub async fn backward(root: &Variable) -> Result<Gradients, BackwardError> {
+    Backward::new(root).run().await
+}
+
+/// A backward pass about to be run.
+///
+/// From the root, every call that leads to a variable that requires a gradient is asked once, when all that
+/// use its outputs have been. Whatever is ready runs at the same time, so the pass takes as long as its
+/// longest chain of calls, not as all of them together; limits on concurrency belong to the engine. The
+/// result does not depend on which call returns first.
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+/// use textgrad_core::{
+///     Backward, BackwardCx, Feedback, Gradient, Inputs, Layout, Output, Seed, Variable, apply_one, op_fn,
+/// };
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let judge = op_fn("judge", |_: Inputs| async { Ok(vec![Output::new("too long", "verdict")]) })
+///     .with_backward(|_: BackwardCx| async { Ok(vec![Some(Gradient::from(Feedback::new("Shorten it.")))]) });
+/// let text = Variable::leaf("a long text", "summary");
+/// let verdict = apply_one(Arc::new(judge), [("text", &text)]).await?;
+///
+/// let pass = Backward::new(&verdict).layout(Layout::Continued).seed(Seed::new(7));
+/// let gradients = pass.run().await.map_err(|failure| failure.error)?;
+/// assert_eq!(gradients.text(&text), "Shorten it.");
+/// # Ok::<(), textgrad_core::Error>(()) }).unwrap();
+/// ```
+#[derive(Clone)]
+#[must_use = "a pass does nothing until it is run"]
+pub struct Backward {
+    root: Variable,
+    settings: Settings,
+}
+
+/// What holds for a whole pass.
+#[derive(Clone, Default)]
+pub(crate) struct Settings {
+    pub(crate) engine: Option<Arc<dyn Engine>>,
+    pub(crate) layout: Layout,
+    pub(crate) seed: Option<Seed>,
+    pub(crate) observer: Option<Arc<dyn Observer>>,
+}
+
+impl Backward {
+    /// A pass from `root`.
+    pub fn new(root: &Variable) -> Self {
+        Self {
+            root: root.clone(),
+            settings: Settings::default(),
+        }
+    }
+
+    /// Asks this engine for all feedback, instead of each op's own.
+    pub fn engine(mut self, engine: Arc<dyn Engine>) -> Self {
+        self.settings.engine = Some(engine);
+        self
+    }
+
+    /// How requests show the call that they are about; [`Layout::Quoted`] unless said otherwise.
+    pub fn layout(mut self, layout: Layout) -> Self {
+        self.settings.layout = layout;
+        self
+    }
+
+    /// Gives every request of the pass a seed, derived from its place in the graph. Without this, requests
+    /// carry no seed.
+    pub fn seed(mut self, seed: Seed) -> Self {
+        self.settings.seed = Some(seed);
+        self
+    }
+
+    /// Is told what happens while the pass runs.
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.settings.observer = Some(observer);
+        self
+    }
+
+    /// Runs the pass. Dropping the future ends it and everything that it has under way.
+    ///
+    /// # Errors
+    /// A [`BackwardError`] with what was found before: an op that failed or panicked, or a root that depends
+    /// on nothing that requires a gradient.
+    pub async fn run(self) -> Result<Gradients, BackwardError> {
+        schedule::run(&self.root, self.settings).await
+    }
+}
+
+impl fmt::Debug for Backward {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Backward")
+            .field("root", &self.root)
+            .field("layout", &self.settings.layout)
+            .field("seed", &self.settings.seed)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,198 @@
+//! What can go wrong in this crate.
+
+use std::error::Error as StdError;
+use std::time::Duration;
+
+use crate::engine::EngineError;
+use crate::prompt::PromptError;
+use crate::value::excerpt;
+
+/// What can go wrong in a forward or a backward pass.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    // Calls of engines and prompts.
+    /// An engine failed.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// A prompt could not be made.
+    #[error(transparent)]
+    Prompt(#[from] PromptError),
+
+    // Ops.
+    /// An op's forward failed.
+    #[error("op {op:?} failed")]
+    Forward {
+        /// The op.
+        op: String,
+        /// What went wrong.
+        source: Box<Error>,
+    },
+    /// An op's backward failed.
+    #[error("the backward of op {op:?} failed")]
+    Backward {
+        /// The op.
+        op: String,
+        /// What went wrong.
+        source: Box<Error>,
+    },
+    /// An op panicked in a backward pass.
+    #[error("op {op:?} panicked in its backward: {message}")]
+    Panic {
+        /// The op.
+        op: String,
+        /// What it said.
+        message: String,
+    },
+    /// An op made another number of outputs than its caller needs.
+    #[error("expected op {op:?} to make {expected} output(s), but it made {got}")]
+    OutputCount {
+        /// The op.
+        op: String,
+        /// How many were needed.
+        expected: usize,
+        /// How many came.
+        got: usize,
+    },
+    /// An op's backward answered for another number of inputs than it has.
+    #[error(
+        "expected the backward of op {op:?} to answer for each of its {expected} input(s), but it answered for {got}; say None where there is nothing to say"
+    )]
+    GradientCount {
+        /// The op.
+        op: String,
+        /// How many inputs it has.
+        expected: usize,
+        /// How many answers came.
+        got: usize,
+    },
+    /// An op was not given an input that it needs.
+    #[error("expected an input named {expected:?}, but the inputs are {got:?}")]
+    MissingInput {
+        /// The name that was looked for.
+        expected: String,
+        /// The names that there are.
+        got: Vec<String>,
+    },
+    /// An op was given an image where it needs text.
+    #[error(
+        "expected text for input {input:?} (role: {}), but it holds an {got}",
+        excerpt(role, 80)
+    )]
+    NotText {
+        /// The input.
+        input: String,
+        /// The variable's role.
+        role: String,
+        /// What it holds.
+        got: &'static str,
+    },
+    /// Anything else that an op has to say.
+    #[error("{message}")]
+    Op {
+        /// What was expected, what came, and what to do.
+        message: String,
+        /// The cause.
+        source: Option<Box<dyn StdError + Send + Sync>>,
+    },
+
+    // Backward passes.
+    /// There is nothing to differentiate with respect to.
+    #[error(
+        "the objective (role: {}) depends on nothing that requires a gradient; use a Parameter, or Variable::leaf, for the texts that may change",
+        excerpt(role, 80)
+    )]
+    NothingRequiresGrad {
+        /// The objective's role.
+        role: String,
+    },
+
+    // Parameters.
+    /// A parameter was assigned since the value that an update was made from.
+    #[error(
+        "the parameter (role: {}) was assigned since this update was made; nothing was assigned: run forward and backward again",
+        excerpt(role, 80)
+    )]
+    StaleParameter {
+        /// The parameter's role.
+        role: String,
+    },
+    /// A parameter occurs twice in one set of assignments.
+    #[error(
+        "the parameter (role: {}) occurs twice among the assignments; nothing was assigned",
+        excerpt(role, 80)
+    )]
+    RepeatedParameter {
+        /// The parameter's role.
+        role: String,
+    },
+}
+
+impl Error {
+    /// An error of an op's own, in words.
+    pub fn op(message: impl Into<String>) -> Self {
+        Self::Op {
+            message: message.into(),
+            source: None,
+        }
+    }
+
+    /// An error of an op's own with its cause.
+    pub fn op_caused_by(
+        message: impl Into<String>,
+        source: impl Into<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
+        Self::Op {
+            message: message.into(),
+            source: Some(source.into()),
+        }
+    }
+
+    /// The engine's error, if one is at the bottom of this.
+    #[must_use]
+    pub fn engine(&self) -> Option<&EngineError> {
+        let mut error = self;
+        loop {
+            match error {
+                Self::Engine(engine) => return Some(engine),
+                Self::Forward { source, .. } | Self::Backward { source, .. } => error = source,
+                _ => return None,
+            }
+        }
+    }
+
+    /// Whether the same thing may succeed later.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        self.engine().is_some_and(EngineError::is_retryable)
+    }
+
+    /// How long a server asked to wait before the next try.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.engine().and_then(EngineError::retry_after)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::ErrorKind;
+
+    #[test]
+    fn the_engine_error_is_found_through_the_ops() {
+        let engine = EngineError::new(ErrorKind::RateLimited, "slow down")
+            .with_retry_after(Duration::from_secs(3));
+        let error = Error::Backward {
+            op: "outer".into(),
+            source: Box::new(Error::Forward {
+                op: "inner".into(),
+                source: Box::new(engine.into()),
+            }),
+        };
+        assert!(error.is_retryable());
+        assert_eq!(error.retry_after(), Some(Duration::from_secs(3)));
+        assert_eq!(error.to_string(), r#"the backward of op "outer" failed"#);
+        assert!(!Error::op("no").is_retryable());
+    }
+}

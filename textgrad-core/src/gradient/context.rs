@@ -1,0 +1,42 @@
+//! The circumstances under which feedback was given.
+
+use std::sync::Arc;
+
+use crate::engine::Message;
+use crate::op::Inputs;
+
+/// What a variable was used for when the feedback on it came about.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// The call that used the variable.
+    pub source: ContextSource,
+    /// What the result of that call is for, in words.
+    pub response_role: Arc<str>,
+    /// The exchange that the feedback came out of, its last turn being the feedback, if a later request may
+    /// continue it turn by turn.
+    pub dialogue: Option<Arc<[Message]>>,
+}
+
+/// The call that used a variable.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum ContextSource {
+    /// A call of a language model.
+    Conversation {
+        /// The system message, if there was one.
+        system: Option<Arc<str>>,
+        /// The user message.
+        prompt: Arc<str>,
+        /// What the model answered.
+        response: Arc<str>,
+    },
+    /// A call of a function.
+    Function {
+        /// What the function is for, in words.
+        purpose: Arc<str>,
+        /// What went in.
+        inputs: Inputs,
+        /// What came out.
+        output: Arc<str>,
+    },
+}

@@ -1,0 +1,121 @@
+//! Textual gradients: what is said about a variable, and by whom.
+
+mod context;
+mod reduce;
+mod store;
+
+use std::sync::Arc;
+
+pub use self::context::{Context, ContextSource};
+pub use self::reduce::{Reduce, ReduceCx};
+pub use self::store::{Gradients, Received};
+use crate::variable::Variable;
+
+/// What reaches a variable in a backward pass.
+///
+/// The objective at the end of a graph has no feedback of its own: there the pass starts with
+/// [`Gradient::Objective`], a variant of its own and never an empty text, so that "this is the thing to
+/// improve" and "nothing was said" can not be mixed up.
+#[derive(Debug, Clone)]
+pub enum Gradient {
+    /// The variable is the objective itself, or stands for it.
+    Objective,
+    /// Something was said about the variable.
+    Feedback(Feedback),
+}
+
+impl Gradient {
+    /// The feedback, if it is any.
+    #[must_use]
+    pub fn feedback(&self) -> Option<&Feedback> {
+        match self {
+            Self::Objective => None,
+            Self::Feedback(feedback) => Some(feedback),
+        }
+    }
+}
+
+impl From<Feedback> for Gradient {
+    fn from(feedback: Feedback) -> Self {
+        Self::Feedback(feedback)
+    }
+}
+
+/// Feedback in words on a variable, with the circumstances under which it was given.
+///
+/// The words are themselves a [`Variable`]: feedback that an op made stands in the graph with its past, and
+/// an update made from it can be traced back to it.
+///
+/// # Examples
+/// ```
+/// use textgrad_core::Feedback;
+///
+/// let feedback = Feedback::new("Give an example.");
+/// assert_eq!(feedback.text(), "Give an example.");
+/// assert!(feedback.contexts().is_empty());
+/// ```
+#[derive(Debug, Clone)]
+pub struct Feedback {
+    words: Variable,
+    contexts: Arc<[Arc<Context>]>,
+}
+
+impl Feedback {
+    /// The role of feedback that is made from plain words.
+    pub const ROLE: &'static str = "feedback on a variable";
+
+    /// Feedback in plain words.
+    pub fn new(text: impl Into<Arc<str>>) -> Self {
+        Self::from_variable(Variable::new(text.into(), Self::ROLE))
+    }
+
+    /// Feedback whose words are a variable of the graph. An image has no words: its description is used.
+    #[must_use]
+    pub fn from_variable(words: Variable) -> Self {
+        let words = match words.text() {
+            Some(_) => words,
+            None => Variable::new(words.value().describe(), Arc::clone(words.role())),
+        };
+        Self {
+            words,
+            contexts: Arc::from([]),
+        }
+    }
+
+    /// The same feedback with one more circumstance under which it was given.
+    #[must_use]
+    pub fn with_context(self, context: impl Into<Arc<Context>>) -> Self {
+        self.with_contexts([context.into()])
+    }
+
+    /// The same feedback with more circumstances; those that it has already are not repeated.
+    #[must_use]
+    pub fn with_contexts(mut self, contexts: impl IntoIterator<Item = Arc<Context>>) -> Self {
+        let mut all: Vec<Arc<Context>> = self.contexts.to_vec();
+        for context in contexts {
+            if !all.iter().any(|known| Arc::ptr_eq(known, &context)) {
+                all.push(context);
+            }
+        }
+        self.contexts = all.into();
+        self
+    }
+
+    /// The words.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        self.words.text().unwrap_or_default()
+    }
+
+    /// The words as a variable of the graph.
+    #[must_use]
+    pub fn variable(&self) -> &Variable {
+        &self.words
+    }
+
+    /// The circumstances under which it was given.
+    #[must_use]
+    pub fn contexts(&self) -> &[Arc<Context>] {
+        &self.contexts
+    }
+}

@@ -1,0 +1,74 @@
+//! Mermaid, which GitHub and many editors draw by themselves.
+
+use std::fmt::Write as _;
+
+use super::GraphView;
+use crate::graph::{GraphEdge, GraphNode};
+
+impl GraphView<'_> {
+    /// The graph in Mermaid. Variables are boxes (doubled at the sides if they require a gradient), calls
+    /// are rounded, feedback is a dotted edge back.
+    #[must_use]
+    pub fn to_mermaid(&self) -> String {
+        let mut mermaid = String::from("flowchart TB\n");
+        for (index, node) in self.nodes() {
+            let index = index.index();
+            let _ = match node {
+                GraphNode::Variable(variable) => {
+                    let label = format!(
+                        "{}\n{}",
+                        self.cut(variable.role()),
+                        self.cut(&variable.value().describe())
+                    );
+                    let (open, close) = if variable.requires_grad() {
+                        ("[[", "]]")
+                    } else {
+                        ("[", "]")
+                    };
+                    writeln!(mermaid, "  n{index}{open}\"{}\"{close}", escape(&label))
+                }
+                GraphNode::Call(call) => {
+                    writeln!(
+                        mermaid,
+                        "  n{index}(\"{}\")",
+                        escape(&self.cut(call.op().name()))
+                    )
+                }
+            };
+        }
+        for (from, to, edge) in self.edges() {
+            let label = match edge {
+                GraphEdge::Argument { name, .. } => escape(&self.cut(name)),
+                GraphEdge::Output { position } => position.to_string(),
+            };
+            let (from, to) = (from.index(), to.index());
+            let _ = writeln!(mermaid, "  n{from} -->|\"{label}\"| n{to}");
+        }
+        for note in self.notes() {
+            let text = note
+                .text
+                .map_or_else(|| "objective".to_owned(), |text| self.cut(&text));
+            let from = note.consumer.unwrap_or(note.variable).index();
+            let to = note.variable.index();
+            let _ = writeln!(mermaid, "  n{from} -.->|\"{}\"| n{to}", escape(&text));
+        }
+        mermaid
+    }
+}
+
+/// A text inside a quoted Mermaid label: everything that Mermaid, Markdown or HTML could read as markup goes
+/// as a character entity.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' => escaped.push_str("<br/>"),
+            '"' | '#' | '<' | '>' | '&' | '`' | '\\' | '*' | '_' | '~' | '|' | ';' => {
+                let _ = write!(escaped, "#{};", u32::from(c));
+            }
+            c if c.is_control() => escaped.push(' '),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}

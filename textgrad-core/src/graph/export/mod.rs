@@ -1,0 +1,126 @@
+//! Drawings of a graph.
+
+mod dot;
+mod json;
+mod mermaid;
+
+use petgraph::graph::NodeIndex;
+use petgraph::visit::EdgeRef;
+
+use super::{Graph, GraphEdge, GraphNode};
+use crate::gradient::{Gradient, Gradients};
+use crate::value::excerpt;
+
+/// A graph about to be drawn: how much text is shown, and whether gradients are.
+///
+/// # Examples
+/// ```
+/// use textgrad_core::{Graph, Variable};
+///
+/// let graph = Graph::trace(&Variable::new("a \"quoted\" text", "example"));
+/// let dot = graph.view().max_chars(8).to_dot();
+/// assert!(dot.contains(r#"label="example\na \"quot…""#), "{dot}");
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct GraphView<'a> {
+    graph: &'a Graph,
+    gradients: Option<&'a Gradients>,
+    max_chars: usize,
+}
+
+impl Graph {
+    /// The graph, to be drawn. At most 60 characters of each text are shown, and no gradients.
+    #[must_use]
+    pub fn view(&self) -> GraphView<'_> {
+        GraphView {
+            graph: self,
+            gradients: None,
+            max_chars: 60,
+        }
+    }
+}
+
+/// Feedback along an edge: from the call that used a variable back to the variable.
+struct Note {
+    consumer: Option<NodeIndex>,
+    variable: NodeIndex,
+    argument: usize,
+    text: Option<String>,
+}
+
+impl<'a> GraphView<'a> {
+    /// Shows what a backward pass found.
+    #[must_use]
+    pub fn gradients(mut self, gradients: &'a Gradients) -> Self {
+        self.gradients = Some(gradients);
+        self
+    }
+
+    /// Shows at most this many characters of each text; see [`excerpt`]. It does not hold for JSON, which
+    /// has all of every text.
+    #[must_use]
+    pub fn max_chars(mut self, max_chars: usize) -> Self {
+        self.max_chars = max_chars;
+        self
+    }
+
+    fn cut(&self, text: &str) -> String {
+        excerpt(text, self.max_chars)
+    }
+
+    fn nodes(&self) -> impl Iterator<Item = (NodeIndex, &'a GraphNode)> {
+        let nodes = &self.graph.nodes;
+        nodes
+            .node_indices()
+            .filter_map(|index| Some((index, nodes.node_weight(index)?)))
+    }
+
+    fn edges(&self) -> impl Iterator<Item = (NodeIndex, NodeIndex, &'a GraphEdge)> {
+        let edges = self.graph.nodes.edge_references();
+        edges.map(|edge| (edge.source(), edge.target(), edge.weight()))
+    }
+
+    /// What was said, one note per edge, in the order of the graph.
+    fn notes(&self) -> Vec<Note> {
+        let Some(gradients) = self.gradients else {
+            return Vec::new();
+        };
+        let mut notes = Vec::new();
+        for variable in gradients.variables() {
+            let Some(node) = self.graph.node(variable) else {
+                continue;
+            };
+            for received in gradients.received(variable) {
+                let consumer = received.consumer().and_then(|call| {
+                    let output = call_node(self.graph, node, received.argument(), call);
+                    output.map(|(consumer, _)| consumer)
+                });
+                notes.push(Note {
+                    consumer,
+                    variable: node,
+                    argument: received.argument(),
+                    text: match received.gradient() {
+                        Gradient::Objective => None,
+                        Gradient::Feedback(feedback) => Some(feedback.text().to_owned()),
+                    },
+                });
+            }
+        }
+        notes
+    }
+}
+
+/// The node of the call that uses the variable at `node` for this argument.
+fn call_node(
+    graph: &Graph,
+    node: NodeIndex,
+    argument: usize,
+    call: &std::sync::Arc<crate::op::Call>,
+) -> Option<(NodeIndex, usize)> {
+    graph.nodes.edges(node).find_map(|edge| {
+        let is_argument =
+            matches!(edge.weight(), GraphEdge::Argument { position, .. } if *position == argument);
+        let target = graph.nodes.node_weight(edge.target())?.call()?;
+        (is_argument && std::sync::Arc::ptr_eq(target, call)).then(|| (edge.target(), argument))
+    })
+}

@@ -1,0 +1,159 @@
+//! The graph that ends in a variable, traced on demand.
+
+mod export;
+mod measure;
+mod trace;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use petgraph::graph::{DiGraph, NodeIndex};
+use petgraph::visit::EdgeRef;
+
+pub use self::export::GraphView;
+pub use self::measure::CriticalPath;
+use crate::op::Call;
+use crate::variable::Variable;
+
+/// A node: a variable, or the call between variables.
+#[derive(Debug, Clone)]
+pub enum GraphNode {
+    /// A text or an image.
+    Variable(Variable),
+    /// A call of an op. It may have several outputs.
+    Call(Arc<Call>),
+}
+
+impl GraphNode {
+    /// The variable, if it is one.
+    #[must_use]
+    pub fn variable(&self) -> Option<&Variable> {
+        match self {
+            Self::Variable(variable) => Some(variable),
+            Self::Call(_) => None,
+        }
+    }
+
+    /// The call, if it is one.
+    #[must_use]
+    pub fn call(&self) -> Option<&Arc<Call>> {
+        match self {
+            Self::Variable(_) => None,
+            Self::Call(call) => Some(call),
+        }
+    }
+}
+
+/// An edge: an argument of a call, or one of its outputs. `f(x, x)` has two edges from `x`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GraphEdge {
+    /// From a variable to the call that it is an argument of.
+    Argument {
+        /// The argument's name.
+        name: Arc<str>,
+        /// Its position among the arguments.
+        position: usize,
+    },
+    /// From a call to a variable that it made.
+    Output {
+        /// Its position among the outputs.
+        position: usize,
+    },
+}
+
+/// The graph that ends in one or more variables.
+///
+/// Node indices are in topological order: whatever a node is made of has a smaller index. The order depends
+/// on nothing but the program that built the graph.
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+/// use textgrad_core::{Graph, Inputs, Output, Variable, apply_one, op_fn};
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let twice = Arc::new(op_fn("twice", |inputs: Inputs| async move {
+///     Ok(vec![Output::new(inputs.texts()?.join(""), "doubled text")])
+/// }));
+/// let x = Variable::new("ab", "text");
+/// let xx = apply_one(twice.clone(), [("left", &x), ("right", &x)]).await?;
+/// let xxxx = apply_one(twice, [("left", &xx), ("right", &xx)]).await?;
+///
+/// let graph = Graph::trace(&xxxx);
+/// assert_eq!((graph.variables().count(), graph.calls().count()), (3, 2));
+/// assert_eq!((graph.depth(), graph.width()), (2, 1));
+/// assert_eq!(graph.consumers(&x).count(), 2); // one per edge
+/// # Ok::<(), textgrad_core::Error>(()) }).unwrap();
+/// ```
+#[derive(Debug, Clone)]
+pub struct Graph {
+    nodes: DiGraph<GraphNode, GraphEdge>,
+    index: HashMap<Variable, NodeIndex>,
+}
+
+impl Graph {
+    /// Everything that `root` was made of. Linear in its size; never recurses.
+    #[must_use]
+    pub fn trace(root: &Variable) -> Self {
+        Self::trace_all([root])
+    }
+
+    /// Everything that any of `roots` was made of, as one graph.
+    #[must_use]
+    pub fn trace_all<'a>(roots: impl IntoIterator<Item = &'a Variable>) -> Self {
+        trace::trace(roots, |_| true)
+    }
+
+    /// The part that a backward pass from `root` goes through: only what requires a gradient.
+    pub(crate) fn trace_differentiable(root: &Variable) -> Self {
+        trace::trace([root], Variable::requires_grad)
+    }
+
+    /// The underlying graph, for petgraph's own algorithms.
+    #[must_use]
+    pub fn as_petgraph(&self) -> &DiGraph<GraphNode, GraphEdge> {
+        &self.nodes
+    }
+
+    /// The nodes in topological order: inputs before what is made of them.
+    pub fn topological_order(&self) -> impl Iterator<Item = &GraphNode> {
+        self.nodes.node_weights()
+    }
+
+    /// The variables, in topological order.
+    pub fn variables(&self) -> impl Iterator<Item = &Variable> {
+        self.topological_order().filter_map(GraphNode::variable)
+    }
+
+    /// The calls, in topological order.
+    pub fn calls(&self) -> impl Iterator<Item = &Arc<Call>> {
+        self.topological_order().filter_map(GraphNode::call)
+    }
+
+    /// Whether a variable is part of the graph.
+    #[must_use]
+    pub fn contains(&self, variable: &Variable) -> bool {
+        self.index.contains_key(variable)
+    }
+
+    /// The calls that use a variable, with the position of the argument: one per edge, in topological order.
+    pub fn consumers(&self, variable: &Variable) -> impl Iterator<Item = (&Arc<Call>, usize)> {
+        let node = self.index.get(variable).copied();
+        let mut edges: Vec<(NodeIndex, usize)> = node
+            .into_iter()
+            .flat_map(|node| self.nodes.edges(node))
+            .filter_map(|edge| match edge.weight() {
+                GraphEdge::Argument { position, .. } => Some((edge.target(), *position)),
+                GraphEdge::Output { .. } => None,
+            })
+            .collect();
+        edges.sort_unstable();
+        edges
+            .into_iter()
+            .filter_map(|(node, position)| Some((self.nodes.node_weight(node)?.call()?, position)))
+    }
+
+    pub(crate) fn node(&self, variable: &Variable) -> Option<NodeIndex> {
+        self.index.get(variable).copied()
+    }
+}

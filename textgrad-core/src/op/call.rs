@@ -1,0 +1,117 @@
+//! A recorded call of an op.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::Op;
+use super::io::{Inputs, Output};
+use crate::error::Error;
+use crate::variable::Variable;
+
+/// One call of an op: the op, what went in and what came out.
+pub struct Call {
+    op: Arc<dyn Op>,
+    inputs: Inputs,
+    outputs: Vec<Output>,
+}
+
+impl Call {
+    /// The op.
+    #[must_use]
+    pub fn op(&self) -> &Arc<dyn Op> {
+        &self.op
+    }
+
+    /// What went in.
+    #[must_use]
+    pub fn inputs(&self) -> &Inputs {
+        &self.inputs
+    }
+
+    /// What came out: every output, whether anything uses it or not.
+    #[must_use]
+    pub fn outputs(&self) -> &[Output] {
+        &self.outputs
+    }
+
+    /// Whether an input requires a gradient, so that a backward pass goes through this call.
+    #[must_use]
+    pub fn requires_grad(&self) -> bool {
+        self.inputs
+            .iter()
+            .any(|input| input.variable().requires_grad())
+    }
+
+    pub(crate) fn output_requires_grad(&self, output: &Output) -> bool {
+        output.requires_grad(self.requires_grad())
+    }
+
+    pub(crate) fn into_input_variables(self) -> Vec<Variable> {
+        self.inputs.into_variables()
+    }
+}
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.inputs.iter().map(|input| &**input.name()).collect();
+        f.debug_struct("Call")
+            .field("op", &self.op.name())
+            .field("inputs", &names)
+            .field("outputs", &self.outputs.len())
+            .finish()
+    }
+}
+
+/// Runs an op and records the call: the variables that come back know where they come from.
+///
+/// # Errors
+/// [`Error::Forward`] with the op's name and what went wrong.
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+/// use textgrad_core::{Inputs, Output, Variable, apply, op_fn};
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let halves = Arc::new(op_fn("halves", |inputs: Inputs| async move {
+///     let (left, right) = inputs.text("text")?.split_once(' ').unwrap_or_default();
+///     Ok(vec![Output::new(left, "left half"), Output::new(right, "right half")])
+/// }));
+/// let text = Variable::new("hello world", "text");
+/// let parts = apply(halves, [("text", &text)]).await?;
+/// assert_eq!(parts[1].text(), Some("world"));
+/// assert_eq!(parts[1].source().unwrap().call().op().name(), "halves");
+/// # Ok::<(), textgrad_core::Error>(()) }).unwrap();
+/// ```
+pub async fn apply(op: Arc<dyn Op>, inputs: impl Into<Inputs>) -> Result<Vec<Variable>, Error> {
+    let inputs = inputs.into();
+    let outputs = op.forward(&inputs).await.map_err(|error| Error::Forward {
+        op: op.name().to_owned(),
+        source: Box::new(error),
+    })?;
+    let call = Arc::new(Call {
+        op,
+        inputs,
+        outputs,
+    });
+    Ok((0..call.outputs.len())
+        .filter_map(|output| Variable::of_call(&call, output))
+        .collect())
+}
+
+/// Runs an op that has one output; see [`apply`].
+///
+/// # Errors
+/// Those of [`apply`], and [`Error::OutputCount`] if the op did not make exactly one output.
+pub async fn apply_one(op: Arc<dyn Op>, inputs: impl Into<Inputs>) -> Result<Variable, Error> {
+    let name = op.name().to_owned();
+    let outputs = apply(op, inputs).await?;
+    match <[Variable; 1]>::try_from(outputs) {
+        Ok([output]) => Ok(output),
+        Err(outputs) => Err(Error::OutputCount {
+            op: name,
+            expected: 1,
+            got: outputs.len(),
+        }),
+    }
+}

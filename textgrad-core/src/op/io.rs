@@ -1,0 +1,189 @@
+//! What goes into an op and what comes out.
+
+use std::sync::Arc;
+
+use crate::error::Error;
+use crate::value::Value;
+use crate::variable::Variable;
+
+/// A named input of a call.
+#[derive(Debug, Clone)]
+pub struct Input {
+    name: Arc<str>,
+    variable: Variable,
+}
+
+impl Input {
+    /// The argument's name.
+    #[must_use]
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// The variable that was given for it.
+    #[must_use]
+    pub fn variable(&self) -> &Variable {
+        &self.variable
+    }
+}
+
+/// The inputs of a call, in order. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Inputs(Arc<Vec<Input>>);
+
+impl Inputs {
+    /// Inputs of these names and variables.
+    pub fn new<N: Into<Arc<str>>>(inputs: impl IntoIterator<Item = (N, Variable)>) -> Self {
+        let inputs = inputs.into_iter();
+        Self(Arc::new(
+            inputs
+                .map(|(name, variable)| Input {
+                    name: name.into(),
+                    variable,
+                })
+                .collect(),
+        ))
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The inputs, in order.
+    pub fn iter(&self) -> std::slice::Iter<'_, Input> {
+        self.0.iter()
+    }
+
+    /// The input at a position.
+    #[must_use]
+    pub fn get(&self, position: usize) -> Option<&Input> {
+        self.0.get(position)
+    }
+
+    /// The first input of a name.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<&Variable> {
+        self.iter()
+            .find(|input| &*input.name == name)
+            .map(Input::variable)
+    }
+
+    /// The first input of a name.
+    ///
+    /// # Errors
+    /// [`Error::MissingInput`], which names those that there are.
+    pub fn named(&self, name: &str) -> Result<&Variable, Error> {
+        self.find(name).ok_or_else(|| Error::MissingInput {
+            expected: name.to_owned(),
+            got: self.iter().map(|input| input.name.to_string()).collect(),
+        })
+    }
+
+    /// The text of the first input of a name.
+    ///
+    /// # Errors
+    /// [`Error::MissingInput`], or [`Error::NotText`] if it holds an image.
+    pub fn text(&self, name: &str) -> Result<&str, Error> {
+        text_of(name, self.named(name)?)
+    }
+
+    /// The texts of all inputs, in order.
+    ///
+    /// # Errors
+    /// [`Error::NotText`] if one holds an image.
+    pub fn texts(&self) -> Result<Vec<&str>, Error> {
+        self.iter()
+            .map(|input| text_of(&input.name, &input.variable))
+            .collect()
+    }
+
+    /// The variables, if nobody else holds these inputs.
+    pub(super) fn into_variables(self) -> Vec<Variable> {
+        let inputs = Arc::into_inner(self.0).unwrap_or_default();
+        inputs.into_iter().map(|input| input.variable).collect()
+    }
+}
+
+impl<'a> IntoIterator for &'a Inputs {
+    type Item = &'a Input;
+    type IntoIter = std::slice::Iter<'a, Input>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl<N: Into<Arc<str>>, const K: usize> From<[(N, &Variable); K]> for Inputs {
+    fn from(inputs: [(N, &Variable); K]) -> Self {
+        Self::new(
+            inputs
+                .into_iter()
+                .map(|(name, variable)| (name, variable.clone())),
+        )
+    }
+}
+
+impl<N: Into<Arc<str>>> From<Vec<(N, Variable)>> for Inputs {
+    fn from(inputs: Vec<(N, Variable)>) -> Self {
+        Self::new(inputs)
+    }
+}
+
+fn text_of<'a>(name: &str, variable: &'a Variable) -> Result<&'a str, Error> {
+    variable.text().ok_or_else(|| Error::NotText {
+        input: name.to_owned(),
+        role: variable.role().to_string(),
+        got: variable.value().kind(),
+    })
+}
+
+/// A value that an op made.
+#[derive(Debug, Clone)]
+pub struct Output {
+    value: Value,
+    role: Arc<str>,
+    requires_grad: Option<bool>,
+}
+
+impl Output {
+    /// A value and what it is for, in words. It requires a gradient if an input of the call does.
+    pub fn new(value: impl Into<Value>, role: impl Into<Arc<str>>) -> Self {
+        Self {
+            value: value.into(),
+            role: role.into(),
+            requires_grad: None,
+        }
+    }
+
+    /// Says whether the variable requires a gradient, whatever the inputs say: `false` ends every backward
+    /// pass here, `true` makes it a place that feedback is wanted for although nothing before it is.
+    #[must_use]
+    pub fn with_requires_grad(mut self, requires_grad: bool) -> Self {
+        self.requires_grad = Some(requires_grad);
+        self
+    }
+
+    /// The value.
+    #[must_use]
+    pub fn value(&self) -> &Value {
+        &self.value
+    }
+
+    /// The role in words.
+    #[must_use]
+    pub fn role(&self) -> &Arc<str> {
+        &self.role
+    }
+
+    pub(super) fn requires_grad(&self, any_input: bool) -> bool {
+        matches!(self.value, Value::Text(_)) && self.requires_grad.unwrap_or(any_input)
+    }
+}

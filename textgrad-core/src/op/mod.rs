@@ -1,0 +1,93 @@
+//! Operations: what turns variables into variables, and feedback on the results into feedback on the inputs.
+
+mod call;
+mod from_fn;
+mod io;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+pub use self::call::{Call, apply, apply_one};
+pub use self::from_fn::{OpFn, op_fn};
+pub use self::io::{Input, Inputs, Output};
+use crate::backward::{BackwardCx, OpFailure};
+use crate::error::Error;
+use crate::gradient::{Gradient, Reduce};
+
+/// A differentiable operation on texts.
+///
+/// `forward` makes values of the inputs' values. `backward` is told what was said about the outputs and
+/// answers what is to be said about the inputs. Both may call an [`Engine`](crate::Engine), or just compute.
+///
+/// Implement it for a type of your own, or make one of closures with [`op_fn`]; run it with [`apply`].
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+/// use async_trait::async_trait;
+/// use textgrad_core::{
+///     BackwardCx, Error, Feedback, Gradient, Inputs, Op, OpFailure, Output, Variable, apply_one,
+/// };
+///
+/// /// Joins its inputs; feedback on the whole is feedback on each part.
+/// struct Join;
+///
+/// #[async_trait]
+/// impl Op for Join {
+///     fn name(&self) -> &str {
+///         "join"
+///     }
+///     async fn forward(&self, inputs: &Inputs) -> Result<Vec<Output>, Error> {
+///         let texts: Vec<&str> = inputs.texts()?;
+///         Ok(vec![Output::new(texts.join(" "), "joined text")])
+///     }
+///     async fn backward(&self, cx: &BackwardCx) -> Result<Vec<Option<Gradient>>, OpFailure> {
+///         Ok(cx.inputs().iter().map(|_| cx.gradients(0).first().cloned()).collect())
+///     }
+/// }
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let (a, b) = (Variable::new("hello", "greeting"), Variable::new("world", "name"));
+/// let joined = apply_one(Arc::new(Join), [("a", &a), ("b", &b)]).await?;
+/// assert_eq!(joined.text(), Some("hello world"));
+/// # Ok::<(), Error>(()) }).unwrap();
+/// ```
+#[async_trait]
+pub trait Op: Send + Sync {
+    /// A short name for graphs, errors and traces.
+    fn name(&self) -> &str;
+
+    /// Makes the outputs. Their number may depend on the inputs.
+    ///
+    /// # Errors
+    /// Whatever went wrong; the caller learns the op's name as well.
+    async fn forward(&self, inputs: &Inputs) -> Result<Vec<Output>, Error>;
+
+    /// What is to be said about each input: one entry per input, in order; `None` is "nothing to say", ends
+    /// the pass on that edge, and costs nothing. Entries for inputs that
+    /// [need no gradient](BackwardCx::needs) are ignored, so do not pay for them.
+    ///
+    /// # Errors
+    /// Whatever went wrong, with the gradients that were already paid for; see
+    /// [`BackwardCx::for_each_input`].
+    async fn backward(&self, cx: &BackwardCx) -> Result<Vec<Option<Gradient>>, OpFailure>;
+
+    /// How gradients that have passed through this call are merged, at every variable that more than one of
+    /// them reaches. `None`: they are kept as they are.
+    fn reduction(&self) -> Option<Arc<dyn Reduce>> {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn op_is_object_safe_and_shareable() {
+        fn assert_send_sync<T: Send + Sync + ?Sized>() {}
+        assert_send_sync::<dyn Op>();
+        assert_send_sync::<Call>();
+    }
+}

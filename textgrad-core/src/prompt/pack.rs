@@ -1,0 +1,246 @@
+//! A set of templates.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use handlebars::{Handlebars, Template, no_escape};
+use serde::Serialize;
+use serde_json::Value as Json;
+
+use super::check::{Checker, Known};
+use super::error::PromptError;
+use super::section::SectionHelper;
+
+/// The variables of one template.
+///
+/// Whoever renders a template fills in a struct that implements this, so a template and the code that uses
+/// it can not disagree about the variables.
+pub trait TemplateContext: Serialize {
+    /// The template's name: that of its file without `.hbs`.
+    const TEMPLATE: &'static str;
+
+    /// All variables with examples: options filled, lists with one element. Packs are checked against it.
+    fn example() -> Json;
+}
+
+/// A template that a crate brings: its name, its default text, and examples of its variables.
+#[derive(Debug, Clone)]
+pub struct TemplateSpec {
+    name: &'static str,
+    source: &'static str,
+    example: Json,
+}
+
+impl TemplateSpec {
+    /// The template of a context with its default text.
+    #[must_use]
+    pub fn new<C: TemplateContext>(source: &'static str) -> Self {
+        Self {
+            name: C::TEMPLATE,
+            source,
+            example: C::example(),
+        }
+    }
+
+    /// The template's name.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Its default text.
+    #[must_use]
+    pub fn source(&self) -> &'static str {
+        self.source
+    }
+
+    /// Examples of its variables.
+    #[must_use]
+    pub fn example(&self) -> &Json {
+        &self.example
+    }
+}
+
+/// A checked set of templates.
+///
+/// # Examples
+/// ```
+/// use serde::Serialize;
+/// use serde_json::{Value, json};
+/// use textgrad_core::{PromptPack, TemplateContext, TemplateSpec};
+///
+/// #[derive(Serialize)]
+/// struct Greeting<'a> {
+///     name: &'a str,
+/// }
+///
+/// impl TemplateContext for Greeting<'_> {
+///     const TEMPLATE: &'static str = "greeting";
+///     fn example() -> Value {
+///         json!({ "name": "Ada" })
+///     }
+/// }
+///
+/// let pack = PromptPack::new([TemplateSpec::new::<Greeting>("Hello {{name}}!")])?;
+/// assert_eq!(pack.render(&Greeting { name: "{{x}} & <b>" })?, "Hello {{x}} & <b>!");
+///
+/// let typo = PromptPack::new([TemplateSpec::new::<Greeting>("\nHello {{nmae}}!")]).unwrap_err();
+/// assert_eq!(typo.to_string(), r#"greeting.hbs, line 2: unknown variable "nmae"; known here: name"#);
+/// # Ok::<(), textgrad_core::PromptError>(())
+/// ```
+pub struct PromptPack {
+    engine: Handlebars<'static>,
+    sources: BTreeMap<String, String>,
+}
+
+struct Source {
+    origin: String,
+    text: String,
+}
+
+impl PromptPack {
+    /// The pack of these defaults.
+    ///
+    /// # Errors
+    /// A [`PromptError`] that names the template and the line.
+    pub fn new(specs: impl IntoIterator<Item = TemplateSpec>) -> Result<Self, PromptError> {
+        Self::build(specs.into_iter().collect(), BTreeMap::new())
+    }
+
+    /// The pack of these defaults, some or all of them replaced by the `.hbs` files of a folder.
+    ///
+    /// A file is named after the template that it replaces; one whose name begins with an underscore is a
+    /// partial, included with `{{> _name}}`. One newline at the end of a file, as editors leave it, is not
+    /// part of the template. Other files are let be. Reads files, blocking: call it before the work begins.
+    ///
+    /// # Errors
+    /// A [`PromptError`] that names the file, the line and what is wrong.
+    pub fn from_dir(
+        specs: impl IntoIterator<Item = TemplateSpec>,
+        dir: &Path,
+    ) -> Result<Self, PromptError> {
+        let specs: Vec<TemplateSpec> = specs.into_iter().collect();
+        let io = |path: &Path| {
+            let path = path.to_owned();
+            move |error| PromptError::Io {
+                path,
+                source: Arc::new(error),
+            }
+        };
+        let mut overrides = BTreeMap::new();
+        for entry in std::fs::read_dir(dir).map_err(io(dir))? {
+            let path = entry.map_err(io(dir))?.path();
+            if path.extension().is_none_or(|extension| extension != "hbs") {
+                continue;
+            }
+            let name = path
+                .file_stem()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
+            if !name.starts_with('_') && !specs.iter().any(|spec| spec.name == name) {
+                let known = specs.iter().map(|spec| spec.name.to_owned()).collect();
+                return Err(PromptError::UnknownTemplate { path, known });
+            }
+            let text = std::fs::read_to_string(&path).map_err(io(&path))?;
+            overrides.insert(
+                name,
+                Source {
+                    origin: path.display().to_string(),
+                    text,
+                },
+            );
+        }
+        if overrides.is_empty() {
+            return Err(PromptError::Empty {
+                path: dir.to_owned(),
+            });
+        }
+        Self::build(specs, overrides)
+    }
+
+    fn build(
+        specs: Vec<TemplateSpec>,
+        mut overrides: BTreeMap<String, Source>,
+    ) -> Result<Self, PromptError> {
+        let mut templates = BTreeMap::new();
+        for spec in &specs {
+            let source = overrides.remove(spec.name).unwrap_or_else(|| Source {
+                origin: format!("{}.hbs", spec.name),
+                text: spec.source.to_owned(),
+            });
+            templates.insert(spec.name.to_owned(), compile(source)?);
+        }
+        for (name, source) in overrides {
+            templates.insert(name, compile(source)?);
+        }
+
+        let checker = Checker::new(&templates);
+        for spec in &specs {
+            checker.check(spec.name, &spec.example)?;
+        }
+
+        let mut engine = Handlebars::new();
+        engine.set_strict_mode(true);
+        engine.register_escape_fn(no_escape);
+        engine.register_helper("section", Box::new(SectionHelper));
+        let mut sources = BTreeMap::new();
+        for (name, known) in templates {
+            engine.register_template(&name, known.template);
+            sources.insert(name, known.text);
+        }
+        Ok(Self { engine, sources })
+    }
+
+    /// Fills in a template.
+    ///
+    /// # Errors
+    /// [`PromptError::Missing`] if the pack has no such template, [`PromptError::Render`] otherwise.
+    pub fn render<C: TemplateContext>(&self, context: &C) -> Result<String, PromptError> {
+        if !self.engine.has_template(C::TEMPLATE) {
+            return Err(PromptError::Missing {
+                name: C::TEMPLATE.to_owned(),
+            });
+        }
+        self.engine
+            .render(C::TEMPLATE, context)
+            .map_err(|error| PromptError::Render {
+                name: C::TEMPLATE.to_owned(),
+                reason: error.reason().to_string(),
+            })
+    }
+
+    /// The names and texts of all templates, in alphabetical order: what identifies the pack.
+    pub fn sources(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.sources
+            .iter()
+            .map(|(name, text)| (name.as_str(), text.as_str()))
+    }
+}
+
+fn compile(source: Source) -> Result<Known, PromptError> {
+    let text = source.text.replace("\r\n", "\n");
+    let text = text.strip_suffix('\n').unwrap_or(&text).to_owned();
+    match Template::compile(&text) {
+        Ok(template) => Ok(Known {
+            origin: source.origin,
+            text,
+            template,
+        }),
+        Err(error) => Err(PromptError::Syntax {
+            file: source.origin,
+            line: error.pos().map_or(1, |(line, _)| line),
+            reason: error.reason().to_string(),
+        }),
+    }
+}
+
+impl fmt::Debug for PromptPack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PromptPack")
+            .field("templates", &self.sources.keys().collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,198 @@
+//! Texts in the graph: [`Variable`], which never changes, and [`Parameter`], which can be assigned.
+
+mod parameter;
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+pub use self::parameter::{Assignment, Parameter, Version};
+use crate::op::Call;
+use crate::value::{Value, excerpt};
+
+/// A node of the graph: a value, its role in words, and, if an op made it, the call that did.
+///
+/// A variable never changes. Cloning costs one reference count; two variables are equal if they are the
+/// same node, whatever they hold. The graph is nothing but these references: it lives as long as somebody
+/// holds its end.
+///
+/// # Examples
+/// ```
+/// use textgrad_core::Variable;
+///
+/// let question = Variable::new("what is the color of mars", "question to answer");
+/// assert_eq!(question.text(), Some("what is the color of mars"));
+/// assert!(!question.requires_grad());
+/// assert_eq!(question.clone(), question);
+/// assert_ne!(Variable::new("x", "r"), Variable::new("x", "r"));
+/// ```
+#[derive(Clone)]
+pub struct Variable(Arc<Node>);
+
+struct Node {
+    value: Value,
+    role: Arc<str>,
+    requires_grad: bool,
+    source: Option<Source>,
+}
+
+/// Where a variable comes from: one output of a call.
+#[derive(Debug, Clone)]
+pub struct Source {
+    call: Arc<Call>,
+    output: usize,
+}
+
+impl Source {
+    /// The call.
+    #[must_use]
+    pub fn call(&self) -> &Arc<Call> {
+        &self.call
+    }
+
+    /// Which of the call's outputs.
+    #[must_use]
+    pub fn output(&self) -> usize {
+        self.output
+    }
+}
+
+impl Variable {
+    /// A constant: a leaf that asks for no gradient.
+    ///
+    /// `role` says in words what the text is for; prompts show it to the model.
+    pub fn new(value: impl Into<Value>, role: impl Into<Arc<str>>) -> Self {
+        Self(Arc::new(Node {
+            value: value.into(),
+            role: role.into(),
+            requires_grad: false,
+            source: None,
+        }))
+    }
+
+    /// A leaf that asks for a gradient, but cannot be assigned; see [`Parameter`] for one that can.
+    ///
+    /// An image is never differentiated: for one, this is [`Variable::new`].
+    pub fn leaf(value: impl Into<Value>, role: impl Into<Arc<str>>) -> Self {
+        let value = value.into();
+        let requires_grad = matches!(value, Value::Text(_));
+        Self(Arc::new(Node {
+            value,
+            role: role.into(),
+            requires_grad,
+            source: None,
+        }))
+    }
+
+    pub(crate) fn of_call(call: &Arc<Call>, output: usize) -> Option<Self> {
+        let made = call.outputs().get(output)?;
+        Some(Self(Arc::new(Node {
+            value: made.value().clone(),
+            role: Arc::clone(made.role()),
+            requires_grad: call.output_requires_grad(made),
+            source: Some(Source {
+                call: Arc::clone(call),
+                output,
+            }),
+        })))
+    }
+
+    /// What it holds.
+    #[must_use]
+    pub fn value(&self) -> &Value {
+        &self.0.value
+    }
+
+    /// The text, if it holds one.
+    #[must_use]
+    pub fn text(&self) -> Option<&str> {
+        self.0.value.as_text()
+    }
+
+    /// What the text is for, in words.
+    #[must_use]
+    pub fn role(&self) -> &Arc<str> {
+        &self.0.role
+    }
+
+    /// Whether feedback is wanted for it or for something that it was made of.
+    #[must_use]
+    pub fn requires_grad(&self) -> bool {
+        self.0.requires_grad
+    }
+
+    /// The call that made it; `None` for a leaf.
+    #[must_use]
+    pub fn source(&self) -> Option<&Source> {
+        self.0.source.as_ref()
+    }
+
+    /// The same value and role as a constant without a past.
+    #[must_use]
+    pub fn detach(&self) -> Self {
+        Self::new(self.0.value.clone(), Arc::clone(&self.0.role))
+    }
+}
+
+impl PartialEq for Variable {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Variable {}
+
+impl Hash for Variable {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.0).hash(state);
+    }
+}
+
+impl fmt::Debug for Variable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Variable")
+            .field("role", &self.0.role)
+            .field("value", &excerpt(&self.0.value.describe(), 60))
+            .field("requires_grad", &self.0.requires_grad)
+            .field("op", &self.source().map(|source| source.call.op().name()))
+            .finish()
+    }
+}
+
+impl Drop for Node {
+    /// Takes the past apart in a loop: the compiler's own way recurses, and a long chain would overflow the
+    /// stack.
+    fn drop(&mut self) {
+        let mut pending: Vec<Source> = self.source.take().into_iter().collect();
+        while let Some(source) = pending.pop() {
+            // Only the last owner takes a call apart; `into_inner` tells exactly one of them.
+            let Some(call) = Arc::into_inner(source.call) else {
+                continue;
+            };
+            pending.extend(
+                call.into_input_variables()
+                    .into_iter()
+                    .filter_map(|variable| Arc::into_inner(variable.0)?.source.take()),
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn promises() {
+        fn assert_send_sync<T: Send + Sync + Clone + 'static>() {}
+        assert_send_sync::<Variable>();
+        assert_send_sync::<Parameter>();
+    }
+
+    #[test]
+    fn an_image_is_never_differentiated() {
+        let image = crate::Image::new(vec![1], "image/png").unwrap();
+        assert!(!Variable::leaf(image, "picture").requires_grad());
+        assert!(Variable::leaf("text", "text").requires_grad());
+    }
+}

@@ -1,0 +1,258 @@
+//! The one thing that can be assigned.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use super::Variable;
+use crate::error::Error;
+
+/// An earlier text of a [`Parameter`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version {
+    /// Its number: 0 for the first, one more with every assignment.
+    pub number: u64,
+    /// The text.
+    pub text: Arc<str>,
+}
+
+/// A text that may change: the only thing in the framework that can be assigned.
+///
+/// It holds the current leaf [`Variable`]. Assigning puts a *new* leaf in its place; a graph that was built
+/// before still sees the text as it was. Clones share the parameter.
+///
+/// # Examples
+/// ```
+/// use textgrad_core::Parameter;
+///
+/// let prompt = Parameter::new("Answer the question.", "system prompt");
+/// let before = prompt.variable();
+/// prompt.set("Answer the question in one sentence.");
+/// assert_eq!(before.text(), Some("Answer the question."));
+/// assert_eq!(prompt.text().as_ref(), "Answer the question in one sentence.");
+/// assert_eq!(prompt.version(), 1);
+/// assert_eq!(prompt.history()[0].text.as_ref(), "Answer the question.");
+/// ```
+#[derive(Clone)]
+pub struct Parameter(Arc<Inner>);
+
+struct Inner {
+    role: Arc<str>,
+    history_limit: usize,
+    state: RwLock<State>,
+}
+
+struct State {
+    variable: Variable,
+    text: Arc<str>,
+    version: u64,
+    history: VecDeque<Version>,
+}
+
+impl State {
+    fn assign(&mut self, text: Arc<str>, role: &Arc<str>, history_limit: usize) {
+        let old = std::mem::replace(&mut self.text, Arc::clone(&text));
+        self.history.push_back(Version {
+            number: self.version,
+            text: old,
+        });
+        while self.history.len() > history_limit {
+            self.history.pop_front();
+        }
+        self.variable = Variable::leaf(text, Arc::clone(role));
+        self.version += 1;
+    }
+}
+
+/// A new text for a parameter, for [`Parameter::assign_all`].
+#[derive(Debug, Clone)]
+pub struct Assignment {
+    /// What is assigned.
+    pub parameter: Parameter,
+    /// The leaf that the new text was made from: the assignment is refused if it is no longer current.
+    pub base: Variable,
+    /// The new text.
+    pub text: Arc<str>,
+}
+
+impl Parameter {
+    /// How many earlier versions are kept unless said otherwise.
+    pub const DEFAULT_HISTORY: usize = 16;
+
+    /// A parameter with its first text and its role in words.
+    pub fn new(text: impl Into<Arc<str>>, role: impl Into<Arc<str>>) -> Self {
+        Self::with_history(text, role, Self::DEFAULT_HISTORY)
+    }
+
+    /// A parameter that keeps at most `history` earlier versions.
+    pub fn with_history(
+        text: impl Into<Arc<str>>,
+        role: impl Into<Arc<str>>,
+        history: usize,
+    ) -> Self {
+        let (text, role) = (text.into(), role.into());
+        let variable = Variable::leaf(Arc::clone(&text), Arc::clone(&role));
+        let state = State {
+            variable,
+            text,
+            version: 0,
+            history: VecDeque::new(),
+        };
+        Self(Arc::new(Inner {
+            role,
+            history_limit: history,
+            state: RwLock::new(state),
+        }))
+    }
+
+    /// The current leaf, to build graphs with.
+    #[must_use]
+    pub fn variable(&self) -> Variable {
+        self.read().variable.clone()
+    }
+
+    /// The current text.
+    #[must_use]
+    pub fn text(&self) -> Arc<str> {
+        Arc::clone(&self.read().text)
+    }
+
+    /// What the text is for, in words.
+    #[must_use]
+    pub fn role(&self) -> &Arc<str> {
+        &self.0.role
+    }
+
+    /// How many times it was assigned.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.read().version
+    }
+
+    /// Earlier versions, oldest first; at most as many as it was made to keep.
+    #[must_use]
+    pub fn history(&self) -> Vec<Version> {
+        self.read().history.iter().cloned().collect()
+    }
+
+    /// Assigns a new text and returns the new leaf.
+    pub fn set(&self, text: impl Into<Arc<str>>) -> Variable {
+        let mut state = self.write();
+        state.assign(text.into(), &self.0.role, self.0.history_limit);
+        state.variable.clone()
+    }
+
+    /// Assigns all of these, or none.
+    ///
+    /// # Errors
+    /// [`Error::StaleParameter`] if a parameter was assigned since its base was current, and
+    /// [`Error::RepeatedParameter`] if one occurs twice; nothing is assigned then.
+    pub fn assign_all(assignments: &[Assignment]) -> Result<(), Error> {
+        // Locks are taken in one order, so that two callers cannot wait for each other.
+        let mut ordered: Vec<&Assignment> = assignments.iter().collect();
+        ordered.sort_by_key(|assignment| assignment.parameter.address());
+        for pair in ordered.windows(2) {
+            if let [first, second] = pair
+                && first.parameter == second.parameter
+            {
+                return Err(Error::RepeatedParameter {
+                    role: first.parameter.role().to_string(),
+                });
+            }
+        }
+        let mut locked: Vec<(&Assignment, RwLockWriteGuard<'_, State>)> = ordered
+            .into_iter()
+            .map(|a| (a, a.parameter.write()))
+            .collect();
+        if let Some((stale, _)) = locked.iter().find(|(a, state)| state.variable != a.base) {
+            return Err(Error::StaleParameter {
+                role: stale.parameter.role().to_string(),
+            });
+        }
+        for (assignment, state) in &mut locked {
+            let inner = &assignment.parameter.0;
+            state.assign(
+                Arc::clone(&assignment.text),
+                &inner.role,
+                inner.history_limit,
+            );
+        }
+        Ok(())
+    }
+
+    fn address(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        // A panic elsewhere cannot leave the state half-written: every write is one call of `assign`.
+        self.0.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.0.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl PartialEq for Parameter {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Parameter {}
+
+impl fmt::Debug for Parameter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.read();
+        f.debug_struct("Parameter")
+            .field("role", &self.0.role)
+            .field("version", &state.version)
+            .field("text", &crate::value::excerpt(&state.text, 60))
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn history_is_bounded() {
+        let parameter = Parameter::with_history("0", "r", 2);
+        for i in 1..5 {
+            parameter.set(i.to_string());
+        }
+        let kept: Vec<(u64, String)> = parameter
+            .history()
+            .into_iter()
+            .map(|v| (v.number, v.text.to_string()))
+            .collect();
+        assert_eq!(kept, [(2, "2".into()), (3, "3".into())]);
+    }
+
+    #[test]
+    fn all_or_none() {
+        let (a, b) = (Parameter::new("a", "first"), Parameter::new("b", "second"));
+        let assignment = |p: &Parameter, text: &str| Assignment {
+            parameter: p.clone(),
+            base: p.variable(),
+            text: text.into(),
+        };
+        let (for_a, for_b) = (assignment(&a, "a1"), assignment(&b, "b1"));
+        b.set("elsewhere");
+        let error = Parameter::assign_all(&[for_a.clone(), for_b]).unwrap_err();
+        assert!(
+            matches!(&error, Error::StaleParameter { role } if role == "second"),
+            "{error}"
+        );
+        assert_eq!((a.text().as_ref(), b.text().as_ref()), ("a", "elsewhere"));
+
+        let error = Parameter::assign_all(&[for_a.clone(), for_a.clone()]).unwrap_err();
+        assert!(matches!(error, Error::RepeatedParameter { .. }), "{error}");
+        assert_eq!(a.text().as_ref(), "a");
+
+        Parameter::assign_all(&[assignment(&b, "b2"), for_a]).unwrap();
+        assert_eq!((a.text().as_ref(), b.text().as_ref()), ("a1", "b2"));
+    }
+}
