@@ -131,10 +131,7 @@ pub enum Error {
 impl Error {
     /// An error of an op's own, in words.
     pub fn op(message: impl Into<String>) -> Self {
-        Self::Op {
-            message: message.into(),
-            source: None,
-        }
+        Self::Op { message: message.into(), source: None }
     }
 
     /// An error of an op's own with its cause.
@@ -142,10 +139,7 @@ impl Error {
         message: impl Into<String>,
         source: impl Into<Box<dyn StdError + Send + Sync>>,
     ) -> Self {
-        Self::Op {
-            message: message.into(),
-            source: Some(source.into()),
-        }
+        Self::Op { message: message.into(), source: Some(source.into()) }
     }
 
     /// The engine's error, if one is at the bottom of this.

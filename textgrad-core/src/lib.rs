@@ -78,7 +78,9 @@ pub use self::graph::{CriticalPath, Graph, GraphEdge, GraphNode, GraphView};
 #[doc(inline)]
 pub use self::op::{Call, Input, Inputs, Op, OpFn, Output, apply, apply_one, op_fn};
 #[doc(inline)]
-pub use self::prompt::{PromptError, PromptPack, TemplateContext, TemplateSpec, section};
+pub use self::prompt::{
+    PromptError, PromptPack, PromptTemplate, TemplateContext, TemplateSpec, section,
+};
 #[doc(inline)]
 pub use self::seed::Seed;
 #[doc(inline)]

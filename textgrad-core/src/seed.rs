@@ -74,10 +74,7 @@ mod tests {
     fn derivation_never_changes() {
         // Journals of earlier runs hold requests with these seeds: a change here makes them useless.
         // The figures were computed by a separate implementation in Python.
-        assert_eq!(
-            Seed::new(7).child("query", 0).value(),
-            0xaa3f_948c_f64a_f4d0
-        );
+        assert_eq!(Seed::new(7).child("query", 0).value(), 0xaa3f_948c_f64a_f4d0);
         assert_eq!(Seed::new(7).child("query", 0).request_seed(), 135_583_180);
     }
 

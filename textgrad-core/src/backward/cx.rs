@@ -27,10 +27,7 @@ pub struct OpFailure {
 
 impl<E: Into<Error>> From<E> for OpFailure {
     fn from(error: E) -> Self {
-        Self {
-            error: error.into(),
-            gradients: Vec::new(),
-        }
+        Self { error: error.into(), gradients: Vec::new() }
     }
 }
 
@@ -54,13 +51,7 @@ impl BackwardCx {
         settings: Settings,
         seed: Option<Seed>,
     ) -> Self {
-        Self(Arc::new(Inner {
-            call,
-            gradients,
-            outputs,
-            settings,
-            seed,
-        }))
+        Self(Arc::new(Inner { call, gradients, outputs, settings, seed }))
     }
 
     /// What went into the call.
@@ -90,9 +81,7 @@ impl BackwardCx {
     /// Whether feedback is wanted for an input.
     #[must_use]
     pub fn needs(&self, input: usize) -> bool {
-        self.inputs()
-            .get(input)
-            .is_some_and(|input| input.variable().requires_grad())
+        self.inputs().get(input).is_some_and(|input| input.variable().requires_grad())
     }
 
     /// The engine of the pass, if it was given one, else the op's own.

@@ -42,10 +42,7 @@ pub struct BackwardError {
 impl fmt::Display for BackwardError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let found = self.gradients.len();
-        write!(
-            f,
-            "the backward pass ended early; what reached {found} variable(s) is kept"
-        )
+        write!(f, "the backward pass ended early; what reached {found} variable(s) is kept")
     }
 }
 
@@ -107,10 +104,7 @@ pub(crate) struct Settings {
 impl Backward {
     /// A pass from `root`.
     pub fn new(root: &Variable) -> Self {
-        Self {
-            root: root.clone(),
-            settings: Settings::default(),
-        }
+        Self { root: root.clone(), settings: Settings::default() }
     }
 
     /// Asks this engine for all feedback, instead of each op's own.

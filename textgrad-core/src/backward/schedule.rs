@@ -20,16 +20,8 @@ use crate::variable::Variable;
 
 /// What a job brought back.
 enum Done {
-    Call {
-        node: NodeIndex,
-        call: Arc<Call>,
-        said: Result<Vec<Option<Gradient>>, OpFailure>,
-    },
-    Reduce {
-        node: NodeIndex,
-        group: Group,
-        merged: Result<Vec<Feedback>, Error>,
-    },
+    Call { node: NodeIndex, call: Arc<Call>, said: Result<Vec<Option<Gradient>>, OpFailure> },
+    Reduce { node: NodeIndex, group: Group, merged: Result<Vec<Feedback>, Error> },
 }
 
 struct Pass {
@@ -42,20 +34,11 @@ struct Pass {
 
 pub(super) async fn run(root: &Variable, settings: Settings) -> Result<Gradients, BackwardError> {
     if !root.requires_grad() {
-        let error = Error::NothingRequiresGrad {
-            role: root.role().to_string(),
-        };
-        return Err(BackwardError {
-            error,
-            gradients: Gradients::default(),
-        });
+        let error = Error::NothingRequiresGrad { role: root.role().to_string() };
+        return Err(BackwardError { error, gradients: Gradients::default() });
     }
-    let mut pass = Pass {
-        state: State::new(root),
-        settings,
-        jobs: FuturesUnordered::new(),
-        failure: None,
-    };
+    let mut pass =
+        Pass { state: State::new(root), settings, jobs: FuturesUnordered::new(), failure: None };
     pass.advance();
     while let Some(done) = pass.jobs.next().await {
         pass.take(done);
@@ -98,10 +81,7 @@ impl Pass {
         let cx = ReduceCx {
             variable: variable.clone(),
             feedback: group.feedback.clone(),
-            seed: self
-                .settings
-                .seed
-                .map(|seed| seed.child("reduce", node.index() as u64)),
+            seed: self.settings.seed.map(|seed| seed.child("reduce", node.index() as u64)),
             engine: self.settings.engine.clone(),
         };
         self.jobs.push(Box::pin(async move {
@@ -114,11 +94,7 @@ impl Pass {
                 }),
                 Err(panic) => Err(panicked(reduce.name(), &*panic)),
             };
-            Done::Reduce {
-                node,
-                group,
-                merged,
-            }
+            Done::Reduce { node, group, merged }
         }));
     }
 
@@ -129,17 +105,9 @@ impl Pass {
             return;
         }
         self.tell(&BackwardEvent::CallStarted { call: &call });
-        let seed = self
-            .settings
-            .seed
-            .map(|seed| seed.child("call", node.index() as u64));
-        let cx = BackwardCx::new(
-            Arc::clone(&call),
-            gradients,
-            outputs,
-            self.settings.clone(),
-            seed,
-        );
+        let seed = self.settings.seed.map(|seed| seed.child("call", node.index() as u64));
+        let cx =
+            BackwardCx::new(Arc::clone(&call), gradients, outputs, self.settings.clone(), seed);
         self.jobs.push(Box::pin(async move {
             let op = Arc::clone(call.op());
             let work = AssertUnwindSafe(async { op.backward(&cx).await }).catch_unwind();
@@ -159,17 +127,10 @@ impl Pass {
                     failure.gradients
                 });
                 let gradients = said.iter().flatten().count();
-                self.tell(&BackwardEvent::CallFinished {
-                    call: &call,
-                    gradients,
-                });
+                self.tell(&BackwardEvent::CallFinished { call: &call, gradients });
                 self.state.finish_call(node, &call, said);
             }
-            Done::Reduce {
-                node,
-                group,
-                merged,
-            } => match merged {
+            Done::Reduce { node, group, merged } => match merged {
                 Ok(merged) => {
                     self.state.merged(node, &group, merged);
                     match self.state.variable(node) {
@@ -186,11 +147,7 @@ impl Pass {
 
     fn fail(&mut self, node: NodeIndex, error: Error) {
         self.tell(&BackwardEvent::Failed { error: &error });
-        if self
-            .failure
-            .as_ref()
-            .is_none_or(|(place, _)| *place < node.index())
-        {
+        if self.failure.as_ref().is_none_or(|(place, _)| *place < node.index()) {
             self.failure = Some((node.index(), error));
         }
     }
@@ -213,19 +170,12 @@ fn checked(
         Ok(said) => {
             let (expected, got) = (call.inputs().len(), said.len());
             Err(OpFailure {
-                error: Error::GradientCount {
-                    op: op(),
-                    expected,
-                    got,
-                },
+                error: Error::GradientCount { op: op(), expected, got },
                 gradients: Vec::new(),
             })
         }
         Err(failure) => Err(OpFailure {
-            error: Error::Backward {
-                op: op(),
-                source: Box::new(failure.error),
-            },
+            error: Error::Backward { op: op(), source: Box::new(failure.error) },
             gradients: failure.gradients,
         }),
     }
@@ -237,8 +187,5 @@ fn panicked(op: &str, panic: &(dyn Any + Send)) -> Error {
         .map(|message| (*message).to_owned())
         .or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "no message".to_owned());
-    Error::Panic {
-        op: op.to_owned(),
-        message,
-    }
+    Error::Panic { op: op.to_owned(), message }
 }

@@ -61,10 +61,7 @@ impl State {
         let nodes = graph.as_petgraph();
         let mut states: Vec<NodeState> = nodes
             .node_indices()
-            .map(|node| NodeState {
-                waiting: nodes.edges(node).count(),
-                ..NodeState::default()
-            })
+            .map(|node| NodeState { waiting: nodes.edges(node).count(), ..NodeState::default() })
             .collect();
         let mut settled = VecDeque::new();
         if let Some(node) = graph.node(root)
@@ -77,11 +74,7 @@ impl State {
             });
             settled.push_back(node);
         }
-        Self {
-            graph,
-            nodes: states,
-            settled,
-        }
+        Self { graph, nodes: states, settled }
     }
 
     /// The next node of which everything is known that it waited for.
@@ -91,11 +84,7 @@ impl State {
     }
 
     pub(super) fn variable(&self, node: NodeIndex) -> Option<Variable> {
-        self.graph
-            .as_petgraph()
-            .node_weight(node)?
-            .variable()
-            .cloned()
+        self.graph.as_petgraph().node_weight(node)?.variable().cloned()
     }
 
     /// A variable has all that will reach it: puts it in order.
@@ -103,9 +92,7 @@ impl State {
         let Some(state) = self.nodes.get_mut(node.index()) else {
             return;
         };
-        state
-            .arrivals
-            .sort_by_key(|arrival| (arrival.consumer, arrival.received.argument()));
+        state.arrivals.sort_by_key(|arrival| (arrival.consumer, arrival.received.argument()));
         for arrival in &state.arrivals {
             for tag in &arrival.tags {
                 add_tag(&mut state.tags, tag);
@@ -134,10 +121,7 @@ impl State {
                 .filter(|item| has_tag(&item.tags, tag))
                 .filter_map(|item| item.gradient.feedback().cloned())
                 .collect();
-            (feedback.len() > 1).then(|| Group {
-                tag: tag.clone(),
-                feedback,
-            })
+            (feedback.len() > 1).then(|| Group { tag: tag.clone(), feedback })
         })
     }
 
@@ -173,10 +157,9 @@ impl State {
                 items.push(item);
             }
         }
-        let replacements = replacements.into_iter().map(|feedback| Item {
-            gradient: feedback.into(),
-            tags: inner.clone(),
-        });
+        let replacements = replacements
+            .into_iter()
+            .map(|feedback| Item { gradient: feedback.into(), tags: inner.clone() });
         let at = first.unwrap_or(items.len());
         items.splice(at..at, replacements);
         state.items = items;
@@ -184,11 +167,8 @@ impl State {
 
     /// Everything at a variable is merged: the call that made it may be due.
     pub(super) fn finish_variable(&mut self, node: NodeIndex) {
-        let source: Vec<NodeIndex> = self
-            .graph
-            .as_petgraph()
-            .neighbors_directed(node, Direction::Incoming)
-            .collect();
+        let source: Vec<NodeIndex> =
+            self.graph.as_petgraph().neighbors_directed(node, Direction::Incoming).collect();
         for call in source {
             self.settle_one(call);
         }
@@ -207,18 +187,12 @@ impl State {
             let GraphEdge::Output { position } = edge.weight() else {
                 continue;
             };
-            let items = self
-                .nodes
-                .get(edge.target().index())
-                .map_or(&[][..], |state| &state.items);
+            let items = self.nodes.get(edge.target().index()).map_or(&[][..], |state| &state.items);
             if let Some(slot) = gradients.get_mut(*position) {
                 *slot = items.iter().map(|item| item.gradient.clone()).collect();
             }
             if let Some(slot) = variables.get_mut(*position) {
-                *slot = nodes
-                    .node_weight(edge.target())
-                    .and_then(GraphNode::variable)
-                    .cloned();
+                *slot = nodes.node_weight(edge.target()).and_then(GraphNode::variable).cloned();
             }
         }
         (gradients, variables)
@@ -259,22 +233,12 @@ impl State {
     fn tags_through(&self, node: NodeIndex, call: &Call) -> Vec<Tag> {
         let mut tags = Vec::new();
         for output in self.graph.as_petgraph().neighbors(node) {
-            for tag in self
-                .nodes
-                .get(output.index())
-                .map_or(&[][..], |state| &state.tags)
-            {
+            for tag in self.nodes.get(output.index()).map_or(&[][..], |state| &state.tags) {
                 add_tag(&mut tags, tag);
             }
         }
         if let Some(reduce) = call.op().reduction() {
-            add_tag(
-                &mut tags,
-                &Tag {
-                    rank: node.index(),
-                    reduce,
-                },
-            );
+            add_tag(&mut tags, &Tag { rank: node.index(), reduce });
         }
         tags
     }
@@ -299,11 +263,7 @@ impl State {
             };
             let variable = variable.clone();
             // A pass that ended early has variables of which not everything was gathered.
-            if self
-                .nodes
-                .get(node.index())
-                .is_some_and(|state| !state.gathered)
-            {
+            if self.nodes.get(node.index()).is_some_and(|state| !state.gathered) {
                 self.gather(node);
             }
             let Some(state) = self.nodes.get_mut(node.index()) else {
@@ -312,11 +272,7 @@ impl State {
             if state.arrivals.is_empty() {
                 continue;
             }
-            let received = state
-                .arrivals
-                .drain(..)
-                .map(|arrival| arrival.received)
-                .collect();
+            let received = state.arrivals.drain(..).map(|arrival| arrival.received).collect();
             let items = state.items.drain(..).map(|item| item.gradient).collect();
             gradients.insert(variable, received, items);
         }

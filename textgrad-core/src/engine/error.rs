@@ -178,9 +178,7 @@ impl fmt::Display for EngineError {
 
 impl StdError for EngineError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.source
-            .as_deref()
-            .map(|source| source as &(dyn StdError + 'static))
+        self.source.as_deref().map(|source| source as &(dyn StdError + 'static))
     }
 }
 
@@ -207,21 +205,11 @@ mod tests {
         ];
         for kind in retryable {
             assert!(EngineError::new(kind, "x").is_retryable(), "{kind}");
-            assert!(
-                !EngineError::new(kind, "x")
-                    .with_retryable(false)
-                    .is_retryable(),
-                "{kind}"
-            );
+            assert!(!EngineError::new(kind, "x").with_retryable(false).is_retryable(), "{kind}");
         }
         for kind in last {
             assert!(!EngineError::new(kind, "x").is_retryable(), "{kind}");
-            assert!(
-                EngineError::new(kind, "x")
-                    .with_retryable(true)
-                    .is_retryable(),
-                "{kind}"
-            );
+            assert!(EngineError::new(kind, "x").with_retryable(true).is_retryable(), "{kind}");
         }
     }
 
@@ -230,9 +218,6 @@ mod tests {
         let error = EngineError::new(ErrorKind::Connection, "could not connect")
             .with_source(std::io::Error::other("refused"));
         assert_eq!(error.to_string(), "could not connect");
-        assert_eq!(
-            error.source().map(ToString::to_string).as_deref(),
-            Some("refused")
-        );
+        assert_eq!(error.source().map(ToString::to_string).as_deref(), Some("refused"));
     }
 }

@@ -31,17 +31,12 @@ where
     F: Fn(Request) -> Fut + Send + Sync,
     Fut: Future<Output = Result<Response, EngineError>> + Send,
 {
-    EngineFn {
-        name: name.into(),
-        function,
-    }
+    EngineFn { name: name.into(), function }
 }
 
 impl<F> fmt::Debug for EngineFn<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EngineFn")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
+        f.debug_struct("EngineFn").field("name", &self.name).finish_non_exhaustive()
     }
 }
 

@@ -59,10 +59,7 @@ pub struct Message {
 impl Message {
     /// A message of several parts.
     pub fn new(role: MessageRole, parts: impl IntoIterator<Item = Part>) -> Self {
-        Self {
-            role,
-            parts: parts.into_iter().collect(),
-        }
+        Self { role, parts: parts.into_iter().collect() }
     }
 
     /// A system message of one text.

@@ -143,11 +143,7 @@ pub struct Request {
 impl Request {
     /// A request for one answer with the server's own sampling defaults.
     pub fn new(purpose: Purpose, messages: impl IntoIterator<Item = Message>) -> Self {
-        Self {
-            messages: messages.into_iter().collect(),
-            sampling: Sampling::default(),
-            purpose,
-        }
+        Self { messages: messages.into_iter().collect(), sampling: Sampling::default(), purpose }
     }
 
     /// The same request, drawn another way.

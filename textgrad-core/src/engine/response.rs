@@ -74,10 +74,7 @@ pub struct Choice {
 impl Choice {
     /// An answer and why it ended.
     pub fn new(text: impl Into<String>, finish_reason: FinishReason) -> Self {
-        Self {
-            text: text.into(),
-            finish_reason,
-        }
+        Self { text: text.into(), finish_reason }
     }
 }
 
@@ -93,10 +90,7 @@ pub struct Usage {
     pub cached_tokens: u64,
 }
 
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde calls it by reference"
-)]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it by reference")]
 fn is_zero(count: &u64) -> bool {
     *count == 0
 }
@@ -115,9 +109,7 @@ impl Add for Usage {
     fn add(self, other: Self) -> Self {
         Self {
             prompt_tokens: self.prompt_tokens.saturating_add(other.prompt_tokens),
-            completion_tokens: self
-                .completion_tokens
-                .saturating_add(other.completion_tokens),
+            completion_tokens: self.completion_tokens.saturating_add(other.completion_tokens),
             cached_tokens: self.cached_tokens.saturating_add(other.cached_tokens),
         }
     }
@@ -152,11 +144,7 @@ impl Response {
     /// A response without usage and model.
     #[must_use]
     pub fn new(choices: Vec<Choice>) -> Self {
-        Self {
-            choices,
-            usage: Usage::default(),
-            model: String::new(),
-        }
+        Self { choices, usage: Usage::default(), model: String::new() }
     }
 
     /// The same response with its cost.

@@ -76,10 +76,7 @@ impl Feedback {
             Some(_) => words,
             None => Variable::new(words.value().describe(), Arc::clone(words.role())),
         };
-        Self {
-            words,
-            contexts: Arc::from([]),
-        }
+        Self { words, contexts: Arc::from([]) }
     }
 
     /// The same feedback with one more circumstance under which it was given.

@@ -17,19 +17,11 @@ pub struct Received {
 
 impl Received {
     pub(crate) fn seed() -> Self {
-        Self {
-            gradient: Gradient::Objective,
-            consumer: None,
-            argument: 0,
-        }
+        Self { gradient: Gradient::Objective, consumer: None, argument: 0 }
     }
 
     pub(crate) fn new(gradient: Gradient, consumer: Arc<Call>, argument: usize) -> Self {
-        Self {
-            gradient,
-            consumer: Some(consumer),
-            argument,
-        }
+        Self { gradient, consumer: Some(consumer), argument }
     }
 
     /// What was said.
@@ -75,27 +67,17 @@ impl Gradients {
         received: Vec<Received>,
         gradients: Vec<Gradient>,
     ) {
-        if let Some(entry) = self
-            .index
-            .get(&variable)
-            .and_then(|i| self.entries.get_mut(*i))
-        {
+        if let Some(entry) = self.index.get(&variable).and_then(|i| self.entries.get_mut(*i)) {
             entry.received.extend(received);
             entry.gradients.extend(gradients);
         } else {
             self.index.insert(variable.clone(), self.entries.len());
-            self.entries.push(Entry {
-                variable,
-                received,
-                gradients,
-            });
+            self.entries.push(Entry { variable, received, gradients });
         }
     }
 
     fn entry(&self, variable: &Variable) -> Option<&Entry> {
-        self.index
-            .get(variable)
-            .and_then(|index| self.entries.get(*index))
+        self.index.get(variable).and_then(|index| self.entries.get(*index))
     }
 
     /// What holds for a variable: what reached it, merged where an op asked for that.
@@ -118,10 +100,7 @@ impl Gradients {
     /// The words of the feedback that holds for a variable, one below the other.
     #[must_use]
     pub fn text(&self, variable: &Variable) -> String {
-        self.feedback(variable)
-            .map(Feedback::text)
-            .collect::<Vec<_>>()
-            .join("\n")
+        self.feedback(variable).map(Feedback::text).collect::<Vec<_>>().join("\n")
     }
 
     /// The variables that something reached, in the order of the graph: inputs before what is made of them.

@@ -19,11 +19,7 @@ impl Graph {
     /// The largest number of calls on a chain; 0 for a leaf. Linear in the size of the graph.
     #[must_use]
     pub fn depth(&self) -> usize {
-        self.levels()
-            .into_iter()
-            .map(|(_, level)| level)
-            .max()
-            .unwrap_or(0)
+        self.levels().into_iter().map(|(_, level)| level).max().unwrap_or(0)
     }
 
     /// The largest number of calls that have the same depth, and so could run at the same time. Linear in
@@ -55,10 +51,7 @@ impl Graph {
             best.push((sum + own, from));
         }
         let Some((cost, end)) = self.costliest(self.nodes.node_indices().collect(), &best) else {
-            return CriticalPath {
-                cost: 0.0,
-                nodes: Vec::new(),
-            };
+            return CriticalPath { cost: 0.0, nodes: Vec::new() };
         };
         let mut nodes = Vec::new();
         let mut next = Some(end);
@@ -88,10 +81,8 @@ impl Graph {
 
     /// What a node is made of, in topological order.
     fn inputs_of(&self, node: NodeIndex) -> Vec<NodeIndex> {
-        let mut inputs: Vec<NodeIndex> = self
-            .nodes
-            .neighbors_directed(node, Direction::Incoming)
-            .collect();
+        let mut inputs: Vec<NodeIndex> =
+            self.nodes.neighbors_directed(node, Direction::Incoming).collect();
         inputs.sort_unstable();
         inputs
     }

@@ -67,9 +67,7 @@ pub(super) fn trace<'a>(
                         nodes.add_edge(
                             *call,
                             node,
-                            GraphEdge::Output {
-                                position: source.output(),
-                            },
+                            GraphEdge::Output { position: source.output() },
                         );
                     }
                     index.insert(variable, node);

@@ -37,9 +37,7 @@ impl Call {
     /// Whether an input requires a gradient, so that a backward pass goes through this call.
     #[must_use]
     pub fn requires_grad(&self) -> bool {
-        self.inputs
-            .iter()
-            .any(|input| input.variable().requires_grad())
+        self.inputs.iter().any(|input| input.variable().requires_grad())
     }
 
     pub(crate) fn output_requires_grad(&self, output: &Output) -> bool {
@@ -85,18 +83,12 @@ impl fmt::Debug for Call {
 /// ```
 pub async fn apply(op: Arc<dyn Op>, inputs: impl Into<Inputs>) -> Result<Vec<Variable>, Error> {
     let inputs = inputs.into();
-    let outputs = op.forward(&inputs).await.map_err(|error| Error::Forward {
-        op: op.name().to_owned(),
-        source: Box::new(error),
-    })?;
-    let call = Arc::new(Call {
-        op,
-        inputs,
-        outputs,
-    });
-    Ok((0..call.outputs.len())
-        .filter_map(|output| Variable::of_call(&call, output))
-        .collect())
+    let outputs = op
+        .forward(&inputs)
+        .await
+        .map_err(|error| Error::Forward { op: op.name().to_owned(), source: Box::new(error) })?;
+    let call = Arc::new(Call { op, inputs, outputs });
+    Ok((0..call.outputs.len()).filter_map(|output| Variable::of_call(&call, output)).collect())
 }
 
 /// Runs an op that has one output; see [`apply`].
@@ -108,10 +100,6 @@ pub async fn apply_one(op: Arc<dyn Op>, inputs: impl Into<Inputs>) -> Result<Var
     let outputs = apply(op, inputs).await?;
     match <[Variable; 1]>::try_from(outputs) {
         Ok([output]) => Ok(output),
-        Err(outputs) => Err(Error::OutputCount {
-            op: name,
-            expected: 1,
-            got: outputs.len(),
-        }),
+        Err(outputs) => Err(Error::OutputCount { op: name, expected: 1, got: outputs.len() }),
     }
 }

@@ -36,12 +36,7 @@ impl Inputs {
     pub fn new<N: Into<Arc<str>>>(inputs: impl IntoIterator<Item = (N, Variable)>) -> Self {
         let inputs = inputs.into_iter();
         Self(Arc::new(
-            inputs
-                .map(|(name, variable)| Input {
-                    name: name.into(),
-                    variable,
-                })
-                .collect(),
+            inputs.map(|(name, variable)| Input { name: name.into(), variable }).collect(),
         ))
     }
 
@@ -71,9 +66,7 @@ impl Inputs {
     /// The first input of a name.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<&Variable> {
-        self.iter()
-            .find(|input| &*input.name == name)
-            .map(Input::variable)
+        self.iter().find(|input| &*input.name == name).map(Input::variable)
     }
 
     /// The first input of a name.
@@ -100,9 +93,7 @@ impl Inputs {
     /// # Errors
     /// [`Error::NotText`] if one holds an image.
     pub fn texts(&self) -> Result<Vec<&str>, Error> {
-        self.iter()
-            .map(|input| text_of(&input.name, &input.variable))
-            .collect()
+        self.iter().map(|input| text_of(&input.name, &input.variable)).collect()
     }
 
     /// The variables, if nobody else holds these inputs.
@@ -123,11 +114,7 @@ impl<'a> IntoIterator for &'a Inputs {
 
 impl<N: Into<Arc<str>>, const K: usize> From<[(N, &Variable); K]> for Inputs {
     fn from(inputs: [(N, &Variable); K]) -> Self {
-        Self::new(
-            inputs
-                .into_iter()
-                .map(|(name, variable)| (name, variable.clone())),
-        )
+        Self::new(inputs.into_iter().map(|(name, variable)| (name, variable.clone())))
     }
 }
 
@@ -156,11 +143,7 @@ pub struct Output {
 impl Output {
     /// A value and what it is for, in words. It requires a gradient if an input of the call does.
     pub fn new(value: impl Into<Value>, role: impl Into<Arc<str>>) -> Self {
-        Self {
-            value: value.into(),
-            role: role.into(),
-            requires_grad: None,
-        }
+        Self { value: value.into(), role: role.into(), requires_grad: None }
     }
 
     /// Says whether the variable requires a gradient, whatever the inputs say: `false` ends every backward

@@ -60,16 +60,10 @@ impl<'a> Checker<'a> {
     }
 
     pub(super) fn check(&self, name: &'a str, example: &'a Json) -> Result<(), PromptError> {
-        let scope = Scope {
-            values: vec![example],
-            params: Vec::new(),
-            partials: vec![name],
-        };
+        let scope = Scope { values: vec![example], params: Vec::new(), partials: vec![name] };
         match self.templates.get(name) {
             Some(known) => self.template(&known.template, &known.origin, &scope),
-            None => Err(PromptError::Missing {
-                name: name.to_owned(),
-            }),
+            None => Err(PromptError::Missing { name: name.to_owned() }),
         }
     }
 
@@ -80,10 +74,7 @@ impl<'a> Checker<'a> {
         scope: &Scope<'a>,
     ) -> Result<(), PromptError> {
         for (element, mapping) in template.elements.iter().zip(&template.mapping) {
-            let place = Place {
-                file,
-                line: mapping.0,
-            };
+            let place = Place { file, line: mapping.0 };
             match element {
                 TemplateElement::RawString(_) | TemplateElement::Comment(_) => {}
                 TemplateElement::Expression(helper) | TemplateElement::HtmlExpression(helper) => {
@@ -157,11 +148,7 @@ impl<'a> Checker<'a> {
                 return Err(place.unsupported(format!("{{{{#{name}}}}} needs a value")));
             };
             let value = self.resolve(parameter, place, scope)?;
-            let value = if name == "each" {
-                value.and_then(element)
-            } else {
-                value
-            };
+            let value = if name == "each" { value.and_then(element) } else { value };
             match &helper.block_param {
                 None => {}
                 Some(BlockParam::Single(first)) => {
@@ -193,10 +180,9 @@ impl<'a> Checker<'a> {
         let name = name_of(&partial.name);
         let Some((name, known)) = self.templates.get_key_value(name) else {
             let known: Vec<&str> = self.templates.keys().map(String::as_str).collect();
-            return Err(place.unsupported(format!(
-                "unknown partial {name:?}; known: {}",
-                known.join(", ")
-            )));
+            return Err(
+                place.unsupported(format!("unknown partial {name:?}; known: {}", known.join(", ")))
+            );
         };
         if !partial.params.is_empty() || !partial.hash.is_empty() {
             return Err(place.unsupported("a partial takes no arguments: it sees what is in sight"));
@@ -256,11 +242,7 @@ fn lookup<'a>(
 ) -> Result<Option<&'a Json>, PromptError> {
     let mut depth = scope.values.len();
     let mut current = scope.values.last().copied();
-    for (position, part) in raw
-        .split(['.', '/'])
-        .filter(|part| !part.is_empty())
-        .enumerate()
-    {
+    for (position, part) in raw.split(['.', '/']).filter(|part| !part.is_empty()).enumerate() {
         let part = part.trim_matches(|c| c == '[' || c == ']');
         // ".." was split into nothing: the parser writes it as "../", of which the dots are gone.
         if part == "this" {
@@ -281,10 +263,7 @@ fn lookup<'a>(
         if raw.starts_with("../") && position == 0 {
             let ups = raw.matches("../").count();
             depth = depth.saturating_sub(ups);
-            current = depth
-                .checked_sub(1)
-                .and_then(|index| scope.values.get(index))
-                .copied();
+            current = depth.checked_sub(1).and_then(|index| scope.values.get(index)).copied();
         }
         let next = match current {
             Some(Json::Object(fields)) => fields.get(part),
@@ -321,20 +300,15 @@ mod tests {
         let template = Template::compile(text).map_err(|error| error.to_string())?;
         let partial = Template::compile("{{title}}").unwrap();
         let looped = Template::compile("{{> _loop}}").unwrap();
-        let known = |origin: &str, template| Known {
-            origin: origin.into(),
-            text: String::new(),
-            template,
-        };
+        let known =
+            |origin: &str, template| Known { origin: origin.into(), text: String::new(), template };
         let templates = BTreeMap::from([
             ("t".to_owned(), known("t.hbs", template)),
             ("_p".to_owned(), known("_p.hbs", partial)),
             ("_loop".to_owned(), known("_loop.hbs", looped)),
         ]);
         let example = json!({ "title": "x", "items": [{ "name": "n" }], "inner": { "leaf": 1 } });
-        Checker::new(&templates)
-            .check("t", &example)
-            .map_err(|error| error.to_string())
+        Checker::new(&templates).check("t", &example).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -355,34 +329,17 @@ mod tests {
     #[test]
     fn names_what_is_not() {
         let unknown = |line, variable: &str, known: &str| {
-            Err(format!(
-                "t.hbs, line {line}: unknown variable {variable:?}; known here: {known}"
-            ))
+            Err(format!("t.hbs, line {line}: unknown variable {variable:?}; known here: {known}"))
         };
         let all = "inner, items, title";
         assert_eq!(check("\n\n{{titel}}"), unknown(3, "titel", all));
         assert_eq!(check("{{#if missing}}x{{/if}}"), unknown(1, "missing", all));
-        assert_eq!(
-            check("{{#if title}}\n{{nope}}{{/if}}"),
-            unknown(2, "nope", all)
-        );
-        assert_eq!(
-            check("{{#if title}}{{else}}\n{{nope}}{{/if}}"),
-            unknown(2, "nope", all)
-        );
+        assert_eq!(check("{{#if title}}\n{{nope}}{{/if}}"), unknown(2, "nope", all));
+        assert_eq!(check("{{#if title}}{{else}}\n{{nope}}{{/if}}"), unknown(2, "nope", all));
         assert_eq!(check("{{inner.twig}}"), unknown(1, "inner.twig", "leaf"));
-        assert_eq!(
-            check("{{#each items}}{{title}}{{/each}}"),
-            unknown(1, "title", "name")
-        );
-        assert_eq!(
-            check("{{#each items}}{{../nope}}{{/each}}"),
-            unknown(1, "../nope", all)
-        );
-        assert_eq!(
-            check("{{title.deeper}}"),
-            unknown(1, "title.deeper", "this")
-        );
+        assert_eq!(check("{{#each items}}{{title}}{{/each}}"), unknown(1, "title", "name"));
+        assert_eq!(check("{{#each items}}{{../nope}}{{/each}}"), unknown(1, "../nope", all));
+        assert_eq!(check("{{title.deeper}}"), unknown(1, "title.deeper", "this"));
         assert_eq!(check("{{section \"T\" nope}}"), unknown(1, "nope", all));
     }
 

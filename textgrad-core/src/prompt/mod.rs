@@ -24,5 +24,5 @@ mod pack;
 mod section;
 
 pub use self::error::PromptError;
-pub use self::pack::{PromptPack, TemplateContext, TemplateSpec};
+pub use self::pack::{PromptPack, PromptTemplate, TemplateContext, TemplateSpec};
 pub use self::section::section;

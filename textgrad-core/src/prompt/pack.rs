@@ -13,14 +13,11 @@ use super::check::{Checker, Known};
 use super::error::PromptError;
 use super::section::SectionHelper;
 
-/// The variables of one template.
+/// The variables of one template or of several.
 ///
-/// Whoever renders a template fills in a struct that implements this, so a template and the code that uses
-/// it can not disagree about the variables.
+/// Whoever renders a template fills in a struct that implements this, and packs are checked against the same
+/// struct, so a template and the code that uses it can not disagree about the variables.
 pub trait TemplateContext: Serialize {
-    /// The template's name: that of its file without `.hbs`.
-    const TEMPLATE: &'static str;
-
     /// All variables with examples: options filled, lists with one element. Packs are checked against it.
     fn example() -> Json;
 }
@@ -34,14 +31,18 @@ pub struct TemplateSpec {
 }
 
 impl TemplateSpec {
-    /// The template of a context with its default text.
+    /// A template over the variables of `C`: its name, which is that of its file without `.hbs`, and its
+    /// default text.
     #[must_use]
-    pub fn new<C: TemplateContext>(source: &'static str) -> Self {
-        Self {
-            name: C::TEMPLATE,
-            source,
-            example: C::example(),
-        }
+    pub fn new<C: TemplateContext>(name: &'static str, source: &'static str) -> Self {
+        Self { name, source, example: C::example() }
+    }
+
+    /// A text that templates include with `{{> name}}`; the name begins with an underscore. It is checked
+    /// where it is included.
+    #[must_use]
+    pub fn partial(name: &'static str, source: &'static str) -> Self {
+        Self { name, source, example: Json::Null }
     }
 
     /// The template's name.
@@ -77,16 +78,15 @@ impl TemplateSpec {
 /// }
 ///
 /// impl TemplateContext for Greeting<'_> {
-///     const TEMPLATE: &'static str = "greeting";
-///     fn example() -> Value {
+/// ///     fn example() -> Value {
 ///         json!({ "name": "Ada" })
 ///     }
 /// }
 ///
-/// let pack = PromptPack::new([TemplateSpec::new::<Greeting>("Hello {{name}}!")])?;
-/// assert_eq!(pack.render(&Greeting { name: "{{x}} & <b>" })?, "Hello {{x}} & <b>!");
+/// let pack = PromptPack::new([TemplateSpec::new::<Greeting>("greeting", "Hello {{name}}!")])?;
+/// assert_eq!(pack.render("greeting", &Greeting { name: "{{x}} & <b>" })?, "Hello {{x}} & <b>!");
 ///
-/// let typo = PromptPack::new([TemplateSpec::new::<Greeting>("\nHello {{nmae}}!")]).unwrap_err();
+/// let typo = PromptPack::new([TemplateSpec::new::<Greeting>("greeting", "\nHello {{nmae}}!")]).unwrap_err();
 /// assert_eq!(typo.to_string(), r#"greeting.hbs, line 2: unknown variable "nmae"; known here: name"#);
 /// # Ok::<(), textgrad_core::PromptError>(())
 /// ```
@@ -124,10 +124,7 @@ impl PromptPack {
         let specs: Vec<TemplateSpec> = specs.into_iter().collect();
         let io = |path: &Path| {
             let path = path.to_owned();
-            move |error| PromptError::Io {
-                path,
-                source: Arc::new(error),
-            }
+            move |error| PromptError::Io { path, source: Arc::new(error) }
         };
         let mut overrides = BTreeMap::new();
         for entry in std::fs::read_dir(dir).map_err(io(dir))? {
@@ -135,28 +132,16 @@ impl PromptPack {
             if path.extension().is_none_or(|extension| extension != "hbs") {
                 continue;
             }
-            let name = path
-                .file_stem()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned();
+            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
             if !name.starts_with('_') && !specs.iter().any(|spec| spec.name == name) {
                 let known = specs.iter().map(|spec| spec.name.to_owned()).collect();
                 return Err(PromptError::UnknownTemplate { path, known });
             }
             let text = std::fs::read_to_string(&path).map_err(io(&path))?;
-            overrides.insert(
-                name,
-                Source {
-                    origin: path.display().to_string(),
-                    text,
-                },
-            );
+            overrides.insert(name, Source { origin: path.display().to_string(), text });
         }
         if overrides.is_empty() {
-            return Err(PromptError::Empty {
-                path: dir.to_owned(),
-            });
+            return Err(PromptError::Empty { path: dir.to_owned() });
         }
         Self::build(specs, overrides)
     }
@@ -178,14 +163,11 @@ impl PromptPack {
         }
 
         let checker = Checker::new(&templates);
-        for spec in &specs {
+        for spec in specs.iter().filter(|spec| !spec.name.starts_with('_')) {
             checker.check(spec.name, &spec.example)?;
         }
 
-        let mut engine = Handlebars::new();
-        engine.set_strict_mode(true);
-        engine.register_escape_fn(no_escape);
-        engine.register_helper("section", Box::new(SectionHelper));
+        let mut engine = new_engine();
         let mut sources = BTreeMap::new();
         for (name, known) in templates {
             engine.register_template(&name, known.template);
@@ -198,37 +180,96 @@ impl PromptPack {
     ///
     /// # Errors
     /// [`PromptError::Missing`] if the pack has no such template, [`PromptError::Render`] otherwise.
-    pub fn render<C: TemplateContext>(&self, context: &C) -> Result<String, PromptError> {
-        if !self.engine.has_template(C::TEMPLATE) {
-            return Err(PromptError::Missing {
-                name: C::TEMPLATE.to_owned(),
-            });
+    pub fn render<C: TemplateContext>(
+        &self,
+        name: &str,
+        context: &C,
+    ) -> Result<String, PromptError> {
+        if !self.engine.has_template(name) {
+            return Err(PromptError::Missing { name: name.to_owned() });
         }
-        self.engine
-            .render(C::TEMPLATE, context)
-            .map_err(|error| PromptError::Render {
-                name: C::TEMPLATE.to_owned(),
-                reason: error.reason().to_string(),
-            })
+        render(&self.engine, name, context)
     }
 
     /// The names and texts of all templates, in alphabetical order: what identifies the pack.
     pub fn sources(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.sources
-            .iter()
-            .map(|(name, text)| (name.as_str(), text.as_str()))
+        self.sources.iter().map(|(name, text)| (name.as_str(), text.as_str()))
     }
+}
+
+/// A template of the user's own over named values, checked when it is made.
+///
+/// # Examples
+/// ```
+/// use serde_json::json;
+/// use textgrad_core::PromptTemplate;
+///
+/// let template = PromptTemplate::new("my prompt", "Q: {{question}}", &json!({ "question": "" }))?;
+/// assert_eq!(template.render(&json!({ "question": "{{x}}?" }))?, "Q: {{x}}?");
+/// assert!(PromptTemplate::new("my prompt", "Q: {{qestion}}", &json!({ "question": "" })).is_err());
+/// # Ok::<(), textgrad_core::PromptError>(())
+/// ```
+#[derive(Clone)]
+pub struct PromptTemplate {
+    name: String,
+    engine: Arc<Handlebars<'static>>,
+}
+
+impl PromptTemplate {
+    /// A template with a name for errors and examples of its variables.
+    ///
+    /// # Errors
+    /// A [`PromptError`] that names the template and the line.
+    pub fn new(name: &str, text: &str, example: &Json) -> Result<Self, PromptError> {
+        let source = Source { origin: name.to_owned(), text: text.to_owned() };
+        let templates = BTreeMap::from([(name.to_owned(), compile(source)?)]);
+        Checker::new(&templates).check(name, example)?;
+        let mut engine = new_engine();
+        for (name, known) in templates {
+            engine.register_template(&name, known.template);
+        }
+        Ok(Self { name: name.to_owned(), engine: Arc::new(engine) })
+    }
+
+    /// Fills it in.
+    ///
+    /// # Errors
+    /// [`PromptError::Render`] if a variable is missing.
+    pub fn render(&self, values: &impl Serialize) -> Result<String, PromptError> {
+        render(&self.engine, &self.name, values)
+    }
+}
+
+impl fmt::Debug for PromptTemplate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PromptTemplate").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+fn new_engine() -> Handlebars<'static> {
+    let mut engine = Handlebars::new();
+    engine.set_strict_mode(true);
+    engine.register_escape_fn(no_escape);
+    engine.register_helper("section", Box::new(SectionHelper));
+    engine
+}
+
+fn render(
+    engine: &Handlebars<'_>,
+    name: &str,
+    values: &impl Serialize,
+) -> Result<String, PromptError> {
+    engine.render(name, values).map_err(|error| PromptError::Render {
+        name: name.to_owned(),
+        reason: error.reason().to_string(),
+    })
 }
 
 fn compile(source: Source) -> Result<Known, PromptError> {
     let text = source.text.replace("\r\n", "\n");
     let text = text.strip_suffix('\n').unwrap_or(&text).to_owned();
     match Template::compile(&text) {
-        Ok(template) => Ok(Known {
-            origin: source.origin,
-            text,
-            template,
-        }),
+        Ok(template) => Ok(Known { origin: source.origin, text, template }),
         Err(error) => Err(PromptError::Syntax {
             file: source.origin,
             line: error.pos().map_or(1, |(line, _)| line),

@@ -39,9 +39,7 @@ impl HelperDef for SectionHelper {
         out: &mut dyn Output,
     ) -> HelperResult {
         let param = |index| {
-            helper
-                .param(index)
-                .ok_or(RenderErrorReason::ParamNotFoundForIndex("section", index))
+            helper.param(index).ok_or(RenderErrorReason::ParamNotFoundForIndex("section", index))
         };
         let (name, value) = (param(0)?, param(1)?);
         out.write(&section(&name.value().render(), &value.value().render()))?;

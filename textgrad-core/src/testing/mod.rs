@@ -23,11 +23,7 @@ impl Reply {
 
     /// Several whole answers to one request.
     pub fn texts<T: Into<String>>(texts: impl IntoIterator<Item = T>) -> Self {
-        Self::choices(
-            texts
-                .into_iter()
-                .map(|text| Choice::new(text, FinishReason::Stop)),
-        )
+        Self::choices(texts.into_iter().map(|text| Choice::new(text, FinishReason::Stop)))
     }
 
     /// Answers with their finish reasons.
@@ -86,16 +82,8 @@ pub struct ScriptedEngine {
 impl ScriptedEngine {
     /// An engine that gives these replies, in this order, to whatever it is asked.
     pub fn new<R: Into<Reply>>(replies: impl IntoIterator<Item = R>) -> Self {
-        let script = replies
-            .into_iter()
-            .map(|reply| (None, reply.into()))
-            .collect();
-        Self {
-            state: Mutex::new(State {
-                script,
-                requests: Vec::new(),
-            }),
-        }
+        let script = replies.into_iter().map(|reply| (None, reply.into())).collect();
+        Self { state: Mutex::new(State { script, requests: Vec::new() }) }
     }
 
     /// Adds a reply for requests of one purpose.

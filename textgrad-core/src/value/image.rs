@@ -52,9 +52,7 @@ impl Image {
         let media_type = media_type.trim().to_ascii_lowercase();
         let named = media_type.strip_prefix("image/").is_some_and(|subtype| {
             !subtype.is_empty()
-                && subtype
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
+                && subtype.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
         });
         if !named {
             return Err(ImageError::MediaType(media_type));
@@ -62,10 +60,7 @@ impl Image {
         if bytes.is_empty() {
             return Err(ImageError::Empty);
         }
-        Ok(Self {
-            bytes,
-            media_type: media_type.into(),
-        })
+        Ok(Self { bytes, media_type: media_type.into() })
     }
 
     /// An image whose media type is read off its first bytes: PNG, JPEG, GIF or WebP.
@@ -79,21 +74,7 @@ impl Image {
             [0x89, b'P', b'N', b'G', ..] => "image/png",
             [0xff, 0xd8, 0xff, ..] => "image/jpeg",
             [b'G', b'I', b'F', b'8', ..] => "image/gif",
-            [
-                b'R',
-                b'I',
-                b'F',
-                b'F',
-                _,
-                _,
-                _,
-                _,
-                b'W',
-                b'E',
-                b'B',
-                b'P',
-                ..,
-            ] => "image/webp",
+            [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => "image/webp",
             _ => return Err(ImageError::UnknownFormat),
         };
         Self::new(bytes, media_type)
@@ -138,20 +119,15 @@ struct Wire {
 
 impl Serialize for Image {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        Wire {
-            media_type: self.media_type.to_string(),
-            base64: self.to_base64(),
-        }
-        .serialize(serializer)
+        Wire { media_type: self.media_type.to_string(), base64: self.to_base64() }
+            .serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Image {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let wire = Wire::deserialize(deserializer)?;
-        let bytes = STANDARD
-            .decode(&wire.base64)
-            .map_err(serde::de::Error::custom)?;
+        let bytes = STANDARD.decode(&wire.base64).map_err(serde::de::Error::custom)?;
         Self::new(bytes, &wire.media_type).map_err(serde::de::Error::custom)
     }
 }
@@ -174,15 +150,9 @@ mod tests {
             Image::new(vec![1], "text/html"),
             Err(ImageError::MediaType("text/html".into()))
         );
-        assert_eq!(
-            Image::new(vec![1], "image/"),
-            Err(ImageError::MediaType("image/".into()))
-        );
+        assert_eq!(Image::new(vec![1], "image/"), Err(ImageError::MediaType("image/".into())));
         assert_eq!(Image::new(vec![], "image/png"), Err(ImageError::Empty));
-        assert_eq!(
-            Image::from_bytes(b"<html>".to_vec()),
-            Err(ImageError::UnknownFormat)
-        );
+        assert_eq!(Image::from_bytes(b"<html>".to_vec()), Err(ImageError::UnknownFormat));
         assert!(
             serde_json::from_str::<Image>(r#"{"media_type":"image/png","base64":"?"}"#).is_err()
         );

@@ -76,12 +76,7 @@ impl Variable {
     pub fn leaf(value: impl Into<Value>, role: impl Into<Arc<str>>) -> Self {
         let value = value.into();
         let requires_grad = matches!(value, Value::Text(_));
-        Self(Arc::new(Node {
-            value,
-            role: role.into(),
-            requires_grad,
-            source: None,
-        }))
+        Self(Arc::new(Node { value, role: role.into(), requires_grad, source: None }))
     }
 
     pub(crate) fn of_call(call: &Arc<Call>, output: usize) -> Option<Self> {
@@ -90,10 +85,7 @@ impl Variable {
             value: made.value().clone(),
             role: Arc::clone(made.role()),
             requires_grad: call.output_requires_grad(made),
-            source: Some(Source {
-                call: Arc::clone(call),
-                output,
-            }),
+            source: Some(Source { call: Arc::clone(call), output }),
         })))
     }
 

@@ -52,10 +52,7 @@ struct State {
 impl State {
     fn assign(&mut self, text: Arc<str>, role: &Arc<str>, history_limit: usize) {
         let old = std::mem::replace(&mut self.text, Arc::clone(&text));
-        self.history.push_back(Version {
-            number: self.version,
-            text: old,
-        });
+        self.history.push_back(Version { number: self.version, text: old });
         while self.history.len() > history_limit {
             self.history.pop_front();
         }
@@ -92,17 +89,8 @@ impl Parameter {
     ) -> Self {
         let (text, role) = (text.into(), role.into());
         let variable = Variable::leaf(Arc::clone(&text), Arc::clone(&role));
-        let state = State {
-            variable,
-            text,
-            version: 0,
-            history: VecDeque::new(),
-        };
-        Self(Arc::new(Inner {
-            role,
-            history_limit: history,
-            state: RwLock::new(state),
-        }))
+        let state = State { variable, text, version: 0, history: VecDeque::new() };
+        Self(Arc::new(Inner { role, history_limit: history, state: RwLock::new(state) }))
     }
 
     /// The current leaf, to build graphs with.
@@ -155,27 +143,17 @@ impl Parameter {
             if let [first, second] = pair
                 && first.parameter == second.parameter
             {
-                return Err(Error::RepeatedParameter {
-                    role: first.parameter.role().to_string(),
-                });
+                return Err(Error::RepeatedParameter { role: first.parameter.role().to_string() });
             }
         }
-        let mut locked: Vec<(&Assignment, RwLockWriteGuard<'_, State>)> = ordered
-            .into_iter()
-            .map(|a| (a, a.parameter.write()))
-            .collect();
+        let mut locked: Vec<(&Assignment, RwLockWriteGuard<'_, State>)> =
+            ordered.into_iter().map(|a| (a, a.parameter.write())).collect();
         if let Some((stale, _)) = locked.iter().find(|(a, state)| state.variable != a.base) {
-            return Err(Error::StaleParameter {
-                role: stale.parameter.role().to_string(),
-            });
+            return Err(Error::StaleParameter { role: stale.parameter.role().to_string() });
         }
         for (assignment, state) in &mut locked {
             let inner = &assignment.parameter.0;
-            state.assign(
-                Arc::clone(&assignment.text),
-                &inner.role,
-                inner.history_limit,
-            );
+            state.assign(Arc::clone(&assignment.text), &inner.role, inner.history_limit);
         }
         Ok(())
     }
@@ -223,11 +201,8 @@ mod tests {
         for i in 1..5 {
             parameter.set(i.to_string());
         }
-        let kept: Vec<(u64, String)> = parameter
-            .history()
-            .into_iter()
-            .map(|v| (v.number, v.text.to_string()))
-            .collect();
+        let kept: Vec<(u64, String)> =
+            parameter.history().into_iter().map(|v| (v.number, v.text.to_string())).collect();
         assert_eq!(kept, [(2, "2".into()), (3, "3".into())]);
     }
 
@@ -242,10 +217,7 @@ mod tests {
         let (for_a, for_b) = (assignment(&a, "a1"), assignment(&b, "b1"));
         b.set("elsewhere");
         let error = Parameter::assign_all(&[for_a.clone(), for_b]).unwrap_err();
-        assert!(
-            matches!(&error, Error::StaleParameter { role } if role == "second"),
-            "{error}"
-        );
+        assert!(matches!(&error, Error::StaleParameter { role } if role == "second"), "{error}");
         assert_eq!((a.text().as_ref(), b.text().as_ref()), ("a", "elsewhere"));
 
         let error = Parameter::assign_all(&[for_a.clone(), for_a.clone()]).unwrap_err();

@@ -20,37 +20,21 @@ impl GraphView<'_> {
                         self.cut(variable.role()),
                         self.cut(&variable.value().describe())
                     ),
-                    if variable.requires_grad() {
-                        "shape=box, peripheries=2"
-                    } else {
-                        "shape=box"
-                    },
+                    if variable.requires_grad() { "shape=box, peripheries=2" } else { "shape=box" },
                 ),
                 GraphNode::Call(call) => (self.cut(call.op().name()), "shape=ellipse"),
             };
-            let _ = writeln!(
-                dot,
-                "  n{} [{style}, label=\"{}\"];",
-                index.index(),
-                escape(&label)
-            );
+            let _ = writeln!(dot, "  n{} [{style}, label=\"{}\"];", index.index(), escape(&label));
         }
         for (from, to, edge) in self.edges() {
             let label = match edge {
                 GraphEdge::Argument { name, .. } => escape(&self.cut(name)),
                 GraphEdge::Output { position } => position.to_string(),
             };
-            let _ = writeln!(
-                dot,
-                "  n{} -> n{} [label=\"{label}\"];",
-                from.index(),
-                to.index()
-            );
+            let _ = writeln!(dot, "  n{} -> n{} [label=\"{label}\"];", from.index(), to.index());
         }
         for note in self.notes() {
-            let text = note
-                .text
-                .map_or_else(|| "objective".to_owned(), |text| self.cut(&text));
+            let text = note.text.map_or_else(|| "objective".to_owned(), |text| self.cut(&text));
             // The root has no consumer: its note hangs on itself.
             let from = note.consumer.unwrap_or(note.variable);
             let _ = writeln!(

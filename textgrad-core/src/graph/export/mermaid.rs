@@ -20,19 +20,12 @@ impl GraphView<'_> {
                         self.cut(variable.role()),
                         self.cut(&variable.value().describe())
                     );
-                    let (open, close) = if variable.requires_grad() {
-                        ("[[", "]]")
-                    } else {
-                        ("[", "]")
-                    };
+                    let (open, close) =
+                        if variable.requires_grad() { ("[[", "]]") } else { ("[", "]") };
                     writeln!(mermaid, "  n{index}{open}\"{}\"{close}", escape(&label))
                 }
                 GraphNode::Call(call) => {
-                    writeln!(
-                        mermaid,
-                        "  n{index}(\"{}\")",
-                        escape(&self.cut(call.op().name()))
-                    )
+                    writeln!(mermaid, "  n{index}(\"{}\")", escape(&self.cut(call.op().name())))
                 }
             };
         }
@@ -45,9 +38,7 @@ impl GraphView<'_> {
             let _ = writeln!(mermaid, "  n{from} -->|\"{label}\"| n{to}");
         }
         for note in self.notes() {
-            let text = note
-                .text
-                .map_or_else(|| "objective".to_owned(), |text| self.cut(&text));
+            let text = note.text.map_or_else(|| "objective".to_owned(), |text| self.cut(&text));
             let from = note.consumer.unwrap_or(note.variable).index();
             let to = note.variable.index();
             let _ = writeln!(mermaid, "  n{from} -.->|\"{}\"| n{to}", escape(&text));

@@ -32,11 +32,7 @@ impl Graph {
     /// The graph, to be drawn. At most 60 characters of each text are shown, and no gradients.
     #[must_use]
     pub fn view(&self) -> GraphView<'_> {
-        GraphView {
-            graph: self,
-            gradients: None,
-            max_chars: 60,
-        }
+        GraphView { graph: self, gradients: None, max_chars: 60 }
     }
 }
 
@@ -70,9 +66,7 @@ impl<'a> GraphView<'a> {
 
     fn nodes(&self) -> impl Iterator<Item = (NodeIndex, &'a GraphNode)> {
         let nodes = &self.graph.nodes;
-        nodes
-            .node_indices()
-            .filter_map(|index| Some((index, nodes.node_weight(index)?)))
+        nodes.node_indices().filter_map(|index| Some((index, nodes.node_weight(index)?)))
     }
 
     fn edges(&self) -> impl Iterator<Item = (NodeIndex, NodeIndex, &'a GraphEdge)> {

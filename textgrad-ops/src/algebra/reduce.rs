@@ -1,0 +1,72 @@
+//! Merging feedback by a model.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use textgrad_core::{
+    Engine, Error, Feedback, Message, Purpose, Reduce, ReduceCx, Request, Sampling,
+};
+
+use crate::prompts::{Prompts, ReduceContext, VariableContext};
+
+/// A reduction that asks a model to merge feedback into one text.
+#[derive(Clone)]
+pub struct LlmReduce {
+    engine: Arc<dyn Engine>,
+    prompts: Prompts,
+    sampling: Sampling,
+}
+
+impl LlmReduce {
+    /// A reduction by this engine.
+    pub fn new(engine: Arc<dyn Engine>) -> Self {
+        Self { engine, prompts: Prompts::default(), sampling: Sampling::default() }
+    }
+
+    /// The wording of the request.
+    #[must_use]
+    pub fn prompts(mut self, prompts: impl Into<Prompts>) -> Self {
+        self.prompts = prompts.into();
+        self
+    }
+
+    /// How the merged text is drawn; one answer whatever its `n` says.
+    #[must_use]
+    pub fn sampling(mut self, sampling: Sampling) -> Self {
+        self.sampling = sampling.with_n(1);
+        self
+    }
+}
+
+#[async_trait]
+impl Reduce for LlmReduce {
+    fn name(&self) -> &str {
+        "llm reduce"
+    }
+
+    async fn reduce(&self, cx: &ReduceCx) -> Result<Vec<Feedback>, Error> {
+        let context = ReduceContext {
+            variable: VariableContext::new(cx.variable()),
+            feedback: cx.feedback().iter().map(|feedback| feedback.text().to_owned()).collect(),
+        };
+        let messages = [
+            Message::system(self.prompts.render("reduce_system", &context)?),
+            Message::user(self.prompts.render("reduce", &context)?),
+        ];
+        let mut sampling = self.sampling.clone();
+        if let Some(seed) = cx.seed() {
+            sampling.seed = Some(seed.request_seed());
+        }
+        let request = Request::new(Purpose::Reduce, messages).with_sampling(sampling);
+        let response = cx.engine_or(&self.engine).complete(&request).await?;
+        let merged = response.choices.into_iter().next().map(|choice| choice.text);
+        Ok(merged.filter(|text| !text.trim().is_empty()).map(Feedback::new).into_iter().collect())
+    }
+}
+
+impl fmt::Debug for LlmReduce {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LlmReduce").field("engine", &self.engine.name()).finish_non_exhaustive()
+    }
+}

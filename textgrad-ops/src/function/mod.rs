@@ -1,0 +1,146 @@
+//! Functions as differentiable ops.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::future::BoxFuture;
+use textgrad_core::{
+    BackwardCx, ContextSource, Engine, Error, Gradient, Inputs, Op, OpFailure, Output, Sampling,
+    Variable, apply_one,
+};
+
+use crate::llm::{FeedbackSettings, QuotedCall, request_feedback};
+use crate::prompts::Prompts;
+
+type Function = dyn Fn(Inputs) -> BoxFuture<'static, Result<String, Error>> + Send + Sync;
+
+/// A function on texts, with its purpose in words.
+///
+/// Backwards, a model is shown the purpose, what went in and what came out, and asked for feedback on every
+/// input that requires a gradient. Cheap to clone.
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+/// use textgrad_core::testing::ScriptedEngine;
+/// use textgrad_core::{Variable, backward};
+/// use textgrad_ops::StringFn;
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let engine = Arc::new(ScriptedEngine::new(["Write the number as digits."]));
+/// let check = StringFn::new(engine, "says whether the answer is the number 4", |inputs| {
+///     Ok((inputs.text("answer")? == "4").to_string())
+/// });
+/// let answer = Variable::leaf("four", "answer to a sum");
+/// let verdict = check.call([("answer", &answer)]).await?;
+/// assert_eq!(verdict.text(), Some("false"));
+/// let gradients = backward(&verdict).await.map_err(|failure| failure.error)?;
+/// assert_eq!(gradients.text(&answer), "Write the number as digits.");
+/// # Ok::<(), textgrad_core::Error>(()) }).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct StringFn {
+    purpose: Arc<str>,
+    response_role: Arc<str>,
+    function: Arc<Function>,
+    feedback: FeedbackSettings,
+}
+
+impl StringFn {
+    /// A function that computes at once. It runs in the caller's task: use [`StringFn::new_async`] for work
+    /// that waits.
+    pub fn new<F>(engine: Arc<dyn Engine>, purpose: impl Into<Arc<str>>, function: F) -> Self
+    where
+        F: Fn(&Inputs) -> Result<String, Error> + Send + Sync + 'static,
+    {
+        Self::new_async(engine, purpose, move |inputs: Inputs| {
+            let computed = function(&inputs);
+            async move { computed }
+        })
+    }
+
+    /// An async function.
+    pub fn new_async<F, Fut>(
+        engine: Arc<dyn Engine>,
+        purpose: impl Into<Arc<str>>,
+        function: F,
+    ) -> Self
+    where
+        F: Fn(Inputs) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<String, Error>> + Send + 'static,
+    {
+        let purpose = purpose.into();
+        Self {
+            response_role: format!("result of a function: {purpose}").into(),
+            purpose,
+            function: Arc::new(move |inputs| Box::pin(function(inputs))),
+            feedback: FeedbackSettings {
+                engine,
+                prompts: Prompts::default(),
+                sampling: Sampling::default(),
+            },
+        }
+    }
+
+    /// What the result is for, in words.
+    #[must_use]
+    pub fn response_role(mut self, role: impl Into<Arc<str>>) -> Self {
+        self.response_role = role.into();
+        self
+    }
+
+    /// The wording of requests for feedback.
+    #[must_use]
+    pub fn prompts(mut self, prompts: impl Into<Prompts>) -> Self {
+        self.feedback.prompts = prompts.into();
+        self
+    }
+
+    /// How feedback is drawn; one answer whatever its `n` says.
+    #[must_use]
+    pub fn feedback_sampling(mut self, sampling: Sampling) -> Self {
+        self.feedback.sampling = sampling.with_n(1);
+        self
+    }
+
+    /// Calls the function.
+    ///
+    /// # Errors
+    /// [`Error::Forward`] with what the function says.
+    pub async fn call(&self, inputs: impl Into<Inputs>) -> Result<Variable, Error> {
+        apply_one(Arc::new(self.clone()), inputs).await
+    }
+}
+
+#[async_trait]
+impl Op for StringFn {
+    fn name(&self) -> &str {
+        "function"
+    }
+
+    async fn forward(&self, inputs: &Inputs) -> Result<Vec<Output>, Error> {
+        let text = (self.function)(inputs.clone()).await?;
+        Ok(vec![Output::new(text, Arc::clone(&self.response_role))])
+    }
+
+    async fn backward(&self, cx: &BackwardCx) -> Result<Vec<Option<Gradient>>, OpFailure> {
+        let quote = |output: usize, made: &Output| QuotedCall {
+            output,
+            source: ContextSource::Function {
+                purpose: Arc::clone(&self.purpose),
+                inputs: cx.inputs().clone(),
+                output: made.value().describe().into(),
+            },
+            response_role: Arc::clone(made.role()),
+        };
+        cx.for_each_input(|input| request_feedback(cx, input, &self.feedback, &[], quote)).await
+    }
+}
+
+impl fmt::Debug for StringFn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StringFn").field("purpose", &self.purpose).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,9 @@
+//! Calls of language models as differentiable ops.
+
+mod call;
+mod feedback;
+mod formatted;
+
+pub use self::call::{Ask, LlmCall, LlmCallBuilder};
+pub(crate) use self::feedback::{FeedbackSettings, QuotedCall, request_feedback};
+pub use self::formatted::{FormattedLlmCall, FormattedLlmCallBuilder};

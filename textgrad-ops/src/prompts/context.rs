@@ -1,0 +1,264 @@
+//! The variables of the templates.
+
+use serde::Serialize;
+use serde_json::{Value as Json, json};
+use textgrad_core::{TemplateContext, Variable};
+
+/// A variable as templates see it: `role`, `value`, `short`.
+#[derive(Debug, Clone, Serialize)]
+pub struct VariableContext {
+    /// What the text is for, in words.
+    pub role: String,
+    /// The whole text.
+    pub value: String,
+    /// The text if it has at most 20 words, else its first ten and its last ten with ` (...) ` between them.
+    /// Words are what single spaces separate, as TextGrad counts them.
+    pub short: String,
+}
+
+impl VariableContext {
+    /// A variable as templates see it; an image by its description.
+    #[must_use]
+    pub fn new(variable: &Variable) -> Self {
+        Self::of(variable.role(), variable.value().describe())
+    }
+
+    fn of(role: &str, value: String) -> Self {
+        Self { role: role.to_owned(), short: shorten(&value), value }
+    }
+}
+
+fn shorten(text: &str) -> String {
+    const OFFSET: usize = 10;
+    let words: Vec<&str> = text.split(' ').collect();
+    if words.len() <= 2 * OFFSET {
+        return text.to_owned();
+    }
+    let head: Vec<&str> = words.iter().take(OFFSET).copied().collect();
+    let tail: Vec<&str> = words.iter().skip(words.len() - OFFSET).copied().collect();
+    format!("{} (...) {}", head.join(" "), tail.join(" "))
+}
+
+/// A call of a language model: `system_prompt` (null if there was none), `prompt`, `response`;
+/// `system_is_variable` and `prompt_is_variable` say that the text is the one that is shown as the variable
+/// in the same request, so that a pack need not show it twice.
+#[derive(Debug, Clone, Serialize)]
+pub struct ConversationContext {
+    /// The system message.
+    pub system_prompt: Option<String>,
+    /// The user message.
+    pub prompt: String,
+    /// What the model answered.
+    pub response: String,
+    /// Whether the system message is the variable's text.
+    pub system_is_variable: bool,
+    /// Whether the user message is the variable's text.
+    pub prompt_is_variable: bool,
+}
+
+impl TemplateContext for ConversationContext {
+    fn example() -> Json {
+        json!({
+            "system_prompt": "", "prompt": "", "response": "",
+            "system_is_variable": false, "prompt_is_variable": false,
+        })
+    }
+}
+
+/// A call of a function: `purpose`, `inputs` (each with `name` and the variable's `role`, `value`, `short`),
+/// `output`.
+#[derive(Debug, Clone, Serialize)]
+pub struct FunctionContext {
+    /// What the function is for, in words.
+    pub purpose: String,
+    /// What went in.
+    pub inputs: Vec<FunctionArgument>,
+    /// What came out.
+    pub output: String,
+}
+
+/// An input of a function.
+#[derive(Debug, Clone, Serialize)]
+pub struct FunctionArgument {
+    /// The argument's name.
+    pub name: String,
+    /// The variable.
+    #[serde(flatten)]
+    pub variable: VariableContext,
+}
+
+impl TemplateContext for FunctionContext {
+    fn example() -> Json {
+        json!({
+            "purpose": "",
+            "inputs": [{ "name": "", "role": "", "value": "", "short": "" }],
+            "output": "",
+        })
+    }
+}
+
+/// A request for feedback on one input of a call: `variable`; `call` (the call as `conversation` or
+/// `function_call` quote it); `function` (whether it is a function's); `response_role`; `objective` (whether
+/// the call's output is the objective); `feedback` (else, what was said about the output, a list) and
+/// `feedback_text` (the same joined by newlines); `system_prompt`, `prompt`, `response` as in
+/// [`ConversationContext`], null for a function.
+#[derive(Debug, Clone, Serialize)]
+pub struct FeedbackContext {
+    /// The input that feedback is wanted on.
+    pub variable: VariableContext,
+    /// The call, quoted.
+    pub call: String,
+    /// Whether the call is a function's.
+    pub function: bool,
+    /// What the output is for, in words.
+    pub response_role: String,
+    /// Whether the output is the objective.
+    pub objective: bool,
+    /// What was said about the output.
+    pub feedback: Vec<String>,
+    /// The same, joined by newlines.
+    pub feedback_text: String,
+    /// The call's system message.
+    pub system_prompt: Option<String>,
+    /// The call's user message.
+    pub prompt: Option<String>,
+    /// What the model answered.
+    pub response: Option<String>,
+}
+
+impl TemplateContext for FeedbackContext {
+    fn example() -> Json {
+        json!({
+            "variable": variable(), "call": "", "function": false, "response_role": "",
+            "objective": false, "feedback": [""], "feedback_text": "",
+            "system_prompt": "", "prompt": "", "response": "",
+        })
+    }
+}
+
+fn variable() -> Json {
+    json!({ "role": "", "value": "", "short": "" })
+}
+
+/// One feedback for an optimizer: `feedback`, and `contexts`, each with `call`, `function`, `response_role`.
+#[derive(Debug, Clone, Serialize)]
+pub struct GradientContext {
+    /// What was said.
+    pub feedback: String,
+    /// The calls that it was said about.
+    pub contexts: Vec<CallContext>,
+}
+
+/// A call that feedback was given about.
+#[derive(Debug, Clone, Serialize)]
+pub struct CallContext {
+    /// The call, quoted.
+    pub call: String,
+    /// Whether it is a function's.
+    pub function: bool,
+    /// What its output is for, in words.
+    pub response_role: String,
+}
+
+impl TemplateContext for GradientContext {
+    fn example() -> Json {
+        json!({
+            "feedback": "",
+            "contexts": [{ "call": "", "function": false, "response_role": "" }],
+        })
+    }
+}
+
+/// A request for a new text: `variable`; `gradients` (every feedback as `gradient` shows it, joined by
+/// newlines); `feedback` (the words alone, a list) and `feedback_text`; `constraints` (each with `number`,
+/// from 1, and `text`); `examples` (a list of texts) and `examples_text` (joined by newlines); `start_tag`,
+/// `end_tag`.
+#[derive(Debug, Clone, Serialize)]
+pub struct UpdateContext {
+    /// The text to rewrite.
+    pub variable: VariableContext,
+    /// Every feedback with its contexts.
+    pub gradients: String,
+    /// The words alone.
+    pub feedback: Vec<String>,
+    /// The same, joined by newlines.
+    pub feedback_text: String,
+    /// What the new text must obey.
+    pub constraints: Vec<Constraint>,
+    /// Examples of good texts.
+    pub examples: Vec<String>,
+    /// The same, joined by newlines.
+    pub examples_text: String,
+    /// What stands before the new text in the answer.
+    pub start_tag: String,
+    /// What stands behind it.
+    pub end_tag: String,
+}
+
+/// A numbered constraint.
+#[derive(Debug, Clone, Serialize)]
+pub struct Constraint {
+    /// Its number, from 1.
+    pub number: usize,
+    /// What must hold.
+    pub text: String,
+}
+
+impl TemplateContext for UpdateContext {
+    fn example() -> Json {
+        json!({
+            "variable": variable(), "gradients": "", "feedback": [""], "feedback_text": "",
+            "constraints": [{ "number": 1, "text": "" }],
+            "examples": [""], "examples_text": "", "start_tag": "", "end_tag": "",
+        })
+    }
+}
+
+/// Why an answer could not be used: `problem`, `cut_off`, `start_tag`, `end_tag`.
+#[derive(Debug, Clone, Serialize)]
+pub struct RetryContext {
+    /// What was wrong, in words.
+    pub problem: String,
+    /// Whether the answer was cut off at its longest length.
+    pub cut_off: bool,
+    /// What must stand before the new text.
+    pub start_tag: String,
+    /// What must stand behind it.
+    pub end_tag: String,
+}
+
+impl TemplateContext for RetryContext {
+    fn example() -> Json {
+        json!({ "problem": "", "cut_off": false, "start_tag": "", "end_tag": "" })
+    }
+}
+
+/// A request to merge feedback: `variable`, `feedback` (a list).
+#[derive(Debug, Clone, Serialize)]
+pub struct ReduceContext {
+    /// The text that the feedback is about.
+    pub variable: VariableContext,
+    /// What was said about it.
+    pub feedback: Vec<String>,
+}
+
+impl TemplateContext for ReduceContext {
+    fn example() -> Json {
+        json!({ "variable": variable(), "feedback": [""] })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shortening_counts_words_as_textgrad_does() {
+        let words = |n: usize| (1..=n).map(|i| i.to_string()).collect::<Vec<_>>().join(" ");
+        assert_eq!(shorten(&words(20)), words(20));
+        let short = shorten(&words(21));
+        assert_eq!(short, "1 2 3 4 5 6 7 8 9 10 (...) 12 13 14 15 16 17 18 19 20 21");
+        // A newline does not end a word.
+        assert_eq!(shorten(&"a\nb ".repeat(11)).matches("a\nb").count(), 11);
+    }
+}

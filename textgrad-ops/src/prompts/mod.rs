@@ -1,0 +1,97 @@
+//! The instructions that ops and optimizers send, as templates; see [`textgrad_core::PromptPack`].
+//!
+//! | template | message | variables |
+//! |---|---|---|
+//! | `conversation` | how a call of a language model is quoted | [`ConversationContext`] |
+//! | `function_call` | how a call of a function is quoted | [`FunctionContext`] |
+//! | `feedback_system` | system message of a request for feedback, quoted layout | [`FeedbackContext`] |
+//! | `feedback_base` | its user message, if the call's output is the objective | [`FeedbackContext`] |
+//! | `feedback_chain` | its user message otherwise | [`FeedbackContext`] |
+//! | `feedback_continue` | last user message of a request for feedback, continued layout | [`FeedbackContext`] |
+//! | `gradient` | how one feedback is shown to an optimizer | [`GradientContext`] |
+//! | `update_system` | system message of a request for a new text | [`UpdateContext`] |
+//! | `update` | its user message | [`UpdateContext`] |
+//! | `update_continue` | last user message of a request for a new text, continued layout | [`UpdateContext`] |
+//! | `update_retry` | added to the last message when an answer could not be used | [`RetryContext`] |
+//! | `reduce_system`, `reduce` | system and user message of a request to merge feedback | [`ReduceContext`] |
+//!
+//! The partials `_subject` and `_rules` are shared by some of the defaults.
+
+mod context;
+
+use std::sync::{Arc, LazyLock};
+
+use textgrad_core::{PromptError, PromptPack, TemplateContext, TemplateSpec};
+
+pub use self::context::{
+    CallContext, Constraint, ConversationContext, FeedbackContext, FunctionArgument,
+    FunctionContext, GradientContext, ReduceContext, RetryContext, UpdateContext, VariableContext,
+};
+
+/// The templates of this crate with their default texts.
+#[must_use]
+pub fn templates() -> Vec<TemplateSpec> {
+    macro_rules! text {
+        ($name:literal) => {
+            include_str!(concat!("../../prompts/", $name, ".hbs"))
+        };
+    }
+    vec![
+        TemplateSpec::new::<ConversationContext>("conversation", text!("conversation")),
+        TemplateSpec::new::<FunctionContext>("function_call", text!("function_call")),
+        TemplateSpec::new::<FeedbackContext>("feedback_system", text!("feedback_system")),
+        TemplateSpec::new::<FeedbackContext>("feedback_base", text!("feedback_base")),
+        TemplateSpec::new::<FeedbackContext>("feedback_chain", text!("feedback_chain")),
+        TemplateSpec::new::<FeedbackContext>("feedback_continue", text!("feedback_continue")),
+        TemplateSpec::new::<GradientContext>("gradient", text!("gradient")),
+        TemplateSpec::new::<UpdateContext>("update_system", text!("update_system")),
+        TemplateSpec::new::<UpdateContext>("update", text!("update")),
+        TemplateSpec::new::<UpdateContext>("update_continue", text!("update_continue")),
+        TemplateSpec::new::<RetryContext>("update_retry", text!("update_retry")),
+        TemplateSpec::new::<ReduceContext>("reduce_system", text!("reduce_system")),
+        TemplateSpec::new::<ReduceContext>("reduce", text!("reduce")),
+        TemplateSpec::partial("_subject", text!("_subject")),
+        TemplateSpec::partial("_rules", text!("_rules")),
+    ]
+}
+
+/// The pack that an op or optimizer words its requests with: the default one, or one of the user's.
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+/// use textgrad_core::PromptPack;
+/// use textgrad_ops::prompts::{Prompts, templates};
+///
+/// let default = Prompts::default();
+/// let own = Prompts::from(Arc::new(PromptPack::new(templates())?));
+/// # let _ = (default, own);
+/// # Ok::<(), textgrad_core::PromptError>(())
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Prompts(Option<Arc<PromptPack>>);
+
+impl Prompts {
+    /// Fills in a template.
+    ///
+    /// # Errors
+    /// Those of [`PromptPack::render`].
+    pub fn render<C: TemplateContext>(
+        &self,
+        name: &str,
+        context: &C,
+    ) -> Result<String, PromptError> {
+        static DEFAULT: LazyLock<Result<PromptPack, PromptError>> =
+            LazyLock::new(|| PromptPack::new(templates()));
+        match &self.0 {
+            Some(pack) => pack.render(name, context),
+            None => DEFAULT.as_ref().map_err(Clone::clone)?.render(name, context),
+        }
+    }
+}
+
+impl From<Arc<PromptPack>> for Prompts {
+    fn from(pack: Arc<PromptPack>) -> Self {
+        Self(Some(pack))
+    }
+}
