@@ -1,10 +1,26 @@
-//! placeholder
+//! What people differentiate with: calls of language models, functions, losses, optimizers, and the engines
+//! and layers that carry them out.
+
 mod algebra;
+mod error;
 mod function;
 mod llm;
 mod loss;
+mod optim;
 pub mod prompts;
-pub use algebra::*;
-pub use function::*;
-pub use llm::*;
-pub use loss::*;
+
+#[doc(inline)]
+pub use self::algebra::{LlmReduce, aggregate, sum};
+#[doc(inline)]
+pub use self::error::Error;
+#[doc(inline)]
+pub use self::function::StringFn;
+#[doc(inline)]
+pub use self::llm::{Ask, FormattedLlmCall, FormattedLlmCallBuilder, LlmCall, LlmCallBuilder};
+#[doc(inline)]
+pub use self::loss::TextLoss;
+#[doc(inline)]
+pub use self::optim::{
+    ExtractError, ParameterUpdate, Proposal, Rejected, Rewrite, Tags, TextualGradientDescent,
+    TextualGradientDescentBuilder,
+};

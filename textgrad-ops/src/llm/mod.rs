@@ -5,5 +5,5 @@ mod feedback;
 mod formatted;
 
 pub use self::call::{Ask, LlmCall, LlmCallBuilder};
-pub(crate) use self::feedback::{FeedbackSettings, QuotedCall, request_feedback};
+pub(crate) use self::feedback::{FeedbackSettings, QuotedCall, quote_source, request_feedback};
 pub use self::formatted::{FormattedLlmCall, FormattedLlmCallBuilder};

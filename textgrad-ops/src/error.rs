@@ -1,0 +1,84 @@
+//! What can go wrong in this crate.
+
+use std::sync::Arc;
+
+use textgrad_core::{EngineError, PromptError, excerpt};
+
+/// What can go wrong with an optimizer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// An op, an engine, a prompt or an assignment failed.
+    #[error(transparent)]
+    Core(#[from] textgrad_core::Error),
+
+    /// Tags that can not delimit a text.
+    #[error(
+        "expected two different tags of one line each, neither inside the other, got {start:?} and {end:?}"
+    )]
+    Tags {
+        /// The first.
+        start: String,
+        /// The second.
+        end: String,
+    },
+    /// None of the parameters has any feedback.
+    #[error("expected feedback on at least one parameter, but none has any ({}); run a backward pass from an objective that depends on them, after their last assignment", roles.iter().map(|role| excerpt(role, 40)).collect::<Vec<_>>().join("; "))]
+    NoFeedback {
+        /// The parameters' roles.
+        roles: Vec<String>,
+    },
+    /// No answer held a usable new text.
+    #[error(
+        "no usable new text for the variable (role: {}) in {requests} request(s); the last answer: {problem}",
+        excerpt(role, 80)
+    )]
+    NoUpdate {
+        /// The variable's role.
+        role: String,
+        /// How many requests were made.
+        requests: usize,
+        /// What was wrong with the last answer.
+        problem: String,
+    },
+    /// Some parameters have no new text, so none was assigned.
+    #[error("{failed} of {total} parameters have no new text, so none was assigned")]
+    Incomplete {
+        /// How many have none.
+        failed: usize,
+        /// How many there are.
+        total: usize,
+        /// Why the first of them has none.
+        source: Arc<Error>,
+    },
+}
+
+impl From<EngineError> for Error {
+    fn from(error: EngineError) -> Self {
+        Self::Core(error.into())
+    }
+}
+
+impl From<PromptError> for Error {
+    fn from(error: PromptError) -> Self {
+        Self::Core(error.into())
+    }
+}
+
+impl Error {
+    /// The engine's error, if one is at the bottom of this.
+    #[must_use]
+    pub fn engine(&self) -> Option<&EngineError> {
+        match self {
+            Self::Core(error) => error.engine(),
+            Self::Incomplete { source, .. } => source.engine(),
+            _ => None,
+        }
+    }
+
+    /// Whether the same thing may succeed later.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        self.engine().is_some_and(EngineError::is_retryable)
+    }
+}

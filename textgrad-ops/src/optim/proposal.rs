@@ -1,0 +1,60 @@
+//! New texts that are not assigned yet.
+
+use std::sync::Arc;
+
+use textgrad_core::{Assignment, Parameter, Variable};
+
+use super::update::Rewrite;
+use crate::error::Error;
+
+/// What an optimizer has to say about one parameter.
+#[derive(Debug)]
+pub struct ParameterUpdate {
+    /// The parameter.
+    pub parameter: Parameter,
+    /// The leaf that the new texts were made from.
+    pub base: Variable,
+    /// The new texts, or why there are none.
+    pub rewrite: Result<Rewrite, Arc<Error>>,
+}
+
+/// New texts for some parameters. Nothing is assigned until [`Proposal::apply`].
+#[derive(Debug)]
+#[must_use = "nothing is assigned until the proposal is applied"]
+pub struct Proposal {
+    /// One entry per parameter that had feedback, in the order in which they were given.
+    pub updates: Vec<ParameterUpdate>,
+    /// Parameters without feedback: nothing was asked about them.
+    pub unchanged: Vec<Parameter>,
+}
+
+impl Proposal {
+    /// Assigns the first new text of every parameter: all of them or none.
+    ///
+    /// # Errors
+    /// [`Error::Incomplete`] if a parameter has no new text, [`Error::Core`] if one was assigned since; then
+    /// nothing is assigned, and the proposal still holds what there is.
+    pub fn apply(&self) -> Result<(), Error> {
+        let mut failures = self.updates.iter().filter_map(|update| update.rewrite.as_ref().err());
+        if let Some(first) = failures.next() {
+            return Err(Error::Incomplete {
+                failed: 1 + failures.count(),
+                total: self.updates.len(),
+                source: Arc::clone(first),
+            });
+        }
+        let assignments: Vec<Assignment> = self
+            .updates
+            .iter()
+            .filter_map(|update| {
+                let text = update.rewrite.as_ref().ok()?.candidates.first()?.text()?;
+                Some(Assignment {
+                    parameter: update.parameter.clone(),
+                    base: update.base.clone(),
+                    text: Arc::from(text),
+                })
+            })
+            .collect();
+        Ok(Parameter::assign_all(&assignments)?)
+    }
+}
