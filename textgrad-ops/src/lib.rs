@@ -1,1 +1,3 @@
-//! placeholder
+//! What people differentiate with: LLM ops, losses, optimizers and engines for `textgrad-core`.
+
+pub mod engine;
