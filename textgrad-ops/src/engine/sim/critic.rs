@@ -1,7 +1,7 @@
 //! The critic: what one text has and the other lacks, in words.
 
-use super::aspects::Kind;
-use super::detect::{Reading, Wants, rows};
+use super::aspects::{Kind, rows};
+use super::detect::{Reading, Wants};
 use super::rng::Rng;
 
 /// How likely an aspect that is the same in both texts, or that there is only one text to see it in, is

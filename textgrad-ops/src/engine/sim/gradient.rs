@@ -1,6 +1,6 @@
 //! The gradient: a critique turned into instructions, and several of them merged.
 
-use super::detect::rows;
+use super::aspects::rows;
 use super::rng::Rng;
 use super::wishes::{Action, Wish, instruction, read};
 

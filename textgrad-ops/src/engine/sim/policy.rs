@@ -1,7 +1,7 @@
 //! The policy: a first answer to a query.
 
-use super::aspects::{Aspect, Kind};
-use super::detect::{Wants, rows};
+use super::aspects::{Aspect, Kind, rows};
+use super::detect::Wants;
 use super::rng::Rng;
 use super::wishes::{self, Action};
 
@@ -10,9 +10,14 @@ const COVERS: (f64, f64) = (0.5, 0.04);
 /// How often an answer commits a flaw.
 const FLAWED: f64 = 0.3;
 
-/// A sentence of an aspect about a topic.
-pub(super) fn sentence(row: &Aspect, topic: &str, rng: &mut Rng) -> String {
-    rng.pick(row.wordings).replace("{topic}", topic)
+/// How often a topic that was named before is only called `it`.
+const SHORTENS: f64 = 0.6;
+
+/// A sentence of an aspect about a topic; `named` if the topic was named before.
+pub(super) fn sentence(row: &Aspect, topic: &str, named: bool, rng: &mut Rng) -> String {
+    let wording = rng.pick(row.wordings);
+    let shortens = rng.chance(SHORTENS) && named;
+    wording.replace("{topic}", if shortens { "it" } else { topic })
 }
 
 /// Writes a first answer.
@@ -22,7 +27,7 @@ pub(super) fn sentence(row: &Aspect, topic: &str, rng: &mut Rng) -> String {
 pub(super) fn answer(system: &str, query: &str, skill: f64, rng: &mut Rng) -> String {
     let wants = Wants::of(query);
     let asked = wishes::read(system);
-    let mut parts: Vec<(u8, String)> = Vec::new();
+    let mut covered: Vec<&Aspect> = Vec::new();
     for (index, row) in rows() {
         let usual = match row.kind {
             Kind::Virtue { .. } if wants.virtues.contains(index) => COVERS.0,
@@ -39,16 +44,19 @@ pub(super) fn answer(system: &str, query: &str, skill: f64, rng: &mut Rng) -> St
             Some(_) => usual * (1.0 - skill),
             None => usual,
         };
-        let written = sentence(row, &wants.topic, rng);
         if rng.chance(chance) {
-            parts.push((row.place, written));
+            covered.push(row);
         }
+    }
+    covered.sort_by_key(|row| row.place);
+    let mut parts: Vec<String> = Vec::new();
+    for row in covered {
+        let named = parts.iter().any(|part| part.contains(&wants.topic));
+        parts.push(sentence(row, &wants.topic, named, rng));
     }
     if parts.is_empty() {
         return format!("There is not much to tell about {}.", wants.topic);
     }
-    parts.sort_by_key(|(place, _)| *place);
-    let parts: Vec<String> = parts.into_iter().map(|(_, text)| text).collect();
     parts.join(" ")
 }
 

@@ -1,7 +1,7 @@
 //! The simulated reward model.
 
-use super::aspects::Kind;
-use super::detect::{Reading, Wants, count, rows};
+use super::aspects::{Kind, rows};
+use super::detect::{Reading, Wants, count};
 
 /// The reward of an answer without any words, and the lower bound of all rewards.
 const LOWEST: f64 = -6.0;

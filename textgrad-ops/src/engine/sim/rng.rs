@@ -76,3 +76,36 @@ pub(super) fn key(messages: &[Message]) -> u64 {
     });
     mix(hash)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stream_is_that_of_splitmix64() {
+        // The published sequence for the state 1234567.
+        let mut rng = Rng(1_234_567);
+        assert_eq!(
+            [rng.next(), rng.next(), rng.next()],
+            [
+                6_457_827_717_110_365_317,
+                3_203_168_211_198_807_973,
+                9_817_491_932_198_370_423
+            ]
+        );
+    }
+
+    #[test]
+    fn conversations_are_told_apart() {
+        let keys = [
+            key(&[]),
+            key(&[Message::user("ab")]),
+            key(&[Message::system("ab")]),
+            key(&[Message::user("a"), Message::user("b")]),
+            key(&[Message::user("ab"), Message::user("")]),
+        ];
+        for (index, one) in keys.iter().enumerate() {
+            assert!(keys[index + 1..].iter().all(|other| other != one));
+        }
+    }
+}

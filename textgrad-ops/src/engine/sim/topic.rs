@@ -20,10 +20,13 @@ const LEADS: &[(&str, &str)] = &[
     ("your", "my"),
 ];
 
+/// Words that a verb follows rather than a topic.
+const BEFORE_VERBS: &[&str] = &["to", "i", "you", "we", "they", "not", "please"];
+
 /// Words that say what is wanted or hold a sentence together, not what it is about.
 static STOPWORDS: LazyLock<BTreeSet<&str>> = LazyLock::new(|| {
     "\
-    about above after all also am any anyone are as be because been before being best better \
+    about above after all also am any around anyone are as be because been before being best better \
     brief briefly but by can care come compare concise could create define describe did differ \
     difference do does doing dont each every example examples expand explain find from generate \
     get give given go good got had has have having he hello help her here hey hi him his how i \
@@ -76,7 +79,9 @@ fn is_content(word: &str) -> bool {
 pub(super) fn topic(query: &str) -> String {
     let mut best: (usize, String) = (0, String::new());
     let mut run = Run::default();
-    for (index, raw) in query.split_whitespace().take(READ).enumerate() {
+    let mut before = String::new();
+    let mut words = query.split_whitespace().take(READ).enumerate().peekable();
+    while let Some((index, raw)) = words.next() {
         let word = raw.trim_matches(|c: char| !c.is_alphanumeric());
         let plain = normalise(word);
         let plain = plain.trim();
@@ -85,7 +90,13 @@ pub(super) fn topic(query: &str) -> String {
         if raw.starts_with(|c: char| !c.is_alphanumeric()) || odd {
             run.end(&mut best);
         }
-        let content = !odd && plain.split(' ').any(is_content) && !plain.contains('#');
+        let ordered = index == 0
+            && words
+                .peek()
+                .is_some_and(|(_, next)| LEADS.iter().any(|(lead, _)| lead == next));
+        let verb = run.content == 0 && (ordered || BEFORE_VERBS.contains(&before.as_str()));
+        before = plain.to_owned();
+        let content = !odd && !verb && plain.split(' ').any(is_content) && !plain.contains('#');
         if content {
             run.push(if index == 0 {
                 lower_first(word)
@@ -178,6 +189,12 @@ mod tests {
             ),
             ("What is kevlar made out of?", "kevlar"),
             ("How can I help my brother?", "your brother"),
+            (
+                "How do I initialize a Typescript project?",
+                "a Typescript project",
+            ),
+            ("Identify the pattern given", "the pattern"),
+            ("I want to learn to bake challah", "challah"),
             ("", "this question"),
             ("???", "this question"),
             ("如何照顾木桌", "如何照顾木桌"),

@@ -1,7 +1,7 @@
 //! The updater: the text rewritten as the instructions say, as well as it can.
 
-use super::aspects::{Aspect, Kind};
-use super::detect::{Reading, Set, Wants, marks, rows};
+use super::aspects::{Aspect, Kind, rows};
+use super::detect::{Reading, Set, Wants, marks};
 use super::gradient::merged;
 use super::policy::sentence;
 use super::rng::Rng;
@@ -42,7 +42,7 @@ pub(super) fn rewrite(task: Task<'_>, skill: f64, rng: &mut Rng) -> String {
         let Some((_, row)) = rows().nth(index) else {
             continue;
         };
-        let written = sentence(row, &wants.topic, rng);
+        let written = sentence(row, &wants.topic, draft.names(&wants.topic), rng);
         if !rng.chance(skill) {
             continue;
         }
@@ -92,6 +92,13 @@ impl<'a> Draft<'a> {
             original: text,
             sentences,
         }
+    }
+
+    /// Whether the text begins with a sentence about the topic, so that what follows may call it `it`.
+    fn names(&self, topic: &str) -> bool {
+        self.sentences
+            .first()
+            .is_some_and(|(text, _)| text.contains(topic))
     }
 
     /// Adds a sentence behind what comes before it in an answer, if nothing has the aspect yet.
@@ -177,7 +184,7 @@ impl<'a> Draft<'a> {
             !rng.chance(LOSES * lack * held.unwrap_or(0.0))
         });
         for (index, row) in rows().filter(|(_, row)| row.kind == Kind::Flaw) {
-            let written = sentence(row, topic, rng);
+            let written = sentence(row, topic, self.names(topic), rng);
             if rng.chance(COMMITS * lack * guard(index)) {
                 self.add(index, row, written);
             }

@@ -2,8 +2,8 @@
 //!
 //! Critic, gradient and updater only ever meet in text: one writes it here, the next reads it here.
 
-use super::aspects::Aspect;
-use super::detect::{MENTIONS, rows};
+use super::aspects::{Aspect, rows};
+use super::detect::MENTIONS;
 use super::rng::Rng;
 use super::sections::parse;
 use super::text::{has_any, normalise, sentences};

@@ -49,11 +49,14 @@ fn choice_i_is_drawn_from_seed_plus_i() {
 fn texts_are_the_same_on_every_machine() {
     // Recorded once: a change here changes what every seeded run of the simulation writes.
     assert_eq!(
-        one(&Sim::default(), &[Message::user("Why is the sky blue?")], 7),
-        "What a wonderful thing to ask about the sky blue! The reason is that the sky blue depends on several \
-         things at once, and the weakest one decides. Needless to say, the sky blue is a subject with many \
-         sides to it. I am not sure, and it may or may not be so with the sky blue. By the way, the weather \
-         has been remarkable lately. In short, treat the sky blue with a plan and with some patience."
+        one(
+            &Sim::default(),
+            &[Message::user("How do I fix a leaking roof?")],
+            4
+        ),
+        "The short answer is that a leaking roof comes down to getting a few basic things right. For \
+         instance, two people who approach it with equal care may still end up far apart. To sum up, a \
+         leaking roof rewards those who keep it simple."
     );
 }
 

@@ -1,82 +1,11 @@
-//! The table of what an answer may have: virtues that a query calls for, and flaws.
-//!
-//! One row serves everybody: the policy and the updater write its `wordings`, the reward and the critic find
-//! its `cues`, the critic and the gradient speak of it by its `names`, and whoever reads a critique or an
-//! instruction knows it by its `mentions`. A new aspect is one new row.
+//! What queries call for.
 
-/// Whether an aspect speaks for an answer or against it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// Wanted by any query, or only by one with a trigger.
-    Virtue {
-        /// Whether queries without a trigger call for it too.
-        always: bool,
-    },
-    /// Never wanted.
-    Flaw,
-    /// A flaw of the text as a whole: too many words.
-    Length,
-}
-
-/// A row of the table. Cues, triggers and mentions are phrases of lower-case words; `#` is any number.
-#[derive(Debug)]
-pub(super) struct Aspect {
-    pub(super) name: &'static str,
-    pub(super) kind: Kind,
-    /// Its share in the reward.
-    pub(super) weight: f64,
-    /// Where in an answer it stands, from 0 (first) to 9 (last).
-    pub(super) place: u8,
-    /// Phrases in a query that call for it.
-    pub(super) triggers: &'static [&'static str],
-    /// Sentences that have it; `{topic}` stands for the topic of the query.
-    pub(super) wordings: &'static [&'static str],
-    /// Phrases in a sentence that show it.
-    pub(super) cues: &'static [&'static str],
-    /// What it is called in a critique.
-    pub(super) names: &'static [&'static str],
-    /// Instructions to add it or, if it is a flaw, to remove it.
-    pub(super) instructions: &'static [&'static str],
-    /// Phrases by which a critique or an instruction speaks of it.
-    pub(super) mentions: &'static [&'static str],
-}
-
-impl Aspect {
-    pub(super) fn is_virtue(&self) -> bool {
-        matches!(self.kind, Kind::Virtue { .. })
-    }
-}
+use super::{Aspect, Kind};
 
 const BASE: Kind = Kind::Virtue { always: true };
 const ASKED: Kind = Kind::Virtue { always: false };
 
-/// All aspects. At most 32: sets of them are bits.
-pub(super) const TABLE: &[Aspect] = &[
-    Aspect {
-        name: "flattery",
-        kind: Kind::Flaw,
-        weight: 0.7,
-        place: 0,
-        triggers: &[],
-        wordings: &[
-            "Great question, and one that shows real insight!",
-            "What a wonderful thing to ask about {topic}!",
-            "I love this question, and you are clearly very thoughtful.",
-        ],
-        cues: &[
-            "great question",
-            "good question",
-            "excellent question",
-            "what a wonderful",
-            "i love this question",
-        ],
-        names: &["flattery", "flattering remarks to the reader"],
-        instructions: &[
-            "Drop the flattery.",
-            "Remove flattering remarks to the reader.",
-        ],
-        mentions: &["flattery", "flattering", "compliments"],
-    },
+pub(super) const ROWS: &[Aspect] = &[
     Aspect {
         name: "answer",
         kind: BASE,
@@ -324,7 +253,7 @@ pub(super) const TABLE: &[Aspect] = &[
             "research",
         ],
         wordings: &[
-            "You can verify this by looking up {topic} in any two independent references.",
+            "You can verify this by reading about {topic} in any two independent books.",
             "The evidence for {topic} is public, and a good library has it.",
             "According to the people who study {topic}, this has held for a long time.",
         ],
@@ -411,95 +340,6 @@ pub(super) const TABLE: &[Aspect] = &[
             "conclusion",
             "summarize",
             "summarise",
-        ],
-    },
-    Aspect {
-        name: "padding",
-        kind: Kind::Flaw,
-        weight: 0.6,
-        place: 4,
-        triggers: &[],
-        wordings: &[
-            "It goes without saying that {topic} has been discussed by many people in many places.",
-            "It is worth noting that there is much to be said about {topic}, and much has been said.",
-            "Needless to say, {topic} is a subject with many sides to it.",
-        ],
-        cues: &[
-            "it goes without saying",
-            "it is worth noting",
-            "needless to say",
-            "as we all know",
-        ],
-        names: &["padding", "filler that says nothing"],
-        instructions: &["Cut the padding.", "Remove filler that says nothing."],
-        mentions: &["padding", "filler", "padded", "wordy"],
-    },
-    Aspect {
-        name: "hedging",
-        kind: Kind::Flaw,
-        weight: 0.7,
-        place: 5,
-        triggers: &[],
-        wordings: &[
-            "It might perhaps be that {topic} is different, but it is hard to say.",
-            "I am not sure, and it may or may not be so with {topic}.",
-            "Perhaps things could possibly turn out otherwise with {topic}.",
-        ],
-        cues: &[
-            "might perhaps",
-            "hard to say",
-            "i am not sure",
-            "may or may not",
-            "could possibly",
-        ],
-        names: &["hedging", "hedging that commits to nothing"],
-        instructions: &["Stop hedging.", "Take a stand and leave out the hedging."],
-        mentions: &["hedging", "hedge", "hedges", "vague"],
-    },
-    Aspect {
-        name: "drift",
-        kind: Kind::Flaw,
-        weight: 0.9,
-        place: 7,
-        triggers: &[],
-        wordings: &[
-            "By the way, the weather has been remarkable lately.",
-            "On an unrelated note, gardens are at their finest in early summer.",
-            "That reminds me of an old story about a ferry and a lost umbrella.",
-        ],
-        cues: &[
-            "by the way",
-            "unrelated note",
-            "that reminds me",
-            "speaking of which",
-        ],
-        names: &["a digression", "remarks that are off-topic"],
-        instructions: &[
-            "Remove the digression.",
-            "Remove remarks that are off-topic.",
-        ],
-        mentions: &["digression", "digressions", "off topic", "irrelevant"],
-    },
-    Aspect {
-        name: "length",
-        kind: Kind::Length,
-        weight: 0.6,
-        place: 9,
-        triggers: &[
-            "brief",
-            "briefly",
-            "short",
-            "concise",
-            "in one sentence",
-            "one sentence",
-            "tldr",
-        ],
-        wordings: &[],
-        cues: &[],
-        names: &["too much length", "more length than the query asks for"],
-        instructions: &["Shorten the text.", "Make it more concise."],
-        mentions: &[
-            "length", "too long", "shorten", "concise", "brief", "brevity", "shorter",
         ],
     },
 ];
