@@ -314,7 +314,7 @@ mod tests {
 
     #[test]
     fn many_unclosed_tags_are_read_in_one_pass() {
-        let text = "<QUERY>\n".repeat(200_000);
+        let text = "<QUERY>\n".repeat(50_000);
         assert!(names(&text).is_empty());
     }
 

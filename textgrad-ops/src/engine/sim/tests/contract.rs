@@ -155,6 +155,37 @@ fn an_update_may_continue_the_conversation() {
 }
 
 #[test]
+fn a_query_in_the_system_message_does_not_hide_an_update_or_a_gradient() {
+    let user = |sections: &str| Message::user(format!("<VARIABLE>{GOOD}</VARIABLE>\n{sections}"));
+    let system = |told: &str| Message::system(format!("{told}\n<QUERY>{QUERY}</QUERY>"));
+    let update = [
+        system("Answer in <NEW> and </NEW>."),
+        user("<FEEDBACK>x</FEEDBACK>"),
+    ];
+    recognised(&update, |ask| {
+        assert!(
+            matches!(
+                ask,
+                Ask::Update {
+                    query: Some(QUERY),
+                    ..
+                }
+            ),
+            "{ask:?}"
+        );
+    });
+    let gradient = [system("Read <VARIABLE>."), user("<LM_OUTPUT>x</LM_OUTPUT>")];
+    recognised(&gradient, |ask| {
+        assert_eq!(
+            ask,
+            Ask::Gradient {
+                critique: vec!["x"]
+            }
+        );
+    });
+}
+
+#[test]
 fn several_feedbacks_are_reduced() {
     let sections =
         "<FEEDBACK>Add a caveat.</FEEDBACK>\n<FEEDBACK>Say where the limits are.</FEEDBACK>";

@@ -57,16 +57,23 @@ fn curve(skill: f64, runs: u64, depth: usize, contrast: bool) -> Vec<f64> {
 }
 
 #[test]
-fn with_skill_candidates_improve_and_level_off() {
-    let curve = curve(0.85, 200, 4, true);
-    assert!(curve.is_sorted(), "{curve:?}");
-    let (first, last) = (curve[1] - curve[0], curve[4] - curve[3]);
-    assert!(first > 1.5 && last < 0.4, "{curve:?}");
+fn with_skill_candidates_improve_and_level_off_and_contrast_helps() {
+    let tpo = curve(0.85, 200, 3, true);
+    assert!(tpo.is_sorted(), "{tpo:?}");
+    let (first, last) = (tpo[1] - tpo[0], tpo[3] - tpo[2]);
+    assert!(first > 1.5 && last < 0.4, "{tpo:?}");
+
+    let revision = curve(0.85, 200, 1, false);
+    assert!(
+        (tpo[0] - revision[0]).abs() < 1e-9,
+        "the same first samples"
+    );
+    assert!(tpo[1] > revision[1] + 0.15, "{tpo:?} {revision:?}");
 }
 
 #[test]
 fn without_skill_candidates_are_worse_than_the_first_samples() {
-    let curve = curve(0.2, 200, 3, true);
+    let curve = curve(0.2, 200, 2, true);
     assert!(
         curve[1..].iter().all(|mean| *mean < curve[0] - 1.0),
         "{curve:?}"
@@ -74,19 +81,10 @@ fn without_skill_candidates_are_worse_than_the_first_samples() {
 }
 
 #[test]
-fn contrast_improves_faster_than_revision() {
-    let tpo = curve(0.85, 200, 2, true);
-    let revision = curve(0.85, 200, 2, false);
-    assert!((tpo[0] - revision[0]).abs() < 1e-9, "same first samples");
-    assert!(tpo[1] > revision[1] + 0.15, "{tpo:?} {revision:?}");
-    assert!(tpo[2] > revision[2] + 0.15, "{tpo:?} {revision:?}");
-}
-
-#[test]
 fn the_dial_is_monotone() {
-    let last: Vec<f64> = [0.0, 0.3, 0.6, 1.0]
+    let last: Vec<f64> = [0.0, 0.5, 1.0]
         .into_iter()
-        .map(|skill| curve(skill, 60, 1, true)[1])
+        .map(|skill| curve(skill, 40, 1, true)[1])
         .collect();
     assert!(last.is_sorted(), "{last:?}");
 }
