@@ -2,6 +2,7 @@
 //! and layers that carry them out.
 
 mod algebra;
+pub mod engine;
 mod error;
 mod function;
 mod llm;

@@ -1,0 +1,3 @@
+//! Engines.
+
+pub mod sim;

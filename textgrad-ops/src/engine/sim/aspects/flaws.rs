@@ -1,0 +1,120 @@
+//! What no query calls for.
+
+use super::{Aspect, Kind};
+
+pub(super) const ROWS: &[Aspect] = &[
+    Aspect {
+        name: "flattery",
+        kind: Kind::Flaw,
+        weight: 0.7,
+        place: 0,
+        triggers: &[],
+        wordings: &[
+            "Great question, and one that shows real insight!",
+            "What a wonderful thing to ask about {topic}!",
+            "I love this question, and you are clearly very thoughtful.",
+        ],
+        cues: &[
+            "great question",
+            "good question",
+            "excellent question",
+            "what a wonderful",
+            "i love this question",
+        ],
+        names: &["flattery", "flattering remarks to the reader"],
+        instructions: &[
+            "Drop the flattery.",
+            "Remove flattering remarks to the reader.",
+        ],
+        mentions: &["flattery", "flattering", "compliments"],
+    },
+    Aspect {
+        name: "padding",
+        kind: Kind::Flaw,
+        weight: 0.6,
+        place: 4,
+        triggers: &[],
+        wordings: &[
+            "It goes without saying that {topic} has been discussed by many people in many places.",
+            "It is worth noting that there is much to be said about {topic}, and much has been said.",
+            "Needless to say, {topic} is a subject with many sides to it.",
+        ],
+        cues: &[
+            "it goes without saying",
+            "it is worth noting",
+            "needless to say",
+            "as we all know",
+        ],
+        names: &["padding", "filler that says nothing"],
+        instructions: &["Cut the padding.", "Remove filler that says nothing."],
+        mentions: &["padding", "filler", "padded", "wordy"],
+    },
+    Aspect {
+        name: "hedging",
+        kind: Kind::Flaw,
+        weight: 0.7,
+        place: 5,
+        triggers: &[],
+        wordings: &[
+            "It might perhaps be that {topic} is different, but it is hard to say.",
+            "I am not sure, and it may or may not be so with {topic}.",
+            "Perhaps things could possibly turn out otherwise with {topic}.",
+        ],
+        cues: &[
+            "might perhaps",
+            "hard to say",
+            "i am not sure",
+            "may or may not",
+            "could possibly",
+        ],
+        names: &["hedging", "hedging that commits to nothing"],
+        instructions: &["Stop hedging.", "Take a stand and leave out the hedging."],
+        mentions: &["hedging", "hedge", "hedges", "vague"],
+    },
+    Aspect {
+        name: "drift",
+        kind: Kind::Flaw,
+        weight: 0.9,
+        place: 7,
+        triggers: &[],
+        wordings: &[
+            "By the way, the weather has been remarkable lately.",
+            "On an unrelated note, gardens are at their finest in early summer.",
+            "That reminds me of an old story about a ferry and a lost umbrella.",
+        ],
+        cues: &[
+            "by the way",
+            "unrelated note",
+            "that reminds me",
+            "speaking of which",
+        ],
+        names: &["a digression", "remarks that are off-topic"],
+        instructions: &[
+            "Remove the digression.",
+            "Remove remarks that are off-topic.",
+        ],
+        mentions: &["digression", "digressions", "off topic", "irrelevant"],
+    },
+    Aspect {
+        name: "length",
+        kind: Kind::Length,
+        weight: 0.6,
+        place: 9,
+        triggers: &[
+            "brief",
+            "briefly",
+            "short",
+            "concise",
+            "in one sentence",
+            "one sentence",
+            "tldr",
+        ],
+        wordings: &[],
+        cues: &[],
+        names: &["too much length", "more length than the query asks for"],
+        instructions: &["Shorten the text.", "Make it more concise."],
+        mentions: &[
+            "length", "too long", "shorten", "concise", "brief", "brevity", "shorter",
+        ],
+    },
+];

@@ -1,0 +1,231 @@
+//! Which of its requests the framework made, told from the messages alone.
+
+use std::collections::BTreeSet;
+
+use textgrad_core::{EngineError, ErrorKind, Message, MessageRole};
+
+use super::sections::{Parsed, parse};
+
+/// The texts of a conversation that requests are told by.
+#[derive(Debug, Default)]
+pub(super) struct Conversation {
+    system: String,
+    users: Vec<String>,
+    /// The last assistant turn.
+    assistant: Option<String>,
+}
+
+impl Conversation {
+    pub(super) fn new(messages: &[Message]) -> Self {
+        let mut conversation = Self::default();
+        for message in messages {
+            let text = message.text();
+            match message.role {
+                MessageRole::System if conversation.system.is_empty() => conversation.system = text,
+                MessageRole::System => {
+                    conversation.system.push('\n');
+                    conversation.system.push_str(&text);
+                }
+                MessageRole::User => conversation.users.push(text),
+                MessageRole::Assistant => conversation.assistant = Some(text),
+            }
+        }
+        conversation
+    }
+}
+
+/// What is asked for.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Ask<'a> {
+    Plain {
+        system: &'a str,
+        query: &'a str,
+    },
+    Loss {
+        query: &'a str,
+        chosen: &'a str,
+        rejected: Option<&'a str>,
+    },
+    Gradient {
+        critique: Vec<&'a str>,
+    },
+    Update {
+        tag: &'a str,
+        query: Option<&'a str>,
+        role: &'a str,
+        variable: &'a str,
+        feedback: Vec<&'a str>,
+    },
+    Reduce {
+        tag: Option<&'a str>,
+        feedback: Vec<&'a str>,
+    },
+}
+
+/// Tells what a conversation asks for; see the contract in the documentation of the module `sim`.
+pub(super) fn recognise(conversation: &Conversation) -> Result<Ask<'_>, EngineError> {
+    let system = parse(&conversation.system);
+    let users: Vec<Parsed<'_>> = conversation.users.iter().map(|user| parse(user)).collect();
+    let last_text = conversation.users.last().map_or("", String::as_str);
+    let nothing = Parsed::default();
+    let last = users.last().unwrap_or(&nothing);
+    let assistant = conversation.assistant.as_deref();
+
+    let mentioned = system.mentioned();
+    let instructs = ["VARIABLE", "FEEDBACK", "LM_OUTPUT"]
+        .iter()
+        .any(|name| mentioned.contains(name))
+        || system.output_tag().is_some();
+    let judged = system.get("QUERY");
+    let plain = Ask::Plain {
+        system: &conversation.system,
+        query: last_text,
+    };
+    if !instructs && judged.is_none() && assistant.is_none() {
+        return Ok(plain);
+    }
+
+    // The user message of a loss may be the judged text itself, so its sections are looked at last.
+    if let (Some(query), None, false) = (judged, assistant, instructs) {
+        let get = |name| system.get(name).or_else(|| last.get(name));
+        return Ok(Ask::Loss {
+            query,
+            chosen: get("CHOSEN_RESPONSE").unwrap_or(last_text),
+            rejected: get("REJECTED_RESPONSE"),
+        });
+    }
+
+    let tag = system.output_tag().or_else(|| last.output_tag());
+    let feedback = last.all("FEEDBACK");
+    let variable = last.get("VARIABLE");
+    if let Some(tag) = tag {
+        let feedback: Vec<&str> = match (feedback.is_empty(), assistant) {
+            (true, Some(turn)) => vec![turn],
+            _ => feedback.clone(),
+        };
+        let variable = variable.or_else(|| {
+            assistant?;
+            earlier_text(&system, &users, conversation)
+        });
+        if let (Some(variable), false) = (variable, feedback.is_empty()) {
+            return Ok(Ask::Update {
+                tag,
+                query: query(&system, &users),
+                role: last.get("ROLE").unwrap_or_default(),
+                variable,
+                feedback,
+            });
+        }
+    } else if variable.is_some() {
+        let mut critique = last.all("LM_OUTPUT");
+        if critique.is_empty() {
+            critique.extend(assistant);
+        }
+        if !critique.is_empty() {
+            critique.extend(feedback);
+            return Ok(Ask::Gradient { critique });
+        }
+    }
+    if variable.is_none() && feedback.len() >= 2 {
+        return Ok(Ask::Reduce { tag, feedback });
+    }
+
+    let sections: BTreeSet<&str> = system
+        .sections
+        .iter()
+        .chain(&last.sections)
+        .map(|section| section.name)
+        .collect();
+    let mentioned: BTreeSet<&str> = mentioned.union(&last.mentioned()).copied().collect();
+    if sections.is_empty() && mentioned.is_empty() {
+        return Ok(plain);
+    }
+    Err(unsupported(&sections, &mentioned, tag, assistant.is_some()))
+}
+
+/// The query, wherever in the request it is quoted.
+fn query<'a>(system: &Parsed<'a>, users: &[Parsed<'a>]) -> Option<&'a str> {
+    [system]
+        .into_iter()
+        .chain(users.iter().rev())
+        .find_map(|parsed| parsed.all("QUERY").first().copied())
+}
+
+/// The text to rewrite, where a continued conversation does not repeat it: the variable or the chosen
+/// answer of an earlier turn.
+fn earlier_text<'a>(
+    system: &Parsed<'a>,
+    users: &[Parsed<'a>],
+    conversation: &'a Conversation,
+) -> Option<&'a str> {
+    let find = |name: &str| {
+        users
+            .iter()
+            .rev()
+            .chain([system])
+            .find_map(|parsed| parsed.get(name))
+    };
+    find("VARIABLE")
+        .or_else(|| find("CHOSEN_RESPONSE"))
+        .or_else(|| {
+            system.get("QUERY")?;
+            conversation.users.first().map(String::as_str)
+        })
+}
+
+fn unsupported(
+    sections: &BTreeSet<&str>,
+    mentioned: &BTreeSet<&str>,
+    tag: Option<&str>,
+    assistant: bool,
+) -> EngineError {
+    let list = |names: &BTreeSet<&str>| match names.is_empty() {
+        true => "none".to_owned(),
+        false => names.iter().copied().collect::<Vec<_>>().join(", "),
+    };
+    let has = |name: &str, from: &str| match sections.contains(name) {
+        true => None,
+        false => Some(format!("{name} {from}")),
+    };
+    let reply = || (!assistant).then(|| "or an assistant turn before it".to_owned());
+    let missing = |parts: [Option<String>; 3]| {
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        match parts.is_empty() {
+            true => "nothing".to_owned(),
+            false => parts.join(" "),
+        }
+    };
+    let update_tag = match tag {
+        Some(_) => None,
+        None => Some("a pair of output tags named outside of sections,".to_owned()),
+    };
+    EngineError::new(
+        ErrorKind::Unsupported,
+        format!(
+            "the simulation does not recognise this request: sections seen: {}; names mentioned: {}; \
+             output tag: {}; assistant turn: {}. missing for a loss: {}; for a gradient: {}; for an \
+             update: {}; for a reduce: two or more FEEDBACK sections and no VARIABLE. a prompt pack must \
+             keep these markers, each opening at the start of a line (see the documentation of the \
+             module sim), or use another engine",
+            list(sections),
+            list(mentioned),
+            tag.unwrap_or("none"),
+            if assistant { "yes" } else { "no" },
+            missing([
+                has("QUERY", "in a system message that mentions no other marker"),
+                None,
+                None
+            ]),
+            missing([
+                has("VARIABLE", "in the last user message,"),
+                has("LM_OUTPUT", "in it"),
+                reply(),
+            ]),
+            missing([
+                update_tag,
+                has("VARIABLE", "and"),
+                has("FEEDBACK", "in the last user message"),
+            ]),
+        ),
+    )
+}

@@ -1,0 +1,276 @@
+//! The updater: the text rewritten as the instructions say, as well as it can.
+
+use super::aspects::{Aspect, Kind, rows};
+use super::detect::{Reading, Set, Wants, marks};
+use super::gradient::merged;
+use super::policy::sentence;
+use super::rng::Rng;
+use super::topic::topic;
+use super::wishes::{Action, Wish, instruction};
+
+/// How often a good sentence is lost by somebody without any skill. With skill it falls with the square of
+/// what is missing: a model that follows instructions well hardly ever damages what it was not asked to touch.
+const LOSES: f64 = 0.9;
+/// How often a flaw is committed by somebody without any skill; falls likewise.
+const COMMITS: f64 = 0.5;
+/// What is left of both where an instruction says to keep things as they are.
+const GUARDED: f64 = 0.2;
+
+/// What an update is made of.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Task<'a> {
+    pub(super) query: Option<&'a str>,
+    pub(super) role: &'a str,
+    pub(super) variable: &'a str,
+    pub(super) feedback: &'a [&'a str],
+}
+
+/// Rewrites a text.
+pub(super) fn rewrite(task: Task<'_>, skill: f64, rng: &mut Rng) -> String {
+    let mut wants = Wants::of(task.query.unwrap_or_default());
+    if task.query.is_none() {
+        wants.topic = topic(task.variable);
+    }
+    let wishes = merged(task.feedback);
+    let role = task.role.to_lowercase();
+    if role.contains("system prompt") || role.contains("instruction") {
+        return prompt(task.variable, &wishes, skill, rng);
+    }
+    let mut draft = Draft::of(task.variable, &wants);
+    let mut guarded = Set::default();
+    for (index, action) in wishes {
+        let Some((_, row)) = rows().nth(index) else {
+            continue;
+        };
+        let written = sentence(row, &wants.topic, draft.names(&wants.topic), rng);
+        if !rng.chance(skill) {
+            continue;
+        }
+        match action {
+            Action::Add if row.wordings.is_empty() => {}
+            Action::Add => draft.add(index, row, written),
+            Action::Cut if row.kind == Kind::Length => draft.shorten(&wants),
+            Action::Cut => draft.cut(index),
+            Action::Keep => {}
+        }
+        guarded.insert(index);
+    }
+    draft.damage(guarded, &wants.topic, skill, rng);
+    draft.text()
+}
+
+/// A prompt is rewritten by adding the instruction itself: what is to be added to what the prompt makes a
+/// model write.
+fn prompt(variable: &str, wishes: &[Wish], skill: f64, rng: &mut Rng) -> String {
+    let mut text = variable.trim_end().to_owned();
+    for wish in wishes {
+        let line = instruction(*wish, rng);
+        if rng.chance(skill) && !text.contains(&line) {
+            if !text.is_empty() {
+                text.push(' ');
+            }
+            text.push_str(&line);
+        }
+    }
+    text
+}
+
+/// A text that is being rewritten, sentence by sentence.
+struct Draft<'a> {
+    original: &'a str,
+    sentences: Vec<(String, Set)>,
+}
+
+impl<'a> Draft<'a> {
+    fn of(text: &'a str, wants: &Wants) -> Self {
+        let sentences = Reading::of(text, wants.budget)
+            .sentences
+            .into_iter()
+            .map(|(sentence, marks)| (sentence.to_owned(), marks))
+            .collect();
+        Self {
+            original: text,
+            sentences,
+        }
+    }
+
+    /// Whether the text begins with a sentence about the topic, so that what follows may call it `it`.
+    fn names(&self, topic: &str) -> bool {
+        self.sentences
+            .first()
+            .is_some_and(|(text, _)| text.contains(topic))
+    }
+
+    /// Adds a sentence behind what comes before it in an answer, if nothing has the aspect yet.
+    fn add(&mut self, index: usize, row: &Aspect, written: String) {
+        if self
+            .sentences
+            .iter()
+            .any(|(_, marks)| marks.contains(index))
+        {
+            return;
+        }
+        let place = |marks: &Set| {
+            rows()
+                .filter(|(index, _)| marks.contains(*index))
+                .map(|(_, row)| row.place)
+                .max()
+        };
+        let earlier = self
+            .sentences
+            .iter()
+            .rposition(|(_, marks)| place(marks).is_some_and(|place| place <= row.place));
+        let later = self
+            .sentences
+            .iter()
+            .position(|(_, marks)| place(marks).is_some_and(|place| place > row.place));
+        let at = earlier
+            .map(|earlier| earlier + 1)
+            .or(later)
+            .unwrap_or(self.sentences.len());
+        if let Some((before, _)) = at
+            .checked_sub(1)
+            .and_then(|before| self.sentences.get_mut(before))
+            && !before.ends_with(char::is_whitespace)
+        {
+            before.push(' ');
+        }
+        // What shows in the sentence is read off it, as it will be by everybody else.
+        let shown = marks(&written);
+        self.sentences.insert(at, (format!("{written} "), shown));
+    }
+
+    fn cut(&mut self, index: usize) {
+        self.sentences.retain(|(_, marks)| !marks.contains(index));
+    }
+
+    /// Takes out what serves nothing, from the end on, until the text is within the budget.
+    fn shorten(&mut self, wants: &Wants) {
+        let mut words: usize = self
+            .sentences
+            .iter()
+            .map(|(text, _)| text.split_whitespace().count())
+            .sum();
+        for at in (0..self.sentences.len()).rev() {
+            let Some((text, marks)) = self.sentences.get(at) else {
+                continue;
+            };
+            let serves =
+                rows().any(|(index, _)| marks.contains(index) && wants.virtues.contains(index));
+            let length = text.split_whitespace().count();
+            if words > wants.budget && !serves {
+                self.sentences.remove(at);
+                words = words.saturating_sub(length);
+            }
+        }
+    }
+
+    /// What goes wrong along the way.
+    fn damage(&mut self, guarded: Set, topic: &str, skill: f64, rng: &mut Rng) {
+        let lack = (1.0 - skill) * (1.0 - skill);
+        let guard = |index| {
+            if guarded.contains(index) {
+                GUARDED
+            } else {
+                1.0
+            }
+        };
+        self.sentences.retain(|(_, marks)| {
+            let held = rows()
+                .filter(|(index, row)| row.is_virtue() && marks.contains(*index))
+                .map(|(index, _)| guard(index))
+                .reduce(f64::min);
+            // One draw a sentence, whatever it is.
+            !rng.chance(LOSES * lack * held.unwrap_or(0.0))
+        });
+        for (index, row) in rows().filter(|(_, row)| row.kind == Kind::Flaw) {
+            let written = sentence(row, topic, self.names(topic), rng);
+            if rng.chance(COMMITS * lack * guard(index)) {
+                self.add(index, row, written);
+            }
+        }
+    }
+
+    /// The text; the original if nothing is left of it, since no answer is worse than a bad one.
+    fn text(self) -> String {
+        let text: String = self.sentences.into_iter().map(|(text, _)| text).collect();
+        match text.trim() {
+            "" => self.original.trim().to_owned(),
+            text => text.to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "The short answer is to oil it. By the way, it rains.\n\nIn short, oil it.";
+
+    fn rewritten(variable: &str, feedback: &str, role: &str, skill: f64) -> String {
+        let task = Task {
+            query: Some("How do I take care of a wooden table?"),
+            role,
+            variable,
+            feedback: &[feedback],
+        };
+        rewrite(task, skill, &mut Rng::new(1, 1))
+    }
+
+    #[test]
+    fn a_perfect_updater_does_what_it_is_told_and_nothing_else() {
+        let text = rewritten(TEXT, "- Add a caveat.\n- Remove the digression.", "", 1.0);
+        let rest = text
+            .strip_prefix("The short answer is to oil it. ")
+            .and_then(|text| text.strip_suffix("In short, oil it."));
+        let caveat = rest.expect("the other sentences are as they were");
+        let (index, _) = rows().find(|(_, row)| row.name == "caveat").expect("a row");
+        assert!(marks(caveat).contains(index), "{text}");
+        assert_eq!(rewritten(TEXT, "All is well.", "", 1.0), TEXT);
+        assert_eq!(rewritten(TEXT, "Add a summary.", "", 1.0), TEXT);
+    }
+
+    #[test]
+    fn an_unskilled_updater_does_harm() {
+        let text = rewritten(&format!("{TEXT} ").repeat(10), "Add a caveat.", "", 0.0);
+        assert!(text.matches("oil it").count() < 10, "{text}");
+        assert_eq!(text.matches("By the way, it rains").count(), 10, "{text}");
+    }
+
+    #[test]
+    fn something_is_always_left() {
+        assert_eq!(
+            rewritten("By the way, it rains.", "Remove the digression.", "", 1.0),
+            "By the way, it rains."
+        );
+        assert_eq!(rewritten("", "Remove the digression.", "", 1.0), "");
+        assert!(!rewritten("", "Add a caveat.", "", 1.0).is_empty());
+    }
+
+    #[test]
+    fn a_prompt_gets_the_instruction_itself() {
+        let text = rewritten(
+            "You are helpful.",
+            "Add a caveat.",
+            "the system prompt",
+            1.0,
+        );
+        assert!(
+            [
+                "You are helpful. Add a caveat.",
+                "You are helpful. Say where the limits are."
+            ]
+            .contains(&text.as_str()),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn too_long_a_text_is_shortened_by_what_serves_nothing() {
+        let long = format!("{} {}", TEXT, "It is made of wood and nails. ".repeat(60));
+        let text = rewritten(&long, "Shorten the text.", "", 1.0);
+        assert!(text.starts_with("The short answer is to oil it."));
+        assert!(text.contains("In short, oil it."));
+        assert!(text.split_whitespace().count() <= 220);
+    }
+}
