@@ -1,1 +1,3 @@
-//! placeholder
+//! What the crates' tests share.
+
+pub mod fake_server;

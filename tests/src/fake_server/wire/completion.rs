@@ -1,0 +1,72 @@
+//! The body of a whole chat answer.
+
+use serde_json::{Value, json};
+use textgrad_core::{Choice, Usage};
+
+/// One choice as it goes out.
+#[derive(Debug, Clone)]
+pub(in crate::fake_server) struct Answer {
+    pub(in crate::fake_server) content: Option<String>,
+    pub(in crate::fake_server) finish_reason: String,
+}
+
+impl From<Choice> for Answer {
+    fn from(choice: Choice) -> Self {
+        Self {
+            content: Some(choice.text),
+            finish_reason: choice.finish_reason.into(),
+        }
+    }
+}
+
+/// What the parts of one answer have in common.
+#[derive(Debug)]
+pub(in crate::fake_server) struct Head {
+    pub(in crate::fake_server) id: String,
+    pub(in crate::fake_server) created: u64,
+    pub(in crate::fake_server) model: String,
+}
+
+/// Tokens of a text where the engine does not count: one for four characters begun.
+pub(in crate::fake_server) fn estimate_tokens(characters: u64) -> u64 {
+    characters.div_ceil(4)
+}
+
+pub(super) fn usage_object(usage: Usage) -> Value {
+    json!({
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": usage.total(),
+        "prompt_tokens_details": { "cached_tokens": usage.cached_tokens },
+    })
+}
+
+/// A `chat.completion`.
+pub(in crate::fake_server) fn completion(head: &Head, answers: &[Answer], usage: Usage) -> Value {
+    let choices: Vec<Value> = answers
+        .iter()
+        .enumerate()
+        .map(|(index, answer)| {
+            json!({
+                "index": index,
+                "message": {
+                    "role": "assistant",
+                    "content": answer.content,
+                    "refusal": null,
+                },
+                "logprobs": null,
+                "finish_reason": answer.finish_reason,
+                "stop_reason": null,
+            })
+        })
+        .collect();
+    json!({
+        "id": head.id,
+        "object": "chat.completion",
+        "created": head.created,
+        "model": head.model,
+        "choices": choices,
+        "usage": usage_object(usage),
+        "system_fingerprint": "fp_fake",
+    })
+}
