@@ -118,7 +118,7 @@ impl Delivery {
     /// A stream of these events and `[DONE]`, spoiled by a fault of delivery; whether it was.
     pub(super) fn events(mut events: Vec<String>, fault: Option<&Fault>) -> (Self, bool) {
         let done = wire::event("[DONE]");
-        let half = events.len() / 2;
+        let half = events.len().div_ceil(2);
         let mut pause = Duration::ZERO;
         let mut slow = None;
         let mut spoiled = true;

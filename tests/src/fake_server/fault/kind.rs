@@ -45,8 +45,8 @@ pub enum Fault {
     BadGateway,
     /// `not-json`: status 200 and a body (in a stream: a data line) that is not JSON.
     NotJson,
-    /// `cut-off-body`: the connection closes before `content-length` bytes were sent; a stream ends in its
-    /// middle, in order, without a finish reason and without `[DONE]`.
+    /// `cut-off-body`: the connection closes before `content-length` bytes were sent; a stream ends after
+    /// half of its events, in order, without the end of its longest choice and without `[DONE]`.
     CutOffBody,
     /// `slow-body=MS`: the body comes in small pieces spread over this time. The pieces end anywhere, also
     /// inside of characters.
