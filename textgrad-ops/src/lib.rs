@@ -1,1 +1,3 @@
-//! placeholder
+//! What people differentiate with: engines, language model ops, losses and optimizers.
+
+pub mod engine;

@@ -1,0 +1,18 @@
+//! Engines: what answers a [`Request`](textgrad_core::Request), and the layers around it.
+//!
+//! * [`openai`]: chat completions, as vLLM, SGLang, llama.cpp, Ollama, OpenAI and many others offer them.
+//! * [`layer`]: retry, limit, timeout, fill, cache, record and replay, trace, meter: each an engine around
+//!   an engine.
+//! * [`http`]: the JSON client beneath, also for reward models.
+//! * [`RequestKey`]: a stable name for what a request asks.
+
+pub mod http;
+mod key;
+pub mod layer;
+pub mod openai;
+
+#[doc(inline)]
+pub use self::key::{ParseRequestKeyError, RequestKey, request_key};
+#[doc(inline)]
+#[doc(inline)]
+pub use self::openai::OpenAi;
