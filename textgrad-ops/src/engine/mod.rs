@@ -15,4 +15,6 @@ pub mod openai;
 pub use self::key::{ParseRequestKeyError, RequestKey, request_key};
 #[doc(inline)]
 #[doc(inline)]
+pub use self::layer::EngineExt;
+#[doc(inline)]
 pub use self::openai::OpenAi;

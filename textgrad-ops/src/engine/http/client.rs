@@ -25,7 +25,8 @@ const MAX_ERROR_BODY: usize = 64 * 1024;
 /// Sends JSON to one server and reads JSON back. Cheap to clone; clones share their connections.
 ///
 /// Proxies are taken from the environment and the system, certificates from the system. Redirects are not
-/// followed, so that a key never travels to another host. A call is made once.
+/// followed, so that a key never travels to another host. A call is made once;
+/// [`RetryPolicy::run`](crate::engine::layer::RetryPolicy::run) makes it again.
 ///
 /// # Examples
 /// ```
