@@ -111,6 +111,13 @@ mod tests {
     }
 
     #[test]
+    fn carriage_return_and_line_feed_are_one_line_end() {
+        let expected = ["a\nb"];
+        assert_eq!(decode(&[b"data: a\r\ndata: b\r\n\r\n"]), expected);
+        assert_eq!(decode(&[b"data: a\r", b"\ndata: b\r\n\r\n"]), expected);
+    }
+
+    #[test]
     fn any_cut_gives_the_same_events() {
         let stream = ": é\r\n\r\ndata: {\"t\":\"héllo 🦀\"}\r\n\r\ndata: [DONE]\r\n\r\n".as_bytes();
         let whole = decode(&[stream]);

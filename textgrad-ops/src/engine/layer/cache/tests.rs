@@ -143,6 +143,22 @@ async fn an_error_goes_to_those_who_wait_and_is_not_kept() {
     assert!(engine.cache.is_idle());
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_error_is_not_given_to_who_asks_after_it_while_others_still_wait() {
+    let (engine, _) = slow();
+    let engine = cached(engine);
+    let ask = request("fail");
+    // Asks again at once, before the one who waits has taken its share.
+    let twice = async {
+        let first = engine.complete(&ask).await.unwrap_err();
+        (first, engine.complete(&ask).await.unwrap_err())
+    };
+    let ((first, second), waited) = tokio::join!(twice, engine.complete(&ask));
+    assert_eq!(first.message(), "failure 1");
+    assert_eq!(second.message(), "failure 2");
+    assert_eq!(waited.unwrap_err().message(), "failure 1");
+}
+
 #[tokio::test]
 async fn answers_that_were_cut_off_are_not_kept() {
     let cut = [
