@@ -1,0 +1,225 @@
+//! From a reply to JSON or to an error.
+
+use std::time::SystemTime;
+
+use reqwest::StatusCode;
+use reqwest::header::{HeaderMap, LOCATION};
+use serde_json::Value;
+use textgrad_core::{EngineError, ErrorKind};
+
+use super::base_url::shown;
+use super::report::Report;
+use super::retry_after::retry_after;
+use super::server_error::ServerError;
+
+/// The error of a reply whose status is not one of success.
+pub(super) fn failed(
+    report: &Report,
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> EngineError {
+    let said = serde_json::from_slice::<Value>(body)
+        .ok()
+        .and_then(|body| ServerError::from_failure(&body));
+    let kind = said.clone().unwrap_or_default().kind_at(status.as_u16());
+    let mut error = match (&said, redirect(status, headers)) {
+        (Some(said), _) => report.server(kind, said),
+        (None, Some(to)) => report.error(
+            kind,
+            format!("the server redirects to {to}; give that address as the base URL"),
+        ),
+        (None, None) => report.unreadable(kind, body),
+    };
+    error = error.with_status(status.as_u16());
+    if let Some(delay) = retry_after(headers, SystemTime::now()) {
+        error = error.with_retry_after(delay);
+    }
+    match headers
+        .get("x-should-retry")
+        .map(reqwest::header::HeaderValue::as_bytes)
+    {
+        Some(b"true") => error.with_retryable(true),
+        Some(b"false") => error.with_retryable(false),
+        _ => error,
+    }
+}
+
+/// Redirects are not followed: a POST would become a GET, and headers with keys would go along.
+fn redirect(status: StatusCode, headers: &HeaderMap) -> Option<String> {
+    let location = headers.get(LOCATION).filter(|_| status.is_redirection())?;
+    let location = location.to_str().ok()?;
+    Some(
+        reqwest::Url::parse(location).map_or_else(|_| "another path".to_owned(), |url| shown(&url)),
+    )
+}
+
+/// The JSON of a reply whose status is one of success.
+pub(super) fn succeeded(report: &Report, body: &[u8]) -> Result<Value, EngineError> {
+    let value =
+        serde_json::from_slice::<Value>(body).map_err(|error| not_json(report, body, error))?;
+    match in_band(report, &value) {
+        Some(error) => Err(error),
+        None => Ok(value),
+    }
+}
+
+/// The error that a body or an event holds although nothing around it says so.
+pub(super) fn in_band(report: &Report, value: &Value) -> Option<EngineError> {
+    let said = ServerError::from_success(value)?;
+    Some(report.server(said.kind(), &said))
+}
+
+fn not_json(report: &Report, body: &[u8], error: serde_json::Error) -> EngineError {
+    let what = if body.trim_ascii_start().is_empty() {
+        "an empty body".to_owned()
+    } else if body.trim_ascii_start().starts_with(b"<") {
+        format!(
+            "an HTML page (`{}`); check the base URL",
+            report.quote(body)
+        )
+    } else if error.is_eof() {
+        format!("JSON that is cut off after {} bytes", body.len())
+    } else {
+        format!("`{}`", report.quote(body))
+    };
+    report
+        .error(ErrorKind::BadResponse, format!("expected JSON, got {what}"))
+        .with_source(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use reqwest::{Method, Url};
+
+    use super::super::redact::Redactor;
+    use super::*;
+
+    fn report() -> Report {
+        let url = Url::parse("http://user:pw@host:1/v1/chat?k=v").unwrap();
+        Report::new(
+            &Method::POST,
+            &url,
+            Arc::new(Redactor::new(["sk-secret".into()])),
+        )
+    }
+
+    fn fail(status: u16, headers: &[(&'static str, &str)], body: &str) -> EngineError {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.insert(*name, value.parse().unwrap());
+        }
+        failed(
+            &report(),
+            StatusCode::from_u16(status).unwrap(),
+            &map,
+            body.as_bytes(),
+        )
+    }
+
+    #[test]
+    fn a_message_names_host_path_words_and_advice() {
+        let error = fail(
+            401,
+            &[],
+            r#"{"error":{"message":"Incorrect API key: sk-secret","type":"t","code":"c"}}"#,
+        );
+        assert_eq!(error.kind(), ErrorKind::Auth);
+        assert_eq!(
+            error.to_string(),
+            "POST http://host:1/v1/chat: the server says: Incorrect API key: [redacted] [t, c]; check the key and what it is allowed to do (HTTP 401)"
+        );
+    }
+
+    #[test]
+    fn the_servers_word_on_retrying_overrides_the_class() {
+        assert!(fail(500, &[], "").is_retryable());
+        assert!(!fail(500, &[("x-should-retry", "false")], "").is_retryable());
+        assert!(!fail(400, &[], "").is_retryable());
+        assert!(fail(400, &[("x-should-retry", "true")], "").is_retryable());
+        assert!(fail(409, &[("x-should-retry", "maybe")], "").is_retryable());
+    }
+
+    #[test]
+    fn a_wait_is_kept() {
+        let error = fail(
+            429,
+            &[("retry-after", "1.5")],
+            r#"{"error":{"message":"slow","code":"rate_limit_exceeded"}}"#,
+        );
+        assert_eq!(error.kind(), ErrorKind::RateLimited);
+        assert_eq!(error.retry_after(), Some(Duration::from_millis(1500)));
+        let error = fail(
+            429,
+            &[],
+            r#"{"error":{"message":"pay","code":"insufficient_quota"}}"#,
+        );
+        assert_eq!(error.kind(), ErrorKind::Quota);
+        assert!(!error.is_retryable());
+    }
+
+    #[test]
+    fn a_page_of_a_proxy_is_quoted_shortly() {
+        let page = format!("<html>\n <h1>502 Bad\n Gateway</h1>{}", "x".repeat(5000));
+        let error = fail(502, &[], &page);
+        assert_eq!(error.kind(), ErrorKind::Server);
+        assert!(
+            error
+                .to_string()
+                .contains("<html> <h1>502 Bad Gateway</h1>xxx"),
+            "{error}"
+        );
+        assert!(error.to_string().chars().count() < 450);
+    }
+
+    #[test]
+    fn a_redirect_is_named_without_its_query() {
+        let error = fail(308, &[("location", "https://other/v1?token=abc")], "");
+        assert!(!error.is_retryable());
+        assert!(
+            error.to_string().contains("redirects to https://other/v1;"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn what_is_not_json_is_named() {
+        let said = |body: &str| succeeded(&report(), body.as_bytes()).unwrap_err();
+        assert!(
+            said(" ")
+                .to_string()
+                .ends_with("expected JSON, got an empty body")
+        );
+        assert!(
+            said("<!doctype html>")
+                .to_string()
+                .contains("an HTML page (`<!doctype html>`)")
+        );
+        assert!(
+            said(r#"{"choices":[{"#)
+                .to_string()
+                .contains("cut off after 13 bytes")
+        );
+        assert!(
+            said("no sk-secret")
+                .to_string()
+                .ends_with("got `no [redacted]`")
+        );
+        assert_eq!(said("x").kind(), ErrorKind::BadResponse);
+    }
+
+    #[test]
+    fn an_error_in_a_successful_reply_is_an_error() {
+        let error =
+            succeeded(&report(), br#"{"error":{"message":"upstream","code":429}}"#).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::RateLimited);
+        assert_eq!(error.status(), None);
+        assert_eq!(
+            succeeded(&report(), b"[1]").unwrap(),
+            serde_json::json!([1])
+        );
+    }
+}

@@ -1,0 +1,27 @@
+//! JSON over HTTP: one client for chat servers, reward servers and whatever else answers in JSON.
+//!
+//! [`JsonClient`] turns a reply into JSON, or into an [`EngineError`](textgrad_core::EngineError) whose
+//! kind, retry advice and message a caller can rely on, however the server spells its errors.
+
+mod base_url;
+mod body;
+mod builder;
+mod client;
+mod events;
+mod failure;
+mod redact;
+mod report;
+mod retry_after;
+mod server_error;
+mod sse;
+#[cfg(test)]
+pub(crate) mod test_server;
+#[cfg(test)]
+mod tests;
+
+pub use self::builder::JsonClientBuilder;
+pub use self::client::JsonClient;
+
+pub(crate) use self::client::Reply;
+pub(crate) use self::events::{Event, Events};
+pub(crate) use self::report::Report;

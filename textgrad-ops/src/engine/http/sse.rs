@@ -1,0 +1,139 @@
+//! Server-sent events, decoded from bytes as they arrive.
+
+/// Splits a byte stream into the data of its events.
+///
+/// Works on bytes and hands out bytes: a character or a line end that is split across two chunks is whole
+/// again before anyone decodes it.
+#[derive(Debug, Default)]
+pub(super) struct SseDecoder {
+    line: Vec<u8>,
+    data: Option<Vec<u8>>,
+    after_cr: bool,
+    begun: bool,
+}
+
+impl SseDecoder {
+    /// Takes the next bytes and returns the data of the events they complete.
+    pub(super) fn feed(&mut self, bytes: &[u8]) -> Vec<Vec<u8>> {
+        let mut events = Vec::new();
+        for &byte in bytes {
+            // `\r\n` is one line end, also when the chunk ends between the two.
+            let second_half = byte == b'\n' && self.after_cr;
+            self.after_cr = byte == b'\r';
+            match byte {
+                b'\n' if second_half => {}
+                b'\n' | b'\r' => events.extend(self.end_line()),
+                _ => self.line.push(byte),
+            }
+        }
+        events
+    }
+
+    /// The data of an event that the end of the stream completes: servers often send no last empty line.
+    pub(super) fn finish(&mut self) -> Option<Vec<u8>> {
+        if !self.line.is_empty() {
+            self.end_line();
+        }
+        self.data.take()
+    }
+
+    fn end_line(&mut self) -> Option<Vec<u8>> {
+        let mut line = std::mem::take(&mut self.line);
+        if !self.begun {
+            self.begun = true;
+            if line.starts_with(b"\xef\xbb\xbf") {
+                line.drain(..3);
+            }
+        }
+        if line.is_empty() {
+            return self.data.take();
+        }
+        // Comments begin with a colon; `event`, `id` and `retry` mean nothing here.
+        let value = match line.strip_prefix(b"data:") {
+            Some(value) => value.strip_prefix(b" ").unwrap_or(value),
+            None if line == b"data" => &[],
+            None => return None,
+        };
+        match &mut self.data {
+            Some(data) => {
+                data.push(b'\n');
+                data.extend_from_slice(value);
+            }
+            None => self.data = Some(value.to_vec()),
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decode(chunks: &[&[u8]]) -> Vec<String> {
+        let mut decoder = SseDecoder::default();
+        let mut events: Vec<Vec<u8>> = Vec::new();
+        for chunk in chunks {
+            events.extend(decoder.feed(chunk));
+        }
+        events.extend(decoder.finish());
+        events
+            .into_iter()
+            .map(|event| String::from_utf8(event).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn events_end_at_empty_lines_of_any_kind() {
+        let expected = ["one", "two"];
+        assert_eq!(decode(&[b"data: one\n\ndata: two\n\n"]), expected);
+        assert_eq!(decode(&[b"data: one\r\n\r\ndata:two\r\n\r\n"]), expected);
+        assert_eq!(decode(&[b"data: one\r\rdata: two\r\r"]), expected);
+        assert_eq!(
+            decode(&[b"\xef\xbb\xbfdata: one\n\n\n\ndata: two\n\n"]),
+            expected
+        );
+    }
+
+    #[test]
+    fn comments_and_other_fields_are_passed_over() {
+        assert_eq!(
+            decode(&[b": ping\n\nevent: x\nid: 7\ndata: one\n: ping\nretry: 5\n\ndata2: no\n\n"]),
+            ["one"]
+        );
+    }
+
+    #[test]
+    fn lines_of_one_event_are_joined() {
+        assert_eq!(
+            decode(&[b"data: a\ndata:\ndata\ndata:  b\n\n"]),
+            ["a\n\n\n b"]
+        );
+    }
+
+    #[test]
+    fn carriage_return_and_line_feed_are_one_line_end() {
+        let expected = ["a\nb"];
+        assert_eq!(decode(&[b"data: a\r\ndata: b\r\n\r\n"]), expected);
+        assert_eq!(decode(&[b"data: a\r", b"\ndata: b\r\n\r\n"]), expected);
+    }
+
+    #[test]
+    fn any_cut_gives_the_same_events() {
+        let stream = ": é\r\n\r\ndata: {\"t\":\"héllo 🦀\"}\r\n\r\ndata: [DONE]\r\n\r\n".as_bytes();
+        let whole = decode(&[stream]);
+        assert_eq!(whole, ["{\"t\":\"héllo 🦀\"}", "[DONE]"]);
+        for at in 0..=stream.len() {
+            let (head, tail) = stream.split_at(at);
+            assert_eq!(decode(&[head, tail]), whole, "cut at {at}");
+        }
+        let bytes: Vec<&[u8]> = stream.chunks(1).collect();
+        assert_eq!(decode(&bytes), whole);
+    }
+
+    #[test]
+    fn the_end_of_the_stream_completes_the_last_event() {
+        assert_eq!(decode(&[b"data: one\n\ndata: [DONE]"]), ["one", "[DONE]"]);
+        assert_eq!(decode(&[b"data: [DONE]\n"]), ["[DONE]"]);
+        assert_eq!(decode(&[b""]), [""; 0]);
+    }
+}

@@ -1,0 +1,108 @@
+//! One call for all who ask the same at the same time.
+
+use std::sync::{Arc, OnceLock};
+
+use dashmap::DashMap;
+use textgrad_core::{EngineError, Response};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::engine::RequestKey;
+
+type Outcome = Result<Response, EngineError>;
+
+/// A call that is being made. Who holds the lead makes it; the others wait for the lead. It is passed on when
+/// its holder is done, or gone: then the next in line finds no outcome and makes the call.
+#[derive(Debug)]
+struct Flight {
+    lead: Semaphore,
+    outcome: OnceLock<Outcome>,
+}
+
+/// The calls that are being made.
+#[derive(Debug, Default)]
+pub(super) struct Flights(DashMap<RequestKey, Arc<Flight>>);
+
+impl Flights {
+    /// Joins the call of a key, or begins it.
+    pub(super) fn join(&self, key: RequestKey) -> Ticket<'_> {
+        let entry = self.0.entry(key).or_insert_with(|| {
+            Arc::new(Flight {
+                lead: Semaphore::new(1),
+                outcome: OnceLock::new(),
+            })
+        });
+        Ticket {
+            flights: self,
+            key,
+            flight: Some(Arc::clone(&entry)),
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// A place in a flight. The flight is forgotten with its last ticket.
+#[derive(Debug)]
+pub(super) struct Ticket<'a> {
+    flights: &'a Flights,
+    key: RequestKey,
+    flight: Option<Arc<Flight>>,
+}
+
+/// What a ticket comes to.
+pub(super) enum Turn<'a> {
+    /// Someone else made the call.
+    Made(Outcome),
+    /// The call is the holder's to make.
+    Lead(Lead<'a>),
+}
+
+/// The right to make a call; the next in line has it when this is dropped.
+pub(super) struct Lead<'a> {
+    outcome: &'a OnceLock<Outcome>,
+    _permit: Option<SemaphorePermit<'a>>,
+}
+
+impl Ticket<'_> {
+    pub(super) async fn turn(&self) -> Option<Turn<'_>> {
+        let flight = self.flight.as_deref()?;
+        let permit = flight.lead.acquire().await.ok();
+        Some(match flight.outcome.get() {
+            Some(outcome) => Turn::Made(outcome.clone()),
+            None => Turn::Lead(Lead {
+                outcome: &flight.outcome,
+                _permit: permit,
+            }),
+        })
+    }
+
+    /// Lets whoever asks from now on begin a call of their own.
+    pub(super) fn close(&self) {
+        self.flights.0.remove_if(&self.key, |_, flight| {
+            self.flight
+                .as_ref()
+                .is_some_and(|mine| Arc::ptr_eq(mine, flight))
+        });
+    }
+}
+
+impl Lead<'_> {
+    /// Hands the outcome to all who wait.
+    pub(super) fn land(self, outcome: Outcome) {
+        // Only the holder of the lead sets it, and only once.
+        let _ = self.outcome.set(outcome);
+    }
+}
+
+impl Drop for Ticket<'_> {
+    fn drop(&mut self) {
+        // First this ticket's own share, so that of two that go at once the second sees none left.
+        self.flight = None;
+        self.flights
+            .0
+            .remove_if(&self.key, |_, flight| Arc::strong_count(flight) == 1);
+    }
+}

@@ -1,0 +1,45 @@
+//! Answers what was answered before, and makes equal requests at the same time once.
+
+mod flight;
+mod memory;
+mod shared;
+
+use async_trait::async_trait;
+use textgrad_core::{Engine, EngineError, Request, Response};
+
+pub use self::shared::{Cache, CacheConfig, CacheStats};
+use crate::engine::request_key;
+
+/// An engine that keeps answers in memory; see [`EngineExt::cached`](super::EngineExt::cached) and [`Cache`].
+#[derive(Debug, Clone)]
+pub struct Cached<E> {
+    engine: E,
+    cache: Cache,
+}
+
+impl<E> Cached<E> {
+    pub(super) fn new(engine: E, cache: Cache) -> Self {
+        Self { engine, cache }
+    }
+}
+
+#[async_trait]
+impl<E: Engine> Engine for Cached<E> {
+    fn name(&self) -> &str {
+        self.engine.name()
+    }
+
+    async fn complete(&self, request: &Request) -> Result<Response, EngineError> {
+        let key = request_key(self.name(), request);
+        self.cache
+            .get_or(key, || self.engine.complete(request))
+            .await
+    }
+
+    fn is_simulation(&self) -> bool {
+        self.engine.is_simulation()
+    }
+}
+
+#[cfg(test)]
+mod tests;

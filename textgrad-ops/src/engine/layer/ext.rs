@@ -1,0 +1,153 @@
+//! Layers as methods.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use textgrad_core::{Engine, EngineError};
+
+use super::{
+    Cache, Cached, Fill, Limit, Limiter, Meter, Metered, Record, Retry, RetryPolicy, Standard,
+    Timeout, Traced,
+};
+
+/// Puts layers around any engine; see the [module](super) for the order in which they belong.
+///
+/// Each method takes the engine and returns an engine, of the same name and just as much a simulation.
+pub trait EngineExt: Engine + Sized + 'static {
+    /// Gives each call `limit` to be answered, then fails it with a retryable
+    /// [`Timeout`](textgrad_core::ErrorKind::Timeout).
+    fn timeout(self, limit: Duration) -> Timeout<Self> {
+        Timeout::new(self, limit)
+    }
+
+    /// Keeps within [`Limits`](super::Limits), its own or those of a shared [`Limiter`]. Calls wait, first
+    /// come, first served; none fails.
+    fn limit(self, limits: impl Into<Limiter>) -> Limit<Self> {
+        Limit::new(self, limits.into())
+    }
+
+    /// Makes calls again that failed for a reason that passes.
+    fn retry(self, policy: RetryPolicy) -> Retry<Self> {
+        Retry::new(self, policy)
+    }
+
+    /// Asks for the answers that a server did not give, one by one.
+    fn fill(self) -> Fill<Self> {
+        Fill::new(self)
+    }
+
+    /// Keeps answers in memory, those of its own or those of a shared [`Cache`], and makes equal requests at
+    /// the same time once.
+    fn cached(self, cache: impl Into<Cache>) -> Cached<Self> {
+        Cached::new(self, cache.into())
+    }
+
+    /// Opens a span with the OpenTelemetry GenAI names for each call.
+    fn traced(self) -> Traced<Self> {
+        Traced::new(self)
+    }
+
+    /// Counts calls and tokens with a meter that the caller keeps.
+    fn metered(self, meter: &Meter) -> Metered<Self> {
+        Metered::new(self, meter.clone())
+    }
+
+    /// Writes each request and its answer to a new file, for [`Replay`](super::Replay).
+    ///
+    /// # Errors
+    /// If the file exists already (recordings cost money: none is overwritten) or cannot be made.
+    fn record(
+        self,
+        path: impl Into<PathBuf>,
+    ) -> impl Future<Output = Result<Record<Self>, EngineError>> + Send {
+        Record::create(self, path.into())
+    }
+
+    /// All the layers of a usual setup, in their order.
+    fn standard(self, standard: Standard) -> Arc<dyn Engine> {
+        standard.around(self)
+    }
+}
+
+impl<E: Engine + 'static> EngineExt for E {}
+
+#[cfg(test)]
+mod tests {
+    use textgrad_core::testing::ScriptedEngine;
+    use textgrad_core::{Message, Purpose, Request, Response};
+
+    use super::super::{CacheConfig, Limits, Replay};
+    use super::*;
+
+    struct Simulated;
+
+    #[async_trait::async_trait]
+    impl Engine for Simulated {
+        fn name(&self) -> &str {
+            "sim:x"
+        }
+
+        async fn complete(&self, _: &Request) -> Result<Response, EngineError> {
+            ScriptedEngine::new(["simulated"])
+                .complete(&Request::new(Purpose::Sample, []))
+                .await
+        }
+
+        fn is_simulation(&self) -> bool {
+            true
+        }
+    }
+
+    fn stacked<E: Engine + 'static>(engine: E, meter: &Meter) -> Arc<dyn Engine> {
+        Arc::new(
+            engine
+                .timeout(Duration::from_secs(1))
+                .limit(Limits::default().concurrency(2))
+                .retry(RetryPolicy::default())
+                .fill()
+                .cached(CacheConfig::default())
+                .traced()
+                .metered(meter),
+        )
+    }
+
+    #[test]
+    fn every_layer_can_be_shared_between_threads() {
+        fn assert_shareable<T: Send + Sync + 'static>() {}
+        assert_shareable::<Timeout<Arc<dyn Engine>>>();
+        assert_shareable::<Limit<Arc<dyn Engine>>>();
+        assert_shareable::<Retry<Arc<dyn Engine>>>();
+        assert_shareable::<Fill<Arc<dyn Engine>>>();
+        assert_shareable::<Cached<Arc<dyn Engine>>>();
+        assert_shareable::<Traced<Arc<dyn Engine>>>();
+        assert_shareable::<Metered<Arc<dyn Engine>>>();
+        assert_shareable::<Record<Arc<dyn Engine>>>();
+        assert_shareable::<Replay>();
+        assert_shareable::<Meter>();
+        assert_shareable::<Cache>();
+        assert_shareable::<Limiter>();
+    }
+
+    #[tokio::test]
+    async fn layers_compose_over_any_engine_and_pass_its_name_and_nature_on() {
+        let meter = Meter::default();
+        let boxed: Arc<dyn Engine> = Arc::new(Simulated);
+        for engine in [
+            stacked(Simulated, &meter),
+            stacked(boxed, &meter),
+            Simulated.standard(Standard::default()),
+        ] {
+            assert_eq!(engine.name(), "sim:x");
+            assert!(engine.is_simulation());
+            let request = Request::new(Purpose::Sample, [Message::user("hi")]);
+            assert_eq!(
+                engine.complete(&request).await.unwrap().choices[0].text,
+                "simulated"
+            );
+        }
+        assert!(!stacked(ScriptedEngine::new([""; 0]), &meter).is_simulation());
+        assert_eq!(meter.snapshot().requests, 2);
+    }
+}

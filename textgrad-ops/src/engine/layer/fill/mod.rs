@@ -1,0 +1,119 @@
+//! As many answers as were asked for, from servers that give fewer.
+
+mod known;
+mod singles;
+
+use async_trait::async_trait;
+use textgrad_core::{Engine, EngineError, ErrorKind, Request, Response};
+
+use self::known::{Known, Multiplicity};
+use self::singles::{merge, singles};
+
+/// An engine that asks for the answers a server did not give; see [`EngineExt::fill`](super::EngineExt::fill).
+///
+/// * Answer `i` of `n` stands for seed + i, as [`Sampling::seed`](textgrad_core::Sampling::seed) has it, so
+///   a server that gives one answer at a time draws the same answers as one that gives all. A server that
+///   gave several but not all may have dropped any of them: what is missing is then asked with seeds from
+///   seed + n on, which none of the answers can have used.
+/// * A server that gives one answer to a request for several is remembered, and from then on asked for
+///   single answers at once and in parallel. So is one that refuses several but gives one.
+/// * `temperature` 0 with several answers goes as single requests from the start: vLLM refuses the
+///   combination.
+/// * If some of the single requests fail for good, the others' answers are returned: they were paid for. If
+///   all fail, the first one's error is.
+///
+/// Usage is the sum of what the server reported, so a prompt that was read `n` times counts `n` times.
+#[derive(Debug)]
+pub struct Fill<E> {
+    engine: E,
+    known: Known,
+    always_single: bool,
+}
+
+impl<E> Fill<E> {
+    pub(super) fn new(engine: E) -> Self {
+        Self {
+            engine,
+            known: Known::default(),
+            always_single: false,
+        }
+    }
+
+    /// Asks for single answers only, for servers that give all answers of a request the same seed, such as
+    /// SGLang with `--enable-deterministic-inference`.
+    #[must_use]
+    pub fn always_single(mut self) -> Self {
+        self.always_single = true;
+        self
+    }
+}
+
+impl<E: Engine> Fill<E> {
+    async fn complete_all(&self, request: &Request, n: u32) -> Result<Response, EngineError> {
+        let greedy = request.sampling.temperature == Some(0.0);
+        if self.always_single || greedy || self.known.get() == Multiplicity::One {
+            return merge(
+                request,
+                None,
+                singles(&self.engine, request, 0..u64::from(n)).await,
+            );
+        }
+        let first = match self.engine.complete(request).await {
+            Ok(first) => first,
+            Err(error) => return self.after_refusal(request, n, error).await,
+        };
+        let came = u64::try_from(first.choices.len()).unwrap_or(u64::MAX);
+        let n = u64::from(n);
+        self.known.saw(came);
+        let seeds = match came {
+            0 | 1 => came..n,
+            _ => n..n.saturating_add(n.saturating_sub(came)),
+        };
+        let rest = singles(&self.engine, request, seeds).await;
+        merge(request, Some(first), rest)
+    }
+
+    /// Older servers refuse to give several answers. One single request tells that from a request that is
+    /// wrong in itself.
+    async fn after_refusal(
+        &self,
+        request: &Request,
+        n: u32,
+        error: EngineError,
+    ) -> Result<Response, EngineError> {
+        let refused = matches!(
+            error.kind(),
+            ErrorKind::InvalidRequest | ErrorKind::Unsupported
+        );
+        if !refused || self.known.get() == Multiplicity::Many {
+            return Err(error);
+        }
+        let Some(Ok(first)) = singles(&self.engine, request, 0..1).await.pop() else {
+            return Err(error);
+        };
+        self.known.saw(1);
+        let rest = singles(&self.engine, request, 1..u64::from(n)).await;
+        merge(request, Some(first), rest)
+    }
+}
+
+#[async_trait]
+impl<E: Engine> Engine for Fill<E> {
+    fn name(&self) -> &str {
+        self.engine.name()
+    }
+
+    async fn complete(&self, request: &Request) -> Result<Response, EngineError> {
+        match request.sampling.n {
+            0 | 1 => self.engine.complete(request).await,
+            n => self.complete_all(request, n).await,
+        }
+    }
+
+    fn is_simulation(&self) -> bool {
+        self.engine.is_simulation()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,117 @@
+//! Asks again after failures that pass.
+
+mod policy;
+
+use async_trait::async_trait;
+use textgrad_core::{Engine, EngineError, Request, Response};
+
+pub use self::policy::RetryPolicy;
+use crate::engine::request_key;
+
+/// An engine that asks again as its [`RetryPolicy`] says; see [`EngineExt::retry`](super::EngineExt::retry).
+///
+/// Waits are spread by a jitter that is derived from the request, so a run repeats with the same waits.
+#[derive(Debug, Clone)]
+pub struct Retry<E> {
+    engine: E,
+    policy: RetryPolicy,
+}
+
+impl<E> Retry<E> {
+    pub(super) fn new(engine: E, policy: RetryPolicy) -> Self {
+        Self { engine, policy }
+    }
+}
+
+#[async_trait]
+impl<E: Engine> Engine for Retry<E> {
+    fn name(&self) -> &str {
+        self.engine.name()
+    }
+
+    async fn complete(&self, request: &Request) -> Result<Response, EngineError> {
+        let first = match self.engine.complete(request).await {
+            // The key is only worth its hash where a wait is ahead.
+            Err(error) if error.is_retryable() => error,
+            result => return result,
+        };
+        let policy = self.policy.seed(request_key(self.name(), request).seed());
+        policy
+            .run_after(first, |_| self.engine.complete(request))
+            .await
+    }
+
+    fn is_simulation(&self) -> bool {
+        self.engine.is_simulation()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use textgrad_core::testing::{Reply, ScriptedEngine};
+    use textgrad_core::{ErrorKind, Message, Purpose};
+    use tokio::time::Instant;
+
+    use super::*;
+
+    fn failure(kind: ErrorKind) -> Reply {
+        Reply::error(EngineError::new(kind, "no"))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_same_request_is_asked_again_with_waits_of_its_own() {
+        let request = Request::new(Purpose::Sample, [Message::user("hi")]);
+        let policy = RetryPolicy::default();
+        let engine = Retry::new(
+            ScriptedEngine::new([
+                failure(ErrorKind::Server),
+                failure(ErrorKind::Timeout),
+                "yes".into(),
+            ]),
+            policy,
+        );
+        let start = Instant::now();
+        assert_eq!(
+            engine.complete(&request).await.unwrap().choices[0].text,
+            "yes"
+        );
+        assert_eq!(
+            engine.engine.requests(),
+            [request.clone(), request.clone(), request.clone()]
+        );
+
+        let seeded = policy.seed(request_key("scripted", &request).seed());
+        let error = EngineError::new(ErrorKind::Server, "no");
+        let waits: Duration = (1..=2)
+            .filter_map(|retry| seeded.delay(&error, retry))
+            .sum();
+        // The timer of tokio counts whole milliseconds, rounded up.
+        let over = start.elapsed().checked_sub(waits).unwrap();
+        assert!(over <= Duration::from_millis(2), "{over:?} over {waits:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_final_error_is_final_at_once() {
+        for kind in [
+            ErrorKind::Auth,
+            ErrorKind::Quota,
+            ErrorKind::InvalidRequest,
+            ErrorKind::NotFound,
+        ] {
+            let engine = Retry::new(
+                ScriptedEngine::new([failure(kind), "yes".into()]),
+                RetryPolicy::default(),
+            );
+            let start = Instant::now();
+            let error = engine
+                .complete(&Request::new(Purpose::Sample, []))
+                .await
+                .unwrap_err();
+            assert_eq!((error.kind(), error.message()), (kind, "no"));
+            assert_eq!(engine.engine.requests().len(), 1);
+            assert_eq!(start.elapsed(), Duration::ZERO);
+        }
+    }
+}

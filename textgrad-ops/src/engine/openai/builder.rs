@@ -1,0 +1,106 @@
+//! How the engine is made.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+use textgrad_core::{EngineError, ErrorKind};
+
+use super::body::{MaxTokensField, Shape};
+use super::client::OpenAi;
+use crate::engine::http::{JsonClient, JsonClientBuilder};
+
+/// Settings of an [`OpenAi`] engine; see [`OpenAi::builder`].
+#[derive(Debug, Clone)]
+#[must_use = "a builder makes nothing until it is built"]
+pub struct OpenAiBuilder {
+    client: JsonClientBuilder,
+    name: Option<String>,
+    shape: Shape,
+}
+
+impl OpenAiBuilder {
+    pub(super) fn new(base_url: String, model: String) -> Self {
+        Self {
+            client: JsonClient::builder(base_url),
+            name: None,
+            shape: Shape {
+                model,
+                max_tokens_field: MaxTokensField::default(),
+                stream: false,
+            },
+        }
+    }
+
+    /// The key, sent as `Authorization: Bearer <key>`. Local servers mostly need none.
+    pub fn key(mut self, key: impl Into<SecretString>) -> Self {
+        self.client = self.client.key(key);
+        self
+    }
+
+    /// The organisation that is billed, sent as `OpenAI-Organization`.
+    pub fn organization(mut self, organization: impl Into<String>) -> Self {
+        self.client = self.client.organization(organization);
+        self
+    }
+
+    /// One more header with each request. Its value is treated as a secret.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<SecretString>) -> Self {
+        self.client = self.client.header(name, value);
+        self
+    }
+
+    /// How long to wait for a connection; 5 s by default.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.client = self.client.connect_timeout(timeout);
+        self
+    }
+
+    /// How long to wait for a whole answer; 600 s by default.
+    pub fn request_timeout(mut self, timeout: Duration) -> Self {
+        self.client = self.client.request_timeout(timeout);
+        self
+    }
+
+    /// Connects straight to the server, whatever proxies the environment and the system name.
+    pub fn no_proxy(mut self) -> Self {
+        self.client = self.client.no_proxy();
+        self
+    }
+
+    /// The engine's name, `openai:<model>` by default. Traces take what is before the colon for the provider.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// The name under which [`Sampling::max_tokens`](textgrad_core::Sampling::max_tokens) is sent;
+    /// `max_tokens` by default.
+    pub fn max_tokens_field(mut self, field: MaxTokensField) -> Self {
+        self.shape.max_tokens_field = field;
+        self
+    }
+
+    /// Whether answers are streamed; not by default. The response is the same: streaming only keeps long
+    /// answers from running into the idle timeouts of proxies.
+    pub fn stream(mut self, stream: bool) -> Self {
+        self.shape.stream = stream;
+        self
+    }
+
+    /// The engine.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidRequest`] if the model has no name, and whatever
+    /// [`JsonClientBuilder::build`] says of the URL, the key and the headers.
+    pub fn build(self) -> Result<OpenAi, EngineError> {
+        let model = self.shape.model.trim();
+        if model.is_empty() {
+            return Err(EngineError::new(
+                ErrorKind::InvalidRequest,
+                "expected the name of a model, got an empty one",
+            ));
+        }
+        let name = self.name.unwrap_or_else(|| format!("openai:{model}"));
+        Ok(OpenAi::new(name, self.client.build()?, self.shape))
+    }
+}

@@ -1,0 +1,13 @@
+//! Chat completions as OpenAI defines them and vLLM, SGLang, llama.cpp, Ollama and many others offer them.
+
+mod body;
+mod builder;
+mod client;
+mod reply;
+mod stream;
+#[cfg(test)]
+mod tests;
+
+pub use self::body::MaxTokensField;
+pub use self::builder::OpenAiBuilder;
+pub use self::client::OpenAi;

@@ -1,0 +1,174 @@
+//! The engine against a server on loopback.
+
+use serde_json::{Value, json};
+use textgrad_core::{
+    Choice, Engine, EngineError, ErrorKind, FinishReason, Message, Purpose, Request, Response,
+    Sampling, Usage,
+};
+
+use super::OpenAi;
+use crate::engine::http::test_server::{TestServer, reply};
+
+fn request(n: u32) -> Request {
+    Request::new(Purpose::Sample, [Message::user("hi")])
+        .with_sampling(Sampling::default().with_n(n).with_seed(7))
+}
+
+async fn complete(server: &TestServer, stream: bool, n: u32) -> Result<Response, EngineError> {
+    let engine = OpenAi::builder(format!("http://{}/v1", server.address), "m")
+        .no_proxy()
+        .key("sk-secret")
+        .stream(stream)
+        .build()?;
+    engine.complete(&request(n)).await
+}
+
+/// A stream in chunks of `size` bytes.
+fn events(text: &str, size: usize) -> Vec<Vec<u8>> {
+    let head =
+        b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: text/event-stream\r\n\r\n".to_vec();
+    std::iter::once(head)
+        .chain(text.as_bytes().chunks(size).map(<[u8]>::to_vec))
+        .collect()
+}
+
+fn chunk(index: u64, text: &str, reason: Value) -> String {
+    let chunk = json!({"model": "m-1", "choices": [{"index": index, "delta": {"content": text}, "finish_reason": reason}]});
+    format!("data: {chunk}\r\n\r\n")
+}
+
+#[tokio::test]
+async fn a_call_is_made_and_read() {
+    let body = r#"{"model":"m-1","choices":[{"index":0,"message":{"content":"hello"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":2}}"#;
+    let server = TestServer::start(vec![reply(200, "", body)]).await;
+    let usage = Usage {
+        prompt_tokens: 1,
+        completion_tokens: 2,
+        cached_tokens: 0,
+    };
+    let expected = Response::new(vec![Choice::new("hello", FinishReason::Stop)])
+        .with_model("m-1")
+        .with_usage(usage);
+    assert_eq!(complete(&server, false, 2).await.unwrap(), expected);
+    let seen = &server.seen().await[0];
+    assert!(
+        seen.head.starts_with("post /v1/chat/completions "),
+        "{}",
+        seen.head
+    );
+    assert_eq!(
+        seen.json(),
+        json!({"model": "m", "n": 2, "seed": 7, "messages": [{"role": "user", "content": "hi"}]})
+    );
+}
+
+#[tokio::test]
+async fn a_stream_gives_the_same_response_however_it_is_cut() {
+    let usage = json!({"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 2}});
+    let stream = [
+        ": ping\r\n\r\n".to_owned(),
+        chunk(1, "zwei", Value::Null),
+        chunk(0, "één 🦀", Value::Null),
+        chunk(1, "!", json!("length")),
+        chunk(0, "", json!("stop")),
+        format!("data: {usage}\r\n\r\ndata: [DONE]\r\n\r\n"),
+    ]
+    .concat();
+    for size in [1, 7, 4096] {
+        let server = TestServer::start(vec![events(&stream, size)]).await;
+        let response = complete(&server, true, 2).await.unwrap();
+        let expected = [
+            Choice::new("één 🦀", FinishReason::Stop),
+            Choice::new("zwei!", FinishReason::Length),
+        ];
+        assert_eq!(response.choices, expected);
+        assert_eq!(
+            (response.usage.total(), response.model.as_str()),
+            (3, "m-1")
+        );
+        let sent = server.seen().await[0].json();
+        assert_eq!(
+            (&sent["stream"], &sent["stream_options"]),
+            (&json!(true), &json!({"include_usage": true}))
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_breaks_off_is_no_answer() {
+    let text = chunk(0, "half an ans", Value::Null);
+    let server = TestServer::start(vec![events(&text, 4096)]).await;
+    let error = complete(&server, true, 1).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Connection);
+
+    let server = TestServer::start(vec![events(&format!("{text}data: [DONE]\n\n"), 4096)]).await;
+    let error = complete(&server, true, 1).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::BadResponse);
+}
+
+#[tokio::test]
+async fn an_error_within_a_stream_is_that_error() {
+    let text = chunk(0, "half", Value::Null)
+        + r#"data: {"error":{"message":"out of memory, sk-secret","type":"x","code":500}}"#
+        + "\n\n";
+    let server = TestServer::start(vec![events(&text, 4096)]).await;
+    let error = complete(&server, true, 1).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Server);
+    assert!(
+        error
+            .to_string()
+            .contains("out of memory, [redacted] [x, 500]"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_stream_is_read_whole() {
+    let body = r#"{"choices":[{"index":0,"message":{"content":"hello"},"finish_reason":"stop"}]}"#;
+    let server = TestServer::start(vec![reply(
+        200,
+        "content-type: application/json; charset=utf-8\r\n",
+        body,
+    )])
+    .await;
+    assert_eq!(
+        complete(&server, true, 1).await.unwrap().choices[0].text,
+        "hello"
+    );
+}
+
+#[tokio::test]
+async fn a_reply_without_an_answer_says_what_came() {
+    let empty = r#"{"choices":[{"index":0,"message":{"content":null},"finish_reason":"length"}]}"#;
+    let server = TestServer::start(vec![
+        reply(200, "", empty),
+        reply(200, "", r#"{"data":[]}"#),
+    ])
+    .await;
+    let error = complete(&server, false, 1).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::BadResponse);
+    assert!(
+        error
+            .to_string()
+            .contains("none of the 1 choices has a text (finish reasons: length)"),
+        "{error}"
+    );
+    let error = complete(&server, false, 1).await.unwrap_err();
+    assert!(
+        error.to_string().contains(r#"got `{"data":[]}`"#),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_engine_needs_a_model_and_has_a_name() {
+    assert!(OpenAi::builder("http://h", " ").build().is_err());
+    let engine = OpenAi::builder("http://h", "llama3:8b")
+        .name("ollama:llama3:8b")
+        .key("hunter2")
+        .build()
+        .unwrap();
+    assert_eq!(engine.name(), "ollama:llama3:8b");
+    assert!(!engine.is_simulation());
+    assert!(!format!("{engine:?}").contains("hunter2"));
+}
