@@ -75,11 +75,7 @@ fn introduction(server: &FakeServer) -> String {
     let simulation = if stats.simulation { ", simulated" } else { "" };
     let (url, base_url) = (server.url(), server.base_url());
     // Writing to a string cannot fail.
-    let _ = writeln!(
-        text,
-        "fake server on {url} (answers by {}{simulation})",
-        stats.engine
-    );
+    let _ = writeln!(text, "fake server on {url} (answers by {}{simulation})", stats.engine);
     let _ = writeln!(text, "  chat:   {base_url}/chat/completions");
     let _ = writeln!(text, "  reward: {url}/classify");
     let _ = writeln!(text, "  stats:  {url}/stats");

@@ -155,12 +155,8 @@ impl FakeServerBuilder {
     /// # Errors
     /// If the port cannot be bound.
     pub async fn start(self) -> io::Result<FakeServer> {
-        let shared = Shared::new(
-            self.options,
-            self.engine,
-            self.reward,
-            FaultBook::new(self.faults),
-        );
+        let shared =
+            Shared::new(self.options, self.engine, self.reward, FaultBook::new(self.faults));
         FakeServer::start(shared, self.port).await
     }
 }

@@ -62,11 +62,7 @@ impl Call {
         Self {
             shared: Arc::clone(shared),
             route,
-            flight: Some(Flight {
-                shared: Arc::clone(shared),
-                arrival,
-                whole: false,
-            }),
+            flight: Some(Flight { shared: Arc::clone(shared), arrival, whole: false }),
             fault: None,
             fired: false,
         }
@@ -137,11 +133,7 @@ impl Call {
             self.shared.recorder().dropped(self.route);
             return Reset.into_response();
         }
-        let spoiled = self.fired
-            && self
-                .fault
-                .as_ref()
-                .is_some_and(|fault| !fault.only_delays());
+        let spoiled = self.fired && self.fault.as_ref().is_some_and(|fault| !fault.only_delays());
         let status = delivery.status();
         flight.whole = status.is_success() && !spoiled;
         self.shared.recorder().answered(self.route, status);

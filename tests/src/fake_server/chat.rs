@@ -16,12 +16,8 @@ pub(super) async fn answer(
 ) -> Result<Delivery, ApiError> {
     let body: ChatBody = serde_json::from_slice(body)
         .map_err(|error| ApiError::bad_request(format!("The body is not valid: {error}.")))?;
-    let ValidChat {
-        model,
-        request,
-        stream,
-        include_usage,
-    } = body.validate(shared.options.max_choices)?;
+    let ValidChat { model, request, stream, include_usage } =
+        body.validate(shared.options.max_choices)?;
     let head = shared.head("chatcmpl", model)?;
     let known = shared.recorder().read(&request.messages);
 
@@ -43,9 +39,7 @@ pub(super) async fn answer(
     };
 
     let mut answers: Vec<Answer> = response.choices.into_iter().map(Answer::from).collect();
-    let spoiled = call
-        .fault()
-        .is_some_and(|fault| fault::edit(fault, &mut answers));
+    let spoiled = call.fault().is_some_and(|fault| fault::edit(fault, &mut answers));
     let written = answers.iter().map(|answer| answer.content.as_deref());
     shared.recorder().wrote(&request.messages, written);
 

@@ -18,14 +18,10 @@ pub(super) async fn answer(
     let texts = body.into_scored()?;
     call.wait().await;
 
-    let rewards: Vec<f64> = texts
-        .iter()
-        .map(|text| (shared.reward)(&text.query, &text.answer))
-        .collect();
-    let characters: usize = texts
-        .iter()
-        .map(|text| text.query.chars().count() + text.answer.chars().count())
-        .sum();
+    let rewards: Vec<f64> =
+        texts.iter().map(|text| (shared.reward)(&text.query, &text.answer)).collect();
+    let characters: usize =
+        texts.iter().map(|text| text.query.chars().count() + text.answer.chars().count()).sum();
     let tokens = estimate_tokens(characters as u64);
     let (text, spoiled) = scores(&head, &rewards, activation, tokens, call.fault());
     shared.recorder().scored(rewards.len());

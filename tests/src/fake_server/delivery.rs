@@ -99,10 +99,9 @@ impl Delivery {
             })
         };
         match fault {
-            Some(Fault::NotJson) => (
-                Self::Whole(json_response(StatusCode::OK, "all is well".to_owned())),
-                true,
-            ),
+            Some(Fault::NotJson) => {
+                (Self::Whole(json_response(StatusCode::OK, "all is well".to_owned())), true)
+            }
             Some(Fault::CutOffBody) => {
                 let half = Bytes::copy_from_slice(body.as_bytes()).split_to(body.len() / 2);
                 (in_pieces(vec![half], Duration::ZERO, true), true)
@@ -216,9 +215,7 @@ impl Pieces {
         let mut response = ([(header::CONTENT_TYPE, self.content_type)], body).into_response();
         if let Some(length) = self.length {
             let length = HeaderValue::from(length);
-            response
-                .headers_mut()
-                .insert(header::CONTENT_LENGTH, length);
+            response.headers_mut().insert(header::CONTENT_LENGTH, length);
         }
         response
     }

@@ -30,11 +30,7 @@ impl Engine for Echo {
     }
 
     async fn complete(&self, request: &Request) -> Result<Response, EngineError> {
-        let last = request
-            .messages
-            .last()
-            .map(textgrad_core::Message::text)
-            .unwrap_or_default();
+        let last = request.messages.last().map(textgrad_core::Message::text).unwrap_or_default();
         let seed = request.sampling.seed.unwrap_or_default();
         let choices = (0..u64::from(request.sampling.n))
             .map(|index| {

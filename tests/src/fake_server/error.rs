@@ -26,11 +26,7 @@ pub struct ParseErrorShapeError(String);
 
 impl fmt::Display for ParseErrorShapeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "expected an error shape (nested, flat or string), got `{}`",
-            self.0
-        )
+        write!(f, "expected an error shape (nested, flat or string), got `{}`", self.0)
     }
 }
 
@@ -67,12 +63,7 @@ impl ApiError {
             StatusCode::SERVICE_UNAVAILABLE => "ServiceUnavailableError",
             _ => "InternalServerError",
         };
-        Self {
-            status,
-            kind,
-            code: json!(status.as_u16()),
-            message: message.into(),
-        }
+        Self { status, kind, code: json!(status.as_u16()), message: message.into() }
     }
 
     pub(super) fn bad_request(message: impl Into<String>) -> Self {
@@ -84,10 +75,7 @@ impl ApiError {
         Self {
             kind: "requests",
             code: json!("rate_limit_exceeded"),
-            ..Self::new(
-                StatusCode::TOO_MANY_REQUESTS,
-                "Rate limit reached for requests.",
-            )
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, "Rate limit reached for requests.")
         }
     }
 
@@ -96,10 +84,7 @@ impl ApiError {
         Self {
             kind: "insufficient_quota",
             code: json!("insufficient_quota"),
-            ..Self::new(
-                StatusCode::TOO_MANY_REQUESTS,
-                "You exceeded your current quota.",
-            )
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, "You exceeded your current quota.")
         }
     }
 

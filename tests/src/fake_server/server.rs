@@ -113,9 +113,7 @@ impl Shared {
 }
 
 fn now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// A running server. Dropping it closes the port and ends its connections as soon as the runtime runs again;
@@ -149,12 +147,7 @@ impl FakeServer {
         let shared = Arc::new(shared);
         let (running, stop) = watch::channel(());
         let task = tokio::spawn(serve(listener, router(Arc::clone(&shared)), stop));
-        Ok(Self {
-            address,
-            shared,
-            running,
-            task,
-        })
+        Ok(Self { address, shared, running, task })
     }
 
     /// `http://127.0.0.1:PORT`: where `/classify`, `/health` and `/stats` are.

@@ -54,11 +54,7 @@ async fn a_whole_answer_has_the_shape_of_the_protocol() {
 #[tokio::test]
 async fn the_engine_is_asked_what_the_client_asked() {
     let engine = Arc::new(ScriptedEngine::new([Reply::texts(["a", "b", "c"])]));
-    let server = FakeServer::builder()
-        .engine(Arc::clone(&engine))
-        .start()
-        .await
-        .unwrap();
+    let server = FakeServer::builder().engine(Arc::clone(&engine)).start().await.unwrap();
     let body = json!({
         "messages": [
             { "role": "developer", "content": "rules" },
@@ -80,18 +76,11 @@ async fn the_engine_is_asked_what_the_client_asked() {
     assert_eq!(request.purpose, Purpose::Forward);
     assert_eq!(
         request.messages,
-        [
-            Message::system("rules"),
-            Message::user("look: [image_url]"),
-            Message::assistant("")
-        ]
+        [Message::system("rules"), Message::user("look: [image_url]"), Message::assistant("")]
     );
     let sampling = &request.sampling;
     assert_eq!((sampling.n, sampling.seed), (3, Some(11)));
-    assert_eq!(
-        (sampling.temperature, sampling.top_p),
-        (Some(0.5), Some(0.9))
-    );
+    assert_eq!((sampling.temperature, sampling.top_p), (Some(0.5), Some(0.9)));
     assert_eq!(sampling.max_tokens, Some(9));
     assert_eq!(sampling.stop, ["</X>"]);
 }
@@ -100,11 +89,7 @@ async fn the_engine_is_asked_what_the_client_asked() {
 async fn an_engine_that_counts_tokens_is_believed_and_its_reasons_are_kept() {
     let engine = engine_fn("counting", |_| async {
         let choice = Choice::new("x", FinishReason::Other("abort".to_owned()));
-        let usage = Usage {
-            prompt_tokens: 70,
-            completion_tokens: 8,
-            cached_tokens: 16,
-        };
+        let usage = Usage { prompt_tokens: 70, completion_tokens: 8, cached_tokens: 16 };
         Ok(textgrad_core::Response::new(vec![choice]).with_usage(usage))
     });
     let server = FakeServer::builder().engine(engine).start().await.unwrap();
@@ -161,29 +146,20 @@ async fn a_stream_begins_with_roles_takes_turns_and_ends_with_usage_and_done() {
 async fn a_stream_has_no_usage_unless_asked() {
     let server = server_with(&[]).await;
     let events = events_of(chat(&server, &hello_and(json!({ "stream": true }))).await).await;
-    assert!(
-        events.iter().all(|event| !event.contains("usage")),
-        "{events:?}"
-    );
+    assert!(events.iter().all(|event| !event.contains("usage")), "{events:?}");
 }
 
 #[tokio::test]
 async fn what_vllm_refuses_is_refused() {
     let server = server_with(&[]).await;
     for (fields, message) in [
-        (
-            json!({ "n": 2, "temperature": 0 }),
-            "greedy sampling, got 2",
-        ),
+        (json!({ "n": 2, "temperature": 0 }), "greedy sampling, got 2"),
         (json!({ "n": 0 }), "n must be between 1 and 128, got 0"),
         (json!({ "n": 129 }), "got 129"),
         (json!({ "top_p": 1.5 }), "top_p"),
         (json!({ "temperature": -1 }), "temperature"),
         (json!({ "messages": [] }), "messages must not be empty"),
-        (
-            json!({ "messages": [{ "role": "robot", "content": "x" }] }),
-            "robot",
-        ),
+        (json!({ "messages": [{ "role": "robot", "content": "x" }] }), "robot"),
         (json!({ "messages": "hello" }), "not valid"),
     ] {
         let response = chat(&server, &hello_and(fields.clone())).await;
@@ -194,12 +170,7 @@ async fn what_vllm_refuses_is_refused() {
         let got = body["error"]["message"].as_str().unwrap();
         assert!(got.contains(message), "{got}");
     }
-    assert_eq!(
-        chat(&server, &hello_and(json!({ "temperature": 0 })))
-            .await
-            .status(),
-        200
-    );
+    assert_eq!(chat(&server, &hello_and(json!({ "temperature": 0 }))).await.status(), 200);
 }
 
 #[tokio::test]
@@ -227,12 +198,7 @@ async fn errors_come_in_every_shape() {
         let engine = engine_fn("refusing", |_| async {
             Err(EngineError::new(ErrorKind::InvalidRequest, "no"))
         });
-        let server = FakeServer::builder()
-            .engine(engine)
-            .error_shape(shape)
-            .start()
-            .await
-            .unwrap();
+        let server = FakeServer::builder().engine(engine).error_shape(shape).start().await.unwrap();
         let response = chat(&server, &hello()).await;
         assert_eq!(response.status(), 400);
         assert_eq!(json_of(response).await, expected);
@@ -243,11 +209,7 @@ async fn errors_come_in_every_shape() {
 async fn the_key_is_asked_for_below_v1_only() {
     let server = FakeServer::builder()
         .api_key("sesame")
-        .fault(
-            "500"
-                .parse::<textgrad_tests::fake_server::FaultRule>()
-                .unwrap(),
-        )
+        .fault("500".parse::<textgrad_tests::fake_server::FaultRule>().unwrap())
         .start()
         .await
         .unwrap();
@@ -257,69 +219,37 @@ async fn the_key_is_asked_for_below_v1_only() {
         client.get(&models),
         client.get(&models).bearer_auth("wrong"),
         client.get(format!("{}/nothing", server.base_url())),
-        client
-            .post(format!("{}/chat/completions", server.base_url()))
-            .json(&hello()),
+        client.post(format!("{}/chat/completions", server.base_url())).json(&hello()),
     ] {
         let response = request.send().await.unwrap();
         assert_eq!(response.status(), 401);
-        assert_eq!(
-            response.text().await.unwrap(),
-            r#"{"error":"Unauthorized"}"#
-        );
+        assert_eq!(response.text().await.unwrap(), r#"{"error":"Unauthorized"}"#);
     }
-    let response = client
-        .get(&models)
-        .bearer_auth("sesame")
-        .send()
-        .await
-        .unwrap();
+    let response = client.get(&models).bearer_auth("sesame").send().await.unwrap();
     assert_eq!(response.status(), 200);
-    let health = client
-        .get(format!("{}/health", server.url()))
-        .send()
-        .await
-        .unwrap();
+    let health = client.get(format!("{}/health", server.url())).send().await.unwrap();
     assert_eq!(health.status(), 200);
     let score = super::classify(&server, &json!({ "input": "x" })).await;
     assert_eq!(score.status(), 200);
     // A request that the key turned away uses no fault up.
     let url = format!("{}/chat/completions", server.base_url());
-    let response = client
-        .post(url)
-        .bearer_auth("sesame")
-        .json(&hello())
-        .send()
-        .await
-        .unwrap();
+    let response = client.post(url).bearer_auth("sesame").json(&hello()).send().await.unwrap();
     assert_eq!(response.status(), 500);
 }
 
 #[tokio::test]
 async fn named_models_are_listed_and_others_do_not_exist() {
-    let server = FakeServer::builder()
-        .models(["policy", "rm"])
-        .start()
-        .await
-        .unwrap();
+    let server = FakeServer::builder().models(["policy", "rm"]).start().await.unwrap();
     let url = format!("{}/models", server.base_url());
     let body = json_of(client().get(url).send().await.unwrap()).await;
     assert_eq!(body["object"], "list");
-    let names: Vec<_> = body["data"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|m| &m["id"])
-        .collect();
+    let names: Vec<_> = body["data"].as_array().unwrap().iter().map(|m| &m["id"]).collect();
     assert_eq!(names, ["policy", "rm"]);
     assert_eq!(body["data"][0]["owned_by"], "vllm");
 
     let response = chat(&server, &hello()).await;
     assert_eq!(response.status(), 404);
-    assert_eq!(
-        json_of(response).await["error"]["message"],
-        "The model `m` does not exist."
-    );
+    assert_eq!(json_of(response).await["error"]["message"], "The model `m` does not exist.");
     let response = chat(&server, &hello_and(json!({ "model": "rm" }))).await;
     assert_eq!(json_of(response).await["model"], "rm");
 }
@@ -327,24 +257,12 @@ async fn named_models_are_listed_and_others_do_not_exist() {
 #[tokio::test]
 async fn paths_and_methods_that_do_not_exist_are_said_to() {
     let server = server_with(&[]).await;
-    let response = client()
-        .get(format!("{}/nothing", server.url()))
-        .send()
-        .await
-        .unwrap();
+    let response = client().get(format!("{}/nothing", server.url())).send().await.unwrap();
     assert_eq!(response.status(), 404);
     assert_eq!(response.text().await.unwrap(), r#"{"detail":"Not Found"}"#);
-    let response = client()
-        .get(format!("{}/classify", server.url()))
-        .send()
-        .await
-        .unwrap();
+    let response = client().get(format!("{}/classify", server.url())).send().await.unwrap();
     assert_eq!(response.status(), 405);
-    let response = client()
-        .get(format!("{}/health", server.url()))
-        .send()
-        .await
-        .unwrap();
+    let response = client().get(format!("{}/health", server.url())).send().await.unwrap();
     assert_eq!(response.text().await.unwrap(), "");
     assert_eq!(server.stats().route(Route::Other).requests, 2);
     assert_eq!(server.stats().route(Route::Health).requests, 1);

@@ -14,22 +14,10 @@ fn program(arguments: &[&str]) -> Command {
 #[test]
 fn mistakes_in_flags_are_named_and_what_exists_is_listed() {
     for (arguments, expected) in [
-        (
-            &["--fault", "teapot"][..],
-            &["there is no kind `teapot`", "cut-off-body", "every:K"][..],
-        ),
-        (
-            &["--fault", "stall"],
-            &["`stall` needs an argument: milliseconds"],
-        ),
-        (
-            &["--fault", "500@sometimes"],
-            &["`sometimes` is neither a selector nor a route"],
-        ),
-        (
-            &["--error-shape", "round"],
-            &["nested, flat or string", "`round`"],
-        ),
+        (&["--fault", "teapot"][..], &["there is no kind `teapot`", "cut-off-body", "every:K"][..]),
+        (&["--fault", "stall"], &["`stall` needs an argument: milliseconds"]),
+        (&["--fault", "500@sometimes"], &["`sometimes` is neither a selector nor a route"]),
+        (&["--error-shape", "round"], &["nested, flat or string", "`round`"]),
         (&["--max-choices", "0"], &["--max-choices"]),
         (&["--latency-ms", "600001"], &["--latency-ms", "600000"]),
         (&["--host", "0.0.0.0"], &["unexpected argument '--host'"]),
@@ -76,15 +64,10 @@ async fn it_says_where_it_is_and_stops_after_the_last_request() {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let first = lines.next().unwrap().unwrap();
     assert!(first.ends_with("(answers by echo, simulated)"), "{first}");
-    let url = first
-        .split_whitespace()
-        .find(|word| word.starts_with("http://127.0.0.1:"))
-        .unwrap();
+    let url = first.split_whitespace().find(|word| word.starts_with("http://127.0.0.1:")).unwrap();
 
     let ask = || async {
-        let request = client()
-            .post(format!("{url}/v1/chat/completions"))
-            .json(&hello());
+        let request = client().post(format!("{url}/v1/chat/completions")).json(&hello());
         request.bearer_auth("sesame").send().await.unwrap()
     };
     let response = ask().await;
@@ -94,16 +77,7 @@ async fn it_says_where_it_is_and_stops_after_the_last_request() {
 
     let rest: Vec<String> = lines.map(Result::unwrap).collect();
     assert!(child.wait().unwrap().success());
-    assert!(
-        rest.iter().any(|line| line.starts_with("point tpo at it")),
-        "{rest:?}"
-    );
-    assert!(
-        rest.iter().any(|line| line == "all requests answered"),
-        "{rest:?}"
-    );
-    assert!(
-        rest.iter().any(|line| line.contains("\"503\": 1")),
-        "{rest:?}"
-    );
+    assert!(rest.iter().any(|line| line.starts_with("point tpo at it")), "{rest:?}");
+    assert!(rest.iter().any(|line| line == "all requests answered"), "{rest:?}");
+    assert!(rest.iter().any(|line| line.contains("\"503\": 1")), "{rest:?}");
 }

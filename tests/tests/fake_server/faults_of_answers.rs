@@ -10,12 +10,7 @@ use super::{chat, classify, events_of, hello, hello_and, json_of, saying, server
 /// A server that says this text, with a fault always.
 async fn spoiling(fault: &str, text: &'static str) -> FakeServer {
     let rule: FaultRule = fault.parse().unwrap();
-    FakeServer::builder()
-        .engine(saying(text))
-        .fault(rule.when(When::Always))
-        .start()
-        .await
-        .unwrap()
+    FakeServer::builder().engine(saying(text)).fault(rule.when(When::Always)).start().await.unwrap()
 }
 
 #[tokio::test]
@@ -84,17 +79,8 @@ async fn pages_come_instead_of_json() {
     for status in [200, 502] {
         let response = chat(&server, &hello()).await;
         assert_eq!(response.status(), status);
-        assert_eq!(
-            response.headers()["content-type"],
-            "text/html; charset=utf-8"
-        );
-        assert!(
-            response
-                .text()
-                .await
-                .unwrap()
-                .starts_with("<!DOCTYPE html>")
-        );
+        assert_eq!(response.headers()["content-type"], "text/html; charset=utf-8");
+        assert!(response.text().await.unwrap().starts_with("<!DOCTYPE html>"));
     }
     let response = chat(&server, &hello()).await;
     assert_eq!(response.status(), 200);
@@ -126,10 +112,7 @@ async fn faults_are_for_their_route() {
 #[tokio::test]
 async fn choices_can_be_missing() {
     let server = spoiling("empty-choices", "x").await;
-    assert_eq!(
-        json_of(chat(&server, &hello()).await).await["choices"],
-        json!([])
-    );
+    assert_eq!(json_of(chat(&server, &hello()).await).await["choices"], json!([]));
     let streamed = chat(&server, &hello_and(json!({ "stream": true }))).await;
     assert_eq!(events_of(streamed).await, ["[DONE]"]);
 
@@ -138,11 +121,7 @@ async fn choices_can_be_missing() {
     let five = hello_and(json!({ "n": 5 }));
     assert_eq!(count(json_of(chat(&server, &five).await).await), 2);
     assert_eq!(count(json_of(chat(&server, &hello()).await).await), 1);
-    assert_eq!(
-        server.stats().fault("fewer-choices"),
-        1,
-        "one had nothing to lose"
-    );
+    assert_eq!(server.stats().fault("fewer-choices"), 1, "one had nothing to lose");
 }
 
 #[tokio::test]
@@ -176,10 +155,7 @@ async fn texts_are_spoiled_whole_and_streamed_alike() {
     ] {
         let server = spoiling(fault, TAGGED).await;
         let body = json_of(chat(&server, &hello()).await).await;
-        assert_eq!(
-            body["choices"][0]["message"]["content"], expected,
-            "{fault}"
-        );
+        assert_eq!(body["choices"][0]["message"]["content"], expected, "{fault}");
         assert_eq!(body["choices"][0]["finish_reason"], reason, "{fault}");
 
         let events = events_of(chat(&server, &hello_and(json!({ "stream": true }))).await).await;
@@ -191,23 +167,14 @@ async fn texts_are_spoiled_whole_and_streamed_alike() {
             text += choice["delta"]["content"].as_str().unwrap_or_default();
             end = choice["finish_reason"].as_str().map(str::to_owned).or(end);
         }
-        assert_eq!(
-            (text.as_str(), end.as_deref()),
-            (expected, Some(reason)),
-            "{fault}"
-        );
+        assert_eq!((text.as_str(), end.as_deref()), (expected, Some(reason)), "{fault}");
         assert_eq!(server.stats().fault(fault), 2);
     }
 }
 
 #[tokio::test]
 async fn a_fault_with_nothing_to_work_on_leaves_the_answer_whole_and_does_not_count() {
-    for fault in [
-        "missing-tags",
-        "missing-close-tag",
-        "tags-inside",
-        "stream-error",
-    ] {
+    for fault in ["missing-tags", "missing-close-tag", "tags-inside", "stream-error"] {
         let server = spoiling(fault, "1 < 2\n").await;
         let body = json_of(chat(&server, &hello()).await).await;
         assert_eq!(body["choices"][0]["message"]["content"], "1 < 2\n");

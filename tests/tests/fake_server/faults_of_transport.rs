@@ -46,10 +46,7 @@ async fn a_stream_ends_in_its_middle_without_done() {
     let server = server_with(&["cut-off-body"]).await;
     let body = hello_and(json!({ "stream": true }));
     let cut = events_of(chat(&server, &body).await).await;
-    assert!(
-        cut.iter().any(|event| event.contains("0: hello")),
-        "{cut:?}"
-    );
+    assert!(cut.iter().any(|event| event.contains("0: hello")), "{cut:?}");
     assert!(cut.iter().all(|event| event != "[DONE]"), "{cut:?}");
     assert!(cut.iter().all(|event| !event.contains("stop")), "{cut:?}");
     let whole = events_of(chat(&server, &body).await).await;
@@ -64,10 +61,7 @@ async fn a_stream_can_fail_in_its_middle_or_not_be_json() {
     let [before @ .., error, done] = events.as_slice() else {
         panic!("too few events: {events:?}");
     };
-    assert!(
-        before.iter().any(|event| event.contains("0: hello")),
-        "{before:?}"
-    );
+    assert!(before.iter().any(|event| event.contains("0: hello")), "{before:?}");
     let error: Value = serde_json::from_str(error).unwrap();
     assert_eq!(error["error"]["type"], "InternalServerError");
     assert_eq!(error["error"]["code"], 500);
@@ -115,11 +109,7 @@ async fn a_stalled_answer_comes_late_and_a_client_that_left_is_noticed() {
 
 #[tokio::test]
 async fn latency_holds_answers_back() {
-    let server = FakeServer::builder()
-        .latency(Duration::from_millis(60))
-        .start()
-        .await
-        .unwrap();
+    let server = FakeServer::builder().latency(Duration::from_millis(60)).start().await.unwrap();
     let start = Instant::now();
     assert_eq!(chat(&server, &hello()).await.status(), 200);
     assert!(start.elapsed() >= Duration::from_millis(60));
@@ -131,12 +121,8 @@ async fn latency_holds_answers_back() {
 
 #[tokio::test]
 async fn errors_come_at_once_whatever_the_latency() {
-    let server = FakeServer::builder()
-        .latency(MAX_DELAY)
-        .fault(Fault::ServerError)
-        .start()
-        .await
-        .unwrap();
+    let server =
+        FakeServer::builder().latency(MAX_DELAY).fault(Fault::ServerError).start().await.unwrap();
     // Held back, it would be too late for the client's patience.
     assert_eq!(chat(&server, &hello()).await.status(), 500);
 }
@@ -155,9 +141,7 @@ async fn a_slow_body_comes_in_pieces_that_split_characters_and_is_whole_in_the_e
     assert!(start.elapsed() >= Duration::from_millis(29), "not at once");
     assert!(pieces.len() > 1);
     assert!(
-        pieces
-            .iter()
-            .any(|piece| std::str::from_utf8(piece).is_err()),
+        pieces.iter().any(|piece| std::str::from_utf8(piece).is_err()),
         "a character is split over two pieces"
     );
     let whole = String::from_utf8(pieces.concat()).unwrap();

@@ -16,9 +16,7 @@ pub(crate) async fn eventually(holds: impl Fn() -> bool) {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, wait)
-        .await
-        .expect("it holds in time");
+    tokio::time::timeout(PATIENCE, wait).await.expect("it holds in time");
 }
 
 /// Waits until nobody listens. Another test's server may get the port for a while.
@@ -38,10 +36,7 @@ async fn refused(address: SocketAddr) {
 async fn only_the_loopback_interface_is_bound() {
     let server = server_with(&[]).await;
     assert!(server.address().ip().is_loopback());
-    assert_eq!(
-        server.url(),
-        format!("http://127.0.0.1:{}", server.address().port())
-    );
+    assert_eq!(server.url(), format!("http://127.0.0.1:{}", server.address().port()));
     assert_eq!(server.base_url(), format!("{}/v1", server.url()));
 }
 
@@ -70,11 +65,7 @@ async fn a_dropped_server_refuses_connections_and_closes_open_ones() {
 
 #[tokio::test]
 async fn stopping_ends_answers_under_way_and_every_task() {
-    let tasks = || {
-        tokio::runtime::Handle::current()
-            .metrics()
-            .num_alive_tasks()
-    };
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
     let before = tasks();
     let server = server_with(&["stall=600000@always"]).await;
     let address = server.address();
@@ -84,9 +75,7 @@ async fn stopping_ends_answers_under_way_and_every_task() {
     eventually(|| server.stats().route(Route::Chat).in_flight == 1).await;
     assert!(tasks() > before);
 
-    tokio::time::timeout(PATIENCE, server.stop())
-        .await
-        .expect("it stops in time");
+    tokio::time::timeout(PATIENCE, server.stop()).await.expect("it stops in time");
     refused(address).await;
     assert_eq!(tasks(), before);
     let mut answer = Vec::new();
@@ -99,9 +88,7 @@ async fn waiting_for_requests_ends_with_the_last_of_them() {
     let server = server_with(&["reset"]).await;
     let waiting = tokio::time::timeout(PATIENCE, server.ended(2));
     let asking = async {
-        post_to(&server, "/v1/chat/completions", &hello())
-            .await
-            .unwrap_err();
+        post_to(&server, "/v1/chat/completions", &hello()).await.unwrap_err();
         chat(&server, &hello()).await;
     };
     let (waited, ()) = tokio::join!(waiting, asking);

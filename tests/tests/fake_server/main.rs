@@ -1,10 +1,5 @@
 //! The fake server, seen from the other end of the wire.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod answers;
 mod binary;
@@ -27,11 +22,7 @@ use tokio::net::TcpStream;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 fn client() -> Client {
-    Client::builder()
-        .no_proxy()
-        .timeout(PATIENCE)
-        .build()
-        .unwrap()
+    Client::builder().no_proxy().timeout(PATIENCE).build().unwrap()
 }
 
 /// An echoing server with these faults.
@@ -47,11 +38,7 @@ async fn server_with(faults: &[&str]) -> FakeServer {
 fn saying(text: &'static str) -> impl Engine {
     engine_fn("saying", move |request: Request| async move {
         let choice = Choice::new(text, FinishReason::Stop);
-        Ok(textgrad_core::Response::new(vec![
-            choice;
-            request.sampling.n
-                as usize
-        ]))
+        Ok(textgrad_core::Response::new(vec![choice; request.sampling.n as usize]))
     })
 }
 
@@ -87,10 +74,7 @@ async fn json_of(response: Response) -> Value {
 
 /// The data of the events of a stream, in order.
 async fn events_of(response: Response) -> Vec<String> {
-    assert_eq!(
-        response.headers()["content-type"],
-        "text/event-stream; charset=utf-8"
-    );
+    assert_eq!(response.headers()["content-type"], "text/event-stream; charset=utf-8");
     let text = response.text().await.unwrap();
     assert!(text.ends_with("\n\n"), "{text}");
     text.split_terminator("\n\n")

@@ -48,15 +48,10 @@ async fn scores_go_through_a_sigmoid_unless_told_not_to() {
         (json!({ "use_activation": null }), squashed),
         (json!({ "use_activation": false }), -1.0),
         (json!({ "activation": false }), -1.0),
-        (
-            json!({ "use_activation": false, "activation": false }),
-            -1.0,
-        ),
+        (json!({ "use_activation": false, "activation": false }), -1.0),
     ] {
         let mut body = json!({ "messages": pair() });
-        body.as_object_mut()
-            .unwrap()
-            .extend(fields.as_object().unwrap().clone());
+        body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
         let answer = json_of(classify(&server, &body).await).await;
         let got = answer["data"][0]["probs"][0].as_f64().unwrap();
         assert!((got - expected).abs() < 1e-12, "{fields}: {got}");
@@ -71,10 +66,7 @@ async fn inputs_are_scored_in_order_and_taken_out_of_their_template() {
     let answer = json_of(classify(&server, &body).await).await;
     let data = answer["data"].as_array().unwrap();
     let scores: Vec<_> = data.iter().map(|d| (&d["index"], &d["probs"][0])).collect();
-    assert_eq!(
-        scores,
-        [(&json!(0), &json!(4.0)), (&json!(1), &json!(-16.0))]
-    );
+    assert_eq!(scores, [(&json!(0), &json!(4.0)), (&json!(1), &json!(-16.0))]);
 
     let answer = json_of(classify(&server, &json!({ "input": "one", "activation": false })).await);
     assert_eq!(answer.await["data"].as_array().unwrap().len(), 1);
@@ -115,12 +107,7 @@ async fn requests_without_anything_to_score_are_refused() {
 
 #[tokio::test]
 async fn scores_can_be_no_numbers_and_labels_can_be_two() {
-    let faults = [
-        "nan-score",
-        "null-score@nth:2",
-        "string-score@nth:3",
-        "two-labels@nth:4",
-    ];
+    let faults = ["nan-score", "null-score@nth:2", "string-score@nth:3", "two-labels@nth:4"];
     let server = server_with(&faults).await;
     let body = json!({ "input": ["abc", "\"probs\":[null]"], "model": "\"probs\":[null]", "activation": false });
     let next = || async { classify(&server, &body).await.text().await.unwrap() };
@@ -128,10 +115,7 @@ async fn scores_can_be_no_numbers_and_labels_can_be_two() {
     let nan = next().await;
     assert_eq!(nan.matches(r#""probs":[NaN]"#).count(), 2, "{nan}");
     assert!(serde_json::from_str::<Value>(&nan).is_err());
-    assert!(
-        nan.contains(r#"\"probs\":[null]"#),
-        "the client's text is left alone: {nan}"
-    );
+    assert!(nan.contains(r#"\"probs\":[null]"#), "the client's text is left alone: {nan}");
 
     let null: Value = serde_json::from_str(&next().await).unwrap();
     assert_eq!(null["data"][0]["probs"], json!([null]));

@@ -38,10 +38,7 @@ async fn figures_are_right_under_concurrency() {
 
     let stats = server.stats();
     let chats = stats.route(Route::Chat);
-    assert_eq!(
-        (chats.requests, chats.statuses["2xx"], chats.dropped),
-        (24, 24, 0)
-    );
+    assert_eq!((chats.requests, chats.statuses["2xx"], chats.dropped), (24, 24, 0));
     assert_eq!((chats.in_flight, chats.max_in_flight), (0, 24));
     assert_eq!((chats.duplicates, chats.paid_twice), (0, 0));
     let scores = stats.route(Route::Classify);
@@ -49,11 +46,7 @@ async fn figures_are_right_under_concurrency() {
     assert_eq!((scores.duplicates, scores.paid_twice), (7, 7));
     assert_eq!((stats.choices_returned, stats.answers_scored), (48, 8));
     assert_eq!(stats.characters_received, 24 * 5);
-    assert_eq!(
-        stats.prefix_reused,
-        23 * 5,
-        "all but the first know the message"
-    );
+    assert_eq!(stats.prefix_reused, 23 * 5, "all but the first know the message");
     assert_eq!(server.requests_to(Route::Chat).len(), 24);
     assert_eq!(server.requests().len(), 32);
 }
@@ -93,11 +86,7 @@ async fn an_answer_that_only_took_time_counts_as_given() {
 
 #[tokio::test]
 async fn a_conversation_that_goes_on_reuses_what_was_read_and_written() {
-    let server = FakeServer::builder()
-        .engine(saying("an answer"))
-        .start()
-        .await
-        .unwrap();
+    let server = FakeServer::builder().engine(saying("an answer")).start().await.unwrap();
     let user = |text: &str| json!({ "role": "user", "content": text });
     let assistant = json!({ "role": "assistant", "content": "an answer" });
     let first = json!({ "messages": [user("question")] });
@@ -108,15 +97,8 @@ async fn a_conversation_that_goes_on_reuses_what_was_read_and_written() {
     assert_eq!(body["usage"]["prompt_tokens_details"]["cached_tokens"], 0);
     assert_eq!(server.stats().prefix_reused, 0);
     let body = json_of(chat(&server, &second).await).await;
-    assert_eq!(
-        body["usage"]["prompt_tokens_details"]["cached_tokens"],
-        17 / 4
-    );
-    assert_eq!(
-        server.stats().prefix_reused,
-        17,
-        "question and answer, not the new turn"
-    );
+    assert_eq!(body["usage"]["prompt_tokens_details"]["cached_tokens"], 17 / 4);
+    assert_eq!(server.stats().prefix_reused, 17, "question and answer, not the new turn");
     chat(&server, &quoted).await;
     let stats = server.stats();
     assert_eq!(stats.prefix_reused, 17);
@@ -129,25 +111,14 @@ async fn figures_are_told_and_reset_over_http() {
     let server = server_with(&["500@nth:2"]).await;
     chat(&server, &hello()).await;
     let url = format!("{}/stats", server.url());
-    let told: Stats = client()
-        .get(&url)
-        .send()
-        .await
-        .unwrap()
-        .json()
-        .await
-        .unwrap();
+    let told: Stats = client().get(&url).send().await.unwrap().json().await.unwrap();
     assert_eq!(told, server.stats());
     assert_eq!(told.route(Route::Chat).requests, 1);
     assert_eq!((told.engine.as_str(), told.simulation), ("echo", true));
 
     let reset = client().post(format!("{url}/reset")).send().await.unwrap();
     assert_eq!(reset.status(), 204);
-    let fresh = Stats {
-        engine: "echo".to_owned(),
-        simulation: true,
-        ..Stats::default()
-    };
+    let fresh = Stats { engine: "echo".to_owned(), simulation: true, ..Stats::default() };
     assert_eq!(server.stats(), fresh);
     assert!(server.requests().is_empty());
     // The rule goes on counting, and nothing of before is known any more.
@@ -164,9 +135,6 @@ async fn bodies_are_kept_as_they_came() {
     let response = client().post(url).body("{not json").send().await.unwrap();
     assert_eq!(response.status(), 400);
     classify(&server, &json!({ "input": "x", "unknown": [1] })).await;
-    assert_eq!(
-        server.requests(),
-        [json!("{not json"), json!({ "input": "x", "unknown": [1] })]
-    );
+    assert_eq!(server.requests(), [json!("{not json"), json!({ "input": "x", "unknown": [1] })]);
     assert_eq!(server.requests_to(Route::Classify).len(), 1);
 }

@@ -49,11 +49,7 @@ impl RequestKey {
 #[must_use]
 pub fn request_key(engine_name: &str, request: &Request) -> RequestKey {
     // Taken apart by name, so that a field that is added to a request cannot be forgotten here.
-    let Request {
-        messages,
-        sampling,
-        purpose: _,
-    } = request;
+    let Request { messages, sampling, purpose: _ } = request;
     let mut hash = Encoder(Sha256::new());
     hash.text(VERSION);
     hash.text(engine_name);
@@ -227,9 +223,7 @@ impl Serialize for RequestKey {
 
 impl<'de> Deserialize<'de> for RequestKey {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -242,18 +236,11 @@ mod tests {
 
     fn request() -> Request {
         let image = Image::new(vec![1, 2, 3], "image/png").unwrap();
-        let user = Message::new(
-            MessageRole::User,
-            [Part::Text("h\u{e9}".into()), Part::Image(image)],
-        );
-        let mut sampling = Sampling::default()
-            .with_n(3)
-            .with_seed(7)
-            .with_temperature(0.5);
+        let user =
+            Message::new(MessageRole::User, [Part::Text("h\u{e9}".into()), Part::Image(image)]);
+        let mut sampling = Sampling::default().with_n(3).with_seed(7).with_temperature(0.5);
         sampling.stop = vec!["END".into()];
-        sampling
-            .extra
-            .insert("top_k".into(), json!({"b": [1, null, true], "a": "x"}));
+        sampling.extra.insert("top_k".into(), json!({"b": [1, null, true], "a": "x"}));
         Request::new(Purpose::Sample, [Message::system("s"), user]).with_sampling(sampling)
     }
 
@@ -292,16 +279,11 @@ mod tests {
             |r| r.sampling.presence_penalty = Some(0.5),
             |r| r.sampling.extra = serde_json::Map::new(),
             |r| {
-                r.sampling.extra = json!({"top_k": {"b": [1, null, true], "a": "y"}})
-                    .as_object()
-                    .unwrap()
-                    .clone()
+                r.sampling.extra =
+                    json!({"top_k": {"b": [1, null, true], "a": "y"}}).as_object().unwrap().clone()
             },
         ];
-        let mut keys = vec![
-            request_key("engine", &request()),
-            request_key("e", &request()),
-        ];
+        let mut keys = vec![request_key("engine", &request()), request_key("e", &request())];
         for change in changes {
             let mut request = request();
             change(&mut request);
@@ -314,10 +296,7 @@ mod tests {
 
         let mut other = request();
         other.purpose = Purpose::Judge;
-        assert_eq!(
-            request_key("engine", &other),
-            request_key("engine", &request())
-        );
+        assert_eq!(request_key("engine", &other), request_key("engine", &request()));
     }
 
     #[test]
@@ -325,20 +304,14 @@ mod tests {
         let mut other = request();
         other.sampling.extra =
             serde_json::from_str(r#"{"top_k": {"a": "x", "b": [1, null, true]}}"#).unwrap();
-        assert_eq!(
-            request_key("engine", &other),
-            request_key("engine", &request())
-        );
+        assert_eq!(request_key("engine", &other), request_key("engine", &request()));
     }
 
     #[test]
     fn texts_do_not_run_into_each_other() {
         let two =
             |a: &str, b: &str| Request::new(Purpose::Sample, [Message::user(a), Message::user(b)]);
-        assert_ne!(
-            request_key("m", &two("ab", "c")),
-            request_key("m", &two("a", "bc"))
-        );
+        assert_ne!(request_key("m", &two("ab", "c")), request_key("m", &two("a", "bc")));
         let one = Request::new(Purpose::Sample, [Message::user("x")]);
         assert_ne!(request_key("mx", &one), request_key("m", &one));
     }

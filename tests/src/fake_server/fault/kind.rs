@@ -95,26 +95,16 @@ const MILLIS: Option<&str> = Some("milliseconds, 600000 at most");
 const SECONDS: Option<&str> = Some("seconds, 600 at most");
 
 fn millis(argument: &str) -> Option<Duration> {
-    argument
-        .parse()
-        .ok()
-        .map(Duration::from_millis)
-        .filter(|delay| *delay <= MAX_DELAY)
+    argument.parse().ok().map(Duration::from_millis).filter(|delay| *delay <= MAX_DELAY)
 }
 
 fn seconds(argument: &str) -> Option<Duration> {
     let seconds = argument.parse().ok()?;
-    Duration::try_from_secs_f64(seconds)
-        .ok()
-        .filter(|delay| *delay <= MAX_DELAY)
+    Duration::try_from_secs_f64(seconds).ok().filter(|delay| *delay <= MAX_DELAY)
 }
 
 const fn plain(name: &'static str, build: fn(&str) -> Option<Fault>) -> Kind {
-    Kind {
-        name,
-        argument: None,
-        build,
-    }
+    Kind { name, argument: None, build }
 }
 
 const fn with(
@@ -122,11 +112,7 @@ const fn with(
     argument: Option<&'static str>,
     build: fn(&str) -> Option<Fault>,
 ) -> Kind {
-    Kind {
-        name,
-        argument,
-        build,
-    }
+    Kind { name, argument, build }
 }
 
 /// All kinds, in the order in which messages list them.
@@ -150,26 +136,14 @@ pub(super) const KINDS: &[Kind] = &[
     plain("html-502", |_| Some(Fault::BadGateway)),
     plain("not-json", |_| Some(Fault::NotJson)),
     plain("cut-off-body", |_| Some(Fault::CutOffBody)),
-    with("slow-body", MILLIS, |argument| {
-        millis(argument).map(Fault::SlowBody)
-    }),
+    with("slow-body", MILLIS, |argument| millis(argument).map(Fault::SlowBody)),
     plain("reset", |_| Some(Fault::Reset)),
-    with("stall", MILLIS, |argument| {
-        millis(argument).map(Fault::Stall)
-    }),
+    with("stall", MILLIS, |argument| millis(argument).map(Fault::Stall)),
     plain("stream-error", |_| Some(Fault::StreamError)),
     plain("empty-choices", |_| Some(Fault::EmptyChoices)),
-    with(
-        "fewer-choices",
-        Some("the number of choices left, at least 1"),
-        |argument| {
-            argument
-                .parse()
-                .ok()
-                .filter(|count| *count > 0)
-                .map(Fault::FewerChoices)
-        },
-    ),
+    with("fewer-choices", Some("the number of choices left, at least 1"), |argument| {
+        argument.parse().ok().filter(|count| *count > 0).map(Fault::FewerChoices)
+    }),
     plain("null-content", |_| Some(Fault::NullContent)),
     plain("length", |_| Some(Fault::Length)),
     plain("missing-tags", |_| Some(Fault::MissingTags)),

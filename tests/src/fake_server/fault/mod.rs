@@ -23,10 +23,7 @@ pub(super) struct FaultBook {
 
 impl FaultBook {
     pub(super) fn new(rules: Vec<FaultRule>) -> Self {
-        Self {
-            rules,
-            asked: BTreeMap::new(),
-        }
+        Self { rules, asked: BTreeMap::new() }
     }
 
     /// What goes wrong with the next request of a route: the first rule that fits.
@@ -47,10 +44,8 @@ mod tests {
 
     #[test]
     fn each_route_is_counted_for_itself_and_the_first_rule_that_fits_wins() {
-        let mut book = FaultBook::new(vec![
-            "500@nth:2,any".parse().unwrap(),
-            "503@first:3".parse().unwrap(),
-        ]);
+        let mut book =
+            FaultBook::new(vec!["500@nth:2,any".parse().unwrap(), "503@first:3".parse().unwrap()]);
         let mut next = |route| book.next(route).map(|fault| fault.name());
         assert_eq!(next(Route::Chat), Some("503"));
         assert_eq!(next(Route::Classify), None);

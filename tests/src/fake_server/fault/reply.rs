@@ -43,10 +43,9 @@ pub(in crate::fake_server) fn refusal(fault: &Fault, shape: ErrorShape) -> Optio
 fn rate_limit(when: RetryAfter, shape: ErrorShape) -> Response {
     let mut response = ApiError::rate_limit().response(shape);
     let header = match when {
-        RetryAfter::Millis(delay) => Some((
-            HeaderName::from_static("retry-after-ms"),
-            delay.as_millis().to_string(),
-        )),
+        RetryAfter::Millis(delay) => {
+            Some((HeaderName::from_static("retry-after-ms"), delay.as_millis().to_string()))
+        }
         RetryAfter::Seconds(delay) => Some((header::RETRY_AFTER, delay.as_secs_f64().to_string())),
         RetryAfter::Date(delay) => {
             // Dates have whole seconds: rounded down, a short delay would lie in the past.
@@ -107,10 +106,7 @@ pub(in crate::fake_server) fn edit(fault: &Fault, answers: &mut Vec<Answer>) -> 
 
 fn edit_texts(answers: &mut [Answer], edit: impl Fn(&str) -> String) -> bool {
     let mut changed = false;
-    for text in answers
-        .iter_mut()
-        .filter_map(|answer| answer.content.as_mut())
-    {
+    for text in answers.iter_mut().filter_map(|answer| answer.content.as_mut()) {
         let edited = edit(text);
         changed |= edited != *text;
         *text = edited;

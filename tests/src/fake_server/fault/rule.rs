@@ -80,11 +80,7 @@ impl FaultRule {
     #[must_use]
     pub fn new(fault: Fault) -> Self {
         let on = fault.only_on().unwrap_or(On::Chat);
-        Self {
-            fault,
-            on,
-            when: When::First(1),
-        }
+        Self { fault, on, when: When::First(1) }
     }
 
     /// The same fault of other requests.
@@ -209,9 +205,7 @@ impl FromStr for FaultRule {
 }
 
 fn parse_on(text: &str) -> Option<On> {
-    [On::Chat, On::Classify, On::Any]
-        .into_iter()
-        .find(|on| on.to_string() == text)
+    [On::Chat, On::Classify, On::Any].into_iter().find(|on| on.to_string() == text)
 }
 
 fn parse_when(text: &str) -> Option<When> {
@@ -259,9 +253,7 @@ mod tests {
     #[test]
     fn selectors_hit_the_requests_they_name() {
         let hits = |text: &str| {
-            (1..=6)
-                .filter(|number| rule(text).when_number(*number))
-                .collect::<Vec<_>>()
+            (1..=6).filter(|number| rule(text).when_number(*number)).collect::<Vec<_>>()
         };
         assert_eq!(hits("500"), [1]);
         assert_eq!(hits("500@first:3"), [1, 2, 3]);
@@ -288,10 +280,7 @@ mod tests {
         ] {
             let message = problem(text);
             assert!(message.contains(expected), "{message}");
-            assert!(
-                message.starts_with(&format!("fault `{text}`: ")),
-                "{message}"
-            );
+            assert!(message.starts_with(&format!("fault `{text}`: ")), "{message}");
             assert!(message.contains("cut-off-body"), "{message}");
             assert!(message.contains("every:K"), "{message}");
         }

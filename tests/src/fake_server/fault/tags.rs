@@ -9,9 +9,7 @@ fn tag_name(text: &str) -> Option<&str> {
 
 fn is_name(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && name
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
 }
 
 /// A text divided at its outermost pair of tags.
@@ -29,21 +27,14 @@ fn enclosed(text: &str) -> Option<Enclosed<'_>> {
         let (tag, rest) = rest.split_at_checked(rest.find('>')? + 1)?;
         let name = tag_name(tag).filter(|_| !tag.starts_with("</"))?;
         let (inside, after) = rest.rsplit_once(&format!("</{name}>"))?;
-        Some(Enclosed {
-            before,
-            name,
-            inside,
-            after,
-        })
+        Some(Enclosed { before, name, inside, after })
     })
 }
 
 /// The text without lines that are only a tag, and without a pair that holds all of it.
 pub(super) fn without_tags(text: &str) -> String {
-    let kept: String = text
-        .split_inclusive('\n')
-        .filter(|line| tag_name(line.trim()).is_none())
-        .collect();
+    let kept: String =
+        text.split_inclusive('\n').filter(|line| tag_name(line.trim()).is_none()).collect();
     match enclosed(kept.trim()) {
         Some(part) if part.before.is_empty() && part.after.is_empty() => part.inside.to_owned(),
         _ => kept,
@@ -53,10 +44,7 @@ pub(super) fn without_tags(text: &str) -> String {
 /// The text without its last closing tag.
 pub(super) fn without_close_tag(text: &str) -> String {
     match enclosed(text) {
-        Some(part) => format!(
-            "{}<{}>{}{}",
-            part.before, part.name, part.inside, part.after
-        ),
+        Some(part) => format!("{}<{}>{}{}", part.before, part.name, part.inside, part.after),
         None => text.to_owned(),
     }
 }
@@ -64,12 +52,7 @@ pub(super) fn without_close_tag(text: &str) -> String {
 /// The text with its tags named once more, inline, in the middle of what they enclose.
 pub(super) fn with_tags_inside(text: &str) -> String {
     match enclosed(text) {
-        Some(Enclosed {
-            before,
-            name,
-            inside,
-            after,
-        }) => {
+        Some(Enclosed { before, name, inside, after }) => {
             let (first, second) = halves(inside);
             format!(
                 "{before}<{name}>{first} (between <{name}> and </{name}>) {second}</{name}>{after}"
@@ -101,20 +84,14 @@ mod tests {
 
     #[test]
     fn the_last_closing_tag_is_removed() {
-        assert_eq!(
-            without_close_tag(TAGGED),
-            "Sure:\n<NEW_VARIABLE>\nfour words of text\n\n"
-        );
+        assert_eq!(without_close_tag(TAGGED), "Sure:\n<NEW_VARIABLE>\nfour words of text\n\n");
         assert_eq!(without_close_tag("<A>1</A><A>2</A>"), "<A>1</A><A>2");
         assert_eq!(without_close_tag("1 < 2 > 0"), "1 < 2 > 0");
     }
 
     #[test]
     fn tags_are_repeated_inside() {
-        assert_eq!(
-            with_tags_inside("<A>über</A>"),
-            "<A>üb (between <A> and </A>) er</A>"
-        );
+        assert_eq!(with_tags_inside("<A>über</A>"), "<A>üb (between <A> and </A>) er</A>");
         assert_eq!(with_tags_inside("plain"), "plain");
     }
 }

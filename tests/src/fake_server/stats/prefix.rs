@@ -23,12 +23,7 @@ pub(super) struct Prefixes {
 
 impl Default for Prefixes {
     fn default() -> Self {
-        Self {
-            sorted: BTreeSet::new(),
-            order: VecDeque::new(),
-            bytes: 0,
-            capacity: CAPACITY,
-        }
+        Self { sorted: BTreeSet::new(), order: VecDeque::new(), bytes: 0, capacity: CAPACITY }
     }
 }
 
@@ -48,10 +43,7 @@ fn opening(role: MessageRole) -> String {
 const CLOSING: &str = "\u{2}";
 
 fn transcript(messages: &[Message]) -> String {
-    messages
-        .iter()
-        .map(|message| opening(message.role) + &message.text() + CLOSING)
-        .collect()
+    messages.iter().map(|message| opening(message.role) + &message.text() + CLOSING).collect()
 }
 
 impl Prefixes {
@@ -59,10 +51,7 @@ impl Prefixes {
     pub(super) fn read(&mut self, messages: &[Message]) -> Reuse {
         let text = transcript(messages);
         let mut known = self.known_characters(&text);
-        let mut reuse = Reuse {
-            characters: 0,
-            reused: 0,
-        };
+        let mut reuse = Reuse { characters: 0, reused: 0 };
         for message in messages {
             let characters = message.text().chars().count();
             known = known.saturating_sub(opening(message.role).chars().count());
@@ -86,12 +75,7 @@ impl Prefixes {
         let from = (Bound::Included(text), Bound::Unbounded);
         let before = self.sorted.range::<str, _>(up_to).next_back();
         let after = self.sorted.range::<str, _>(from).next();
-        before
-            .into_iter()
-            .chain(after)
-            .map(|other| common(other, text))
-            .max()
-            .unwrap_or_default()
+        before.into_iter().chain(after).map(|other| common(other, text)).max().unwrap_or_default()
     }
 
     fn insert(&mut self, text: Arc<str>) {
@@ -125,24 +109,14 @@ mod tests {
     fn what_was_read_or_written_is_known() {
         let mut prefixes = Prefixes::default();
         let first = [Message::system("rules"), Message::user("héllo")];
-        assert_eq!(
-            prefixes.read(&first),
-            Reuse {
-                characters: 10,
-                reused: 0
-            }
-        );
+        assert_eq!(prefixes.read(&first), Reuse { characters: 10, reused: 0 });
         prefixes.wrote(&first, "an answer");
         prefixes.wrote(&first, "another");
         assert_eq!(reused(&mut prefixes, &first), 10);
 
         let [rules, hello] = first;
-        let continued = [
-            rules.clone(),
-            hello.clone(),
-            Message::assistant("an answer"),
-            Message::user("why?"),
-        ];
+        let continued =
+            [rules.clone(), hello.clone(), Message::assistant("an answer"), Message::user("why?")];
         assert_eq!(reused(&mut prefixes, &continued), 19);
         let changed = [rules.clone(), hello, Message::assistant("an apple")];
         assert_eq!(reused(&mut prefixes, &changed), 14);
@@ -158,10 +132,7 @@ mod tests {
 
     #[test]
     fn memory_is_bounded_and_the_oldest_is_forgotten() {
-        let mut prefixes = Prefixes {
-            capacity: 40,
-            ..Prefixes::default()
-        };
+        let mut prefixes = Prefixes { capacity: 40, ..Prefixes::default() };
         for text in ["aaaaaaaaaa", "bbbbbbbbbb", "cccccccccc"] {
             prefixes.read(&[Message::user(text)]);
             assert!(prefixes.bytes <= 40);

@@ -101,11 +101,7 @@ impl Recorder {
     }
 
     pub(in crate::fake_server) fn fired(&mut self, fault: &Fault) {
-        *self
-            .stats
-            .faults
-            .entry(fault.name().to_owned())
-            .or_default() += 1;
+        *self.stats.faults.entry(fault.name().to_owned()).or_default() += 1;
     }
 
     pub(in crate::fake_server) fn answered(&mut self, route: Route, status: StatusCode) {

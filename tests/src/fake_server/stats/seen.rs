@@ -30,9 +30,7 @@ impl Seen {
 
     /// Remembers that a body was answered; whether that had happened before.
     pub(super) fn finish(&mut self, hash: u64) -> bool {
-        self.answered
-            .get_mut(&hash)
-            .is_some_and(|answered| std::mem::replace(answered, true))
+        self.answered.get_mut(&hash).is_some_and(|answered| std::mem::replace(answered, true))
     }
 }
 

@@ -12,10 +12,7 @@ pub(in crate::fake_server) struct Answer {
 
 impl From<Choice> for Answer {
     fn from(choice: Choice) -> Self {
-        Self {
-            content: Some(choice.text),
-            finish_reason: choice.finish_reason.into(),
-        }
+        Self { content: Some(choice.text), finish_reason: choice.finish_reason.into() }
     }
 }
 

@@ -144,9 +144,7 @@ impl ChatBody {
             )));
         }
         if let Some(top_p) = self.top_p.filter(|p| *p <= 0.0 || *p > 1.0) {
-            return Err(ApiError::bad_request(format!(
-                "top_p must be in (0, 1], got {top_p}."
-            )));
+            return Err(ApiError::bad_request(format!("top_p must be in (0, 1], got {top_p}.")));
         }
         let sampling = Sampling {
             n,

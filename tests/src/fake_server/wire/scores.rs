@@ -50,10 +50,7 @@ impl ClassifyBody {
                     .unwrap_or_else(|| (messages.len(), String::new()));
                 let before = messages.get(..end).unwrap_or_default();
                 let query = last(before, MessageRole::User).map(|(_, text)| text);
-                Ok(vec![Scored {
-                    query: query.unwrap_or_default(),
-                    answer,
-                }])
+                Ok(vec![Scored { query: query.unwrap_or_default(), answer }])
             }
             (None, Some(input)) => {
                 let texts = input.into_vec();
@@ -66,9 +63,7 @@ impl ClassifyBody {
                 });
                 Ok(scored.collect())
             }
-            _ => Err(ApiError::bad_request(
-                "exactly one of messages and input is required.",
-            )),
+            _ => Err(ApiError::bad_request("exactly one of messages and input is required.")),
         }
     }
 }
@@ -89,11 +84,7 @@ pub(in crate::fake_server) fn scores(
         .iter()
         .enumerate()
         .map(|(index, reward)| {
-            let score = if activation {
-                sigmoid(*reward)
-            } else {
-                *reward
-            };
+            let score = if activation { sigmoid(*reward) } else { *reward };
             let (label, probs) = match fault {
                 Some(Fault::NanScore | Fault::NullScore) => ("LABEL_0", json!([null])),
                 Some(Fault::StringScore) => ("LABEL_0", json!([score.to_string()])),

@@ -25,10 +25,7 @@ pub(in crate::fake_server) fn error_event(error: &ApiError) -> String {
 fn pieces(text: &str) -> Vec<String> {
     let characters: Vec<char> = text.chars().collect();
     let size = PIECE.max(characters.len().div_ceil(MAX_PIECES));
-    characters
-        .chunks(size)
-        .map(|piece| piece.iter().collect())
-        .collect()
+    characters.chunks(size).map(|piece| piece.iter().collect()).collect()
 }
 
 /// All events but `[DONE]`: one with the role for each choice, the texts piece by piece in turns, each
@@ -66,11 +63,7 @@ pub(in crate::fake_server) fn chunks(
         .enumerate()
         .map(|(index, answer)| {
             let content = answer.content.as_ref().map(|_| "");
-            choice(
-                index,
-                json!({ "role": "assistant", "content": content }),
-                None,
-            )
+            choice(index, json!({ "role": "assistant", "content": content }), None)
         })
         .collect();
     let mut texts: Vec<_> = answers

@@ -8,11 +8,7 @@ const TEMPLATES: &[(&str, &str, &str)] = &[
         "<|eot_id|>",
     ),
     ("<|im_start|>user", "<|im_start|>assistant", "<|im_end|>"),
-    (
-        "<start_of_turn>user",
-        "<start_of_turn>model",
-        "<end_of_turn>",
-    ),
+    ("<start_of_turn>user", "<start_of_turn>model", "<end_of_turn>"),
     ("<|user|>", "<|assistant|>", "<|end|>"),
 ];
 
@@ -47,9 +43,6 @@ mod tests {
         ] {
             assert_eq!(query_and_answer(text), expected);
         }
-        assert_eq!(
-            query_and_answer("bare text"),
-            (String::new(), "bare text".to_owned())
-        );
+        assert_eq!(query_and_answer("bare text"), (String::new(), "bare text".to_owned()));
     }
 }

@@ -20,9 +20,7 @@ impl BaseUrl {
         let mut url = Url::parse(text.trim())
             .map_err(|error| invalid(format!("but it is no URL: {error}")))?;
         if !matches!(url.scheme(), "http" | "https") {
-            return Err(invalid(
-                "but it does not begin with http:// or https://".into(),
-            ));
+            return Err(invalid("but it does not begin with http:// or https://".into()));
         }
         if url.host_str().is_none_or(str::is_empty) {
             return Err(invalid("but it names no host".into()));
@@ -65,10 +63,7 @@ impl BaseUrl {
 /// Scheme, host, port and path of a URL: what an error may name.
 pub(super) fn shown(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
-    let port = url
-        .port()
-        .map(|port| format!(":{port}"))
-        .unwrap_or_default();
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
     format!("{}://{host}{port}{}", url.scheme(), url.path())
 }
 
@@ -92,10 +87,7 @@ mod tests {
     #[test]
     fn a_query_is_sent_but_not_shown() {
         let base = BaseUrl::parse("https://user:pass-word@h/v1?api-version=2024#x").unwrap();
-        assert_eq!(
-            base.join("chat").as_str(),
-            "https://user:pass-word@h/v1/chat?api-version=2024"
-        );
+        assert_eq!(base.join("chat").as_str(), "https://user:pass-word@h/v1/chat?api-version=2024");
         assert_eq!(base.shown(), "https://h/v1");
         assert!(base.has_credentials());
         assert_eq!(base.secrets(), ["pass-word", "2024"]);
@@ -103,19 +95,10 @@ mod tests {
 
     #[test]
     fn what_is_no_base_url_is_named_without_being_repeated() {
-        for text in [
-            "",
-            "localhost",
-            "user:hunter2@host/v1",
-            "ftp://hunter2",
-            "http://",
-        ] {
+        for text in ["", "localhost", "user:hunter2@host/v1", "ftp://hunter2", "http://"] {
             let error = BaseUrl::parse(text).map(|base| base.shown()).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidRequest);
-            assert!(
-                error.to_string().contains("http://localhost:8000/v1"),
-                "{error}"
-            );
+            assert!(error.to_string().contains("http://localhost:8000/v1"), "{error}");
             assert!(!error.to_string().contains("hunter2"), "{error}");
         }
     }

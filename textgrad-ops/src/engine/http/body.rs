@@ -18,12 +18,7 @@ pub(super) struct Body {
 
 impl Body {
     pub(super) fn new(response: reqwest::Response, limit: usize, timeout: Duration) -> Self {
-        Self {
-            response,
-            read: 0,
-            limit,
-            timeout,
-        }
+        Self { response, read: 0, limit, timeout }
     }
 
     /// Whether the server says that the body is one JSON text.
@@ -39,11 +34,8 @@ impl Body {
         &mut self,
         report: &Report,
     ) -> Result<Option<impl AsRef<[u8]> + use<>>, EngineError> {
-        let chunk = self
-            .response
-            .chunk()
-            .await
-            .map_err(|error| report.transport(error, self.timeout))?;
+        let chunk =
+            self.response.chunk().await.map_err(|error| report.transport(error, self.timeout))?;
         if let Some(chunk) = &chunk {
             self.read = self.read.saturating_add(chunk.len());
             if self.read > self.limit {

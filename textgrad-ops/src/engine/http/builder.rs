@@ -164,9 +164,7 @@ fn header(name: &str, value: &SecretString) -> Result<(HeaderName, HeaderValue),
         invalid(format!("expected the name of a header, got {name:?}")).with_source(error)
     })?;
     let mut sent = HeaderValue::from_str(value.expose_secret()).map_err(|_| {
-        invalid(format!(
-            "the value of header {name} holds characters that no header may hold"
-        ))
+        invalid(format!("the value of header {name} holds characters that no header may hold"))
     })?;
     sent.set_sensitive(true);
     Ok((parsed, sent))

@@ -76,16 +76,7 @@ impl JsonClient {
         max_body: usize,
         timeout: Duration,
     ) -> Self {
-        Self {
-            inner: Arc::new(Inner {
-                http,
-                base,
-                headers,
-                redactor,
-                max_body,
-                timeout,
-            }),
-        }
+        Self { inner: Arc::new(Inner { http, base, headers, redactor, max_body, timeout }) }
     }
 
     /// The base URL without user, password and query.
@@ -110,9 +101,8 @@ impl JsonClient {
         B: Serialize + Sync + ?Sized,
         R: DeserializeOwned,
     {
-        let (body, report) = self
-            .send(Method::POST, path, Some(encode(body)?), "application/json")
-            .await?;
+        let (body, report) =
+            self.send(Method::POST, path, Some(encode(body)?), "application/json").await?;
         decode(succeeded(&report, &body.whole(&report).await?)?, &report)
     }
 
@@ -121,33 +111,23 @@ impl JsonClient {
     /// # Errors
     /// As [`post`](Self::post).
     pub async fn get<R: DeserializeOwned>(&self, path: &str) -> Result<R, EngineError> {
-        let (body, report) = self
-            .send(Method::GET, path, None, "application/json")
-            .await?;
+        let (body, report) = self.send(Method::GET, path, None, "application/json").await?;
         decode(succeeded(&report, &body.whole(&report).await?)?, &report)
     }
 
     /// Posts `body` and reads the reply whole.
     pub(crate) async fn post_whole(&self, path: &str, body: &Value) -> Result<Reply, EngineError> {
-        let (body, report) = self
-            .send(Method::POST, path, Some(encode(body)?), "application/json")
-            .await?;
-        Ok(Reply::Whole(
-            succeeded(&report, &body.whole(&report).await?)?,
-            report,
-        ))
+        let (body, report) =
+            self.send(Method::POST, path, Some(encode(body)?), "application/json").await?;
+        Ok(Reply::Whole(succeeded(&report, &body.whole(&report).await?)?, report))
     }
 
     /// Posts `body` and reads the reply as events, or whole where the server does not stream.
     pub(crate) async fn post_stream(&self, path: &str, body: &Value) -> Result<Reply, EngineError> {
-        let (body, report) = self
-            .send(Method::POST, path, Some(encode(body)?), "text/event-stream")
-            .await?;
+        let (body, report) =
+            self.send(Method::POST, path, Some(encode(body)?), "text/event-stream").await?;
         if body.is_json() {
-            return Ok(Reply::Whole(
-                succeeded(&report, &body.whole(&report).await?)?,
-                report,
-            ));
+            return Ok(Reply::Whole(succeeded(&report, &body.whole(&report).await?)?, report));
         }
         Ok(Reply::Events(Box::new(Events::new(body, report))))
     }
@@ -162,18 +142,13 @@ impl JsonClient {
         let inner = &*self.inner;
         let url = inner.base.join(path);
         let report = Report::new(&method, &url, Arc::clone(&inner.redactor));
-        let mut request = inner
-            .http
-            .request(method, url)
-            .headers(inner.headers.clone())
-            .header(ACCEPT, accept);
+        let mut request =
+            inner.http.request(method, url).headers(inner.headers.clone()).header(ACCEPT, accept);
         if let Some(body) = body {
             request = request.header(CONTENT_TYPE, "application/json").body(body);
         }
-        let response = request
-            .send()
-            .await
-            .map_err(|error| report.transport(error, inner.timeout))?;
+        let response =
+            request.send().await.map_err(|error| report.transport(error, inner.timeout))?;
         let status = response.status();
         if status.is_success() {
             return Ok((Body::new(response, inner.max_body, inner.timeout), report));
@@ -187,9 +162,7 @@ impl JsonClient {
 
 impl fmt::Debug for JsonClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JsonClient")
-            .field("base_url", &self.base_url())
-            .finish_non_exhaustive()
+        f.debug_struct("JsonClient").field("base_url", &self.base_url()).finish_non_exhaustive()
     }
 }
 

@@ -33,13 +33,7 @@ pub(crate) enum Event {
 
 impl Events {
     pub(super) fn new(body: Body, report: Report) -> Self {
-        Self {
-            body,
-            report,
-            decoder: SseDecoder::default(),
-            ready: VecDeque::new(),
-            ended: false,
-        }
+        Self { body, report, decoder: SseDecoder::default(), ready: VecDeque::new(), ended: false }
     }
 
     /// Makes the errors of this exchange.
@@ -71,9 +65,7 @@ impl Events {
 fn read(report: &Report, json: &[u8]) -> Result<Event, EngineError> {
     let value = serde_json::from_slice(json).map_err(|error| {
         let what = format!("expected an event of JSON, got `{}`", report.quote(json));
-        report
-            .error(ErrorKind::BadResponse, what)
-            .with_source(error)
+        report.error(ErrorKind::BadResponse, what).with_source(error)
     })?;
     match in_band(report, &value) {
         Some(error) => Err(error),

@@ -35,10 +35,7 @@ pub(super) fn failed(
     if let Some(delay) = retry_after(headers, SystemTime::now()) {
         error = error.with_retry_after(delay);
     }
-    match headers
-        .get("x-should-retry")
-        .map(reqwest::header::HeaderValue::as_bytes)
-    {
+    match headers.get("x-should-retry").map(reqwest::header::HeaderValue::as_bytes) {
         Some(b"true") => error.with_retryable(true),
         Some(b"false") => error.with_retryable(false),
         _ => error,
@@ -74,18 +71,13 @@ fn not_json(report: &Report, body: &[u8], error: serde_json::Error) -> EngineErr
     let what = if body.trim_ascii_start().is_empty() {
         "an empty body".to_owned()
     } else if body.trim_ascii_start().starts_with(b"<") {
-        format!(
-            "an HTML page (`{}`); check the base URL",
-            report.quote(body)
-        )
+        format!("an HTML page (`{}`); check the base URL", report.quote(body))
     } else if error.is_eof() {
         format!("JSON that is cut off after {} bytes", body.len())
     } else {
         format!("`{}`", report.quote(body))
     };
-    report
-        .error(ErrorKind::BadResponse, format!("expected JSON, got {what}"))
-        .with_source(error)
+    report.error(ErrorKind::BadResponse, format!("expected JSON, got {what}")).with_source(error)
 }
 
 #[cfg(test)]
@@ -100,11 +92,7 @@ mod tests {
 
     fn report() -> Report {
         let url = Url::parse("http://user:pw@host:1/v1/chat?k=v").unwrap();
-        Report::new(
-            &Method::POST,
-            &url,
-            Arc::new(Redactor::new(["sk-secret".into()])),
-        )
+        Report::new(&Method::POST, &url, Arc::new(Redactor::new(["sk-secret".into()])))
     }
 
     fn fail(status: u16, headers: &[(&'static str, &str)], body: &str) -> EngineError {
@@ -112,12 +100,7 @@ mod tests {
         for (name, value) in headers {
             map.insert(*name, value.parse().unwrap());
         }
-        failed(
-            &report(),
-            StatusCode::from_u16(status).unwrap(),
-            &map,
-            body.as_bytes(),
-        )
+        failed(&report(), StatusCode::from_u16(status).unwrap(), &map, body.as_bytes())
     }
 
     #[test]
@@ -152,11 +135,7 @@ mod tests {
         );
         assert_eq!(error.kind(), ErrorKind::RateLimited);
         assert_eq!(error.retry_after(), Some(Duration::from_millis(1500)));
-        let error = fail(
-            429,
-            &[],
-            r#"{"error":{"message":"pay","code":"insufficient_quota"}}"#,
-        );
+        let error = fail(429, &[], r#"{"error":{"message":"pay","code":"insufficient_quota"}}"#);
         assert_eq!(error.kind(), ErrorKind::Quota);
         assert!(!error.is_retryable());
     }
@@ -166,12 +145,7 @@ mod tests {
         let page = format!("<html>\n <h1>502 Bad\n Gateway</h1>{}", "x".repeat(5000));
         let error = fail(502, &[], &page);
         assert_eq!(error.kind(), ErrorKind::Server);
-        assert!(
-            error
-                .to_string()
-                .contains("<html> <h1>502 Bad Gateway</h1>xxx"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("<html> <h1>502 Bad Gateway</h1>xxx"), "{error}");
         assert!(error.to_string().chars().count() < 450);
     }
 
@@ -179,35 +153,16 @@ mod tests {
     fn a_redirect_is_named_without_its_query() {
         let error = fail(308, &[("location", "https://other/v1?token=abc")], "");
         assert!(!error.is_retryable());
-        assert!(
-            error.to_string().contains("redirects to https://other/v1;"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("redirects to https://other/v1;"), "{error}");
     }
 
     #[test]
     fn what_is_not_json_is_named() {
         let said = |body: &str| succeeded(&report(), body.as_bytes()).unwrap_err();
-        assert!(
-            said(" ")
-                .to_string()
-                .ends_with("expected JSON, got an empty body")
-        );
-        assert!(
-            said("<!doctype html>")
-                .to_string()
-                .contains("an HTML page (`<!doctype html>`)")
-        );
-        assert!(
-            said(r#"{"choices":[{"#)
-                .to_string()
-                .contains("cut off after 13 bytes")
-        );
-        assert!(
-            said("no sk-secret")
-                .to_string()
-                .ends_with("got `no [redacted]`")
-        );
+        assert!(said(" ").to_string().ends_with("expected JSON, got an empty body"));
+        assert!(said("<!doctype html>").to_string().contains("an HTML page (`<!doctype html>`)"));
+        assert!(said(r#"{"choices":[{"#).to_string().contains("cut off after 13 bytes"));
+        assert!(said("no sk-secret").to_string().ends_with("got `no [redacted]`"));
         assert_eq!(said("x").kind(), ErrorKind::BadResponse);
     }
 
@@ -217,9 +172,6 @@ mod tests {
             succeeded(&report(), br#"{"error":{"message":"upstream","code":429}}"#).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::RateLimited);
         assert_eq!(error.status(), None);
-        assert_eq!(
-            succeeded(&report(), b"[1]").unwrap(),
-            serde_json::json!([1])
-        );
+        assert_eq!(succeeded(&report(), b"[1]").unwrap(), serde_json::json!([1]));
     }
 }

@@ -35,9 +35,9 @@ impl Redactor {
 
     /// The text without the secrets.
     pub(super) fn clean(&self, text: &str) -> String {
-        self.0.iter().fold(text.to_owned(), |text, secret| {
-            text.replace(secret.expose_secret(), BLOT)
-        })
+        self.0
+            .iter()
+            .fold(text.to_owned(), |text, secret| text.replace(secret.expose_secret(), BLOT))
     }
 
     /// The beginning of a body on one line, without the secrets.
@@ -70,10 +70,7 @@ mod tests {
     #[test]
     fn a_secret_is_found_as_json_spells_it_and_inside_a_longer_one() {
         let redactor = Redactor::new(["abcd".into(), "abcd\"efgh".into()]);
-        assert_eq!(
-            redactor.clean(r#"{"m":"abcd\"efgh"}"#),
-            r#"{"m":"[redacted]"}"#
-        );
+        assert_eq!(redactor.clean(r#"{"m":"abcd\"efgh"}"#), r#"{"m":"[redacted]"}"#);
         assert_eq!(redactor.clean("abcd\"efgh"), "[redacted]");
     }
 

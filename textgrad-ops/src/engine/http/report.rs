@@ -22,10 +22,7 @@ pub(crate) struct Report {
 
 impl Report {
     pub(super) fn new(method: &Method, url: &Url, redactor: Arc<Redactor>) -> Self {
-        Self {
-            target: format!("{method} {}", shown(url)),
-            redactor,
-        }
+        Self { target: format!("{method} {}", shown(url)), redactor }
     }
 
     /// An error of this exchange in the caller's words.
@@ -47,20 +44,11 @@ impl Report {
                 "could not connect; check that the server runs and the address is right".to_owned(),
             )
         } else if error.is_timeout() {
-            (
-                ErrorKind::Timeout,
-                format!("no whole reply within {timeout:?}"),
-            )
+            (ErrorKind::Timeout, format!("no whole reply within {timeout:?}"))
         } else if error.is_builder() {
-            (
-                ErrorKind::InvalidRequest,
-                "the request could not be built".to_owned(),
-            )
+            (ErrorKind::InvalidRequest, "the request could not be built".to_owned())
         } else {
-            (
-                ErrorKind::Connection,
-                "the connection broke before the reply was whole".to_owned(),
-            )
+            (ErrorKind::Connection, "the connection broke before the reply was whole".to_owned())
         };
         self.error(kind, what).with_source(error)
     }
@@ -69,22 +57,13 @@ impl Report {
     pub(super) fn server(&self, kind: ErrorKind, error: &ServerError) -> EngineError {
         let message = excerpt(&self.redactor.clean(error.message.trim()), LONGEST_QUOTE);
         let words = [error.class.as_deref(), error.code.as_deref()];
-        let words: Vec<&str> = words
-            .into_iter()
-            .flatten()
-            .filter(|word| !word.is_empty())
-            .collect();
+        let words: Vec<&str> =
+            words.into_iter().flatten().filter(|word| !word.is_empty()).collect();
         let words = match words.as_slice() {
             [] => String::new(),
-            words => format!(
-                " [{}]",
-                excerpt(&self.redactor.clean(&words.join(", ")), 80)
-            ),
+            words => format!(" [{}]", excerpt(&self.redactor.clean(&words.join(", ")), 80)),
         };
-        self.error(
-            kind,
-            format!("the server says: {message}{words}{}", advice(kind)),
-        )
+        self.error(kind, format!("the server says: {message}{words}{}", advice(kind)))
     }
 
     /// A failed reply in no known shape.

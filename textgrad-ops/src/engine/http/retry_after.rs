@@ -9,12 +9,7 @@ use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 /// A date counts from the server's own `Date`, so that a clock that is wrong here does no harm; `now` stands
 /// in where the server sends none. A value that is not a positive number says nothing.
 pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
-    let text = |name: &str| {
-        headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .map(str::trim)
-    };
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     let number = |text: &str, unit: f64| {
         let seconds = text.parse::<f64>().ok()? * unit;
         let usable = seconds.is_finite() && seconds > 0.0;
@@ -29,13 +24,9 @@ pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
         return Some(delay);
     }
     let until = httpdate::parse_http_date(wish).ok()?;
-    let from = text(DATE.as_str())
-        .and_then(|date| httpdate::parse_http_date(date).ok())
-        .unwrap_or(now);
-    until
-        .duration_since(from)
-        .ok()
-        .filter(|delay| !delay.is_zero())
+    let from =
+        text(DATE.as_str()).and_then(|date| httpdate::parse_http_date(date).ok()).unwrap_or(now);
+    until.duration_since(from).ok().filter(|delay| !delay.is_zero())
 }
 
 #[cfg(test)]
@@ -48,10 +39,7 @@ mod tests {
             map.insert(*name, value.parse().unwrap());
         }
         // Sun, 06 Nov 1994 08:49:37 GMT
-        retry_after(
-            &map,
-            SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777),
-        )
+        retry_after(&map, SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777))
     }
 
     #[test]
@@ -68,10 +56,7 @@ mod tests {
 
     #[test]
     fn seconds_may_have_a_fraction() {
-        assert_eq!(
-            read(&[("retry-after", "0.25")]),
-            Some(Duration::from_millis(250))
-        );
+        assert_eq!(read(&[("retry-after", "0.25")]), Some(Duration::from_millis(250)));
         assert_eq!(read(&[("retry-after", "1e300")]), Some(Duration::MAX));
     }
 

@@ -32,12 +32,8 @@ impl ServerError {
 
     fn nested(body: &Value) -> Option<Self> {
         match body.get("error")? {
-            error @ Value::Object(_) => Self::flat(error).or_else(|| {
-                Some(Self {
-                    message: error.to_string(),
-                    ..Self::default()
-                })
-            }),
+            error @ Value::Object(_) => Self::flat(error)
+                .or_else(|| Some(Self { message: error.to_string(), ..Self::default() })),
             Value::String(message) if !message.is_empty() => Some(Self {
                 message: message.clone(),
                 class: body.get("error_type").and_then(text),
@@ -66,11 +62,7 @@ impl ServerError {
             ErrorKind::Quota
         } else if says(&["rate_limit_error", "rate_limit_exceeded"]) {
             ErrorKind::RateLimited
-        } else if says(&[
-            "authentication_error",
-            "permission_error",
-            "invalid_api_key",
-        ]) {
+        } else if says(&["authentication_error", "permission_error", "invalid_api_key"]) {
             ErrorKind::Auth
         } else if says(&["not_found_error", "NotFoundError", "model_not_found"]) {
             ErrorKind::NotFound
@@ -142,10 +134,7 @@ mod tests {
                 json!({"error": {"message": "m", "type": "t", "code": null}}),
                 error("m", Some("t"), None),
             ),
-            (
-                json!({"error": "Unauthorized"}),
-                error("Unauthorized", None, None),
-            ),
+            (json!({"error": "Unauthorized"}), error("Unauthorized", None, None)),
             (
                 json!({"error": "busy", "error_type": "overloaded"}),
                 error("busy", Some("overloaded"), None),
@@ -158,17 +147,10 @@ mod tests {
                 json!({"type": "error", "error": {"type": "overloaded_error", "message": "m"}, "request_id": "r"}),
                 error("m", Some("overloaded_error"), None),
             ),
-            (
-                json!({"error": {"code": 5}}),
-                error(r#"{"code":5}"#, None, None),
-            ),
+            (json!({"error": {"code": 5}}), error(r#"{"code":5}"#, None, None)),
         ];
         for (body, expected) in cases {
-            assert_eq!(
-                ServerError::from_failure(&body),
-                Some(expected.clone()),
-                "{body}"
-            );
+            assert_eq!(ServerError::from_failure(&body), Some(expected.clone()), "{body}");
             assert_eq!(ServerError::from_success(&body), Some(expected), "{body}");
         }
     }
@@ -214,31 +196,19 @@ mod tests {
         for (status, kind) in table {
             assert_eq!(plain.kind_at(status), kind, "{status}");
         }
-        assert_eq!(
-            error("m", Some("insufficient_quota"), None).kind_at(429),
-            Quota
-        );
-        assert_eq!(
-            error("m", None, Some("insufficient_quota")).kind_at(429),
-            Quota
-        );
+        assert_eq!(error("m", Some("insufficient_quota"), None).kind_at(429), Quota);
+        assert_eq!(error("m", None, Some("insufficient_quota")).kind_at(429), Quota);
     }
 
     #[test]
     fn an_error_without_a_status_has_the_class_of_its_words() {
         assert_eq!(error("m", None, Some("429")).kind(), ErrorKind::RateLimited);
-        assert_eq!(
-            error("m", Some("rate_limit_error"), None).kind(),
-            ErrorKind::RateLimited
-        );
+        assert_eq!(error("m", Some("rate_limit_error"), None).kind(), ErrorKind::RateLimited);
         assert_eq!(
             error("m", Some("invalid_request_error"), None).kind(),
             ErrorKind::InvalidRequest
         );
-        assert_eq!(
-            error("m", Some("overloaded_error"), None).kind(),
-            ErrorKind::Server
-        );
+        assert_eq!(error("m", Some("overloaded_error"), None).kind(), ErrorKind::Server);
         assert_eq!(error("m", None, None).kind(), ErrorKind::Server);
     }
 }

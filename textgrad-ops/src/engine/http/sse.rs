@@ -76,10 +76,7 @@ mod tests {
             events.extend(decoder.feed(chunk));
         }
         events.extend(decoder.finish());
-        events
-            .into_iter()
-            .map(|event| String::from_utf8(event).unwrap())
-            .collect()
+        events.into_iter().map(|event| String::from_utf8(event).unwrap()).collect()
     }
 
     #[test]
@@ -88,10 +85,7 @@ mod tests {
         assert_eq!(decode(&[b"data: one\n\ndata: two\n\n"]), expected);
         assert_eq!(decode(&[b"data: one\r\n\r\ndata:two\r\n\r\n"]), expected);
         assert_eq!(decode(&[b"data: one\r\rdata: two\r\r"]), expected);
-        assert_eq!(
-            decode(&[b"\xef\xbb\xbfdata: one\n\n\n\ndata: two\n\n"]),
-            expected
-        );
+        assert_eq!(decode(&[b"\xef\xbb\xbfdata: one\n\n\n\ndata: two\n\n"]), expected);
     }
 
     #[test]
@@ -104,10 +98,7 @@ mod tests {
 
     #[test]
     fn lines_of_one_event_are_joined() {
-        assert_eq!(
-            decode(&[b"data: a\ndata:\ndata\ndata:  b\n\n"]),
-            ["a\n\n\n b"]
-        );
+        assert_eq!(decode(&[b"data: a\ndata:\ndata\ndata:  b\n\n"]), ["a\n\n\n b"]);
     }
 
     #[test]

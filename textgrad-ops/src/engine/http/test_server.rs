@@ -47,15 +47,8 @@ impl TestServer {
             seen
         };
         // A client that never comes must not keep a test waiting.
-        let bounded = async {
-            tokio::time::timeout(Duration::from_secs(20), serve)
-                .await
-                .unwrap()
-        };
-        Self {
-            address,
-            task: tokio::spawn(bounded),
-        }
+        let bounded = async { tokio::time::timeout(Duration::from_secs(20), serve).await.unwrap() };
+        Self { address, task: tokio::spawn(bounded) }
     }
 
     /// What was asked, once all replies are given.
@@ -77,25 +70,16 @@ async fn read(stream: &mut TcpStream) -> Seen {
     let mut bytes = Vec::new();
     loop {
         if let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
-            let head = String::from_utf8(bytes[..end].to_vec())
-                .unwrap()
-                .to_lowercase();
+            let head = String::from_utf8(bytes[..end].to_vec()).unwrap().to_lowercase();
             let length = head
                 .lines()
                 .find_map(|line| line.strip_prefix("content-length: ")?.parse().ok())
                 .unwrap_or(0);
             let body = &bytes[end + 4..];
             if body.len() >= length {
-                return Seen {
-                    head,
-                    body: body.to_vec(),
-                };
+                return Seen { head, body: body.to_vec() };
             }
         }
-        assert_ne!(
-            stream.read_buf(&mut bytes).await.unwrap(),
-            0,
-            "the request is cut off"
-        );
+        assert_ne!(stream.read_buf(&mut bytes).await.unwrap(), 0, "the request is cut off");
     }
 }

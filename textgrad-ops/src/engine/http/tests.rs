@@ -14,10 +14,7 @@ fn client(server: &TestServer) -> JsonClientBuilder {
 }
 
 async fn post(server: &TestServer) -> Result<Value, EngineError> {
-    client(server)
-        .build()?
-        .post("/path", &json!({"a": 1}))
-        .await
+    client(server).build()?.post("/path", &json!({"a": 1})).await
 }
 
 #[tokio::test]
@@ -30,29 +27,18 @@ async fn a_post_sends_its_body_key_and_headers() {
         .build()
         .unwrap();
     assert_eq!(
-        client
-            .post::<_, Value>("path", &json!({"a": 1}))
-            .await
-            .unwrap(),
+        client.post::<_, Value>("path", &json!({"a": 1})).await.unwrap(),
         json!({"ok": true})
     );
     let seen = &server.seen().await[0];
-    assert!(
-        seen.head.starts_with("post /v1/path http/1.1\r\n"),
-        "{}",
-        seen.head
-    );
+    assert!(seen.head.starts_with("post /v1/path http/1.1\r\n"), "{}", seen.head);
     for line in [
         "authorization: bearer sk-secret",
         "openai-organization: org-1",
         "x-team: blue",
         "content-type: application/json",
     ] {
-        assert!(
-            seen.head.lines().any(|seen| seen == line),
-            "{line} in {}",
-            seen.head
-        );
+        assert!(seen.head.lines().any(|seen| seen == line), "{line} in {}", seen.head);
     }
     assert_eq!(seen.json(), json!({"a": 1}));
 }
@@ -64,13 +50,11 @@ async fn a_get_keeps_query_and_user_of_the_base_url_to_itself() {
         reply(404, "", "nothing at api-version=2024 for pass-word"),
     ])
     .await;
-    let client = JsonClient::builder(format!(
-        "http://me:pass-word@{}/v1?api-version=2024",
-        server.address
-    ))
-    .no_proxy()
-    .build()
-    .unwrap();
+    let client =
+        JsonClient::builder(format!("http://me:pass-word@{}/v1?api-version=2024", server.address))
+            .no_proxy()
+            .build()
+            .unwrap();
     assert_eq!(client.get::<Vec<u32>>("models").await.unwrap(), [1]);
     let error = client.get::<Vec<u32>>("models").await.unwrap_err();
     let address = server.address.clone();
@@ -82,17 +66,11 @@ async fn a_get_keeps_query_and_user_of_the_base_url_to_itself() {
     );
     let seen = server.seen().await;
     assert!(
-        seen[0]
-            .head
-            .starts_with("get /v1/models?api-version=2024 http/1.1"),
+        seen[0].head.starts_with("get /v1/models?api-version=2024 http/1.1"),
         "{}",
         seen[0].head
     );
-    assert!(
-        seen[0].head.contains("authorization: basic "),
-        "{}",
-        seen[0].head
-    );
+    assert!(seen[0].head.contains("authorization: basic "), "{}", seen[0].head);
 }
 
 #[tokio::test]
@@ -104,15 +82,9 @@ async fn a_failed_reply_is_an_error_with_its_status_and_wait() {
     )])
     .await;
     let error = post(&server).await.unwrap_err();
-    assert_eq!(
-        (error.kind(), error.status()),
-        (ErrorKind::RateLimited, Some(429))
-    );
+    assert_eq!((error.kind(), error.status()), (ErrorKind::RateLimited, Some(429)));
     assert_eq!(error.retry_after(), Some(Duration::from_secs(7)));
-    assert!(
-        error.message().contains("slow down [rate_limit_exceeded]"),
-        "{error}"
-    );
+    assert!(error.message().contains("slow down [rate_limit_exceeded]"), "{error}");
 }
 
 #[tokio::test]
@@ -122,12 +94,7 @@ async fn a_body_that_is_cut_off_is_a_broken_connection() {
     let error = post(&server).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Connection);
     assert!(error.is_retryable());
-    assert!(
-        error
-            .to_string()
-            .contains("broke before the reply was whole"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("broke before the reply was whole"), "{error}");
 }
 
 #[tokio::test]
@@ -149,10 +116,7 @@ async fn nobody_listening_is_a_connection_error() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    let client = JsonClient::builder(format!("http://{address}"))
-        .no_proxy()
-        .build()
-        .unwrap();
+    let client = JsonClient::builder(format!("http://{address}")).no_proxy().build().unwrap();
     let error = client.get::<Value>("x").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Connection);
     assert!(error.to_string().contains("could not connect"), "{error}");
@@ -174,10 +138,8 @@ async fn a_server_that_does_not_answer_in_time_is_a_timeout() {
 
 #[tokio::test]
 async fn a_body_is_read_up_to_its_bound() {
-    let unannounced = vec![
-        b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n".to_vec(),
-        b"[1,2,3,4,5,6]".to_vec(),
-    ];
+    let unannounced =
+        vec![b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n".to_vec(), b"[1,2,3,4,5,6]".to_vec()];
     let server = TestServer::start(vec![
         reply(200, "", "[1,2,3,4,5,6]"),
         unannounced,
@@ -207,10 +169,7 @@ async fn a_reply_of_another_shape_is_quoted() {
 async fn a_redirect_is_not_followed() {
     let server = TestServer::start(vec![reply(307, "location: /elsewhere\r\n", "")]).await;
     let error = post(&server).await.unwrap_err();
-    assert_eq!(
-        (error.kind(), error.status()),
-        (ErrorKind::InvalidRequest, Some(307))
-    );
+    assert_eq!((error.kind(), error.status()), (ErrorKind::InvalidRequest, Some(307)));
     assert_eq!(server.seen().await.len(), 1);
 }
 
@@ -220,38 +179,17 @@ fn settings_that_cannot_be_sent_are_refused() {
     let base = || JsonClient::builder("http://h");
     assert_eq!(build(base().key("  ")).kind(), ErrorKind::Auth);
     assert_eq!(build(base().key("a\nb")).kind(), ErrorKind::Auth);
-    assert_eq!(
-        build(base().header("x y", "v")).kind(),
-        ErrorKind::InvalidRequest
-    );
-    assert_eq!(
-        build(base().header("x", "a\u{7}hunter2")).kind(),
-        ErrorKind::InvalidRequest
-    );
-    assert!(
-        !build(base().header("x", "a\u{7}hunter2"))
-            .to_string()
-            .contains("hunter2")
-    );
-    assert!(
-        build(base().key("k").header("Authorization", "v"))
-            .to_string()
-            .contains("twice")
-    );
-    assert!(
-        build(JsonClient::builder("http://u:p@h").key("k"))
-            .to_string()
-            .contains("both")
-    );
+    assert_eq!(build(base().header("x y", "v")).kind(), ErrorKind::InvalidRequest);
+    assert_eq!(build(base().header("x", "a\u{7}hunter2")).kind(), ErrorKind::InvalidRequest);
+    assert!(!build(base().header("x", "a\u{7}hunter2")).to_string().contains("hunter2"));
+    assert!(build(base().key("k").header("Authorization", "v")).to_string().contains("twice"));
+    assert!(build(JsonClient::builder("http://u:p@h").key("k")).to_string().contains("both"));
 }
 
 #[test]
 fn debug_shows_no_secret() {
     let builder = JsonClient::builder("http://u:hunter2@h/v1?k=hunter2").header("x", "hunter2");
-    for shown in [
-        format!("{builder:?}"),
-        format!("{:?}", builder.clone().build().unwrap()),
-    ] {
+    for shown in [format!("{builder:?}"), format!("{:?}", builder.clone().build().unwrap())] {
         assert!(!shown.contains("hunter2"), "{shown}");
     }
     assert!(!format!("{:?}", JsonClient::builder("http://h").key("hunter2")).contains("hunter2"));

@@ -90,9 +90,7 @@ mod tests {
         }
 
         async fn complete(&self, _: &Request) -> Result<Response, EngineError> {
-            ScriptedEngine::new(["simulated"])
-                .complete(&Request::new(Purpose::Sample, []))
-                .await
+            ScriptedEngine::new(["simulated"]).complete(&Request::new(Purpose::Sample, [])).await
         }
 
         fn is_simulation(&self) -> bool {
@@ -142,10 +140,7 @@ mod tests {
             assert_eq!(engine.name(), "sim:x");
             assert!(engine.is_simulation());
             let request = Request::new(Purpose::Sample, [Message::user("hi")]);
-            assert_eq!(
-                engine.complete(&request).await.unwrap().choices[0].text,
-                "simulated"
-            );
+            assert_eq!(engine.complete(&request).await.unwrap().choices[0].text, "simulated");
         }
         assert!(!stacked(ScriptedEngine::new([""; 0]), &meter).is_simulation());
         assert_eq!(meter.snapshot().requests, 2);

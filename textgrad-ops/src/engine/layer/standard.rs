@@ -68,11 +68,7 @@ impl Standard {
     }
 
     pub(super) fn around<E: Engine + 'static>(self, engine: E) -> Arc<dyn Engine> {
-        let filled = engine
-            .timeout(self.timeout)
-            .limit(self.limiter)
-            .retry(self.retry)
-            .fill();
+        let filled = engine.timeout(self.timeout).limit(self.limiter).retry(self.retry).fill();
         match self.cache {
             Some(cache) => Arc::new(filled.cached(cache).traced()),
             None => Arc::new(filled.traced()),
@@ -110,11 +106,8 @@ mod tests {
                 .collect();
             assert_eq!(texts, ["a", "b"]);
         }
-        let asked: Vec<_> = script
-            .requests()
-            .iter()
-            .map(|r| (r.sampling.n, r.sampling.seed))
-            .collect();
+        let asked: Vec<_> =
+            script.requests().iter().map(|r| (r.sampling.n, r.sampling.seed)).collect();
         assert_eq!(asked, [(2, Some(5)), (1, Some(6)), (1, Some(6))]);
     }
 }

@@ -39,10 +39,7 @@ const OWN: [(&str, &str); 13] = [
     ("temperature", "Sampling::temperature"),
     ("top_p", "Sampling::top_p"),
     ("max_tokens", "Sampling::max_tokens"),
-    (
-        "max_completion_tokens",
-        "Sampling::max_tokens and OpenAiBuilder::max_tokens_field",
-    ),
+    ("max_completion_tokens", "Sampling::max_tokens and OpenAiBuilder::max_tokens_field"),
     ("seed", "Sampling::seed"),
     ("stop", "Sampling::stop"),
     ("frequency_penalty", "Sampling::frequency_penalty"),
@@ -57,10 +54,7 @@ pub(super) fn body(shape: &Shape, request: &Request) -> Result<Value, EngineErro
     check(sampling)?;
     let mut body = Map::new();
     body.insert("model".into(), shape.model.as_str().into());
-    body.insert(
-        "messages".into(),
-        request.messages.iter().map(message).collect(),
-    );
+    body.insert("messages".into(), request.messages.iter().map(message).collect());
     let numbers = [
         ("temperature", sampling.temperature),
         ("top_p", sampling.top_p),
@@ -105,15 +99,10 @@ fn check(sampling: &Sampling) -> Result<(), EngineError> {
     ];
     for (name, number) in numbers {
         if number.is_some_and(|number| !number.is_finite()) {
-            return wrong(format!(
-                "expected {name} to be a finite number, got {number:?}"
-            ));
+            return wrong(format!("expected {name} to be a finite number, got {number:?}"));
         }
     }
-    match OWN
-        .iter()
-        .find(|(name, _)| sampling.extra.contains_key(*name))
-    {
+    match OWN.iter().find(|(name, _)| sampling.extra.contains_key(*name)) {
         Some((name, setting)) => wrong(format!(
             "expected no extra field `{name}`: it has a setting of its own, {setting}"
         )),
@@ -147,19 +136,13 @@ mod tests {
     use super::*;
 
     fn shape() -> Shape {
-        Shape {
-            model: "m".into(),
-            max_tokens_field: MaxTokensField::default(),
-            stream: false,
-        }
+        Shape { model: "m".into(), max_tokens_field: MaxTokensField::default(), stream: false }
     }
 
     #[test]
     fn only_what_is_set_is_sent() {
-        let request = Request::new(
-            Purpose::Forward,
-            [Message::system("be brief"), Message::user("hi {x}")],
-        );
+        let request =
+            Request::new(Purpose::Forward, [Message::system("be brief"), Message::user("hi {x}")]);
         assert_eq!(
             body(&shape(), &request).unwrap(),
             json!({"model": "m", "messages": [
@@ -180,10 +163,7 @@ mod tests {
             stop: vec!["a".into(), "b".into(), "c".into(), "d".into(), "e".into()],
             frequency_penalty: Some(0.5),
             presence_penalty: Some(-0.5),
-            extra: json!({"top_k": 40, "min_p": 0.1})
-                .as_object()
-                .unwrap()
-                .clone(),
+            extra: json!({"top_k": 40, "min_p": 0.1}).as_object().unwrap().clone(),
         };
         let request = Request::new(Purpose::Forward, []).with_sampling(sampling);
         let shape = Shape {
@@ -205,14 +185,9 @@ mod tests {
     #[test]
     fn images_are_parts_with_data_urls() {
         let image = Image::new(vec![1, 2, 3], "image/png").unwrap();
-        let turn = Message::new(
-            MessageRole::User,
-            [Part::Text("what?".into()), Part::Image(image)],
-        );
-        let two = Message::new(
-            MessageRole::User,
-            [Part::Text("a".into()), Part::Text("b".into())],
-        );
+        let turn =
+            Message::new(MessageRole::User, [Part::Text("what?".into()), Part::Image(image)]);
+        let two = Message::new(MessageRole::User, [Part::Text("a".into()), Part::Text("b".into())]);
         let none = Message::new(MessageRole::Assistant, []);
         let request = Request::new(Purpose::Forward, [turn, two, none]);
         assert_eq!(
@@ -242,10 +217,7 @@ mod tests {
             let mut sampling = Sampling::default();
             sampling.extra.insert(name.into(), 1.into());
             let message = refused(sampling);
-            assert!(
-                message.contains(name) && message.contains(setting),
-                "{message}"
-            );
+            assert!(message.contains(name) && message.contains(setting), "{message}");
         }
     }
 }

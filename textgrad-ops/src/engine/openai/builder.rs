@@ -23,11 +23,7 @@ impl OpenAiBuilder {
         Self {
             client: JsonClient::builder(base_url),
             name: None,
-            shape: Shape {
-                model,
-                max_tokens_field: MaxTokensField::default(),
-                stream: false,
-            },
+            shape: Shape { model, max_tokens_field: MaxTokensField::default(), stream: false },
         }
     }
 

@@ -37,11 +37,7 @@ impl OpenAi {
     }
 
     pub(super) fn new(name: String, client: JsonClient, shape: Shape) -> Self {
-        Self {
-            name,
-            client,
-            shape,
-        }
+        Self { name, client, shape }
     }
 }
 
@@ -64,10 +60,7 @@ impl Engine for OpenAi {
             Reply::Whole(value, report) => {
                 let raw = RawReply::read(&value).ok_or_else(|| {
                     let what = report.quote(value.to_string().as_bytes());
-                    bad(
-                        &report,
-                        &format!("expected a chat completion with choices, got `{what}`"),
-                    )
+                    bad(&report, &format!("expected a chat completion with choices, got `{what}`"))
                 })?;
                 (raw, report)
             }

@@ -24,16 +24,9 @@ impl RawReply {
     pub(super) fn read(value: &Value) -> Option<Self> {
         let choices = value.get("choices")?.as_array()?;
         Some(Self {
-            choices: (0..)
-                .zip(choices)
-                .map(|(place, choice)| read_choice(place, choice))
-                .collect(),
+            choices: (0..).zip(choices).map(|(place, choice)| read_choice(place, choice)).collect(),
             usage: value.get("usage").map(read_usage).unwrap_or_default(),
-            model: value
-                .get("model")
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned(),
+            model: value.get("model").and_then(Value::as_str).unwrap_or_default().to_owned(),
         })
     }
 
@@ -69,9 +62,7 @@ impl RawReply {
         if choices.is_empty() {
             return Err(none);
         }
-        Ok(Response::new(choices)
-            .with_usage(self.usage)
-            .with_model(self.model))
+        Ok(Response::new(choices).with_usage(self.usage).with_model(self.model))
     }
 }
 
@@ -89,10 +80,8 @@ pub(super) fn read_content(content: &Value) -> Option<String> {
     match content {
         Value::String(text) => Some(text.clone()),
         Value::Array(parts) => {
-            let texts: Vec<&str> = parts
-                .iter()
-                .filter_map(|part| part.get("text")?.as_str())
-                .collect();
+            let texts: Vec<&str> =
+                parts.iter().filter_map(|part| part.get("text")?.as_str()).collect();
             (!texts.is_empty()).then(|| texts.concat())
         }
         _ => None,
@@ -101,12 +90,7 @@ pub(super) fn read_content(content: &Value) -> Option<String> {
 
 /// Tokens as far as they are told; an odd figure must not cost the answer it came with.
 pub(super) fn read_usage(usage: &Value) -> Usage {
-    let count = |pointer: &str| {
-        usage
-            .pointer(pointer)
-            .and_then(Value::as_u64)
-            .unwrap_or_default()
-    };
+    let count = |pointer: &str| usage.pointer(pointer).and_then(Value::as_u64).unwrap_or_default();
     Usage {
         prompt_tokens: count("/prompt_tokens"),
         completion_tokens: count("/completion_tokens"),
@@ -125,9 +109,7 @@ mod tests {
     }
 
     fn read(choices: Vec<Value>, n: u32) -> Result<Response, String> {
-        RawReply::read(&json!({"choices": choices}))
-            .unwrap()
-            .into_response(n)
+        RawReply::read(&json!({"choices": choices})).unwrap().into_response(n)
     }
 
     #[test]
@@ -142,11 +124,7 @@ mod tests {
             Choice::new("b", FinishReason::Length),
         ])
         .with_model("m-1")
-        .with_usage(Usage {
-            prompt_tokens: 3,
-            completion_tokens: 4,
-            cached_tokens: 2,
-        });
+        .with_usage(Usage { prompt_tokens: 3, completion_tokens: 4, cached_tokens: 2 });
         assert_eq!(response, expected);
     }
 
@@ -174,10 +152,7 @@ mod tests {
     #[test]
     fn no_usable_choice_is_told_with_the_reasons() {
         let none = read(
-            vec![
-                choice(1, Value::Null, Value::Null),
-                choice(0, Value::Null, json!("length")),
-            ],
+            vec![choice(1, Value::Null, Value::Null), choice(0, Value::Null, json!("length"))],
             2,
         );
         assert_eq!(
@@ -191,15 +166,10 @@ mod tests {
 
     #[test]
     fn more_choices_than_asked_for_are_cut() {
-        let many = (0..5)
-            .map(|index| choice(index, json!(index.to_string()), json!("stop")))
-            .collect();
-        let texts: Vec<String> = read(many, 2)
-            .unwrap()
-            .choices
-            .into_iter()
-            .map(|choice| choice.text)
-            .collect();
+        let many =
+            (0..5).map(|index| choice(index, json!(index.to_string()), json!("stop"))).collect();
+        let texts: Vec<String> =
+            read(many, 2).unwrap().choices.into_iter().map(|choice| choice.text).collect();
         assert_eq!(texts, ["0", "1"]);
     }
 
@@ -214,13 +184,7 @@ mod tests {
     fn odd_usage_costs_no_answer() {
         let odd =
             json!({"prompt_tokens": -1, "completion_tokens": 2, "prompt_tokens_details": null});
-        assert_eq!(
-            read_usage(&odd),
-            Usage {
-                completion_tokens: 2,
-                ..Usage::default()
-            }
-        );
+        assert_eq!(read_usage(&odd), Usage { completion_tokens: 2, ..Usage::default() });
         assert_eq!(read_usage(&Value::Null), Usage::default());
     }
 }

@@ -24,11 +24,7 @@ pub(super) async fn collect(mut events: Box<Events>, n: u32) -> Result<RawReply,
             Event::End => false,
         };
         return reply.finish(done, n).map_err(|what| {
-            let kind = if done {
-                ErrorKind::BadResponse
-            } else {
-                ErrorKind::Connection
-            };
+            let kind = if done { ErrorKind::BadResponse } else { ErrorKind::Connection };
             events.report().error(kind, what)
         });
     }
@@ -49,17 +45,13 @@ impl Accumulator {
         if let Some(usage) = chunk.get("usage").filter(|usage| usage.is_object()) {
             self.reply.usage = read_usage(usage);
         }
-        let choices = chunk
-            .get("choices")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten();
+        let choices = chunk.get("choices").and_then(Value::as_array).into_iter().flatten();
         for (place, piece) in (0..).zip(choices) {
             let index = piece.get("index").and_then(Value::as_u64).unwrap_or(place);
-            let choice = self.choices.entry(index).or_insert_with(|| RawChoice {
-                index,
-                ..RawChoice::default()
-            });
+            let choice = self
+                .choices
+                .entry(index)
+                .or_insert_with(|| RawChoice { index, ..RawChoice::default() });
             if let Some(text) = piece.pointer("/delta/content").and_then(Value::as_str) {
                 choice.text.get_or_insert_default().push_str(text);
             }
@@ -72,11 +64,7 @@ impl Accumulator {
     /// The whole reply, or what is missing. An end without the server's end mark is only good if all `n`
     /// answers had ended before.
     fn finish(self, done: bool, n: u32) -> Result<RawReply, String> {
-        let open = self
-            .choices
-            .values()
-            .filter(|choice| choice.finish_reason.is_none())
-            .count();
+        let open = self.choices.values().filter(|choice| choice.finish_reason.is_none()).count();
         let ended = self.choices.len() - open;
         if open > 0 {
             return Err(format!(
@@ -87,10 +75,7 @@ impl Accumulator {
         if !done && u64::try_from(ended).is_ok_and(|ended| ended < u64::from(n)) {
             return Err(format!("the stream broke off after {ended} of {n} answers"));
         }
-        Ok(RawReply {
-            choices: self.choices.into_values().collect(),
-            ..self.reply
-        })
+        Ok(RawReply { choices: self.choices.into_values().collect(), ..self.reply })
     }
 }
 
@@ -129,21 +114,9 @@ mod tests {
         let texts: Vec<_> = reply
             .choices
             .iter()
-            .map(|choice| {
-                (
-                    choice.index,
-                    choice.text.as_deref(),
-                    choice.finish_reason.as_deref(),
-                )
-            })
+            .map(|choice| (choice.index, choice.text.as_deref(), choice.finish_reason.as_deref()))
             .collect();
-        assert_eq!(
-            texts,
-            [
-                (0, Some("a1a2"), Some("stop")),
-                (1, Some("b1b2"), Some("length"))
-            ]
-        );
+        assert_eq!(texts, [(0, Some("a1a2"), Some("stop")), (1, Some("b1b2"), Some("length"))]);
         assert_eq!((reply.usage.total(), reply.model.as_str()), (7, "m"));
     }
 
@@ -173,9 +146,8 @@ mod tests {
 
     #[test]
     fn an_answer_of_no_text_has_none() {
-        let reply = add(&[piece(0, json!({"refusal": "no"}), json!("stop"))])
-            .finish(true, 1)
-            .unwrap();
+        let reply =
+            add(&[piece(0, json!({"refusal": "no"}), json!("stop"))]).finish(true, 1).unwrap();
         assert_eq!(reply.choices[0].text, None);
     }
 }

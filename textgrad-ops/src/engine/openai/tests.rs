@@ -27,9 +27,7 @@ async fn complete(server: &TestServer, stream: bool, n: u32) -> Result<Response,
 fn events(text: &str, size: usize) -> Vec<Vec<u8>> {
     let head =
         b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: text/event-stream\r\n\r\n".to_vec();
-    std::iter::once(head)
-        .chain(text.as_bytes().chunks(size).map(<[u8]>::to_vec))
-        .collect()
+    std::iter::once(head).chain(text.as_bytes().chunks(size).map(<[u8]>::to_vec)).collect()
 }
 
 fn chunk(index: u64, text: &str, reason: Value) -> String {
@@ -41,21 +39,13 @@ fn chunk(index: u64, text: &str, reason: Value) -> String {
 async fn a_call_is_made_and_read() {
     let body = r#"{"model":"m-1","choices":[{"index":0,"message":{"content":"hello"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":2}}"#;
     let server = TestServer::start(vec![reply(200, "", body)]).await;
-    let usage = Usage {
-        prompt_tokens: 1,
-        completion_tokens: 2,
-        cached_tokens: 0,
-    };
+    let usage = Usage { prompt_tokens: 1, completion_tokens: 2, cached_tokens: 0 };
     let expected = Response::new(vec![Choice::new("hello", FinishReason::Stop)])
         .with_model("m-1")
         .with_usage(usage);
     assert_eq!(complete(&server, false, 2).await.unwrap(), expected);
     let seen = &server.seen().await[0];
-    assert!(
-        seen.head.starts_with("post /v1/chat/completions "),
-        "{}",
-        seen.head
-    );
+    assert!(seen.head.starts_with("post /v1/chat/completions "), "{}", seen.head);
     assert_eq!(
         seen.json(),
         json!({"model": "m", "n": 2, "seed": 7, "messages": [{"role": "user", "content": "hi"}]})
@@ -77,15 +67,10 @@ async fn a_stream_gives_the_same_response_however_it_is_cut() {
     for size in [1, 7, 4096] {
         let server = TestServer::start(vec![events(&stream, size)]).await;
         let response = complete(&server, true, 2).await.unwrap();
-        let expected = [
-            Choice::new("één 🦀", FinishReason::Stop),
-            Choice::new("zwei!", FinishReason::Length),
-        ];
+        let expected =
+            [Choice::new("één 🦀", FinishReason::Stop), Choice::new("zwei!", FinishReason::Length)];
         assert_eq!(response.choices, expected);
-        assert_eq!(
-            (response.usage.total(), response.model.as_str()),
-            (3, "m-1")
-        );
+        assert_eq!((response.usage.total(), response.model.as_str()), (3, "m-1"));
         let sent = server.seen().await[0].json();
         assert_eq!(
             (&sent["stream"], &sent["stream_options"]),
@@ -114,12 +99,7 @@ async fn an_error_within_a_stream_is_that_error() {
     let server = TestServer::start(vec![events(&text, 4096)]).await;
     let error = complete(&server, true, 1).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Server);
-    assert!(
-        error
-            .to_string()
-            .contains("out of memory, [redacted] [x, 500]"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("out of memory, [redacted] [x, 500]"), "{error}");
 }
 
 #[tokio::test]
@@ -131,33 +111,22 @@ async fn a_server_that_does_not_stream_is_read_whole() {
         body,
     )])
     .await;
-    assert_eq!(
-        complete(&server, true, 1).await.unwrap().choices[0].text,
-        "hello"
-    );
+    assert_eq!(complete(&server, true, 1).await.unwrap().choices[0].text, "hello");
 }
 
 #[tokio::test]
 async fn a_reply_without_an_answer_says_what_came() {
     let empty = r#"{"choices":[{"index":0,"message":{"content":null},"finish_reason":"length"}]}"#;
-    let server = TestServer::start(vec![
-        reply(200, "", empty),
-        reply(200, "", r#"{"data":[]}"#),
-    ])
-    .await;
+    let server =
+        TestServer::start(vec![reply(200, "", empty), reply(200, "", r#"{"data":[]}"#)]).await;
     let error = complete(&server, false, 1).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::BadResponse);
     assert!(
-        error
-            .to_string()
-            .contains("none of the 1 choices has a text (finish reasons: length)"),
+        error.to_string().contains("none of the 1 choices has a text (finish reasons: length)"),
         "{error}"
     );
     let error = complete(&server, false, 1).await.unwrap_err();
-    assert!(
-        error.to_string().contains(r#"got `{"data":[]}`"#),
-        "{error}"
-    );
+    assert!(error.to_string().contains(r#"got `{"data":[]}`"#), "{error}");
 }
 
 #[test]

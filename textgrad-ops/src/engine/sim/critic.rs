@@ -36,29 +36,25 @@ pub(super) fn critique(
         let has = ours.marks.contains(index);
         let other = theirs.as_ref().map(|theirs| theirs.marks.contains(index));
         let differs = other.is_some_and(|other| other != has);
-        let noticed = rng.chance(if differs {
-            skill
-        } else {
-            skill * WITHOUT_CONTRAST
-        });
+        let noticed = rng.chance(if differs { skill } else { skill * WITHOUT_CONTRAST });
         let name = rng.pick(row.names);
         let wanted = wants.virtues.contains(index);
         let line = match (row.kind, has, other) {
             (Kind::Virtue { .. }, false, None | Some(false)) if !wanted => None,
-            (Kind::Virtue { .. }, true, Some(false)) => Some(format!(
-                "The chosen response has {name}, which the rejected response lacks."
-            )),
+            (Kind::Virtue { .. }, true, Some(false)) => {
+                Some(format!("The chosen response has {name}, which the rejected response lacks."))
+            }
             (Kind::Virtue { .. }, false, Some(true)) => Some(format!(
                 "The chosen response lacks {name}, which the rejected response gives."
             )),
             (Kind::Virtue { .. }, true, Some(true)) => Some(format!("Both responses have {name}.")),
-            (Kind::Virtue { .. }, false, Some(false)) => Some(format!(
-                "Neither response gives {name}, which the query calls for."
-            )),
+            (Kind::Virtue { .. }, false, Some(false)) => {
+                Some(format!("Neither response gives {name}, which the query calls for."))
+            }
             (Kind::Virtue { .. }, true, None) => Some(format!("The response has {name}.")),
-            (Kind::Virtue { .. }, false, None) => Some(format!(
-                "The response lacks {name}, which the query calls for."
-            )),
+            (Kind::Virtue { .. }, false, None) => {
+                Some(format!("The response lacks {name}, which the query calls for."))
+            }
             (_, true, Some(false)) => Some(format!(
                 "The chosen response suffers from {name}, which the rejected response avoids."
             )),
@@ -88,10 +84,7 @@ mod tests {
 
     fn action(text: &str, name: &str) -> Option<Action> {
         let (index, _) = rows().find(|(_, row)| row.name == name)?;
-        read(text)
-            .into_iter()
-            .find(|(wish, _)| *wish == index)
-            .map(|(_, action)| action)
+        read(text).into_iter().find(|(wish, _)| *wish == index).map(|(_, action)| action)
     }
 
     #[test]
@@ -113,10 +106,7 @@ mod tests {
         let tally = |chosen: &str, rejected: Option<&str>, name: &str| {
             (0..400)
                 .filter_map(|seed| {
-                    action(
-                        &critique(QUERY, chosen, rejected, 0.8, &mut Rng::new(1, seed)),
-                        name,
-                    )
+                    action(&critique(QUERY, chosen, rejected, 0.8, &mut Rng::new(1, seed)), name)
                 })
                 .fold([0, 0, 0], |mut tally, action| {
                     tally[action as usize] += 1;
@@ -125,25 +115,13 @@ mod tests {
         };
         let [add, cut, keep] = tally(POOR, Some(GOOD), "example");
         assert!(add > 280 && cut + keep == 0, "{add} {cut} {keep}");
-        for [add, cut, keep] in [
-            tally(POOR, Some(POOR), "example"),
-            tally(POOR, None, "example"),
-        ] {
-            assert!(
-                (50..150).contains(&add) && cut + keep == 0,
-                "{add} {cut} {keep}"
-            );
+        for [add, cut, keep] in [tally(POOR, Some(POOR), "example"), tally(POOR, None, "example")] {
+            assert!((50..150).contains(&add) && cut + keep == 0, "{add} {cut} {keep}");
         }
         let [add, cut, keep] = tally(POOR, None, "flattery");
-        assert!(
-            (50..150).contains(&cut) && add + keep == 0,
-            "{add} {cut} {keep}"
-        );
+        assert!((50..150).contains(&cut) && add + keep == 0, "{add} {cut} {keep}");
         let [add, cut, keep] = tally(GOOD, None, "example");
-        assert!(
-            (50..150).contains(&keep) && add + cut == 0,
-            "{add} {cut} {keep}"
-        );
+        assert!((50..150).contains(&keep) && add + cut == 0, "{add} {cut} {keep}");
     }
 
     #[test]

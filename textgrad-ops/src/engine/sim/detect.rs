@@ -26,10 +26,7 @@ impl Set {
 }
 
 fn bit(index: usize) -> u32 {
-    u32::try_from(index)
-        .ok()
-        .and_then(|index| 1_u32.checked_shl(index))
-        .unwrap_or(0)
+    u32::try_from(index).ok().and_then(|index| 1_u32.checked_shl(index)).unwrap_or(0)
 }
 
 /// The phrases of one column of the table, by their first word.
@@ -60,10 +57,7 @@ impl Phrases {
         let mut rest = normalised.trim_start();
         while let Some((word, after)) = rest.split_once(' ') {
             for (index, phrase) in self.0.get(word).into_iter().flatten() {
-                if rest
-                    .strip_prefix(phrase)
-                    .is_some_and(|after| after.starts_with(' '))
-                {
+                if rest.strip_prefix(phrase).is_some_and(|after| after.starts_with(' ')) {
                     found.insert(*index);
                 }
             }
@@ -112,10 +106,7 @@ impl Wants {
             return 1.0;
         }
         let words = normalise(text);
-        let found = self
-            .keys
-            .iter()
-            .filter(|key| has_any(&words, &[key.as_str()]));
+        let found = self.keys.iter().filter(|key| has_any(&words, &[key.as_str()]));
         count(found.count()) / count(self.keys.len())
     }
 }
@@ -140,32 +131,21 @@ pub(super) struct Reading<'a> {
 
 impl<'a> Reading<'a> {
     pub(super) fn of(text: &'a str, budget: usize) -> Self {
-        let sentences: Vec<(&str, Set)> = sentences(text)
-            .into_iter()
-            .map(|sentence| (sentence, marks(sentence)))
-            .collect();
+        let sentences: Vec<(&str, Set)> =
+            sentences(text).into_iter().map(|sentence| (sentence, marks(sentence))).collect();
         let words = text.split_whitespace().count();
-        let mut marks = sentences
-            .iter()
-            .fold(Set::default(), |all, (_, marks)| all.union(*marks));
+        let mut marks = sentences.iter().fold(Set::default(), |all, (_, marks)| all.union(*marks));
         for (index, row) in rows() {
             if row.kind == Kind::Length && words > budget {
                 marks.insert(index);
             }
         }
-        Self {
-            sentences,
-            marks,
-            words,
-        }
+        Self { sentences, marks, words }
     }
 
     /// How many sentences show an aspect.
     pub(super) fn count(&self, index: usize) -> usize {
-        self.sentences
-            .iter()
-            .filter(|(_, marks)| marks.contains(index))
-            .count()
+        self.sentences.iter().filter(|(_, marks)| marks.contains(index)).count()
     }
 }
 
@@ -177,11 +157,7 @@ mod tests {
     fn the_table_fits_its_sets_and_its_names_are_unique() {
         assert!(rows().count() <= 32);
         for (index, row) in rows() {
-            assert!(
-                rows()
-                    .skip(index + 1)
-                    .all(|(_, other)| other.name != row.name)
-            );
+            assert!(rows().skip(index + 1).all(|(_, other)| other.name != row.name));
             assert!(row.place <= 9 && row.weight > 0.0);
             assert!(!row.names.is_empty() && !row.instructions.is_empty());
         }
@@ -190,12 +166,7 @@ mod tests {
     #[test]
     fn every_wording_shows_its_own_aspect_and_no_other() {
         for (index, row) in rows() {
-            assert_eq!(
-                row.wordings.is_empty(),
-                row.kind == Kind::Length,
-                "{}",
-                row.name
-            );
+            assert_eq!(row.wordings.is_empty(), row.kind == Kind::Length, "{}", row.name);
             for wording in row.wordings {
                 for topic in ["a wooden table", "quantum mechanics", "this question", "it"] {
                     let sentence = wording.replace("{topic}", topic);

@@ -31,10 +31,8 @@ pub(super) fn instructions(critique: &[&str], skill: f64, rng: &mut Rng) -> Stri
 /// Merges several feedbacks into one, without repeats. Feedback in which nothing is recognised is kept as
 /// it is, so that no text is lost that a reader might understand.
 pub(super) fn reduce(feedback: &[&str], rng: &mut Rng) -> String {
-    let mut lines: Vec<String> = merged(feedback)
-        .into_iter()
-        .map(|wish| instruction(wish, rng))
-        .collect();
+    let mut lines: Vec<String> =
+        merged(feedback).into_iter().map(|wish| instruction(wish, rng)).collect();
     for text in feedback {
         let text = text.trim();
         if !text.is_empty()
@@ -66,11 +64,7 @@ pub(super) fn merged(texts: &[&str]) -> Vec<Wish> {
 fn listed(lines: &[String]) -> String {
     match lines {
         [] => NOTHING.to_owned(),
-        lines => lines
-            .iter()
-            .map(|line| format!("- {line}"))
-            .collect::<Vec<_>>()
-            .join("\n"),
+        lines => lines.iter().map(|line| format!("- {line}")).collect::<Vec<_>>().join("\n"),
     }
 }
 
@@ -87,9 +81,7 @@ mod tests {
                     let text = instructions(&critique, skill, &mut Rng::new(1, *seed));
                     read(&text).iter().any(|(index, action)| {
                         *action == Action::Add
-                            && rows()
-                                .nth(*index)
-                                .is_some_and(|(_, row)| row.name == "caveat")
+                            && rows().nth(*index).is_some_and(|(_, row)| row.name == "caveat")
                     })
                 })
                 .count()
@@ -112,10 +104,7 @@ mod tests {
         let text = reduce(&feedback, &mut Rng::new(1, 1));
         assert_eq!(text.lines().count(), 3, "{text}");
         assert_eq!(
-            read(&text)
-                .iter()
-                .map(|(_, action)| *action)
-                .collect::<Vec<_>>(),
+            read(&text).iter().map(|(_, action)| *action).collect::<Vec<_>>(),
             [Action::Add, Action::Add]
         );
         assert!(text.ends_with("- Rhyme more."));

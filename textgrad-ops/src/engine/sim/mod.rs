@@ -141,9 +141,7 @@ impl Sim {
     /// Sets up a simulation.
     #[must_use]
     pub fn builder() -> SimBuilder {
-        SimBuilder {
-            sim: Self::default(),
-        }
+        SimBuilder { sim: Self::default() }
     }
 
     /// How well instructions are followed, in [0, 1].
@@ -156,10 +154,7 @@ impl Sim {
 impl Default for Sim {
     /// A simulation of skill 0.8 that answers at once.
     fn default() -> Self {
-        Self {
-            skill: SKILL,
-            latency: Duration::ZERO,
-        }
+        Self { skill: SKILL, latency: Duration::ZERO }
     }
 }
 
@@ -189,10 +184,7 @@ impl SimBuilder {
         } else {
             Err(EngineError::new(
                 ErrorKind::InvalidRequest,
-                format!(
-                    "expected a skill from 0 to 1, got {}; 0.8 is the default",
-                    self.sim.skill
-                ),
+                format!("expected a skill from 0 to 1, got {}; 0.8 is the default", self.sim.skill),
             ))
         }
     }
@@ -203,30 +195,14 @@ impl Sim {
         let skill = self.skill;
         match ask {
             Ask::Plain { system, query } => policy::answer(system, query, skill, rng),
-            Ask::Loss {
-                query,
-                chosen,
-                rejected,
-            } => critic::critique(query, chosen, *rejected, skill, rng),
+            Ask::Loss { query, chosen, rejected } => {
+                critic::critique(query, chosen, *rejected, skill, rng)
+            }
             Ask::Gradient { critique } => gradient::instructions(critique, skill, rng),
-            Ask::Update {
-                tag,
-                query,
-                role,
-                variable,
-                feedback,
-            } => {
-                let task = updater::Task {
-                    query: *query,
-                    role,
-                    variable,
-                    feedback,
-                };
+            Ask::Update { tag, query, role, variable, feedback } => {
+                let task = updater::Task { query: *query, role, variable, feedback };
                 let text = updater::rewrite(task, skill, rng);
-                format!(
-                    "The text, rewritten by the feedback:\n{}",
-                    tagged(tag, &text)
-                )
+                format!("The text, rewritten by the feedback:\n{}", tagged(tag, &text))
             }
             Ask::Reduce { tag, feedback } => {
                 let text = gradient::reduce(feedback, rng);
@@ -278,15 +254,10 @@ impl Engine for Sim {
                 .iter()
                 .map(|message| tokens::count(&message.text()))
                 .sum(),
-            completion_tokens: choices
-                .iter()
-                .map(|choice| tokens::count(&choice.text))
-                .sum(),
+            completion_tokens: choices.iter().map(|choice| tokens::count(&choice.text)).sum(),
             cached_tokens: 0,
         };
-        Ok(Response::new(choices)
-            .with_usage(usage)
-            .with_model("sim (simulation)"))
+        Ok(Response::new(choices).with_usage(usage).with_model("sim (simulation)"))
     }
 
     fn is_simulation(&self) -> bool {

@@ -35,10 +35,7 @@ pub(super) fn answer(system: &str, query: &str, skill: f64, rng: &mut Rng) -> St
             Kind::Flaw => FLAWED,
             Kind::Length => continue,
         };
-        let action = asked
-            .iter()
-            .find(|(asked, _)| *asked == index)
-            .map(|(_, action)| *action);
+        let action = asked.iter().find(|(asked, _)| *asked == index).map(|(_, action)| *action);
         let chance = match action {
             Some(Action::Add | Action::Keep) if row.is_virtue() => skill.max(usual),
             Some(_) => usual * (1.0 - skill),
@@ -68,13 +65,9 @@ mod tests {
     #[test]
     fn answers_vary_and_speak_of_the_topic() {
         let query = "How do I take care of a wooden table?";
-        let mut texts: Vec<String> = (0..50)
-            .map(|seed| answer("", query, 0.8, &mut Rng::new(3, seed)))
-            .collect();
-        let on_topic = texts
-            .iter()
-            .filter(|text| text.contains("wooden table"))
-            .count();
+        let mut texts: Vec<String> =
+            (0..50).map(|seed| answer("", query, 0.8, &mut Rng::new(3, seed))).collect();
+        let on_topic = texts.iter().filter(|text| text.contains("wooden table")).count();
         assert!(on_topic > 40, "{on_topic}");
         texts.sort();
         texts.dedup();

@@ -72,15 +72,11 @@ pub(super) fn recognise(conversation: &Conversation) -> Result<Ask<'_>, EngineEr
     let assistant = conversation.assistant.as_deref();
 
     let mentioned = system.mentioned();
-    let instructs = ["VARIABLE", "FEEDBACK", "LM_OUTPUT"]
-        .iter()
-        .any(|name| mentioned.contains(name))
-        || system.output_tag().is_some();
+    let instructs =
+        ["VARIABLE", "FEEDBACK", "LM_OUTPUT"].iter().any(|name| mentioned.contains(name))
+            || system.output_tag().is_some();
     let judged = system.get("QUERY");
-    let plain = Ask::Plain {
-        system: &conversation.system,
-        query: last_text,
-    };
+    let plain = Ask::Plain { system: &conversation.system, query: last_text };
     if !instructs && judged.is_none() && assistant.is_none() {
         return Ok(plain);
     }
@@ -130,12 +126,8 @@ pub(super) fn recognise(conversation: &Conversation) -> Result<Ask<'_>, EngineEr
         return Ok(Ask::Reduce { tag, feedback });
     }
 
-    let sections: BTreeSet<&str> = system
-        .sections
-        .iter()
-        .chain(&last.sections)
-        .map(|section| section.name)
-        .collect();
+    let sections: BTreeSet<&str> =
+        system.sections.iter().chain(&last.sections).map(|section| section.name).collect();
     let mentioned: BTreeSet<&str> = mentioned.union(&last.mentioned()).copied().collect();
     if sections.is_empty() && mentioned.is_empty() {
         return Ok(plain);
@@ -158,19 +150,11 @@ fn earlier_text<'a>(
     users: &[Parsed<'a>],
     conversation: &'a Conversation,
 ) -> Option<&'a str> {
-    let find = |name: &str| {
-        users
-            .iter()
-            .rev()
-            .chain([system])
-            .find_map(|parsed| parsed.get(name))
-    };
-    find("VARIABLE")
-        .or_else(|| find("CHOSEN_RESPONSE"))
-        .or_else(|| {
-            system.get("QUERY")?;
-            conversation.users.first().map(String::as_str)
-        })
+    let find = |name: &str| users.iter().rev().chain([system]).find_map(|parsed| parsed.get(name));
+    find("VARIABLE").or_else(|| find("CHOSEN_RESPONSE")).or_else(|| {
+        system.get("QUERY")?;
+        conversation.users.first().map(String::as_str)
+    })
 }
 
 fn unsupported(

@@ -90,10 +90,7 @@ pub fn reward_parts(query: &str, answer: &str) -> RewardParts {
             Kind::Flaw | Kind::Length => {}
         }
         let times = match row.kind {
-            Kind::Length => reading
-                .words
-                .saturating_sub(wants.budget)
-                .div_ceil(EXCESS_WORDS),
+            Kind::Length => reading.words.saturating_sub(wants.budget).div_ceil(EXCESS_WORDS),
             _ => reading.count(index),
         }
         .min(REPEATS);
@@ -110,14 +107,7 @@ pub fn reward_parts(query: &str, answer: &str) -> RewardParts {
     } else {
         (coverage + penalty + relevance).clamp(LOWEST, HIGHEST)
     };
-    RewardParts {
-        total,
-        virtues,
-        coverage,
-        flaws,
-        penalty,
-        relevance,
-    }
+    RewardParts { total, virtues, coverage, flaws, penalty, relevance }
 }
 
 #[cfg(test)]

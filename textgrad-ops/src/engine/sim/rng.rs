@@ -53,9 +53,10 @@ fn mix(mut z: u64) -> u64 {
 fn fnv(hash: u64, bytes: &[u8]) -> u64 {
     // The length goes in too, so that neighbouring texts do not run into each other.
     let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX).to_le_bytes();
-    bytes.iter().chain(&length).fold(hash, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(FNV_PRIME)
-    })
+    bytes
+        .iter()
+        .chain(&length)
+        .fold(hash, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(FNV_PRIME))
 }
 
 /// A stable hash of a conversation: roles, texts and images.
@@ -66,13 +67,10 @@ pub(super) fn key(messages: &[Message]) -> u64 {
             MessageRole::User => b"user",
             MessageRole::Assistant => b"assistant",
         };
-        message
-            .parts
-            .iter()
-            .fold(fnv(hash, role), |hash, part| match part {
-                Part::Text(text) => fnv(fnv(hash, b"text"), text.as_bytes()),
-                Part::Image(image) => fnv(fnv(hash, image.media_type().as_bytes()), image.bytes()),
-            })
+        message.parts.iter().fold(fnv(hash, role), |hash, part| match part {
+            Part::Text(text) => fnv(fnv(hash, b"text"), text.as_bytes()),
+            Part::Image(image) => fnv(fnv(hash, image.media_type().as_bytes()), image.bytes()),
+        })
     });
     mix(hash)
 }
@@ -87,11 +85,7 @@ mod tests {
         let mut rng = Rng(1_234_567);
         assert_eq!(
             [rng.next(), rng.next(), rng.next()],
-            [
-                6_457_827_717_110_365_317,
-                3_203_168_211_198_807_973,
-                9_817_491_932_198_370_423
-            ]
+            [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423]
         );
     }
 

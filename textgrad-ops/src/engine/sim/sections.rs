@@ -43,10 +43,7 @@ pub(super) struct Parsed<'a> {
 impl<'a> Parsed<'a> {
     /// The first section of this name, here and not inside of another.
     pub(super) fn get(&self, name: &str) -> Option<&'a str> {
-        self.sections
-            .iter()
-            .find(|section| section.name == name)
-            .map(|section| section.content)
+        self.sections.iter().find(|section| section.name == name).map(|section| section.content)
     }
 
     /// All sections of this name, also inside of containers, in order of appearance. A section of this name
@@ -59,10 +56,7 @@ impl<'a> Parsed<'a> {
 
     /// The names that are mentioned as `<NAME>` in the text outside of sections.
     pub(super) fn mentioned(&self) -> BTreeSet<&'static str> {
-        self.tags()
-            .filter(|tag| !tag.closing)
-            .filter_map(|tag| known(tag.name))
-            .collect()
+        self.tags().filter(|tag| !tag.closing).filter_map(|tag| known(tag.name)).collect()
     }
 
     /// The last name whose opening and closing tag are both mentioned outside of sections, and which is not
@@ -72,11 +66,8 @@ impl<'a> Parsed<'a> {
         let mut closed = BTreeSet::new();
         let mut last = None;
         for tag in self.tags().filter(|tag| known(tag.name).is_none()) {
-            let (here, other) = if tag.closing {
-                (&mut closed, &opened)
-            } else {
-                (&mut opened, &closed)
-            };
+            let (here, other) =
+                if tag.closing { (&mut closed, &opened) } else { (&mut opened, &closed) };
             here.insert(tag.name);
             if other.contains(tag.name) {
                 last = Some(tag.name);
@@ -86,17 +77,14 @@ impl<'a> Parsed<'a> {
     }
 
     fn tags(&self) -> impl Iterator<Item = Tag<'a>> + '_ {
-        self.outside
-            .iter()
-            .flat_map(|text| text.split('<').skip(1))
-            .filter_map(|after| {
-                let (inner, _) = after.split_once('>')?;
-                let (closing, name) = match inner.strip_prefix('/') {
-                    Some(name) => (true, name),
-                    None => (false, inner),
-                };
-                is_tag_name(name).then_some(Tag { closing, name })
-            })
+        self.outside.iter().flat_map(|text| text.split('<').skip(1)).filter_map(|after| {
+            let (inner, _) = after.split_once('>')?;
+            let (closing, name) = match inner.strip_prefix('/') {
+                Some(name) => (true, name),
+                None => (false, inner),
+            };
+            is_tag_name(name).then_some(Tag { closing, name })
+        })
     }
 }
 
@@ -107,9 +95,7 @@ struct Tag<'a> {
 
 fn is_tag_name(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphabetic())
-        && name
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
 }
 
 fn collect<'a>(sections: &[Section<'a>], name: &str, depth: usize, found: &mut Vec<&'a str>) {
@@ -160,9 +146,7 @@ pub(super) fn parse(text: &str) -> Parsed<'_> {
         let section = opening(line).and_then(|(tag, name)| {
             let content = rest.get(tag.len() + 2..)?;
             let close = format!("</{tag}>");
-            let end = (!unclosed.contains(tag))
-                .then(|| content.find(&close))
-                .flatten();
+            let end = (!unclosed.contains(tag)).then(|| content.find(&close)).flatten();
             if end.is_none() {
                 unclosed.insert(tag);
             }
@@ -173,10 +157,7 @@ pub(super) fn parse(text: &str) -> Parsed<'_> {
         match section {
             Some((name, content, length)) => {
                 parsed.outside.extend(text.get(outside_from..at));
-                parsed.sections.push(Section {
-                    name,
-                    content: content.trim(),
-                });
+                parsed.sections.push(Section { name, content: content.trim() });
                 outside_from = at + length;
                 // What follows on the line of the closing tag is not at the start of a line.
                 at = outside_from
@@ -197,11 +178,7 @@ mod tests {
     use super::*;
 
     fn names(text: &str) -> Vec<(&'static str, &str)> {
-        parse(text)
-            .sections
-            .iter()
-            .map(|section| (section.name, section.content))
-            .collect()
+        parse(text).sections.iter().map(|section| (section.name, section.content)).collect()
     }
 
     #[test]
@@ -238,10 +215,7 @@ mod tests {
         let text = "<VARIABLE-3>\na </VARIABLE> b\n</VARIABLE-2>\n<VARIABLE>\n</VARIABLE-3>\n<ROLE>r</ROLE>";
         assert_eq!(
             names(text),
-            [
-                ("VARIABLE", "a </VARIABLE> b\n</VARIABLE-2>\n<VARIABLE>"),
-                ("ROLE", "r")
-            ]
+            [("VARIABLE", "a </VARIABLE> b\n</VARIABLE-2>\n<VARIABLE>"), ("ROLE", "r")]
         );
         for tag in [
             "VARIABLE-1",
@@ -255,10 +229,7 @@ mod tests {
             "OTHER",
             "OTHER-2",
         ] {
-            assert!(
-                names(&format!("<{tag}>x</{tag}>")).is_empty(),
-                "{tag} is no section"
-            );
+            assert!(names(&format!("<{tag}>x</{tag}>")).is_empty(), "{tag} is no section");
         }
     }
 
@@ -300,16 +271,8 @@ mod tests {
         assert_eq!(tag("<VARIABLE-2> and </VARIABLE-2> are given"), None);
         assert_eq!(tag("<QUERY>write <b>x</b></QUERY>\nplainly"), None);
         assert_eq!(tag("a < b > c </ b> <> </>"), None);
-        assert!(
-            parse("read <FEEDBACK> well")
-                .mentioned()
-                .contains("FEEDBACK")
-        );
-        assert!(
-            parse("<QUERY>read <FEEDBACK></QUERY>")
-                .mentioned()
-                .is_empty()
-        );
+        assert!(parse("read <FEEDBACK> well").mentioned().contains("FEEDBACK"));
+        assert!(parse("<QUERY>read <FEEDBACK></QUERY>").mentioned().is_empty());
     }
 
     #[test]
@@ -320,14 +283,8 @@ mod tests {
 
     #[test]
     fn odd_texts_do_no_harm() {
-        for text in [
-            "",
-            "<",
-            "<>",
-            "\n<\n",
-            "<QUERY>é</QUERY>",
-            "日本語\n<QUERY>日</QUERY>語",
-        ] {
+        for text in ["", "<", "<>", "\n<\n", "<QUERY>é</QUERY>", "日本語\n<QUERY>日</QUERY>語"]
+        {
             let parsed = parse(text);
             let length: usize = parsed.outside.iter().map(|text| text.len()).sum();
             assert!(length <= text.len());

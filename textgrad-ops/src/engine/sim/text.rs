@@ -92,14 +92,8 @@ mod tests {
         ] {
             assert_eq!(sentences(text).concat(), text);
         }
-        assert_eq!(
-            sentences("One. Two (or so.) Three"),
-            ["One. ", "Two (or so.) ", "Three"]
-        );
-        assert_eq!(
-            sentences("1. Stir.\n2. Eat 3.5 pies."),
-            ["1. Stir.\n", "2. Eat 3.5 pies."]
-        );
+        assert_eq!(sentences("One. Two (or so.) Three"), ["One. ", "Two (or so.) ", "Three"]);
+        assert_eq!(sentences("1. Stir.\n2. Eat 3.5 pies."), ["1. Stir.\n", "2. Eat 3.5 pies."]);
     }
 
     #[test]

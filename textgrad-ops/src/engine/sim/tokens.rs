@@ -9,10 +9,7 @@ pub(super) fn count(text: &str) -> u64 {
 }
 
 fn tokens(words: usize) -> u64 {
-    u64::try_from(words)
-        .unwrap_or(u64::MAX)
-        .saturating_mul(4)
-        .div_ceil(3)
+    u64::try_from(words).unwrap_or(u64::MAX).saturating_mul(4).div_ceil(3)
 }
 
 /// Ends a text where the sampling says.
@@ -77,28 +74,16 @@ mod tests {
         let whole = "one  two\nthrée four";
         assert_eq!(finish(&[], None), text(whole, FinishReason::Stop));
         assert_eq!(finish(&[], Some(6)), text(whole, FinishReason::Stop));
-        assert_eq!(
-            finish(&[], Some(5)),
-            text("one  two\nthrée", FinishReason::Length)
-        );
+        assert_eq!(finish(&[], Some(5)), text("one  two\nthrée", FinishReason::Length));
         assert_eq!(finish(&[], Some(3)), text("one  two", FinishReason::Length));
         assert_eq!(finish(&[], Some(1)), text("", FinishReason::Length));
-        assert_eq!(
-            finish(&["four", "two", ""], None),
-            text("one  ", FinishReason::Stop)
-        );
-        assert_eq!(
-            finish(&["four"], Some(3)),
-            text("one  two", FinishReason::Length)
-        );
+        assert_eq!(finish(&["four", "two", ""], None), text("one  ", FinishReason::Stop));
+        assert_eq!(finish(&["four"], Some(3)), text("one  two", FinishReason::Length));
         assert_eq!(finish(&["two"], Some(3)), text("one  ", FinishReason::Stop));
     }
 
     #[test]
     fn tokens_are_four_for_three_words() {
-        assert_eq!(
-            ["", "a", "a b", "a b c", "a b c d"].map(count),
-            [0, 2, 3, 4, 6]
-        );
+        assert_eq!(["", "a", "a b", "a b c", "a b c d"].map(count), [0, 2, 3, 4, 6]);
     }
 }

@@ -6,19 +6,12 @@ use std::sync::LazyLock;
 use super::text::normalise;
 
 /// Words that are no topic, and that may stand inside of one (`color of the sky`) but not at its ends.
-const CONNECTORS: &[&str] = &[
-    "of", "for", "the", "a", "an", "in", "on", "to", "and", "with", "at", "between",
-];
+const CONNECTORS: &[&str] =
+    &["of", "for", "the", "a", "an", "in", "on", "to", "and", "with", "at", "between"];
 
 /// Articles that may begin a topic, and how the answer says them.
-const LEADS: &[(&str, &str)] = &[
-    ("the", "the"),
-    ("a", "a"),
-    ("an", "an"),
-    ("my", "your"),
-    ("our", "your"),
-    ("your", "my"),
-];
+const LEADS: &[(&str, &str)] =
+    &[("the", "the"), ("a", "a"), ("an", "an"), ("my", "your"), ("our", "your"), ("your", "my")];
 
 /// Words that a verb follows rather than a topic.
 const BEFORE_VERBS: &[&str] = &["to", "i", "you", "we", "they", "not", "please"];
@@ -91,26 +84,18 @@ pub(super) fn topic(query: &str) -> String {
             run.end(&mut best);
         }
         let ordered = index == 0
-            && words
-                .peek()
-                .is_some_and(|(_, next)| LEADS.iter().any(|(lead, _)| lead == next));
+            && words.peek().is_some_and(|(_, next)| LEADS.iter().any(|(lead, _)| lead == next));
         let verb = run.content == 0 && (ordered || BEFORE_VERBS.contains(&before.as_str()));
         before = plain.to_owned();
         let content = !odd && !verb && plain.split(' ').any(is_content) && !plain.contains('#');
         if content {
-            run.push(if index == 0 {
-                lower_first(word)
-            } else {
-                word.to_owned()
-            });
+            run.push(if index == 0 { lower_first(word) } else { word.to_owned() });
         } else if CONNECTORS.contains(&plain) && run.content > 0 {
             run.pending.push(plain.to_owned());
         } else {
             run.end(&mut best);
-            run.lead = LEADS
-                .iter()
-                .find(|(lead, _)| *lead == plain)
-                .map(|(_, said)| (*said).to_owned());
+            run.lead =
+                LEADS.iter().find(|(lead, _)| *lead == plain).map(|(_, said)| (*said).to_owned());
         }
         if raw.ends_with(|c: char| !c.is_alphanumeric()) {
             run.end(&mut best);
@@ -143,12 +128,8 @@ impl Run {
 
     fn end(&mut self, best: &mut (usize, String)) {
         if self.content > best.0 {
-            let words: Vec<String> = self
-                .lead
-                .take()
-                .into_iter()
-                .chain(self.words.drain(..))
-                .collect();
+            let words: Vec<String> =
+                self.lead.take().into_iter().chain(self.words.drain(..)).collect();
             *best = (self.content, words.join(" "));
         }
         *self = Self::default();
@@ -189,10 +170,7 @@ mod tests {
             ),
             ("What is kevlar made out of?", "kevlar"),
             ("How can I help my brother?", "your brother"),
-            (
-                "How do I initialize a Typescript project?",
-                "a Typescript project",
-            ),
+            ("How do I initialize a Typescript project?", "a Typescript project"),
             ("Identify the pattern given", "the pattern"),
             ("I want to learn to bake challah", "challah"),
             ("", "this question"),

@@ -88,33 +88,21 @@ impl<'a> Draft<'a> {
             .into_iter()
             .map(|(sentence, marks)| (sentence.to_owned(), marks))
             .collect();
-        Self {
-            original: text,
-            sentences,
-        }
+        Self { original: text, sentences }
     }
 
     /// Whether the text begins with a sentence about the topic, so that what follows may call it `it`.
     fn names(&self, topic: &str) -> bool {
-        self.sentences
-            .first()
-            .is_some_and(|(text, _)| text.contains(topic))
+        self.sentences.first().is_some_and(|(text, _)| text.contains(topic))
     }
 
     /// Adds a sentence behind what comes before it in an answer, if nothing has the aspect yet.
     fn add(&mut self, index: usize, row: &Aspect, written: String) {
-        if self
-            .sentences
-            .iter()
-            .any(|(_, marks)| marks.contains(index))
-        {
+        if self.sentences.iter().any(|(_, marks)| marks.contains(index)) {
             return;
         }
         let place = |marks: &Set| {
-            rows()
-                .filter(|(index, _)| marks.contains(*index))
-                .map(|(_, row)| row.place)
-                .max()
+            rows().filter(|(index, _)| marks.contains(*index)).map(|(_, row)| row.place).max()
         };
         let earlier = self
             .sentences
@@ -124,13 +112,9 @@ impl<'a> Draft<'a> {
             .sentences
             .iter()
             .position(|(_, marks)| place(marks).is_some_and(|place| place > row.place));
-        let at = earlier
-            .map(|earlier| earlier + 1)
-            .or(later)
-            .unwrap_or(self.sentences.len());
-        if let Some((before, _)) = at
-            .checked_sub(1)
-            .and_then(|before| self.sentences.get_mut(before))
+        let at = earlier.map(|earlier| earlier + 1).or(later).unwrap_or(self.sentences.len());
+        if let Some((before, _)) =
+            at.checked_sub(1).and_then(|before| self.sentences.get_mut(before))
             && !before.ends_with(char::is_whitespace)
         {
             before.push(' ');
@@ -146,11 +130,8 @@ impl<'a> Draft<'a> {
 
     /// Takes out what serves nothing, from the end on, until the text is within the budget.
     fn shorten(&mut self, wants: &Wants) {
-        let mut words: usize = self
-            .sentences
-            .iter()
-            .map(|(text, _)| text.split_whitespace().count())
-            .sum();
+        let mut words: usize =
+            self.sentences.iter().map(|(text, _)| text.split_whitespace().count()).sum();
         for at in (0..self.sentences.len()).rev() {
             let Some((text, marks)) = self.sentences.get(at) else {
                 continue;
@@ -169,11 +150,7 @@ impl<'a> Draft<'a> {
     fn damage(&mut self, guarded: Set, topic: &str, skill: f64, rng: &mut Rng) {
         let lack = (1.0 - skill) * (1.0 - skill);
         let guard = |index| {
-            if guarded.contains(index) {
-                GUARDED
-            } else {
-                1.0
-            }
+            if guarded.contains(index) { GUARDED } else { 1.0 }
         };
         self.sentences.retain(|(_, marks)| {
             let held = rows()
@@ -249,18 +226,10 @@ mod tests {
 
     #[test]
     fn a_prompt_gets_the_instruction_itself() {
-        let text = rewritten(
-            "You are helpful.",
-            "Add a caveat.",
-            "the system prompt",
-            1.0,
-        );
+        let text = rewritten("You are helpful.", "Add a caveat.", "the system prompt", 1.0);
         assert!(
-            [
-                "You are helpful. Add a caveat.",
-                "You are helpful. Say where the limits are."
-            ]
-            .contains(&text.as_str()),
+            ["You are helpful. Add a caveat.", "You are helpful. Say where the limits are."]
+                .contains(&text.as_str()),
             "{text}"
         );
     }

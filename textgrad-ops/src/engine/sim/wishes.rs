@@ -23,39 +23,19 @@ pub(super) enum Action {
 pub(super) type Wish = (usize, Action);
 
 const KEEPS: &[&str] = &["keep", "preserve", "retain", "maintain"];
-const LACKS: &[&str] = &[
-    "chosen response lacks",
-    "neither response",
-    "the response lacks",
-];
-const HAS: &[&str] = &[
-    "chosen response has",
-    "rejected response lacks",
-    "both responses have",
-    "the response has",
-];
+const LACKS: &[&str] = &["chosen response lacks", "neither response", "the response lacks"];
+const HAS: &[&str] =
+    &["chosen response has", "rejected response lacks", "both responses have", "the response has"];
 const CLEAN: &[&str] = &["chosen response avoids", "the response avoids", "free of"];
-const REMOVALS: &[&str] = &[
-    "do not",
-    "dont",
-    "avoid",
-    "remove",
-    "cut",
-    "drop",
-    "leave out",
-    "omit",
-];
+const REMOVALS: &[&str] =
+    &["do not", "dont", "avoid", "remove", "cut", "drop", "leave out", "omit"];
 
 /// The wishes in a text, each once, in order of appearance. Sections inside the text are quotations and not
 /// read, unless there is nothing else.
 pub(super) fn read(text: &str) -> Vec<Wish> {
     let parsed = parse(text);
     let outside = parsed.outside.concat();
-    let text = if outside.trim().is_empty() {
-        text
-    } else {
-        &outside
-    };
+    let text = if outside.trim().is_empty() { text } else { &outside };
     let mut wishes: Vec<Wish> = Vec::new();
     for sentence in sentences(text) {
         let words = normalise(sentence);
@@ -73,11 +53,7 @@ fn action(row: &Aspect, words: &str) -> Action {
     let any = |phrases| has_any(words, phrases);
     if !row.is_virtue() {
         let others_only = any(&["rejected response suffers"]);
-        return if any(CLEAN) || any(KEEPS) || others_only {
-            Action::Keep
-        } else {
-            Action::Cut
-        };
+        return if any(CLEAN) || any(KEEPS) || others_only { Action::Keep } else { Action::Cut };
     }
     let starts = |phrase: &&str| {
         words
@@ -144,11 +120,7 @@ mod tests {
         };
         assert_eq!(
             names("The text is wordy. It does not give any examples!\n- Do not use numbers"),
-            [
-                ("padding", Action::Cut),
-                ("example", Action::Add),
-                ("figure", Action::Cut)
-            ]
+            [("padding", Action::Cut), ("example", Action::Add), ("figure", Action::Cut)]
         );
         assert!(names("All is well.").is_empty());
     }

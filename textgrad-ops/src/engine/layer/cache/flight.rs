@@ -26,16 +26,9 @@ impl Flights {
     /// Joins the call of a key, or begins it.
     pub(super) fn join(&self, key: RequestKey) -> Ticket<'_> {
         let entry = self.0.entry(key).or_insert_with(|| {
-            Arc::new(Flight {
-                lead: Semaphore::new(1),
-                outcome: OnceLock::new(),
-            })
+            Arc::new(Flight { lead: Semaphore::new(1), outcome: OnceLock::new() })
         });
-        Ticket {
-            flights: self,
-            key,
-            flight: Some(Arc::clone(&entry)),
-        }
+        Ticket { flights: self, key, flight: Some(Arc::clone(&entry)) }
     }
 
     #[cfg(test)]
@@ -72,19 +65,14 @@ impl Ticket<'_> {
         let permit = flight.lead.acquire().await.ok();
         Some(match flight.outcome.get() {
             Some(outcome) => Turn::Made(outcome.clone()),
-            None => Turn::Lead(Lead {
-                outcome: &flight.outcome,
-                _permit: permit,
-            }),
+            None => Turn::Lead(Lead { outcome: &flight.outcome, _permit: permit }),
         })
     }
 
     /// Lets whoever asks from now on begin a call of their own.
     pub(super) fn close(&self) {
         self.flights.0.remove_if(&self.key, |_, flight| {
-            self.flight
-                .as_ref()
-                .is_some_and(|mine| Arc::ptr_eq(mine, flight))
+            self.flight.as_ref().is_some_and(|mine| Arc::ptr_eq(mine, flight))
         });
     }
 }
@@ -101,8 +89,6 @@ impl Drop for Ticket<'_> {
     fn drop(&mut self) {
         // First this ticket's own share, so that of two that go at once the second sees none left.
         self.flight = None;
-        self.flights
-            .0
-            .remove_if(&self.key, |_, flight| Arc::strong_count(flight) == 1);
+        self.flights.0.remove_if(&self.key, |_, flight| Arc::strong_count(flight) == 1);
     }
 }

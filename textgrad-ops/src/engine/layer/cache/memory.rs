@@ -18,11 +18,7 @@ pub(super) struct Memory {
 
 impl Memory {
     pub(super) fn new(bound: usize) -> Self {
-        Self {
-            answers: DashMap::new(),
-            order: Mutex::default(),
-            bound,
-        }
+        Self { answers: DashMap::new(), order: Mutex::default(), bound }
     }
 
     pub(super) fn len(&self) -> usize {

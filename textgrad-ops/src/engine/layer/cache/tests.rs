@@ -20,13 +20,7 @@ fn scripted(replies: impl IntoIterator<Item = Reply>) -> Cached<ScriptedEngine> 
 }
 
 async fn text<E: Engine>(engine: &E, ask: &str) -> String {
-    engine
-        .complete(&request(ask))
-        .await
-        .unwrap()
-        .choices
-        .remove(0)
-        .text
+    engine.complete(&request(ask)).await.unwrap().choices.remove(0).text
 }
 
 /// Answers after a second with "<text><number of the call>", or fails if the text says so.
@@ -39,10 +33,7 @@ fn slow() -> (impl Engine, std::sync::Arc<std::sync::atomic::AtomicU64>) {
             sleep(Duration::from_secs(1)).await;
             let text = request.messages[0].text();
             match text.as_str() {
-                "fail" => Err(EngineError::new(
-                    ErrorKind::Server,
-                    format!("failure {call}"),
-                )),
+                "fail" => Err(EngineError::new(ErrorKind::Server, format!("failure {call}"))),
                 _ => Ok(Response::new(vec![Choice::new(
                     format!("{text}{call}"),
                     FinishReason::Stop,
@@ -64,12 +55,7 @@ async fn an_equal_request_is_answered_from_memory_whatever_its_purpose() {
     assert_eq!(engine.complete(&judged).await.unwrap().choices[0].text, "a");
     judged.sampling.seed = Some(1);
     assert_eq!(engine.complete(&judged).await.unwrap().choices[0].text, "c");
-    let stats = CacheStats {
-        hits: 2,
-        shared: 0,
-        misses: 3,
-        entries: 3,
-    };
+    let stats = CacheStats { hits: 2, shared: 0, misses: 3, entries: 3 };
     assert_eq!(engine.cache.stats(), stats);
     assert_eq!(
         serde_json::to_string(&stats).unwrap(),
@@ -84,15 +70,7 @@ async fn equal_requests_at_the_same_time_are_made_once() {
     let texts = join_all((0..10).map(|_| text(&engine, "x"))).await;
     assert_eq!(texts, vec!["x1"; 10]);
     assert_eq!(calls.load(std::sync::atomic::Ordering::SeqCst), 1);
-    assert_eq!(
-        engine.cache.stats(),
-        CacheStats {
-            hits: 0,
-            shared: 9,
-            misses: 1,
-            entries: 1
-        }
-    );
+    assert_eq!(engine.cache.stats(), CacheStats { hits: 0, shared: 9, misses: 1, entries: 1 });
     assert!(engine.cache.is_idle());
 }
 
@@ -134,10 +112,7 @@ async fn an_error_goes_to_those_who_wait_and_is_not_kept() {
     for error in join_all((0..3).map(|_| engine.complete(&ask))).await {
         assert_eq!(error.unwrap_err().message(), "failure 1");
     }
-    assert_eq!(
-        engine.complete(&ask).await.unwrap_err().message(),
-        "failure 2"
-    );
+    assert_eq!(engine.complete(&ask).await.unwrap_err().message(), "failure 2");
     assert_eq!(calls.load(std::sync::atomic::Ordering::SeqCst), 2);
     assert_eq!(engine.cache.stats().entries, 0);
     assert!(engine.cache.is_idle());
@@ -161,10 +136,7 @@ async fn an_error_is_not_given_to_who_asks_after_it_while_others_still_wait() {
 
 #[tokio::test]
 async fn answers_that_were_cut_off_are_not_kept() {
-    let cut = [
-        Choice::new("whole", FinishReason::Stop),
-        Choice::new("ha", FinishReason::Length),
-    ];
+    let cut = [Choice::new("whole", FinishReason::Stop), Choice::new("ha", FinishReason::Length)];
     let engine = scripted([Reply::choices(cut), "again".into()]);
     assert_eq!(text(&engine, "x").await, "whole");
     assert_eq!(text(&engine, "x").await, "again");
@@ -174,18 +146,10 @@ async fn answers_that_were_cut_off_are_not_kept() {
 #[tokio::test]
 async fn what_was_stored_first_leaves_first() {
     let cache = Cache::new(CacheConfig::default().max_entries(2));
-    let engine = Cached::new(
-        ScriptedEngine::new(["a", "b", "c", "a again"]),
-        cache.clone(),
-    );
-    for (ask, answer) in [
-        ("1", "a"),
-        ("2", "b"),
-        ("1", "a"),
-        ("3", "c"),
-        ("2", "b"),
-        ("1", "a again"),
-    ] {
+    let engine = Cached::new(ScriptedEngine::new(["a", "b", "c", "a again"]), cache.clone());
+    for (ask, answer) in
+        [("1", "a"), ("2", "b"), ("1", "a"), ("3", "c"), ("2", "b"), ("1", "a again")]
+    {
         assert_eq!(text(&engine, ask).await, answer);
     }
     assert_eq!(cache.stats().entries, 2);
@@ -195,10 +159,7 @@ async fn what_was_stored_first_leaves_first() {
 async fn a_cache_of_nothing_still_makes_equal_requests_once() {
     let (engine, calls) = slow();
     let engine = Cached::new(engine, CacheConfig::default().max_entries(0).into());
-    assert_eq!(
-        join_all((0..3).map(|_| text(&engine, "x"))).await,
-        vec!["x1"; 3]
-    );
+    assert_eq!(join_all((0..3).map(|_| text(&engine, "x"))).await, vec!["x1"; 3]);
     assert_eq!(text(&engine, "x").await, "x2");
     assert_eq!(calls.load(std::sync::atomic::Ordering::SeqCst), 2);
 }

@@ -32,11 +32,7 @@ pub struct Fill<E> {
 
 impl<E> Fill<E> {
     pub(super) fn new(engine: E) -> Self {
-        Self {
-            engine,
-            known: Known::default(),
-            always_single: false,
-        }
+        Self { engine, known: Known::default(), always_single: false }
     }
 
     /// Asks for single answers only, for servers that give all answers of a request the same seed, such as
@@ -52,11 +48,7 @@ impl<E: Engine> Fill<E> {
     async fn complete_all(&self, request: &Request, n: u32) -> Result<Response, EngineError> {
         let greedy = request.sampling.temperature == Some(0.0);
         if self.always_single || greedy || self.known.get() == Multiplicity::One {
-            return merge(
-                request,
-                None,
-                singles(&self.engine, request, 0..u64::from(n)).await,
-            );
+            return merge(request, None, singles(&self.engine, request, 0..u64::from(n)).await);
         }
         let first = match self.engine.complete(request).await {
             Ok(first) => first,
@@ -81,10 +73,7 @@ impl<E: Engine> Fill<E> {
         n: u32,
         error: EngineError,
     ) -> Result<Response, EngineError> {
-        let refused = matches!(
-            error.kind(),
-            ErrorKind::InvalidRequest | ErrorKind::Unsupported
-        );
+        let refused = matches!(error.kind(), ErrorKind::InvalidRequest | ErrorKind::Unsupported);
         if !refused || self.known.get() == Multiplicity::Many {
             return Err(error);
         }

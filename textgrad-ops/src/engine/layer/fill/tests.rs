@@ -26,13 +26,10 @@ fn server(cap: u32, log: &Log) -> impl Engine + use<> {
         async move {
             sleep(Duration::from_secs(1)).await;
             let name = |i: u32| {
-                seed.map_or("?".into(), |seed| {
-                    seed.wrapping_add(u64::from(i)).to_string()
-                })
+                seed.map_or("?".into(), |seed| seed.wrapping_add(u64::from(i)).to_string())
             };
-            let choices = (0..n.min(cap))
-                .map(|i| Choice::new(name(i), FinishReason::Stop))
-                .collect();
+            let choices =
+                (0..n.min(cap)).map(|i| Choice::new(name(i), FinishReason::Stop)).collect();
             let usage = Usage {
                 prompt_tokens: 5,
                 completion_tokens: u64::from(n.min(cap)),
@@ -44,11 +41,7 @@ fn server(cap: u32, log: &Log) -> impl Engine + use<> {
 }
 
 fn texts(response: &Response) -> Vec<&str> {
-    response
-        .choices
-        .iter()
-        .map(|choice| choice.text.as_str())
-        .collect()
+    response.choices.iter().map(|choice| choice.text.as_str()).collect()
 }
 
 fn taken(log: &Log) -> Vec<(u32, Option<u64>)> {
@@ -74,19 +67,13 @@ async fn a_server_that_gives_one_is_filled_up_in_parallel_and_remembered() {
     assert_eq!(response.usage.prompt_tokens, 20);
     assert_eq!(response.usage.completion_tokens, 4);
     assert_eq!(response.model, "m");
-    assert_eq!(
-        taken(&log),
-        [(4, Some(10)), (1, Some(11)), (1, Some(12)), (1, Some(13))]
-    );
+    assert_eq!(taken(&log), [(4, Some(10)), (1, Some(11)), (1, Some(12)), (1, Some(13))]);
     assert_eq!(start.elapsed(), Duration::from_secs(2));
 
     let start = Instant::now();
     let response = engine.complete(&request(4)).await.unwrap();
     assert_eq!(texts(&response), ["10", "11", "12", "13"]);
-    assert_eq!(
-        taken(&log),
-        [(1, Some(10)), (1, Some(11)), (1, Some(12)), (1, Some(13))]
-    );
+    assert_eq!(taken(&log), [(1, Some(10)), (1, Some(11)), (1, Some(12)), (1, Some(13))]);
     assert_eq!(start.elapsed(), Duration::from_secs(1));
 }
 
@@ -96,10 +83,7 @@ async fn a_server_that_gives_some_is_filled_up_with_seeds_that_none_of_them_had(
     let engine = Fill::new(server(3, &log));
     let response = engine.complete(&request(5)).await.unwrap();
     assert_eq!(texts(&response), ["10", "11", "12", "15", "16"]);
-    assert_eq!(
-        texts(&response).into_iter().collect::<HashSet<_>>().len(),
-        5
-    );
+    assert_eq!(texts(&response).into_iter().collect::<HashSet<_>>().len(), 5);
     assert_eq!(taken(&log), [(5, Some(10)), (1, Some(15)), (1, Some(16))]);
     // It can give several, so it is asked for several again.
     engine.complete(&request(5)).await.unwrap();
@@ -116,17 +100,10 @@ async fn one_answer_by_accident_does_not_stick_to_a_server_that_gives_several() 
     ]);
     let engine = Fill::new(script);
     for expected in [["a", "b"], ["c", "d"], ["e", "f"]] {
-        assert_eq!(
-            texts(&engine.complete(&request(2)).await.unwrap()),
-            expected
-        );
+        assert_eq!(texts(&engine.complete(&request(2)).await.unwrap()), expected);
     }
-    let asked: Vec<u32> = engine
-        .engine
-        .requests()
-        .iter()
-        .map(|request| request.sampling.n)
-        .collect();
+    let asked: Vec<u32> =
+        engine.engine.requests().iter().map(|request| request.sampling.n).collect();
     assert_eq!(asked, [2, 2, 1, 2]);
 }
 
@@ -137,11 +114,7 @@ async fn greedy_answers_and_always_single_go_as_singles_from_the_start() {
     greedy.sampling.temperature = Some(0.0);
     Fill::new(server(9, &log)).complete(&greedy).await.unwrap();
     assert_eq!(taken(&log), [(1, Some(10)), (1, Some(11))]);
-    Fill::new(server(9, &log))
-        .always_single()
-        .complete(&request(2))
-        .await
-        .unwrap();
+    Fill::new(server(9, &log)).always_single().complete(&request(2)).await.unwrap();
     assert_eq!(taken(&log), [(1, Some(10)), (1, Some(11))]);
 }
 
@@ -174,18 +147,9 @@ fn failing(
     engine_fn("failing", move |request: Request| {
         let seed = request.sampling.seed.unwrap();
         std::future::ready(if request.sampling.n > 1 || seeds.contains(&seed) {
-            Err(EngineError::new(
-                kind,
-                format!("no {seed} for {}", request.sampling.n),
-            ))
+            Err(EngineError::new(kind, format!("no {seed} for {}", request.sampling.n)))
         } else {
-            Ok(Response::new(vec![
-                Choice::new(
-                    seed.to_string(),
-                    FinishReason::Stop
-                );
-                2
-            ]))
+            Ok(Response::new(vec![Choice::new(seed.to_string(), FinishReason::Stop); 2]))
         })
     })
 }
@@ -194,11 +158,7 @@ fn failing(
 async fn what_was_paid_for_is_returned_and_nothing_else_is_an_error() {
     let engine = Fill::new(failing(&[11, 12], ErrorKind::Server)).always_single();
     let response = engine.complete(&request(4)).await.unwrap();
-    assert_eq!(
-        texts(&response),
-        ["10", "13"],
-        "and one answer of each single request"
-    );
+    assert_eq!(texts(&response), ["10", "13"], "and one answer of each single request");
     let error = engine
         .complete(&request(2).with_sampling(Sampling::default().with_n(2).with_seed(11)))
         .await
@@ -215,14 +175,8 @@ async fn a_server_that_refuses_several_is_asked_for_one() {
 
     // A request that is wrong in itself keeps its first error; other failures are not looked into.
     let engine = Fill::new(failing(&[10], ErrorKind::InvalidRequest));
-    assert_eq!(
-        engine.complete(&request(3)).await.unwrap_err().message(),
-        "no 10 for 3"
-    );
+    assert_eq!(engine.complete(&request(3)).await.unwrap_err().message(), "no 10 for 3");
     assert_eq!(engine.known.get(), Multiplicity::Unknown);
     let engine = Fill::new(failing(&[99], ErrorKind::Auth));
-    assert_eq!(
-        engine.complete(&request(3)).await.unwrap_err().message(),
-        "no 10 for 3"
-    );
+    assert_eq!(engine.complete(&request(3)).await.unwrap_err().message(), "no 10 for 3");
 }

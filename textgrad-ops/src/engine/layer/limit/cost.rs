@@ -19,13 +19,8 @@ pub(super) fn estimate(request: &Request) -> u64 {
             Part::Image(_) => 0,
         })
         .sum();
-    let images = parts()
-        .filter(|part| matches!(part, Part::Image(_)))
-        .count() as u64;
-    let answer = request
-        .sampling
-        .max_tokens
-        .map_or(TOKENS_PER_ANSWER, u64::from);
+    let images = parts().filter(|part| matches!(part, Part::Image(_))).count() as u64;
+    let answer = request.sampling.max_tokens.map_or(TOKENS_PER_ANSWER, u64::from);
     (bytes.div_ceil(BYTES_PER_TOKEN) as u64)
         .saturating_add(images.saturating_mul(TOKENS_PER_IMAGE))
         .saturating_add(answer.saturating_mul(u64::from(request.sampling.n)))
@@ -40,10 +35,8 @@ mod tests {
     #[test]
     fn text_images_and_answers_count() {
         let image = Image::new(vec![1; 999], "image/png").unwrap();
-        let turn = Message::new(
-            MessageRole::User,
-            [Part::Text("123456789".into()), Part::Image(image)],
-        );
+        let turn =
+            Message::new(MessageRole::User, [Part::Text("123456789".into()), Part::Image(image)]);
         let request = Request::new(Purpose::Sample, [turn]);
         assert_eq!(estimate(&request), 3 + 1000 + 512);
         let bounded = request.with_sampling(Sampling::default().with_n(5).with_max_tokens(10));

@@ -69,9 +69,8 @@ impl Limiter {
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         let gate = |amount| NonZeroU32::new(amount).map(Gate::per_minute).map(Arc::new);
-        let slots = usize::try_from(limits.concurrency)
-            .unwrap_or(usize::MAX)
-            .min(Semaphore::MAX_PERMITS);
+        let slots =
+            usize::try_from(limits.concurrency).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
         Self {
             slots: (slots > 0).then(|| Arc::new(Semaphore::new(slots))),
             requests: gate(limits.requests),
@@ -127,9 +126,7 @@ mod tests {
         let start = Instant::now();
         let seen = Mutex::new(Vec::new());
         let engine = engine_fn("e", |request: Request| {
-            seen.lock()
-                .unwrap()
-                .push((request.messages[0].text(), start.elapsed().as_secs()));
+            seen.lock().unwrap().push((request.messages[0].text(), start.elapsed().as_secs()));
             async { Ok(Response::new(vec![Choice::new("", FinishReason::Stop)])) }
         });
         let engine = Limit::new(engine, limits.into());
@@ -182,11 +179,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn tokens_per_minute_are_taken_from_what_a_request_may_cost() {
         // "1234" is one token, so each costs 30 of 60.
-        let requests = [
-            request("1234", 29),
-            request("1234", 29),
-            request("1234", 29),
-        ];
+        let requests = [request("1234", 29), request("1234", 29), request("1234", 29)];
         let times: Vec<u64> = passes(Limits::default().tokens_per_minute(60), &requests)
             .await
             .into_iter()
@@ -197,16 +190,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_request_above_the_whole_budget_waits_for_the_full_bucket_and_is_not_overtaken() {
-        let requests = [
-            request("a", 29),
-            request("huge", 1_000_000),
-            request("b", 0),
-        ];
+        let requests = [request("a", 29), request("huge", 1_000_000), request("b", 0)];
         let seen = passes(Limits::default().tokens_per_minute(60), &requests).await;
-        assert_eq!(
-            seen,
-            [("a".into(), 0), ("huge".into(), 30), ("b".into(), 31)]
-        );
+        assert_eq!(seen, [("a".into(), 0), ("huge".into(), 30), ("b".into(), 31)]);
     }
 
     #[tokio::test(start_paused = true)]
@@ -215,41 +201,26 @@ mod tests {
         let one = request("x", 1);
         let slot = limiter.enter(&one).await;
         assert!(
-            timeout(Duration::from_secs(1), limiter.enter(&one))
-                .await
-                .is_err(),
+            timeout(Duration::from_secs(1), limiter.enter(&one)).await.is_err(),
             "the slot is taken"
         );
         drop(slot);
         assert!(
-            timeout(Duration::from_secs(1), limiter.enter(&one))
-                .await
-                .is_err(),
+            timeout(Duration::from_secs(1), limiter.enter(&one)).await.is_err(),
             "the minute is spent"
         );
-        assert!(
-            timeout(Duration::from_secs(60), limiter.enter(&one))
-                .await
-                .is_ok()
-        );
+        assert!(timeout(Duration::from_secs(60), limiter.enter(&one)).await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]
     async fn zero_lifts_a_limit_and_a_clone_shares_it() {
-        let limits = Limits::default()
-            .concurrency(0)
-            .requests_per_minute(0)
-            .tokens_per_minute(0);
+        let limits = Limits::default().concurrency(0).requests_per_minute(0).tokens_per_minute(0);
         let free = Limiter::new(limits);
         let one = request("x", 1);
         let (_a, _b) = (free.enter(&one).await, free.enter(&one).await);
 
         let shared = Limiter::new(Limits::default().concurrency(1));
         let _slot = shared.clone().enter(&one).await;
-        assert!(
-            timeout(Duration::from_secs(1), shared.enter(&one))
-                .await
-                .is_err()
-        );
+        assert!(timeout(Duration::from_secs(1), shared.enter(&one)).await.is_err());
     }
 }

@@ -72,11 +72,7 @@ impl Meter {
         counts.in_flight += 1;
         counts.max_in_flight = counts.max_in_flight.max(counts.in_flight);
         counts.purposes.entry(purpose).or_default().requests += 1;
-        Call {
-            meter: self,
-            purpose,
-            ended: false,
-        }
+        Call { meter: self, purpose, ended: false }
     }
 
     fn counts(&self) -> MutexGuard<'_, MeterSnapshot> {

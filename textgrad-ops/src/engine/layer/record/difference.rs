@@ -16,17 +16,14 @@ fn descend(recorded: &Value, asked: &Value, path: &mut String) -> Option<String>
     let before = path.len();
     match (recorded, asked) {
         (Value::Object(recorded), Value::Object(asked)) => {
-            let keys = recorded
-                .keys()
-                .chain(asked.keys().filter(|key| !recorded.contains_key(*key)));
+            let keys =
+                recorded.keys().chain(asked.keys().filter(|key| !recorded.contains_key(*key)));
             for key in keys {
                 path.push('.');
                 path.push_str(key);
                 let absent = Value::Null;
-                let (left, right) = (
-                    recorded.get(key).unwrap_or(&absent),
-                    asked.get(key).unwrap_or(&absent),
-                );
+                let (left, right) =
+                    (recorded.get(key).unwrap_or(&absent), asked.get(key).unwrap_or(&absent));
                 if let Some(found) = descend(left, right, path) {
                     return Some(found);
                 }
@@ -38,10 +35,8 @@ fn descend(recorded: &Value, asked: &Value, path: &mut String) -> Option<String>
             for index in 0..recorded.len().max(asked.len()) {
                 path.push_str(&format!("[{index}]"));
                 let absent = Value::Null;
-                let (left, right) = (
-                    recorded.get(index).unwrap_or(&absent),
-                    asked.get(index).unwrap_or(&absent),
-                );
+                let (left, right) =
+                    (recorded.get(index).unwrap_or(&absent), asked.get(index).unwrap_or(&absent));
                 if let Some(found) = descend(left, right, path) {
                     return Some(found);
                 }
@@ -63,11 +58,9 @@ fn descend(recorded: &Value, asked: &Value, path: &mut String) -> Option<String>
                 &format!("{:?}", show(asked)),
             ))
         }
-        _ => Some(told(
-            path,
-            &excerpt(&recorded.to_string(), 60),
-            &excerpt(&asked.to_string(), 60),
-        )),
+        _ => {
+            Some(told(path, &excerpt(&recorded.to_string(), 60), &excerpt(&asked.to_string(), 60)))
+        }
     }
 }
 

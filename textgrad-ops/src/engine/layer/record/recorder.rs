@@ -25,12 +25,8 @@ impl Recorder {
         path: PathBuf,
         header: &impl Serialize,
     ) -> Result<Self, EngineError> {
-        let file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .open(&path)
-            .await
-            .map_err(|error| {
+        let file =
+            OpenOptions::new().write(true).create_new(true).open(&path).await.map_err(|error| {
                 let what = match error.kind() {
                     std::io::ErrorKind::AlreadyExists => {
                         "exists already; choose another file or remove it"
@@ -45,10 +41,7 @@ impl Recorder {
             })?;
         let (jobs, queue) = mpsc::unbounded_channel();
         tokio::spawn(write_all(file, queue));
-        let recorder = Self {
-            path: path.into(),
-            jobs,
-        };
+        let recorder = Self { path: path.into(), jobs };
         recorder.write(header).await?;
         Ok(recorder)
     }
@@ -59,13 +52,8 @@ impl Recorder {
         bytes.push(b'\n');
         let (done, written) = oneshot::channel();
         let stopped = || std::io::Error::other("the task that writes it has stopped");
-        self.jobs
-            .send((bytes, done))
-            .map_err(|_| self.failed(stopped()))?;
-        written
-            .await
-            .map_err(|_| self.failed(stopped()))?
-            .map_err(|error| self.failed(error))
+        self.jobs.send((bytes, done)).map_err(|_| self.failed(stopped()))?;
+        written.await.map_err(|_| self.failed(stopped()))?.map_err(|error| self.failed(error))
     }
 
     fn failed(&self, error: impl std::error::Error + Send + Sync + 'static) -> EngineError {
@@ -83,9 +71,7 @@ async fn write_all(mut file: File, mut queue: mpsc::UnboundedReceiver<Job>) {
     while let Some((line, done)) = queue.recv().await {
         let result = if broken {
             // After half a line nothing that follows could be read.
-            Err(std::io::Error::other(
-                "an earlier line could not be written",
-            ))
+            Err(std::io::Error::other("an earlier line could not be written"))
         } else {
             write(&mut file, &line).await
         };

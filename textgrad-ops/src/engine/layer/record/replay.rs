@@ -62,10 +62,7 @@ impl Replay {
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, EngineError> {
         let path = path.as_ref();
         let wrong = |what: String| {
-            EngineError::new(
-                ErrorKind::Other,
-                format!("the recording {}: {what}", path.display()),
-            )
+            EngineError::new(ErrorKind::Other, format!("the recording {}: {what}", path.display()))
         };
         let text = tokio::fs::read(path)
             .await
@@ -86,16 +83,11 @@ impl Replay {
             let line: Line = serde_json::from_slice(line).map_err(|error| {
                 wrong(format!("expected a recorded call in line {}", index + 1)).with_source(error)
             })?;
-            let calls = calls
-                .entry(request_key(&header.engine, &line.request))
-                .or_default();
+            let calls = calls.entry(request_key(&header.engine, &line.request)).or_default();
             calls.recorded += 1;
             calls.left.push_back(line);
         }
-        Ok(Self {
-            header,
-            calls: Mutex::new(calls),
-        })
+        Ok(Self { header, calls: Mutex::new(calls) })
     }
 
     /// How many recorded calls were not asked for yet.
@@ -143,10 +135,8 @@ fn unmatched(request: &Request, times: usize, calls: &HashMap<RequestKey, Calls>
         .filter_map(|calls| calls.left.front())
         .filter(|line| line.request.purpose == purpose);
     if let (0, Some(only), None) = (times, near.next(), near.next())
-        && let (Ok(recorded), Ok(asked)) = (
-            serde_json::to_value(&only.request),
-            serde_json::to_value(request),
-        )
+        && let (Ok(recorded), Ok(asked)) =
+            (serde_json::to_value(&only.request), serde_json::to_value(request))
         && let Some(difference) = first_difference(&recorded, &asked)
     {
         message.push_str("; the only one left for this purpose differs at ");

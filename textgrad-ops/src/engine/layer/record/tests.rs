@@ -32,15 +32,7 @@ impl Engine for Simulated {
 async fn texts(engine: &impl Engine, asks: &[&str]) -> Vec<String> {
     let mut texts = Vec::new();
     for ask in asks {
-        texts.push(
-            engine
-                .complete(&request(ask))
-                .await
-                .unwrap()
-                .choices
-                .remove(0)
-                .text,
-        );
+        texts.push(engine.complete(&request(ask)).await.unwrap().choices.remove(0).text);
     }
     texts
 }
@@ -54,20 +46,14 @@ fn file() -> (tempfile::TempDir, PathBuf) {
 #[tokio::test]
 async fn a_run_is_replayed_with_equal_requests_in_their_order() {
     let (_folder, path) = file();
-    let record = Record::create(
-        Simulated(ScriptedEngine::new(["1", "2", "3"])),
-        path.clone(),
-    )
-    .await
-    .unwrap();
+    let record = Record::create(Simulated(ScriptedEngine::new(["1", "2", "3"])), path.clone())
+        .await
+        .unwrap();
     assert!(record.is_simulation());
     texts(&record, &["a", "b", "a"]).await;
 
     let replay = Replay::open(&path).await.unwrap();
-    assert_eq!(
-        (replay.name(), replay.is_simulation(), replay.remaining()),
-        ("sim:x", true, 3)
-    );
+    assert_eq!((replay.name(), replay.is_simulation(), replay.remaining()), ("sim:x", true, 3));
     assert_eq!(texts(&replay, &["a", "a", "b"]).await, ["1", "3", "2"]);
     assert_eq!(replay.remaining(), 0);
     let error = replay.complete(&request("a")).await.unwrap_err();
@@ -92,16 +78,10 @@ async fn everything_of_a_call_survives_the_file() {
         Choice::new("", FinishReason::Other("abort".into())),
     ];
     let script = ScriptedEngine::new([Reply::choices(choices), Reply::error(failure)]);
-    let mut sampling = Sampling::default()
-        .with_n(2)
-        .with_seed(u64::MAX)
-        .with_temperature(0.1);
+    let mut sampling = Sampling::default().with_n(2).with_seed(u64::MAX).with_temperature(0.1);
     sampling.extra.insert("top_k".into(), 40.into());
     let image = Image::new(vec![1, 2, 3], "image/png").unwrap();
-    let turn = Message::new(
-        MessageRole::User,
-        [Part::Text("x".into()), Part::Image(image)],
-    );
+    let turn = Message::new(MessageRole::User, [Part::Text("x".into()), Part::Image(image)]);
     let request = Request::new(Purpose::Update, [turn]).with_sampling(sampling);
 
     let record = Record::create(script, path.clone()).await.unwrap();
@@ -112,12 +92,7 @@ async fn everything_of_a_call_survives_the_file() {
     let replayed = replay.complete(&request).await.unwrap_err();
     assert_eq!(replayed.to_string(), second.to_string());
     assert_eq!(
-        (
-            replayed.kind(),
-            replayed.status(),
-            replayed.retry_after(),
-            replayed.is_retryable()
-        ),
+        (replayed.kind(), replayed.status(), replayed.retry_after(), replayed.is_retryable()),
         (second.kind(), Some(429), second.retry_after(), false)
     );
 }
@@ -125,11 +100,7 @@ async fn everything_of_a_call_survives_the_file() {
 #[tokio::test]
 async fn the_format_is_one_line_for_each_call_after_a_header() {
     let (_folder, path) = file();
-    let usage = Usage {
-        prompt_tokens: 1,
-        completion_tokens: 2,
-        cached_tokens: 0,
-    };
+    let usage = Usage { prompt_tokens: 1, completion_tokens: 2, cached_tokens: 0 };
     let engine = textgrad_core::engine_fn("e", move |_| async move {
         Ok(Response::new(vec![Choice::new("x", FinishReason::Stop)])
             .with_usage(usage)
@@ -168,19 +139,14 @@ async fn lines_of_concurrent_calls_stay_whole() {
 #[tokio::test]
 async fn a_request_that_was_not_recorded_is_told_from_the_only_one_like_it() {
     let (_folder, path) = file();
-    let record = Record::create(ScriptedEngine::new(["1", "2"]), path.clone())
-        .await
-        .unwrap();
+    let record = Record::create(ScriptedEngine::new(["1", "2"]), path.clone()).await.unwrap();
     record.complete(&request("the old wording")).await.unwrap();
     let mut update = request("something else");
     update.purpose = Purpose::Update;
     record.complete(&update).await.unwrap();
 
     let replay = Replay::open(&path).await.unwrap();
-    let error = replay
-        .complete(&request("the new wording"))
-        .await
-        .unwrap_err();
+    let error = replay.complete(&request("the new wording")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Other);
     assert_eq!(
         error.message(),
@@ -200,25 +166,17 @@ async fn a_request_that_was_not_recorded_is_told_from_the_only_one_like_it() {
 async fn a_recording_is_never_overwritten() {
     let (_folder, path) = file();
     std::fs::write(&path, "precious").unwrap();
-    let error = Record::create(ScriptedEngine::new(["1"]), path.clone())
-        .await
-        .unwrap_err();
+    let error = Record::create(ScriptedEngine::new(["1"]), path.clone()).await.unwrap_err();
     assert!(error.message().contains("exists already"), "{error}");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
     let nowhere = path.parent().unwrap().join("no/such/folder/run.jsonl");
-    assert!(
-        Record::create(ScriptedEngine::new(["1"]), nowhere)
-            .await
-            .is_err()
-    );
+    assert!(Record::create(ScriptedEngine::new(["1"]), nowhere).await.is_err());
 }
 
 #[tokio::test]
 async fn a_torn_last_line_is_left_out_and_anything_else_is_named() {
     let (_folder, path) = file();
-    let record = Record::create(ScriptedEngine::new(["1", "2"]), path.clone())
-        .await
-        .unwrap();
+    let record = Record::create(ScriptedEngine::new(["1", "2"]), path.clone()).await.unwrap();
     texts(&record, &["a", "b"]).await;
     let whole = std::fs::read_to_string(&path).unwrap();
 
@@ -230,25 +188,13 @@ async fn a_torn_last_line_is_left_out_and_anything_else_is_named() {
     for (content, complaint) in [
         (String::new(), "expected a header in line 1"),
         ("{}\n".into(), "expected a header in line 1"),
-        (
-            whole.replace("\"version\":1", "\"version\":2"),
-            "of version 2",
-        ),
-        (
-            whole.replace("\"response\"", "\"nothing\""),
-            "expected a recorded call in line 2",
-        ),
+        (whole.replace("\"version\":1", "\"version\":2"), "of version 2"),
+        (whole.replace("\"response\"", "\"nothing\""), "expected a recorded call in line 2"),
     ] {
         std::fs::write(&path, content).unwrap();
         let error = Replay::open(&path).await.unwrap_err();
         assert!(error.to_string().contains(complaint), "{error}");
     }
     std::fs::remove_file(&path).unwrap();
-    assert!(
-        Replay::open(&path)
-            .await
-            .unwrap_err()
-            .to_string()
-            .contains("cannot be read")
-    );
+    assert!(Replay::open(&path).await.unwrap_err().to_string().contains("cannot be read"));
 }

@@ -36,9 +36,7 @@ impl<E: Engine> Engine for Retry<E> {
             result => return result,
         };
         let policy = self.policy.seed(request_key(self.name(), request).seed());
-        policy
-            .run_after(first, |_| self.engine.complete(request))
-            .await
+        policy.run_after(first, |_| self.engine.complete(request)).await
     }
 
     fn is_simulation(&self) -> bool {
@@ -73,20 +71,12 @@ mod tests {
             policy,
         );
         let start = Instant::now();
-        assert_eq!(
-            engine.complete(&request).await.unwrap().choices[0].text,
-            "yes"
-        );
-        assert_eq!(
-            engine.engine.requests(),
-            [request.clone(), request.clone(), request.clone()]
-        );
+        assert_eq!(engine.complete(&request).await.unwrap().choices[0].text, "yes");
+        assert_eq!(engine.engine.requests(), [request.clone(), request.clone(), request.clone()]);
 
         let seeded = policy.seed(request_key("scripted", &request).seed());
         let error = EngineError::new(ErrorKind::Server, "no");
-        let waits: Duration = (1..=2)
-            .filter_map(|retry| seeded.delay(&error, retry))
-            .sum();
+        let waits: Duration = (1..=2).filter_map(|retry| seeded.delay(&error, retry)).sum();
         // The timer of tokio counts whole milliseconds, rounded up.
         let over = start.elapsed().checked_sub(waits).unwrap();
         assert!(over <= Duration::from_millis(2), "{over:?} over {waits:?}");
@@ -94,21 +84,15 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_final_error_is_final_at_once() {
-        for kind in [
-            ErrorKind::Auth,
-            ErrorKind::Quota,
-            ErrorKind::InvalidRequest,
-            ErrorKind::NotFound,
-        ] {
+        for kind in
+            [ErrorKind::Auth, ErrorKind::Quota, ErrorKind::InvalidRequest, ErrorKind::NotFound]
+        {
             let engine = Retry::new(
                 ScriptedEngine::new([failure(kind), "yes".into()]),
                 RetryPolicy::default(),
             );
             let start = Instant::now();
-            let error = engine
-                .complete(&Request::new(Purpose::Sample, []))
-                .await
-                .unwrap_err();
+            let error = engine.complete(&Request::new(Purpose::Sample, [])).await.unwrap_err();
             assert_eq!((error.kind(), error.message()), (kind, "no"));
             assert_eq!(engine.engine.requests().len(), 1);
             assert_eq!(start.elapsed(), Duration::ZERO);

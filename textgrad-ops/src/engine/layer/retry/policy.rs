@@ -100,10 +100,7 @@ impl RetryPolicy {
             Some(wish) if !wish.is_zero() => Some(wish),
             _ => {
                 let doublings = retry.saturating_sub(1).min(31);
-                let delay = self
-                    .first_delay
-                    .saturating_mul(1 << doublings)
-                    .min(self.longest_delay);
+                let delay = self.first_delay.saturating_mul(1 << doublings).min(self.longest_delay);
                 let share = 1.0 - 0.25 * self.jitter(retry);
                 let spread = Duration::try_from_secs_f64(delay.as_secs_f64() * share);
                 Some(spread.unwrap_or(delay))
@@ -158,9 +155,7 @@ impl RetryPolicy {
         let wish = error.retry_after().filter(|wish| *wish > self.longest_wish);
         if let Some(wish) = wish.filter(|_| error.is_retryable() && self.max_retries > 0) {
             let longest = self.longest_wish;
-            notes.push(format!(
-                "the server asks to wait {wish:?}, longer than {longest:?}"
-            ));
+            notes.push(format!("the server asks to wait {wish:?}, longer than {longest:?}"));
         }
         if notes.is_empty() {
             return error;
@@ -194,9 +189,7 @@ struct SourceOf(EngineError);
 
 impl fmt::Display for SourceOf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0
-            .source()
-            .map_or(Ok(()), |source| fmt::Display::fmt(source, f))
+        self.0.source().map_or(Ok(()), |source| fmt::Display::fmt(source, f))
     }
 }
 
@@ -234,20 +227,14 @@ mod tests {
             shares.push(wait / full);
         }
         shares.sort_by(f64::total_cmp);
-        assert!(
-            shares[0] < 0.76 && shares[199] > 0.99,
-            "the jitter uses its whole range"
-        );
+        assert!(shares[0] < 0.76 && shares[199] > 0.99, "the jitter uses its whole range");
     }
 
     #[test]
     fn the_jitter_repeats_with_its_seed() {
         let policy = RetryPolicy::default().seed(Seed::new(1));
         assert_eq!(policy.delay(&server(), 1), policy.delay(&server(), 1));
-        assert_ne!(
-            policy.delay(&server(), 1),
-            policy.seed(Seed::new(2)).delay(&server(), 1)
-        );
+        assert_ne!(policy.delay(&server(), 1), policy.seed(Seed::new(2)).delay(&server(), 1));
     }
 
     #[test]
@@ -256,30 +243,16 @@ mod tests {
             .max_retries(u32::MAX)
             .first_delay(Duration::MAX)
             .longest_delay(Duration::MAX);
-        assert!(
-            policy
-                .delay(&server(), u32::MAX)
-                .is_some_and(|wait| wait > Duration::MAX / 2)
-        );
+        assert!(policy.delay(&server(), u32::MAX).is_some_and(|wait| wait > Duration::MAX / 2));
     }
 
     #[test]
     fn the_servers_wish_is_followed_exactly_up_to_the_longest() {
         let policy = RetryPolicy::default();
-        assert_eq!(
-            policy.delay(&busy(0.25), 1),
-            Some(Duration::from_millis(250))
-        );
-        assert_eq!(
-            policy.delay(&busy(120.0), 2),
-            Some(Duration::from_secs(120))
-        );
+        assert_eq!(policy.delay(&busy(0.25), 1), Some(Duration::from_millis(250)));
+        assert_eq!(policy.delay(&busy(120.0), 2), Some(Duration::from_secs(120)));
         assert_eq!(policy.delay(&busy(120.001), 1), None);
-        assert!(
-            policy
-                .delay(&busy(0.0), 1)
-                .is_some_and(|wait| !wait.is_zero())
-        );
+        assert!(policy.delay(&busy(0.0), 1).is_some_and(|wait| !wait.is_zero()));
     }
 
     #[test]
@@ -306,10 +279,7 @@ mod tests {
             .unwrap_err();
         assert_eq!(attempts, [1, 2, 3]);
         assert_eq!(start.elapsed(), Duration::from_secs(6));
-        assert_eq!(
-            error.to_string(),
-            "busy; gave up after 3 attempts (HTTP 429)"
-        );
+        assert_eq!(error.to_string(), "busy; gave up after 3 attempts (HTTP 429)");
         assert_eq!(
             (error.kind(), error.retry_after()),
             (ErrorKind::RateLimited, Some(Duration::from_secs(3)))
@@ -321,15 +291,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_wish_too_long_fails_at_once_and_says_so() {
         let start = Instant::now();
-        let error = RetryPolicy::default()
-            .run(|_| async { Err::<(), _>(busy(300.0)) })
-            .await
-            .unwrap_err();
+        let error =
+            RetryPolicy::default().run(|_| async { Err::<(), _>(busy(300.0)) }).await.unwrap_err();
         assert_eq!(start.elapsed(), Duration::ZERO);
-        assert_eq!(
-            error.message(),
-            "busy; the server asks to wait 300s, longer than 120s"
-        );
+        assert_eq!(error.message(), "busy; the server asks to wait 300s, longer than 120s");
     }
 
     #[tokio::test(start_paused = true)]

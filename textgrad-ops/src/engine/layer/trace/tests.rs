@@ -53,20 +53,14 @@ impl Subscriber for Spans {
 
 async fn span_of(engine: impl Engine, request: &Request) -> Fields {
     let spans = Spans::default();
-    let _ = Traced::new(engine)
-        .complete(request)
-        .with_subscriber(spans.clone())
-        .await;
+    let _ = Traced::new(engine).complete(request).with_subscriber(spans.clone()).await;
     let mut seen = spans.0.lock().unwrap();
     assert_eq!(seen.len(), 1);
     seen.remove(0)
 }
 
 fn fields(expected: &[(&str, &str)]) -> Fields {
-    expected
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect()
+    expected.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
 #[tokio::test]
@@ -76,20 +70,11 @@ async fn a_call_has_a_span_of_what_was_asked_and_what_came_but_not_of_what_was_s
             Choice::new("SECRET", FinishReason::Stop),
             Choice::new("SECRET", FinishReason::Length),
         ];
-        let usage = Usage {
-            prompt_tokens: 5,
-            completion_tokens: 6,
-            cached_tokens: 1,
-        };
-        Ok(Response::new(choices)
-            .with_usage(usage)
-            .with_model("llama3:8b-q4"))
+        let usage = Usage { prompt_tokens: 5, completion_tokens: 6, cached_tokens: 1 };
+        Ok(Response::new(choices).with_usage(usage).with_model("llama3:8b-q4"))
     });
-    let mut sampling = Sampling::default()
-        .with_n(2)
-        .with_seed(7)
-        .with_temperature(0.5)
-        .with_max_tokens(9);
+    let mut sampling =
+        Sampling::default().with_n(2).with_seed(7).with_temperature(0.5).with_max_tokens(9);
     sampling.top_p = Some(0.95);
     sampling.frequency_penalty = Some(0.25);
     sampling.presence_penalty = Some(0.75);
@@ -128,10 +113,8 @@ async fn a_call_has_a_span_of_what_was_asked_and_what_came_but_not_of_what_was_s
 
 #[tokio::test]
 async fn a_failed_call_has_the_kind_of_its_error_and_unset_fields_are_absent() {
-    let failing = ScriptedEngine::new([Reply::error(EngineError::new(
-        ErrorKind::RateLimited,
-        "SECRET",
-    ))]);
+    let failing =
+        ScriptedEngine::new([Reply::error(EngineError::new(ErrorKind::RateLimited, "SECRET"))]);
     let span = span_of(failing, &Request::new(Purpose::Sample, [])).await;
     assert_eq!(
         span,

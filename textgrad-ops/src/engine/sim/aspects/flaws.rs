@@ -22,10 +22,7 @@ pub(super) const ROWS: &[Aspect] = &[
             "i love this question",
         ],
         names: &["flattery", "flattering remarks to the reader"],
-        instructions: &[
-            "Drop the flattery.",
-            "Remove flattering remarks to the reader.",
-        ],
+        instructions: &["Drop the flattery.", "Remove flattering remarks to the reader."],
         mentions: &["flattery", "flattering", "compliments"],
     },
     Aspect {
@@ -82,17 +79,9 @@ pub(super) const ROWS: &[Aspect] = &[
             "On an unrelated note, gardens are at their finest in early summer.",
             "That reminds me of an old story about a ferry and a lost umbrella.",
         ],
-        cues: &[
-            "by the way",
-            "unrelated note",
-            "that reminds me",
-            "speaking of which",
-        ],
+        cues: &["by the way", "unrelated note", "that reminds me", "speaking of which"],
         names: &["a digression", "remarks that are off-topic"],
-        instructions: &[
-            "Remove the digression.",
-            "Remove remarks that are off-topic.",
-        ],
+        instructions: &["Remove the digression.", "Remove remarks that are off-topic."],
         mentions: &["digression", "digressions", "off topic", "irrelevant"],
     },
     Aspect {
@@ -113,8 +102,6 @@ pub(super) const ROWS: &[Aspect] = &[
         cues: &[],
         names: &["too much length", "more length than the query asks for"],
         instructions: &["Shorten the text.", "Make it more concise."],
-        mentions: &[
-            "length", "too long", "shorten", "concise", "brief", "brevity", "shorter",
-        ],
+        mentions: &["length", "too long", "shorten", "concise", "brief", "brevity", "shorter"],
     },
 ];

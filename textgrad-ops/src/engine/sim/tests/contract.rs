@@ -24,11 +24,7 @@ fn refused(messages: &[Message]) -> String {
 #[test]
 fn a_loss_shows_a_query_and_one_text_or_two() {
     recognised(&loss(QUERY, GOOD, Some(POOR)), |ask| {
-        let expected = Ask::Loss {
-            query: QUERY,
-            chosen: GOOD,
-            rejected: Some(POOR),
-        };
+        let expected = Ask::Loss { query: QUERY, chosen: GOOD, rejected: Some(POOR) };
         assert_eq!(ask, expected);
     });
     recognised(&loss(QUERY, GOOD, None), |ask| {
@@ -41,11 +37,7 @@ fn a_loss_shows_a_query_and_one_text_or_two() {
         ),
     ];
     recognised(&marked, |ask| {
-        let expected = Ask::Loss {
-            query: "q",
-            chosen: "a",
-            rejected: Some("b"),
-        };
+        let expected = Ask::Loss { query: "q", chosen: "a", rejected: Some("b") };
         assert_eq!(ask, expected);
     });
     // The user message is the judged text: whatever it looks like, it is data.
@@ -59,12 +51,7 @@ fn a_loss_shows_a_query_and_one_text_or_two() {
 fn a_gradient_reads_the_critique_of_either_layout() {
     let asked = loss(QUERY, GOOD, Some(POOR));
     recognised(&gradient(&quoted(&asked, CRITIQUE), GOOD), |ask| {
-        assert_eq!(
-            ask,
-            Ask::Gradient {
-                critique: vec![CRITIQUE]
-            }
-        );
+        assert_eq!(ask, Ask::Gradient { critique: vec![CRITIQUE] });
     });
     let [system, user] = asked;
     let continued = [
@@ -74,12 +61,7 @@ fn a_gradient_reads_the_critique_of_either_layout() {
         Message::user(format!("How?\n<VARIABLE>\n{GOOD}\n</VARIABLE>")),
     ];
     recognised(&continued, |ask| {
-        assert_eq!(
-            ask,
-            Ask::Gradient {
-                critique: vec![CRITIQUE]
-            }
-        );
+        assert_eq!(ask, Ask::Gradient { critique: vec![CRITIQUE] });
     });
     let chained = format!(
         "{}<FEEDBACK>Add a summary.</FEEDBACK>\n",
@@ -109,10 +91,7 @@ fn an_update_answers_inside_the_tags_that_it_was_told() {
     });
     let text = one(&sim(1.0), &[system, user.clone()], 1);
     let new = inside(&text, "IMPROVED_VARIABLE");
-    assert!(
-        new.starts_with(GOOD) && new.contains("wooden table"),
-        "{new}"
-    );
+    assert!(new.starts_with(GOOD) && new.contains("wooden table"), "{new}");
 
     let custom = Message::system(
         "Use the <FEEDBACK>. Not <b>bold</b>; end with <new-text> ... </new-text>.",
@@ -148,9 +127,7 @@ fn an_update_may_continue_the_conversation() {
     recognised(&turns, check);
     turns[3] = Message::user("How?");
     recognised(&turns, check);
-    turns[5] = Message::user(format!(
-        "<VARIABLE>{GOOD}</VARIABLE>\nBetween <NEW> and </NEW>."
-    ));
+    turns[5] = Message::user(format!("<VARIABLE>{GOOD}</VARIABLE>\nBetween <NEW> and </NEW>."));
     recognised(&turns, check);
 }
 
@@ -158,30 +135,13 @@ fn an_update_may_continue_the_conversation() {
 fn a_query_in_the_system_message_does_not_hide_an_update_or_a_gradient() {
     let user = |sections: &str| Message::user(format!("<VARIABLE>{GOOD}</VARIABLE>\n{sections}"));
     let system = |told: &str| Message::system(format!("{told}\n<QUERY>{QUERY}</QUERY>"));
-    let update = [
-        system("Answer in <NEW> and </NEW>."),
-        user("<FEEDBACK>x</FEEDBACK>"),
-    ];
+    let update = [system("Answer in <NEW> and </NEW>."), user("<FEEDBACK>x</FEEDBACK>")];
     recognised(&update, |ask| {
-        assert!(
-            matches!(
-                ask,
-                Ask::Update {
-                    query: Some(QUERY),
-                    ..
-                }
-            ),
-            "{ask:?}"
-        );
+        assert!(matches!(ask, Ask::Update { query: Some(QUERY), .. }), "{ask:?}");
     });
     let gradient = [system("Read <VARIABLE>."), user("<LM_OUTPUT>x</LM_OUTPUT>")];
     recognised(&gradient, |ask| {
-        assert_eq!(
-            ask,
-            Ask::Gradient {
-                critique: vec!["x"]
-            }
-        );
+        assert_eq!(ask, Ask::Gradient { critique: vec!["x"] });
     });
 }
 
@@ -194,10 +154,7 @@ fn several_feedbacks_are_reduced() {
     assert_eq!(text.lines().count(), 1, "{text}");
     let tagged = Message::system("Merge the <FEEDBACK> inside <ALL> and </ALL>.");
     let text = one(&sim(0.2), &[tagged, Message::user(sections)], 1);
-    assert!(
-        text.starts_with("<ALL>\n- ") && text.ends_with("\n</ALL>"),
-        "{text}"
-    );
+    assert!(text.starts_with("<ALL>\n- ") && text.ends_with("\n</ALL>"), "{text}");
 }
 
 #[test]
@@ -206,25 +163,15 @@ fn a_query_full_of_tags_is_a_query() {
     for messages in [
         vec![Message::user(query)],
         vec![Message::system("You are helpful."), Message::user(query)],
-        vec![
-            Message::system("<CONTEXT>\nfacts\n</CONTEXT>"),
-            Message::user(query),
-        ],
+        vec![Message::system("<CONTEXT>\nfacts\n</CONTEXT>"), Message::user(query)],
     ] {
         recognised(&messages, |ask| {
             assert!(matches!(ask, Ask::Plain { query: read, .. } if read == query));
         });
     }
-    let chat = [
-        Message::user("Hello"),
-        Message::assistant("Hello!"),
-        Message::user(QUERY),
-    ];
+    let chat = [Message::user("Hello"), Message::assistant("Hello!"), Message::user(QUERY)];
     recognised(&chat, |ask| {
-        let expected = Ask::Plain {
-            system: "",
-            query: QUERY,
-        };
+        let expected = Ask::Plain { system: "", query: QUERY };
         assert_eq!(ask, expected);
     });
 }
@@ -255,14 +202,8 @@ fn requests_that_lack_markers_are_refused_and_told_which() {
     let system = Message::system("Use <VARIABLE> and <FEEDBACK>.");
     let error = refused(&[system.clone(), Message::user("<VARIABLE>a</VARIABLE>")]);
     assert!(error.contains("sections seen: VARIABLE;"), "{error}");
-    assert!(
-        error.contains("names mentioned: FEEDBACK, VARIABLE;"),
-        "{error}"
-    );
-    assert!(
-        error.contains("for a gradient: LM_OUTPUT in it or an assistant turn"),
-        "{error}"
-    );
+    assert!(error.contains("names mentioned: FEEDBACK, VARIABLE;"), "{error}");
+    assert!(error.contains("for a gradient: LM_OUTPUT in it or an assistant turn"), "{error}");
     assert!(error.contains("a pair of output tags"), "{error}");
     assert!(error.contains("a prompt pack must keep"), "{error}");
 
@@ -277,8 +218,5 @@ fn requests_that_lack_markers_are_refused_and_told_which() {
     let told = Message::system("Answer between <NEW> and </NEW>.");
     let error = refused(&[told, Message::user("<VARIABLE>a</VARIABLE>")]);
     assert!(error.contains("output tag: NEW;"), "{error}");
-    assert!(
-        error.contains("for an update: FEEDBACK in the last user message"),
-        "{error}"
-    );
+    assert!(error.contains("for an update: FEEDBACK in the last user message"), "{error}");
 }

@@ -13,9 +13,7 @@ fn run(sim: &Sim, query: &str, seed: u64, depth: usize, contrast: bool) -> Vec<f
     let mut means = Vec::new();
     let mut candidates = texts(sim, &[Message::user(query)], N, seed);
     loop {
-        let scored = candidates
-            .into_iter()
-            .map(|text| (reward(query, &text), text));
+        let scored = candidates.into_iter().map(|text| (reward(query, &text), text));
         let start = pool.len();
         pool.extend(scored);
         means.push(pool[start..].iter().map(|(reward, _)| reward).sum::<f64>() / f64::from(N));
@@ -45,10 +43,7 @@ fn curve(skill: f64, runs: u64, depth: usize, contrast: bool) -> Vec<f64> {
     let sim = sim(skill);
     let mut sums = vec![0.0; depth + 1];
     for (seed, query) in (0..runs).zip(queries.into_iter().cycle()) {
-        for (sum, mean) in sums
-            .iter_mut()
-            .zip(run(&sim, query, seed * 100, depth, contrast))
-        {
+        for (sum, mean) in sums.iter_mut().zip(run(&sim, query, seed * 100, depth, contrast)) {
             *sum += mean;
         }
     }
@@ -64,27 +59,19 @@ fn with_skill_candidates_improve_and_level_off_and_contrast_helps() {
     assert!(first > 1.5 && last < 0.4, "{tpo:?}");
 
     let revision = curve(0.85, 200, 1, false);
-    assert!(
-        (tpo[0] - revision[0]).abs() < 1e-9,
-        "the same first samples"
-    );
+    assert!((tpo[0] - revision[0]).abs() < 1e-9, "the same first samples");
     assert!(tpo[1] > revision[1] + 0.15, "{tpo:?} {revision:?}");
 }
 
 #[test]
 fn without_skill_candidates_are_worse_than_the_first_samples() {
     let curve = curve(0.2, 200, 2, true);
-    assert!(
-        curve[1..].iter().all(|mean| *mean < curve[0] - 1.0),
-        "{curve:?}"
-    );
+    assert!(curve[1..].iter().all(|mean| *mean < curve[0] - 1.0), "{curve:?}");
 }
 
 #[test]
 fn the_dial_is_monotone() {
-    let last: Vec<f64> = [0.0, 0.5, 1.0]
-        .into_iter()
-        .map(|skill| curve(skill, 40, 1, true)[1])
-        .collect();
+    let last: Vec<f64> =
+        [0.0, 0.5, 1.0].into_iter().map(|skill| curve(skill, 40, 1, true)[1]).collect();
     assert!(last.is_sorted(), "{last:?}");
 }

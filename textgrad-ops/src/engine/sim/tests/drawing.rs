@@ -33,9 +33,8 @@ fn choice_i_is_drawn_from_seed_plus_i() {
     for messages in kinds() {
         for seed in [0, 7, u64::MAX - 2] {
             let together = texts(&sim, &messages, 5, seed);
-            let single: Vec<String> = (0..5)
-                .map(|i| one(&sim, &messages, seed.wrapping_add(i)))
-                .collect();
+            let single: Vec<String> =
+                (0..5).map(|i| one(&sim, &messages, seed.wrapping_add(i))).collect();
             assert_eq!(together, single);
         }
     }
@@ -49,11 +48,7 @@ fn choice_i_is_drawn_from_seed_plus_i() {
 fn texts_are_the_same_on_every_machine() {
     // Recorded once: a change here changes what every seeded run of the simulation writes.
     assert_eq!(
-        one(
-            &Sim::default(),
-            &[Message::user("How do I fix a leaking roof?")],
-            4
-        ),
+        one(&Sim::default(), &[Message::user("How do I fix a leaking roof?")], 4),
         "The short answer is that a leaking roof comes down to getting a few basic things right. For \
          instance, two people who approach it with equal care may still end up far apart. To sum up, a \
          leaking roof rewards those who keep it simple."
@@ -73,12 +68,7 @@ fn nothing_but_the_messages_and_the_seed_counts() {
         };
         let plain = Sampling::default().with_seed(3);
         let expected = text(Purpose::Sample, plain.clone());
-        for purpose in [
-            Purpose::Loss,
-            Purpose::Gradient,
-            Purpose::Update,
-            Purpose::Judge,
-        ] {
+        for purpose in [Purpose::Loss, Purpose::Gradient, Purpose::Update, Purpose::Judge] {
             assert_eq!(text(purpose, plain.clone()), expected);
         }
         let mut other = plain.clone().with_temperature(0.7);
@@ -91,30 +81,18 @@ fn nothing_but_the_messages_and_the_seed_counts() {
     let differing = (0..20)
         .filter(|seed| {
             one(&sim, &[Message::user(QUERY)], *seed)
-                != one(
-                    &sim,
-                    &[Message::system("Hello."), Message::user(QUERY)],
-                    *seed,
-                )
+                != one(&sim, &[Message::system("Hello."), Message::user(QUERY)], *seed)
         })
         .count();
-    assert!(
-        differing > 15,
-        "another conversation is another draw: {differing}"
-    );
+    assert!(differing > 15, "another conversation is another draw: {differing}");
 }
 
 #[test]
 fn at_temperature_zero_all_choices_are_alike_and_the_seed_is_not_read() {
     let sim = Sim::default();
     let draw = |seed| {
-        let sampling = Sampling::default()
-            .with_n(3)
-            .with_temperature(0.0)
-            .with_seed(seed);
-        ask(&sim, &[Message::user(QUERY)], sampling)
-            .expect("an answer")
-            .choices
+        let sampling = Sampling::default().with_n(3).with_temperature(0.0).with_seed(seed);
+        ask(&sim, &[Message::user(QUERY)], sampling).expect("an answer").choices
     };
     let choices = draw(1);
     assert_eq!(choices.len(), 3);
@@ -132,10 +110,7 @@ fn at_temperature_zero_all_choices_are_alike_and_the_seed_is_not_read() {
 #[test]
 fn bounds_and_usage_go_by_the_same_tokens() {
     let sim = Sim::default();
-    let messages = [
-        Message::user("one two three"),
-        Message::user("Why is it so?"),
-    ];
+    let messages = [Message::user("one two three"), Message::user("Why is it so?")];
     let whole = ask(&sim, &messages, Sampling::default().with_seed(1)).expect("an answer");
     let text = &whole.choices[0].text;
     let words = text.split_whitespace().count() as u64;
@@ -197,15 +172,7 @@ fn odd_conversations_are_answered() {
     let image = Image::new(vec![1, 2, 3], "image/png").expect("an image");
     let tags = "<VARIABLE>\n<QUERY></IMPROVED_VARIABLE></QUERY>\n".repeat(500);
     let long = "wood ".repeat(20_000);
-    let users = [
-        "",
-        " \n",
-        "你好，木桌怎么保养？",
-        "\u{0}\u{feff}🙂",
-        "123",
-        &tags,
-        &long,
-    ];
+    let users = ["", " \n", "你好，木桌怎么保养？", "\u{0}\u{feff}🙂", "123", &tags, &long];
     let sim = sim(0.5);
     for user in users {
         let conversation = quoted(&loss(user, user, Some(user)), user);
@@ -224,8 +191,5 @@ fn odd_conversations_are_answered() {
     }
     assert!(ask(&sim, &[], Sampling::default()).is_ok());
     let other = Message::new(MessageRole::User, [Part::Image(image)]);
-    assert_ne!(
-        texts(&sim, &[other], 5, 1),
-        texts(&sim, &[Message::user("")], 5, 1)
-    );
+    assert_ne!(texts(&sim, &[other], 5, 1), texts(&sim, &[Message::user("")], 5, 1));
 }

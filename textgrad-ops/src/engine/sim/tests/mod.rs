@@ -17,9 +17,7 @@ fn sim(skill: f64) -> Sim {
 
 fn ask(sim: &Sim, messages: &[Message], sampling: Sampling) -> Result<Response, EngineError> {
     let request = Request::new(Purpose::Forward, messages.to_vec()).with_sampling(sampling);
-    sim.complete(&request)
-        .now_or_never()
-        .expect("no latency, so no waiting")
+    sim.complete(&request).now_or_never().expect("no latency, so no waiting")
 }
 
 fn texts(sim: &Sim, messages: &[Message], n: u32, seed: u64) -> Vec<String> {
