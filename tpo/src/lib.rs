@@ -1,1 +1,67 @@
-//! placeholder
+//! Test-time Preference Optimization: align answers while they are generated, without training.
+//!
+//! For a query: sample N answers, let a reward model name the best and the worst, ask the model why the one
+//! is preferred (a textual loss), turn that into instructions (a textual gradient), rewrite the best (an
+//! update), repeat D times, and return the best answer ever seen. The weights never change. The method is
+//! that of Li et al., "Test-Time Preference Optimization", arXiv 2501.12895.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use textgrad_ops::engine::sim::Sim;
+//! use tpo::{SimReward, Tpo};
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+//! // A simulated model and reward model: nothing to install, nothing to pay.
+//! let tpo = Tpo::builder(Arc::new(Sim::default()), Arc::new(SimReward))
+//!     .iterations(2)
+//!     .samples(5)
+//!     .build()?;
+//! let aligned = tpo.align("How do I take care of a wooden table?").await.map_err(|f| f.error)?;
+//! println!("{} (reward {:.2})", aligned.answer(), aligned.score());
+//! # Ok::<(), tpo::Error>(()) }).unwrap();
+//! ```
+//!
+//! # The parts
+//! * [`Tpo`] searches one query and returns an [`Alignment`]: the answer, its [`Trajectory`], its graph.
+//! * [`RewardModel`] judges: [`VllmReward`] over HTTP, [`reward_fn`] of a function, [`SimReward`].
+//! * [`Batch`] searches many queries at once; with a [`Journal`](journal::Journal) it can be killed and
+//!   continued without paying for anything twice.
+//! * [`run`] is the folder that the `tpo` program writes, [`input`] reads queries, [`Summary`] has the
+//!   figures.
+//!
+//! # Features
+//! | feature | adds |
+//! |---|---|
+//! | `cli` (default) | the `tpo` program |
+
+mod batch;
+mod config;
+mod error;
+pub mod input;
+pub mod journal;
+pub mod prompts;
+mod reward;
+pub mod run;
+mod search;
+mod session;
+mod summary;
+
+#[doc(inline)]
+pub use self::batch::{Batch, Outcome, Progress};
+#[doc(inline)]
+pub use self::config::{Mode, STOP_TEXTS, TpoConfig};
+#[doc(inline)]
+pub use self::error::{Error, describe};
+#[doc(inline)]
+pub use self::reward::{
+    RewardFn, RewardModel, SimReward, VllmReward, VllmRewardBuilder, reward_fn,
+};
+#[doc(inline)]
+pub use self::search::{
+    AlignError, Alignment, Candidate, CandidateRecord, IterationRecord, Pool, PurposeUsage, Tpo,
+    TpoBuilder, Trajectory, UsageRecord,
+};
+#[doc(inline)]
+pub use self::session::Stop;
+#[doc(inline)]
+pub use self::summary::Summary;

@@ -1,0 +1,217 @@
+//! Many queries at once.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::task::{Id, JoinSet};
+
+use crate::journal::Journal;
+use crate::search::{AlignError, Alignment, Tpo, Trajectory};
+use crate::session::{Session, Stop};
+
+/// How far a batch may run ahead of the oldest query that is not done, in queries: what is finished before
+/// its turn waits in memory.
+const AHEAD: usize = 1024;
+
+/// What came of one query of a batch.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The place of the query in the batch, from 0.
+    pub index: usize,
+    /// The query.
+    pub query: Arc<str>,
+    /// What came of it.
+    pub result: Result<Alignment, AlignError>,
+}
+
+/// How far a batch has come; to be looked at from elsewhere while it runs.
+#[derive(Debug, Default)]
+pub struct Progress {
+    finished: AtomicUsize,
+    failed: AtomicUsize,
+}
+
+impl Progress {
+    /// Queries that are done, failed ones included.
+    #[must_use]
+    pub fn finished(&self) -> usize {
+        self.finished.load(Ordering::Relaxed)
+    }
+
+    /// Queries that failed.
+    #[must_use]
+    pub fn failed(&self) -> usize {
+        self.failed.load(Ordering::Relaxed)
+    }
+}
+
+/// Many queries at once: a bounded number at a time, results in the order of the queries, one failing query
+/// reported and not fatal. Must be used within a tokio runtime. Dropping it ends all that is under way.
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+/// use textgrad_ops::engine::sim::Sim;
+/// use tpo::{Batch, SimReward, Tpo};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// let tpo = Tpo::builder(Arc::new(Sim::default()), Arc::new(SimReward)).build()?;
+/// let queries = ["Why is the sky blue?", "How do I boil an egg?"];
+/// let mut batch = Batch::new(tpo, queries).concurrency(8);
+/// while let Some(outcome) = batch.next().await {
+///     match outcome.result {
+///         Ok(aligned) => println!("{}: {}", outcome.index, aligned.answer()),
+///         Err(failure) => eprintln!("{}: {failure}", outcome.index),
+///     }
+/// }
+/// # Ok::<(), tpo::Error>(()) }).unwrap();
+/// ```
+pub struct Batch {
+    tpo: Tpo,
+    queries: Vec<Arc<str>>,
+    concurrency: usize,
+    journal: Option<Journal>,
+    stop: Stop,
+    progress: Arc<Progress>,
+    tasks: JoinSet<(usize, Result<Alignment, AlignError>)>,
+    places: HashMap<Id, usize>,
+    started: usize,
+    handed_out: usize,
+    waiting: BTreeMap<usize, Result<Alignment, AlignError>>,
+}
+
+impl Batch {
+    /// A batch of these queries, 64 at a time.
+    pub fn new<Q: Into<Arc<str>>>(tpo: Tpo, queries: impl IntoIterator<Item = Q>) -> Self {
+        Self {
+            tpo,
+            queries: queries.into_iter().map(Into::into).collect(),
+            concurrency: 64,
+            journal: None,
+            stop: Stop::default(),
+            progress: Arc::default(),
+            tasks: JoinSet::new(),
+            places: HashMap::new(),
+            started: 0,
+            handed_out: 0,
+            waiting: BTreeMap::new(),
+        }
+    }
+
+    /// How many queries are searched at the same time; at least 1.
+    #[must_use]
+    pub fn concurrency(mut self, concurrency: usize) -> Self {
+        self.concurrency = concurrency.max(1);
+        self
+    }
+
+    /// Writes every finished step into this journal, and takes from it what it knows.
+    #[must_use]
+    pub fn journal(mut self, journal: Journal) -> Self {
+        self.journal = Some(journal);
+        self
+    }
+
+    /// Stops when this is set: no new call is begun, calls under way are let finish. Queries that were not
+    /// done then come out with [`Error::Stopped`](crate::Error::Stopped), or not at all if they were not begun.
+    #[must_use]
+    pub fn stop(mut self, stop: Stop) -> Self {
+        self.stop = stop;
+        self
+    }
+
+    /// How far it has come, to be looked at from elsewhere.
+    #[must_use]
+    pub fn progress(&self) -> Arc<Progress> {
+        Arc::clone(&self.progress)
+    }
+
+    /// The next outcome, in the order of the queries; `None` when there are no more.
+    ///
+    /// Cancel safe: no outcome is lost if the future is dropped.
+    pub async fn next(&mut self) -> Option<Outcome> {
+        loop {
+            if let Some(result) = self.waiting.remove(&self.handed_out) {
+                let index = self.handed_out;
+                self.handed_out += 1;
+                let query = self.queries.get(index).map(Arc::clone)?;
+                return Some(Outcome { index, query, result });
+            }
+            self.start_more();
+            match self.tasks.join_next_with_id().await? {
+                Ok((id, (index, result))) => {
+                    self.places.remove(&id);
+                    self.finish(index, result);
+                }
+                Err(error) => {
+                    // A panic in a user's engine or reward model is an error of its query.
+                    let Some(index) = self.places.remove(&error.id()) else { continue };
+                    let message = format!("the search of this query panicked: {error}");
+                    let error = textgrad_core::Error::op(message).into();
+                    let trajectory = Trajectory::default();
+                    self.finish(index, Err(AlignError { error, trajectory }));
+                }
+            }
+        }
+    }
+
+    fn finish(&mut self, index: usize, result: Result<Alignment, AlignError>) {
+        self.progress.finished.fetch_add(1, Ordering::Relaxed);
+        if result.is_err() {
+            self.progress.failed.fetch_add(1, Ordering::Relaxed);
+        }
+        self.waiting.insert(index, result);
+    }
+
+    fn start_more(&mut self) {
+        while self.tasks.len() < self.concurrency
+            && self.started < self.queries.len()
+            && self.started - self.handed_out < self.concurrency + AHEAD
+            && !self.stop.is_set()
+        {
+            let index = self.started;
+            let Some(query) = self.queries.get(index).map(Arc::clone) else { return };
+            let (tpo, journal, stop) = (self.tpo.clone(), self.journal.clone(), self.stop.clone());
+            let task = self
+                .tasks
+                .spawn(async move { (index, search(tpo, journal, stop, index, &query).await) });
+            self.places.insert(task.id(), index);
+            self.started += 1;
+        }
+    }
+}
+
+async fn search(
+    tpo: Tpo,
+    journal: Option<Journal>,
+    stop: Stop,
+    index: usize,
+    query: &str,
+) -> Result<Alignment, AlignError> {
+    let journal = match journal {
+        None => None,
+        Some(journal) => match journal.query(index).await {
+            Ok(journal) => Some(journal),
+            Err(error) => return Err(AlignError { error, trajectory: Trajectory::default() }),
+        },
+    };
+    let session = Session::new(journal, stop);
+    let result = tpo.align_in(index, query, session.clone()).await;
+    result.map_err(|failure| match session.interruption() {
+        Some(error) => AlignError { error, ..failure },
+        None => failure,
+    })
+}
+
+impl fmt::Debug for Batch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Batch")
+            .field("queries", &self.queries.len())
+            .field("concurrency", &self.concurrency)
+            .field("started", &self.started)
+            .field("handed_out", &self.handed_out)
+            .finish_non_exhaustive()
+    }
+}

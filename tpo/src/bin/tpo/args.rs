@@ -1,0 +1,150 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use tpo::Mode;
+
+/// Align answers of language models while they are generated, without training.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Align every query of a file and write what came of it into a folder.
+    Run(Box<RunArgs>),
+}
+
+/// Keys come from the environment: OPENAI_API_KEY for the engine, REWARD_API_KEY for the reward model.
+/// TPO_LOG sets what is logged (for example TPO_LOG=debug).
+///
+/// Exit codes: 0 all queries aligned; 1 the run failed; 2 wrong command line or input; 3 some queries
+/// failed; 130 interrupted.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  tpo run
+  tpo run --data prompts.json --out runs/first
+  tpo run --data prompts.json --out runs/first --resume
+  tpo run --data prompts.jsonl --engine openai --base-url http://localhost:8000/v1 --model my-model \\
+      --reward vllm --reward-url http://localhost:8001 --reward-model my-reward-model")]
+pub(crate) struct RunArgs {
+    /// File of queries: a JSON list of strings, JSONL with `prompt`, `instruction` or `messages`, or plain
+    /// text with one query a line; `-` reads standard input. Without it, a few built-in queries are used.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) data: Option<PathBuf>,
+
+    /// Use at most this many queries.
+    #[arg(long, value_name = "K")]
+    pub(crate) limit: Option<usize>,
+
+    /// tpo: compare the best answer with the worst; revision: criticize the best alone; bon: best of N.
+    #[arg(long, default_value = "tpo", value_parser = str::parse::<Mode>)]
+    pub(crate) mode: Mode,
+
+    /// D: how many times the best answer is rewritten.
+    #[arg(long, value_name = "D", default_value_t = 2)]
+    pub(crate) iterations: u32,
+
+    /// N: how many answers are drawn at a time.
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub(crate) samples: u32,
+
+    /// Temperature of all requests.
+    #[arg(long, default_value_t = 0.7)]
+    pub(crate) temperature: f64,
+
+    /// Nucleus sampling of answers and rewrites. (Losses and gradients use 0.99.)
+    #[arg(long, value_name = "P", default_value_t = 0.95)]
+    pub(crate) top_p: f64,
+
+    /// The longest answer or rewrite, in tokens.
+    #[arg(long, value_name = "TOKENS", default_value_t = 2048)]
+    pub(crate) max_tokens: u32,
+
+    /// The longest loss or gradient, in tokens.
+    #[arg(long, value_name = "TOKENS", default_value_t = 8192)]
+    pub(crate) critic_max_tokens: u32,
+
+    /// The seed that all seeds are derived from.
+    #[arg(long, default_value_t = 7)]
+    pub(crate) seed: u64,
+
+    /// How many queries are searched at the same time.
+    #[arg(long, value_name = "QUERIES", default_value_t = 16)]
+    pub(crate) concurrency: usize,
+
+    /// sim: an embedded simulation, needs nothing; openai: a server with the OpenAI chat API.
+    #[arg(long, value_enum, default_value_t = EngineKind::Sim)]
+    pub(crate) engine: EngineKind,
+
+    /// Where the server is.
+    #[arg(long, value_name = "URL", default_value = "http://localhost:8000/v1")]
+    pub(crate) base_url: String,
+
+    /// The model that answers. Needed with `--engine openai`.
+    #[arg(long)]
+    pub(crate) model: Option<String>,
+
+    /// The longest that one request to the engine or the reward model may take, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    pub(crate) timeout: u64,
+
+    /// How often a failed request is tried again.
+    #[arg(long, value_name = "TIMES", default_value_t = 5)]
+    pub(crate) retries: u32,
+
+    /// How well the simulated model follows instructions, from 0 to 1.
+    #[arg(long, value_name = "SKILL", default_value_t = 0.8)]
+    pub(crate) sim_skill: f64,
+
+    /// How long each request to the simulated model takes, in milliseconds.
+    #[arg(long, value_name = "MS", default_value_t = 0)]
+    pub(crate) sim_latency_ms: u64,
+
+    /// sim: the reward model of the simulation; vllm: a reward model behind vLLM's /classify. The default is
+    /// sim for `--engine sim`; for other engines it must be given.
+    #[arg(long, value_enum)]
+    pub(crate) reward: Option<RewardKind>,
+
+    /// Where the reward model's server is.
+    #[arg(long, value_name = "URL", default_value = "http://localhost:8001")]
+    pub(crate) reward_url: String,
+
+    /// The reward model's name. Needed with `--reward vllm`.
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) reward_model: Option<String>,
+
+    /// Folder of prompt templates that replace the built-in ones.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) prompts: Option<PathBuf>,
+
+    /// Folder for the results; it must not hold a run yet, unless --resume is given. By default a new
+    /// folder under `runs`; with built-in queries, none.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+
+    /// Continue the run in the folder given with --out: what it has paid for is not asked again.
+    #[arg(long, requires = "out")]
+    pub(crate) resume: bool,
+
+    /// Print the summary as JSON on standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EngineKind {
+    Sim,
+    Openai,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RewardKind {
+    Sim,
+    Vllm,
+}

@@ -1,0 +1,90 @@
+//! Setting up the engine and the reward model.
+
+use std::env;
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use textgrad_core::{Engine, EngineError};
+use textgrad_ops::engine::layer::{Meter, RetryPolicy};
+use textgrad_ops::engine::{EngineExt, OpenAi, Sim};
+use tpo::{Error, RewardModel, SimReward, VllmReward};
+
+use crate::args::{EngineKind, RewardKind, RunArgs};
+
+/// The engine, its requests counted by `meter`.
+pub(crate) fn engine(args: &RunArgs, meter: &Meter) -> Result<Arc<dyn Engine>, Error> {
+    match args.engine {
+        EngineKind::Sim => {
+            let sim = Sim::builder()
+                .skill(args.sim_skill)
+                .latency(Duration::from_millis(args.sim_latency_ms))
+                .build()
+                .map_err(setting("sim-skill", "a number from 0 to 1"))?;
+            Ok(Arc::new(sim.metered(meter)))
+        }
+        EngineKind::Openai => {
+            let Some(model) = &args.model else {
+                return Err(missing("model", "the name of the model that the server serves"));
+            };
+            let mut client = OpenAi::builder(&args.base_url, model);
+            if let Some(key) = secret("OPENAI_API_KEY") {
+                client = client.key(key);
+            }
+            let client = client
+                .request_timeout(Duration::from_secs(args.timeout))
+                .build()
+                .map_err(setting("base-url", "a URL such as http://localhost:8000/v1"))?;
+            let engine = client.metered(meter).retry(retry(args)).fill().traced();
+            Ok(Arc::new(engine))
+        }
+    }
+}
+
+/// The reward model.
+pub(crate) fn reward(args: &RunArgs) -> Result<Arc<dyn RewardModel>, Error> {
+    let kind = match (args.reward, args.engine) {
+        (Some(kind), _) => kind,
+        (None, EngineKind::Sim) => RewardKind::Sim,
+        (None, EngineKind::Openai) => {
+            return Err(missing(
+                "reward",
+                "vllm, or sim if simulated rewards for real answers are what you want",
+            ));
+        }
+    };
+    match kind {
+        RewardKind::Sim => Ok(Arc::new(SimReward)),
+        RewardKind::Vllm => {
+            let Some(model) = &args.reward_model else {
+                return Err(missing("reward-model", "the name of the reward model"));
+            };
+            let mut reward = VllmReward::builder(&args.reward_url, model)
+                .timeout(Duration::from_secs(args.timeout))
+                .retry(retry(args));
+            if let Some(key) = secret("REWARD_API_KEY") {
+                reward = reward.key(key);
+            }
+            let reward = reward.build();
+            Ok(Arc::new(
+                reward.map_err(setting("reward-url", "a URL such as http://localhost:8001"))?,
+            ))
+        }
+    }
+}
+
+fn retry(args: &RunArgs) -> RetryPolicy {
+    RetryPolicy::default().max_retries(args.retries)
+}
+
+fn secret(name: &str) -> Option<SecretString> {
+    env::var(name).ok().filter(|key| !key.is_empty()).map(SecretString::from)
+}
+
+fn missing(setting: &'static str, expected: &'static str) -> Error {
+    Error::Config { setting, expected, got: "nothing".to_owned() }
+}
+
+fn setting(setting: &'static str, expected: &'static str) -> impl Fn(EngineError) -> Error {
+    move |error| Error::Config { setting, expected, got: tpo::describe(&error) }
+}

@@ -1,0 +1,47 @@
+//! Getting the queries.
+
+use std::path::Path;
+
+use tokio::io::AsyncReadExt;
+use tpo::{Error, input};
+
+/// The queries with the name of where they come from.
+pub(crate) async fn read(
+    data: Option<&Path>,
+    limit: Option<usize>,
+) -> Result<(String, Vec<String>), Error> {
+    let (name, mut queries) = match data {
+        None => ("built-in".to_owned(), input::BUILTIN.map(str::to_owned).to_vec()),
+        Some(path) if path == Path::new("-") => {
+            let mut text = String::new();
+            let read = tokio::io::stdin().read_to_string(&mut text).await;
+            read.map_err(|source| unreadable(Path::new("standard input"), source))?;
+            ("standard input".to_owned(), input::parse("standard input", &text)?)
+        }
+        Some(path) => {
+            let text = tokio::fs::read_to_string(path).await;
+            let name = path.display().to_string();
+            let text = text.map_err(|source| unreadable(path, source))?;
+            let queries = input::parse(&name, &text)?;
+            (name, queries)
+        }
+    };
+    if let Some(limit) = limit {
+        if limit == 0 {
+            return Err(Error::Config {
+                setting: "limit",
+                expected: "at least 1",
+                got: "0".into(),
+            });
+        }
+        queries.truncate(limit);
+    }
+    Ok((name, queries))
+}
+
+fn unreadable(path: &Path, source: std::io::Error) -> Error {
+    Error::Input {
+        source_name: path.display().to_string(),
+        reason: format!("can not be read: {source}"),
+    }
+}

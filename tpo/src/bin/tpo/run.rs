@@ -1,0 +1,174 @@
+//! `tpo run`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
+
+use textgrad_ops::engine::layer::Meter;
+use tpo::run::{ResultRecord, ResultsWriter, RunConfig, RunFolder};
+use tpo::{Batch, Error, Outcome, Stop, Summary, Tpo, TpoConfig};
+
+use crate::args::RunArgs;
+use crate::{engines, exit, prompt_data, show};
+
+/// The folder is searched for a free name up to this number.
+const MAX_RUNS: u32 = 9999;
+
+pub(crate) async fn run(args: RunArgs) -> Result<ExitCode, Error> {
+    let (source, queries) = prompt_data::read(args.data.as_deref(), args.limit).await?;
+    let meter = Meter::default();
+    let tpo = search(&args, &meter).await?;
+    let config = RunConfig::new(&tpo, &source, &queries);
+    let folder = open(&args, &config).await?;
+    let known = folder.as_ref().map_or(0, |folder| folder.journal().known_steps());
+
+    show::heading(&tpo, &source, queries.len(), folder.as_ref().map(RunFolder::path), known);
+    let stop = Stop::default();
+    let total = queries.len();
+    let mut batch =
+        Batch::new(tpo.clone(), queries).concurrency(args.concurrency).stop(stop.clone());
+    let mut results = None;
+    if let Some(folder) = &folder {
+        batch = batch.journal(folder.journal().clone());
+        results = Some(folder.results().await?);
+    }
+
+    let begun = Instant::now();
+    let progress = show::Bar::start(total, batch.progress());
+    let mut gathered = Gathered::new(tpo.is_simulation(), results);
+    let interrupted = gather(&mut batch, &stop, &mut gathered).await?;
+    progress.finish();
+    let summary = gathered.summary.finish(begun.elapsed(), args.concurrency);
+    let results = match gathered.results {
+        Some(results) => Some(results.finish().await?),
+        None => None,
+    };
+
+    if args.json {
+        show::json(&summary, &meter.snapshot(), results.as_deref());
+    } else {
+        if results.is_none() {
+            show::answers(&gathered.shown);
+        }
+        show::table(&summary, &meter.snapshot(), known);
+        if let Some(results) = &results {
+            println!("results: {}", results.display());
+        }
+    }
+    if let Some(error) = gathered.fatal {
+        return Err(error);
+    }
+    if interrupted {
+        show::interrupted(summary.succeeded + summary.failed, total, folder.as_ref());
+        return Ok(ExitCode::from(exit::INTERRUPTED));
+    }
+    let code = if summary.failed > 0 { exit::SOME_QUERIES_FAILED } else { 0 };
+    Ok(ExitCode::from(code))
+}
+
+async fn search(args: &RunArgs, meter: &Meter) -> Result<Tpo, Error> {
+    let mut config = TpoConfig {
+        mode: args.mode,
+        iterations: args.iterations,
+        samples: args.samples,
+        seed: args.seed,
+        ..TpoConfig::default()
+    };
+    config.sampling.temperature = Some(args.temperature);
+    config.sampling.top_p = Some(args.top_p);
+    config.sampling.max_tokens = Some(args.max_tokens);
+    config.critic.temperature = Some(args.temperature);
+    config.critic.max_tokens = Some(args.critic_max_tokens);
+    let mut builder =
+        Tpo::builder(engines::engine(args, meter)?, engines::reward(args)?).config(config);
+    if let Some(dir) = args.prompts.clone() {
+        let loaded = tokio::task::spawn_blocking(move || tpo::prompts::load_pack(&dir)).await;
+        let loaded = loaded.map_err(|error| textgrad_core::Error::op(error.to_string()))?;
+        builder = builder.prompts(Arc::new(loaded?));
+    }
+    builder.build()
+}
+
+async fn open(args: &RunArgs, config: &RunConfig) -> Result<Option<RunFolder>, Error> {
+    match (&args.out, &args.data) {
+        (Some(out), _) if args.resume => Ok(Some(RunFolder::resume(out, config).await?)),
+        (Some(out), _) => Ok(Some(RunFolder::create(out, config).await?)),
+        (None, Some(data)) => {
+            for number in 1..=MAX_RUNS {
+                match RunFolder::create(&default_folder(data, args, number), config).await {
+                    Err(Error::RunExists { .. }) => {}
+                    other => return other.map(Some),
+                }
+            }
+            Err(Error::RunExists { path: default_folder(data, args, MAX_RUNS) })
+        }
+        (None, None) => Ok(None),
+    }
+}
+
+fn default_folder(data: &Path, args: &RunArgs, number: u32) -> PathBuf {
+    let stem = data.file_stem().unwrap_or_default().to_string_lossy();
+    let stem = if stem == "-" { "stdin".into() } else { stem };
+    Path::new("runs").join(format!("{stem}-{}-{number:03}", args.mode))
+}
+
+/// What is kept of the outcomes.
+struct Gathered {
+    summary: Summary,
+    simulated: bool,
+    results: Option<ResultsWriter>,
+    /// Outcomes to be shown at the end, where no results are written.
+    shown: Vec<ResultRecord>,
+    fatal: Option<Error>,
+}
+
+impl Gathered {
+    fn new(simulated: bool, results: Option<ResultsWriter>) -> Self {
+        let summary = Summary::new(simulated);
+        Self { summary, simulated, results, shown: Vec::new(), fatal: None }
+    }
+
+    async fn take(&mut self, outcome: Outcome, stop: &Stop) -> Result<(), Error> {
+        match outcome.result {
+            Err(failure) if matches!(failure.error, Error::Stopped) => return Ok(()),
+            Err(failure) if matches!(failure.error, Error::JournalWrite { .. }) => {
+                stop.set();
+                self.fatal.get_or_insert(failure.error);
+                return Ok(());
+            }
+            _ => {}
+        }
+        self.summary.add(&outcome);
+        let record = ResultRecord::new(&outcome, self.simulated);
+        if let Some(error) = &record.error {
+            eprintln!("query {} failed: {}", outcome.index, error.message);
+        }
+        match &mut self.results {
+            Some(results) => results.write(&record).await?,
+            None => self.shown.push(record),
+        }
+        Ok(())
+    }
+}
+
+/// Takes outcomes until there are no more, or until a second Ctrl-C. Says whether it was interrupted.
+async fn gather(batch: &mut Batch, stop: &Stop, gathered: &mut Gathered) -> Result<bool, Error> {
+    let mut interrupted = false;
+    loop {
+        tokio::select! {
+            outcome = batch.next() => match outcome {
+                Some(outcome) => gathered.take(outcome, stop).await?,
+                None => return Ok(interrupted),
+            },
+            signal = tokio::signal::ctrl_c() => {
+                if signal.is_err() || interrupted {
+                    return Ok(true);
+                }
+                interrupted = true;
+                stop.set();
+                eprintln!("stopping: waiting for the calls that are under way (Ctrl-C again to drop them)");
+            }
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! What a search does: mode, depth, width, sampling.
+
+mod mode;
+
+use serde::{Deserialize, Serialize};
+use textgrad_core::Sampling;
+
+pub use self::mode::Mode;
+use crate::error::Error;
+
+/// Texts that end an answer in the chat formats of Llama and Qwen models. The reference implementation sends
+/// them with every request.
+pub const STOP_TEXTS: [&str; 3] = ["<|end_of_text|>", "<|eot_id|>", "<|im_end|>"];
+
+/// The settings of a search. Defaults are those of the paper and of its reference implementation, except
+/// where noted.
+///
+/// # Examples
+/// ```
+/// use tpo::TpoConfig;
+///
+/// let config = TpoConfig { samples: 8, ..TpoConfig::default() };
+/// assert_eq!(config.requests(), 1 + 3 * 2);
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TpoConfig {
+    /// Which objective drives the search.
+    pub mode: Mode,
+    /// D: how many times the best answer is rewritten. 2, as in the paper's tables (the reference's
+    /// command line has 5).
+    pub iterations: u32,
+    /// N: how many answers are sampled, and how many new versions are asked for in each iteration. 5.
+    pub samples: u32,
+    /// How answers and new versions are drawn: temperature 0.7, top-p 0.95, at most 2048 tokens. `n` and
+    /// `seed` are set by the search.
+    pub sampling: Sampling,
+    /// How losses and gradients are drawn: temperature 0.7, top-p 0.99, at most 8192 tokens. `n` and `seed`
+    /// are set by the search.
+    pub critic: Sampling,
+    /// The seed that the seeds of all requests are derived from. 7.
+    pub seed: u64,
+    /// How often new versions that could not be read are asked for again. 2.
+    pub reasks: u32,
+}
+
+impl Default for TpoConfig {
+    fn default() -> Self {
+        let sampling = |top_p, max_tokens| Sampling {
+            temperature: Some(0.7),
+            top_p: Some(top_p),
+            max_tokens: Some(max_tokens),
+            frequency_penalty: Some(0.0),
+            presence_penalty: Some(0.0),
+            stop: STOP_TEXTS.map(str::to_owned).to_vec(),
+            ..Sampling::default()
+        };
+        Self {
+            mode: Mode::Tpo,
+            iterations: 2,
+            samples: 5,
+            sampling: sampling(0.95, 2048),
+            critic: sampling(0.99, 8192),
+            seed: 7,
+            reasks: 2,
+        }
+    }
+}
+
+impl TpoConfig {
+    /// How many times the best answer is rewritten in this mode.
+    #[must_use]
+    pub fn depth(&self) -> u32 {
+        match self.mode {
+            Mode::Tpo | Mode::Revision => self.iterations,
+            Mode::Bon => 0,
+        }
+    }
+
+    /// How many requests a query takes where the server gives all answers to one: 1 + 3D.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        1 + 3 * u64::from(self.depth())
+    }
+
+    /// Checks the ranges.
+    ///
+    /// # Errors
+    /// [`Error::Config`] that names the setting, what was expected and what came.
+    pub fn validate(&self) -> Result<(), Error> {
+        let fail = |setting: &'static str, expected: &'static str, got: String| {
+            Err(Error::Config { setting, expected, got })
+        };
+        if self.samples == 0 {
+            return fail("samples", "at least 1", self.samples.to_string());
+        }
+        for sampling in [&self.sampling, &self.critic] {
+            if let Some(t) = sampling.temperature.filter(|t| !(0.0..=2.0).contains(t)) {
+                return fail("temperature", "a number from 0 to 2", t.to_string());
+            }
+            if let Some(p) = sampling.top_p.filter(|p| !(*p > 0.0 && *p <= 1.0)) {
+                return fail("top-p", "a number above 0, at most 1", p.to_string());
+            }
+            if sampling.max_tokens == Some(0) {
+                return fail("max-tokens", "at least 1", "0".to_owned());
+            }
+        }
+        Ok(())
+    }
+}

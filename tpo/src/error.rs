@@ -1,0 +1,181 @@
+//! What can go wrong in this crate.
+
+use std::path::PathBuf;
+
+use textgrad_core::{EngineError, PromptError};
+
+/// What can go wrong with a search or a run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    // Settings and input.
+    /// A setting is out of range.
+    #[error("{setting}: expected {expected}, got {got}")]
+    Config {
+        /// The setting.
+        setting: &'static str,
+        /// What it may be.
+        expected: &'static str,
+        /// What it was.
+        got: String,
+    },
+    /// A prompt pack is not usable.
+    #[error(transparent)]
+    Prompt(#[from] PromptError),
+    /// The queries can not be read.
+    #[error("{source_name}: {reason}")]
+    Input {
+        /// The file, with the line where that is known.
+        source_name: String,
+        /// What was expected and what came.
+        reason: String,
+    },
+
+    // One query.
+    /// An op or an engine failed.
+    #[error(transparent)]
+    Core(#[from] textgrad_core::Error),
+    /// The optimizer failed.
+    #[error(transparent)]
+    Ops(#[from] textgrad_ops::Error),
+    /// The reward model failed.
+    #[error("reward model {model:?} failed")]
+    Reward {
+        /// The reward model.
+        model: String,
+        /// What went wrong.
+        source: EngineError,
+    },
+    /// A score is not a finite number.
+    #[error("expected a finite score, got {got} for the answer {answer:?}")]
+    Score {
+        /// The beginning of the answer.
+        answer: String,
+        /// The score.
+        got: f64,
+    },
+    /// The reward model gave another number of scores than it was given answers.
+    #[error("expected {expected} score(s) of the reward model, one per answer, got {got}")]
+    ScoreCount {
+        /// How many answers there were.
+        expected: usize,
+        /// How many scores came.
+        got: usize,
+    },
+    /// The policy gave no answer.
+    #[error("the policy gave no answer to the query")]
+    NoAnswer,
+    /// The run was asked to stop before this query was done.
+    #[error("stopped before the query was done")]
+    Stopped,
+
+    // Runs.
+    /// A file can not be read or written.
+    #[error("{}: {action}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What could not be done.
+        action: &'static str,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The folder of a run holds one already.
+    #[error("{} holds a run already; continue it with --resume, or choose another folder with --out", path.display())]
+    RunExists {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// There is no run to resume.
+    #[error("{} holds no run to resume (no journal.jsonl); leave out --resume to start one", path.display())]
+    NoRun {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Another process writes to the folder.
+    #[error("{} is in use by another process", path.display())]
+    RunLocked {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The run that is to be resumed was made with other settings.
+    #[error("{} was run with other settings, so it can not be resumed: {}", path.display(), differences.join("; "))]
+    RunDiffers {
+        /// The folder.
+        path: PathBuf,
+        /// What differs, each as `setting: then, now`.
+        differences: Vec<String>,
+    },
+    /// A journal is damaged in the middle.
+    #[error("{}, line {line}: not a journal record: {reason}", path.display())]
+    Journal {
+        /// The journal.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A journal could not be written, so the run can not go on.
+    #[error(
+        "the journal could not be written: {reason}; what was written before is kept, and --resume continues from there"
+    )]
+    JournalWrite {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl Error {
+    /// The engine's or the reward model's error, if one is at the bottom of this.
+    #[must_use]
+    pub fn engine(&self) -> Option<&EngineError> {
+        match self {
+            Self::Core(error) => error.engine(),
+            Self::Ops(error) => error.engine(),
+            Self::Reward { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+
+    /// Whether the same thing may succeed later.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        self.engine().is_some_and(EngineError::is_retryable)
+    }
+
+    /// A short name of the class, for files and reports.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        if let Some(engine) = self.engine() {
+            return engine.kind().as_str();
+        }
+        match self {
+            Self::Config { .. } => "config",
+            Self::Prompt(_) => "prompt",
+            Self::Input { .. } => "input",
+            Self::Core(_) | Self::Ops(_) => "op",
+            Self::Reward { .. } | Self::Score { .. } | Self::ScoreCount { .. } => "reward",
+            Self::NoAnswer => "no_answer",
+            Self::Stopped => "stopped",
+            _ => "run",
+        }
+    }
+}
+
+/// An error with all its causes on one line.
+#[must_use]
+pub fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let message = error.to_string();
+        // A transparent error repeats what it wraps.
+        if !text.ends_with(&message) {
+            text.push_str(": ");
+            text.push_str(&message);
+        }
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,7 @@
+//! Reading queries: a JSON list, JSONL, or plain text.
+
+mod builtin;
+mod parse;
+
+pub use self::builtin::BUILTIN;
+pub use self::parse::{Format, parse};

@@ -1,0 +1,198 @@
+//! From a text to queries.
+
+use serde_json::Value as Json;
+
+use crate::error::Error;
+
+/// How a file of queries is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// A JSON list of strings, or of objects as in [`Format::Jsonl`].
+    Json,
+    /// One JSON object a line, with `prompt`, `instruction` or `messages`; or one JSON string a line.
+    Jsonl,
+    /// One query a line; blank lines are skipped.
+    Text,
+}
+
+impl Format {
+    /// The format that a file's name promises, or else the one that its text looks like.
+    #[must_use]
+    pub fn detect(name: &str, text: &str) -> Self {
+        let extension = name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
+        match extension.as_deref() {
+            Some("json") => Self::Json,
+            Some("jsonl" | "ndjson") => Self::Jsonl,
+            Some("txt" | "md") => Self::Text,
+            _ => match text.trim_start().chars().next() {
+                Some('[') => Self::Json,
+                Some('{') => Self::Jsonl,
+                _ => Self::Text,
+            },
+        }
+    }
+}
+
+/// Reads queries. `name` is that of the file, for its format and for errors.
+///
+/// # Errors
+/// [`Error::Input`] with the file, the line or the place in the list, and what was expected.
+///
+/// # Examples
+/// ```
+/// use tpo::input::parse;
+///
+/// assert_eq!(parse("q.json", r#"["one", "two"]"#)?, ["one", "two"]);
+/// assert_eq!(parse("q.jsonl", "{\"prompt\": \"one\"}\n{\"instruction\": \"two\"}\n")?, ["one", "two"]);
+/// assert_eq!(parse("q.txt", "one\n\ntwo\n")?, ["one", "two"]);
+/// let error = parse("q.jsonl", "{\"prompt\": \"one\"}\n{\"promt\": \"two\"}\n").unwrap_err();
+/// assert_eq!(
+///     error.to_string(),
+///     r#"q.jsonl, line 2: expected one of the fields "prompt", "instruction", "messages", got "promt""#
+/// );
+/// # Ok::<(), tpo::Error>(())
+/// ```
+pub fn parse(name: &str, text: &str) -> Result<Vec<String>, Error> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let at_line = |line: usize| format!("{name}, line {}", line + 1);
+    let queries: Result<Vec<String>, Error> = match Format::detect(name, text) {
+        Format::Json => match serde_json::from_str(text) {
+            Ok(Json::Array(items)) => {
+                let places = (1..).map(|item| format!("{name}, item {item}"));
+                items.iter().zip(places).map(|(item, place)| query(item, place)).collect()
+            }
+            Ok(other) => Err(wrong(name, format!("expected a JSON list, got {}", kind(&other)))),
+            Err(error) => Err(wrong(name, format!("not JSON: {error}"))),
+        },
+        Format::Jsonl => text
+            .lines()
+            .enumerate()
+            .filter(|(_, line)| !line.trim().is_empty())
+            .map(|(number, line)| match serde_json::from_str(line) {
+                Ok(item) => query(&item, at_line(number)),
+                Err(error) => Err(wrong(at_line(number), format!("not JSON: {error}"))),
+            })
+            .collect(),
+        Format::Text => {
+            let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+            Ok(lines.map(str::to_owned).collect())
+        }
+    };
+    let queries = queries?;
+    if queries.is_empty() {
+        return Err(wrong(name, "expected at least one query, found none".to_owned()));
+    }
+    Ok(queries)
+}
+
+fn query(item: &Json, place: String) -> Result<String, Error> {
+    let text = match item {
+        Json::String(text) => text.clone(),
+        Json::Object(fields) => match (fields.get("prompt"), fields.get("instruction")) {
+            (Some(Json::String(text)), _) | (None, Some(Json::String(text))) => text.clone(),
+            (Some(other), _) | (None, Some(other)) => {
+                return Err(wrong(place, format!("expected a string, got {}", kind(other))));
+            }
+            (None, None) => match fields.get("messages") {
+                Some(messages) => only_user_message(messages, &place)?,
+                None => {
+                    let got: Vec<String> = fields.keys().map(|key| format!("{key:?}")).collect();
+                    let reason = format!(
+                        "expected one of the fields \"prompt\", \"instruction\", \"messages\", got {}",
+                        if got.is_empty() { "none".to_owned() } else { got.join(", ") }
+                    );
+                    return Err(wrong(place, reason));
+                }
+            },
+        },
+        other => {
+            let reason = format!("expected a string or an object, got {}", kind(other));
+            return Err(wrong(place, reason));
+        }
+    };
+    if text.trim().is_empty() {
+        return Err(wrong(place, "expected a query, got an empty text".to_owned()));
+    }
+    Ok(text)
+}
+
+/// The query of a conversation of one user turn.
+fn only_user_message(messages: &Json, place: &str) -> Result<String, Error> {
+    let message = match messages.as_array().map(Vec::as_slice) {
+        Some([only]) if only.get("role").and_then(Json::as_str) == Some("user") => only,
+        _ => {
+            let reason = "expected \"messages\" with exactly one message, of role \"user\"; \
+                          conversations with other turns can not be aligned yet";
+            return Err(wrong(place, reason.to_owned()));
+        }
+    };
+    match message.get("content") {
+        Some(Json::String(text)) => Ok(text.clone()),
+        other => {
+            let got = other.map_or("nothing", kind);
+            Err(wrong(
+                place,
+                format!("expected the message's \"content\" to be a string, got {got}"),
+            ))
+        }
+    }
+}
+
+fn kind(value: &Json) -> &'static str {
+    match value {
+        Json::Null => "null",
+        Json::Bool(_) => "a boolean",
+        Json::Number(_) => "a number",
+        Json::String(_) => "a string",
+        Json::Array(_) => "a list",
+        Json::Object(_) => "an object",
+    }
+}
+
+fn wrong(source_name: impl Into<String>, reason: String) -> Error {
+    Error::Input { source_name: source_name.into(), reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_every_format() {
+        let two = ["a\nb".to_owned(), "c".to_owned()];
+        assert_eq!(parse("x", r#"["a\nb", {"prompt": "c"}]"#).unwrap(), two);
+        assert_eq!(parse("-", "\u{feff}{\"prompt\":\"a\\nb\"}\r\n\r\n{\"messages\":[{\"role\":\"user\",\"content\":\"c\"}]}").unwrap(), two);
+        assert_eq!(parse("x.jsonl", "\"a\\nb\"\n\"c\"\n").unwrap(), two);
+        assert_eq!(
+            parse("-", "  one line\r\n\r\n[not json]\n").unwrap(),
+            ["one line", "[not json]"]
+        );
+    }
+
+    #[test]
+    fn says_what_is_wrong_and_where() {
+        for (name, text, message) in [
+            ("a.json", "{}", "a.json: expected a JSON list, got an object"),
+            (
+                "a.json",
+                "[\"x\", 3]",
+                "a.json, item 2: expected a string or an object, got a number",
+            ),
+            ("a.json", "[]", "a.json: expected at least one query, found none"),
+            ("a.json", "[\" \"]", "a.json, item 1: expected a query, got an empty text"),
+            ("a.jsonl", "{\"prompt\": null}", "a.jsonl, line 1: expected a string, got null"),
+            ("a.txt", "\n \n", "a.txt: expected at least one query, found none"),
+        ] {
+            assert_eq!(parse(name, text).unwrap_err().to_string(), message);
+        }
+        let error = parse("a.json", "[\"x\"").unwrap_err().to_string();
+        assert!(error.starts_with("a.json: not JSON: "), "{error}");
+        let turns =
+            r#"{"messages":[{"role":"system","content":"s"},{"role":"user","content":"u"}]}"#;
+        let error = parse("a.jsonl", turns).unwrap_err().to_string();
+        assert!(
+            error.starts_with("a.jsonl, line 1: expected \"messages\" with exactly one"),
+            "{error}"
+        );
+    }
+}

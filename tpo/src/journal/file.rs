@@ -1,0 +1,287 @@
+//! Opening a journal.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::Value as Json;
+
+use super::SCHEMA;
+use super::query::QueryJournal;
+use super::record::Record;
+use super::writer::Writer;
+use crate::error::Error;
+
+/// An open journal. Only one process can have it open for writing.
+#[derive(Clone)]
+pub struct Journal(Arc<Inner>);
+
+struct Inner {
+    path: PathBuf,
+    writer: Writer,
+    /// Where the records of each query stand in the file.
+    places: HashMap<usize, Vec<Place>>,
+    config: Json,
+}
+
+#[derive(Clone, Copy)]
+struct Place {
+    offset: u64,
+    length: usize,
+}
+
+impl Journal {
+    /// Starts a journal. It must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the file is there already or can not be written.
+    pub async fn create(path: &Path, config: Json) -> Result<Self, Error> {
+        let path = path.to_owned();
+        blocking(move || {
+            let mut file = OpenOptions::new()
+                .append(true)
+                .create_new(true)
+                .open(&path)
+                .map_err(io(&path, "can not be created"))?;
+            lock(&file, &path)?;
+            let record = Record::Run { schema: SCHEMA, config: config.clone() };
+            let line = serde_json::to_string(&record)
+                .map_err(|error| Error::JournalWrite { reason: error.to_string() })?;
+            writeln!(file, "{line}").map_err(io(&path, "can not be written"))?;
+            Ok(Self::open(path, file, HashMap::new(), config))
+        })
+        .await
+    }
+
+    /// Continues a journal: repairs its end and finds what it knows. It must be called within a tokio
+    /// runtime.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it can not be read, [`Error::RunLocked`] if another process has it,
+    /// [`Error::Journal`] if a line that is not the last can not be read or the version is unknown.
+    pub async fn resume(path: &Path) -> Result<Self, Error> {
+        let path = path.to_owned();
+        blocking(move || {
+            let file = OpenOptions::new()
+                .read(true)
+                .append(true)
+                .open(&path)
+                .map_err(io(&path, "can not be opened"))?;
+            lock(&file, &path)?;
+            let scan = scan(&file, &path)?;
+            file.set_len(scan.end).map_err(io(&path, "can not be repaired"))?;
+            Ok(Self::open(path, file, scan.places, scan.config))
+        })
+        .await
+    }
+
+    fn open(path: PathBuf, file: File, places: HashMap<usize, Vec<Place>>, config: Json) -> Self {
+        let writer = Writer::start(Arc::new(file));
+        Self(Arc::new(Inner { path, writer, places, config }))
+    }
+
+    /// The settings that the run was started with.
+    #[must_use]
+    pub fn config(&self) -> &Json {
+        &self.0.config
+    }
+
+    /// How many finished steps were found when it was opened.
+    #[must_use]
+    pub fn known_steps(&self) -> usize {
+        self.0.places.values().map(Vec::len).sum()
+    }
+
+    /// What is known about one query, read from the file.
+    pub(crate) async fn query(&self, query: usize) -> Result<QueryJournal, Error> {
+        let places = self.0.places.get(&query).cloned().unwrap_or_default();
+        let records = if places.is_empty() {
+            Vec::new()
+        } else {
+            let path = self.0.path.clone();
+            blocking(move || read(&path, &places)).await?
+        };
+        Ok(QueryJournal::new(query, self.0.writer.clone(), records))
+    }
+}
+
+impl fmt::Debug for Journal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Journal")
+            .field("path", &self.0.path)
+            .field("known_steps", &self.known_steps())
+            .finish_non_exhaustive()
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(outcome) => outcome,
+        Err(error) => Err(Error::JournalWrite { reason: error.to_string() }),
+    }
+}
+
+fn io(path: &Path, action: &'static str) -> impl Fn(std::io::Error) -> Error {
+    move |source| Error::Io { path: path.to_owned(), action, source }
+}
+
+fn lock(file: &File, path: &Path) -> Result<(), Error> {
+    let folder = path.parent().unwrap_or(path);
+    match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(std::fs::TryLockError::WouldBlock) => Err(Error::RunLocked { path: folder.to_owned() }),
+        Err(std::fs::TryLockError::Error(source)) => Err(io(path, "can not be locked")(source)),
+    }
+}
+
+struct Scan {
+    places: HashMap<usize, Vec<Place>>,
+    config: Json,
+    /// Where the last whole line ends.
+    end: u64,
+}
+
+fn scan(file: &File, path: &Path) -> Result<Scan, Error> {
+    let damaged =
+        |line: usize, reason: String| Error::Journal { path: path.to_owned(), line, reason };
+    let mut reader = BufReader::new(file);
+    let (mut line, mut number, mut offset) = (Vec::new(), 0, 0_u64);
+    let mut places: HashMap<usize, Vec<Place>> = HashMap::new();
+    let mut config = None;
+    loop {
+        line.clear();
+        let length = reader.read_until(b'\n', &mut line).map_err(io(path, "can not be read"))?;
+        if line.last() != Some(&b'\n') {
+            break;
+        }
+        number += 1;
+        let record: Record =
+            serde_json::from_slice(&line).map_err(|error| damaged(number, error.to_string()))?;
+        match (record, number) {
+            (Record::Run { schema: SCHEMA, config: found }, 1) => config = Some(found),
+            (Record::Run { schema, .. }, 1) => {
+                let reason = format!("expected schema {SCHEMA}, got {schema}");
+                return Err(damaged(1, reason));
+            }
+            (record, _) => match (record.query(), &config) {
+                (Some(query), Some(_)) => {
+                    places.entry(query).or_default().push(Place { offset, length });
+                }
+                _ => {
+                    let reason = "expected one record of type run, as the first line";
+                    return Err(damaged(number, reason.to_owned()));
+                }
+            },
+        }
+        offset += length as u64;
+    }
+    match config {
+        Some(config) => Ok(Scan { places, config, end: offset }),
+        None => Err(damaged(1, "expected a record of type run".to_owned())),
+    }
+}
+
+fn read(path: &Path, places: &[Place]) -> Result<Vec<Record>, Error> {
+    let failed = io(path, "can not be read");
+    let mut file = File::open(path).map_err(&failed)?;
+    let mut records = Vec::with_capacity(places.len());
+    for place in places {
+        file.seek(SeekFrom::Start(place.offset)).map_err(&failed)?;
+        let mut line = vec![0; place.length];
+        file.read_exact(&mut line).map_err(&failed)?;
+        records.push(serde_json::from_slice(&line).map_err(|error| Error::Journal {
+            path: path.to_owned(),
+            line: 0,
+            reason: error.to_string(),
+        })?);
+    }
+    Ok(records)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use textgrad_core::{Choice, FinishReason, Purpose, Response};
+
+    use super::*;
+
+    fn call(query: usize, key: &str, text: &str) -> Record {
+        Record::Call {
+            query,
+            purpose: Purpose::Sample,
+            key: key.into(),
+            response: Response::new(vec![Choice::new(text, FinishReason::Stop)]),
+            ms: 1,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_torn_last_line_is_cut_off() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.jsonl");
+        let journal = Journal::create(&path, json!({ "n": 5 })).await.unwrap();
+        journal.0.writer.write(&call(0, "a", "one")).await.unwrap();
+        journal.0.writer.write(&call(2, "b", "zwei — “ünïcode”")).await.unwrap();
+        drop(journal);
+        let whole = std::fs::read(&path).unwrap();
+
+        for cut in [1, 5, 40] {
+            let mut torn = whole.clone();
+            torn.extend_from_slice(
+                br#"{"type":"call","query":0,"purpose":"sample","key":"c","resp"#,
+            );
+            torn.truncate(whole.len() + cut);
+            std::fs::write(&path, &torn).unwrap();
+            let journal = loop {
+                // The thread that had the file before may be about to let go of it.
+                match Journal::resume(&path).await {
+                    Err(Error::RunLocked { .. }) => tokio::task::yield_now().await,
+                    other => break other.unwrap(),
+                }
+            };
+            assert_eq!(journal.known_steps(), 2);
+            assert_eq!(journal.config(), &json!({ "n": 5 }));
+            let query = journal.query(2).await.unwrap();
+            let known = query.recall_call(&super::super::StepKey::from_text("b".into())).unwrap();
+            assert_eq!(known.choices[0].text, "zwei — “ünïcode”");
+            drop((journal, query));
+            assert_eq!(std::fs::read(&path).unwrap(), whole);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_damaged_line_in_the_middle_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.jsonl");
+        let header = r#"{"type":"run","schema":1,"config":{}}"#;
+        for (text, line, part) in [
+            (format!("{header}\nnot json\n{header}\n"), 2, "expected"),
+            (format!("{header}\n{header}\n"), 2, "first line"),
+            ("{\"type\":\"run\",\"schema\":9,\"config\":{}}\n".to_owned(), 1, "schema 1, got 9"),
+            (String::new(), 1, "type run"),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            match Journal::resume(&path).await {
+                Err(Error::Journal { line: found, reason, .. }) => {
+                    assert_eq!(found, line, "{reason}");
+                    assert!(reason.contains(part), "{reason}");
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn two_writers_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.jsonl");
+        let _open = Journal::create(&path, json!({})).await.unwrap();
+        let second = Journal::resume(&path).await.unwrap_err();
+        assert!(matches!(second, Error::RunLocked { .. }), "{second}");
+    }
+}

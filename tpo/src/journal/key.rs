@@ -1,0 +1,43 @@
+//! What a step asked.
+
+use std::fmt::Write as _;
+
+use sha2::{Digest, Sha256};
+use textgrad_core::Request;
+use textgrad_ops::engine::request_key;
+
+/// Identifies what a step asked: equal for equal questions, on every machine.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct StepKey(String);
+
+impl StepKey {
+    pub(crate) fn of_call(engine: &str, request: &Request) -> Self {
+        Self(request_key(engine, request).to_string())
+    }
+
+    pub(crate) fn of_scores(model: &str, query: &str, answers: &[&str]) -> Self {
+        let texts = [model, query].into_iter().chain(answers.iter().copied());
+        Self(digest(texts))
+    }
+
+    pub(crate) fn from_text(text: String) -> Self {
+        Self(text)
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// SHA-256 over texts, each with its length before it, in hexadecimal.
+pub(crate) fn digest<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
+    let mut hash = Sha256::new();
+    for text in texts {
+        hash.update((text.len() as u64).to_le_bytes());
+        hash.update(text.as_bytes());
+    }
+    hash.finalize().iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}

@@ -1,0 +1,29 @@
+//! The journal of a run: one line for every finished step, written before the step counts.
+//!
+//! A run that was killed is continued by running it again with its journal: the search takes the same way,
+//! for all its seeds come from places, and every step that is in the journal is answered from there. Nothing
+//! that was paid for is asked again.
+//!
+//! # Format, version 1
+//! JSON, one object a line, told apart by `type`:
+//! * `run`, the first line: `schema` (1) and `config`, the settings that the results depend on;
+//! * `call`: `query` (its place, from 0), `purpose`, `key` (what was asked), `response`, `ms` (how long it took);
+//! * `scores`: `query`, `key`, `scores`, `ms`.
+//!
+//! A last line without its newline is the trace of a process that was killed while it wrote: it is cut off
+//! when the journal is opened again. Anything else that can not be read is an error that names the line.
+
+mod file;
+mod key;
+mod query;
+mod record;
+mod writer;
+
+pub use self::file::Journal;
+pub(crate) use self::key::StepKey;
+pub(crate) use self::key::digest;
+pub(crate) use self::query::QueryJournal;
+pub use self::record::Record;
+
+/// The version of the format that is written.
+pub const SCHEMA: u32 = 1;

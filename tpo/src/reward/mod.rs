@@ -1,0 +1,50 @@
+//! Reward models: what says how good an answer is.
+
+mod function;
+mod sim;
+mod vllm;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use textgrad_core::EngineError;
+
+pub use self::function::{RewardFn, reward_fn};
+pub use self::sim::SimReward;
+pub use self::vllm::{VllmReward, VllmRewardBuilder};
+
+/// Something that scores answers to a query. Scores are comparable only within one query and one model.
+///
+/// # Examples
+/// See [`reward_fn`], which makes one of a function.
+#[async_trait]
+pub trait RewardModel: Send + Sync {
+    /// A short name for journals and reports. Never a secret.
+    fn name(&self) -> &str;
+
+    /// Scores answers: one finite number per answer, in order; higher is better.
+    ///
+    /// # Errors
+    /// An [`EngineError`] whose kind says what went wrong and whether trying again can help.
+    async fn score(&self, query: &str, answers: &[&str]) -> Result<Vec<f64>, EngineError>;
+
+    /// Whether the scores are simulated. Anything that shows them must say so.
+    fn is_simulation(&self) -> bool {
+        false
+    }
+}
+
+#[async_trait]
+impl<R: RewardModel + ?Sized> RewardModel for Arc<R> {
+    fn name(&self) -> &str {
+        (**self).name()
+    }
+
+    async fn score(&self, query: &str, answers: &[&str]) -> Result<Vec<f64>, EngineError> {
+        (**self).score(query, answers).await
+    }
+
+    fn is_simulation(&self) -> bool {
+        (**self).is_simulation()
+    }
+}

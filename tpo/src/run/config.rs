@@ -1,0 +1,100 @@
+//! The settings of a run.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+use crate::config::TpoConfig;
+use crate::journal::{SCHEMA, digest};
+use crate::search::Tpo;
+
+/// The settings of a run, as `config.json` and the journal hold them. Secrets are not among them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunConfig {
+    /// The version of the formats in the folder.
+    pub schema: u32,
+    /// The version of this crate that began the run.
+    pub tpo: String,
+    /// Whether any part of the run is simulated.
+    pub simulated: bool,
+    /// The search.
+    pub search: TpoConfig,
+    /// The engine that answers.
+    pub policy: String,
+    /// The engine that gives losses and gradients.
+    pub critic: String,
+    /// The engine that rewrites.
+    pub optimizer: String,
+    /// The reward model.
+    pub reward: String,
+    /// SHA-256 of the prompt pack.
+    pub prompts: String,
+    /// The queries.
+    pub data: DataConfig,
+}
+
+/// The queries of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DataConfig {
+    /// Where they come from.
+    pub source: String,
+    /// How many there are.
+    pub queries: usize,
+    /// SHA-256 over all of them.
+    pub sha256: String,
+}
+
+impl RunConfig {
+    /// The settings of a run of `tpo` over `queries`.
+    #[must_use]
+    pub fn new(tpo: &Tpo, source: &str, queries: &[String]) -> Self {
+        let [policy, critic, optimizer] = tpo.engines().map(str::to_owned);
+        let prompts = tpo.prompts().sources().flat_map(|(name, text)| [name, text]);
+        Self {
+            schema: SCHEMA,
+            tpo: env!("CARGO_PKG_VERSION").to_owned(),
+            simulated: tpo.is_simulation(),
+            search: tpo.config().clone(),
+            policy,
+            critic,
+            optimizer,
+            reward: tpo.reward().to_owned(),
+            prompts: digest(prompts),
+            data: DataConfig {
+                source: source.to_owned(),
+                queries: queries.len(),
+                sha256: digest(queries.iter().map(String::as_str)),
+            },
+        }
+    }
+
+    /// What keeps a run with these settings from continuing one with `then`: each as `setting: then, now`.
+    /// Where the queries were read from, and the version of this crate, may differ.
+    #[must_use]
+    pub fn differences(&self, then: &Json) -> Vec<String> {
+        let now = serde_json::to_value(self).unwrap_or_default();
+        let mut differences = Vec::new();
+        compare("", then, &now, &mut differences);
+        differences
+    }
+}
+
+fn compare(path: &str, then: &Json, now: &Json, differences: &mut Vec<String>) {
+    if ["tpo", "data.source"].contains(&path) || then == now {
+        return;
+    }
+    match (then, now) {
+        (Json::Object(old), Json::Object(new)) => {
+            let mut keys: Vec<&String> = old.keys().chain(new.keys()).collect();
+            keys.sort_unstable();
+            keys.dedup();
+            for key in keys {
+                let below = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                let of = |fields: &serde_json::Map<String, Json>| {
+                    fields.get(key).cloned().unwrap_or_default()
+                };
+                compare(&below, &of(old), &of(new), differences);
+            }
+        }
+        _ => differences.push(format!("{path}: {then} then, {now} now")),
+    }
+}

@@ -1,0 +1,142 @@
+//! `results.jsonl`.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use tokio::fs::File;
+use tokio::io::{AsyncWriteExt, BufWriter};
+
+use crate::batch::Outcome;
+use crate::error::{Error, describe};
+use crate::journal::SCHEMA;
+use crate::search::Trajectory;
+
+/// A line of `results.jsonl`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ResultRecord {
+    /// The version of the format.
+    pub schema: u32,
+    /// The place of the query, from 0.
+    pub index: usize,
+    /// The query.
+    pub query: String,
+    /// Whether the search came to its end.
+    pub status: Status,
+    /// Whether any part of it is simulated.
+    pub simulated: bool,
+    /// The best answer; for a failed search the best that it had, if it had any.
+    pub best: Option<BestRecord>,
+    /// What went wrong, if anything did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<ErrorRecord>,
+    /// Everything that happened.
+    pub trajectory: Trajectory,
+}
+
+/// Whether a search came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// It did.
+    Ok,
+    /// It did not.
+    Error,
+}
+
+/// The best answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BestRecord {
+    /// The answer.
+    pub text: String,
+    /// Its score.
+    pub score: f64,
+    /// The iteration that it comes from; 0 is the first sampling.
+    pub iteration: u32,
+}
+
+/// What went wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorRecord {
+    /// The class.
+    pub kind: String,
+    /// What was expected, what came, and what to do.
+    pub message: String,
+}
+
+impl ResultRecord {
+    /// What came of a query.
+    #[must_use]
+    pub fn new(outcome: &Outcome, simulated: bool) -> Self {
+        let (trajectory, error) = match &outcome.result {
+            Ok(aligned) => (aligned.trajectory(), None),
+            Err(failure) => (&failure.trajectory, Some(&failure.error)),
+        };
+        Self {
+            schema: SCHEMA,
+            index: outcome.index,
+            query: outcome.query.to_string(),
+            status: if error.is_some() { Status::Error } else { Status::Ok },
+            simulated,
+            best: trajectory.best().map(|best| BestRecord {
+                text: best.text.clone(),
+                score: best.score,
+                iteration: best.iteration,
+            }),
+            error: error.map(|error| ErrorRecord {
+                kind: error.kind().to_owned(),
+                message: describe(error),
+            }),
+            trajectory: trajectory.clone(),
+        }
+    }
+}
+
+/// Writes `results.jsonl` beside its place and puts it there when it is whole, so that a file that is there
+/// is never half a file.
+#[derive(Debug)]
+pub struct ResultsWriter {
+    path: PathBuf,
+    partial: PathBuf,
+    file: BufWriter<File>,
+}
+
+impl ResultsWriter {
+    pub(super) async fn create(path: &Path) -> Result<Self, Error> {
+        let partial = path.with_extension("jsonl.partial");
+        let file = File::create(&partial).await.map_err(|source| Error::Io {
+            path: partial.clone(),
+            action: "can not be created",
+            source,
+        })?;
+        Ok(Self { path: path.to_owned(), partial, file: BufWriter::new(file) })
+    }
+
+    /// Adds a line.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it can not be written.
+    pub async fn write(&mut self, record: &ResultRecord) -> Result<(), Error> {
+        let line = serde_json::to_string(record).map_err(|error| self.failed(error.into()))?;
+        let written = self.file.write_all(format!("{line}\n").as_bytes()).await;
+        written.map_err(|error| self.failed(error))
+    }
+
+    /// Puts the file in its place.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it can not be written.
+    pub async fn finish(mut self) -> Result<PathBuf, Error> {
+        let done = async {
+            self.file.flush().await?;
+            self.file.get_ref().sync_all().await?;
+            tokio::fs::rename(&self.partial, &self.path).await
+        };
+        let done = done.await;
+        done.map_err(|error| self.failed(error))?;
+        Ok(self.path)
+    }
+
+    fn failed(&self, source: std::io::Error) -> Error {
+        Error::Io { path: self.partial.clone(), action: "can not be written", source }
+    }
+}

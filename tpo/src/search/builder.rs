@@ -1,0 +1,228 @@
+//! Setting up a search.
+
+use std::fmt;
+use std::sync::Arc;
+
+use textgrad_core::{Engine, PromptPack, Sampling};
+
+use super::align::{AlignError, Alignment, Search};
+use crate::config::{Mode, TpoConfig};
+use crate::error::Error;
+use crate::prompts::default_pack;
+use crate::reward::RewardModel;
+use crate::session::Session;
+
+/// Test-time preference optimization: the best answer to a query that can be had without training.
+///
+/// Sample N answers; let the reward model name the best and the worst; ask why the one is preferred (loss);
+/// turn that into instructions (gradient); rewrite the best (update); repeat D times; return the best answer
+/// ever seen. Cheap to clone.
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+/// use textgrad_ops::engine::sim::Sim;
+/// use tpo::{SimReward, Tpo};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// let tpo = Tpo::builder(Arc::new(Sim::default()), Arc::new(SimReward)).iterations(2).build()?;
+/// let aligned = tpo.align("Why is the sky blue?").await.map_err(|failure| failure.error)?;
+/// assert_eq!(aligned.trajectory().usage.requests, 1 + 3 * 2);
+/// assert!(Some(aligned.score()) >= aligned.trajectory().best_score_by(0));
+/// println!("{}\n{}", aligned.answer(), aligned.graph().view().to_mermaid());
+/// # Ok::<(), tpo::Error>(()) }).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct Tpo(Arc<Inner>);
+
+pub(super) struct Inner {
+    pub(super) policy: Arc<dyn Engine>,
+    pub(super) critic: Arc<dyn Engine>,
+    pub(super) optimizer: Arc<dyn Engine>,
+    pub(super) reward: Arc<dyn RewardModel>,
+    pub(super) prompts: Arc<PromptPack>,
+    pub(super) config: TpoConfig,
+}
+
+/// Settings of a [`Tpo`].
+#[derive(Clone)]
+pub struct TpoBuilder {
+    policy: Arc<dyn Engine>,
+    critic: Option<Arc<dyn Engine>>,
+    optimizer: Option<Arc<dyn Engine>>,
+    reward: Arc<dyn RewardModel>,
+    prompts: Option<Arc<PromptPack>>,
+    config: TpoConfig,
+}
+
+impl Tpo {
+    /// A search in which `policy` answers and `reward` judges. The policy criticizes and rewrites too,
+    /// unless other engines are given for that.
+    pub fn builder(policy: Arc<dyn Engine>, reward: Arc<dyn RewardModel>) -> TpoBuilder {
+        let config = TpoConfig::default();
+        TpoBuilder { policy, critic: None, optimizer: None, reward, prompts: None, config }
+    }
+
+    /// Aligns one query.
+    ///
+    /// Dropping the future abandons what is under way.
+    ///
+    /// # Errors
+    /// An [`AlignError`] with what went wrong and everything that had been found by then.
+    pub async fn align(&self, query: &str) -> Result<Alignment, AlignError> {
+        self.align_at(0, query).await
+    }
+
+    /// Aligns the query at a place in a list: the place decides the seeds of its requests.
+    ///
+    /// # Errors
+    /// An [`AlignError`] with what went wrong and everything that had been found by then.
+    pub async fn align_at(&self, index: usize, query: &str) -> Result<Alignment, AlignError> {
+        self.align_in(index, query, Session::default()).await
+    }
+
+    pub(crate) async fn align_in(
+        &self,
+        index: usize,
+        query: &str,
+        session: Session,
+    ) -> Result<Alignment, AlignError> {
+        Search::new(&self.0, index, query, session).run().await
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn config(&self) -> &TpoConfig {
+        &self.0.config
+    }
+
+    /// The wording of all requests.
+    #[must_use]
+    pub fn prompts(&self) -> &PromptPack {
+        &self.0.prompts
+    }
+
+    /// The names of policy, critic and optimizer.
+    #[must_use]
+    pub fn engines(&self) -> [&str; 3] {
+        [self.0.policy.name(), self.0.critic.name(), self.0.optimizer.name()]
+    }
+
+    /// The name of the reward model.
+    #[must_use]
+    pub fn reward(&self) -> &str {
+        self.0.reward.name()
+    }
+
+    /// Whether any part of it is simulated. Anything that shows its figures must say so.
+    #[must_use]
+    pub fn is_simulation(&self) -> bool {
+        [&self.0.policy, &self.0.critic, &self.0.optimizer].iter().any(|e| e.is_simulation())
+            || self.0.reward.is_simulation()
+    }
+}
+
+impl TpoBuilder {
+    /// All settings at once.
+    #[must_use]
+    pub fn config(mut self, config: TpoConfig) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Which objective drives the search; [`Mode::Tpo`] unless said otherwise.
+    #[must_use]
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.config.mode = mode;
+        self
+    }
+
+    /// D: how many times the best answer is rewritten.
+    #[must_use]
+    pub fn iterations(mut self, iterations: u32) -> Self {
+        self.config.iterations = iterations;
+        self
+    }
+
+    /// N: how many answers and new versions are drawn at a time.
+    #[must_use]
+    pub fn samples(mut self, samples: u32) -> Self {
+        self.config.samples = samples;
+        self
+    }
+
+    /// How answers and new versions are drawn.
+    #[must_use]
+    pub fn sampling(mut self, sampling: Sampling) -> Self {
+        self.config.sampling = sampling;
+        self
+    }
+
+    /// The seed of everything.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.config.seed = seed;
+        self
+    }
+
+    /// The engine that gives losses and gradients; the policy unless said otherwise.
+    #[must_use]
+    pub fn critic(mut self, engine: Arc<dyn Engine>) -> Self {
+        self.critic = Some(engine);
+        self
+    }
+
+    /// The engine that rewrites; the policy unless said otherwise.
+    #[must_use]
+    pub fn optimizer(mut self, engine: Arc<dyn Engine>) -> Self {
+        self.optimizer = Some(engine);
+        self
+    }
+
+    /// The wording of all requests; it needs the [templates](crate::prompts::templates) of this crate.
+    #[must_use]
+    pub fn prompts(mut self, prompts: Arc<PromptPack>) -> Self {
+        self.prompts = Some(prompts);
+        self
+    }
+
+    /// The search.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if a setting is out of range.
+    pub fn build(self) -> Result<Tpo, Error> {
+        self.config.validate()?;
+        let prompts = match self.prompts {
+            Some(prompts) => prompts,
+            None => Arc::new(default_pack()?),
+        };
+        Ok(Tpo(Arc::new(Inner {
+            critic: self.critic.unwrap_or_else(|| Arc::clone(&self.policy)),
+            optimizer: self.optimizer.unwrap_or_else(|| Arc::clone(&self.policy)),
+            policy: self.policy,
+            reward: self.reward,
+            prompts,
+            config: self.config,
+        })))
+    }
+}
+
+impl fmt::Debug for Tpo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tpo")
+            .field("engines", &self.engines())
+            .field("reward", &self.reward())
+            .field("config", self.config())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for TpoBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TpoBuilder")
+            .field("policy", &self.policy.name())
+            .field("reward", &self.reward.name())
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,119 @@
+//! All answers to one query, with their scores.
+
+use textgrad_core::{Variable, excerpt};
+
+use crate::error::Error;
+
+/// An answer with its score.
+#[derive(Debug, Clone)]
+pub struct Candidate {
+    /// The answer, as a variable of the run's graph.
+    pub answer: Variable,
+    /// What the reward model gave it.
+    pub score: f64,
+    /// The iteration that it comes from; 0 is the first sampling.
+    pub iteration: u32,
+}
+
+impl Candidate {
+    /// The answer's text.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        self.answer.text().unwrap_or_default()
+    }
+}
+
+/// All answers to one query so far, in the order in which they came.
+#[derive(Debug, Clone, Default)]
+pub struct Pool(Vec<Candidate>);
+
+impl Pool {
+    /// Adds an answer.
+    ///
+    /// # Errors
+    /// [`Error::Score`] if the score is not finite; nothing is added then.
+    pub fn push(&mut self, candidate: Candidate) -> Result<(), Error> {
+        if !candidate.score.is_finite() {
+            return Err(Error::Score {
+                answer: excerpt(candidate.text(), 80),
+                got: candidate.score,
+            });
+        }
+        self.0.push(candidate);
+        Ok(())
+    }
+
+    /// The answers, in the order in which they came.
+    #[must_use]
+    pub fn candidates(&self) -> &[Candidate] {
+        &self.0
+    }
+
+    /// The answer at a position.
+    #[must_use]
+    pub fn get(&self, position: usize) -> Option<&Candidate> {
+        self.0.get(position)
+    }
+
+    /// The position of the answer with the highest score; of equal ones, the earliest.
+    #[must_use]
+    pub fn best(&self) -> Option<usize> {
+        self.extreme(|score, best| score > best)
+    }
+
+    /// The position of the answer with the lowest score; of equal ones, the earliest.
+    #[must_use]
+    pub fn worst(&self) -> Option<usize> {
+        self.extreme(|score, worst| score < worst)
+    }
+
+    /// The score of an identical text that is there already.
+    #[must_use]
+    pub fn score_of(&self, text: &str) -> Option<f64> {
+        self.0.iter().find(|candidate| candidate.text() == text).map(|candidate| candidate.score)
+    }
+
+    fn extreme(&self, better: impl Fn(f64, f64) -> bool) -> Option<usize> {
+        let mut found: Option<(usize, f64)> = None;
+        for (position, candidate) in self.0.iter().enumerate() {
+            if found.is_none_or(|(_, score)| better(candidate.score, score)) {
+                found = Some((position, candidate.score));
+            }
+        }
+        found.map(|(position, _)| position)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pool(scores: &[f64]) -> Pool {
+        let mut pool = Pool::default();
+        for (i, score) in scores.iter().enumerate() {
+            let answer = Variable::new(format!("answer {i}"), "answer");
+            pool.push(Candidate { answer, score: *score, iteration: 0 }).unwrap();
+        }
+        pool
+    }
+
+    #[test]
+    fn ties_go_to_the_earliest() {
+        let pool = pool(&[1.0, 3.0, -2.0, 3.0, -2.0]);
+        assert_eq!((pool.best(), pool.worst()), (Some(1), Some(2)));
+        let equal = self::pool(&[0.5, 0.5]);
+        assert_eq!((equal.best(), equal.worst()), (Some(0), Some(0)));
+        assert_eq!(Pool::default().best(), None);
+    }
+
+    #[test]
+    fn a_score_that_is_not_finite_names_the_answer() {
+        let mut pool = pool(&[1.0]);
+        for score in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            let answer = Variable::new("the bad one", "answer");
+            let error = pool.push(Candidate { answer, score, iteration: 1 }).unwrap_err();
+            assert!(error.to_string().contains("the bad one"), "{error}");
+        }
+        assert_eq!(pool.candidates().len(), 1);
+    }
+}

@@ -1,0 +1,115 @@
+//! What happened in a search, as plain data.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use textgrad_core::{Purpose, Usage};
+
+/// Everything that happened in the search for one query, in order.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Trajectory {
+    /// Every answer with its score, in the order in which they came. Positions in [`IterationRecord`] count
+    /// from 0 in this list.
+    pub candidates: Vec<CandidateRecord>,
+    /// What was done in each iteration.
+    pub iterations: Vec<IterationRecord>,
+    /// What it took.
+    pub usage: UsageRecord,
+}
+
+impl Trajectory {
+    /// The answer that is returned: the one with the highest score; of equal ones, the earliest.
+    #[must_use]
+    pub fn best(&self) -> Option<&CandidateRecord> {
+        let mut best: Option<&CandidateRecord> = None;
+        for candidate in &self.candidates {
+            if best.is_none_or(|best| candidate.score > best.score) {
+                best = Some(candidate);
+            }
+        }
+        best
+    }
+
+    /// The highest score among the answers up to an iteration; 0 is the first sampling.
+    #[must_use]
+    pub fn best_score_by(&self, iteration: u32) -> Option<f64> {
+        let scores = self.candidates.iter().filter(|c| c.iteration <= iteration).map(|c| c.score);
+        scores.reduce(f64::max)
+    }
+}
+
+/// An answer with its score.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CandidateRecord {
+    /// The iteration that it comes from; 0 is the first sampling.
+    pub iteration: u32,
+    /// The answer.
+    pub text: String,
+    /// What the reward model gave it.
+    pub score: f64,
+}
+
+/// What was done in one iteration. Texts are missing where the iteration ended before them.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct IterationRecord {
+    /// Its number, from 1.
+    pub iteration: u32,
+    /// The position of the answer that was rewritten: the best so far.
+    pub chosen: usize,
+    /// The position of the answer that it was compared with: the worst so far; null where there is none to
+    /// compare with.
+    pub rejected: Option<usize>,
+    /// What the critic said: the textual loss.
+    pub loss: Option<String>,
+    /// What is to be changed: the textual gradient.
+    pub gradient: Option<String>,
+    /// How many new versions came of it.
+    pub updates: usize,
+    /// Why answers of the optimizer could not be used, one entry each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unusable: Vec<String>,
+}
+
+/// Requests and tokens, in all and by purpose.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsageRecord {
+    /// Requests to language models that were answered.
+    pub requests: u64,
+    /// Tokens read and written.
+    pub tokens: Usage,
+    /// The same by purpose.
+    pub by_purpose: BTreeMap<Purpose, PurposeUsage>,
+    /// Answers that the reward model scored; identical ones are scored once.
+    pub scored: u64,
+}
+
+impl UsageRecord {
+    pub(crate) fn add_call(&mut self, purpose: Purpose, tokens: Usage) {
+        self.requests += 1;
+        self.tokens += tokens;
+        let entry = self.by_purpose.entry(purpose).or_default();
+        entry.requests += 1;
+        entry.tokens += tokens;
+    }
+
+    /// Adds what something else took.
+    pub fn add(&mut self, other: &Self) {
+        self.requests += other.requests;
+        self.tokens += other.tokens;
+        self.scored += other.scored;
+        for (purpose, usage) in &other.by_purpose {
+            let entry = self.by_purpose.entry(*purpose).or_default();
+            entry.requests += usage.requests;
+            entry.tokens += usage.tokens;
+        }
+    }
+}
+
+/// Requests and tokens for one purpose.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PurposeUsage {
+    /// Requests that were answered.
+    pub requests: u64,
+    /// Tokens read and written.
+    pub tokens: Usage,
+}

@@ -1,0 +1,49 @@
+//! An engine as one query sees it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use async_trait::async_trait;
+use textgrad_core::{Engine, EngineError, Request, Response};
+
+use super::Session;
+use crate::journal::StepKey;
+
+pub(super) struct SessionEngine {
+    inner: Arc<dyn Engine>,
+    session: Session,
+}
+
+impl SessionEngine {
+    pub(super) fn new(inner: Arc<dyn Engine>, session: Session) -> Self {
+        Self { inner, session }
+    }
+}
+
+#[async_trait]
+impl Engine for SessionEngine {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    async fn complete(&self, request: &Request) -> Result<Response, EngineError> {
+        let key = StepKey::of_call(self.inner.name(), request);
+        let response = match self.session.recall_call(&key) {
+            Some(response) => response,
+            None => {
+                self.session.may_begin()?;
+                let begun = Instant::now();
+                let response = self.inner.complete(request).await?;
+                let took = begun.elapsed();
+                self.session.finish_call(&key, request.purpose, &response, took).await?;
+                response
+            }
+        };
+        self.session.count_call(request.purpose, &response);
+        Ok(response)
+    }
+
+    fn is_simulation(&self) -> bool {
+        self.inner.is_simulation()
+    }
+}

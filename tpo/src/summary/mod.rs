@@ -1,0 +1,98 @@
+//! The figures of a run.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::batch::Outcome;
+use crate::search::UsageRecord;
+
+/// The figures of a run, gathered while its outcomes come in.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Summary {
+    /// Whether any part of the run is simulated: then the rewards say nothing about real models.
+    pub simulated: bool,
+    /// Queries that came to their end.
+    pub succeeded: usize,
+    /// Queries that failed.
+    pub failed: usize,
+    /// The mean reward of the first sample: what the policy gives without any search. Means are over the
+    /// queries that came to their end; null if none did.
+    pub first_sample: Option<f64>,
+    /// The mean reward of the best among the first N samples: best-of-N.
+    pub best_of_n: Option<f64>,
+    /// The mean reward of the best answer by each iteration, the first sampling first.
+    pub best_by_iteration: Vec<f64>,
+    /// Requests, tokens, and answers scored.
+    pub usage: UsageRecord,
+    /// How long the run took, in seconds.
+    pub wall_s: f64,
+    /// No schedule could have taken less, in seconds: the longest chain of calls of one query, or all calls
+    /// together divided by how many queries may run at a time, whichever is more.
+    pub critical_path_s: f64,
+    #[serde(skip)]
+    totals: Totals,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Totals {
+    first_sample: f64,
+    by_iteration: Vec<f64>,
+    longest: Duration,
+    busy: Duration,
+}
+
+impl Summary {
+    /// No figures yet.
+    #[must_use]
+    pub fn new(simulated: bool) -> Self {
+        Self { simulated, ..Self::default() }
+    }
+
+    /// Takes in what came of a query.
+    pub fn add(&mut self, outcome: &Outcome) {
+        let aligned = match &outcome.result {
+            Ok(aligned) => aligned,
+            Err(failure) => {
+                self.failed += 1;
+                self.usage.add(&failure.trajectory.usage);
+                return;
+            }
+        };
+        self.succeeded += 1;
+        let trajectory = aligned.trajectory();
+        self.usage.add(&trajectory.usage);
+        self.totals.longest = self.totals.longest.max(aligned.busy());
+        self.totals.busy += aligned.busy();
+        if let Some(first) = trajectory.candidates.first() {
+            self.totals.first_sample += first.score;
+        }
+        for iteration in 0..=trajectory.iterations.len() {
+            let best = trajectory.best_score_by(u32::try_from(iteration).unwrap_or(u32::MAX));
+            if self.totals.by_iteration.len() <= iteration {
+                self.totals.by_iteration.push(0.0);
+            }
+            if let (Some(total), Some(best)) = (self.totals.by_iteration.get_mut(iteration), best) {
+                *total += best;
+            }
+        }
+    }
+
+    /// Computes the means and the critical path of a run that took `wall` with `concurrency` queries at a
+    /// time.
+    #[must_use]
+    pub fn finish(mut self, wall: Duration, concurrency: usize) -> Self {
+        self.wall_s = wall.as_secs_f64();
+        let queries = concurrency.clamp(1, (self.succeeded + self.failed).max(1));
+        let shared = self.totals.busy.as_secs_f64() / queries as f64;
+        self.critical_path_s = self.totals.longest.as_secs_f64().max(shared);
+        if self.succeeded > 0 {
+            let count = self.succeeded as f64;
+            self.first_sample = Some(self.totals.first_sample / count);
+            self.best_by_iteration =
+                self.totals.by_iteration.iter().map(|total| total / count).collect();
+            self.best_of_n = self.best_by_iteration.first().copied();
+        }
+        self
+    }
+}
