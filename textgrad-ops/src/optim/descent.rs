@@ -55,6 +55,7 @@ pub struct TextualGradientDescentBuilder {
     pub(super) candidates: u32,
     pub(super) reasks: u32,
     pub(super) layout: Layout,
+    seed: Option<Seed>,
 }
 
 impl TextualGradientDescent {
@@ -73,6 +74,7 @@ impl TextualGradientDescent {
             candidates: 1,
             reasks: Self::DEFAULT_REASKS,
             layout: Layout::Quoted,
+            seed: None,
         }
     }
 
@@ -99,11 +101,11 @@ impl TextualGradientDescent {
     ///
     /// # Errors
     /// [`Error::NoFeedback`] if none of the parameters has feedback; nothing is asked then.
+    #[must_use = "nothing is assigned until the proposal is applied"]
     pub async fn propose(
         &self,
         parameters: &[Parameter],
         gradients: &Gradients,
-        seed: Option<Seed>,
     ) -> Result<Proposal, Error> {
         let mut unchanged = Vec::new();
         let mut asked = Vec::new();
@@ -114,7 +116,9 @@ impl TextualGradientDescent {
                 unchanged.push(parameter.clone());
                 continue;
             }
-            let seed = seed.map(|seed| seed.child("parameter", place as u64));
+            let seed = self.0.seed.map(|seed| {
+                seed.child("parameter", place as u64).child("version", parameter.version())
+            });
             asked.push(async move {
                 let rewrite = self.rewrite(&base, &feedback, seed).await.map_err(Arc::new);
                 ParameterUpdate { parameter: parameter.clone(), base, rewrite }
@@ -137,7 +141,7 @@ impl TextualGradientDescent {
         parameters: &[Parameter],
         gradients: &Gradients,
     ) -> Result<Proposal, Error> {
-        let proposal = self.propose(parameters, gradients, None).await?;
+        let proposal = self.propose(parameters, gradients).await?;
         proposal.apply()?;
         Ok(proposal)
     }
@@ -198,6 +202,15 @@ impl TextualGradientDescentBuilder {
     #[must_use]
     pub fn layout(mut self, layout: Layout) -> Self {
         self.layout = layout;
+        self
+    }
+
+    /// Gives the requests of [`propose`](TextualGradientDescent::propose) and
+    /// [`step`](TextualGradientDescent::step) seeds, derived from the parameter's place in the list and from
+    /// its version. Without this they carry that of the sampling, or none.
+    #[must_use]
+    pub fn seed(mut self, seed: Seed) -> Self {
+        self.seed = Some(seed);
         self
     }
 

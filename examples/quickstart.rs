@@ -1,0 +1,63 @@
+//! A text that may change, an objective in words, feedback, a new text.
+//!
+//! Run with
+//! ```sh
+//! cargo run -p textgrad-examples --bin quickstart
+//! ```
+//! The model is the embedded simulation: nothing to install, nothing to pay. For a real one, replace `Sim` by
+//! `OpenAi::builder("http://localhost:8000/v1", "my-model").build()?`.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use textgrad_core::{Engine, Parameter, Seed, backward};
+use textgrad_ops::engine::Sim;
+use textgrad_ops::{TextLoss, TextualGradientDescent};
+
+/// What the text is evaluated by. The sections are what `Sim` recognises; a real model does not need them.
+const INSTRUCTION: &str = "Evaluate the response to the query: what is good about it, and what does it \
+lack? Do not answer the query yourself.\n\n<QUERY>\nHow do I take care of a wooden table?\n</QUERY>";
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let engine: Arc<dyn Engine> = Arc::new(Sim::default());
+    let answer = Parameter::new("Dry it.", "answer to the query of a user");
+
+    let new = improve(&engine, &answer, 3).await?;
+    println!("after 3 steps (simulated):\n{new}");
+    for version in answer.history() {
+        println!("version {} was: {}", version.number, version.text);
+    }
+    Ok(())
+}
+
+/// Improves a text by some steps of textual gradient descent.
+async fn improve(
+    engine: &Arc<dyn Engine>,
+    text: &Parameter,
+    steps: u32,
+) -> Result<Arc<str>, Box<dyn Error>> {
+    let loss = TextLoss::new(Arc::clone(engine), INSTRUCTION);
+    let optimizer = TextualGradientDescent::builder(Arc::clone(engine)).seed(Seed::new(7)).build();
+    for step in 1..=steps {
+        let evaluation = loss.evaluate(&text.variable()).await?;
+        let gradients = backward(&evaluation).await?;
+        println!("step {step}, feedback:\n{}\n", gradients.text(&text.variable()));
+        optimizer.step(std::slice::from_ref(text), &gradients).await?;
+    }
+    Ok(text.text())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_text_gets_longer_and_is_remembered() {
+        let engine: Arc<dyn Engine> = Arc::new(Sim::default());
+        let answer = Parameter::new("Dry it.", "answer to the query of a user");
+        let new = improve(&engine, &answer, 3).await.unwrap();
+        assert!(new.len() > "Dry it.".len());
+        assert_eq!(answer.version(), 3);
+    }
+}
