@@ -155,19 +155,24 @@ impl Gathered {
 /// Takes outcomes until there are no more, or until a second Ctrl-C. Says whether it was interrupted.
 async fn gather(batch: &mut Batch, stop: &Stop, gathered: &mut Gathered) -> Result<bool, Error> {
     let mut interrupted = false;
+    // One listener for the whole run: a signal that comes while an outcome is written is not missed.
+    let mut signal = Box::pin(tokio::signal::ctrl_c());
     loop {
         tokio::select! {
             outcome = batch.next() => match outcome {
                 Some(outcome) => gathered.take(outcome, stop).await?,
                 None => return Ok(interrupted),
             },
-            signal = tokio::signal::ctrl_c() => {
-                if signal.is_err() || interrupted {
+            heard = &mut signal => {
+                if heard.is_err() || interrupted {
                     return Ok(true);
                 }
                 interrupted = true;
+                signal.set(tokio::signal::ctrl_c());
                 stop.set();
-                eprintln!("stopping: waiting for the calls that are under way (Ctrl-C again to drop them)");
+                eprintln!(
+                    "stopping: waiting for the calls that are under way (Ctrl-C again to drop them)"
+                );
             }
         }
     }
