@@ -4,7 +4,7 @@
 //! ```sh
 //! cargo run -p textgrad-examples --bin tpo_as_graph
 //! ```
-//! Paste what it prints last into any Mermaid viewer. `tpo::Tpo` does the same with journals, modes and
+//! Paste what it prints last into any Mermaid viewer; with `-- --dot` it prints nothing but Graphviz' DOT. `tpo::Tpo` does the same with journals, modes and
 //! accounts around it; here every part can be seen, and swapped.
 
 use std::error::Error;
@@ -101,6 +101,10 @@ fn extremes(pool: &[Scored]) -> Option<(&Scored, &Scored)> {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let run = tpo("How do I take care of a wooden table?", 3, 2).await?;
+    if std::env::args().any(|argument| argument == "--dot") {
+        println!("{}", run.graph.view().max_chars(40).to_dot());
+        return Ok(());
+    }
     for scored in &run.pool {
         println!(
             "{:5.2}  {}",

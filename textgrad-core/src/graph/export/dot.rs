@@ -10,8 +10,9 @@ impl GraphView<'_> {
     /// ellipses, feedback is a dashed edge back.
     #[must_use]
     pub fn to_dot(&self) -> String {
-        let mut dot =
-            String::from("digraph textgrad {\n  rankdir=TB;\n  node [fontname=\"sans-serif\"];\n");
+        let mut dot = String::from(
+            "digraph textgrad {\n  rankdir=TB;\n  node [fontname=\"sans-serif\"];\n  edge [fontname=\"sans-serif\"];\n",
+        );
         for (index, node) in self.nodes() {
             let (label, style) = match node {
                 GraphNode::Variable(variable) => (
