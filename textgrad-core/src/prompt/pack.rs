@@ -78,7 +78,7 @@ impl TemplateSpec {
 /// }
 ///
 /// impl TemplateContext for Greeting<'_> {
-/// ///     fn example() -> Value {
+///     fn example() -> Value {
 ///         json!({ "name": "Ada" })
 ///     }
 /// }
