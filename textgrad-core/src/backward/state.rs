@@ -16,7 +16,7 @@ use crate::variable::Variable;
 #[derive(Clone)]
 pub(super) struct Tag {
     /// The call's place in the graph: the smaller, the further inside.
-    rank: usize,
+    pub(super) rank: usize,
     pub(super) reduce: Arc<dyn Reduce>,
 }
 
