@@ -1,6 +1,8 @@
 //! Shared by the tests of this crate.
 #![allow(dead_code, reason = "every test target uses a part of it")]
 
+pub(crate) mod dag;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
