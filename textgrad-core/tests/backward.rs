@@ -1,5 +1,14 @@
 //! What a backward pass does: who is asked, what they are told, and what the result holds.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "what panics in a test has failed"
+)]
+
 mod support;
 
 use std::sync::Arc;

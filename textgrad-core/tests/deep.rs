@@ -1,5 +1,14 @@
 //! Long chains: built, traced, measured, differentiated and dropped on a stack that is small.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "what panics in a test has failed"
+)]
+
 mod support;
 
 use std::sync::Arc;

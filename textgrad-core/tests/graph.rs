@@ -1,5 +1,14 @@
 //! Drawings of graphs: hostile texts stay inside their labels, and nothing is lost.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "what panics in a test has failed"
+)]
+
 mod support;
 
 use std::sync::Arc;

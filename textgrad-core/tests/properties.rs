@@ -1,5 +1,14 @@
 //! What holds for every graph: random ones, run in random order, against models that are plain to see.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "what panics in a test has failed"
+)]
+
 mod support;
 
 use std::collections::{HashMap, HashSet};

@@ -1,5 +1,14 @@
 //! Merging what several uses of a variable brought: what is merged, when, and what is kept.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "what panics in a test has failed"
+)]
+
 mod support;
 
 use std::sync::Arc;

@@ -1,5 +1,14 @@
 //! When a backward pass does what: in parallel, to the end, and no longer than it is wanted.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "what panics in a test has failed"
+)]
+
 mod support;
 
 use std::sync::Arc;

@@ -54,13 +54,16 @@ pub(crate) fn timing() -> impl Strategy<Value = Timing> {
     prop::collection::vec((0..4_u8, 0..6_u8), 14)
 }
 
+/// The seed of every request, by op and input.
+pub(crate) type Seeds = BTreeMap<(usize, usize), Option<Seed>>;
+
 /// A built graph: all variables, in the order in which they were made, and which op made which.
 pub(crate) struct Built {
     pub(crate) variables: Vec<Variable>,
     /// Per op: its inputs and outputs as places in `variables`.
     pub(crate) ops: Vec<(Vec<usize>, Vec<usize>)>,
     pub(crate) runs: Arc<Mutex<Vec<usize>>>,
-    pub(crate) seeds: Arc<Mutex<BTreeMap<(usize, usize), Option<Seed>>>>,
+    pub(crate) seeds: Arc<Mutex<Seeds>>,
 }
 
 fn digest(op: usize, input: usize, told: &[Vec<String>]) -> String {
