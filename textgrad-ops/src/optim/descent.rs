@@ -98,7 +98,8 @@ impl TextualGradientDescent {
     /// parameter for which no text could be had is part of the proposal, with the reason.
     ///
     /// # Errors
-    /// [`Error::NoFeedback`] if none of the parameters has feedback; nothing is asked then.
+    /// [`Error::NoFeedback`] if none of the parameters has feedback, and [`Error::Core`] if one is given twice;
+    /// nothing is asked then.
     pub async fn propose(
         &self,
         parameters: &[Parameter],
@@ -108,6 +109,10 @@ impl TextualGradientDescent {
         let mut unchanged = Vec::new();
         let mut asked = Vec::new();
         for (place, parameter) in parameters.iter().enumerate() {
+            if parameters.iter().take(place).any(|known| known == parameter) {
+                let role = parameter.role().to_string();
+                return Err(textgrad_core::Error::RepeatedParameter { role }.into());
+            }
             let base = parameter.variable();
             let feedback: Vec<Feedback> = gradients.feedback(&base).cloned().collect();
             if feedback.is_empty() {
