@@ -20,7 +20,6 @@ pub struct ParameterUpdate {
 
 /// New texts for some parameters. Nothing is assigned until [`Proposal::apply`].
 #[derive(Debug)]
-#[must_use = "nothing is assigned until the proposal is applied"]
 pub struct Proposal {
     /// One entry per parameter that had feedback, in the order in which they were given.
     pub updates: Vec<ParameterUpdate>,
