@@ -114,11 +114,20 @@ async fn ask(
             .filter_map(|call| Some(("response", cx.output_variable(call.output)?.clone()))),
     );
     inputs.extend(said.iter().map(|feedback| ("feedback", feedback.variable().clone())));
-    let op = LlmFeedback {
-        engine: cx.engine_or(&settings.engine),
-        request,
-        role: format!("feedback on: {}", variable.role()).into(),
-    };
+    let engine = cx.engine_or(&settings.engine);
+    word_feedback("gradient", engine, request, variable, inputs).await
+}
+
+/// Has a model word feedback on a variable, as a call of this name in the graph.
+pub(crate) async fn word_feedback(
+    name: &'static str,
+    engine: Arc<dyn Engine>,
+    request: Request,
+    variable: &Variable,
+    inputs: Vec<(&str, Variable)>,
+) -> Result<Variable, Error> {
+    let role = format!("feedback on: {}", variable.role()).into();
+    let op = LlmFeedback { name, engine, request, role };
     apply_one(Arc::new(op), Inputs::new(inputs)).await
 }
 
@@ -196,6 +205,7 @@ fn output_text(cx: &BackwardCx, output: usize) -> String {
 
 /// The call of the model that words the feedback. Not differentiable so far: a pass ends here.
 struct LlmFeedback {
+    name: &'static str,
     engine: Arc<dyn Engine>,
     request: Request,
     role: Arc<str>,
@@ -204,7 +214,7 @@ struct LlmFeedback {
 #[async_trait]
 impl Op for LlmFeedback {
     fn name(&self) -> &str {
-        "gradient"
+        self.name
     }
 
     async fn forward(&self, _: &Inputs) -> Result<Vec<Output>, Error> {
