@@ -19,7 +19,9 @@ use textgrad_core::{
     Backward, Engine, EngineError, Error, ErrorKind, Feedback, Graph, Layout, Purpose, Sampling,
     Seed, Variable, backward,
 };
-use textgrad_ops::{FormattedLlmCall, LlmCall, LlmCallBuilder, StringFn, TextLoss};
+use textgrad_ops::{
+    FormattedLlmCall, LlmCall, LlmCallBuilder, LlmReduce, StringFn, TextLoss, aggregate,
+};
 
 fn llm(engine: Arc<dyn Engine>) -> LlmCallBuilder {
     LlmCall::builder(engine).prompts(pack())
@@ -237,6 +239,24 @@ async fn feedback_is_a_node_of_the_graph() {
     assert_eq!(inputs, [("variable", &prompt), ("response", &answer), ("feedback", said)]);
     let graph = Graph::trace(words);
     assert!(graph.contains(&prompt) && graph.contains(&evaluation));
+}
+
+#[tokio::test]
+async fn merged_feedback_is_a_node_of_the_graph_too() {
+    let x = Variable::leaf("x", "text");
+    let loss = TextLoss::new(Answers::plain("e"), "judge").prompts(pack());
+    let losses = [loss.evaluate(&x).await.unwrap(), loss.evaluate(&x).await.unwrap()];
+    let engine = Answers::plain("merger");
+    let reduction = Arc::new(LlmReduce::new(engine.clone()).prompts(pack()));
+    let total = aggregate(&losses, reduction).await.unwrap();
+    let gradients = backward(&total).await.unwrap();
+    let merged = gradients.feedback(&x).next().unwrap().variable();
+    assert_eq!(merged.text(), Some("merger reduce"));
+    assert_eq!(merged.source().unwrap().call().op().name(), "reduce");
+    let graph = Graph::trace(merged);
+    assert!(graph.contains(&x) && losses.iter().all(|loss| graph.contains(loss)));
+    let asked = "user: text=x said e gradient said e gradient";
+    assert_eq!(lines(&engine.requests()[0]), ["system: merge", asked]);
 }
 
 #[tokio::test]

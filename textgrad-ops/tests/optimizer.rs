@@ -61,7 +61,7 @@ async fn a_proposal_assigns_nothing_until_it_is_applied() {
     let all = [a.clone(), idle.clone(), b.clone()];
     let proposal = descent(&engine).build().propose(&all, &gradients, None).await.unwrap();
     assert_eq!((a.version(), b.version(), idle.version()), (0, 0, 0));
-    assert_eq!(proposal.unchanged, [idle.clone()]);
+    assert_eq!(proposal.unchanged, std::slice::from_ref(&idle));
     let proposed: Vec<&Parameter> = proposal.updates.iter().map(|u| &u.parameter).collect();
     assert_eq!(proposed, [&a, &b]);
     proposal.apply().unwrap();
@@ -150,7 +150,7 @@ async fn candidates_are_variables_of_the_graph() {
         descent(&engine).candidates(3).sampling(Sampling::default().with_temperature(0.7)).build();
     let text = Variable::leaf("old", "letter");
     let feedback = Feedback::new("shorten it");
-    let rewrite = optimizer.rewrite(&text, &[feedback.clone()], None).await.unwrap();
+    let rewrite = optimizer.rewrite(&text, std::slice::from_ref(&feedback), None).await.unwrap();
     assert_eq!(texts(&rewrite.candidates), ["one", "two", "three"]);
     assert!(rewrite.rejected.is_empty());
     let sampling = &engine.requests()[0].sampling;
@@ -303,7 +303,7 @@ async fn a_continued_update_goes_on_where_the_feedback_ended() {
         .layout(Layout::Continued)
         .constraint("one line")
         .build();
-    optimizer.step(&[system.clone()], &gradients).await.unwrap();
+    optimizer.step(std::slice::from_ref(&system), &gradients).await.unwrap();
     assert_eq!(&*system.text(), "be brief");
     let [forward, evaluation, on_answer, on_system, update] = &engine.requests()[..] else {
         panic!("{:?}", engine.requests().len());
