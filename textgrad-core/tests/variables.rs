@@ -13,6 +13,7 @@ mod support;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Barrier};
+use std::time::Duration;
 
 use support::{on, speaks};
 use textgrad_core::{Assignment, Error, Graph, Image, Parameter, Variable, backward};
@@ -119,6 +120,16 @@ fn no_assignment_is_lost_or_torn_among_threads() {
 /// threads wins each round, and nobody waits for ever.
 #[test]
 fn assignments_of_several_are_all_or_none_among_threads() {
+    // Two that wait for each other would wait for ever: the test is to fail, not to hang.
+    let (done, over) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        assign_together();
+        let _ = done.send(());
+    });
+    over.recv_timeout(Duration::from_secs(60)).expect("it ends, without a panic");
+}
+
+fn assign_together() {
     const THREADS: usize = 4;
     const ROUNDS: usize = 300;
     let (a, b) = (Parameter::new("0", "a"), Parameter::new("0", "b"));
