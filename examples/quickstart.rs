@@ -43,7 +43,7 @@ async fn improve(
         let evaluation = loss.evaluate(&text.variable()).await?;
         let gradients = backward(&evaluation).await?;
         println!("step {step}, feedback:\n{}\n", gradients.text(&text.variable()));
-        optimizer.step(std::slice::from_ref(text), &gradients).await?;
+        optimizer.step([text], &gradients).await?;
     }
     Ok(text.text())
 }

@@ -99,7 +99,7 @@ pub enum Error {
     // Backward passes.
     /// There is nothing to differentiate with respect to.
     #[error(
-        "the objective (role: {}) depends on nothing that requires a gradient; use a Parameter, or Variable::leaf, for the texts that may change",
+        "the objective (role: {}) requires no gradient: it depends on no Parameter and no Variable::leaf, or its op says that its output requires none",
         excerpt(role, 80)
     )]
     NothingRequiresGrad {

@@ -41,6 +41,15 @@ pub enum Error {
         /// What was wrong with the last answer.
         problem: String,
     },
+    /// A proposal has no candidate left for a parameter, so none was assigned.
+    #[error(
+        "no candidate is left for the parameter (role: {}), so none was assigned",
+        excerpt(role, 80)
+    )]
+    NoCandidate {
+        /// The parameter's role.
+        role: String,
+    },
     /// Some parameters have no new text, so none was assigned.
     #[error("{failed} of {total} parameters have no new text, so none was assigned")]
     Incomplete {

@@ -81,7 +81,10 @@ impl Pass {
         let cx = ReduceCx {
             variable: variable.clone(),
             feedback: group.feedback.clone(),
-            seed: self.settings.seed.map(|seed| seed.child("reduce", node.index() as u64)),
+            // Several wishes may meet at one variable: each merge has a place of its own.
+            seed: self.settings.seed.map(|seed| {
+                seed.child("reduce", node.index() as u64).child("of", group.tag.rank as u64)
+            }),
             engine: self.settings.engine.clone(),
         };
         self.jobs.push(Box::pin(async move {

@@ -16,7 +16,7 @@ use crate::variable::Variable;
 #[derive(Clone)]
 pub(super) struct Tag {
     /// The call's place in the graph: the smaller, the further inside.
-    rank: usize,
+    pub(super) rank: usize,
     pub(super) reduce: Arc<dyn Reduce>,
 }
 
@@ -36,6 +36,7 @@ struct Item {
 struct NodeState {
     waiting: usize,
     arrivals: Vec<Arrival>,
+    /// Whether the arrivals were put in order; from then on the items hold, not the arrivals.
     gathered: bool,
     items: Vec<Item>,
     /// The wishes of everything that arrived: what goes on from here carries them too.
@@ -92,6 +93,7 @@ impl State {
         let Some(state) = self.nodes.get_mut(node.index()) else {
             return;
         };
+        state.gathered = true;
         state.arrivals.sort_by_key(|arrival| (arrival.consumer, arrival.received.argument()));
         for arrival in &state.arrivals {
             for tag in &arrival.tags {

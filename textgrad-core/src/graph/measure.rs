@@ -50,7 +50,9 @@ impl Graph {
             let (sum, from) = before.map_or((0.0, None), |(sum, from)| (sum, Some(from)));
             best.push((sum + own, from));
         }
-        let Some((cost, end)) = self.costliest(self.nodes.node_indices().collect(), &best) else {
+        // A call costs as much as what it made: without this, a path would stop short of its end.
+        let ends = self.nodes.externals(Direction::Outgoing).collect();
+        let Some((cost, end)) = self.costliest(ends, &best) else {
             return CriticalPath { cost: 0.0, nodes: Vec::new() };
         };
         let mut nodes = Vec::new();

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use handlebars::{Handlebars, Template, no_escape};
+use handlebars::{Handlebars, no_escape};
 use serde::Serialize;
 use serde_json::Value as Json;
 
@@ -51,7 +51,7 @@ impl TemplateSpec {
         self.name
     }
 
-    /// Its default text.
+    /// Its default text, as it was given.
     #[must_use]
     pub fn source(&self) -> &'static str {
         self.source
@@ -137,7 +137,7 @@ impl PromptPack {
                 let known = specs.iter().map(|spec| spec.name.to_owned()).collect();
                 return Err(PromptError::UnknownTemplate { path, known });
             }
-            let text = std::fs::read_to_string(&path).map_err(io(&path))?;
+            let text = file_text(&std::fs::read_to_string(&path).map_err(io(&path))?);
             overrides.insert(name, Source { origin: path.display().to_string(), text });
         }
         if overrides.is_empty() {
@@ -154,12 +154,13 @@ impl PromptPack {
         for spec in &specs {
             let source = overrides.remove(spec.name).unwrap_or_else(|| Source {
                 origin: format!("{}.hbs", spec.name),
-                text: spec.source.to_owned(),
+                text: file_text(spec.source),
             });
-            templates.insert(spec.name.to_owned(), compile(source)?);
+            templates.insert(spec.name.to_owned(), compile(spec.name, source)?);
         }
         for (name, source) in overrides {
-            templates.insert(name, compile(source)?);
+            let known = compile(&name, source)?;
+            templates.insert(name, known);
         }
 
         let checker = Checker::new(&templates);
@@ -216,13 +217,14 @@ pub struct PromptTemplate {
 }
 
 impl PromptTemplate {
-    /// A template with a name for errors and examples of its variables.
+    /// A template with a name for errors and examples of its variables. Its text is taken as it is, the
+    /// newline at its end too.
     ///
     /// # Errors
     /// A [`PromptError`] that names the template and the line.
     pub fn new(name: &str, text: &str, example: &Json) -> Result<Self, PromptError> {
         let source = Source { origin: name.to_owned(), text: text.to_owned() };
-        let templates = BTreeMap::from([(name.to_owned(), compile(source)?)]);
+        let templates = BTreeMap::from([(name.to_owned(), compile(name, source)?)]);
         Checker::new(&templates).check(name, example)?;
         let mut engine = new_engine();
         for (name, known) in templates {
@@ -265,17 +267,26 @@ fn render(
     })
 }
 
-fn compile(source: Source) -> Result<Known, PromptError> {
-    let text = source.text.replace("\r\n", "\n");
-    let text = text.strip_suffix('\n').unwrap_or(&text).to_owned();
-    match Template::compile(&text) {
-        Ok(template) => Ok(Known { origin: source.origin, text, template }),
-        Err(error) => Err(PromptError::Syntax {
+/// The text of a file: line ends are newlines, and the last one is the editor's.
+fn file_text(text: &str) -> String {
+    let text = text.replace("\r\n", "\n");
+    text.strip_suffix('\n').unwrap_or(&text).to_owned()
+}
+
+fn compile(name: &str, source: Source) -> Result<Known, PromptError> {
+    // Only a registry compiles without indenting the lines of a partial, and with them those of values.
+    let mut compiler = Handlebars::new();
+    compiler.set_prevent_indent(true);
+    if let Err(error) = compiler.register_template_string(name, &source.text) {
+        return Err(PromptError::Syntax {
             file: source.origin,
             line: error.pos().map_or(1, |(line, _)| line),
             reason: error.reason().to_string(),
-        }),
+        });
     }
+    let template = compiler.get_template(name).cloned();
+    let template = template.ok_or_else(|| PromptError::Missing { name: name.to_owned() })?;
+    Ok(Known { origin: source.origin, text: source.text, template })
 }
 
 impl fmt::Debug for PromptPack {

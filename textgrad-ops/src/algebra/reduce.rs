@@ -8,6 +8,7 @@ use textgrad_core::{
     Engine, Error, Feedback, Message, Purpose, Reduce, ReduceCx, Request, Sampling,
 };
 
+use crate::llm::word_feedback;
 use crate::prompts::{Prompts, ReduceContext, VariableContext};
 
 /// A reduction that asks a model to merge feedback into one text.
@@ -59,9 +60,12 @@ impl Reduce for LlmReduce {
             sampling.seed = Some(seed.request_seed());
         }
         let request = Request::new(Purpose::Reduce, messages).with_sampling(sampling);
-        let response = cx.engine_or(&self.engine).complete(&request).await?;
-        let merged = response.choices.into_iter().next().map(|choice| choice.text);
-        Ok(merged.filter(|text| !text.trim().is_empty()).map(Feedback::new).into_iter().collect())
+        let mut inputs = vec![("variable", cx.variable().clone())];
+        inputs.extend(cx.feedback().iter().map(|part| ("feedback", part.variable().clone())));
+        let engine = cx.engine_or(&self.engine);
+        let merged = word_feedback("reduce", engine, request, cx.variable(), inputs).await?;
+        let blank = merged.text().is_none_or(|text| text.trim().is_empty());
+        Ok((!blank).then(|| Feedback::from_variable(merged)).into_iter().collect())
     }
 }
 

@@ -278,13 +278,22 @@ pub(super) async fn complete(
         .collect())
 }
 
+/// The texts of a message, one below the other: run together, an attached text and the prompt would be one.
+fn quoted_text(message: &Message) -> String {
+    let texts = message.parts.iter().filter_map(|part| match part {
+        Part::Text(text) => Some(text.as_str()),
+        Part::Image(_) => None,
+    });
+    texts.collect::<Vec<_>>().join("\n")
+}
+
 /// Asks for feedback on every input of a conversation.
 pub(super) async fn backward_of(
     settings: &LlmCallBuilder,
     cx: &BackwardCx,
     messages: &[Message],
 ) -> Result<Vec<Option<Gradient>>, OpFailure> {
-    let of_role = |role| messages.iter().find(|message| message.role == role).map(Message::text);
+    let of_role = |role| messages.iter().find(|message| message.role == role).map(quoted_text);
     let system: Option<Arc<str>> = of_role(MessageRole::System).map(Into::into);
     let prompt: Arc<str> = of_role(MessageRole::User).unwrap_or_default().into();
     let quote = |output: usize, made: &Output| QuotedCall {

@@ -56,7 +56,7 @@ pub(crate) async fn request_feedback(
         .collect();
     let Some(first) = calls.first() else { return Ok(None) };
 
-    let context = feedback_context(&settings.prompts, &variable, &calls, &said)?;
+    let context = feedback_context(cx, &settings.prompts, &variable, &calls)?;
     let continued = cx.layout() == Layout::Continued && calls.len() == 1 && !messages.is_empty();
     let messages = if continued {
         let response = output_text(cx, first.output);
@@ -114,25 +114,34 @@ async fn ask(
             .filter_map(|call| Some(("response", cx.output_variable(call.output)?.clone()))),
     );
     inputs.extend(said.iter().map(|feedback| ("feedback", feedback.variable().clone())));
-    let op = LlmFeedback {
-        engine: cx.engine_or(&settings.engine),
-        request,
-        role: format!("feedback on: {}", variable.role()).into(),
-    };
+    let engine = cx.engine_or(&settings.engine);
+    word_feedback("gradient", engine, request, variable, inputs).await
+}
+
+/// Has a model word feedback on a variable, as a call of this name in the graph.
+pub(crate) async fn word_feedback(
+    name: &'static str,
+    engine: Arc<dyn Engine>,
+    request: Request,
+    variable: &Variable,
+    inputs: Vec<(&str, Variable)>,
+) -> Result<Variable, Error> {
+    let role = format!("feedback on: {}", variable.role()).into();
+    let op = LlmFeedback { name, engine, request, role };
     apply_one(Arc::new(op), Inputs::new(inputs)).await
 }
 
 fn feedback_context(
+    cx: &BackwardCx,
     prompts: &Prompts,
     variable: &Variable,
     calls: &[QuotedCall],
-    said: &[&Feedback],
 ) -> Result<FeedbackContext, Error> {
     let mut quoted = Vec::new();
     for call in calls {
         quoted.push(quote_source(prompts, &call.source, None)?);
     }
-    let feedback: Vec<String> = said.iter().map(|feedback| feedback.text().to_owned()).collect();
+    let feedback = words_of(cx, calls);
     let first = calls.first();
     let (system_prompt, prompt, response) = match first.map(|call| &call.source) {
         Some(ContextSource::Conversation { system, prompt, response }) => (
@@ -154,6 +163,21 @@ fn feedback_context(
         prompt,
         response,
     })
+}
+
+/// What was said about the outputs of a call; where it is about several, with the number of each, in the order
+/// in which they are quoted.
+fn words_of(cx: &BackwardCx, calls: &[QuotedCall]) -> Vec<String> {
+    let mut words = Vec::new();
+    for (number, call) in (1..).zip(calls) {
+        for feedback in cx.gradients(call.output).iter().filter_map(Gradient::feedback) {
+            words.push(match calls.len() {
+                1 => feedback.text().to_owned(),
+                _ => format!("On output {number}: {}", feedback.text()),
+            });
+        }
+    }
+    words
 }
 
 /// A call as a prompt shows it. A text of it that is shown as `variable` in the same prompt is marked so.
@@ -196,6 +220,7 @@ fn output_text(cx: &BackwardCx, output: usize) -> String {
 
 /// The call of the model that words the feedback. Not differentiable so far: a pass ends here.
 struct LlmFeedback {
+    name: &'static str,
     engine: Arc<dyn Engine>,
     request: Request,
     role: Arc<str>,
@@ -204,7 +229,7 @@ struct LlmFeedback {
 #[async_trait]
 impl Op for LlmFeedback {
     fn name(&self) -> &str {
-        "gradient"
+        self.name
     }
 
     async fn forward(&self, _: &Inputs) -> Result<Vec<Output>, Error> {

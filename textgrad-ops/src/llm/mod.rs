@@ -5,5 +5,7 @@ mod feedback;
 mod formatted;
 
 pub use self::call::{Ask, LlmCall, LlmCallBuilder};
-pub(crate) use self::feedback::{FeedbackSettings, QuotedCall, quote_source, request_feedback};
+pub(crate) use self::feedback::{
+    FeedbackSettings, QuotedCall, quote_source, request_feedback, word_feedback,
+};
 pub use self::formatted::{FormattedLlmCall, FormattedLlmCallBuilder};

@@ -36,7 +36,7 @@ use crate::prompts::Prompts;
 ///
 /// let evaluation = loss.evaluate(&answer.variable()).await?;
 /// let gradients = backward(&evaluation).await.map_err(|failure| failure.error)?;
-/// optimizer.step(&[answer.clone()], &gradients).await?;
+/// optimizer.step([&answer], &gradients).await?;
 /// assert_eq!(answer.text().as_ref(), "Mars is red because of its rust.");
 /// # Ok::<(), textgrad_ops::Error>(()) }).unwrap();
 /// ```
@@ -100,16 +100,22 @@ impl TextualGradientDescent {
     /// parameter for which no text could be had is part of the proposal, with the reason.
     ///
     /// # Errors
-    /// [`Error::NoFeedback`] if none of the parameters has feedback; nothing is asked then.
+    /// [`Error::NoFeedback`] if none of the parameters has feedback, and [`Error::Core`] if one is given twice;
+    /// nothing is asked then.
     #[must_use = "nothing is assigned until the proposal is applied"]
-    pub async fn propose(
+    pub async fn propose<'a>(
         &self,
-        parameters: &[Parameter],
+        parameters: impl IntoIterator<Item = &'a Parameter>,
         gradients: &Gradients,
     ) -> Result<Proposal, Error> {
+        let parameters: Vec<&Parameter> = parameters.into_iter().collect();
         let mut unchanged = Vec::new();
         let mut asked = Vec::new();
-        for (place, parameter) in parameters.iter().enumerate() {
+        for (place, parameter) in parameters.iter().copied().enumerate() {
+            if parameters.iter().take(place).any(|known| *known == parameter) {
+                let role = parameter.role().to_string();
+                return Err(textgrad_core::Error::RepeatedParameter { role }.into());
+            }
             let base = parameter.variable();
             let feedback: Vec<Feedback> = gradients.feedback(&base).cloned().collect();
             if feedback.is_empty() {
@@ -136,9 +142,9 @@ impl TextualGradientDescent {
     ///
     /// # Errors
     /// Those of [`propose`](Self::propose) and of [`Proposal::apply`].
-    pub async fn step(
+    pub async fn step<'a>(
         &self,
-        parameters: &[Parameter],
+        parameters: impl IntoIterator<Item = &'a Parameter>,
         gradients: &Gradients,
     ) -> Result<Proposal, Error> {
         let proposal = self.propose(parameters, gradients).await?;

@@ -18,6 +18,20 @@ pub struct ParameterUpdate {
     pub rewrite: Result<Rewrite, Arc<Error>>,
 }
 
+impl ParameterUpdate {
+    fn assignment(&self) -> Result<Assignment, Error> {
+        let first = self.rewrite.as_ref().ok().and_then(|rewrite| rewrite.candidates.first());
+        match first.and_then(Variable::text) {
+            Some(text) => Ok(Assignment {
+                parameter: self.parameter.clone(),
+                base: self.base.clone(),
+                text: Arc::from(text),
+            }),
+            None => Err(Error::NoCandidate { role: self.parameter.role().to_string() }),
+        }
+    }
+}
+
 /// New texts for some parameters. Nothing is assigned until [`Proposal::apply`].
 #[derive(Debug)]
 pub struct Proposal {
@@ -31,8 +45,9 @@ impl Proposal {
     /// Assigns the first new text of every parameter: all of them or none.
     ///
     /// # Errors
-    /// [`Error::Incomplete`] if a parameter has no new text, [`Error::Core`] if one was assigned since; then
-    /// nothing is assigned, and the proposal still holds what there is.
+    /// [`Error::Incomplete`] if a parameter has no new text, [`Error::NoCandidate`] if all of its new texts
+    /// were taken out, [`Error::Core`] if one was assigned since; then nothing is assigned, and the proposal
+    /// still holds what there is.
     pub fn apply(&self) -> Result<(), Error> {
         let mut failures = self.updates.iter().filter_map(|update| update.rewrite.as_ref().err());
         if let Some(first) = failures.next() {
@@ -42,18 +57,8 @@ impl Proposal {
                 source: Arc::clone(first),
             });
         }
-        let assignments: Vec<Assignment> = self
-            .updates
-            .iter()
-            .filter_map(|update| {
-                let text = update.rewrite.as_ref().ok()?.candidates.first()?.text()?;
-                Some(Assignment {
-                    parameter: update.parameter.clone(),
-                    base: update.base.clone(),
-                    text: Arc::from(text),
-                })
-            })
-            .collect();
+        let assignments = self.updates.iter().map(ParameterUpdate::assignment);
+        let assignments = assignments.collect::<Result<Vec<Assignment>, Error>>()?;
         Ok(Parameter::assign_all(&assignments)?)
     }
 }

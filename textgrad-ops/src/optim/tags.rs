@@ -82,17 +82,27 @@ impl Tags {
     /// stands between an opening tag at the beginning of a line and its closing tag at the end of one. Of
     /// several such blocks the last one counts, a block inside another is part of it, and tags in the middle
     /// of a line are text. Where no tag stands like that, the text runs from the last opening tag to the
-    /// last closing one behind it.
+    /// last closing one behind it. An answer that opens one more block and ends inside it was cut off: what
+    /// it closed before was a draft.
     ///
     /// # Errors
     /// An [`ExtractError`] that says which tag was missing.
     pub fn extract<'a>(&self, reply: &'a str) -> Result<&'a str, ExtractError> {
+        if self.ends_inside_a_block(reply) {
+            return Err(ExtractError::NoEnd(self.end.clone()));
+        }
         let found = match self.last_block(reply) {
             Some(text) => text,
             None => self.last_pair(reply)?,
         };
         let text = found.trim();
         if text.is_empty() { Err(ExtractError::Empty(self.start.clone())) } else { Ok(text) }
+    }
+
+    fn ends_inside_a_block(&self, reply: &str) -> bool {
+        let closed = reply.rfind(&self.end).map_or(0, |at| at + self.end.len());
+        let mut tags = self.tags_at_line_edges(reply).into_iter();
+        tags.any(|(tag, at)| tag == Tag::Start && at >= closed)
     }
 
     /// The last block between tags that stand at the edges of lines, nested ones matched.
@@ -111,7 +121,7 @@ impl Tags {
                 }
             }
         }
-        // What was opened and never closed again is either cut off or only mentioned: not for us to say here.
+        // What was opened and never closed again was only mentioned.
         if open.is_empty() { block } else { None }
     }
 
@@ -194,6 +204,7 @@ mod tests {
         assert_eq!(extract("new</T>"), Err(ExtractError::NoStart("<T>".into())));
         assert_eq!(extract("<T>\nnew"), Err(ExtractError::NoEnd("</T>".into())));
         assert_eq!(extract("</T> and then <T>new"), Err(ExtractError::NoEnd("</T>".into())));
+        assert_eq!(extract("<T>\ndraft\n</T>\n<T>\nfin"), Err(ExtractError::NoEnd("</T>".into())));
         assert_eq!(extract("<T>\n \n</T>"), Err(ExtractError::Empty("<T>".into())));
         assert_eq!(extract(""), Err(ExtractError::NoStart("<T>".into())));
     }

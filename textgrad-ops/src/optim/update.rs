@@ -108,15 +108,19 @@ fn context(
         gradients.push(settings.prompts.render("gradient", &context)?);
     }
     let words: Vec<String> = feedback.iter().map(|feedback| feedback.text().to_owned()).collect();
-    let constraints = settings.constraints.iter().enumerate();
+    let constraints: Vec<Constraint> = (1..)
+        .zip(&settings.constraints)
+        .map(|(number, text)| Constraint { number, text: text.clone() })
+        .collect();
+    let numbered: Vec<String> =
+        constraints.iter().map(|Constraint { number, text }| format!("{number}. {text}")).collect();
     Ok(UpdateContext {
         variable: VariableContext::new(variable),
         gradients: gradients.join("\n"),
         feedback_text: words.join("\n"),
         feedback: words,
-        constraints: constraints
-            .map(|(i, text)| Constraint { number: i + 1, text: text.clone() })
-            .collect(),
+        constraints_text: numbered.join("\n"),
+        constraints,
         examples_text: settings.examples.join("\n"),
         examples: settings.examples.clone(),
         start_tag: settings.tags.start().to_owned(),

@@ -171,8 +171,8 @@ impl TemplateContext for GradientContext {
 
 /// A request for a new text: `variable`; `gradients` (every feedback as `gradient` shows it, joined by
 /// newlines); `feedback` (the words alone, a list) and `feedback_text`; `constraints` (each with `number`,
-/// from 1, and `text`); `examples` (a list of texts) and `examples_text` (joined by newlines); `start_tag`,
-/// `end_tag`.
+/// from 1, and `text`) and `constraints_text` (one per line, numbered); `examples` (a list of texts) and
+/// `examples_text` (joined by newlines); `start_tag`, `end_tag`.
 #[derive(Debug, Clone, Serialize)]
 pub struct UpdateContext {
     /// The text to rewrite.
@@ -185,6 +185,8 @@ pub struct UpdateContext {
     pub feedback_text: String,
     /// What the new text must obey.
     pub constraints: Vec<Constraint>,
+    /// The same, one per line: `1. first`.
+    pub constraints_text: String,
     /// Examples of good texts.
     pub examples: Vec<String>,
     /// The same, joined by newlines.
@@ -208,7 +210,7 @@ impl TemplateContext for UpdateContext {
     fn example() -> Json {
         json!({
             "variable": variable(), "gradients": "", "feedback": [""], "feedback_text": "",
-            "constraints": [{ "number": 1, "text": "" }],
+            "constraints": [{ "number": 1, "text": "" }], "constraints_text": "",
             "examples": [""], "examples_text": "", "start_tag": "", "end_tag": "",
         })
     }

@@ -48,18 +48,33 @@ impl GraphView<'_> {
 }
 
 /// A text inside a quoted Mermaid label: everything that Mermaid, Markdown or HTML could read as markup goes
-/// as a character entity.
+/// as a character entity. Mermaid looks for directives inside labels too, and refuses to draw a label in
+/// which it finds a list or a link.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
+    let (mut line, mut digits) = (String::new(), true);
     for c in text.chars() {
+        let number = digits && !line.is_empty();
         match c {
             '\n' => escaped.push_str("<br/>"),
-            '"' | '#' | '<' | '>' | '&' | '`' | '\\' | '*' | '_' | '~' | '|' | ';' => {
-                let _ = write!(escaped, "#{};", u32::from(c));
-            }
+            '"' | '#' | '%' | '&' | '*' | ':' | ';' | '<' | '>' | '@' | '[' | '\\' | ']' | '_'
+            | '`' | '{' | '|' | '}' | '~' => push_entity(&mut escaped, c),
+            '-' | '+' if line.is_empty() => push_entity(&mut escaped, c),
+            '.' | ')' if number || line.ends_with("www") => push_entity(&mut escaped, c),
             c if c.is_control() => escaped.push(' '),
             c => escaped.push(c),
         }
+        if c == '\n' {
+            line.clear();
+            digits = true;
+        } else if !(line.is_empty() && c.is_whitespace()) {
+            digits &= c.is_ascii_digit();
+            line.push(c);
+        }
     }
     escaped
+}
+
+fn push_entity(escaped: &mut String, c: char) {
+    let _ = write!(escaped, "#{};", u32::from(c));
 }
