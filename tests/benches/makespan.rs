@@ -51,8 +51,9 @@ async fn run(engine: Arc<dyn Engine>, setup: &Setup) -> Result<Run, Box<dyn Erro
         longest = longest.max(of_query);
     }
     let (wall, cpu) = (begun.elapsed(), cpu.elapsed());
-    // The calls of one query follow each other.
-    let path = LATENCY.as_secs_f64() * longest as f64;
+    // The calls of one query follow each other, and so do queries that wait for their turn.
+    let turns = setup.queries.div_ceil(setup.concurrency);
+    let path = LATENCY.as_secs_f64() * longest as f64 * turns as f64;
     let at_once = setup.calls_at_once.map_or(setup.concurrency as f64, f64::from);
     let work = LATENCY.as_secs_f64() * requests as f64 / at_once;
     Ok(Run { wall, cpu, least: Duration::from_secs_f64(path.max(work)) })

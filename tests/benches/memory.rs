@@ -10,6 +10,7 @@ mod words;
 use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use peak_alloc::PeakAlloc;
@@ -125,16 +126,17 @@ fn resident() -> usize {
         let resident = statm.split_whitespace().nth(1)?;
         resident.parse::<usize>().ok()
     });
-    // The page size of the machines that this is run on.
+    // 4 KiB pages, as x86-64 has them.
     pages.unwrap_or_default() * 4096
 }
 
-/// Prints bytes per query in KiB.
+/// KiB per query.
 fn kib(bytes: usize) -> f64 {
     bytes as f64 / 1024.0 / QUERIES as f64
 }
 
-async fn measure(stage: Stage) -> Result<(), Box<dyn Error>> {
+/// `fresh`: nothing was measured before, so that what is resident is this run's.
+async fn measure(stage: Stage, fresh: bool) -> Result<(), Box<dyn Error>> {
     let gate = Arc::new(Gate::new(stage));
     // New versions are better, so that the second iteration rewrites one.
     let reward = reward_fn("second", |_: &str, answer: &str| {
@@ -155,12 +157,13 @@ async fn measure(stage: Stage) -> Result<(), Box<dyn Error>> {
         }
         outcomes
     });
-    gate.all_held.notified().await;
+    tokio::time::timeout(Duration::from_secs(30), gate.all_held.notified())
+        .await
+        .map_err(|_| format!("not all searches came to {stage:?}"))?;
     let in_flight = ALLOCATED.current_usage().saturating_sub(allocated);
-    let rss = resident().saturating_sub(rss);
+    let rss = fresh.then(|| resident().saturating_sub(rss));
     let texts = queried + gate.written.load(Ordering::Relaxed);
     let request = gate.requested.load(Ordering::Relaxed);
-    let must = texts + request;
     gate.open.add_permits(QUERIES * 8);
     let outcomes = outcomes.await?;
     if let Some(failed) = outcomes.iter().find_map(|outcome| outcome.result.as_ref().err()) {
@@ -170,17 +173,22 @@ async fn measure(stage: Stage) -> Result<(), Box<dyn Error>> {
     let all_texts = queried + gate.written.load(Ordering::Relaxed);
     drop(outcomes);
     let left = ALLOCATED.current_usage().saturating_sub(allocated);
+    println!("{stage:?}");
     println!(
-        "{:<14} {:>8.1} KiB allocated ({:>6.1} KiB resident) = {:.2} x the text that must be held: \
-         {:.1} KiB query and answers + {:.1} KiB request; kept outcome {:.1} KiB = {:.2} x its text; left {:.1} KiB",
-        format!("{stage:?}"),
+        "  in flight     {:>6.1} KiB = {:.2} x the text it holds: {:.1} KiB of query and answers, {:.1} KiB of request",
         kib(in_flight),
-        kib(rss),
-        in_flight as f64 / must as f64,
+        in_flight as f64 / (texts + request) as f64,
         kib(texts),
         kib(request),
+    );
+    if let Some(rss) = rss {
+        println!("  resident      {:>6.1} KiB", kib(rss));
+    }
+    println!(
+        "  outcome kept  {:>6.1} KiB = {:.2} x its text of {:.1} KiB; dropped: {:.1} KiB left",
         kib(kept),
         kept as f64 / all_texts as f64,
+        kib(all_texts),
         kib(left),
     );
     Ok(())
@@ -189,8 +197,9 @@ async fn measure(stage: Stage) -> Result<(), Box<dyn Error>> {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     machine::title("memory per query with 1,000 in flight, D2-N5, answers of 300 words");
-    for stage in [Stage::FirstAnswers, Stage::LastLoss, Stage::LastGradient, Stage::LastUpdate] {
-        measure(stage).await?;
+    measure(Stage::LastUpdate, true).await?;
+    for stage in [Stage::FirstAnswers, Stage::LastLoss, Stage::LastGradient] {
+        measure(stage, false).await?;
     }
     Ok(())
 }
