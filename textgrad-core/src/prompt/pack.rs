@@ -261,10 +261,13 @@ fn render(
     name: &str,
     values: &impl Serialize,
 ) -> Result<String, PromptError> {
-    engine.render(name, values).map_err(|error| PromptError::Render {
+    let mut text = engine.render(name, values).map_err(|error| PromptError::Render {
         name: name.to_owned(),
         reason: error.reason().to_string(),
-    })
+    })?;
+    // Handlebars begins with 8 KiB and doubles; a rendered text lives as long as the graph that it is part of.
+    text.shrink_to_fit();
+    Ok(text)
 }
 
 /// The text of a file: line ends are newlines, and the last one is the editor's.
