@@ -43,7 +43,8 @@ impl Op for Choose {
     }
 
     async fn forward(&self, inputs: &Inputs) -> Result<Vec<Output>, Error> {
-        let chosen = Output::new(inputs.text("best")?, self.0.chosen_role());
+        // The values are shared with the answers, not copied.
+        let chosen = Output::new(inputs.named("best")?.value().clone(), self.0.chosen_role());
         let mut outputs = vec![chosen.with_requires_grad(true)];
         if inputs.find("worst").is_some() {
             let rejected =
