@@ -6,7 +6,7 @@ use textgrad_core::Engine;
 use textgrad_core::{EngineError, ErrorKind, Request, engine_fn};
 use textgrad_ops::engine::sim::{self, Sim};
 use textgrad_tests::fake_server::{FakeServer, Route};
-use tpo::{Batch, TpoConfig};
+use tpo::{Batch, Error, Stop, TpoConfig};
 
 use super::{QUERY, assert_says, chats, classified, embedded, over, server, undisturbed};
 
@@ -105,4 +105,23 @@ async fn many_searches_share_one_client() {
     let (one, other) = tokio::join!(one, other);
     assert_eq!(one.unwrap().trajectory(), other.unwrap().trajectory());
     assert_eq!(policy.stats().route(Route::Chat).paid_twice, 7, "no layer here shares answers");
+}
+
+#[tokio::test]
+async fn a_query_that_is_only_stopped_did_not_fail() {
+    let stop = Stop::default();
+    let wish = stop.clone();
+    let sim = engine_fn("stopping", move |request: Request| {
+        wish.set();
+        async move { Sim::default().complete(&request).await }
+    });
+    let policy = FakeServer::builder().engine(sim).start().await.unwrap();
+    let tpo = over(&policy, &server(&[]).await).build().unwrap();
+    let mut batch = Batch::new(tpo, [QUERY, "Why is the sky blue?"]).concurrency(1).stop(stop);
+    let progress = batch.progress();
+    let failure = batch.next().await.unwrap().result.unwrap_err();
+    assert!(matches!(failure.error, Error::Stopped), "{failure:?}");
+    assert_eq!(failure.trajectory.usage.requests, 1, "the call under way was let finish");
+    assert!(batch.next().await.is_none(), "no other query was begun");
+    assert_eq!((progress.finished(), progress.failed(), chats(&policy)), (1, 0, 1));
 }
