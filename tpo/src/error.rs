@@ -19,6 +19,14 @@ pub enum Error {
         /// What it was.
         got: String,
     },
+    /// An engine or a reward model can not be set up.
+    #[error("the {what} can not be set up")]
+    Setup {
+        /// Which of the two.
+        what: &'static str,
+        /// What was expected and what came.
+        source: EngineError,
+    },
     /// A prompt pack is not usable.
     #[error(transparent)]
     Prompt(#[from] PromptError),
@@ -151,7 +159,7 @@ impl Error {
             return engine.kind().as_str();
         }
         match self {
-            Self::Config { .. } => "config",
+            Self::Config { .. } | Self::Setup { .. } => "config",
             Self::Prompt(_) => "prompt",
             Self::Input { .. } => "input",
             Self::Core(_) | Self::Ops(_) => "op",

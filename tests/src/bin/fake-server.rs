@@ -1,4 +1,4 @@
-//! A fake OpenAI-compatible server on loopback, to try clients on by hand.
+//! A fake OpenAI-compatible server on loopback, to try clients on by hand: a simulation answers and scores.
 //!
 //! Run with `cargo run -p textgrad-tests --bin fake-server -- --port 8000 --latency-ms 50 --fault 500@first:2`.
 
@@ -7,6 +7,7 @@ use std::io;
 use std::time::Duration;
 
 use clap::Parser;
+use textgrad_ops::engine::sim::{Sim, reward};
 use textgrad_tests::fake_server::{ErrorShape, FakeServer, FakeServerBuilder, FaultRule};
 
 /// A fake OpenAI-compatible server that misbehaves on demand. It binds 127.0.0.1 only, and what it writes is
@@ -17,7 +18,7 @@ struct Args {
     /// Port to listen on; 0 for any free one.
     #[arg(long, default_value_t = 8000)]
     port: u16,
-    /// Milliseconds that every answer takes.
+    /// Milliseconds that every request takes, however many answers it asks for.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=600_000))]
     latency_ms: u64,
     /// Something that goes wrong, such as `429-ms=20@first:2` or `nan-score@nth:3` (repeatable).
@@ -43,9 +44,10 @@ struct Args {
     max_requests: Option<u64>,
 }
 
-/// The engine and the reward that answer when the server is run by hand: the ones a builder begins with.
+/// The engine and the reward that answer when the server is run by hand: a search against them does what one
+/// with the embedded simulation does.
 fn default_backend() -> FakeServerBuilder {
-    FakeServer::builder()
+    FakeServer::builder().engine(Sim::default()).reward(reward)
 }
 
 impl Args {
@@ -69,19 +71,23 @@ impl Args {
 }
 
 /// What a person at the terminal needs to know.
-fn introduction(server: &FakeServer) -> String {
+fn introduction(server: &FakeServer, args: &Args) -> String {
     let stats = server.stats();
     let mut text = String::new();
     let simulation = if stats.simulation { ", simulated" } else { "" };
     let (url, base_url) = (server.url(), server.base_url());
+    let model = args.models.first().map_or("sim", String::as_str);
+    let key = if args.api_key.is_some() { "OPENAI_API_KEY=<the key> " } else { "" };
     // Writing to a string cannot fail.
     let _ = writeln!(text, "fake server on {url} (answers by {}{simulation})", stats.engine);
     let _ = writeln!(text, "  chat:   {base_url}/chat/completions");
     let _ = writeln!(text, "  reward: {url}/classify");
     let _ = writeln!(text, "  stats:  {url}/stats");
+    let _ = writeln!(text, "point tpo at it:");
     let _ = writeln!(
         text,
-        "point tpo at it: base URL {base_url}, any model, reward of kind vLLM at {url}"
+        "  {key}tpo run --engine openai --base-url {base_url} --model {model} \
+         --reward vllm --reward-url {url} --reward-model {model}"
     );
     text
 }
@@ -90,7 +96,7 @@ fn introduction(server: &FakeServer) -> String {
 async fn main() -> io::Result<()> {
     let args = Args::parse();
     let server = args.builder().start().await?;
-    print!("{}", introduction(&server));
+    print!("{}", introduction(&server, &args));
     let enough = async {
         match args.max_requests {
             Some(count) => server.ended(count).await,

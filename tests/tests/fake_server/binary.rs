@@ -63,7 +63,7 @@ async fn it_says_where_it_is_and_stops_after_the_last_request() {
     let mut child = program(&arguments).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let first = lines.next().unwrap().unwrap();
-    assert!(first.ends_with("(answers by echo, simulated)"), "{first}");
+    assert!(first.ends_with("(answers by sim, simulated)"), "{first}");
     let url = first.split_whitespace().find(|word| word.starts_with("http://127.0.0.1:")).unwrap();
 
     let ask = || async {
@@ -77,7 +77,14 @@ async fn it_says_where_it_is_and_stops_after_the_last_request() {
 
     let rest: Vec<String> = lines.map(Result::unwrap).collect();
     assert!(child.wait().unwrap().success());
-    assert!(rest.iter().any(|line| line.starts_with("point tpo at it")), "{rest:?}");
+    let place = rest.iter().position(|line| line == "point tpo at it:").unwrap();
+    assert_eq!(
+        rest[place + 1].trim_start(),
+        format!(
+            "OPENAI_API_KEY=<the key> tpo run --engine openai --base-url {url}/v1 --model m \
+             --reward vllm --reward-url {url} --reward-model m"
+        )
+    );
     assert!(rest.iter().any(|line| line == "all requests answered"), "{rest:?}");
     assert!(rest.iter().any(|line| line.contains("\"503\": 1")), "{rest:?}");
 }

@@ -199,10 +199,8 @@ pub(crate) fn quote_source(
             Ok(prompts.render("conversation", &context)?)
         }
         ContextSource::Function { purpose, inputs, output } => {
-            let inputs = inputs.iter().map(|input| FunctionArgument {
-                name: input.name().to_string(),
-                variable: VariableContext::new(input.variable()),
-            });
+            let inputs =
+                inputs.iter().map(|input| FunctionArgument::new(input.name(), input.variable()));
             let context = FunctionContext {
                 purpose: purpose.to_string(),
                 inputs: inputs.collect(),

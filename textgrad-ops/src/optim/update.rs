@@ -104,7 +104,8 @@ fn context(
                 response_role: context.response_role.to_string(),
             });
         }
-        let context = GradientContext { feedback: feedback.text().to_owned(), contexts };
+        let (variable, feedback) = (VariableContext::new(variable), feedback.text().to_owned());
+        let context = GradientContext { variable, feedback, contexts };
         gradients.push(settings.prompts.render("gradient", &context)?);
     }
     let words: Vec<String> = feedback.iter().map(|feedback| feedback.text().to_owned()).collect();

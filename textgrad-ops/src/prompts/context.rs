@@ -65,8 +65,8 @@ impl TemplateContext for ConversationContext {
     }
 }
 
-/// A call of a function: `purpose`, `inputs` (each with `name` and the variable's `role`, `value`, `short`),
-/// `output`.
+/// A call of a function: `purpose`, `inputs` (each with `name`, `title` and the variable's `role`, `value`,
+/// `short`), `output`.
 #[derive(Debug, Clone, Serialize)]
 pub struct FunctionContext {
     /// What the function is for, in words.
@@ -82,16 +82,33 @@ pub struct FunctionContext {
 pub struct FunctionArgument {
     /// The argument's name.
     pub name: String,
+    /// The name for a reader: with spaces for underscores, and a capital at its beginning.
+    pub title: String,
     /// The variable.
     #[serde(flatten)]
     pub variable: VariableContext,
+}
+
+impl FunctionArgument {
+    /// An argument as templates see it.
+    #[must_use]
+    pub fn new(name: &str, variable: &Variable) -> Self {
+        let words = name.replace('_', " ");
+        let mut letters = words.chars();
+        let first = letters.next().into_iter().flat_map(char::to_uppercase);
+        Self {
+            name: name.to_owned(),
+            title: first.chain(letters).collect(),
+            variable: VariableContext::new(variable),
+        }
+    }
 }
 
 impl TemplateContext for FunctionContext {
     fn example() -> Json {
         json!({
             "purpose": "",
-            "inputs": [{ "name": "", "role": "", "value": "", "short": "" }],
+            "inputs": [{ "name": "", "title": "", "role": "", "value": "", "short": "" }],
             "output": "",
         })
     }
@@ -140,9 +157,12 @@ fn variable() -> Json {
     json!({ "role": "", "value": "", "short": "" })
 }
 
-/// One feedback for an optimizer: `feedback`, and `contexts`, each with `call`, `function`, `response_role`.
+/// One feedback for an optimizer: `variable`; `feedback`; and `contexts`, each with `call`, `function`,
+/// `response_role`.
 #[derive(Debug, Clone, Serialize)]
 pub struct GradientContext {
+    /// The text that it is about.
+    pub variable: VariableContext,
     /// What was said.
     pub feedback: String,
     /// The calls that it was said about.
@@ -163,7 +183,7 @@ pub struct CallContext {
 impl TemplateContext for GradientContext {
     fn example() -> Json {
         json!({
-            "feedback": "",
+            "variable": variable(), "feedback": "",
             "contexts": [{ "call": "", "function": false, "response_role": "" }],
         })
     }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::task::{Id, JoinSet};
 
+use crate::error::Error;
 use crate::journal::Journal;
 use crate::search::{AlignError, Alignment, Tpo, Trajectory};
 use crate::session::{Session, Stop};
@@ -34,13 +35,13 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Queries that are done, failed ones included.
+    /// Queries that are over: done, failed, or stopped.
     #[must_use]
     pub fn finished(&self) -> usize {
         self.finished.load(Ordering::Relaxed)
     }
 
-    /// Queries that failed.
+    /// Queries that failed; those that were only stopped did not.
     #[must_use]
     pub fn failed(&self) -> usize {
         self.failed.load(Ordering::Relaxed)
@@ -159,7 +160,7 @@ impl Batch {
 
     fn finish(&mut self, index: usize, result: Result<Alignment, AlignError>) {
         self.progress.finished.fetch_add(1, Ordering::Relaxed);
-        if result.is_err() {
+        if result.as_ref().is_err_and(|failure| !matches!(failure.error, Error::Stopped)) {
             self.progress.failed.fetch_add(1, Ordering::Relaxed);
         }
         self.waiting.insert(index, result);

@@ -20,7 +20,7 @@ pub(crate) fn engine(args: &RunArgs, meter: &Meter) -> Result<Arc<dyn Engine>, E
                 .skill(args.sim_skill)
                 .latency(Duration::from_millis(args.sim_latency_ms))
                 .build()
-                .map_err(setting("sim-skill", "a number from 0 to 1"))?;
+                .map_err(setup("engine"))?;
             Ok(Arc::new(sim.metered(meter)))
         }
         EngineKind::Openai => {
@@ -34,7 +34,7 @@ pub(crate) fn engine(args: &RunArgs, meter: &Meter) -> Result<Arc<dyn Engine>, E
             let client = client
                 .request_timeout(Duration::from_secs(args.timeout))
                 .build()
-                .map_err(setting("base-url", "a URL such as http://localhost:8000/v1"))?;
+                .map_err(setup("engine"))?;
             let engine = client.metered(meter).retry(retry(args)).fill().traced();
             Ok(Arc::new(engine))
         }
@@ -66,9 +66,7 @@ pub(crate) fn reward(args: &RunArgs) -> Result<Arc<dyn RewardModel>, Error> {
                 reward = reward.key(key);
             }
             let reward = reward.build();
-            Ok(Arc::new(
-                reward.map_err(setting("reward-url", "a URL such as http://localhost:8001"))?,
-            ))
+            Ok(Arc::new(reward.map_err(setup("reward model"))?))
         }
     }
 }
@@ -85,6 +83,6 @@ fn missing(setting: &'static str, expected: &'static str) -> Error {
     Error::Config { setting, expected, got: "nothing".to_owned() }
 }
 
-fn setting(setting: &'static str, expected: &'static str) -> impl Fn(EngineError) -> Error {
-    move |error| Error::Config { setting, expected, got: tpo::describe(&error) }
+fn setup(what: &'static str) -> impl Fn(EngineError) -> Error {
+    move |source| Error::Setup { what, source }
 }

@@ -42,6 +42,7 @@ fn main() -> ExitCode {
             let bad_input = matches!(
                 error,
                 tpo::Error::Config { .. }
+                    | tpo::Error::Setup { .. }
                     | tpo::Error::Prompt(_)
                     | tpo::Error::Input { .. }
                     | tpo::Error::RunExists { .. }

@@ -1,0 +1,140 @@
+//! What such a framework would send: constants with gaps, filled in and joined.
+
+pub(crate) const SAMPLE_SYSTEM: &str = "You answer the questions of people, usefully and honestly.";
+
+pub(crate) const FEEDBACK_SYSTEM: &str = concat!(
+    "You comment on texts inside of a machine that betters them. Tags tell the parts apart: ",
+    "<CONVERSATION> with <LM_SYSTEM_PROMPT>, <LM_INPUT> and <LM_OUTPUT> is what happened, ",
+    "<OBJECTIVE_FUNCTION> is what is aimed at, <ROLE> is what a text serves as, ",
+    "<VARIABLE> is the text to comment on.\n\n",
+    "Comments only: the better text is written by somebody else.",
+);
+
+pub(crate) const UPDATE_SYSTEM: &str = concat!(
+    "You better texts inside of a machine. Tags tell the parts apart: <ROLE>, <VARIABLE>, ",
+    "<CONTEXT> with <CONVERSATION> and <FEEDBACK>, <CONSTRAINTS>, <EXAMPLES>.\n\n",
+    "Send <IMPROVED_VARIABLE> (the better text) </IMPROVED_VARIABLE>, ",
+    "and nothing within these two but the text.",
+);
+
+pub(crate) fn loss_system(query: &str, rejected: &str) -> String {
+    String::from(
+        "Two answers to a request were judged, and one lost. The one that won is sent to you next. \
+         Say point by point where the winner is stronger and where it is not.\n\n",
+    ) + "<QUERY> "
+        + query
+        + " </QUERY>\n\n<REJECTED_RESPONSE> "
+        + rejected
+        + " </REJECTED_RESPONSE>\n\nLeave the request itself unanswered."
+}
+
+pub(crate) fn revision_system(query: &str) -> String {
+    String::from(
+        "An answer to a request is sent to you next. \
+         Say point by point what is strong in it and what is weak.\n\n",
+    ) + "<QUERY> "
+        + query
+        + " </QUERY>\n\nLeave the request itself unanswered."
+}
+
+/// A call of a model. Without a system prompt, such a framework prints the word for nothing of its language.
+pub(crate) fn conversation(system: Option<&str>, prompt: &str, response: &str) -> String {
+    let system = system.unwrap_or("None");
+    format!("<LM_SYSTEM_PROMPT> {system} </LM_SYSTEM_PROMPT>\n\n")
+        + &format!("<LM_INPUT> {prompt} </LM_INPUT>\n\n")
+        + &format!("<LM_OUTPUT> {response} </LM_OUTPUT>\n\n")
+}
+
+/// A call of a function; inputs as title, role and short text.
+pub(crate) fn function(purpose: &str, inputs: &[(&str, &str, &str)], output: &str) -> String {
+    let inputs: Vec<String> = inputs
+        .iter()
+        .map(|(title, role, text)| format!("**{title}(role: {role})**: {}", short(text)))
+        .collect();
+    let inputs = inputs.join("\n\n");
+    format!("Function purpose: {purpose}\n\n")
+        + &format!("<INPUTS_TO_FUNCTION> {inputs} </INPUTS_TO_FUNCTION>\n\n")
+        + &format!("<OUTPUT_OF_FUNCTION> {output} </OUTPUT_OF_FUNCTION>\n\n")
+}
+
+/// Twenty words at most: else the first ten and the last ten.
+pub(crate) fn short(text: &str) -> String {
+    let words: Vec<&str> = text.split(' ').collect();
+    if words.len() <= 20 {
+        return text.to_owned();
+    }
+    words[..10].join(" ") + " (...) " + &words[words.len() - 10..].join(" ")
+}
+
+fn start(role: &str, call: &str) -> String {
+    format!("Comments are wanted on a text that serves as <ROLE> {role} </ROLE>. ")
+        + "It was part of this:\n\n"
+        + &format!("<CONVERSATION> {call} </CONVERSATION>\n\n")
+}
+
+fn evaluate(role: &str, value: &str) -> String {
+    format!("The text, which serves as <ROLE> {role} </ROLE>, begins and ends like this:\n\n")
+        + &format!("<VARIABLE> {} </VARIABLE>\n\n", short(value))
+        + "Say what about it keeps the aim from being met.\n\n"
+}
+
+/// The request for feedback where the output is the objective.
+pub(crate) fn feedback_base(role: &str, value: &str, call: &str) -> String {
+    start(role, call)
+        + "<OBJECTIVE_FUNCTION> The output above is the verdict on the text. Aim at a better verdict. \
+           </OBJECTIVE_FUNCTION>\n\n"
+        + &evaluate(role, value)
+}
+
+/// The same where something was said about the output.
+pub(crate) fn feedback_chain(
+    role: &str,
+    value: &str,
+    call: &str,
+    output_role: &str,
+    said: &str,
+) -> String {
+    start(role, call)
+        + &format!("The output above went on as {output_role}.\n\n")
+        + &format!("<OBJECTIVE_FUNCTION> The output got these comments: {said}. ")
+        + "Aim at an output that meets them. </OBJECTIVE_FUNCTION>\n\n"
+        + &evaluate(role, value)
+}
+
+/// One feedback with the call that it came out of.
+pub(crate) fn gradient(role: &str, call: &str, output_role: &str, feedback: &str) -> String {
+    format!("This happened:\n\n<CONVERSATION> {call} </CONVERSATION>\n\n")
+        + &format!("Its output went on as {output_role}.\n\n")
+        + &format!("The comments on {role}:\n\n<FEEDBACK> {feedback} </FEEDBACK>\n\n")
+}
+
+/// The request for a new text.
+pub(crate) fn update(
+    role: &str,
+    value: &str,
+    gradients: &[String],
+    constraints: &[&str],
+    examples: &[&str],
+) -> String {
+    let mut text = format!("A text that serves as <ROLE> {role} </ROLE> is to be bettered. ")
+        + "It begins and ends like this:\n\n"
+        + &format!("<VARIABLE> {} </VARIABLE>\n\n", short(value))
+        + "What happened, and the comments:\n\n"
+        + &format!("<CONTEXT>{}</CONTEXT>\n\n", gradients.join("\n"))
+        + "Better the text by the comments.\n";
+    if !constraints.is_empty() {
+        let lines: Vec<String> = constraints
+            .iter()
+            .enumerate()
+            .map(|(i, constraint)| format!("Constraint {}: {constraint}", i + 1))
+            .collect();
+        let lines = lines.join("\n");
+        text += &format!("It must hold to this:\n\n<CONSTRAINTS>{lines}</CONSTRAINTS>\n\n");
+    }
+    if !examples.is_empty() {
+        let examples = examples.join("\n");
+        text += &format!("Good texts look like this:\n\n<EXAMPLES>{examples}</EXAMPLES>\n\n");
+    }
+    text + &format!("Send the better text of <ROLE> {role} </ROLE> ")
+        + "between <IMPROVED_VARIABLE> and </IMPROVED_VARIABLE>."
+}

@@ -1,0 +1,162 @@
+//! The templates that a search does not show, or shows in one form only.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use textgrad_core::testing::{Reply, ScriptedEngine};
+use textgrad_core::{
+    Backward, Choice, FinishReason, Layout, Parameter, Purpose, Request, Variable, backward,
+};
+use textgrad_ops::{LlmCall, LlmReduce, StringFn, TextLoss, TextualGradientDescent, aggregate};
+
+use super::{shown, snapshots};
+
+/// Requests of these purposes, each in a file of its own.
+fn golden(name: &str, engine: &ScriptedEngine, purposes: &[Purpose]) {
+    let requests = engine.requests();
+    let wanted: Vec<&Request> =
+        requests.iter().filter(|request| purposes.contains(&request.purpose)).collect();
+    assert!(!wanted.is_empty());
+    snapshots(|| {
+        for (place, request) in (1..).zip(wanted) {
+            let name = format!("{name}_{place}_{}", request.purpose);
+            insta::assert_snapshot!(name, shown(request));
+        }
+    });
+}
+
+fn improved(text: &str) -> String {
+    format!("<IMPROVED_VARIABLE>\n{text}\n</IMPROVED_VARIABLE>")
+}
+
+/// A draft made of a prompt and judged, and the prompt rewritten by what was said.
+async fn draft_and_judge(layout: Layout) -> Arc<ScriptedEngine> {
+    let engine = Arc::new(
+        ScriptedEngine::default()
+            .on(Purpose::Forward, "A draft.")
+            .on(Purpose::Loss, "The draft is too short.")
+            .on(Purpose::Gradient, "Write more.")
+            .on(Purpose::Gradient, "Ask for more.")
+            .on(Purpose::Gradient, "Speak of length.")
+            .on(Purpose::Update, "no tags")
+            .on(
+                Purpose::Update,
+                Reply::choices([Choice::new(improved("cut"), FinishReason::Length)]),
+            )
+            .on(Purpose::Update, improved("Write at length."))
+            .on(Purpose::Update, improved("You write at length.")),
+    );
+    let system = Parameter::new("You write.", "system prompt of a writer");
+    let long: Vec<String> = (1..=25).map(|i| format!("word{i}")).collect();
+    let prompt = Parameter::new(long.join(" "), "prompt of a writer");
+    let writer = LlmCall::builder(engine.clone()).response_role("a draft").build();
+    let draft = writer.ask(&prompt.variable()).system(&system.variable()).one().await.unwrap();
+    let loss = TextLoss::new(engine.clone(), "Judge the draft.");
+    let verdict = loss.evaluate(&draft).await.unwrap();
+    let pass = Backward::new(&verdict).layout(layout);
+    let gradients = pass.run().await.map_err(|failure| failure.error).unwrap();
+    for parameter in [&prompt, &system] {
+        TextualGradientDescent::builder(engine.clone())
+            .layout(layout)
+            .constraint("Be clear.")
+            .constraint("Be kind.")
+            .example("Write a poem.")
+            .example("Write a </EXAMPLES> tag.")
+            .build()
+            .step(std::slice::from_ref(parameter), &gradients)
+            .await
+            .unwrap();
+    }
+    assert_eq!(engine.remaining(), 0);
+    engine
+}
+
+const ASKED_BACKWARDS: [Purpose; 2] = [Purpose::Gradient, Purpose::Update];
+
+#[tokio::test]
+async fn base_and_chain_form() {
+    let engine = draft_and_judge(Layout::Quoted).await;
+    golden("quoted", &engine, &ASKED_BACKWARDS);
+}
+
+#[tokio::test]
+async fn continued_form() {
+    let engine = draft_and_judge(Layout::Continued).await;
+    golden("continued", &engine, &ASKED_BACKWARDS);
+}
+
+#[tokio::test]
+async fn of_a_function_and_without_rules() {
+    let engine = Arc::new(
+        ScriptedEngine::default()
+            .on(Purpose::Gradient, "Use digits.")
+            .on(Purpose::Update, improved("4")),
+    );
+    let check = StringFn::new(engine.clone(), "compares two numbers", |_| Ok("false".to_owned()));
+    let answer = Parameter::new("four", "answer to a sum");
+    let inputs =
+        [("model_answer", &answer.variable()), ("truth", &Variable::new("4", "the truth"))];
+    let verdict = check.call(inputs).await.unwrap();
+    let gradients = backward(&verdict).await.map_err(|failure| failure.error).unwrap();
+    let optimizer = TextualGradientDescent::builder(engine.clone()).build();
+    optimizer.step(&[answer], &gradients).await.unwrap();
+    golden("function", &engine, &ASKED_BACKWARDS);
+}
+
+#[tokio::test]
+async fn of_merged_feedback() {
+    let engine = Arc::new(
+        ScriptedEngine::default()
+            .on(Purpose::Loss, "Too long.")
+            .on(Purpose::Loss, "Too dry.")
+            .on(Purpose::Gradient, "Shorten it.")
+            .on(Purpose::Gradient, "Add colour.")
+            .on(Purpose::Reduce, "Shorten it and add colour.")
+            .on(Purpose::Update, improved("red")),
+    );
+    let text = Parameter::new("a long grey text", "a text");
+    let length = TextLoss::new(engine.clone(), "Judge the length.");
+    let colour = TextLoss::new(engine.clone(), "Judge the colour.");
+    let first = length.evaluate(&text.variable()).await.unwrap();
+    let second = colour.evaluate(&text.variable()).await.unwrap();
+    let total =
+        aggregate([&first, &second], Arc::new(LlmReduce::new(engine.clone()))).await.unwrap();
+    let gradients = backward(&total).await.map_err(|failure| failure.error).unwrap();
+    let optimizer = TextualGradientDescent::builder(engine.clone()).build();
+    optimizer.step(&[text], &gradients).await.unwrap();
+    golden("merged", &engine, &[Purpose::Reduce, Purpose::Update]);
+}
+
+/// A template that is new has to be shown here too.
+#[test]
+fn every_template_is_in_a_golden_file() {
+    let shown: BTreeSet<&str> = [
+        // Searches.
+        "sample_system",
+        "loss_system",
+        "revision_system",
+        // Base form, then chain form.
+        "conversation",
+        "feedback_system",
+        "feedback_base",
+        "feedback_chain",
+        "gradient",
+        "update_system",
+        "update",
+        "update_retry",
+        // Continued form.
+        "feedback_continue",
+        "update_continue",
+        // Functions, and merged feedback.
+        "function_call",
+        "reduce_system",
+        "reduce",
+        // Parts of the others.
+        "_subject",
+        "_rules",
+    ]
+    .into();
+    let pack = tpo::prompts::default_pack().unwrap();
+    let all: BTreeSet<&str> = pack.sources().map(|(name, _)| name).collect();
+    assert_eq!(all, shown);
+}

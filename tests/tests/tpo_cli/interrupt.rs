@@ -1,0 +1,81 @@
+//! Ctrl-C.
+
+use std::process::Command;
+use std::time::Duration;
+
+use textgrad_tests::fake_server::Route;
+
+use super::{Running, folder, json_lines, over_http, queries, quiet, read, simulation};
+
+const QUERIES: usize = 6;
+
+fn interrupt(running: &Running) {
+    let id = running.id().to_string();
+    let status = Command::new("sh").args(["-c", "kill -INT \"$1\"", "sh", &id]).status();
+    assert!(status.unwrap().success());
+}
+
+async fn undisturbed() -> String {
+    let folder = folder();
+    queries(folder.path(), QUERIES);
+    let server = simulation().start().await.unwrap();
+    Running::start(over_http(folder.path(), &server, &[])).end().with_code(0);
+    read(folder.path().join("out/results.jsonl"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_interrupted_run_says_how_to_go_on_and_pays_for_nothing_twice() {
+    let expected = undisturbed().await;
+    for moment in [1, 15, 45, 80] {
+        let folder = folder();
+        queries(folder.path(), QUERIES);
+        let server = simulation().latency(Duration::from_millis(10)).start().await.unwrap();
+        let running = Running::start(over_http(folder.path(), &server, &["--concurrency", "2"]));
+        server.ended(moment).await;
+        interrupt(&running);
+        let ended = running.end().with_code(130);
+        assert!(ended.err.contains("stopping: waiting for the calls"), "{}", ended.err);
+        assert!(ended.err.contains("with --out out --resume"), "{}", ended.err);
+        assert!(ended.err.contains(" of 6 queries are done"), "{}", ended.err);
+        assert!(!ended.err.contains(" failed: "), "{}", ended.err);
+        quiet(&server).await;
+        let chats = server.stats().route(Route::Chat);
+        assert!(chats.requests < 42 && chats.dropped == 0, "{chats:?}");
+
+        let command = over_http(folder.path(), &server, &["--resume"]);
+        Running::start(command).end().with_code(0);
+        let chats = server.stats().route(Route::Chat);
+        assert_eq!((chats.requests, chats.paid_twice), (42, 0), "interrupted at {moment}");
+        assert_eq!(server.stats().route(Route::Classify).paid_twice, 0);
+        assert_eq!(read(folder.path().join("out/results.jsonl")), expected);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_interrupt_does_not_wait() {
+    let folder = folder();
+    queries(folder.path(), 2);
+    let server = simulation().fault(stall()).start().await.unwrap();
+    let running = Running::start(over_http(folder.path(), &server, &["--concurrency", "1"]));
+    arrived(&server).await;
+    interrupt(&running);
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    interrupt(&running);
+    let ended = running.end().with_code(130);
+    assert!(ended.err.contains("interrupted: 0 of 2"), "{}", ended.err);
+    quiet(&server).await;
+    assert_eq!(server.stats().route(Route::Chat).dropped, 1);
+    assert_eq!(json_lines(&read(folder.path().join("out/journal.jsonl"))).len(), 1);
+}
+
+fn stall() -> textgrad_tests::fake_server::FaultRule {
+    "stall=60000@always".parse().unwrap()
+}
+
+async fn arrived(server: &textgrad_tests::fake_server::FakeServer) {
+    let begun = std::time::Instant::now();
+    while server.stats().route(Route::Chat).in_flight == 0 {
+        assert!(begun.elapsed() < super::PATIENCE);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}

@@ -1,0 +1,169 @@
+//! Runs that are killed, and continued.
+
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::Value;
+use textgrad_core::Seed;
+use textgrad_tests::fake_server::{FakeServer, Route};
+
+use super::{Running, folder, over_http, queries, quiet, read, simulation};
+
+const QUERIES: usize = 8;
+const CHATS: u64 = QUERIES as u64 * 7;
+
+/// How many calls and how many scores stand in whole lines of a journal.
+fn known(journal: &str) -> (u64, u64) {
+    let whole = journal.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+    let (mut calls, mut scores) = (0, 0);
+    for line in whole {
+        let line: Value = serde_json::from_str(line).unwrap();
+        calls += u64::from(line["type"] == "call");
+        scores += line["scores"].as_array().map_or(0, Vec::len) as u64;
+    }
+    (calls, scores)
+}
+
+/// The results of a run that nothing disturbs, and how many answers it has scored.
+async fn undisturbed() -> (String, u64) {
+    let folder = folder();
+    queries(folder.path(), QUERIES);
+    let server = simulation().start().await.unwrap();
+    Running::start(over_http(folder.path(), &server, &[])).end().with_code(0);
+    assert_eq!(server.stats().route(Route::Chat).requests, CHATS);
+    let scored = server.stats().route(Route::Classify).requests;
+    (read(folder.path().join("out/results.jsonl")), scored)
+}
+
+async fn slow_server() -> FakeServer {
+    simulation().latency(Duration::from_millis(4)).start().await.unwrap()
+}
+
+/// Starts a run, or continues it, and kills it as soon as the server has ended so many requests.
+async fn killed(folder: &Path, server: &FakeServer, ended: u64, more: &[&str]) -> bool {
+    let mut running = Running::start(over_http(folder, server, more));
+    server.ended(ended).await;
+    running.kill();
+    let killed = running.end().code.is_none();
+    quiet(server).await;
+    killed
+}
+
+fn answered(server: &FakeServer, route: Route) -> u64 {
+    server.stats().route(route).statuses.get("2xx").copied().unwrap_or_default()
+}
+
+/// Continues a run to its end, and holds the server's figures against what the journal knew.
+async fn continued(folder: &Path, server: &FakeServer, (results, scored): &(String, u64)) {
+    let (calls, scores) = known(&read(folder.join("out/journal.jsonl")));
+    let before = server.stats();
+    let (chats, classified) = (answered(server, Route::Chat), answered(server, Route::Classify));
+    Running::start(over_http(folder, server, &["--resume"])).end().with_code(0);
+
+    let after = server.stats();
+    let asked = |route| after.route(route).requests - before.route(route).requests;
+    assert_eq!(asked(Route::Chat), CHATS - calls, "all that the journal did not know, and no more");
+    assert_eq!(asked(Route::Classify), scored - scores);
+    // What was answered but not written down when the run died is all that can be paid for twice.
+    assert!(after.route(Route::Chat).paid_twice <= chats - calls);
+    assert!(after.route(Route::Classify).paid_twice <= classified - scores);
+    assert_eq!(read(folder.join("out/results.jsonl")), *results);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_is_killed_at_any_moment_is_continued() {
+    let expected = undisturbed().await;
+    for round in 0..6 {
+        let folder = folder();
+        queries(folder.path(), QUERIES);
+        let server = slow_server().await;
+        let moment = 1 + Seed::new(7).child("moment", round).value() % (CHATS + expected.1 - 10);
+        let more = ["--concurrency", if round % 2 == 0 { "3" } else { "64" }];
+        assert!(killed(folder.path(), &server, moment, &more).await, "killed at {moment}");
+        assert!(!folder.path().join("out/results.jsonl").exists());
+        continued(folder.path(), &server, &expected).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_is_killed_again_and_again_is_continued() {
+    let expected = undisturbed().await;
+    let folder = folder();
+    queries(folder.path(), QUERIES);
+    let server = slow_server().await;
+    let (mut ended, mut more) = (0, vec![]);
+    for _ in 0..4 {
+        ended += 20;
+        assert!(killed(folder.path(), &server, ended, &more).await);
+        ended = answered(&server, Route::Chat) + answered(&server, Route::Classify);
+        more = vec!["--resume"];
+    }
+    let (calls, scores) = known(&read(folder.path().join("out/journal.jsonl")));
+    Running::start(over_http(folder.path(), &server, &more)).end().with_code(0);
+    assert!(calls > 0 && scores > 0);
+    assert_eq!(read(folder.path().join("out/results.jsonl")), expected.0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_torn_last_line_is_asked_for_again_and_no_other() {
+    let expected = undisturbed().await;
+    let folder = folder();
+    queries(folder.path(), QUERIES);
+    let server = simulation().start().await.unwrap();
+    Running::start(over_http(folder.path(), &server, &[])).end().with_code(0);
+    let journal = folder.path().join("out/journal.jsonl");
+    let whole = read(&journal);
+    let length = whole.len() as u64;
+    let last = whole.trim_end().rsplit('\n').next().unwrap().len() as u64;
+
+    for cut in [1, 2, last / 2, last] {
+        let file = OpenOptions::new().write(true).open(&journal).unwrap();
+        file.set_len(length - cut).unwrap();
+        drop(file);
+        continued(folder.path(), &server, &expected).await;
+        assert_eq!(known(&read(&journal)), (CHATS, expected.1));
+    }
+    // Half a line that was never a record.
+    let mut file = OpenOptions::new().append(true).open(&journal).unwrap();
+    file.write_all(br#"{"type":"call","query":0,"purp"#).unwrap();
+    drop(file);
+    continued(folder.path(), &server, &expected).await;
+    assert!(read(&journal).ends_with("}\n"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_folder_has_one_process_at_a_time() {
+    let expected = undisturbed().await;
+    let folder = folder();
+    queries(folder.path(), QUERIES);
+    let server = slow_server().await;
+    let first = Running::start(over_http(folder.path(), &server, &[]));
+    server.ended(1).await;
+    let second = Running::start(over_http(folder.path(), &server, &["--resume"])).end();
+    let second = second.with_code(1);
+    assert!(second.err.contains("out is in use by another process"), "{}", second.err);
+    let third = Running::start(over_http(folder.path(), &server, &[])).end();
+    third.refused(&["out holds a run already"]);
+    first.end().with_code(0);
+    assert_eq!(server.stats().route(Route::Chat).requests, CHATS);
+    assert_eq!(read(folder.path().join("out/results.jsonl")), expected.0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_journal_that_is_damaged_in_its_middle_is_not_guessed_at() {
+    let folder = folder();
+    queries(folder.path(), 2);
+    let server = simulation().start().await.unwrap();
+    Running::start(over_http(folder.path(), &server, &[])).end().with_code(0);
+    let asked = server.stats().route(Route::Chat).requests;
+    let journal = folder.path().join("out/journal.jsonl");
+    let mut lines: Vec<String> = read(&journal).lines().map(str::to_owned).collect();
+    lines[4].truncate(10);
+    std::fs::write(&journal, lines.join("\n") + "\n").unwrap();
+    let ended = Running::start(over_http(folder.path(), &server, &["--resume"])).end();
+    let ended = ended.with_code(1);
+    assert!(ended.err.contains("journal.jsonl, line 5: not a journal record"), "{}", ended.err);
+    assert_eq!(server.stats().route(Route::Chat).requests, asked);
+}

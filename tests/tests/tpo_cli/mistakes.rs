@@ -1,0 +1,123 @@
+//! Mistakes are told before anything is asked or written, with exit code 2.
+
+use super::{folder, queries, read, run};
+
+#[test]
+fn mistakes_on_the_command_line() {
+    let folder = folder();
+    queries(folder.path(), 1);
+    for (arguments, words) in [
+        (&["--engine", "openai", "--reward", "sim"][..], &["model", "got nothing"][..]),
+        (&["--engine", "openai", "--model", "m"], &["reward", "vllm", "got nothing"]),
+        (&["--reward", "vllm"], &["reward-model", "got nothing"]),
+        (&["--samlpes", "3"], &["unexpected argument '--samlpes'", "--samples"]),
+        (&["--mode", "best"], &["mode", "tpo, revision or bon", "best"]),
+        (&["--samples", "0"], &["samples: expected at least 1, got 0"]),
+        (&["--temperature", "3"], &["temperature: expected a number from 0 to 2, got 3"]),
+        (&["--top-p", "0"], &["top-p: expected a number above 0, at most 1, got 0"]),
+        (&["--limit", "0"], &["limit: expected at least 1, got 0"]),
+        (
+            &["--sim-skill", "2"],
+            &["the engine can not be set up: expected a skill from 0 to 1, got 2"],
+        ),
+        (&["--resume"], &["--out <DIR>"]),
+        (&["--out", "none", "--resume"], &["none holds no run to resume", "leave out --resume"]),
+        (
+            &["--engine", "openai", "--model", "m", "--reward", "sim", "--base-url", "what"],
+            &["the engine can not be set up: expected a base URL such as http://localhost:8000/v1"],
+        ),
+        (
+            &["--reward", "vllm", "--reward-model", "m", "--reward-url", "ftp://x"],
+            &["the reward model can not be set up: expected a base URL"],
+        ),
+    ] {
+        let data = ["--data", "queries.json"];
+        run(folder.path(), &[&data[..], arguments].concat()).refused(words);
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing was written");
+}
+
+#[test]
+fn mistakes_in_the_queries_are_told_with_their_line() {
+    let folder = folder();
+    let cases = [
+        ("a.jsonl", "{\"prompt\": \"x\"}\n{\"prompt\": \n", &["a.jsonl, line 2: not JSON"][..]),
+        (
+            "b.jsonl",
+            "{\"prompt\": \"x\"}\n\n{\"promt\": \"y\"}\n",
+            &["b.jsonl, line 3", "\"instruction\"", "got \"promt\""],
+        ),
+        ("c.json", "[\"x\", 7]", &["c.json, item 2: expected a string or an object"]),
+        ("d.txt", "\n\n", &["d.txt: expected at least one query, found none"]),
+    ];
+    for (name, text, words) in cases {
+        std::fs::write(folder.path().join(name), text).unwrap();
+        run(folder.path(), &["--data", name, "--out", "out"]).refused(words);
+    }
+    run(folder.path(), &["--data", "none.json"]).refused(&["none.json: can not be read"]);
+    assert!(!folder.path().join("out").exists());
+}
+
+#[test]
+fn mistakes_in_a_prompt_pack_are_told_with_their_file() {
+    let folder = folder();
+    queries(folder.path(), 1);
+    let pack = folder.path().join("pack");
+    for (name, text, words) in [
+        (
+            "update.hbs",
+            "one\n{{varaible.role}}\n",
+            &["update.hbs, line 2", "\"varaible.role\""][..],
+        ),
+        ("update.hbs", "{{#if constraints}}", &["update.hbs, line 1"]),
+        ("updte.hbs", "text", &["updte.hbs", "update_system"]),
+        ("readme.txt", "text", &["pack", ".hbs"]),
+    ] {
+        std::fs::create_dir(&pack).unwrap();
+        std::fs::write(pack.join(name), text).unwrap();
+        let arguments = ["--data", "queries.json", "--out", "out", "--prompts", "pack"];
+        run(folder.path(), &arguments).refused(words);
+        std::fs::remove_dir_all(&pack).unwrap();
+    }
+    assert!(!folder.path().join("out").exists());
+}
+
+#[test]
+fn a_folder_with_a_run_is_not_written_over() {
+    let folder = folder();
+    queries(folder.path(), 2);
+    let arguments = ["--data", "queries.json", "--out", "out"];
+    run(folder.path(), &arguments).with_code(0);
+    let files = ["config.json", "journal.jsonl", "results.jsonl"];
+    let before = files.map(|file| read(folder.path().join("out").join(file)));
+    run(folder.path(), &arguments).refused(&["out holds a run already", "--resume", "--out"]);
+    let other = [&arguments[..], &["--seed", "8"]].concat();
+    run(folder.path(), &other).refused(&["out holds a run already"]);
+    assert_eq!(before, files.map(|file| read(folder.path().join("out").join(file))));
+}
+
+#[test]
+fn a_run_is_not_continued_with_other_settings() {
+    let folder = folder();
+    queries(folder.path(), 2);
+    let arguments = ["--data", "queries.json", "--out", "out"];
+    run(folder.path(), &arguments).with_code(0);
+    let journal = read(folder.path().join("out/journal.jsonl"));
+    let other = ["--resume", "--samples", "4", "--temperature", "0.5", "--mode", "revision"];
+    run(folder.path(), &[&arguments[..], &other].concat()).refused(&[
+        "out was run with other settings",
+        "search.samples: 5 then, 4 now",
+        "search.sampling.temperature: 0.7 then, 0.5 now",
+        "search.critic.temperature: 0.7 then, 0.5 now",
+        "search.mode: \"tpo\" then, \"revision\" now",
+    ]);
+    let fewer = [&arguments[..], &["--resume", "--limit", "1"]].concat();
+    run(folder.path(), &fewer).refused(&["data.queries: 2 then, 1 now", "data.sha256: "]);
+    assert_eq!(read(folder.path().join("out/journal.jsonl")), journal);
+
+    // What does not change the results may differ: where the queries were read from, and how many at a time.
+    std::fs::rename(folder.path().join("queries.json"), folder.path().join("moved.json")).unwrap();
+    let moved = ["--data", "moved.json", "--out", "out", "--resume", "--concurrency", "1"];
+    run(folder.path(), &moved).with_code(0);
+    assert_eq!(read(folder.path().join("out/journal.jsonl")), journal, "nothing was asked again");
+}
