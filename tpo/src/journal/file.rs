@@ -37,32 +37,30 @@ impl Journal {
     /// Starts a journal. It must be called within a tokio runtime.
     ///
     /// # Errors
-    /// [`Error::Io`] if the file is there already or can not be written.
+    /// [`Error::RunExists`] if the file is there already, [`Error::Io`] if it can not be written.
     pub async fn create(path: &Path, config: Json) -> Result<Self, Error> {
         let path = path.to_owned();
         blocking(move || {
-            let mut file = OpenOptions::new()
-                .append(true)
-                .create_new(true)
-                .open(&path)
-                .map_err(io(&path, "can not be created"))?;
+            let opened = OpenOptions::new().append(true).create_new(true).open(&path);
+            let file = opened.map_err(|source| match source.kind() {
+                std::io::ErrorKind::AlreadyExists => Error::RunExists { path: folder(&path) },
+                _ => io(&path, "can not be created")(source),
+            })?;
             lock(&file, &path)?;
-            let record = Record::Run { schema: SCHEMA, config: config.clone() };
-            let line = serde_json::to_string(&record)
-                .map_err(|error| Error::JournalWrite { reason: error.to_string() })?;
-            writeln!(file, "{line}").map_err(io(&path, "can not be written"))?;
+            begin(&file, &path, &config)?;
             Ok(Self::open(path, file, HashMap::new(), config))
         })
         .await
     }
 
-    /// Continues a journal: repairs its end and finds what it knows. It must be called within a tokio
-    /// runtime.
+    /// Continues a journal: repairs its end and finds what it knows. A journal without a whole first line,
+    /// left by a process that was killed before it had begun, is begun with `config`. It must be called
+    /// within a tokio runtime.
     ///
     /// # Errors
     /// [`Error::Io`] if it can not be read, [`Error::RunLocked`] if another process has it,
     /// [`Error::Journal`] if a line that is not the last can not be read or the version is unknown.
-    pub async fn resume(path: &Path) -> Result<Self, Error> {
+    pub async fn resume(path: &Path, config: Json) -> Result<Self, Error> {
         let path = path.to_owned();
         blocking(move || {
             let file = OpenOptions::new()
@@ -73,7 +71,14 @@ impl Journal {
             lock(&file, &path)?;
             let scan = scan(&file, &path)?;
             file.set_len(scan.end).map_err(io(&path, "can not be repaired"))?;
-            Ok(Self::open(path, file, scan.places, scan.config))
+            let config = match scan.config {
+                Some(config) => config,
+                None => {
+                    begin(&file, &path, &config)?;
+                    config
+                }
+            };
+            Ok(Self::open(path, file, scan.places, config))
         })
         .await
     }
@@ -130,18 +135,30 @@ fn io(path: &Path, action: &'static str) -> impl Fn(std::io::Error) -> Error {
     move |source| Error::Io { path: path.to_owned(), action, source }
 }
 
+fn folder(path: &Path) -> PathBuf {
+    path.parent().unwrap_or(path).to_owned()
+}
+
+/// Writes the first line.
+fn begin(mut file: &File, path: &Path, config: &Json) -> Result<(), Error> {
+    let record = Record::Run { schema: SCHEMA, config: config.clone() };
+    let line = serde_json::to_string(&record)
+        .map_err(|error| Error::JournalWrite { reason: error.to_string() })?;
+    file.write_all(format!("{line}\n").as_bytes()).map_err(io(path, "can not be written"))
+}
+
 fn lock(file: &File, path: &Path) -> Result<(), Error> {
-    let folder = path.parent().unwrap_or(path);
     match file.try_lock() {
         Ok(()) => Ok(()),
-        Err(std::fs::TryLockError::WouldBlock) => Err(Error::RunLocked { path: folder.to_owned() }),
+        Err(std::fs::TryLockError::WouldBlock) => Err(Error::RunLocked { path: folder(path) }),
         Err(std::fs::TryLockError::Error(source)) => Err(io(path, "can not be locked")(source)),
     }
 }
 
 struct Scan {
     places: HashMap<usize, Vec<Place>>,
-    config: Json,
+    /// What the first line says; `None` if there is no whole line.
+    config: Option<Json>,
     /// Where the last whole line ends.
     end: u64,
 }
@@ -180,10 +197,7 @@ fn scan(file: &File, path: &Path) -> Result<Scan, Error> {
         }
         offset += length as u64;
     }
-    match config {
-        Some(config) => Ok(Scan { places, config, end: offset }),
-        None => Err(damaged(1, "expected a record of type run".to_owned())),
-    }
+    Ok(Scan { places, config, end: offset })
 }
 
 fn read(path: &Path, places: &[Place]) -> Result<Vec<Record>, Error> {
@@ -239,7 +253,7 @@ mod tests {
             std::fs::write(&path, &torn).unwrap();
             let journal = loop {
                 // The thread that had the file before may be about to let go of it.
-                match Journal::resume(&path).await {
+                match Journal::resume(&path, json!({})).await {
                     Err(Error::RunLocked { .. }) => tokio::task::yield_now().await,
                     other => break other.unwrap(),
                 }
@@ -263,10 +277,9 @@ mod tests {
             (format!("{header}\nnot json\n{header}\n"), 2, "expected"),
             (format!("{header}\n{header}\n"), 2, "first line"),
             ("{\"type\":\"run\",\"schema\":9,\"config\":{}}\n".to_owned(), 1, "schema 1, got 9"),
-            (String::new(), 1, "type run"),
         ] {
             std::fs::write(&path, text).unwrap();
-            match Journal::resume(&path).await {
+            match Journal::resume(&path, json!({})).await {
                 Err(Error::Journal { line: found, reason, .. }) => {
                     assert_eq!(found, line, "{reason}");
                     assert!(reason.contains(part), "{reason}");
@@ -277,11 +290,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_journal_that_was_not_begun_is_begun() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.jsonl");
+        for text in ["", "{\"type\":\"run\",\"sche"] {
+            std::fs::write(&path, text).unwrap();
+            let journal = Journal::resume(&path, json!({ "n": 5 })).await.unwrap();
+            assert_eq!(journal.config(), &json!({ "n": 5 }));
+            let begun = std::fs::read_to_string(&path).unwrap();
+            assert_eq!(begun, "{\"type\":\"run\",\"schema\":1,\"config\":{\"n\":5}}\n");
+            drop(journal);
+        }
+    }
+
+    #[tokio::test]
     async fn two_writers_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.jsonl");
         let _open = Journal::create(&path, json!({})).await.unwrap();
-        let second = Journal::resume(&path).await.unwrap_err();
+        let second = Journal::resume(&path, json!({})).await.unwrap_err();
         assert!(matches!(second, Error::RunLocked { .. }), "{second}");
     }
 }

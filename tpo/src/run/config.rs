@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use crate::config::TpoConfig;
+use crate::error::Error;
 use crate::journal::{SCHEMA, digest};
 use crate::search::Tpo;
 
@@ -65,6 +66,11 @@ impl RunConfig {
                 sha256: digest(queries.iter().map(String::as_str)),
             },
         }
+    }
+
+    pub(super) fn to_json(&self) -> Result<Json, Error> {
+        serde_json::to_value(self)
+            .map_err(|error| Error::JournalWrite { reason: error.to_string() })
     }
 
     /// What keeps a run with these settings from continuing one with `then`: each as `setting: then, now`.

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use serde_json::Value as Json;
+
 use super::config::RunConfig;
 use super::results::ResultsWriter;
 use crate::error::Error;
@@ -21,20 +23,16 @@ impl RunFolder {
     /// [`Error::RunExists`] if the folder holds a run, [`Error::Io`] if it can not be written.
     pub async fn create(path: &Path, config: &RunConfig) -> Result<Self, Error> {
         let journal = path.join("journal.jsonl");
-        let io = |path: &Path, action| {
-            let path = path.to_owned();
-            move |source| Error::Io { path, action, source }
-        };
-        tokio::fs::create_dir_all(path).await.map_err(io(path, "can not be created"))?;
-        if tokio::fs::try_exists(&journal).await.map_err(io(&journal, "can not be read"))? {
-            return Err(Error::RunExists { path: path.to_owned() });
-        }
-        let json = serde_json::to_value(config)
-            .map_err(|error| Error::JournalWrite { reason: error.to_string() })?;
-        let file = path.join("config.json");
-        let text = format!("{json:#}\n");
-        tokio::fs::write(&file, text).await.map_err(io(&file, "can not be written"))?;
-        let journal = Journal::create(&journal, json).await?;
+        let made = tokio::fs::create_dir_all(path).await;
+        made.map_err(|source| Error::Io {
+            path: path.to_owned(),
+            action: "can not be created",
+            source,
+        })?;
+        let json = config.to_json()?;
+        // The journal first: it is made only if nobody else has, so two processes can not both begin here.
+        let journal = Journal::create(&journal, json.clone()).await?;
+        write_config(path, &json).await?;
         Ok(Self { path: path.to_owned(), journal })
     }
 
@@ -48,10 +46,13 @@ impl RunFolder {
         if !tokio::fs::try_exists(&file).await.unwrap_or(false) {
             return Err(Error::NoRun { path: path.to_owned() });
         }
-        let journal = Journal::resume(&file).await?;
+        let journal = Journal::resume(&file, config.to_json()?).await?;
         let differences = config.differences(journal.config());
         if !differences.is_empty() {
             return Err(Error::RunDiffers { path: path.to_owned(), differences });
+        }
+        if !tokio::fs::try_exists(path.join("config.json")).await.unwrap_or(false) {
+            write_config(path, journal.config()).await?;
         }
         Ok(Self { path: path.to_owned(), journal })
     }
@@ -75,4 +76,10 @@ impl RunFolder {
     pub async fn results(&self) -> Result<ResultsWriter, Error> {
         ResultsWriter::create(&self.path.join("results.jsonl")).await
     }
+}
+
+async fn write_config(folder: &Path, config: &Json) -> Result<(), Error> {
+    let path = folder.join("config.json");
+    let written = tokio::fs::write(&path, format!("{config:#}\n")).await;
+    written.map_err(|source| Error::Io { path, action: "can not be written", source })
 }
