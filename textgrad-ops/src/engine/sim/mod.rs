@@ -116,6 +116,7 @@ const MOST_CHOICES: u32 = 1024;
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sim {
+    name: String,
     skill: f64,
     latency: Duration,
 }
@@ -129,6 +130,7 @@ pub struct Sim {
 ///
 /// let weak = Sim::builder().skill(0.2).latency(Duration::from_millis(50)).build()?;
 /// assert_eq!(weak.skill(), 0.2);
+/// assert_eq!(textgrad_core::Engine::name(&weak), "sim:skill-0.2");
 /// assert!(Sim::builder().skill(1.5).build().is_err());
 /// # Ok::<(), textgrad_core::EngineError>(())
 /// ```
@@ -154,7 +156,7 @@ impl Sim {
 impl Default for Sim {
     /// A simulation of skill 0.8 that answers at once.
     fn default() -> Self {
-        Self { skill: SKILL, latency: Duration::ZERO }
+        Self { name: "sim".to_owned(), skill: SKILL, latency: Duration::ZERO }
     }
 }
 
@@ -163,6 +165,9 @@ impl SimBuilder {
     /// unless set; around 0.8 to 0.9 the loop improves its answers, at 0.2 it spoils them.
     #[must_use]
     pub fn skill(mut self, skill: f64) -> Self {
+        // Another skill gives other answers: caches and journals tell engines apart by their names.
+        self.sim.name =
+            if skill == SKILL { "sim".to_owned() } else { format!("sim:skill-{skill}") };
         self.sim.skill = skill;
         self
     }
@@ -222,7 +227,7 @@ fn tagged(tag: &str, text: &str) -> String {
 #[async_trait]
 impl Engine for Sim {
     fn name(&self) -> &str {
-        "sim"
+        &self.name
     }
 
     async fn complete(&self, request: &Request) -> Result<Response, EngineError> {
