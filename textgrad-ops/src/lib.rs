@@ -9,6 +9,7 @@ mod llm;
 mod loss;
 mod optim;
 pub mod prompts;
+mod stop;
 
 #[doc(inline)]
 pub use self::algebra::{LlmReduce, aggregate, sum};
@@ -25,3 +26,5 @@ pub use self::optim::{
     ExtractError, ParameterUpdate, Proposal, Rejected, Rewrite, Tags, TextualGradientDescent,
     TextualGradientDescentBuilder,
 };
+#[doc(inline)]
+pub use self::stop::Stop;

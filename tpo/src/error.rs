@@ -47,10 +47,12 @@ pub enum Error {
     #[error(transparent)]
     Ops(#[from] textgrad_ops::Error),
     /// The reward model failed.
-    #[error("reward model {model:?} failed")]
+    #[error("reward model {model:?} could not score the answer {answer:?}")]
     Reward {
         /// The reward model.
         model: String,
+        /// The beginning of the answer; of several that were scored together, the first.
+        answer: String,
         /// What went wrong.
         source: EngineError,
     },
@@ -73,6 +75,12 @@ pub enum Error {
     /// The policy gave no answer.
     #[error("the policy gave no answer to the query")]
     NoAnswer,
+    /// An engine or the reward model panicked.
+    #[error("the search of this query panicked: {message}")]
+    Panic {
+        /// What it said.
+        message: String,
+    },
     /// The run was asked to stop before this query was done.
     #[error("stopped before the query was done")]
     Stopped,
@@ -165,6 +173,7 @@ impl Error {
             Self::Core(_) | Self::Ops(_) => "op",
             Self::Reward { .. } | Self::Score { .. } | Self::ScoreCount { .. } => "reward",
             Self::NoAnswer => "no_answer",
+            Self::Panic { .. } => "panic",
             Self::Stopped => "stopped",
             _ => "run",
         }

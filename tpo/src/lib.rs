@@ -62,6 +62,6 @@ pub use self::search::{
     TpoBuilder, Trajectory, UsageRecord,
 };
 #[doc(inline)]
-pub use self::session::Stop;
-#[doc(inline)]
 pub use self::summary::Summary;
+#[doc(inline)]
+pub use textgrad_ops::Stop;

@@ -19,7 +19,8 @@ use crate::prompts::{
 pub struct Rewrite {
     /// The new versions, at least one.
     pub candidates: Vec<Variable>,
-    /// Answers that could not be used, in order; each was asked for again unless the bound was reached.
+    /// Answers that could not be used, in order; each was asked for again unless the bound was reached. A
+    /// request that failed after some answers could be used stands here too, as the last.
     pub rejected: Vec<Rejected>,
 }
 
@@ -30,7 +31,7 @@ pub struct Rejected {
     pub problem: String,
     /// Whether it was cut off at its longest length.
     pub cut_off: bool,
-    /// The answer.
+    /// The answer; empty if the request failed.
     pub text: String,
 }
 
@@ -217,6 +218,11 @@ impl Op for Update {
                     }
                 }
                 Err(error) => {
+                    rejected.push(Rejected {
+                        problem: format!("the request failed: {error}"),
+                        cut_off: false,
+                        text: String::new(),
+                    });
                     failure = Some(error);
                     break;
                 }

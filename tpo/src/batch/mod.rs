@@ -5,12 +5,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use textgrad_ops::Stop;
 use tokio::task::{Id, JoinSet};
 
 use crate::error::Error;
 use crate::journal::Journal;
 use crate::search::{AlignError, Alignment, Tpo, Trajectory};
-use crate::session::{Session, Stop};
+use crate::session::Session;
 
 /// How far a batch may run ahead of the oldest query that is not done, in queries: what is finished before
 /// its turn waits in memory.
@@ -116,7 +117,7 @@ impl Batch {
     }
 
     /// Stops when this is set: no new call is begun, calls under way are let finish. Queries that were not
-    /// done then come out with [`Error::Stopped`](crate::Error::Stopped), or not at all if they were not begun.
+    /// done then come out with [`Error::Stopped`], or not at all if they were not begun.
     #[must_use]
     pub fn stop(mut self, stop: Stop) -> Self {
         self.stop = stop;
@@ -147,10 +148,9 @@ impl Batch {
                     self.finish(index, result);
                 }
                 Err(error) => {
-                    // A panic in a user's engine or reward model is an error of its query.
+                    // Searches catch panics themselves; this is one that was aborted from outside.
                     let Some(index) = self.places.remove(&error.id()) else { continue };
-                    let message = format!("the search of this query panicked: {error}");
-                    let error = textgrad_core::Error::op(message).into();
+                    let error = Error::Panic { message: "its task was ended".to_owned() };
                     let trajectory = Trajectory::default();
                     self.finish(index, Err(AlignError { error, trajectory }));
                 }
@@ -198,11 +198,11 @@ async fn search(
             Err(error) => return Err(AlignError { error, trajectory: Trajectory::default() }),
         },
     };
-    let session = Session::new(journal, stop);
-    let result = tpo.align_in(index, query, session.clone()).await;
-    result.map_err(|failure| match session.interruption() {
-        Some(error) => AlignError { error, ..failure },
-        None => failure,
+    let result = tpo.align_in(index, query, Session::new(journal, stop.clone())).await;
+    result.map_err(|failure| {
+        // A retry that was given up because of the stop is not a failure of the query.
+        let given_up = stop.is_set() && failure.error.is_retryable();
+        AlignError { error: if given_up { Error::Stopped } else { failure.error }, ..failure }
     })
 }
 

@@ -31,6 +31,7 @@ struct Inner {
 struct Place {
     offset: u64,
     length: usize,
+    line: usize,
 }
 
 impl Journal {
@@ -187,7 +188,7 @@ fn scan(file: &File, path: &Path) -> Result<Scan, Error> {
             }
             (record, _) => match (record.query(), &config) {
                 (Some(query), Some(_)) => {
-                    places.entry(query).or_default().push(Place { offset, length });
+                    places.entry(query).or_default().push(Place { offset, length, line: number });
                 }
                 _ => {
                     let reason = "expected one record of type run, as the first line";
@@ -210,7 +211,7 @@ fn read(path: &Path, places: &[Place]) -> Result<Vec<Record>, Error> {
         file.read_exact(&mut line).map_err(&failed)?;
         records.push(serde_json::from_slice(&line).map_err(|error| Error::Journal {
             path: path.to_owned(),
-            line: 0,
+            line: place.line,
             reason: error.to_string(),
         })?);
     }
@@ -262,7 +263,7 @@ mod tests {
             assert_eq!(journal.config(), &json!({ "n": 5 }));
             let query = journal.query(2).await.unwrap();
             let known = query.recall_call(&super::super::StepKey::from_text("b".into())).unwrap();
-            assert_eq!(known.choices[0].text, "zwei — “ünïcode”");
+            assert_eq!(known.unwrap().choices[0].text, "zwei — “ünïcode”");
             drop((journal, query));
             assert_eq!(std::fs::read(&path).unwrap(), whole);
         }

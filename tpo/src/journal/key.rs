@@ -15,9 +15,8 @@ impl StepKey {
         Self(request_key(engine, request).to_string())
     }
 
-    pub(crate) fn of_scores(model: &str, query: &str, answers: &[&str]) -> Self {
-        let texts = [model, query].into_iter().chain(answers.iter().copied());
-        Self(digest(texts))
+    pub(crate) fn of_score(model: &str, query: &str, answer: &str) -> Self {
+        Self(digest([model, query, answer]))
     }
 
     pub(crate) fn from_text(text: String) -> Self {

@@ -8,7 +8,9 @@
 //! JSON, one object a line, told apart by `type`:
 //! * `run`, the first line: `schema` (1) and `config`, the settings that the results depend on;
 //! * `call`: `query` (its place, from 0), `purpose`, `key` (what was asked), `response`, `ms` (how long it took);
-//! * `scores`: `query`, `key`, `scores`, `ms`.
+//! * `score`: `query`, `key`, `score`, `ms`;
+//! * `failed`: `query`, `key`, `message`: a call that failed for good and that the search went on without. A
+//!   call whose failure ended the search is not written, and is made again on resume.
 //!
 //! A last line without its newline is the trace of a process that was killed while it wrote: it is cut off
 //! when the journal is opened again. Anything else that can not be read is an error that names the line.

@@ -1,10 +1,10 @@
 //! The part of a journal that is about one query.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use textgrad_core::{Purpose, Response};
+use textgrad_core::{EngineError, ErrorKind, Purpose, Response};
 
 use super::key::StepKey;
 use super::record::Record;
@@ -20,8 +20,8 @@ pub(crate) struct QueryJournal {
 /// Steps of the past. The same question asked twice has two entries, in order.
 #[derive(Default)]
 struct Known {
-    calls: HashMap<StepKey, VecDeque<Response>>,
-    scores: HashMap<StepKey, VecDeque<Vec<f64>>>,
+    calls: HashMap<StepKey, VecDeque<Result<Response, String>>>,
+    scores: HashMap<StepKey, f64>,
 }
 
 impl QueryJournal {
@@ -30,10 +30,14 @@ impl QueryJournal {
         for record in records {
             match record {
                 Record::Call { key, response, .. } => {
-                    known.calls.entry(StepKey::from_text(key)).or_default().push_back(response);
+                    known.calls.entry(StepKey::from_text(key)).or_default().push_back(Ok(response));
                 }
-                Record::Scores { key, scores, .. } => {
-                    known.scores.entry(StepKey::from_text(key)).or_default().push_back(scores);
+                Record::Score { key, score, .. } => {
+                    known.scores.insert(StepKey::from_text(key), score);
+                }
+                Record::Failed { key, message, .. } => {
+                    let calls = known.calls.entry(StepKey::from_text(key)).or_default();
+                    calls.push_back(Err(message));
                 }
                 Record::Run { .. } => {}
             }
@@ -41,14 +45,17 @@ impl QueryJournal {
         Self { query, writer, known: Mutex::new(known) }
     }
 
-    pub(crate) fn recall_call(&self, key: &StepKey) -> Option<Response> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.calls.get_mut(key)?.pop_front()
+    pub(crate) fn recall_call(&self, key: &StepKey) -> Option<Result<Response, EngineError>> {
+        let recalled = self.known().calls.get_mut(key)?.pop_front()?;
+        Some(recalled.map_err(|message| EngineError::new(ErrorKind::Other, message)))
     }
 
-    pub(crate) fn recall_scores(&self, key: &StepKey) -> Option<Vec<f64>> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.scores.get_mut(key)?.pop_front()
+    pub(crate) fn recall_score(&self, key: &StepKey) -> Option<f64> {
+        self.known().scores.get(key).copied()
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) async fn write_call(
@@ -68,19 +75,19 @@ impl QueryJournal {
         self.writer.write(&record).await
     }
 
-    pub(crate) async fn write_scores(
+    pub(crate) async fn write_score(
         &self,
         key: &StepKey,
-        scores: &[f64],
+        score: f64,
         took: Duration,
     ) -> Result<(), String> {
-        let record = Record::Scores {
-            query: self.query,
-            key: key.as_str().to_owned(),
-            scores: scores.to_vec(),
-            ms: millis(took),
-        };
-        self.writer.write(&record).await
+        let key = key.as_str().to_owned();
+        self.writer.write(&Record::Score { query: self.query, key, score, ms: millis(took) }).await
+    }
+
+    pub(crate) async fn write_failed(&self, key: &StepKey, message: String) -> Result<(), String> {
+        let key = key.as_str().to_owned();
+        self.writer.write(&Record::Failed { query: self.query, key, message }).await
     }
 }
 

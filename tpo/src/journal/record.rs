@@ -29,16 +29,25 @@ pub enum Record {
         /// How long it took, in milliseconds.
         ms: u64,
     },
-    /// A call of the reward model.
-    Scores {
+    /// A score of the reward model.
+    Score {
         /// The place of the query, from 0.
         query: usize,
         /// What was asked.
         key: String,
         /// What was answered.
-        scores: Vec<f64>,
-        /// How long it took, in milliseconds.
+        score: f64,
+        /// How long it took, in milliseconds; for several that were scored together, all of them.
         ms: u64,
+    },
+    /// A call that failed for good and that the search went on without: a repetition does the same.
+    Failed {
+        /// The place of the query, from 0.
+        query: usize,
+        /// What was asked.
+        key: String,
+        /// What went wrong.
+        message: String,
     },
 }
 
@@ -46,7 +55,9 @@ impl Record {
     pub(super) fn query(&self) -> Option<usize> {
         match self {
             Self::Run { .. } => None,
-            Self::Call { query, .. } | Self::Scores { query, .. } => Some(*query),
+            Self::Call { query, .. } | Self::Score { query, .. } | Self::Failed { query, .. } => {
+                Some(*query)
+            }
         }
     }
 }

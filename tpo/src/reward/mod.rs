@@ -22,6 +22,12 @@ pub trait RewardModel: Send + Sync {
     /// A short name for journals and reports. Never a secret.
     fn name(&self) -> &str;
 
+    /// How many answers it scores with one request, at most. What was scored with one request is paid for
+    /// together; a search gives it no more than this at a time, and several times at once.
+    fn batch(&self) -> usize {
+        usize::MAX
+    }
+
     /// Scores answers: one finite number per answer, in order; higher is better.
     ///
     /// # Errors
@@ -38,6 +44,10 @@ pub trait RewardModel: Send + Sync {
 impl<R: RewardModel + ?Sized> RewardModel for Arc<R> {
     fn name(&self) -> &str {
         (**self).name()
+    }
+
+    fn batch(&self) -> usize {
+        (**self).batch()
     }
 
     async fn score(&self, query: &str, answers: &[&str]) -> Result<Vec<f64>, EngineError> {

@@ -10,7 +10,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
-use textgrad_core::{EngineError, ErrorKind, excerpt};
+use textgrad_core::{EngineError, ErrorKind, Seed, excerpt};
 use textgrad_ops::engine::http::{JsonClient, JsonClientBuilder};
 use textgrad_ops::engine::layer::RetryPolicy;
 use tokio::sync::Semaphore;
@@ -76,8 +76,9 @@ impl VllmReward {
             "use_activation": false,
             "activation": false,
         });
-        let reply = self
-            .retry
+        // A seed of its own for each answer, so that retries do not come back all at once.
+        let retry = self.retry.clone().seed(Seed::new(0).child(answer, 0));
+        let reply = retry
             .run(|_attempt| async {
                 // The semaphore is never closed; if it were, asking without a permit would be right.
                 let _permit = self.permits.acquire().await.ok();
@@ -156,6 +157,11 @@ impl VllmRewardBuilder {
 impl RewardModel for VllmReward {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    /// One: `/classify` takes one conversation.
+    fn batch(&self) -> usize {
+        1
     }
 
     async fn score(&self, query: &str, answers: &[&str]) -> Result<Vec<f64>, EngineError> {

@@ -1,9 +1,12 @@
 //! The loop.
 
+use std::any::Any;
 use std::fmt;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use textgrad_core::{
     Backward, Engine, Feedback, Graph, Purpose, Sampling, Seed, Variable, apply, apply_one,
 };
@@ -72,8 +75,8 @@ impl Alignment {
         Graph::trace_all(&self.ends)
     }
 
-    /// How long the calls of the search took, one after the other: no schedule could have finished it sooner.
-    /// Calls whose answers came from a journal count nothing.
+    /// How long the calls of the search took together, with the waits between retries. Calls whose answers
+    /// came from a journal count nothing.
     #[must_use]
     pub fn busy(&self) -> Duration {
         self.busy
@@ -133,7 +136,18 @@ impl<'a> Search<'a> {
     }
 
     pub(super) async fn run(mut self) -> Result<Alignment, AlignError> {
-        let outcome = self.search().await;
+        // A panic of a user's engine or reward model is an error of this query, and keeps what was found.
+        let outcome = match AssertUnwindSafe(self.search()).catch_unwind().await {
+            Ok(outcome) => outcome,
+            Err(panic) => Err(Error::Panic { message: panic_message(&*panic) }),
+        };
+        let outcome = match outcome {
+            Ok(()) => self.session.went_on().await.map_err(|error| Error::Core(error.into())),
+            Err(error) => Err(error),
+        };
+        // An interruption may have been taken for a failure that a search can go on without.
+        let outcome = self.session.interruption().map_or(outcome, Err);
+        self.session.close();
         let trajectory = Trajectory {
             candidates: self.pool.candidates().iter().map(record).collect(),
             iterations: self.iterations,
@@ -188,9 +202,6 @@ impl<'a> Search<'a> {
         }
         let query = self.query.text().unwrap_or_default();
         let scores = self.session.score(&self.tpo.reward, query, &new).await?;
-        if scores.len() != new.len() {
-            return Err(Error::ScoreCount { expected: new.len(), got: scores.len() });
-        }
         let scored: Vec<(String, f64)> = new.into_iter().map(str::to_owned).zip(scores).collect();
         for answer in answers {
             let text = answer.text().unwrap_or_default();
@@ -314,6 +325,12 @@ impl<'a> Search<'a> {
         }
         Ok(updates)
     }
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned())
 }
 
 fn record(candidate: &Candidate) -> CandidateRecord {

@@ -27,16 +27,24 @@ impl Engine for SessionEngine {
     }
 
     async fn complete(&self, request: &Request) -> Result<Response, EngineError> {
+        self.session.went_on().await?;
         let key = StepKey::of_call(self.inner.name(), request);
         let response = match self.session.recall_call(&key) {
-            Some(response) => response,
+            Some(recalled) => recalled?,
             None => {
                 self.session.may_begin()?;
                 let begun = Instant::now();
-                let response = self.inner.complete(request).await?;
-                let took = begun.elapsed();
-                self.session.finish_call(&key, request.purpose, &response, took).await?;
-                response
+                match self.inner.complete(request).await {
+                    Ok(response) => {
+                        let took = begun.elapsed();
+                        self.session.finish_call(&key, request.purpose, &response, took).await?;
+                        response
+                    }
+                    Err(error) => {
+                        self.session.fail_call(key, &error);
+                        return Err(error);
+                    }
+                }
             }
         };
         self.session.count_call(request.purpose, &response);

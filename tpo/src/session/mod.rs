@@ -1,14 +1,14 @@
 //! What surrounds one query while it is searched: its accounts, its journal, and the wish to stop.
 
 mod engine;
-mod stop;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use textgrad_core::{Engine, EngineError, ErrorKind, Purpose, Response};
+use futures_util::future::join_all;
+use textgrad_core::{Engine, EngineError, ErrorKind, Purpose, Response, excerpt};
+use textgrad_ops::Stop;
 
-pub use self::stop::Stop;
 use crate::error::Error;
 use crate::journal::{QueryJournal, StepKey};
 use crate::reward::RewardModel;
@@ -24,7 +24,7 @@ pub(crate) struct Session(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
-    journal: Option<QueryJournal>,
+    journal: Mutex<Option<Arc<QueryJournal>>>,
     stop: Stop,
     state: Mutex<State>,
 }
@@ -33,6 +33,7 @@ struct Inner {
 struct State {
     usage: UsageRecord,
     busy: Duration,
+    failures: Vec<(StepKey, String)>,
     interrupted: Option<Interruption>,
 }
 
@@ -45,6 +46,7 @@ enum Interruption {
 
 impl Session {
     pub(crate) fn new(journal: Option<QueryJournal>, stop: Stop) -> Self {
+        let journal = Mutex::new(journal.map(Arc::new));
         Self(Arc::new(Inner { journal, stop, state: Mutex::default() }))
     }
 
@@ -53,46 +55,93 @@ impl Session {
         Arc::new(SessionEngine::new(Arc::clone(inner), self.clone()))
     }
 
-    /// Scores answers.
+    /// Scores answers, as many at a time as the reward model takes. Each score is written down as soon as it
+    /// is there; the failure of one answer does not lose the others.
     pub(crate) async fn score(
         &self,
         reward: &Arc<dyn RewardModel>,
         query: &str,
         answers: &[&str],
     ) -> Result<Vec<f64>, Error> {
-        if answers.is_empty() {
-            return Ok(Vec::new());
-        }
-        let failed = |source| Error::Reward { model: reward.name().to_owned(), source };
-        let key = StepKey::of_scores(reward.name(), query, answers);
-        let scores = match self.recall_scores(&key) {
-            Some(scores) => scores,
-            None => {
-                self.may_begin().map_err(failed)?;
-                let begun = Instant::now();
-                let scores = reward.score(query, answers).await.map_err(failed)?;
-                // A journal can not hold what is not a number; the pool names the answer.
-                if scores.len() == answers.len() && scores.iter().all(|score| score.is_finite()) {
-                    let took = begun.elapsed();
-                    self.state().busy += took;
-                    if let Some(journal) = &self.0.journal {
-                        let written = journal.write_scores(&key, &scores, took).await;
-                        self.written(written).map_err(failed)?;
+        self.went_on().await.map_err(textgrad_core::Error::from)?;
+        let journal = self.journal();
+        let keys = answers.iter().map(|answer| StepKey::of_score(reward.name(), query, answer));
+        let mut scores: Vec<(StepKey, Option<f64>)> = keys
+            .map(|key| {
+                let known = journal.as_ref().and_then(|journal| journal.recall_score(&key));
+                (key, known)
+            })
+            .collect();
+        let unknown: Vec<(usize, &str)> = scores
+            .iter()
+            .zip(answers)
+            .enumerate()
+            .filter(|(_, ((_, known), _))| known.is_none())
+            .map(|(place, (_, answer))| (place, *answer))
+            .collect();
+        let asked = unknown.chunks(reward.batch().max(1)).map(|chunk| {
+            let keys = &scores;
+            async move { self.score_chunk(reward, query, chunk, keys).await }
+        });
+        let mut failure = None;
+        for answered in join_all(asked).await {
+            match answered {
+                Ok(found) => {
+                    for (place, score) in found {
+                        if let Some((_, slot)) = scores.get_mut(place) {
+                            *slot = Some(score);
+                        }
                     }
                 }
-                scores
+                Err(error) => {
+                    failure.get_or_insert(error);
+                }
             }
-        };
+        }
+        if let Some(error) = failure {
+            return Err(error);
+        }
         self.state().usage.scored += answers.len() as u64;
-        Ok(scores)
+        Ok(scores.into_iter().filter_map(|(_, score)| score).collect())
     }
 
-    fn recall_scores(&self, key: &StepKey) -> Option<Vec<f64>> {
-        self.0.journal.as_ref()?.recall_scores(key)
+    async fn score_chunk(
+        &self,
+        reward: &Arc<dyn RewardModel>,
+        query: &str,
+        chunk: &[(usize, &str)],
+        keys: &[(StepKey, Option<f64>)],
+    ) -> Result<Vec<(usize, f64)>, Error> {
+        let answers: Vec<&str> = chunk.iter().map(|(_, answer)| *answer).collect();
+        let failed = |source| Error::Reward {
+            model: reward.name().to_owned(),
+            answer: excerpt(answers.first().copied().unwrap_or_default(), 80),
+            source,
+        };
+        self.may_begin().map_err(failed)?;
+        let begun = Instant::now();
+        let scores = reward.score(query, &answers).await.map_err(failed)?;
+        let took = begun.elapsed();
+        self.state().busy += took;
+        if scores.len() != answers.len() {
+            return Err(Error::ScoreCount { expected: answers.len(), got: scores.len() });
+        }
+        for ((place, answer), score) in chunk.iter().zip(&scores) {
+            // A journal can not hold what is not a number.
+            if !score.is_finite() {
+                return Err(Error::Score { answer: excerpt(answer, 80), got: *score });
+            }
+            if let (Some(journal), Some((key, _))) = (self.journal(), keys.get(*place)) {
+                let written = journal.write_score(key, *score, took).await;
+                self.written(written).map_err(failed)?;
+            }
+        }
+        Ok(chunk.iter().map(|(place, _)| *place).zip(scores).collect())
     }
 
-    fn recall_call(&self, key: &StepKey) -> Option<Response> {
-        self.0.journal.as_ref()?.recall_call(key)
+    /// What a call was answered before, or how it failed for good in a search that went on without it.
+    fn recall_call(&self, key: &StepKey) -> Option<Result<Response, EngineError>> {
+        self.journal()?.recall_call(key)
     }
 
     /// Refuses to begin anything once the run is to stop.
@@ -112,9 +161,27 @@ impl Session {
         took: Duration,
     ) -> Result<(), EngineError> {
         self.state().busy += took;
-        if let Some(journal) = &self.0.journal {
+        if let Some(journal) = self.journal() {
             let written = journal.write_call(key, purpose, response, took).await;
             self.written(written)?;
+        }
+        Ok(())
+    }
+
+    /// Takes note of a call that failed for good.
+    fn fail_call(&self, key: StepKey, error: &EngineError) {
+        self.state().failures.push((key, error.to_string()));
+    }
+
+    /// Writes down the failures that the search went on after: a repetition must go on without them too,
+    /// for everything behind them depends on it. Called whenever the search goes on.
+    pub(crate) async fn went_on(&self) -> Result<(), EngineError> {
+        let failures = std::mem::take(&mut self.state().failures);
+        if let Some(journal) = self.journal() {
+            for (key, message) in failures {
+                let written = journal.write_failed(&key, message).await;
+                self.written(written)?;
+            }
         }
         Ok(())
     }
@@ -151,6 +218,16 @@ impl Session {
     /// How long the calls took, one after the other; those that were recalled took nothing.
     pub(crate) fn busy(&self) -> Duration {
         self.state().busy
+    }
+
+    fn journal(&self) -> Option<Arc<QueryJournal>> {
+        self.0.journal.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Lets go of the journal: the graph of a search holds its engines, and so this session, for as long as
+    /// somebody looks at it.
+    pub(crate) fn close(&self) {
+        *self.0.journal.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

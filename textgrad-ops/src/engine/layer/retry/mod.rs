@@ -35,7 +35,7 @@ impl<E: Engine> Engine for Retry<E> {
             Err(error) if error.is_retryable() => error,
             result => return result,
         };
-        let policy = self.policy.seed(request_key(self.name(), request).seed());
+        let policy = self.policy.clone().seed(request_key(self.name(), request).seed());
         policy.run_after(first, |_| self.engine.complete(request)).await
     }
 
@@ -46,6 +46,7 @@ impl<E: Engine> Engine for Retry<E> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::Duration;
 
     use textgrad_core::testing::{Reply, ScriptedEngine};
@@ -53,6 +54,23 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_ends_the_wait_and_begins_nothing() {
+        let stop = crate::Stop::default();
+        let engine = Arc::new(ScriptedEngine::new([failure(ErrorKind::Server), "late".into()]));
+        let retry = Retry::new(Arc::clone(&engine), RetryPolicy::default().stop(stop.clone()));
+        let begun = Instant::now();
+        let request = Request::new(Purpose::Sample, [Message::user("q")]);
+        let stopping = async {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            stop.set();
+        };
+        let (answer, ()) = tokio::join!(retry.complete(&request), stopping);
+        assert_eq!(answer.unwrap_err().kind(), ErrorKind::Server);
+        assert_eq!(begun.elapsed(), Duration::from_millis(10));
+        assert_eq!(engine.requests().len(), 1);
+    }
 
     fn failure(kind: ErrorKind) -> Reply {
         Reply::error(EngineError::new(kind, "no"))
@@ -68,7 +86,7 @@ mod tests {
                 failure(ErrorKind::Timeout),
                 "yes".into(),
             ]),
-            policy,
+            policy.clone(),
         );
         let start = Instant::now();
         assert_eq!(engine.complete(&request).await.unwrap().choices[0].text, "yes");

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use textgrad_core::{EngineError, Seed};
 
+use crate::stop::Stop;
+
 /// Whether a failed call is made again, and after which wait.
 ///
 /// The defaults are those of the official OpenAI clients: 2 retries; the server's wish to wait is followed up
@@ -31,13 +33,14 @@ use textgrad_core::{EngineError, Seed};
 /// assert_eq!(scores, [0.5, -1.0]);
 /// # Ok::<(), EngineError>(()) }).unwrap();
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct RetryPolicy {
     max_retries: u32,
     first_delay: Duration,
     longest_delay: Duration,
     longest_wish: Duration,
     seed: Seed,
+    stop: Stop,
 }
 
 impl Default for RetryPolicy {
@@ -48,6 +51,7 @@ impl Default for RetryPolicy {
             longest_delay: Duration::from_secs(8),
             longest_wish: Duration::from_secs(120),
             seed: Seed::new(0),
+            stop: Stop::default(),
         }
     }
 }
@@ -86,6 +90,14 @@ impl RetryPolicy {
     #[must_use]
     pub fn seed(mut self, seed: Seed) -> Self {
         self.seed = seed;
+        self
+    }
+
+    /// Once this is set nothing is tried again, and a wait for the next try ends: the call then fails with
+    /// the error that it had.
+    #[must_use]
+    pub fn stop(mut self, stop: Stop) -> Self {
+        self.stop = stop;
         self
     }
 
@@ -137,7 +149,11 @@ impl RetryPolicy {
         let mut attempt = 1;
         while let Some(delay) = self.delay(&error, attempt) {
             tracing::debug!(attempt, ?delay, kind = %error.kind(), "a call failed and is made again");
-            tokio::time::sleep(delay).await;
+            tokio::select! {
+                biased;
+                () = self.stop.wait() => break,
+                () = tokio::time::sleep(delay) => {}
+            }
             attempt += 1;
             match operation(attempt).await {
                 Ok(value) => return Ok(value),
@@ -260,7 +276,7 @@ mod tests {
         let policy = RetryPolicy::default();
         assert!(policy.delay(&server(), 2).is_some());
         assert_eq!(policy.delay(&server(), 3), None);
-        assert_eq!(policy.max_retries(0).delay(&server(), 1), None);
+        assert_eq!(policy.clone().max_retries(0).delay(&server(), 1), None);
         assert_eq!(policy.delay(&server().with_retryable(false), 1), None);
         let told = EngineError::new(ErrorKind::InvalidRequest, "x").with_retryable(true);
         assert!(policy.delay(&told, 1).is_some());
