@@ -35,15 +35,15 @@ fn files_have_their_fields() {
 
     let config: Value = serde_json::from_str(&read(out.join("config.json"))).unwrap();
     let stop = json!(tpo::STOP_TEXTS);
-    let sampling = |top_p: f64, max_tokens: u32| {
+    let sampling = |n: u32, top_p: f64, max_tokens: u32| {
         json!({
-            "n": 1, "temperature": 0.7, "top_p": top_p, "max_tokens": max_tokens, "stop": stop,
+            "n": n, "temperature": 0.7, "top_p": top_p, "max_tokens": max_tokens, "stop": stop,
             "frequency_penalty": 0.0, "presence_penalty": 0.0,
         })
     };
     let search = json!({
         "mode": "tpo", "iterations": 2, "samples": 5, "seed": 7, "reasks": 2,
-        "sampling": sampling(0.95, 2048), "critic": sampling(0.99, 8192),
+        "sampling": sampling(5, 0.95, 2048), "critic": sampling(1, 0.99, 8192),
     });
     let digest = |value: &Value| {
         let text = value.as_str().unwrap();
@@ -84,11 +84,13 @@ fn files_have_their_fields() {
 
     let journal = json_lines(&read(out.join("journal.jsonl")));
     assert_eq!(journal[0], json!({ "type": "run", "schema": 1, "config": config }));
-    assert_eq!(journal.len(), 1 + 2 * (7 + 3));
+    let scored: u64 =
+        results.iter().map(|line| line["trajectory"]["usage"]["scored"].as_u64().unwrap()).sum();
+    assert_eq!(journal.len() as u64, 1 + 2 * 7 + scored);
     for line in &journal[1..] {
         let fields = match line["type"].as_str() {
             Some("call") => vec!["key", "ms", "purpose", "query", "response", "type"],
-            _ => vec!["key", "ms", "query", "scores", "type"],
+            _ => vec!["key", "ms", "query", "score", "type"],
         };
         assert_eq!(keys(line), fields);
     }

@@ -4,4 +4,4 @@ mod builtin;
 mod parse;
 
 pub use self::builtin::BUILTIN;
-pub use self::parse::{Format, parse};
+pub use self::parse::{Format, parse, parse_as};

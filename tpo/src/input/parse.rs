@@ -27,13 +27,19 @@ impl Format {
             _ => match text.trim_start().chars().next() {
                 Some('[') => Self::Json,
                 Some('{') => Self::Jsonl,
+                // A first line that is a JSON string, and not a sentence that begins with a quotation.
+                Some('"') if text.lines().next().is_some_and(is_json_string) => Self::Jsonl,
                 _ => Self::Text,
             },
         }
     }
 }
 
-/// Reads queries. `name` is that of the file, for its format and for errors.
+fn is_json_string(line: &str) -> bool {
+    serde_json::from_str::<String>(line).is_ok()
+}
+
+/// Reads queries in the format that [`Format::detect`] finds. `name` is that of the file, for its format and for errors.
 ///
 /// # Errors
 /// [`Error::Input`] with the file, the line or the place in the list, and what was expected.
@@ -53,16 +59,35 @@ impl Format {
 /// # Ok::<(), tpo::Error>(())
 /// ```
 pub fn parse(name: &str, text: &str) -> Result<Vec<String>, Error> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let text = without_mark(text);
+    parse_as(Format::detect(name, text), name, text)
+}
+
+fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
+
+/// Reads queries in a given format; see [`parse`].
+///
+/// # Errors
+/// Those of [`parse`].
+pub fn parse_as(format: Format, name: &str, text: &str) -> Result<Vec<String>, Error> {
+    let text = without_mark(text);
     let at_line = |line: usize| format!("{name}, line {}", line + 1);
-    let queries: Result<Vec<String>, Error> = match Format::detect(name, text) {
+    let queries: Result<Vec<String>, Error> = match format {
         Format::Json => match serde_json::from_str(text) {
             Ok(Json::Array(items)) => {
                 let places = (1..).map(|item| format!("{name}, item {item}"));
                 items.iter().zip(places).map(|(item, place)| query(item, place)).collect()
             }
             Ok(other) => Err(wrong(name, format!("expected a JSON list, got {}", kind(&other)))),
-            Err(error) => Err(wrong(name, format!("not JSON: {error}"))),
+            Err(error) => {
+                let lines = text.lines().next().is_some_and(|line| {
+                    serde_json::from_str::<serde_json::Map<String, Json>>(line).is_ok()
+                });
+                let hint = if lines { "; it looks like JSONL, one object a line" } else { "" };
+                Err(wrong(name, format!("not a JSON list: {error}{hint}")))
+            }
         },
         Format::Jsonl => text
             .lines()
@@ -186,7 +211,10 @@ mod tests {
             assert_eq!(parse(name, text).unwrap_err().to_string(), message);
         }
         let error = parse("a.json", "[\"x\"").unwrap_err().to_string();
-        assert!(error.starts_with("a.json: not JSON: "), "{error}");
+        assert!(error.starts_with("a.json: not a JSON list: "), "{error}");
+        let error =
+            parse("a.json", "{\"prompt\":\"x\"}\n{\"prompt\":\"y\"}").unwrap_err().to_string();
+        assert!(error.ends_with("; it looks like JSONL, one object a line"), "{error}");
         let turns =
             r#"{"messages":[{"role":"system","content":"s"},{"role":"user","content":"u"}]}"#;
         let error = parse("a.jsonl", turns).unwrap_err().to_string();

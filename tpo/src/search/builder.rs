@@ -190,8 +190,11 @@ impl TpoBuilder {
     ///
     /// # Errors
     /// [`Error::Config`] if a setting is out of range.
-    pub fn build(self) -> Result<Tpo, Error> {
+    pub fn build(mut self) -> Result<Tpo, Error> {
         self.config.validate()?;
+        // So that the settings, where they are shown, say what is sent.
+        self.config.sampling.n = self.config.samples;
+        self.config.critic.n = 1;
         let prompts = match self.prompts {
             Some(prompts) => prompts,
             None => Arc::new(default_pack()?),

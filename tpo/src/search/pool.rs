@@ -58,13 +58,17 @@ impl Pool {
     /// The position of the answer with the highest score; of equal ones, the earliest.
     #[must_use]
     pub fn best(&self) -> Option<usize> {
-        self.extreme(|score, best| score > best)
+        earliest(self.scores(), |score, best| score > best)
     }
 
     /// The position of the answer with the lowest score; of equal ones, the earliest.
     #[must_use]
     pub fn worst(&self) -> Option<usize> {
-        self.extreme(|score, worst| score < worst)
+        earliest(self.scores(), |score, worst| score < worst)
+    }
+
+    fn scores(&self) -> impl Iterator<Item = f64> {
+        self.0.iter().map(|candidate| candidate.score)
     }
 
     /// The score of an identical text that is there already.
@@ -72,16 +76,20 @@ impl Pool {
     pub fn score_of(&self, text: &str) -> Option<f64> {
         self.0.iter().find(|candidate| candidate.text() == text).map(|candidate| candidate.score)
     }
+}
 
-    fn extreme(&self, better: impl Fn(f64, f64) -> bool) -> Option<usize> {
-        let mut found: Option<(usize, f64)> = None;
-        for (position, candidate) in self.0.iter().enumerate() {
-            if found.is_none_or(|(_, score)| better(candidate.score, score)) {
-                found = Some((position, candidate.score));
-            }
+/// The position of the score that is better than all before it and not worse than any behind it.
+pub(super) fn earliest(
+    scores: impl Iterator<Item = f64>,
+    better: impl Fn(f64, f64) -> bool,
+) -> Option<usize> {
+    let mut found: Option<(usize, f64)> = None;
+    for (position, score) in scores.enumerate() {
+        if found.is_none_or(|(_, best)| better(score, best)) {
+            found = Some((position, score));
         }
-        found.map(|(position, _)| position)
     }
+    found.map(|(position, _)| position)
 }
 
 #[cfg(test)]

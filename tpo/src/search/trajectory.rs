@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use textgrad_core::{Purpose, Usage};
 
+use super::pool::earliest;
+
 /// Everything that happened in the search for one query, in order.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Trajectory {
@@ -21,13 +23,8 @@ impl Trajectory {
     /// The answer that is returned: the one with the highest score; of equal ones, the earliest.
     #[must_use]
     pub fn best(&self) -> Option<&CandidateRecord> {
-        let mut best: Option<&CandidateRecord> = None;
-        for candidate in &self.candidates {
-            if best.is_none_or(|best| candidate.score > best.score) {
-                best = Some(candidate);
-            }
-        }
-        best
+        let scores = self.candidates.iter().map(|candidate| candidate.score);
+        earliest(scores, |score, best| score > best).and_then(|best| self.candidates.get(best))
     }
 
     /// The highest score among the answers up to an iteration; 0 is the first sampling.

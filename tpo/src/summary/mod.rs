@@ -27,8 +27,10 @@ pub struct Summary {
     pub usage: UsageRecord,
     /// How long the run took, in seconds.
     pub wall_s: f64,
-    /// No schedule could have taken less, in seconds: the longest chain of calls of one query, or all calls
-    /// together divided by how many queries may run at a time, whichever is more.
+    /// With calls that take as long as these did, waits between retries included, no schedule could have
+    /// taken less, in seconds: the longest chain of calls of one query, or all calls together divided by how
+    /// many queries may run at a time, whichever is more. Calls that were taken from a journal count nothing.
+    #[serde(skip)]
     pub critical_path_s: f64,
     #[serde(skip)]
     totals: Totals,

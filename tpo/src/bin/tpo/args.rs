@@ -1,8 +1,10 @@
 //! The command line.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use serde_json::{Map, Value};
 use tpo::Mode;
 
 /// Align answers of language models while they are generated, without training.
@@ -16,27 +18,40 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Align every query of a file and write what came of it into a folder.
+    #[command(after_help = AFTER_HELP)]
     Run(Box<RunArgs>),
 }
 
-/// Keys come from the environment: OPENAI_API_KEY for the engine, REWARD_API_KEY for the reward model.
-/// TPO_LOG sets what is logged (for example TPO_LOG=debug).
-///
-/// Exit codes: 0 all queries aligned; 1 the run failed; 2 wrong command line or input; 3 some queries
-/// failed; 130 interrupted.
-#[derive(Debug, clap::Args)]
-#[command(after_long_help = "\
+const AFTER_HELP: &str = "\
+Environment:
+  OPENAI_API_KEY   key of the engine's server
+  REWARD_API_KEY   key of the reward model's server
+  TPO_LOG          what is logged to standard error, such as info or textgrad_ops=debug (default: warn)
+
+Exit codes:
+  0    all queries were aligned
+  1    the run failed
+  2    wrong command line, settings or input
+  3    some queries failed; the others are in the results
+  130  interrupted; the run can be continued with --resume
+
 Examples:
   tpo run
   tpo run --data prompts.json --out runs/first
   tpo run --data prompts.json --out runs/first --resume
   tpo run --data prompts.jsonl --engine openai --base-url http://localhost:8000/v1 --model my-model \\
-      --reward vllm --reward-url http://localhost:8001 --reward-model my-reward-model")]
+      --reward vllm --reward-url http://localhost:8001 --reward-model my-reward-model";
+
+#[derive(Debug, clap::Args)]
 pub(crate) struct RunArgs {
     /// File of queries: a JSON list of strings, JSONL with `prompt`, `instruction` or `messages`, or plain
     /// text with one query a line; `-` reads standard input. Without it, a few built-in queries are used.
     #[arg(long, value_name = "FILE")]
     pub(crate) data: Option<PathBuf>,
+
+    /// How the queries are written; by default what the file's name or its first character says.
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<FormatKind>,
 
     /// Use at most this many queries.
     #[arg(long, value_name = "K")]
@@ -75,8 +90,8 @@ pub(crate) struct RunArgs {
     pub(crate) seed: u64,
 
     /// How many queries are searched at the same time.
-    #[arg(long, value_name = "QUERIES", default_value_t = 16)]
-    pub(crate) concurrency: usize,
+    #[arg(long, value_name = "QUERIES", default_value = "16")]
+    pub(crate) concurrency: NonZeroUsize,
 
     /// sim: an embedded simulation, needs nothing; openai: a server with the OpenAI chat API.
     #[arg(long, value_enum, default_value_t = EngineKind::Sim)]
@@ -89,6 +104,28 @@ pub(crate) struct RunArgs {
     /// The model that answers. Needed with `--engine openai`.
     #[arg(long)]
     pub(crate) model: Option<String>,
+
+    /// Fields that only some servers know, as a JSON object, for all requests: '{"top_k": 40}'.
+    #[arg(long, value_name = "JSON", value_parser = json_object)]
+    pub(crate) extra: Option<Map<String, Value>>,
+
+    /// The name under which the server takes the longest answer: max_completion_tokens for OpenAI's
+    /// reasoning models.
+    #[arg(long, value_enum, value_name = "FIELD", default_value_t = TokensField::MaxTokens)]
+    pub(crate) max_tokens_field: TokensField,
+
+    /// Send no stop texts, for servers that refuse them.
+    #[arg(long)]
+    pub(crate) no_stop: bool,
+
+    /// Let the server stream its answers.
+    #[arg(long)]
+    pub(crate) stream: bool,
+
+    /// Ask for one answer at a time, each with its own seed, for servers that give N equal answers to one
+    /// request (SGLang with --enable-deterministic-inference).
+    #[arg(long)]
+    pub(crate) single: bool,
 
     /// The longest that one request to the engine or the reward model may take, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
@@ -132,9 +169,28 @@ pub(crate) struct RunArgs {
     #[arg(long, requires = "out")]
     pub(crate) resume: bool,
 
-    /// Print the summary as JSON on standard output.
+    /// Print the summary, and the answers if there is no folder for them, as one JSON object on standard
+    /// output.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+fn json_object(text: &str) -> Result<Map<String, Value>, String> {
+    serde_json::from_str(text).map_err(|error| format!("expected a JSON object: {error}"))
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FormatKind {
+    Json,
+    Jsonl,
+    Text,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(crate) enum TokensField {
+    MaxTokens,
+    MaxCompletionTokens,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

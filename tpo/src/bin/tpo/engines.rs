@@ -7,13 +7,14 @@ use std::time::Duration;
 use secrecy::SecretString;
 use textgrad_core::{Engine, EngineError};
 use textgrad_ops::engine::layer::{Meter, RetryPolicy};
+use textgrad_ops::engine::openai::MaxTokensField;
 use textgrad_ops::engine::{EngineExt, OpenAi, Sim};
-use tpo::{Error, RewardModel, SimReward, VllmReward};
+use tpo::{Error, RewardModel, SimReward, Stop, VllmReward};
 
-use crate::args::{EngineKind, RewardKind, RunArgs};
+use crate::args::{EngineKind, RewardKind, RunArgs, TokensField};
 
 /// The engine, its requests counted by `meter`.
-pub(crate) fn engine(args: &RunArgs, meter: &Meter) -> Result<Arc<dyn Engine>, Error> {
+pub(crate) fn engine(args: &RunArgs, meter: &Meter, stop: &Stop) -> Result<Arc<dyn Engine>, Error> {
     match args.engine {
         EngineKind::Sim => {
             let sim = Sim::builder()
@@ -21,7 +22,7 @@ pub(crate) fn engine(args: &RunArgs, meter: &Meter) -> Result<Arc<dyn Engine>, E
                 .latency(Duration::from_millis(args.sim_latency_ms))
                 .build()
                 .map_err(setup("engine"))?;
-            Ok(Arc::new(sim.metered(meter)))
+            Ok(Arc::new(sim.metered(meter).fill()))
         }
         EngineKind::Openai => {
             let Some(model) = &args.model else {
@@ -33,16 +34,22 @@ pub(crate) fn engine(args: &RunArgs, meter: &Meter) -> Result<Arc<dyn Engine>, E
             }
             let client = client
                 .request_timeout(Duration::from_secs(args.timeout))
+                .stream(args.stream)
+                .max_tokens_field(match args.max_tokens_field {
+                    TokensField::MaxTokens => MaxTokensField::MaxTokens,
+                    TokensField::MaxCompletionTokens => MaxTokensField::MaxCompletionTokens,
+                })
                 .build()
                 .map_err(setup("engine"))?;
-            let engine = client.metered(meter).retry(retry(args)).fill().traced();
-            Ok(Arc::new(engine))
+            let filled = client.metered(meter).retry(retry(args, stop)).fill();
+            let filled = if args.single { filled.always_single() } else { filled };
+            Ok(Arc::new(filled.traced()))
         }
     }
 }
 
 /// The reward model.
-pub(crate) fn reward(args: &RunArgs) -> Result<Arc<dyn RewardModel>, Error> {
+pub(crate) fn reward(args: &RunArgs, stop: &Stop) -> Result<Arc<dyn RewardModel>, Error> {
     let kind = match (args.reward, args.engine) {
         (Some(kind), _) => kind,
         (None, EngineKind::Sim) => RewardKind::Sim,
@@ -61,7 +68,7 @@ pub(crate) fn reward(args: &RunArgs) -> Result<Arc<dyn RewardModel>, Error> {
             };
             let mut reward = VllmReward::builder(&args.reward_url, model)
                 .timeout(Duration::from_secs(args.timeout))
-                .retry(retry(args));
+                .retry(retry(args, stop));
             if let Some(key) = secret("REWARD_API_KEY") {
                 reward = reward.key(key);
             }
@@ -71,8 +78,8 @@ pub(crate) fn reward(args: &RunArgs) -> Result<Arc<dyn RewardModel>, Error> {
     }
 }
 
-fn retry(args: &RunArgs) -> RetryPolicy {
-    RetryPolicy::default().max_retries(args.retries)
+fn retry(args: &RunArgs, stop: &Stop) -> RetryPolicy {
+    RetryPolicy::default().max_retries(args.retries).stop(stop.clone())
 }
 
 fn secret(name: &str) -> Option<SecretString> {

@@ -6,9 +6,11 @@ mod prompt_data;
 mod run;
 mod show;
 
+use std::io::{ErrorKind, IsTerminal};
 use std::process::ExitCode;
 
 use clap::Parser;
+use tpo::Error;
 use tracing_subscriber::EnvFilter;
 
 use self::args::{Args, Command};
@@ -23,8 +25,7 @@ mod exit {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let filter = EnvFilter::try_from_env("TPO_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    start_logging();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -37,19 +38,36 @@ fn main() -> ExitCode {
     };
     match outcome {
         Ok(code) => code,
+        // Whoever reads the output has seen enough, as in `tpo run | head`.
+        Err(Error::Io { source, .. }) if source.kind() == ErrorKind::BrokenPipe => {
+            ExitCode::SUCCESS
+        }
         Err(error) => {
             eprintln!("error: {}", tpo::describe(&error));
             let bad_input = matches!(
                 error,
-                tpo::Error::Config { .. }
-                    | tpo::Error::Setup { .. }
-                    | tpo::Error::Prompt(_)
-                    | tpo::Error::Input { .. }
-                    | tpo::Error::RunExists { .. }
-                    | tpo::Error::NoRun { .. }
-                    | tpo::Error::RunDiffers { .. }
+                Error::Config { .. }
+                    | Error::Setup { .. }
+                    | Error::Prompt(_)
+                    | Error::Input { .. }
+                    | Error::RunExists { .. }
+                    | Error::NoRun { .. }
+                    | Error::RunDiffers { .. }
             );
             ExitCode::from(if bad_input { exit::BAD_INPUT } else { exit::RUN_FAILED })
         }
     }
+}
+
+fn start_logging() {
+    let wanted = std::env::var("TPO_LOG").unwrap_or_else(|_| "warn".to_owned());
+    let filter = EnvFilter::try_new(&wanted).unwrap_or_else(|error| {
+        eprintln!("warning: TPO_LOG is not understood, so warnings are logged: {error}");
+        EnvFilter::new("warn")
+    });
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
 }

@@ -3,26 +3,32 @@
 use std::path::Path;
 
 use tokio::io::AsyncReadExt;
-use tpo::{Error, input};
+use tpo::Error;
+use tpo::input::{self, Format};
 
 /// The queries with the name of where they come from.
 pub(crate) async fn read(
     data: Option<&Path>,
+    format: Option<Format>,
     limit: Option<usize>,
 ) -> Result<(String, Vec<String>), Error> {
+    let parse = |name: &str, text: &str| match format {
+        Some(format) => input::parse_as(format, name, text),
+        None => input::parse(name, text),
+    };
     let (name, mut queries) = match data {
         None => ("built-in".to_owned(), input::BUILTIN.map(str::to_owned).to_vec()),
         Some(path) if path == Path::new("-") => {
             let mut text = String::new();
             let read = tokio::io::stdin().read_to_string(&mut text).await;
             read.map_err(|source| unreadable(Path::new("standard input"), source))?;
-            ("standard input".to_owned(), input::parse("standard input", &text)?)
+            ("standard input".to_owned(), parse("standard input", &text)?)
         }
         Some(path) => {
             let text = tokio::fs::read_to_string(path).await;
             let name = path.display().to_string();
             let text = text.map_err(|source| unreadable(path, source))?;
-            let queries = input::parse(&name, &text)?;
+            let queries = parse(&name, &text)?;
             (name, queries)
         }
     };

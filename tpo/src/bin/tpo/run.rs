@@ -6,28 +6,33 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use textgrad_ops::engine::layer::Meter;
+use tpo::input::Format;
 use tpo::run::{ResultRecord, ResultsWriter, RunConfig, RunFolder};
 use tpo::{Batch, Error, Outcome, Stop, Summary, Tpo, TpoConfig};
 
-use crate::args::RunArgs;
+use crate::args::{FormatKind, RunArgs};
 use crate::{engines, exit, prompt_data, show};
 
 /// The folder is searched for a free name up to this number.
 const MAX_RUNS: u32 = 9999;
 
 pub(crate) async fn run(args: RunArgs) -> Result<ExitCode, Error> {
-    let (source, queries) = prompt_data::read(args.data.as_deref(), args.limit).await?;
-    let meter = Meter::default();
-    let tpo = search(&args, &meter).await?;
+    let format = args.format.map(|format| match format {
+        FormatKind::Json => Format::Json,
+        FormatKind::Jsonl => Format::Jsonl,
+        FormatKind::Text => Format::Text,
+    });
+    let (source, queries) = prompt_data::read(args.data.as_deref(), format, args.limit).await?;
+    let (meter, stop) = (Meter::default(), Stop::default());
+    let tpo = search(&args, &meter, &stop).await?;
     let config = RunConfig::new(&tpo, &source, &queries);
     let folder = open(&args, &config).await?;
     let known = folder.as_ref().map_or(0, |folder| folder.journal().known_steps());
 
     show::heading(&tpo, &source, queries.len(), folder.as_ref().map(RunFolder::path), known);
-    let stop = Stop::default();
     let total = queries.len();
-    let mut batch =
-        Batch::new(tpo.clone(), queries).concurrency(args.concurrency).stop(stop.clone());
+    let concurrency = args.concurrency.get();
+    let mut batch = Batch::new(tpo.clone(), queries).concurrency(concurrency).stop(stop.clone());
     let mut results = None;
     if let Some(folder) = &folder {
         batch = batch.journal(folder.journal().clone());
@@ -35,27 +40,29 @@ pub(crate) async fn run(args: RunArgs) -> Result<ExitCode, Error> {
     }
 
     let begun = Instant::now();
-    let progress = show::Bar::start(total, batch.progress());
-    let mut gathered = Gathered::new(tpo.is_simulation(), results);
+    let bar = show::Bar::start(total, batch.progress());
+    let mut gathered = Gathered::new(tpo.is_simulation(), results, bar);
     let interrupted = gather(&mut batch, &stop, &mut gathered).await?;
-    progress.finish();
-    let summary = gathered.summary.finish(begun.elapsed(), args.concurrency);
+    gathered.bar.finish();
+    let summary = gathered.summary.finish(begun.elapsed(), concurrency);
     let results = match gathered.results {
         Some(results) => Some(results.finish().await?),
         None => None,
     };
 
-    if args.json {
-        show::json(&summary, &meter.snapshot(), results.as_deref());
-    } else {
-        if results.is_none() {
-            show::answers(&gathered.shown);
-        }
-        show::table(&summary, &meter.snapshot(), known);
-        if let Some(results) = &results {
-            println!("results: {}", results.display());
-        }
-    }
+    let report = show::Report {
+        summary: &summary,
+        sent: &meter.snapshot(),
+        known,
+        interrupted,
+        results: results.as_deref().ok_or(&gathered.shown),
+    };
+    let printed = if args.json { report.print_json() } else { report.print() };
+    printed.map_err(|source| Error::Io {
+        path: "standard output".into(),
+        action: "can not be written",
+        source,
+    })?;
     if let Some(error) = gathered.fatal {
         return Err(error);
     }
@@ -67,7 +74,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<ExitCode, Error> {
     Ok(ExitCode::from(code))
 }
 
-async fn search(args: &RunArgs, meter: &Meter) -> Result<Tpo, Error> {
+async fn search(args: &RunArgs, meter: &Meter, stop: &Stop) -> Result<Tpo, Error> {
     let mut config = TpoConfig {
         mode: args.mode,
         iterations: args.iterations,
@@ -75,13 +82,18 @@ async fn search(args: &RunArgs, meter: &Meter) -> Result<Tpo, Error> {
         seed: args.seed,
         ..TpoConfig::default()
     };
-    config.sampling.temperature = Some(args.temperature);
     config.sampling.top_p = Some(args.top_p);
     config.sampling.max_tokens = Some(args.max_tokens);
-    config.critic.temperature = Some(args.temperature);
     config.critic.max_tokens = Some(args.critic_max_tokens);
-    let mut builder =
-        Tpo::builder(engines::engine(args, meter)?, engines::reward(args)?).config(config);
+    for sampling in [&mut config.sampling, &mut config.critic] {
+        sampling.temperature = Some(args.temperature);
+        sampling.extra = args.extra.clone().unwrap_or_default();
+        if args.no_stop {
+            sampling.stop.clear();
+        }
+    }
+    let engine = engines::engine(args, meter, stop)?;
+    let mut builder = Tpo::builder(engine, engines::reward(args, stop)?).config(config);
     if let Some(dir) = args.prompts.clone() {
         let loaded = tokio::task::spawn_blocking(move || tpo::prompts::load_pack(&dir)).await;
         let loaded = loaded.map_err(|error| textgrad_core::Error::op(error.to_string()))?;
@@ -121,12 +133,13 @@ struct Gathered {
     /// Outcomes to be shown at the end, where no results are written.
     shown: Vec<ResultRecord>,
     fatal: Option<Error>,
+    bar: show::Bar,
 }
 
 impl Gathered {
-    fn new(simulated: bool, results: Option<ResultsWriter>) -> Self {
+    fn new(simulated: bool, results: Option<ResultsWriter>, bar: show::Bar) -> Self {
         let summary = Summary::new(simulated);
-        Self { summary, simulated, results, shown: Vec::new(), fatal: None }
+        Self { summary, simulated, results, shown: Vec::new(), fatal: None, bar }
     }
 
     async fn take(&mut self, outcome: Outcome, stop: &Stop) -> Result<(), Error> {
@@ -142,7 +155,7 @@ impl Gathered {
         self.summary.add(&outcome);
         let record = ResultRecord::new(&outcome, self.simulated);
         if let Some(error) = &record.error {
-            eprintln!("query {} failed: {}", outcome.index, error.message);
+            self.bar.say(&format!("query {} failed: {}", outcome.index, error.message));
         }
         match &mut self.results {
             Some(results) => results.write(&record).await?,
@@ -170,8 +183,8 @@ async fn gather(batch: &mut Batch, stop: &Stop, gathered: &mut Gathered) -> Resu
                 interrupted = true;
                 signal.set(tokio::signal::ctrl_c());
                 stop.set();
-                eprintln!(
-                    "stopping: waiting for the calls that are under way (Ctrl-C again to drop them)"
+                gathered.bar.say(
+                    "stopping: waiting for the calls that are under way (Ctrl-C again to drop them)",
                 );
             }
         }

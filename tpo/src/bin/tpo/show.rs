@@ -1,6 +1,6 @@
 //! What a person sees.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,13 +15,17 @@ use tpo::{Progress, Summary, Tpo};
 /// How often the progress is looked at.
 const TICK: Duration = Duration::from_millis(200);
 
+/// Below this, in seconds, the calls take so little that comparing the run with them says nothing.
+const TELLING: f64 = 0.1;
+
 /// Says what is about to be run.
 pub(crate) fn heading(tpo: &Tpo, source: &str, queries: usize, out: Option<&Path>, known: usize) {
     let config = tpo.config();
     let [policy, _, _] = tpo.engines();
     eprintln!(
-        "{}: {queries} queries from {source}, D={} N={} seed={}, policy {policy}, reward model {}",
+        "{}: {queries} {} from {source}, D={} N={} seed={}, policy {policy}, reward model {}",
         config.mode,
+        if queries == 1 { "query" } else { "queries" },
         config.depth(),
         config.samples,
         config.seed,
@@ -48,7 +52,7 @@ pub(crate) struct Bar {
 
 impl Bar {
     pub(crate) fn start(total: usize, progress: Arc<Progress>) -> Self {
-        let terminal = std::io::stderr().is_terminal();
+        let terminal = io::stderr().is_terminal();
         let bar = if terminal { ProgressBar::new(total as u64) } else { ProgressBar::hidden() };
         if let Ok(style) =
             ProgressStyle::with_template("{bar:40} {pos}/{len} queries, {elapsed}, {msg}")
@@ -73,61 +77,104 @@ impl Bar {
         Self { bar, ticker }
     }
 
+    /// A line that does not tear the bar.
+    pub(crate) fn say(&self, line: &str) {
+        self.bar.suspend(|| eprintln!("{line}"));
+    }
+
     pub(crate) fn finish(self) {
         self.ticker.abort();
         self.bar.finish_and_clear();
     }
 }
 
-/// The answers of a run that writes no files.
-pub(crate) fn answers(records: &[ResultRecord]) {
-    for record in records {
-        println!("--- {}", record.query);
-        match &record.best {
-            Some(best) => println!(
-                "{}\n(reward {:.2}, from {})\n",
-                best.text,
-                best.score,
-                match best.iteration {
-                    0 => "the first sampling".to_owned(),
-                    iteration => format!("iteration {iteration}"),
-                }
-            ),
-            None => println!("(no answer)\n"),
+/// What a run has to show at its end.
+pub(crate) struct Report<'a> {
+    pub(crate) summary: &'a Summary,
+    pub(crate) sent: &'a MeterSnapshot,
+    /// Steps that were taken from a journal.
+    pub(crate) known: usize,
+    pub(crate) interrupted: bool,
+    /// The file of results, or else the results themselves.
+    pub(crate) results: Result<&'a Path, &'a [ResultRecord]>,
+}
+
+impl Report<'_> {
+    /// How long the run could not but take, where that can be said: calls that were taken from a journal
+    /// took nothing, and calls that take next to nothing say nothing.
+    fn critical_path(&self) -> Option<f64> {
+        let seconds = self.summary.critical_path_s;
+        (self.known == 0 && seconds >= TELLING).then_some(seconds)
+    }
+
+    /// For a person.
+    pub(crate) fn print(&self) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        if let Err(records) = self.results {
+            for record in records {
+                answer(&mut out, record)?;
+            }
         }
+        self.table(&mut out)?;
+        if let Ok(path) = self.results {
+            writeln!(out, "results: {}", path.display())?;
+        }
+        out.flush()
+    }
+
+    fn table(&self, out: &mut impl Write) -> io::Result<()> {
+        let summary = self.summary;
+        let mut row = |name: &str, value: String| writeln!(out, "{name:<28} {value:>12}");
+        row(if summary.simulated { "summary (SIMULATION)" } else { "summary" }, String::new())?;
+        row("queries aligned", summary.succeeded.to_string())?;
+        if summary.failed > 0 {
+            row("queries failed", summary.failed.to_string())?;
+        }
+        if let (Some(first), Some(best)) = (summary.first_sample, summary.best_of_n) {
+            row("mean reward, first sample", format!("{first:.3}"))?;
+            row("  best of first N", format!("{best:.3}"))?;
+            for (iteration, mean) in summary.best_by_iteration.iter().enumerate().skip(1) {
+                row(&format!("  best by iteration {iteration}"), format!("{mean:.3}"))?;
+            }
+        }
+        row("requests answered", summary.usage.requests.to_string())?;
+        row("  sent in this run", self.sent.requests.to_string())?;
+        row("tokens read", summary.usage.tokens.prompt_tokens.to_string())?;
+        row("tokens written", summary.usage.tokens.completion_tokens.to_string())?;
+        row("answers scored", summary.usage.scored.to_string())?;
+        row("wall time", format!("{:.2} s", summary.wall_s))?;
+        if let Some(seconds) = self.critical_path() {
+            row("critical path", format!("{seconds:.2} s"))?;
+            row("  wall / critical path", format!("{:.2}", summary.wall_s / seconds))?;
+        }
+        Ok(())
+    }
+
+    /// For machines.
+    pub(crate) fn print_json(&self) -> io::Result<()> {
+        let report = json!({
+            "summary": self.summary,
+            "critical_path_s": self.critical_path(),
+            "sent": self.sent,
+            "interrupted": self.interrupted,
+            "results": self.results.ok(),
+            "answers": self.results.err(),
+        });
+        let mut out = io::stdout().lock();
+        writeln!(out, "{report}")?;
+        out.flush()
     }
 }
 
-/// The figures.
-pub(crate) fn table(summary: &Summary, sent: &MeterSnapshot, known: usize) {
-    let row = |name: &str, value: String| println!("{name:<28} {value:>12}");
-    println!("{}", if summary.simulated { "summary (SIMULATION)" } else { "summary" });
-    row("queries aligned", summary.succeeded.to_string());
-    if summary.failed > 0 {
-        row("queries failed", summary.failed.to_string());
-    }
-    if let (Some(first), Some(best)) = (summary.first_sample, summary.best_of_n) {
-        row("mean reward, first sample", format!("{first:.3}"));
-        row("  best of first N", format!("{best:.3}"));
-        for (iteration, mean) in summary.best_by_iteration.iter().enumerate().skip(1) {
-            row(&format!("  best by iteration {iteration}"), format!("{mean:.3}"));
-        }
-    }
-    row("requests answered", summary.usage.requests.to_string());
-    row("  sent in this run", sent.requests.to_string());
-    row("tokens read", summary.usage.tokens.prompt_tokens.to_string());
-    row("tokens written", summary.usage.tokens.completion_tokens.to_string());
-    row("answers scored", summary.usage.scored.to_string());
-    row("wall time", format!("{:.2} s", summary.wall_s));
-    if known == 0 && summary.critical_path_s > 0.0 {
-        row("critical path", format!("{:.2} s", summary.critical_path_s));
-        row("  wall / critical path", format!("{:.2}", summary.wall_s / summary.critical_path_s));
-    }
-}
-
-/// The figures for machines.
-pub(crate) fn json(summary: &Summary, sent: &MeterSnapshot, results: Option<&Path>) {
-    println!("{}", json!({ "summary": summary, "sent": sent, "results": results }));
+fn answer(out: &mut impl Write, record: &ResultRecord) -> io::Result<()> {
+    writeln!(out, "--- {}", record.query)?;
+    let Some(best) = &record.best else { return writeln!(out, "(no answer)\n") };
+    let from = match best.iteration {
+        0 => "the first sampling".to_owned(),
+        iteration => format!("iteration {iteration}"),
+    };
+    let kind = if record.simulated { "simulated reward" } else { "reward" };
+    writeln!(out, "{}\n({kind} {:.2}, from {from})\n", best.text, best.score)
 }
 
 /// How to go on.
