@@ -16,7 +16,7 @@
 //!     .iterations(2)
 //!     .samples(5)
 //!     .build()?;
-//! let aligned = tpo.align("How do I take care of a wooden table?").await.map_err(|f| f.error)?;
+//! let aligned = tpo.align("How do I take care of a wooden table?").await?;
 //! println!("{} (reward {:.2})", aligned.answer(), aligned.score());
 //! # Ok::<(), tpo::Error>(()) }).unwrap();
 //! ```

@@ -121,3 +121,13 @@ fn a_run_is_not_continued_with_other_settings() {
     run(folder.path(), &moved).with_code(0);
     assert_eq!(read(folder.path().join("out/journal.jsonl")), journal, "nothing was asked again");
 }
+
+#[test]
+fn the_help_says_what_a_user_must_know() {
+    let folder = folder();
+    let ended = run(folder.path(), &["--help"]).with_code(0);
+    for words in ["OPENAI_API_KEY", "REWARD_API_KEY", "TPO_LOG", "Exit codes:", "130", "Examples:"]
+    {
+        assert!(ended.out.contains(words), "{words}");
+    }
+}

@@ -105,6 +105,13 @@ impl std::error::Error for AlignError {
     }
 }
 
+/// Keeps the error and drops what had been found: for callers that only want to pass it on.
+impl From<AlignError> for Error {
+    fn from(failure: AlignError) -> Self {
+        failure.error
+    }
+}
+
 /// The search for one query, while it runs.
 pub(super) struct Search<'a> {
     tpo: &'a Inner,

@@ -26,7 +26,7 @@ use crate::session::Session;
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
 /// let tpo = Tpo::builder(Arc::new(Sim::default()), Arc::new(SimReward)).iterations(2).build()?;
-/// let aligned = tpo.align("Why is the sky blue?").await.map_err(|failure| failure.error)?;
+/// let aligned = tpo.align("Why is the sky blue?").await?;
 /// assert_eq!(aligned.trajectory().usage.requests, 1 + 3 * 2);
 /// assert!(Some(aligned.score()) >= aligned.trajectory().best_score_by(0));
 /// println!("{}\n{}", aligned.answer(), aligned.graph().view().to_mermaid());
