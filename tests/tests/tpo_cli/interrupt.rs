@@ -68,6 +68,22 @@ async fn a_second_interrupt_does_not_wait() {
     assert_eq!(json_lines(&read(folder.path().join("out/journal.jsonl"))).len(), 1);
 }
 
+/// The server asks to wait for longer than this test has patience.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_interrupt_ends_the_wait_for_a_retry() {
+    let folder = folder();
+    queries(folder.path(), 2);
+    let busy: textgrad_tests::fake_server::FaultRule = "429-seconds=60@always".parse().unwrap();
+    let server = simulation().fault(busy).start().await.unwrap();
+    let running = Running::start(over_http(folder.path(), &server, &["--concurrency", "2"]));
+    server.ended(2).await;
+    interrupt(&running);
+    let ended = running.end().with_code(130);
+    assert!(ended.err.contains("interrupted: 0 of 2"), "{}", ended.err);
+    assert!(!ended.err.contains(" failed: "), "{}", ended.err);
+    assert_eq!(server.stats().route(Route::Chat).requests, 2, "nothing was tried again");
+}
+
 fn stall() -> textgrad_tests::fake_server::FaultRule {
     "stall=60000@always".parse().unwrap()
 }
