@@ -23,7 +23,7 @@
 //!
 //! let letter = Parameter::new("Send me the book.", "letter to a friend");
 //! let verdict = apply_one(Arc::new(polite), [("letter", &letter.variable())]).await?;
-//! let gradients = backward(&verdict).await.map_err(|failure| failure.error)?;
+//! let gradients = backward(&verdict).await?;
 //! assert_eq!(gradients.text(&letter.variable()), "Say please.");
 //! # Ok::<(), textgrad_core::Error>(()) }).unwrap();
 //! ```

@@ -223,6 +223,15 @@ async fn a_root_that_nothing_can_improve_is_an_error() {
 }
 
 #[tokio::test]
+async fn a_failure_is_its_cause_where_the_gradients_are_of_no_use() {
+    async fn differentiated(root: &Variable) -> Result<usize, Error> {
+        Ok(backward(root).await?.len())
+    }
+    let error = differentiated(&Variable::new("c", "constant")).await.unwrap_err();
+    assert!(matches!(error, Error::NothingRequiresGrad { role } if role == "constant"));
+}
+
+#[tokio::test]
 async fn a_leaf_can_be_the_root() {
     let x = Variable::leaf("x", "x");
     let gradients = backward(&x).await.unwrap();

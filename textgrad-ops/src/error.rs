@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use textgrad_core::{EngineError, PromptError, excerpt};
+use textgrad_core::{BackwardError, EngineError, PromptError, excerpt};
 
 /// What can go wrong with an optimizer.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +71,13 @@ impl From<EngineError> for Error {
 impl From<PromptError> for Error {
     fn from(error: PromptError) -> Self {
         Self::Core(error.into())
+    }
+}
+
+/// Keeps why the pass ended and drops the gradients that it had found; see [`BackwardError::gradients`].
+impl From<BackwardError> for Error {
+    fn from(failure: BackwardError) -> Self {
+        Self::Core(failure.into())
     }
 }
 

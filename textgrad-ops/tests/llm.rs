@@ -278,6 +278,8 @@ async fn a_failing_request_keeps_what_the_others_brought() {
     assert_eq!(failure.gradients.text(&system), "on system");
     assert_eq!(failure.error.engine().map(EngineError::kind), Some(ErrorKind::RateLimited));
     assert!(failure.error.is_retryable());
+    let error = textgrad_ops::Error::from(failure);
+    assert_eq!(error.engine().map(EngineError::kind), Some(ErrorKind::RateLimited));
 }
 
 fn judge(engine: Arc<dyn Engine>) -> FormattedLlmCall {

@@ -35,7 +35,7 @@ async fn a_tag_that_the_reasoning_mentions_does_not_win() {
     let new = tagged("new text");
     for before in [
         "I put it into <IMPROVED_VARIABLE> tags:\n",
-        "<IMPROVED_VARIABLE> is where it goes.\n",
+        "`<IMPROVED_VARIABLE>` is where it goes.\n",
         "Between <IMPROVED_VARIABLE> and </IMPROVED_VARIABLE>, as asked:\n",
         "A draft first.\n<IMPROVED_VARIABLE>\ndraft\n</IMPROVED_VARIABLE>\nNow the real one.\n",
     ] {
@@ -44,6 +44,23 @@ async fn a_tag_that_the_reasoning_mentions_does_not_win() {
     }
     let behind = format!("{new}\nI used <IMPROVED_VARIABLE> and </IMPROVED_VARIABLE> as asked.");
     assert_eq!(taken(behind.into()).await.as_deref(), Some("new text"));
+}
+
+#[tokio::test]
+async fn an_ambiguous_reply_is_not_guessed() {
+    for reply in [
+        "Between <IMPROVED_VARIABLE> and </IMPROVED_VARIABLE>: new text".to_owned(),
+        format!("<IMPROVED_VARIABLE> is where it goes.\n{}", tagged("new text")),
+        format!("<IMPROVED_VARIABLE>\nThe tag\n{}", tagged("opens")),
+    ] {
+        assert_eq!(taken(reply.as_str().into()).await, None, "{reply}");
+    }
+}
+
+#[tokio::test]
+async fn marks_around_the_tags_are_not_part_of_the_value() {
+    let reply = "**<IMPROVED_VARIABLE>**\nnew *text*\n**</IMPROVED_VARIABLE>**";
+    assert_eq!(taken(reply.into()).await.as_deref(), Some("new *text*"));
 }
 
 #[tokio::test]

@@ -52,6 +52,14 @@ impl std::error::Error for BackwardError {
     }
 }
 
+/// Keeps why the pass ended and drops the gradients that it had found, so that `?` works where they are of no
+/// use. Whoever wants them looks at [`BackwardError::gradients`] first.
+impl From<BackwardError> for Error {
+    fn from(failure: BackwardError) -> Self {
+        failure.error
+    }
+}
+
 /// Runs a backward pass from `root` with the settings that hold by default; see [`Backward`].
 ///
 /// # Errors
@@ -81,7 +89,7 @@ pub async fn backward(root: &Variable) -> Result<Gradients, BackwardError> {
 /// let verdict = apply_one(Arc::new(judge), [("text", &text)]).await?;
 ///
 /// let pass = Backward::new(&verdict).layout(Layout::Continued).seed(Seed::new(7));
-/// let gradients = pass.run().await.map_err(|failure| failure.error)?;
+/// let gradients = pass.run().await?;
 /// assert_eq!(gradients.text(&text), "Shorten it.");
 /// # Ok::<(), textgrad_core::Error>(()) }).unwrap();
 /// ```

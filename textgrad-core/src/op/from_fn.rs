@@ -47,7 +47,7 @@ pub struct OpFn {
 /// });
 /// let text = Variable::leaf("one two three four", "headline");
 /// let words = apply_one(Arc::new(length), [("text", &text)]).await?;
-/// let gradients = backward(&words).await.map_err(|failure| failure.error)?;
+/// let gradients = backward(&words).await?;
 /// assert_eq!(gradients.text(&text), "Use at most three words.");
 /// # Ok::<(), textgrad_core::Error>(()) }).unwrap();
 /// ```

@@ -29,7 +29,7 @@ pub use self::reduce::LlmReduce;
 /// let (a, b) = (Variable::leaf("first", "loss"), Variable::leaf("second", "loss"));
 /// let total = sum([&a, &b]).await?;
 /// assert_eq!(total.text(), Some("first\nsecond"));
-/// let gradients = backward(&total).await.map_err(|failure| failure.error)?;
+/// let gradients = backward(&total).await?;
 /// assert!(matches!(gradients.get(&a), [Gradient::Objective]));
 /// # Ok::<(), textgrad_core::Error>(()) }).unwrap();
 /// ```

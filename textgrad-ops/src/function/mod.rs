@@ -36,7 +36,7 @@ type Function = dyn Fn(Inputs) -> BoxFuture<'static, Result<String, Error>> + Se
 /// let answer = Variable::leaf("four", "answer to a sum");
 /// let verdict = check.call([("answer", &answer)]).await?;
 /// assert_eq!(verdict.text(), Some("false"));
-/// let gradients = backward(&verdict).await.map_err(|failure| failure.error)?;
+/// let gradients = backward(&verdict).await?;
 /// assert_eq!(gradients.text(&answer), "Write the number as digits.");
 /// # Ok::<(), textgrad_core::Error>(()) }).unwrap();
 /// ```

@@ -36,7 +36,7 @@ pub(crate) const RESPONSE_ROLE: &str = "response of the language model";
 ///
 /// let answer = llm.ask(&question).system(&system.variable()).one().await?;
 /// assert_eq!(answer.text(), Some("Red."));
-/// let gradients = backward(&answer).await.map_err(|failure| failure.error)?;
+/// let gradients = backward(&answer).await?;
 /// assert_eq!(gradients.text(&system.variable()), "Say that the answer must have a reason.");
 /// # Ok::<(), textgrad_core::Error>(()) }).unwrap();
 /// ```

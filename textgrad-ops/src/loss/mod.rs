@@ -24,7 +24,7 @@ use crate::prompts::Prompts;
 /// let loss = TextLoss::new(engine, "Find errors in the solution. Do not solve the problem yourself.");
 /// let solution = Parameter::new("2 + 2 = 4, so 4 + 1 = 6.", "solution of a problem");
 /// let evaluation = loss.evaluate(&solution.variable()).await?;
-/// let gradients = backward(&evaluation).await.map_err(|failure| failure.error)?;
+/// let gradients = backward(&evaluation).await?;
 /// assert_eq!(gradients.text(&solution.variable()), "Redo the second step.");
 /// # Ok::<(), textgrad_core::Error>(()) }).unwrap();
 /// ```

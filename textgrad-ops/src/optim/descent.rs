@@ -35,7 +35,7 @@ use crate::prompts::Prompts;
 /// let optimizer = TextualGradientDescent::builder(engine).constraint("One sentence only.").build();
 ///
 /// let evaluation = loss.evaluate(&answer.variable()).await?;
-/// let gradients = backward(&evaluation).await.map_err(|failure| failure.error)?;
+/// let gradients = backward(&evaluation).await?;
 /// optimizer.step([&answer], &gradients).await?;
 /// assert_eq!(answer.text().as_ref(), "Mars is red because of its rust.");
 /// # Ok::<(), textgrad_ops::Error>(()) }).unwrap();

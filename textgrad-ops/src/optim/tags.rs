@@ -41,11 +41,21 @@ impl Default for Tags {
     }
 }
 
-/// A tag that could stand where the new text begins or ends.
 #[derive(Clone, Copy, PartialEq)]
-enum Tag {
+enum Kind {
     Start,
     End,
+}
+
+/// A tag in an answer, with the Markdown marks around it.
+struct Found {
+    kind: Kind,
+    at: usize,
+    to: usize,
+    /// It is the first on its line.
+    first: bool,
+    /// It stands where the new text could begin or end.
+    edge: bool,
 }
 
 impl Tags {
@@ -81,77 +91,121 @@ impl Tags {
     /// Models mention the tags while they think, write drafts, and write about tags; so the text is what
     /// stands between an opening tag at the beginning of a line and its closing tag at the end of one. Of
     /// several such blocks the last one counts, a block inside another is part of it, and tags in the middle
-    /// of a line are text. Where no tag stands like that, the text runs from the last opening tag to the
-    /// last closing one behind it. An answer that opens one more block and ends inside it was cut off: what
-    /// it closed before was a draft.
+    /// of a line are text. Where no tags stand like that, or one more is closed than was opened, the text
+    /// runs from the last opening tag before the last closing one to that one, if at least one of the two
+    /// stands at such an edge: a sentence about the tags is no text. What is opened at the beginning of a
+    /// line and never closed makes the answer unusable: it was cut off, or cannot be told from one that was.
+    ///
+    /// Emphasis or code marks of Markdown on both sides of a tag (`**<TAG>**`) belong to the tag.
     ///
     /// # Errors
     /// An [`ExtractError`] that says which tag was missing.
     pub fn extract<'a>(&self, reply: &'a str) -> Result<&'a str, ExtractError> {
-        if self.ends_inside_a_block(reply) {
-            return Err(ExtractError::NoEnd(self.end.clone()));
-        }
-        let found = match self.last_block(reply) {
-            Some(text) => text,
-            None => self.last_pair(reply)?,
+        let tags = self.tags_in(reply);
+        let (from, to) = match self.last_block(&tags)? {
+            Some(block) => block,
+            None => self.last_pair(&tags)?,
         };
-        let text = found.trim();
+        let text = reply.get(from..to).unwrap_or_default().trim();
         if text.is_empty() { Err(ExtractError::Empty(self.start.clone())) } else { Ok(text) }
     }
 
-    fn ends_inside_a_block(&self, reply: &str) -> bool {
-        let closed = reply.rfind(&self.end).map_or(0, |at| at + self.end.len());
-        let mut tags = self.tags_at_line_edges(reply).into_iter();
-        tags.any(|(tag, at)| tag == Tag::Start && at >= closed)
-    }
-
     /// The last block between tags that stand at the edges of lines, nested ones matched.
-    fn last_block<'a>(&self, reply: &'a str) -> Option<&'a str> {
-        let mut open: Vec<usize> = Vec::new();
+    fn last_block(&self, tags: &[Found]) -> Result<Option<(usize, usize)>, ExtractError> {
+        let mut open = Vec::new();
         let mut block = None;
-        for (tag, at) in self.tags_at_line_edges(reply) {
-            match tag {
-                Tag::Start => open.push(at + self.start.len()),
-                Tag::End => {
-                    if let Some(from) = open.pop()
-                        && open.is_empty()
-                    {
-                        block = reply.get(from..at);
-                    }
+        for (index, tag) in tags.iter().enumerate().filter(|(_, tag)| tag.edge) {
+            match (tag.kind, open.pop()) {
+                (Kind::Start, outer) => {
+                    open.extend(outer);
+                    open.push((index, tag.to));
                 }
+                (Kind::End, Some((_, from))) if open.is_empty() => block = Some((from, tag.at)),
+                (Kind::End, Some(_)) => {}
+                // Either this one or the one before it was text.
+                (Kind::End, None) => block = None,
             }
         }
-        // What was opened and never closed again was only mentioned.
-        if open.is_empty() { block } else { None }
+        for (index, _) in &open {
+            if !is_closed_before_an_edge(tags.iter().skip(index + 1)) {
+                return Err(ExtractError::NoEnd(self.end.clone()));
+            }
+        }
+        Ok(if open.is_empty() { block } else { None })
     }
 
-    /// Opening tags that begin a line and closing tags that end one, in order.
-    fn tags_at_line_edges(&self, reply: &str) -> Vec<(Tag, usize)> {
+    /// From the last opening tag before the last closing one to that one.
+    fn last_pair(&self, tags: &[Found]) -> Result<(usize, usize), ExtractError> {
+        let no_start = || ExtractError::NoStart(self.start.clone());
+        let no_end = || ExtractError::NoEnd(self.end.clone());
+        if !tags.iter().any(|tag| tag.kind == Kind::Start) {
+            return Err(no_start());
+        }
+        let end = tags.iter().rposition(|tag| tag.kind == Kind::End).ok_or_else(no_end)?;
+        let mut before = tags.iter().take(end);
+        let start = before.rfind(|tag| tag.kind == Kind::Start).ok_or_else(no_end)?;
+        match tags.get(end) {
+            Some(end) if start.first || end.edge => Ok((start.to, end.at)),
+            _ if tags.iter().any(|tag| tag.kind == Kind::Start && tag.first) => Err(no_end()),
+            _ => Err(no_start()),
+        }
+    }
+
+    /// All tags of an answer, in order.
+    fn tags_in(&self, reply: &str) -> Vec<Found> {
         let mut tags = Vec::new();
         let mut offset = 0;
         for line in reply.split_inclusive('\n') {
-            let indent = line.len() - line.trim_start().len();
-            if line.trim_start().starts_with(&self.start) {
-                tags.push((Tag::Start, offset + indent));
-            }
-            if line.trim_end().ends_with(&self.end) {
-                tags.push((Tag::End, offset + line.trim_end().len() - self.end.len()));
+            for (kind, name) in [(Kind::Start, &self.start), (Kind::End, &self.end)] {
+                for (at, _) in line.match_indices(name.as_str()) {
+                    let (before, behind) = (line.get(..at), line.get(at + name.len()..));
+                    let (before, behind) = (before.unwrap_or_default(), behind.unwrap_or_default());
+                    let marks = marks_around(kind, before, behind);
+                    let first = before.get(..at - marks).unwrap_or_default().trim().is_empty();
+                    let last = behind.get(marks..).unwrap_or_default().trim().is_empty();
+                    // One with marks is as likely to be mentioned, unless it is alone on its line.
+                    let edge = match kind {
+                        _ if marks > 0 => first && last,
+                        Kind::Start => first,
+                        Kind::End => last,
+                    };
+                    let (at, to) = (offset + at - marks, offset + at + name.len() + marks);
+                    tags.push(Found { kind, at, to, first, edge });
+                }
             }
             offset += line.len();
         }
+        tags.sort_by_key(|tag| tag.at);
         tags
     }
+}
 
-    fn last_pair<'a>(&self, reply: &'a str) -> Result<&'a str, ExtractError> {
-        let no_start = || ExtractError::NoStart(self.start.clone());
-        let no_end = || ExtractError::NoEnd(self.end.clone());
-        if !reply.contains(&self.start) {
-            return Err(no_start());
+/// How many bytes of Markdown marks stand on both sides of a tag.
+fn marks_around(kind: Kind, before: &str, behind: &str) -> usize {
+    let is_mark = |c: &char| matches!(c, '*' | '_' | '`');
+    let outside = before.chars().rev().take_while(is_mark);
+    let inside = behind.chars().take_while(is_mark);
+    // All marks outside of the block are the tag's; inside, some may belong to the text.
+    let (outside, inside): (String, String) = match kind {
+        Kind::Start => (outside.collect(), inside.collect()),
+        Kind::End => (inside.collect(), outside.collect()),
+    };
+    if inside.starts_with(&outside) { outside.len() } else { 0 }
+}
+
+/// Whether a tag that these follow is closed in the middle of a line, before the next one at an edge.
+fn is_closed_before_an_edge<'a>(behind: impl Iterator<Item = &'a Found>) -> bool {
+    let mut depth = 1_usize;
+    for tag in behind.take_while(|tag| !tag.edge) {
+        match tag.kind {
+            Kind::Start => depth += 1,
+            Kind::End => depth = depth.saturating_sub(1),
         }
-        let (before, _) = reply.rsplit_once(&self.end).ok_or_else(no_end)?;
-        let (_, text) = before.rsplit_once(&self.start).ok_or_else(no_end)?;
-        Ok(text)
+        if depth == 0 {
+            return true;
+        }
     }
+    false
 }
 
 #[cfg(test)]
@@ -196,6 +250,72 @@ mod tests {
     fn the_last_of_several_blocks_counts() {
         assert_eq!(extract("<T>\ndraft\n</T>\nBetter:\n<T>\nfinal\n</T>"), Ok("final"));
         assert_eq!(extract("<T>draft</T>\n<T>final</T>"), Ok("final"));
+    }
+
+    #[test]
+    fn a_sentence_about_the_tags_is_no_text() {
+        for reply in ["Between <T> and </T>: new text", "I use <T> and </T>, as asked.\nnew text"] {
+            assert_eq!(extract(reply), Err(ExtractError::NoStart("<T>".into())), "{reply}");
+        }
+        assert_eq!(
+            extract("<T>a</T> is a draft;\nbetween <T> and </T>: new text"),
+            Err(ExtractError::NoEnd("</T>".into()))
+        );
+        assert_eq!(extract("<T>new</T> is the text."), Ok("new"));
+        assert_eq!(extract("<T> and </T> are the tags.\n<T>\nnew\n</T>"), Ok("new"));
+    }
+
+    #[test]
+    fn one_more_closing_tag_makes_the_last_pair_count() {
+        assert_eq!(
+            extract("<T>\nClose it with </T>\nand then go on\n</T>"),
+            Ok("Close it with </T>\nand then go on")
+        );
+        assert_eq!(extract("<T>\ndraft\n</T>\nFinal: <T>final</T>"), Ok("final"));
+        // What comes before any block is not about it; what is behind settles it.
+        assert_eq!(extract("Between <T> and </T>\n<T>\nnew\n</T>"), Ok("new"));
+        assert_eq!(
+            extract("<T>\na </T>\nb\n</T>\n<T>\nc\n<T>\nd\n</T>\n</T>"),
+            Ok("c\n<T>\nd\n</T>")
+        );
+    }
+
+    #[test]
+    fn what_is_never_closed_is_not_guessed() {
+        for reply in [
+            "<T>\nThe tag\n<T>\nopens\n</T>",
+            "<T>\nUse <T> and </T> so:\n<T>\nopens\n</T>",
+            "<T> is where it goes.\n<T>\nnew\n</T>",
+            "<T>\nuse <T> and </T>, and th",
+            "**<T>**\nThe tag\n<T>\nopens\n</T>",
+        ] {
+            assert_eq!(extract(reply), Err(ExtractError::NoEnd("</T>".into())), "{reply}");
+        }
+    }
+
+    #[test]
+    fn marks_of_markdown_around_the_tags_are_not_text() {
+        for marks in ["*", "**", "***", "_", "__", "`", "``"] {
+            for reply in ["M<T>M\nnew\nM</T>M", "So:\r\n M<T>M \r\nnew\r\nM</T>M\r\nDone."] {
+                assert_eq!(extract(&reply.replace('M', marks)), Ok("new"), "{marks} {reply}");
+            }
+            let inline = "M<T>MnewM</T>M".replace('M', marks);
+            assert_eq!(extract(&inline), Ok("new"));
+        }
+        assert_eq!(extract("**_<T>_**\nnew\n**_</T>_**"), Ok("new"));
+        assert_eq!(extract("**<T>**\nnew\n</T>"), Ok("new"));
+        assert_eq!(extract("**<T>**\n**new**\n**</T>**"), Ok("**new**"));
+        assert_eq!(extract("**<T>****new****</T>**"), Ok("**new**"));
+        assert_eq!(extract("<T>**new**</T>"), Ok("**new**"));
+        assert_eq!(extract("<T>\n*new* `text`</T>"), Ok("*new* `text`"));
+        assert_eq!(
+            extract("`<T>` and `</T>` are the tags.\n<T>\nnew\n</T>\nI used `<T>` and `</T>`"),
+            Ok("new")
+        );
+        assert_eq!(
+            extract("I put it between `<T>` and `</T>`\nnew"),
+            Err(ExtractError::NoStart("<T>".into()))
+        );
     }
 
     #[test]

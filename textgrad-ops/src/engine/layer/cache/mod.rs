@@ -31,7 +31,7 @@ impl<E: Engine> Engine for Cached<E> {
 
     async fn complete(&self, request: &Request) -> Result<Response, EngineError> {
         let key = request_key(self.name(), request);
-        self.cache.get_or(key, || self.engine.complete(request)).await
+        self.cache.get_or(key, request.sampling.n, || self.engine.complete(request)).await
     }
 
     fn is_simulation(&self) -> bool {

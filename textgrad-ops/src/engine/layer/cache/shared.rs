@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
-use textgrad_core::{Choice, EngineError, Response};
+use textgrad_core::{EngineError, Response};
 
 use super::flight::{Flights, Turn};
 use super::memory::Memory;
@@ -53,7 +53,8 @@ pub struct CacheStats {
 ///   messages, same sampling. A request without a seed is kept as well: to draw several times, use seeds.
 /// * Of equal requests at the same time one is made. If its caller goes away, the next in line makes it. An
 ///   error goes to those who wait and is not kept.
-/// * A response with an answer that was cut off by its length is not kept: a later try may do better.
+/// * A response with an answer that was cut off by its length, or with fewer answers than were asked for, is
+///   not kept: a later try may do better.
 /// * When it is full, the response that was stored first makes room. TPO and training ask again soon or
 ///   never, so how often a response was used says little about its future.
 /// * A response from memory is what it was, its usage included: a [`Meter`](crate::engine::layer::Meter)
@@ -98,10 +99,12 @@ impl Cache {
         }
     }
 
-    /// The response of a key: from memory, from an equal call under way, or from `call`.
+    /// The response of a key that stands for `n` answers: from memory, from an equal call under way, or from
+    /// `call`.
     pub(super) async fn get_or<F, Fut>(
         &self,
         key: RequestKey,
+        n: u32,
         call: F,
     ) -> Result<Response, EngineError>
     where
@@ -129,7 +132,7 @@ impl Cache {
         inner.misses.fetch_add(1, Ordering::Relaxed);
         let outcome = call().await;
         if let Ok(response) = &outcome
-            && !response.choices.iter().any(is_cut_off)
+            && is_whole(response, n)
         {
             inner.memory.put(key, response.clone());
         }
@@ -165,6 +168,7 @@ impl From<&Cache> for Cache {
     }
 }
 
-fn is_cut_off(choice: &Choice) -> bool {
-    choice.finish_reason.is_cut_off()
+fn is_whole(response: &Response, n: u32) -> bool {
+    let all = usize::try_from(n).is_ok_and(|n| response.choices.len() >= n);
+    all && !response.choices.iter().any(|choice| choice.finish_reason.is_cut_off())
 }

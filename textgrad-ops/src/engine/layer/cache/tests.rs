@@ -144,6 +144,23 @@ async fn answers_that_were_cut_off_are_not_kept() {
 }
 
 #[tokio::test]
+async fn fewer_answers_than_asked_for_are_not_kept() {
+    let answers = |count| Reply::choices(vec![Choice::new("x", FinishReason::Stop); count]);
+    let engine = scripted([answers(2), answers(0), answers(3), answers(1)]);
+    let mut ask = request("x");
+    ask.sampling.n = 3;
+    for (count, entries) in [(2, 0), (0, 0), (3, 1), (3, 1)] {
+        assert_eq!(engine.complete(&ask).await.unwrap().choices.len(), count);
+        assert_eq!(engine.cache.stats().entries, entries);
+    }
+    // More than were asked for are all of them.
+    let engine = scripted([answers(2), answers(1)]);
+    for _ in 0..2 {
+        assert_eq!(engine.complete(&request("x")).await.unwrap().choices.len(), 2);
+    }
+}
+
+#[tokio::test]
 async fn what_was_stored_first_leaves_first() {
     let cache = Cache::new(CacheConfig::default().max_entries(2));
     let engine = Cached::new(ScriptedEngine::new(["a", "b", "c", "a again"]), cache.clone());
