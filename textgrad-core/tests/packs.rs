@@ -159,6 +159,54 @@ fn a_fault_is_named_with_its_file_and_line() {
 }
 
 #[test]
+fn what_would_fail_or_leave_a_hole_later_is_refused() {
+    for (text, expected) in [
+        ("{{points}}", "line 1: expected a text, but \"points\" is a list; use {{#each}}"),
+        (
+            "\n{{points.[1]}}",
+            "line 2: \"points.[1]\" reaches into a list, which may be shorter; use {{#each}}",
+        ),
+        ("{{#if}}x{{/if}}", "line 1: expected {{#if value}}, got 0 argument(s)"),
+        ("{{@index}}", "line 1: @index is known only inside of {{#each}}"),
+        ("{{lookup points 0}}", "line 1: lookup can not be checked; use {{#each}} or a field"),
+        (
+            "a\n{{{{raw}}}}{{name}}{{{{/raw}}}}",
+            "line 2: raw blocks can not be used; write \\{{ for braces that are text",
+        ),
+    ] {
+        assert_eq!(error(&[("letter.hbs", text)]), format!("letter.hbs, {expected}"));
+        assert!(PromptTemplate::new("mine", text, &Letter::example()).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn a_template_that_fails_with_its_example_is_refused() {
+    struct Hollow;
+    impl TemplateContext for Hollow {
+        fn example() -> Value {
+            json!({ "inner": {} })
+        }
+    }
+    impl Serialize for Hollow {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            Hollow::example().serialize(serializer)
+        }
+    }
+    let text = "{{#with inner}}x{{/with}}";
+    let failed = |error: PromptError, file: &str| {
+        let PromptError::Render { name, reason } = error else { panic!("{error}") };
+        assert!(name.ends_with(file), "{name}");
+        assert!(reason.contains("inner"), "{reason}");
+    };
+    let built_in = PromptPack::new([TemplateSpec::new::<Hollow>("hollow", text)]);
+    failed(built_in.unwrap_err(), "hollow.hbs");
+    let dir = folder(&[("hollow.hbs", text)]);
+    let spec = TemplateSpec::new::<Hollow>("hollow", "fine");
+    failed(PromptPack::from_dir([spec], dir.path()).unwrap_err(), "/hollow.hbs");
+    failed(PromptTemplate::new("mine", text, &Hollow::example()).unwrap_err(), "mine");
+}
+
+#[test]
 fn a_folder_without_templates_is_refused() {
     assert!(matches!(load(&[]).unwrap_err(), PromptError::Empty { .. }));
     assert!(matches!(load(&[("README.md", "hi")]).unwrap_err(), PromptError::Empty { .. }));

@@ -163,17 +163,9 @@ impl PromptPack {
             templates.insert(name, known);
         }
 
-        let checker = Checker::new(&templates);
-        for spec in specs.iter().filter(|spec| !spec.name.starts_with('_')) {
-            checker.check(spec.name, &spec.example)?;
-        }
-
-        let mut engine = new_engine();
-        let mut sources = BTreeMap::new();
-        for (name, known) in templates {
-            engine.register_template(&name, known.template);
-            sources.insert(name, known.text);
-        }
+        let examples = specs.iter().filter(|spec| !spec.name.starts_with('_'));
+        let engine = engine_of(&templates, examples.map(|spec| (spec.name, &spec.example)))?;
+        let sources = templates.into_iter().map(|(name, known)| (name, known.text)).collect();
         Ok(Self { engine, sources })
     }
 
@@ -225,11 +217,7 @@ impl PromptTemplate {
     pub fn new(name: &str, text: &str, example: &Json) -> Result<Self, PromptError> {
         let source = Source { origin: name.to_owned(), text: text.to_owned() };
         let templates = BTreeMap::from([(name.to_owned(), compile(name, source)?)]);
-        Checker::new(&templates).check(name, example)?;
-        let mut engine = new_engine();
-        for (name, known) in templates {
-            engine.register_template(&name, known.template);
-        }
+        let engine = engine_of(&templates, [(name, example)])?;
         Ok(Self { name: name.to_owned(), engine: Arc::new(engine) })
     }
 
@@ -248,12 +236,29 @@ impl fmt::Debug for PromptTemplate {
     }
 }
 
-fn new_engine() -> Handlebars<'static> {
+/// An engine with templates that were checked against examples, and rendered with them once.
+fn engine_of<'a>(
+    templates: &'a BTreeMap<String, Known>,
+    examples: impl IntoIterator<Item = (&'a str, &'a Json)>,
+) -> Result<Handlebars<'static>, PromptError> {
     let mut engine = Handlebars::new();
     engine.set_strict_mode(true);
     engine.register_escape_fn(no_escape);
     engine.register_helper("section", Box::new(SectionHelper));
-    engine
+    for (name, known) in templates {
+        engine.register_template(name, known.template.clone());
+    }
+    let checker = Checker::new(templates);
+    for (name, example) in examples {
+        checker.check(name, example)?;
+        render(&engine, name, example).map_err(|error| match (error, templates.get(name)) {
+            (PromptError::Render { reason, .. }, Some(known)) => {
+                PromptError::Render { name: known.origin.clone(), reason }
+            }
+            (error, _) => error,
+        })?;
+    }
+    Ok(engine)
 }
 
 fn render(

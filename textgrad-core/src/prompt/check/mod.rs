@@ -1,0 +1,333 @@
+//! Checking a template against the variables that it will be given.
+//!
+//! Handlebars finds a missing variable only when it is rendered, and `{{#if missing}}` not even then. So the
+//! parsed template is walked once, with examples of the variables in place of their values.
+
+mod scope;
+
+use std::collections::BTreeMap;
+
+use handlebars::template::{
+    BlockParam, DecoratorTemplate, HelperTemplate, Parameter, TemplateElement, TemplateMapping,
+};
+use handlebars::{Path, Template};
+use serde_json::Value as Json;
+
+use self::scope::{SCALAR, Scope};
+use super::error::PromptError;
+
+/// Helpers that packs may use, and how many arguments each takes.
+const HELPERS: [(&str, usize); 11] = [
+    ("section", 2),
+    ("len", 1),
+    ("eq", 2),
+    ("ne", 2),
+    ("gt", 2),
+    ("gte", 2),
+    ("lt", 2),
+    ("lte", 2),
+    ("and", 2),
+    ("or", 2),
+    ("not", 1),
+];
+
+/// Helpers that packs may use as blocks.
+const BLOCKS: [&str; 4] = ["if", "unless", "each", "with"];
+
+/// Helpers of handlebars that packs may not use; a variable of such a name can not be written alone.
+const REFUSED: [&str; 3] = ["lookup", "log", "raw"];
+
+pub(super) struct Known {
+    pub(super) origin: String,
+    pub(super) text: String,
+    pub(super) template: Template,
+}
+
+pub(super) struct Checker<'a> {
+    templates: &'a BTreeMap<String, Known>,
+}
+
+/// Where in which file.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    known: &'a Known,
+    line: usize,
+}
+
+impl Place<'_> {
+    fn unsupported(self, reason: impl Into<String>) -> PromptError {
+        PromptError::Unsupported {
+            file: self.known.origin.clone(),
+            line: self.line,
+            reason: reason.into(),
+        }
+    }
+}
+
+impl<'a> Checker<'a> {
+    pub(super) fn new(templates: &'a BTreeMap<String, Known>) -> Self {
+        Self { templates }
+    }
+
+    pub(super) fn check(&self, name: &'a str, example: &'a Json) -> Result<(), PromptError> {
+        match self.templates.get(name) {
+            Some(known) => {
+                let walk = Walk { templates: self.templates, known, included: vec![name] };
+                walk.template(&known.template, 1, &Scope::new(example))
+            }
+            None => Err(PromptError::Missing { name: name.to_owned() }),
+        }
+    }
+}
+
+/// The walk through one template, and through how it was included.
+struct Walk<'a> {
+    templates: &'a BTreeMap<String, Known>,
+    known: &'a Known,
+    included: Vec<&'a str>,
+}
+
+impl<'a> Walk<'a> {
+    /// A template that begins on a line.
+    fn template(
+        &self,
+        template: &'a Template,
+        line: usize,
+        scope: &Scope<'a>,
+    ) -> Result<(), PromptError> {
+        for (index, element) in template.elements.iter().enumerate() {
+            // `{{else if}}` is parsed into a template of one block, without a place of its own.
+            let mapping = template.mapping.get(index);
+            let place = Place { known: self.known, line: mapping.map_or(line, |at| at.0) };
+            match element {
+                TemplateElement::RawString(_) | TemplateElement::Comment(_) => {}
+                TemplateElement::Expression(helper) | TemplateElement::HtmlExpression(helper) => {
+                    let name = name_of(&helper.name);
+                    if helper.params.is_empty() && helper.hash.is_empty() && !is_helper(name) {
+                        scalar(&helper.name, place, scope)?;
+                    } else {
+                        call(helper, place, scope)?;
+                    }
+                }
+                TemplateElement::HelperBlock(_)
+                    if mapping.is_some_and(|at| is_raw(self.known, at)) =>
+                {
+                    return Err(place.unsupported(
+                        "raw blocks can not be used; write \\{{ for braces that are text",
+                    ));
+                }
+                TemplateElement::HelperBlock(helper) => self.block(helper, place, scope)?,
+                TemplateElement::PartialExpression(partial) => {
+                    self.partial(partial, place, scope)?;
+                }
+                TemplateElement::PartialBlock(_) => {
+                    return Err(place.unsupported("partials have no content; write {{> name}}"));
+                }
+                _ => return Err(place.unsupported("decorators can not be used in a prompt pack")),
+            }
+        }
+        Ok(())
+    }
+
+    fn block(
+        &self,
+        helper: &'a HelperTemplate,
+        place: Place<'a>,
+        scope: &Scope<'a>,
+    ) -> Result<(), PromptError> {
+        let name = name_of(&helper.name);
+        if !BLOCKS.contains(&name) {
+            return Err(place.unsupported(format!(
+                "unknown block {{{{#{name}}}}}; known: {}",
+                BLOCKS.join(", ")
+            )));
+        }
+        let [parameter] = helper.params.as_slice() else {
+            return Err(place.unsupported(format!(
+                "expected {{{{#{name} value}}}}, got {} argument(s)",
+                helper.params.len()
+            )));
+        };
+        let conditional = ["if", "unless"].contains(&name);
+        if !helper.hash.keys().all(|key| conditional && key == "includeZero") {
+            return Err(place.unsupported(format!("{{{{#{name}}}}} takes no such named argument")));
+        }
+        for value in helper.hash.values() {
+            resolve(value, place, scope)?;
+        }
+        let value = resolve(parameter, place, scope)?;
+        let mut inner = match (name, value) {
+            ("each", Json::Array(items)) => {
+                scope.clone().counting(items.first().unwrap_or(&Json::Null))
+            }
+            ("with", Json::Object(_)) => scope.clone().inside(Some(value)),
+            ("if" | "unless", _) => scope.clone(),
+            _ => {
+                let kind = if name == "each" { "a list" } else { "an object" };
+                let written = name_of(parameter);
+                return Err(place.unsupported(format!(
+                    "{{{{#{name}}}}} needs {kind}, but {written:?} is {}",
+                    kind_of(value)
+                )));
+            }
+        };
+        match (&helper.block_param, name, value) {
+            (None, ..) => {}
+            (Some(BlockParam::Single(first)), "with", value) => inner.name(name_of(first), value),
+            (Some(BlockParam::Single(first)), "each", Json::Array(items)) => {
+                inner.name(name_of(first), items.first().unwrap_or(&Json::Null));
+            }
+            (Some(BlockParam::Pair((first, second))), "each", Json::Array(items)) => {
+                inner.name(name_of(first), items.first().unwrap_or(&Json::Null));
+                inner.name(name_of(second), &SCALAR);
+            }
+            _ => {
+                return Err(
+                    place.unsupported(format!("{{{{#{name}}}}} has no such block parameters"))
+                );
+            }
+        }
+        if let Some(template) = &helper.template {
+            self.template(template, place.line, &inner)?;
+        }
+        if let Some(inverse) = &helper.inverse {
+            self.template(inverse, place.line, scope)?;
+        }
+        Ok(())
+    }
+
+    fn partial(
+        &self,
+        partial: &'a DecoratorTemplate,
+        place: Place<'a>,
+        scope: &Scope<'a>,
+    ) -> Result<(), PromptError> {
+        let name = name_of(&partial.name);
+        let Some((name, known)) = self.templates.get_key_value(name) else {
+            let known: Vec<&str> = self.templates.keys().map(String::as_str).collect();
+            return Err(
+                place.unsupported(format!("unknown partial {name:?}; known: {}", known.join(", ")))
+            );
+        };
+        if !partial.params.is_empty() || !partial.hash.is_empty() {
+            return Err(place.unsupported("a partial takes no arguments: it sees what is in sight"));
+        }
+        if self.included.contains(&name.as_str()) {
+            return Err(place.unsupported(format!("partial {name:?} includes itself")));
+        }
+        let mut included = self.included.clone();
+        included.push(name);
+        let walk = Self { templates: self.templates, known, included };
+        walk.template(&known.template, 1, &scope.clone().inside(None))
+    }
+}
+
+/// A call of a helper that is no block.
+fn call<'a>(
+    helper: &'a HelperTemplate,
+    place: Place<'a>,
+    scope: &Scope<'a>,
+) -> Result<(), PromptError> {
+    let name = name_of(&helper.name);
+    let got = helper.params.len();
+    let Some((_, expected)) = HELPERS.iter().find(|(known, _)| *known == name) else {
+        let known: Vec<&str> = HELPERS.iter().map(|(known, _)| *known).collect();
+        return Err(place.unsupported(match name {
+            _ if BLOCKS.contains(&name) => {
+                format!("{name} is a block: {{{{#{name} value}}}} ... {{{{/{name}}}}}")
+            }
+            "lookup" => "lookup can not be checked; use {{#each}} or a field".to_owned(),
+            _ => format!("unknown helper {name:?}; known: {}", known.join(", ")),
+        }));
+    };
+    if got != *expected || !helper.hash.is_empty() {
+        let usage = match (name, expected) {
+            ("section", _) => "section \"NAME\" value".to_owned(),
+            (_, 1) => format!("{name} value"),
+            _ => format!("{name} value value"),
+        };
+        let named = helper.hash.len();
+        return Err(place.unsupported(format!(
+            "expected {{{{{usage}}}}}, got {got} argument(s) and {named} named one(s); a variable of this name is {{{{this.{name}}}}}"
+        )));
+    }
+    for parameter in &helper.params {
+        if name == "section" {
+            scalar(parameter, place, scope)?;
+        } else {
+            resolve(parameter, place, scope)?;
+        }
+    }
+    Ok(())
+}
+
+/// A parameter that is written into the prompt.
+fn scalar<'a>(
+    parameter: &'a Parameter,
+    place: Place<'a>,
+    scope: &Scope<'a>,
+) -> Result<(), PromptError> {
+    let value = resolve(parameter, place, scope)?;
+    let use_instead = match value {
+        Json::Array(_) => "use {{#each}}".to_owned(),
+        Json::Object(fields) => {
+            let fields: Vec<&str> = fields.keys().map(String::as_str).collect();
+            format!("use one of its fields: {}", fields.join(", "))
+        }
+        _ => return Ok(()),
+    };
+    let (written, kind) = (name_of(parameter), kind_of(value));
+    Err(place.unsupported(format!("expected a text, but {written:?} is {kind}; {use_instead}")))
+}
+
+/// An example of what a parameter stands for.
+fn resolve<'a>(
+    parameter: &'a Parameter,
+    place: Place<'a>,
+    scope: &Scope<'a>,
+) -> Result<&'a Json, PromptError> {
+    match parameter {
+        Parameter::Literal(value) => Ok(value),
+        Parameter::Name(name) => scope.lookup(name, place),
+        Parameter::Path(Path::Local((level, name, raw))) => scope.local(*level, name, raw, place),
+        Parameter::Path(Path::Relative((_, raw))) => scope.lookup(raw, place),
+        Parameter::Subexpression(inner) => match inner.as_element() {
+            TemplateElement::Expression(helper) => call(helper, place, scope).map(|()| &SCALAR),
+            _ => Err(place.unsupported("this kind of subexpression can not be used")),
+        },
+        _ => Err(place.unsupported("this kind of parameter can not be used")),
+    }
+}
+
+fn name_of(parameter: &Parameter) -> &str {
+    match parameter {
+        Parameter::Name(name) => name,
+        Parameter::Path(Path::Relative((_, raw)) | Path::Local((_, _, raw))) => raw,
+        Parameter::Literal(Json::String(name)) => name,
+        _ => "",
+    }
+}
+
+fn kind_of(value: &Json) -> &'static str {
+    match value {
+        Json::Array(_) => "a list",
+        Json::Object(_) => "an object",
+        Json::String(_) => "a text",
+        Json::Number(_) | Json::Bool(_) => "a number or a boolean",
+        Json::Null => "nothing",
+    }
+}
+
+fn is_helper(name: &str) -> bool {
+    let helpers = HELPERS.iter().map(|(helper, _)| helper);
+    helpers.chain(&BLOCKS).chain(&REFUSED).any(|helper| *helper == name)
+}
+
+/// Raw blocks are parsed into blocks like others; only the text tells them apart.
+fn is_raw(known: &Known, mapping: &TemplateMapping) -> bool {
+    let line = known.text.split('\n').nth(mapping.0.saturating_sub(1)).unwrap_or_default();
+    line.chars().skip(mapping.1.saturating_sub(1)).take(4).eq("{{{{".chars())
+}
+
+#[cfg(test)]
+mod tests;
