@@ -97,12 +97,15 @@ async fn a_run_that_is_killed_again_and_again_is_continued() {
     for _ in 0..4 {
         ended += 20;
         assert!(killed(folder.path(), &server, ended, &more).await);
-        ended = answered(&server, Route::Chat) + answered(&server, Route::Classify);
+        // Those that died with the process have ended too.
+        let stats = server.stats();
+        let routes = [Route::Chat, Route::Classify].map(|route| stats.route(route).requests);
+        ended = routes.iter().sum();
         more = vec!["--resume"];
     }
     let (calls, scores) = known(&read(folder.path().join("out/journal.jsonl")));
     Running::start(over_http(folder.path(), &server, &more)).end().with_code(0);
-    assert!(calls > 0 && scores > 0);
+    assert!(calls > 0 && scores > 0, "{calls} calls and {scores} scores were known");
     assert_eq!(read(folder.path().join("out/results.jsonl")), expected.0);
 }
 
@@ -138,8 +141,9 @@ async fn a_folder_has_one_process_at_a_time() {
     let expected = undisturbed().await;
     let folder = folder();
     queries(folder.path(), QUERIES);
-    let server = slow_server().await;
-    let first = Running::start(over_http(folder.path(), &server, &[]));
+    // Slow enough that the first is at work for as long as the others need to be refused.
+    let server = simulation().latency(Duration::from_millis(40)).start().await.unwrap();
+    let first = Running::start(over_http(folder.path(), &server, &["--concurrency", "2"]));
     server.ended(1).await;
     let second = Running::start(over_http(folder.path(), &server, &["--resume"])).end();
     let second = second.with_code(1);
