@@ -17,7 +17,7 @@ use serde_json::json;
 use support::{join, on, speaks};
 use textgrad_core::{Graph, GraphNode, Image, Inputs, Output, Variable, apply, backward, op_fn};
 
-const HOSTILE: [&str; 15] = [
+const HOSTILE: [&str; 16] = [
     r#"a "quoted" text"#,
     r#"a \ backslash \n and \" at the end \"#,
     "two\nlines\r\nand three",
@@ -33,6 +33,7 @@ const HOSTILE: [&str; 15] = [
     "style n0 fill:#f9f;",
     "1. one\n- two\n  + three\n12) twelve, but 1.5 (or 2) is a number",
     "[text](https://example.com) www.example.com a@example.com",
+    r"costs $5, not $$x^2$$, and \nothing \n more",
 ];
 
 async fn hostile(text: &str) -> Graph {
@@ -118,7 +119,10 @@ fn mermaid_label(line: &str) -> String {
             line.starts_with(['-', '+']) || (marker != line && marker.starts_with(['.', ')']));
         assert!(!list, "a Markdown list: {line}");
     }
-    text
+    assert!(!left.contains("$$"), "a formula: {line}");
+    assert!(!left.contains("#92;n"), "a line break: {line}");
+    // Spaces of no width keep things apart that mean something together.
+    text.replace('\u{200b}', "")
 }
 
 #[tokio::test]
@@ -180,12 +184,11 @@ async fn gradients_are_drawn_on_request() {
          n0 -->|\"1\"| n1\n  \
          n1 -->|\"0\"| n2\n  \
          n1 -.->|\"f/0\"| n0\n  \
-         n1 -.->|\"f/1\"| n0\n  \
-         n2 -.->|\"objective\"| n2\n"
+         n1 -.->|\"f/1\"| n0\n"
     );
     let dot = view.to_dot();
     assert_eq!(dot.matches("n0 -> n1 [label=").count(), 2, "f(x, x) has two edges:\n{dot}");
-    assert_eq!(dot.matches("style=dashed").count(), 3, "{dot}");
+    assert_eq!(dot.matches("style=dashed").count(), 2, "{dot}");
     assert!(dot.contains("n0 [shape=box, peripheries=2, label=\"parameter\\nx\"]"), "{dot}");
 }
 

@@ -34,15 +34,12 @@ impl GraphView<'_> {
             };
             let _ = writeln!(dot, "  n{} -> n{} [label=\"{label}\"];", from.index(), to.index());
         }
-        for note in self.notes() {
-            let text = note.text.map_or_else(|| "objective".to_owned(), |text| self.cut(&text));
-            // The root has no consumer: its note hangs on itself.
-            let from = note.consumer.unwrap_or(note.variable);
+        for (from, to, text) in self.drawn_notes() {
             let _ = writeln!(
                 dot,
                 "  n{} -> n{} [style=dashed, constraint=false, color=firebrick, fontcolor=firebrick, label=\"{}\"];",
                 from.index(),
-                note.variable.index(),
+                to.index(),
                 escape(&text)
             );
         }

@@ -37,10 +37,8 @@ impl GraphView<'_> {
             let (from, to) = (from.index(), to.index());
             let _ = writeln!(mermaid, "  n{from} -->|\"{label}\"| n{to}");
         }
-        for note in self.notes() {
-            let text = note.text.map_or_else(|| "objective".to_owned(), |text| self.cut(&text));
-            let from = note.consumer.unwrap_or(note.variable).index();
-            let to = note.variable.index();
+        for (from, to, text) in self.drawn_notes() {
+            let (from, to) = (from.index(), to.index());
             let _ = writeln!(mermaid, "  n{from} -.->|\"{}\"| n{to}", escape(&text));
         }
         mermaid
@@ -49,7 +47,8 @@ impl GraphView<'_> {
 
 /// A text inside a quoted Mermaid label: everything that Mermaid, Markdown or HTML could read as markup goes
 /// as a character entity. Mermaid looks for directives inside labels too, and refuses to draw a label in
-/// which it finds a list or a link.
+/// which it finds a list or a link; between pairs of dollars it finds formulas, and
+/// in a backslash before an n a line break.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     let (mut line, mut digits) = (String::new(), true);
@@ -59,6 +58,9 @@ fn escape(text: &str) -> String {
             '\n' => escaped.push_str("<br/>"),
             '"' | '#' | '%' | '&' | '*' | ':' | ';' | '<' | '>' | '@' | '[' | '\\' | ']' | '_'
             | '`' | '{' | '|' | '}' | '~' => push_entity(&mut escaped, c),
+            // Entities do not hide a formula or a line break: a space of no width does.
+            '$' if line.ends_with('$') => escaped.push_str("#8203;$"),
+            'n' if line.ends_with('\\') => escaped.push_str("#8203;n"),
             '-' | '+' if line.is_empty() => push_entity(&mut escaped, c),
             '.' | ')' if number || line.ends_with("www") => push_entity(&mut escaped, c),
             c if c.is_control() => escaped.push(' '),

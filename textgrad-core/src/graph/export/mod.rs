@@ -74,6 +74,15 @@ impl<'a> GraphView<'a> {
         edges.map(|edge| (edge.source(), edge.target(), edge.weight()))
     }
 
+    /// What was said, cut, as edges from a call back to a variable that it used. That the root is the
+    /// objective has no such edge, and a loop from a node to itself is what drawing programs draw worst.
+    fn drawn_notes(&self) -> impl Iterator<Item = (NodeIndex, NodeIndex, String)> {
+        self.notes().into_iter().filter_map(|note| {
+            let text = note.text.map_or_else(|| "objective".to_owned(), |text| self.cut(&text));
+            Some((note.consumer?, note.variable, text))
+        })
+    }
+
     /// What was said, one note per edge, in the order of the graph.
     fn notes(&self) -> Vec<Note> {
         let Some(gradients) = self.gradients else {
