@@ -1,5 +1,6 @@
 //! What can go wrong in this crate.
 
+use std::any::Any;
 use std::error::Error as StdError;
 use std::time::Duration;
 
@@ -166,6 +167,20 @@ impl Error {
     pub fn retry_after(&self) -> Option<Duration> {
         self.engine().and_then(EngineError::retry_after)
     }
+}
+
+/// What a panic said, as far as it said it in words.
+///
+/// # Examples
+/// ```
+/// let panic = std::panic::catch_unwind(|| panic!("no {}", "way")).unwrap_err();
+/// assert_eq!(textgrad_core::panic_message(&*panic), "no way");
+/// ```
+#[must_use]
+pub fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned())
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use petgraph::graph::NodeIndex;
 use super::cx::{BackwardCx, OpFailure};
 use super::state::{Group, State};
 use super::{BackwardError, BackwardEvent, Settings};
-use crate::error::Error;
+use crate::error::{Error, panic_message};
 use crate::gradient::{Feedback, Gradient, Gradients, ReduceCx};
 use crate::graph::GraphNode;
 use crate::op::Call;
@@ -185,10 +185,5 @@ fn checked(
 }
 
 fn panicked(op: &str, panic: &(dyn Any + Send)) -> Error {
-    let message = panic
-        .downcast_ref::<&str>()
-        .map(|message| (*message).to_owned())
-        .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "no message".to_owned());
-    Error::Panic { op: op.to_owned(), message }
+    Error::Panic { op: op.to_owned(), message: panic_message(panic) }
 }

@@ -1,6 +1,5 @@
 //! The loop.
 
-use std::any::Any;
 use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -9,6 +8,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use textgrad_core::{
     Backward, Engine, Feedback, Graph, Purpose, Sampling, Seed, Variable, apply, apply_one,
+    panic_message,
 };
 use textgrad_ops::{LlmCall, TextLoss, TextualGradientDescent};
 
@@ -332,12 +332,6 @@ impl<'a> Search<'a> {
         }
         Ok(updates)
     }
-}
-
-fn panic_message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "no message".to_owned())
 }
 
 fn record(candidate: &Candidate) -> CandidateRecord {
