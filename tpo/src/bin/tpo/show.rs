@@ -124,8 +124,8 @@ impl Report<'_> {
 
     fn table(&self, out: &mut impl Write) -> io::Result<()> {
         let summary = self.summary;
+        writeln!(out, "{}", if summary.simulated { "summary (SIMULATION)" } else { "summary" })?;
         let mut row = |name: &str, value: String| writeln!(out, "{name:<28} {value:>12}");
-        row(if summary.simulated { "summary (SIMULATION)" } else { "summary" }, String::new())?;
         row("queries aligned", summary.succeeded.to_string())?;
         if summary.failed > 0 {
             row("queries failed", summary.failed.to_string())?;
