@@ -142,6 +142,12 @@ pub enum Error {
     },
 }
 
+impl From<EngineError> for Error {
+    fn from(error: EngineError) -> Self {
+        Self::Core(error.into())
+    }
+}
+
 impl Error {
     /// The engine's or the reward model's error, if one is at the bottom of this.
     #[must_use]

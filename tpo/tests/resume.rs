@@ -179,6 +179,62 @@ async fn a_stop_is_never_taken_for_a_result() {
 }
 
 #[tokio::test]
+async fn scores_that_are_made_side_by_side_are_not_waited_for_one_after_the_other() {
+    struct Slow;
+    #[async_trait::async_trait]
+    impl RewardModel for Slow {
+        fn name(&self) -> &str {
+            "slow"
+        }
+        fn batch(&self) -> usize {
+            1
+        }
+        async fn score(&self, _: &str, _: &[&str]) -> Result<Vec<f64>, EngineError> {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            Ok(vec![0.0])
+        }
+    }
+    let tpo = tpo(engine(&Arc::default(), |_| Ok(texts(["x"]))), Arc::new(Slow), 0);
+    let begun = std::time::Instant::now();
+    let aligned = tpo.align("q").await.unwrap();
+    // Whatever the machine does: a search waits no longer than it takes.
+    assert!(aligned.busy() <= begun.elapsed());
+    assert!(aligned.busy() >= std::time::Duration::from_millis(19));
+}
+
+/// What a retry gives up because of a stop is no failure of the run: the resumed run asks again.
+#[tokio::test]
+async fn a_call_that_was_given_up_for_a_stop_is_asked_again() {
+    let calls = Arc::default();
+    let stop = Stop::default();
+    let from_within = stop.clone();
+    let stopping = Arc::new(AtomicBool::new(true));
+    let is_stopping = Arc::clone(&stopping);
+    let engine = engine(&calls, move |request| match request.sampling.n {
+        2 => Ok(texts([update("ccc").as_str(), "no tags"])),
+        _ if is_stopping.load(Ordering::SeqCst) => {
+            from_within.set();
+            Err(EngineError::new(ErrorKind::RateLimited, "slow down"))
+        }
+        _ => Ok(texts([update("dddd").as_str()])),
+    });
+    let tpo = tpo(engine, length(&Arc::default()), 1);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.jsonl");
+
+    let journal = Journal::create(&path, json!({})).await.unwrap();
+    let mut batch = Batch::new(tpo.clone(), ["q"]).journal(journal).stop(stop);
+    let error = batch.next().await.unwrap().result.unwrap_err().error;
+    assert!(matches!(error, Error::Stopped), "{error}");
+    drop(batch);
+
+    stopping.store(false, Ordering::SeqCst);
+    let second = run(&tpo, resumed(&path).await).await.result.unwrap();
+    assert_eq!(second.answer(), "dddd", "the re-ask is made again");
+    assert_eq!(calls.load(Ordering::SeqCst), 6, "and nothing else");
+}
+
+#[tokio::test]
 async fn a_panic_is_an_error_of_its_query_and_keeps_what_was_found() {
     let engine = engine(&Arc::default(), |_| panic!("boom"));
     let tpo = tpo(engine, length(&Arc::default()), 1);

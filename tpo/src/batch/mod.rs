@@ -198,12 +198,7 @@ async fn search(
             Err(error) => return Err(AlignError { error, trajectory: Trajectory::default() }),
         },
     };
-    let result = tpo.align_in(index, query, Session::new(journal, stop.clone())).await;
-    result.map_err(|failure| {
-        // A retry that was given up because of the stop is not a failure of the query.
-        let given_up = stop.is_set() && failure.error.is_retryable();
-        AlignError { error: if given_up { Error::Stopped } else { failure.error }, ..failure }
-    })
+    tpo.align_in(index, query, Session::new(journal, stop)).await
 }
 
 impl fmt::Debug for Batch {

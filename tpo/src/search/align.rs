@@ -75,7 +75,7 @@ impl Alignment {
         Graph::trace_all(&self.ends)
     }
 
-    /// How long the calls of the search took together, with the waits between retries. Calls whose answers
+    /// How long the search waited for calls, with the waits between retries. Calls whose answers
     /// came from a journal count nothing.
     #[must_use]
     pub fn busy(&self) -> Duration {
@@ -149,7 +149,7 @@ impl<'a> Search<'a> {
             Err(panic) => Err(Error::Panic { message: panic_message(&*panic) }),
         };
         let outcome = match outcome {
-            Ok(()) => self.session.went_on().await.map_err(|error| Error::Core(error.into())),
+            Ok(()) => self.session.went_on().await.map_err(Error::from),
             Err(error) => Err(error),
         };
         // An interruption may have been taken for a failure that a search can go on without.

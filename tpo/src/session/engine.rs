@@ -40,10 +40,7 @@ impl Engine for SessionEngine {
                         self.session.finish_call(&key, request.purpose, &response, took).await?;
                         response
                     }
-                    Err(error) => {
-                        self.session.fail_call(key, &error);
-                        return Err(error);
-                    }
+                    Err(error) => return Err(self.session.fail_call(key, error)),
                 }
             }
         };

@@ -63,7 +63,7 @@ impl Session {
         query: &str,
         answers: &[&str],
     ) -> Result<Vec<f64>, Error> {
-        self.went_on().await.map_err(textgrad_core::Error::from)?;
+        self.went_on().await?;
         let journal = self.journal();
         let keys = answers.iter().map(|answer| StepKey::of_score(reward.name(), query, answer));
         let mut scores: Vec<(StepKey, Option<f64>)> = keys
@@ -83,8 +83,14 @@ impl Session {
             let keys = &scores;
             async move { self.score_chunk(reward, query, chunk, keys).await }
         });
+        let begun = Instant::now();
+        let answered = join_all(asked).await;
+        // They ran side by side: what the search waited for is the longest, not the sum.
+        if !unknown.is_empty() {
+            self.state().busy += begun.elapsed();
+        }
         let mut failure = None;
-        for answered in join_all(asked).await {
+        for answered in answered {
             match answered {
                 Ok(found) => {
                     for (place, score) in found {
@@ -120,9 +126,9 @@ impl Session {
         };
         self.may_begin().map_err(failed)?;
         let begun = Instant::now();
-        let scores = reward.score(query, &answers).await.map_err(failed)?;
+        let scores = reward.score(query, &answers).await;
+        let scores = scores.map_err(|error| failed(self.unless_stopped(error)))?;
         let took = begun.elapsed();
-        self.state().busy += took;
         if scores.len() != answers.len() {
             return Err(Error::ScoreCount { expected: answers.len(), got: scores.len() });
         }
@@ -169,8 +175,20 @@ impl Session {
     }
 
     /// Takes note of a call that failed for good.
-    fn fail_call(&self, key: StepKey, error: &EngineError) {
-        self.state().failures.push((key, error.to_string()));
+    fn fail_call(&self, key: StepKey, error: EngineError) -> EngineError {
+        let error = self.unless_stopped(error);
+        if self.state().interrupted.is_none() {
+            self.state().failures.push((key, error.to_string()));
+        }
+        error
+    }
+
+    /// A failure that might have passed, had the stop not ended the retries, is an interruption.
+    fn unless_stopped(&self, error: EngineError) -> EngineError {
+        match self.0.stop.is_set() && error.is_retryable() {
+            true => self.interrupt(Interruption::Stopped),
+            false => error,
+        }
     }
 
     /// Writes down the failures that the search went on after: a repetition must go on without them too,
@@ -215,7 +233,7 @@ impl Session {
         self.state().usage.clone()
     }
 
-    /// How long the calls took, one after the other; those that were recalled took nothing.
+    /// How long the search waited for calls; those that were recalled took nothing.
     pub(crate) fn busy(&self) -> Duration {
         self.state().busy
     }
