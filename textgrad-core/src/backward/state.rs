@@ -128,24 +128,14 @@ impl State {
     }
 
     /// Puts merged feedback in the place of what it was merged from.
-    pub(super) fn merged(&mut self, node: NodeIndex, group: &Group, merged: Vec<Feedback>) {
+    pub(super) fn merged(&mut self, node: NodeIndex, group: &Group, mut merged: Vec<Feedback>) {
         let Some(state) = self.nodes.get_mut(node.index()) else {
             return;
         };
-        let contexts: Vec<_> = group
-            .feedback
-            .iter()
-            .flat_map(|feedback| feedback.contexts().iter().cloned())
-            .collect();
-        let mut replacements = Vec::new();
-        for (position, feedback) in merged.into_iter().enumerate() {
-            // What was merged is still about the same uses of the variable.
-            let feedback = if position == 0 {
-                feedback.with_contexts(contexts.iter().cloned())
-            } else {
-                feedback
-            };
-            replacements.push(feedback);
+        // What was merged is still about the same uses of the variable.
+        if let Some(first) = merged.first_mut() {
+            let contexts = group.feedback.iter().flat_map(|part| part.contexts().iter().cloned());
+            *first = first.clone().with_contexts(contexts);
         }
         let (mut items, mut inner) = (Vec::new(), Vec::new());
         let mut first = None;
@@ -159,7 +149,7 @@ impl State {
                 items.push(item);
             }
         }
-        let replacements = replacements
+        let replacements = merged
             .into_iter()
             .map(|feedback| Item { gradient: feedback.into(), tags: inner.clone() });
         let at = first.unwrap_or(items.len());

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::message::Message;
+use crate::seed::Seed;
 
 /// Why a request is made. For accounting and traces; engines must not change their answer by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -110,6 +111,15 @@ impl Sampling {
     #[must_use]
     pub fn with_seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
+        self
+    }
+
+    /// The same draw from the seed of a place; from its own where there is none.
+    #[must_use]
+    pub fn at(mut self, place: Option<Seed>) -> Self {
+        if let Some(place) = place {
+            self.seed = Some(place.request_seed());
+        }
         self
     }
 

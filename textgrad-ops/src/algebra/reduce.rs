@@ -55,10 +55,7 @@ impl Reduce for LlmReduce {
             Message::system(self.prompts.render("reduce_system", &context)?),
             Message::user(self.prompts.render("reduce", &context)?),
         ];
-        let mut sampling = self.sampling.clone();
-        if let Some(seed) = cx.seed() {
-            sampling.seed = Some(seed.request_seed());
-        }
+        let sampling = self.sampling.clone().at(cx.seed());
         let request = Request::new(Purpose::Reduce, messages).with_sampling(sampling);
         let mut inputs = vec![("variable", cx.variable().clone())];
         inputs.extend(cx.feedback().iter().map(|part| ("feedback", part.variable().clone())));

@@ -202,7 +202,7 @@ impl Ask<'_> {
             None => self.call.clone(),
             Some(seed) => {
                 let mut settings = (*self.call.0).clone();
-                settings.sampling.seed = Some(seed.request_seed());
+                settings.sampling = settings.sampling.at(Some(seed));
                 settings.build()
             }
         };

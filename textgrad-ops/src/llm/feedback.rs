@@ -75,10 +75,7 @@ pub(crate) async fn request_feedback(
         ]
     };
 
-    let mut sampling = settings.sampling.clone();
-    if let Some(seed) = cx.seed(input) {
-        sampling.seed = Some(seed.request_seed());
-    }
+    let sampling = settings.sampling.clone().at(cx.seed(input));
     let request = Request::new(Purpose::Gradient, messages).with_sampling(sampling);
     let words = ask(cx, settings, &variable, &calls, &said, request.clone()).await?;
     if words.text().is_none_or(|text| text.trim().is_empty()) {

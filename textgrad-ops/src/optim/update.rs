@@ -174,10 +174,8 @@ impl Update {
             let note = self.settings.prompts.render("update_retry", &context)?;
             message.parts.push(Part::Text(format!("\n\n{note}")));
         }
-        let mut sampling = self.settings.sampling.clone().with_n(missing);
-        if let Some(seed) = self.seed {
-            sampling.seed = Some(seed.child("attempt", u64::from(attempt)).request_seed());
-        }
+        let place = self.seed.map(|seed| seed.child("attempt", u64::from(attempt)));
+        let sampling = self.settings.sampling.clone().with_n(missing).at(place);
         Ok(Request::new(Purpose::Update, messages).with_sampling(sampling))
     }
 }

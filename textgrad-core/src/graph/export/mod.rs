@@ -4,11 +4,14 @@ mod dot;
 mod json;
 mod mermaid;
 
+use std::sync::Arc;
+
 use petgraph::graph::NodeIndex;
 use petgraph::visit::EdgeRef;
 
 use super::{Graph, GraphEdge, GraphNode};
 use crate::gradient::{Gradient, Gradients};
+use crate::op::Call;
 use crate::value::excerpt;
 
 /// A graph about to be drawn: how much text is shown, and whether gradients are.
@@ -94,10 +97,9 @@ impl<'a> GraphView<'a> {
                 continue;
             };
             for received in gradients.received(variable) {
-                let consumer = received.consumer().and_then(|call| {
-                    let output = call_node(self.graph, node, received.argument(), call);
-                    output.map(|(consumer, _)| consumer)
-                });
+                let consumer = received
+                    .consumer()
+                    .and_then(|call| call_node(self.graph, node, received.argument(), call));
                 notes.push(Note {
                     consumer,
                     variable: node,
@@ -118,12 +120,12 @@ fn call_node(
     graph: &Graph,
     node: NodeIndex,
     argument: usize,
-    call: &std::sync::Arc<crate::op::Call>,
-) -> Option<(NodeIndex, usize)> {
+    call: &Arc<Call>,
+) -> Option<NodeIndex> {
     graph.nodes.edges(node).find_map(|edge| {
         let is_argument =
             matches!(edge.weight(), GraphEdge::Argument { position, .. } if *position == argument);
         let target = graph.nodes.node_weight(edge.target())?.call()?;
-        (is_argument && std::sync::Arc::ptr_eq(target, call)).then(|| (edge.target(), argument))
+        (is_argument && Arc::ptr_eq(target, call)).then(|| edge.target())
     })
 }
