@@ -14,7 +14,7 @@ pub(crate) struct ServerProcess {
 impl ServerProcess {
     pub(crate) fn start() -> io::Result<Self> {
         let mut child = Command::new(env!("CARGO_BIN_EXE_fake-server"))
-            .args(["--port", "0", "--max-seconds", "120"])
+            .args(["--echo", "--port", "0", "--max-seconds", "120"])
             .stdout(Stdio::piped())
             .spawn()?;
         let output = child.stdout.take().ok_or_else(|| io::Error::other("no output to read"))?;

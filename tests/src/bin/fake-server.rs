@@ -21,6 +21,9 @@ struct Args {
     /// Milliseconds that every request takes, however many answers it asks for.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=600_000))]
     latency_ms: u64,
+    /// Answer with the request's own last message, which costs next to nothing, instead of a simulation.
+    #[arg(long)]
+    echo: bool,
     /// Something that goes wrong, such as `429-ms=20@first:2` or `nan-score@nth:3` (repeatable).
     #[arg(long = "fault", value_name = "FAULT")]
     faults: Vec<FaultRule>,
@@ -44,15 +47,19 @@ struct Args {
     max_requests: Option<u64>,
 }
 
-/// The engine and the reward that answer when the server is run by hand: a search against them does what one
-/// with the embedded simulation does.
-fn default_backend() -> FakeServerBuilder {
-    FakeServer::builder().engine(Sim::default()).reward(reward)
-}
-
 impl Args {
+    /// The engine and the reward that answer: unless echoes are wanted, a search against them does what one
+    /// with the embedded simulation does.
+    fn backend(&self) -> FakeServerBuilder {
+        match self.echo {
+            true => FakeServer::builder(),
+            false => FakeServer::builder().engine(Sim::default()).reward(reward),
+        }
+    }
+
     fn builder(&self) -> FakeServerBuilder {
-        let mut builder = default_backend()
+        let mut builder = self
+            .backend()
             .port(self.port)
             .latency(Duration::from_millis(self.latency_ms))
             .error_shape(self.error_shape)
