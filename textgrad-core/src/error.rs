@@ -109,6 +109,28 @@ pub enum Error {
     },
 
     // Parameters.
+    /// A name in a module that makes no path.
+    #[error(
+        "expected the names of a module's members to be distinct, not empty and without a dot, got {name:?} in the module at {module:?}"
+    )]
+    MemberName {
+        /// The module's path; empty for the outermost.
+        module: String,
+        /// The name.
+        name: String,
+    },
+    /// Texts that are not those of a module.
+    #[error(
+        "expected one text for each parameter of the module; without a text: {missing:?}, without a parameter: {unknown:?}, shared but with another text: {contradicting:?}; nothing was assigned"
+    )]
+    StateDict {
+        /// Parameters without a text.
+        missing: Vec<String>,
+        /// Texts without a parameter.
+        unknown: Vec<String>,
+        /// Further names of shared parameters, with another text than the first.
+        contradicting: Vec<String>,
+    },
     /// A parameter was assigned since the value that an update was made from.
     #[error(
         "the parameter (role: {}) was assigned since this update was made; nothing was assigned: run forward and backward again",

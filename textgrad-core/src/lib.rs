@@ -31,11 +31,13 @@
 //! # The parts
 //! * [`Variable`] is a node of the graph and never changes; [`Parameter`] holds the current leaf and can be
 //!   assigned.
+//! * [`Module`] groups parameters under names, to be saved, loaded and frozen.
 //! * [`Op`] makes variables of variables, and feedback on inputs of feedback on outputs; [`op_fn`] makes one
 //!   of closures, [`apply`] runs it.
 //! * [`Backward`] runs a pass and returns [`Gradients`]; nothing on the variables is changed.
 //! * [`Graph`] is traced on demand: order, depth, width, critical path, drawings.
 //! * [`Engine`] is whatever answers a conversation. This crate knows no network and no provider.
+//! * [`Check`] is what must hold of a text, [`Score`] the value of an objective.
 //! * [`PromptPack`] holds the wording of every instruction that is sent.
 //!
 //! LLM calls, losses, optimizers and engines are in `textgrad-ops`.
@@ -46,12 +48,15 @@
 //! | `test-util` | `testing::ScriptedEngine`, which answers what it was told to and remembers what it was asked |
 
 mod backward;
+mod check;
 mod engine;
 mod error;
 mod gradient;
 mod graph;
+mod module;
 mod op;
 mod prompt;
+mod score;
 mod seed;
 #[cfg(feature = "test-util")]
 pub mod testing;
@@ -62,6 +67,8 @@ mod variable;
 pub use self::backward::{
     Backward, BackwardCx, BackwardError, BackwardEvent, Layout, Observer, OpFailure, backward,
 };
+#[doc(inline)]
+pub use self::check::{Check, CheckFn, check_fn};
 #[doc(inline)]
 pub use self::engine::{
     Choice, Engine, EngineError, EngineFn, ErrorKind, FinishReason, Message, MessageRole, Part,
@@ -76,14 +83,18 @@ pub use self::gradient::{
 #[doc(inline)]
 pub use self::graph::{CriticalPath, Graph, GraphEdge, GraphNode, GraphView};
 #[doc(inline)]
+pub use self::module::{Member, Module, StateDict};
+#[doc(inline)]
 pub use self::op::{Call, Input, Inputs, Op, OpFn, Output, apply, apply_one, op_fn};
 #[doc(inline)]
 pub use self::prompt::{
     PromptError, PromptPack, PromptTemplate, TemplateContext, TemplateSpec, section,
 };
 #[doc(inline)]
+pub use self::score::Score;
+#[doc(inline)]
 pub use self::seed::Seed;
 #[doc(inline)]
 pub use self::value::{Image, ImageError, Value, excerpt};
 #[doc(inline)]
-pub use self::variable::{Assignment, Parameter, Source, Variable, Version};
+pub use self::variable::{Assignment, Parameter, ParameterBuilder, Source, Variable, Version};

@@ -44,7 +44,7 @@ fn every_assignment_is_a_version() {
 #[test]
 fn history_holds_as_many_as_it_was_told() {
     for limit in [0, 1, Parameter::DEFAULT_HISTORY] {
-        let parameter = Parameter::with_history("0", "text", limit);
+        let parameter = Parameter::builder("0", "text").history(limit).build();
         for i in 1..40 {
             parameter.set(i.to_string());
         }
@@ -85,7 +85,7 @@ async fn a_graph_that_was_built_before_sees_the_old_text() {
 fn no_assignment_is_lost_or_torn_among_threads() {
     const THREADS: usize = 8;
     const EACH: usize = 200;
-    let parameter = Parameter::with_history("start", "text", THREADS * EACH + 1);
+    let parameter = Parameter::builder("start", "text").history(THREADS * EACH + 1).build();
     let barrier = Barrier::new(THREADS);
     std::thread::scope(|scope| {
         for thread in 0..THREADS {

@@ -50,6 +50,14 @@ pub enum Error {
         /// The parameter's role.
         role: String,
     },
+    /// What was given as an optimizer's memory is none.
+    #[error("expected the state of an optimizer ({expected}), got {}", excerpt(got, 80))]
+    State {
+        /// What it should be.
+        expected: String,
+        /// What it is.
+        got: String,
+    },
     /// Some parameters have no new text, so none was assigned.
     #[error("{failed} of {total} parameters have no new text, so none was assigned")]
     Incomplete {

@@ -20,11 +20,11 @@ pub use self::function::StringFn;
 #[doc(inline)]
 pub use self::llm::{Ask, FormattedLlmCall, FormattedLlmCallBuilder, LlmCall, LlmCallBuilder};
 #[doc(inline)]
-pub use self::loss::TextLoss;
+pub use self::loss::{Loss, TextLoss};
 #[doc(inline)]
 pub use self::optim::{
-    ExtractError, ParameterUpdate, Proposal, Rejected, Rewrite, Tags, TextualGradientDescent,
-    TextualGradientDescentBuilder,
+    ExtractError, Optimizer, Outcome, ParameterUpdate, Proposal, Rejected, Rewrite, Tags,
+    TextualGradientDescent, TextualGradientDescentBuilder,
 };
 #[doc(inline)]
 pub use self::stop::Stop;

@@ -13,6 +13,8 @@ pub enum ErrorKind {
     Auth,
     /// The account has no credit or budget left. Final.
     Quota,
+    /// The caller's own bound on calls, tokens or money is reached. Final, and not the server's doing.
+    Budget,
     /// Too many requests or tokens for now.
     RateLimited,
     /// The request itself is wrong: asking again cannot help.
@@ -49,6 +51,7 @@ impl ErrorKind {
         match self {
             Self::Auth => "auth",
             Self::Quota => "quota",
+            Self::Budget => "budget",
             Self::RateLimited => "rate_limited",
             Self::InvalidRequest => "invalid_request",
             Self::NotFound => "not_found",

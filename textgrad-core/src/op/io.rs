@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::error::Error;
+use crate::score::Score;
 use crate::value::Value;
 use crate::variable::Variable;
 
@@ -138,12 +139,13 @@ pub struct Output {
     value: Value,
     role: Arc<str>,
     requires_grad: Option<bool>,
+    score: Option<Score>,
 }
 
 impl Output {
     /// A value and what it is for, in words. It requires a gradient if an input of the call does.
     pub fn new(value: impl Into<Value>, role: impl Into<Arc<str>>) -> Self {
-        Self { value: value.into(), role: role.into(), requires_grad: None }
+        Self { value: value.into(), role: role.into(), requires_grad: None, score: None }
     }
 
     /// Says whether the variable requires a gradient, whatever the inputs say: `false` ends every backward
@@ -152,6 +154,19 @@ impl Output {
     pub fn with_requires_grad(mut self, requires_grad: bool) -> Self {
         self.requires_grad = Some(requires_grad);
         self
+    }
+
+    /// Gives it a value as an objective; see [`Variable::score`].
+    #[must_use]
+    pub fn with_score(mut self, score: impl Into<Score>) -> Self {
+        self.score = Some(score.into());
+        self
+    }
+
+    /// Its value as an objective, if it has one.
+    #[must_use]
+    pub fn score(&self) -> Option<Score> {
+        self.score
     }
 
     /// The value.

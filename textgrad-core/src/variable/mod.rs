@@ -6,8 +6,9 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-pub use self::parameter::{Assignment, Parameter, Version};
-use crate::op::Call;
+pub use self::parameter::{Assignment, Parameter, ParameterBuilder, Version};
+use crate::op::{Call, Output};
+use crate::score::Score;
 use crate::value::{Value, excerpt};
 
 /// A node of the graph: a value, its role in words, and, if an op made it, the call that did.
@@ -111,6 +112,13 @@ impl Variable {
     #[must_use]
     pub fn requires_grad(&self) -> bool {
         self.0.requires_grad
+    }
+
+    /// Its value as an objective: how well something did, if the op that made it says so.
+    #[must_use]
+    pub fn score(&self) -> Option<Score> {
+        let source = self.source()?;
+        source.call.outputs().get(source.output).and_then(Output::score)
     }
 
     /// The call that made it; `None` for a leaf.

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::Variable;
+use crate::check::Check;
 use crate::error::Error;
 
 /// An earlier text of a [`Parameter`].
@@ -39,25 +40,35 @@ pub struct Parameter(Arc<Inner>);
 struct Inner {
     role: Arc<str>,
     history_limit: usize,
+    constraints: Vec<Arc<str>>,
+    checks: Vec<Arc<dyn Check>>,
     state: RwLock<State>,
 }
 
 struct State {
     variable: Variable,
     text: Arc<str>,
+    frozen: bool,
     version: u64,
     history: VecDeque<Version>,
 }
 
 impl State {
     fn assign(&mut self, text: Arc<str>, role: &Arc<str>, history_limit: usize) {
-        let old = std::mem::replace(&mut self.text, Arc::clone(&text));
+        let old = std::mem::replace(&mut self.text, text);
         self.history.push_back(Version { number: self.version, text: old });
         while self.history.len() > history_limit {
             self.history.pop_front();
         }
-        self.variable = Variable::leaf(text, Arc::clone(role));
         self.version += 1;
+        self.put(role);
+    }
+
+    /// Puts a new leaf of the current text in the old one's place.
+    fn put(&mut self, role: &Arc<str>) {
+        let (text, role) = (Arc::clone(&self.text), Arc::clone(role));
+        self.variable =
+            if self.frozen { Variable::new(text, role) } else { Variable::leaf(text, role) };
     }
 }
 
@@ -78,19 +89,19 @@ impl Parameter {
 
     /// A parameter with its first text and its role in words.
     pub fn new(text: impl Into<Arc<str>>, role: impl Into<Arc<str>>) -> Self {
-        Self::with_history(text, role, Self::DEFAULT_HISTORY)
+        Self::builder(text, role).build()
     }
 
-    /// A parameter that keeps at most `history` earlier versions.
-    pub fn with_history(
-        text: impl Into<Arc<str>>,
-        role: impl Into<Arc<str>>,
-        history: usize,
-    ) -> Self {
-        let (text, role) = (text.into(), role.into());
-        let variable = Variable::leaf(Arc::clone(&text), Arc::clone(&role));
-        let state = State { variable, text, version: 0, history: VecDeque::new() };
-        Self(Arc::new(Inner { role, history_limit: history, state: RwLock::new(state) }))
+    /// A parameter with rules for its new texts.
+    pub fn builder(text: impl Into<Arc<str>>, role: impl Into<Arc<str>>) -> ParameterBuilder {
+        ParameterBuilder {
+            text: text.into(),
+            role: role.into(),
+            history: Self::DEFAULT_HISTORY,
+            constraints: Vec::new(),
+            checks: Vec::new(),
+            frozen: false,
+        }
     }
 
     /// The current leaf, to build graphs with.
@@ -109,6 +120,35 @@ impl Parameter {
     #[must_use]
     pub fn role(&self) -> &Arc<str> {
         &self.0.role
+    }
+
+    /// What its new texts must obey, in words: optimizers tell the model so.
+    #[must_use]
+    pub fn constraints(&self) -> &[Arc<str>] {
+        &self.0.constraints
+    }
+
+    /// What its new texts must obey and is checked: an optimizer asks again for one that does not.
+    #[must_use]
+    pub fn checks(&self) -> &[Arc<dyn Check>] {
+        &self.0.checks
+    }
+
+    /// Whether it is frozen: what is built of it asks for no feedback on it.
+    #[must_use]
+    pub fn is_frozen(&self) -> bool {
+        self.read().frozen
+    }
+
+    /// Freezes it, or thaws it: from now on its leaf is a constant, or asks for feedback again. The text and
+    /// its version stay. A graph that was built before is not changed, but what is proposed from feedback on
+    /// it is refused as stale.
+    pub fn set_frozen(&self, frozen: bool) {
+        let mut state = self.write();
+        if state.frozen != frozen {
+            state.frozen = frozen;
+            state.put(&self.0.role);
+        }
     }
 
     /// How many times it was assigned.
@@ -172,6 +212,74 @@ impl Parameter {
     }
 }
 
+/// Settings of a [`Parameter`]; see [`Parameter::builder`].
+#[must_use = "a builder does nothing until it builds"]
+pub struct ParameterBuilder {
+    text: Arc<str>,
+    role: Arc<str>,
+    history: usize,
+    constraints: Vec<Arc<str>>,
+    checks: Vec<Arc<dyn Check>>,
+    frozen: bool,
+}
+
+impl ParameterBuilder {
+    /// How many earlier versions are kept; [`Parameter::DEFAULT_HISTORY`] unless said otherwise.
+    pub fn history(mut self, versions: usize) -> Self {
+        self.history = versions;
+        self
+    }
+
+    /// Something that new texts must obey, in words.
+    pub fn constraint(mut self, constraint: impl Into<Arc<str>>) -> Self {
+        self.constraints.push(constraint.into());
+        self
+    }
+
+    /// Something that new texts must obey and that is checked. The first text, and what
+    /// [`Parameter::set`] is given, are the caller's own and not checked.
+    pub fn check(mut self, check: impl Check + 'static) -> Self {
+        self.checks.push(Arc::new(check));
+        self
+    }
+
+    /// Frozen from the beginning; see [`Parameter::set_frozen`].
+    pub fn frozen(mut self) -> Self {
+        self.frozen = true;
+        self
+    }
+
+    /// The parameter.
+    #[must_use]
+    pub fn build(self) -> Parameter {
+        let mut state = State {
+            variable: Variable::new(Arc::clone(&self.text), Arc::clone(&self.role)),
+            text: self.text,
+            frozen: self.frozen,
+            version: 0,
+            history: VecDeque::new(),
+        };
+        state.put(&self.role);
+        Parameter(Arc::new(Inner {
+            role: self.role,
+            history_limit: self.history,
+            constraints: self.constraints,
+            checks: self.checks,
+            state: RwLock::new(state),
+        }))
+    }
+}
+
+impl fmt::Debug for ParameterBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ParameterBuilder")
+            .field("role", &self.role)
+            .field("constraints", &self.constraints)
+            .field("checks", &self.checks.iter().map(|check| check.rule()).collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}
+
 impl PartialEq for Parameter {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
@@ -197,13 +305,27 @@ mod tests {
 
     #[test]
     fn history_is_bounded() {
-        let parameter = Parameter::with_history("0", "r", 2);
+        let parameter = Parameter::builder("0", "r").history(2).build();
         for i in 1..5 {
             parameter.set(i.to_string());
         }
         let kept: Vec<(u64, String)> =
             parameter.history().into_iter().map(|v| (v.number, v.text.to_string())).collect();
         assert_eq!(kept, [(2, "2".into()), (3, "3".into())]);
+    }
+
+    #[test]
+    fn a_frozen_parameter_asks_for_nothing_and_keeps_its_text() {
+        let parameter = Parameter::builder("a", "r").frozen().build();
+        assert!(!parameter.variable().requires_grad());
+        parameter.set("b");
+        assert!(!parameter.variable().requires_grad());
+        parameter.set_frozen(false);
+        let thawed = parameter.variable();
+        assert!(thawed.requires_grad());
+        assert_eq!((thawed.text(), parameter.version()), (Some("b"), 1));
+        parameter.set_frozen(false);
+        assert_eq!(parameter.variable(), thawed, "nothing changed, so the leaf stays");
     }
 
     #[test]

@@ -3,9 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use futures_util::future::join_all;
 use textgrad_core::{Engine, Feedback, Gradients, Layout, Parameter, Sampling, Seed, Variable};
 
+use super::optimizer::Optimizer;
 use super::proposal::{ParameterUpdate, Proposal};
 use super::tags::Tags;
 use super::update::{Rewrite, rewrite};
@@ -150,6 +152,18 @@ impl TextualGradientDescent {
         let proposal = self.propose(parameters, gradients).await?;
         proposal.apply()?;
         Ok(proposal)
+    }
+}
+
+#[async_trait]
+impl Optimizer for TextualGradientDescent {
+    async fn propose(
+        &self,
+        parameters: &[Parameter],
+        _: &Variable,
+        gradients: &Gradients,
+    ) -> Result<Proposal, Error> {
+        self.propose(parameters, gradients).await
     }
 }
 

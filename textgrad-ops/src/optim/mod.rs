@@ -1,11 +1,13 @@
 //! Optimizers: from feedback to new texts.
 
 mod descent;
+mod optimizer;
 mod proposal;
 mod tags;
 mod update;
 
 pub use self::descent::{TextualGradientDescent, TextualGradientDescentBuilder};
+pub use self::optimizer::{Optimizer, Outcome};
 pub use self::proposal::{ParameterUpdate, Proposal};
 pub use self::tags::{ExtractError, Tags};
 pub use self::update::{Rejected, Rewrite};
