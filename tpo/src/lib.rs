@@ -23,7 +23,7 @@
 //!
 //! # The parts
 //! * [`Tpo`] searches one query and returns an [`Alignment`]: the answer, its [`Trajectory`], its graph.
-//! * [`RewardModel`] judges: [`VllmReward`] over HTTP, [`reward_fn`] of a function, [`SimReward`].
+//! * [`RewardModel`] judges: [`HttpReward`] behind vLLM, SGLang and others, [`reward_fn`] of a function, [`SimReward`].
 //! * [`Batch`] searches many queries at once; with a [`Journal`](journal::Journal) it can be killed and
 //!   continued without paying for anything twice.
 //! * [`run`] is the folder that the `tpo` program writes, [`input`] reads queries, [`Summary`] has the
@@ -54,7 +54,8 @@ pub use self::config::{Mode, STOP_TEXTS, TpoConfig};
 pub use self::error::{Error, describe};
 #[doc(inline)]
 pub use self::reward::{
-    RewardFn, RewardModel, SimReward, VllmReward, VllmRewardBuilder, reward_fn,
+    ChatTemplate, ChatTemplateError, HttpReward, HttpRewardBuilder, RewardApi, RewardFn,
+    RewardModel, SimReward, reward_fn,
 };
 #[doc(inline)]
 pub use self::search::{

@@ -21,7 +21,9 @@ use textgrad_ops::engine::openai::{OpenAi, OpenAiBuilder};
 use textgrad_ops::engine::sim::{self, Sim};
 use textgrad_tests::fake_server::{FakeServer, FaultRule, Route};
 use tokio::sync::OnceCell;
-use tpo::{AlignError, Alignment, SimReward, Tpo, TpoBuilder, Trajectory, VllmReward, describe};
+use tpo::{
+    AlignError, Alignment, HttpReward, RewardApi, SimReward, Tpo, TpoBuilder, Trajectory, describe,
+};
 
 const QUERY: &str = "How do I take care of a wooden table?";
 /// What no message may show.
@@ -58,8 +60,8 @@ fn engine(client: OpenAiBuilder) -> Arc<dyn Engine> {
     Arc::new(client.build().unwrap().retry(quick()).fill())
 }
 
-fn reward(server: &FakeServer) -> Arc<VllmReward> {
-    let reward = VllmReward::builder(server.url(), "sim-reward");
+fn reward(server: &FakeServer) -> Arc<HttpReward> {
+    let reward = HttpReward::builder(server.url(), "sim-reward", RewardApi::VllmClassify);
     let reward = reward.key(SecretString::from(KEY)).timeout(PATIENCE).retry(quick());
     // One at a time, so that faults meet the answers in their order.
     Arc::new(reward.concurrency(1).build().unwrap())

@@ -1,8 +1,9 @@
 //! Reward models: what says how good an answer is.
 
 mod function;
+mod http;
 mod sim;
-mod vllm;
+mod template;
 
 use std::sync::Arc;
 
@@ -10,8 +11,9 @@ use async_trait::async_trait;
 use textgrad_core::EngineError;
 
 pub use self::function::{RewardFn, reward_fn};
+pub use self::http::{HttpReward, HttpRewardBuilder, RewardApi};
 pub use self::sim::SimReward;
-pub use self::vllm::{VllmReward, VllmRewardBuilder};
+pub use self::template::{ChatTemplate, ChatTemplateError};
 
 /// Something that scores answers to a query. Scores are comparable only within one query and one model.
 ///

@@ -9,7 +9,7 @@ use textgrad_core::{Engine, EngineError};
 use textgrad_ops::engine::layer::{Meter, RetryPolicy};
 use textgrad_ops::engine::openai::MaxTokensField;
 use textgrad_ops::engine::{EngineExt, OpenAi, Sim};
-use tpo::{Error, RewardModel, SimReward, Stop, VllmReward};
+use tpo::{Error, HttpReward, RewardApi, RewardModel, SimReward, Stop};
 
 use crate::args::{EngineKind, RewardKind, RunArgs, TokensField};
 
@@ -66,7 +66,7 @@ pub(crate) fn reward(args: &RunArgs, stop: &Stop) -> Result<Arc<dyn RewardModel>
             let Some(model) = &args.reward_model else {
                 return Err(missing("reward-model", "the name of the reward model"));
             };
-            let mut reward = VllmReward::builder(&args.reward_url, model)
+            let mut reward = HttpReward::builder(&args.reward_url, model, RewardApi::VllmClassify)
                 .timeout(Duration::from_secs(args.timeout))
                 .retry(retry(args, stop));
             if let Some(key) = secret("REWARD_API_KEY") {

@@ -1,0 +1,191 @@
+//! Reward models behind HTTP servers.
+
+mod api;
+mod sanity;
+mod score;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use secrecy::SecretString;
+use serde_json::Value as Json;
+use textgrad_core::{EngineError, Seed};
+use textgrad_ops::engine::http::{JsonClient, JsonClientBuilder};
+use textgrad_ops::engine::layer::RetryPolicy;
+use tokio::sync::Semaphore;
+
+pub use self::api::RewardApi;
+use self::sanity::Sanity;
+use super::RewardModel;
+
+/// A reward model behind an HTTP server; see [`RewardApi`] for the servers that are known.
+///
+/// Raw scores are asked for wherever a server would send them through an activation. Scores that are not
+/// finite numbers are errors that name the answer, and a warning is logged once if the scores look as if
+/// something were wrong with the server: all between 0 and 1, or all the same.
+///
+/// # Examples
+/// ```
+/// use tpo::{HttpReward, RewardApi};
+///
+/// let reward = HttpReward::builder("http://localhost:8001", "my-reward-model", RewardApi::VllmClassify)
+///     .concurrency(32)
+///     .build()?;
+/// # let _: &dyn tpo::RewardModel = &reward;
+/// # Ok::<(), textgrad_core::EngineError>(())
+/// ```
+pub struct HttpReward {
+    name: String,
+    model: String,
+    api: RewardApi,
+    client: JsonClient,
+    retry: RetryPolicy,
+    batch: usize,
+    permits: Arc<Semaphore>,
+    concurrency: usize,
+    sanity: Sanity,
+}
+
+/// Settings of an [`HttpReward`].
+#[derive(Debug)]
+pub struct HttpRewardBuilder {
+    client: JsonClientBuilder,
+    model: String,
+    api: RewardApi,
+    retry: RetryPolicy,
+    batch: Option<usize>,
+    concurrency: usize,
+}
+
+impl HttpReward {
+    /// How many requests are made at the same time, unless said otherwise.
+    pub const DEFAULT_CONCURRENCY: usize = 64;
+
+    /// A reward model at a server such as `http://localhost:8001`, by the name under which it is served.
+    /// Servers that serve one model only ignore the name; reports and journals show it.
+    pub fn builder(
+        url: impl Into<String>,
+        model: impl Into<String>,
+        api: RewardApi,
+    ) -> HttpRewardBuilder {
+        HttpRewardBuilder {
+            client: JsonClient::builder(url),
+            model: model.into(),
+            api,
+            retry: RetryPolicy::default(),
+            batch: None,
+            concurrency: Self::DEFAULT_CONCURRENCY,
+        }
+    }
+
+    /// Scores answers with one request.
+    async fn score_together(&self, query: &str, answers: &[&str]) -> Result<Vec<f64>, EngineError> {
+        let body = self.api.body(&self.model, query, answers)?;
+        // A seed of its own for each request, so that retries do not come back all at once.
+        let seed = answers.iter().fold(Seed::new(0), |seed, answer| seed.child(answer, 0));
+        let retry = self.retry.clone().seed(seed);
+        let reply = retry
+            .run(|_attempt| async {
+                // The semaphore is never closed; if it were, asking without a permit would be right.
+                let _permit = self.permits.acquire().await.ok();
+                self.client.post::<Json, Json>(self.api.path(), &body).await
+            })
+            .await?;
+        let scores = self.api.scores(&reply, answers)?;
+        self.sanity.look_at(&self.name, &scores);
+        Ok(scores)
+    }
+}
+
+impl HttpRewardBuilder {
+    /// The key that is sent as a bearer token, for servers behind a proxy that asks for one.
+    #[must_use]
+    pub fn key(mut self, key: SecretString) -> Self {
+        self.client = self.client.key(key);
+        self
+    }
+
+    /// The longest that one request may take.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.client = self.client.request_timeout(timeout);
+        self
+    }
+
+    /// What is tried again, and when.
+    #[must_use]
+    pub fn retry(mut self, retry: RetryPolicy) -> Self {
+        self.retry = retry;
+        self
+    }
+
+    /// How many answers are scored with one request, at most; what a server does by itself unless said
+    /// otherwise ([`RewardApi::default_batch`]). Answers that travel together are paid for together.
+    #[must_use]
+    pub fn batch(mut self, answers: usize) -> Self {
+        self.batch = Some(answers.max(1));
+        self
+    }
+
+    /// How many requests are made at the same time, at most; [`HttpReward::DEFAULT_CONCURRENCY`] unless
+    /// said otherwise.
+    #[must_use]
+    pub fn concurrency(mut self, requests: usize) -> Self {
+        self.concurrency = requests.max(1);
+        self
+    }
+
+    /// The reward model.
+    ///
+    /// # Errors
+    /// An [`EngineError`] if the URL or the key can not be used.
+    pub fn build(self) -> Result<HttpReward, EngineError> {
+        let most = self.api.max_batch();
+        Ok(HttpReward {
+            name: format!("{}:{}", self.api.name(), self.model),
+            batch: self.batch.unwrap_or(self.api.default_batch()).min(most),
+            model: self.model,
+            api: self.api,
+            client: self.client.build()?,
+            retry: self.retry,
+            permits: Arc::new(Semaphore::new(self.concurrency)),
+            concurrency: self.concurrency,
+            sanity: Sanity::default(),
+        })
+    }
+}
+
+#[async_trait]
+impl RewardModel for HttpReward {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn batch(&self) -> usize {
+        self.batch
+    }
+
+    async fn score(&self, query: &str, answers: &[&str]) -> Result<Vec<f64>, EngineError> {
+        let asked: Vec<_> =
+            answers.chunks(self.batch).map(|answers| self.score_together(query, answers)).collect();
+        let scores: Vec<Vec<f64>> =
+            stream::iter(asked).buffered(self.concurrency).try_collect().await?;
+        Ok(scores.into_iter().flatten().collect())
+    }
+}
+
+impl fmt::Debug for HttpReward {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpReward")
+            .field("api", &self.api)
+            .field("model", &self.model)
+            .field("client", &self.client)
+            .field("batch", &self.batch)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,110 @@
+//! Finding a template and the special tokens that it uses.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use minijinja::Value;
+use serde_json::{Map, Value as Json};
+
+use super::error::ChatTemplateError;
+
+const CONFIG: &str = "tokenizer_config.json";
+const TEMPLATE: &str = "chat_template.jinja";
+
+/// A template and what it needs.
+pub(super) struct Loaded {
+    pub(super) source: String,
+    pub(super) tokens: SpecialTokens,
+}
+
+/// The special tokens of a tokenizer by their names: `bos_token`, `eos_token`, ...
+#[derive(Default)]
+pub(super) struct SpecialTokens(Vec<(String, String)>);
+
+impl SpecialTokens {
+    pub(super) fn with_bos(bos: Option<&str>) -> Self {
+        Self(bos.iter().map(|bos| ("bos_token".to_owned(), (*bos).to_owned())).collect())
+    }
+
+    /// All `..._token` of the settings: texts, or objects with their `content`.
+    fn of(config: &Map<String, Json>) -> Self {
+        let text = |value: &Json| match value {
+            Json::String(token) => Some(token.clone()),
+            Json::Object(token) => token.get("content")?.as_str().map(ToOwned::to_owned),
+            _ => None,
+        };
+        let tokens = config.iter().filter(|(name, _)| name.ends_with("_token"));
+        Self(tokens.filter_map(|(name, value)| Some((name.clone(), text(value)?))).collect())
+    }
+
+    pub(super) fn bos(&self) -> Option<&str> {
+        let (_, token) = self.0.iter().find(|(name, _)| name == "bos_token")?;
+        Some(token.as_str()).filter(|token| !token.is_empty())
+    }
+
+    pub(super) fn as_value(&self) -> Value {
+        Value::from_pairs(self.0.iter().map(|(name, token)| (name.as_str(), token.as_str())))
+    }
+}
+
+pub(super) fn from_config(json: &str) -> Result<Loaded, ChatTemplateError> {
+    let config = object(json)?;
+    let missing = || ChatTemplateError::Missing { place: "the tokenizer's settings".to_owned() };
+    let source = template_of(&config).ok_or_else(missing)?;
+    Ok(Loaded { source, tokens: SpecialTokens::of(&config) })
+}
+
+pub(super) fn from_path(path: &Path) -> Result<Loaded, ChatTemplateError> {
+    let is_jinja = path.extension().is_some_and(|extension| extension == "jinja");
+    let (config, template) = match path {
+        folder if folder.is_dir() => (folder.join(CONFIG), folder.join(TEMPLATE)),
+        file if is_jinja => (file.with_file_name(CONFIG), file.to_owned()),
+        file => (file.to_owned(), file.with_file_name(TEMPLATE)),
+    };
+    let config = match (is_jinja, read_if_there(&config)?) {
+        (_, Some(text)) => object(&text)?,
+        // A template may stand by itself.
+        (true, None) => Map::new(),
+        (false, None) => return read(&config).and_then(|text| from_config(&text)),
+    };
+    // A template of its own file wins, as in Hugging Face's library.
+    let source = match read_if_there(&template)? {
+        Some(source) => source,
+        None if is_jinja => read(&template)?,
+        None => template_of(&config).ok_or_else(|| ChatTemplateError::Missing {
+            place: format!("{} or {TEMPLATE} beside it", path.display()),
+        })?,
+    };
+    Ok(Loaded { source, tokens: SpecialTokens::of(&config) })
+}
+
+fn object(json: &str) -> Result<Map<String, Json>, ChatTemplateError> {
+    serde_json::from_str(json).map_err(|error| ChatTemplateError::Json { source: Arc::new(error) })
+}
+
+/// The template of the settings: a text, or a list of them by name.
+fn template_of(config: &Map<String, Json>) -> Option<String> {
+    let source = match config.get("chat_template")? {
+        Json::Array(named) => named
+            .iter()
+            .find(|entry| entry.get("name").and_then(Json::as_str) == Some("default"))
+            .or_else(|| named.first())?
+            .get("template")?,
+        Json::Object(named) => named.get("default")?,
+        source => source,
+    };
+    source.as_str().map(ToOwned::to_owned)
+}
+
+fn read(path: &Path) -> Result<String, ChatTemplateError> {
+    fs::read_to_string(path)
+        .map_err(|error| ChatTemplateError::Read { path: path.to_owned(), source: Arc::new(error) })
+}
+
+fn read_if_there(path: &Path) -> Result<Option<String>, ChatTemplateError> {
+    match fs::exists(path) {
+        Ok(false) => Ok(None),
+        _ => read(path).map(Some),
+    }
+}

@@ -1,0 +1,136 @@
+use std::fs;
+
+use super::*;
+
+/// In the manner of Llama 3's.
+const HEADERS: &str = "{% set loop_messages = messages %}{% for message in loop_messages %}\
+    {% set content = '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n' + message['content'] | trim + '<|eot_id|>' %}\
+    {% if loop.index0 == 0 %}{% set content = bos_token + content %}{% endif %}{{ content }}{% endfor %}\
+    {% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}";
+
+const TURNS: [(&str, &str); 2] = [("user", " What is red? "), ("assistant", "Mars {{ x }}")];
+
+fn template(source: &str) -> ChatTemplate {
+    ChatTemplate::from_source(source, Some("<bos>")).unwrap()
+}
+
+#[test]
+fn a_template_with_headers() {
+    let text = template(HEADERS).render(&TURNS).unwrap();
+    let expected = "<bos><|start_header_id|>user<|end_header_id|>\n\nWhat is red?<|eot_id|>\
+                    <|start_header_id|>assistant<|end_header_id|>\n\nMars {{ x }}<|eot_id|>";
+    assert_eq!(text, expected);
+}
+
+#[test]
+fn blocks_are_trimmed_as_hugging_face_does() {
+    let source = "{% for m in messages %}\n  {%- if m.role == 'user' %}\n    U: {{ m.content.strip() }}\n  {% else %}\nA: {{ m['content'] }}\n  {% endif %}\n{% endfor %}\nend\n";
+    assert_eq!(
+        template(source).render(&TURNS).unwrap(),
+        "    U: What is red?\nA: Mars {{ x }}\nend"
+    );
+}
+
+#[test]
+fn python_methods_namespaces_slices_and_loop_controls_work() {
+    let source = "{%- set ns = namespace(n=0) -%}\
+        {%- for m in messages[1:] -%}{%- set ns.n = ns.n + 1 -%}\
+        {{ m.content.split(' ')[0].upper() }}{{ m.content.startswith('Mars') }}{% break %}{%- endfor -%}{{ ns.n }}\
+        {%- for key, value in messages[0].items() -%}{{ key }};{%- endfor -%}\
+        {%- if tools is defined and tools is not none -%}tools{%- endif -%}";
+    assert_eq!(template(source).render(&TURNS).unwrap(), "MARSTrue1role;content;");
+}
+
+#[test]
+fn json_is_written_as_python_writes_it() {
+    let source = "{{ messages[1].content | tojson }} {{ [1, 'ü<>&'] | tojson }} {{ {'a': [1]} | tojson(indent=2) }}";
+    assert_eq!(
+        template(source).render(&TURNS).unwrap(),
+        "\"Mars {{ x }}\" [1, \"ü<>&\"] {\n  \"a\": [\n    1\n  ]\n}"
+    );
+}
+
+#[test]
+fn a_template_can_refuse_and_says_why() {
+    let source = "{% if messages[0].role == 'system' %}{{ raise_exception('no system turn, please') }}{% endif %}";
+    let error = template(source).render(&[("system", "Be brief.")]).unwrap_err();
+    let ChatTemplateError::Render { source } = &error else { panic!("{error}") };
+    assert!(source.to_string().contains("no system turn, please"), "{source}");
+}
+
+#[test]
+fn the_date_is_known() {
+    let year: i32 = template("{{ strftime_now('%Y') }}").render(&TURNS).unwrap().parse().unwrap();
+    assert!(year >= 2024);
+}
+
+#[test]
+fn a_template_that_does_not_end_is_stopped() {
+    let source = "{% for a in range(9999) %}{% for b in range(9999) %}{% for c in range(9999) %}{% endfor %}{% endfor %}{% endfor %}";
+    let error = template(source).render(&TURNS).unwrap_err();
+    assert!(matches!(error, ChatTemplateError::Render { .. }), "{error}");
+}
+
+#[test]
+fn generation_blocks_print_their_content() {
+    let source = "{% for m in messages %}{%- generation -%} {{ m.role }} {%- endgeneration %}{% endfor %}{% set generations = 1 %}";
+    assert_eq!(template(source).render(&TURNS).unwrap(), "userassistant");
+}
+
+#[test]
+fn the_first_token_stands_there_once_or_not_at_all() {
+    let twice = template("{{ bos_token }}{{ bos_token }}x{{ bos_token }}");
+    let text = twice.render(&[]).unwrap();
+    assert_eq!(twice.without_bos(&text), "x<bos>");
+    assert_eq!(twice.with_one_bos(&text), "<bos>x<bos>");
+    let none = template("x");
+    assert_eq!(none.with_one_bos("x"), "x", "the template puts none there");
+    let no_token = ChatTemplate::from_source("{{ bos_token }}x", None).unwrap();
+    assert_eq!(no_token.without_bos(&no_token.render(&[]).unwrap()), "x");
+}
+
+#[test]
+fn settings_are_read_in_all_their_shapes() {
+    let render =
+        |json: &str| ChatTemplate::from_tokenizer_config(json).unwrap().render(&[]).unwrap();
+    assert_eq!(render(r#"{"bos_token": null, "chat_template": "{{ bos_token }}a"}"#), "a");
+    assert_eq!(
+        render(r#"{"bos_token": {"content": "<s>"}, "chat_template": "{{ bos_token }}a"}"#),
+        "<s>a"
+    );
+    assert_eq!(
+        render(
+            r#"{"eos_token": "</s>", "chat_template": [
+                {"name": "tool_use", "template": "t"}, {"name": "default", "template": "d{{ eos_token }}"}]}"#
+        ),
+        "d</s>"
+    );
+    for (json, word) in [("[]", "JSON object"), ("{", "JSON object"), ("{}", "chat_template")] {
+        let error = ChatTemplate::from_tokenizer_config(json).unwrap_err();
+        assert!(error.to_string().contains(word), "{json}: {error}");
+    }
+    let error = ChatTemplate::from_source("{% for %}", None).unwrap_err();
+    assert!(matches!(error, ChatTemplateError::Parse { .. }), "{error}");
+}
+
+#[test]
+fn files_are_found_beside_each_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("tokenizer_config.json");
+    let jinja = folder.path().join("chat_template.jinja");
+    let of = |path: &Path| ChatTemplate::from_file(path);
+    assert!(matches!(of(folder.path()), Err(ChatTemplateError::Read { .. })));
+
+    fs::write(&jinja, "{{ bos_token }}new").unwrap();
+    assert_eq!(of(&jinja).unwrap().render(&[]).unwrap(), "new");
+    assert!(matches!(of(&config), Err(ChatTemplateError::Read { .. })));
+
+    fs::write(&config, r#"{"bos_token": "<s>", "chat_template": "old"}"#).unwrap();
+    for path in [&jinja, &config, folder.path()] {
+        assert_eq!(of(path).unwrap().render(&[]).unwrap(), "<s>new", "{}", path.display());
+    }
+    fs::remove_file(&jinja).unwrap();
+    assert_eq!(of(&config).unwrap().render(&[]).unwrap(), "old");
+    fs::write(&config, "{}").unwrap();
+    assert!(matches!(of(&config), Err(ChatTemplateError::Missing { .. })));
+}
