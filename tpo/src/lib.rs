@@ -54,8 +54,8 @@ pub use self::config::{Mode, STOP_TEXTS, TpoConfig};
 pub use self::error::{Error, describe};
 #[doc(inline)]
 pub use self::reward::{
-    ChatTemplate, ChatTemplateError, HttpReward, HttpRewardBuilder, RewardApi, RewardFn,
-    RewardModel, SimReward, reward_fn,
+    ChatTemplate, ChatTemplateError, CheckReward, Combine, Ensemble, HttpReward, HttpRewardBuilder,
+    LengthReward, Member, RewardApi, RewardFn, RewardModel, SimReward, reward_fn,
 };
 #[doc(inline)]
 pub use self::search::{

@@ -1,7 +1,9 @@
 //! Reward models: what says how good an answer is.
 
+mod ensemble;
 mod function;
 mod http;
+mod rule;
 mod sim;
 mod template;
 
@@ -10,8 +12,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use textgrad_core::EngineError;
 
+pub use self::ensemble::{Combine, Ensemble, Member};
 pub use self::function::{RewardFn, reward_fn};
 pub use self::http::{HttpReward, HttpRewardBuilder, RewardApi};
+pub use self::rule::{CheckReward, LengthReward};
 pub use self::sim::SimReward;
 pub use self::template::{ChatTemplate, ChatTemplateError};
 

@@ -1,0 +1,255 @@
+//! Several reward models as one.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::future::join_all;
+use textgrad_core::{EngineError, ErrorKind};
+
+use super::RewardModel;
+use crate::error::Error;
+
+/// How an [`Ensemble`] makes one score of several.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Combine {
+    /// The weighted mean.
+    Mean,
+    /// The lowest, whatever the weights: an answer is as good as its harshest judge says.
+    Min,
+    /// The weighted mean minus `lambda` (0 or more) times the weighted standard deviation: an answer that
+    /// the judges disagree on is trusted less. The pessimism guards against answers that please one reward
+    /// model only (reward hacking).
+    Pessimistic {
+        /// How much disagreement costs.
+        lambda: f64,
+    },
+}
+
+/// A reward model within an [`Ensemble`].
+#[derive(Clone)]
+pub struct Member {
+    model: Arc<dyn RewardModel>,
+    weight: f64,
+    center: f64,
+    scale: f64,
+}
+
+impl Member {
+    /// A member of weight 1 whose scores are taken as they are.
+    pub fn new(model: impl RewardModel + 'static) -> Self {
+        Self { model: Arc::new(model), weight: 1.0, center: 0.0, scale: 1.0 }
+    }
+
+    /// How much it counts; greater than 0.
+    #[must_use]
+    pub fn weight(mut self, weight: f64) -> Self {
+        self.weight = weight;
+        self
+    }
+
+    /// Its scores count as `(score - center) / scale`, with `scale` not 0. Reward models have scales of their
+    /// own, so take the mean and the standard deviation of each over answers like those to be scored; a
+    /// negative scale turns a cost into a reward.
+    #[must_use]
+    pub fn standardized(mut self, center: f64, scale: f64) -> Self {
+        (self.center, self.scale) = (center, scale);
+        self
+    }
+
+    fn problem(&self) -> Option<String> {
+        let numbers = [self.weight, self.center, self.scale];
+        let fine = numbers.iter().all(|number| number.is_finite())
+            && self.weight > 0.0
+            && self.scale != 0.0;
+        (!fine).then(|| {
+            format!(
+                "weight {}, center {}, scale {} for {}",
+                self.weight,
+                self.center,
+                self.scale,
+                self.model.name()
+            )
+        })
+    }
+}
+
+impl fmt::Debug for Member {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Member")
+            .field("model", &self.model.name())
+            .field("weight", &self.weight)
+            .field("center", &self.center)
+            .field("scale", &self.scale)
+            .finish()
+    }
+}
+
+/// Several reward models as one. All of them score at the same time; if one fails, so does the ensemble.
+///
+/// # Examples
+/// ```
+/// use tpo::{Combine, Ensemble, Member, RewardModel, reward_fn};
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let long = Member::new(reward_fn("long", |_, answer: &str| answer.len() as f64)).standardized(4.0, 2.0);
+/// let polite = Member::new(reward_fn("polite", |_, answer: &str| answer.matches("please").count() as f64));
+/// let both = Ensemble::new([long, polite], Combine::Min)?;
+/// assert_eq!(both.score("?", &["please", "no"]).await?, [1.0, -1.0]);
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
+#[derive(Debug, Clone)]
+pub struct Ensemble {
+    name: String,
+    members: Vec<Member>,
+    combine: Combine,
+}
+
+impl Ensemble {
+    /// An ensemble of at least one member.
+    ///
+    /// # Errors
+    /// [`Error::Config`] without a member, or with a weight, a center, a scale or a lambda out of its range.
+    pub fn new(members: impl IntoIterator<Item = Member>, combine: Combine) -> Result<Self, Error> {
+        let members: Vec<Member> = members.into_iter().collect();
+        let config = |expected, got| Err(Error::Config { setting: "ensemble", expected, got });
+        if members.is_empty() {
+            return config("at least one reward model", "none".to_owned());
+        }
+        if let Some(problem) = members.iter().find_map(Member::problem) {
+            return config("finite numbers, weights above 0, scales other than 0", problem);
+        }
+        if let Combine::Pessimistic { lambda } = combine
+            && !(lambda.is_finite() && lambda >= 0.0)
+        {
+            return config("a finite lambda of 0 or more", lambda.to_string());
+        }
+        let names: Vec<&str> = members.iter().map(|member| member.model.name()).collect();
+        let how = match combine {
+            Combine::Mean => "mean".to_owned(),
+            Combine::Min => "min".to_owned(),
+            Combine::Pessimistic { lambda } => format!("mean-{lambda}sd"),
+        };
+        Ok(Self { name: format!("{how}({})", names.join(", ")), members, combine })
+    }
+
+    fn combined(&self, scores: impl Iterator<Item = f64> + Clone) -> f64 {
+        let weights = || self.members.iter().map(|member| member.weight);
+        let total: f64 = weights().sum();
+        let mean = |values: &mut dyn Iterator<Item = f64>| -> f64 {
+            values.zip(weights()).map(|(value, weight)| value * weight).sum::<f64>() / total
+        };
+        match self.combine {
+            // Not `f64::min`, which overlooks what is not a number.
+            Combine::Min => {
+                scores.reduce(|a, b| if a.is_nan() || a <= b { a } else { b }).unwrap_or(f64::NAN)
+            }
+            Combine::Mean => mean(&mut scores.clone()),
+            Combine::Pessimistic { lambda } => {
+                let center = mean(&mut scores.clone());
+                let variance = mean(&mut scores.map(|score| (score - center).powi(2)));
+                center - lambda * variance.sqrt()
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl RewardModel for Ensemble {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// That of the member that takes the fewest.
+    fn batch(&self) -> usize {
+        self.members.iter().map(|member| member.model.batch()).min().unwrap_or(usize::MAX)
+    }
+
+    async fn score(&self, query: &str, answers: &[&str]) -> Result<Vec<f64>, EngineError> {
+        let asked = self.members.iter().map(|member| member.model.score(query, answers));
+        let mut columns: Vec<Vec<f64>> = Vec::new();
+        for (member, scores) in self.members.iter().zip(join_all(asked).await) {
+            let scores = scores?;
+            if scores.len() != answers.len() {
+                let message = format!(
+                    "expected {} score(s) from the reward model {:?}, got {}",
+                    answers.len(),
+                    member.model.name(),
+                    scores.len()
+                );
+                return Err(EngineError::new(ErrorKind::BadResponse, message).with_retryable(false));
+            }
+            let standardized =
+                scores.into_iter().map(|score| (score - member.center) / member.scale);
+            columns.push(standardized.collect());
+        }
+        let row =
+            |answer: usize| columns.iter().filter_map(move |column| column.get(answer).copied());
+        Ok((0..answers.len()).map(|answer| self.combined(row(answer))).collect())
+    }
+
+    fn is_simulation(&self) -> bool {
+        self.members.iter().any(|member| member.model.is_simulation())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reward::{SimReward, reward_fn};
+
+    fn constant(name: &str, score: f64) -> Member {
+        Member::new(reward_fn(name, move |_, _: &str| score))
+    }
+
+    async fn score(members: Vec<Member>, combine: Combine) -> f64 {
+        let ensemble = Ensemble::new(members, combine).unwrap();
+        ensemble.score("q", &["a"]).await.unwrap()[0]
+    }
+
+    #[tokio::test]
+    async fn weights_count() {
+        let members = || vec![constant("a", 1.0).weight(3.0), constant("b", 5.0)];
+        assert_eq!(score(members(), Combine::Mean).await, 2.0);
+        assert_eq!(score(members(), Combine::Min).await, 1.0);
+        // Deviations -1 (weight 3) and 3 (weight 1): variance (3 + 9) / 4.
+        let pessimistic = score(members(), Combine::Pessimistic { lambda: 2.0 }).await;
+        assert!((pessimistic - (2.0 - 2.0 * 3.0_f64.sqrt())).abs() < 1e-12, "{pessimistic}");
+    }
+
+    #[tokio::test]
+    async fn a_cost_becomes_a_reward() {
+        assert_eq!(
+            score(vec![constant("cost", 4.0).standardized(1.0, -2.0)], Combine::Mean).await,
+            -1.5
+        );
+    }
+
+    #[tokio::test]
+    async fn a_score_that_is_not_finite_stays_so() {
+        for combine in [Combine::Mean, Combine::Min, Combine::Pessimistic { lambda: 1.0 }] {
+            assert!(
+                score(vec![constant("a", f64::NAN), constant("b", 1.0)], combine).await.is_nan()
+            );
+        }
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let refused = |members: Vec<Member>, combine| Ensemble::new(members, combine).unwrap_err();
+        refused(vec![], Combine::Mean);
+        refused(vec![constant("a", 1.0).weight(0.0)], Combine::Mean);
+        refused(vec![constant("a", 1.0).standardized(0.0, 0.0)], Combine::Mean);
+        refused(vec![constant("a", 1.0)], Combine::Pessimistic { lambda: -1.0 });
+        let error = refused(vec![constant("bad one", 1.0).weight(f64::NAN)], Combine::Min);
+        assert!(error.to_string().contains("bad one"), "{error}");
+    }
+
+    #[test]
+    fn it_says_who_is_in_it_and_whether_one_is_simulated() {
+        let members = [constant("a", 1.0), Member::new(SimReward)];
+        let ensemble = Ensemble::new(members, Combine::Pessimistic { lambda: 0.5 }).unwrap();
+        assert_eq!(ensemble.name(), "mean-0.5sd(a, sim)");
+        assert!(ensemble.is_simulation());
+    }
+}
