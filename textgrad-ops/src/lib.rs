@@ -2,6 +2,7 @@
 //! and layers that carry them out.
 
 mod algebra;
+pub mod check;
 pub mod engine;
 mod error;
 mod function;
@@ -20,7 +21,10 @@ pub use self::function::StringFn;
 #[doc(inline)]
 pub use self::llm::{Ask, FormattedLlmCall, FormattedLlmCallBuilder, LlmCall, LlmCallBuilder};
 #[doc(inline)]
-pub use self::loss::{Loss, TextLoss};
+pub use self::loss::{
+    AllOf, CheckLoss, ContrastiveLoss, FirstFailing, Loss, LossFn, TextLoss, WeightedSum, all_of,
+    all_passed, first_failing, loss_fn, weighted_sum, weighted_sum_of,
+};
 #[doc(inline)]
 pub use self::optim::{
     ExtractError, Optimizer, Outcome, ParameterUpdate, Proposal, Rejected, Rewrite, Tags,
