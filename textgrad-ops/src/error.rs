@@ -58,6 +58,24 @@ pub enum Error {
         /// What it is.
         got: String,
     },
+    /// Settings that no program can be run with.
+    #[error("expected {expected}, got {got}")]
+    Runner {
+        /// What it should be.
+        expected: String,
+        /// What was given.
+        got: String,
+    },
+    /// A program that could not be run.
+    #[error(
+        "the program {program:?} could not be run; see that it is installed and may be executed"
+    )]
+    Command {
+        /// The program.
+        program: String,
+        /// Why.
+        source: std::io::Error,
+    },
     /// A composition of objectives without any.
     #[error("expected at least one objective for {what}, got none")]
     NoParts {

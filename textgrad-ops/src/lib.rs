@@ -3,6 +3,7 @@
 
 mod algebra;
 pub mod check;
+pub mod command;
 pub mod engine;
 mod error;
 mod function;
@@ -22,8 +23,8 @@ pub use self::function::StringFn;
 pub use self::llm::{Ask, FormattedLlmCall, FormattedLlmCallBuilder, LlmCall, LlmCallBuilder};
 #[doc(inline)]
 pub use self::loss::{
-    AllOf, CheckLoss, ContrastiveLoss, FirstFailing, Loss, LossFn, TextLoss, WeightedSum, all_of,
-    all_passed, first_failing, loss_fn, weighted_sum, weighted_sum_of,
+    AllOf, CheckLoss, CommandLoss, ContrastiveLoss, FirstFailing, Loss, LossFn, TextLoss,
+    WeightedSum, all_of, all_passed, first_failing, loss_fn, weighted_sum, weighted_sum_of,
 };
 #[doc(inline)]
 pub use self::optim::{

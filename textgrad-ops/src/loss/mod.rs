@@ -1,6 +1,7 @@
 //! Objectives.
 
 mod check;
+mod command;
 mod compose;
 mod contrastive;
 mod figure;
@@ -15,6 +16,7 @@ use async_trait::async_trait;
 use textgrad_core::{Error, Variable};
 
 pub use self::check::CheckLoss;
+pub use self::command::CommandLoss;
 pub use self::compose::{
     AllOf, FirstFailing, WeightedSum, all_of, all_passed, first_failing, weighted_sum,
     weighted_sum_of,

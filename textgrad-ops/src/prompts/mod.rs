@@ -17,11 +17,13 @@
 //! | `contrastive_system` | system message of a contrastive loss; the user message is the preferred text | [`ContrastiveContext`] |
 //! | `evaluation_system` | the same without a rejected text | [`EvaluationContext`] |
 //! | `check_feedback` | feedback on a text for which a check does not hold | [`CheckContext`] |
+//! | `command_report` | the text of a program's run on a text | [`CommandContext`] |
+//! | `command_feedback` | feedback on a text on which a program failed | [`CommandContext`] |
 //! | `all_of` | the text of objectives that must all pass | [`AllOfContext`] |
 //! | `weighted_sum` | the text of a weighted sum of objectives | [`WeightedSumContext`] |
 //! | `weight_feedback` | what is said about a part of it where weights differ | [`WeightContext`] |
 //!
-//! The partials `_subject` and `_rules` are shared by some of the defaults.
+//! The partials `_subject`, `_rules` and `_streams` are shared by some of the defaults.
 
 macro_rules! text {
     ($name:literal) => {
@@ -41,8 +43,8 @@ pub use self::context::{
     FunctionContext, GradientContext, ReduceContext, RetryContext, UpdateContext, VariableContext,
 };
 pub use self::objective::{
-    AllOfContext, CheckContext, ContrastiveContext, EvaluationContext, PartContext, WeightContext,
-    WeightedSumContext,
+    AllOfContext, CheckContext, CommandContext, ContrastiveContext, EvaluationContext, PartContext,
+    WeightContext, WeightedSumContext,
 };
 
 /// The templates of this crate with their default texts.

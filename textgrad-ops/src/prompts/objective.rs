@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::{Value as Json, json};
 use textgrad_core::{Score, TemplateContext, TemplateSpec, Variable};
 
+use crate::command::{End, Run};
 use crate::loss::figure;
 
 /// A response to a query that was preferred to another: `query`, `chosen`, `rejected`.
@@ -133,6 +134,56 @@ impl TemplateContext for WeightedSumContext {
     }
 }
 
+/// A program that was run on a text: `purpose`; `end` (how it ended, in words), `passed`, `exit_code` (null if
+/// it did not exit by itself), `timed_out`; `stdout` and `stderr`, where bytes that were left out are named in
+/// their place.
+#[derive(Debug, Clone, Serialize)]
+pub struct CommandContext<'a> {
+    /// What the program is for, in words, or its command line.
+    pub purpose: &'a str,
+    /// How it ended.
+    pub end: String,
+    /// Whether it exited with code 0.
+    pub passed: bool,
+    /// The code that it exited with.
+    pub exit_code: Option<i32>,
+    /// Whether it was killed because it ran too long.
+    pub timed_out: bool,
+    /// What it wrote to standard output, without the white space at its end.
+    pub stdout: &'a str,
+    /// What it wrote to standard error, without the white space at its end.
+    pub stderr: &'a str,
+}
+
+impl<'a> CommandContext<'a> {
+    /// A run as templates see it.
+    #[must_use]
+    pub fn new(purpose: &'a str, run: &'a Run) -> Self {
+        let exit_code = match run.end {
+            End::Exited(code) => Some(code),
+            _ => None,
+        };
+        Self {
+            purpose,
+            end: run.end.to_string(),
+            passed: run.end.is_success(),
+            exit_code,
+            timed_out: matches!(run.end, End::TimedOut(_)),
+            stdout: run.stdout.text.trim_end(),
+            stderr: run.stderr.text.trim_end(),
+        }
+    }
+}
+
+impl TemplateContext for CommandContext<'_> {
+    fn example() -> Json {
+        json!({
+            "purpose": "", "end": "", "passed": false, "exit_code": 1, "timed_out": false,
+            "stdout": "", "stderr": "",
+        })
+    }
+}
+
 /// The templates of objectives with their default texts.
 pub(super) fn templates() -> Vec<TemplateSpec> {
     vec![
@@ -142,6 +193,9 @@ pub(super) fn templates() -> Vec<TemplateSpec> {
         ),
         TemplateSpec::new::<EvaluationContext<'_>>("evaluation_system", text!("evaluation_system")),
         TemplateSpec::new::<CheckContext<'_>>("check_feedback", text!("check_feedback")),
+        TemplateSpec::new::<CommandContext<'_>>("command_report", text!("command_report")),
+        TemplateSpec::new::<CommandContext<'_>>("command_feedback", text!("command_feedback")),
+        TemplateSpec::partial("_streams", text!("_streams")),
         TemplateSpec::new::<AllOfContext>("all_of", text!("all_of")),
         TemplateSpec::new::<WeightedSumContext>("weighted_sum", text!("weighted_sum")),
         TemplateSpec::new::<WeightContext>("weight_feedback", text!("weight_feedback")),
