@@ -2,6 +2,8 @@
 //! and layers that carry them out.
 
 mod algebra;
+pub mod check;
+pub mod command;
 pub mod engine;
 mod error;
 mod function;
@@ -20,7 +22,10 @@ pub use self::function::StringFn;
 #[doc(inline)]
 pub use self::llm::{Ask, FormattedLlmCall, FormattedLlmCallBuilder, LlmCall, LlmCallBuilder};
 #[doc(inline)]
-pub use self::loss::{Loss, TextLoss};
+pub use self::loss::{
+    AllOf, CheckLoss, CommandLoss, ContrastiveLoss, FirstFailing, Loss, LossFn, TextLoss,
+    WeightedSum, all_of, all_passed, first_failing, loss_fn, weighted_sum, weighted_sum_of,
+};
 #[doc(inline)]
 pub use self::optim::{
     ExtractError, Optimizer, Outcome, ParameterUpdate, Proposal, Rejected, Rewrite, Tags,

@@ -133,8 +133,8 @@ fn every_template_is_in_a_golden_file() {
     let shown: BTreeSet<&str> = [
         // Searches.
         "sample_system",
-        "loss_system",
-        "revision_system",
+        "contrastive_system",
+        "evaluation_system",
         // Base form, then chain form.
         "conversation",
         "feedback_system",

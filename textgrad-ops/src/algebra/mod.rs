@@ -10,6 +10,7 @@ use textgrad_core::{
     BackwardCx, Error, Gradient, Inputs, Op, OpFailure, Output, Reduce, Variable, apply_one,
 };
 
+pub(crate) use self::pass::through;
 pub use self::reduce::LlmReduce;
 
 /// The sum of texts: one below the other.
@@ -81,7 +82,7 @@ impl Op for Join {
     }
 
     async fn backward(&self, cx: &BackwardCx) -> Result<Vec<Option<Gradient>>, OpFailure> {
-        let passed = pass::through(cx.gradients(0)).await?;
+        let passed = through(cx.gradients(0)).await?;
         Ok(vec![passed; cx.inputs().len()])
     }
 

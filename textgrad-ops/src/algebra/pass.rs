@@ -9,7 +9,7 @@ use textgrad_core::{
 
 /// One gradient that says all that several say. The same words said twice are one, so that sums of sums do
 /// not double what passes through them.
-pub(super) async fn through(gradients: &[Gradient]) -> Result<Option<Gradient>, Error> {
+pub(crate) async fn through(gradients: &[Gradient]) -> Result<Option<Gradient>, Error> {
     let mut said: Vec<Feedback> = Vec::new();
     for feedback in gradients.iter().filter_map(Gradient::feedback) {
         match said.iter_mut().find(|known| known.variable() == feedback.variable()) {

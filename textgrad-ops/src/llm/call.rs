@@ -143,12 +143,18 @@ impl LlmCallBuilder {
         self
     }
 
-    pub(super) fn one_answer(mut self) -> Self {
+    pub(crate) fn one_answer(mut self) -> Self {
         self.sampling.n = 1;
         self
     }
 
-    pub(super) fn op_name(&self) -> &str {
+    /// The same settings, the answers drawn from the seed of a place; from their own where there is none.
+    pub(crate) fn at(mut self, place: Option<Seed>) -> Self {
+        self.sampling = self.sampling.at(place);
+        self
+    }
+
+    pub(crate) fn op_name(&self) -> &str {
         &self.name
     }
 
@@ -200,11 +206,7 @@ impl Ask<'_> {
         inputs.push((PROMPT, self.prompt));
         let call = match self.seed {
             None => self.call.clone(),
-            Some(seed) => {
-                let mut settings = (*self.call.0).clone();
-                settings.sampling = settings.sampling.at(Some(seed));
-                settings.build()
-            }
+            seed => (*self.call.0).clone().at(seed).build(),
         };
         apply(Arc::new(call), Inputs::new(inputs)).await
     }
@@ -259,7 +261,7 @@ impl Op for LlmCall {
 }
 
 /// Asks the engine and makes outputs of the answers.
-pub(super) async fn complete(
+pub(crate) async fn complete(
     settings: &LlmCallBuilder,
     messages: Vec<Message>,
 ) -> Result<Vec<Output>, Error> {
@@ -288,7 +290,7 @@ fn quoted_text(message: &Message) -> String {
 }
 
 /// Asks for feedback on every input of a conversation.
-pub(super) async fn backward_of(
+pub(crate) async fn backward_of(
     settings: &LlmCallBuilder,
     cx: &BackwardCx,
     messages: &[Message],

@@ -5,6 +5,7 @@ mod feedback;
 mod formatted;
 
 pub use self::call::{Ask, LlmCall, LlmCallBuilder};
+pub(crate) use self::call::{backward_of, complete};
 pub(crate) use self::feedback::{
     FeedbackSettings, QuotedCall, quote_source, request_feedback, word_feedback,
 };
