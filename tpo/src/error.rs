@@ -40,6 +40,14 @@ pub enum Error {
     },
 
     // One query.
+    /// What is asked is no query.
+    #[error("expected {expected}, got {got}")]
+    Query {
+        /// What it should be.
+        expected: &'static str,
+        /// What it is.
+        got: String,
+    },
     /// An op or an engine failed.
     #[error(transparent)]
     Core(#[from] textgrad_core::Error),

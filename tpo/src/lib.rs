@@ -40,6 +40,7 @@ mod error;
 pub mod input;
 pub mod journal;
 pub mod prompts;
+mod query;
 mod reward;
 pub mod run;
 mod search;
@@ -52,6 +53,8 @@ pub use self::batch::{Batch, Outcome, Progress};
 pub use self::config::{Mode, STOP_TEXTS, TpoConfig};
 #[doc(inline)]
 pub use self::error::{Error, describe};
+#[doc(inline)]
+pub use self::query::Query;
 #[doc(inline)]
 pub use self::reward::{
     ChatTemplate, ChatTemplateError, CheckReward, Combine, Ensemble, HttpReward, HttpRewardBuilder,

@@ -132,7 +132,7 @@ impl RewardModel for Fragile {
         1
     }
 
-    async fn score(&self, _: &str, answers: &[&str]) -> Result<Vec<f64>, EngineError> {
+    async fn score(&self, _: &tpo::Query, answers: &[&str]) -> Result<Vec<f64>, EngineError> {
         self.calls.fetch_add(1, Ordering::SeqCst);
         match answers {
             ["bb"] if self.down.load(Ordering::SeqCst) => {
@@ -189,7 +189,7 @@ async fn scores_that_are_made_side_by_side_are_not_waited_for_one_after_the_othe
         fn batch(&self) -> usize {
             1
         }
-        async fn score(&self, _: &str, _: &[&str]) -> Result<Vec<f64>, EngineError> {
+        async fn score(&self, _: &tpo::Query, _: &[&str]) -> Result<Vec<f64>, EngineError> {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
             Ok(vec![0.0])
         }

@@ -18,13 +18,21 @@ pub enum MessageRole {
     Assistant,
 }
 
-impl fmt::Display for MessageRole {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl MessageRole {
+    /// The name that servers use.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
             Self::System => "system",
             Self::User => "user",
             Self::Assistant => "assistant",
-        })
+        }
+    }
+}
+
+impl fmt::Display for MessageRole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

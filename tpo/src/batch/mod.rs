@@ -10,6 +10,7 @@ use tokio::task::{Id, JoinSet};
 
 use crate::error::Error;
 use crate::journal::Journal;
+use crate::query::Query;
 use crate::search::{AlignError, Alignment, Tpo, Trajectory};
 use crate::session::Session;
 
@@ -23,7 +24,7 @@ pub struct Outcome {
     /// The place of the query in the batch, from 0.
     pub index: usize,
     /// The query.
-    pub query: Arc<str>,
+    pub query: Query,
     /// What came of it.
     pub result: Result<Alignment, AlignError>,
 }
@@ -72,7 +73,7 @@ impl Progress {
 /// ```
 pub struct Batch {
     tpo: Tpo,
-    queries: Vec<Arc<str>>,
+    queries: Vec<Query>,
     concurrency: usize,
     journal: Option<Journal>,
     stop: Stop,
@@ -86,7 +87,7 @@ pub struct Batch {
 
 impl Batch {
     /// A batch of these queries, 64 at a time.
-    pub fn new<Q: Into<Arc<str>>>(tpo: Tpo, queries: impl IntoIterator<Item = Q>) -> Self {
+    pub fn new<Q: Into<Query>>(tpo: Tpo, queries: impl IntoIterator<Item = Q>) -> Self {
         Self {
             tpo,
             queries: queries.into_iter().map(Into::into).collect(),
@@ -138,7 +139,7 @@ impl Batch {
             if let Some(result) = self.waiting.remove(&self.handed_out) {
                 let index = self.handed_out;
                 self.handed_out += 1;
-                let query = self.queries.get(index).map(Arc::clone)?;
+                let query = self.queries.get(index).cloned()?;
                 return Some(Outcome { index, query, result });
             }
             self.start_more();
@@ -173,11 +174,11 @@ impl Batch {
             && !self.stop.is_set()
         {
             let index = self.started;
-            let Some(query) = self.queries.get(index).map(Arc::clone) else { return };
+            let Some(query) = self.queries.get(index).cloned() else { return };
             let (tpo, journal, stop) = (self.tpo.clone(), self.journal.clone(), self.stop.clone());
             let task = self
                 .tasks
-                .spawn(async move { (index, search(tpo, journal, stop, index, &query).await) });
+                .spawn(async move { (index, search(tpo, journal, stop, index, query).await) });
             self.places.insert(task.id(), index);
             self.started += 1;
         }
@@ -189,7 +190,7 @@ async fn search(
     journal: Option<Journal>,
     stop: Stop,
     index: usize,
-    query: &str,
+    query: Query,
 ) -> Result<Alignment, AlignError> {
     let journal = match journal {
         None => None,

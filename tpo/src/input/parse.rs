@@ -3,6 +3,7 @@
 use serde_json::Value as Json;
 
 use crate::error::Error;
+use crate::query::Query;
 
 /// How a file of queries is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +59,7 @@ fn is_json_string(line: &str) -> bool {
 /// );
 /// # Ok::<(), tpo::Error>(())
 /// ```
-pub fn parse(name: &str, text: &str) -> Result<Vec<String>, Error> {
+pub fn parse(name: &str, text: &str) -> Result<Vec<Query>, Error> {
     let text = without_mark(text);
     parse_as(Format::detect(name, text), name, text)
 }
@@ -71,10 +72,10 @@ fn without_mark(text: &str) -> &str {
 ///
 /// # Errors
 /// Those of [`parse`].
-pub fn parse_as(format: Format, name: &str, text: &str) -> Result<Vec<String>, Error> {
+pub fn parse_as(format: Format, name: &str, text: &str) -> Result<Vec<Query>, Error> {
     let text = without_mark(text);
     let at_line = |line: usize| format!("{name}, line {}", line + 1);
-    let queries: Result<Vec<String>, Error> = match format {
+    let queries: Result<Vec<Query>, Error> = match format {
         Format::Json => match serde_json::from_str(text) {
             Ok(Json::Array(items)) => {
                 let places = (1..).map(|item| format!("{name}, item {item}"));
@@ -100,7 +101,7 @@ pub fn parse_as(format: Format, name: &str, text: &str) -> Result<Vec<String>, E
             .collect(),
         Format::Text => {
             let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-            Ok(lines.map(str::to_owned).collect())
+            Ok(lines.map(Query::from).collect())
         }
     };
     let queries = queries?;
@@ -110,7 +111,7 @@ pub fn parse_as(format: Format, name: &str, text: &str) -> Result<Vec<String>, E
     Ok(queries)
 }
 
-fn query(item: &Json, place: String) -> Result<String, Error> {
+fn query(item: &Json, place: String) -> Result<Query, Error> {
     let text = match item {
         Json::String(text) => text.clone(),
         Json::Object(fields) => match (fields.get("prompt"), fields.get("instruction")) {
@@ -119,7 +120,7 @@ fn query(item: &Json, place: String) -> Result<String, Error> {
                 return Err(wrong(place, format!("expected a string, got {}", kind(other))));
             }
             (None, None) => match fields.get("messages") {
-                Some(messages) => only_user_message(messages, &place)?,
+                Some(messages) => return conversation(messages, place),
                 None => {
                     let got: Vec<String> = fields.keys().map(|key| format!("{key:?}")).collect();
                     let reason = format!(
@@ -138,27 +139,19 @@ fn query(item: &Json, place: String) -> Result<String, Error> {
     if text.trim().is_empty() {
         return Err(wrong(place, "expected a query, got an empty text".to_owned()));
     }
-    Ok(text)
+    Ok(Query::from(text))
 }
 
-/// The query of a conversation of one user turn.
-fn only_user_message(messages: &Json, place: &str) -> Result<String, Error> {
-    let message = match messages.as_array().map(Vec::as_slice) {
-        Some([only]) if only.get("role").and_then(Json::as_str) == Some("user") => only,
-        _ => {
-            let reason = "expected \"messages\" with exactly one message, of role \"user\"; \
-                          conversations with other turns can not be aligned yet";
-            return Err(wrong(place, reason.to_owned()));
-        }
-    };
-    match message.get("content") {
-        Some(Json::String(text)) => Ok(text.clone()),
+/// The query that a list of messages is.
+fn conversation(messages: &Json, place: String) -> Result<Query, Error> {
+    match messages {
+        Json::Array(_) => serde_json::from_value(messages.clone()).map_err(|error| {
+            let roles = "turns with \"role\" (system, user or assistant) and a \"content\" that is a string";
+            wrong(place, format!("expected \"messages\" to be {roles}: {error}"))
+        }),
         other => {
-            let got = other.map_or("nothing", kind);
-            Err(wrong(
-                place,
-                format!("expected the message's \"content\" to be a string, got {got}"),
-            ))
+            let got = kind(other);
+            Err(wrong(place, format!("expected \"messages\" to be a list, got {got}")))
         }
     }
 }
@@ -184,7 +177,7 @@ mod tests {
 
     #[test]
     fn reads_every_format() {
-        let two = ["a\nb".to_owned(), "c".to_owned()];
+        let two = ["a\nb", "c"];
         assert_eq!(parse("x", r#"["a\nb", {"prompt": "c"}]"#).unwrap(), two);
         assert_eq!(parse("-", "\u{feff}{\"prompt\":\"a\\nb\"}\r\n\r\n{\"messages\":[{\"role\":\"user\",\"content\":\"c\"}]}").unwrap(), two);
         assert_eq!(parse("x.jsonl", "\"a\\nb\"\n\"c\"\n").unwrap(), two);
@@ -192,6 +185,14 @@ mod tests {
             parse("-", "  one line\r\n\r\n[not json]\n").unwrap(),
             ["one line", "[not json]"]
         );
+    }
+
+    #[test]
+    fn a_conversation_is_a_query() {
+        let line =
+            r#"{"messages":[{"role":"system","content":"s"},{"role":"user","content":"u"}]}"#;
+        let queries = parse("a.jsonl", line).unwrap();
+        assert_eq!((queries[0].system(), queries[0].text()), (Some("s"), "System: s\n\nUser: u"));
     }
 
     #[test]
@@ -215,12 +216,15 @@ mod tests {
         let error =
             parse("a.json", "{\"prompt\":\"x\"}\n{\"prompt\":\"y\"}").unwrap_err().to_string();
         assert!(error.ends_with("; it looks like JSONL, one object a line"), "{error}");
-        let turns =
-            r#"{"messages":[{"role":"system","content":"s"},{"role":"user","content":"u"}]}"#;
-        let error = parse("a.jsonl", turns).unwrap_err().to_string();
-        assert!(
-            error.starts_with("a.jsonl, line 1: expected \"messages\" with exactly one"),
-            "{error}"
-        );
+        for (messages, words) in [
+            (r#"[{"role":"assistant","content":"a"}]"#, "ends with the user's turn, got assistant"),
+            (r#"[{"role":"tool","content":"a"}]"#, "unknown variant `tool`"),
+            ("3", "to be a list, got a number"),
+        ] {
+            let text = format!("{{\"messages\":{messages}}}");
+            let error = parse("a.jsonl", &text).unwrap_err().to_string();
+            assert!(error.starts_with("a.jsonl, line 1: expected \"messages\""), "{error}");
+            assert!(error.contains(words), "{error}");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! What a step asked.
 
+use crate::query::Query;
 use std::fmt::Write as _;
 
 use sha2::{Digest, Sha256};
@@ -15,8 +16,8 @@ impl StepKey {
         Self(request_key(engine, request).to_string())
     }
 
-    pub(crate) fn of_score(model: &str, query: &str, answer: &str) -> Self {
-        Self(digest([model, query, answer]))
+    pub(crate) fn of_score(model: &str, query: &Query, answer: &str) -> Self {
+        Self(digest([model, &query.identity(), answer]))
     }
 
     pub(crate) fn from_text(text: String) -> Self {

@@ -9,6 +9,7 @@ use textgrad_core::{EngineError, ErrorKind};
 
 use super::RewardModel;
 use crate::error::Error;
+use crate::query::Query;
 
 /// How an [`Ensemble`] makes one score of several.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -95,7 +96,7 @@ impl fmt::Debug for Member {
 /// let long = Member::new(reward_fn("long", |_, answer: &str| answer.len() as f64)).standardized(4.0, 2.0);
 /// let polite = Member::new(reward_fn("polite", |_, answer: &str| answer.matches("please").count() as f64));
 /// let both = Ensemble::new([long, polite], Combine::Min)?;
-/// assert_eq!(both.score("?", &["please", "no"]).await?, [1.0, -1.0]);
+/// assert_eq!(both.score(&"?".into(), &["please", "no"]).await?, [1.0, -1.0]);
 /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
 /// ```
 #[derive(Debug, Clone)]
@@ -165,7 +166,7 @@ impl RewardModel for Ensemble {
         self.members.iter().map(|member| member.model.batch()).min().unwrap_or(usize::MAX)
     }
 
-    async fn score(&self, query: &str, answers: &[&str]) -> Result<Vec<f64>, EngineError> {
+    async fn score(&self, query: &Query, answers: &[&str]) -> Result<Vec<f64>, EngineError> {
         let asked = self.members.iter().map(|member| member.model.score(query, answers));
         let mut columns: Vec<Vec<f64>> = Vec::new();
         for (member, scores) in self.members.iter().zip(join_all(asked).await) {
@@ -204,7 +205,7 @@ mod tests {
 
     async fn score(members: Vec<Member>, combine: Combine) -> f64 {
         let ensemble = Ensemble::new(members, combine).unwrap();
-        ensemble.score("q", &["a"]).await.unwrap()[0]
+        ensemble.score(&"q".into(), &["a"]).await.unwrap()[0]
     }
 
     #[tokio::test]

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use textgrad_core::EngineError;
 
 use super::RewardModel;
+use crate::query::Query;
 
 /// A reward model made of a function; see [`reward_fn`].
 #[derive(Clone)]
@@ -23,7 +24,7 @@ pub struct RewardFn<F> {
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// let brevity = reward_fn("brevity", |_query, answer: &str| -(answer.len() as f64));
-/// assert_eq!(brevity.score("why?", &["because", "so"]).await?, [-7.0, -2.0]);
+/// assert_eq!(brevity.score(&"why?".into(), &["because", "so"]).await?, [-7.0, -2.0]);
 /// # Ok::<(), textgrad_core::EngineError>(()) }).unwrap();
 /// ```
 pub fn reward_fn<F>(name: impl Into<String>, function: F) -> RewardFn<F>
@@ -39,8 +40,8 @@ impl<F: Fn(&str, &str) -> f64 + Send + Sync> RewardModel for RewardFn<F> {
         &self.name
     }
 
-    async fn score(&self, query: &str, answers: &[&str]) -> Result<Vec<f64>, EngineError> {
-        Ok(answers.iter().map(|answer| (self.function)(query, answer)).collect())
+    async fn score(&self, query: &Query, answers: &[&str]) -> Result<Vec<f64>, EngineError> {
+        Ok(answers.iter().map(|answer| (self.function)(query.text(), answer)).collect())
     }
 }
 

@@ -18,6 +18,7 @@ pub use self::http::{HttpReward, HttpRewardBuilder, RewardApi};
 pub use self::rule::{CheckReward, LengthReward};
 pub use self::sim::SimReward;
 pub use self::template::{ChatTemplate, ChatTemplateError};
+use crate::query::Query;
 
 /// Something that scores answers to a query. Scores are comparable only within one query and one model.
 ///
@@ -38,7 +39,7 @@ pub trait RewardModel: Send + Sync {
     ///
     /// # Errors
     /// An [`EngineError`] whose kind says what went wrong and whether trying again can help.
-    async fn score(&self, query: &str, answers: &[&str]) -> Result<Vec<f64>, EngineError>;
+    async fn score(&self, query: &Query, answers: &[&str]) -> Result<Vec<f64>, EngineError>;
 
     /// Whether the scores are simulated. Anything that shows them must say so.
     fn is_simulation(&self) -> bool {
@@ -56,7 +57,7 @@ impl<R: RewardModel + ?Sized> RewardModel for Arc<R> {
         (**self).batch()
     }
 
-    async fn score(&self, query: &str, answers: &[&str]) -> Result<Vec<f64>, EngineError> {
+    async fn score(&self, query: &Query, answers: &[&str]) -> Result<Vec<f64>, EngineError> {
         (**self).score(query, answers).await
     }
 

@@ -7,6 +7,7 @@ use textgrad_core::{Check, EngineError};
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::RewardModel;
+use crate::query::Query;
 
 /// A reward for answers of about the right length, in words: 0 within the bounds, and below it minus one for
 /// each `slack` words that are missing or too many. As a member of an [`Ensemble`](super::Ensemble) it keeps
@@ -18,7 +19,7 @@ use super::RewardModel;
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// let length = LengthReward::new(2, 3, 2);
-/// assert_eq!(length.score("?", &["two words", "one", "one two three four five"]).await?, [0.0, -0.5, -1.0]);
+/// assert_eq!(length.score(&"?".into(), &["two words", "one", "one two three four five"]).await?, [0.0, -0.5, -1.0]);
 /// # Ok::<(), textgrad_core::EngineError>(()) }).unwrap();
 /// ```
 #[derive(Debug, Clone, Copy)]
@@ -51,7 +52,7 @@ impl RewardModel for LengthReward {
         "length"
     }
 
-    async fn score(&self, _: &str, answers: &[&str]) -> Result<Vec<f64>, EngineError> {
+    async fn score(&self, _: &Query, answers: &[&str]) -> Result<Vec<f64>, EngineError> {
         Ok(answers.iter().map(|answer| self.of(answer)).collect())
     }
 }
@@ -68,7 +69,7 @@ impl RewardModel for LengthReward {
 ///     true => Ok(()),
 ///     false => Err("it is no list".to_owned()),
 /// }));
-/// assert_eq!(list.score("?", &["- one", "one"]).await?, [1.0, 0.0]);
+/// assert_eq!(list.score(&"?".into(), &["- one", "one"]).await?, [1.0, 0.0]);
 /// # Ok::<(), textgrad_core::EngineError>(()) }).unwrap();
 /// ```
 pub struct CheckReward<C> {
@@ -89,7 +90,7 @@ impl<C: Check> RewardModel for CheckReward<C> {
         &self.name
     }
 
-    async fn score(&self, _: &str, answers: &[&str]) -> Result<Vec<f64>, EngineError> {
+    async fn score(&self, _: &Query, answers: &[&str]) -> Result<Vec<f64>, EngineError> {
         let holds = |answer: &&str| f64::from(u8::from(self.check.check(answer).is_ok()));
         Ok(answers.iter().map(holds).collect())
     }

@@ -5,6 +5,7 @@ use textgrad_core::EngineError;
 use textgrad_ops::engine::sim;
 
 use super::RewardModel;
+use crate::query::Query;
 
 /// The simulated reward model that belongs to [`sim::Sim`]. It reads nothing but the query and the answer,
 /// and its scores say nothing about real ones.
@@ -17,8 +18,8 @@ impl RewardModel for SimReward {
         "sim"
     }
 
-    async fn score(&self, query: &str, answers: &[&str]) -> Result<Vec<f64>, EngineError> {
-        Ok(answers.iter().map(|answer| sim::reward(query, answer)).collect())
+    async fn score(&self, query: &Query, answers: &[&str]) -> Result<Vec<f64>, EngineError> {
+        Ok(answers.iter().map(|answer| sim::reward(query.text(), answer)).collect())
     }
 
     fn is_simulation(&self) -> bool {

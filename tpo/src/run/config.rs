@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 use crate::config::TpoConfig;
 use crate::error::Error;
 use crate::journal::{SCHEMA, digest};
+use crate::query::Query;
 use crate::search::Tpo;
 
 /// The settings of a run, as `config.json` and the journal hold them. Secrets are not among them.
@@ -47,9 +48,10 @@ pub struct DataConfig {
 impl RunConfig {
     /// The settings of a run of `tpo` over `queries`.
     #[must_use]
-    pub fn new(tpo: &Tpo, source: &str, queries: &[String]) -> Self {
+    pub fn new(tpo: &Tpo, source: &str, queries: &[Query]) -> Self {
         let [policy, critic, optimizer] = tpo.engines().map(str::to_owned);
         let prompts = tpo.prompts().sources().flat_map(|(name, text)| [name, text]);
+        let identities: Vec<String> = queries.iter().map(Query::identity).collect();
         Self {
             schema: SCHEMA,
             tpo: env!("CARGO_PKG_VERSION").to_owned(),
@@ -63,7 +65,7 @@ impl RunConfig {
             data: DataConfig {
                 source: source.to_owned(),
                 queries: queries.len(),
-                sha256: digest(queries.iter().map(String::as_str)),
+                sha256: digest(identities.iter().map(String::as_str)),
             },
         }
     }

@@ -9,6 +9,7 @@ use tokio::io::{AsyncWriteExt, BufWriter};
 use crate::batch::Outcome;
 use crate::error::{Error, describe};
 use crate::journal::SCHEMA;
+use crate::query::Query;
 use crate::search::Trajectory;
 
 /// A line of `results.jsonl`.
@@ -19,7 +20,7 @@ pub struct ResultRecord {
     /// The place of the query, from 0.
     pub index: usize,
     /// The query.
-    pub query: String,
+    pub query: Query,
     /// Whether the search came to its end.
     pub status: Status,
     /// Whether any part of it is simulated.
@@ -74,7 +75,7 @@ impl ResultRecord {
         Self {
             schema: SCHEMA,
             index: outcome.index,
-            query: outcome.query.to_string(),
+            query: outcome.query.clone(),
             status: if error.is_some() { Status::Error } else { Status::Ok },
             simulated,
             best: trajectory.best().map(|best| BestRecord {

@@ -18,12 +18,13 @@ use super::pool::{Candidate, Pool};
 use super::trajectory::{CandidateRecord, IterationRecord, Trajectory};
 use crate::config::Mode;
 use crate::error::Error;
+use crate::query::Query;
 use crate::session::Session;
 
 /// What came of a query.
 #[derive(Debug, Clone)]
 pub struct Alignment {
-    query: Variable,
+    query: Query,
     best: usize,
     pool: Pool,
     trajectory: Trajectory,
@@ -35,7 +36,7 @@ impl Alignment {
     /// The query.
     #[must_use]
     pub fn query(&self) -> &str {
-        self.query.text().unwrap_or_default()
+        self.query.text()
     }
 
     /// The best answer: that with the highest score of all, whichever iteration it comes from.
@@ -119,6 +120,7 @@ pub(super) struct Search<'a> {
     policy: Arc<dyn Engine>,
     critic: Arc<dyn Engine>,
     optimizer: Arc<dyn Engine>,
+    asked: Query,
     query: Variable,
     seed: Seed,
     pool: Pool,
@@ -127,14 +129,15 @@ pub(super) struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    pub(super) fn new(tpo: &'a Inner, index: usize, query: &str, session: Session) -> Self {
+    pub(super) fn new(tpo: &'a Inner, index: usize, query: Query, session: Session) -> Self {
         Self {
             policy: session.engine(&tpo.policy),
             critic: session.engine(&tpo.critic),
             optimizer: session.engine(&tpo.optimizer),
             session,
             tpo,
-            query: Variable::new(query, "query of a user"),
+            query: Variable::new(query.text(), "query of a user"),
+            asked: query,
             seed: Seed::new(tpo.config.seed).child("query", index as u64),
             pool: Pool::default(),
             iterations: Vec::new(),
@@ -167,7 +170,7 @@ impl<'a> Search<'a> {
         match best {
             Ok(best) => {
                 let busy = self.session.busy();
-                let (query, pool, ends) = (self.query, self.pool, self.ends);
+                let (query, pool, ends) = (self.asked, self.pool, self.ends);
                 Ok(Alignment { query, best, pool, trajectory, ends, busy })
             }
             Err(error) => Err(AlignError { error, trajectory }),
@@ -207,8 +210,7 @@ impl<'a> Search<'a> {
                 new.push(text);
             }
         }
-        let query = self.query.text().unwrap_or_default();
-        let scores = self.session.score(&self.tpo.reward, query, &new).await?;
+        let scores = self.session.score(&self.tpo.reward, &self.asked, &new).await?;
         let scored: Vec<(String, f64)> = new.into_iter().map(str::to_owned).zip(scores).collect();
         for answer in answers {
             let text = answer.text().unwrap_or_default();

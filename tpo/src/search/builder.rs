@@ -9,6 +9,7 @@ use super::align::{AlignError, Alignment, Search};
 use crate::config::{Mode, TpoConfig};
 use crate::error::Error;
 use crate::prompts::default_pack;
+use crate::query::Query;
 use crate::reward::RewardModel;
 use crate::session::Session;
 
@@ -69,7 +70,7 @@ impl Tpo {
     ///
     /// # Errors
     /// An [`AlignError`] with what went wrong and everything that had been found by then.
-    pub async fn align(&self, query: &str) -> Result<Alignment, AlignError> {
+    pub async fn align(&self, query: impl Into<Query>) -> Result<Alignment, AlignError> {
         self.align_at(0, query).await
     }
 
@@ -77,14 +78,18 @@ impl Tpo {
     ///
     /// # Errors
     /// An [`AlignError`] with what went wrong and everything that had been found by then.
-    pub async fn align_at(&self, index: usize, query: &str) -> Result<Alignment, AlignError> {
-        self.align_in(index, query, Session::default()).await
+    pub async fn align_at(
+        &self,
+        index: usize,
+        query: impl Into<Query>,
+    ) -> Result<Alignment, AlignError> {
+        self.align_in(index, query.into(), Session::default()).await
     }
 
     pub(crate) async fn align_in(
         &self,
         index: usize,
-        query: &str,
+        query: Query,
         session: Session,
     ) -> Result<Alignment, AlignError> {
         Search::new(&self.0, index, query, session).run().await

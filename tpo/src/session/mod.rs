@@ -11,6 +11,7 @@ use textgrad_ops::Stop;
 
 use crate::error::Error;
 use crate::journal::{QueryJournal, StepKey};
+use crate::query::Query;
 use crate::reward::RewardModel;
 use crate::search::UsageRecord;
 
@@ -60,7 +61,7 @@ impl Session {
     pub(crate) async fn score(
         &self,
         reward: &Arc<dyn RewardModel>,
-        query: &str,
+        query: &Query,
         answers: &[&str],
     ) -> Result<Vec<f64>, Error> {
         self.went_on().await?;
@@ -114,7 +115,7 @@ impl Session {
     async fn score_chunk(
         &self,
         reward: &Arc<dyn RewardModel>,
-        query: &str,
+        query: &Query,
         chunk: &[(usize, &str)],
         keys: &[(StepKey, Option<f64>)],
     ) -> Result<Vec<(usize, f64)>, Error> {

@@ -3,21 +3,21 @@
 use std::path::Path;
 
 use tokio::io::AsyncReadExt;
-use tpo::Error;
 use tpo::input::{self, Format};
+use tpo::{Error, Query};
 
 /// The queries with the name of where they come from.
 pub(crate) async fn read(
     data: Option<&Path>,
     format: Option<Format>,
     limit: Option<usize>,
-) -> Result<(String, Vec<String>), Error> {
+) -> Result<(String, Vec<Query>), Error> {
     let parse = |name: &str, text: &str| match format {
         Some(format) => input::parse_as(format, name, text),
         None => input::parse(name, text),
     };
     let (name, mut queries) = match data {
-        None => ("built-in".to_owned(), input::BUILTIN.map(str::to_owned).to_vec()),
+        None => ("built-in".to_owned(), input::BUILTIN.map(Query::from).to_vec()),
         Some(path) if path == Path::new("-") => {
             let mut text = String::new();
             let read = tokio::io::stdin().read_to_string(&mut text).await;

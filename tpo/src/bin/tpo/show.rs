@@ -167,7 +167,7 @@ impl Report<'_> {
 }
 
 fn answer(out: &mut impl Write, record: &ResultRecord) -> io::Result<()> {
-    writeln!(out, "--- {}", record.query)?;
+    writeln!(out, "--- {}", record.query.text())?;
     let Some(best) = &record.best else { return writeln!(out, "(no answer)\n") };
     let from = match best.iteration {
         0 => "the first sampling".to_owned(),

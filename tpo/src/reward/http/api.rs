@@ -4,6 +4,7 @@ use serde_json::{Value as Json, json};
 use textgrad_core::{EngineError, ErrorKind};
 
 use super::score::{classes, finite, items, only, wrong};
+use crate::query::Query;
 use crate::reward::template::ChatTemplate;
 
 /// What a reward model's server speaks.
@@ -99,16 +100,14 @@ impl RewardApi {
     pub(super) fn body(
         &self,
         model: &str,
-        query: &str,
+        query: &Query,
         answers: &[&str],
     ) -> Result<Json, EngineError> {
         let messages = || {
             // A conversation per request: `max_batch` is 1 wherever messages are sent.
             let answer = answers.first().copied().unwrap_or_default();
-            json!([
-                { "role": "user", "content": query },
-                { "role": "assistant", "content": answer },
-            ])
+            let turns = query.turns().map(|(role, text)| json!({ "role": role, "content": text }));
+            turns.chain([json!({ "role": "assistant", "content": answer })]).collect::<Json>()
         };
         Ok(match self {
             Self::VllmClassify => json!({
@@ -146,9 +145,10 @@ impl RewardApi {
                         .into_iter()
                         .map(|t| vec![t])
                         .collect(),
-                    None => {
-                        answers.iter().map(|a| vec![query.to_owned(), (*a).to_owned()]).collect()
-                    }
+                    None => answers
+                        .iter()
+                        .map(|a| vec![query.text().to_owned(), (*a).to_owned()])
+                        .collect(),
                 };
                 json!({ "inputs": inputs, "raw_scores": true, "truncate": false })
             }
@@ -156,7 +156,7 @@ impl RewardApi {
                 let texts = texts(template, query, answers)?;
                 let texts: Vec<String> =
                     texts.iter().map(|text| template.with_one_bos(text)).collect();
-                let prompts = vec![query; answers.len()];
+                let prompts = vec![query.text(); answers.len()];
                 json!({ "query": texts, "prompts": prompts, "labels": vec![""; answers.len()] })
             }
             Self::Nim { .. } => json!({ "model": model, "messages": messages() }),
@@ -234,13 +234,17 @@ fn pooled(path: &str, data: &Json, answer: &str) -> Result<f64, EngineError> {
 
 fn texts(
     template: &ChatTemplate,
-    query: &str,
+    query: &Query,
     answers: &[&str],
 ) -> Result<Vec<String>, EngineError> {
+    let turns: Vec<(&str, &str)> =
+        query.turns().map(|(role, text)| (role.as_str(), text)).collect();
     answers
         .iter()
         .map(|answer| {
-            template.render(&[("user", query), ("assistant", answer)]).map_err(|error| {
+            let turns: Vec<(&str, &str)> =
+                turns.iter().copied().chain([("assistant", *answer)]).collect();
+            template.render(&turns).map_err(|error| {
                 let message =
                     "expected the reward model's chat template to take a query and an answer";
                 EngineError::new(ErrorKind::InvalidRequest, message).with_source(error)
@@ -251,7 +255,7 @@ fn texts(
 
 fn without_bos(
     template: &ChatTemplate,
-    query: &str,
+    query: &Query,
     answers: &[&str],
 ) -> Result<Vec<String>, EngineError> {
     let texts = texts(template, query, answers)?;

@@ -22,6 +22,7 @@ use tokio::sync::Semaphore;
 pub use self::api::RewardApi;
 use self::sanity::Sanity;
 use super::RewardModel;
+use crate::query::Query;
 
 /// A reward model behind an HTTP server; see [`RewardApi`] for the servers that are known.
 ///
@@ -84,7 +85,11 @@ impl HttpReward {
     }
 
     /// Scores answers with one request.
-    async fn score_together(&self, query: &str, answers: &[&str]) -> Result<Vec<f64>, EngineError> {
+    async fn score_together(
+        &self,
+        query: &Query,
+        answers: &[&str],
+    ) -> Result<Vec<f64>, EngineError> {
         let body = self.api.body(&self.model, query, answers)?;
         // A seed of its own for each request, so that retries do not come back all at once.
         let seed = answers.iter().fold(Seed::new(0), |seed, answer| seed.child(answer, 0));
@@ -170,7 +175,7 @@ impl RewardModel for HttpReward {
         self.batch
     }
 
-    async fn score(&self, query: &str, answers: &[&str]) -> Result<Vec<f64>, EngineError> {
+    async fn score(&self, query: &Query, answers: &[&str]) -> Result<Vec<f64>, EngineError> {
         let asked: Vec<_> =
             answers.chunks(self.batch).map(|answers| self.score_together(query, answers)).collect();
         let scores: Vec<Vec<f64>> =

@@ -9,7 +9,7 @@ fn template() -> ChatTemplate {
 }
 
 fn body(api: &RewardApi) -> Json {
-    api.body("rm", "q", &["a", "b"]).unwrap()
+    api.body("rm", &"q".into(), &["a", "b"]).unwrap()
 }
 
 #[test]
@@ -136,6 +136,6 @@ fn a_reply_without_usable_scores_names_what_came_and_the_answer() {
 #[test]
 fn a_template_that_refuses_is_a_final_error() {
     let refuses = ChatTemplate::from_source("{{ raise_exception('no') }}", None).unwrap();
-    let error = RewardApi::Sglang(refuses).body("rm", "q", &["a"]).unwrap_err();
+    let error = RewardApi::Sglang(refuses).body("rm", &"q".into(), &["a"]).unwrap_err();
     assert!(!error.is_retryable());
 }
