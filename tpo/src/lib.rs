@@ -50,7 +50,7 @@ mod summary;
 #[doc(inline)]
 pub use self::batch::{Batch, Outcome, Progress};
 #[doc(inline)]
-pub use self::config::{Mode, STOP_TEXTS, TpoConfig};
+pub use self::config::{Accept, Mode, STOP_TEXTS, StopReason, Stopping, TpoConfig};
 #[doc(inline)]
 pub use self::error::{Error, describe};
 #[doc(inline)]
@@ -62,8 +62,8 @@ pub use self::reward::{
 };
 #[doc(inline)]
 pub use self::search::{
-    AlignError, Alignment, Candidate, CandidateRecord, IterationRecord, Pool, PurposeUsage, Tpo,
-    TpoBuilder, Trajectory, UsageRecord,
+    AlignError, Alignment, Candidate, CandidateRecord, Comparison, IterationRecord, PairCx,
+    PairSelection, Pairs, Pool, PurposeUsage, Tpo, TpoBuilder, Trajectory, UsageRecord,
 };
 #[doc(inline)]
 pub use self::summary::Summary;

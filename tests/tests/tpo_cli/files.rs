@@ -73,7 +73,7 @@ fn files_have_their_fields() {
         assert_eq!(keys(&trajectory["candidates"][0]), ["iteration", "score", "text"]);
         assert_eq!(
             keys(&trajectory["iterations"][0]),
-            ["chosen", "gradient", "iteration", "loss", "rejected", "updates"]
+            ["chosen", "gradient", "iteration", "losses", "rejected", "updates"]
         );
         assert_eq!(keys(&trajectory["usage"]), ["by_purpose", "requests", "scored", "tokens"]);
         let candidates = trajectory["candidates"].as_array().unwrap();

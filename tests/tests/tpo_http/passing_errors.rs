@@ -38,7 +38,7 @@ async fn ends_with_what_there_was(fault: &str) -> AlignError {
     let found = &failure.trajectory;
     assert_eq!(found.candidates, expected.candidates[..5]);
     assert_eq!(found.iterations.len(), 1);
-    assert_eq!(found.iterations[0].loss, expected.iterations[0].loss);
+    assert_eq!(found.iterations[0].losses, expected.iterations[0].losses);
     assert_eq!(found.iterations[0].gradient, expected.iterations[0].gradient);
     assert_eq!((found.usage.requests, found.usage.scored), (3, 5));
     failure

@@ -1,12 +1,18 @@
 //! What a search does: mode, depth, width, sampling.
 
+mod accept;
 mod mode;
+mod stopping;
 
 use serde::{Deserialize, Serialize};
 use textgrad_core::Sampling;
 
+pub use self::accept::Accept;
 pub use self::mode::Mode;
+pub(crate) use self::stopping::Progress;
+pub use self::stopping::{StopReason, Stopping};
 use crate::error::Error;
+use crate::search::Pairs;
 
 /// Texts that end an answer in the chat formats of Llama and Qwen models. The reference implementation sends
 /// them with every request.
@@ -40,6 +46,15 @@ pub struct TpoConfig {
     pub critic: Sampling,
     /// The seed that the seeds of all requests are derived from. 7.
     pub seed: u64,
+    /// Which answers are compared in an iteration. The best with the worst.
+    pub pairs: Pairs,
+    /// Which answers may be rewritten. The best of all.
+    pub accept: Accept,
+    /// When the search ends before its last iteration. Never.
+    pub stopping: Stopping,
+    /// How much of a chosen or rejected answer enters a prompt, in characters from its beginning; answers are
+    /// scored, kept and returned whole. All. (The reference cuts at 2048 tokens of the reward model.)
+    pub max_chars: Option<usize>,
     /// How often new versions that could not be read are asked for again. 2.
     pub reasks: u32,
 }
@@ -62,6 +77,10 @@ impl Default for TpoConfig {
             sampling: sampling(0.95, 2048),
             critic: sampling(0.99, 8192),
             seed: 7,
+            pairs: Pairs::default(),
+            accept: Accept::default(),
+            stopping: Stopping::default(),
+            max_chars: None,
             reasks: 2,
         }
     }
@@ -94,6 +113,10 @@ impl TpoConfig {
         if self.samples == 0 {
             return fail("samples", "at least 1", self.samples.to_string());
         }
+        if self.max_chars == Some(0) {
+            return fail("max_chars", "at least 1", "0".to_owned());
+        }
+        self.stopping.validate()?;
         for sampling in [&self.sampling, &self.critic] {
             if let Some(t) = sampling.temperature.filter(|t| !(0.0..=2.0).contains(t)) {
                 return fail("temperature", "a number from 0 to 2", t.to_string());

@@ -28,6 +28,8 @@ pub struct RunConfig {
     pub optimizer: String,
     /// The reward model.
     pub reward: String,
+    /// How answers are paired.
+    pub pairs: String,
     /// SHA-256 of the prompt pack.
     pub prompts: String,
     /// The queries.
@@ -61,6 +63,7 @@ impl RunConfig {
             critic,
             optimizer,
             reward: tpo.reward().to_owned(),
+            pairs: tpo.pairs(),
             prompts: digest(prompts),
             data: DataConfig {
                 source: source.to_owned(),

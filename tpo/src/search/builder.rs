@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use textgrad_core::{Engine, PromptPack, Sampling};
 
-use super::align::{AlignError, Alignment, Search};
+use super::align::{AlignError, Alignment};
+use super::pairs::PairSelection;
+use super::run::Search;
 use crate::config::{Mode, TpoConfig};
 use crate::error::Error;
 use crate::prompts::default_pack;
@@ -42,6 +44,7 @@ pub(super) struct Inner {
     pub(super) optimizer: Arc<dyn Engine>,
     pub(super) reward: Arc<dyn RewardModel>,
     pub(super) prompts: Arc<PromptPack>,
+    pub(super) pairs: Arc<dyn PairSelection>,
     pub(super) config: TpoConfig,
 }
 
@@ -53,6 +56,7 @@ pub struct TpoBuilder {
     optimizer: Option<Arc<dyn Engine>>,
     reward: Arc<dyn RewardModel>,
     prompts: Option<Arc<PromptPack>>,
+    pairs: Option<Arc<dyn PairSelection>>,
     config: TpoConfig,
 }
 
@@ -61,7 +65,15 @@ impl Tpo {
     /// unless other engines are given for that.
     pub fn builder(policy: Arc<dyn Engine>, reward: Arc<dyn RewardModel>) -> TpoBuilder {
         let config = TpoConfig::default();
-        TpoBuilder { policy, critic: None, optimizer: None, reward, prompts: None, config }
+        TpoBuilder {
+            policy,
+            critic: None,
+            optimizer: None,
+            reward,
+            prompts: None,
+            pairs: None,
+            config,
+        }
     }
 
     /// Aligns one query.
@@ -111,6 +123,12 @@ impl Tpo {
     #[must_use]
     pub fn engines(&self) -> [&str; 3] {
         [self.0.policy.name(), self.0.critic.name(), self.0.optimizer.name()]
+    }
+
+    /// The name of the way in which answers are paired.
+    #[must_use]
+    pub fn pairs(&self) -> String {
+        self.0.pairs.name()
     }
 
     /// The name of the reward model.
@@ -184,6 +202,13 @@ impl TpoBuilder {
         self
     }
 
+    /// A way of your own to name the answers that are compared, in place of that of the settings.
+    #[must_use]
+    pub fn pairs(mut self, pairs: Arc<dyn PairSelection>) -> Self {
+        self.pairs = Some(pairs);
+        self
+    }
+
     /// The wording of all requests; it needs the [templates](crate::prompts::templates) of this crate.
     #[must_use]
     pub fn prompts(mut self, prompts: Arc<PromptPack>) -> Self {
@@ -210,6 +235,7 @@ impl TpoBuilder {
             policy: self.policy,
             reward: self.reward,
             prompts,
+            pairs: self.pairs.unwrap_or_else(|| Arc::new(self.config.pairs)),
             config: self.config,
         })))
     }

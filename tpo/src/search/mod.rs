@@ -2,12 +2,16 @@
 
 mod align;
 mod builder;
+mod improve;
 mod nodes;
+mod pairs;
 mod pool;
+mod run;
 mod trajectory;
 
 pub use self::align::{AlignError, Alignment};
 pub use self::builder::{Tpo, TpoBuilder};
+pub use self::pairs::{Comparison, PairCx, PairSelection, Pairs};
 pub use self::pool::{Candidate, Pool};
 pub use self::trajectory::{
     CandidateRecord, IterationRecord, PurposeUsage, Trajectory, UsageRecord,

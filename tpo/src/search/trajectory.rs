@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use textgrad_core::{Purpose, Usage};
 
 use super::pool::earliest;
+use crate::config::StopReason;
 
 /// Everything that happened in the search for one query, in order.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -15,6 +16,9 @@ pub struct Trajectory {
     pub candidates: Vec<CandidateRecord>,
     /// What was done in each iteration.
     pub iterations: Vec<IterationRecord>,
+    /// Why the search ended before its last iteration, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<StopReason>,
     /// What it took.
     pub usage: UsageRecord,
 }
@@ -46,18 +50,17 @@ pub struct CandidateRecord {
     pub score: f64,
 }
 
-/// What was done in one iteration. Texts are missing where the iteration ended before them.
+/// What was done with one chosen answer in one iteration; an iteration that rewrites several has several. Texts are missing where the iteration ended before them.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct IterationRecord {
     /// Its number, from 1.
     pub iteration: u32,
-    /// The position of the answer that was rewritten: the best so far.
+    /// The position of the answer that was rewritten.
     pub chosen: usize,
-    /// The position of the answer that it was compared with: the worst so far; null where there is none to
-    /// compare with.
-    pub rejected: Option<usize>,
-    /// What the critic said: the textual loss.
-    pub loss: Option<String>,
+    /// The positions of the answers that it was compared with; none where there is none to compare with.
+    pub rejected: Vec<usize>,
+    /// What the critic said, once for each rejected answer or once without any: the textual losses.
+    pub losses: Vec<String>,
     /// What is to be changed: the textual gradient.
     pub gradient: Option<String>,
     /// How many new versions came of it.

@@ -1,0 +1,157 @@
+//! From a comparison to new versions of an answer.
+
+use std::sync::Arc;
+
+use futures_util::future::try_join_all;
+use textgrad_core::{Backward, Feedback, Seed, Variable, apply};
+use textgrad_ops::{ContrastiveLoss, TextualGradientDescent, sum};
+
+use super::nodes::Choose;
+use super::pairs::Comparison;
+use super::run::Search;
+use super::trajectory::IterationRecord;
+use crate::config::Mode;
+use crate::error::Error;
+
+/// What came of a comparison, also of one that failed on its way.
+#[derive(Default)]
+pub(super) struct Improved {
+    pub(super) record: IterationRecord,
+    /// New versions of the chosen answer.
+    pub(super) updates: Vec<Variable>,
+    /// What else the graph of the search is to show.
+    pub(super) ends: Vec<Variable>,
+}
+
+impl Search<'_> {
+    /// New versions of the chosen answer, `samples` at most. What came before a failure is kept.
+    pub(super) async fn improve(
+        &self,
+        iteration: u32,
+        mut comparison: Comparison,
+        samples: u32,
+        seed: Seed,
+    ) -> (Improved, Result<(), Error>) {
+        if self.tpo.config.mode == Mode::Revision {
+            comparison.rejected.clear();
+        }
+        let mut improved = Improved::default();
+        improved.record.iteration = iteration;
+        improved.record.chosen = comparison.chosen;
+        improved.record.rejected.clone_from(&comparison.rejected);
+        let outcome = self.rewrite(&comparison, samples, seed, &mut improved).await;
+        (improved, outcome)
+    }
+
+    async fn rewrite(
+        &self,
+        comparison: &Comparison,
+        samples: u32,
+        seed: Seed,
+        improved: &mut Improved,
+    ) -> Result<(), Error> {
+        let (chosen, rejected) = self.choose(comparison).await?;
+        let losses = self.losses(&chosen, &rejected, seed, improved).await?;
+        let feedback = self.gradient(&chosen, &losses, seed, improved).await?;
+        if feedback.is_empty() {
+            return Ok(());
+        }
+        self.update(&chosen, &feedback, samples, seed, improved).await
+    }
+
+    async fn choose(&self, comparison: &Comparison) -> Result<(Variable, Vec<Variable>), Error> {
+        let answer = |position: usize| self.pool.get(position).map(|c| c.answer.clone());
+        let mut inputs: Vec<(&str, Variable)> = Vec::new();
+        inputs.extend(answer(comparison.chosen).map(|answer| (Choose::BEST, answer)));
+        let rejected = comparison.rejected.iter().filter_map(|position| answer(*position));
+        inputs.extend(rejected.map(|answer| (Choose::WORST, answer)));
+        let config = &self.tpo.config;
+        let choose = Choose { role: config.mode.chosen_role(), max_chars: config.max_chars };
+        let mut outputs = apply(Arc::new(choose), inputs).await?.into_iter();
+        Ok((outputs.next().ok_or(Error::NoAnswer)?, outputs.collect()))
+    }
+
+    /// One loss for each rejected answer, or one without.
+    async fn losses(
+        &self,
+        chosen: &Variable,
+        rejected: &[Variable],
+        seed: Seed,
+        improved: &mut Improved,
+    ) -> Result<Vec<Variable>, Error> {
+        let critic = &self.tpo.config.critic;
+        let loss = |place: u64| {
+            ContrastiveLoss::new(Arc::clone(&self.critic), &self.query)
+                .prompts(Arc::clone(&self.tpo.prompts))
+                .sampling(critic.clone())
+                .feedback_sampling(critic.clone())
+                .seed(seed.child("loss", place))
+        };
+        let losses: Vec<ContrastiveLoss> = match rejected {
+            [] => vec![loss(0)],
+            rejected => (0..).zip(rejected).map(|(i, one)| loss(i).against(one)).collect(),
+        };
+        let losses = try_join_all(losses.iter().map(|loss| loss.evaluate(chosen))).await?;
+        improved.ends.extend(losses.iter().cloned());
+        improved.record.losses =
+            losses.iter().filter_map(Variable::text).map(str::to_owned).collect();
+        Ok(losses)
+    }
+
+    async fn gradient(
+        &self,
+        chosen: &Variable,
+        losses: &[Variable],
+        seed: Seed,
+        improved: &mut Improved,
+    ) -> Result<Vec<Feedback>, Error> {
+        let objective = match losses {
+            [only] => only.clone(),
+            several => sum(several).await?,
+        };
+        let pass = Backward::new(&objective).seed(seed.child("gradient", 0));
+        let gradients = pass.run().await.map_err(|failure| failure.error)?;
+        let feedback: Vec<Feedback> = gradients.feedback(chosen).cloned().collect();
+        improved.ends.extend(feedback.iter().map(|feedback| feedback.variable().clone()));
+        if !feedback.is_empty() {
+            improved.record.gradient = Some(gradients.text(chosen));
+        }
+        Ok(feedback)
+    }
+
+    /// New versions of the chosen answer. None at all is not the end of a search: the pool is still there.
+    async fn update(
+        &self,
+        chosen: &Variable,
+        feedback: &[Feedback],
+        samples: u32,
+        seed: Seed,
+        improved: &mut Improved,
+    ) -> Result<(), Error> {
+        let config = &self.tpo.config;
+        let mut optimizer = TextualGradientDescent::builder(Arc::clone(&self.optimizer))
+            .prompts(Arc::clone(&self.tpo.prompts))
+            .sampling(config.sampling.clone())
+            .candidates(samples)
+            .reasks(config.reasks);
+        for constraint in config.mode.constraints() {
+            optimizer = optimizer.constraint(*constraint);
+        }
+        let optimizer = optimizer.build();
+        let seed = seed.child("update", 0);
+        let (updates, unusable) = match optimizer.rewrite(chosen, feedback, Some(seed)).await {
+            Ok(rewrite) => {
+                let problems = rewrite.rejected.into_iter().map(|answer| answer.problem).collect();
+                (rewrite.candidates, problems)
+            }
+            Err(error @ textgrad_ops::Error::NoUpdate { .. }) => {
+                (Vec::new(), vec![error.to_string()])
+            }
+            Err(error) => return Err(error.into()),
+        };
+        improved.record.updates = updates.len();
+        improved.record.unusable = unusable;
+        improved.updates = updates;
+        Ok(())
+    }
+}

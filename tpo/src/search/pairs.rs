@@ -1,0 +1,282 @@
+//! Which answers are compared.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::pool::{Candidate, Pool};
+use crate::error::Error;
+
+/// An answer to rewrite and those that it is compared with, as positions in the pool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Comparison {
+    /// The answer that is rewritten.
+    pub chosen: usize,
+    /// The answers that were rejected in favour of it; none where there is none to compare with.
+    pub rejected: Vec<usize>,
+}
+
+/// A way to name the answers that an iteration compares.
+///
+/// Each chosen answer is compared with each of its rejected ones, all feedback on it is put together, and the
+/// new versions of the iteration are shared out among the chosen answers. It must depend on nothing but
+/// what it is given, so that a run can be repeated.
+pub trait PairSelection: Send + Sync {
+    /// A short name, for reports. A run is only continued with the same one.
+    fn name(&self) -> String;
+
+    /// The comparisons of an iteration. None ends the search.
+    fn select(&self, cx: &PairCx<'_>) -> Vec<Comparison>;
+}
+
+/// What a [`PairSelection`] is given.
+#[derive(Debug, Clone, Copy)]
+pub struct PairCx<'a> {
+    pub(super) pool: &'a Pool,
+    pub(super) iteration: u32,
+    pub(super) newest_only: bool,
+}
+
+impl<'a> PairCx<'a> {
+    /// All answers so far.
+    #[must_use]
+    pub fn pool(&self) -> &'a Pool {
+        self.pool
+    }
+
+    /// The number of the iteration, from 1.
+    #[must_use]
+    pub fn iteration(&self) -> u32 {
+        self.iteration
+    }
+
+    /// The positions of all answers, best first; of equal ones, the earliest first.
+    #[must_use]
+    pub fn ranked(&self) -> Vec<usize> {
+        rank(self.pool.candidates().iter().enumerate())
+    }
+
+    /// The positions of the answers that the newest iteration with any brought, best first.
+    #[must_use]
+    pub fn newest(&self) -> Vec<usize> {
+        let candidates = || self.pool.candidates().iter().enumerate();
+        let newest = candidates().map(|(_, candidate)| candidate.iteration).max();
+        rank(candidates().filter(|(_, candidate)| Some(candidate.iteration) == newest))
+    }
+
+    /// The positions of the answers that may be rewritten, best first: all, or only the newest where every
+    /// rewrite is accepted; see [`Accept`](crate::Accept).
+    #[must_use]
+    pub fn eligible(&self) -> Vec<usize> {
+        if self.newest_only { self.newest() } else { self.ranked() }
+    }
+
+    /// The worst answer of all; of equal ones, the earliest.
+    #[must_use]
+    pub fn worst(&self) -> Option<usize> {
+        self.pool.worst()
+    }
+
+    fn score(&self, position: usize) -> f64 {
+        self.pool.get(position).map_or(f64::NAN, |candidate| candidate.score)
+    }
+}
+
+fn rank<'a>(candidates: impl Iterator<Item = (usize, &'a Candidate)>) -> Vec<usize> {
+    let mut ranked: Vec<(usize, f64)> =
+        candidates.map(|(position, candidate)| (position, candidate.score)).collect();
+    // The sort is stable, so equal ones stay in their order.
+    ranked.sort_by(|(_, a), (_, b)| b.total_cmp(a));
+    ranked.into_iter().map(|(position, _)| position).collect()
+}
+
+/// The ways that come with this crate. In settings: `best-worst`, `newest`, `median`, `all`,
+/// `top-bottom:K`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+#[non_exhaustive]
+pub enum Pairs {
+    /// The best against the worst of all answers so far: the paper's method.
+    #[default]
+    BestWorst,
+    /// The best of all answers against the worst of the newest ones, if that is worse.
+    Newest,
+    /// The best against the median answer: what is wanted is closer, and so harder to tell.
+    Median,
+    /// The best against every answer that is worse, with all feedback put together.
+    All,
+    /// The best K answers, each against the one as far from the other end: the best against the worst, the
+    /// second best against the second worst, ...
+    TopBottom(u32),
+}
+
+impl PairSelection for Pairs {
+    fn name(&self) -> String {
+        self.to_string()
+    }
+
+    fn select(&self, cx: &PairCx<'_>) -> Vec<Comparison> {
+        let ranked = cx.ranked();
+        let eligible = cx.eligible();
+        let Some(best) = eligible.first().copied() else { return Vec::new() };
+        // An answer is compared with what is worse only: not with itself, nor with its equal.
+        let against = |chosen: usize, rejected: Option<usize>| Comparison {
+            chosen,
+            rejected: rejected
+                .filter(|rejected| cx.score(*rejected) < cx.score(chosen))
+                .into_iter()
+                .collect(),
+        };
+        match *self {
+            Self::BestWorst => vec![against(best, cx.worst())],
+            Self::Newest => {
+                let newest = cx.newest();
+                let lowest = newest.last().map(|last| cx.score(*last));
+                let earliest =
+                    newest.into_iter().find(|position| Some(cx.score(*position)) == lowest);
+                vec![against(best, earliest)]
+            }
+            Self::Median => vec![against(best, ranked.get(ranked.len() / 2).copied())],
+            Self::All => {
+                let worse = |position: &usize| cx.score(*position) < cx.score(best);
+                vec![Comparison {
+                    chosen: best,
+                    rejected: ranked.iter().copied().filter(worse).collect(),
+                }]
+            }
+            Self::TopBottom(k) => {
+                let top = eligible.iter().take(k.max(1) as usize);
+                let pairs = top.zip(ranked.iter().rev());
+                let compared: Vec<Comparison> = pairs
+                    .map(|(chosen, rejected)| against(*chosen, Some(*rejected)))
+                    .filter(|comparison| !comparison.rejected.is_empty())
+                    .collect();
+                if compared.is_empty() { vec![against(best, None)] } else { compared }
+            }
+        }
+    }
+}
+
+impl fmt::Display for Pairs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BestWorst => f.write_str("best-worst"),
+            Self::Newest => f.write_str("newest"),
+            Self::Median => f.write_str("median"),
+            Self::All => f.write_str("all"),
+            Self::TopBottom(k) => write!(f, "top-bottom:{k}"),
+        }
+    }
+}
+
+impl FromStr for Pairs {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let known = [Self::BestWorst, Self::Newest, Self::Median, Self::All];
+        let plain = known.into_iter().find(|pairs| pairs.to_string() == text);
+        let top_bottom = || {
+            let k = text.strip_prefix("top-bottom:")?.parse().ok()?;
+            (k > 0).then_some(Self::TopBottom(k))
+        };
+        plain.or_else(top_bottom).ok_or_else(|| Error::Config {
+            setting: "pairs",
+            expected: "best-worst, newest, median, all, or top-bottom:K with K at least 1",
+            got: text.to_owned(),
+        })
+    }
+}
+
+impl TryFrom<String> for Pairs {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self, Error> {
+        text.parse()
+    }
+}
+
+impl From<Pairs> for String {
+    fn from(pairs: Pairs) -> Self {
+        pairs.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use textgrad_core::Variable;
+
+    use super::*;
+
+    /// Answers with their scores, and the iterations that they come from.
+    fn pool(answers: &[(f64, u32)]) -> Pool {
+        let mut pool = Pool::default();
+        for (score, iteration) in answers {
+            let answer = Variable::new("answer", "answer");
+            pool.push(Candidate { answer, score: *score, iteration: *iteration }).unwrap();
+        }
+        pool
+    }
+
+    fn select(pairs: Pairs, pool: &Pool, newest_only: bool) -> Vec<(usize, Vec<usize>)> {
+        let selected = pairs.select(&PairCx { pool, iteration: 2, newest_only });
+        selected.into_iter().map(|comparison| (comparison.chosen, comparison.rejected)).collect()
+    }
+
+    #[test]
+    fn each_way_compares_what_it_says() {
+        let pool = pool(&[(1.0, 0), (5.0, 0), (0.0, 0), (3.0, 1), (2.0, 1)]);
+        for (pairs, gate_on, gate_off) in [
+            (Pairs::BestWorst, vec![(1, vec![2])], vec![(3, vec![2])]),
+            (Pairs::Newest, vec![(1, vec![4])], vec![(3, vec![4])]),
+            (Pairs::Median, vec![(1, vec![4])], vec![(3, vec![4])]),
+            (Pairs::All, vec![(1, vec![3, 4, 0, 2])], vec![(3, vec![4, 0, 2])]),
+            (
+                Pairs::TopBottom(2),
+                vec![(1, vec![2]), (3, vec![0])],
+                vec![(3, vec![2]), (4, vec![0])],
+            ),
+            // The third best is the third worst: nothing to compare.
+            (
+                Pairs::TopBottom(9),
+                vec![(1, vec![2]), (3, vec![0])],
+                vec![(3, vec![2]), (4, vec![0])],
+            ),
+        ] {
+            assert_eq!(select(pairs, &pool, false), gate_on, "{pairs}");
+            assert_eq!(select(pairs, &pool, true), gate_off, "{pairs}");
+        }
+    }
+
+    #[test]
+    fn an_answer_is_not_compared_with_its_equals() {
+        for pairs in
+            [Pairs::BestWorst, Pairs::Newest, Pairs::Median, Pairs::All, Pairs::TopBottom(2)]
+        {
+            assert_eq!(select(pairs, &pool(&[(1.0, 0)]), false), [(0, vec![])], "{pairs}");
+            let equal = pool(&[(1.0, 0), (1.0, 0), (1.0, 1)]);
+            assert_eq!(select(pairs, &equal, false), [(0, vec![])], "{pairs}");
+            assert_eq!(select(pairs, &Pool::default(), false), [], "{pairs}");
+        }
+    }
+
+    #[test]
+    fn ties_go_to_the_earliest() {
+        let pool = pool(&[(0.0, 0), (2.0, 0), (0.0, 0), (2.0, 1), (0.0, 1), (0.0, 1)]);
+        assert_eq!(select(Pairs::BestWorst, &pool, false), [(1, vec![0])]);
+        assert_eq!(select(Pairs::Newest, &pool, false), [(1, vec![4])]);
+    }
+
+    #[test]
+    fn names_go_both_ways() {
+        for pairs in
+            [Pairs::BestWorst, Pairs::Newest, Pairs::Median, Pairs::All, Pairs::TopBottom(3)]
+        {
+            assert_eq!(pairs.to_string().parse::<Pairs>().unwrap(), pairs);
+        }
+        for wrong in ["top-bottom", "top-bottom:0", "best", ""] {
+            let error = wrong.parse::<Pairs>().unwrap_err().to_string();
+            assert!(error.contains("top-bottom:K"), "{error}");
+        }
+    }
+}

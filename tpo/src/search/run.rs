@@ -1,0 +1,197 @@
+//! The loop.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::FutureExt;
+use futures_util::future::join_all;
+use textgrad_core::{Engine, Purpose, Seed, Variable, apply_one, panic_message};
+use textgrad_ops::LlmCall;
+
+use super::align::{AlignError, Alignment};
+use super::builder::Inner;
+use super::nodes::SampleInstruction;
+use super::pairs::PairCx;
+use super::pool::{Candidate, Pool};
+use super::trajectory::{CandidateRecord, IterationRecord, Trajectory};
+use crate::config::{Accept, Progress, StopReason};
+use crate::error::Error;
+use crate::query::Query;
+use crate::session::Session;
+
+/// The search for one query, while it runs.
+pub(super) struct Search<'a> {
+    pub(super) tpo: &'a Inner,
+    pub(super) policy: Arc<dyn Engine>,
+    pub(super) critic: Arc<dyn Engine>,
+    pub(super) optimizer: Arc<dyn Engine>,
+    /// The query as a variable of the graph.
+    pub(super) query: Variable,
+    pub(super) pool: Pool,
+    iterations: Vec<IterationRecord>,
+    ends: Vec<Variable>,
+    asked: Query,
+    session: Session,
+    seed: Seed,
+    begun: Instant,
+    /// The best score by each iteration.
+    best: Vec<f64>,
+    stopped: Option<StopReason>,
+}
+
+impl<'a> Search<'a> {
+    pub(super) fn new(tpo: &'a Inner, index: usize, query: Query, session: Session) -> Self {
+        Self {
+            policy: session.engine(&tpo.policy),
+            critic: session.engine(&tpo.critic),
+            optimizer: session.engine(&tpo.optimizer),
+            session,
+            tpo,
+            query: Variable::new(query.text(), "query of a user"),
+            asked: query,
+            seed: Seed::new(tpo.config.seed).child("query", index as u64),
+            pool: Pool::default(),
+            iterations: Vec::new(),
+            ends: Vec::new(),
+            begun: Instant::now(),
+            best: Vec::new(),
+            stopped: None,
+        }
+    }
+
+    pub(super) async fn run(mut self) -> Result<Alignment, AlignError> {
+        // A panic of a user's engine or reward model is an error of this query, and keeps what was found.
+        let outcome = match AssertUnwindSafe(self.search()).catch_unwind().await {
+            Ok(outcome) => outcome,
+            Err(panic) => Err(Error::Panic { message: panic_message(&*panic) }),
+        };
+        let outcome = match outcome {
+            Ok(()) => self.session.went_on().await.map_err(Error::from),
+            Err(error) => Err(error),
+        };
+        // An interruption may have been taken for a failure that a search can go on without.
+        let outcome = self.session.interruption().map_or(outcome, Err);
+        self.session.close();
+        let trajectory = Trajectory {
+            candidates: self.pool.candidates().iter().map(record).collect(),
+            iterations: self.iterations,
+            stopped: self.stopped,
+            usage: self.session.usage(),
+        };
+        let best = match outcome {
+            Ok(()) => self.pool.best().ok_or(Error::NoAnswer),
+            Err(error) => Err(error),
+        };
+        match best {
+            Ok(best) => {
+                let busy = self.session.busy();
+                let (query, pool, ends) = (self.asked, self.pool, self.ends);
+                Ok(Alignment { query, best, pool, trajectory, ends, busy })
+            }
+            Err(error) => Err(AlignError { error, trajectory }),
+        }
+    }
+
+    async fn search(&mut self) -> Result<(), Error> {
+        let answers = self.sample().await?;
+        self.admit(answers, 0).await?;
+        for iteration in 1..=self.tpo.config.depth() {
+            self.stopped = self.reason_to_stop(iteration - 1);
+            if self.stopped.is_some() {
+                break;
+            }
+            let seed = self.seed.child("iteration", u64::from(iteration));
+            if !self.iterate(iteration, seed).await? {
+                self.stopped = Some(StopReason::NoPair);
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Why the search is to end after this iteration, if it is.
+    fn reason_to_stop(&mut self, iteration: u32) -> Option<StopReason> {
+        let best = self.pool.best().and_then(|best| self.pool.get(best))?.score;
+        self.best.push(best);
+        let newest = self.pool.candidates().iter().filter(|c| c.iteration == iteration);
+        let usage = self.session.usage();
+        self.tpo.config.stopping.reason(Progress {
+            best: &self.best,
+            newest_low: newest.map(|candidate| candidate.score).reduce(f64::min),
+            calls: usage.requests,
+            tokens: usage.tokens.total(),
+            seconds: self.begun.elapsed().as_secs_f64(),
+        })
+    }
+
+    async fn sample(&mut self) -> Result<Vec<Variable>, Error> {
+        let instruction = SampleInstruction(Arc::clone(&self.tpo.prompts));
+        let system = apply_one(Arc::new(instruction), [("query", &self.query)]).await?;
+        let config = &self.tpo.config;
+        let call = LlmCall::builder(Arc::clone(&self.policy))
+            .name("sample")
+            .purpose(Purpose::Sample)
+            .sampling(config.sampling.clone().with_n(config.samples))
+            .response_role("a response to a user query")
+            .build();
+        let seed = self.seed.child("sample", 0);
+        Ok(call.ask(&self.query).system(&system).seed(seed).all().await?)
+    }
+
+    /// Scores answers and puts them into the pool. Identical texts are scored once.
+    async fn admit(&mut self, answers: Vec<Variable>, iteration: u32) -> Result<(), Error> {
+        self.ends.extend(answers.iter().cloned());
+        let mut new: Vec<&str> = Vec::new();
+        for text in answers.iter().filter_map(Variable::text) {
+            if self.pool.score_of(text).is_none() && !new.contains(&text) {
+                new.push(text);
+            }
+        }
+        let scores = self.session.score(&self.tpo.reward, &self.asked, &new).await?;
+        let scored: Vec<(String, f64)> = new.into_iter().map(str::to_owned).zip(scores).collect();
+        for answer in answers {
+            let text = answer.text().unwrap_or_default();
+            let fresh = scored.iter().find(|(known, _)| known == text).map(|(_, score)| *score);
+            if let Some(score) = fresh.or_else(|| self.pool.score_of(text)) {
+                self.pool.push(Candidate { answer, score, iteration })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// One iteration; false if there is nothing to compare.
+    async fn iterate(&mut self, iteration: u32, seed: Seed) -> Result<bool, Error> {
+        let newest_only = self.tpo.config.accept == Accept::Always;
+        let cx = PairCx { pool: &self.pool, iteration, newest_only };
+        let comparisons = self.tpo.pairs.select(&cx);
+        let groups = u32::try_from(comparisons.len()).unwrap_or(u32::MAX);
+        let samples = self.tpo.config.samples;
+        let improving = (0..).zip(comparisons).map(|(place, comparison)| {
+            // New versions are shared out, the first comparisons getting what is left over.
+            let share = samples / groups + u32::from(place < samples % groups);
+            // The only comparison, or the first, has the seeds of the iteration itself.
+            let seed = if place == 0 { seed } else { seed.child("comparison", u64::from(place)) };
+            self.improve(iteration, comparison, share.max(1), seed)
+        });
+        let mut brought = Vec::new();
+        let mut outcome = Ok(());
+        for (improved, end) in join_all(improving).await {
+            self.iterations.push(improved.record);
+            self.ends.extend(improved.ends);
+            brought.extend(improved.updates);
+            outcome = outcome.and(end);
+        }
+        outcome?;
+        self.admit(brought, iteration).await?;
+        Ok(groups > 0)
+    }
+}
+
+fn record(candidate: &Candidate) -> CandidateRecord {
+    CandidateRecord {
+        iteration: candidate.iteration,
+        text: candidate.text().to_owned(),
+        score: candidate.score,
+    }
+}
