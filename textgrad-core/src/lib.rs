@@ -33,7 +33,7 @@
 //!   assigned.
 //! * [`Module`] groups parameters under names, to be saved, loaded and frozen.
 //! * [`Op`] makes variables of variables, and feedback on inputs of feedback on outputs; [`op_fn`] makes one
-//!   of closures, [`apply`] runs it.
+//!   of closures, [`apply`] runs it, [`try_apply`] makes feedback of its failure. `+` runs texts together.
 //! * [`Backward`] runs a pass and returns [`Gradients`]; nothing on the variables is changed.
 //! * [`Graph`] is traced on demand: order, depth, width, critical path, drawings.
 //! * [`Engine`] is whatever answers a conversation. This crate knows no network and no provider.
@@ -78,14 +78,18 @@ pub use self::engine::{
 pub use self::error::{Error, panic_message};
 #[doc(inline)]
 pub use self::gradient::{
-    Context, ContextSource, Feedback, Gradient, Gradients, Received, Reduce, ReduceCx,
+    Context, ContextSource, Deduplicate, Exchange, Feedback, Gradient, Gradients, KeepAll,
+    Received, Reduce, ReduceCx, ReduceFn, reduce_fn,
 };
 #[doc(inline)]
 pub use self::graph::{CriticalPath, Graph, GraphEdge, GraphNode, GraphView};
 #[doc(inline)]
 pub use self::module::{Member, Module, StateDict};
 #[doc(inline)]
-pub use self::op::{Call, Input, Inputs, Op, OpFn, Output, apply, apply_one, op_fn};
+pub use self::op::{
+    Call, Concat, Failed, Input, Inputs, Op, OpFn, Output, apply, apply_one, op_fn, try_apply,
+    try_apply_one,
+};
 #[doc(inline)]
 pub use self::prompt::{
     PromptError, PromptPack, PromptTemplate, TemplateContext, TemplateSpec, section,

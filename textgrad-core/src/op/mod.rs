@@ -1,6 +1,8 @@
 //! Operations: what turns variables into variables, and feedback on the results into feedback on the inputs.
 
 mod call;
+mod concat;
+mod failed;
 mod from_fn;
 mod io;
 
@@ -9,6 +11,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 pub use self::call::{Call, apply, apply_one};
+pub use self::concat::Concat;
+pub use self::failed::{Failed, try_apply, try_apply_one};
 pub use self::from_fn::{OpFn, op_fn};
 pub use self::io::{Input, Inputs, Output};
 use crate::backward::{BackwardCx, OpFailure};
@@ -43,7 +47,7 @@ use crate::gradient::{Gradient, Reduce};
 ///         Ok(vec![Output::new(texts.join(" "), "joined text")])
 ///     }
 ///     async fn backward(&self, cx: &BackwardCx) -> Result<Vec<Option<Gradient>>, OpFailure> {
-///         Ok(cx.inputs().iter().map(|_| cx.gradients(0).first().cloned()).collect())
+///         Ok(vec![Gradient::join(cx.gradients(0)); cx.inputs().len()])
 ///     }
 /// }
 ///

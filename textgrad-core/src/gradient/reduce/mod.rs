@@ -1,9 +1,14 @@
 //! Merging several gradients on one variable.
 
+mod from_fn;
+mod plain;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
+pub use self::from_fn::{ReduceFn, reduce_fn};
+pub use self::plain::{Deduplicate, KeepAll};
 use super::Feedback;
 use crate::engine::Engine;
 use crate::error::Error;
@@ -12,8 +17,10 @@ use crate::variable::Variable;
 
 /// A way to merge the feedback that reached one variable through one aggregation.
 ///
-/// It is asked only where two or more feedbacks meet. The contexts of what it merges are kept by the pass,
-/// whether it hands them on or not.
+/// It is asked only where two or more feedbacks meet. The contexts of what it merges are kept by the pass:
+/// those that it does not hand on are given to the first that it returns.
+///
+/// [`KeepAll`] and [`Deduplicate`] need no model; [`reduce_fn`] makes one of a function.
 #[async_trait]
 pub trait Reduce: Send + Sync {
     /// A short name for errors and traces.
