@@ -12,13 +12,16 @@ pub mod prompts;
 mod stop;
 
 #[doc(inline)]
-pub use self::algebra::{LlmReduce, aggregate, sum};
+pub use self::algebra::{LlmReduce, aggregate, concat, sum};
 #[doc(inline)]
 pub use self::error::Error;
 #[doc(inline)]
 pub use self::function::StringFn;
 #[doc(inline)]
-pub use self::llm::{Ask, FormattedLlmCall, FormattedLlmCallBuilder, LlmCall, LlmCallBuilder};
+pub use self::llm::{
+    Ask, Field, FormattedLlmCall, FormattedLlmCallBuilder, LlmCall, LlmCallBuilder,
+    MultimodalLlmCall, MultimodalLlmCallBuilder,
+};
 #[doc(inline)]
 pub use self::loss::{Loss, TextLoss};
 #[doc(inline)]

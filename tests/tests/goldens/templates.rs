@@ -103,6 +103,40 @@ async fn of_a_function_and_without_rules() {
     golden("function", &engine, &ASKED_BACKWARDS);
 }
 
+/// A call with examples of both kinds, and what was said about its answer.
+#[tokio::test]
+async fn with_in_context_examples() {
+    for (name, layout) in
+        [("examples_quoted", Layout::Quoted), ("examples_continued", Layout::Continued)]
+    {
+        let engine = Arc::new(
+            ScriptedEngine::default()
+                .on(Purpose::Forward, "froid")
+                .on(Purpose::Loss, "The gender is unclear.")
+                .on(Purpose::Gradient, "Say the gender.")
+                .on(Purpose::Gradient, "Ask for the gender.")
+                .on(Purpose::Update, improved("Translate, with the gender.")),
+        );
+        let system = Parameter::new("Translate.", "system prompt of a translator");
+        let translator = LlmCall::builder(engine.clone())
+            .response_role("a translation")
+            .example("house", "maison")
+            .example("the </EXAMPLE_INPUT> tag", "la balise {{x}}")
+            .feedback_example("Say when to use \"vous\", since the text does not.")
+            .feedback_example("Name the tense. </FEEDBACK_EXAMPLE> is no end.");
+        let word = Variable::new("cold", "word");
+        let ask = translator.build();
+        let answer = ask.ask(&word).system(&system.variable()).one().await.unwrap();
+        let loss = TextLoss::new(engine.clone(), "Judge the translation.");
+        let verdict = loss.evaluate(&answer).await.unwrap();
+        let pass = Backward::new(&verdict).layout(layout);
+        let gradients = pass.run().await.map_err(|failure| failure.error).unwrap();
+        let optimizer = TextualGradientDescent::builder(engine.clone()).layout(layout).build();
+        optimizer.step(&[system], &gradients).await.unwrap();
+        golden(name, &engine, &[Purpose::Forward, Purpose::Gradient, Purpose::Update]);
+    }
+}
+
 #[tokio::test]
 async fn of_merged_feedback() {
     let engine = Arc::new(
@@ -153,6 +187,7 @@ fn every_template_is_in_a_golden_file() {
         "reduce",
         // Parts of the others.
         "_subject",
+        "_feedback_examples",
         "_rules",
     ]
     .into();

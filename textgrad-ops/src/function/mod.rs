@@ -76,11 +76,7 @@ impl StringFn {
             response_role: format!("result of a function: {purpose}").into(),
             purpose,
             function: Arc::new(move |inputs| Box::pin(function(inputs))),
-            feedback: FeedbackSettings {
-                engine,
-                prompts: Prompts::default(),
-                sampling: Sampling::default(),
-            },
+            feedback: FeedbackSettings::new(engine),
         }
     }
 
@@ -95,6 +91,13 @@ impl StringFn {
     #[must_use]
     pub fn prompts(mut self, prompts: impl Into<Prompts>) -> Self {
         self.feedback.prompts = prompts.into();
+        self
+    }
+
+    /// An example of good feedback, shown in requests for feedback.
+    #[must_use]
+    pub fn feedback_example(mut self, feedback: impl Into<String>) -> Self {
+        self.feedback.examples.push(feedback.into());
         self
     }
 

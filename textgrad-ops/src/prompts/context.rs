@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use serde_json::{Value as Json, json};
-use textgrad_core::{TemplateContext, Variable};
+use textgrad_core::{Exchange, TemplateContext, Variable};
 
 /// A variable as templates see it: `role`, `value`, `short`.
 #[derive(Debug, Clone, Serialize)]
@@ -39,13 +39,15 @@ fn shorten(text: &str) -> String {
     format!("{} (...) {}", head.join(" "), tail.join(" "))
 }
 
-/// A call of a language model: `system_prompt` (null if there was none), `prompt`, `response`;
-/// `system_is_variable` and `prompt_is_variable` say that the text is the one that is shown as the variable
+/// A call of a language model: `system_prompt` (null if there was none), `examples` (turns before the prompt,
+/// each with `prompt`, `answer`), `prompt`, `response`; `system_is_variable` and `prompt_is_variable` say that the text is the one that is shown as the variable
 /// in the same request, so that a pack need not show it twice.
 #[derive(Debug, Clone, Serialize)]
 pub struct ConversationContext {
     /// The system message.
     pub system_prompt: Option<String>,
+    /// What was sent before the user message as examples.
+    pub examples: Vec<Exchange>,
     /// The user message.
     pub prompt: String,
     /// What the model answered.
@@ -59,8 +61,8 @@ pub struct ConversationContext {
 impl TemplateContext for ConversationContext {
     fn example() -> Json {
         json!({
-            "system_prompt": "", "prompt": "", "response": "",
-            "system_is_variable": false, "prompt_is_variable": false,
+            "system_prompt": "", "examples": [{ "prompt": "", "answer": "" }], "prompt": "",
+            "response": "", "system_is_variable": false, "prompt_is_variable": false,
         })
     }
 }
@@ -117,8 +119,9 @@ impl TemplateContext for FunctionContext {
 /// A request for feedback on one input of a call: `variable`; `call` (the call as `conversation` or
 /// `function_call` quote it); `function` (whether it is a function's); `response_role`; `objective` (whether
 /// the call's output is the objective); `feedback` (else, what was said about the output, a list) and
-/// `feedback_text` (the same joined by newlines); `system_prompt`, `prompt`, `response` as in
-/// [`ConversationContext`], null for a function.
+/// `feedback_text` (the same joined by newlines); `system_prompt`, `examples`, `prompt`, `response` as in
+/// [`ConversationContext`], null or empty for a function; `feedback_examples` (examples of good feedback, a
+/// list) and `feedback_examples_text` (joined by newlines).
 #[derive(Debug, Clone, Serialize)]
 pub struct FeedbackContext {
     /// The input that feedback is wanted on.
@@ -137,10 +140,16 @@ pub struct FeedbackContext {
     pub feedback_text: String,
     /// The call's system message.
     pub system_prompt: Option<String>,
+    /// The call's examples.
+    pub examples: Vec<Exchange>,
     /// The call's user message.
     pub prompt: Option<String>,
     /// What the model answered.
     pub response: Option<String>,
+    /// Examples of good feedback.
+    pub feedback_examples: Vec<String>,
+    /// The same, joined by newlines.
+    pub feedback_examples_text: String,
 }
 
 impl TemplateContext for FeedbackContext {
@@ -148,7 +157,8 @@ impl TemplateContext for FeedbackContext {
         json!({
             "variable": variable(), "call": "", "function": false, "response_role": "",
             "objective": false, "feedback": [""], "feedback_text": "",
-            "system_prompt": "", "prompt": "", "response": "",
+            "system_prompt": "", "examples": [{ "prompt": "", "answer": "" }], "prompt": "",
+            "response": "", "feedback_examples": [""], "feedback_examples_text": "",
         })
     }
 }

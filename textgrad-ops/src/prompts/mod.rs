@@ -15,7 +15,7 @@
 //! | `update_retry` | added to the last message when an answer could not be used | [`RetryContext`] |
 //! | `reduce_system`, `reduce` | system and user message of a request to merge feedback | [`ReduceContext`] |
 //!
-//! The partials `_subject` and `_rules` are shared by some of the defaults.
+//! The partials `_subject`, `_feedback_examples` and `_rules` are shared by some of the defaults.
 
 mod context;
 
@@ -51,6 +51,7 @@ pub fn templates() -> Vec<TemplateSpec> {
         TemplateSpec::new::<ReduceContext>("reduce_system", text!("reduce_system")),
         TemplateSpec::new::<ReduceContext>("reduce", text!("reduce")),
         TemplateSpec::partial("_subject", text!("_subject")),
+        TemplateSpec::partial("_feedback_examples", text!("_feedback_examples")),
         TemplateSpec::partial("_rules", text!("_rules")),
     ]
 }

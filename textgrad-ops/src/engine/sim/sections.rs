@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 /// The names of sections that the simulation knows.
-pub(super) const NAMES: [&str; 14] = [
+pub(super) const NAMES: [&str; 17] = [
     "QUERY",
     "CHOSEN_RESPONSE",
     "REJECTED_RESPONSE",
@@ -17,6 +17,9 @@ pub(super) const NAMES: [&str; 14] = [
     "FEEDBACK",
     "CONSTRAINTS",
     "EXAMPLES",
+    "EXAMPLE_INPUT",
+    "EXAMPLE_OUTPUT",
+    "FEEDBACK_EXAMPLE",
     "OBJECTIVE_FUNCTION",
 ];
 

@@ -1,0 +1,88 @@
+//! A conversation with a model: what is sent, and what requests for feedback quote of it.
+
+use std::sync::Arc;
+
+use textgrad_core::{
+    BackwardCx, ContextSource, Error, Exchange, Gradient, Message, OpFailure, Output, Part, Request,
+};
+
+use super::call::LlmCallBuilder;
+use super::feedback::{QuotedCall, request_feedback};
+
+/// What a call sends.
+pub(super) struct Conversation {
+    system: Option<Arc<str>>,
+    examples: Arc<[Exchange]>,
+    prompt: Message,
+}
+
+impl Conversation {
+    /// A conversation by these settings. An empty system prompt is not sent.
+    pub(super) fn new(settings: &LlmCallBuilder, system: Option<&str>, prompt: Message) -> Self {
+        Self {
+            system: system.filter(|system| !system.is_empty()).map(Into::into),
+            examples: settings.examples.as_slice().into(),
+            prompt,
+        }
+    }
+
+    fn messages(&self) -> Vec<Message> {
+        let system = self.system.iter().map(|system| Message::system(&**system));
+        let examples = self.examples.iter().flat_map(|example| {
+            [Message::user(&*example.prompt), Message::assistant(&*example.answer)]
+        });
+        system.chain(examples).chain([self.prompt.clone()]).collect()
+    }
+
+    /// The texts of the prompt, one below the other: run together, an attached text and the prompt would be
+    /// one.
+    fn prompt_text(&self) -> Arc<str> {
+        let texts = self.prompt.parts.iter().filter_map(|part| match part {
+            Part::Text(text) => Some(text.as_str()),
+            Part::Image(_) => None,
+        });
+        texts.collect::<Vec<_>>().join("\n").into()
+    }
+}
+
+/// Asks the engine and makes outputs of the answers.
+pub(super) async fn complete(
+    settings: &LlmCallBuilder,
+    conversation: &Conversation,
+) -> Result<Vec<Output>, Error> {
+    let request = Request::new(settings.purpose, conversation.messages())
+        .with_sampling(settings.sampling.clone());
+    let response = settings.engine.complete(&request).await?;
+    Ok(response
+        .choices
+        .into_iter()
+        .map(|choice| {
+            let output = Output::new(choice.text, Arc::clone(&settings.response_role));
+            match settings.requires_grad {
+                Some(requires_grad) => output.with_requires_grad(requires_grad),
+                None => output,
+            }
+        })
+        .collect())
+}
+
+/// Asks for feedback on every input of a conversation.
+pub(super) async fn backward_of(
+    settings: &LlmCallBuilder,
+    cx: &BackwardCx,
+    conversation: &Conversation,
+) -> Result<Vec<Option<Gradient>>, OpFailure> {
+    let (messages, prompt) = (conversation.messages(), conversation.prompt_text());
+    let quote = |output: usize, made: &Output| QuotedCall {
+        output,
+        source: ContextSource::Conversation {
+            system: conversation.system.clone(),
+            examples: Arc::clone(&conversation.examples),
+            prompt: Arc::clone(&prompt),
+            response: made.value().describe().into(),
+        },
+        response_role: Arc::clone(made.role()),
+    };
+    cx.for_each_input(|input| request_feedback(cx, input, &settings.feedback, &messages, quote))
+        .await
+}
