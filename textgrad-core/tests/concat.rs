@@ -120,6 +120,7 @@ async fn what_several_say_is_one_feedback_with_all_contexts() {
                 system: None,
                 examples: [].into(),
                 prompt: name.into(),
+                images: 0,
                 response: "".into(),
             },
             response_role: "answer".into(),

@@ -302,10 +302,14 @@ async fn judged(
 }
 
 fn context(prompt: &str) -> Context {
-    let (system, examples) = (None, [].into());
-    let (prompt, response) = (prompt.into(), "answer".into());
     Context {
-        source: ContextSource::Conversation { system, examples, prompt, response },
+        source: ContextSource::Conversation {
+            system: None,
+            examples: [].into(),
+            prompt: prompt.into(),
+            images: 0,
+            response: "answer".into(),
+        },
         response_role: "answer".into(),
         dialogue: None,
     }

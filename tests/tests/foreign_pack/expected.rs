@@ -78,6 +78,15 @@ fn evaluate(role: &str, value: &str) -> String {
         + "Say what about it keeps the aim from being met.\n\n"
 }
 
+/// Examples of good feedback, put before the last part of a request for feedback.
+pub(crate) fn with_examples(request: &str, role: &str, value: &str, examples: &[&str]) -> String {
+    let last = evaluate(role, value);
+    let shown = format!("<EXAMPLES>{}</EXAMPLES>", examples.join("\n"));
+    request.strip_suffix(&last).unwrap().to_owned()
+        + &format!("Comment as it was done here:\n\n{shown}\n\n")
+        + &last
+}
+
 /// The request for feedback where the output is the objective.
 pub(crate) fn feedback_base(role: &str, value: &str, call: &str) -> String {
     start(role, call)

@@ -38,8 +38,10 @@ pub enum ContextSource {
         system: Option<Arc<str>>,
         /// Examples that were sent before the prompt as turns of the conversation.
         examples: Arc<[Exchange]>,
-        /// The user message.
+        /// The texts of the user message.
         prompt: Arc<str>,
+        /// How many images the user message held.
+        images: usize,
         /// What the model answered.
         response: Arc<str>,
     },

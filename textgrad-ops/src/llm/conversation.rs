@@ -73,12 +73,15 @@ pub(super) async fn backward_of(
     conversation: &Conversation,
 ) -> Result<Vec<Option<Gradient>>, OpFailure> {
     let (messages, prompt) = (conversation.messages(), conversation.prompt_text());
+    let images = conversation.prompt.parts.iter();
+    let images = images.filter(|part| matches!(part, Part::Image(_))).count();
     let quote = |output: usize, made: &Output| QuotedCall {
         output,
         source: ContextSource::Conversation {
             system: conversation.system.clone(),
             examples: Arc::clone(&conversation.examples),
             prompt: Arc::clone(&prompt),
+            images,
             response: made.value().describe().into(),
         },
         response_role: Arc::clone(made.role()),

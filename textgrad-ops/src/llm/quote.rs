@@ -21,15 +21,8 @@ pub(super) fn feedback_context(
     }
     let feedback = words_of(cx, calls);
     let first = calls.first();
-    let (system_prompt, examples, prompt, response) = match first.map(|call| &call.source) {
-        Some(ContextSource::Conversation { system, examples, prompt, response }) => (
-            system.as_ref().map(ToString::to_string),
-            examples.to_vec(),
-            Some(prompt.to_string()),
-            Some(response.to_string()),
-        ),
-        _ => (None, Vec::new(), None, None),
-    };
+    let conversation = first.and_then(|call| conversation_context(&call.source, None));
+    let said = |text: fn(&ConversationContext) -> &String| conversation.as_ref().map(text).cloned();
     Ok(FeedbackContext {
         variable: VariableContext::new(variable),
         call: quoted.join("\n\n"),
@@ -38,10 +31,11 @@ pub(super) fn feedback_context(
         objective: feedback.is_empty(),
         feedback_text: feedback.join("\n"),
         feedback,
-        system_prompt,
-        examples,
-        prompt,
-        response,
+        prompt: said(|conversation| &conversation.prompt),
+        response: said(|conversation| &conversation.response),
+        images: conversation.as_ref().map_or(0, |conversation| conversation.images),
+        system_prompt: conversation.as_ref().and_then(|known| known.system_prompt.clone()),
+        examples: conversation.map(|conversation| conversation.examples).unwrap_or_default(),
         feedback_examples_text: settings.examples.join("\n"),
         feedback_examples: settings.examples.clone(),
     })
@@ -68,29 +62,37 @@ pub(crate) fn quote_source(
     source: &ContextSource,
     variable: Option<&Variable>,
 ) -> Result<String, Error> {
-    let shown = variable.and_then(Variable::text);
-    match source {
-        ContextSource::Conversation { system, examples, prompt, response } => {
-            let context = ConversationContext {
-                system_is_variable: shown.is_some() && system.as_deref() == shown,
-                prompt_is_variable: shown == Some(&**prompt),
-                system_prompt: system.as_ref().map(ToString::to_string),
-                examples: examples.to_vec(),
-                prompt: prompt.to_string(),
-                response: response.to_string(),
-            };
-            Ok(prompts.render("conversation", &context)?)
-        }
-        ContextSource::Function { purpose, inputs, output } => {
-            let inputs =
-                inputs.iter().map(|input| FunctionArgument::new(input.name(), input.variable()));
-            let context = FunctionContext {
-                purpose: purpose.to_string(),
-                inputs: inputs.collect(),
-                output: output.to_string(),
-            };
-            Ok(prompts.render("function_call", &context)?)
-        }
-        _ => Err(Error::op("this kind of context can not be shown in a prompt")),
+    if let Some(context) = conversation_context(source, variable) {
+        return Ok(prompts.render("conversation", &context)?);
     }
+    let ContextSource::Function { purpose, inputs, output } = source else {
+        return Err(Error::op("this kind of context can not be shown in a prompt"));
+    };
+    let inputs = inputs.iter().map(|input| FunctionArgument::new(input.name(), input.variable()));
+    let context = FunctionContext {
+        purpose: purpose.to_string(),
+        inputs: inputs.collect(),
+        output: output.to_string(),
+    };
+    Ok(prompts.render("function_call", &context)?)
+}
+
+/// A call of a language model as templates see it; `None` for any other.
+fn conversation_context(
+    source: &ContextSource,
+    variable: Option<&Variable>,
+) -> Option<ConversationContext> {
+    let ContextSource::Conversation { system, examples, prompt, images, response } = source else {
+        return None;
+    };
+    let shown = variable.and_then(Variable::text);
+    Some(ConversationContext {
+        system_is_variable: shown.is_some() && system.as_deref() == shown,
+        prompt_is_variable: shown == Some(&**prompt),
+        system_prompt: system.as_ref().map(ToString::to_string),
+        examples: examples.to_vec(),
+        prompt: prompt.to_string(),
+        images: *images,
+        response: response.to_string(),
+    })
 }

@@ -40,7 +40,7 @@ fn shorten(text: &str) -> String {
 }
 
 /// A call of a language model: `system_prompt` (null if there was none), `examples` (turns before the prompt,
-/// each with `prompt`, `answer`), `prompt`, `response`; `system_is_variable` and `prompt_is_variable` say that the text is the one that is shown as the variable
+/// each with `prompt`, `answer`), `prompt`, `images` (how many were sent with the prompt), `response`; `system_is_variable` and `prompt_is_variable` say that the text is the one that is shown as the variable
 /// in the same request, so that a pack need not show it twice.
 #[derive(Debug, Clone, Serialize)]
 pub struct ConversationContext {
@@ -50,6 +50,8 @@ pub struct ConversationContext {
     pub examples: Vec<Exchange>,
     /// The user message.
     pub prompt: String,
+    /// How many images the user message held.
+    pub images: usize,
     /// What the model answered.
     pub response: String,
     /// Whether the system message is the variable's text.
@@ -61,7 +63,7 @@ pub struct ConversationContext {
 impl TemplateContext for ConversationContext {
     fn example() -> Json {
         json!({
-            "system_prompt": "", "examples": [{ "prompt": "", "answer": "" }], "prompt": "",
+            "system_prompt": "", "examples": [{ "prompt": "", "answer": "" }], "prompt": "", "images": 0,
             "response": "", "system_is_variable": false, "prompt_is_variable": false,
         })
     }
@@ -119,8 +121,8 @@ impl TemplateContext for FunctionContext {
 /// A request for feedback on one input of a call: `variable`; `call` (the call as `conversation` or
 /// `function_call` quote it); `function` (whether it is a function's); `response_role`; `objective` (whether
 /// the call's output is the objective); `feedback` (else, what was said about the output, a list) and
-/// `feedback_text` (the same joined by newlines); `system_prompt`, `examples`, `prompt`, `response` as in
-/// [`ConversationContext`], null or empty for a function; `feedback_examples` (examples of good feedback, a
+/// `feedback_text` (the same joined by newlines); `system_prompt`, `examples`, `prompt`, `images`, `response`
+/// as in [`ConversationContext`], null, empty or 0 for a function; `feedback_examples` (examples of good feedback, a
 /// list) and `feedback_examples_text` (joined by newlines).
 #[derive(Debug, Clone, Serialize)]
 pub struct FeedbackContext {
@@ -144,6 +146,8 @@ pub struct FeedbackContext {
     pub examples: Vec<Exchange>,
     /// The call's user message.
     pub prompt: Option<String>,
+    /// How many images the call's user message held.
+    pub images: usize,
     /// What the model answered.
     pub response: Option<String>,
     /// Examples of good feedback.
@@ -157,7 +161,7 @@ impl TemplateContext for FeedbackContext {
         json!({
             "variable": variable(), "call": "", "function": false, "response_role": "",
             "objective": false, "feedback": [""], "feedback_text": "",
-            "system_prompt": "", "examples": [{ "prompt": "", "answer": "" }], "prompt": "",
+            "system_prompt": "", "examples": [{ "prompt": "", "answer": "" }], "prompt": "", "images": 0,
             "response": "", "feedback_examples": [""], "feedback_examples_text": "",
         })
     }

@@ -105,6 +105,7 @@ pub(crate) fn pack() -> Prompts {
             TemplateSpec::new::<ConversationContext>(
                 "conversation",
                 "[{{#if system_prompt}}S={{#if system_is_variable}}VARIABLE{{else}}{{system_prompt}}{{/if}} {{/if}}\
+                 {{#each examples}}E={{prompt}}>{{answer}} {{/each}}\
                  P={{#if prompt_is_variable}}VARIABLE{{else}}{{prompt}}{{/if}} R={{response}}]",
             ),
             TemplateSpec::new::<FunctionContext>(
@@ -114,17 +115,20 @@ pub(crate) fn pack() -> Prompts {
             TemplateSpec::new::<FeedbackContext>("feedback_system", "feedback on {{variable.role}}"),
             TemplateSpec::new::<FeedbackContext>(
                 "feedback_base",
-                "base {{variable.value}} in {{call}} function={{function}}",
+                "base {{variable.value}} in {{call}} function={{function}}\
+                 {{#each feedback_examples}} like {{this}}{{/each}}",
             ),
             TemplateSpec::new::<FeedbackContext>(
                 "feedback_chain",
                 "chain {{variable.value}} in {{call}} as {{response_role}}\
-                 {{#each feedback}} said {{this}}{{/each}} function={{function}}",
+                 {{#each feedback}} said {{this}}{{/each}} function={{function}}\
+                 {{#each feedback_examples}} like {{this}}{{/each}}",
             ),
             TemplateSpec::new::<FeedbackContext>(
                 "feedback_continue",
                 "continue {{variable.value}} as {{response_role}}\
-                 {{#if objective}} objective{{/if}}{{#each feedback}} said {{this}}{{/each}}",
+                 {{#if objective}} objective{{/if}}{{#each feedback}} said {{this}}{{/each}}\
+                 {{#each feedback_examples}} like {{this}}{{/each}}",
             ),
             TemplateSpec::new::<GradientContext>(
                 "gradient",
