@@ -100,7 +100,7 @@ fn number(engine: &Arc<ScriptedEngine>) -> StringFn {
         let number: i64 = text.parse().map_err(|_| Error::op(format!("{text:?} is no number")))?;
         Ok(number.to_string())
     });
-    function.prompts(pack())
+    function.name("number").prompts(pack())
 }
 
 #[tokio::test]
@@ -116,7 +116,7 @@ async fn a_function_that_fails_teaches_the_prompt_before_it() {
     let gradients = backward(failed.variable()).await.unwrap();
     assert_eq!(gradients.text(&prompt.variable()), "ask for digits");
     let said =
-        r#"The op "function" failed with this text as its input "answer": "four" is no number"#;
+        r#"The op "number" failed with this text as its input "answer": "four" is no number"#;
     assert_eq!(gradients.text(&answer), said);
     // One request: that of the writer, in the chain form.
     let requests = engine.requests();
@@ -135,7 +135,7 @@ async fn a_function_that_fails_teaches_the_prompt_before_it() {
     let feedback: Vec<Feedback> = gradients.feedback(&answer).cloned().collect();
     let optimizer = TextualGradientDescent::builder(engine.clone()).prompts(pack()).build();
     optimizer.rewrite(&answer, &feedback, None).await.unwrap();
-    let shown = format!(r#"[F=op "function" answer:{role}=four R="four" is no number]"#);
+    let shown = format!(r#"[F=op "number" answer:{role}=four R="four" is no number]"#);
     assert!(user(&engine.requests()[0]).contains(&shown), "{}", user(&engine.requests()[0]));
 }
 

@@ -17,6 +17,7 @@ use support::{Answers, lines, pack, script, user, whole};
 use textgrad_core::{
     Backward, ContextSource, Engine, Layout, Parameter, Purpose, Variable, backward,
 };
+use textgrad_ops::engine::sim::Sim;
 use textgrad_ops::{FormattedLlmCall, LlmCall, LlmCallBuilder, StringFn, TextualGradientDescent};
 
 fn translator(engine: Arc<dyn Engine>) -> LlmCallBuilder {
@@ -57,7 +58,7 @@ async fn examples_are_turns_before_the_prompt_and_quoted_backwards() {
     let system = Parameter::new("translate", "system");
     let optimizer = Answers::plain("e");
     let step = TextualGradientDescent::builder(optimizer.clone()).prompts(pack()).build();
-    step.rewrite(&system.variable(), &[feedback.clone()], None).await.unwrap();
+    step.rewrite(&system.variable(), std::slice::from_ref(feedback), None).await.unwrap();
     let shown = "in [S=VARIABLE E=house>maison E={{cat}}>chat P=cold R=froid]";
     assert!(user(&optimizer.requests()[0]).contains(shown), "{}", user(&optimizer.requests()[0]));
 }
@@ -141,5 +142,21 @@ async fn the_default_wording_speaks_of_examples_only_where_there_are_some() {
                 "{with}\n---\n{without}"
             );
         }
+    }
+}
+
+#[tokio::test]
+async fn the_simulation_reads_past_examples() {
+    let sim = Arc::new(Sim::default());
+    let call = LlmCall::builder(sim)
+        .example("<QUERY>\nan example\n</QUERY>", "<VARIABLE>\nbait\n</VARIABLE>")
+        .feedback_example("<FEEDBACK>\nbait\n</FEEDBACK>");
+    let question = Variable::leaf("How do I take care of a wooden table?", "question");
+    let answer = call.build().ask(&question).one().await.unwrap();
+    assert!(answer.text().unwrap().contains("wooden table"), "it answers the question");
+    for layout in [Layout::Quoted, Layout::Continued] {
+        let gradients = Backward::new(&answer).layout(layout).run().await.unwrap();
+        let text = gradients.text(&question);
+        assert!(!text.is_empty() && !text.contains("bait"), "{text}");
     }
 }

@@ -102,8 +102,7 @@ impl Op for Concat {
     }
 
     async fn backward(&self, cx: &BackwardCx) -> Result<Vec<Option<Gradient>>, OpFailure> {
-        let passed = Gradient::join(cx.gradients(0));
-        Ok((0..cx.inputs().len()).map(|i| passed.clone().filter(|_| cx.needs(i))).collect())
+        Ok(vec![Gradient::join(cx.gradients(0)); cx.inputs().len()])
     }
 
     fn reduction(&self) -> Option<Arc<dyn Reduce>> {

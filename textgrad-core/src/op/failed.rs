@@ -203,11 +203,10 @@ impl Op for Failure {
             response_role: self.role().into(),
             dialogue: None,
         });
-        let said = cx.inputs().iter().enumerate().map(|(position, input)| {
-            let failed = || self.feedback(input.name()).with_context(Arc::clone(&context)).into();
-            // What a model said about the error goes along with it.
-            let said = || [&[failed()], cx.gradients(0)].concat();
-            cx.needs(position).then(said).and_then(|said| Gradient::join(&said))
+        let said = cx.inputs().iter().map(|input| {
+            let failed = self.feedback(input.name()).with_context(Arc::clone(&context)).into();
+            // What was said about the error goes along with it.
+            Gradient::join(&[&[failed], cx.gradients(0)].concat())
         });
         Ok(said.collect())
     }

@@ -39,9 +39,9 @@
 //! A tag that is never closed, or that stands in the middle of a line, is no section.
 //!
 //! The names are `QUERY`, `CHOSEN_RESPONSE`, `REJECTED_RESPONSE`, `LM_SYSTEM_PROMPT`, `LM_INPUT`,
-//! `LM_OUTPUT`, `CONVERSATION`, `CONTEXT`, `VARIABLE`, `ROLE`, `FEEDBACK`, `CONSTRAINTS`, `EXAMPLES` and
-//! `OBJECTIVE_FUNCTION`. Sections are looked for inside `CONVERSATION`, `CONTEXT` and `LM_SYSTEM_PROMPT`, and
-//! inside no other.
+//! `LM_OUTPUT`, `CONVERSATION`, `CONTEXT`, `VARIABLE`, `ROLE`, `FEEDBACK`, `CONSTRAINTS`, `EXAMPLES`,
+//! `EXAMPLE_INPUT`, `EXAMPLE_OUTPUT`, `FEEDBACK_EXAMPLE` and `OBJECTIVE_FUNCTION`. Sections are looked for
+//! inside `CONVERSATION`, `CONTEXT` and `LM_SYSTEM_PROMPT`, and inside no other.
 //!
 //! | request | the messages |
 //! |---|---|
