@@ -61,6 +61,7 @@
 //! error of kind [`ErrorKind::Unsupported`] that lists what was seen and what is missing.
 
 mod aspects;
+pub mod counting;
 mod critic;
 mod detect;
 mod gradient;
@@ -69,6 +70,8 @@ mod request;
 mod reward;
 mod rng;
 mod sections;
+pub mod sorting;
+mod tasks;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -84,6 +87,7 @@ use textgrad_core::{Engine, EngineError, ErrorKind, Request, Response, Usage};
 
 use self::request::{Ask, Conversation, recognise};
 use self::rng::Rng;
+use self::tasks::Work;
 
 #[doc(inline)]
 pub use self::reward::{RewardParts, reward, reward_parts};
@@ -196,7 +200,15 @@ impl SimBuilder {
 }
 
 impl Sim {
-    fn write(&self, ask: &Ask<'_>, rng: &mut Rng) -> String {
+    fn write(&self, task: &Task<'_>, rng: &mut Rng) -> String {
+        match task {
+            Task::Work(work) => work.write(self.skill, rng),
+            Task::Open(ask) => self.write_open(ask, rng),
+        }
+    }
+
+    /// What open queries ask for.
+    fn write_open(&self, ask: &Ask<'_>, rng: &mut Rng) -> String {
         let skill = self.skill;
         match ask {
             Ask::Plain { system, query } => policy::answer(system, query, skill, rng),
@@ -217,6 +229,25 @@ impl Sim {
                 }
             }
         }
+    }
+}
+
+/// What a request is about: something that can be right or wrong, or an open query.
+enum Task<'a> {
+    Work(Work<'a>),
+    Open(Ask<'a>),
+}
+
+impl<'a> Task<'a> {
+    fn of(conversation: &'a Conversation) -> Result<Self, EngineError> {
+        if let Some(judge) = tasks::Judge::recognise(conversation) {
+            return Ok(Self::Work(Work::Judge(judge)));
+        }
+        let ask = recognise(conversation)?;
+        Ok(match tasks::recognise(conversation, &ask) {
+            Some(work) => Self::Work(work),
+            None => Self::Open(ask),
+        })
     }
 }
 
@@ -242,7 +273,7 @@ impl Engine for Sim {
             ));
         }
         let conversation = Conversation::new(&request.messages);
-        let ask = recognise(&conversation)?;
+        let task = Task::of(&conversation)?;
         let key = rng::key(&request.messages);
         let greedy = sampling.temperature.is_some_and(|t| t <= 0.0);
         let seed = sampling.seed.filter(|_| !greedy).unwrap_or_default();
@@ -250,7 +281,7 @@ impl Engine for Sim {
             .map(|index| {
                 let step = if greedy { 0 } else { u64::from(index) };
                 let mut rng = Rng::new(key, seed.wrapping_add(step));
-                tokens::finish(self.write(&ask, &mut rng), sampling)
+                tokens::finish(self.write(&task, &mut rng), sampling)
             })
             .collect();
         let usage = Usage {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 /// The names of sections that the simulation knows.
-pub(super) const NAMES: [&str; 14] = [
+pub(super) const NAMES: [&str; 16] = [
     "QUERY",
     "CHOSEN_RESPONSE",
     "REJECTED_RESPONSE",
@@ -18,6 +18,8 @@ pub(super) const NAMES: [&str; 14] = [
     "CONSTRAINTS",
     "EXAMPLES",
     "OBJECTIVE_FUNCTION",
+    "FUNCTION_PURPOSE",
+    "FUNCTION_INPUT",
 ];
 
 /// Sections whose content may hold further sections of the request; the content of all others is data.
