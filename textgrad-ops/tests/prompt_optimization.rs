@@ -2,6 +2,8 @@
 //!
 //! The figures are figures about the simulation. They are printed; only what has to be is asserted.
 
+#![allow(clippy::expect_used, reason = "what panics in a test has failed")]
+
 use std::sync::Arc;
 
 use futures_util::future::try_join_all;
@@ -60,7 +62,7 @@ impl Run {
         right as f64 / questions.len() as f64
     }
 
-    /// One step on one minibatch. Whether anything was assigned.
+    /// One step on one minibatch.
     async fn step(&self, prompt: &Parameter, batch: &[(String, String)], step: u64, reduce: bool) {
         let seed = self.seed.child("step", step);
         let variable = prompt.variable();
@@ -92,15 +94,15 @@ struct Report {
     prompt: String,
 }
 
-async fn optimize(skill: f64, seed: u64, revert: bool, reduce: bool) -> Report {
+async fn optimize(skill: f64, seed: u64, steps: u64, revert: bool, reduce: bool) -> Report {
     let engine: Arc<dyn Engine> = Arc::new(Sim::builder().skill(skill).build().expect("a skill"));
     let run = Run::new(engine, seed);
-    let questions = counting::questions(BATCH * STEPS as usize + VALIDATION, seed);
+    let questions = counting::questions(BATCH * steps as usize + VALIDATION, seed);
     let (validation, training) = questions.split_at(VALIDATION);
     let prompt = Parameter::new(PLAIN, "system prompt of a model that answers questions");
     let first = run.score(&prompt.variable(), validation).await;
     let (mut last, mut lowered, mut curve) = (first, 0, Vec::new());
-    for (step, batch) in (0..STEPS).zip(training.chunks(BATCH)) {
+    for (step, batch) in (0..steps).zip(training.chunks(BATCH)) {
         let before = prompt.variable();
         run.step(&prompt, batch, step, reduce).await;
         let score = run.score(&prompt.variable(), validation).await;
@@ -120,29 +122,34 @@ async fn optimize(skill: f64, seed: u64, revert: bool, reduce: bool) -> Report {
 #[tokio::test]
 async fn the_score_rises_and_steps_that_lower_it_are_taken_back() {
     let mut lowered = 0;
-    for seed in [1, 2, 3] {
-        for reduce in [false, true] {
-            let report = optimize(0.8, seed, true, reduce).await;
-            println!(
-                "seed {seed}, reduce {reduce}: {:.2} -> {:.2}, {} steps lowered it: {:.2?}\n{}\n",
-                report.first, report.last, report.lowered, report.curve, report.prompt
-            );
-            assert!(report.last >= report.first + 0.1, "seed {seed}: {:.2?}", report.curve);
-            lowered += report.lowered;
-        }
+    // Merged feedback or not, quoted calls or continued ones.
+    for (seed, reduce) in [(1, false), (2, true), (3, false)] {
+        let report = optimize(0.8, seed, STEPS, true, reduce).await;
+        println!(
+            "seed {seed}: {:.2} to {:.2}, lowered {} times, by step {:.2?}\n{}\n",
+            report.first, report.last, report.lowered, report.curve, report.prompt
+        );
+        assert!((0.5..0.75).contains(&report.first), "seed {seed}: {}", report.first);
+        assert!(report.last >= report.first + 0.1, "seed {seed}: {:.2?}", report.curve);
+        lowered += report.lowered;
     }
-    assert!(lowered > 0, "reverting would never matter");
+    assert!(lowered > 0, "taking back would never matter");
 }
 
 #[tokio::test]
-async fn without_reverting_the_dial_decides() {
-    for skill in [0.2, 0.5, 0.8, 1.0] {
-        let mut finals = Vec::new();
-        for seed in [1, 2, 3] {
-            let report = optimize(skill, seed, false, false).await;
-            println!("skill {skill}, seed {seed}: {:.2} {:.2?}", report.first, report.curve);
-            finals.push(report.last - report.first);
-        }
-        println!("skill {skill}: {finals:.2?}");
+async fn without_taking_back_the_dial_decides() {
+    let skilled = optimize(1.0, 1, 8, false, false).await;
+    let unskilled = optimize(0.2, 1, 8, false, false).await;
+    for (skill, report) in [(1.0, &skilled), (0.2, &unskilled)] {
+        println!("skill {skill}: {:.2}, then {:.2?}", report.first, report.curve);
     }
+    assert!(skilled.last > skilled.first + 0.15, "{:.2?}", skilled.curve);
+    assert!(unskilled.last < unskilled.first + 0.05, "{:.2?}", unskilled.curve);
+}
+
+#[tokio::test]
+async fn the_same_seed_gives_the_same_run() {
+    let (one, other) =
+        (optimize(0.8, 4, 2, true, true).await, optimize(0.8, 4, 2, true, true).await);
+    assert_eq!((one.curve, one.prompt), (other.curve, other.prompt));
 }

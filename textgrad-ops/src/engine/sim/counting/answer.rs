@@ -11,8 +11,8 @@ use crate::engine::sim::tasks::{Followed, Habit};
 const MISREADS: (f64, f64) = (0.05, 0.004);
 const MISREADS_EASY: (f64, f64) = (0.016, 0.0015);
 const FORGETS: (f64, f64) = (0.035, 0.003);
-const STRAYS: (f64, f64) = (0.16, 0.012);
-const ADDS_WRONG: (f64, f64) = (0.012, 0.0015);
+const STRAYS: (f64, f64) = (0.15, 0.012);
+const ADDS_WRONG: (f64, f64) = (0.016, 0.0015);
 const MISPLACES: (f64, f64) = (0.12, 0.006);
 
 impl Question {

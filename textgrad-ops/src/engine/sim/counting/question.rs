@@ -26,6 +26,7 @@ pub(in crate::engine::sim) struct Question {
 }
 
 const AFTER: &[&str] = &[" do i have", " do we have", " are there", " in total", " altogether"];
+const VERBS: &[&str] = &[" have ", " own ", " bought ", " see ", " there are ", " there is "];
 const FEWEST: usize = 2;
 /// The longest name of a thing, in words.
 const NAME_WORDS: usize = 4;
@@ -33,10 +34,10 @@ const NAME_WORDS: usize = 4;
 impl Question {
     /// Reads a question, and says what else stands in the text.
     pub(in crate::engine::sim) fn read(text: &str) -> Option<(Self, String)> {
-        let parts = sentences(text);
+        let parts = sentences(text.trim());
         let at = parts.iter().rposition(|part| asked(part).is_some())?;
         let asked = asked(parts.get(at)?)?;
-        let named = parts.get(at.checked_sub(1)?)?;
+        let named = listed(parts.get(at.checked_sub(1)?)?);
         let anything = ANYTHING.contains(&asked.as_str());
         let things: Vec<Thing> = named
             .split(',')
@@ -64,6 +65,17 @@ fn asked(sentence: &str) -> Option<String> {
     let asked = after.get(..end)?.trim();
     let known = ANYTHING.contains(&asked) || CATEGORIES.iter().any(|row| row.name == asked);
     known.then(|| asked.to_owned())
+}
+
+/// What a sentence lists: what follows its verb.
+fn listed(sentence: &str) -> &str {
+    let lower = sentence.to_ascii_lowercase();
+    VERBS
+        .iter()
+        .filter_map(|verb| Some(lower.find(verb)? + verb.len()))
+        .min()
+        .and_then(|start| sentence.get(start..))
+        .unwrap_or(sentence)
 }
 
 fn thing(part: &str, asked: Option<&str>) -> Option<Thing> {

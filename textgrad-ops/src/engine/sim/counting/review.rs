@@ -22,7 +22,7 @@ impl Question {
             .collect();
         let entry = |thing: &Thing| {
             let name = thing.name.to_lowercase();
-            entries.iter().find(|entry| mentions(entry, &name))
+            entries.iter().find(|entry| mention(entry, &name).is_some())
         };
         let worked = self.things.iter().any(|thing| entry(thing).is_some());
         let last = answer.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
@@ -47,7 +47,7 @@ impl Question {
                 }
                 continue;
             }
-            let number = numbers(entry).last().copied();
+            let number = number_of(entry, &thing.name.to_lowercase());
             added += number.unwrap_or(thing.number);
             if !thing.counts {
                 note(Fault::Stray);
@@ -69,13 +69,19 @@ impl Question {
     }
 }
 
-/// Whether an entry names a thing, as whole words.
-fn mentions(entry: &str, name: &str) -> bool {
-    entry.match_indices(name).any(|(start, _)| {
-        let before = entry.get(..start).and_then(|text| text.chars().next_back());
+/// Where an entry names a thing, as whole words.
+fn mention(entry: &str, name: &str) -> Option<usize> {
+    entry.match_indices(name).map(|(start, _)| start).find(|start| {
+        let before = entry.get(..*start).and_then(|text| text.chars().next_back());
         let after = entry.get(start + name.len()..).and_then(|text| text.chars().next());
         !before.is_some_and(char::is_alphanumeric) && !after.is_some_and(char::is_alphanumeric)
     })
+}
+
+/// The number of a thing in its entry: the first one behind its name, else the last one before it.
+fn number_of(entry: &str, name: &str) -> Option<u32> {
+    let (before, after) = entry.split_at_checked(mention(entry, name)?)?;
+    numbers(after).first().or(numbers(before).last()).copied()
 }
 
 /// The whole numbers in figures in a text.

@@ -2,12 +2,14 @@
 //! pieces of advice merged.
 
 use super::faults::Fault;
-use super::habits::{Habit, Point, ROWS, points, speaks_of_tasks};
+use super::habits::{Habit, LENGTH, Point, ROWS, points, speaks_of_tasks};
 use super::verdict::{Verdict, of_all};
 use crate::engine::sim::rng::Rng;
 
 /// Said where an answer was right.
 pub(super) const KEEP: &str = "The answer was right: keep the prompt as it is.";
+/// How advice begins where an answer was wrong.
+const WRONG: &str = "The answer was wrong";
 /// How often the advice does harm: always a little, more so without skill.
 const HARMFUL: (f64, f64) = (0.02, 0.2);
 /// The most points that one piece of advice makes.
@@ -40,31 +42,40 @@ pub(super) fn advice(
         let (habit, why) = match (seen, place) {
             (Some(fault), _) if sees => (fault.remedy(), fault.says()),
             (None, 0) if sees => (Habit::Form, Fault::Form.says()),
-            (None, 0) | (Some(_), _) => (other, "a model would work with more care then"),
+            (None, 0) | (Some(_), _) => (other, "it may help"),
             (None, _) => continue,
         };
         let sentence = habit.sentence(rng);
-        if habit.is_bad() {
+        if habit.is_bad() || habit == Habit::Short {
             continue;
         }
         lines.push(match asked.contains(&(habit, true)) {
             true => format!("- Here {why}, although the prompt speaks against it: no change."),
-            false => format!("- Add to the prompt: {sentence} The reason: in this answer {why}."),
+            false => format!("- Add to the prompt: {sentence} The reason: {why}."),
         });
     }
     if let Some((habit, _)) = bad
         && rng.chance(skill)
     {
-        let removal = match habit {
-            Habit::Guess => "- Remove the wish for a rough guess.",
-            _ => "- Remove the wish to answer immediately or be brief.",
-        };
-        lines.push(removal.to_owned());
+        lines.push(removal(*habit).to_owned());
+    }
+    let long = prompt.split_whitespace().count() > LENGTH;
+    if rng.chance(skill) && long {
+        lines.push(format!("- {}", Habit::Short.sentence(rng)));
     }
     if rng.chance(HARMFUL.0 + HARMFUL.1 * (1.0 - skill)) {
         lines.push(format!("- Add to the prompt: {}", Habit::Brief.sentence(rng)));
     }
-    format!("The answer was wrong.\n{}", lines.join("\n"))
+    lines.insert(0, format!("{WRONG}."));
+    lines.join("\n")
+}
+
+/// Asks for a habit that does harm to be taken out.
+fn removal(habit: Habit) -> &'static str {
+    match habit {
+        Habit::Guess => "- Remove the wish for a rough guess.",
+        _ => "- Remove the wish to answer immediately or be brief.",
+    }
 }
 
 /// Merges pieces of advice on one prompt: each point once, what most ask for first.
@@ -73,12 +84,13 @@ pub(super) fn merged(feedback: &[&str], rng: &mut Rng) -> String {
     if wrong == 0 && ranked(feedback).is_empty() {
         return KEEP.to_owned();
     }
-    let mut lines = vec![format!("The answer was wrong in {wrong} of {}.", feedback.len())];
+    let mut lines = vec![format!("{WRONG} in {wrong} of {}.", feedback.len())];
     for ((habit, wanted), times) in ranked(feedback) {
         let sentence = habit.sentence(rng);
         lines.push(match wanted {
+            true if habit == Habit::Short => format!("- {sentence} Asked for {times} times."),
             true => format!("- Add to the prompt: {sentence} Asked for {times} times."),
-            false => "- Remove the wish to answer immediately or be brief.".to_owned(),
+            false => removal(habit).to_owned(),
         });
     }
     lines.join("\n")
@@ -86,7 +98,7 @@ pub(super) fn merged(feedback: &[&str], rng: &mut Rng) -> String {
 
 /// Whether a text is advice on the prompt of a task.
 pub(super) fn is_ours(text: &str) -> bool {
-    text.trim() == KEEP || speaks_of_tasks(text)
+    text.trim() == KEEP || text.starts_with(WRONG) || speaks_of_tasks(text)
 }
 
 /// The points of several texts, what most ask for first and else in order of appearance.

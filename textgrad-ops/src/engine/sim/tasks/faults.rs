@@ -47,4 +47,10 @@ impl Fault {
             Self::Hidden => "there is no working in which the mistake could be seen",
         }
     }
+
+    /// A sentence that asks for what helps against it.
+    #[cfg(test)]
+    pub(in crate::engine::sim) fn cure(self) -> &'static str {
+        self.remedy().sentence(&mut crate::engine::sim::rng::Rng::new(0, 0))
+    }
 }

@@ -1,5 +1,7 @@
 //! Judgements that a program reads: a score on a scale, a verdict between two, yes or no.
 
+use std::collections::BTreeSet;
+
 use super::work::Puzzle;
 use crate::engine::sim::detect::count;
 use crate::engine::sim::request::Conversation;
@@ -57,7 +59,6 @@ impl<'a> Judge<'a> {
             return None;
         };
         let system = parse(&conversation.system);
-        let fields = fields(user);
         // Without a system message the instruction stands before the parts.
         let told = match conversation.system.is_empty() {
             true => user.split(['<', ':']).next().unwrap_or_default().to_owned(),
@@ -78,7 +79,7 @@ impl<'a> Judge<'a> {
             answers: Vec::new(),
             reference: None,
         };
-        for (label, text) in fields {
+        for (label, text) in fields(user) {
             let is = |names: &[&str]| names.iter().any(|name| has_any(&label, &[name]));
             if is(REFERENCES) {
                 judge.reference = Some(text);
@@ -229,15 +230,20 @@ fn fields(text: &str) -> Vec<(String, &str)> {
 
 fn any_sections(text: &str) -> Vec<(String, &str)> {
     let mut found = Vec::new();
+    // What is not closed later is not closed later still.
+    let mut unclosed = BTreeSet::new();
     let mut rest = text;
     while let Some((_, after)) = rest.split_once('<') {
         let section = after.split_once('>').and_then(|(name, body)| {
-            let plain = !name.is_empty()
-                && name
-                    .chars()
-                    .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || "_-".contains(c));
-            let (content, tail) = body.split_once(&format!("</{name}>")).filter(|_| plain)?;
-            Some((normalise(name), content.trim(), tail))
+            let plain = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || "_-".contains(c);
+            if name.is_empty() || !name.chars().all(plain) || unclosed.contains(name) {
+                return None;
+            }
+            let section = body.split_once(&format!("</{name}>"));
+            if section.is_none() {
+                unclosed.insert(name);
+            }
+            section.map(|(content, tail)| (normalise(name), content.trim(), tail))
         });
         match section {
             Some((name, content, tail)) => {

@@ -22,4 +22,6 @@ mod work;
 pub(super) use self::faults::Fault;
 pub(super) use self::habits::{Followed, Habit};
 pub(super) use self::judge::Judge;
+#[cfg(test)]
+pub(super) use self::tests::GOOD;
 pub(super) use self::work::{Work, recognise};

@@ -2,7 +2,7 @@
 
 use super::advice::ranked;
 use super::exchange::Exchange;
-use super::habits::{Habit, points, points_of};
+use super::habits::{Habit, LENGTH, points, points_of};
 use crate::engine::sim::rng::Rng;
 use crate::engine::sim::text::sentences;
 
@@ -14,7 +14,7 @@ const HARMS: f64 = 0.5;
 const MOST: usize = 2;
 
 /// What goes on at length and asks for nothing.
-pub(super) const RAMBLING: &str = "Bear in mind that questions of this kind have been put to many people in many places \
+const RAMBLING: &str = "Bear in mind that questions of this kind have been put to many people in many places \
     and at many times, that some of them were pleased and some were not, that words have a long history, and \
     that whoever reads with patience and with an open mind will in the end have read with patience and with \
     an open mind, which is worth a great deal more than is commonly said, as those who have been there will \
@@ -35,7 +35,7 @@ pub(super) fn prompt(
         wishes.iter().filter(|((_, wanted), _)| !wanted).map(|((habit, _), _)| *habit).collect();
     let obeys = !cut.is_empty() && rng.chance(skill);
     let mut kept: Vec<String> = Vec::new();
-    for sentence in sentences(variable) {
+    for sentence in sentences(variable.trim()) {
         let asks = points_of(sentence);
         let lost = rng.chance(LOSES * lack * lack) && !asks.is_empty();
         let unwanted = asks.iter().any(|(habit, _)| {
@@ -44,6 +44,9 @@ pub(super) fn prompt(
         if !(lost || unwanted && obeys) {
             kept.push(sentence.to_owned());
         }
+    }
+    if rng.chance(skill) && wishes.iter().any(|(point, _)| *point == (Habit::Short, true)) {
+        shorten(&mut kept);
     }
     let mut text = kept.concat().trim_end().to_owned();
     let limit = word_limit(exchange);
@@ -61,7 +64,7 @@ pub(super) fn prompt(
         let sentence = habit.sentence(rng);
         let follows = rng.chance(skill);
         let known = points(&text).contains(&(*habit, true));
-        if *wanted && !known && taken < MOST {
+        if *wanted && *habit != Habit::Short && !known && taken < MOST {
             taken += 1;
             if follows {
                 put(&mut text, sentence);
@@ -75,6 +78,16 @@ pub(super) fn prompt(
     match text.trim() {
         "" => variable.trim().to_owned(),
         text => text.to_owned(),
+    }
+}
+
+/// Takes out what asks for nothing, the longest first, until no attention is lost by length.
+fn shorten(kept: &mut Vec<String>) {
+    let words = |text: &str| text.split_whitespace().count();
+    while kept.iter().map(|sentence| words(sentence)).sum::<usize>() > LENGTH {
+        let idle = (0..).zip(&*kept).filter(|(_, sentence)| points_of(sentence).is_empty());
+        let Some((longest, _)) = idle.max_by_key(|(_, sentence)| words(sentence)) else { return };
+        kept.remove(longest);
     }
 }
 

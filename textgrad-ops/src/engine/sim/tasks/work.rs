@@ -11,6 +11,11 @@ use crate::engine::sim::rng::Rng;
 use crate::engine::sim::text::{has_any, normalise};
 use crate::engine::sim::{counting, sorting, tagged};
 
+/// By so many characters a text is told from another where it may be shortened.
+const START: usize = 40;
+/// What an answer should have been is no longer, in words.
+const SHORT: usize = 10;
+
 /// A question that has one right answer.
 #[derive(Debug)]
 pub(in crate::engine::sim) enum Puzzle {
@@ -87,7 +92,8 @@ pub(in crate::engine::sim) fn recognise<'a>(
             update(tag, variable, feedback, conversation)
         }
         Ask::Reduce { tag, feedback } => {
-            let ours = feedback.iter().any(|text| advice::is_ours(text));
+            // Other feedback would be lost in it.
+            let ours = feedback.iter().all(|text| advice::is_ours(text));
             let feedback = ours.then(|| feedback.clone())?;
             Some(Work::Merge { tag: *tag, feedback })
         }
@@ -116,10 +122,9 @@ fn gradient(exchange: Exchange<'_>) -> Option<Work<'_>> {
             return (verdict == Verdict::Wrong).then_some(Work::Debug { code, output });
         }
         // Beside the text that is judged, a short one is what it should be.
-        let short = |text: &&&str| {
-            !exchange.variable.starts_with(text.get(..20).unwrap_or(text))
-                && text.split_whitespace().count() <= 10
-        };
+        let start: String = exchange.variable.chars().take(START).collect();
+        let short =
+            |text: &&&str| !text.starts_with(&start) && text.split_whitespace().count() <= SHORT;
         let expected = exchange.arguments.iter().find(short).copied();
         return Some(Work::Relay { verdict, expected });
     }
@@ -143,7 +148,12 @@ fn gradient(exchange: Exchange<'_>) -> Option<Work<'_>> {
     }
     // The answer alone does not say whether it is right.
     let verdict = verdict.filter(|_| !exchange.feedback.is_empty());
-    let prompt = format!("{}\n{}", exchange.system.unwrap_or_default(), exchange.variable);
+    let system = exchange.system.unwrap_or_default();
+    let start: String = exchange.variable.chars().take(START).collect();
+    let prompt = match system.starts_with(&start) {
+        true => system.to_owned(),
+        false => format!("{system}\n{}", exchange.variable),
+    };
     Some(Work::Advise { prompt, faults, verdict })
 }
 
