@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use textgrad_core::{Backward, Engine, Layout, Parameter, Variable};
 use textgrad_ops::engine::sim::Sim;
-use textgrad_ops::{Loss, StringFn, TextLoss, TextualGradientDescent};
+use textgrad_ops::{StringFn, TextLoss, TextualGradientDescent};
 
 fn sim() -> Arc<dyn Engine> {
     Arc::new(Sim::builder().skill(1.0).build().expect("a skill"))

@@ -73,7 +73,7 @@ pub(in crate::engine::sim) enum Work<'a> {
     /// Worked lines to be rewritten.
     Rework { tag: &'a str, worked: equation::Worked<'a>, verdict: Verdict },
     /// Code to be mended.
-    Mend { tag: &'a str, code: &'a str },
+    Mend { tag: &'a str, code: &'a str, verdict: Verdict },
 }
 
 /// Tells whether a request that was recognised is about a task. What is not, is left to the other parts.
@@ -118,8 +118,9 @@ fn gradient(exchange: Exchange<'_>) -> Option<Work<'_>> {
         let verdict = verdict?;
         let output = exchange.outputs.first().copied().unwrap_or_default();
         let whole = exchange.arguments.iter().chain([&exchange.variable]);
-        if let Some(code) = whole.copied().find(|text| code::is_code(text)) {
-            return (verdict == Verdict::Wrong).then_some(Work::Debug { code, output });
+        let code = whole.copied().find(|text| code::is_code(text));
+        if let (Some(code), Verdict::Wrong) = (code, verdict) {
+            return Some(Work::Debug { code, output });
         }
         // Beside the text that is judged, a short one is what it should be.
         let start: String = exchange.variable.chars().take(START).collect();
@@ -172,7 +173,7 @@ fn update<'a>(
     }
     let verdict = of_all(feedback.iter().copied())?;
     if code::is_code(variable) {
-        return (verdict == Verdict::Wrong).then_some(Work::Mend { tag, code: variable });
+        return Some(Work::Mend { tag, code: variable, verdict });
     }
     equation::Worked::read(variable).map(|worked| Work::Rework { tag, worked, verdict })
 }
@@ -216,7 +217,8 @@ impl Work<'_> {
             Self::Rework { tag, worked, verdict } => {
                 rewritten(tag, &worked.rewrite(*verdict, skill, rng))
             }
-            Self::Mend { tag, code } => rewritten(tag, &code::mend(code, skill, rng)),
+            Self::Mend { tag, code, verdict: Verdict::Right } => rewritten(tag, code),
+            Self::Mend { tag, code, .. } => rewritten(tag, &code::mend(code, skill, rng)),
         }
     }
 }
