@@ -8,7 +8,7 @@ mod question;
 mod review;
 #[cfg(test)]
 mod tests;
-pub(in crate::engine::sim) mod words;
+mod words;
 
 use super::rng::Rng;
 

@@ -2,15 +2,15 @@
 
 /// A category: what questions call it, and its things, singular and plural.
 #[derive(Debug)]
-pub(in crate::engine::sim) struct Category {
-    pub(in crate::engine::sim) name: &'static str,
-    pub(in crate::engine::sim) things: &'static [(&'static str, &'static str)],
+pub(super) struct Category {
+    pub(super) name: &'static str,
+    pub(super) things: &'static [(&'static str, &'static str)],
 }
 
 /// What things of every category are called together.
-pub(in crate::engine::sim) const ANYTHING: &[&str] = &["objects", "things", "items"];
+pub(super) const ANYTHING: &[&str] = &["objects", "things", "items"];
 
-pub(in crate::engine::sim) const CATEGORIES: &[Category] = &[
+pub(super) const CATEGORIES: &[Category] = &[
     Category {
         name: "animals",
         things: &[
@@ -167,7 +167,7 @@ const NUMBERS: [&str; 21] = [
 const MOST: u32 = 1000;
 
 /// A number as a word, or in figures where it has none here.
-pub(in crate::engine::sim) fn in_words(number: u32) -> String {
+pub(super) fn in_words(number: u32) -> String {
     usize::try_from(number)
         .ok()
         .and_then(|index| NUMBERS.get(index))
@@ -175,7 +175,7 @@ pub(in crate::engine::sim) fn in_words(number: u32) -> String {
 }
 
 /// Reads a number word, an article, or figures.
-pub(in crate::engine::sim) fn number(word: &str) -> Option<u32> {
+pub(super) fn number(word: &str) -> Option<u32> {
     let word = word.to_lowercase();
     match word.as_str() {
         "a" | "an" => Some(1),

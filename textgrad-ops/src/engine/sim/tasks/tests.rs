@@ -114,13 +114,14 @@ fn advice_names_the_mistake_as_far_as_the_skill_goes() {
 #[test]
 fn merging_keeps_each_point_once_and_what_most_ask_for_first() {
     let feedback = [
-        "The answer was wrong.\n- Add to the prompt: List every item.",
+        "The answer was wrong.\n- Add to the prompt: Double-check the total.",
         KEEP,
-        "The answer was wrong.\n- Add to the prompt: Double-check the total.\n- Enumerate.",
+        "The answer was wrong.\n- Add to the prompt: List every item.",
+        "The answer was wrong.\n- Enumerate.",
     ];
     let text = advice::merged(&feedback, &mut rng(1));
     assert_eq!(points(&text), [(Habit::List, true), (Habit::Verify, true)], "{text}");
-    assert!(text.starts_with("The answer was wrong in 2 of 3."), "{text}");
+    assert!(text.starts_with("The answer was wrong in 3 of 4."), "{text}");
     assert_eq!(text.lines().count(), 3, "{text}");
     assert_eq!(advice::merged(&[KEEP, KEEP], &mut rng(1)), KEEP);
 }
