@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 /// The names of sections that the simulation knows.
-pub(super) const NAMES: [&str; 17] = [
+pub(super) const NAMES: [&str; 19] = [
     "QUERY",
     "CHOSEN_RESPONSE",
     "REJECTED_RESPONSE",
@@ -21,6 +21,8 @@ pub(super) const NAMES: [&str; 17] = [
     "EXAMPLE_OUTPUT",
     "FEEDBACK_EXAMPLE",
     "OBJECTIVE_FUNCTION",
+    "FUNCTION_PURPOSE",
+    "FUNCTION_INPUT",
 ];
 
 /// Sections whose content may hold further sections of the request; the content of all others is data.
