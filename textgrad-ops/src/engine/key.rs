@@ -30,9 +30,10 @@ impl RequestKey {
     }
 }
 
-/// The key of a request to the engine of a name: SHA-256 over everything that may change the answer.
+/// The key of a request to an engine: SHA-256 over everything that may change the answer.
 ///
-/// That is the engine's name, the messages with their images, and the whole sampling. The purpose is left
+/// That is the engine, by its [name](textgrad_core::Engine::name) for journals and recordings and by its
+/// [identity](textgrad_core::Engine::identity) for caches, the messages with their images, and the whole sampling. The purpose is left
 /// out: engines may not answer by it, so the same question for another purpose has the same answer. Keys of
 /// provider extras are sorted at every depth, so their order does not matter.
 ///
@@ -47,12 +48,12 @@ impl RequestKey {
 /// assert_ne!(request_key("m", &sample), request_key("other", &sample));
 /// ```
 #[must_use]
-pub fn request_key(engine_name: &str, request: &Request) -> RequestKey {
+pub fn request_key(engine: &str, request: &Request) -> RequestKey {
     // Taken apart by name, so that a field that is added to a request cannot be forgotten here.
     let Request { messages, sampling, purpose: _ } = request;
     let mut hash = Encoder(Sha256::new());
     hash.text(VERSION);
-    hash.text(engine_name);
+    hash.text(engine);
     hash.count(messages.len());
     for message in messages {
         hash.message(message);

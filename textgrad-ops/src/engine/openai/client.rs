@@ -1,5 +1,7 @@
 //! The engine itself.
 
+use std::borrow::Cow;
+
 use async_trait::async_trait;
 use textgrad_core::{Engine, EngineError, ErrorKind, Request, Response};
 
@@ -45,6 +47,11 @@ impl OpenAi {
 impl Engine for OpenAi {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The server's address, without credentials and query, and the model.
+    fn identity(&self) -> Cow<'_, str> {
+        Cow::Owned(self.client.identity("openai", &self.shape.model))
     }
 
     async fn complete(&self, request: &Request) -> Result<Response, EngineError> {

@@ -141,3 +141,15 @@ fn an_engine_needs_a_model_and_has_a_name() {
     assert!(!engine.is_simulation());
     assert!(!format!("{engine:?}").contains("hunter2"));
 }
+
+#[test]
+fn an_engine_is_identified_by_its_address_and_model_without_secrets() {
+    let identity = |url: &str, model: &str| {
+        OpenAi::builder(url, model).name("same").build().unwrap().identity().into_owned()
+    };
+    let one = identity("http://me:hunter2@h:8000/v1/?key=hunter2", "m");
+    assert_eq!(one, "openai+http://h:8000/v1#m");
+    assert_eq!(one, identity("http://h:8000/v1", "m"));
+    assert_ne!(one, identity("http://h:8001/v1", "m"));
+    assert_ne!(one, identity("http://h:8000/v1", "m2"));
+}
