@@ -4,6 +4,7 @@
 //! crate knows how that happens: over HTTP, from a recording, from a simulation, or from a script.
 
 mod error;
+mod format;
 mod from_fn;
 mod message;
 mod request;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 pub use self::error::{EngineError, ErrorKind};
+pub use self::format::{Format, FormatError};
 pub use self::from_fn::{EngineFn, engine_fn};
 pub use self::message::{Message, MessageRole, Part};
 pub use self::request::{Purpose, Request, Sampling};
@@ -29,6 +31,8 @@ pub use self::response::{Choice, FinishReason, Response, Usage};
 /// * `complete` may return fewer choices than [`Sampling::n`] asked for (many servers only know one), but
 ///   never more, and never none: a reply without any usable choice is an error of kind
 ///   [`ErrorKind::BadResponse`].
+/// * An engine that cannot hold its answers to [`Request::format`] fails such a request with
+///   [`ErrorKind::Unsupported`].
 /// * Dropping the future abandons the call.
 ///
 /// # Examples

@@ -1,18 +1,26 @@
 //! Engines: what answers a [`Request`](textgrad_core::Request), and the layers around it.
 //!
 //! * [`openai`]: chat completions, as vLLM, SGLang, llama.cpp, Ollama, OpenAI and many others offer them.
+//! * [`anthropic`] and [`gemini`]: the Messages API and `generateContent`, natively.
 //! * [`sim`]: an embedded simulation, which needs nothing.
 //! * [`layer`]: retry, limit, timeout, fill, cache, record and replay, trace, meter: each an engine around
 //!   an engine.
 //! * [`http`]: the JSON client beneath, also for reward models.
 //! * [`RequestKey`]: a stable name for what a request asks.
 
+pub mod anthropic;
+pub mod gemini;
 pub mod http;
 mod key;
 pub mod layer;
 pub mod openai;
 pub mod sim;
+mod wire;
 
+#[doc(inline)]
+pub use self::anthropic::Anthropic;
+#[doc(inline)]
+pub use self::gemini::Gemini;
 #[doc(inline)]
 pub use self::key::{ParseRequestKeyError, RequestKey, request_key};
 #[doc(inline)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use textgrad_core::{
-    BackwardCx, ContextSource, Engine, Error, Gradient, Inputs, Message, MessageRole, Op,
+    BackwardCx, ContextSource, Engine, Error, Format, Gradient, Inputs, Message, MessageRole, Op,
     OpFailure, Output, Part, Purpose, Request, Sampling, Seed, Variable, apply,
 };
 
@@ -50,6 +50,7 @@ pub struct LlmCallBuilder {
     engine: Arc<dyn Engine>,
     feedback: FeedbackSettings,
     sampling: Sampling,
+    format: Option<Format>,
     purpose: Purpose,
     response_role: Arc<str>,
     requires_grad: Option<bool>,
@@ -67,6 +68,7 @@ impl LlmCall {
                 sampling: Sampling::default(),
             },
             sampling: Sampling::default(),
+            format: None,
             purpose: Purpose::Forward,
             response_role: RESPONSE_ROLE.into(),
             requires_grad: None,
@@ -97,6 +99,14 @@ impl LlmCallBuilder {
     #[must_use]
     pub fn sampling(mut self, sampling: Sampling) -> Self {
         self.sampling = sampling;
+        self
+    }
+
+    /// The shape that answers must have; any unless said otherwise. Feedback is always plain text. An engine
+    /// that cannot hold its answers to it fails the call.
+    #[must_use]
+    pub fn format(mut self, format: Format) -> Self {
+        self.format = Some(format);
         self
     }
 
@@ -263,7 +273,9 @@ pub(super) async fn complete(
     settings: &LlmCallBuilder,
     messages: Vec<Message>,
 ) -> Result<Vec<Output>, Error> {
-    let request = Request::new(settings.purpose, messages).with_sampling(settings.sampling.clone());
+    let mut request =
+        Request::new(settings.purpose, messages).with_sampling(settings.sampling.clone());
+    request.format.clone_from(&settings.format);
     let response = settings.engine.complete(&request).await?;
     Ok(response
         .choices

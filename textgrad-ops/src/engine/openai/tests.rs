@@ -7,7 +7,7 @@ use textgrad_core::{
 };
 
 use super::OpenAi;
-use crate::engine::http::test_server::{TestServer, reply};
+use crate::engine::http::test_server::{TestServer, events, reply};
 
 fn request(n: u32) -> Request {
     Request::new(Purpose::Sample, [Message::user("hi")])
@@ -21,13 +21,6 @@ async fn complete(server: &TestServer, stream: bool, n: u32) -> Result<Response,
         .stream(stream)
         .build()?;
     engine.complete(&request(n)).await
-}
-
-/// A stream in chunks of `size` bytes.
-fn events(text: &str, size: usize) -> Vec<Vec<u8>> {
-    let head =
-        b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: text/event-stream\r\n\r\n".to_vec();
-    std::iter::once(head).chain(text.as_bytes().chunks(size).map(<[u8]>::to_vec)).collect()
 }
 
 fn chunk(index: u64, text: &str, reason: Value) -> String {
