@@ -5,6 +5,7 @@
 //! * [`sim`]: an embedded simulation, which needs nothing.
 //! * [`layer`]: retry, limit, timeout, fill, cache, record and replay, trace, meter: each an engine around
 //!   an engine.
+//! * [`preset`]: any of these by name, `engine("ollama/llama3")`, with keys from the environment.
 //! * [`http`]: the JSON client beneath, also for reward models.
 //! * [`RequestKey`]: a stable name for what a request asks.
 
@@ -14,6 +15,7 @@ pub mod http;
 mod key;
 pub mod layer;
 pub mod openai;
+pub mod preset;
 pub mod sim;
 mod wire;
 
@@ -27,5 +29,7 @@ pub use self::key::{ParseRequestKeyError, RequestKey, request_key};
 pub use self::layer::EngineExt;
 #[doc(inline)]
 pub use self::openai::OpenAi;
+#[doc(inline)]
+pub use self::preset::{EngineBuilder, PRESETS, engine, engine_with};
 #[doc(inline)]
 pub use self::sim::Sim;

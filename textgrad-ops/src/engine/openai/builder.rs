@@ -115,7 +115,7 @@ impl OpenAiBuilder {
     /// The engine.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidRequest`] if the model has no name, and whatever
+    /// [`ErrorKind::InvalidRequest`](textgrad_core::ErrorKind::InvalidRequest) if the model has no name, and whatever
     /// [`JsonClientBuilder::build`] says of the URL, the key and the headers.
     pub fn build(self) -> Result<OpenAi, EngineError> {
         let model = named(&self.shape.model)?;
