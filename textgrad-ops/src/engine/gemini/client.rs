@@ -70,7 +70,7 @@ impl Gemini {
 fn knows_one_only(error: &EngineError) -> bool {
     error.kind() == ErrorKind::InvalidRequest
         && error.status() == Some(400)
-        && ["Multiple candidates", "candidateCount", "candidate_count"]
+        && ["Multiple candidates", "Only one candidate"]
             .iter()
             .any(|words| error.message().contains(words))
 }

@@ -172,12 +172,13 @@ async fn a_model_that_gives_one_answer_at_a_time_is_remembered() {
     let replies = [(400, &refusal), (200, &ok), (200, &ok), (200, &ok), (200, &ok)];
     let replies = replies.iter().map(|(status, body)| reply(*status, "", body)).collect();
     let server = TestServer::start(replies).await;
-    let engine = engine(&server, false).fill();
+    let engine = engine(&server, false);
     let request = hello().with_sampling(Sampling::default().with_n(2).with_seed(7));
     for _ in 0..2 {
-        assert_eq!(engine.complete(&request).await.unwrap().choices.len(), 2);
+        assert_eq!(engine.complete(&request).await.unwrap().choices.len(), 1);
     }
-    let mut asked: Vec<_> = server
+    assert_eq!(engine.clone().fill().complete(&request).await.unwrap().choices.len(), 2);
+    let asked: Vec<_> = server
         .seen()
         .await
         .iter()
@@ -186,9 +187,17 @@ async fn a_model_that_gives_one_answer_at_a_time_is_remembered() {
             (config["candidateCount"].as_u64(), config["seed"].as_u64())
         })
         .collect();
-    asked[3..].sort_unstable();
     let (first, second) = ((None, Some(7)), (None, Some(8)));
-    assert_eq!(asked, [(Some(2), Some(7)), first, second, first, second]);
+    assert_eq!(asked, [(Some(2), Some(7)), first, first, first, second]);
+}
+
+#[tokio::test]
+async fn another_refusal_of_several_answers_is_an_error() {
+    let refusal = failure(400, "INVALID_ARGUMENT", "candidateCount must be at most 8", json!([]));
+    let request = hello().with_sampling(Sampling::default().with_n(9));
+    let (asked, outcome) = sent(request, &[(400, &refusal)]).await;
+    assert_eq!(asked.len(), 1);
+    assert_eq!(outcome.unwrap_err().kind(), ErrorKind::InvalidRequest);
 }
 
 #[tokio::test]
