@@ -71,8 +71,8 @@ pub use self::backward::{
 pub use self::check::{Check, CheckFn, check_fn};
 #[doc(inline)]
 pub use self::engine::{
-    Choice, Engine, EngineError, EngineFn, ErrorKind, FinishReason, Message, MessageRole, Part,
-    Purpose, Request, Response, Sampling, Usage, engine_fn,
+    Choice, Engine, EngineError, EngineFn, ErrorKind, FinishReason, Format, FormatError, Message,
+    MessageRole, Part, Purpose, Request, Response, Sampling, Usage, engine_fn,
 };
 #[doc(inline)]
 pub use self::error::{Error, panic_message};

@@ -7,6 +7,7 @@ mod input;
 mod interrupt;
 mod kill;
 mod mistakes;
+mod presets;
 mod secrets;
 
 use std::ffi::OsStr;

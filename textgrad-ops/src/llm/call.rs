@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use textgrad_core::{
-    BackwardCx, Engine, Error, Exchange, Gradient, Inputs, Message, MessageRole, Op, OpFailure,
-    Output, Part, Purpose, Sampling, Seed, Variable, apply,
+    BackwardCx, Engine, Error, Exchange, Format, Gradient, Inputs, Message, MessageRole, Op,
+    OpFailure, Output, Part, Purpose, Sampling, Seed, Variable, apply,
 };
 
 use super::conversation::{Conversation, backward_of, complete};
@@ -52,6 +52,7 @@ pub struct LlmCallBuilder {
     pub(super) feedback: FeedbackSettings,
     pub(super) examples: Vec<Exchange>,
     pub(super) sampling: Sampling,
+    pub(super) format: Option<Format>,
     pub(super) purpose: Purpose,
     pub(super) response_role: Arc<str>,
     pub(super) requires_grad: Option<bool>,
@@ -66,6 +67,7 @@ impl LlmCall {
             feedback: FeedbackSettings::new(engine),
             examples: Vec::new(),
             sampling: Sampling::default(),
+            format: None,
             purpose: Purpose::Forward,
             response_role: RESPONSE_ROLE.into(),
             requires_grad: None,
@@ -127,6 +129,14 @@ impl LlmCallBuilder {
     #[must_use]
     pub fn feedback_example(mut self, feedback: impl Into<String>) -> Self {
         self.feedback.examples.push(feedback.into());
+        self
+    }
+
+    /// The shape that answers must have; any unless said otherwise. Feedback is always plain text. An engine
+    /// that cannot hold its answers to it fails the call.
+    #[must_use]
+    pub fn format(mut self, format: Format) -> Self {
+        self.format = Some(format);
         self
     }
 

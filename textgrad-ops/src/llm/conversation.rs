@@ -50,8 +50,9 @@ pub(super) async fn complete(
     settings: &LlmCallBuilder,
     conversation: &Conversation,
 ) -> Result<Vec<Output>, Error> {
-    let request = Request::new(settings.purpose, conversation.messages())
+    let mut request = Request::new(settings.purpose, conversation.messages())
         .with_sampling(settings.sampling.clone());
+    request.format.clone_from(&settings.format);
     let response = settings.engine.complete(&request).await?;
     Ok(response
         .choices

@@ -14,7 +14,8 @@ use super::{
 
 /// Puts layers around any engine; see the [module](super) for the order in which they belong.
 ///
-/// Each method takes the engine and returns an engine, of the same name and just as much a simulation.
+/// Each method takes the engine and returns an engine, of the same name and identity and just as much a
+/// simulation.
 pub trait EngineExt: Engine + Sized + 'static {
     /// Gives each call `limit` to be answered, then fails it with a retryable
     /// [`Timeout`](textgrad_core::ErrorKind::Timeout).
@@ -75,6 +76,8 @@ impl<E: Engine + 'static> EngineExt for E {}
 
 #[cfg(test)]
 mod tests {
+    use std::borrow::Cow;
+
     use textgrad_core::testing::ScriptedEngine;
     use textgrad_core::{Message, Purpose, Request, Response};
 
@@ -87,6 +90,10 @@ mod tests {
     impl Engine for Simulated {
         fn name(&self) -> &str {
             "sim:x"
+        }
+
+        fn identity(&self) -> Cow<'_, str> {
+            "sim:x somewhere".into()
         }
 
         async fn complete(&self, _: &Request) -> Result<Response, EngineError> {
@@ -138,10 +145,14 @@ mod tests {
             Simulated.standard(Standard::default()),
         ] {
             assert_eq!(engine.name(), "sim:x");
+            assert_eq!(engine.identity(), "sim:x somewhere");
             assert!(engine.is_simulation());
             let request = Request::new(Purpose::Sample, [Message::user("hi")]);
             assert_eq!(engine.complete(&request).await.unwrap().choices[0].text, "simulated");
         }
+        let folder = tempfile::tempdir().unwrap();
+        let recorded = Simulated.record(folder.path().join("run.jsonl")).await.unwrap();
+        assert_eq!(recorded.identity(), "sim:x somewhere");
         assert!(!stacked(ScriptedEngine::new([""; 0]), &meter).is_simulation());
         assert_eq!(meter.snapshot().requests, 2);
     }

@@ -29,6 +29,7 @@
 //! messages with the same seed give the same text on every machine. Choice `i` uses seed + `i`; without a
 //! seed the messages alone decide. So a caller that asks the same again and wants another answer has to give
 //! another seed. At temperature 0 all choices are alike and the seed is not read.
+//! A [format](textgrad_core::Request::format) is refused.
 //! Other temperatures, `top_p`, penalties and extras change nothing. Images are only told apart, not seen: a
 //! question with an image is answered by saying so.
 //! A text has four tokens for every three words.
@@ -301,6 +302,13 @@ impl Engine for Sim {
             return Err(EngineError::new(
                 ErrorKind::InvalidRequest,
                 "expected n of at least 1, got 0; ask for one answer or more",
+            ));
+        }
+        if request.format.is_some() {
+            return Err(EngineError::new(
+                ErrorKind::Unsupported,
+                "the simulation writes plain text only, but a format was asked for; leave it out or use \
+                 another engine",
             ));
         }
         let conversation = Conversation::new(&request.messages);

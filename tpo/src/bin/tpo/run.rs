@@ -93,7 +93,8 @@ async fn search(args: &RunArgs, meter: &Meter, stop: &Stop) -> Result<Tpo, Error
         }
     }
     let engine = engines::engine(args, meter, stop)?;
-    let mut builder = Tpo::builder(engine, engines::reward(args, stop)?).config(config);
+    let reward = engines::reward(args, engine.is_simulation(), stop)?;
+    let mut builder = Tpo::builder(engine, reward).config(config);
     if let Some(dir) = args.prompts.clone() {
         let loaded = tokio::task::spawn_blocking(move || tpo::prompts::load_pack(&dir)).await;
         let loaded = loaded.map_err(|error| textgrad_core::Error::op(error.to_string()))?;

@@ -4,6 +4,8 @@ mod flight;
 mod memory;
 mod shared;
 
+use std::borrow::Cow;
+
 use async_trait::async_trait;
 use textgrad_core::{Engine, EngineError, Request, Response};
 
@@ -29,8 +31,12 @@ impl<E: Engine> Engine for Cached<E> {
         self.engine.name()
     }
 
+    fn identity(&self) -> Cow<'_, str> {
+        self.engine.identity()
+    }
+
     async fn complete(&self, request: &Request) -> Result<Response, EngineError> {
-        let key = request_key(self.name(), request);
+        let key = request_key(&self.identity(), request);
         self.cache.get_or(key, request.sampling.n, || self.engine.complete(request)).await
     }
 

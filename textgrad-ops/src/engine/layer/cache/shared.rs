@@ -49,8 +49,8 @@ pub struct CacheStats {
 /// Answers kept in memory. Cheap to clone: engines can share one, and whoever keeps a clone can read its
 /// [`stats`](Cache::stats).
 ///
-/// * Two requests are equal if their [keys](crate::engine::request_key) are: same engine name, same
-///   messages, same sampling. A request without a seed is kept as well: to draw several times, use seeds.
+/// * Two requests are equal if their [keys](crate::engine::request_key) are: same
+///   [identity](textgrad_core::Engine::identity) of the engine, same messages, same sampling. A request without a seed is kept as well: to draw several times, use seeds.
 /// * Of equal requests at the same time one is made. If its caller goes away, the next in line makes it. An
 ///   error goes to those who wait and is not kept.
 /// * A response with an answer that was cut off by its length, or with fewer answers than were asked for, is

@@ -2,6 +2,8 @@
 
 mod span;
 
+use std::borrow::Cow;
+
 use async_trait::async_trait;
 use textgrad_core::{Engine, EngineError, Request, Response};
 use tracing::Instrument as _;
@@ -30,6 +32,10 @@ impl<E> Traced<E> {
 impl<E: Engine> Engine for Traced<E> {
     fn name(&self) -> &str {
         self.engine.name()
+    }
+
+    fn identity(&self) -> Cow<'_, str> {
+        self.engine.identity()
     }
 
     async fn complete(&self, request: &Request) -> Result<Response, EngineError> {

@@ -16,6 +16,7 @@ pub(super) fn open(engine: &str, simulation: bool, request: &Request) -> Span {
         gen_ai.operation.name = "chat",
         gen_ai.provider.name = provider,
         gen_ai.request.model = model,
+        gen_ai.output.type = request.format.is_some().then_some("json"),
         gen_ai.request.choice.count = (sampling.n != 1).then_some(sampling.n),
         gen_ai.request.seed = sampling.seed,
         gen_ai.request.temperature = sampling.temperature,
