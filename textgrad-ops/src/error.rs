@@ -76,10 +76,26 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
-    /// A composition of objectives without any.
-    #[error("expected at least one objective for {what}, got none")]
+    /// Fields that an evaluation can not have.
+    #[error(
+        "expected each field of the evaluation once, under distinct names that are not empty, `instruction` or `system`, got {got:?}"
+    )]
+    Fields {
+        /// The names that were given.
+        got: Vec<String>,
+    },
+    /// A score that nothing can be ranked by.
+    #[error("expected a finite score for answer {answer}, got {score}")]
+    Score {
+        /// Which answer, from 1, in the order in which they were given.
+        answer: usize,
+        /// What was given.
+        score: f64,
+    },
+    /// A composition or a comparison of nothing.
+    #[error("expected at least one part for {what}, got none")]
     NoParts {
-        /// The composition.
+        /// What was to be made.
         what: &'static str,
     },
     /// A weight that is none.

@@ -23,8 +23,9 @@ pub use self::function::StringFn;
 pub use self::llm::{Ask, FormattedLlmCall, FormattedLlmCallBuilder, LlmCall, LlmCallBuilder};
 #[doc(inline)]
 pub use self::loss::{
-    AllOf, CheckLoss, CommandLoss, ContrastiveLoss, FirstFailing, Loss, LossFn, TextLoss,
-    WeightedSum, all_of, all_passed, first_failing, loss_fn, weighted_sum, weighted_sum_of,
+    AllOf, CheckLoss, CommandLoss, ContrastiveLoss, FirstFailing, ImageQaLoss, ListwiseLoss, Loss,
+    LossFn, MultiFieldLoss, MultiFieldOver, MultipleChoiceLoss, TextLoss, WeightedSum, all_of,
+    all_passed, first_failing, loss_fn, weighted_sum, weighted_sum_of,
 };
 #[doc(inline)]
 pub use self::optim::{

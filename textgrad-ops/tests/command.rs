@@ -1,5 +1,5 @@
 //! Programs run within limits, and as objectives.
-#![cfg(unix)]
+#![cfg(target_os = "linux")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

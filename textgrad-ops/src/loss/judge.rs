@@ -89,6 +89,12 @@ impl Op for WordedCall {
     }
 }
 
+/// A system message and a user message. An empty system message is not sent.
+pub(super) fn conversation(system: String, user: Message) -> Vec<Message> {
+    let system = (!system.is_empty()).then(|| Message::system(system));
+    system.into_iter().chain([user]).collect()
+}
+
 /// The system message of an evaluation, made of what it speaks of: a constant of the graph with a past.
 pub(super) async fn instruction(
     inputs: Inputs,

@@ -16,6 +16,11 @@
 //! | `reduce_system`, `reduce` | system and user message of a request to merge feedback | [`ReduceContext`] |
 //! | `contrastive_system` | system message of a contrastive loss; the user message is the preferred text | [`ContrastiveContext`] |
 //! | `evaluation_system` | the same without a rejected text | [`EvaluationContext`] |
+//! | `listwise_system` | system message of a listwise loss; the user message is one of the answers | [`ListwiseContext`] |
+//! | `multi_field_system`, `multi_field` | system and user message of an evaluation of several texts | [`MultiFieldContext`] |
+//! | `multiple_choice_system`, `multiple_choice` | those of an evaluation of an answer to a multiple choice question | [`MultipleChoiceContext`] |
+//! | `image_qa_system` | system message of an evaluation of an answer to a question about an image | [`ImageQaContext`] |
+//! | `image_qa` | each text of its user message, which are the instruction, the question, the image and the answer | [`ImageQaContext`] |
 //! | `check_feedback` | feedback on a text for which a check does not hold | [`CheckContext`] |
 //! | `command_report` | the text of a program's run on a text | [`CommandContext`] |
 //! | `command_feedback` | feedback on a text on which a program failed | [`CommandContext`] |
@@ -43,8 +48,9 @@ pub use self::context::{
     FunctionContext, GradientContext, ReduceContext, RetryContext, UpdateContext, VariableContext,
 };
 pub use self::objective::{
-    AllOfContext, CheckContext, CommandContext, ContrastiveContext, EvaluationContext, PartContext,
-    WeightContext, WeightedSumContext,
+    AllOfContext, CheckContext, CommandContext, ContrastiveContext, EvaluationContext,
+    ImageQaContext, ListwiseContext, MultiFieldContext, MultipleChoiceContext, PartContext,
+    RankedContext, WeightContext, WeightedSumContext,
 };
 
 /// The templates of this crate with their default texts.

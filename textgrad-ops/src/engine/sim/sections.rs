@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 /// The names of sections that the simulation knows.
-pub(super) const NAMES: [&str; 14] = [
+pub(super) const NAMES: [&str; 15] = [
     "QUERY",
+    "RESPONSE",
     "CHOSEN_RESPONSE",
     "REJECTED_RESPONSE",
     "LM_SYSTEM_PROMPT",
