@@ -21,6 +21,8 @@ pub(super) struct Judge {
 
 /// Makes the messages of a request of the inputs of a call.
 pub(super) type Word = dyn Fn(&Inputs) -> Result<Vec<Message>, Error> + Send + Sync;
+/// Makes a system message of the inputs of a call.
+type Render = dyn Fn(&Inputs) -> Result<String, Error> + Send + Sync;
 /// Reads the score from an evaluation.
 pub(super) type ReadScore = dyn Fn(&str) -> Result<Option<Score>, Error> + Send + Sync;
 
@@ -103,7 +105,7 @@ pub(super) async fn instruction(
     apply_one(Arc::new(LossInstruction(Box::new(render))), inputs).await
 }
 
-struct LossInstruction(Box<dyn Fn(&Inputs) -> Result<String, Error> + Send + Sync>);
+struct LossInstruction(Box<Render>);
 
 #[async_trait]
 impl Op for LossInstruction {

@@ -7,11 +7,13 @@ use textgrad_core::{Error, Score, excerpt};
 use crate::loss::judge::ReadScore;
 use crate::optim::Tags;
 
+type Read = dyn Fn(&str) -> Option<Score> + Send + Sync;
+
 /// Reads a score from between two tags.
 #[derive(Clone)]
 pub(super) struct ScoreReader {
     tags: Tags,
-    read: Arc<dyn Fn(&str) -> Option<Score> + Send + Sync>,
+    read: Arc<Read>,
     required: bool,
 }
 
