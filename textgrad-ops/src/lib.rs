@@ -1,5 +1,10 @@
 //! What people differentiate with: calls of language models, functions, losses, optimizers, and the engines
 //! and layers that carry them out.
+//!
+//! # Features
+//! | feature | adds |
+//! |---|---|
+//! | `json-schema` | `check::JsonSchema`, a check that a text is JSON after a schema |
 
 mod algebra;
 pub mod check;

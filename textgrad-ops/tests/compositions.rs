@@ -328,7 +328,7 @@ async fn a_function_is_a_loss() {
     }));
     let text = Variable::leaf("y", "text");
     let verdict = loss.evaluate(&text).await.unwrap();
-    assert_eq!(*seen.lock().unwrap(), [text.clone()]);
+    assert_eq!(*seen.lock().unwrap(), std::slice::from_ref(&text));
     let gradients = backward(&verdict).await.unwrap();
     assert!(matches!(gradients.get(&text), [Gradient::Feedback(_)]));
 }
