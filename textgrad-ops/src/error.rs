@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use textgrad_core::{BackwardError, EngineError, PromptError, excerpt};
 
-/// What can go wrong with an optimizer.
+/// What can go wrong with an optimizer, or with the settings of a loss or a check.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -57,6 +57,79 @@ pub enum Error {
         expected: String,
         /// What it is.
         got: String,
+    },
+    /// Settings that no program can be run with.
+    #[error("expected {expected}, got {got}")]
+    Runner {
+        /// What it should be.
+        expected: String,
+        /// What was given.
+        got: String,
+    },
+    /// A program that could not be run.
+    #[error(
+        "the program {program:?} could not be run; see that it is installed and may be executed"
+    )]
+    Command {
+        /// The program.
+        program: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Fields that an evaluation can not have.
+    #[error(
+        "expected each field of the evaluation once, under distinct names that are not empty, `instruction` or `system`, got {got:?}"
+    )]
+    Fields {
+        /// The names that were given.
+        got: Vec<String>,
+    },
+    /// A score that nothing can be ranked by.
+    #[error("expected a finite score for answer {answer}, got {score}")]
+    Score {
+        /// Which answer, from 1, in the order in which they were given.
+        answer: usize,
+        /// What was given.
+        score: f64,
+    },
+    /// A composition or a comparison of nothing.
+    #[error("expected at least one part for {what}, got none")]
+    NoParts {
+        /// What was to be made.
+        what: &'static str,
+    },
+    /// A weight that is none.
+    #[error("expected a finite weight above 0 for part {part} of a weighted sum, got {weight}")]
+    Weight {
+        /// Which part, from 1.
+        part: usize,
+        /// What was given.
+        weight: f64,
+    },
+    /// A regular expression that does not compile.
+    #[error("expected a regular expression, got {:?}", excerpt(pattern, 80))]
+    Pattern {
+        /// What was given.
+        pattern: String,
+        /// What is wrong with it.
+        source: Box<regex::Error>,
+    },
+    /// Bounds on a length that nothing is within.
+    #[error("expected bounds that some length is within, got {start} to {end}")]
+    LengthBounds {
+        /// The lower bound.
+        start: String,
+        /// The upper bound.
+        end: String,
+    },
+    /// A JSON schema that does not compile.
+    #[cfg(feature = "json-schema")]
+    #[error("expected a JSON schema, but at {place}: {problem}")]
+    Schema {
+        /// The place in the schema, as a JSON pointer.
+        place: String,
+        /// What is wrong there.
+        problem: String,
     },
     /// Some parameters have no new text, so none was assigned.
     #[error("{failed} of {total} parameters have no new text, so none was assigned")]

@@ -1,7 +1,14 @@
 //! What people differentiate with: calls of language models, functions, losses, optimizers, and the engines
 //! and layers that carry them out.
+//!
+//! # Features
+//! | feature | adds |
+//! |---|---|
+//! | `json-schema` | `check::JsonSchema`, a check that a text is JSON after a schema |
 
 mod algebra;
+pub mod check;
+pub mod command;
 pub mod engine;
 mod error;
 mod function;
@@ -23,7 +30,11 @@ pub use self::llm::{
     MultimodalLlmCall, MultimodalLlmCallBuilder,
 };
 #[doc(inline)]
-pub use self::loss::{Loss, TextLoss};
+pub use self::loss::{
+    AllOf, CheckLoss, CommandLoss, ContrastiveLoss, FirstFailing, ImageQaLoss, ListwiseLoss, Loss,
+    LossFn, MultiFieldLoss, MultiFieldOver, MultipleChoiceLoss, TextLoss, WeightedSum, all_of,
+    all_passed, first_failing, loss_fn, weighted_sum, weighted_sum_of,
+};
 #[doc(inline)]
 pub use self::optim::{
     ExtractError, Optimizer, Outcome, ParameterUpdate, Proposal, Rejected, Rewrite, Tags,

@@ -3,11 +3,9 @@
 //! | template | message | variables |
 //! |---|---|---|
 //! | `sample_system` | system message of the first answers; not sent if it is empty | `query` |
-//! | `loss_system` | system message of the preference loss | `query`, `chosen`, `rejected` |
-//! | `revision_system` | system message of the loss without a rejected answer | `query`, `chosen` |
 //!
-//! The user message of a loss is the chosen answer itself: it is the variable that is differentiated.
-//! Feedback and updates are worded by the templates of [`textgrad_ops::prompts`].
+//! The loss, feedback and updates are worded by the templates of [`textgrad_ops::prompts`]: that of a pair of
+//! answers by `contrastive_system`, that of one answer by `evaluation_system`.
 
 use std::path::Path;
 
@@ -28,56 +26,14 @@ impl TemplateContext for SampleContext<'_> {
     }
 }
 
-/// The variables of `loss_system`.
-#[derive(Debug, Clone, Serialize)]
-pub struct PreferenceContext<'a> {
-    /// The user's query.
-    pub query: &'a str,
-    /// The answer with the highest reward.
-    pub chosen: &'a str,
-    /// The answer with the lowest reward.
-    pub rejected: &'a str,
-}
-
-impl TemplateContext for PreferenceContext<'_> {
-    fn example() -> Json {
-        json!({ "query": "", "chosen": "", "rejected": "" })
-    }
-}
-
-/// The variables of `revision_system`.
-#[derive(Debug, Clone, Serialize)]
-pub struct RevisionContext<'a> {
-    /// The user's query.
-    pub query: &'a str,
-    /// The answer with the highest reward.
-    pub chosen: &'a str,
-}
-
-impl TemplateContext for RevisionContext<'_> {
-    fn example() -> Json {
-        json!({ "query": "", "chosen": "" })
-    }
-}
-
 /// All templates that a TPO run uses: those of `textgrad-ops` and TPO's own.
 #[must_use]
 pub fn templates() -> Vec<TemplateSpec> {
     let mut templates = textgrad_ops::prompts::templates();
-    templates.extend([
-        TemplateSpec::new::<SampleContext<'_>>(
-            "sample_system",
-            include_str!("../prompts/sample_system.hbs"),
-        ),
-        TemplateSpec::new::<PreferenceContext<'_>>(
-            "loss_system",
-            include_str!("../prompts/loss_system.hbs"),
-        ),
-        TemplateSpec::new::<RevisionContext<'_>>(
-            "revision_system",
-            include_str!("../prompts/revision_system.hbs"),
-        ),
-    ]);
+    templates.push(TemplateSpec::new::<SampleContext<'_>>(
+        "sample_system",
+        include_str!("../prompts/sample_system.hbs"),
+    ));
     templates
 }
 

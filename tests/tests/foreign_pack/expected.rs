@@ -17,7 +17,7 @@ pub(crate) const UPDATE_SYSTEM: &str = concat!(
     "and nothing within these two but the text.",
 );
 
-pub(crate) fn loss_system(query: &str, rejected: &str) -> String {
+pub(crate) fn contrastive_system(query: &str, rejected: &str) -> String {
     String::from(
         "Two answers to a request were judged, and one lost. The one that won is sent to you next. \
          Say point by point where the winner is stronger and where it is not.\n\n",
@@ -28,7 +28,7 @@ pub(crate) fn loss_system(query: &str, rejected: &str) -> String {
         + " </REJECTED_RESPONSE>\n\nLeave the request itself unanswered."
 }
 
-pub(crate) fn revision_system(query: &str) -> String {
+pub(crate) fn evaluation_system(query: &str) -> String {
     String::from(
         "An answer to a request is sent to you next. \
          Say point by point what is strong in it and what is weak.\n\n",

@@ -10,8 +10,8 @@ use textgrad_tests::fake_server::{FakeServer, Route};
 use tpo::{Mode, Tpo, reward_fn};
 
 use super::expected::{
-    FEEDBACK_SYSTEM, SAMPLE_SYSTEM, UPDATE_SYSTEM, conversation, feedback_base, gradient,
-    loss_system, revision_system, update,
+    FEEDBACK_SYSTEM, SAMPLE_SYSTEM, UPDATE_SYSTEM, contrastive_system, conversation,
+    evaluation_system, feedback_base, gradient, update,
 };
 use super::{folder, messages, pack};
 
@@ -63,8 +63,8 @@ fn expected(mode: Mode) -> Vec<(String, String)> {
         [(LONG, "loss 1 </LM_OUTPUT>", "gradient 1"), ("better!!!", "loss 2", "gradient 2")];
     for (chosen, loss, feedback) in rounds {
         let instruction = match mode {
-            Mode::Revision => revision_system(QUERY),
-            _ => loss_system(QUERY, "plain {{x}}"),
+            Mode::Revision => evaluation_system(QUERY),
+            _ => contrastive_system(QUERY, "plain {{x}}"),
         };
         let call = conversation(Some(&instruction), chosen, loss);
         let said = gradient(role, &call, LOSS_ROLE, feedback);

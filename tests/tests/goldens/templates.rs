@@ -12,7 +12,7 @@ use textgrad_ops::{LlmCall, LlmReduce, StringFn, TextLoss, TextualGradientDescen
 use super::{shown, snapshots};
 
 /// Requests of these purposes, each in a file of its own.
-fn golden(name: &str, engine: &ScriptedEngine, purposes: &[Purpose]) {
+pub(crate) fn golden(name: &str, engine: &ScriptedEngine, purposes: &[Purpose]) {
     let requests = engine.requests();
     let wanted: Vec<&Request> =
         requests.iter().filter(|request| purposes.contains(&request.purpose)).collect();
@@ -25,7 +25,7 @@ fn golden(name: &str, engine: &ScriptedEngine, purposes: &[Purpose]) {
     });
 }
 
-fn improved(text: &str) -> String {
+pub(crate) fn improved(text: &str) -> String {
     format!("<IMPROVED_VARIABLE>\n{text}\n</IMPROVED_VARIABLE>")
 }
 
@@ -167,8 +167,8 @@ fn every_template_is_in_a_golden_file() {
     let shown: BTreeSet<&str> = [
         // Searches.
         "sample_system",
-        "loss_system",
-        "revision_system",
+        "contrastive_system",
+        "evaluation_system",
         // Base form, then chain form.
         "conversation",
         "feedback_system",
@@ -185,10 +185,25 @@ fn every_template_is_in_a_golden_file() {
         "function_call",
         "reduce_system",
         "reduce",
+        // Objectives.
+        "listwise_system",
+        "multi_field_system",
+        "multi_field",
+        "multiple_choice_system",
+        "multiple_choice",
+        "image_qa_system",
+        "image_qa",
+        "check_feedback",
+        "command_report",
+        "command_feedback",
+        "all_of",
+        "weighted_sum",
+        "weight_feedback",
         // Parts of the others.
         "_subject",
         "_feedback_examples",
         "_rules",
+        "_streams",
     ]
     .into();
     let pack = tpo::prompts::default_pack().unwrap();

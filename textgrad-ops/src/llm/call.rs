@@ -183,12 +183,18 @@ impl LlmCallBuilder {
         self
     }
 
-    pub(super) fn one_answer(mut self) -> Self {
+    pub(crate) fn one_answer(mut self) -> Self {
         self.sampling.n = 1;
         self
     }
 
-    pub(super) fn op_name(&self) -> &str {
+    /// The same settings, the answers drawn from the seed of a place; from their own where there is none.
+    pub(crate) fn at(mut self, place: Option<Seed>) -> Self {
+        self.sampling = self.sampling.at(place);
+        self
+    }
+
+    pub(crate) fn op_name(&self) -> &str {
         &self.name
     }
 
@@ -240,11 +246,7 @@ impl Ask<'_> {
         inputs.push((PROMPT, self.prompt));
         let call = match self.seed {
             None => self.call.clone(),
-            Some(seed) => {
-                let mut settings = (*self.call.0).clone();
-                settings.sampling = settings.sampling.at(Some(seed));
-                settings.build()
-            }
+            seed => (*self.call.0).clone().at(seed).build(),
         };
         apply(Arc::new(call), Inputs::new(inputs)).await
     }

@@ -10,7 +10,7 @@ use super::call::LlmCallBuilder;
 use super::feedback::{QuotedCall, request_feedback};
 
 /// What a call sends.
-pub(super) struct Conversation {
+pub(crate) struct Conversation {
     system: Option<Arc<str>>,
     examples: Arc<[Exchange]>,
     prompt: Message,
@@ -18,7 +18,7 @@ pub(super) struct Conversation {
 
 impl Conversation {
     /// A conversation by these settings. An empty system prompt is not sent.
-    pub(super) fn new(settings: &LlmCallBuilder, system: Option<&str>, prompt: Message) -> Self {
+    pub(crate) fn new(settings: &LlmCallBuilder, system: Option<&str>, prompt: Message) -> Self {
         Self {
             system: system.filter(|system| !system.is_empty()).map(Into::into),
             examples: settings.examples.as_slice().into(),
@@ -46,7 +46,7 @@ impl Conversation {
 }
 
 /// Asks the engine and makes outputs of the answers.
-pub(super) async fn complete(
+pub(crate) async fn complete(
     settings: &LlmCallBuilder,
     conversation: &Conversation,
 ) -> Result<Vec<Output>, Error> {
@@ -68,7 +68,7 @@ pub(super) async fn complete(
 }
 
 /// Asks for feedback on every input of a conversation.
-pub(super) async fn backward_of(
+pub(crate) async fn backward_of(
     settings: &LlmCallBuilder,
     cx: &BackwardCx,
     conversation: &Conversation,

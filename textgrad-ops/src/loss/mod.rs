@@ -1,5 +1,17 @@
 //! Objectives.
 
+mod check;
+mod command;
+mod compose;
+mod contrastive;
+mod figure;
+mod from_fn;
+mod image_qa;
+mod judge;
+mod listwise;
+mod multi_field;
+mod multiple_choice;
+mod stated;
 mod text;
 
 use std::sync::Arc;
@@ -7,6 +19,19 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use textgrad_core::{Error, Variable};
 
+pub use self::check::CheckLoss;
+pub use self::command::CommandLoss;
+pub use self::compose::{
+    AllOf, FirstFailing, WeightedSum, all_of, all_passed, first_failing, weighted_sum,
+    weighted_sum_of,
+};
+pub use self::contrastive::ContrastiveLoss;
+pub(crate) use self::figure::figure;
+pub use self::from_fn::{LossFn, loss_fn};
+pub use self::image_qa::ImageQaLoss;
+pub use self::listwise::ListwiseLoss;
+pub use self::multi_field::{MultiFieldLoss, MultiFieldOver};
+pub use self::multiple_choice::MultipleChoiceLoss;
 pub use self::text::TextLoss;
 
 /// An objective over one text.

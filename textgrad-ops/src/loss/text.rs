@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use textgrad_core::{Engine, Error, Purpose, Sampling, Seed, Variable};
+use textgrad_core::{Engine, Error, Variable};
 
 use super::Loss;
-use crate::llm::{LlmCall, LlmCallBuilder};
-use crate::prompts::Prompts;
+use super::judge::{Judge, judge_setters};
 
 /// An objective in words: a model evaluates a text by an instruction.
 ///
@@ -33,8 +32,7 @@ use crate::prompts::Prompts;
 #[derive(Debug, Clone)]
 pub struct TextLoss {
     instruction: Variable,
-    settings: LlmCallBuilder,
-    seed: Option<Seed>,
+    judge: Judge,
 }
 
 impl TextLoss {
@@ -48,66 +46,17 @@ impl TextLoss {
 
     /// An objective whose instruction is a variable.
     pub fn with_instruction(engine: Arc<dyn Engine>, instruction: Variable) -> Self {
-        let settings = LlmCall::builder(engine)
-            .name("loss")
-            .purpose(Purpose::Loss)
-            .response_role("evaluation of a text");
-        Self { instruction, settings, seed: None }
+        Self { instruction, judge: Judge::new(engine) }
     }
 
-    /// How the evaluation is drawn; one answer whatever its `n` says.
-    #[must_use]
-    pub fn sampling(mut self, sampling: Sampling) -> Self {
-        self.settings = self.settings.sampling(sampling.with_n(1));
-        self
-    }
-
-    /// How feedback is drawn in a backward pass.
-    #[must_use]
-    pub fn feedback_sampling(mut self, sampling: Sampling) -> Self {
-        self.settings = self.settings.feedback_sampling(sampling);
-        self
-    }
-
-    /// The engine that gives feedback in a backward pass; the loss's own unless said otherwise.
-    #[must_use]
-    pub fn feedback_engine(mut self, engine: Arc<dyn Engine>) -> Self {
-        self.settings = self.settings.feedback_engine(engine);
-        self
-    }
-
-    /// The wording of requests for feedback.
-    #[must_use]
-    pub fn prompts(mut self, prompts: impl Into<Prompts>) -> Self {
-        self.settings = self.settings.prompts(prompts);
-        self
-    }
-
-    /// What the evaluation is for, in words.
-    #[must_use]
-    pub fn response_role(mut self, role: impl Into<Arc<str>>) -> Self {
-        self.settings = self.settings.response_role(role);
-        self
-    }
-
-    /// The seed of the evaluation.
-    #[must_use]
-    pub fn seed(mut self, seed: Seed) -> Self {
-        self.seed = Some(seed);
-        self
-    }
+    judge_setters!();
 
     /// Evaluates a text.
     ///
     /// # Errors
     /// [`Error::Forward`] with the engine's failure.
     pub async fn evaluate(&self, text: &Variable) -> Result<Variable, Error> {
-        let call = self.settings.clone().build();
-        let ask = call.ask(text).system(&self.instruction);
-        match self.seed {
-            Some(seed) => ask.seed(seed).one().await,
-            None => ask.one().await,
-        }
+        self.judge.read(&self.instruction, text).await
     }
 }
 

@@ -14,10 +14,30 @@
 //! | `update_continue` | last user message of a request for a new text, continued layout | [`UpdateContext`] |
 //! | `update_retry` | added to the last message when an answer could not be used | [`RetryContext`] |
 //! | `reduce_system`, `reduce` | system and user message of a request to merge feedback | [`ReduceContext`] |
+//! | `contrastive_system` | system message of a contrastive loss; the user message is the preferred text | [`ContrastiveContext`] |
+//! | `evaluation_system` | the same without a rejected text | [`EvaluationContext`] |
+//! | `listwise_system` | system message of a listwise loss; the user message is one of the answers | [`ListwiseContext`] |
+//! | `multi_field_system`, `multi_field` | system and user message of an evaluation of several texts | [`MultiFieldContext`] |
+//! | `multiple_choice_system`, `multiple_choice` | those of an evaluation of an answer to a multiple choice question | [`MultipleChoiceContext`] |
+//! | `image_qa_system` | system message of an evaluation of an answer to a question about an image | [`ImageQaContext`] |
+//! | `image_qa` | each text of its user message, which are the instruction, the question, the image and the answer | [`ImageQaContext`] |
+//! | `check_feedback` | feedback on a text for which a check does not hold | [`CheckContext`] |
+//! | `command_report` | the text of a program's run on a text | [`CommandContext`] |
+//! | `command_feedback` | feedback on a text on which a program failed | [`CommandContext`] |
+//! | `all_of` | the text of objectives that must all pass | [`AllOfContext`] |
+//! | `weighted_sum` | the text of a weighted sum of objectives | [`WeightedSumContext`] |
+//! | `weight_feedback` | what is said about a part of it where weights differ | [`WeightContext`] |
 //!
-//! The partials `_subject`, `_feedback_examples` and `_rules` are shared by some of the defaults.
+//! The partials `_subject`, `_feedback_examples`, `_rules` and `_streams` are shared by some of the defaults.
+
+macro_rules! text {
+    ($name:literal) => {
+        include_str!(concat!("../../prompts/", $name, ".hbs"))
+    };
+}
 
 mod context;
+mod objective;
 
 use std::sync::{Arc, LazyLock};
 
@@ -27,16 +47,16 @@ pub use self::context::{
     CallContext, Constraint, ConversationContext, FeedbackContext, FunctionArgument,
     FunctionContext, GradientContext, ReduceContext, RetryContext, UpdateContext, VariableContext,
 };
+pub use self::objective::{
+    AllOfContext, CheckContext, CommandContext, ContrastiveContext, EvaluationContext,
+    ImageQaContext, ListwiseContext, MultiFieldContext, MultipleChoiceContext, PartContext,
+    RankedContext, WeightContext, WeightedSumContext,
+};
 
 /// The templates of this crate with their default texts.
 #[must_use]
 pub fn templates() -> Vec<TemplateSpec> {
-    macro_rules! text {
-        ($name:literal) => {
-            include_str!(concat!("../../prompts/", $name, ".hbs"))
-        };
-    }
-    vec![
+    let mut templates = vec![
         TemplateSpec::new::<ConversationContext>("conversation", text!("conversation")),
         TemplateSpec::new::<FunctionContext>("function_call", text!("function_call")),
         TemplateSpec::new::<FeedbackContext>("feedback_system", text!("feedback_system")),
@@ -53,7 +73,9 @@ pub fn templates() -> Vec<TemplateSpec> {
         TemplateSpec::partial("_subject", text!("_subject")),
         TemplateSpec::partial("_feedback_examples", text!("_feedback_examples")),
         TemplateSpec::partial("_rules", text!("_rules")),
-    ]
+    ];
+    templates.extend(objective::templates());
+    templates
 }
 
 /// The pack that an op or optimizer words its requests with: the default one, or one of the user's.

@@ -9,8 +9,8 @@ use textgrad_core::{
     TemplateSpec, Variable,
 };
 use textgrad_ops::prompts::{
-    ConversationContext, FeedbackContext, FunctionContext, GradientContext, Prompts, ReduceContext,
-    RetryContext, UpdateContext,
+    CommandContext, ConversationContext, FeedbackContext, FunctionContext, GradientContext,
+    Prompts, ReduceContext, RetryContext, UpdateContext,
 };
 
 /// An engine that answers by a function of the request, and remembers what it was asked.
@@ -153,6 +153,10 @@ pub(crate) fn pack() -> Prompts {
             TemplateSpec::new::<ReduceContext>(
                 "reduce",
                 "{{variable.role}}={{variable.value}}{{#each feedback}} said {{this}}{{/each}}",
+            ),
+            TemplateSpec::new::<CommandContext<'_>>(
+                "command_report",
+                "{{exit_code}} {{stdout}} {{stderr}}",
             ),
         ])
         .unwrap(),

@@ -10,10 +10,10 @@ use textgrad_core::{
     Backward, Engine, Feedback, Graph, Purpose, Sampling, Seed, Variable, apply, apply_one,
     panic_message,
 };
-use textgrad_ops::{LlmCall, TextLoss, TextualGradientDescent};
+use textgrad_ops::{ContrastiveLoss, LlmCall, TextualGradientDescent};
 
 use super::builder::Inner;
-use super::nodes::{Choose, LossInstruction, SampleInstruction};
+use super::nodes::{Choose, SampleInstruction};
 use super::pool::{Candidate, Pool};
 use super::trajectory::{CandidateRecord, IterationRecord, Trajectory};
 use crate::config::Mode;
@@ -261,18 +261,16 @@ impl<'a> Search<'a> {
         (chosen, rejected): &(Variable, Option<Variable>),
         seed: Seed,
     ) -> Result<Variable, Error> {
-        let mut inputs = vec![("query", self.query.clone()), ("chosen", chosen.clone())];
-        inputs.extend(rejected.iter().map(|rejected| ("rejected", rejected.clone())));
-        let instruction = LossInstruction(Arc::clone(&self.tpo.prompts));
-        let instruction = apply_one(Arc::new(instruction), inputs).await?;
         let sampling: &Sampling = &self.tpo.config.critic;
-        let loss = TextLoss::with_instruction(Arc::clone(&self.critic), instruction)
+        let mut loss = ContrastiveLoss::new(Arc::clone(&self.critic), &self.query)
             .prompts(Arc::clone(&self.tpo.prompts))
             .sampling(sampling.clone())
             .feedback_sampling(sampling.clone())
-            .seed(seed.child("loss", 0))
-            .evaluate(chosen)
-            .await?;
+            .seed(seed.child("loss", 0));
+        if let Some(rejected) = rejected {
+            loss = loss.against(rejected);
+        }
+        let loss = loss.evaluate(chosen).await?;
         self.ends.push(loss.clone());
         if let Some(record) = self.iterations.last_mut() {
             record.loss = loss.text().map(str::to_owned);

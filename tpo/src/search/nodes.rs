@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use textgrad_core::{BackwardCx, Error, Gradient, Inputs, Op, OpFailure, Output, PromptPack};
 
 use crate::config::Mode;
-use crate::prompts::{PreferenceContext, RevisionContext, SampleContext};
+use crate::prompts::SampleContext;
 
 fn silent(cx: &BackwardCx) -> Vec<Option<Gradient>> {
     vec![None; cx.inputs().len()]
@@ -52,33 +52,6 @@ impl Op for Choose {
             outputs.push(rejected.with_requires_grad(false));
         }
         Ok(outputs)
-    }
-
-    async fn backward(&self, cx: &BackwardCx) -> Result<Vec<Option<Gradient>>, OpFailure> {
-        Ok(silent(cx))
-    }
-}
-
-/// Makes the system message of a loss: with a rejected answer the preference loss, else that of revision.
-pub(super) struct LossInstruction(pub(super) Arc<PromptPack>);
-
-#[async_trait]
-impl Op for LossInstruction {
-    fn name(&self) -> &str {
-        "loss instruction"
-    }
-
-    async fn forward(&self, inputs: &Inputs) -> Result<Vec<Output>, Error> {
-        let (query, chosen) = (inputs.text("query")?, inputs.text("chosen")?);
-        let text = match inputs.find("rejected") {
-            Some(_) => {
-                let rejected = inputs.text("rejected")?;
-                self.0.render("loss_system", &PreferenceContext { query, chosen, rejected })?
-            }
-            None => self.0.render("revision_system", &RevisionContext { query, chosen })?,
-        };
-        let role = "instruction that a response is evaluated by";
-        Ok(vec![Output::new(text, role).with_requires_grad(false)])
     }
 
     async fn backward(&self, cx: &BackwardCx) -> Result<Vec<Option<Gradient>>, OpFailure> {

@@ -69,7 +69,7 @@
 //! in a fenced section, `<NAME-2>` to `</NAME-2>` (or 3, 4, ...). Content is data, and may hold anything else.
 //! A tag that is never closed, or that stands in the middle of a line, is no section.
 //!
-//! The names are `QUERY`, `CHOSEN_RESPONSE`, `REJECTED_RESPONSE`, `LM_SYSTEM_PROMPT`, `LM_INPUT`,
+//! The names are `QUERY`, `RESPONSE`, `CHOSEN_RESPONSE`, `REJECTED_RESPONSE`, `LM_SYSTEM_PROMPT`, `LM_INPUT`,
 //! `LM_OUTPUT`, `CONVERSATION`, `CONTEXT`, `VARIABLE`, `ROLE`, `FEEDBACK`, `CONSTRAINTS`, `EXAMPLES`,
 //! `EXAMPLE_INPUT`, `EXAMPLE_OUTPUT`, `FEEDBACK_EXAMPLE`, `OBJECTIVE_FUNCTION`, `FUNCTION_PURPOSE` and
 //! `FUNCTION_INPUT`. Sections are looked for inside `CONVERSATION`, `CONTEXT` and `LM_SYSTEM_PROMPT`, and
@@ -77,7 +77,7 @@
 //!
 //! | request | the messages |
 //! |---|---|
-//! | loss | no assistant turn; the system message has a `QUERY` section and, to contrast, a `REJECTED_RESPONSE` (it may also be in the user message), and mentions neither `<VARIABLE>`, `<FEEDBACK>`, `<LM_OUTPUT>` nor output tags outside of sections. The text judged is the `CHOSEN_RESPONSE` section of either message, else the whole user message |
+//! | loss | no assistant turn; the system message has a `QUERY` section and, to contrast, a `REJECTED_RESPONSE` (it may also be in the user message) or `RESPONSE` sections from best to worst, the last of which is what it is held against, and mentions neither `<VARIABLE>`, `<FEEDBACK>`, `<LM_OUTPUT>` nor output tags outside of sections. The text judged is the `CHOSEN_RESPONSE` section of either message, else the whole user message |
 //! | gradient | the last user message has a `VARIABLE` section, and no output tags are named. The critique is the `LM_OUTPUT` section, else the last assistant turn; `FEEDBACK` sections are used like it |
 //! | update | output tags are named, and the last user message has a `VARIABLE` section and one or more `FEEDBACK` sections. After an assistant turn, that turn may stand in for the feedback, and an earlier `VARIABLE`, `CHOSEN_RESPONSE` or (under a system message with a `QUERY`) the first user message for the variable. A `QUERY` section anywhere gives the topic. A `ROLE` that speaks of a system prompt or of instructions has the instructions themselves added to the text |
 //! | reduce | the last user message has two or more `FEEDBACK` sections and no `VARIABLE` |

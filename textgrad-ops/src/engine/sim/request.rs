@@ -89,7 +89,8 @@ pub(super) fn recognise(conversation: &Conversation) -> Result<Ask<'_>, EngineEr
         return Ok(Ask::Loss {
             query,
             chosen: get("CHOSEN_RESPONSE").unwrap_or(last_text),
-            rejected: get("REJECTED_RESPONSE"),
+            // Of a ranking, the worst: that is the greatest contrast.
+            rejected: get("REJECTED_RESPONSE").or_else(|| system.all("RESPONSE").pop()),
         });
     }
 

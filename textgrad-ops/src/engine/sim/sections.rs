@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 /// The names of sections that the simulation knows.
-pub(super) const NAMES: [&str; 19] = [
+pub(super) const NAMES: [&str; 20] = [
     "QUERY",
+    "RESPONSE",
     "CHOSEN_RESPONSE",
     "REJECTED_RESPONSE",
     "LM_SYSTEM_PROMPT",

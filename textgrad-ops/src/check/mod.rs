@@ -1,0 +1,29 @@
+//! Checks: what must hold of a text, told without a model.
+//!
+//! Each is a [`Check`], so it serves as a rule for the new texts of a
+//! [`Parameter`](textgrad_core::Parameter) and, by [`CheckLoss`](crate::CheckLoss), as an objective.
+
+mod keeps;
+mod length;
+mod matches;
+#[cfg(feature = "json-schema")]
+mod schema;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use textgrad_core::{Check, panic_message};
+
+pub use self::keeps::Keeps;
+pub use self::length::Length;
+pub use self::matches::Matches;
+#[cfg(feature = "json-schema")]
+pub use self::schema::JsonSchema;
+
+/// How much of a text a violation or a rule quotes, in characters.
+const QUOTED: usize = 80;
+
+/// What a check says of a text; the outer error is what it said when it panicked.
+pub(crate) fn verdict(check: &dyn Check, text: &str) -> Result<Result<(), String>, String> {
+    // A check borrows its text and returns a verdict; what a panic leaves half-done is its own affair.
+    catch_unwind(AssertUnwindSafe(|| check.check(text))).map_err(|panic| panic_message(&*panic))
+}

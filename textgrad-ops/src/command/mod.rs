@@ -1,0 +1,26 @@
+//! Running a program on a text, within limits.
+//!
+//! [`Runner`] is what [`CommandLoss`](crate::CommandLoss) runs programs with, and serves whatever else asks a
+//! program about a text: an evaluator, a reward.
+//!
+//! # What holds
+//! | limit | on Unix | elsewhere |
+//! |---|---|---|
+//! | time | the program and its process group are killed | the program is killed, not what it started |
+//! | output | kept up to a bound for each stream, the rest is counted | the same |
+//! | memory | address space of each process (`ulimit -v`), where the system has it: Linux and the BSDs do, macOS does not and the run fails | refused when the runner is built |
+//! | environment | what was given, nothing else | the same |
+//!
+//! This is no sandbox. A program may read and write what the user may, use the network, and leave its process
+//! group to escape the time limit. Run programs that a model wrote in a container or under another user.
+
+mod capture;
+mod end;
+mod folder;
+mod locate;
+mod process;
+mod runner;
+
+pub use self::capture::Captured;
+pub use self::end::{End, Run};
+pub use self::runner::{Runner, RunnerBuilder};

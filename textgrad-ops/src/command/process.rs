@@ -1,0 +1,168 @@
+//! One run of a program.
+
+use std::io;
+use std::path::Path;
+use std::pin::pin;
+use std::process::Stdio;
+use std::time::Duration;
+
+use futures_util::future::join3;
+use tokio::io::AsyncWriteExt;
+use tokio::process::{Child, ChildStdin, Command};
+use tokio::time::{sleep, timeout};
+
+use super::capture::Capture;
+use super::end::{End, Run};
+use super::folder::Folder;
+use super::runner::RunnerBuilder;
+
+/// How long the rest of what a program wrote is waited for once it has ended: only something that left its
+/// process group still holds its pipes then.
+const DRAIN: Duration = Duration::from_secs(1);
+
+/// Puts a limit on the address space and an empty environment before a program. A constant: what the user
+/// gives are positional parameters, which a shell does not look into.
+#[cfg(unix)]
+const LIMITED: &str = r#"ulimit -v "$1" || { echo "textgrad: no memory limit" >&2; exit 125; }
+shift
+exec /usr/bin/env -i "$@""#;
+#[cfg(unix)]
+const NO_LIMIT: (i32, &str) = (125, "textgrad: no memory limit\n");
+
+/// Runs a program in a fresh folder. Dropping the future kills it with its process group.
+pub(super) async fn run(settings: &RunnerBuilder, text: &str) -> io::Result<Run> {
+    let mut files = settings.files.clone();
+    files.extend(settings.text_file.iter().map(|name| (name.clone(), text.as_bytes().to_vec())));
+    let prepared = Folder::prepare(settings.program.clone(), files).await?;
+    // Dropped in reverse order: first the group is killed, then the folder goes.
+    let folder = prepared.folder;
+    let mut child = command(settings, &prepared.program, folder.path())?.spawn()?;
+    let mut group = Group::of(&child);
+
+    let input = settings.text_on_stdin.then(|| text.as_bytes().to_vec());
+    let mut stdout = Capture::new(settings.output_limit);
+    let mut stderr = Capture::new(settings.output_limit);
+    let end = {
+        let feed = feed(child.stdin.take(), input);
+        let (out, err) = (child.stdout.take(), child.stderr.take());
+        let mut streams = pin!(join3(feed, stdout.fill(out), stderr.fill(err)));
+        let mut deadline = pin!(sleep(settings.time_limit));
+        let mut drained = false;
+        let status = loop {
+            tokio::select! {
+                biased;
+                status = child.wait() => break Some(status?),
+                _ = &mut streams, if !drained => drained = true,
+                () = &mut deadline => break None,
+            }
+        };
+        group.kill();
+        if status.is_none() {
+            // Elsewhere than on Unix there is no group.
+            let _ = child.start_kill();
+            // It was killed; whether it is reaped now or by the runtime later is all the same.
+            let _ = timeout(DRAIN, child.wait()).await;
+        }
+        if !drained {
+            let _ = timeout(DRAIN, streams).await;
+        }
+        status.map_or(End::TimedOut(settings.time_limit), End::of)
+    };
+    folder.close().await;
+    let run = Run { end, stdout: stdout.finish(), stderr: stderr.finish() };
+    #[cfg(unix)]
+    if settings.memory_limit.is_some()
+        && run.end == End::Exited(NO_LIMIT.0)
+        && run.stderr.text.ends_with(NO_LIMIT.1)
+    {
+        return Err(io::Error::other(format!(
+            "the system knows no limit on memory: {}",
+            run.stderr.text.trim()
+        )));
+    }
+    Ok(run)
+}
+
+fn command(settings: &RunnerBuilder, program: &Path, folder: &Path) -> io::Result<Command> {
+    let mut command = bare(settings, program)?;
+    command
+        .args(&settings.args)
+        .current_dir(folder)
+        .env_clear()
+        .stdin(if settings.text_on_stdin { Stdio::piped() } else { Stdio::null() })
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    #[cfg(unix)]
+    command.process_group(0);
+    if settings.memory_limit.is_none() {
+        command.envs(settings.env.iter().map(|(name, value)| (name, value)));
+    }
+    Ok(command)
+}
+
+#[cfg(unix)]
+fn bare(settings: &RunnerBuilder, program: &Path) -> io::Result<Command> {
+    let Some(bytes) = settings.memory_limit else { return Ok(Command::new(program)) };
+    if program.to_string_lossy().contains('=') {
+        let problem = "with a memory limit, the path of a program can not hold `=`";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
+    }
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", LIMITED, "sh"]).arg(bytes.div_ceil(1024).to_string());
+    command.args(settings.env.iter().map(|(name, value)| format!("{name}={value}")));
+    command.arg(program);
+    Ok(command)
+}
+
+#[cfg(not(unix))]
+fn bare(_: &RunnerBuilder, program: &Path) -> io::Result<Command> {
+    Ok(Command::new(program))
+}
+
+/// Writes the text, as far as the program reads it.
+async fn feed(stdin: Option<ChildStdin>, input: Option<Vec<u8>>) {
+    if let (Some(mut stdin), Some(input)) = (stdin, input) {
+        // A program need not read what it is given.
+        let _ = stdin.write_all(&input).await;
+        let _ = stdin.shutdown().await;
+    }
+}
+
+/// The process group that a program leads; killed when it is dropped.
+#[cfg(unix)]
+struct Group(Option<rustix::process::Pid>);
+
+#[cfg(unix)]
+impl Group {
+    fn of(child: &Child) -> Self {
+        let id = child.id().and_then(|id| i32::try_from(id).ok());
+        Self(id.and_then(rustix::process::Pid::from_raw))
+    }
+
+    /// Kills what is left of the group. Once only: when all of it is gone, its number may be given away.
+    fn kill(&mut self) {
+        if let Some(group) = self.0.take() {
+            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        }
+    }
+}
+
+#[cfg(unix)]
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+#[cfg(not(unix))]
+struct Group;
+
+#[cfg(not(unix))]
+impl Group {
+    fn of(_: &Child) -> Self {
+        Self
+    }
+
+    fn kill(&mut self) {}
+}

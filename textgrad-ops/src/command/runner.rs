@@ -1,0 +1,262 @@
+//! A program and the limits that it runs within.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use super::folder::stays_inside;
+use super::{Run, process};
+use crate::error::Error;
+
+/// A program that is run on texts, each time in a fresh folder and within limits. Cheap to clone.
+///
+/// The text is in a file of that folder, on standard input, or both. Arguments are never passed through a
+/// shell. What holds on which system is in the documentation of [the module](super).
+///
+/// # Examples
+/// ```
+/// # #[cfg(unix)]
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// use textgrad_ops::command::{End, Runner};
+///
+/// let tests = Runner::builder("sh")
+///     .args(["tests.sh", "$HOME; this is no shell"])
+///     .text_file("answer.txt")
+///     .file("tests.sh", "grep -q 4 answer.txt && echo \"$1\"")
+///     .build()?;
+/// let run = tests.run("2 + 2 = 4").await?;
+/// assert_eq!(run.end, End::Exited(0));
+/// assert_eq!(run.stdout.text, "$HOME; this is no shell\n");
+/// assert_eq!(tests.run("2 + 2 = 5").await?.end, End::Exited(1));
+/// # Ok::<(), textgrad_ops::Error>(()) }).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct Runner(Arc<Ready>);
+
+struct Ready {
+    settings: RunnerBuilder,
+    permits: Option<Semaphore>,
+}
+
+/// Settings of a [`Runner`].
+#[derive(Clone)]
+#[must_use = "a builder does nothing until it builds"]
+pub struct RunnerBuilder {
+    pub(super) program: String,
+    pub(super) args: Vec<String>,
+    pub(super) text_file: Option<String>,
+    pub(super) text_on_stdin: bool,
+    pub(super) files: Vec<(String, Vec<u8>)>,
+    pub(super) env: Vec<(String, String)>,
+    pub(super) time_limit: Duration,
+    pub(super) memory_limit: Option<u64>,
+    pub(super) output_limit: usize,
+    concurrency: Option<usize>,
+}
+
+impl Runner {
+    /// How long a program may run, unless said otherwise.
+    pub const TIME_LIMIT: Duration = Duration::from_secs(10);
+    /// How much of each stream is kept, in bytes, unless said otherwise: about 4,000 tokens.
+    pub const OUTPUT_LIMIT: usize = 16 * 1024;
+
+    /// A program: an absolute path, or a name that is looked for in the folders of the caller's `PATH`. A
+    /// relative path with a folder in it is one inside of the fresh folder.
+    pub fn builder(program: impl Into<String>) -> RunnerBuilder {
+        RunnerBuilder {
+            program: program.into(),
+            args: Vec::new(),
+            text_file: None,
+            text_on_stdin: false,
+            files: Vec::new(),
+            env: Vec::new(),
+            time_limit: Self::TIME_LIMIT,
+            memory_limit: None,
+            output_limit: Self::OUTPUT_LIMIT,
+            concurrency: None,
+        }
+    }
+
+    /// The program and its arguments, for a reader.
+    #[must_use]
+    pub fn command_line(&self) -> String {
+        let settings = &self.0.settings;
+        let words = std::iter::once(&settings.program).chain(&settings.args);
+        let bare = |word: &str| {
+            let plain = |c: char| c.is_alphanumeric() || "-_./=:,+@%".contains(c);
+            !word.is_empty() && word.chars().all(plain)
+        };
+        let words: Vec<String> =
+            words.map(|word| if bare(word) { word.clone() } else { format!("{word:?}") }).collect();
+        words.join(" ")
+    }
+
+    /// The file of the folder that holds the text, if one does.
+    #[must_use]
+    pub fn text_file(&self) -> Option<&str> {
+        self.0.settings.text_file.as_deref()
+    }
+
+    /// Runs the program on a text. That it fails, or runs too long, is no error but what came of it. It needs
+    /// a Tokio runtime with the drivers for I/O and time (`enable_all`).
+    ///
+    /// Cancel safe: dropping the future kills the program and its process group, and removes the folder.
+    ///
+    /// # Errors
+    /// [`Error::Command`] if the program is not there, could not be started, or could not be limited.
+    pub async fn run(&self, text: &str) -> Result<Run, Error> {
+        // The semaphore is never closed.
+        let _permit = match &self.0.permits {
+            Some(permits) => permits.acquire().await.ok(),
+            None => None,
+        };
+        let settings = &self.0.settings;
+        process::run(settings, text)
+            .await
+            .map_err(|source| Error::Command { program: settings.program.clone(), source })
+    }
+}
+
+impl RunnerBuilder {
+    /// One more argument.
+    pub fn arg(mut self, arg: impl Into<String>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// More arguments.
+    pub fn args<A: Into<String>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Puts the text into a file of this name in the folder. Arguments name it by this name, for the program
+    /// is started in the folder.
+    pub fn text_file(mut self, name: impl Into<String>) -> Self {
+        self.text_file = Some(name.into());
+        self
+    }
+
+    /// Gives the text on standard input. So it is without a text file too.
+    pub fn text_on_stdin(mut self) -> Self {
+        self.text_on_stdin = true;
+        self
+    }
+
+    /// One more file in the folder, such as unit tests; the name may have folders in it.
+    pub fn file(mut self, name: impl Into<String>, content: impl Into<Vec<u8>>) -> Self {
+        self.files.push((name.into(), content.into()));
+        self
+    }
+
+    /// A variable of the program's environment, which is else empty: no `PATH`, no `HOME`. A program that
+    /// looks for other programs needs `PATH`.
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// How long it may run, from its start; [`Runner::TIME_LIMIT`] unless said otherwise.
+    pub fn time_limit(mut self, limit: Duration) -> Self {
+        self.time_limit = limit;
+        self
+    }
+
+    /// How much address space each of its processes may take, in bytes; no limit unless said otherwise. Only
+    /// on Unix. Programs that reserve much more than they use (Java, Go, Node) need a generous one.
+    pub fn memory_limit(mut self, bytes: u64) -> Self {
+        self.memory_limit = Some(bytes);
+        self
+    }
+
+    /// How much of each of its two output streams is kept, in bytes: the first and the last half of it;
+    /// [`Runner::OUTPUT_LIMIT`] unless said otherwise.
+    pub fn output_limit(mut self, bytes: usize) -> Self {
+        self.output_limit = bytes;
+        self
+    }
+
+    /// How many may run at the same time; as many as are asked for unless said otherwise. Clones share it.
+    pub fn concurrency(mut self, runs: usize) -> Self {
+        self.concurrency = Some(runs);
+        self
+    }
+
+    /// The runner.
+    ///
+    /// # Errors
+    /// [`Error::Runner`] for a name of a file that leaves the folder or is there twice, an environment
+    /// variable without a name, a zero byte in an argument, a limit of nothing, or a memory limit elsewhere
+    /// than on Unix.
+    pub fn build(mut self) -> Result<Runner, Error> {
+        self.text_on_stdin |= self.text_file.is_none();
+        self.check()?;
+        let permits = self.concurrency.map(Semaphore::new);
+        Ok(Runner(Arc::new(Ready { settings: self, permits })))
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        let refuse = |expected: &str, got: &dyn fmt::Debug| {
+            Err(Error::Runner { expected: expected.to_owned(), got: format!("{got:?}") })
+        };
+        if self.program.is_empty() || self.program.contains('\0') {
+            return refuse("a program", &self.program);
+        }
+        if let Some(arg) = self.args.iter().find(|arg| arg.contains('\0')) {
+            return refuse("arguments without a zero byte", arg);
+        }
+        let names = self.files.iter().map(|(name, _)| name).chain(&self.text_file);
+        let names: Vec<&String> = names.collect();
+        for (position, name) in names.iter().enumerate() {
+            if !stays_inside(name) {
+                return refuse("a name of a file inside of the program's folder", name);
+            }
+            if names.iter().skip(position + 1).any(|other| other == name) {
+                return refuse("files of different names", name);
+            }
+        }
+        for (name, value) in &self.env {
+            if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
+                // Not the value: it may be a secret.
+                return refuse("an environment variable with a name and without zero bytes", name);
+            }
+        }
+        if self.time_limit.is_zero() {
+            return refuse("a time limit above 0", &self.time_limit);
+        }
+        // Tokio's semaphores know no more.
+        if self.concurrency.is_some_and(|runs| runs == 0 || runs > Semaphore::MAX_PERMITS) {
+            return refuse("at least one run at a time", &self.concurrency);
+        }
+        match self.memory_limit {
+            Some(_) if !cfg!(unix) => refuse("no memory limit on this system", &self.memory_limit),
+            Some(0) => refuse("a memory limit above 0", &0),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Runner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Runner").field(&self.0.settings).finish()
+    }
+}
+
+impl fmt::Debug for RunnerBuilder {
+    /// The environment by its names only: values may be secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let files: Vec<&String> = self.files.iter().map(|(name, _)| name).collect();
+        let env: Vec<&String> = self.env.iter().map(|(name, _)| name).collect();
+        f.debug_struct("RunnerBuilder")
+            .field("program", &self.program)
+            .field("args", &self.args)
+            .field("text_file", &self.text_file)
+            .field("files", &files)
+            .field("env", &env)
+            .field("time_limit", &self.time_limit)
+            .field("memory_limit", &self.memory_limit)
+            .finish_non_exhaustive()
+    }
+}

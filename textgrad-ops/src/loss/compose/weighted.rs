@@ -1,0 +1,201 @@
+//! Weighted sums of objectives.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use textgrad_core::{
+    BackwardCx, Error as CoreError, Gradient, Inputs, Op, OpFailure, Output, Score, Variable,
+    apply_one,
+};
+
+use super::{evaluate_all, parts, passed, role, scored};
+use crate::error::Error;
+use crate::loss::Loss;
+use crate::loss::figure;
+use crate::loss::stated::state;
+use crate::prompts::{PartContext, Prompts, WeightContext, WeightedSumContext};
+
+/// Objectives of different weight; see [`weighted_sum`].
+#[derive(Clone)]
+pub struct WeightedSum {
+    losses: Vec<Arc<dyn Loss>>,
+    weights: Arc<[f64]>,
+    prompts: Prompts,
+}
+
+/// An objective that is the sum of these, each times its weight; they are evaluated at the same time.
+///
+/// The text lists each with its weight. The score is the sum of weight times score if every part has a score
+/// (one that passed is 1, one that failed 0), else there is none. Backwards, each part but those that passed
+/// is asked for feedback: as the objective itself where all weights are equal, else with its weight in words
+/// (template `weight_feedback`).
+///
+/// # Errors
+/// [`Error::Weight`] if a weight is not finite or not above 0, [`Error::NoParts`] without an objective.
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+/// use textgrad_core::Variable;
+/// use textgrad_ops::check::{Keeps, Length};
+/// use textgrad_ops::{CheckLoss, Loss, weighted_sum};
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let short: Arc<dyn Loss> = Arc::new(CheckLoss::new(Length::words(..=3)?));
+/// let named: Arc<dyn Loss> = Arc::new(CheckLoss::new(Keeps::new(["{name}"])));
+/// let loss = weighted_sum([(0.25, short), (0.75, named)])?;
+/// let verdict = loss.evaluate(&Variable::leaf("Dear reader", "greeting")).await?;
+/// assert_eq!(verdict.score().map(|score| score.as_f64()), Some(0.25));
+/// # Ok::<(), textgrad_ops::Error>(()) }).unwrap();
+/// ```
+pub fn weighted_sum(
+    parts: impl IntoIterator<Item = (f64, Arc<dyn Loss>)>,
+) -> Result<WeightedSum, Error> {
+    let (weights, losses): (Vec<f64>, Vec<_>) = parts.into_iter().unzip();
+    check(&weights)?;
+    Ok(WeightedSum { losses, weights: weights.into(), prompts: Prompts::default() })
+}
+
+/// [`weighted_sum`] over texts that were evaluated already.
+///
+/// # Errors
+/// Those of [`weighted_sum`], and [`CoreError::Forward`] if an evaluation is an image.
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+/// use textgrad_core::testing::ScriptedEngine;
+/// use textgrad_core::{Variable, backward};
+/// use textgrad_ops::{TextLoss, weighted_sum_of};
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let engine = Arc::new(ScriptedEngine::new(["dull", "wrong", "be vivid", "be right"]));
+/// let text = Variable::leaf("The sky is green.", "text");
+/// let style = TextLoss::new(engine.clone(), "Judge the style.").evaluate(&text).await?;
+/// let facts = TextLoss::new(engine.clone(), "Judge the facts.").evaluate(&text).await?;
+/// let total = weighted_sum_of([(1.0, &style), (3.0, &facts)]).await?;
+/// assert_eq!(backward(&total).await?.text(&text), "be vivid\nbe right");
+/// assert!(engine.requests()[3].messages[1].text().contains("75 %"));
+/// # Ok::<(), textgrad_ops::Error>(()) }).unwrap();
+/// ```
+pub async fn weighted_sum_of<'a>(
+    evaluations: impl IntoIterator<Item = (f64, &'a Variable)>,
+) -> Result<Variable, Error> {
+    let (weights, evaluations): (Vec<f64>, Vec<&Variable>) = evaluations.into_iter().unzip();
+    check(&weights)?;
+    let op = WeightedSumOp { weights: weights.into(), prompts: Prompts::default() };
+    Ok(apply_one(Arc::new(op), parts(evaluations.into_iter().cloned())).await?)
+}
+
+fn check(weights: &[f64]) -> Result<(), Error> {
+    if weights.is_empty() {
+        return Err(Error::NoParts { what: "weighted_sum" });
+    }
+    let sound = |weight: f64| weight.is_finite() && weight > 0.0;
+    match (1..).zip(weights).find(|(_, weight)| !sound(**weight)) {
+        Some((part, weight)) => Err(Error::Weight { part, weight: *weight }),
+        None => Ok(()),
+    }
+}
+
+impl WeightedSum {
+    /// The wording of the text and of the weights.
+    #[must_use]
+    pub fn prompts(mut self, prompts: impl Into<Prompts>) -> Self {
+        self.prompts = prompts.into();
+        self
+    }
+}
+
+#[async_trait]
+impl Loss for WeightedSum {
+    async fn evaluate(&self, text: &Variable) -> Result<Variable, CoreError> {
+        let evaluations = evaluate_all(&self.losses, text).await?;
+        let (weights, prompts) = (Arc::clone(&self.weights), self.prompts.clone());
+        apply_one(Arc::new(WeightedSumOp { weights, prompts }), parts(evaluations)).await
+    }
+}
+
+/// Has as many inputs as it has weights.
+struct WeightedSumOp {
+    weights: Arc<[f64]>,
+    prompts: Prompts,
+}
+
+impl WeightedSumOp {
+    fn equal(&self) -> bool {
+        self.weights.windows(2).all(|pair| pair.first() == pair.last())
+    }
+
+    /// A weight and its share of all, in percent.
+    fn in_words(&self, weight: f64) -> (String, String) {
+        // The largest first: weights may be so large that their sum is not finite.
+        let largest = self.weights.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
+        let total: f64 = self.weights.iter().map(|weight| weight / largest).sum();
+        (figure(weight), figure(100.0 * (weight / largest) / total))
+    }
+
+    async fn weigh(
+        &self,
+        cx: &BackwardCx,
+        position: usize,
+        weight: f64,
+    ) -> Result<Option<Gradient>, CoreError> {
+        let Some(part) = cx.inputs().get(position).map(|input| input.variable()) else {
+            return Ok(None);
+        };
+        let (weight, share) = self.in_words(weight);
+        let context = WeightContext { weight, share, part: PartContext::new(part) };
+        let words = self.prompts.render("weight_feedback", &context)?;
+        let mut gradients: Vec<Gradient> =
+            vec![state("weight", words, vec![("variable", part.clone())]).await?.into()];
+        let said = cx.gradients(0).iter().filter(|gradient| gradient.feedback().is_some());
+        gradients.extend(said.cloned());
+        Ok(Gradient::join(&gradients))
+    }
+}
+
+#[async_trait]
+impl Op for WeightedSumOp {
+    fn name(&self) -> &str {
+        "weighted sum"
+    }
+
+    async fn forward(&self, inputs: &Inputs) -> Result<Vec<Output>, CoreError> {
+        inputs.texts()?;
+        let listed = inputs.iter().zip(&*self.weights).map(|(input, weight)| {
+            let (weight, share) = self.in_words(*weight);
+            WeightContext { weight, share, part: PartContext::new(input.variable()) }
+        });
+        let context = WeightedSumContext { parts: listed.collect() };
+        let text = self.prompts.render("weighted_sum", &context)?;
+        let scores = inputs.iter().zip(&*self.weights);
+        let scores = scores
+            .map(|(input, weight)| Some(weight * input.variable().score()?.as_f64()))
+            .collect::<Option<Vec<f64>>>();
+        let score = scores.map(|scores| Score::Number(scores.into_iter().sum()));
+        Ok(vec![scored(Output::new(text, role("weighted sum of", inputs)), score)])
+    }
+
+    async fn backward(&self, cx: &BackwardCx) -> Result<Vec<Option<Gradient>>, OpFailure> {
+        let equal = self.equal();
+        let whole = Gradient::join(cx.gradients(0));
+        let mut said = Vec::new();
+        for (position, (input, weight)) in cx.inputs().iter().zip(&*self.weights).enumerate() {
+            said.push(match (passed(input.variable()), equal) {
+                (Some(true), _) => None,
+                _ if !cx.needs(position) => None,
+                (_, true) => whole.clone(),
+                (_, false) => self.weigh(cx, position, *weight).await?,
+            });
+        }
+        Ok(said)
+    }
+}
+
+impl fmt::Debug for WeightedSum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WeightedSum").field("weights", &self.weights).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,95 @@
+//! A preferred text against a rejected one.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use textgrad_core::{Engine, Error, Inputs, Variable};
+
+use super::Loss;
+use super::judge::{Judge, instruction, judge_setters};
+use crate::prompts::{ContrastiveContext, EvaluationContext};
+
+/// A preferred response to a query against a rejected one: what made it the preferred one, and what both of
+/// them lack.
+///
+/// The preferred response is the user message and is what feedback is given on; query and rejected response
+/// stand in the system message, are constants, and get none. Without a rejected response it is the evaluation
+/// of one response to a query. This is the loss of test-time preference optimization (Li et al., 2025,
+/// arXiv:2501.12895).
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+/// use textgrad_core::testing::ScriptedEngine;
+/// use textgrad_core::{Parameter, Variable, backward};
+/// use textgrad_ops::ContrastiveLoss;
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let engine = Arc::new(ScriptedEngine::new(["It has a reason, but no example.", "Add an example."]));
+/// let query = Variable::new("Why is the sky blue?", "query of a user");
+/// let rejected = Variable::new("It just is.", "a rejected response");
+/// let chosen = Parameter::new("Air scatters blue light.", "a chosen response");
+///
+/// let loss = ContrastiveLoss::new(engine, &query).against(&rejected);
+/// let gradients = backward(&loss.evaluate(&chosen.variable()).await?).await?;
+/// assert_eq!(gradients.text(&chosen.variable()), "Add an example.");
+/// # Ok::<(), textgrad_core::Error>(()) }).unwrap();
+/// ```
+#[derive(Debug, Clone)]
+pub struct ContrastiveLoss {
+    judge: Judge,
+    query: Variable,
+    rejected: Option<Variable>,
+}
+
+impl ContrastiveLoss {
+    /// The evaluation of responses to this query.
+    pub fn new(engine: Arc<dyn Engine>, query: &Variable) -> Self {
+        Self { judge: Judge::new(engine), query: query.clone(), rejected: None }
+    }
+
+    /// Against this response, which was rejected.
+    #[must_use]
+    pub fn against(mut self, rejected: &Variable) -> Self {
+        self.rejected = Some(rejected.clone());
+        self
+    }
+
+    judge_setters!();
+
+    /// Evaluates the response that was preferred.
+    ///
+    /// # Errors
+    /// [`Error::Forward`] with the engine's failure, or if one of the texts is an image.
+    pub async fn evaluate(&self, chosen: &Variable) -> Result<Variable, Error> {
+        let mut inputs = vec![(QUERY, self.query.clone()), (CHOSEN, chosen.clone())];
+        inputs.extend(self.rejected.iter().map(|rejected| (REJECTED, rejected.clone())));
+        let prompts = self.judge.prompts.clone();
+        let render = move |inputs: &Inputs| {
+            let (query, chosen) = (inputs.text(QUERY)?, inputs.text(CHOSEN)?);
+            Ok(match inputs.find(REJECTED) {
+                Some(_) => {
+                    let rejected = inputs.text(REJECTED)?;
+                    let context = ContrastiveContext { query, chosen, rejected };
+                    prompts.render("contrastive_system", &context)?
+                }
+                None => {
+                    prompts.render("evaluation_system", &EvaluationContext { query, chosen })?
+                }
+            })
+        };
+        let instruction = instruction(inputs.into(), render).await?;
+        self.judge.read(&instruction, chosen).await
+    }
+}
+
+const QUERY: &str = "query";
+const CHOSEN: &str = "chosen";
+const REJECTED: &str = "rejected";
+
+#[async_trait]
+impl Loss for ContrastiveLoss {
+    async fn evaluate(&self, text: &Variable) -> Result<Variable, Error> {
+        self.evaluate(text).await
+    }
+}

@@ -1,0 +1,313 @@
+//! The templates of objectives, and their variables.
+
+use serde::Serialize;
+use serde_json::{Value as Json, json};
+use textgrad_core::{Score, TemplateContext, TemplateSpec, Variable};
+
+use super::context::FunctionArgument;
+use crate::command::{End, Run};
+use crate::loss::figure;
+
+/// A response to a query that was preferred to another: `query`, `chosen`, `rejected`.
+#[derive(Debug, Clone, Serialize)]
+pub struct ContrastiveContext<'a> {
+    /// The query.
+    pub query: &'a str,
+    /// The response that was preferred: the user message.
+    pub chosen: &'a str,
+    /// The response that was rejected.
+    pub rejected: &'a str,
+}
+
+impl TemplateContext for ContrastiveContext<'_> {
+    fn example() -> Json {
+        json!({ "query": "", "chosen": "", "rejected": "" })
+    }
+}
+
+/// One response to a query: `query`, `chosen`.
+#[derive(Debug, Clone, Serialize)]
+pub struct EvaluationContext<'a> {
+    /// The query.
+    pub query: &'a str,
+    /// The response: the user message.
+    pub chosen: &'a str,
+}
+
+impl TemplateContext for EvaluationContext<'_> {
+    fn example() -> Json {
+        json!({ "query": "", "chosen": "" })
+    }
+}
+
+/// Scored answers to a query: `query`; `answers`, best to worst, each with `rank` (from 1), `score`, `text` and
+/// `chosen` (whether it is the user message); `count`; `others` (whether there is an answer but the chosen one);
+/// `chosen` (the user message), `chosen_rank` and `chosen_score` (null if it is none of the answers).
+#[derive(Debug, Clone, Serialize)]
+pub struct ListwiseContext<'a> {
+    /// The query.
+    pub query: &'a str,
+    /// The answers, best to worst.
+    pub answers: Vec<RankedContext<'a>>,
+    /// How many there are.
+    pub count: usize,
+    /// Whether there is one but the chosen one.
+    pub others: bool,
+    /// The text that is evaluated: the user message.
+    pub chosen: &'a str,
+    /// Its rank, from 1.
+    pub chosen_rank: Option<usize>,
+    /// Its score.
+    pub chosen_score: Option<String>,
+}
+
+/// A scored answer.
+#[derive(Debug, Clone, Serialize)]
+pub struct RankedContext<'a> {
+    /// Its rank, from 1.
+    pub rank: usize,
+    /// Its score, with few digits.
+    pub score: String,
+    /// The answer.
+    pub text: &'a str,
+    /// Whether it is the user message.
+    pub chosen: bool,
+}
+
+impl TemplateContext for ListwiseContext<'_> {
+    fn example() -> Json {
+        json!({
+            "query": "", "answers": [{ "rank": 1, "score": "", "text": "", "chosen": false }],
+            "count": 1, "others": true, "chosen": "", "chosen_rank": 1, "chosen_score": "",
+        })
+    }
+}
+
+/// Several texts evaluated together: `instruction`; `fields`, each with `name`, `title`, `role`, `value`, `short`;
+/// `start_tag` and `end_tag` that a score is wanted between (null if none is).
+#[derive(Debug, Clone, Serialize)]
+pub struct MultiFieldContext {
+    /// What to evaluate by.
+    pub instruction: String,
+    /// The texts, in order.
+    pub fields: Vec<FunctionArgument>,
+    /// What stands before the score.
+    pub start_tag: Option<String>,
+    /// What stands behind it.
+    pub end_tag: Option<String>,
+}
+
+fn field() -> Json {
+    json!({ "name": "", "title": "", "role": "", "value": "", "short": "" })
+}
+
+impl TemplateContext for MultiFieldContext {
+    fn example() -> Json {
+        json!({ "instruction": "", "fields": [field()], "start_tag": "", "end_tag": "" })
+    }
+}
+
+/// An answer to a multiple choice question: `instruction`, `question`, `answer`.
+#[derive(Debug, Clone, Serialize)]
+pub struct MultipleChoiceContext<'a> {
+    /// What to evaluate by.
+    pub instruction: &'a str,
+    /// The question with its options.
+    pub question: &'a str,
+    /// The answer.
+    pub answer: &'a str,
+}
+
+impl TemplateContext for MultipleChoiceContext<'_> {
+    fn example() -> Json {
+        json!({ "instruction": "", "question": "", "answer": "" })
+    }
+}
+
+/// A text of the evaluation of an answer to a question about an image: `name` (`instruction`, `question` or
+/// `answer`), `title`, `role`, `value`, `short`. The system message has those of the instruction.
+#[derive(Debug, Clone, Serialize)]
+pub struct ImageQaContext {
+    /// The text.
+    #[serde(flatten)]
+    pub field: FunctionArgument,
+}
+
+impl TemplateContext for ImageQaContext {
+    fn example() -> Json {
+        field()
+    }
+}
+
+/// A check that does not hold: `rule`, `violation`.
+#[derive(Debug, Clone, Serialize)]
+pub struct CheckContext<'a> {
+    /// What must hold, in words.
+    pub rule: &'a str,
+    /// What is wrong with the text.
+    pub violation: &'a str,
+}
+
+impl TemplateContext for CheckContext<'_> {
+    fn example() -> Json {
+        json!({ "rule": "", "violation": "" })
+    }
+}
+
+/// An evaluation that is part of a composition: `text`, `role`, `score` (null if it has none), `failed`.
+#[derive(Debug, Clone, Serialize)]
+pub struct PartContext {
+    /// The evaluation.
+    pub text: String,
+    /// What it is for, in words.
+    pub role: String,
+    /// Its score, with few digits.
+    pub score: Option<String>,
+    /// Whether it failed for certain.
+    pub failed: bool,
+}
+
+impl PartContext {
+    /// An evaluation as templates see it.
+    #[must_use]
+    pub fn new(evaluation: &Variable) -> Self {
+        let score = evaluation.score();
+        Self {
+            text: evaluation.value().describe(),
+            role: evaluation.role().to_string(),
+            score: score.map(|score| match score {
+                Score::Number(number) => figure(number),
+                Score::Passed(_) => score.to_string(),
+            }),
+            failed: score.and_then(Score::passed) == Some(false),
+        }
+    }
+}
+
+/// Several objectives that must all pass: `parts`, those that failed or have no verdict, each with `text`,
+/// `role`, `score`, `failed`.
+#[derive(Debug, Clone, Serialize)]
+pub struct AllOfContext {
+    /// Those that did not pass.
+    pub parts: Vec<PartContext>,
+}
+
+impl TemplateContext for AllOfContext {
+    fn example() -> Json {
+        json!({ "parts": [{ "text": "", "role": "", "score": "", "failed": false }] })
+    }
+}
+
+/// One part of a weighted sum: `weight`, `share` (of all weights, in percent), and the part's `text`, `role`,
+/// `score`, `failed`.
+#[derive(Debug, Clone, Serialize)]
+pub struct WeightContext {
+    /// Its weight, with few digits.
+    pub weight: String,
+    /// Its share of all weights in percent, with few digits.
+    pub share: String,
+    /// The evaluation.
+    #[serde(flatten)]
+    pub part: PartContext,
+}
+
+fn weight() -> Json {
+    json!({ "weight": "", "share": "", "text": "", "role": "", "score": "", "failed": false })
+}
+
+impl TemplateContext for WeightContext {
+    fn example() -> Json {
+        weight()
+    }
+}
+
+/// A weighted sum: `parts`, each as a [`WeightContext`].
+#[derive(Debug, Clone, Serialize)]
+pub struct WeightedSumContext {
+    /// All parts, in order.
+    pub parts: Vec<WeightContext>,
+}
+
+impl TemplateContext for WeightedSumContext {
+    fn example() -> Json {
+        json!({ "parts": [weight()] })
+    }
+}
+
+/// A program that was run on a text: `purpose`; `end` (how it ended, in words), `passed`, `exit_code` (null if
+/// it did not exit by itself), `timed_out`; `stdout` and `stderr`, where bytes that were left out are named in
+/// their place.
+#[derive(Debug, Clone, Serialize)]
+pub struct CommandContext<'a> {
+    /// What the program is for, in words, or its command line.
+    pub purpose: &'a str,
+    /// How it ended.
+    pub end: String,
+    /// Whether it exited with code 0.
+    pub passed: bool,
+    /// The code that it exited with.
+    pub exit_code: Option<i32>,
+    /// Whether it was killed because it ran too long.
+    pub timed_out: bool,
+    /// What it wrote to standard output, without the white space at its end.
+    pub stdout: &'a str,
+    /// What it wrote to standard error, without the white space at its end.
+    pub stderr: &'a str,
+}
+
+impl<'a> CommandContext<'a> {
+    /// A run as templates see it.
+    #[must_use]
+    pub fn new(purpose: &'a str, run: &'a Run) -> Self {
+        let exit_code = match run.end {
+            End::Exited(code) => Some(code),
+            _ => None,
+        };
+        Self {
+            purpose,
+            end: run.end.to_string(),
+            passed: run.end.is_success(),
+            exit_code,
+            timed_out: matches!(run.end, End::TimedOut(_)),
+            stdout: run.stdout.text.trim_end(),
+            stderr: run.stderr.text.trim_end(),
+        }
+    }
+}
+
+impl TemplateContext for CommandContext<'_> {
+    fn example() -> Json {
+        json!({
+            "purpose": "", "end": "", "passed": false, "exit_code": 1, "timed_out": false,
+            "stdout": "", "stderr": "",
+        })
+    }
+}
+
+/// The templates of objectives with their default texts.
+pub(super) fn templates() -> Vec<TemplateSpec> {
+    vec![
+        TemplateSpec::new::<ContrastiveContext<'_>>(
+            "contrastive_system",
+            text!("contrastive_system"),
+        ),
+        TemplateSpec::new::<EvaluationContext<'_>>("evaluation_system", text!("evaluation_system")),
+        TemplateSpec::new::<ListwiseContext<'_>>("listwise_system", text!("listwise_system")),
+        TemplateSpec::new::<MultiFieldContext>("multi_field_system", text!("multi_field_system")),
+        TemplateSpec::new::<MultiFieldContext>("multi_field", text!("multi_field")),
+        TemplateSpec::new::<MultipleChoiceContext<'_>>(
+            "multiple_choice_system",
+            text!("multiple_choice_system"),
+        ),
+        TemplateSpec::new::<MultipleChoiceContext<'_>>("multiple_choice", text!("multiple_choice")),
+        TemplateSpec::new::<ImageQaContext>("image_qa_system", text!("image_qa_system")),
+        TemplateSpec::new::<ImageQaContext>("image_qa", text!("image_qa")),
+        TemplateSpec::new::<CheckContext<'_>>("check_feedback", text!("check_feedback")),
+        TemplateSpec::new::<CommandContext<'_>>("command_report", text!("command_report")),
+        TemplateSpec::new::<CommandContext<'_>>("command_feedback", text!("command_feedback")),
+        TemplateSpec::partial("_streams", text!("_streams")),
+        TemplateSpec::new::<AllOfContext>("all_of", text!("all_of")),
+        TemplateSpec::new::<WeightedSumContext>("weighted_sum", text!("weighted_sum")),
+        TemplateSpec::new::<WeightContext>("weight_feedback", text!("weight_feedback")),
+    ]
+}
