@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use textgrad_core::{BackwardError, EngineError, PromptError, excerpt};
 
+use crate::optim::Rejected;
+
 /// What can go wrong with an optimizer.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -40,6 +42,21 @@ pub enum Error {
         requests: usize,
         /// What was wrong with the last answer.
         problem: String,
+    },
+    /// Every new text broke a rule that is checked, however often it was asked again. The parameter keeps its
+    /// text.
+    #[error(
+        "every new text for the parameter (role: {}) breaks a rule, in {requests} request(s), so it keeps its text; the last answer: {}",
+        excerpt(role, 80),
+        rejected.last().map(|last| excerpt(&last.problem, 200)).unwrap_or_default()
+    )]
+    Violations {
+        /// The parameter's role.
+        role: String,
+        /// How many requests were made, at most.
+        requests: usize,
+        /// The answers, each with what was wrong.
+        rejected: Vec<Rejected>,
     },
     /// A proposal has no candidate left for a parameter, so none was assigned.
     #[error(

@@ -24,7 +24,7 @@ pub use self::loss::{Loss, TextLoss};
 #[doc(inline)]
 pub use self::optim::{
     ExtractError, Optimizer, Outcome, ParameterUpdate, Proposal, Rejected, Rewrite, Tags,
-    TextualGradientDescent, TextualGradientDescentBuilder,
+    TextualGradientDescent, TextualGradientDescentBuilder, Violation,
 };
 #[doc(inline)]
 pub use self::stop::Stop;

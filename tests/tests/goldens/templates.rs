@@ -154,6 +154,7 @@ fn every_template_is_in_a_golden_file() {
         // Parts of the others.
         "_subject",
         "_rules",
+        "_history",
     ]
     .into();
     let pack = tpo::prompts::default_pack().unwrap();

@@ -1,13 +1,16 @@
 //! Optimizers: from feedback to new texts.
 
 mod descent;
+mod memory;
 mod optimizer;
 mod proposal;
+mod rules;
 mod tags;
 mod update;
 
 pub use self::descent::{TextualGradientDescent, TextualGradientDescentBuilder};
 pub use self::optimizer::{Optimizer, Outcome};
 pub use self::proposal::{ParameterUpdate, Proposal};
+pub use self::rules::Violation;
 pub use self::tags::{ExtractError, Tags};
 pub use self::update::{Rejected, Rewrite};

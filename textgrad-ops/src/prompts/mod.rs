@@ -15,9 +15,10 @@
 //! | `update_retry` | added to the last message when an answer could not be used | [`RetryContext`] |
 //! | `reduce_system`, `reduce` | system and user message of a request to merge feedback | [`ReduceContext`] |
 //!
-//! The partials `_subject` and `_rules` are shared by some of the defaults.
+//! The partials `_subject`, `_rules` and `_history` are shared by some of the defaults.
 
 mod context;
+mod history;
 
 use std::sync::{Arc, LazyLock};
 
@@ -27,6 +28,7 @@ pub use self::context::{
     CallContext, Constraint, ConversationContext, FeedbackContext, FunctionArgument,
     FunctionContext, GradientContext, ReduceContext, RetryContext, UpdateContext, VariableContext,
 };
+pub use self::history::{BrokenRule, PastStep};
 
 /// The templates of this crate with their default texts.
 #[must_use]
@@ -52,6 +54,7 @@ pub fn templates() -> Vec<TemplateSpec> {
         TemplateSpec::new::<ReduceContext>("reduce", text!("reduce")),
         TemplateSpec::partial("_subject", text!("_subject")),
         TemplateSpec::partial("_rules", text!("_rules")),
+        TemplateSpec::partial("_history", text!("_history")),
     ]
 }
 

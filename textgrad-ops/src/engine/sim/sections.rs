@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 /// The names of sections that the simulation knows.
-pub(super) const NAMES: [&str; 14] = [
+pub(super) const NAMES: [&str; 20] = [
     "QUERY",
     "CHOSEN_RESPONSE",
     "REJECTED_RESPONSE",
@@ -18,6 +18,12 @@ pub(super) const NAMES: [&str; 14] = [
     "CONSTRAINTS",
     "EXAMPLES",
     "OBJECTIVE_FUNCTION",
+    "PAST_FEEDBACK",
+    "PAST_VARIABLE",
+    "PAST_RESPONSE",
+    "REJECTED_VARIABLE",
+    "BROKEN_RULE",
+    "VIOLATION",
 ];
 
 /// Sections whose content may hold further sections of the request; the content of all others is data.
