@@ -1,8 +1,9 @@
 //! What can go wrong in this crate.
 
+use std::error::Error as StdError;
 use std::sync::Arc;
 
-use textgrad_core::{BackwardError, EngineError, PromptError, excerpt};
+use textgrad_core::{BackwardError, EngineError, PromptError, Score, excerpt};
 
 use crate::optim::Rejected;
 
@@ -67,6 +68,22 @@ pub enum Error {
         /// The parameter's role.
         role: String,
     },
+    /// A candidate could not be scored.
+    #[error("{} could not be scored", tried(*candidate))]
+    Scoring {
+        /// Which candidate, from 0; `None` for the texts that there are.
+        candidate: Option<usize>,
+        /// What the scorer said.
+        source: Box<dyn StdError + Send + Sync>,
+    },
+    /// A score that can not be compared.
+    #[error("expected a finite score for {}, got {score}", tried(*candidate))]
+    NotFinite {
+        /// Which candidate, from 0; `None` for the texts that there are.
+        candidate: Option<usize>,
+        /// The score.
+        score: Score,
+    },
     /// What was given as an optimizer's memory is none.
     #[error("expected the state of an optimizer ({expected}), got {}", excerpt(got, 80))]
     State {
@@ -85,6 +102,12 @@ pub enum Error {
         /// Why the first of them has none.
         source: Arc<Error>,
     },
+}
+
+/// What was to be scored, in words.
+fn tried(candidate: Option<usize>) -> String {
+    candidate
+        .map_or_else(|| "the texts that there are".to_owned(), |place| format!("candidate {place}"))
 }
 
 impl From<EngineError> for Error {

@@ -5,6 +5,7 @@ mod memory;
 mod optimizer;
 mod proposal;
 mod rules;
+mod selection;
 mod tags;
 mod update;
 
@@ -12,5 +13,6 @@ pub use self::descent::{TextualGradientDescent, TextualGradientDescentBuilder};
 pub use self::optimizer::{Optimizer, Outcome};
 pub use self::proposal::{ParameterUpdate, Proposal};
 pub use self::rules::Violation;
+pub use self::selection::{Selection, Trial};
 pub use self::tags::{ExtractError, Tags};
 pub use self::update::{Rejected, Rewrite};
