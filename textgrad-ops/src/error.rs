@@ -31,6 +31,21 @@ pub enum Error {
         /// The parameters' roles.
         roles: Vec<String>,
     },
+    /// There is no parameter to propose a text for.
+    #[error("expected at least one parameter that is not frozen, got {frozen} frozen and no other")]
+    NoParameters {
+        /// How many frozen ones were given.
+        frozen: usize,
+    },
+    /// A parameter has nothing to do with the objective.
+    #[error(
+        "expected the objective to depend on the parameter (role: {}), but its present text is not in the graph: build the graph from its variable() after its last assignment, or leave it out",
+        excerpt(role, 80)
+    )]
+    NotInGraph {
+        /// The parameter's role.
+        role: String,
+    },
     /// No answer held a usable new text.
     #[error(
         "no usable new text for the variable (role: {}) in {requests} request(s); the last answer: {problem}",

@@ -23,8 +23,9 @@ pub use self::llm::{Ask, FormattedLlmCall, FormattedLlmCallBuilder, LlmCall, Llm
 pub use self::loss::{Loss, TextLoss};
 #[doc(inline)]
 pub use self::optim::{
-    ExtractError, Optimizer, Outcome, ParameterUpdate, Proposal, Rejected, Rewrite, Selection,
-    Tags, TextualGradientDescent, TextualGradientDescentBuilder, Trial, Violation,
+    ExtractError, GraphOptimizer, GraphOptimizerBuilder, Optimizer, Outcome, ParameterUpdate,
+    Proposal, Rejected, Rewrite, Selection, Tags, TextualGradientDescent,
+    TextualGradientDescentBuilder, Trial, Violation,
 };
 #[doc(inline)]
 pub use self::stop::Stop;

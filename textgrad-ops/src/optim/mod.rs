@@ -1,6 +1,7 @@
 //! Optimizers: from feedback to new texts.
 
 mod descent;
+mod graph;
 mod memory;
 mod optimizer;
 mod proposal;
@@ -10,6 +11,7 @@ mod tags;
 mod update;
 
 pub use self::descent::{TextualGradientDescent, TextualGradientDescentBuilder};
+pub use self::graph::{GraphOptimizer, GraphOptimizerBuilder};
 pub use self::optimizer::{Optimizer, Outcome};
 pub use self::proposal::{ParameterUpdate, Proposal};
 pub use self::rules::Violation;

@@ -37,7 +37,7 @@ pub enum ExtractError {
 impl Default for Tags {
     /// `<IMPROVED_VARIABLE>` and `</IMPROVED_VARIABLE>`, as TextGrad has them.
     fn default() -> Self {
-        Self { start: "<IMPROVED_VARIABLE>".into(), end: "</IMPROVED_VARIABLE>".into() }
+        Self::of("<IMPROVED_VARIABLE>", "</IMPROVED_VARIABLE>")
     }
 }
 
@@ -72,6 +72,11 @@ impl Tags {
         } else {
             Err(Error::Tags { start, end })
         }
+    }
+
+    /// Tags that are known to be sound.
+    pub(super) fn of(start: &'static str, end: &'static str) -> Self {
+        Self { start: start.to_owned(), end: end.to_owned() }
     }
 
     /// What stands before the new text.

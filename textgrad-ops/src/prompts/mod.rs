@@ -14,10 +14,14 @@
 //! | `update_continue` | last user message of a request for a new text, continued layout | [`UpdateContext`] |
 //! | `update_retry` | added to the last message when an answer could not be used | [`RetryContext`] |
 //! | `reduce_system`, `reduce` | system and user message of a request to merge feedback | [`ReduceContext`] |
+//! | `graph_call` | a line of the listing of a graph | [`GraphCallContext`] |
+//! | `graph_update_system`, `graph_update` | system and user message of a request for new texts of a graph | [`GraphUpdateContext`] |
+//! | `graph_retry` | added to it when an answer could not be used | [`GraphRetryContext`] |
 //!
 //! The partials `_subject`, `_rules` and `_history` are shared by some of the defaults.
 
 mod context;
+mod graph;
 mod history;
 
 use std::sync::{Arc, LazyLock};
@@ -27,6 +31,10 @@ use textgrad_core::{PromptError, PromptPack, TemplateContext, TemplateSpec};
 pub use self::context::{
     CallContext, Constraint, ConversationContext, FeedbackContext, FunctionArgument,
     FunctionContext, GradientContext, ReduceContext, RetryContext, UpdateContext, VariableContext,
+};
+pub use self::graph::{
+    GraphArgument, GraphCallContext, GraphObjective, GraphParameter, GraphRetryContext,
+    GraphUpdateContext, GraphValue,
 };
 pub use self::history::{BrokenRule, PastStep};
 
@@ -52,6 +60,13 @@ pub fn templates() -> Vec<TemplateSpec> {
         TemplateSpec::new::<RetryContext>("update_retry", text!("update_retry")),
         TemplateSpec::new::<ReduceContext>("reduce_system", text!("reduce_system")),
         TemplateSpec::new::<ReduceContext>("reduce", text!("reduce")),
+        TemplateSpec::new::<GraphCallContext>("graph_call", text!("graph_call")),
+        TemplateSpec::new::<GraphUpdateContext>(
+            "graph_update_system",
+            text!("graph_update_system"),
+        ),
+        TemplateSpec::new::<GraphUpdateContext>("graph_update", text!("graph_update")),
+        TemplateSpec::new::<GraphRetryContext>("graph_retry", text!("graph_retry")),
         TemplateSpec::partial("_subject", text!("_subject")),
         TemplateSpec::partial("_rules", text!("_rules")),
         TemplateSpec::partial("_history", text!("_history")),
