@@ -99,6 +99,14 @@ pub enum Error {
         /// The score.
         score: Score,
     },
+    /// An optimizer can not be set up like this.
+    #[error("expected {expected}, got {got}")]
+    Setting {
+        /// What it should be.
+        expected: String,
+        /// What it is.
+        got: String,
+    },
     /// What was given as an optimizer's memory is none.
     #[error("expected the state of an optimizer ({expected}), got {}", excerpt(got, 80))]
     State {

@@ -24,8 +24,8 @@ pub use self::loss::{Loss, TextLoss};
 #[doc(inline)]
 pub use self::optim::{
     ExtractError, GraphOptimizer, GraphOptimizerBuilder, Optimizer, Outcome, ParameterUpdate,
-    Proposal, Rejected, Rewrite, Selection, Tags, TextualGradientDescent,
-    TextualGradientDescentBuilder, Trial, Violation,
+    Proposal, Rejected, Rewrite, SampledMomentum, SampledMomentumBuilder, Selection, Tags,
+    TextualGradientDescent, TextualGradientDescentBuilder, Trial, Violation,
 };
 #[doc(inline)]
 pub use self::stop::Stop;

@@ -23,7 +23,7 @@ pub struct TextualGradientDescentBuilder {
     pub(in crate::optim) reasks: u32,
     pub(in crate::optim) layout: Layout,
     pub(super) seed: Option<Seed>,
-    pub(super) windows: Windows,
+    pub(in crate::optim) windows: Windows,
 }
 
 impl TextualGradientDescentBuilder {

@@ -2,6 +2,8 @@
 
 mod state;
 
+pub(super) use self::state::matched;
+
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};

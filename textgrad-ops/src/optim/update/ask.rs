@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use textgrad_core::{ContextSource, Error, Feedback, Layout, Message, Variable};
 
 use crate::llm::quote_source;
@@ -23,7 +24,8 @@ pub(in crate::optim) struct Ask {
 }
 
 /// What was said about a text, in words.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(in crate::optim) struct Said {
     /// The words of each feedback.
     pub(in crate::optim) words: Vec<String>,
@@ -74,6 +76,19 @@ impl Ask {
             rules: Rules::default(),
             past: Past::default(),
         })
+    }
+
+    /// About an earlier text and what was said about it then.
+    pub(in crate::optim) fn again(variable: Variable, said: Said) -> Self {
+        let words = said.words.iter();
+        Self {
+            variable,
+            feedback: words.map(|words| Feedback::new(words.as_str()).variable().clone()).collect(),
+            said,
+            dialogue: None,
+            rules: Rules::default(),
+            past: Past::default(),
+        }
     }
 
     /// The conversation that asks for it.

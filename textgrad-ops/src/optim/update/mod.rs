@@ -11,7 +11,7 @@ use textgrad_core::{
     Request, Seed, Variable, apply,
 };
 
-pub(super) use self::ask::{Ask, numbered};
+pub(super) use self::ask::{Ask, Said, numbered};
 pub use self::rejected::Rejected;
 use super::descent::TextualGradientDescentBuilder as Settings;
 use super::rules::Rules;
