@@ -12,7 +12,7 @@ use textgrad_ops::{LlmCall, LlmReduce, StringFn, TextLoss, TextualGradientDescen
 use super::{shown, snapshots};
 
 /// Requests of these purposes, each in a file of its own.
-fn golden(name: &str, engine: &ScriptedEngine, purposes: &[Purpose]) {
+pub(super) fn golden(name: &str, engine: &ScriptedEngine, purposes: &[Purpose]) {
     let requests = engine.requests();
     let wanted: Vec<&Request> =
         requests.iter().filter(|request| purposes.contains(&request.purpose)).collect();
@@ -25,7 +25,7 @@ fn golden(name: &str, engine: &ScriptedEngine, purposes: &[Purpose]) {
     });
 }
 
-fn improved(text: &str) -> String {
+pub(super) fn improved(text: &str) -> String {
     format!("<IMPROVED_VARIABLE>\n{text}\n</IMPROVED_VARIABLE>")
 }
 
@@ -151,6 +151,11 @@ fn every_template_is_in_a_golden_file() {
         "function_call",
         "reduce_system",
         "reduce",
+        // Optimizers of whole graphs.
+        "graph_call",
+        "graph_update_system",
+        "graph_update",
+        "graph_retry",
         // Parts of the others.
         "_subject",
         "_rules",
