@@ -40,7 +40,8 @@
 //!
 //! The names are `QUERY`, `CHOSEN_RESPONSE`, `REJECTED_RESPONSE`, `LM_SYSTEM_PROMPT`, `LM_INPUT`,
 //! `LM_OUTPUT`, `CONVERSATION`, `CONTEXT`, `VARIABLE`, `ROLE`, `FEEDBACK`, `CONSTRAINTS`, `EXAMPLES` and
-//! `OBJECTIVE_FUNCTION`. Sections are looked for inside `CONVERSATION`, `CONTEXT` and `LM_SYSTEM_PROMPT`, and
+//! `OBJECTIVE_FUNCTION`; and `PAST_FEEDBACK`, `PAST_VARIABLE`, `PAST_RESPONSE`, `REJECTED_VARIABLE`,
+//! `BROKEN_RULE` and `VIOLATION`, of which no notice is taken. Sections are looked for inside `CONVERSATION`, `CONTEXT` and `LM_SYSTEM_PROMPT`, and
 //! inside no other.
 //!
 //! | request | the messages |
