@@ -66,6 +66,13 @@ async fn propose(
     optimizer.propose(parameters, objective, &Gradients::default()).await
 }
 
+/// A proposal for both parameters of the program.
+async fn proposed(engine: &Arc<ScriptedEngine>) -> Proposal {
+    let [prompt, style] = parameters();
+    let objective = program(&prompt, &style).await;
+    propose(&graph(engine).build(), &[prompt, style], &objective).await.unwrap()
+}
+
 #[tokio::test]
 async fn one_call_sees_the_program_and_may_change_any_parameter() {
     let engine = script([&new_texts(json!({ "style": "in verse" }))]);
@@ -181,6 +188,11 @@ async fn forms_of_an_answer() {
         propose(&graph(&engine).build(), &both, &objective).await.unwrap().apply().unwrap();
         assert_eq!(&*style.text(), "a </NEW_TEXTS> b\n{x}", "{answer}");
     }
+    // New texts are in the order of the parameters, whatever that of the answer.
+    let engine = script([&new_texts(json!({ "style": "b", "system_prompt": "a" }))]);
+    let proposal = proposed(&engine).await;
+    let first = &proposal.updates[0].rewrite.as_ref().unwrap().candidates[0];
+    assert_eq!((first.text(), first.source().unwrap().output()), (Some("a"), 0));
     // Nothing to change, and the text that there is already: unchanged, and no failure.
     for texts in [json!({}), json!({ "style": " plain " })] {
         let engine = script([&new_texts(texts)]);

@@ -141,6 +141,16 @@ async fn candidates_are_scored_at_the_same_time() {
     assert_eq!(start.elapsed(), Duration::from_secs(1));
 }
 
+#[test]
+fn a_selection_can_be_spawned() {
+    fn assert_send<T: Send>(value: T) -> T {
+        value
+    }
+    let proposal = proposal(Vec::new());
+    let scorer = |_: Trial| async { Ok::<Score, std::io::Error>(Score::from(1.0)) };
+    drop(assert_send(proposal.select(None, scorer)));
+}
+
 struct Program {
     system: Parameter,
     style: Parameter,

@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 use textgrad_core::testing::ScriptedEngine;
-use textgrad_core::{
-    Backward, Feedback, Gradients, Layout, Parameter, Purpose, check_fn,
-};
+use textgrad_core::{Backward, Feedback, Gradients, Layout, Parameter, Purpose, check_fn};
 use textgrad_ops::{GraphOptimizer, LlmCall, Optimizer, TextLoss, TextualGradientDescent};
 
 use super::templates::{golden, improved};

@@ -109,7 +109,7 @@ impl Proposal {
                 .iter()
                 .map(|update| (&update.parameter, update.base.text().unwrap_or_default())),
         );
-        // Each distinct trial with the candidates that it is for; the texts that there are come first.
+        // Each distinct trial; of each candidate, which one it is. The first is of the texts that there are.
         let mut trials: Vec<Trial> = vec![base];
         let mut places = Vec::new();
         for assignments in &candidates {
@@ -121,28 +121,21 @@ impl Proposal {
                 trials.push(trial);
             }
         }
-        let known = current.map(Ok);
-        let skipped = usize::from(known.is_some());
-        let asked = trials.into_iter().skip(skipped).map(&scorer);
-        let results: Vec<Result<Score, Box<dyn StdError + Send + Sync>>> = known
-            .into_iter()
-            .chain(join_all(asked).await.into_iter().map(|r| r.map_err(Into::into)))
-            .collect();
-
+        let asked = trials.into_iter().skip(usize::from(current.is_some())).map(&scorer);
+        let results = join_all(asked).await.into_iter().map(|result| result.map_err(Into::into));
         let mut scored = Vec::new();
-        for (trial, result) in results.into_iter().enumerate() {
+        for (trial, result) in current.map(Ok).into_iter().chain(results).enumerate() {
             let candidate = places.iter().position(|place| *place == trial).filter(|_| trial > 0);
-            let score = result.map_err(|source| Error::Scoring { candidate, source })?;
+            let score: Score = result.map_err(|source| Error::Scoring { candidate, source })?;
             if !score.as_f64().is_finite() {
                 return Err(Error::NotFinite { candidate, score });
             }
             scored.push(score);
         }
-        let of = |place: &usize| scored.get(*place).copied();
-        let scores: Vec<Score> = places.iter().filter_map(of).collect();
-        let Some(current) = scored.first().copied() else {
-            return Err(Error::NoFeedback { roles: Vec::new() });
-        };
+        let scores: Vec<Score> =
+            places.iter().filter_map(|place| scored.get(*place).copied()).collect();
+        // There is always a first trial: the default is never taken.
+        let current = scored.first().copied().unwrap_or(Score::Number(0.0));
         let best = best(current, &scores);
         let assignments =
             best.and_then(|best| candidates.into_iter().nth(best)).unwrap_or_default();
