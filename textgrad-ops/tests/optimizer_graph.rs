@@ -14,31 +14,16 @@ mod support;
 use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
-use support::{picture, script, user, whole};
+use support::{join, picture, script, user, whole};
 use textgrad_core::testing::{Reply, ScriptedEngine};
 use textgrad_core::{
     Choice, EngineError, ErrorKind, FinishReason, Gradients, Inputs, Output, Parameter, Purpose,
-    Score, Seed, Variable, apply, apply_one, check_fn, op_fn,
+    Seed, Variable, apply, apply_one, check_fn, op_fn,
 };
 use textgrad_ops::{Error, GraphOptimizer, GraphOptimizerBuilder, Optimizer, Proposal};
 
 fn new_texts(texts: Json) -> String {
     format!("The cause is clear.\n<NEW_TEXTS>\n{texts}\n</NEW_TEXTS>")
-}
-
-/// One call: what goes in is joined.
-async fn join(name: &'static str, inputs: &[(&str, &Variable)], role: &str) -> Variable {
-    let role = role.to_owned();
-    let op = op_fn(name, move |inputs: Inputs| {
-        let role = role.clone();
-        async move {
-            let texts: Vec<String> =
-                inputs.iter().map(|input| input.variable().value().describe()).collect();
-            Ok(vec![Output::new(texts.join(" "), role).with_score(Score::from(0.25))])
-        }
-    });
-    let inputs = inputs.iter().map(|(name, variable)| ((*name).to_owned(), (*variable).clone()));
-    apply_one(Arc::new(op), Inputs::new(inputs)).await.unwrap()
 }
 
 /// A prompt and a style make a draft; the draft and a question make the objective.
