@@ -1,8 +1,11 @@
 //! What can go wrong in this crate.
 
+use std::error::Error as StdError;
 use std::sync::Arc;
 
-use textgrad_core::{BackwardError, EngineError, PromptError, excerpt};
+use textgrad_core::{BackwardError, EngineError, PromptError, Score, excerpt};
+
+use crate::optim::Rejected;
 
 /// What can go wrong with an optimizer, or with the settings of a loss or a check.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +31,21 @@ pub enum Error {
         /// The parameters' roles.
         roles: Vec<String>,
     },
+    /// There is no parameter to propose a text for.
+    #[error("expected at least one parameter that is not frozen, got {frozen} frozen and no other")]
+    NoParameters {
+        /// How many frozen ones were given.
+        frozen: usize,
+    },
+    /// A parameter has nothing to do with the objective.
+    #[error(
+        "expected the objective to depend on the parameter (role: {}), but its present text is not in the graph: build the graph from its variable() after its last assignment, or leave it out",
+        excerpt(role, 80)
+    )]
+    NotInGraph {
+        /// The parameter's role.
+        role: String,
+    },
     /// No answer held a usable new text.
     #[error(
         "no usable new text for the variable (role: {}) in {requests} request(s); the last answer: {problem}",
@@ -41,6 +59,21 @@ pub enum Error {
         /// What was wrong with the last answer.
         problem: String,
     },
+    /// Every new text broke a rule that is checked, however often it was asked again. The parameter keeps its
+    /// text.
+    #[error(
+        "every new text for the parameter (role: {}) breaks a rule, in {requests} request(s), so it keeps its text; the last answer: {}",
+        excerpt(role, 80),
+        rejected.last().map(|last| excerpt(&last.problem, 200)).unwrap_or_default()
+    )]
+    Violations {
+        /// The parameter's role.
+        role: String,
+        /// How many requests were made, at most.
+        requests: usize,
+        /// The answers, each with what was wrong.
+        rejected: Vec<Rejected>,
+    },
     /// A proposal has no candidate left for a parameter, so none was assigned.
     #[error(
         "no candidate is left for the parameter (role: {}), so none was assigned",
@@ -49,6 +82,30 @@ pub enum Error {
     NoCandidate {
         /// The parameter's role.
         role: String,
+    },
+    /// A candidate could not be scored.
+    #[error("{} could not be scored", tried(*candidate))]
+    Scoring {
+        /// Which candidate, from 0; `None` for the texts that there are.
+        candidate: Option<usize>,
+        /// What the scorer said.
+        source: Box<dyn StdError + Send + Sync>,
+    },
+    /// A score that can not be compared.
+    #[error("expected a finite score for {}, got {score}", tried(*candidate))]
+    NotFinite {
+        /// Which candidate, from 0; `None` for the texts that there are.
+        candidate: Option<usize>,
+        /// The score.
+        score: Score,
+    },
+    /// An optimizer can not be set up like this.
+    #[error("expected {expected}, got {got}")]
+    Setting {
+        /// What it should be.
+        expected: String,
+        /// What it is.
+        got: String,
     },
     /// What was given as an optimizer's memory is none.
     #[error("expected the state of an optimizer ({expected}), got {}", excerpt(got, 80))]
@@ -141,6 +198,12 @@ pub enum Error {
         /// Why the first of them has none.
         source: Arc<Error>,
     },
+}
+
+/// What was to be scored, in words.
+fn tried(candidate: Option<usize>) -> String {
+    candidate
+        .map_or_else(|| "the texts that there are".to_owned(), |place| format!("candidate {place}"))
 }
 
 impl From<EngineError> for Error {

@@ -37,8 +37,9 @@ pub use self::loss::{
 };
 #[doc(inline)]
 pub use self::optim::{
-    ExtractError, Optimizer, Outcome, ParameterUpdate, Proposal, Rejected, Rewrite, Tags,
-    TextualGradientDescent, TextualGradientDescentBuilder,
+    ExtractError, GraphOptimizer, GraphOptimizerBuilder, Optimizer, Outcome, ParameterUpdate,
+    Proposal, Rejected, Rewrite, SampledMomentum, SampledMomentumBuilder, Selection, Tags,
+    TextualGradientDescent, TextualGradientDescentBuilder, Trial, Violation,
 };
 #[doc(inline)]
 pub use self::stop::Stop;

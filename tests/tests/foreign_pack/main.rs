@@ -6,6 +6,7 @@
 
 mod expected;
 mod losses;
+mod memory;
 mod ops;
 mod search;
 

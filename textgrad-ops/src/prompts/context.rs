@@ -4,6 +4,8 @@ use serde::Serialize;
 use serde_json::{Value as Json, json};
 use textgrad_core::{Exchange, TemplateContext, Variable};
 
+use super::history::{BrokenRule, PastStep};
+
 /// A variable as templates see it: `role`, `value`, `short`.
 #[derive(Debug, Clone, Serialize)]
 pub struct VariableContext {
@@ -206,7 +208,9 @@ impl TemplateContext for GradientContext {
 /// A request for a new text: `variable`; `gradients` (every feedback as `gradient` shows it, joined by
 /// newlines); `feedback` (the words alone, a list) and `feedback_text`; `constraints` (each with `number`,
 /// from 1, and `text`) and `constraints_text` (one per line, numbered); `examples` (a list of texts) and
-/// `examples_text` (joined by newlines); `start_tag`, `end_tag`.
+/// `examples_text` (joined by newlines); `start_tag`, `end_tag`; and, if the optimizer remembers them, earlier
+/// steps, oldest first, each as [`PastStep`]: `past_feedback`, `past_texts` (without the text as it is now,
+/// whose number in that row would be `text_number`), `past_responses`.
 #[derive(Debug, Clone, Serialize)]
 pub struct UpdateContext {
     /// The text to rewrite.
@@ -229,6 +233,14 @@ pub struct UpdateContext {
     pub start_tag: String,
     /// What stands behind it.
     pub end_tag: String,
+    /// The last steps, for their feedback; empty without gradient memory.
+    pub past_feedback: Vec<PastStep>,
+    /// The last texts before this one, with their feedback; empty without momentum.
+    pub past_texts: Vec<PastStep>,
+    /// The number of this text behind those.
+    pub text_number: usize,
+    /// The last steps, for their responses and feedback; empty without response history.
+    pub past_responses: Vec<PastStep>,
 }
 
 /// A numbered constraint.
@@ -246,11 +258,14 @@ impl TemplateContext for UpdateContext {
             "variable": variable(), "gradients": "", "feedback": [""], "feedback_text": "",
             "constraints": [{ "number": 1, "text": "" }], "constraints_text": "",
             "examples": [""], "examples_text": "", "start_tag": "", "end_tag": "",
+            "past_feedback": [PastStep::example()], "past_texts": [PastStep::example()],
+            "text_number": 1, "past_responses": [PastStep::example()],
         })
     }
 }
 
-/// Why an answer could not be used: `problem`, `cut_off`, `start_tag`, `end_tag`.
+/// Why an answer could not be used: `problem`, `cut_off`, `start_tag`, `end_tag`; if its text broke rules that
+/// are checked, `violations` (each with `rule` and `problem`) and `text`, which else are empty.
 #[derive(Debug, Clone, Serialize)]
 pub struct RetryContext {
     /// What was wrong, in words.
@@ -261,11 +276,18 @@ pub struct RetryContext {
     pub start_tag: String,
     /// What must stand behind it.
     pub end_tag: String,
+    /// The rules that its text broke.
+    pub violations: Vec<BrokenRule>,
+    /// That text.
+    pub text: String,
 }
 
 impl TemplateContext for RetryContext {
     fn example() -> Json {
-        json!({ "problem": "", "cut_off": false, "start_tag": "", "end_tag": "" })
+        json!({
+            "problem": "", "cut_off": false, "start_tag": "", "end_tag": "",
+            "violations": [BrokenRule::example()], "text": "",
+        })
     }
 }
 

@@ -27,8 +27,11 @@
 //! | `all_of` | the text of objectives that must all pass | [`AllOfContext`] |
 //! | `weighted_sum` | the text of a weighted sum of objectives | [`WeightedSumContext`] |
 //! | `weight_feedback` | what is said about a part of it where weights differ | [`WeightContext`] |
+//! | `graph_call` | a line of the listing of a graph | [`GraphCallContext`] |
+//! | `graph_update_system`, `graph_update` | system and user message of a request for new texts of a graph | [`GraphUpdateContext`] |
+//! | `graph_retry` | added to it when an answer could not be used | [`GraphRetryContext`] |
 //!
-//! The partials `_subject`, `_feedback_examples`, `_rules` and `_streams` are shared by some of the defaults.
+//! The partials `_subject`, `_feedback_examples`, `_rules`, `_history` and `_streams` are shared by some of the defaults.
 
 macro_rules! text {
     ($name:literal) => {
@@ -37,6 +40,8 @@ macro_rules! text {
 }
 
 mod context;
+mod graph;
+mod history;
 mod objective;
 
 use std::sync::{Arc, LazyLock};
@@ -47,6 +52,11 @@ pub use self::context::{
     CallContext, Constraint, ConversationContext, FeedbackContext, FunctionArgument,
     FunctionContext, GradientContext, ReduceContext, RetryContext, UpdateContext, VariableContext,
 };
+pub use self::graph::{
+    GraphArgument, GraphCallContext, GraphObjective, GraphParameter, GraphRetryContext,
+    GraphUpdateContext, GraphValue,
+};
+pub use self::history::{BrokenRule, PastStep};
 pub use self::objective::{
     AllOfContext, CheckContext, CommandContext, ContrastiveContext, EvaluationContext,
     ImageQaContext, ListwiseContext, MultiFieldContext, MultipleChoiceContext, PartContext,
@@ -70,9 +80,17 @@ pub fn templates() -> Vec<TemplateSpec> {
         TemplateSpec::new::<RetryContext>("update_retry", text!("update_retry")),
         TemplateSpec::new::<ReduceContext>("reduce_system", text!("reduce_system")),
         TemplateSpec::new::<ReduceContext>("reduce", text!("reduce")),
+        TemplateSpec::new::<GraphCallContext>("graph_call", text!("graph_call")),
+        TemplateSpec::new::<GraphUpdateContext>(
+            "graph_update_system",
+            text!("graph_update_system"),
+        ),
+        TemplateSpec::new::<GraphUpdateContext>("graph_update", text!("graph_update")),
+        TemplateSpec::new::<GraphRetryContext>("graph_retry", text!("graph_retry")),
         TemplateSpec::partial("_subject", text!("_subject")),
         TemplateSpec::partial("_feedback_examples", text!("_feedback_examples")),
         TemplateSpec::partial("_rules", text!("_rules")),
+        TemplateSpec::partial("_history", text!("_history")),
     ];
     templates.extend(objective::templates());
     templates

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use textgrad_core::testing::ScriptedEngine;
 use textgrad_core::{
-    Engine, EngineError, Image, Message, MessageRole, Part, PromptPack, Purpose, Request, Response,
-    TemplateSpec, Variable,
+    Engine, EngineError, Image, Inputs, Message, MessageRole, Output, Part, PromptPack, Purpose,
+    Request, Response, Score, TemplateSpec, Variable, apply_one, op_fn,
 };
 use textgrad_ops::prompts::{
     CommandContext, ConversationContext, FeedbackContext, FunctionContext, GradientContext,
@@ -72,6 +72,21 @@ pub(crate) fn tagged(text: &str) -> String {
 pub(crate) fn picture() -> Variable {
     let png = [0x89, b'P', b'N', b'G', 0x0d, 0x0a, 0x1a, 0x0a, 0, 0];
     Variable::new(Image::from_bytes(png.to_vec()).unwrap(), "picture")
+}
+
+/// A variable of one call: what goes in is joined, and scores 0.25.
+pub(crate) async fn join(name: &'static str, inputs: &[(&str, &Variable)], role: &str) -> Variable {
+    let role = role.to_owned();
+    let op = op_fn(name, move |inputs: Inputs| {
+        let role = role.clone();
+        async move {
+            let texts: Vec<String> =
+                inputs.iter().map(|input| input.variable().value().describe()).collect();
+            Ok(vec![Output::new(texts.join(" "), role).with_score(Score::from(0.25))])
+        }
+    });
+    let inputs = inputs.iter().map(|(name, variable)| ((*name).to_owned(), (*variable).clone()));
+    apply_one(Arc::new(op), Inputs::new(inputs)).await.unwrap()
 }
 
 /// A request as lines `role: text`; images are `(image)`, further parts follow ` + `.

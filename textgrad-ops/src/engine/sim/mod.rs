@@ -72,7 +72,9 @@
 //! The names are `QUERY`, `RESPONSE`, `CHOSEN_RESPONSE`, `REJECTED_RESPONSE`, `LM_SYSTEM_PROMPT`, `LM_INPUT`,
 //! `LM_OUTPUT`, `CONVERSATION`, `CONTEXT`, `VARIABLE`, `ROLE`, `FEEDBACK`, `CONSTRAINTS`, `EXAMPLES`,
 //! `EXAMPLE_INPUT`, `EXAMPLE_OUTPUT`, `FEEDBACK_EXAMPLE`, `OBJECTIVE_FUNCTION`, `FUNCTION_PURPOSE` and
-//! `FUNCTION_INPUT`. Sections are looked for inside `CONVERSATION`, `CONTEXT` and `LM_SYSTEM_PROMPT`, and
+//! `FUNCTION_INPUT`; and `PAST_FEEDBACK`, `PAST_VARIABLE`, `PAST_RESPONSE`, `REJECTED_VARIABLE`, `BROKEN_RULE`
+//! and `VIOLATION`, of which no notice is taken. Sections are looked for inside `CONVERSATION`, `CONTEXT` and
+//! `LM_SYSTEM_PROMPT`, and
 //! inside no other.
 //!
 //! | request | the messages |

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 /// The names of sections that the simulation knows.
-pub(super) const NAMES: [&str; 20] = [
+pub(super) const NAMES: [&str; 26] = [
     "QUERY",
     "RESPONSE",
     "CHOSEN_RESPONSE",
@@ -24,6 +24,12 @@ pub(super) const NAMES: [&str; 20] = [
     "OBJECTIVE_FUNCTION",
     "FUNCTION_PURPOSE",
     "FUNCTION_INPUT",
+    "PAST_FEEDBACK",
+    "PAST_VARIABLE",
+    "PAST_RESPONSE",
+    "REJECTED_VARIABLE",
+    "BROKEN_RULE",
+    "VIOLATION",
 ];
 
 /// Sections whose content may hold further sections of the request; the content of all others is data.
