@@ -8,9 +8,11 @@ use std::time::Duration;
 use textgrad_core::{Engine, EngineError};
 
 use super::{
-    Cache, Cached, Fill, Limit, Limiter, Meter, Metered, Record, Retry, RetryPolicy, Standard,
-    Timeout, Traced,
+    Budget, Budgeted, Cache, Cached, Fill, Limit, Limiter, Meter, Metered, Record, Retry,
+    RetryPolicy, Standard, Timeout, Traced,
 };
+#[cfg(feature = "disk-cache")]
+use super::{DiskCache, DiskCached};
 
 /// Puts layers around any engine; see the [module](super) for the order in which they belong.
 ///
@@ -44,6 +46,13 @@ pub trait EngineExt: Engine + Sized + 'static {
         Cached::new(self, cache.into())
     }
 
+    /// Keeps answers in a file that other processes may use too, and makes equal requests at the same time
+    /// once.
+    #[cfg(feature = "disk-cache")]
+    fn disk_cached(self, cache: impl Into<DiskCache>) -> DiskCached<Self> {
+        DiskCached::new(self, cache.into())
+    }
+
     /// Opens a span with the OpenTelemetry GenAI names for each call.
     fn traced(self) -> Traced<Self> {
         Traced::new(self)
@@ -52,6 +61,15 @@ pub trait EngineExt: Engine + Sized + 'static {
     /// Counts calls and tokens with a meter that the caller keeps.
     fn metered(self, meter: &Meter) -> Metered<Self> {
         Metered::new(self, meter.clone())
+    }
+
+    /// Spends from a [`Budget`] that engines may share: where it is used up, calls fail with
+    /// [`ErrorKind::Budget`](textgrad_core::ErrorKind::Budget).
+    ///
+    /// # Errors
+    /// If the budget is of money and has no price for the engine.
+    fn budget(self, budget: &Budget) -> Result<Budgeted<Self>, EngineError> {
+        Budgeted::new(self, budget.clone())
     }
 
     /// Writes each request and its answer to a new file, for [`Replay`](super::Replay).

@@ -38,7 +38,9 @@
 //! # Ok::<(), textgrad_core::EngineError>(())
 //! ```
 
+mod budget;
 mod cache;
+mod cost;
 mod ext;
 mod fill;
 mod limit;
@@ -49,7 +51,13 @@ mod standard;
 mod timeout;
 mod trace;
 
+pub use self::budget::{Budget, BudgetBuilder, Budgeted, Money, Price, Prices, Remaining, Spent};
 pub use self::cache::{Cache, CacheConfig, CacheStats, Cached};
+#[cfg(feature = "disk-cache")]
+pub use self::cache::{
+    DiskCache, DiskCacheConfig, DiskCacheInfo, DiskCacheStats, DiskCached, DiskEntry, DiskFilter,
+    DiskRemoved, DiskStored,
+};
 pub use self::ext::EngineExt;
 pub use self::fill::Fill;
 pub use self::limit::{Limit, Limiter, Limits};

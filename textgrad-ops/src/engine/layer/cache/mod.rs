@@ -1,12 +1,23 @@
 //! Answers what was answered before, and makes equal requests at the same time once.
 
+#[cfg(feature = "disk-cache")]
+mod disk;
 mod flight;
+mod front;
 mod memory;
 mod shared;
+
+use std::borrow::Cow;
 
 use async_trait::async_trait;
 use textgrad_core::{Engine, EngineError, Request, Response};
 
+#[cfg(feature = "disk-cache")]
+pub use self::disk::{
+    DiskCache, DiskCacheConfig, DiskCacheInfo, DiskCacheStats, DiskCached, DiskEntry, DiskFilter,
+    DiskRemoved, DiskStored,
+};
+use self::front::Asked;
 pub use self::shared::{Cache, CacheConfig, CacheStats};
 use crate::engine::request_key;
 
@@ -30,13 +41,19 @@ impl<E: Engine> Engine for Cached<E> {
     }
 
     async fn complete(&self, request: &Request) -> Result<Response, EngineError> {
-        let key = request_key(self.name(), request);
-        self.cache.get_or(key, request.sampling.n, || self.engine.complete(request)).await
+        let engine = identity(&self.engine);
+        let asked = Asked { key: request_key(&engine, request), engine: &engine, request };
+        self.cache.get_or(&asked, || self.engine.complete(request)).await
     }
 
     fn is_simulation(&self) -> bool {
         self.engine.is_simulation()
     }
+}
+
+/// What tells an engine's answers from those of every other: the engine's part in the keys of all caches.
+fn identity<E: Engine + ?Sized>(engine: &E) -> Cow<'_, str> {
+    Cow::Borrowed(engine.name())
 }
 
 #[cfg(test)]
