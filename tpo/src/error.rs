@@ -19,10 +19,10 @@ pub enum Error {
         /// What it was.
         got: String,
     },
-    /// An engine or a reward model can not be set up.
+    /// An engine, a reward model or a cache can not be set up.
     #[error("the {what} can not be set up")]
     Setup {
-        /// Which of the two.
+        /// Which of them.
         what: &'static str,
         /// What was expected and what came.
         source: EngineError,

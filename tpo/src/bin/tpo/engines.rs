@@ -6,15 +6,27 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 use textgrad_core::{Engine, EngineError};
-use textgrad_ops::engine::layer::{Meter, RetryPolicy};
+use textgrad_ops::engine::layer::{DiskCache, DiskCacheConfig, Meter, RetryPolicy};
 use textgrad_ops::engine::openai::MaxTokensField;
 use textgrad_ops::engine::{EngineExt, OpenAi, Sim};
 use tpo::{Error, RewardModel, SimReward, Stop, VllmReward};
 
 use crate::args::{EngineKind, RewardKind, RunArgs, TokensField};
 
-/// The engine, its requests counted by `meter`.
-pub(crate) fn engine(args: &RunArgs, meter: &Meter, stop: &Stop) -> Result<Arc<dyn Engine>, Error> {
+/// The file of kept answers, where one is wanted.
+pub(crate) async fn cache(args: &RunArgs) -> Result<Option<DiskCache>, Error> {
+    let Some(path) = &args.cache else { return Ok(None) };
+    let opened = DiskCache::open(path, DiskCacheConfig::default()).await;
+    Ok(Some(opened.map_err(setup("cache"))?))
+}
+
+/// The engine, its requests counted by `meter`, its answers kept by `cache`.
+pub(crate) fn engine(
+    args: &RunArgs,
+    meter: &Meter,
+    stop: &Stop,
+    cache: Option<&DiskCache>,
+) -> Result<Arc<dyn Engine>, Error> {
     match args.engine {
         EngineKind::Sim => {
             let sim = Sim::builder()
@@ -22,7 +34,7 @@ pub(crate) fn engine(args: &RunArgs, meter: &Meter, stop: &Stop) -> Result<Arc<d
                 .latency(Duration::from_millis(args.sim_latency_ms))
                 .build()
                 .map_err(setup("engine"))?;
-            Ok(Arc::new(sim.metered(meter).fill()))
+            Ok(kept(sim.metered(meter).fill(), cache))
         }
         EngineKind::Openai => {
             let Some(model) = &args.model else {
@@ -43,8 +55,15 @@ pub(crate) fn engine(args: &RunArgs, meter: &Meter, stop: &Stop) -> Result<Arc<d
                 .map_err(setup("engine"))?;
             let filled = client.metered(meter).retry(retry(args, stop)).fill();
             let filled = if args.single { filled.always_single() } else { filled };
-            Ok(Arc::new(filled.traced()))
+            Ok(Arc::new(kept(filled, cache).traced()))
         }
+    }
+}
+
+fn kept(engine: impl Engine + 'static, cache: Option<&DiskCache>) -> Arc<dyn Engine> {
+    match cache {
+        Some(cache) => Arc::new(engine.disk_cached(cache)),
+        None => Arc::new(engine),
     }
 }
 

@@ -1,7 +1,9 @@
 //! Putting answers in, and finding them again.
 
 use rusqlite::types::Value;
-use rusqlite::{Error, OptionalExtension, Row, TransactionBehavior, params, params_from_iter};
+use rusqlite::{
+    Error, ErrorCode, OptionalExtension, Row, TransactionBehavior, params, params_from_iter,
+};
 use textgrad_core::{Response, Usage};
 
 use super::super::look::{DiskCacheInfo, DiskEntry, DiskFilter};
@@ -194,7 +196,14 @@ impl Store {
     pub(in crate::engine::layer::cache::disk) fn check(&mut self) -> Result<Vec<String>, Error> {
         let mut check = self.db.prepare("PRAGMA integrity_check")?;
         let said: Result<Vec<String>, Error> = check.query_map([], |row| row.get(0))?.collect();
-        Ok(said?.into_iter().filter(|line| line != "ok").collect())
+        match said {
+            Ok(said) => Ok(said.into_iter().filter(|line| line != "ok").collect()),
+            // Damaged where the check itself must read on.
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => {
+                Ok(vec![error.to_string()])
+            }
+            Err(error) => Err(error),
+        }
     }
 }
 
