@@ -2,8 +2,8 @@
 //!
 //! * [`openai`]: chat completions, as vLLM, SGLang, llama.cpp, Ollama, OpenAI and many others offer them.
 //! * [`sim`]: an embedded simulation, which needs nothing.
-//! * [`layer`]: retry, limit, timeout, fill, cache, record and replay, trace, meter: each an engine around
-//!   an engine.
+//! * [`layer`]: retry, limit, timeout, fill, cache (in memory and on disk), budget, record and replay, trace,
+//!   meter: each an engine around an engine.
 //! * [`http`]: the JSON client beneath, also for reward models.
 //! * [`RequestKey`]: a stable name for what a request asks.
 

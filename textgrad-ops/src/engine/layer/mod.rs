@@ -11,12 +11,13 @@
 //!    again alone.
 //! 4. **fill** makes `n` answers out of what the server gives. Inside the cache, so that what is kept is
 //!    whole.
-//! 5. **cache** answers what was answered before, at no cost to the limits.
+//! 5. **cache** answers what was answered before, at no cost to the limits: from a file that outlives the
+//!    process (**disk cache**), and around that from memory.
 //! 6. **trace** shows what the caller saw. Inside the cache it would show what was really sent; both at
 //!    once is fine.
 //!
 //! [`EngineExt::standard`] stacks them so. A **meter** right around the client counts what was paid for,
-//! outside of the cache what was asked for. **record** belongs outermost to replay a run without any of the
+//! outside of the cache what was asked for. A **budget** belongs where such a meter does. **record** belongs outermost to replay a run without any of the
 //! others, and right around the client to replay it with all of them.
 //!
 //! # Examples

@@ -36,6 +36,7 @@ pub(super) struct Counts {
     pub(super) hits: u64,
     pub(super) shared: u64,
     pub(super) misses: u64,
+    #[cfg_attr(not(feature = "disk-cache"), expect(dead_code, reason = "told of files only"))]
     pub(super) not_kept: u64,
 }
 

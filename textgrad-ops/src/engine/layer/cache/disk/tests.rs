@@ -294,6 +294,10 @@ async fn a_file_stays_below_its_bound() {
     assert!(std::fs::metadata(&path).unwrap().len() < bound + 20_000);
 }
 
+fn beginning(key: &str) -> &str {
+    key.get(..4).unwrap()
+}
+
 #[tokio::test]
 async fn entries_are_named_by_the_beginning_of_their_key() {
     let (_folder, path) = place();
@@ -302,7 +306,7 @@ async fn entries_are_named_by_the_beginning_of_their_key() {
     let engine = engine.disk_cached(&cache);
     engine.complete(&request("x")).await.unwrap();
     let key = request_key("e", &request("x")).to_string();
-    assert_eq!(cache.entry(&key[..4]).await.unwrap().entry.key, key);
+    assert_eq!(cache.entry(beginning(&key)).await.unwrap().entry.key, key);
     for wrong in ["", "abc", "ghij", "%%%%", &"a".repeat(65)] {
         let error = cache.entry(wrong).await.unwrap_err();
         assert!(error.to_string().contains("expected a key"), "{error}");
@@ -315,15 +319,14 @@ async fn entries_are_named_by_the_beginning_of_their_key() {
     let (first, second) = (0..5000)
         .find_map(|question| {
             let key = request_key("e", &request(&question.to_string())).to_string();
-            let beginning = key.get(..4).unwrap().to_owned();
-            seen.insert(beginning, question).map(|first| (first, question))
+            seen.insert(beginning(&key).to_owned(), question).map(|first| (first, question))
         })
         .unwrap();
     for question in [first, second] {
         engine.complete(&request(&question.to_string())).await.unwrap();
     }
     let key = request_key("e", &request(&first.to_string())).to_string();
-    let error = cache.entry(&key[..4]).await.unwrap_err();
+    let error = cache.entry(beginning(&key)).await.unwrap_err();
     assert!(error.to_string().contains("several entries have keys"), "{error}");
     assert_eq!(cache.entry(&key).await.unwrap().entry.key, key);
 }
