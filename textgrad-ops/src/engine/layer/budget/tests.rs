@@ -185,6 +185,17 @@ fn sums_of_money_do_not_depend_on_their_order() {
 }
 
 #[test]
+fn an_amount_survives_json() {
+    let price = Price::new(0.15, 0.6).unwrap();
+    for tokens in 0..2000 {
+        let usage = Usage { prompt_tokens: tokens * 977, completion_tokens: 1, cached_tokens: 0 };
+        let spent = Spent { calls: tokens, usage, money: price.of(usage) };
+        let json = serde_json::to_string(&spent).unwrap();
+        assert_eq!(serde_json::from_str::<Spent>(&json).unwrap(), spent, "{json}");
+    }
+}
+
+#[test]
 fn amounts_that_are_none_are_refused() {
     for wrong in [f64::NAN, f64::INFINITY, -0.01, 18e6 + 1.0] {
         let error = Money::new(wrong).unwrap_err().to_string();
