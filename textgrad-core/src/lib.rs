@@ -75,7 +75,7 @@ pub use self::engine::{
     MessageRole, Part, Purpose, Request, Response, Sampling, Usage, engine_fn,
 };
 #[doc(inline)]
-pub use self::error::{Error, panic_message};
+pub use self::error::{Error, describe, panic_message};
 #[doc(inline)]
 pub use self::gradient::{
     Context, ContextSource, Deduplicate, Exchange, Feedback, Gradient, Gradients, KeepAll,

@@ -51,7 +51,7 @@ pub use self::batch::{Batch, Outcome, Progress};
 #[doc(inline)]
 pub use self::config::{Mode, STOP_TEXTS, TpoConfig};
 #[doc(inline)]
-pub use self::error::{Error, describe};
+pub use self::error::Error;
 #[doc(inline)]
 pub use self::reward::{
     RewardFn, RewardModel, SimReward, VllmReward, VllmRewardBuilder, reward_fn,
@@ -63,5 +63,7 @@ pub use self::search::{
 };
 #[doc(inline)]
 pub use self::summary::Summary;
+#[doc(inline)]
+pub use textgrad_core::describe;
 #[doc(inline)]
 pub use textgrad_ops::Stop;

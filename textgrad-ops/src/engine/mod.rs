@@ -3,8 +3,8 @@
 //! * [`openai`]: chat completions, as vLLM, SGLang, llama.cpp, Ollama, OpenAI and many others offer them.
 //! * [`anthropic`] and [`gemini`]: the Messages API and `generateContent`, natively.
 //! * [`sim`]: an embedded simulation, which needs nothing.
-//! * [`layer`]: retry, limit, timeout, fill, cache, record and replay, trace, meter: each an engine around
-//!   an engine.
+//! * [`layer`]: retry, limit, timeout, fill, cache (in memory and on disk), budget, record and replay, trace,
+//!   meter: each an engine around an engine.
 //! * [`preset`]: any of these by name, `engine("ollama/llama3")`, with keys from the environment.
 //! * [`http`]: the JSON client beneath, also for reward models.
 //! * [`RequestKey`]: a stable name for what a request asks.

@@ -8,9 +8,11 @@ use std::time::Duration;
 use textgrad_core::{Engine, EngineError};
 
 use super::{
-    Cache, Cached, Fill, Limit, Limiter, Meter, Metered, Record, Retry, RetryPolicy, Standard,
-    Timeout, Traced,
+    Budget, Budgeted, Cache, Cached, Fill, Limit, Limiter, Meter, Metered, Record, Retry,
+    RetryPolicy, Standard, Timeout, Traced,
 };
+#[cfg(feature = "disk-cache")]
+use super::{DiskCache, DiskCached};
 
 /// Puts layers around any engine; see the [module](super) for the order in which they belong.
 ///
@@ -45,6 +47,13 @@ pub trait EngineExt: Engine + Sized + 'static {
         Cached::new(self, cache.into())
     }
 
+    /// Keeps answers in a file that other processes may use too, and makes equal requests at the same time
+    /// once.
+    #[cfg(feature = "disk-cache")]
+    fn disk_cached(self, cache: impl Into<DiskCache>) -> DiskCached<Self> {
+        DiskCached::new(self, cache.into())
+    }
+
     /// Opens a span with the OpenTelemetry GenAI names for each call.
     fn traced(self) -> Traced<Self> {
         Traced::new(self)
@@ -53,6 +62,15 @@ pub trait EngineExt: Engine + Sized + 'static {
     /// Counts calls and tokens with a meter that the caller keeps.
     fn metered(self, meter: &Meter) -> Metered<Self> {
         Metered::new(self, meter.clone())
+    }
+
+    /// Spends from a [`Budget`] that engines may share: where it is used up, calls fail with
+    /// [`ErrorKind::Budget`](textgrad_core::ErrorKind::Budget).
+    ///
+    /// # Errors
+    /// If the budget is of money and has no price for the engine.
+    fn budget(self, budget: &Budget) -> Result<Budgeted<Self>, EngineError> {
+        Budgeted::new(self, budget.clone())
     }
 
     /// Writes each request and its answer to a new file, for [`Replay`](super::Replay).
@@ -81,7 +99,9 @@ mod tests {
     use textgrad_core::testing::ScriptedEngine;
     use textgrad_core::{Message, Purpose, Request, Response};
 
-    use super::super::{CacheConfig, Limits, Replay};
+    use super::super::{Budget, CacheConfig, Limits, Replay};
+    #[cfg(feature = "disk-cache")]
+    use super::super::{DiskCache, DiskCacheConfig};
     use super::*;
 
     struct Simulated;
@@ -153,6 +173,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let recorded = Simulated.record(folder.path().join("run.jsonl")).await.unwrap();
         assert_eq!(recorded.identity(), "sim:x somewhere");
+        let budgeted = Simulated.budget(&Budget::builder().calls(1).build()).unwrap();
+        assert_eq!((budgeted.name(), &*budgeted.identity()), ("sim:x", "sim:x somewhere"));
+        assert!(budgeted.is_simulation());
+        #[cfg(feature = "disk-cache")]
+        {
+            let file = folder.path().join("answers.sqlite");
+            let cache = DiskCache::open(&file, DiskCacheConfig::default()).await.unwrap();
+            let kept = Simulated.disk_cached(&cache);
+            assert_eq!((kept.name(), &*kept.identity()), ("sim:x", "sim:x somewhere"));
+            assert!(kept.is_simulation());
+        }
         assert!(!stacked(ScriptedEngine::new([""; 0]), &meter).is_simulation());
         assert_eq!(meter.snapshot().requests, 2);
     }

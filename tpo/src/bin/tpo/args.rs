@@ -172,6 +172,11 @@ pub(crate) struct RunArgs {
     #[arg(long, requires = "out")]
     pub(crate) resume: bool,
 
+    /// Keep the answers of the model in this file, and take from it what any run has asked before. Several runs
+    /// may use it at once; `textgrad cache` looks into it. Scores are not kept.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cache: Option<PathBuf>,
+
     /// Print the summary, and the answers if there is no folder for them, as one JSON object on standard
     /// output.
     #[arg(long)]

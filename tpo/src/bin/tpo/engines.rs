@@ -7,7 +7,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use textgrad_core::{Engine, EngineError};
 use textgrad_ops::engine::EngineExt;
-use textgrad_ops::engine::layer::{Meter, RetryPolicy};
+use textgrad_ops::engine::layer::{DiskCache, DiskCacheConfig, Meter, RetryPolicy};
 use textgrad_ops::engine::openai::MaxTokensField;
 use textgrad_ops::engine::preset::{self, EngineBuilder, Preset};
 use tpo::{Error, RewardModel, SimReward, Stop, VllmReward};
@@ -17,8 +17,20 @@ use crate::args::{RewardKind, RunArgs, TokensField};
 /// Where `--engine openai` looks for a server.
 const LOCAL: &str = "http://localhost:8000/v1";
 
-/// The engine, its requests counted by `meter`.
-pub(crate) fn engine(args: &RunArgs, meter: &Meter, stop: &Stop) -> Result<Arc<dyn Engine>, Error> {
+/// The file of kept answers, where one is wanted.
+pub(crate) async fn cache(args: &RunArgs) -> Result<Option<DiskCache>, Error> {
+    let Some(path) = &args.cache else { return Ok(None) };
+    let opened = DiskCache::open(path, DiskCacheConfig::default()).await;
+    Ok(Some(opened.map_err(setup("cache"))?))
+}
+
+/// The engine, its requests counted by `meter`, its answers kept by `cache`.
+pub(crate) fn engine(
+    args: &RunArgs,
+    meter: &Meter,
+    stop: &Stop,
+    cache: Option<&DiskCache>,
+) -> Result<Arc<dyn Engine>, Error> {
     let mut settings =
         named(args)?.request_timeout(Duration::from_secs(args.timeout)).stream(args.stream);
     if let Some(field) = args.max_tokens_field {
@@ -29,11 +41,18 @@ pub(crate) fn engine(args: &RunArgs, meter: &Meter, stop: &Stop) -> Result<Arc<d
     }
     let engine = settings.build().map_err(setup("engine"))?;
     if engine.is_simulation() {
-        return Ok(Arc::new(engine.metered(meter).fill()));
+        return Ok(kept(engine.metered(meter).fill(), cache));
     }
     let filled = engine.metered(meter).retry(retry(args, stop)).fill();
     let filled = if args.single { filled.always_single() } else { filled };
-    Ok(Arc::new(filled.traced()))
+    Ok(Arc::new(kept(filled, cache).traced()))
+}
+
+fn kept(engine: impl Engine + 'static, cache: Option<&DiskCache>) -> Arc<dyn Engine> {
+    match cache {
+        Some(cache) => Arc::new(engine.disk_cached(cache)),
+        None => Arc::new(engine),
+    }
 }
 
 /// The settings of the engine that the command line names.

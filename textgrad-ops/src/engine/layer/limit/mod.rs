@@ -1,7 +1,6 @@
 //! Keeps within what a server or an account allows.
 
 mod clock;
-mod cost;
 mod gate;
 mod limiter;
 
