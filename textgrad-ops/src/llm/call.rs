@@ -256,6 +256,15 @@ impl Op for LlmCall {
         let messages = conversation(cx.inputs())?;
         backward_of(&self.0, cx, &messages).await
     }
+
+    fn request(&self, inputs: &Inputs) -> Option<Request> {
+        Some(request(&self.0, conversation(inputs).ok()?))
+    }
+}
+
+/// What the engine is asked.
+pub(super) fn request(settings: &LlmCallBuilder, messages: Vec<Message>) -> Request {
+    Request::new(settings.purpose, messages).with_sampling(settings.sampling.clone())
 }
 
 /// Asks the engine and makes outputs of the answers.
@@ -263,8 +272,7 @@ pub(super) async fn complete(
     settings: &LlmCallBuilder,
     messages: Vec<Message>,
 ) -> Result<Vec<Output>, Error> {
-    let request = Request::new(settings.purpose, messages).with_sampling(settings.sampling.clone());
-    let response = settings.engine.complete(&request).await?;
+    let response = settings.engine.complete(&request(settings, messages)).await?;
     Ok(response
         .choices
         .into_iter()

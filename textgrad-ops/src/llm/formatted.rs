@@ -7,10 +7,10 @@ use async_trait::async_trait;
 use serde_json::{Map, Value as Json};
 use textgrad_core::{
     BackwardCx, Error, Gradient, Inputs, Message, Op, OpFailure, Output, PromptError,
-    PromptTemplate, Variable, apply_one,
+    PromptTemplate, Request, Variable, apply_one,
 };
 
-use super::call::{LlmCallBuilder, backward_of, complete};
+use super::call::{LlmCallBuilder, backward_of, complete, request};
 
 /// A call of a language model whose prompt is a handlebars template over named variables.
 ///
@@ -129,6 +129,10 @@ impl Op for FormattedLlmCall {
     async fn backward(&self, cx: &BackwardCx) -> Result<Vec<Option<Gradient>>, OpFailure> {
         let messages = self.messages(cx.inputs())?;
         backward_of(&self.0.call, cx, &messages).await
+    }
+
+    fn request(&self, inputs: &Inputs) -> Option<Request> {
+        Some(request(&self.0.call, self.messages(inputs).ok()?))
     }
 }
 
