@@ -19,7 +19,7 @@ const SCRIPT: &str = concat!(
 /// What the page may do: run this one script and this one style, and nothing else. No address can be asked
 /// for anything, and nothing that got into the page otherwise could run. The hashes are checked by a test,
 /// which prints those to write here.
-const POLICY: &str = "default-src 'none'; script-src 'sha256-g2GTnzQaxD2xCCC9tHZMGe5EBr/eYkidE5eQe2bpcaQ='; style-src 'sha256-Yzk24HbHQYaznaO9jezoSEO0h+s/11Cke2MJRjc8abs='; base-uri 'none'; form-action 'none'";
+const POLICY: &str = "default-src 'none'; script-src 'sha256-koYRMivvlo7NDT0neH6c2UF5MA1gyMW+cQsArRU8l0c='; style-src 'sha256-qkLSIt4aX7vyHwXTr2W7fZ4mQExR3WJh9pP5xmGkxqU='; base-uri 'none'; form-action 'none'";
 const BODY: &str = include_str!("assets/body.html");
 
 pub(super) fn render(title: &str, data: PageData) -> String {

@@ -38,7 +38,7 @@ function draw() {
   const unseen = (i) => hidden.has(graph.nodes[i].class);
   drawEdges(view, line, unseen, k);
   drawFeedback(view, unseen, k);
-  if (selected >= 0) drawNear(selected, accent, soft, k);
+  if (selected >= 0) drawNear(selected, accent, soft, style.getPropertyValue("--back"), k);
   graph.rows.forEach(([rowTop, height], row) => {
     if (rowTop > bottom || rowTop + height < top) return;
     for (const i of graph.byRow[row]) {
@@ -109,7 +109,7 @@ function drawFeedback(view, unseen, k) {
 }
 
 // The edges of a node in full, with the names of arguments.
-function drawNear(index, accent, soft, k) {
+function drawNear(index, accent, soft, back, k) {
   const everywhere = { left: -Infinity, top: -Infinity, right: Infinity, bottom: Infinity };
   pen.strokeStyle = accent;
   pen.lineWidth = Math.max(2.2, 1.4 / k);
@@ -124,11 +124,16 @@ function drawNear(index, accent, soft, k) {
   if (k < 0.45 || edges.length > 40) return;
   pen.font = FONT.replace("12px", "10px");
   pen.fillStyle = soft;
+  pen.strokeStyle = back;
+  pen.lineWidth = 4;
   pen.textAlign = "left";
   pen.textBaseline = "bottom";
   graph.inputs[index].forEach((edge, i) => {
     const to = graph.nodes[edge.to];
-    if (edge.name) pen.fillText(brief(edge.name, 18), to.x + edge.port + 4, to.y - to.h / 2 - 3 - (i % 2) * 10);
+    if (!edge.name) return;
+    const place = [brief(edge.name, 18), to.x + edge.port + 4, to.y - to.h / 2 - 4 - (i % 2) * 11];
+    pen.strokeText(...place);
+    pen.fillText(...place);
   });
 }
 

@@ -3,7 +3,7 @@
 const CLASSES = {
   parameter: { name: "parameter", light: ["#dbeafe", "#2563eb"], dark: ["#1c3658", "#6aa9ff"] },
   input: { name: "input, constant", light: ["#eef2f6", "#64748b"], dark: ["#212b3a", "#93a1b5"] },
-  value: { name: "value", light: ["#ffffff", "#94a3b8"], dark: ["#161d2a", "#6b7a90"] },
+  value: { name: "value", light: ["#ffffff", "#708096"], dark: ["#161d2a", "#8494ab"] },
   output: { name: "output", light: ["#dcfce7", "#15803d"], dark: ["#12352a", "#4ade80"] },
   loss: { name: "loss, score", light: ["#ffedd5", "#c2570c"], dark: ["#43280f", "#fb9a4b"] },
   feedback: { name: "feedback", light: ["#fee2e2", "#c81e1e"], dark: ["#461b1e", "#f98080"] },
@@ -11,7 +11,7 @@ const CLASSES = {
   model: { name: "model call", light: ["#ccfbf1", "#0f766e"], dark: ["#0f3a38", "#2dd4bf"] },
   function: { name: "function call", light: ["#e5e7eb", "#4b5563"], dark: ["#2b3240", "#a3adba"] },
 };
-const UNKNOWN = { name: "other", light: ["#ffffff", "#94a3b8"], dark: ["#161d2a", "#6b7a90"] };
+const UNKNOWN = { name: "other", light: ["#ffffff", "#708096"], dark: ["#161d2a", "#8494ab"] };
 const classOf = (node) => CLASSES[node.class] || UNKNOWN;
 
 const theme = matchMedia("(prefers-color-scheme: dark)");

@@ -56,5 +56,5 @@ $("tabs").append(...views.map(([name, title]) => {
   return fill(button, title);
 }));
 $("tabs").hidden = views.length < 2;
-new ResizeObserver(() => { if (graph && !$("stage").hidden) resize(); }).observe($("stage"));
+new ResizeObserver(() => { if (graph && !$("stage").hidden) resize(); }).observe($("field"));
 openTab(models.length ? 0 : "calls");

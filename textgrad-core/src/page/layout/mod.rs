@@ -15,7 +15,7 @@ use self::bus::Items;
 use crate::graph::export::data::{GraphData, NodeKind};
 
 /// The widths of what is drawn, in units of the drawing (pixels at scale 1).
-const VARIABLE: (f64, f64) = (176.0, 50.0);
+const VARIABLE: (f64, f64) = (204.0, 50.0);
 const CALL: (f64, f64) = (150.0, 30.0);
 const BUS_WIDTH: f64 = 10.0;
 /// The space between two neighbours in a row, and between two rows.

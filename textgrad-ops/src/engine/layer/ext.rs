@@ -8,8 +8,8 @@ use std::time::Duration;
 use textgrad_core::{Engine, EngineError};
 
 use super::{
-    Cache, Cached, Fill, Limit, Limiter, Meter, Metered, Record, Retry, RetryPolicy, Standard,
-    Timeout, Traced,
+    Cache, Cached, Fill, Limit, Limiter, Logged, Meter, Metered, Record, Retry, RetryPolicy,
+    RunLogger, Standard, Timeout, Traced,
 };
 
 /// Puts layers around any engine; see the [module](super) for the order in which they belong.
@@ -52,6 +52,11 @@ pub trait EngineExt: Engine + Sized + 'static {
     /// Counts calls and tokens with a meter that the caller keeps.
     fn metered(self, meter: &Meter) -> Metered<Self> {
         Metered::new(self, meter.clone())
+    }
+
+    /// Writes each call to a log that the caller keeps, for people; see [`RunLog`](super::RunLog).
+    fn logged(self, log: &RunLogger) -> Logged<Self> {
+        Logged::new(self, log.clone())
     }
 
     /// Writes each request and its answer to a new file, for [`Replay`](super::Replay).
@@ -121,6 +126,7 @@ mod tests {
         assert_shareable::<Cached<Arc<dyn Engine>>>();
         assert_shareable::<Traced<Arc<dyn Engine>>>();
         assert_shareable::<Metered<Arc<dyn Engine>>>();
+        assert_shareable::<Logged<Arc<dyn Engine>>>();
         assert_shareable::<Record<Arc<dyn Engine>>>();
         assert_shareable::<Replay>();
         assert_shareable::<Meter>();
