@@ -23,7 +23,7 @@ pub(super) struct Line {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum Entry {
-    Call(CallLine),
+    Call(Box<CallLine>),
     Graph { time: u64, name: String, graph: Json },
 }
 
@@ -50,7 +50,8 @@ impl Line {
         let ms = (took.as_secs_f64() * 1e6).round() / 1e3;
         let (engine, request) = (engine.to_owned(), request.clone());
         let outcome = result.into();
-        let entry = Entry::Call(CallLine { time, ms, engine, is_simulation, request, outcome });
+        let call = CallLine { time, ms, engine, is_simulation, request, outcome };
+        let entry = Entry::Call(Box::new(call));
         Self { version: VERSION, entry }
     }
 

@@ -106,7 +106,7 @@ impl RunLog {
                 break;
             }
             match entry(line, path, index + 1)? {
-                Entry::Call(call) => log.calls.push(call.into()),
+                Entry::Call(call) => log.calls.push((*call).into()),
                 Entry::Graph { time, name, graph } => {
                     log.graphs.push(LoggedGraph { time, name, json: graph });
                 }
