@@ -1,6 +1,7 @@
 //! What a page holds, as JSON.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use serde_json::{Value as Json, json};
 
@@ -31,11 +32,10 @@ pub(super) fn of(page: &Page) -> PageData {
         })
         .collect();
     let mut rest = json!({ "graphs": graphs, "calls": page.calls });
-    let mut counts = HashMap::new();
     settle(&mut rest);
-    count(&rest, &mut counts);
     let mut table = Table::default();
-    table.take(&mut rest, &counts);
+    table.count(&rest);
+    table.take(&mut rest);
     PageData { texts: Json::Array(table.texts), rest }
 }
 
@@ -71,42 +71,81 @@ fn settle(json: &mut Json) {
     });
 }
 
-fn count(json: &Json, counts: &mut HashMap<String, usize>) {
-    match json {
-        Json::String(text) if text.len() >= SHORTEST => match counts.get_mut(text) {
-            Some(count) => *count += 1,
-            None => {
-                counts.insert(text.clone(), 1);
-            }
-        },
-        Json::Array(items) => items.iter().for_each(|item| count(item, counts)),
-        Json::Object(object) => object.values().for_each(|item| count(item, counts)),
-        _ => {}
-    }
-}
-
-/// Texts that occur several times.
+/// Texts and lines that occur several times: requests quote what stands elsewhere.
 #[derive(Default)]
 struct Table {
+    /// How often each was seen, by its hash: two that share one are at worst in the table for nothing.
+    counts: HashMap<u64, u32>,
     texts: Vec<Json>,
     places: HashMap<String, usize>,
 }
 
 impl Table {
-    /// Puts `{"$": place}` where a text stands that occurs several times.
-    fn take(&mut self, json: &mut Json, counts: &HashMap<String, usize>) {
+    fn count(&mut self, json: &Json) {
+        match json {
+            Json::String(text) => {
+                self.see(text);
+                let lines = text.split_inclusive('\n');
+                lines.filter(|line| line.len() < text.len()).for_each(|line| self.see(line));
+            }
+            Json::Array(items) => items.iter().for_each(|item| self.count(item)),
+            Json::Object(object) => object.values().for_each(|item| self.count(item)),
+            _ => {}
+        }
+    }
+
+    fn see(&mut self, text: &str) {
+        if text.len() >= SHORTEST {
+            *self.counts.entry(hash(text)).or_default() += 1;
+        }
+    }
+
+    /// Where a text stands that occurs several times, puts `{"$": place}`, and where one stands some of
+    /// whose lines do, a list `{"$": [place or text, ...]}` of its pieces.
+    fn take(&mut self, json: &mut Json) {
         walk(json, &mut |json| {
-            if let Json::String(text) = json
-                && counts.get(text).is_some_and(|count| *count > 1)
-            {
-                let place = *self.places.entry(text.clone()).or_insert_with(|| {
-                    self.texts.push(Json::String(text.clone()));
-                    self.texts.len() - 1
-                });
+            let Json::String(text) = json else { return };
+            if let Some(place) = self.place(text) {
                 *json = json!({ "$": place });
+                return;
+            }
+            let mut pieces: Vec<Json> = Vec::new();
+            let mut found = false;
+            for line in text.split_inclusive('\n') {
+                match (self.place(line), pieces.last_mut()) {
+                    (Some(place), _) => {
+                        found = true;
+                        pieces.push(place.into());
+                    }
+                    (None, Some(Json::String(before))) => before.push_str(line),
+                    (None, _) => pieces.push(line.into()),
+                }
+            }
+            if found {
+                *json = json!({ "$": pieces });
             }
         });
     }
+
+    /// The place in the table of a text that occurs several times.
+    fn place(&mut self, text: &str) -> Option<usize> {
+        let often = text.len() >= SHORTEST && self.counts.get(&hash(text)).is_some_and(|n| *n > 1);
+        if !often {
+            return None;
+        }
+        if let Some(place) = self.places.get(text) {
+            return Some(*place);
+        }
+        self.texts.push(text.into());
+        self.places.insert(text.to_owned(), self.texts.len() - 1);
+        Some(self.texts.len() - 1)
+    }
+}
+
+fn hash(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Visits every value, what it holds first. The depth is that of our own types.

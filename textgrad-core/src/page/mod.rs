@@ -74,8 +74,7 @@ impl Page {
         self
     }
 
-    /// The page. Its size is that of the texts, each of which is in it once, and about half a kilobyte for
-    /// each node.
+    /// The page. A text or a line that occurs several times, as in requests that quote it, is in it once.
     #[must_use]
     pub fn to_html(&self) -> String {
         html::render(&self.title, data::of(self))

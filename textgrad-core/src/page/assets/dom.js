@@ -53,7 +53,11 @@ function brief(text, max) {
 const say = (text) => { $("status").textContent = text; };
 const plural = (count, one) => count + " " + one + (count === 1 ? "" : "s");
 
-// Texts that occur several times are in the page once.
+// Texts and lines that occur several times are in the page once.
 const texts = JSON.parse($("texts").textContent);
 const page = JSON.parse($("data").textContent, (_, value) =>
-  value !== null && typeof value === "object" && Object.hasOwn(value, "$") ? texts[value.$] : value);
+  value !== null && typeof value === "object" && Object.hasOwn(value, "$") ? whole(value.$) : value);
+function whole(pieces) {
+  if (!Array.isArray(pieces)) return texts[pieces];
+  return pieces.map((piece) => typeof piece === "number" ? texts[piece] : piece).join("");
+}

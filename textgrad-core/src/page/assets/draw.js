@@ -63,13 +63,23 @@ function drawEdges(view, line, unseen, k) {
   pen.strokeStyle = line;
   pen.globalAlpha = k > 0.2 ? 0.9 : 0.55;
   pen.beginPath();
+  const far = [];
   for (const edge of graph.edges) {
     if (unseen(edge.from) || unseen(edge.to)) continue;
+    if (graph.span(edge) > 1 && !graph.bus.has(edge.from)) { far.push(edge); continue; }
     const [x, y] = graph.before(edge), to = graph.nodes[edge.to], end = to.y - to.h / 2;
     if (y > view.bottom || end < view.top || Math.max(x, to.x + to.w) < view.left || Math.min(x, to.x - to.w) > view.right) continue;
     curve(x, y, to.x + edge.port, end, smooth);
   }
   for (const [source, bus] of graph.bus) if (!unseen(source)) drawBus(source, bus.length, view, smooth);
+  pen.stroke();
+  // What goes straight through rows is only hinted at; a selected node shows its own.
+  pen.globalAlpha = far.length > 60 ? 0.12 : 0.5;
+  pen.beginPath();
+  for (const edge of far) {
+    const [x, y] = graph.before(edge), to = graph.nodes[edge.to];
+    if (y <= view.bottom && to.y >= view.top) curve(x, y, to.x + edge.port, to.y - to.h / 2, false);
+  }
   pen.stroke();
   pen.globalAlpha = 1;
 }
@@ -90,13 +100,13 @@ function drawBus(source, count, view, smooth) {
 
 // What was said, from the call that used a variable back to the variable.
 function drawFeedback(view, unseen, k) {
-  if (k < 0.06) return;
   pen.strokeStyle = CLASSES.feedback[dark ? "dark" : "light"][1];
   pen.lineWidth = Math.max(1.3, 0.8 / k);
   pen.setLineDash([6, 4]);
   pen.beginPath();
   for (const { consumer, variable, kind } of graph.gradients) {
     if (consumer === null || kind === "objective" || unseen(consumer) || unseen(variable)) continue;
+    if (graph.quiet && ![consumer, variable].some((i) => i === selected || i === hovered)) continue;
     const from = graph.nodes[consumer], to = graph.nodes[variable];
     const [x1, x2] = [from.x + from.w / 2, to.x + to.w / 2];
     if (Math.min(from.y, to.y) > view.bottom || Math.max(from.y, to.y) < view.top || Math.max(x1, x2) + 60 < view.left || Math.min(from.x, to.x) > view.right) continue;

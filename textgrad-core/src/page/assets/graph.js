@@ -33,6 +33,8 @@ class GraphModel {
     this.outputs = this.nodes.map(() => []);
     this.received = this.nodes.map(() => []);
     this.gave = this.nodes.map(() => []);
+    // So many lines of feedback would hide everything else: those of one node are shown then.
+    this.quiet = data.gradients.length > 120;
     this.madeFrom = new Map();
     this.versions = this.nodes.map(() => []);
     this.nodes.forEach((node, i) => {

@@ -120,5 +120,5 @@ function overview() {
   panel.replaceChildren(fill(el("h2", {}), graph.name),
     el("p", { class: "soft" }, `${plural(count("variable"), "variable")}, ${plural(count("call"), "call")}, ${plural(graph.gradients.filter((g) => g.kind === "feedback").length, "feedback text")}`),
     el("p", {}, "Click a node, or go along the edges with the arrow keys. Drag to move, turn the wheel to zoom."),
-    el("p", { class: "soft" }, "Boxes are texts, a thick border means that feedback is wanted. Pills are calls. Dashed red lines are feedback, from a call back to what it used; the red number counts it. \u00b1 marks a new version of a text."));
+    el("p", { class: "soft" }, "Boxes are texts, a thick border means that feedback is wanted. Pills are calls. Dashed red lines are feedback, from a call back to what it used" + (graph.quiet ? ", of the node under the pointer and of the one selected" : "") + "; the red number counts it. \u00b1 marks a new version of a text."));
 }

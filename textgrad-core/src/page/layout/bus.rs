@@ -30,7 +30,7 @@ impl Items {
         let mut long: Vec<(usize, usize)> =
             spans.into_iter().enumerate().filter(|(_, span)| *span > 1).collect();
         long.sort_by_key(|(node, span)| (*span, *node));
-        let mut budget = 8 * count + 1_000;
+        let mut budget = 4 * count + 1_000;
         let mut first_of = vec![None; count];
         let mut items = Self {
             rows: row.to_vec(),

@@ -17,9 +17,10 @@ use crate::graph::export::data::{GraphData, NodeKind};
 /// The widths of what is drawn, in units of the drawing (pixels at scale 1).
 const VARIABLE: (f64, f64) = (204.0, 50.0);
 const CALL: (f64, f64) = (150.0, 30.0);
-const BUS_WIDTH: f64 = 10.0;
-/// The space between two neighbours in a row, and between two rows.
-const GAP: f64 = 26.0;
+/// What passes through a row, with the space around it.
+const BUS_WIDTH: f64 = 12.0;
+/// The space around a node: to the next in its row, and between two rows.
+const GAP: f64 = 24.0;
 const ROW_GAP: f64 = 54.0;
 
 /// Where everything is drawn.
@@ -56,7 +57,7 @@ impl Layout {
         let order = order::order(&items);
         let widths: Vec<f64> = sizes
             .iter()
-            .map(|(width, _)| *width)
+            .map(|(width, _)| *width + GAP)
             .chain(std::iter::repeat(BUS_WIDTH))
             .take(items.count())
             .collect();

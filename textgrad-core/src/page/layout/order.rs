@@ -3,7 +3,7 @@
 use super::bus::Items;
 
 /// How many times the rows are gone through, down and up.
-const SWEEPS: usize = 8;
+const SWEEPS: usize = 6;
 
 /// The items of each row from left to right: again and again, each is put where the middle of its neighbours
 /// in the row before is (Sugiyama's barycentre), and the order with the fewest crossings is kept.

@@ -1,6 +1,5 @@
 //! Where in its row each item stands.
 
-use super::GAP;
 use super::bus::Items;
 use super::order::mean;
 
@@ -52,7 +51,7 @@ fn set(x: &mut [f64], row: &[usize], found: &[f64]) {
     }
 }
 
-/// The places nearest to the wishes (place, force) that keep the order and the gaps: least squares under an
+/// The places nearest to the wishes (place, force) that keep the order and the widths: least squares under an
 /// order, solved by merging neighbours that push each other (pool adjacent violators).
 fn spread(wishes: impl Iterator<Item = (f64, f64)>, row: &[usize], widths: &[f64]) -> Vec<f64> {
     struct Block {
@@ -65,7 +64,7 @@ fn spread(wishes: impl Iterator<Item = (f64, f64)>, row: &[usize], widths: &[f64
     let (mut offset, mut last) = (0.0, None);
     for item in row {
         if let Some(last) = last {
-            offset += (last + width(item)) / 2.0 + GAP;
+            offset += (last + width(item)) / 2.0;
         }
         last = Some(width(item));
         offsets.push(offset);
@@ -93,7 +92,7 @@ mod tests {
     fn wishes_are_met_where_they_do_not_collide() {
         let row = [0, 1, 2];
         let widths = [10.0; 3];
-        let gap = 10.0 + GAP;
+        let gap = 10.0;
         let far = spread([(0.0, 1.0), (100.0, 1.0), (500.0, 1.0)].into_iter(), &row, &widths);
         assert_eq!(far, [0.0, 100.0, 500.0]);
         let near = spread([(0.0, 1.0), (0.0, 1.0), (0.0, 1.0)].into_iter(), &row, &widths);
