@@ -131,7 +131,7 @@ function drawNear(index, accent, soft, back, k) {
     curve(x, y, to.x + edge.port, to.y - to.h / 2, true);
   }
   pen.stroke();
-  if (k < 0.45 || edges.length > 40) return;
+  if (k < 0.45 || graph.inputs[index].length > 4) return;
   pen.font = FONT.replace("12px", "10px");
   pen.fillStyle = soft;
   pen.strokeStyle = back;
@@ -141,7 +141,7 @@ function drawNear(index, accent, soft, back, k) {
   graph.inputs[index].forEach((edge, i) => {
     const to = graph.nodes[edge.to];
     if (!edge.name) return;
-    const place = [brief(edge.name, 18), to.x + edge.port + 4, to.y - to.h / 2 - 4 - (i % 2) * 11];
+    const place = [brief(edge.name, 18), to.x + edge.port + 4, to.y - to.h / 2 - 4 - i * 11];
     pen.strokeText(...place);
     pen.fillText(...place);
   });
