@@ -121,6 +121,18 @@ pub enum Error {
         role: String,
     },
 
+    // Drawings.
+    /// What was given as the JSON of a graph is none, or of another version.
+    #[error(
+        "expected the JSON of a graph in version {expected}, got one that does not fit: {problem}"
+    )]
+    GraphJson {
+        /// The version that this library reads and writes.
+        expected: u32,
+        /// What is wrong.
+        problem: String,
+    },
+
     // Parameters.
     /// A name in a module that makes no path.
     #[error(

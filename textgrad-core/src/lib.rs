@@ -35,7 +35,7 @@
 //! * [`Op`] makes variables of variables, and feedback on inputs of feedback on outputs; [`op_fn`] makes one
 //!   of closures, [`apply`] runs it, [`try_apply`] makes feedback of its failure. `+` runs texts together.
 //! * [`Backward`] runs a pass and returns [`Gradients`]; nothing on the variables is changed.
-//! * [`Graph`] is traced on demand: order, depth, width, critical path, drawings.
+//! * [`Graph`] is traced on demand: order, depth, width, critical path, drawings; [`Page`] shows it in a browser.
 //! * [`Engine`] is whatever answers a conversation. This crate knows no network and no provider.
 //! * [`Check`] is what must hold of a text, [`Score`] the value of an objective.
 //! * [`PromptPack`] holds the wording of every instruction that is sent.
@@ -55,6 +55,7 @@ mod gradient;
 mod graph;
 mod module;
 mod op;
+mod page;
 mod prompt;
 mod score;
 mod seed;
@@ -90,6 +91,8 @@ pub use self::op::{
     Call, Concat, Failed, Input, Inputs, Op, OpFn, Output, apply, apply_one, op_fn, try_apply,
     try_apply_one,
 };
+#[doc(inline)]
+pub use self::page::{Page, PageCall};
 #[doc(inline)]
 pub use self::prompt::{
     PromptError, PromptPack, PromptTemplate, TemplateContext, TemplateSpec, section,

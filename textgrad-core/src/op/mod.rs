@@ -16,6 +16,7 @@ pub use self::failed::{Failed, try_apply, try_apply_one};
 pub use self::from_fn::{OpFn, op_fn};
 pub use self::io::{Input, Inputs, Output};
 use crate::backward::{BackwardCx, OpFailure};
+use crate::engine::Request;
 use crate::error::Error;
 use crate::gradient::{Gradient, Reduce};
 
@@ -80,6 +81,14 @@ pub trait Op: Send + Sync {
     /// How gradients that have passed through this call are merged, at every variable that more than one of
     /// them reaches. `None`: they are kept as they are.
     fn reduction(&self) -> Option<Arc<dyn Reduce>> {
+        None
+    }
+
+    /// The request that a call with these inputs sent to an engine, for people who look at the graph: its
+    /// first, where it asked several times. It is made anew from what the op keeps, so that a graph nobody
+    /// looks at holds no copies. `None`: it asked no engine.
+    fn request(&self, inputs: &Inputs) -> Option<Request> {
+        let _ = inputs;
         None
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use textgrad_core::{
     BackwardCx, Engine, Error, Exchange, Format, Gradient, Inputs, Message, MessageRole, Op,
-    OpFailure, Output, Part, Purpose, Sampling, Seed, Variable, apply,
+    OpFailure, Output, Part, Purpose, Request, Sampling, Seed, Variable, apply,
 };
 
 use super::conversation::{Conversation, backward_of, complete};
@@ -292,6 +292,10 @@ impl Op for LlmCall {
     async fn backward(&self, cx: &BackwardCx) -> Result<Vec<Option<Gradient>>, OpFailure> {
         let conversation = self.conversation(cx.inputs())?;
         backward_of(&self.0, cx, &conversation).await
+    }
+
+    fn request(&self, inputs: &Inputs) -> Option<Request> {
+        Some(self.conversation(inputs).ok()?.request(&self.0))
     }
 }
 

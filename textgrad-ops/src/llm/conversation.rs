@@ -34,6 +34,14 @@ impl Conversation {
         system.chain(examples).chain([self.prompt.clone()]).collect()
     }
 
+    /// What the engine is asked.
+    pub(crate) fn request(&self, settings: &LlmCallBuilder) -> Request {
+        let mut request = Request::new(settings.purpose, self.messages())
+            .with_sampling(settings.sampling.clone());
+        request.format.clone_from(&settings.format);
+        request
+    }
+
     /// The texts of the prompt, one below the other: run together, an attached text and the prompt would be
     /// one.
     fn prompt_text(&self) -> Arc<str> {
@@ -50,10 +58,7 @@ pub(crate) async fn complete(
     settings: &LlmCallBuilder,
     conversation: &Conversation,
 ) -> Result<Vec<Output>, Error> {
-    let mut request = Request::new(settings.purpose, conversation.messages())
-        .with_sampling(settings.sampling.clone());
-    request.format.clone_from(&settings.format);
-    let response = settings.engine.complete(&request).await?;
+    let response = settings.engine.complete(&conversation.request(settings)).await?;
     Ok(response
         .choices
         .into_iter()

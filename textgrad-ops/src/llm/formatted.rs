@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use serde_json::{Map, Value as Json};
 use textgrad_core::{
     BackwardCx, Error, Gradient, Inputs, Message, Op, OpFailure, Output, PromptError,
-    PromptTemplate, Variable, apply_one,
+    PromptTemplate, Request, Variable, apply_one,
 };
 
 use super::call::LlmCallBuilder;
@@ -146,6 +146,10 @@ impl Op for FormattedLlmCall {
     async fn backward(&self, cx: &BackwardCx) -> Result<Vec<Option<Gradient>>, OpFailure> {
         let conversation = self.conversation(cx.inputs())?;
         backward_of(&self.settings.call, cx, &conversation).await
+    }
+
+    fn request(&self, inputs: &Inputs) -> Option<Request> {
+        Some(self.conversation(inputs).ok()?.request(&self.settings.call))
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use textgrad_core::{
     BackwardCx, Error, Gradient, Inputs, Message, MessageRole, Op, OpFailure, Output, Part,
-    Variable, apply_one,
+    Request, Variable, apply_one,
 };
 
 use super::call::LlmCallBuilder;
@@ -169,6 +169,10 @@ impl Op for MultimodalLlmCall {
     async fn backward(&self, cx: &BackwardCx) -> Result<Vec<Option<Gradient>>, OpFailure> {
         let conversation = self.conversation(cx.inputs())?;
         backward_of(&self.settings.call, cx, &conversation).await
+    }
+
+    fn request(&self, inputs: &Inputs) -> Option<Request> {
+        Some(self.conversation(inputs).ok()?.request(&self.settings.call))
     }
 }
 

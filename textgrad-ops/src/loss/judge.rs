@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use textgrad_core::{
-    BackwardCx, Engine, Error, Gradient, Inputs, Message, Op, OpFailure, Output, Purpose, Score,
-    Seed, Variable, apply_one,
+    BackwardCx, Engine, Error, Gradient, Inputs, Message, Op, OpFailure, Output, Purpose, Request,
+    Score, Seed, Variable, apply_one,
 };
 
 use crate::llm::{Conversation, LlmCall, LlmCallBuilder, backward_of, complete};
@@ -95,6 +95,10 @@ impl Op for WordedCall {
 
     async fn backward(&self, cx: &BackwardCx) -> Result<Vec<Option<Gradient>>, OpFailure> {
         backward_of(&self.settings, cx, &self.conversation(cx.inputs())?).await
+    }
+
+    fn request(&self, inputs: &Inputs) -> Option<Request> {
+        Some(self.conversation(inputs).ok()?.request(&self.settings))
     }
 }
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 use textgrad_core::{Engine, EngineError};
 
 use super::{
-    Budget, Budgeted, Cache, Cached, Fill, Limit, Limiter, Meter, Metered, Record, Retry,
-    RetryPolicy, Standard, Timeout, Traced,
+    Budget, Budgeted, Cache, Cached, Fill, Limit, Limiter, Logged, Meter, Metered, Record, Retry,
+    RetryPolicy, RunLogger, Standard, Timeout, Traced,
 };
 #[cfg(feature = "disk-cache")]
 use super::{DiskCache, DiskCached};
@@ -71,6 +71,11 @@ pub trait EngineExt: Engine + Sized + 'static {
     /// If the budget is of money and has no price for the engine.
     fn budget(self, budget: &Budget) -> Result<Budgeted<Self>, EngineError> {
         Budgeted::new(self, budget.clone())
+    }
+
+    /// Writes each call to a log that the caller keeps, for people; see [`RunLog`](super::RunLog).
+    fn logged(self, log: &RunLogger) -> Logged<Self> {
+        Logged::new(self, log.clone())
     }
 
     /// Writes each request and its answer to a new file, for [`Replay`](super::Replay).
@@ -148,6 +153,7 @@ mod tests {
         assert_shareable::<Cached<Arc<dyn Engine>>>();
         assert_shareable::<Traced<Arc<dyn Engine>>>();
         assert_shareable::<Metered<Arc<dyn Engine>>>();
+        assert_shareable::<Logged<Arc<dyn Engine>>>();
         assert_shareable::<Record<Arc<dyn Engine>>>();
         assert_shareable::<Replay>();
         assert_shareable::<Meter>();

@@ -17,8 +17,10 @@
 //!    once is fine.
 //!
 //! [`EngineExt::standard`] stacks them so. A **meter** right around the client counts what was paid for,
-//! outside of the cache what was asked for. A **budget** belongs where such a meter does. **record** belongs outermost to replay a run without any of the
-//! others, and right around the client to replay it with all of them.
+//! outside of the cache what was asked for. A **budget** belongs where such a meter does. **record** belongs
+//! outermost to replay a run without any of the others, and right around the client to replay it with all of
+//! them. A **log** is for people: around the meter it shows what was paid for and how long each attempt took,
+//! outermost what the program asked.
 //!
 //! # Examples
 //! ```
@@ -45,6 +47,8 @@ mod cost;
 mod ext;
 mod fill;
 mod limit;
+mod lines;
+mod log;
 mod meter;
 mod record;
 mod retry;
@@ -62,6 +66,7 @@ pub use self::cache::{
 pub use self::ext::EngineExt;
 pub use self::fill::Fill;
 pub use self::limit::{Limit, Limiter, Limits};
+pub use self::log::{LogError, Logged, LoggedCall, LoggedGraph, RunLog, RunLogger, write_page};
 pub use self::meter::{Meter, MeterSnapshot, Metered, PurposeCount};
 pub use self::record::{Record, Replay};
 pub use self::retry::{Retry, RetryPolicy};

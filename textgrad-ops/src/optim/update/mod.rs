@@ -171,4 +171,8 @@ impl Op for Update {
     async fn backward(&self, cx: &BackwardCx) -> Result<Vec<Option<Gradient>>, OpFailure> {
         Ok(vec![None; cx.inputs().len()])
     }
+
+    fn request(&self, _: &Inputs) -> Option<Request> {
+        Self::request(self, 0, self.settings.candidates, None).ok()
+    }
 }

@@ -16,6 +16,10 @@ use tracing::Instrument as _;
 /// call that failed, `error.type`: the [kind](textgrad_core::ErrorKind) of the error. Two fields are our own:
 /// `textgrad.purpose` and `textgrad.simulation`. What was said is never part of it.
 ///
+/// Counts are signed numbers, and lists (`gen_ai.response.finish_reasons`, `gen_ai.request.stop_sequences`)
+/// are JSON, since `tracing` has no lists: an exporter that wants them as the conventions have them reads them
+/// back, as the example `otel` does.
+///
 /// Provider and model are read off the engine's name, `provider:model`.
 #[derive(Debug, Clone)]
 pub struct Traced<E> {
