@@ -10,6 +10,7 @@ mod loss;
 mod optim;
 pub mod prompts;
 mod stop;
+pub mod train;
 
 #[doc(inline)]
 pub use self::algebra::{LlmReduce, aggregate, sum};

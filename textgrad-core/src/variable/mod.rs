@@ -1,12 +1,14 @@
 //! Texts in the graph: [`Variable`], which never changes, and [`Parameter`], which can be assigned.
 
 mod parameter;
+mod saved;
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 pub use self::parameter::{Assignment, Parameter, ParameterBuilder, Version};
+pub use self::saved::ParameterState;
 use crate::op::{Call, Output};
 use crate::score::Score;
 use crate::value::{Value, excerpt};
