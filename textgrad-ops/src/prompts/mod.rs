@@ -14,6 +14,8 @@
 //! | `update_continue` | last user message of a request for a new text, continued layout | [`UpdateContext`] |
 //! | `update_retry` | added to the last message when an answer could not be used | [`RetryContext`] |
 //! | `reduce_system`, `reduce` | system and user message of a request to merge feedback | [`ReduceContext`] |
+//! | `judge_system`, `judge` | system and user message of a request for a grade | [`JudgeContext`] |
+//! | `judge_retry` | added to the last message when no grade could be read | [`RetryContext`] |
 //!
 //! The partials `_subject` and `_rules` are shared by some of the defaults.
 
@@ -25,7 +27,8 @@ use textgrad_core::{PromptError, PromptPack, TemplateContext, TemplateSpec};
 
 pub use self::context::{
     CallContext, Constraint, ConversationContext, FeedbackContext, FunctionArgument,
-    FunctionContext, GradientContext, ReduceContext, RetryContext, UpdateContext, VariableContext,
+    FunctionContext, GradientContext, JudgeContext, ReduceContext, RetryContext, UpdateContext,
+    VariableContext,
 };
 
 /// The templates of this crate with their default texts.
@@ -50,6 +53,9 @@ pub fn templates() -> Vec<TemplateSpec> {
         TemplateSpec::new::<RetryContext>("update_retry", text!("update_retry")),
         TemplateSpec::new::<ReduceContext>("reduce_system", text!("reduce_system")),
         TemplateSpec::new::<ReduceContext>("reduce", text!("reduce")),
+        TemplateSpec::new::<JudgeContext>("judge_system", text!("judge_system")),
+        TemplateSpec::new::<JudgeContext>("judge", text!("judge")),
+        TemplateSpec::new::<RetryContext>("judge_retry", text!("judge_retry")),
         TemplateSpec::partial("_subject", text!("_subject")),
         TemplateSpec::partial("_rules", text!("_rules")),
     ]

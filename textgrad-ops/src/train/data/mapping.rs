@@ -87,7 +87,7 @@ impl Mapping {
         };
         // A column may be mapped to several fields, so columns are taken out only when all are read.
         let mut used: Vec<&str> = Vec::new();
-        let mut read = |name: &'_ str| -> Result<String, String> { text(&record, name) };
+        let read = |name: &str| -> Result<String, String> { text(&record, name) };
         let mut example = Example::new(match &self.id {
             Some(name) => read(name)?,
             None => number.to_string(),
