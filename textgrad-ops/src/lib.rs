@@ -15,7 +15,7 @@ pub mod train;
 #[doc(inline)]
 pub use self::algebra::{LlmReduce, aggregate, sum};
 #[doc(inline)]
-pub use self::error::Error;
+pub use self::error::{Error, describe};
 #[doc(inline)]
 pub use self::function::StringFn;
 #[doc(inline)]

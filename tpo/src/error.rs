@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use textgrad_core::{EngineError, PromptError};
+#[doc(inline)]
+pub use textgrad_ops::describe;
 
 /// What can go wrong with a search or a run.
 #[derive(Debug, thiserror::Error)]
@@ -184,21 +186,4 @@ impl Error {
             _ => "run",
         }
     }
-}
-
-/// An error with all its causes on one line.
-#[must_use]
-pub fn describe(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let message = error.to_string();
-        // A transparent error repeats what it wraps.
-        if !text.ends_with(&message) {
-            text.push_str(": ");
-            text.push_str(&message);
-        }
-        cause = error.source();
-    }
-    text
 }
