@@ -4,6 +4,8 @@ mod data;
 mod evaluate;
 mod observe;
 mod program;
+#[cfg(feature = "progress")]
+mod progress;
 mod record;
 mod run;
 mod trainer;
@@ -20,6 +22,9 @@ pub use self::observe::{Phase, TrainEvent, TrainObserver};
 use self::program::is_right;
 #[doc(inline)]
 pub use self::program::{EveryExample, ExampleLoss, ExampleLossFn, Program, example_loss_fn};
+#[cfg(feature = "progress")]
+#[doc(inline)]
+pub use self::progress::ProgressBars;
 #[doc(inline)]
 pub use self::record::{
     Baseline, Cost, Ended, Evaluation, ExampleRecord, HistoryRecord, StepOutcome, StepRecord,
