@@ -74,7 +74,7 @@ async fn another_seed_is_another_training() {
 
 #[tokio::test(start_paused = true)]
 async fn texts_that_are_known_are_not_measured_again() {
-    let same = Model::updating(Fault::None, Some(|old| tagged(old)));
+    let same = Model::updating(Fault::None, Some(tagged));
     let training = setup_of(same.clone(), 32, data("train", 0, 10)).run().await;
     // The baseline, and the minibatches of two epochs.
     assert_eq!(same.asked(Purpose::Forward).len(), 20 + 2 * 10);

@@ -100,7 +100,9 @@ fn contains_words(text: &str, part: &str) -> bool {
     text.char_indices().any(|(at, _)| {
         let (before, rest) = text.split_at(at);
         rest.strip_prefix(part).is_some_and(|after| {
-            !(first && is_word(before.chars().last())) && !(last && is_word(after.chars().next()))
+            let runs_in = first && is_word(before.chars().last());
+            let runs_on = last && is_word(after.chars().next());
+            !runs_in && !runs_on
         })
     })
 }
