@@ -104,4 +104,6 @@ pub use self::seed::Seed;
 #[doc(inline)]
 pub use self::value::{Image, ImageError, Value, excerpt};
 #[doc(inline)]
-pub use self::variable::{Assignment, Parameter, ParameterBuilder, Source, Variable, Version};
+pub use self::variable::{
+    Assignment, Parameter, ParameterBuilder, ParameterState, Source, Variable, Version,
+};

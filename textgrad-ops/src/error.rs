@@ -1,13 +1,14 @@
 //! What can go wrong in this crate.
 
 use std::error::Error as StdError;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use textgrad_core::{BackwardError, EngineError, PromptError, Score, excerpt};
 
 use crate::optim::Rejected;
 
-/// What can go wrong with an optimizer, or with the settings of a loss or a check.
+/// What can go wrong with an optimizer, a loss or a check, a data set or a training.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -98,14 +99,6 @@ pub enum Error {
         candidate: Option<usize>,
         /// The score.
         score: Score,
-    },
-    /// An optimizer can not be set up like this.
-    #[error("expected {expected}, got {got}")]
-    Setting {
-        /// What it should be.
-        expected: String,
-        /// What it is.
-        got: String,
     },
     /// What was given as an optimizer's memory is none.
     #[error("expected the state of an optimizer ({expected}), got {}", excerpt(got, 80))]
@@ -198,6 +191,84 @@ pub enum Error {
         /// Why the first of them has none.
         source: Arc<Error>,
     },
+
+    // Data sets.
+    /// A data set can not be read or used.
+    #[error("{place}: {reason}{}", if *bad > 1 { format!(" ({bad} such places in all; the first is named)") } else { String::new() })]
+    Data {
+        /// The file or data set, with the line or the place in the list where that is known.
+        place: String,
+        /// What was expected and what came.
+        reason: String,
+        /// How many places are wrong.
+        bad: usize,
+    },
+    /// A file can not be read or written.
+    #[error("{} {action}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+
+    // Training.
+    /// A setting of an optimizer or of a training is out of range.
+    #[error("{setting}: expected {expected}, got {got}")]
+    Setting {
+        /// The setting.
+        setting: &'static str,
+        /// What it may be.
+        expected: &'static str,
+        /// What it was.
+        got: String,
+    },
+    /// Not one example could be worked on.
+    #[error("{what} failed for each of the {examples} example(s)")]
+    AllFailed {
+        /// What was tried.
+        what: &'static str,
+        /// How many examples there are.
+        examples: usize,
+        /// Why the first of them failed.
+        source: Arc<textgrad_core::Error>,
+    },
+    /// The folder holds a run already.
+    #[error("{} already holds a run; resume it, or choose another folder", path.display())]
+    RunExists {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// There is no run to resume.
+    #[error("{} holds no run to resume (no history.jsonl)", path.display())]
+    NoRun {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Another process writes to the folder.
+    #[error("{} is in use by another process", path.display())]
+    RunLocked {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The run that is to be resumed was made with other settings.
+    #[error("{} was run with other settings, so it can not be resumed: {}", path.display(), differences.join("; "))]
+    RunDiffers {
+        /// The folder.
+        path: PathBuf,
+        /// What differs, each as `setting: then, now`.
+        differences: Vec<String>,
+    },
+    /// A file of a run is damaged.
+    #[error("{} is damaged: {reason}", path.display())]
+    RunDamaged {
+        /// The file.
+        path: PathBuf,
+        /// What was expected and what was found.
+        reason: String,
+    },
 }
 
 /// What was to be scored, in words.
@@ -232,6 +303,7 @@ impl Error {
         match self {
             Self::Core(error) => error.engine(),
             Self::Incomplete { source, .. } => source.engine(),
+            Self::AllFailed { source, .. } => source.engine(),
             _ => None,
         }
     }

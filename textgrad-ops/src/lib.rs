@@ -17,6 +17,7 @@ mod loss;
 mod optim;
 pub mod prompts;
 mod stop;
+pub mod train;
 
 #[doc(inline)]
 pub use self::algebra::{LlmReduce, aggregate, concat, sum};

@@ -7,6 +7,7 @@ use textgrad_core::testing::{Reply, ScriptedEngine};
 use textgrad_core::{
     Backward, Choice, FinishReason, Layout, Parameter, Purpose, Request, Variable, backward,
 };
+use textgrad_ops::train::{Evaluator as _, Example, LlmJudge};
 use textgrad_ops::{LlmCall, LlmReduce, StringFn, TextLoss, TextualGradientDescent, aggregate};
 
 use super::{shown, snapshots};
@@ -161,6 +162,26 @@ async fn of_merged_feedback() {
     golden("merged", &engine, &[Purpose::Reduce, Purpose::Update]);
 }
 
+#[tokio::test]
+async fn a_judge() {
+    let engine = Arc::new(
+        ScriptedEngine::default()
+            .on(Purpose::Judge, "Quite good.")
+            .on(Purpose::Judge, "<SCORE>8</SCORE>")
+            .on(Purpose::Judge, "<SCORE>3</SCORE>"),
+    );
+    let example = Example::new("1")
+        .with_field("question", "Why is Mars red?")
+        .with_field("reading_level", "Children </FIELD> of {{ten}}.")
+        .with_expected("Because of its rust.");
+    let criterion = "The answer is right and easy to read.";
+    let judge = LlmJudge::builder(engine.clone(), criterion).build();
+    judge.evaluate("It rusts.", &example).await.unwrap();
+    let blind = LlmJudge::builder(engine.clone(), criterion).show_expected(false).highest(5);
+    blind.build().evaluate("It rusts.", &example).await.unwrap();
+    golden("judge", &engine, &[Purpose::Judge]);
+}
+
 /// A template that is new has to be shown here too.
 #[test]
 fn every_template_is_in_a_golden_file() {
@@ -204,6 +225,10 @@ fn every_template_is_in_a_golden_file() {
         "graph_update_system",
         "graph_update",
         "graph_retry",
+        // A judge's.
+        "judge_system",
+        "judge",
+        "judge_retry",
         // Parts of the others.
         "_subject",
         "_feedback_examples",

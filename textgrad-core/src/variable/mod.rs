@@ -2,12 +2,14 @@
 
 mod add;
 mod parameter;
+mod saved;
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 pub use self::parameter::{Assignment, Parameter, ParameterBuilder, Version};
+pub use self::saved::ParameterState;
 use crate::op::{Call, Output};
 use crate::score::Score;
 use crate::value::{Value, excerpt};

@@ -306,6 +306,37 @@ impl TemplateContext for ReduceContext {
     }
 }
 
+/// A request for a grade: `criterion`; `fields` (the example's, each with `name`, `title` and `value`);
+/// `prediction`; `expected` (null if it is unknown or not to be shown); `highest`, the highest grade, while
+/// the lowest is 0; `start_tag`, `end_tag`.
+#[derive(Debug, Clone, Serialize)]
+pub struct JudgeContext {
+    /// What is judged by, in words.
+    pub criterion: String,
+    /// What the prediction was made from.
+    pub fields: Vec<FunctionArgument>,
+    /// What is judged.
+    pub prediction: String,
+    /// What was expected.
+    pub expected: Option<String>,
+    /// The highest grade.
+    pub highest: u32,
+    /// What must stand before the grade.
+    pub start_tag: String,
+    /// What must stand behind it.
+    pub end_tag: String,
+}
+
+impl TemplateContext for JudgeContext {
+    fn example() -> Json {
+        json!({
+            "criterion": "",
+            "fields": [{ "name": "", "title": "", "role": "", "value": "", "short": "" }],
+            "prediction": "", "expected": "", "highest": 10, "start_tag": "", "end_tag": "",
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

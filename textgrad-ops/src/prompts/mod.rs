@@ -30,6 +30,8 @@
 //! | `graph_call` | a line of the listing of a graph | [`GraphCallContext`] |
 //! | `graph_update_system`, `graph_update` | system and user message of a request for new texts of a graph | [`GraphUpdateContext`] |
 //! | `graph_retry` | added to it when an answer could not be used | [`GraphRetryContext`] |
+//! | `judge_system`, `judge` | system and user message of a request for a grade | [`JudgeContext`] |
+//! | `judge_retry` | added to the last message when no grade could be read | [`RetryContext`] |
 //!
 //! The partials `_subject`, `_feedback_examples`, `_rules`, `_history` and `_streams` are shared by some of the defaults.
 
@@ -50,7 +52,8 @@ use textgrad_core::{PromptError, PromptPack, TemplateContext, TemplateSpec};
 
 pub use self::context::{
     CallContext, Constraint, ConversationContext, FeedbackContext, FunctionArgument,
-    FunctionContext, GradientContext, ReduceContext, RetryContext, UpdateContext, VariableContext,
+    FunctionContext, GradientContext, JudgeContext, ReduceContext, RetryContext, UpdateContext,
+    VariableContext,
 };
 pub use self::graph::{
     GraphArgument, GraphCallContext, GraphObjective, GraphParameter, GraphRetryContext,
@@ -87,6 +90,9 @@ pub fn templates() -> Vec<TemplateSpec> {
         ),
         TemplateSpec::new::<GraphUpdateContext>("graph_update", text!("graph_update")),
         TemplateSpec::new::<GraphRetryContext>("graph_retry", text!("graph_retry")),
+        TemplateSpec::new::<JudgeContext>("judge_system", text!("judge_system")),
+        TemplateSpec::new::<JudgeContext>("judge", text!("judge")),
+        TemplateSpec::new::<RetryContext>("judge_retry", text!("judge_retry")),
         TemplateSpec::partial("_subject", text!("_subject")),
         TemplateSpec::partial("_feedback_examples", text!("_feedback_examples")),
         TemplateSpec::partial("_rules", text!("_rules")),

@@ -56,16 +56,16 @@ impl SampledMomentumBuilder {
     /// [`Error::Setting`] if the temperature is not a finite number above 0, or the optimizer was told to
     /// remember earlier steps, which it would not do here.
     pub fn build(self) -> Result<SampledMomentum, Error> {
-        let setting =
-            |expected: &str, got: String| Error::Setting { expected: expected.to_owned(), got };
+        let setting = |setting, expected, got| Error::Setting { setting, expected, got };
         let temperature = self.draw.temperature;
         if !(temperature.is_finite() && temperature > 0.0) {
-            return Err(setting("a temperature above 0 for momentum", temperature.to_string()));
+            return Err(setting("temperature", "a finite number above 0", temperature.to_string()));
         }
         let windows = self.descent.settings().windows;
         if windows.longest() > 0 {
             return Err(setting(
-                "an optimizer without memory to sample momentum for, which keeps its own",
+                "descent",
+                "an optimizer without memory, for sampled momentum keeps its own",
                 format!("{windows:?}"),
             ));
         }
