@@ -4,15 +4,16 @@
 //! ```sh
 //! cargo run -p textgrad-examples --bin tpo_as_graph
 //! ```
-//! Paste what it prints last into any Mermaid viewer; with `-- --dot` it prints nothing but Graphviz' DOT. `tpo::Tpo` does the same with journals, modes and
-//! accounts around it; here every part can be seen, and swapped.
+//! Paste what it prints last into any Mermaid viewer; with `-- --dot` it prints nothing but Graphviz' DOT, and
+//! with `-- --html FILE` it writes a page to open in a browser. `tpo::Tpo` does the same with journals, modes
+//! and accounts around it; here every part can be seen, and swapped.
 
 use std::error::Error;
 use std::sync::Arc;
 
 use textgrad_core::{
-    Backward, Engine, Feedback, Graph, Inputs, Output, Sampling, Seed, Variable, apply, apply_one,
-    op_fn,
+    Backward, Engine, Feedback, Gradients, Graph, Inputs, Output, Sampling, Seed, Variable, apply,
+    apply_one, op_fn,
 };
 use textgrad_ops::engine::{Sim, sim};
 use textgrad_ops::{LlmCall, TextLoss, TextualGradientDescent};
@@ -26,6 +27,7 @@ struct Scored {
 struct Run {
     pool: Vec<Scored>,
     graph: Graph,
+    gradients: Gradients,
 }
 
 async fn tpo(query: &str, samples: u32, iterations: u64) -> Result<Run, Box<dyn Error>> {
@@ -43,6 +45,7 @@ async fn tpo(query: &str, samples: u32, iterations: u64) -> Result<Run, Box<dyn 
     let answers = policy.ask(&question).seed(seed.child("sample", 0)).all().await?;
     let mut pool: Vec<Scored> = answers.into_iter().map(score).collect();
     let mut ends: Vec<Variable> = Vec::new();
+    let mut all_gradients = Gradients::default();
 
     let optimizer = TextualGradientDescent::builder(Arc::clone(&engine))
         .candidates(samples)
@@ -85,10 +88,11 @@ async fn tpo(query: &str, samples: u32, iterations: u64) -> Result<Run, Box<dyn 
         // Update: new versions, which join the pool.
         let rewrite = optimizer.rewrite(chosen, &feedback, Some(seed.child("update", 0))).await?;
         ends.push(loss);
+        all_gradients.accumulate(gradients);
         pool.extend(rewrite.candidates.into_iter().map(score));
     }
     ends.extend(pool.iter().map(|scored| scored.answer.clone()));
-    Ok(Run { pool, graph: Graph::trace_all(&ends) })
+    Ok(Run { pool, graph: Graph::trace_all(&ends), gradients: all_gradients })
 }
 
 /// The best and the worst answer; of equal ones, the earliest.
@@ -103,6 +107,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let run = tpo("How do I take care of a wooden table?", 3, 2).await?;
     if std::env::args().any(|argument| argument == "--dot") {
         println!("{}", run.graph.view().max_chars(40).to_dot());
+        return Ok(());
+    }
+    let mut arguments = std::env::args().skip_while(|argument| argument != "--html").skip(1);
+    if let Some(path) = arguments.next() {
+        // A file is written once, at the end of the program.
+        std::fs::write(&path, run.graph.view().gradients(&run.gradients).to_html())?;
+        println!("{path} is written; open it in a browser");
         return Ok(());
     }
     for scored in &run.pool {

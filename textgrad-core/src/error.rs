@@ -88,6 +88,19 @@ pub enum Error {
         /// What it holds.
         got: &'static str,
     },
+    /// An op was given text where it needs an image.
+    #[error(
+        "expected an image for input {input:?} (role: {}), but it holds {got}",
+        excerpt(role, 80)
+    )]
+    NotImage {
+        /// The input.
+        input: String,
+        /// The variable's role.
+        role: String,
+        /// What it holds.
+        got: &'static str,
+    },
     /// Anything else that an op has to say.
     #[error("{message}")]
     Op {
@@ -106,6 +119,18 @@ pub enum Error {
     NothingRequiresGrad {
         /// The objective's role.
         role: String,
+    },
+
+    // Drawings.
+    /// What was given as the JSON of a graph is none, or of another version.
+    #[error(
+        "expected the JSON of a graph in version {expected}, got one that does not fit: {problem}"
+    )]
+    GraphJson {
+        /// The version that this library reads and writes.
+        expected: u32,
+        /// What is wrong.
+        problem: String,
     },
 
     // Parameters.
@@ -165,7 +190,12 @@ impl Error {
         Self::Op { message: message.into(), source: Some(source.into()) }
     }
 
-    /// The engine's error, if one is at the bottom of this.
+    /// The failure of an op's forward.
+    pub(crate) fn in_forward(op: &str, error: Self) -> Self {
+        Self::Forward { op: op.to_owned(), source: Box::new(error) }
+    }
+
+    /// The engine's error, if one is at the bottom of this, also below an error of an op's own.
     #[must_use]
     pub fn engine(&self) -> Option<&EngineError> {
         let mut error = self;
@@ -173,6 +203,10 @@ impl Error {
             match error {
                 Self::Engine(engine) => return Some(engine),
                 Self::Forward { source, .. } | Self::Backward { source, .. } => error = source,
+                Self::Op { source, .. } => match engine_or_error(source.as_deref()?)? {
+                    Ok(engine) => return Some(engine),
+                    Err(inner) => error = inner,
+                },
                 _ => return None,
             }
         }
@@ -191,6 +225,24 @@ impl Error {
     }
 }
 
+/// The first engine's error, or error of this crate, among an error and its causes.
+fn engine_or_error<'a>(
+    error: &'a (dyn StdError + Send + Sync + 'static),
+) -> Option<Result<&'a EngineError, &'a Error>> {
+    let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(engine) = error.downcast_ref::<EngineError>() {
+            return Some(Ok(engine));
+        }
+        let inner = error.downcast_ref::<Error>();
+        if let Some(inner) = inner.or_else(|| error.downcast_ref::<Box<Error>>().map(|e| &**e)) {
+            return Some(Err(inner));
+        }
+        cause = error.source();
+    }
+    None
+}
+
 /// What a panic said, as far as it said it in words.
 ///
 /// # Examples
@@ -203,6 +255,23 @@ pub fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "no message".to_owned())
+}
+
+/// An error with all its causes on one line.
+#[must_use]
+pub fn describe(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let message = error.to_string();
+        // A transparent error repeats what it wraps.
+        if !text.ends_with(&message) {
+            text.push_str(": ");
+            text.push_str(&message);
+        }
+        cause = error.source();
+    }
+    text
 }
 
 #[cfg(test)]
@@ -225,5 +294,23 @@ mod tests {
         assert_eq!(error.retry_after(), Some(Duration::from_secs(3)));
         assert_eq!(error.to_string(), r#"the backward of op "outer" failed"#);
         assert!(!Error::op("no").is_retryable());
+    }
+
+    #[test]
+    fn the_engine_error_is_found_below_what_an_op_says_of_it() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("could not ask")]
+        struct Wrapped(#[source] Box<Error>);
+        let engine = || EngineError::new(ErrorKind::Quota, "no credit");
+        let of_core = Error::in_forward("inner", engine().into());
+        for error in [
+            Error::op_caused_by("could not ask", engine()),
+            Error::op_caused_by("could not ask", of_core),
+            Error::op_caused_by("twice", Wrapped(Box::new(engine().into()))),
+            Error::op_caused_by("twice", Error::op_caused_by("once", engine())),
+        ] {
+            assert_eq!(error.engine().map(EngineError::kind), Some(ErrorKind::Quota), "{error:?}");
+        }
+        assert!(Error::op_caused_by("no", std::io::Error::other("disk")).engine().is_none());
     }
 }

@@ -33,9 +33,9 @@
 //!   assigned.
 //! * [`Module`] groups parameters under names, to be saved, loaded and frozen.
 //! * [`Op`] makes variables of variables, and feedback on inputs of feedback on outputs; [`op_fn`] makes one
-//!   of closures, [`apply`] runs it.
+//!   of closures, [`apply`] runs it, [`try_apply`] makes feedback of its failure. `+` runs texts together.
 //! * [`Backward`] runs a pass and returns [`Gradients`]; nothing on the variables is changed.
-//! * [`Graph`] is traced on demand: order, depth, width, critical path, drawings.
+//! * [`Graph`] is traced on demand: order, depth, width, critical path, drawings; [`Page`] shows it in a browser.
 //! * [`Engine`] is whatever answers a conversation. This crate knows no network and no provider.
 //! * [`Check`] is what must hold of a text, [`Score`] the value of an objective.
 //! * [`PromptPack`] holds the wording of every instruction that is sent.
@@ -55,6 +55,7 @@ mod gradient;
 mod graph;
 mod module;
 mod op;
+mod page;
 mod prompt;
 mod score;
 mod seed;
@@ -71,21 +72,27 @@ pub use self::backward::{
 pub use self::check::{Check, CheckFn, check_fn};
 #[doc(inline)]
 pub use self::engine::{
-    Choice, Engine, EngineError, EngineFn, ErrorKind, FinishReason, Message, MessageRole, Part,
-    Purpose, Request, Response, Sampling, Usage, engine_fn,
+    Choice, Engine, EngineError, EngineFn, ErrorKind, FinishReason, Format, FormatError, Message,
+    MessageRole, Part, Purpose, Request, Response, Sampling, Usage, engine_fn,
 };
 #[doc(inline)]
-pub use self::error::{Error, panic_message};
+pub use self::error::{Error, describe, panic_message};
 #[doc(inline)]
 pub use self::gradient::{
-    Context, ContextSource, Feedback, Gradient, Gradients, Received, Reduce, ReduceCx,
+    Context, ContextSource, Deduplicate, Exchange, Feedback, Gradient, Gradients, KeepAll,
+    Received, Reduce, ReduceCx, ReduceFn, reduce_fn,
 };
 #[doc(inline)]
 pub use self::graph::{CriticalPath, Graph, GraphEdge, GraphNode, GraphView};
 #[doc(inline)]
 pub use self::module::{Member, Module, StateDict};
 #[doc(inline)]
-pub use self::op::{Call, Input, Inputs, Op, OpFn, Output, apply, apply_one, op_fn};
+pub use self::op::{
+    Call, Concat, Failed, Input, Inputs, Op, OpFn, Output, apply, apply_one, op_fn, try_apply,
+    try_apply_one,
+};
+#[doc(inline)]
+pub use self::page::{Page, PageCall};
 #[doc(inline)]
 pub use self::prompt::{
     PromptError, PromptPack, PromptTemplate, TemplateContext, TemplateSpec, section,
@@ -97,4 +104,6 @@ pub use self::seed::Seed;
 #[doc(inline)]
 pub use self::value::{Image, ImageError, Value, excerpt};
 #[doc(inline)]
-pub use self::variable::{Assignment, Parameter, ParameterBuilder, Source, Variable, Version};
+pub use self::variable::{
+    Assignment, Parameter, ParameterBuilder, ParameterState, Source, Variable, Version,
+};

@@ -98,6 +98,26 @@ fn a_long_ladder_is_differentiated() {
 }
 
 #[test]
+fn a_long_sum_is_differentiated() {
+    on_a_small_stack(|| {
+        run(async {
+            let x = Variable::leaf("", "x");
+            let mut end = x.clone();
+            for _ in 0..CHAIN / 4 {
+                end = (&end + &end).unwrap();
+            }
+            assert_eq!(&**end.role(), "x");
+            let end = on(speaks("critic"), &[&end]).await;
+            let gradients = backward(&end).await.unwrap();
+            assert_eq!(
+                (gradients.text(&x).as_str(), gradients.len()),
+                ("critic/0\ncritic/0", CHAIN / 4 + 2)
+            );
+        });
+    });
+}
+
+#[test]
 fn a_long_chain_can_be_shared_and_dropped_from_several_threads() {
     let (_, end) = run(chain(1));
     let shared: Vec<Variable> = (0..8).map(|_| end.clone()).collect();

@@ -202,14 +202,14 @@ async fn the_json_format_is_fixed() {
     assert_eq!(
         graph.view().gradients(&gradients).to_json(),
         json!({
-            "version": 1,
+            "version": 2,
             "nodes": [
-                { "id": 0, "kind": "variable", "role": "parameter", "requires_grad": true,
+                { "id": 0, "class": "parameter", "kind": "variable", "role": "parameter", "requires_grad": true,
                   "value": { "type": "text", "text": "x" } },
-                { "id": 1, "kind": "variable", "role": "picture", "requires_grad": false,
+                { "id": 1, "class": "input", "kind": "variable", "role": "picture", "requires_grad": false,
                   "value": { "type": "image", "media_type": "image/png", "bytes": 3 } },
-                { "id": 2, "kind": "call", "op": "f" },
-                { "id": 3, "kind": "variable", "role": "output of f", "requires_grad": true,
+                { "id": 2, "class": "function", "kind": "call", "op": "f" },
+                { "id": 3, "class": "loss", "kind": "variable", "role": "output of f", "requires_grad": true,
                   "value": { "type": "text", "text": "x+[image/png, 3 bytes]" } },
             ],
             "edges": [
@@ -221,6 +221,7 @@ async fn the_json_format_is_fixed() {
                 { "variable": 0, "consumer": 2, "argument": 0, "kind": "feedback", "text": "f/0" },
                 { "variable": 3, "consumer": null, "argument": 0, "kind": "objective", "text": null },
             ],
+            "updates": [],
         })
     );
 }

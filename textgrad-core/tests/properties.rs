@@ -16,12 +16,8 @@ use std::collections::{HashMap, HashSet};
 use petgraph::visit::EdgeRef;
 use proptest::prelude::*;
 use support::dag::{Built, Model, spec, timing};
+use support::run;
 use textgrad_core::{Graph, GraphEdge, GraphNode, Variable};
-
-fn run<F: Future>(future: F) -> F::Output {
-    let mut runtime = tokio::runtime::Builder::new_current_thread();
-    runtime.enable_time().start_paused(true).build().unwrap().block_on(future)
-}
 
 fn config() -> ProptestConfig {
     ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() }

@@ -16,8 +16,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use support::{Log, on, reached, speaks, words};
 use textgrad_core::{
-    Backward, BackwardCx, BackwardError, BackwardEvent, Context, ContextSource, Error, Feedback,
-    Gradient, Inputs, Op, OpFailure, Output, Reduce, ReduceCx, Seed, Variable, apply_one, backward,
+    Backward, BackwardCx, BackwardError, BackwardEvent, Concat, Context, ContextSource,
+    Deduplicate, Error, Feedback, Gradient, Inputs, KeepAll, Op, OpFailure, Output, Reduce,
+    ReduceCx, Seed, Variable, apply_one, backward, reduce_fn,
 };
 
 /// What a reduction of the tests does.
@@ -195,16 +196,7 @@ async fn a_merge_may_bring_several_or_nothing() {
 async fn contexts_survive_a_merge_that_drops_them() {
     let with_context = |name: &'static str| {
         support::join(name).with_backward(move |_: BackwardCx| async move {
-            let context = Context {
-                source: ContextSource::Conversation {
-                    system: None,
-                    prompt: name.into(),
-                    response: "answer".into(),
-                },
-                response_role: "answer".into(),
-                dialogue: None,
-            };
-            Ok(vec![Some(Feedback::new(name).with_context(context).into())])
+            Ok(vec![Some(Feedback::new(name).with_context(context(name)).into())])
         })
     };
     let log = Log::default();
@@ -280,4 +272,92 @@ async fn an_observer_is_told_of_merges() {
     };
     Backward::new(&total).observer(Arc::new(observer)).run().await.unwrap();
     assert_eq!(seen.events(), ["x 2", "x 2"]);
+}
+
+/// `x` judged by critics that say these things; the first `inner` of them are merged by `first`, all by `second`.
+async fn judged(
+    said: &[&'static str],
+    inner: usize,
+    first: Arc<dyn Reduce>,
+    second: Arc<dyn Reduce>,
+) -> Vec<(String, usize)> {
+    let x = Variable::leaf("x", "x");
+    let mut losses = Vec::new();
+    for text in said.iter().copied() {
+        let critic = support::join("critic").with_backward(move |_: BackwardCx| async move {
+            Ok(vec![Some(Feedback::new(text).with_context(context(text)).into())])
+        });
+        losses.push(on(critic, &[&x]).await);
+    }
+    let merge = |reduce: Arc<dyn Reduce>, terms: Vec<Variable>| {
+        let inputs = Inputs::new(terms.into_iter().map(|term| ("term", term)));
+        apply_one(Arc::new(Concat::new("all", "\n").reduction(reduce)), inputs)
+    };
+    let mut outer = losses.split_off(inner);
+    outer.insert(0, merge(first, losses).await.unwrap());
+    let total = merge(second, outer).await.unwrap();
+    let gradients = backward(&total).await.unwrap();
+    let feedback = gradients.feedback(&x);
+    feedback.map(|feedback| (feedback.text().to_owned(), feedback.contexts().len())).collect()
+}
+
+fn context(prompt: &str) -> Context {
+    Context {
+        source: ContextSource::Conversation {
+            system: None,
+            examples: [].into(),
+            prompt: prompt.into(),
+            images: 0,
+            response: "answer".into(),
+        },
+        response_role: "answer".into(),
+        dialogue: None,
+    }
+}
+
+fn plain<const N: usize>(said: [(&str, usize); N]) -> Vec<(String, usize)> {
+    said.map(|(text, contexts)| (text.to_owned(), contexts)).into()
+}
+
+const SAID: [&str; 5] =
+    ["Shorten it.", "shorten\n IT.", "Add colour.", "Shorten  it. ", "Shorten it!"];
+
+#[tokio::test]
+async fn keep_all_keeps_words_and_contexts_as_they_are() {
+    let kept = judged(&SAID, 2, Arc::new(KeepAll), Arc::new(KeepAll)).await;
+    assert_eq!(kept, plain(SAID.map(|said| (said, 1))));
+}
+
+#[tokio::test]
+async fn deduplicate_says_once_what_differs_in_space_and_case_only() {
+    let kept = judged(&SAID, 1, Arc::new(KeepAll), Arc::new(Deduplicate)).await;
+    assert_eq!(kept, plain([("Shorten it.", 3), ("Add colour.", 1), ("Shorten it!", 1)]));
+}
+
+#[tokio::test]
+async fn reductions_merge_from_the_inside_out() {
+    let count = || {
+        Arc::new(reduce_fn("count", |cx: ReduceCx| async move {
+            let texts: Vec<&str> = cx.feedback().iter().map(Feedback::text).collect();
+            Ok(vec![Feedback::new(format!("[{}]", texts.join("|")))])
+        }))
+    };
+    let kept = judged(&SAID, 3, Arc::new(Deduplicate), count()).await;
+    assert_eq!(kept, plain([("[Shorten it.|Add colour.|Shorten  it. |Shorten it!]", 5)]));
+    let kept = judged(&SAID, 4, count(), Arc::new(KeepAll)).await;
+    let merged = "[Shorten it.|shorten\n IT.|Add colour.|Shorten  it. ]";
+    assert_eq!(kept, plain([(merged, 4), ("Shorten it!", 1)]));
+}
+
+#[tokio::test]
+async fn a_reduction_of_a_function_may_fail() {
+    let broken = reduce_fn("broken", |_: ReduceCx| async { Err(Error::op("no merging today")) });
+    assert_eq!(broken.name(), "broken");
+    let x = Variable::leaf("x", "x");
+    let (a, b) = (on(speaks("a"), &[&x]).await, on(speaks("b"), &[&x]).await);
+    let concat = Concat::new("all", "\n").reduction(Arc::new(broken));
+    let total = apply_one(Arc::new(concat), [("term", &a), ("term", &b)]).await.unwrap();
+    let failure = backward(&total).await.unwrap_err();
+    assert!(matches!(&failure.error, Error::Backward { op, .. } if op == "broken"));
+    assert_eq!(reached(&failure.gradients, &x), ["a/0", "b/0"]);
 }

@@ -1,10 +1,14 @@
 //! What can go wrong in this crate.
 
+use std::error::Error as StdError;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use textgrad_core::{BackwardError, EngineError, PromptError, excerpt};
+use textgrad_core::{BackwardError, EngineError, PromptError, Score, excerpt};
 
-/// What can go wrong with an optimizer, or with the settings of a loss or a check.
+use crate::optim::Rejected;
+
+/// What can go wrong with an optimizer, a loss or a check, a data set or a training.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -28,6 +32,21 @@ pub enum Error {
         /// The parameters' roles.
         roles: Vec<String>,
     },
+    /// There is no parameter to propose a text for.
+    #[error("expected at least one parameter that is not frozen, got {frozen} frozen and no other")]
+    NoParameters {
+        /// How many frozen ones were given.
+        frozen: usize,
+    },
+    /// A parameter has nothing to do with the objective.
+    #[error(
+        "expected the objective to depend on the parameter (role: {}), but its present text is not in the graph: build the graph from its variable() after its last assignment, or leave it out",
+        excerpt(role, 80)
+    )]
+    NotInGraph {
+        /// The parameter's role.
+        role: String,
+    },
     /// No answer held a usable new text.
     #[error(
         "no usable new text for the variable (role: {}) in {requests} request(s); the last answer: {problem}",
@@ -41,6 +60,21 @@ pub enum Error {
         /// What was wrong with the last answer.
         problem: String,
     },
+    /// Every new text broke a rule that is checked, however often it was asked again. The parameter keeps its
+    /// text.
+    #[error(
+        "every new text for the parameter (role: {}) breaks a rule, in {requests} request(s), so it keeps its text; the last answer: {}",
+        excerpt(role, 80),
+        rejected.last().map(|last| excerpt(&last.problem, 200)).unwrap_or_default()
+    )]
+    Violations {
+        /// The parameter's role.
+        role: String,
+        /// How many requests were made, at most.
+        requests: usize,
+        /// The answers, each with what was wrong.
+        rejected: Vec<Rejected>,
+    },
     /// A proposal has no candidate left for a parameter, so none was assigned.
     #[error(
         "no candidate is left for the parameter (role: {}), so none was assigned",
@@ -49,6 +83,22 @@ pub enum Error {
     NoCandidate {
         /// The parameter's role.
         role: String,
+    },
+    /// A candidate could not be scored.
+    #[error("{} could not be scored", tried(*candidate))]
+    Scoring {
+        /// Which candidate, from 0; `None` for the texts that there are.
+        candidate: Option<usize>,
+        /// What the scorer said.
+        source: Box<dyn StdError + Send + Sync>,
+    },
+    /// A score that can not be compared.
+    #[error("expected a finite score for {}, got {score}", tried(*candidate))]
+    NotFinite {
+        /// Which candidate, from 0; `None` for the texts that there are.
+        candidate: Option<usize>,
+        /// The score.
+        score: Score,
     },
     /// What was given as an optimizer's memory is none.
     #[error("expected the state of an optimizer ({expected}), got {}", excerpt(got, 80))]
@@ -76,10 +126,26 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
-    /// A composition of objectives without any.
-    #[error("expected at least one objective for {what}, got none")]
+    /// Fields that an evaluation can not have.
+    #[error(
+        "expected each field of the evaluation once, under distinct names that are not empty, `instruction` or `system`, got {got:?}"
+    )]
+    Fields {
+        /// The names that were given.
+        got: Vec<String>,
+    },
+    /// A score that nothing can be ranked by.
+    #[error("expected a finite score for answer {answer}, got {score}")]
+    Score {
+        /// Which answer, from 1, in the order in which they were given.
+        answer: usize,
+        /// What was given.
+        score: f64,
+    },
+    /// A composition or a comparison of nothing.
+    #[error("expected at least one part for {what}, got none")]
     NoParts {
-        /// The composition.
+        /// What was to be made.
         what: &'static str,
     },
     /// A weight that is none.
@@ -125,6 +191,90 @@ pub enum Error {
         /// Why the first of them has none.
         source: Arc<Error>,
     },
+
+    // Data sets.
+    /// A data set can not be read or used.
+    #[error("{place}: {reason}{}", if *bad > 1 { format!(" ({bad} such places in all; the first is named)") } else { String::new() })]
+    Data {
+        /// The file or data set, with the line or the place in the list where that is known.
+        place: String,
+        /// What was expected and what came.
+        reason: String,
+        /// How many places are wrong.
+        bad: usize,
+    },
+    /// A file can not be read or written.
+    #[error("{} {action}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+
+    // Training.
+    /// A setting of an optimizer or of a training is out of range.
+    #[error("{setting}: expected {expected}, got {got}")]
+    Setting {
+        /// The setting.
+        setting: &'static str,
+        /// What it may be.
+        expected: &'static str,
+        /// What it was.
+        got: String,
+    },
+    /// Not one example could be worked on.
+    #[error("{what} failed for each of the {examples} example(s)")]
+    AllFailed {
+        /// What was tried.
+        what: &'static str,
+        /// How many examples there are.
+        examples: usize,
+        /// Why the first of them failed.
+        source: Arc<textgrad_core::Error>,
+    },
+    /// The folder holds a run already.
+    #[error("{} already holds a run; resume it, or choose another folder", path.display())]
+    RunExists {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// There is no run to resume.
+    #[error("{} holds no run to resume (no history.jsonl)", path.display())]
+    NoRun {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Another process writes to the folder.
+    #[error("{} is in use by another process", path.display())]
+    RunLocked {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The run that is to be resumed was made with other settings.
+    #[error("{} was run with other settings, so it can not be resumed: {}", path.display(), differences.join("; "))]
+    RunDiffers {
+        /// The folder.
+        path: PathBuf,
+        /// What differs, each as `setting: then, now`.
+        differences: Vec<String>,
+    },
+    /// A file of a run is damaged.
+    #[error("{} is damaged: {reason}", path.display())]
+    RunDamaged {
+        /// The file.
+        path: PathBuf,
+        /// What was expected and what was found.
+        reason: String,
+    },
+}
+
+/// What was to be scored, in words.
+fn tried(candidate: Option<usize>) -> String {
+    candidate
+        .map_or_else(|| "the texts that there are".to_owned(), |place| format!("candidate {place}"))
 }
 
 impl From<EngineError> for Error {
@@ -153,6 +303,7 @@ impl Error {
         match self {
             Self::Core(error) => error.engine(),
             Self::Incomplete { source, .. } => source.engine(),
+            Self::AllFailed { source, .. } => source.engine(),
             _ => None,
         }
     }

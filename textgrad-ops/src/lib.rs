@@ -1,5 +1,10 @@
 //! What people differentiate with: calls of language models, functions, losses, optimizers, and the engines
 //! and layers that carry them out.
+//!
+//! # Features
+//! | feature | adds |
+//! |---|---|
+//! | `json-schema` | `check::JsonSchema`, a check that a text is JSON after a schema |
 
 mod algebra;
 pub mod check;
@@ -12,24 +17,30 @@ mod loss;
 mod optim;
 pub mod prompts;
 mod stop;
+pub mod train;
 
 #[doc(inline)]
-pub use self::algebra::{LlmReduce, aggregate, sum};
+pub use self::algebra::{LlmReduce, aggregate, concat, sum};
 #[doc(inline)]
 pub use self::error::Error;
 #[doc(inline)]
 pub use self::function::StringFn;
 #[doc(inline)]
-pub use self::llm::{Ask, FormattedLlmCall, FormattedLlmCallBuilder, LlmCall, LlmCallBuilder};
+pub use self::llm::{
+    Ask, Field, FormattedLlmCall, FormattedLlmCallBuilder, LlmCall, LlmCallBuilder,
+    MultimodalLlmCall, MultimodalLlmCallBuilder,
+};
 #[doc(inline)]
 pub use self::loss::{
-    AllOf, CheckLoss, CommandLoss, ContrastiveLoss, FirstFailing, Loss, LossFn, TextLoss,
-    WeightedSum, all_of, all_passed, first_failing, loss_fn, weighted_sum, weighted_sum_of,
+    AllOf, CheckLoss, CommandLoss, ContrastiveLoss, FirstFailing, ImageQaLoss, ListwiseLoss, Loss,
+    LossFn, MultiFieldLoss, MultiFieldOver, MultipleChoiceLoss, TextLoss, WeightedSum, all_of,
+    all_passed, first_failing, loss_fn, weighted_sum, weighted_sum_of,
 };
 #[doc(inline)]
 pub use self::optim::{
-    ExtractError, Optimizer, Outcome, ParameterUpdate, Proposal, Rejected, Rewrite, Tags,
-    TextualGradientDescent, TextualGradientDescentBuilder,
+    ExtractError, GraphOptimizer, GraphOptimizerBuilder, Optimizer, Outcome, ParameterUpdate,
+    Proposal, Rejected, Rewrite, SampledMomentum, SampledMomentumBuilder, Selection, Tags,
+    TextualGradientDescent, TextualGradientDescentBuilder, Trial, Violation,
 };
 #[doc(inline)]
 pub use self::stop::Stop;

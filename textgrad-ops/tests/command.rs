@@ -1,5 +1,5 @@
 //! Programs run within limits, and as objectives.
-#![cfg(unix)]
+#![cfg(target_os = "linux")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -239,14 +239,14 @@ async fn a_failure_is_the_feedback_and_no_model_is_asked() {
     let verdict = tests_of("four").evaluate(&answer).await.unwrap();
     assert_eq!(verdict.score(), Some(Score::Passed(false)));
     let streams = "It wrote to its standard output:\n<STDOUT>\nout\n</STDOUT>\n\n\
-                   It wrote to its standard error:\n<STDERR>\nerr\n</STDERR>\n";
+                   It wrote to its standard error:\n<STDERR>\nerr\n</STDERR>";
     assert_eq!(verdict.text().unwrap(), format!("failed: it exited with code 1\n\n{streams}"));
     let gradients = backward(&verdict).await.unwrap();
     assert_eq!(
         gradients.text(&answer),
         format!(
             "A program was run on the text and did not succeed: it exited with code 1. \
-             What it does: looks for the answer\n\n{streams}\n\
+             What it does: looks for the answer\n\n{streams}\n\n\
              Change the text so that the program succeeds."
         )
     );

@@ -390,3 +390,15 @@ async fn the_default_pack_says_it_all_in_sections() {
     }
     assert!(!user(&engine.requests()[2]).contains("<FEEDBACK>"));
 }
+
+#[tokio::test]
+async fn a_format_is_asked_of_answers_and_not_of_feedback() {
+    let engine = Arc::new(ScriptedEngine::new(["{}", "Be shorter."]));
+    let format = textgrad_core::Format::json_schema("verdict", serde_json::json!({})).unwrap();
+    let call = llm(engine.clone()).format(format.clone()).build();
+    let prompt = Variable::leaf("Is it?", "question");
+    let answer = call.ask(&prompt).one().await.unwrap();
+    backward(&answer).await.unwrap();
+    let formats: Vec<_> = engine.requests().into_iter().map(|request| request.format).collect();
+    assert_eq!(formats, [Some(format), None]);
+}

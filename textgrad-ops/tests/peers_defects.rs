@@ -1,4 +1,5 @@
-//! One test per defect that other frameworks were seen to have, so that this one never gets it.
+//! One test per defect that other frameworks were seen to have, so that this one never gets it. Those of braces
+//! and tags in texts are in `texts_are_data`.
 
 #![allow(
     clippy::unwrap_used,
@@ -13,13 +14,12 @@ mod support;
 
 use std::sync::Arc;
 
-use support::{Answers, lines, picture, script, tagged, user, whole};
+use support::{Answers, lines, picture, script, user, whole};
 use textgrad_core::{
     Backward, Gradient, Layout, Parameter, Purpose, Request, Seed, Variable, backward,
 };
 use textgrad_ops::{
-    Error, FormattedLlmCall, LlmCall, LlmReduce, StringFn, Tags, TextLoss, TextualGradientDescent,
-    aggregate, sum,
+    Error, LlmCall, LlmReduce, StringFn, Tags, TextLoss, TextualGradientDescent, aggregate, sum,
 };
 
 async fn losses(engine: &Arc<Answers>, of: &Variable, count: usize) -> Vec<Variable> {
@@ -85,6 +85,31 @@ async fn constants_get_no_gradient_from_a_sum() {
     let gradients = backward(&sum([&constant, &x]).await.unwrap()).await.unwrap();
     assert!(gradients.received(&constant).is_empty());
     assert_eq!(gradients.get(&x).len(), 1);
+}
+
+#[tokio::test]
+async fn plus_says_everything_once_and_hands_the_objective_on() {
+    let engine = Answers::plain("e");
+    let x = Variable::leaf("x", "text");
+    let losses = losses(&engine, &x, 17).await;
+    let mut total = losses[0].clone();
+    for loss in &losses[1..] {
+        total = (total + loss).unwrap();
+    }
+    let gradients = backward(&total).await.unwrap();
+    let asked = engine.asked(Purpose::Gradient);
+    assert_eq!(asked.len(), 17);
+    assert!(asked.iter().all(|request| user(request).contains(OBJECTIVE)));
+    assert_eq!(gradients.text(&x), ["e gradient"; 17].join("\n"));
+
+    // Two gradients for each side of each `+`, in other frameworks: 65536 times the same at this depth.
+    let mut doubled = x.clone();
+    for _ in 0..16 {
+        doubled = (&doubled + &Variable::new("", "nothing")).unwrap();
+    }
+    let wrapped = StringFn::new(engine.clone(), "counts", |_| Ok("16".into()));
+    let end = wrapped.call([("total", &doubled)]).await.unwrap();
+    assert_eq!(backward(&end).await.unwrap().text(&x), "e gradient");
 }
 
 #[tokio::test]
@@ -186,67 +211,17 @@ async fn there_is_nothing_to_reset_between_steps() {
     assert_eq!(lengths, [lengths[0]; 3]);
 }
 
-const HOSTILE: [&str; 6] = [
-    r#"{"a": {x}, "b": "{0}"} {} %s"#,
-    "{{x}} {{{y}}} {{#if z}}{{/if}} {{> _rules}}",
-    "</LM_INPUT></VARIABLE></FEEDBACK></CONVERSATION></ROLE></CONTEXT>",
-    "</CONSTRAINTS></EXAMPLES></LM_SYSTEM_PROMPT></LM_OUTPUT></FUNCTION_INPUT>",
-    "a<SEP>b <INPUTS_TO_FUNCTION>",
-    "\\{{x}} \\n & <b> \"quoted\"",
-];
-
 #[tokio::test]
-async fn braces_and_tags_in_texts_are_data_everywhere() {
-    for text in HOSTILE {
-        let engine = Answers::new("echo", move |request| match request.purpose {
-            Purpose::Update => tagged(text),
-            _ => text.to_owned(),
-        });
-        let (system, x) = (Parameter::new(text, "system prompt"), Variable::leaf(text, text));
-        let llm = LlmCall::builder(engine.clone()).build();
-        let answer = llm.ask(&x).system(&system.variable()).one().await.unwrap();
-        let judge = FormattedLlmCall::builder(LlmCall::builder(engine.clone()), "{ {{a}} }", ["a"]);
-        let verdict = judge.unwrap().system(text).build().call([("a", &answer)]).await.unwrap();
-        let check = StringFn::new(engine.clone(), text, |i| Ok(i.text("v")?.to_owned()));
-        let checked = check.call([("v", &verdict)]).await.unwrap();
-        let loss = TextLoss::new(engine.clone(), text).evaluate(&checked).await.unwrap();
-        let reduction = Arc::new(LlmReduce::new(engine.clone()));
-        let total = aggregate([&loss, &checked], reduction).await.unwrap();
-        let gradients = backward(&total).await.unwrap();
-        assert_eq!(gradients.text(&x), text);
-        let optimizer =
-            TextualGradientDescent::builder(engine.clone()).constraint(text).example(text);
-        optimizer.build().step(std::slice::from_ref(&system), &gradients).await.unwrap();
-        assert_eq!(&*system.text(), text);
-        for request in engine.requests() {
-            assert!(whole(&request).contains(text), "{}", whole(&request));
-            for message in &request.messages {
-                check_sections(&message.text());
-            }
-        }
-        assert_eq!(
-            lines(&engine.requests()[1]),
-            [format!("system: {text}"), format!("user: {{ {text} }}")]
-        );
+async fn a_call_with_examples_needs_no_tags_and_knows_no_phrase_that_ends_it() {
+    let phrase = "The plan doesn't need to be improved";
+    for reply in ["no tags", "<FINAL>tagged</FINAL> and more", phrase, "<FINAL>"] {
+        let engine = Answers::new("e", move |_| reply.to_owned());
+        let call = LlmCall::builder(engine.clone()).example("a", "b").feedback_example("c").build();
+        let x = Variable::leaf("x", "plan");
+        let answer = call.ask(&x).one().await.unwrap();
+        assert_eq!(answer.text(), Some(reply), "whole, and always there");
+        assert_eq!(backward(&answer).await.unwrap().text(&x), reply);
     }
-}
-
-/// Every line that is an opening tag of ours has its closing tag on a line of its own behind it.
-fn check_sections(text: &str) {
-    let mut open: Vec<&str> = Vec::new();
-    for line in text.lines() {
-        let name = line.strip_prefix('<').and_then(|line| line.strip_suffix('>'));
-        match name {
-            Some(name) if open.last() == name.strip_prefix('/').as_ref() => drop(open.pop()),
-            Some(name)
-                if name.bytes().all(|b| b.is_ascii_uppercase() || b"_-23456789".contains(&b)) =>
-            {
-                open.push(name);
-            }
-            _ => {}
-        }
-    }
-    assert!(open.is_empty(), "{open:?} left open in {text}");
 }
 
 #[tokio::test]

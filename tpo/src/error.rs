@@ -19,10 +19,10 @@ pub enum Error {
         /// What it was.
         got: String,
     },
-    /// An engine or a reward model can not be set up.
+    /// An engine, a reward model or a cache can not be set up.
     #[error("the {what} can not be set up")]
     Setup {
-        /// Which of the two.
+        /// Which of them.
         what: &'static str,
         /// What was expected and what came.
         source: EngineError,
@@ -192,21 +192,4 @@ impl Error {
             _ => "run",
         }
     }
-}
-
-/// An error with all its causes on one line.
-#[must_use]
-pub fn describe(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let message = error.to_string();
-        // A transparent error repeats what it wraps.
-        if !text.ends_with(&message) {
-            text.push_str(": ");
-            text.push_str(&message);
-        }
-        cause = error.source();
-    }
-    text
 }

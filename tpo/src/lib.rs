@@ -52,7 +52,7 @@ pub use self::batch::{Batch, Outcome, Progress};
 #[doc(inline)]
 pub use self::config::{Accept, Mode, STOP_TEXTS, StopReason, Stopping, TpoConfig};
 #[doc(inline)]
-pub use self::error::{Error, describe};
+pub use self::error::Error;
 #[doc(inline)]
 pub use self::query::Query;
 #[doc(inline)]
@@ -67,5 +67,7 @@ pub use self::search::{
 };
 #[doc(inline)]
 pub use self::summary::Summary;
+#[doc(inline)]
+pub use textgrad_core::describe;
 #[doc(inline)]
 pub use textgrad_ops::Stop;

@@ -48,3 +48,34 @@ async fn an_update_leads_back_to_the_gradient_the_loss_and_the_query() {
     }
     assert!(aligned.pool().candidates().iter().all(|c| !c.answer.requires_grad()));
 }
+
+#[tokio::test]
+async fn a_conversation_is_continued_as_it_is() {
+    let engine = Arc::new(textgrad_core::testing::ScriptedEngine::new(["Blue."]));
+    let query = tpo::Query::conversation([
+        textgrad_core::Message::system("One word."),
+        textgrad_core::Message::user("Mars?"),
+        textgrad_core::Message::assistant("Red."),
+        textgrad_core::Message::user("Neptune?"),
+    ])
+    .unwrap();
+    let length = tpo::reward_fn("length", |_, answer: &str| answer.len() as f64);
+    let tpo = tpo::Tpo::builder(engine.clone(), Arc::new(length)).samples(1).iterations(0);
+    let aligned = tpo.build().unwrap().align(&query).await.unwrap();
+    assert_eq!(aligned.answer(), "Blue.");
+    let sent: Vec<(String, String)> = engine.requests()[0]
+        .messages
+        .iter()
+        .map(|message| (message.role.to_string(), message.text()))
+        .collect();
+    let turn = |role: &str, text: &str| (role.to_owned(), text.to_owned());
+    assert_eq!(
+        sent,
+        [
+            turn("system", "One word."),
+            turn("user", "Mars?"),
+            turn("assistant", "Red."),
+            turn("user", "Neptune?"),
+        ]
+    );
+}

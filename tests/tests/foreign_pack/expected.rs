@@ -78,6 +78,15 @@ fn evaluate(role: &str, value: &str) -> String {
         + "Say what about it keeps the aim from being met.\n\n"
 }
 
+/// Examples of good feedback, put before the last part of a request for feedback.
+pub(crate) fn with_examples(request: &str, role: &str, value: &str, examples: &[&str]) -> String {
+    let last = evaluate(role, value);
+    let shown = format!("<EXAMPLES>{}</EXAMPLES>", examples.join("\n"));
+    request.strip_suffix(&last).unwrap().to_owned()
+        + &format!("Comment as it was done here:\n\n{shown}\n\n")
+        + &last
+}
+
 /// The request for feedback where the output is the objective.
 pub(crate) fn feedback_base(role: &str, value: &str, call: &str) -> String {
     start(role, call)
@@ -137,4 +146,37 @@ pub(crate) fn update(
     }
     text + &format!("Send the better text of <ROLE> {role} </ROLE> ")
         + "between <IMPROVED_VARIABLE> and </IMPROVED_VARIABLE>."
+}
+
+/// The request for a new text by an optimizer with momentum: what the text was, with what it is, is between
+/// the comments and the rules.
+pub(crate) fn update_with_momentum(role: &str, values: &[&str], gradients: &[String]) -> String {
+    let steps = values.iter().enumerate();
+    let steps: Vec<String> =
+        steps.map(|(i, value)| format!("\n{role} at Step {}: {value}.\n", i + 1)).collect();
+    let past = String::from("The text has been these so far:\n\n")
+        + &format!("<PAST_ITERATIONS>{}</PAST_ITERATIONS>\n\n", steps.concat())
+        + "If the comments stay the same, change more.\n\n";
+    with_past(update(role, values[values.len() - 1], gradients, &[], &[]), &past)
+}
+
+/// The same by one with gradient memory: the comments of earlier steps.
+pub(crate) fn update_with_memory(
+    role: &str,
+    value: &str,
+    gradients: &[String],
+    memory: &[&str],
+) -> String {
+    let comments = memory.iter().enumerate();
+    let comments: Vec<String> = comments
+        .map(|(i, value)| format!("\n<FEEDBACK-{0}> {value}</FEEDBACK-{0}>\n", i + 1))
+        .collect();
+    let past = String::from("Comments of before:\n\n")
+        + &format!("<PAST_FEEDBACK>{}</PAST_FEEDBACK>\n\n", comments.concat());
+    with_past(update(role, value, gradients, &[], &[]), &past)
+}
+
+fn with_past(update: String, past: &str) -> String {
+    let place = "Better the text by the comments.\n";
+    update.replacen(place, &(place.to_owned() + past), 1)
 }

@@ -5,6 +5,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod expected;
+mod losses;
+mod memory;
 mod ops;
 mod search;
 

@@ -8,7 +8,7 @@ use textgrad_ops::{LlmCall, LlmReduce, StringFn, TextLoss, TextualGradientDescen
 
 use super::expected::{
     FEEDBACK_SYSTEM, UPDATE_SYSTEM, conversation, feedback_base, feedback_chain, function,
-    gradient, update,
+    gradient, update, with_examples,
 };
 use super::{messages, pack};
 
@@ -33,6 +33,33 @@ async fn a_chain_of_calls_without_and_with_a_system_prompt() {
         [
             (system.clone(), feedback_base("a draft", "draft", &judged)),
             (system, feedback_chain(role, value, &written, "a draft", "on the draft")),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn examples_of_feedback_in_both_forms() {
+    let engine =
+        Arc::new(ScriptedEngine::new(["draft", "verdict", "on the draft", "on the prompt"]));
+    let prompt = Parameter::new("Write.", "prompt");
+    let examples = ["Name the {reader}.", "Say why."];
+    let call = |role: &str| {
+        let call = LlmCall::builder(engine.clone()).prompts(pack()).response_role(role);
+        examples.iter().fold(call, |call, example| call.feedback_example(*example)).build()
+    };
+    let draft = call("a draft").ask(&prompt.variable()).one().await.unwrap();
+    let verdict = call("a verdict").ask(&draft).one().await.unwrap();
+    backward(&verdict).await.map_err(|failure| failure.error).unwrap();
+
+    let sent: Vec<String> = engine.requests()[2..].iter().map(|sent| messages(sent).1).collect();
+    let base = feedback_base("a draft", "draft", &conversation(None, "draft", "verdict"));
+    let written = conversation(None, "Write.", "draft");
+    let chain = feedback_chain("prompt", "Write.", &written, "a draft", "on the draft");
+    assert_eq!(
+        sent,
+        [
+            with_examples(&base, "a draft", "draft", &examples),
+            with_examples(&chain, "prompt", "Write.", &examples),
         ]
     );
 }

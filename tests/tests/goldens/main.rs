@@ -3,6 +3,8 @@
 //! A change of wording shows here as a difference between files; `INSTA_UPDATE=always cargo test` takes it over.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod objectives;
+mod optimizers;
 mod requests;
 mod templates;
 

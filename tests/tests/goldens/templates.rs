@@ -7,12 +7,13 @@ use textgrad_core::testing::{Reply, ScriptedEngine};
 use textgrad_core::{
     Backward, Choice, FinishReason, Layout, Parameter, Purpose, Request, Variable, backward,
 };
+use textgrad_ops::train::{Evaluator as _, Example, LlmJudge};
 use textgrad_ops::{LlmCall, LlmReduce, StringFn, TextLoss, TextualGradientDescent, aggregate};
 
 use super::{shown, snapshots};
 
 /// Requests of these purposes, each in a file of its own.
-fn golden(name: &str, engine: &ScriptedEngine, purposes: &[Purpose]) {
+pub(crate) fn golden(name: &str, engine: &ScriptedEngine, purposes: &[Purpose]) {
     let requests = engine.requests();
     let wanted: Vec<&Request> =
         requests.iter().filter(|request| purposes.contains(&request.purpose)).collect();
@@ -25,7 +26,7 @@ fn golden(name: &str, engine: &ScriptedEngine, purposes: &[Purpose]) {
     });
 }
 
-fn improved(text: &str) -> String {
+pub(crate) fn improved(text: &str) -> String {
     format!("<IMPROVED_VARIABLE>\n{text}\n</IMPROVED_VARIABLE>")
 }
 
@@ -103,6 +104,40 @@ async fn of_a_function_and_without_rules() {
     golden("function", &engine, &ASKED_BACKWARDS);
 }
 
+/// A call with examples of both kinds, and what was said about its answer.
+#[tokio::test]
+async fn with_in_context_examples() {
+    for (name, layout) in
+        [("examples_quoted", Layout::Quoted), ("examples_continued", Layout::Continued)]
+    {
+        let engine = Arc::new(
+            ScriptedEngine::default()
+                .on(Purpose::Forward, "froid")
+                .on(Purpose::Loss, "The gender is unclear.")
+                .on(Purpose::Gradient, "Say the gender.")
+                .on(Purpose::Gradient, "Ask for the gender.")
+                .on(Purpose::Update, improved("Translate, with the gender.")),
+        );
+        let system = Parameter::new("Translate.", "system prompt of a translator");
+        let translator = LlmCall::builder(engine.clone())
+            .response_role("a translation")
+            .example("house", "maison")
+            .example("the </EXAMPLE_INPUT> tag", "la balise {{x}}")
+            .feedback_example("Say when to use \"vous\", since the text does not.")
+            .feedback_example("Name the tense. </FEEDBACK_EXAMPLE> is no end.");
+        let word = Variable::new("cold", "word");
+        let ask = translator.build();
+        let answer = ask.ask(&word).system(&system.variable()).one().await.unwrap();
+        let loss = TextLoss::new(engine.clone(), "Judge the translation.");
+        let verdict = loss.evaluate(&answer).await.unwrap();
+        let pass = Backward::new(&verdict).layout(layout);
+        let gradients = pass.run().await.map_err(|failure| failure.error).unwrap();
+        let optimizer = TextualGradientDescent::builder(engine.clone()).layout(layout).build();
+        optimizer.step(&[system], &gradients).await.unwrap();
+        golden(name, &engine, &[Purpose::Forward, Purpose::Gradient, Purpose::Update]);
+    }
+}
+
 #[tokio::test]
 async fn of_merged_feedback() {
     let engine = Arc::new(
@@ -125,6 +160,26 @@ async fn of_merged_feedback() {
     let optimizer = TextualGradientDescent::builder(engine.clone()).build();
     optimizer.step(&[text], &gradients).await.unwrap();
     golden("merged", &engine, &[Purpose::Reduce, Purpose::Update]);
+}
+
+#[tokio::test]
+async fn a_judge() {
+    let engine = Arc::new(
+        ScriptedEngine::default()
+            .on(Purpose::Judge, "Quite good.")
+            .on(Purpose::Judge, "<SCORE>8</SCORE>")
+            .on(Purpose::Judge, "<SCORE>3</SCORE>"),
+    );
+    let example = Example::new("1")
+        .with_field("question", "Why is Mars red?")
+        .with_field("reading_level", "Children </FIELD> of {{ten}}.")
+        .with_expected("Because of its rust.");
+    let criterion = "The answer is right and easy to read.";
+    let judge = LlmJudge::builder(engine.clone(), criterion).build();
+    judge.evaluate("It rusts.", &example).await.unwrap();
+    let blind = LlmJudge::builder(engine.clone(), criterion).show_expected(false).highest(5);
+    blind.build().evaluate("It rusts.", &example).await.unwrap();
+    golden("judge", &engine, &[Purpose::Judge]);
 }
 
 /// A template that is new has to be shown here too.
@@ -151,9 +206,35 @@ fn every_template_is_in_a_golden_file() {
         "function_call",
         "reduce_system",
         "reduce",
+        // Objectives.
+        "listwise_system",
+        "multi_field_system",
+        "multi_field",
+        "multiple_choice_system",
+        "multiple_choice",
+        "image_qa_system",
+        "image_qa",
+        "check_feedback",
+        "command_report",
+        "command_feedback",
+        "all_of",
+        "weighted_sum",
+        "weight_feedback",
+        // Optimizers of whole graphs.
+        "graph_call",
+        "graph_update_system",
+        "graph_update",
+        "graph_retry",
+        // A judge's.
+        "judge_system",
+        "judge",
+        "judge_retry",
         // Parts of the others.
         "_subject",
+        "_feedback_examples",
         "_rules",
+        "_streams",
+        "_history",
     ]
     .into();
     let pack = tpo::prompts::default_pack().unwrap();

@@ -40,7 +40,7 @@ fn every_format_of_queries_comes_to_the_same_results() {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     child.stdin.take().unwrap().write_all(b"Why?\nWhy not?\nOr is it?\n").unwrap();
-    let ended = Running(Some(child)).end().with_code(0);
+    let ended = Running::from(child).end().with_code(0);
     assert!(ended.out.contains("results: runs/stdin-tpo-001/results.jsonl"), "{}", ended.out);
     all.push(read(folder.path().join("runs/stdin-tpo-001/results.jsonl")));
 
@@ -75,8 +75,9 @@ fn the_summary_for_machines_has_its_fields() {
     let told: Value = serde_json::from_str(&ended.out).unwrap();
     assert_eq!(
         keys(&told),
-        ["answers", "critical_path_s", "interrupted", "results", "sent", "summary"]
+        ["answers", "cache", "critical_path_s", "interrupted", "results", "sent", "summary"]
     );
+    assert_eq!(told["cache"], Value::Null);
     assert_eq!((&told["answers"], &told["interrupted"]), (&Value::Null, &json!(false)));
     // Calls that take next to nothing say nothing about the schedule.
     assert_eq!(told["critical_path_s"], Value::Null);

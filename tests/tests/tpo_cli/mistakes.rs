@@ -9,6 +9,17 @@ fn mistakes_on_the_command_line() {
     for (arguments, words) in [
         (&["--engine", "openai", "--reward", "sim"][..], &["model", "got nothing"][..]),
         (&["--engine", "openai", "--model", "m"], &["reward", "vllm", "got nothing"]),
+        (&["--engine", "vllm"], &["model", "got nothing"]),
+        (
+            &["--engine", "olama/llama3"],
+            &["the engine can not be set up", "did you mean ollama/MODEL?", "openrouter", "sim"],
+        ),
+        (&["--engine", "ollama/"], &["expected ollama/MODEL"]),
+        (&["--engine", "ollama/llama3", "--model", "m"], &["model: expected none beside", "m"]),
+        (&["--engine", "groq/m"], &["the engine can not be set up", "GROQ_API_KEY"]),
+        (&["--engine", "vllm/m"], &["reward", "vllm", "got nothing"]),
+        (&["--engine", "http://localhost:1/v1"], &["no `#MODEL` at the end"]),
+        (&["--engine", "sim:skil=1"], &["expected `skill=0.8` or `latency_ms=5`", "skil=1"]),
         (&["--reward", "vllm"], &["reward-model", "got nothing"]),
         (&["--samlpes", "3"], &["unexpected argument '--samlpes'", "--samples"]),
         (&["--mode", "best"], &["mode", "tpo, revision or bon", "best"]),

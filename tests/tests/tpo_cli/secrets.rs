@@ -60,7 +60,7 @@ async fn no_secret_is_written_or_logged() {
         // A log can be longer than a pipe: it goes to files, which are looked at with the others.
         let log = |name: &str| std::fs::File::create(folder.path().join(name)).unwrap();
         command.stdout(log("stdout")).stderr(log("stderr"));
-        let ended = Running(Some(command.spawn().unwrap())).end();
+        let ended = Running::from(command.spawn().unwrap()).end();
         assert_eq!(ended.code, Some(code), "{fault}");
         let figures = server.stats();
         assert!(figures.routes.values().any(|route| route.statuses.contains_key("2xx")), "{fault}");

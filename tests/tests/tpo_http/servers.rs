@@ -75,7 +75,7 @@ async fn one_query_that_fails_among_ten_is_reported_in_its_place() {
         let progress = batch.progress();
         let mut places = Vec::new();
         while let Some(outcome) = batch.next().await {
-            assert_eq!(&*outcome.query, queries[outcome.index]);
+            assert_eq!(outcome.query, queries[outcome.index].as_str());
             places.push(outcome.index);
             if outcome.index == 4 {
                 let failure = outcome.result.unwrap_err();

@@ -1,13 +1,13 @@
 //! What a pass knows about the nodes of its graph.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use petgraph::Direction;
 use petgraph::graph::NodeIndex;
 use petgraph::visit::EdgeRef;
 
-use crate::gradient::{Feedback, Gradient, Gradients, Received, Reduce};
+use crate::gradient::{Context, Feedback, Gradient, Gradients, Received, Reduce};
 use crate::graph::{Graph, GraphEdge, GraphNode};
 use crate::op::Call;
 use crate::variable::Variable;
@@ -132,11 +132,7 @@ impl State {
         let Some(state) = self.nodes.get_mut(node.index()) else {
             return;
         };
-        // What was merged is still about the same uses of the variable.
-        if let Some(first) = merged.first_mut() {
-            let contexts = group.feedback.iter().flat_map(|part| part.contexts().iter().cloned());
-            *first = first.clone().with_contexts(contexts);
-        }
+        keep_contexts(group, &mut merged);
         let (mut items, mut inner) = (Vec::new(), Vec::new());
         let mut first = None;
         for item in std::mem::take(&mut state.items) {
@@ -269,6 +265,19 @@ impl State {
             gradients.insert(variable, received, items);
         }
         gradients
+    }
+}
+
+/// What was merged is still about the same uses of the variable: contexts that the merge let go of belong to
+/// the first that it made.
+fn keep_contexts(group: &Group, merged: &mut [Feedback]) {
+    let kept: HashSet<*const Context> =
+        merged.iter().flat_map(Feedback::contexts).map(Arc::as_ptr).collect();
+    let contexts = group.feedback.iter().flat_map(Feedback::contexts);
+    let lost: Vec<Arc<Context>> =
+        contexts.filter(|context| !kept.contains(&Arc::as_ptr(context))).cloned().collect();
+    if let Some(first) = merged.first_mut() {
+        *first = first.clone().with_contexts(lost);
     }
 }
 

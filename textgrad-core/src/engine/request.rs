@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::format::Format;
 use super::message::Message;
 use crate::seed::Seed;
 
@@ -148,12 +149,20 @@ pub struct Request {
     pub sampling: Sampling,
     /// Why the request is made.
     pub purpose: Purpose,
+    /// The shape that each answer must have; any where it is `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<Format>,
 }
 
 impl Request {
     /// A request for one answer with the server's own sampling defaults.
     pub fn new(purpose: Purpose, messages: impl IntoIterator<Item = Message>) -> Self {
-        Self { messages: messages.into_iter().collect(), sampling: Sampling::default(), purpose }
+        Self {
+            messages: messages.into_iter().collect(),
+            sampling: Sampling::default(),
+            purpose,
+            format: None,
+        }
     }
 
     /// The same request, drawn another way.
@@ -161,5 +170,37 @@ impl Request {
     pub fn with_sampling(mut self, sampling: Sampling) -> Self {
         self.sampling = sampling;
         self
+    }
+
+    /// The same request for answers of this shape.
+    #[must_use]
+    pub fn with_format(mut self, format: Format) -> Self {
+        self.format = Some(format);
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn requests_written_before_there_were_formats_are_read_and_written_as_they_were() {
+        let old = json!({
+            "messages": [{"role": "user", "parts": [{"text": "hi"}]}],
+            "sampling": {"n": 1},
+            "purpose": "sample",
+        });
+        let request: Request = serde_json::from_value(old.clone()).unwrap();
+        assert_eq!(request, Request::new(Purpose::Sample, [Message::user("hi")]));
+        assert_eq!(serde_json::to_value(&request).unwrap(), old);
+
+        let format = Format::json_schema("x", json!({"type": "object"})).unwrap();
+        let request = request.with_format(format);
+        let new = serde_json::to_value(&request).unwrap();
+        assert_eq!(new["format"]["name"], "x");
+        assert_eq!(serde_json::from_value::<Request>(new).unwrap(), request);
     }
 }

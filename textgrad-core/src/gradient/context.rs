@@ -2,8 +2,19 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::engine::Message;
 use crate::op::Inputs;
+
+/// A prompt and a good answer to it, as an example for a model.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Exchange {
+    /// The prompt.
+    pub prompt: Arc<str>,
+    /// The answer.
+    pub answer: Arc<str>,
+}
 
 /// What a variable was used for when the feedback on it came about.
 #[derive(Debug, Clone)]
@@ -25,8 +36,12 @@ pub enum ContextSource {
     Conversation {
         /// The system message, if there was one.
         system: Option<Arc<str>>,
-        /// The user message.
+        /// Examples that were sent before the prompt as turns of the conversation.
+        examples: Arc<[Exchange]>,
+        /// The texts of the user message.
         prompt: Arc<str>,
+        /// How many images the user message held.
+        images: usize,
         /// What the model answered.
         response: Arc<str>,
     },

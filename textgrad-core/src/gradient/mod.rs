@@ -1,13 +1,14 @@
 //! Textual gradients: what is said about a variable, and by whom.
 
 mod context;
+mod join;
 mod reduce;
 mod store;
 
 use std::sync::Arc;
 
-pub use self::context::{Context, ContextSource};
-pub use self::reduce::{Reduce, ReduceCx};
+pub use self::context::{Context, ContextSource, Exchange};
+pub use self::reduce::{Deduplicate, KeepAll, Reduce, ReduceCx, ReduceFn, reduce_fn};
 pub use self::store::{Gradients, Received};
 use crate::variable::Variable;
 
@@ -57,6 +58,8 @@ impl From<Feedback> for Gradient {
 #[derive(Debug, Clone)]
 pub struct Feedback {
     words: Variable,
+    /// What the words were joined of; empty if they were not.
+    parts: Arc<[Variable]>,
     contexts: Arc<[Arc<Context>]>,
 }
 
@@ -76,7 +79,7 @@ impl Feedback {
             Some(_) => words,
             None => Variable::new(words.value().describe(), Arc::clone(words.role())),
         };
-        Self { words, contexts: Arc::from([]) }
+        Self { words, parts: Arc::from([]), contexts: Arc::from([]) }
     }
 
     /// The same feedback with one more circumstance under which it was given.

@@ -1,6 +1,6 @@
 //! The graph that ends in a variable, traced on demand.
 
-mod export;
+pub(crate) mod export;
 mod measure;
 mod trace;
 

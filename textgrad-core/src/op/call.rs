@@ -40,6 +40,19 @@ impl Call {
         self.inputs.iter().any(|input| input.variable().requires_grad())
     }
 
+    /// Records a call that was made: what came out, as variables that know where they come from.
+    pub(crate) fn record(op: Arc<dyn Op>, inputs: Inputs, outputs: Vec<Output>) -> Vec<Variable> {
+        let call = Arc::new(Self { op, inputs, outputs });
+        let made = call.outputs.iter().enumerate();
+        made.map(|(position, output)| Variable::made(&call, position, output)).collect()
+    }
+
+    /// Records a call that made one output.
+    pub(crate) fn record_one(op: Arc<dyn Op>, inputs: Inputs, output: Output) -> Variable {
+        let call = Arc::new(Self { op, inputs, outputs: vec![output.clone()] });
+        Variable::made(&call, 0, &output)
+    }
+
     pub(crate) fn output_requires_grad(&self, output: &Output) -> bool {
         output.requires_grad(self.requires_grad())
     }
@@ -83,12 +96,10 @@ impl fmt::Debug for Call {
 /// ```
 pub async fn apply(op: Arc<dyn Op>, inputs: impl Into<Inputs>) -> Result<Vec<Variable>, Error> {
     let inputs = inputs.into();
-    let outputs = op
-        .forward(&inputs)
-        .await
-        .map_err(|error| Error::Forward { op: op.name().to_owned(), source: Box::new(error) })?;
-    let call = Arc::new(Call { op, inputs, outputs });
-    Ok((0..call.outputs.len()).filter_map(|output| Variable::of_call(&call, output)).collect())
+    match op.forward(&inputs).await {
+        Ok(outputs) => Ok(Call::record(op, inputs, outputs)),
+        Err(error) => Err(Error::in_forward(op.name(), error)),
+    }
 }
 
 /// Runs an op that has one output; see [`apply`].

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::error::Error;
 use crate::score::Score;
-use crate::value::Value;
+use crate::value::{Image, Value};
 use crate::variable::Variable;
 
 /// A named input of a call.
@@ -87,6 +87,19 @@ impl Inputs {
     /// [`Error::MissingInput`], or [`Error::NotText`] if it holds an image.
     pub fn text(&self, name: &str) -> Result<&str, Error> {
         text_of(name, self.named(name)?)
+    }
+
+    /// The image of the first input of a name.
+    ///
+    /// # Errors
+    /// [`Error::MissingInput`], or [`Error::NotImage`] if it holds text.
+    pub fn image(&self, name: &str) -> Result<&Image, Error> {
+        let variable = self.named(name)?;
+        variable.value().as_image().ok_or_else(|| Error::NotImage {
+            input: name.to_owned(),
+            role: variable.role().to_string(),
+            got: variable.value().kind(),
+        })
     }
 
     /// The texts of all inputs, in order.

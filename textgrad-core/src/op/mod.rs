@@ -1,6 +1,8 @@
 //! Operations: what turns variables into variables, and feedback on the results into feedback on the inputs.
 
 mod call;
+mod concat;
+mod failed;
 mod from_fn;
 mod io;
 
@@ -9,9 +11,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 pub use self::call::{Call, apply, apply_one};
+pub use self::concat::Concat;
+pub use self::failed::{Failed, try_apply, try_apply_one};
 pub use self::from_fn::{OpFn, op_fn};
 pub use self::io::{Input, Inputs, Output};
 use crate::backward::{BackwardCx, OpFailure};
+use crate::engine::Request;
 use crate::error::Error;
 use crate::gradient::{Gradient, Reduce};
 
@@ -43,7 +48,7 @@ use crate::gradient::{Gradient, Reduce};
 ///         Ok(vec![Output::new(texts.join(" "), "joined text")])
 ///     }
 ///     async fn backward(&self, cx: &BackwardCx) -> Result<Vec<Option<Gradient>>, OpFailure> {
-///         Ok(cx.inputs().iter().map(|_| cx.gradients(0).first().cloned()).collect())
+///         Ok(vec![Gradient::join(cx.gradients(0)); cx.inputs().len()])
 ///     }
 /// }
 ///
@@ -76,6 +81,14 @@ pub trait Op: Send + Sync {
     /// How gradients that have passed through this call are merged, at every variable that more than one of
     /// them reaches. `None`: they are kept as they are.
     fn reduction(&self) -> Option<Arc<dyn Reduce>> {
+        None
+    }
+
+    /// The request that a call with these inputs sent to an engine, for people who look at the graph: its
+    /// first, where it asked several times. It is made anew from what the op keeps, so that a graph nobody
+    /// looks at holds no copies. `None`: it asked no engine.
+    fn request(&self, inputs: &Inputs) -> Option<Request> {
+        let _ = inputs;
         None
     }
 }

@@ -1,12 +1,15 @@
 //! Texts in the graph: [`Variable`], which never changes, and [`Parameter`], which can be assigned.
 
+mod add;
 mod parameter;
+mod saved;
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 pub use self::parameter::{Assignment, Parameter, ParameterBuilder, Version};
+pub use self::saved::ParameterState;
 use crate::op::{Call, Output};
 use crate::score::Score;
 use crate::value::{Value, excerpt};
@@ -80,14 +83,14 @@ impl Variable {
         Self(Arc::new(Node { value, role: role.into(), requires_grad, source: None }))
     }
 
-    pub(crate) fn of_call(call: &Arc<Call>, output: usize) -> Option<Self> {
-        let made = call.outputs().get(output)?;
-        Some(Self(Arc::new(Node {
-            value: made.value().clone(),
-            role: Arc::clone(made.role()),
-            requires_grad: call.output_requires_grad(made),
-            source: Some(Source { call: Arc::clone(call), output }),
-        })))
+    /// The output at a position of a call, which made it.
+    pub(crate) fn made(call: &Arc<Call>, position: usize, output: &Output) -> Self {
+        Self(Arc::new(Node {
+            value: output.value().clone(),
+            role: Arc::clone(output.role()),
+            requires_grad: call.output_requires_grad(output),
+            source: Some(Source { call: Arc::clone(call), output: position }),
+        }))
     }
 
     /// What it holds.

@@ -4,12 +4,14 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use super::Variable;
+use serde::{Deserialize, Serialize};
+
+use super::{ParameterState, Variable};
 use crate::check::Check;
 use crate::error::Error;
 
 /// An earlier text of a [`Parameter`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Version {
     /// Its number: 0 for the first, one more with every assignment.
     pub number: u64,
@@ -161,6 +163,29 @@ impl Parameter {
     #[must_use]
     pub fn history(&self) -> Vec<Version> {
         self.read().history.iter().cloned().collect()
+    }
+
+    /// All that assignments change, to be saved; see [`restore`](Self::restore).
+    #[must_use]
+    pub fn state(&self) -> ParameterState {
+        let state = self.read();
+        ParameterState {
+            text: Arc::clone(&state.text),
+            version: state.version,
+            history: state.history.iter().cloned().collect(),
+        }
+    }
+
+    /// Takes up what [`state`](Self::state) gave, its version among it, so that what depends on versions goes
+    /// on as it would have. Unlike [`set`](Self::set) it is no assignment of its own.
+    pub fn restore(&self, saved: &ParameterState) -> Variable {
+        let mut state = self.write();
+        state.text = Arc::clone(&saved.text);
+        state.version = saved.version;
+        let surplus = saved.history.len().saturating_sub(self.0.history_limit);
+        state.history = saved.history.iter().skip(surplus).cloned().collect();
+        state.put(&self.0.role);
+        state.variable.clone()
     }
 
     /// Assigns a new text and returns the new leaf.
@@ -326,6 +351,22 @@ mod tests {
         assert_eq!((thawed.text(), parameter.version()), (Some("b"), 1));
         parameter.set_frozen(false);
         assert_eq!(parameter.variable(), thawed, "nothing changed, so the leaf stays");
+    }
+
+    #[test]
+    fn a_restored_parameter_goes_on_where_it_was() {
+        let made = || Parameter::builder("0", "r").history(2).build();
+        let (first, second) = (made(), made());
+        for i in 1..5 {
+            first.set(i.to_string());
+        }
+        let json = serde_json::to_string(&first.state()).unwrap();
+        let leaf = second.restore(&serde_json::from_str(&json).unwrap());
+        assert_eq!((second.state(), leaf), (first.state(), second.variable()));
+        assert_eq!((second.text().as_ref(), second.version()), ("4", 4));
+        first.set("5");
+        second.set("5");
+        assert_eq!(second.state(), first.state());
     }
 
     #[test]

@@ -10,6 +10,12 @@ use textgrad_core::{
     BackwardCx, Feedback, Gradient, Gradients, Inputs, OpFn, Output, Variable, apply_one, op_fn,
 };
 
+/// Runs on a clock that jumps from wait to wait.
+pub(crate) fn run<F: Future>(future: F) -> F::Output {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_time().start_paused(true).build().unwrap().block_on(future)
+}
+
 /// What happened, in order.
 #[derive(Clone, Default)]
 pub(crate) struct Log(Arc<Mutex<Vec<String>>>);

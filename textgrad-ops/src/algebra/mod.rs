@@ -1,17 +1,16 @@
-//! Putting texts together: [`sum`], and [`aggregate`], which also merges the feedback that comes back.
+//! Putting texts together: [`sum`], [`concat`], and [`aggregate`], which also merges the feedback that comes
+//! back.
 
-mod pass;
 mod reduce;
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use textgrad_core::{
-    BackwardCx, Error, Gradient, Inputs, Op, OpFailure, Output, Reduce, Variable, apply_one,
-};
+use textgrad_core::{Concat, Error, Inputs, Reduce, Variable, apply_one};
 
-pub(crate) use self::pass::through;
 pub use self::reduce::LlmReduce;
+
+/// What stands between the terms of a sum.
+const BELOW: &str = "\n";
 
 /// The sum of texts: one below the other.
 ///
@@ -35,11 +34,38 @@ pub use self::reduce::LlmReduce;
 /// # Ok::<(), textgrad_core::Error>(()) }).unwrap();
 /// ```
 pub async fn sum<'a>(terms: impl IntoIterator<Item = &'a Variable>) -> Result<Variable, Error> {
-    join("sum", terms, None).await
+    join(Concat::new("sum", BELOW), terms).await
+}
+
+/// Texts with a separator between them. All else is as in [`sum`].
+///
+/// Without a separator, two texts are one by `&a + &b`.
+///
+/// # Errors
+/// Those of [`sum`].
+///
+/// # Examples
+/// ```
+/// use textgrad_core::Variable;
+/// use textgrad_ops::concat;
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let [rules, task] = ["Be brief.", "Why?"].map(|text| Variable::leaf(text, "part of a prompt"));
+/// let prompt = concat([&rules, &task], "\n---\n").await?;
+/// assert_eq!(prompt.text(), Some("Be brief.\n---\nWhy?"));
+/// # Ok::<(), textgrad_core::Error>(()) }).unwrap();
+/// ```
+pub async fn concat<'a>(
+    texts: impl IntoIterator<Item = &'a Variable>,
+    separator: impl Into<Arc<str>>,
+) -> Result<Variable, Error> {
+    join(Concat::new("concat", separator), texts).await
 }
 
 /// The sum of texts, where all feedback that passes through it is merged by `reduction` at every variable
-/// that more than one of its terms depends on.
+/// that more than one of its terms depends on: [`LlmReduce`] asks a model, and
+/// [`Deduplicate`](textgrad_core::Deduplicate), [`KeepAll`](textgrad_core::KeepAll) and
+/// [`reduce_fn`](textgrad_core::reduce_fn) do not. Of nested ones, the innermost merges first.
 ///
 /// # Errors
 /// Those of [`sum`].
@@ -47,46 +73,13 @@ pub async fn aggregate<'a>(
     terms: impl IntoIterator<Item = &'a Variable>,
     reduction: Arc<dyn Reduce>,
 ) -> Result<Variable, Error> {
-    join("aggregate", terms, Some(reduction)).await
+    join(Concat::new("aggregate", BELOW).reduction(reduction), terms).await
 }
 
 async fn join<'a>(
-    name: &'static str,
+    op: Concat,
     terms: impl IntoIterator<Item = &'a Variable>,
-    reduction: Option<Arc<dyn Reduce>>,
 ) -> Result<Variable, Error> {
     let inputs = Inputs::new(terms.into_iter().map(|term| ("term", term.clone())));
-    apply_one(Arc::new(Join { name, reduction }), inputs).await
-}
-
-struct Join {
-    name: &'static str,
-    reduction: Option<Arc<dyn Reduce>>,
-}
-
-#[async_trait]
-impl Op for Join {
-    fn name(&self) -> &str {
-        self.name
-    }
-
-    async fn forward(&self, inputs: &Inputs) -> Result<Vec<Output>, Error> {
-        let texts = inputs.texts()?;
-        if texts.is_empty() {
-            return Err(Error::op(format!("expected at least one text for the {}", self.name)));
-        }
-        let mut roles: Vec<&str> = inputs.iter().map(|input| &**input.variable().role()).collect();
-        roles.dedup();
-        let role = format!("{} of: {}", self.name, roles.join("; "));
-        Ok(vec![Output::new(texts.join("\n"), role)])
-    }
-
-    async fn backward(&self, cx: &BackwardCx) -> Result<Vec<Option<Gradient>>, OpFailure> {
-        let passed = through(cx.gradients(0)).await?;
-        Ok(vec![passed; cx.inputs().len()])
-    }
-
-    fn reduction(&self) -> Option<Arc<dyn Reduce>> {
-        self.reduction.clone()
-    }
+    apply_one(Arc::new(op), inputs).await
 }

@@ -1,6 +1,6 @@
 //! Checks: what must hold of a text, told without a model.
 //!
-//! Each is a [`Check`](textgrad_core::Check), so it serves as a rule for the new texts of a
+//! Each is a [`Check`], so it serves as a rule for the new texts of a
 //! [`Parameter`](textgrad_core::Parameter) and, by [`CheckLoss`](crate::CheckLoss), as an objective.
 
 mod keeps;

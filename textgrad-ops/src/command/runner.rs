@@ -99,7 +99,8 @@ impl Runner {
         self.0.settings.text_file.as_deref()
     }
 
-    /// Runs the program on a text. That it fails, or runs too long, is no error but what came of it.
+    /// Runs the program on a text. That it fails, or runs too long, is no error but what came of it. It needs
+    /// a Tokio runtime with the drivers for I/O and time (`enable_all`).
     ///
     /// Cancel safe: dropping the future kills the program and its process group, and removes the folder.
     ///

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use textgrad_core::{Message, MessageRole, Part, Request, Sampling, Seed};
+use textgrad_core::{Format, Message, MessageRole, Part, Request, Sampling, Seed};
 
 /// Goes into every key: a change of what is hashed, or how, needs a new one.
 const VERSION: &str = "textgrad-request-key/1";
@@ -30,15 +30,16 @@ impl RequestKey {
     }
 }
 
-/// The key of a request to the engine of a name: SHA-256 over everything that may change the answer.
+/// The key of a request to an engine: SHA-256 over everything that may change the answer.
 ///
-/// That is the engine's name, the messages with their images, and the whole sampling. The purpose is left
+/// That is the engine, by its [name](textgrad_core::Engine::name) for journals and recordings and by its
+/// [identity](textgrad_core::Engine::identity) for caches, the messages with their images, the whole sampling, and the format if there is one. The purpose is left
 /// out: engines may not answer by it, so the same question for another purpose has the same answer. Keys of
 /// provider extras are sorted at every depth, so their order does not matter.
 ///
 /// # Examples
 /// ```
-/// use textgrad_core::{Message, Purpose, Request};
+/// use textgrad_core::{Format, Message, Purpose, Request};
 /// use textgrad_ops::engine::request_key;
 ///
 /// let sample = Request::new(Purpose::Sample, [Message::user("hello")]);
@@ -47,17 +48,22 @@ impl RequestKey {
 /// assert_ne!(request_key("m", &sample), request_key("other", &sample));
 /// ```
 #[must_use]
-pub fn request_key(engine_name: &str, request: &Request) -> RequestKey {
+pub fn request_key(engine: &str, request: &Request) -> RequestKey {
     // Taken apart by name, so that a field that is added to a request cannot be forgotten here.
-    let Request { messages, sampling, purpose: _ } = request;
+    let Request { messages, sampling, purpose: _, format } = request;
     let mut hash = Encoder(Sha256::new());
     hash.text(VERSION);
-    hash.text(engine_name);
+    hash.text(engine);
     hash.count(messages.len());
     for message in messages {
         hash.message(message);
     }
     hash.sampling(sampling);
+    // Nothing is written where there is no format, so that keys from before there were any still hold. What
+    // comes before says where it ends, so no other request has these bytes.
+    if let Some(format) = format {
+        hash.format(format);
+    }
     RequestKey(hash.0.finalize().into())
 }
 
@@ -134,6 +140,13 @@ impl Encoder {
             self.text(text);
         }
         self.object(extra);
+    }
+
+    fn format(&mut self, format: &Format) {
+        self.tag(1);
+        self.text(format.name());
+        self.tag(u8::from(format.is_strict()));
+        self.object(format.schema());
     }
 
     fn object(&mut self, object: &serde_json::Map<String, Value>) {
@@ -283,7 +296,15 @@ mod tests {
                     json!({"top_k": {"b": [1, null, true], "a": "y"}}).as_object().unwrap().clone()
             },
         ];
+        let format = |name: &str, schema| Format::json_schema(name, schema).unwrap();
+        let formats = [
+            format("x", json!({})),
+            format("y", json!({})),
+            format("x", json!({"type": "object"})),
+            format("x", json!({})).with_strict(false),
+        ];
         let mut keys = vec![request_key("engine", &request()), request_key("e", &request())];
+        keys.extend(formats.map(|format| request_key("engine", &request().with_format(format))));
         for change in changes {
             let mut request = request();
             change(&mut request);

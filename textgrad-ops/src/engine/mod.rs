@@ -1,23 +1,35 @@
 //! Engines: what answers a [`Request`](textgrad_core::Request), and the layers around it.
 //!
 //! * [`openai`]: chat completions, as vLLM, SGLang, llama.cpp, Ollama, OpenAI and many others offer them.
+//! * [`anthropic`] and [`gemini`]: the Messages API and `generateContent`, natively.
 //! * [`sim`]: an embedded simulation, which needs nothing.
-//! * [`layer`]: retry, limit, timeout, fill, cache, record and replay, trace, meter: each an engine around
-//!   an engine.
+//! * [`layer`]: retry, limit, timeout, fill, cache (in memory and on disk), budget, record and replay, trace,
+//!   meter: each an engine around an engine.
+//! * [`preset`]: any of these by name, `engine("ollama/llama3")`, with keys from the environment.
 //! * [`http`]: the JSON client beneath, also for reward models.
 //! * [`RequestKey`]: a stable name for what a request asks.
 
+pub mod anthropic;
+pub mod gemini;
 pub mod http;
 mod key;
 pub mod layer;
 pub mod openai;
+pub mod preset;
 pub mod sim;
+mod wire;
 
+#[doc(inline)]
+pub use self::anthropic::Anthropic;
+#[doc(inline)]
+pub use self::gemini::Gemini;
 #[doc(inline)]
 pub use self::key::{ParseRequestKeyError, RequestKey, request_key};
 #[doc(inline)]
 pub use self::layer::EngineExt;
 #[doc(inline)]
 pub use self::openai::OpenAi;
+#[doc(inline)]
+pub use self::preset::{EngineBuilder, PRESETS, engine, engine_with};
 #[doc(inline)]
 pub use self::sim::Sim;

@@ -42,6 +42,7 @@ type Function = dyn Fn(Inputs) -> BoxFuture<'static, Result<String, Error>> + Se
 /// ```
 #[derive(Clone)]
 pub struct StringFn {
+    name: Arc<str>,
     purpose: Arc<str>,
     response_role: Arc<str>,
     function: Arc<Function>,
@@ -73,15 +74,19 @@ impl StringFn {
     {
         let purpose = purpose.into();
         Self {
+            name: "function".into(),
             response_role: format!("result of a function: {purpose}").into(),
             purpose,
             function: Arc::new(move |inputs| Box::pin(function(inputs))),
-            feedback: FeedbackSettings {
-                engine,
-                prompts: Prompts::default(),
-                sampling: Sampling::default(),
-            },
+            feedback: FeedbackSettings::new(engine),
         }
+    }
+
+    /// The name of the op in graphs and errors; `function` unless said otherwise.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.name = name.into();
+        self
     }
 
     /// What the result is for, in words.
@@ -98,6 +103,13 @@ impl StringFn {
         self
     }
 
+    /// An example of good feedback, shown in requests for feedback.
+    #[must_use]
+    pub fn feedback_example(mut self, feedback: impl Into<String>) -> Self {
+        self.feedback.examples.push(feedback.into());
+        self
+    }
+
     /// How feedback is drawn; one answer whatever its `n` says.
     #[must_use]
     pub fn feedback_sampling(mut self, sampling: Sampling) -> Self {
@@ -105,7 +117,8 @@ impl StringFn {
         self
     }
 
-    /// Calls the function.
+    /// Calls the function. To go on where it fails, with feedback on what went in, use
+    /// [`try_apply_one`](textgrad_core::try_apply_one).
     ///
     /// # Errors
     /// [`Error::Forward`] with what the function says.
@@ -117,7 +130,7 @@ impl StringFn {
 #[async_trait]
 impl Op for StringFn {
     fn name(&self) -> &str {
-        "function"
+        &self.name
     }
 
     async fn forward(&self, inputs: &Inputs) -> Result<Vec<Output>, Error> {
@@ -141,6 +154,9 @@ impl Op for StringFn {
 
 impl fmt::Debug for StringFn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StringFn").field("purpose", &self.purpose).finish_non_exhaustive()
+        f.debug_struct("StringFn")
+            .field("name", &self.name)
+            .field("purpose", &self.purpose)
+            .finish_non_exhaustive()
     }
 }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use textgrad_core::{
-    BackwardCx, ContextSource, Engine, Error, Gradient, Inputs, Message, MessageRole, Op,
+    BackwardCx, Engine, Error, Exchange, Format, Gradient, Inputs, Message, MessageRole, Op,
     OpFailure, Output, Part, Purpose, Request, Sampling, Seed, Variable, apply,
 };
 
-use super::feedback::{FeedbackSettings, QuotedCall, request_feedback};
+use super::conversation::{Conversation, backward_of, complete};
+use super::feedback::FeedbackSettings;
 use crate::prompts::Prompts;
 
 /// The role of what a model answers, unless said otherwise.
@@ -47,12 +48,16 @@ pub struct LlmCall(Arc<LlmCallBuilder>);
 #[derive(Clone)]
 pub struct LlmCallBuilder {
     name: Arc<str>,
-    engine: Arc<dyn Engine>,
-    feedback: FeedbackSettings,
-    sampling: Sampling,
-    purpose: Purpose,
-    response_role: Arc<str>,
-    requires_grad: Option<bool>,
+    pub(super) engine: Arc<dyn Engine>,
+    pub(super) feedback: FeedbackSettings,
+    pub(super) examples: Vec<Exchange>,
+    /// Turns of this call's own before the prompt.
+    pub(super) history: Arc<[Message]>,
+    pub(super) sampling: Sampling,
+    pub(super) format: Option<Format>,
+    pub(super) purpose: Purpose,
+    pub(super) response_role: Arc<str>,
+    pub(super) requires_grad: Option<bool>,
 }
 
 impl LlmCall {
@@ -61,12 +66,11 @@ impl LlmCall {
         LlmCallBuilder {
             name: "llm".into(),
             engine: Arc::clone(&engine),
-            feedback: FeedbackSettings {
-                engine,
-                prompts: Prompts::default(),
-                sampling: Sampling::default(),
-            },
+            feedback: FeedbackSettings::new(engine),
+            examples: Vec::new(),
+            history: Arc::from([]),
             sampling: Sampling::default(),
+            format: None,
             purpose: Purpose::Forward,
             response_role: RESPONSE_ROLE.into(),
             requires_grad: None,
@@ -80,6 +84,7 @@ impl LlmCall {
             system: None,
             prompt: prompt.clone(),
             attachments: Vec::new(),
+            history: Vec::new(),
             seed: None,
         }
     }
@@ -97,6 +102,45 @@ impl LlmCallBuilder {
     #[must_use]
     pub fn sampling(mut self, sampling: Sampling) -> Self {
         self.sampling = sampling;
+        self
+    }
+
+    /// An in-context example: a prompt and a good answer to it, sent as two turns before the prompt. Examples
+    /// are sent in the order in which they are given, and requests for feedback show them.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::Arc;
+    /// use textgrad_core::Variable;
+    /// use textgrad_core::testing::ScriptedEngine;
+    /// use textgrad_ops::LlmCall;
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let engine = Arc::new(ScriptedEngine::new(["froid"]));
+    /// let llm = LlmCall::builder(engine.clone()).example("house", "maison").example("cat", "chat");
+    /// llm.build().ask(&Variable::new("cold", "word")).one().await?;
+    /// let said: Vec<String> = engine.requests()[0].messages.iter().map(|turn| turn.text()).collect();
+    /// assert_eq!(said, ["house", "maison", "cat", "chat", "cold"]);
+    /// # Ok::<(), textgrad_core::Error>(()) }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn example(mut self, prompt: impl Into<Arc<str>>, answer: impl Into<Arc<str>>) -> Self {
+        self.examples.push(Exchange { prompt: prompt.into(), answer: answer.into() });
+        self
+    }
+
+    /// An example of good feedback, shown in requests for feedback in a backward pass.
+    #[must_use]
+    pub fn feedback_example(mut self, feedback: impl Into<String>) -> Self {
+        self.feedback.examples.push(feedback.into());
+        self
+    }
+
+    /// The shape that answers must have; any unless said otherwise. Feedback is always plain text. An engine
+    /// that cannot hold its answers to it fails the call.
+    #[must_use]
+    pub fn format(mut self, format: Format) -> Self {
+        self.format = Some(format);
         self
     }
 
@@ -173,6 +217,7 @@ pub struct Ask<'a> {
     system: Option<Variable>,
     prompt: Variable,
     attachments: Vec<Variable>,
+    history: Vec<Message>,
     seed: Option<Seed>,
 }
 
@@ -186,6 +231,12 @@ impl Ask<'_> {
     /// With this before the prompt in the same message: an image, or another text.
     pub fn attach(mut self, attachment: &Variable) -> Self {
         self.attachments.push(attachment.clone());
+        self
+    }
+
+    /// With these turns between the system prompt and the prompt: what was said before. They are constants.
+    pub fn history(mut self, turns: impl IntoIterator<Item = Message>) -> Self {
+        self.history = turns.into_iter().collect();
         self
     }
 
@@ -204,9 +255,12 @@ impl Ask<'_> {
         inputs.extend(self.system.map(|system| (SYSTEM, system)));
         inputs.extend(self.attachments.into_iter().map(|attachment| (ATTACHMENT, attachment)));
         inputs.push((PROMPT, self.prompt));
-        let call = match self.seed {
-            None => self.call.clone(),
-            seed => (*self.call.0).clone().at(seed).build(),
+        let call = if self.seed.is_none() && self.history.is_empty() {
+            self.call.clone()
+        } else {
+            let mut settings = (*self.call.0).clone().at(self.seed);
+            settings.history = self.history.into();
+            settings.build()
         };
         apply(Arc::new(call), Inputs::new(inputs)).await
     }
@@ -225,23 +279,18 @@ impl Ask<'_> {
     }
 }
 
-const SYSTEM: &str = "system";
+pub(super) const SYSTEM: &str = "system";
 const PROMPT: &str = "prompt";
 const ATTACHMENT: &str = "attachment";
 
-/// The conversation that a call sends.
-fn conversation(inputs: &Inputs) -> Result<Vec<Message>, Error> {
-    let mut messages = Vec::new();
-    if inputs.find(SYSTEM).is_some() {
-        let system = inputs.text(SYSTEM)?;
-        if !system.is_empty() {
-            messages.push(Message::system(system));
-        }
+impl LlmCall {
+    fn conversation(&self, inputs: &Inputs) -> Result<Conversation, Error> {
+        let system = inputs.find(SYSTEM).map(|_| inputs.text(SYSTEM)).transpose()?;
+        let parts = inputs.iter().filter(|input| &**input.name() != SYSTEM);
+        let parts = parts.map(|input| Part::from(input.variable().value()));
+        let prompt = Message::new(MessageRole::User, parts);
+        Ok(Conversation::new(&self.0, system, prompt))
     }
-    let parts = inputs.iter().filter(|input| &**input.name() != SYSTEM);
-    let parts = parts.map(|input| Part::from(input.variable().value()));
-    messages.push(Message::new(MessageRole::User, parts));
-    Ok(messages)
 }
 
 #[async_trait]
@@ -251,64 +300,17 @@ impl Op for LlmCall {
     }
 
     async fn forward(&self, inputs: &Inputs) -> Result<Vec<Output>, Error> {
-        complete(&self.0, conversation(inputs)?).await
+        complete(&self.0, &self.conversation(inputs)?).await
     }
 
     async fn backward(&self, cx: &BackwardCx) -> Result<Vec<Option<Gradient>>, OpFailure> {
-        let messages = conversation(cx.inputs())?;
-        backward_of(&self.0, cx, &messages).await
+        let conversation = self.conversation(cx.inputs())?;
+        backward_of(&self.0, cx, &conversation).await
     }
-}
 
-/// Asks the engine and makes outputs of the answers.
-pub(crate) async fn complete(
-    settings: &LlmCallBuilder,
-    messages: Vec<Message>,
-) -> Result<Vec<Output>, Error> {
-    let request = Request::new(settings.purpose, messages).with_sampling(settings.sampling.clone());
-    let response = settings.engine.complete(&request).await?;
-    Ok(response
-        .choices
-        .into_iter()
-        .map(|choice| {
-            let output = Output::new(choice.text, Arc::clone(&settings.response_role));
-            match settings.requires_grad {
-                Some(requires_grad) => output.with_requires_grad(requires_grad),
-                None => output,
-            }
-        })
-        .collect())
-}
-
-/// The texts of a message, one below the other: run together, an attached text and the prompt would be one.
-fn quoted_text(message: &Message) -> String {
-    let texts = message.parts.iter().filter_map(|part| match part {
-        Part::Text(text) => Some(text.as_str()),
-        Part::Image(_) => None,
-    });
-    texts.collect::<Vec<_>>().join("\n")
-}
-
-/// Asks for feedback on every input of a conversation.
-pub(crate) async fn backward_of(
-    settings: &LlmCallBuilder,
-    cx: &BackwardCx,
-    messages: &[Message],
-) -> Result<Vec<Option<Gradient>>, OpFailure> {
-    let of_role = |role| messages.iter().find(|message| message.role == role).map(quoted_text);
-    let system: Option<Arc<str>> = of_role(MessageRole::System).map(Into::into);
-    let prompt: Arc<str> = of_role(MessageRole::User).unwrap_or_default().into();
-    let quote = |output: usize, made: &Output| QuotedCall {
-        output,
-        source: ContextSource::Conversation {
-            system: system.clone(),
-            prompt: Arc::clone(&prompt),
-            response: made.value().describe().into(),
-        },
-        response_role: Arc::clone(made.role()),
-    };
-    cx.for_each_input(|input| request_feedback(cx, input, &settings.feedback, messages, quote))
-        .await
+    fn request(&self, inputs: &Inputs) -> Option<Request> {
+        Some(self.conversation(inputs).ok()?.request(&self.0))
+    }
 }
 
 impl fmt::Debug for LlmCall {

@@ -8,10 +8,8 @@ use textgrad_core::{
     MessageRole, Op, OpFailure, Output, Part, Purpose, Request, Sampling, Variable, apply_one,
 };
 
-use crate::prompts::{
-    ConversationContext, FeedbackContext, FunctionArgument, FunctionContext, Prompts,
-    VariableContext,
-};
+use super::quote::feedback_context;
+use crate::prompts::Prompts;
 
 /// How an op asks for feedback on its inputs.
 #[derive(Clone)]
@@ -19,6 +17,16 @@ pub(crate) struct FeedbackSettings {
     pub(crate) engine: Arc<dyn Engine>,
     pub(crate) prompts: Prompts,
     pub(crate) sampling: Sampling,
+    /// Examples of good feedback.
+    pub(crate) examples: Vec<String>,
+}
+
+impl FeedbackSettings {
+    /// What holds unless said otherwise.
+    pub(crate) fn new(engine: Arc<dyn Engine>) -> Self {
+        let (prompts, sampling) = (Prompts::default(), Sampling::default());
+        Self { engine, prompts, sampling, examples: Vec::new() }
+    }
 }
 
 /// One output of a call, as requests for feedback show it.
@@ -56,7 +64,7 @@ pub(crate) async fn request_feedback(
         .collect();
     let Some(first) = calls.first() else { return Ok(None) };
 
-    let context = feedback_context(cx, &settings.prompts, &variable, &calls)?;
+    let context = feedback_context(cx, settings, &variable, &calls)?;
     let continued = cx.layout() == Layout::Continued && calls.len() == 1 && !messages.is_empty();
     let messages = if continued {
         let response = output_text(cx, first.output);
@@ -128,87 +136,6 @@ pub(crate) async fn word_feedback(
     apply_one(Arc::new(op), Inputs::new(inputs)).await
 }
 
-fn feedback_context(
-    cx: &BackwardCx,
-    prompts: &Prompts,
-    variable: &Variable,
-    calls: &[QuotedCall],
-) -> Result<FeedbackContext, Error> {
-    let mut quoted = Vec::new();
-    for call in calls {
-        quoted.push(quote_source(prompts, &call.source, None)?);
-    }
-    let feedback = words_of(cx, calls);
-    let first = calls.first();
-    let (system_prompt, prompt, response) = match first.map(|call| &call.source) {
-        Some(ContextSource::Conversation { system, prompt, response }) => (
-            system.as_ref().map(ToString::to_string),
-            Some(prompt.to_string()),
-            Some(response.to_string()),
-        ),
-        _ => (None, None, None),
-    };
-    Ok(FeedbackContext {
-        variable: VariableContext::new(variable),
-        call: quoted.join("\n\n"),
-        function: matches!(first.map(|call| &call.source), Some(ContextSource::Function { .. })),
-        response_role: first.map(|call| call.response_role.to_string()).unwrap_or_default(),
-        objective: feedback.is_empty(),
-        feedback_text: feedback.join("\n"),
-        feedback,
-        system_prompt,
-        prompt,
-        response,
-    })
-}
-
-/// What was said about the outputs of a call; where it is about several, with the number of each, in the order
-/// in which they are quoted.
-fn words_of(cx: &BackwardCx, calls: &[QuotedCall]) -> Vec<String> {
-    let mut words = Vec::new();
-    for (number, call) in (1..).zip(calls) {
-        for feedback in cx.gradients(call.output).iter().filter_map(Gradient::feedback) {
-            words.push(match calls.len() {
-                1 => feedback.text().to_owned(),
-                _ => format!("On output {number}: {}", feedback.text()),
-            });
-        }
-    }
-    words
-}
-
-/// A call as a prompt shows it. A text of it that is shown as `variable` in the same prompt is marked so.
-pub(crate) fn quote_source(
-    prompts: &Prompts,
-    source: &ContextSource,
-    variable: Option<&Variable>,
-) -> Result<String, Error> {
-    let shown = variable.and_then(Variable::text);
-    match source {
-        ContextSource::Conversation { system, prompt, response } => {
-            let context = ConversationContext {
-                system_is_variable: shown.is_some() && system.as_deref() == shown,
-                prompt_is_variable: shown == Some(&**prompt),
-                system_prompt: system.as_ref().map(ToString::to_string),
-                prompt: prompt.to_string(),
-                response: response.to_string(),
-            };
-            Ok(prompts.render("conversation", &context)?)
-        }
-        ContextSource::Function { purpose, inputs, output } => {
-            let inputs =
-                inputs.iter().map(|input| FunctionArgument::new(input.name(), input.variable()));
-            let context = FunctionContext {
-                purpose: purpose.to_string(),
-                inputs: inputs.collect(),
-                output: output.to_string(),
-            };
-            Ok(prompts.render("function_call", &context)?)
-        }
-        _ => Err(Error::op("this kind of context can not be shown in a prompt")),
-    }
-}
-
 fn output_text(cx: &BackwardCx, output: usize) -> String {
     cx.outputs().get(output).map(|output| output.value().describe()).unwrap_or_default()
 }
@@ -239,5 +166,9 @@ impl Op for LlmFeedback {
 
     async fn backward(&self, cx: &BackwardCx) -> Result<Vec<Option<Gradient>>, OpFailure> {
         Ok(vec![None; cx.inputs().len()])
+    }
+
+    fn request(&self, _: &Inputs) -> Option<Request> {
+        Some(self.request.clone())
     }
 }

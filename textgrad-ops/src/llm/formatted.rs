@@ -1,5 +1,6 @@
 //! A call of a language model whose prompt is a template over named variables.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -7,10 +8,12 @@ use async_trait::async_trait;
 use serde_json::{Map, Value as Json};
 use textgrad_core::{
     BackwardCx, Error, Gradient, Inputs, Message, Op, OpFailure, Output, PromptError,
-    PromptTemplate, Variable, apply_one,
+    PromptTemplate, Request, Variable, apply_one,
 };
 
-use super::call::{LlmCallBuilder, backward_of, complete};
+use super::call::LlmCallBuilder;
+use super::conversation::{Conversation, backward_of, complete};
+use super::fields::{after_system, system_and_fields};
 
 /// A call of a language model whose prompt is a handlebars template over named variables.
 ///
@@ -43,7 +46,11 @@ use super::call::{LlmCallBuilder, backward_of, complete};
 /// # Ok::<(), textgrad_core::Error>(()) }).unwrap();
 /// ```
 #[derive(Clone)]
-pub struct FormattedLlmCall(Arc<FormattedLlmCallBuilder>);
+pub struct FormattedLlmCall {
+    settings: Arc<FormattedLlmCallBuilder>,
+    /// Whether the first input is a system prompt.
+    has_system: bool,
+}
 
 /// Settings of a [`FormattedLlmCall`].
 #[derive(Clone)]
@@ -55,7 +62,7 @@ pub struct FormattedLlmCallBuilder {
 }
 
 impl FormattedLlmCall {
-    /// A call with these settings, whose prompt is `template` over `fields`.
+    /// A call with these settings, whose prompt is `template` over `fields`. A field named twice is one field.
     ///
     /// # Errors
     /// A [`PromptError`] that names the line, if the template does not parse or uses anything but the fields.
@@ -64,7 +71,9 @@ impl FormattedLlmCall {
         template: &str,
         fields: impl IntoIterator<Item = F>,
     ) -> Result<FormattedLlmCallBuilder, PromptError> {
-        let fields: Vec<String> = fields.into_iter().map(Into::into).collect();
+        let mut fields: Vec<String> = fields.into_iter().map(Into::into).collect();
+        let mut seen = HashSet::new();
+        fields.retain(|field| seen.insert(field.clone()));
         let example: Map<String, Json> =
             fields.iter().map(|field| (field.clone(), Json::from(""))).collect();
         let template = PromptTemplate::new("prompt", template, &Json::Object(example))?;
@@ -80,22 +89,30 @@ impl FormattedLlmCall {
         apply_one(Arc::new(self.clone()), fields).await
     }
 
-    fn messages(&self, inputs: &Inputs) -> Result<Vec<Message>, Error> {
+    /// Makes the call with a system prompt that is a variable, in the place of that of the settings. An empty
+    /// one is not sent.
+    ///
+    /// # Errors
+    /// Those of [`FormattedLlmCall::call`].
+    pub async fn call_with_system(
+        &self,
+        system: &Variable,
+        fields: impl Into<Inputs>,
+    ) -> Result<Variable, Error> {
+        let call = Self { settings: Arc::clone(&self.settings), has_system: true };
+        apply_one(Arc::new(call), after_system(system, &fields.into())).await
+    }
+
+    fn conversation(&self, inputs: &Inputs) -> Result<Conversation, Error> {
+        let settings = &self.settings;
+        let names: Vec<&str> = settings.fields.iter().map(String::as_str).collect();
+        let (system, fields) = system_and_fields(inputs, self.has_system, &names)?;
         let mut values = Map::new();
-        for field in &self.0.fields {
-            values.insert(field.clone(), Json::from(inputs.text(field)?));
+        for name in names {
+            values.insert(name.to_owned(), Json::from(fields.text(name)?));
         }
-        if inputs.len() != self.0.fields.len()
-            || inputs.iter().any(|input| !values.contains_key(&**input.name()))
-        {
-            let got: Vec<&str> = inputs.iter().map(|input| &**input.name()).collect();
-            return Err(Error::op(format!(
-                "expected exactly the fields {:?}, but got {got:?}",
-                self.0.fields
-            )));
-        }
-        let prompt = Message::user(self.0.template.render(&values)?);
-        Ok(self.0.system.iter().map(|system| Message::system(&**system)).chain([prompt]).collect())
+        let prompt = Message::user(settings.template.render(&values)?);
+        Ok(Conversation::new(&settings.call, system.or(settings.system.as_deref()), prompt))
     }
 }
 
@@ -112,29 +129,33 @@ impl FormattedLlmCallBuilder {
     pub fn build(mut self) -> FormattedLlmCall {
         // The prompt makes one text of all fields: one answer to it.
         self.call = self.call.one_answer();
-        FormattedLlmCall(Arc::new(self))
+        FormattedLlmCall { settings: Arc::new(self), has_system: false }
     }
 }
 
 #[async_trait]
 impl Op for FormattedLlmCall {
     fn name(&self) -> &str {
-        self.0.call.op_name()
+        self.settings.call.op_name()
     }
 
     async fn forward(&self, inputs: &Inputs) -> Result<Vec<Output>, Error> {
-        complete(&self.0.call, self.messages(inputs)?).await
+        complete(&self.settings.call, &self.conversation(inputs)?).await
     }
 
     async fn backward(&self, cx: &BackwardCx) -> Result<Vec<Option<Gradient>>, OpFailure> {
-        let messages = self.messages(cx.inputs())?;
-        backward_of(&self.0.call, cx, &messages).await
+        let conversation = self.conversation(cx.inputs())?;
+        backward_of(&self.settings.call, cx, &conversation).await
+    }
+
+    fn request(&self, inputs: &Inputs) -> Option<Request> {
+        Some(self.conversation(inputs).ok()?.request(&self.settings.call))
     }
 }
 
 impl fmt::Debug for FormattedLlmCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.settings.fmt(f)
     }
 }
 

@@ -189,6 +189,7 @@ impl Op for CommandOp {
             return Ok(vec![None; cx.inputs().len()]);
         }
         let settings = FeedbackSettings {
+            examples: Vec::new(),
             engine: Arc::clone(engine),
             prompts: loss.prompts.clone(),
             sampling: loss.feedback_sampling.clone(),

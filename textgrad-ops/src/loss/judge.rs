@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use textgrad_core::{
-    BackwardCx, Engine, Error, Gradient, Inputs, Message, Op, OpFailure, Output, Purpose, Score,
-    Seed, Variable, apply_one,
+    BackwardCx, Engine, Error, Gradient, Inputs, Message, Op, OpFailure, Output, Purpose, Request,
+    Score, Seed, Variable, apply_one,
 };
 
-use crate::llm::{LlmCall, LlmCallBuilder, backward_of, complete};
+use crate::llm::{Conversation, LlmCall, LlmCallBuilder, backward_of, complete};
 use crate::prompts::Prompts;
 
 /// The model behind a loss in words, and how it is asked.
@@ -19,8 +19,10 @@ pub(super) struct Judge {
     pub(super) seed: Option<Seed>,
 }
 
-/// Makes the messages of a request of the inputs of a call.
-pub(super) type Word = dyn Fn(&Inputs) -> Result<Vec<Message>, Error> + Send + Sync;
+/// Makes the system message and the user message of a request of the inputs of a call.
+pub(super) type Word = dyn Fn(&Inputs) -> Result<(String, Message), Error> + Send + Sync;
+/// Makes a system message of the inputs of a call.
+type Render = dyn Fn(&Inputs) -> Result<String, Error> + Send + Sync;
 /// Reads the score from an evaluation.
 pub(super) type ReadScore = dyn Fn(&str) -> Result<Option<Score>, Error> + Send + Sync;
 
@@ -65,6 +67,13 @@ struct WordedCall {
     score: Option<Arc<ReadScore>>,
 }
 
+impl WordedCall {
+    fn conversation(&self, inputs: &Inputs) -> Result<Conversation, Error> {
+        let (system, user) = (self.word)(inputs)?;
+        Ok(Conversation::new(&self.settings, Some(&system), user))
+    }
+}
+
 #[async_trait]
 impl Op for WordedCall {
     fn name(&self) -> &str {
@@ -72,7 +81,7 @@ impl Op for WordedCall {
     }
 
     async fn forward(&self, inputs: &Inputs) -> Result<Vec<Output>, Error> {
-        let outputs = complete(&self.settings, (self.word)(inputs)?).await?;
+        let outputs = complete(&self.settings, &self.conversation(inputs)?).await?;
         let Some(read) = &self.score else { return Ok(outputs) };
         let scored = outputs.into_iter().map(|output| {
             let score = read(output.value().as_text().unwrap_or_default())?;
@@ -85,7 +94,11 @@ impl Op for WordedCall {
     }
 
     async fn backward(&self, cx: &BackwardCx) -> Result<Vec<Option<Gradient>>, OpFailure> {
-        backward_of(&self.settings, cx, &(self.word)(cx.inputs())?).await
+        backward_of(&self.settings, cx, &self.conversation(cx.inputs())?).await
+    }
+
+    fn request(&self, inputs: &Inputs) -> Option<Request> {
+        Some(self.conversation(inputs).ok()?.request(&self.settings))
     }
 }
 
@@ -97,7 +110,7 @@ pub(super) async fn instruction(
     apply_one(Arc::new(LossInstruction(Box::new(render))), inputs).await
 }
 
-struct LossInstruction(Box<dyn Fn(&Inputs) -> Result<String, Error> + Send + Sync>);
+struct LossInstruction(Box<Render>);
 
 #[async_trait]
 impl Op for LossInstruction {

@@ -6,7 +6,11 @@ mod compose;
 mod contrastive;
 mod figure;
 mod from_fn;
+mod image_qa;
 mod judge;
+mod listwise;
+mod multi_field;
+mod multiple_choice;
 mod stated;
 mod text;
 
@@ -24,6 +28,10 @@ pub use self::compose::{
 pub use self::contrastive::ContrastiveLoss;
 pub(crate) use self::figure::figure;
 pub use self::from_fn::{LossFn, loss_fn};
+pub use self::image_qa::ImageQaLoss;
+pub use self::listwise::ListwiseLoss;
+pub use self::multi_field::{MultiFieldLoss, MultiFieldOver};
+pub use self::multiple_choice::MultipleChoiceLoss;
 pub use self::text::TextLoss;
 
 /// An objective over one text.

@@ -8,8 +8,6 @@ use textgrad_core::{
     Variable, apply_one,
 };
 
-use crate::algebra::through;
-
 /// Feedback in these words, as a call of this name in the graph.
 pub(super) async fn state(
     name: &'static str,
@@ -69,7 +67,7 @@ async fn complain_of(
     }
     let said = cx.gradients(0).iter().filter(|gradient| gradient.feedback().is_some());
     gradients.extend(said.cloned());
-    let Some(Gradient::Feedback(feedback)) = through(&gradients).await? else { return Ok(None) };
+    let Some(Gradient::Feedback(feedback)) = Gradient::join(&gradients) else { return Ok(None) };
     let context = Context {
         source: ContextSource::Function {
             purpose: Arc::clone(purpose),

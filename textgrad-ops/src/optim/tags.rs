@@ -37,7 +37,7 @@ pub enum ExtractError {
 impl Default for Tags {
     /// `<IMPROVED_VARIABLE>` and `</IMPROVED_VARIABLE>`, as TextGrad has them.
     fn default() -> Self {
-        Self { start: "<IMPROVED_VARIABLE>".into(), end: "</IMPROVED_VARIABLE>".into() }
+        Self::of("<IMPROVED_VARIABLE>", "</IMPROVED_VARIABLE>")
     }
 }
 
@@ -74,6 +74,11 @@ impl Tags {
         }
     }
 
+    /// Tags that are known to be sound.
+    pub(super) fn of(start: &'static str, end: &'static str) -> Self {
+        Self { start: start.to_owned(), end: end.to_owned() }
+    }
+
     /// What stands before the new text.
     #[must_use]
     pub fn start(&self) -> &str {
@@ -93,7 +98,8 @@ impl Tags {
     /// several such blocks the last one counts, a block inside another is part of it, and tags in the middle
     /// of a line are text. Where no tags stand like that, or one more is closed than was opened, the text
     /// runs from the last opening tag before the last closing one to that one, if at least one of the two
-    /// stands at such an edge: a sentence about the tags is no text. What is opened at the beginning of a
+    /// stands at such an edge: a sentence about the tags is no text, and neither is the `and` between two tags
+    /// with which a line of prose ends. What is opened at the beginning of a
     /// line and never closed makes the answer unusable: it was cut off, or cannot be told from one that was.
     ///
     /// Emphasis or code marks of Markdown on both sides of a tag (`**<TAG>**`) belong to the tag.
@@ -101,7 +107,7 @@ impl Tags {
     /// # Errors
     /// An [`ExtractError`] that says which tag was missing.
     pub fn extract<'a>(&self, reply: &'a str) -> Result<&'a str, ExtractError> {
-        let tags = self.tags_in(reply);
+        let tags = without_mentions(self.tags_in(reply), reply);
         let (from, to) = match self.last_block(&tags)? {
             Some(block) => block,
             None => self.last_pair(&tags)?,
@@ -178,6 +184,26 @@ impl Tags {
         tags.sort_by_key(|tag| tag.at);
         tags
     }
+}
+
+/// The tags without those that only end a sentence about tags: `... between <T> and </T>`.
+fn without_mentions(tags: Vec<Found>, reply: &str) -> Vec<Found> {
+    const BETWEEN: [&str; 6] = ["and", "or", "to", "&", "...", "…"];
+    let is_mention = |pair: &[Found]| match pair {
+        [start, end] if !start.first && end.edge => {
+            let kinds = (start.kind, end.kind) == (Kind::Start, Kind::End);
+            let between = reply.get(start.to..end.at).unwrap_or_default();
+            kinds && !between.contains('\n') && BETWEEN.contains(&between.trim())
+        }
+        _ => false,
+    };
+    let mentions: Vec<bool> = tags.windows(2).map(is_mention).collect();
+    let is_one = |place: usize| mentions.get(place).is_some_and(|mention| *mention);
+    tags.into_iter()
+        .enumerate()
+        .filter(|(place, _)| !is_one(*place) && !place.checked_sub(1).is_some_and(is_one))
+        .map(|(_, tag)| tag)
+        .collect()
 }
 
 /// How many bytes of Markdown marks stand on both sides of a tag.
@@ -263,6 +289,24 @@ mod tests {
         );
         assert_eq!(extract("<T>new</T> is the text."), Ok("new"));
         assert_eq!(extract("<T> and </T> are the tags.\n<T>\nnew\n</T>"), Ok("new"));
+    }
+
+    #[test]
+    fn a_line_that_ends_with_a_mention_of_the_tags_is_no_text() {
+        for between in [" and ", " or ", "...", " … ", " to "] {
+            let line = format!("I put it between <T>{between}</T>");
+            let alone = format!("{line}\nnew");
+            assert_eq!(extract(&alone), Err(ExtractError::NoStart("<T>".into())), "{line}");
+            assert_eq!(extract(&format!("{line}\n<T>\nnew\n</T>")), Ok("new"));
+            assert_eq!(extract(&format!("<T>\nnew\n</T>\n{line}")), Ok("new"));
+            assert_eq!(extract(&format!("Final: <T>new</T>\n{line}")), Ok("new"));
+            let quoted = format!("<T>\n{line}\nthe rest\n</T>");
+            assert_eq!(extract(&quoted), Ok(format!("{line}\nthe rest").as_str()));
+        }
+        assert_eq!(extract("Final: <T>and more</T>"), Ok("and more"));
+        assert_eq!(extract("Final: <T> B </T>"), Ok("B"));
+        // Alone on its line it is a text like any other.
+        assert_eq!(extract("<T>and</T>"), Ok("and"));
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 use serde::Serialize;
 use serde_json::{Value as Json, json};
-use textgrad_core::{TemplateContext, Variable};
+use textgrad_core::{Exchange, TemplateContext, Variable};
+
+use super::history::{BrokenRule, PastStep};
 
 /// A variable as templates see it: `role`, `value`, `short`.
 #[derive(Debug, Clone, Serialize)]
@@ -39,15 +41,19 @@ fn shorten(text: &str) -> String {
     format!("{} (...) {}", head.join(" "), tail.join(" "))
 }
 
-/// A call of a language model: `system_prompt` (null if there was none), `prompt`, `response`;
-/// `system_is_variable` and `prompt_is_variable` say that the text is the one that is shown as the variable
+/// A call of a language model: `system_prompt` (null if there was none), `examples` (turns before the prompt,
+/// each with `prompt`, `answer`), `prompt`, `images` (how many were sent with the prompt), `response`; `system_is_variable` and `prompt_is_variable` say that the text is the one that is shown as the variable
 /// in the same request, so that a pack need not show it twice.
 #[derive(Debug, Clone, Serialize)]
 pub struct ConversationContext {
     /// The system message.
     pub system_prompt: Option<String>,
+    /// What was sent before the user message as examples.
+    pub examples: Vec<Exchange>,
     /// The user message.
     pub prompt: String,
+    /// How many images the user message held.
+    pub images: usize,
     /// What the model answered.
     pub response: String,
     /// Whether the system message is the variable's text.
@@ -59,8 +65,8 @@ pub struct ConversationContext {
 impl TemplateContext for ConversationContext {
     fn example() -> Json {
         json!({
-            "system_prompt": "", "prompt": "", "response": "",
-            "system_is_variable": false, "prompt_is_variable": false,
+            "system_prompt": "", "examples": [{ "prompt": "", "answer": "" }], "prompt": "", "images": 0,
+            "response": "", "system_is_variable": false, "prompt_is_variable": false,
         })
     }
 }
@@ -117,8 +123,9 @@ impl TemplateContext for FunctionContext {
 /// A request for feedback on one input of a call: `variable`; `call` (the call as `conversation` or
 /// `function_call` quote it); `function` (whether it is a function's); `response_role`; `objective` (whether
 /// the call's output is the objective); `feedback` (else, what was said about the output, a list) and
-/// `feedback_text` (the same joined by newlines); `system_prompt`, `prompt`, `response` as in
-/// [`ConversationContext`], null for a function.
+/// `feedback_text` (the same joined by newlines); `system_prompt`, `examples`, `prompt`, `images`, `response`
+/// as in [`ConversationContext`], null, empty or 0 for a function; `feedback_examples` (examples of good feedback, a
+/// list) and `feedback_examples_text` (joined by newlines).
 #[derive(Debug, Clone, Serialize)]
 pub struct FeedbackContext {
     /// The input that feedback is wanted on.
@@ -137,10 +144,18 @@ pub struct FeedbackContext {
     pub feedback_text: String,
     /// The call's system message.
     pub system_prompt: Option<String>,
+    /// The call's examples.
+    pub examples: Vec<Exchange>,
     /// The call's user message.
     pub prompt: Option<String>,
+    /// How many images the call's user message held.
+    pub images: usize,
     /// What the model answered.
     pub response: Option<String>,
+    /// Examples of good feedback.
+    pub feedback_examples: Vec<String>,
+    /// The same, joined by newlines.
+    pub feedback_examples_text: String,
 }
 
 impl TemplateContext for FeedbackContext {
@@ -148,7 +163,8 @@ impl TemplateContext for FeedbackContext {
         json!({
             "variable": variable(), "call": "", "function": false, "response_role": "",
             "objective": false, "feedback": [""], "feedback_text": "",
-            "system_prompt": "", "prompt": "", "response": "",
+            "system_prompt": "", "examples": [{ "prompt": "", "answer": "" }], "prompt": "", "images": 0,
+            "response": "", "feedback_examples": [""], "feedback_examples_text": "",
         })
     }
 }
@@ -192,7 +208,9 @@ impl TemplateContext for GradientContext {
 /// A request for a new text: `variable`; `gradients` (every feedback as `gradient` shows it, joined by
 /// newlines); `feedback` (the words alone, a list) and `feedback_text`; `constraints` (each with `number`,
 /// from 1, and `text`) and `constraints_text` (one per line, numbered); `examples` (a list of texts) and
-/// `examples_text` (joined by newlines); `start_tag`, `end_tag`.
+/// `examples_text` (joined by newlines); `start_tag`, `end_tag`; and, if the optimizer remembers them, earlier
+/// steps, oldest first, each as [`PastStep`]: `past_feedback`, `past_texts` (without the text as it is now,
+/// whose number in that row would be `text_number`), `past_responses`.
 #[derive(Debug, Clone, Serialize)]
 pub struct UpdateContext {
     /// The text to rewrite.
@@ -215,6 +233,14 @@ pub struct UpdateContext {
     pub start_tag: String,
     /// What stands behind it.
     pub end_tag: String,
+    /// The last steps, for their feedback; empty without gradient memory.
+    pub past_feedback: Vec<PastStep>,
+    /// The last texts before this one, with their feedback; empty without momentum.
+    pub past_texts: Vec<PastStep>,
+    /// The number of this text behind those.
+    pub text_number: usize,
+    /// The last steps, for their responses and feedback; empty without response history.
+    pub past_responses: Vec<PastStep>,
 }
 
 /// A numbered constraint.
@@ -232,11 +258,14 @@ impl TemplateContext for UpdateContext {
             "variable": variable(), "gradients": "", "feedback": [""], "feedback_text": "",
             "constraints": [{ "number": 1, "text": "" }], "constraints_text": "",
             "examples": [""], "examples_text": "", "start_tag": "", "end_tag": "",
+            "past_feedback": [PastStep::example()], "past_texts": [PastStep::example()],
+            "text_number": 1, "past_responses": [PastStep::example()],
         })
     }
 }
 
-/// Why an answer could not be used: `problem`, `cut_off`, `start_tag`, `end_tag`.
+/// Why an answer could not be used: `problem`, `cut_off`, `start_tag`, `end_tag`; if its text broke rules that
+/// are checked, `violations` (each with `rule` and `problem`) and `text`, which else are empty.
 #[derive(Debug, Clone, Serialize)]
 pub struct RetryContext {
     /// What was wrong, in words.
@@ -247,11 +276,18 @@ pub struct RetryContext {
     pub start_tag: String,
     /// What must stand behind it.
     pub end_tag: String,
+    /// The rules that its text broke.
+    pub violations: Vec<BrokenRule>,
+    /// That text.
+    pub text: String,
 }
 
 impl TemplateContext for RetryContext {
     fn example() -> Json {
-        json!({ "problem": "", "cut_off": false, "start_tag": "", "end_tag": "" })
+        json!({
+            "problem": "", "cut_off": false, "start_tag": "", "end_tag": "",
+            "violations": [BrokenRule::example()], "text": "",
+        })
     }
 }
 
@@ -267,6 +303,37 @@ pub struct ReduceContext {
 impl TemplateContext for ReduceContext {
     fn example() -> Json {
         json!({ "variable": variable(), "feedback": [""] })
+    }
+}
+
+/// A request for a grade: `criterion`; `fields` (the example's, each with `name`, `title` and `value`);
+/// `prediction`; `expected` (null if it is unknown or not to be shown); `highest`, the highest grade, while
+/// the lowest is 0; `start_tag`, `end_tag`.
+#[derive(Debug, Clone, Serialize)]
+pub struct JudgeContext {
+    /// What is judged by, in words.
+    pub criterion: String,
+    /// What the prediction was made from.
+    pub fields: Vec<FunctionArgument>,
+    /// What is judged.
+    pub prediction: String,
+    /// What was expected.
+    pub expected: Option<String>,
+    /// The highest grade.
+    pub highest: u32,
+    /// What must stand before the grade.
+    pub start_tag: String,
+    /// What must stand behind it.
+    pub end_tag: String,
+}
+
+impl TemplateContext for JudgeContext {
+    fn example() -> Json {
+        json!({
+            "criterion": "",
+            "fields": [{ "name": "", "title": "", "role": "", "value": "", "short": "" }],
+            "prediction": "", "expected": "", "highest": 10, "start_tag": "", "end_tag": "",
+        })
     }
 }
 

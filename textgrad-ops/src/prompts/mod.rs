@@ -16,14 +16,24 @@
 //! | `reduce_system`, `reduce` | system and user message of a request to merge feedback | [`ReduceContext`] |
 //! | `contrastive_system` | system message of a contrastive loss; the user message is the preferred text | [`ContrastiveContext`] |
 //! | `evaluation_system` | the same without a rejected text | [`EvaluationContext`] |
+//! | `listwise_system` | system message of a listwise loss; the user message is one of the answers | [`ListwiseContext`] |
+//! | `multi_field_system`, `multi_field` | system and user message of an evaluation of several texts | [`MultiFieldContext`] |
+//! | `multiple_choice_system`, `multiple_choice` | those of an evaluation of an answer to a multiple choice question | [`MultipleChoiceContext`] |
+//! | `image_qa_system` | system message of an evaluation of an answer to a question about an image | [`ImageQaContext`] |
+//! | `image_qa` | each text of its user message, which are the instruction, the question, the image and the answer | [`ImageQaContext`] |
 //! | `check_feedback` | feedback on a text for which a check does not hold | [`CheckContext`] |
 //! | `command_report` | the text of a program's run on a text | [`CommandContext`] |
 //! | `command_feedback` | feedback on a text on which a program failed | [`CommandContext`] |
 //! | `all_of` | the text of objectives that must all pass | [`AllOfContext`] |
 //! | `weighted_sum` | the text of a weighted sum of objectives | [`WeightedSumContext`] |
 //! | `weight_feedback` | what is said about a part of it where weights differ | [`WeightContext`] |
+//! | `graph_call` | a line of the listing of a graph | [`GraphCallContext`] |
+//! | `graph_update_system`, `graph_update` | system and user message of a request for new texts of a graph | [`GraphUpdateContext`] |
+//! | `graph_retry` | added to it when an answer could not be used | [`GraphRetryContext`] |
+//! | `judge_system`, `judge` | system and user message of a request for a grade | [`JudgeContext`] |
+//! | `judge_retry` | added to the last message when no grade could be read | [`RetryContext`] |
 //!
-//! The partials `_subject`, `_rules` and `_streams` are shared by some of the defaults.
+//! The partials `_subject`, `_feedback_examples`, `_rules`, `_history` and `_streams` are shared by some of the defaults.
 
 macro_rules! text {
     ($name:literal) => {
@@ -32,6 +42,8 @@ macro_rules! text {
 }
 
 mod context;
+mod graph;
+mod history;
 mod objective;
 
 use std::sync::{Arc, LazyLock};
@@ -40,11 +52,18 @@ use textgrad_core::{PromptError, PromptPack, TemplateContext, TemplateSpec};
 
 pub use self::context::{
     CallContext, Constraint, ConversationContext, FeedbackContext, FunctionArgument,
-    FunctionContext, GradientContext, ReduceContext, RetryContext, UpdateContext, VariableContext,
+    FunctionContext, GradientContext, JudgeContext, ReduceContext, RetryContext, UpdateContext,
+    VariableContext,
 };
+pub use self::graph::{
+    GraphArgument, GraphCallContext, GraphObjective, GraphParameter, GraphRetryContext,
+    GraphUpdateContext, GraphValue,
+};
+pub use self::history::{BrokenRule, PastStep};
 pub use self::objective::{
-    AllOfContext, CheckContext, CommandContext, ContrastiveContext, EvaluationContext, PartContext,
-    WeightContext, WeightedSumContext,
+    AllOfContext, CheckContext, CommandContext, ContrastiveContext, EvaluationContext,
+    ImageQaContext, ListwiseContext, MultiFieldContext, MultipleChoiceContext, PartContext,
+    RankedContext, WeightContext, WeightedSumContext,
 };
 
 /// The templates of this crate with their default texts.
@@ -64,8 +83,20 @@ pub fn templates() -> Vec<TemplateSpec> {
         TemplateSpec::new::<RetryContext>("update_retry", text!("update_retry")),
         TemplateSpec::new::<ReduceContext>("reduce_system", text!("reduce_system")),
         TemplateSpec::new::<ReduceContext>("reduce", text!("reduce")),
+        TemplateSpec::new::<GraphCallContext>("graph_call", text!("graph_call")),
+        TemplateSpec::new::<GraphUpdateContext>(
+            "graph_update_system",
+            text!("graph_update_system"),
+        ),
+        TemplateSpec::new::<GraphUpdateContext>("graph_update", text!("graph_update")),
+        TemplateSpec::new::<GraphRetryContext>("graph_retry", text!("graph_retry")),
+        TemplateSpec::new::<JudgeContext>("judge_system", text!("judge_system")),
+        TemplateSpec::new::<JudgeContext>("judge", text!("judge")),
+        TemplateSpec::new::<RetryContext>("judge_retry", text!("judge_retry")),
         TemplateSpec::partial("_subject", text!("_subject")),
+        TemplateSpec::partial("_feedback_examples", text!("_feedback_examples")),
         TemplateSpec::partial("_rules", text!("_rules")),
+        TemplateSpec::partial("_history", text!("_history")),
     ];
     templates.extend(objective::templates());
     templates

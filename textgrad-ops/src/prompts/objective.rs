@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::{Value as Json, json};
 use textgrad_core::{Score, TemplateContext, TemplateSpec, Variable};
 
+use super::context::FunctionArgument;
 use crate::command::{End, Run};
 use crate::loss::figure;
 
@@ -36,6 +37,105 @@ pub struct EvaluationContext<'a> {
 impl TemplateContext for EvaluationContext<'_> {
     fn example() -> Json {
         json!({ "query": "", "chosen": "" })
+    }
+}
+
+/// Scored answers to a query: `query`; `answers`, best to worst, each with `rank` (from 1), `score`, `text` and
+/// `chosen` (whether it is the user message); `count`; `others` (whether there is an answer but the chosen one);
+/// `chosen` (the user message), `chosen_rank` and `chosen_score` (null if it is none of the answers).
+#[derive(Debug, Clone, Serialize)]
+pub struct ListwiseContext<'a> {
+    /// The query.
+    pub query: &'a str,
+    /// The answers, best to worst.
+    pub answers: Vec<RankedContext<'a>>,
+    /// How many there are.
+    pub count: usize,
+    /// Whether there is one but the chosen one.
+    pub others: bool,
+    /// The text that is evaluated: the user message.
+    pub chosen: &'a str,
+    /// Its rank, from 1.
+    pub chosen_rank: Option<usize>,
+    /// Its score.
+    pub chosen_score: Option<String>,
+}
+
+/// A scored answer.
+#[derive(Debug, Clone, Serialize)]
+pub struct RankedContext<'a> {
+    /// Its rank, from 1.
+    pub rank: usize,
+    /// Its score, with few digits.
+    pub score: String,
+    /// The answer.
+    pub text: &'a str,
+    /// Whether it is the user message.
+    pub chosen: bool,
+}
+
+impl TemplateContext for ListwiseContext<'_> {
+    fn example() -> Json {
+        json!({
+            "query": "", "answers": [{ "rank": 1, "score": "", "text": "", "chosen": false }],
+            "count": 1, "others": true, "chosen": "", "chosen_rank": 1, "chosen_score": "",
+        })
+    }
+}
+
+/// Several texts evaluated together: `instruction`; `fields`, each with `name`, `title`, `role`, `value`, `short`;
+/// `start_tag` and `end_tag` that a score is wanted between (null if none is).
+#[derive(Debug, Clone, Serialize)]
+pub struct MultiFieldContext {
+    /// What to evaluate by.
+    pub instruction: String,
+    /// The texts, in order.
+    pub fields: Vec<FunctionArgument>,
+    /// What stands before the score.
+    pub start_tag: Option<String>,
+    /// What stands behind it.
+    pub end_tag: Option<String>,
+}
+
+fn field() -> Json {
+    json!({ "name": "", "title": "", "role": "", "value": "", "short": "" })
+}
+
+impl TemplateContext for MultiFieldContext {
+    fn example() -> Json {
+        json!({ "instruction": "", "fields": [field()], "start_tag": "", "end_tag": "" })
+    }
+}
+
+/// An answer to a multiple choice question: `instruction`, `question`, `answer`.
+#[derive(Debug, Clone, Serialize)]
+pub struct MultipleChoiceContext<'a> {
+    /// What to evaluate by.
+    pub instruction: &'a str,
+    /// The question with its options.
+    pub question: &'a str,
+    /// The answer.
+    pub answer: &'a str,
+}
+
+impl TemplateContext for MultipleChoiceContext<'_> {
+    fn example() -> Json {
+        json!({ "instruction": "", "question": "", "answer": "" })
+    }
+}
+
+/// A text of the evaluation of an answer to a question about an image: `name` (`instruction`, `question` or
+/// `answer`), `title`, `role`, `value`, `short`. The system message has those of the instruction.
+#[derive(Debug, Clone, Serialize)]
+pub struct ImageQaContext {
+    /// The text.
+    #[serde(flatten)]
+    pub field: FunctionArgument,
+}
+
+impl TemplateContext for ImageQaContext {
+    fn example() -> Json {
+        field()
     }
 }
 
@@ -192,6 +292,16 @@ pub(super) fn templates() -> Vec<TemplateSpec> {
             text!("contrastive_system"),
         ),
         TemplateSpec::new::<EvaluationContext<'_>>("evaluation_system", text!("evaluation_system")),
+        TemplateSpec::new::<ListwiseContext<'_>>("listwise_system", text!("listwise_system")),
+        TemplateSpec::new::<MultiFieldContext>("multi_field_system", text!("multi_field_system")),
+        TemplateSpec::new::<MultiFieldContext>("multi_field", text!("multi_field")),
+        TemplateSpec::new::<MultipleChoiceContext<'_>>(
+            "multiple_choice_system",
+            text!("multiple_choice_system"),
+        ),
+        TemplateSpec::new::<MultipleChoiceContext<'_>>("multiple_choice", text!("multiple_choice")),
+        TemplateSpec::new::<ImageQaContext>("image_qa_system", text!("image_qa_system")),
+        TemplateSpec::new::<ImageQaContext>("image_qa", text!("image_qa")),
         TemplateSpec::new::<CheckContext<'_>>("check_feedback", text!("check_feedback")),
         TemplateSpec::new::<CommandContext<'_>>("command_report", text!("command_report")),
         TemplateSpec::new::<CommandContext<'_>>("command_feedback", text!("command_feedback")),

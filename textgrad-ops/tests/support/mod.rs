@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use textgrad_core::testing::ScriptedEngine;
 use textgrad_core::{
-    Engine, EngineError, Image, Message, MessageRole, Part, PromptPack, Purpose, Request, Response,
-    TemplateSpec, Variable,
+    Engine, EngineError, Image, Inputs, Message, MessageRole, Output, Part, PromptPack, Purpose,
+    Request, Response, Score, TemplateSpec, Variable, apply_one, op_fn,
 };
 use textgrad_ops::prompts::{
     CommandContext, ConversationContext, FeedbackContext, FunctionContext, GradientContext,
@@ -74,6 +74,21 @@ pub(crate) fn picture() -> Variable {
     Variable::new(Image::from_bytes(png.to_vec()).unwrap(), "picture")
 }
 
+/// A variable of one call: what goes in is joined, and scores 0.25.
+pub(crate) async fn join(name: &'static str, inputs: &[(&str, &Variable)], role: &str) -> Variable {
+    let role = role.to_owned();
+    let op = op_fn(name, move |inputs: Inputs| {
+        let role = role.clone();
+        async move {
+            let texts: Vec<String> =
+                inputs.iter().map(|input| input.variable().value().describe()).collect();
+            Ok(vec![Output::new(texts.join(" "), role).with_score(Score::from(0.25))])
+        }
+    });
+    let inputs = inputs.iter().map(|(name, variable)| ((*name).to_owned(), (*variable).clone()));
+    apply_one(Arc::new(op), Inputs::new(inputs)).await.unwrap()
+}
+
 /// A request as lines `role: text`; images are `(image)`, further parts follow ` + `.
 pub(crate) fn lines(request: &Request) -> Vec<String> {
     let part = |part: &Part| match part {
@@ -105,6 +120,7 @@ pub(crate) fn pack() -> Prompts {
             TemplateSpec::new::<ConversationContext>(
                 "conversation",
                 "[{{#if system_prompt}}S={{#if system_is_variable}}VARIABLE{{else}}{{system_prompt}}{{/if}} {{/if}}\
+                 {{#each examples}}E={{prompt}}>{{answer}} {{/each}}\
                  P={{#if prompt_is_variable}}VARIABLE{{else}}{{prompt}}{{/if}} R={{response}}]",
             ),
             TemplateSpec::new::<FunctionContext>(
@@ -114,17 +130,20 @@ pub(crate) fn pack() -> Prompts {
             TemplateSpec::new::<FeedbackContext>("feedback_system", "feedback on {{variable.role}}"),
             TemplateSpec::new::<FeedbackContext>(
                 "feedback_base",
-                "base {{variable.value}} in {{call}} function={{function}}",
+                "base {{variable.value}} in {{call}} function={{function}}\
+                 {{#each feedback_examples}} like {{this}}{{/each}}",
             ),
             TemplateSpec::new::<FeedbackContext>(
                 "feedback_chain",
                 "chain {{variable.value}} in {{call}} as {{response_role}}\
-                 {{#each feedback}} said {{this}}{{/each}} function={{function}}",
+                 {{#each feedback}} said {{this}}{{/each}} function={{function}}\
+                 {{#each feedback_examples}} like {{this}}{{/each}}",
             ),
             TemplateSpec::new::<FeedbackContext>(
                 "feedback_continue",
                 "continue {{variable.value}} as {{response_role}}\
-                 {{#if objective}} objective{{/if}}{{#each feedback}} said {{this}}{{/each}}",
+                 {{#if objective}} objective{{/if}}{{#each feedback}} said {{this}}{{/each}}\
+                 {{#each feedback_examples}} like {{this}}{{/each}}",
             ),
             TemplateSpec::new::<GradientContext>(
                 "gradient",

@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use textgrad_core::describe;
 use tokio::fs::File;
 use tokio::io::{AsyncWriteExt, BufWriter};
 
 use crate::batch::Outcome;
-use crate::error::{Error, describe};
+use crate::error::Error;
 use crate::journal::SCHEMA;
 use crate::query::Query;
 use crate::search::Trajectory;

@@ -127,7 +127,10 @@ impl<'a> Search<'a> {
 
     async fn sample(&mut self) -> Result<Vec<Variable>, Error> {
         let instruction = SampleInstruction(Arc::clone(&self.tpo.prompts));
-        let system = apply_one(Arc::new(instruction), [("query", &self.query)]).await?;
+        let system = match self.asked.system() {
+            Some(own) => Variable::new(own, "system prompt of the query"),
+            None => apply_one(Arc::new(instruction), [("query", &self.query)]).await?,
+        };
         let config = &self.tpo.config;
         let call = LlmCall::builder(Arc::clone(&self.policy))
             .name("sample")
@@ -136,7 +139,14 @@ impl<'a> Search<'a> {
             .response_role("a response to a user query")
             .build();
         let seed = self.seed.child("sample", 0);
-        Ok(call.ask(&self.query).system(&system).seed(seed).all().await?)
+        let mut history = self.asked.dialogue();
+        let last = history.pop().map(|turn| turn.text()).unwrap_or_default();
+        // A query of one turn is the prompt itself; of several, the prompt is only the last.
+        let prompt = match self.query.text() == Some(last.as_str()) {
+            true => self.query.clone(),
+            false => Variable::new(last, "last turn of a user"),
+        };
+        Ok(call.ask(&prompt).system(&system).history(history).seed(seed).all().await?)
     }
 
     /// Scores answers and puts them into the pool. Identical texts are scored once.

@@ -1,5 +1,6 @@
 //! An engine as one query sees it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -24,6 +25,10 @@ impl SessionEngine {
 impl Engine for SessionEngine {
     fn name(&self) -> &str {
         self.inner.name()
+    }
+
+    fn identity(&self) -> Cow<'_, str> {
+        self.inner.identity()
     }
 
     async fn complete(&self, request: &Request) -> Result<Response, EngineError> {

@@ -1,72 +1,24 @@
 //! JSON, for other programs.
 
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 
 use super::GraphView;
-use crate::graph::{GraphEdge, GraphNode};
-use crate::value::Value;
-
-/// The version of the format that [`GraphView::to_json`] writes.
-const VERSION: u32 = 1;
+use super::data::GraphData;
 
 impl GraphView<'_> {
-    /// The graph as JSON: `version`, `nodes` in topological order (`id` counts from 0), `edges`, and
-    /// `gradients` (empty unless they are shown). Texts are whole; of an image, type and size are given.
+    /// The graph as JSON, with whatever a person would look for in it.
+    ///
+    /// | field | |
+    /// |---|---|
+    /// | `version` | of this format; it goes up when an older reader would misread it |
+    /// | `nodes` | in topological order, `id` counting from 0. A `variable` has `role`, `requires_grad`, `value` and, where there is one, `score`; a `call` has `op` and, where an engine was asked, `request`. `class` says what part it plays: `parameter`, `input`, `value`, `output`, `loss`, `feedback`, `update`, `model`, `function` |
+    /// | `edges` | `argument` from a variable to a call, `output` from a call to a variable |
+    /// | `gradients` | what reached which variable, from which call (`consumer`) for which `argument`; empty unless gradients are shown. `words` is the node of the feedback's words if it is in the graph, `request` the request that brought them if it is not. Kind `merged` is what a reduction made of several |
+    /// | `updates` | which variable is a new version of which, and what changed by word: pairs of `=`, `-` or `+` and a number of characters (Unicode scalar values), to be read along both texts |
+    ///
+    /// Texts are whole; of an image, type and size are given. [`Page`](crate::Page) makes a page of it.
     #[must_use]
     pub fn to_json(&self) -> Json {
-        let nodes: Vec<Json> = self
-            .nodes()
-            .map(|(index, node)| match node {
-                GraphNode::Variable(variable) => json!({
-                    "id": index.index(),
-                    "kind": "variable",
-                    "role": variable.role(),
-                    "requires_grad": variable.requires_grad(),
-                    "value": value(variable.value()),
-                }),
-                GraphNode::Call(call) => json!({
-                    "id": index.index(),
-                    "kind": "call",
-                    "op": call.op().name(),
-                }),
-            })
-            .collect();
-        let edges: Vec<Json> = self
-            .edges()
-            .map(|(from, to, edge)| {
-                let (from, to) = (from.index(), to.index());
-                match edge {
-                    GraphEdge::Argument { name, position } => json!({
-                        "kind": "argument", "from": from, "to": to, "name": name, "position": position,
-                    }),
-                    GraphEdge::Output { position } => json!({
-                        "kind": "output", "from": from, "to": to, "position": position,
-                    }),
-                }
-            })
-            .collect();
-        let gradients: Vec<Json> = self
-            .notes()
-            .into_iter()
-            .map(|note| {
-                json!({
-                    "variable": note.variable.index(),
-                    "consumer": note.consumer.map(|consumer| consumer.index()),
-                    "argument": note.argument,
-                    "kind": if note.text.is_some() { "feedback" } else { "objective" },
-                    "text": note.text,
-                })
-            })
-            .collect();
-        json!({ "version": VERSION, "nodes": nodes, "edges": edges, "gradients": gradients })
-    }
-}
-
-fn value(value: &Value) -> Json {
-    match value {
-        Value::Text(text) => json!({ "type": "text", "text": text }),
-        Value::Image(image) => {
-            json!({ "type": "image", "media_type": image.media_type(), "bytes": image.bytes().len() })
-        }
+        GraphData::of(self).to_json()
     }
 }

@@ -1,5 +1,6 @@
 //! Drawings of a graph.
 
+pub(crate) mod data;
 mod dot;
 mod json;
 mod mermaid;
@@ -10,9 +11,10 @@ use petgraph::graph::NodeIndex;
 use petgraph::visit::EdgeRef;
 
 use super::{Graph, GraphEdge, GraphNode};
-use crate::gradient::{Gradient, Gradients};
+use crate::gradient::{Gradient, Gradients, Received};
 use crate::op::Call;
 use crate::value::excerpt;
+use crate::variable::Variable;
 
 /// A graph about to be drawn: how much text is shown, and whether gradients are.
 ///
@@ -37,14 +39,6 @@ impl Graph {
     pub fn view(&self) -> GraphView<'_> {
         GraphView { graph: self, gradients: None, max_chars: 60 }
     }
-}
-
-/// Feedback along an edge: from the call that used a variable back to the variable.
-struct Note {
-    consumer: Option<NodeIndex>,
-    variable: NodeIndex,
-    argument: usize,
-    text: Option<String>,
 }
 
 impl<'a> GraphView<'a> {
@@ -80,38 +74,35 @@ impl<'a> GraphView<'a> {
     /// What was said, cut, as edges from a call back to a variable that it used. That the root is the
     /// objective has no such edge, and a loop from a node to itself is what drawing programs draw worst.
     fn drawn_notes(&self) -> impl Iterator<Item = (NodeIndex, NodeIndex, String)> {
-        self.notes().into_iter().filter_map(|note| {
-            let text = note.text.map_or_else(|| "objective".to_owned(), |text| self.cut(&text));
-            Some((note.consumer?, note.variable, text))
+        self.received().filter_map(|(variable, consumer, received)| {
+            let text = match received.gradient() {
+                Gradient::Objective => "objective".to_owned(),
+                Gradient::Feedback(feedback) => self.cut(feedback.text()),
+            };
+            Some((consumer?, variable, text))
         })
     }
 
-    /// What was said, one note per edge, in the order of the graph.
-    fn notes(&self) -> Vec<Note> {
-        let Some(gradients) = self.gradients else {
-            return Vec::new();
-        };
-        let mut notes = Vec::new();
-        for variable in gradients.variables() {
-            let Some(node) = self.graph.node(variable) else {
-                continue;
-            };
-            for received in gradients.received(variable) {
-                let consumer = received
-                    .consumer()
-                    .and_then(|call| call_node(self.graph, node, received.argument(), call));
-                notes.push(Note {
-                    consumer,
-                    variable: node,
-                    argument: received.argument(),
-                    text: match received.gradient() {
-                        Gradient::Objective => None,
-                        Gradient::Feedback(feedback) => Some(feedback.text().to_owned()),
-                    },
-                });
-            }
-        }
-        notes
+    /// What reached a variable, and from which call, one entry per edge, in the order of the graph.
+    fn received(&self) -> impl Iterator<Item = (NodeIndex, Option<NodeIndex>, &'a Received)> {
+        let graph = self.graph;
+        self.reached().flat_map(move |(gradients, variable, node)| {
+            gradients.received(variable).iter().map(move |received| {
+                let call = received.consumer();
+                let call = call.and_then(|call| call_node(graph, node, received.argument(), call));
+                (node, call, received)
+            })
+        })
+    }
+
+    /// The variables of the graph that something reached.
+    fn reached(&self) -> impl Iterator<Item = (&'a Gradients, &'a Variable, NodeIndex)> {
+        let graph = self.graph;
+        self.gradients.into_iter().flat_map(move |gradients| {
+            gradients
+                .variables()
+                .filter_map(move |variable| Some((gradients, variable, graph.node(variable)?)))
+        })
     }
 }
 

@@ -29,15 +29,23 @@ impl BaseUrl {
         Ok(Self(url))
     }
 
-    /// The URL of a path below this one; the query stays.
+    /// The URL of a path below this one; the query stays, and one that the path brings follows it.
     pub(super) fn join(&self, path: &str) -> Url {
         let mut url = self.0.clone();
+        let (path, query) = match path.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (path, None),
+        };
         let base = self.0.path().trim_end_matches('/');
         let path = path.trim_start_matches('/');
         if path.is_empty() {
             url.set_path(base);
         } else {
             url.set_path(&format!("{base}/{path}"));
+        }
+        if let Some(query) = query {
+            let own = url.query().map(|own| format!("{own}&")).unwrap_or_default();
+            url.set_query(Some(&format!("{own}{query}")));
         }
         url
     }
@@ -82,6 +90,14 @@ mod tests {
         }
         let root = BaseUrl::parse("http://h").unwrap();
         assert_eq!(root.join("classify").as_str(), "http://h/classify");
+    }
+
+    #[test]
+    fn the_query_of_a_path_follows_that_of_the_base_url() {
+        let base = BaseUrl::parse("http://h/v1").unwrap();
+        assert_eq!(base.join("a:b?alt=sse").as_str(), "http://h/v1/a:b?alt=sse");
+        let base = BaseUrl::parse("http://h/v1?x=1").unwrap();
+        assert_eq!(base.join("a?alt=sse").as_str(), "http://h/v1/a?x=1&alt=sse");
     }
 
     #[test]

@@ -17,12 +17,19 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(600);
 const MAX_BODY: usize = 64 * 1024 * 1024;
 
+/// A key and where it is sent: in a header of this name, else as a bearer token.
+#[derive(Debug, Clone)]
+struct Key {
+    header: Option<String>,
+    secret: SecretString,
+}
+
 /// Settings of a [`JsonClient`]; see [`JsonClient::builder`].
 #[derive(Debug, Clone)]
 #[must_use = "a builder makes nothing until it is built"]
 pub struct JsonClientBuilder {
     base_url: SecretString,
-    key: Option<SecretString>,
+    key: Option<Key>,
     headers: Vec<(String, SecretString)>,
     connect_timeout: Duration,
     request_timeout: Duration,
@@ -45,7 +52,14 @@ impl JsonClientBuilder {
 
     /// The key, sent as `Authorization: Bearer <key>`. White space around it is dropped.
     pub fn key(mut self, key: impl Into<SecretString>) -> Self {
-        self.key = Some(key.into());
+        self.key = Some(Key { header: None, secret: key.into() });
+        self
+    }
+
+    /// The key, sent in a header of its own, such as `x-api-key`, instead of `Authorization`. White space
+    /// around it is dropped.
+    pub fn key_in(mut self, header: impl Into<String>, key: impl Into<SecretString>) -> Self {
+        self.key = Some(Key { header: Some(header.into()), secret: key.into() });
         self
     }
 
@@ -96,15 +110,16 @@ impl JsonClientBuilder {
         let mut headers = HeaderMap::new();
         let mut secrets: Vec<SecretString> = base.secrets().into_iter().map(Into::into).collect();
         if let Some(key) = &self.key {
-            headers.insert(AUTHORIZATION, bearer(key)?);
-            secrets.push(key.expose_secret().trim().into());
+            let (name, value) = key.header()?;
+            headers.insert(name, value);
+            secrets.push(key.secret.expose_secret().trim().into());
         }
         for (name, value) in self.headers {
             secrets.push(value.clone());
             let (name, value) = header(&name, &value)?;
             if headers.contains_key(&name) {
                 return Err(invalid(format!(
-                    "expected header {name} once, got it twice (a key sets authorization)"
+                    "expected header {name} once, got it twice (a key sets one too)"
                 )));
             }
             headers.insert(name, value);
@@ -142,27 +157,36 @@ fn invalid(message: impl Into<String>) -> EngineError {
     EngineError::new(ErrorKind::InvalidRequest, message)
 }
 
-fn bearer(key: &SecretString) -> Result<HeaderValue, EngineError> {
-    let key = key.expose_secret().trim();
-    let wrong = |what| {
-        EngineError::new(
-            ErrorKind::Auth,
-            format!("expected a key, got {what}; check where it comes from"),
-        )
-    };
-    if key.is_empty() {
-        return Err(wrong("an empty one"));
+impl Key {
+    fn header(&self) -> Result<(HeaderName, HeaderValue), EngineError> {
+        let key = self.secret.expose_secret().trim();
+        let wrong = |what| {
+            EngineError::new(
+                ErrorKind::Auth,
+                format!("expected a key, got {what}; check where it comes from"),
+            )
+        };
+        if key.is_empty() {
+            return Err(wrong("an empty one"));
+        }
+        let (name, value) = match &self.header {
+            Some(name) => (header_name(name)?, HeaderValue::from_str(key)),
+            None => (AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {key}"))),
+        };
+        let mut value = value.map_err(|_| wrong("one with characters that no header may hold"))?;
+        value.set_sensitive(true);
+        Ok((name, value))
     }
-    let mut value = HeaderValue::from_str(&format!("Bearer {key}"))
-        .map_err(|_| wrong("one with characters that no header may hold"))?;
-    value.set_sensitive(true);
-    Ok(value)
+}
+
+fn header_name(name: &str) -> Result<HeaderName, EngineError> {
+    HeaderName::from_bytes(name.as_bytes()).map_err(|error| {
+        invalid(format!("expected the name of a header, got {name:?}")).with_source(error)
+    })
 }
 
 fn header(name: &str, value: &SecretString) -> Result<(HeaderName, HeaderValue), EngineError> {
-    let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|error| {
-        invalid(format!("expected the name of a header, got {name:?}")).with_source(error)
-    })?;
+    let parsed = header_name(name)?;
     let mut sent = HeaderValue::from_str(value.expose_secret()).map_err(|_| {
         invalid(format!("the value of header {name} holds characters that no header may hold"))
     })?;

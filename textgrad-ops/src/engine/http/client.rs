@@ -85,6 +85,12 @@ impl JsonClient {
         self.inner.base.shown()
     }
 
+    /// What tells an engine on this client from others: protocol, address, model. A slash at the end of the
+    /// address makes no difference.
+    pub(crate) fn identity(&self, protocol: &str, model: &str) -> String {
+        format!("{protocol}+{}#{model}", self.base_url().trim_end_matches('/'))
+    }
+
     /// Posts `body` to a path below the base URL and reads the reply.
     ///
     /// # Errors

@@ -9,8 +9,8 @@ use textgrad_core::{EngineError, ErrorKind};
 
 use super::base_url::shown;
 use super::report::Report;
-use super::retry_after::retry_after;
-use super::server_error::ServerError;
+use super::retry_after::{limits_reset, retry_after};
+use super::server_error::{ServerError, retry_delay};
 
 /// The error of a reply whose status is not one of success.
 pub(super) fn failed(
@@ -19,9 +19,8 @@ pub(super) fn failed(
     headers: &HeaderMap,
     body: &[u8],
 ) -> EngineError {
-    let said = serde_json::from_slice::<Value>(body)
-        .ok()
-        .and_then(|body| ServerError::from_failure(&body));
+    let body_json = serde_json::from_slice::<Value>(body).ok();
+    let said = body_json.as_ref().and_then(ServerError::from_failure);
     let kind = said.clone().unwrap_or_default().kind_at(status.as_u16());
     let mut error = match (&said, redirect(status, headers)) {
         (Some(said), _) => report.server(kind, said),
@@ -32,7 +31,10 @@ pub(super) fn failed(
         (None, None) => report.unreadable(kind, body),
     };
     error = error.with_status(status.as_u16());
-    if let Some(delay) = retry_after(headers, SystemTime::now()) {
+    let wish = retry_after(headers, SystemTime::now())
+        .or_else(|| body_json.as_ref().and_then(retry_delay))
+        .or_else(|| (status == StatusCode::TOO_MANY_REQUESTS).then(|| limits_reset(headers))?);
+    if let Some(delay) = wish {
         error = error.with_retry_after(delay);
     }
     match headers.get("x-should-retry").map(reqwest::header::HeaderValue::as_bytes) {
@@ -138,6 +140,20 @@ mod tests {
         let error = fail(429, &[], r#"{"error":{"message":"pay","code":"insufficient_quota"}}"#);
         assert_eq!(error.kind(), ErrorKind::Quota);
         assert!(!error.is_retryable());
+    }
+
+    #[test]
+    fn the_wait_of_a_429_is_looked_for_in_headers_then_body_then_limits() {
+        let body = r#"{"error":{"message":"m","code":429,"details":[{"retryDelay":"36s"}]}}"#;
+        let limits = [("x-ratelimit-remaining-tokens", "0"), ("x-ratelimit-reset-tokens", "1m3s")];
+        let wait = |status, headers: &[(&'static str, &str)], body| {
+            fail(status, headers, body).retry_after().map(|wait| wait.as_secs())
+        };
+        let all = [&limits[..], &[("retry-after", "7")]].concat();
+        assert_eq!(wait(429, &all, body), Some(7));
+        assert_eq!(wait(429, &limits, body), Some(36));
+        assert_eq!(wait(429, &limits, "{}"), Some(63));
+        assert_eq!(wait(503, &limits, "{}"), None);
     }
 
     #[test]

@@ -24,4 +24,3 @@ pub use self::client::JsonClient;
 
 pub(crate) use self::client::Reply;
 pub(crate) use self::events::{Event, Events};
-pub(crate) use self::report::Report;

@@ -1,7 +1,11 @@
 //! The shapes in which servers spell an error.
 
+use std::time::Duration;
+
 use serde_json::Value;
 use textgrad_core::ErrorKind;
+
+use super::retry_after::duration;
 
 /// What a server says about an error, whatever shape it came in.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -13,8 +17,10 @@ pub(super) struct ServerError {
 
 impl ServerError {
     /// Reads the body of a failed reply: `{"error":{..}}` (also inside `{"type":"error",..}`),
-    /// `{"error":"text"}`, flat `{"object":"error",..}`, and `{"detail":..}` of FastAPI servers.
+    /// `{"error":"text"}`, flat `{"object":"error",..}`, `{"detail":..}` of FastAPI servers, and Google's
+    /// `{"error":{"status","details":[{"reason"}]}}`, also as the one item of a list.
     pub(super) fn from_failure(body: &Value) -> Option<Self> {
+        let body = only_item(body);
         Self::nested(body).or_else(|| Self::flat(body)).or_else(|| {
             let detail = body.get("detail").filter(|detail| !detail.is_null())?;
             Some(Self {
@@ -46,7 +52,11 @@ impl ServerError {
     fn flat(error: &Value) -> Option<Self> {
         Some(Self {
             message: error.get("message").and_then(text)?,
-            class: error.get("type").and_then(text),
+            class: error
+                .get("type")
+                .and_then(text)
+                .or_else(|| details(error).find_map(|detail| text(detail.get("reason")?)))
+                .or_else(|| error.get("status").and_then(text)),
             code: error.get("code").and_then(text),
         })
     }
@@ -66,7 +76,7 @@ impl ServerError {
             ErrorKind::Auth
         } else if says(&["not_found_error", "NotFoundError", "model_not_found"]) {
             ErrorKind::NotFound
-        } else if says(&["invalid_request_error", "BadRequestError"]) {
+        } else if says(&["invalid_request_error", "BadRequestError", "request_too_large"]) {
             ErrorKind::InvalidRequest
         } else if says(&["timeout_error"]) {
             ErrorKind::Timeout
@@ -82,6 +92,8 @@ impl ServerError {
             .any(|word| word.as_deref() == Some("insufficient_quota"));
         match status {
             401 | 403 => ErrorKind::Auth,
+            // Google's word for a wrong key.
+            400 if self.class.as_deref() == Some("API_KEY_INVALID") => ErrorKind::Auth,
             402 => ErrorKind::Quota,
             404 => ErrorKind::NotFound,
             408 => ErrorKind::Timeout,
@@ -94,6 +106,25 @@ impl ServerError {
             _ => ErrorKind::BadResponse,
         }
     }
+}
+
+/// What Google's servers add to the body of an error.
+fn details(error: &Value) -> impl Iterator<Item = &Value> {
+    error.get("details").and_then(Value::as_array).into_iter().flatten()
+}
+
+/// Google's servers write the error of a stream that never began as a list.
+fn only_item(body: &Value) -> &Value {
+    match body.as_array().map(Vec::as_slice) {
+        Some([only]) => only,
+        _ => body,
+    }
+}
+
+/// The wait that the body of an error asks for: Google's `RetryInfo`.
+pub(super) fn retry_delay(body: &Value) -> Option<Duration> {
+    let error = only_item(body).get("error")?;
+    details(error).find_map(|detail| duration(detail.get("retryDelay")?.as_str()?))
 }
 
 /// A string, or a number as a string: `code` is one or the other.
@@ -153,6 +184,24 @@ mod tests {
             assert_eq!(ServerError::from_failure(&body), Some(expected.clone()), "{body}");
             assert_eq!(ServerError::from_success(&body), Some(expected), "{body}");
         }
+    }
+
+    #[test]
+    fn googles_errors_are_read_with_their_reason_and_wait() {
+        let limited = json!({"error": {"code": 429, "message": "m", "status": "RESOURCE_EXHAUSTED", "details": [
+            {"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": []},
+            {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "36.5s"},
+        ]}});
+        for body in [limited.clone(), json!([limited])] {
+            let said = ServerError::from_failure(&body).unwrap();
+            assert_eq!(said, error("m", Some("RESOURCE_EXHAUSTED"), Some("429")));
+            assert_eq!(retry_delay(&body), Some(Duration::from_millis(36_500)));
+        }
+        assert_eq!(retry_delay(&json!({"error": {"message": "m"}})), None);
+        let key = json!({"error": {"code": 400, "message": "m", "status": "INVALID_ARGUMENT", "details": [
+            {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"},
+        ]}});
+        assert_eq!(ServerError::from_failure(&key).unwrap().kind_at(400), ErrorKind::Auth);
     }
 
     #[test]

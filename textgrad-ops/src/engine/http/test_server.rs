@@ -66,6 +66,13 @@ pub(crate) fn reply(status: u16, headers: &str, body: &str) -> Vec<Vec<u8>> {
     vec![head.into_bytes(), body.as_bytes().to_vec()]
 }
 
+/// A reply of type `text/event-stream` in pieces of `size` bytes.
+pub(crate) fn events(text: &str, size: usize) -> Vec<Vec<u8>> {
+    let head =
+        b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: text/event-stream\r\n\r\n".to_vec();
+    std::iter::once(head).chain(text.as_bytes().chunks(size).map(<[u8]>::to_vec)).collect()
+}
+
 async fn read(stream: &mut TcpStream) -> Seen {
     let mut bytes = Vec::new();
     loop {

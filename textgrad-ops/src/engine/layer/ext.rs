@@ -8,13 +8,16 @@ use std::time::Duration;
 use textgrad_core::{Engine, EngineError};
 
 use super::{
-    Cache, Cached, Fill, Limit, Limiter, Meter, Metered, Record, Retry, RetryPolicy, Standard,
-    Timeout, Traced,
+    Budget, Budgeted, Cache, Cached, Fill, Limit, Limiter, Logged, Meter, Metered, Record, Retry,
+    RetryPolicy, RunLogger, Standard, Timeout, Traced,
 };
+#[cfg(feature = "disk-cache")]
+use super::{DiskCache, DiskCached};
 
 /// Puts layers around any engine; see the [module](super) for the order in which they belong.
 ///
-/// Each method takes the engine and returns an engine, of the same name and just as much a simulation.
+/// Each method takes the engine and returns an engine, of the same name and identity and just as much a
+/// simulation.
 pub trait EngineExt: Engine + Sized + 'static {
     /// Gives each call `limit` to be answered, then fails it with a retryable
     /// [`Timeout`](textgrad_core::ErrorKind::Timeout).
@@ -44,6 +47,13 @@ pub trait EngineExt: Engine + Sized + 'static {
         Cached::new(self, cache.into())
     }
 
+    /// Keeps answers in a file that other processes may use too, and makes equal requests at the same time
+    /// once.
+    #[cfg(feature = "disk-cache")]
+    fn disk_cached(self, cache: impl Into<DiskCache>) -> DiskCached<Self> {
+        DiskCached::new(self, cache.into())
+    }
+
     /// Opens a span with the OpenTelemetry GenAI names for each call.
     fn traced(self) -> Traced<Self> {
         Traced::new(self)
@@ -52,6 +62,20 @@ pub trait EngineExt: Engine + Sized + 'static {
     /// Counts calls and tokens with a meter that the caller keeps.
     fn metered(self, meter: &Meter) -> Metered<Self> {
         Metered::new(self, meter.clone())
+    }
+
+    /// Spends from a [`Budget`] that engines may share: where it is used up, calls fail with
+    /// [`ErrorKind::Budget`](textgrad_core::ErrorKind::Budget).
+    ///
+    /// # Errors
+    /// If the budget is of money and has no price for the engine.
+    fn budget(self, budget: &Budget) -> Result<Budgeted<Self>, EngineError> {
+        Budgeted::new(self, budget.clone())
+    }
+
+    /// Writes each call to a log that the caller keeps, for people; see [`RunLog`](super::RunLog).
+    fn logged(self, log: &RunLogger) -> Logged<Self> {
+        Logged::new(self, log.clone())
     }
 
     /// Writes each request and its answer to a new file, for [`Replay`](super::Replay).
@@ -75,10 +99,14 @@ impl<E: Engine + 'static> EngineExt for E {}
 
 #[cfg(test)]
 mod tests {
+    use std::borrow::Cow;
+
     use textgrad_core::testing::ScriptedEngine;
     use textgrad_core::{Message, Purpose, Request, Response};
 
-    use super::super::{CacheConfig, Limits, Replay};
+    use super::super::{Budget, CacheConfig, Limits, Replay};
+    #[cfg(feature = "disk-cache")]
+    use super::super::{DiskCache, DiskCacheConfig};
     use super::*;
 
     struct Simulated;
@@ -87,6 +115,10 @@ mod tests {
     impl Engine for Simulated {
         fn name(&self) -> &str {
             "sim:x"
+        }
+
+        fn identity(&self) -> Cow<'_, str> {
+            "sim:x somewhere".into()
         }
 
         async fn complete(&self, _: &Request) -> Result<Response, EngineError> {
@@ -121,6 +153,7 @@ mod tests {
         assert_shareable::<Cached<Arc<dyn Engine>>>();
         assert_shareable::<Traced<Arc<dyn Engine>>>();
         assert_shareable::<Metered<Arc<dyn Engine>>>();
+        assert_shareable::<Logged<Arc<dyn Engine>>>();
         assert_shareable::<Record<Arc<dyn Engine>>>();
         assert_shareable::<Replay>();
         assert_shareable::<Meter>();
@@ -138,9 +171,24 @@ mod tests {
             Simulated.standard(Standard::default()),
         ] {
             assert_eq!(engine.name(), "sim:x");
+            assert_eq!(engine.identity(), "sim:x somewhere");
             assert!(engine.is_simulation());
             let request = Request::new(Purpose::Sample, [Message::user("hi")]);
             assert_eq!(engine.complete(&request).await.unwrap().choices[0].text, "simulated");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let recorded = Simulated.record(folder.path().join("run.jsonl")).await.unwrap();
+        assert_eq!(recorded.identity(), "sim:x somewhere");
+        let budgeted = Simulated.budget(&Budget::builder().calls(1).build()).unwrap();
+        assert_eq!((budgeted.name(), &*budgeted.identity()), ("sim:x", "sim:x somewhere"));
+        assert!(budgeted.is_simulation());
+        #[cfg(feature = "disk-cache")]
+        {
+            let file = folder.path().join("answers.sqlite");
+            let cache = DiskCache::open(&file, DiskCacheConfig::default()).await.unwrap();
+            let kept = Simulated.disk_cached(&cache);
+            assert_eq!((kept.name(), &*kept.identity()), ("sim:x", "sim:x somewhere"));
+            assert!(kept.is_simulation());
         }
         assert!(!stacked(ScriptedEngine::new([""; 0]), &meter).is_simulation());
         assert_eq!(meter.snapshot().requests, 2);

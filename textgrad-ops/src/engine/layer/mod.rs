@@ -11,13 +11,16 @@
 //!    again alone.
 //! 4. **fill** makes `n` answers out of what the server gives. Inside the cache, so that what is kept is
 //!    whole.
-//! 5. **cache** answers what was answered before, at no cost to the limits.
+//! 5. **cache** answers what was answered before, at no cost to the limits: from a file that outlives the
+//!    process (**disk cache**), and around that from memory.
 //! 6. **trace** shows what the caller saw. Inside the cache it would show what was really sent; both at
 //!    once is fine.
 //!
 //! [`EngineExt::standard`] stacks them so. A **meter** right around the client counts what was paid for,
-//! outside of the cache what was asked for. **record** belongs outermost to replay a run without any of the
-//! others, and right around the client to replay it with all of them.
+//! outside of the cache what was asked for. A **budget** belongs where such a meter does. **record** belongs
+//! outermost to replay a run without any of the others, and right around the client to replay it with all of
+//! them. A **log** is for people: around the meter it shows what was paid for and how long each attempt took,
+//! outermost what the program asked.
 //!
 //! # Examples
 //! ```
@@ -38,10 +41,14 @@
 //! # Ok::<(), textgrad_core::EngineError>(())
 //! ```
 
+mod budget;
 mod cache;
+mod cost;
 mod ext;
 mod fill;
 mod limit;
+mod lines;
+mod log;
 mod meter;
 mod record;
 mod retry;
@@ -49,10 +56,17 @@ mod standard;
 mod timeout;
 mod trace;
 
+pub use self::budget::{Budget, BudgetBuilder, Budgeted, Money, Price, Prices, Remaining, Spent};
 pub use self::cache::{Cache, CacheConfig, CacheStats, Cached};
+#[cfg(feature = "disk-cache")]
+pub use self::cache::{
+    DiskCache, DiskCacheConfig, DiskCacheInfo, DiskCacheStats, DiskCached, DiskEntry, DiskFilter,
+    DiskRemoved, DiskStored,
+};
 pub use self::ext::EngineExt;
 pub use self::fill::Fill;
 pub use self::limit::{Limit, Limiter, Limits};
+pub use self::log::{LogError, Logged, LoggedCall, LoggedGraph, RunLog, RunLogger, write_page};
 pub use self::meter::{Meter, MeterSnapshot, Metered, PurposeCount};
 pub use self::record::{Record, Replay};
 pub use self::retry::{Retry, RetryPolicy};

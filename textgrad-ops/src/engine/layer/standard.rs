@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use textgrad_core::Engine;
 
+#[cfg(feature = "disk-cache")]
+use super::DiskCache;
 use super::{Cache, EngineExt, Limiter, Limits, RetryPolicy};
 
 /// The layers of a usual setup: timeout, limit, retry, fill, a cache if one is given, and trace.
@@ -29,6 +31,8 @@ pub struct Standard {
     limiter: Limiter,
     retry: RetryPolicy,
     cache: Option<Cache>,
+    #[cfg(feature = "disk-cache")]
+    disk_cache: Option<DiskCache>,
 }
 
 impl Default for Standard {
@@ -38,6 +42,8 @@ impl Default for Standard {
             limiter: Limits::default().into(),
             retry: RetryPolicy::default(),
             cache: None,
+            #[cfg(feature = "disk-cache")]
+            disk_cache: None,
         }
     }
 }
@@ -61,18 +67,33 @@ impl Standard {
         self
     }
 
-    /// Where answers are kept; nowhere by default.
+    /// Where answers are kept in memory; nowhere by default.
     pub fn cache(mut self, cache: impl Into<Cache>) -> Self {
         self.cache = Some(cache.into());
         self
     }
 
+    /// The file in which answers are kept, beneath what is kept in memory; none by default.
+    #[cfg(feature = "disk-cache")]
+    pub fn disk_cache(mut self, cache: impl Into<DiskCache>) -> Self {
+        self.disk_cache = Some(cache.into());
+        self
+    }
+
     pub(super) fn around<E: Engine + 'static>(self, engine: E) -> Arc<dyn Engine> {
         let filled = engine.timeout(self.timeout).limit(self.limiter).retry(self.retry).fill();
-        match self.cache {
-            Some(cache) => Arc::new(filled.cached(cache).traced()),
-            None => Arc::new(filled.traced()),
+        #[cfg(feature = "disk-cache")]
+        if let Some(disk) = self.disk_cache {
+            return remembered(filled.disk_cached(disk), self.cache);
         }
+        remembered(filled, self.cache)
+    }
+}
+
+fn remembered<E: Engine + 'static>(engine: E, cache: Option<Cache>) -> Arc<dyn Engine> {
+    match cache {
+        Some(cache) => Arc::new(engine.cached(cache).traced()),
+        None => Arc::new(engine.traced()),
     }
 }
 
@@ -109,5 +130,26 @@ mod tests {
         let asked: Vec<_> =
             script.requests().iter().map(|r| (r.sampling.n, r.sampling.seed)).collect();
         assert_eq!(asked, [(2, Some(5)), (1, Some(6)), (1, Some(6))]);
+    }
+    #[cfg(feature = "disk-cache")]
+    #[tokio::test]
+    async fn a_file_is_beneath_what_is_in_memory() {
+        use super::super::{Cache, DiskCacheConfig};
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("answers");
+        let disk = DiskCache::open(path, DiskCacheConfig::default()).await.unwrap();
+        let memory = Cache::new(CacheConfig::default());
+        let layers = Standard::default().cache(&memory).disk_cache(&disk);
+        let request = Request::new(Purpose::Sample, [Message::user("hi")]);
+        let engine = ScriptedEngine::new(["a"]).standard(layers.clone());
+        for _ in 0..2 {
+            assert_eq!(engine.complete(&request).await.unwrap().choices[0].text, "a");
+        }
+        assert_eq!((memory.stats().hits, disk.stats().hits, disk.stats().misses), (1, 0, 1));
+        // A later process, with nothing in memory.
+        let engine = ScriptedEngine::new([""; 0]).standard(layers.cache(CacheConfig::default()));
+        assert_eq!(engine.complete(&request).await.unwrap().choices[0].text, "a");
+        assert_eq!(disk.stats().hits, 1);
     }
 }

@@ -1,5 +1,6 @@
 //! Bounds the time of one attempt.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -22,6 +23,10 @@ impl<E> Timeout<E> {
 impl<E: Engine> Engine for Timeout<E> {
     fn name(&self) -> &str {
         self.engine.name()
+    }
+
+    fn identity(&self) -> Cow<'_, str> {
+        self.engine.identity()
     }
 
     async fn complete(&self, request: &Request) -> Result<Response, EngineError> {

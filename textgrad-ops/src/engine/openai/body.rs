@@ -1,7 +1,9 @@
 //! What is sent.
 
 use serde_json::{Map, Value, json};
-use textgrad_core::{EngineError, ErrorKind, Message, Part, Request, Sampling};
+use textgrad_core::{EngineError, ErrorKind, Message, Part, Request};
+
+use crate::engine::wire::{check, numbers};
 
 /// The name under which the longest answer is sent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -23,16 +25,57 @@ impl MaxTokensField {
     }
 }
 
+/// The name under which the seed is sent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SeedField {
+    /// `seed`: what OpenAI and most others know.
+    #[default]
+    Seed,
+    /// `random_seed`: what Mistral knows.
+    RandomSeed,
+    /// None: the seed is not sent, for servers that refuse it or have no use for it.
+    Unsent,
+}
+
+impl SeedField {
+    fn as_str(self) -> Option<&'static str> {
+        match self {
+            Self::Seed => Some("seed"),
+            Self::RandomSeed => Some("random_seed"),
+            Self::Unsent => None,
+        }
+    }
+}
+
 /// The settings of an engine that shape a body.
 #[derive(Debug, Clone)]
 pub(super) struct Shape {
     pub(super) model: String,
     pub(super) max_tokens_field: MaxTokensField,
+    pub(super) seed_field: SeedField,
+    pub(super) sends_n: bool,
+    pub(super) json_schema: bool,
     pub(super) stream: bool,
+    pub(super) stream_usage: bool,
+}
+
+impl Shape {
+    pub(super) fn new(model: String) -> Self {
+        Self {
+            model,
+            max_tokens_field: MaxTokensField::default(),
+            seed_field: SeedField::default(),
+            sends_n: true,
+            json_schema: true,
+            stream: false,
+            stream_usage: true,
+        }
+    }
 }
 
 /// Fields of the body that have a setting of their own, and the setting.
-const OWN: [(&str, &str); 13] = [
+const OWN: [(&str, &str); 15] = [
     ("model", "OpenAi::builder"),
     ("messages", "Request::messages"),
     ("n", "Sampling::n"),
@@ -41,73 +84,62 @@ const OWN: [(&str, &str); 13] = [
     ("max_tokens", "Sampling::max_tokens"),
     ("max_completion_tokens", "Sampling::max_tokens and OpenAiBuilder::max_tokens_field"),
     ("seed", "Sampling::seed"),
+    ("random_seed", "Sampling::seed and OpenAiBuilder::seed_field"),
     ("stop", "Sampling::stop"),
     ("frequency_penalty", "Sampling::frequency_penalty"),
     ("presence_penalty", "Sampling::presence_penalty"),
     ("stream", "OpenAiBuilder::stream"),
     ("stream_options", "OpenAiBuilder::stream"),
+    ("response_format", "Request::format"),
 ];
 
 /// The body of a request. Fields that are not set are not sent, `n` only where it is not 1.
 pub(super) fn body(shape: &Shape, request: &Request) -> Result<Value, EngineError> {
     let sampling = &request.sampling;
-    check(sampling)?;
+    check(sampling, &OWN)?;
     let mut body = Map::new();
     body.insert("model".into(), shape.model.as_str().into());
     body.insert("messages".into(), request.messages.iter().map(message).collect());
-    let numbers = [
-        ("temperature", sampling.temperature),
-        ("top_p", sampling.top_p),
-        ("frequency_penalty", sampling.frequency_penalty),
-        ("presence_penalty", sampling.presence_penalty),
-    ];
-    for (name, number) in numbers {
+    for (name, number) in numbers(sampling) {
         if let Some(number) = number {
             body.insert(name.into(), number.into());
         }
     }
-    if sampling.n != 1 {
+    if sampling.n != 1 && shape.sends_n {
         body.insert("n".into(), sampling.n.into());
     }
     if let Some(tokens) = sampling.max_tokens {
         body.insert(shape.max_tokens_field.as_str().into(), tokens.into());
     }
-    if let Some(seed) = sampling.seed {
-        body.insert("seed".into(), seed.into());
+    if let (Some(seed), Some(field)) = (sampling.seed, shape.seed_field.as_str()) {
+        body.insert(field.into(), seed.into());
     }
     if !sampling.stop.is_empty() {
         body.insert("stop".into(), json!(sampling.stop));
     }
     if shape.stream {
         body.insert("stream".into(), true.into());
-        body.insert("stream_options".into(), json!({"include_usage": true}));
+        if shape.stream_usage {
+            body.insert("stream_options".into(), json!({"include_usage": true}));
+        }
+    }
+    if let Some(format) = &request.format {
+        if !shape.json_schema {
+            return Err(EngineError::new(
+                ErrorKind::Unsupported,
+                "this server can not hold its answers to a JSON schema; ask without a format, or use \
+                 another engine",
+            ));
+        }
+        body.insert(
+            "response_format".into(),
+            json!({"type": "json_schema", "json_schema": {
+                "name": format.name(), "strict": format.is_strict(), "schema": format.schema(),
+            }}),
+        );
     }
     body.extend(sampling.extra.clone());
     Ok(Value::Object(body))
-}
-
-fn check(sampling: &Sampling) -> Result<(), EngineError> {
-    let wrong = |message: String| Err(EngineError::new(ErrorKind::InvalidRequest, message));
-    if sampling.n == 0 {
-        return wrong("expected at least 1 answer to be asked for, got n = 0".into());
-    }
-    let numbers = [
-        ("temperature", sampling.temperature),
-        ("top_p", sampling.top_p),
-        ("frequency_penalty", sampling.frequency_penalty),
-        ("presence_penalty", sampling.presence_penalty),
-    ];
-    for (name, number) in numbers {
-        if number.is_some_and(|number| !number.is_finite()) {
-            return wrong(format!("expected {name} to be a finite number, got {number:?}"));
-        }
-    }
-    match OWN.iter().find(|(name, _)| sampling.extra.contains_key(*name)) {
-        Some((name, setting)) => wrong(format!(
-            "expected no extra field `{name}`: it has a setting of its own, {setting}"
-        )),
-        None => Ok(()),
-    }
 }
 
 /// One turn: a plain string where it is one text, else a list of parts.
@@ -131,12 +163,12 @@ fn part(part: &Part) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use textgrad_core::{Image, MessageRole, Purpose};
+    use textgrad_core::{Format, Image, MessageRole, Purpose, Sampling};
 
     use super::*;
 
     fn shape() -> Shape {
-        Shape { model: "m".into(), max_tokens_field: MaxTokensField::default(), stream: false }
+        Shape::new("m".into())
     }
 
     #[test]
@@ -180,6 +212,41 @@ mod tests {
                 "stream": true, "stream_options": {"include_usage": true},
             })
         );
+    }
+
+    #[test]
+    fn what_a_server_does_not_know_is_not_sent() {
+        let sampling = Sampling::default().with_n(3).with_seed(7);
+        let request = Request::new(Purpose::Forward, []).with_sampling(sampling);
+        let picky = Shape {
+            sends_n: false,
+            seed_field: SeedField::Unsent,
+            stream: true,
+            stream_usage: false,
+            ..shape()
+        };
+        assert_eq!(
+            body(&picky, &request).unwrap(),
+            json!({"model": "m", "messages": [], "stream": true})
+        );
+        let renamed = Shape { seed_field: SeedField::RandomSeed, ..shape() };
+        assert_eq!(
+            body(&renamed, &request).unwrap(),
+            json!({"model": "m", "messages": [], "n": 3, "random_seed": 7})
+        );
+    }
+
+    #[test]
+    fn a_format_is_sent_or_refused() {
+        let schema = json!({"type": "object", "properties": {}});
+        let format = Format::json_schema("verdict", schema.clone()).unwrap();
+        let request = Request::new(Purpose::Judge, []).with_format(format);
+        assert_eq!(
+            body(&shape(), &request).unwrap()["response_format"],
+            json!({"type": "json_schema", "json_schema": {"name": "verdict", "strict": true, "schema": schema}})
+        );
+        let error = body(&Shape { json_schema: false, ..shape() }, &request).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
     }
 
     #[test]

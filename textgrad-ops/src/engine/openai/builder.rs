@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use secrecy::SecretString;
-use textgrad_core::{EngineError, ErrorKind};
+use textgrad_core::EngineError;
 
-use super::body::{MaxTokensField, Shape};
+use super::body::{MaxTokensField, SeedField, Shape};
 use super::client::OpenAi;
 use crate::engine::http::{JsonClient, JsonClientBuilder};
+use crate::engine::wire::named;
 
 /// Settings of an [`OpenAi`] engine; see [`OpenAi::builder`].
 #[derive(Debug, Clone)]
@@ -20,16 +21,18 @@ pub struct OpenAiBuilder {
 
 impl OpenAiBuilder {
     pub(super) fn new(base_url: String, model: String) -> Self {
-        Self {
-            client: JsonClient::builder(base_url),
-            name: None,
-            shape: Shape { model, max_tokens_field: MaxTokensField::default(), stream: false },
-        }
+        Self { client: JsonClient::builder(base_url), name: None, shape: Shape::new(model) }
     }
 
     /// The key, sent as `Authorization: Bearer <key>`. Local servers mostly need none.
     pub fn key(mut self, key: impl Into<SecretString>) -> Self {
         self.client = self.client.key(key);
+        self
+    }
+
+    /// The key, sent in a header of its own (`api-key` on Azure) instead of `Authorization`.
+    pub fn key_in(mut self, header: impl Into<String>, key: impl Into<SecretString>) -> Self {
+        self.client = self.client.key_in(header, key);
         self
     }
 
@@ -76,6 +79,32 @@ impl OpenAiBuilder {
         self
     }
 
+    /// The name under which [`Sampling::seed`](textgrad_core::Sampling::seed) is sent; `seed` by default.
+    pub fn seed_field(mut self, field: SeedField) -> Self {
+        self.shape.seed_field = field;
+        self
+    }
+
+    /// Asks for one answer whatever [`Sampling::n`](textgrad_core::Sampling::n) says, for servers that refuse
+    /// `n`. [`EngineExt::fill`](crate::engine::EngineExt::fill) asks for the others.
+    pub fn single_answers(mut self) -> Self {
+        self.shape.sends_n = false;
+        self
+    }
+
+    /// Refuses a [`Request::format`](textgrad_core::Request::format), for servers that do not know
+    /// `response_format` with a JSON schema: some of them would ignore it.
+    pub fn no_json_schema(mut self) -> Self {
+        self.shape.json_schema = false;
+        self
+    }
+
+    /// Does not ask for the usage of a stream, for servers that refuse `stream_options`.
+    pub fn no_stream_options(mut self) -> Self {
+        self.shape.stream_usage = false;
+        self
+    }
+
     /// Whether answers are streamed; not by default. The response is the same: streaming only keeps long
     /// answers from running into the idle timeouts of proxies.
     pub fn stream(mut self, stream: bool) -> Self {
@@ -86,17 +115,11 @@ impl OpenAiBuilder {
     /// The engine.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidRequest`] if the model has no name, and whatever
+    /// [`ErrorKind::InvalidRequest`](textgrad_core::ErrorKind::InvalidRequest) if the model has no name, and whatever
     /// [`JsonClientBuilder::build`] says of the URL, the key and the headers.
     pub fn build(self) -> Result<OpenAi, EngineError> {
-        let model = self.shape.model.trim();
-        if model.is_empty() {
-            return Err(EngineError::new(
-                ErrorKind::InvalidRequest,
-                "expected the name of a model, got an empty one",
-            ));
-        }
+        let model = named(&self.shape.model)?;
         let name = self.name.unwrap_or_else(|| format!("openai:{model}"));
-        Ok(OpenAi::new(name, self.client.build()?, self.shape))
+        Ok(OpenAi::new(name, self.client.build()?, Shape { model, ..self.shape }))
     }
 }

@@ -1,13 +1,15 @@
 //! The engine itself.
 
+use std::borrow::Cow;
+
 use async_trait::async_trait;
-use textgrad_core::{Engine, EngineError, ErrorKind, Request, Response};
+use textgrad_core::{Engine, EngineError, Request, Response};
 
 use super::body::{Shape, body};
 use super::builder::OpenAiBuilder;
-use super::reply::RawReply;
-use super::stream::collect;
-use crate::engine::http::{JsonClient, Reply, Report};
+use super::reply::Chat;
+use crate::engine::http::JsonClient;
+use crate::engine::wire::exchange;
 
 /// An engine that speaks OpenAI's chat completions.
 ///
@@ -47,33 +49,14 @@ impl Engine for OpenAi {
         &self.name
     }
 
-    async fn complete(&self, request: &Request) -> Result<Response, EngineError> {
-        const PATH: &str = "chat/completions";
-        let n = request.sampling.n;
-        let body = body(&self.shape, request)?;
-        let reply = if self.shape.stream {
-            self.client.post_stream(PATH, &body).await?
-        } else {
-            self.client.post_whole(PATH, &body).await?
-        };
-        let (raw, report) = match reply {
-            Reply::Whole(value, report) => {
-                let raw = RawReply::read(&value).ok_or_else(|| {
-                    let what = report.quote(value.to_string().as_bytes());
-                    bad(&report, &format!("expected a chat completion with choices, got `{what}`"))
-                })?;
-                (raw, report)
-            }
-            Reply::Events(events) => {
-                let report = events.report().clone();
-                (collect(events, n).await?, report)
-            }
-        };
-        raw.into_response(n)
-            .map_err(|what| bad(&report, &format!("expected an answer, but {what}")))
+    /// The server's address, without credentials and query, and the model.
+    fn identity(&self) -> Cow<'_, str> {
+        Cow::Owned(self.client.identity("openai", &self.shape.model))
     }
-}
 
-fn bad(report: &Report, what: &str) -> EngineError {
-    report.error(ErrorKind::BadResponse, what)
+    async fn complete(&self, request: &Request) -> Result<Response, EngineError> {
+        let body = body(&self.shape, request)?;
+        let n = if self.shape.sends_n { request.sampling.n } else { 1 };
+        exchange::<Chat>(&self.client, "chat/completions", &body, self.shape.stream, n).await
+    }
 }

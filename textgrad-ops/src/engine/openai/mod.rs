@@ -4,10 +4,9 @@ mod body;
 mod builder;
 mod client;
 mod reply;
-mod stream;
 #[cfg(test)]
 mod tests;
 
-pub use self::body::MaxTokensField;
+pub use self::body::{MaxTokensField, SeedField};
 pub use self::builder::OpenAiBuilder;
 pub use self::client::OpenAi;

@@ -1,68 +1,45 @@
 //! What comes back.
 
 use serde_json::Value;
-use textgrad_core::{Choice, FinishReason, Response, Usage};
+use textgrad_core::Usage;
 
-/// One choice as it came: it may have no text.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct RawChoice {
-    pub(super) index: u64,
-    pub(super) text: Option<String>,
-    pub(super) finish_reason: Option<String>,
-}
+use crate::engine::wire::{Dialect, Pieces, RawChoice, RawReply};
 
-/// A whole reply, whichever way it came.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct RawReply {
-    pub(super) choices: Vec<RawChoice>,
-    pub(super) usage: Usage,
-    pub(super) model: String,
-}
+/// The way chat completions are written.
+pub(super) enum Chat {}
 
-impl RawReply {
-    /// Reads a `chat.completion`; `None` if it has no list of choices.
-    pub(super) fn read(value: &Value) -> Option<Self> {
+impl Dialect for Chat {
+    const REPLY: &'static str = "a chat completion with choices";
+    const END_MARK: bool = true;
+
+    fn whole(value: &Value) -> Option<RawReply> {
         let choices = value.get("choices")?.as_array()?;
-        Some(Self {
+        Some(RawReply {
             choices: (0..).zip(choices).map(|(place, choice)| read_choice(place, choice)).collect(),
             usage: value.get("usage").map(read_usage).unwrap_or_default(),
             model: value.get("model").and_then(Value::as_str).unwrap_or_default().to_owned(),
+            refused: None,
         })
     }
 
-    /// The answers in the order of their index, at most `n` of them.
-    ///
-    /// # Errors
-    /// What came instead, if no choice has a text.
-    pub(super) fn into_response(mut self, n: u32) -> Result<Response, String> {
-        self.choices.sort_by_key(|choice| choice.index);
-        let reasons: Vec<&str> = self
-            .choices
-            .iter()
-            .map(|choice| choice.finish_reason.as_deref().unwrap_or("none"))
-            .collect();
-        let none = match reasons.as_slice() {
-            [] => "the reply has no choices".to_owned(),
-            reasons => format!(
-                "none of the {} choices has a text (finish reasons: {})",
-                reasons.len(),
-                reasons.join(", ")
-            ),
-        };
-        let choices: Vec<Choice> = self
-            .choices
-            .into_iter()
-            .filter_map(|choice| {
-                // A reason that is absent is kept as one that nobody knows, never as a normal end.
-                let reason = FinishReason::from(choice.finish_reason.unwrap_or_default());
-                Some(Choice::new(choice.text?, reason))
-            })
-            .take(usize::try_from(n).unwrap_or(usize::MAX))
-            .collect();
-        if choices.is_empty() {
-            return Err(none);
+    fn event(chunk: &Value, pieces: &mut Pieces) {
+        if let Some(model) = chunk.get("model").and_then(Value::as_str) {
+            model.clone_into(&mut pieces.model);
         }
-        Ok(Response::new(choices).with_usage(self.usage).with_model(self.model))
+        if let Some(usage) = chunk.get("usage").filter(|usage| usage.is_object()) {
+            pieces.usage = read_usage(usage);
+        }
+        let choices = chunk.get("choices").and_then(Value::as_array).into_iter().flatten();
+        for (place, piece) in (0..).zip(choices) {
+            let index = piece.get("index").and_then(Value::as_u64).unwrap_or(place);
+            let choice = pieces.choice(index);
+            if let Some(text) = piece.pointer("/delta/content").and_then(Value::as_str) {
+                choice.push(text);
+            }
+            if let Some(reason) = piece.get("finish_reason").and_then(Value::as_str) {
+                choice.finish_reason = Some(reason.to_owned());
+            }
+        }
     }
 }
 
@@ -76,7 +53,7 @@ fn read_choice(place: u64, choice: &Value) -> RawChoice {
 }
 
 /// A string, or a list of parts of which the texts count, as some servers write it.
-pub(super) fn read_content(content: &Value) -> Option<String> {
+fn read_content(content: &Value) -> Option<String> {
     match content {
         Value::String(text) => Some(text.clone()),
         Value::Array(parts) => {
@@ -89,7 +66,7 @@ pub(super) fn read_content(content: &Value) -> Option<String> {
 }
 
 /// Tokens as far as they are told; an odd figure must not cost the answer it came with.
-pub(super) fn read_usage(usage: &Value) -> Usage {
+fn read_usage(usage: &Value) -> Usage {
     let count = |pointer: &str| usage.pointer(pointer).and_then(Value::as_u64).unwrap_or_default();
     Usage {
         prompt_tokens: count("/prompt_tokens"),
@@ -104,73 +81,29 @@ mod tests {
 
     use super::*;
 
-    fn choice(index: u64, content: Value, reason: Value) -> Value {
-        json!({"index": index, "message": {"role": "assistant", "content": content}, "finish_reason": reason})
-    }
-
-    fn read(choices: Vec<Value>, n: u32) -> Result<Response, String> {
-        RawReply::read(&json!({"choices": choices})).unwrap().into_response(n)
-    }
-
     #[test]
     fn a_whole_reply_is_read() {
+        let choice = |index: u64, content: Value, reason: Value| json!({"index": index, "message": {"role": "assistant", "content": content}, "finish_reason": reason});
         let reply = json!({
-            "model": "m-1", "choices": [choice(1, json!("b"), json!("length")), choice(0, json!("a"), json!("stop"))],
+            "model": "m-1", "choices": [choice(1, json!("b"), json!("length")), choice(0, Value::Null, json!("stop"))],
             "usage": {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7, "prompt_tokens_details": {"cached_tokens": 2}},
         });
-        let response = RawReply::read(&reply).unwrap().into_response(2).unwrap();
-        let expected = Response::new(vec![
-            Choice::new("a", FinishReason::Stop),
-            Choice::new("b", FinishReason::Length),
-        ])
-        .with_model("m-1")
-        .with_usage(Usage { prompt_tokens: 3, completion_tokens: 4, cached_tokens: 2 });
-        assert_eq!(response, expected);
-    }
-
-    #[test]
-    fn choices_without_a_text_are_dropped() {
-        let response = read(
-            vec![
-                choice(0, Value::Null, json!("content_filter")),
-                choice(1, json!("kept"), json!("abort")),
-                json!({"index": 2, "message": {"role": "assistant"}, "finish_reason": "stop"}),
-                choice(3, json!(""), Value::Null),
-            ],
-            4,
-        )
-        .unwrap();
-        assert_eq!(
-            response.choices,
-            [
-                Choice::new("kept", FinishReason::Other("abort".into())),
-                Choice::new("", FinishReason::Other(String::new()))
-            ]
-        );
-    }
-
-    #[test]
-    fn no_usable_choice_is_told_with_the_reasons() {
-        let none = read(
-            vec![choice(1, Value::Null, Value::Null), choice(0, Value::Null, json!("length"))],
-            2,
-        );
-        assert_eq!(
-            none,
-            Err("none of the 2 choices has a text (finish reasons: length, none)".into())
-        );
-        assert_eq!(read(vec![], 1), Err("the reply has no choices".into()));
-        assert_eq!(RawReply::read(&json!({"choices": null})), None);
-        assert_eq!(RawReply::read(&json!({"object": "list"})), None);
-    }
-
-    #[test]
-    fn more_choices_than_asked_for_are_cut() {
-        let many =
-            (0..5).map(|index| choice(index, json!(index.to_string()), json!("stop"))).collect();
-        let texts: Vec<String> =
-            read(many, 2).unwrap().choices.into_iter().map(|choice| choice.text).collect();
-        assert_eq!(texts, ["0", "1"]);
+        let raw = |index, text: Option<&str>, reason: &str| RawChoice {
+            index,
+            text: text.map(Into::into),
+            finish_reason: Some(reason.into()),
+        };
+        let expected = RawReply {
+            choices: vec![raw(1, Some("b"), "length"), raw(0, None, "stop")],
+            usage: Usage { prompt_tokens: 3, completion_tokens: 4, cached_tokens: 2 },
+            model: "m-1".into(),
+            refused: None,
+        };
+        assert_eq!(Chat::whole(&reply), Some(expected));
+        let bare = json!({"choices": [{"message": {"role": "assistant"}}]});
+        assert_eq!(Chat::whole(&bare).unwrap().choices, [RawChoice::default()]);
+        assert_eq!(Chat::whole(&json!({"choices": null})), None);
+        assert_eq!(Chat::whole(&json!({"object": "list"})), None);
     }
 
     #[test]
@@ -186,5 +119,71 @@ mod tests {
             json!({"prompt_tokens": -1, "completion_tokens": 2, "prompt_tokens_details": null});
         assert_eq!(read_usage(&odd), Usage { completion_tokens: 2, ..Usage::default() });
         assert_eq!(read_usage(&Value::Null), Usage::default());
+    }
+
+    fn piece(index: u64, delta: Value, reason: Value) -> Value {
+        json!({"model": "m", "choices": [{"index": index, "delta": delta, "finish_reason": reason}]})
+    }
+
+    fn add(chunks: &[Value]) -> Pieces {
+        let mut pieces = Pieces::default();
+        for chunk in chunks {
+            Chat::event(chunk, &mut pieces);
+        }
+        pieces
+    }
+
+    #[test]
+    fn interleaved_answers_are_kept_apart() {
+        let reply = add(&[
+            piece(1, json!({"role": "assistant", "content": ""}), Value::Null),
+            piece(0, json!({"role": "assistant"}), Value::Null),
+            piece(1, json!({"content": "b1"}), Value::Null),
+            piece(0, json!({"content": "a1"}), Value::Null),
+            piece(1, json!({"content": "b2"}), json!("length")),
+            piece(0, json!({"content": "a2"}), Value::Null),
+            piece(0, json!({}), json!("stop")),
+            json!({"choices": [], "usage": {"prompt_tokens": 2, "completion_tokens": 5}}),
+        ])
+        .finish(true, 2)
+        .unwrap();
+        let texts: Vec<_> = reply
+            .choices
+            .iter()
+            .map(|choice| (choice.index, choice.text.as_deref(), choice.finish_reason.as_deref()))
+            .collect();
+        assert_eq!(texts, [(0, Some("a1a2"), Some("stop")), (1, Some("b1b2"), Some("length"))]);
+        assert_eq!((reply.usage.total(), reply.model.as_str()), (7, "m"));
+    }
+
+    #[test]
+    fn an_answer_without_an_end_is_not_whole() {
+        let open = [
+            piece(0, json!({"content": "a"}), json!("stop")),
+            piece(1, json!({"content": "b"}), Value::Null),
+        ];
+        for done in [true, false] {
+            let what = add(&open).finish(done, 2).unwrap_err();
+            assert!(what.contains("1 of 2 begun"), "{what}");
+        }
+    }
+
+    #[test]
+    fn without_an_end_mark_all_answers_must_have_ended() {
+        let one = [piece(0, json!({"content": "a"}), json!("stop"))];
+        assert!(add(&one).finish(false, 1).is_ok());
+        assert!(add(&one).finish(true, 2).is_ok());
+        assert_eq!(
+            add(&one).finish(false, 2),
+            Err("the stream broke off after 1 of 2 answers".into())
+        );
+        assert!(add(&[]).finish(false, 1).is_err());
+    }
+
+    #[test]
+    fn an_answer_of_no_text_has_none() {
+        let reply =
+            add(&[piece(0, json!({"refusal": "no"}), json!("stop"))]).finish(true, 1).unwrap();
+        assert_eq!(reply.choices[0].text, None);
     }
 }

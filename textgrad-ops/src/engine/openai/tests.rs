@@ -7,7 +7,7 @@ use textgrad_core::{
 };
 
 use super::OpenAi;
-use crate::engine::http::test_server::{TestServer, reply};
+use crate::engine::http::test_server::{TestServer, events, reply};
 
 fn request(n: u32) -> Request {
     Request::new(Purpose::Sample, [Message::user("hi")])
@@ -21,13 +21,6 @@ async fn complete(server: &TestServer, stream: bool, n: u32) -> Result<Response,
         .stream(stream)
         .build()?;
     engine.complete(&request(n)).await
-}
-
-/// A stream in chunks of `size` bytes.
-fn events(text: &str, size: usize) -> Vec<Vec<u8>> {
-    let head =
-        b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: text/event-stream\r\n\r\n".to_vec();
-    std::iter::once(head).chain(text.as_bytes().chunks(size).map(<[u8]>::to_vec)).collect()
 }
 
 fn chunk(index: u64, text: &str, reason: Value) -> String {
@@ -140,4 +133,16 @@ fn an_engine_needs_a_model_and_has_a_name() {
     assert_eq!(engine.name(), "ollama:llama3:8b");
     assert!(!engine.is_simulation());
     assert!(!format!("{engine:?}").contains("hunter2"));
+}
+
+#[test]
+fn an_engine_is_identified_by_its_address_and_model_without_secrets() {
+    let identity = |url: &str, model: &str| {
+        OpenAi::builder(url, model).name("same").build().unwrap().identity().into_owned()
+    };
+    let one = identity("http://me:hunter2@h:8000/v1/?key=hunter2", "m");
+    assert_eq!(one, "openai+http://h:8000/v1#m");
+    assert_eq!(one, identity("http://h:8000/v1", "m"));
+    assert_ne!(one, identity("http://h:8001/v1", "m"));
+    assert_ne!(one, identity("http://h:8000/v1", "m2"));
 }

@@ -2,17 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use textgrad_core::{EngineError, ErrorKind, Message, MessageRole};
+use textgrad_core::{EngineError, ErrorKind, Message, MessageRole, Part};
 
 use super::sections::{Parsed, parse};
 
 /// The texts of a conversation that requests are told by.
 #[derive(Debug, Default)]
 pub(super) struct Conversation {
-    system: String,
-    users: Vec<String>,
-    /// The last assistant turn.
-    assistant: Option<String>,
+    pub(super) system: String,
+    pub(super) users: Vec<String>,
+    pub(super) assistants: Vec<String>,
+    pub(super) images: usize,
 }
 
 impl Conversation {
@@ -27,8 +27,10 @@ impl Conversation {
                     conversation.system.push_str(&text);
                 }
                 MessageRole::User => conversation.users.push(text),
-                MessageRole::Assistant => conversation.assistant = Some(text),
+                MessageRole::Assistant => conversation.assistants.push(text),
             }
+            let images = message.parts.iter().filter(|part| matches!(part, Part::Image(_)));
+            conversation.images += images.count();
         }
         conversation
     }
@@ -69,7 +71,7 @@ pub(super) fn recognise(conversation: &Conversation) -> Result<Ask<'_>, EngineEr
     let last_text = conversation.users.last().map_or("", String::as_str);
     let nothing = Parsed::default();
     let last = users.last().unwrap_or(&nothing);
-    let assistant = conversation.assistant.as_deref();
+    let assistant = conversation.assistants.last().map(String::as_str);
 
     let mentioned = system.mentioned();
     let instructs =
@@ -87,7 +89,8 @@ pub(super) fn recognise(conversation: &Conversation) -> Result<Ask<'_>, EngineEr
         return Ok(Ask::Loss {
             query,
             chosen: get("CHOSEN_RESPONSE").unwrap_or(last_text),
-            rejected: get("REJECTED_RESPONSE"),
+            // Of a ranking, the worst: that is the greatest contrast.
+            rejected: get("REJECTED_RESPONSE").or_else(|| system.all("RESPONSE").pop()),
         });
     }
 

@@ -4,8 +4,9 @@ use super::aspects::{Kind, rows};
 use super::detect::{Reading, Wants, count};
 
 /// The reward of an answer without any words, and the lower bound of all rewards.
-const LOWEST: f64 = -6.0;
-const HIGHEST: f64 = 6.0;
+pub(super) const LOWEST: f64 = -6.0;
+/// The upper bound of all rewards.
+pub(super) const HIGHEST: f64 = 6.0;
 /// The reward of a flawless text that has nothing of what is wanted.
 const FLOOR: f64 = -3.0;
 /// What a text gains by having all that is wanted.

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 /// The names of sections that the simulation knows.
-pub(super) const NAMES: [&str; 14] = [
+pub(super) const NAMES: [&str; 26] = [
     "QUERY",
+    "RESPONSE",
     "CHOSEN_RESPONSE",
     "REJECTED_RESPONSE",
     "LM_SYSTEM_PROMPT",
@@ -17,7 +18,18 @@ pub(super) const NAMES: [&str; 14] = [
     "FEEDBACK",
     "CONSTRAINTS",
     "EXAMPLES",
+    "EXAMPLE_INPUT",
+    "EXAMPLE_OUTPUT",
+    "FEEDBACK_EXAMPLE",
     "OBJECTIVE_FUNCTION",
+    "FUNCTION_PURPOSE",
+    "FUNCTION_INPUT",
+    "PAST_FEEDBACK",
+    "PAST_VARIABLE",
+    "PAST_RESPONSE",
+    "REJECTED_VARIABLE",
+    "BROKEN_RULE",
+    "VIOLATION",
 ];
 
 /// Sections whose content may hold further sections of the request; the content of all others is data.

@@ -32,8 +32,13 @@ pub(super) fn has_any(normalised: &str, phrases: &[&str]) -> bool {
 }
 
 fn has(normalised: &str, phrase: &str) -> bool {
+    place(normalised, phrase).is_some()
+}
+
+/// Where a phrase begins in a normalised text, as whole words.
+pub(super) fn place(normalised: &str, phrase: &str) -> Option<usize> {
     let bytes = normalised.as_bytes();
-    normalised.match_indices(phrase).any(|(start, _)| {
+    normalised.match_indices(phrase).map(|(start, _)| start).find(|start| {
         let before = start.checked_sub(1).and_then(|at| bytes.get(at));
         before == Some(&b' ') && bytes.get(start + phrase.len()) == Some(&b' ')
     })

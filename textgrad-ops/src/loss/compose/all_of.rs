@@ -10,7 +10,6 @@ use textgrad_core::{
 };
 
 use super::{evaluate_all, parts, passed, role, scored};
-use crate::algebra::through;
 use crate::error::Error;
 use crate::loss::{CheckLoss, Loss};
 use crate::prompts::{AllOfContext, PartContext, Prompts};
@@ -120,7 +119,7 @@ impl Op for AllOfOp {
     }
 
     async fn backward(&self, cx: &BackwardCx) -> Result<Vec<Option<Gradient>>, OpFailure> {
-        let said = through(cx.gradients(0)).await?;
+        let said = Gradient::join(cx.gradients(0));
         let parts = cx.inputs().iter().map(|input| input.variable());
         Ok(parts.map(|part| said.clone().filter(|_| passed(part) != Some(true))).collect())
     }

@@ -9,7 +9,6 @@ use textgrad_core::{
 };
 
 use super::{parts, passed, scored};
-use crate::algebra::through;
 use crate::error::Error;
 use crate::loss::Loss;
 
@@ -97,7 +96,7 @@ impl Op for LastOf {
         if let (Some(input), Some(last)) = (cx.inputs().iter().next_back(), said.last_mut())
             && passed(input.variable()) != Some(true)
         {
-            *last = through(cx.gradients(0)).await?;
+            *last = Gradient::join(cx.gradients(0));
         }
         Ok(said)
     }

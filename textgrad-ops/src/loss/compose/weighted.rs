@@ -10,7 +10,6 @@ use textgrad_core::{
 };
 
 use super::{evaluate_all, parts, passed, role, scored};
-use crate::algebra::through;
 use crate::error::Error;
 use crate::loss::Loss;
 use crate::loss::figure;
@@ -153,7 +152,7 @@ impl WeightedSumOp {
             vec![state("weight", words, vec![("variable", part.clone())]).await?.into()];
         let said = cx.gradients(0).iter().filter(|gradient| gradient.feedback().is_some());
         gradients.extend(said.cloned());
-        through(&gradients).await
+        Ok(Gradient::join(&gradients))
     }
 }
 
@@ -181,7 +180,7 @@ impl Op for WeightedSumOp {
 
     async fn backward(&self, cx: &BackwardCx) -> Result<Vec<Option<Gradient>>, OpFailure> {
         let equal = self.equal();
-        let whole = through(cx.gradients(0)).await?;
+        let whole = Gradient::join(cx.gradients(0));
         let mut said = Vec::new();
         for (position, (input, weight)) in cx.inputs().iter().zip(&*self.weights).enumerate() {
             said.push(match (passed(input.variable()), equal) {

@@ -24,7 +24,7 @@ pub(crate) enum Command {
 
 const AFTER_HELP: &str = "\
 Environment:
-  OPENAI_API_KEY   key of the engine's server
+  OPENAI_API_KEY   key of the engine's server; other servers have their own, as in GROQ_API_KEY
   REWARD_API_KEY   key of the reward model's server
   TPO_LOG          what is logged to standard error, such as info or textgrad_ops=debug (default: warn)
 
@@ -39,6 +39,7 @@ Examples:
   tpo run
   tpo run --data prompts.json --out runs/first
   tpo run --data prompts.json --out runs/first --resume
+  tpo run --data prompts.jsonl --engine ollama/llama3 --reward sim
   tpo run --data prompts.jsonl --engine openai --base-url http://localhost:8000/v1 --model my-model \\
       --reward vllm --reward-url http://localhost:8001 --reward-model my-reward-model";
 
@@ -93,15 +94,17 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "QUERIES", default_value = "16")]
     pub(crate) concurrency: NonZeroUsize,
 
-    /// sim: an embedded simulation, needs nothing; openai: a server with the OpenAI chat API.
-    #[arg(long, value_enum, default_value_t = EngineKind::Sim)]
-    pub(crate) engine: EngineKind,
+    /// sim: an embedded simulation, needs nothing; PRESET/MODEL, such as anthropic/claude-haiku-4-5 or
+    /// ollama/llama3: a model of a server that is known by name, with its key from the environment;
+    /// URL#MODEL, or openai with --base-url and --model: any server with the OpenAI chat API.
+    #[arg(long, value_name = "ENGINE", default_value = "sim")]
+    pub(crate) engine: String,
 
-    /// Where the server is.
-    #[arg(long, value_name = "URL", default_value = "http://localhost:8000/v1")]
-    pub(crate) base_url: String,
+    /// Where the server is, if not where the preset says; http://localhost:8000/v1 for `--engine openai`.
+    #[arg(long, value_name = "URL")]
+    pub(crate) base_url: Option<String>,
 
-    /// The model that answers. Needed with `--engine openai`.
+    /// The model that answers. Needed where `--engine` names none.
     #[arg(long)]
     pub(crate) model: Option<String>,
 
@@ -110,9 +113,9 @@ pub(crate) struct RunArgs {
     pub(crate) extra: Option<Map<String, Value>>,
 
     /// The name under which the server takes the longest answer: max_completion_tokens for OpenAI's
-    /// reasoning models.
-    #[arg(long, value_enum, value_name = "FIELD", default_value_t = TokensField::MaxTokens)]
-    pub(crate) max_tokens_field: TokensField,
+    /// reasoning models. By default what the preset says; max_tokens for `--engine openai`.
+    #[arg(long, value_enum, value_name = "FIELD")]
+    pub(crate) max_tokens_field: Option<TokensField>,
 
     /// Send no stop texts, for servers that refuse them.
     #[arg(long)]
@@ -135,13 +138,13 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "TIMES", default_value_t = 5)]
     pub(crate) retries: u32,
 
-    /// How well the simulated model follows instructions, from 0 to 1.
-    #[arg(long, value_name = "SKILL", default_value_t = 0.8)]
-    pub(crate) sim_skill: f64,
+    /// How well the simulated model follows instructions, from 0 to 1; 0.8 by default.
+    #[arg(long, value_name = "SKILL")]
+    pub(crate) sim_skill: Option<f64>,
 
-    /// How long each request to the simulated model takes, in milliseconds.
-    #[arg(long, value_name = "MS", default_value_t = 0)]
-    pub(crate) sim_latency_ms: u64,
+    /// How long each request to the simulated model takes, in milliseconds; no time by default.
+    #[arg(long, value_name = "MS")]
+    pub(crate) sim_latency_ms: Option<u64>,
 
     /// sim: the reward model of the simulation; vllm: a reward model behind vLLM's /classify. The default is
     /// sim for `--engine sim`; for other engines it must be given.
@@ -169,6 +172,11 @@ pub(crate) struct RunArgs {
     #[arg(long, requires = "out")]
     pub(crate) resume: bool,
 
+    /// Keep the answers of the model in this file, and take from it what any run has asked before. Several runs
+    /// may use it at once; `textgrad cache` looks into it. Scores are not kept.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cache: Option<PathBuf>,
+
     /// Print the summary, and the answers if there is no folder for them, as one JSON object on standard
     /// output.
     #[arg(long)]
@@ -191,12 +199,6 @@ pub(crate) enum FormatKind {
 pub(crate) enum TokensField {
     MaxTokens,
     MaxCompletionTokens,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum EngineKind {
-    Sim,
-    Openai,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

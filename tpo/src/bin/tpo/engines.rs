@@ -6,54 +6,118 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 use textgrad_core::{Engine, EngineError};
-use textgrad_ops::engine::layer::{Meter, RetryPolicy};
+use textgrad_ops::engine::EngineExt;
+use textgrad_ops::engine::layer::{DiskCache, DiskCacheConfig, Meter, RetryPolicy};
 use textgrad_ops::engine::openai::MaxTokensField;
-use textgrad_ops::engine::{EngineExt, OpenAi, Sim};
+use textgrad_ops::engine::preset::{self, EngineBuilder, Preset};
 use tpo::{Error, HttpReward, RewardApi, RewardModel, SimReward, Stop};
 
-use crate::args::{EngineKind, RewardKind, RunArgs, TokensField};
+use crate::args::{RewardKind, RunArgs, TokensField};
 
-/// The engine, its requests counted by `meter`.
-pub(crate) fn engine(args: &RunArgs, meter: &Meter, stop: &Stop) -> Result<Arc<dyn Engine>, Error> {
-    match args.engine {
-        EngineKind::Sim => {
-            let sim = Sim::builder()
-                .skill(args.sim_skill)
-                .latency(Duration::from_millis(args.sim_latency_ms))
-                .build()
-                .map_err(setup("engine"))?;
-            Ok(Arc::new(sim.metered(meter).fill()))
-        }
-        EngineKind::Openai => {
-            let Some(model) = &args.model else {
-                return Err(missing("model", "the name of the model that the server serves"));
-            };
-            let mut client = OpenAi::builder(&args.base_url, model);
-            if let Some(key) = secret("OPENAI_API_KEY") {
-                client = client.key(key);
-            }
-            let client = client
-                .request_timeout(Duration::from_secs(args.timeout))
-                .stream(args.stream)
-                .max_tokens_field(match args.max_tokens_field {
-                    TokensField::MaxTokens => MaxTokensField::MaxTokens,
-                    TokensField::MaxCompletionTokens => MaxTokensField::MaxCompletionTokens,
-                })
-                .build()
-                .map_err(setup("engine"))?;
-            let filled = client.metered(meter).retry(retry(args, stop)).fill();
-            let filled = if args.single { filled.always_single() } else { filled };
-            Ok(Arc::new(filled.traced()))
-        }
+/// Where `--engine openai` looks for a server.
+const LOCAL: &str = "http://localhost:8000/v1";
+
+/// The file of kept answers, where one is wanted.
+pub(crate) async fn cache(args: &RunArgs) -> Result<Option<DiskCache>, Error> {
+    let Some(path) = &args.cache else { return Ok(None) };
+    let opened = DiskCache::open(path, DiskCacheConfig::default()).await;
+    Ok(Some(opened.map_err(setup("cache"))?))
+}
+
+/// The engine, its requests counted by `meter`, its answers kept by `cache`.
+pub(crate) fn engine(
+    args: &RunArgs,
+    meter: &Meter,
+    stop: &Stop,
+    cache: Option<&DiskCache>,
+) -> Result<Arc<dyn Engine>, Error> {
+    let mut settings =
+        named(args)?.request_timeout(Duration::from_secs(args.timeout)).stream(args.stream);
+    if let Some(field) = args.max_tokens_field {
+        settings = settings.max_tokens_field(match field {
+            TokensField::MaxTokens => MaxTokensField::MaxTokens,
+            TokensField::MaxCompletionTokens => MaxTokensField::MaxCompletionTokens,
+        });
+    }
+    let engine = settings.build().map_err(setup("engine"))?;
+    if engine.is_simulation() {
+        return Ok(kept(engine.metered(meter).fill(), cache));
+    }
+    let filled = engine.metered(meter).retry(retry(args, stop)).fill();
+    let filled = if args.single { filled.always_single() } else { filled };
+    Ok(Arc::new(kept(filled, cache).traced()))
+}
+
+fn kept(engine: impl Engine + 'static, cache: Option<&DiskCache>) -> Arc<dyn Engine> {
+    match cache {
+        Some(cache) => Arc::new(engine.disk_cached(cache)),
+        None => Arc::new(engine),
     }
 }
 
+/// The settings of the engine that the command line names.
+fn named(args: &RunArgs) -> Result<EngineBuilder, Error> {
+    let line = args.engine.trim();
+    if line == "sim" || line.starts_with("sim:") {
+        return preset::engine(&simulation(line, args)).map_err(setup("engine"));
+    }
+    if line == "openai" {
+        let model = model(args)?;
+        let base_url = args.base_url.as_deref().unwrap_or(LOCAL);
+        let settings = EngineBuilder::compatible(base_url, model);
+        return Ok(match secret("OPENAI_API_KEY") {
+            Some(key) => settings.key(key),
+            None => settings,
+        });
+    }
+    let settings = if Preset::named(line).is_some() {
+        preset::engine(&format!("{line}/{}", model(args)?))
+    } else if let Some(model) = &args.model {
+        return Err(Error::Config {
+            setting: "model",
+            expected: "none beside an engine that names its model, or --engine with a preset alone",
+            got: model.clone(),
+        });
+    } else {
+        preset::engine(line)
+    };
+    let settings = settings.map_err(setup("engine"))?;
+    Ok(match &args.base_url {
+        Some(base_url) => settings.base_url(base_url.as_str()),
+        None => settings,
+    })
+}
+
+/// The line of a simulation with what other arguments say of it.
+fn simulation(line: &str, args: &RunArgs) -> String {
+    let mut line = line.to_owned();
+    if !line.contains(':') {
+        line.push(':');
+    }
+    if let Some(skill) = args.sim_skill {
+        line.push_str(&format!(",skill={skill}"));
+    }
+    if let Some(milliseconds) = args.sim_latency_ms {
+        line.push_str(&format!(",latency_ms={milliseconds}"));
+    }
+    line
+}
+
+fn model(args: &RunArgs) -> Result<&str, Error> {
+    let expected = "the name of the model that the server serves";
+    args.model.as_deref().ok_or_else(|| missing("model", expected))
+}
+
 /// The reward model.
-pub(crate) fn reward(args: &RunArgs, stop: &Stop) -> Result<Arc<dyn RewardModel>, Error> {
-    let kind = match (args.reward, args.engine) {
-        (Some(kind), _) => kind,
-        (None, EngineKind::Sim) => RewardKind::Sim,
-        (None, EngineKind::Openai) => {
+pub(crate) fn reward(
+    args: &RunArgs,
+    simulated: bool,
+    stop: &Stop,
+) -> Result<Arc<dyn RewardModel>, Error> {
+    let kind = match args.reward {
+        Some(kind) => kind,
+        None if simulated => RewardKind::Sim,
+        None => {
             return Err(missing(
                 "reward",
                 "vllm, or sim if simulated rewards for real answers are what you want",

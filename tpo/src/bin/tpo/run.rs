@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-use textgrad_ops::engine::layer::Meter;
+use textgrad_ops::engine::layer::{DiskCache, Meter};
 use tpo::input::Format;
 use tpo::run::{ResultRecord, ResultsWriter, RunConfig, RunFolder};
 use tpo::{Batch, Error, Outcome, Stop, Summary, Tpo, TpoConfig};
@@ -24,7 +24,8 @@ pub(crate) async fn run(args: RunArgs) -> Result<ExitCode, Error> {
     });
     let (source, queries) = prompt_data::read(args.data.as_deref(), format, args.limit).await?;
     let (meter, stop) = (Meter::default(), Stop::default());
-    let tpo = search(&args, &meter, &stop).await?;
+    let cache = engines::cache(&args).await?;
+    let tpo = search(&args, &meter, &stop, cache.as_ref()).await?;
     let config = RunConfig::new(&tpo, &source, &queries);
     let folder = open(&args, &config).await?;
     let known = folder.as_ref().map_or(0, |folder| folder.journal().known_steps());
@@ -50,9 +51,16 @@ pub(crate) async fn run(args: RunArgs) -> Result<ExitCode, Error> {
         None => None,
     };
 
+    if let Some(cache) = &cache
+        && let Err(error) = cache.flush().await
+    {
+        eprintln!("warning: {}", tpo::describe(&error));
+    }
+
     let report = show::Report {
         summary: &summary,
         sent: &meter.snapshot(),
+        cache: cache.as_ref().map(DiskCache::stats),
         known,
         interrupted,
         results: results.as_deref().ok_or(&gathered.shown),
@@ -74,7 +82,12 @@ pub(crate) async fn run(args: RunArgs) -> Result<ExitCode, Error> {
     Ok(ExitCode::from(code))
 }
 
-async fn search(args: &RunArgs, meter: &Meter, stop: &Stop) -> Result<Tpo, Error> {
+async fn search(
+    args: &RunArgs,
+    meter: &Meter,
+    stop: &Stop,
+    cache: Option<&DiskCache>,
+) -> Result<Tpo, Error> {
     let mut config = TpoConfig {
         mode: args.mode,
         iterations: args.iterations,
@@ -92,8 +105,9 @@ async fn search(args: &RunArgs, meter: &Meter, stop: &Stop) -> Result<Tpo, Error
             sampling.stop.clear();
         }
     }
-    let engine = engines::engine(args, meter, stop)?;
-    let mut builder = Tpo::builder(engine, engines::reward(args, stop)?).config(config);
+    let engine = engines::engine(args, meter, stop, cache)?;
+    let reward = engines::reward(args, engine.is_simulation(), stop)?;
+    let mut builder = Tpo::builder(engine, reward).config(config);
     if let Some(dir) = args.prompts.clone() {
         let loaded = tokio::task::spawn_blocking(move || tpo::prompts::load_pack(&dir)).await;
         let loaded = loaded.map_err(|error| textgrad_core::Error::op(error.to_string()))?;

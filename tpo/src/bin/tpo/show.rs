@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
-use textgrad_ops::engine::layer::MeterSnapshot;
+use textgrad_ops::engine::layer::{DiskCacheStats, MeterSnapshot};
 use tokio::task::JoinHandle;
 use tpo::run::{ResultRecord, RunFolder};
 use tpo::{Progress, Summary, Tpo};
@@ -92,6 +92,8 @@ impl Bar {
 pub(crate) struct Report<'a> {
     pub(crate) summary: &'a Summary,
     pub(crate) sent: &'a MeterSnapshot,
+    /// What the cache did, where there is one.
+    pub(crate) cache: Option<DiskCacheStats>,
     /// Steps that were taken from a journal.
     pub(crate) known: usize,
     pub(crate) interrupted: bool,
@@ -139,6 +141,12 @@ impl Report<'_> {
         }
         row("requests answered", summary.usage.requests.to_string())?;
         row("  sent in this run", self.sent.requests.to_string())?;
+        if let Some(cache) = self.cache {
+            row("  from the cache", (cache.hits + cache.shared).to_string())?;
+            if cache.failures > 0 {
+                row("  cache failures", cache.failures.to_string())?;
+            }
+        }
         row("tokens read", summary.usage.tokens.prompt_tokens.to_string())?;
         row("tokens written", summary.usage.tokens.completion_tokens.to_string())?;
         row("answers scored", summary.usage.scored.to_string())?;
@@ -156,6 +164,7 @@ impl Report<'_> {
             "summary": self.summary,
             "critical_path_s": self.critical_path(),
             "sent": self.sent,
+            "cache": self.cache,
             "interrupted": self.interrupted,
             "results": self.results.ok(),
             "answers": self.results.err(),

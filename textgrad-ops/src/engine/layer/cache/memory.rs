@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use dashmap::DashMap;
 use textgrad_core::Response;
 
+use super::front::{Asked, Tier};
 use crate::engine::RequestKey;
 
 /// Holds at most `bound` answers; the one that was stored first leaves first.
@@ -25,12 +26,7 @@ impl Memory {
         self.answers.len()
     }
 
-    pub(super) fn get(&self, key: RequestKey) -> Option<Response> {
-        let answer = Arc::clone(&*self.answers.get(&key)?);
-        Some(Response::clone(&answer))
-    }
-
-    pub(super) fn put(&self, key: RequestKey, answer: Response) {
+    fn insert(&self, key: RequestKey, answer: Response) {
         if self.bound == 0 || self.answers.insert(key, Arc::new(answer)).is_some() {
             return;
         }
@@ -41,5 +37,16 @@ impl Memory {
                 self.answers.remove(&oldest);
             }
         }
+    }
+}
+
+impl Tier for Memory {
+    async fn get(&self, asked: &Asked<'_>) -> Option<Response> {
+        let answer = Arc::clone(&*self.answers.get(&asked.key)?);
+        Some(Response::clone(&answer))
+    }
+
+    async fn put(&self, asked: &Asked<'_>, response: &Response) {
+        self.insert(asked.key, response.clone());
     }
 }

@@ -207,3 +207,31 @@ async fn one_call_is_made_under_real_concurrency() {
     }
     assert!(engine.cache.is_idle());
 }
+
+#[tokio::test]
+async fn engines_of_one_name_and_two_identities_do_not_share_answers() {
+    struct At(&'static str);
+
+    #[async_trait::async_trait]
+    impl Engine for At {
+        fn name(&self) -> &str {
+            "same"
+        }
+
+        fn identity(&self) -> std::borrow::Cow<'_, str> {
+            self.0.into()
+        }
+
+        async fn complete(&self, _: &Request) -> Result<Response, EngineError> {
+            Ok(Response::new(vec![Choice::new(self.0, FinishReason::Stop)]))
+        }
+    }
+
+    let cache = Cache::new(CacheConfig::default());
+    let request = Request::new(Purpose::Sample, [Message::user("hi")]);
+    for place in ["here", "there", "here"] {
+        let engine = Cached::new(At(place), cache.clone());
+        assert_eq!(engine.complete(&request).await.unwrap().choices[0].text, place);
+    }
+    assert_eq!((cache.stats().misses, cache.stats().hits), (2, 1));
+}

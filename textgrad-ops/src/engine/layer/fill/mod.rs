@@ -3,6 +3,8 @@
 mod known;
 mod singles;
 
+use std::borrow::Cow;
+
 use async_trait::async_trait;
 use textgrad_core::{Engine, EngineError, ErrorKind, Request, Response};
 
@@ -90,6 +92,10 @@ impl<E: Engine> Fill<E> {
 impl<E: Engine> Engine for Fill<E> {
     fn name(&self) -> &str {
         self.engine.name()
+    }
+
+    fn identity(&self) -> Cow<'_, str> {
+        self.engine.identity()
     }
 
     async fn complete(&self, request: &Request) -> Result<Response, EngineError> {

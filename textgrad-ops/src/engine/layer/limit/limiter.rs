@@ -6,7 +6,7 @@ use std::sync::Arc;
 use textgrad_core::Request;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::cost::estimate;
+use super::super::cost::estimate;
 use super::gate::Gate;
 
 /// How much may be asked at a time and per minute. Nothing is limited by default; 0 lifts a limit.

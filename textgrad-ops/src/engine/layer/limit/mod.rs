@@ -1,9 +1,10 @@
 //! Keeps within what a server or an account allows.
 
 mod clock;
-mod cost;
 mod gate;
 mod limiter;
+
+use std::borrow::Cow;
 
 use async_trait::async_trait;
 use textgrad_core::{Engine, EngineError, Request, Response};
@@ -28,6 +29,10 @@ impl<E> Limit<E> {
 impl<E: Engine> Engine for Limit<E> {
     fn name(&self) -> &str {
         self.engine.name()
+    }
+
+    fn identity(&self) -> Cow<'_, str> {
+        self.engine.identity()
     }
 
     async fn complete(&self, request: &Request) -> Result<Response, EngineError> {

@@ -2,6 +2,8 @@
 
 mod counts;
 
+use std::borrow::Cow;
+
 use async_trait::async_trait;
 use textgrad_core::{Engine, EngineError, Request, Response};
 
@@ -24,6 +26,10 @@ impl<E> Metered<E> {
 impl<E: Engine> Engine for Metered<E> {
     fn name(&self) -> &str {
         self.engine.name()
+    }
+
+    fn identity(&self) -> Cow<'_, str> {
+        self.engine.identity()
     }
 
     async fn complete(&self, request: &Request) -> Result<Response, EngineError> {

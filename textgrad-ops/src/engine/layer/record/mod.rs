@@ -5,6 +5,7 @@ mod line;
 mod recorder;
 mod replay;
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 use async_trait::async_trait;
@@ -41,6 +42,10 @@ impl<E: Engine> Record<E> {
 impl<E: Engine> Engine for Record<E> {
     fn name(&self) -> &str {
         self.engine.name()
+    }
+
+    fn identity(&self) -> Cow<'_, str> {
+        self.engine.identity()
     }
 
     async fn complete(&self, request: &Request) -> Result<Response, EngineError> {

@@ -2,6 +2,8 @@
 
 mod policy;
 
+use std::borrow::Cow;
+
 use async_trait::async_trait;
 use textgrad_core::{Engine, EngineError, Request, Response};
 
@@ -27,6 +29,10 @@ impl<E> Retry<E> {
 impl<E: Engine> Engine for Retry<E> {
     fn name(&self) -> &str {
         self.engine.name()
+    }
+
+    fn identity(&self) -> Cow<'_, str> {
+        self.engine.identity()
     }
 
     async fn complete(&self, request: &Request) -> Result<Response, EngineError> {

@@ -2,6 +2,8 @@
 
 mod span;
 
+use std::borrow::Cow;
+
 use async_trait::async_trait;
 use textgrad_core::{Engine, EngineError, Request, Response};
 use tracing::Instrument as _;
@@ -13,6 +15,10 @@ use tracing::Instrument as _;
 /// `gen_ai.request.*`, `gen_ai.response.model`, `gen_ai.response.finish_reasons`, `gen_ai.usage.*` and, for a
 /// call that failed, `error.type`: the [kind](textgrad_core::ErrorKind) of the error. Two fields are our own:
 /// `textgrad.purpose` and `textgrad.simulation`. What was said is never part of it.
+///
+/// Counts are signed numbers, and lists (`gen_ai.response.finish_reasons`, `gen_ai.request.stop_sequences`)
+/// are JSON, since `tracing` has no lists: an exporter that wants them as the conventions have them reads them
+/// back, as the example `otel` does.
 ///
 /// Provider and model are read off the engine's name, `provider:model`.
 #[derive(Debug, Clone)]
@@ -30,6 +36,10 @@ impl<E> Traced<E> {
 impl<E: Engine> Engine for Traced<E> {
     fn name(&self) -> &str {
         self.engine.name()
+    }
+
+    fn identity(&self) -> Cow<'_, str> {
+        self.engine.identity()
     }
 
     async fn complete(&self, request: &Request) -> Result<Response, EngineError> {

@@ -1,7 +1,7 @@
 //! The fields of a span.
 
-use textgrad_core::{EngineError, FinishReason, Request, Response};
-use tracing::field::{Empty, debug, display};
+use textgrad_core::{EngineError, Request, Response};
+use tracing::field::{Empty, display};
 use tracing::{Span, info_span};
 
 /// The span of a call that begins.
@@ -16,12 +16,13 @@ pub(super) fn open(engine: &str, simulation: bool, request: &Request) -> Span {
         gen_ai.operation.name = "chat",
         gen_ai.provider.name = provider,
         gen_ai.request.model = model,
-        gen_ai.request.choice.count = (sampling.n != 1).then_some(sampling.n),
-        gen_ai.request.seed = sampling.seed,
+        gen_ai.output.type = request.format.is_some().then_some("json"),
+        gen_ai.request.choice.count = (sampling.n != 1).then_some(i64::from(sampling.n)),
+        gen_ai.request.seed = sampling.seed.and_then(whole),
         gen_ai.request.temperature = sampling.temperature,
         gen_ai.request.top_p = sampling.top_p,
         gen_ai.request.top_k = sampling.extra.get("top_k").and_then(serde_json::Value::as_f64),
-        gen_ai.request.max_tokens = sampling.max_tokens,
+        gen_ai.request.max_tokens = sampling.max_tokens.map(i64::from),
         gen_ai.request.frequency_penalty = sampling.frequency_penalty,
         gen_ai.request.presence_penalty = sampling.presence_penalty,
         gen_ai.request.stop_sequences = Empty,
@@ -35,30 +36,37 @@ pub(super) fn open(engine: &str, simulation: bool, request: &Request) -> Span {
         textgrad.simulation = simulation,
     );
     if !sampling.stop.is_empty() {
-        span.record("gen_ai.request.stop_sequences", debug(&sampling.stop));
+        span.record("gen_ai.request.stop_sequences", display(list(&sampling.stop)));
     }
     span
+}
+
+/// A count as OpenTelemetry has it: `tracing-opentelemetry` makes texts of unsigned numbers. A seed beyond
+/// the range is left out, for want of a number that says it.
+fn whole(count: u64) -> Option<i64> {
+    i64::try_from(count).ok()
+}
+
+/// A list as JSON: a field of `tracing` holds no list. What exports spans can read it back into one.
+fn list(texts: impl IntoIterator<Item = impl AsRef<str>>) -> serde_json::Value {
+    texts.into_iter().map(|text| text.as_ref().to_owned()).collect()
 }
 
 /// Adds what the call came to.
 pub(super) fn close(span: &Span, result: &Result<Response, EngineError>) {
     match result {
         Ok(response) => {
-            let reasons: Vec<&str> = response
-                .choices
-                .iter()
-                .map(|choice| FinishReason::as_str(&choice.finish_reason))
-                .collect();
-            span.record("gen_ai.response.finish_reasons", debug(reasons));
+            let reasons = response.choices.iter().map(|choice| choice.finish_reason.as_str());
+            span.record("gen_ai.response.finish_reasons", display(list(reasons)));
             if !response.model.is_empty() {
                 span.record("gen_ai.response.model", response.model.as_str());
             }
             let usage = response.usage;
             // All zero is how a response says that the server did not tell.
             if usage.total() > 0 {
-                span.record("gen_ai.usage.input_tokens", usage.prompt_tokens);
-                span.record("gen_ai.usage.output_tokens", usage.completion_tokens);
-                span.record("gen_ai.usage.cache_read.input_tokens", usage.cached_tokens);
+                span.record("gen_ai.usage.input_tokens", whole(usage.prompt_tokens));
+                span.record("gen_ai.usage.output_tokens", whole(usage.completion_tokens));
+                span.record("gen_ai.usage.cache_read.input_tokens", whole(usage.cached_tokens));
             }
         }
         Err(error) => {

@@ -101,7 +101,7 @@ async fn a_call_has_a_span_of_what_was_asked_and_what_came_but_not_of_what_was_s
             ("gen_ai.request.presence_penalty", "0.75"),
             ("gen_ai.request.stop_sequences", "[\"END\"]"),
             ("gen_ai.response.model", "\"llama3:8b-q4\""),
-            ("gen_ai.response.finish_reasons", "[\"stop\", \"length\"]"),
+            ("gen_ai.response.finish_reasons", "[\"stop\",\"length\"]"),
             ("gen_ai.usage.input_tokens", "5"),
             ("gen_ai.usage.output_tokens", "6"),
             ("gen_ai.usage.cache_read.input_tokens", "1"),

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use textgrad_core::{
-    Engine, ErrorKind, FinishReason, Image, Message, MessageRole, Part, Purpose, Request, Sampling,
-    Usage,
+    Engine, ErrorKind, FinishReason, Format, Image, Message, MessageRole, Part, Purpose, Request,
+    Sampling, Usage,
 };
 
 use super::{QUERY, ask, gradient, loss, one, quoted, sim, texts, update};
@@ -145,6 +145,15 @@ fn what_cannot_be_is_refused() {
     }
     let error = ask(&Sim::default(), &[], Sampling::default().with_n(0)).expect_err("no answers");
     assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+}
+
+#[tokio::test]
+async fn a_format_is_refused_and_never_ignored() {
+    let format = Format::json_schema("x", serde_json::json!({"type": "object"})).expect("a format");
+    let request = Request::new(Purpose::Sample, [Message::user(QUERY)]).with_format(format);
+    let error = Sim::default().complete(&request).await.expect_err("no format");
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert!(error.to_string().contains("plain text only"), "{error}");
 }
 
 #[test]

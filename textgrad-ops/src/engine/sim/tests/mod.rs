@@ -3,6 +3,9 @@
 mod contract;
 mod dial;
 mod drawing;
+mod judging;
+mod mending;
+mod tasks;
 
 use futures_util::FutureExt;
 use textgrad_core::{Engine, EngineError, Message, Purpose, Request, Response, Sampling};

@@ -1,0 +1,148 @@
+//! Wall time of one optimization step over a minibatch, against its critical path.
+//!
+//! `cargo bench -p textgrad-tests --bench train_step`
+
+#[path = "common/figures.rs"]
+mod figures;
+#[path = "common/machine.rs"]
+mod machine;
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use cpu_time::ProcessTime;
+use textgrad_core::{
+    Choice, Engine, Error as CoreError, FinishReason, Member, Module, Parameter, Purpose, Reduce,
+    Request, Response, Seed, Variable, engine_fn,
+};
+use textgrad_ops::engine::EngineExt;
+use textgrad_ops::engine::layer::{Limits, Meter};
+use textgrad_ops::train::{Dataset, EveryExample, Example, Program, Trainer};
+use textgrad_ops::{LlmCall, LlmReduce, TextLoss, TextualGradientDescent};
+
+const LATENCY: Duration = Duration::from_millis(50);
+const QUESTIONS: usize = 64;
+const RUNS: usize = 7;
+
+struct Solver {
+    system: Parameter,
+    llm: LlmCall,
+}
+
+impl Module for Solver {
+    fn members(&self) -> Vec<(&str, Member<'_>)> {
+        vec![("system", (&self.system).into())]
+    }
+}
+
+#[async_trait]
+impl Program for Solver {
+    async fn forward(&self, example: &Example, seed: Seed) -> Result<Variable, CoreError> {
+        let question = Variable::new(example.text("question")?, "question");
+        self.llm.ask(&question).system(&self.system.variable()).seed(seed).one().await
+    }
+}
+
+/// Answers after a while. A real answer is some hundred words long.
+fn engine() -> impl Engine + 'static {
+    engine_fn("waits", |request: Request| async move {
+        tokio::time::sleep(LATENCY).await;
+        let words = "There are seven of them, which can be seen by counting. ".repeat(20);
+        let text = match request.purpose {
+            Purpose::Update => format!("<IMPROVED_VARIABLE>\n{words}\n</IMPROVED_VARIABLE>"),
+            _ => words,
+        };
+        Ok(Response::new(vec![Choice::new(text, FinishReason::Stop)]))
+    })
+}
+
+/// A way to run a step: how many calls follow each other at least.
+struct Setup {
+    name: &'static str,
+    reduce: bool,
+    calls_at_once: Option<u32>,
+}
+
+impl Setup {
+    /// No schedule is shorter.
+    fn least(&self) -> Duration {
+        // A wave of calls takes as many turns as the limit makes of it.
+        let wave = |calls: usize| {
+            let at_once = self.calls_at_once.map_or(calls, |most| most as usize);
+            u32::try_from(calls.div_ceil(at_once)).unwrap_or(u32::MAX)
+        };
+        // Predictions, objectives, feedback on predictions, feedback on the system prompt; then the
+        // feedback is merged, and the update asked for.
+        LATENCY * (4 * wave(QUESTIONS) + u32::from(self.reduce) + 1)
+    }
+
+    fn requests(&self) -> u64 {
+        4 * QUESTIONS as u64 + u64::from(self.reduce) + 1
+    }
+}
+
+async fn run(setup: &Setup) -> Result<(f64, f64), Box<dyn Error>> {
+    let meter = Meter::default();
+    let engine: Arc<dyn Engine> = match setup.calls_at_once {
+        None => Arc::new(engine().metered(&meter)),
+        Some(most) => Arc::new(engine().limit(Limits::default().concurrency(most)).metered(&meter)),
+    };
+    let questions = (0..QUESTIONS).map(|number| {
+        let question =
+            format!("I have {number} apples, two pears and a cat. How many fruits do I have?");
+        Example::new(number.to_string()).with_field("question", question.repeat(5))
+    });
+    let solver = Solver {
+        system: Parameter::new("Answer the question. Think step by step.", "system prompt"),
+        llm: LlmCall::builder(Arc::clone(&engine)).build(),
+    };
+    let loss =
+        EveryExample(TextLoss::new(Arc::clone(&engine), "Say what is wrong with the answer."));
+    let optimizer = TextualGradientDescent::builder(Arc::clone(&engine)).seed(Seed::new(1)).build();
+    let questions = Dataset::new("questions", questions)?;
+    let trainer =
+        Trainer::builder(Arc::new(solver), Arc::new(loss), Arc::new(optimizer), questions);
+    let mut trainer = trainer.batch_size(QUESTIONS).epochs(1);
+    if setup.reduce {
+        let reduction: Arc<dyn Reduce> = Arc::new(LlmReduce::new(engine));
+        trainer = trainer.reduction(reduction);
+    }
+    let trainer = trainer.build()?;
+    let cpu = ProcessTime::now();
+    let training = trainer.run().await?;
+    let cpu = cpu.elapsed().as_secs_f64();
+    let requests = meter.snapshot().requests;
+    if requests != setup.requests() {
+        return Err(format!("expected {} requests, made {requests}", setup.requests()).into());
+    }
+    let seconds = training.steps.iter().map(|step| step.cost.seconds).sum();
+    Ok((seconds, cpu))
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    machine::title("one optimization step over 64 questions, 50 ms a call, median of 7 runs");
+    for setup in [
+        Setup { name: "feedback summed", reduce: false, calls_at_once: None },
+        Setup { name: "feedback merged by a model", reduce: true, calls_at_once: None },
+        Setup { name: "merged, 16 calls at a time", reduce: true, calls_at_once: Some(16) },
+    ] {
+        let (mut ratios, mut cpus) = (Vec::new(), Vec::new());
+        let least = setup.least().as_secs_f64();
+        for _ in 0..RUNS {
+            let (seconds, cpu) = run(&setup).await?;
+            ratios.push(seconds / least);
+            cpus.push(cpu);
+        }
+        let worst = ratios.iter().copied().fold(0.0, f64::max);
+        println!(
+            "{:<30} {:>5.3} x its critical path of {least:.2} s (worst run {worst:.3} x), CPU {:.3} s",
+            setup.name,
+            figures::median(ratios),
+            figures::median(cpus),
+        );
+    }
+    Ok(())
+}

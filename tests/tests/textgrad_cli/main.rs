@@ -1,0 +1,32 @@
+//! The `textgrad` program, run as a process.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod cache;
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+use textgrad_tests::program::{Ended, Running};
+
+/// The program as cargo built it for these tests, in a folder of its own, with nothing of this environment.
+fn textgrad(folder: &Path, arguments: &[&str]) -> Ended {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_textgrad-under-test"));
+    command.env_clear().current_dir(folder).stdin(Stdio::null()).args(arguments);
+    Running::start(command).end()
+}
+
+fn folder() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+#[test]
+fn the_help_says_what_a_user_must_know() {
+    let folder = folder();
+    let ended = textgrad(folder.path(), &["--help"]).with_code(0);
+    for words in ["cache", "TEXTGRAD_LOG", "Exit codes:"] {
+        assert!(ended.out.contains(words), "{words}");
+    }
+    textgrad(folder.path(), &[]).with_code(2);
+    textgrad(folder.path(), &["cahce"]).refused(&["unrecognized subcommand 'cahce'"]);
+}

@@ -1,0 +1,97 @@
+//! Handing on what was said about a whole to its parts.
+
+use std::collections::HashSet;
+use std::slice;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::{Feedback, Gradient};
+use crate::backward::{BackwardCx, OpFailure};
+use crate::error::Error;
+use crate::op::{Call, Inputs, Op, Output};
+use crate::variable::Variable;
+
+impl Gradient {
+    /// One gradient that says all that several say, for an op that hands on to its inputs what was said about
+    /// its output; `None` if nothing was said.
+    ///
+    /// The same words said twice are said once, also where they reached this place as a part of others: so
+    /// wholes of wholes do not multiply what passes through them. Feedback counts for more than
+    /// [`Gradient::Objective`], which has no words. Contexts are kept.
+    ///
+    /// # Examples
+    /// ```
+    /// use textgrad_core::{Feedback, Gradient};
+    ///
+    /// let [a, b] = ["Shorten it.", "Add colour."].map(|words| Gradient::from(Feedback::new(words)));
+    /// let both = Gradient::join(&[a.clone(), b]).unwrap();
+    /// let all = Gradient::join(&[both, Gradient::Objective, a]).unwrap();
+    /// assert_eq!(all.feedback().map(Feedback::text), Some("Shorten it.\nAdd colour."));
+    /// assert!(Gradient::join(&[]).is_none());
+    /// ```
+    #[must_use]
+    pub fn join(gradients: &[Self]) -> Option<Self> {
+        let said: Vec<&Feedback> = gradients.iter().filter_map(Self::feedback).collect();
+        let Some(first) = said.first() else {
+            return gradients.first().cloned();
+        };
+        let mut seen = HashSet::new();
+        let parts: Vec<Variable> = said
+            .iter()
+            .flat_map(|feedback| feedback.parts())
+            .filter(|part| seen.insert(*part))
+            .cloned()
+            .collect();
+        // Often one of them says it all; the first is as good as another.
+        let whole = said.iter().find(|feedback| feedback.parts().len() == parts.len());
+        let joined = match whole {
+            Some(whole) => Feedback::clone(whole),
+            None => Feedback {
+                words: JoinFeedback::call(&parts),
+                parts: parts.into(),
+                contexts: Arc::clone(&first.contexts),
+            },
+        };
+        let contexts = said.iter().flat_map(|feedback| feedback.contexts().iter().cloned());
+        Some(joined.with_contexts(contexts).into())
+    }
+}
+
+impl Feedback {
+    /// What the words were joined of: the words themselves if they were not.
+    fn parts(&self) -> &[Variable] {
+        if self.parts.is_empty() { slice::from_ref(&self.words) } else { &self.parts }
+    }
+}
+
+/// The call that puts words below one another, so that what was joined knows what it was made of.
+struct JoinFeedback;
+
+impl JoinFeedback {
+    fn call(parts: &[Variable]) -> Variable {
+        let inputs = Inputs::new(parts.iter().map(|part| ("feedback", part.clone())));
+        let output = Self::output(parts.iter().filter_map(Variable::text));
+        Call::record_one(Arc::new(Self), inputs, output)
+    }
+
+    fn output<'a>(texts: impl Iterator<Item = &'a str>) -> Output {
+        let texts: Vec<&str> = texts.collect();
+        Output::new(texts.join("\n"), Feedback::ROLE).with_requires_grad(false)
+    }
+}
+
+#[async_trait]
+impl Op for JoinFeedback {
+    fn name(&self) -> &str {
+        "join feedback"
+    }
+
+    async fn forward(&self, inputs: &Inputs) -> Result<Vec<Output>, Error> {
+        Ok(vec![Self::output(inputs.texts()?.into_iter())])
+    }
+
+    async fn backward(&self, cx: &BackwardCx) -> Result<Vec<Option<Gradient>>, OpFailure> {
+        Ok(vec![None; cx.inputs().len()])
+    }
+}

@@ -1,0 +1,90 @@
+//! Graphs and calls as one HTML page to look at.
+
+mod call;
+mod data;
+mod html;
+mod layout;
+
+use std::sync::Arc;
+
+use serde_json::Value as Json;
+
+pub use self::call::PageCall;
+use crate::error::Error;
+use crate::graph::GraphView;
+use crate::graph::export::data::GraphData;
+
+/// Graphs and calls of engines as one HTML page, for people.
+///
+/// The page is a single file that needs nothing else: it has its own style and script, asks no server for
+/// anything (its content security policy forbids it), and works from a disk. Each graph is drawn, can be
+/// moved, enlarged and searched; a node shows its whole text, role and score, what was said about it and by
+/// whom, the request that was sent, and what an update changed by word. Calls are a table by purpose.
+///
+/// Texts are data: whatever stands in them is shown, and never run. They are all in the page, so it is as
+/// confidential as they are.
+///
+/// # Examples
+/// ```
+/// use textgrad_core::{Graph, Page, Variable};
+///
+/// let graph = Graph::trace(&Variable::new("</script><script>alert(1)</script>", "question"));
+/// let html = graph.view().to_html();
+/// assert!(html.contains("\\u003c/script\\u003e"));
+///
+/// // The same page from JSON, as from a log.
+/// let read = Page::new("textgrad graph").graph_json("graph", &graph.view().to_json())?;
+/// assert_eq!(read.to_html(), html);
+/// # Ok::<(), textgrad_core::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Page {
+    title: Arc<str>,
+    graphs: Vec<(Arc<str>, GraphData)>,
+    calls: Vec<PageCall>,
+}
+
+impl Page {
+    /// A page without content.
+    pub fn new(title: impl Into<Arc<str>>) -> Self {
+        Self { title: title.into(), graphs: Vec::new(), calls: Vec::new() }
+    }
+
+    /// Adds a graph under a name.
+    #[must_use]
+    pub fn graph(mut self, name: impl Into<Arc<str>>, view: &GraphView<'_>) -> Self {
+        self.graphs.push((name.into(), GraphData::of(view)));
+        self
+    }
+
+    /// Adds a graph under a name, from what [`GraphView::to_json`] wrote.
+    ///
+    /// # Errors
+    /// [`Error::GraphJson`] if it is none, is of another version, or points to nodes that it does not have.
+    pub fn graph_json(mut self, name: impl Into<Arc<str>>, graph: &Json) -> Result<Self, Error> {
+        self.graphs.push((name.into(), GraphData::from_json(graph)?));
+        Ok(self)
+    }
+
+    /// Adds calls, to be listed in this order. Where a call of a graph sent the same request, its node shows
+    /// what it came to.
+    #[must_use]
+    pub fn calls(mut self, calls: impl IntoIterator<Item = PageCall>) -> Self {
+        self.calls.extend(calls);
+        self
+    }
+
+    /// The page. A text or a line that occurs several times, as in requests that quote it, is in it once.
+    #[must_use]
+    pub fn to_html(&self) -> String {
+        html::render(&self.title, data::of(self))
+    }
+}
+
+impl GraphView<'_> {
+    /// The graph as one HTML page; see [`Page`]. Like JSON, it has all of every text.
+    #[must_use]
+    pub fn to_html(&self) -> String {
+        Page::new("textgrad graph").graph("graph", self).to_html()
+    }
+}

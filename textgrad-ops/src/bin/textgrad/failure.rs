@@ -1,0 +1,48 @@
+//! How the program fails.
+
+use std::io;
+use std::process::ExitCode;
+
+use textgrad_core::EngineError;
+
+/// Exit codes. 2 is also what a wrong command line gives.
+pub(crate) mod exit {
+    pub(crate) const FAILED: u8 = 1;
+    pub(crate) const BAD_INPUT: u8 = 2;
+}
+
+/// Why the program ends before its work is done.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// What it was given can not be used.
+    Input(EngineError),
+    /// What it was to do failed.
+    Work(EngineError),
+    /// What it has to say can not be written.
+    Output(io::Error),
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
+impl Failure {
+    /// Says it, and with which code to end.
+    pub(crate) fn report(self) -> ExitCode {
+        let (text, code) = match self {
+            // Whoever reads the output has seen enough, as in `textgrad cache list FILE | head`.
+            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                return ExitCode::SUCCESS;
+            }
+            Self::Output(error) => {
+                (format!("standard output: can not be written: {error}"), exit::FAILED)
+            }
+            Self::Work(error) => (textgrad_core::describe(&error), exit::FAILED),
+            Self::Input(error) => (textgrad_core::describe(&error), exit::BAD_INPUT),
+        };
+        eprintln!("error: {text}");
+        ExitCode::from(code)
+    }
+}

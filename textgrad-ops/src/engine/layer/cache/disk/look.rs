@@ -1,0 +1,128 @@
+//! What is shown of a file of answers.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use textgrad_core::{Request, Response, Usage};
+
+/// What a file of answers holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct DiskCacheInfo {
+    /// The version of the file's format.
+    pub schema: u32,
+    /// How many answers it holds.
+    pub entries: u64,
+    /// The size of the file, in bytes, without what is free in it.
+    pub bytes: u64,
+    /// What is free in the file, in bytes: room for the next answers.
+    pub free_bytes: u64,
+    /// Tokens of all answers in it: what they would cost again.
+    pub usage: Usage,
+    /// When the oldest was kept, in milliseconds since 1970.
+    pub oldest: Option<u64>,
+    /// When the youngest was kept.
+    pub newest: Option<u64>,
+    /// When one was last used.
+    pub used: Option<u64>,
+}
+
+/// An entry of a file of answers, without its texts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct DiskEntry {
+    /// The key of the request: 64 hexadecimal digits.
+    pub key: String,
+    /// Which engine was asked.
+    pub engine: String,
+    /// The model as the server names it.
+    pub model: String,
+    /// Why it was first asked.
+    pub purpose: String,
+    /// When it was kept, in milliseconds since 1970.
+    pub created: u64,
+    /// When it was last used, to the minute.
+    pub used: u64,
+    /// What it cost.
+    pub usage: Usage,
+    /// The size of request and answer, in bytes.
+    pub bytes: u64,
+}
+
+/// An entry with its texts.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct DiskStored {
+    /// All but the texts.
+    #[serde(flatten)]
+    pub entry: DiskEntry,
+    /// What was asked, where requests are kept.
+    pub request: Option<Request>,
+    /// What was answered.
+    pub response: Response,
+}
+
+/// Which entries of a file are meant: those for which every condition holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DiskFilter {
+    pub(super) engine: Option<String>,
+    pub(super) model: Option<String>,
+    pub(super) purpose: Option<String>,
+    pub(super) unused_for: Option<Duration>,
+    pub(super) used_within: Option<Duration>,
+    pub(super) limit: Option<u64>,
+}
+
+impl DiskFilter {
+    /// Answers of this engine.
+    #[must_use]
+    pub fn engine(mut self, engine: impl Into<String>) -> Self {
+        self.engine = Some(engine.into());
+        self
+    }
+
+    /// Answers of this model, as the server names it.
+    #[must_use]
+    pub fn model(mut self, model: impl Into<String>) -> Self {
+        self.model = Some(model.into());
+        self
+    }
+
+    /// Answers first asked for this purpose, such as `sample`.
+    #[must_use]
+    pub fn purpose(mut self, purpose: impl Into<String>) -> Self {
+        self.purpose = Some(purpose.into());
+        self
+    }
+
+    /// Answers not used for this long. Keeping one counts as use.
+    #[must_use]
+    pub fn unused_for(mut self, age: Duration) -> Self {
+        self.unused_for = Some(age);
+        self
+    }
+
+    /// Answers used within this time.
+    #[must_use]
+    pub fn used_within(mut self, age: Duration) -> Self {
+        self.used_within = Some(age);
+        self
+    }
+
+    /// At most so many, those used last.
+    #[must_use]
+    pub fn limit(mut self, entries: u64) -> Self {
+        self.limit = Some(entries);
+        self
+    }
+}
+
+/// What was removed from a file of answers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct DiskRemoved {
+    /// How many answers.
+    pub entries: u64,
+    /// By how many bytes the file shrank.
+    pub bytes: u64,
+}

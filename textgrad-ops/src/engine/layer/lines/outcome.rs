@@ -1,0 +1,80 @@
+//! What a call came to, as a line says it.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use textgrad_core::{EngineError, ErrorKind, Response};
+
+/// What a call came to.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::engine::layer) enum Outcome {
+    Response(Response),
+    Error(Failure),
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(in crate::engine::layer) struct Failure {
+    kind: String,
+    message: String,
+    retryable: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    retry_after: Option<Duration>,
+}
+
+/// All kinds that can be told from their name.
+const KINDS: [ErrorKind; 12] = [
+    ErrorKind::Auth,
+    ErrorKind::Quota,
+    ErrorKind::Budget,
+    ErrorKind::RateLimited,
+    ErrorKind::InvalidRequest,
+    ErrorKind::NotFound,
+    ErrorKind::Timeout,
+    ErrorKind::Connection,
+    ErrorKind::Server,
+    ErrorKind::BadResponse,
+    ErrorKind::Unsupported,
+    ErrorKind::Other,
+];
+
+impl From<&Result<Response, EngineError>> for Outcome {
+    fn from(result: &Result<Response, EngineError>) -> Self {
+        match result {
+            Ok(response) => Self::Response(response.clone()),
+            Err(error) => Self::Error(Failure {
+                kind: error.kind().as_str().to_owned(),
+                message: error.message().to_owned(),
+                retryable: error.is_retryable(),
+                status: error.status(),
+                retry_after: error.retry_after(),
+            }),
+        }
+    }
+}
+
+impl From<Outcome> for Result<Response, EngineError> {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Response(response) => Ok(response),
+            Outcome::Error(failure) => Err(failure.into()),
+        }
+    }
+}
+
+impl From<Failure> for EngineError {
+    fn from(failure: Failure) -> Self {
+        let kind = KINDS.into_iter().find(|kind| kind.as_str() == failure.kind);
+        let mut error = Self::new(kind.unwrap_or(ErrorKind::Other), failure.message)
+            .with_retryable(failure.retryable);
+        if let Some(status) = failure.status {
+            error = error.with_status(status);
+        }
+        if let Some(delay) = failure.retry_after {
+            error = error.with_retry_after(delay);
+        }
+        error
+    }
+}

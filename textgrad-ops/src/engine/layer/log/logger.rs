@@ -1,0 +1,104 @@
+//! The file of a run log, open for writing.
+
+use std::fmt;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use textgrad_core::GraphView;
+
+use super::super::lines::LineWriter;
+use super::error::LogError;
+use super::line::Line;
+
+/// A run log, open for writing: engines write their calls to it, and a program its graphs.
+///
+/// Cheap to clone; clones write to the same file, in the order in which calls end. See
+/// [`EngineExt::logged`](crate::engine::EngineExt::logged) and [`RunLog`](super::RunLog).
+#[derive(Clone)]
+pub struct RunLogger {
+    path: Arc<Path>,
+    lines: LineWriter,
+}
+
+impl RunLogger {
+    /// Opens a log to be continued, or makes a new one. What a killed process left of its last line is cut
+    /// off. It must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`LogError`] if the file cannot be opened, or another process has it open for writing.
+    pub async fn open(path: impl Into<PathBuf>) -> Result<Self, LogError> {
+        let path: Arc<Path> = path.into().into();
+        let opened = Arc::clone(&path);
+        let file = tokio::task::spawn_blocking(move || open(&opened)).await;
+        let stopped = |error| LogError::io(&path, "cannot be opened", std::io::Error::other(error));
+        let file = file.map_err(stopped)??;
+        Ok(Self { lines: LineWriter::start(tokio::fs::File::from_std(file)), path })
+    }
+
+    /// Writes a graph under a name, so that [`RunLog::page`](super::RunLog::page) shows it.
+    ///
+    /// # Errors
+    /// [`LogError`] if it cannot be written.
+    pub async fn graph(
+        &self,
+        name: impl Into<String>,
+        view: &GraphView<'_>,
+    ) -> Result<(), LogError> {
+        self.write(&Line::graph(unix_ms(), name.into(), view.to_json())).await
+    }
+
+    pub(super) async fn write(&self, line: &Line) -> Result<(), LogError> {
+        let written = self.lines.write(line).await;
+        written.map_err(|error| LogError::io(&self.path, "cannot be written", error))
+    }
+}
+
+impl fmt::Debug for RunLogger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunLogger").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+/// Milliseconds since the Unix epoch; 0 before it.
+pub(super) fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn open(path: &Path) -> Result<std::fs::File, LogError> {
+    let failed = |error| LogError::io(path, "cannot be opened", error);
+    let mut file = std::fs::OpenOptions::new()
+        .read(true)
+        .append(true)
+        .create(true)
+        .open(path)
+        .map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(std::fs::TryLockError::WouldBlock) => return Err(LogError::Locked(path.to_owned())),
+        Err(std::fs::TryLockError::Error(error)) => return Err(failed(error)),
+    }
+    let end = end_of_last_line(&mut file).map_err(failed)?;
+    file.set_len(end).map_err(failed)?;
+    Ok(file)
+}
+
+/// Where the last whole line ends, read from the end: a log may be long.
+fn end_of_last_line(file: &mut std::fs::File) -> std::io::Result<u64> {
+    const BLOCK: u64 = 64 * 1024;
+    let mut end = file.seek(SeekFrom::End(0))?;
+    let mut block = Vec::new();
+    while end > 0 {
+        let begin = end.saturating_sub(BLOCK);
+        file.seek(SeekFrom::Start(begin))?;
+        block.clear();
+        file.take(end - begin).read_to_end(&mut block)?;
+        if let Some(newline) = block.iter().rposition(|byte| *byte == b'\n') {
+            return Ok(begin + newline as u64 + 1);
+        }
+        end = begin;
+    }
+    Ok(0)
+}

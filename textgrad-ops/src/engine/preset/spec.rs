@@ -1,0 +1,123 @@
+//! Reading the line that names an engine.
+
+use std::time::Duration;
+
+use textgrad_core::{EngineError, ErrorKind, excerpt};
+
+use super::builder::EngineBuilder;
+use super::nearest::nearest;
+use super::table::{PRESETS, Preset};
+use crate::engine::sim::{Sim, SimBuilder};
+
+/// The key of a server that has no preset.
+const KEY_VAR: &str = "TEXTGRAD_API_KEY";
+
+/// Settings for the engine that a line names, with keys and addresses from the environment of the process;
+/// see the [module](super) for the lines.
+///
+/// # Errors
+/// [`ErrorKind::InvalidRequest`] if the line names no engine: the message says what is known, and what was
+/// probably meant. Whatever else is missing is told by [`EngineBuilder::build`].
+pub fn engine(line: &str) -> Result<EngineBuilder, EngineError> {
+    engine_with(line, |variable| std::env::var(variable).ok())
+}
+
+/// [`engine`] with another place to look variables up than the environment of the process. A variable that
+/// is empty counts as absent.
+///
+/// # Errors
+/// As [`engine`].
+///
+/// # Examples
+/// ```
+/// use textgrad_ops::engine::engine_with;
+///
+/// let vault = |variable: &str| (variable == "GROQ_API_KEY").then(|| "gsk-...".to_owned());
+/// assert!(engine_with("groq/llama-3.1-8b-instant", vault)?.build().is_ok());
+///
+/// let error = engine_with("groq/llama-3.1-8b-instant", |_| None)?.build().err().unwrap();
+/// assert!(error.to_string().contains("GROQ_API_KEY"));
+/// # Ok::<(), textgrad_core::EngineError>(())
+/// ```
+pub fn engine_with(
+    line: &str,
+    lookup: impl Fn(&str) -> Option<String>,
+) -> Result<EngineBuilder, EngineError> {
+    let lookup = |variable: &str| lookup(variable).filter(|value| !value.trim().is_empty());
+    let line = line.trim();
+    if let Some(settings) = line.strip_prefix("sim")
+        && (settings.is_empty() || settings.starts_with(':'))
+    {
+        return Ok(EngineBuilder::simulation(sim(settings.trim_start_matches(':'))?));
+    }
+    if line.contains("://") {
+        // The address may hold a password: no part of it is repeated.
+        let Some((base_url, model)) = line.split_once('#') else {
+            return Err(wrong(
+                "expected an address and a model such as http://localhost:8000/v1#llama3, got no \
+                 `#MODEL` at the end",
+            ));
+        };
+        let builder = EngineBuilder::compatible(base_url, model);
+        return Ok(match lookup(KEY_VAR) {
+            Some(key) => builder.key(key),
+            None => builder,
+        });
+    }
+    let (name, model) = line.split_once('/').unwrap_or((line, ""));
+    let Some(preset) = Preset::named(name) else {
+        return Err(unknown(name));
+    };
+    if model.trim().is_empty() {
+        return Err(wrong(format!("expected {name}/MODEL, got {name} without a model")));
+    }
+    Ok(EngineBuilder::preset(preset, model, lookup))
+}
+
+fn wrong(message: impl Into<String>) -> EngineError {
+    EngineError::new(ErrorKind::InvalidRequest, message)
+}
+
+fn unknown(name: &str) -> EngineError {
+    let known = || PRESETS.iter().map(|preset| preset.name).chain(["sim"]);
+    let meant = match nearest(name, known()) {
+        Some("sim") => "; did you mean sim?".to_owned(),
+        Some(meant) => format!("; did you mean {meant}/MODEL?"),
+        None => String::new(),
+    };
+    let all: Vec<&str> = known().collect();
+    wrong(format!(
+        "expected an engine such as ollama/llama3, http://localhost:8000/v1#llama3 or sim, got {:?}{meant} \
+         (known: {})",
+        excerpt(name, 80),
+        all.join(", ")
+    ))
+}
+
+/// The settings behind `sim:`, such as `skill=0.3,latency_ms=5`.
+fn sim(settings: &str) -> Result<SimBuilder, EngineError> {
+    let mut builder = Sim::builder();
+    for setting in settings.split(',').map(str::trim).filter(|setting| !setting.is_empty()) {
+        let number = |text: &str| {
+            text.trim()
+                .parse::<f64>()
+                .map_err(|_| wrong(format!("expected a number in `{}`", excerpt(setting, 80))))
+        };
+        builder = match setting.split_once('=') {
+            Some(("skill", skill)) => builder.skill(number(skill)?),
+            Some(("latency_ms", milliseconds)) => {
+                let seconds = number(milliseconds)? / 1e3;
+                builder.latency(Duration::try_from_secs_f64(seconds).map_err(|_| {
+                    wrong(format!("expected a time of 0 or more in `{}`", excerpt(setting, 80)))
+                })?)
+            }
+            _ => {
+                return Err(wrong(format!(
+                    "expected `skill=0.8` or `latency_ms=5` behind `sim:`, got `{}`",
+                    excerpt(setting, 80)
+                )));
+            }
+        };
+    }
+    Ok(builder)
+}

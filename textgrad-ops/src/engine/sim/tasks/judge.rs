@@ -1,0 +1,257 @@
+//! Judgements that a program reads: a score on a scale, a verdict between two, yes or no.
+
+use std::collections::BTreeSet;
+
+use super::work::Puzzle;
+use crate::engine::sim::detect::count;
+use crate::engine::sim::request::Conversation;
+use crate::engine::sim::reward::{HIGHEST, LOWEST, reward};
+use crate::engine::sim::rng::Rng;
+use crate::engine::sim::sections::parse;
+use crate::engine::sim::tagged;
+use crate::engine::sim::text::{has_any, normalise};
+
+/// The form of the judgement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scale {
+    Score(u32, u32),
+    Choice,
+    YesNo,
+    Words,
+}
+
+/// A judgement that is asked for.
+#[derive(Debug)]
+pub(in crate::engine::sim) struct Judge<'a> {
+    scale: Scale,
+    tag: Option<&'a str>,
+    question: &'a str,
+    answers: Vec<&'a str>,
+    reference: Option<&'a str>,
+}
+
+/// How far a judgement without any skill is from what it should be, as a share of the scale.
+const NOISE: f64 = 0.5;
+/// The largest scale that is read.
+const MOST: u32 = 100;
+
+/// The longest label, in words.
+const LABEL_WORDS: usize = 6;
+
+const JUDGES: &[&str] =
+    &["judge", "score", "rate", "grade", "evaluate", "assess", "compare", "better", "correct"];
+const QUESTIONS: &[&str] =
+    &["question", "query", "prompt", "instruction", "task", "input", "problem"];
+const ANSWERS: &[&str] =
+    &["answer", "response", "prediction", "output", "solution", "completion", "text", "a", "b"];
+const REFERENCES: &[&str] =
+    &["reference", "ground truth", "expected", "correct answer", "truth", "target", "label"];
+
+impl<'a> Judge<'a> {
+    /// Tells whether a judgement is asked for: the system message says so, and the user message has the
+    /// parts to judge, as sections or behind labels.
+    pub(in crate::engine::sim) fn recognise(conversation: &'a Conversation) -> Option<Self> {
+        let ([user], true, 0) = (
+            conversation.users.as_slice(),
+            conversation.assistants.is_empty(),
+            conversation.images,
+        ) else {
+            return None;
+        };
+        let system = parse(&conversation.system);
+        // Without a system message the instruction stands before the parts.
+        let told = match conversation.system.is_empty() {
+            true => user.split(['<', ':']).next().unwrap_or_default().to_owned(),
+            false => system.outside.concat(),
+        };
+        let words = normalise(&told);
+        let ours = ["VARIABLE", "FEEDBACK", "LM_OUTPUT"];
+        if !has_any(&words, JUDGES)
+            || system.get("QUERY").is_some()
+            || ours.iter().any(|name| system.mentioned().contains(name))
+        {
+            return None;
+        }
+        let mut judge = Self {
+            scale: scale(&told).unwrap_or(Scale::Words),
+            tag: system.output_tag(),
+            question: "",
+            answers: Vec::new(),
+            reference: None,
+        };
+        for (label, text) in fields(user) {
+            let is = |names: &[&str]| names.iter().any(|name| has_any(&label, &[name]));
+            if is(REFERENCES) {
+                judge.reference = Some(text);
+            } else if is(ANSWERS) {
+                judge.answers.push(text);
+            } else if is(QUESTIONS) {
+                judge.question = text;
+            }
+        }
+        let enough = match judge.scale {
+            Scale::Choice => judge.answers.len() >= 2,
+            // Words are all that a critic of open queries says, too: only what can be checked is judged.
+            Scale::Words => judge.reference.is_some() || Puzzle::read(judge.question).is_some(),
+            _ => true,
+        };
+        (enough && !judge.answers.is_empty()).then_some(judge)
+    }
+
+    /// How good an answer is, from 0 to 1.
+    fn worth(&self, answer: &str) -> f64 {
+        if let Some(reference) = self.reference {
+            return f64::from(u8::from(states(answer, reference)));
+        }
+        if let Some((puzzle, _)) = Puzzle::read(self.question) {
+            return f64::from(u8::from(puzzle.review(answer).is_empty()));
+        }
+        (reward(self.question, answer) - LOWEST) / (HIGHEST - LOWEST)
+    }
+
+    /// The judgement, with noise where skill is missing.
+    pub(super) fn say(&self, skill: f64, rng: &mut Rng) -> String {
+        let mut noisy = |worth: f64| {
+            let drift = (count(rng.below(2001)) / 1000.0 - 1.0) * NOISE * (1.0 - skill);
+            (worth + drift).clamp(0.0, 1.0)
+        };
+        let worths: Vec<f64> =
+            self.answers.iter().map(|answer| noisy(self.worth(answer))).collect();
+        let first = worths.first().copied().unwrap_or_default();
+        let (label, said) = match self.scale {
+            Scale::Score(low, high) => ("Score", scaled(first, low, high).to_string()),
+            Scale::Choice => {
+                let second = worths.get(1).copied().unwrap_or_default();
+                ("Verdict", if first >= second { "A" } else { "B" }.to_owned())
+            }
+            Scale::YesNo => ("Verdict", if first >= 0.5 { "yes" } else { "no" }.to_owned()),
+            Scale::Words if first >= 0.5 => return "The answer is right.".to_owned(),
+            Scale::Words => {
+                return match self.reference {
+                    Some(reference) => format!("The answer is wrong: expected {reference}."),
+                    None => "The answer is wrong.".to_owned(),
+                };
+            }
+        };
+        let why = "A judgement by a simulation, from the words in the texts.";
+        match self.tag {
+            Some(tag) => format!("{why}\n{}", tagged(tag, &said)),
+            None => format!("{why}\n{label}: {said}"),
+        }
+    }
+}
+
+/// The whole number of a scale that is nearest to a share of it.
+fn scaled(share: f64, low: u32, high: u32) -> u32 {
+    let wanted = f64::from(low) + share * f64::from(high.saturating_sub(low));
+    (low..=high)
+        .min_by(|one, other| {
+            let off = |number: u32| (f64::from(number) - wanted).abs();
+            off(*one).total_cmp(&off(*other))
+        })
+        .unwrap_or(low)
+}
+
+/// Whether the end of an answer states what the reference says.
+fn states(answer: &str, reference: &str) -> bool {
+    let words = |text: &str| -> Vec<String> {
+        text.split(|c: char| !c.is_alphanumeric())
+            .filter(|word| !word.is_empty())
+            .map(str::to_lowercase)
+            .collect()
+    };
+    let last = answer.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
+    let (last, reference) = (words(last), words(reference));
+    !reference.is_empty() && last.ends_with(&reference)
+}
+
+/// What a judge is told to answer with.
+fn scale(told: &str) -> Option<Scale> {
+    let words = normalise(told);
+    if has_any(&words, &["a or b"]) {
+        return Some(Scale::Choice);
+    }
+    let rates = has_any(&words, &["score", "rate", "rating", "grade", "scale"]);
+    if let Some((low, high)) = bounds(told).filter(|_| rates) {
+        return Some(Scale::Score(low, high));
+    }
+    has_any(&words, &["yes or no"]).then_some(Scale::YesNo)
+}
+
+/// The bounds of `from 1 to 10`, `between 0 and 5`, `1-10`.
+fn bounds(told: &str) -> Option<(u32, u32)> {
+    let words: Vec<&str> =
+        told.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    words.iter().enumerate().find_map(|(at, word)| {
+        let low: u32 = word.parse().ok()?;
+        let next = *words.get(at + 1)?;
+        let after = if matches!(next, "to" | "and") { *words.get(at + 2)? } else { next };
+        let high: u32 = after.parse().ok()?;
+        (low < high && high <= MOST).then_some((low, high))
+    })
+}
+
+/// The parts of a message: sections of any name, or what stands behind labels at the start of lines. The
+/// name of each is normalised.
+fn fields(text: &str) -> Vec<(String, &str)> {
+    let sections = any_sections(text);
+    if !sections.is_empty() {
+        return sections;
+    }
+    let mut fields: Vec<(String, usize, usize)> = Vec::new();
+    let mut at = 0;
+    for line in text.split_inclusive('\n') {
+        let start = at;
+        at += line.len();
+        let Some((label, value)) = line.split_once(':') else { continue };
+        let label = normalise(label);
+        let short = label.split_whitespace().count() <= LABEL_WORDS;
+        let known = |names: &[&str]| {
+            names.iter().any(|name| {
+                label.trim() == *name || short && name.len() > 1 && has_any(&label, &[name])
+            })
+        };
+        // An answer may have a last line of the form `Answer: 7`.
+        let inside = fields.last().is_some_and(|(open, ..)| {
+            label.trim() == "answer" && ANSWERS.iter().any(|name| has_any(open, &[name]))
+        });
+        if (known(QUESTIONS) || known(ANSWERS) || known(REFERENCES)) && !inside {
+            fields.push((label, start, at - value.len()));
+        }
+    }
+    let ends: Vec<usize> =
+        fields.iter().skip(1).map(|(_, start, _)| *start).chain([text.len()]).collect();
+    fields
+        .into_iter()
+        .zip(ends)
+        .filter_map(|((label, _, from), end)| Some((label, text.get(from..end)?.trim())))
+        .collect()
+}
+
+fn any_sections(text: &str) -> Vec<(String, &str)> {
+    let mut found = Vec::new();
+    // What is not closed later is not closed later still.
+    let mut unclosed = BTreeSet::new();
+    let mut rest = text;
+    while let Some((_, after)) = rest.split_once('<') {
+        let section = after.split_once('>').and_then(|(name, body)| {
+            let plain = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || "_-".contains(c);
+            if name.is_empty() || !name.chars().all(plain) || unclosed.contains(name) {
+                return None;
+            }
+            let section = body.split_once(&format!("</{name}>"));
+            if section.is_none() {
+                unclosed.insert(name);
+            }
+            section.map(|(content, tail)| (normalise(name), content.trim(), tail))
+        });
+        match section {
+            Some((name, content, tail)) => {
+                found.push((name, content));
+                rest = tail;
+            }
+            None => rest = after,
+        }
+    }
+    found
+}

@@ -1,0 +1,97 @@
+//! One request and its reply, whole or streamed.
+
+use serde_json::Value;
+use textgrad_core::{EngineError, ErrorKind, Response};
+
+use super::pieces::Pieces;
+use super::reply::RawReply;
+use crate::engine::http::{Event, Events, JsonClient, Reply};
+
+/// How a server writes its answers.
+pub(in crate::engine) trait Dialect {
+    /// What a whole reply is, in words.
+    const REPLY: &'static str;
+    /// Whether streams have an end mark. Without one, a stream that ends after the last answer that it began
+    /// is whole, even if fewer came than were asked for.
+    const END_MARK: bool;
+
+    /// Reads a whole reply; `None` if it is none.
+    fn whole(value: &Value) -> Option<RawReply>;
+
+    /// Adds an event of a stream to what came before.
+    fn event(value: &Value, pieces: &mut Pieces);
+}
+
+/// Posts `body` and reads at most `n` answers.
+pub(in crate::engine) async fn exchange<D: Dialect>(
+    client: &JsonClient,
+    path: &str,
+    body: &Value,
+    stream: bool,
+    n: u32,
+) -> Result<Response, EngineError> {
+    let reply = if stream {
+        client.post_stream(path, body).await?
+    } else {
+        client.post_whole(path, body).await?
+    };
+    let (raw, report) = match reply {
+        Reply::Whole(value, report) => {
+            let raw = D::whole(&value).ok_or_else(|| {
+                let what = report.quote(value.to_string().as_bytes());
+                report.error(ErrorKind::BadResponse, format!("expected {}, got `{what}`", D::REPLY))
+            })?;
+            (raw, report)
+        }
+        Reply::Events(events) => {
+            let report = events.report().clone();
+            (collect::<D>(events, n).await?, report)
+        }
+    };
+    let refused = raw.refused.is_some();
+    raw.into_response(n).map_err(|what| {
+        let what = format!("expected an answer, but {what}");
+        let error = report.error(ErrorKind::BadResponse, what);
+        // What was refused for what it says is refused again.
+        if refused { error.with_retryable(false) } else { error }
+    })
+}
+
+/// Reads a stream to its end.
+///
+/// # Errors
+/// An error event; a broken connection; a stream that ends before all of its answers have.
+async fn collect<D: Dialect>(mut events: Box<Events>, n: u32) -> Result<RawReply, EngineError> {
+    let mut pieces = Pieces::default();
+    loop {
+        let done = match events.next().await? {
+            Event::Json(value) => {
+                D::event(&value, &mut pieces);
+                if !pieces.done {
+                    continue;
+                }
+                true
+            }
+            Event::Done => true,
+            Event::End => false,
+        };
+        return pieces.finish(done, if D::END_MARK { n } else { 1 }).map_err(|what| {
+            let kind = if done { ErrorKind::BadResponse } else { ErrorKind::Connection };
+            events.report().error(kind, what)
+        });
+    }
+}
+
+/// The name of a model without the white space around it.
+///
+/// # Errors
+/// [`ErrorKind::InvalidRequest`] if nothing is left.
+pub(in crate::engine) fn named(model: &str) -> Result<String, EngineError> {
+    match model.trim() {
+        "" => Err(EngineError::new(
+            ErrorKind::InvalidRequest,
+            "expected the name of a model, got an empty one",
+        )),
+        model => Ok(model.to_owned()),
+    }
+}

@@ -1,0 +1,121 @@
+//! What comes back, before it is a response.
+
+use textgrad_core::{Choice, FinishReason, Response, Usage};
+
+/// One choice as it came: it may have no text. Finish reasons have OpenAI's names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(in crate::engine) struct RawChoice {
+    pub(in crate::engine) index: u64,
+    pub(in crate::engine) text: Option<String>,
+    pub(in crate::engine) finish_reason: Option<String>,
+}
+
+impl RawChoice {
+    /// Adds a piece of the text.
+    pub(in crate::engine) fn push(&mut self, piece: &str) {
+        self.text.get_or_insert_default().push_str(piece);
+    }
+}
+
+/// A whole reply, whichever way it came.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(in crate::engine) struct RawReply {
+    pub(in crate::engine) choices: Vec<RawChoice>,
+    pub(in crate::engine) usage: Usage,
+    pub(in crate::engine) model: String,
+    /// Why the server refused to answer what was asked.
+    pub(in crate::engine) refused: Option<String>,
+}
+
+impl RawReply {
+    /// The answers in the order of their index, at most `n` of them.
+    ///
+    /// # Errors
+    /// What came instead, if no choice has a text.
+    pub(super) fn into_response(mut self, n: u32) -> Result<Response, String> {
+        self.choices.sort_by_key(|choice| choice.index);
+        let reasons: Vec<&str> = self
+            .choices
+            .iter()
+            .map(|choice| choice.finish_reason.as_deref().unwrap_or("none"))
+            .collect();
+        let none = match reasons.as_slice() {
+            [] if let Some(why) = &self.refused => format!("the prompt was refused ({why})"),
+            [] => "the reply has no choices".to_owned(),
+            reasons => format!(
+                "none of the {} choices has a text (finish reasons: {})",
+                reasons.len(),
+                reasons.join(", ")
+            ),
+        };
+        let choices: Vec<Choice> = self
+            .choices
+            .into_iter()
+            .filter_map(|choice| {
+                // A reason that is absent is kept as one that nobody knows, never as a normal end.
+                let reason = FinishReason::from(choice.finish_reason.unwrap_or_default());
+                Some(Choice::new(choice.text?, reason))
+            })
+            .take(usize::try_from(n).unwrap_or(usize::MAX))
+            .collect();
+        if choices.is_empty() {
+            return Err(none);
+        }
+        Ok(Response::new(choices).with_usage(self.usage).with_model(self.model))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn choice(index: u64, text: Option<&str>, reason: Option<&str>) -> RawChoice {
+        RawChoice { index, text: text.map(Into::into), finish_reason: reason.map(Into::into) }
+    }
+
+    fn read(choices: Vec<RawChoice>, n: u32) -> Result<Response, String> {
+        RawReply { choices, ..RawReply::default() }.into_response(n)
+    }
+
+    #[test]
+    fn choices_without_a_text_are_dropped() {
+        let response = read(
+            vec![
+                choice(0, None, Some("content_filter")),
+                choice(1, Some("kept"), Some("abort")),
+                choice(2, None, Some("stop")),
+                choice(3, Some(""), None),
+            ],
+            4,
+        )
+        .unwrap();
+        assert_eq!(
+            response.choices,
+            [
+                Choice::new("kept", FinishReason::Other("abort".into())),
+                Choice::new("", FinishReason::Other(String::new()))
+            ]
+        );
+    }
+
+    #[test]
+    fn no_usable_choice_is_told_with_the_reasons() {
+        let none = read(vec![choice(1, None, None), choice(0, None, Some("length"))], 2);
+        assert_eq!(
+            none,
+            Err("none of the 2 choices has a text (finish reasons: length, none)".into())
+        );
+        assert_eq!(read(vec![], 1), Err("the reply has no choices".into()));
+        let refused = RawReply { refused: Some("SAFETY".into()), ..RawReply::default() };
+        assert_eq!(refused.into_response(1), Err("the prompt was refused (SAFETY)".into()));
+    }
+
+    #[test]
+    fn more_choices_than_asked_for_are_cut() {
+        let many =
+            (0..5).map(|index| choice(index, Some(&index.to_string()), Some("stop"))).collect();
+        let texts: Vec<String> =
+            read(many, 2).unwrap().choices.into_iter().map(|choice| choice.text).collect();
+        assert_eq!(texts, ["0", "1"]);
+    }
+}

@@ -1,0 +1,170 @@
+//! A graph as a small program: its calls, and the values that they name.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use textgrad_core::{Call, Graph, Parameter, Variable, excerpt};
+
+use crate::prompts::{GraphArgument, GraphCallContext, GraphValue};
+
+/// The longest name of an op or an argument that is shown, in characters.
+const NAME_CHARS: usize = 60;
+
+/// What is shown of a graph.
+pub(super) struct Listing {
+    /// The calls in order, and where some are left out, how many.
+    pub(super) calls: Vec<GraphCallContext>,
+    pub(super) left_out: usize,
+    /// What they name, without the parameters and the objective.
+    pub(super) values: Vec<GraphValue>,
+}
+
+/// The calls that lie between the parameters and the objective, at most `max_calls` of them: those that are
+/// nearest to a parameter or to the objective, of equally near ones the first. Linear in the size of the graph,
+/// but for sorting.
+pub(super) fn list(
+    graph: &Graph,
+    objective: &Variable,
+    parameters: &[(&str, Variable)],
+    max_calls: usize,
+    value_chars: usize,
+) -> Listing {
+    let between = distances(graph, objective, parameters);
+    let mut nearest: Vec<usize> = (0..between.len()).collect();
+    nearest.sort_by_key(|place| between.get(*place).map(|(_, distance)| (*distance, *place)));
+    let shown: HashSet<usize> = nearest.into_iter().take(max_calls).collect();
+
+    let made: HashMap<(*const Call, usize), &Variable> = graph
+        .variables()
+        .filter_map(|variable| {
+            let source = variable.source()?;
+            Some(((Arc::as_ptr(source.call()), source.output()), variable))
+        })
+        .collect();
+    let mut names = Names::new(objective, parameters, value_chars);
+    let mut calls: Vec<GraphCallContext> = Vec::new();
+    for (place, (call, _)) in between.iter().enumerate() {
+        if !shown.contains(&place) {
+            match calls.last_mut() {
+                Some(last) if last.left_out > 0 => last.left_out += 1,
+                _ => calls.push(GraphCallContext {
+                    outputs: Vec::new(),
+                    op: String::new(),
+                    inputs: Vec::new(),
+                    left_out: 1,
+                }),
+            }
+            continue;
+        }
+        let inputs = call.inputs().iter().map(|input| GraphArgument {
+            argument: label(input.name()),
+            name: names.of(input.variable()),
+        });
+        let inputs = inputs.collect();
+        let outputs = (0..call.outputs().len()).map(|output| {
+            let made = made.get(&(Arc::as_ptr(call), output));
+            made.map_or_else(|| "_".to_owned(), |variable| names.of(variable))
+        });
+        let outputs = outputs.collect();
+        calls.push(GraphCallContext { outputs, op: label(call.op().name()), inputs, left_out: 0 });
+    }
+    Listing { calls, left_out: between.len() - shown.len(), values: names.values }
+}
+
+/// The calls between the parameters and the objective in topological order, each with the number of calls to
+/// the nearest of these.
+fn distances<'a>(
+    graph: &'a Graph,
+    objective: &Variable,
+    parameters: &[(&str, Variable)],
+) -> Vec<(&'a Arc<Call>, usize)> {
+    let mut below: HashMap<&Variable, usize> = HashMap::new();
+    let mut from_parameters: HashMap<*const Call, usize> = HashMap::new();
+    below.extend(parameters.iter().map(|(_, variable)| (variable, 0)));
+    // What was made is found by its call, since a call comes before what it made.
+    let distance = |variable: &Variable, calls: &HashMap<*const Call, usize>| {
+        let source = variable.source()?;
+        calls.get(&Arc::as_ptr(source.call())).map(|distance| distance + 1)
+    };
+    for call in graph.calls() {
+        let inputs = call.inputs().iter().map(|input| input.variable());
+        let nearest = inputs
+            .filter_map(|input| {
+                below.get(input).copied().or_else(|| distance(input, &from_parameters))
+            })
+            .min();
+        if let Some(nearest) = nearest {
+            from_parameters.insert(Arc::as_ptr(call), nearest);
+        }
+    }
+    let mut to_objective: HashMap<*const Call, usize> = HashMap::new();
+    if let Some(source) = objective.source() {
+        to_objective.insert(Arc::as_ptr(source.call()), 0);
+    }
+    let calls: Vec<&Arc<Call>> = graph.calls().collect();
+    for call in calls.iter().rev() {
+        let Some(own) = to_objective.get(&Arc::as_ptr(call)).copied() else { continue };
+        for input in call.inputs() {
+            if let Some(source) = input.variable().source() {
+                let known = to_objective.entry(Arc::as_ptr(source.call())).or_insert(own + 1);
+                *known = (*known).min(own + 1);
+            }
+        }
+    }
+    let between = calls.into_iter().filter_map(|call| {
+        let address = Arc::as_ptr(call);
+        let below = from_parameters.get(&address)?;
+        Some((call, to_objective.get(&address).map_or(*below, |above| *above.min(below))))
+    });
+    between.collect()
+}
+
+/// The names of variables, given as they are needed.
+struct Names {
+    known: HashMap<Variable, String>,
+    values: Vec<GraphValue>,
+    value_chars: usize,
+}
+
+impl Names {
+    fn new(objective: &Variable, parameters: &[(&str, Variable)], value_chars: usize) -> Self {
+        let mut known = HashMap::from([(objective.clone(), "objective".to_owned())]);
+        let parameters = parameters.iter();
+        known.extend(parameters.map(|(name, variable)| (variable.clone(), (*name).to_owned())));
+        Self { known, values: Vec::new(), value_chars }
+    }
+
+    fn of(&mut self, variable: &Variable) -> String {
+        if let Some(name) = self.known.get(variable) {
+            return name.clone();
+        }
+        let name = format!("v{}", self.values.len() + 1);
+        let (value, cut) = cut(&variable.value().describe(), self.value_chars);
+        let role = variable.role().to_string();
+        self.values.push(GraphValue { name: name.clone(), role, value, cut });
+        self.known.insert(variable.clone(), name.clone());
+        name
+    }
+}
+
+/// A text of at most this many characters, and whether it was longer.
+pub(super) fn cut(text: &str, max_chars: usize) -> (String, bool) {
+    let shown = excerpt(text, max_chars);
+    let cut = shown != text;
+    (shown, cut)
+}
+
+/// A name in one line.
+fn label(name: &str) -> String {
+    let line: String = name.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    excerpt(line.trim(), NAME_CHARS)
+}
+
+/// The leaves of parameters that are part of a graph, and the first that is not.
+pub(super) fn leaves(graph: &Graph, parameters: &[&Parameter]) -> Result<Vec<Variable>, Parameter> {
+    let leaf = |parameter: &&Parameter| {
+        let leaf = parameter.variable();
+        if graph.contains(&leaf) { Ok(leaf) } else { Err((*parameter).clone()) }
+    };
+    parameters.iter().map(leaf).collect()
+}

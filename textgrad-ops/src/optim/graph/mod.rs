@@ -1,0 +1,295 @@
+//! An optimizer that sees the whole graph.
+
+mod answer;
+mod builder;
+mod listing;
+mod names;
+mod op;
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+use textgrad_core::{Engine, Gradients, Graph, Inputs, Message, Parameter, Variable, apply};
+
+use self::answer::Expected;
+pub use self::builder::GraphOptimizerBuilder;
+use self::listing::{cut, leaves, list};
+use self::names::names;
+use self::op::{GraphUpdate, Outcome};
+use super::optimizer::Optimizer;
+use super::proposal::{ParameterUpdate, Proposal, refuse_repeated};
+use super::rules::Rules;
+use super::update::{Rejected, Rewrite, numbered};
+use crate::error::Error;
+use crate::prompts::{GraphObjective, GraphParameter, GraphUpdateContext};
+
+/// An optimizer that shows a model the whole graph between the parameters and the objective, and asks for new
+/// texts for any of the parameters in one call. It needs no backward pass.
+///
+/// In the manner of OptoPrime: Cheng, Nie and Swaminathan, "Trace is the Next AutoDiff: Generative Optimization
+/// with Rich Feedback, Execution Traces, and LLMs", NeurIPS 2024, arXiv:2406.16218. The listing of the graph,
+/// its bounds and the form of the answer are ours.
+///
+/// The model sees the calls that lie between the parameters and the objective as lines of a small program, in
+/// topological order; the values that these name; each parameter's whole text with its constraints and the
+/// rules of its checks; and what the objective says, and its score. Names of parameters are made of their
+/// roles, in the order in which they are given. Frozen parameters are shown as values and left alone.
+///
+/// Of a graph with more than [`max_calls`](GraphOptimizerBuilder::max_calls) such calls, those nearest to a
+/// parameter or to the objective are shown, and the listing says where others are left out. Of values that are
+/// no parameters, [`value_chars`](GraphOptimizerBuilder::value_chars) characters are shown.
+///
+/// An answer is a JSON object of names and new texts. One that is no such thing, names what is no parameter,
+/// or has a text that breaks a check, is asked for again with all that is wrong, up to a bound. Then the last
+/// answer that could be read counts: a parameter whose text breaks a check
+/// [keeps its own](ParameterUpdate::is_kept). Parameters that the answer does not name, or gives the text that
+/// they have, are unchanged.
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+/// use textgrad_core::testing::ScriptedEngine;
+/// use textgrad_core::{Gradients, Parameter, Variable};
+/// use textgrad_ops::{GraphOptimizer, LlmCall, Optimizer, TextLoss};
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let engine = Arc::new(ScriptedEngine::new([
+///     "Mars.",
+///     "It gives no reason.",
+///     "The prompt asks for none.\n<NEW_TEXTS>\n{\"system_prompt\": \"Answer with a reason.\"}\n</NEW_TEXTS>",
+/// ]));
+/// let system = Parameter::new("Answer.", "system prompt");
+/// let question = Variable::new("Which planet is red?", "question");
+/// let llm = LlmCall::builder(engine.clone()).build();
+/// let answer = llm.ask(&question).system(&system.variable()).one().await?;
+/// let objective = TextLoss::new(engine.clone(), "Judge the answer.").evaluate(&answer).await?;
+///
+/// let optimizer = GraphOptimizer::builder(engine).build();
+/// let proposal = optimizer.propose(&[system.clone()], &objective, &Gradients::default()).await?;
+/// proposal.apply()?;
+/// assert_eq!(system.text().as_ref(), "Answer with a reason.");
+/// # Ok::<(), textgrad_ops::Error>(()) }).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct GraphOptimizer(Arc<Inner>);
+
+struct Inner {
+    settings: Arc<GraphOptimizerBuilder>,
+    /// How many proposals were made, for seeds.
+    steps: AtomicU64,
+}
+
+/// A parameter that may change.
+struct Target<'a> {
+    parameter: &'a Parameter,
+    leaf: Variable,
+    name: String,
+    rules: Rules,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct State {
+    optimizer: String,
+    format: u32,
+    steps: u64,
+}
+
+const KIND: (&str, u32) = ("graph", 1);
+
+impl GraphOptimizer {
+    /// How often an unusable answer is asked for again, unless said otherwise.
+    pub const DEFAULT_REASKS: u32 = 2;
+    /// How many calls are shown, unless said otherwise.
+    pub const DEFAULT_MAX_CALLS: usize = 50;
+    /// How many characters of a value are shown, unless said otherwise.
+    pub const DEFAULT_VALUE_CHARS: usize = 1_000;
+    /// How many characters of what the objective says are shown, unless said otherwise.
+    pub const DEFAULT_FEEDBACK_CHARS: usize = 8_000;
+
+    /// An optimizer that asks this engine.
+    pub fn builder(engine: Arc<dyn Engine>) -> GraphOptimizerBuilder {
+        GraphOptimizerBuilder::new(engine)
+    }
+
+    fn messages(
+        &self,
+        graph: &Graph,
+        objective: &Variable,
+        targets: &[Target<'_>],
+    ) -> Result<Vec<Message>, Error> {
+        let settings = &self.0.settings;
+        let named: Vec<(&str, Variable)> =
+            targets.iter().map(|target| (target.name.as_str(), target.leaf.clone())).collect();
+        let listing = list(graph, objective, &named, settings.max_calls, settings.value_chars);
+        let mut program = Vec::new();
+        for call in &listing.calls {
+            program.push(settings.prompts.render("graph_call", call)?);
+        }
+        let parameters = targets.iter().map(|target| {
+            let (constraints, constraints_text) = numbered(target.rules.told.iter());
+            GraphParameter {
+                name: target.name.clone(),
+                role: target.parameter.role().to_string(),
+                value: target.leaf.value().describe(),
+                constraints,
+                constraints_text,
+            }
+        });
+        let (feedback, feedback_cut) = cut(&objective.value().describe(), settings.feedback_chars);
+        let (constraints, constraints_text) = numbered(settings.constraints.iter());
+        let is_objective = targets.iter().find(|target| target.leaf == *objective);
+        let name = is_objective.map_or("objective", |target| &target.name).to_owned();
+        let context = GraphUpdateContext {
+            program: program.join("\n"),
+            left_out: listing.left_out,
+            values: listing.values,
+            parameters: parameters.collect(),
+            objective: GraphObjective { name, role: objective.role().to_string() },
+            feedback,
+            feedback_cut,
+            score: objective.score().map(|score| score.to_string()),
+            constraints,
+            constraints_text,
+            start_tag: settings.tags.start().to_owned(),
+            end_tag: settings.tags.end().to_owned(),
+        };
+        Ok(vec![
+            Message::system(settings.prompts.render("graph_update_system", &context)?),
+            Message::user(settings.prompts.render("graph_update", &context)?),
+        ])
+    }
+}
+
+#[async_trait]
+impl Optimizer for GraphOptimizer {
+    fn needs_gradients(&self) -> bool {
+        false
+    }
+
+    /// # Errors
+    /// [`Error::NoParameters`] if none is given that is not frozen, [`Error::NotInGraph`] if the objective does
+    /// not depend on one, [`Error::Core`] if one is given twice or the engine failed, [`Error::NoUpdate`] if no
+    /// answer was usable.
+    async fn propose(
+        &self,
+        parameters: &[Parameter],
+        objective: &Variable,
+        _: &Gradients,
+    ) -> Result<Proposal, Error> {
+        refuse_repeated(&parameters.iter().collect::<Vec<_>>())?;
+        let (frozen, open): (Vec<&Parameter>, Vec<&Parameter>) =
+            parameters.iter().partition(|parameter| parameter.is_frozen());
+        if open.is_empty() {
+            return Err(Error::NoParameters { frozen: frozen.len() });
+        }
+        let graph = Graph::trace(objective);
+        let leaves = leaves(&graph, &open)
+            .map_err(|parameter| Error::NotInGraph { role: parameter.role().to_string() })?;
+        let mut targets = Vec::new();
+        for ((parameter, leaf), name) in open.iter().copied().zip(leaves).zip(names(&open)) {
+            targets.push(Target { parameter, leaf, name, rules: Rules::of(parameter)? });
+        }
+        let settings = Arc::clone(&self.0.settings);
+        let steps = self.0.steps.load(Ordering::Relaxed);
+        let outcome = Arc::new(Mutex::new(Outcome::default()));
+        let op = GraphUpdate {
+            messages: self.messages(&graph, objective, &targets)?,
+            expected: targets.iter().map(Target::expected).collect(),
+            roles: targets.iter().map(|target| Arc::clone(target.parameter.role())).collect(),
+            seed: settings.seed.map(|seed| seed.child("step", steps)),
+            settings,
+            outcome: Arc::clone(&outcome),
+        };
+        let inputs = [("objective".to_owned(), objective.clone())].into_iter();
+        let leaves = targets.iter().map(|target| (target.name.clone(), target.leaf.clone()));
+        let texts = apply(Arc::new(op), Inputs::new(inputs.chain(leaves))).await?;
+        let outcome = std::mem::take(&mut *outcome.lock().unwrap_or_else(PoisonError::into_inner));
+        let proposal = proposal(parameters, &targets, texts, outcome)?;
+        self.0.steps.store(steps.wrapping_add(1), Ordering::Relaxed);
+        Ok(proposal)
+    }
+
+    fn state_dict(&self) -> Json {
+        let state = State {
+            optimizer: KIND.0.to_owned(),
+            format: KIND.1,
+            steps: self.0.steps.load(Ordering::Relaxed),
+        };
+        // Without a seed nothing depends on what went before.
+        let state = self.0.settings.seed.map(|_| state);
+        serde_json::to_value(state).unwrap_or_default()
+    }
+
+    fn load_state_dict(&self, _: &[Parameter], state: &Json) -> Result<(), Error> {
+        if self.0.settings.seed.is_none() && state.is_null() {
+            return Ok(());
+        }
+        match State::deserialize(state) {
+            Ok(saved) if (saved.optimizer.as_str(), saved.format) == KIND => {
+                self.0.steps.store(saved.steps, Ordering::Relaxed);
+                Ok(())
+            }
+            _ => Err(Error::State {
+                expected: format!("{:?} in format {}, with its number of steps", KIND.0, KIND.1),
+                got: state.to_string(),
+            }),
+        }
+    }
+}
+
+impl Target<'_> {
+    fn expected(&self) -> Expected {
+        Expected {
+            name: self.name.clone(),
+            text: self.leaf.text().unwrap_or_default().to_owned(),
+            rules: self.rules.clone(),
+        }
+    }
+}
+
+/// What was answered, parameter by parameter.
+fn proposal(
+    parameters: &[Parameter],
+    targets: &[Target<'_>],
+    texts: Vec<Variable>,
+    outcome: Outcome,
+) -> Result<Proposal, Error> {
+    let Outcome { answer, rejected, requests } = outcome;
+    let Some(answer) = answer else {
+        let roles: Vec<&str> = targets.iter().map(|target| &**target.parameter.role()).collect();
+        let problem = rejected.last().map(Rejected::summary);
+        let problem = problem.unwrap_or_else(|| "it held nothing".to_owned());
+        return Err(Error::NoUpdate { role: roles.join("; "), requests, problem });
+    };
+    let mut updates = Vec::new();
+    for (place, target) in targets.iter().enumerate() {
+        let text = answer.texts.iter().position(|(known, _)| *known == place);
+        let rejected = rejected.clone();
+        let rewrite = match text.and_then(|text| texts.get(text)) {
+            Some(text) => Ok(Rewrite { candidates: vec![text.clone()], rejected }),
+            None if answer.broken.contains(&place) => {
+                let role = target.parameter.role().to_string();
+                Err(Arc::new(Error::Violations { role, requests, rejected }))
+            }
+            None => continue,
+        };
+        let (parameter, base) = (target.parameter.clone(), target.leaf.clone());
+        updates.push(ParameterUpdate { parameter, base, rewrite });
+    }
+    let changes = |parameter: &&Parameter| {
+        updates.iter().any(|update: &ParameterUpdate| update.parameter == **parameter)
+    };
+    let unchanged = parameters.iter().filter(|parameter| !changes(parameter)).cloned().collect();
+    Ok(Proposal { updates, unchanged })
+}
+
+impl fmt::Debug for GraphOptimizer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.settings.fmt(f)
+    }
+}

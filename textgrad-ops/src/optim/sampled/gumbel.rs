@@ -1,0 +1,79 @@
+//! Drawing without replacement.
+
+use textgrad_core::Seed;
+
+/// Draws `count` of these scores without replacement, the places in the order of the draw: each draw takes a
+/// score with a probability in proportion to exp(score / temperature) among those that are left.
+///
+/// The Gumbel-top-k trick: the largest of score / temperature plus independent Gumbel noise. Kool, van Hoof and
+/// Welling, "Stochastic Beams and Where to Find Them", ICML 2019, arXiv:1903.06059, after Vieira (2014).
+pub(super) fn gumbel_top_k(
+    scores: &[f64],
+    temperature: f64,
+    count: usize,
+    seed: Seed,
+) -> Vec<usize> {
+    // Only differences matter: so a small temperature makes nothing infinite but what is hopeless.
+    let highest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let mut keys: Vec<(f64, usize)> = (0_u64..)
+        .zip(scores)
+        .enumerate()
+        .map(|(place, (number, score))| {
+            ((score - highest) / temperature + noise(seed.child("entry", number)), place)
+        })
+        .collect();
+    keys.sort_by(|(left, first), (right, second)| right.total_cmp(left).then(first.cmp(second)));
+    keys.into_iter().take(count).map(|(_, place)| place).collect()
+}
+
+/// A draw from the standard Gumbel distribution.
+fn noise(seed: Seed) -> f64 {
+    // 53 bits, in the middle of their interval: neither 0 nor 1.
+    let uniform = ((seed.value() >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
+    -(-uniform.ln()).ln()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shares(scores: &[f64], temperature: f64, rank: usize) -> Vec<f64> {
+        let mut counts = vec![0.0; scores.len()];
+        for seed in 0..20_000 {
+            let drawn =
+                gumbel_top_k(scores, temperature, scores.len(), Seed::new(seed).child("x", 0));
+            counts[drawn[rank]] += 1.0 / 20_000.0;
+        }
+        counts
+    }
+
+    fn close(left: &[f64], right: &[f64]) {
+        assert!(left.iter().zip(right).all(|(l, r)| (l - r).abs() < 0.015), "{left:?} {right:?}");
+    }
+
+    #[test]
+    fn shares_are_those_of_the_softmax_without_replacement() {
+        let scores = [0.0, 0.1, 0.2];
+        let weights = [1.0, 1.0_f64.exp(), 2.0_f64.exp()];
+        let sum: f64 = weights.iter().sum();
+        close(&shares(&scores, 0.1, 0), &weights.map(|weight| weight / sum));
+        // The second draw: over which one was first.
+        let second = |place: usize| -> f64 {
+            let others = (0..3).filter(|other| *other != place);
+            others.map(|o| weights[o] / sum * weights[place] / (sum - weights[o])).sum()
+        };
+        close(&shares(&scores, 0.1, 1), &[second(0), second(1), second(2)]);
+        close(&shares(&scores, 1e9, 0), &[1.0 / 3.0; 3]);
+    }
+
+    #[test]
+    fn nothing_is_drawn_twice_and_a_small_temperature_takes_the_best() {
+        for seed in 0..200 {
+            let mut drawn = gumbel_top_k(&[5.0, -1e300, 5.0, 1e300], 1e-300, 9, Seed::new(seed));
+            assert_eq!(drawn[0], 3);
+            drawn.sort_unstable();
+            assert_eq!(drawn, [0, 1, 2, 3]);
+        }
+        assert!(gumbel_top_k(&[], 1.0, 3, Seed::new(0)).is_empty());
+    }
+}

@@ -1,0 +1,327 @@
+//! A model as judge.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use textgrad_core::{
+    Engine, Error, Message, Part, Purpose, Request, Sampling, Score, Seed, Variable, excerpt,
+};
+
+use super::{Evaluator, Example};
+use crate::engine::request_key;
+use crate::optim::Tags;
+use crate::prompts::{FunctionArgument, JudgeContext, Prompts, RetryContext};
+
+/// An evaluator that asks a model for a grade.
+///
+/// The grade is read from between `<SCORE>` and `</SCORE>`, as `7` or, with 10 as the highest, as `7/10`. It
+/// becomes a number from 0 to 1. A reply without one, or with one out of range, is asked for again with what
+/// was wrong; [`Unreadable`] says what becomes of the last.
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+/// use textgrad_core::testing::ScriptedEngine;
+/// use textgrad_ops::train::{Evaluator, Example, LlmJudge};
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let engine = Arc::new(ScriptedEngine::new(["It is clear.\n<SCORE>8</SCORE>"]));
+/// let judge = LlmJudge::builder(engine, "The answer is clear and complete.").build();
+/// let example = Example::new("1").with_field("question", "Why is Mars red?");
+/// assert_eq!(judge.evaluate("Because of its rust.", &example).await?.as_f64(), 0.8);
+/// # Ok::<(), textgrad_core::Error>(()) }).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct LlmJudge(LlmJudgeBuilder);
+
+/// What becomes of an example whose grade can not be read.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[non_exhaustive]
+pub enum Unreadable {
+    /// The evaluation fails, which is reported.
+    #[default]
+    Fail,
+    /// It has this score, from 0 to 1.
+    Score(f64),
+}
+
+/// Settings of an [`LlmJudge`].
+#[derive(Clone)]
+pub struct LlmJudgeBuilder {
+    engine: Arc<dyn Engine>,
+    criterion: String,
+    highest: u32,
+    show_expected: bool,
+    prompts: Prompts,
+    sampling: Sampling,
+    seed: Option<Seed>,
+    reasks: u32,
+    unreadable: Unreadable,
+}
+
+const START: &str = "<SCORE>";
+const END: &str = "</SCORE>";
+
+impl LlmJudge {
+    /// How often an unusable reply is asked for again, unless said otherwise.
+    pub const DEFAULT_REASKS: u32 = 2;
+
+    /// A judge that asks this engine how far a prediction meets the criterion, in words.
+    pub fn builder(engine: Arc<dyn Engine>, criterion: impl Into<String>) -> LlmJudgeBuilder {
+        LlmJudgeBuilder {
+            engine,
+            criterion: criterion.into(),
+            highest: 10,
+            show_expected: true,
+            prompts: Prompts::default(),
+            sampling: Sampling::default(),
+            seed: None,
+            reasks: Self::DEFAULT_REASKS,
+            unreadable: Unreadable::default(),
+        }
+    }
+
+    fn request(&self, prediction: &str, example: &Example) -> Result<Request, Error> {
+        let fields = example.fields().map(|(name, text)| {
+            let variable = Variable::new(text, name);
+            FunctionArgument::new(name, &variable)
+        });
+        let expected = example.expected().filter(|_| self.0.show_expected);
+        let context = JudgeContext {
+            criterion: self.0.criterion.clone(),
+            fields: fields.collect(),
+            prediction: prediction.to_owned(),
+            expected: expected.map(str::to_owned),
+            highest: self.0.highest,
+            start_tag: START.to_owned(),
+            end_tag: END.to_owned(),
+        };
+        let messages = [
+            Message::system(self.0.prompts.render("judge_system", &context)?),
+            Message::user(self.0.prompts.render("judge", &context)?),
+        ];
+        Ok(Request::new(Purpose::Judge, messages).with_sampling(self.0.sampling.clone()))
+    }
+
+    fn read(&self, reply: &str) -> Result<f64, String> {
+        let tags = Tags::new(START, END).map_err(|error| error.to_string())?;
+        let grade = tags.extract(reply).map_err(|error| error.to_string())?.trim();
+        let highest = f64::from(self.0.highest);
+        let (number, of) = grade.split_once('/').map_or((grade, highest), |(number, of)| {
+            (number, of.trim().parse().unwrap_or(f64::NAN))
+        });
+        match number.trim().parse::<f64>() {
+            Ok(number) if (0.0..=highest).contains(&number) && of == highest => {
+                Ok(number / highest)
+            }
+            _ => {
+                let grade = excerpt(grade, 40);
+                Err(format!(
+                    "expected a number from 0 to {} between the tags, got {grade:?}",
+                    self.0.highest
+                ))
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Evaluator for LlmJudge {
+    fn name(&self) -> &str {
+        "LLM judge"
+    }
+
+    async fn evaluate(&self, prediction: &str, example: &Example) -> Result<Score, Error> {
+        let mut request = self.request(prediction, example)?;
+        // The question has no place in the run that the evaluator knows of: it is its own place.
+        let key = request_key(self.0.engine.name(), &request).seed().value();
+        let place = self.0.seed.map(|seed| seed.child("judge", key));
+        let messages = request.messages.clone();
+        let mut problem = String::new();
+        for attempt in 0..=self.0.reasks {
+            let seed = place.map(|place| place.child("attempt", u64::from(attempt)));
+            request.sampling = self.0.sampling.clone().at(seed);
+            let response = self.0.engine.complete(&request).await?;
+            let choice = response.choices.into_iter().next();
+            let cut_off = choice.as_ref().is_some_and(|choice| choice.finish_reason.is_cut_off());
+            match self.read(choice.as_ref().map_or("", |choice| &choice.text)) {
+                Ok(score) => return Ok(score.into()),
+                Err(found) => problem = found,
+            }
+            let context = RetryContext {
+                problem: problem.clone(),
+                cut_off,
+                violations: Vec::new(),
+                text: String::new(),
+                start_tag: START.to_owned(),
+                end_tag: END.to_owned(),
+            };
+            let note = self.0.prompts.render("judge_retry", &context)?;
+            request.messages.clone_from(&messages);
+            if let Some(last) = request.messages.last_mut() {
+                last.parts.push(Part::Text(format!("\n\n{note}")));
+            }
+        }
+        match self.0.unreadable {
+            Unreadable::Score(score) => Ok(score.into()),
+            Unreadable::Fail => Err(Error::op(format!(
+                "no grade for example {:?} in {} request(s): {problem}",
+                excerpt(example.id(), 80),
+                1 + self.0.reasks
+            ))),
+        }
+    }
+}
+
+impl LlmJudgeBuilder {
+    /// The highest grade, from 1 on; 10 unless said otherwise. The lowest is 0.
+    #[must_use]
+    pub fn highest(mut self, highest: u32) -> Self {
+        self.highest = highest.max(1);
+        self
+    }
+
+    /// Whether the judge is shown the expected answer, where there is one; it is unless said otherwise.
+    #[must_use]
+    pub fn show_expected(mut self, show: bool) -> Self {
+        self.show_expected = show;
+        self
+    }
+
+    /// The wording of the requests.
+    #[must_use]
+    pub fn prompts(mut self, prompts: impl Into<Prompts>) -> Self {
+        self.prompts = prompts.into();
+        self
+    }
+
+    /// How grades are drawn; one answer whatever its `n` says.
+    #[must_use]
+    pub fn sampling(mut self, sampling: Sampling) -> Self {
+        self.sampling = sampling.with_n(1);
+        self
+    }
+
+    /// Gives requests seeds, derived from what they ask. Without this they carry that of the sampling, or
+    /// none.
+    #[must_use]
+    pub fn seed(mut self, seed: Seed) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// How often an unusable reply is asked for again; [`LlmJudge::DEFAULT_REASKS`] unless said otherwise.
+    #[must_use]
+    pub fn reasks(mut self, reasks: u32) -> Self {
+        self.reasks = reasks;
+        self
+    }
+
+    /// What becomes of an example whose grade can not be read.
+    #[must_use]
+    pub fn unreadable(mut self, unreadable: Unreadable) -> Self {
+        self.unreadable = unreadable;
+        self
+    }
+
+    /// The judge.
+    #[must_use]
+    pub fn build(self) -> LlmJudge {
+        LlmJudge(self)
+    }
+}
+
+impl fmt::Debug for LlmJudge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for LlmJudgeBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LlmJudge")
+            .field("engine", &self.engine.name())
+            .field("criterion", &self.criterion)
+            .field("highest", &self.highest)
+            .field("reasks", &self.reasks)
+            .field("unreadable", &self.unreadable)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use textgrad_core::testing::ScriptedEngine;
+
+    use super::*;
+
+    fn example() -> Example {
+        Example::new("q1").with_field("user_question", "Why </QUESTION>?").with_expected("Because.")
+    }
+
+    fn judge(engine: &Arc<ScriptedEngine>) -> LlmJudgeBuilder {
+        let engine: Arc<dyn Engine> = engine.clone();
+        LlmJudge::builder(engine, "It is short.").seed(Seed::new(1))
+    }
+
+    #[tokio::test]
+    async fn what_is_asked() {
+        let engine = Arc::new(ScriptedEngine::new(["<SCORE>7/10</SCORE>", "<SCORE>0</SCORE>"]));
+        let score = judge(&engine).build().evaluate("No.", &example()).await.unwrap();
+        assert_eq!(score, Score::Number(0.7));
+        judge(&engine).show_expected(false).build().evaluate("No.", &example()).await.unwrap();
+        let requests = engine.requests();
+        let user = requests[0].messages[1].text();
+        for part in [
+            "It is short.",
+            "User question",
+            "Why </QUESTION>?",
+            "No.",
+            "Because.",
+            "<SCORE>",
+            "0 to 10",
+        ] {
+            assert!(
+                user.contains(part) || requests[0].messages[0].text().contains(part),
+                "{part}: {user}"
+            );
+        }
+        assert!(!requests[1].messages[1].text().contains("Because."));
+        assert_eq!(requests[0].purpose, Purpose::Judge);
+        assert_ne!(requests[0].sampling.seed, requests[1].sampling.seed, "another question");
+    }
+
+    #[tokio::test]
+    async fn a_reply_without_a_grade_is_asked_for_again() {
+        let engine =
+            Arc::new(ScriptedEngine::new(["Good!", "<SCORE>11</SCORE>", "<SCORE>5</SCORE>"]));
+        let score = judge(&engine).build().evaluate("No.", &example()).await.unwrap();
+        assert_eq!(score, Score::Number(0.5));
+        let texts: Vec<String> = engine.requests().iter().map(|r| r.messages[1].text()).collect();
+        assert!(texts[1].contains("the opening tag <SCORE> was missing"), "{}", texts[1]);
+        assert!(texts[2].contains("expected a number from 0 to 10"), "{}", texts[2]);
+        assert!(!texts[2].contains("was missing"), "only the last problem is named");
+        let seeds: std::collections::HashSet<_> =
+            engine.requests().iter().map(|r| r.sampling.seed).collect();
+        assert_eq!(seeds.len(), 3);
+    }
+
+    #[tokio::test]
+    async fn what_becomes_of_an_unreadable_grade_is_a_setting() {
+        for grade in [
+            "<SCORE>-1</SCORE>",
+            "<SCORE>NaN</SCORE>",
+            "<SCORE>7/100</SCORE>",
+            "<SCORE></SCORE>",
+            "",
+        ] {
+            let engine = Arc::new(ScriptedEngine::new([grade, grade]));
+            let judged = judge(&engine).reasks(0).build().evaluate("No.", &example()).await;
+            let error = judged.unwrap_err().to_string();
+            assert!(error.starts_with("no grade for example \"q1\" in 1 request(s): "), "{error}");
+            let worst = judge(&engine).reasks(0).unreadable(Unreadable::Score(0.0)).build();
+            assert_eq!(worst.evaluate("No.", &example()).await.unwrap(), Score::Number(0.0));
+        }
+    }
+}

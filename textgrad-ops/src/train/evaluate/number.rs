@@ -1,0 +1,199 @@
+//! Comparing numbers.
+
+use async_trait::async_trait;
+use textgrad_core::{Error, Score, excerpt};
+
+use super::{Evaluator, Example};
+
+/// Whether the last number of the prediction is the expected one.
+///
+/// Commas before groups of three digits separate thousands. A number may have a sign, a fraction and an
+/// exponent; digits that follow an ASCII letter (`H2`) are none.
+///
+/// # Examples
+/// ```
+/// use textgrad_ops::train::{Evaluator, Example, NumericMatch};
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let example = Example::new("1").with_expected("3.14");
+/// let close = NumericMatch::new().tolerance(0.01);
+/// assert_eq!(close.evaluate("First 2, then 3.142.", &example).await?.passed(), Some(true));
+/// assert_eq!(close.evaluate("I do not know.", &example).await?.passed(), Some(false));
+/// # Ok::<(), textgrad_core::Error>(()) }).unwrap();
+/// ```
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct NumericMatch {
+    tolerance: f64,
+    digits: bool,
+}
+
+impl NumericMatch {
+    /// Numbers must be the same.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The rule by which TextGrad reads answers to BIG-Bench Hard: of the last word that holds a digit, the
+    /// digits before its first point. Signs and everything else are left out.
+    #[must_use]
+    pub fn big_bench_hard() -> Self {
+        Self { tolerance: 0.0, digits: true }
+    }
+
+    /// How far the numbers may be from each other, at most; 0 unless said otherwise.
+    #[must_use]
+    pub fn tolerance(mut self, tolerance: f64) -> Self {
+        self.tolerance = tolerance.max(0.0);
+        self
+    }
+
+    fn read(self, text: &str) -> Option<f64> {
+        if self.digits { last_digits(text) } else { last_number(text) }
+    }
+}
+
+#[async_trait]
+impl Evaluator for NumericMatch {
+    fn name(&self) -> &str {
+        if self.digits { "numeric match (BIG-Bench Hard)" } else { "numeric match" }
+    }
+
+    async fn evaluate(&self, prediction: &str, example: &Example) -> Result<Score, Error> {
+        let answer = example.answer()?;
+        let expected = self.read(answer).ok_or_else(|| {
+            let (id, answer) = (excerpt(example.id(), 80), excerpt(answer, 80));
+            Error::op(format!(
+                "expected the answer of example {id:?} to hold a number, got {answer:?}"
+            ))
+        })?;
+        let got = self.read(prediction);
+        Ok(got.is_some_and(|got| (got - expected).abs() <= self.tolerance).into())
+    }
+}
+
+fn last_digits(text: &str) -> Option<f64> {
+    let is_digit = |c: &char| c.is_ascii_digit();
+    let word = text.split_whitespace().rfind(|word| word.chars().any(|c| c.is_ascii_digit()))?;
+    let whole: String = word.split('.').next()?.chars().filter(is_digit).collect();
+    whole.parse().ok()
+}
+
+/// The last number of a text.
+pub(super) fn last_number(text: &str) -> Option<f64> {
+    let chars: Vec<char> = text.chars().collect();
+    let (mut at, mut last) = (0, None);
+    while at < chars.len() {
+        match number_at(&chars, at) {
+            Some((number, end)) => {
+                last = Some(number);
+                at = end;
+            }
+            None => at += 1,
+        }
+    }
+    last
+}
+
+/// The number that begins at a place, without its sign there, and where it ends.
+fn number_at(chars: &[char], start: usize) -> Option<(f64, usize)> {
+    let at = |place: usize| chars.get(place).copied();
+    let before = |back: usize| start.checked_sub(back).and_then(at);
+    let is_digit = |place: usize| at(place).is_some_and(|c| c.is_ascii_digit());
+    let digits_from = |place: usize| (place..).take_while(|place| is_digit(*place)).count();
+
+    let leading_point = at(start) == Some('.') && is_digit(start + 1);
+    let inside_word = before(1).is_some_and(|c| c.is_ascii_alphanumeric() || c == '_');
+    if !(is_digit(start) || leading_point) || inside_word {
+        // Digits inside of a word are passed over as a whole: `H20` holds no number 0.
+        return None;
+    }
+    let mut text = String::new();
+    // A minus between two things is an operator or a hyphen.
+    if matches!(before(1), Some('-' | '\u{2212}'))
+        && !before(2).is_some_and(|c| c.is_alphanumeric() || c == ')')
+    {
+        text.push('-');
+    }
+    let mut end = start + digits_from(start);
+    text.extend((start..end).filter_map(at));
+    if (1..=3).contains(&(end - start)) {
+        while at(end) == Some(',') && digits_from(end + 1) == 3 {
+            text.extend((end + 1..end + 4).filter_map(at));
+            end += 4;
+        }
+    }
+    if at(end) == Some('.') && is_digit(end + 1) {
+        let to = end + 1 + digits_from(end + 1);
+        text.extend((end..to).filter_map(at));
+        end = to;
+    }
+    if matches!(at(end), Some('e' | 'E')) {
+        let sign = usize::from(matches!(at(end + 1), Some('+' | '-')));
+        let digits = digits_from(end + 1 + sign);
+        if digits > 0 {
+            let to = end + 1 + sign + digits;
+            text.extend((end..to).filter_map(at));
+            end = to;
+        }
+    }
+    Some((text.parse().ok()?, end.max(start + 1)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_read() {
+        for (text, number) in [
+            ("", None),
+            ("none", None),
+            ("It is 7.", Some(7.0)),
+            ("$1,234,567.50 in all", Some(1_234_567.5)),
+            ("1,2,3", Some(3.0)),
+            ("1,23", Some(23.0)),
+            ("1234,567", Some(567.0)),
+            ("x = -5", Some(-5.0)),
+            ("10-5", Some(5.0)),
+            ("(3)-2", Some(2.0)),
+            ("\u{2212}4", Some(-4.0)),
+            ("-.5", Some(-0.5)),
+            ("6.02e23 of them", Some(6.02e23)),
+            ("5e", Some(5.0)),
+            ("5 and H20", Some(5.0)),
+            ("答案是42。", Some(42.0)),
+            ("**12**", Some(12.0)),
+            ("5kg", Some(5.0)),
+            ("3.1.4", Some(4.0)),
+            ("1e999", Some(f64::INFINITY)),
+        ] {
+            assert_eq!(last_number(text), number, "{text}");
+        }
+    }
+
+    #[test]
+    fn digits_are_read_as_textgrad_does() {
+        for (text, number) in [
+            ("The answer is 12.", Some(12.0)),
+            ("Answer: $12.50 each", Some(12.0)),
+            ("1,200 or so", Some(1200.0)),
+            ("x=-7", Some(7.0)),
+            ("a1b2", Some(12.0)),
+            (".5", None),
+            ("no digits", None),
+        ] {
+            assert_eq!(last_digits(text), number, "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_expected_must_be_a_number() {
+        let example = Example::new("1").with_expected("four");
+        let error = NumericMatch::new().evaluate("4", &example).await.unwrap_err().to_string();
+        assert_eq!(error, "expected the answer of example \"1\" to hold a number, got \"four\"");
+        let example = Example::new("1").with_expected("4");
+        let huge = NumericMatch::new().evaluate("1e999", &example).await.unwrap();
+        assert_eq!(huge.passed(), Some(false));
+    }
+}

@@ -1,0 +1,39 @@
+//! Training: data sets, evaluators, and the loop that improves the texts of a program.
+
+mod data;
+mod evaluate;
+mod observe;
+mod program;
+#[cfg(feature = "progress")]
+mod progress;
+mod record;
+mod run;
+mod trainer;
+
+#[doc(inline)]
+pub use self::data::{Batches, Benchmark, DataFormat, Dataset, Example, Mapping, Split};
+#[doc(inline)]
+pub use self::evaluate::{
+    ChoiceLetter, Contains, Evaluator, EvaluatorFn, EvaluatorLoss, ExactMatch, LlmJudge,
+    LlmJudgeBuilder, MathVistaMatch, Normalization, NumericMatch, Unreadable, evaluator_fn,
+};
+#[doc(inline)]
+pub use self::observe::{Phase, TrainEvent, TrainObserver};
+use self::program::is_right;
+#[doc(inline)]
+pub use self::program::{EveryExample, ExampleLoss, ExampleLossFn, Program, example_loss_fn};
+#[cfg(feature = "progress")]
+#[doc(inline)]
+pub use self::progress::ProgressBars;
+#[doc(inline)]
+pub use self::record::{
+    Baseline, Cost, Ended, Evaluation, ExampleRecord, HistoryRecord, StepOutcome, StepRecord,
+    TrainFailure, Training,
+};
+#[doc(inline)]
+pub use self::trainer::{Acceptance, Trainer, TrainerBuilder};
+
+/// Bytes in hexadecimal.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

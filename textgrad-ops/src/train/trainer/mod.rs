@@ -1,0 +1,334 @@
+//! The training loop.
+
+mod builder;
+mod halt;
+mod state;
+mod step;
+mod work;
+
+use std::fmt;
+use std::time::Instant;
+
+use serde_json::json;
+use textgrad_core::Usage;
+
+use self::builder::Place;
+pub use self::builder::{Acceptance, TrainerBuilder};
+use self::halt::Halt;
+use self::state::State;
+use super::data::Batches;
+use super::observe::{Phase, TrainEvent};
+use super::record::{Baseline, Cost, Ended, HistoryRecord, StepRecord, TrainFailure, Training};
+use super::run::{Folder, Saved};
+use crate::engine::layer::MeterSnapshot;
+use crate::error::Error;
+
+/// Improves the texts of a program, minibatch by minibatch.
+///
+/// The validation set is measured before the first step. Each step then takes the next minibatch of its
+/// epoch (every epoch has an order of its own), makes predictions and objectives of all its examples at the
+/// same time, runs one backward pass from their sum, asks the optimizer for new texts, measures those on the
+/// validation set and keeps them or puts the old ones back. Limits on concurrency belong to the engines.
+///
+/// * An example that fails is counted and reported. A step in which all fail ends the training with an error.
+/// * A step that brings no new texts is recorded, and the training goes on.
+/// * Texts that were measured before are not measured again.
+/// * All seeds are derived from places (epoch, step, example), so the same answers give the same training at
+///   any concurrency.
+/// * In a run folder the training can be killed at any time and [resumed](TrainerBuilder::resume): it goes on
+///   after the last whole step as if nothing had happened.
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+/// use textgrad_core::{
+///     Choice, Error, FinishReason, Member, Module, Parameter, Purpose, Request, Response, Seed, Variable,
+///     engine_fn, Engine,
+/// };
+/// use textgrad_ops::train::{
+///     Dataset, Ended, EvaluatorLoss, ExactMatch, Example, Program, Trainer,
+/// };
+/// use textgrad_ops::{LlmCall, TextualGradientDescent};
+///
+/// struct Solver { system: Parameter, llm: LlmCall }
+///
+/// impl Module for Solver {
+///     fn members(&self) -> Vec<(&str, Member<'_>)> {
+///         vec![("system", (&self.system).into())]
+///     }
+/// }
+///
+/// #[async_trait::async_trait]
+/// impl Program for Solver {
+///     async fn forward(&self, example: &Example, seed: Seed) -> Result<Variable, Error> {
+///         let question = Variable::new(example.text("question")?, "question");
+///         self.llm.ask(&question).system(&self.system.variable()).seed(seed).one().await
+///     }
+/// }
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// // A model that only shouts if it is told to.
+/// let engine: Arc<dyn Engine> = Arc::new(engine_fn("echo", |request: Request| async move {
+///     let text = match request.purpose {
+///         Purpose::Forward if request.messages[0].text().contains("capitals") => {
+///             request.messages[1].text().to_uppercase()
+///         }
+///         Purpose::Forward => request.messages[1].text(),
+///         Purpose::Update => "<IMPROVED_VARIABLE>\nAnswer in capitals.\n</IMPROVED_VARIABLE>".to_owned(),
+///         _ => "It must be in capitals.".to_owned(),
+///     };
+///     Ok(Response::new(vec![Choice::new(text, FinishReason::Stop)]))
+/// }));
+/// let solver = Solver {
+///     system: Parameter::new("Answer.", "system prompt"),
+///     llm: LlmCall::builder(engine.clone()).build(),
+/// };
+/// let words = ["mars", "venus", "earth", "moon"];
+/// let examples = words.map(|word| {
+///     Example::new(word).with_field("question", word).with_expected(word.to_uppercase())
+/// });
+/// let split = Dataset::new("planets", examples)?.split_counts(2, 2)?;
+///
+/// let evaluator = Arc::new(ExactMatch::new());
+/// let loss = EvaluatorLoss::new(engine.clone(), evaluator.clone(), "says whether the answer is right");
+/// let optimizer = TextualGradientDescent::builder(engine).build();
+/// let trainer = Trainer::builder(Arc::new(solver), Arc::new(loss), Arc::new(optimizer), split.train)
+///     .validation(split.validation)
+///     .evaluator(evaluator)
+///     .target(1.0)
+///     .build()?;
+/// let training = trainer.run().await?;
+/// assert_eq!(training.curve(), [(0, 0.0), (1, 1.0)]);
+/// assert_eq!(training.ended, Some(Ended::Target));
+/// assert_eq!(training.best.get("system"), Some("Answer in capitals."));
+/// # Ok::<(), textgrad_ops::Error>(()) }).unwrap();
+/// ```
+pub struct Trainer {
+    settings: TrainerBuilder,
+    batches: Batches,
+    per_epoch: usize,
+    steps: usize,
+}
+
+impl Trainer {
+    /// How many steps it makes at most.
+    #[must_use]
+    pub fn steps(&self) -> usize {
+        self.steps
+    }
+
+    /// Trains. At the end the program holds the best texts.
+    ///
+    /// Cancel safe: dropping the future puts the texts back that held before the step under way. (A file that
+    /// is being written is finished in the background, so the folder may be locked for a moment longer.)
+    ///
+    /// # Errors
+    /// A [`TrainFailure`] with what there was by then: all examples of a minibatch or a set failed, the
+    /// program depends on no parameter, or the run folder can not be used.
+    pub async fn run(&self) -> Result<Training, TrainFailure> {
+        let begun = self.begin().await;
+        let (folder, mut state, mut history) =
+            begun.map_err(|error| TrainFailure { error, so_far: None })?;
+        self.tell(&TrainEvent::Began { steps: self.steps, finished: state.steps });
+        let outcome = self.train(&mut state, folder.as_ref(), &mut history).await;
+        let (ended, error) = match outcome {
+            Ok(ended) | Err(Halt::Ended(ended)) => (Some(ended), None),
+            Err(Halt::Failed(error)) => (None, Some(error)),
+        };
+        let finished = self.finish(&mut state, folder.as_ref(), history, ended).await;
+        self.tell(&TrainEvent::Ended {
+            ended: finished.as_ref().ok().and_then(|(training, _)| training.ended),
+        });
+        match (finished, error) {
+            (Err(error), _) => Err(TrainFailure { error, so_far: None }),
+            (Ok((training, later)), first) => match first.or(later) {
+                None => Ok(training),
+                Some(error) => Err(TrainFailure { error, so_far: Some(Box::new(training)) }),
+            },
+        }
+    }
+
+    /// Opens the run folder and takes up what is in it.
+    async fn begin(&self) -> Result<(Option<Folder>, State, Vec<HistoryRecord>), Error> {
+        let new = State::new(&self.settings)?;
+        let (folder, saved) = match &self.settings.place {
+            None => (None, None),
+            Some(Place::Create(path)) => {
+                (Some(Folder::create(path, self.settings.config()?).await?), None)
+            }
+            Some(Place::Resume(path)) => {
+                let config = self.settings.config()?;
+                let (folder, saved) =
+                    Folder::resume(path, config, |state: &State| state.steps).await?;
+                (Some(folder), saved)
+            }
+        };
+        match saved {
+            None => Ok((folder, new, Vec::new())),
+            Some(Saved { checkpoint, history }) => {
+                checkpoint.restore(&self.settings)?;
+                Ok((folder, checkpoint, history))
+            }
+        }
+    }
+
+    async fn train(
+        &self,
+        state: &mut State,
+        folder: Option<&Folder>,
+        history: &mut Vec<HistoryRecord>,
+    ) -> Result<Ended, Halt> {
+        if history.is_empty() {
+            if self.settings.stop.is_set() {
+                return Ok(Ended::Stopped);
+            }
+            let baseline = self.baseline(state).await?;
+            self.save(state, folder, HistoryRecord::Baseline(baseline), history).await?;
+        }
+        loop {
+            if let Some(ended) = self.ended(state) {
+                return Ok(ended);
+            }
+            let record = self.step(state).await?;
+            let record = HistoryRecord::Step(Box::new(record));
+            self.save(state, folder, record, history).await?;
+            if let Some(HistoryRecord::Step(record)) = history.last() {
+                self.tell(&TrainEvent::StepDone { record });
+            }
+        }
+    }
+
+    async fn baseline(&self, state: &mut State) -> Result<Baseline, Halt> {
+        let clock = Clock::start(&self.settings);
+        let parameters = self.settings.program.state_dict()?;
+        let validation = match &self.settings.validation {
+            Some(set) => Some(self.measure(state, Phase::Validation, set, &parameters).await?),
+            None => None,
+        };
+        let test = self.test_step(state, &parameters).await?;
+        state.advance(0, &parameters, validation.map(|evaluation| evaluation.score));
+        Ok(Baseline { parameters, validation, test, cost: clock.cost() })
+    }
+
+    async fn save(
+        &self,
+        state: &State,
+        folder: Option<&Folder>,
+        record: HistoryRecord,
+        history: &mut Vec<HistoryRecord>,
+    ) -> Result<(), Halt> {
+        if let Some(folder) = folder {
+            folder.save(Some(&record), state).await?;
+        }
+        history.push(record);
+        Ok(())
+    }
+
+    /// Whether there is nothing more to do.
+    fn ended(&self, state: &State) -> Option<Ended> {
+        let reached =
+            self.settings.target.zip(state.score).is_some_and(|(target, score)| score >= target);
+        if reached {
+            Some(Ended::Target)
+        } else if self.settings.patience.is_some_and(|patience| state.stale >= patience) {
+            Some(Ended::Patience)
+        } else if state.steps >= self.steps {
+            Some(Ended::Completed)
+        } else if self.settings.stop.is_set() {
+            Some(Ended::Stopped)
+        } else {
+            None
+        }
+    }
+
+    /// Gives the program its best texts, tests them, and puts everything together.
+    async fn finish(
+        &self,
+        state: &mut State,
+        folder: Option<&Folder>,
+        history: Vec<HistoryRecord>,
+        mut ended: Option<Ended>,
+    ) -> Result<(Training, Option<Error>), Error> {
+        let best = state.best.clone();
+        self.settings.program.load_state_dict(&best.parameters)?;
+        let (mut test, mut error) = (None, None);
+        let may_ask = !matches!(ended, None | Some(Ended::Budget | Ended::Stopped));
+        if let Some(set) = self.settings.test.as_ref().filter(|_| may_ask) {
+            match self.measure(state, Phase::Test, set, &best.parameters).await {
+                Ok(evaluation) => test = Some(evaluation),
+                Err(Halt::Ended(early)) => ended = Some(early),
+                Err(Halt::Failed(failure)) => {
+                    ended = None;
+                    error = Some(failure);
+                }
+            }
+        }
+        if let Some(folder) = folder {
+            // The test of the best texts is paid for once. The parameters in the state are still those of
+            // the last step.
+            if !history.is_empty() {
+                folder.save(None, state).await?;
+            }
+            let result = json!({
+                "ended": ended, "step": best.step, "score": best.score, "test": test,
+                "parameters": best.parameters,
+            });
+            folder.finish(result).await?;
+        }
+        let (mut baseline, mut steps): (_, Vec<StepRecord>) = (None, Vec::new());
+        for record in history {
+            match record {
+                HistoryRecord::Baseline(record) => baseline = Some(record),
+                HistoryRecord::Step(record) => steps.push(*record),
+            }
+        }
+        let (best, best_step, score) = (best.parameters, best.step, best.score);
+        Ok((Training { best, best_step, score, test, baseline, steps, ended }, error))
+    }
+
+    fn tell(&self, event: &TrainEvent<'_>) {
+        if let Some(observer) = &self.settings.observer {
+            observer.event(event);
+        }
+    }
+}
+
+impl fmt::Debug for Trainer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Trainer")
+            .field("settings", &self.settings)
+            .field("steps", &self.steps)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What something takes, from a moment on.
+struct Clock<'a> {
+    settings: &'a TrainerBuilder,
+    begun: Instant,
+    before: Option<MeterSnapshot>,
+}
+
+impl<'a> Clock<'a> {
+    fn start(settings: &'a TrainerBuilder) -> Self {
+        let before = settings.meter.as_ref().map(|meter| meter.snapshot());
+        Self { settings, begun: Instant::now(), before }
+    }
+
+    fn cost(self) -> Cost {
+        let now = self.settings.meter.as_ref().map(|meter| meter.snapshot());
+        let both = self.before.zip(now);
+        Cost {
+            seconds: self.begun.elapsed().as_secs_f64(),
+            requests: both.as_ref().map(|(then, now)| now.requests.saturating_sub(then.requests)),
+            usage: both.map(|(then, now)| {
+                let since = |of: fn(Usage) -> u64| of(now.usage).saturating_sub(of(then.usage));
+                Usage {
+                    prompt_tokens: since(|usage| usage.prompt_tokens),
+                    completion_tokens: since(|usage| usage.completion_tokens),
+                    cached_tokens: since(|usage| usage.cached_tokens),
+                }
+            }),
+        }
+    }
+}

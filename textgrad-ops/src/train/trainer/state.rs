@@ -1,0 +1,107 @@
+//! Where a training is.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+use sha2::{Digest, Sha256};
+use textgrad_core::{ParameterState, StateDict};
+
+use super::builder::TrainerBuilder;
+use crate::error::Error;
+use crate::train::hex;
+use crate::train::observe::Phase;
+use crate::train::record::Evaluation;
+
+/// All that the next step depends on, besides the settings and the data.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct State {
+    /// Finished steps.
+    pub(super) steps: usize,
+    /// The parameters after them, with their versions: optimizers derive seeds from those.
+    parameters: BTreeMap<String, ParameterState>,
+    /// What the optimizer remembers.
+    optimizer: Json,
+    pub(super) best: Best,
+    /// The validation score of the parameters.
+    pub(super) score: Option<f64>,
+    /// Steps since the best score rose.
+    pub(super) stale: usize,
+    /// What was measured, by set and SHA-256 of the texts.
+    evaluations: BTreeMap<String, Evaluation>,
+}
+
+/// The best texts so far.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Best {
+    pub(super) step: usize,
+    pub(super) score: Option<f64>,
+    pub(super) parameters: StateDict,
+}
+
+impl State {
+    /// Before the baseline.
+    pub(super) fn new(settings: &TrainerBuilder) -> Result<Self, Error> {
+        let mut state = Self {
+            steps: 0,
+            parameters: BTreeMap::new(),
+            optimizer: Json::Null,
+            best: Best { step: 0, score: None, parameters: settings.program.state_dict()? },
+            score: None,
+            stale: 0,
+            evaluations: BTreeMap::new(),
+        };
+        state.capture(settings)?;
+        Ok(state)
+    }
+
+    /// Takes the parameters and the optimizer's memory into the state.
+    pub(super) fn capture(&mut self, settings: &TrainerBuilder) -> Result<(), Error> {
+        let named = settings.program.named_parameters()?;
+        self.parameters =
+            named.into_iter().map(|(name, parameter)| (name, parameter.state())).collect();
+        self.optimizer = settings.optimizer.state_dict();
+        Ok(())
+    }
+
+    /// Puts the parameters and the optimizer's memory back.
+    pub(super) fn restore(&self, settings: &TrainerBuilder) -> Result<(), Error> {
+        for (name, parameter) in settings.program.named_parameters()? {
+            if let Some(saved) = self.parameters.get(&name) {
+                parameter.restore(saved);
+            }
+        }
+        let parameters = settings.program.parameters()?;
+        settings.optimizer.load_state_dict(&parameters, &self.optimizer)
+    }
+
+    /// Takes note of the texts that hold after a step, and whether they are the best.
+    pub(super) fn advance(&mut self, step: usize, texts: &StateDict, score: Option<f64>) {
+        let (rose, not_worse) = match (score, self.best.score) {
+            (Some(score), Some(best)) => (score > best, score >= best),
+            (Some(_), None) => (true, true),
+            // Nothing is measured: the last are the best.
+            (None, _) => (false, true),
+        };
+        self.stale = if rose { 0 } else { self.stale + 1 };
+        if rose || (not_worse && *texts != self.best.parameters) {
+            self.best = Best { step, score, parameters: texts.clone() };
+        }
+        self.score = score;
+        self.steps = step;
+    }
+
+    pub(super) fn known(&self, phase: Phase, texts: &StateDict) -> Option<Evaluation> {
+        self.evaluations.get(&key(phase, texts)).copied()
+    }
+
+    pub(super) fn learn(&mut self, phase: Phase, texts: &StateDict, evaluation: Evaluation) {
+        self.evaluations.insert(key(phase, texts), evaluation);
+    }
+}
+
+fn key(phase: Phase, texts: &StateDict) -> String {
+    // A map of texts is always JSON.
+    let json = serde_json::to_vec(texts).unwrap_or_default();
+    format!("{} {}", phase.as_str(), hex(&Sha256::digest(json)))
+}

@@ -1,0 +1,150 @@
+//! Working on examples, all at the same time.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+use futures_util::future::join_all;
+use textgrad_core::{Error as CoreError, Score, Seed, StateDict, Variable, panic_message};
+
+use super::Trainer;
+use super::halt::{Halt, is_budget};
+use super::state::State;
+use crate::error::Error;
+use crate::train::data::{Dataset, Example};
+use crate::train::is_right;
+use crate::train::observe::{Phase, TrainEvent};
+use crate::train::record::{Ended, Evaluation};
+
+/// What came of one example of a minibatch.
+pub(super) struct Worked {
+    pub(super) score: Option<f64>,
+    /// The objective; none if the prediction was right and only errors are of interest.
+    pub(super) loss: Option<Variable>,
+}
+
+impl Trainer {
+    /// Predictions and objectives of a minibatch.
+    pub(super) async fn work(
+        &self,
+        batch: &[&Arc<Example>],
+        seed: Seed,
+    ) -> Result<Vec<Result<Worked, Arc<CoreError>>>, Halt> {
+        let worked = batch.iter().zip(0..).map(|(example, place)| {
+            let work = self.work_on(example, seed.child("example", place));
+            self.guarded(Phase::Train, example, work, |worked| worked.score)
+        });
+        self.judge("forward pass and objective", join_all(worked).await)
+    }
+
+    async fn work_on(&self, example: &Example, seed: Seed) -> Result<Worked, CoreError> {
+        let settings = &self.settings;
+        let prediction = settings.program.forward(example, seed.child("forward", 0)).await?;
+        if settings.errors_only {
+            let score = self.score(&prediction, example).await?;
+            if is_right(score) {
+                return Ok(Worked { score: Some(score.as_f64()), loss: None });
+            }
+            let loss = settings.loss.evaluate(&prediction, example, seed.child("loss", 0)).await?;
+            return Ok(Worked { score: Some(score.as_f64()), loss: Some(loss) });
+        }
+        let loss = settings.loss.evaluate(&prediction, example, seed.child("loss", 0)).await?;
+        let score = loss.score().map(Score::as_f64).filter(|score| score.is_finite());
+        Ok(Worked { score, loss: Some(loss) })
+    }
+
+    async fn score(&self, prediction: &Variable, example: &Example) -> Result<Score, CoreError> {
+        let Some(evaluator) = &self.settings.evaluator else {
+            return Err(CoreError::op("expected an evaluator"));
+        };
+        let text = prediction.text().ok_or_else(|| CoreError::NotText {
+            input: "prediction".to_owned(),
+            role: prediction.role().to_string(),
+            got: prediction.value().kind(),
+        })?;
+        let score = evaluator.evaluate(text, example).await?;
+        if score.as_f64().is_finite() {
+            Ok(score)
+        } else {
+            let name = evaluator.name();
+            Err(CoreError::op(format!("expected {name} to give a finite score, got {score}")))
+        }
+    }
+
+    /// How good the program's texts are on a set. Texts that were measured before are not measured again.
+    ///
+    /// The seeds are those of the examples' places alone, so that two states are compared on equal draws.
+    pub(super) async fn measure(
+        &self,
+        state: &mut State,
+        phase: Phase,
+        set: &Dataset,
+        texts: &StateDict,
+    ) -> Result<Evaluation, Halt> {
+        if let Some(evaluation) = state.known(phase, texts) {
+            self.tell(&TrainEvent::Evaluated { phase, evaluation: &evaluation, known: true });
+            return Ok(evaluation);
+        }
+        self.tell(&TrainEvent::EvaluationBegun { phase, examples: set.len() });
+        let seed = self.settings.seed.child(phase.as_str(), 0);
+        let scored = set.iter().zip(0..).map(|(example, place)| {
+            let seed = seed.child("example", place).child("forward", 0);
+            let scored = async move {
+                let prediction = self.settings.program.forward(example, seed).await?;
+                self.score(&prediction, example).await
+            };
+            self.guarded(phase, example, scored, |score| Some(score.as_f64()))
+        });
+        let scores = self.judge("evaluation", join_all(scored).await)?;
+        let of = |score: &Result<Score, _>| {
+            score.as_ref().map_or(self.settings.failure_score, |score| score.as_f64())
+        };
+        let evaluation = Evaluation {
+            score: scores.iter().map(of).sum::<f64>() / set.len().max(1) as f64,
+            examples: set.len(),
+            failed: scores.iter().filter(|score| score.is_err()).count(),
+        };
+        state.learn(phase, texts, evaluation);
+        self.tell(&TrainEvent::Evaluated { phase, evaluation: &evaluation, known: false });
+        Ok(evaluation)
+    }
+
+    /// Makes a panic an error, and tells what came of the example.
+    async fn guarded<T>(
+        &self,
+        phase: Phase,
+        example: &Example,
+        work: impl Future<Output = Result<T, CoreError>>,
+        score: impl Fn(&T) -> Option<f64>,
+    ) -> Result<T, Arc<CoreError>> {
+        let done = AssertUnwindSafe(work).catch_unwind().await;
+        let done = done.unwrap_or_else(|panic| {
+            Err(CoreError::op(format!("panicked: {}", panic_message(&*panic))))
+        });
+        let (score, error) = (done.as_ref().ok().and_then(score), done.as_ref().err());
+        self.tell(&TrainEvent::ExampleDone { phase, id: example.id(), score, error });
+        done.map_err(Arc::new)
+    }
+
+    /// Some examples may fail, but not all, and none for want of budget or because of the wish to stop.
+    fn judge<T>(
+        &self,
+        what: &'static str,
+        done: Vec<Result<T, Arc<CoreError>>>,
+    ) -> Result<Vec<Result<T, Arc<CoreError>>>, Halt> {
+        let errors = || done.iter().filter_map(|done| done.as_ref().err());
+        if errors().any(|error| is_budget(error)) {
+            return Err(Halt::Ended(Ended::Budget));
+        }
+        match errors().next() {
+            Some(_) if self.settings.stop.is_set() => Err(Halt::Ended(Ended::Stopped)),
+            Some(first) if errors().count() == done.len() => Err(Halt::Failed(Error::AllFailed {
+                what,
+                examples: done.len(),
+                source: Arc::clone(first),
+            })),
+            _ => Ok(done),
+        }
+    }
+}

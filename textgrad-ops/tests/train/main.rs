@@ -1,0 +1,16 @@
+//! Training: what a step does, how a training ends, and that it can be killed and resumed.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "what panics in a test has failed"
+)]
+
+mod endings;
+mod losses;
+mod mistakes;
+mod resume;
+mod steps;
+mod support;
