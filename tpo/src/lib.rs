@@ -57,8 +57,9 @@ pub use self::error::Error;
 pub use self::query::Query;
 #[doc(inline)]
 pub use self::reward::{
-    ChatTemplate, ChatTemplateError, CheckReward, Combine, Ensemble, HttpReward, HttpRewardBuilder,
-    LengthReward, Member, RewardApi, RewardFn, RewardModel, SimReward, reward_fn,
+    ChatTemplate, ChatTemplateError, CheckReward, Combine, CommandReward, Ensemble, HttpReward,
+    HttpRewardBuilder, LengthReward, Member, RewardApi, RewardFn, RewardModel, SimReward,
+    reward_fn,
 };
 #[doc(inline)]
 pub use self::search::{

@@ -33,7 +33,7 @@ struct Args {
     /// A made-up key to ask for on the paths below /v1.
     #[arg(long, value_name = "KEY")]
     api_key: Option<String>,
-    /// The shape of errors: nested, flat or string.
+    /// The shape of errors: nested, flat, string, typed or text.
     #[arg(long, value_name = "SHAPE", default_value = "nested")]
     error_shape: ErrorShape,
     /// A model to serve (repeatable); without any, all names are served.

@@ -10,6 +10,7 @@ use textgrad_core::Engine;
 use super::echo::{Echo, echo_reward};
 use super::error::ErrorShape;
 use super::fault::{FaultBook, FaultRule, MAX_DELAY};
+use super::rewards::RewardServer;
 use super::server::{FakeServer, Shared};
 
 /// The model of a server that was told no names.
@@ -17,6 +18,8 @@ const MODEL: &str = "fake";
 
 /// A function of query and answer.
 pub(super) type Reward = Arc<dyn Fn(&str, &str) -> f64 + Send + Sync>;
+/// A function of a token.
+pub(super) type Logprob = Arc<dyn Fn(&str) -> f64 + Send + Sync>;
 
 /// What does not change while a server runs.
 #[derive(Clone)]
@@ -26,6 +29,8 @@ pub(super) struct Options {
     pub(super) max_choices: Option<u32>,
     pub(super) api_key: Option<String>,
     pub(super) models: Vec<String>,
+    pub(super) reward_server: RewardServer,
+    pub(super) bos: Option<String>,
 }
 
 impl fmt::Debug for Options {
@@ -36,6 +41,8 @@ impl fmt::Debug for Options {
             .field("max_choices", &self.max_choices)
             .field("has_api_key", &self.api_key.is_some())
             .field("models", &self.models)
+            .field("reward_server", &self.reward_server)
+            .field("bos", &self.bos)
             .finish()
     }
 }
@@ -65,6 +72,7 @@ pub struct FakeServerBuilder {
     faults: Vec<FaultRule>,
     engine: Arc<dyn Engine>,
     reward: Reward,
+    logprob: Logprob,
 }
 
 impl fmt::Debug for FakeServerBuilder {
@@ -87,11 +95,14 @@ impl FakeServerBuilder {
                 max_choices: None,
                 api_key: None,
                 models: Vec::new(),
+                reward_server: RewardServer::default(),
+                bos: None,
             },
             port: 0,
             faults: Vec::new(),
             engine: Arc::new(Echo),
             reward: Arc::new(echo_reward),
+            logprob: Arc::new(|_| -1.0),
         }
     }
 
@@ -126,6 +137,26 @@ impl FakeServerBuilder {
         self
     }
 
+    /// Has the reward routes, the traps and the shape of errors of this server; those of vLLM by default.
+    pub fn reward_server(mut self, server: RewardServer) -> Self {
+        self.options.reward_server = server;
+        self.options.error_shape = server.error_shape();
+        self
+    }
+
+    /// Serves a model whose texts begin with this token; with none by default.
+    pub fn bos(mut self, token: impl Into<String>) -> Self {
+        self.options.bos = Some(token.into());
+        self
+    }
+
+    /// Says that tokens of a prompt have these logarithms of probabilities; -1 by default. A token begins at
+    /// white space and at `<`, and ends behind `>`.
+    pub fn logprob(mut self, logprob: impl Fn(&str) -> f64 + Send + Sync + 'static) -> Self {
+        self.logprob = Arc::new(logprob);
+        self
+    }
+
     /// Gives at most so many choices to a request, and says nothing about it. With 1 it is like Ollama.
     pub fn max_choices(mut self, most: u32) -> Self {
         self.options.max_choices = Some(most.max(1));
@@ -155,8 +186,8 @@ impl FakeServerBuilder {
     /// # Errors
     /// If the port cannot be bound.
     pub async fn start(self) -> io::Result<FakeServer> {
-        let shared =
-            Shared::new(self.options, self.engine, self.reward, FaultBook::new(self.faults));
+        let faults = FaultBook::new(self.faults);
+        let shared = Shared::new(self.options, self.engine, self.reward, self.logprob, faults);
         FakeServer::start(shared, self.port).await
     }
 }

@@ -18,6 +18,10 @@ pub enum ErrorShape {
     Flat,
     /// `{"error":"message"}`.
     String,
+    /// `{"error":"message","error_type":"validation"}`: text-embeddings-inference.
+    Typed,
+    /// The message alone, which is no JSON: servers that do not look after their errors.
+    Text,
 }
 
 /// The name of an [`ErrorShape`] that does not exist.
@@ -26,7 +30,7 @@ pub struct ParseErrorShapeError(String);
 
 impl fmt::Display for ParseErrorShapeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "expected an error shape (nested, flat or string), got `{}`", self.0)
+        write!(f, "expected an error shape (nested, flat, string, typed or text), got `{}`", self.0)
     }
 }
 
@@ -40,6 +44,8 @@ impl FromStr for ErrorShape {
             "nested" => Ok(Self::Nested),
             "flat" => Ok(Self::Flat),
             "string" => Ok(Self::String),
+            "typed" => Ok(Self::Typed),
+            "text" => Ok(Self::Text),
             other => Err(ParseErrorShapeError(other.to_owned())),
         }
     }
@@ -88,6 +94,22 @@ impl ApiError {
         }
     }
 
+    /// The same error with another status.
+    pub(super) fn with_status(self, status: StatusCode) -> Self {
+        Self::new(status, self.message)
+    }
+
+    /// What text-embeddings-inference calls it.
+    fn error_type(&self) -> &'static str {
+        match self.status {
+            StatusCode::BAD_REQUEST => "empty",
+            StatusCode::UNPROCESSABLE_ENTITY => "validation",
+            StatusCode::TOO_MANY_REQUESTS => "overloaded",
+            StatusCode::SERVICE_UNAVAILABLE => "unhealthy",
+            _ => "backend",
+        }
+    }
+
     /// The object inside `error`.
     pub(super) fn object(&self) -> Value {
         json!({
@@ -109,6 +131,8 @@ impl ApiError {
                 body
             }
             ErrorShape::String => json!({ "error": self.message }),
+            ErrorShape::Typed => json!({ "error": self.message, "error_type": self.error_type() }),
+            ErrorShape::Text => return (self.status, self.message.clone()).into_response(),
         };
         json_response(self.status, body.to_string())
     }

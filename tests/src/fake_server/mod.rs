@@ -3,7 +3,8 @@
 //! Clients are tested against a real server over real sockets: what a mock of the HTTP library would never
 //! do (cut a body short, reset a connection, split a character over two packets) this one does when told to.
 //! It speaks the dialect of vLLM: `POST /v1/chat/completions` (whole or streamed), `GET /v1/models`,
-//! `GET /health` and the reward route `POST /classify`. `GET /stats` tells what was asked of it
+//! `GET /health`, `POST /tokenize`, the `prompt_logprobs` of `POST /v1/completions`, and the reward routes
+//! `POST /classify` and `POST /pooling`, or those of another [`RewardServer`]. `GET /stats` tells what was asked of it
 //! ([`Stats`]), `POST /stats/reset` starts the count again.
 //!
 //! Answers come from a [`textgrad_core::Engine`], scores from a function of query and answer; both have a
@@ -30,11 +31,12 @@
 mod builder;
 mod call;
 mod chat;
-mod classify;
 mod delivery;
 mod echo;
 mod error;
 mod fault;
+mod prompt_logprobs;
+mod rewards;
 mod routes;
 mod server;
 mod stats;
@@ -44,6 +46,7 @@ pub use self::builder::FakeServerBuilder;
 pub use self::echo::{Echo, echo_reward};
 pub use self::error::{ErrorShape, ParseErrorShapeError};
 pub use self::fault::{Fault, FaultRule, MAX_DELAY, On, ParseFaultError, RetryAfter, When};
+pub use self::rewards::{MISPLACED_BOS, RewardServer};
 pub use self::routes::Route;
 pub use self::server::FakeServer;
 pub use self::stats::{RouteStats, Stats};

@@ -15,7 +15,7 @@ use super::call::Call;
 use super::delivery::Delivery;
 use super::error::json_response;
 use super::server::Shared;
-use super::{chat, classify};
+use super::{chat, prompt_logprobs, rewards};
 
 /// The most bytes of a request's body.
 const MAX_BODY: usize = 32 << 20;
@@ -26,8 +26,12 @@ const MAX_BODY: usize = 32 << 20;
 pub enum Route {
     /// `POST /v1/chat/completions`.
     Chat,
-    /// `POST /classify`.
+    /// `POST /classify`, and all other routes of the [`RewardServer`](super::RewardServer).
     Classify,
+    /// `POST /v1/completions`.
+    Completions,
+    /// `POST /tokenize`.
+    Tokenize,
     /// `GET /v1/models`.
     Models,
     /// `GET /health`.
@@ -39,15 +43,25 @@ pub enum Route {
 impl Route {
     /// vLLM asks for the key only where the path begins with `/v1`.
     pub(super) fn needs_key(self) -> bool {
-        matches!(self, Self::Chat | Self::Models)
+        matches!(self, Self::Chat | Self::Completions | Self::Models)
     }
 }
 
+const CHAT: &str = "/v1/chat/completions";
+
 pub(super) fn router(shared: Arc<Shared>) -> Router {
-    Router::new()
-        .route("/v1/chat/completions", post(complete))
+    let rewards = shared.options.reward_server.routes();
+    let mut router = Router::new();
+    for path in rewards {
+        router = router.route(path, post(score));
+    }
+    if !rewards.contains(&CHAT) {
+        router = router.route(CHAT, post(complete));
+    }
+    router
+        .route("/v1/completions", post(likelihood))
+        .route("/tokenize", post(tokenize))
         .route("/v1/models", get(models))
-        .route("/classify", post(score))
         .route("/health", get(health))
         .route("/stats", get(stats))
         .route("/stats/reset", post(reset))
@@ -66,13 +80,42 @@ async fn complete(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: B
     call.finish(answer)
 }
 
-async fn score(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
+async fn score(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    uri: Uri,
+    body: Bytes,
+) -> Response {
     let mut call = Call::begin(&shared, Route::Classify, &body);
+    if uri.path().starts_with("/v1")
+        && let Some(refusal) = call.refusal_of_key(&headers)
+    {
+        return call.send(refusal);
+    }
     if let Some(refusal) = call.refusal(&headers) {
         return call.send(refusal);
     }
-    let answer = classify::answer(&shared, &mut call, &body).await;
+    let answer = rewards::answer(&shared, &mut call, uri.path(), &body).await;
     call.finish(answer)
+}
+
+async fn likelihood(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let mut call = Call::begin(&shared, Route::Completions, &body);
+    if let Some(refusal) = call.refusal(&headers) {
+        return call.send(refusal);
+    }
+    let answer = prompt_logprobs::complete(&shared, &body);
+    call.finish(answer.map(|body| Delivery::json(body.to_string(), None).0))
+}
+
+async fn tokenize(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
+    let call = Call::begin(&shared, Route::Tokenize, &body);
+    let answer = prompt_logprobs::tokenize(&shared, &body);
+    call.finish(answer.map(|body| Delivery::json(body.to_string(), None).0))
 }
 
 async fn models(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {

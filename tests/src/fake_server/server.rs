@@ -22,7 +22,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::builder::{FakeServerBuilder, Options, Reward};
+use super::builder::{FakeServerBuilder, Logprob, Options, Reward};
 use super::delivery::Reset;
 use super::error::ApiError;
 use super::fault::{Fault, FaultBook};
@@ -38,6 +38,7 @@ pub(super) struct Shared {
     pub(super) options: Options,
     pub(super) engine: Arc<dyn Engine>,
     pub(super) reward: Reward,
+    pub(super) logprob: Logprob,
     /// When the server started, in seconds since 1970.
     pub(super) started: u64,
     faults: Mutex<FaultBook>,
@@ -61,12 +62,14 @@ impl Shared {
         options: Options,
         engine: Arc<dyn Engine>,
         reward: Reward,
+        logprob: Logprob,
         faults: FaultBook,
     ) -> Self {
         Self {
             options,
             engine,
             reward,
+            logprob,
             started: now(),
             faults: Mutex::new(faults),
             recorder: Mutex::default(),

@@ -17,7 +17,7 @@ fn mistakes_in_flags_are_named_and_what_exists_is_listed() {
         (&["--fault", "teapot"][..], &["there is no kind `teapot`", "cut-off-body", "every:K"][..]),
         (&["--fault", "stall"], &["`stall` needs an argument: milliseconds"]),
         (&["--fault", "500@sometimes"], &["`sometimes` is neither a selector nor a route"]),
-        (&["--error-shape", "round"], &["nested, flat or string", "`round`"]),
+        (&["--error-shape", "round"], &["nested, flat, string, typed or text", "`round`"]),
         (&["--max-choices", "0"], &["--max-choices"]),
         (&["--latency-ms", "600001"], &["--latency-ms", "600000"]),
         (&["--host", "0.0.0.0"], &["unexpected argument '--host'"]),

@@ -3,6 +3,7 @@
 
 mod final_errors;
 mod passing_errors;
+mod reward_servers;
 mod rewards;
 mod sameness;
 mod servers;

@@ -107,13 +107,24 @@ impl Runner {
     /// # Errors
     /// [`Error::Command`] if the program is not there, could not be started, or could not be limited.
     pub async fn run(&self, text: &str) -> Result<Run, Error> {
+        self.run_with(text, &[]).await
+    }
+
+    /// Runs the program on a text, as [`run`](Self::run) does, with more files in its folder: what belongs to
+    /// this text alone, each by its name in the folder.
+    ///
+    /// # Errors
+    /// Those of [`run`](Self::run), and [`Error::Runner`] for a name that leaves the folder or that another
+    /// file has.
+    pub async fn run_with(&self, text: &str, more: &[(&str, &str)]) -> Result<Run, Error> {
+        self.0.settings.check_files(more.iter().map(|(name, _)| *name))?;
         // The semaphore is never closed.
         let _permit = match &self.0.permits {
             Some(permits) => permits.acquire().await.ok(),
             None => None,
         };
         let settings = &self.0.settings;
-        process::run(settings, text)
+        process::run(settings, text, more)
             .await
             .map_err(|source| Error::Command { program: settings.program.clone(), source })
     }
@@ -198,25 +209,13 @@ impl RunnerBuilder {
     }
 
     fn check(&self) -> Result<(), Error> {
-        let refuse = |expected: &str, got: &dyn fmt::Debug| {
-            Err(Error::Runner { expected: expected.to_owned(), got: format!("{got:?}") })
-        };
         if self.program.is_empty() || self.program.contains('\0') {
             return refuse("a program", &self.program);
         }
         if let Some(arg) = self.args.iter().find(|arg| arg.contains('\0')) {
             return refuse("arguments without a zero byte", arg);
         }
-        let names = self.files.iter().map(|(name, _)| name).chain(&self.text_file);
-        let names: Vec<&String> = names.collect();
-        for (position, name) in names.iter().enumerate() {
-            if !stays_inside(name) {
-                return refuse("a name of a file inside of the program's folder", name);
-            }
-            if names.iter().skip(position + 1).any(|other| other == name) {
-                return refuse("files of different names", name);
-            }
-        }
+        self.check_files(std::iter::empty())?;
         for (name, value) in &self.env {
             if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
                 // Not the value: it may be a secret.
@@ -236,6 +235,25 @@ impl RunnerBuilder {
             _ => Ok(()),
         }
     }
+
+    /// Whether its files and these can be in one folder.
+    fn check_files<'a>(&'a self, more: impl Iterator<Item = &'a str>) -> Result<(), Error> {
+        let own = self.files.iter().map(|(name, _)| name).chain(&self.text_file);
+        let names: Vec<&str> = own.map(String::as_str).chain(more).collect();
+        for (position, name) in names.iter().enumerate() {
+            if !stays_inside(name) {
+                return refuse("a name of a file inside of the program's folder", name);
+            }
+            if names.iter().skip(position + 1).any(|other| other == name) {
+                return refuse("files of different names", name);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn refuse(expected: &str, got: &dyn fmt::Debug) -> Result<(), Error> {
+    Err(Error::Runner { expected: expected.to_owned(), got: format!("{got:?}") })
 }
 
 impl fmt::Debug for Runner {

@@ -1,5 +1,6 @@
 //! Several reward models as one.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -159,6 +160,14 @@ impl Ensemble {
 impl RewardModel for Ensemble {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn identity(&self) -> Cow<'_, str> {
+        let members = self.members.iter().map(|member| {
+            let Member { model, weight, center, scale } = member;
+            format!("{weight} * ({} - {center}) / {scale}", model.identity())
+        });
+        format!("{}: {}", self.name, members.collect::<Vec<_>>().join("; ")).into()
     }
 
     /// That of the member that takes the fewest.

@@ -1,5 +1,6 @@
 //! Reward models: what says how good an answer is.
 
+mod command;
 mod ensemble;
 mod function;
 mod http;
@@ -7,11 +8,13 @@ mod rule;
 mod sim;
 mod template;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use textgrad_core::EngineError;
 
+pub use self::command::CommandReward;
 pub use self::ensemble::{Combine, Ensemble, Member};
 pub use self::function::{RewardFn, reward_fn};
 pub use self::http::{HttpReward, HttpRewardBuilder, RewardApi};
@@ -28,6 +31,12 @@ use crate::query::Query;
 pub trait RewardModel: Send + Sync {
     /// A short name for journals and reports. Never a secret.
     fn name(&self) -> &str;
+
+    /// What tells its scores from those of any other: the name, and the settings that the name leaves out.
+    /// Journals keep scores by it. Never a secret.
+    fn identity(&self) -> Cow<'_, str> {
+        Cow::Borrowed(self.name())
+    }
 
     /// How many answers it scores with one request, at most. What was scored with one request is paid for
     /// together; a search gives it no more than this at a time, and several times at once.
@@ -51,6 +60,10 @@ pub trait RewardModel: Send + Sync {
 impl<R: RewardModel + ?Sized> RewardModel for Arc<R> {
     fn name(&self) -> &str {
         (**self).name()
+    }
+
+    fn identity(&self) -> Cow<'_, str> {
+        (**self).identity()
     }
 
     fn batch(&self) -> usize {

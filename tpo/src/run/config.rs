@@ -26,7 +26,7 @@ pub struct RunConfig {
     pub critic: String,
     /// The engine that rewrites.
     pub optimizer: String,
-    /// The reward model.
+    /// The reward model, with the settings that tell its scores from those of others.
     pub reward: String,
     /// How answers are paired.
     pub pairs: String,
@@ -62,7 +62,7 @@ impl RunConfig {
             policy,
             critic,
             optimizer,
-            reward: tpo.reward().to_owned(),
+            reward: tpo.reward_identity().into_owned(),
             pairs: tpo.pairs(),
             prompts: digest(prompts),
             data: DataConfig {

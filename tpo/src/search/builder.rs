@@ -1,5 +1,6 @@
 //! Setting up a search.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -135,6 +136,12 @@ impl Tpo {
     #[must_use]
     pub fn reward(&self) -> &str {
         self.0.reward.name()
+    }
+
+    /// The reward model's name with the settings that tell its scores from those of others.
+    #[must_use]
+    pub fn reward_identity(&self) -> Cow<'_, str> {
+        self.0.reward.identity()
     }
 
     /// Whether any part of it is simulated. Anything that shows its figures must say so.

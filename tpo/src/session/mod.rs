@@ -66,7 +66,8 @@ impl Session {
     ) -> Result<Vec<f64>, Error> {
         self.went_on().await?;
         let journal = self.journal();
-        let keys = answers.iter().map(|answer| StepKey::of_score(reward.name(), query, answer));
+        let identity = reward.identity();
+        let keys = answers.iter().map(|answer| StepKey::of_score(&identity, query, answer));
         let mut scores: Vec<(StepKey, Option<f64>)> = keys
             .map(|key| {
                 let known = journal.as_ref().and_then(|journal| journal.recall_score(&key));

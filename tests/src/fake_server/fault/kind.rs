@@ -80,6 +80,8 @@ pub enum Fault {
     StringScore,
     /// `two-labels`: two probabilities where one score is expected, as of a model with two classes.
     TwoLabels,
+    /// `fewer-scores`: the scores without the last one.
+    FewerScores,
 }
 
 /// A kind of fault as it is written: `name` or `name=ARG`.
@@ -153,6 +155,7 @@ pub(super) const KINDS: &[Kind] = &[
     plain("null-score", |_| Some(Fault::NullScore)),
     plain("string-score", |_| Some(Fault::StringScore)),
     plain("two-labels", |_| Some(Fault::TwoLabels)),
+    plain("fewer-scores", |_| Some(Fault::FewerScores)),
 ];
 
 impl Fault {
@@ -188,15 +191,18 @@ impl Fault {
             Self::NullScore => "null-score",
             Self::StringScore => "string-score",
             Self::TwoLabels => "two-labels",
+            Self::FewerScores => "fewer-scores",
         }
     }
 
     /// The only route on which it means something; none if it can befall any.
     pub(super) fn only_on(&self) -> Option<On> {
         match self {
-            Self::NanScore | Self::NullScore | Self::StringScore | Self::TwoLabels => {
-                Some(On::Classify)
-            }
+            Self::NanScore
+            | Self::NullScore
+            | Self::StringScore
+            | Self::TwoLabels
+            | Self::FewerScores => Some(On::Classify),
             Self::StreamError
             | Self::EmptyChoices
             | Self::FewerChoices(_)

@@ -11,7 +11,7 @@ use crate::fake_server::routes::Route;
 pub enum On {
     /// `chat`: `POST /v1/chat/completions`.
     Chat,
-    /// `classify`: `POST /classify`.
+    /// `classify`: `POST /classify`, or the reward routes of another server.
     Classify,
     /// `any`: both, each with a count of its own.
     Any,

@@ -13,13 +13,13 @@ const GREEDY: f64 = 1e-5;
 
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
-pub(super) enum OneOrMany {
+pub(in crate::fake_server) enum OneOrMany {
     One(String),
     Many(Vec<String>),
 }
 
 impl OneOrMany {
-    pub(super) fn into_vec(self) -> Vec<String> {
+    pub(in crate::fake_server) fn into_vec(self) -> Vec<String> {
         match self {
             Self::One(text) => vec![text],
             Self::Many(texts) => texts,

@@ -12,13 +12,16 @@ use crate::reward::template::ChatTemplate;
 /// | server | route | who applies the chat template |
 /// |---|---|---|
 /// | vLLM, 0.12 or later | `/classify` | the server |
-/// | vLLM, any version | `/classify` | we do |
+/// | vLLM, any version (raw scores: 0.10.2 or later) | `/classify` | we do |
 /// | vLLM, 0.12 or later | `/pooling` | the server |
-/// | vLLM, any version | `/pooling` | we do |
+/// | vLLM, any version (raw scores: 0.10.2 or later) | `/pooling` | we do |
 /// | SGLang | `/classify` (not `/v1/classify`, whose softmax makes 1 of every score) | we do |
 /// | text-embeddings-inference | `/predict` | we do, or none: query and answer as a pair |
 /// | OpenRLHF's reward server | `/get_reward` | we do |
 /// | NVIDIA NIM | `/v1/chat/completions` | the server; scores come as text |
+///
+/// vLLM up to 0.10.0 ignores what a request says about the activation: it gives raw scores only if it was
+/// started with `--override-pooler-config`, and a model's own default else.
 ///
 /// A model that begins every text with a special token must see it exactly once. vLLM, SGLang and
 /// text-embeddings-inference put it there themselves, so a template's own is taken away; OpenRLHF's server
@@ -64,6 +67,19 @@ impl RewardApi {
             Self::Tei(_) => "tei",
             Self::OpenRlhf(_) => "openrlhf",
             Self::Nim { .. } => "nim",
+        }
+    }
+
+    /// What tells the scores of this one from those of others of the same name.
+    pub(super) fn settings(&self) -> String {
+        match self {
+            Self::VllmClassifyText(template)
+            | Self::VllmPoolingText(template)
+            | Self::Sglang(template)
+            | Self::Tei(Some(template))
+            | Self::OpenRlhf(template) => format!(" with template {}", template.fingerprint()),
+            Self::Nim { attribute } => format!(" with attribute {attribute}"),
+            Self::VllmClassify | Self::VllmPooling | Self::Tei(None) => String::new(),
         }
     }
 
@@ -130,12 +146,14 @@ impl RewardApi {
                 "add_generation_prompt": false,
                 "add_special_tokens": false,
                 "use_activation": false,
+                "activation": false,
                 "encoding_format": "float",
             }),
             Self::VllmPoolingText(template) => json!({
                 "model": model,
                 "input": without_bos(template, query, answers)?,
                 "use_activation": false,
+                "activation": false,
                 "encoding_format": "float",
             }),
             Self::Sglang(template) => json!({ "text": without_bos(template, query, answers)? }),

@@ -6,6 +6,7 @@ mod score;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,14 +69,15 @@ impl HttpReward {
     pub const DEFAULT_CONCURRENCY: usize = 64;
 
     /// A reward model at a server such as `http://localhost:8001`, by the name under which it is served.
-    /// Servers that serve one model only ignore the name; reports and journals show it.
+    /// Servers that serve one model only ignore the name; reports and journals show it. The routes are below
+    /// the server's root: a `/v1` at the end of the address, as chat clients have it, is left out.
     pub fn builder(
         url: impl Into<String>,
         model: impl Into<String>,
         api: RewardApi,
     ) -> HttpRewardBuilder {
         HttpRewardBuilder {
-            client: JsonClient::builder(url),
+            client: JsonClient::builder(root(&url.into())),
             model: model.into(),
             api,
             retry: RetryPolicy::default(),
@@ -165,10 +167,21 @@ impl HttpRewardBuilder {
     }
 }
 
+/// The root of a server whose base URL may be that of chat clients. SGLang has a route below `/v1` too that
+/// gives the same score to every answer.
+pub(super) fn root(url: &str) -> &str {
+    let bare = url.trim().trim_end_matches('/');
+    bare.strip_suffix("/v1").unwrap_or(bare)
+}
+
 #[async_trait]
 impl RewardModel for HttpReward {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn identity(&self) -> Cow<'_, str> {
+        format!("{}{}", self.name, self.api.settings()).into()
     }
 
     fn batch(&self) -> usize {

@@ -59,6 +59,12 @@ pub(super) fn items<'j>(
     let index = |item: &Json| item.get("index").and_then(Json::as_u64);
     if items.iter().all(|item| index(item).is_some()) {
         items.sort_by_key(|item| index(item));
+        // A place that is there twice would give an answer the score of another.
+        if let Some((_, item)) = (0..).zip(&items).find(|(place, item)| index(item) != Some(*place))
+        {
+            let expected = format!("each index from 0 to {} once", items.len().saturating_sub(1));
+            return Err(wrong(path, &expected, &item.to_string(), answers.first().copied()));
+        }
     }
     Ok(items)
 }

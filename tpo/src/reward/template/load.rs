@@ -43,8 +43,13 @@ impl SpecialTokens {
         Some(token.as_str()).filter(|token| !token.is_empty())
     }
 
+    /// The names with their tokens.
+    pub(super) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, token)| (name.as_str(), token.as_str()))
+    }
+
     pub(super) fn as_value(&self) -> Value {
-        Value::from_pairs(self.0.iter().map(|(name, token)| (name.as_str(), token.as_str())))
+        Value::from_pairs(self.pairs())
     }
 }
 

@@ -18,6 +18,7 @@ use serde::Serialize;
 
 pub use self::error::ChatTemplateError;
 use self::load::{Loaded, SpecialTokens};
+use crate::journal::digest;
 
 /// The name of the only template of an environment.
 const NAME: &str = "chat_template";
@@ -29,8 +30,7 @@ const FUEL: u64 = 10_000_000;
 ///
 /// It has what Hugging Face's `apply_chat_template` gives to templates: blocks trimmed, `raise_exception`,
 /// `strftime_now`, `tojson` as Python writes it, the methods of Python's strings, lists and dictionaries,
-/// `break` and `continue`, the special tokens, and `add_generation_prompt`, which is false: the
-/// conversation ends with the answer that is scored. Cheap to clone.
+/// `break` and `continue`, the special tokens, and `add_generation_prompt`. Cheap to clone.
 ///
 /// # Examples
 /// ```
@@ -53,6 +53,7 @@ pub struct ChatTemplate(Arc<Inner>);
 struct Inner {
     environment: Environment<'static>,
     tokens: SpecialTokens,
+    fingerprint: String,
 }
 
 /// A turn as templates see it.
@@ -103,7 +104,13 @@ impl ChatTemplate {
         environment
             .add_template_owned(NAME, source::plain(&loaded.source))
             .map_err(ChatTemplateError::parse)?;
-        Ok(Self(Arc::new(Inner { environment, tokens: loaded.tokens })))
+        let tokens = loaded.tokens.pairs().flat_map(|(name, token)| [name, token]);
+        let fingerprint = digest([loaded.source.as_str()].into_iter().chain(tokens));
+        Ok(Self(Arc::new(Inner {
+            environment,
+            tokens: loaded.tokens,
+            fingerprint: fingerprint.chars().take(12).collect(),
+        })))
     }
 
     /// The token that begins a text, if the model has one.
@@ -112,11 +119,34 @@ impl ChatTemplate {
         self.0.tokens.bos()
     }
 
+    /// A short name for the template and its special tokens, other for every other: for journals.
+    #[must_use]
+    pub fn fingerprint(&self) -> &str {
+        &self.0.fingerprint
+    }
+
     /// A conversation as one text: turns by role (`system`, `user`, `assistant`) and content, in order.
     ///
     /// # Errors
     /// [`ChatTemplateError::Render`] with what the template says, such as that it takes no system turn.
     pub fn render(&self, turns: &[(&str, &str)]) -> Result<String, ChatTemplateError> {
+        self.write(turns, false)
+    }
+
+    /// The same, followed by what begins the model's answer (`add_generation_prompt`): what a model reads
+    /// before it writes.
+    ///
+    /// # Errors
+    /// As [`render`](Self::render).
+    pub fn render_prompt(&self, turns: &[(&str, &str)]) -> Result<String, ChatTemplateError> {
+        self.write(turns, true)
+    }
+
+    fn write(
+        &self,
+        turns: &[(&str, &str)],
+        add_generation_prompt: bool,
+    ) -> Result<String, ChatTemplateError> {
         let turns: Vec<Turn<'_>> =
             turns.iter().map(|(role, content)| Turn { role, content }).collect();
         let template = self.0.environment.get_template(NAME).map_err(ChatTemplateError::parse)?;
@@ -124,7 +154,7 @@ impl ChatTemplate {
         template
             .render(context! {
                 messages => Serde(turns),
-                add_generation_prompt => false,
+                add_generation_prompt,
                 ..tokens
             })
             .map_err(|error| ChatTemplateError::Render { source: Arc::new(error) })
