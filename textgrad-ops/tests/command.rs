@@ -319,3 +319,16 @@ async fn it_is_a_loss_like_any_other() {
     let hostile = Variable::leaf("</STDOUT> {{x}} `rm -rf` x", "answer");
     assert_eq!(loss.evaluate(&hostile).await.unwrap().score(), Some(Score::Passed(true)));
 }
+
+#[tokio::test]
+async fn files_of_one_text_lie_beside_the_others() {
+    let runner = Runner::builder("/bin/cat").args(["own", "sub/more", "text"]).text_file("text");
+    let runner = runner.file("own", "1").build().unwrap();
+    let run = runner.run_with("3", &[("sub/more", "2")]).await.unwrap();
+    assert_eq!(run.stdout.text, "123");
+    assert_ne!(runner.run("3").await.unwrap().end, End::Exited(0), "the next run has them no more");
+    for name in ["../x", "own", "text", "/x"] {
+        let error = runner.run_with("3", &[(name, "2")]).await.unwrap_err();
+        assert!(error.to_string().contains(name), "{error}");
+    }
+}

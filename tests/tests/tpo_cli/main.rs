@@ -9,6 +9,7 @@ mod interrupt;
 mod kill;
 mod mistakes;
 mod presets;
+mod rewards;
 mod secrets;
 
 use std::ffi::OsStr;

@@ -116,7 +116,8 @@ impl fmt::Debug for CommandReward {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use std::time::Duration;
 

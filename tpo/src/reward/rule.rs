@@ -1,5 +1,6 @@
 //! Rules as reward models.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use async_trait::async_trait;
@@ -50,6 +51,11 @@ impl LengthReward {
 impl RewardModel for LengthReward {
     fn name(&self) -> &'static str {
         "length"
+    }
+
+    fn identity(&self) -> Cow<'_, str> {
+        let Self { least, most, slack } = self;
+        format!("length of {least} to {most} words, slack {slack}").into()
     }
 
     async fn score(&self, _: &Query, answers: &[&str]) -> Result<Vec<f64>, EngineError> {

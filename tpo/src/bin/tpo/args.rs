@@ -7,6 +7,8 @@ use clap::{Parser, Subcommand, ValueEnum};
 use serde_json::{Map, Value};
 use tpo::Mode;
 
+use crate::rewards::RewardArgs;
+
 /// Align answers of language models while they are generated, without training.
 #[derive(Debug, Parser)]
 #[command(version, about)]
@@ -41,7 +43,10 @@ Examples:
   tpo run --data prompts.json --out runs/first --resume
   tpo run --data prompts.jsonl --engine ollama/llama3 --reward sim
   tpo run --data prompts.jsonl --engine openai --base-url http://localhost:8000/v1 --model my-model \\
-      --reward vllm --reward-url http://localhost:8001 --reward-model my-reward-model";
+      --reward vllm --reward-url http://localhost:8001 --reward-model my-reward-model
+  tpo run --data prompts.jsonl --engine vllm/my-model --reward sglang:url=http://localhost:30000 \\
+      --reward length:from=50,to=300,slack=50,weight=0.5 --combine mean \\
+      --reward-model my-reward-model --reward-template my-reward-model/tokenizer_config.json";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct RunArgs {
@@ -146,18 +151,8 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "MS")]
     pub(crate) sim_latency_ms: Option<u64>,
 
-    /// sim: the reward model of the simulation; vllm: a reward model behind vLLM's /classify. The default is
-    /// sim for `--engine sim`; for other engines it must be given.
-    #[arg(long, value_enum)]
-    pub(crate) reward: Option<RewardKind>,
-
-    /// Where the reward model's server is.
-    #[arg(long, value_name = "URL", default_value = "http://localhost:8001")]
-    pub(crate) reward_url: String,
-
-    /// The reward model's name. Needed with `--reward vllm`.
-    #[arg(long, value_name = "MODEL")]
-    pub(crate) reward_model: Option<String>,
+    #[command(flatten)]
+    pub(crate) rewards: RewardArgs,
 
     /// Folder of prompt templates that replace the built-in ones.
     #[arg(long, value_name = "DIR")]
@@ -199,10 +194,4 @@ pub(crate) enum FormatKind {
 pub(crate) enum TokensField {
     MaxTokens,
     MaxCompletionTokens,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum RewardKind {
-    Sim,
-    Vllm,
 }

@@ -1,4 +1,4 @@
-//! Setting up the engine and the reward model.
+//! Setting up the engine.
 
 use std::env;
 use std::sync::Arc;
@@ -10,9 +10,9 @@ use textgrad_ops::engine::EngineExt;
 use textgrad_ops::engine::layer::{DiskCache, DiskCacheConfig, Meter, RetryPolicy};
 use textgrad_ops::engine::openai::MaxTokensField;
 use textgrad_ops::engine::preset::{self, EngineBuilder, Preset};
-use tpo::{Error, HttpReward, RewardApi, RewardModel, SimReward, Stop};
+use tpo::{Error, Stop};
 
-use crate::args::{RewardKind, RunArgs, TokensField};
+use crate::args::{RunArgs, TokensField};
 
 /// Where `--engine openai` looks for a server.
 const LOCAL: &str = "http://localhost:8000/v1";
@@ -108,52 +108,18 @@ fn model(args: &RunArgs) -> Result<&str, Error> {
     args.model.as_deref().ok_or_else(|| missing("model", expected))
 }
 
-/// The reward model.
-pub(crate) fn reward(
-    args: &RunArgs,
-    simulated: bool,
-    stop: &Stop,
-) -> Result<Arc<dyn RewardModel>, Error> {
-    let kind = match args.reward {
-        Some(kind) => kind,
-        None if simulated => RewardKind::Sim,
-        None => {
-            return Err(missing(
-                "reward",
-                "vllm, or sim if simulated rewards for real answers are what you want",
-            ));
-        }
-    };
-    match kind {
-        RewardKind::Sim => Ok(Arc::new(SimReward)),
-        RewardKind::Vllm => {
-            let Some(model) = &args.reward_model else {
-                return Err(missing("reward-model", "the name of the reward model"));
-            };
-            let mut reward = HttpReward::builder(&args.reward_url, model, RewardApi::VllmClassify)
-                .timeout(Duration::from_secs(args.timeout))
-                .retry(retry(args, stop));
-            if let Some(key) = secret("REWARD_API_KEY") {
-                reward = reward.key(key);
-            }
-            let reward = reward.build();
-            Ok(Arc::new(reward.map_err(setup("reward model"))?))
-        }
-    }
-}
-
-fn retry(args: &RunArgs, stop: &Stop) -> RetryPolicy {
+pub(crate) fn retry(args: &RunArgs, stop: &Stop) -> RetryPolicy {
     RetryPolicy::default().max_retries(args.retries).stop(stop.clone())
 }
 
-fn secret(name: &str) -> Option<SecretString> {
+pub(crate) fn secret(name: &str) -> Option<SecretString> {
     env::var(name).ok().filter(|key| !key.is_empty()).map(SecretString::from)
 }
 
-fn missing(setting: &'static str, expected: &'static str) -> Error {
+pub(crate) fn missing(setting: &'static str, expected: &'static str) -> Error {
     Error::Config { setting, expected, got: "nothing".to_owned() }
 }
 
-fn setup(what: &'static str) -> impl Fn(EngineError) -> Error {
+pub(crate) fn setup(what: &'static str) -> impl Fn(EngineError) -> Error {
     move |source| Error::Setup { what, source }
 }

@@ -3,6 +3,7 @@
 mod args;
 mod engines;
 mod prompt_data;
+mod rewards;
 mod run;
 mod show;
 

@@ -11,7 +11,7 @@ use tpo::run::{ResultRecord, ResultsWriter, RunConfig, RunFolder};
 use tpo::{Batch, Error, Outcome, Stop, Summary, Tpo, TpoConfig};
 
 use crate::args::{FormatKind, RunArgs};
-use crate::{engines, exit, prompt_data, show};
+use crate::{engines, exit, prompt_data, rewards, show};
 
 /// The folder is searched for a free name up to this number.
 const MAX_RUNS: u32 = 9999;
@@ -106,7 +106,7 @@ async fn search(
         }
     }
     let engine = engines::engine(args, meter, stop, cache)?;
-    let reward = engines::reward(args, engine.is_simulation(), stop)?;
+    let reward = rewards::reward(args, engine.is_simulation(), stop).await?;
     let mut builder = Tpo::builder(engine, reward).config(config);
     if let Some(dir) = args.prompts.clone() {
         let loaded = tokio::task::spawn_blocking(move || tpo::prompts::load_pack(&dir)).await;

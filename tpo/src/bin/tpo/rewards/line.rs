@@ -1,0 +1,145 @@
+//! A reward model in one line: `KIND` or `KIND:key=value,key=value`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use tpo::Error;
+
+/// What can score.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Sim,
+    Vllm,
+    VllmText,
+    VllmPooling,
+    VllmPoolingText,
+    Sglang,
+    Tei,
+    OpenRlhf,
+    Nim,
+    Length,
+    Command,
+}
+
+const KINDS: [(&str, Kind); 11] = [
+    ("sim", Kind::Sim),
+    ("vllm", Kind::Vllm),
+    ("vllm-text", Kind::VllmText),
+    ("vllm-pooling", Kind::VllmPooling),
+    ("vllm-pooling-text", Kind::VllmPoolingText),
+    ("sglang", Kind::Sglang),
+    ("tei", Kind::Tei),
+    ("openrlhf", Kind::OpenRlhf),
+    ("nim", Kind::Nim),
+    ("length", Kind::Length),
+    ("command", Kind::Command),
+];
+
+/// The kinds, for messages.
+const NAMES: &str = "sim, vllm, vllm-text, vllm-pooling, vllm-pooling-text, sglang, tei, openrlhf, nim, \
+                     length or command";
+
+/// What the settings of every kind may hold.
+const OF_MEMBERS: [&str; 3] = ["weight", "center", "scale"];
+
+impl Kind {
+    /// The settings that it has.
+    pub(super) fn keys(self) -> &'static [&'static str] {
+        match self {
+            Self::Sim => &[],
+            Self::Vllm | Self::VllmPooling => &["url", "model", "concurrency"],
+            Self::VllmText | Self::VllmPoolingText | Self::Sglang | Self::Tei | Self::OpenRlhf => {
+                &["url", "model", "template", "batch", "concurrency"]
+            }
+            Self::Nim => &["url", "model", "attribute", "concurrency"],
+            Self::Length => &["from", "to", "slack"],
+            Self::Command => &["program", "concurrency"],
+        }
+    }
+}
+
+/// A reward model's kind with its settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Line {
+    written: String,
+    kind: Kind,
+    settings: Vec<(String, String)>,
+}
+
+impl Line {
+    /// A kind without settings of its own.
+    pub(super) fn plain(kind: Kind) -> Self {
+        Self { written: String::new(), kind, settings: Vec::new() }
+    }
+
+    pub(super) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    pub(super) fn get(&self, key: &str) -> Option<&str> {
+        self.settings.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
+    }
+
+    /// Whether it says what makes it comparable with others.
+    pub(super) fn is_member(&self) -> bool {
+        OF_MEMBERS.iter().any(|key| self.get(key).is_some())
+    }
+
+    pub(super) fn number(&self, key: &'static str) -> Result<Option<f64>, Error> {
+        self.parsed(key, "a number")
+    }
+
+    pub(super) fn count(&self, key: &'static str) -> Result<Option<usize>, Error> {
+        let counted = self.parsed(key, "a whole number")?;
+        match counted {
+            Some(0) if key != "from" => Err(wrong(key, "at least 1", "0".to_owned())),
+            counted => Ok(counted),
+        }
+    }
+
+    fn parsed<T: FromStr>(
+        &self,
+        key: &'static str,
+        expected: &'static str,
+    ) -> Result<Option<T>, Error> {
+        let Some(value) = self.get(key) else { return Ok(None) };
+        value.parse().map(Some).map_err(|_| wrong(key, expected, value.to_owned()))
+    }
+}
+
+impl FromStr for Line {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let (name, rest) = text.split_once(':').unwrap_or((text, ""));
+        let found = KINDS.iter().find(|(known, _)| *known == name.trim());
+        let (_, kind) = found.ok_or_else(|| wrong("reward", NAMES, name.to_owned()))?;
+        let mut settings: Vec<(String, String)> = Vec::new();
+        for setting in rest.split(',').filter(|setting| !setting.trim().is_empty()) {
+            let (key, value) = setting.split_once('=').ok_or_else(|| {
+                wrong("reward", "settings as KIND:key=value,key=value", setting.to_owned())
+            })?;
+            let (key, value) = (key.trim().to_owned(), value.trim().to_owned());
+            if !kind.keys().iter().chain(&OF_MEMBERS).any(|known| *known == key) {
+                let keys: Vec<&str> = kind.keys().iter().chain(&OF_MEMBERS).copied().collect();
+                let got = format!("{key:?}; {name} has {}", keys.join(", "));
+                return Err(wrong("reward", "a setting that it has", got));
+            }
+            if settings.iter().any(|(known, _)| *known == key) {
+                return Err(wrong("reward", "each setting once", format!("{key:?} twice")));
+            }
+            settings.push((key, value));
+        }
+        Ok(Self { written: text.to_owned(), kind: *kind, settings })
+    }
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.written)
+    }
+}
+
+fn wrong(setting: &'static str, expected: &'static str, got: String) -> Error {
+    Error::Config { setting, expected, got }
+}

@@ -1,0 +1,299 @@
+//! Setting up the reward model.
+
+mod line;
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use textgrad_core::{EngineError, ErrorKind};
+use textgrad_ops::command::Runner;
+use tpo::{
+    ChatTemplate, Combine, CommandReward, Ensemble, Error, HttpReward, LengthReward, Member,
+    RewardApi, RewardModel, SimReward, Stop,
+};
+
+use self::line::{Kind, Line};
+use crate::args::RunArgs;
+use crate::engines::{missing, retry, secret, setup};
+
+/// Where the reward model's server is looked for.
+const LOCAL: &str = "http://localhost:8001";
+
+/// The attribute of a NIM's reply that is the score.
+const ATTRIBUTE: &str = "reward";
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct RewardArgs {
+    /// What scores answers. Behind a server: vllm (/classify, the server applies the chat template), vllm-text
+    /// (we apply it; older vLLM), vllm-pooling, vllm-pooling-text, sglang, tei, openrlhf, nim. Without one: sim
+    /// (the reward model of the simulation), length, command. The default is sim for `--engine sim`; for other
+    /// engines it must be given. Settings may follow, as in `tei:url=http://localhost:8080,weight=2` or
+    /// `length:from=50,to=300,slack=25`; what they leave out is taken from the options below. Given several
+    /// times, the scores are combined.
+    #[arg(long = "reward", value_name = "REWARD")]
+    lines: Vec<String>,
+
+    /// How the scores of several reward models become one: mean (by their `weight`), min, or
+    /// pessimistic:LAMBDA, the mean minus LAMBDA times their standard deviation. Reward models have scales of
+    /// their own: `center` and `scale` in the settings of each make them comparable. The default is mean.
+    #[arg(long, value_name = "HOW", value_parser = combine)]
+    combine: Option<Combine>,
+
+    /// Where the reward model's server is. [default: http://localhost:8001]
+    #[arg(long, value_name = "URL")]
+    reward_url: Option<String>,
+
+    /// The reward model's name. Needed with `--reward vllm` and other servers.
+    #[arg(long, value_name = "MODEL")]
+    reward_model: Option<String>,
+
+    /// The reward model's chat template, for servers that do not apply it (vllm-text, vllm-pooling-text,
+    /// sglang, openrlhf; tei, unless query and answer go as a pair): its tokenizer_config.json, a .jinja file,
+    /// or the folder of either.
+    #[arg(long, value_name = "FILE")]
+    reward_template: Option<PathBuf>,
+
+    /// Which attribute of the reply of `--reward nim` is the score. [default: reward]
+    #[arg(long, value_name = "NAME")]
+    reward_attribute: Option<String>,
+
+    /// How many answers are scored with one request, at most. [default: 16 for openrlhf, else 1]
+    #[arg(long, value_name = "ANSWERS")]
+    reward_batch: Option<NonZeroUsize>,
+
+    /// How many requests, or programs, score at the same time. [default: 64 requests, a program per core]
+    #[arg(long, value_name = "REQUESTS")]
+    reward_concurrency: Option<NonZeroUsize>,
+
+    /// The program of `--reward command`. It is run on each answer, in a folder of its own that holds the
+    /// answer as answer.txt and the query as query.txt; the answer is on its standard input too. The last line
+    /// that it writes is the score. No shell is between.
+    #[arg(long, value_name = "PROGRAM")]
+    reward_command: Option<String>,
+
+    /// An argument of that program (repeatable). Paths must be absolute.
+    #[arg(long = "reward-arg", value_name = "ARG", allow_hyphen_values = true)]
+    reward_args: Vec<String>,
+}
+
+fn combine(text: &str) -> Result<Combine, String> {
+    match text {
+        "mean" => Ok(Combine::Mean),
+        "min" => Ok(Combine::Min),
+        _ => text
+            .strip_prefix("pessimistic:")
+            .and_then(|lambda| lambda.parse().ok())
+            .map(|lambda| Combine::Pessimistic { lambda })
+            .ok_or_else(|| "expected mean, min or pessimistic:LAMBDA".to_owned()),
+    }
+}
+
+/// The reward model that the command line names.
+pub(crate) async fn reward(
+    args: &RunArgs,
+    simulated: bool,
+    stop: &Stop,
+) -> Result<Arc<dyn RewardModel>, Error> {
+    let rewards = &args.rewards;
+    let lines: Vec<Line> =
+        rewards.lines.iter().map(|line| line.parse()).collect::<Result<_, _>>()?;
+    let lines = match (lines.is_empty(), simulated) {
+        (false, _) => lines,
+        (true, true) => vec![Line::plain(Kind::Sim)],
+        (true, false) => {
+            return Err(missing(
+                "reward",
+                "vllm, or sim if simulated rewards for real answers are what you want",
+            ));
+        }
+    };
+    rewards.all_used(&lines)?;
+    let mut members = Vec::new();
+    for line in &lines {
+        let model = Source { args, stop, line }.model().await?;
+        members.push((model, line));
+    }
+    match (members.as_slice(), rewards.combine) {
+        ([(model, line)], None) if !line.is_member() => Ok(Arc::clone(model)),
+        ([_], Some(_)) => Err(Error::Config {
+            setting: "combine",
+            expected: "several --reward to combine",
+            got: "one".to_owned(),
+        }),
+        (_, how) => {
+            let members = members.into_iter().map(|(model, line)| {
+                let member = Member::new(model).weight(line.number("weight")?.unwrap_or(1.0));
+                let center = line.number("center")?.unwrap_or(0.0);
+                Ok(member.standardized(center, line.number("scale")?.unwrap_or(1.0)))
+            });
+            let members: Vec<Member> = members.collect::<Result<_, Error>>()?;
+            Ok(Arc::new(Ensemble::new(members, how.unwrap_or(Combine::Mean))?))
+        }
+    }
+}
+
+impl RewardArgs {
+    /// Refuses options that none of these reward models has a use for.
+    fn all_used(&self, lines: &[Line]) -> Result<(), Error> {
+        let text = |value: &Option<String>| value.clone();
+        let number = |value: Option<NonZeroUsize>| value.map(|number| number.to_string());
+        let path = self.reward_template.as_ref().map(|path| path.display().to_string());
+        for (option, key, value) in [
+            ("reward-url", "url", text(&self.reward_url)),
+            ("reward-model", "model", text(&self.reward_model)),
+            ("reward-template", "template", path),
+            ("reward-attribute", "attribute", text(&self.reward_attribute)),
+            ("reward-batch", "batch", number(self.reward_batch)),
+            ("reward-concurrency", "concurrency", number(self.reward_concurrency)),
+            ("reward-command", "program", text(&self.reward_command)),
+            ("reward-arg", "program", self.reward_args.first().cloned()),
+        ] {
+            let used = lines.iter().any(|line| line.kind().keys().contains(&key));
+            if let Some(got) = value.filter(|_| !used) {
+                let expected = "none for what --reward names: it would change nothing";
+                return Err(Error::Config { setting: option, expected, got });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One reward model as its line and the options say.
+struct Source<'a> {
+    args: &'a RunArgs,
+    stop: &'a Stop,
+    line: &'a Line,
+}
+
+impl Source<'_> {
+    async fn model(&self) -> Result<Arc<dyn RewardModel>, Error> {
+        let api = match self.line.kind() {
+            Kind::Sim => return Ok(Arc::new(SimReward)),
+            Kind::Length => return self.length(),
+            Kind::Command => return self.command(),
+            Kind::Vllm => RewardApi::VllmClassify,
+            Kind::VllmText => RewardApi::VllmClassifyText(self.template().await?),
+            Kind::VllmPooling => RewardApi::VllmPooling,
+            Kind::VllmPoolingText => RewardApi::VllmPoolingText(self.template().await?),
+            Kind::Sglang => RewardApi::Sglang(self.template().await?),
+            Kind::Tei => RewardApi::Tei(self.template_if_any().await?),
+            Kind::OpenRlhf => RewardApi::OpenRlhf(self.template().await?),
+            Kind::Nim => {
+                let attribute =
+                    self.text("attribute", self.args.rewards.reward_attribute.as_deref());
+                RewardApi::Nim { attribute: attribute.unwrap_or(ATTRIBUTE).to_owned() }
+            }
+        };
+        self.http(api)
+    }
+
+    fn http(&self, api: RewardApi) -> Result<Arc<dyn RewardModel>, Error> {
+        let rewards = &self.args.rewards;
+        let Some(model) = self.text("model", rewards.reward_model.as_deref()) else {
+            return Err(missing("reward-model", "the name of the reward model"));
+        };
+        let url = self.text("url", rewards.reward_url.as_deref()).unwrap_or(LOCAL);
+        let mut reward = HttpReward::builder(url, model, api)
+            .timeout(Duration::from_secs(self.args.timeout))
+            .retry(retry(self.args, self.stop));
+        if let Some(batch) = self.count("batch", rewards.reward_batch)? {
+            reward = reward.batch(batch.get());
+        }
+        if let Some(concurrency) = self.count("concurrency", rewards.reward_concurrency)? {
+            reward = reward.concurrency(concurrency.get());
+        }
+        if let Some(key) = secret("REWARD_API_KEY") {
+            reward = reward.key(key);
+        }
+        Ok(Arc::new(reward.build().map_err(setup("reward model"))?))
+    }
+
+    fn length(&self) -> Result<Arc<dyn RewardModel>, Error> {
+        let [from, to] = [self.line.count("from")?, self.line.count("to")?];
+        if from.is_none() && to.is_none() {
+            return Err(missing(
+                "reward",
+                "the words that are wanted, as in length:from=50,to=300",
+            ));
+        }
+        let [from, to] = [from.unwrap_or(0), to.unwrap_or(usize::MAX)];
+        if from > to {
+            let expected = "at least as many words in `to` as in `from`";
+            let got = self.line.to_string();
+            return Err(Error::Config { setting: "reward", expected, got });
+        }
+        Ok(Arc::new(LengthReward::new(from, to, self.line.count("slack")?.unwrap_or(1))))
+    }
+
+    fn command(&self) -> Result<Arc<dyn RewardModel>, Error> {
+        let rewards = &self.args.rewards;
+        let Some(program) = self.text("program", rewards.reward_command.as_deref()) else {
+            return Err(missing("reward-command", "the program that scores answers"));
+        };
+        let cores = || available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        let concurrency =
+            self.count("concurrency", rewards.reward_concurrency)?.unwrap_or_else(cores);
+        let mut runner = Runner::builder(located(program)?)
+            .args(&rewards.reward_args)
+            .text_file("answer.txt")
+            .text_on_stdin()
+            .time_limit(Duration::from_secs(self.args.timeout))
+            .concurrency(concurrency.get());
+        // Scripts find what runs them by it.
+        if let Ok(path) = std::env::var("PATH") {
+            runner = runner.env("PATH", path);
+        }
+        Ok(Arc::new(CommandReward::new(runner.build()?)))
+    }
+
+    async fn template(&self) -> Result<ChatTemplate, Error> {
+        let expected = "the reward model's tokenizer_config.json or a .jinja file, for this server does not \
+                        apply chat templates";
+        self.template_if_any().await?.ok_or_else(|| missing("reward-template", expected))
+    }
+
+    async fn template_if_any(&self) -> Result<Option<ChatTemplate>, Error> {
+        let option = self.args.rewards.reward_template.as_deref();
+        let Some(path) = self.line.get("template").map(Path::new).or(option).map(Path::to_owned)
+        else {
+            return Ok(None);
+        };
+        let read = tokio::task::spawn_blocking(move || ChatTemplate::from_file(path)).await;
+        let read = read.map_err(|error| textgrad_core::Error::op(error.to_string()))?;
+        read.map(Some).map_err(|error| {
+            let source =
+                EngineError::new(ErrorKind::InvalidRequest, "its chat template can not be used");
+            Error::Setup { what: "reward model", source: source.with_source(error) }
+        })
+    }
+
+    /// What the line says, else what the option says.
+    fn text<'b>(&'b self, key: &str, option: Option<&'b str>) -> Option<&'b str> {
+        self.line.get(key).or(option)
+    }
+
+    fn count(
+        &self,
+        key: &'static str,
+        option: Option<NonZeroUsize>,
+    ) -> Result<Option<NonZeroUsize>, Error> {
+        Ok(self.line.count(key)?.and_then(NonZeroUsize::new).or(option))
+    }
+}
+
+/// A program's path as it is from here: it is run in a folder of its own.
+fn located(program: &str) -> Result<String, Error> {
+    let path = Path::new(program);
+    if path.is_absolute() || path.components().count() < 2 {
+        return Ok(program.to_owned());
+    }
+    let absolute = std::path::absolute(path).map_err(|source| Error::Io {
+        path: path.to_owned(),
+        action: "can not be located",
+        source,
+    })?;
+    Ok(absolute.to_string_lossy().into_owned())
+}
