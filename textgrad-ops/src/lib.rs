@@ -17,6 +17,7 @@ mod loss;
 mod optim;
 pub mod prompts;
 mod stop;
+mod tagged;
 pub mod train;
 
 #[doc(inline)]
@@ -44,3 +45,5 @@ pub use self::optim::{
 };
 #[doc(inline)]
 pub use self::stop::Stop;
+#[doc(inline)]
+pub use self::tagged::TaggedAsk;

@@ -58,8 +58,8 @@ pub use self::query::Query;
 #[doc(inline)]
 pub use self::reward::{
     ChatTemplate, ChatTemplateError, CheckReward, Combine, CommandReward, Ensemble, HttpReward,
-    HttpRewardBuilder, LengthReward, Member, RewardApi, RewardFn, RewardModel, SimReward,
-    reward_fn,
+    HttpRewardBuilder, JudgeReward, JudgeRewardBuilder, LengthReward, Member, RewardApi, RewardFn,
+    RewardModel, SimReward, Surroundings, UnreadableVote, reward_fn,
 };
 #[doc(inline)]
 pub use self::search::{

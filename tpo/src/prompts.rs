@@ -2,16 +2,26 @@
 //!
 //! | template | message | variables |
 //! |---|---|---|
-//! | `sample_system` | system message of the first answers; not sent if it is empty | `query` |
+//! | `sample_system` | system message of the first answers; not sent if it is empty | [`SampleContext`] |
+//! | `reward_pointwise_system`, `reward_pointwise` | system and user message of a request for a grade | [`GradeContext`] |
+//! | `reward_pairwise_system`, `reward_pairwise` | those of a request to compare two answers | [`CompareContext`] |
+//! | `reward_retry` | added to the last message of these when the reply could not be read | [`RetryContext`] |
 //!
 //! The loss, feedback and updates are worded by the templates of [`textgrad_ops::prompts`]: that of a pair of
 //! answers by `contrastive_system`, that of one answer by `evaluation_system`.
+
+macro_rules! text {
+    ($name:literal) => {
+        include_str!(concat!("../prompts/", $name, ".hbs"))
+    };
+}
 
 use std::path::Path;
 
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 use textgrad_core::{PromptError, PromptPack, TemplateContext, TemplateSpec};
+use textgrad_ops::prompts::RetryContext;
 
 /// The variables of `sample_system`.
 #[derive(Debug, Clone, Serialize)]
@@ -26,14 +36,77 @@ impl TemplateContext for SampleContext<'_> {
     }
 }
 
+/// The variables of `reward_pointwise_system` and `reward_pointwise`.
+#[derive(Debug, Clone, Serialize)]
+pub struct GradeContext<'a> {
+    /// The query, a conversation turn by turn.
+    pub query: &'a str,
+    /// The answer that is graded.
+    pub answer: &'a str,
+    /// What is graded by, if the user says so.
+    pub rubric: Option<&'a str>,
+    /// The worst grade.
+    pub lowest: f64,
+    /// The best grade.
+    pub highest: f64,
+    /// What must stand before the grade.
+    pub start_tag: &'a str,
+    /// What must stand behind it.
+    pub end_tag: &'a str,
+}
+
+impl TemplateContext for GradeContext<'_> {
+    fn example() -> Json {
+        json!({
+            "query": "", "answer": "", "rubric": "", "lowest": 1, "highest": 10,
+            "start_tag": "", "end_tag": "",
+        })
+    }
+}
+
+/// The variables of `reward_pairwise_system` and `reward_pairwise`.
+#[derive(Debug, Clone, Serialize)]
+pub struct CompareContext<'a> {
+    /// The query, a conversation turn by turn.
+    pub query: &'a str,
+    /// The answer that the verdict `A` stands for.
+    pub first: &'a str,
+    /// The answer that the verdict `B` stands for.
+    pub second: &'a str,
+    /// What is compared by, if the user says so.
+    pub rubric: Option<&'a str>,
+    /// What must stand before the verdict.
+    pub start_tag: &'a str,
+    /// What must stand behind it.
+    pub end_tag: &'a str,
+}
+
+impl TemplateContext for CompareContext<'_> {
+    fn example() -> Json {
+        json!({
+            "query": "", "first": "", "second": "", "rubric": "", "start_tag": "", "end_tag": "",
+        })
+    }
+}
+
 /// All templates that a TPO run uses: those of `textgrad-ops` and TPO's own.
 #[must_use]
 pub fn templates() -> Vec<TemplateSpec> {
     let mut templates = textgrad_ops::prompts::templates();
-    templates.push(TemplateSpec::new::<SampleContext<'_>>(
-        "sample_system",
-        include_str!("../prompts/sample_system.hbs"),
-    ));
+    templates.extend([
+        TemplateSpec::new::<SampleContext<'_>>("sample_system", text!("sample_system")),
+        TemplateSpec::new::<GradeContext<'_>>(
+            "reward_pointwise_system",
+            text!("reward_pointwise_system"),
+        ),
+        TemplateSpec::new::<GradeContext<'_>>("reward_pointwise", text!("reward_pointwise")),
+        TemplateSpec::new::<CompareContext<'_>>(
+            "reward_pairwise_system",
+            text!("reward_pairwise_system"),
+        ),
+        TemplateSpec::new::<CompareContext<'_>>("reward_pairwise", text!("reward_pairwise")),
+        TemplateSpec::new::<RetryContext>("reward_retry", text!("reward_retry")),
+    ]);
     templates
 }
 

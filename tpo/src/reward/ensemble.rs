@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 use textgrad_core::{EngineError, ErrorKind};
 
-use super::RewardModel;
+use super::{RewardModel, Surroundings};
 use crate::error::Error;
 use crate::query::Query;
 
@@ -200,6 +200,24 @@ impl RewardModel for Ensemble {
 
     fn is_simulation(&self) -> bool {
         self.members.iter().any(|member| member.model.is_simulation())
+    }
+
+    fn is_relative(&self) -> bool {
+        self.members.iter().any(|member| member.model.is_relative())
+    }
+
+    /// None if no member asks an engine: the scores of the ensemble are then written down as one.
+    fn within(&self, surroundings: &dyn Surroundings) -> Option<Arc<dyn RewardModel>> {
+        let seen: Vec<Option<Arc<dyn RewardModel>>> =
+            self.members.iter().map(|member| member.model.within(surroundings)).collect();
+        if seen.iter().all(Option::is_none) {
+            return None;
+        }
+        let members = self.members.iter().zip(seen).map(|(member, seen)| Member {
+            model: seen.unwrap_or_else(|| surroundings.reward(&member.model)),
+            ..member.clone()
+        });
+        Some(Arc::new(Self { members: members.collect(), ..self.clone() }))
     }
 }
 

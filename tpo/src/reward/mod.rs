@@ -4,6 +4,7 @@ mod command;
 mod ensemble;
 mod function;
 mod http;
+mod judge;
 mod rule;
 mod sim;
 mod template;
@@ -12,12 +13,13 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use textgrad_core::EngineError;
+use textgrad_core::{Engine, EngineError};
 
 pub use self::command::CommandReward;
 pub use self::ensemble::{Combine, Ensemble, Member};
 pub use self::function::{RewardFn, reward_fn};
 pub use self::http::{HttpReward, HttpRewardBuilder, RewardApi};
+pub use self::judge::{JudgeReward, JudgeRewardBuilder, UnreadableVote};
 pub use self::rule::{CheckReward, LengthReward};
 pub use self::sim::SimReward;
 pub use self::template::{ChatTemplate, ChatTemplateError};
@@ -54,6 +56,30 @@ pub trait RewardModel: Send + Sync {
     fn is_simulation(&self) -> bool {
         false
     }
+
+    /// Whether the score of an answer depends on the others that it is scored with. A search then scores its
+    /// whole pool anew whenever answers are added, with one call, whatever [`batch`](Self::batch) says: all
+    /// scores of a pool are those of the last call.
+    fn is_relative(&self) -> bool {
+        false
+    }
+
+    /// The same reward model as one search sees it; none if it asks no engine. A reward model that asks
+    /// engines gives back one whose engines, and whose parts that are reward models, are those of the
+    /// surroundings, so that a search writes its requests down, counts them and can be resumed without asking
+    /// again. Whatever it remembers of one search belongs into what is given back.
+    fn within(&self, _surroundings: &dyn Surroundings) -> Option<Arc<dyn RewardModel>> {
+        None
+    }
+}
+
+/// What surrounds the reward model of one search; see [`RewardModel::within`].
+pub trait Surroundings {
+    /// An engine as the search sees it.
+    fn engine(&self, engine: &Arc<dyn Engine>) -> Arc<dyn Engine>;
+
+    /// A reward model that is part of another as the search sees it.
+    fn reward(&self, reward: &Arc<dyn RewardModel>) -> Arc<dyn RewardModel>;
 }
 
 #[async_trait]
@@ -76,5 +102,13 @@ impl<R: RewardModel + ?Sized> RewardModel for Arc<R> {
 
     fn is_simulation(&self) -> bool {
         (**self).is_simulation()
+    }
+
+    fn is_relative(&self) -> bool {
+        (**self).is_relative()
+    }
+
+    fn within(&self, surroundings: &dyn Surroundings) -> Option<Arc<dyn RewardModel>> {
+        (**self).within(surroundings)
     }
 }

@@ -43,6 +43,23 @@ impl Pool {
         Ok(())
     }
 
+    /// Gives answers other scores, by their texts; those that are not named keep theirs.
+    ///
+    /// # Errors
+    /// [`Error::Score`] if a score is not finite; nothing is changed then.
+    pub fn rescore(&mut self, scores: &[(String, f64)]) -> Result<(), Error> {
+        if let Some((text, score)) = scores.iter().find(|(_, score)| !score.is_finite()) {
+            return Err(Error::Score { answer: excerpt(text, 80), got: *score });
+        }
+        for candidate in &mut self.0 {
+            let text = candidate.answer.text().unwrap_or_default();
+            if let Some((_, score)) = scores.iter().find(|(known, _)| known == text) {
+                candidate.score = *score;
+            }
+        }
+        Ok(())
+    }
+
     /// The answers, in the order in which they came.
     #[must_use]
     pub fn candidates(&self) -> &[Candidate] {

@@ -18,7 +18,7 @@ use super::trajectory::{CandidateRecord, IterationRecord, Trajectory};
 use crate::config::{Accept, Progress, StopReason};
 use crate::error::Error;
 use crate::query::Query;
-use crate::session::Session;
+use crate::session::{Scorer, Session};
 
 /// The search for one query, while it runs.
 pub(super) struct Search<'a> {
@@ -33,6 +33,7 @@ pub(super) struct Search<'a> {
     ends: Vec<Variable>,
     asked: Query,
     session: Session,
+    reward: Scorer,
     seed: Seed,
     begun: Instant,
     /// The best score by each iteration.
@@ -46,6 +47,7 @@ impl<'a> Search<'a> {
             policy: session.engine(&tpo.policy),
             critic: session.engine(&tpo.critic),
             optimizer: session.engine(&tpo.optimizer),
+            reward: session.scorer(&tpo.reward),
             session,
             tpo,
             query: Variable::new(query.text(), "query of a user"),
@@ -149,7 +151,8 @@ impl<'a> Search<'a> {
         Ok(call.ask(&prompt).system(&system).history(history).seed(seed).all().await?)
     }
 
-    /// Scores answers and puts them into the pool. Identical texts are scored once.
+    /// Scores answers and puts them into the pool. Identical texts are scored once. Where scores are relative,
+    /// the whole pool is scored anew.
     async fn admit(&mut self, answers: Vec<Variable>, iteration: u32) -> Result<(), Error> {
         self.ends.extend(answers.iter().cloned());
         let mut new: Vec<&str> = Vec::new();
@@ -158,8 +161,21 @@ impl<'a> Search<'a> {
                 new.push(text);
             }
         }
-        let scores = self.session.score(&self.tpo.reward, &self.asked, &new).await?;
-        let scored: Vec<(String, f64)> = new.into_iter().map(str::to_owned).zip(scores).collect();
+        let relative = self.reward.is_relative();
+        let mut texts: Vec<&str> = Vec::new();
+        if relative {
+            for text in self.pool.candidates().iter().map(Candidate::text) {
+                if !texts.contains(&text) {
+                    texts.push(text);
+                }
+            }
+        }
+        texts.extend(new);
+        let scores = self.session.score(&self.reward, &self.asked, &texts).await?;
+        let scored: Vec<(String, f64)> = texts.into_iter().map(str::to_owned).zip(scores).collect();
+        if relative {
+            self.pool.rescore(&scored)?;
+        }
         for answer in answers {
             let text = answer.text().unwrap_or_default();
             let fresh = scored.iter().find(|(known, _)| known == text).map(|(_, score)| *score);

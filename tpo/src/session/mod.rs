@@ -1,6 +1,7 @@
 //! What surrounds one query while it is searched: its accounts, its journal, and the wish to stop.
 
 mod engine;
+mod reward;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,12 +11,12 @@ use textgrad_core::{Engine, EngineError, ErrorKind, Purpose, Response, excerpt};
 use textgrad_ops::Stop;
 
 use crate::error::Error;
-use crate::journal::{QueryJournal, StepKey};
+use crate::journal::{QueryJournal, StepKey, digest};
 use crate::query::Query;
-use crate::reward::RewardModel;
 use crate::search::UsageRecord;
 
 use self::engine::SessionEngine;
+pub(crate) use self::reward::Scorer;
 
 /// The surroundings of one query. Every call of an engine or of the reward model goes through it, so that it
 /// is counted, written down, answered from the journal where it was made before, and not begun once the run
@@ -56,17 +57,44 @@ impl Session {
         Arc::new(SessionEngine::new(Arc::clone(inner), self.clone()))
     }
 
-    /// Scores answers, as many at a time as the reward model takes. Each score is written down as soon as it
-    /// is there; the failure of one answer does not lose the others.
+    /// Scores answers and counts them.
     pub(crate) async fn score(
         &self,
-        reward: &Arc<dyn RewardModel>,
+        scorer: &Scorer,
         query: &Query,
         answers: &[&str],
     ) -> Result<Vec<f64>, Error> {
+        let begun = Instant::now();
+        let scored = self.scores(scorer, query, answers).await;
+        // They ran side by side: what the search waited for is the longest, not the sum. The calls of engines
+        // count for themselves.
+        if scorer.writes_scores && scored.as_ref().map_or(true, |(_, asked)| *asked) {
+            self.state().busy += begun.elapsed();
+        }
+        let (scores, _) = scored?;
+        self.state().usage.scored += answers.len() as u64;
+        Ok(scores)
+    }
+
+    /// Scores answers, as many at a time as the reward model takes, and says whether any of them was not known
+    /// before. Each score is written down as soon as it is there; the failure of one answer does not lose the
+    /// others.
+    async fn scores(
+        &self,
+        scorer: &Scorer,
+        query: &Query,
+        answers: &[&str],
+    ) -> Result<(Vec<f64>, bool), Error> {
         self.went_on().await?;
-        let journal = self.journal();
-        let identity = reward.identity();
+        let reward = &scorer.model;
+        let journal = self.journal().filter(|_| scorer.writes_scores);
+        let mut identity = reward.identity().into_owned();
+        let mut batch = reward.batch().max(1);
+        if reward.is_relative() {
+            // A score holds among these answers only.
+            identity.push_str(&digest(answers.iter().copied()));
+            batch = usize::MAX;
+        }
         let keys = answers.iter().map(|answer| StepKey::of_score(&identity, query, answer));
         let mut scores: Vec<(StepKey, Option<f64>)> = keys
             .map(|key| {
@@ -74,23 +102,20 @@ impl Session {
                 (key, known)
             })
             .collect();
+        // Relative scores are asked for together or not at all.
+        let all = reward.is_relative() && scores.iter().any(|(_, known)| known.is_none());
         let unknown: Vec<(usize, &str)> = scores
             .iter()
             .zip(answers)
             .enumerate()
-            .filter(|(_, ((_, known), _))| known.is_none())
+            .filter(|(_, ((_, known), _))| all || known.is_none())
             .map(|(place, (_, answer))| (place, *answer))
             .collect();
-        let asked = unknown.chunks(reward.batch().max(1)).map(|chunk| {
+        let asked = unknown.chunks(batch).map(|chunk| {
             let keys = &scores;
-            async move { self.score_chunk(reward, query, chunk, keys).await }
+            async move { self.score_chunk(scorer, query, chunk, keys).await }
         });
-        let begun = Instant::now();
         let answered = join_all(asked).await;
-        // They ran side by side: what the search waited for is the longest, not the sum.
-        if !unknown.is_empty() {
-            self.state().busy += begun.elapsed();
-        }
         let mut failure = None;
         for answered in answered {
             match answered {
@@ -109,17 +134,19 @@ impl Session {
         if let Some(error) = failure {
             return Err(error);
         }
-        self.state().usage.scored += answers.len() as u64;
-        Ok(scores.into_iter().filter_map(|(_, score)| score).collect())
+        let scores = scores.into_iter().filter_map(|(_, score)| score).collect();
+        Ok((scores, !unknown.is_empty()))
     }
 
     async fn score_chunk(
         &self,
-        reward: &Arc<dyn RewardModel>,
+        scorer: &Scorer,
         query: &Query,
         chunk: &[(usize, &str)],
         keys: &[(StepKey, Option<f64>)],
     ) -> Result<Vec<(usize, f64)>, Error> {
+        let reward = &scorer.model;
+        let journal = self.journal().filter(|_| scorer.writes_scores);
         let answers: Vec<&str> = chunk.iter().map(|(_, answer)| *answer).collect();
         let failed = |source| Error::Reward {
             model: reward.name().to_owned(),
@@ -139,7 +166,7 @@ impl Session {
             if !score.is_finite() {
                 return Err(Error::Score { answer: excerpt(answer, 80), got: *score });
             }
-            if let (Some(journal), Some((key, _))) = (self.journal(), keys.get(*place)) {
+            if let (Some(journal), Some((key, _))) = (&journal, keys.get(*place)) {
                 let written = journal.write_score(key, *score, took).await;
                 self.written(written).map_err(failed)?;
             }

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use textgrad_core::{
-    Engine, Error, Message, Part, Purpose, Request, Sampling, Score, Seed, Variable, excerpt,
+    Engine, Error, Message, Purpose, Request, Sampling, Score, Seed, Variable, excerpt,
 };
 
 use super::{Evaluator, Example};
 use crate::engine::request_key;
 use crate::optim::Tags;
-use crate::prompts::{FunctionArgument, JudgeContext, Prompts, RetryContext};
+use crate::prompts::{FunctionArgument, JudgeContext, Prompts};
+use crate::tagged::TaggedAsk;
 
 /// An evaluator that asks a model for a grade.
 ///
@@ -65,7 +66,7 @@ const END: &str = "</SCORE>";
 
 impl LlmJudge {
     /// How often an unusable reply is asked for again, unless said otherwise.
-    pub const DEFAULT_REASKS: u32 = 2;
+    pub const DEFAULT_REASKS: u32 = TaggedAsk::DEFAULT_REASKS;
 
     /// A judge that asks this engine how far a prediction meets the criterion, in words.
     pub fn builder(engine: Arc<dyn Engine>, criterion: impl Into<String>) -> LlmJudgeBuilder {
@@ -104,9 +105,7 @@ impl LlmJudge {
         Ok(Request::new(Purpose::Judge, messages).with_sampling(self.0.sampling.clone()))
     }
 
-    fn read(&self, reply: &str) -> Result<f64, String> {
-        let tags = Tags::new(START, END).map_err(|error| error.to_string())?;
-        let grade = tags.extract(reply).map_err(|error| error.to_string())?.trim();
+    fn read(&self, grade: &str) -> Result<f64, String> {
         let highest = f64::from(self.0.highest);
         let (number, of) = grade.split_once('/').map_or((grade, highest), |(number, of)| {
             (number, of.trim().parse().unwrap_or(f64::NAN))
@@ -126,6 +125,10 @@ impl LlmJudge {
     }
 }
 
+fn tags() -> Result<Tags, Error> {
+    Tags::new(START, END).map_err(|error| Error::op(error.to_string()))
+}
+
 #[async_trait]
 impl Evaluator for LlmJudge {
     fn name(&self) -> &str {
@@ -133,36 +136,19 @@ impl Evaluator for LlmJudge {
     }
 
     async fn evaluate(&self, prediction: &str, example: &Example) -> Result<Score, Error> {
-        let mut request = self.request(prediction, example)?;
+        let request = self.request(prediction, example)?;
         // The question has no place in the run that the evaluator knows of: it is its own place.
         let key = request_key(self.0.engine.name(), &request).seed().value();
         let place = self.0.seed.map(|seed| seed.child("judge", key));
-        let messages = request.messages.clone();
-        let mut problem = String::new();
-        for attempt in 0..=self.0.reasks {
-            let seed = place.map(|place| place.child("attempt", u64::from(attempt)));
-            request.sampling = self.0.sampling.clone().at(seed);
-            let response = self.0.engine.complete(&request).await?;
-            let choice = response.choices.into_iter().next();
-            let cut_off = choice.as_ref().is_some_and(|choice| choice.finish_reason.is_cut_off());
-            match self.read(choice.as_ref().map_or("", |choice| &choice.text)) {
-                Ok(score) => return Ok(score.into()),
-                Err(found) => problem = found,
-            }
-            let context = RetryContext {
-                problem: problem.clone(),
-                cut_off,
-                violations: Vec::new(),
-                text: String::new(),
-                start_tag: START.to_owned(),
-                end_tag: END.to_owned(),
-            };
-            let note = self.0.prompts.render("judge_retry", &context)?;
-            request.messages.clone_from(&messages);
-            if let Some(last) = request.messages.last_mut() {
-                last.parts.push(Part::Text(format!("\n\n{note}")));
-            }
-        }
+        let ask = TaggedAsk::new(Arc::clone(&self.0.engine), tags()?)
+            .sampling(self.0.sampling.clone())
+            .reasks(self.0.reasks);
+        let read = |grade: &str| self.read(grade);
+        let retry = |context: &_| Ok(self.0.prompts.render("judge_retry", context)?);
+        let problem = match ask.ask(Purpose::Judge, request.messages, place, read, retry).await? {
+            Ok(score) => return Ok(score.into()),
+            Err(problem) => problem,
+        };
         match self.0.unreadable {
             Unreadable::Score(score) => Ok(score.into()),
             Unreadable::Fail => Err(Error::op(format!(

@@ -1,0 +1,118 @@
+//! Asking a model for something between tags, until it can be read.
+
+use std::fmt;
+use std::sync::Arc;
+
+use textgrad_core::{Engine, Error, Message, Part, Purpose, Request, Sampling, Seed};
+
+use crate::optim::Tags;
+use crate::prompts::RetryContext;
+
+/// Asks a model for something that stands between two tags of its reply: a grade, a verdict. A reply that can
+/// not be read is asked for again, with what was wrong.
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+/// use textgrad_core::testing::ScriptedEngine;
+/// use textgrad_core::{Message, Purpose};
+/// use textgrad_ops::{TaggedAsk, Tags};
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let engine = Arc::new(ScriptedEngine::new(["Five!", "<N>5</N>"]));
+/// let ask = TaggedAsk::new(engine.clone(), Tags::new("<N>", "</N>")?);
+/// let number = |text: &str| text.parse::<u32>().map_err(|_| format!("{text:?} is no number"));
+/// let question = vec![Message::user("2 + 3?")];
+/// let read = ask.ask(Purpose::Judge, question, None, number, |reply| Ok(format!("{}: again", reply.problem)));
+/// let read = read.await?;
+/// assert_eq!(read, Ok(5));
+/// assert!(engine.requests()[1].messages[0].text().ends_with("<N> was missing: again"));
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct TaggedAsk {
+    engine: Arc<dyn Engine>,
+    tags: Tags,
+    sampling: Sampling,
+    reasks: u32,
+}
+
+impl TaggedAsk {
+    /// How often an unusable reply is asked for again, unless said otherwise.
+    pub const DEFAULT_REASKS: u32 = 2;
+
+    /// Asks this engine for what stands between these tags.
+    #[must_use]
+    pub fn new(engine: Arc<dyn Engine>, tags: Tags) -> Self {
+        Self { engine, tags, sampling: Sampling::default(), reasks: Self::DEFAULT_REASKS }
+    }
+
+    /// How replies are drawn; one whatever its `n` says.
+    #[must_use]
+    pub fn sampling(mut self, sampling: Sampling) -> Self {
+        self.sampling = sampling.with_n(1);
+        self
+    }
+
+    /// How often an unusable reply is asked for again; [`TaggedAsk::DEFAULT_REASKS`] unless said otherwise.
+    #[must_use]
+    pub fn reasks(mut self, reasks: u32) -> Self {
+        self.reasks = reasks;
+        self
+    }
+
+    /// Asks, and reads what stands between the tags, without the white space around it. `place` gives each
+    /// attempt a seed of its own; `retry` words what is added to the last message of an attempt that follows
+    /// another.
+    ///
+    /// What was wrong with the last reply is returned as the inner error: no reply could be read.
+    ///
+    /// # Errors
+    /// That of the engine, or of `retry`.
+    pub async fn ask<T>(
+        &self,
+        purpose: Purpose,
+        messages: Vec<Message>,
+        place: Option<Seed>,
+        read: impl Fn(&str) -> Result<T, String>,
+        retry: impl Fn(&RetryContext) -> Result<String, Error>,
+    ) -> Result<Result<T, String>, Error> {
+        let mut request = Request::new(purpose, messages.clone());
+        let mut problem = String::new();
+        for attempt in 0..=self.reasks {
+            let seed = place.map(|place| place.child("attempt", u64::from(attempt)));
+            request.sampling = self.sampling.clone().at(seed);
+            let response = self.engine.complete(&request).await?;
+            let choice = response.choices.into_iter().next();
+            let cut_off = choice.as_ref().is_some_and(|choice| choice.finish_reason.is_cut_off());
+            let found = self.tags.extract(choice.as_ref().map_or("", |choice| &choice.text));
+            match found.map_err(|error| error.to_string()).and_then(|text| read(text.trim())) {
+                Ok(read) => return Ok(Ok(read)),
+                Err(found) => problem = found,
+            }
+            let note = retry(&RetryContext {
+                problem: problem.clone(),
+                cut_off,
+                violations: Vec::new(),
+                text: String::new(),
+                start_tag: self.tags.start().to_owned(),
+                end_tag: self.tags.end().to_owned(),
+            })?;
+            request.messages.clone_from(&messages);
+            if let Some(last) = request.messages.last_mut() {
+                last.parts.push(Part::Text(format!("\n\n{note}")));
+            }
+        }
+        Ok(Err(problem))
+    }
+}
+
+impl fmt::Debug for TaggedAsk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaggedAsk")
+            .field("engine", &self.engine.name())
+            .field("tags", &self.tags)
+            .field("reasks", &self.reasks)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,186 @@
+//! Setting up a judge.
+
+use std::fmt;
+use std::sync::Arc;
+
+use textgrad_core::{Engine, PromptPack, Sampling, Seed};
+use textgrad_ops::TaggedAsk;
+
+use super::JudgeReward;
+use crate::error::Error;
+use crate::prompts::default_pack;
+
+/// What becomes of a vote that can not be read, after it was asked for again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UnreadableVote {
+    /// The answer can not be scored, which is an error.
+    #[default]
+    Fail,
+    /// It is the worst grade; in a comparison, where there is no worst, a tie.
+    Worst,
+    /// It does not count. An answer none of whose grades counts can not be scored; two answers none of whose
+    /// votes counts are not compared.
+    Skip,
+}
+
+/// What a judge is asked for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Form {
+    Grades { lowest: f64, highest: f64 },
+    Pairs,
+}
+
+pub(super) struct Settings {
+    pub(super) form: Form,
+    pub(super) rubric: Option<String>,
+    pub(super) votes: u32,
+    pub(super) reasks: u32,
+    pub(super) unreadable: UnreadableVote,
+    pub(super) sampling: Sampling,
+    pub(super) seed: Seed,
+    pub(super) prompts: Arc<PromptPack>,
+}
+
+impl Settings {
+    /// All of it that can change a score, as text.
+    pub(super) fn identity(&self) -> String {
+        let Self { form, rubric, votes, reasks, unreadable, sampling, seed, prompts } = self;
+        let wording = prompts.sources().filter(|(name, _)| name.starts_with("reward_"));
+        let wording: Vec<(&str, &str)> = wording.collect();
+        format!(
+            "{form:?} {rubric:?} {votes} {reasks} {unreadable:?} {sampling:?} {seed:?} {wording:?}"
+        )
+    }
+}
+
+/// Settings of a [`JudgeReward`].
+#[must_use = "a builder does nothing until it builds"]
+pub struct JudgeRewardBuilder {
+    engine: Arc<dyn Engine>,
+    form: Form,
+    rubric: Option<String>,
+    votes: u32,
+    reasks: u32,
+    unreadable: UnreadableVote,
+    sampling: Sampling,
+    seed: Seed,
+    prompts: Option<Arc<PromptPack>>,
+}
+
+impl JudgeRewardBuilder {
+    pub(super) fn new(engine: Arc<dyn Engine>) -> Self {
+        Self {
+            engine,
+            form: Form::Grades { lowest: 1.0, highest: 10.0 },
+            rubric: None,
+            votes: 1,
+            reasks: TaggedAsk::DEFAULT_REASKS,
+            unreadable: UnreadableVote::default(),
+            sampling: Sampling::default(),
+            seed: Seed::new(0),
+            prompts: None,
+        }
+    }
+
+    /// Asks for grades from `lowest` to `highest`; from 1 to 10 unless said otherwise.
+    pub fn grades(mut self, lowest: f64, highest: f64) -> Self {
+        self.form = Form::Grades { lowest, highest };
+        self
+    }
+
+    /// Asks for comparisons of two answers, in place of grades.
+    pub fn pairwise(mut self) -> Self {
+        self.form = Form::Pairs;
+        self
+    }
+
+    /// What is judged by, in words; the general one of the templates unless said otherwise.
+    pub fn rubric(mut self, rubric: impl Into<String>) -> Self {
+        self.rubric = Some(rubric.into());
+        self
+    }
+
+    /// How many votes an answer gets, or two answers in each of their orders; at least 1, which is the
+    /// default. More than one tell something only at a temperature above 0.
+    pub fn votes(mut self, votes: u32) -> Self {
+        self.votes = votes;
+        self
+    }
+
+    /// How often a vote that can not be read is asked for again; [`TaggedAsk::DEFAULT_REASKS`] unless said
+    /// otherwise.
+    pub fn reasks(mut self, reasks: u32) -> Self {
+        self.reasks = reasks;
+        self
+    }
+
+    /// What becomes of a vote that can not be read after that.
+    pub fn unreadable(mut self, unreadable: UnreadableVote) -> Self {
+        self.unreadable = unreadable;
+        self
+    }
+
+    /// How votes are drawn; one at a time whatever its `n` says, with the judge's own seeds.
+    pub fn sampling(mut self, sampling: Sampling) -> Self {
+        self.sampling = sampling.with_n(1);
+        self
+    }
+
+    /// What the seeds of votes are derived from, with what is asked; 0 unless said otherwise.
+    pub fn seed(mut self, seed: Seed) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// The wording; it needs the [templates](crate::prompts::templates) of this crate.
+    pub fn prompts(mut self, prompts: Arc<PromptPack>) -> Self {
+        self.prompts = Some(prompts);
+        self
+    }
+
+    /// The judge.
+    ///
+    /// # Errors
+    /// [`Error::Config`] without votes, or for grades that are not finite or not in order.
+    pub fn build(self) -> Result<JudgeReward, Error> {
+        if self.votes == 0 {
+            let got = self.votes.to_string();
+            return Err(Error::Config { setting: "votes", expected: "at least 1", got });
+        }
+        if let Form::Grades { lowest, highest } = self.form
+            && !(lowest.is_finite() && highest.is_finite() && lowest < highest)
+        {
+            let expected = "a lowest grade below the highest, both finite";
+            let got = format!("{lowest} to {highest}");
+            return Err(Error::Config { setting: "grades", expected, got });
+        }
+        let prompts = match self.prompts {
+            Some(prompts) => prompts,
+            None => Arc::new(default_pack()?),
+        };
+        let settings = Settings {
+            form: self.form,
+            rubric: self.rubric,
+            votes: self.votes,
+            reasks: self.reasks,
+            unreadable: self.unreadable,
+            sampling: self.sampling,
+            seed: self.seed,
+            prompts,
+        };
+        Ok(JudgeReward::new(Arc::new(settings), self.engine))
+    }
+}
+
+impl fmt::Debug for JudgeRewardBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JudgeRewardBuilder")
+            .field("engine", &self.engine.name())
+            .field("form", &self.form)
+            .field("votes", &self.votes)
+            .field("reasks", &self.reasks)
+            .field("unreadable", &self.unreadable)
+            .finish_non_exhaustive()
+    }
+}

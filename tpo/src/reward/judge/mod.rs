@@ -1,0 +1,198 @@
+//! Language models as reward models.
+
+mod builder;
+mod grades;
+mod pairs;
+mod strength;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use textgrad_core::{
+    Engine, EngineError, Error, ErrorKind, Message, Purpose, Request, TemplateContext, excerpt,
+};
+use textgrad_ops::engine::request_key;
+use textgrad_ops::{TaggedAsk, Tags};
+
+use self::builder::{Form, Settings};
+pub use self::builder::{JudgeRewardBuilder, UnreadableVote};
+use super::{RewardModel, Surroundings};
+use crate::journal::digest;
+use crate::query::Query;
+
+const START: &str = "<VERDICT>";
+const END: &str = "</VERDICT>";
+
+/// A language model that judges answers, by grades or by comparing them.
+///
+/// **Grades** (the default): each answer is graded by itself, `votes` times with different seeds; its score is
+/// the mean of the grades.
+///
+/// **Comparisons** ([`pairwise`](JudgeRewardBuilder::pairwise)): every two answers are compared, in both
+/// orders, since judges favor a place, `votes` times each; the scores are the strengths of the answers in the
+/// model of Bradley and Terry (Biometrika 39, 1952), in which an answer of strength `a` beats one of strength
+/// `b` with probability `1 / (1 + exp(b - a))`. Beside that, each answer counts as having drawn once with an
+/// answer of strength 0: so strengths are finite whoever wins, and an answer that was compared with none has
+/// strength 0. They depend on the answers that are there: a search scores its whole pool anew when answers are
+/// added, and compares no two answers twice.
+///
+/// Votes are read from between `<VERDICT>` and `</VERDICT>`. One that can not be read is asked for again with
+/// what was wrong; [`UnreadableVote`] says what becomes of it in the end. A vote that the engine fails to give
+/// fails the scoring.
+///
+/// The wording is that of the templates `reward_pointwise_system`, `reward_pointwise`,
+/// `reward_pairwise_system`, `reward_pairwise` and `reward_retry` ([`prompts`](crate::prompts)).
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+/// use textgrad_core::{Choice, EngineError, FinishReason, Request, Response, engine_fn};
+/// use tpo::{JudgeReward, RewardModel};
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let engine = engine_fn("judge", |request: Request| async move {
+///     let grade = if request.messages[1].text().contains("Rust.") { 8 } else { 3 };
+///     let reply = format!("Well.\n<VERDICT>{grade}</VERDICT>");
+///     Ok::<_, EngineError>(Response::new(vec![Choice::new(reply, FinishReason::Stop)]))
+/// });
+/// let judge = JudgeReward::builder(Arc::new(engine)).rubric("Facts count double.").votes(2).build()?;
+/// assert_eq!(judge.score(&"Why is Mars red?".into(), &["Rust.", "Blood."]).await?, [8.0, 3.0]);
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
+pub struct JudgeReward {
+    name: String,
+    settings: Arc<Settings>,
+    engine: Arc<dyn Engine>,
+    /// What came of the comparisons so far.
+    compared: Mutex<Compared>,
+}
+
+/// The share of the votes that the first of two answers got, by query and answers; none if no vote counts.
+type Compared = HashMap<(String, String, String), Option<f64>>;
+
+impl JudgeReward {
+    /// A judge by this engine.
+    pub fn builder(engine: Arc<dyn Engine>) -> JudgeRewardBuilder {
+        JudgeRewardBuilder::new(engine)
+    }
+
+    fn new(settings: Arc<Settings>, engine: Arc<dyn Engine>) -> Self {
+        let form = match settings.form {
+            Form::Grades { .. } => "judge",
+            Form::Pairs => "pairwise-judge",
+        };
+        let name = format!("{form}:{}", engine.name());
+        Self { name, settings, engine, compared: Mutex::default() }
+    }
+
+    fn compared(&self) -> MutexGuard<'_, Compared> {
+        self.compared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One vote, or why it could not be read. Its seeds come from what is asked and from its number.
+    async fn vote<C: TemplateContext + Sync>(
+        &self,
+        [system, user]: [&str; 2],
+        context: &C,
+        vote: u32,
+        read: impl Fn(&str) -> Result<f64, String>,
+    ) -> Result<Result<f64, String>, EngineError> {
+        let Settings { prompts, sampling, reasks, seed, .. } = &*self.settings;
+        let render = |name: &str| prompts.render(name, context).map_err(Error::from);
+        let messages = vec![
+            Message::system(render(system).map_err(engine_error)?),
+            Message::user(render(user).map_err(engine_error)?),
+        ];
+        let asked = Request::new(Purpose::Judge, messages.clone());
+        let key = request_key(self.engine.name(), &asked).seed().value();
+        let place = seed.child("judge", key).child("vote", u64::from(vote));
+        let tags =
+            Tags::new(START, END).map_err(|error| engine_error(Error::op(error.to_string())))?;
+        let ask = TaggedAsk::new(Arc::clone(&self.engine), tags);
+        let ask = ask.sampling(sampling.clone()).reasks(*reasks);
+        let retry = |context: &_| Ok(prompts.render("reward_retry", context)?);
+        ask.ask(Purpose::Judge, messages, Some(place), read, retry).await.map_err(engine_error)
+    }
+
+    fn unreadable(&self, problem: &str, answer: &str) -> EngineError {
+        let message = format!(
+            "no vote of {} could be read in {} request(s): {problem}, for the answer {:?}",
+            self.name,
+            1 + self.settings.reasks,
+            excerpt(answer, 80)
+        );
+        EngineError::new(ErrorKind::BadResponse, message).with_retryable(false)
+    }
+}
+
+/// The engine's own error, or a final one.
+fn engine_error(error: Error) -> EngineError {
+    match error.engine() {
+        Some(engine) => engine.clone(),
+        None => EngineError::new(ErrorKind::Other, "the judge could not be asked")
+            .with_source(error)
+            .with_retryable(false),
+    }
+}
+
+/// The mean; none of nothing.
+fn mean(votes: &[f64]) -> Option<f64> {
+    #[expect(clippy::cast_precision_loss, reason = "votes are few")]
+    let count = votes.len() as f64;
+    (!votes.is_empty()).then(|| votes.iter().sum::<f64>() / count)
+}
+
+#[async_trait]
+impl RewardModel for JudgeReward {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn identity(&self) -> Cow<'_, str> {
+        let settings = self.settings.identity();
+        let short: String = digest([settings.as_str()]).chars().take(12).collect();
+        format!("{} with settings {short}", self.name).into()
+    }
+
+    /// One for grades, so that the failure of one answer does not lose the others; as many as there are for
+    /// comparisons.
+    fn batch(&self) -> usize {
+        match self.settings.form {
+            Form::Grades { .. } => 1,
+            Form::Pairs => usize::MAX,
+        }
+    }
+
+    async fn score(&self, query: &Query, answers: &[&str]) -> Result<Vec<f64>, EngineError> {
+        match self.settings.form {
+            Form::Grades { lowest, highest } => {
+                self.grade_all(query, answers, lowest, highest).await
+            }
+            Form::Pairs => self.compare_all(query, answers).await,
+        }
+    }
+
+    fn is_simulation(&self) -> bool {
+        self.engine.is_simulation()
+    }
+
+    fn is_relative(&self) -> bool {
+        matches!(self.settings.form, Form::Pairs)
+    }
+
+    fn within(&self, surroundings: &dyn Surroundings) -> Option<Arc<dyn RewardModel>> {
+        let engine = surroundings.engine(&self.engine);
+        Some(Arc::new(Self::new(Arc::clone(&self.settings), engine)))
+    }
+}
+
+impl fmt::Debug for JudgeReward {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JudgeReward").field("name", &self.name).finish_non_exhaustive()
+    }
+}
