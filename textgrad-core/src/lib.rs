@@ -73,7 +73,7 @@ pub use self::check::{Check, CheckFn, check_fn};
 #[doc(inline)]
 pub use self::engine::{
     Choice, Engine, EngineError, EngineFn, ErrorKind, FinishReason, Format, FormatError, Message,
-    MessageRole, Part, Purpose, Request, Response, Sampling, Usage, engine_fn,
+    MessageRole, Part, Purpose, Request, Response, Sampling, TokenLogprob, Usage, engine_fn,
 };
 #[doc(inline)]
 pub use self::error::{Error, describe, panic_message};

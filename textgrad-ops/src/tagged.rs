@@ -3,7 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use textgrad_core::{Engine, Error, Message, Part, Purpose, Request, Sampling, Seed};
+use textgrad_core::{
+    Choice, Engine, Error, FinishReason, Message, Part, Purpose, Request, Sampling, Seed,
+};
 
 use crate::optim::Tags;
 use crate::prompts::RetryContext;
@@ -21,7 +23,7 @@ use crate::prompts::RetryContext;
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// let engine = Arc::new(ScriptedEngine::new(["Five!", "<N>5</N>"]));
 /// let ask = TaggedAsk::new(engine.clone(), Tags::new("<N>", "</N>")?);
-/// let number = |text: &str| text.parse::<u32>().map_err(|_| format!("{text:?} is no number"));
+/// let number = |text: &str, _: &_| text.parse::<u32>().map_err(|_| format!("{text:?} is no number"));
 /// let question = vec![Message::user("2 + 3?")];
 /// let read = ask.ask(Purpose::Judge, question, None, number, |reply| Ok(format!("{}: again", reply.problem)));
 /// let read = read.await?;
@@ -61,7 +63,8 @@ impl TaggedAsk {
         self
     }
 
-    /// Asks, and reads what stands between the tags, without the white space around it. `place` gives each
+    /// Asks, and reads what stands between the tags, without the white space around it, and the whole reply
+    /// where that matters. `place` gives each
     /// attempt a seed of its own; `retry` words what is added to the last message of an attempt that follows
     /// another.
     ///
@@ -74,7 +77,7 @@ impl TaggedAsk {
         purpose: Purpose,
         messages: Vec<Message>,
         place: Option<Seed>,
-        read: impl Fn(&str) -> Result<T, String>,
+        read: impl Fn(&str, &Choice) -> Result<T, String>,
         retry: impl Fn(&RetryContext) -> Result<String, Error>,
     ) -> Result<Result<T, String>, Error> {
         let mut request = Request::new(purpose, messages.clone());
@@ -83,10 +86,11 @@ impl TaggedAsk {
             let seed = place.map(|place| place.child("attempt", u64::from(attempt)));
             request.sampling = self.sampling.clone().at(seed);
             let response = self.engine.complete(&request).await?;
-            let choice = response.choices.into_iter().next();
-            let cut_off = choice.as_ref().is_some_and(|choice| choice.finish_reason.is_cut_off());
-            let found = self.tags.extract(choice.as_ref().map_or("", |choice| &choice.text));
-            match found.map_err(|error| error.to_string()).and_then(|text| read(text.trim())) {
+            let nothing = || Choice::new("", FinishReason::Stop);
+            let choice = response.choices.into_iter().next().unwrap_or_else(nothing);
+            let cut_off = choice.finish_reason.is_cut_off();
+            let found = self.tags.extract(&choice.text).map_err(|error| error.to_string());
+            match found.and_then(|text| read(text, &choice)) {
                 Ok(read) => return Ok(Ok(read)),
                 Err(found) => problem = found,
             }

@@ -46,9 +46,9 @@ pub struct GradeContext<'a> {
     /// What is graded by, if the user says so.
     pub rubric: Option<&'a str>,
     /// The worst grade.
-    pub lowest: f64,
+    pub lowest: String,
     /// The best grade.
-    pub highest: f64,
+    pub highest: String,
     /// What must stand before the grade.
     pub start_tag: &'a str,
     /// What must stand behind it.
@@ -58,7 +58,7 @@ pub struct GradeContext<'a> {
 impl TemplateContext for GradeContext<'_> {
     fn example() -> Json {
         json!({
-            "query": "", "answer": "", "rubric": "", "lowest": 1, "highest": 10,
+            "query": "", "answer": "", "rubric": "", "lowest": "1", "highest": "10",
             "start_tag": "", "end_tag": "",
         })
     }

@@ -20,7 +20,7 @@ pub use self::format::{Format, FormatError};
 pub use self::from_fn::{EngineFn, engine_fn};
 pub use self::message::{Message, MessageRole, Part};
 pub use self::request::{Purpose, Request, Sampling};
-pub use self::response::{Choice, FinishReason, Response, Usage};
+pub use self::response::{Choice, FinishReason, Response, TokenLogprob, Usage};
 
 /// Something that completes a conversation.
 ///
@@ -33,6 +33,8 @@ pub use self::response::{Choice, FinishReason, Response, Usage};
 ///   [`ErrorKind::BadResponse`].
 /// * An engine that cannot hold its answers to [`Request::format`] fails such a request with
 ///   [`ErrorKind::Unsupported`].
+/// * An engine that cannot tell [`Sampling::top_logprobs`] fails such a request with
+///   [`ErrorKind::Unsupported`], or leaves [`Choice::logprobs`] empty where only the server knows.
 /// * Dropping the future abandons the call.
 ///
 /// # Examples

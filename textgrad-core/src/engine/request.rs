@@ -78,6 +78,10 @@ pub struct Sampling {
     /// Penalty on tokens that occurred at all, in `[-2, 2]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub presence_penalty: Option<f64>,
+    /// Asks for the logarithms of the probabilities of the tokens written, and of so many of the likeliest at
+    /// each place, at most 20 with most servers: [`Choice::logprobs`](super::Choice::logprobs).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub top_logprobs: Option<u32>,
     /// Fields that only some servers know (`top_k`, `min_p`, `repetition_penalty`, ...), written to the
     /// top level of the request body as they are.
     #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
@@ -95,6 +99,7 @@ impl Default for Sampling {
             stop: Vec::new(),
             frequency_penalty: None,
             presence_penalty: None,
+            top_logprobs: None,
             extra: serde_json::Map::new(),
         }
     }
@@ -128,6 +133,13 @@ impl Sampling {
     #[must_use]
     pub fn with_temperature(mut self, temperature: f64) -> Self {
         self.temperature = Some(temperature);
+        self
+    }
+
+    /// The same draw, with how likely each token was and so many of the likeliest in its place.
+    #[must_use]
+    pub fn with_top_logprobs(mut self, top_logprobs: u32) -> Self {
+        self.top_logprobs = Some(top_logprobs);
         self
     }
 

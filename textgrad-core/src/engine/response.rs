@@ -62,19 +62,43 @@ impl fmt::Display for FinishReason {
     }
 }
 
+/// How likely a token of an answer was, and what else could have stood in its place.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TokenLogprob {
+    /// The token as text.
+    pub token: String,
+    /// The natural logarithm of its probability.
+    pub logprob: f64,
+    /// The likeliest tokens in its place, itself perhaps among them, with theirs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub top: Vec<(String, f64)>,
+}
+
 /// One answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Choice {
     /// The text.
     pub text: String,
     /// Why it ended.
     pub finish_reason: FinishReason,
+    /// Its tokens in order, if [`Sampling::top_logprobs`](super::Sampling::top_logprobs) asked for them and
+    /// the server tells them. Together they are not always the text: servers leave out of the text what a
+    /// model thought, and tell its end mark.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub logprobs: Vec<TokenLogprob>,
 }
 
 impl Choice {
     /// An answer and why it ended.
     pub fn new(text: impl Into<String>, finish_reason: FinishReason) -> Self {
-        Self { text: text.into(), finish_reason }
+        Self { text: text.into(), finish_reason, logprobs: Vec::new() }
+    }
+
+    /// The same answer with its tokens.
+    #[must_use]
+    pub fn with_logprobs(mut self, logprobs: Vec<TokenLogprob>) -> Self {
+        self.logprobs = logprobs;
+        self
     }
 }
 
@@ -128,7 +152,7 @@ impl Sum for Usage {
 }
 
 /// What an engine answered: at least one choice, what it cost, and which model it was.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Response {
     /// The answers, in the order of their index.
     pub choices: Vec<Choice>,

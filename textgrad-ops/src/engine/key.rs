@@ -127,6 +127,7 @@ impl Encoder {
             stop,
             frequency_penalty,
             presence_penalty,
+            top_logprobs,
             extra,
         } = sampling;
         self.0.update(n.to_le_bytes());
@@ -140,6 +141,11 @@ impl Encoder {
             self.text(text);
         }
         self.object(extra);
+        // As with the format: nothing where there is none, and another tag than the format's.
+        if let Some(top) = top_logprobs {
+            self.tag(2);
+            self.0.update(top.to_le_bytes());
+        }
     }
 
     fn format(&mut self, format: &Format) {
@@ -290,6 +296,8 @@ mod tests {
             |r| r.sampling.stop = vec![],
             |r| r.sampling.frequency_penalty = Some(0.5),
             |r| r.sampling.presence_penalty = Some(0.5),
+            |r| r.sampling.top_logprobs = Some(0),
+            |r| r.sampling.top_logprobs = Some(5),
             |r| r.sampling.extra = serde_json::Map::new(),
             |r| {
                 r.sampling.extra =

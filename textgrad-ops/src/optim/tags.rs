@@ -1,5 +1,7 @@
 //! The tags between which a model puts a new text, and reading it back.
 
+use std::ops::Range;
+
 use crate::error::Error;
 
 /// The tags between which a model puts a new text.
@@ -107,13 +109,28 @@ impl Tags {
     /// # Errors
     /// An [`ExtractError`] that says which tag was missing.
     pub fn extract<'a>(&self, reply: &'a str) -> Result<&'a str, ExtractError> {
+        Ok(reply.get(self.find(reply)?).unwrap_or_default())
+    }
+
+    /// Where that text stands in the answer, in bytes.
+    ///
+    /// # Errors
+    /// As [`extract`](Self::extract).
+    pub fn find(&self, reply: &str) -> Result<Range<usize>, ExtractError> {
         let tags = without_mentions(self.tags_in(reply), reply);
         let (from, to) = match self.last_block(&tags)? {
             Some(block) => block,
             None => self.last_pair(&tags)?,
         };
-        let text = reply.get(from..to).unwrap_or_default().trim();
-        if text.is_empty() { Err(ExtractError::Empty(self.start.clone())) } else { Ok(text) }
+        let text = reply.get(from..to).unwrap_or_default();
+        let bare = text.trim_start();
+        let from = from + (text.len() - bare.len());
+        let length = bare.trim_end().len();
+        if length == 0 {
+            Err(ExtractError::Empty(self.start.clone()))
+        } else {
+            Ok(from..from + length)
+        }
     }
 
     /// The last block between tags that stand at the edges of lines, nested ones matched.

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use textgrad_core::{EngineError, ErrorKind, MessageRole, Part, Request, Sampling};
 
 use super::controls::Controls;
-use crate::engine::wire::{Conversation, Turn, check};
+use crate::engine::wire::{Conversation, Turn, check, without_logprobs};
 
 /// The settings of an engine that shape a body.
 #[derive(Debug, Clone)]
@@ -34,6 +34,7 @@ pub(super) fn body(
 ) -> Result<Value, EngineError> {
     let sampling = &request.sampling;
     check(sampling, &OWN)?;
+    without_logprobs(sampling)?;
     check_own(sampling)?;
     let Conversation { system, turns } =
         Conversation::new(&request.messages, |text| !text.trim().is_empty())?;

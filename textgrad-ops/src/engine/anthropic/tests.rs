@@ -86,6 +86,7 @@ async fn all_that_the_api_knows_of_the_sampling_is_sent() {
         stop: vec!["END".into()],
         frequency_penalty: Some(0.0),
         presence_penalty: None,
+        top_logprobs: None,
         extra: json!({"top_k": 40, "output_config": {"effort": "low"}})
             .as_object()
             .unwrap()
@@ -151,6 +152,10 @@ async fn what_cannot_be_asked_is_refused_and_not_sent() {
     let error = refused(penalty).await;
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     assert!(error.to_string().contains("presence_penalty"), "{error}");
+    assert_eq!(
+        refused(Sampling::default().with_top_logprobs(5)).await.kind(),
+        ErrorKind::Unsupported
+    );
     assert_eq!(refused(Sampling::default().with_n(0)).await.kind(), ErrorKind::InvalidRequest);
     for field in ["system", "max_tokens", "stream"] {
         let mut sampling = Sampling::default();

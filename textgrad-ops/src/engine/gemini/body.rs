@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 use textgrad_core::{EngineError, ErrorKind, MessageRole, Part, Request, Sampling};
 
-use crate::engine::wire::{Conversation, check, numbers};
+use crate::engine::wire::{Conversation, check, numbers, without_logprobs};
 
 /// Seeds are signed 32-bit numbers.
 const SEED_BITS: u64 = 0x7fff_ffff;
@@ -29,6 +29,7 @@ const OWN_CONFIG: [(&str, &str); 10] = [
 /// The body of a request for `n` answers.
 pub(super) fn body(request: &Request, n: u32) -> Result<Value, EngineError> {
     check(&request.sampling, &OWN)?;
+    without_logprobs(&request.sampling)?;
     let Conversation { system, turns } =
         Conversation::new(&request.messages, |text| !text.is_empty())?;
     let contents: Vec<Value> = turns

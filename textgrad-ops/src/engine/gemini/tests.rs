@@ -86,6 +86,7 @@ async fn all_of_the_sampling_is_sent() {
         stop: vec!["END".into()],
         frequency_penalty: Some(0.5),
         presence_penalty: Some(-0.5),
+        top_logprobs: None,
         extra: json!({"safetySettings": [], "generationConfig": {"topK": 40}})
             .as_object()
             .unwrap()

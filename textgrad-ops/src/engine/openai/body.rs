@@ -75,7 +75,7 @@ impl Shape {
 }
 
 /// Fields of the body that have a setting of their own, and the setting.
-const OWN: [(&str, &str); 15] = [
+const OWN: [(&str, &str); 17] = [
     ("model", "OpenAi::builder"),
     ("messages", "Request::messages"),
     ("n", "Sampling::n"),
@@ -88,6 +88,8 @@ const OWN: [(&str, &str); 15] = [
     ("stop", "Sampling::stop"),
     ("frequency_penalty", "Sampling::frequency_penalty"),
     ("presence_penalty", "Sampling::presence_penalty"),
+    ("logprobs", "Sampling::top_logprobs"),
+    ("top_logprobs", "Sampling::top_logprobs"),
     ("stream", "OpenAiBuilder::stream"),
     ("stream_options", "OpenAiBuilder::stream"),
     ("response_format", "Request::format"),
@@ -116,6 +118,10 @@ pub(super) fn body(shape: &Shape, request: &Request) -> Result<Value, EngineErro
     }
     if !sampling.stop.is_empty() {
         body.insert("stop".into(), json!(sampling.stop));
+    }
+    if let Some(top) = sampling.top_logprobs {
+        body.insert("logprobs".into(), true.into());
+        body.insert("top_logprobs".into(), top.into());
     }
     if shape.stream {
         body.insert("stream".into(), true.into());
@@ -195,6 +201,7 @@ mod tests {
             stop: vec!["a".into(), "b".into(), "c".into(), "d".into(), "e".into()],
             frequency_penalty: Some(0.5),
             presence_penalty: Some(-0.5),
+            top_logprobs: None,
             extra: json!({"top_k": 40, "min_p": 0.1}).as_object().unwrap().clone(),
         };
         let request = Request::new(Purpose::Forward, []).with_sampling(sampling);

@@ -1,7 +1,7 @@
 //! What comes back.
 
 use serde_json::Value;
-use textgrad_core::Usage;
+use textgrad_core::{TokenLogprob, Usage};
 
 use crate::engine::wire::{Dialect, Pieces, RawChoice, RawReply};
 
@@ -36,6 +36,7 @@ impl Dialect for Chat {
             if let Some(text) = piece.pointer("/delta/content").and_then(Value::as_str) {
                 choice.push(text);
             }
+            choice.logprobs.extend(read_logprobs(piece));
             if let Some(reason) = piece.get("finish_reason").and_then(Value::as_str) {
                 choice.finish_reason = Some(reason.to_owned());
             }
@@ -49,7 +50,24 @@ fn read_choice(place: u64, choice: &Value) -> RawChoice {
         index: choice.get("index").and_then(Value::as_u64).unwrap_or(place),
         text: choice.pointer("/message/content").and_then(read_content),
         finish_reason: text("finish_reason"),
+        logprobs: read_logprobs(choice),
     }
+}
+
+/// Tokens as far as they are told. A probability of 0, which JSON has no logarithm of, is no alternative.
+fn read_logprobs(choice: &Value) -> Vec<TokenLogprob> {
+    let read = |token: &Value| {
+        let logprob = token.get("logprob")?.as_f64()?;
+        Some((token.get("token")?.as_str()?.to_owned(), logprob))
+    };
+    let list = |value: Option<&Value>| value.and_then(Value::as_array).cloned().unwrap_or_default();
+    let tokens = list(choice.pointer("/logprobs/content"));
+    let tokens = tokens.iter().filter_map(|token| {
+        let (text, logprob) = read(token)?;
+        let top = list(token.get("top_logprobs")).iter().filter_map(read).collect();
+        Some(TokenLogprob { token: text, logprob, top })
+    });
+    tokens.collect()
 }
 
 /// A string, or a list of parts of which the texts count, as some servers write it.
@@ -92,6 +110,7 @@ mod tests {
             index,
             text: text.map(Into::into),
             finish_reason: Some(reason.into()),
+            logprobs: Vec::new(),
         };
         let expected = RawReply {
             choices: vec![raw(1, Some("b"), "length"), raw(0, None, "stop")],
@@ -154,6 +173,38 @@ mod tests {
             .collect();
         assert_eq!(texts, [(0, Some("a1a2"), Some("stop")), (1, Some("b1b2"), Some("length"))]);
         assert_eq!((reply.usage.total(), reply.model.as_str()), (7, "m"));
+    }
+
+    #[test]
+    fn logprobs_are_read_whole_and_in_pieces() {
+        let token =
+            |token: &str, logprob: f64| json!({"token": token, "logprob": logprob, "bytes": null});
+        let mut first = token("7", -0.5);
+        first["top_logprobs"] =
+            json!([token("7", -0.5), token("8", -1.0), {"token": "9", "logprob": null}]);
+        let told = |tokens: Value| json!({"content": tokens, "refusal": null});
+        let expected = [
+            TokenLogprob {
+                token: "7".into(),
+                logprob: -0.5,
+                top: vec![("7".into(), -0.5), ("8".into(), -1.0)],
+            },
+            TokenLogprob { token: "!".into(), logprob: -2.0, top: vec![] },
+        ];
+        let whole = json!({"choices": [{"message": {"content": "7!"}, "finish_reason": "stop",
+            "logprobs": told(json!([first.clone(), token("!", -2.0)]))}]});
+        assert_eq!(Chat::whole(&whole).unwrap().choices[0].logprobs, expected);
+        let mut pieces = [
+            piece(0, json!({"content": "7"}), Value::Null),
+            piece(0, json!({"content": "!"}), json!("stop")),
+        ];
+        for (piece, token) in pieces.iter_mut().zip([first, token("!", -2.0)]) {
+            piece["choices"][0]["logprobs"] = told(json!([token]));
+        }
+        let streamed = add(&pieces).finish(true, 1).unwrap();
+        assert_eq!(streamed.choices[0].logprobs, expected);
+        let response = streamed.into_response(1).unwrap();
+        assert_eq!(response.choices[0].logprobs, expected);
     }
 
     #[test]

@@ -10,5 +10,5 @@ mod turns;
 pub(super) use self::exchange::{Dialect, exchange, named};
 pub(super) use self::pieces::Pieces;
 pub(super) use self::reply::{RawChoice, RawReply};
-pub(super) use self::sampling::{check, numbers};
+pub(super) use self::sampling::{check, numbers, without_logprobs};
 pub(super) use self::turns::{Conversation, Turn};

@@ -1,13 +1,14 @@
 //! What comes back, before it is a response.
 
-use textgrad_core::{Choice, FinishReason, Response, Usage};
+use textgrad_core::{Choice, FinishReason, Response, TokenLogprob, Usage};
 
 /// One choice as it came: it may have no text. Finish reasons have OpenAI's names.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(in crate::engine) struct RawChoice {
     pub(in crate::engine) index: u64,
     pub(in crate::engine) text: Option<String>,
     pub(in crate::engine) finish_reason: Option<String>,
+    pub(in crate::engine) logprobs: Vec<TokenLogprob>,
 }
 
 impl RawChoice {
@@ -18,7 +19,7 @@ impl RawChoice {
 }
 
 /// A whole reply, whichever way it came.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(in crate::engine) struct RawReply {
     pub(in crate::engine) choices: Vec<RawChoice>,
     pub(in crate::engine) usage: Usage,
@@ -32,7 +33,7 @@ impl RawReply {
     ///
     /// # Errors
     /// What came instead, if no choice has a text.
-    pub(super) fn into_response(mut self, n: u32) -> Result<Response, String> {
+    pub(in crate::engine) fn into_response(mut self, n: u32) -> Result<Response, String> {
         self.choices.sort_by_key(|choice| choice.index);
         let reasons: Vec<&str> = self
             .choices
@@ -54,7 +55,7 @@ impl RawReply {
             .filter_map(|choice| {
                 // A reason that is absent is kept as one that nobody knows, never as a normal end.
                 let reason = FinishReason::from(choice.finish_reason.unwrap_or_default());
-                Some(Choice::new(choice.text?, reason))
+                Some(Choice::new(choice.text?, reason).with_logprobs(choice.logprobs))
             })
             .take(usize::try_from(n).unwrap_or(usize::MAX))
             .collect();
@@ -70,7 +71,8 @@ mod tests {
     use super::*;
 
     fn choice(index: u64, text: Option<&str>, reason: Option<&str>) -> RawChoice {
-        RawChoice { index, text: text.map(Into::into), finish_reason: reason.map(Into::into) }
+        let (text, finish_reason) = (text.map(Into::into), reason.map(Into::into));
+        RawChoice { index, text, finish_reason, logprobs: Vec::new() }
     }
 
     fn read(choices: Vec<RawChoice>, n: u32) -> Result<Response, String> {

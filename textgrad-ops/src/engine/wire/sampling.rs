@@ -12,6 +12,17 @@ pub(in crate::engine) fn numbers(sampling: &Sampling) -> [(&'static str, Option<
     ]
 }
 
+/// Refuses logprobs, for servers that do not tell them, or tell them in a way that is not read.
+pub(in crate::engine) fn without_logprobs(sampling: &Sampling) -> Result<(), EngineError> {
+    match sampling.top_logprobs {
+        None => Ok(()),
+        Some(_) => Err(EngineError::new(
+            ErrorKind::Unsupported,
+            "this engine tells no logprobs of tokens; ask without top_logprobs, or use another engine",
+        )),
+    }
+}
+
 /// Refuses what no server can be asked, and extra fields that have a setting of their own: `own` names the
 /// field and the setting.
 pub(in crate::engine) fn check(

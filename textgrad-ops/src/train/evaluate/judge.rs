@@ -143,7 +143,7 @@ impl Evaluator for LlmJudge {
         let ask = TaggedAsk::new(Arc::clone(&self.0.engine), tags()?)
             .sampling(self.0.sampling.clone())
             .reasks(self.0.reasks);
-        let read = |grade: &str| self.read(grade);
+        let read = |grade: &str, _: &_| self.read(grade);
         let retry = |context: &_| Ok(self.0.prompts.render("judge_retry", context)?);
         let problem = match ask.ask(Purpose::Judge, request.messages, place, read, retry).await? {
             Ok(score) => return Ok(score.into()),

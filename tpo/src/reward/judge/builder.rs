@@ -10,6 +10,10 @@ use super::JudgeReward;
 use crate::error::Error;
 use crate::prompts::default_pack;
 
+/// How many tokens are asked for in the place of a grade: as many as most servers tell, and more than there
+/// are digits.
+const TOP: u32 = 20;
+
 /// What becomes of a vote that can not be read, after it was asked for again.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -27,7 +31,7 @@ pub enum UnreadableVote {
 /// What a judge is asked for.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Form {
-    Grades { lowest: f64, highest: f64 },
+    Grades { lowest: f64, highest: f64, expected: bool },
     Pairs,
 }
 
@@ -59,6 +63,7 @@ impl Settings {
 pub struct JudgeRewardBuilder {
     engine: Arc<dyn Engine>,
     form: Form,
+    expected: bool,
     rubric: Option<String>,
     votes: u32,
     reasks: u32,
@@ -72,7 +77,8 @@ impl JudgeRewardBuilder {
     pub(super) fn new(engine: Arc<dyn Engine>) -> Self {
         Self {
             engine,
-            form: Form::Grades { lowest: 1.0, highest: 10.0 },
+            form: Form::Grades { lowest: 1.0, highest: 10.0, expected: false },
+            expected: false,
             rubric: None,
             votes: 1,
             reasks: TaggedAsk::DEFAULT_REASKS,
@@ -85,7 +91,17 @@ impl JudgeRewardBuilder {
 
     /// Asks for grades from `lowest` to `highest`; from 1 to 10 unless said otherwise.
     pub fn grades(mut self, lowest: f64, highest: f64) -> Self {
-        self.form = Form::Grades { lowest, highest };
+        self.form = Form::Grades { lowest, highest, expected: false };
+        self
+    }
+
+    /// Scores by the grade that is expected, in place of the grade that was written: the mean of all grades of
+    /// one digit weighted by how likely each was in the place of the one that was written, as their logprobs
+    /// tell (Liu et al., "G-Eval", EMNLP 2023). It tells apart what one grade would not, from one vote. The
+    /// grades must be digits: from 1 to 9 unless said otherwise. The engine must tell
+    /// [`top_logprobs`](Sampling::top_logprobs).
+    pub fn expected(mut self) -> Self {
+        self.expected = true;
         self
     }
 
@@ -139,16 +155,41 @@ impl JudgeRewardBuilder {
         self
     }
 
+    fn form(&self) -> Result<Form, Error> {
+        let wrong = |expected, got| Error::Config { setting: "grades", expected, got };
+        match self.form {
+            form if !self.expected => Ok(form),
+            Form::Pairs => {
+                let expected = "grades where the expected one is asked for";
+                Err(wrong(expected, "comparisons".to_owned()))
+            }
+            // The default.
+            Form::Grades { lowest: 1.0, highest: 10.0, .. } => {
+                Ok(Form::Grades { lowest: 1.0, highest: 9.0, expected: true })
+            }
+            Form::Grades { lowest, highest, .. } => {
+                let is_digit = |grade: f64| (0.0..=9.0).contains(&grade) && grade.fract() == 0.0;
+                if is_digit(lowest) && is_digit(highest) {
+                    return Ok(Form::Grades { lowest, highest, expected: true });
+                }
+                let expected = "digits, from 0 to 9, where the expected grade is asked for";
+                Err(wrong(expected, format!("{lowest} to {highest}")))
+            }
+        }
+    }
+
     /// The judge.
     ///
     /// # Errors
-    /// [`Error::Config`] without votes, or for grades that are not finite or not in order.
+    /// [`Error::Config`] without votes, for grades that are not finite or not in order, and for the
+    /// [`expected`](Self::expected) one of grades that are not digits.
     pub fn build(self) -> Result<JudgeReward, Error> {
         if self.votes == 0 {
             let got = self.votes.to_string();
             return Err(Error::Config { setting: "votes", expected: "at least 1", got });
         }
-        if let Form::Grades { lowest, highest } = self.form
+        let form = self.form()?;
+        if let Form::Grades { lowest, highest, .. } = form
             && !(lowest.is_finite() && highest.is_finite() && lowest < highest)
         {
             let expected = "a lowest grade below the highest, both finite";
@@ -160,12 +201,15 @@ impl JudgeRewardBuilder {
             None => Arc::new(default_pack()?),
         };
         let settings = Settings {
-            form: self.form,
+            form,
             rubric: self.rubric,
             votes: self.votes,
             reasks: self.reasks,
             unreadable: self.unreadable,
-            sampling: self.sampling,
+            sampling: match form {
+                Form::Grades { expected: true, .. } => self.sampling.with_top_logprobs(TOP),
+                _ => self.sampling,
+            },
             seed: self.seed,
             prompts,
         };

@@ -1,6 +1,7 @@
 //! Language models as reward models.
 
 mod builder;
+mod expected;
 mod grades;
 mod pairs;
 mod strength;
@@ -14,13 +15,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use textgrad_core::{
-    Engine, EngineError, Error, ErrorKind, Message, Purpose, Request, TemplateContext, excerpt,
+    Choice, Engine, EngineError, Error, ErrorKind, Message, Purpose, Request, TemplateContext,
+    excerpt,
 };
 use textgrad_ops::engine::request_key;
 use textgrad_ops::{TaggedAsk, Tags};
 
 use self::builder::{Form, Settings};
 pub use self::builder::{JudgeRewardBuilder, UnreadableVote};
+use self::grades::Scale;
 use super::{RewardModel, Surroundings};
 use crate::journal::digest;
 use crate::query::Query;
@@ -31,7 +34,8 @@ const END: &str = "</VERDICT>";
 /// A language model that judges answers, by grades or by comparing them.
 ///
 /// **Grades** (the default): each answer is graded by itself, `votes` times with different seeds; its score is
-/// the mean of the grades.
+/// the mean of the grades. With [`expected`](JudgeRewardBuilder::expected) a grade is the mean over what the
+/// model could have written, weighted by its probabilities.
 ///
 /// **Comparisons** ([`pairwise`](JudgeRewardBuilder::pairwise)): every two answers are compared, in both
 /// orders, since judges favor a place, `votes` times each; the scores are the strengths of the answers in the
@@ -95,13 +99,13 @@ impl JudgeReward {
     }
 
     /// One vote, or why it could not be read. Its seeds come from what is asked and from its number.
-    async fn vote<C: TemplateContext + Sync>(
+    async fn vote<C: TemplateContext + Sync, T>(
         &self,
         [system, user]: [&str; 2],
         context: &C,
         vote: u32,
-        read: impl Fn(&str) -> Result<f64, String>,
-    ) -> Result<Result<f64, String>, EngineError> {
+        read: impl Fn(&str, &Choice) -> Result<T, String>,
+    ) -> Result<Result<T, String>, EngineError> {
         let Settings { prompts, sampling, reasks, seed, .. } = &*self.settings;
         let render = |name: &str| prompts.render(name, context).map_err(Error::from);
         let messages = vec![
@@ -111,9 +115,7 @@ impl JudgeReward {
         let asked = Request::new(Purpose::Judge, messages.clone());
         let key = request_key(self.engine.name(), &asked).seed().value();
         let place = seed.child("judge", key).child("vote", u64::from(vote));
-        let tags =
-            Tags::new(START, END).map_err(|error| engine_error(Error::op(error.to_string())))?;
-        let ask = TaggedAsk::new(Arc::clone(&self.engine), tags);
+        let ask = TaggedAsk::new(Arc::clone(&self.engine), tags().map_err(engine_error)?);
         let ask = ask.sampling(sampling.clone()).reasks(*reasks);
         let retry = |context: &_| Ok(prompts.render("reward_retry", context)?);
         ask.ask(Purpose::Judge, messages, Some(place), read, retry).await.map_err(engine_error)
@@ -128,6 +130,10 @@ impl JudgeReward {
         );
         EngineError::new(ErrorKind::BadResponse, message).with_retryable(false)
     }
+}
+
+fn tags() -> Result<Tags, Error> {
+    Tags::new(START, END).map_err(|error| Error::op(error.to_string()))
 }
 
 /// The engine's own error, or a final one.
@@ -170,8 +176,8 @@ impl RewardModel for JudgeReward {
 
     async fn score(&self, query: &Query, answers: &[&str]) -> Result<Vec<f64>, EngineError> {
         match self.settings.form {
-            Form::Grades { lowest, highest } => {
-                self.grade_all(query, answers, lowest, highest).await
+            Form::Grades { lowest, highest, expected } => {
+                self.grade_all(query, answers, &Scale { lowest, highest, expected }).await
             }
             Form::Pairs => self.compare_all(query, answers).await,
         }

@@ -1,7 +1,7 @@
 //! Comparing every two answers.
 
 use futures_util::future::join_all;
-use textgrad_core::{EngineError, excerpt};
+use textgrad_core::{Choice, EngineError, excerpt};
 
 use super::builder::UnreadableVote;
 use super::strength::{Game, strengths};
@@ -87,7 +87,7 @@ impl JudgeReward {
 }
 
 /// What a verdict is worth for the answer that stands first.
-fn verdict(text: &str) -> Result<f64, String> {
+fn verdict(text: &str, _: &Choice) -> Result<f64, String> {
     let bare = text.trim_matches(|c: char| c.is_whitespace() || ".*\"'`[]()".contains(c));
     match bare.to_ascii_lowercase().as_str() {
         "a" => Ok(1.0),

@@ -2,7 +2,8 @@
 
 use textgrad_core::testing::{Reply, ScriptedEngine};
 use textgrad_core::{
-    Choice, FinishReason, Request as Asked, Response, Sampling, Seed, describe, engine_fn,
+    Choice, FinishReason, Request as Asked, Response, Sampling, Seed, TokenLogprob, describe,
+    engine_fn,
 };
 
 use super::*;
@@ -87,6 +88,37 @@ async fn what_can_not_be_read_is_a_matter_of_policy() {
     let engine = Arc::new(ScriptedEngine::new(["a", "b"]));
     let judge = JudgeReward::builder(engine).votes(2).reasks(0).unreadable(UnreadableVote::Skip);
     assert!(scored(&judge.build().unwrap(), &["Rust."]).await.is_err());
+}
+
+#[tokio::test]
+async fn the_expected_grade_is_asked_for_with_logprobs_and_needs_them() {
+    let likely = |token: &str, top: &[(&str, f64)]| TokenLogprob {
+        token: token.to_owned(),
+        logprob: -0.5,
+        top: top.iter().map(|(token, p)| ((*token).to_owned(), p.ln())).collect(),
+    };
+    let told = |first: &str, top: &[(&str, f64)]| {
+        let tokens = vec![likely("<VERDICT>", &[]), likely(first, top), likely("</VERDICT>", &[])];
+        let text: String = tokens.iter().map(|token| token.token.as_str()).collect();
+        Reply::choices([Choice::new(text, FinishReason::Stop).with_logprobs(tokens)])
+    };
+    let engine = Arc::new(ScriptedEngine::new([
+        told("8", &[("8", 0.6), ("9", 0.2)]),
+        told("4", &[("4", 0.5)]),
+    ]));
+    let judge = JudgeReward::builder(engine.clone()).expected().votes(2).build().unwrap();
+    let scores = scored(&judge, &["Rust."]).await.unwrap();
+    assert!((scores[0] - f64::midpoint(8.25, 4.0)).abs() < 1e-12, "{scores:?}");
+    let request = &engine.requests()[0];
+    assert_eq!(request.sampling.top_logprobs, Some(20));
+    assert!(texts(request).1.contains("from 1 to 9"));
+
+    let engine = Arc::new(ScriptedEngine::new([verdict("8")]));
+    let judge = JudgeReward::builder(engine.clone()).expected();
+    let judge = judge.unreadable(UnreadableVote::Worst).build().unwrap();
+    let error = scored(&judge, &["Rust."]).await.unwrap_err();
+    assert!(error.to_string().contains("judge:scripted tells none"), "{error}");
+    assert_eq!((error.kind(), engine.requests().len()), (ErrorKind::Unsupported, 1));
 }
 
 #[tokio::test]
@@ -184,6 +216,10 @@ fn settings_that_make_no_sense_are_refused() {
         let error = judge().grades(lowest, highest).build().unwrap_err();
         assert!(error.to_string().contains("a lowest grade below the highest"), "{error}");
     }
+    for judge in [judge().grades(0.0, 10.0), judge().grades(0.5, 3.0)] {
+        assert!(judge.expected().build().unwrap_err().to_string().contains("digits, from 0 to 9"));
+    }
+    assert!(judge().expected().pairwise().build().is_err());
 }
 
 #[test]
@@ -194,6 +230,7 @@ fn whatever_changes_a_score_changes_the_identity() {
         judge().votes(2),
         judge().grades(0.0, 1.0),
         judge().pairwise(),
+        judge().expected(),
         judge().rubric("r"),
         judge().reasks(0),
         judge().unreadable(UnreadableVote::Worst),
