@@ -57,9 +57,10 @@ pub use self::error::Error;
 pub use self::query::Query;
 #[doc(inline)]
 pub use self::reward::{
-    ChatTemplate, ChatTemplateError, CheckReward, Combine, CommandReward, Ensemble, HttpReward,
-    HttpRewardBuilder, JudgeReward, JudgeRewardBuilder, LengthReward, Member, RewardApi, RewardFn,
-    RewardModel, SimReward, Surroundings, UnreadableVote, reward_fn,
+    ChatTemplate, ChatTemplateError, CheckReward, Combine, CommandReward, DpoReward, Ensemble,
+    HttpReward, HttpRewardBuilder, JudgeReward, JudgeRewardBuilder, LengthReward, Likelihood,
+    LikelihoodBuilder, Member, PpoReward, RewardApi, RewardFn, RewardModel, SimReward,
+    Surroundings, UnreadableVote, reward_fn,
 };
 #[doc(inline)]
 pub use self::search::{

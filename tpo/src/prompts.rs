@@ -49,6 +49,8 @@ pub struct GradeContext<'a> {
     pub lowest: String,
     /// The best grade.
     pub highest: String,
+    /// Whether grades are digits, of which one alone can be read.
+    pub digits: bool,
     /// What must stand before the grade.
     pub start_tag: &'a str,
     /// What must stand behind it.
@@ -58,7 +60,7 @@ pub struct GradeContext<'a> {
 impl TemplateContext for GradeContext<'_> {
     fn example() -> Json {
         json!({
-            "query": "", "answer": "", "rubric": "", "lowest": "1", "highest": "10",
+            "query": "", "answer": "", "rubric": "", "lowest": "1", "highest": "10", "digits": true,
             "start_tag": "", "end_tag": "",
         })
     }

@@ -9,6 +9,7 @@ use textgrad_core::{
 };
 use textgrad_ops::train::{Evaluator as _, Example, LlmJudge};
 use textgrad_ops::{LlmCall, LlmReduce, StringFn, TextLoss, TextualGradientDescent, aggregate};
+use tpo::{JudgeReward, RewardModel as _};
 
 use super::{shown, snapshots};
 
@@ -163,6 +164,19 @@ async fn of_merged_feedback() {
 }
 
 #[tokio::test]
+async fn judges_as_reward_models() {
+    let engine = Arc::new(ScriptedEngine::new(["no tags", "<VERDICT>8</VERDICT>"]));
+    let judge = JudgeReward::builder(engine.clone()).build().unwrap();
+    judge.score(&"Why is Mars red?".into(), &["It rusts."]).await.unwrap();
+    golden("reward_grades", &engine, &[Purpose::Judge]);
+    let engine = Arc::new(ScriptedEngine::new(["<VERDICT>A</VERDICT>"; 2]));
+    let judge = JudgeReward::builder(engine.clone()).pairwise().rubric("Facts count.");
+    let judge = judge.build().unwrap();
+    judge.score(&"Why is Mars red?".into(), &["It rusts.", "Blood."]).await.unwrap();
+    golden("reward_pairs", &engine, &[Purpose::Judge]);
+}
+
+#[tokio::test]
 async fn a_judge() {
     let engine = Arc::new(
         ScriptedEngine::default()
@@ -229,6 +243,12 @@ fn every_template_is_in_a_golden_file() {
         "judge_system",
         "judge",
         "judge_retry",
+        // Those of reward models.
+        "reward_pointwise_system",
+        "reward_pointwise",
+        "reward_pairwise_system",
+        "reward_pairwise",
+        "reward_retry",
         // Parts of the others.
         "_subject",
         "_feedback_examples",

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use textgrad_ops::engine::sim;
+use textgrad_core::{Choice, Engine as _, FinishReason, Request, Response, engine_fn};
+use textgrad_ops::engine::sim::{self, Sim};
 use textgrad_tests::fake_server::{FakeServer, RewardServer, Route};
 
 use super::{Running, folder, json_lines, queries, read, run, tpo};
@@ -138,6 +139,112 @@ fn a_program_scores() {
     }
 }
 
+/// The simulated model, which judges by length when it is asked to.
+fn judging() -> impl textgrad_core::Engine {
+    engine_fn("judging", |request: Request| async move {
+        let user = request.messages.last().map(textgrad_core::Message::text).unwrap_or_default();
+        if !user.contains("</VERDICT>") {
+            return Sim::default().complete(&request).await;
+        }
+        let reply = match user.split_once("Response B:") {
+            Some((a, b)) if a.len() > b.len() => "A".to_owned(),
+            Some(_) => "B".to_owned(),
+            None => (user.len() % 10).to_string(),
+        };
+        let reply = format!("<VERDICT>{reply}</VERDICT>");
+        Ok(Response::new(vec![Choice::new(reply, FinishReason::Stop)]))
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_model_judges_by_name_and_its_requests_are_not_made_twice() {
+    for (line, votes) in [
+        ("judge:lowest=0,highest=9,votes=2,rubric=rubric.txt,temperature=0.25", 2),
+        (
+            "pairwise-judge:engine=vllm/other,base-url=URL,votes=1,rubric=rubric.txt,unreadable=skip",
+            2,
+        ),
+    ] {
+        let server = FakeServer::builder().engine(judging()).start().await.unwrap();
+        let folder = folder();
+        queries(folder.path(), 1);
+        fs::write(folder.path().join("rubric.txt"), "Mind the grain.\n").unwrap();
+        let base_url = server.base_url();
+        let line = line.replace("URL", &base_url);
+        let arguments =
+            ["--data", "queries.json", "--out", "out", "--samples", "2", "--iterations", "1"];
+        let server_arguments = ["--engine", "openai", "--base-url", &base_url, "--model", "m"];
+        let command = |more: &[&str]| {
+            let mut command = tpo(folder.path(), arguments);
+            command.args(server_arguments).args(["--reward", &line]).args(more);
+            command
+        };
+        Running::start(command(&[])).end().with_code(0);
+        let bodies = server.requests_to(Route::Chat);
+        let asked: Vec<&Value> =
+            bodies.iter().filter(|body| body.to_string().contains("</VERDICT>")).collect();
+        let candidates = results(folder.path())[0].1["candidates"].as_array().unwrap().len();
+        let pairwise = line.starts_with("pairwise");
+        let expected = if pairwise { candidates * (candidates - 1) / 2 } else { candidates };
+        assert_eq!(asked.len(), votes * expected, "{line}: {candidates} candidates");
+        for body in asked {
+            assert!(body["messages"][0]["content"].as_str().unwrap().contains("Mind the grain.\n"));
+            assert_eq!(body["model"], if pairwise { "other" } else { "m" });
+            assert_eq!(body["temperature"], if pairwise { 0.7 } else { 0.25 });
+        }
+        let before = results(folder.path());
+        let sent = bodies.len();
+        // A run that is resumed asks its judge nothing that it was asked.
+        fs::remove_file(folder.path().join("out/results.jsonl")).unwrap();
+        Running::start(command(&["--resume"])).end().with_code(0);
+        assert_eq!(results(folder.path()), before, "{line}");
+        assert_eq!(server.requests_to(Route::Chat).len(), sent, "{line}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn likelihoods_of_two_models_score_or_take_away() {
+    let tuned = |token: &str| -0.25 * token.len() as f64;
+    let policy = FakeServer::builder().bos("<s>").logprob(tuned).start().await.unwrap();
+    let reference = FakeServer::builder().bos("<s>").start().await.unwrap();
+    let folder = folder();
+    queries(folder.path(), 1);
+    let template =
+        format!("{TEMPLATE}{{% if add_generation_prompt %}}<|im_start|>assistant\n{{% endif %}}");
+    fs::write(folder.path().join("t.jinja"), template).unwrap();
+    let settings = format!(
+        "url={},model=tuned,template=t.jinja,reference-url={},reference-model=base,beta=0.5",
+        policy.url(),
+        reference.url()
+    );
+    let (dpo, kl) = (format!("dpo:{settings}"), format!("kl:{settings}"));
+    let run = |out: &str, rewards: &[&str]| {
+        let mut command = tpo(folder.path(), ["--data", "queries.json", "--out", out]);
+        command.args(["--samples", "3", "--iterations", "0"]);
+        for reward in rewards {
+            command.args(["--reward", reward]);
+        }
+        Running::start(command).end().with_code(0);
+        let lines = json_lines(&read(folder.path().join(out).join("results.jsonl")));
+        let candidates = lines[0]["trajectory"]["candidates"].as_array().unwrap().clone();
+        let scored = |candidate: &Value| {
+            (candidate["text"].as_str().unwrap().to_owned(), candidate["score"].as_f64().unwrap())
+        };
+        candidates.iter().map(scored).collect::<Vec<(String, f64)>>()
+    };
+    let (implied, less) = (run("a", &[&dpo]), run("b", &["sim", &kl]));
+    assert!(!implied.is_empty());
+    let query = "Why does wood number 0 float?";
+    for ((text, implied), (other, less)) in implied.iter().zip(&less) {
+        assert_eq!(text, other);
+        assert!((sim::reward(query, text) - implied - less).abs() < 1e-9, "{text}");
+        assert!(*implied != 0.0);
+    }
+    let config: Value = serde_json::from_str(&read(folder.path().join("b/config.json"))).unwrap();
+    let identity = config["reward"].as_str().unwrap();
+    assert!(identity.starts_with("sim - 0.5 * log-ratio of tuned with template"), "{identity}");
+}
+
 #[test]
 fn mistakes_say_what_is_missing() {
     let folder = folder();
@@ -194,6 +301,30 @@ fn mistakes_say_what_is_missing() {
         (&["--reward", "sim", "--reward-model", "m"], &["reward-model: expected none"]),
         (&["--reward", "length"], &["length:from=50,to=300", "got nothing"]),
         (&["--reward", "length:from=9,to=3"], &["as many words in `to`", "length:from=9,to=3"]),
+        (&["--reward", "format"], &["one of format:pattern=REGEX", "got format"]),
+        (&["--reward", "format:json=true,never=x"], &["one of format:pattern=REGEX"]),
+        (&["--reward", "format:pattern=("], &["("]),
+        (&["--reward", "judge:votes=0"], &["votes: expected at least 1"]),
+        (&["--reward", "judge:votes=x"], &["votes: expected a number of votes, got x"]),
+        (&["--reward", "judge:lowest=3"], &["both the lowest and the highest grade"]),
+        (&["--reward", "judge:lowest=3,highest=1"], &["grades: expected", "3 to 1"]),
+        (&["--reward", "judge:lowest=0,highest=100,expected=true"], &["digits, from 0 to 9"]),
+        (&["--reward", "judge:expected=maybe"], &["expected: expected true or false, got maybe"]),
+        (&["--reward", "judge:unreadable=hope"], &["fail, worst or skip", "hope"]),
+        (&["--reward", "judge:rubric=none.txt"], &["none.txt: expected a rubric"]),
+        (&["--reward", "judge:base-url=http://localhost:1"], &["an engine beside its base-url"]),
+        (&["--reward", "judge:engine=nonsense"], &["the judge can not be set up"]),
+        (
+            &["--reward", "pairwise-judge:lowest=1"],
+            &["a setting that it has", "pairwise-judge has engine"],
+        ),
+        (&["--reward", "dpo:model=m"], &["where the reference model is", "got nothing"]),
+        (&["--reward", "dpo"], &["reward-model", "whose likelihoods count"]),
+        (
+            &["--reward", "dpo:model=m,reference-url=http://localhost:1,reference-model=b"],
+            &["reward-template: expected"],
+        ),
+        (&["--reward", "sim", "--reward", "kl:weight=2"], &["no weight, center or scale for kl"]),
         (&["--reward", "command"], &["reward-command: expected the program", "got nothing"]),
         (&["--reward", "sim", "--reward-arg", "-x"], &["reward-arg: expected none", "-x"]),
     ] {
@@ -201,6 +332,56 @@ fn mistakes_say_what_is_missing() {
         run(folder.path(), &[&data[..], arguments].concat()).refused(words);
     }
     assert!(!folder.path().join("out").exists());
+}
+
+#[test]
+fn formats_are_rules() {
+    let folder = folder();
+    queries(folder.path(), 1);
+    let scores = |out: &str, line: &str| {
+        let settings = ["--samples", "3", "--iterations", "0", "--reward", line];
+        let arguments = [&["--data", "queries.json", "--out", out][..], &settings].concat();
+        run(folder.path(), &arguments).with_code(0);
+        let lines = json_lines(&read(folder.path().join(out).join("results.jsonl")));
+        let candidates = lines[0]["trajectory"]["candidates"].as_array().unwrap().clone();
+        let scores = candidates.iter().map(|candidate| candidate["score"].as_f64().unwrap());
+        scores.collect::<Vec<f64>>()
+    };
+    assert!(scores("a", "format:pattern=[a-z]").iter().all(|score| *score == 1.0));
+    assert!(scores("b", "format:never=[a-z]").iter().all(|score| *score == 0.0));
+    assert!(scores("c", "format:json=true").iter().all(|score| *score == 0.0));
+}
+
+/// The page names every kind and every setting that the program has, and nothing that it has not.
+#[test]
+fn the_page_of_reward_models_is_complete() {
+    let page = read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/rewards.md"));
+    let folder = folder();
+    queries(folder.path(), 1);
+    let refused = |reward: &str| {
+        let data = ["--data", "queries.json", "--out", "out", "--reward", reward];
+        run(folder.path(), &data).with_code(2).err
+    };
+    let listed = |text: &str, before: &str, behind: &str| -> Vec<String> {
+        let (_, rest) = text.split_once(before).unwrap();
+        let names = rest.split_once(behind).unwrap().0.replace(" or ", ", ");
+        names.split(',').map(|name| name.trim().to_owned()).collect()
+    };
+    let kinds = listed(&refused("nothing"), "reward: expected ", ", got");
+    assert_eq!(kinds.len(), 16, "{kinds:?}");
+    for kind in kinds {
+        let row = page.lines().find(|line| line.starts_with(&format!("| `{kind}` |")));
+        let settings =
+            row.unwrap_or_else(|| panic!("no row of {kind}")).rsplit('|').nth(1).unwrap();
+        let mut documented: Vec<&str> = settings.split('`').skip(1).step_by(2).collect();
+        let said = refused(&format!("{kind}:nothing=1"));
+        let keys = listed(&said, &format!("{kind} has "), "\n");
+        let mut keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        keys.retain(|key| !["weight", "center", "scale"].contains(key));
+        documented.sort_unstable();
+        keys.sort_unstable();
+        assert_eq!(documented, keys, "{kind}");
+    }
 }
 
 #[test]
@@ -213,6 +394,9 @@ fn the_help_names_what_can_score() {
         "tei",
         "openrlhf",
         "nim",
+        "pairwise-judge",
+        "dpo",
+        "kl",
         "length",
         "command",
         "--combine",

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod final_errors;
+mod implicit;
 mod passing_errors;
 mod reward_servers;
 mod rewards;

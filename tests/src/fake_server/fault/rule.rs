@@ -13,7 +13,9 @@ pub enum On {
     Chat,
     /// `classify`: `POST /classify`, or the reward routes of another server.
     Classify,
-    /// `any`: both, each with a count of its own.
+    /// `completions`: `POST /v1/completions`.
+    Completions,
+    /// `any`: chat and classify, each with a count of its own.
     Any,
 }
 
@@ -22,6 +24,7 @@ impl fmt::Display for On {
         f.write_str(match self {
             Self::Chat => "chat",
             Self::Classify => "classify",
+            Self::Completions => "completions",
             Self::Any => "any",
         })
     }
@@ -115,7 +118,7 @@ impl FaultRule {
             .collect();
         format!(
             "KIND[=ARG][@WHEN][,ROUTE]\n  kinds: {}\n  when: first:K, nth:K, every:K, always (without: \
-             first:1)\n  route: chat, classify, any (without: chat, or classify for faults of scores)",
+             first:1)\n  route: chat, classify, completions, any (without: chat, or classify for faults of scores)",
             kinds.join(", ")
         )
     }
@@ -124,6 +127,7 @@ impl FaultRule {
         match self.on {
             On::Chat => route == Route::Chat,
             On::Classify => route == Route::Classify,
+            On::Completions => route == Route::Completions,
             On::Any => matches!(route, Route::Chat | Route::Classify),
         }
     }
@@ -205,7 +209,7 @@ impl FromStr for FaultRule {
 }
 
 fn parse_on(text: &str) -> Option<On> {
-    [On::Chat, On::Classify, On::Any].into_iter().find(|on| on.to_string() == text)
+    [On::Chat, On::Classify, On::Completions, On::Any].into_iter().find(|on| on.to_string() == text)
 }
 
 fn parse_when(text: &str) -> Option<When> {

@@ -1,18 +1,23 @@
 //! The body of a whole chat answer.
 
 use serde_json::{Value, json};
-use textgrad_core::{Choice, Usage};
+use textgrad_core::{Choice, TokenLogprob, Usage};
 
 /// One choice as it goes out.
 #[derive(Debug, Clone)]
 pub(in crate::fake_server) struct Answer {
     pub(in crate::fake_server) content: Option<String>,
     pub(in crate::fake_server) finish_reason: String,
+    pub(in crate::fake_server) logprobs: Vec<TokenLogprob>,
 }
 
 impl From<Choice> for Answer {
     fn from(choice: Choice) -> Self {
-        Self { content: Some(choice.text), finish_reason: choice.finish_reason.into() }
+        Self {
+            content: Some(choice.text),
+            finish_reason: choice.finish_reason.into(),
+            logprobs: choice.logprobs,
+        }
     }
 }
 
@@ -38,6 +43,23 @@ pub(super) fn usage_object(usage: Usage) -> Value {
     })
 }
 
+/// The tokens of an answer, null where the engine tells none.
+pub(super) fn logprobs_object(tokens: &[TokenLogprob]) -> Value {
+    let bytes = |token: &str| token.as_bytes().to_vec();
+    let other = |(token, logprob): &(String, f64)| json!({ "token": token, "logprob": logprob, "bytes": bytes(token) });
+    if tokens.is_empty() {
+        return Value::Null;
+    }
+    let content: Vec<Value> = tokens
+        .iter()
+        .map(|TokenLogprob { token, logprob, top }| {
+            let top: Vec<Value> = top.iter().map(other).collect();
+            json!({ "token": token, "logprob": logprob, "bytes": bytes(token), "top_logprobs": top })
+        })
+        .collect();
+    json!({ "content": content, "refusal": null })
+}
+
 /// A `chat.completion`.
 pub(in crate::fake_server) fn completion(head: &Head, answers: &[Answer], usage: Usage) -> Value {
     let choices: Vec<Value> = answers
@@ -51,7 +73,7 @@ pub(in crate::fake_server) fn completion(head: &Head, answers: &[Answer], usage:
                     "content": answer.content,
                     "refusal": null,
                 },
-                "logprobs": null,
+                "logprobs": logprobs_object(&answer.logprobs),
                 "finish_reason": answer.finish_reason,
                 "stop_reason": null,
             })

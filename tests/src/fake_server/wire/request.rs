@@ -8,6 +8,9 @@ use crate::fake_server::error::ApiError;
 /// The most choices that OpenAI gives to one request.
 const MAX_N: u32 = 128;
 
+/// The most tokens that a server tells beside one.
+const MAX_LOGPROBS: u32 = 20;
+
 /// vLLM takes temperatures below this for greedy.
 const GREEDY: f64 = 1e-5;
 
@@ -106,6 +109,8 @@ pub(in crate::fake_server) struct ChatBody {
     stop: Option<OneOrMany>,
     frequency_penalty: Option<f64>,
     presence_penalty: Option<f64>,
+    logprobs: Option<bool>,
+    top_logprobs: Option<u32>,
     stream: Option<bool>,
     stream_options: Option<StreamOptions>,
 }
@@ -146,6 +151,18 @@ impl ChatBody {
         if let Some(top_p) = self.top_p.filter(|p| *p <= 0.0 || *p > 1.0) {
             return Err(ApiError::bad_request(format!("top_p must be in (0, 1], got {top_p}.")));
         }
+        let wants_logprobs = self.logprobs.unwrap_or_default();
+        if self.top_logprobs.is_some() && !wants_logprobs {
+            return Err(ApiError::bad_request(
+                "when using `top_logprobs`, `logprobs` must be set to true.",
+            ));
+        }
+        if let Some(top) = self.top_logprobs.filter(|top| *top > MAX_LOGPROBS) {
+            return Err(ApiError::bad_request(format!(
+                "Requested sample logprobs of {top}, which is greater than max allowed: {MAX_LOGPROBS}"
+            )));
+        }
+        let top_logprobs = wants_logprobs.then(|| self.top_logprobs.unwrap_or_default());
         let sampling = Sampling {
             n,
             temperature: self.temperature,
@@ -155,6 +172,7 @@ impl ChatBody {
             stop: self.stop.map(OneOrMany::into_vec).unwrap_or_default(),
             frequency_penalty: self.frequency_penalty,
             presence_penalty: self.presence_penalty,
+            top_logprobs,
             ..Sampling::default()
         };
         let messages = self.messages.into_messages()?;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use textgrad_core::Usage;
 
-use super::completion::{Answer, Head, usage_object};
+use super::completion::{Answer, Head, logprobs_object, usage_object};
 use crate::fake_server::error::ApiError;
 
 /// Characters of one piece of a text, unless that would make more than [`MAX_PIECES`].
@@ -49,10 +49,12 @@ pub(in crate::fake_server) fn chunks(
         event(&chunk.to_string())
     };
     let choice = |index: usize, delta: Value, finish_reason: Option<&str>| {
+        let tokens = answers.get(index).filter(|_| finish_reason.is_some());
+        let tokens = tokens.map_or(&[][..], |answer| &answer.logprobs);
         let choice = json!({
             "index": index,
             "delta": delta,
-            "logprobs": null,
+            "logprobs": logprobs_object(tokens),
             "finish_reason": finish_reason,
         });
         chunk(json!([choice]), None)

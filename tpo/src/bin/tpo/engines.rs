@@ -31,8 +31,34 @@ pub(crate) fn engine(
     stop: &Stop,
     cache: Option<&DiskCache>,
 ) -> Result<Arc<dyn Engine>, Error> {
+    layered(named(args)?, args, meter, stop, cache)
+}
+
+/// The engine of a judge by its own line, with the layers of the run's.
+pub(crate) fn judge(
+    line: &str,
+    base_url: Option<&str>,
+    args: &RunArgs,
+    meter: &Meter,
+    stop: &Stop,
+    cache: Option<&DiskCache>,
+) -> Result<Arc<dyn Engine>, Error> {
+    let mut settings = preset::engine(line).map_err(setup("judge"))?;
+    if let Some(base_url) = base_url {
+        settings = settings.base_url(base_url);
+    }
+    layered(settings, args, meter, stop, cache)
+}
+
+fn layered(
+    settings: EngineBuilder,
+    args: &RunArgs,
+    meter: &Meter,
+    stop: &Stop,
+    cache: Option<&DiskCache>,
+) -> Result<Arc<dyn Engine>, Error> {
     let mut settings =
-        named(args)?.request_timeout(Duration::from_secs(args.timeout)).stream(args.stream);
+        settings.request_timeout(Duration::from_secs(args.timeout)).stream(args.stream);
     if let Some(field) = args.max_tokens_field {
         settings = settings.max_tokens_field(match field {
             TokensField::MaxTokens => MaxTokensField::MaxTokens,

@@ -106,12 +106,18 @@ async fn search(
         }
     }
     let engine = engines::engine(args, meter, stop, cache)?;
-    let reward = rewards::reward(args, engine.is_simulation(), stop).await?;
-    let mut builder = Tpo::builder(engine, reward).config(config);
+    let mut prompts = None;
     if let Some(dir) = args.prompts.clone() {
         let loaded = tokio::task::spawn_blocking(move || tpo::prompts::load_pack(&dir)).await;
         let loaded = loaded.map_err(|error| textgrad_core::Error::op(error.to_string()))?;
-        builder = builder.prompts(Arc::new(loaded?));
+        prompts = Some(Arc::new(loaded?));
+    }
+    let around =
+        rewards::Around { args, engine: &engine, prompts: prompts.as_ref(), meter, stop, cache };
+    let reward = rewards::reward(&around).await?;
+    let mut builder = Tpo::builder(Arc::clone(&engine), reward).config(config);
+    if let Some(prompts) = prompts {
+        builder = builder.prompts(prompts);
     }
     builder.build()
 }

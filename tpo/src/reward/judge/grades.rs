@@ -36,6 +36,7 @@ impl JudgeReward {
             rubric: self.settings.rubric.as_deref(),
             lowest: scale.lowest.to_string(),
             highest: scale.highest.to_string(),
+            digits: scale.expected,
             start_tag: START,
             end_tag: END,
         };
@@ -76,6 +77,10 @@ impl Scale {
         match self.expected {
             false => Ok(Some(grade)),
             true if choice.logprobs.is_empty() => Ok(None),
+            // Its first digit is not the grade.
+            true if grade.fract() != 0.0 => {
+                Err(format!("expected one digit between the tags, got {text:?}"))
+            }
             true => expected(&choice.logprobs, self).map(Some),
         }
     }

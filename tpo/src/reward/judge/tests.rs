@@ -112,6 +112,12 @@ async fn the_expected_grade_is_asked_for_with_logprobs_and_needs_them() {
     let request = &engine.requests()[0];
     assert_eq!(request.sampling.top_logprobs, Some(20));
     assert!(texts(request).1.contains("from 1 to 9"));
+    assert!(texts(request).0.contains("one digit from 1 (worst) to 9"));
+    let half = told("8", &[("8", 0.6)]);
+    let engine = Arc::new(ScriptedEngine::new([Reply::text(verdict("7.5")), half.clone()]));
+    let judge = JudgeReward::builder(engine.clone()).expected().reasks(0).build().unwrap();
+    assert!(scored(&judge, &["Rust."]).await.is_err(), "no logprobs");
+    assert_eq!(scored(&judge, &["Rust."]).await.unwrap(), [8.0]);
 
     let engine = Arc::new(ScriptedEngine::new([verdict("8")]));
     let judge = JudgeReward::builder(engine.clone()).expected();

@@ -17,11 +17,16 @@ pub(super) enum Kind {
     Tei,
     OpenRlhf,
     Nim,
+    Judge,
+    PairwiseJudge,
+    Dpo,
+    Kl,
     Length,
+    Format,
     Command,
 }
 
-const KINDS: [(&str, Kind); 11] = [
+const KINDS: [(&str, Kind); 16] = [
     ("sim", Kind::Sim),
     ("vllm", Kind::Vllm),
     ("vllm-text", Kind::VllmText),
@@ -31,13 +36,18 @@ const KINDS: [(&str, Kind); 11] = [
     ("tei", Kind::Tei),
     ("openrlhf", Kind::OpenRlhf),
     ("nim", Kind::Nim),
+    ("judge", Kind::Judge),
+    ("pairwise-judge", Kind::PairwiseJudge),
+    ("dpo", Kind::Dpo),
+    ("kl", Kind::Kl),
     ("length", Kind::Length),
+    ("format", Kind::Format),
     ("command", Kind::Command),
 ];
 
 /// The kinds, for messages.
 const NAMES: &str = "sim, vllm, vllm-text, vllm-pooling, vllm-pooling-text, sglang, tei, openrlhf, nim, \
-                     length or command";
+                     judge, pairwise-judge, dpo, kl, length, format or command";
 
 /// What the settings of every kind may hold.
 const OF_MEMBERS: [&str; 3] = ["weight", "center", "scale"];
@@ -52,7 +62,41 @@ impl Kind {
                 &["url", "model", "template", "batch", "concurrency"]
             }
             Self::Nim => &["url", "model", "attribute", "concurrency"],
+            Self::Judge => &[
+                "engine",
+                "base-url",
+                "rubric",
+                "lowest",
+                "highest",
+                "expected",
+                "votes",
+                "reasks",
+                "unreadable",
+                "temperature",
+                "max-tokens",
+            ],
+            Self::PairwiseJudge => &[
+                "engine",
+                "base-url",
+                "rubric",
+                "votes",
+                "reasks",
+                "unreadable",
+                "temperature",
+                "max-tokens",
+            ],
+            Self::Dpo | Self::Kl => &[
+                "url",
+                "model",
+                "template",
+                "reference-url",
+                "reference-model",
+                "reference-template",
+                "beta",
+                "concurrency",
+            ],
             Self::Length => &["from", "to", "slack"],
+            Self::Format => &["pattern", "never", "json"],
             Self::Command => &["program", "concurrency"],
         }
     }
@@ -97,7 +141,7 @@ impl Line {
         }
     }
 
-    fn parsed<T: FromStr>(
+    pub(super) fn parsed<T: FromStr>(
         &self,
         key: &'static str,
         expected: &'static str,

@@ -1,18 +1,20 @@
 //! Setting up the reward model.
 
+mod implicit;
+mod judge;
 mod line;
+mod rule;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread::available_parallelism;
 use std::time::Duration;
 
-use textgrad_core::{EngineError, ErrorKind};
-use textgrad_ops::command::Runner;
+use textgrad_core::{Engine, EngineError, ErrorKind, PromptPack};
+use textgrad_ops::engine::layer::{DiskCache, Meter};
 use tpo::{
-    ChatTemplate, Combine, CommandReward, Ensemble, Error, HttpReward, LengthReward, Member,
-    RewardApi, RewardModel, SimReward, Stop,
+    ChatTemplate, Combine, Ensemble, Error, HttpReward, Member, PpoReward, RewardApi, RewardModel,
+    SimReward, Stop,
 };
 
 use self::line::{Kind, Line};
@@ -28,8 +30,10 @@ const ATTRIBUTE: &str = "reward";
 #[derive(Debug, clap::Args)]
 pub(crate) struct RewardArgs {
     /// What scores answers. Behind a server: vllm (/classify, the server applies the chat template), vllm-text
-    /// (we apply it; older vLLM), vllm-pooling, vllm-pooling-text, sglang, tei, openrlhf, nim. Without one: sim
-    /// (the reward model of the simulation), length, command. The default is sim for `--engine sim`; for other
+    /// (we apply it; older vLLM), vllm-pooling, vllm-pooling-text, sglang, tei, openrlhf, nim; dpo (the log-ratio
+    /// of two models). An engine, this run's or another: judge (grades), pairwise-judge (comparisons). Without
+    /// either: sim (the reward model of the simulation), length, format, command. And kl, a penalty that is subtracted
+    /// from all others. docs/rewards.md lists their settings. The default is sim for `--engine sim`; for other
     /// engines it must be given. Settings may follow, as in `tei:url=http://localhost:8080,weight=2` or
     /// `length:from=50,to=300,slack=25`; what they leave out is taken from the options below. Given several
     /// times, the scores are combined.
@@ -91,16 +95,23 @@ fn combine(text: &str) -> Result<Combine, String> {
     }
 }
 
+/// What a reward model is set up from.
+pub(crate) struct Around<'a> {
+    pub(crate) args: &'a RunArgs,
+    /// The engine of the run.
+    pub(crate) engine: &'a Arc<dyn Engine>,
+    pub(crate) prompts: Option<&'a Arc<PromptPack>>,
+    pub(crate) meter: &'a Meter,
+    pub(crate) stop: &'a Stop,
+    pub(crate) cache: Option<&'a DiskCache>,
+}
+
 /// The reward model that the command line names.
-pub(crate) async fn reward(
-    args: &RunArgs,
-    simulated: bool,
-    stop: &Stop,
-) -> Result<Arc<dyn RewardModel>, Error> {
-    let rewards = &args.rewards;
+pub(crate) async fn reward(around: &Around<'_>) -> Result<Arc<dyn RewardModel>, Error> {
+    let rewards = &around.args.rewards;
     let lines: Vec<Line> =
         rewards.lines.iter().map(|line| line.parse()).collect::<Result<_, _>>()?;
-    let lines = match (lines.is_empty(), simulated) {
+    let lines = match (lines.is_empty(), around.engine.is_simulation()) {
         (false, _) => lines,
         (true, true) => vec![Line::plain(Kind::Sim)],
         (true, false) => {
@@ -112,11 +123,39 @@ pub(crate) async fn reward(
     };
     rewards.all_used(&lines)?;
     let mut members = Vec::new();
+    let mut penalties = Vec::new();
     for line in &lines {
-        let model = Source { args, stop, line }.model().await?;
-        members.push((model, line));
+        let source = Source { around, args: around.args, stop: around.stop, line };
+        match line.kind() {
+            Kind::Kl if line.is_member() => {
+                let expected =
+                    "no weight, center or scale for kl: its beta says how much it counts";
+                let got = line.to_string();
+                return Err(Error::Config { setting: "reward", expected, got });
+            }
+            Kind::Kl => penalties.push(source.penalty().await?),
+            _ => members.push((source.model().await?, line)),
+        }
     }
-    match (members.as_slice(), rewards.combine) {
+    let reward = combined(members, rewards.combine)?;
+    if penalties.len() > 1 {
+        let got = penalties.len().to_string();
+        return Err(Error::Config { setting: "reward", expected: "kl at most once", got });
+    }
+    Ok(match penalties.pop() {
+        Some(penalty) => Arc::new(PpoReward::new(reward, penalty)),
+        None => reward,
+    })
+}
+
+fn combined(
+    members: Vec<(Arc<dyn RewardModel>, &Line)>,
+    how: Option<Combine>,
+) -> Result<Arc<dyn RewardModel>, Error> {
+    if members.is_empty() {
+        return Err(missing("reward", "another --reward beside kl, which only takes away"));
+    }
+    match (members.as_slice(), how) {
         ([(model, line)], None) if !line.is_member() => Ok(Arc::clone(model)),
         ([_], Some(_)) => Err(Error::Config {
             setting: "combine",
@@ -163,6 +202,7 @@ impl RewardArgs {
 
 /// One reward model as its line and the options say.
 struct Source<'a> {
+    around: &'a Around<'a>,
     args: &'a RunArgs,
     stop: &'a Stop,
     line: &'a Line,
@@ -173,7 +213,10 @@ impl Source<'_> {
         let api = match self.line.kind() {
             Kind::Sim => return Ok(Arc::new(SimReward)),
             Kind::Length => return self.length(),
+            Kind::Format => return self.format(),
             Kind::Command => return self.command(),
+            Kind::Judge | Kind::PairwiseJudge => return self.judge().await,
+            Kind::Dpo | Kind::Kl => return Ok(Arc::new(self.penalty().await?)),
             Kind::Vllm => RewardApi::VllmClassify,
             Kind::VllmText => RewardApi::VllmClassifyText(self.template().await?),
             Kind::VllmPooling => RewardApi::VllmPooling,
@@ -211,44 +254,6 @@ impl Source<'_> {
         Ok(Arc::new(reward.build().map_err(setup("reward model"))?))
     }
 
-    fn length(&self) -> Result<Arc<dyn RewardModel>, Error> {
-        let [from, to] = [self.line.count("from")?, self.line.count("to")?];
-        if from.is_none() && to.is_none() {
-            return Err(missing(
-                "reward",
-                "the words that are wanted, as in length:from=50,to=300",
-            ));
-        }
-        let [from, to] = [from.unwrap_or(0), to.unwrap_or(usize::MAX)];
-        if from > to {
-            let expected = "at least as many words in `to` as in `from`";
-            let got = self.line.to_string();
-            return Err(Error::Config { setting: "reward", expected, got });
-        }
-        Ok(Arc::new(LengthReward::new(from, to, self.line.count("slack")?.unwrap_or(1))))
-    }
-
-    fn command(&self) -> Result<Arc<dyn RewardModel>, Error> {
-        let rewards = &self.args.rewards;
-        let Some(program) = self.text("program", rewards.reward_command.as_deref()) else {
-            return Err(missing("reward-command", "the program that scores answers"));
-        };
-        let cores = || available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        let concurrency =
-            self.count("concurrency", rewards.reward_concurrency)?.unwrap_or_else(cores);
-        let mut runner = Runner::builder(located(program)?)
-            .args(&rewards.reward_args)
-            .text_file("answer.txt")
-            .text_on_stdin()
-            .time_limit(Duration::from_secs(self.args.timeout))
-            .concurrency(concurrency.get());
-        // Scripts find what runs them by it.
-        if let Ok(path) = std::env::var("PATH") {
-            runner = runner.env("PATH", path);
-        }
-        Ok(Arc::new(CommandReward::new(runner.build()?)))
-    }
-
     async fn template(&self) -> Result<ChatTemplate, Error> {
         let expected = "the reward model's tokenizer_config.json or a .jinja file, for this server does not \
                         apply chat templates";
@@ -257,17 +262,10 @@ impl Source<'_> {
 
     async fn template_if_any(&self) -> Result<Option<ChatTemplate>, Error> {
         let option = self.args.rewards.reward_template.as_deref();
-        let Some(path) = self.line.get("template").map(Path::new).or(option).map(Path::to_owned)
-        else {
-            return Ok(None);
-        };
-        let read = tokio::task::spawn_blocking(move || ChatTemplate::from_file(path)).await;
-        let read = read.map_err(|error| textgrad_core::Error::op(error.to_string()))?;
-        read.map(Some).map_err(|error| {
-            let source =
-                EngineError::new(ErrorKind::InvalidRequest, "its chat template can not be used");
-            Error::Setup { what: "reward model", source: source.with_source(error) }
-        })
+        match self.line.get("template").map(Path::new).or(option) {
+            Some(path) => read_template(path).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     /// What the line says, else what the option says.
@@ -284,16 +282,13 @@ impl Source<'_> {
     }
 }
 
-/// A program's path as it is from here: it is run in a folder of its own.
-fn located(program: &str) -> Result<String, Error> {
-    let path = Path::new(program);
-    if path.is_absolute() || path.components().count() < 2 {
-        return Ok(program.to_owned());
-    }
-    let absolute = std::path::absolute(path).map_err(|source| Error::Io {
-        path: path.to_owned(),
-        action: "can not be located",
-        source,
-    })?;
-    Ok(absolute.to_string_lossy().into_owned())
+async fn read_template(path: &Path) -> Result<ChatTemplate, Error> {
+    let path = path.to_owned();
+    let read = tokio::task::spawn_blocking(move || ChatTemplate::from_file(path)).await;
+    let read = read.map_err(|error| textgrad_core::Error::op(error.to_string()))?;
+    read.map_err(|error| {
+        let source =
+            EngineError::new(ErrorKind::InvalidRequest, "its chat template can not be used");
+        Error::Setup { what: "reward model", source: source.with_source(error) }
+    })
 }

@@ -1,0 +1,98 @@
+//! Setting up rules and programs.
+
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use textgrad_core::{check_fn, describe};
+use textgrad_ops::check::Matches;
+use textgrad_ops::command::Runner;
+use tpo::{CheckReward, CommandReward, Error, LengthReward, RewardModel};
+
+use super::Source;
+use crate::engines::missing;
+
+impl Source<'_> {
+    pub(super) fn length(&self) -> Result<Arc<dyn RewardModel>, Error> {
+        let [from, to] = [self.line.count("from")?, self.line.count("to")?];
+        if from.is_none() && to.is_none() {
+            return Err(missing(
+                "reward",
+                "the words that are wanted, as in length:from=50,to=300",
+            ));
+        }
+        let [from, to] = [from.unwrap_or(0), to.unwrap_or(usize::MAX)];
+        if from > to {
+            let expected = "at least as many words in `to` as in `from`";
+            let got = self.line.to_string();
+            return Err(Error::Config { setting: "reward", expected, got });
+        }
+        Ok(Arc::new(LengthReward::new(from, to, self.line.count("slack")?.unwrap_or(1))))
+    }
+
+    pub(super) fn command(&self) -> Result<Arc<dyn RewardModel>, Error> {
+        let rewards = &self.args.rewards;
+        let Some(program) = self.text("program", rewards.reward_command.as_deref()) else {
+            return Err(missing("reward-command", "the program that scores answers"));
+        };
+        let cores = || available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        let concurrency =
+            self.count("concurrency", rewards.reward_concurrency)?.unwrap_or_else(cores);
+        let mut runner = Runner::builder(located(program)?)
+            .args(&rewards.reward_args)
+            .text_file("answer.txt")
+            .text_on_stdin()
+            .time_limit(Duration::from_secs(self.args.timeout))
+            .concurrency(concurrency.get());
+        // Scripts find what runs them by it.
+        if let Ok(path) = std::env::var("PATH") {
+            runner = runner.env("PATH", path);
+        }
+        Ok(Arc::new(CommandReward::new(runner.build()?)))
+    }
+
+    pub(super) fn format(&self) -> Result<Arc<dyn RewardModel>, Error> {
+        let json: Option<bool> = self.line.parsed("json", "true")?;
+        match (self.line.get("pattern"), self.line.get("never"), json) {
+            (Some(pattern), None, None) => matching(Matches::new(pattern)),
+            (None, Some(pattern), None) => matching(Matches::never(pattern)),
+            (None, None, Some(true)) => {
+                let is_json = |text: &str| match serde_json::from_str::<serde_json::Value>(text) {
+                    Ok(_) => Ok(()),
+                    Err(error) => Err(format!("it is no JSON: {error}")),
+                };
+                Ok(Arc::new(CheckReward::new(check_fn("it is JSON", is_json))))
+            }
+            _ => Err(Error::Config {
+                setting: "reward",
+                expected: "one of format:pattern=REGEX, format:never=REGEX or format:json=true",
+                got: self.line.to_string(),
+            }),
+        }
+    }
+}
+
+fn matching(check: Result<Matches, textgrad_ops::Error>) -> Result<Arc<dyn RewardModel>, Error> {
+    let check = check.map_err(|error| Error::Config {
+        setting: "pattern",
+        expected: "a regular expression",
+        got: describe(&error),
+    })?;
+    Ok(Arc::new(CheckReward::new(check)))
+}
+
+/// A program's path as it is from here: it is run in a folder of its own.
+fn located(program: &str) -> Result<String, Error> {
+    let path = Path::new(program);
+    if path.is_absolute() || path.components().count() < 2 {
+        return Ok(program.to_owned());
+    }
+    let absolute = std::path::absolute(path).map_err(|source| Error::Io {
+        path: path.to_owned(),
+        action: "can not be located",
+        source,
+    })?;
+    Ok(absolute.to_string_lossy().into_owned())
+}

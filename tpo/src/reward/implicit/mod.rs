@@ -1,0 +1,162 @@
+//! Rewards that two models' likelihoods imply.
+
+mod likelihood;
+mod text;
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::future::{join_all, try_join};
+use textgrad_core::EngineError;
+
+pub use self::likelihood::{Likelihood, LikelihoodBuilder};
+use super::http::HttpReward;
+use super::{RewardModel, Surroundings};
+use crate::error::Error;
+use crate::query::Query;
+
+/// The reward that a model implies which was trained by preferences, in the form of DPO (Rafailov et al.,
+/// "Direct Preference Optimization", 2023): `beta * (log p(answer) - log p_reference(answer))`, over the
+/// answer's tokens. What depends on the query alone is left out, so scores compare answers to one query.
+///
+/// # Examples
+/// ```
+/// use tpo::{ChatTemplate, DpoReward, Likelihood, RewardModel};
+///
+/// let template = ChatTemplate::from_source("{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}\
+///     {% if add_generation_prompt %}[assistant]{% endif %}", None)?;
+/// let policy = Likelihood::builder("http://localhost:8000", "tuned", template.clone()).build()?;
+/// let reference = Likelihood::builder("http://localhost:8001", "base", template).build()?;
+/// let reward = DpoReward::new(policy, reference, 0.1)?;
+/// assert_eq!(reward.name(), "dpo:tuned/base");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct DpoReward {
+    name: String,
+    policy: Likelihood,
+    reference: Likelihood,
+    beta: f64,
+}
+
+impl DpoReward {
+    /// `beta` unless the command line says otherwise, as most who train by DPO set it.
+    pub const DEFAULT_BETA: f64 = 0.1;
+
+    /// The reward that `policy` implies relative to `reference`, the model that it was trained from.
+    ///
+    /// # Errors
+    /// [`Error::Config`] unless `beta` is finite and above 0.
+    pub fn new(policy: Likelihood, reference: Likelihood, beta: f64) -> Result<Self, Error> {
+        if !(beta.is_finite() && beta > 0.0) {
+            let (expected, got) = ("a finite number above 0", beta.to_string());
+            return Err(Error::Config { setting: "beta", expected, got });
+        }
+        let name = format!("dpo:{}/{}", policy.model(), reference.model());
+        Ok(Self { name, policy, reference, beta })
+    }
+
+    /// The logarithm of how many times likelier the answer is to the policy than to the reference.
+    ///
+    /// # Errors
+    /// That of the [`Likelihood`]s.
+    pub async fn log_ratio(&self, query: &Query, answer: &str) -> Result<f64, EngineError> {
+        let likelihoods =
+            try_join(self.policy.logprob(query, answer), self.reference.logprob(query, answer));
+        let (policy, reference) = likelihoods.await?;
+        Ok(policy - reference)
+    }
+}
+
+#[async_trait]
+impl RewardModel for DpoReward {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn identity(&self) -> Cow<'_, str> {
+        let Self { policy, reference, beta, .. } = self;
+        format!("{beta} * log-ratio of {} and {}", policy.identity(), reference.identity()).into()
+    }
+
+    /// One: each is asked for by itself, so the failure of one does not lose the others.
+    fn batch(&self) -> usize {
+        1
+    }
+
+    async fn score(&self, query: &Query, answers: &[&str]) -> Result<Vec<f64>, EngineError> {
+        let ratios = answers.iter().map(|answer| self.log_ratio(query, answer));
+        join_all(ratios).await.into_iter().map(|ratio| Ok(self.beta * ratio?)).collect()
+    }
+}
+
+/// A reward model with the penalty that keeps PPO near its reference, for each answer by itself:
+/// `reward - beta * (log p(answer) - log p_reference(answer))` (Ouyang et al., "Training language models to
+/// follow instructions with human feedback", 2022). The log-ratio of one answer is an estimate of the KL
+/// divergence from one sample: it can be negative.
+pub struct PpoReward {
+    name: String,
+    reward: Arc<dyn RewardModel>,
+    penalty: Arc<dyn RewardModel>,
+}
+
+impl PpoReward {
+    /// A reward model less this penalty, `beta` times the log-ratio.
+    #[must_use]
+    pub fn new(reward: Arc<dyn RewardModel>, penalty: DpoReward) -> Self {
+        Self::of(reward, Arc::new(penalty))
+    }
+
+    fn of(reward: Arc<dyn RewardModel>, penalty: Arc<dyn RewardModel>) -> Self {
+        let models = penalty.name().strip_prefix("dpo:").unwrap_or(penalty.name()).to_owned();
+        Self { name: format!("{} - kl:{models}", reward.name()), reward, penalty }
+    }
+}
+
+#[async_trait]
+impl RewardModel for PpoReward {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn identity(&self) -> Cow<'_, str> {
+        format!("{} - {}", self.reward.identity(), self.penalty.identity()).into()
+    }
+
+    fn batch(&self) -> usize {
+        self.reward.batch()
+    }
+
+    async fn score(&self, query: &Query, answers: &[&str]) -> Result<Vec<f64>, EngineError> {
+        let scored =
+            try_join(self.reward.score(query, answers), self.penalty.score(query, answers));
+        let (rewards, penalties) = scored.await?;
+        if rewards.len() != penalties.len() {
+            // The search says how many there should have been.
+            return Ok(rewards);
+        }
+        Ok(rewards.into_iter().zip(penalties).map(|(reward, penalty)| reward - penalty).collect())
+    }
+
+    fn is_simulation(&self) -> bool {
+        self.reward.is_simulation()
+    }
+
+    fn is_relative(&self) -> bool {
+        self.reward.is_relative()
+    }
+
+    /// None if the reward model asks no engine: the scores are then written down as one.
+    fn within(&self, surroundings: &dyn Surroundings) -> Option<Arc<dyn RewardModel>> {
+        let reward = self.reward.within(surroundings)?;
+        Some(Arc::new(Self::of(reward, surroundings.reward(&self.penalty))))
+    }
+}
+
+impl fmt::Debug for PpoReward {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PpoReward").field("name", &self.name).finish_non_exhaustive()
+    }
+}
