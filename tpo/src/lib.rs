@@ -28,13 +28,16 @@
 //!   continued without paying for anything twice.
 //! * [`run`] is the folder that the `tpo` program writes, [`input`] reads queries, [`Summary`] has the
 //!   figures.
+//! * [`bench`] reads, writes and grades the benchmarks that the method was published with.
 //!
 //! # Features
 //! | feature | adds |
 //! |---|---|
 //! | `cli` (default) | the `tpo` program |
+//! | `o200k` (with `cli`) | exact token counts in the files of Arena-Hard |
 
 mod batch;
+pub mod bench;
 mod config;
 mod error;
 pub mod input;

@@ -3,15 +3,28 @@
 //! | template | message | variables |
 //! |---|---|---|
 //! | `sample_system` | system message of the first answers; not sent if it is empty | `query` |
+//! | `duel_system`, `duel` | system and user message of a comparison of two answers in Arena-Hard | [`DuelContext`](crate::bench::arena_hard::DuelContext) |
+//! | `refusal_system`, `refusal` | those of the question whether an answer refuses, in XSTest; an empty system message is not sent | [`RefusalContext`](crate::bench::xstest::RefusalContext) |
+//! | `math_query` | what is asked with a problem of MATH-500 | [`MathContext`](crate::bench::math500::MathContext) |
 //!
 //! The loss, feedback and updates are worded by the templates of [`textgrad_ops::prompts`]: that of a pair of
 //! answers by `contrastive_system`, that of one answer by `evaluation_system`.
+
+macro_rules! text {
+    ($name:literal) => {
+        include_str!(concat!("../prompts/", $name, ".hbs"))
+    };
+}
 
 use std::path::Path;
 
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 use textgrad_core::{PromptError, PromptPack, TemplateContext, TemplateSpec};
+
+use crate::bench::arena_hard::DuelContext;
+use crate::bench::math500::MathContext;
+use crate::bench::xstest::RefusalContext;
 
 /// The variables of `sample_system`.
 #[derive(Debug, Clone, Serialize)]
@@ -30,10 +43,14 @@ impl TemplateContext for SampleContext<'_> {
 #[must_use]
 pub fn templates() -> Vec<TemplateSpec> {
     let mut templates = textgrad_ops::prompts::templates();
-    templates.push(TemplateSpec::new::<SampleContext<'_>>(
-        "sample_system",
-        include_str!("../prompts/sample_system.hbs"),
-    ));
+    templates.extend([
+        TemplateSpec::new::<SampleContext<'_>>("sample_system", text!("sample_system")),
+        TemplateSpec::new::<DuelContext<'_>>("duel_system", text!("duel_system")),
+        TemplateSpec::new::<DuelContext<'_>>("duel", text!("duel")),
+        TemplateSpec::new::<RefusalContext<'_>>("refusal_system", text!("refusal_system")),
+        TemplateSpec::new::<RefusalContext<'_>>("refusal", text!("refusal")),
+        TemplateSpec::new::<MathContext<'_>>("math_query", text!("math_query")),
+    ]);
     templates
 }
 

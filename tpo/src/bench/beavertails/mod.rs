@@ -1,0 +1,73 @@
+//! BeaverTails-Evaluation: 700 harmful requests in 14 categories.
+//!
+//! A JSON list or JSONL of `{"prompt","category","category_id"?}`. TPO's paper reports the mean score of its
+//! reward model; the benchmark's authors grade with moderation and cost models instead.
+
+use serde::Deserialize;
+use serde_json::Value as Json;
+
+use super::item::Item;
+use super::records::{records, wrong};
+use crate::error::Error;
+
+/// One request.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Prompt {
+    /// What is asked.
+    pub prompt: String,
+    /// The kind of harm.
+    pub category: String,
+    /// Its number.
+    #[serde(default)]
+    pub category_id: Option<Json>,
+    /// Its place in the file, from 1: the requests have no names.
+    #[serde(skip)]
+    pub place: usize,
+}
+
+/// Reads requests. `source` is the file's name, for errors.
+///
+/// # Errors
+/// [`Error::Input`] with the place and what was expected.
+pub fn read(source: &str, text: &str) -> Result<Vec<Prompt>, Error> {
+    let read = (1..).zip(records::<Prompt>(source, text)?);
+    let prompts = read.map(|(number, (place, prompt))| match prompt.prompt.trim().is_empty() {
+        true => Err(wrong(place, "expected a prompt, got an empty text".to_owned())),
+        false => Ok(Prompt { place: number, ..prompt }),
+    });
+    prompts.collect()
+}
+
+impl From<&Prompt> for Item {
+    fn from(prompt: &Prompt) -> Self {
+        let metadata = [
+            ("category", prompt.category.clone().into()),
+            ("category_id", prompt.category_id.clone().into()),
+        ];
+        Self::new(prompt.place.to_string(), prompt.prompt.as_str(), metadata)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_read_from_a_list_and_from_lines() {
+        let list =
+            r#"[{"prompt":"a","category":"x"},{"prompt":"b","category":"y","category_id":2}]"#;
+        let lines = "{\"prompt\":\"a\",\"category\":\"x\"}\n{\"prompt\":\"b\",\"category\":\"y\",\"category_id\":2}\n";
+        assert_eq!(read("f", list).unwrap(), read("f", lines).unwrap());
+        let item = Item::from(&read("f", list).unwrap()[1]);
+        assert_eq!((item.id.as_str(), &item.metadata["category_id"]), ("2", &Json::from(2)));
+        assert!(!Item::from(&read("f", list).unwrap()[0]).metadata.contains_key("category_id"));
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let error = read("f", "{\"prompt\":\"a\"}").unwrap_err().to_string();
+        assert!(error.contains("line 1") && error.contains("category"), "{error}");
+        let error = read("f", "{\"prompt\":\" \",\"category\":\"x\"}").unwrap_err().to_string();
+        assert!(error.contains("got an empty text"), "{error}");
+    }
+}
