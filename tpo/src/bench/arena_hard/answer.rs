@@ -135,7 +135,8 @@ mod tests {
     #[test]
     fn a_line_has_the_official_shape() {
         let answer = Answer::new(&question("q"), "my-model", "# Because\n", 1_700_000_000.5);
-        let line: Json = serde_json::from_str(&write_answers(&[answer.clone()]).unwrap()).unwrap();
+        let line: Json =
+            serde_json::from_str(&write_answers(std::slice::from_ref(&answer)).unwrap()).unwrap();
         assert_eq!(
             line["messages"],
             json!([
@@ -149,7 +150,8 @@ mod tests {
         let mut keys: Vec<_> = line.as_object().unwrap().keys().collect();
         keys.sort();
         assert_eq!(keys, ["ans_id", "messages", "metadata", "model", "tstamp", "uid"]);
-        let back = read_answers("f", &write_answers(&[answer.clone()]).unwrap()).unwrap();
+        let back =
+            read_answers("f", &write_answers(std::slice::from_ref(&answer)).unwrap()).unwrap();
         assert_eq!(back, [answer]);
         assert_eq!(back[0].text(), "# Because\n");
     }

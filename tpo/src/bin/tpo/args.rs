@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 use serde_json::{Map, Value};
 use tpo::Mode;
+use tpo::bench::Benchmark;
 
 /// Align answers of language models while they are generated, without training.
 #[derive(Debug, Parser)]
@@ -20,6 +21,44 @@ pub(crate) enum Command {
     /// Align every query of a file and write what came of it into a folder.
     #[command(after_help = AFTER_HELP)]
     Run(Box<RunArgs>),
+    /// Answer a benchmark, grade the answers, and print the figure beside those of TPO's paper.
+    #[command(after_help = BENCH_HELP)]
+    Bench(Box<BenchArgs>),
+}
+
+const BENCH_HELP: &str = "\
+The data sets are not part of this program: --data names the authors' file, compressed or not.
+  alpaca-eval   the evaluation set; writes model_outputs.json for the official annotator
+  arena-hard    question.jsonl; needs --baseline and --judge
+  hh            HH-RLHF, JSONL; the mean of the reward model
+  beavertails   BeaverTails-Evaluation; the mean of the reward model
+  xstest        the CSV of prompts; needs --judge
+  math500       MATH-500, JSONL; graded by the rules of PRM800K
+
+Examples:
+  tpo bench math500 --data test.jsonl --engine URL#MODEL --reward vllm --reward-model MODEL --out runs/math
+  tpo bench xstest --data xstest_prompts.csv --engine ollama/llama3 --reward sim --judge URL#wildguard";
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct BenchArgs {
+    /// alpaca-eval, arena-hard, hh, beavertails, xstest or math500.
+    #[arg(value_name = "NAME", value_parser = str::parse::<Benchmark>)]
+    pub(crate) name: Benchmark,
+
+    /// The model that judges, in the form of `--engine`: PRESET/MODEL or URL#MODEL.
+    #[arg(long, value_name = "ENGINE")]
+    pub(crate) judge: Option<String>,
+
+    /// Arena-Hard's answers of the baseline, `model_answer/<baseline>.jsonl`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) baseline: Option<PathBuf>,
+
+    /// The name of the model in the files that are written.
+    #[arg(long, value_name = "MODEL", default_value = "tpo")]
+    pub(crate) model_name: String,
+
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
 }
 
 const AFTER_HELP: &str = "\
@@ -43,7 +82,7 @@ Examples:
   tpo run --data prompts.jsonl --engine openai --base-url http://localhost:8000/v1 --model my-model \\
       --reward vllm --reward-url http://localhost:8001 --reward-model my-reward-model";
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct RunArgs {
     /// File of queries: a JSON list of strings, JSONL with `prompt`, `instruction` or `messages`, or plain
     /// text with one query a line; `-` reads standard input. Without it, a few built-in queries are used.

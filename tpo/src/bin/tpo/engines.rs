@@ -48,6 +48,21 @@ pub(crate) fn engine(
     Ok(Arc::new(kept(filled, cache).traced()))
 }
 
+/// The engine that judges, named as `--engine` is; timeouts and retries are those of the policy's.
+pub(crate) fn judge(
+    args: &RunArgs,
+    line: &str,
+    meter: &Meter,
+    stop: &Stop,
+    cache: Option<&DiskCache>,
+) -> Result<Arc<dyn Engine>, Error> {
+    // What was said of the policy's server and model does not hold for the judge's.
+    let (base_url, model, max_tokens_field) = (None, None, None);
+    let named =
+        RunArgs { engine: line.to_owned(), base_url, model, max_tokens_field, ..args.clone() };
+    engine(&named, meter, stop, cache)
+}
+
 fn kept(engine: impl Engine + 'static, cache: Option<&DiskCache>) -> Arc<dyn Engine> {
     match cache {
         Some(cache) => Arc::new(engine.disk_cached(cache)),
@@ -150,7 +165,7 @@ fn secret(name: &str) -> Option<SecretString> {
     env::var(name).ok().filter(|key| !key.is_empty()).map(SecretString::from)
 }
 
-fn missing(setting: &'static str, expected: &'static str) -> Error {
+pub(crate) fn missing(setting: &'static str, expected: &'static str) -> Error {
     Error::Config { setting, expected, got: "nothing".to_owned() }
 }
 

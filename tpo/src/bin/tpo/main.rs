@@ -1,6 +1,7 @@
 //! The `tpo` program.
 
 mod args;
+mod bench;
 mod engines;
 mod prompt_data;
 mod run;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
     };
     let outcome = match args.command {
         Command::Run(run) => runtime.block_on(run::run(*run)),
+        Command::Bench(bench) => runtime.block_on(bench::bench(*bench)),
     };
     match outcome {
         Ok(code) => code,

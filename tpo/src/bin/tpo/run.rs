@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
+use textgrad_core::PromptPack;
 use textgrad_ops::engine::layer::{DiskCache, Meter};
 use tpo::input::Format;
 use tpo::run::{ResultRecord, ResultsWriter, RunConfig, RunFolder};
@@ -82,7 +83,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<ExitCode, Error> {
     Ok(ExitCode::from(code))
 }
 
-async fn search(
+pub(crate) async fn search(
     args: &RunArgs,
     meter: &Meter,
     stop: &Stop,
@@ -107,16 +108,20 @@ async fn search(
     }
     let engine = engines::engine(args, meter, stop, cache)?;
     let reward = engines::reward(args, engine.is_simulation(), stop)?;
-    let mut builder = Tpo::builder(engine, reward).config(config);
-    if let Some(dir) = args.prompts.clone() {
-        let loaded = tokio::task::spawn_blocking(move || tpo::prompts::load_pack(&dir)).await;
-        let loaded = loaded.map_err(|error| textgrad_core::Error::op(error.to_string()))?;
-        builder = builder.prompts(Arc::new(loaded?));
-    }
-    builder.build()
+    Tpo::builder(engine, reward).config(config).prompts(prompts(args).await?).build()
 }
 
-async fn open(args: &RunArgs, config: &RunConfig) -> Result<Option<RunFolder>, Error> {
+/// The wording of all requests.
+pub(crate) async fn prompts(args: &RunArgs) -> Result<Arc<PromptPack>, Error> {
+    let Some(dir) = args.prompts.clone() else {
+        return Ok(Arc::new(tpo::prompts::default_pack()?));
+    };
+    let loaded = tokio::task::spawn_blocking(move || tpo::prompts::load_pack(&dir)).await;
+    let loaded = loaded.map_err(|error| textgrad_core::Error::op(error.to_string()))?;
+    Ok(Arc::new(loaded?))
+}
+
+pub(crate) async fn open(args: &RunArgs, config: &RunConfig) -> Result<Option<RunFolder>, Error> {
     match (&args.out, &args.data) {
         (Some(out), _) if args.resume => Ok(Some(RunFolder::resume(out, config).await?)),
         (Some(out), _) => Ok(Some(RunFolder::create(out, config).await?)),
@@ -140,18 +145,18 @@ fn default_folder(data: &Path, args: &RunArgs, number: u32) -> PathBuf {
 }
 
 /// What is kept of the outcomes.
-struct Gathered {
-    summary: Summary,
+pub(crate) struct Gathered {
+    pub(crate) summary: Summary,
     simulated: bool,
     results: Option<ResultsWriter>,
     /// Outcomes to be shown at the end, where no results are written.
-    shown: Vec<ResultRecord>,
-    fatal: Option<Error>,
-    bar: show::Bar,
+    pub(crate) shown: Vec<ResultRecord>,
+    pub(crate) fatal: Option<Error>,
+    pub(crate) bar: show::Bar,
 }
 
 impl Gathered {
-    fn new(simulated: bool, results: Option<ResultsWriter>, bar: show::Bar) -> Self {
+    pub(crate) fn new(simulated: bool, results: Option<ResultsWriter>, bar: show::Bar) -> Self {
         let summary = Summary::new(simulated);
         Self { summary, simulated, results, shown: Vec::new(), fatal: None, bar }
     }
@@ -180,7 +185,11 @@ impl Gathered {
 }
 
 /// Takes outcomes until there are no more, or until a second Ctrl-C. Says whether it was interrupted.
-async fn gather(batch: &mut Batch, stop: &Stop, gathered: &mut Gathered) -> Result<bool, Error> {
+pub(crate) async fn gather(
+    batch: &mut Batch,
+    stop: &Stop,
+    gathered: &mut Gathered,
+) -> Result<bool, Error> {
     let mut interrupted = false;
     // One listener for the whole run: a signal that comes while an outcome is written is not missed.
     let mut signal = Box::pin(tokio::signal::ctrl_c());
