@@ -224,7 +224,9 @@ async fn settings_that_can_not_work_are_refused() {
     let engine = engine();
     for temperature in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         let error = momentum(&engine).temperature(temperature).build().unwrap_err();
-        assert!(error.to_string().starts_with("temperature: expected a finite number above 0, got "));
+        assert!(
+            error.to_string().starts_with("temperature: expected a finite number above 0, got ")
+        );
     }
     let descent = TextualGradientDescent::builder(engine.clone()).momentum(2).build();
     let error = SampledMomentum::builder(descent, Seed::new(1)).build().unwrap_err();
