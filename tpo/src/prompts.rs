@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `sample_system` | system message of the first answers; not sent if it is empty | `query` |
 //! | `duel_system`, `duel` | system and user message of a comparison of two answers in Arena-Hard | [`DuelContext`](crate::bench::arena_hard::DuelContext) |
+//! | `preference_system`, `preference` | those of a comparison of two outputs in AlpacaEval | [`PreferenceContext`](crate::bench::alpaca_eval::PreferenceContext) |
 //! | `refusal_system`, `refusal` | those of the question whether an answer refuses, in XSTest; an empty system message is not sent | [`RefusalContext`](crate::bench::xstest::RefusalContext) |
 //! | `math_query` | what is asked with a problem of MATH-500 | [`MathContext`](crate::bench::math500::MathContext) |
 //!
@@ -22,6 +23,7 @@ use serde::Serialize;
 use serde_json::{Value as Json, json};
 use textgrad_core::{PromptError, PromptPack, TemplateContext, TemplateSpec};
 
+use crate::bench::alpaca_eval::PreferenceContext;
 use crate::bench::arena_hard::DuelContext;
 use crate::bench::math500::MathContext;
 use crate::bench::xstest::RefusalContext;
@@ -47,6 +49,8 @@ pub fn templates() -> Vec<TemplateSpec> {
         TemplateSpec::new::<SampleContext<'_>>("sample_system", text!("sample_system")),
         TemplateSpec::new::<DuelContext<'_>>("duel_system", text!("duel_system")),
         TemplateSpec::new::<DuelContext<'_>>("duel", text!("duel")),
+        TemplateSpec::new::<PreferenceContext<'_>>("preference_system", text!("preference_system")),
+        TemplateSpec::new::<PreferenceContext<'_>>("preference", text!("preference")),
         TemplateSpec::new::<RefusalContext<'_>>("refusal_system", text!("refusal_system")),
         TemplateSpec::new::<RefusalContext<'_>>("refusal", text!("refusal")),
         TemplateSpec::new::<MathContext<'_>>("math_query", text!("math_query")),

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
+use textgrad_core::Seed;
 
 use super::{alpaca_eval, arena_hard, beavertails, hh_rlhf, math500, xstest};
 use crate::error::Error;
@@ -31,6 +32,29 @@ impl Item {
         let metadata = known.map(|(name, value)| (name.to_owned(), value)).collect();
         Self { id: id.into(), query: query.into(), metadata }
     }
+}
+
+/// A sample of `count` records, drawn without replacement, in their order. The same seed draws the same places.
+///
+/// # Examples
+/// ```
+/// use textgrad_core::Seed;
+/// use tpo::bench::sample;
+///
+/// let drawn = sample((0..100).collect(), 3, Seed::new(7));
+/// assert_eq!(drawn.len(), 3);
+/// assert!(drawn.is_sorted());
+/// ```
+#[must_use]
+pub fn sample<T>(records: Vec<T>, count: usize, seed: Seed) -> Vec<T> {
+    let ranked = (0_u64..).zip(records);
+    let mut ranked: Vec<(u64, u64, T)> = ranked
+        .map(|(place, record)| (seed.child("record", place).value(), place, record))
+        .collect();
+    ranked.sort_by_key(|(rank, _, _)| *rank);
+    ranked.truncate(count);
+    ranked.sort_by_key(|(_, place, _)| *place);
+    ranked.into_iter().map(|(_, _, record)| record).collect()
 }
 
 /// A benchmark by name.
@@ -127,6 +151,16 @@ impl FromStr for Benchmark {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sample_is_the_same_for_the_same_seed() {
+        let drawn = |seed, count| sample((0..50).collect::<Vec<_>>(), count, Seed::new(seed));
+        assert_eq!(drawn(1, 10), drawn(1, 10));
+        assert_ne!(drawn(1, 10), drawn(2, 10));
+        assert_ne!(drawn(1, 10), (0..10).collect::<Vec<_>>());
+        assert!(drawn(1, 10).is_sorted() && drawn(1, 10).len() == 10);
+        assert_eq!(drawn(1, 60), (0..50).collect::<Vec<_>>());
+    }
 
     #[test]
     fn each_is_read_by_its_name() {

@@ -2,10 +2,10 @@
 //!
 //! | benchmark | in | out | graded by |
 //! |---|---|---|---|
-//! | [`alpaca_eval`] | JSON list | JSON list for the official annotator | preferences that an annotator gave |
+//! | [`alpaca_eval`] | JSON list | JSON list for the official annotator | a judge, both orders, without length control |
 //! | [`arena_hard`] | `question.jsonl` | `model_answer` JSONL | a judge, both orders |
-//! | [`hh_rlhf`] | JSONL, also compressed | | the mean of a reward model |
-//! | [`beavertails`] | JSON list or JSONL | | the mean of a reward model |
+//! | [`hh_rlhf`] | JSONL, also compressed | pairs, JSONL | the mean of a reward model |
+//! | [`beavertails`] | JSON list or JSONL | JSON list | the mean of a reward model |
 //! | [`xstest`] | CSV | completions CSV | a judge of refusals |
 //! | [`math500`] | JSONL | CSV or JSONL for other graders | rules, see [`math500::grade`] |
 //!
@@ -14,6 +14,7 @@
 
 pub mod alpaca_eval;
 pub mod arena_hard;
+mod ask;
 pub mod beavertails;
 pub mod hh_rlhf;
 mod item;
@@ -24,7 +25,7 @@ mod reward;
 pub mod xstest;
 
 #[doc(inline)]
-pub use self::item::{Benchmark, Item};
+pub use self::item::{Benchmark, Item, sample};
 #[doc(inline)]
 pub use self::records::read_file;
 #[doc(inline)]

@@ -60,3 +60,22 @@ pub const TABLE: [Row; 9] = [
     row("Mistral-Small-2409 (22B)", [45.7, 38.5, 53.8, -0.4, -5.2, 87.1, 57.6]),
     row("Mistral-Small + TPO D2-N5, FsfairX", [53.4, 60.5, 72.2, 1.1, -3.4, 90.7, 62.2]),
 ];
+
+/// What the figures of a benchmark were measured on, and with what.
+#[must_use]
+pub fn setting(benchmark: Benchmark) -> &'static str {
+    match benchmark {
+        Benchmark::AlpacaEval => {
+            "AlpacaEval 2, 805 instructions; its own annotator, GPT-4 Turbo, against gpt4_1106_preview"
+        }
+        Benchmark::ArenaHard => "Arena-Hard v0.1, 500 questions; win rate against gpt-4-0314",
+        Benchmark::HhRlhf => {
+            "HH-RLHF, 500 sampled prompts (not said which); mean of sfairXC/FsfairX-LLaMA3-RM-v0.1"
+        }
+        Benchmark::BeaverTails => {
+            "BeaverTails-Evaluation, 700 prompts; mean of sfairXC/FsfairX-LLaMA3-RM-v0.1"
+        }
+        Benchmark::XsTest => "XSTest, 450 prompts; refusals as seen by WildGuard",
+        Benchmark::Math500 => "MATH-500, 500 problems; one answer each, without examples",
+    }
+}

@@ -105,6 +105,12 @@ pub(super) fn unique<'a>(
     Ok(())
 }
 
+/// Records as a JSON list.
+pub(super) fn list<T: Serialize>(records: &[T]) -> Result<String, Error> {
+    let text = serde_json::to_string_pretty(records);
+    text.map_err(|error| wrong("a record", error.to_string()))
+}
+
 /// Records as JSONL.
 pub(super) fn jsonl<T: Serialize>(records: &[T]) -> Result<String, Error> {
     let mut text = String::new();

@@ -6,20 +6,23 @@
 //! lost, and [`missing`] says what an outputs file lacks.
 //!
 //! The annotator of the leaderboard reads the probability of one letter from a model's token probabilities,
-//! which engines here do not give, so preferences must come from the official program; [`win_rate`] is its
-//! aggregation. The length-controlled win rate also needs a file with the difficulty of each instruction and
+//! which engines here do not give: figures of the leaderboard can only come from the official program.
+//! [`Annotator`] lets any engine compare, in both orders; [`win_rate`] is the official aggregation. The
+//! length-controlled win rate also needs a file with the difficulty of each instruction and
 //! the annotations of two models with altered lengths, which belong to the benchmark's authors and are not
 //! part of this crate: it is not computed here.
 
+mod annotator;
 mod score;
 
 use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::annotator::{Annotation, Annotator, PreferenceContext, write_annotations};
 pub use self::score::{WinRate, win_rate};
 use super::item::Item;
-use super::records::{records, unique, wrong};
+use super::records::{list, records, unique, wrong};
 use crate::error::Error;
 
 /// An output of a model, or of the reference.
@@ -128,8 +131,7 @@ impl Outputs {
     /// # Errors
     /// None in practice.
     pub fn to_json(&self) -> Result<String, Error> {
-        serde_json::to_string_pretty(&self.outputs)
-            .map_err(|error| wrong(&self.generator, error.to_string()))
+        list(&self.outputs)
     }
 }
 

@@ -89,7 +89,7 @@ pub fn file_name(model: &str) -> Result<String, Error> {
     if model.trim().is_empty() || model.starts_with('.') || model.contains(['/', '\\', '\0', ':']) {
         return Err(Error::Config {
             setting: "model name",
-            expected: "one that can be a file's name, since Arena-Hard takes it from there; give another with --name",
+            expected: "one that can be a file's name, since Arena-Hard takes it from there",
             got: format!("{model:?}"),
         });
     }

@@ -5,12 +5,11 @@ use std::sync::Arc;
 use futures_util::future::try_join;
 use serde::Serialize;
 use serde_json::{Value as Json, json};
-use textgrad_core::{
-    Engine, Message, PromptPack, Purpose, Request, Sampling, Seed, TemplateContext,
-};
+use textgrad_core::{Engine, PromptPack, Sampling, Seed, TemplateContext};
 
 use super::judgment::{Game, Judgment};
 use super::{Answer, Question};
+use crate::bench::ask::Asker;
 use crate::bench::records::wrong;
 use crate::error::Error;
 
@@ -38,13 +37,8 @@ impl TemplateContext for DuelContext<'_> {
 /// Compares answers: two games a question, with the positions swapped, as Arena-Hard does. The wording is
 /// ours unless a pack brings the official one, and the score depends on the judge: compare only scores of the
 /// same judge and wording.
-#[derive(Clone)]
-pub struct Judge {
-    engine: Arc<dyn Engine>,
-    prompts: Arc<PromptPack>,
-    sampling: Sampling,
-    seed: Seed,
-}
+#[derive(Debug, Clone)]
+pub struct Judge(Asker);
 
 impl Judge {
     /// A judge, at temperature 0 and at most 16000 tokens a judgment, as the authors have it for version 2.
@@ -52,20 +46,20 @@ impl Judge {
     #[must_use]
     pub fn new(engine: Arc<dyn Engine>, prompts: Arc<PromptPack>) -> Self {
         let sampling = Sampling::default().with_temperature(0.0).with_max_tokens(16_000);
-        Self { engine, prompts, sampling, seed: Seed::new(0) }
+        Self(Asker::new(engine, prompts)).sampling(sampling)
     }
 
     /// How judgments are drawn; one a game whatever its `n` says.
     #[must_use]
     pub fn sampling(mut self, sampling: Sampling) -> Self {
-        self.sampling = sampling.with_n(1);
+        self.0.sampling = sampling;
         self
     }
 
     /// The seed that the seeds of the games are derived from.
     #[must_use]
     pub fn seed(mut self, seed: Seed) -> Self {
-        self.seed = seed;
+        self.0.seed = seed;
         self
     }
 
@@ -94,7 +88,7 @@ impl Judge {
         Ok(Judgment {
             uid: question.uid.clone(),
             category: question.category.clone(),
-            judge: self.engine.name().to_owned(),
+            judge: self.0.name().to_owned(),
             model: answer.model.clone(),
             baseline: baseline.model.clone(),
             games: [Some(first), Some(second)],
@@ -109,31 +103,16 @@ impl Judge {
             answer_a: a,
             answer_b: b,
         };
-        let messages = [
-            Message::system(self.prompts.render("duel_system", &context)?),
-            Message::user(self.prompts.render("duel", &context)?),
-        ];
-        let seed = self.seed.child(&question.uid, 0).child("game", place);
-        let request = Request::new(Purpose::Judge, messages.clone())
-            .with_sampling(self.sampling.clone().at(Some(seed)));
-        let response = self.engine.complete(&request).await?;
-        let said = response.choices.into_iter().next().map(|choice| choice.text);
-        Ok(Game::new(&messages, said.unwrap_or_default()))
-    }
-}
-
-impl std::fmt::Debug for Judge {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Judge")
-            .field("engine", &self.engine.name())
-            .field("sampling", &self.sampling)
-            .finish_non_exhaustive()
+        let seed = self.0.seed.child(&question.uid, 0).child("game", place);
+        let (messages, said) = self.0.ask(["duel_system", "duel"], &context, seed).await?;
+        Ok(Game::new(&messages, said))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use textgrad_core::testing::ScriptedEngine;
+    use textgrad_core::{Purpose, Request};
 
     use super::*;
     use crate::bench::arena_hard::Verdict;

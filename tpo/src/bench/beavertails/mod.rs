@@ -3,11 +3,11 @@
 //! A JSON list or JSONL of `{"prompt","category","category_id"?}`. TPO's paper reports the mean score of its
 //! reward model; the benchmark's authors grade with moderation and cost models instead.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use super::item::Item;
-use super::records::{records, wrong};
+use super::records::{list, records, wrong};
 use crate::error::Error;
 
 /// One request.
@@ -38,6 +38,37 @@ pub fn read(source: &str, text: &str) -> Result<Vec<Prompt>, Error> {
     prompts.collect()
 }
 
+/// A request with an answer, in the fields of the data set and `response`, as its authors name answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Answered {
+    /// What is asked.
+    pub prompt: String,
+    /// What the model said.
+    pub response: String,
+    /// The kind of harm.
+    pub category: String,
+    /// Its number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub category_id: Option<Json>,
+}
+
+impl Answered {
+    /// The answer to a request.
+    #[must_use]
+    pub fn new(prompt: &Prompt, response: impl Into<String>) -> Self {
+        let Prompt { prompt, category, category_id, .. } = prompt.clone();
+        Self { prompt, response: response.into(), category, category_id }
+    }
+}
+
+/// Answers as a JSON list.
+///
+/// # Errors
+/// None in practice.
+pub fn write(answers: &[Answered]) -> Result<String, Error> {
+    list(answers)
+}
+
 impl From<&Prompt> for Item {
     fn from(prompt: &Prompt) -> Self {
         let metadata = [
@@ -61,6 +92,18 @@ mod tests {
         let item = Item::from(&read("f", list).unwrap()[1]);
         assert_eq!((item.id.as_str(), &item.metadata["category_id"]), ("2", &Json::from(2)));
         assert!(!Item::from(&read("f", list).unwrap()[0]).metadata.contains_key("category_id"));
+    }
+
+    #[test]
+    fn answers_stand_beside_their_requests() {
+        let prompts = read("f", r#"[{"prompt":"a","category":"x","category_id":0}]"#).unwrap();
+        let json = write(&[Answered::new(&prompts[0], "No. \u{1f}\"")]).unwrap();
+        let back: Json = serde_json::from_str(&json).unwrap();
+        let expected = serde_json::json!([
+            { "prompt": "a", "response": "No. \u{1f}\"", "category": "x", "category_id": 0 }
+        ]);
+        assert_eq!(back, expected);
+        assert_eq!(read("f", &json).unwrap(), prompts);
     }
 
     #[test]

@@ -5,11 +5,11 @@
 //! official scorer; TPO's paper reports the mean score of its reward model over 500 prompts, and does not
 //! say which ones.
 
-use serde::Deserialize;
-use textgrad_core::{Message, Seed};
+use serde::{Deserialize, Serialize};
+use textgrad_core::Message;
 
 use super::item::Item;
-use super::records::{records, wrong};
+use super::records::{jsonl, records, wrong};
 use crate::error::Error;
 use crate::query::Query;
 
@@ -31,10 +31,30 @@ pub struct Dialogue {
     pub rejected: Option<String>,
 }
 
-#[derive(Deserialize)]
-struct Line {
-    chosen: String,
-    rejected: String,
+/// A line of a file: two dialogues that part in their last turn.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pair {
+    /// The dialogue with the end that is preferred.
+    pub chosen: String,
+    /// The other.
+    pub rejected: String,
+}
+
+impl Dialogue {
+    /// What is asked, with two answers of one's own.
+    #[must_use]
+    pub fn pair(&self, chosen: &str, rejected: &str) -> Pair {
+        let end = |answer: &str| format!("{} {}", self.prompt, answer.trim());
+        Pair { chosen: end(chosen), rejected: end(rejected) }
+    }
+}
+
+/// The text of a file, which [`read`] and programs that train on this data set take.
+///
+/// # Errors
+/// None in practice.
+pub fn write(pairs: &[Pair]) -> Result<String, Error> {
+    jsonl(pairs)
 }
 
 /// Reads dialogues. `source` is the file's name, for errors.
@@ -42,11 +62,11 @@ struct Line {
 /// # Errors
 /// [`Error::Input`] with the line and what was expected.
 pub fn read(source: &str, text: &str) -> Result<Vec<Dialogue>, Error> {
-    let read = (1..).zip(records::<Line>(source, text)?);
+    let read = (1..).zip(records::<Pair>(source, text)?);
     read.map(|(number, (place, line))| dialogue(number, &place, &line)).collect()
 }
 
-fn dialogue(number: usize, place: &str, line: &Line) -> Result<Dialogue, Error> {
+fn dialogue(number: usize, place: &str, line: &Pair) -> Result<Dialogue, Error> {
     let Some((asked, answer)) = line.chosen.rsplit_once(ASSISTANT) else {
         let reason = "expected \"chosen\" to have a turn \"\\n\\nAssistant:\", got none";
         return Err(wrong(place, reason.to_owned()));
@@ -98,20 +118,6 @@ fn side(text: &str) -> Option<(bool, &str)> {
     text.split_once(mark).map(|(_, body)| (first, body))
 }
 
-/// A sample of `count` dialogues, drawn without replacement, in the order of the file. The same seed draws
-/// the same sample.
-#[must_use]
-pub fn sample(dialogues: Vec<Dialogue>, count: usize, seed: Seed) -> Vec<Dialogue> {
-    let mut ranked: Vec<(u64, Dialogue)> = (0..)
-        .zip(dialogues)
-        .map(|(place, dialogue)| (seed.child("dialogue", place).value(), dialogue))
-        .collect();
-    ranked.sort_by_key(|(rank, _)| *rank);
-    ranked.truncate(count);
-    ranked.sort_by_key(|(_, dialogue)| dialogue.place);
-    ranked.into_iter().map(|(_, dialogue)| dialogue).collect()
-}
-
 impl From<&Dialogue> for Item {
     fn from(dialogue: &Dialogue) -> Self {
         let metadata = [
@@ -147,6 +153,18 @@ mod tests {
     }
 
     #[test]
+    fn pairs_of_ones_own_have_the_form_of_the_data_set() {
+        let start = "\n\nHuman: one\n\nAssistant: two\n\nHuman: three\n\nAssistant:";
+        let text = line(&format!("{start} good"), &format!("{start} bad"));
+        let dialogues = read("f", &text).unwrap();
+        assert_eq!(write(&[dialogues[0].pair("good", " bad\n")]).unwrap(), text);
+        let other = write(&[dialogues[0].pair("a\nb", "c")]).unwrap();
+        let again = &read("f", &other).unwrap()[0];
+        assert_eq!((again.chosen.as_str(), again.rejected.as_deref()), ("a\nb", Some("c")));
+        assert_eq!(again.query, dialogues[0].query);
+    }
+
+    #[test]
     fn dialogues_that_part_early_have_no_rejected_end() {
         let text = line("\n\nHuman: a\n\nAssistant: b", "\n\nHuman: x\n\nAssistant: y");
         assert_eq!(read("f", &text).unwrap()[0].rejected, None);
@@ -173,19 +191,5 @@ mod tests {
             let error = read("f", &line(chosen, "")).unwrap_err().to_string();
             assert!(error.starts_with("f, line 1: ") && error.contains(words), "{error}");
         }
-    }
-
-    #[test]
-    fn a_sample_is_the_same_for_the_same_seed() {
-        let text: String =
-            (0..50).map(|n| line(&format!("\n\nHuman: {n}\n\nAssistant: a"), "")).collect();
-        let places = |seed| {
-            let drawn = sample(read("f", &text).unwrap(), 10, Seed::new(seed));
-            drawn.into_iter().map(|dialogue| dialogue.place).collect::<Vec<_>>()
-        };
-        assert_eq!(places(1), places(1));
-        assert_ne!(places(1), places(2));
-        assert!(places(1).is_sorted());
-        assert_eq!(places(1).len(), 10);
     }
 }

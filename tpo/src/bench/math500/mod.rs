@@ -109,6 +109,42 @@ pub fn write_pairs_jsonl(pairs: &[Pair]) -> Result<String, Error> {
     jsonl(pairs)
 }
 
+/// An answer with its grade.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Graded {
+    /// The problem.
+    pub unique_id: String,
+    /// The field.
+    pub subject: String,
+    /// How hard it is, from 1 to 5.
+    pub level: Option<u8>,
+    /// What the last box held; none without a box.
+    pub given: Option<String>,
+    /// The right answer.
+    pub gold: String,
+    /// What the rules say.
+    #[serde(flatten)]
+    pub grade: Grade,
+}
+
+impl Graded {
+    /// What a policy said to a problem, graded.
+    #[must_use]
+    pub fn new(problem: &Problem, said: &str) -> Self {
+        let Problem { answer, subject, level, unique_id, .. } = problem.clone();
+        let given = last_boxed(said).map(str::to_owned);
+        Self { unique_id, subject, level, given, gold: answer, grade: problem.grade(said) }
+    }
+}
+
+/// Graded answers as JSONL.
+///
+/// # Errors
+/// None in practice.
+pub fn write_graded(graded: &[Graded]) -> Result<String, Error> {
+    jsonl(graded)
+}
+
 impl From<&Problem> for Item {
     fn from(problem: &Problem) -> Self {
         let metadata = [
@@ -145,6 +181,23 @@ mod tests {
             write_pairs_jsonl(&pairs).unwrap(),
             "{\"answer\":\"so, \\\"\\\\boxed{1}\\\"\",\"gold\":\"1\"}\n"
         );
+    }
+
+    #[test]
+    fn grades_are_written_with_their_reasons() {
+        let problem = &read("f", LINE).unwrap()[0];
+        let graded =
+            [r"\boxed{3/2}", "3/2", r"\boxed{\foo}"].map(|said| Graded::new(problem, said));
+        let lines: Vec<Json> = write_graded(&graded)
+            .unwrap()
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        let grades: Vec<_> = lines.iter().map(|line| line["grade"].as_str().unwrap()).collect();
+        assert_eq!(grades, ["correct", "incorrect", "undecided"]);
+        assert_eq!(lines[1]["given"], Json::Null);
+        assert!(lines[2]["reason"].as_str().unwrap().contains("foo"), "{}", lines[2]);
+        assert_eq!(lines[0]["gold"], r"\frac{3}{2}");
     }
 
     #[test]

@@ -5,10 +5,12 @@
 //! [`RefusalJudge`]: matching words such as "I cannot" is no official grader. [`accuracy`] counts answers that
 //! comply with safe and refuse unsafe prompts.
 
+mod label;
 mod refusal;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::label::{Label, read_graded};
 pub use self::refusal::{Accuracy, Graded, Labels, RefusalContext, RefusalJudge, accuracy};
 use super::item::Item;
 use super::records::{unique, wrong};
@@ -40,9 +42,13 @@ impl Prompt {
     #[must_use]
     pub fn is_safe(&self) -> bool {
         match self.label.as_str() {
-            "" => !self.kind.starts_with("contrast_"),
+            "" => Self::kind_is_safe(&self.kind),
             label => label == "safe",
         }
+    }
+
+    fn kind_is_safe(kind: &str) -> bool {
+        !kind.starts_with("contrast_")
     }
 }
 

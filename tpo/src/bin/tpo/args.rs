@@ -28,16 +28,20 @@ pub(crate) enum Command {
 
 const BENCH_HELP: &str = "\
 The data sets are not part of this program: --data names the authors' file, compressed or not.
-  alpaca-eval   the evaluation set; writes model_outputs.json for the official annotator
-  arena-hard    question.jsonl; needs --baseline and --judge
-  hh            HH-RLHF, JSONL; the mean of the reward model
-  beavertails   BeaverTails-Evaluation; the mean of the reward model
-  xstest        the CSV of prompts; needs --judge
-  math500       MATH-500, JSONL; graded by the rules of PRM800K
+  alpaca-eval   the reference outputs (JSON); --judge compares with them
+  arena-hard    question.jsonl; --judge compares with the answers in --baseline
+  hh            HH-RLHF (JSONL); the mean of the reward model
+  beavertails   BeaverTails-Evaluation (JSON or JSONL); the mean of the reward model
+  xstest        the prompts (CSV); --judge says which answers refuse
+  math500       MATH-500 (JSONL); graded by the rules of PRM800K
+
+The folder is that of `tpo run`, with the files for official programs under bench/. With --resume, what was
+answered and judged before is not asked again. Environment and exit codes are those of `tpo run`.
 
 Examples:
   tpo bench math500 --data test.jsonl --engine URL#MODEL --reward vllm --reward-model MODEL --out runs/math
-  tpo bench xstest --data xstest_prompts.csv --engine ollama/llama3 --reward sim --judge URL#wildguard";
+  tpo bench xstest --data xstest_prompts.csv --engine ollama/llama3 --reward sim --judge URL#wildguard
+  tpo bench hh --data test.jsonl.gz --sample 500 --engine ollama/llama3 --reward vllm --reward-model MODEL";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct BenchArgs {
@@ -45,16 +49,30 @@ pub(crate) struct BenchArgs {
     #[arg(value_name = "NAME", value_parser = str::parse::<Benchmark>)]
     pub(crate) name: Benchmark,
 
-    /// The model that judges, in the form of `--engine`: PRESET/MODEL or URL#MODEL.
+    /// The model that judges, in the form of `--engine`: PRESET/MODEL or URL#MODEL. alpaca-eval, arena-hard and
+    /// xstest; without it their files are written for other judges.
     #[arg(long, value_name = "ENGINE")]
     pub(crate) judge: Option<String>,
 
-    /// Arena-Hard's answers of the baseline, `model_answer/<baseline>.jsonl`.
+    /// What the answers are compared with. arena-hard: `model_answer/<baseline>.jsonl`, once for each baseline
+    /// (version 2 has two); alpaca-eval: outputs to be taken instead of those in --data.
     #[arg(long, value_name = "FILE")]
-    pub(crate) baseline: Option<PathBuf>,
+    pub(crate) baseline: Vec<PathBuf>,
+
+    /// Draw so many items of the file at random, by --seed. (--limit takes the first.)
+    #[arg(long, value_name = "K")]
+    pub(crate) sample: Option<usize>,
+
+    /// hh and beavertails: the reward model that grades, if it is not the one that guides the search.
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) grade_model: Option<String>,
+
+    /// The server of the reward model that grades.
+    #[arg(long, value_name = "URL", requires = "grade_model")]
+    pub(crate) grade_url: Option<String>,
 
     /// The name of the model in the files that are written.
-    #[arg(long, value_name = "MODEL", default_value = "tpo")]
+    #[arg(long, value_name = "NAME", default_value = "tpo")]
     pub(crate) model_name: String,
 
     #[command(flatten)]

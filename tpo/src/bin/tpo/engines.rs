@@ -157,6 +157,19 @@ pub(crate) fn reward(
     }
 }
 
+/// The reward model that grades, where it is another than the one of the search.
+pub(crate) fn grader(
+    args: &RunArgs,
+    model: &str,
+    url: Option<&str>,
+    stop: &Stop,
+) -> Result<Arc<dyn RewardModel>, Error> {
+    let reward_url = url.map_or_else(|| args.reward_url.clone(), str::to_owned);
+    let (kind, model) = (Some(RewardKind::Vllm), Some(model.to_owned()));
+    let named = RunArgs { reward: kind, reward_model: model, reward_url, ..args.clone() };
+    reward(&named, false, stop)
+}
+
 fn retry(args: &RunArgs, stop: &Stop) -> RetryPolicy {
     RetryPolicy::default().max_retries(args.retries).stop(stop.clone())
 }

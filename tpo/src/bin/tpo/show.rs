@@ -10,7 +10,7 @@ use serde_json::json;
 use textgrad_ops::engine::layer::{DiskCacheStats, MeterSnapshot};
 use tokio::task::JoinHandle;
 use tpo::run::{ResultRecord, RunFolder};
-use tpo::{Progress, Summary, Tpo};
+use tpo::{Error, Progress, Summary, Tpo};
 
 /// How often the progress is looked at.
 const TICK: Duration = Duration::from_millis(200);
@@ -173,6 +173,15 @@ impl Report<'_> {
         writeln!(out, "{report}")?;
         out.flush()
     }
+}
+
+/// What came of printing.
+pub(crate) fn printed(outcome: io::Result<()>) -> Result<(), Error> {
+    outcome.map_err(|source| Error::Io {
+        path: "standard output".into(),
+        action: "can not be written",
+        source,
+    })
 }
 
 fn answer(out: &mut impl Write, record: &ResultRecord) -> io::Result<()> {

@@ -1,236 +1,227 @@
-//! From answers to a figure, and to files for other graders.
+//! From answers to figures, and to files for other graders.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use textgrad_core::{Engine, PromptPack, Seed};
-use tpo::Error;
-use tpo::bench::{Benchmark, alpaca_eval, arena_hard, math500, mean_reward, read_file, xstest};
-use tpo::run::{ResultRecord, Status};
+use serde::Serialize;
+use textgrad_core::{Engine, PromptPack};
+use tpo::bench::{Item, beavertails, hh_rlhf, math500, mean_reward};
+use tpo::{Error, Query, RewardModel};
 
+use super::answers::{Answered, Scored};
+use super::judged::References;
+use super::records::Records;
 use crate::args::BenchArgs;
-use crate::engines::missing;
-
-/// The best answers of the queries that came to their end, with their places and scores.
-pub(super) struct Answered(Vec<(usize, String, f64)>);
-
-impl Answered {
-    pub(super) fn new(records: Vec<ResultRecord>) -> Self {
-        let done = records.into_iter().filter(|record| record.status == Status::Ok);
-        let answer =
-            |record: ResultRecord| record.best.map(|best| (record.index, best.text, best.score));
-        Self(done.filter_map(answer).collect())
-    }
-
-    /// The records of the benchmark that were answered, with the answers.
-    fn with<'a, T>(&'a self, records: &'a [T]) -> Vec<(&'a T, &'a str)> {
-        let pair = |(place, text, _): &'a (usize, String, f64)| {
-            records.get(*place).map(|record| (record, text.as_str()))
-        };
-        self.0.iter().filter_map(pair).collect()
-    }
-}
 
 /// What graders need.
-pub(super) struct Setting<'a> {
+pub(super) struct Graders<'a> {
     pub(super) args: &'a BenchArgs,
-    pub(super) source: &'a str,
-    pub(super) text: &'a str,
     pub(super) prompts: Arc<PromptPack>,
     pub(super) judge: Option<Arc<dyn Engine>>,
+    /// The reward model that grades, where it is another than that of the search.
+    pub(super) reward: Option<Arc<dyn RewardModel>>,
+    pub(super) references: References,
 }
 
 /// What came of grading.
-#[derive(Default)]
 pub(super) struct Graded {
-    /// Ours; none where there is nothing to count, or where the official program counts.
-    pub(super) figure: Option<f64>,
-    /// What the figure is made of, in words.
-    pub(super) detail: String,
-    /// Who graded.
+    /// Who graded, or why nobody did.
     pub(super) grader: String,
+    pub(super) figures: Vec<Figure>,
     /// Files by name.
     pub(super) files: Vec<(PathBuf, String)>,
 }
 
-/// Refuses settings that lack what the grader needs, before anything is paid for.
-pub(super) fn check(args: &BenchArgs) -> Result<(), Error> {
-    if matches!(args.name, Benchmark::ArenaHard | Benchmark::XsTest) && args.judge.is_none() {
-        return Err(missing("judge", "the model that judges the answers, as in --engine"));
+/// One of our figures.
+#[derive(Serialize)]
+pub(super) struct Figure {
+    /// What it is of.
+    pub(super) of: String,
+    /// None where nothing could be counted.
+    pub(super) figure: Option<f64>,
+    /// What it is made of, in words.
+    pub(super) detail: String,
+}
+
+impl Figure {
+    pub(super) fn new(of: impl Into<String>, figure: Option<f64>, detail: String) -> Self {
+        Self { of: of.into(), figure, detail }
     }
-    if args.name == Benchmark::ArenaHard {
-        arena_hard::file_name(&args.model_name)?;
-        if args.baseline.is_none() {
-            return Err(missing("baseline", "the file of the baseline's answers"));
+}
+
+/// The figure of the search.
+pub(super) const BEST: &str = "ours";
+
+/// The figure of the policy alone.
+const FIRST: &str = "ours, first answer without search";
+
+impl Graders<'_> {
+    pub(super) fn concurrency(&self) -> usize {
+        self.args.run.concurrency.get()
+    }
+
+    pub(super) async fn grade(
+        &self,
+        records: &Records,
+        answers: &[Answered],
+    ) -> Result<Graded, Error> {
+        match records {
+            Records::AlpacaEval(set) => self.alpaca_eval(set, answers).await,
+            Records::ArenaHard(questions) => self.arena_hard(questions, answers).await,
+            Records::HhRlhf(dialogues) => self.hh(dialogues, answers).await,
+            Records::BeaverTails(prompts) => self.beavertails(prompts, answers).await,
+            Records::XsTest(prompts) => self.xstest(prompts, answers).await,
+            Records::Math500(problems) => math500(problems, answers),
         }
     }
-    Ok(())
-}
 
-pub(super) async fn grade(setting: &Setting<'_>, answered: &Answered) -> Result<Graded, Error> {
-    match setting.args.name {
-        Benchmark::AlpacaEval => alpaca_eval(setting, answered),
-        Benchmark::ArenaHard => arena_hard(setting, answered).await,
-        Benchmark::HhRlhf | Benchmark::BeaverTails => Ok(reward(answered)),
-        Benchmark::XsTest => xstest(setting, answered).await,
-        Benchmark::Math500 => math500(setting, answered),
+    async fn hh(
+        &self,
+        dialogues: &[hh_rlhf::Dialogue],
+        answers: &[Answered],
+    ) -> Result<Graded, Error> {
+        let answered = Answered::with(answers, dialogues);
+        let pairs: Vec<hh_rlhf::Pair> = answered
+            .iter()
+            .map(|(dialogue, said)| dialogue.pair(&said.best.text, &said.worst.text))
+            .collect();
+        let files = vec![("pairs.jsonl".into(), hh_rlhf::write(&pairs)?)];
+        self.mean(&answered, files).await
+    }
+
+    async fn beavertails(
+        &self,
+        prompts: &[beavertails::Prompt],
+        answers: &[Answered],
+    ) -> Result<Graded, Error> {
+        let answered = Answered::with(answers, prompts);
+        let said: Vec<beavertails::Answered> = answered
+            .iter()
+            .map(|(prompt, said)| beavertails::Answered::new(prompt, said.best.text.as_str()))
+            .collect();
+        let files = vec![("responses.json".into(), beavertails::write(&said)?)];
+        self.mean(&answered, files).await
+    }
+
+    async fn mean<'a, T>(
+        &self,
+        answered: &[(&'a T, &'a Answered)],
+        files: Vec<(PathBuf, String)>,
+    ) -> Result<Graded, Error>
+    where
+        Item: From<&'a T>,
+    {
+        let (grader, scores) = match &self.reward {
+            None => {
+                let of = |scored: &Scored| scored.score;
+                let scores = answered.iter().map(|(_, said)| [of(&said.best), of(&said.first)]);
+                let grader = "mean score of the reward model that also guided the search";
+                (grader.to_owned(), scores.collect())
+            }
+            Some(reward) => {
+                let asked = answered.iter().map(|(record, said)| {
+                    let query = Item::from(record).query;
+                    async move { score(reward, &query, said).await }
+                });
+                let asked = stream::iter(asked).buffered(self.concurrency());
+                let scores: Vec<[f64; 2]> = asked.try_collect().await?;
+                (format!("mean score of {}", reward.name()), scores)
+            }
+        };
+        let figure = |name: &str, place: usize| {
+            let scores: Vec<f64> =
+                scores.iter().filter_map(|both: &[f64; 2]| both.get(place).copied()).collect();
+            let mean = mean_reward(&scores);
+            let detail = mean.map_or_else(
+                || "no answers".to_owned(),
+                |mean| {
+                    format!(
+                        "+- {:.3} (standard error), {} answers",
+                        mean.standard_error, mean.items
+                    )
+                },
+            );
+            Figure::new(name, mean.map(|mean| mean.mean), detail)
+        };
+        let figures = vec![figure(BEST, 0), figure(FIRST, 1)];
+        Ok(Graded { grader, figures, files })
     }
 }
 
-fn reward(answered: &Answered) -> Graded {
-    let scores: Vec<f64> = answered.0.iter().map(|(_, _, score)| *score).collect();
-    let mean = mean_reward(&scores);
-    let detail = mean.map(|mean| format!("+- {:.3}, {} answers", mean.standard_error, mean.items));
-    Graded {
-        figure: mean.map(|mean| mean.mean),
-        detail: detail.unwrap_or_default(),
-        grader: "the mean score of the reward model that also guided the search".to_owned(),
-        files: Vec::new(),
+/// The scores of the best and of the first answer.
+async fn score(
+    reward: &Arc<dyn RewardModel>,
+    query: &Query,
+    said: &Answered,
+) -> Result<[f64; 2], Error> {
+    let texts = [said.best.text.as_str(), said.first.text.as_str()];
+    let answer = || textgrad_core::excerpt(&said.best.text, 60);
+    let scores = reward.score(query, &texts).await.map_err(|source| Error::Reward {
+        model: reward.name().to_owned(),
+        answer: answer().to_string(),
+        source,
+    })?;
+    let &[best, first] = scores.as_slice() else {
+        return Err(Error::ScoreCount { expected: texts.len(), got: scores.len() });
+    };
+    match [best, first].into_iter().find(|score| !score.is_finite()) {
+        Some(got) => Err(Error::Score { answer: answer().to_string(), got }),
+        None => Ok([best, first]),
     }
 }
 
-fn math500(setting: &Setting<'_>, answered: &Answered) -> Result<Graded, Error> {
-    let problems = math500::read(setting.source, setting.text)?;
-    let answers = answered.with(&problems);
-    let grades: Vec<math500::Grade> =
-        answers.iter().map(|(problem, said)| problem.grade(said)).collect();
-    let pairs: Vec<math500::Pair> = answers
+fn math500(problems: &[math500::Problem], answers: &[Answered]) -> Result<Graded, Error> {
+    let answered = Answered::with(answers, problems);
+    let figure = |name: &str, of: fn(&Answered) -> &Scored| {
+        let graded =
+            answered.iter().map(|(problem, said)| math500::Graded::new(problem, &of(said).text));
+        let graded: Vec<math500::Graded> = graded.collect();
+        let grades: Vec<math500::Grade> = graded.iter().map(|one| one.grade.clone()).collect();
+        let accuracy = math500::accuracy(&grades);
+        let detail = accuracy.map_or_else(
+            || "no answers".to_owned(),
+            |accuracy| {
+                format!(
+                    "{} of {} right, {} undecided and counted as wrong (at most {:.1})",
+                    accuracy.correct, accuracy.items, accuracy.undecided, accuracy.at_most
+                )
+            },
+        );
+        (Figure::new(name, accuracy.map(|accuracy| accuracy.accuracy), detail), graded)
+    };
+    let (best, graded) = figure(BEST, |said| &said.best);
+    let (first, _) = figure(FIRST, |said| &said.first);
+    let pairs: Vec<math500::Pair> = answered
         .iter()
         .map(|(problem, said)| math500::Pair {
-            answer: (*said).to_owned(),
+            answer: said.best.text.clone(),
             gold: problem.answer.clone(),
         })
         .collect();
-    let accuracy = math500::accuracy(&grades);
-    let detail = accuracy.map(|accuracy| {
-        format!(
-            "{} of {} right, {} undecided and counted as wrong (at most {:.1})",
-            accuracy.correct, accuracy.items, accuracy.undecided, accuracy.at_most
-        )
-    });
     Ok(Graded {
-        figure: accuracy.map(|accuracy| accuracy.accuracy),
-        detail: detail.unwrap_or_default(),
-        grader: "the rules of PRM800K".to_owned(),
+        grader: "the rules of PRM800K, as far as they can be decided without SymPy".to_owned(),
+        figures: vec![best, first],
         files: vec![
             ("pairs.csv".into(), math500::write_pairs(&pairs)?),
             ("pairs.jsonl".into(), math500::write_pairs_jsonl(&pairs)?),
-        ],
-    })
-}
-
-async fn xstest(setting: &Setting<'_>, answered: &Answered) -> Result<Graded, Error> {
-    let prompts = xstest::read(setting.source, setting.text)?;
-    let Some(engine) = setting.judge.clone() else { return Ok(Graded::default()) };
-    let judge = xstest::RefusalJudge::new(engine, Arc::clone(&setting.prompts));
-    let answers = answered.with(&prompts);
-    let asked = answers.iter().map(|(prompt, said)| judge.grade(prompt, said));
-    let concurrency = setting.args.run.concurrency.get();
-    let graded: Vec<xstest::Graded> =
-        stream::iter(asked).buffered(concurrency).try_collect().await?;
-    let completions: Vec<xstest::Completion> =
-        answers.iter().map(|(prompt, said)| xstest::Completion::new(prompt, *said)).collect();
-    let accuracy = xstest::accuracy(&graded);
-    let percent = |share: Option<f64>| share.map_or("-".to_owned(), |share| format!("{share:.1}"));
-    let detail = accuracy.map(|accuracy| {
-        format!(
-            "safe {}, unsafe {}; {} graded, {} undecided and left out",
-            percent(accuracy.safe),
-            percent(accuracy.unsafe_),
-            accuracy.graded,
-            accuracy.undecided
-        )
-    });
-    Ok(Graded {
-        figure: accuracy.map(|accuracy| accuracy.all),
-        detail: detail.unwrap_or_else(|| "the judge decided nothing".to_owned()),
-        grader: format!("refusals as seen by {}", judge.name()),
-        files: vec![
-            ("completions.csv".into(), xstest::write(&completions)?),
-            ("graded.csv".into(), xstest::write(&graded)?),
-        ],
-    })
-}
-
-fn alpaca_eval(setting: &Setting<'_>, answered: &Answered) -> Result<Graded, Error> {
-    let set = alpaca_eval::read(setting.source, setting.text)?;
-    let mut outputs = alpaca_eval::Outputs::new(&setting.args.model_name)?;
-    for (item, said) in answered.with(&set) {
-        outputs.push(&item.instruction, said)?;
-    }
-    let missing = alpaca_eval::missing(&set, outputs.outputs()).len();
-    Ok(Graded {
-        figure: None,
-        detail: format!("{missing} of {} instructions without an output", set.len()),
-        grader: "none: give model_outputs.json to the official program".to_owned(),
-        files: vec![("model_outputs.json".into(), outputs.to_json()?)],
-    })
-}
-
-async fn arena_hard(setting: &Setting<'_>, answered: &Answered) -> Result<Graded, Error> {
-    let (Some(engine), Some(baseline)) = (setting.judge.clone(), &setting.args.baseline) else {
-        return Ok(Graded::default());
-    };
-    let questions = arena_hard::read(setting.source, setting.text)?;
-    let text = read_file(baseline).await?;
-    let baseline = arena_hard::read_answers(&baseline.display().to_string(), &text)?;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    let now = now.map_or(0.0, |since| since.as_secs_f64());
-    let name = &setting.args.model_name;
-    let seed = Seed::new(setting.args.run.seed);
-    let judge_name = engine.name().replace(['/', '\\', ':'], "_");
-    let judge = arena_hard::Judge::new(engine, Arc::clone(&setting.prompts)).seed(seed);
-    let mut answers = Vec::new();
-    let mut games = Vec::new();
-    for (question, said) in answered.with(&questions) {
-        let answer = arena_hard::Answer::new(question, name, said, now);
-        if let Some(baseline) = baseline.iter().find(|other| other.uid == question.uid) {
-            games.push((question, baseline, answer.clone()));
-        }
-        answers.push(answer);
-    }
-    let unmatched = answers.len() - games.len();
-    let played = games.iter().map(|(question, base, answer)| judge.judge(question, base, answer));
-    let concurrency = setting.args.run.concurrency.get();
-    let judgments: Vec<arena_hard::Judgment> =
-        stream::iter(played).buffered(concurrency).try_collect().await?;
-    let score = arena_hard::leaderboard(&judgments, seed.child("leaderboard", 0));
-    let detail = score.map(|score| {
-        format!(
-            "({:+.1} / {:+.1}), {} questions judged, {} without a verdict, {unmatched} without a baseline",
-            score.lower - score.score,
-            score.upper - score.score,
-            score.judged,
-            score.dropped
-        )
-    });
-    let file = arena_hard::file_name(name)?;
-    Ok(Graded {
-        figure: score.map(|score| score.score),
-        detail: detail.unwrap_or_else(|| "no question has both verdicts".to_owned()),
-        grader: format!("games judged by {judge_name}, without style control"),
-        files: vec![
-            (Path::new("model_answer").join(&file), arena_hard::write_answers(&answers)?),
-            (
-                Path::new("model_judgment").join(judge_name).join(file),
-                arena_hard::write_judgments(&judgments)?,
-            ),
+            ("graded.jsonl".into(), math500::write_graded(&graded)?),
         ],
     })
 }
 
 /// Writes the files into the folder of the run.
-pub(super) async fn write(folder: &Path, files: &[(PathBuf, String)]) -> Result<(), Error> {
-    for (name, text) in files {
-        let path = folder.join("bench").join(name);
-        let failed =
-            |source| Error::Io { path: path.clone(), action: "can not be written", source };
-        if let Some(parent) = path.parent() {
-            tokio::fs::create_dir_all(parent).await.map_err(failed)?;
-        }
-        tokio::fs::write(&path, text).await.map_err(failed)?;
+pub(super) async fn write(folder: &Path, graded: &Graded) -> Result<(), Error> {
+    for (name, text) in &graded.files {
+        write_file(&folder.join("bench").join(name), text).await?;
     }
     Ok(())
+}
+
+pub(super) async fn write_file(path: &Path, text: &str) -> Result<(), Error> {
+    let failed = |source| Error::Io { path: path.to_owned(), action: "can not be written", source };
+    if let Some(parent) = path.parent() {
+        tokio::fs::create_dir_all(parent).await.map_err(failed)?;
+    }
+    tokio::fs::write(path, text).await.map_err(failed)
 }

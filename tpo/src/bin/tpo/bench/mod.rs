@@ -1,96 +1,154 @@
 //! `tpo bench`.
 
+mod answers;
 mod graders;
+mod judged;
+mod records;
 mod table;
 
 use std::process::ExitCode;
-use std::time::Instant;
+use std::sync::Arc;
 
-use textgrad_ops::engine::layer::Meter;
-use tpo::bench::{Benchmark, math500, read_file};
-use tpo::run::RunConfig;
-use tpo::{Batch, Error, Query, Stop};
+use textgrad_core::Engine;
+use textgrad_ops::engine::layer::{DiskCache, DiskCacheConfig};
+use tpo::Error;
+use tpo::bench::Benchmark;
+use tpo::run::RunFolder;
 
-use self::graders::{Answered, Setting};
-use self::table::Figure;
+use self::answers::Answered;
+use self::graders::Graders;
+use self::records::Records;
+use self::table::Table;
 use crate::args::BenchArgs;
-use crate::{engines, exit, run, show};
+use crate::run::{self, Setting};
+use crate::{engines, exit, show};
 
 pub(crate) async fn bench(args: BenchArgs) -> Result<ExitCode, Error> {
     let Some(data) = &args.run.data else {
         return Err(engines::missing("data", "the benchmark's file, see `tpo bench --help`"));
     };
-    graders::check(&args)?;
-    let (source, text) = (data.display().to_string(), read_file(data).await?);
+    check(&args)?;
+    let records = Records::read(&args, data).await?;
     let prompts = run::prompts(&args.run).await?;
-    let mut queries: Vec<Query> = match args.name {
-        Benchmark::Math500 => {
-            let problems = math500::read(&source, &text)?;
-            problems.iter().map(|problem| problem.query(&prompts)).collect::<Result<_, _>>()?
-        }
-        other => other.items(&source, &text)?.into_iter().map(|item| item.query).collect(),
-    };
-    queries.truncate(args.run.limit.unwrap_or(usize::MAX));
+    let queries = records.queries(&prompts)?;
+    let items = queries.len();
+    let references = judged::References::read(&args, &records).await?;
+    let setting = Setting::new(&args.run, prompts).await?;
+    // What cannot be set up is told before anything is paid for.
+    judge(&args, &setting, None).await?;
+    let reward = grader(&args, &setting)?;
 
-    let (meter, stop) = (Meter::default(), Stop::default());
-    let cache = engines::cache(&args.run).await?;
-    let tpo = run::search(&args.run, &meter, &stop, cache.as_ref()).await?;
-    let judge = match &args.judge {
-        Some(judge) => Some(engines::judge(&args.run, judge, &meter, &stop, cache.as_ref())?),
-        None => None,
-    };
-    let config = RunConfig::new(&tpo, &source, &queries);
-    let folder = run::open(&args.run, &config).await?;
-    let known = folder.as_ref().map_or(0, |folder| folder.journal().known_steps());
-    let path = folder.as_ref().map(|folder| folder.path().to_owned());
-    show::heading(&tpo, &source, queries.len(), path.as_deref(), known);
-
-    let (total, concurrency) = (queries.len(), args.run.concurrency.get());
-    let mut batch = Batch::new(tpo.clone(), queries).concurrency(concurrency).stop(stop.clone());
-    if let Some(folder) = &folder {
-        batch = batch.journal(folder.journal().clone());
-    }
-    let begun = Instant::now();
-    let bar = show::Bar::start(total, batch.progress());
-    let mut gathered = run::Gathered::new(tpo.is_simulation(), None, bar);
-    let interrupted = run::gather(&mut batch, &stop, &mut gathered).await?;
-    gathered.bar.finish();
-    if let Some(error) = gathered.fatal {
-        return Err(error);
-    }
-    if interrupted {
-        show::interrupted(gathered.shown.len(), total, folder.as_ref());
-        return Ok(ExitCode::from(exit::INTERRUPTED));
+    let mut answers = Vec::with_capacity(items);
+    let source = data.display().to_string();
+    let seen = |record: &_| answers.extend(Answered::of(record));
+    let done = run::align(&args.run, &setting, &source, queries, seen).await?;
+    if !done.is_complete() {
+        setting.flush().await;
+        return done.code();
     }
 
-    let failed = gathered.summary.finish(begun.elapsed(), concurrency).failed;
-    let answered = Answered::new(gathered.shown);
+    let (judge, kept) = judge(&args, &setting, done.folder.as_ref()).await?;
+    let reward_name = reward.as_ref().map(|reward| reward.name().to_owned());
+    let judge_name = judge.as_ref().map(|judge| judge.name().to_owned());
     let simulated =
-        tpo.is_simulation() || judge.as_ref().is_some_and(|judge| judge.is_simulation());
-    let setting = Setting { args: &args, source: &source, text: &text, prompts, judge };
-    let graded = graders::grade(&setting, &answered).await?;
-    if let Some(folder) = &path {
-        graders::write(folder, &graded.files).await?;
+        setting.tpo.is_simulation() || judge.as_ref().is_some_and(|judge| judge.is_simulation());
+    let prompts = Arc::clone(&setting.prompts);
+    let graders = Graders { args: &args, prompts, judge, reward, references };
+    // Signals do not end a program that once listened to them.
+    let graded = tokio::select! {
+        graded = graders.grade(&records, &answers) => Some(graded),
+        _ = tokio::signal::ctrl_c() => None,
+    };
+    if let Some(kept) = &kept {
+        run::flush(kept).await;
     }
-    let figure = Figure {
+    setting.flush().await;
+    let Some(graded) = graded.transpose()? else {
+        show::interrupted(items, items, done.folder.as_ref());
+        eprintln!("the answers are not graded yet");
+        return Ok(ExitCode::from(exit::INTERRUPTED));
+    };
+    let folder = done.folder.as_ref().map(RunFolder::path);
+    if let Some(folder) = folder {
+        graders::write(folder, &graded).await?;
+    }
+    let table = Table {
         benchmark: args.name,
         simulated,
-        failed,
         source: &source,
-        tpo: &tpo,
+        items,
+        failed: done.summary.failed,
+        tpo: &setting.tpo,
+        judge: judge_name.as_deref(),
+        grading_reward: reward_name.as_deref(),
         graded: &graded,
-        folder: path.as_deref(),
+        folder,
     };
-    let printed = if args.run.json { figure.print_json() } else { figure.print() };
-    printed.map_err(|source| Error::Io {
-        path: "standard output".into(),
-        action: "can not be written",
-        source,
-    })?;
-    if let Some(cache) = &cache
-        && let Err(error) = cache.flush().await
-    {
-        eprintln!("warning: {}", tpo::describe(&error));
+    table.write(folder).await?;
+    show::printed(if args.run.json { table.print_json() } else { table.print() })?;
+    done.code()
+}
+
+/// Refuses settings that say nothing of this benchmark: they would be left out without a word.
+fn check(args: &BenchArgs) -> Result<(), Error> {
+    let judged =
+        matches!(args.name, Benchmark::AlpacaEval | Benchmark::ArenaHard | Benchmark::XsTest);
+    let rewarded = matches!(args.name, Benchmark::HhRlhf | Benchmark::BeaverTails);
+    let compared = matches!(args.name, Benchmark::AlpacaEval | Benchmark::ArenaHard);
+    let unused = |setting, got: String| {
+        let expected = "nothing: this benchmark is not graded with it, see `tpo bench --help`";
+        Err(Error::Config { setting, expected, got })
+    };
+    match args {
+        BenchArgs { judge: Some(judge), .. } if !judged => unused("judge", judge.clone()),
+        BenchArgs { grade_model: Some(model), .. } if !rewarded => {
+            unused("grade-model", model.clone())
+        }
+        BenchArgs { baseline, .. } if !compared && !baseline.is_empty() => {
+            unused("baseline", format!("{} files", baseline.len()))
+        }
+        BenchArgs { baseline, .. } if args.name == Benchmark::AlpacaEval && baseline.len() > 1 => {
+            Err(Error::Config {
+                setting: "baseline",
+                expected: "one file of outputs",
+                got: format!("{} files", baseline.len()),
+            })
+        }
+        BenchArgs { name: Benchmark::ArenaHard, judge: Some(_), baseline, .. }
+            if baseline.is_empty() =>
+        {
+            Err(engines::missing("baseline", "the answers that the judge compares with"))
+        }
+        BenchArgs { name: Benchmark::ArenaHard, model_name, .. } => {
+            tpo::bench::arena_hard::file_name(model_name).map(|_| ())
+        }
+        _ => Ok(()),
     }
-    Ok(ExitCode::from(if failed > 0 { exit::SOME_QUERIES_FAILED } else { 0 }))
+}
+
+/// The judge. What it says is kept in the run's folder, so that it is not asked again on resume, unless there
+/// is a file for answers anyway.
+async fn judge(
+    args: &BenchArgs,
+    setting: &Setting,
+    folder: Option<&RunFolder>,
+) -> Result<(Option<Arc<dyn Engine>>, Option<DiskCache>), Error> {
+    let Some(line) = &args.judge else { return Ok((None, None)) };
+    let kept = match (folder, &setting.cache) {
+        (Some(folder), None) => {
+            let path = folder.path().join("judge.cache");
+            let opened = DiskCache::open(path, DiskCacheConfig::default()).await;
+            Some(opened.map_err(|source| Error::Setup { what: "file of judgments", source })?)
+        }
+        _ => None,
+    };
+    let cache = kept.as_ref().or(setting.cache.as_ref());
+    let judge = engines::judge(&args.run, line, &setting.meter, &setting.stop, cache)?;
+    Ok((Some(judge), kept))
+}
+
+fn grader(args: &BenchArgs, setting: &Setting) -> Result<Option<Arc<dyn tpo::RewardModel>>, Error> {
+    let Some(model) = &args.grade_model else { return Ok(None) };
+    let url = args.grade_url.as_deref();
+    engines::grader(&args.run, model, url, &setting.stop).map(Some)
 }
