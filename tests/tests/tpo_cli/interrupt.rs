@@ -9,7 +9,7 @@ use super::{Running, folder, json_lines, over_http, queries, quiet, read, simula
 
 const QUERIES: usize = 6;
 
-fn interrupt(running: &Running) {
+pub(super) fn interrupt(running: &Running) {
     let id = running.id().to_string();
     let status = Command::new("sh").args(["-c", "kill -INT \"$1\"", "sh", &id]).status();
     assert!(status.unwrap().success());

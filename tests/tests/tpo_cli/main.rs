@@ -1,6 +1,7 @@
 //! The `tpo` program, run as a process.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod bench;
 mod cache;
 mod files;
 mod input;
@@ -25,9 +26,14 @@ use textgrad_tests::program::{Ended, PATIENCE, Running};
 /// The program as cargo built it for these tests, in a folder of its own, with nothing of this environment:
 /// neither keys nor proxies.
 fn tpo<S: AsRef<OsStr>>(folder: &Path, arguments: impl IntoIterator<Item = S>) -> Command {
+    let mut command = program(folder);
+    command.arg("run").args(arguments);
+    command
+}
+
+fn program(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tpo-under-test"));
     command.env_clear().current_dir(folder).stdin(Stdio::null());
-    command.arg("run").args(arguments);
     command
 }
 

@@ -19,17 +19,13 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 /// Reads a file of a data set, compressed with gzip or not; its name does not matter.
 ///
 /// # Errors
-/// [`Error::Io`] if it can not be read, [`Error::Input`] if it is no text or decompresses to more than 1 GiB.
+/// [`Error::Input`] if it can not be read, is no text or decompresses to more than 1 GiB.
 pub async fn read_file(path: &Path) -> Result<String, Error> {
     let owned = path.to_owned();
     let bytes = tokio::task::spawn_blocking(move || std::fs::read(owned)).await;
     let bytes = bytes.unwrap_or_else(|ended| Err(std::io::Error::other(ended)));
-    let bytes = bytes.map_err(|source| Error::Io {
-        path: path.to_owned(),
-        action: "can not be read",
-        source,
-    })?;
     let name = path.display().to_string();
+    let bytes = bytes.map_err(|error| wrong(&name, format!("can not be read: {error}")))?;
     let decoded = tokio::task::spawn_blocking(move || decode(&name, bytes)).await;
     decoded.unwrap_or_else(|ended| Err(wrong(path.display(), ended.to_string())))
 }
@@ -143,7 +139,8 @@ mod tests {
         std::fs::write(&path, [b'a', 0xff]).unwrap();
         let error = read_file(&path).await.unwrap_err().to_string();
         assert!(error.contains("got something else at byte 1"), "{error}");
-        assert!(matches!(read_file(&dir.path().join("none")).await, Err(Error::Io { .. })));
+        let error = read_file(&dir.path().join("none")).await.unwrap_err().to_string();
+        assert!(error.contains("none: can not be read: "), "{error}");
     }
 
     #[test]

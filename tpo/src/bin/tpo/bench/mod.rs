@@ -89,7 +89,8 @@ pub(crate) async fn bench(args: BenchArgs) -> Result<ExitCode, Error> {
     done.code()
 }
 
-/// Refuses settings that say nothing of this benchmark: they would be left out without a word.
+/// Refuses settings that this benchmark does not use, which would be left out without a word, and those that
+/// would only fail once the answers are paid for.
 fn check(args: &BenchArgs) -> Result<(), Error> {
     let judged =
         matches!(args.name, Benchmark::AlpacaEval | Benchmark::ArenaHard | Benchmark::XsTest);
@@ -121,6 +122,9 @@ fn check(args: &BenchArgs) -> Result<(), Error> {
         }
         BenchArgs { name: Benchmark::ArenaHard, model_name, .. } => {
             tpo::bench::arena_hard::file_name(model_name).map(|_| ())
+        }
+        BenchArgs { name: Benchmark::AlpacaEval, model_name, .. } => {
+            tpo::bench::alpaca_eval::Outputs::new(model_name.as_str()).map(|_| ())
         }
         _ => Ok(()),
     }
