@@ -229,6 +229,14 @@ fn every_template_is_in_a_golden_file() {
         "judge_system",
         "judge",
         "judge_retry",
+        // Benchmarks.
+        "math_query",
+        "preference_system",
+        "preference",
+        "duel_system",
+        "duel",
+        "refusal_system",
+        "refusal",
         // Parts of the others.
         "_subject",
         "_feedback_examples",

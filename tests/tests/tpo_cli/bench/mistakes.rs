@@ -35,6 +35,7 @@ fn mistakes_are_told_before_anything_is_paid_for() {
             &["judge: expected nothing: this benchmark is not graded with it"],
         ),
         (&["xstest", "--data", "xstest", "--grade-model", "m"], &["grade-model: expected nothing"]),
+        (&["math500", "--data", "math", "--format", "json"], &["format: expected nothing"]),
         (&["hh", "--data", "hh", "--baseline", "x"], &["baseline: expected nothing"]),
         (&["hh", "--data", "hh", "--grade-url", "http://x"], &["--grade-model"]),
         (

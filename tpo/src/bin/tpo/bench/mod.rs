@@ -100,6 +100,10 @@ fn check(args: &BenchArgs) -> Result<(), Error> {
         let expected = "nothing: this benchmark is not graded with it, see `tpo bench --help`";
         Err(Error::Config { setting, expected, got })
     };
+    if args.run.format.is_some() {
+        let expected = "nothing: the benchmark says how its file is written";
+        return Err(Error::Config { setting: "format", expected, got: "a format".to_owned() });
+    }
     match args {
         BenchArgs { judge: Some(judge), .. } if !judged => unused("judge", judge.clone()),
         BenchArgs { grade_model: Some(model), .. } if !rewarded => {
