@@ -12,6 +12,7 @@ mod token;
 
 use self::exact::Fraction;
 use self::parse::Parsed;
+use super::number::is_fraction;
 
 /// What can be said of two expressions.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +33,8 @@ enum Unread {
 
 /// Compares two expressions.
 pub(super) fn compare(one: &str, other: &str) -> Comparison {
+    // The rules compute with rounded decimals, so that 0.1*3 is not 3/10 for them.
+    let rounded = (one.contains('.') || other.contains('.')) && !(is_plain(one) && is_plain(other));
     let (one, other) = match (parse::parse(one), parse::parse(other)) {
         (Ok(one), Ok(other)) => (one, other),
         (Err(Unread::Malformed), _) | (_, Err(Unread::Malformed)) => return Comparison::Different,
@@ -43,15 +46,23 @@ pub(super) fn compare(one: &str, other: &str) -> Comparison {
     match exact {
         Some(difference) if difference.is_zero() => {
             // Equal if the letters before parentheses are factors; the rules may take them for functions.
-            match one.applied || other.applied {
-                true => Comparison::Undecided("a letter stands before a parenthesis".to_owned()),
-                false => Comparison::Equal,
+            if one.applied || other.applied {
+                Comparison::Undecided("a letter stands before a parenthesis".to_owned())
+            } else if rounded {
+                Comparison::Undecided("the rules round decimals in between".to_owned())
+            } else {
+                Comparison::Equal
             }
         }
         Some(difference) if difference.is_certain() => Comparison::Different,
         _ if numeric::differ(&one.expression, &other.expression) => Comparison::Different,
         _ => Comparison::Undecided("no difference was found by numbers".to_owned()),
     }
+}
+
+/// Whether it is one number, or a fraction of two.
+fn is_plain(text: &str) -> bool {
+    text.parse::<f64>().is_ok() || is_fraction(text)
 }
 
 fn difference(one: &Parsed, other: &Parsed) -> Option<Fraction> {
@@ -105,6 +116,11 @@ mod tests {
             ("x=5", "5"),
             ("±3", "3"),
             ("10^9+1/1000", "10^9"),
+            // The rules' parser reads neither.
+            ("*3", "*3+0"),
+            ("5+", "5+0+"),
+            ("2*/3", "5"),
+            ("()", "5"),
         ] {
             assert_eq!(compare(one, other), Comparison::Different, "{one} and {other}");
         }
@@ -123,6 +139,9 @@ mod tests {
             ("[1]", "1"),
             ("1)+(2", "3"),
             ("5e", "5*oo"),
+            ("0.1*3", "3/10"),
+            ("sqrt(2.0)", "sqrt(2)"),
+            ("sqrt(2,)", "sqrt(2)"),
         ] {
             let said = compare(one, other);
             assert!(matches!(said, Comparison::Undecided(_)), "{one} and {other}: {said:?}");

@@ -133,8 +133,8 @@ impl Parser {
                 Ok(Expression::Root(self.group()?.into()))
             }
             Some(Token::Open) => self.group(),
-            Some(_) => Err(unknown("an operator lacks what it is about")),
-            None => Err(unknown("the expression ends too early")),
+            // An operator lacks what it is about: the rules' parser fails too, whatever stands beside it.
+            Some(_) | None => Err(Unread::Malformed),
         }
     }
 

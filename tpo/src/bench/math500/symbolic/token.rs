@@ -72,6 +72,7 @@ pub(super) fn tokens(text: &str) -> Result<(Vec<Token>, bool), Unread> {
                     '!' => Token::Factorial,
                     '(' => Token::Open,
                     ')' => Token::Close,
+                    ',' if is_argument(&tokens) => return unknown("a list of arguments"),
                     letter if NEVER.contains(&letter) => return Err(Unread::Malformed),
                     letter if !letter.is_ascii() && !letter.is_alphanumeric() => {
                         return Err(Unread::Malformed);
@@ -82,6 +83,23 @@ pub(super) fn tokens(text: &str) -> Result<(Vec<Token>, bool), Unread> {
         }
     }
     Ok((tokens, applied))
+}
+
+/// Whether what follows the tokens stands in the parentheses of a root.
+fn is_argument(tokens: &[Token]) -> bool {
+    let mut closed = 0_usize;
+    for (place, token) in tokens.iter().enumerate().rev() {
+        match token {
+            Token::Close => closed += 1,
+            Token::Open if closed == 0 => {
+                let before = place.checked_sub(1).and_then(|before| tokens.get(before));
+                return before == Some(&Token::Root);
+            }
+            Token::Open => closed -= 1,
+            _ => {}
+        }
+    }
+    false
 }
 
 fn digits(letters: &mut Peekable<Chars<'_>>) -> Result<String, Unread> {
