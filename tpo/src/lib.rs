@@ -28,7 +28,7 @@
 //!   continued without paying for anything twice.
 //! * [`run`] is the folder that the `tpo` program writes, [`input`] reads queries, [`Summary`] has the
 //!   figures.
-//! * [`bench`] reads, writes and grades the benchmarks that the method was published with.
+//! * [`mod@bench`] reads, writes and grades the benchmarks that the method was published with.
 //!
 //! # Features
 //! | feature | adds |
