@@ -3,10 +3,10 @@
 //! | template | message | variables |
 //! |---|---|---|
 //! | `sample_system` | system message of the first answers; not sent if it is empty | `query` |
-//! | `duel_system`, `duel` | system and user message of a comparison of two answers in Arena-Hard | [`DuelContext`](crate::bench::arena_hard::DuelContext) |
-//! | `preference_system`, `preference` | those of a comparison of two outputs in AlpacaEval | [`PreferenceContext`](crate::bench::alpaca_eval::PreferenceContext) |
-//! | `refusal_system`, `refusal` | those of the question whether an answer refuses, in XSTest; an empty system message is not sent | [`RefusalContext`](crate::bench::xstest::RefusalContext) |
-//! | `math_query` | what is asked with a problem of MATH-500 | [`MathContext`](crate::bench::math500::MathContext) |
+//! | `duel_system`, `duel` | system and user message of a comparison of two answers in Arena-Hard | [`DuelContext`] |
+//! | `preference_system`, `preference` | those of a comparison of two outputs in AlpacaEval | [`PreferenceContext`] |
+//! | `refusal_system`, `refusal` | those of the question whether an answer refuses, in XSTest; an empty system message is not sent | [`RefusalContext`] |
+//! | `math_query` | what is asked with a problem of MATH-500 | [`MathContext`] |
 //!
 //! The loss, feedback and updates are worded by the templates of [`textgrad_ops::prompts`]: that of a pair of
 //! answers by `contrastive_system`, that of one answer by `evaluation_system`.

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use textgrad_tests::fake_server::{FakeServer, FaultRule, Route};
 
 use super::{
-    ALPACA, BEAVERTAILS, MATH, Said, XSTEST, bench, best_of_two, dialogues, end, folder,
-    json_lines, lines, put, read, report, server,
+    ALPACA, BEAVERTAILS, MATH, XSTEST, bench, best_of_two, dialogues, end, folder, json_lines,
+    lines, pointed_at, put, read, report, server, simulation,
 };
 
 #[test]
@@ -146,17 +146,14 @@ async fn the_reward_model_of_the_search_grades_where_no_other_is_named() {
 async fn items_that_fail_are_left_out_and_counted() {
     let folder = folder();
     put(folder.path(), "math.jsonl", MATH);
-    let policy = FakeServer::builder()
-        .engine(Said(|_: &str, _| r"\boxed{1.5}".to_owned()))
-        .fault("400@nth:2".parse::<FaultRule>().unwrap())
-        .start()
-        .await
-        .unwrap();
-    let mut command = best_of_two(folder.path(), "math500", "math.jsonl", &policy);
+    // The first answers of the first problem are there when its search fails.
+    let fault = "400@nth:2".parse::<FaultRule>().unwrap();
+    let policy = simulation().fault(fault).start().await.unwrap();
+    let mut command = bench(folder.path(), "math500", "math.jsonl", pointed_at(&policy));
     command.args(["--concurrency", "1", "--json"]);
     let ended = end(command).with_code(3);
     let report: Value = serde_json::from_str(&ended.out).unwrap();
     assert_eq!(report["data"]["failed"], 1, "{}", ended.out);
-    assert_eq!(report["ours"][0]["figure"], 100.0);
+    assert!(report["ours"][0]["detail"].as_str().unwrap().starts_with("0 of 1 right"));
     assert_eq!(read(folder.path().join("out/bench/pairs.jsonl")).lines().count(), 1);
 }
