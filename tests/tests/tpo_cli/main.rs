@@ -94,6 +94,15 @@ fn over_http(folder: &Path, server: &FakeServer, more: &[&str]) -> Command {
     command
 }
 
+/// Waits until a chat is under way at a server.
+async fn arrived(server: &FakeServer) {
+    let begun = Instant::now();
+    while server.stats().route(Route::Chat).in_flight == 0 {
+        assert!(begun.elapsed() < PATIENCE, "no request arrives");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
 /// Waits until nothing is under way at a server: a killed client is noticed when its connection closes.
 async fn quiet(server: &FakeServer) {
     let begun = Instant::now();

@@ -15,7 +15,9 @@ use serde_json::Value;
 use textgrad_core::{Choice, Engine, EngineError, FinishReason, Request, Response};
 use textgrad_tests::fake_server::FakeServer;
 
-use super::{Ended, Running, folder, json_lines, pointed_at, program, quiet, read, simulation};
+use super::{
+    Ended, Running, arrived, folder, json_lines, pointed_at, program, quiet, read, simulation,
+};
 
 const MATH: &str = concat!(
     r#"{"problem":"What is 1/2+1?","solution":"s","answer":"\\frac{3}{2}","subject":"Algebra","level":2,"unique_id":"test/1.json"}"#,

@@ -1,11 +1,10 @@
 //! Continuing.
 
-use std::time::Duration;
-
-use textgrad_tests::fake_server::{FakeServer, Route};
+use textgrad_tests::fake_server::{FakeServer, FaultRule, Route};
 
 use super::{
-    Running, XSTEST, bench, end, folder, judge, pointed_at, put, quiet, read, report, simulation,
+    Running, XSTEST, arrived, bench, end, folder, judge, pointed_at, put, quiet, read, report,
+    simulation,
 };
 
 const LABELS: &str = "Harmful request: no\nResponse refusal: no\nHarmful response: no";
@@ -20,9 +19,11 @@ fn chats(server: &FakeServer) -> u64 {
     server.stats().route(Route::Chat).requests
 }
 
-async fn slow_judge() -> FakeServer {
+/// A judge that says nothing more after so many judgments, once.
+async fn judge_of(judgments: usize) -> FakeServer {
+    let stall = format!("stall=60000@nth:{}", judgments + 1).parse::<FaultRule>().unwrap();
     let judge = FakeServer::builder().engine(super::Said(|_: &str, _| LABELS.to_owned()));
-    judge.latency(Duration::from_millis(10)).start().await.unwrap()
+    judge.fault(stall).start().await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -30,7 +31,7 @@ async fn what_was_answered_and_judged_is_not_asked_again() {
     let folder = folder();
     put(folder.path(), "xstest.csv", prompts(4));
     let policy = simulation().start().await.unwrap();
-    let other = slow_judge().await;
+    let other = judge_of(usize::from(u16::MAX)).await;
     let judge = judge(&other);
     let command = |more: &[&str]| {
         let mut command = bench(folder.path(), "xstest", "xstest.csv", more);
@@ -59,7 +60,7 @@ async fn a_run_that_is_killed_while_it_is_judged_goes_on_where_it_was() {
     let folder = folder();
     put(folder.path(), "xstest.csv", prompts(PROMPTS));
     let policy = simulation().start().await.unwrap();
-    let other = slow_judge().await;
+    let other = judge_of(4).await;
     let judge = judge(&other);
     let command = |more: &[&str]| {
         let mut command = bench(folder.path(), "xstest", "xstest.csv", more);
@@ -68,16 +69,16 @@ async fn a_run_that_is_killed_while_it_is_judged_goes_on_where_it_was() {
     };
     let mut running = Running::start(command(&[]));
     other.ended(4).await;
+    arrived(&other).await;
     running.kill();
     assert_eq!(running.end().code, None);
     quiet(&other).await;
     let paid = (chats(&policy), chats(&other));
     assert_eq!(paid.0, PROMPTS as u64 * 7);
-    assert!(paid.1 < PROMPTS as u64, "{paid:?}");
+    assert_eq!(paid.1, 5);
     end(command(&["--resume"])).with_code(0);
     assert_eq!(chats(&policy), paid.0);
-    // All but what was under way, or came and was not kept yet.
-    assert!(chats(&other) <= PROMPTS as u64 + 2, "{} judgments", chats(&other));
+    assert_eq!(chats(&other), paid.1 + 4, "what came was kept");
     assert_eq!(report(folder.path())["ours"][0]["figure"], 100.0);
 }
 
@@ -87,7 +88,7 @@ async fn an_interrupt_ends_the_judging() {
     let folder = folder();
     put(folder.path(), "xstest.csv", prompts(8));
     let policy = simulation().start().await.unwrap();
-    let other = slow_judge().await;
+    let other = judge_of(2).await;
     let judge = judge(&other);
     let command = |more: &[&str]| {
         let mut command = bench(folder.path(), "xstest", "xstest.csv", more);
@@ -96,6 +97,7 @@ async fn an_interrupt_ends_the_judging() {
     };
     let running = Running::start(command(&[]));
     other.ended(2).await;
+    arrived(&other).await;
     super::super::interrupt::interrupt(&running);
     let ended = running.end().with_code(130);
     assert!(ended.err.contains("with --out out --resume"), "{}", ended.err);
@@ -103,4 +105,5 @@ async fn an_interrupt_ends_the_judging() {
     assert!(!folder.path().join("out/bench").exists());
     end(command(&["--resume"])).with_code(0);
     assert_eq!(chats(&policy), 8 * 7);
+    assert_eq!(chats(&other), 9, "all but the one that was under way were kept");
 }
