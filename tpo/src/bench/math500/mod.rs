@@ -6,6 +6,7 @@
 //! it; [`write_pairs`] and [`write_pairs_jsonl`] write answers for them.
 
 mod boxed;
+mod commands;
 mod grade;
 mod latex;
 mod mathd;
