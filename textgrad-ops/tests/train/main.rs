@@ -8,6 +8,7 @@
     reason = "what panics in a test has failed"
 )]
 
+mod counting;
 mod endings;
 mod losses;
 mod mistakes;
