@@ -1,7 +1,8 @@
 //! Running a program on a text, within limits.
 //!
-//! [`Runner`] is what [`CommandLoss`](crate::CommandLoss) runs programs with, and serves whatever else asks a
-//! program about a text: an evaluator, a reward.
+//! [`Runner`] is what [`CommandLoss`](crate::CommandLoss) and
+//! [`CommandEvaluator`](crate::train::CommandEvaluator) run programs with, and serves whatever else asks a
+//! program about a text, such as a reward.
 //!
 //! # What holds
 //! | limit | on Unix | elsewhere |
@@ -16,6 +17,7 @@
 
 mod capture;
 mod end;
+mod failure;
 mod folder;
 mod locate;
 mod process;
@@ -23,4 +25,5 @@ mod runner;
 
 pub use self::capture::Captured;
 pub use self::end::{End, Run};
+pub(crate) use self::failure::could_not_run;
 pub use self::runner::{Runner, RunnerBuilder};
