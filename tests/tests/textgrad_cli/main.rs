@@ -26,6 +26,7 @@ fn folder() -> TempDir {
 fn the_help_says_what_a_user_must_know() {
     let folder = folder();
     let ended = textgrad(folder.path(), &["--help"]).with_code(0);
+    assert!(ended.out.starts_with("Tools around automatic differentiation over text\n"));
     for words in
         ["  cache  ", "  page  ", "  engines  ", "Examples:", "TEXTGRAD_LOG", "Exit codes:"]
     {
