@@ -62,6 +62,11 @@ pub(crate) struct RunArgs {
     #[arg(long, default_value = "tpo", value_parser = str::parse::<Mode>)]
     pub(crate) mode: Mode,
 
+    /// quoted: each request quotes what it is about, as the paper has it; continued: losses, gradients and
+    /// updates continue the policy's conversation, for servers with automatic prefix caching.
+    #[arg(long, value_enum, default_value_t = LayoutKind::Quoted)]
+    pub(crate) layout: LayoutKind,
+
     /// D: how many times the best answer is rewritten.
     #[arg(long, value_name = "D", default_value_t = 2)]
     pub(crate) iterations: u32,
@@ -185,6 +190,12 @@ pub(crate) struct RunArgs {
 
 fn json_object(text: &str) -> Result<Map<String, Value>, String> {
     serde_json::from_str(text).map_err(|error| format!("expected a JSON object: {error}"))
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LayoutKind {
+    Quoted,
+    Continued,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
