@@ -276,8 +276,12 @@ impl TemplateContext for UpdateContext {
     }
 }
 
-/// Why an answer could not be used: `problem`, `cut_off`, `start_tag`, `end_tag`; if its text broke rules that
-/// are checked, `violations` (each with `rule` and `problem`) and `text`, which else are empty.
+/// Why an answer could not be used: `problem`, `cut_off`, `start_tag`, `end_tag`; `attempts`, how often it was asked
+/// for before; if its text broke rules that are checked, `violations` (each with `rule` and `problem`) and `text`,
+/// which else are empty.
+///
+/// A pack that shows `attempts` makes every repetition another request: without a seed, one that is wrong in the same
+/// way twice would else be asked a third time in the same words, and a cache would give the same answer.
 #[derive(Debug, Clone, Serialize)]
 pub struct RetryContext {
     /// What was wrong, in words.
@@ -288,6 +292,8 @@ pub struct RetryContext {
     pub start_tag: String,
     /// What must stand behind it.
     pub end_tag: String,
+    /// How many requests were made before, at least 1.
+    pub attempts: u32,
     /// The rules that its text broke.
     pub violations: Vec<BrokenRule>,
     /// That text.
@@ -297,7 +303,7 @@ pub struct RetryContext {
 impl TemplateContext for RetryContext {
     fn example() -> Json {
         json!({
-            "problem": "", "cut_off": false, "start_tag": "", "end_tag": "",
+            "problem": "", "cut_off": false, "start_tag": "", "end_tag": "", "attempts": 1,
             "violations": [BrokenRule::example()], "text": "",
         })
     }
