@@ -14,6 +14,7 @@ use std::sync::Arc;
 use clap::Parser;
 use textgrad_core::{Backward, Engine, Graph, Parameter, Seed, Variable, section};
 use textgrad_examples::{Failure, Options, announce, heading, quote};
+use textgrad_ops::engine::sim;
 use textgrad_ops::{LlmCall, TextLoss, TextualGradientDescent};
 
 const QUERY: &str = "How do I take care of a wooden table?";
@@ -40,8 +41,11 @@ async fn tour(engine: &Arc<dyn Engine>, seed: Seed) -> Result<Tour, Failure> {
     let question = Variable::new(QUERY, "query of a user");
     // A parameter is what may change. Feedback is gathered on it, and on nothing that does not depend on it.
     let system = Parameter::new("You are a brief assistant.", "system prompt");
-    println!("a constant:  {question:?}");
-    println!("a parameter: {system:?}");
+    for variable in [&question, &system.variable()] {
+        let text = variable.text().unwrap_or_default();
+        let may_change = if variable.requires_grad() { "may change" } else { "constant" };
+        println!("{may_change:<10}  {}: {text:?}", variable.role());
+    }
 
     heading("a call of a model");
     let llm = LlmCall::builder(Arc::clone(engine)).build();
@@ -101,28 +105,31 @@ async fn main() -> Result<(), Failure> {
     let engine = arguments.options.connect()?;
     announce(&*engine);
     let tour = tour(&engine, arguments.options.seed()).await?;
-    let [first, second] = tour.answers.map(|answer| answer.text().unwrap_or_default().len());
-    println!("the answer had {first} characters and has {second}");
+    if engine.is_simulation() {
+        let reward = |answer: &Variable| sim::reward(QUERY, answer.text().unwrap_or_default());
+        let [first, second] = tour.answers.each_ref().map(reward);
+        println!("reward (simulated): {first:.2} before, {second:.2} after");
+    }
+    println!("{} earlier version(s) of the system prompt are kept", tour.system.history().len());
     if let Some(path) = arguments.html {
         tokio::fs::write(&path, tour.page).await?;
         println!("{} is written; open it in a browser", path.display());
     } else {
-        println!("-- --html graph.html writes it as a page");
+        println!("with `-- --html graph.html` it is written as a page");
     }
-    println!("{} earlier version(s) of the system prompt are kept", tour.system.history().len());
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use textgrad_ops::engine::{Sim, sim};
+    use textgrad_ops::engine::Sim;
 
     use super::*;
 
     #[tokio::test]
     async fn one_step_makes_a_better_prompt_and_the_page_shows_it() {
         let engine: Arc<dyn Engine> = Arc::new(Sim::default());
-        let tour = tour(&engine, Seed::new(7)).await.unwrap();
+        let tour = tour(&engine, Seed::new(Options::SEED)).await.unwrap();
         assert_eq!(tour.system.version(), 1);
         assert!(tour.page.contains("You are a brief assistant."));
         let [first, second] = tour.answers.map(|answer| sim::reward(QUERY, answer.text().unwrap()));

@@ -21,7 +21,7 @@ use textgrad_ops::engine::EngineExt;
 use textgrad_ops::engine::layer::Meter;
 use textgrad_ops::engine::sim::counting;
 use textgrad_ops::train::{
-    Benchmark, Dataset, EvaluatorLoss, Example, NumericMatch, Program, ProgressBars, Split,
+    Benchmark, Dataset, Ended, EvaluatorLoss, Example, NumericMatch, Program, ProgressBars, Split,
     StepOutcome, Trainer, Training,
 };
 use textgrad_ops::{LlmCall, Stop, TextualGradientDescent};
@@ -161,7 +161,16 @@ fn report(training: &Training) {
         println!("\ntest: {:.2} of {} questions", test.score, test.examples);
     }
     let requests: u64 = training.steps.iter().filter_map(|step| step.cost.requests).sum();
-    println!("ended: {:?}; {requests} requests in {} steps", training.ended, training.steps.len());
+    let ended = match training.ended {
+        Some(Ended::Completed) => "all steps were made",
+        Some(Ended::Stopped) => "it was asked to stop",
+        Some(Ended::Budget) => "the budget was used up",
+        _ => "it was good enough, or did not get better",
+    };
+    println!(
+        "{} steps, {requests} requests in them; it ended because {ended}",
+        training.steps.len()
+    );
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -203,6 +212,9 @@ async fn main() -> Result<(), Failure> {
     report(&training);
     if let Some(folder) = arguments.out {
         println!("all of it is in {}: history.jsonl has a line for each step", folder.display());
+        if training.ended == Some(Ended::Stopped) {
+            println!("the same command with --resume goes on");
+        }
     }
     Ok(())
 }
@@ -210,7 +222,6 @@ async fn main() -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use textgrad_ops::engine::Sim;
-    use textgrad_ops::train::Ended;
 
     use super::*;
 
@@ -223,7 +234,7 @@ mod tests {
     async fn the_prompt_gets_better_and_a_stopped_run_goes_on() {
         let run = |place, stop: Stop| async move {
             let engine: Arc<dyn Engine> = Arc::new(Sim::default());
-            optimize(engine, split(), 6, Seed::new(7), place, &stop).await
+            optimize(engine, split(), 6, Seed::new(Options::SEED), place, &stop).await
         };
         let whole = run(Place::Nowhere, Stop::default()).await.unwrap();
         let first = whole.baseline.as_ref().unwrap().validation.unwrap().score;

@@ -109,7 +109,7 @@ mod tests {
         assert!(!is_right(WRONG));
         let engine: Arc<dyn Engine> = Arc::new(Sim::default());
         let solution = Parameter::new(WRONG, "worked solution of a linear equation");
-        let made = improve(&engine, &solution, 3, Seed::new(7)).await.unwrap();
+        let made = improve(&engine, &solution, 3, Seed::new(Options::SEED)).await.unwrap();
         assert!(made[0].critique.contains("3x + 7 = 14"), "{}", made[0].critique);
         let last = made.last().unwrap();
         assert!(is_right(&last.solution), "{}", last.solution);

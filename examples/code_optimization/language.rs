@@ -21,7 +21,9 @@ def triangle(n):
     return total
 ";
 
+/// Reported without times: equal runs then say equal things, and so do the requests that quote them.
 const PYTHON_TESTS: &str = "\
+import sys
 import unittest
 from solution import largest, triangle
 
@@ -40,7 +42,13 @@ class Tests(unittest.TestCase):
         self.assertEqual(triangle(4), 10)
 
 
-unittest.main()
+result = unittest.TestResult()
+unittest.defaultTestLoader.loadTestsFromTestCase(Tests).run(result)
+failed = result.failures + result.errors
+for test, trace in failed:
+    print('FAILED', test.id().split('.')[-1], trace.strip().splitlines()[-1])
+print('tests:', result.testsRun, 'failed:', len(failed))
+sys.exit(1 if failed else 0)
 ";
 
 const RUST: &str = "\
@@ -61,6 +69,15 @@ pub fn triangle(n: u64) -> u64 {
     }
     total
 }
+";
+
+/// Compiles and runs the tests; what takes another time or another thread each time is cut from the report.
+const RUST_SCRIPT: &str = "\
+rustc --edition 2024 --test -o run tests.rs || exit 1
+./run --test-threads 1 >report
+code=$?
+sed -e 's/; finished in .*//' -e 's/ ([0-9]*) panicked/ panicked/' report
+exit $code
 ";
 
 const RUST_TESTS: &str = "\
@@ -144,27 +161,22 @@ impl Language {
                 .file("tests.py", PYTHON_TESTS),
             // The command is ours, the code is a file: no text of a model comes near the shell.
             Self::Rust => with_environment(Runner::builder("sh"))
-                .args([
-                    "-c",
-                    "rustc --edition 2024 --test -o run tests.rs && ./run --test-threads 1",
-                ])
+                .args(["-c", RUST_SCRIPT])
                 .text_file("solution.rs")
                 .file("tests.rs", RUST_TESTS),
         };
         runner.time_limit(Duration::from_secs(60)).output_limit(16 * 1024).build()
     }
 
-    /// The share of the tests that passed, read from what the test program wrote last.
+    /// The share of the tests that passed, read from what was reported last.
     pub(crate) fn share_passed(self, run: &Run) -> Option<f64> {
-        let (text, words) = match self {
-            // "Ran 4 tests in 0.001s", "FAILED (failures=1, errors=1)"
-            Self::Python => (&run.stderr.text, ["Ran ", "failures=", "errors="]),
+        let (all, failed) = match self {
+            Self::Python => ("tests: ", "failed: "),
             // "running 4 tests", "test result: FAILED. 2 passed; 2 failed; ..."
-            Self::Rust => (&run.stdout.text, ["running ", " passed; ", "\0"]),
+            Self::Rust => ("running ", " passed; "),
         };
-        let [all, failures, errors] = words.map(|word| number_after(text, word));
-        let all = all.filter(|all| *all > 0.0)?;
-        Some(1.0 - (failures.unwrap_or(0.0) + errors.unwrap_or(0.0)) / all)
+        let all = number_after(&run.stdout.text, all).filter(|all| *all > 0.0)?;
+        Some(1.0 - number_after(&run.stdout.text, failed)? / all)
     }
 }
 

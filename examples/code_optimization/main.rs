@@ -119,7 +119,7 @@ mod tests {
             return;
         }
         let engine: Arc<dyn Engine> = Arc::new(Sim::default());
-        let made = improve(&engine, language, 5, Seed::new(7)).await.unwrap();
+        let made = improve(&engine, language, 5, Seed::new(Options::SEED)).await.unwrap();
         let passed: Vec<Option<f64>> =
             made.iter().map(|iteration| Some(iteration.passed?.as_f64())).collect();
         assert_eq!(passed.first(), Some(&Some(0.5)), "two of four fail at first");

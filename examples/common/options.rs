@@ -15,8 +15,8 @@ pub struct Options {
     /// the embedded simulation; nothing leaves this machine unless it is given
     #[arg(long, value_name = "ENGINE")]
     pub engine: Option<String>,
-    /// All randomness is derived from it
-    #[arg(long, value_name = "NUMBER", default_value_t = 7)]
+    /// All randomness is derived from it: another one shows other runs, among them such that fail
+    #[arg(long, value_name = "NUMBER", default_value_t = Options::SEED)]
     pub seed: u64,
     /// How many requests are under way at a time
     #[arg(long, value_name = "NUMBER", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..))]
@@ -24,6 +24,10 @@ pub struct Options {
 }
 
 impl Options {
+    /// The seed unless said otherwise. The simulation follows an instruction four times of five; with this one
+    /// it does so often enough for every example to show something.
+    pub const SEED: u64 = 28;
+
     /// The engine, the simulation if none is named, with the layers of a usual setup around it: timeout, limit, retry, fill, trace.
     ///
     /// # Errors

@@ -160,7 +160,7 @@ mod tests {
     async fn the_image_goes_with_every_request_that_is_about_it() {
         let sent = Sent::default();
         let engine = noted(written_by_hand(), Arc::clone(&sent));
-        let run = ask(&engine, chart(), Seed::new(7)).await.unwrap();
+        let run = ask(&engine, chart(), Seed::new(Options::SEED)).await.unwrap();
         assert!(run.answer.contains("three bars") && run.new.contains("four bars"));
         let sent = sent.lock().unwrap().clone();
         assert_eq!(
@@ -177,7 +177,7 @@ mod tests {
     #[tokio::test]
     async fn the_simulation_says_that_it_cannot_see() {
         let engine: Arc<dyn Engine> = Arc::new(Sim::default());
-        let run = ask(&engine, chart(), Seed::new(7)).await.unwrap();
+        let run = ask(&engine, chart(), Seed::new(Options::SEED)).await.unwrap();
         assert!(run.answer.contains("cannot see"), "{}", run.answer);
         assert!(run.evaluation.contains("cannot see"), "{}", run.evaluation);
     }

@@ -73,8 +73,10 @@ pub(super) async fn run(
         }
         status.map_or(End::TimedOut(settings.time_limit), End::of)
     };
+    let path = folder.path().to_string_lossy().into_owned();
     folder.close().await;
-    let run = Run { end, stdout: stdout.finish(), stderr: stderr.finish() };
+    let shown = |capture: Capture| capture.finish().with_relative_paths(&path);
+    let run = Run { end, stdout: shown(stdout), stderr: shown(stderr) };
     #[cfg(unix)]
     if settings.memory_limit.is_some()
         && run.end == End::Exited(NO_LIMIT.0)
