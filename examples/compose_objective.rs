@@ -27,9 +27,6 @@ it is possible to take care of a table that is made of wood, and it might possib
 Dust it.";
 const REJECTED: &str = "It depends.";
 
-/// How long the answer may be.
-const MOST_WORDS: usize = 40;
-
 /// A sentence of more words than this is hard to read.
 const LONG: usize = 20;
 
@@ -74,19 +71,21 @@ impl Op for Readable {
 /// The objective, and its parts, to be looked at one by one.
 struct Objective {
     whole: Arc<dyn Loss>,
-    length: Arc<dyn Loss>,
+    to_the_point: Arc<dyn Loss>,
     readable: Arc<dyn Loss>,
 }
 
 fn objective(engine: &Arc<dyn Engine>, seed: Seed) -> Result<Objective, textgrad_ops::Error> {
-    // `textgrad_ops::check` has ready ones, such as `Length`; this one says it in words of its own.
-    let short = check_fn(format!("it is short: at most {MOST_WORDS} words"), |text| {
-        match text.split_whitespace().count() {
-            0..=MOST_WORDS => Ok(()),
-            words => Err(format!("it is too long: shorten it by {} words", words - MOST_WORDS)),
+    // `textgrad_ops::check` has ready ones for lengths, phrases, regular expressions and JSON.
+    let to_the_point = check_fn("it comes to the point with its first word", |text| {
+        match text.trim_start().starts_with("Great question") {
+            true => {
+                Err("it begins with praise for the reader: remove flattering remarks".to_owned())
+            }
+            false => Ok(()),
         }
     });
-    let length: Arc<dyn Loss> = Arc::new(CheckLoss::new(short));
+    let to_the_point: Arc<dyn Loss> = Arc::new(CheckLoss::new(to_the_point));
     let query = Variable::new(QUERY, "query of a user");
     let rejected = Variable::new(REJECTED, "a rejected answer");
     let better: Arc<dyn Loss> = Arc::new(
@@ -97,16 +96,16 @@ fn objective(engine: &Arc<dyn Engine>, seed: Seed) -> Result<Objective, textgrad
     let readable: Arc<dyn Loss> = Arc::new(loss_fn(|text: Variable| async move {
         apply_one(Arc::new(Readable), [("text", &text)]).await
     }));
-    // What costs nothing stands first: while the text is too long, no model is asked.
+    // What costs nothing stands first: while it fails, no model is asked.
     let both = weighted_sum([(2.0, better), (1.0, Arc::clone(&readable))])?;
-    let whole = Arc::new(first_failing([Arc::clone(&length), Arc::new(both)])?);
-    Ok(Objective { whole, length, readable })
+    let whole = Arc::new(first_failing([Arc::clone(&to_the_point), Arc::new(both)])?);
+    Ok(Objective { whole, to_the_point, readable })
 }
 
 /// A text and how it did.
 struct Iteration {
     text: String,
-    length: String,
+    to_the_point: String,
     readable: String,
     /// What the whole objective says about it.
     evaluation: String,
@@ -133,7 +132,7 @@ async fn improve(
         let gradients = Backward::new(&evaluation).seed(seed.child("backward", 0)).run().await?;
         made.push(Iteration {
             text: answer.text().to_string(),
-            length: score(&objective.length).await?,
+            to_the_point: score(&objective.to_the_point).await?,
             readable: score(&objective.readable).await?,
             evaluation: evaluation.value().describe(),
             feedback: gradients.text(&text),
@@ -160,10 +159,10 @@ async fn main() -> Result<(), Failure> {
         println!("{}", quote(&iteration.feedback));
     }
     heading("scores by iteration");
-    println!("iteration  at most {MOST_WORDS} words  short sentences  reward (simulated)");
-    for (number, Iteration { text, length, readable, .. }) in made.iter().enumerate() {
+    println!("iteration  to the point  short sentences  reward (simulated)");
+    for (number, Iteration { text, to_the_point, readable, .. }) in made.iter().enumerate() {
         let reward = sim::reward(QUERY, text);
-        println!("{number:>9}  {length:>16}  {readable:>15}  {reward:>18.2}");
+        println!("{number:>9}  {to_the_point:>12}  {readable:>15}  {reward:>18.2}");
     }
     println!(
         "\nthe comparison in words has no score, so the sum has none: a judge or a reward model gives one"
@@ -181,7 +180,9 @@ mod tests {
     async fn all_parts_have_their_say_and_the_text_gets_better() {
         let engine: Arc<dyn Engine> = Arc::new(Sim::default());
         let made = improve(&engine, 4, Seed::new(Options::SEED)).await.unwrap();
-        assert!(made[0].feedback.contains("none should have more than 20"), "{}", made[0].feedback);
+        assert!(made[0].feedback.contains("praise"), "{}", made[0].feedback);
+        let all: String = made.iter().map(|iteration| iteration.feedback.as_str()).collect();
+        assert!(all.contains("none should have more than 20"), "{all}");
         let reward = |iteration: &Iteration| sim::reward(QUERY, &iteration.text);
         assert!(reward(made.last().unwrap()) > reward(&made[0]));
     }
@@ -195,8 +196,8 @@ mod tests {
             ))
         }));
         let objective = objective(&engine, Seed::new(Options::SEED)).unwrap();
-        let long = Variable::leaf("word ".repeat(MOST_WORDS + 1), "text");
-        let verdict = objective.whole.evaluate(&long).await.unwrap();
+        let praise = Variable::leaf(FIRST, "text");
+        let verdict = objective.whole.evaluate(&praise).await.unwrap();
         assert_eq!(verdict.score().and_then(textgrad_core::Score::passed), Some(false));
         assert!(objective.whole.evaluate(&Variable::leaf("Short.", "text")).await.is_err());
     }
