@@ -32,7 +32,8 @@
 //! # Features
 //! | feature | adds |
 //! |---|---|
-//! | `cli` (default) | the `tpo` program |
+//! | `cli` (default) | the `tpo` program, and `report` |
+//! | `report` | `report`: figures over runs, as one HTML page, SVG and CSV |
 
 mod batch;
 mod config;
@@ -41,6 +42,8 @@ pub mod input;
 pub mod journal;
 pub mod prompts;
 mod query;
+#[cfg(feature = "report")]
+pub mod report;
 mod reward;
 pub mod run;
 mod search;

@@ -7,6 +7,11 @@ use clap::{Parser, Subcommand, ValueEnum};
 use serde_json::{Map, Value};
 use tpo::Mode;
 
+use crate::compare::CompareArgs;
+use crate::graph::GraphArgs;
+use crate::report::ReportArgs;
+use crate::verify::VerifyArgs;
+
 /// Align answers of language models while they are generated, without training.
 #[derive(Debug, Parser)]
 #[command(version, about)]
@@ -20,6 +25,10 @@ pub(crate) enum Command {
     /// Align every query of a file and write what came of it into a folder.
     #[command(after_help = AFTER_HELP)]
     Run(Box<RunArgs>),
+    Report(ReportArgs),
+    Compare(CompareArgs),
+    Verify(VerifyArgs),
+    Graph(GraphArgs),
 }
 
 const AFTER_HELP: &str = "\

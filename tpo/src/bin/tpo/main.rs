@@ -1,10 +1,14 @@
 //! The `tpo` program.
 
 mod args;
+mod compare;
 mod engines;
+mod graph;
 mod prompt_data;
+mod report;
 mod run;
 mod show;
+mod verify;
 
 use std::io::{ErrorKind, IsTerminal};
 use std::process::ExitCode;
@@ -35,6 +39,10 @@ fn main() -> ExitCode {
     };
     let outcome = match args.command {
         Command::Run(run) => runtime.block_on(run::run(*run)),
+        Command::Report(args) => report::run(&args),
+        Command::Compare(args) => compare::compare(&args),
+        Command::Verify(args) => verify::verify(&args),
+        Command::Graph(args) => runtime.block_on(graph::graph(args)),
     };
     match outcome {
         Ok(code) => code,
@@ -53,6 +61,8 @@ fn main() -> ExitCode {
                     | Error::RunExists { .. }
                     | Error::NoRun { .. }
                     | Error::RunDiffers { .. }
+                    | Error::NoResult { .. }
+                    | Error::NotComparable { .. }
             );
             ExitCode::from(if bad_input { exit::BAD_INPUT } else { exit::RUN_FAILED })
         }

@@ -1,0 +1,84 @@
+//! Reward by iteration.
+
+use super::{Context, Dash, Figure, Point, Series, Shape, dash};
+use crate::config::Mode;
+use crate::report::chart::Axis;
+use crate::report::data::RunData;
+use crate::report::stats::{Interval, mean};
+use crate::report::table::Table;
+
+pub(super) fn rewards(context: &Context<'_>) -> Figure {
+    let mut table = Table::new(["run", "iteration", "series", "queries", "mean", "low", "high"]);
+    let mut chart = context.chart();
+    chart.x = Axis { whole: true, ..Axis::new("iteration (0: the first N answers)") };
+    chart.y = Axis::new("reward");
+    for (colour, run) in context.runs.iter().enumerate() {
+        let best =
+            by_iteration(context, run, |run, iteration| run.each(|query| query.best_by(iteration)));
+        let new = by_iteration(context, run, |run, iteration| {
+            run.each(|query| mean(query.brought(iteration)))
+        });
+        for (name, rows) in [("best so far", &best), ("new answers", &new)] {
+            for (iteration, queries, interval) in rows {
+                table.row([
+                    run.name.clone().into(),
+                    (*iteration).into(),
+                    name.into(),
+                    (*queries).into(),
+                    interval.mean.into(),
+                    interval.low.into(),
+                    interval.high.into(),
+                ]);
+            }
+        }
+        let label = |what: &str| format!("{}: {what}", run.name);
+        if run.config.search.mode == Mode::Bon {
+            if let Some((_, _, level)) = best.first() {
+                let label = label(&format!("best of {}", run.config.search.samples));
+                chart.series.push(Series { label, colour, shape: Shape::Level(level.mean) });
+            }
+            continue;
+        }
+        let points = |rows: &[(usize, usize, Interval)]| rows.iter().map(point).collect();
+        chart.series.push(Series {
+            label: label("best so far"),
+            colour,
+            shape: Shape::Line { points: points(&best), dash: dash(run) },
+        });
+        chart.series.push(Series {
+            label: label("new answers"),
+            colour,
+            shape: Shape::Line { points: points(&new), dash: Dash::Dotted },
+        });
+    }
+    Figure {
+        name: "reward-by-iteration",
+        title: "Reward by iteration",
+        caption: format!(
+            "The best answer so far, and the mean of the answers that an iteration brought (dotted), as means over \
+             queries with {} bootstrap bands. Baselines are dashed: best of N as a level, revision as a curve. A \
+             search that ended early keeps its best.",
+            context.level()
+        ),
+        chart: Some(chart),
+        table,
+    }
+}
+
+fn point((iteration, _, interval): &(usize, usize, Interval)) -> Point {
+    let ends = Some((interval.low, interval.high));
+    Point { x: *iteration as f64, y: interval.mean, ends, label: None }
+}
+
+/// For each iteration that any query has: its number, how many queries count, and the mean.
+fn by_iteration(
+    context: &Context<'_>,
+    run: &RunData,
+    values: impl Fn(&RunData, usize) -> Vec<f64>,
+) -> Vec<(usize, usize, Interval)> {
+    let means = (0..=run.depth()).filter_map(|iteration| {
+        let values = values(run, iteration);
+        Some((iteration, values.len(), context.bootstrap.mean(&values)?))
+    });
+    means.collect()
+}
