@@ -12,6 +12,7 @@ pub(super) fn budget(context: &Context<'_>) -> Figure {
     let mut table = Table::new(["run", "series", "answers", "queries", "reward"]);
     let mut chart = reward_by_answers(context);
     for (colour, run) in context.runs.iter().enumerate() {
+        let alone = !context.runs.iter().any(is_baseline);
         let most = run.each(|query| Some(query.first().len() as f64));
         let most = most.into_iter().fold(f64::INFINITY, f64::min);
         let most = if most.is_finite() { most as usize } else { 0 };
@@ -23,17 +24,17 @@ pub(super) fn budget(context: &Context<'_>) -> Figure {
             table.row([name, kind, k.into(), values.len().into(), reward.into()]);
             points.push(Point { x: k as f64, y: reward, ..Point::default() });
         }
-        chart.series.push(Series {
-            label: format!("{}: best of k", run.name),
-            colour,
-            shape: Shape::Line { points, dash: Dash::Dotted },
-        });
+        // Beside a run of best-of-N, which reaches further, those of others would only cover it.
+        if alone || is_baseline(run) {
+            let shape = Shape::Line { points, dash: Dash::Dotted };
+            chart.series.push(Series { label: format!("{}: best of k", run.name), colour, shape });
+        }
         let points = spent(run);
         for point in &points {
             let (name, kind) = (run.name.clone().into(), "best so far".into());
             table.row([name, kind, point.x.into(), run.queries.len().into(), point.y.into()]);
         }
-        if run.config.search.mode != Mode::Bon {
+        if !is_baseline(run) {
             let shape = Shape::Line { points, dash: dash(run) };
             let label = format!("{}: {}", run.name, run.config.search.mode);
             chart.series.push(Series { label, colour, shape });
@@ -51,6 +52,10 @@ pub(super) fn budget(context: &Context<'_>) -> Figure {
     }
 }
 
+fn is_baseline(run: &RunData) -> bool {
+    run.config.search.mode == Mode::Bon
+}
+
 /// Width and depth, where runs differ in them.
 pub(super) fn scaling(context: &Context<'_>) -> Option<Figure> {
     let of_tpo = |run: &&(usize, &RunData)| run.1.config.search.mode == Mode::Tpo;
@@ -64,6 +69,7 @@ pub(super) fn scaling(context: &Context<'_>) -> Option<Figure> {
     }
     let mut table = Table::new(["run", "depth", "width", "answers", "reward", "low", "high"]);
     let mut chart = reward_by_answers(context);
+    let mut labelled: Vec<String> = Vec::new();
     for (colour, run) in runs {
         for (depth, point) in spent(run).into_iter().enumerate() {
             let values = run.each(|query| query.best_by(depth));
@@ -80,11 +86,14 @@ pub(super) fn scaling(context: &Context<'_>) -> Option<Figure> {
         }
         let points = spent(run);
         let last = points.len().saturating_sub(1);
-        let labelled = points
-            .into_iter()
-            .enumerate()
-            .map(|(place, point)| Point { label: (place == last).then(|| setting(run)), ..point });
-        let shape = Shape::Line { points: labelled.collect(), dash: Dash::Solid };
+        let name = setting(run);
+        let new = !labelled.contains(&name);
+        let named = points.into_iter().enumerate().map(|(place, point)| Point {
+            label: (place == last && new).then(|| name.clone()),
+            ..point
+        });
+        let shape = Shape::Line { points: named.collect(), dash: Dash::Solid };
+        labelled.push(name);
         let label = format!("{}: N = {}", run.name, run.config.search.samples);
         chart.series.push(Series { label, colour: *colour, shape });
     }

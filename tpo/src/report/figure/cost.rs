@@ -60,8 +60,8 @@ pub(super) fn cost(context: &Context<'_>) -> Figure {
              The paper (arXiv 2501.12895v1) gives {PAPER_PFLOPS} PFLOPs per query, counted at the longest texts that \
              its settings allow, and {} for training by DPO, so {:.4} % of it per query. Seconds are those that \
              calls of models took, one after the other, retries included.",
-            shown(policy / 1e9),
-            shown(reward / 1e9),
+            policy / 1e9,
+            reward / 1e9,
             shown(DPO_PFLOPS),
             100.0 * PAPER_PFLOPS / DPO_PFLOPS,
         ),

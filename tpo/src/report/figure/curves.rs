@@ -7,6 +7,9 @@ use crate::report::data::RunData;
 use crate::report::stats::{Interval, mean};
 use crate::report::table::Table;
 
+/// Of more runs than this, only the best answers are drawn.
+const DETAILED: usize = 3;
+
 pub(super) fn rewards(context: &Context<'_>) -> Figure {
     let mut table = Table::new(["run", "iteration", "series", "queries", "mean", "low", "high"]);
     let mut chart = context.chart();
@@ -45,17 +48,16 @@ pub(super) fn rewards(context: &Context<'_>) -> Figure {
             colour,
             shape: Shape::Line { points: points(&best), dash: dash(run) },
         });
-        chart.series.push(Series {
-            label: label("new answers"),
-            colour,
-            shape: Shape::Line { points: points(&new), dash: Dash::Dotted },
-        });
+        if context.runs.len() <= DETAILED {
+            let shape = Shape::Line { points: points(&new), dash: Dash::Dotted };
+            chart.series.push(Series { label: label("new answers"), colour, shape });
+        }
     }
     Figure {
         name: "reward-by-iteration",
         title: "Reward by iteration",
         caption: format!(
-            "The best answer so far, and the mean of the answers that an iteration brought (dotted), as means over \
+            "The best answer so far, and the mean of the answers that an iteration brought (dotted, for up to three runs), as means over \
              queries with {} bootstrap bands. Baselines are dashed: best of N as a level, revision as a curve. A \
              search that ended early keeps its best.",
             context.level()

@@ -94,7 +94,8 @@ fn push_figure(html: &mut String, figure: &Figure) {
         Some(chart) => {
             html.push_str(&chart.element(figure.title));
             let _ = write!(html, "\n<p class=\"soft\">{}</p>", escape(&figure.caption));
-            html.push_str("<details><summary>Numbers</summary>");
+            let open = if figure.name == "cost" { " open" } else { "" };
+            let _ = write!(html, "<details{open}><summary>Numbers</summary>");
             push_table(html, &figure.table);
             html.push_str("</details>");
         }
