@@ -75,20 +75,27 @@ impl RunData {
         self.queries.iter().filter_map(number).collect()
     }
 
+    /// The queries that are here and in another run, both sides of each.
+    pub(super) fn shared<'a>(
+        &'a self,
+        other: &'a Self,
+    ) -> impl Iterator<Item = (&'a QueryData, &'a QueryData)> {
+        let key = |query: &QueryData| (query.index, query.identity);
+        let mut theirs = other.queries.iter().peekable();
+        self.queries.iter().filter_map(move |query| {
+            while theirs.next_if(|their| their.index < query.index).is_some() {}
+            let their = theirs.peek().filter(|their| key(their) == key(query))?;
+            Some((query, *their))
+        })
+    }
+
     /// The pairs of a query's numbers here and in another run, where both have the query.
     pub(super) fn paired(
         &self,
         other: &Self,
         number: impl Fn(&QueryData) -> f64,
     ) -> Vec<(f64, f64)> {
-        let key = |query: &QueryData| (query.index, query.identity);
-        let mut theirs = other.queries.iter().peekable();
-        let pair = |query: &QueryData| {
-            while theirs.next_if(|their| their.index < query.index).is_some() {}
-            let their = theirs.peek().filter(|their| key(their) == key(query))?;
-            Some((number(query), number(their)))
-        };
-        self.queries.iter().filter_map(pair).collect()
+        self.shared(other).map(|(own, their)| (number(own), number(their))).collect()
     }
 }
 

@@ -9,6 +9,7 @@
 //! | `runs` | what was run, and mean rewards |
 //! | `reward-by-iteration` | the best so far and what each iteration brought, with bootstrap bands; baselines dashed |
 //! | `reward-by-budget` | reward by answers drawn, beside the expected best of k first answers |
+//! | `best-of-n` | searches less best-of-k at equal and larger budgets, query by query |
 //! | `scaling` | width and depth, of runs that differ in them |
 //! | `scores` | distribution of scores |
 //! | `stability` | deviation of rewards over repeated generations |

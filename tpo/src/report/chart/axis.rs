@@ -41,13 +41,17 @@ impl Scale {
         let log = axis.log;
         let seen = values.chain(axis.holds.iter().copied());
         let seen = seen.filter(|value| value.is_finite() && (!log || *value > 0.0));
-        let seen = seen.map(|value| if log { value.log10() } else { value });
+        // Beyond these the distance of two numbers may be no number.
+        let seen = seen.map(|value| if log { value.log10() } else { value.clamp(-1e300, 1e300) });
         let (low, high) = seen.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
             (low.min(value), high.max(value))
         });
         let (low, high) = match low <= high {
             true if high - low > f64::EPSILON * high.abs().max(1.0) => (low, high),
-            true => (low - 0.5, high + 0.5),
+            true => {
+                let room = (high.abs() * 0.05).max(0.5);
+                (low - room, high + room)
+            }
             false => (0.0, 1.0),
         };
         let room = (high - low) * 0.05;
@@ -126,13 +130,19 @@ mod tests {
         let whole = Axis { whole: true, ..Axis::default() };
         assert_eq!(ticks(&whole, &[0.0, 2.0]), ["0", "1", "2"]);
         let log = Axis { log: true, ..Axis::default() };
-        assert_eq!(ticks(&log, &[0.02, 72_840.0]), ["0.1", "10", "1,000"]);
+        assert_eq!(ticks(&log, &[0.02, 72_840.0]), ["0.01", "1", "100", "10,000"]);
     }
 
     #[test]
     fn a_scale_takes_what_comes() {
         let axis = Axis::default();
-        for values in [vec![], vec![3.0], vec![f64::NAN, f64::INFINITY], vec![1e300, 1e300]] {
+        for values in [
+            vec![],
+            vec![3.0],
+            vec![f64::NAN, f64::INFINITY],
+            vec![1e300, 1e300],
+            vec![f64::MIN, f64::MAX],
+        ] {
             let scale = Scale::new(&axis, values.iter().copied(), 10.0, 90.0);
             assert!(scale.at(3.0).is_finite());
             assert!(scale.ticks(&axis).len() <= 101);

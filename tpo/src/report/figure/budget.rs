@@ -17,7 +17,7 @@ pub(super) fn budget(context: &Context<'_>) -> Figure {
         let most = most.into_iter().fold(f64::INFINITY, f64::min);
         let most = if most.is_finite() { most as usize } else { 0 };
         let mut points = Vec::new();
-        for k in 1..=most {
+        for k in sizes(most) {
             let values = run.each(|query| expected_max(query.first(), k));
             let Some(reward) = mean(&values) else { continue };
             let (name, kind) = (run.name.clone().into(), "best of k first answers".into());
@@ -50,6 +50,15 @@ pub(super) fn budget(context: &Context<'_>) -> Figure {
         chart: Some(chart),
         table,
     }
+}
+
+/// Every number of answers up to 32, then steps of a tenth, and the last.
+fn sizes(most: usize) -> Vec<usize> {
+    let next = |k: &usize| Some(if *k < 32 { k + 1 } else { k + k / 10 });
+    let mut sizes: Vec<usize> =
+        std::iter::successors(Some(1), next).take_while(|k| *k < most).collect();
+    sizes.extend((most > 0).then_some(most));
+    sizes
 }
 
 fn is_baseline(run: &RunData) -> bool {

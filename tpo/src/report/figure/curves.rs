@@ -53,18 +53,35 @@ pub(super) fn rewards(context: &Context<'_>) -> Figure {
             chart.series.push(Series { label: label("new answers"), colour, shape });
         }
     }
+    for (policy, level) in alone(context.runs) {
+        let label = format!("{policy}: one answer, no search");
+        chart.series.push(Series { label, colour: 7, shape: Shape::Level(level) });
+    }
     Figure {
         name: "reward-by-iteration",
         title: "Reward by iteration",
         caption: format!(
-            "The best answer so far, and the mean of the answers that an iteration brought (dotted, for up to three runs), as means over \
-             queries with {} bootstrap bands. Baselines are dashed: best of N as a level, revision as a curve. A \
-             search that ended early keeps its best.",
+            "The best answer so far, and the mean of the answers that an iteration brought (dotted, for up to three \
+             runs), as means over queries with {} bootstrap bands. Baselines are dashed: one answer and best of N as \
+             levels, revision as a curve. A search that ended early keeps its best.",
             context.level()
         ),
         chart: Some(chart),
         table,
     }
+}
+
+/// What each policy reaches without a search: the mean of first answers, in its first run.
+fn alone(runs: &[RunData]) -> Vec<(&str, f64)> {
+    let mut levels: Vec<(&str, f64)> = Vec::new();
+    for run in runs {
+        let policy = run.config.policy.as_str();
+        let level = mean(&run.each(|query| mean(query.first())));
+        if let Some(level) = level.filter(|_| levels.iter().all(|(known, _)| *known != policy)) {
+            levels.push((policy, level));
+        }
+    }
+    levels
 }
 
 fn point((iteration, _, interval): &(usize, usize, Interval)) -> Point {

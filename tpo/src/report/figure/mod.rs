@@ -1,6 +1,7 @@
 //! The figures of a report.
 
 mod budget;
+mod contrast;
 mod cost;
 mod curves;
 mod overview;
@@ -56,6 +57,7 @@ pub(super) fn all(context: &Context<'_>) -> Vec<Figure> {
         Some(overview::runs(context)),
         Some(curves::rewards(context)),
         Some(budget::budget(context)),
+        contrast::contrast(context),
         budget::scaling(context),
         Some(spread::distribution(context)),
         spread::stability(context),

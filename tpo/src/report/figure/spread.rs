@@ -15,7 +15,7 @@ const BINS: usize = 32;
 
 /// The distribution of scores: first answers, and the best.
 pub(super) fn distribution(context: &Context<'_>) -> Figure {
-    let first: Vec<Vec<f64>> = context.runs.iter().map(|run| all_first(run)).collect();
+    let first: Vec<Vec<f64>> = context.runs.iter().map(all_first).collect();
     let best: Vec<Vec<f64>> =
         context.runs.iter().map(|run| run.each(|query| Some(query.best))).collect();
     let all = first.iter().chain(&best).flatten().copied();
@@ -148,14 +148,14 @@ fn same_but_seed(runs: &[RunData]) -> Vec<(usize, Vec<&RunData>)> {
 /// For each query that at least two of the runs have: the deviation of the first and of the returned answer's
 /// scores.
 fn over_seeds(runs: &[&RunData]) -> (Vec<f64>, Vec<f64>) {
-    let mut scores: BTreeMap<usize, (Vec<f64>, Vec<f64>)> = BTreeMap::new();
+    let mut firsts: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
+    let mut bests: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
     for query in runs.iter().flat_map(|run| &run.queries) {
-        let (first, best) = scores.entry(query.index).or_default();
-        first.extend(query.first().first());
-        best.push(query.best);
+        firsts.entry(query.index).or_default().extend(query.first().first());
+        bests.entry(query.index).or_default().push(query.best);
     }
-    let of = |pick: fn(&(Vec<f64>, Vec<f64>)) -> &[f64]| {
-        scores.values().filter_map(|scores| deviation(pick(scores))).collect()
+    let deviations = |scores: BTreeMap<usize, Vec<f64>>| {
+        scores.values().filter_map(|scores| deviation(scores)).collect()
     };
-    (of(|scores| &scores.0), of(|scores| &scores.1))
+    (deviations(firsts), deviations(bests))
 }

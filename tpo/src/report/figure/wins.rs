@@ -30,27 +30,19 @@ pub(super) fn wins(context: &Context<'_>) -> Option<Figure> {
     let mut chart = context.chart();
     chart.x = Axis { holds: vec![0.0, 1.0], ..Axis::new("win rate (a tie counts half)") };
     chart.series.push(Series { label: String::new(), colour: 7, shape: Shape::Upright(0.5) });
-    for (a, b) in pairs {
-        let (Some(run), Some(other)) = (runs.get(a), runs.get(b)) else { continue };
-        if run.config.reward != other.config.reward {
-            continue;
-        }
-        let scores = run.paired(other, |query| query.best);
-        let Some(paired) = Paired::of(&scores, &context.bootstrap) else { continue };
+    let mut add = |colour: usize, name: &str, other: &str, scores: &[(f64, f64)]| {
+        let Some(paired) = Paired::of(scores, &context.bootstrap) else { return };
         let (rate, difference) = (paired.win_rate, paired.difference);
         let y = chart.y.categories.len() as f64;
         let short = |name: &str| textgrad_core::excerpt(name, 18);
-        chart.y.categories.push(format!("{} vs {}", short(&run.name), short(&other.name)));
+        chart.y.categories.push(format!("{} vs {}", short(name), short(other)));
         let point =
             Point { x: rate.mean, y, ends: Some((rate.low, rate.high)), ..Point::default() };
-        chart.series.push(Series {
-            label: String::new(),
-            colour: a,
-            shape: Shape::Dots(vec![point]),
-        });
+        let shape = Shape::Dots(vec![point]);
+        chart.series.push(Series { label: String::new(), colour, shape });
         table.row([
-            run.name.clone().into(),
-            other.name.clone().into(),
+            name.into(),
+            other.into(),
             scores.len().into(),
             paired.wins.into(),
             paired.ties.into(),
@@ -62,13 +54,23 @@ pub(super) fn wins(context: &Context<'_>) -> Option<Figure> {
             difference.low.into(),
             difference.high.into(),
         ]);
+    };
+    for (a, b) in pairs {
+        let (Some(run), Some(other)) = (runs.get(a), runs.get(b)) else { continue };
+        if run.config.reward == other.config.reward {
+            add(a, &run.name, &other.name, &run.paired(other, |query| query.best));
+        }
+    }
+    for (colour, run) in runs.iter().enumerate() {
+        let scores = run.queries.iter().filter_map(|q| Some((q.best, *q.first().first()?)));
+        add(colour, &run.name, "its first answer", &scores.collect::<Vec<_>>());
     }
     (!table.rows.is_empty()).then(|| Figure {
         name: "win-rates",
         title: "Win rates",
         caption: format!(
             "How often the answer that a run returned has a higher reward than another run's, over the queries that \
-             both finished, with paired {} bootstrap intervals. It is the reward model that the search itself \
+             both finished, and than the first answer that it drew itself, with paired {} bootstrap intervals. It is the reward model that the search itself \
              climbed that judges here: a win says that the search worked, not that people would agree.",
             context.level()
         ),

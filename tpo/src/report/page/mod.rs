@@ -84,9 +84,9 @@ fn hash(text: &str) -> String {
 }
 
 fn push_figure(html: &mut String, figure: &Figure) {
-    let _ = write!(
+    let _ = writeln!(
         html,
-        "<section id=\"{}\" class=\"figure\"><h2>{}</h2>\n",
+        "<section id=\"{}\" class=\"figure\"><h2>{}</h2>",
         figure.name,
         escape(figure.title)
     );
