@@ -10,7 +10,7 @@
 //! | `reward-by-iteration` | the best so far and what each iteration brought, with bootstrap bands; baselines dashed |
 //! | `reward-by-budget` | reward by answers drawn, beside the expected best of k first answers |
 //! | `best-of-n` | searches less best-of-k at equal and larger budgets, query by query |
-//! | `scaling` | width and depth, of runs that differ in them |
+//! | `depth`, `width` | reward along depth and along width, of runs that differ in them |
 //! | `scores` | distribution of scores |
 //! | `stability` | deviation of rewards over repeated generations |
 //! | `win-rates` | runs against each other, query by query |
@@ -51,7 +51,7 @@ pub struct ReportConfig {
     /// The sizes of the models.
     pub cost: Cost,
     /// How much of the page single queries may take, in bytes: beyond it, queries are listed with their
-    /// numbers, and their texts are left out. 9 million, so that the page stays below 10 MB.
+    /// numbers, and the texts of the later ones are left out. 9 million, so that the page stays below 10 MB.
     pub max_bytes: usize,
 }
 
@@ -88,13 +88,16 @@ impl Report {
     /// Those of [`RecordedRun::results`] and of its items.
     pub fn read(runs: &[RecordedRun], config: &ReportConfig) -> Result<Self, Error> {
         let (mut read, mut details) = (Vec::new(), Vec::new());
-        let share = config.max_bytes / runs.len().max(1);
-        for run in runs {
-            let mut detail = Details::new(share);
+        let mut left = config.max_bytes;
+        for (place, run) in runs.iter().enumerate() {
+            // What a run leaves is for those after it.
+            let mut detail = Details::new(left / (runs.len() - place));
             let mut data = RunData::read(run, |record| detail.add(record))?;
             if runs.iter().filter(|other| other.name() == run.name()).count() > 1 {
                 data.name = run.path().display().to_string();
             }
+            detail.trim();
+            left = left.saturating_sub(detail.bytes());
             read.push(data);
             details.push(detail);
         }

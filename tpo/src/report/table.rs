@@ -41,14 +41,17 @@ impl Cell {
 
 /// A number with as many digits as say something.
 pub(super) fn shown(number: f64) -> String {
+    // No "-0".
+    let number = number + 0.0;
     let size = number.abs();
     let text = match size {
         _ if size >= 1000.0 => {
             let sign = if number < 0.0 { "−" } else { "" };
             return format!("{sign}{}", grouped(size.round() as u64));
         }
+        _ if number.fract() == 0.0 => format!("{number}"),
         _ if size >= 100.0 => format!("{number:.1}"),
-        _ if size >= 0.0995 || size == 0.0 => format!("{number:.3}"),
+        _ if size >= 0.0995 => format!("{number:.3}"),
         _ if size >= 0.0001 => format!("{number:.5}"),
         _ => format!("{number:.2e}"),
     };
@@ -154,7 +157,9 @@ mod tests {
     #[test]
     fn numbers_are_shown_with_what_says_something() {
         for (number, expected) in [
-            (0.0, "0.000"),
+            (0.0, "0"),
+            (-0.0, "0"),
+            (-15.0, "−15"),
             (-1.23456, "−1.235"),
             (123.456, "123.5"),
             (72_840.0, "72,840"),

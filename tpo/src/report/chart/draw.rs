@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::axis::Scale;
-use super::svg::{Svg, escape, width};
+use super::svg::{Svg, escape, fit, width};
 use super::{Chart, Dash, Point, Series, Shape};
 use crate::report::table::shown;
 
@@ -24,12 +24,12 @@ impl Chart {
     pub(super) fn draw(&self, title: &str, style: Option<&str>) -> String {
         let names = self.y.categories.iter().map(|name| width(name)).fold(44.0, f64::max);
         let left = (names + 24.0).min(WIDTH * 0.45);
-        let top = if self.simulated { 30.0 } else { 14.0 };
+        let top = if self.simulated { 38.0 } else { 18.0 };
         let rows = self.y.categories.len() as f64;
         let height = if rows > 0.0 { rows * ROW + 10.0 } else { 300.0 };
         let frame = Frame { left, right: WIDTH - 22.0, top, bottom: top + height };
-        let (legend, legend_height) = self.legend(frame.bottom + 58.0);
-        let total = frame.bottom + 50.0 + legend_height;
+        let (legend, legend_height) = self.legend(frame.bottom + 64.0);
+        let total = frame.bottom + 52.0 + legend_height;
 
         let x = Scale::new(&self.x, self.values(true), frame.left, frame.right);
         // Numbers go upwards, categories downwards.
@@ -72,7 +72,7 @@ impl Chart {
             }
             Shape::Level(level) if !along_x => vec![*level],
             Shape::Upright(place) if along_x => vec![*place],
-            Shape::Steps(steps) => match along_x {
+            Shape::Steps { steps, .. } => match along_x {
                 true => steps.iter().flat_map(|(left, right, _)| [*left, *right]).collect(),
                 false => steps.iter().map(|(_, _, height)| *height).chain([0.0]).collect(),
             },
@@ -84,6 +84,7 @@ impl Chart {
         for (value, label) in y.ticks(&self.y) {
             let at = y.at(value);
             svg.line("grid", [frame.left, at, frame.right, at]);
+            let label = fit(&label, frame.left - 12.0);
             svg.text("soft", "end", frame.left - 8.0, at + 4.0, &label);
         }
         for (value, label) in x.ticks(&self.x) {
@@ -168,7 +169,7 @@ impl Series {
             Shape::Upright(place) => {
                 svg.line(&line, [x.at(*place), frame.top, x.at(*place), frame.bottom]);
             }
-            Shape::Steps(steps) => {
+            Shape::Steps { steps, filled } => {
                 let corners = steps.iter().flat_map(|(left, right, height)| {
                     [(x.at(*left), y.at(*height)), (x.at(*right), y.at(*height))]
                 });
@@ -177,7 +178,9 @@ impl Series {
                     ground(steps.first().map(|step| step.0)).into_iter().collect();
                 outline.extend(corners);
                 outline.extend(ground(steps.last().map(|step| step.1)));
-                svg.path(&format!("fill {fill}"), &outline, true);
+                if *filled {
+                    svg.path(&format!("fill {fill}"), &outline, true);
+                }
                 svg.path(&line, &outline, false);
             }
             Shape::Dots(points) => {
@@ -204,6 +207,16 @@ impl Series {
         }
         let (px, py) = (x.at(point.x), y.at(point.y));
         svg.dot(&format!("f{}", self.colour % COLOURS), px, py, 4.5, &title);
+        if across {
+            // The value beside the dot and its whiskers, on the side where there is room.
+            let (low, high) = point.ends.unwrap_or((point.x, point.x));
+            let text = shown(value);
+            let right = x.at(high) + 9.0;
+            match right + width(&text) <= WIDTH - 8.0 {
+                true => svg.text("soft", "start", right, py + 4.0, &text),
+                false => svg.text("soft", "end", x.at(low) - 9.0, py + 4.0, &text),
+            }
+        }
         if let Some(label) = &point.label {
             svg.text("soft", "middle", px, py - 10.0, label);
         }
@@ -243,7 +256,11 @@ mod tests {
         let shape = Shape::Line { points: Vec::new(), dash: Dash::Solid };
         let series = vec![
             Series { label: String::new(), colour: 0, shape },
-            Series { label: String::new(), colour: 1, shape: Shape::Steps(Vec::new()) },
+            Series {
+                label: String::new(),
+                colour: 1,
+                shape: Shape::Steps { steps: Vec::new(), filled: true },
+            },
         ];
         let svg = Chart { series, ..Chart::default() }.to_svg("nothing");
         assert!(svg.starts_with("<svg") && !svg.contains("NaN"), "{svg}");

@@ -38,8 +38,8 @@ pub(super) enum Shape {
     Level(f64),
     /// A dashed line from top to bottom.
     Upright(f64),
-    /// A histogram: left, right, height.
-    Steps(Vec<(f64, f64, f64)>),
+    /// A histogram: left, right, height. Many are not filled, so that none is hidden.
+    Steps { steps: Vec<(f64, f64, f64)>, filled: bool },
     /// Points with whiskers, along the axis that has no categories.
     Dots(Vec<Point>),
 }

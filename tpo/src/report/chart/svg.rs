@@ -27,6 +27,19 @@ pub(super) fn width(text: &str) -> f64 {
     text.chars().map(|c| if c.is_ascii() { 6.7 } else { 9.0 }).sum()
 }
 
+/// As much of a text as has room, with a sign that there was more.
+pub(super) fn fit(text: &str, room: f64) -> String {
+    if width(text) <= room {
+        return text.to_owned();
+    }
+    let mut wide = width("…");
+    let fits = |c: &char| {
+        wide += width(c.encode_utf8(&mut [0; 4]));
+        wide <= room
+    };
+    text.chars().take_while(fits).chain(['…']).collect()
+}
+
 /// An SVG element under construction. Attributes are ours; texts are escaped.
 #[derive(Default)]
 pub(super) struct Svg(pub(super) String);

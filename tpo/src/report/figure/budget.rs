@@ -1,4 +1,4 @@
-//! Reward by what may be spent: best-of-N, width and depth.
+//! Reward by what may be spent: best-of-N and depth.
 
 use super::{Context, Dash, Figure, Point, Series, Shape, dash, setting};
 use crate::config::Mode;
@@ -42,7 +42,7 @@ pub(super) fn budget(context: &Context<'_>) -> Figure {
     }
     Figure {
         name: "reward-by-budget",
-        title: "At equal budget",
+        title: "Reward by budget",
         caption: "Reward by how many answers were drawn for a query. Best of k (dotted) is the expected best of k \
                   of the first answers, drawn without replacement: an unbiased estimate for every k up to N. To see \
                   best-of-N at the budget of a search and beyond, give a run with --mode bon and as many --samples."
@@ -65,8 +65,8 @@ fn is_baseline(run: &RunData) -> bool {
     run.config.search.mode == Mode::Bon
 }
 
-/// Width and depth, where runs differ in them.
-pub(super) fn scaling(context: &Context<'_>) -> Option<Figure> {
+/// Along depth, from width to width, where runs differ in them.
+pub(super) fn depth(context: &Context<'_>) -> Option<Figure> {
     let of_tpo = |run: &&(usize, &RunData)| run.1.config.search.mode == Mode::Tpo;
     let numbered: Vec<(usize, &RunData)> = context.runs.iter().enumerate().collect();
     let runs: Vec<&(usize, &RunData)> = numbered.iter().filter(of_tpo).collect();
@@ -107,11 +107,11 @@ pub(super) fn scaling(context: &Context<'_>) -> Option<Figure> {
         chart.series.push(Series { label, colour: *colour, shape });
     }
     Some(Figure {
-        name: "scaling",
-        title: "Width and depth",
+        name: "depth",
+        title: "Depth",
         caption: "The best answer so far by how many answers were drawn. Along a line the search goes deeper, from \
                   line to line it is wider; where two lines meet at the same number of answers, depth makes up for \
-                  width."
+                  width. Runs of --mode tpo are shown."
             .to_owned(),
         chart: Some(chart),
         table,

@@ -17,7 +17,7 @@ pub(super) fn cost(context: &Context<'_>) -> Figure {
         "tokens written per query",
         "seconds of model calls per query",
         "PFLOPs per query",
-        "share of DPO training",
+        "% of DPO training",
         "queries for the price of DPO training",
     ]);
     let mut chart = context.chart();
@@ -44,7 +44,7 @@ pub(super) fn cost(context: &Context<'_>) -> Figure {
             each(|query| query.tokens.completion_tokens as f64).into(),
             seconds(run),
             pflops.into(),
-            pflops.map(|pflops| pflops / DPO_PFLOPS).into(),
+            pflops.map(|pflops| 100.0 * pflops / DPO_PFLOPS).into(),
             pflops.filter(|p| *p > 0.0).map(|pflops| DPO_PFLOPS / pflops).into(),
         ]);
     }

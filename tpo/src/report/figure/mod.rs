@@ -6,6 +6,7 @@ mod cost;
 mod curves;
 mod overview;
 mod spread;
+mod width;
 mod wins;
 
 use super::chart::{Chart, Dash, Point, Series, Shape};
@@ -58,7 +59,8 @@ pub(super) fn all(context: &Context<'_>) -> Vec<Figure> {
         Some(curves::rewards(context)),
         Some(budget::budget(context)),
         contrast::contrast(context),
-        budget::scaling(context),
+        budget::depth(context),
+        width::width(context),
         Some(spread::distribution(context)),
         spread::stability(context),
         wins::wins(context),

@@ -40,7 +40,8 @@ pub(super) fn distribution(context: &Context<'_>) -> Figure {
             if alone || kind == "best" {
                 let colour = if kind == "best" { colour } else { 7 };
                 let label = format!("{}: {kind}", run.name);
-                chart.series.push(Series { label, colour, shape: Shape::Steps(steps) });
+                let shape = Shape::Steps { steps: within(steps), filled: context.runs.len() < 3 };
+                chart.series.push(Series { label, colour, shape });
             }
         }
     }
@@ -57,6 +58,13 @@ pub(super) fn distribution(context: &Context<'_>) -> Figure {
 
 fn all_first(run: &RunData) -> Vec<f64> {
     run.queries.iter().flat_map(|query| query.first()).copied().collect()
+}
+
+/// Without the empty bars before the first and after the last.
+fn within(steps: Vec<(f64, f64, f64)>) -> Vec<(f64, f64, f64)> {
+    let full = |(_, _, height): &(f64, f64, f64)| *height > 0.0;
+    let end = steps.iter().rposition(full).map_or(0, |last| last + 1);
+    steps.into_iter().take(end).skip_while(|step| !full(step)).collect()
 }
 
 fn histogram(scores: &[f64], low: f64, width: f64) -> Vec<(f64, f64, f64)> {
@@ -82,13 +90,13 @@ pub(super) fn stability(context: &Context<'_>) -> Option<Figure> {
         rows.push((run.name.clone(), "first answers", colour, first));
         if run.depth() > 0 {
             let last = run.each(|query| deviation(query.brought(run.depth())));
-            rows.push((run.name.clone(), "answers of the last iteration", colour, last));
+            rows.push((run.name.clone(), "last iteration", colour, last));
         }
     }
     for (place, runs) in same_but_seed(context.runs) {
         let names: Vec<&str> = runs.iter().map(|run| run.name.as_str()).collect();
         let (first, best) = over_seeds(&runs);
-        rows.push((names.join(" + "), "first answer, over seeds", place, first));
+        rows.push((names.join(" + "), "one answer, over seeds", place, first));
         rows.push((names.join(" + "), "returned answer, over seeds", place, best));
     }
     let mut table =
@@ -101,7 +109,7 @@ pub(super) fn stability(context: &Context<'_>) -> Option<Figure> {
     for (name, kind, colour, values) in rows {
         let Some(interval) = context.bootstrap.mean(&values) else { continue };
         let y = chart.y.categories.len() as f64;
-        chart.y.categories.push(format!("{}: {kind}", textgrad_core::excerpt(&name, 24)));
+        chart.y.categories.push(format!("{}: {kind}", textgrad_core::excerpt(&name, 20)));
         let ends = Some((interval.low, interval.high));
         let point = Point { x: interval.mean, y, ends, label: None };
         chart.series.push(Series { label: String::new(), colour, shape: Shape::Dots(vec![point]) });

@@ -16,6 +16,9 @@ use crate::search::Trajectory;
 /// How many characters of a query its row in the list shows.
 const EXCERPT: usize = 90;
 
+/// What stands around a text in the page: two quotes and a comma.
+const AROUND: usize = 3;
+
 /// The queries of a run: a row of a list for each, and its texts, each compressed by itself so that a browser
 /// unpacks what is opened and nothing else.
 #[derive(Debug, Clone, Default)]
@@ -23,20 +26,22 @@ pub(in crate::report) struct Details {
     rows: Vec<Json>,
     /// Base64 of deflated JSON, in the order of the rows; it ends where there was no more room.
     blocks: Vec<String>,
-    left: usize,
+    room: usize,
+    listed: usize,
+    packed: usize,
     full: bool,
 }
 
 impl Details {
-    /// Details that take about so many bytes, besides their list.
+    /// Details that take about so many bytes.
     pub(in crate::report) fn new(bytes: usize) -> Self {
-        Self { left: bytes, ..Self::default() }
+        Self { room: bytes, ..Self::default() }
     }
 
     pub(in crate::report) fn add(&mut self, record: &ResultRecord) -> Result<(), Error> {
         let trajectory = &record.trajectory;
         let best = record.best.as_ref();
-        self.rows.push(json!([
+        let row = json!([
             record.index,
             excerpt(record.query.text(), EXCERPT),
             trajectory.candidates.first().map(|first| first.score),
@@ -44,7 +49,9 @@ impl Details {
             best.map(|best| best.score),
             best.map(|best| best.iteration),
             record.error.is_some(),
-        ]));
+        ]);
+        self.listed += row.to_string().len() + 1;
+        self.rows.push(row);
         if self.full {
             return Ok(());
         }
@@ -53,14 +60,23 @@ impl Details {
             action: "can not be packed",
             source,
         })?;
-        match self.left.checked_sub(block.len() + 3) {
-            Some(left) => {
-                self.left = left;
-                self.blocks.push(block);
-            }
-            None => self.full = true,
-        }
+        self.packed += block.len() + AROUND;
+        self.blocks.push(block);
+        self.full = self.bytes() > self.room;
         Ok(())
+    }
+
+    /// Takes back the last texts, for which the list has left no room.
+    pub(in crate::report) fn trim(&mut self) {
+        while self.bytes() > self.room {
+            let Some(last) = self.blocks.pop() else { return };
+            self.packed -= last.len() + AROUND;
+        }
+    }
+
+    /// How many bytes of the page they take.
+    pub(in crate::report) fn bytes(&self) -> usize {
+        self.listed + self.packed
     }
 
     pub(super) fn rows(&self) -> &[Json] {

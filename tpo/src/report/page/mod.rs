@@ -20,6 +20,7 @@ const STYLE: &str = include_str!("assets/style.css");
 const SCRIPT: &str = concat!(
     include_str!("assets/dom.js"),
     include_str!("assets/plot.js"),
+    include_str!("assets/graph.js"),
     include_str!("assets/detail.js"),
     include_str!("assets/list.js"),
 );
@@ -56,7 +57,13 @@ pub(super) fn render(report: &Report) -> String {
         let _ = write!(html, "<a href=\"#{}\">{}</a>", figure.name, escape(figure.title));
     }
     html.push_str("<a href=\"#queries\">Queries</a><button id=\"theme\" type=\"button\">Theme</button></nav></header>\n<main>\n");
-    report.figures().iter().for_each(|figure| push_figure(&mut html, figure));
+    // Figures with a drawing stand side by side, except for the last if it has no neighbour.
+    let beside = |figure: &&Figure| figure.chart.is_some() && figure.name != "cost";
+    let pairs: Vec<&Figure> = report.figures().iter().filter(beside).collect();
+    let alone = pairs.last().filter(|_| pairs.len() % 2 == 1).map(|last| last.name);
+    for figure in report.figures() {
+        push_figure(&mut html, figure, alone == Some(figure.name));
+    }
     html.push_str(BODY);
     html.push_str("</main>\n");
     let lists: Vec<Json> = report
@@ -83,17 +90,22 @@ fn hash(text: &str) -> String {
     format!("sha256-{}", STANDARD.encode(Sha256::digest(text)))
 }
 
-fn push_figure(html: &mut String, figure: &Figure) {
+fn push_figure(html: &mut String, figure: &Figure, alone: bool) {
     let _ = writeln!(
         html,
-        "<section id=\"{}\" class=\"figure\"><h2>{}</h2>",
+        "<section id=\"{}\" class=\"figure{}\"><h2>{}</h2>",
         figure.name,
+        if alone { " alone" } else { "" },
         escape(figure.title)
     );
     match &figure.chart {
         Some(chart) => {
-            html.push_str(&chart.element(figure.title));
-            let _ = write!(html, "\n<p class=\"soft\">{}</p>", escape(&figure.caption));
+            let chart = chart.element(figure.title);
+            let _ = write!(
+                html,
+                "<div class=\"wide\">{chart}</div>\n<p class=\"soft\">{}</p>",
+                escape(&figure.caption)
+            );
             let open = if figure.name == "cost" { " open" } else { "" };
             let _ = write!(html, "<details{open}><summary>Numbers</summary>");
             push_table(html, &figure.table);

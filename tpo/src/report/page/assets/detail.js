@@ -31,17 +31,24 @@ function answerView(detail, place) {
   return box;
 }
 
-function stepView(detail, made, places) {
+function stepView(detail, made, places, step) {
   const scoreOf = (place) => detail.candidates[place] ? number(detail.candidates[place][1]) : "\u2013";
   const link = (place) => el("button", { type: "button", on: { click: () => openAnswer(place) } }, `answer ${place} (${scoreOf(place)})`);
   return el("div", { class: "step" },
     el("h3", {}, "Iteration " + made.iteration),
     el("p", {}, "chosen ", link(made.chosen), made.rejected.length ? " against " : "", made.rejected.map((place) => [link(place), " "])),
-    made.losses.map((loss, i) => [el("h4", {}, made.losses.length > 1 ? "Loss " + (i + 1) : "Loss"), pre(loss)]),
-    made.gradient !== null && [el("h4", {}, "Gradient"), pre(made.gradient)],
-    el("h4", {}, "Update: " + plural(made.updates, "new version")),
+    made.losses.map((loss, i) => [el("h4", { id: `loss-${step}-${i}`, tabindex: "-1" }, made.losses.length > 1 ? "Loss " + (i + 1) : "Loss"), pre(loss)]),
+    made.gradient !== null && [el("h4", { id: "gradient-" + step, tabindex: "-1" }, "Gradient"), pre(made.gradient)],
+    el("h4", { id: "update-" + step, tabindex: "-1" }, "Update: " + plural(made.updates, "new version")),
     (made.unusable || []).map((why) => fill(el("p", { class: "warning" }), "unusable: " + why)),
     places.map((place) => answerView(detail, place)));
+}
+
+function goTo(id) {
+  const there = $(id);
+  if (!there) return;
+  there.scrollIntoView({ block: "center", behavior: "smooth" });
+  there.focus({ preventScroll: true });
 }
 
 function openAnswer(place) {
@@ -56,7 +63,7 @@ function detailView(row, detail) {
   const [index, , , bon, best, iteration] = row;
   const usage = detail.usage;
   const parts = [
-    el("h3", {}, "Query " + index), pre(detail.query),
+    el("h3", { id: "query-text", tabindex: "-1" }, "Query " + index), pre(detail.query),
     el("div", { class: "badges" },
       best !== null && el("span", { class: "badge good" }, "best " + number(best)),
       best !== null && el("span", { class: "badge" }, iteration === 0 ? "from the first answers" : "from iteration " + iteration),
@@ -69,16 +76,19 @@ function detailView(row, detail) {
       detail.error && el("span", { class: "badge bad" }, "failed: " + detail.error.kind)),
     detail.error && fill(el("p", { class: "warning" }), detail.error.message),
   ];
-  if (detail.candidates.length) parts.push(plot(detail, openAnswer));
   const places = detail.candidates.map((_, place) => place);
   const of = (iteration) => places.filter((place) => detail.candidates[place][0] === iteration);
-  if (detail.best !== null) parts.push(el("h3", {}, "Best answer"), pre(detail.candidates[detail.best][2]));
-  parts.push(el("h3", {}, "First answers"), of(0).map((place) => answerView(detail, place)));
+  // The new versions of each step: those of an iteration stand in the order of its steps.
   const next = new Map();
-  for (const made of detail.iterations) {
+  const brought = detail.iterations.map((made) => {
     const at = next.get(made.iteration) || 0;
     next.set(made.iteration, at + made.updates);
-    parts.push(stepView(detail, made, of(made.iteration).slice(at, at + made.updates)));
-  }
+    return of(made.iteration).slice(at, at + made.updates);
+  });
+  if (detail.candidates.length) parts.push(plot(detail, openAnswer), el("h3", {}, "Graph of the search"), graphView(detail, brought),
+    el("p", { class: "soft" }, "From left to right: the query, answers with their rewards, and what led to new ones. Blue lines come from chosen answers, orange ones from rejected answers; the best answer is green. A box leads to its text."));
+  if (detail.best !== null) parts.push(el("h3", {}, "Best answer"), pre(detail.candidates[detail.best][2]));
+  parts.push(el("h3", {}, "First answers"), of(0).map((place) => answerView(detail, place)));
+  detail.iterations.forEach((made, step) => parts.push(stepView(detail, made, brought[step], step)));
   return parts.flat(2).filter(Boolean);
 }

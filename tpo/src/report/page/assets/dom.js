@@ -33,6 +33,8 @@ const pre = (text) => fill(el("pre", { dir: "auto", tabindex: "0" }), text);
 const brief = (text) => text.slice(0, 300).replace(/\s+/g, " ").replace(UNSEEN, "\u00b7");
 const number = (value, digits = 3) => value === null || value === undefined ? "\u2013" : value.toFixed(digits).replace("-", "\u2212");
 const signed = (value) => value === null ? "\u2013" : (value > 0 ? "+" : "") + number(value);
+// A mouse or a key, for what is no button by itself.
+const pressed = (go) => ({ click: go, keydown: (event) => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); go(); } } });
 const plural = (count, one) => count.toLocaleString("en") + " " + one + (count === 1 ? "" : "s");
 
 const lists = JSON.parse($("lists").textContent);
