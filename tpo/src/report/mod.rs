@@ -50,8 +50,8 @@ pub struct ReportConfig {
     pub bootstrap: Bootstrap,
     /// The sizes of the models.
     pub cost: Cost,
-    /// How much of the page single queries may take, in bytes: beyond it, queries are listed with their
-    /// numbers, and the texts of the later ones are left out. 9 million, so that the page stays below 10 MB.
+    /// How much of the page single queries may take, in bytes: beyond it, texts of
+    /// later queries are left out, first of answers that were neither chosen, rejected nor best. 9 million, so that the page stays below 10 MB.
     pub max_bytes: usize,
 }
 
@@ -96,7 +96,7 @@ impl Report {
             if runs.iter().filter(|other| other.name() == run.name()).count() > 1 {
                 data.name = run.path().display().to_string();
             }
-            detail.trim();
+            detail.choose();
             left = left.saturating_sub(detail.bytes());
             read.push(data);
             details.push(detail);

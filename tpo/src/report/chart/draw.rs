@@ -27,7 +27,9 @@ impl Chart {
         let top = if self.simulated { 38.0 } else { 18.0 };
         let rows = self.y.categories.len() as f64;
         let height = if rows > 0.0 { rows * ROW + 10.0 } else { 300.0 };
-        let frame = Frame { left, right: WIDTH - 22.0, top, bottom: top + height };
+        // Beside dots there stand their values.
+        let right = if rows > 0.0 { WIDTH - 76.0 } else { WIDTH - 22.0 };
+        let frame = Frame { left, right, top, bottom: top + height };
         let (legend, legend_height) = self.legend(frame.bottom + 64.0);
         let total = frame.bottom + 52.0 + legend_height;
 
@@ -213,8 +215,8 @@ impl Series {
             let text = shown(value);
             let right = x.at(high) + 9.0;
             match right + width(&text) <= WIDTH - 8.0 {
-                true => svg.text("soft", "start", right, py + 4.0, &text),
-                false => svg.text("soft", "end", x.at(low) - 9.0, py + 4.0, &text),
+                true => svg.text("value", "start", right, py + 4.0, &text),
+                false => svg.text("value", "end", x.at(low) - 9.0, py + 4.0, &text),
             }
         }
         if let Some(label) = &point.label {

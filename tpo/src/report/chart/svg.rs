@@ -24,7 +24,7 @@ pub(in crate::report) fn escape(text: &str) -> String {
 
 /// How wide a text is at 12 px, as far as can be told without the font.
 pub(super) fn width(text: &str) -> f64 {
-    text.chars().map(|c| if c.is_ascii() { 6.7 } else { 9.0 }).sum()
+    text.chars().map(|c| if c.is_ascii() { 7.0 } else { 9.0 }).sum()
 }
 
 /// As much of a text as has room, with a sign that there was more.

@@ -45,7 +45,7 @@ pub(super) fn budget(context: &Context<'_>) -> Figure {
         title: "Reward by budget",
         caption: "Reward by how many answers were drawn for a query. Best of k (dotted) is the expected best of k \
                   of the first answers, drawn without replacement: an unbiased estimate for every k up to N. To see \
-                  best-of-N at the budget of a search and beyond, give a run with --mode bon and as many --samples."
+                  best-of-N at the budget of a search and beyond, give a run of best-of-N that drew as many."
             .to_owned(),
         chart: Some(chart),
         table,
@@ -111,7 +111,7 @@ pub(super) fn depth(context: &Context<'_>) -> Option<Figure> {
         title: "Depth",
         caption: "The best answer so far by how many answers were drawn. Along a line the search goes deeper, from \
                   line to line it is wider; where two lines meet at the same number of answers, depth makes up for \
-                  width. Runs of --mode tpo are shown."
+                  width. Only runs of mode tpo are shown."
             .to_owned(),
         chart: Some(chart),
         table,

@@ -66,7 +66,7 @@ pub(super) fn all(context: &Context<'_>) -> Vec<Figure> {
         wins::wins(context),
         Some(cost::cost(context)),
     ];
-    figures.into_iter().flatten().collect()
+    figures.into_iter().flatten().filter(|figure| !figure.table.rows.is_empty()).collect()
 }
 
 /// The setting of a run as it is named beside a point.

@@ -82,22 +82,41 @@ fn histogram(scores: &[f64], low: f64, width: f64) -> Vec<(f64, f64, f64)> {
     bars.collect()
 }
 
+/// How far rewards of each query lie apart in repetitions of one kind.
+struct Spread {
+    label: String,
+    runs: String,
+    kind: &'static str,
+    colour: usize,
+    values: Vec<f64>,
+}
+
+impl Spread {
+    fn new(name: &str, runs: String, kind: &'static str, colour: usize, values: Vec<f64>) -> Self {
+        let label = format!("{}: {kind}", textgrad_core::excerpt(name, 26));
+        Self { label, runs, kind, colour, values }
+    }
+}
+
 /// The standard deviation of rewards over repetitions of the same prompt.
 pub(super) fn stability(context: &Context<'_>) -> Option<Figure> {
-    let mut rows: Vec<(String, &str, usize, Vec<f64>)> = Vec::new();
+    let mut rows: Vec<Spread> = Vec::new();
     for (colour, run) in context.runs.iter().enumerate() {
         let first = run.each(|query| deviation(query.first()));
-        rows.push((run.name.clone(), "first answers", colour, first));
+        let name = &run.name;
+        rows.push(Spread::new(name, name.clone(), "first answers", colour, first));
         if run.depth() > 0 {
             let last = run.each(|query| deviation(query.brought(run.depth())));
-            rows.push((run.name.clone(), "last iteration", colour, last));
+            rows.push(Spread::new(name, name.clone(), "last iteration", colour, last));
         }
     }
     for (place, runs) in same_but_seed(context.runs) {
         let names: Vec<&str> = runs.iter().map(|run| run.name.as_str()).collect();
         let (first, best) = over_seeds(&runs);
-        rows.push((names.join(" + "), "one answer, over seeds", place, first));
-        rows.push((names.join(" + "), "returned answer, over seeds", place, best));
+        let (label, all) = (names.first().copied().unwrap_or_default(), names.join(" + "));
+        let label = format!("{} and {} more", textgrad_core::excerpt(label, 16), names.len() - 1);
+        rows.push(Spread::new(&label, all.clone(), "one answer", place, first));
+        rows.push(Spread::new(&label, all, "returned answer", place, best));
     }
     let mut table =
         Table::new(["run", "repetitions", "queries", "standard deviation", "low", "high"]);
@@ -106,15 +125,15 @@ pub(super) fn stability(context: &Context<'_>) -> Option<Figure> {
         holds: vec![0.0],
         ..Axis::new("standard deviation of rewards within a query, mean over queries")
     };
-    for (name, kind, colour, values) in rows {
+    for Spread { label, runs, kind, colour, values } in rows {
         let Some(interval) = context.bootstrap.mean(&values) else { continue };
         let y = chart.y.categories.len() as f64;
-        chart.y.categories.push(format!("{}: {kind}", textgrad_core::excerpt(&name, 20)));
+        chart.y.categories.push(label);
         let ends = Some((interval.low, interval.high));
         let point = Point { x: interval.mean, y, ends, label: None };
         chart.series.push(Series { label: String::new(), colour, shape: Shape::Dots(vec![point]) });
         table.row([
-            name.into(),
+            runs.into(),
             kind.into(),
             values.len().into(),
             interval.mean.into(),

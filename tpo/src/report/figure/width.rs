@@ -58,8 +58,8 @@ pub(super) fn width(context: &Context<'_>) -> Option<Figure> {
         title: "Width",
         caption: format!(
             "The best answer so far by how many answers are drawn at a time, a curve for each iteration, with {} \
-             bootstrap bands. Runs of --mode tpo are shown; those of equal N count together, other settings \
-             notwithstanding.",
+             bootstrap bands. Only runs of mode tpo are shown; those of equal N count together, whatever else they \
+             differ in.",
             context.level()
         ),
         chart: Some(chart),

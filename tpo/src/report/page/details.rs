@@ -21,15 +21,46 @@ const AROUND: usize = 3;
 
 /// The queries of a run: a row of a list for each, and its texts, each compressed by itself so that a browser
 /// unpacks what is opened and nothing else.
+///
+/// Where there is no room for everything, later queries have the texts of those answers only that made a difference:
+/// the best, the chosen and the rejected ones. Where there is no room for these either, the last ones have no texts.
 #[derive(Debug, Clone, Default)]
 pub(in crate::report) struct Details {
     rows: Vec<Json>,
-    /// Base64 of deflated JSON, in the order of the rows; it ends where there was no more room.
-    blocks: Vec<String>,
-    room: usize,
     listed: usize,
-    packed: usize,
+    /// In the order of the rows; they end where there was no more room.
+    whole: Blocks,
+    brief: Blocks,
+    room: usize,
+}
+
+/// Base64 of deflated JSON.
+#[derive(Debug, Clone, Default)]
+struct Blocks {
+    blocks: Vec<String>,
+    bytes: usize,
     full: bool,
+}
+
+impl Blocks {
+    /// Adds what there is room for; after the first that has none, nothing.
+    fn add(&mut self, json: &Json, room: usize) -> Result<(), Error> {
+        if self.full {
+            return Ok(());
+        }
+        let block = pack(json).map_err(|source| Error::Io {
+            path: "a report".into(),
+            action: "can not be packed",
+            source,
+        })?;
+        let bytes = self.bytes + block.len() + AROUND;
+        self.full = bytes > room;
+        if !self.full {
+            self.bytes = bytes;
+            self.blocks.push(block);
+        }
+        Ok(())
+    }
 }
 
 impl Details {
@@ -52,31 +83,40 @@ impl Details {
         ]);
         self.listed += row.to_string().len() + 1;
         self.rows.push(row);
-        if self.full {
-            return Ok(());
+        let room = self.room.saturating_sub(self.listed);
+        if !self.whole.full {
+            self.whole.add(&detail(record, |_| true), room)?;
         }
-        let block = pack(&detail(record)).map_err(|source| Error::Io {
-            path: "a report".into(),
-            action: "can not be packed",
-            source,
-        })?;
-        self.packed += block.len() + AROUND;
-        self.blocks.push(block);
-        self.full = self.bytes() > self.room;
+        if !self.brief.full {
+            let told = |place| matters(trajectory, place);
+            self.brief.add(&detail(record, told), room)?;
+        }
         Ok(())
     }
 
-    /// Takes back the last texts, for which the list has left no room.
-    pub(in crate::report) fn trim(&mut self) {
-        while self.bytes() > self.room {
-            let Some(last) = self.blocks.pop() else { return };
-            self.packed -= last.len() + AROUND;
+    /// Chooses what is shown, when all queries are there: of as many as can be the answers that made a difference,
+    /// and then of the first ones all.
+    pub(in crate::report) fn choose(&mut self) {
+        let room = self.room.saturating_sub(self.listed);
+        while self.brief.bytes > room {
+            let Some(last) = self.brief.blocks.pop() else { break };
+            self.brief.bytes -= last.len() + AROUND;
+        }
+        for (brief, whole) in
+            self.brief.blocks.iter_mut().zip(std::mem::take(&mut self.whole).blocks)
+        {
+            let bytes = self.brief.bytes + whole.len() - brief.len();
+            if bytes > room {
+                return;
+            }
+            self.brief.bytes = bytes;
+            *brief = whole;
         }
     }
 
     /// How many bytes of the page they take.
     pub(in crate::report) fn bytes(&self) -> usize {
-        self.listed + self.packed
+        self.listed + self.brief.bytes
     }
 
     pub(super) fn rows(&self) -> &[Json] {
@@ -84,12 +124,21 @@ impl Details {
     }
 
     pub(super) fn push_blocks(&self, html: &mut String) {
-        for (place, block) in self.blocks.iter().enumerate() {
+        for (place, block) in self.brief.blocks.iter().enumerate() {
             html.push_str(if place == 0 { "\"" } else { ",\"" });
             html.push_str(block);
             html.push('"');
         }
     }
+}
+
+/// Whether an answer is the best one, or was chosen or rejected.
+fn matters(trajectory: &Trajectory, place: usize) -> bool {
+    trajectory.best_place() == Some(place)
+        || trajectory
+            .iterations
+            .iter()
+            .any(|made| made.chosen == place || made.rejected.contains(&place))
 }
 
 fn pack(json: &Json) -> std::io::Result<String> {
@@ -98,7 +147,8 @@ fn pack(json: &Json) -> std::io::Result<String> {
     Ok(STANDARD.encode(encoder.finish()?))
 }
 
-fn detail(record: &ResultRecord) -> Json {
+/// Everything about a query, with the texts of those answers that `told` holds for.
+fn detail(record: &ResultRecord, told: impl Fn(usize) -> bool) -> Json {
     let trajectory = &record.trajectory;
     let parents = parents(trajectory);
     let text = |place: usize| trajectory.candidates.get(place).map(|c| c.text.as_str());
@@ -106,7 +156,11 @@ fn detail(record: &ResultRecord) -> Json {
         .candidates
         .iter()
         .zip(&parents)
-        .map(|(candidate, parent)| {
+        .enumerate()
+        .map(|(place, (candidate, parent))| {
+            if !told(place) {
+                return json!([candidate.iteration, candidate.score, null, parent, null]);
+            }
             let before = parent.and_then(text);
             let changes = before.map(|before| word_changes(before, &candidate.text));
             json!([candidate.iteration, candidate.score, candidate.text, parent, changes])

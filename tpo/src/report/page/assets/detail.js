@@ -16,11 +16,15 @@ function answerView(detail, place) {
   const [, score, text, parent, changes] = detail.candidates[place];
   const box = el("details", { class: "answer", id: "answer-" + place },
     el("summary", {}, el("span", { class: "score" }, number(score)), el("span", { class: "soft" }, "answer " + place),
-      place === detail.best && el("span", { class: "badge good" }, "best"), el("span", { class: "brief" }, brief(text))));
+      place === detail.best && el("span", { class: "badge good" }, "best"), el("span", { class: "brief" }, brief(text ?? ""))));
   // What is inside is made when it is opened.
   box.addEventListener("toggle", () => {
     if (!box.open || box.dataset.full) return;
     box.dataset.full = "1";
+    if (text === null) {
+      box.append(el("p", { class: "soft" }, LEFT_OUT));
+      return;
+    }
     if (parent !== null && changes) {
       const moved = changes.some(([kind]) => kind !== "=");
       box.append(el("h4", {}, `What changed against answer ${parent} (${signed(score - detail.candidates[parent][1])})`),

@@ -35,6 +35,7 @@ const number = (value, digits = 3) => value === null || value === undefined ? "\
 const signed = (value) => value === null ? "\u2013" : (value > 0 ? "+" : "") + number(value);
 // A mouse or a key, for what is no button by itself.
 const pressed = (go) => ({ click: go, keydown: (event) => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); go(); } } });
+const LEFT_OUT = "This text is not on the page, which would be too large with it. It is in results.jsonl of the run.";
 const plural = (count, one) => count.toLocaleString("en") + " " + one + (count === 1 ? "" : "s");
 
 const lists = JSON.parse($("lists").textContent);

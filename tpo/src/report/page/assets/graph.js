@@ -1,7 +1,7 @@
 
 // The graph of a search: from the query to the first answers, from chosen and rejected ones by loss, gradient and
 // update to new ones. Boxes lead to their texts.
-const BOX = { wide: 74, high: 24, column: 104, row: 32 };
+const BOX = { wide: 68, high: 24, column: 94, row: 32, lane: 16 };
 
 function searchGraph(detail, places) {
   const nodes = new Map(), edges = [];
@@ -47,7 +47,7 @@ function graphView(detail, places) {
   const stacks = Array.from({ length: columns }, () => []);
   for (const node of nodes.values()) stacks[node.column].push(node);
   const rows = Math.max(...stacks.map((stack) => stack.length));
-  const wide = (columns - 1) * BOX.column + BOX.wide + 16, high = rows * BOX.row + 12;
+  const wide = (columns - 1) * BOX.column + BOX.wide + 16, high = rows * BOX.row + 2 * BOX.lane;
   stacks.forEach((stack, column) => stack.forEach((node, i) => {
     node.x = 8 + column * BOX.column;
     node.y = high / 2 + (i - stack.length / 2) * BOX.row + (BOX.row - BOX.high) / 2;
@@ -56,12 +56,16 @@ function graphView(detail, places) {
   for (const { from, to, kind } of edges) {
     const [a, b] = [nodes.get(from), nodes.get(to)];
     const [x1, y1, x2, y2] = [a.x + BOX.wide, a.y + BOX.high / 2, b.x, b.y + BOX.high / 2];
-    const middle = (x1 + x2) / 2;
-    drawing.append(svg("path", { class: "edge " + (kind || ""), d: `M${x1} ${y1}C${middle} ${y1} ${middle} ${y2} ${x2} ${y2}` }));
+    const gap = BOX.column - BOX.wide, lane = kind === "rejected" ? 6 : high - 6;
+    // What passes by other boxes goes above or below them.
+    const way = b.column - a.column === 1
+      ? `C${x1 + gap / 2} ${y1} ${x2 - gap / 2} ${y2} ${x2} ${y2}`
+      : `C${x1 + gap * 0.8} ${y1} ${x1 + gap * 0.2} ${lane} ${x1 + gap} ${lane}L${x2 - gap} ${lane}C${x2 - gap * 0.2} ${lane} ${x2 - gap * 0.8} ${y2} ${x2} ${y2}`;
+    drawing.append(svg("path", { class: "edge " + (kind || ""), d: `M${x1} ${y1}${way}` }));
   }
   for (const node of nodes.values()) {
     drawing.append(svg("g", { class: "box " + node.kind, tabindex: 0, role: "button", "aria-label": node.label, on: pressed(node.go) },
-      svg("title", {}, brief(node.text)),
+      svg("title", {}, brief(node.text ?? LEFT_OUT)),
       svg("rect", { x: node.x, y: node.y, width: BOX.wide, height: BOX.high, rx: 6 }),
       svg("text", { "text-anchor": "middle", x: node.x + BOX.wide / 2, y: node.y + 16 }, node.label)));
   }
