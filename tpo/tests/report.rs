@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use base64::Engine as _;
 use textgrad_core::Seed;
 use textgrad_ops::engine::sim::Sim;
 use tpo::report::{Bootstrap, Cell, Comparison, Cost, Figure, Report, ReportConfig};
@@ -47,6 +48,29 @@ fn number(cell: &Cell) -> f64 {
 
 fn close(found: f64, expected: f64) {
     assert!((found - expected).abs() < 1e-9, "expected {expected}, got {found}");
+}
+
+/// Changes the results of a run.
+fn edit_results(run: &RecordedRun, change: impl Fn(&mut ResultRecord)) {
+    let mut text = String::new();
+    for record in run.results().unwrap() {
+        let mut record = record.unwrap();
+        change(&mut record);
+        text.push_str(&format!("{}\n", serde_json::to_string(&record).unwrap()));
+    }
+    std::fs::write(run.path().join("results.jsonl"), text).unwrap();
+}
+
+/// What a page unpacks for the queries of its runs.
+fn unpacked(html: &str) -> Vec<Vec<serde_json::Value>> {
+    let (_, blocks) = html.split_once("id=\"blocks\">").unwrap();
+    let (blocks, _) = blocks.split_once("</script>").unwrap();
+    let blocks: Vec<Vec<String>> = serde_json::from_str(blocks).unwrap();
+    let unpack = |block: &String| {
+        let bytes = base64::engine::general_purpose::STANDARD.decode(block).unwrap();
+        serde_json::from_reader(flate2::read::DeflateDecoder::new(&bytes[..])).unwrap()
+    };
+    blocks.iter().map(|run| run.iter().map(unpack).collect()).collect()
 }
 
 /// Writes scores over those of a run's results, so that figures can be computed by hand.
@@ -154,6 +178,135 @@ async fn texts_are_shown_and_not_run() {
     }
     let queries = std::fs::read_to_string(out.join("queries.csv")).unwrap();
     assert_eq!(queries.lines().count(), 1 + QUERIES.len());
+}
+
+const EVIL: &str = "</script><script>alert(2)</script><img src=x onerror=alert(3)><!-- \u{202e}";
+
+#[tokio::test]
+async fn scripts_in_answers_losses_and_gradients_are_shown_and_not_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = run(&folder.path().join("a"), search(Mode::Tpo, 7), &QUERIES).await;
+    edit_results(&run, |record| {
+        let trajectory = &mut record.trajectory;
+        for candidate in &mut trajectory.candidates {
+            candidate.text.insert_str(0, EVIL);
+        }
+        for made in &mut trajectory.iterations {
+            made.losses = vec![EVIL.to_owned()];
+            made.gradient = Some(EVIL.to_owned());
+            made.unusable = vec![EVIL.to_owned()];
+        }
+    });
+    let html = Report::read(&[run], &ReportConfig::default()).unwrap().to_html();
+    assert_eq!((html.matches("<script").count(), html.matches("</script>").count()), (3, 3));
+    assert!(!html.contains("<img") && !html.contains("alert(2)") && !html.contains('\u{202e}'));
+    // Nothing but the page's own script may run, and nothing may be asked for.
+    assert!(html.contains("default-src 'none'; script-src 'sha256-") && !html.contains("unsafe"));
+    for detail in unpacked(&html).concat() {
+        assert!(detail["candidates"][0][2].as_str().unwrap().starts_with(EVIL), "it is shown");
+        assert_eq!(detail["iterations"][0]["gradient"], EVIL);
+    }
+}
+
+#[tokio::test]
+async fn where_not_all_has_room_the_texts_that_made_a_difference_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = run(&folder.path().join("a"), search(Mode::Tpo, 7), &QUERIES).await;
+    let page = |max_bytes| {
+        let config = ReportConfig { max_bytes, ..ReportConfig::default() };
+        let html = Report::read(std::slice::from_ref(&run), &config).unwrap().to_html();
+        let details = unpacked(&html).concat();
+        let told = |detail: &serde_json::Value| {
+            let candidates = detail["candidates"].as_array().unwrap();
+            candidates.iter().filter(|candidate| candidate[2].is_string()).count()
+        };
+        (html.len(), details.iter().map(told).collect::<Vec<usize>>())
+    };
+    let (_, all) = page(1 << 20);
+    assert_eq!(all, [9, 9, 9]);
+    let (without, none) = page(0);
+    assert!(none.is_empty());
+    let rooms: Vec<usize> = (0..1 << 13).step_by(64).collect();
+    let stages: Vec<Vec<usize>> = rooms
+        .iter()
+        .map(|room| {
+            let (bytes, told) = page(*room);
+            assert!(bytes <= without + room, "{bytes} {without} {room}");
+            told
+        })
+        .collect();
+    // First every query has some of its answers, then the first ones have all.
+    let some = stages.iter().find(|told| told.len() == 3).unwrap();
+    assert!(some.iter().all(|told| (2..=6).contains(told)), "{some:?}");
+    assert!(stages.is_sorted_by_key(Vec::len), "{stages:?}");
+    assert!(stages.contains(&vec![9, some[1], some[2]]), "{stages:?}");
+}
+
+#[tokio::test]
+async fn searches_are_set_against_best_of_n_at_equal_and_larger_budgets() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let queries = &QUERIES[..2];
+    let tpo = search(Mode::Tpo, 7).samples(1).iterations(1);
+    let a = run(&path("a"), tpo, queries).await;
+    let b = run(&path("b"), search(Mode::Bon, 7).samples(5), queries).await;
+    rescore(&a, &[&[(0, 0.0), (1, 3.0)], &[(0, 1.0), (1, 2.0)]]);
+    let scores = |scores: [f64; 5]| scores.map(|score| (0, score));
+    rescore(&b, &[&scores([0.0, 1.0, 2.0, 3.0, 4.0]), &scores([1.0; 5])]);
+    let report = Report::read(&[a, b], &ReportConfig::default()).unwrap();
+    let rows = &figure(&report, "best-of-n").table.rows;
+    let told: Vec<(&Cell, f64)> = rows.iter().map(|row| (&row[2], number(&row[3]))).collect();
+    let budget = |name: &str| Cell::Text(name.into());
+    let expected = [(&budget("equal"), 2.0), (&budget("2 times"), 4.0), (&budget("all"), 5.0)];
+    assert_eq!(told, expected);
+    // Expected best of 2, 4, 5 of 0 to 4: 3, 3.8, 4. Of the other query always 1.
+    for (row, expected) in rows.iter().zip([(0.0 + 1.0) / 2.0, (-0.8 + 1.0) / 2.0, 0.0]) {
+        close(number(&row[5]), expected);
+        assert!(number(&row[6]) <= expected && number(&row[7]) >= expected);
+        assert_eq!(row[8], Cell::Count(5), "5 and no fewer reach the mean of 2.5");
+    }
+    let wins = &figure(&report, "win-rates").table.rows;
+    assert_eq!(wins[1][1], Cell::Text("its first answer".into()));
+    close(number(&wins[1][9]), (3.0 + 1.0) / 2.0);
+}
+
+#[tokio::test]
+async fn width_and_depth_are_drawn_where_runs_differ_in_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let a = run(&path("a"), search(Mode::Tpo, 7).iterations(1), &QUERIES).await;
+    let b = run(&path("b"), search(Mode::Tpo, 7).samples(5), &QUERIES).await;
+    let names = |runs: &[RecordedRun]| -> Vec<&str> {
+        let report = Report::read(runs, &ReportConfig::default()).unwrap();
+        report.figures().iter().map(|figure| figure.name).collect()
+    };
+    assert!(!names(std::slice::from_ref(&a)).iter().any(|name| ["width", "depth"].contains(name)));
+    let runs = [a, b];
+    assert!(["width", "depth"].iter().all(|name| names(&runs).contains(name)));
+    let report = Report::read(&runs, &ReportConfig::default()).unwrap();
+    let places: Vec<(f64, f64)> = figure(&report, "width")
+        .table
+        .rows
+        .iter()
+        .map(|row| (number(&row[0]), number(&row[1])))
+        .collect();
+    assert_eq!(places, [(0.0, 3.0), (0.0, 5.0), (1.0, 3.0), (1.0, 5.0), (2.0, 5.0)]);
+}
+
+#[tokio::test]
+async fn a_run_without_any_answer_is_reported() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = run(&folder.path().join("a"), search(Mode::Tpo, 7), &QUERIES).await;
+    edit_results(&run, |record| {
+        record.status = tpo::run::Status::Error;
+        record.best = None;
+        record.trajectory = tpo::Trajectory::default();
+    });
+    let report = Report::read(&[run], &ReportConfig::default()).unwrap();
+    let names: Vec<&str> = report.figures().iter().map(|figure| figure.name).collect();
+    assert_eq!(names, ["runs", "cost"], "no empty figures");
+    assert!(report.warnings()[0].contains("3 failed queries"), "{:?}", report.warnings());
+    assert!(!report.to_html().contains("NaN"));
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ mod interrupt;
 mod kill;
 mod mistakes;
 mod presets;
+mod reports;
 mod secrets;
 
 use std::ffi::OsStr;
@@ -23,9 +24,14 @@ use textgrad_tests::program::{Ended, PATIENCE, Running};
 
 /// The program as cargo built it for these tests, in a folder of its own, with nothing of this environment:
 /// neither keys nor proxies.
-fn tpo<S: AsRef<OsStr>>(folder: &Path, arguments: impl IntoIterator<Item = S>) -> Command {
+fn program(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tpo-under-test"));
     command.env_clear().current_dir(folder).stdin(Stdio::null());
+    command
+}
+
+fn tpo<S: AsRef<OsStr>>(folder: &Path, arguments: impl IntoIterator<Item = S>) -> Command {
+    let mut command = program(folder);
     command.arg("run").args(arguments);
     command
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::axis::Scale;
 use super::svg::{Svg, escape, fit, width};
-use super::{Chart, Dash, Point, Series, Shape};
+use super::{Chart, DARK, Dash, Point, Series, Shape};
 use crate::report::table::shown;
 
 const WIDTH: f64 = 720.0;
@@ -46,7 +46,7 @@ impl Chart {
             r#"<svg xmlns="http://www.w3.org/2000/svg" class="chart" viewBox="0 0 {WIDTH} {total:.0}" role="img" aria-label="{title}">"#
         );
         if let Some(style) = style {
-            let dark = "@media (prefers-color-scheme: dark) { .chart { --c-ink: #e5eaf2; --c-soft: #9fadc2; --c-grid: #2d384a; --c-back: #161d2a; } }";
+            let dark = format!("@media (prefers-color-scheme: dark) {{ .chart {{ {DARK} }} }}");
             let _ = write!(svg.0, "<title>{title}</title><style>{style}{dark}</style>");
             let _ = write!(svg.0, r#"<rect class="back" width="{WIDTH}" height="{total:.0}"/>"#);
         }

@@ -11,6 +11,9 @@ pub(super) use self::svg::escape;
 /// differently can tell apart, lighter in the dark.
 pub(super) const STYLE: &str = include_str!("style.css");
 
+/// What of the style is another in the dark: declarations for `.chart`.
+pub(super) const DARK: &str = include_str!("dark.css");
+
 /// A chart.
 #[derive(Debug, Clone, Default)]
 pub struct Chart {

@@ -55,10 +55,10 @@ pub(super) fn cost(context: &Context<'_>) -> Figure {
         name: "cost",
         title: "Tokens, time and operations",
         caption: format!(
-            "PFLOPs are 2 × parameters × tokens: for a policy of {} billion parameters, all tokens read (but those \
+            "A PFLOP is 10^15 floating-point operations. They are 2 × parameters × tokens: for a policy of {} billion parameters, all tokens read (but those \
              that the server had cached) and written; for a reward model of {} billion, an estimate of what it read. \
              The paper (arXiv 2501.12895v1) gives {PAPER_PFLOPS} PFLOPs per query, counted at the longest texts that \
-             its settings allow, and {} for training by DPO, so {:.4} % of it per query. Seconds are those that \
+             its settings allow, and {} for training by DPO (direct preference optimization), so {:.4} % of it per query. Seconds are those that \
              calls of models took, one after the other, retries included.",
             policy / 1e9,
             reward / 1e9,

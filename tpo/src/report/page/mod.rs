@@ -10,7 +10,7 @@ use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha256};
 
 pub(super) use self::details::Details;
-use super::chart::{STYLE as CHART_STYLE, escape};
+use super::chart::{DARK as CHART_DARK, STYLE as CHART_STYLE, escape};
 use super::figure::Figure;
 use super::table::{Cell, Table};
 use super::{Report, shown_runs};
@@ -27,7 +27,8 @@ const SCRIPT: &str = concat!(
 const BODY: &str = include_str!("assets/body.html");
 
 pub(super) fn render(report: &Report) -> String {
-    let style = format!("{CHART_STYLE}{STYLE}");
+    let style =
+        format!("{CHART_STYLE}:root[data-theme=\"dark\"] .chart {{ {CHART_DARK} }}\n{STYLE}");
     let title = format!("TPO report: {}", shown_runs(report));
     let mut html = String::with_capacity(1 << 20);
     // What the page may do: run this one script and this one style, and nothing else. No address can be asked
