@@ -116,6 +116,18 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
+    /// There is no run to read.
+    #[error("{} holds no run (no config.json); expected a folder that tpo run was given with --out", path.display())]
+    NotARun {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A run has no results yet.
+    #[error("{} has no results.jsonl: the run goes on, or was killed; tpo run --resume finishes it", path.display())]
+    NoResults {
+        /// The folder.
+        path: PathBuf,
+    },
     /// Another process writes to the folder.
     #[error("{} is in use by another process", path.display())]
     RunLocked {

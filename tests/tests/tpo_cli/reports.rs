@@ -72,8 +72,7 @@ fn runs_are_reported_compared_verified_and_drawn() {
     // A score that nobody gave.
     let path = folder.join("tpo/results.jsonl");
     let results = read(&path);
-    let found = results.find("\"score\":").unwrap() + "\"score\":".len();
-    std::fs::write(&path, format!("{}9{}", &results[..found], &results[found..])).unwrap();
+    std::fs::write(&path, results.replacen("\"score\":", "\"score\":9", 1)).unwrap();
     let unsound = ask(folder, ["verify", "tpo"]).with_code(1);
     assert!(unsound.out.contains("NOT SOUND"), "{}", unsound.out);
 }
@@ -85,11 +84,15 @@ fn what_can_not_be_reported_is_told() {
     queries(folder, 2);
     run(folder, &["--data", "queries.json", "--out", "a"]).with_code(0);
     run(folder, &["--data", "queries.json", "--out", "b", "--limit", "1"]).with_code(0);
-    ask(folder, ["report", "none"]).refused(&["none"]);
-    ask(folder, ["verify", "none"]).refused(&["none"]);
+    for command in ["report", "verify"] {
+        ask(folder, [command, "none"]).refused(&["none holds no run", "--out"]);
+    }
+    std::fs::create_dir(folder.join("killed")).unwrap();
+    std::fs::copy(folder.join("a/config.json"), folder.join("killed/config.json")).unwrap();
+    ask(folder, ["report", "killed"]).refused(&["killed has no results.jsonl", "--resume"]);
     ask(folder, ["compare", "a", "b"]).refused(&["different queries"]);
     ask(folder, ["graph", "a", "7"]).refused(&["7"]);
     ask(folder, ["report", "a", "--level", "2"]).refused(&["above 0 and below 1"]);
-    ask(folder, ["report", "a", "--policy-params", "-1"]).refused(&["--policy-params"]);
+    ask(folder, ["report", "a", "--policy-params", "0"]).refused(&["--policy-params"]);
     ask(folder, ["graph", "a", "0", "--dot", "--html"]).refused(&["cannot be used with"]);
 }

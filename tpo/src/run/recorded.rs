@@ -1,7 +1,7 @@
 //! Reading the folder of a run, without writing to it.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use super::config::RunConfig;
@@ -31,11 +31,14 @@ impl RecordedRun {
     /// Reads the settings of the run in a folder.
     ///
     /// # Errors
-    /// [`Error::Io`] if there are none, [`Error::Record`] if they can not be understood.
+    /// [`Error::NotARun`] if there are none, [`Error::Io`] if they can not be read, [`Error::Record`] if they can not be understood.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, Error> {
         let path = path.into();
         let file = path.join("config.json");
-        let text = std::fs::read_to_string(&file).map_err(unreadable(&file))?;
+        let text = std::fs::read_to_string(&file).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => Error::NotARun { path: path.clone() },
+            _ => unreadable(&file)(error),
+        })?;
         let wrong = |reason| Error::Record { path: file.clone(), line: 1, reason };
         let config: RunConfig =
             serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
@@ -73,10 +76,14 @@ impl RecordedRun {
     /// What came of the queries, one after the other, in their order.
     ///
     /// # Errors
-    /// [`Error::Io`] if there are no results: the run is not over, or was killed.
+    /// [`Error::NoResults`] if there are none: the run is not over, or was killed. [`Error::Io`] if they can not be
+    /// read.
     pub fn results(&self) -> Result<ResultsReader, Error> {
         let path = self.path.join("results.jsonl");
-        let file = File::open(&path).map_err(unreadable(&path))?;
+        let file = File::open(&path).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => Error::NoResults { path: self.path.clone() },
+            _ => unreadable(&path)(error),
+        })?;
         Ok(ResultsReader { path, reader: BufReader::new(file), line: 0, over: false })
     }
 

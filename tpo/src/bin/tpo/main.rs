@@ -61,6 +61,8 @@ fn main() -> ExitCode {
                     | Error::RunExists { .. }
                     | Error::NoRun { .. }
                     | Error::RunDiffers { .. }
+                    | Error::NotARun { .. }
+                    | Error::NoResults { .. }
                     | Error::NoResult { .. }
                     | Error::NotComparable { .. }
             );
