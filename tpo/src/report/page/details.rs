@@ -81,7 +81,7 @@ impl Details {
             best.map(|best| best.iteration),
             record.error.is_some(),
         ]);
-        self.listed += row.to_string().len() + 1;
+        self.listed += super::harmless(&row).len() + 1;
         self.rows.push(row);
         let room = self.room.saturating_sub(self.listed);
         if !self.whole.full {

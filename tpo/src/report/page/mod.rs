@@ -143,19 +143,25 @@ fn push_table(html: &mut String, table: &Table) {
     }
 }
 
-/// JSON inside a script element: nothing in it can end the element or open a comment, for what could is
-/// escaped. These characters occur in JSON only within strings.
 fn push_json(html: &mut String, id: &str, json: &Json) {
     let _ = write!(html, "<script type=\"application/json\" id=\"{id}\">");
+    html.push_str(&harmless(json));
+    html.push_str("</script>\n");
+}
+
+/// JSON for the inside of a script element: nothing in it can end the element or open a comment, for what could
+/// is escaped. These characters occur in JSON only within strings.
+fn harmless(json: &Json) -> String {
+    let mut text = String::new();
     for c in json.to_string().chars() {
         match c {
             '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
-                let _ = write!(html, "\\u{:04x}", u32::from(c));
+                let _ = write!(text, "\\u{:04x}", u32::from(c));
             }
-            c => html.push(c),
+            c => text.push(c),
         }
     }
-    html.push_str("</script>\n");
+    text
 }
 
 #[cfg(test)]
