@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use base64::Engine as _;
-use textgrad_core::Seed;
+use textgrad_core::{Layout, Seed};
 use textgrad_ops::engine::sim::Sim;
 use tpo::report::{Bootstrap, Cell, Comparison, Cost, Figure, Report, ReportConfig};
 use tpo::run::{RecordedRun, ResultRecord, RunConfig, RunFolder};
-use tpo::{Batch, Error, Mode, Query, RewardModel, SimReward, Tpo, TpoBuilder, reward_fn};
+use tpo::{
+    Batch, Error, Mode, Query, RewardModel, SimReward, Tpo, TpoBuilder, TpoConfig, reward_fn,
+};
 
 fn search(mode: Mode, seed: u64) -> TpoBuilder {
     Tpo::builder(Arc::new(Sim::default()), Arc::new(SimReward)).mode(mode).samples(3).seed(seed)
@@ -413,6 +415,22 @@ async fn a_search_can_be_drawn_from_its_journal() {
     std::fs::write(run.journal(), shorter).unwrap();
     let error = run.align(2, prompts).await.unwrap_err();
     assert!(matches!(error, Error::NotRecorded { index: 2, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_search_that_continued_the_dialogue_is_drawn_and_sound_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = TpoConfig { layout: Layout::Continued, ..TpoConfig::default() };
+    let run =
+        run(&folder.path().join("a"), search(Mode::Tpo, 7).config(config).seed(7), &QUERIES).await;
+    let prompts = Arc::new(tpo::prompts::default_pack().unwrap());
+    let recalled = run.align(1, prompts).await.unwrap();
+    assert_eq!(recalled.trajectory(), &run.result(1).unwrap().trajectory);
+    let found = run.verify().unwrap();
+    assert!(found.is_sound(), "{:?}", found.findings);
+    let report = Report::read(&[run], &ReportConfig::default()).unwrap();
+    let others = &figure(&report, "runs").table.rows[0][4];
+    assert_eq!(*others, Cell::Text("layout continued".into()));
 }
 
 fn edit(path: PathBuf, change: impl Fn(&str) -> String) {
