@@ -33,8 +33,9 @@
 //! # Features
 //! | feature | adds |
 //! |---|---|
-//! | `cli` (default) | the `tpo` program |
-//! | `o200k` (with `cli`) | exact token counts in the files of Arena-Hard |
+//! | `cli` (default) | the `tpo` program, and the features below |
+//! | `o200k` | exact token counts in the files of Arena-Hard |
+//! | `report` | `report`: figures over runs, as one HTML page, SVG and CSV |
 
 mod batch;
 pub mod bench;
@@ -44,6 +45,8 @@ pub mod input;
 pub mod journal;
 pub mod prompts;
 mod query;
+#[cfg(feature = "report")]
+pub mod report;
 mod reward;
 pub mod run;
 mod search;

@@ -46,4 +46,4 @@ pub use self::error::{ErrorShape, ParseErrorShapeError};
 pub use self::fault::{Fault, FaultRule, MAX_DELAY, On, ParseFaultError, RetryAfter, When};
 pub use self::routes::Route;
 pub use self::server::FakeServer;
-pub use self::stats::{RouteStats, Stats};
+pub use self::stats::{Prefixes, Reuse, RouteStats, Stats};

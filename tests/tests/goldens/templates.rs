@@ -190,6 +190,8 @@ fn every_template_is_in_a_golden_file() {
         "sample_system",
         "contrastive_system",
         "evaluation_system",
+        "contrastive_continue",
+        "evaluation_continue",
         // Base form, then chain form.
         "conversation",
         "feedback_system",

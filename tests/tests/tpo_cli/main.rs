@@ -10,6 +10,7 @@ mod interrupt;
 mod kill;
 mod mistakes;
 mod presets;
+mod reports;
 mod secrets;
 
 use std::ffi::OsStr;
@@ -25,15 +26,15 @@ use textgrad_tests::program::{Ended, PATIENCE, Running};
 
 /// The program as cargo built it for these tests, in a folder of its own, with nothing of this environment:
 /// neither keys nor proxies.
-fn tpo<S: AsRef<OsStr>>(folder: &Path, arguments: impl IntoIterator<Item = S>) -> Command {
-    let mut command = program(folder);
-    command.arg("run").args(arguments);
-    command
-}
-
 fn program(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tpo-under-test"));
     command.env_clear().current_dir(folder).stdin(Stdio::null());
+    command
+}
+
+fn tpo<S: AsRef<OsStr>>(folder: &Path, arguments: impl IntoIterator<Item = S>) -> Command {
+    let mut command = program(folder);
+    command.arg("run").args(arguments);
     command
 }
 
@@ -103,11 +104,8 @@ async fn arrived(server: &FakeServer) {
     }
 }
 
-/// Waits until nothing is under way at a server: a killed client is noticed when its connection closes.
+/// Waits until a server has seen all that clients sent who are gone.
 async fn quiet(server: &FakeServer) {
-    let begun = Instant::now();
-    while [Route::Chat, Route::Classify].iter().any(|r| server.stats().route(*r).in_flight > 0) {
-        assert!(begun.elapsed() < PATIENCE, "requests stay under way");
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    let quiet = tokio::time::timeout(PATIENCE, server.quiet());
+    quiet.await.expect("a connection stays open").unwrap();
 }

@@ -152,6 +152,7 @@ impl Evaluator for LlmJudge {
             let context = RetryContext {
                 problem: problem.clone(),
                 cut_off,
+                attempts: attempt + 1,
                 violations: Vec::new(),
                 text: String::new(),
                 start_tag: START.to_owned(),

@@ -8,6 +8,11 @@ use serde_json::{Map, Value};
 use tpo::Mode;
 use tpo::bench::Benchmark;
 
+use crate::compare::CompareArgs;
+use crate::graph::GraphArgs;
+use crate::report::ReportArgs;
+use crate::verify::VerifyArgs;
+
 /// Align answers of language models while they are generated, without training.
 #[derive(Debug, Parser)]
 #[command(version, about)]
@@ -24,6 +29,10 @@ pub(crate) enum Command {
     /// Answer a benchmark, grade the answers, and print the figure beside those of TPO's paper.
     #[command(after_help = BENCH_HELP)]
     Bench(Box<BenchArgs>),
+    Report(ReportArgs),
+    Compare(CompareArgs),
+    Verify(VerifyArgs),
+    Graph(GraphArgs),
 }
 
 const BENCH_HELP: &str = "\
@@ -118,6 +127,11 @@ pub(crate) struct RunArgs {
     /// tpo: compare the best answer with the worst; revision: criticize the best alone; bon: best of N.
     #[arg(long, default_value = "tpo", value_parser = str::parse::<Mode>)]
     pub(crate) mode: Mode,
+
+    /// quoted: each request quotes what it is about, as the paper has it; continued: losses, gradients and
+    /// updates continue the policy's conversation, for servers with automatic prefix caching.
+    #[arg(long, value_enum, default_value_t = LayoutKind::Quoted)]
+    pub(crate) layout: LayoutKind,
 
     /// D: how many times the best answer is rewritten.
     #[arg(long, value_name = "D", default_value_t = 2)]
@@ -242,6 +256,12 @@ pub(crate) struct RunArgs {
 
 fn json_object(text: &str) -> Result<Map<String, Value>, String> {
     serde_json::from_str(text).map_err(|error| format!("expected a JSON object: {error}"))
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LayoutKind {
+    Quoted,
+    Continued,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -5,13 +5,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-use textgrad_core::PromptPack;
+use textgrad_core::{Layout, PromptPack};
 use textgrad_ops::engine::layer::{DiskCache, Meter};
 use tpo::input::Format;
 use tpo::run::{ResultRecord, ResultsWriter, RunConfig, RunFolder};
 use tpo::{Batch, Error, Outcome, Query, Stop, Summary, Tpo, TpoConfig};
 
-use crate::args::{FormatKind, RunArgs};
+use crate::args::{FormatKind, LayoutKind, RunArgs};
 use crate::{engines, exit, prompt_data, show};
 
 /// The folder is searched for a free name up to this number.
@@ -154,6 +154,10 @@ fn search(
 ) -> Result<Tpo, Error> {
     let mut config = TpoConfig {
         mode: args.mode,
+        layout: match args.layout {
+            LayoutKind::Quoted => Layout::Quoted,
+            LayoutKind::Continued => Layout::Continued,
+        },
         iterations: args.iterations,
         samples: args.samples,
         seed: args.seed,

@@ -195,6 +195,15 @@ fn answer(out: &mut impl Write, record: &ResultRecord) -> io::Result<()> {
     writeln!(out, "{}\n({kind} {:.2}, from {from})\n", best.text, best.score)
 }
 
+/// A line on standard output.
+pub(crate) fn line(line: std::fmt::Arguments<'_>) -> Result<(), Error> {
+    writeln!(io::stdout().lock(), "{line}").map_err(|source| Error::Io {
+        path: "standard output".into(),
+        action: "can not be written",
+        source,
+    })
+}
+
 /// How to go on.
 pub(crate) fn interrupted(done: usize, total: usize, folder: Option<&RunFolder>) {
     eprintln!("interrupted: {done} of {total} queries are done");
