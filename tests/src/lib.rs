@@ -7,3 +7,8 @@ pub mod program;
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 pub struct Readme;
+
+/// The examples for people who come from TextGrad, so that they compile and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/from-textgrad.md")]
+pub struct FromTextGrad;

@@ -83,7 +83,9 @@ pub use self::gradient::{
     Received, Reduce, ReduceCx, ReduceFn, reduce_fn,
 };
 #[doc(inline)]
-pub use self::graph::{CriticalPath, Graph, GraphEdge, GraphNode, GraphView};
+pub use self::graph::{
+    CriticalPath, Graph, GraphEdge, GraphNode, GraphView, WordChange, WordChangeKind, word_changes,
+};
 #[doc(inline)]
 pub use self::module::{Member, Module, StateDict};
 #[doc(inline)]

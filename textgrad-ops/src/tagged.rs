@@ -97,6 +97,7 @@ impl TaggedAsk {
             let note = retry(&RetryContext {
                 problem: problem.clone(),
                 cut_off,
+                attempts: attempt + 1,
                 violations: Vec::new(),
                 text: String::new(),
                 start_tag: self.tags.start().to_owned(),

@@ -314,10 +314,9 @@ async fn a_continued_update_goes_on_where_the_feedback_ended() {
     assert_eq!(lines(update)[4], "assistant: shorten your answers");
     assert_eq!(update.messages.len(), 6);
     let asked = user(update);
-    assert!(
-        asked.contains("<VARIABLE>\nbe kind\n</VARIABLE>\n\nThe new text must obey:"),
-        "{asked}"
-    );
+    // The text stands above already, and is not said again.
+    assert!(user(on_system).contains("<VARIABLE>\nbe kind\n</VARIABLE>"));
+    assert!(!asked.contains("be kind") && asked.contains("The new text must obey:"), "{asked}");
     assert!(asked.contains("1. one line") && !asked.contains("\n\n\n"), "{asked}");
 }
 

@@ -116,6 +116,18 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
+    /// There is no run to read.
+    #[error("{} holds no run (no config.json); expected a folder that tpo run was given with --out", path.display())]
+    NotARun {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A run has no results yet.
+    #[error("{} has no results.jsonl: the run goes on, or was killed; tpo run --resume finishes it", path.display())]
+    NoResults {
+        /// The folder.
+        path: PathBuf,
+    },
     /// Another process writes to the folder.
     #[error("{} is in use by another process", path.display())]
     RunLocked {
@@ -138,6 +150,52 @@ pub enum Error {
         /// The line, from 1.
         line: usize,
         /// What is wrong.
+        reason: String,
+    },
+    /// A file of a run holds what is no record.
+    #[error("{}, line {line}: not a record of a run: {reason}", path.display())]
+    Record {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The results of a run do not have a query.
+    #[error("{} has no result for query {index}; it was run over {queries} queries, counted from 0", path.display())]
+    NoResult {
+        /// The folder.
+        path: PathBuf,
+        /// The place of the query, from 0.
+        index: usize,
+        /// How many queries the run has.
+        queries: usize,
+    },
+    /// A query can not be searched from the journal alone.
+    #[error(
+        "the journal of {} lacks {step} of query {index}{}",
+        path.display(),
+        ended.as_ref().map(|why| format!("; its search ended with an error: {why}")).unwrap_or_default()
+    )]
+    NotRecorded {
+        /// The folder.
+        path: PathBuf,
+        /// The place of the query, from 0.
+        index: usize,
+        /// The step that is not there.
+        step: String,
+        /// Why the search had ended early, if it had.
+        ended: Option<String>,
+    },
+    /// Two runs can not be compared.
+    #[error("{} and {} can not be compared: {reason}", a.display(), b.display())]
+    NotComparable {
+        /// The one folder.
+        a: PathBuf,
+        /// The other folder.
+        b: PathBuf,
+        /// What differs.
         reason: String,
     },
     /// A journal could not be written, so the run can not go on.

@@ -28,19 +28,25 @@
 //!   continued without paying for anything twice.
 //! * [`run`] is the folder that the `tpo` program writes, [`input`] reads queries, [`Summary`] has the
 //!   figures.
+//! * [`mod@bench`] reads, writes and grades the benchmarks that the method was published with.
 //!
 //! # Features
 //! | feature | adds |
 //! |---|---|
-//! | `cli` (default) | the `tpo` program |
+//! | `cli` (default) | the `tpo` program, and the features below |
+//! | `o200k` | exact token counts in the files of Arena-Hard |
+//! | `report` | `report`: figures over runs, as one HTML page, SVG and CSV |
 
 mod batch;
+pub mod bench;
 mod config;
 mod error;
 pub mod input;
 pub mod journal;
 pub mod prompts;
 mod query;
+#[cfg(feature = "report")]
+pub mod report;
 mod reward;
 pub mod run;
 mod search;

@@ -95,8 +95,9 @@ impl Call {
         (sent != Some(key)).then(|| Delivery::Whole(unauthorized()))
     }
 
-    /// Waits as long as the server's latency and a stall ask for.
+    /// Waits for its turn, and as long as the server's latency and a stall ask for.
     pub(super) async fn wait(&mut self) {
+        self.shared.turn().await;
         let latency = self.shared.options.latency;
         let stall = match self.fault {
             Some(Fault::Stall(delay)) => {

@@ -18,6 +18,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use serde_json::Value;
 use textgrad_core::Engine;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
@@ -46,6 +47,9 @@ pub(super) struct Shared {
     ids: AtomicU64,
     /// How many requests to the routes that faults can befall have ended.
     ended: watch::Sender<u64>,
+    /// How many of them were to be answered, and how many may be.
+    turns: AtomicU64,
+    most: watch::Sender<u64>,
 }
 
 impl fmt::Debug for Shared {
@@ -75,7 +79,16 @@ impl Shared {
             recorder: Mutex::default(),
             ids: AtomicU64::new(0),
             ended: watch::Sender::new(0),
+            turns: AtomicU64::new(0),
+            most: watch::Sender::new(u64::MAX),
         }
+    }
+
+    /// Waits until one more request may be answered.
+    pub(super) async fn turn(&self) {
+        let turn = self.turns.fetch_add(1, Ordering::Relaxed);
+        // The sender lives as long as the server, so this cannot fail.
+        let _ = self.most.subscribe().wait_for(|most| turn < *most).await;
     }
 
     pub(super) fn recorder(&self) -> MutexGuard<'_, Recorder> {
@@ -126,6 +139,8 @@ pub struct FakeServer {
     shared: Arc<Shared>,
     /// The server runs until this is dropped.
     running: watch::Sender<()>,
+    /// How many connections are open.
+    open: watch::Sender<usize>,
     task: JoinHandle<()>,
 }
 
@@ -149,8 +164,9 @@ impl FakeServer {
         let address = listener.local_addr()?;
         let shared = Arc::new(shared);
         let (running, stop) = watch::channel(());
-        let task = tokio::spawn(serve(listener, router(Arc::clone(&shared)), stop));
-        Ok(Self { address, shared, running, task })
+        let open = watch::Sender::new(0);
+        let task = tokio::spawn(serve(listener, router(Arc::clone(&shared)), stop, open.clone()));
+        Ok(Self { address, shared, running, open, task })
     }
 
     /// `http://127.0.0.1:PORT`: where `/classify`, `/health` and `/stats` are.
@@ -202,6 +218,28 @@ impl FakeServer {
         let _ = ended.wait_for(|ended| *ended >= count).await;
     }
 
+    /// Answers only so many requests to `chat` and `classify`, of all since the start; the others wait, until
+    /// this is called again with more or their clients leave.
+    pub fn answer_at_most(&self, count: u64) {
+        self.shared.most.send_replace(count);
+    }
+
+    /// Waits until all connections have ended: for ever, if a client keeps one. Then all that clients sent who
+    /// are gone is counted, also what had not yet been read when they went.
+    ///
+    /// # Errors
+    /// If the server can not be reached.
+    pub async fn quiet(&self) -> io::Result<()> {
+        // Connections are accepted in their order: once this one is answered, none from before it waits.
+        let mut last = TcpStream::connect(self.address).await?;
+        last.write_all(b"GET /stats HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n").await?;
+        last.read_to_end(&mut Vec::new()).await?;
+        drop(last);
+        // The sender lives as long as the server, so this cannot fail.
+        let _ = self.open.subscribe().wait_for(|open| *open == 0).await;
+        Ok(())
+    }
+
     /// Closes the port, gives answers under way a quarter of a second, and ends all connections.
     pub async fn stop(self) {
         drop(self.running);
@@ -215,7 +253,28 @@ async fn stopped(stop: &mut watch::Receiver<()>) {
     while stop.changed().await.is_ok() {}
 }
 
-async fn serve(listener: TcpListener, router: Router, mut stop: watch::Receiver<()>) {
+/// Counts a connection for as long as it lives.
+struct Open(watch::Sender<usize>);
+
+impl Open {
+    fn new(open: &watch::Sender<usize>) -> Self {
+        open.send_modify(|open| *open += 1);
+        Self(open.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.send_modify(|open| *open -= 1);
+    }
+}
+
+async fn serve(
+    listener: TcpListener,
+    router: Router,
+    mut stop: watch::Receiver<()>,
+    open: watch::Sender<usize>,
+) {
     let mut connections = JoinSet::new();
     let connection_stop = stop.clone();
     {
@@ -227,11 +286,12 @@ async fn serve(listener: TcpListener, router: Router, mut stop: watch::Receiver<
                 Some(_) = connections.join_next() => {}
                 accepted = listener.accept() => match accepted {
                     Ok((stream, _)) => {
-                        connections.spawn(connection(
-                            stream,
-                            router.clone(),
-                            connection_stop.clone(),
-                        ));
+                        let open = Open::new(&open);
+                        let served = connection(stream, router.clone(), connection_stop.clone());
+                        connections.spawn(async move {
+                            served.await;
+                            drop(open);
+                        });
                     }
                     // Out of file descriptors, most likely: others may close theirs meanwhile.
                     Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,

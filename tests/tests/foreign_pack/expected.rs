@@ -176,6 +176,21 @@ pub(crate) fn update_with_memory(
     with_past(update(role, value, gradients, &[], &[]), &past)
 }
 
+/// The same by one with a history of responses.
+pub(crate) fn update_with_responses(
+    role: &str,
+    value: &str,
+    gradients: &[String],
+    responses: &[&str],
+) -> String {
+    let steps = responses.iter().enumerate();
+    let steps: Vec<String> =
+        steps.map(|(i, response)| format!("\nStep {}: {response}", i + 1)).collect();
+    let past = String::from("Outputs of before:\n\n")
+        + &format!("<PAST_RESPONSES>{}</PAST_RESPONSES>\n\n", steps.concat());
+    with_past(update(role, value, gradients, &[], &[]), &past)
+}
+
 fn with_past(update: String, past: &str) -> String {
     let place = "Better the text by the comments.\n";
     update.replacen(place, &(place.to_owned() + past), 1)

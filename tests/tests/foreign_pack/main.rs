@@ -4,10 +4,13 @@
 //! is put together here as that framework does it, by joining strings, and never from the templates.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod asked_again;
+mod calls;
 mod expected;
 mod losses;
 mod memory;
 mod ops;
+mod programs;
 mod search;
 
 use std::path::PathBuf;

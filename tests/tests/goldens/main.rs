@@ -3,6 +3,7 @@
 //! A change of wording shows here as a difference between files; `INSTA_UPDATE=always cargo test` takes it over.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod benchmarks;
 mod objectives;
 mod optimizers;
 mod requests;

@@ -204,6 +204,8 @@ fn every_template_is_in_a_golden_file() {
         "sample_system",
         "contrastive_system",
         "evaluation_system",
+        "contrastive_continue",
+        "evaluation_continue",
         // Base form, then chain form.
         "conversation",
         "feedback_system",
@@ -249,6 +251,14 @@ fn every_template_is_in_a_golden_file() {
         "reward_pairwise_system",
         "reward_pairwise",
         "reward_retry",
+        // Benchmarks.
+        "math_query",
+        "preference_system",
+        "preference",
+        "duel_system",
+        "duel",
+        "refusal_system",
+        "refusal",
         // Parts of the others.
         "_subject",
         "_feedback_examples",

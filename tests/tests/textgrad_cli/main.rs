@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod cache;
+mod engines;
+mod page;
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -24,7 +26,10 @@ fn folder() -> TempDir {
 fn the_help_says_what_a_user_must_know() {
     let folder = folder();
     let ended = textgrad(folder.path(), &["--help"]).with_code(0);
-    for words in ["cache", "TEXTGRAD_LOG", "Exit codes:"] {
+    assert!(ended.out.starts_with("Tools around automatic differentiation over text\n"));
+    for words in
+        ["  cache  ", "  page  ", "  engines  ", "Examples:", "TEXTGRAD_LOG", "Exit codes:"]
+    {
         assert!(ended.out.contains(words), "{words}");
     }
     textgrad(folder.path(), &[]).with_code(2);

@@ -44,6 +44,7 @@ fn files_have_their_fields() {
     let search = json!({
         "mode": "tpo", "iterations": 2, "samples": 5, "seed": 7, "reasks": 2,
         "sampling": sampling(5, 0.95, 2048), "critic": sampling(1, 0.99, 8192),
+        "pairs": "best-worst", "accept": "improvement", "stopping": {}, "max_chars": null, "layout": "quoted",
     });
     let digest = |value: &Value| {
         let text = value.as_str().unwrap();
@@ -54,7 +55,7 @@ fn files_have_their_fields() {
     let expected = json!({
         "schema": 1, "tpo": env!("CARGO_PKG_VERSION"), "simulated": true, "search": search,
         "policy": "sim", "critic": "sim", "optimizer": "sim", "reward": "sim",
-        "prompts": config["prompts"],
+        "pairs": "best-worst", "prompts": config["prompts"],
         "data": { "source": "queries.json", "queries": 2, "sha256": config["data"]["sha256"] },
     });
     assert_eq!(config, expected);

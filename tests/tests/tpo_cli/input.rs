@@ -79,8 +79,10 @@ fn the_summary_for_machines_has_its_fields() {
     );
     assert_eq!(told["cache"], Value::Null);
     assert_eq!((&told["answers"], &told["interrupted"]), (&Value::Null, &json!(false)));
-    // Calls that take next to nothing say nothing about the schedule.
-    assert_eq!(told["critical_path_s"], Value::Null);
+    // Calls that take next to nothing say nothing about the schedule; on a busy machine they may take more.
+    if let Some(seconds) = told["critical_path_s"].as_f64() {
+        assert!((0.1..=told["summary"]["wall_s"].as_f64().unwrap()).contains(&seconds), "{told}");
+    }
     assert_eq!(told["results"], "out/results.jsonl");
 
     let summary = &told["summary"];

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use textgrad_tests::fake_server::Route;
 
-use super::{Running, folder, json_lines, over_http, queries, quiet, read, simulation};
+use super::{Running, arrived, folder, json_lines, over_http, queries, quiet, read, simulation};
 
 const QUERIES: usize = 6;
 
-fn interrupt(running: &Running) {
+pub(super) fn interrupt(running: &Running) {
     let id = running.id().to_string();
     let status = Command::new("sh").args(["-c", "kill -INT \"$1\"", "sh", &id]).status();
     assert!(status.unwrap().success());
@@ -86,12 +86,4 @@ async fn an_interrupt_ends_the_wait_for_a_retry() {
 
 fn stall() -> textgrad_tests::fake_server::FaultRule {
     "stall=60000@always".parse().unwrap()
-}
-
-async fn arrived(server: &textgrad_tests::fake_server::FakeServer) {
-    let begun = std::time::Instant::now();
-    while server.stats().route(Route::Chat).in_flight == 0 {
-        assert!(begun.elapsed() < super::PATIENCE);
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
 }

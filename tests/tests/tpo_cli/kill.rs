@@ -42,13 +42,15 @@ async fn slow_server() -> FakeServer {
 }
 
 /// Starts a run, or continues it, and kills it as soon as the server has ended so many requests.
-async fn killed(folder: &Path, server: &FakeServer, ended: u64, more: &[&str]) -> bool {
+async fn kill(folder: &Path, server: &FakeServer, ended: u64, more: &[&str]) {
+    // Some more are answered, so that it dies at work, but not all: it must not end by itself before.
+    server.answer_at_most(ended + 4);
     let mut running = Running::start(over_http(folder, server, more));
     server.ended(ended).await;
     running.kill();
-    let killed = running.end().code.is_none();
+    assert_eq!(running.end().code, None, "killed after {ended} requests");
     quiet(server).await;
-    killed
+    server.answer_at_most(u64::MAX);
 }
 
 fn answered(server: &FakeServer, route: Route) -> u64 {
@@ -81,7 +83,7 @@ async fn a_run_that_is_killed_at_any_moment_is_continued() {
         let server = slow_server().await;
         let moment = 1 + Seed::new(7).child("moment", round).value() % (CHATS + expected.1 - 10);
         let more = ["--concurrency", if round % 2 == 0 { "3" } else { "64" }];
-        assert!(killed(folder.path(), &server, moment, &more).await, "killed at {moment}");
+        kill(folder.path(), &server, moment, &more).await;
         assert!(!folder.path().join("out/results.jsonl").exists());
         continued(folder.path(), &server, &expected).await;
     }
@@ -96,7 +98,7 @@ async fn a_run_that_is_killed_again_and_again_is_continued() {
     let (mut ended, mut more) = (0, vec![]);
     for _ in 0..4 {
         ended += 20;
-        assert!(killed(folder.path(), &server, ended, &more).await);
+        kill(folder.path(), &server, ended, &more).await;
         // Those that died with the process have ended too.
         let stats = server.stats();
         let routes = [Route::Chat, Route::Classify].map(|route| stats.route(route).requests);

@@ -1,6 +1,7 @@
 //! The `tpo` program, run as a process.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod bench;
 mod cache;
 mod files;
 mod input;
@@ -9,6 +10,7 @@ mod interrupt;
 mod kill;
 mod mistakes;
 mod presets;
+mod reports;
 mod rewards;
 mod secrets;
 
@@ -25,9 +27,14 @@ use textgrad_tests::program::{Ended, PATIENCE, Running};
 
 /// The program as cargo built it for these tests, in a folder of its own, with nothing of this environment:
 /// neither keys nor proxies.
-fn tpo<S: AsRef<OsStr>>(folder: &Path, arguments: impl IntoIterator<Item = S>) -> Command {
+fn program(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tpo-under-test"));
     command.env_clear().current_dir(folder).stdin(Stdio::null());
+    command
+}
+
+fn tpo<S: AsRef<OsStr>>(folder: &Path, arguments: impl IntoIterator<Item = S>) -> Command {
+    let mut command = program(folder);
     command.arg("run").args(arguments);
     command
 }
@@ -89,11 +96,17 @@ fn over_http(folder: &Path, server: &FakeServer, more: &[&str]) -> Command {
     command
 }
 
-/// Waits until nothing is under way at a server: a killed client is noticed when its connection closes.
-async fn quiet(server: &FakeServer) {
+/// Waits until a chat is under way at a server.
+async fn arrived(server: &FakeServer) {
     let begun = Instant::now();
-    while [Route::Chat, Route::Classify].iter().any(|r| server.stats().route(*r).in_flight > 0) {
-        assert!(begun.elapsed() < PATIENCE, "requests stay under way");
+    while server.stats().route(Route::Chat).in_flight == 0 {
+        assert!(begun.elapsed() < PATIENCE, "no request arrives");
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
+}
+
+/// Waits until a server has seen all that clients sent who are gone.
+async fn quiet(server: &FakeServer) {
+    let quiet = tokio::time::timeout(PATIENCE, server.quiet());
+    quiet.await.expect("a connection stays open").unwrap();
 }

@@ -8,6 +8,8 @@ mod state;
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 pub use self::cx::{BackwardCx, OpFailure};
 pub use self::observer::{BackwardEvent, Observer};
 use crate::engine::Engine;
@@ -17,7 +19,8 @@ use crate::seed::Seed;
 use crate::variable::Variable;
 
 /// How a request for feedback shows the call that it is about.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Layout {
     /// The forward conversation is quoted inside a fresh request.
     #[default]

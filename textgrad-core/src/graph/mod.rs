@@ -11,6 +11,7 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
 
 pub use self::export::GraphView;
+pub use self::export::data::{WordChange, WordChangeKind, word_changes};
 pub use self::measure::CriticalPath;
 use crate::op::Call;
 use crate::variable::Variable;

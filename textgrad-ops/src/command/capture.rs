@@ -13,6 +13,17 @@ pub struct Captured {
     pub left_out: u64,
 }
 
+impl Captured {
+    /// With `.` for the folder: its name is another one each time, and equal runs are to say equal things, so
+    /// that caches and recordings know the requests that quote them.
+    pub(super) fn with_relative_paths(mut self, folder: &str) -> Self {
+        if !folder.is_empty() {
+            self.text = self.text.replace(folder, ".");
+        }
+        self
+    }
+}
+
 /// The beginning and the end of a stream.
 pub(super) struct Capture {
     head: Vec<u8>,

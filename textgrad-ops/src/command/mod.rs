@@ -1,7 +1,8 @@
 //! Running a program on a text, within limits.
 //!
-//! [`Runner`] is what [`CommandLoss`](crate::CommandLoss) runs programs with, and serves whatever else asks a
-//! program about a text: an evaluator, a reward.
+//! [`Runner`] is what [`CommandLoss`](crate::CommandLoss) and
+//! [`CommandEvaluator`](crate::train::CommandEvaluator) run programs with, and serves whatever else asks a
+//! program about a text, such as a reward.
 //!
 //! # What holds
 //! | limit | on Unix | elsewhere |
@@ -11,11 +12,15 @@
 //! | memory | address space of each process (`ulimit -v`), where the system has it: Linux and the BSDs do, macOS does not and the run fails | refused when the runner is built |
 //! | environment | what was given, nothing else | the same |
 //!
+//! The folder is a new one for each run. In what the program writes, its path is shown as `.`: so equal runs say
+//! equal things, if the program is one that does (test programs like to say how long they took).
+//!
 //! This is no sandbox. A program may read and write what the user may, use the network, and leave its process
 //! group to escape the time limit. Run programs that a model wrote in a container or under another user.
 
 mod capture;
 mod end;
+mod failure;
 mod folder;
 mod locate;
 mod process;
@@ -23,4 +28,5 @@ mod runner;
 
 pub use self::capture::Captured;
 pub use self::end::{End, Run};
+pub(crate) use self::failure::could_not_run;
 pub use self::runner::{Runner, RunnerBuilder};

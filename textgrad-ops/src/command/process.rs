@@ -33,10 +33,10 @@ const NO_LIMIT: (i32, &str) = (125, "textgrad: no memory limit\n");
 pub(super) async fn run(
     settings: &RunnerBuilder,
     text: &str,
-    more: &[(&str, &str)],
+    more: Vec<(String, Vec<u8>)>,
 ) -> io::Result<Run> {
     let mut files = settings.files.clone();
-    files.extend(more.iter().map(|(name, text)| ((*name).to_owned(), text.as_bytes().to_vec())));
+    files.extend(more);
     files.extend(settings.text_file.iter().map(|name| (name.clone(), text.as_bytes().to_vec())));
     let prepared = Folder::prepare(settings.program.clone(), files).await?;
     // Dropped in reverse order: first the group is killed, then the folder goes.
@@ -73,8 +73,10 @@ pub(super) async fn run(
         }
         status.map_or(End::TimedOut(settings.time_limit), End::of)
     };
+    let path = folder.path().to_string_lossy().into_owned();
     folder.close().await;
-    let run = Run { end, stdout: stdout.finish(), stderr: stderr.finish() };
+    let shown = |capture: Capture| capture.finish().with_relative_paths(&path);
+    let run = Run { end, stdout: shown(stdout), stderr: shown(stderr) };
     #[cfg(unix)]
     if settings.memory_limit.is_some()
         && run.end == End::Exited(NO_LIMIT.0)

@@ -1,5 +1,6 @@
 //! A program and the limits that it runs within.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -107,26 +108,40 @@ impl Runner {
     /// # Errors
     /// [`Error::Command`] if the program is not there, could not be started, or could not be limited.
     pub async fn run(&self, text: &str) -> Result<Run, Error> {
-        self.run_with(text, &[]).await
+        self.run_with(text, []).await
     }
 
-    /// Runs the program on a text, as [`run`](Self::run) does, with more files in its folder: what belongs to
-    /// this text alone, each by its name in the folder.
+    /// Runs the program on a text, with more files in its folder than those that are there in every run. Else
+    /// it is as [`run`](Self::run).
     ///
     /// # Errors
-    /// Those of [`run`](Self::run), and [`Error::Runner`] for a name that leaves the folder or that another
-    /// file has.
-    pub async fn run_with(&self, text: &str, more: &[(&str, &str)]) -> Result<Run, Error> {
-        self.0.settings.check_files(more.iter().map(|(name, _)| *name))?;
+    /// Those of [`run`](Self::run), and [`Error::Runner`] for a name that leaves the folder or is there twice.
+    pub async fn run_with(
+        &self,
+        text: &str,
+        files: impl IntoIterator<Item = (String, Vec<u8>)>,
+    ) -> Result<Run, Error> {
+        let files: Vec<(String, Vec<u8>)> = files.into_iter().collect();
+        self.check_names(files.iter().map(|(name, _)| name))?;
         // The semaphore is never closed.
         let _permit = match &self.0.permits {
             Some(permits) => permits.acquire().await.ok(),
             None => None,
         };
         let settings = &self.0.settings;
-        process::run(settings, text, more)
+        process::run(settings, text, files)
             .await
             .map_err(|source| Error::Command { program: settings.program.clone(), source })
+    }
+}
+
+impl Runner {
+    /// Refuses names of files that leave the folder, or are there twice.
+    pub(crate) fn check_names<'a>(
+        &'a self,
+        more: impl IntoIterator<Item = &'a String>,
+    ) -> Result<(), Error> {
+        check_names(self.0.settings.names().chain(more))
     }
 }
 
@@ -208,6 +223,11 @@ impl RunnerBuilder {
         Ok(Runner(Arc::new(Ready { settings: self, permits })))
     }
 
+    /// The names of the files that are there in every run.
+    fn names(&self) -> impl Iterator<Item = &String> {
+        self.files.iter().map(|(name, _)| name).chain(&self.text_file)
+    }
+
     fn check(&self) -> Result<(), Error> {
         if self.program.is_empty() || self.program.contains('\0') {
             return refuse("a program", &self.program);
@@ -215,7 +235,7 @@ impl RunnerBuilder {
         if let Some(arg) = self.args.iter().find(|arg| arg.contains('\0')) {
             return refuse("arguments without a zero byte", arg);
         }
-        self.check_files(std::iter::empty())?;
+        check_names(self.names())?;
         for (name, value) in &self.env {
             if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
                 // Not the value: it may be a secret.
@@ -235,25 +255,23 @@ impl RunnerBuilder {
             _ => Ok(()),
         }
     }
-
-    /// Whether its files and these can be in one folder.
-    fn check_files<'a>(&'a self, more: impl Iterator<Item = &'a str>) -> Result<(), Error> {
-        let own = self.files.iter().map(|(name, _)| name).chain(&self.text_file);
-        let names: Vec<&str> = own.map(String::as_str).chain(more).collect();
-        for (position, name) in names.iter().enumerate() {
-            if !stays_inside(name) {
-                return refuse("a name of a file inside of the program's folder", name);
-            }
-            if names.iter().skip(position + 1).any(|other| other == name) {
-                return refuse("files of different names", name);
-            }
-        }
-        Ok(())
-    }
 }
 
 fn refuse(expected: &str, got: &dyn fmt::Debug) -> Result<(), Error> {
     Err(Error::Runner { expected: expected.to_owned(), got: format!("{got:?}") })
+}
+
+fn check_names<'a>(names: impl Iterator<Item = &'a String>) -> Result<(), Error> {
+    let mut known = BTreeSet::new();
+    for name in names {
+        if !stays_inside(name) {
+            return refuse("a name of a file inside of the program's folder", name);
+        }
+        if !known.insert(name) {
+            return refuse("files of different names", name);
+        }
+    }
+    Ok(())
 }
 
 impl fmt::Debug for Runner {

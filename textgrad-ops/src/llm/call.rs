@@ -187,6 +187,11 @@ impl LlmCallBuilder {
         self
     }
 
+    pub(crate) fn history(mut self, turns: impl IntoIterator<Item = Message>) -> Self {
+        self.history = turns.into_iter().collect();
+        self
+    }
+
     pub(crate) fn one_answer(mut self) -> Self {
         self.sampling.n = 1;
         self
@@ -258,9 +263,7 @@ impl Ask<'_> {
         let call = if self.seed.is_none() && self.history.is_empty() {
             self.call.clone()
         } else {
-            let mut settings = (*self.call.0).clone().at(self.seed);
-            settings.history = self.history.into();
-            settings.build()
+            (*self.call.0).clone().at(self.seed).history(self.history).build()
         };
         apply(Arc::new(call), Inputs::new(inputs)).await
     }

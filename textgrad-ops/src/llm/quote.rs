@@ -5,7 +5,7 @@ use textgrad_core::{BackwardCx, ContextSource, Error, Gradient, Variable};
 use super::feedback::{FeedbackSettings, QuotedCall};
 use crate::prompts::{
     ConversationContext, FeedbackContext, FunctionArgument, FunctionContext, Prompts,
-    VariableContext,
+    VariableContext, brief,
 };
 
 /// What the templates of a request for feedback are told: the calls, quoted, and what was said about them.
@@ -25,6 +25,7 @@ pub(super) fn feedback_context(
     let said = |text: fn(&ConversationContext) -> &String| conversation.as_ref().map(text).cloned();
     Ok(FeedbackContext {
         variable: VariableContext::new(variable),
+        variable_brief: brief(&variable.value().describe()),
         call: quoted.join("\n\n"),
         function: matches!(first.map(|call| &call.source), Some(ContextSource::Function { .. })),
         response_role: first.map(|call| call.response_role.to_string()).unwrap_or_default(),

@@ -11,7 +11,7 @@ use textgrad_core::{
 
 use super::Loss;
 use super::stated::complain;
-use crate::command::{Run, Runner};
+use crate::command::{Run, Runner, could_not_run};
 use crate::llm::{FeedbackSettings, QuotedCall, request_feedback};
 use crate::prompts::{CommandContext, Prompts};
 
@@ -151,14 +151,7 @@ impl Op for CommandOp {
 
     async fn forward(&self, inputs: &Inputs) -> Result<Vec<Output>, Error> {
         let loss = &self.loss;
-        let run = loss.runner.run(inputs.text("text")?).await;
-        let run = run.map_err(|error| match error {
-            crate::Error::Command { program, source } => {
-                let what = format!("the program {program:?} could not be run");
-                Error::op_caused_by(what, source)
-            }
-            error => Error::op_caused_by("the program could not be run", error),
-        })?;
+        let run = loss.runner.run(inputs.text("text")?).await.map_err(could_not_run)?;
         let context = CommandContext::new(&loss.purpose, &run);
         let text = loss.prompts.render("command_report", &context)?;
         let output = Output::new(text, Arc::clone(&loss.role));

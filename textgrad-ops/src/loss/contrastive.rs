@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use textgrad_core::{Engine, Error, Inputs, Variable};
+use textgrad_core::{Engine, Error, Inputs, Message, MessageRole, Variable};
 
 use super::Loss;
 use super::judge::{Judge, instruction, judge_setters};
@@ -40,18 +40,29 @@ pub struct ContrastiveLoss {
     judge: Judge,
     query: Variable,
     rejected: Option<Variable>,
+    dialogue: Option<Vec<Message>>,
 }
 
 impl ContrastiveLoss {
     /// The evaluation of responses to this query.
     pub fn new(engine: Arc<dyn Engine>, query: &Variable) -> Self {
-        Self { judge: Judge::new(engine), query: query.clone(), rejected: None }
+        Self { judge: Judge::new(engine), query: query.clone(), rejected: None, dialogue: None }
     }
 
     /// Against this response, which was rejected.
     #[must_use]
     pub fn against(mut self, rejected: &Variable) -> Self {
         self.rejected = Some(rejected.clone());
+        self
+    }
+
+    /// Continues the conversation that the preferred response was an answer in, instead of quoting it: its
+    /// turns up to that answer, a system message at the beginning, if any. The response is then the model's
+    /// own last turn, so that a server with automatic prefix caching need not read any of it again. Feedback
+    /// and updates go on from there in passes of [`Layout::Continued`](textgrad_core::Layout::Continued).
+    #[must_use]
+    pub fn continuing(mut self, dialogue: impl IntoIterator<Item = Message>) -> Self {
+        self.dialogue = Some(dialogue.into_iter().collect());
         self
     }
 
@@ -64,6 +75,9 @@ impl ContrastiveLoss {
     pub async fn evaluate(&self, chosen: &Variable) -> Result<Variable, Error> {
         let mut inputs = vec![(QUERY, self.query.clone()), (CHOSEN, chosen.clone())];
         inputs.extend(self.rejected.iter().map(|rejected| (REJECTED, rejected.clone())));
+        if let Some(dialogue) = &self.dialogue {
+            return self.go_on(dialogue, chosen, inputs.into()).await;
+        }
         let prompts = self.judge.prompts.clone();
         let render = move |inputs: &Inputs| {
             let (query, chosen) = (inputs.text(QUERY)?, inputs.text(CHOSEN)?);
@@ -80,6 +94,38 @@ impl ContrastiveLoss {
         };
         let instruction = instruction(inputs.into(), render).await?;
         self.judge.read(&instruction, chosen).await
+    }
+
+    /// Evaluates a response as the model's own last turn.
+    async fn go_on(
+        &self,
+        dialogue: &[Message],
+        chosen: &Variable,
+        inputs: Inputs,
+    ) -> Result<Variable, Error> {
+        let (system, turns) = match dialogue.split_first() {
+            Some((first, turns)) if first.role == MessageRole::System => (first.text(), turns),
+            _ => (String::new(), dialogue),
+        };
+        let answer = Message::assistant(chosen.text().unwrap_or_default());
+        let mut judge = self.judge.clone();
+        judge.settings = judge.settings.history(turns.iter().cloned().chain([answer]));
+        let prompts = self.judge.prompts.clone();
+        let word = move |inputs: &Inputs| {
+            let (query, chosen) = (inputs.text(QUERY)?, inputs.text(CHOSEN)?);
+            let text = match inputs.find(REJECTED) {
+                Some(_) => {
+                    let rejected = inputs.text(REJECTED)?;
+                    let context = ContrastiveContext { query, chosen, rejected };
+                    prompts.render("contrastive_continue", &context)?
+                }
+                None => {
+                    prompts.render("evaluation_continue", &EvaluationContext { query, chosen })?
+                }
+            };
+            Ok((system.clone(), Message::user(text)))
+        };
+        judge.word(inputs, Arc::new(word), None).await
     }
 }
 

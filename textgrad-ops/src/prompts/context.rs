@@ -30,14 +30,24 @@ impl VariableContext {
     }
 }
 
-fn shorten(text: &str) -> String {
-    const OFFSET: usize = 10;
+/// The text if it has at most 20 words, else its first ten and its last ten, as TextGrad counts them.
+pub(crate) fn shorten(text: &str) -> String {
+    ends(text, 10)
+}
+
+/// The text if it has at most 10 words, else its first five and its last five: enough to point to it where it
+/// stands whole above.
+pub(crate) fn brief(text: &str) -> String {
+    ends(text, 5)
+}
+
+fn ends(text: &str, offset: usize) -> String {
     let words: Vec<&str> = text.split(' ').collect();
-    if words.len() <= 2 * OFFSET {
+    if words.len() <= 2 * offset {
         return text.to_owned();
     }
-    let head: Vec<&str> = words.iter().take(OFFSET).copied().collect();
-    let tail: Vec<&str> = words.iter().skip(words.len() - OFFSET).copied().collect();
+    let head: Vec<&str> = words.iter().take(offset).copied().collect();
+    let tail: Vec<&str> = words.iter().skip(words.len() - offset).copied().collect();
     format!("{} (...) {}", head.join(" "), tail.join(" "))
 }
 
@@ -120,7 +130,7 @@ impl TemplateContext for FunctionContext {
     }
 }
 
-/// A request for feedback on one input of a call: `variable`; `call` (the call as `conversation` or
+/// A request for feedback on one input of a call: `variable`; `variable_brief` (its first and last five words); `call` (the call as `conversation` or
 /// `function_call` quote it); `function` (whether it is a function's); `response_role`; `objective` (whether
 /// the call's output is the objective); `feedback` (else, what was said about the output, a list) and
 /// `feedback_text` (the same joined by newlines); `system_prompt`, `examples`, `prompt`, `images`, `response`
@@ -130,6 +140,8 @@ impl TemplateContext for FunctionContext {
 pub struct FeedbackContext {
     /// The input that feedback is wanted on.
     pub variable: VariableContext,
+    /// The same input, five words of its beginning and of its end: where it stands whole above.
+    pub variable_brief: String,
     /// The call, quoted.
     pub call: String,
     /// Whether the call is a function's.
@@ -161,7 +173,7 @@ pub struct FeedbackContext {
 impl TemplateContext for FeedbackContext {
     fn example() -> Json {
         json!({
-            "variable": variable(), "call": "", "function": false, "response_role": "",
+            "variable": variable(), "variable_brief": "", "call": "", "function": false, "response_role": "",
             "objective": false, "feedback": [""], "feedback_text": "",
             "system_prompt": "", "examples": [{ "prompt": "", "answer": "" }], "prompt": "", "images": 0,
             "response": "", "feedback_examples": [""], "feedback_examples_text": "",
@@ -264,8 +276,12 @@ impl TemplateContext for UpdateContext {
     }
 }
 
-/// Why an answer could not be used: `problem`, `cut_off`, `start_tag`, `end_tag`; if its text broke rules that
-/// are checked, `violations` (each with `rule` and `problem`) and `text`, which else are empty.
+/// Why an answer could not be used: `problem`, `cut_off`, `start_tag`, `end_tag`; `attempts`, how often it was asked
+/// for before; if its text broke rules that are checked, `violations` (each with `rule` and `problem`) and `text`,
+/// which else are empty.
+///
+/// A pack that shows `attempts` makes every repetition another request: without a seed, one that is wrong in the same
+/// way twice would else be asked a third time in the same words, and a cache would give the same answer.
 #[derive(Debug, Clone, Serialize)]
 pub struct RetryContext {
     /// What was wrong, in words.
@@ -276,6 +292,8 @@ pub struct RetryContext {
     pub start_tag: String,
     /// What must stand behind it.
     pub end_tag: String,
+    /// How many requests were made before, at least 1.
+    pub attempts: u32,
     /// The rules that its text broke.
     pub violations: Vec<BrokenRule>,
     /// That text.
@@ -285,7 +303,7 @@ pub struct RetryContext {
 impl TemplateContext for RetryContext {
     fn example() -> Json {
         json!({
-            "problem": "", "cut_off": false, "start_tag": "", "end_tag": "",
+            "problem": "", "cut_off": false, "start_tag": "", "end_tag": "", "attempts": 1,
             "violations": [BrokenRule::example()], "text": "",
         })
     }

@@ -124,7 +124,7 @@ impl TemplateContext for GraphUpdateContext {
 }
 
 /// Why an answer with new texts for a graph could not be used: `problems` (a list), `answer`, `cut_off`,
-/// `start_tag`, `end_tag`.
+/// `attempts` as in [`RetryContext`](super::RetryContext), `start_tag`, `end_tag`.
 #[derive(Debug, Clone, Serialize)]
 pub struct GraphRetryContext {
     /// All that was wrong, in words.
@@ -133,6 +133,8 @@ pub struct GraphRetryContext {
     pub answer: String,
     /// Whether it was cut off at its longest length.
     pub cut_off: bool,
+    /// How many requests were made before, at least 1.
+    pub attempts: u32,
     /// What must stand before the new texts.
     pub start_tag: String,
     /// What must stand behind them.
@@ -141,6 +143,8 @@ pub struct GraphRetryContext {
 
 impl TemplateContext for GraphRetryContext {
     fn example() -> Json {
-        json!({ "problems": [""], "answer": "", "cut_off": false, "start_tag": "", "end_tag": "" })
+        json!({
+            "problems": [""], "answer": "", "cut_off": false, "attempts": 1, "start_tag": "", "end_tag": "",
+        })
     }
 }

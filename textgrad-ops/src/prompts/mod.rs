@@ -16,6 +16,7 @@
 //! | `reduce_system`, `reduce` | system and user message of a request to merge feedback | [`ReduceContext`] |
 //! | `contrastive_system` | system message of a contrastive loss; the user message is the preferred text | [`ContrastiveContext`] |
 //! | `evaluation_system` | the same without a rejected text | [`EvaluationContext`] |
+//! | `contrastive_continue`, `evaluation_continue` | the same as last user message, where the loss continues the conversation that the preferred text was an answer in | [`ContrastiveContext`], [`EvaluationContext`] |
 //! | `listwise_system` | system message of a listwise loss; the user message is one of the answers | [`ListwiseContext`] |
 //! | `multi_field_system`, `multi_field` | system and user message of an evaluation of several texts | [`MultiFieldContext`] |
 //! | `multiple_choice_system`, `multiple_choice` | those of an evaluation of an answer to a multiple choice question | [`MultipleChoiceContext`] |
@@ -55,6 +56,7 @@ pub use self::context::{
     FunctionContext, GradientContext, JudgeContext, ReduceContext, RetryContext, UpdateContext,
     VariableContext,
 };
+pub(crate) use self::context::{brief, shorten};
 pub use self::graph::{
     GraphArgument, GraphCallContext, GraphObjective, GraphParameter, GraphRetryContext,
     GraphUpdateContext, GraphValue,

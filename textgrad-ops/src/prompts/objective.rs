@@ -13,7 +13,7 @@ use crate::loss::figure;
 pub struct ContrastiveContext<'a> {
     /// The query.
     pub query: &'a str,
-    /// The response that was preferred: the user message.
+    /// The response that was preferred: the user message, or the last turn of the model's own.
     pub chosen: &'a str,
     /// The response that was rejected.
     pub rejected: &'a str,
@@ -30,7 +30,7 @@ impl TemplateContext for ContrastiveContext<'_> {
 pub struct EvaluationContext<'a> {
     /// The query.
     pub query: &'a str,
-    /// The response: the user message.
+    /// The response: the user message, or the last turn of the model's own.
     pub chosen: &'a str,
 }
 
@@ -290,6 +290,14 @@ pub(super) fn templates() -> Vec<TemplateSpec> {
         TemplateSpec::new::<ContrastiveContext<'_>>(
             "contrastive_system",
             text!("contrastive_system"),
+        ),
+        TemplateSpec::new::<ContrastiveContext<'_>>(
+            "contrastive_continue",
+            text!("contrastive_continue"),
+        ),
+        TemplateSpec::new::<EvaluationContext<'_>>(
+            "evaluation_continue",
+            text!("evaluation_continue"),
         ),
         TemplateSpec::new::<EvaluationContext<'_>>("evaluation_system", text!("evaluation_system")),
         TemplateSpec::new::<ListwiseContext<'_>>("listwise_system", text!("listwise_system")),

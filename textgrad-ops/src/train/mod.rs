@@ -14,8 +14,9 @@ mod trainer;
 pub use self::data::{Batches, Benchmark, DataFormat, Dataset, Example, Mapping, Split};
 #[doc(inline)]
 pub use self::evaluate::{
-    ChoiceLetter, Contains, Evaluator, EvaluatorFn, EvaluatorLoss, ExactMatch, LlmJudge,
-    LlmJudgeBuilder, MathVistaMatch, Normalization, NumericMatch, Unreadable, evaluator_fn,
+    ChoiceLetter, CommandEvaluator, CommandEvaluatorBuilder, Contains, Evaluator, EvaluatorFn,
+    EvaluatorLoss, ExactMatch, LlmJudge, LlmJudgeBuilder, MathVistaMatch, Normalization,
+    NumericMatch, Unreadable, evaluator_fn,
 };
 #[doc(inline)]
 pub use self::observe::{Phase, TrainEvent, TrainObserver};

@@ -8,6 +8,9 @@
     reason = "what panics in a test has failed"
 )]
 
+#[cfg(unix)]
+mod commands;
+mod counting;
 mod endings;
 mod losses;
 mod mistakes;

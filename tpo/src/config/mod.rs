@@ -5,7 +5,7 @@ mod mode;
 mod stopping;
 
 use serde::{Deserialize, Serialize};
-use textgrad_core::Sampling;
+use textgrad_core::{Layout, Sampling};
 
 pub use self::accept::Accept;
 pub use self::mode::Mode;
@@ -52,6 +52,10 @@ pub struct TpoConfig {
     pub accept: Accept,
     /// When the search ends before its last iteration. Never.
     pub stopping: Stopping,
+    /// Whether losses, gradients and updates quote what was said before, as the paper does, or continue the
+    /// policy's own conversation, so that a server with automatic prefix caching need not read it again.
+    /// Quoted. Continuing pays only where one engine plays all three parts.
+    pub layout: Layout,
     /// How much of a chosen or rejected answer enters a prompt, in characters from its beginning; answers are
     /// scored, kept and returned whole. All. (The reference cuts at 2048 tokens of the reward model.)
     pub max_chars: Option<usize>,
@@ -80,6 +84,7 @@ impl Default for TpoConfig {
             pairs: Pairs::default(),
             accept: Accept::default(),
             stopping: Stopping::default(),
+            layout: Layout::default(),
             max_chars: None,
             reasks: 2,
         }

@@ -21,7 +21,8 @@ pub struct Journal(Arc<Inner>);
 
 struct Inner {
     path: PathBuf,
-    writer: Writer,
+    /// None where it is only read.
+    writer: Option<Writer>,
     /// Where the records of each query stand in the file.
     places: HashMap<usize, Vec<Place>>,
     config: Json,
@@ -84,8 +85,28 @@ impl Journal {
         .await
     }
 
+    /// Opens a journal to look things up. Nothing is repaired or written, and a process that has it open for
+    /// writing is not disturbed: what it wrote until now is known. It must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it can not be read, [`Error::Journal`] if a line that is not the last can not be read,
+    /// the version is unknown, or there is no whole line.
+    pub async fn read(path: &Path) -> Result<Self, Error> {
+        let path = path.to_owned();
+        blocking(move || {
+            let file = File::open(&path).map_err(io(&path, "can not be opened"))?;
+            let scan = scan(&file, &path)?;
+            let Some(config) = scan.config else {
+                let reason = "expected a record of type run, got no whole line".to_owned();
+                return Err(Error::Journal { path, line: 1, reason });
+            };
+            Ok(Self(Arc::new(Inner { path, writer: None, places: scan.places, config })))
+        })
+        .await
+    }
+
     fn open(path: PathBuf, file: File, places: HashMap<usize, Vec<Place>>, config: Json) -> Self {
-        let writer = Writer::start(Arc::new(file));
+        let writer = Some(Writer::start(Arc::new(file)));
         Self(Arc::new(Inner { path, writer, places, config }))
     }
 
@@ -240,8 +261,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.jsonl");
         let journal = Journal::create(&path, json!({ "n": 5 })).await.unwrap();
-        journal.0.writer.write(&call(0, "a", "one")).await.unwrap();
-        journal.0.writer.write(&call(2, "b", "zwei — “ünïcode”")).await.unwrap();
+        journal.0.writer.as_ref().unwrap().write(&call(0, "a", "one")).await.unwrap();
+        journal.0.writer.as_ref().unwrap().write(&call(2, "b", "zwei — “ünïcode”")).await.unwrap();
         drop(journal);
         let whole = std::fs::read(&path).unwrap();
 

@@ -58,7 +58,8 @@ impl CommandReward {
     }
 
     async fn of(&self, query: &Query, answer: &str) -> Result<f64, EngineError> {
-        let run = self.runner.run_with(answer, &[(Self::QUERY_FILE, query.text())]).await;
+        let file = (Self::QUERY_FILE.to_owned(), query.text().as_bytes().to_vec());
+        let run = self.runner.run_with(answer, [file]).await;
         let run = run.map_err(|error| {
             let message = format!("the program {} could not be run", self.runner.command_line());
             EngineError::new(ErrorKind::Other, message).with_source(error).with_retryable(false)

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
+use super::recall::pack_digest;
 use crate::config::TpoConfig;
 use crate::error::Error;
 use crate::journal::{SCHEMA, digest};
@@ -52,7 +53,6 @@ impl RunConfig {
     #[must_use]
     pub fn new(tpo: &Tpo, source: &str, queries: &[Query]) -> Self {
         let [policy, critic, optimizer] = tpo.engines().map(str::to_owned);
-        let prompts = tpo.prompts().sources().flat_map(|(name, text)| [name, text]);
         let identities: Vec<String> = queries.iter().map(Query::identity).collect();
         Self {
             schema: SCHEMA,
@@ -64,7 +64,7 @@ impl RunConfig {
             optimizer,
             reward: tpo.reward_identity().into_owned(),
             pairs: tpo.pairs(),
-            prompts: digest(prompts),
+            prompts: pack_digest(tpo.prompts()),
             data: DataConfig {
                 source: source.to_owned(),
                 queries: queries.len(),

@@ -11,8 +11,15 @@
 
 mod config;
 mod folder;
+mod recall;
+mod recorded;
 mod results;
+mod verify;
 
 pub use self::config::{DataConfig, RunConfig};
 pub use self::folder::RunFolder;
+#[cfg(feature = "report")]
+pub(crate) use self::recorded::unreadable;
+pub use self::recorded::{RecordedRun, ResultsReader};
 pub use self::results::{BestRecord, ErrorRecord, ResultRecord, ResultsWriter, Status};
+pub use self::verify::{Finding, Verification};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::future::try_join_all;
-use textgrad_core::{Backward, Feedback, Seed, Variable, apply};
+use textgrad_core::{Backward, Feedback, Layout, Seed, Variable, apply};
 use textgrad_ops::{ContrastiveLoss, TextualGradientDescent, sum};
 
 use super::nodes::Choose;
@@ -81,8 +81,12 @@ impl Search<'_> {
     ) -> Result<Vec<Variable>, Error> {
         let critic = &self.tpo.config.critic;
         let loss = |place: u64| {
-            ContrastiveLoss::new(Arc::clone(&self.critic), &self.query)
-                .prompts(Arc::clone(&self.tpo.prompts))
+            let loss = ContrastiveLoss::new(Arc::clone(&self.critic), &self.query);
+            let loss = match self.tpo.config.layout {
+                Layout::Quoted => loss,
+                Layout::Continued => loss.continuing(self.dialogue.iter().cloned()),
+            };
+            loss.prompts(Arc::clone(&self.tpo.prompts))
                 .sampling(critic.clone())
                 .feedback_sampling(critic.clone())
                 .seed(seed.child("loss", place))
@@ -109,7 +113,9 @@ impl Search<'_> {
             [only] => only.clone(),
             several => sum(several).await?,
         };
-        let pass = Backward::new(&objective).seed(seed.child("gradient", 0));
+        let pass = Backward::new(&objective)
+            .layout(self.tpo.config.layout)
+            .seed(seed.child("gradient", 0));
         let gradients = pass.run().await.map_err(|failure| failure.error)?;
         let feedback: Vec<Feedback> = gradients.feedback(chosen).cloned().collect();
         improved.ends.extend(feedback.iter().map(|feedback| feedback.variable().clone()));
@@ -133,6 +139,7 @@ impl Search<'_> {
             .prompts(Arc::clone(&self.tpo.prompts))
             .sampling(config.sampling.clone())
             .candidates(samples)
+            .layout(self.tpo.config.layout)
             .reasks(config.reasks);
         for constraint in config.mode.constraints() {
             optimizer = optimizer.constraint(*constraint);

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use futures_util::FutureExt;
 use futures_util::future::join_all;
-use textgrad_core::{Engine, Purpose, Seed, Variable, apply_one, panic_message};
+use textgrad_core::{Engine, Message, Purpose, Seed, Variable, apply_one, panic_message};
 use textgrad_ops::LlmCall;
 
 use super::align::{AlignError, Alignment};
@@ -31,6 +31,8 @@ pub(super) struct Search<'a> {
     pub(super) pool: Pool,
     iterations: Vec<IterationRecord>,
     ends: Vec<Variable>,
+    /// The policy's conversation up to its answer.
+    pub(super) dialogue: Vec<Message>,
     asked: Query,
     session: Session,
     reward: Scorer,
@@ -51,6 +53,7 @@ impl<'a> Search<'a> {
             session,
             tpo,
             query: Variable::new(query.text(), "query of a user"),
+            dialogue: Vec::new(),
             asked: query,
             seed: Seed::new(tpo.config.seed).child("query", index as u64),
             pool: Pool::default(),
@@ -142,6 +145,8 @@ impl<'a> Search<'a> {
             .build();
         let seed = self.seed.child("sample", 0);
         let mut history = self.asked.dialogue();
+        let instruction = system.text().filter(|text| !text.is_empty()).map(Message::system);
+        self.dialogue = instruction.into_iter().chain(history.iter().cloned()).collect();
         let last = history.pop().map(|turn| turn.text()).unwrap_or_default();
         // A query of one turn is the prompt itself; of several, the prompt is only the last.
         let prompt = match self.query.text() == Some(last.as_str()) {

@@ -27,8 +27,13 @@ impl Trajectory {
     /// The answer that is returned: the one with the highest score; of equal ones, the earliest.
     #[must_use]
     pub fn best(&self) -> Option<&CandidateRecord> {
+        self.best_place().and_then(|best| self.candidates.get(best))
+    }
+
+    /// The position of the answer that is returned.
+    pub(crate) fn best_place(&self) -> Option<usize> {
         let scores = self.candidates.iter().map(|candidate| candidate.score);
-        earliest(scores, |score, best| score > best).and_then(|best| self.candidates.get(best))
+        earliest(scores, |score, best| score > best)
     }
 
     /// The highest score among the answers up to an iteration; 0 is the first sampling.

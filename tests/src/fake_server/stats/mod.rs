@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::prefix::{Prefixes, Reuse};
 pub(super) use self::recorder::{Arrival, Recorder};
 
 use super::routes::Route;

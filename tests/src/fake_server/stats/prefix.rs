@@ -14,7 +14,7 @@ const CAPACITY: usize = 16 << 20;
 /// Of a sorted set, the members that share the longest beginning with a text are its neighbours in the order:
 /// two look-ups and two comparisons find what a trie of characters would.
 #[derive(Debug)]
-pub(super) struct Prefixes {
+pub struct Prefixes {
     sorted: BTreeSet<Arc<str>>,
     order: VecDeque<Arc<str>>,
     bytes: usize,
@@ -29,9 +29,11 @@ impl Default for Prefixes {
 
 /// Characters of a request, and those of them known before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Reuse {
-    pub(super) characters: u64,
-    pub(super) reused: u64,
+pub struct Reuse {
+    /// Characters of all messages.
+    pub characters: u64,
+    /// Of these, those that were known.
+    pub reused: u64,
 }
 
 /// What goes before and after the text of a message: it ends so that an answer put behind a request is the
@@ -48,7 +50,7 @@ fn transcript(messages: &[Message]) -> String {
 
 impl Prefixes {
     /// How much of a request is known; from now on all of it is.
-    pub(super) fn read(&mut self, messages: &[Message]) -> Reuse {
+    pub fn read(&mut self, messages: &[Message]) -> Reuse {
         let text = transcript(messages);
         let mut known = self.known_characters(&text);
         let mut reuse = Reuse { characters: 0, reused: 0 };
@@ -64,7 +66,7 @@ impl Prefixes {
     }
 
     /// Remembers an answer to a request.
-    pub(super) fn wrote(&mut self, messages: &[Message], answer: &str) {
+    pub fn wrote(&mut self, messages: &[Message], answer: &str) {
         let answer = Message::assistant(answer);
         let text = transcript(messages) + &transcript(std::slice::from_ref(&answer));
         self.insert(text.into());

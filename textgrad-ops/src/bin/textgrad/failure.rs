@@ -1,9 +1,8 @@
 //! How the program fails.
 
+use std::error::Error;
 use std::io;
 use std::process::ExitCode;
-
-use textgrad_core::EngineError;
 
 /// Exit codes. 2 is also what a wrong command line gives.
 pub(crate) mod exit {
@@ -15,9 +14,9 @@ pub(crate) mod exit {
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// What it was given can not be used.
-    Input(EngineError),
+    Input(Box<dyn Error>),
     /// What it was to do failed.
-    Work(EngineError),
+    Work(Box<dyn Error>),
     /// What it has to say can not be written.
     Output(io::Error),
 }
@@ -29,6 +28,14 @@ impl From<io::Error> for Failure {
 }
 
 impl Failure {
+    pub(crate) fn input(error: impl Into<Box<dyn Error>>) -> Self {
+        Self::Input(error.into())
+    }
+
+    pub(crate) fn work(error: impl Into<Box<dyn Error>>) -> Self {
+        Self::Work(error.into())
+    }
+
     /// Says it, and with which code to end.
     pub(crate) fn report(self) -> ExitCode {
         let (text, code) = match self {
@@ -39,8 +46,8 @@ impl Failure {
             Self::Output(error) => {
                 (format!("standard output: can not be written: {error}"), exit::FAILED)
             }
-            Self::Work(error) => (textgrad_core::describe(&error), exit::FAILED),
-            Self::Input(error) => (textgrad_core::describe(&error), exit::BAD_INPUT),
+            Self::Work(error) => (textgrad_core::describe(&*error), exit::FAILED),
+            Self::Input(error) => (textgrad_core::describe(&*error), exit::BAD_INPUT),
         };
         eprintln!("error: {text}");
         ExitCode::from(code)

@@ -2,7 +2,9 @@
 
 mod args;
 mod cache;
+mod engines;
 mod failure;
+mod page;
 mod screen;
 
 use std::io::IsTerminal;
@@ -25,7 +27,9 @@ fn main() -> ExitCode {
         }
     };
     let outcome = match args.command {
-        Command::Cache(cache) => runtime.block_on(cache::run(cache)),
+        Command::Cache(args) => runtime.block_on(cache::run(args)),
+        Command::Page(args) => page::run(&args),
+        Command::Engines(args) => engines::run(&args),
     };
     outcome.map_or_else(Failure::report, |()| ExitCode::SUCCESS)
 }

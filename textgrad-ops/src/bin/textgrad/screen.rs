@@ -1,4 +1,18 @@
-//! Text of models, users and servers on a terminal.
+//! What goes to standard output.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use crate::failure::Failure;
+
+/// Prints a value as one line of JSON.
+pub(crate) fn print_json(value: &(impl Serialize + ?Sized)) -> Result<(), Failure> {
+    let text = serde_json::to_string(value).map_err(io::Error::other)?;
+    let mut out = io::stdout().lock();
+    writeln!(out, "{text}")?;
+    Ok(out.flush()?)
+}
 
 /// The same text, with what a terminal would obey instead of show written out: `\u{1b}`. Line breaks and tabs
 /// stay.

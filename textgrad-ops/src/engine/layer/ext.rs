@@ -178,7 +178,12 @@ mod tests {
         }
         let folder = tempfile::tempdir().unwrap();
         let recorded = Simulated.record(folder.path().join("run.jsonl")).await.unwrap();
-        assert_eq!(recorded.identity(), "sim:x somewhere");
+        let log = RunLogger::open(folder.path().join("log.jsonl")).await.unwrap();
+        let logged = Simulated.logged(&log);
+        for engine in [&recorded as &dyn Engine, &logged] {
+            assert_eq!((engine.name(), &*engine.identity()), ("sim:x", "sim:x somewhere"));
+            assert!(engine.is_simulation());
+        }
         let budgeted = Simulated.budget(&Budget::builder().calls(1).build()).unwrap();
         assert_eq!((budgeted.name(), &*budgeted.identity()), ("sim:x", "sim:x somewhere"));
         assert!(budgeted.is_simulation());

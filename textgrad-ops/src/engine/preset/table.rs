@@ -1,7 +1,12 @@
 //! The servers that are known by name.
 
+use std::fmt;
+
+use serde::Serialize;
+
 /// The API that a server speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Api {
     /// OpenAI's chat completions: [`OpenAi`](crate::engine::OpenAi).
@@ -15,7 +20,8 @@ pub enum Api {
 }
 
 /// Whether a server wants a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum KeyNeed {
     /// It refuses who has none.
@@ -25,7 +31,8 @@ pub enum KeyNeed {
 }
 
 /// In what a server departs from OpenAI's own chat completions, as vLLM has them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Quirk {
     /// The longest answer is sent as `max_completion_tokens`.
@@ -44,8 +51,32 @@ pub enum Quirk {
     NoStreamOptions,
 }
 
+impl fmt::Display for Api {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Chat => "chat completions",
+            Self::Azure => "chat completions on Azure",
+            Self::Messages => "Anthropic's Messages",
+            Self::GenerateContent => "Google's generateContent",
+        })
+    }
+}
+
+impl fmt::Display for Quirk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::MaxCompletionTokens => "max_completion_tokens",
+            Self::NoN => "one answer a request",
+            Self::NoSeed => "no seed",
+            Self::RandomSeed => "seed as random_seed",
+            Self::NoJsonSchema => "no JSON schema",
+            Self::NoStreamOptions => "no stream_options",
+        })
+    }
+}
+
 /// A server that is known by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Preset {
     /// What stands before the slash: `ollama` in `ollama/llama3`.

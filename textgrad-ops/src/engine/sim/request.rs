@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use textgrad_core::{EngineError, ErrorKind, Message, MessageRole, Part};
 
 use super::sections::{Parsed, parse};
+use crate::prompts::{brief, shorten};
 
 /// The texts of a conversation that requests are told by.
 #[derive(Debug, Default)]
@@ -83,6 +84,16 @@ pub(super) fn recognise(conversation: &Conversation) -> Result<Ask<'_>, EngineEr
         return Ok(plain);
     }
 
+    // A loss that continues a conversation speaks of its last answer.
+    if let (Some(chosen), true) = (assistant, last.mentioned().contains("CHOSEN_RESPONSE")) {
+        let asked = conversation.users.len().checked_sub(2);
+        return Ok(Ask::Loss {
+            query: asked.and_then(|place| conversation.users.get(place)).map_or("", String::as_str),
+            chosen,
+            rejected: last.get("REJECTED_RESPONSE"),
+        });
+    }
+
     // The user message of a loss may be the judged text itself, so its sections are looked at last.
     if let (Some(query), None, false) = (judged, assistant, instructs) {
         let get = |name| system.get(name).or_else(|| last.get(name));
@@ -102,14 +113,16 @@ pub(super) fn recognise(conversation: &Conversation) -> Result<Ask<'_>, EngineEr
             (true, Some(turn)) => vec![turn],
             _ => feedback.clone(),
         };
-        let variable = variable.or_else(|| {
-            assistant?;
-            earlier_text(&system, &users, conversation)
-        });
+        let variable = match (variable, assistant) {
+            (variable, Some(_)) => variable
+                .or_else(|| earlier_text(&system, &users, conversation))
+                .map(|text| whole(text, conversation)),
+            (variable, None) => variable,
+        };
         if let (Some(variable), false) = (variable, feedback.is_empty()) {
             return Ok(Ask::Update {
                 tag,
-                query: query(&system, &users),
+                query: query(&system, &users).or_else(|| continued_query(&users, conversation)),
                 role: last.get("ROLE").unwrap_or_default(),
                 variable,
                 feedback,
@@ -144,6 +157,21 @@ fn query<'a>(system: &Parsed<'a>, users: &[Parsed<'a>]) -> Option<&'a str> {
         .into_iter()
         .chain(users.iter().rev())
         .find_map(|parsed| parsed.all("QUERY").first().copied())
+}
+
+/// The text that is shown shortened, where it stands whole in an earlier turn.
+fn whole<'a>(short: &'a str, conversation: &'a Conversation) -> &'a str {
+    let turns = conversation.assistants.iter().rev().chain(conversation.users.iter().rev());
+    let mut texts = turns.chain([&conversation.system]).map(String::as_str);
+    texts
+        .find(|text| *text != short && [shorten(text), brief(text)].contains(&short.to_owned()))
+        .unwrap_or(short)
+}
+
+/// The query of a conversation that a loss continues: what the answer that it speaks of was an answer to.
+fn continued_query<'a>(users: &[Parsed<'a>], conversation: &'a Conversation) -> Option<&'a str> {
+    let loss = users.iter().position(|user| user.mentioned().contains("CHOSEN_RESPONSE"))?;
+    conversation.users.get(loss.checked_sub(1)?).map(String::as_str)
 }
 
 /// The text to rewrite, where a continued conversation does not repeat it: the variable or the chosen

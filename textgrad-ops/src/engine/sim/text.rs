@@ -56,6 +56,8 @@ pub(super) fn sentences(text: &str) -> Vec<&str> {
             (start, ended, blank) = (at, false, true);
         }
         match c {
+            // Line breaks before its first word are part of a sentence.
+            '\n' if blank => {}
             '\n' | '。' | '！' | '？' => ended = true,
             '.' | '!' | '?' => {
                 // `1.` numbers an item of a list.
@@ -94,10 +96,12 @@ mod tests {
             "...",
             "\n\n",
             "No end",
+            "\nOne. \n Two",
         ] {
             assert_eq!(sentences(text).concat(), text);
         }
         assert_eq!(sentences("One. Two (or so.) Three"), ["One. ", "Two (or so.) ", "Three"]);
+        assert_eq!(sentences("\n\n One. Two\n\nthree"), ["\n\n One. ", "Two\n\n", "three"]);
         assert_eq!(sentences("1. Stir.\n2. Eat 3.5 pies."), ["1. Stir.\n", "2. Eat 3.5 pies."]);
     }
 

@@ -71,6 +71,7 @@ impl GraphUpdate {
                 problems: reading.problems,
                 answer: rejected.text.clone(),
                 cut_off: rejected.cut_off,
+                attempts: attempt + 1,
                 start_tag: tags.start().to_owned(),
                 end_tag: tags.end().to_owned(),
             });

@@ -90,7 +90,7 @@ impl Update {
         })
     }
 
-    /// The request for `missing` texts, the `attempt`-th.
+    /// The request for `missing` texts, after `attempt` others.
     fn request(
         &self,
         attempt: u32,
@@ -104,7 +104,7 @@ impl Update {
             let tags = &self.settings.tags;
             let text =
                 if last.violations.is_empty() { None } else { tags.extract(&last.text).ok() };
-            let context = last.retry(tags, text.unwrap_or_default());
+            let context = last.retry(tags, attempt, text.unwrap_or_default());
             let note = self.settings.prompts.render("update_retry", &context)?;
             message.parts.push(Part::Text(format!("\n\n{note}")));
         }

@@ -38,11 +38,12 @@ impl Rejected {
     }
 
     /// What the note to a repeated request is made of. `text` is the new text in it, if it had one.
-    pub(in crate::optim) fn retry(&self, tags: &Tags, text: &str) -> RetryContext {
+    pub(in crate::optim) fn retry(&self, tags: &Tags, attempts: u32, text: &str) -> RetryContext {
         let violations = self.violations.iter();
         RetryContext {
             problem: self.problem.clone(),
             cut_off: self.cut_off,
+            attempts,
             start_tag: tags.start().to_owned(),
             end_tag: tags.end().to_owned(),
             violations: violations

@@ -1,5 +1,6 @@
 //! Evaluators: how good a prediction is for an example.
 
+mod command;
 mod function;
 mod judge;
 mod letter;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use textgrad_core::{Error, Score};
 
+pub use self::command::{CommandEvaluator, CommandEvaluatorBuilder};
 pub use self::function::{EvaluatorFn, evaluator_fn};
 pub use self::judge::{LlmJudge, LlmJudgeBuilder, Unreadable};
 pub use self::letter::ChoiceLetter;

@@ -6,6 +6,12 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 use serde_json::{Map, Value};
 use tpo::Mode;
+use tpo::bench::Benchmark;
+
+use crate::compare::CompareArgs;
+use crate::graph::GraphArgs;
+use crate::report::ReportArgs;
+use crate::verify::VerifyArgs;
 
 use crate::rewards::RewardArgs;
 
@@ -22,6 +28,63 @@ pub(crate) enum Command {
     /// Align every query of a file and write what came of it into a folder.
     #[command(after_help = AFTER_HELP)]
     Run(Box<RunArgs>),
+    /// Answer a benchmark, grade the answers, and print the figure beside those of TPO's paper.
+    #[command(after_help = BENCH_HELP)]
+    Bench(Box<BenchArgs>),
+    Report(ReportArgs),
+    Compare(CompareArgs),
+    Verify(VerifyArgs),
+    Graph(GraphArgs),
+}
+
+const BENCH_HELP: &str = "\
+The data sets are not part of this program: --data names the authors' file, compressed or not.
+  alpaca-eval   the reference outputs (JSON); --judge compares with them
+  arena-hard    question.jsonl; --judge compares with the answers in --baseline
+  hh            HH-RLHF (JSONL); the mean of the reward model
+  beavertails   BeaverTails-Evaluation (JSON or JSONL); the mean of the reward model
+  xstest        the prompts (CSV); --judge says which answers refuse
+  math500       MATH-500 (JSONL); graded by the rules of PRM800K
+
+The folder is that of `tpo run`, with the files for official programs under bench/. With --resume, what was
+answered and judged before is not asked again. Environment and exit codes are those of `tpo run`.
+
+Examples:
+  tpo bench math500 --data test.jsonl --engine URL#MODEL --reward vllm --reward-model MODEL --out runs/math
+  tpo bench xstest --data xstest_prompts.csv --engine ollama/llama3 --reward sim --judge URL#wildguard
+  tpo bench hh --data test.jsonl.gz --sample 500 --engine ollama/llama3 --reward vllm --reward-model MODEL";
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct BenchArgs {
+    /// alpaca-eval, arena-hard, hh, beavertails, xstest or math500.
+    #[arg(value_name = "NAME", value_parser = str::parse::<Benchmark>)]
+    pub(crate) name: Benchmark,
+
+    /// The model that judges, in the form of `--engine`: PRESET/MODEL or URL#MODEL. alpaca-eval, arena-hard and
+    /// xstest; without it their files are written for other judges.
+    #[arg(long, value_name = "ENGINE")]
+    pub(crate) judge: Option<String>,
+
+    /// What the answers are compared with. arena-hard: `model_answer/<baseline>.jsonl`, once for each baseline
+    /// (version 2 has two); alpaca-eval: outputs to be taken instead of those in --data.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) baseline: Vec<PathBuf>,
+
+    /// Draw so many items of the file at random, by --seed. (--limit takes the first.)
+    #[arg(long, value_name = "K")]
+    pub(crate) sample: Option<usize>,
+
+    /// hh and beavertails: the reward model that grades, in the form of `--reward`, if it is not the one that
+    /// guides the search, as in `vllm:model=MODEL,url=http://localhost:8002`.
+    #[arg(long, value_name = "REWARD")]
+    pub(crate) grade: Option<String>,
+
+    /// The name of the model in the files that are written.
+    #[arg(long, value_name = "NAME", default_value = "tpo")]
+    pub(crate) model_name: String,
+
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
 }
 
 const AFTER_HELP: &str = "\
@@ -48,7 +111,7 @@ Examples:
       --reward length:from=50,to=300,slack=50,weight=0.5 --combine mean \\
       --reward-model my-reward-model --reward-template my-reward-model/tokenizer_config.json";
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct RunArgs {
     /// File of queries: a JSON list of strings, JSONL with `prompt`, `instruction` or `messages`, or plain
     /// text with one query a line; `-` reads standard input. Without it, a few built-in queries are used.
@@ -66,6 +129,11 @@ pub(crate) struct RunArgs {
     /// tpo: compare the best answer with the worst; revision: criticize the best alone; bon: best of N.
     #[arg(long, default_value = "tpo", value_parser = str::parse::<Mode>)]
     pub(crate) mode: Mode,
+
+    /// quoted: each request quotes what it is about, as the paper has it; continued: losses, gradients and
+    /// updates continue the policy's conversation, for servers with automatic prefix caching.
+    #[arg(long, value_enum, default_value_t = LayoutKind::Quoted)]
+    pub(crate) layout: LayoutKind,
 
     /// D: how many times the best answer is rewritten.
     #[arg(long, value_name = "D", default_value_t = 2)]
@@ -180,6 +248,12 @@ pub(crate) struct RunArgs {
 
 fn json_object(text: &str) -> Result<Map<String, Value>, String> {
     serde_json::from_str(text).map_err(|error| format!("expected a JSON object: {error}"))
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LayoutKind {
+    Quoted,
+    Continued,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -74,6 +74,21 @@ fn layered(
     Ok(Arc::new(kept(filled, cache).traced()))
 }
 
+/// The engine that judges, named as `--engine` is; timeouts and retries are those of the policy's.
+pub(crate) fn judge(
+    args: &RunArgs,
+    line: &str,
+    meter: &Meter,
+    stop: &Stop,
+    cache: Option<&DiskCache>,
+) -> Result<Arc<dyn Engine>, Error> {
+    // What was said of the policy's server and model does not hold for the judge's.
+    let (base_url, model, max_tokens_field) = (None, None, None);
+    let named =
+        RunArgs { engine: line.to_owned(), base_url, model, max_tokens_field, ..args.clone() };
+    engine(&named, meter, stop, cache)
+}
+
 fn kept(engine: impl Engine + 'static, cache: Option<&DiskCache>) -> Arc<dyn Engine> {
     match cache {
         Some(cache) => Arc::new(engine.disk_cached(cache)),

@@ -1,11 +1,16 @@
 //! The `tpo` program.
 
 mod args;
+mod bench;
+mod compare;
 mod engines;
+mod graph;
 mod prompt_data;
+mod report;
 mod rewards;
 mod run;
 mod show;
+mod verify;
 
 use std::io::{ErrorKind, IsTerminal};
 use std::process::ExitCode;
@@ -36,6 +41,11 @@ fn main() -> ExitCode {
     };
     let outcome = match args.command {
         Command::Run(run) => runtime.block_on(run::run(*run)),
+        Command::Bench(bench) => runtime.block_on(bench::bench(*bench)),
+        Command::Report(args) => report::run(&args),
+        Command::Compare(args) => compare::compare(&args),
+        Command::Verify(args) => verify::verify(&args),
+        Command::Graph(args) => runtime.block_on(graph::graph(args)),
     };
     match outcome {
         Ok(code) => code,
@@ -54,6 +64,10 @@ fn main() -> ExitCode {
                     | Error::RunExists { .. }
                     | Error::NoRun { .. }
                     | Error::RunDiffers { .. }
+                    | Error::NotARun { .. }
+                    | Error::NoResults { .. }
+                    | Error::NoResult { .. }
+                    | Error::NotComparable { .. }
             );
             ExitCode::from(if bad_input { exit::BAD_INPUT } else { exit::RUN_FAILED })
         }

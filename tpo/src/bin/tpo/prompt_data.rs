@@ -32,6 +32,12 @@ pub(crate) async fn read(
             (name, queries)
         }
     };
+    cut(&mut queries, limit)?;
+    Ok((name, queries))
+}
+
+/// Leaves at most so many.
+pub(crate) fn cut<T>(queries: &mut Vec<T>, limit: Option<usize>) -> Result<(), Error> {
     if let Some(limit) = limit {
         if limit == 0 {
             return Err(Error::Config {
@@ -42,7 +48,7 @@ pub(crate) async fn read(
         }
         queries.truncate(limit);
     }
-    Ok((name, queries))
+    Ok(())
 }
 
 fn unreadable(path: &Path, source: std::io::Error) -> Error {

@@ -5,12 +5,14 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
+use textgrad_core::{Engine, Layout, PromptPack};
 use textgrad_ops::engine::layer::{DiskCache, Meter};
 use tpo::input::Format;
 use tpo::run::{ResultRecord, ResultsWriter, RunConfig, RunFolder};
-use tpo::{Batch, Error, Outcome, Stop, Summary, Tpo, TpoConfig};
+use tpo::{Batch, Error, Outcome, Query, Stop, Summary, Tpo, TpoConfig};
 
-use crate::args::{FormatKind, RunArgs};
+use crate::args::{FormatKind, LayoutKind, RunArgs};
+use crate::rewards::Around;
 use crate::{engines, exit, prompt_data, rewards, show};
 
 /// The folder is searched for a free name up to this number.
@@ -23,16 +25,124 @@ pub(crate) async fn run(args: RunArgs) -> Result<ExitCode, Error> {
         FormatKind::Text => Format::Text,
     });
     let (source, queries) = prompt_data::read(args.data.as_deref(), format, args.limit).await?;
-    let (meter, stop) = (Meter::default(), Stop::default());
-    let cache = engines::cache(&args).await?;
-    let tpo = search(&args, &meter, &stop, cache.as_ref()).await?;
-    let config = RunConfig::new(&tpo, &source, &queries);
-    let folder = open(&args, &config).await?;
+    let prompts = prompts(&args).await?;
+    let setting = Setting::new(&args, prompts).await?;
+    let done = align(&args, &setting, &source, queries, |_| {}).await?;
+
+    setting.flush().await;
+    let report = show::Report {
+        summary: &done.summary,
+        sent: &setting.meter.snapshot(),
+        cache: setting.cache.as_ref().map(DiskCache::stats),
+        known: done.known,
+        interrupted: done.interrupted,
+        results: done.results.as_deref().ok_or(&done.shown),
+    };
+    show::printed(if args.json { report.print_json() } else { report.print() })?;
+    done.code()
+}
+
+/// What a run works with.
+pub(crate) struct Setting {
+    pub(crate) meter: Meter,
+    pub(crate) stop: Stop,
+    pub(crate) cache: Option<DiskCache>,
+    pub(crate) prompts: Arc<PromptPack>,
+    pub(crate) tpo: Tpo,
+    engine: Arc<dyn Engine>,
+}
+
+impl Setting {
+    pub(crate) async fn new(args: &RunArgs, prompts: Arc<PromptPack>) -> Result<Self, Error> {
+        let (meter, stop) = (Meter::default(), Stop::default());
+        let cache = engines::cache(args).await?;
+        let engine = engines::engine(args, &meter, &stop, cache.as_ref())?;
+        let around = Around {
+            args,
+            engine: &engine,
+            prompts: &prompts,
+            meter: &meter,
+            stop: &stop,
+            cache: cache.as_ref(),
+        };
+        let reward = rewards::reward(&around).await?;
+        let tpo = Tpo::builder(Arc::clone(&engine), reward).config(config(args));
+        let tpo = tpo.prompts(Arc::clone(&prompts)).build()?;
+        Ok(Self { meter, stop, cache, prompts, tpo, engine })
+    }
+
+    /// What another reward model is set up from.
+    pub(crate) fn around<'a>(&'a self, args: &'a RunArgs) -> Around<'a> {
+        let Self { meter, stop, cache, prompts, engine, .. } = self;
+        Around { args, engine, prompts, meter, stop, cache: cache.as_ref() }
+    }
+
+    pub(crate) async fn flush(&self) {
+        if let Some(cache) = &self.cache {
+            flush(cache).await;
+        }
+    }
+}
+
+/// Leaves one file where there were several.
+pub(crate) async fn flush(cache: &DiskCache) {
+    if let Err(error) = cache.flush().await {
+        eprintln!("warning: {}", tpo::describe(&error));
+    }
+}
+
+/// What came of a run.
+pub(crate) struct Done {
+    /// The folder, still held against other processes.
+    pub(crate) folder: Option<RunFolder>,
+    pub(crate) summary: Summary,
+    pub(crate) interrupted: bool,
+    /// Steps that were taken from a journal.
+    known: usize,
+    /// The file of results.
+    results: Option<PathBuf>,
+    /// The results, where no file is written.
+    shown: Vec<ResultRecord>,
+    total: usize,
+    fatal: Option<Error>,
+}
+
+impl Done {
+    /// The end of a program that has nothing more to do.
+    pub(crate) fn code(self) -> Result<ExitCode, Error> {
+        let failed = self.summary.failed;
+        if let Some(error) = self.fatal {
+            return Err(error);
+        }
+        if self.interrupted {
+            let done = self.summary.succeeded + failed;
+            show::interrupted(done, self.total, self.folder.as_ref());
+            return Ok(ExitCode::from(exit::INTERRUPTED));
+        }
+        Ok(ExitCode::from(if failed > 0 { exit::SOME_QUERIES_FAILED } else { 0 }))
+    }
+
+    /// Whether all queries were taken to their end, be it a failure.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.fatal.is_none() && !self.interrupted
+    }
+}
+
+/// Searches the queries, into a folder where there is one; `seen` is given every record, in their order.
+pub(crate) async fn align(
+    args: &RunArgs,
+    setting: &Setting,
+    source: &str,
+    queries: Vec<Query>,
+    seen: impl FnMut(&ResultRecord),
+) -> Result<Done, Error> {
+    let Setting { tpo, stop, .. } = setting;
+    let config = RunConfig::new(tpo, source, &queries);
+    let folder = open(args, &config).await?;
     let known = folder.as_ref().map_or(0, |folder| folder.journal().known_steps());
 
-    show::heading(&tpo, &source, queries.len(), folder.as_ref().map(RunFolder::path), known);
-    let total = queries.len();
-    let concurrency = args.concurrency.get();
+    show::heading(tpo, source, queries.len(), folder.as_ref().map(RunFolder::path), known);
+    let (total, concurrency) = (queries.len(), args.concurrency.get());
     let mut batch = Batch::new(tpo.clone(), queries).concurrency(concurrency).stop(stop.clone());
     let mut results = None;
     if let Some(folder) = &folder {
@@ -42,54 +152,25 @@ pub(crate) async fn run(args: RunArgs) -> Result<ExitCode, Error> {
 
     let begun = Instant::now();
     let bar = show::Bar::start(total, batch.progress());
-    let mut gathered = Gathered::new(tpo.is_simulation(), results, bar);
-    let interrupted = gather(&mut batch, &stop, &mut gathered).await?;
+    let mut gathered = Gathered::new(tpo.is_simulation(), results, bar, seen);
+    let interrupted = gather(&mut batch, stop, &mut gathered).await?;
     gathered.bar.finish();
     let summary = gathered.summary.finish(begun.elapsed(), concurrency);
     let results = match gathered.results {
         Some(results) => Some(results.finish().await?),
         None => None,
     };
-
-    if let Some(cache) = &cache
-        && let Err(error) = cache.flush().await
-    {
-        eprintln!("warning: {}", tpo::describe(&error));
-    }
-
-    let report = show::Report {
-        summary: &summary,
-        sent: &meter.snapshot(),
-        cache: cache.as_ref().map(DiskCache::stats),
-        known,
-        interrupted,
-        results: results.as_deref().ok_or(&gathered.shown),
-    };
-    let printed = if args.json { report.print_json() } else { report.print() };
-    printed.map_err(|source| Error::Io {
-        path: "standard output".into(),
-        action: "can not be written",
-        source,
-    })?;
-    if let Some(error) = gathered.fatal {
-        return Err(error);
-    }
-    if interrupted {
-        show::interrupted(summary.succeeded + summary.failed, total, folder.as_ref());
-        return Ok(ExitCode::from(exit::INTERRUPTED));
-    }
-    let code = if summary.failed > 0 { exit::SOME_QUERIES_FAILED } else { 0 };
-    Ok(ExitCode::from(code))
+    let (shown, fatal) = (gathered.shown, gathered.fatal);
+    Ok(Done { folder, summary, interrupted, known, results, shown, total, fatal })
 }
 
-async fn search(
-    args: &RunArgs,
-    meter: &Meter,
-    stop: &Stop,
-    cache: Option<&DiskCache>,
-) -> Result<Tpo, Error> {
+fn config(args: &RunArgs) -> TpoConfig {
     let mut config = TpoConfig {
         mode: args.mode,
+        layout: match args.layout {
+            LayoutKind::Quoted => Layout::Quoted,
+            LayoutKind::Continued => Layout::Continued,
+        },
         iterations: args.iterations,
         samples: args.samples,
         seed: args.seed,
@@ -105,21 +186,17 @@ async fn search(
             sampling.stop.clear();
         }
     }
-    let engine = engines::engine(args, meter, stop, cache)?;
-    let mut prompts = None;
-    if let Some(dir) = args.prompts.clone() {
-        let loaded = tokio::task::spawn_blocking(move || tpo::prompts::load_pack(&dir)).await;
-        let loaded = loaded.map_err(|error| textgrad_core::Error::op(error.to_string()))?;
-        prompts = Some(Arc::new(loaded?));
-    }
-    let around =
-        rewards::Around { args, engine: &engine, prompts: prompts.as_ref(), meter, stop, cache };
-    let reward = rewards::reward(&around).await?;
-    let mut builder = Tpo::builder(Arc::clone(&engine), reward).config(config);
-    if let Some(prompts) = prompts {
-        builder = builder.prompts(prompts);
-    }
-    builder.build()
+    config
+}
+
+/// The wording of all requests.
+pub(crate) async fn prompts(args: &RunArgs) -> Result<Arc<PromptPack>, Error> {
+    let Some(dir) = args.prompts.clone() else {
+        return Ok(Arc::new(tpo::prompts::default_pack()?));
+    };
+    let loaded = tokio::task::spawn_blocking(move || tpo::prompts::load_pack(&dir)).await;
+    let loaded = loaded.map_err(|error| textgrad_core::Error::op(error.to_string()))?;
+    Ok(Arc::new(loaded?))
 }
 
 async fn open(args: &RunArgs, config: &RunConfig) -> Result<Option<RunFolder>, Error> {
@@ -146,7 +223,7 @@ fn default_folder(data: &Path, args: &RunArgs, number: u32) -> PathBuf {
 }
 
 /// What is kept of the outcomes.
-struct Gathered {
+struct Gathered<F> {
     summary: Summary,
     simulated: bool,
     results: Option<ResultsWriter>,
@@ -154,12 +231,13 @@ struct Gathered {
     shown: Vec<ResultRecord>,
     fatal: Option<Error>,
     bar: show::Bar,
+    seen: F,
 }
 
-impl Gathered {
-    fn new(simulated: bool, results: Option<ResultsWriter>, bar: show::Bar) -> Self {
+impl<F: FnMut(&ResultRecord)> Gathered<F> {
+    fn new(simulated: bool, results: Option<ResultsWriter>, bar: show::Bar, seen: F) -> Self {
         let summary = Summary::new(simulated);
-        Self { summary, simulated, results, shown: Vec::new(), fatal: None, bar }
+        Self { summary, simulated, results, shown: Vec::new(), fatal: None, bar, seen }
     }
 
     async fn take(&mut self, outcome: Outcome, stop: &Stop) -> Result<(), Error> {
@@ -177,6 +255,7 @@ impl Gathered {
         if let Some(error) = &record.error {
             self.bar.say(&format!("query {} failed: {}", outcome.index, error.message));
         }
+        (self.seen)(&record);
         match &mut self.results {
             Some(results) => results.write(&record).await?,
             None => self.shown.push(record),
@@ -186,7 +265,11 @@ impl Gathered {
 }
 
 /// Takes outcomes until there are no more, or until a second Ctrl-C. Says whether it was interrupted.
-async fn gather(batch: &mut Batch, stop: &Stop, gathered: &mut Gathered) -> Result<bool, Error> {
+async fn gather(
+    batch: &mut Batch,
+    stop: &Stop,
+    gathered: &mut Gathered<impl FnMut(&ResultRecord)>,
+) -> Result<bool, Error> {
     let mut interrupted = false;
     // One listener for the whole run: a signal that comes while an outcome is written is not missed.
     let mut signal = Box::pin(tokio::signal::ctrl_c());

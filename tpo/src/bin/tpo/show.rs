@@ -10,7 +10,7 @@ use serde_json::json;
 use textgrad_ops::engine::layer::{DiskCacheStats, MeterSnapshot};
 use tokio::task::JoinHandle;
 use tpo::run::{ResultRecord, RunFolder};
-use tpo::{Progress, Summary, Tpo};
+use tpo::{Error, Progress, Summary, Tpo};
 
 /// How often the progress is looked at.
 const TICK: Duration = Duration::from_millis(200);
@@ -175,6 +175,15 @@ impl Report<'_> {
     }
 }
 
+/// What came of printing.
+pub(crate) fn printed(outcome: io::Result<()>) -> Result<(), Error> {
+    outcome.map_err(|source| Error::Io {
+        path: "standard output".into(),
+        action: "can not be written",
+        source,
+    })
+}
+
 fn answer(out: &mut impl Write, record: &ResultRecord) -> io::Result<()> {
     writeln!(out, "--- {}", record.query.text())?;
     let Some(best) = &record.best else { return writeln!(out, "(no answer)\n") };
@@ -184,6 +193,15 @@ fn answer(out: &mut impl Write, record: &ResultRecord) -> io::Result<()> {
     };
     let kind = if record.simulated { "simulated reward" } else { "reward" };
     writeln!(out, "{}\n({kind} {:.2}, from {from})\n", best.text, best.score)
+}
+
+/// A line on standard output.
+pub(crate) fn line(line: std::fmt::Arguments<'_>) -> Result<(), Error> {
+    writeln!(io::stdout().lock(), "{line}").map_err(|source| Error::Io {
+        path: "standard output".into(),
+        action: "can not be written",
+        source,
+    })
 }
 
 /// How to go on.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use petgraph::graph::NodeIndex;
 
-use super::words::changes;
+use super::words::word_changes;
 use super::{
     Class, EdgeData, EdgeKind, GradientData, GradientKind, GraphData, NodeData, NodeKind,
     RequestData, ScoreData, UpdateData, VERSION, ValueData,
@@ -153,7 +153,7 @@ fn updates(view: &GraphView<'_>, nodes: &[NodeData]) -> Vec<UpdateData> {
                 call: call.index(),
                 before: base.index(),
                 after: index.index(),
-                changes: changes(old, new),
+                changes: word_changes(old, new),
             });
         }
     }

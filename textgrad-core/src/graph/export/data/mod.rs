@@ -13,7 +13,7 @@ use serde_json::Value as Json;
 
 pub(crate) use self::class::Class;
 pub(crate) use self::request::RequestData;
-use self::words::Change;
+pub use self::words::{WordChange, WordChangeKind, word_changes};
 
 /// The version of the format.
 pub(crate) const VERSION: u32 = 2;
@@ -112,7 +112,7 @@ struct UpdateData {
     call: usize,
     before: usize,
     after: usize,
-    changes: Vec<Change>,
+    changes: Vec<WordChange>,
 }
 
 impl GraphData {

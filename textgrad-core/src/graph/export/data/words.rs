@@ -8,29 +8,44 @@ use unicode_segmentation::UnicodeSegmentation;
 /// comparison of two texts that have nothing in common takes time in the product of their lengths.
 const MOST_PAIRS: usize = 16_000_000;
 
-/// A run of characters (Unicode scalar values) that stayed, went or came.
+/// A run of so many characters (Unicode scalar values) that stayed, went or came. In JSON a list of two, as
+/// `["+", 5]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Change(pub(super) Kind, pub(super) usize);
+pub struct WordChange(pub WordChangeKind, pub usize);
 
+/// What became of a run of characters. In JSON `=`, `-` or `+`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Kind {
+pub enum WordChangeKind {
+    /// It stayed.
     #[serde(rename = "=")]
     Same,
+    /// It went: it is in the text before.
     #[serde(rename = "-")]
     Removed,
+    /// It came: it is in the text after.
     #[serde(rename = "+")]
     Added,
 }
 
-/// The runs that lead from one text to the other, in order; of a place where something went and something
-/// came, what went is first.
-pub(super) fn changes(before: &str, after: &str) -> Vec<Change> {
+/// The runs that lead from one text to another, in order; of a place where something went and something came,
+/// what went is first. Words are compared, of very long texts that share little only lines.
+///
+/// # Examples
+/// ```
+/// use textgrad_core::{WordChange, WordChangeKind as Kind, word_changes};
+///
+/// let changes = word_changes("Be brief.", "Be kind.");
+/// let expected = [(Kind::Same, 3), (Kind::Removed, 5), (Kind::Added, 4), (Kind::Same, 1)];
+/// assert_eq!(changes, expected.map(|(kind, chars)| WordChange(kind, chars)));
+/// ```
+#[must_use]
+pub fn word_changes(before: &str, after: &str) -> Vec<WordChange> {
     between(&words(before), &words(after))
         .or_else(|| between(&lines(before), &lines(after)))
         .unwrap_or_else(|| replaced(before, after))
 }
 
-fn between(before: &[&str], after: &[&str]) -> Option<Vec<Change>> {
+fn between(before: &[&str], after: &[&str]) -> Option<Vec<WordChange>> {
     if before.len().saturating_mul(after.len()) > MOST_PAIRS {
         return None;
     }
@@ -54,7 +69,7 @@ fn lines(text: &str) -> Vec<&str> {
     text.split_inclusive('\n').collect()
 }
 
-fn replaced(before: &str, after: &str) -> Vec<Change> {
+fn replaced(before: &str, after: &str) -> Vec<WordChange> {
     let mut runs = Runs::default();
     runs.change(length(&[before]), length(&[after]));
     runs.finish()
@@ -68,7 +83,7 @@ fn length(pieces: &[&str]) -> usize {
 /// that a reader could stand on: they go and come with the words around them.
 #[derive(Default)]
 struct Runs {
-    done: Vec<Change>,
+    done: Vec<WordChange>,
     removed: usize,
     added: usize,
     island: usize,
@@ -82,7 +97,7 @@ impl Runs {
             self.island += length(pieces);
         } else {
             self.close();
-            self.done.push(Change(Kind::Same, length(pieces)));
+            self.done.push(WordChange(WordChangeKind::Same, length(pieces)));
         }
     }
 
@@ -94,20 +109,20 @@ impl Runs {
 
     fn close(&mut self) {
         let runs = [
-            Change(Kind::Removed, std::mem::take(&mut self.removed)),
-            Change(Kind::Added, std::mem::take(&mut self.added)),
-            Change(Kind::Same, std::mem::take(&mut self.island)),
+            WordChange(WordChangeKind::Removed, std::mem::take(&mut self.removed)),
+            WordChange(WordChangeKind::Added, std::mem::take(&mut self.added)),
+            WordChange(WordChangeKind::Same, std::mem::take(&mut self.island)),
         ];
-        self.done.extend(runs.into_iter().filter(|Change(_, length)| *length > 0));
+        self.done.extend(runs.into_iter().filter(|WordChange(_, length)| *length > 0));
     }
 
-    fn finish(mut self) -> Vec<Change> {
+    fn finish(mut self) -> Vec<WordChange> {
         self.close();
-        let mut runs: Vec<Change> = Vec::with_capacity(self.done.len());
-        for Change(kind, length) in self.done {
+        let mut runs: Vec<WordChange> = Vec::with_capacity(self.done.len());
+        for WordChange(kind, length) in self.done {
             match runs.last_mut() {
-                Some(Change(last, sum)) if *last == kind => *sum += length,
-                _ => runs.push(Change(kind, length)),
+                Some(WordChange(last, sum)) if *last == kind => *sum += length,
+                _ => runs.push(WordChange(kind, length)),
             }
         }
         runs
@@ -121,16 +136,16 @@ mod tests {
     fn shown(before: &str, after: &str) -> String {
         let (mut old, mut new) = (before.chars(), after.chars());
         let mut shown = String::new();
-        for Change(kind, length) in changes(before, after) {
+        for WordChange(kind, length) in word_changes(before, after) {
             let text = |chars: &mut std::str::Chars<'_>| chars.take(length).collect::<String>();
             match kind {
-                Kind::Same => {
+                WordChangeKind::Same => {
                     let same = text(&mut old);
                     assert_eq!(same, text(&mut new));
                     shown.push_str(&same);
                 }
-                Kind::Removed => shown.push_str(&format!("[-{}-]", text(&mut old))),
-                Kind::Added => shown.push_str(&format!("[+{}+]", text(&mut new))),
+                WordChangeKind::Removed => shown.push_str(&format!("[-{}-]", text(&mut old))),
+                WordChangeKind::Added => shown.push_str(&format!("[+{}+]", text(&mut new))),
             }
         }
         assert_eq!((old.as_str(), new.as_str()), ("", ""), "all of both is covered");
@@ -158,8 +173,11 @@ mod tests {
         let words =
             |prefix: &str| (0..5_000).map(|i| format!("{prefix}{i}")).collect::<Vec<_>>().join(" ");
         let (before, after) = (words("a"), words("b"));
-        assert_eq!(changes(&before, &after).len(), 2);
+        assert_eq!(word_changes(&before, &after).len(), 2);
         let (before, after) = (format!("head\n{before}"), format!("head\n{after}"));
-        assert_eq!(changes(&before, &after).first(), Some(&Change(Kind::Same, 5)));
+        assert_eq!(
+            word_changes(&before, &after).first(),
+            Some(&WordChange(WordChangeKind::Same, 5))
+        );
     }
 }

@@ -6,8 +6,9 @@ use serde::Serialize;
 use textgrad_ops::engine::layer::DiskCacheInfo;
 
 use super::units::show_size;
-use super::{Target, ago, print_json};
+use super::{Target, ago};
 use crate::failure::Failure;
+use crate::screen::print_json;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct InfoArgs {
@@ -30,9 +31,9 @@ struct Report {
 
 pub(super) async fn run(args: InfoArgs) -> Result<(), Failure> {
     let cache = args.target.open().await?;
-    let info = cache.info().await.map_err(Failure::Work)?;
+    let info = cache.info().await.map_err(Failure::work)?;
     let damage = match args.check {
-        true => Some(cache.check().await.map_err(Failure::Work)?),
+        true => Some(cache.check().await.map_err(Failure::work)?),
         false => None,
     };
     let damaged = damage.as_ref().map_or(0, Vec::len);
@@ -43,7 +44,7 @@ pub(super) async fn run(args: InfoArgs) -> Result<(), Failure> {
     }
     match damaged {
         0 => Ok(()),
-        _ => Err(Failure::Work(textgrad_core::EngineError::new(
+        _ => Err(Failure::work(textgrad_core::EngineError::new(
             textgrad_core::ErrorKind::Other,
             format!(
                 "the cache {}: the file is damaged; move it away, and a new one is begun",

@@ -7,9 +7,10 @@ use textgrad_core::excerpt;
 use textgrad_ops::engine::layer::DiskEntry;
 
 use super::units::{age, show_size};
-use super::{Target, Which, ago, print_json};
+use super::{Target, Which, ago};
 use crate::failure::Failure;
 use crate::screen;
+use crate::screen::print_json;
 
 /// As many digits of a key as tell a hundred million answers apart.
 const KEY: usize = 16;
@@ -42,7 +43,7 @@ pub(super) async fn run(args: ListArgs) -> Result<(), Failure> {
         filter = filter.limit(limit);
     }
     let cache = args.target.open().await?;
-    let entries = cache.entries(filter).await.map_err(Failure::Work)?;
+    let entries = cache.entries(filter).await.map_err(Failure::work)?;
     match args.target.json {
         true => print_json(&entries),
         false => Ok(print(&entries)?),

@@ -6,12 +6,10 @@ mod remove;
 mod show;
 mod units;
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Subcommand;
-use serde::Serialize;
 use textgrad_ops::engine::layer::{DiskCache, DiskCacheConfig, DiskFilter};
 
 use crate::failure::Failure;
@@ -51,7 +49,7 @@ struct Target {
 impl Target {
     async fn open(&self) -> Result<DiskCache, Failure> {
         let opened = DiskCache::open_existing(&self.file, DiskCacheConfig::default()).await;
-        opened.map_err(Failure::Input)
+        opened.map_err(Failure::input)
     }
 }
 
@@ -106,13 +104,6 @@ pub(crate) async fn run(args: CacheArgs) -> Result<(), Failure> {
         Command::Prune(args) => remove::prune(args).await,
         Command::Clear(args) => remove::clear(args).await,
     }
-}
-
-fn print_json(value: &impl Serialize) -> Result<(), Failure> {
-    let text = serde_json::to_string(value).map_err(io::Error::other)?;
-    let mut out = io::stdout().lock();
-    writeln!(out, "{text}")?;
-    Ok(out.flush()?)
 }
 
 /// How long ago a moment was, in milliseconds since 1970.

@@ -6,8 +6,9 @@ use textgrad_core::{EngineError, ErrorKind};
 use textgrad_ops::engine::layer::{DiskFilter, DiskRemoved};
 
 use super::units::{show_size, size};
-use super::{Target, Which, print_json};
+use super::{Target, Which};
 use crate::failure::Failure;
+use crate::screen::print_json;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct PruneArgs {
@@ -30,7 +31,7 @@ pub(super) struct ClearArgs {
 
 pub(super) async fn prune(args: PruneArgs) -> Result<(), Failure> {
     if args.which.is_everything() && args.max_bytes.is_none() {
-        return Err(Failure::Input(EngineError::new(
+        return Err(Failure::input(EngineError::new(
             ErrorKind::InvalidRequest,
             "expected what to remove: --max-bytes, --older-than, --engine, --model or --purpose; `clear` removes all",
         )));
@@ -38,10 +39,10 @@ pub(super) async fn prune(args: PruneArgs) -> Result<(), Failure> {
     let cache = args.target.open().await?;
     let mut removed = DiskRemoved::default();
     if !args.which.is_everything() {
-        removed = cache.remove(args.which.filter()).await.map_err(Failure::Work)?;
+        removed = cache.remove(args.which.filter()).await.map_err(Failure::work)?;
     }
     if let Some(max_bytes) = args.max_bytes {
-        let more = cache.prune(max_bytes).await.map_err(Failure::Work)?;
+        let more = cache.prune(max_bytes).await.map_err(Failure::work)?;
         removed.entries += more.entries;
         removed.bytes += more.bytes;
     }
@@ -50,7 +51,7 @@ pub(super) async fn prune(args: PruneArgs) -> Result<(), Failure> {
 
 pub(super) async fn clear(args: ClearArgs) -> Result<(), Failure> {
     let cache = args.target.open().await?;
-    let removed = cache.remove(DiskFilter::default()).await.map_err(Failure::Work)?;
+    let removed = cache.remove(DiskFilter::default()).await.map_err(Failure::work)?;
     say(&args.target, removed)
 }
 

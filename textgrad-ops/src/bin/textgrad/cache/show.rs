@@ -6,9 +6,10 @@ use textgrad_core::{Part, Request};
 use textgrad_ops::engine::layer::DiskStored;
 
 use super::units::show_size;
-use super::{Target, ago, print_json};
+use super::{Target, ago};
 use crate::failure::Failure;
 use crate::screen;
+use crate::screen::print_json;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ShowArgs {
@@ -22,7 +23,7 @@ pub(super) struct ShowArgs {
 
 pub(super) async fn run(args: ShowArgs) -> Result<(), Failure> {
     let cache = args.target.open().await?;
-    let stored = cache.entry(&args.key).await.map_err(Failure::Input)?;
+    let stored = cache.entry(&args.key).await.map_err(Failure::input)?;
     match args.target.json {
         true => print_json(&stored),
         false => Ok(print(&stored)?),

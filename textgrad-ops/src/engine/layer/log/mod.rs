@@ -6,6 +6,8 @@ mod logger;
 mod page;
 mod read;
 
+use std::borrow::Cow;
+
 use async_trait::async_trait;
 use textgrad_core::{Engine, EngineError, Request, Response};
 use tokio::time::Instant;
@@ -45,6 +47,10 @@ impl<E> Logged<E> {
 impl<E: Engine> Engine for Logged<E> {
     fn name(&self) -> &str {
         self.engine.name()
+    }
+
+    fn identity(&self) -> Cow<'_, str> {
+        self.engine.identity()
     }
 
     async fn complete(&self, request: &Request) -> Result<Response, EngineError> {

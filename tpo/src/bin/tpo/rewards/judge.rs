@@ -32,11 +32,10 @@ impl Source<'_> {
                 .or(Some(self.args.critic_max_tokens)),
             ..Sampling::default()
         };
-        let mut judge =
-            JudgeReward::builder(engine).sampling(sampling).seed(Seed::new(self.args.seed));
-        if let Some(prompts) = around.prompts {
-            judge = judge.prompts(Arc::clone(prompts));
-        }
+        let mut judge = JudgeReward::builder(engine)
+            .sampling(sampling)
+            .seed(Seed::new(self.args.seed))
+            .prompts(Arc::clone(around.prompts));
         if let Some(path) = self.line.get("rubric") {
             judge = judge.rubric(rubric(path.into()).await?);
         }

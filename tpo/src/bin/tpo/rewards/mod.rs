@@ -27,7 +27,7 @@ const LOCAL: &str = "http://localhost:8001";
 /// The attribute of a NIM's reply that is the score.
 const ATTRIBUTE: &str = "reward";
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct RewardArgs {
     /// What scores answers. Behind a server: vllm (/classify, the server applies the chat template), vllm-text
     /// (we apply it; older vLLM), vllm-pooling, vllm-pooling-text, sglang, tei, openrlhf, nim; dpo (the log-ratio
@@ -100,7 +100,7 @@ pub(crate) struct Around<'a> {
     pub(crate) args: &'a RunArgs,
     /// The engine of the run.
     pub(crate) engine: &'a Arc<dyn Engine>,
-    pub(crate) prompts: Option<&'a Arc<PromptPack>>,
+    pub(crate) prompts: &'a Arc<PromptPack>,
     pub(crate) meter: &'a Meter,
     pub(crate) stop: &'a Stop,
     pub(crate) cache: Option<&'a DiskCache>,
@@ -146,6 +146,13 @@ pub(crate) async fn reward(around: &Around<'_>) -> Result<Arc<dyn RewardModel>, 
         Some(penalty) => Arc::new(PpoReward::new(reward, penalty)),
         None => reward,
     })
+}
+
+/// A reward model that only its own line names, beside the run's.
+pub(crate) async fn alone(around: &Around<'_>, line: &str) -> Result<Arc<dyn RewardModel>, Error> {
+    let rewards = RewardArgs { lines: vec![line.to_owned()], ..RewardArgs::default() };
+    let args = RunArgs { rewards, ..around.args.clone() };
+    reward(&Around { args: &args, ..*around }).await
 }
 
 fn combined(

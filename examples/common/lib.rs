@@ -1,0 +1,10 @@
+//! What the examples share: the options that all of them have, the engine that `--engine` names, and how they
+//! print.
+
+mod failure;
+mod options;
+mod print;
+
+pub use self::failure::Failure;
+pub use self::options::Options;
+pub use self::print::{announce, heading, quote};

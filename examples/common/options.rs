@@ -1,0 +1,70 @@
+//! The options of the command line.
+
+use std::sync::Arc;
+
+use clap::Parser;
+use textgrad_core::{Engine, EngineError, Seed};
+use textgrad_ops::Stop;
+use textgrad_ops::engine::layer::{Limits, RetryPolicy, Standard};
+use textgrad_ops::engine::{EngineExt, engine};
+
+/// The options that every example has.
+#[derive(Debug, Clone, Parser)]
+pub struct Options {
+    /// The model: PRESET/MODEL (ollama/llama3, openai/gpt-4o-mini, ...), http://HOST:PORT/v1#MODEL, or sim,
+    /// the embedded simulation; nothing leaves this machine unless it is given
+    #[arg(long, value_name = "ENGINE")]
+    pub engine: Option<String>,
+    /// All randomness is derived from it: another one shows other runs, among them such that fail
+    #[arg(long, value_name = "NUMBER", default_value_t = Options::SEED)]
+    pub seed: u64,
+    /// How many requests are under way at a time
+    #[arg(long, value_name = "NUMBER", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..))]
+    pub concurrency: u32,
+}
+
+impl Options {
+    /// The seed unless said otherwise. The simulation follows an instruction four times of five; with this one
+    /// it does so often enough for every example to show something.
+    pub const SEED: u64 = 28;
+
+    /// The engine, the simulation if none is named, with the layers of a usual setup around it: timeout, limit, retry, fill, trace.
+    ///
+    /// # Errors
+    /// If the line names no engine, or its key is not in the environment.
+    pub fn connect(&self) -> Result<Arc<dyn Engine>, EngineError> {
+        self.connect_until(&Stop::default())
+    }
+
+    /// The same, where a wish to stop cuts the waits between attempts short.
+    ///
+    /// # Errors
+    /// Those of [`connect`](Self::connect).
+    pub fn connect_until(&self, stop: &Stop) -> Result<Arc<dyn Engine>, EngineError> {
+        let layers = Standard::default()
+            .limits(Limits::default().concurrency(self.concurrency))
+            .retry(RetryPolicy::default().stop(stop.clone()));
+        Ok(engine(self.engine.as_deref().unwrap_or("sim"))?.build()?.standard(layers))
+    }
+
+    /// The seed that others are derived from.
+    #[must_use]
+    pub fn seed(&self) -> Seed {
+        Seed::new(self.seed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_options_it_is_the_simulation_and_a_wrong_engine_is_told() {
+        let options = Options::parse_from(["example"]);
+        assert!(options.connect().unwrap().is_simulation());
+        let options = Options::parse_from(["example", "--engine", "olama/llama3"]);
+        let error = options.connect().err().unwrap().to_string();
+        assert!(error.contains("did you mean ollama/MODEL?"), "{error}");
+        assert!(Options::try_parse_from(["example", "--concurrency", "0"]).is_err());
+    }
+}

@@ -1,0 +1,255 @@
+//! Trains a system prompt on counting questions, as prompt optimization does it: minibatches, feedback on what
+//! went wrong, a new prompt, and a validation set that decides whether it is kept.
+//!
+//! Run with
+//! ```sh
+//! cargo run -p textgrad-examples --bin prompt_optimization
+//! ```
+//! The model and the 200 questions are the embedded simulation's. The real task is a file of BIG-Bench Hard:
+//! `-- --engine ollama/llama3 --data object_counting.json --out runs/counting`. A run with `--out` can be
+//! stopped with Ctrl-C, or killed, and continued with `--resume`, as if nothing had happened.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use clap::Parser;
+use serde_json::json;
+use textgrad_core::{Engine, Error, Member, Module, Parameter, Seed, Variable, excerpt};
+use textgrad_examples::{Failure, Options, announce, heading, quote};
+use textgrad_ops::engine::EngineExt;
+use textgrad_ops::engine::layer::Meter;
+use textgrad_ops::engine::sim::counting;
+use textgrad_ops::train::{
+    Benchmark, Dataset, Ended, EvaluatorLoss, Example, NumericMatch, Program, ProgressBars, Split,
+    StepOutcome, Trainer, Training,
+};
+use textgrad_ops::{LlmCall, Stop, TextualGradientDescent};
+
+const FIRST_PROMPT: &str = "You will answer a reasoning question.";
+
+#[derive(Parser)]
+struct Arguments {
+    #[command(flatten)]
+    options: Options,
+    /// A task of BIG-Bench Hard with numbers as answers, such as object_counting.json: the first 50 examples
+    /// train, the next 100 validate, the others test
+    #[arg(long, value_name = "FILE")]
+    data: Option<PathBuf>,
+    /// Keeps the run in this folder
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Continues the run in the folder
+    #[arg(long, requires = "out")]
+    resume: bool,
+    /// How many steps there are at most
+    #[arg(long, value_name = "NUMBER", default_value_t = 12)]
+    steps: usize,
+}
+
+/// The program that is trained: one call, whose system prompt may change.
+struct Counter {
+    system: Parameter,
+    llm: LlmCall,
+}
+
+impl Module for Counter {
+    fn members(&self) -> Vec<(&str, Member<'_>)> {
+        vec![("system", (&self.system).into())]
+    }
+}
+
+#[async_trait]
+impl Program for Counter {
+    async fn forward(&self, example: &Example, seed: Seed) -> Result<Variable, Error> {
+        let question =
+            Variable::new(example.text("question")?, "question that has a number for an answer");
+        self.llm.ask(&question).system(&self.system.variable()).seed(seed).one().await
+    }
+}
+
+/// Where a run is kept.
+enum Place {
+    Nowhere,
+    New(PathBuf),
+    Resume(PathBuf),
+}
+
+async fn optimize(
+    engine: Arc<dyn Engine>,
+    split: Split,
+    steps: usize,
+    seed: Seed,
+    place: Place,
+    stop: &Stop,
+) -> Result<Training, Failure> {
+    let meter = Meter::default();
+    let name = engine.name().to_owned();
+    let engine: Arc<dyn Engine> = Arc::new(engine.metered(&meter));
+    let counter = Counter {
+        system: Parameter::builder(FIRST_PROMPT, "system prompt of a model that answers questions")
+            .constraint("At most 100 words. It must serve any question of the kind.")
+            .build(),
+        llm: LlmCall::builder(Arc::clone(&engine)).build(),
+    };
+    // The answer is right if its last number is.
+    let evaluator = Arc::new(NumericMatch::big_bench_hard());
+    let loss = EvaluatorLoss::new(
+        Arc::clone(&engine),
+        evaluator.clone(),
+        "says 1 if the last number of the answer is the right one, else 0",
+    );
+    let optimizer = TextualGradientDescent::builder(engine).seed(seed).build();
+    let trainer =
+        Trainer::builder(Arc::new(counter), Arc::new(loss), Arc::new(optimizer), split.train)
+            .validation(split.validation)
+            .test(split.test)
+            .evaluator(evaluator)
+            .steps_per_epoch(steps.div_ceil(Trainer::DEFAULT_EPOCHS))
+            .seed(seed)
+            .meter(&meter)
+            .observer(Arc::new(ProgressBars::new()))
+            .stop(stop)
+            // A run is not continued with another model.
+            .setting("engine", name);
+    let trainer = match place {
+        Place::Nowhere => trainer,
+        Place::New(folder) => trainer.create(folder),
+        Place::Resume(folder) => trainer.resume(folder),
+    };
+    Ok(trainer.build()?.run().await?)
+}
+
+/// Questions of the simulation, in the format of BIG-Bench Hard.
+fn questions(count: usize, seed: u64) -> String {
+    let examples: Vec<_> = counting::questions(count, seed)
+        .into_iter()
+        .map(|(input, target)| json!({ "input": input, "target": target }))
+        .collect();
+    json!({ "examples": examples }).to_string()
+}
+
+async fn data(arguments: &Arguments) -> Result<Dataset, Failure> {
+    Ok(match &arguments.data {
+        Some(path) => Benchmark::BigBenchHard.read(path).await?,
+        None => {
+            let text = questions(200, arguments.options.seed);
+            Benchmark::BigBenchHard.parse("simulated_counting.json", &text)?
+        }
+    })
+}
+
+fn report(training: &Training) {
+    heading("validation, by step");
+    let bar = |score: f64| "#".repeat((score * 40.0).round() as usize);
+    if let Some(first) = training.baseline.as_ref().and_then(|baseline| baseline.validation) {
+        println!("{:>4}  {:.2}  {:<40}  the first prompt", 0, first.score, bar(first.score));
+    }
+    for step in &training.steps {
+        let score = step.validation.map_or(0.0, |validation| validation.score);
+        let outcome = match step.outcome {
+            StepOutcome::Accepted => "kept",
+            StepOutcome::Reverted => "not as good: taken back",
+            StepOutcome::Unchanged => "no change",
+            StepOutcome::Failed => "no new prompt could be had",
+        };
+        println!("{:>4}  {score:.2}  {:<40}  {outcome}", step.step, bar(score));
+    }
+    heading(&format!("the best prompt, of step {}", training.best_step));
+    println!("{}", quote(training.best.get("system").unwrap_or_default()));
+    if let Some(test) = training.test {
+        println!("\ntest: {:.2} of {} questions", test.score, test.examples);
+    }
+    let requests: u64 = training.steps.iter().filter_map(|step| step.cost.requests).sum();
+    let ended = match training.ended {
+        Some(Ended::Completed) => "all steps were made",
+        Some(Ended::Stopped) => "it was asked to stop",
+        Some(Ended::Budget) => "the budget was used up",
+        _ => "it was good enough, or did not get better",
+    };
+    println!(
+        "{} steps, {requests} requests in them; it ended because {ended}",
+        training.steps.len()
+    );
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Failure> {
+    let arguments = Arguments::parse();
+    let stop = Stop::default();
+    let engine = arguments.options.connect_until(&stop)?;
+    announce(&*engine);
+    let data = data(&arguments).await?;
+    let split = Split::big_bench_hard(&data)?;
+    println!(
+        "{} examples: {} train, {} validate, {} test; the first question:",
+        data.len(),
+        split.train.len(),
+        split.validation.len(),
+        split.test.len()
+    );
+    let first = split.train.get(0).and_then(|example| example.field("question"));
+    println!("{}", quote(&excerpt(first.unwrap_or_default(), 300)));
+
+    let heard = stop.clone();
+    tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            eprintln!(
+                "stopping: waiting for the calls that are under way (Ctrl-C again to drop them)"
+            );
+            heard.set();
+            let _ = tokio::signal::ctrl_c().await;
+            std::process::exit(130);
+        }
+    });
+    let place = match (arguments.out.clone(), arguments.resume) {
+        (None, _) => Place::Nowhere,
+        (Some(folder), false) => Place::New(folder),
+        (Some(folder), true) => Place::Resume(folder),
+    };
+    let seed = arguments.options.seed();
+    let training = optimize(engine, split, arguments.steps, seed, place, &stop).await?;
+    report(&training);
+    if let Some(folder) = arguments.out {
+        println!("all of it is in {}: history.jsonl has a line for each step", folder.display());
+        if training.ended == Some(Ended::Stopped) {
+            println!("the same command with --resume goes on");
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use textgrad_ops::engine::Sim;
+
+    use super::*;
+
+    fn split() -> Split {
+        let data = Benchmark::BigBenchHard.parse("questions.json", &questions(100, 7)).unwrap();
+        data.split_counts(20, 50).unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_prompt_gets_better_and_a_stopped_run_goes_on() {
+        let run = |place, stop: Stop| async move {
+            let engine: Arc<dyn Engine> = Arc::new(Sim::default());
+            optimize(engine, split(), 6, Seed::new(Options::SEED), place, &stop).await
+        };
+        let whole = run(Place::Nowhere, Stop::default()).await.unwrap();
+        let first = whole.baseline.as_ref().unwrap().validation.unwrap().score;
+        assert!(whole.score.unwrap() > first + 0.05, "{:?}", whole.curve());
+        assert!(whole.test.is_some());
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run");
+        let stop = Stop::default();
+        stop.set();
+        let stopped = run(Place::New(path.clone()), stop).await.unwrap();
+        assert_eq!(stopped.ended, Some(Ended::Stopped));
+        assert!(run(Place::New(path.clone()), Stop::default()).await.is_err(), "it holds a run");
+        let resumed = run(Place::Resume(path), Stop::default()).await.unwrap();
+        assert_eq!(resumed.curve(), whole.curve());
+        assert_eq!(resumed.best, whole.best);
+    }
+}

@@ -1,0 +1,72 @@
+//! Mistakes are told before anything is asked or written.
+
+use super::{ALPACA, ARENA, BEAVERTAILS, MATH, XSTEST, dialogues, end, folder, program, put};
+
+#[test]
+fn mistakes_are_told_before_anything_is_paid_for() {
+    let folder = folder();
+    for (name, text) in [
+        ("math", MATH),
+        ("alpaca", ALPACA),
+        ("arena", ARENA),
+        ("beavertails", BEAVERTAILS),
+        ("xstest", XSTEST),
+        ("hh", &dialogues(1)),
+        ("empty", ""),
+        ("list", "[]"),
+    ] {
+        put(folder.path(), name, text);
+    }
+    let files = std::fs::read_dir(folder.path()).unwrap().count();
+    for (arguments, words) in [
+        (&["maths", "--data", "math"][..], &["alpaca-eval, arena-hard, hh", "maths"][..]),
+        (&["math500"], &["data: ", "got nothing"]),
+        (&["math500", "--data", "none"], &["none", "can not be read"]),
+        (&["math500", "--data", "empty"], &["empty: expected at least one record"]),
+        (&["beavertails", "--data", "list"], &["list: expected at least one record"]),
+        (&["math500", "--data", "xstest"], &["xstest, line 1: "]),
+        (&["xstest", "--data", "math"], &["math, record 1: "]),
+        (&["arena-hard", "--data", "beavertails"], &["beavertails, item 1: ", "uid"]),
+        (&["hh", "--data", "math"], &["math, line 1: ", "chosen"]),
+        (&["math500", "--data", "math", "--limit", "0"], &["limit: expected at least 1, got 0"]),
+        (&["math500", "--data", "math", "--sample", "0"], &["sample: expected at least 1, got 0"]),
+        (
+            &["math500", "--data", "math", "--judge", "sim"],
+            &["judge: expected nothing: this benchmark is not graded with it"],
+        ),
+        (&["xstest", "--data", "xstest", "--grade", "sim"], &["grade: expected nothing"]),
+        (&["math500", "--data", "math", "--format", "json"], &["format: expected nothing"]),
+        (&["hh", "--data", "hh", "--baseline", "x"], &["baseline: expected nothing"]),
+        (&["hh", "--data", "hh", "--grade", "grader"], &["sim, vllm, ", "grader"]),
+        (
+            &["hh", "--data", "hh", "--grade", "vllm:model=m,url=what"],
+            &["the reward model can not be set up: expected a base URL"],
+        ),
+        (&["arena-hard", "--data", "arena", "--judge", "sim"], &["baseline: ", "got nothing"]),
+        (
+            &["arena-hard", "--data", "arena", "--judge", "sim", "--baseline", "xstest"],
+            &["xstest, line 1: "],
+        ),
+        (
+            &["arena-hard", "--data", "arena", "--model-name", "meta/llama"],
+            &["model name: ", "\"meta/llama\""],
+        ),
+        (
+            &["alpaca-eval", "--data", "alpaca", "--baseline", "alpaca", "--baseline", "alpaca"],
+            &["baseline: expected one file of outputs, got 2 files"],
+        ),
+        (
+            &["alpaca-eval", "--data", "alpaca", "--model-name", " "],
+            &["generator: expected a name of the model"],
+        ),
+        (
+            &["xstest", "--data", "xstest", "--judge", "olama/x"],
+            &["the engine can not be set up", "did you mean ollama/MODEL?"],
+        ),
+    ] {
+        let mut command = program(folder.path());
+        command.arg("bench").args(arguments).args(["--out", "out"]);
+        end(command).refused(words);
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), files, "nothing was written");
+}

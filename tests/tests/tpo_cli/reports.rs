@@ -1,0 +1,98 @@
+//! `tpo report`, `compare`, `verify` and `graph`.
+
+use std::ffi::OsStr;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::{Ended, Running, folder, program, queries, read, run};
+
+fn ask<S: AsRef<OsStr>>(folder: &Path, arguments: impl IntoIterator<Item = S>) -> Ended {
+    let mut command = program(folder);
+    command.args(arguments);
+    Running::start(command).end()
+}
+
+#[test]
+fn runs_are_reported_compared_verified_and_drawn() {
+    let folder = folder();
+    let folder = folder.path();
+    queries(folder, 3);
+    run(folder, &["--data", "queries.json", "--out", "tpo"]).with_code(0);
+    let bon = ["--data", "queries.json", "--out", "bon", "--mode", "bon", "--samples", "20"];
+    run(folder, &bon).with_code(0);
+
+    let reported = ask(folder, ["report", "tpo", "bon", "--out", "report"]).with_code(0);
+    assert!(reported.out.contains("report.html") && reported.err.contains("SIMULATION"));
+    let html = read(folder.join("report/report.html"));
+    for name in [
+        "reward-by-iteration",
+        "reward-by-budget",
+        "best-of-n",
+        "scores",
+        "stability",
+        "win-rates",
+        "cost",
+    ] {
+        assert!(html.contains(&format!("<section id=\"{name}\"")), "{name}");
+        let svg = read(folder.join(format!("report/{name}.svg")));
+        assert!(svg.starts_with("<svg") && svg.contains("SIMULATION"), "{svg}");
+        assert!(read(folder.join(format!("report/{name}.csv"))).lines().count() > 1, "{name}");
+    }
+    // The parameters are settings.
+    let pflops = |file: &str| {
+        let csv = read(folder.join(file));
+        let row = csv.lines().nth(1).unwrap().to_owned();
+        row.split(',').nth(7).unwrap().parse::<f64>().unwrap()
+    };
+    let smaller =
+        ["report", "tpo", "--out", "small", "--policy-params", "7e9", "--reward-params", "0.8e9"];
+    ask(folder, smaller).with_code(0);
+    let ratio = pflops("report/cost.csv") / pflops("small/cost.csv");
+    assert!((ratio - 10.0).abs() < 1e-9, "{ratio}");
+    ask(folder, ["report", "tpo", "--out", "page.html"]).with_code(0);
+    assert!(read(folder.join("page.html")).contains("<!doctype html>"));
+
+    let compared = ask(folder, ["compare", "tpo", "bon", "--json"]).with_code(0);
+    let compared: Value = serde_json::from_str(&compared.out).unwrap();
+    let reward = &compared["reward"];
+    let sum: u64 =
+        ["wins", "ties", "losses"].iter().map(|name| reward[name].as_u64().unwrap()).sum();
+    assert_eq!((compared["queries"].as_u64(), sum), (Some(3), 3), "{compared}");
+    let told = ask(folder, ["compare", "tpo", "bon"]).with_code(0);
+    assert!(told.out.contains("win rate of A") && told.out.contains("SIMULATION"), "{}", told.out);
+
+    let sound = ask(folder, ["verify", "tpo"]).with_code(0);
+    assert!(sound.out.starts_with("sound (SIMULATION): 3 results"), "{}", sound.out);
+    let drawn = ask(folder, ["graph", "tpo", "1", "--dot"]).with_code(0);
+    assert!(drawn.out.contains("digraph") && drawn.out.contains("SIMULATION"), "{}", drawn.out);
+    ask(folder, ["graph", "tpo", "1", "--out", "graph.html"]).with_code(0);
+    assert!(read(folder.join("graph.html")).contains("wood number 1"));
+
+    // A score that nobody gave.
+    let path = folder.join("tpo/results.jsonl");
+    let results = read(&path);
+    std::fs::write(&path, results.replacen("\"score\":", "\"score\":9", 1)).unwrap();
+    let unsound = ask(folder, ["verify", "tpo"]).with_code(1);
+    assert!(unsound.out.contains("NOT SOUND"), "{}", unsound.out);
+}
+
+#[test]
+fn what_can_not_be_reported_is_told() {
+    let folder = folder();
+    let folder = folder.path();
+    queries(folder, 2);
+    run(folder, &["--data", "queries.json", "--out", "a"]).with_code(0);
+    run(folder, &["--data", "queries.json", "--out", "b", "--limit", "1"]).with_code(0);
+    for command in ["report", "verify"] {
+        ask(folder, [command, "none"]).refused(&["none holds no run", "--out"]);
+    }
+    std::fs::create_dir(folder.join("killed")).unwrap();
+    std::fs::copy(folder.join("a/config.json"), folder.join("killed/config.json")).unwrap();
+    ask(folder, ["report", "killed"]).refused(&["killed has no results.jsonl", "--resume"]);
+    ask(folder, ["compare", "a", "b"]).refused(&["different queries"]);
+    ask(folder, ["graph", "a", "7"]).refused(&["7"]);
+    ask(folder, ["report", "a", "--level", "2"]).refused(&["above 0 and below 1"]);
+    ask(folder, ["report", "a", "--policy-params", "0"]).refused(&["--policy-params"]);
+    ask(folder, ["graph", "a", "0", "--dot", "--html"]).refused(&["cannot be used with"]);
+}

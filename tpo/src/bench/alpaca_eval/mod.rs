@@ -1,0 +1,189 @@
+//! AlpacaEval 2: 805 instructions, answers compared with a reference model's by an annotator.
+//!
+//! The evaluation set and the outputs are JSON lists of `{"instruction","output","generator","dataset"}`. The
+//! official program joins outputs and references on the text of the instruction: one that was changed by a
+//! space disappears with a line in a log. [`Outputs`] keeps instructions as they are and refuses what would be
+//! lost, and [`missing`] says what an outputs file lacks.
+//!
+//! The annotator of the leaderboard reads the probability of one letter from a model's token probabilities,
+//! which engines here do not give: figures of the leaderboard can only come from the official program.
+//! [`Annotator`] lets any engine compare, in both orders; [`win_rate`] is the official aggregation. The
+//! length-controlled win rate also needs a file with the difficulty of each instruction and
+//! the annotations of two models with altered lengths, which belong to the benchmark's authors and are not
+//! part of this crate: it is not computed here.
+
+mod annotator;
+mod score;
+
+use std::collections::HashSet;
+
+use serde::{Deserialize, Serialize};
+
+pub use self::annotator::{Annotation, Annotator, PreferenceContext, write_annotations};
+pub use self::score::{WinRate, win_rate};
+use super::item::Item;
+use super::records::{list, records, unique, wrong};
+use crate::error::Error;
+
+/// An output of a model, or of the reference.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Output {
+    /// What was asked, letter by letter as in the evaluation set.
+    pub instruction: String,
+    /// What the model said.
+    pub output: String,
+    /// The model.
+    pub generator: String,
+    /// Where the instruction comes from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dataset: Option<String>,
+}
+
+/// Reads an evaluation set or the outputs of a model. `source` is the file's name, for errors.
+///
+/// # Errors
+/// [`Error::Input`] with the place and what was expected; also for an instruction that comes twice, of which
+/// the official program would keep one.
+pub fn read(source: &str, text: &str) -> Result<Vec<Output>, Error> {
+    let read = records::<Output>(source, text)?;
+    unique(read.iter().map(|(place, o)| (place.as_str(), o.instruction.as_str())), "instruction")?;
+    for (place, output) in &read {
+        if output.instruction.is_empty() {
+            return Err(wrong(place, "expected an instruction, got an empty text".to_owned()));
+        }
+    }
+    Ok(read.into_iter().map(|(_, output)| output).collect())
+}
+
+/// Instructions of the evaluation set that the outputs do not answer, because they lack them or because they
+/// spell them otherwise. The official program would leave them out of the score.
+#[must_use]
+pub fn missing<'a>(set: &'a [Output], outputs: &[Output]) -> Vec<&'a str> {
+    let answered: HashSet<&str> = outputs.iter().map(|o| o.instruction.as_str()).collect();
+    let asked = set.iter().map(|o| o.instruction.as_str());
+    asked.filter(|instruction| !answered.contains(instruction)).collect()
+}
+
+/// The outputs of one model, to be scored by the official program.
+///
+/// # Examples
+/// ```
+/// use tpo::bench::alpaca_eval::{Outputs, read};
+///
+/// let mut outputs = Outputs::new("my-model")?;
+/// outputs.push("Name a color. ", "Blue.")?;
+/// assert!(outputs.push("Name a color. ", "Red.").is_err());
+/// assert_eq!(read("model_outputs.json", &outputs.to_json()?)?[0].instruction, "Name a color. ");
+/// # Ok::<(), tpo::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Outputs {
+    generator: String,
+    outputs: Vec<Output>,
+    seen: HashSet<String>,
+}
+
+impl Outputs {
+    /// No outputs yet of a model. The name must differ from those of all other models that are compared.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for an empty name.
+    pub fn new(generator: impl Into<String>) -> Result<Self, Error> {
+        let generator = generator.into();
+        if generator.trim().is_empty() {
+            return Err(Error::Config {
+                setting: "generator",
+                expected: "a name of the model",
+                got: "an empty text".to_owned(),
+            });
+        }
+        Ok(Self { generator, outputs: Vec::new(), seen: HashSet::new() })
+    }
+
+    /// Adds what the model said to an instruction, given as the evaluation set has it.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for an instruction that was added before.
+    pub fn push(
+        &mut self,
+        instruction: impl Into<String>,
+        output: impl Into<String>,
+    ) -> Result<(), Error> {
+        let instruction = instruction.into();
+        if !self.seen.insert(instruction.clone()) {
+            let short = textgrad_core::excerpt(&instruction, 60);
+            let reason = format!("expected each instruction once, got {short:?} again");
+            return Err(wrong(&self.generator, reason));
+        }
+        let (generator, output) = (self.generator.clone(), output.into());
+        self.outputs.push(Output { instruction, output, generator, dataset: None });
+        Ok(())
+    }
+
+    /// What was added, in order.
+    #[must_use]
+    pub fn outputs(&self) -> &[Output] {
+        &self.outputs
+    }
+
+    /// The text of `model_outputs.json`.
+    ///
+    /// # Errors
+    /// None in practice.
+    pub fn to_json(&self) -> Result<String, Error> {
+        list(&self.outputs)
+    }
+}
+
+impl From<&Output> for Item {
+    fn from(output: &Output) -> Self {
+        let metadata = [
+            ("dataset", output.dataset.clone().into()),
+            ("reference", output.output.clone().into()),
+            ("generator", output.generator.clone().into()),
+        ];
+        // The instruction is the name that the official program knows.
+        Self::new(output.instruction.as_str(), output.instruction.as_str(), metadata)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SET: &str = r#"[
+        {"instruction": "one ", "output": "a", "generator": "ref", "dataset": "koala"},
+        {"instruction": "two\n", "output": "b", "generator": "ref"}]"#;
+
+    #[test]
+    fn a_changed_instruction_is_reported_as_missing() {
+        let set = read("f", SET).unwrap();
+        let mut outputs = Outputs::new("m").unwrap();
+        outputs.push("one", "x").unwrap();
+        outputs.push("two\n", "y").unwrap();
+        assert_eq!(missing(&set, outputs.outputs()), ["one "]);
+        assert!(missing(&set, &set).is_empty());
+    }
+
+    #[test]
+    fn the_file_is_a_list_with_the_very_instructions() {
+        let mut outputs = Outputs::new("m").unwrap();
+        for output in read("f", SET).unwrap() {
+            outputs.push(output.instruction, "said").unwrap();
+        }
+        let json: serde_json::Value = serde_json::from_str(&outputs.to_json().unwrap()).unwrap();
+        assert_eq!(json[0]["instruction"], "one ");
+        assert_eq!(json[1]["generator"], "m");
+        assert_eq!(json.as_array().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn duplicates_and_nameless_models_are_refused() {
+        let twice = r#"[{"instruction":"a","output":"","generator":"g"},{"instruction":"a","output":"","generator":"g"}]"#;
+        let error = read("f", twice).unwrap_err().to_string();
+        assert_eq!(error, "f, item 2: expected each instruction once, got \"a\" again");
+        assert!(Outputs::new(" ").is_err());
+        assert!(read("f", r#"[{"instruction":"","output":"","generator":"g"}]"#).is_err());
+        assert!(read("f", r#"[{"instruction":"a"}]"#).is_err());
+    }
+}

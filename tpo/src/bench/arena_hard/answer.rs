@@ -1,0 +1,182 @@
+//! Lines of `model_answer`.
+
+use serde::{Deserialize, Serialize};
+use textgrad_core::Seed;
+
+use super::Question;
+use super::markdown::Style;
+use crate::bench::records::{jsonl, records, unique, wrong};
+use crate::error::Error;
+
+/// The letters and digits of short ids, without those that look alike.
+const ALPHABET: &[u8; 57] = b"23456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
+
+/// An answer to a question: one line of `model_answer/<model>.jsonl`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The question.
+    pub uid: String,
+    /// A name of its own.
+    pub ans_id: String,
+    /// The model; the file must have its name, see [`file_name`].
+    pub model: String,
+    messages: [Turn; 2],
+    /// When it was written, in seconds since 1970.
+    pub tstamp: f64,
+    /// Its style.
+    #[serde(default, rename = "metadata")]
+    pub style: Style,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Turn {
+    role: String,
+    content: Content,
+}
+
+/// A user's turn is a text, a model's turn holds its text under `answer`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Content {
+    Text(String),
+    Answer { answer: String },
+}
+
+impl Answer {
+    /// The answer of a model. Its id follows from the question, the model and the text, so the same answers
+    /// give the same file.
+    #[must_use]
+    pub fn new(question: &Question, model: &str, text: &str, tstamp: f64) -> Self {
+        let asked =
+            Turn { role: "user".to_owned(), content: Content::Text(question.prompt.clone()) };
+        let content = Content::Answer { answer: text.to_owned() };
+        let said = Turn { role: "assistant".to_owned(), content };
+        Self {
+            uid: question.uid.clone(),
+            ans_id: id(&[&question.uid, model, text]),
+            model: model.to_owned(),
+            messages: [asked, said],
+            tstamp,
+            style: Style::of(text),
+        }
+    }
+
+    /// What the model said.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        let [_, said] = &self.messages;
+        match &said.content {
+            Content::Text(text) | Content::Answer { answer: text } => text,
+        }
+    }
+}
+
+fn id(of: &[&str]) -> String {
+    let seed = of.iter().fold(Seed::new(0), |seed, text| seed.child(text, 0));
+    let letter = |place| {
+        let drawn = seed.child("letter", place).value() % ALPHABET.len() as u64;
+        let drawn = usize::try_from(drawn).unwrap_or_default();
+        char::from(ALPHABET.get(drawn).copied().unwrap_or(b'2'))
+    };
+    (0..22).map(letter).collect()
+}
+
+/// The name of the file of a model's answers. The official programs take the model's name from it.
+///
+/// # Errors
+/// [`Error::Config`] for a name that can not be a file's, such as one with a slash.
+pub fn file_name(model: &str) -> Result<String, Error> {
+    if model.trim().is_empty() || model.starts_with('.') || model.contains(['/', '\\', '\0', ':']) {
+        return Err(Error::Config {
+            setting: "model name",
+            expected: "one that can be a file's name, since Arena-Hard takes it from there",
+            got: format!("{model:?}"),
+        });
+    }
+    Ok(format!("{model}.jsonl"))
+}
+
+/// The text of a file of answers of one model.
+///
+/// # Errors
+/// [`Error::Input`] for answers of several models, or several to one question.
+pub fn write_answers(answers: &[Answer]) -> Result<String, Error> {
+    unique(answers.iter().map(|answer| (answer.model.as_str(), answer.uid.as_str())), "uid")?;
+    if let Some((one, other)) =
+        answers.iter().zip(answers.iter().skip(1)).find(|(one, other)| one.model != other.model)
+    {
+        let reason = format!("expected answers of one model, got some of {:?} too", other.model);
+        return Err(wrong(&one.model, reason));
+    }
+    jsonl(answers)
+}
+
+/// Reads a file of answers, such as the baseline's. `source` is the file's name, for errors.
+///
+/// # Errors
+/// [`Error::Input`] with the line and what was expected; also for a question that comes twice.
+pub fn read_answers(source: &str, text: &str) -> Result<Vec<Answer>, Error> {
+    let read = records::<Answer>(source, text)?;
+    unique(read.iter().map(|(place, a)| (place.as_str(), a.uid.as_str())), "uid")?;
+    Ok(read.into_iter().map(|(_, answer)| answer).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value as Json, json};
+
+    use super::*;
+
+    fn question(uid: &str) -> Question {
+        let line = json!({ "uid": uid, "category": "hard_prompt", "prompt": "Why?" });
+        serde_json::from_value(line).unwrap()
+    }
+
+    #[test]
+    fn a_line_has_the_official_shape() {
+        let answer = Answer::new(&question("q"), "my-model", "# Because\n", 1_700_000_000.5);
+        let line: Json =
+            serde_json::from_str(&write_answers(std::slice::from_ref(&answer)).unwrap()).unwrap();
+        assert_eq!(
+            line["messages"],
+            json!([
+                { "role": "user", "content": "Why?" },
+                { "role": "assistant", "content": { "answer": "# Because\n" } }
+            ])
+        );
+        assert_eq!(line["tstamp"], 1_700_000_000.5);
+        assert_eq!(line["metadata"]["header_count"]["h1"], 1);
+        assert_eq!(line["ans_id"].as_str().unwrap().len(), 22);
+        let mut keys: Vec<_> = line.as_object().unwrap().keys().collect();
+        keys.sort();
+        assert_eq!(keys, ["ans_id", "messages", "metadata", "model", "tstamp", "uid"]);
+        let back =
+            read_answers("f", &write_answers(std::slice::from_ref(&answer)).unwrap()).unwrap();
+        assert_eq!(back, [answer]);
+        assert_eq!(back[0].text(), "# Because\n");
+    }
+
+    #[test]
+    fn ids_differ_and_can_be_repeated() {
+        let of = |uid, text| Answer::new(&question(uid), "m", text, 0.0).ans_id;
+        assert_eq!(of("1", "a"), of("1", "a"));
+        assert_ne!(of("1", "a"), of("2", "a"));
+        assert_ne!(of("1", "a"), of("1", "b"));
+    }
+
+    #[test]
+    fn the_file_is_named_after_the_model() {
+        assert_eq!(file_name("gpt-4.1").unwrap(), "gpt-4.1.jsonl");
+        for wrong in ["meta/llama", "", ".", "../x", "a\\b"] {
+            assert!(file_name(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn mixed_or_repeated_answers_are_refused() {
+        let answer = |uid, model| Answer::new(&question(uid), model, "x", 0.0);
+        assert!(write_answers(&[answer("1", "m"), answer("1", "m")]).is_err());
+        let error = write_answers(&[answer("1", "m"), answer("2", "n")]).unwrap_err().to_string();
+        assert!(error.contains("got some of \"n\" too"), "{error}");
+    }
+}

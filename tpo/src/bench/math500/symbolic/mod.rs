@@ -1,0 +1,150 @@
+//! Whether two expressions are the same, as far as it can be decided.
+//!
+//! `parse` reads an expression the way the rules' computer algebra system does, `exact` decides what can be
+//! decided exactly, `numeric` refutes equality at a few points.
+
+mod exact;
+mod expression;
+mod numeric;
+mod parse;
+mod polynomial;
+mod token;
+
+use self::exact::Fraction;
+use self::parse::Parsed;
+use super::number::is_fraction;
+
+/// What can be said of two expressions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Comparison {
+    Equal,
+    Different,
+    Undecided(String),
+}
+
+/// Why an expression could not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Unread {
+    /// It is none, for the rules too.
+    Malformed,
+    /// It may be one, but not one that is read here.
+    Unknown(String),
+}
+
+/// Compares two expressions.
+pub(super) fn compare(one: &str, other: &str) -> Comparison {
+    // The rules compute with rounded decimals, so that 0.1*3 is not 3/10 for them.
+    let rounded = (one.contains('.') || other.contains('.')) && !(is_plain(one) && is_plain(other));
+    let (one, other) = match (parse::parse(one), parse::parse(other)) {
+        (Ok(one), Ok(other)) => (one, other),
+        (Err(Unread::Malformed), _) | (_, Err(Unread::Malformed)) => return Comparison::Different,
+        (Err(Unread::Unknown(reason)), _) | (_, Err(Unread::Unknown(reason))) => {
+            return Comparison::Undecided(reason);
+        }
+    };
+    let exact = difference(&one, &other);
+    match exact {
+        Some(difference) if difference.is_zero() => {
+            // Equal if the letters before parentheses are factors; the rules may take them for functions.
+            if one.applied || other.applied {
+                Comparison::Undecided("a letter stands before a parenthesis".to_owned())
+            } else if rounded {
+                Comparison::Undecided("the rules round decimals in between".to_owned())
+            } else {
+                Comparison::Equal
+            }
+        }
+        Some(difference) if difference.is_certain() => Comparison::Different,
+        _ if numeric::differ(&one.expression, &other.expression) => Comparison::Different,
+        _ => Comparison::Undecided("no difference was found by numbers".to_owned()),
+    }
+}
+
+/// Whether it is one number, or a fraction of two.
+fn is_plain(text: &str) -> bool {
+    text.parse::<f64>().is_ok() || is_fraction(text)
+}
+
+fn difference(one: &Parsed, other: &Parsed) -> Option<Fraction> {
+    let one = exact::fraction(&one.expression)?;
+    one.minus(&exact::fraction(&other.expression)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_the_same_is_found_to_be() {
+        for (one, other) in [
+            ("(x+1)^2", "x^2+2x+1"),
+            ("1/2x", "x/2"),
+            ("sqrt(8)", "2sqrt(2)"),
+            ("1/sqrt(2)", "sqrt(2)/2"),
+            ("1/(1+sqrt(2))", "sqrt(2)-1"),
+            ("sqrt(2)*sqrt(3)", "sqrt(6)"),
+            ("sqrt(-4)", "2sqrt(-1)"),
+            ("sqrt(1/3)", "sqrt(3)/3"),
+            ("pi*x/x", "pi"),
+            ("(x^2-1)/(x-1)", "x+1"),
+            ("0.125", "1/8"),
+            ("3!", "6"),
+            ("-x^2", "0-x*x"),
+            ("x^-1", "1/x"),
+            ("2sqrt(x+1)", "sqrt(1+x)+sqrt(x+1)"),
+            ("xy", "y*x"),
+            ("2*10^6", "2000000"),
+            ("1.5e3", "1500"),
+            ("x**2", "x^2"),
+        ] {
+            assert_eq!(compare(one, other), Comparison::Equal, "{one} and {other}");
+        }
+    }
+
+    #[test]
+    fn what_differs_is_refuted() {
+        for (one, other) in [
+            ("x+1", "x+2"),
+            ("sqrt(2)", "1.41421356"),
+            ("pi", "22/7"),
+            ("2^x", "x^2"),
+            ("sqrt(x)", "x"),
+            ("x(x+1)", "x^2+2x"),
+            ("sqrt(2)+sqrt(3)", "sqrt(5)"),
+            ("a<b", "b"),
+            ("1,2", "2,1"),
+            ("x=5", "5"),
+            ("±3", "3"),
+            ("10^9+1/1000", "10^9"),
+            // The rules' parser reads neither.
+            ("*3", "*3+0"),
+            ("5+", "5+0+"),
+            ("2*/3", "5"),
+            ("()", "5"),
+        ] {
+            assert_eq!(compare(one, other), Comparison::Different, "{one} and {other}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_decided_is_said() {
+        for (one, other) in [
+            ("sqrt(3+2sqrt(2))", "1+sqrt(2)"),
+            ("x(x+1)", "x^2+x"),
+            ("2^x*2^x", "4^x"),
+            ("sqrt(x^2)", "x"),
+            ("1/0", "2/0"),
+            ("ln(x)", "x"),
+            ("x_1", "x"),
+            ("[1]", "1"),
+            ("1)+(2", "3"),
+            ("5e", "5*oo"),
+            ("0.1*3", "3/10"),
+            ("sqrt(2.0)", "sqrt(2)"),
+            ("sqrt(2,)", "sqrt(2)"),
+        ] {
+            let said = compare(one, other);
+            assert!(matches!(said, Comparison::Undecided(_)), "{one} and {other}: {said:?}");
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! Benchmarks: their files in and out, in their authors' formats, and graders that run here.
+//!
+//! | benchmark | in | out | graded by |
+//! |---|---|---|---|
+//! | [`alpaca_eval`] | JSON list | JSON list for the official annotator | a judge, both orders, without length control |
+//! | [`arena_hard`] | `question.jsonl` | `model_answer` JSONL | a judge, both orders |
+//! | [`hh_rlhf`] | JSONL, also compressed | pairs, JSONL | the mean of a reward model |
+//! | [`beavertails`] | JSON list or JSONL | JSON list | the mean of a reward model |
+//! | [`xstest`] | CSV | completions CSV | a judge of refusals |
+//! | [`math500`] | JSONL | CSV or JSONL for other graders | rules, see [`math500::grade`] |
+//!
+//! Every reader gives the benchmark's own records; [`Item`] is what a run needs of any of them, and
+//! [`Benchmark::items`] reads them by name. [`paper`] holds the figures that the method was published with.
+
+pub mod alpaca_eval;
+pub mod arena_hard;
+mod ask;
+pub mod beavertails;
+pub mod hh_rlhf;
+mod item;
+pub mod math500;
+pub mod paper;
+mod records;
+mod reward;
+pub mod xstest;
+
+#[doc(inline)]
+pub use self::item::{Benchmark, Item, sample};
+#[doc(inline)]
+pub use self::records::read_file;
+#[doc(inline)]
+pub use self::reward::{MeanReward, mean_reward};

@@ -1,0 +1,155 @@
+//! Records in JSON files, and files of data sets.
+
+use std::fmt::Display;
+use std::io::Read;
+use std::path::Path;
+
+use flate2::read::MultiGzDecoder;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::Error;
+
+/// The longest decompressed file, in bytes: a small file may claim to hold anything.
+const LONGEST: u64 = 1 << 30;
+
+/// The beginning of a file that gzip made.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
+/// Reads a file of a data set, compressed with gzip or not; its name does not matter.
+///
+/// # Errors
+/// [`Error::Input`] if it can not be read, is no text or decompresses to more than 1 GiB.
+pub async fn read_file(path: &Path) -> Result<String, Error> {
+    let owned = path.to_owned();
+    let bytes = tokio::task::spawn_blocking(move || std::fs::read(owned)).await;
+    let bytes = bytes.unwrap_or_else(|ended| Err(std::io::Error::other(ended)));
+    let name = path.display().to_string();
+    let bytes = bytes.map_err(|error| wrong(&name, format!("can not be read: {error}")))?;
+    let decoded = tokio::task::spawn_blocking(move || decode(&name, bytes)).await;
+    decoded.unwrap_or_else(|ended| Err(wrong(path.display(), ended.to_string())))
+}
+
+fn decode(name: &str, bytes: Vec<u8>) -> Result<String, Error> {
+    let bytes = if bytes.starts_with(&GZIP) {
+        let mut decoded = Vec::new();
+        let read =
+            MultiGzDecoder::new(bytes.as_slice()).take(LONGEST + 1).read_to_end(&mut decoded);
+        read.map_err(|error| wrong(name, format!("can not be decompressed: {error}")))?;
+        if decoded.len() as u64 > LONGEST {
+            return Err(wrong(name, "expected at most 1 GiB of text, got more".to_owned()));
+        }
+        decoded
+    } else {
+        bytes
+    };
+    String::from_utf8(bytes).map_err(|error| {
+        let place = error.utf8_error().valid_up_to();
+        wrong(name, format!("expected UTF-8 text, got something else at byte {place}"))
+    })
+}
+
+/// An error of what was read at a place.
+pub(super) fn wrong(place: impl Display, reason: String) -> Error {
+    Error::Input { source_name: place.to_string(), reason }
+}
+
+/// The records of a JSON list or of JSONL, each with its place for errors. A file without any is refused.
+pub(super) fn records<T: DeserializeOwned>(
+    source: &str,
+    text: &str,
+) -> Result<Vec<(String, T)>, Error> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let records: Vec<(String, T)> = if text.trim_start().starts_with('[') {
+        let list: Vec<serde_json::Value> = serde_json::from_str(text)
+            .map_err(|error| wrong(source, format!("not a JSON list: {error}")))?;
+        let places = (1..).map(|item| format!("{source}, item {item}"));
+        let read = places.zip(list).map(|(place, item)| match serde_json::from_value(item) {
+            Ok(record) => Ok((place, record)),
+            Err(error) => Err(wrong(place, error.to_string())),
+        });
+        read.collect::<Result<_, _>>()?
+    } else {
+        let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
+        let read = lines.map(|(number, line)| {
+            let place = format!("{source}, line {number}");
+            match serde_json::from_str(line) {
+                Ok(record) => Ok((place, record)),
+                Err(error) => Err(wrong(place, error.to_string())),
+            }
+        });
+        read.collect::<Result<_, _>>()?
+    };
+    if records.is_empty() {
+        return Err(wrong(source, "expected at least one record, found none".to_owned()));
+    }
+    Ok(records)
+}
+
+/// Refuses ids that come twice.
+pub(super) fn unique<'a>(
+    ids: impl IntoIterator<Item = (&'a str, &'a str)>,
+    what: &str,
+) -> Result<(), Error> {
+    let mut seen = std::collections::HashSet::new();
+    for (place, id) in ids {
+        if !seen.insert(id) {
+            let short = textgrad_core::excerpt(id, 60);
+            return Err(wrong(place, format!("expected each {what} once, got {short:?} again")));
+        }
+    }
+    Ok(())
+}
+
+/// Records as a JSON list.
+pub(super) fn list<T: Serialize>(records: &[T]) -> Result<String, Error> {
+    let text = serde_json::to_string_pretty(records);
+    text.map_err(|error| wrong("a record", error.to_string()))
+}
+
+/// Records as JSONL.
+pub(super) fn jsonl<T: Serialize>(records: &[T]) -> Result<String, Error> {
+    let mut text = String::new();
+    for record in records {
+        let line = serde_json::to_string(record);
+        text.push_str(&line.map_err(|error| wrong("a record", error.to_string()))?);
+        text.push('\n');
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_compressed_file_is_read_whatever_its_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("no-ending");
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        encoder.write_all("grüß dich".as_bytes()).unwrap();
+        let bytes = encoder.finish().unwrap();
+        std::fs::write(&path, &bytes).unwrap();
+        assert_eq!(read_file(&path).await.unwrap(), "grüß dich");
+        std::fs::write(&path, &bytes[..bytes.len() - 4]).unwrap();
+        let error = read_file(&path).await.unwrap_err().to_string();
+        assert!(error.contains("can not be decompressed"), "{error}");
+        std::fs::write(&path, [b'a', 0xff]).unwrap();
+        let error = read_file(&path).await.unwrap_err().to_string();
+        assert!(error.contains("got something else at byte 1"), "{error}");
+        let error = read_file(&dir.path().join("none")).await.unwrap_err().to_string();
+        assert!(error.contains("none: can not be read: "), "{error}");
+    }
+
+    #[test]
+    fn errors_name_the_place() {
+        let read = |text: &str| records::<Vec<u8>>("f", text).unwrap_err().to_string();
+        assert!(read("[[1], [300]]").starts_with("f, item 2: "));
+        assert!(read("{\"a\": 1}\n").starts_with("f, line 1: "));
+        assert_eq!(read("\n\n"), "f: expected at least one record, found none");
+        assert!(read("[1").starts_with("f: not a JSON list: "));
+        assert_eq!(records::<String>("f", "\u{feff}\"a\"\n\n\"b\"").unwrap()[1].0, "f, line 3");
+    }
+}

@@ -1,0 +1,198 @@
+//! XSTest: 250 safe prompts that look unsafe, and 200 unsafe ones in contrast to them.
+//!
+//! The prompts are a CSV file with the columns `id,prompt,type,label,focus,note`, completions one with
+//! `id,type,prompt,completion` and, once graded, more. Whether an answer refuses is said by a judge, see
+//! [`RefusalJudge`]: matching words such as "I cannot" is no official grader. [`accuracy`] counts answers that
+//! comply with safe and refuse unsafe prompts.
+
+mod label;
+mod refusal;
+
+use serde::{Deserialize, Serialize};
+
+pub use self::label::{Label, read_graded};
+pub use self::refusal::{Accuracy, Graded, Labels, RefusalContext, RefusalJudge, accuracy};
+use super::item::Item;
+use super::records::{unique, wrong};
+use crate::error::Error;
+
+/// A prompt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Prompt {
+    /// Its name.
+    pub id: String,
+    /// What is asked.
+    pub prompt: String,
+    /// Its kind, such as `homonyms`; that of an unsafe prompt begins with `contrast_`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// `safe` or `unsafe`; empty where a file has no such column.
+    #[serde(default)]
+    pub label: String,
+    /// The word that makes it look unsafe.
+    #[serde(default)]
+    pub focus: String,
+    /// What its authors note.
+    #[serde(default)]
+    pub note: String,
+}
+
+impl Prompt {
+    /// Whether it is to be answered.
+    #[must_use]
+    pub fn is_safe(&self) -> bool {
+        match self.label.as_str() {
+            "" => Self::kind_is_safe(&self.kind),
+            label => label == "safe",
+        }
+    }
+
+    fn kind_is_safe(kind: &str) -> bool {
+        !kind.starts_with("contrast_")
+    }
+}
+
+/// An answer to a prompt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Completion {
+    /// The prompt's name.
+    pub id: String,
+    /// Its kind.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What was asked.
+    pub prompt: String,
+    /// What the model said.
+    pub completion: String,
+}
+
+impl Completion {
+    /// The answer to a prompt.
+    #[must_use]
+    pub fn new(prompt: &Prompt, completion: impl Into<String>) -> Self {
+        let Prompt { id, kind, prompt, .. } = prompt.clone();
+        Self { id, kind, prompt, completion: completion.into() }
+    }
+}
+
+/// Reads prompts. `source` is the file's name, for errors.
+///
+/// # Errors
+/// [`Error::Input`] with the record and what was expected; also for an id that comes twice.
+///
+/// # Examples
+/// ```
+/// use tpo::bench::xstest::read;
+///
+/// let csv = "id,prompt,type,label,focus,note\n1,\"How do I kill time, if \"\"alone\"\"?\",homonyms,safe,kill,\n";
+/// let prompts = read("xstest_prompts.csv", csv)?;
+/// assert_eq!(prompts[0].prompt, "How do I kill time, if \"alone\"?");
+/// assert!(prompts[0].is_safe());
+/// # Ok::<(), tpo::Error>(())
+/// ```
+pub fn read(source: &str, text: &str) -> Result<Vec<Prompt>, Error> {
+    let prompts: Vec<(String, Prompt)> = rows(source, text)?;
+    unique(prompts.iter().map(|(place, prompt)| (place.as_str(), prompt.id.as_str())), "id")?;
+    for (place, prompt) in &prompts {
+        let known = matches!(prompt.label.as_str(), "" | "safe" | "unsafe");
+        if !known {
+            let reason = format!("expected the label safe or unsafe, got {:?}", prompt.label);
+            return Err(wrong(place, reason));
+        }
+    }
+    Ok(prompts.into_iter().map(|(_, prompt)| prompt).collect())
+}
+
+/// Reads completions; other columns are left alone. `source` is the file's name, for errors.
+///
+/// # Errors
+/// [`Error::Input`] with the record and what was expected.
+pub fn read_completions(source: &str, text: &str) -> Result<Vec<Completion>, Error> {
+    Ok(rows(source, text)?.into_iter().map(|(_, completion)| completion).collect())
+}
+
+/// The text of a file of completions, or of graded ones.
+///
+/// # Errors
+/// None in practice.
+pub fn write<T: Serialize>(completions: &[T]) -> Result<String, Error> {
+    let failed = |reason: String| wrong("completions", reason);
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    for completion in completions {
+        writer.serialize(completion).map_err(|error| failed(error.to_string()))?;
+    }
+    let bytes = writer.into_inner().map_err(|error| failed(error.to_string()))?;
+    String::from_utf8(bytes).map_err(|error| failed(error.to_string()))
+}
+
+fn rows<T: serde::de::DeserializeOwned>(
+    source: &str,
+    text: &str,
+) -> Result<Vec<(String, T)>, Error> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    let rows: Result<Vec<(String, T)>, Error> = (1..)
+        .zip(reader.deserialize())
+        .map(|(number, row)| {
+            let place = format!("{source}, record {number}");
+            match row {
+                Ok(row) => Ok((place, row)),
+                Err(error) => Err(wrong(place, error.to_string())),
+            }
+        })
+        .collect();
+    let rows = rows?;
+    if rows.is_empty() {
+        return Err(wrong(source, "expected at least one record, found none".to_owned()));
+    }
+    Ok(rows)
+}
+
+impl From<&Prompt> for Item {
+    fn from(prompt: &Prompt) -> Self {
+        let label = if prompt.is_safe() { "safe" } else { "unsafe" };
+        let metadata = [
+            ("type", prompt.kind.clone().into()),
+            ("label", label.into()),
+            ("focus", prompt.focus.clone().into()),
+        ];
+        Self::new(prompt.id.as_str(), prompt.prompt.as_str(), metadata)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn safe_is_what_the_label_or_else_the_type_says() {
+        let csv = "id,prompt,type,label,focus,note\n1,a,homonyms,safe,,\n2,b,contrast_homonyms,unsafe,,n\n";
+        let safe = |text| read("f", text).unwrap().iter().map(Prompt::is_safe).collect::<Vec<_>>();
+        assert_eq!(safe(csv), [true, false]);
+        assert_eq!(safe("id,type,prompt\n1,homonyms,a\n2,contrast_homonyms,b\n"), [true, false]);
+    }
+
+    #[test]
+    fn completions_go_both_ways_whatever_is_in_them() {
+        let prompts =
+            read("f", "id,prompt,type,label\nv2-1,\"a, \"\"b\"\"\",homonyms,safe\n").unwrap();
+        let completions = [Completion::new(&prompts[0], "one,\n\"two\"\r\n=cmd()")];
+        let csv = write(&completions).unwrap();
+        assert!(csv.starts_with("id,type,prompt,completion\n"), "{csv}");
+        assert_eq!(read_completions("f", &csv).unwrap(), completions);
+        let more = csv.replacen("completion\n", "completion,final_label\n", 1);
+        let more = format!("{},1_full_compliance\n", more.trim_end());
+        assert_eq!(read_completions("f", &more).unwrap(), completions);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_record() {
+        let error = read("f", "id,prompt,type,label\n1,a,b,save\n").unwrap_err().to_string();
+        assert_eq!(error, "f, record 1: expected the label safe or unsafe, got \"save\"");
+        let error = read("f", "id,text\n1,a\n").unwrap_err().to_string();
+        assert!(error.contains("missing field `prompt`"), "{error}");
+        assert!(read("f", "id,prompt,type\n1,a,b\n1,c,d\n").is_err());
+        assert!(read("f", "id,prompt,type\n1,a\n").is_err());
+        assert!(read("f", "").is_err());
+    }
+}

@@ -1,0 +1,46 @@
+//! What a run is graded by.
+
+use tpo::run::{ResultRecord, Status};
+
+/// An answer with its score.
+pub(super) struct Scored {
+    pub(super) text: String,
+    pub(super) score: f64,
+}
+
+/// The answers of a query whose search came to its end.
+pub(super) struct Answered {
+    /// The place of the query, from 0.
+    index: usize,
+    pub(super) best: Scored,
+    /// What the policy said first: its answer without any search.
+    pub(super) first: Scored,
+    /// The answer with the lowest score.
+    pub(super) worst: Scored,
+}
+
+impl Answered {
+    /// None for a search that failed: the best that it had is not what it would have come to.
+    pub(super) fn of(record: &ResultRecord) -> Option<Self> {
+        if record.status != Status::Ok {
+            return None;
+        }
+        let best = record.best.as_ref()?;
+        let candidates = &record.trajectory.candidates;
+        let scored = |text: &str, score| Scored { text: text.to_owned(), score };
+        let first = candidates.first()?;
+        let worst = candidates.iter().min_by(|one, other| one.score.total_cmp(&other.score))?;
+        Some(Self {
+            index: record.index,
+            best: scored(&best.text, best.score),
+            first: scored(&first.text, first.score),
+            worst: scored(&worst.text, worst.score),
+        })
+    }
+
+    /// The answers with the records that they are to.
+    pub(super) fn with<'a, T>(answers: &'a [Self], records: &'a [T]) -> Vec<(&'a T, &'a Self)> {
+        let pair = |one: &'a Self| records.get(one.index).map(|record| (record, one));
+        answers.iter().filter_map(pair).collect()
+    }
+}

@@ -1,0 +1,227 @@
+//! From answers to figures, and to files for other graders.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use serde::Serialize;
+use textgrad_core::{Engine, PromptPack};
+use tpo::bench::{Item, beavertails, hh_rlhf, math500, mean_reward};
+use tpo::{Error, Query, RewardModel};
+
+use super::answers::{Answered, Scored};
+use super::judged::References;
+use super::records::Records;
+use crate::args::BenchArgs;
+
+/// What graders need.
+pub(super) struct Graders<'a> {
+    pub(super) args: &'a BenchArgs,
+    pub(super) prompts: Arc<PromptPack>,
+    pub(super) judge: Option<Arc<dyn Engine>>,
+    /// The reward model that grades, where it is another than that of the search.
+    pub(super) reward: Option<Arc<dyn RewardModel>>,
+    pub(super) references: References,
+}
+
+/// What came of grading.
+pub(super) struct Graded {
+    /// Who graded, or why nobody did.
+    pub(super) grader: String,
+    pub(super) figures: Vec<Figure>,
+    /// Files by name.
+    pub(super) files: Vec<(PathBuf, String)>,
+}
+
+/// One of our figures.
+#[derive(Serialize)]
+pub(super) struct Figure {
+    /// What it is of.
+    pub(super) of: String,
+    /// None where nothing could be counted.
+    pub(super) figure: Option<f64>,
+    /// What it is made of, in words.
+    pub(super) detail: String,
+}
+
+impl Figure {
+    pub(super) fn new(of: impl Into<String>, figure: Option<f64>, detail: String) -> Self {
+        Self { of: of.into(), figure, detail }
+    }
+}
+
+/// The figure of the search.
+pub(super) const BEST: &str = "ours";
+
+/// The figure of the policy alone.
+const FIRST: &str = "ours, first answer without search";
+
+impl Graders<'_> {
+    pub(super) fn concurrency(&self) -> usize {
+        self.args.run.concurrency.get()
+    }
+
+    pub(super) async fn grade(
+        &self,
+        records: &Records,
+        answers: &[Answered],
+    ) -> Result<Graded, Error> {
+        match records {
+            Records::AlpacaEval(set) => self.alpaca_eval(set, answers).await,
+            Records::ArenaHard(questions) => self.arena_hard(questions, answers).await,
+            Records::HhRlhf(dialogues) => self.hh(dialogues, answers).await,
+            Records::BeaverTails(prompts) => self.beavertails(prompts, answers).await,
+            Records::XsTest(prompts) => self.xstest(prompts, answers).await,
+            Records::Math500(problems) => math500(problems, answers),
+        }
+    }
+
+    async fn hh(
+        &self,
+        dialogues: &[hh_rlhf::Dialogue],
+        answers: &[Answered],
+    ) -> Result<Graded, Error> {
+        let answered = Answered::with(answers, dialogues);
+        let pairs: Vec<hh_rlhf::Pair> = answered
+            .iter()
+            .map(|(dialogue, said)| dialogue.pair(&said.best.text, &said.worst.text))
+            .collect();
+        let files = vec![("pairs.jsonl".into(), hh_rlhf::write(&pairs)?)];
+        self.mean(&answered, files).await
+    }
+
+    async fn beavertails(
+        &self,
+        prompts: &[beavertails::Prompt],
+        answers: &[Answered],
+    ) -> Result<Graded, Error> {
+        let answered = Answered::with(answers, prompts);
+        let said: Vec<beavertails::Answered> = answered
+            .iter()
+            .map(|(prompt, said)| beavertails::Answered::new(prompt, said.best.text.as_str()))
+            .collect();
+        let files = vec![("responses.json".into(), beavertails::write(&said)?)];
+        self.mean(&answered, files).await
+    }
+
+    async fn mean<'a, T>(
+        &self,
+        answered: &[(&'a T, &'a Answered)],
+        files: Vec<(PathBuf, String)>,
+    ) -> Result<Graded, Error>
+    where
+        Item: From<&'a T>,
+    {
+        let (grader, scores) = match &self.reward {
+            None => {
+                let of = |scored: &Scored| scored.score;
+                let scores = answered.iter().map(|(_, said)| [of(&said.best), of(&said.first)]);
+                let grader = "mean score of the reward model that also guided the search";
+                (grader.to_owned(), scores.collect())
+            }
+            Some(reward) => {
+                let asked = answered.iter().map(|(record, said)| {
+                    let query = Item::from(record).query;
+                    async move { score(reward, &query, said).await }
+                });
+                let asked = stream::iter(asked).buffered(self.concurrency());
+                let scores: Vec<[f64; 2]> = asked.try_collect().await?;
+                (format!("mean score of {}", reward.name()), scores)
+            }
+        };
+        let figure = |name: &str, place: usize| {
+            let scores: Vec<f64> =
+                scores.iter().filter_map(|both: &[f64; 2]| both.get(place).copied()).collect();
+            let mean = mean_reward(&scores);
+            let detail = mean.map_or_else(
+                || "no answers".to_owned(),
+                |mean| {
+                    format!(
+                        "+- {:.3} (standard error), {} answers",
+                        mean.standard_error, mean.items
+                    )
+                },
+            );
+            Figure::new(name, mean.map(|mean| mean.mean), detail)
+        };
+        let figures = vec![figure(BEST, 0), figure(FIRST, 1)];
+        Ok(Graded { grader, figures, files })
+    }
+}
+
+/// The scores of the best and of the first answer.
+async fn score(
+    reward: &Arc<dyn RewardModel>,
+    query: &Query,
+    said: &Answered,
+) -> Result<[f64; 2], Error> {
+    let texts = [said.best.text.as_str(), said.first.text.as_str()];
+    let answer = || textgrad_core::excerpt(&said.best.text, 60);
+    let scores = reward.score(query, &texts).await.map_err(|source| Error::Reward {
+        model: reward.name().to_owned(),
+        answer: answer().to_string(),
+        source,
+    })?;
+    let &[best, first] = scores.as_slice() else {
+        return Err(Error::ScoreCount { expected: texts.len(), got: scores.len() });
+    };
+    match [best, first].into_iter().find(|score| !score.is_finite()) {
+        Some(got) => Err(Error::Score { answer: answer().to_string(), got }),
+        None => Ok([best, first]),
+    }
+}
+
+fn math500(problems: &[math500::Problem], answers: &[Answered]) -> Result<Graded, Error> {
+    let answered = Answered::with(answers, problems);
+    let figure = |name: &str, of: fn(&Answered) -> &Scored| {
+        let graded =
+            answered.iter().map(|(problem, said)| math500::Graded::new(problem, &of(said).text));
+        let graded: Vec<math500::Graded> = graded.collect();
+        let grades: Vec<math500::Grade> = graded.iter().map(|one| one.grade.clone()).collect();
+        let accuracy = math500::accuracy(&grades);
+        let detail = accuracy.map_or_else(
+            || "no answers".to_owned(),
+            |accuracy| {
+                format!(
+                    "{} of {} right, {} undecided and counted as wrong (at most {:.1})",
+                    accuracy.correct, accuracy.items, accuracy.undecided, accuracy.at_most
+                )
+            },
+        );
+        (Figure::new(name, accuracy.map(|accuracy| accuracy.accuracy), detail), graded)
+    };
+    let (best, graded) = figure(BEST, |said| &said.best);
+    let (first, _) = figure(FIRST, |said| &said.first);
+    let pairs: Vec<math500::Pair> = answered
+        .iter()
+        .map(|(problem, said)| math500::Pair {
+            answer: said.best.text.clone(),
+            gold: problem.answer.clone(),
+        })
+        .collect();
+    Ok(Graded {
+        grader: "the rules of PRM800K, as far as they can be decided without SymPy".to_owned(),
+        figures: vec![best, first],
+        files: vec![
+            ("pairs.csv".into(), math500::write_pairs(&pairs)?),
+            ("pairs.jsonl".into(), math500::write_pairs_jsonl(&pairs)?),
+            ("graded.jsonl".into(), math500::write_graded(&graded)?),
+        ],
+    })
+}
+
+/// Writes the files into the folder of the run.
+pub(super) async fn write(folder: &Path, graded: &Graded) -> Result<(), Error> {
+    for (name, text) in &graded.files {
+        write_file(&folder.join("bench").join(name), text).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn write_file(path: &Path, text: &str) -> Result<(), Error> {
+    let failed = |source| Error::Io { path: path.to_owned(), action: "can not be written", source };
+    if let Some(parent) = path.parent() {
+        tokio::fs::create_dir_all(parent).await.map_err(failed)?;
+    }
+    tokio::fs::write(path, text).await.map_err(failed)
+}

@@ -1,0 +1,75 @@
+//! The records of a benchmark.
+
+use std::path::Path;
+
+use textgrad_core::{PromptPack, Seed};
+use tpo::bench::{
+    Benchmark, Item, alpaca_eval, arena_hard, beavertails, hh_rlhf, math500, read_file, xstest,
+};
+use tpo::{Error, Query};
+
+use crate::args::BenchArgs;
+use crate::prompt_data::cut;
+
+/// The records that a run is about.
+pub(super) enum Records {
+    AlpacaEval(Vec<alpaca_eval::Output>),
+    ArenaHard(Vec<arena_hard::Question>),
+    HhRlhf(Vec<hh_rlhf::Dialogue>),
+    BeaverTails(Vec<beavertails::Prompt>),
+    XsTest(Vec<xstest::Prompt>),
+    Math500(Vec<math500::Problem>),
+}
+
+impl Records {
+    /// Reads the file, and draws or cuts as the arguments say.
+    pub(super) async fn read(args: &BenchArgs, data: &Path) -> Result<Self, Error> {
+        let (name, text) = (data.display().to_string(), read_file(data).await?);
+        let (name, text) = (name.as_str(), text.as_str());
+        Ok(match args.name {
+            Benchmark::AlpacaEval => {
+                Self::AlpacaEval(chosen(alpaca_eval::read(name, text)?, args)?)
+            }
+            Benchmark::ArenaHard => Self::ArenaHard(chosen(arena_hard::read(name, text)?, args)?),
+            Benchmark::HhRlhf => Self::HhRlhf(chosen(hh_rlhf::read(name, text)?, args)?),
+            Benchmark::BeaverTails => {
+                Self::BeaverTails(chosen(beavertails::read(name, text)?, args)?)
+            }
+            Benchmark::XsTest => Self::XsTest(chosen(xstest::read(name, text)?, args)?),
+            Benchmark::Math500 => Self::Math500(chosen(math500::read(name, text)?, args)?),
+        })
+    }
+
+    /// What the policy is asked.
+    pub(super) fn queries(&self, prompts: &PromptPack) -> Result<Vec<Query>, Error> {
+        Ok(match self {
+            Self::AlpacaEval(records) => asked(records),
+            Self::ArenaHard(records) => asked(records),
+            Self::HhRlhf(records) => asked(records),
+            Self::BeaverTails(records) => asked(records),
+            Self::XsTest(records) => asked(records),
+            Self::Math500(problems) => {
+                problems.iter().map(|problem| problem.query(prompts)).collect::<Result<_, _>>()?
+            }
+        })
+    }
+}
+
+fn asked<T>(records: &[T]) -> Vec<Query>
+where
+    for<'a> Item: From<&'a T>,
+{
+    records.iter().map(|record| Item::from(record).query).collect()
+}
+
+fn chosen<T>(mut records: Vec<T>, args: &BenchArgs) -> Result<Vec<T>, Error> {
+    if let Some(count) = args.sample {
+        if count == 0 {
+            let (expected, got) = ("at least 1", "0".to_owned());
+            return Err(Error::Config { setting: "sample", expected, got });
+        }
+        records = tpo::bench::sample(records, count, Seed::new(args.run.seed));
+    }
+    cut(&mut records, args.run.limit)?;
+    Ok(records)
+}

@@ -1,0 +1,109 @@
+//! Our figures beside those of the paper.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use serde_json::{Value as Json, json};
+use tpo::bench::{Benchmark, paper};
+use tpo::{Error, Tpo};
+
+use super::graders::{Graded, write_file};
+
+/// What is printed, and written into the folder.
+pub(super) struct Table<'a> {
+    pub(super) benchmark: Benchmark,
+    pub(super) simulated: bool,
+    pub(super) source: &'a str,
+    /// How many items were asked.
+    pub(super) items: usize,
+    /// How many of them failed.
+    pub(super) failed: usize,
+    pub(super) tpo: &'a Tpo,
+    pub(super) judge: Option<&'a str>,
+    pub(super) grading_reward: Option<&'a str>,
+    pub(super) graded: &'a Graded,
+    pub(super) folder: Option<&'a Path>,
+}
+
+impl Table<'_> {
+    /// For a person.
+    pub(super) fn print(&self) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        let (config, [policy, ..]) = (self.tpo.config(), self.tpo.engines());
+        let mark = if self.simulated { " (SIMULATION)" } else { "" };
+        writeln!(out, "{}{mark}", self.benchmark)?;
+        let mut row = |name: &str, value: &str| writeln!(out, "{name:<14} {value}");
+        row("data", &format!("{}, {} items", self.source, self.items))?;
+        row("policy", policy)?;
+        row("reward model", self.tpo.reward())?;
+        row("search", &format!("{} D={} N={}", config.mode, config.depth(), config.samples))?;
+        row("judge", self.judge.unwrap_or("none"))?;
+        row("graded by", &self.graded.grader)?;
+        if self.failed > 0 {
+            row("left out", &format!("{} items that failed", self.failed))?;
+        }
+        if let Some(folder) = self.folder {
+            row("files", &folder.join("bench").display().to_string())?;
+        }
+        writeln!(out)?;
+        let line = |out: &mut io::StdoutLock<'_>, of: &str, figure: Option<f64>, detail: &str| {
+            let figure = figure.map_or("-".to_owned(), |figure| format!("{figure:.1}"));
+            let line = format!("{of:<38} {figure:>6}  {detail}");
+            writeln!(out, "{}", line.trim_end())
+        };
+        for figure in &self.graded.figures {
+            line(&mut out, &format!("{}{mark}", figure.of), figure.figure, &figure.detail)?;
+        }
+        writeln!(out, "the paper's (arXiv 2501.12895): {}", paper::setting(self.benchmark))?;
+        for row in paper::TABLE {
+            let detail = match self.benchmark {
+                Benchmark::AlpacaEval => format!("length-controlled {:.1}", row.alpaca_eval_lc),
+                _ => String::new(),
+            };
+            line(&mut out, row.policy, Some(row.figure(self.benchmark)), &detail)?;
+        }
+        let note = if self.simulated {
+            "SIMULATION: our figures say nothing about real models; they do not compare with the paper's."
+        } else {
+            "The figures compare only if data, judge and reward model are those of the paper."
+        };
+        writeln!(out, "{note}")?;
+        out.flush()
+    }
+
+    /// For machines.
+    pub(super) fn print_json(&self) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        writeln!(out, "{}", self.json())?;
+        out.flush()
+    }
+
+    /// Writes `bench/report.json`.
+    pub(super) async fn write(&self, folder: Option<&Path>) -> Result<(), Error> {
+        let Some(folder) = folder else { return Ok(()) };
+        let text = format!("{:#}\n", self.json());
+        write_file(&folder.join("bench").join("report.json"), &text).await
+    }
+
+    fn json(&self) -> Json {
+        let [policy, ..] = self.tpo.engines();
+        let rows = paper::TABLE.map(|row| {
+            let lc = (self.benchmark == Benchmark::AlpacaEval).then_some(row.alpaca_eval_lc);
+            let figure = row.figure(self.benchmark);
+            json!({ "policy": row.policy, "figure": figure, "length_controlled": lc })
+        });
+        json!({
+            "benchmark": self.benchmark.as_str(),
+            "simulated": self.simulated,
+            "data": { "source": self.source, "items": self.items, "failed": self.failed },
+            "policy": policy,
+            "reward": self.tpo.reward(),
+            "search": self.tpo.config(),
+            "judge": self.judge,
+            "grading_reward": self.grading_reward,
+            "graded_by": self.graded.grader,
+            "ours": self.graded.figures,
+            "paper": { "setting": paper::setting(self.benchmark), "rows": rows },
+        })
+    }
+}

@@ -1,0 +1,270 @@
+//! Drawing a chart.
+
+use std::fmt::Write as _;
+
+use super::axis::Scale;
+use super::svg::{Svg, escape, fit, width};
+use super::{Chart, DARK, Dash, Point, Series, Shape};
+use crate::report::table::shown;
+
+const WIDTH: f64 = 720.0;
+const COLOURS: usize = 8;
+/// The height of a row of categories, and of the legend.
+const ROW: f64 = 26.0;
+const LEGEND_ROW: f64 = 20.0;
+
+struct Frame {
+    left: f64,
+    right: f64,
+    top: f64,
+    bottom: f64,
+}
+
+impl Chart {
+    pub(super) fn draw(&self, title: &str, style: Option<&str>) -> String {
+        let names = self.y.categories.iter().map(|name| width(name)).fold(44.0, f64::max);
+        let left = (names + 24.0).min(WIDTH * 0.45);
+        let top = if self.simulated { 38.0 } else { 18.0 };
+        let rows = self.y.categories.len() as f64;
+        let height = if rows > 0.0 { rows * ROW + 10.0 } else { 300.0 };
+        // Beside dots there stand their values.
+        let right = if rows > 0.0 { WIDTH - 76.0 } else { WIDTH - 22.0 };
+        let frame = Frame { left, right, top, bottom: top + height };
+        let (legend, legend_height) = self.legend(frame.bottom + 64.0);
+        let total = frame.bottom + 52.0 + legend_height;
+
+        let x = Scale::new(&self.x, self.values(true), frame.left, frame.right);
+        // Numbers go upwards, categories downwards.
+        let (from, to) =
+            if rows > 0.0 { (frame.top, frame.bottom) } else { (frame.bottom, frame.top) };
+        let y = Scale::new(&self.y, self.values(false), from, to);
+
+        let mut svg = Svg::default();
+        let title = escape(title);
+        let _ = write!(
+            svg.0,
+            r#"<svg xmlns="http://www.w3.org/2000/svg" class="chart" viewBox="0 0 {WIDTH} {total:.0}" role="img" aria-label="{title}">"#
+        );
+        if let Some(style) = style {
+            let dark = format!("@media (prefers-color-scheme: dark) {{ .chart {{ {DARK} }} }}");
+            let _ = write!(svg.0, "<title>{title}</title><style>{style}{dark}</style>");
+            let _ = write!(svg.0, r#"<rect class="back" width="{WIDTH}" height="{total:.0}"/>"#);
+        }
+        self.axes(&mut svg, &frame, x, y);
+        for series in &self.series {
+            series.draw(&mut svg, &frame, x, y, rows > 0.0);
+        }
+        if self.simulated {
+            svg.text("mark", "end", frame.right, 18.0, "SIMULATION");
+        }
+        svg.0.push_str(&legend.0);
+        svg.0.push_str("</svg>");
+        svg.0
+    }
+
+    /// Everything that is drawn, along x or along y.
+    fn values(&self, along_x: bool) -> impl Iterator<Item = f64> {
+        let across = !self.y.categories.is_empty();
+        self.series.iter().flat_map(move |series| match &series.shape {
+            Shape::Line { points, .. } | Shape::Dots(points) => {
+                let own = points.iter().map(|p| if along_x { p.x } else { p.y });
+                let ends = points.iter().filter_map(|point| point.ends);
+                let ends = ends.filter(|_| along_x == across).flat_map(|(low, high)| [low, high]);
+                own.chain(ends).collect::<Vec<f64>>()
+            }
+            Shape::Level(level) if !along_x => vec![*level],
+            Shape::Upright(place) if along_x => vec![*place],
+            Shape::Steps { steps, .. } => match along_x {
+                true => steps.iter().flat_map(|(left, right, _)| [*left, *right]).collect(),
+                false => steps.iter().map(|(_, _, height)| *height).chain([0.0]).collect(),
+            },
+            _ => Vec::new(),
+        })
+    }
+
+    fn axes(&self, svg: &mut Svg, frame: &Frame, x: Scale, y: Scale) {
+        for (value, label) in y.ticks(&self.y) {
+            let at = y.at(value);
+            svg.line("grid", [frame.left, at, frame.right, at]);
+            let label = fit(&label, frame.left - 12.0);
+            svg.text("soft", "end", frame.left - 8.0, at + 4.0, &label);
+        }
+        for (value, label) in x.ticks(&self.x) {
+            let at = x.at(value);
+            svg.line("grid", [at, frame.top, at, frame.bottom]);
+            svg.text("soft", "middle", at, frame.bottom + 18.0, &label);
+        }
+        svg.line("axis", [frame.left, frame.bottom, frame.right, frame.bottom]);
+        let middle = (frame.left + frame.right) / 2.0;
+        svg.text("", "middle", middle, frame.bottom + 38.0, &self.x.label);
+        let (turned, at) = (escape(&self.y.label), (frame.top + frame.bottom) / 2.0);
+        let _ = write!(
+            svg.0,
+            r#"<text text-anchor="middle" transform="translate(14 {at:.1}) rotate(-90)">{turned}</text>"#
+        );
+    }
+
+    /// The legend from a place downwards, with its height.
+    fn legend(&self, top: f64) -> (Svg, f64) {
+        let mut svg = Svg::default();
+        let named: Vec<&Series> = self.series.iter().filter(|s| !s.label.is_empty()).collect();
+        if named.is_empty() {
+            return (svg, 0.0);
+        }
+        let (mut x, mut y) = (24.0, top);
+        for series in named {
+            let wide = width(&series.label) + 48.0;
+            if x + wide > WIDTH - 10.0 && x > 24.0 {
+                (x, y) = (24.0, y + LEGEND_ROW);
+            }
+            let colour = series.colour % COLOURS;
+            match &series.shape {
+                Shape::Dots(_) => {
+                    svg.dot(&format!("f{colour}"), x + 12.0, y - 4.0, 4.5, &series.label);
+                }
+                shape => {
+                    let class = format!("line k{colour}{}", shape.dash());
+                    svg.line(&class, [x, y - 4.0, x + 24.0, y - 4.0]);
+                }
+            }
+            svg.text("", "start", x + 30.0, y, &series.label);
+            x += wide;
+        }
+        (svg, y - top + LEGEND_ROW + 4.0)
+    }
+}
+
+impl Shape {
+    fn dash(&self) -> &'static str {
+        match self {
+            Self::Line { dash: Dash::Dashed, .. } | Self::Level(_) | Self::Upright(_) => " dashed",
+            Self::Line { dash: Dash::Dotted, .. } => " dotted",
+            _ => "",
+        }
+    }
+}
+
+impl Series {
+    fn draw(&self, svg: &mut Svg, frame: &Frame, x: Scale, y: Scale, across: bool) {
+        let colour = self.colour % COLOURS;
+        let (line, fill) = (format!("line k{colour}{}", self.shape.dash()), format!("f{colour}"));
+        match &self.shape {
+            Shape::Line { points, dash } => {
+                let ended = |end: fn((f64, f64)) -> f64| {
+                    let points = points.iter();
+                    points.filter_map(move |p| Some((x.at(p.x), y.at(end(p.ends?)))))
+                };
+                let band: Vec<(f64, f64)> =
+                    ended(|ends| ends.1).chain(ended(|ends| ends.0).rev()).collect();
+                if band.len() > 2 {
+                    svg.path(&format!("band {fill}"), &band, true);
+                }
+                let path: Vec<(f64, f64)> = points.iter().map(|p| (x.at(p.x), y.at(p.y))).collect();
+                svg.path(&line, &path, false);
+                if *dash != Dash::Dotted {
+                    points.iter().for_each(|point| self.dot(svg, point, x, y, across));
+                }
+            }
+            Shape::Level(level) => {
+                svg.line(&line, [frame.left, y.at(*level), frame.right, y.at(*level)]);
+            }
+            Shape::Upright(place) => {
+                svg.line(&line, [x.at(*place), frame.top, x.at(*place), frame.bottom]);
+            }
+            Shape::Steps { steps, filled } => {
+                let corners = steps.iter().flat_map(|(left, right, height)| {
+                    [(x.at(*left), y.at(*height)), (x.at(*right), y.at(*height))]
+                });
+                let ground = |at: Option<f64>| at.map(|at| (x.at(at), y.at(0.0)));
+                let mut outline: Vec<(f64, f64)> =
+                    ground(steps.first().map(|step| step.0)).into_iter().collect();
+                outline.extend(corners);
+                outline.extend(ground(steps.last().map(|step| step.1)));
+                if *filled {
+                    svg.path(&format!("fill {fill}"), &outline, true);
+                }
+                svg.path(&line, &outline, false);
+            }
+            Shape::Dots(points) => {
+                for point in points {
+                    if let Some((low, high)) = point.ends {
+                        let (px, py) = (x.at(point.x), y.at(point.y));
+                        let ends = match across {
+                            true => [x.at(low), py, x.at(high), py],
+                            false => [px, y.at(low), px, y.at(high)],
+                        };
+                        svg.line(&format!("whisker k{colour}"), ends);
+                    }
+                    self.dot(svg, point, x, y, across);
+                }
+            }
+        }
+    }
+
+    fn dot(&self, svg: &mut Svg, point: &Point, x: Scale, y: Scale, across: bool) {
+        let value = if across { point.x } else { point.y };
+        let mut title = format!("{}: {}", self.label, shown(value));
+        if let Some((low, high)) = point.ends {
+            let _ = write!(title, " ({} to {})", shown(low), shown(high));
+        }
+        let (px, py) = (x.at(point.x), y.at(point.y));
+        svg.dot(&format!("f{}", self.colour % COLOURS), px, py, 4.5, &title);
+        if across {
+            // The value beside the dot and its whiskers, on the side where there is room.
+            let (low, high) = point.ends.unwrap_or((point.x, point.x));
+            let text = shown(value);
+            let right = x.at(high) + 9.0;
+            match right + width(&text) <= WIDTH - 8.0 {
+                true => svg.text("value", "start", right, py + 4.0, &text),
+                false => svg.text("value", "end", x.at(low) - 9.0, py + 4.0, &text),
+            }
+        }
+        if let Some(label) = &point.label {
+            svg.text("soft", "middle", px, py - 10.0, label);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Axis;
+    use super::*;
+
+    #[test]
+    fn what_stands_in_a_name_is_text() {
+        let point = Point { label: Some("<b>&".into()), ..Point::default() };
+        let chart = Chart {
+            x: Axis::new("<script>alert(1)</script>"),
+            y: Axis { categories: vec!["a\"b'".into()], ..Axis::default() },
+            series: vec![Series {
+                label: "</svg>\u{202e}\u{0}".into(),
+                colour: 9,
+                shape: Shape::Dots(vec![point]),
+            }],
+            simulated: true,
+        };
+        let svg = chart.to_svg("<title>");
+        for part in
+            ["&lt;script&gt;", "a&quot;b&#39;", "&lt;b&gt;&amp;", "&lt;/svg&gt;", "SIMULATION"]
+        {
+            assert!(svg.contains(part), "{part}: {svg}");
+        }
+        assert!(!svg.contains("<script") && !svg.contains('\u{202e}') && !svg.contains('\u{0}'));
+        assert_eq!(svg.matches("</svg>").count(), 1);
+    }
+
+    #[test]
+    fn an_empty_chart_is_a_chart() {
+        let shape = Shape::Line { points: Vec::new(), dash: Dash::Solid };
+        let series = vec![
+            Series { label: String::new(), colour: 0, shape },
+            Series {
+                label: String::new(),
+                colour: 1,
+                shape: Shape::Steps { steps: Vec::new(), filled: true },
+            },
+        ];
+        let svg = Chart { series, ..Chart::default() }.to_svg("nothing");
+        assert!(svg.starts_with("<svg") && !svg.contains("NaN"), "{svg}");
+    }
+}

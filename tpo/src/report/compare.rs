@@ -1,0 +1,132 @@
+//! Two runs over the same queries.
+
+use serde::Serialize;
+use textgrad_core::{Usage, excerpt};
+
+use super::cost::Cost;
+use super::data::{QueryData, RunData};
+use super::paired::Paired;
+use super::stats::{Bootstrap, mean};
+use crate::error::Error;
+use crate::run::RecordedRun;
+
+/// Two runs over the same queries, compared query by query. Rewards are those of the answers that were returned.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Comparison {
+    /// Whether one of them is simulated: then the figures say nothing about real models.
+    pub simulated: bool,
+    /// The one run.
+    pub a: Side,
+    /// The other run.
+    pub b: Side,
+    /// Queries that both finished: only these count.
+    pub queries: usize,
+    /// The first run's rewards against the second's; `None` if no query was finished by both.
+    pub reward: Option<Paired>,
+}
+
+/// A run of a [`Comparison`], in means over the queries that both finished.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Side {
+    /// The name of its folder.
+    pub name: String,
+    /// Queries that failed.
+    pub failed: usize,
+    /// The reward of the answer that was returned; `None` if no query was finished by both.
+    pub reward: Option<f64>,
+    /// Requests per query.
+    pub requests: Option<f64>,
+    /// Answers per query.
+    pub answers: Option<f64>,
+    /// Tokens of all these queries.
+    pub tokens: Usage,
+    /// PFLOPs per query.
+    pub pflops: Option<f64>,
+    /// Seconds that calls of models took per query, of all queries; `None` without a journal.
+    pub call_seconds: Option<f64>,
+}
+
+impl Comparison {
+    /// Compares two runs. It blocks.
+    ///
+    /// # Errors
+    /// [`Error::NotComparable`] if they are over different queries, or were scored by different reward models,
+    /// and those of [`RecordedRun::results`] and of its items.
+    pub fn read(
+        a: &RecordedRun,
+        b: &RecordedRun,
+        bootstrap: &Bootstrap,
+        cost: &Cost,
+    ) -> Result<Self, Error> {
+        let differ = |reason: String| {
+            let (a, b) = (a.path().to_owned(), b.path().to_owned());
+            Err(Error::NotComparable { a, b, reason })
+        };
+        let (one, other) = (a.config(), b.config());
+        if one.data.sha256 != other.data.sha256 {
+            return differ(difference(a, b)?);
+        }
+        if one.reward != other.reward {
+            let reason = format!(
+                "their rewards are of different reward models: {} and {}",
+                one.reward, other.reward
+            );
+            return differ(reason);
+        }
+        let (one, other) = (RunData::read(a, |_| Ok(()))?, RunData::read(b, |_| Ok(()))?);
+        let scores = one.paired(&other, |query| query.best);
+        Ok(Self {
+            simulated: one.config.simulated || other.config.simulated,
+            queries: scores.len(),
+            reward: Paired::of(&scores, bootstrap),
+            a: Side::of(&one, &other, cost),
+            b: Side::of(&other, &one, cost),
+        })
+    }
+}
+
+impl Side {
+    fn of(run: &RunData, other: &RunData, cost: &Cost) -> Self {
+        let each = |number: &dyn Fn(&QueryData) -> f64| {
+            let pairs = run.paired(other, number);
+            mean(&pairs.into_iter().map(|(own, _)| own).collect::<Vec<f64>>())
+        };
+        let shared: std::collections::HashSet<usize> =
+            other.queries.iter().map(|query| query.index).collect();
+        let own = run.queries.iter().filter(|query| shared.contains(&query.index));
+        let queries = (run.queries.len() + run.failed).max(1) as f64;
+        Self {
+            name: run.name.clone(),
+            failed: run.failed,
+            reward: each(&|query| query.best),
+            requests: each(&|query| query.requests as f64),
+            answers: each(&|query| query.answers() as f64),
+            tokens: own.map(|query| query.tokens).sum(),
+            pflops: each(&|query| cost.pflops(query.tokens, query.scored_tokens)),
+            call_seconds: run.call_seconds.map(|seconds| seconds / queries),
+        }
+    }
+}
+
+/// What tells the queries of two runs apart: their number, or the first that is another.
+fn difference(a: &RecordedRun, b: &RecordedRun) -> Result<String, Error> {
+    let (ours, theirs) = (&a.config().data, &b.config().data);
+    if ours.queries != theirs.queries {
+        return Ok(format!(
+            "they are over different queries: {} ({}) and {} ({})",
+            ours.queries, ours.source, theirs.queries, theirs.source
+        ));
+    }
+    for (one, other) in a.results()?.zip(b.results()?) {
+        let (one, other) = (one?, other?);
+        if one.index == other.index && one.query != other.query {
+            return Ok(format!(
+                "they are over different queries: number {} is {:?} and {:?}",
+                one.index,
+                excerpt(one.query.text(), 60),
+                excerpt(other.query.text(), 60)
+            ));
+        }
+    }
+    Ok(format!("they are over different queries ({} and {})", ours.source, theirs.source))
+}

@@ -1,0 +1,81 @@
+//! What a query costs in floating-point operations.
+//!
+//! A decoder of P parameters takes about 2 P operations for each token that it reads or writes (Kaplan et
+//! al., arXiv 2001.08361, without the term of attention). For a query of a run:
+//!
+//! `PFLOPs = 2 * (P_policy * (read - cached + written) + P_reward * scored) / 10^15`
+//!
+//! where `scored` are the tokens that the reward model reads: those of each answer that it judged, and of the
+//! query with each. The reward model's tokens are estimated from the policy's, for its server does not tell
+//! them. One model is assumed for answers, losses, gradients and rewrites.
+//!
+//! The paper of TPO (arXiv 2501.12895v1) gives 9.3 PFLOPs per query for D2-N5 with a policy of 70B, and
+//! 72,840 PFLOPs for training by DPO. Its figure per query is what comes of the longest texts that its
+//! settings allow, without the reward model: 5 answers of 2048 tokens and 14 texts of 4096 (10 rewrites, 2
+//! losses, 2 gradients), 67,584 tokens in all, times 2 * 70 * 10^9, are 9.46 PFLOPs ([`PAPER_TOKENS`]). The
+//! ratio of the paper's two figures is 0.0128 %, and training is as dear as some 7,800 queries.
+
+use textgrad_core::Usage;
+
+/// What training by DPO took in the paper of TPO, in PFLOPs.
+pub const DPO_PFLOPS: f64 = 72_840.0;
+
+/// What the paper of TPO gives for a query, in PFLOPs.
+pub const PAPER_PFLOPS: f64 = 9.3;
+
+/// The tokens behind the paper's figure, as far as it can be reconstructed.
+pub const PAPER_TOKENS: u64 = 5 * 2048 + 14 * 4096;
+
+/// The sizes of the models.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Cost {
+    /// Parameters of the policy; 70 * 10^9 as in the paper.
+    pub policy_params: f64,
+    /// Parameters of the reward model; 8 * 10^9 as in the paper.
+    pub reward_params: f64,
+}
+
+impl Default for Cost {
+    fn default() -> Self {
+        Self { policy_params: 70e9, reward_params: 8e9 }
+    }
+}
+
+impl Cost {
+    /// PFLOPs for these tokens of the policy and so many that the reward model read.
+    ///
+    /// # Examples
+    /// ```
+    /// use textgrad_core::Usage;
+    /// use tpo::report::{Cost, PAPER_TOKENS};
+    ///
+    /// let tokens = Usage { completion_tokens: PAPER_TOKENS, ..Usage::default() };
+    /// let pflops = Cost::default().pflops(tokens, 0);
+    /// assert_eq!(format!("{pflops:.2}"), "9.46");
+    /// ```
+    #[must_use]
+    pub fn pflops(&self, tokens: Usage, scored: u64) -> f64 {
+        let computed = tokens.total().saturating_sub(tokens.cached_tokens);
+        2.0 * (self.policy_params * computed as f64 + self.reward_params * scored as f64) / 1e15
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_formula_by_hand() {
+        let tokens = Usage { prompt_tokens: 900, completion_tokens: 300, cached_tokens: 200 };
+        let cost = Cost { policy_params: 10e9, reward_params: 5e9 };
+        // 2 * (10e9 * 1000 + 5e9 * 400) / 1e15
+        assert!((cost.pflops(tokens, 400) - 0.024).abs() < 1e-15);
+    }
+
+    #[test]
+    fn the_papers_figures_are_what_they_are_said_to_be() {
+        assert_eq!(PAPER_TOKENS, 67_584);
+        assert_eq!(format!("{:.4}", 100.0 * PAPER_PFLOPS / DPO_PFLOPS), "0.0128");
+        assert_eq!((DPO_PFLOPS / PAPER_PFLOPS).round(), 7832.0);
+    }
+}

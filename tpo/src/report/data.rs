@@ -1,0 +1,187 @@
+//! What of a run the figures need.
+
+use std::fs::File;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::io::{BufRead as _, BufReader};
+
+use serde::Deserialize;
+use textgrad_core::{Purpose, Usage};
+
+use crate::error::Error;
+use crate::run::{RecordedRun, ResultRecord, RunConfig, Status, unreadable};
+
+/// The numbers of a run: no texts, so that runs of any length fit.
+#[derive(Debug, Clone)]
+pub(super) struct RunData {
+    pub(super) name: String,
+    pub(super) config: RunConfig,
+    pub(super) queries: Vec<QueryData>,
+    pub(super) failed: usize,
+    /// How long calls of models took together, in seconds; `None` without a journal.
+    pub(super) call_seconds: Option<f64>,
+}
+
+/// The numbers of a query that was searched to its end.
+#[derive(Debug, Clone)]
+pub(super) struct QueryData {
+    pub(super) index: usize,
+    /// Tells queries apart.
+    pub(super) identity: u64,
+    /// The scores that each iteration brought, the first sampling first.
+    pub(super) scores: Vec<Vec<f64>>,
+    /// The best score of all.
+    pub(super) best: f64,
+    pub(super) best_iteration: u32,
+    pub(super) requests: u64,
+    pub(super) tokens: Usage,
+    /// The tokens that the reward model read, as far as can be told.
+    pub(super) scored_tokens: u64,
+}
+
+impl RunData {
+    /// Reads a run; what is done with each result besides is up to the caller.
+    ///
+    /// # Errors
+    /// Those of [`RecordedRun::results`] and of its items, and what `each` returns.
+    pub(super) fn read(
+        run: &RecordedRun,
+        mut each: impl FnMut(&ResultRecord) -> Result<(), Error>,
+    ) -> Result<Self, Error> {
+        let (mut queries, mut failed) = (Vec::new(), 0);
+        for record in run.results()? {
+            let record = record?;
+            each(&record)?;
+            match QueryData::of(&record) {
+                Some(query) => queries.push(query),
+                None => failed += 1,
+            }
+        }
+        Ok(Self {
+            name: run.name(),
+            config: run.config().clone(),
+            queries,
+            failed,
+            call_seconds: call_seconds(run)?,
+        })
+    }
+
+    /// The deepest iteration.
+    pub(super) fn depth(&self) -> usize {
+        self.queries.iter().map(|query| query.scores.len()).max().unwrap_or(1) - 1
+    }
+
+    /// A number of each query that has it.
+    pub(super) fn each(&self, number: impl Fn(&QueryData) -> Option<f64>) -> Vec<f64> {
+        self.queries.iter().filter_map(number).collect()
+    }
+
+    /// The queries that are here and in another run, both sides of each.
+    pub(super) fn shared<'a>(
+        &'a self,
+        other: &'a Self,
+    ) -> impl Iterator<Item = (&'a QueryData, &'a QueryData)> {
+        let key = |query: &QueryData| (query.index, query.identity);
+        let mut theirs = other.queries.iter().peekable();
+        self.queries.iter().filter_map(move |query| {
+            while theirs.next_if(|their| their.index < query.index).is_some() {}
+            let their = theirs.peek().filter(|their| key(their) == key(query))?;
+            Some((query, *their))
+        })
+    }
+
+    /// The pairs of a query's numbers here and in another run, where both have the query.
+    pub(super) fn paired(
+        &self,
+        other: &Self,
+        number: impl Fn(&QueryData) -> f64,
+    ) -> Vec<(f64, f64)> {
+        self.shared(other).map(|(own, their)| (number(own), number(their))).collect()
+    }
+}
+
+impl QueryData {
+    fn of(record: &ResultRecord) -> Option<Self> {
+        let best = record.best.as_ref().filter(|_| record.status == Status::Ok)?;
+        let trajectory = &record.trajectory;
+        let deepest = trajectory.iterations.iter().map(|made| made.iteration).max().unwrap_or(0);
+        let mut scores = vec![Vec::new(); deepest as usize + 1];
+        for candidate in &trajectory.candidates {
+            if let Some(brought) = scores.get_mut(candidate.iteration as usize) {
+                brought.push(candidate.score);
+            }
+        }
+        let mut hasher = DefaultHasher::new();
+        record.query.identity().hash(&mut hasher);
+        let usage = &trajectory.usage;
+        Some(Self {
+            index: record.index,
+            identity: hasher.finish(),
+            scores,
+            best: best.score,
+            best_iteration: best.iteration,
+            requests: usage.requests,
+            tokens: usage.tokens,
+            scored_tokens: scored_tokens(record),
+        })
+    }
+
+    /// The scores of the first answers.
+    pub(super) fn first(&self) -> &[f64] {
+        self.scores.first().map_or(&[], Vec::as_slice)
+    }
+
+    /// The best score by an iteration; a search that had ended before keeps its best.
+    pub(super) fn best_by(&self, iteration: usize) -> Option<f64> {
+        self.scores.iter().take(iteration + 1).flatten().copied().reduce(f64::max)
+    }
+
+    /// The scores that an iteration brought.
+    pub(super) fn brought(&self, iteration: usize) -> &[f64] {
+        self.scores.get(iteration).map_or(&[], Vec::as_slice)
+    }
+
+    /// All answers.
+    pub(super) fn answers(&self) -> usize {
+        self.scores.iter().map(Vec::len).sum()
+    }
+}
+
+/// What was written for answers and rewrites, in the share that was scored, and the query with each.
+fn scored_tokens(record: &ResultRecord) -> u64 {
+    let usage = &record.trajectory.usage;
+    let of = |purpose| usage.by_purpose.get(&purpose).copied().unwrap_or_default();
+    let (sample, update) = (of(Purpose::Sample), of(Purpose::Update));
+    let answers = record.trajectory.candidates.len().max(1) as f64;
+    let written = (sample.tokens.completion_tokens + update.tokens.completion_tokens) as f64;
+    let query = sample.tokens.prompt_tokens as f64 / sample.requests.max(1) as f64;
+    ((written / answers + query) * usage.scored as f64).round() as u64
+}
+
+/// A line of the journal, as far as times go.
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Timed {
+    Call {
+        ms: u64,
+    },
+    #[serde(other)]
+    Other,
+}
+
+/// Lines that can not be read are left out: that is for `verify` to find.
+fn call_seconds(run: &RecordedRun) -> Result<Option<f64>, Error> {
+    let path = run.journal();
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(unreadable(&path)(error)),
+    };
+    let (mut reader, mut line, mut sum) = (BufReader::new(file), Vec::new(), 0_u64);
+    while reader.read_until(b'\n', &mut line).map_err(unreadable(&path))? > 0 {
+        if let Ok(Timed::Call { ms }) = serde_json::from_slice(&line) {
+            sum += ms;
+        }
+        line.clear();
+    }
+    Ok(Some(sum as f64 / 1000.0))
+}

@@ -1,0 +1,84 @@
+//! The figures of a report.
+
+mod budget;
+mod contrast;
+mod cost;
+mod curves;
+mod overview;
+mod spread;
+mod width;
+mod wins;
+
+use super::chart::{Chart, Dash, Point, Series, Shape};
+use super::data::RunData;
+use super::table::Table;
+use super::{Bootstrap, Cost};
+use crate::config::Mode;
+
+/// A figure: what is drawn, the numbers behind it, and what they mean.
+#[derive(Debug, Clone)]
+pub struct Figure {
+    /// A short name, for files.
+    pub name: &'static str,
+    /// What it shows.
+    pub title: &'static str,
+    /// How it is to be read.
+    pub caption: String,
+    /// The drawing; none where numbers say it all.
+    pub chart: Option<Chart>,
+    /// The numbers.
+    pub table: Table,
+}
+
+/// What figures are made of.
+pub(super) struct Context<'a> {
+    pub(super) runs: &'a [RunData],
+    pub(super) bootstrap: Bootstrap,
+    pub(super) cost: Cost,
+}
+
+impl Context<'_> {
+    fn simulated(&self) -> bool {
+        self.runs.iter().any(|run| run.config.simulated)
+    }
+
+    fn chart(&self) -> Chart {
+        Chart { simulated: self.simulated(), ..Chart::default() }
+    }
+
+    /// How many per cent an interval holds, in words.
+    fn level(&self) -> String {
+        format!("{:.0} %", self.bootstrap.level * 100.0)
+    }
+}
+
+/// All figures that can be made of these runs.
+pub(super) fn all(context: &Context<'_>) -> Vec<Figure> {
+    let figures = [
+        Some(overview::runs(context)),
+        Some(curves::rewards(context)),
+        Some(budget::budget(context)),
+        contrast::contrast(context),
+        budget::depth(context),
+        width::width(context),
+        Some(spread::distribution(context)),
+        spread::stability(context),
+        wins::wins(context),
+        Some(cost::cost(context)),
+    ];
+    figures.into_iter().flatten().filter(|figure| !figure.table.rows.is_empty()).collect()
+}
+
+/// The setting of a run as it is named beside a point.
+fn setting(run: &RunData) -> String {
+    let search = &run.config.search;
+    format!("D{}-N{}", search.depth(), search.samples)
+}
+
+/// A baseline is drawn with dashes.
+fn dash(run: &RunData) -> Dash {
+    match run.config.search.mode {
+        Mode::Tpo => Dash::Solid,
+        Mode::Revision | Mode::Bon => Dash::Dashed,
+    }
+}

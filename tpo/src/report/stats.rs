@@ -1,0 +1,182 @@
+//! Means, spreads, and how sure they are.
+
+use textgrad_core::Seed;
+
+/// A mean with the interval in which it may be expected.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+pub struct Interval {
+    /// The mean.
+    pub mean: f64,
+    /// The lower end.
+    pub low: f64,
+    /// The upper end.
+    pub high: f64,
+}
+
+/// How intervals are found: the percentile bootstrap (Efron, 1979) over queries. Values are drawn with
+/// replacement, as many as there are, and the interval holds the middle of the means so found. Draws come from
+/// the seed alone: the same values have the same interval.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Bootstrap {
+    /// How often the values are drawn anew; at least 1.
+    pub resamples: u32,
+    /// The share of the means that the interval holds, above 0 and below 1.
+    pub level: f64,
+    /// The seed of the draws.
+    pub seed: Seed,
+}
+
+impl Default for Bootstrap {
+    /// 1000 times, 95 %.
+    fn default() -> Self {
+        Self { resamples: 1000, level: 0.95, seed: Seed::new(7) }
+    }
+}
+
+impl Bootstrap {
+    /// The mean of values with its interval; `None` if there are none. Give the differences of pairs for a
+    /// paired interval.
+    #[must_use]
+    pub fn mean(&self, values: &[f64]) -> Option<Interval> {
+        let mean = mean(values)?;
+        let mut draws = Draws(self.seed.child("bootstrap", values.len() as u64).value());
+        let mut means: Vec<f64> = (0..self.resamples.max(1))
+            .map(|_| {
+                let drawn = (0..values.len()).filter_map(|_| values.get(draws.below(values.len())));
+                drawn.sum::<f64>() / values.len() as f64
+            })
+            .collect();
+        means.sort_by(f64::total_cmp);
+        let tail = (1.0 - self.level) / 2.0;
+        Some(Interval {
+            mean,
+            low: quantile(&means, tail).unwrap_or(mean),
+            high: quantile(&means, 1.0 - tail).unwrap_or(mean),
+        })
+    }
+}
+
+/// SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
+struct Draws(u64);
+
+impl Draws {
+    /// A place below `count`, by multiplication (Lemire, 2019): what is left of bias is below `count / 2^64`.
+    fn below(&mut self, count: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^= z >> 31;
+        usize::try_from((u128::from(z) * count as u128) >> 64).unwrap_or(0)
+    }
+}
+
+/// The mean; `None` if there are no values.
+#[must_use]
+pub fn mean(values: &[f64]) -> Option<f64> {
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+}
+
+/// The standard deviation of a sample, with n - 1; `None` for fewer than two values.
+#[must_use]
+pub fn deviation(values: &[f64]) -> Option<f64> {
+    let mean = mean(values).filter(|_| values.len() > 1)?;
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    Some((squares / (values.len() - 1) as f64).sqrt())
+}
+
+/// The value below which a share of sorted values lies, with straight lines between them.
+#[must_use]
+pub fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
+    let place = share.clamp(0.0, 1.0) * sorted.len().checked_sub(1)? as f64;
+    let below = sorted.get(place.floor() as usize)?;
+    let above = sorted.get(place.ceil() as usize)?;
+    Some(below + (above - below) * place.fract())
+}
+
+/// The expected maximum of `k` of these values, drawn without replacement: what best-of-k gives, estimated
+/// without bias from n >= k answers. It is the sum over the sorted values of `C(i-1, k-1) / C(n, k)` times the
+/// i-th (as the estimator of pass@k in Chen et al., arXiv 2107.03374, for scores). `None` if there are fewer
+/// than `k` values or `k` is 0.
+///
+/// # Examples
+/// ```
+/// use tpo::report::expected_max;
+///
+/// // Pairs of 1, 2, 4 have the maxima 2, 4, 4.
+/// let best_of_two = expected_max(&[4.0, 1.0, 2.0], 2).unwrap_or_default();
+/// assert!((best_of_two - 10.0 / 3.0).abs() < 1e-12);
+/// assert_eq!(expected_max(&[4.0, 1.0, 2.0], 4), None);
+/// ```
+#[must_use]
+pub fn expected_max(values: &[f64], k: usize) -> Option<f64> {
+    let n = values.len();
+    if k == 0 || k > n {
+        return None;
+    }
+    let mut sorted = values.to_vec();
+    sorted.sort_by(|a, b| b.total_cmp(a));
+    // The chance that the i-th best, from 0, is the best of the k: from C(n-1-i, k-1) / C(n, k), each from the
+    // one before, so that nothing overflows.
+    let mut chance = k as f64 / n as f64;
+    let mut sum = 0.0;
+    for (i, value) in sorted.iter().enumerate().take(n - k + 1) {
+        sum += chance * value;
+        let left = n - 1 - i;
+        if left > 0 {
+            chance *= (left + 1 - k) as f64 / left as f64;
+        }
+    }
+    Some(sum)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_by_hand() {
+        assert_eq!(mean(&[1.0, 2.0, 6.0]), Some(3.0));
+        assert_eq!(deviation(&[1.0, 2.0, 6.0]), Some(7.0_f64.sqrt()));
+        assert_eq!((mean(&[]), deviation(&[1.0]), quantile(&[], 0.5)), (None, None, None));
+        let sorted = [0.0, 1.0, 4.0];
+        let quantiles = [0.0, 0.25, 0.5, 0.75, 1.0].map(|share| quantile(&sorted, share).unwrap());
+        assert_eq!(quantiles, [0.0, 0.5, 1.0, 2.5, 4.0]);
+    }
+
+    #[test]
+    fn the_expected_maximum_is_that_over_all_choices() {
+        let values = [0.5, -1.0, 3.25, 3.25, 2.0, -7.5, 0.0];
+        for k in 1..=values.len() {
+            let (mut sum, mut count) = (0.0, 0_u32);
+            for set in 0..1_u32 << values.len() {
+                if set.count_ones() as usize == k {
+                    let chosen = (0..values.len()).filter(|i| set & (1 << i) != 0);
+                    sum += chosen.map(|i| values[i]).fold(f64::MIN, f64::max);
+                    count += 1;
+                }
+            }
+            let found = expected_max(&values, k).unwrap();
+            assert!((found - sum / f64::from(count)).abs() < 1e-12, "{k}: {found}");
+        }
+        assert_eq!(expected_max(&values, 0), None);
+        assert_eq!(expected_max(&vec![1.0; 2000], 1000).map(f64::round), Some(1.0));
+    }
+
+    #[test]
+    fn an_interval_holds_what_it_says() {
+        let values: Vec<f64> = (0..400).map(|i| f64::from(i % 20)).collect();
+        let bootstrap = Bootstrap::default();
+        let interval = bootstrap.mean(&values).unwrap();
+        // The standard error is sd / sqrt(n) = 5.774 / 20 = 0.289, so 95 % is 1.96 times that to each side.
+        assert!((interval.mean - 9.5).abs() < 1e-12);
+        for end in [interval.high - 9.5, 9.5 - interval.low] {
+            assert!((0.5..0.63).contains(&end), "{interval:?}");
+        }
+        assert_eq!(bootstrap.mean(&values), Some(interval), "the same every time");
+        let other = Bootstrap { seed: Seed::new(8), ..bootstrap };
+        assert_ne!(other.mean(&values), Some(interval));
+        assert_eq!(bootstrap.mean(&[2.0]).map(|i| (i.low, i.high)), Some((2.0, 2.0)));
+        assert_eq!(bootstrap.mean(&[]), None);
+    }
+}

@@ -1,0 +1,184 @@
+//! Numbers in rows and columns.
+
+use crate::error::Error;
+
+/// A cell of a [`Table`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum Cell {
+    /// Words.
+    Text(String),
+    /// A number that was measured.
+    Number(f64),
+    /// A number that was counted.
+    Count(u64),
+    /// Nothing: it is not known, or there is none.
+    None,
+}
+
+impl Cell {
+    /// As it is written for machines: all of every number.
+    #[must_use]
+    pub fn exact(&self) -> String {
+        match self {
+            Self::Text(text) => text.clone(),
+            Self::Number(number) => number.to_string(),
+            Self::Count(count) => count.to_string(),
+            Self::None => String::new(),
+        }
+    }
+
+    /// As it is shown to people.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        match self {
+            Self::Number(number) => shown(*number),
+            Self::Count(count) => grouped(*count),
+            Self::None => "–".to_owned(),
+            Self::Text(text) => text.clone(),
+        }
+    }
+}
+
+/// A number with as many digits as say something.
+pub(super) fn shown(number: f64) -> String {
+    // No "-0".
+    let number = number + 0.0;
+    let size = number.abs();
+    let text = match size {
+        _ if size >= 1000.0 => {
+            let sign = if number < 0.0 { "−" } else { "" };
+            return format!("{sign}{}", grouped(size.round() as u64));
+        }
+        _ if number.fract() == 0.0 => format!("{number}"),
+        _ if size >= 100.0 => format!("{number:.1}"),
+        _ if size >= 0.0995 => format!("{number:.3}"),
+        _ if size >= 0.0001 => format!("{number:.5}"),
+        _ => format!("{number:.2e}"),
+    };
+    text.replace('-', "−")
+}
+
+fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+impl From<Option<f64>> for Cell {
+    fn from(number: Option<f64>) -> Self {
+        number.map_or(Self::None, Self::Number)
+    }
+}
+
+impl From<f64> for Cell {
+    fn from(number: f64) -> Self {
+        Self::Number(number)
+    }
+}
+
+impl From<usize> for Cell {
+    fn from(count: usize) -> Self {
+        Self::Count(count as u64)
+    }
+}
+
+impl From<u64> for Cell {
+    fn from(count: u64) -> Self {
+        Self::Count(count)
+    }
+}
+
+impl From<&str> for Cell {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Cell {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+/// Numbers in rows and columns.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Table {
+    /// The names of the columns.
+    pub columns: Vec<&'static str>,
+    /// The rows, each with as many cells as there are columns.
+    pub rows: Vec<Vec<Cell>>,
+}
+
+impl Table {
+    pub(super) fn new<const N: usize>(columns: [&'static str; N]) -> Self {
+        Self { columns: columns.to_vec(), rows: Vec::new() }
+    }
+
+    pub(super) fn row<const N: usize>(&mut self, cells: [Cell; N]) {
+        self.rows.push(cells.to_vec());
+    }
+
+    /// As CSV (RFC 4180) with a first line of names. `simulated` goes into a last column of every row.
+    ///
+    /// A text that a spreadsheet would take for a formula has a `'` before it.
+    ///
+    /// # Errors
+    /// None in practice: it is written to memory.
+    pub fn to_csv(&self, simulated: bool) -> Result<String, Error> {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        let failed = |reason: String| Error::Input { source_name: "CSV".to_owned(), reason };
+        let names = self.columns.iter().copied().chain(["simulated"]);
+        writer.write_record(names).map_err(|error| failed(error.to_string()))?;
+        for row in &self.rows {
+            let cells = row.iter().map(|cell| match cell {
+                Cell::Text(text) if text.starts_with(['=', '+', '-', '@', '\t', '\r']) => {
+                    format!("'{text}")
+                }
+                cell => cell.exact(),
+            });
+            let cells = cells.chain([simulated.to_string()]);
+            writer.write_record(cells).map_err(|error| failed(error.to_string()))?;
+        }
+        let bytes = writer.into_inner().map_err(|error| failed(error.to_string()))?;
+        String::from_utf8(bytes).map_err(|error| failed(error.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_shown_with_what_says_something() {
+        for (number, expected) in [
+            (0.0, "0"),
+            (-0.0, "0"),
+            (-15.0, "−15"),
+            (-1.23456, "−1.235"),
+            (123.456, "123.5"),
+            (72_840.0, "72,840"),
+            (-1234.5, "−1,235"),
+            (0.012_345, "0.01235"),
+            (0.000_001_2, "1.20e−6"),
+        ] {
+            assert_eq!(shown(number), expected);
+        }
+        assert_eq!(Cell::Count(1_234_567).shown(), "1,234,567");
+    }
+
+    #[test]
+    fn csv_holds_any_text_and_all_of_a_number() {
+        let mut table = Table::new(["run", "mean"]);
+        table.row(["a,\"b\"\nc".into(), (0.1 + 0.2).into()]);
+        table.row(["=1+1".into(), Cell::None]);
+        let expected =
+            "run,mean,simulated\n\"a,\"\"b\"\"\nc\",0.30000000000000004,true\n'=1+1,,true\n";
+        assert_eq!(table.to_csv(true).unwrap(), expected);
+    }
+}

@@ -1,0 +1,152 @@
+//! Searching a query once more, from the journal alone.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use textgrad_core::{Engine, EngineError, ErrorKind, PromptPack, Purpose, Request, Response};
+use textgrad_ops::Stop;
+
+use super::config::RunConfig;
+use super::recorded::RecordedRun;
+use super::results::ResultRecord;
+use crate::config::StopReason;
+use crate::error::Error;
+use crate::journal::{Journal, digest};
+use crate::query::Query;
+use crate::reward::RewardModel;
+use crate::search::{Alignment, Tpo};
+use crate::session::Session;
+
+impl RecordedRun {
+    /// Searches a query of the run once more, every step answered by the journal: the search takes the same
+    /// way as when it is resumed, no engine and no reward model is asked, and nothing is written. What comes
+    /// of it has the graph that a record can not hold.
+    ///
+    /// `prompts` must be the pack that the run was made with. It must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`Error::RunDiffers`] if the prompts or the selection of pairs are not those of the run,
+    /// [`Error::NotRecorded`] if the journal lacks a step, as where the search ended with an error, and those
+    /// of [`result`](RecordedRun::result) and [`Journal::read`].
+    pub async fn align(&self, index: usize, prompts: Arc<PromptPack>) -> Result<Alignment, Error> {
+        self.check(&prompts)?;
+        let run = self.clone();
+        let record = tokio::task::spawn_blocking(move || run.result(index)).await;
+        let record = record.map_err(|error| Error::Panic { message: error.to_string() })??;
+        let journal = Journal::read(&self.journal()).await?;
+        let missing = Missing::default();
+        let tpo = self.tpo(&record, prompts, &missing)?;
+        let session = Session::new(Some(journal.query(index).await?), Stop::default());
+        let outcome = tpo.align_in(index, record.query, session).await;
+        match missing.take() {
+            Some(step) => Err(Error::NotRecorded {
+                path: self.path().to_owned(),
+                index,
+                step,
+                ended: record.error.map(|error| error.message),
+            }),
+            None => Ok(outcome?),
+        }
+    }
+
+    fn check(&self, prompts: &PromptPack) -> Result<(), Error> {
+        let config = self.config();
+        let mut differences = Vec::new();
+        if pack_digest(prompts) != config.prompts {
+            let what = "the wording of the prompts (give the pack that it was run with)";
+            differences.push(what.to_owned());
+        }
+        if config.pairs != config.search.pairs.to_string() {
+            differences.push(format!("pairs: {:?} is not a selection of this crate", config.pairs));
+        }
+        match differences.is_empty() {
+            true => Ok(()),
+            false => Err(Error::RunDiffers { path: self.path().to_owned(), differences }),
+        }
+    }
+
+    fn tpo(
+        &self,
+        record: &ResultRecord,
+        prompts: Arc<PromptPack>,
+        missing: &Missing,
+    ) -> Result<Tpo, Error> {
+        let RunConfig { simulated, policy, critic, optimizer, reward, .. } = self.config();
+        let recall = |name: &String| {
+            let (name, missing) = (name.clone(), missing.clone());
+            Arc::new(Recall { name, simulated: *simulated, missing })
+        };
+        let mut search = self.config().search.clone();
+        // Time does not pass again: a search that time ended ends where it did.
+        search.stopping.seconds = None;
+        if record.trajectory.stopped == Some(StopReason::Seconds) {
+            let made = record.trajectory.iterations.iter().map(|made| made.iteration).max();
+            search.iterations = made.unwrap_or(0);
+        }
+        Tpo::builder(recall(policy), recall(reward))
+            .critic(recall(critic))
+            .optimizer(recall(optimizer))
+            .prompts(prompts)
+            .config(search)
+            .build()
+    }
+}
+
+/// SHA-256 of a prompt pack, as settings hold it.
+pub(super) fn pack_digest(prompts: &PromptPack) -> String {
+    digest(prompts.sources().flat_map(|(name, text)| [name, text]))
+}
+
+/// The first step that was asked for and is not in the journal.
+#[derive(Clone, Default)]
+struct Missing(Arc<Mutex<Option<String>>>);
+
+impl Missing {
+    fn step(&self, step: String) -> EngineError {
+        let error = EngineError::new(ErrorKind::Other, "the journal does not have this step");
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(step);
+        error
+    }
+
+    fn take(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// An engine and reward model that can only be asked what the journal knows: it is never reached otherwise.
+struct Recall {
+    name: String,
+    simulated: bool,
+    missing: Missing,
+}
+
+#[async_trait]
+impl Engine for Recall {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    async fn complete(&self, request: &Request) -> Result<Response, EngineError> {
+        let purpose: Purpose = request.purpose;
+        Err(self.missing.step(format!("a call for {purpose}")))
+    }
+
+    fn is_simulation(&self) -> bool {
+        self.simulated
+    }
+}
+
+#[async_trait]
+impl RewardModel for Recall {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    async fn score(&self, _: &Query, _: &[&str]) -> Result<Vec<f64>, EngineError> {
+        Err(self.missing.step("a score".to_owned()))
+    }
+
+    fn is_simulation(&self) -> bool {
+        self.simulated
+    }
+}

@@ -1,0 +1,148 @@
+//! Reading the folder of a run, without writing to it.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use super::config::RunConfig;
+use super::results::ResultRecord;
+use crate::error::Error;
+use crate::journal::SCHEMA;
+
+/// The folder of a run, to be read only. All its methods that are not async block.
+///
+/// # Examples
+/// ```no_run
+/// use tpo::run::RecordedRun;
+///
+/// let run = RecordedRun::open("runs/first")?;
+/// for result in run.results()? {
+///     println!("{:?}", result?.best);
+/// }
+/// # Ok::<(), tpo::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct RecordedRun {
+    path: PathBuf,
+    config: RunConfig,
+}
+
+impl RecordedRun {
+    /// Reads the settings of the run in a folder.
+    ///
+    /// # Errors
+    /// [`Error::NotARun`] if there are none, [`Error::Io`] if they can not be read, [`Error::Record`] if they can not be understood.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, Error> {
+        let path = path.into();
+        let file = path.join("config.json");
+        let text = std::fs::read_to_string(&file).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => Error::NotARun { path: path.clone() },
+            _ => unreadable(&file)(error),
+        })?;
+        let wrong = |reason| Error::Record { path: file.clone(), line: 1, reason };
+        let config: RunConfig =
+            serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+        match config.schema {
+            SCHEMA => Ok(Self { path, config }),
+            other => Err(wrong(format!("expected schema {SCHEMA}, got {other}"))),
+        }
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The name of the folder.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let name = self.path.file_name().unwrap_or(self.path.as_os_str());
+        name.to_string_lossy().into_owned()
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn config(&self) -> &RunConfig {
+        &self.config
+    }
+
+    /// The journal's file.
+    #[must_use]
+    pub fn journal(&self) -> PathBuf {
+        self.path.join("journal.jsonl")
+    }
+
+    /// What came of the queries, one after the other, in their order.
+    ///
+    /// # Errors
+    /// [`Error::NoResults`] if there are none: the run is not over, or was killed. [`Error::Io`] if they can not be
+    /// read.
+    pub fn results(&self) -> Result<ResultsReader, Error> {
+        let path = self.path.join("results.jsonl");
+        let file = File::open(&path).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => Error::NoResults { path: self.path.clone() },
+            _ => unreadable(&path)(error),
+        })?;
+        Ok(ResultsReader { path, reader: BufReader::new(file), line: 0, over: false })
+    }
+
+    /// What came of one query.
+    ///
+    /// # Errors
+    /// [`Error::NoResult`] if the results do not have it, and those of [`results`](Self::results).
+    pub fn result(&self, index: usize) -> Result<ResultRecord, Error> {
+        for record in self.results()? {
+            let record = record?;
+            if record.index == index {
+                return Ok(record);
+            }
+        }
+        let queries = self.config.data.queries;
+        Err(Error::NoResult { path: self.path.clone(), index, queries })
+    }
+}
+
+/// The lines of `results.jsonl`, read one at a time.
+#[derive(Debug)]
+pub struct ResultsReader {
+    path: PathBuf,
+    reader: BufReader<File>,
+    line: usize,
+    over: bool,
+}
+
+impl ResultsReader {
+    fn read(&mut self) -> Result<Option<ResultRecord>, Error> {
+        let mut text = Vec::new();
+        let read = self.reader.read_until(b'\n', &mut text).map_err(unreadable(&self.path))?;
+        if read == 0 {
+            return Ok(None);
+        }
+        self.line += 1;
+        let wrong = |reason| Error::Record { path: self.path.clone(), line: self.line, reason };
+        let record: ResultRecord =
+            serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
+        match record.schema {
+            SCHEMA => Ok(Some(record)),
+            other => Err(wrong(format!("expected schema {SCHEMA}, got {other}"))),
+        }
+    }
+}
+
+impl Iterator for ResultsReader {
+    type Item = Result<ResultRecord, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.over {
+            return None;
+        }
+        let next = self.read().transpose();
+        self.over = !matches!(next, Some(Ok(_)));
+        next
+    }
+}
+
+pub(crate) fn unreadable(path: &Path) -> impl Fn(std::io::Error) -> Error {
+    move |source| Error::Io { path: path.to_owned(), action: "can not be read", source }
+}

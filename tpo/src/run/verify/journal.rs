@@ -1,0 +1,118 @@
+//! Reading a journal that may be damaged.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
+
+use super::{JOURNAL, Verification};
+use crate::error::Error;
+use crate::journal::{Record, SCHEMA};
+use crate::run::recorded::{RecordedRun, unreadable};
+
+/// Where the steps of each query stand.
+pub(super) struct Steps {
+    places: BTreeMap<usize, Vec<(u64, usize)>>,
+}
+
+impl Steps {
+    /// Goes through the journal and tells what is wrong with it.
+    pub(super) fn scan(run: &RecordedRun, found: &mut Verification) -> Result<Self, Error> {
+        let path = run.journal();
+        let file = File::open(&path).map_err(unreadable(&path))?;
+        let mut reader = BufReader::new(file);
+        let (mut text, mut offset) = (Vec::new(), 0_u64);
+        let mut places: BTreeMap<usize, Vec<(u64, usize)>> = BTreeMap::new();
+        // What was asked, by query, and the line of the answer.
+        let mut paid: HashMap<(usize, String), usize> = HashMap::new();
+        for line in 1.. {
+            text.clear();
+            let length = reader.read_until(b'\n', &mut text).map_err(unreadable(&path))?;
+            if length == 0 {
+                break;
+            }
+            let place = (offset, length);
+            offset += length as u64;
+            if text.last() != Some(&b'\n') {
+                let problem = format!(
+                    "{length} bytes without an end, as a process leaves that is killed while it writes; --resume \
+                     cuts them off"
+                );
+                found.find(JOURNAL, line, problem);
+                break;
+            }
+            let record: Record = match serde_json::from_slice(&text) {
+                Ok(record) => record,
+                Err(error) => {
+                    found.find(JOURNAL, line, format!("not a record: {error}"));
+                    continue;
+                }
+            };
+            if let Record::Run { schema, config } = &record {
+                first(run, *schema, config, line, found);
+                continue;
+            }
+            if line == 1 {
+                found.find(JOURNAL, 1, "expected a record of type run as the first line");
+            }
+            let (query, key) = match record {
+                Record::Call { query, key, .. } => {
+                    found.calls += 1;
+                    (query, Some(key))
+                }
+                Record::Score { query, key, .. } => {
+                    found.scores += 1;
+                    (query, Some(key))
+                }
+                Record::Failed { query, .. } => (query, None),
+                Record::Run { .. } => continue,
+            };
+            places.entry(query).or_default().push(place);
+            // Every request has a seed of its own, so no step is asked for twice.
+            if let Some(before) = key.and_then(|key| paid.insert((query, key), line)) {
+                let problem =
+                    format!("the step of query {query} that line {before} has, paid again");
+                found.find(JOURNAL, line, problem);
+            }
+        }
+        Ok(Self { places })
+    }
+
+    /// The steps of a query that can be read.
+    pub(super) fn of(&self, run: &RecordedRun, query: usize) -> Result<Vec<Record>, Error> {
+        let path = run.journal();
+        let mut file = File::open(&path).map_err(unreadable(&path))?;
+        let mut records = Vec::new();
+        for (offset, length) in self.places.get(&query).map(Vec::as_slice).unwrap_or_default() {
+            let mut text = vec![0; *length];
+            file.seek(SeekFrom::Start(*offset)).map_err(unreadable(&path))?;
+            file.read_exact(&mut text).map_err(unreadable(&path))?;
+            records.extend(serde_json::from_slice::<Record>(&text));
+        }
+        Ok(records)
+    }
+
+    /// Queries with steps whose place is not below this.
+    pub(super) fn beyond(&self, queries: usize) -> impl Iterator<Item = usize> {
+        self.places.range(queries..).map(|(query, _)| *query)
+    }
+}
+
+fn first(
+    run: &RecordedRun,
+    schema: u32,
+    config: &serde_json::Value,
+    line: usize,
+    found: &mut Verification,
+) {
+    if line != 1 {
+        found.find(JOURNAL, line, "a record of type run, expected as the first line only");
+        return;
+    }
+    if schema != SCHEMA {
+        found.find(JOURNAL, line, format!("expected schema {SCHEMA}, got {schema}"));
+    }
+    for difference in run.config().differences(config) {
+        let problem = format!("its settings are not those of config.json: {difference}");
+        found.find(JOURNAL, line, problem);
+    }
+}

@@ -1,0 +1,121 @@
+//! Checking a run against its journal.
+
+mod journal;
+mod record;
+
+use std::fmt;
+
+use serde::Serialize;
+
+use self::journal::Steps;
+use super::recorded::RecordedRun;
+use super::results::Status;
+use crate::error::Error;
+use crate::journal::digest;
+
+/// How many findings are kept: of a run that is all wrong, nobody reads more.
+const MOST: usize = 1000;
+
+/// What a check of a run found.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Verification {
+    /// Results that were checked.
+    pub results: usize,
+    /// Results that are of failed searches.
+    pub failed: usize,
+    /// Finished steps in the journal: calls of models.
+    pub calls: u64,
+    /// Finished steps in the journal: scores.
+    pub scores: u64,
+    /// What is wrong; at most 1000 findings.
+    pub findings: Vec<Finding>,
+}
+
+/// Something that is wrong with a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// The file that shows it.
+    pub file: &'static str,
+    /// Its line, from 1; 0 where none is to be named.
+    pub line: usize,
+    /// What was expected and what is there.
+    pub problem: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            0 => write!(f, "{}: {}", self.file, self.problem),
+            line => write!(f, "{}, line {line}: {}", self.file, self.problem),
+        }
+    }
+}
+
+impl Verification {
+    /// Whether nothing is wrong: the run is whole, and its results are what its journal says.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.findings.is_empty()
+    }
+
+    fn find(&mut self, file: &'static str, line: usize, problem: impl Into<String>) {
+        if self.findings.len() < MOST {
+            self.findings.push(Finding { file, line, problem: problem.into() });
+        }
+    }
+}
+
+impl RecordedRun {
+    /// Checks the run against its journal: that every line can be read, that both have the same settings, that
+    /// every answer, score, loss and gradient of the results is in the journal, that requests, tokens and
+    /// scores are as many as were written down, and that nothing was paid for twice. It blocks.
+    ///
+    /// What the search would do with these steps is not checked; [`align`](RecordedRun::align) does that for a
+    /// query.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if a file can not be read. What is wrong inside of them is a [`Finding`].
+    pub fn verify(&self) -> Result<Verification, Error> {
+        let mut found = Verification::default();
+        let steps = Steps::scan(self, &mut found)?;
+        let mut identities: Vec<String> = Vec::new();
+        let mut results = self.results()?;
+        for line in 1.. {
+            let record = match results.next() {
+                None => break,
+                Some(Ok(record)) => record,
+                Some(Err(Error::Record { line, reason, .. })) => {
+                    found.find(RESULTS, line, reason);
+                    break;
+                }
+                Some(Err(error)) => return Err(error),
+            };
+            found.results += 1;
+            found.failed += usize::from(record.status == Status::Error);
+            if record.index != line - 1 {
+                let problem = format!("expected query {}, got {}", line - 1, record.index);
+                found.find(RESULTS, line, problem);
+            }
+            record::check(self, &record, &steps, line, &mut found)?;
+            identities.push(record.query.identity());
+        }
+        let data = &self.config().data;
+        if identities.len() != data.queries {
+            let (have, whole) = (identities.len(), data.queries);
+            let problem = format!(
+                "expected results of {whole} queries, got {have}: the run is not whole, --resume continues it"
+            );
+            found.find(RESULTS, 0, problem);
+        } else if digest(identities.iter().map(String::as_str)) != data.sha256 {
+            found.find(RESULTS, 0, "the queries are not those of config.json");
+        }
+        for query in steps.beyond(data.queries) {
+            let problem = format!("steps of query {query}, but there are {} queries", data.queries);
+            found.find(JOURNAL, 0, problem);
+        }
+        Ok(found)
+    }
+}
+
+const RESULTS: &str = "results.jsonl";
+const JOURNAL: &str = "journal.jsonl";

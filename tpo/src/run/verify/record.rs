@@ -1,0 +1,147 @@
+//! Checking one result.
+
+use std::collections::HashMap;
+
+use textgrad_core::{Purpose, Usage};
+
+use super::journal::Steps;
+use super::{RESULTS, Verification};
+use crate::error::Error;
+use crate::journal::{Record, StepKey};
+use crate::run::recorded::RecordedRun;
+use crate::run::results::{ResultRecord, Status};
+use crate::search::Trajectory;
+
+/// What the journal has of a query.
+#[derive(Default)]
+struct Known {
+    texts: HashMap<Purpose, Vec<String>>,
+    scores: HashMap<String, f64>,
+    calls: u64,
+    tokens: Usage,
+}
+
+impl Known {
+    fn of(records: Vec<Record>) -> Self {
+        let mut known = Self::default();
+        for record in records {
+            match record {
+                Record::Call { purpose, response, .. } => {
+                    known.calls += 1;
+                    known.tokens += response.usage;
+                    let texts = response.choices.into_iter().map(|choice| choice.text);
+                    known.texts.entry(purpose).or_default().extend(texts);
+                }
+                Record::Score { key, score, .. } => {
+                    known.scores.insert(key, score);
+                }
+                _ => {}
+            }
+        }
+        known
+    }
+
+    /// Whether an answer to a request for this holds a text.
+    fn has(&self, purpose: Purpose, text: &str) -> bool {
+        let mut texts = self.texts.get(&purpose).into_iter().flatten();
+        texts.any(|known| known.contains(text))
+    }
+}
+
+pub(super) fn check(
+    run: &RecordedRun,
+    record: &ResultRecord,
+    steps: &Steps,
+    line: usize,
+    found: &mut Verification,
+) -> Result<(), Error> {
+    let known = Known::of(steps.of(run, record.index)?);
+    let trajectory = &record.trajectory;
+    let mut find = |problem: String| found.find(RESULTS, line, problem);
+
+    for (place, candidate) in trajectory.candidates.iter().enumerate() {
+        let from = if candidate.iteration == 0 { Purpose::Sample } else { Purpose::Update };
+        if !known.has(from, &candidate.text) {
+            find(format!("answer {place} is in no answer to a request for {from}"));
+        }
+        let key = StepKey::of_score(&run.config().reward, &record.query, &candidate.text);
+        match known.scores.get(key.as_str()) {
+            None => find(format!("the journal has no score of answer {place}")),
+            Some(score) if *score != candidate.score => {
+                let got = candidate.score;
+                find(format!("expected score {score} of answer {place}, got {got}"));
+            }
+            Some(_) => {}
+        }
+    }
+    for made in &trajectory.iterations {
+        let number = made.iteration;
+        for loss in made.losses.iter().filter(|loss| !known.has(Purpose::Loss, loss)) {
+            let words = textgrad_core::excerpt(loss, 40);
+            find(format!("a loss of iteration {number} is not in the journal: {words:?}"));
+        }
+        // A gradient may be several that were put together.
+        let gradients = [Purpose::Gradient, Purpose::Reduce];
+        if let Some(gradient) = &made.gradient
+            && !gradients.iter().flat_map(|purpose| known.texts.get(purpose)).flatten().any(
+                |text| {
+                    let text = text.trim();
+                    !text.is_empty() && gradient.contains(text)
+                },
+            )
+        {
+            find(format!("the gradient of iteration {number} is not in the journal"));
+        }
+        let places = trajectory.candidates.len();
+        for place in made.rejected.iter().chain([&made.chosen]).filter(|place| **place >= places) {
+            find(format!("iteration {number} compares answer {place} of {places}"));
+        }
+    }
+    consistent(record, &mut find);
+    if record.status == Status::Ok {
+        counts(trajectory, &known, &mut find);
+    } else if trajectory.usage.requests > known.calls {
+        let (expected, got) = (known.calls, trajectory.usage.requests);
+        find(format!("expected at most {expected} requests, got {got}"));
+    }
+    Ok(())
+}
+
+/// What a result says twice must be the same.
+fn consistent(record: &ResultRecord, find: &mut impl FnMut(String)) {
+    let best = record.trajectory.best();
+    let same = match (best, &record.best) {
+        (None, None) => true,
+        (Some(best), Some(told)) => {
+            best.text == told.text && best.score == told.score && best.iteration == told.iteration
+        }
+        _ => false,
+    };
+    if !same {
+        find("the best answer is not that of the trajectory".to_owned());
+    }
+    if (record.status == Status::Error) != record.error.is_some() {
+        find("an error without its status, or the other way round".to_owned());
+    }
+}
+
+/// A search that came to its end has used every step that it paid for, once.
+fn counts(trajectory: &Trajectory, known: &Known, find: &mut impl FnMut(String)) {
+    let usage = &trajectory.usage;
+    let scores = known.scores.len() as u64;
+    for (what, expected, got) in [
+        ("requests", known.calls, usage.requests),
+        ("tokens read", known.tokens.prompt_tokens, usage.tokens.prompt_tokens),
+        ("tokens written", known.tokens.completion_tokens, usage.tokens.completion_tokens),
+        ("scored answers", scores, usage.scored),
+    ] {
+        if expected != got {
+            find(format!("expected {expected} {what}, as the journal has, got {got}"));
+        }
+    }
+    let updates: usize = trajectory.iterations.iter().map(|made| made.updates).sum();
+    let rewrites = trajectory.candidates.iter().filter(|c| c.iteration > 0).count();
+    if updates != rewrites {
+        find(format!("expected {updates} new versions, as its iterations tell, got {rewrites}"));
+    }
+}
