@@ -31,32 +31,7 @@ pub(crate) fn engine(
     stop: &Stop,
     cache: Option<&DiskCache>,
 ) -> Result<Arc<dyn Engine>, Error> {
-    layered(named(args)?, args, meter, stop, cache)
-}
-
-/// The engine of a judge by its own line, with the layers of the run's.
-pub(crate) fn judge(
-    line: &str,
-    base_url: Option<&str>,
-    args: &RunArgs,
-    meter: &Meter,
-    stop: &Stop,
-    cache: Option<&DiskCache>,
-) -> Result<Arc<dyn Engine>, Error> {
-    let mut settings = preset::engine(line).map_err(setup("judge"))?;
-    if let Some(base_url) = base_url {
-        settings = settings.base_url(base_url);
-    }
-    layered(settings, args, meter, stop, cache)
-}
-
-fn layered(
-    settings: EngineBuilder,
-    args: &RunArgs,
-    meter: &Meter,
-    stop: &Stop,
-    cache: Option<&DiskCache>,
-) -> Result<Arc<dyn Engine>, Error> {
+    let settings = named(args)?;
     let mut settings =
         settings.request_timeout(Duration::from_secs(args.timeout)).stream(args.stream);
     if let Some(field) = args.max_tokens_field {
@@ -78,15 +53,19 @@ fn layered(
 pub(crate) fn judge(
     args: &RunArgs,
     line: &str,
+    base_url: Option<&str>,
     meter: &Meter,
     stop: &Stop,
     cache: Option<&DiskCache>,
 ) -> Result<Arc<dyn Engine>, Error> {
     // What was said of the policy's server and model does not hold for the judge's.
-    let (base_url, model, max_tokens_field) = (None, None, None);
+    let (base_url, model, max_tokens_field) = (base_url.map(str::to_owned), None, None);
     let named =
         RunArgs { engine: line.to_owned(), base_url, model, max_tokens_field, ..args.clone() };
-    engine(&named, meter, stop, cache)
+    engine(&named, meter, stop, cache).map_err(|error| match error {
+        Error::Setup { source, .. } => Error::Setup { what: "judge", source },
+        error => error,
+    })
 }
 
 fn kept(engine: impl Engine + 'static, cache: Option<&DiskCache>) -> Arc<dyn Engine> {

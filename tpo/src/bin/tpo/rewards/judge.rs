@@ -16,7 +16,7 @@ impl Source<'_> {
         let base_url = self.line.get("base-url");
         let engine = match self.line.get("engine") {
             Some(line) => {
-                engines::judge(line, base_url, self.args, around.meter, self.stop, around.cache)?
+                engines::judge(self.args, line, base_url, around.meter, self.stop, around.cache)?
             }
             None if base_url.is_some() => {
                 return Err(engines::missing("reward", "an engine beside its base-url"));
