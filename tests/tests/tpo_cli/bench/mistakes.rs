@@ -61,7 +61,7 @@ fn mistakes_are_told_before_anything_is_paid_for() {
         ),
         (
             &["xstest", "--data", "xstest", "--judge", "olama/x"],
-            &["the engine can not be set up", "did you mean ollama/MODEL?"],
+            &["the judge can not be set up", "did you mean ollama/MODEL?"],
         ),
     ] {
         let mut command = program(folder.path());
