@@ -3,6 +3,7 @@
 //! | template | message | variables |
 //! |---|---|---|
 //! | `sample_system` | system message of the first answers; not sent if it is empty | [`SampleContext`] |
+//! | `direct_feedback` | what stands for feedback in the request for an update, where there is neither loss nor gradient | [`DirectContext`] |
 //! | `reward_pointwise_system`, `reward_pointwise` | system and user message of a request for a grade | [`GradeContext`] |
 //! | `reward_pairwise_system`, `reward_pairwise` | those of a request to compare two answers | [`CompareContext`] |
 //! | `reward_retry` | added to the last message of these when the reply could not be read | [`RetryContext`] |
@@ -42,6 +43,23 @@ pub struct SampleContext<'a> {
 impl TemplateContext for SampleContext<'_> {
     fn example() -> Json {
         json!({ "query": "" })
+    }
+}
+
+/// The variables of `direct_feedback`.
+#[derive(Debug, Clone, Serialize)]
+pub struct DirectContext<'a> {
+    /// The user's query.
+    pub query: &'a str,
+    /// The response that is rewritten.
+    pub chosen: &'a str,
+    /// What it was preferred to; none where there is nothing to compare with.
+    pub rejected: Vec<&'a str>,
+}
+
+impl TemplateContext for DirectContext<'_> {
+    fn example() -> Json {
+        json!({ "query": "", "chosen": "", "rejected": [""] })
     }
 }
 
@@ -106,6 +124,7 @@ pub fn templates() -> Vec<TemplateSpec> {
     let mut templates = textgrad_ops::prompts::templates();
     templates.extend([
         TemplateSpec::new::<SampleContext<'_>>("sample_system", text!("sample_system")),
+        TemplateSpec::new::<DirectContext<'_>>("direct_feedback", text!("direct_feedback")),
         TemplateSpec::new::<GradeContext<'_>>(
             "reward_pointwise_system",
             text!("reward_pointwise_system"),

@@ -202,6 +202,7 @@ fn every_template_is_in_a_golden_file() {
     let shown: BTreeSet<&str> = [
         // Searches.
         "sample_system",
+        "direct_feedback",
         "contrastive_system",
         "evaluation_system",
         "contrastive_continue",

@@ -11,7 +11,7 @@ use tokio::task::{Id, JoinSet};
 use crate::error::Error;
 use crate::journal::Journal;
 use crate::query::Query;
-use crate::search::{AlignError, Alignment, Tpo, Trajectory};
+use crate::search::{AlignError, Alignment, Partner, Tpo, Trajectory};
 use crate::session::Session;
 
 /// How far a batch may run ahead of the oldest query that is not done, in queries: what is finished before
@@ -175,10 +175,11 @@ impl Batch {
         {
             let index = self.started;
             let Some(query) = self.queries.get(index).cloned() else { return };
+            let partner = self.tpo.partner(index, &self.queries);
             let (tpo, journal, stop) = (self.tpo.clone(), self.journal.clone(), self.stop.clone());
-            let task = self
-                .tasks
-                .spawn(async move { (index, search(tpo, journal, stop, index, query).await) });
+            let task = self.tasks.spawn(async move {
+                (index, search(tpo, journal, stop, index, query, partner).await)
+            });
             self.places.insert(task.id(), index);
             self.started += 1;
         }
@@ -191,6 +192,7 @@ async fn search(
     stop: Stop,
     index: usize,
     query: Query,
+    partner: Option<Partner>,
 ) -> Result<Alignment, AlignError> {
     let journal = match journal {
         None => None,
@@ -199,7 +201,7 @@ async fn search(
             Err(error) => return Err(AlignError { error, trajectory: Trajectory::default() }),
         },
     };
-    tpo.align_in(index, query, Session::new(journal, stop)).await
+    tpo.align_in(index, query, partner, Session::new(journal, stop)).await
 }
 
 impl fmt::Debug for Batch {

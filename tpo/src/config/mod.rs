@@ -96,15 +96,28 @@ impl TpoConfig {
     #[must_use]
     pub fn depth(&self) -> u32 {
         match self.mode {
-            Mode::Tpo | Mode::Revision => self.iterations,
             Mode::Bon => 0,
+            _ => self.iterations,
         }
     }
 
-    /// How many requests a query takes where the server gives all answers to one: 1 + 3D.
+    /// How many requests a query takes where the server gives all answers to one and an iteration compares one
+    /// pair: 1 + 3D; 1 + D without critique or chain rule; 1 + 4D with the critique of another query, whose
+    /// search takes 3D.
     #[must_use]
     pub fn requests(&self) -> u64 {
-        1 + 3 * u64::from(self.depth())
+        let each = match self.mode {
+            Mode::Resample | Mode::Direct => 1,
+            Mode::Shuffled => 4,
+            _ => 3,
+        };
+        1 + each * u64::from(self.depth())
+    }
+
+    /// How many answers a query draws, the best of which is returned: N(D + 1).
+    #[must_use]
+    pub fn answers(&self) -> u64 {
+        u64::from(self.samples) * (1 + u64::from(self.depth()))
     }
 
     /// Checks the ranges.
@@ -120,6 +133,10 @@ impl TpoConfig {
         }
         if self.max_chars == Some(0) {
             return fail("max_chars", "at least 1", "0".to_owned());
+        }
+        if self.layout == Layout::Continued && !self.mode.can_continue() {
+            let modes = "quoted, or another mode than direct, shuffled and listwise";
+            return fail("layout", modes, format!("continued with {}", self.mode));
         }
         self.stopping.validate()?;
         for sampling in [&self.sampling, &self.critic] {

@@ -7,9 +7,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 
-/// Which objective drives a search.
+/// What a search does with its answers: the paper's method, its baselines, and ablations that each leave one part of
+/// it out.
+///
+/// All but [`Bon`](Self::Bon) draw the same number of answers, N first and N in each iteration, and return the best
+/// of all N(D + 1). What they spend on critique differs; [`TpoConfig::requests`](crate::TpoConfig::requests)
+/// counts it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Mode {
     /// Why is the best answer preferred to the worst? The paper's method.
     #[default]
@@ -18,9 +24,35 @@ pub enum Mode {
     Revision,
     /// Best of N: no rewriting at all, D = 0.
     Bon,
+    /// No critique: each iteration samples N more answers to the query itself, so that it is best of N(D + 1).
+    Resample,
+    /// No chain rule: the update is asked for from the comparison itself, without a loss and a gradient.
+    Direct,
+    /// The critique of another query: everything is as in [`Tpo`](Self::Tpo), but loss and gradient in the request
+    /// for an update are those that a search of the other query came to in the same iteration. Needs a batch of
+    /// two or more different queries, or [`Tpo::align_with`](crate::Tpo::align_with).
+    Shuffled,
+    /// What makes better answers better, over up to N of the pool with their scores, best to worst, in place of a
+    /// pair: [`ListwiseLoss`](textgrad_ops::ListwiseLoss).
+    Listwise,
+    /// No validation gate: the newest answers are rewritten whatever their scores, as with
+    /// [`Accept::Always`](crate::Accept::Always).
+    Ungated,
 }
 
 impl Mode {
+    /// All of them, in the order in which they are listed for people.
+    pub const ALL: [Self; 8] = [
+        Self::Tpo,
+        Self::Revision,
+        Self::Bon,
+        Self::Resample,
+        Self::Direct,
+        Self::Shuffled,
+        Self::Listwise,
+        Self::Ungated,
+    ];
+
     /// The name on the command line and in files.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -28,26 +60,36 @@ impl Mode {
             Self::Tpo => "tpo",
             Self::Revision => "revision",
             Self::Bon => "bon",
+            Self::Resample => "resample",
+            Self::Direct => "direct",
+            Self::Shuffled => "shuffled",
+            Self::Listwise => "listwise",
+            Self::Ungated => "ungated",
         }
     }
 
     /// What the answer that is rewritten is, in words; as the reference implementation has it.
     pub(crate) fn chosen_role(self) -> &'static str {
         match self {
-            Self::Tpo | Self::Bon => "a chosen response to a user query",
             Self::Revision => "a model response to a user query",
+            _ => "a chosen response to a user query",
         }
     }
 
     /// What a new version must obey.
     pub(crate) fn constraints(self) -> &'static [&'static str] {
         match self {
-            Self::Tpo | Self::Bon => &[
+            Self::Revision => &["Write a response to the user query, nothing else."],
+            _ => &[
                 "Write a response to the user query that would be chosen.",
                 "Do not write a response that would be rejected.",
             ],
-            Self::Revision => &["Write a response to the user query, nothing else."],
         }
+    }
+
+    /// Whether a search can continue the policy's own conversation.
+    pub(crate) fn can_continue(self) -> bool {
+        !matches!(self, Self::Direct | Self::Shuffled | Self::Listwise)
     }
 }
 
@@ -61,13 +103,27 @@ impl FromStr for Mode {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        [Self::Tpo, Self::Revision, Self::Bon]
-            .into_iter()
-            .find(|mode| mode.as_str() == text)
-            .ok_or_else(|| Error::Config {
-                setting: "mode",
-                expected: "tpo, revision or bon",
-                got: text.to_owned(),
-            })
+        Self::ALL.into_iter().find(|mode| mode.as_str() == text).ok_or_else(|| Error::Config {
+            setting: "mode",
+            expected: "tpo, revision, bon, resample, direct, shuffled, listwise or ungated",
+            got: text.to_owned(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_go_both_ways() {
+        for mode in Mode::ALL {
+            assert_eq!(mode.as_str().parse::<Mode>().unwrap(), mode);
+            assert_eq!(serde_json::to_value(mode).unwrap(), mode.as_str());
+        }
+        let error = "best".parse::<Mode>().unwrap_err().to_string();
+        for mode in Mode::ALL {
+            assert!(error.contains(mode.as_str()), "{error}");
+        }
     }
 }

@@ -9,7 +9,7 @@ use textgrad_ops::Stop;
 use super::config::RunConfig;
 use super::recorded::RecordedRun;
 use super::results::ResultRecord;
-use crate::config::StopReason;
+use crate::config::{Mode, StopReason};
 use crate::error::Error;
 use crate::journal::{Journal, digest};
 use crate::query::Query;
@@ -31,13 +31,21 @@ impl RecordedRun {
     pub async fn align(&self, index: usize, prompts: Arc<PromptPack>) -> Result<Alignment, Error> {
         self.check(&prompts)?;
         let run = self.clone();
-        let record = tokio::task::spawn_blocking(move || run.result(index)).await;
-        let record = record.map_err(|error| Error::Panic { message: error.to_string() })??;
+        let read = tokio::task::spawn_blocking(move || {
+            let queries = match run.config().search.mode {
+                Mode::Shuffled => run.queries()?,
+                _ => Vec::new(),
+            };
+            Ok::<_, Error>((run.result(index)?, queries))
+        });
+        let read = read.await.map_err(|error| Error::Panic { message: error.to_string() })?;
+        let (record, queries) = read?;
         let journal = Journal::read(&self.journal()).await?;
         let missing = Missing::default();
         let tpo = self.tpo(&record, prompts, &missing)?;
         let session = Session::new(Some(journal.query(index).await?), Stop::default());
-        let outcome = tpo.align_in(index, record.query, session).await;
+        let partner = tpo.partner(index, &queries);
+        let outcome = tpo.align_in(index, record.query, partner, session).await;
         match missing.take() {
             Some(step) => Err(Error::NotRecorded {
                 path: self.path().to_owned(),

@@ -8,6 +8,7 @@ use super::config::RunConfig;
 use super::results::ResultRecord;
 use crate::error::Error;
 use crate::journal::SCHEMA;
+use crate::query::Query;
 
 /// The folder of a run, to be read only. All its methods that are not async block.
 ///
@@ -85,6 +86,11 @@ impl RecordedRun {
             _ => unreadable(&path)(error),
         })?;
         Ok(ResultsReader { path, reader: BufReader::new(file), line: 0, over: false })
+    }
+
+    /// The queries, in their order.
+    pub(super) fn queries(&self) -> Result<Vec<Query>, Error> {
+        self.results()?.map(|record| Ok(record?.query)).collect()
     }
 
     /// What came of one query.

@@ -8,6 +8,7 @@ use textgrad_core::{Engine, PromptPack, Sampling};
 
 use super::align::{AlignError, Alignment};
 use super::pairs::PairSelection;
+use super::partner::Partner;
 use super::run::Search;
 use crate::config::{Mode, TpoConfig};
 use crate::error::Error;
@@ -47,6 +48,21 @@ pub(super) struct Inner {
     pub(super) prompts: Arc<PromptPack>,
     pub(super) pairs: Arc<dyn PairSelection>,
     pub(super) config: TpoConfig,
+}
+
+impl Inner {
+    /// The same with other settings.
+    pub(super) fn with(&self, config: TpoConfig) -> Self {
+        Self {
+            policy: Arc::clone(&self.policy),
+            critic: Arc::clone(&self.critic),
+            optimizer: Arc::clone(&self.optimizer),
+            reward: Arc::clone(&self.reward),
+            prompts: Arc::clone(&self.prompts),
+            pairs: Arc::clone(&self.pairs),
+            config,
+        }
+    }
 }
 
 /// Settings of a [`Tpo`].
@@ -96,16 +112,39 @@ impl Tpo {
         index: usize,
         query: impl Into<Query>,
     ) -> Result<Alignment, AlignError> {
-        self.align_in(index, query.into(), Session::default()).await
+        self.align_in(index, query.into(), None, Session::default()).await
+    }
+
+    /// Aligns the query at a place in a list, with the critique of another of the list where the mode is
+    /// [`Mode::Shuffled`]; other modes take no notice of it. A [`Batch`](crate::Batch) draws one for each query.
+    ///
+    /// # Errors
+    /// An [`AlignError`] with what went wrong and everything that had been found by then.
+    pub async fn align_with(
+        &self,
+        index: usize,
+        query: impl Into<Query>,
+        other_index: usize,
+        other: impl Into<Query>,
+    ) -> Result<Alignment, AlignError> {
+        let partner = Partner { index: other_index, query: other.into() };
+        self.align_in(index, query.into(), Some(partner), Session::default()).await
     }
 
     pub(crate) async fn align_in(
         &self,
         index: usize,
         query: Query,
+        partner: Option<Partner>,
         session: Session,
     ) -> Result<Alignment, AlignError> {
-        Search::new(&self.0, index, query, session).run().await
+        Search::new(&self.0, index, query, session).run(partner).await
+    }
+
+    /// Whose critique a query of a list is given, if the mode asks for that.
+    pub(crate) fn partner(&self, index: usize, queries: &[Query]) -> Option<Partner> {
+        let shuffled = self.0.config.mode == Mode::Shuffled;
+        shuffled.then(|| Partner::of(self.0.config.seed, index, queries)).flatten()
     }
 
     /// The settings.

@@ -8,6 +8,7 @@ use textgrad_ops::{ContrastiveLoss, TextualGradientDescent, sum};
 
 use super::nodes::Choose;
 use super::pairs::Comparison;
+use super::partner::Critique;
 use super::run::Search;
 use super::trajectory::IterationRecord;
 use crate::config::Mode;
@@ -21,39 +22,79 @@ pub(super) struct Improved {
     pub(super) updates: Vec<Variable>,
     /// What else the graph of the search is to show.
     pub(super) ends: Vec<Variable>,
+    /// What was said about the chosen answer.
+    pub(super) critique: Critique,
+}
+
+impl Improved {
+    /// Takes note of losses.
+    pub(super) fn found(&mut self, losses: &[Variable]) {
+        self.ends.extend(losses.iter().cloned());
+        self.record.losses = texts(losses);
+        self.critique.losses = losses.to_vec();
+    }
+}
+
+fn texts(variables: &[Variable]) -> Vec<String> {
+    variables.iter().filter_map(Variable::text).map(str::to_owned).collect()
 }
 
 impl Search<'_> {
-    /// New versions of the chosen answer, `samples` at most. What came before a failure is kept.
+    /// New versions of the chosen answer of a comparison, `samples` at most. What came before a failure is kept.
     pub(super) async fn improve(
         &self,
         iteration: u32,
+        place: usize,
         mut comparison: Comparison,
         samples: u32,
         seed: Seed,
     ) -> (Improved, Result<(), Error>) {
-        if self.tpo.config.mode == Mode::Revision {
-            comparison.rejected.clear();
+        match self.tpo.config.mode {
+            Mode::Revision => comparison.rejected.clear(),
+            Mode::Listwise => comparison.rejected = self.ranked_with(comparison.chosen),
+            _ => {}
         }
         let mut improved = Improved::default();
         improved.record.iteration = iteration;
         improved.record.chosen = comparison.chosen;
         improved.record.rejected.clone_from(&comparison.rejected);
-        let outcome = self.rewrite(&comparison, samples, seed, &mut improved).await;
+        let outcome = self.rewrite(place, &comparison, samples, seed, &mut improved).await;
         (improved, outcome)
     }
 
     async fn rewrite(
         &self,
+        place: usize,
         comparison: &Comparison,
         samples: u32,
         seed: Seed,
         improved: &mut Improved,
     ) -> Result<(), Error> {
         let (chosen, rejected) = self.choose(comparison).await?;
-        let losses = self.losses(&chosen, &rejected, seed, improved).await?;
-        let feedback = self.gradient(&chosen, &losses, seed, improved).await?;
-        if feedback.is_empty() {
+        let feedback = match self.tpo.config.mode {
+            Mode::Direct => self.direct(&chosen, &rejected)?,
+            Mode::Shuffled => {
+                let critique = self.foreign.critique(improved.record.iteration, place);
+                improved.record.losses = texts(&critique.losses);
+                improved.record.gradient = (!critique.feedback.is_empty()).then(|| {
+                    let said: Vec<&str> = critique.feedback.iter().map(Feedback::text).collect();
+                    said.join("\n")
+                });
+                improved.record.critique_of = Some(self.foreign.index);
+                self.swapped(&chosen, &rejected, &critique)?
+            }
+            Mode::Listwise => {
+                let compared = (comparison.chosen, &comparison.rejected[..]);
+                let losses =
+                    self.listwise_loss(&chosen, &rejected, compared, seed, improved).await?;
+                self.gradient(&chosen, &losses, seed, improved).await?
+            }
+            _ => {
+                let losses = self.losses(&chosen, &rejected, seed, improved).await?;
+                self.gradient(&chosen, &losses, seed, improved).await?
+            }
+        };
+        if feedback.is_empty() || self.is_critiqued(improved.record.iteration) {
             return Ok(());
         }
         self.update(&chosen, &feedback, samples, seed, improved).await
@@ -96,9 +137,7 @@ impl Search<'_> {
             rejected => (0..).zip(rejected).map(|(i, one)| loss(i).against(one)).collect(),
         };
         let losses = try_join_all(losses.iter().map(|loss| loss.evaluate(chosen))).await?;
-        improved.ends.extend(losses.iter().cloned());
-        improved.record.losses =
-            losses.iter().filter_map(Variable::text).map(str::to_owned).collect();
+        improved.found(&losses);
         Ok(losses)
     }
 
@@ -122,6 +161,7 @@ impl Search<'_> {
         if !feedback.is_empty() {
             improved.record.gradient = Some(gradients.text(chosen));
         }
+        improved.critique.feedback.clone_from(&feedback);
         Ok(feedback)
     }
 

@@ -1,10 +1,12 @@
 //! One query: sample, compare, rewrite, repeat, return the best.
 
+mod ablation;
 mod align;
 mod builder;
 mod improve;
 mod nodes;
 mod pairs;
+mod partner;
 mod pool;
 mod run;
 mod trajectory;
@@ -12,6 +14,7 @@ mod trajectory;
 pub use self::align::{AlignError, Alignment};
 pub use self::builder::{Tpo, TpoBuilder};
 pub use self::pairs::{Comparison, PairCx, PairSelection, Pairs};
+pub(crate) use self::partner::Partner;
 pub use self::pool::{Candidate, Pool};
 pub use self::trajectory::{
     CandidateRecord, IterationRecord, PurposeUsage, Trajectory, UsageRecord,

@@ -13,9 +13,10 @@ use super::align::{AlignError, Alignment};
 use super::builder::Inner;
 use super::nodes::SampleInstruction;
 use super::pairs::PairCx;
+use super::partner::{Critique, Foreign, Partner};
 use super::pool::{Candidate, Pool};
 use super::trajectory::{CandidateRecord, IterationRecord, Trajectory};
-use crate::config::{Accept, Progress, StopReason};
+use crate::config::{Accept, Mode, Progress, StopReason, TpoConfig};
 use crate::error::Error;
 use crate::query::Query;
 use crate::session::{Scorer, Session};
@@ -31,6 +32,12 @@ pub(super) struct Search<'a> {
     pub(super) pool: Pool,
     iterations: Vec<IterationRecord>,
     ends: Vec<Variable>,
+    /// What was said in each iteration, by comparison.
+    critiques: Vec<Vec<Critique>>,
+    /// What was said in the search for another query.
+    pub(super) foreign: Foreign,
+    /// Whether only what is said is wanted: then the last iteration rewrites nothing.
+    critiques_only: bool,
     /// The policy's conversation up to its answer.
     pub(super) dialogue: Vec<Message>,
     asked: Query,
@@ -59,15 +66,18 @@ impl<'a> Search<'a> {
             pool: Pool::default(),
             iterations: Vec::new(),
             ends: Vec::new(),
+            critiques: Vec::new(),
+            foreign: Foreign::default(),
+            critiques_only: false,
             begun: Instant::now(),
             best: Vec::new(),
             stopped: None,
         }
     }
 
-    pub(super) async fn run(mut self) -> Result<Alignment, AlignError> {
+    pub(super) async fn run(mut self, partner: Option<Partner>) -> Result<Alignment, AlignError> {
         // A panic of a user's engine or reward model is an error of this query, and keeps what was found.
-        let outcome = match AssertUnwindSafe(self.search()).catch_unwind().await {
+        let outcome = match AssertUnwindSafe(self.search_with(partner)).catch_unwind().await {
             Ok(outcome) => outcome,
             Err(panic) => Err(Error::Panic { message: panic_message(&*panic) }),
         };
@@ -98,8 +108,29 @@ impl<'a> Search<'a> {
         }
     }
 
+    async fn search_with(&mut self, partner: Option<Partner>) -> Result<(), Error> {
+        // First, so that a failure there ends this search before it has gone on after anything else.
+        if self.tpo.config.mode == Mode::Shuffled {
+            self.foreign = Foreign::search(self.tpo, partner, &self.session).await?;
+            self.ends.append(&mut self.foreign.ends);
+        }
+        self.search().await
+    }
+
+    /// All that is said in this search, by iteration and comparison, and where its graph ends.
+    pub(super) async fn critiques(mut self) -> Result<(Vec<Vec<Critique>>, Vec<Variable>), Error> {
+        self.critiques_only = true;
+        self.search().await?;
+        Ok((self.critiques, self.ends))
+    }
+
+    /// Whether the search is over once something was said in this iteration.
+    pub(super) fn is_critiqued(&self, iteration: u32) -> bool {
+        self.critiques_only && iteration == self.tpo.config.depth()
+    }
+
     async fn search(&mut self) -> Result<(), Error> {
-        let answers = self.sample().await?;
+        let answers = self.sample(0).await?;
         self.admit(answers, 0).await?;
         for iteration in 1..=self.tpo.config.depth() {
             self.stopped = self.reason_to_stop(iteration - 1);
@@ -130,7 +161,8 @@ impl<'a> Search<'a> {
         })
     }
 
-    async fn sample(&mut self) -> Result<Vec<Variable>, Error> {
+    /// Answers to the query itself: the first ones, or those of an iteration that rewrites nothing.
+    async fn sample(&mut self, iteration: u32) -> Result<Vec<Variable>, Error> {
         let instruction = SampleInstruction(Arc::clone(&self.tpo.prompts));
         let system = match self.asked.system() {
             Some(own) => Variable::new(own, "system prompt of the query"),
@@ -143,7 +175,7 @@ impl<'a> Search<'a> {
             .sampling(config.sampling.clone().with_n(config.samples))
             .response_role("a response to a user query")
             .build();
-        let seed = self.seed.child("sample", 0);
+        let seed = self.seed.child("sample", u64::from(iteration));
         let mut history = self.asked.dialogue();
         let instruction = system.text().filter(|text| !text.is_empty()).map(Message::system);
         self.dialogue = instruction.into_iter().chain(history.iter().cloned()).collect();
@@ -193,7 +225,11 @@ impl<'a> Search<'a> {
 
     /// One iteration; false if there is nothing to compare.
     async fn iterate(&mut self, iteration: u32, seed: Seed) -> Result<bool, Error> {
-        let newest_only = self.tpo.config.accept == Accept::Always;
+        let TpoConfig { mode, accept, .. } = self.tpo.config;
+        if mode == Mode::Resample {
+            return self.resample(iteration).await;
+        }
+        let newest_only = accept == Accept::Always || mode == Mode::Ungated;
         let cx = PairCx { pool: &self.pool, iteration, newest_only };
         let comparisons = self.tpo.pairs.select(&cx);
         let groups = u32::try_from(comparisons.len()).unwrap_or(u32::MAX);
@@ -203,19 +239,33 @@ impl<'a> Search<'a> {
             let share = samples / groups + u32::from(place < samples % groups);
             // The only comparison, or the first, has the seeds of the iteration itself.
             let seed = if place == 0 { seed } else { seed.child("comparison", u64::from(place)) };
-            self.improve(iteration, comparison, share.max(1), seed)
+            self.improve(iteration, place as usize, comparison, share.max(1), seed)
         });
-        let mut brought = Vec::new();
+        let (mut brought, mut said) = (Vec::new(), Vec::new());
         let mut outcome = Ok(());
         for (improved, end) in join_all(improving).await {
             self.iterations.push(improved.record);
             self.ends.extend(improved.ends);
             brought.extend(improved.updates);
+            said.push(improved.critique);
             outcome = outcome.and(end);
         }
         outcome?;
-        self.admit(brought, iteration).await?;
+        self.critiques.push(said);
+        if !self.is_critiqued(iteration) {
+            self.admit(brought, iteration).await?;
+        }
         Ok(groups > 0)
+    }
+
+    /// An iteration without critique: more answers to the query.
+    async fn resample(&mut self, iteration: u32) -> Result<bool, Error> {
+        let Some(chosen) = self.pool.best() else { return Ok(false) };
+        let answers = self.sample(iteration).await?;
+        let updates = answers.len();
+        self.iterations.push(IterationRecord { iteration, chosen, updates, ..Default::default() });
+        self.admit(answers, iteration).await?;
+        Ok(true)
     }
 }
 

@@ -68,6 +68,10 @@ pub struct IterationRecord {
     pub losses: Vec<String>,
     /// What is to be changed: the textual gradient.
     pub gradient: Option<String>,
+    /// The place of the query that losses and gradient are about, if it is another one: see
+    /// [`Mode::Shuffled`](crate::Mode::Shuffled).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub critique_of: Option<usize>,
     /// How many new versions came of it.
     pub updates: usize,
     /// Why answers of the optimizer could not be used, one entry each.

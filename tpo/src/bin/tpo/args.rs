@@ -127,6 +127,9 @@ pub(crate) struct RunArgs {
     pub(crate) limit: Option<usize>,
 
     /// tpo: compare the best answer with the worst; revision: criticize the best alone; bon: best of N.
+    /// Ablations that draw as many answers as tpo: resample: no critique, N more answers in each iteration;
+    /// direct: no chain rule, rewrite from the comparison itself; shuffled: with the critique of another query;
+    /// listwise: compare up to N scored answers; ungated: rewrite the newest, better or not.
     #[arg(long, default_value = "tpo", value_parser = str::parse::<Mode>)]
     pub(crate) mode: Mode,
 

@@ -79,6 +79,6 @@ fn setting(run: &RunData) -> String {
 fn dash(run: &RunData) -> Dash {
     match run.config.search.mode {
         Mode::Tpo => Dash::Solid,
-        Mode::Revision | Mode::Bon => Dash::Dashed,
+        _ => Dash::Dashed,
     }
 }

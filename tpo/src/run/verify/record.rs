@@ -6,6 +6,7 @@ use textgrad_core::{Purpose, Usage};
 
 use super::journal::Steps;
 use super::{RESULTS, Verification};
+use crate::config::Mode;
 use crate::error::Error;
 use crate::journal::{Record, StepKey};
 use crate::run::recorded::RecordedRun;
@@ -60,7 +61,8 @@ pub(super) fn check(
     let mut find = |problem: String| found.find(RESULTS, line, problem);
 
     for (place, candidate) in trajectory.candidates.iter().enumerate() {
-        let from = if candidate.iteration == 0 { Purpose::Sample } else { Purpose::Update };
+        let sampled = candidate.iteration == 0 || run.config().search.mode == Mode::Resample;
+        let from = if sampled { Purpose::Sample } else { Purpose::Update };
         if !known.has(from, &candidate.text) {
             find(format!("answer {place} is in no answer to a request for {from}"));
         }

@@ -1,0 +1,75 @@
+//! What ablations do in place of losses and gradients.
+
+use std::sync::Arc;
+
+use textgrad_core::{Feedback, Seed, Variable};
+use textgrad_ops::ListwiseLoss;
+
+use super::improve::Improved;
+use super::pairs::PairCx;
+use super::run::Search;
+use crate::error::Error;
+use crate::prompts::DirectContext;
+
+impl Search<'_> {
+    /// The comparison itself as feedback.
+    pub(super) fn direct(
+        &self,
+        chosen: &Variable,
+        rejected: &[Variable],
+    ) -> Result<Vec<Feedback>, Error> {
+        let context = DirectContext {
+            query: self.query.text().unwrap_or_default(),
+            chosen: chosen.text().unwrap_or_default(),
+            rejected: rejected.iter().filter_map(Variable::text).collect(),
+        };
+        Ok(vec![Feedback::new(self.tpo.prompts.render("direct_feedback", &context)?)])
+    }
+
+    /// The answers that one is ranked with: all others of the pool, or N - 1 of them, spread evenly over the
+    /// ranks, the worst among them. Equal texts stand once.
+    pub(super) fn ranked_with(&self, chosen: usize) -> Vec<usize> {
+        let cx = PairCx { pool: &self.pool, iteration: 0, newest_only: false };
+        let text = |position: usize| self.pool.get(position).map(|candidate| candidate.text());
+        let mut seen = vec![text(chosen)];
+        let mut others = cx.ranked();
+        others.retain(|position| {
+            let new = !seen.contains(&text(*position));
+            seen.push(text(*position));
+            new
+        });
+        let wanted = (self.tpo.config.samples as usize).saturating_sub(1).max(1);
+        let Some(last) = others.len().checked_sub(1) else { return others };
+        if others.len() <= wanted {
+            return others;
+        }
+        // From the worst upwards, so that one alone is the worst.
+        let place = |step: usize| last - step * last / wanted.saturating_sub(1).max(1);
+        (0..wanted).rev().filter_map(|step| others.get(place(step)).copied()).collect()
+    }
+
+    /// The loss over a ranking.
+    pub(super) async fn listwise_loss(
+        &self,
+        chosen: &Variable,
+        others: &[Variable],
+        comparison: (usize, &[usize]),
+        seed: Seed,
+        improved: &mut Improved,
+    ) -> Result<Vec<Variable>, Error> {
+        let (own, positions) = comparison;
+        let score = |position: usize| self.pool.get(position).map_or(f64::NAN, |c| c.score);
+        let ranked = [(chosen, score(own))].into_iter();
+        let ranked =
+            ranked.chain(others.iter().zip(positions).map(|(answer, at)| (answer, score(*at))));
+        let critic = &self.tpo.config.critic;
+        let loss = ListwiseLoss::new(Arc::clone(&self.critic), &self.query, ranked)?
+            .prompts(Arc::clone(&self.tpo.prompts))
+            .sampling(critic.clone())
+            .feedback_sampling(critic.clone())
+            .seed(seed.child("loss", 0));
+        let losses = vec![loss.evaluate(chosen).await?];
+        improved.found(&losses);
+        Ok(losses)
+    }
+}

@@ -1,0 +1,165 @@
+//! The critique of another query.
+
+use std::sync::Arc;
+
+use textgrad_core::{Context, ContextSource, Feedback, Seed, Variable};
+use textgrad_ops::prompts::{ContrastiveContext, EvaluationContext};
+
+use super::builder::Inner;
+use super::run::Search;
+use crate::config::{Mode, Stopping, TpoConfig};
+use crate::error::Error;
+use crate::query::Query;
+use crate::session::Session;
+
+/// A query whose critique another one is given, and its place, which decides its seeds.
+#[derive(Debug, Clone)]
+pub(crate) struct Partner {
+    pub(crate) index: usize,
+    pub(crate) query: Query,
+}
+
+impl Partner {
+    /// The partner of a query in a list: that which stands some places further on, the same number of places for
+    /// all, drawn by the seed. So each is somebody's partner, and nothing depends on which search runs first.
+    /// Queries with the same text are passed over.
+    pub(crate) fn of(seed: u64, index: usize, queries: &[Query]) -> Option<Self> {
+        let others = queries.len().checked_sub(1).filter(|others| *others > 0)?;
+        let own = queries.get(index)?.identity();
+        let shift = (Seed::new(seed).child("partner", 0).value() % others as u64) as usize;
+        (0..others)
+            .map(|step| (index + 1 + (shift + step) % others) % queries.len())
+            .filter_map(|index| Some(Self { index, query: queries.get(index)?.clone() }))
+            .find(|partner| partner.query.identity() != own)
+    }
+}
+
+/// What was said about an answer in one comparison.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Critique {
+    pub(super) losses: Vec<Variable>,
+    pub(super) feedback: Vec<Feedback>,
+}
+
+/// What was said in the search for a partner, by iteration and comparison, and where its graph ends.
+#[derive(Default)]
+pub(super) struct Foreign {
+    pub(super) index: usize,
+    critiques: Vec<Vec<Critique>>,
+    pub(super) ends: Vec<Variable>,
+}
+
+impl Foreign {
+    /// Searches the partner as [`Mode::Tpo`] would, up to its last critique. The requests are those that a run of
+    /// that mode with the same seed makes.
+    pub(super) async fn search(
+        tpo: &Inner,
+        partner: Option<Partner>,
+        session: &Session,
+    ) -> Result<Self, Error> {
+        let Some(Partner { index, query }) = partner else {
+            return Err(Error::Config {
+                setting: "mode",
+                expected: "two or more different queries for shuffled, so that each has the critique of another",
+                got: "none besides this one".to_owned(),
+            });
+        };
+        let stopping = Stopping::default();
+        let inner = tpo.with(TpoConfig { mode: Mode::Tpo, stopping, ..tpo.config.clone() });
+        // In a box, for this search is part of a search.
+        let search = Box::pin(Search::new(&inner, index, query, session.clone()).critiques());
+        let (critiques, ends) = search.await?;
+        Ok(Self { index, critiques, ends })
+    }
+
+    /// What was said in a comparison of an iteration. Where the partner's search had fewer, its last is taken.
+    pub(super) fn critique(&self, iteration: u32, comparison: usize) -> Critique {
+        let place = (iteration as usize).saturating_sub(1);
+        let made = self.critiques.get(place).or(self.critiques.last());
+        let made = made.map(|made| made.get(comparison).or(made.last()));
+        made.flatten().cloned().unwrap_or_default()
+    }
+}
+
+impl Search<'_> {
+    /// Feedback on an answer that has the circumstances of its own comparison and the words of another.
+    pub(super) fn swapped(
+        &self,
+        chosen: &Variable,
+        rejected: &[Variable],
+        critique: &Critique,
+    ) -> Result<Vec<Feedback>, Error> {
+        let text = |variable: &Variable| variable.text().unwrap_or_default().to_owned();
+        let (query, own) = (text(&self.query), text(chosen));
+        let (query, chosen) = (query.as_str(), own.as_str());
+        let mut swapped = Vec::new();
+        for (place, feedback) in critique.feedback.iter().enumerate() {
+            let loss = critique.losses.get(place).or(critique.losses.last());
+            let against = rejected.get(place % rejected.len().max(1)).map(text);
+            let system = match &against {
+                Some(rejected) => {
+                    let context = ContrastiveContext { query, chosen, rejected };
+                    self.tpo.prompts.render("contrastive_system", &context)?
+                }
+                None => {
+                    let context = EvaluationContext { query, chosen };
+                    self.tpo.prompts.render("evaluation_system", &context)?
+                }
+            };
+            let context = loss.map(|loss| {
+                Arc::new(Context {
+                    source: ContextSource::Conversation {
+                        system: Some(system.into()),
+                        examples: Arc::from([]),
+                        prompt: chosen.into(),
+                        images: 0,
+                        response: text(loss).into(),
+                    },
+                    response_role: Arc::clone(loss.role()),
+                    dialogue: None,
+                })
+            });
+            let words = Feedback::from_variable(feedback.variable().clone());
+            swapped.push(words.with_contexts(context));
+        }
+        Ok(swapped)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn partners(seed: u64, queries: &[Query]) -> Vec<Option<usize>> {
+        let partner = |index| Partner::of(seed, index, queries).map(|partner| partner.index);
+        (0..queries.len()).map(partner).collect()
+    }
+
+    #[test]
+    fn each_is_the_partner_of_one_other() {
+        let queries: Vec<Query> = (0..7).map(|i| Query::from(format!("Why {i}?"))).collect();
+        let mut all = BTreeSet::new();
+        for seed in 0..50 {
+            let partners = partners(seed, &queries);
+            let distinct: BTreeSet<_> = partners.iter().flatten().copied().collect();
+            assert_eq!(distinct.len(), 7);
+            assert!(partners.iter().enumerate().all(|(own, other)| *other != Some(own)));
+            all.insert(partners);
+        }
+        assert_eq!(all.len(), 6, "the seed decides");
+    }
+
+    #[test]
+    fn nobody_is_given_a_query_of_the_same_text() {
+        let queries: Vec<Query> = ["a", "a", "b", "a"].into_iter().map(Query::from).collect();
+        for seed in 0..20 {
+            let partners = partners(seed, &queries);
+            assert_eq!((partners[0], partners[1], partners[3]), (Some(2), Some(2), Some(2)));
+            assert_ne!(partners[2], Some(2));
+        }
+        assert_eq!(partners(1, &queries[..2]), [None, None]);
+        assert_eq!(partners(1, &queries[..1]), [None]);
+    }
+}
