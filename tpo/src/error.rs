@@ -116,6 +116,12 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
+    /// There is no study to resume.
+    #[error("{} holds no study to resume (no study.json); leave out --resume to start one", path.display())]
+    NoStudy {
+        /// The folder.
+        path: PathBuf,
+    },
     /// There is no run to read.
     #[error("{} holds no run (no config.json); expected a folder that tpo run was given with --out", path.display())]
     NotARun {

@@ -35,7 +35,7 @@
 //! |---|---|
 //! | `cli` (default) | the `tpo` program, and the features below |
 //! | `o200k` | exact token counts in the files of Arena-Hard |
-//! | `report` | `report`: figures over runs, as one HTML page, SVG and CSV |
+//! | `report` | `report`: figures over runs, as one HTML page, SVG and CSV; `study`: grids of runs |
 
 mod batch;
 pub mod bench;
@@ -51,6 +51,8 @@ mod reward;
 pub mod run;
 mod search;
 mod session;
+#[cfg(feature = "report")]
+pub mod study;
 mod summary;
 
 #[doc(inline)]

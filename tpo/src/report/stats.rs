@@ -56,6 +56,43 @@ impl Bootstrap {
     }
 }
 
+impl Bootstrap {
+    /// The mean of values that are crossed, a row for each repetition and a column for each query, with its
+    /// interval over both: rows and columns are drawn, each with replacement (Owen, "The pigeonhole bootstrap",
+    /// 2007, which is conservative). Missing values are passed over. With one row it is [`mean`](Self::mean).
+    #[must_use]
+    pub fn crossed(&self, rows: &[&[Option<f64>]]) -> Option<Interval> {
+        let columns = rows.iter().map(|row| row.len()).max().unwrap_or(0);
+        let known: Vec<f64> = rows.iter().flat_map(|row| row.iter()).flatten().copied().collect();
+        if let [_] = rows {
+            return self.mean(&known);
+        }
+        let overall = mean(&known)?;
+        let mut draws = Draws(self.seed.child("crossed", known.len() as u64).value());
+        let mut means: Vec<f64> = Vec::new();
+        for _ in 0..self.resamples.max(1) {
+            let drawn: Vec<usize> = (0..columns).map(|_| draws.below(columns)).collect();
+            let (mut sum, mut count) = (0.0, 0_u64);
+            for _ in 0..rows.len() {
+                let Some(row) = rows.get(draws.below(rows.len())) else { continue };
+                for value in drawn.iter().filter_map(|column| *row.get(*column)?) {
+                    sum += value;
+                    count += 1;
+                }
+            }
+            // A draw of nothing but what is missing says nothing.
+            means.extend((count > 0).then(|| sum / count as f64));
+        }
+        means.sort_by(f64::total_cmp);
+        let tail = (1.0 - self.level) / 2.0;
+        Some(Interval {
+            mean: overall,
+            low: quantile(&means, tail).unwrap_or(overall),
+            high: quantile(&means, 1.0 - tail).unwrap_or(overall),
+        })
+    }
+}
+
 /// SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
 struct Draws(u64);
 
@@ -161,6 +198,24 @@ mod tests {
         }
         assert_eq!(expected_max(&values, 0), None);
         assert_eq!(expected_max(&vec![1.0; 2000], 1000).map(f64::round), Some(1.0));
+    }
+
+    #[test]
+    fn a_crossed_interval_has_the_spread_of_rows_and_of_columns() {
+        let bootstrap = Bootstrap::default();
+        let columns: Vec<Option<f64>> = (0..400).map(|i| Some(f64::from(i % 20))).collect();
+        // Rows that say the same: only the columns are drawn.
+        let alike = bootstrap.crossed(&[&columns, &columns, &columns]).unwrap();
+        assert!((0.5..0.63).contains(&(alike.high - 9.5)), "{alike:?}");
+        // Columns that say the same: of four rows, 0 0 4 4, with sd 2 / sqrt(4) = 1.
+        let flat = |value: f64| vec![Some(value); 50];
+        let (low, high) = (flat(0.0), flat(4.0));
+        let rows = bootstrap.crossed(&[&low, &low, &high, &high]).unwrap();
+        assert_eq!((rows.mean, rows.low, rows.high), (2.0, 0.0, 4.0));
+        let one = [Some(1.0), None, Some(4.0)];
+        assert_eq!(bootstrap.crossed(&[&one]), bootstrap.mean(&[1.0, 4.0]));
+        assert_eq!(bootstrap.crossed(&[&one, &[None; 3]]).unwrap().mean, 2.5);
+        assert_eq!((bootstrap.crossed(&[]), bootstrap.crossed(&[&[None]])), (None, None));
     }
 
     #[test]

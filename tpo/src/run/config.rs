@@ -82,11 +82,15 @@ impl RunConfig {
     /// Where the queries were read from, and the version of this crate, may differ.
     #[must_use]
     pub fn differences(&self, then: &Json) -> Vec<String> {
-        let now = serde_json::to_value(self).unwrap_or_default();
-        let mut differences = Vec::new();
-        compare("", then, &now, &mut differences);
-        differences
+        differences(then, &serde_json::to_value(self).unwrap_or_default())
     }
+}
+
+/// What differs between settings, each as `setting: then, now`.
+pub(crate) fn differences(then: &Json, now: &Json) -> Vec<String> {
+    let mut differences = Vec::new();
+    compare("", then, now, &mut differences);
+    differences
 }
 
 fn compare(path: &str, then: &Json, now: &Json, differences: &mut Vec<String>) {

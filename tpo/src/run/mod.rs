@@ -16,6 +16,8 @@ mod recorded;
 mod results;
 mod verify;
 
+#[cfg(feature = "report")]
+pub(crate) use self::config::differences;
 pub use self::config::{DataConfig, RunConfig};
 pub use self::folder::RunFolder;
 #[cfg(feature = "report")]

@@ -110,7 +110,7 @@ impl<'a> Search<'a> {
 
     async fn search_with(&mut self, partner: Option<Partner>) -> Result<(), Error> {
         // First, so that a failure there ends this search before it has gone on after anything else.
-        if self.tpo.config.mode == Mode::Shuffled {
+        if self.tpo.config.mode == Mode::Shuffled && self.tpo.config.depth() > 0 {
             self.foreign = Foreign::search(self.tpo, partner, &self.session).await?;
             self.ends.append(&mut self.foreign.ends);
         }

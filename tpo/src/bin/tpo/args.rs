@@ -11,6 +11,7 @@ use tpo::bench::Benchmark;
 use crate::compare::CompareArgs;
 use crate::graph::GraphArgs;
 use crate::report::ReportArgs;
+use crate::study::StudyArgs;
 use crate::verify::VerifyArgs;
 
 use crate::rewards::RewardArgs;
@@ -31,6 +32,7 @@ pub(crate) enum Command {
     /// Answer a benchmark, grade the answers, and print the figure beside those of TPO's paper.
     #[command(after_help = BENCH_HELP)]
     Bench(Box<BenchArgs>),
+    Study(Box<StudyArgs>),
     Report(ReportArgs),
     Compare(CompareArgs),
     Verify(VerifyArgs),

@@ -10,6 +10,7 @@ mod report;
 mod rewards;
 mod run;
 mod show;
+mod study;
 mod verify;
 
 use std::io::{ErrorKind, IsTerminal};
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
     let outcome = match args.command {
         Command::Run(run) => runtime.block_on(run::run(*run)),
         Command::Bench(bench) => runtime.block_on(bench::bench(*bench)),
+        Command::Study(args) => runtime.block_on(study::study(*args)),
         Command::Report(args) => report::run(&args),
         Command::Compare(args) => compare::compare(&args),
         Command::Verify(args) => verify::verify(&args),
@@ -63,6 +65,7 @@ fn main() -> ExitCode {
                     | Error::Input { .. }
                     | Error::RunExists { .. }
                     | Error::NoRun { .. }
+                    | Error::NoStudy { .. }
                     | Error::RunDiffers { .. }
                     | Error::NotARun { .. }
                     | Error::NoResults { .. }

@@ -7,11 +7,12 @@ use textgrad_core::Seed;
 use tpo::Error;
 use tpo::report::{Bootstrap, Cost, Report, ReportConfig};
 use tpo::run::RecordedRun;
+use tpo::study::{StudyFolder, is_study_file};
 
 /// Figures over runs: a page, and each figure as SVG and CSV.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ReportArgs {
-    /// Folders of runs. Baselines are runs too: best-of-N and revision are drawn dashed.
+    /// Folders of runs, or of studies: all their runs. Baselines are runs too: best-of-N and revision are drawn dashed.
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
 
@@ -73,8 +74,21 @@ fn share(text: &str) -> Result<f64, String> {
     number.ok_or_else(|| "expected a number above 0 and below 1".to_owned())
 }
 
+/// The folders of runs: those of its cells for a study, and not the files of a study beside them.
+fn folders(named: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
+    let mut folders = Vec::new();
+    for path in named.iter().filter(|path| !(is_study_file(path) && path.is_file())) {
+        match StudyFolder::open(path)? {
+            Some(study) => folders.extend(study.cells().iter().map(|cell| study.run(cell))),
+            None => folders.push(path.clone()),
+        }
+    }
+    Ok(folders)
+}
+
 pub(crate) fn run(args: &ReportArgs) -> Result<ExitCode, Error> {
-    let runs: Result<Vec<RecordedRun>, Error> = args.runs.iter().map(RecordedRun::open).collect();
+    let runs: Result<Vec<RecordedRun>, Error> =
+        folders(&args.runs)?.into_iter().map(RecordedRun::open).collect();
     let config = ReportConfig {
         bootstrap: args.figures.bootstrap(),
         cost: args.figures.cost(),

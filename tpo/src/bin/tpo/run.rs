@@ -9,7 +9,8 @@ use textgrad_core::{Engine, Layout, PromptPack};
 use textgrad_ops::engine::layer::{DiskCache, Meter};
 use tpo::input::Format;
 use tpo::run::{ResultRecord, ResultsWriter, RunConfig, RunFolder};
-use tpo::{Batch, Error, Outcome, Query, Stop, Summary, Tpo, TpoConfig};
+use tpo::study::Shelf;
+use tpo::{Batch, Error, Outcome, Query, RewardModel, Stop, Summary, Tpo, TpoConfig};
 
 use crate::args::{FormatKind, LayoutKind, RunArgs};
 use crate::rewards::Around;
@@ -19,12 +20,8 @@ use crate::{engines, exit, prompt_data, rewards, show};
 const MAX_RUNS: u32 = 9999;
 
 pub(crate) async fn run(args: RunArgs) -> Result<ExitCode, Error> {
-    let format = args.format.map(|format| match format {
-        FormatKind::Json => Format::Json,
-        FormatKind::Jsonl => Format::Jsonl,
-        FormatKind::Text => Format::Text,
-    });
-    let (source, queries) = prompt_data::read(args.data.as_deref(), format, args.limit).await?;
+    let (source, queries) =
+        prompt_data::read(args.data.as_deref(), format(&args), args.limit).await?;
     let prompts = prompts(&args).await?;
     let setting = Setting::new(&args, prompts).await?;
     let done = align(&args, &setting, &source, queries, |_| {}).await?;
@@ -42,6 +39,15 @@ pub(crate) async fn run(args: RunArgs) -> Result<ExitCode, Error> {
     done.code()
 }
 
+/// How the queries are written, if it is said.
+pub(crate) fn format(args: &RunArgs) -> Option<Format> {
+    args.format.map(|format| match format {
+        FormatKind::Json => Format::Json,
+        FormatKind::Jsonl => Format::Jsonl,
+        FormatKind::Text => Format::Text,
+    })
+}
+
 /// What a run works with.
 pub(crate) struct Setting {
     pub(crate) meter: Meter,
@@ -50,6 +56,7 @@ pub(crate) struct Setting {
     pub(crate) prompts: Arc<PromptPack>,
     pub(crate) tpo: Tpo,
     engine: Arc<dyn Engine>,
+    reward: Arc<dyn RewardModel>,
 }
 
 impl Setting {
@@ -66,9 +73,16 @@ impl Setting {
             cache: cache.as_ref(),
         };
         let reward = rewards::reward(&around).await?;
-        let tpo = Tpo::builder(Arc::clone(&engine), reward).config(config(args));
+        let tpo = Tpo::builder(Arc::clone(&engine), Arc::clone(&reward)).config(config(args));
         let tpo = tpo.prompts(Arc::clone(&prompts)).build()?;
-        Ok(Self { meter, stop, cache, prompts, tpo, engine })
+        Ok(Self { meter, stop, cache, prompts, tpo, engine, reward })
+    }
+
+    /// A search with other settings, by the same engine and reward model with what is on a shelf.
+    pub(crate) fn search(&self, config: TpoConfig, shelf: &Shelf) -> Result<Tpo, Error> {
+        let engine = shelf.engine(Arc::clone(&self.engine));
+        let reward = shelf.reward(Arc::clone(&self.reward));
+        Tpo::builder(engine, reward).config(config).prompts(Arc::clone(&self.prompts)).build()
     }
 
     /// What another reward model is set up from.
@@ -140,8 +154,20 @@ pub(crate) async fn align(
     let config = RunConfig::new(tpo, source, &queries);
     let folder = open(args, &config).await?;
     let known = folder.as_ref().map_or(0, |folder| folder.journal().known_steps());
-
     show::heading(tpo, source, queries.len(), folder.as_ref().map(RunFolder::path), known);
+    search(args, stop, tpo, folder, queries, seen).await
+}
+
+/// Searches the queries into a folder that is open.
+pub(crate) async fn search(
+    args: &RunArgs,
+    stop: &Stop,
+    tpo: &Tpo,
+    folder: Option<RunFolder>,
+    queries: Vec<Query>,
+    seen: impl FnMut(&ResultRecord),
+) -> Result<Done, Error> {
+    let known = folder.as_ref().map_or(0, |folder| folder.journal().known_steps());
     let (total, concurrency) = (queries.len(), args.concurrency.get());
     let mut batch = Batch::new(tpo.clone(), queries).concurrency(concurrency).stop(stop.clone());
     let mut results = None;

@@ -1,0 +1,254 @@
+//! The folder of a study.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+use super::grid::{Grid, GridCell};
+use crate::error::Error;
+use crate::run::{RecordedRun, RunConfig, RunFolder, Status, differences, unreadable};
+
+const SETTINGS: &str = "study.json";
+const TABLE: &str = "study.csv";
+/// The version of the format that is written.
+const SCHEMA: u32 = 1;
+/// Where a run's settings hold what the grid varies, or what follows from it.
+const VARIED: [&str; 7] = [
+    "/search/mode",
+    "/search/iterations",
+    "/search/samples",
+    "/search/seed",
+    "/search/sampling/n",
+    "/search/sampling/temperature",
+    "/search/critic/temperature",
+];
+
+/// Whether a file of this name in the folder of a study is the study's own, and no run.
+#[must_use]
+pub fn is_study_file(path: &Path) -> bool {
+    [SETTINGS, TABLE].iter().any(|name| path.file_name().is_some_and(|own| own == *name))
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Settings {
+    schema: u32,
+    /// The version of this crate that began the study, or made it grow.
+    tpo: String,
+    simulated: bool,
+    grid: Grid,
+    /// The names of the folders.
+    cells: Vec<String>,
+    /// What all runs share: the settings of one, without what the grid varies.
+    shared: Json,
+}
+
+/// How far a cell has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CellState {
+    /// Its folder is not there, or holds nothing.
+    New,
+    /// It was begun, or some of its queries failed: what was paid for is not asked again.
+    Begun,
+    /// All its queries came to their end.
+    Finished,
+}
+
+/// The folder of a study. Its methods block.
+#[derive(Debug, Clone)]
+pub struct StudyFolder {
+    path: PathBuf,
+    cells: Vec<GridCell>,
+    simulated: bool,
+}
+
+impl StudyFolder {
+    /// Begins a study in a folder, which is made if it is not there. `base` are the settings of any of its runs.
+    ///
+    /// # Errors
+    /// [`Error::RunExists`] if the folder holds a study or a run, [`Error::Config`] for a grid without cells,
+    /// [`Error::Io`] if it can not be written.
+    pub fn create(path: &Path, grid: &Grid, base: &RunConfig) -> Result<Self, Error> {
+        let settings = Settings::new(grid, base)?;
+        let there = |name: &str| path.join(name).exists();
+        if there(SETTINGS) || there("journal.jsonl") {
+            return Err(Error::RunExists { path: path.to_owned() });
+        }
+        std::fs::create_dir_all(path).map_err(|source| Error::Io {
+            path: path.to_owned(),
+            action: "can not be created",
+            source,
+        })?;
+        settings.write(path)?;
+        Ok(Self { path: path.to_owned(), cells: grid.cells()?, simulated: base.simulated })
+    }
+
+    /// Continues the study in a folder, also with a grid that has grown.
+    ///
+    /// # Errors
+    /// [`Error::NoStudy`] if there is none, [`Error::RunDiffers`] if its runs have other settings than `base` or
+    /// the grid lacks a cell that it had, [`Error::Record`] if `study.json` can not be understood, and those of
+    /// [`create`](Self::create).
+    pub fn resume(path: &Path, grid: &Grid, base: &RunConfig) -> Result<Self, Error> {
+        let now = Settings::new(grid, base)?;
+        let then = Settings::read(path)?;
+        let mut differ = differences(&then.shared, &now.shared);
+        let lacking: Vec<&str> = then
+            .cells
+            .iter()
+            .filter(|name| !now.cells.contains(name))
+            .map(String::as_str)
+            .collect();
+        if !lacking.is_empty() {
+            differ.push(format!("the grid had {}, and does not now", lacking.join(", ")));
+        }
+        if !differ.is_empty() {
+            return Err(Error::RunDiffers { path: path.to_owned(), differences: differ });
+        }
+        if then.grid != now.grid {
+            now.write(path)?;
+        }
+        Ok(Self { path: path.to_owned(), cells: grid.cells()?, simulated: base.simulated })
+    }
+
+    /// Opens a study to look at; `None` if the folder holds none.
+    ///
+    /// # Errors
+    /// [`Error::Io`] and [`Error::Record`] if `study.json` can not be read or understood.
+    pub fn open(path: &Path) -> Result<Option<Self>, Error> {
+        match Settings::read(path) {
+            Ok(settings) => Ok(Some(Self {
+                path: path.to_owned(),
+                cells: settings.grid.cells()?,
+                simulated: settings.simulated,
+            })),
+            Err(Error::NoStudy { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The cells, in the order in which they are run.
+    #[must_use]
+    pub fn cells(&self) -> &[GridCell] {
+        &self.cells
+    }
+
+    /// Whether any part of it is simulated.
+    #[must_use]
+    pub fn is_simulation(&self) -> bool {
+        self.simulated
+    }
+
+    /// The folder of a cell's run.
+    #[must_use]
+    pub fn run(&self, cell: &GridCell) -> PathBuf {
+        self.path.join(cell.name())
+    }
+
+    /// How far a cell has come.
+    ///
+    /// # Errors
+    /// [`Error::Io`] and [`Error::Record`] if its files can not be read or understood.
+    pub fn state(&self, cell: &GridCell) -> Result<CellState, Error> {
+        let path = self.run(cell);
+        if !path.join("journal.jsonl").exists() {
+            return Ok(CellState::New);
+        }
+        let run = match RecordedRun::open(&path) {
+            Err(Error::NotARun { .. }) => return Ok(CellState::Begun),
+            run => run?,
+        };
+        let results = match run.results() {
+            Err(Error::NoResults { .. }) => return Ok(CellState::Begun),
+            results => results?,
+        };
+        let mut whole = 0;
+        for record in results {
+            whole += usize::from(record?.status == Status::Ok);
+        }
+        Ok(match whole == run.config().data.queries {
+            true => CellState::Finished,
+            false => CellState::Begun,
+        })
+    }
+
+    /// Begins or continues the run of a cell. It does not block, and must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// Those of [`RunFolder::create`] and [`RunFolder::resume`].
+    pub async fn begin(&self, cell: &GridCell, config: &RunConfig) -> Result<RunFolder, Error> {
+        let path = self.run(cell);
+        match RunFolder::create(&path, config).await {
+            Err(Error::RunExists { .. }) => RunFolder::resume(&path, config).await,
+            created => created,
+        }
+    }
+
+    /// Writes `study.csv`, and says where it is.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it can not be written.
+    pub fn write_csv(&self, csv: &str) -> Result<PathBuf, Error> {
+        let path = self.path.join(TABLE);
+        whole_file(&path, csv)?;
+        Ok(path)
+    }
+}
+
+impl Settings {
+    fn new(grid: &Grid, base: &RunConfig) -> Result<Self, Error> {
+        let mut shared = serde_json::to_value(base)
+            .map_err(|error| Error::JournalWrite { reason: error.to_string() })?;
+        for path in VARIED {
+            if let Some(value) = shared.pointer_mut(path) {
+                *value = Json::Null;
+            }
+        }
+        Ok(Self {
+            schema: SCHEMA,
+            tpo: base.tpo.clone(),
+            simulated: base.simulated,
+            grid: grid.clone(),
+            cells: grid.cells()?.iter().map(GridCell::name).collect(),
+            shared,
+        })
+    }
+
+    fn read(folder: &Path) -> Result<Self, Error> {
+        let path = folder.join(SETTINGS);
+        let text = std::fs::read_to_string(&path).map_err(|error| match error.kind() {
+            ErrorKind::NotFound | ErrorKind::NotADirectory => {
+                Error::NoStudy { path: folder.to_owned() }
+            }
+            _ => unreadable(&path)(error),
+        })?;
+        let wrong = |reason| Error::Record { path: path.clone(), line: 1, reason };
+        let settings: Self =
+            serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+        match settings.schema {
+            SCHEMA => Ok(settings),
+            other => Err(wrong(format!("expected schema {SCHEMA}, got {other}"))),
+        }
+    }
+
+    fn write(&self, folder: &Path) -> Result<(), Error> {
+        let text = serde_json::to_string_pretty(self)
+            .map_err(|error| Error::JournalWrite { reason: error.to_string() })?;
+        whole_file(&folder.join(SETTINGS), &format!("{text}\n"))
+    }
+}
+
+/// Writes beside the place and moves it there, so that a file that is there is never half a file.
+fn whole_file(path: &Path, text: &str) -> Result<(), Error> {
+    let failed = |source| Error::Io { path: path.to_owned(), action: "can not be written", source };
+    let partial = path.with_added_extension("partial");
+    std::fs::write(&partial, text).map_err(failed)?;
+    std::fs::rename(&partial, path).map_err(failed)
+}

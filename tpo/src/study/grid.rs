@@ -1,0 +1,185 @@
+//! What is to be run.
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::{Mode, TpoConfig};
+use crate::error::Error;
+
+/// The settings that a study varies; it runs each combination of them once.
+///
+/// # Examples
+/// ```
+/// use tpo::Mode;
+/// use tpo::study::Grid;
+///
+/// let grid = Grid { modes: vec![Mode::Tpo, Mode::Bon], iterations: vec![1, 2], ..Grid::default() };
+/// let names: Vec<String> = grid.cells()?.iter().map(|cell| cell.name()).collect();
+/// // Best-of-N has no depth, so it is run once.
+/// assert_eq!(names, ["tpo-d2-n5-t0.7-s7", "tpo-d1-n5-t0.7-s7", "bon-n5-t0.7-s7"]);
+/// # Ok::<(), tpo::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Grid {
+    /// What is done with answers.
+    pub modes: Vec<Mode>,
+    /// D: how many times the best answer is rewritten.
+    pub iterations: Vec<u32>,
+    /// N: how many answers are drawn at a time.
+    pub samples: Vec<u32>,
+    /// Temperatures of all requests.
+    pub temperatures: Vec<f64>,
+    /// The seeds that the seeds of all requests are derived from.
+    pub seeds: Vec<u64>,
+}
+
+impl Default for Grid {
+    /// The paper's setting alone.
+    fn default() -> Self {
+        Self {
+            modes: vec![Mode::Tpo],
+            iterations: vec![2],
+            samples: vec![5],
+            temperatures: vec![0.7],
+            seeds: vec![7],
+        }
+    }
+}
+
+/// One combination of a [`Grid`].
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct GridCell {
+    /// What is done with answers.
+    pub mode: Mode,
+    /// D, 0 where the mode has none.
+    pub iterations: u32,
+    /// N.
+    pub samples: u32,
+    /// The temperature of all requests.
+    pub temperature: f64,
+    /// The seed.
+    pub seed: u64,
+}
+
+impl Grid {
+    /// The cells, those that share answers behind one another, and of them the deepest first. None stands twice.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if a setting has no values.
+    pub fn cells(&self) -> Result<Vec<GridCell>, Error> {
+        let Self { modes, iterations, samples, temperatures, seeds } = self;
+        for (setting, empty) in [
+            ("modes", modes.is_empty()),
+            ("iterations", iterations.is_empty()),
+            ("samples", samples.is_empty()),
+            ("temperatures", temperatures.is_empty()),
+            ("seeds", seeds.is_empty()),
+        ] {
+            if empty {
+                let got = "none".to_owned();
+                return Err(Error::Config { setting, expected: "at least one value", got });
+            }
+        }
+        let mut depths = iterations.clone();
+        depths.sort_unstable_by(|a, b| b.cmp(a));
+        let mut cells: Vec<GridCell> = Vec::new();
+        for temperature in temperatures {
+            for seed in seeds {
+                for samples in samples {
+                    for mode in modes {
+                        for depth in &depths {
+                            let cell = GridCell {
+                                mode: *mode,
+                                iterations: if *mode == Mode::Bon { 0 } else { *depth },
+                                samples: *samples,
+                                temperature: *temperature,
+                                seed: *seed,
+                            };
+                            if !cells.contains(&cell) {
+                                cells.push(cell);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        Ok(cells)
+    }
+}
+
+impl GridCell {
+    /// The name of its folder.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let Self { mode, iterations, samples, temperature, seed } = self;
+        match mode {
+            Mode::Bon => format!("{mode}-n{samples}-t{temperature}-s{seed}"),
+            _ => format!("{mode}-d{iterations}-n{samples}-t{temperature}-s{seed}"),
+        }
+    }
+
+    /// The settings of its run.
+    #[must_use]
+    pub fn config(&self, base: &TpoConfig) -> TpoConfig {
+        let mut config = base.clone();
+        config.mode = self.mode;
+        config.iterations = self.iterations;
+        config.samples = self.samples;
+        config.seed = self.seed;
+        config.sampling.temperature = Some(self.temperature);
+        config.critic.temperature = Some(self.temperature);
+        config
+    }
+
+    /// Whether its requests may be those of another cell.
+    #[must_use]
+    pub fn shares_with(&self, other: &Self) -> bool {
+        let key = |cell: &Self| (cell.samples, cell.seed, cell.temperature.to_bits());
+        key(self) == key(other)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_that_share_answers_stand_together_and_none_stands_twice() {
+        let grid = Grid {
+            modes: vec![Mode::Tpo, Mode::Bon, Mode::Tpo],
+            iterations: vec![0, 2, 1],
+            samples: vec![3, 5],
+            temperatures: vec![0.7, 1.0],
+            seeds: vec![1, 2, 1],
+        };
+        let cells = grid.cells().unwrap();
+        assert_eq!(cells.len(), (3 + 1) * 2 * 2 * 2);
+        let mut groups = 1;
+        for pair in cells.windows(2) {
+            groups += usize::from(!pair[0].shares_with(&pair[1]));
+        }
+        assert_eq!(groups, 8);
+        let names: Vec<String> = cells.iter().take(4).map(GridCell::name).collect();
+        let expected =
+            ["tpo-d2-n3-t0.7-s1", "tpo-d1-n3-t0.7-s1", "tpo-d0-n3-t0.7-s1", "bon-n3-t0.7-s1"];
+        assert_eq!(names, expected);
+        let config = cells[0].config(&TpoConfig { reasks: 9, ..TpoConfig::default() });
+        assert_eq!((config.iterations, config.samples, config.seed, config.reasks), (2, 3, 1, 9));
+        let hot = cells.last().unwrap().config(&TpoConfig::default());
+        assert_eq!((hot.sampling.temperature, hot.critic.temperature), (Some(1.0), Some(1.0)));
+    }
+
+    #[test]
+    fn a_setting_without_values_is_named() {
+        for (grid, name) in [
+            (Grid { modes: vec![], ..Grid::default() }, "modes"),
+            (Grid { iterations: vec![], ..Grid::default() }, "iterations"),
+            (Grid { samples: vec![], ..Grid::default() }, "samples"),
+            (Grid { temperatures: vec![], ..Grid::default() }, "temperatures"),
+            (Grid { seeds: vec![], ..Grid::default() }, "seeds"),
+        ] {
+            let error = grid.cells().unwrap_err().to_string();
+            assert!(error.contains(name), "{error}");
+        }
+    }
+}

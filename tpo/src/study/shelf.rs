@@ -1,0 +1,208 @@
+//! Answers that several cells may use.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt;
+use std::io::{BufRead as _, BufReader, ErrorKind};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use textgrad_core::{Engine, EngineError, Request, Response};
+
+use crate::error::Error;
+use crate::journal::{Record, StepKey};
+use crate::query::Query;
+use crate::reward::{RewardModel, Surroundings};
+use crate::run::unreadable;
+
+/// Answers of engines and scores, in memory, for cells that ask the same. Cheap to clone.
+///
+/// Requests are equal if engine, messages, sampling and seed are; a request without a seed is always made. A
+/// response from here is what it was, its usage included, so that figures of a cell are those that it would have
+/// alone. Scores of reward models that ask engines, and relative ones, are not kept.
+#[derive(Clone, Default)]
+pub struct Shelf(Arc<Mutex<Kept>>);
+
+#[derive(Default)]
+struct Kept {
+    calls: HashMap<String, Arc<Response>>,
+    scores: HashMap<String, f64>,
+    used: u64,
+}
+
+impl Shelf {
+    /// An engine that looks here first, and puts its answers here.
+    #[must_use]
+    pub fn engine(&self, engine: Arc<dyn Engine>) -> Arc<dyn Engine> {
+        Arc::new(ShelfEngine { engine, shelf: self.clone() })
+    }
+
+    /// A reward model that looks here first, and puts its scores here.
+    #[must_use]
+    pub fn reward(&self, reward: Arc<dyn RewardModel>) -> Arc<dyn RewardModel> {
+        Arc::new(ShelfReward { reward, shelf: self.clone() })
+    }
+
+    /// Puts all that the journal of a run has here; what is here already stays. A run without a journal has
+    /// nothing. It blocks.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the journal can not be read. Lines that can not be understood are passed over: the run
+    /// itself will tell of them.
+    pub fn fill(&self, run: &Path) -> Result<(), Error> {
+        let path = run.join("journal.jsonl");
+        let file = match std::fs::File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(unreadable(&path)(error)),
+        };
+        let (mut reader, mut line) = (BufReader::new(file), Vec::new());
+        while reader.read_until(b'\n', &mut line).map_err(unreadable(&path))? > 0 {
+            match serde_json::from_slice(&line) {
+                Ok(Record::Call { key, response, .. }) => {
+                    self.kept().calls.entry(key).or_insert_with(|| Arc::new(response));
+                }
+                Ok(Record::Score { key, score, .. }) => {
+                    self.kept().scores.entry(key).or_insert(score);
+                }
+                _ => {}
+            }
+            line.clear();
+        }
+        Ok(())
+    }
+
+    /// Takes everything away.
+    pub fn clear(&self) {
+        let mut kept = self.kept();
+        kept.calls.clear();
+        kept.scores.clear();
+    }
+
+    /// How many requests were answered from here.
+    #[must_use]
+    pub fn used(&self) -> u64 {
+        self.kept().used
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Shelf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kept = self.kept();
+        let (calls, scores) = (kept.calls.len(), kept.scores.len());
+        f.debug_struct("Shelf")
+            .field("calls", &calls)
+            .field("scores", &scores)
+            .finish_non_exhaustive()
+    }
+}
+
+struct ShelfEngine {
+    engine: Arc<dyn Engine>,
+    shelf: Shelf,
+}
+
+#[async_trait]
+impl Engine for ShelfEngine {
+    fn name(&self) -> &str {
+        self.engine.name()
+    }
+
+    fn identity(&self) -> Cow<'_, str> {
+        self.engine.identity()
+    }
+
+    async fn complete(&self, request: &Request) -> Result<Response, EngineError> {
+        if request.sampling.seed.is_none() {
+            return self.engine.complete(request).await;
+        }
+        let key = StepKey::of_call(self.engine.name(), request).as_str().to_owned();
+        let known = {
+            let mut kept = self.shelf.kept();
+            let known = kept.calls.get(&key).cloned();
+            kept.used += u64::from(known.is_some());
+            known
+        };
+        if let Some(known) = known {
+            return Ok(Response::clone(&known));
+        }
+        let response = self.engine.complete(request).await?;
+        self.shelf.kept().calls.entry(key).or_insert_with(|| Arc::new(response.clone()));
+        Ok(response)
+    }
+
+    fn is_simulation(&self) -> bool {
+        self.engine.is_simulation()
+    }
+}
+
+struct ShelfReward {
+    reward: Arc<dyn RewardModel>,
+    shelf: Shelf,
+}
+
+#[async_trait]
+impl RewardModel for ShelfReward {
+    fn name(&self) -> &str {
+        self.reward.name()
+    }
+
+    fn identity(&self) -> Cow<'_, str> {
+        self.reward.identity()
+    }
+
+    fn batch(&self) -> usize {
+        self.reward.batch()
+    }
+
+    async fn score(&self, query: &Query, answers: &[&str]) -> Result<Vec<f64>, EngineError> {
+        if self.reward.is_relative() {
+            return self.reward.score(query, answers).await;
+        }
+        let identity = self.reward.identity();
+        let key = |answer: &str| StepKey::of_score(&identity, query, answer).as_str().to_owned();
+        let keys: Vec<String> = answers.iter().map(|answer| key(answer)).collect();
+        let mut scores: Vec<Option<f64>> = {
+            let kept = self.shelf.kept();
+            keys.iter().map(|key| kept.scores.get(key).copied()).collect()
+        };
+        let unknown: Vec<&str> = scores
+            .iter()
+            .zip(answers)
+            .filter_map(|(score, answer)| score.is_none().then_some(*answer))
+            .collect();
+        if !unknown.is_empty() {
+            let new = self.reward.score(query, &unknown).await?;
+            if new.len() != unknown.len() {
+                // For the search to refuse, as it would without a shelf.
+                return Ok(new);
+            }
+            let mut kept = self.shelf.kept();
+            let slots = scores.iter_mut().zip(&keys).filter(|(score, _)| score.is_none());
+            for ((slot, key), score) in slots.zip(new) {
+                *slot = Some(score);
+                if score.is_finite() {
+                    kept.scores.insert(key.clone(), score);
+                }
+            }
+        }
+        Ok(scores.into_iter().flatten().collect())
+    }
+
+    fn is_simulation(&self) -> bool {
+        self.reward.is_simulation()
+    }
+
+    fn is_relative(&self) -> bool {
+        self.reward.is_relative()
+    }
+
+    fn within(&self, surroundings: &dyn Surroundings) -> Option<Arc<dyn RewardModel>> {
+        self.reward.within(surroundings)
+    }
+}
