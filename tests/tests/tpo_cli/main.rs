@@ -13,6 +13,7 @@ mod presets;
 mod reports;
 mod rewards;
 mod secrets;
+mod study;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

@@ -16,6 +16,8 @@ pub struct CellFigures {
     best: Vec<Option<f64>>,
     /// How far the scores of the newest answers of each query lie apart.
     spread: Vec<f64>,
+    /// Their mean.
+    newest: Vec<f64>,
     answers: usize,
     usage: UsageRecord,
 }
@@ -33,6 +35,7 @@ impl CellFigures {
         let newest = candidates.iter().filter(|candidate| Some(candidate.iteration) == newest);
         let newest: Vec<f64> = newest.map(|candidate| candidate.score).collect();
         self.spread.extend(deviation(&newest));
+        self.newest.extend(mean(&newest));
         self.answers += candidates.len();
         self.usage.add(&record.trajectory.usage);
     }
@@ -64,6 +67,8 @@ pub struct StudyRow {
     pub answers: f64,
     /// The mean of the best scores, with its interval over seeds and queries; none if all failed.
     pub reward: Option<Interval>,
+    /// The mean score of the newest answers of a search: those of its last iteration, better or not.
+    pub newest: Option<f64>,
     /// The mean standard deviation of the scores of the newest answers of a search.
     pub spread: Option<f64>,
     /// The mean standard deviation of a query's best score over the seeds; none for a single seed.
@@ -170,6 +175,7 @@ impl StudyTable {
             "reward",
             "low",
             "high",
+            "newest",
             "spread",
             "seed_spread",
             "calls",
@@ -191,6 +197,7 @@ impl StudyTable {
                 end(|reward| reward.mean),
                 end(|reward| reward.low),
                 end(|reward| reward.high),
+                row.newest.into(),
                 row.spread.into(),
                 row.seed_spread.into(),
                 row.calls.into(),
@@ -230,6 +237,7 @@ fn row(cell: &GridCell, seeds: &[&CellFigures], bootstrap: &Bootstrap) -> StudyR
             deviation(&scores.collect::<Vec<f64>>())
         })
         .collect();
+    let newest: Vec<f64> = seeds.iter().flat_map(|figures| &figures.newest).copied().collect();
     let spread: Vec<f64> = seeds.iter().flat_map(|figures| &figures.spread).copied().collect();
     StudyRow {
         mode: cell.mode,
@@ -241,6 +249,7 @@ fn row(cell: &GridCell, seeds: &[&CellFigures], bootstrap: &Bootstrap) -> StudyR
         failed: all - searches,
         answers: each(seeds.iter().map(|figures| figures.answers as u64).sum()),
         reward: bootstrap.crossed(&best),
+        newest: mean(&newest),
         spread: mean(&spread),
         seed_spread: mean(&over_seeds),
         calls: each(usage.requests),

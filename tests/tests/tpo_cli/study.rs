@@ -1,0 +1,204 @@
+//! `tpo study`.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+use textgrad_tests::fake_server::{FakeServer, Route};
+
+use super::{Ended, Running, folder, pointed_at, program, queries, quiet, read, simulation};
+
+const QUERIES: usize = 4;
+const GRID: [&str; 8] = [
+    "--modes",
+    "tpo,revision,shuffled,bon",
+    "--iterations",
+    "0,1,2",
+    "--samples",
+    "2,3",
+    "--seeds",
+    "1,2",
+];
+/// Three modes with three depths and one without, two widths, two seeds.
+const CELLS: usize = (3 * 3 + 1) * 2 * 2;
+
+fn study(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = program(folder);
+    command.arg("study").args(arguments);
+    command
+}
+
+fn run(folder: &Path, arguments: &[&str]) -> Ended {
+    Running::start(study(folder, arguments)).end()
+}
+
+/// A study of `queries.json` against a server, into the folder `out`.
+fn over_http(folder: &Path, server: &FakeServer, more: &[&str]) -> Command {
+    let mut command = study(folder, &["--data", "queries.json", "--out", "out"]);
+    command.args(GRID).args(pointed_at(server)).args(more);
+    command
+}
+
+/// The results of all cells, and the table.
+fn results(folder: &Path) -> Vec<(String, String)> {
+    let mut cells: Vec<(String, String)> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .filter(|entry| entry.path().is_dir())
+        .map(|entry| {
+            let results = read(entry.path().join("results.jsonl"));
+            (entry.file_name().into_string().unwrap(), results)
+        })
+        .collect();
+    cells.sort();
+    cells.push(("table".to_owned(), read(folder.join("study.csv"))));
+    cells
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cells_are_what_single_runs_are_and_pay_once_for_what_they_share() {
+    let folder = folder();
+    queries(folder.path(), QUERIES);
+    let server = simulation().start().await.unwrap();
+    let ended = Running::start(over_http(folder.path(), &server, &["--json"])).end().with_code(0);
+    let found = results(&folder.path().join("out"));
+    assert_eq!(found.len(), CELLS + 1);
+    // For each width, seed and query: a first draw; twice loss, gradient and update for tpo and for revision;
+    // twice an update with the critique of another, which tpo has asked for.
+    let chats = server.stats().route(Route::Chat);
+    assert_eq!(chats.requests, 4 * QUERIES as u64 * (1 + 6 + 6 + 2));
+    assert_eq!((chats.paid_twice, server.stats().route(Route::Classify).paid_twice), (0, 0));
+    let report: Value = serde_json::from_str(&ended.out).unwrap();
+    assert_eq!(report["sent"]["requests"], chats.requests);
+    let rows = report["table"]["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), CELLS / 2, "seeds are put together");
+    assert!(rows.iter().all(|row| row["searches"] == 2 * QUERIES && row["failed"] == 0));
+    let row = |mode: &str, depth: u64, samples: u64| {
+        let is = |row: &&Value| {
+            row["mode"] == mode && row["iterations"] == depth && row["samples"] == samples
+        };
+        rows.iter().find(is).unwrap()
+    };
+    assert_eq!(
+        (&row("tpo", 2, 3)["calls"], &row("tpo", 2, 3)["answers"]),
+        (&7.0.into(), &9.0.into())
+    );
+    assert_eq!(
+        (&row("shuffled", 2, 3)["calls"], &row("bon", 0, 3)["calls"]),
+        (&9.0.into(), &1.0.into())
+    );
+    assert_eq!(row("tpo", 0, 2)["reward"], row("revision", 0, 2)["reward"]);
+
+    // A single run comes to the same, with the same figures.
+    for (mode, name) in [("tpo", "tpo-d1-n3-t0.7-s2"), ("shuffled", "shuffled-d1-n3-t0.7-s2")] {
+        let mut single = program(folder.path());
+        single.args(["run", "--data", "queries.json", "--mode", mode, "--iterations", "1"]);
+        single.args(["--samples", "3", "--seed", "2", "--out", mode]).args(pointed_at(&server));
+        Running::start(single).end().with_code(0);
+        let cell = found.iter().find(|(cell, _)| cell == name).unwrap();
+        assert_eq!(read(folder.path().join(mode).join("results.jsonl")), cell.1);
+    }
+    // What reads runs reads them.
+    for folders in [vec!["out".to_owned()], listed(&folder.path().join("out"))] {
+        let mut report = program(folder.path());
+        report.arg("report").args(&folders).args(["-o", "page.html"]);
+        Running::start(report).end().with_code(0);
+        let page = read(folder.path().join("page.html"));
+        assert!(page.contains("shuffled-d2-n3-t0.7-s1") && page.contains("bon-n2-t0.7-s2"));
+    }
+    let mut verify = program(folder.path());
+    verify.args(["verify", "out/shuffled-d2-n3-t0.7-s1"]);
+    Running::start(verify).end().with_code(0);
+}
+
+/// As a shell has `out/*`.
+fn listed(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    entries.map(|entry| entry.unwrap().path().display().to_string()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_study_that_is_killed_is_continued_and_finished_cells_are_left_alone() {
+    let folder = folder();
+    queries(folder.path(), QUERIES);
+    let server = simulation().start().await.unwrap();
+    Running::start(over_http(folder.path(), &server, &[])).end().with_code(0);
+    let whole = results(&folder.path().join("out"));
+    let all: u64 = [Route::Chat, Route::Classify]
+        .map(|route| server.stats().route(route).requests)
+        .iter()
+        .sum();
+    for moment in [1, all / 3, all - 40] {
+        let folder = super::folder();
+        queries(folder.path(), QUERIES);
+        let server = simulation().latency(Duration::from_millis(2)).start().await.unwrap();
+        server.answer_at_most(moment + 4);
+        let mut running = Running::start(over_http(folder.path(), &server, &[]));
+        server.ended(moment).await;
+        running.kill();
+        assert_eq!(running.end().code, None);
+        quiet(&server).await;
+        server.answer_at_most(u64::MAX);
+        assert!(!folder.path().join("out/study.csv").exists());
+        let begun = over_http(folder.path(), &server, &["--resume", "--concurrency", "2"]);
+        Running::start(begun).end().with_code(0);
+        assert_eq!(results(&folder.path().join("out")), whole, "killed after {moment}");
+        // No more than what was under way when it died.
+        assert!(server.stats().route(Route::Chat).paid_twice <= 8);
+        let before = server.stats().route(Route::Chat).requests;
+        let again = over_http(folder.path(), &server, &["--resume"]);
+        let again = Running::start(again).end().with_code(0);
+        assert_eq!(server.stats().route(Route::Chat).requests, before, "nothing is asked again");
+        assert_eq!(again.err.matches(" is finished").count(), CELLS, "{}", again.err);
+        assert_eq!(results(&folder.path().join("out")), whole);
+    }
+}
+
+#[test]
+fn a_folder_of_another_study_is_refused_and_a_grid_may_grow() {
+    let folder = folder();
+    queries(folder.path(), 2);
+    let base = ["--data", "queries.json", "--out", "out", "--seeds", "1"];
+    let with = |more: &[&str]| run(folder.path(), &[&base[..], more].concat());
+    with(&["--modes", "tpo", "--iterations", "1", "--resume"]).refused(&["no study to resume"]);
+    with(&["--modes", "tpo", "--iterations", "1"]).with_code(0);
+    let settings = read(folder.path().join("out/study.json"));
+    with(&["--modes", "tpo", "--iterations", "1"])
+        .refused(&["out holds a run already", "--resume"]);
+    for (more, words) in [
+        (&["--iterations", "2"][..], "the grid had tpo-d1-n5-t0.7-s1"),
+        (&["--iterations", "1", "--sim-skill", "0.5"], "policy"),
+        (&["--iterations", "1", "--limit", "1"], "the queries"),
+        (&["--iterations", "1", "--top-p", "0.5"], "top_p"),
+        (&["--iterations", "1", "--layout", "continued"], "layout"),
+    ] {
+        with(&[&["--modes", "tpo", "--resume"], more].concat()).refused(&["other settings", words]);
+        assert_eq!(read(folder.path().join("out/study.json")), settings);
+    }
+    let grown = with(&["--modes", "tpo,bon", "--iterations", "1,2", "--resume"]).with_code(0);
+    assert_eq!(grown.err.matches(" is finished").count(), 1, "{}", grown.err);
+    assert_eq!(results(&folder.path().join("out")).len(), 4);
+    assert!(grown.out.contains("study (SIMULATION)"), "{}", grown.out);
+    assert!(grown.err.contains("SIMULATION"), "{}", grown.err);
+    assert!(
+        read(folder.path().join("out/study.csv"))
+            .lines()
+            .all(|line| line.ends_with(",true") || line.ends_with(",simulated"))
+    );
+}
+
+#[test]
+fn mistakes_are_named_before_anything_is_written() {
+    let folder = folder();
+    for (arguments, words) in [
+        (&["--modes", "tpo,best"][..], &["best", "shuffled"][..]),
+        (&["--samples", "3,0"], &["samples", "at least 1"]),
+        (&["--temperatures", "0.7,9"], &["temperature", "from 0 to 2"]),
+        (&["--iterations", "one"], &["one"]),
+        (&["--modes", "tpo,direct", "--layout", "continued"], &["layout", "direct"]),
+    ] {
+        run(folder.path(), &[&["--out", "out"], arguments].concat()).refused(words);
+        assert!(!folder.path().join("out").exists());
+    }
+}
