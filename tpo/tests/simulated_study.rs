@@ -10,24 +10,51 @@ use tpo::input::BUILTIN;
 use tpo::report::{Bootstrap, Interval, deviation, mean};
 use tpo::{Batch, Mode, SimReward, Tpo, Trajectory};
 
+/// How many seeds, likewise.
 const SEEDS: u64 = 4;
-const MORE: [&str; 4] = [
+/// Beside those that are built in.
+const MORE: [&str; 16] = [
     "How do I take care of a wooden table?",
     "Why is the sky blue?",
     "What should I pack for a week in the mountains?",
     "Compare trains and buses for a short journey.",
+    "How do I boil an egg?",
+    "Why do cats purr?",
+    "How can I sleep better at night?",
+    "Explain how a refrigerator keeps food cold.",
+    "Is it better to rent or to buy a flat?",
+    "How do I write a letter of application?",
+    "What is the best way to clean a window?",
+    "Why do leaves change their colour in autumn?",
+    "How do vaccines work?",
+    "What makes a good teacher?",
+    "How do I sharpen a kitchen knife?",
+    "Should I repair my old bicycle or buy a new one?",
 ];
+/// How many queries, unless differences are small.
+const QUERIES: usize = 12;
 
 /// What was found for each seed and query. A search of less depth is the beginning of a deeper one.
 struct Searches(Vec<Vec<Trajectory>>);
 
 async fn searches(skill: f64, mode: Mode, depth: u32, samples: u32) -> Searches {
+    over(QUERIES, SEEDS, skill, mode, depth, samples).await
+}
+
+async fn over(
+    queries: usize,
+    seeds: u64,
+    skill: f64,
+    mode: Mode,
+    depth: u32,
+    samples: u32,
+) -> Searches {
     let sim = Arc::new(Sim::builder().skill(skill).build().unwrap());
     let mut found = Vec::new();
-    for seed in 1..=SEEDS {
+    for seed in 1..=seeds {
         let tpo = Tpo::builder(sim.clone(), Arc::new(SimReward)).mode(mode);
         let tpo = tpo.iterations(depth).samples(samples).seed(seed).build().unwrap();
-        let mut batch = Batch::new(tpo, BUILTIN.into_iter().chain(MORE));
+        let mut batch = Batch::new(tpo, BUILTIN.into_iter().chain(MORE).take(queries));
         let mut trajectories = Vec::new();
         while let Some(outcome) = batch.next().await {
             trajectories.push(outcome.result.unwrap().trajectory().clone());
@@ -66,20 +93,15 @@ impl Searches {
         mean(&(0..self.0[0].len()).map(spread).collect::<Vec<f64>>()).unwrap()
     }
 
-    /// How much better the answers by an iteration are than those of others: query by query, seed by seed.
+    /// How much better the answers by an iteration are than those of others, with the interval over queries.
     fn gain(&self, depth: u32, other: &Self, other_depth: u32) -> Interval {
-        let best = |trajectory: &Trajectory, depth| trajectory.best_score_by(depth).unwrap();
-        let rows: Vec<Vec<Option<f64>>> = self
-            .0
-            .iter()
-            .zip(&other.0)
-            .map(|(ours, theirs)| {
-                let pairs = ours.iter().zip(theirs);
-                pairs.map(|(a, b)| Some(best(a, depth) - best(b, other_depth))).collect()
-            })
-            .collect();
-        let rows: Vec<&[Option<f64>]> = rows.iter().map(|row| &row[..]).collect();
-        Bootstrap::default().crossed(&rows).unwrap()
+        let best = |found: &Self, query: usize, depth| {
+            let seeds = found.0.iter().map(|queries| queries[query].best_score_by(depth).unwrap());
+            mean(&seeds.collect::<Vec<f64>>()).unwrap()
+        };
+        let queries = 0..self.0[0].len();
+        let gains = queries.map(|query| best(self, query, depth) - best(other, query, other_depth));
+        Bootstrap::default().mean(&gains.collect::<Vec<f64>>()).unwrap()
     }
 }
 
@@ -95,8 +117,8 @@ fn clearly_above(gain: Interval, margin: f64) {
 
 #[tokio::test]
 async fn tpo_is_above_revision_and_above_best_of_n_with_as_many_answers() {
-    let tpo = searches(0.8, Mode::Tpo, 3, 5).await;
-    let revision = searches(0.8, Mode::Revision, 3, 5).await;
+    let tpo = over(24, 8, 0.8, Mode::Tpo, 3, 5).await;
+    let revision = over(24, 8, 0.8, Mode::Revision, 3, 5).await;
     for depth in [2, 3] {
         clearly_above(tpo.gain(depth, &revision, depth), 0.25);
     }
@@ -105,8 +127,8 @@ async fn tpo_is_above_revision_and_above_best_of_n_with_as_many_answers() {
     let steps: Vec<f64> = rewards.windows(2).map(|pair| pair[1] - pair[0]).collect();
     assert!(steps[0] > 1.3 * steps[1] && steps[1] > steps[2] && steps[2] > 0.0, "{steps:?}");
     // 15 answers, in one draw and in three.
-    clearly_above(tpo.gain(2, &searches(0.8, Mode::Bon, 0, 15).await, 0), 0.2);
-    clearly_above(tpo.gain(2, &searches(0.8, Mode::Resample, 2, 5).await, 2), 0.2);
+    clearly_above(tpo.gain(2, &over(24, 8, 0.8, Mode::Bon, 0, 15).await, 0), 0.2);
+    clearly_above(tpo.gain(2, &over(24, 8, 0.8, Mode::Resample, 2, 5).await, 2), 0.2);
 }
 
 #[tokio::test]
