@@ -40,6 +40,23 @@ async fn requests(mode: Mode) -> Vec<Request> {
     engine.requests()
 }
 
+/// The comparison itself in place of a loss and a gradient.
+#[tokio::test]
+async fn of_an_update_without_the_chain_rule() {
+    let samples = Reply::texts(["It is.", "Air scatters blue light most."]);
+    let updates = Reply::texts([improved("One."), improved("Two.")]);
+    let engine = Arc::new(
+        ScriptedEngine::default().on(Purpose::Sample, samples).on(Purpose::Update, updates),
+    );
+    let longest = reward_fn("longest", |_, answer: &str| answer.len() as f64);
+    let tpo = Tpo::builder(Arc::clone(&engine) as Arc<dyn Engine>, Arc::new(longest));
+    let tpo = tpo.mode(Mode::Direct).samples(2).iterations(1).build().unwrap();
+    tpo.align(QUERY).await.unwrap();
+    let requests = engine.requests();
+    assert_eq!(requests.len(), 2);
+    snapshots(|| insta::assert_snapshot!("request_direct_update", shown(&requests[1])));
+}
+
 /// One file a request, so that a difference is easy to read.
 async fn golden(mode: Mode) {
     let requests = requests(mode).await;

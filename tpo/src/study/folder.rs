@@ -248,7 +248,7 @@ impl Settings {
 /// Writes beside the place and moves it there, so that a file that is there is never half a file.
 fn whole_file(path: &Path, text: &str) -> Result<(), Error> {
     let failed = |source| Error::Io { path: path.to_owned(), action: "can not be written", source };
-    let partial = path.with_added_extension("partial");
+    let partial = path.with_extension("partial");
     std::fs::write(&partial, text).map_err(failed)?;
     std::fs::rename(&partial, path).map_err(failed)
 }

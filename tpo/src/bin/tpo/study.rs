@@ -34,8 +34,7 @@ const MAX_STUDIES: u32 = 9999;
 /// Run each combination of modes, sizes, temperatures and seeds, and compare them.
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
-#[command(mut_arg("mode", single), mut_arg("iterations", single), mut_arg("samples", single))]
-#[command(mut_arg("temperature", single), mut_arg("seed", single))]
+#[command(mut_args(renamed))]
 pub(crate) struct StudyArgs {
     /// What is done with answers, as with `tpo run --mode`; several with commas between them.
     #[arg(long = "modes", value_name = "MODES", value_delimiter = ',', default_value = "tpo,revision,resample",
@@ -62,14 +61,15 @@ pub(crate) struct StudyArgs {
     run: RunArgs,
 }
 
-/// An argument of one run that a study has a list for.
-fn single(arg: Arg) -> Arg {
+/// Hides the arguments of one run that a study has lists for.
+fn renamed(arg: Arg) -> Arg {
     let name = match arg.get_id().as_str() {
         "mode" => "one-mode",
         "iterations" => "one-depth",
         "samples" => "one-width",
         "temperature" => "one-temperature",
-        _ => "one-seed",
+        "seed" => "one-seed",
+        _ => return arg,
     };
     arg.long(name).hide(true)
 }
