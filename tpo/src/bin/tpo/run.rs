@@ -66,7 +66,16 @@ impl Setting {
             cache: cache.as_ref(),
         };
         let reward = rewards::reward(&around).await?;
-        let tpo = Tpo::builder(Arc::clone(&engine), reward).config(config(args));
+        let config = config(args).await?;
+        let mut tpo = Tpo::builder(Arc::clone(&engine), reward).config(config);
+        let beside =
+            |what, line| engines::other(args, what, line, None, &meter, &stop, cache.as_ref());
+        if let Some(line) = &args.critic {
+            tpo = tpo.critic(beside("critic", line)?);
+        }
+        if let Some(line) = &args.optimizer {
+            tpo = tpo.optimizer(beside("optimizer", line)?);
+        }
         let tpo = tpo.prompts(Arc::clone(&prompts)).build()?;
         Ok(Self { meter, stop, cache, prompts, tpo, engine })
     }
@@ -164,7 +173,7 @@ pub(crate) async fn align(
     Ok(Done { folder, summary, interrupted, known, results, shown, total, fatal })
 }
 
-fn config(args: &RunArgs) -> TpoConfig {
+pub(crate) async fn config(args: &RunArgs) -> Result<TpoConfig, Error> {
     let mut config = TpoConfig {
         mode: args.mode,
         layout: match args.layout {
@@ -174,6 +183,12 @@ fn config(args: &RunArgs) -> TpoConfig {
         iterations: args.iterations,
         samples: args.samples,
         seed: args.seed,
+        pairs: args.pairs,
+        accept: args.accept,
+        stopping: args.stopping.rules().await?,
+        max_chars: args.max_chars,
+        max_o200k: args.max_o200k,
+        reasks: args.reasks,
         ..TpoConfig::default()
     };
     config.sampling.top_p = Some(args.top_p);
@@ -181,12 +196,18 @@ fn config(args: &RunArgs) -> TpoConfig {
     config.critic.max_tokens = Some(args.critic_max_tokens);
     for sampling in [&mut config.sampling, &mut config.critic] {
         sampling.temperature = Some(args.temperature);
+        sampling.frequency_penalty = Some(args.frequency_penalty);
+        sampling.presence_penalty = Some(args.presence_penalty);
         sampling.extra = args.extra.clone().unwrap_or_default();
         if args.no_stop {
             sampling.stop.clear();
         }
     }
-    config
+    config.critic.top_p = Some(args.critic_top_p);
+    if let Some(temperature) = args.critic_temperature {
+        config.critic.temperature = Some(temperature);
+    }
+    Ok(config)
 }
 
 /// The wording of all requests.

@@ -16,7 +16,8 @@ impl Source<'_> {
         let base_url = self.line.get("base-url");
         let engine = match self.line.get("engine") {
             Some(line) => {
-                engines::judge(self.args, line, base_url, around.meter, self.stop, around.cache)?
+                let (meter, stop, cache) = (around.meter, self.stop, around.cache);
+                engines::other(self.args, "judge", line, base_url, meter, stop, cache)?
             }
             None if base_url.is_some() => {
                 return Err(engines::missing("reward", "an engine beside its base-url"));
