@@ -3,6 +3,8 @@
 
 mod bench;
 mod cache;
+mod config;
+mod extend;
 mod files;
 mod input;
 #[cfg(unix)]

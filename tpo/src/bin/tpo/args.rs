@@ -285,7 +285,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) prompts: Option<PathBuf>,
 
-    /// Folder for the results; it must not hold a run yet, unless --resume is given. By default a new
+    /// Folder for the results; it must not hold a run yet, unless --resume or --extend is given. By default a new
     /// folder under `runs`; with built-in queries, none.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,

@@ -147,7 +147,7 @@ pub(crate) async fn align(
 ) -> Result<Done, Error> {
     let Setting { tpo, stop, .. } = setting;
     let config = RunConfig::new(tpo, source, &queries);
-    let folder = open(args, &config).await?;
+    let folder = open(args, &config, &queries).await?;
     let known = folder.as_ref().map_or(0, |folder| folder.journal().known_steps());
 
     show::heading(tpo, source, queries.len(), folder.as_ref().map(RunFolder::path), known);
@@ -220,8 +220,13 @@ pub(crate) async fn prompts(args: &RunArgs) -> Result<Arc<PromptPack>, Error> {
     Ok(Arc::new(loaded?))
 }
 
-async fn open(args: &RunArgs, config: &RunConfig) -> Result<Option<RunFolder>, Error> {
+async fn open(
+    args: &RunArgs,
+    config: &RunConfig,
+    queries: &[Query],
+) -> Result<Option<RunFolder>, Error> {
     match (&args.out, &args.data) {
+        (Some(out), _) if args.extend => Ok(Some(RunFolder::extend(out, config, queries).await?)),
         (Some(out), _) if args.resume => Ok(Some(RunFolder::resume(out, config).await?)),
         (Some(out), _) => Ok(Some(RunFolder::create(out, config).await?)),
         (None, Some(data)) => {
