@@ -98,7 +98,8 @@ impl Op for Choose {
     }
 }
 
-#[cfg(all(test, feature = "o200k"))]
+#[cfg(test)]
+#[cfg(feature = "o200k")]
 mod tests {
     use super::*;
 
