@@ -11,6 +11,8 @@
 #[cfg(unix)]
 mod commands;
 mod counting;
+#[cfg(unix)]
+mod disk;
 mod endings;
 mod losses;
 mod mistakes;

@@ -124,7 +124,8 @@ impl Trainer {
     ///
     /// # Errors
     /// A [`TrainFailure`] with what there was by then: all examples of a minibatch or a set failed, the
-    /// program depends on no parameter, or the run folder can not be used.
+    /// program depends on no parameter, or the run folder can not be used. Where a file can not be written, as
+    /// on a full disk, the folder is left as it was after the last step that could be, and can be resumed.
     pub async fn run(&self) -> Result<Training, TrainFailure> {
         let begun = self.begin().await;
         let (folder, mut state, mut history) =
@@ -217,11 +218,13 @@ impl Trainer {
         record: HistoryRecord,
         history: &mut Vec<HistoryRecord>,
     ) -> Result<(), Halt> {
-        if let Some(folder) = folder {
-            folder.save(Some(&record), state).await?;
-        }
+        let saved = match folder {
+            Some(folder) => folder.save(&record, state).await,
+            None => Ok(()),
+        };
+        // What was done is told even where it could not be written.
         history.push(record);
-        Ok(())
+        Ok(saved?)
     }
 
     /// Whether there is nothing more to do.
@@ -266,14 +269,15 @@ impl Trainer {
         if let Some(folder) = folder {
             // The test of the best texts is paid for once. The parameters in the state are still those of
             // the last step.
-            if !history.is_empty() {
-                folder.save(None, state).await?;
-            }
+            let kept = folder.checkpoint(state, state.steps).await;
             let result = json!({
                 "ended": ended, "step": best.step, "score": best.score, "test": test,
                 "parameters": best.parameters,
             });
-            folder.finish(result).await?;
+            if let Err(failure) = kept.and(folder.finish(result).await) {
+                ended = None;
+                error = error.or(Some(failure));
+            }
         }
         let (mut baseline, mut steps): (_, Vec<StepRecord>) = (None, Vec::new());
         for record in history {
