@@ -14,6 +14,7 @@ mod counting;
 #[cfg(unix)]
 mod disk;
 mod endings;
+mod lapses;
 mod losses;
 mod mistakes;
 mod resume;

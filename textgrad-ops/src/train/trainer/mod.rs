@@ -31,6 +31,10 @@ use crate::error::Error;
 /// validation set and keeps them or puts the old ones back. Limits on concurrency belong to the engines.
 ///
 /// * An example that fails is counted and reported. A step in which all fail ends the training with an error.
+/// * An example of a set that is measured counts as failed if the program, the evaluator or its request is at
+///   fault. If an engine is (a broken connection, a rate limit, a wrong key), it is measured again, up to three
+///   times in all where the failure may pass; then the training ends with [`Error::Unmeasured`] rather than
+///   take texts back, or remember them, for a score that is not theirs.
 /// * A step that brings no new texts is recorded, and the training goes on.
 /// * Texts that were measured before are not measured again.
 /// * All seeds are derived from places (epoch, step, example), so the same answers give the same training at
@@ -123,8 +127,8 @@ impl Trainer {
     /// is being written is finished in the background, so the folder may be locked for a moment longer.)
     ///
     /// # Errors
-    /// A [`TrainFailure`] with what there was by then: all examples of a minibatch or a set failed, the
-    /// program depends on no parameter, or the run folder can not be used. Where a file can not be written, as
+    /// A [`TrainFailure`] with what there was by then: all examples of a minibatch or a set failed,
+    /// an engine failed on some of a set, the program depends on no parameter, or the run folder can not be used. Where a file can not be written, as
     /// on a full disk, the folder is left as it was after the last step that could be, and can be resumed.
     pub async fn run(&self) -> Result<Training, TrainFailure> {
         let begun = self.begin().await;
