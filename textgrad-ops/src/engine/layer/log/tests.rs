@@ -155,3 +155,49 @@ async fn a_graph_in_the_log_makes_the_very_page_that_the_graph_makes() {
     assert!(html.contains(r#""logged":[[2,[0]],[4,[1]]]"#));
     assert!(matches!(write_page(&path, &folder.path().join("no/x")), Err(LogError::Page { .. })));
 }
+
+#[tokio::test]
+async fn a_file_of_something_else_is_left_as_it_is() {
+    let (_folder, path) = file();
+    let log = RunLogger::open(&path).await.unwrap();
+    let engine = ScriptedEngine::new(["a", "b"]).logged(&log);
+    engine.complete(&request("one")).await.unwrap();
+    drop((engine, log));
+    drop(reopen(&path).await);
+    let whole = std::fs::read_to_string(&path).unwrap();
+    let long = "x".repeat(200_000);
+    for foreign in [
+        "notes",
+        "notes\nthat end in the middle of a li",
+        "{\"version\":1,\"name\":\"a manifest\"}",
+        "{\"version\":1,\"name\":\"a manifest\"}\n",
+        "{\"version\":1,\"type\":\"other\"}\n{\"version\":1",
+        "[1, 2]\n",
+        "\n",
+        "\0\0\0",
+        &long,
+        &format!("{whole}notes"),
+    ] {
+        std::fs::write(&path, foreign).unwrap();
+        let error = loop {
+            match RunLogger::open(&path).await.unwrap_err() {
+                LogError::Locked(_) => tokio::task::yield_now().await,
+                error => break error,
+            }
+        };
+        assert!(matches!(error, LogError::Foreign(_)), "{error:?}");
+        assert!(error.to_string().contains("expected a run log to continue"), "{error}");
+        assert!(std::fs::read_to_string(&path).unwrap() == foreign, "{foreign:.80}");
+    }
+    std::fs::write(&path, "{\"version\":2,\"type\":\"call\"}\n{").unwrap();
+    let error = RunLogger::open(&path).await.unwrap_err();
+    assert!(matches!(error, LogError::Version { got: 2, .. }), "{error:?}");
+    // However little is left of a line, even of the first.
+    for left in 0..whole.len() {
+        for before in ["", &whole] {
+            std::fs::write(&path, format!("{before}{}", &whole[..left])).unwrap();
+            drop(reopen(&path).await);
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), before, "{left}");
+        }
+    }
+}
