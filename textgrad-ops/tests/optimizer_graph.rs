@@ -102,6 +102,11 @@ async fn what_can_not_be_read_is_asked_for_again_with_all_that_is_wrong() {
         ("<NEW_TEXTS>\n{\"style\": \n</NEW_TEXTS>", "expected one JSON object of names and texts"),
         ("<NEW_TEXTS>\n[1]\n</NEW_TEXTS>", "invalid type: sequence"),
         (
+            "<NEW_TEXTS>\n{\"style\": \"a\", \"style\": \"b\"}\n</NEW_TEXTS>",
+            "between the tags, but: \"style\" occurs more than once",
+        ),
+        ("{\"style\": \"a\", \"style\": \"b\"}", "but: \"style\" occurs more than once"),
+        (
             "<NEW_TEXTS>\n{\"stile\": \"x\"}\n</NEW_TEXTS>",
             "\"stile\" is no parameter; they are: system_prompt, style",
         ),
@@ -165,6 +170,9 @@ async fn forms_of_an_answer() {
         format!("**<NEW_TEXTS>**\n```json\n{object}\n```\n**</NEW_TEXTS>**\nDone."),
         object.to_owned(),
         format!("```json\n{object}\n```"),
+        format!("The style is to blame:\n\n```json\n{object}\n```\nThat is all."),
+        format!("Now it is\n```\nplain\n```\nso\n  ```json\n{object}\n  ```"),
+        format!("<NEW_TEXTS>\nHere:\n```json\n{object}\n```\n</NEW_TEXTS>"),
     ] {
         let engine = script([&answer]);
         let [prompt, style] = parameters();
@@ -211,7 +219,41 @@ async fn a_text_that_breaks_a_check_is_asked_for_again_and_else_the_old_one_stay
     assert!(asked.contains("<CONSTRAINTS>\n1. polite\n2. one word\n</CONSTRAINTS>"), "{asked}");
     let problem = "\"style\": the new text breaks the rule \"one word\": it has 2";
     assert!(user(&engine.requests()[1]).contains(problem));
-    assert_eq!(proposal.updates.len(), 1, "the last answer counts, whole");
+    // What was sound in the first answer is not lost with the rest of it.
+    let texts = |proposal: &Proposal| -> Vec<Option<String>> {
+        let texts = proposal.updates.iter().map(|update| {
+            let rewrite = update.rewrite.as_ref().ok()?;
+            Some(rewrite.candidates[0].text()?.to_owned())
+        });
+        texts.collect()
+    };
+    let both_new = [Some("New.".to_owned()), Some("verse".to_owned())];
+    assert_eq!(texts(&proposal), both_new);
+
+    // Nor is it with an answer that has other faults, or when a later one breaks a rule where it did not.
+    let faulty = "<NEW_TEXTS>\n{\"stile\": \"x\", \"system_prompt\": \"New.\"}\n</NEW_TEXTS>";
+    let engine = script([faulty, &new_texts(json!({ "style": "verse" }))]);
+    assert_eq!(
+        texts(&propose(&graph(&engine).build(), &both, &objective).await.unwrap()),
+        both_new
+    );
+    let engine = script([faulty, "no tags", "no tags"]);
+    let proposal = propose(&graph(&engine).build(), &both, &objective).await.unwrap();
+    assert_eq!(texts(&proposal), both_new[..1]);
+    let sound = "<NEW_TEXTS>\n{\"a\": \"x\", \"style\": \"verse\"}\n</NEW_TEXTS>";
+    let engine = script([sound, &broken, &broken]);
+    assert_eq!(
+        texts(&propose(&graph(&engine).build(), &both, &objective).await.unwrap()),
+        both_new
+    );
+    // The last word on a parameter counts.
+    let engine = script([&broken, &new_texts(json!({ "system_prompt": "Newer." }))]);
+    let proposal = propose(&graph(&engine).build(), &both, &objective).await.unwrap();
+    assert_eq!(texts(&proposal), [Some("Newer.".to_owned()), None]);
+    let back = new_texts(json!({ "system_prompt": "Answer.", "style": "plain" }));
+    let engine = script([&broken, &back]);
+    let proposal = propose(&graph(&engine).build(), &both, &objective).await.unwrap();
+    assert!(proposal.updates.is_empty(), "{:?}", texts(&proposal));
 
     // It stays as it is; what is valid of the last answer that could be read is assigned.
     let engine = script([&broken, "no tags", "no tags"]);
