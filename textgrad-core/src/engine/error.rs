@@ -5,6 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Usage;
+
 /// The class of an [`EngineError`]: what a caller would decide by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -94,6 +96,7 @@ pub struct EngineError {
     status: Option<u16>,
     retry_after: Option<Duration>,
     retryable: Option<bool>,
+    usage: Usage,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -106,6 +109,7 @@ impl EngineError {
             status: None,
             retry_after: None,
             retryable: None,
+            usage: Usage::default(),
             source: None,
         }
     }
@@ -128,6 +132,13 @@ impl EngineError {
     #[must_use]
     pub fn with_retryable(mut self, retryable: bool) -> Self {
         self.retryable = Some(retryable);
+        self
+    }
+
+    /// The tokens that the server counted although the call failed, as for an answer that it then withheld.
+    #[must_use]
+    pub fn with_usage(mut self, usage: Usage) -> Self {
+        self.usage = usage;
         self
     }
 
@@ -160,6 +171,12 @@ impl EngineError {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
+    }
+
+    /// The tokens that the server is known to have counted; none where nothing is known.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        self.usage
     }
 
     /// Whether the same request may succeed later.

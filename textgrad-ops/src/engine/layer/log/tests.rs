@@ -71,13 +71,16 @@ async fn a_line_has_what_was_asked_what_came_and_how_long_it_took() {
 async fn a_failed_call_is_logged_and_fails_as_it_would() {
     let (_folder, path) = file();
     let log = RunLogger::open(&path).await.unwrap();
+    let usage = Usage { prompt_tokens: 5, ..Usage::default() };
     let failure = EngineError::new(ErrorKind::Budget, "too much").with_status(402);
+    let failure = failure.with_usage(usage);
     let engine = ScriptedEngine::new([Reply::error(failure)]).logged(&log);
     let error = engine.complete(&request("a")).await.unwrap_err();
     assert_eq!(error.to_string(), "too much (HTTP 402)");
     let read = RunLog::read(&path).await.unwrap();
     let logged = read.calls()[0].result.as_ref().unwrap_err();
     assert_eq!((logged.kind(), logged.to_string()), (ErrorKind::Budget, error.to_string()));
+    assert_eq!(logged.usage(), usage);
     assert!(read.page().unwrap().to_html().contains("too much (HTTP 402)"));
 }
 
