@@ -204,3 +204,27 @@ async fn a_file_of_something_else_is_left_as_it_is() {
         }
     }
 }
+
+#[tokio::test]
+async fn calls_are_read_as_they_ended_and_shown_as_they_began() {
+    let (_folder, path) = file();
+    let log = RunLogger::open(&path).await.unwrap();
+    for text in ["a", "b", "c", "d"] {
+        ScriptedEngine::new(["x"]).logged(&log).complete(&request(text)).await.unwrap();
+    }
+    let lines = std::fs::read_to_string(&path).unwrap();
+    let times = [30, 10, 20, 10];
+    let lines = lines.lines().zip(times).map(|(line, time)| {
+        let mut line: serde_json::Value = serde_json::from_str(line).unwrap();
+        line["time"] = time.into();
+        format!("{line}\n")
+    });
+    std::fs::write(&path, lines.collect::<String>()).unwrap();
+    let read = RunLog::read(&path).await.unwrap();
+    let ended: Vec<u64> = read.calls().iter().map(|call| call.time).collect();
+    assert_eq!(ended, times);
+    let html = read.page().unwrap().to_html();
+    let places = ["b", "d", "c", "a"].map(|text| html.find(&format!(r#"{{"text":"{text}"}}"#)));
+    // Of two that began at the same time, the one that ended first.
+    assert!(places.is_sorted() && places[0].is_some(), "{places:?}");
+}
