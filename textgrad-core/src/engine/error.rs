@@ -96,7 +96,8 @@ pub struct EngineError {
     status: Option<u16>,
     retry_after: Option<Duration>,
     retryable: Option<bool>,
-    usage: Usage,
+    // Boxed: errors are returned by value everywhere, and hardly one has it.
+    usage: Option<Box<Usage>>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -109,7 +110,7 @@ impl EngineError {
             status: None,
             retry_after: None,
             retryable: None,
-            usage: Usage::default(),
+            usage: None,
             source: None,
         }
     }
@@ -138,7 +139,7 @@ impl EngineError {
     /// The tokens that the server counted although the call failed, as for an answer that it then withheld.
     #[must_use]
     pub fn with_usage(mut self, usage: Usage) -> Self {
-        self.usage = usage;
+        self.usage = Some(Box::new(usage));
         self
     }
 
@@ -176,7 +177,7 @@ impl EngineError {
     /// The tokens that the server is known to have counted; none where nothing is known.
     #[must_use]
     pub fn usage(&self) -> Usage {
-        self.usage
+        self.usage.as_deref().copied().unwrap_or_default()
     }
 
     /// Whether the same request may succeed later.

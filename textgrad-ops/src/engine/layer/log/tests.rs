@@ -198,7 +198,7 @@ async fn a_file_of_something_else_is_left_as_it_is() {
     // However little is left of a line, even of the first.
     for left in 0..whole.len() {
         for before in ["", &whole] {
-            std::fs::write(&path, format!("{before}{}", &whole[..left])).unwrap();
+            std::fs::write(&path, format!("{before}{}", whole.get(..left).unwrap())).unwrap();
             drop(reopen(&path).await);
             assert_eq!(std::fs::read_to_string(&path).unwrap(), before, "{left}");
         }
