@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::json;
 use textgrad_core::testing::{Reply, ScriptedEngine};
 use textgrad_core::{Choice, EngineError, ErrorKind, FinishReason, Parameter, check_fn};
-use textgrad_ops::{Error, GraphOptimizer, Optimizer, Proposal};
+use textgrad_ops::Proposal;
 
 use crate::support::{script, user};
 use crate::{graph, new_texts, parameters, program, propose, proposed};

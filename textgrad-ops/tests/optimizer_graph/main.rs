@@ -17,10 +17,9 @@ use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
 use support::{join, picture, script, user, whole};
-use textgrad_core::testing::{Reply, ScriptedEngine};
+use textgrad_core::testing::ScriptedEngine;
 use textgrad_core::{
-    Choice, EngineError, ErrorKind, FinishReason, Gradients, Inputs, Output, Parameter, Purpose,
-    Seed, Variable, apply, apply_one, check_fn, op_fn,
+    Gradients, Inputs, Output, Parameter, Purpose, Seed, Variable, apply, apply_one, op_fn,
 };
 use textgrad_ops::{Error, GraphOptimizer, GraphOptimizerBuilder, Optimizer, Proposal};
 
