@@ -67,6 +67,18 @@ impl StoppingArgs {
         })
     }
 
+    /// Refuses an engine of a reward model that has no price, before anything is paid for.
+    pub(crate) async fn priced(&self, engine: &str) -> Result<(), Error> {
+        match self.money().await? {
+            Some(money) if money.prices.of(engine).is_none() => Err(Error::Config {
+                setting: "prices",
+                expected: "a price for each engine, 0 if it costs nothing",
+                got: format!("none for {engine:?}"),
+            }),
+            _ => Ok(()),
+        }
+    }
+
     async fn money(&self) -> Result<Option<MoneyBound>, Error> {
         match (self.stop_money, &self.prices) {
             (None, None) => Ok(None),

@@ -24,6 +24,7 @@ impl Source<'_> {
             }
             None => Arc::clone(around.engine),
         };
+        self.args.stopping.priced(engine.name()).await?;
         let sampling = Sampling {
             temperature: self.line.number("temperature")?.or(Some(self.args.temperature)),
             top_p: Some(self.args.top_p),
