@@ -14,6 +14,7 @@ mod mistakes;
 mod presets;
 mod reports;
 mod rewards;
+mod search_settings;
 mod secrets;
 
 use std::ffi::OsStr;
