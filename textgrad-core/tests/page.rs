@@ -16,9 +16,9 @@ use async_trait::async_trait;
 use serde_json::{Value as Json, json};
 use support::{join, on, speaks};
 use textgrad_core::{
-    BackwardCx, EngineError, Error, ErrorKind, Feedback, Gradient, Graph, Image, Inputs, Message,
-    MessageRole, Op, OpFailure, Output, Page, PageCall, Part, Purpose, Request, Sampling, Score,
-    Variable, apply, apply_one, backward, op_fn,
+    BackwardCx, EngineError, Error, ErrorKind, Feedback, Format, Gradient, Graph, Image, Inputs,
+    Message, MessageRole, Op, OpFailure, Output, Page, PageCall, Part, Purpose, Request, Sampling,
+    Score, Variable, apply, apply_one, backward, op_fn,
 };
 
 const HOSTILE: [&str; 10] = [
@@ -127,7 +127,14 @@ async fn requests_scores_feedback_and_changes_are_told() {
     let mut sampling = Sampling::default().with_seed(u64::MAX);
     sampling.extra.insert("$".into(), json!({ "$": 0 }));
     let request = Request::new(Purpose::Gradient, [Message::new(MessageRole::User, parts)])
-        .with_sampling(sampling);
+        .with_sampling(sampling)
+        .with_format(
+            Format::json_schema(
+                "verdict",
+                json!({ "properties": { "$": { "maximum": u64::MAX } } }),
+            )
+            .unwrap(),
+        );
     let ask = Arc::new(Asks(request, "Say more."));
     let words = apply_one(ask, [("variable", &text), ("picture", &image)]).await.unwrap();
     let update = asks(Purpose::Update, "rewrite", "Be very brief.");
@@ -164,7 +171,8 @@ async fn requests_scores_feedback_and_changes_are_told() {
         nodes[2]["request"],
         json!({ "purpose": "gradient",
             "messages": [{ "role": "user", "parts": [{ "text": "see" }, { "media_type": "image/png", "bytes": 3 }] }],
-            "sampling": { "n": 1, "seed": u64::MAX, "extra": { "$": { "$": 0 } } } })
+            "sampling": { "n": 1, "seed": u64::MAX, "extra": { "$": { "$": 0 } } },
+            "format": { "name": "verdict", "schema": { "properties": { "$": { "maximum": u64::MAX } } }, "strict": true } })
     );
     assert_eq!(of("score")[7..], [json!(true), json!("NaN"), json!(0.5)]);
     assert_eq!(
@@ -173,11 +181,14 @@ async fn requests_scores_feedback_and_changes_are_told() {
     );
     // Settings are shown as they were sent: a browser would round the seed.
     let shown = data(&graph.view().to_html());
-    let sampling = shown["graphs"][0]["data"]["nodes"][2]["request"]["sampling"].as_str().unwrap();
-    assert!(
-        sampling.contains("18446744073709551615") && sampling.contains("\"$\": 0"),
-        "{sampling}"
-    );
+    let request = &shown["graphs"][0]["data"]["nodes"][2]["request"];
+    for (field, own) in [("sampling", "\"$\": 0"), ("format", "\"$\": {")] {
+        let text = request[field].as_str().unwrap();
+        assert!(text.contains("18446744073709551615") && text.contains(own), "{text}");
+    }
+    // And read back with the rest.
+    let again = Page::new("textgrad graph").graph_json("graph", &json).unwrap();
+    assert_eq!(again.to_html(), graph.view().to_html());
 }
 
 #[tokio::test]
@@ -274,4 +285,46 @@ async fn a_text_that_occurs_often_is_in_the_page_once() {
     assert_eq!(nodes.iter().filter(|node| node["value"]["text"] == json!(long)).count(), 21);
     let request = nodes.iter().find_map(|node| node.get("request")).unwrap();
     assert_eq!(request["messages"][0]["parts"][0]["text"], json!(format!("first\n{long}\nlast")));
+}
+
+/// What the script shows by a sign: the ranges of its class of characters.
+fn unseen(html: &str) -> Vec<std::ops::RangeInclusive<u32>> {
+    let (_, rest) = html.split_once("const UNSEEN = /[").unwrap();
+    let (class, _) = rest.split_once("]/u;").unwrap();
+    let codes = |text: &str| -> u32 {
+        let digits = text.trim_start_matches("\\u").trim_matches(['{', '}']);
+        u32::from_str_radix(digits, 16).unwrap_or_else(|_| panic!("{text}"))
+    };
+    let places: Vec<usize> =
+        class.match_indices("\\u").map(|(at, _)| at).chain([class.len()]).collect();
+    let atoms: Vec<&str> =
+        places.windows(2).map(|pair| class.get(pair[0]..pair[1]).unwrap()).collect();
+    let mut ranges = Vec::new();
+    let mut atoms = atoms.into_iter();
+    while let Some(atom) = atoms.next() {
+        ranges.push(match atom.strip_suffix('-') {
+            Some(from) => codes(from)..=codes(atoms.next().unwrap()),
+            None => codes(atom)..=codes(atom),
+        });
+    }
+    ranges
+}
+
+#[test]
+fn what_would_not_be_seen_is_shown_by_a_sign() {
+    let ranges = unseen(&Page::new("p").to_html());
+    let is_shown = |c: char| ranges.iter().any(|range| range.contains(&u32::from(c)));
+    for c in (0..=0x10_ffff).filter_map(char::from_u32).filter(|c| c.is_control()) {
+        assert_eq!(is_shown(c), !matches!(c, '\t' | '\n'), "{c:?}");
+    }
+    let unseen = "\u{ad}\u{34f}\u{61c}\u{115f}\u{1160}\u{180e}\u{200b}\u{200c}\u{200d}\u{200e}\u{200f}\u{2028}\
+        \u{2029}\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2060}\u{2061}\u{2064}\u{2066}\u{2069}\u{206f}\u{3164}\
+        \u{feff}\u{ffa0}\u{fff9}\u{1d173}\u{e0001}\u{e0041}\u{e007f}";
+    for c in unseen.chars() {
+        assert!(is_shown(c), "{c:?}");
+    }
+    // Spaces that are seen, accents, what makes an emoji, and letters of all kinds stay.
+    for c in " \u{a0}\u{202f}\u{3000}e\u{301}\u{fe0f}\u{1f3fd}עاनก한漢🇩🦀".chars() {
+        assert!(!is_shown(c), "{c:?}");
+    }
 }

@@ -235,6 +235,20 @@ pub enum Error {
         /// Why the first of them failed.
         source: Arc<textgrad_core::Error>,
     },
+    /// Engines failed on some examples of a set, so it has no score: what is measured in part is not compared.
+    #[error(
+        "the {set} set could not be measured: an engine failed on {failed} of {examples} example(s), which says nothing about the texts; the training can be resumed from its folder, if it has one"
+    )]
+    Unmeasured {
+        /// Which set: `validation` or `test`.
+        set: &'static str,
+        /// How many examples are without a score.
+        failed: usize,
+        /// How many examples there are.
+        examples: usize,
+        /// Why the first of them is.
+        source: Arc<textgrad_core::Error>,
+    },
     /// The folder holds a run already.
     #[error("{} already holds a run; resume it, or choose another folder", path.display())]
     RunExists {
@@ -303,7 +317,7 @@ impl Error {
         match self {
             Self::Core(error) => error.engine(),
             Self::Incomplete { source, .. } => source.engine(),
-            Self::AllFailed { source, .. } => source.engine(),
+            Self::AllFailed { source, .. } | Self::Unmeasured { source, .. } => source.engine(),
             _ => None,
         }
     }

@@ -141,7 +141,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// The run that is to be resumed was made with other settings.
-    #[error("{} was run with other settings, so it can not be resumed: {}", path.display(), differences.join("; "))]
+    #[error("{} was run with other settings, so it can not be resumed: {}{}", path.display(), differences.join("; "), extension(differences))]
     RunDiffers {
         /// The folder.
         path: PathBuf,
@@ -212,6 +212,19 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+}
+
+/// What to do where a run may be meant to be extended.
+fn extension(differences: &[String]) -> &'static str {
+    let extends = |difference: &String| {
+        difference.starts_with("search.iterations: ") || difference == "the queries"
+    };
+    match differences.iter().any(extends) {
+        true => {
+            "; --extend takes more iterations, and more queries behind the first ones, and nothing else"
+        }
+        false => "",
+    }
 }
 
 impl From<EngineError> for Error {

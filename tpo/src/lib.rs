@@ -34,7 +34,7 @@
 //! | feature | adds |
 //! |---|---|
 //! | `cli` (default) | the `tpo` program, and the features below |
-//! | `o200k` | exact token counts in the files of Arena-Hard |
+//! | `o200k` | exact token counts in the files of Arena-Hard, and answers cut to a number of tokens |
 //! | `report` | `report`: figures over runs, as one HTML page, SVG and CSV; `study`: grids of runs |
 
 mod batch;
@@ -58,7 +58,7 @@ mod summary;
 #[doc(inline)]
 pub use self::batch::{Batch, Outcome, Progress};
 #[doc(inline)]
-pub use self::config::{Accept, Mode, STOP_TEXTS, StopReason, Stopping, TpoConfig};
+pub use self::config::{Accept, Mode, MoneyBound, STOP_TEXTS, StopReason, Stopping, TpoConfig};
 #[doc(inline)]
 pub use self::error::Error;
 #[doc(inline)]

@@ -278,3 +278,19 @@ async fn a_shuffled_run_that_was_cut_off_asks_only_for_what_is_missing() {
         assert_eq!(said.lock().unwrap().len(), missing);
     }
 }
+
+#[test]
+fn a_shuffled_run_grows_by_iterations_but_not_by_queries() {
+    let (engine, _) = listening();
+    let queries: Vec<Query> = QUERIES.map(Query::from).to_vec();
+    for mode in [Mode::Tpo, Mode::Shuffled] {
+        let then = RunConfig::new(&tpo(&engine, config(mode)), "test", &queries[..3]);
+        let then = serde_json::to_value(then).unwrap();
+        let deeper = tpo(&engine, TpoConfig { iterations: 3, ..config(mode) });
+        let now = RunConfig::new(&deeper, "test", &queries[..3]);
+        assert!(now.differences_beyond(&then, &queries[..3]).is_empty());
+        let more = RunConfig::new(&deeper, "test", &queries);
+        let differences = more.differences_beyond(&then, &queries);
+        assert_eq!(differences.is_empty(), mode == Mode::Tpo, "{differences:?}");
+    }
+}

@@ -97,6 +97,47 @@ fn files_have_their_fields() {
     }
 }
 
+/// docs/run-folder.md names every field that is written.
+#[test]
+fn the_document_names_the_fields() {
+    let folder = folder();
+    queries(folder.path(), 1);
+    let arguments = ["--data", "queries.json", "--out", "out", "--stop-calls", "1"];
+    run(folder.path(), &arguments).with_code(0);
+    run(folder.path(), &["--data", "queries.json", "--out", "whole"]).with_code(0);
+    run(folder.path(), &["--data", "queries.json", "--out", "whole", "--extend", "--iterations=3"])
+        .with_code(0);
+    let document = read(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/run-folder.md"));
+    let named = |value: &Value| {
+        for key in keys(value) {
+            let name = [format!("`{key}`"), format!(".{key}`"), format!("`{key}.")];
+            assert!(
+                name.iter().any(|name| document.contains(name)),
+                "{key:?} is not in the document"
+            );
+        }
+    };
+    for out in ["out", "whole"] {
+        let out = folder.path().join(out);
+        let config: Value = serde_json::from_str(&read(out.join("config.json"))).unwrap();
+        named(&config);
+        named(&config["search"]);
+        named(&config["data"]);
+        for line in json_lines(&read(out.join("results.jsonl"))) {
+            named(&line);
+            let trajectory = &line["trajectory"];
+            named(trajectory);
+            named(&trajectory["usage"]);
+            named(&trajectory["candidates"][0]);
+            trajectory["iterations"].as_array().unwrap().iter().for_each(named);
+        }
+        for line in json_lines(&read(out.join("journal.jsonl"))) {
+            named(&line);
+            assert!(document.contains(&format!("| `{}`", line["type"].as_str().unwrap())));
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_query_that_fails_is_exit_code_3_and_is_all_that_is_asked_when_resumed() {
     let folder = folder();

@@ -3,6 +3,8 @@
 
 mod bench;
 mod cache;
+mod config;
+mod extend;
 mod files;
 mod input;
 #[cfg(unix)]
@@ -12,6 +14,7 @@ mod mistakes;
 mod presets;
 mod reports;
 mod rewards;
+mod search_settings;
 mod secrets;
 mod study;
 

@@ -5,6 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Usage;
+
 /// The class of an [`EngineError`]: what a caller would decide by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -94,6 +96,8 @@ pub struct EngineError {
     status: Option<u16>,
     retry_after: Option<Duration>,
     retryable: Option<bool>,
+    // Boxed: errors are returned by value everywhere, and hardly one has it.
+    usage: Option<Box<Usage>>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -106,6 +110,7 @@ impl EngineError {
             status: None,
             retry_after: None,
             retryable: None,
+            usage: None,
             source: None,
         }
     }
@@ -128,6 +133,13 @@ impl EngineError {
     #[must_use]
     pub fn with_retryable(mut self, retryable: bool) -> Self {
         self.retryable = Some(retryable);
+        self
+    }
+
+    /// The tokens that the server counted although the call failed, as for an answer that it then withheld.
+    #[must_use]
+    pub fn with_usage(mut self, usage: Usage) -> Self {
+        self.usage = Some(Box::new(usage));
         self
     }
 
@@ -160,6 +172,12 @@ impl EngineError {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
+    }
+
+    /// The tokens that the server is known to have counted; none where nothing is known.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        self.usage.as_deref().copied().unwrap_or_default()
     }
 
     /// Whether the same request may succeed later.

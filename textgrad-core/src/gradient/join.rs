@@ -1,7 +1,6 @@
 //! Handing on what was said about a whole to its parts.
 
 use std::collections::HashSet;
-use std::slice;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -55,13 +54,6 @@ impl Gradient {
         };
         let contexts = said.iter().flat_map(|feedback| feedback.contexts().iter().cloned());
         Some(joined.with_contexts(contexts).into())
-    }
-}
-
-impl Feedback {
-    /// What the words were joined of: the words themselves if they were not.
-    fn parts(&self) -> &[Variable] {
-        if self.parts.is_empty() { slice::from_ref(&self.words) } else { &self.parts }
     }
 }
 

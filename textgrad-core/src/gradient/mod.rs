@@ -113,6 +113,12 @@ impl Feedback {
         &self.words
     }
 
+    /// What the words were [joined](Gradient::join) of; the words themselves if they were not.
+    #[must_use]
+    pub fn parts(&self) -> &[Variable] {
+        if self.parts.is_empty() { std::slice::from_ref(&self.words) } else { &self.parts }
+    }
+
     /// The circumstances under which it was given.
     #[must_use]
     pub fn contexts(&self) -> &[Arc<Context>] {

@@ -59,14 +59,15 @@ fn key(request: &RequestData) -> String {
     serde_json::to_string(request).unwrap_or_default()
 }
 
-/// Writes settings of the sampling out: a browser would round large seeds, and what stands in provider
-/// extras must not be taken for a part of the page's data.
+/// Writes settings of the sampling and the format of the answer out: a browser would round large numbers, and
+/// what stands in provider extras and schemas must not be taken for a part of the page's data.
 fn settle(json: &mut Json) {
     walk(json, &mut |json| {
-        if let Json::Object(object) = json
-            && let Some(sampling) = object.get_mut("sampling")
-        {
-            *sampling = Json::String(format!("{sampling:#}"));
+        let Json::Object(object) = json else { return };
+        for field in ["sampling", "format"] {
+            if let Some(settings) = object.get_mut(field) {
+                *settings = Json::String(format!("{settings:#}"));
+            }
         }
     });
 }

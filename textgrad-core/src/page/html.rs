@@ -21,7 +21,7 @@ const SCRIPT: &str = concat!(
 /// What the page may do: run this one script and this one style, and nothing else. No address can be asked
 /// for anything, and nothing that got into the page otherwise could run. The hashes are checked by a test,
 /// which prints those to write here.
-const POLICY: &str = "default-src 'none'; script-src 'sha256-8aUUg5BLLB3wykx8ZRUGrpktrgzPybO0m1S+KXyumfo='; style-src 'sha256-2i4/FflebBsdWvFj34FaF73maiIpLPbIeYLbNJnjHDg='; base-uri 'none'; form-action 'none'";
+const POLICY: &str = "default-src 'none'; script-src 'sha256-/yjfMYxv/x5jNKvS2RTFaJgeyP580MsG7NHqjahVhl8='; style-src 'sha256-2i4/FflebBsdWvFj34FaF73maiIpLPbIeYLbNJnjHDg='; base-uri 'none'; form-action 'none'";
 const BODY: &str = include_str!("assets/body.html");
 
 pub(super) fn render(title: &str, data: PageData) -> String {

@@ -198,21 +198,25 @@ impl TemplateContext for AllOfContext {
     }
 }
 
-/// One part of a weighted sum: `weight`, `share` (of all weights, in percent), and the part's `text`, `role`,
-/// `score`, `failed`.
+/// One part of a weighted sum: `weight`, `share` (of all weights, in percent), `within` (null unless the sum is
+/// a part of another one), and the part's `text`, `role`, `score`, `failed`. Where there is a `within`, it is the
+/// sum's share of the outermost one, and `share` is the part's share of that, so of the objective; in
+/// `weighted_sum` there is none.
 #[derive(Debug, Clone, Serialize)]
 pub struct WeightContext {
     /// Its weight, with few digits.
     pub weight: String,
-    /// Its share of all weights in percent, with few digits.
+    /// Its share of the objective in percent, with few digits.
     pub share: String,
+    /// The share of the objective, in percent, that the sum has which it is a part of, if that is not all.
+    pub within: Option<String>,
     /// The evaluation.
     #[serde(flatten)]
     pub part: PartContext,
 }
 
 fn weight() -> Json {
-    json!({ "weight": "", "share": "", "text": "", "role": "", "score": "", "failed": false })
+    json!({ "weight": "", "share": "", "within": "", "text": "", "role": "", "score": "", "failed": false })
 }
 
 impl TemplateContext for WeightContext {

@@ -11,7 +11,10 @@
 #[cfg(unix)]
 mod commands;
 mod counting;
+#[cfg(unix)]
+mod disk;
 mod endings;
+mod lapses;
 mod losses;
 mod mistakes;
 mod resume;

@@ -197,3 +197,26 @@ async fn folders_that_can_not_be_used() {
     let failure = run(with_test(Fault::None).with(|t| t.resume(whole.path()))).await.unwrap_err();
     assert!(failure.error.to_string().contains("expected 5 records"), "{failure:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_history_that_lost_its_checkpoint_is_left_alone() {
+    let whole = whole().await;
+    let (history, checkpoint) =
+        (whole.path().join("history.jsonl"), whole.path().join("checkpoint.json"));
+    let text = std::fs::read_to_string(&history).unwrap();
+    std::fs::rename(&checkpoint, whole.folder.path().join("kept")).unwrap();
+    let setup = with_test(Fault::None).with(|t| t.resume(whole.path()));
+    let failure = setup.trainer.build().unwrap().run().await.unwrap_err();
+    assert!(matches!(failure.error, Error::RunDamaged { .. }), "{failure:?}");
+    let error = failure.error.to_string();
+    assert!(error.contains("has 5 records, but checkpoint.json beside it is missing"), "{error}");
+    assert!(error.contains("put that back, or begin in another folder"), "{error}");
+    assert_eq!(std::fs::read_to_string(&history).unwrap(), text);
+
+    std::fs::rename(whole.folder.path().join("kept"), &checkpoint).unwrap();
+    assert_eq!(timeless(&resume(Fault::None, &whole.path()).await), timeless(&whole.training));
+    // Killed between the first line and the first checkpoint.
+    std::fs::remove_file(&checkpoint).unwrap();
+    std::fs::write(&history, format!("{}\n{{\"ty", text.lines().next().unwrap())).unwrap();
+    assert_eq!(timeless(&resume(Fault::None, &whole.path()).await), timeless(&whole.training));
+}

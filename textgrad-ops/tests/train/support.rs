@@ -10,12 +10,13 @@ use async_trait::async_trait;
 use serde_json::Value as Json;
 use textgrad_core::{
     Choice, Engine, EngineError, Error, ErrorKind, FinishReason, Gradients, Member, Module,
-    Parameter, Purpose, Request, Response, Seed, Variable,
+    Parameter, Purpose, Request, Response, Score, Seed, Variable,
 };
 use textgrad_ops::engine::layer::Limits;
 use textgrad_ops::engine::{EngineExt, request_key};
 use textgrad_ops::train::{
-    Dataset, EvaluatorLoss, Example, NumericMatch, Program, Trainer, TrainerBuilder, Training,
+    Dataset, Evaluator, EvaluatorLoss, Example, NumericMatch, Program, Trainer, TrainerBuilder,
+    Training,
 };
 use textgrad_ops::{LlmCall, Optimizer, Outcome, Proposal, TextualGradientDescent};
 
@@ -31,12 +32,19 @@ pub(crate) enum Fault {
     HangsAt(usize),
     /// From this call on the budget is used up.
     BudgetAt(usize),
+    /// Questions with this number fail so many times, and are answered from then on.
+    Down {
+        number: usize,
+        times: usize,
+        kind: ErrorKind,
+    },
 }
 
 /// The model. Every answer is a function of the request alone, and takes a time of its own.
 pub(crate) struct Model {
     fault: Fault,
     calls: AtomicUsize,
+    failed: AtomicUsize,
     /// What an update answers, instead of adding a phrase.
     update: Option<fn(&str) -> String>,
     requests: Mutex<Vec<Request>>,
@@ -49,8 +57,8 @@ impl Model {
     }
 
     pub(crate) fn updating(fault: Fault, update: Option<fn(&str) -> String>) -> Arc<Self> {
-        let (calls, requests, hung) = Default::default();
-        Arc::new(Self { fault, calls, update, requests, hung })
+        let (calls, failed, requests, hung) = Default::default();
+        Arc::new(Self { fault, calls, failed, update, requests, hung })
     }
 
     pub(crate) fn calls(&self) -> usize {
@@ -109,6 +117,15 @@ impl Engine for Model {
             }
             Fault::BudgetAt(at) if call >= at => {
                 return Err(EngineError::new(ErrorKind::Budget, "the budget is used up"));
+            }
+            Fault::Down { number, times, kind }
+                if request.purpose == Purpose::Forward
+                    && request.messages[1].text() == format!("What is {number}?") =>
+            {
+                let failed = self.failed.fetch_add(1, Ordering::SeqCst);
+                if failed < times {
+                    return Err(EngineError::new(kind, "the server is down"));
+                }
             }
             _ => {}
         }
@@ -280,4 +297,35 @@ pub(crate) fn files(folder: &Path) -> BTreeMap<String, String> {
         files.insert(name, text);
     }
     files
+}
+
+/// An evaluator that asks a judge, which is down for some of the verdicts on one example.
+pub(crate) struct Late {
+    from: usize,
+    times: usize,
+    verdicts: AtomicUsize,
+}
+
+impl Late {
+    /// After so many verdicts it fails so many times.
+    pub(crate) fn new(from: usize, times: usize) -> Self {
+        Self { from, times, verdicts: AtomicUsize::new(0) }
+    }
+}
+
+#[async_trait]
+impl Evaluator for Late {
+    fn name(&self) -> &str {
+        "numeric match"
+    }
+
+    async fn evaluate(&self, prediction: &str, example: &Example) -> Result<Score, Error> {
+        if example.id() == "103" {
+            let verdict = self.verdicts.fetch_add(1, Ordering::SeqCst);
+            if (self.from..self.from + self.times).contains(&verdict) {
+                return Err(EngineError::new(ErrorKind::Server, "the judge is down").into());
+            }
+        }
+        NumericMatch::new().evaluate(prediction, example).await
+    }
 }

@@ -10,7 +10,7 @@ use textgrad_core::{Layout, Sampling};
 pub use self::accept::Accept;
 pub use self::mode::Mode;
 pub(crate) use self::stopping::Progress;
-pub use self::stopping::{StopReason, Stopping};
+pub use self::stopping::{MoneyBound, StopReason, Stopping};
 use crate::error::Error;
 use crate::search::Pairs;
 
@@ -59,6 +59,10 @@ pub struct TpoConfig {
     /// How much of a chosen or rejected answer enters a prompt, in characters from its beginning; answers are
     /// scored, kept and returned whole. All. (The reference cuts at 2048 tokens of the reward model.)
     pub max_chars: Option<usize>,
+    /// The same in tokens of the vocabulary o200k, for which the feature `o200k` is needed; of two bounds, the
+    /// nearer one cuts. The tokens of a model of another vocabulary are others. All.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_o200k: Option<usize>,
     /// How often new versions that could not be read are asked for again. 2.
     pub reasks: u32,
 }
@@ -86,6 +90,7 @@ impl Default for TpoConfig {
             stopping: Stopping::default(),
             layout: Layout::default(),
             max_chars: None,
+            max_o200k: None,
             reasks: 2,
         }
     }
@@ -137,6 +142,23 @@ impl TpoConfig {
         if self.layout == Layout::Continued && !self.mode.can_continue() {
             let modes = "quoted, or another mode than direct, shuffled and listwise";
             return fail("layout", modes, format!("continued with {}", self.mode));
+        }
+        match self.max_o200k {
+            Some(0) => return fail("max_o200k", "at least 1", "0".to_owned()),
+            Some(bound) if !cfg!(feature = "o200k") => {
+                return fail("max_o200k", "none without the feature o200k", bound.to_string());
+            }
+            _ => {}
+        }
+        for (setting, penalty) in [&self.sampling, &self.critic].into_iter().flat_map(|sampling| {
+            [
+                ("frequency-penalty", sampling.frequency_penalty),
+                ("presence-penalty", sampling.presence_penalty),
+            ]
+        }) {
+            if let Some(penalty) = penalty.filter(|penalty| !(-2.0..=2.0).contains(penalty)) {
+                return fail(setting, "a number from -2 to 2", penalty.to_string());
+            }
         }
         self.stopping.validate()?;
         for sampling in [&self.sampling, &self.critic] {

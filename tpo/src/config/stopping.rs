@@ -1,13 +1,14 @@
 //! When a search ends before its last iteration.
 
 use serde::{Deserialize, Serialize};
+use textgrad_ops::engine::layer::{Money, Prices};
 
 use crate::error::Error;
 
 /// When a search ends before its last iteration. By default it does not: D iterations are made.
 ///
-/// Rules are looked at after each iteration, in the order of the fields, so a bound on calls, tokens or time
-/// is passed by at most what one iteration takes. All but `seconds` depend on nothing but the answers, so a
+/// Rules are looked at after each iteration, in the order of the fields, so a bound on calls, tokens, time or
+/// money is passed by at most what one iteration takes. All but `seconds` depend on nothing but the answers, so a
 /// run that is repeated ends at the same place.
 ///
 /// # Examples
@@ -33,6 +34,10 @@ pub struct Stopping {
     /// The scores of the newest answers are all within this of the best one: nothing is left to compare.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_margin: Option<f64>,
+    /// For how many iterations in a row they must have been, at least 1; the first sampling counts as one. 1
+    /// unless said otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub margin_patience: Option<u32>,
     /// Requests to language models, at least 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub calls: Option<u64>,
@@ -42,6 +47,21 @@ pub struct Stopping {
     /// Seconds since the search of this query began, above 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds: Option<f64>,
+    /// What the requests to language models may cost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub money: Option<MoneyBound>,
+}
+
+/// What a search may cost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MoneyBound {
+    /// So much, above 0, in the currency of the prices.
+    pub bound: Money,
+    /// What tokens cost. Every engine of the search needs a price, 0 if it costs nothing. A reply whose server
+    /// does not say how many tokens it took is estimated, as in a
+    /// [`Budget`](textgrad_ops::engine::layer::Budget).
+    pub prices: Prices,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it by reference")]
@@ -66,6 +86,8 @@ pub enum StopReason {
     Tokens,
     /// The bound on time was reached.
     Seconds,
+    /// The bound on money was reached.
+    Money,
     /// The selection of pairs had nothing to compare.
     NoPair,
 }
@@ -75,11 +97,13 @@ pub enum StopReason {
 pub(crate) struct Progress<'a> {
     /// The best score by each iteration, the first sampling's first.
     pub(crate) best: &'a [f64],
-    /// The lowest score of the newest answers, if the last iteration brought any.
-    pub(crate) newest_low: Option<f64>,
+    /// How far the lowest score of the newest answers was below the best one, by each iteration; `None` where an
+    /// iteration brought no answers.
+    pub(crate) margins: &'a [Option<f64>],
     pub(crate) calls: u64,
     pub(crate) tokens: u64,
     pub(crate) seconds: f64,
+    pub(crate) money: Money,
 }
 
 impl Stopping {
@@ -96,10 +120,14 @@ impl Stopping {
                 return Some(StopReason::Plateau);
             }
         }
-        if let (Some(margin), Some(low)) = (self.min_margin, progress.newest_low)
-            && best - low <= margin
-        {
-            return Some(StopReason::Margin);
+        if let Some(bound) = self.min_margin {
+            let patience = self.margin_patience.unwrap_or(1) as usize;
+            let from = progress.margins.len().checked_sub(patience);
+            let last = from.and_then(|from| progress.margins.get(from..));
+            let within = |margin: &Option<f64>| margin.is_some_and(|margin| margin <= bound);
+            if last.is_some_and(|last| last.iter().all(within)) {
+                return Some(StopReason::Margin);
+            }
         }
         if self.calls.is_some_and(|bound| progress.calls >= bound) {
             return Some(StopReason::Calls);
@@ -107,7 +135,24 @@ impl Stopping {
         if self.tokens.is_some_and(|bound| progress.tokens >= bound) {
             return Some(StopReason::Tokens);
         }
-        self.seconds.is_some_and(|bound| progress.seconds >= bound).then_some(StopReason::Seconds)
+        if self.seconds.is_some_and(|bound| progress.seconds >= bound) {
+            return Some(StopReason::Seconds);
+        }
+        let money = self.money.as_ref().is_some_and(|money| progress.money >= money.bound);
+        money.then_some(StopReason::Money)
+    }
+
+    /// Refuses engines without a price where money is bounded.
+    pub(crate) fn validate_engines(&self, engines: &[&str]) -> Result<(), Error> {
+        let Some(money) = &self.money else { return Ok(()) };
+        match engines.iter().find(|engine| money.prices.of(engine).is_none()) {
+            Some(engine) => Err(Error::Config {
+                setting: "stopping.money",
+                expected: "a price for each engine, 0 if it costs nothing",
+                got: format!("none for {engine:?}"),
+            }),
+            None => Ok(()),
+        }
     }
 
     pub(super) fn validate(&self) -> Result<(), Error> {
@@ -127,12 +172,25 @@ impl Stopping {
         }
         for (setting, count) in [
             ("stopping.patience", self.patience.map(u64::from)),
+            ("stopping.margin_patience", self.margin_patience.map(u64::from)),
             ("stopping.calls", self.calls),
             ("stopping.tokens", self.tokens),
         ] {
             if count == Some(0) {
                 return fail(setting, "at least 1", "0".to_owned());
             }
+        }
+        if self.margin_patience.is_some() && self.min_margin.is_none() {
+            let expected = "none without stopping.min_margin: it would change nothing";
+            let got = self.margin_patience.unwrap_or_default().to_string();
+            return fail("stopping.margin_patience", expected, got);
+        }
+        if self.min_gain > 0.0 && self.patience.is_none() {
+            let expected = "none without stopping.patience: it would change nothing";
+            return fail("stopping.min_gain", expected, self.min_gain.to_string());
+        }
+        if self.money.as_ref().is_some_and(|money| money.bound == Money::ZERO) {
+            return fail("stopping.money", "an amount above 0", "0".to_owned());
         }
         Ok(())
     }
@@ -143,7 +201,12 @@ mod tests {
     use super::*;
 
     fn progress(best: &[f64]) -> Progress<'_> {
-        Progress { best, newest_low: Some(0.0), calls: 4, tokens: 900, seconds: 2.5 }
+        let money = Money::new(0.25).unwrap();
+        Progress { best, margins: &[Some(3.0)], calls: 4, tokens: 900, seconds: 2.5, money }
+    }
+
+    fn costs(bound: f64) -> Option<MoneyBound> {
+        Some(MoneyBound { bound: Money::new(bound).unwrap(), prices: Prices::default() })
     }
 
     fn reason(stopping: &Stopping, best: &[f64]) -> Option<StopReason> {
@@ -172,6 +235,7 @@ mod tests {
             (rule(|s| s.calls = Some(4)), rule(|s| s.calls = Some(5)), StopReason::Calls),
             (rule(|s| s.tokens = Some(900)), rule(|s| s.tokens = Some(901)), StopReason::Tokens),
             (rule(|s| s.seconds = Some(2.5)), rule(|s| s.seconds = Some(2.6)), StopReason::Seconds),
+            (rule(|s| s.money = costs(0.25)), rule(|s| s.money = costs(0.26)), StopReason::Money),
         ] {
             assert_eq!(reason(&met, &[1.0, 3.0]), Some(why));
             assert_eq!(reason(&not_met, &[1.0, 3.0]), None, "{why:?}");
@@ -189,6 +253,27 @@ mod tests {
     }
 
     #[test]
+    fn a_margin_must_stay_small_as_long_as_its_patience() {
+        let stopping =
+            Stopping { min_margin: Some(0.5), margin_patience: Some(2), ..Stopping::default() };
+        let reason = |margins| stopping.reason(Progress { margins, ..progress(&[1.0]) });
+        assert_eq!(reason(&[Some(0.1)]), None, "one iteration is not two");
+        assert_eq!(reason(&[Some(0.1), Some(0.5)]), Some(StopReason::Margin));
+        assert_eq!(reason(&[Some(0.1), Some(0.6)]), None);
+        assert_eq!(reason(&[Some(0.6), Some(0.1)]), None);
+        assert_eq!(reason(&[Some(0.1), None, Some(0.1)]), None, "no answers tell nothing");
+        assert_eq!(reason(&[Some(0.9), Some(0.1), Some(0.1)]), Some(StopReason::Margin));
+    }
+
+    #[test]
+    fn every_engine_needs_a_price_where_money_is_bounded() {
+        let stopping = Stopping { money: costs(1.0), ..Stopping::default() };
+        let error = stopping.validate_engines(&["openai:gpt-x"]).unwrap_err().to_string();
+        assert!(error.contains("none for \"openai:gpt-x\""), "{error}");
+        assert!(Stopping::default().validate_engines(&["openai:gpt-x"]).is_ok());
+    }
+
+    #[test]
     fn settings_out_of_range_are_named() {
         for (stopping, name) in [
             (Stopping { target: Some(f64::NAN), ..Stopping::default() }, "target"),
@@ -198,6 +283,9 @@ mod tests {
             (Stopping { calls: Some(0), ..Stopping::default() }, "calls"),
             (Stopping { tokens: Some(0), ..Stopping::default() }, "tokens"),
             (Stopping { seconds: Some(0.0), ..Stopping::default() }, "seconds"),
+            (Stopping { money: costs(0.0), ..Stopping::default() }, "money"),
+            (Stopping { margin_patience: Some(2), ..Stopping::default() }, "margin_patience"),
+            (Stopping { min_gain: 0.1, ..Stopping::default() }, "min_gain"),
         ] {
             let error = stopping.validate().unwrap_err().to_string();
             assert!(error.contains(name), "{error}");

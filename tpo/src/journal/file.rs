@@ -19,6 +19,7 @@ use crate::error::Error;
 #[derive(Clone)]
 pub struct Journal(Arc<Inner>);
 
+#[derive(Clone)]
 struct Inner {
     path: PathBuf,
     /// None where it is only read.
@@ -110,7 +111,21 @@ impl Journal {
         Self(Arc::new(Inner { path, writer, places, config }))
     }
 
-    /// The settings that the run was started with.
+    /// Gives the run other settings from here on.
+    ///
+    /// # Errors
+    /// [`Error::JournalWrite`] if that can not be written; the run is as it was then.
+    pub(crate) async fn extend(self, config: Json) -> Result<Self, Error> {
+        let record = Record::Extended { config: config.clone() };
+        if let Some(writer) = &self.0.writer {
+            let written = writer.write(&record).await;
+            written.map_err(|reason| Error::JournalWrite { reason })?;
+        }
+        let inner = Arc::unwrap_or_clone(self.0);
+        Ok(Self(Arc::new(Inner { config, ..inner })))
+    }
+
+    /// The settings that the run was started with, or was extended to.
     #[must_use]
     pub fn config(&self) -> &Json {
         &self.0.config
@@ -207,6 +222,7 @@ fn scan(file: &File, path: &Path) -> Result<Scan, Error> {
                 let reason = format!("expected schema {SCHEMA}, got {schema}");
                 return Err(damaged(1, reason));
             }
+            (Record::Extended { config: found }, _) if config.is_some() => config = Some(found),
             (record, _) => match (record.query(), &config) {
                 (Some(query), Some(_)) => {
                     places.entry(query).or_default().push(Place { offset, length, line: number });

@@ -7,6 +7,7 @@
 //! # Format, version 1
 //! JSON, one object a line, told apart by `type`:
 //! * `run`, the first line: `schema` (1) and `config`, the settings that the results depend on;
+//! * `extended`: `config`, the settings from there on, of a run that was given more iterations or more queries;
 //! * `call`: `query` (its place, from 0), `purpose`, `key` (what was asked), `response`, `ms` (how long it took);
 //! * `score`: `query`, `key`, `score`, `ms`;
 //! * `failed`: `query`, `key`, `message`: a call that failed for good and that the search went on without. A

@@ -39,7 +39,7 @@ impl QueryJournal {
                     let calls = known.calls.entry(StepKey::from_text(key)).or_default();
                     calls.push_back(Err(message));
                 }
-                Record::Run { .. } => {}
+                Record::Run { .. } | Record::Extended { .. } => {}
             }
         }
         Self { query, writer, known: Mutex::new(known) }

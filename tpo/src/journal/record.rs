@@ -16,6 +16,11 @@ pub enum Record {
         /// The settings that the results depend on.
         config: Json,
     },
+    /// From here on the run has other settings: more iterations, or more queries. Steps before it hold on.
+    Extended {
+        /// The settings that the results depend on.
+        config: Json,
+    },
     /// A call of a language model.
     Call {
         /// The place of the query, from 0.
@@ -54,7 +59,7 @@ pub enum Record {
 impl Record {
     pub(super) fn query(&self) -> Option<usize> {
         match self {
-            Self::Run { .. } => None,
+            Self::Run { .. } | Self::Extended { .. } => None,
             Self::Call { query, .. } | Self::Score { query, .. } | Self::Failed { query, .. } => {
                 Some(*query)
             }

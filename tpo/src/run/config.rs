@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use super::recall::pack_digest;
-use crate::config::TpoConfig;
+use crate::config::{Mode, TpoConfig};
 use crate::error::Error;
 use crate::journal::{SCHEMA, digest};
 use crate::query::Query;
@@ -53,7 +53,6 @@ impl RunConfig {
     #[must_use]
     pub fn new(tpo: &Tpo, source: &str, queries: &[Query]) -> Self {
         let [policy, critic, optimizer] = tpo.engines().map(str::to_owned);
-        let identities: Vec<String> = queries.iter().map(Query::identity).collect();
         Self {
             schema: SCHEMA,
             tpo: env!("CARGO_PKG_VERSION").to_owned(),
@@ -68,9 +67,33 @@ impl RunConfig {
             data: DataConfig {
                 source: source.to_owned(),
                 queries: queries.len(),
-                sha256: digest(identities.iter().map(String::as_str)),
+                sha256: queries_digest(queries),
             },
         }
+    }
+
+    /// What keeps a run of `queries` with these settings from extending one with `then`, as
+    /// [`differences`](Self::differences) tells it: more iterations, and more queries behind those of then, keep
+    /// it from nothing. A run of [`Mode::Shuffled`] takes no more queries.
+    #[must_use]
+    pub fn differences_beyond(&self, then: &Json, queries: &[Query]) -> Vec<String> {
+        let mut then = then.clone();
+        if let Some(iterations) = then.pointer_mut("/search/iterations")
+            && iterations.as_u64().is_some_and(|then| then <= u64::from(self.search.iterations))
+        {
+            *iterations = self.search.iterations.into();
+        }
+        // Whose critique a query is given depends on how many there are.
+        let may_grow = self.search.mode != Mode::Shuffled;
+        if let Some(data) = then.pointer_mut("/data").filter(|_| may_grow) {
+            let before = data.pointer("/queries").and_then(Json::as_u64);
+            let before = before.and_then(|before| queries.get(..usize::try_from(before).ok()?));
+            let known = before.map(|before| Json::from(queries_digest(before)));
+            if known.is_some() && known.as_ref() == data.pointer("/sha256") {
+                *data = serde_json::to_value(&self.data).unwrap_or_default();
+            }
+        }
+        self.differences(&then)
     }
 
     pub(super) fn to_json(&self) -> Result<Json, Error> {
@@ -91,6 +114,11 @@ pub(crate) fn differences(then: &Json, now: &Json) -> Vec<String> {
     let mut differences = Vec::new();
     compare("", then, now, &mut differences);
     differences
+}
+
+fn queries_digest(queries: &[Query]) -> String {
+    let identities: Vec<String> = queries.iter().map(Query::identity).collect();
+    digest(identities.iter().map(String::as_str))
 }
 
 fn compare(path: &str, then: &Json, now: &Json, differences: &mut Vec<String>) {

@@ -8,6 +8,7 @@ use super::config::RunConfig;
 use super::results::ResultsWriter;
 use crate::error::Error;
 use crate::journal::Journal;
+use crate::query::Query;
 
 /// The folder of a run, open for writing. Only one process can have it.
 #[derive(Debug)]
@@ -42,18 +43,33 @@ impl RunFolder {
     /// [`Error::NoRun`] if there is none, [`Error::RunDiffers`] if it was made with other settings, and
     /// those of [`Journal::resume`].
     pub async fn resume(path: &Path, config: &RunConfig) -> Result<Self, Error> {
-        let file = path.join("journal.jsonl");
-        if !tokio::fs::try_exists(&file).await.unwrap_or(false) {
-            return Err(Error::NoRun { path: path.to_owned() });
+        let journal = reopen(path, config).await?;
+        same(path, config.differences(journal.config()))?;
+        // A process that was killed may have left none, or that of before the run was extended.
+        restore_config(path, journal.config()).await?;
+        Ok(Self { path: path.to_owned(), journal })
+    }
+
+    /// Continues the run in a folder with more iterations, or with more queries behind those that it had. Every
+    /// step that it has paid for is answered from the journal, so that its results become those of a run that
+    /// was made at once. It must be called within a tokio runtime.
+    ///
+    /// A search that a bound on seconds had ended goes on, for its time begins again.
+    ///
+    /// # Errors
+    /// [`Error::NoRun`] if there is none, [`Error::RunDiffers`] if anything else differs: `config` is of the
+    /// whole run, and the queries that it had must be the first of `queries`. Those of [`Journal::resume`].
+    pub async fn extend(path: &Path, config: &RunConfig, queries: &[Query]) -> Result<Self, Error> {
+        let mut journal = reopen(path, config).await?;
+        same(path, config.differences_beyond(journal.config(), queries))?;
+        if !config.differences(journal.config()).is_empty() {
+            let mut json = config.to_json()?;
+            if let (Some(now), Some(then)) = (json.get_mut("tpo"), journal.config().get("tpo")) {
+                *now = then.clone();
+            }
+            journal = journal.extend(json).await?;
         }
-        let journal = Journal::resume(&file, config.to_json()?).await?;
-        let differences = config.differences(journal.config());
-        if !differences.is_empty() {
-            return Err(Error::RunDiffers { path: path.to_owned(), differences });
-        }
-        if !tokio::fs::try_exists(path.join("config.json")).await.unwrap_or(false) {
-            write_config(path, journal.config()).await?;
-        }
+        restore_config(path, journal.config()).await?;
         Ok(Self { path: path.to_owned(), journal })
     }
 
@@ -78,8 +94,35 @@ impl RunFolder {
     }
 }
 
+async fn reopen(path: &Path, config: &RunConfig) -> Result<Journal, Error> {
+    let file = path.join("journal.jsonl");
+    if !tokio::fs::try_exists(&file).await.unwrap_or(false) {
+        return Err(Error::NoRun { path: path.to_owned() });
+    }
+    Journal::resume(&file, config.to_json()?).await
+}
+
+fn same(path: &Path, differences: Vec<String>) -> Result<(), Error> {
+    match differences.is_empty() {
+        true => Ok(()),
+        false => Err(Error::RunDiffers { path: path.to_owned(), differences }),
+    }
+}
+
+/// Makes `config.json` what the journal says.
+async fn restore_config(folder: &Path, config: &Json) -> Result<(), Error> {
+    let read = tokio::fs::read(folder.join("config.json")).await;
+    match read.ok().and_then(|text| serde_json::from_slice::<Json>(&text).ok()) {
+        Some(found) if found == *config => Ok(()),
+        _ => write_config(folder, config).await,
+    }
+}
+
 async fn write_config(folder: &Path, config: &Json) -> Result<(), Error> {
-    let path = folder.join("config.json");
-    let written = tokio::fs::write(&path, format!("{config:#}\n")).await;
-    written.map_err(|source| Error::Io { path, action: "can not be written", source })
+    let (path, partial) = (folder.join("config.json"), folder.join("config.json.partial"));
+    let write = async {
+        tokio::fs::write(&partial, format!("{config:#}\n")).await?;
+        tokio::fs::rename(&partial, &path).await
+    };
+    write.await.map_err(|source| Error::Io { path, action: "can not be written", source })
 }

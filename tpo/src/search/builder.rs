@@ -275,9 +275,13 @@ impl TpoBuilder {
             Some(prompts) => prompts,
             None => Arc::new(default_pack()?),
         };
+        let critic = self.critic.unwrap_or_else(|| Arc::clone(&self.policy));
+        let optimizer = self.optimizer.unwrap_or_else(|| Arc::clone(&self.policy));
+        let engines = [self.policy.name(), critic.name(), optimizer.name()];
+        self.config.stopping.validate_engines(&engines)?;
         Ok(Tpo(Arc::new(Inner {
-            critic: self.critic.unwrap_or_else(|| Arc::clone(&self.policy)),
-            optimizer: self.optimizer.unwrap_or_else(|| Arc::clone(&self.policy)),
+            critic,
+            optimizer,
             policy: self.policy,
             reward: self.reward,
             prompts,

@@ -47,11 +47,17 @@ pub(super) struct Search<'a> {
     begun: Instant,
     /// The best score by each iteration.
     best: Vec<f64>,
+    /// How far the newest answers reached below it.
+    margins: Vec<Option<f64>>,
     stopped: Option<StopReason>,
 }
 
 impl<'a> Search<'a> {
     pub(super) fn new(tpo: &'a Inner, index: usize, query: Query, session: Session) -> Self {
+        let session = match &tpo.config.stopping.money {
+            Some(money) => session.priced(&money.prices),
+            None => session,
+        };
         Self {
             policy: session.engine(&tpo.policy),
             critic: session.engine(&tpo.critic),
@@ -71,6 +77,7 @@ impl<'a> Search<'a> {
             critiques_only: false,
             begun: Instant::now(),
             best: Vec::new(),
+            margins: Vec::new(),
             stopped: None,
         }
     }
@@ -151,13 +158,16 @@ impl<'a> Search<'a> {
         let best = self.pool.best().and_then(|best| self.pool.get(best))?.score;
         self.best.push(best);
         let newest = self.pool.candidates().iter().filter(|c| c.iteration == iteration);
+        let newest_low = newest.map(|candidate| candidate.score).reduce(f64::min);
+        self.margins.push(newest_low.map(|low| best - low));
         let usage = self.session.usage();
         self.tpo.config.stopping.reason(Progress {
             best: &self.best,
-            newest_low: newest.map(|candidate| candidate.score).reduce(f64::min),
+            margins: &self.margins,
             calls: usage.requests,
             tokens: usage.tokens.total(),
             seconds: self.begun.elapsed().as_secs_f64(),
+            money: self.session.money(),
         })
     }
 

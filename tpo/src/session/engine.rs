@@ -33,6 +33,7 @@ impl Engine for SessionEngine {
 
     async fn complete(&self, request: &Request) -> Result<Response, EngineError> {
         self.session.went_on().await?;
+        let price = self.session.price(self.inner.name())?;
         let key = StepKey::of_call(self.inner.name(), request);
         let response = match self.session.recall_call(&key) {
             Some(recalled) => recalled?,
@@ -49,7 +50,7 @@ impl Engine for SessionEngine {
                 }
             }
         };
-        self.session.count_call(request.purpose, &response);
+        self.session.count_call(request, &response, price);
         Ok(response)
     }
 

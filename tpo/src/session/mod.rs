@@ -3,12 +3,13 @@
 mod engine;
 mod reward;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use textgrad_core::{Engine, EngineError, ErrorKind, Purpose, Response, excerpt};
+use textgrad_core::{Engine, EngineError, ErrorKind, Purpose, Request, Response, excerpt};
 use textgrad_ops::Stop;
+use textgrad_ops::engine::layer::{Money, Price, Prices};
 
 use crate::error::Error;
 use crate::journal::{QueryJournal, StepKey, digest};
@@ -28,12 +29,15 @@ pub(crate) struct Session(Arc<Inner>);
 struct Inner {
     journal: Mutex<Option<Arc<QueryJournal>>>,
     stop: Stop,
+    /// What calls cost, where that matters.
+    prices: OnceLock<Prices>,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
     usage: UsageRecord,
+    money: Money,
     busy: Duration,
     failures: Vec<(StepKey, String)>,
     interrupted: Option<Interruption>,
@@ -49,7 +53,14 @@ enum Interruption {
 impl Session {
     pub(crate) fn new(journal: Option<QueryJournal>, stop: Stop) -> Self {
         let journal = Mutex::new(journal.map(Arc::new));
-        Self(Arc::new(Inner { journal, stop, state: Mutex::default() }))
+        let (prices, state) = Default::default();
+        Self(Arc::new(Inner { journal, stop, prices, state }))
+    }
+
+    /// Counts what calls cost from now on.
+    pub(crate) fn priced(self, prices: &Prices) -> Self {
+        self.0.prices.get_or_init(|| prices.clone());
+        self
     }
 
     /// The engine, seen from within this session.
@@ -233,8 +244,29 @@ impl Session {
         Ok(())
     }
 
-    fn count_call(&self, purpose: Purpose, response: &Response) {
-        self.state().usage.add_call(purpose, response.usage);
+    fn count_call(&self, request: &Request, response: &Response, price: Option<Price>) {
+        let mut state = self.state();
+        state.usage.add_call(request.purpose, response.usage);
+        if let Some(price) = price {
+            state.money = state.money.plus(price.of_call(request, response));
+        }
+    }
+
+    /// The price of an engine; none where nobody asks for it.
+    fn price(&self, engine: &str) -> Result<Option<Price>, EngineError> {
+        let Some(prices) = self.0.prices.get() else { return Ok(None) };
+        prices.of(engine).map(Some).ok_or_else(|| {
+            let message = format!(
+                "expected a price for the engine {engine:?}, for the search is bounded in money; add one, 0 if it \
+                 costs nothing"
+            );
+            EngineError::new(ErrorKind::InvalidRequest, message)
+        })
+    }
+
+    /// What the calls cost, as far as they have a price.
+    pub(crate) fn money(&self) -> Money {
+        self.state().money
     }
 
     fn written(&self, written: Result<(), String>) -> Result<(), EngineError> {

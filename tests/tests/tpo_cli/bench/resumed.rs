@@ -50,8 +50,34 @@ async fn what_was_answered_and_judged_is_not_asked_again() {
     assert_eq!(first.out, second.out);
     assert_eq!(read(folder.path().join("out/results.jsonl")), results);
     assert_eq!(report(folder.path()), table);
+    // More of it pays for what is more: each answer goes one iteration further, and two are new.
+    put(folder.path(), "xstest.csv", prompts(6));
+    end(command(&["--extend", "--iterations", "3"])).with_code(0);
+    assert_eq!(chats(&policy), 6 * 10);
+    assert!(chats(&other) <= 4 + 6, "answers that are as they were are not judged again");
     // Another benchmark or another search is another run.
     end(command(&["--resume", "--seed", "8"])).refused(&["out", "seed"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn settings_are_taken_from_a_file() {
+    let folder = folder();
+    put(folder.path(), "xstest.csv", prompts(2));
+    let policy = simulation().start().await.unwrap();
+    let settings = "[data]\ndata = \"xstest.csv\"\n[search]\niterations = 1\nsamples = 2\n\
+                    [run]\nout = \"out\"\n";
+    put(folder.path(), "study.toml", settings);
+    let command = |name: &str| {
+        let mut command = super::program(folder.path());
+        command.args(["bench", name, "--config", "study.toml"]).args(pointed_at(&policy));
+        command
+    };
+    end(command("xstest")).with_code(0);
+    assert_eq!(chats(&policy), 2 * 4);
+    put(folder.path(), "study.toml", "[search]\nsampels = 1\n");
+    end(command("xstest")).refused(&["study.toml:2: unknown key"]);
+    put(folder.path(), "study.toml", "[bench]\njudge = \"sim\"\n");
+    end(command("xstest")).refused(&["study.toml:1: unknown key"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -41,7 +41,7 @@ function paint() {
   redraw();
 }
 
-$("title").textContent = document.title;
+fill($("title"), document.title);
 $("theme").addEventListener("click", () => { dark = !dark; paint(); });
 theme.addEventListener("change", () => { dark = theme.matches; paint(); });
 $("in").addEventListener("click", () => zoomAt(wide / 2, high / 2, 1.25));

@@ -34,9 +34,10 @@ const withCopy = (title, text) => el("div", { class: "head" }, el("h3", {}, titl
 function requestView(request, open) {
   const messages = request.messages.map((message) => el("div", { class: "item" },
     el("p", { class: "soft" }, message.role),
-    message.parts.map((part) => "text" in part ? pre(part.text) : el("p", { class: "soft" }, `[${part.media_type}, ${part.bytes} bytes]`))));
+    message.parts.map((part) => "text" in part ? pre(part.text) : fill(el("p", { class: "soft" }), `[${part.media_type}, ${part.bytes} bytes]`))));
   const details = el("details", {}, el("summary", {}, `${request.purpose}: ${plural(request.messages.length, "message")}`),
-    messages, el("details", {}, el("summary", {}, "sampling"), pre(request.sampling)));
+    messages, el("details", {}, el("summary", {}, "sampling"), pre(request.sampling)),
+    request.format && el("details", {}, el("summary", {}, "format of the answer"), pre(request.format)));
   details.open = open;
   return details;
 }

@@ -27,7 +27,8 @@ use crate::engine::wire::exchange;
 ///   them.
 /// * A [`format`](textgrad_core::Request::format) is sent as `output_config`; models before Claude Sonnet 4.5
 ///   refuse it.
-/// * Thoughts are not part of an answer.
+/// * An answer that is refused ends with [`ContentFilter`](textgrad_core::FinishReason::ContentFilter), or is a
+///   final error if nothing was written. Thoughts are not part of an answer.
 ///
 /// # Examples
 /// ```

@@ -237,9 +237,12 @@ async fn reasons_to_end_have_their_common_names() {
 
 #[tokio::test]
 async fn a_reply_without_a_text_says_what_came() {
-    let empty = json!({"content": [], "stop_reason": "refusal"}).to_string();
+    let usage = json!({"input_tokens": 9, "output_tokens": 2});
+    let empty = json!({"content": [], "stop_reason": "refusal", "usage": usage}).to_string();
     let error = sent(hello(), &[(200, &empty)]).await.1.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::BadResponse);
+    assert!(!error.is_retryable(), "it is refused again");
+    assert_eq!(error.usage().total(), 11);
     assert!(error.to_string().contains("(finish reasons: content_filter)"), "{error}");
     let error = sent(hello(), &[(200, r#"{"choices":[]}"#)]).await.1.unwrap_err();
     assert!(error.to_string().contains("expected a message with content"), "{error}");

@@ -24,8 +24,8 @@ use crate::engine::wire::exchange;
 ///   `generationConfig` in it adds to the one that is sent, such as `{"generationConfig": {"topK": 40}}`.
 /// * A [`format`](textgrad_core::Request::format) is sent as `responseJsonSchema`.
 /// * A prompt that is blocked is a final error, an answer that is blocked ends with
-///   [`ContentFilter`](textgrad_core::FinishReason::ContentFilter). Thoughts are not part of an answer, but
-///   their tokens count as written.
+///   [`ContentFilter`](textgrad_core::FinishReason::ContentFilter), or is a final error if nothing was
+///   written. Thoughts are not part of an answer, but their tokens count as written.
 ///
 /// # Examples
 /// ```

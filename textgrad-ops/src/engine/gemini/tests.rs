@@ -204,14 +204,17 @@ async fn another_refusal_of_several_answers_is_an_error() {
 #[tokio::test]
 async fn what_is_blocked_is_told() {
     let blocked =
-        json!({"promptFeedback": {"blockReason": "SAFETY"}, "usageMetadata": {}}).to_string();
+        json!({"promptFeedback": {"blockReason": "SAFETY"}, "usageMetadata": {"promptTokenCount": 9}})
+            .to_string();
     let error = sent(hello(), &[(200, &blocked)]).await.1.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::BadResponse);
     assert!(!error.is_retryable());
+    assert_eq!(error.usage().prompt_tokens, 9);
     assert!(error.to_string().contains("the prompt was refused (SAFETY)"), "{error}");
 
-    let empty = json!({"candidates": [{"finishReason": "SAFETY"}]}).to_string();
-    let error = sent(hello(), &[(200, &empty)]).await.1.unwrap_err();
+    let empty = json!({"candidates": [{"finishReason": "SAFETY"}], "usageMetadata": {"promptTokenCount": 8}});
+    let error = sent(hello(), &[(200, &empty.to_string())]).await.1.unwrap_err();
+    assert_eq!((error.is_retryable(), error.usage().prompt_tokens), (false, 8));
     assert!(error.to_string().contains("(finish reasons: content_filter)"), "{error}");
 
     for (reason, expected) in [

@@ -14,7 +14,8 @@ use crate::engine::wire::exchange;
 /// An engine that speaks OpenAI's chat completions.
 ///
 /// It makes each call once and takes the answers as they come; see [`layer`](crate::engine::layer) for
-/// retries, limits and servers that give fewer answers than asked.
+/// retries, limits and servers that give fewer answers than asked. Where a content filter has left nothing of
+/// any answer, that is a final error: it would leave nothing again.
 ///
 /// # Examples
 /// ```

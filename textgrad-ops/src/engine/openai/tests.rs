@@ -146,3 +146,30 @@ fn an_engine_is_identified_by_its_address_and_model_without_secrets() {
     assert_ne!(one, identity("http://h:8001/v1", "m"));
     assert_ne!(one, identity("http://h:8000/v1", "m2"));
 }
+
+#[tokio::test]
+async fn what_is_withheld_is_final_and_its_tokens_are_known() {
+    let usage = r#""usage":{"prompt_tokens":9,"completion_tokens":2}"#;
+    for content in ["null", "\"\""] {
+        let body = format!(
+            r#"{{"choices":[{{"message":{{"content":{content}}},"finish_reason":"content_filter"}}],{usage}}}"#
+        );
+        let server = TestServer::start(vec![reply(200, "", &body)]).await;
+        let error = complete(&server, false, 1).await.unwrap_err();
+        assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::BadResponse, false));
+        assert_eq!(error.usage().total(), 11);
+        assert!(error.to_string().contains("(finish reasons: content_filter)"), "{error}");
+    }
+    let stream = [
+        chunk(0, "", json!("content_filter")),
+        format!("data: {{\"choices\":[],{usage}}}\r\n\r\ndata: [DONE]\r\n\r\n"),
+    ];
+    let server = TestServer::start(vec![events(&stream.concat(), 4096)]).await;
+    let error = complete(&server, true, 1).await.unwrap_err();
+    assert_eq!((error.is_retryable(), error.usage().total()), (false, 11));
+    // Half of it was not withheld, but the connection broke: asking again may help, and costs again.
+    let broken = format!("data: {{\"choices\":[],{usage}}}\r\n\r\n{}", chunk(0, "h", Value::Null));
+    let server = TestServer::start(vec![events(&broken, 4096)]).await;
+    let error = complete(&server, true, 1).await.unwrap_err();
+    assert_eq!((error.is_retryable(), error.usage().total()), (true, 11));
+}

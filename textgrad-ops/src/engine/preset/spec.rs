@@ -66,7 +66,7 @@ pub fn engine_with(
     }
     let (name, model) = line.split_once('/').unwrap_or((line, ""));
     let Some(preset) = Preset::named(name) else {
-        return Err(unknown(name));
+        return Err(unknown(name, line));
     };
     if model.trim().is_empty() {
         return Err(wrong(format!("expected {name}/MODEL, got {name} without a model")));
@@ -78,12 +78,13 @@ fn wrong(message: impl Into<String>) -> EngineError {
     EngineError::new(ErrorKind::InvalidRequest, message)
 }
 
-fn unknown(name: &str) -> EngineError {
+fn unknown(name: &str, line: &str) -> EngineError {
     let known = || PRESETS.iter().map(|preset| preset.name).chain(["sim"]);
-    let meant = match nearest(name, known()) {
-        Some("sim") => "; did you mean sim?".to_owned(),
-        Some(meant) => format!("; did you mean {meant}/MODEL?"),
-        None => String::new(),
+    let meant = match (meant(line), nearest(name, known())) {
+        (Some(meant), _) => format!("; did you mean {meant}?"),
+        (None, Some("sim")) => "; did you mean sim?".to_owned(),
+        (None, Some(meant)) => format!("; did you mean {meant}/MODEL?"),
+        (None, None) => String::new(),
     };
     let all: Vec<&str> = known().collect();
     wrong(format!(
@@ -92,6 +93,37 @@ fn unknown(name: &str) -> EngineError {
         excerpt(name, 80),
         all.join(", ")
     ))
+}
+
+/// How the models begin that only one server is known to have under such names.
+const FAMILIES: [(&str, &str); 8] = [
+    ("gpt-", "openai"),
+    ("chatgpt-", "openai"),
+    ("claude-", "anthropic"),
+    ("gemini-", "gemini"),
+    ("mistral-", "mistral"),
+    ("deepseek-", "deepseek"),
+    ("grok-", "xai"),
+    ("o", "openai"),
+];
+
+/// The line that was meant by a model alone, or by a name and a model with a colon between them.
+fn meant(line: &str) -> Option<String> {
+    if let Some((name, model)) = line.split_once(':')
+        && let Some(preset) = Preset::named(&name.trim().to_lowercase())
+        && !model.trim().is_empty()
+    {
+        return Some(format!("{}/{}", preset.name, excerpt(model.trim(), 80)));
+    }
+    let lower = line.to_lowercase();
+    let is_of = |(begin, _): &&(&str, &str)| {
+        lower.strip_prefix(begin).is_some_and(|rest| {
+            // Of names of one letter, those that go on with a number: o1, o3-mini.
+            begin.len() > 1 || rest.starts_with(|c: char| c.is_ascii_digit())
+        })
+    };
+    let (_, preset) = FAMILIES.iter().find(is_of).filter(|_| !line.contains('/'))?;
+    Some(format!("{preset}/{}", excerpt(line, 80)))
 }
 
 /// The settings behind `sim:`, such as `skill=0.3,latency_ms=5`.

@@ -100,6 +100,26 @@ fn what_is_unknown_is_told_with_what_is_known_and_what_was_meant() {
         );
     }
     assert!(refused("", &[]).to_string().contains(r#"got """#));
+    for (line, meant) in [
+        ("gpt-4o", "openai/gpt-4o"),
+        ("GPT-4o", "openai/GPT-4o"),
+        ("o3-mini", "openai/o3-mini"),
+        ("chatgpt-4o-latest", "openai/chatgpt-4o-latest"),
+        ("claude-sonnet-4-5", "anthropic/claude-sonnet-4-5"),
+        ("gemini-2.5-flash", "gemini/gemini-2.5-flash"),
+        ("grok-4", "xai/grok-4"),
+        ("ollama:llama3", "ollama/llama3"),
+        ("ollama:llama3:8b", "ollama/llama3:8b"),
+        ("OpenAI: gpt-4o", "openai/gpt-4o"),
+        ("together:meta-llama/Llama-3", "together/meta-llama/Llama-3"),
+        ("ollama:", "ollama/MODEL"),
+    ] {
+        let error = refused(line, &[]).to_string();
+        assert!(error.contains(&format!("; did you mean {meant}?")), "{error}");
+    }
+    for line in ["opus", "o", "gpt-4o/x", ":whatever"] {
+        assert!(!refused(line, &[]).to_string().contains("did you mean"), "{line}");
+    }
 }
 
 #[test]

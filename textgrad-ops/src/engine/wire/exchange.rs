@@ -48,12 +48,11 @@ pub(in crate::engine) async fn exchange<D: Dialect>(
             (collect::<D>(events, n).await?, report)
         }
     };
-    let refused = raw.refused.is_some();
-    raw.into_response(n).map_err(|what| {
-        let what = format!("expected an answer, but {what}");
-        let error = report.error(ErrorKind::BadResponse, what);
+    raw.into_response(n).map_err(|none| {
+        let what = format!("expected an answer, but {}", none.what);
+        let error = report.error(ErrorKind::BadResponse, what).with_usage(none.usage);
         // What was refused for what it says is refused again.
-        if refused { error.with_retryable(false) } else { error }
+        if none.refused { error.with_retryable(false) } else { error }
     })
 }
 
@@ -64,7 +63,8 @@ pub(in crate::engine) async fn exchange<D: Dialect>(
 async fn collect<D: Dialect>(mut events: Box<Events>, n: u32) -> Result<RawReply, EngineError> {
     let mut pieces = Pieces::default();
     loop {
-        let done = match events.next().await? {
+        let event = events.next().await.map_err(|error| error.with_usage(pieces.usage))?;
+        let done = match event {
             Event::Json(value) => {
                 D::event(&value, &mut pieces);
                 if !pieces.done {
@@ -75,9 +75,10 @@ async fn collect<D: Dialect>(mut events: Box<Events>, n: u32) -> Result<RawReply
             Event::Done => true,
             Event::End => false,
         };
+        let usage = pieces.usage;
         return pieces.finish(done, if D::END_MARK { n } else { 1 }).map_err(|what| {
             let kind = if done { ErrorKind::BadResponse } else { ErrorKind::Connection };
-            events.report().error(kind, what)
+            events.report().error(kind, what).with_usage(usage)
         });
     }
 }

@@ -28,19 +28,32 @@ pub(in crate::engine) struct RawReply {
     pub(in crate::engine) refused: Option<String>,
 }
 
+/// Why a reply is no response.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::engine) struct NoAnswer {
+    /// What came instead.
+    pub(super) what: String,
+    /// Whether it was withheld for what it says, or what was asked says: it will be again.
+    pub(super) refused: bool,
+    /// What it cost nevertheless.
+    pub(super) usage: Usage,
+}
+
+const WITHHELD: &str = "content_filter";
+
 impl RawReply {
     /// The answers in the order of their index, at most `n` of them.
     ///
     /// # Errors
     /// What came instead, if no choice has a text.
-    pub(in crate::engine) fn into_response(mut self, n: u32) -> Result<Response, String> {
+    pub(in crate::engine) fn into_response(mut self, n: u32) -> Result<Response, NoAnswer> {
         self.choices.sort_by_key(|choice| choice.index);
         let reasons: Vec<&str> = self
             .choices
             .iter()
             .map(|choice| choice.finish_reason.as_deref().unwrap_or("none"))
             .collect();
-        let none = match reasons.as_slice() {
+        let what = match reasons.as_slice() {
             [] if let Some(why) = &self.refused => format!("the prompt was refused ({why})"),
             [] => "the reply has no choices".to_owned(),
             reasons => format!(
@@ -49,9 +62,16 @@ impl RawReply {
                 reasons.join(", ")
             ),
         };
+        let withheld = !reasons.is_empty() && reasons.iter().all(|reason| *reason == WITHHELD);
+        let refused = self.refused.is_some() || withheld;
         let choices: Vec<Choice> = self
             .choices
             .into_iter()
+            // Some servers write a text that they withhold as an empty one.
+            .filter(|choice| {
+                let empty = choice.text.as_ref().is_some_and(String::is_empty);
+                !(empty && choice.finish_reason.as_deref() == Some(WITHHELD))
+            })
             .filter_map(|choice| {
                 // A reason that is absent is kept as one that nobody knows, never as a normal end.
                 let reason = FinishReason::from(choice.finish_reason.unwrap_or_default());
@@ -60,7 +80,7 @@ impl RawReply {
             .take(usize::try_from(n).unwrap_or(usize::MAX))
             .collect();
         if choices.is_empty() {
-            return Err(none);
+            return Err(NoAnswer { what, refused, usage: self.usage });
         }
         Ok(Response::new(choices).with_usage(self.usage).with_model(self.model))
     }
@@ -75,7 +95,7 @@ mod tests {
         RawChoice { index, text, finish_reason, logprobs: Vec::new() }
     }
 
-    fn read(choices: Vec<RawChoice>, n: u32) -> Result<Response, String> {
+    fn read(choices: Vec<RawChoice>, n: u32) -> Result<Response, NoAnswer> {
         RawReply { choices, ..RawReply::default() }.into_response(n)
     }
 
@@ -102,14 +122,39 @@ mod tests {
 
     #[test]
     fn no_usable_choice_is_told_with_the_reasons() {
-        let none = read(vec![choice(1, None, None), choice(0, None, Some("length"))], 2);
-        assert_eq!(
-            none,
-            Err("none of the 2 choices has a text (finish reasons: length, none)".into())
-        );
-        assert_eq!(read(vec![], 1), Err("the reply has no choices".into()));
-        let refused = RawReply { refused: Some("SAFETY".into()), ..RawReply::default() };
-        assert_eq!(refused.into_response(1), Err("the prompt was refused (SAFETY)".into()));
+        let usage = Usage { prompt_tokens: 7, completion_tokens: 1, cached_tokens: 0 };
+        let none = |choices, refused: Option<&str>| {
+            let refused = refused.map(Into::into);
+            let reply = RawReply { choices, refused, usage, ..RawReply::default() };
+            let none = reply.into_response(2).unwrap_err();
+            assert_eq!(none.usage, usage);
+            (none.what, none.refused)
+        };
+        let empty = |index, reason| choice(index, None, Some(reason));
+        for (choices, prompt, what, refused) in [
+            (
+                vec![choice(1, None, None), empty(0, "length")],
+                None,
+                "none of the 2 choices has a text (finish reasons: length, none)",
+                false,
+            ),
+            (vec![], None, "the reply has no choices", false),
+            (vec![], Some("SAFETY"), "the prompt was refused (SAFETY)", true),
+            (
+                vec![empty(0, "content_filter"), choice(1, Some(""), Some("content_filter"))],
+                None,
+                "none of the 2 choices has a text (finish reasons: content_filter, content_filter)",
+                true,
+            ),
+            (
+                vec![empty(0, "content_filter"), empty(1, "length")],
+                None,
+                "none of the 2 choices has a text (finish reasons: content_filter, length)",
+                false,
+            ),
+        ] {
+            assert_eq!(none(choices, prompt), (what.to_owned(), refused));
+        }
     }
 
     #[test]

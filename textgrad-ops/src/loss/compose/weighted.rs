@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use textgrad_core::{
-    BackwardCx, Error as CoreError, Gradient, Inputs, Op, OpFailure, Output, Score, Variable,
-    apply_one,
+    BackwardCx, Error as CoreError, Feedback, Gradient, Inputs, Op, OpFailure, Output, Score,
+    Variable, apply_one,
 };
 
 use super::{evaluate_all, parts, passed, role, scored};
@@ -15,6 +15,12 @@ use crate::loss::Loss;
 use crate::loss::figure;
 use crate::loss::stated::state;
 use crate::prompts::{PartContext, Prompts, WeightContext, WeightedSumContext};
+
+const NAME: &str = "weighted sum";
+/// The name of the call that says what a weight is, and of its input that holds the share, from 0 to 1.
+const WEIGHT: &str = "weight";
+const SHARE: &str = "share";
+const SHARE_ROLE: &str = "share of the objective";
 
 /// Objectives of different weight; see [`weighted_sum`].
 #[derive(Clone)]
@@ -29,7 +35,8 @@ pub struct WeightedSum {
 /// The text lists each with its weight. The score is the sum of weight times score if every part has a score
 /// (one that passed is 1, one that failed 0), else there is none. Backwards, each part but those that passed
 /// is asked for feedback: as the objective itself where all weights are equal, else with its weight in words
-/// (template `weight_feedback`).
+/// (template `weight_feedback`). A weighted sum within another tells its parts their shares of the outermost,
+/// in place of what it was told itself.
 ///
 /// # Errors
 /// [`Error::Weight`] if a weight is not finite or not above 0, [`Error::NoParts`] without an objective.
@@ -128,46 +135,99 @@ impl WeightedSumOp {
         self.weights.windows(2).all(|pair| pair.first() == pair.last())
     }
 
-    /// A weight and its share of all, in percent.
-    fn in_words(&self, weight: f64) -> (String, String) {
+    /// The share that a weight is of all.
+    fn share(&self, weight: f64) -> f64 {
         // The largest first: weights may be so large that their sum is not finite.
         let largest = self.weights.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
         let total: f64 = self.weights.iter().map(|weight| weight / largest).sum();
-        (figure(weight), figure(100.0 * (weight / largest) / total))
+        weight / largest / total
+    }
+
+    fn in_words(&self, weight: f64, part: &Variable) -> WeightContext {
+        let share = percent(self.share(weight));
+        WeightContext { weight: figure(weight), share, within: None, part: PartContext::new(part) }
     }
 
     async fn weigh(
         &self,
-        cx: &BackwardCx,
-        position: usize,
+        part: &Variable,
         weight: f64,
+        received: &Received,
     ) -> Result<Option<Gradient>, CoreError> {
-        let Some(part) = cx.inputs().get(position).map(|input| input.variable()) else {
-            return Ok(None);
+        let own = self.share(weight);
+        let share = own * received.share.unwrap_or(1.0);
+        let context = WeightContext {
+            within: received.share.map(percent),
+            share: percent(share),
+            ..self.in_words(weight, part)
         };
-        let (weight, share) = self.in_words(weight);
-        let context = WeightContext { weight, share, part: PartContext::new(part) };
         let words = self.prompts.render("weight_feedback", &context)?;
-        let mut gradients: Vec<Gradient> =
-            vec![state("weight", words, vec![("variable", part.clone())]).await?.into()];
-        let said = cx.gradients(0).iter().filter(|gradient| gradient.feedback().is_some());
-        gradients.extend(said.cloned());
+        let inputs =
+            vec![("variable", part.clone()), (SHARE, Variable::new(share.to_string(), SHARE_ROLE))];
+        let mut gradients: Vec<Gradient> = vec![state(WEIGHT, words, inputs).await?.into()];
+        gradients.extend(received.said.iter().cloned());
         Ok(Gradient::join(&gradients))
     }
+}
+
+/// What reached a weighted sum.
+struct Received {
+    /// Its share of the sum that it is a part of, if it is.
+    share: Option<f64>,
+    /// Everything else.
+    said: Vec<Gradient>,
+}
+
+impl Received {
+    fn of(gradients: &[Gradient]) -> Self {
+        let mut received = Self { share: None, said: Vec::new() };
+        for feedback in gradients.iter().filter_map(Gradient::feedback) {
+            for part in feedback.parts() {
+                match told_share(part) {
+                    // A part of several sums counts in each.
+                    Some(share) => {
+                        received.share = Some(received.share.unwrap_or_default() + share)
+                    }
+                    None => {
+                        let contexts = feedback.contexts().iter().cloned();
+                        let said = Feedback::from_variable(part.clone()).with_contexts(contexts);
+                        received.said.push(said.into());
+                    }
+                }
+            }
+        }
+        received
+    }
+}
+
+/// The share that the words of a weighted sum tell, which is one of the inputs of the call that made them.
+fn told_share(words: &Variable) -> Option<f64> {
+    let call = words.source()?.call();
+    if call.op().name() != WEIGHT {
+        return None;
+    }
+    call.inputs().find(SHARE)?.text()?.parse().ok()
+}
+
+/// Whether an evaluation is a weighted sum, which must know what it is a part of.
+fn is_sum(evaluation: &Variable) -> bool {
+    evaluation.source().is_some_and(|source| source.call().op().name() == NAME)
+}
+
+fn percent(share: f64) -> String {
+    figure(100.0 * share)
 }
 
 #[async_trait]
 impl Op for WeightedSumOp {
     fn name(&self) -> &str {
-        "weighted sum"
+        NAME
     }
 
     async fn forward(&self, inputs: &Inputs) -> Result<Vec<Output>, CoreError> {
         inputs.texts()?;
-        let listed = inputs.iter().zip(&*self.weights).map(|(input, weight)| {
-            let (weight, share) = self.in_words(*weight);
-            WeightContext { weight, share, part: PartContext::new(input.variable()) }
-        });
+        let listed = inputs.iter().zip(&*self.weights);
+        let listed = listed.map(|(input, weight)| self.in_words(*weight, input.variable()));
         let context = WeightedSumContext { parts: listed.collect() };
         let text = self.prompts.render("weighted_sum", &context)?;
         let scores = inputs.iter().zip(&*self.weights);
@@ -179,15 +239,17 @@ impl Op for WeightedSumOp {
     }
 
     async fn backward(&self, cx: &BackwardCx) -> Result<Vec<Option<Gradient>>, OpFailure> {
-        let equal = self.equal();
+        let received = Received::of(cx.gradients(0));
+        let alike = self.equal() && received.share.is_none();
+        let several = self.weights.len() > 1;
         let whole = Gradient::join(cx.gradients(0));
         let mut said = Vec::new();
         for (position, (input, weight)) in cx.inputs().iter().zip(&*self.weights).enumerate() {
-            said.push(match (passed(input.variable()), equal) {
-                (Some(true), _) => None,
+            said.push(match passed(input.variable()) {
+                Some(true) => None,
                 _ if !cx.needs(position) => None,
-                (_, true) => whole.clone(),
-                (_, false) => self.weigh(cx, position, *weight).await?,
+                _ if alike && !(several && is_sum(input.variable())) => whole.clone(),
+                _ => self.weigh(input.variable(), *weight, &received).await?,
             });
         }
         Ok(said)

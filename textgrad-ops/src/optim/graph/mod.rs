@@ -43,11 +43,12 @@ use crate::prompts::{GraphObjective, GraphParameter, GraphUpdateContext};
 /// parameter or to the objective are shown, and the listing says where others are left out. Of values that are
 /// no parameters, [`value_chars`](GraphOptimizerBuilder::value_chars) characters are shown.
 ///
-/// An answer is a JSON object of names and new texts. One that is no such thing, names what is no parameter,
-/// or has a text that breaks a check, is asked for again with all that is wrong, up to a bound. Then the last
-/// answer that could be read counts: a parameter whose text breaks a check
-/// [keeps its own](ParameterUpdate::is_kept). Parameters that the answer does not name, or gives the text that
-/// they have, are unchanged.
+/// An answer is a JSON object of names and new texts. One that is no such thing, gives a name twice, names what
+/// is no parameter, or has a text that breaks a check, is asked for again with all that is wrong, up to a
+/// bound. What was sound in an earlier answer counts unless a later one says something else of the same
+/// parameter. A parameter of which every new text breaks a check [keeps its own](ParameterUpdate::is_kept).
+/// Parameters that no answer names, or that the last one that names them gives the text that they have, are
+/// unchanged.
 ///
 /// # Examples
 /// ```

@@ -16,7 +16,7 @@ use crate::prompts::GraphRetryContext;
 /// What became of the requests.
 #[derive(Default)]
 pub(super) struct Outcome {
-    /// The last answer that could be read; its texts are the op's outputs.
+    /// What the answers said that could be read; the texts are the op's outputs.
     pub(super) answer: Option<Answer>,
     pub(super) rejected: Vec<Rejected>,
     pub(super) requests: usize,
@@ -65,7 +65,9 @@ impl GraphUpdate {
             };
             let Some(choice) = response.choices.into_iter().next() else { continue };
             let reading = read(choice, tags, &self.expected)?;
-            outcome.answer = reading.answer.or(outcome.answer);
+            if let Some(answer) = reading.answer {
+                outcome.answer.get_or_insert_default().add(answer);
+            }
             let Some(rejected) = reading.rejected else { break };
             note = Some(GraphRetryContext {
                 problems: reading.problems,

@@ -17,7 +17,8 @@ pub enum DataFormat {
     Jsonl,
     /// A JSON list of objects or of strings.
     Json,
-    /// A table whose first line names the columns, after RFC 4180.
+    /// A table whose first line names the columns, after RFC 4180: a quotation mark within a field is written
+    /// twice, and the field stands between two. One that stands elsewhere is an error.
     Csv,
 }
 
@@ -173,13 +174,8 @@ pub(super) fn rows(
     problems: &mut Problems,
 ) -> Result<Vec<(String, Vec<String>)>, Error> {
     let text = without_mark(text);
-    // The reader takes a quote that is never closed for a field that ends with the file: all that follows
-    // would silently be one field.
-    if text.bytes().filter(|byte| *byte == b'"').count() % 2 == 1 {
-        return Err(wrong(
-            name,
-            "expected every quotation mark to have its counterpart, but their number is odd",
-        ));
+    if let Err((line, reason)) = quotes(text) {
+        return Err(wrong(format!("{name}, line {line}"), reason));
     }
     let mut reader =
         csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
@@ -195,6 +191,46 @@ pub(super) fn rows(
         rows.extend(row.map(|row| (place, row.iter().map(str::to_owned).collect())));
     }
     Ok(rows)
+}
+
+/// Whether quotation marks stand where RFC 4180 has them, or the line where one does not and why. The reader
+/// itself takes any: one that is never closed makes a single field of all that follows.
+fn quotes(text: &str) -> Result<(), (usize, String)> {
+    #[derive(Clone, Copy)]
+    enum At {
+        Begin,
+        Plain,
+        Quoted { since: usize },
+        Closed,
+    }
+    let (mut at, mut line) = (At::Begin, 1);
+    for c in text.chars() {
+        at = match (at, c) {
+            (At::Begin, '"') | (At::Closed, '"') => At::Quoted { since: line },
+            (At::Quoted { .. }, '"') => At::Closed,
+            (At::Quoted { since }, _) => At::Quoted { since },
+            (_, ',' | '\n' | '\r') => At::Begin,
+            (At::Plain, '"') => {
+                let reason = "expected no quotation mark within a field that does not begin with one; \
+                              put the field between two, and write each within it twice";
+                return Err((line, reason.to_owned()));
+            }
+            (At::Closed, c) => {
+                let reason = "expected a comma or the end of the line behind the quotation mark that ends a \
+                              field, got";
+                return Err((line, format!("{reason} {c:?}; write each within the field twice")));
+            }
+            (At::Begin | At::Plain, _) => At::Plain,
+        };
+        line += usize::from(c == '\n');
+    }
+    match at {
+        At::Quoted { since } => Err((
+            since,
+            "expected a quotation mark to end the field that begins with one here".to_owned(),
+        )),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]

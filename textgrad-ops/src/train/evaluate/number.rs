@@ -7,8 +7,14 @@ use super::{Evaluator, Example};
 
 /// Whether the last number of the prediction is the expected one.
 ///
-/// Commas before groups of three digits separate thousands. A number may have a sign, a fraction and an
-/// exponent; digits that follow an ASCII letter (`H2`) are none.
+/// A number may have a sign (a hyphen, a minus or an en dash, also before the sign of a currency: `-$5`), a
+/// fraction behind a point, and an exponent; digits that follow an ASCII letter (`H2`) are none. Digits are
+/// those of any script.
+///
+/// Thousands may be separated: after one to three digits, each group of exactly three that follows one of
+/// these, always the same, belongs to the number: a comma, a space (plain, no-break, narrow no-break, thin), an
+/// apostrophe, and LaTeX's `{,}` and `\\,`. So `1 000` is one number and `3 4` are two. Between spaces and
+/// apostrophes the first group does not begin with 0. A comma is never that of a fraction.
 ///
 /// # Examples
 /// ```
@@ -79,9 +85,52 @@ fn last_digits(text: &str) -> Option<f64> {
     whole.parse().ok()
 }
 
+/// The zeros of scripts whose digits have a place in Unicode: nine follow each in order.
+const ZEROS: [char; 24] = [
+    '\u{660}',
+    '\u{6f0}',
+    '\u{966}',
+    '\u{9e6}',
+    '\u{a66}',
+    '\u{ae6}',
+    '\u{b66}',
+    '\u{be6}',
+    '\u{c66}',
+    '\u{ce6}',
+    '\u{d66}',
+    '\u{e50}',
+    '\u{ed0}',
+    '\u{f20}',
+    '\u{1040}',
+    '\u{17e0}',
+    '\u{1810}',
+    '\u{ff10}',
+    '\u{1d7ce}',
+    '\u{1d7d8}',
+    '\u{1d7e2}',
+    '\u{1d7ec}',
+    '\u{1d7f6}',
+    '0',
+];
+
+/// A digit of any script, and the Arabic signs between digits, as ASCII has them.
+fn ascii(c: char) -> char {
+    match c {
+        '\u{66b}' => '.',
+        '\u{66c}' => ',',
+        c if c.is_ascii() => c,
+        c => {
+            let place =
+                |zero: &char| u32::from(c).checked_sub(u32::from(*zero)).filter(|at| *at < 10);
+            let digit = ZEROS.iter().find_map(place);
+            digit.and_then(|digit| char::from_digit(digit, 10)).unwrap_or(c)
+        }
+    }
+}
+
 /// The last number of a text.
 pub(super) fn last_number(text: &str) -> Option<f64> {
-    let chars: Vec<char> = text.chars().collect();
+    let chars: Vec<char> = text.chars().map(ascii).collect();
     let (mut at, mut last) = (0, None);
     while at < chars.len() {
         match number_at(&chars, at) {
@@ -98,29 +147,32 @@ pub(super) fn last_number(text: &str) -> Option<f64> {
 /// The number that begins at a place, without its sign there, and where it ends.
 fn number_at(chars: &[char], start: usize) -> Option<(f64, usize)> {
     let at = |place: usize| chars.get(place).copied();
-    let before = |back: usize| start.checked_sub(back).and_then(at);
     let is_digit = |place: usize| at(place).is_some_and(|c| c.is_ascii_digit());
     let digits_from = |place: usize| (place..).take_while(|place| is_digit(*place)).count();
 
     let leading_point = at(start) == Some('.') && is_digit(start + 1);
-    let inside_word = before(1).is_some_and(|c| c.is_ascii_alphanumeric() || c == '_');
+    let before = start.checked_sub(1).and_then(at);
+    let inside_word = before.is_some_and(|c| c.is_ascii_alphanumeric() || c == '_');
     if !(is_digit(start) || leading_point) || inside_word {
         // Digits inside of a word are passed over as a whole: `H20` holds no number 0.
         return None;
     }
     let mut text = String::new();
-    // A minus between two things is an operator or a hyphen.
-    if matches!(before(1), Some('-' | '\u{2212}'))
-        && !before(2).is_some_and(|c| c.is_alphanumeric() || c == ')')
-    {
+    if is_negative(chars.get(..start).unwrap_or_default()) {
         text.push('-');
     }
     let mut end = start + digits_from(start);
     text.extend((start..end).filter_map(at));
     if (1..=3).contains(&(end - start)) {
-        while at(end) == Some(',') && digits_from(end + 1) == 3 {
-            text.extend((end + 1..end + 4).filter_map(at));
-            end += 4;
+        let separator = separator(chars, end);
+        while let Some((kind, length)) = self::separator(chars, end)
+            && Some((kind, length)) == separator
+            && digits_from(end + length) == 3
+            && (matches!(kind, ',' | '{' | '\\') || at(start) != Some('0'))
+        {
+            let from = end + length;
+            text.extend((from..from + 3).filter_map(at));
+            end = from + 3;
         }
     }
     if at(end) == Some('.') && is_digit(end + 1) {
@@ -138,6 +190,37 @@ fn number_at(chars: &[char], start: usize) -> Option<(f64, usize)> {
         }
     }
     Some((text.parse().ok()?, end.max(start + 1)))
+}
+
+/// What separates thousands at a place: its first character and its length.
+fn separator(chars: &[char], place: usize) -> Option<(char, usize)> {
+    match chars.get(place..)? {
+        ['{', ',', '}', ..] => Some(('{', 3)),
+        ['\\', ',', ..] => Some(('\\', 2)),
+        [kind @ (',' | ' ' | '\u{a0}' | '\u{202f}' | '\u{2009}' | '\'' | '\u{2019}'), ..] => {
+            Some((*kind, 1))
+        }
+        _ => None,
+    }
+}
+
+/// Whether there is a minus before a number, or before the sign of a currency before it. One between two
+/// things is an operator or a hyphen.
+fn is_negative(before: &[char]) -> bool {
+    let before = match before {
+        [rest @ .., '\\', '$'] => rest,
+        [
+            rest @ ..,
+            '$' | '¢' | '£' | '¤' | '¥' | '\u{20a0}'..='\u{20cf}' | '\u{ff04}' | '\u{ffe5}',
+        ] => rest,
+        rest => rest,
+    };
+    match before {
+        [rest @ .., '-' | '\u{2212}' | '\u{2013}' | '\u{fe63}' | '\u{ff0d}'] => {
+            !rest.last().is_some_and(|c| c.is_alphanumeric() || *c == ')')
+        }
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -167,6 +250,53 @@ mod tests {
             ("5kg", Some(5.0)),
             ("3.1.4", Some(4.0)),
             ("1e999", Some(f64::INFINITY)),
+            // Signs.
+            ("-$5", Some(-5.0)),
+            ("It lost -\\$1,234.50", Some(-1234.5)),
+            ("\u{2212}€3", Some(-3.0)),
+            ("$-5", Some(-5.0)),
+            ("x = \u{2013}5", Some(-5.0)),
+            ("\u{ff0d}5", Some(-5.0)),
+            ("10-$5", Some(5.0)),
+            ("pages 3\u{2013}5", Some(5.0)),
+            ("(3)\u{2013}5", Some(5.0)),
+            ("so \u{2014}5", Some(5.0)),
+            ("- $5", Some(5.0)),
+            // Thousands.
+            ("1 000", Some(1000.0)),
+            ("12 345 678.5 km", Some(12_345_678.5)),
+            ("1\u{202f}000\u{202f}000", Some(1e6)),
+            ("1\u{a0}000", Some(1000.0)),
+            ("1\u{2009}000", Some(1000.0)),
+            ("-1'000", Some(-1000.0)),
+            ("1\u{2019}000\u{2019}000", Some(1e6)),
+            ("$1{,}234$", Some(1234.0)),
+            ("1{,}234{,}567.5", Some(1_234_567.5)),
+            ("1\\,234", Some(1234.0)),
+            ("3 4", Some(4.0)),
+            ("3 40", Some(40.0)),
+            ("3 4000", Some(4000.0)),
+            ("1234 567", Some(567.0)),
+            ("2 000 1", Some(1.0)),
+            ("1 234,567", Some(567.0)),
+            ("0 123", Some(123.0)),
+            ("007 123", Some(123.0)),
+            ("1.5 000", Some(0.0)),
+            ("in 1999 200 came", Some(200.0)),
+            ("1 000kg", Some(1000.0)),
+            ("a1 000", Some(0.0)),
+            ("1  000", Some(0.0)),
+            ("1\n000", Some(0.0)),
+            ("1{,}23", Some(23.0)),
+            ("it's 5' 300", Some(300.0)),
+            // Digits.
+            ("٤٢", Some(42.0)),
+            ("१२३", Some(123.0)),
+            ("१,२३४", Some(1234.0)),
+            ("-۱٫۵", Some(-1.5)),
+            ("１２．5", Some(5.0)),
+            ("𝟏𝟐", Some(12.0)),
+            ("x² and ½", None),
         ] {
             assert_eq!(last_number(text), number, "{text}");
         }

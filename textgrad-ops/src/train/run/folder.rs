@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
@@ -19,7 +19,14 @@ const CHECKPOINT: &str = "checkpoint.json";
 /// The folder of a training, open for writing. Only one process can have it.
 pub(in crate::train) struct Folder {
     path: PathBuf,
-    history: Arc<File>,
+    history: Arc<Mutex<History>>,
+}
+
+/// `history.jsonl`, as far as its lines are whole.
+struct History {
+    file: File,
+    records: usize,
+    length: u64,
 }
 
 /// What a folder holds of an earlier run: the state after its last whole step, and what led there.
@@ -43,12 +50,17 @@ impl Folder {
             })?;
             lock(&history, &path)?;
             put(&path.join(CONFIG), &pretty(&config))?;
-            Ok(Self { path, history: Arc::new(history) })
+            Ok(Self::new(path, History { file: history, records: 0, length: 0 }))
         })
         .await
     }
 
-    /// Opens the folder of an earlier run with the same settings. Without a checkpoint the run begins anew.
+    fn new(path: PathBuf, history: History) -> Self {
+        Self { path, history: Arc::new(Mutex::new(history)) }
+    }
+
+    /// Opens the folder of an earlier run with the same settings. A run that was killed before its first
+    /// checkpoint begins anew.
     pub(in crate::train) async fn resume<C: DeserializeOwned + Send + 'static>(
         path: &Path,
         config: Json,
@@ -74,32 +86,48 @@ impl Folder {
                 None => put(&path.join(CONFIG), &pretty(&config))?,
             }
             let checkpoint: Option<C> = read_json(&path.join(CHECKPOINT))?;
-            // A line is written before the checkpoint that counts it: what is beyond was not finished.
-            let wanted = checkpoint.as_ref().map_or(0, |checkpoint| 1 + steps(checkpoint));
-            let records = read_history(&history, &file, wanted)?;
+            let wanted = checkpoint.as_ref().map(|checkpoint| 1 + steps(checkpoint));
+            let (records, length) = read_history(&history, &file, wanted)?;
+            let history = History { file: history, records: records.len(), length };
             let saved = checkpoint.map(|checkpoint| Saved { checkpoint, history: records });
-            Ok((Self { path, history: Arc::new(history) }, saved))
+            Ok((Self::new(path, history), saved))
         })
         .await
     }
 
-    /// Adds a line to the history, then puts the checkpoint in its place. Not cancel safe in the sense that
-    /// dropping the future does not undo it: what was begun is finished in the background.
+    /// Adds a line to the history, then puts the checkpoint in its place. If the line can not be written whole,
+    /// the history is as it was and there is no new checkpoint. Not cancel safe in the sense that dropping the
+    /// future does not undo it: what was begun is finished in the background.
     pub(in crate::train) async fn save(
         &self,
-        record: Option<&HistoryRecord>,
+        record: &HistoryRecord,
         checkpoint: &impl serde::Serialize,
     ) -> Result<(), Error> {
-        let line = record.map(|record| self.json(record)).transpose()?;
+        let (line, checkpoint) = (self.json(record)?, self.json(checkpoint)?);
+        let (path, history) = (self.path.clone(), Arc::clone(&self.history));
+        blocking(self.path.clone(), move || {
+            let mut history = history.lock().unwrap_or_else(PoisonError::into_inner);
+            history
+                .append(&format!("{line}\n"))
+                .map_err(io(&path.join(HISTORY), "can not be written"))?;
+            put(&path.join(CHECKPOINT), &format!("{checkpoint}\n"))
+        })
+        .await
+    }
+
+    /// Puts a checkpoint of so many steps in its place, unless the history lacks a line of one of them, or of
+    /// the baseline.
+    pub(in crate::train) async fn checkpoint(
+        &self,
+        checkpoint: &impl serde::Serialize,
+        steps: usize,
+    ) -> Result<(), Error> {
         let checkpoint = self.json(checkpoint)?;
         let (path, history) = (self.path.clone(), Arc::clone(&self.history));
         blocking(self.path.clone(), move || {
-            if let Some(line) = line {
-                let file = path.join(HISTORY);
-                let written = (&*history).write_all(format!("{line}\n").as_bytes());
-                written
-                    .and_then(|()| history.sync_data())
-                    .map_err(io(&file, "can not be written"))?;
+            let history = history.lock().unwrap_or_else(PoisonError::into_inner);
+            if history.records != 1 + steps {
+                return Ok(());
             }
             put(&path.join(CHECKPOINT), &format!("{checkpoint}\n"))
         })
@@ -115,6 +143,22 @@ impl Folder {
     fn json(&self, value: &impl serde::Serialize) -> Result<String, Error> {
         serde_json::to_string(value)
             .map_err(|error| io(&self.path, "can not be written")(error.into()))
+    }
+}
+
+impl History {
+    fn append(&mut self, line: &str) -> std::io::Result<()> {
+        // Nothing unless an earlier line was not written whole and could not be cut off.
+        self.file.set_len(self.length)?;
+        let written = self.file.write_all(line.as_bytes()).and_then(|()| self.file.sync_data());
+        if written.is_err() {
+            // A reader expects no part of a line; if this fails too, the next attempt begins with it.
+            let _ = self.file.set_len(self.length);
+        } else {
+            self.records += 1;
+            self.length += line.len() as u64;
+        }
+        written
     }
 }
 
@@ -152,6 +196,9 @@ fn put(path: &Path, text: &str) -> Result<(), Error> {
         file.sync_all()?;
         std::fs::rename(&partial, path)
     });
+    if written.is_err() {
+        let _ = std::fs::remove_file(&partial);
+    }
     written.map_err(io(path, "can not be written"))
 }
 
@@ -169,27 +216,42 @@ fn damaged(path: &Path, reason: String) -> Error {
     Error::RunDamaged { path: path.to_owned(), reason }
 }
 
-/// The first `wanted` records of a history; what follows them is cut off.
-fn read_history(mut file: &File, path: &Path, wanted: usize) -> Result<Vec<HistoryRecord>, Error> {
+/// The records that the checkpoint counts, and their length. A line is written before the checkpoint that
+/// counts it: what follows them was not finished and is cut off, as is the baseline of a run that was killed
+/// before its first checkpoint. A longer history without a checkpoint has lost it.
+fn read_history(
+    mut file: &File,
+    path: &Path,
+    counted: Option<usize>,
+) -> Result<(Vec<HistoryRecord>, u64), Error> {
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes).map_err(io(path, "can not be read"))?;
+    let lines =
+        || bytes.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n"));
+    let found = lines().count();
+    if counted.is_none() && found > 1 {
+        return Err(damaged(
+            path,
+            format!(
+                "it has {found} records, but {CHECKPOINT} beside it is missing; put that back, or begin in \
+                 another folder"
+            ),
+        ));
+    }
+    let wanted = counted.unwrap_or_default();
     let (mut records, mut length) = (Vec::new(), 0_u64);
-    for (number, line) in (1..).zip(bytes.split_inclusive(|byte| *byte == b'\n')).take(wanted) {
-        if line.last() != Some(&b'\n') {
-            break;
-        }
+    for (number, line) in (1..).zip(lines()).take(wanted) {
         let record = serde_json::from_slice(line)
             .map_err(|error| damaged(path, format!("line {number} is no record: {error}")))?;
         records.push(record);
         length += line.len() as u64;
     }
     if records.len() < wanted {
-        let found = records.len();
         return Err(damaged(
             path,
             format!("expected {wanted} records, as the checkpoint says, found {found}"),
         ));
     }
     file.set_len(length).map_err(io(path, "can not be repaired"))?;
-    Ok(records)
+    Ok((records, length))
 }

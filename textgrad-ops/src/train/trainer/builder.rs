@@ -194,7 +194,8 @@ impl TrainerBuilder {
         self
     }
 
-    /// The score of an example on which the program or the evaluator fails; 0 unless said otherwise.
+    /// The score of an example on which the program or the evaluator fails; 0 unless said otherwise. One on
+    /// which an engine fails has no score; see [`Trainer`].
     pub fn failure_score(mut self, score: f64) -> Self {
         self.failure_score = score;
         self

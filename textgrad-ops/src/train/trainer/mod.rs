@@ -31,6 +31,10 @@ use crate::error::Error;
 /// validation set and keeps them or puts the old ones back. Limits on concurrency belong to the engines.
 ///
 /// * An example that fails is counted and reported. A step in which all fail ends the training with an error.
+/// * An example of a set that is measured counts as failed if the program, the evaluator or its request is at
+///   fault. If an engine is (a broken connection, a rate limit, a wrong key), it is measured again, up to three
+///   times in all where the failure may pass; then the training ends with [`Error::Unmeasured`] rather than
+///   take texts back, or remember them, for a score that is not theirs.
 /// * A step that brings no new texts is recorded, and the training goes on.
 /// * Texts that were measured before are not measured again.
 /// * All seeds are derived from places (epoch, step, example), so the same answers give the same training at
@@ -123,8 +127,9 @@ impl Trainer {
     /// is being written is finished in the background, so the folder may be locked for a moment longer.)
     ///
     /// # Errors
-    /// A [`TrainFailure`] with what there was by then: all examples of a minibatch or a set failed, the
-    /// program depends on no parameter, or the run folder can not be used.
+    /// A [`TrainFailure`] with what there was by then: all examples of a minibatch or a set failed,
+    /// an engine failed on some of a set, the program depends on no parameter, or the run folder can not be used. Where a file can not be written, as
+    /// on a full disk, the folder is left as it was after the last step that could be, and can be resumed.
     pub async fn run(&self) -> Result<Training, TrainFailure> {
         let begun = self.begin().await;
         let (folder, mut state, mut history) =
@@ -217,11 +222,13 @@ impl Trainer {
         record: HistoryRecord,
         history: &mut Vec<HistoryRecord>,
     ) -> Result<(), Halt> {
-        if let Some(folder) = folder {
-            folder.save(Some(&record), state).await?;
-        }
+        let saved = match folder {
+            Some(folder) => folder.save(&record, state).await,
+            None => Ok(()),
+        };
+        // What was done is told even where it could not be written.
         history.push(record);
-        Ok(())
+        Ok(saved?)
     }
 
     /// Whether there is nothing more to do.
@@ -266,14 +273,15 @@ impl Trainer {
         if let Some(folder) = folder {
             // The test of the best texts is paid for once. The parameters in the state are still those of
             // the last step.
-            if !history.is_empty() {
-                folder.save(None, state).await?;
-            }
+            let kept = folder.checkpoint(state, state.steps).await;
             let result = json!({
                 "ended": ended, "step": best.step, "score": best.score, "test": test,
                 "parameters": best.parameters,
             });
-            folder.finish(result).await?;
+            if let Err(failure) = kept.and(folder.finish(result).await) {
+                ended = None;
+                error = error.or(Some(failure));
+            }
         }
         let (mut baseline, mut steps): (_, Vec<StepRecord>) = (None, Vec::new());
         for record in history {

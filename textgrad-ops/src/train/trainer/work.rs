@@ -9,13 +9,16 @@ use futures_util::future::join_all;
 use textgrad_core::{Error as CoreError, Score, Seed, StateDict, Variable, panic_message};
 
 use super::Trainer;
-use super::halt::{Halt, is_budget};
+use super::halt::{Halt, is_budget, is_lapse};
 use super::state::State;
 use crate::error::Error;
 use crate::train::data::{Dataset, Example};
 use crate::train::is_right;
 use crate::train::observe::{Phase, TrainEvent};
 use crate::train::record::{Ended, Evaluation};
+
+/// How often an example of a set is measured, at most, if an engine fails on it.
+const MEASUREMENTS: u32 = 3;
 
 /// What came of one example of a minibatch.
 pub(super) struct Worked {
@@ -74,7 +77,9 @@ impl Trainer {
 
     /// How good the program's texts are on a set. Texts that were measured before are not measured again.
     ///
-    /// The seeds are those of the examples' places alone, so that two states are compared on equal draws.
+    /// The seeds are those of the examples' places alone, so that two states are compared on equal draws. An
+    /// example on which an engine fails in a way that may pass is measured again; a set of which some are left
+    /// without a score for want of an engine has none, and nothing is decided by it.
     pub(super) async fn measure(
         &self,
         state: &mut State,
@@ -91,12 +96,32 @@ impl Trainer {
         let scored = set.iter().zip(0..).map(|(example, place)| {
             let seed = seed.child("example", place).child("forward", 0);
             let scored = async move {
-                let prediction = self.settings.program.forward(example, seed).await?;
-                self.score(&prediction, example).await
+                let mut measurement = 1;
+                loop {
+                    let scored = self.score_once(example, seed).await;
+                    let again = measurement < MEASUREMENTS
+                        && !self.settings.stop.is_set()
+                        && scored.as_ref().is_err_and(CoreError::is_retryable);
+                    if !again {
+                        return scored;
+                    }
+                    measurement += 1;
+                }
             };
             self.guarded(phase, example, scored, |score| Some(score.as_f64()))
         });
         let scores = self.judge("evaluation", join_all(scored).await)?;
+        let lapses = || {
+            scores.iter().filter_map(|score| score.as_ref().err()).filter(|error| is_lapse(error))
+        };
+        if let Some(first) = lapses().next() {
+            return Err(Halt::Failed(Error::Unmeasured {
+                set: phase.as_str(),
+                failed: lapses().count(),
+                examples: set.len(),
+                source: Arc::clone(first),
+            }));
+        }
         let of = |score: &Result<Score, _>| {
             score.as_ref().map_or(self.settings.failure_score, |score| score.as_f64())
         };
@@ -108,6 +133,11 @@ impl Trainer {
         state.learn(phase, texts, evaluation);
         self.tell(&TrainEvent::Evaluated { phase, evaluation: &evaluation, known: false });
         Ok(evaluation)
+    }
+
+    async fn score_once(&self, example: &Example, seed: Seed) -> Result<Score, CoreError> {
+        let prediction = self.settings.program.forward(example, seed).await?;
+        self.score(&prediction, example).await
     }
 
     /// Makes a panic an error, and tells what came of the example.

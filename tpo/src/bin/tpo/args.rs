@@ -3,10 +3,10 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use serde_json::{Map, Value};
-use tpo::Mode;
 use tpo::bench::Benchmark;
+use tpo::{Accept, Mode, Pairs};
 
 use crate::compare::CompareArgs;
 use crate::graph::GraphArgs;
@@ -14,7 +14,9 @@ use crate::report::ReportArgs;
 use crate::study::StudyArgs;
 use crate::verify::VerifyArgs;
 
+use crate::config::ConfigArgs;
 use crate::rewards::RewardArgs;
+use crate::stopping::StoppingArgs;
 
 /// Align answers of language models while they are generated, without training.
 #[derive(Debug, Parser)]
@@ -37,6 +39,7 @@ pub(crate) enum Command {
     Compare(CompareArgs),
     Verify(VerifyArgs),
     Graph(GraphArgs),
+    Config(Box<ConfigArgs>),
 }
 
 const BENCH_HELP: &str = "\
@@ -106,6 +109,8 @@ Examples:
   tpo run
   tpo run --data prompts.json --out runs/first
   tpo run --data prompts.json --out runs/first --resume
+  tpo run --data prompts.json --out runs/first --extend --iterations 5
+  tpo run --config study.toml --seed 8
   tpo run --data prompts.jsonl --engine ollama/llama3 --reward sim
   tpo run --data prompts.jsonl --engine openai --base-url http://localhost:8000/v1 --model my-model \\
       --reward vllm --reward-url http://localhost:8001 --reward-model my-reward-model
@@ -148,13 +153,56 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub(crate) samples: u32,
 
+    /// Which answers an iteration compares: best-worst, newest (the best of all with the worst of the newest
+    /// ones), median (the best with the median), all (the best with every worse one), or top-bottom:K (each of
+    /// the best K with the one as far from the other end).
+    #[arg(long, default_value = "best-worst", value_parser = str::parse::<Pairs>)]
+    pub(crate) pairs: Pairs,
+
+    /// Which answers may be rewritten: improvement, those that the scores speak for; always, only the newest,
+    /// whatever their scores. Either way every answer stays in the pool, and the best of all is returned.
+    #[arg(long, default_value = "improvement", value_parser = str::parse::<Accept>)]
+    pub(crate) accept: Accept,
+
+    /// How much of a chosen or rejected answer enters a prompt, in characters; answers are scored, kept and
+    /// returned whole. All by default.
+    #[arg(long, value_name = "CHARS")]
+    pub(crate) max_chars: Option<usize>,
+
+    /// The same in tokens of the vocabulary o200k, whatever model is asked.
+    #[arg(long, value_name = "TOKENS")]
+    pub(crate) max_o200k: Option<usize>,
+
+    /// How often new versions that could not be read are asked for again.
+    #[arg(long, value_name = "TIMES", default_value_t = 2)]
+    pub(crate) reasks: u32,
+
+    #[command(flatten)]
+    pub(crate) stopping: StoppingArgs,
+
     /// Temperature of all requests.
     #[arg(long, default_value_t = 0.7)]
     pub(crate) temperature: f64,
 
-    /// Nucleus sampling of answers and rewrites. (Losses and gradients use 0.99.)
+    /// Temperature of losses and gradients, if it is another.
+    #[arg(long, value_name = "TEMPERATURE")]
+    pub(crate) critic_temperature: Option<f64>,
+
+    /// Nucleus sampling of answers and rewrites.
     #[arg(long, value_name = "P", default_value_t = 0.95)]
     pub(crate) top_p: f64,
+
+    /// Nucleus sampling of losses and gradients.
+    #[arg(long, value_name = "P", default_value_t = 0.99)]
+    pub(crate) critic_top_p: f64,
+
+    /// Penalty on tokens by how often they occurred, from -2 to 2, in all requests.
+    #[arg(long, value_name = "PENALTY", default_value_t = 0.0, allow_negative_numbers = true)]
+    pub(crate) frequency_penalty: f64,
+
+    /// Penalty on tokens that occurred at all, from -2 to 2, in all requests.
+    #[arg(long, value_name = "PENALTY", default_value_t = 0.0, allow_negative_numbers = true)]
+    pub(crate) presence_penalty: f64,
 
     /// The longest answer or rewrite, in tokens.
     #[arg(long, value_name = "TOKENS", default_value_t = 2048)]
@@ -195,17 +243,28 @@ pub(crate) struct RunArgs {
     #[arg(long, value_enum, value_name = "FIELD")]
     pub(crate) max_tokens_field: Option<TokensField>,
 
+    /// The model that gives losses and gradients, in the form of `--engine`, if it is not the one that answers.
+    #[arg(long, value_name = "ENGINE")]
+    pub(crate) critic: Option<String>,
+
+    /// The model that rewrites, in the form of `--engine`, if it is not the one that answers.
+    #[arg(long, value_name = "ENGINE")]
+    pub(crate) optimizer: Option<String>,
+
     /// Send no stop texts, for servers that refuse them.
-    #[arg(long)]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, action = ArgAction::Set,
+        default_value_t = false, default_missing_value = "true", hide_possible_values = true)]
     pub(crate) no_stop: bool,
 
     /// Let the server stream its answers.
-    #[arg(long)]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, action = ArgAction::Set,
+        default_value_t = false, default_missing_value = "true", hide_possible_values = true)]
     pub(crate) stream: bool,
 
     /// Ask for one answer at a time, each with its own seed, for servers that give N equal answers to one
     /// request (SGLang with --enable-deterministic-inference).
-    #[arg(long)]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, action = ArgAction::Set,
+        default_value_t = false, default_missing_value = "true", hide_possible_values = true)]
     pub(crate) single: bool,
 
     /// The longest that one request to the engine or the reward model may take, in seconds.
@@ -231,14 +290,21 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) prompts: Option<PathBuf>,
 
-    /// Folder for the results; it must not hold a run yet, unless --resume is given. By default a new
+    /// Folder for the results; it must not hold a run yet, unless --resume or --extend is given. By default a new
     /// folder under `runs`; with built-in queries, none.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
 
     /// Continue the run in the folder given with --out: what it has paid for is not asked again.
-    #[arg(long, requires = "out")]
+    #[arg(long, requires_if("true", "out"), value_name = "BOOL", num_args = 0..=1, require_equals = true, action = ArgAction::Set,
+        default_value_t = false, default_missing_value = "true", hide_possible_values = true)]
     pub(crate) resume: bool,
+
+    /// Continue it with more --iterations, or with more queries behind those that it had: only what is new is
+    /// paid for, and the results are those of one run. All else must be as it was.
+    #[arg(long, requires_if("true", "out"), value_name = "BOOL", num_args = 0..=1, require_equals = true, action = ArgAction::Set,
+        default_value_t = false, default_missing_value = "true", hide_possible_values = true)]
+    pub(crate) extend: bool,
 
     /// Keep the answers of the model in this file, and take from it what any run has asked before. Several runs
     /// may use it at once; `textgrad cache` looks into it. Scores are not kept.
@@ -247,8 +313,14 @@ pub(crate) struct RunArgs {
 
     /// Print the summary, and the answers if there is no folder for them, as one JSON object on standard
     /// output.
-    #[arg(long)]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, action = ArgAction::Set,
+        default_value_t = false, default_missing_value = "true", hide_possible_values = true)]
     pub(crate) json: bool,
+
+    /// Take settings from this file (TOML, see docs/configuration.md). Those that are given here too hold as
+    /// they are given here.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
 }
 
 fn json_object(text: &str) -> Result<Map<String, Value>, String> {

@@ -49,21 +49,23 @@ pub(crate) fn engine(
     Ok(Arc::new(kept(filled, cache).traced()))
 }
 
-/// The engine that judges, named as `--engine` is; timeouts and retries are those of the policy's.
-pub(crate) fn judge(
+/// An engine beside the policy, such as one that judges, named as `--engine` is; timeouts and retries are those
+/// of the policy's.
+pub(crate) fn other(
     args: &RunArgs,
+    what: &'static str,
     line: &str,
     base_url: Option<&str>,
     meter: &Meter,
     stop: &Stop,
     cache: Option<&DiskCache>,
 ) -> Result<Arc<dyn Engine>, Error> {
-    // What was said of the policy's server and model does not hold for the judge's.
+    // What was said of the policy's server and model does not hold for this one's.
     let (base_url, model, max_tokens_field) = (base_url.map(str::to_owned), None, None);
     let named =
         RunArgs { engine: line.to_owned(), base_url, model, max_tokens_field, ..args.clone() };
     engine(&named, meter, stop, cache).map_err(|error| match error {
-        Error::Setup { source, .. } => Error::Setup { what: "judge", source },
+        Error::Setup { source, .. } => Error::Setup { what, source },
         error => error,
     })
 }

@@ -3,6 +3,7 @@
 mod args;
 mod bench;
 mod compare;
+mod config;
 mod engines;
 mod graph;
 mod prompt_data;
@@ -10,17 +11,17 @@ mod report;
 mod rewards;
 mod run;
 mod show;
+mod stopping;
 mod study;
 mod verify;
 
 use std::io::{ErrorKind, IsTerminal};
 use std::process::ExitCode;
 
-use clap::Parser;
 use tpo::Error;
 use tracing_subscriber::EnvFilter;
 
-use self::args::{Args, Command};
+use self::args::Command;
 
 /// Exit codes. 2 is also what a wrong command line gives.
 mod exit {
@@ -31,7 +32,13 @@ mod exit {
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let (args, sources) = match config::parse(std::env::args_os().collect()) {
+        Ok(parsed) => parsed,
+        Err(error) => {
+            eprintln!("error: {}", tpo::describe(&error));
+            return ExitCode::from(exit::BAD_INPUT);
+        }
+    };
     start_logging();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -48,6 +55,7 @@ fn main() -> ExitCode {
         Command::Compare(args) => compare::compare(&args),
         Command::Verify(args) => verify::verify(&args),
         Command::Graph(args) => runtime.block_on(graph::graph(args)),
+        Command::Config(args) => runtime.block_on(config::config(*args, &sources)),
     };
     match outcome {
         Ok(code) => code,
@@ -57,6 +65,9 @@ fn main() -> ExitCode {
         }
         Err(error) => {
             eprintln!("error: {}", tpo::describe(&error));
+            if let Some(origin) = sources.origin(&error) {
+                eprintln!("{origin}");
+            }
             let bad_input = matches!(
                 error,
                 Error::Config { .. }

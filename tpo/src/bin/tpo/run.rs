@@ -56,6 +56,8 @@ pub(crate) struct Setting {
     pub(crate) prompts: Arc<PromptPack>,
     pub(crate) tpo: Tpo,
     engine: Arc<dyn Engine>,
+    critic: Option<Arc<dyn Engine>>,
+    optimizer: Option<Arc<dyn Engine>>,
     reward: Arc<dyn RewardModel>,
 }
 
@@ -73,16 +75,35 @@ impl Setting {
             cache: cache.as_ref(),
         };
         let reward = rewards::reward(&around).await?;
-        let tpo = Tpo::builder(Arc::clone(&engine), Arc::clone(&reward)).config(config(args));
+        let config = config(args).await?;
+        let mut tpo = Tpo::builder(Arc::clone(&engine), Arc::clone(&reward)).config(config);
+        let beside =
+            |what, line| engines::other(args, what, line, None, &meter, &stop, cache.as_ref());
+        let (mut critic, mut optimizer) = (None, None);
+        if let Some(line) = &args.critic {
+            let engine = critic.insert(beside("critic", line)?);
+            tpo = tpo.critic(Arc::clone(engine));
+        }
+        if let Some(line) = &args.optimizer {
+            let engine = optimizer.insert(beside("optimizer", line)?);
+            tpo = tpo.optimizer(Arc::clone(engine));
+        }
         let tpo = tpo.prompts(Arc::clone(&prompts)).build()?;
-        Ok(Self { meter, stop, cache, prompts, tpo, engine, reward })
+        Ok(Self { meter, stop, cache, prompts, tpo, engine, critic, optimizer, reward })
     }
 
     /// A search with other settings, by the same engine and reward model with what is on a shelf.
     pub(crate) fn search(&self, config: TpoConfig, shelf: &Shelf) -> Result<Tpo, Error> {
         let engine = shelf.engine(Arc::clone(&self.engine));
         let reward = shelf.reward(Arc::clone(&self.reward));
-        Tpo::builder(engine, reward).config(config).prompts(Arc::clone(&self.prompts)).build()
+        let mut tpo = Tpo::builder(engine, reward).config(config);
+        if let Some(critic) = &self.critic {
+            tpo = tpo.critic(shelf.engine(Arc::clone(critic)));
+        }
+        if let Some(optimizer) = &self.optimizer {
+            tpo = tpo.optimizer(shelf.engine(Arc::clone(optimizer)));
+        }
+        tpo.prompts(Arc::clone(&self.prompts)).build()
     }
 
     /// What another reward model is set up from.
@@ -152,7 +173,7 @@ pub(crate) async fn align(
 ) -> Result<Done, Error> {
     let Setting { tpo, stop, .. } = setting;
     let config = RunConfig::new(tpo, source, &queries);
-    let folder = open(args, &config).await?;
+    let folder = open(args, &config, &queries).await?;
     let known = folder.as_ref().map_or(0, |folder| folder.journal().known_steps());
     show::heading(tpo, source, queries.len(), folder.as_ref().map(RunFolder::path), known);
     search(args, stop, tpo, folder, queries, seen).await
@@ -190,7 +211,7 @@ pub(crate) async fn search(
     Ok(Done { folder, summary, interrupted, known, results, shown, total, fatal })
 }
 
-fn config(args: &RunArgs) -> TpoConfig {
+pub(crate) async fn config(args: &RunArgs) -> Result<TpoConfig, Error> {
     let mut config = TpoConfig {
         mode: args.mode,
         layout: match args.layout {
@@ -200,6 +221,12 @@ fn config(args: &RunArgs) -> TpoConfig {
         iterations: args.iterations,
         samples: args.samples,
         seed: args.seed,
+        pairs: args.pairs,
+        accept: args.accept,
+        stopping: args.stopping.rules().await?,
+        max_chars: args.max_chars,
+        max_o200k: args.max_o200k,
+        reasks: args.reasks,
         ..TpoConfig::default()
     };
     config.sampling.top_p = Some(args.top_p);
@@ -207,12 +234,18 @@ fn config(args: &RunArgs) -> TpoConfig {
     config.critic.max_tokens = Some(args.critic_max_tokens);
     for sampling in [&mut config.sampling, &mut config.critic] {
         sampling.temperature = Some(args.temperature);
+        sampling.frequency_penalty = Some(args.frequency_penalty);
+        sampling.presence_penalty = Some(args.presence_penalty);
         sampling.extra = args.extra.clone().unwrap_or_default();
         if args.no_stop {
             sampling.stop.clear();
         }
     }
-    config
+    config.critic.top_p = Some(args.critic_top_p);
+    if let Some(temperature) = args.critic_temperature {
+        config.critic.temperature = Some(temperature);
+    }
+    Ok(config)
 }
 
 /// The wording of all requests.
@@ -225,8 +258,13 @@ pub(crate) async fn prompts(args: &RunArgs) -> Result<Arc<PromptPack>, Error> {
     Ok(Arc::new(loaded?))
 }
 
-async fn open(args: &RunArgs, config: &RunConfig) -> Result<Option<RunFolder>, Error> {
+async fn open(
+    args: &RunArgs,
+    config: &RunConfig,
+    queries: &[Query],
+) -> Result<Option<RunFolder>, Error> {
     match (&args.out, &args.data) {
+        (Some(out), _) if args.extend => Ok(Some(RunFolder::extend(out, config, queries).await?)),
         (Some(out), _) if args.resume => Ok(Some(RunFolder::resume(out, config).await?)),
         (Some(out), _) => Ok(Some(RunFolder::create(out, config).await?)),
         (None, Some(data)) => {

@@ -90,5 +90,15 @@ mod tests {
     fn raw_scores_are_not() {
         assert_eq!(said((0..100).map(|i| f64::from(i) - 3.0)), []);
         assert_eq!(Sanity::default().suspect(&[0.5; 19]), None);
+        // Nor are those of a model whose scores lie between -1 and 1, or a little beyond an activation's.
+        assert_eq!(said((0..=100).map(|i| f64::from(i - 50) / 50.0)), []);
+        for beyond in [-0.001, 1.001] {
+            assert_eq!(
+                said((0..100).map(|i| if i == 7 { beyond } else { f64::from(i) / 100.0 })),
+                []
+            );
+        }
+        // The ends belong to it.
+        assert_eq!(said((0..100).map(|i| f64::from(i % 2))), [Suspicion::Activation]);
     }
 }

@@ -30,7 +30,9 @@ const FUEL: u64 = 10_000_000;
 ///
 /// It has what Hugging Face's `apply_chat_template` gives to templates: blocks trimmed, `raise_exception`,
 /// `strftime_now`, `tojson` as Python writes it, the methods of Python's strings, lists and dictionaries,
-/// `break` and `continue`, the special tokens, and `add_generation_prompt`. Cheap to clone.
+/// `break` and `continue`, the special tokens, and `add_generation_prompt`. Between numbers, `%` is the
+/// remainder; what Python has beside it, to put values into a text (`'%s' % name`), is not there: such a
+/// template fails when it is rendered. Cheap to clone.
 ///
 /// # Examples
 /// ```

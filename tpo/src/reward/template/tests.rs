@@ -42,6 +42,19 @@ fn python_methods_namespaces_slices_and_loop_controls_work() {
 }
 
 #[test]
+fn the_percent_sign_is_the_remainder_and_puts_nothing_into_texts() {
+    let alternating = "{% for m in messages %}{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}\
+        {{ raise_exception('roles must alternate') }}{% endif %}{{ loop.index0 % 2 }}{{ -7 % 3 }}{% endfor %}";
+    assert_eq!(template(alternating).render(&TURNS).unwrap(), "0212");
+    let turned = [TURNS[1], TURNS[0]];
+    assert!(template(alternating).render(&turned).is_err());
+    for source in ["{{ '%s' % messages[0].role }}", "{{ '[%s]' % (1,) }}"] {
+        let error = template(source).render(&TURNS).unwrap_err();
+        assert!(matches!(error, ChatTemplateError::Render { .. }), "{error}");
+    }
+}
+
+#[test]
 fn json_is_written_as_python_writes_it() {
     let source = "{{ messages[1].content | tojson }} {{ [1, 'ü<>&'] | tojson }} {{ {'a': [1]} | tojson(indent=2) }}";
     assert_eq!(

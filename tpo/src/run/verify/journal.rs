@@ -24,6 +24,8 @@ impl Steps {
         let mut places: BTreeMap<usize, Vec<(u64, usize)>> = BTreeMap::new();
         // What was asked, by query, and the line of the answer.
         let mut paid: HashMap<(usize, String), usize> = HashMap::new();
+        // The newest settings, and the line that has them.
+        let mut settings = None;
         for line in 1.. {
             text.clear();
             let length = reader.read_until(b'\n', &mut text).map_err(unreadable(&path))?;
@@ -48,7 +50,12 @@ impl Steps {
                 }
             };
             if let Record::Run { schema, config } = &record {
-                first(run, *schema, config, line, found);
+                first(*schema, line, found);
+                settings = Some((config.clone(), line));
+                continue;
+            }
+            if let Record::Extended { config } = record {
+                settings = Some((config, line));
                 continue;
             }
             if line == 1 {
@@ -64,13 +71,19 @@ impl Steps {
                     (query, Some(key))
                 }
                 Record::Failed { query, .. } => (query, None),
-                Record::Run { .. } => continue,
+                Record::Run { .. } | Record::Extended { .. } => continue,
             };
             places.entry(query).or_default().push(place);
             // Every request has a seed of its own, so no step is asked for twice.
             if let Some(before) = key.and_then(|key| paid.insert((query, key), line)) {
                 let problem =
                     format!("the step of query {query} that line {before} has, paid again");
+                found.find(JOURNAL, line, problem);
+            }
+        }
+        if let Some((config, line)) = settings {
+            for difference in run.config().differences(&config) {
+                let problem = format!("its settings are not those of config.json: {difference}");
                 found.find(JOURNAL, line, problem);
             }
         }
@@ -97,22 +110,12 @@ impl Steps {
     }
 }
 
-fn first(
-    run: &RecordedRun,
-    schema: u32,
-    config: &serde_json::Value,
-    line: usize,
-    found: &mut Verification,
-) {
+fn first(schema: u32, line: usize, found: &mut Verification) {
     if line != 1 {
         found.find(JOURNAL, line, "a record of type run, expected as the first line only");
         return;
     }
     if schema != SCHEMA {
         found.find(JOURNAL, line, format!("expected schema {SCHEMA}, got {schema}"));
-    }
-    for difference in run.config().differences(config) {
-        let problem = format!("its settings are not those of config.json: {difference}");
-        found.find(JOURNAL, line, problem);
     }
 }

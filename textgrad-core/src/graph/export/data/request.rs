@@ -2,13 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::{Message, MessageRole, Part, Purpose, Request, Sampling};
+use crate::engine::{Format, Message, MessageRole, Part, Purpose, Request, Sampling};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct RequestData {
     pub(crate) purpose: Purpose,
     messages: Vec<MessageData>,
     sampling: Sampling,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    format: Option<Format>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +32,7 @@ impl From<Request> for RequestData {
             purpose: request.purpose,
             messages: request.messages.into_iter().map(Into::into).collect(),
             sampling: request.sampling,
+            format: request.format,
         }
     }
 }

@@ -43,9 +43,13 @@ impl<E: Engine> Engine for Budgeted<E> {
 
     async fn complete(&self, request: &Request) -> Result<Response, EngineError> {
         self.budget.take_call()?;
-        let response = self.engine.complete(request).await?;
-        self.budget.pay(cost::usage(request, &response), self.price);
-        Ok(response)
+        let result = self.engine.complete(request).await;
+        let usage = match &result {
+            Ok(response) => cost::usage(request, response),
+            Err(error) => error.usage(),
+        };
+        self.budget.pay(usage, self.price);
+        result
     }
 
     fn is_simulation(&self) -> bool {

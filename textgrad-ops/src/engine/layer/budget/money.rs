@@ -42,7 +42,9 @@ impl Money {
         self.0 as f64 / PER_UNIT
     }
 
-    pub(super) fn plus(self, other: Self) -> Self {
+    /// The sum; what is more than 18 million units counts as that.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
         Self(self.0.saturating_add(other.0))
     }
 

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use textgrad_core::{EngineError, ErrorKind, Usage, excerpt};
+use textgrad_core::{EngineError, ErrorKind, Request, Response, Usage, excerpt};
 
+use super::cost;
 use super::money::Money;
 
 /// What a model costs, in units of money for a million tokens.
@@ -39,7 +40,14 @@ impl Price {
         Ok(self)
     }
 
-    /// What a call cost.
+    /// What a call cost by what its server says, or by an estimate where it says nothing; see
+    /// [`Budget`](super::Budget).
+    #[must_use]
+    pub fn of_call(&self, request: &Request, response: &Response) -> Money {
+        self.of(cost::usage(request, response))
+    }
+
+    /// What so many tokens cost.
     #[must_use]
     pub fn of(&self, usage: Usage) -> Money {
         let cached = usage.cached_tokens.min(usage.prompt_tokens);

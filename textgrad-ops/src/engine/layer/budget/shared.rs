@@ -19,8 +19,9 @@ use super::spent::{Remaining, Spent};
 ///   call that reaches them and by those under way at that moment: at most by as many calls as run at the
 ///   same time.
 /// * A response whose server does not say what it cost counts with an estimate: a quarter of its bytes, 1,000
-///   for each image. A call that failed, or whose caller went away, counts as a call without tokens: what it
-///   cost is not known.
+///   for each image. A call that failed counts with the tokens that its server told, as for an answer that it
+///   withheld; where it told none, and where the caller went away, as a call without tokens: what it cost is
+///   not known.
 /// * Money needs a table of [`Prices`], and each engine a price in it.
 ///
 /// It belongs right around the client, where a [`Meter`](crate::engine::layer::Meter) does: there each attempt

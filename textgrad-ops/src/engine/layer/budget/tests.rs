@@ -240,3 +240,25 @@ async fn a_table_of_prices_is_read_from_a_file() {
     let error = Prices::load(folder.path().join("none")).await.unwrap_err();
     assert!(error.to_string().contains("can not be read"), "{error}");
 }
+
+#[tokio::test]
+async fn a_call_that_failed_is_paid_as_far_as_its_server_told() {
+    let dear = Price::new(10.0, 100.0).unwrap();
+    let prices = Prices::default().with("scripted", dear);
+    let budget = Budget::builder().tokens(200).money(Money::new(1.0).unwrap(), prices).build();
+    let meter = crate::engine::layer::Meter::default();
+    let withheld = || {
+        let error = EngineError::new(ErrorKind::BadResponse, "withheld").with_retryable(false);
+        Reply::error(error.with_usage(USAGE))
+    };
+    let unknown = Reply::error(EngineError::new(ErrorKind::Connection, "gone"));
+    let engine = ScriptedEngine::new([withheld(), unknown, withheld()]);
+    let engine = engine.budget(&budget).unwrap().metered(&meter);
+    for spent in [120, 120, 240] {
+        assert!(engine.complete(&request("x")).await.is_err());
+        assert_eq!(budget.spent().usage.total(), spent);
+    }
+    assert_eq!((meter.snapshot().usage.total(), meter.snapshot().errors), (240, 3));
+    let error = engine.complete(&request("x")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Budget);
+}

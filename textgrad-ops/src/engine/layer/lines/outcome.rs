@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use textgrad_core::{EngineError, ErrorKind, Response};
+use textgrad_core::{EngineError, ErrorKind, Response, Usage};
 
 /// What a call came to.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -22,6 +22,12 @@ pub(in crate::engine::layer) struct Failure {
     status: Option<u16>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     retry_after: Option<Duration>,
+    #[serde(default, skip_serializing_if = "is_none")]
+    usage: Usage,
+}
+
+fn is_none(usage: &Usage) -> bool {
+    *usage == Usage::default()
 }
 
 /// All kinds that can be told from their name.
@@ -50,6 +56,7 @@ impl From<&Result<Response, EngineError>> for Outcome {
                 retryable: error.is_retryable(),
                 status: error.status(),
                 retry_after: error.retry_after(),
+                usage: error.usage(),
             }),
         }
     }
@@ -68,7 +75,8 @@ impl From<Failure> for EngineError {
     fn from(failure: Failure) -> Self {
         let kind = KINDS.into_iter().find(|kind| kind.as_str() == failure.kind);
         let mut error = Self::new(kind.unwrap_or(ErrorKind::Other), failure.message)
-            .with_retryable(failure.retryable);
+            .with_retryable(failure.retryable)
+            .with_usage(failure.usage);
         if let Some(status) = failure.status {
             error = error.with_status(status);
         }

@@ -19,6 +19,9 @@ pub enum LogError {
     /// Another process writes to the file.
     #[error("the run log {} is being written by another process; choose another file or wait for its end", .0.display())]
     Locked(PathBuf),
+    /// The file to be continued is none of a log. Nothing was written to it.
+    #[error("expected a run log to continue (lines of JSON with a version and a type) or no file yet at {}, got a file of something else; it was left as it is: choose another file", .0.display())]
+    Foreign(PathBuf),
     /// A line that is not the last cannot be read.
     #[error("expected a call or a graph in line {line} of the run log {}", path.display())]
     Line {

@@ -12,6 +12,18 @@ use super::super::lines::Outcome;
 /// later version.
 pub(super) const VERSION: u32 = 1;
 
+/// How lines of this version begin, which tells what is left of one from something else.
+const BEGINNINGS: [&[u8]; 2] =
+    [br#"{"version":1,"type":"call","time":"#, br#"{"version":1,"type":"graph","time":"#];
+
+/// More of a line than this is not needed to tell.
+pub(super) const LONGEST_BEGINNING: u64 = 64;
+
+/// Whether some bytes, of which there may be none, are the beginning of a line.
+pub(super) fn begins_a_line(bytes: &[u8]) -> bool {
+    BEGINNINGS.iter().any(|known| known.iter().zip(bytes).all(|(known, byte)| known == byte))
+}
+
 /// A line of a log.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Line {

@@ -1,7 +1,7 @@
 //! The file of a run log, open for writing.
 
 use std::fmt;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -10,7 +10,8 @@ use textgrad_core::GraphView;
 
 use super::super::lines::LineWriter;
 use super::error::LogError;
-use super::line::Line;
+use super::line::{LONGEST_BEGINNING, Line, begins_a_line};
+use super::read::entry;
 
 /// A run log, open for writing: engines write their calls to it, and a program its graphs.
 ///
@@ -27,7 +28,8 @@ impl RunLogger {
     /// off. It must be called within a tokio runtime.
     ///
     /// # Errors
-    /// [`LogError`] if the file cannot be opened, or another process has it open for writing.
+    /// [`LogError`] if the file cannot be opened, holds something else than a log (it is left as it is then), or
+    /// another process has it open for writing.
     pub async fn open(path: impl Into<PathBuf>) -> Result<Self, LogError> {
         let path: Arc<Path> = path.into().into();
         let opened = Arc::clone(&path);
@@ -81,8 +83,29 @@ fn open(path: &Path) -> Result<std::fs::File, LogError> {
         Err(std::fs::TryLockError::Error(error)) => return Err(failed(error)),
     }
     let end = end_of_last_line(&mut file).map_err(failed)?;
+    refuse_foreign(&mut file, end, path)?;
     file.set_len(end).map_err(failed)?;
     Ok(file)
+}
+
+/// Whether it is a log whose last line may have been cut off, by its first line and its end; all the lines
+/// between would take long to read.
+fn refuse_foreign(file: &mut std::fs::File, end: u64, path: &Path) -> Result<(), LogError> {
+    let failed = |error| LogError::io(path, "cannot be opened", error);
+    if end > 0 {
+        file.seek(SeekFrom::Start(0)).map_err(failed)?;
+        let mut line = Vec::new();
+        BufReader::new(&mut *file).take(end).read_until(b'\n', &mut line).map_err(failed)?;
+        match entry(&line, path, 1) {
+            Ok(_) => {}
+            Err(newer @ LogError::Version { .. }) => return Err(newer),
+            Err(_) => return Err(LogError::Foreign(path.to_owned())),
+        }
+    }
+    file.seek(SeekFrom::Start(end)).map_err(failed)?;
+    let mut rest = Vec::new();
+    file.take(LONGEST_BEGINNING).read_to_end(&mut rest).map_err(failed)?;
+    if begins_a_line(&rest) { Ok(()) } else { Err(LogError::Foreign(path.to_owned())) }
 }
 
 /// Where the last whole line ends, read from the end: a log may be long.

@@ -169,7 +169,7 @@ impl From<CallLine> for LoggedCall {
     }
 }
 
-fn entry(line: &[u8], path: &Path, number: usize) -> Result<Entry, LogError> {
+pub(super) fn entry(line: &[u8], path: &Path, number: usize) -> Result<Entry, LogError> {
     let wrong = |source| LogError::Line { path: path.to_owned(), line: number, source };
     let json: Json = serde_json::from_slice(line).map_err(wrong)?;
     if let Some(got) = json.get("version").and_then(Json::as_u64)

@@ -71,13 +71,16 @@ async fn a_line_has_what_was_asked_what_came_and_how_long_it_took() {
 async fn a_failed_call_is_logged_and_fails_as_it_would() {
     let (_folder, path) = file();
     let log = RunLogger::open(&path).await.unwrap();
+    let usage = Usage { prompt_tokens: 5, ..Usage::default() };
     let failure = EngineError::new(ErrorKind::Budget, "too much").with_status(402);
+    let failure = failure.with_usage(usage);
     let engine = ScriptedEngine::new([Reply::error(failure)]).logged(&log);
     let error = engine.complete(&request("a")).await.unwrap_err();
     assert_eq!(error.to_string(), "too much (HTTP 402)");
     let read = RunLog::read(&path).await.unwrap();
     let logged = read.calls()[0].result.as_ref().unwrap_err();
     assert_eq!((logged.kind(), logged.to_string()), (ErrorKind::Budget, error.to_string()));
+    assert_eq!(logged.usage(), usage);
     assert!(read.page().unwrap().to_html().contains("too much (HTTP 402)"));
 }
 
@@ -154,4 +157,74 @@ async fn a_graph_in_the_log_makes_the_very_page_that_the_graph_makes() {
     // Instruction, question, call, answer, loss: the calls of both are joined to their nodes.
     assert!(html.contains(r#""logged":[[2,[0]],[4,[1]]]"#));
     assert!(matches!(write_page(&path, &folder.path().join("no/x")), Err(LogError::Page { .. })));
+}
+
+#[tokio::test]
+async fn a_file_of_something_else_is_left_as_it_is() {
+    let (_folder, path) = file();
+    let log = RunLogger::open(&path).await.unwrap();
+    let engine = ScriptedEngine::new(["a", "b"]).logged(&log);
+    engine.complete(&request("one")).await.unwrap();
+    drop((engine, log));
+    drop(reopen(&path).await);
+    let whole = std::fs::read_to_string(&path).unwrap();
+    let long = "x".repeat(200_000);
+    for foreign in [
+        "notes",
+        "notes\nthat end in the middle of a li",
+        "{\"version\":1,\"name\":\"a manifest\"}",
+        "{\"version\":1,\"name\":\"a manifest\"}\n",
+        "{\"version\":1,\"type\":\"other\"}\n{\"version\":1",
+        "[1, 2]\n",
+        "\n",
+        "\0\0\0",
+        &long,
+        &format!("{whole}notes"),
+    ] {
+        std::fs::write(&path, foreign).unwrap();
+        let error = loop {
+            match RunLogger::open(&path).await.unwrap_err() {
+                LogError::Locked(_) => tokio::task::yield_now().await,
+                error => break error,
+            }
+        };
+        assert!(matches!(error, LogError::Foreign(_)), "{error:?}");
+        assert!(error.to_string().contains("expected a run log to continue"), "{error}");
+        assert!(std::fs::read_to_string(&path).unwrap() == foreign, "{foreign:.80}");
+    }
+    std::fs::write(&path, "{\"version\":2,\"type\":\"call\"}\n{").unwrap();
+    let error = RunLogger::open(&path).await.unwrap_err();
+    assert!(matches!(error, LogError::Version { got: 2, .. }), "{error:?}");
+    // However little is left of a line, even of the first.
+    for left in 0..whole.len() {
+        for before in ["", &whole] {
+            std::fs::write(&path, format!("{before}{}", whole.get(..left).unwrap())).unwrap();
+            drop(reopen(&path).await);
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), before, "{left}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn calls_are_read_as_they_ended_and_shown_as_they_began() {
+    let (_folder, path) = file();
+    let log = RunLogger::open(&path).await.unwrap();
+    for text in ["a", "b", "c", "d"] {
+        ScriptedEngine::new(["x"]).logged(&log).complete(&request(text)).await.unwrap();
+    }
+    let lines = std::fs::read_to_string(&path).unwrap();
+    let times = [30, 10, 20, 10];
+    let lines = lines.lines().zip(times).map(|(line, time)| {
+        let mut line: serde_json::Value = serde_json::from_str(line).unwrap();
+        line["time"] = time.into();
+        format!("{line}\n")
+    });
+    std::fs::write(&path, lines.collect::<String>()).unwrap();
+    let read = RunLog::read(&path).await.unwrap();
+    let ended: Vec<u64> = read.calls().iter().map(|call| call.time).collect();
+    assert_eq!(ended, times);
+    let html = read.page().unwrap().to_html();
+    let places = ["b", "d", "c", "a"].map(|text| html.find(&format!(r#"{{"text":"{text}"}}"#)));
+    // Of two that began at the same time, the one that ended first.
+    assert!(places.is_sorted() && places[0].is_some(), "{places:?}");
 }

@@ -39,7 +39,7 @@ pub struct MeterSnapshot {
     pub in_flight: u64,
     /// The most calls that were under way at a time.
     pub max_in_flight: u64,
-    /// Tokens of all calls.
+    /// Tokens of all calls, those that failed among them as far as their servers told.
     pub usage: Usage,
     /// The same by purpose, for purposes that occurred.
     pub purposes: BTreeMap<Purpose, PurposeCount>,
@@ -99,8 +99,10 @@ impl Call<'_> {
                 purpose.usage += response.usage;
                 counts.usage += response.usage;
             }
-            Err(_) => {
+            Err(error) => {
                 purpose.errors += 1;
+                purpose.usage += error.usage();
+                counts.usage += error.usage();
                 counts.errors += 1;
             }
         }

@@ -27,6 +27,15 @@ fn gsm8k() {
     assert_eq!(first.expected(), Some("1200"));
     assert_eq!(first.metadata()["solution"], "3 * 400 = <<3*400=1200>>1200\nso");
     assert_eq!(data.get(1).unwrap().expected(), Some("-3"));
+    for result in ["nan", "NaN", "-nan", "inf", "-Infinity", "1e999"] {
+        let line = format!(r#####"{{"question": "Q", "answer": "#### {result}"}}"#####);
+        let message = error(Benchmark::Gsm8k, "g.jsonl", &line);
+        let expected = format!("expected a number behind \"####\", got {result:?}");
+        assert!(
+            message.starts_with("g.jsonl, line 1: ") && message.contains(&expected),
+            "{message}"
+        );
+    }
     let message = error(Benchmark::Gsm8k, "g.jsonl", r##"{"question": "Q", "answer": "four"}"##);
     assert!(
         message.starts_with("g.jsonl, line 1: expected the field \"answer\" to end in"),

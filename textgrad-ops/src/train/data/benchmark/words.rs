@@ -41,7 +41,8 @@ pub(super) fn gsm8k(
             "expected the field \"answer\" to end in \"#### \" and the result".to_owned()
         })?;
         let result = result.trim().replace(',', "");
-        if result.parse::<f64>().is_err() {
+        // `nan`, `inf` and what is too large for a number are read as one, too.
+        if !result.parse().is_ok_and(f64::is_finite) {
             return Err(format!("expected a number behind \"####\", got {result:?}"));
         }
         Ok(Example::new(number.to_string())

@@ -24,6 +24,10 @@ fn three_formats_hold_the_same() {
         (Some("a\nb"), json!([2]))
     );
 
+    let quoted = "input,target\n\"\"\"\",\"\"\n\"a,\"\"b\"\"\",\"1\"";
+    let data = Dataset::parse("x.csv", quoted, &mapped()).unwrap();
+    let texts: Vec<_> = data.iter().map(|example| example.field("question").unwrap()).collect();
+    assert_eq!(texts, ["\"", "a,\"b\""]);
     let csv = "\u{feff}input,target\r\n\"a\r\nb\",\"1,000\"\r\n\r\n\"say \"\"c\"\"\",x\r\n";
     let data = Dataset::parse("x.CSV", csv, &mapped()).unwrap();
     let texts: Vec<_> = data.iter().map(|example| example.field("question").unwrap()).collect();
@@ -81,7 +85,22 @@ fn what_is_wrong_is_said() {
         (
             "d.csv",
             "input,target\n\"a,1\nb,2\n",
-            "d.csv: expected every quotation mark to have its counterpart, but their number is odd",
+            "d.csv, line 2: expected a quotation mark to end the field that begins with one here",
+        ),
+        (
+            "d.csv",
+            "input,target\r\n\"a\r\nb\",1\r\n6\" nails, or 8\",2\r\n",
+            "d.csv, line 4: expected no quotation mark within a field that does not begin with one; put the field between two, and write each within it twice",
+        ),
+        (
+            "d.csv",
+            "input,target\n\"say \"c\"\",1\n",
+            "d.csv, line 2: expected a comma or the end of the line behind the quotation mark that ends a field, got 'c'; write each within the field twice",
+        ),
+        (
+            "d.csv",
+            "input,target\n \"a\",1\n",
+            "d.csv, line 2: expected no quotation mark within a field that does not begin with one; put the field between two, and write each within it twice",
         ),
         (
             "d.csv",

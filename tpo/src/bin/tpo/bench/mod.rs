@@ -149,7 +149,8 @@ async fn judge(
         _ => None,
     };
     let cache = kept.as_ref().or(setting.cache.as_ref());
-    let judge = engines::judge(&args.run, line, None, &setting.meter, &setting.stop, cache)?;
+    let judge =
+        engines::other(&args.run, "judge", line, None, &setting.meter, &setting.stop, cache)?;
     Ok((Some(judge), kept))
 }
 

@@ -16,13 +16,15 @@ impl Source<'_> {
         let base_url = self.line.get("base-url");
         let engine = match self.line.get("engine") {
             Some(line) => {
-                engines::judge(self.args, line, base_url, around.meter, self.stop, around.cache)?
+                let (meter, stop, cache) = (around.meter, self.stop, around.cache);
+                engines::other(self.args, "judge", line, base_url, meter, stop, cache)?
             }
             None if base_url.is_some() => {
                 return Err(engines::missing("reward", "an engine beside its base-url"));
             }
             None => Arc::clone(around.engine),
         };
+        self.args.stopping.priced(engine.name()).await?;
         let sampling = Sampling {
             temperature: self.line.number("temperature")?.or(Some(self.args.temperature)),
             top_p: Some(self.args.top_p),

@@ -20,6 +20,7 @@ use tpo::{
 use self::line::{Kind, Line};
 use crate::args::RunArgs;
 use crate::engines::{missing, retry, secret, setup};
+use crate::stopping::StoppingArgs;
 
 /// Where the reward model's server is looked for.
 const LOCAL: &str = "http://localhost:8001";
@@ -151,7 +152,9 @@ pub(crate) async fn reward(around: &Around<'_>) -> Result<Arc<dyn RewardModel>, 
 /// A reward model that only its own line names, beside the run's.
 pub(crate) async fn alone(around: &Around<'_>, line: &str) -> Result<Arc<dyn RewardModel>, Error> {
     let rewards = RewardArgs { lines: vec![line.to_owned()], ..RewardArgs::default() };
-    let args = RunArgs { rewards, ..around.args.clone() };
+    // It is no part of the searches, so their bounds do not hold for it.
+    let stopping = StoppingArgs::default();
+    let args = RunArgs { rewards, stopping, ..around.args.clone() };
     reward(&Around { args: &args, ..*around }).await
 }
 

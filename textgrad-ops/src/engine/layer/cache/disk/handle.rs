@@ -34,8 +34,10 @@ pub struct DiskCacheStats {
 /// can share one, and whoever keeps a clone can read its [`stats`](Self::stats).
 ///
 /// * Two requests are equal if their [keys](crate::engine::request_key) are: same engine, same messages, same
-///   sampling, same version of the key. A request without a seed is kept as well: to draw several times, use
-///   seeds.
+///   sampling, same [format](textgrad_core::Request::format) of the answer if there is one, same version of
+///   the key. The engine is known by its [identity](textgrad_core::Engine::identity), so a model of the same
+///   name at another address is another one. The purpose is left out. A request without a seed is kept as
+///   well: to draw several times, use seeds.
 /// * Of equal requests at the same time one is made, as in the [`Cache`](crate::engine::layer::Cache) in
 ///   memory, which can be put around this one. Of two processes each may make one.
 /// * Kept are only whole responses: as many answers as were asked for, each ended by the model itself

@@ -1,0 +1,251 @@
+//! Settings from a file.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::{Ended, Running, folder, program, queries, read, run};
+
+fn show(folder: &Path, arguments: &[&str]) -> Ended {
+    let mut command = program(folder);
+    command.args(["config", "show"]).args(arguments);
+    Running::start(command).end()
+}
+
+fn shown(folder: &Path, arguments: &[&str]) -> Vec<Value> {
+    let ended = show(folder, &[arguments, &["--json"]].concat()).with_code(0);
+    serde_json::from_str(&ended.out).unwrap()
+}
+
+fn setting<'a>(settings: &'a [Value], name: &str) -> &'a Value {
+    settings.iter().find(|setting| setting["name"] == name).unwrap()
+}
+
+fn file(folder: &Path, text: &str) {
+    std::fs::write(folder.join("study.toml"), text).unwrap();
+}
+
+/// The file of docs/configuration.md.
+fn example() -> String {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/configuration.md");
+    let document = read(path);
+    let (_, after) = document.split_once("```toml\n").unwrap();
+    after.split_once("```").unwrap().0.to_owned()
+}
+
+#[test]
+fn flags_win_over_the_file_and_the_file_over_defaults() {
+    let folder = folder();
+    let folder = folder.path();
+    queries(folder, 2);
+    file(
+        folder,
+        "[data]\ndata = \"queries.json\"\n\n[search]\niterations = 1\nsamples = 3\npairs = \"median\"\n\
+         [run]\nout = \"from-file\"\njson = true\n[engine]\nstream = true\n",
+    );
+    let arguments = ["--config", "study.toml", "--samples", "4", "--stream=false"];
+    run(folder, &arguments).with_code(0);
+    let config: Value = serde_json::from_str(&read(folder.join("from-file/config.json"))).unwrap();
+    let search = &config["search"];
+    assert_eq!(
+        (&search["iterations"], &search["samples"], &search["pairs"], &search["seed"]),
+        (&json!(1), &json!(4), &json!("median"), &json!(7))
+    );
+
+    let settings = shown(folder, &arguments);
+    let expected = |name, table, value: Value, source| {
+        assert_eq!(
+            setting(&settings, name),
+            &json!({ "name": name, "table": table, "value": value, "source": source })
+        );
+    };
+    expected("samples", "search", json!(4), "flag");
+    expected("stream", "engine", json!(false), "flag");
+    expected("seed", "search", json!(7), "default");
+    expected("limit", "data", Value::Null, "default");
+    assert_eq!(
+        setting(&settings, "pairs"),
+        &json!({
+            "name": "pairs", "table": "search", "value": "median",
+            "source": "file", "file": "study.toml", "line": 7,
+        })
+    );
+    assert_eq!(setting(&settings, "json")["value"], true, "of the file, not of this command");
+    let table = show(folder, &arguments).with_code(0).out;
+    let row = table.lines().find(|line| line.contains("pairs ")).unwrap();
+    assert!(row.contains("median") && row.ends_with(" study.toml:7"), "{row}");
+
+    // The folder of the file is what --resume continues, whose flag needs one.
+    let again = run(folder, &[&arguments[..], &["--resume"]].concat()).with_code(0);
+    assert!(again.err.contains("resuming: "), "{}", again.err);
+}
+
+#[test]
+fn a_list_of_the_file_is_replaced_by_flags() {
+    let folder = folder();
+    let folder = folder.path();
+    file(folder, "[reward]\nreward = [\"sim\", \"length:from=1,to=9,slack=2\"]\n");
+    let both = setting(&shown(folder, &["--config", "study.toml"]), "reward")["value"].clone();
+    assert_eq!(both, json!(["sim", "length:from=1,to=9,slack=2"]));
+    let one = shown(folder, &["--config", "study.toml", "--reward", "sim"]);
+    assert_eq!(setting(&one, "reward")["value"], json!(["sim"]));
+}
+
+#[test]
+fn mistakes_are_told_with_their_line() {
+    let folder = folder();
+    let folder = folder.path();
+    for (text, words) in [
+        (
+            "[search]\nsampels = 3\n",
+            &["study.toml:2: unknown key \"sampels\" in [search]; near: samples"][..],
+        ),
+        ("[search]\ntop_p = 1\n", &["study.toml:2: ", "near: top-p in [sampling]"]),
+        ("[search]\nxyz = 1\n", &["unknown key \"xyz\" in [search]; [search] has mode, layout"]),
+        ("\n[sampling]\nseed = 3\n", &["study.toml:3: seed belongs into [search], not [sampling]"]),
+        ("seed = 3\n", &["study.toml:1: seed belongs into the table [search]"]),
+        ("[serach]\nseed = 3\n", &["study.toml:1: unknown key \"serach\"; near: [search]"]),
+        ("search = 3\n", &["study.toml:1: expected a table [search], got a value"]),
+        ("[quite]\n", &["unknown key \"quite\"; the tables are data, search, stopping"]),
+        (
+            "[search]\n\nsamples = \"5\"\n",
+            &["study.toml:3: samples: expected a whole number, got text"],
+        ),
+        ("[search]\nsamples = 2.5\n", &["expected a whole number, got the number 2.5"]),
+        ("[engine]\nstream = 1\n", &["stream: expected true or false, got the number 1"]),
+        (
+            "[reward]\nreward = [1]\n",
+            &["reward: expected a list of texts, got a list with the number 1"],
+        ),
+        ("[sampling]\nextra = 7\n", &["extra: expected a table, got the number 7"]),
+        (
+            "[sampling]\nextra = \"x\"\n",
+            &["study.toml:2: invalid value 'x' for '--extra", "JSON object"],
+        ),
+        ("[search]\nsamples = -3\n", &["study.toml:2: invalid value '-3' for '--samples"]),
+        (
+            "[search]\nlayout = \"sideways\"\n",
+            &["study.toml:2: ", "[possible values: quoted, continued]"],
+        ),
+        (
+            "[search]\npairs = \"top-bottom:0\"\n",
+            &["study.toml:2: ", "top-bottom:K with K at least 1"],
+        ),
+        ("[search]\nseed = 1\nseed = 2\n", &["study.toml:3: not TOML: duplicate key"]),
+        ("[search]\nseed = \n", &["study.toml:2: not TOML: "]),
+        ("[stopping]\nprices = \"none.json\"\n", &["stop-money: expected a bound on money"]),
+        (
+            "[search]\nsamples = 0\n",
+            &["samples: expected at least 1, got 0", "samples is set in study.toml:2"],
+        ),
+        (
+            "[stopping]\nstop-seconds = -1\n",
+            &[
+                "stopping.seconds: expected a finite number above 0",
+                "stop-seconds is set in study.toml:2",
+            ],
+        ),
+    ] {
+        file(folder, text);
+        // The built-in queries, so that nothing is written where it is not refused.
+        run(folder, &["--config", "study.toml"]).refused(words);
+    }
+    run(folder, &["--config", "none.toml"]).refused(&["none.toml: expected a file of settings"]);
+    run(folder, &["--config"]).refused(&["--config <FILE>"]);
+    show(folder, &["--sampels", "3"]).refused(&["unexpected argument '--sampels'"]);
+}
+
+#[test]
+fn secrets_never_stand_in_a_file_nor_are_they_printed() {
+    let folder = folder();
+    let folder = folder.path();
+    for (text, words) in [
+        ("[engine]\napi-key = \"hunter2\"\n", &["study.toml:2: ", "OPENAI_API_KEY"][..]),
+        ("[engine]\ngroq_api_key = \"hunter2\"\n", &["study.toml:2: ", "GROQ_API_KEY"]),
+        ("[reward]\nkey = \"hunter2\"\n", &["study.toml:2: ", "REWARD_API_KEY"]),
+        (
+            "OPENAI_API_KEY = \"hunter2\"\n",
+            &["study.toml:1: ", "environment variable OPENAI_API_KEY"],
+        ),
+        ("[engine]\nbase-url = \"http://me:hunter2@h/v1\"\n", &["study.toml:2: ", "environment"]),
+        (
+            "[sampling.extra]\napi_key = \"hunter2\"\n",
+            &["study.toml:1: extra holds", "environment"],
+        ),
+        ("[engine]\napi-key = \"hunter2\n", &["study.toml:2: not TOML"]),
+    ] {
+        file(folder, text);
+        let ended = run(folder, &["--config", "study.toml"]);
+        let told = format!("{}{}", ended.out, ended.err);
+        ended.refused(words);
+        assert!(!told.contains("hunter2"), "{told}");
+    }
+    let with_password = ["--base-url", "http://me:hunter2@h/v1"];
+    for form in [&[][..], &["--json"], &["--toml"]] {
+        let ended = show(folder, &[&with_password[..], form].concat());
+        assert!(!format!("{}{}", ended.out, ended.err).contains("hunter2"), "{form:?}");
+        assert_eq!(ended.code, Some(if form == ["--toml"] { 2 } else { 0 }), "{form:?}");
+    }
+}
+
+#[test]
+fn what_is_written_as_toml_gives_the_same_settings() {
+    let folder = folder();
+    let folder = folder.path();
+    std::fs::write(folder.join("example.toml"), example()).unwrap();
+    for arguments in [
+        &[][..],
+        &["--config", "example.toml", "--limit", "3"],
+        &["--seed", "18446744073709551615", "--temperature", "1e-3", "--stop-target=-2"],
+        &["--extra", r#"{"a":null,"b":[1,2.0]}"#, "--model", "a \"quoted\" \\ name\n"],
+        &["--extra", r#"{"a":{"b c":[1,2.0]}}"#, "--reward", "sim", "--reward", "sim:weight=2"],
+        &[
+            "--prices",
+            r#"{"x":{"input":1,"output":2.5}}"#,
+            "--stop-money",
+            "0.5",
+            "--engine",
+            "openai/x",
+        ],
+    ] {
+        let toml = show(folder, &[arguments, &["--toml"]].concat()).with_code(0).out;
+        file(folder, &toml);
+        let values = |settings: Vec<Value>| {
+            let value = |setting: &Value| {
+                let value = setting["value"].clone();
+                // 1 and 1.0 are the same number, not the same JSON.
+                (setting["name"].clone(), value.as_f64().map_or(value, Value::from))
+            };
+            settings.iter().map(value).collect::<Vec<(Value, Value)>>()
+        };
+        let (given, read) = (shown(folder, arguments), shown(folder, &["--config", "study.toml"]));
+        assert_eq!(values(given), values(read), "{toml}");
+        let again = show(folder, &["--config", "study.toml", "--toml"]).with_code(0).out;
+        assert_eq!(again, toml);
+    }
+}
+
+#[test]
+fn the_example_of_the_documents_names_every_setting_and_each_line_is_right() {
+    let folder = folder();
+    let folder = folder.path();
+    let names: Vec<Value> =
+        shown(folder, &[]).iter().map(|setting| setting["name"].clone()).collect();
+    let example = example();
+    // With the settings that it leaves out.
+    let all: Vec<&str> = example
+        .lines()
+        .map(|line| match line.strip_prefix("# ") {
+            Some(setting) if setting.contains(" = ") => setting,
+            _ => line,
+        })
+        .collect();
+    for (text, complete) in [(example.as_str(), false), (&all.join("\n"), true)] {
+        file(folder, text);
+        let settings = shown(folder, &["--config", "study.toml"]);
+        for name in names.iter().filter(|_| complete) {
+            let name = name.as_str().unwrap();
+            assert_eq!(setting(&settings, name)["source"], "file", "{name}");
+        }
+    }
+}

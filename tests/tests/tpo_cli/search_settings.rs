@@ -1,0 +1,181 @@
+//! What settings do to searches.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use textgrad_tests::fake_server::{FakeServer, Route};
+
+use super::{Running, folder, json_lines, pointed_at, queries, read, run, simulation, tpo};
+
+fn file(folder: &Path, text: &str) {
+    std::fs::write(folder.join("study.toml"), text).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn searches_end_by_the_rules_of_the_file() {
+    let folder = folder();
+    let folder = folder.path();
+    queries(folder, 2);
+    let server = simulation().start().await.unwrap();
+    for (out, rule, reason, requests) in [
+        ("target", "stop-target = -1000", "target", 1),
+        ("plateau", "stop-patience = 2\nstop-min-gain = 1000", "plateau", 7),
+        ("margin", "stop-margin = 1000", "margin", 1),
+        ("patience", "stop-margin = 1000\nstop-margin-patience = 3", "margin", 7),
+        ("calls", "stop-calls = 4", "calls", 4),
+        ("tokens", "stop-tokens = 1", "tokens", 1),
+        (
+            "money",
+            "stop-money = 0.0000001\nprices = { sim = { input = 1, output = 1 } }",
+            "money",
+            1,
+        ),
+        ("free", "stop-money = 1\nprices = { sim = { input = 0, output = 0 } }", "", 16),
+    ] {
+        file(folder, &format!("[stopping]\n{rule}\n[search]\niterations = 5\n"));
+        let arguments = ["--config", "study.toml", "--data", "queries.json", "--out", out];
+        let mut command = tpo(folder, arguments);
+        command.args(pointed_at(&server));
+        Running::start(command).end().with_code(0);
+        let results = json_lines(&read(folder.join(out).join("results.jsonl")));
+        for result in results {
+            let trajectory = &result["trajectory"];
+            let stopped = trajectory["stopped"].as_str().unwrap_or_default();
+            assert_eq!(
+                (stopped, &trajectory["usage"]["requests"]),
+                (reason, &json!(requests)),
+                "{out}"
+            );
+        }
+    }
+    let asked = server.stats().route(Route::Chat).requests;
+    file(folder, "[stopping]\nstop-money = 1\nprices = { gpt-x = { input = 1, output = 1 } }\n");
+    let mut command = tpo(folder, ["--config", "study.toml"]);
+    command.args(pointed_at(&server));
+    Running::start(command).end().refused(&["a price for each engine", "none for \"openai:sim\""]);
+    let judged = r#"{"sim": {"input": 1, "output": 1}}"#;
+    let mut command = tpo(folder, ["--prices", judged, "--stop-money", "1"]);
+    command.args(pointed_at(&server)[..6].iter());
+    command.args(["--reward", "judge:engine=http://localhost:1/v1#grader"]);
+    Running::start(command).end().refused(&["prices: expected a price for each engine", "grader"]);
+    assert_eq!(server.stats().route(Route::Chat).requests, asked);
+}
+
+#[test]
+fn every_setting_of_a_search_reaches_it() {
+    let folder = folder();
+    let folder = folder.path();
+    queries(folder, 1);
+    let arguments = [
+        "--data=queries.json",
+        "--out=out",
+        "--mode=revision",
+        "--iterations=1",
+        "--samples=2",
+        "--pairs=top-bottom:2",
+        "--accept=always",
+        "--max-chars=900",
+        "--max-o200k=300",
+        "--reasks=1",
+        "--seed=11",
+        "--stop-target=99.5",
+        "--stop-patience=3",
+        "--stop-min-gain=0.25",
+        "--stop-margin=0.001",
+        "--stop-margin-patience=2",
+        "--stop-calls=100",
+        "--stop-tokens=200000",
+        "--stop-seconds=300.5",
+        "--stop-money=2",
+        r#"--prices={"sim":{"input":1,"cached":0.5,"output":2}}"#,
+        "--temperature=0.5",
+        "--critic-temperature=0.25",
+        "--top-p=0.9",
+        "--critic-top-p=0.8",
+        "--frequency-penalty=-0.5",
+        "--presence-penalty=0.75",
+        "--max-tokens=1000",
+        "--critic-max-tokens=2000",
+        "--no-stop",
+        r#"--extra={"top_k":40}"#,
+    ];
+    run(folder, &arguments).with_code(0);
+    let config: Value = serde_json::from_str(&read(folder.join("out/config.json"))).unwrap();
+    let sampling = |n: u32, temperature: f64, top_p: f64, max_tokens: u32| {
+        json!({
+            "n": n, "temperature": temperature, "top_p": top_p, "max_tokens": max_tokens,
+            "frequency_penalty": -0.5, "presence_penalty": 0.75, "extra": { "top_k": 40 },
+        })
+    };
+    let expected = json!({
+        "mode": "revision", "iterations": 1, "samples": 2, "seed": 11, "reasks": 1, "layout": "quoted",
+        "sampling": sampling(2, 0.5, 0.9, 1000), "critic": sampling(1, 0.25, 0.8, 2000),
+        "pairs": "top-bottom:2", "accept": "always", "max_chars": 900, "max_o200k": 300,
+        "stopping": {
+            "target": 99.5, "patience": 3, "min_gain": 0.25, "min_margin": 0.001, "margin_patience": 2,
+            "calls": 100, "tokens": 200_000, "seconds": 300.5,
+            "money": { "bound": 2.0, "prices": { "sim": { "input": 1.0, "cached": 0.5, "output": 2.0 } } },
+        },
+    });
+    assert_eq!(config["search"], expected);
+}
+
+/// What a critic reads of an answer is cut, what is kept of it is not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_are_cut_before_they_enter_a_prompt() {
+    let folder = folder();
+    let folder = folder.path();
+    queries(folder, 1);
+    for (out, cut) in [("chars", "--max-chars=20"), ("tokens", "--max-o200k=5")] {
+        let server = simulation().start().await.unwrap();
+        let mut command = tpo(folder, ["--data=queries.json", "--out", out, "--iterations=1", cut]);
+        command.args(pointed_at(&server));
+        Running::start(command).end().with_code(0);
+        let results = json_lines(&read(folder.join(out).join("results.jsonl")));
+        let candidates = results[0]["trajectory"]["candidates"].as_array().unwrap();
+        let text = candidates[0]["text"].as_str().unwrap();
+        assert!(text.chars().count() > 60, "it is kept whole: {text}");
+        let journal = read(folder.join(out).join("journal.jsonl"));
+        let loss = json_lines(&journal).into_iter().find(|line| line["purpose"] == "loss");
+        let read = loss.unwrap()["response"]["usage"]["prompt_tokens"].as_u64().unwrap();
+        let whole = run_whole(folder, &server, out);
+        assert!(read < whole, "{read} tokens, {whole} without the cut");
+    }
+}
+
+/// How many tokens the critic reads where nothing is cut.
+fn run_whole(folder: &Path, server: &FakeServer, of: &str) -> u64 {
+    let out = format!("{of}-whole");
+    let mut command = tpo(folder, ["--data=queries.json", "--out", &out, "--iterations=1"]);
+    command.args(pointed_at(server));
+    Running::start(command).end().with_code(0);
+    let journal = read(folder.join(out).join("journal.jsonl"));
+    let loss = json_lines(&journal).into_iter().find(|line| line["purpose"] == "loss");
+    loss.unwrap()["response"]["usage"]["prompt_tokens"].as_u64().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn other_engines_criticize_and_rewrite() {
+    let folder = folder();
+    let folder = folder.path();
+    queries(folder, 1);
+    let [policy, critic, optimizer] = [
+        simulation().start().await.unwrap(),
+        simulation().start().await.unwrap(),
+        simulation().start().await.unwrap(),
+    ];
+    let named = |server: &FakeServer| format!("{}#sim", server.base_url());
+    let toml = format!(
+        "[engine]\ncritic = \"{}\"\noptimizer = \"{}\"\n",
+        named(&critic),
+        named(&optimizer)
+    );
+    file(folder, &toml);
+    let mut command =
+        tpo(folder, ["--config", "study.toml", "--data", "queries.json", "--out", "out"]);
+    command.args(pointed_at(&policy));
+    Running::start(command).end().with_code(0);
+    let chats =
+        [&policy, &critic, &optimizer].map(|server| server.stats().route(Route::Chat).requests);
+    assert_eq!(chats, [1, 4, 2]);
+}

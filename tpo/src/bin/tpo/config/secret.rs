@@ -1,0 +1,84 @@
+//! What must not stand in a file, nor be printed.
+
+/// The environment variable for a key that somebody wrote into a file, if the name is one of a key.
+pub(super) fn variable(table: &str, key: &str) -> Option<String> {
+    let name = key.to_ascii_uppercase().replace(['-', '.', ' '], "_");
+    let plain = ["KEY", "APIKEY", "TOKEN", "SECRET", "PASSWORD", "AUTHORIZATION", "BEARER"];
+    let parts: Vec<&str> = name.split('_').collect();
+    if !parts.last().is_some_and(|last| plain.contains(last)) {
+        return None;
+    }
+    let reward = table == "reward" || parts.first() == Some(&"REWARD");
+    // Such as GROQ_API_KEY, which is what it is called.
+    let own = name.ends_with("_API_KEY") && !reward;
+    Some(match (own, reward) {
+        (true, _) => name,
+        (false, true) => "REWARD_API_KEY".to_owned(),
+        (false, false) => "OPENAI_API_KEY".to_owned(),
+    })
+}
+
+/// Whether a value holds a secret: an address with a password, or JSON with a field named as one.
+pub(super) fn within(value: &str) -> bool {
+    let addresses = value.split("://").skip(1);
+    let mut hosts = addresses.map(|rest| rest.split(['/', '?', '#', ',']).next().unwrap_or(rest));
+    hosts.any(|host| host.contains('@'))
+        || serde_json::from_str(value).is_ok_and(|json: serde_json::Value| named(&json))
+}
+
+fn named(json: &serde_json::Value) -> bool {
+    const NAMES: [&str; 5] = ["apikey", "password", "secret", "authorization", "accesstoken"];
+    // Depth is bounded: the parser of JSON bounds it.
+    match json {
+        serde_json::Value::Object(fields) => fields.iter().any(|(key, value)| {
+            let key = key.to_ascii_lowercase().replace(['-', '_'], "");
+            NAMES.iter().any(|name| key.ends_with(name)) || named(value)
+        }),
+        serde_json::Value::Array(items) => items.iter().any(named),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_keys_name_their_variable() {
+        for (table, key, expected) in [
+            ("engine", "api-key", Some("API_KEY")),
+            ("engine", "key", Some("OPENAI_API_KEY")),
+            ("engine", "groq_api_key", Some("GROQ_API_KEY")),
+            ("reward", "api_key", Some("REWARD_API_KEY")),
+            ("", "reward-api-key", Some("REWARD_API_KEY")),
+            ("sampling", "max-tokens", None),
+            ("search", "prompts", None),
+        ] {
+            let expected = expected.map(|name| match name {
+                "API_KEY" => "OPENAI_API_KEY",
+                name => name,
+            });
+            assert_eq!(variable(table, key).as_deref(), expected, "{key}");
+        }
+    }
+
+    #[test]
+    fn passwords_in_values_are_seen() {
+        for value in [
+            "http://me:hunter2@host/v1#m",
+            "vllm:url=https://k@host,weight=2",
+            r#"{"a": [{"Api_Key": "x"}]}"#,
+        ] {
+            assert!(within(value), "{value}");
+        }
+        for value in [
+            "http://host/v1#m@2",
+            "vllm:url=http://host,name=a@b",
+            r#"{"stop_token_ids": [1]}"#,
+            "me@host",
+            "{",
+        ] {
+            assert!(!within(value), "{value}");
+        }
+    }
+}
