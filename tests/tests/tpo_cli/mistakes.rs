@@ -22,7 +22,7 @@ fn mistakes_on_the_command_line() {
         (&["--engine", "sim:skil=1"], &["expected `skill=0.8` or `latency_ms=5`", "skil=1"]),
         (&["--reward", "vllm"], &["reward-model", "got nothing"]),
         (&["--samlpes", "3"], &["unexpected argument '--samlpes'", "--samples"]),
-        (&["--mode", "best"], &["mode", "tpo, revision or bon", "best"]),
+        (&["--mode", "best"], &["mode", "tpo, revision, bon", "best"]),
         (&["--samples", "0"], &["samples: expected at least 1, got 0"]),
         (&["--temperature", "3"], &["temperature: expected a number from 0 to 2, got 3"]),
         (&["--top-p", "0"], &["top-p: expected a number above 0, at most 1, got 0"]),
