@@ -204,8 +204,7 @@ async fn without_the_gate_the_newest_are_rewritten() {
     let asked = async |config: TpoConfig| {
         let (engine, said) = listening_to(Sim::builder().skill(0.2).build().unwrap());
         tpo(&engine, config).align(QUERIES[0]).await.unwrap();
-        let said = said.lock().unwrap().clone();
-        said
+        std::mem::take(&mut *said.lock().unwrap())
     };
     let accept = tpo::Accept::Always;
     let always = asked(TpoConfig { accept, ..config(Mode::Tpo) }).await;
