@@ -10,6 +10,7 @@ mod input;
 #[cfg(unix)]
 mod interrupt;
 mod kill;
+mod kills;
 mod mistakes;
 mod presets;
 mod reports;
