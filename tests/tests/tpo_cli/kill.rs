@@ -67,7 +67,7 @@ pub(super) async fn kill(
     server.answer_at_most(u64::MAX);
 }
 
-fn answered(server: &FakeServer, route: Route) -> u64 {
+pub(super) fn answered(server: &FakeServer, route: Route) -> u64 {
     server.stats().route(route).statuses.get("2xx").copied().unwrap_or_default()
 }
 

@@ -6,6 +6,8 @@ mod cache;
 mod config;
 mod extend;
 mod files;
+#[cfg(target_os = "linux")]
+mod full;
 mod input;
 #[cfg(unix)]
 mod interrupt;
