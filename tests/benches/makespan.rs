@@ -6,6 +6,8 @@
 mod figures;
 #[path = "common/machine.rs"]
 mod machine;
+#[path = "common/words.rs"]
+mod words;
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -15,11 +17,11 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use cpu_time::ProcessTime;
-use textgrad_core::{Engine, EngineError, Request, Response};
+use textgrad_core::{Choice, Engine, EngineError, FinishReason, Purpose, Request, Response};
 use textgrad_ops::engine::layer::{Limits, Standard};
 use textgrad_ops::engine::{EngineExt, OpenAi, Sim};
 use textgrad_tests::fake_server::FakeServer;
-use tpo::{Batch, SimReward, Tpo};
+use tpo::{Batch, RewardModel, SimReward, Tpo, reward_fn};
 
 const LATENCY: Duration = Duration::from_millis(50);
 const SAMPLES: u32 = 5;
@@ -62,13 +64,50 @@ impl Setup {
         }
         name.push_str(&format!("{} queries, {} at a time", self.queries, self.concurrency));
         if let Some(calls) = self.calls_at_once {
-            name.push_str(&format!(", {calls} calls at a time"));
+            name.push_str(&format!(", {calls} calls at once"));
         }
         if self.single {
             name.push_str(", 1 answer a call");
         }
         name
     }
+}
+
+/// A model elsewhere: 50 ms a call, and none of this machine's time. Answers of 100 words.
+struct Elsewhere {
+    words: String,
+    drawn: AtomicUsize,
+}
+
+#[async_trait]
+impl Engine for Elsewhere {
+    fn name(&self) -> &str {
+        "elsewhere"
+    }
+
+    async fn complete(&self, request: &Request) -> Result<Response, EngineError> {
+        tokio::time::sleep(LATENCY).await;
+        let answers = (0..request.sampling.n).map(|_| {
+            let number = self.drawn.fetch_add(1, Ordering::Relaxed);
+            // The number keeps equal answers apart, for equal ones are scored once.
+            let text = match request.purpose {
+                Purpose::Update => {
+                    format!("<IMPROVED_VARIABLE>\n{} {number}\n</IMPROVED_VARIABLE>", self.words)
+                }
+                _ => format!("{} {number}", self.words),
+            };
+            Choice::new(text, FinishReason::Stop)
+        });
+        Ok(Response::new(answers.collect()))
+    }
+}
+
+/// The later it was written, the better.
+fn latest() -> impl RewardModel {
+    reward_fn("latest", |_: &str, answer: &str| {
+        let number = answer.rsplit(' ').next().and_then(|number| number.parse().ok());
+        number.unwrap_or_default()
+    })
 }
 
 /// Counts the calls of an engine, and how many there were at once.
@@ -138,7 +177,9 @@ async fn run(engine: Arc<dyn Engine>, setup: &Setup) -> Result<Run, Box<dyn Erro
         true => Arc::new(limited.fill().always_single()),
         false => limited,
     };
-    let tpo = Tpo::builder(engine, Arc::new(SimReward)).iterations(2).samples(SAMPLES).build()?;
+    let reward: Arc<dyn RewardModel> =
+        if setup.http { Arc::new(SimReward) } else { Arc::new(latest()) };
+    let tpo = Tpo::builder(engine, reward).iterations(2).samples(SAMPLES).build()?;
     let queries: Vec<String> = (0..setup.queries)
         .map(|place| format!("How do I take care of a wooden table, part {place}?"))
         .collect();
@@ -166,7 +207,7 @@ fn print(setup: &Setup, runs: &[Run]) {
     let ratios = || runs.iter().map(|run| run.wall.as_secs_f64() / run.least());
     let (path, work) = runs.first().map_or((f64::NAN, f64::NAN), |run| (run.path, run.work));
     println!(
-        "{:<62} {:>6.3} s = {:.2} x the least (worst run {:.2} x) of path {path:.2} s, work {work:.2} s; {:>3} calls at once, CPU {:.2} s",
+        "{:<62} {:>6.3} s = {:.2} x the least (worst run {:.2} x) of path {path:.2} s, work {work:.2} s; {:>3} at once, CPU {:.2} s",
         setup.name(),
         median(|run| run.wall.as_secs_f64()),
         figures::median(ratios().collect()),
@@ -178,9 +219,10 @@ fn print(setup: &Setup, runs: &[Run]) {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    machine::title("batches of searches, simulated, D2-N5, 50 ms a call, median of 5 runs");
-    let waiting: Arc<dyn Engine> = Arc::new(Sim::builder().latency(LATENCY).build()?);
-    // The server shares the process: its CPU time is part of what is shown.
+    machine::title("batches of searches, D2-N5, 50 ms a call, median of 5 runs");
+    let (words, drawn) = (words::words(100, 1), AtomicUsize::new(0));
+    let waiting: Arc<dyn Engine> = Arc::new(Elsewhere { words, drawn });
+    // The server and its simulated model share the process: their CPU time is part of what is shown.
     let server = FakeServer::builder().engine(Sim::default()).latency(LATENCY).start().await?;
     let client = OpenAi::builder(server.base_url(), "fake").no_proxy().build()?;
     let client = client.standard(Standard::default());

@@ -6,7 +6,9 @@ use std::time::Duration;
 use textgrad_core::Seed;
 use textgrad_tests::fake_server::{FakeServer, Route};
 
-use super::kill::{CHATS, QUERIES, Undisturbed, continued, kill, known, slow_server, undisturbed};
+use super::kill::{
+    CHATS, QUERIES, Undisturbed, answered, continued, kill, known, slow_server, undisturbed,
+};
 use super::{Running, folder, over_http, queries, quiet, read};
 
 /// A run is let finish after so many.
@@ -37,13 +39,35 @@ fn requests(server: &FakeServer) -> u64 {
     [Route::Chat, Route::Classify].iter().map(|route| stats.route(*route).requests).sum()
 }
 
+/// Calls and scores that were answered and that the journal does not know.
+fn lost(folder: &Path, server: &FakeServer) -> [u64; 2] {
+    let (calls, scores) = journal(folder).map_or((0, 0), |journal| known(&journal));
+    [answered(server, Route::Chat) - calls, answered(server, Route::Classify) - scores]
+}
+
+/// Kills the run once, and looks at what that has cost: the calls under way at most.
+async fn kill_and_look(folder: &Path, server: &FakeServer, expected: &Undisturbed, place: Seed) {
+    let before = lost(folder, server);
+    kill_once(folder, server, expected, place).await;
+    let after = lost(folder, server);
+    let at_once = concurrency(place).parse::<u64>().unwrap().min(QUERIES as u64);
+    // N = 5: so many scores are asked for at a time.
+    for (route, at_once) in [at_once, at_once * 5].into_iter().enumerate() {
+        let lost = after[route] - before[route];
+        assert!(lost <= at_once, "{lost} answers were lost, of {at_once} calls under way");
+    }
+}
+
+fn concurrency(place: Seed) -> &'static str {
+    ["1", "3", "64"][roll(place, "concurrency", 3) as usize]
+}
+
 /// Starts or continues the run and kills it once.
 async fn kill_once(folder: &Path, server: &FakeServer, expected: &Undisturbed, place: Seed) {
     let (calls, scores) = journal(folder).map_or((0, 0), |journal| known(&journal));
     let left = CHATS + expected.scored - calls - scores;
-    let concurrency = ["1", "3", "64"][roll(place, "concurrency", 3) as usize];
     let mut more = resume(folder).to_vec();
-    more.extend(["--concurrency", concurrency]);
+    more.extend(["--concurrency", concurrency(place)]);
     let before = requests(server);
     match roll(place, "moment", 10) {
         // Nothing is answered, so it can not end by itself.
@@ -90,7 +114,7 @@ async fn kills(count: u64) {
         let server = slow_server().await;
         let of_this = (1 + roll(run, "kills", MOST_PER_RUN)).min(count - done);
         for kill in 0..of_this {
-            kill_once(folder.path(), &server, &expected, run.child("kill", kill)).await;
+            kill_and_look(folder.path(), &server, &expected, run.child("kill", kill)).await;
         }
         done += of_this;
         continued(folder.path(), &server, &expected).await;
