@@ -195,8 +195,7 @@ async fn run(engine: Arc<dyn Engine>, setup: &Setup) -> Result<Run, Box<dyn Erro
     let turns = setup.queries.div_ceil(setup.concurrency);
     let path = LATENCY.as_secs_f64() * longest as f64 * turns as f64;
     let wide = if setup.single { SAMPLES as usize } else { 1 };
-    let at_once =
-        (setup.concurrency * wide).min(setup.calls_at_once.map_or(usize::MAX, |n| n as usize));
+    let at_once = setup.calls_at_once.map_or(setup.concurrency * wide, |most| most as usize);
     let calls = gauge.0.calls.load(Ordering::Relaxed);
     let work = LATENCY.as_secs_f64() * calls as f64 / at_once as f64;
     Ok(Run { wall, cpu, path, work, most: gauge.0.most.load(Ordering::Relaxed) })

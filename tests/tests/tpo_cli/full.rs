@@ -3,8 +3,9 @@
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use textgrad_tests::fake_server::{FakeServer, Route};
+use textgrad_tests::fake_server::{FakeServer, FaultRule, Route};
 
 use super::kill::{
     CHATS, QUERIES, Undisturbed, answered, continued, known, slow_server, undisturbed,
@@ -66,6 +67,23 @@ async fn a_full_disk_is_reported_and_loses_nothing_that_was_written() {
     for blocks in [0, 1, 9, 40, 77, 120] {
         on_a_full_disk(blocks, &expected).await;
     }
+}
+
+/// The first query keeps the others' failure from being seen, for results come in order. Meanwhile no query may
+/// begin whose answers can not be written down.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_lets_no_query_begin() {
+    let folder = folder();
+    queries(folder.path(), 60);
+    let slow: FaultRule = "slow-body=1000@nth:1,chat".parse().unwrap();
+    let server = simulation().latency(Duration::from_millis(4)).fault(slow).start().await.unwrap();
+    let command = over_http(folder.path(), &server, &CONCURRENT);
+    let ended = Running::start(limited(&command, 40)).end().with_code(1);
+    assert!(ended.err.contains("the journal could not be written"), "{}", ended.err);
+    assert!(ended.err.contains("--resume continues from there"), "{}", ended.err);
+    quiet(&server).await;
+    let (calls, scores) = lost(folder.path(), &server);
+    assert!(calls <= CONCURRENCY && scores <= CONCURRENCY * 5, "{calls} and {scores} were lost");
 }
 
 /// The device that is always full stands where the results are written.
