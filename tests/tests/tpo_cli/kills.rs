@@ -126,7 +126,7 @@ async fn ten_kills_at_random_moments_change_nothing() {
     kills(10).await;
 }
 
-/// Half a minute and more, so it is run on demand:
+/// A minute or two, so it is run on demand:
 /// `cargo test -p textgrad-tests --test tpo_cli two_hundred -- --ignored`
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes long"]
