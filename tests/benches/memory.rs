@@ -4,6 +4,8 @@
 
 #[path = "common/machine.rs"]
 mod machine;
+#[path = "common/memory.rs"]
+mod memory;
 #[path = "common/words.rs"]
 mod words;
 
@@ -120,16 +122,6 @@ impl Engine for Gate {
     }
 }
 
-/// Bytes that belong to the process in memory; zero where the system does not say.
-fn resident() -> usize {
-    let pages = std::fs::read_to_string("/proc/self/statm").ok().and_then(|statm| {
-        let resident = statm.split_whitespace().nth(1)?;
-        resident.parse::<usize>().ok()
-    });
-    // 4 KiB pages, as x86-64 has them.
-    pages.unwrap_or_default() * 4096
-}
-
 /// KiB per query.
 fn kib(bytes: usize) -> f64 {
     bytes as f64 / 1024.0 / QUERIES as f64
@@ -147,7 +139,7 @@ async fn measure(stage: Stage, fresh: bool) -> Result<(), Box<dyn Error>> {
         (0..QUERIES).map(|place| format!("{} {place}?", words::words(20, place))).collect();
     let queried: usize = queries.iter().map(String::len).sum();
     // What is made once is not paid per query.
-    let (allocated, rss) = (ALLOCATED.current_usage(), resident());
+    let (allocated, rss) = (ALLOCATED.current_usage(), memory::resident());
 
     let mut batch = Batch::new(tpo, queries).concurrency(QUERIES);
     let outcomes = tokio::spawn(async move {
@@ -161,7 +153,7 @@ async fn measure(stage: Stage, fresh: bool) -> Result<(), Box<dyn Error>> {
         .await
         .map_err(|_| format!("not all searches came to {stage:?}"))?;
     let in_flight = ALLOCATED.current_usage().saturating_sub(allocated);
-    let rss = fresh.then(|| resident().saturating_sub(rss));
+    let rss = fresh.then(|| memory::resident().saturating_sub(rss));
     let texts = queried + gate.written.load(Ordering::Relaxed);
     let request = gate.requested.load(Ordering::Relaxed);
     gate.open.add_permits(QUERIES * 8);

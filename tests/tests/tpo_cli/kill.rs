@@ -1,6 +1,7 @@
 //! Runs that are killed, and continued.
 
 use std::fs::OpenOptions;
+use std::future::{Future, ready};
 use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
@@ -11,11 +12,11 @@ use textgrad_tests::fake_server::{FakeServer, Route};
 
 use super::{Running, folder, over_http, queries, quiet, read, simulation};
 
-const QUERIES: usize = 8;
-const CHATS: u64 = QUERIES as u64 * 7;
+pub(super) const QUERIES: usize = 8;
+pub(super) const CHATS: u64 = QUERIES as u64 * 7;
 
 /// How many calls and how many scores stand in whole lines of a journal.
-fn known(journal: &str) -> (u64, u64) {
+pub(super) fn known(journal: &str) -> (u64, u64) {
     let whole = journal.split_inclusive('\n').filter(|line| line.ends_with('\n'));
     let (mut calls, mut scores) = (0, 0);
     for line in whole {
@@ -26,52 +27,71 @@ fn known(journal: &str) -> (u64, u64) {
     (calls, scores)
 }
 
-/// The results of a run that nothing disturbs, and how many answers it has scored.
-async fn undisturbed() -> (String, u64) {
+/// A run that nothing disturbs.
+pub(super) struct Undisturbed {
+    pub(super) results: String,
+    /// How many answers it has scored.
+    pub(super) scored: u64,
+}
+
+pub(super) async fn undisturbed() -> Undisturbed {
     let folder = folder();
     queries(folder.path(), QUERIES);
     let server = simulation().start().await.unwrap();
     Running::start(over_http(folder.path(), &server, &[])).end().with_code(0);
     assert_eq!(server.stats().route(Route::Chat).requests, CHATS);
     let scored = server.stats().route(Route::Classify).requests;
-    (read(folder.path().join("out/results.jsonl")), scored)
+    Undisturbed { results: read(folder.path().join("out/results.jsonl")), scored }
 }
 
-async fn slow_server() -> FakeServer {
+pub(super) async fn slow_server() -> FakeServer {
     simulation().latency(Duration::from_millis(4)).start().await.unwrap()
 }
 
-/// Starts a run, or continues it, and kills it as soon as the server has ended so many requests.
-async fn kill(folder: &Path, server: &FakeServer, ended: u64, more: &[&str]) {
+/// Starts a run, or continues it, and kills it when the server has ended so many requests, and `later`.
+pub(super) async fn kill(
+    folder: &Path,
+    server: &FakeServer,
+    ended: u64,
+    more: &[&str],
+    later: impl Future<Output = ()>,
+) {
     // Some more are answered, so that it dies at work, but not all: it must not end by itself before.
     server.answer_at_most(ended + 4);
     let mut running = Running::start(over_http(folder, server, more));
     server.ended(ended).await;
+    later.await;
     running.kill();
     assert_eq!(running.end().code, None, "killed after {ended} requests");
     quiet(server).await;
     server.answer_at_most(u64::MAX);
 }
 
-fn answered(server: &FakeServer, route: Route) -> u64 {
+pub(super) fn answered(server: &FakeServer, route: Route) -> u64 {
     server.stats().route(route).statuses.get("2xx").copied().unwrap_or_default()
 }
 
 /// Continues a run to its end, and holds the server's figures against what the journal knew.
-async fn continued(folder: &Path, server: &FakeServer, (results, scored): &(String, u64)) {
-    let (calls, scores) = known(&read(folder.join("out/journal.jsonl")));
+pub(super) async fn continued(folder: &Path, server: &FakeServer, expected: &Undisturbed) {
+    let journal = folder.join("out/journal.jsonl");
+    // One that was killed before it had a journal is begun anew.
+    let (known, more) = match journal.exists() {
+        true => (known(&read(journal)), &["--resume"][..]),
+        false => ((0, 0), &[][..]),
+    };
+    let (calls, scores) = known;
     let before = server.stats();
     let (chats, classified) = (answered(server, Route::Chat), answered(server, Route::Classify));
-    Running::start(over_http(folder, server, &["--resume"])).end().with_code(0);
+    Running::start(over_http(folder, server, more)).end().with_code(0);
 
     let after = server.stats();
     let asked = |route| after.route(route).requests - before.route(route).requests;
     assert_eq!(asked(Route::Chat), CHATS - calls, "all that the journal did not know, and no more");
-    assert_eq!(asked(Route::Classify), scored - scores);
+    assert_eq!(asked(Route::Classify), expected.scored - scores);
     // What was answered but not written down when the run died is all that can be paid for twice.
     assert!(after.route(Route::Chat).paid_twice <= chats - calls);
     assert!(after.route(Route::Classify).paid_twice <= classified - scores);
-    assert_eq!(read(folder.join("out/results.jsonl")), *results);
+    assert_eq!(read(folder.join("out/results.jsonl")), expected.results);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -81,9 +101,10 @@ async fn a_run_that_is_killed_at_any_moment_is_continued() {
         let folder = folder();
         queries(folder.path(), QUERIES);
         let server = slow_server().await;
-        let moment = 1 + Seed::new(7).child("moment", round).value() % (CHATS + expected.1 - 10);
+        let moment =
+            1 + Seed::new(7).child("moment", round).value() % (CHATS + expected.scored - 10);
         let more = ["--concurrency", if round % 2 == 0 { "3" } else { "64" }];
-        kill(folder.path(), &server, moment, &more).await;
+        kill(folder.path(), &server, moment, &more, ready(())).await;
         assert!(!folder.path().join("out/results.jsonl").exists());
         continued(folder.path(), &server, &expected).await;
     }
@@ -98,7 +119,7 @@ async fn a_run_that_is_killed_again_and_again_is_continued() {
     let (mut ended, mut more) = (0, vec![]);
     for _ in 0..4 {
         ended += 20;
-        kill(folder.path(), &server, ended, &more).await;
+        kill(folder.path(), &server, ended, &more, ready(())).await;
         // Those that died with the process have ended too.
         let stats = server.stats();
         let routes = [Route::Chat, Route::Classify].map(|route| stats.route(route).requests);
@@ -108,7 +129,7 @@ async fn a_run_that_is_killed_again_and_again_is_continued() {
     let (calls, scores) = known(&read(folder.path().join("out/journal.jsonl")));
     Running::start(over_http(folder.path(), &server, &more)).end().with_code(0);
     assert!(calls > 0 && scores > 0, "{calls} calls and {scores} scores were known");
-    assert_eq!(read(folder.path().join("out/results.jsonl")), expected.0);
+    assert_eq!(read(folder.path().join("out/results.jsonl")), expected.results);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -128,7 +149,7 @@ async fn a_torn_last_line_is_asked_for_again_and_no_other() {
         file.set_len(length - cut).unwrap();
         drop(file);
         continued(folder.path(), &server, &expected).await;
-        assert_eq!(known(&read(&journal)), (CHATS, expected.1));
+        assert_eq!(known(&read(&journal)), (CHATS, expected.scored));
     }
     // Half a line that was never a record.
     let mut file = OpenOptions::new().append(true).open(&journal).unwrap();
@@ -154,7 +175,7 @@ async fn a_folder_has_one_process_at_a_time() {
     third.refused(&["out holds a run already"]);
     first.end().with_code(0);
     assert_eq!(server.stats().route(Route::Chat).requests, CHATS);
-    assert_eq!(read(folder.path().join("out/results.jsonl")), expected.0);
+    assert_eq!(read(folder.path().join("out/results.jsonl")), expected.results);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,10 +6,13 @@ mod cache;
 mod config;
 mod extend;
 mod files;
+#[cfg(target_os = "linux")]
+mod full;
 mod input;
 #[cfg(unix)]
 mod interrupt;
 mod kill;
+mod kills;
 mod mistakes;
 mod presets;
 mod reports;

@@ -65,6 +65,8 @@ pub(crate) async fn complete(
     Ok(response
         .choices
         .into_iter()
+        // Engines may give more than was asked for.
+        .take(settings.sampling.n as usize)
         .map(|choice| {
             let output = Output::new(choice.text, Arc::clone(&settings.response_role));
             match settings.requires_grad {

@@ -272,6 +272,17 @@ mod tests {
         }
     }
 
+    async fn resumed(path: &Path, config: Json) -> Journal {
+        for _ in 0..10_000 {
+            // The thread that had the file before may be about to let go of it.
+            match Journal::resume(path, config.clone()).await {
+                Err(Error::RunLocked { .. }) => tokio::task::yield_now().await,
+                other => return other.unwrap(),
+            }
+        }
+        panic!("the journal is still locked");
+    }
+
     #[tokio::test]
     async fn a_torn_last_line_is_cut_off() {
         let folder = tempfile::tempdir().unwrap();
@@ -289,13 +300,7 @@ mod tests {
             );
             torn.truncate(whole.len() + cut);
             std::fs::write(&path, &torn).unwrap();
-            let journal = loop {
-                // The thread that had the file before may be about to let go of it.
-                match Journal::resume(&path, json!({})).await {
-                    Err(Error::RunLocked { .. }) => tokio::task::yield_now().await,
-                    other => break other.unwrap(),
-                }
-            };
+            let journal = resumed(&path, json!({})).await;
             assert_eq!(journal.known_steps(), 2);
             assert_eq!(journal.config(), &json!({ "n": 5 }));
             let query = journal.query(2).await.unwrap();
@@ -333,7 +338,7 @@ mod tests {
         let path = folder.path().join("journal.jsonl");
         for text in ["", "{\"type\":\"run\",\"sche"] {
             std::fs::write(&path, text).unwrap();
-            let journal = Journal::resume(&path, json!({ "n": 5 })).await.unwrap();
+            let journal = resumed(&path, json!({ "n": 5 })).await;
             assert_eq!(journal.config(), &json!({ "n": 5 }));
             let begun = std::fs::read_to_string(&path).unwrap();
             assert_eq!(begun, "{\"type\":\"run\",\"schema\":1,\"config\":{\"n\":5}}\n");

@@ -58,6 +58,11 @@ impl QueryJournal {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Why nothing more can be written, if that is so.
+    pub(crate) fn failure(&self) -> Option<&str> {
+        self.writer.as_ref()?.failure()
+    }
+
     async fn write(&self, record: &Record) -> Result<(), String> {
         match &self.writer {
             Some(writer) => writer.write(record).await,

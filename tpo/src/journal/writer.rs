@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -20,14 +20,22 @@ struct Line {
 #[derive(Clone)]
 pub(super) struct Writer {
     lines: mpsc::Sender<Line>,
+    failed: Arc<OnceLock<String>>,
 }
 
 impl Writer {
     /// Starts the thread. It must be called within a tokio runtime.
     pub(super) fn start(file: Arc<File>) -> Self {
         let (lines, queue) = mpsc::channel(QUEUE);
-        tokio::task::spawn_blocking(move || run(&file, queue));
-        Self { lines }
+        let failed = Arc::default();
+        let of_thread = Arc::clone(&failed);
+        tokio::task::spawn_blocking(move || run(&file, queue, &of_thread));
+        Self { lines, failed }
+    }
+
+    /// Why nothing more can be written, if that is so.
+    pub(super) fn failure(&self) -> Option<&str> {
+        self.failed.get().map(String::as_str)
     }
 
     /// Writes a record and waits until the operating system has it: from then on a killed process does not
@@ -42,12 +50,11 @@ impl Writer {
     }
 }
 
-fn run(mut file: &File, mut queue: mpsc::Receiver<Line>) {
-    // After a failure half a line may be on the disk: nothing must follow it.
-    let mut failed: Option<String> = None;
+fn run(mut file: &File, mut queue: mpsc::Receiver<Line>, failed: &OnceLock<String>) {
     let mut batch = Vec::new();
     while queue.blocking_recv_many(&mut batch, QUEUE) > 0 {
-        let outcome = match &failed {
+        // After a failure half a line may be on the disk: nothing must follow it.
+        let outcome = match failed.get() {
             Some(reason) => Err(reason.clone()),
             None => {
                 let text: String = batch.iter().map(|line| line.text.as_str()).collect();
@@ -55,7 +62,7 @@ fn run(mut file: &File, mut queue: mpsc::Receiver<Line>) {
             }
         };
         if let Err(reason) = &outcome {
-            failed = Some(reason.clone());
+            failed.get_or_init(|| reason.clone());
         }
         for line in batch.drain(..) {
             // The search that waited may have been dropped; the line is written all the same.

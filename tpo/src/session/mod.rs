@@ -190,8 +190,13 @@ impl Session {
         self.journal()?.recall_call(key)
     }
 
-    /// Refuses to begin anything once the run is to stop.
+    /// Refuses to begin anything once the run is to stop, or what comes of it could not be written down.
     fn may_begin(&self) -> Result<(), EngineError> {
+        if let Some(journal) = self.journal()
+            && let Some(reason) = journal.failure()
+        {
+            return Err(self.interrupt(Interruption::JournalWrite(reason.to_owned())));
+        }
         if self.0.stop.is_set() {
             return Err(self.interrupt(Interruption::Stopped));
         }

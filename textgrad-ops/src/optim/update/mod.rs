@@ -136,7 +136,8 @@ impl Op for Update {
                     // A server that only knows one answer per request gives one here too.
                     let short = response.choices.len() < missing as usize;
                     let mut unusable = 0;
-                    for choice in response.choices {
+                    // Engines may give more than was asked for.
+                    for choice in response.choices.into_iter().take(missing as usize) {
                         match self.read(choice)? {
                             Ok(text) => texts.push(text),
                             Err(answer) => {

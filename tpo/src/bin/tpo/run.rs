@@ -147,6 +147,10 @@ impl Done {
     pub(crate) fn code(self) -> Result<ExitCode, Error> {
         let failed = self.summary.failed;
         if let Some(error) = self.fatal {
+            // That of a journal says so itself.
+            if let (Error::Io { .. }, Some(folder)) = (&error, &self.folder) {
+                show::go_on(folder);
+            }
             return Err(error);
         }
         if self.interrupted {
@@ -200,14 +204,17 @@ pub(crate) async fn search(
     let begun = Instant::now();
     let bar = show::Bar::start(total, batch.progress());
     let mut gathered = Gathered::new(tpo.is_simulation(), results, bar, seen);
-    let interrupted = gather(&mut batch, stop, &mut gathered).await?;
+    let interrupted = gather(&mut batch, stop, &mut gathered).await;
     gathered.bar.finish();
     let summary = gathered.summary.finish(begun.elapsed(), concurrency);
-    let results = match gathered.results {
-        Some(results) => Some(results.finish().await?),
-        None => None,
-    };
-    let (shown, fatal) = (gathered.shown, gathered.fatal);
+    let (shown, mut fatal) = (gathered.shown, gathered.fatal);
+    let mut results = None;
+    if let Some(writer) = gathered.results {
+        match writer.finish().await {
+            Ok(path) => results = Some(path),
+            Err(error) => _ = fatal.get_or_insert(error),
+        }
+    }
     Ok(Done { folder, summary, interrupted, known, results, shown, total, fatal })
 }
 
@@ -304,13 +311,13 @@ impl<F: FnMut(&ResultRecord)> Gathered<F> {
         Self { summary, simulated, results, shown: Vec::new(), fatal: None, bar, seen }
     }
 
-    async fn take(&mut self, outcome: Outcome, stop: &Stop) -> Result<(), Error> {
+    async fn take(&mut self, outcome: Outcome, stop: &Stop) {
         match outcome.result {
-            Err(failure) if matches!(failure.error, Error::Stopped) => return Ok(()),
+            Err(failure) if matches!(failure.error, Error::Stopped) => return,
             Err(failure) if matches!(failure.error, Error::JournalWrite { .. }) => {
                 stop.set();
                 self.fatal.get_or_insert(failure.error);
-                return Ok(());
+                return;
             }
             _ => {}
         }
@@ -320,11 +327,18 @@ impl<F: FnMut(&ResultRecord)> Gathered<F> {
             self.bar.say(&format!("query {} failed: {}", outcome.index, error.message));
         }
         (self.seen)(&record);
-        match &mut self.results {
-            Some(results) => results.write(&record).await?,
-            None => self.shown.push(record),
+        match self.results.take() {
+            Some(mut results) => match results.write(&record).await {
+                Ok(()) => self.results = Some(results),
+                // Calls that are under way are paid for: they are let finish, and the journal has them.
+                Err(error) => {
+                    stop.set();
+                    self.fatal.get_or_insert(error);
+                }
+            },
+            None if self.fatal.is_none() => self.shown.push(record),
+            None => {}
         }
-        Ok(())
     }
 }
 
@@ -333,19 +347,19 @@ async fn gather(
     batch: &mut Batch,
     stop: &Stop,
     gathered: &mut Gathered<impl FnMut(&ResultRecord)>,
-) -> Result<bool, Error> {
+) -> bool {
     let mut interrupted = false;
     // One listener for the whole run: a signal that comes while an outcome is written is not missed.
     let mut signal = Box::pin(tokio::signal::ctrl_c());
     loop {
         tokio::select! {
             outcome = batch.next() => match outcome {
-                Some(outcome) => gathered.take(outcome, stop).await?,
-                None => return Ok(interrupted),
+                Some(outcome) => gathered.take(outcome, stop).await,
+                None => return interrupted,
             },
             heard = &mut signal => {
                 if heard.is_err() || interrupted {
-                    return Ok(true);
+                    return true;
                 }
                 interrupted = true;
                 signal.set(tokio::signal::ctrl_c());

@@ -208,9 +208,11 @@ pub(crate) fn line(line: std::fmt::Arguments<'_>) -> Result<(), Error> {
 pub(crate) fn interrupted(done: usize, total: usize, folder: Option<&RunFolder>) {
     eprintln!("interrupted: {done} of {total} queries are done");
     if let Some(folder) = folder {
-        eprintln!(
-            "to continue, run the same command with --out {} --resume",
-            folder.path().display()
-        );
+        go_on(folder);
     }
+}
+
+/// With what a run is continued.
+pub(crate) fn go_on(folder: &RunFolder) {
+    eprintln!("to continue, run the same command with --out {} --resume", folder.path().display());
 }
