@@ -202,3 +202,20 @@ fn mistakes_are_named_before_anything_is_written() {
         assert!(!folder.path().join("out").exists());
     }
 }
+
+#[test]
+fn settings_of_a_file_are_lists_of_one_unless_flags_give_them() {
+    let folder = folder();
+    queries(folder.path(), 1);
+    let file = "[search]\nmode = \"bon\"\niterations = 1\nsamples = 2\nseed = 9\n[sampling]\ntemperature = 0.5\n";
+    std::fs::write(folder.path().join("study.toml"), file).unwrap();
+    let cells = |out: &str, more: &[&str]| {
+        let given = ["--config", "study.toml", "--data", "queries.json", "--out", out];
+        run(folder.path(), &[&given[..], more].concat()).with_code(0);
+        let cells = results(&folder.path().join(out)).into_iter().map(|(name, _)| name);
+        cells.filter(|name| name != "table").collect::<Vec<_>>()
+    };
+    assert_eq!(cells("file", &[]), ["bon-n2-t0.5-s9"]);
+    let flags = ["--modes", "tpo", "--seeds", "1,2"];
+    assert_eq!(cells("flags", &flags), ["tpo-d1-n2-t0.5-s1", "tpo-d1-n2-t0.5-s2"]);
+}

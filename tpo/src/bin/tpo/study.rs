@@ -37,7 +37,7 @@ const MAX_STUDIES: u32 = 9999;
 #[command(mut_args(renamed))]
 pub(crate) struct StudyArgs {
     /// What is done with answers, as with `tpo run --mode`; several with commas between them.
-    #[arg(long = "modes", value_name = "MODES", value_delimiter = ',', default_value = "tpo,revision,resample",
+    #[arg(long = "modes", alias = "mode", value_name = "MODES", value_delimiter = ',', default_value = "tpo,revision,resample",
         value_parser = str::parse::<Mode>)]
     modes: Vec<Mode>,
 
@@ -50,16 +50,38 @@ pub(crate) struct StudyArgs {
     widths: Vec<u32>,
 
     /// Temperatures of all requests.
-    #[arg(long, value_name = "TS", value_delimiter = ',', default_value = "0.7")]
+    #[arg(
+        long,
+        alias = "temperature",
+        value_name = "TS",
+        value_delimiter = ',',
+        default_value = "0.7"
+    )]
     temperatures: Vec<f64>,
 
     /// The seeds that all seeds are derived from.
-    #[arg(long, value_name = "SEEDS", value_delimiter = ',', default_value = "1,2,3")]
+    #[arg(
+        long,
+        alias = "seed",
+        value_name = "SEEDS",
+        value_delimiter = ',',
+        default_value = "1,2,3"
+    )]
     seeds: Vec<u64>,
 
     #[command(flatten)]
     run: RunArgs,
 }
+
+/// The settings of one run that a study has lists for, and the identifiers of these lists. In a file, such a
+/// setting is a list of one.
+pub(crate) const LISTS: [(&str, &str); 5] = [
+    ("mode", "modes"),
+    ("iterations", "depths"),
+    ("samples", "widths"),
+    ("temperature", "temperatures"),
+    ("seed", "seeds"),
+];
 
 /// Hides the arguments of one run that a study has lists for.
 fn renamed(arg: Arg) -> Arg {

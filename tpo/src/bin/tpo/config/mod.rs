@@ -20,6 +20,7 @@ use self::file::FileSetting;
 use self::settings::Setting;
 use self::show::Form;
 use crate::args::{Args, RunArgs};
+use crate::study;
 
 /// Look into the settings of a run.
 #[derive(Debug, clap::Args)]
@@ -131,7 +132,9 @@ impl Sources {
     }
 
     fn is_flag(&self, setting: &Setting) -> bool {
-        self.flags.contains(&setting.id())
+        let list = study::LISTS.iter().find(|(name, _)| *name == setting.name);
+        let given = |id: &str| self.flags.iter().any(|flag| flag == id);
+        given(&setting.id()) || list.is_some_and(|(_, list)| given(list))
     }
 
     fn in_file(&self, setting: &Setting) -> Option<&FileSetting> {
