@@ -93,8 +93,8 @@ impl ResultRecord {
     }
 }
 
-/// Writes `results.jsonl` beside its place and puts it there when it is whole, so that a file that is there
-/// is never half a file.
+/// Writes `results.jsonl` beside its place and puts it there at the end, so that no line of a file that is
+/// there is torn. After an interruption it has the queries that were done.
 #[derive(Debug)]
 pub struct ResultsWriter {
     path: PathBuf,
