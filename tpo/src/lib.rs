@@ -51,6 +51,11 @@ mod reward;
 pub mod run;
 mod search;
 mod session;
+#[cfg_attr(
+    not(feature = "report"),
+    allow(unreachable_pub, reason = "public as a part of `report`")
+)]
+mod stats;
 #[cfg(feature = "report")]
 pub mod study;
 mod summary;

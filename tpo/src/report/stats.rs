@@ -1,6 +1,8 @@
-//! Means, spreads, and how sure they are.
+//! How sure means are, and what the best of several may be expected to be.
 
 use textgrad_core::Seed;
+
+pub use crate::stats::{mean, quantile};
 
 /// A mean with the interval in which it may be expected.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
@@ -40,23 +42,15 @@ impl Bootstrap {
     pub fn mean(&self, values: &[f64]) -> Option<Interval> {
         let mean = mean(values)?;
         let mut draws = Draws(self.seed.child("bootstrap", values.len() as u64).value());
-        let mut means: Vec<f64> = (0..self.resamples.max(1))
+        let means: Vec<f64> = (0..self.resamples.max(1))
             .map(|_| {
                 let drawn = (0..values.len()).filter_map(|_| values.get(draws.below(values.len())));
                 drawn.sum::<f64>() / values.len() as f64
             })
             .collect();
-        means.sort_by(f64::total_cmp);
-        let tail = (1.0 - self.level) / 2.0;
-        Some(Interval {
-            mean,
-            low: quantile(&means, tail).unwrap_or(mean),
-            high: quantile(&means, 1.0 - tail).unwrap_or(mean),
-        })
+        Some(self.interval(mean, means))
     }
-}
 
-impl Bootstrap {
     /// The mean of values that are crossed, a row for each repetition and a column for each query, with its
     /// interval over both: rows and columns are drawn, each with replacement (Owen, "The pigeonhole bootstrap",
     /// 2007, which is conservative). Missing values are passed over. With one row it is [`mean`](Self::mean).
@@ -83,13 +77,18 @@ impl Bootstrap {
             // A draw of nothing but what is missing says nothing.
             means.extend((count > 0).then(|| sum / count as f64));
         }
+        Some(self.interval(overall, means))
+    }
+
+    /// The interval of a mean by those of the draws.
+    fn interval(&self, mean: f64, mut means: Vec<f64>) -> Interval {
         means.sort_by(f64::total_cmp);
         let tail = (1.0 - self.level) / 2.0;
-        Some(Interval {
-            mean: overall,
-            low: quantile(&means, tail).unwrap_or(overall),
-            high: quantile(&means, 1.0 - tail).unwrap_or(overall),
-        })
+        Interval {
+            mean,
+            low: quantile(&means, tail).unwrap_or(mean),
+            high: quantile(&means, 1.0 - tail).unwrap_or(mean),
+        }
     }
 }
 
@@ -108,27 +107,12 @@ impl Draws {
     }
 }
 
-/// The mean; `None` if there are no values.
-#[must_use]
-pub fn mean(values: &[f64]) -> Option<f64> {
-    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
-}
-
 /// The standard deviation of a sample, with n - 1; `None` for fewer than two values.
 #[must_use]
 pub fn deviation(values: &[f64]) -> Option<f64> {
     let mean = mean(values).filter(|_| values.len() > 1)?;
     let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
     Some((squares / (values.len() - 1) as f64).sqrt())
-}
-
-/// The value below which a share of sorted values lies, with straight lines between them.
-#[must_use]
-pub fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
-    let place = share.clamp(0.0, 1.0) * sorted.len().checked_sub(1)? as f64;
-    let below = sorted.get(place.floor() as usize)?;
-    let above = sorted.get(place.ceil() as usize)?;
-    Some(below + (above - below) * place.fract())
 }
 
 /// The expected maximum of `k` of these values, drawn without replacement: what best-of-k gives, estimated

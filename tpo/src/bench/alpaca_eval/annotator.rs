@@ -57,9 +57,9 @@ pub struct Annotation {
 /// Compares outputs with a reference's, each pair in both orders; the preference is the mean of both replies.
 ///
 /// This is not the annotator of the leaderboard, which asks once in an order that is drawn and weighs the
-/// reply by the probabilities of its tokens: engines here give no probabilities, so a reply counts as a
-/// whole, and both orders are asked so that a judge's liking for a place cancels out. The wording is ours
-/// unless a pack brings another. Compare only figures of the same judge and wording.
+/// reply by the probabilities of its tokens: here a reply counts as a whole, and both orders are asked so that
+/// a judge's liking for a place cancels out. The wording is ours unless a pack brings another. Compare only
+/// figures of the same judge and wording.
 #[derive(Debug, Clone)]
 pub struct Annotator(Asker);
 

@@ -6,7 +6,7 @@
 //! lost, and [`missing`] says what an outputs file lacks.
 //!
 //! The annotator of the leaderboard reads the probability of one letter from a model's token probabilities,
-//! which engines here do not give: figures of the leaderboard can only come from the official program.
+//! which is not done here: figures of the leaderboard can only come from the official program.
 //! [`Annotator`] lets any engine compare, in both orders; [`win_rate`] is the official aggregation. The
 //! length-controlled win rate also needs a file with the difficulty of each instruction and
 //! the annotations of two models with altered lengths, which belong to the benchmark's authors and are not

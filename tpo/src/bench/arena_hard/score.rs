@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use textgrad_core::Seed;
 
 use super::judgment::{Judgment, Verdict};
+use crate::stats::quantile;
 
 /// How many times a strong verdict counts.
 const WEIGHT: usize = 3;
@@ -51,8 +52,8 @@ pub fn leaderboard(judgments: &[Judgment], seed: Seed) -> Option<Score> {
     samples.sort_by(f64::total_cmp);
     Some(Score {
         score: 100.0 * samples.iter().sum::<f64>() / ROUNDS as f64,
-        lower: 100.0 * quantile(&samples, 0.05),
-        upper: 100.0 * quantile(&samples, 0.95),
+        lower: 100.0 * quantile(&samples, 0.05)?,
+        upper: 100.0 * quantile(&samples, 0.95)?,
         mean: 100.0 * mean_of(&mut points.iter().copied()),
         judged: counted.len(),
         dropped: judgments.len() - counted.len(),
@@ -66,16 +67,6 @@ fn points([first, second]: &[Verdict; 2]) -> Vec<f64> {
         std::iter::repeat_n(points, if strong { WEIGHT } else { 1 })
     };
     of(*second).chain(of(*first).map(|points| 1.0 - points)).collect()
-}
-
-/// A quantile of sorted figures, linear between neighbours.
-fn quantile(sorted: &[f64], at: f64) -> f64 {
-    let last = sorted.len().saturating_sub(1);
-    let place = at * last as f64;
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at is in 0..1")]
-    let below = place.floor() as usize;
-    let figure = |place: usize| sorted.get(place.min(last)).copied().unwrap_or(f64::NAN);
-    figure(below) + (figure(below + 1) - figure(below)) * (place - below as f64)
 }
 
 #[cfg(test)]
@@ -131,7 +122,7 @@ mod tests {
 
     #[test]
     fn quantiles_are_linear_between_neighbours() {
-        assert!((quantile(&[0.0, 1.0, 2.0, 3.0], 0.95) - 2.85).abs() < 1e-9);
-        assert_eq!(quantile(&[7.0], 0.05), 7.0);
+        assert!((quantile(&[0.0, 1.0, 2.0, 3.0], 0.95).unwrap() - 2.85).abs() < 1e-9);
+        assert_eq!(quantile(&[7.0], 0.05), Some(7.0));
     }
 }

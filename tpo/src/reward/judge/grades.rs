@@ -5,9 +5,10 @@ use textgrad_core::{Choice, EngineError, ErrorKind, excerpt};
 
 use super::builder::UnreadableVote;
 use super::expected::expected;
-use super::{END, JudgeReward, START, mean};
+use super::{END, JudgeReward, START};
 use crate::prompts::GradeContext;
 use crate::query::Query;
+use crate::stats::mean;
 
 /// What grades there are, and whether the expected one counts.
 #[derive(Debug, Clone, Copy)]

@@ -146,13 +146,6 @@ fn engine_error(error: Error) -> EngineError {
     }
 }
 
-/// The mean; none of nothing.
-fn mean(votes: &[f64]) -> Option<f64> {
-    #[expect(clippy::cast_precision_loss, reason = "votes are few")]
-    let count = votes.len() as f64;
-    (!votes.is_empty()).then(|| votes.iter().sum::<f64>() / count)
-}
-
 #[async_trait]
 impl RewardModel for JudgeReward {
     fn name(&self) -> &str {

@@ -5,9 +5,10 @@ use textgrad_core::{Choice, EngineError, excerpt};
 
 use super::builder::UnreadableVote;
 use super::strength::{Game, strengths};
-use super::{END, JudgeReward, START, mean};
+use super::{END, JudgeReward, START};
 use crate::prompts::CompareContext;
 use crate::query::Query;
+use crate::stats::mean;
 
 impl JudgeReward {
     /// The strengths of answers. Equal texts are one answer.
