@@ -2,8 +2,8 @@
 //!
 //! | benchmark | in | out | graded by |
 //! |---|---|---|---|
-//! | [`alpaca_eval`] | JSON list | JSON list for the official annotator | a judge, both orders, without length control |
-//! | [`arena_hard`] | `question.jsonl` | `model_answer` JSONL | a judge, both orders |
+//! | [`alpaca_eval`] | JSON list | JSON list for the official annotator | a judge; win rates plain and at equal lengths |
+//! | [`arena_hard`] | `question.jsonl` | `model_answer` JSONL | a judge, both orders; scores plain and with style control |
 //! | [`hh_rlhf`] | JSONL, also compressed | pairs, JSONL | the mean of a reward model |
 //! | [`beavertails`] | JSON list or JSONL | JSON list | the mean of a reward model |
 //! | [`xstest`] | CSV | completions CSV | a judge of refusals |
@@ -18,6 +18,7 @@ mod ask;
 pub mod beavertails;
 pub mod hh_rlhf;
 mod item;
+mod logistic;
 pub mod math500;
 pub mod paper;
 mod records;

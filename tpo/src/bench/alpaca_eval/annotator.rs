@@ -30,7 +30,7 @@ impl TemplateContext for PreferenceContext<'_> {
 }
 
 /// A comparison with the reference, in the fields of the official annotations. Output 1 is the reference's.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Annotation {
     /// What was asked.
     pub instruction: String,

@@ -13,6 +13,7 @@
 //! part of this crate: it is not computed here.
 
 mod annotator;
+mod length;
 mod score;
 
 use std::collections::HashSet;
@@ -20,6 +21,7 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 
 pub use self::annotator::{Annotation, Annotator, PreferenceContext, write_annotations};
+pub use self::length::{LengthControl, LengthControlled};
 pub use self::score::{WinRate, win_rate};
 use super::item::Item;
 use super::records::{list, records, unique, wrong};

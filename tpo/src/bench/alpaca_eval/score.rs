@@ -30,25 +30,27 @@ pub struct WinRate {
 /// # Ok::<(), tpo::Error>(())
 /// ```
 pub fn win_rate(preferences: &[Option<f64>]) -> Result<Option<WinRate>, Error> {
-    let mut wins = Vec::new();
-    for (place, preference) in (1..).zip(preferences) {
-        match *preference {
-            None => {}
-            Some(0.0) => wins.push(0.5),
-            Some(value) if (1.0..=2.0).contains(&value) => wins.push(value - 1.0),
-            Some(value) => {
-                return Err(Error::Input {
-                    source_name: format!("preference {place}"),
-                    reason: format!("expected 0 or 1 to 2, got {value}"),
-                });
-            }
-        }
-    }
+    let shares = (1..).zip(preferences).map(|(place, preference)| share(place, *preference));
+    let shares: Vec<Option<f64>> = shares.collect::<Result<_, _>>()?;
+    let wins: Vec<f64> = shares.into_iter().flatten().collect();
     Ok(mean_reward(&wins).map(|wins| WinRate {
         win_rate: 100.0 * wins.mean,
         standard_error: 100.0 * wins.standard_error,
         items: wins.items,
     }))
+}
+
+/// A preference as a share of the model, from 0 to 1.
+pub(super) fn share(place: usize, preference: Option<f64>) -> Result<Option<f64>, Error> {
+    match preference {
+        None => Ok(None),
+        Some(0.0) => Ok(Some(0.5)),
+        Some(value) if (1.0..=2.0).contains(&value) => Ok(Some(value - 1.0)),
+        Some(value) => Err(Error::Input {
+            source_name: format!("preference {place}"),
+            reason: format!("expected 0 or 1 to 2, got {value}"),
+        }),
+    }
 }
 
 #[cfg(test)]
