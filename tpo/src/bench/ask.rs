@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use textgrad_core::{
-    Engine, Message, PromptPack, Purpose, Request, Sampling, Seed, TemplateContext,
+    Choice, Engine, Message, PromptPack, Purpose, Request, Sampling, Seed, TemplateContext,
 };
 
 use crate::error::Error;
@@ -29,14 +29,25 @@ impl Asker {
         self.engine.name()
     }
 
-    /// What was asked and what the judge said. `templates` name the system message, which is not sent if it
-    /// is empty, and the user's.
+    /// What was asked and what the judge said, see [`choice`](Self::choice).
     pub(super) async fn ask<C: TemplateContext>(
         &self,
         templates: [&str; 2],
         context: &C,
         seed: Seed,
     ) -> Result<(Vec<Message>, String), Error> {
+        let (messages, choice) = self.choice(templates, context, seed).await?;
+        Ok((messages, choice.map(|choice| choice.text).unwrap_or_default()))
+    }
+
+    /// What was asked and the judge's reply, if it gave any. `templates` name the system message, which is not
+    /// sent if it is empty, and the user's.
+    pub(super) async fn choice<C: TemplateContext>(
+        &self,
+        templates: [&str; 2],
+        context: &C,
+        seed: Seed,
+    ) -> Result<(Vec<Message>, Option<Choice>), Error> {
         let [system, user] = templates;
         let system = self.prompts.render(system, context)?;
         let system = (!system.trim().is_empty()).then(|| Message::system(system));
@@ -45,8 +56,7 @@ impl Asker {
         let sampling = self.sampling.clone().with_n(1).at(Some(seed));
         let request = Request::new(Purpose::Judge, messages.clone()).with_sampling(sampling);
         let response = self.engine.complete(&request).await?;
-        let said = response.choices.into_iter().next().map(|choice| choice.text);
-        Ok((messages, said.unwrap_or_default()))
+        Ok((messages, response.choices.into_iter().next()))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Deserializer};
 
-use super::annotator::Annotation;
+use super::annotation::Annotation;
 use super::score::share;
 use crate::bench::logistic::{Row, fit};
 use crate::bench::records::wrong;

@@ -5,13 +5,12 @@
 //! space disappears with a line in a log. [`Outputs`] keeps instructions as they are and refuses what would be
 //! lost, and [`missing`] says what an outputs file lacks.
 //!
-//! The annotator of the leaderboard reads the probability of one letter from a model's token probabilities,
-//! which is not done here: figures of the leaderboard can only come from the official program.
-//! [`Annotator`] lets any engine compare, in both orders; [`win_rate`] is the official aggregation. The
-//! length-controlled win rate also needs a file with the difficulty of each instruction and
-//! the annotations of two models with altered lengths, which belong to the benchmark's authors and are not
-//! part of this crate: it is not computed here.
+//! [`Annotator`] lets any engine compare, to the letter and in both orders, or as the leaderboard's annotator
+//! does: once, by the probability of one letter. [`win_rate`] and [`LengthControl`] are the official
+//! aggregations. Figures are the leaderboard's only with its judge, its wording (a pack can bring it) and the
+//! authors' file of difficulties, none of which is part of this crate.
 
+mod annotation;
 mod annotator;
 mod length;
 mod score;
@@ -20,7 +19,8 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::annotator::{Annotation, Annotator, PreferenceContext, write_annotations};
+pub use self::annotation::{Annotation, write_annotations};
+pub use self::annotator::{Annotator, Orders, PreferenceContext, Reading};
 pub use self::length::{LengthControl, LengthControlled};
 pub use self::score::{WinRate, win_rate};
 use super::item::Item;
