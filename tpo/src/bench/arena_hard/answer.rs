@@ -61,6 +61,14 @@ impl Answer {
         }
     }
 
+    /// The same, with its style where the file had none.
+    fn with_style(mut self) -> Self {
+        if self.style == Style::default() {
+            self.style = Style::of(self.text());
+        }
+        self
+    }
+
     /// What the model said.
     #[must_use]
     pub fn text(&self) -> &str {
@@ -111,14 +119,15 @@ pub fn write_answers(answers: &[Answer]) -> Result<String, Error> {
     jsonl(answers)
 }
 
-/// Reads a file of answers, such as the baseline's. `source` is the file's name, for errors.
+/// Reads a file of answers, such as the baseline's. `source` is the file's name, for errors. Where a line has
+/// no `metadata`, the style is counted.
 ///
 /// # Errors
 /// [`Error::Input`] with the line and what was expected; also for a question that comes twice.
 pub fn read_answers(source: &str, text: &str) -> Result<Vec<Answer>, Error> {
     let read = records::<Answer>(source, text)?;
     unique(read.iter().map(|(place, a)| (place.as_str(), a.uid.as_str())), "uid")?;
-    Ok(read.into_iter().map(|(_, answer)| answer).collect())
+    Ok(read.into_iter().map(|(_, answer)| answer.with_style()).collect())
 }
 
 #[cfg(test)]
@@ -154,6 +163,14 @@ mod tests {
             read_answers("f", &write_answers(std::slice::from_ref(&answer)).unwrap()).unwrap();
         assert_eq!(back, [answer]);
         assert_eq!(back[0].text(), "# Because\n");
+    }
+
+    #[test]
+    fn a_style_that_is_not_told_is_counted() {
+        let answer = Answer::new(&question("q"), "m", "# Because\n**so**", 0.0);
+        let mut line = serde_json::to_value(&answer).unwrap();
+        line.as_object_mut().unwrap().remove("metadata");
+        assert_eq!(read_answers("f", &line.to_string()).unwrap(), [answer]);
     }
 
     #[test]

@@ -104,6 +104,14 @@ impl Style {
             },
         }
     }
+
+    /// Headers, items of lists and bold words, of all kinds.
+    pub(super) fn markup(&self) -> [usize; 3] {
+        let HeaderCount { h1, h2, h3, h4, h5, h6 } = self.header_count;
+        let ListCount { ordered, unordered } = self.list_count;
+        let BoldCount { asterisks, underscores } = self.bold_count;
+        [h1 + h2 + h3 + h4 + h5 + h6, ordered + unordered, asterisks + underscores]
+    }
 }
 
 /// Takes the text inside of fences out of an answer the way the official program does: wherever that text

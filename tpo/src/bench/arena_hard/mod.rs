@@ -2,11 +2,11 @@
 //!
 //! Version 0.1 has 500 prompts, version 2 has 750 of two categories. [`read`] takes `question.jsonl` of both,
 //! [`Answer`] is a line of `model_answer`, [`Judge`] plays two games with the positions swapped, a
-//! [`Judgment`] is a line of `model_judgment`, and [`leaderboard`] is the published aggregation without style
-//! control, which needs a Bradley-Terry fit over all models of the leaderboard. The official programs read
-//! what is written here.
+//! [`Judgment`] is a line of `model_judgment`; [`leaderboard`] and [`StyleControlled`] are the published
+//! aggregations without and with style control. The official programs read what is written here.
 
 mod answer;
+mod control;
 mod judge;
 mod judgment;
 mod markdown;
@@ -15,6 +15,7 @@ mod score;
 use serde::{Deserialize, Serialize};
 
 pub use self::answer::{Answer, file_name, read_answers, write_answers};
+pub use self::control::{Interval, StyleControlled};
 pub use self::judge::{DuelContext, Judge};
 pub use self::judgment::{Game, Judgment, Verdict, read_judgments, write_judgments};
 pub use self::markdown::{BoldCount, HeaderCount, ListCount, Style, count_tokens};

@@ -11,7 +11,7 @@ use crate::stats::quantile;
 const WEIGHT: usize = 3;
 
 /// How often the verdicts are drawn anew for the interval.
-const ROUNDS: u64 = 100;
+pub(super) const ROUNDS: u64 = 100;
 
 /// How a model does against a baseline, in percent.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -41,12 +41,8 @@ pub fn leaderboard(judgments: &[Judgment], seed: Seed) -> Option<Score> {
     let size = NonZeroUsize::new(points.len())?;
     let mean_of = |points: &mut dyn Iterator<Item = f64>| points.sum::<f64>() / size.get() as f64;
     let sample = |round: u64| {
-        let round = seed.child("bootstrap", round);
-        let draw = |place: usize| {
-            let drawn = round.child("draw", place as u64).value() % size.get() as u64;
-            usize::try_from(drawn).ok().and_then(|drawn| points.get(drawn).copied())
-        };
-        mean_of(&mut (0..size.get()).filter_map(draw))
+        let drawn = draws(seed, round, size.get());
+        mean_of(&mut drawn.filter_map(|place| points.get(place).copied()))
     };
     let mut samples: Vec<f64> = (0..ROUNDS).map(sample).collect();
     samples.sort_by(f64::total_cmp);
@@ -60,8 +56,18 @@ pub fn leaderboard(judgments: &[Judgment], seed: Seed) -> Option<Score> {
     })
 }
 
+/// The places of a bootstrap sample: as many as there are, drawn with replacement.
+pub(super) fn draws(seed: Seed, round: u64, size: usize) -> impl Iterator<Item = usize> {
+    let round = seed.child("bootstrap", round);
+    let draw = move |place: usize| {
+        let drawn = round.child("draw", place as u64).value().checked_rem(size as u64)?;
+        usize::try_from(drawn).ok()
+    };
+    (0..size).filter_map(draw)
+}
+
 /// What the model got in both games: it is A in the second and B in the first.
-fn points([first, second]: &[Verdict; 2]) -> Vec<f64> {
+pub(super) fn points([first, second]: &[Verdict; 2]) -> Vec<f64> {
     let of = |verdict: Verdict| {
         let (points, strong) = verdict.points();
         std::iter::repeat_n(points, if strong { WEIGHT } else { 1 })
