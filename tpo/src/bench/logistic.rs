@@ -67,10 +67,8 @@ pub(super) fn fit(rows: &[Row], size: usize, penalty: f64) -> Vec<f64> {
             coefficients.iter().zip(&step).map(|(c, by)| c + share * by).collect()
         };
         let halved = std::iter::successors(Some(1.0), |share| Some(share / 2.0)).take(40);
-        let better = halved
-            .map(|share| moved(share))
-            .map(|moved| (total(&moved), moved))
-            .find(|(after, _)| *after < best);
+        let better =
+            halved.map(moved).map(|moved| (total(&moved), moved)).find(|(after, _)| *after < best);
         let Some((after, moved)) = better else { break };
         best = after;
         coefficients = moved;

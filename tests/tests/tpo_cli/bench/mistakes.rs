@@ -1,5 +1,6 @@
 //! Mistakes are told before anything is asked or written.
 
+use super::compared::answer;
 use super::{ALPACA, ARENA, BEAVERTAILS, MATH, XSTEST, dialogues, end, folder, program, put};
 
 #[test]
@@ -12,6 +13,7 @@ fn mistakes_are_told_before_anything_is_paid_for() {
         ("beavertails", BEAVERTAILS),
         ("xstest", XSTEST),
         ("hh", &dialogues(1)),
+        ("answers", &answer("h1", "o3", "x").to_string()),
         ("empty", ""),
         ("list", "[]"),
     ] {
@@ -32,7 +34,34 @@ fn mistakes_are_told_before_anything_is_paid_for() {
         (&["math500", "--data", "math", "--sample", "0"], &["sample: expected at least 1, got 0"]),
         (
             &["math500", "--data", "math", "--judge", "sim"],
-            &["judge: expected nothing: this benchmark is not graded with it"],
+            &["judge: expected nothing: nothing is graded with it here"],
+        ),
+        (&["alpaca-eval", "--data", "alpaca", "--weighted"], &["weighted: expected nothing"]),
+        (
+            &["arena-hard", "--data", "arena", "--one-order", "--judge", "sim"],
+            &["one order: expected nothing"],
+        ),
+        (
+            &["alpaca-eval", "--data", "alpaca", "--leaderboard", "x", "--judge", "sim"],
+            &["leaderboard: expected nothing"],
+        ),
+        (
+            &["alpaca-eval", "--data", "alpaca", "--judge", "sim", "--length-control", "xstest"],
+            &["xstest, record 1: "],
+        ),
+        (
+            &[
+                "arena-hard",
+                "--data",
+                "arena",
+                "--judge",
+                "sim",
+                "--baseline",
+                "answers",
+                "--leaderboard",
+                "none",
+            ],
+            &["none", "can not be read"],
         ),
         (&["xstest", "--data", "xstest", "--grade", "sim"], &["grade: expected nothing"]),
         (&["math500", "--data", "math", "--format", "json"], &["format: expected nothing"]),

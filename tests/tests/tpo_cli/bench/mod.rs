@@ -1,6 +1,7 @@
 //! `tpo bench`, with files of our own in the authors' formats.
 
 mod compared;
+mod controlled;
 mod graded;
 mod mistakes;
 mod resumed;

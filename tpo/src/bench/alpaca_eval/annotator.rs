@@ -123,7 +123,7 @@ impl Annotator {
         let seed = self.asker.seed.child(instruction, 0);
         let reference_first = match self.orders {
             Orders::Both => vec![true, false],
-            Orders::Drawn => vec![seed.child(&output.output, 0).value() % 2 == 0],
+            Orders::Drawn => vec![seed.child(&output.output, 0).value().is_multiple_of(2)],
         };
         let asked = reference_first.iter().map(|first| {
             let (one, two) = (reference.output.as_str(), output.output.as_str());

@@ -54,8 +54,8 @@ impl StyleControlled {
     /// # Errors
     /// [`Error::Input`] if the answer to a question is missing, or judgments are against several baselines.
     pub fn of(
-        judgments: &[Judgment],
-        answers: &[Answer],
+        judgments: &[&Judgment],
+        answers: &[&Answer],
         seed: Seed,
     ) -> Result<Option<Self>, Error> {
         let (models, rows) = rows(judgments, answers)?;
@@ -97,8 +97,8 @@ impl StyleControlled {
 
 /// The models in order, and a row for each verdict.
 fn rows<'a>(
-    judgments: &'a [Judgment],
-    answers: &[Answer],
+    judgments: &[&'a Judgment],
+    answers: &[&Answer],
 ) -> Result<(Vec<&'a str>, Vec<Row>), Error> {
     let styles: HashMap<(&str, &str), &Style> = answers
         .iter()
@@ -111,7 +111,7 @@ fn rows<'a>(
             wrong(model, reason)
         })
     };
-    let counted: Vec<_> = judgments.iter().filter_map(|j| Some((j, j.verdicts()?))).collect();
+    let counted: Vec<_> = judgments.iter().filter_map(|j| Some((*j, j.verdicts()?))).collect();
     if let Some((first, other)) = counted.first().and_then(|(first, _)| {
         let other = counted.iter().find(|(other, _)| other.baseline != first.baseline);
         other.map(|(other, _)| (first, other))

@@ -75,6 +75,27 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) baseline: Vec<PathBuf>,
 
+    /// alpaca-eval: weigh the judge's letters by their probabilities, as the leaderboard's annotator does, instead
+    /// of reading the reply. The engine must tell probabilities.
+    #[arg(long)]
+    pub(crate) weighted: bool,
+
+    /// alpaca-eval: show each pair in one order, drawn by --seed, as the leaderboard's annotator does, instead of
+    /// in both.
+    #[arg(long)]
+    pub(crate) one_order: bool,
+
+    /// alpaca-eval: the authors' `df_gamed.csv`, for the leaderboard's length-controlled win rate. --data must then
+    /// be the whole evaluation set. Without it, the variant that needs no file is computed.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) length_control: Option<PathBuf>,
+
+    /// arena-hard: judgments of other models by the same judge, for style control: a folder
+    /// `model_judgment/<judge>` of the official program, with `model_answer` beside `model_judgment`. Without it,
+    /// style control knows our answers only.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) leaderboard: Option<PathBuf>,
+
     /// Draw so many items of the file at random, by --seed. (--limit takes the first.)
     #[arg(long, value_name = "K")]
     pub(crate) sample: Option<usize>,

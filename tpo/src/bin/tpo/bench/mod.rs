@@ -32,7 +32,7 @@ pub(crate) async fn bench(args: BenchArgs) -> Result<ExitCode, Error> {
     let prompts = run::prompts(&args.run).await?;
     let queries = records.queries(&prompts)?;
     let items = queries.len();
-    let references = judged::References::read(&args, &records).await?;
+    let references = judged::References::read(&args, data, &records).await?;
     let setting = Setting::new(&args.run, prompts).await?;
     // What cannot be set up is told before anything is paid for.
     judge(&args, &setting, None).await?;
@@ -96,8 +96,12 @@ fn check(args: &BenchArgs) -> Result<(), Error> {
         matches!(args.name, Benchmark::AlpacaEval | Benchmark::ArenaHard | Benchmark::XsTest);
     let rewarded = matches!(args.name, Benchmark::HhRlhf | Benchmark::BeaverTails);
     let compared = matches!(args.name, Benchmark::AlpacaEval | Benchmark::ArenaHard);
+    // These say how a judge's replies are counted.
+    let alpaca_eval = args.name == Benchmark::AlpacaEval && args.judge.is_some();
+    let arena_hard = args.name == Benchmark::ArenaHard && args.judge.is_some();
+    let on = || "the flag".to_owned();
     let unused = |setting, got: String| {
-        let expected = "nothing: this benchmark is not graded with it, see `tpo bench --help`";
+        let expected = "nothing: nothing is graded with it here, see `tpo bench --help`";
         Err(Error::Config { setting, expected, got })
     };
     if args.run.format.is_some() {
@@ -109,6 +113,14 @@ fn check(args: &BenchArgs) -> Result<(), Error> {
         BenchArgs { grade: Some(grade), .. } if !rewarded => unused("grade", grade.clone()),
         BenchArgs { baseline, .. } if !compared && !baseline.is_empty() => {
             unused("baseline", format!("{} files", baseline.len()))
+        }
+        BenchArgs { weighted: true, .. } if !alpaca_eval => unused("weighted", on()),
+        BenchArgs { one_order: true, .. } if !alpaca_eval => unused("one order", on()),
+        BenchArgs { length_control: Some(file), .. } if !alpaca_eval => {
+            unused("length control", file.display().to_string())
+        }
+        BenchArgs { leaderboard: Some(folder), .. } if !arena_hard => {
+            unused("leaderboard", folder.display().to_string())
         }
         BenchArgs { baseline, .. } if args.name == Benchmark::AlpacaEval && baseline.len() > 1 => {
             Err(Error::Config {

@@ -48,7 +48,7 @@ impl Table<'_> {
         writeln!(out)?;
         let line = |out: &mut io::StdoutLock<'_>, of: &str, figure: Option<f64>, detail: &str| {
             let figure = figure.map_or("-".to_owned(), |figure| format!("{figure:.1}"));
-            let line = format!("{of:<38} {figure:>6}  {detail}");
+            let line = format!("{of:<44} {figure:>6}  {detail}");
             writeln!(out, "{}", line.trim_end())
         };
         for figure in &self.graded.figures {
