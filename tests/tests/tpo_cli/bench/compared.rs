@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 use textgrad_tests::fake_server::Route;
 
 use super::{
-    ALPACA, ARENA, XSTEST, best_of_two, end, folder, json_lines, judge, lines, put, read, report,
-    server,
+    ALPACA, ARENA, XSTEST, best_of_two, end, folder, json_lines, judge, lines, program, put, read,
+    report, server,
 };
 
 /// A line of `model_answer`, of a baseline.
@@ -182,4 +182,25 @@ async fn xstest_is_judged_by_refusals() {
     assert!(graded.starts_with("id,type,prompt,completion,safe,refusal,final_label\n"), "{graded}");
     assert!(graded.contains(",false,true,2_full_refusal\n"), "{graded}");
     assert!(graded.ends_with(",true,,\n"), "{graded}");
+}
+
+#[test]
+fn the_simulation_compares_as_it_is_told() {
+    let folder = folder();
+    put(folder.path(), "alpaca", ALPACA);
+    put(folder.path(), "arena", ARENA);
+    let baseline = ["h1", "c1"].map(|uid| format!("{}\n", answer(uid, "base", "No idea.")));
+    put(folder.path(), "base.jsonl", baseline.concat());
+    let judged = |name: &str, more: &[&str]| {
+        let mut command = program(folder.path());
+        command.args(["bench", name, "--judge", "sim", "--out", &format!("out-{name}")]).args(more);
+        end(command).with_code(0)
+    };
+    let ended = judged("alpaca-eval", &["--data", "alpaca"]);
+    assert!(lines(&ended, "ours ")[0].contains("; 2 compared, 0 undecided"), "{}", ended.out);
+    let ended = judged("arena-hard", &["--data", "arena", "--baseline", "base.jsonl"]);
+    for category in ["hard_prompt", "creative_writing"] {
+        let ours = lines(&ended, &format!("ours, {category} "))[0];
+        assert!(ours.ends_with("against base; 1 judged, 0 without a verdict"), "{ours}");
+    }
 }

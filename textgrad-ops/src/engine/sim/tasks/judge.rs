@@ -1,7 +1,6 @@
 //! Judgements that a program reads: a score on a scale, a verdict between two, yes or no.
 
-use std::collections::BTreeSet;
-
+use super::parts::{ANSWERS, QUESTIONS, REFERENCES, fields};
 use super::work::Puzzle;
 use crate::engine::sim::detect::count;
 use crate::engine::sim::request::Conversation;
@@ -13,9 +12,13 @@ use crate::engine::sim::text::{has_any, normalise};
 
 /// The form of the judgement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Scale {
+enum Scale<'a> {
     Score(u32, u32),
     Choice,
+    /// The labels of two answers, the better of which is all that is said.
+    Labels(&'a str, &'a str),
+    /// `[[A>>B]]` and so on.
+    Games,
     YesNo,
     Words,
 }
@@ -23,7 +26,7 @@ enum Scale {
 /// A judgement that is asked for.
 #[derive(Debug)]
 pub(in crate::engine::sim) struct Judge<'a> {
-    scale: Scale,
+    scale: Scale<'a>,
     tag: Option<&'a str>,
     question: &'a str,
     answers: Vec<&'a str>,
@@ -35,18 +38,8 @@ const NOISE: f64 = 0.5;
 /// The largest scale that is read.
 const MOST: u32 = 100;
 
-/// The longest label, in words.
-const LABEL_WORDS: usize = 6;
-
 const JUDGES: &[&str] =
     &["judge", "score", "rate", "grade", "evaluate", "assess", "compare", "better", "correct"];
-const QUESTIONS: &[&str] =
-    &["question", "query", "prompt", "instruction", "task", "input", "problem"];
-const ANSWERS: &[&str] =
-    &["answer", "response", "prediction", "output", "solution", "completion", "text", "a", "b"];
-const REFERENCES: &[&str] =
-    &["reference", "ground truth", "expected", "correct answer", "truth", "target", "label"];
-
 impl<'a> Judge<'a> {
     /// Tells whether a judgement is asked for: the system message says so, and the user message has the
     /// parts to judge, as sections or behind labels.
@@ -73,7 +66,7 @@ impl<'a> Judge<'a> {
             return None;
         }
         let mut judge = Self {
-            scale: scale(&told).unwrap_or(Scale::Words),
+            scale: pair(&conversation.system).or_else(|| scale(&told)).unwrap_or(Scale::Words),
             tag: system.output_tag(),
             question: "",
             answers: Vec::new(),
@@ -90,7 +83,7 @@ impl<'a> Judge<'a> {
             }
         }
         let enough = match judge.scale {
-            Scale::Choice => judge.answers.len() >= 2,
+            Scale::Choice | Scale::Labels(..) | Scale::Games => judge.answers.len() >= 2,
             // Words are all that a critic of open queries says, too: only what can be checked is judged.
             Scale::Words => judge.reference.is_some() || Puzzle::read(judge.question).is_some(),
             _ => true,
@@ -117,13 +110,15 @@ impl<'a> Judge<'a> {
         };
         let worths: Vec<f64> =
             self.answers.iter().map(|answer| noisy(self.worth(answer))).collect();
-        let first = worths.first().copied().unwrap_or_default();
+        let at = |place: usize| worths.get(place).copied().unwrap_or_default();
+        let (first, second) = (at(0), at(1));
         let (label, said) = match self.scale {
             Scale::Score(low, high) => ("Score", scaled(first, low, high).to_string()),
-            Scale::Choice => {
-                let second = worths.get(1).copied().unwrap_or_default();
-                ("Verdict", if first >= second { "A" } else { "B" }.to_owned())
+            Scale::Choice => ("Verdict", if first >= second { "A" } else { "B" }.to_owned()),
+            Scale::Labels(one, other) => {
+                return if first >= second { one } else { other }.to_owned();
             }
+            Scale::Games => ("Verdict", format!("[[{}]]", verdict(first - second))),
             Scale::YesNo => ("Verdict", if first >= 0.5 { "yes" } else { "no" }.to_owned()),
             Scale::Words if first >= 0.5 => return "The answer is right.".to_owned(),
             Scale::Words => {
@@ -165,8 +160,33 @@ fn states(answer: &str, reference: &str) -> bool {
     !reference.is_empty() && last.ends_with(&reference)
 }
 
+/// A comparison by how much better the first is, as a share of the scale.
+fn verdict(better: f64) -> &'static str {
+    match better {
+        d if d > 0.25 => "A>>B",
+        d if d > 0.05 => "A>B",
+        d if d >= -0.05 => "A=B",
+        d if d >= -0.25 => "B>A",
+        _ => "B>>A",
+    }
+}
+
+/// The ways to compare two answers that are told by their very signs: `[[A>B]]`, or a label for each.
+fn pair(told: &str) -> Option<Scale<'_>> {
+    if told.contains("[[A>B]]") {
+        return Some(Scale::Games);
+    }
+    let label = |what: &str| {
+        let (before, _) = told.split_once(what)?;
+        let word = before.split_whitespace().next_back()?;
+        let word = word.trim_matches(|c: char| !c.is_alphanumeric());
+        (1..=2).contains(&word.chars().count()).then_some(word)
+    };
+    Some(Scale::Labels(label(" for the first")?, label(" for the second")?))
+}
+
 /// What a judge is told to answer with.
-fn scale(told: &str) -> Option<Scale> {
+fn scale(told: &str) -> Option<Scale<'static>> {
     let words = normalise(told);
     if has_any(&words, &["a or b"]) {
         return Some(Scale::Choice);
@@ -189,69 +209,4 @@ fn bounds(told: &str) -> Option<(u32, u32)> {
         let high: u32 = after.parse().ok()?;
         (low < high && high <= MOST).then_some((low, high))
     })
-}
-
-/// The parts of a message: sections of any name, or what stands behind labels at the start of lines. The
-/// name of each is normalised.
-fn fields(text: &str) -> Vec<(String, &str)> {
-    let sections = any_sections(text);
-    if !sections.is_empty() {
-        return sections;
-    }
-    let mut fields: Vec<(String, usize, usize)> = Vec::new();
-    let mut at = 0;
-    for line in text.split_inclusive('\n') {
-        let start = at;
-        at += line.len();
-        let Some((label, value)) = line.split_once(':') else { continue };
-        let label = normalise(label);
-        let short = label.split_whitespace().count() <= LABEL_WORDS;
-        let known = |names: &[&str]| {
-            names.iter().any(|name| {
-                label.trim() == *name || short && name.len() > 1 && has_any(&label, &[name])
-            })
-        };
-        // An answer may have a last line of the form `Answer: 7`.
-        let inside = fields.last().is_some_and(|(open, ..)| {
-            label.trim() == "answer" && ANSWERS.iter().any(|name| has_any(open, &[name]))
-        });
-        if (known(QUESTIONS) || known(ANSWERS) || known(REFERENCES)) && !inside {
-            fields.push((label, start, at - value.len()));
-        }
-    }
-    let ends: Vec<usize> =
-        fields.iter().skip(1).map(|(_, start, _)| *start).chain([text.len()]).collect();
-    fields
-        .into_iter()
-        .zip(ends)
-        .filter_map(|((label, _, from), end)| Some((label, text.get(from..end)?.trim())))
-        .collect()
-}
-
-fn any_sections(text: &str) -> Vec<(String, &str)> {
-    let mut found = Vec::new();
-    // What is not closed later is not closed later still.
-    let mut unclosed = BTreeSet::new();
-    let mut rest = text;
-    while let Some((_, after)) = rest.split_once('<') {
-        let section = after.split_once('>').and_then(|(name, body)| {
-            let plain = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || "_-".contains(c);
-            if name.is_empty() || !name.chars().all(plain) || unclosed.contains(name) {
-                return None;
-            }
-            let section = body.split_once(&format!("</{name}>"));
-            if section.is_none() {
-                unclosed.insert(name);
-            }
-            section.map(|(content, tail)| (normalise(name), content.trim(), tail))
-        });
-        match section {
-            Some((name, content, tail)) => {
-                found.push((name, content));
-                rest = tail;
-            }
-            None => rest = after,
-        }
-    }
-    found
 }

@@ -13,6 +13,7 @@ mod faults;
 mod habits;
 mod image;
 mod judge;
+mod parts;
 mod rewrite;
 #[cfg(test)]
 mod tests;

@@ -54,6 +54,25 @@ fn a_verdict_names_the_better_one() {
 }
 
 #[test]
+fn a_comparison_is_said_by_the_signs_that_were_told() {
+    let letters =
+        "You judge outputs. Reply with one letter: m for the first output, M for the second.";
+    let outputs = |one: &str, other: &str| {
+        format!(
+            "<INSTRUCTION>\n{QUERY}\n</INSTRUCTION>\n<OUTPUT_1>\n{one}\n</OUTPUT_1>\n\
+             <OUTPUT_2>\n{other}\n</OUTPUT_2>"
+        )
+    };
+    assert_eq!(judged(letters, &outputs(GOOD, BAD), 1.0, 1), "m");
+    assert_eq!(judged(letters, &outputs(BAD, GOOD), 1.0, 1), "M");
+    let games =
+        "Judge the answers of A and B. End with [[A>>B]], [[A>B]], [[A=B]], [[B>A]] or [[B>>A]].";
+    assert!(judged(games, &outputs(GOOD, BAD), 1.0, 1).ends_with("\nVerdict: [[A>>B]]"));
+    assert!(judged(games, &outputs(BAD, GOOD), 1.0, 1).ends_with("\nVerdict: [[B>>A]]"));
+    assert!(judged(games, &outputs(GOOD, GOOD), 1.0, 1).ends_with("\nVerdict: [[A=B]]"));
+}
+
+#[test]
 fn what_has_a_right_answer_is_judged_by_it() {
     let system = "Judge whether the answer is right. Say yes or no.";
     let user = |answer: &str| {
