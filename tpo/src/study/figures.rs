@@ -1,11 +1,10 @@
-//! The table at the end.
+//! The figures of cells, and the rows of the table.
 
 use serde::Serialize;
 
 use super::grid::GridCell;
 use crate::config::Mode;
-use crate::error::Error;
-use crate::report::{Bootstrap, Cell, Interval, Table, deviation, mean};
+use crate::report::{Bootstrap, Interval, deviation, mean};
 use crate::run::{ResultRecord, Status};
 use crate::search::UsageRecord;
 
@@ -40,6 +39,12 @@ impl CellFigures {
         self.usage.add(&record.trajectory.usage);
     }
 
+    /// The differences of the best scores, query by query.
+    fn ahead_of(&self, other: &Self) -> Vec<Option<f64>> {
+        let pairs = self.best.iter().zip(&other.best);
+        pairs.map(|(one, other)| Some((*one)? - (*other)?)).collect()
+    }
+
     fn succeeded(&self) -> usize {
         self.best.iter().flatten().count()
     }
@@ -67,6 +72,10 @@ pub struct StudyRow {
     pub answers: f64,
     /// The mean of the best scores, with its interval over seeds and queries; none if all failed.
     pub reward: Option<Interval>,
+    /// How far the best scores are above those of the study's first mode at equal D, N and temperature, query
+    /// by query and seed by seed, with the interval over both; none for that mode itself, and if there is
+    /// nothing to pair.
+    pub ahead: Option<Interval>,
     /// The mean score of the newest answers of a search: those of its last iteration, better or not.
     pub newest: Option<f64>,
     /// The mean standard deviation of the scores of the newest answers of a search.
@@ -88,7 +97,9 @@ pub struct StudyRow {
 pub struct StudyTable {
     /// Whether any part of it is simulated: then the figures say nothing about real models.
     pub simulated: bool,
-    /// The rows, in the order of the grid.
+    /// The study's first mode, which the others are held against.
+    pub against: Option<Mode>,
+    /// The rows: by temperature and width, then mode, then depth.
     pub rows: Vec<StudyRow>,
 }
 
@@ -97,17 +108,25 @@ impl StudyTable {
     #[must_use]
     pub fn new(simulated: bool, cells: &[(GridCell, CellFigures)], bootstrap: &Bootstrap) -> Self {
         let alike = |a: &GridCell, b: &GridCell| GridCell { seed: b.seed, ..*a } == *b;
+        let against = cells.first().map(|(cell, _)| cell.mode);
         let mut rows = Vec::new();
         for (place, (cell, _)) in cells.iter().enumerate() {
             if cells.iter().take(place).any(|(earlier, _)| alike(earlier, cell)) {
                 continue;
             }
-            let same: Vec<&CellFigures> = cells
-                .iter()
-                .filter(|(other, _)| alike(other, cell))
-                .map(|(_, figures)| figures)
-                .collect();
-            rows.push(row(cell, &same, bootstrap));
+            let same: Vec<&(GridCell, CellFigures)> =
+                cells.iter().filter(|(other, _)| alike(other, cell)).collect();
+            let figures: Vec<&CellFigures> = same.iter().map(|(_, figures)| figures).collect();
+            let ahead = against.filter(|against| *against != cell.mode).and_then(|against| {
+                let pairs = same.iter().filter_map(|(cell, figures)| {
+                    let against = GridCell { mode: against, ..*cell };
+                    let (_, other) = cells.iter().find(|(other, _)| *other == against)?;
+                    Some(figures.ahead_of(other))
+                });
+                let pairs: Vec<Vec<Option<f64>>> = pairs.collect();
+                bootstrap.crossed(&pairs.iter().map(Vec::as_slice).collect::<Vec<_>>())
+            });
+            rows.push(row(cell, &figures, ahead, bootstrap));
         }
         // Beside one another what is compared: by temperature and width, then mode, then depth.
         let mode = |mode: Mode| Mode::ALL.iter().position(|known| *known == mode);
@@ -115,7 +134,7 @@ impl StudyTable {
             let key = |row: &StudyRow| (row.samples, mode(row.mode), row.iterations);
             a.temperature.total_cmp(&b.temperature).then_with(|| key(a).cmp(&key(b)))
         });
-        Self { simulated, rows }
+        Self { simulated, against, rows }
     }
 
     /// The row of these settings.
@@ -125,103 +144,14 @@ impl StudyTable {
             .iter()
             .find(|row| (row.mode, row.iterations, row.samples) == (mode, iterations, samples))
     }
-
-    /// As CSV.
-    ///
-    /// # Errors
-    /// None in practice; see [`Table::to_csv`].
-    pub fn to_csv(&self) -> Result<String, Error> {
-        self.table().to_csv(self.simulated)
-    }
-
-    /// For a person, in columns.
-    #[must_use]
-    pub fn shown(&self) -> String {
-        let table = self.table();
-        let mut lines = vec![table.columns.iter().map(ToString::to_string).collect::<Vec<_>>()];
-        lines.extend(table.rows.iter().map(|row| row.iter().map(rounded).collect()));
-        let width = |column: usize| {
-            let cells = lines.iter().filter_map(|line| line.get(column));
-            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
-        };
-        let widths: Vec<usize> = (0..table.columns.len()).map(width).collect();
-        let mut text = String::new();
-        for line in &lines {
-            let cells: Vec<String> = line
-                .iter()
-                .zip(&widths)
-                .enumerate()
-                .map(|(column, (cell, width))| match column {
-                    0 => format!("{cell:<width$}"),
-                    _ => format!("{cell:>width$}"),
-                })
-                .collect();
-            text.push_str(cells.join("  ").trim_end());
-            text.push('\n');
-        }
-        text
-    }
-
-    fn table(&self) -> Table {
-        let columns = vec![
-            "mode",
-            "D",
-            "N",
-            "temperature",
-            "seeds",
-            "searches",
-            "failed",
-            "answers",
-            "reward",
-            "low",
-            "high",
-            "newest",
-            "spread",
-            "seed_spread",
-            "calls",
-            "read",
-            "written",
-            "scored",
-        ];
-        let rows = self.rows.iter().map(|row| {
-            let end = |end: fn(&Interval) -> f64| Cell::from(row.reward.as_ref().map(end));
-            vec![
-                row.mode.as_str().into(),
-                u64::from(row.iterations).into(),
-                u64::from(row.samples).into(),
-                row.temperature.into(),
-                row.seeds.into(),
-                row.searches.into(),
-                row.failed.into(),
-                row.answers.into(),
-                end(|reward| reward.mean),
-                end(|reward| reward.low),
-                end(|reward| reward.high),
-                row.newest.into(),
-                row.spread.into(),
-                row.seed_spread.into(),
-                row.calls.into(),
-                row.tokens_read.into(),
-                row.tokens_written.into(),
-                row.scored.into(),
-            ]
-        });
-        Table { columns, rows: rows.collect() }
-    }
 }
 
-/// A number with three digits behind the point, if it has any.
-fn rounded(cell: &Cell) -> String {
-    match cell {
-        Cell::Number(number) if number.fract() == 0.0 => format!("{number}"),
-        Cell::Number(number) if number.abs() >= 100.0 => format!("{number:.0}"),
-        Cell::Number(number) => format!("{number:.3}").trim_end_matches('0').to_owned(),
-        Cell::None => "-".to_owned(),
-        other => other.exact(),
-    }
-}
-
-fn row(cell: &GridCell, seeds: &[&CellFigures], bootstrap: &Bootstrap) -> StudyRow {
+fn row(
+    cell: &GridCell,
+    seeds: &[&CellFigures],
+    ahead: Option<Interval>,
+    bootstrap: &Bootstrap,
+) -> StudyRow {
     let searches: usize = seeds.iter().map(|figures| figures.succeeded()).sum();
     let all: usize = seeds.iter().map(|figures| figures.best.len()).sum();
     let mut usage = UsageRecord::default();
@@ -249,6 +179,7 @@ fn row(cell: &GridCell, seeds: &[&CellFigures], bootstrap: &Bootstrap) -> StudyR
         failed: all - searches,
         answers: each(seeds.iter().map(|figures| figures.answers as u64).sum()),
         reward: bootstrap.crossed(&best),
+        ahead,
         newest: mean(&newest),
         spread: mean(&spread),
         seed_spread: mean(&over_seeds),
@@ -256,5 +187,49 @@ fn row(cell: &GridCell, seeds: &[&CellFigures], bootstrap: &Bootstrap) -> StudyR
         tokens_read: each(usage.tokens.prompt_tokens),
         tokens_written: each(usage.tokens.completion_tokens),
         scored: each(usage.scored),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cell(mode: Mode, seed: u64) -> GridCell {
+        GridCell { mode, iterations: 2, samples: 5, temperature: 0.7, seed }
+    }
+
+    fn figures(best: [Option<f64>; 3]) -> CellFigures {
+        CellFigures { best: best.to_vec(), ..CellFigures::default() }
+    }
+
+    #[test]
+    fn differences_are_of_the_same_query_and_seed() {
+        // Queries differ by far more than modes, and the seeds too.
+        let cells = [
+            (cell(Mode::Tpo, 1), figures([Some(1.0), Some(10.0), Some(100.0)])),
+            (cell(Mode::Tpo, 2), figures([Some(2.0), Some(20.0), None])),
+            (cell(Mode::Revision, 1), figures([Some(0.5), Some(9.5), Some(99.5)])),
+            (cell(Mode::Revision, 2), figures([Some(1.5), Some(19.5), Some(7.0)])),
+            (GridCell { samples: 9, ..cell(Mode::Revision, 1) }, figures([Some(0.0); 3])),
+        ];
+        let table = StudyTable::new(false, &cells, &Bootstrap::default());
+        let ahead = table.row(Mode::Revision, 2, 5).and_then(|row| row.ahead).expect("pairs");
+        assert_eq!((ahead.low, ahead.mean, ahead.high), (-0.5, -0.5, -0.5));
+        assert_eq!(table.against, Some(Mode::Tpo));
+        assert_eq!(table.row(Mode::Tpo, 2, 5).map(|row| row.ahead), Some(None));
+        let alone = table.row(Mode::Revision, 2, 9).map(|row| row.ahead);
+        assert_eq!(alone, Some(None), "nothing of equal width");
+        let shown = table.shown();
+        let (_, paired) =
+            shown.split_once("reward ahead of tpo, paired by query and seed\n").expect("a part");
+        assert_eq!(
+            paired,
+            "mode      D  N  temperature  ahead  ahead_low  ahead_high\n\
+             revision  2  5          0.7   -0.5       -0.5        -0.5\n"
+        );
+        let csv = table.to_csv().expect("text");
+        assert!(
+            csv.lines().next().is_some_and(|line| line.contains(",ahead,ahead_low,ahead_high,"))
+        );
     }
 }

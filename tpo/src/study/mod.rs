@@ -17,6 +17,7 @@ mod figures;
 mod folder;
 mod grid;
 mod shelf;
+mod table;
 
 #[doc(inline)]
 pub use self::figures::{CellFigures, StudyRow, StudyTable};
