@@ -72,8 +72,8 @@ pub use self::query::Query;
 pub use self::reward::{
     ChatTemplate, ChatTemplateError, CheckReward, Combine, CommandReward, DpoReward, Ensemble,
     HttpReward, HttpRewardBuilder, JudgeReward, JudgeRewardBuilder, LengthReward, Likelihood,
-    LikelihoodBuilder, Member, PpoReward, RewardApi, RewardFn, RewardModel, SimReward,
-    Surroundings, UnreadableVote, reward_fn,
+    LikelihoodApi, LikelihoodBuilder, Member, PpoReward, RewardApi, RewardFn, RewardModel,
+    SimReward, Surroundings, UnreadableVote, reward_fn,
 };
 #[doc(inline)]
 pub use self::search::{

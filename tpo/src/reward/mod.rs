@@ -20,7 +20,7 @@ pub use self::command::CommandReward;
 pub use self::ensemble::{Combine, Ensemble, Member};
 pub use self::function::{RewardFn, reward_fn};
 pub use self::http::{HttpReward, HttpRewardBuilder, RewardApi};
-pub use self::implicit::{DpoReward, Likelihood, LikelihoodBuilder, PpoReward};
+pub use self::implicit::{DpoReward, Likelihood, LikelihoodApi, LikelihoodBuilder, PpoReward};
 pub use self::judge::{JudgeReward, JudgeRewardBuilder, UnreadableVote};
 pub use self::rule::{CheckReward, LengthReward};
 pub use self::sim::SimReward;

@@ -5,24 +5,43 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 use textgrad_core::{EngineError, ErrorKind, Seed, excerpt};
 use textgrad_ops::engine::http::{JsonClient, JsonClientBuilder};
 use textgrad_ops::engine::layer::RetryPolicy;
 use tokio::sync::Semaphore;
 
 use super::HttpReward;
-use super::text::{Parts, parts};
+use super::text::parts;
 use crate::query::Query;
 use crate::reward::ChatTemplate;
 use crate::reward::http::root;
 
-const COMPLETIONS: &str = "v1/completions";
-const TOKENIZE: &str = "tokenize";
+pub(super) const COMPLETIONS: &str = "v1/completions";
+
+/// What vLLM, and what is modelled on it, writes for a probability of 0, which JSON has no logarithm of.
+const NEVER: f64 = -9999.0;
+
+/// How a server tells the logprobs of a prompt's tokens.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LikelihoodApi {
+    /// vLLM's own fields: `prompt_logprobs` of `/v1/completions`, and `/tokenize`, which says where the answer
+    /// begins. Three requests for an answer.
+    #[default]
+    PromptLogprobs,
+    /// The older way of OpenAI's `/v1/completions`: `echo` with `logprobs`. One request for an answer. vLLM and
+    /// SGLang have it. Many servers leave `echo` out without a word (llama.cpp), or refuse it beside
+    /// `logprobs` (OpenAI for the models of today): both are errors.
+    ///
+    /// Where the answer begins is read off the tokens, as far as they spell the prompt, else off `text_offset`,
+    /// if it adds up to the prompt in characters or in bytes; what does neither is an error.
+    Echo,
+}
 
 /// How likely a model behind a server finds answers, by the logprobs of the tokens of a prompt. Cheap to clone.
 ///
-/// The server must be a vLLM (`/v1/completions` with `prompt_logprobs`, and `/tokenize`). Query and answer are
+/// The server must tell these logprobs in one of the ways of [`LikelihoodApi`]. Query and answer are
 /// written by the model's own chat template. What counts are the tokens behind the ones with which the
 /// template's generation prompt ends, up to and with the mark that ends the answer: what the model would have
 /// written. The servers' tokenizer begins texts with the special token, so a template's own is taken away.
@@ -38,8 +57,9 @@ const TOKENIZE: &str = "tokenize";
 /// ```
 #[derive(Clone)]
 pub struct Likelihood {
-    model: String,
+    pub(super) model: String,
     template: ChatTemplate,
+    api: LikelihoodApi,
     client: JsonClient,
     retry: RetryPolicy,
     permits: Arc<Semaphore>,
@@ -51,12 +71,19 @@ pub struct Likelihood {
 pub struct LikelihoodBuilder {
     model: String,
     template: ChatTemplate,
+    api: LikelihoodApi,
     client: JsonClientBuilder,
     retry: RetryPolicy,
     concurrency: usize,
 }
 
 impl LikelihoodBuilder {
+    /// How the server tells likelihoods; by [`LikelihoodApi::PromptLogprobs`] unless said otherwise.
+    pub fn api(mut self, api: LikelihoodApi) -> Self {
+        self.api = api;
+        self
+    }
+
     /// The key that is sent as a bearer token.
     pub fn key(mut self, key: SecretString) -> Self {
         self.client = self.client.key(key);
@@ -90,6 +117,7 @@ impl LikelihoodBuilder {
         Ok(Likelihood {
             model: self.model,
             template: self.template,
+            api: self.api,
             client: self.client.build()?,
             retry: self.retry,
             permits: Arc::new(Semaphore::new(self.concurrency)),
@@ -108,6 +136,7 @@ impl Likelihood {
         LikelihoodBuilder {
             model: model.into(),
             template,
+            api: LikelihoodApi::default(),
             client: JsonClient::builder(root(&url.into())),
             retry: RetryPolicy::default(),
             concurrency: HttpReward::DEFAULT_CONCURRENCY,
@@ -120,9 +149,13 @@ impl Likelihood {
         &self.model
     }
 
-    /// What tells it from others: the model and its template.
+    /// What tells it from others: the model, its template, and the way if it is not the usual one.
     pub(super) fn identity(&self) -> String {
-        format!("{} with template {}", self.model, self.template.fingerprint())
+        let way = match self.api {
+            LikelihoodApi::PromptLogprobs => "",
+            LikelihoodApi::Echo => ", echoed",
+        };
+        format!("{} with template {}{way}", self.model, self.template.fingerprint())
     }
 
     /// The natural logarithm of the probability of an answer to a query: the sum over its tokens, at most 0.
@@ -130,56 +163,42 @@ impl Likelihood {
     /// # Errors
     /// The server's error; one that names the answer if the template or the server's logprobs can not be used.
     pub async fn logprob(&self, query: &Query, answer: &str) -> Result<f64, EngineError> {
-        let Parts { prompt, whole } = parts(&self.template, query, answer)?;
+        let parts = parts(&self.template, query, answer)?;
         // The semaphore is never closed; if it were, asking without a permit would be right.
         let _permit = self.permits.acquire().await.ok();
-        let before = self.tokens(&prompt, answer).await?;
-        let tokens = self.tokens(&whole, answer).await?;
-        let body = json!({
-            "model": self.model, "prompt": whole, "max_tokens": 1, "temperature": 0.0, "prompt_logprobs": 0,
-        });
-        let reply = self.post(COMPLETIONS, &body, answer).await?;
-        let logprobs = reply
-            .pointer("/choices/0/prompt_logprobs")
-            .or_else(|| reply.get("prompt_logprobs"))
-            .and_then(Json::as_array)
-            .filter(|logprobs| logprobs.len() == tokens.len());
-        let Some(logprobs) = logprobs else {
-            let expected = format!("prompt_logprobs of {} tokens", tokens.len());
-            return Err(wrong(COMPLETIONS, &expected, &reply.to_string(), answer));
-        };
-        // A token can hold the end of the prompt and the beginning of the answer: it is the answer's.
-        let begin = before.iter().zip(&tokens).take_while(|(before, token)| before == token);
-        let begin = begin.count();
-        let told = logprobs.iter().zip(&tokens).skip(begin).map(|(told, token)| {
-            // Under its own number: likelier tokens may stand beside it.
-            let logprob = told.get(token.to_string()).and_then(|told| told.get("logprob"));
-            logprob.and_then(Json::as_f64).filter(|logprob| logprob.is_finite()).ok_or_else(|| {
-                let expected = format!("a finite logprob of the token {token}");
-                wrong(COMPLETIONS, &expected, &told.to_string(), answer)
-            })
-        });
-        // From 0, which a sum of nothing would have with another sign.
-        told.into_iter().try_fold(0.0, |sum, logprob| Ok(sum + logprob?))
+        match self.api {
+            LikelihoodApi::PromptLogprobs => self.by_prompt_logprobs(&parts, answer).await,
+            LikelihoodApi::Echo => self.by_echo(&parts, answer).await,
+        }
     }
 
-    async fn tokens(&self, text: &str, answer: &str) -> Result<Vec<u64>, EngineError> {
-        let body = json!({ "model": self.model, "prompt": text, "add_special_tokens": true });
-        let reply = self.post(TOKENIZE, &body, answer).await?;
-        let tokens = reply.get("tokens").and_then(Json::as_array);
-        let tokens = tokens.and_then(|tokens| tokens.iter().map(Json::as_u64).collect());
-        tokens.ok_or_else(|| wrong(TOKENIZE, "a list of tokens", &reply.to_string(), answer))
-    }
-
-    async fn post(&self, path: &str, body: &Json, answer: &str) -> Result<Json, EngineError> {
+    pub(super) async fn post(
+        &self,
+        path: &str,
+        body: &Json,
+        answer: &str,
+    ) -> Result<Json, EngineError> {
         // A seed of its own for each answer, so that retries do not come back all at once.
         let retry = self.retry.clone().seed(Seed::new(0).child(answer, 0));
         retry.run(|_attempt| self.client.post::<Json, Json>(path, body)).await
     }
 }
 
+/// A logprob that can be added to others.
+pub(super) fn finite(told: &Json) -> Option<f64> {
+    told.as_f64().filter(|logprob| logprob.is_finite() && *logprob > NEVER)
+}
+
+/// The sum of logprobs.
+pub(super) fn sum(
+    logprobs: impl IntoIterator<Item = Result<f64, EngineError>>,
+) -> Result<f64, EngineError> {
+    // From 0, which a sum of nothing would have with another sign.
+    logprobs.into_iter().try_fold(0.0, |sum, logprob| Ok(sum + logprob?))
+}
+
 /// A reply that is not what the route promises. Asking again cannot help.
-fn wrong(path: &str, expected: &str, got: &str, answer: &str) -> EngineError {
+pub(super) fn wrong(path: &str, expected: &str, got: &str, answer: &str) -> EngineError {
     let message = format!(
         "expected {expected} from /{path}, got {}, for the answer {:?}",
         excerpt(got, 200),
@@ -192,6 +211,7 @@ impl fmt::Debug for Likelihood {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Likelihood")
             .field("model", &self.model)
+            .field("api", &self.api)
             .field("client", &self.client)
             .finish_non_exhaustive()
     }

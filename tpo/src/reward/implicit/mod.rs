@@ -1,6 +1,9 @@
 //! Rewards that two models' likelihoods imply.
 
+mod echo;
 mod likelihood;
+mod place;
+mod prompt_logprobs;
 mod text;
 
 use std::borrow::Cow;
@@ -11,7 +14,7 @@ use async_trait::async_trait;
 use futures_util::future::{join_all, try_join};
 use textgrad_core::EngineError;
 
-pub use self::likelihood::{Likelihood, LikelihoodBuilder};
+pub use self::likelihood::{Likelihood, LikelihoodApi, LikelihoodBuilder};
 use super::http::HttpReward;
 use super::{RewardModel, Surroundings};
 use crate::error::Error;

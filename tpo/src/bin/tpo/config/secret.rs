@@ -1,5 +1,7 @@
 //! What must not stand in a file, nor be printed.
 
+use crate::rewards::{KEY_ENV, is_variable};
+
 /// The environment variable for a key that somebody wrote into a file, if the name is one of a key.
 pub(super) fn variable(table: &str, key: &str) -> Option<String> {
     let name = key.to_ascii_uppercase().replace(['-', '.', ' '], "_");
@@ -18,8 +20,14 @@ pub(super) fn variable(table: &str, key: &str) -> Option<String> {
     })
 }
 
-/// Whether a value holds a secret: an address with a password, or JSON with a field named as one.
+/// Whether a value holds a secret: an address with a password, a key where the name of its environment variable
+/// belongs, or JSON with a field named as one.
 pub(super) fn within(value: &str) -> bool {
+    let settings = value.split([',', ':']).filter_map(|setting| setting.split_once('='));
+    let mut variables = settings.filter(|(name, _)| name.trim().ends_with(KEY_ENV));
+    if variables.any(|(_, name)| !is_variable(name.trim())) {
+        return true;
+    }
     let addresses = value.split("://").skip(1);
     let mut hosts = addresses.map(|rest| rest.split(['/', '?', '#', ',']).next().unwrap_or(rest));
     hosts.any(|host| host.contains('@'))
@@ -68,12 +76,15 @@ mod tests {
             "http://me:hunter2@host/v1#m",
             "vllm:url=https://k@host,weight=2",
             r#"{"a": [{"Api_Key": "x"}]}"#,
+            "vllm:key-env=sk-123",
+            "kl:url=http://host:1/v1,reference-key-env= gsk_abc,beta=1",
         ] {
             assert!(within(value), "{value}");
         }
         for value in [
             "http://host/v1#m@2",
             "vllm:url=http://host,name=a@b",
+            "vllm:key-env=OTHER_KEY_2,url=http://host",
             r#"{"stop_token_ids": [1]}"#,
             "me@host",
             "{",

@@ -3,10 +3,20 @@
 use std::path::Path;
 use std::time::Duration;
 
-use tpo::{ChatTemplate, DpoReward, Error, Likelihood};
+use secrecy::SecretString;
+use tpo::{ChatTemplate, DpoReward, Error, Likelihood, LikelihoodApi};
 
-use super::{LOCAL, Source, read_template};
-use crate::engines::{missing, retry, secret, setup};
+use super::{KEY_ENV, LOCAL, Source, read_template};
+use crate::engines::{missing, retry, setup};
+
+/// One of the two servers.
+struct Server<'a> {
+    url: &'a str,
+    model: &'a str,
+    template: ChatTemplate,
+    api: LikelihoodApi,
+    key: Option<SecretString>,
+}
 
 impl Source<'_> {
     /// `beta` times the log-ratio of the policy and the reference.
@@ -29,17 +39,34 @@ impl Source<'_> {
         };
         let url = self.text("url", rewards.reward_url.as_deref()).unwrap_or(LOCAL);
         let beta = self.line.number("beta")?.unwrap_or(DpoReward::DEFAULT_BETA);
-        let policy = self.likelihood(url, model, template)?;
-        DpoReward::new(policy, self.likelihood(reference_url, reference_model, reference)?, beta)
+        let api = self.api("likelihood")?.unwrap_or_default();
+        let policy = Server { url, model, template, api, key: self.key(KEY_ENV)? };
+        let reference = Server {
+            url: reference_url,
+            model: reference_model,
+            template: reference,
+            api: self.api("reference-likelihood")?.unwrap_or(api),
+            // That of the policy's server is not for another one.
+            key: self.key("reference-key-env")?,
+        };
+        DpoReward::new(self.likelihood(policy)?, self.likelihood(reference)?, beta)
     }
 
-    fn likelihood(
-        &self,
-        url: &str,
-        model: &str,
-        template: ChatTemplate,
-    ) -> Result<Likelihood, Error> {
-        let mut likelihood = Likelihood::builder(url, model, template)
+    fn api(&self, setting: &'static str) -> Result<Option<LikelihoodApi>, Error> {
+        Ok(Some(match self.line.get(setting) {
+            None => return Ok(None),
+            Some("prompt_logprobs") => LikelihoodApi::PromptLogprobs,
+            Some("echo") => LikelihoodApi::Echo,
+            Some(other) => {
+                let (expected, got) = ("prompt_logprobs or echo", other.to_owned());
+                return Err(Error::Config { setting, expected, got });
+            }
+        }))
+    }
+
+    fn likelihood(&self, server: Server<'_>) -> Result<Likelihood, Error> {
+        let mut likelihood = Likelihood::builder(server.url, server.model, server.template)
+            .api(server.api)
             .timeout(Duration::from_secs(self.args.timeout))
             .retry(retry(self.args, self.stop));
         if let Some(concurrency) =
@@ -47,7 +74,7 @@ impl Source<'_> {
         {
             likelihood = likelihood.concurrency(concurrency.get());
         }
-        if let Some(key) = secret("REWARD_API_KEY") {
+        if let Some(key) = server.key {
             likelihood = likelihood.key(key);
         }
         likelihood.build().map_err(setup("reward model"))

@@ -52,16 +52,26 @@ const NAMES: &str = "sim, vllm, vllm-text, vllm-pooling, vllm-pooling-text, sgla
 /// What the settings of every kind may hold.
 const OF_MEMBERS: [&str; 3] = ["weight", "center", "scale"];
 
+/// What ends the name of a setting that names the environment variable of a key.
+pub(crate) const KEY_ENV: &str = "key-env";
+
+/// Whether this is the name of an environment variable as names of keys are written. Lower case is not among
+/// them: there are keys that would be names else.
+pub(crate) fn is_variable(name: &str) -> bool {
+    let letter = |c: char| c.is_ascii_uppercase() || c == '_';
+    name.starts_with(letter) && name.chars().all(|c| letter(c) || c.is_ascii_digit())
+}
+
 impl Kind {
     /// The settings that it has.
     pub(super) fn keys(self) -> &'static [&'static str] {
         match self {
             Self::Sim => &[],
-            Self::Vllm | Self::VllmPooling => &["url", "model", "concurrency"],
+            Self::Vllm | Self::VllmPooling => &["url", "model", "key-env", "concurrency"],
             Self::VllmText | Self::VllmPoolingText | Self::Sglang | Self::Tei | Self::OpenRlhf => {
-                &["url", "model", "template", "batch", "concurrency"]
+                &["url", "model", "template", "key-env", "batch", "concurrency"]
             }
-            Self::Nim => &["url", "model", "attribute", "concurrency"],
+            Self::Nim => &["url", "model", "attribute", "key-env", "concurrency"],
             Self::Judge => &[
                 "engine",
                 "base-url",
@@ -89,9 +99,13 @@ impl Kind {
                 "url",
                 "model",
                 "template",
+                "key-env",
+                "likelihood",
                 "reference-url",
                 "reference-model",
                 "reference-template",
+                "reference-key-env",
+                "reference-likelihood",
                 "beta",
                 "concurrency",
             ],
@@ -171,6 +185,16 @@ impl FromStr for Line {
             }
             if settings.iter().any(|(known, _)| *known == key) {
                 return Err(wrong("reward", "each setting once", format!("{key:?} twice")));
+            }
+            // What is no name may be the key itself, which errors that show the line would print.
+            if key.ends_with(KEY_ENV) && !is_variable(&value) {
+                let expected =
+                    "the name of an environment variable (A to Z, 0 to 9 and _), never a key";
+                return Err(wrong(
+                    "key-env",
+                    expected,
+                    "something else, which is not shown".to_owned(),
+                ));
             }
             settings.push((key, value));
         }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use secrecy::SecretString;
 use textgrad_core::{Engine, EngineError, ErrorKind, PromptPack};
 use textgrad_ops::engine::layer::{DiskCache, Meter};
 use tpo::{
@@ -17,6 +18,7 @@ use tpo::{
     SimReward, Stop,
 };
 
+pub(crate) use self::line::{KEY_ENV, is_variable};
 use self::line::{Kind, Line};
 use crate::args::RunArgs;
 use crate::engines::{missing, retry, secret, setup};
@@ -24,6 +26,9 @@ use crate::stopping::StoppingArgs;
 
 /// Where the reward model's server is looked for.
 const LOCAL: &str = "http://localhost:8001";
+
+/// The environment variable with the key of a reward model's server.
+const KEY: &str = "REWARD_API_KEY";
 
 /// The attribute of a NIM's reply that is the score.
 const ATTRIBUTE: &str = "reward";
@@ -258,7 +263,7 @@ impl Source<'_> {
         if let Some(concurrency) = self.count("concurrency", rewards.reward_concurrency)? {
             reward = reward.concurrency(concurrency.get());
         }
-        if let Some(key) = secret("REWARD_API_KEY") {
+        if let Some(key) = self.key(KEY_ENV)? {
             reward = reward.key(key);
         }
         Ok(Arc::new(reward.build().map_err(setup("reward model"))?))
@@ -276,6 +281,17 @@ impl Source<'_> {
             Some(path) => read_template(path).await.map(Some),
             None => Ok(None),
         }
+    }
+
+    /// The key of a server, from the environment variable that the line names, else from the usual one.
+    fn key(&self, setting: &'static str) -> Result<Option<SecretString>, Error> {
+        let Some(name) = self.line.get(setting) else { return Ok(secret(KEY)) };
+        let missing = || Error::Config {
+            setting,
+            expected: "the name of an environment variable that holds a key",
+            got: format!("{name}, which is not set"),
+        };
+        secret(name).map(Some).ok_or_else(missing)
     }
 
     /// What the line says, else what the option says.

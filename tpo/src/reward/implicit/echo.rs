@@ -1,0 +1,85 @@
+//! The way of OpenAI's completions: the prompt is echoed with its logprobs.
+
+use serde_json::{Value as Json, json};
+use textgrad_core::{EngineError, excerpt};
+
+use super::likelihood::{COMPLETIONS, Likelihood, finite, sum, wrong};
+use super::place::{Echoed, Unplaced};
+use super::text::Parts;
+
+/// What to do where a server has no echo.
+const ELSEWHERE: &str = "such servers can not tell likelihoods; name one that echoes prompts with their logprobs, \
+                         as vLLM and SGLang do";
+
+impl Likelihood {
+    pub(super) async fn by_echo(&self, parts: &Parts, answer: &str) -> Result<f64, EngineError> {
+        // One token is written, since not every server takes 0, and one likelier token is asked for, since
+        // SGLang takes 0 for none at all. Neither is looked at.
+        let body = json!({
+            "model": self.model,
+            "prompt": parts.whole,
+            "max_tokens": 1,
+            "temperature": 0.0,
+            "echo": true,
+            "logprobs": 1,
+        });
+        let reply = self.post(COMPLETIONS, &body, answer).await?;
+        let wrong = |expected: &str, got: &str| wrong(COMPLETIONS, expected, got, answer);
+        let Some((echoed, logprobs)) = echoed(&reply) else {
+            let expected = "tokens and token_logprobs of the echoed prompt";
+            return Err(wrong(
+                expected,
+                &format!("{}; {ELSEWHERE}", excerpt(&reply.to_string(), 120)),
+            ));
+        };
+        let place = echoed.answer(&parts.prompt, &parts.whole).map_err(|unplaced| {
+            let begins = || excerpt(&format!("{:?}", echoed.tokens), 80);
+            match unplaced {
+                Unplaced::NotEchoed => wrong(
+                    "the tokens of the echoed prompt",
+                    &format!("no more than {}; {ELSEWHERE}", begins()),
+                ),
+                Unplaced::Unlike => wrong(
+                    "tokens that spell the prompt, or text_offset that adds up to it",
+                    &format!("{}, which do neither; with vLLM, prompt_logprobs needs neither", begins()),
+                ),
+                Unplaced::Straddles(token) => wrong(
+                    "the answer to begin with a token of its own",
+                    &format!(
+                        "{token:?}, which also holds the end of the prompt, whose probability is not the answer's; \
+                         use a chat template whose generation prompt ends with a special token or white space"
+                    ),
+                ),
+                Unplaced::Uncertain => wrong(
+                    "tokens that show where the answer begins and ends",
+                    &format!("parts of characters there: {}; with vLLM, use prompt_logprobs", begins()),
+                ),
+            }
+        })?;
+        let told = echoed.tokens.iter().zip(logprobs).skip(place.start).take(place.len());
+        sum(told.map(|(token, logprob)| {
+            finite(logprob).ok_or_else(|| {
+                wrong(&format!("a finite logprob of the token {token:?}"), &logprob.to_string())
+            })
+        }))
+    }
+}
+
+/// The echoed tokens with their logprobs.
+fn echoed(reply: &Json) -> Option<(Echoed<'_>, &Vec<Json>)> {
+    let told = reply.pointer("/choices/0/logprobs")?;
+    let tokens: Option<Vec<&str>> =
+        told.get("tokens")?.as_array()?.iter().map(Json::as_str).collect();
+    let tokens = tokens?;
+    let logprobs = told.get("token_logprobs")?.as_array()?;
+    let offsets = told.get("text_offset").and_then(Json::as_array).and_then(|offsets| {
+        // SGLang has -1 for all of them.
+        let offset = |offset: &Json| offset.as_u64().and_then(|offset| offset.try_into().ok());
+        offsets.iter().map(offset).collect::<Option<Vec<usize>>>()
+    });
+    let offsets = offsets.filter(|offsets| offsets.len() == tokens.len());
+    let prompt_tokens = reply.pointer("/usage/prompt_tokens").and_then(Json::as_u64);
+    let prompt_tokens = prompt_tokens.and_then(|count| usize::try_from(count).ok());
+    let same = tokens.len() == logprobs.len();
+    same.then_some((Echoed { tokens, offsets, prompt_tokens }, logprobs))
+}

@@ -1,0 +1,192 @@
+//! Where an answer stands among the tokens of an echoed prompt.
+//!
+//! Two things say it, and neither is there on every server. Tokens *spell* the prompt, but servers decode them one
+//! by one: a part of a character is then U+FFFD, and tokenizers of the SentencePiece family drop the space
+//! before a word. `text_offset` is that of the text (OpenAI), or a sum of the lengths of such tokens (vLLM), or
+//! missing (SGLang). So spelling is tried first, which proves itself, and offsets are believed only if the
+//! last one says exactly how long the prompt is.
+
+use std::ops::Range;
+
+/// How many tokens a tokenizer puts before a text, at most.
+const BEGINNING: usize = 2;
+
+/// What a server told.
+#[derive(Debug)]
+pub(super) struct Echoed<'a> {
+    /// Those of the prompt, and at most one that was written behind it.
+    pub(super) tokens: Vec<&'a str>,
+    /// Where they begin, counted by the server.
+    pub(super) offsets: Option<Vec<usize>>,
+    /// How many of the tokens are the prompt's, if it is said.
+    pub(super) prompt_tokens: Option<usize>,
+}
+
+/// Why an answer is not found.
+#[derive(Debug, PartialEq)]
+pub(super) enum Unplaced {
+    /// Nothing but what was written behind the prompt came back.
+    NotEchoed,
+    /// Neither tokens nor offsets are those of the prompt.
+    Unlike,
+    /// This token holds more than white space of the prompt, and some of the answer.
+    Straddles(String),
+    /// There are parts of characters where the answer begins or ends.
+    Uncertain,
+}
+
+impl Echoed<'_> {
+    /// The places of an answer's tokens, where `whole` is `prompt` with the answer behind it.
+    ///
+    /// A token that holds the white space with which the prompt ends is the answer's: the answer's first
+    /// characters have no other. One that holds more of the prompt would count what the answer did not choose.
+    pub(super) fn answer(&self, prompt: &str, whole: &str) -> Result<Range<usize>, Unplaced> {
+        for begin in 0..=BEGINNING {
+            if let Some(places) = self.spelled(begin, whole)? {
+                return self.within(begin, &places, prompt, whole);
+            }
+        }
+        let places = self.told(whole).ok_or(match self.tokens.len() {
+            0 | 1 => Unplaced::NotEchoed,
+            _ => Unplaced::Unlike,
+        })?;
+        self.within(0, &places, prompt, whole)
+    }
+
+    /// The answer's tokens, by where each token from `begin` on may begin, with the end of the last.
+    fn within(
+        &self,
+        begin: usize,
+        places: &[Vec<usize>],
+        prompt: &str,
+        whole: &str,
+    ) -> Result<Range<usize>, Unplaced> {
+        let (end, border) = (begin + places.len().saturating_sub(1), prompt.len());
+        for (index, (starts, ends)) in places.iter().zip(places.iter().skip(1)).enumerate() {
+            let least = starts.first().copied().unwrap_or_default();
+            let (most, reached) = (starts.last().copied(), ends.last().copied());
+            if least >= border {
+                return Ok(begin + index..end);
+            }
+            if most >= Some(border) {
+                return Err(Unplaced::Uncertain);
+            }
+            if reached > Some(border) {
+                let held = whole.get(least..border).unwrap_or_default();
+                return match held.trim().is_empty() {
+                    true => Ok(begin + index..end),
+                    false => {
+                        let token = self.tokens.get(begin + index).copied().unwrap_or_default();
+                        Err(Unplaced::Straddles(token.to_owned()))
+                    }
+                };
+            }
+        }
+        Ok(end..end)
+    }
+
+    /// Where the tokens from `begin` on may begin if they spell the text, with its end behind them; none if they do
+    /// not. Each list is sorted and not empty.
+    fn spelled(&self, begin: usize, text: &str) -> Result<Option<Vec<Vec<usize>>>, Unplaced> {
+        let tokens = self.tokens.get(begin..).unwrap_or_default();
+        let mut places = vec![vec![0]];
+        for token in tokens {
+            let reached = read(text, places.last().map_or(&[][..], Vec::as_slice), token);
+            if reached.is_empty() {
+                break;
+            }
+            places.push(reached);
+        }
+        let is_end = |count: &usize| {
+            places.get(*count).is_some_and(|places| places.last() == Some(&text.len()))
+        };
+        let Some(first) = (0..places.len()).find(is_end) else { return Ok(None) };
+        let told = self.prompt_tokens.and_then(|count| count.checked_sub(begin)).filter(is_end);
+        let count = match told {
+            Some(count) => count,
+            // It may be the rest of the last character, or the beginning of what was written behind.
+            None if places.get(first).is_some_and(|places| places.len() > 1)
+                && is_end(&(first + 1)) =>
+            {
+                return Err(Unplaced::Uncertain);
+            }
+            None => first,
+        };
+        places.truncate(count + 1);
+        // What does not lead to the end is left out.
+        let mut led = vec![text.len()];
+        for (starts, token) in places
+            .iter_mut()
+            .rev()
+            .zip(std::iter::once(None).chain(tokens.iter().take(count).rev().map(Some)))
+        {
+            match token {
+                None => starts.retain(|place| led.contains(place)),
+                Some(token) => {
+                    starts.retain(|place| {
+                        read(text, &[*place], token)
+                            .iter()
+                            .any(|place| led.binary_search(place).is_ok())
+                    });
+                }
+            }
+            led.clone_from(starts);
+        }
+        Ok(Some(places))
+    }
+
+    /// Where tokens begin by the server's own count, in characters or in bytes.
+    fn told(&self, text: &str) -> Option<Vec<Vec<usize>>> {
+        let offsets = self.offsets.as_ref()?;
+        let (first, last) = (*self.tokens.first()?, *self.tokens.last()?);
+        // A token that the tokenizer put before the text is counted as well.
+        let shift = if text.starts_with(first) { 0 } else { *offsets.get(1)? };
+        let bytes: Vec<usize> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
+        let in_characters = |count: usize| bytes.get(count).copied();
+        let in_bytes = |count: usize| text.is_char_boundary(count).then_some(count);
+        let place = |unit: &dyn Fn(usize) -> Option<usize>, offset: usize| {
+            unit(offset.saturating_sub(shift)).map(|place| vec![place])
+        };
+        let units: [(&dyn Fn(usize) -> Option<usize>, usize); 2] =
+            [(&in_characters, last.chars().count()), (&in_bytes, last.len())];
+        units.into_iter().find_map(|(unit, length)| {
+            let behind = offsets.last()? + length;
+            let ends = offsets.iter().copied().chain([behind]);
+            let places: Option<Vec<Vec<usize>>> = match *place(unit, *offsets.last()?)?.first()? {
+                // The last one was written behind the prompt.
+                end if end == text.len() => offsets.iter().map(|o| place(unit, *o)).collect(),
+                _ => ends.map(|offset| place(unit, offset)).collect(),
+            };
+            let places = places?;
+            let begins = places.first()?.first() == Some(&0);
+            let ends = places.last()?.first() == Some(&text.len());
+            (begins && ends && places.is_sorted()).then_some(places)
+        })
+    }
+}
+
+/// Where a text can be read to by one token, from any of these places; sorted.
+fn read(text: &str, places: &[usize], token: &str) -> Vec<usize> {
+    let follows = |at: usize| text.get(at..).and_then(|rest| rest.chars().next());
+    let mut reached = places.to_vec();
+    if !token.starts_with(' ') {
+        let spaces = places.iter().filter(|at| follows(**at) == Some(' '));
+        reached.extend(spaces.map(|at| at + 1));
+    }
+    for character in token.chars() {
+        let is_part = character == char::REPLACEMENT_CHARACTER;
+        let next = reached.iter().filter_map(|at| {
+            let found = follows(*at)?;
+            let is_it = found == character || is_part && !found.is_ascii();
+            is_it.then(|| at + found.len_utf8())
+        });
+        // The part of a character ends it or does not.
+        let begun = reached.iter().copied().filter(|_| is_part);
+        reached = next.chain(begun).collect();
+        reached.sort_unstable();
+        reached.dedup();
+    }
+    reached.sort_unstable();
+    reached.dedup();
+    reached
+}
