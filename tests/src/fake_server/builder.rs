@@ -8,6 +8,7 @@ use std::time::Duration;
 use textgrad_core::Engine;
 
 use super::echo::{Echo, echo_reward};
+use super::echoed::EchoStyle;
 use super::error::ErrorShape;
 use super::fault::{FaultBook, FaultRule, MAX_DELAY};
 use super::rewards::RewardServer;
@@ -31,6 +32,7 @@ pub(super) struct Options {
     pub(super) models: Vec<String>,
     pub(super) reward_server: RewardServer,
     pub(super) bos: Option<String>,
+    pub(super) echo_style: EchoStyle,
 }
 
 impl fmt::Debug for Options {
@@ -43,6 +45,7 @@ impl fmt::Debug for Options {
             .field("models", &self.models)
             .field("reward_server", &self.reward_server)
             .field("bos", &self.bos)
+            .field("echo_style", &self.echo_style)
             .finish()
     }
 }
@@ -97,6 +100,7 @@ impl FakeServerBuilder {
                 models: Vec::new(),
                 reward_server: RewardServer::default(),
                 bos: None,
+                echo_style: EchoStyle::default(),
             },
             port: 0,
             faults: Vec::new(),
@@ -147,6 +151,12 @@ impl FakeServerBuilder {
     /// Serves a model whose texts begin with this token; with none by default.
     pub fn bos(mut self, token: impl Into<String>) -> Self {
         self.options.bos = Some(token.into());
+        self
+    }
+
+    /// Echoes prompts with their logprobs as this kind of server does; as vLLM by default.
+    pub fn echo_style(mut self, style: EchoStyle) -> Self {
+        self.options.echo_style = style;
         self
     }
 

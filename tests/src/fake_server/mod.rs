@@ -3,8 +3,8 @@
 //! Clients are tested against a real server over real sockets: what a mock of the HTTP library would never
 //! do (cut a body short, reset a connection, split a character over two packets) this one does when told to.
 //! It speaks the dialect of vLLM: `POST /v1/chat/completions` (whole or streamed), `GET /v1/models`,
-//! `GET /health`, `POST /tokenize`, the `prompt_logprobs` of `POST /v1/completions`, and the reward routes
-//! `POST /classify` and `POST /pooling`, or those of another [`RewardServer`]. `GET /stats` tells what was asked of it
+//! `GET /health`, `POST /tokenize`, the likelihoods of `POST /v1/completions` (`prompt_logprobs`, or an
+//! [`EchoStyle`]), and the reward routes `POST /classify` and `POST /pooling`, or those of another [`RewardServer`]. `GET /stats` tells what was asked of it
 //! ([`Stats`]), `POST /stats/reset` starts the count again.
 //!
 //! Answers come from a [`textgrad_core::Engine`], scores from a function of query and answer; both have a
@@ -33,6 +33,7 @@ mod call;
 mod chat;
 mod delivery;
 mod echo;
+mod echoed;
 mod error;
 mod fault;
 mod prompt_logprobs;
@@ -40,10 +41,12 @@ mod rewards;
 mod routes;
 mod server;
 mod stats;
+mod tokens;
 mod wire;
 
 pub use self::builder::FakeServerBuilder;
 pub use self::echo::{Echo, echo_reward};
+pub use self::echoed::EchoStyle;
 pub use self::error::{ErrorShape, ParseErrorShapeError};
 pub use self::fault::{Fault, FaultRule, MAX_DELAY, On, ParseFaultError, RetryAfter, When};
 pub use self::rewards::{MISPLACED_BOS, RewardServer};

@@ -13,17 +13,17 @@ use tpo::{
 
 use super::{PATIENCE, client, quick};
 
-const QUERY: &str = "How do I oil a table?";
-const BOS: &str = "<s>";
+pub(super) const QUERY: &str = "How do I oil a table?";
+pub(super) const BOS: &str = "<s>";
 const CHATML: &str = "{{ bos_token }}{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}\
     {% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
 
-fn template() -> ChatTemplate {
+pub(super) fn template() -> ChatTemplate {
     ChatTemplate::from_source(CHATML, Some(BOS)).unwrap()
 }
 
 /// What the tuned model makes of a token: other for every length.
-fn tuned(token: &str) -> f64 {
+pub(super) fn tuned(token: &str) -> f64 {
     -0.25 * token.len() as f64
 }
 
@@ -36,14 +36,14 @@ async fn serving(logprob: fn(&str) -> f64) -> FakeServer {
     FakeServer::builder().bos(BOS).logprob(logprob).start().await.unwrap()
 }
 
-fn likelihood(server: &FakeServer, model: &str) -> Likelihood {
+pub(super) fn likelihood(server: &FakeServer, model: &str) -> Likelihood {
     let likelihood = Likelihood::builder(server.base_url(), model, template());
     likelihood.timeout(PATIENCE).retry(quick()).build().unwrap()
 }
 
 /// The tokens of an answer as the fake server's tokenizer has them, the end mark among them; the first
 /// begins with the line break with which the prompt ends.
-fn sum(logprob: fn(&str) -> f64, tokens: &[&str]) -> f64 {
+pub(super) fn sum(logprob: fn(&str) -> f64, tokens: &[&str]) -> f64 {
     tokens.iter().map(|token| logprob(token)).sum()
 }
 

@@ -1,6 +1,7 @@
 //! Searches over the real client stack, against servers on loopback that misbehave on demand.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod echoed;
 mod final_errors;
 mod implicit;
 mod passing_errors;

@@ -1,5 +1,6 @@
 //! Reward models by name.
 
+mod likelihoods;
 mod settings;
 
 use std::fs;
@@ -202,49 +203,6 @@ async fn a_model_judges_by_name_and_its_requests_are_not_made_twice() {
         assert_eq!(results(folder.path()), before, "{line}");
         assert_eq!(server.requests_to(Route::Chat).len(), sent, "{line}");
     }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn likelihoods_of_two_models_score_or_take_away() {
-    let tuned = |token: &str| -0.25 * token.len() as f64;
-    let policy = FakeServer::builder().bos("<s>").logprob(tuned).start().await.unwrap();
-    let reference = FakeServer::builder().bos("<s>").start().await.unwrap();
-    let folder = folder();
-    queries(folder.path(), 1);
-    let template =
-        format!("{TEMPLATE}{{% if add_generation_prompt %}}<|im_start|>assistant\n{{% endif %}}");
-    fs::write(folder.path().join("t.jinja"), template).unwrap();
-    let settings = format!(
-        "url={},model=tuned,template=t.jinja,reference-url={},reference-model=base,beta=0.5",
-        policy.url(),
-        reference.url()
-    );
-    let (dpo, kl) = (format!("dpo:{settings}"), format!("kl:{settings}"));
-    let run = |out: &str, rewards: &[&str]| {
-        let mut command = tpo(folder.path(), ["--data", "queries.json", "--out", out]);
-        command.args(["--samples", "3", "--iterations", "0"]);
-        for reward in rewards {
-            command.args(["--reward", reward]);
-        }
-        Running::start(command).end().with_code(0);
-        let lines = json_lines(&read(folder.path().join(out).join("results.jsonl")));
-        let candidates = lines[0]["trajectory"]["candidates"].as_array().unwrap().clone();
-        let scored = |candidate: &Value| {
-            (candidate["text"].as_str().unwrap().to_owned(), candidate["score"].as_f64().unwrap())
-        };
-        candidates.iter().map(scored).collect::<Vec<(String, f64)>>()
-    };
-    let (implied, less) = (run("a", &[&dpo]), run("b", &["sim", &kl]));
-    assert!(!implied.is_empty());
-    let query = "Why does wood number 0 float?";
-    for ((text, implied), (other, less)) in implied.iter().zip(&less) {
-        assert_eq!(text, other);
-        assert!((sim::reward(query, text) - implied - less).abs() < 1e-9, "{text}");
-        assert!(*implied != 0.0);
-    }
-    let config: Value = serde_json::from_str(&read(folder.path().join("b/config.json"))).unwrap();
-    let identity = config["reward"].as_str().unwrap();
-    assert!(identity.starts_with("sim - 0.5 * log-ratio of tuned with template"), "{identity}");
 }
 
 #[test]

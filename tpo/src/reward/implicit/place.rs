@@ -72,14 +72,13 @@ impl Echoed<'_> {
                 return Err(Unplaced::Uncertain);
             }
             if reached > Some(border) {
-                let held = whole.get(least..border).unwrap_or_default();
-                return match held.trim().is_empty() {
-                    true => Ok(begin + index..end),
-                    false => {
-                        let token = self.tokens.get(begin + index).copied().unwrap_or_default();
-                        Err(Unplaced::Straddles(token.to_owned()))
-                    }
-                };
+                // A token that begins within a character holds more than white space.
+                let held = whole.get(least..border);
+                if held.is_some_and(|held| held.trim().is_empty()) {
+                    return Ok(begin + index..end);
+                }
+                let token = self.tokens.get(begin + index).copied().unwrap_or_default();
+                return Err(Unplaced::Straddles(token.to_owned()));
             }
         }
         Ok(end..end)
@@ -143,14 +142,14 @@ impl Echoed<'_> {
         let shift = if text.starts_with(first) { 0 } else { *offsets.get(1)? };
         let bytes: Vec<usize> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
         let in_characters = |count: usize| bytes.get(count).copied();
-        let in_bytes = |count: usize| text.is_char_boundary(count).then_some(count);
+        let in_bytes = |count: usize| (count <= text.len()).then_some(count);
         let place = |unit: &dyn Fn(usize) -> Option<usize>, offset: usize| {
             unit(offset.saturating_sub(shift)).map(|place| vec![place])
         };
         let units: [(&dyn Fn(usize) -> Option<usize>, usize); 2] =
             [(&in_characters, last.chars().count()), (&in_bytes, last.len())];
         units.into_iter().find_map(|(unit, length)| {
-            let behind = offsets.last()? + length;
+            let behind = offsets.last()?.checked_add(length)?;
             let ends = offsets.iter().copied().chain([behind]);
             let places: Option<Vec<Vec<usize>>> = match *place(unit, *offsets.last()?)?.first()? {
                 // The last one was written behind the prompt.
@@ -189,4 +188,69 @@ fn read(text: &str, places: &[usize], token: &str) -> Vec<usize> {
     reached.sort_unstable();
     reached.dedup();
     reached
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(tokens: &[&str], prompt: &str, answer: &str) -> Result<Range<usize>, Unplaced> {
+        of(tokens, None, None, prompt, answer)
+    }
+
+    fn of(
+        tokens: &[&str],
+        offsets: Option<&[usize]>,
+        prompt_tokens: Option<usize>,
+        prompt: &str,
+        answer: &str,
+    ) -> Result<Range<usize>, Unplaced> {
+        let offsets = offsets.map(<[usize]>::to_vec);
+        let echoed = Echoed { tokens: tokens.to_vec(), offsets, prompt_tokens };
+        echoed.answer(prompt, &format!("{prompt}{answer}"))
+    }
+
+    #[test]
+    fn tokens_that_spell_the_text_say_where_the_answer_is() {
+        assert_eq!(found(&["a", " b", "c", "d"], "a b", "c"), Ok(2..3));
+        assert_eq!(found(&["a", " b", "c"], "a b", "c"), Ok(2..3));
+        assert_eq!(found(&["<s>", "", "a", " b", "c", "c"], "a b", "c"), Ok(4..5));
+        assert_eq!(found(&["a", "b", "c"], "a ", "b c"), Ok(1..3));
+        assert_eq!(found(&["a", "b"], "a", ""), Ok(1..1));
+        assert_eq!(found(&["a:", "b"], "a", ":b"), Err(Unplaced::Straddles("a:".to_owned())));
+        assert_eq!(found(&["x"], "a", "b"), Err(Unplaced::NotEchoed));
+        assert_eq!(found(&[], "a", "b"), Err(Unplaced::NotEchoed));
+        assert_eq!(found(&["x", "y"], "a", "b"), Err(Unplaced::Unlike));
+        assert_eq!(found(&["a", "b"], "a", "bc"), Err(Unplaced::Unlike));
+    }
+
+    #[test]
+    fn parts_of_characters_are_placed_by_what_stands_around_them() {
+        let part = "\u{fffd}";
+        assert_eq!(found(&["a", part, part, "b", "x"], "a", "éb"), Ok(1..4));
+        // The part of the character that is not whole yet is the answer's.
+        assert_eq!(found(&["a", "", "é", "b"], "a", "éb"), Ok(1..4));
+        // Is the second part the rest of the first, or of what comes behind?
+        assert_eq!(found(&["a", part, part], "a", "é"), Err(Unplaced::Uncertain));
+        assert_eq!(of(&["a", part, part], None, Some(3), "a", "é"), Ok(1..3));
+        assert_eq!(of(&["a", part, part], None, Some(2), "a", "é"), Ok(1..2));
+        let parts = ["a", part, part, part, part, "b"];
+        assert_eq!(found(&parts, "aé", "éb"), Err(Unplaced::Uncertain));
+        assert_eq!(found(&["a", part, "b"], "a", "eb"), Err(Unplaced::Unlike));
+    }
+
+    #[test]
+    fn offsets_are_believed_if_they_add_up_to_the_text() {
+        let tokens = ["a", "bytes:1", "bytes:2", "b", "x"];
+        let of = |tokens: &[&str], offsets: &[usize]| of(tokens, Some(offsets), None, "aé", "b");
+        assert_eq!(of(&tokens, &[0, 1, 1, 2, 3]), Ok(3..4));
+        assert_eq!(of(&tokens, &[0, 1, 2, 3, 4]), Ok(3..4), "in bytes");
+        assert_eq!(of(&tokens[..4], &[0, 1, 1, 2]), Ok(3..4), "nothing was written");
+        assert_eq!(of(&tokens, &[0, 1, 8, 15, 16]), Err(Unplaced::Unlike));
+        assert_eq!(of(&tokens, &[0, 1, 1, 2, usize::MAX]), Err(Unplaced::Unlike));
+        assert_eq!(of(&["x"], &[3]), Err(Unplaced::NotEchoed));
+        assert_eq!(of(&["x", "y"], &[3, 3]), Err(Unplaced::Unlike));
+        let shifted = ["<s>", "a", "bytes:1", "bytes:2", "b", "x"];
+        assert_eq!(of(&shifted, &[0, 3, 4, 4, 5, 6]), Ok(4..5));
+    }
 }
