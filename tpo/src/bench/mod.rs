@@ -16,6 +16,7 @@ pub mod alpaca_eval;
 pub mod arena_hard;
 mod ask;
 pub mod beavertails;
+mod grader;
 pub mod hh_rlhf;
 mod item;
 mod logistic;
@@ -25,6 +26,8 @@ mod records;
 mod reward;
 pub mod xstest;
 
+#[doc(inline)]
+pub use self::grader::Grader;
 #[doc(inline)]
 pub use self::item::{Benchmark, Item, sample};
 #[doc(inline)]

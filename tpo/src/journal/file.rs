@@ -176,6 +176,9 @@ fn folder(path: &Path) -> PathBuf {
     path.parent().unwrap_or(path).to_owned()
 }
 
+/// What the first line begins with. A file that has no whole line and is not begun like this is not ours to repair.
+const HEAD: &[u8] = br#"{"type":"run","#;
+
 /// Writes the first line.
 fn begin(mut file: &File, path: &Path, config: &Json) -> Result<(), Error> {
     let record = Record::Run { schema: SCHEMA, config: config.clone() };
@@ -211,6 +214,10 @@ fn scan(file: &File, path: &Path) -> Result<Scan, Error> {
         line.clear();
         let length = reader.read_until(b'\n', &mut line).map_err(io(path, "can not be read"))?;
         if line.last() != Some(&b'\n') {
+            if config.is_none() && !(line.starts_with(HEAD) || HEAD.starts_with(&line)) {
+                let reason = "expected a record of type run, got something else".to_owned();
+                return Err(damaged(1, reason));
+            }
             break;
         }
         number += 1;
@@ -320,8 +327,9 @@ mod tests {
             (format!("{header}\nnot json\n{header}\n"), 2, "expected"),
             (format!("{header}\n{header}\n"), 2, "first line"),
             ("{\"type\":\"run\",\"schema\":9,\"config\":{}}\n".to_owned(), 1, "schema 1, got 9"),
+            ("some notes".to_owned(), 1, "got something else"),
         ] {
-            std::fs::write(&path, text).unwrap();
+            std::fs::write(&path, &text).unwrap();
             match Journal::resume(&path, json!({})).await {
                 Err(Error::Journal { line: found, reason, .. }) => {
                     assert_eq!(found, line, "{reason}");
@@ -329,6 +337,7 @@ mod tests {
                 }
                 other => panic!("{other:?}"),
             }
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), text, "it is left as it was");
         }
     }
 

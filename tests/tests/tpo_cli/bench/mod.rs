@@ -3,6 +3,7 @@
 mod compared;
 mod controlled;
 mod graded;
+mod grades;
 mod mistakes;
 mod resumed;
 

@@ -11,7 +11,7 @@ pub(super) struct Scored {
 /// The answers of a query whose search came to its end.
 pub(super) struct Answered {
     /// The place of the query, from 0.
-    index: usize,
+    pub(super) index: usize,
     pub(super) best: Scored,
     /// What the policy said first: its answer without any search.
     pub(super) first: Scored,

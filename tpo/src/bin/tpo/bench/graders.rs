@@ -6,8 +6,8 @@ use std::sync::Arc;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 use textgrad_core::{Engine, PromptPack};
-use tpo::bench::{Item, beavertails, hh_rlhf, math500, mean_reward};
-use tpo::{Error, Query, RewardModel};
+use tpo::bench::{Grader, Item, beavertails, hh_rlhf, math500, mean_reward};
+use tpo::{Error, Query};
 
 use super::answers::{Answered, Scored};
 use super::judged::References;
@@ -20,7 +20,7 @@ pub(super) struct Graders<'a> {
     pub(super) prompts: Arc<PromptPack>,
     pub(super) judge: Option<Arc<dyn Engine>>,
     /// The reward model that grades, where it is another than that of the search.
-    pub(super) reward: Option<Arc<dyn RewardModel>>,
+    pub(super) reward: Option<Grader>,
     pub(super) references: References,
 }
 
@@ -150,25 +150,13 @@ impl Graders<'_> {
 }
 
 /// The scores of the best and of the first answer.
-async fn score(
-    reward: &Arc<dyn RewardModel>,
-    query: &Query,
-    said: &Answered,
-) -> Result<[f64; 2], Error> {
+async fn score(grader: &Grader, query: &Query, said: &Answered) -> Result<[f64; 2], Error> {
     let texts = [said.best.text.as_str(), said.first.text.as_str()];
-    let answer = || textgrad_core::excerpt(&said.best.text, 60);
-    let scores = reward.score(query, &texts).await.map_err(|source| Error::Reward {
-        model: reward.name().to_owned(),
-        answer: answer().to_string(),
-        source,
-    })?;
+    let scores = grader.scores(said.index, query, &texts).await?;
     let &[best, first] = scores.as_slice() else {
         return Err(Error::ScoreCount { expected: texts.len(), got: scores.len() });
     };
-    match [best, first].into_iter().find(|score| !score.is_finite()) {
-        Some(got) => Err(Error::Score { answer: answer().to_string(), got }),
-        None => Ok([best, first]),
-    }
+    Ok([best, first])
 }
 
 fn math500(problems: &[math500::Problem], answers: &[Answered]) -> Result<Graded, Error> {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use textgrad_core::Engine;
 use textgrad_ops::engine::layer::{DiskCache, DiskCacheConfig};
 use tpo::Error;
-use tpo::bench::Benchmark;
+use tpo::bench::{Benchmark, Grader};
 use tpo::run::RunFolder;
 
 use self::answers::Answered;
@@ -22,6 +22,9 @@ use self::table::Table;
 use crate::args::BenchArgs;
 use crate::run::{self, Setting};
 use crate::{engines, exit, rewards, show};
+
+/// What `--grade` said, in the folder of the run.
+const GRADES: &str = "grades.jsonl";
 
 pub(crate) async fn bench(args: BenchArgs) -> Result<ExitCode, Error> {
     let Some(data) = &args.run.data else {
@@ -36,7 +39,7 @@ pub(crate) async fn bench(args: BenchArgs) -> Result<ExitCode, Error> {
     let setting = Setting::new(&args.run, prompts).await?;
     // What cannot be set up is told before anything is paid for.
     judge(&args, &setting, None).await?;
-    let reward = grader(&args, &setting).await?;
+    let mut grader = grader(&args, &setting).await?;
 
     let mut answers = Vec::with_capacity(items);
     let source = data.display().to_string();
@@ -48,12 +51,16 @@ pub(crate) async fn bench(args: BenchArgs) -> Result<ExitCode, Error> {
     }
 
     let (judge, kept) = judge(&args, &setting, done.folder.as_ref()).await?;
-    let reward_name = reward.as_ref().map(|reward| reward.name().to_owned());
+    if let (Some(folder), Some(given)) = (&done.folder, grader.take()) {
+        grader = Some(given.keeping(&folder.path().join(GRADES)).await?);
+    }
+    let reward_name = grader.as_ref().map(|grader| grader.name().to_owned());
     let judge_name = judge.as_ref().map(|judge| judge.name().to_owned());
-    let simulated =
-        setting.tpo.is_simulation() || judge.as_ref().is_some_and(|judge| judge.is_simulation());
+    let simulated = setting.tpo.is_simulation()
+        || judge.as_ref().is_some_and(|judge| judge.is_simulation())
+        || grader.as_ref().is_some_and(Grader::is_simulation);
     let prompts = Arc::clone(&setting.prompts);
-    let graders = Graders { args: &args, prompts, judge, reward, references };
+    let graders = Graders { args: &args, prompts, judge, reward: grader, references };
     // Signals do not end a program that once listened to them.
     let graded = tokio::select! {
         graded = graders.grade(&records, &answers) => Some(graded),
@@ -167,11 +174,8 @@ async fn judge(
 }
 
 /// The reward model that grades, where it is another than the one of the search.
-async fn grader(
-    args: &BenchArgs,
-    setting: &Setting,
-) -> Result<Option<Arc<dyn tpo::RewardModel>>, Error> {
+async fn grader(args: &BenchArgs, setting: &Setting) -> Result<Option<Grader>, Error> {
     let Some(grade) = &args.grade else { return Ok(None) };
     let around = setting.around(&args.run);
-    rewards::alone(&around, grade).await.map(Some)
+    Ok(Some(Grader::new(rewards::alone(&around, grade).await?)))
 }

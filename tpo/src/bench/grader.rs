@@ -1,0 +1,210 @@
+//! A reward model that grades, and what it said before.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::json;
+use textgrad_ops::Stop;
+
+use crate::error::Error;
+use crate::journal::Journal;
+use crate::query::Query;
+use crate::reward::RewardModel;
+use crate::session::Session;
+
+/// A reward model that grades answers which are there, in place of guiding a search to them.
+///
+/// What it says can be kept in a file ([`keeping`](Self::keeping)): a score, or what an engine was asked for one, is
+/// written down as soon as it is there, and not asked for again.
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+/// use tpo::bench::Grader;
+/// use tpo::reward_fn;
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let grader = Grader::new(Arc::new(reward_fn("length", |_, answer: &str| answer.len() as f64)));
+/// assert_eq!(grader.scores(0, &"Why?".into(), &["So.", "No idea.", "So."]).await?, [3.0, 8.0, 3.0]);
+/// # Ok::<(), tpo::Error>(()) }).unwrap();
+/// ```
+pub struct Grader {
+    reward: Arc<dyn RewardModel>,
+    journal: Option<Journal>,
+}
+
+impl Grader {
+    /// A grader that keeps nothing.
+    pub fn new(reward: Arc<dyn RewardModel>) -> Self {
+        Self { reward, journal: None }
+    }
+
+    /// The same with what it says kept in a file, which is made if it is not there. It has the format of a
+    /// [journal](crate::journal), so a last line that was torn off is repaired, and holds the scores of any
+    /// number of graders: they are told apart by [`RewardModel::identity`]. It must be called within a tokio
+    /// runtime.
+    ///
+    /// # Errors
+    /// [`Error::Journal`] if the file is another one, or holds a line that can not be read,
+    /// [`Error::RunLocked`] if another process has it, [`Error::Io`].
+    pub async fn keeping(self, path: &Path) -> Result<Self, Error> {
+        let kind = json!({ "kind": "grades" });
+        let there = tokio::fs::try_exists(path).await.unwrap_or(true);
+        let journal = match there {
+            true => Journal::resume(path, kind.clone()).await?,
+            false => Journal::create(path, kind.clone()).await?,
+        };
+        if journal.config() != &kind {
+            let reason = "expected a file of grades, got the journal of a run".to_owned();
+            return Err(Error::Journal { path: path.to_owned(), line: 1, reason });
+        }
+        Ok(Self { journal: Some(journal), ..self })
+    }
+
+    /// The name of the reward model.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.reward.name()
+    }
+
+    /// Whether its scores are simulated.
+    #[must_use]
+    pub fn is_simulation(&self) -> bool {
+        self.reward.is_simulation()
+    }
+
+    /// Scores answers to the query at a place, from 0, of a benchmark: one finite number for each answer. Equal
+    /// answers are scored once, and those that were scored at this place before not again.
+    ///
+    /// Dropping the future loses the scores that are under way.
+    ///
+    /// # Errors
+    /// [`Error::Reward`], [`Error::Score`] or [`Error::ScoreCount`] if the reward model fails, and
+    /// [`Error::JournalWrite`] if what it says can not be written down.
+    pub async fn scores(
+        &self,
+        place: usize,
+        query: &Query,
+        answers: &[&str],
+    ) -> Result<Vec<f64>, Error> {
+        let known = match &self.journal {
+            Some(journal) => Some(journal.query(place).await?),
+            None => None,
+        };
+        let session = Session::new(known, Stop::default());
+        let mut texts: Vec<&str> = Vec::with_capacity(answers.len());
+        for answer in answers {
+            if !texts.contains(answer) {
+                texts.push(answer);
+            }
+        }
+        let scored = session.score(&session.scorer(&self.reward), query, &texts).await;
+        let scored = session.interruption().map_or(scored, Err)?;
+        let score = |answer: &&str| {
+            let place = texts.iter().position(|text| text == answer);
+            place.and_then(|place| scored.get(place)).copied()
+        };
+        let counts = Error::ScoreCount { expected: texts.len(), got: scored.len() };
+        answers.iter().map(score).collect::<Option<_>>().ok_or(counts)
+    }
+}
+
+impl fmt::Debug for Grader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Grader")
+            .field("reward", &self.reward.name())
+            .field("journal", &self.journal)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::reward::reward_fn;
+
+    /// A grader by length, which finds one answer beyond measure, and how often it was asked.
+    async fn grader(path: &Path, name: &'static str) -> (Grader, Arc<AtomicUsize>) {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&asked);
+        let reward = reward_fn(name, move |_: &str, answer: &str| {
+            counter.fetch_add(1, Ordering::Relaxed);
+            if answer == "boundless" { f64::INFINITY } else { answer.len() as f64 }
+        });
+        let reward: Arc<dyn RewardModel> = Arc::new(reward);
+        for _ in 0..10_000 {
+            // The thread that had the file before may be about to let go of it.
+            match Grader::new(Arc::clone(&reward)).keeping(path).await {
+                Err(Error::RunLocked { .. }) => tokio::task::yield_now().await,
+                other => return (other.unwrap(), asked),
+            }
+        }
+        panic!("the file is still locked");
+    }
+
+    fn file() -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("grades.jsonl");
+        (folder, path)
+    }
+
+    #[tokio::test]
+    async fn what_was_said_is_not_asked_again_by_the_same_grader() {
+        let (_folder, path) = file();
+        let query = Query::from("Why?");
+        let (first, asked) = grader(&path, "length").await;
+        assert_eq!(first.scores(3, &query, &["So.", "So.", "No."]).await.unwrap(), [3.0; 3]);
+        assert_eq!(asked.load(Ordering::Relaxed), 2);
+        drop(first);
+        for (name, query, answers, fresh) in [
+            ("length", "Why?", ["So.", "No."], 0),
+            ("length", "Why?", ["So.", "No idea."], 1),
+            ("length", "Why not?", ["So.", "No."], 2),
+            ("other", "Why?", ["So.", "No."], 2),
+            ("other", "Why?", ["So.", "No."], 0),
+        ] {
+            let (again, asked) = grader(&path, name).await;
+            let expected = answers.map(|answer| answer.len() as f64);
+            assert_eq!(again.scores(3, &query.into(), &answers).await.unwrap(), expected);
+            assert_eq!(asked.load(Ordering::Relaxed), fresh, "{name} {query:?} {answers:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_score_that_is_no_number_is_an_error_and_not_kept() {
+        let (_folder, path) = file();
+        let query = Query::from("Why?");
+        for fresh in [2, 1] {
+            let (grader, asked) = grader(&path, "length").await;
+            let error = grader.scores(0, &query, &["So.", "boundless"]).await.unwrap_err();
+            assert!(matches!(error, Error::Score { .. }), "{error}");
+            assert!(error.to_string().contains("boundless"), "{error}");
+            assert_eq!(asked.load(Ordering::Relaxed), fresh, "the other one is kept");
+        }
+        let kept = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(kept.lines().count(), 2, "{kept}");
+    }
+
+    #[tokio::test]
+    async fn a_file_of_something_else_is_refused_and_left_alone() {
+        let (_folder, path) = file();
+        for (text, part) in [
+            (
+                "{\"type\":\"run\",\"schema\":1,\"config\":{\"search\":{}}}\n",
+                "got the journal of a run",
+            ),
+            ("{\"answer\": 1}\n", "line 1"),
+            ("notes", "line 1"),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            let reward = Arc::new(reward_fn("length", |_: &str, _: &str| 0.0));
+            let error = Grader::new(reward).keeping(&path).await.unwrap_err().to_string();
+            assert!(error.contains(part) && error.contains("grades.jsonl"), "{error}");
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+        }
+    }
+}
