@@ -143,25 +143,30 @@ impl Echoed<'_> {
         let bytes: Vec<usize> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
         let in_characters = |count: usize| bytes.get(count).copied();
         let in_bytes = |count: usize| (count <= text.len()).then_some(count);
-        let place = |unit: &dyn Fn(usize) -> Option<usize>, offset: usize| {
-            unit(offset.saturating_sub(shift)).map(|place| vec![place])
-        };
-        let units: [(&dyn Fn(usize) -> Option<usize>, usize); 2] =
-            [(&in_characters, last.chars().count()), (&in_bytes, last.len())];
-        units.into_iter().find_map(|(unit, length)| {
-            let behind = offsets.last()?.checked_add(length)?;
-            let ends = offsets.iter().copied().chain([behind]);
-            let places: Option<Vec<Vec<usize>>> = match *place(unit, *offsets.last()?)?.first()? {
-                // The last one was written behind the prompt.
-                end if end == text.len() => offsets.iter().map(|o| place(unit, *o)).collect(),
-                _ => ends.map(|offset| place(unit, offset)).collect(),
-            };
-            let places = places?;
-            let begins = places.first()?.first() == Some(&0);
-            let ends = places.last()?.first() == Some(&text.len());
-            (begins && ends && places.is_sorted()).then_some(places)
-        })
+        add_up(offsets, shift, last.chars().count(), text.len(), in_characters)
+            .or_else(|| add_up(offsets, shift, last.len(), text.len(), in_bytes))
     }
+}
+
+/// Offsets behind a `shift` as places in a text, if they lead from its beginning to its end; `length` is that of the
+/// last token, which may be the text's or written behind it.
+fn add_up(
+    offsets: &[usize],
+    shift: usize,
+    length: usize,
+    end: usize,
+    place: impl Fn(usize) -> Option<usize>,
+) -> Option<Vec<Vec<usize>>> {
+    let last = *offsets.last()?;
+    let place = |offset: usize| place(offset.saturating_sub(shift));
+    let behind = match place(last)? == end {
+        true => None,
+        false => Some(last.checked_add(length)?),
+    };
+    let places =
+        offsets.iter().copied().chain(behind).map(place).collect::<Option<Vec<usize>>>()?;
+    let all = places.first() == Some(&0) && places.last() == Some(&end);
+    (all && places.is_sorted()).then(|| places.into_iter().map(|place| vec![place]).collect())
 }
 
 /// Where a text can be read to by one token, from any of these places; sorted.
