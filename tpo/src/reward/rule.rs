@@ -80,13 +80,23 @@ impl RewardModel for LengthReward {
 /// ```
 pub struct CheckReward<C> {
     name: String,
+    identity: String,
     check: C,
 }
 
 impl<C: Check> CheckReward<C> {
     /// A reward for what obeys this.
     pub fn new(check: C) -> Self {
-        Self { name: format!("check: {}", check.rule()), check }
+        let name = format!("check: {}", check.rule());
+        Self { identity: name.clone(), name, check }
+    }
+
+    /// The same by another name in journals and reports, for a rule of many words. What tells it from others stays
+    /// the rule.
+    #[must_use]
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
     }
 }
 
@@ -94,6 +104,10 @@ impl<C: Check> CheckReward<C> {
 impl<C: Check> RewardModel for CheckReward<C> {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn identity(&self) -> Cow<'_, str> {
+        Cow::Borrowed(&self.identity)
     }
 
     async fn score(&self, _: &Query, answers: &[&str]) -> Result<Vec<f64>, EngineError> {

@@ -86,7 +86,9 @@ impl<F: Fn(&str, u32) -> String + Send + Sync> Engine for Said<F> {
     }
 }
 
-async fn server(said: impl Fn(&str, u32) -> String + Send + Sync + 'static) -> FakeServer {
+pub(super) async fn server(
+    said: impl Fn(&str, u32) -> String + Send + Sync + 'static,
+) -> FakeServer {
     FakeServer::builder()
         .engine(Said(said))
         .reward(|_, answer| answer.chars().count() as f64)

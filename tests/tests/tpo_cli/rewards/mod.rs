@@ -221,4 +221,35 @@ fn formats_are_rules() {
     assert!(scores("a", "format:pattern=[a-z]").iter().all(|score| *score == 1.0));
     assert!(scores("b", "format:never=[a-z]").iter().all(|score| *score == 0.0));
     assert!(scores("c", "format:json=true").iter().all(|score| *score == 0.0));
+    assert!(scores("d", "format:pattern=\"[a-z]{1,}\"").iter().all(|score| *score == 1.0));
+    assert!(scores("e", "format:never=\"[a-z]{1,}\"").iter().all(|score| *score == 0.0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_schema_is_a_rule() {
+    let reply =
+        |_: &str, draw: u32| [r#"{"a": 1}"#, r#"{"a": "1"}"#, "{"][draw as usize].to_owned();
+    let policy = super::bench::server(reply).await;
+    let folder = folder();
+    queries(folder.path(), 1);
+    let schema = |kind: &str| {
+        let schema = json!({ "properties": { "a": { "type": kind } } });
+        fs::write(folder.path().join("a, b.json"), schema.to_string()).unwrap();
+    };
+    schema("integer");
+    let command = |more: &[&str]| {
+        let mut command = tpo(folder.path(), ["--data", "queries.json", "--out", "out"]);
+        command.args(["--engine", "openai", "--base-url", &policy.base_url(), "--model", "m"]);
+        command.args(["--samples", "3", "--iterations", "0"]);
+        command.args(["--reward", "format:schema=\"a, b.json\""]).args(more);
+        command
+    };
+    Running::start(command(&[])).end().with_code(0);
+    let candidates = results(folder.path())[0].1["candidates"].as_array().unwrap().clone();
+    let scores: Vec<f64> =
+        candidates.iter().map(|candidate| candidate["score"].as_f64().unwrap()).collect();
+    assert_eq!(scores, [1.0, 0.0, 0.0]);
+    // Another schema in the file is another reward model.
+    schema("string");
+    Running::start(command(&["--resume"])).end().refused(&["reward: "]);
 }

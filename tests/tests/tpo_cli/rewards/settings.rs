@@ -7,6 +7,9 @@ fn mistakes_say_what_is_missing() {
     let folder = folder();
     queries(folder.path(), 1);
     fs::write(folder.path().join("empty.json"), "{}").unwrap();
+    fs::write(folder.path().join("queries.txt"), "no JSON").unwrap();
+    let wrong = r#"{ "properties": { "a": { "type": "text" } } }"#;
+    fs::write(folder.path().join("wrong.json"), wrong).unwrap();
     let url = ["--reward-url", "http://localhost:1", "--reward-model", "m"];
     for (arguments, words) in [
         (
@@ -61,6 +64,14 @@ fn mistakes_say_what_is_missing() {
         (&["--reward", "format"], &["one of format:pattern=REGEX", "got format"]),
         (&["--reward", "format:json=true,never=x"], &["one of format:pattern=REGEX"]),
         (&["--reward", "format:pattern=("], &["("]),
+        (&["--reward", "format:schema=none.json"], &["none.json: expected a JSON schema"]),
+        (&["--reward", "format:schema=queries.txt"], &["queries.txt: expected a JSON schema"]),
+        (
+            &["--reward", "format:schema=wrong.json"],
+            &["wrong.json: expected a JSON schema", "/properties/a/type"],
+        ),
+        (&["--reward", "format:schema=empty.json,json=true"], &["format:schema=FILE"]),
+        (&["--reward", "format:pattern=\"a,b"], &["a quoted value to end with a quote"]),
         (&["--reward", "judge:votes=0"], &["votes: expected at least 1"]),
         (&["--reward", "judge:votes=x"], &["votes: expected a number of votes, got x"]),
         (&["--reward", "judge:lowest=3"], &["both the lowest and the highest grade"]),

@@ -25,7 +25,7 @@ pub(super) fn variable(table: &str, key: &str) -> Option<String> {
 pub(super) fn within(value: &str) -> bool {
     let settings = value.split([',', ':']).filter_map(|setting| setting.split_once('='));
     let mut variables = settings.filter(|(name, _)| name.trim().ends_with(KEY_ENV));
-    if variables.any(|(_, name)| !is_variable(name.trim())) {
+    if variables.any(|(_, name)| !is_variable(name.trim().trim_matches('"'))) {
         return true;
     }
     let addresses = value.split("://").skip(1);
@@ -85,6 +85,7 @@ mod tests {
             "http://host/v1#m@2",
             "vllm:url=http://host,name=a@b",
             "vllm:key-env=OTHER_KEY_2,url=http://host",
+            "vllm:key-env=\"OTHER_KEY_2\",url=http://host",
             r#"{"stop_token_ids": [1]}"#,
             "me@host",
             "{",

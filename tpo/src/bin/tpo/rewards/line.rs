@@ -1,4 +1,4 @@
-//! A reward model in one line: `KIND` or `KIND:key=value,key=value`.
+//! A reward model in one line: `KIND` or `KIND:key=value,key="value, with a comma"`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -110,7 +110,7 @@ impl Kind {
                 "concurrency",
             ],
             Self::Length => &["from", "to", "slack"],
-            Self::Format => &["pattern", "never", "json"],
+            Self::Format => &["pattern", "never", "json", "schema"],
             Self::Command => &["program", "concurrency"],
         }
     }
@@ -173,11 +173,10 @@ impl FromStr for Line {
         let found = KINDS.iter().find(|(known, _)| *known == name.trim());
         let (_, kind) = found.ok_or_else(|| wrong("reward", NAMES, name.to_owned()))?;
         let mut settings: Vec<(String, String)> = Vec::new();
-        for setting in rest.split(',').filter(|setting| !setting.trim().is_empty()) {
-            let (key, value) = setting.split_once('=').ok_or_else(|| {
-                wrong("reward", "settings as KIND:key=value,key=value", setting.to_owned())
-            })?;
-            let (key, value) = (key.trim().to_owned(), value.trim().to_owned());
+        let mut rest = rest;
+        while let Some((setting, behind)) = next(rest)? {
+            rest = behind;
+            let (key, value) = setting;
             if !kind.keys().iter().chain(&OF_MEMBERS).any(|known| *known == key) {
                 let keys: Vec<&str> = kind.keys().iter().chain(&OF_MEMBERS).copied().collect();
                 let got = format!("{key:?}; {name} has {}", keys.join(", "));
@@ -208,6 +207,93 @@ impl fmt::Display for Line {
     }
 }
 
+/// The first setting of a list, and what comes behind it; none at its end.
+fn next(list: &str) -> Result<Option<((String, String), &str)>, Error> {
+    let list = list.trim_start_matches(|c: char| c == ',' || c.is_whitespace());
+    if list.is_empty() {
+        return Ok(None);
+    }
+    let plain = list.split(',').next().unwrap_or(list);
+    let Some((key, _)) = plain.split_once('=') else {
+        let expected = "settings as KIND:key=value,key=value";
+        return Err(wrong("reward", expected, plain.to_owned()));
+    };
+    let value = list.get(key.len() + 1..).unwrap_or_default().trim_start();
+    let key = key.trim().to_owned();
+    let Some(quoted) = value.strip_prefix('"') else {
+        let (value, behind) = value.split_once(',').unwrap_or((value, ""));
+        return Ok(Some(((key, value.trim().to_owned()), behind)));
+    };
+    let ends = |behind: &str| behind.is_empty() || behind.starts_with(',');
+    match unquoted(quoted).map(|(value, behind)| (value, behind.trim_start())) {
+        Some((value, behind)) if ends(behind) => Ok(Some(((key, value), behind))),
+        _ => {
+            let expected = "a quoted value to end with a quote, and nothing but a comma behind it; a quote \
+                            within it is written twice";
+            Err(wrong("reward", expected, format!("another value of {key:?}")))
+        }
+    }
+}
+
+/// The text up to the quote that ends it, and what comes behind; two quotes are one that does not end it.
+fn unquoted(mut text: &str) -> Option<(String, &str)> {
+    let mut value = String::new();
+    loop {
+        let (part, behind) = text.split_once('"')?;
+        value.push_str(part);
+        let Some(more) = behind.strip_prefix('"') else { return Some((value, behind)) };
+        value.push('"');
+        text = more;
+    }
+}
+
 fn wrong(setting: &'static str, expected: &'static str, got: String) -> Error {
     Error::Config { setting, expected, got }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Line {
+        text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
+    }
+
+    #[test]
+    fn values_may_be_quoted() {
+        for (written, pattern) in [
+            (r#"format:pattern="a{1,2}",weight=2"#, "a{1,2}"),
+            (r#"format: pattern = " a, ""b"" = c" , weight=2"#, r#" a, "b" = c"#),
+            (r#"format:weight=2,pattern="\d,\d""#, r"\d,\d"),
+            (r#"format:pattern="",weight=2,"#, ""),
+            (r#"format:pattern=a"b",weight=2"#, r#"a"b""#),
+            (r"format:pattern=x=y:z , weight=2", "x=y:z"),
+        ] {
+            let line = read(written);
+            assert_eq!(
+                (line.get("pattern"), line.get("weight")),
+                (Some(pattern), Some("2")),
+                "{written}"
+            );
+            assert_eq!(line.to_string(), written);
+        }
+    }
+
+    #[test]
+    fn a_quote_that_does_not_end_is_refused() {
+        for written in [
+            r#"format:pattern="a,b"#,
+            r#"format:pattern="a"b"#,
+            r#"format:pattern="a"","#,
+            r#"format:pattern=""""#,
+        ] {
+            let error = written.parse::<Line>().unwrap_err().to_string();
+            assert!(
+                error.contains("a quoted value to end") && error.contains("\"pattern\""),
+                "{error}"
+            );
+        }
+        let error = r#"vllm:key-env="sk-1"2"#.parse::<Line>().unwrap_err().to_string();
+        assert!(!error.contains("sk-1"), "{error}");
+    }
 }

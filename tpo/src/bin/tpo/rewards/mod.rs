@@ -228,7 +228,7 @@ impl Source<'_> {
         let api = match self.line.kind() {
             Kind::Sim => return Ok(Arc::new(SimReward)),
             Kind::Length => return self.length(),
-            Kind::Format => return self.format(),
+            Kind::Format => return self.format().await,
             Kind::Command => return self.command(),
             Kind::Judge | Kind::PairwiseJudge => return self.judge().await,
             Kind::Dpo | Kind::Kl => return Ok(Arc::new(self.penalty().await?)),

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
+use serde_json::Value as Json;
 use textgrad_core::{check_fn, describe};
-use textgrad_ops::check::Matches;
+use textgrad_ops::check::{JsonSchema, Matches};
 use textgrad_ops::command::Runner;
 use tpo::{CheckReward, CommandReward, Error, LengthReward, RewardModel};
 
@@ -53,25 +54,43 @@ impl Source<'_> {
         Ok(Arc::new(CommandReward::new(runner.build()?)))
     }
 
-    pub(super) fn format(&self) -> Result<Arc<dyn RewardModel>, Error> {
+    pub(super) async fn format(&self) -> Result<Arc<dyn RewardModel>, Error> {
         let json: Option<bool> = self.line.parsed("json", "true")?;
-        match (self.line.get("pattern"), self.line.get("never"), json) {
-            (Some(pattern), None, None) => matching(Matches::new(pattern)),
-            (None, Some(pattern), None) => matching(Matches::never(pattern)),
-            (None, None, Some(true)) => {
-                let is_json = |text: &str| match serde_json::from_str::<serde_json::Value>(text) {
+        let [pattern, never, schema] =
+            ["pattern", "never", "schema"].map(|setting| self.line.get(setting));
+        match (pattern, never, json, schema) {
+            (Some(pattern), None, None, None) => matching(Matches::new(pattern)),
+            (None, Some(pattern), None, None) => matching(Matches::never(pattern)),
+            (None, None, Some(true), None) => {
+                let is_json = |text: &str| match serde_json::from_str::<Json>(text) {
                     Ok(_) => Ok(()),
                     Err(error) => Err(format!("it is no JSON: {error}")),
                 };
                 Ok(Arc::new(CheckReward::new(check_fn("it is JSON", is_json))))
             }
+            (None, None, None, Some(path)) => {
+                let name = format!("schema:{}", Path::new(path).display());
+                Ok(Arc::new(CheckReward::new(schema_of(path).await?).named(name)))
+            }
             _ => Err(Error::Config {
                 setting: "reward",
-                expected: "one of format:pattern=REGEX, format:never=REGEX or format:json=true",
+                expected: "one of format:pattern=REGEX, format:never=REGEX, format:json=true or \
+                           format:schema=FILE",
                 got: self.line.to_string(),
             }),
         }
     }
+}
+
+/// The JSON schema in a file.
+async fn schema_of(path: &str) -> Result<JsonSchema, Error> {
+    let wrong = |reason: String| Error::Input {
+        source_name: path.to_owned(),
+        reason: format!("expected a JSON schema: {reason}"),
+    };
+    let text = tokio::fs::read_to_string(path).await.map_err(|error| wrong(error.to_string()))?;
+    let schema: Json = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+    JsonSchema::new(&schema).map_err(|error| wrong(describe(&error)))
 }
 
 fn matching(check: Result<Matches, textgrad_ops::Error>) -> Result<Arc<dyn RewardModel>, Error> {
