@@ -52,7 +52,7 @@ The data sets are not part of this program: --data names the authors' file, comp
   math500       MATH-500 (JSONL); graded by the rules of PRM800K
 
 The folder is that of `tpo run`, with the files for official programs under bench/. With --resume, what was
-answered and judged before is not asked again. Environment and exit codes are those of `tpo run`.
+answered, judged and graded before is not asked again. Environment and exit codes are those of `tpo run`.
 
 Examples:
   tpo bench math500 --data test.jsonl --engine URL#MODEL --reward vllm --reward-model MODEL --out runs/math
@@ -116,7 +116,7 @@ pub(crate) struct BenchArgs {
 const AFTER_HELP: &str = "\
 Environment:
   OPENAI_API_KEY   key of the engine's server; other servers have their own, as in GROQ_API_KEY
-  REWARD_API_KEY   key of the reward model's server
+  REWARD_API_KEY   key of the reward model's server, unless its line names another variable (key-env=NAME)
   TPO_LOG          what is logged to standard error, such as info or textgrad_ops=debug (default: warn)
 
 Exit codes:
