@@ -23,6 +23,8 @@ pub enum EchoStyle {
     Bytes,
     /// llama.cpp: `echo` is left out without a word.
     Ignored,
+    /// A server that knows no logprobs: they are null.
+    Without,
     /// Tokens of the prompt come back, but nothing was computed for them.
     Null,
 }
@@ -43,6 +45,9 @@ impl Echoed<'_> {
     }
 
     pub(super) fn logprobs(&self, echo: bool, more: u32) -> Value {
+        if self.style == EchoStyle::Without {
+            return Value::Null;
+        }
         let asked = self.style != EchoStyle::Sglang || more > 0;
         let prompt = match echo && asked && self.style != EchoStyle::Ignored {
             true => self.tokens,

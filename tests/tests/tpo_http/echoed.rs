@@ -73,7 +73,14 @@ async fn both_ways_say_the_same() {
 #[tokio::test]
 async fn what_a_server_can_not_tell_is_an_error_that_names_the_answer() {
     for (style, words) in [
-        (EchoStyle::Ignored, &["tokens of the echoed prompt", "\" x\"", "vLLM and SGLang"][..]),
+        (
+            EchoStyle::Ignored,
+            &["tokens of the echoed prompt", "\" x\"", "as vLLM and SGLang do, for the answer"][..],
+        ),
+        (
+            EchoStyle::Without,
+            &["tokens and token_logprobs", "as vLLM and SGLang do, for the answer"],
+        ),
         (EchoStyle::Null, &["a finite logprob of the token \"\\nSo.\"", "null"]),
     ] {
         let server = serving(style).await;
@@ -116,7 +123,9 @@ async fn a_token_of_both_prompt_and_answer_is_refused_unless_it_is_white_space_o
                 }
                 None => {
                     let error = found.unwrap_err().to_string();
-                    for word in ["a token of its own", "\"A:So.\"", "generation prompt"] {
+                    for word in
+                        ["a token of its own", "\"A:So.\"", "special token or white space, for"]
+                    {
                         assert!(error.contains(word), "{style:?} {mark:?}: {error}");
                     }
                 }

@@ -11,6 +11,9 @@ use super::text::Parts;
 const ELSEWHERE: &str = "such servers can not tell likelihoods; name one that echoes prompts with their logprobs, \
                          as vLLM and SGLang do";
 
+/// How much of a reply is shown, in characters: what to do about it is to be read behind it.
+const SHOWN: usize = 60;
+
 impl Likelihood {
     pub(super) async fn by_echo(&self, parts: &Parts, answer: &str) -> Result<f64, EngineError> {
         // One token is written, since not every server takes 0, and one likelier token is asked for, since
@@ -29,11 +32,11 @@ impl Likelihood {
             let expected = "tokens and token_logprobs of the echoed prompt";
             return Err(wrong(
                 expected,
-                &format!("{}; {ELSEWHERE}", excerpt(&reply.to_string(), 120)),
+                &format!("{}; {ELSEWHERE}", excerpt(&reply.to_string(), SHOWN)),
             ));
         };
         let place = echoed.answer(&parts.prompt, &parts.whole).map_err(|unplaced| {
-            let begins = || excerpt(&format!("{:?}", echoed.tokens), 80);
+            let begins = || excerpt(&format!("{:?}", echoed.tokens), SHOWN);
             match unplaced {
                 Unplaced::NotEchoed => wrong(
                     "the tokens of the echoed prompt",
@@ -46,8 +49,9 @@ impl Likelihood {
                 Unplaced::Straddles(token) => wrong(
                     "the answer to begin with a token of its own",
                     &format!(
-                        "{token:?}, which also holds the end of the prompt, whose probability is not the answer's; \
-                         use a chat template whose generation prompt ends with a special token or white space"
+                        "{:?}, which also holds the end of the prompt, whose probability is not the answer's; \
+                         use a chat template whose generation prompt ends with a special token or white space",
+                        excerpt(&token, 20)
                     ),
                 ),
                 Unplaced::Uncertain => wrong(

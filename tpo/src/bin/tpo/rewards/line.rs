@@ -116,12 +116,15 @@ impl Kind {
     }
 }
 
+/// A name and a value.
+type Setting = (String, String);
+
 /// A reward model's kind with its settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Line {
     written: String,
     kind: Kind,
-    settings: Vec<(String, String)>,
+    settings: Vec<Setting>,
 }
 
 impl Line {
@@ -172,7 +175,7 @@ impl FromStr for Line {
         let (name, rest) = text.split_once(':').unwrap_or((text, ""));
         let found = KINDS.iter().find(|(known, _)| *known == name.trim());
         let (_, kind) = found.ok_or_else(|| wrong("reward", NAMES, name.to_owned()))?;
-        let mut settings: Vec<(String, String)> = Vec::new();
+        let mut settings: Vec<Setting> = Vec::new();
         let mut rest = rest;
         while let Some((setting, behind)) = next(rest)? {
             rest = behind;
@@ -208,7 +211,7 @@ impl fmt::Display for Line {
 }
 
 /// The first setting of a list, and what comes behind it; none at its end.
-fn next(list: &str) -> Result<Option<((String, String), &str)>, Error> {
+fn next(list: &str) -> Result<Option<(Setting, &str)>, Error> {
     let list = list.trim_start_matches(|c: char| c == ',' || c.is_whitespace());
     if list.is_empty() {
         return Ok(None);
