@@ -61,7 +61,8 @@ struct Patterns {
 }
 
 static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| {
-    let regex = |pattern: &str| Regex::new(pattern).ok();
+    // White space as Python's patterns have it, with the four separators of ASCII.
+    let regex = |pattern: &str| Regex::new(&pattern.replace(r"\s", r"[\s\x1c-\x1f]")).ok();
     Patterns {
         code: regex("```([^`]*)```"),
         headers: [1, 2, 3, 4, 5, 6].map(|level| regex(&format!(r"(?m)^#{{{level}}}\s"))),
@@ -177,6 +178,7 @@ mod tests {
     fn blank_lines_before_an_item_belong_to_it() {
         // The white space at the start of the pattern runs over lines, so this is one match and not two.
         assert_eq!(Style::of("\n\n- a").list_count.unordered, 1);
+        assert_eq!(Style::of("\u{1f}- a\n*\u{1c}b").list_count.unordered, 2);
     }
 
     #[test]
