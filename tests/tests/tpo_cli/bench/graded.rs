@@ -71,8 +71,8 @@ async fn math_is_graded_by_the_rules() {
         read(out.join("pairs.csv")),
         concat!(
             "answer,gold\n",
-            "It is \\boxed{\\dfrac{3}{2}}.,\\frac{3}{2}\n",
-            "\"It is \\boxed{\\mathfrak{3}}, I think\",3\n"
+            "It is \\boxed{\\dfrac{3}{2}}.,\\boxed{\\frac{3}{2}}\n",
+            "\"It is \\boxed{\\mathfrak{3}}, I think\",\\boxed{3}\n"
         )
     );
     assert_eq!(json_lines(&read(out.join("pairs.jsonl"))).len(), 2);

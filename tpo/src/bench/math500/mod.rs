@@ -94,15 +94,21 @@ pub struct Pair {
     pub gold: String,
 }
 
-/// Pairs as CSV with the columns `answer` and `gold`, which Math-Verify reads.
+/// Pairs as CSV with the columns `answer` and `gold`, which Math-Verify reads. The right answer stands in a
+/// `\boxed{}` there, since that program takes LaTeX only where it is marked and would find no right answer in
+/// a bare `x^2`.
 ///
 /// # Errors
 /// None in practice.
 pub fn write_pairs(pairs: &[Pair]) -> Result<String, Error> {
-    super::xstest::write(pairs)
+    let boxed = |pair: &Pair| Pair {
+        answer: pair.answer.clone(),
+        gold: format!("\\boxed{{{}}}", pair.gold),
+    };
+    super::xstest::write(&pairs.iter().map(boxed).collect::<Vec<_>>())
 }
 
-/// Pairs as JSONL.
+/// Pairs as JSONL, the right answers bare.
 ///
 /// # Errors
 /// None in practice.
@@ -177,7 +183,10 @@ mod tests {
     #[test]
     fn answers_are_written_for_other_graders() {
         let pairs = [Pair { answer: "so, \"\\boxed{1}\"".to_owned(), gold: "1".to_owned() }];
-        assert_eq!(write_pairs(&pairs).unwrap(), "answer,gold\n\"so, \"\"\\boxed{1}\"\"\",1\n");
+        assert_eq!(
+            write_pairs(&pairs).unwrap(),
+            "answer,gold\n\"so, \"\"\\boxed{1}\"\"\",\\boxed{1}\n"
+        );
         assert_eq!(
             write_pairs_jsonl(&pairs).unwrap(),
             "{\"answer\":\"so, \\\"\\\\boxed{1}\\\"\",\"gold\":\"1\"}\n"
