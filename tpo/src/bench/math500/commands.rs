@@ -1,7 +1,7 @@
 //! The commands of LaTeX that answers need.
 
 /// Commands that stand for a text.
-pub(super) const SYMBOLS: [(&str, &str); 94] = [
+pub(super) const SYMBOLS: &[(&str, &str)] = &[
     (",", " "),
     (";", " "),
     (":", " "),
@@ -96,23 +96,119 @@ pub(super) const SYMBOLS: [(&str, &str); 94] = [
     ("tan", "tan"),
     ("log", "log"),
     ("ln", "ln"),
+    ("lbrace", "{"),
+    ("rbrace", "}"),
+    ("cosh", "cosh"),
+    ("sinh", "sinh"),
+    ("tanh", "tanh"),
+    ("arctan", "arctan"),
+    ("arcsin", "arcsin"),
+    ("arccos", "arccos"),
+    ("exp", "exp"),
+    ("max", "max"),
+    ("min", "min"),
+    ("lim", "lim"),
+    ("sup", "sup"),
+    ("inf", "inf"),
+    ("varnothing", "∅"),
+    ("ell", "ℓ"),
+    ("star", "⋆"),
+    ("ast", "∗"),
+    ("bullet", "∙"),
+    ("Rightarrow", "⇒"),
+    ("Leftrightarrow", "⇔"),
+    ("Longrightarrow", "⟹"),
+    ("longrightarrow", "⟶"),
+    ("mapsto", "↦"),
+    ("leftarrow", "←"),
+    ("lvert", "|"),
+    ("rvert", "|"),
+    ("vert", "|"),
+    ("lVert", "‖"),
+    ("rVert", "‖"),
+    ("Vert", "‖"),
+    ("langle", "⟨"),
+    ("rangle", "⟩"),
+    ("leqslant", "⩽"),
+    ("geqslant", "⩾"),
+    ("square", "□"),
+    ("prime", "'"),
+    ("sim", "∼"),
+    ("cong", "≅"),
+    ("simeq", "≃"),
+    ("propto", "∝"),
+    ("because", "∵"),
+    ("therefore", "∴"),
+    ("forall", "∀"),
+    ("exists", "∃"),
+    ("subseteq", "⊆"),
+    ("supset", "⊃"),
+    ("supseteq", "⊇"),
+    ("nmid", "∤"),
+    ("textdollar", "$"),
+    ("textdegree", "°"),
+    ("dotsc", "…"),
+    ("dotsb", "…"),
+    ("vdots", "⋮"),
+    ("ddots", "⋱"),
+    ("partial", "∂"),
+    ("nabla", "∇"),
+    ("int", "∫"),
+    ("sum", "∑"),
+    ("prod", "∏"),
+    ("upsilon", "υ"),
+    ("varepsilon", "ε"),
+    ("vartheta", "ϑ"),
+    ("varsigma", "ς"),
+    ("varrho", "ϱ"),
+    ("Upsilon", "Υ"),
+    ("Xi", "Ξ"),
+    ("Pi", "Π"),
+    ("oplus", "⊕"),
+    ("otimes", "⊗"),
+    ("wedge", "∧"),
+    ("vee", "∨"),
+    ("lnot", "¬"),
 ];
 
-/// Commands that the rules' converter does not know and loses. (That of pylatexenc 2.10.)
-pub(super) const LOST: [&str; 6] = ["ne", "lt", "gt", "cot", "sec", "csc"];
+/// Commands that the rules' converter does not know, or that do nothing there: what they hold stays. (That of
+/// pylatexenc 2.10.)
+const LOST: &str = "ne lt gt cot sec csc text textbf textit textrm textsc textsl textnormal emph mathrm mathop mathbin \
+    mathrel operatorname overline underline widehat widetilde overrightarrow underbrace overset underset \
+    stackrel boxed fbox hbox phantom smash bm boldsymbol bf it sf binom dbinom tbinom choose cfrac coth \
+    sech csch arcsec lg gcd lcm det deg dim arg ker Pr Re Im mod pmod bmod cdotp iff implies lbrack \
+    rbrack triangle degree hline newline space enspace thinspace medspace negthinspace Bigl Bigr bigg \
+    Bigg biggl biggr Biggl Biggr middle scriptstyle mathstrut cancel tag colon lor land neg bot percent \
+    textpercent cent | / < >";
 
-/// Commands that leave what they hold.
-pub(super) const WRAPPERS: [&str; 9] = [
-    "text",
-    "textbf",
-    "textit",
-    "textrm",
-    "mathrm",
-    "operatorname",
-    "overline",
-    "boxed",
-    "phantom",
-];
+pub(super) fn is_lost(name: &str) -> bool {
+    LOST.split(' ').any(|lost| lost == name)
+}
 
 /// Tables that are written in brackets.
-pub(super) const TABLES: [&str; 2] = ["pmatrix", "bmatrix"];
+pub(super) const TABLES: &[&str] =
+    &["array", "pmatrix", "bmatrix", "smallmatrix", "psmallmatrix", "bsmallmatrix"];
+
+/// Environments of which only the content is written.
+pub(super) const CONTENTS: &[&str] =
+    &["matrix", "vmatrix", "Vmatrix", "Bmatrix", "cases", "aligned", "gathered"];
+
+/// Capital letters with two strokes that are older than the row of the others.
+const STRUCK: [(char, char); 7] =
+    [('C', 'ℂ'), ('H', 'ℍ'), ('N', 'ℕ'), ('P', 'ℙ'), ('Q', 'ℚ'), ('R', 'ℝ'), ('Z', 'ℤ')];
+
+/// Letters in the style of `\mathbf` or `\mathbb`; all else stays.
+pub(super) fn styled(text: &str, struck: bool) -> String {
+    let (capital, small) = if struck { ('𝔸', '𝕒') } else { ('𝐀', '𝐚') };
+    let letter = |letter: char| {
+        let (first, row) = match letter {
+            'A'..='Z' => ('A', capital),
+            'a'..='z' => ('a', small),
+            _ => return letter,
+        };
+        let older = STRUCK.iter().find(|(plain, _)| struck && *plain == letter);
+        let place = u32::from(letter) - u32::from(first) + u32::from(row);
+        older.map(|(_, older)| *older).or_else(|| char::from_u32(place)).unwrap_or(letter)
+    };
+    text.chars().map(letter).collect()
+}

@@ -64,7 +64,9 @@ pub(super) fn fraction(expression: &Expression) -> Option<Fraction> {
     Some(match expression {
         Expression::Number(number) => Fraction::whole(Polynomial::number(number.clone())),
         Expression::Pi => Fraction::whole(Polynomial::atom(Atom::Pi)),
-        Expression::Symbol(letter) => Fraction::whole(Polynomial::atom(Atom::Symbol(*letter))),
+        Expression::Symbol(letter) => {
+            Fraction::whole(Polynomial::atom(Atom::Symbol(letter.clone())))
+        }
         Expression::Sum(one, other) => fraction(one)?.plus(&fraction(other)?)?,
         Expression::Product(one, other) => fraction(one)?.times(&fraction(other)?)?,
         Expression::Quotient(one, other) => fraction(one)?.times(&fraction(other)?.inverse()?)?,

@@ -7,7 +7,7 @@ use num_rational::BigRational;
 pub(super) enum Expression {
     Number(BigRational),
     Pi,
-    Symbol(char),
+    Symbol(String),
     Sum(Box<Self>, Box<Self>),
     Product(Box<Self>, Box<Self>),
     Quotient(Box<Self>, Box<Self>),

@@ -87,8 +87,8 @@ fn value(expression: &Expression, point: Seed, largest: &mut f64) -> Option<Comp
     let value = match expression {
         Expression::Number(number) => Complex::real(float(number)?),
         Expression::Pi => Complex::real(PI),
-        Expression::Symbol(letter) => {
-            let drawn = point.child("symbol", u64::from(u32::from(*letter))).value() >> 11;
+        Expression::Symbol(name) => {
+            let drawn = point.child(name, 0).value() >> 11;
             Complex::real(0.6 + 1.8 * (drawn as f64 / (1_u64 << 53) as f64))
         }
         Expression::Sum(one, other) => of(one)?.plus(of(other)?),

@@ -17,27 +17,18 @@ const DEPTH: usize = 60;
 /// The largest number of which a factorial is taken.
 const FACTORIAL: u32 = 100;
 
-/// What was read.
-#[derive(Debug)]
-pub(super) struct Parsed {
-    pub(super) expression: Expression,
-    /// Whether a letter stands before a parenthesis: a factor here, maybe a function for the rules.
-    pub(super) applied: bool,
-}
-
 /// Reads an expression. A product may be written without a sign; it binds like one with it.
-pub(super) fn parse(text: &str) -> Result<Parsed, Unread> {
+pub(super) fn parse(text: &str) -> Result<Expression, Unread> {
     if text.chars().count() > LONGEST {
         return Err(unknown("an expression is too long"));
     }
     if text.trim().is_empty() {
         return Err(Unread::Malformed);
     }
-    let (tokens, applied) = tokens(text)?;
-    let mut parser = Parser { tokens, next: 0, depth: 0 };
+    let mut parser = Parser { tokens: tokens(text)?, next: 0, depth: 0 };
     let expression = parser.sum()?;
     match parser.peek() {
-        None => Ok(Parsed { expression, applied }),
+        None => Ok(expression),
         Some(_) => Err(unknown("a parenthesis is closed that was not opened")),
     }
 }

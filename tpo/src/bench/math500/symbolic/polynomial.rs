@@ -16,7 +16,7 @@ const BITS: u64 = 4000;
 /// root is its number.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Atom {
-    Symbol(char),
+    Symbol(String),
     Pi,
     /// The square root of a prime number, or of -1.
     Root(i64),

@@ -15,12 +15,15 @@ const DIGITS: usize = 60;
 /// Powers of ten that a number may be written with.
 const EXPONENT: u32 = 300;
 
-/// Names of up to two letters that mean something to the rules' computer algebra system, and not a product.
-const NAMES: [&str; 31] = [
-    "all", "as", "csc", "eye", "ff", "fft", "frac", "fu", "gff", "hn", "id", "if", "im", "in",
-    "is", "jn", "li", "ln", "mu", "nan", "ntt", "nu", "oo", "or", "re", "rf", "xi", "yn", "zoo",
-    "e", "j",
+/// Names of up to two different letters that mean something to the rules' computer algebra system. All other
+/// names are products of their letters and numbers, `pi2` too.
+const NAMES: [&str; 28] = [
+    "all", "as", "csc", "eye", "ff", "fft", "frac", "fu", "gff", "hn1", "hn2", "id", "if", "im",
+    "in", "is", "jn", "li", "ln", "nan", "ntt", "oo", "or", "re", "rf", "sqrt", "yn", "zoo",
 ];
+
+/// Greek letters that it knows by name.
+const GREEK: [&str; 3] = ["mu", "nu", "xi"];
 
 /// Letters that can stand in no expression.
 const NEVER: [char; 10] = ['=', ',', ';', ':', '<', '>', '?', '`', '$', '#'];
@@ -29,7 +32,7 @@ const NEVER: [char; 10] = ['=', ',', ';', ':', '<', '>', '?', '`', '$', '#'];
 pub(super) enum Token {
     Number(BigRational),
     Pi,
-    Symbol(char),
+    Symbol(String),
     Root,
     Plus,
     Minus,
@@ -41,8 +44,14 @@ pub(super) enum Token {
     Close,
 }
 
-/// The tokens of an expression, and whether a letter stands before a parenthesis.
-pub(super) fn tokens(text: &str) -> Result<(Vec<Token>, bool), Unread> {
+impl Token {
+    fn ends_operand(&self) -> bool {
+        matches!(self, Self::Number(_) | Self::Pi | Self::Symbol(_) | Self::Factorial | Self::Close)
+    }
+}
+
+/// The tokens of an expression.
+pub(super) fn tokens(text: &str) -> Result<Vec<Token>, Unread> {
     let unknown = |what: &str| Err(Unread::Unknown(format!("{what} is not known here")));
     for odd in ["==", "!=", "//"] {
         if text.contains(odd) {
@@ -51,15 +60,10 @@ pub(super) fn tokens(text: &str) -> Result<(Vec<Token>, bool), Unread> {
     }
     let mut letters = text.chars().peekable();
     let mut tokens = Vec::new();
-    let mut applied = false;
     while let Some(&letter) = letters.peek() {
         match letter {
             '0'..='9' | '.' => tokens.push(number(&mut letters)?),
-            letter if letter.is_alphabetic() => {
-                name(&mut letters, &mut tokens)?;
-                let is_letter = matches!(tokens.last(), Some(Token::Symbol(_) | Token::Pi));
-                applied |= is_letter && letters.peek() == Some(&'(');
-            }
+            letter if letter.is_alphabetic() => name(&mut letters, &mut tokens)?,
             _ => {
                 letters.next();
                 tokens.push(match letter {
@@ -72,6 +76,12 @@ pub(super) fn tokens(text: &str) -> Result<(Vec<Token>, bool), Unread> {
                     '!' => Token::Factorial,
                     '(' => Token::Open,
                     ')' => Token::Close,
+                    // A bar that can not stand between two operands.
+                    '|' if !tokens.last().is_some_and(Token::ends_operand)
+                        || matches!(letters.peek(), None | Some(')')) =>
+                    {
+                        return Err(Unread::Malformed);
+                    }
                     ',' if is_argument(&tokens) => return unknown("a list of arguments"),
                     letter if NEVER.contains(&letter) => return Err(Unread::Malformed),
                     letter if !letter.is_ascii() && !letter.is_alphanumeric() => {
@@ -82,7 +92,7 @@ pub(super) fn tokens(text: &str) -> Result<(Vec<Token>, bool), Unread> {
             }
         }
     }
-    Ok((tokens, applied))
+    Ok(tokens)
 }
 
 /// Whether what follows the tokens stands in the parentheses of a root.
@@ -124,7 +134,8 @@ fn number(letters: &mut Peekable<Chars<'_>>) -> Result<Token, Unread> {
         None => String::new(),
     };
     if whole.is_empty() && part.is_empty() {
-        return Err(odd());
+        // A full stop after a letter, where an attribute's name would have to follow.
+        return Err(if ends(letters) { Unread::Malformed } else { odd() });
     }
     let all: BigInt = format!("{whole}{part}").parse().map_err(|_| odd())?;
     let places = u32::try_from(part.len()).unwrap_or(EXPONENT);
@@ -134,9 +145,19 @@ fn number(letters: &mut Peekable<Chars<'_>>) -> Result<Token, Unread> {
         value = if exponent < 0 { value / power } else { value * power };
     }
     // Python knows imaginary numbers and numbers of other bases by a letter.
-    let suffix = letters.peek().is_some_and(|next| matches!(next, 'j' | '_' | '.'));
+    if letters.peek() == Some(&'.') {
+        let mut after = letters.clone();
+        after.next();
+        return Err(if ends(&mut after) { Unread::Malformed } else { odd() });
+    }
+    let suffix = letters.peek().is_some_and(|next| matches!(next, 'j' | '_'));
     let base = whole == "0" && letters.peek().is_some_and(|next| matches!(next, 'x' | 'b' | 'o'));
     if suffix || base { Err(odd()) } else { Ok(Token::Number(value)) }
+}
+
+/// Whether nothing follows that could belong to a full stop.
+fn ends(letters: &mut Peekable<Chars<'_>>) -> bool {
+    !letters.peek().is_some_and(|next| next.is_alphanumeric() || matches!(next, '_' | '.'))
 }
 
 fn ten_to(exponent: u32) -> BigInt {
@@ -170,8 +191,10 @@ fn name(letters: &mut Peekable<Chars<'_>>, tokens: &mut Vec<Token>) -> Result<()
     match name.as_str() {
         "pi" => tokens.push(Token::Pi),
         "sqrt" if letters.peek() == Some(&'(') => tokens.push(Token::Root),
-        "sqrt" => return unknown(),
-        _ if name.contains('_') || (name.chars().count() > 1 && known(&name)) => return unknown(),
+        name if is_indexed(name) || GREEK.contains(&name) => {
+            tokens.push(Token::Symbol(name.to_owned()));
+        }
+        name if name.contains('_') || NAMES.contains(&name) => return unknown(),
         _ => {
             let mut rest = name.chars().peekable();
             while let Some(&letter) = rest.peek() {
@@ -183,7 +206,7 @@ fn name(letters: &mut Peekable<Chars<'_>>, tokens: &mut Vec<Token>) -> Result<()
                     }
                     letter if letter.is_alphabetic() => {
                         rest.next();
-                        tokens.push(Token::Symbol(letter));
+                        tokens.push(Token::Symbol(letter.to_string()));
                     }
                     _ => return unknown(),
                 }
@@ -193,10 +216,8 @@ fn name(letters: &mut Peekable<Chars<'_>>, tokens: &mut Vec<Token>) -> Result<()
     Ok(())
 }
 
-/// Whether a name begins with something that is known by name, also with figures after it.
-fn known(name: &str) -> bool {
-    let letters = name.trim_end_matches(|letter: char| letter.is_ascii_digit());
-    letters.contains("sqrt")
-        || letters.contains("pi")
-        || NAMES.contains(&letters) && letters.len() > 1
+/// Whether a name is a letter with an index, as in `x_1`, which is one symbol.
+fn is_indexed(name: &str) -> bool {
+    let index = name.split_once('_').filter(|(letter, _)| letter.chars().count() == 1);
+    index.is_some_and(|(_, index)| !index.is_empty() && index.chars().all(char::is_alphanumeric))
 }
