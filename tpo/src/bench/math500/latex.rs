@@ -81,6 +81,9 @@ impl Reader<'_> {
                 '{' => text.push_str(&self.read(Within::Braces, depth + 1)?.0),
                 '}' => return Err("a brace is closed that was not opened".to_owned()),
                 '&' => text.push_str("   "),
+                '[' if within == Within::Brackets => {
+                    return Err("brackets within brackets are not known here".to_owned());
+                }
                 '~' => text.push('\u{a0}'),
                 '%' => return Err(format!("{letter:?} is not known here")),
                 letter => text.push(letter),
@@ -269,6 +272,7 @@ mod tests {
             (r"1 & 2", "1     2"),
             (r"x\\*[2pt] y", "x\n y"),
             (r"\mathbf{2x}+\mathbb{RZab}", "2𝐱+ℝℤ𝕒𝕓"),
+            (r"\mathbf\pi", "pi"),
             (r"\begin{cases} 1 & 2 \\ 3\end{cases}", "1     2 \n 3"),
             (r"\sqrt [3]{2}", "sqrt(2)"),
             (r"\leqslant|\varepsilon|", "⩽|ε|"),
@@ -301,6 +305,7 @@ mod tests {
             r"\begin{cases}1",
             r"\begin{pmatrix}\\\end{pmatrix}",
             r"\( 1 \]",
+            r"\sqrt[3[2]{4}",
             r"1\)",
             r"\end{cases}",
             r"\begin{pmatrix}1",
