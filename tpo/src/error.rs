@@ -30,6 +30,14 @@ pub enum Error {
     /// A prompt pack is not usable.
     #[error(transparent)]
     Prompt(#[from] PromptError),
+    /// A file holds no tokenizer.
+    #[error("{name}: expected a tokenizer.json, as Hugging Face's tokenizers are saved")]
+    Tokenizer {
+        /// The file.
+        name: String,
+        /// What is wrong with it.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The queries can not be read.
     #[error("{source_name}: {reason}")]
     Input {
@@ -258,7 +266,7 @@ impl Error {
             return engine.kind().as_str();
         }
         match self {
-            Self::Config { .. } | Self::Setup { .. } => "config",
+            Self::Config { .. } | Self::Setup { .. } | Self::Tokenizer { .. } => "config",
             Self::Prompt(_) => "prompt",
             Self::Input { .. } => "input",
             Self::Core(_) | Self::Ops(_) => "op",

@@ -35,11 +35,13 @@
 //! |---|---|
 //! | `cli` (default) | the `tpo` program, and the features below |
 //! | `o200k` | exact token counts in the files of Arena-Hard, and answers cut to a number of tokens |
+//! | `tokenizer` | `HfTokenizer`: answers cut to a number of tokens of any `tokenizer.json` |
 //! | `report` | `report`: figures over runs, as one HTML page, SVG and CSV; `study`: grids of runs |
 
 mod batch;
 pub mod bench;
 mod config;
+mod cut;
 mod error;
 pub mod input;
 pub mod journal;
@@ -64,6 +66,11 @@ mod summary;
 pub use self::batch::{Batch, Outcome, Progress};
 #[doc(inline)]
 pub use self::config::{Accept, Mode, MoneyBound, STOP_TEXTS, StopReason, Stopping, TpoConfig};
+#[cfg(feature = "tokenizer")]
+#[doc(inline)]
+pub use self::cut::HfTokenizer;
+#[doc(inline)]
+pub use self::cut::Tokenizer;
 #[doc(inline)]
 pub use self::error::Error;
 #[doc(inline)]

@@ -59,10 +59,14 @@ pub struct TpoConfig {
     /// How much of a chosen or rejected answer enters a prompt, in characters from its beginning; answers are
     /// scored, kept and returned whole. All. (The reference cuts at 2048 tokens of the reward model.)
     pub max_chars: Option<usize>,
-    /// The same in tokens of the vocabulary o200k, for which the feature `o200k` is needed; of two bounds, the
-    /// nearer one cuts. The tokens of a model of another vocabulary are others. All.
+    /// The same in tokens of the vocabulary o200k, for which the feature `o200k` is needed; of this and
+    /// `max_chars`, the nearer one cuts. The tokens of a model of another vocabulary are others. All.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_o200k: Option<usize>,
+    /// The same in tokens of a [`Tokenizer`](crate::Tokenizer), which the search must be
+    /// [given](crate::TpoBuilder::tokenizer), in place of `max_o200k`. All.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut_tokens: Option<usize>,
     /// How often new versions that could not be read are asked for again. 2.
     pub reasks: u32,
 }
@@ -91,6 +95,7 @@ impl Default for TpoConfig {
             layout: Layout::default(),
             max_chars: None,
             max_o200k: None,
+            cut_tokens: None,
             reasks: 2,
         }
     }
@@ -143,12 +148,15 @@ impl TpoConfig {
             let modes = "quoted, or another mode than direct, shuffled and listwise";
             return fail("layout", modes, format!("continued with {}", self.mode));
         }
-        match self.max_o200k {
-            Some(0) => return fail("max_o200k", "at least 1", "0".to_owned()),
-            Some(bound) if !cfg!(feature = "o200k") => {
-                return fail("max_o200k", "none without the feature o200k", bound.to_string());
+        for (setting, bound) in [("max_o200k", self.max_o200k), ("cut_tokens", self.cut_tokens)] {
+            match bound {
+                Some(0) => return fail(setting, "at least 1", "0".to_owned()),
+                Some(_) if self.cut_tokens.is_some() && self.max_o200k.is_some() => {
+                    let one = "one of max-o200k and cut-tokens, for they count other tokens";
+                    return fail(setting, one, "both".to_owned());
+                }
+                _ => {}
             }
-            _ => {}
         }
         for (setting, penalty) in [&self.sampling, &self.critic].into_iter().flat_map(|sampling| {
             [

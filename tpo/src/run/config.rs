@@ -1,5 +1,7 @@
 //! The settings of a run.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
@@ -31,6 +33,10 @@ pub struct RunConfig {
     pub reward: String,
     /// How answers are paired.
     pub pairs: String,
+    /// What tells the tokenizer that answers are cut by from others: SHA-256 of its file. None where they are
+    /// not cut so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokenizer: Option<String>,
     /// SHA-256 of the prompt pack.
     pub prompts: String,
     /// The queries.
@@ -63,6 +69,7 @@ impl RunConfig {
             optimizer,
             reward: tpo.reward_identity().into_owned(),
             pairs: tpo.pairs(),
+            tokenizer: tpo.tokenizer().map(Cow::into_owned),
             prompts: pack_digest(tpo.prompts()),
             data: DataConfig {
                 source: source.to_owned(),
@@ -139,6 +146,7 @@ fn compare(path: &str, then: &Json, now: &Json, differences: &mut Vec<String>) {
             }
         }
         _ if path == "prompts" => differences.push("the wording of the prompts".to_owned()),
+        _ if path == "tokenizer" => differences.push("the tokenizer".to_owned()),
         _ if path == "data.sha256" => differences.push("the queries".to_owned()),
         _ => differences.push(format!("{path}: {then} then, {now} now")),
     }

@@ -20,7 +20,7 @@ mod verify;
 pub(crate) use self::config::differences;
 pub use self::config::{DataConfig, RunConfig};
 pub use self::folder::RunFolder;
-#[cfg(feature = "report")]
+#[cfg(any(feature = "report", feature = "tokenizer"))]
 pub(crate) use self::recorded::unreadable;
 pub use self::recorded::{RecordedRun, ResultsReader};
 pub use self::results::{BestRecord, ErrorRecord, ResultRecord, ResultsWriter, Status};

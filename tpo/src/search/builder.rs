@@ -11,6 +11,7 @@ use super::pairs::PairSelection;
 use super::partner::Partner;
 use super::run::Search;
 use crate::config::{Mode, TpoConfig};
+use crate::cut::{Cut, Tokenizer};
 use crate::error::Error;
 use crate::prompts::default_pack;
 use crate::query::Query;
@@ -47,6 +48,7 @@ pub(super) struct Inner {
     pub(super) reward: Arc<dyn RewardModel>,
     pub(super) prompts: Arc<PromptPack>,
     pub(super) pairs: Arc<dyn PairSelection>,
+    pub(super) cut: Cut,
     pub(super) config: TpoConfig,
 }
 
@@ -60,6 +62,7 @@ impl Inner {
             reward: Arc::clone(&self.reward),
             prompts: Arc::clone(&self.prompts),
             pairs: Arc::clone(&self.pairs),
+            cut: self.cut.clone(),
             config,
         }
     }
@@ -74,6 +77,7 @@ pub struct TpoBuilder {
     reward: Arc<dyn RewardModel>,
     prompts: Option<Arc<PromptPack>>,
     pairs: Option<Arc<dyn PairSelection>>,
+    tokenizer: Option<Arc<dyn Tokenizer>>,
     config: TpoConfig,
 }
 
@@ -89,6 +93,7 @@ impl Tpo {
             reward,
             prompts: None,
             pairs: None,
+            tokenizer: None,
             config,
         }
     }
@@ -169,6 +174,13 @@ impl Tpo {
     #[must_use]
     pub fn pairs(&self) -> String {
         self.0.pairs.name()
+    }
+
+    /// What tells the tokenizer that counts [`TpoConfig::cut_tokens`] from others, if there is one.
+    #[must_use]
+    pub fn tokenizer(&self) -> Option<Cow<'_, str>> {
+        let counts = self.0.config.cut_tokens.is_some();
+        self.0.cut.tokenizer().filter(|_| counts).map(Tokenizer::identity)
     }
 
     /// The name of the reward model.
@@ -255,6 +267,13 @@ impl TpoBuilder {
         self
     }
 
+    /// What counts [`TpoConfig::cut_tokens`].
+    #[must_use]
+    pub fn tokenizer(mut self, tokenizer: Arc<dyn Tokenizer>) -> Self {
+        self.tokenizer = Some(tokenizer);
+        self
+    }
+
     /// The wording of all requests; it needs the [templates](crate::prompts::templates) of this crate.
     #[must_use]
     pub fn prompts(mut self, prompts: Arc<PromptPack>) -> Self {
@@ -265,9 +284,11 @@ impl TpoBuilder {
     /// The search.
     ///
     /// # Errors
-    /// [`Error::Config`] if a setting is out of range.
+    /// [`Error::Config`] if a setting is out of range, or if one of tokenizer and
+    /// [`cut_tokens`](TpoConfig::cut_tokens) is given without the other.
     pub fn build(mut self) -> Result<Tpo, Error> {
         self.config.validate()?;
+        let cut = Cut::new(&self.config, self.tokenizer.as_ref())?;
         // So that the settings, where they are shown, say what is sent.
         self.config.sampling.n = self.config.samples;
         self.config.critic.n = 1;
@@ -286,6 +307,7 @@ impl TpoBuilder {
             reward: self.reward,
             prompts,
             pairs: self.pairs.unwrap_or_else(|| Arc::new(self.config.pairs)),
+            cut,
             config: self.config,
         })))
     }

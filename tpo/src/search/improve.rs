@@ -11,7 +11,7 @@ use super::pairs::Comparison;
 use super::partner::Critique;
 use super::run::Search;
 use super::trajectory::IterationRecord;
-use crate::config::{Mode, TpoConfig};
+use crate::config::Mode;
 use crate::error::Error;
 
 /// What came of a comparison, also of one that failed on its way.
@@ -107,8 +107,7 @@ impl Search<'_> {
         let rejected = comparison.rejected.iter().filter_map(|position| answer(*position));
         inputs.extend(rejected.map(|answer| (Choose::WORST, answer)));
         let config = &self.tpo.config;
-        let TpoConfig { max_chars, max_o200k, .. } = *config;
-        let choose = Choose { role: config.mode.chosen_role(), max_chars, max_o200k };
+        let choose = Choose { role: config.mode.chosen_role(), cut: self.tpo.cut.clone() };
         let mut outputs = apply(Arc::new(choose), inputs).await?.into_iter();
         Ok((outputs.next().ok_or(Error::NoAnswer)?, outputs.collect()))
     }
