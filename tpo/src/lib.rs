@@ -40,6 +40,7 @@
 
 mod batch;
 pub mod bench;
+mod blocking;
 mod config;
 mod cut;
 mod error;

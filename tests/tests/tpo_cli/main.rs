@@ -4,6 +4,7 @@
 mod bench;
 mod cache;
 mod config;
+mod cuts;
 mod extend;
 mod files;
 #[cfg(target_os = "linux")]

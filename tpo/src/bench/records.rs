@@ -8,6 +8,7 @@ use flate2::read::MultiGzDecoder;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::blocking::blocking;
 use crate::error::Error;
 
 /// The longest decompressed file, in bytes: a small file may claim to hold anything.
@@ -21,13 +22,14 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 /// # Errors
 /// [`Error::Input`] if it can not be read, is no text or decompresses to more than 1 GiB.
 pub async fn read_file(path: &Path) -> Result<String, Error> {
-    let owned = path.to_owned();
-    let bytes = tokio::task::spawn_blocking(move || std::fs::read(owned)).await;
-    let bytes = bytes.unwrap_or_else(|ended| Err(std::io::Error::other(ended)));
-    let name = path.display().to_string();
-    let bytes = bytes.map_err(|error| wrong(&name, format!("can not be read: {error}")))?;
-    let decoded = tokio::task::spawn_blocking(move || decode(&name, bytes)).await;
-    decoded.unwrap_or_else(|ended| Err(wrong(path.display(), ended.to_string())))
+    let path = path.to_owned();
+    blocking(move || {
+        let name = path.display().to_string();
+        let bytes = std::fs::read(&path);
+        let bytes = bytes.map_err(|error| wrong(&name, format!("can not be read: {error}")))?;
+        decode(&name, bytes)
+    })
+    .await
 }
 
 fn decode(name: &str, bytes: Vec<u8>) -> Result<String, Error> {

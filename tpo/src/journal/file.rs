@@ -13,6 +13,7 @@ use super::SCHEMA;
 use super::query::QueryJournal;
 use super::record::Record;
 use super::writer::Writer;
+use crate::blocking::blocking;
 use crate::error::Error;
 
 /// An open journal. Only one process can have it open for writing.
@@ -156,15 +157,6 @@ impl fmt::Debug for Journal {
             .field("path", &self.0.path)
             .field("known_steps", &self.known_steps())
             .finish_non_exhaustive()
-    }
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
-) -> Result<T, Error> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(outcome) => outcome,
-        Err(error) => Err(Error::JournalWrite { reason: error.to_string() }),
     }
 }
 

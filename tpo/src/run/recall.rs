@@ -9,6 +9,7 @@ use textgrad_ops::Stop;
 use super::config::RunConfig;
 use super::recorded::RecordedRun;
 use super::results::ResultRecord;
+use crate::blocking::blocking;
 use crate::config::{Mode, StopReason};
 use crate::error::Error;
 use crate::journal::{Journal, digest};
@@ -22,24 +23,24 @@ impl RecordedRun {
     /// way as when it is resumed, no engine and no reward model is asked, and nothing is written. What comes
     /// of it has the graph that a record can not hold.
     ///
-    /// `prompts` must be the pack that the run was made with. It must be called within a tokio runtime.
+    /// `prompts` must be the pack that the run was made with, and a run that cut answers to a number of tokens
+    /// needs its [tokenizer](RecordedRun::with_tokenizer). It must be called within a tokio runtime.
     ///
     /// # Errors
-    /// [`Error::RunDiffers`] if the prompts or the selection of pairs are not those of the run,
+    /// [`Error::RunDiffers`] if the prompts, the tokenizer or the selection of pairs are not those of the run,
     /// [`Error::NotRecorded`] if the journal lacks a step, as where the search ended with an error, and those
     /// of [`result`](RecordedRun::result) and [`Journal::read`].
     pub async fn align(&self, index: usize, prompts: Arc<PromptPack>) -> Result<Alignment, Error> {
         self.check(&prompts)?;
         let run = self.clone();
-        let read = tokio::task::spawn_blocking(move || {
+        let read = blocking(move || {
             let queries = match run.config().search.mode {
                 Mode::Shuffled => run.queries()?,
                 _ => Vec::new(),
             };
-            Ok::<_, Error>((run.result(index)?, queries))
+            Ok((run.result(index)?, queries))
         });
-        let read = read.await.map_err(|error| Error::Panic { message: error.to_string() })?;
-        let (record, queries) = read?;
+        let (record, queries) = read.await?;
         let journal = Journal::read(&self.journal()).await?;
         let missing = Missing::default();
         let tpo = self.tpo(&record, prompts, &missing)?;
@@ -63,6 +64,15 @@ impl RecordedRun {
         if pack_digest(prompts) != config.prompts {
             let what = "the wording of the prompts (give the pack that it was run with)";
             differences.push(what.to_owned());
+        }
+        let tokenizer = self.tokenizer().map(|tokenizer| tokenizer.identity());
+        if tokenizer.as_deref() != config.tokenizer.as_deref() {
+            differences.push(match &config.tokenizer {
+                Some(_) => {
+                    "the tokenizer (give the tokenizer.json that it was run with)".to_owned()
+                }
+                None => "the tokenizer (it was run without one)".to_owned(),
+            });
         }
         if config.pairs != config.search.pairs.to_string() {
             differences.push(format!("pairs: {:?} is not a selection of this crate", config.pairs));
@@ -91,7 +101,11 @@ impl RecordedRun {
             let made = record.trajectory.iterations.iter().map(|made| made.iteration).max();
             search.iterations = made.unwrap_or(0);
         }
-        Tpo::builder(recall(policy), recall(reward))
+        let mut builder = Tpo::builder(recall(policy), recall(reward));
+        if let Some(tokenizer) = self.tokenizer() {
+            builder = builder.tokenizer(Arc::clone(tokenizer));
+        }
+        builder
             .critic(recall(critic))
             .optimizer(recall(optimizer))
             .prompts(prompts)

@@ -3,9 +3,11 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::config::RunConfig;
 use super::results::ResultRecord;
+use crate::cut::Tokenizer;
 use crate::error::Error;
 use crate::journal::SCHEMA;
 use crate::query::Query;
@@ -26,6 +28,7 @@ use crate::query::Query;
 pub struct RecordedRun {
     path: PathBuf,
     config: RunConfig,
+    tokenizer: Option<Arc<dyn Tokenizer>>,
 }
 
 impl RecordedRun {
@@ -44,9 +47,20 @@ impl RecordedRun {
         let config: RunConfig =
             serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
         match config.schema {
-            SCHEMA => Ok(Self { path, config }),
+            SCHEMA => Ok(Self { path, config, tokenizer: None }),
             other => Err(wrong(format!("expected schema {SCHEMA}, got {other}"))),
         }
+    }
+
+    /// Gives it the tokenizer by which the run cut answers, without which no such search can be repeated.
+    #[must_use]
+    pub fn with_tokenizer(mut self, tokenizer: Arc<dyn Tokenizer>) -> Self {
+        self.tokenizer = Some(tokenizer);
+        self
+    }
+
+    pub(super) fn tokenizer(&self) -> Option<&Arc<dyn Tokenizer>> {
+        self.tokenizer.as_ref()
     }
 
     /// The folder.

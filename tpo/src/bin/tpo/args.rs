@@ -194,6 +194,14 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "TOKENS")]
     pub(crate) max_o200k: Option<usize>,
 
+    /// The same in tokens of --tokenizer.
+    #[arg(long, value_name = "TOKENS")]
+    pub(crate) cut_tokens: Option<usize>,
+
+    /// What counts the tokens of --cut-tokens: the tokenizer.json of a model.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tokenizer: Option<PathBuf>,
+
     /// How often new versions that could not be read are asked for again.
     #[arg(long, value_name = "TIMES", default_value_t = 2)]
     pub(crate) reasks: u32,

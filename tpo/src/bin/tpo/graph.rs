@@ -8,6 +8,9 @@ use textgrad_core::{Page, excerpt};
 use tpo::Error;
 use tpo::run::RecordedRun;
 
+use crate::blocking::blocking;
+use crate::run::tokenizer;
+
 /// Draw the search of one query: samples, losses, gradients, updates, and what was made of what. Everything is
 /// taken from the journal; nothing is asked again.
 #[derive(Debug, clap::Args)]
@@ -28,6 +31,10 @@ pub(crate) struct GraphArgs {
     /// The folder of prompt templates that the run was made with, if it was made with one.
     #[arg(long, value_name = "DIR")]
     prompts: Option<PathBuf>,
+
+    /// The tokenizer.json that the run cut answers by, if it did.
+    #[arg(long, value_name = "FILE")]
+    tokenizer: Option<PathBuf>,
 
     /// How much of each text DOT and Mermaid show, in characters.
     #[arg(long, value_name = "CHARS", default_value_t = 60)]
@@ -50,15 +57,17 @@ struct Form {
 
 pub(crate) async fn graph(args: GraphArgs) -> Result<ExitCode, Error> {
     let (folder, prompts) = (args.run.clone(), args.prompts.clone());
-    let opened = tokio::task::spawn_blocking(move || {
+    let opened = blocking(move || {
         let pack = match prompts {
             Some(dir) => tpo::prompts::load_pack(&dir)?,
             None => tpo::prompts::default_pack()?,
         };
-        Ok::<_, Error>((RecordedRun::open(folder)?, pack))
+        Ok((RecordedRun::open(folder)?, pack))
     });
-    let (run, pack) =
-        opened.await.map_err(|error| textgrad_core::Error::op(error.to_string()))??;
+    let (mut run, pack) = opened.await?;
+    if let Some(tokenizer) = tokenizer(args.tokenizer.as_deref()).await? {
+        run = run.with_tokenizer(tokenizer);
+    }
     let aligned = run.align(args.query, Arc::new(pack)).await?;
     let graph = aligned.graph();
     let view = graph.view().max_chars(args.max_chars);

@@ -2,6 +2,7 @@
 
 mod args;
 mod bench;
+mod blocking;
 mod compare;
 mod config;
 mod engines;
@@ -73,6 +74,7 @@ fn main() -> ExitCode {
                 Error::Config { .. }
                     | Error::Setup { .. }
                     | Error::Prompt(_)
+                    | Error::Tokenizer { .. }
                     | Error::Input { .. }
                     | Error::RunExists { .. }
                     | Error::NoRun { .. }

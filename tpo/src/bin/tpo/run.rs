@@ -10,9 +10,14 @@ use textgrad_ops::engine::layer::{DiskCache, Meter};
 use tpo::input::Format;
 use tpo::run::{ResultRecord, ResultsWriter, RunConfig, RunFolder};
 use tpo::study::Shelf;
-use tpo::{Batch, Error, Outcome, Query, RewardModel, Stop, Summary, Tpo, TpoConfig};
+use tpo::{
+    Batch, Error, HfTokenizer, Outcome, Query, RewardModel, Stop, Summary, Tokenizer, Tpo,
+    TpoConfig,
+};
 
 use crate::args::{FormatKind, LayoutKind, RunArgs};
+use crate::blocking::blocking;
+use crate::engines::missing;
 use crate::rewards::Around;
 use crate::{engines, exit, prompt_data, rewards, show};
 
@@ -59,6 +64,7 @@ pub(crate) struct Setting {
     critic: Option<Arc<dyn Engine>>,
     optimizer: Option<Arc<dyn Engine>>,
     reward: Arc<dyn RewardModel>,
+    tokenizer: Option<Arc<dyn Tokenizer>>,
 }
 
 impl Setting {
@@ -88,8 +94,12 @@ impl Setting {
             let engine = optimizer.insert(beside("optimizer", line)?);
             tpo = tpo.optimizer(Arc::clone(engine));
         }
+        let tokenizer = tokenizer(args.tokenizer.as_deref()).await?;
+        if let Some(tokenizer) = &tokenizer {
+            tpo = tpo.tokenizer(Arc::clone(tokenizer));
+        }
         let tpo = tpo.prompts(Arc::clone(&prompts)).build()?;
-        Ok(Self { meter, stop, cache, prompts, tpo, engine, critic, optimizer, reward })
+        Ok(Self { meter, stop, cache, prompts, tpo, engine, critic, optimizer, reward, tokenizer })
     }
 
     /// A search with other settings, by the same engine and reward model with what is on a shelf.
@@ -102,6 +112,9 @@ impl Setting {
         }
         if let Some(optimizer) = &self.optimizer {
             tpo = tpo.optimizer(shelf.engine(Arc::clone(optimizer)));
+        }
+        if let Some(tokenizer) = &self.tokenizer {
+            tpo = tpo.tokenizer(Arc::clone(tokenizer));
         }
         tpo.prompts(Arc::clone(&self.prompts)).build()
     }
@@ -219,6 +232,15 @@ pub(crate) async fn search(
 }
 
 pub(crate) async fn config(args: &RunArgs) -> Result<TpoConfig, Error> {
+    match (args.cut_tokens, &args.tokenizer) {
+        (Some(_), None) => {
+            return Err(missing("tokenizer", "a tokenizer.json beside --cut-tokens"));
+        }
+        (None, Some(_)) => {
+            return Err(missing("cut-tokens", "a number of tokens beside --tokenizer"));
+        }
+        _ => {}
+    }
     let mut config = TpoConfig {
         mode: args.mode,
         layout: match args.layout {
@@ -233,6 +255,7 @@ pub(crate) async fn config(args: &RunArgs) -> Result<TpoConfig, Error> {
         stopping: args.stopping.rules().await?,
         max_chars: args.max_chars,
         max_o200k: args.max_o200k,
+        cut_tokens: args.cut_tokens,
         reasks: args.reasks,
         ..TpoConfig::default()
     };
@@ -260,9 +283,18 @@ pub(crate) async fn prompts(args: &RunArgs) -> Result<Arc<PromptPack>, Error> {
     let Some(dir) = args.prompts.clone() else {
         return Ok(Arc::new(tpo::prompts::default_pack()?));
     };
-    let loaded = tokio::task::spawn_blocking(move || tpo::prompts::load_pack(&dir)).await;
-    let loaded = loaded.map_err(|error| textgrad_core::Error::op(error.to_string()))?;
-    Ok(Arc::new(loaded?))
+    Ok(Arc::new(blocking(move || Ok(tpo::prompts::load_pack(&dir)?)).await?))
+}
+
+/// What counts tokens, if anything is to.
+pub(crate) async fn tokenizer(file: Option<&Path>) -> Result<Option<Arc<dyn Tokenizer>>, Error> {
+    let Some(file) = file.map(Path::to_owned) else { return Ok(None) };
+    let read = blocking(move || HfTokenizer::from_file(&file)).await;
+    match read {
+        Ok(tokenizer) => Ok(Some(Arc::new(tokenizer))),
+        Err(Error::Io { path, source, .. }) => Err(prompt_data::unreadable(&path, source)),
+        Err(error) => Err(error),
+    }
 }
 
 async fn open(

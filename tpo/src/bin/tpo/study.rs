@@ -11,6 +11,7 @@ use tpo::study::{CellFigures, CellState, Grid, GridCell, Shelf, StudyFolder, Stu
 use tpo::{Error, Mode, Tpo};
 
 use crate::args::RunArgs;
+use crate::blocking::blocking;
 use crate::run::{self, Setting};
 use crate::{exit, prompt_data, show};
 
@@ -199,13 +200,6 @@ fn table(folder: &StudyFolder) -> Result<StudyTable, Error> {
 async fn fill(shelf: &Shelf, runs: Vec<PathBuf>) -> Result<(), Error> {
     let shelf = shelf.clone();
     blocking(move || runs.iter().try_for_each(|run| shelf.fill(run))).await
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
-) -> Result<T, Error> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| Error::Panic { message: error.to_string() })?
 }
 
 fn open(args: &RunArgs, grid: &Grid, base: &RunConfig) -> Result<StudyFolder, Error> {

@@ -77,6 +77,8 @@ pub(crate) const SETTINGS: &[Setting] = &[
     of("search", "accept", Text, ""),
     of("search", "max-chars", Whole, "answers enter prompts whole"),
     of("search", "max-o200k", Whole, "answers enter prompts whole"),
+    of("search", "cut-tokens", Whole, "answers enter prompts whole"),
+    of("search", "tokenizer", Text, "none"),
     of("search", "reasks", Whole, ""),
     of("search", "seed", Whole, ""),
     of("search", "prompts", Text, "the built-in templates"),

@@ -21,6 +21,7 @@ use tpo::{
 pub(crate) use self::line::{KEY_ENV, is_variable};
 use self::line::{Kind, Line};
 use crate::args::RunArgs;
+use crate::blocking::blocking;
 use crate::engines::{missing, retry, secret, setup};
 use crate::stopping::StoppingArgs;
 
@@ -310,11 +311,10 @@ impl Source<'_> {
 
 async fn read_template(path: &Path) -> Result<ChatTemplate, Error> {
     let path = path.to_owned();
-    let read = tokio::task::spawn_blocking(move || ChatTemplate::from_file(path)).await;
-    let read = read.map_err(|error| textgrad_core::Error::op(error.to_string()))?;
-    read.map_err(|error| {
+    let wrong = |error| {
         let source =
             EngineError::new(ErrorKind::InvalidRequest, "its chat template can not be used");
         Error::Setup { what: "reward model", source: source.with_source(error) }
-    })
+    };
+    blocking(move || ChatTemplate::from_file(path).map_err(wrong)).await
 }
