@@ -103,7 +103,7 @@ fn a_file_of_settings_has_them_and_shows_them() {
     }
     let alone = shown("[search]\ncut-tokens = 300\n").with_code(2);
     assert!(alone.err.contains("expected a tokenizer.json"), "{}", alone.err);
-    let misspelt = shown("[search]\ncut-token = 300\n").with_code(2);
-    assert!(misspelt.err.contains("study.toml:2: unknown key \"cut-token\""), "{}", misspelt.err);
+    let misspelt = shown("[search]\ncut-tokns = 300\n").with_code(2);
+    assert!(misspelt.err.contains("study.toml:2: unknown key \"cut-tokns\""), "{}", misspelt.err);
     assert!(misspelt.err.contains("near: cut-tokens"), "{}", misspelt.err);
 }

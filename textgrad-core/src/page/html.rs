@@ -10,6 +10,7 @@ const STYLE: &str = include_str!("assets/style.css");
 /// One script of several files, so that the policy names one hash.
 const SCRIPT: &str = concat!(
     include_str!("assets/dom.js"),
+    include_str!("assets/unseen.js"),
     include_str!("assets/graph.js"),
     include_str!("assets/camera.js"),
     include_str!("assets/draw.js"),
@@ -21,7 +22,7 @@ const SCRIPT: &str = concat!(
 /// What the page may do: run this one script and this one style, and nothing else. No address can be asked
 /// for anything, and nothing that got into the page otherwise could run. The hashes are checked by a test,
 /// which prints those to write here.
-const POLICY: &str = "default-src 'none'; script-src 'sha256-/yjfMYxv/x5jNKvS2RTFaJgeyP580MsG7NHqjahVhl8='; style-src 'sha256-2i4/FflebBsdWvFj34FaF73maiIpLPbIeYLbNJnjHDg='; base-uri 'none'; form-action 'none'";
+const POLICY: &str = "default-src 'none'; script-src 'sha256-aOW0atbKBfh81H/mNWr4I3rf9+IrHEEgULE6vWYHsG0='; style-src 'sha256-2i4/FflebBsdWvFj34FaF73maiIpLPbIeYLbNJnjHDg='; base-uri 'none'; form-action 'none'";
 const BODY: &str = include_str!("assets/body.html");
 
 pub(super) fn render(title: &str, data: PageData) -> String {

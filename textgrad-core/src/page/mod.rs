@@ -45,6 +45,15 @@ pub struct Page {
 }
 
 impl Page {
+    /// The part of the page's script that shows characters that would not be seen by a sign: control characters,
+    /// and those that turn the order of what follows around or have no width. Other pages that show texts of
+    /// models should carry it too, so that nothing is hidden on any of them.
+    ///
+    /// It defines `signs(text)`, the text with signs, and `fill(node, text)`, which appends the text to an element
+    /// with each sign in a `span` of the class `code`. It needs `el(tag, properties)`, which makes an element. It
+    /// holds nothing that could end a script element.
+    pub const UNSEEN_SCRIPT: &str = include_str!("assets/unseen.js");
+
     /// A page without content.
     pub fn new(title: impl Into<Arc<str>>) -> Self {
         Self { title: title.into(), graphs: Vec::new(), calls: Vec::new() }

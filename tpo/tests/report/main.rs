@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use base64::Engine as _;
-use textgrad_core::{Layout, Seed};
+use textgrad_core::{Layout, Page, Seed};
 use textgrad_ops::engine::sim::Sim;
 use tpo::report::{Bootstrap, Cell, Comparison, Cost, Figure, Report, ReportConfig};
 use tpo::run::{RecordedRun, ResultRecord, RunConfig, RunFolder};

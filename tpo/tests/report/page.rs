@@ -33,6 +33,19 @@ async fn texts_are_shown_and_not_run() {
     assert_eq!(queries.lines().count(), 1 + QUERIES.len());
 }
 
+#[tokio::test]
+async fn what_would_not_be_seen_is_shown_as_on_pages_of_graphs() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = run(&folder.path().join("a"), search(Mode::Tpo, 7), &QUERIES[..1]).await;
+    let report = Report::read(&[run], &ReportConfig::default()).unwrap().to_html();
+    for html in [report, Page::new("graphs").to_html()] {
+        assert_eq!(html.matches(Page::UNSEEN_SCRIPT).count(), 1);
+        for name in ["const UNSEEN =", "const signs =", "function fill("] {
+            assert_eq!(html.matches(name).count(), 1, "{name}");
+        }
+    }
+}
+
 const EVIL: &str = "</script><script>alert(2)</script><img src=x onerror=alert(3)><!-- \u{202e}";
 
 #[tokio::test]

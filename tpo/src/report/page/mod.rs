@@ -8,6 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha256};
+use textgrad_core::Page;
 
 pub(super) use self::details::Details;
 use super::chart::{DARK as CHART_DARK, STYLE as CHART_STYLE, escape};
@@ -17,18 +18,20 @@ use super::{Report, shown_runs};
 
 const STYLE: &str = include_str!("assets/style.css");
 /// One script of several files, so that the policy names one hash.
-const SCRIPT: &str = concat!(
+const SCRIPT: [&str; 6] = [
     include_str!("assets/dom.js"),
+    Page::UNSEEN_SCRIPT,
     include_str!("assets/plot.js"),
     include_str!("assets/graph.js"),
     include_str!("assets/detail.js"),
     include_str!("assets/list.js"),
-);
+];
 const BODY: &str = include_str!("assets/body.html");
 
 pub(super) fn render(report: &Report) -> String {
     let style =
         format!("{CHART_STYLE}:root[data-theme=\"dark\"] .chart {{ {CHART_DARK} }}\n{STYLE}");
+    let script = SCRIPT.concat();
     let title = format!("TPO report: {}", shown_runs(report));
     let mut html = String::with_capacity(1 << 20);
     // What the page may do: run this one script and this one style, and nothing else. No address can be asked
@@ -39,7 +42,7 @@ pub(super) fn render(report: &Report) -> String {
          content=\"default-src 'none'; script-src '{}'; style-src '{}'; base-uri 'none'; form-action 'none'\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<meta name=\"referrer\" content=\"no-referrer\">\n\
          <title>{}</title>\n<style>{style}</style>\n</head>\n<body>\n",
-        hash(SCRIPT),
+        hash(&script),
         hash(&style),
         escape(&title),
     );
@@ -82,7 +85,7 @@ pub(super) fn render(report: &Report) -> String {
         html.push(']');
     }
     html.push_str("]</script>\n<script>");
-    html.push_str(SCRIPT);
+    html.push_str(&script);
     html.push_str("</script>\n</body>\n</html>\n");
     html
 }
@@ -170,7 +173,8 @@ mod tests {
 
     #[test]
     fn nothing_in_the_script_or_the_style_could_end_its_element() {
-        assert!(!SCRIPT.contains("</script") && !SCRIPT.contains("<!--"));
+        let script = SCRIPT.concat();
+        assert!(!script.contains("</script") && !script.contains("<!--"));
         assert!(!STYLE.contains("</style") && !CHART_STYLE.contains("</style"));
     }
 

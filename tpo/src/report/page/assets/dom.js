@@ -15,22 +15,8 @@ function make(node, props, children) {
 const el = (tag, props, ...children) => make(document.createElement(tag), props, children);
 const svg = (tag, props, ...children) => make(document.createElementNS(SVG, tag), props, children);
 
-// What would not be seen is shown by a sign: control characters, and those that turn the order of what
-// follows around or have no width.
-const UNSEEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b\u2028\u2029\u202a-\u202e\u2060\u2066-\u2069\ufeff]/g;
-function fill(node, text) {
-  let rest = 0;
-  for (const match of text.matchAll(UNSEEN)) {
-    const code = match[0].codePointAt(0);
-    node.append(text.slice(rest, match.index));
-    node.append(el("span", { class: "code" }, code < 0x20 ? String.fromCodePoint(0x2400 + code) : "U+" + code.toString(16).toUpperCase().padStart(4, "0")));
-    rest = match.index + 1;
-  }
-  node.append(text.slice(rest));
-  return node;
-}
 const pre = (text) => fill(el("pre", { dir: "auto", tabindex: "0" }), text);
-const brief = (text) => text.slice(0, 300).replace(/\s+/g, " ").replace(UNSEEN, "\u00b7");
+const brief = (text) => signs(text.slice(0, 300).replace(/\s+/g, " "));
 const number = (value, digits = 3) => value === null || value === undefined ? "\u2013" : value.toFixed(digits).replace("-", "\u2212");
 const signed = (value) => value === null ? "\u2013" : (value > 0 ? "+" : "") + number(value);
 // A mouse or a key, for what is no button by itself.
