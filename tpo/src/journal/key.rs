@@ -29,6 +29,11 @@ impl StepKey {
     }
 }
 
+/// The identity of a reward model whose scores hold among these answers only.
+pub(crate) fn among(model: &str, answers: &[&str]) -> String {
+    format!("{model}{}", digest(answers.iter().copied()))
+}
+
 /// SHA-256 over texts, each with its length before it, in hexadecimal.
 pub(crate) fn digest<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
     let mut hash = Sha256::new();

@@ -24,9 +24,9 @@ mod writer;
 
 pub use self::file::Journal;
 pub(crate) use self::key::StepKey;
-pub(crate) use self::key::digest;
 #[cfg(feature = "tokenizer")]
 pub(crate) use self::key::sha256;
+pub(crate) use self::key::{among, digest};
 pub(crate) use self::query::QueryJournal;
 pub use self::record::Record;
 

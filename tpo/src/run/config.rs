@@ -31,6 +31,9 @@ pub struct RunConfig {
     pub optimizer: String,
     /// The reward model, with the settings that tell its scores from those of others.
     pub reward: String,
+    /// What the journal has of the scores.
+    #[serde(default, skip_serializing_if = "Scores::is_each")]
+    pub scores: Scores,
     /// How answers are paired.
     pub pairs: String,
     /// What tells the tokenizer that answers are cut by from others: SHA-256 of its file. None where they are
@@ -41,6 +44,23 @@ pub struct RunConfig {
     pub prompts: String,
     /// The queries.
     pub data: DataConfig,
+}
+
+/// What a journal has of the scores, for whoever checks a run against it: each of them, unless said otherwise.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Scores {
+    /// The requests that the scores came of, or the scores of parts, in place of the scores: the reward model
+    /// asks engines.
+    pub asked: bool,
+    /// Scores hold only among the answers that were scored together, so that those of a trajectory are the last.
+    pub relative: bool,
+}
+
+impl Scores {
+    fn is_each(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// The queries of a run.
@@ -68,6 +88,7 @@ impl RunConfig {
             critic,
             optimizer,
             reward: tpo.reward_identity().into_owned(),
+            scores: tpo.scores(),
             pairs: tpo.pairs(),
             tokenizer: tpo.tokenizer().map(Cow::into_owned),
             prompts: pack_digest(tpo.prompts()),
@@ -129,7 +150,8 @@ fn queries_digest(queries: &[Query]) -> String {
 }
 
 fn compare(path: &str, then: &Json, now: &Json, differences: &mut Vec<String>) {
-    if ["tpo", "data.source"].contains(&path) || then == now {
+    // What the reward model is says what is kept of its scores.
+    if ["tpo", "data.source", "scores"].contains(&path) || then == now {
         return;
     }
     match (then, now) {

@@ -18,7 +18,7 @@ mod verify;
 
 #[cfg(feature = "report")]
 pub(crate) use self::config::differences;
-pub use self::config::{DataConfig, RunConfig};
+pub use self::config::{DataConfig, RunConfig, Scores};
 pub use self::folder::RunFolder;
 #[cfg(any(feature = "report", feature = "tokenizer"))]
 pub(crate) use self::recorded::unreadable;

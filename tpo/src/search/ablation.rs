@@ -6,7 +6,6 @@ use textgrad_core::{Feedback, Seed, Variable};
 use textgrad_ops::ListwiseLoss;
 
 use super::improve::Improved;
-use super::pairs::PairCx;
 use super::run::Search;
 use crate::error::Error;
 use crate::prompts::DirectContext;
@@ -24,28 +23,6 @@ impl Search<'_> {
             rejected: rejected.iter().filter_map(Variable::text).collect(),
         };
         Ok(vec![Feedback::new(self.tpo.prompts.render("direct_feedback", &context)?)])
-    }
-
-    /// The answers that one is ranked with: all others of the pool, or N - 1 of them, spread evenly over the
-    /// ranks, the worst among them. Equal texts stand once.
-    pub(super) fn ranked_with(&self, chosen: usize) -> Vec<usize> {
-        let cx = PairCx { pool: &self.pool, iteration: 0, newest_only: false };
-        let text = |position: usize| self.pool.get(position).map(|candidate| candidate.text());
-        let mut seen = vec![text(chosen)];
-        let mut others = cx.ranked();
-        others.retain(|position| {
-            let new = !seen.contains(&text(*position));
-            seen.push(text(*position));
-            new
-        });
-        let wanted = (self.tpo.config.samples as usize).saturating_sub(1).max(1);
-        let Some(last) = others.len().checked_sub(1) else { return others };
-        if others.len() <= wanted {
-            return others;
-        }
-        // From the worst upwards, so that one alone is the worst.
-        let place = |step: usize| last - step * last / wanted.saturating_sub(1).max(1);
-        (0..wanted).rev().filter_map(|step| others.get(place(step)).copied()).collect()
     }
 
     /// The loss over a ranking.

@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::prompts::default_pack;
 use crate::query::Query;
 use crate::reward::RewardModel;
+use crate::run::Scores;
 use crate::session::Session;
 
 /// Test-time preference optimization: the best answer to a query that can be had without training.
@@ -193,6 +194,12 @@ impl Tpo {
     #[must_use]
     pub fn reward_identity(&self) -> Cow<'_, str> {
         self.0.reward.identity()
+    }
+
+    /// What a journal has of the scores.
+    pub(crate) fn scores(&self) -> Scores {
+        let asked = !Session::default().scorer(&self.0.reward).writes_scores();
+        Scores { asked, relative: self.0.reward.is_relative() }
     }
 
     /// Whether any part of it is simulated. Anything that shows its figures must say so.

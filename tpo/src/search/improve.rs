@@ -45,15 +45,10 @@ impl Search<'_> {
         &self,
         iteration: u32,
         place: usize,
-        mut comparison: Comparison,
+        comparison: Comparison,
         samples: u32,
         seed: Seed,
     ) -> (Improved, Result<(), Error>) {
-        match self.tpo.config.mode {
-            Mode::Revision => comparison.rejected.clear(),
-            Mode::Listwise => comparison.rejected = self.ranked_with(comparison.chosen),
-            _ => {}
-        }
         let mut improved = Improved::default();
         improved.record.iteration = iteration;
         improved.record.chosen = comparison.chosen;

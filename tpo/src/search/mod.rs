@@ -3,6 +3,7 @@
 mod ablation;
 mod align;
 mod builder;
+mod comparisons;
 mod improve;
 mod nodes;
 mod pairs;
@@ -13,6 +14,7 @@ mod trajectory;
 
 pub use self::align::{AlignError, Alignment};
 pub use self::builder::{Tpo, TpoBuilder};
+pub(crate) use self::comparisons::comparisons;
 pub use self::pairs::{Comparison, PairCx, PairSelection, Pairs};
 pub(crate) use self::partner::Partner;
 pub use self::pool::{Candidate, Pool};

@@ -11,12 +11,13 @@ use textgrad_ops::LlmCall;
 
 use super::align::{AlignError, Alignment};
 use super::builder::Inner;
+use super::comparisons::comparisons;
 use super::nodes::SampleInstruction;
-use super::pairs::PairCx;
+use super::pairs::Comparison;
 use super::partner::{Critique, Foreign, Partner};
 use super::pool::{Candidate, Pool};
 use super::trajectory::{CandidateRecord, IterationRecord, Trajectory};
-use crate::config::{Accept, Mode, Progress, StopReason, TpoConfig};
+use crate::config::{Mode, Progress, StopReason};
 use crate::error::Error;
 use crate::query::Query;
 use crate::session::{Scorer, Session};
@@ -208,7 +209,8 @@ impl<'a> Search<'a> {
                 new.push(text);
             }
         }
-        let relative = self.reward.is_relative();
+        // Among the same texts scores stay as they are.
+        let relative = self.reward.is_relative() && !new.is_empty();
         let mut texts: Vec<&str> = Vec::new();
         if relative {
             for text in self.pool.candidates().iter().map(Candidate::text) {
@@ -235,15 +237,13 @@ impl<'a> Search<'a> {
 
     /// One iteration; false if there is nothing to compare.
     async fn iterate(&mut self, iteration: u32, seed: Seed) -> Result<bool, Error> {
-        let TpoConfig { mode, accept, .. } = self.tpo.config;
-        if mode == Mode::Resample {
-            return self.resample(iteration).await;
+        let config = &self.tpo.config;
+        let comparisons = comparisons(config, self.tpo.pairs.as_ref(), &self.pool, iteration);
+        if config.mode == Mode::Resample {
+            return self.resample(iteration, comparisons.first()).await;
         }
-        let newest_only = accept == Accept::Always || mode == Mode::Ungated;
-        let cx = PairCx { pool: &self.pool, iteration, newest_only };
-        let comparisons = self.tpo.pairs.select(&cx);
         let groups = u32::try_from(comparisons.len()).unwrap_or(u32::MAX);
-        let samples = self.tpo.config.samples;
+        let samples = config.samples;
         let improving = (0..).zip(comparisons).map(|(place, comparison)| {
             // New versions are shared out, the first comparisons getting what is left over.
             let share = samples / groups + u32::from(place < samples % groups);
@@ -269,8 +269,8 @@ impl<'a> Search<'a> {
     }
 
     /// An iteration without critique: more answers to the query.
-    async fn resample(&mut self, iteration: u32) -> Result<bool, Error> {
-        let Some(chosen) = self.pool.best() else { return Ok(false) };
+    async fn resample(&mut self, iteration: u32, best: Option<&Comparison>) -> Result<bool, Error> {
+        let Some(Comparison { chosen, .. }) = best.cloned() else { return Ok(false) };
         let answers = self.sample(iteration).await?;
         let updates = answers.len();
         self.iterations.push(IterationRecord { iteration, chosen, updates, ..Default::default() });

@@ -12,7 +12,7 @@ use textgrad_ops::Stop;
 use textgrad_ops::engine::layer::{Money, Price, Prices};
 
 use crate::error::Error;
-use crate::journal::{QueryJournal, StepKey, digest};
+use crate::journal::{QueryJournal, StepKey, among};
 use crate::query::Query;
 use crate::search::UsageRecord;
 
@@ -102,8 +102,7 @@ impl Session {
         let mut identity = reward.identity().into_owned();
         let mut batch = reward.batch().max(1);
         if reward.is_relative() {
-            // A score holds among these answers only.
-            identity.push_str(&digest(answers.iter().copied()));
+            identity = among(&identity, answers);
             batch = usize::MAX;
         }
         let keys = answers.iter().map(|answer| StepKey::of_score(&identity, query, answer));

@@ -22,6 +22,10 @@ impl Scorer {
     pub(crate) fn is_relative(&self) -> bool {
         self.model.is_relative()
     }
+
+    pub(crate) fn writes_scores(&self) -> bool {
+        self.writes_scores
+    }
 }
 
 impl Session {

@@ -1,5 +1,6 @@
 //! Checking a run against its journal.
 
+mod chosen;
 mod journal;
 mod record;
 
@@ -70,8 +71,11 @@ impl RecordedRun {
     /// every answer, score, loss and gradient of the results is in the journal, that requests, tokens and
     /// scores are as many as were written down, and that nothing was paid for twice. It blocks.
     ///
-    /// What the search would do with these steps is not checked; [`align`](RecordedRun::align) does that for a
-    /// query.
+    /// It also goes through each search as its scores speak for it: the answers that each iteration chose and
+    /// rejected, the order of what was sampled, and the best of all must be those that the settings name. Only
+    /// where a reward model compares answers by asking an engine, or the selection of pairs is none of this
+    /// crate, are the comparisons taken as they are. What the search would send is not checked;
+    /// [`align`](RecordedRun::align) does that for a query.
     ///
     /// # Errors
     /// [`Error::Io`] if a file can not be read. What is wrong inside of them is a [`Finding`].

@@ -4,18 +4,20 @@ use std::collections::HashMap;
 
 use textgrad_core::{Purpose, Usage};
 
+use super::chosen::{self, distinct};
 use super::journal::Steps;
 use super::{RESULTS, Verification};
 use crate::config::Mode;
 use crate::error::Error;
-use crate::journal::{Record, StepKey};
+use crate::journal::{Record, StepKey, among};
+use crate::query::Query;
 use crate::run::recorded::RecordedRun;
 use crate::run::results::{ResultRecord, Status};
 use crate::search::Trajectory;
 
 /// What the journal has of a query.
 #[derive(Default)]
-struct Known {
+pub(super) struct Known {
     texts: HashMap<Purpose, Vec<String>>,
     scores: HashMap<String, f64>,
     calls: u64,
@@ -42,6 +44,11 @@ impl Known {
         known
     }
 
+    /// What the journal says of an answer.
+    pub(super) fn score(&self, model: &str, query: &Query, answer: &str) -> Option<f64> {
+        self.scores.get(StepKey::of_score(model, query, answer).as_str()).copied()
+    }
+
     /// Whether an answer to a request for this holds a text.
     fn has(&self, purpose: Purpose, text: &str) -> bool {
         let mut texts = self.texts.get(&purpose).into_iter().flatten();
@@ -58,18 +65,32 @@ pub(super) fn check(
 ) -> Result<(), Error> {
     let known = Known::of(steps.of(run, record.index)?);
     let trajectory = &record.trajectory;
-    let mut find = |problem: String| found.find(RESULTS, line, problem);
+    let config = run.config();
+    let mut find = |problem: String| {
+        found.find(RESULTS, line, format!("query {}: {problem}", record.index));
+    };
+    let scored_by = match config.scores.relative {
+        true => among(&config.reward, &distinct(texts(trajectory))),
+        false => config.reward.clone(),
+    };
+    let mut in_order = true;
+    let mut sampled_texts = known.texts.get(&Purpose::Sample).into_iter().flatten();
 
     for (place, candidate) in trajectory.candidates.iter().enumerate() {
-        let sampled = candidate.iteration == 0 || run.config().search.mode == Mode::Resample;
+        let sampled = candidate.iteration == 0 || config.search.mode == Mode::Resample;
         let from = if sampled { Purpose::Sample } else { Purpose::Update };
         if !known.has(from, &candidate.text) {
             find(format!("answer {place} is in no answer to a request for {from}"));
+        } else if sampled && !sampled_texts.any(|text| text.contains(&candidate.text)) && in_order {
+            in_order = false;
+            find(format!("answer {place} does not stand in the order of the journal"));
         }
-        let key = StepKey::of_score(&run.config().reward, &record.query, &candidate.text);
-        match known.scores.get(key.as_str()) {
+        if config.scores.asked {
+            continue;
+        }
+        match known.score(&scored_by, &record.query, &candidate.text) {
             None => find(format!("the journal has no score of answer {place}")),
-            Some(score) if *score != candidate.score => {
+            Some(score) if score != candidate.score => {
                 let got = candidate.score;
                 find(format!("expected score {score} of answer {place}, got {got}"));
             }
@@ -99,14 +120,19 @@ pub(super) fn check(
             find(format!("iteration {number} compares answer {place} of {places}"));
         }
     }
+    chosen::check(config, record, &known, &mut find);
     consistent(record, &mut find);
     if record.status == Status::Ok {
-        counts(trajectory, &known, &mut find);
+        counts(trajectory, &known, config.scores.asked, &mut find);
     } else if trajectory.usage.requests > known.calls {
         let (expected, got) = (known.calls, trajectory.usage.requests);
         find(format!("expected at most {expected} requests, got {got}"));
     }
     Ok(())
+}
+
+fn texts(trajectory: &Trajectory) -> impl Iterator<Item = &str> {
+    trajectory.candidates.iter().map(|candidate| candidate.text.as_str())
 }
 
 /// What a result says twice must be the same.
@@ -120,7 +146,19 @@ fn consistent(record: &ResultRecord, find: &mut impl FnMut(String)) {
         _ => false,
     };
     if !same {
-        find("the best answer is not that of the trajectory".to_owned());
+        let place = record.trajectory.best_place();
+        let expected = match (best, place) {
+            (Some(best), Some(place)) => {
+                format!("answer {place} of iteration {} with {}", best.iteration, best.score)
+            }
+            _ => "none".to_owned(),
+        };
+        let got = record.best.as_ref().map_or("none".to_owned(), |told| {
+            format!("one of iteration {} with {}", told.iteration, told.score)
+        });
+        find(format!(
+            "the best answer is not that of the trajectory: expected {expected}, got {got}"
+        ));
     }
     if (record.status == Status::Error) != record.error.is_some() {
         find("an error without its status, or the other way round".to_owned());
@@ -128,9 +166,9 @@ fn consistent(record: &ResultRecord, find: &mut impl FnMut(String)) {
 }
 
 /// A search that came to its end has used every step that it paid for, once.
-fn counts(trajectory: &Trajectory, known: &Known, find: &mut impl FnMut(String)) {
+fn counts(trajectory: &Trajectory, known: &Known, asked: bool, find: &mut impl FnMut(String)) {
     let usage = &trajectory.usage;
-    let scores = known.scores.len() as u64;
+    let scores = if asked { usage.scored } else { known.scores.len() as u64 };
     for (what, expected, got) in [
         ("requests", known.calls, usage.requests),
         ("tokens read", known.tokens.prompt_tokens, usage.tokens.prompt_tokens),

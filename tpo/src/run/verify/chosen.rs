@@ -1,0 +1,130 @@
+//! Checking that a search went the way that its scores speak for.
+
+use textgrad_core::Variable;
+
+use super::record::Known;
+use crate::config::{StopReason, TpoConfig};
+use crate::journal::among;
+use crate::run::config::RunConfig;
+use crate::run::results::{ResultRecord, Status};
+use crate::search::{Candidate, CandidateRecord, Comparison, IterationRecord, Pool, comparisons};
+
+/// Compares the answers that each iteration chose and rejected with those that its scores name.
+pub(super) fn check(
+    config: &RunConfig,
+    record: &ResultRecord,
+    known: &Known,
+    find: &mut impl FnMut(String),
+) {
+    let candidates = &record.trajectory.candidates;
+    let made = &record.trajectory.iterations;
+    if !candidates.is_sorted_by_key(|candidate| candidate.iteration)
+        || !made.is_sorted_by_key(|made| made.iteration)
+    {
+        find("its answers or iterations are not in the order in which they came".to_owned());
+        return;
+    }
+    let last = made.last().map_or(0, |made| made.iteration);
+    let depth = config.search.depth();
+    let whole = record.status == Status::Ok && record.trajectory.stopped.is_none();
+    if last > depth || (whole && last < depth) {
+        find(format!("expected {depth} iteration(s), got {last}"));
+        return;
+    }
+    let searched = Searched { config, record, known };
+    // A selection that is not of this crate can not be repeated, nor can scores that only a model would tell.
+    let is_known = config.pairs == config.search.pairs.to_string();
+    if is_known && !(config.scores.asked && config.scores.relative) {
+        searched.check(last, find);
+    }
+}
+
+struct Searched<'a> {
+    config: &'a RunConfig,
+    record: &'a ResultRecord,
+    known: &'a Known,
+}
+
+impl Searched<'_> {
+    fn check(&self, last: u32, find: &mut impl FnMut(String)) {
+        let search: &TpoConfig = &self.config.search;
+        let trajectory = &self.record.trajectory;
+        let (mut candidates, mut made) =
+            (trajectory.candidates.iter().peekable(), trajectory.iterations.iter().peekable());
+        let mut pool = Pool::default();
+        // Every turn takes an iteration off the list, so a false number makes no long loop.
+        for iteration in 1..=last {
+            let came = |candidate: &&CandidateRecord| candidate.iteration < iteration;
+            while let Some(candidate) = candidates.next_if(came) {
+                // What is no number is no score, and was found.
+                let _ = pool.push(Candidate {
+                    answer: Variable::new(candidate.text.as_str(), "answer"),
+                    score: candidate.score,
+                    iteration: candidate.iteration,
+                });
+            }
+            if let Err(problem) = self.rescore(&mut pool) {
+                find(format!("iteration {iteration}: {problem}"));
+                return;
+            }
+            let expected = comparisons(search, &search.pairs, &pool, iteration);
+            let mut got = Vec::new();
+            while let Some(IterationRecord { chosen, rejected, .. }) =
+                made.next_if(|made| made.iteration == iteration)
+            {
+                got.push(Comparison { chosen: *chosen, rejected: rejected.clone() });
+            }
+            if expected != got {
+                let (expected, got) = (shown(&expected), shown(&got));
+                find(format!(
+                    "iteration {iteration}: expected {expected}, as the scores say, got {got}"
+                ));
+            }
+            if got.is_empty() {
+                return;
+            }
+        }
+        let over = trajectory.stopped == Some(StopReason::NoPair);
+        if over && !comparisons(search, &search.pairs, &pool, last + 1).is_empty() {
+            find(format!("iteration {}: there are answers to compare", last + 1));
+        }
+    }
+
+    /// Gives the answers of a pool the scores that they had then.
+    fn rescore(&self, pool: &mut Pool) -> Result<(), String> {
+        if !self.config.scores.relative {
+            return Ok(());
+        }
+        let texts = distinct(pool.candidates().iter().map(Candidate::text));
+        let identity = among(&self.config.reward, &texts);
+        let mut scores = Vec::new();
+        for text in texts {
+            let score = self.known.score(&identity, &self.record.query, text);
+            let score = score.ok_or("the journal lacks scores of the answers up to there")?;
+            scores.push((text.to_owned(), score));
+        }
+        pool.rescore(&scores).map_err(|error| error.to_string())
+    }
+}
+
+/// Texts in the order in which they came, equal ones once.
+pub(super) fn distinct<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut distinct: Vec<&str> = Vec::new();
+    for text in texts {
+        if !distinct.contains(&text) {
+            distinct.push(text);
+        }
+    }
+    distinct
+}
+
+fn shown(comparisons: &[Comparison]) -> String {
+    let one = |Comparison { chosen, rejected }: &Comparison| match rejected.as_slice() {
+        [] => format!("answer {chosen} against none"),
+        rejected => format!("answer {chosen} against {rejected:?}"),
+    };
+    match comparisons {
+        [] => "no comparison".to_owned(),
+        some => some.iter().map(one).collect::<Vec<_>>().join(", "),
+    }
+}
