@@ -1,6 +1,6 @@
 //! What can go wrong in this crate.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use textgrad_core::{EngineError, PromptError};
 
@@ -242,6 +242,12 @@ impl From<EngineError> for Error {
 }
 
 impl Error {
+    /// What becomes of a failure at a file or a folder: `Error::io(path, "can not be written")`.
+    pub fn io(path: &Path, action: &'static str) -> impl Fn(std::io::Error) -> Self + use<> {
+        let path = path.to_owned();
+        move |source| Self::Io { path: path.clone(), action, source }
+    }
+
     /// The engine's or the reward model's error, if one is at the bottom of this.
     #[must_use]
     pub fn engine(&self) -> Option<&EngineError> {

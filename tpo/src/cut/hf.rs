@@ -11,7 +11,6 @@ use tokenizers::ModelWrapper;
 use super::Tokenizer;
 use crate::error::Error;
 use crate::journal::sha256;
-use crate::run::unreadable;
 
 /// A tokenizer of Hugging Face, from the `tokenizer.json` that stands beside the weights of a model.
 ///
@@ -43,7 +42,7 @@ impl HfTokenizer {
     /// [`Error::Io`] if the file can not be read, [`Error::Tokenizer`] if it holds no tokenizer.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
-        let json = std::fs::read(path).map_err(unreadable(path))?;
+        let json = std::fs::read(path).map_err(Error::io(path, "can not be read"))?;
         Self::read(&json, &path.display().to_string())
     }
 

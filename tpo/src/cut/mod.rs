@@ -148,13 +148,15 @@ fn first_tokens<'t>(
     most: usize,
 ) -> Result<&'t str, CoreError> {
     let mut cut = text;
-    // A beginning may be split in another way than within the whole. Each turn takes a character at least.
+    // A beginning may be split in another way than within the whole, and a token may name all of a character of
+    // which it has a part. Each turn takes a character at least.
     while let Some(last) = cut.len().checked_sub(1) {
         let tokens = tokenizer.tokens(cut)?;
-        let Some((kept, over)) = tokens.split_at_checked(most) else { break };
-        let Some(next) = over.iter().map(|token| token.start).min() else { break };
-        let end = kept.iter().map(|token| token.end).max().unwrap_or(0);
-        let mut ends = (0..=end.min(next).min(last)).rev();
+        if tokens.len() <= most {
+            break;
+        }
+        let end = tokens.iter().take(most).map(|token| token.end).max().unwrap_or(0);
+        let mut ends = (0..=end.min(last)).rev();
         cut = ends.find_map(|end| cut.get(..end)).unwrap_or_default();
     }
     Ok(cut)

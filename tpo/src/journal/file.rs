@@ -48,7 +48,7 @@ impl Journal {
             let opened = OpenOptions::new().append(true).create_new(true).open(&path);
             let file = opened.map_err(|source| match source.kind() {
                 std::io::ErrorKind::AlreadyExists => Error::RunExists { path: folder(&path) },
-                _ => io(&path, "can not be created")(source),
+                _ => Error::io(&path, "can not be created")(source),
             })?;
             lock(&file, &path)?;
             begin(&file, &path, &config)?;
@@ -71,10 +71,10 @@ impl Journal {
                 .read(true)
                 .append(true)
                 .open(&path)
-                .map_err(io(&path, "can not be opened"))?;
+                .map_err(Error::io(&path, "can not be opened"))?;
             lock(&file, &path)?;
             let scan = scan(&file, &path)?;
-            file.set_len(scan.end).map_err(io(&path, "can not be repaired"))?;
+            file.set_len(scan.end).map_err(Error::io(&path, "can not be repaired"))?;
             let config = match scan.config {
                 Some(config) => config,
                 None => {
@@ -96,7 +96,7 @@ impl Journal {
     pub async fn read(path: &Path) -> Result<Self, Error> {
         let path = path.to_owned();
         blocking(move || {
-            let file = File::open(&path).map_err(io(&path, "can not be opened"))?;
+            let file = File::open(&path).map_err(Error::io(&path, "can not be opened"))?;
             let scan = scan(&file, &path)?;
             let Some(config) = scan.config else {
                 let reason = "expected a record of type run, got no whole line".to_owned();
@@ -160,10 +160,6 @@ impl fmt::Debug for Journal {
     }
 }
 
-fn io(path: &Path, action: &'static str) -> impl Fn(std::io::Error) -> Error {
-    move |source| Error::Io { path: path.to_owned(), action, source }
-}
-
 fn folder(path: &Path) -> PathBuf {
     path.parent().unwrap_or(path).to_owned()
 }
@@ -176,14 +172,16 @@ fn begin(mut file: &File, path: &Path, config: &Json) -> Result<(), Error> {
     let record = Record::Run { schema: SCHEMA, config: config.clone() };
     let line = serde_json::to_string(&record)
         .map_err(|error| Error::JournalWrite { reason: error.to_string() })?;
-    file.write_all(format!("{line}\n").as_bytes()).map_err(io(path, "can not be written"))
+    file.write_all(format!("{line}\n").as_bytes()).map_err(Error::io(path, "can not be written"))
 }
 
 fn lock(file: &File, path: &Path) -> Result<(), Error> {
     match file.try_lock() {
         Ok(()) => Ok(()),
         Err(std::fs::TryLockError::WouldBlock) => Err(Error::RunLocked { path: folder(path) }),
-        Err(std::fs::TryLockError::Error(source)) => Err(io(path, "can not be locked")(source)),
+        Err(std::fs::TryLockError::Error(source)) => {
+            Err(Error::io(path, "can not be locked")(source))
+        }
     }
 }
 
@@ -204,7 +202,8 @@ fn scan(file: &File, path: &Path) -> Result<Scan, Error> {
     let mut config = None;
     loop {
         line.clear();
-        let length = reader.read_until(b'\n', &mut line).map_err(io(path, "can not be read"))?;
+        let length =
+            reader.read_until(b'\n', &mut line).map_err(Error::io(path, "can not be read"))?;
         if line.last() != Some(&b'\n') {
             if config.is_none() && !(line.starts_with(HEAD) || HEAD.starts_with(&line)) {
                 let reason = "expected a record of type run, got something else".to_owned();
@@ -238,7 +237,7 @@ fn scan(file: &File, path: &Path) -> Result<Scan, Error> {
 }
 
 fn read(path: &Path, places: &[Place]) -> Result<Vec<Record>, Error> {
-    let failed = io(path, "can not be read");
+    let failed = Error::io(path, "can not be read");
     let mut file = File::open(path).map_err(&failed)?;
     let mut records = Vec::with_capacity(places.len());
     for place in places {

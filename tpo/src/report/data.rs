@@ -8,7 +8,7 @@ use serde::Deserialize;
 use textgrad_core::{Purpose, Usage};
 
 use crate::error::Error;
-use crate::run::{RecordedRun, ResultRecord, RunConfig, Status, unreadable};
+use crate::run::{RecordedRun, ResultRecord, RunConfig, Status};
 
 /// The numbers of a run: no texts, so that runs of any length fit.
 #[derive(Debug, Clone)]
@@ -174,10 +174,10 @@ fn call_seconds(run: &RecordedRun) -> Result<Option<f64>, Error> {
     let file = match File::open(&path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(unreadable(&path)(error)),
+        Err(error) => return Err(Error::io(&path, "can not be read")(error)),
     };
     let (mut reader, mut line, mut sum) = (BufReader::new(file), Vec::new(), 0_u64);
-    while reader.read_until(b'\n', &mut line).map_err(unreadable(&path))? > 0 {
+    while reader.read_until(b'\n', &mut line).map_err(Error::io(&path, "can not be read"))? > 0 {
         if let Ok(Timed::Call { ms }) = serde_json::from_slice(&line) {
             sum += ms;
         }

@@ -173,11 +173,7 @@ impl Report {
     /// [`Error::Io`] if that can not be done.
     pub fn write(&self, folder: &Path) -> Result<(), Error> {
         let made = std::fs::create_dir_all(folder);
-        made.map_err(|source| Error::Io {
-            path: folder.to_owned(),
-            action: "can not be created",
-            source,
-        })?;
+        made.map_err(Error::io(folder, "can not be created"))?;
         write(&folder.join("report.html"), &self.to_html())?;
         let simulated = self.is_simulation();
         for figure in &self.figures {
@@ -201,11 +197,7 @@ impl Report {
 }
 
 fn write(path: &Path, text: &str) -> Result<(), Error> {
-    std::fs::write(path, text).map_err(|source| Error::Io {
-        path: path.to_owned(),
-        action: "can not be written",
-        source,
-    })
+    std::fs::write(path, text).map_err(Error::io(path, "can not be written"))
 }
 
 /// The names of the runs, as many as a title holds.

@@ -25,11 +25,7 @@ impl RunFolder {
     pub async fn create(path: &Path, config: &RunConfig) -> Result<Self, Error> {
         let journal = path.join("journal.jsonl");
         let made = tokio::fs::create_dir_all(path).await;
-        made.map_err(|source| Error::Io {
-            path: path.to_owned(),
-            action: "can not be created",
-            source,
-        })?;
+        made.map_err(Error::io(path, "can not be created"))?;
         let json = config.to_json()?;
         // The journal first: it is made only if nobody else has, so two processes can not both begin here.
         let journal = Journal::create(&journal, json.clone()).await?;
@@ -124,5 +120,5 @@ async fn write_config(folder: &Path, config: &Json) -> Result<(), Error> {
         tokio::fs::write(&partial, format!("{config:#}\n")).await?;
         tokio::fs::rename(&partial, &path).await
     };
-    write.await.map_err(|source| Error::Io { path, action: "can not be written", source })
+    write.await.map_err(Error::io(&path, "can not be written"))
 }

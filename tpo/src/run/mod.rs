@@ -20,8 +20,6 @@ mod verify;
 pub(crate) use self::config::differences;
 pub use self::config::{DataConfig, RunConfig, Scores};
 pub use self::folder::RunFolder;
-#[cfg(any(feature = "report", feature = "tokenizer"))]
-pub(crate) use self::recorded::unreadable;
 pub use self::recorded::{RecordedRun, ResultsReader};
 pub use self::results::{BestRecord, ErrorRecord, ResultRecord, ResultsWriter, Status};
 pub use self::verify::{Finding, Verification};

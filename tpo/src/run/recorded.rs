@@ -41,7 +41,7 @@ impl RecordedRun {
         let file = path.join("config.json");
         let text = std::fs::read_to_string(&file).map_err(|error| match error.kind() {
             ErrorKind::NotFound => Error::NotARun { path: path.clone() },
-            _ => unreadable(&file)(error),
+            _ => Error::io(&file, "can not be read")(error),
         })?;
         let wrong = |reason| Error::Record { path: file.clone(), line: 1, reason };
         let config: RunConfig =
@@ -97,7 +97,7 @@ impl RecordedRun {
         let path = self.path.join("results.jsonl");
         let file = File::open(&path).map_err(|error| match error.kind() {
             ErrorKind::NotFound => Error::NoResults { path: self.path.clone() },
-            _ => unreadable(&path)(error),
+            _ => Error::io(&path, "can not be read")(error),
         })?;
         Ok(ResultsReader { path, reader: BufReader::new(file), line: 0, over: false })
     }
@@ -135,7 +135,10 @@ pub struct ResultsReader {
 impl ResultsReader {
     fn read(&mut self) -> Result<Option<ResultRecord>, Error> {
         let mut text = Vec::new();
-        let read = self.reader.read_until(b'\n', &mut text).map_err(unreadable(&self.path))?;
+        let read = self
+            .reader
+            .read_until(b'\n', &mut text)
+            .map_err(Error::io(&self.path, "can not be read"))?;
         if read == 0 {
             return Ok(None);
         }
@@ -161,8 +164,4 @@ impl Iterator for ResultsReader {
         self.over = !matches!(next, Some(Ok(_)));
         next
     }
-}
-
-pub(crate) fn unreadable(path: &Path) -> impl Fn(std::io::Error) -> Error {
-    move |source| Error::Io { path: path.to_owned(), action: "can not be read", source }
 }

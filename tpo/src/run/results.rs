@@ -105,11 +105,8 @@ pub struct ResultsWriter {
 impl ResultsWriter {
     pub(super) async fn create(path: &Path) -> Result<Self, Error> {
         let partial = path.with_extension("jsonl.partial");
-        let file = File::create(&partial).await.map_err(|source| Error::Io {
-            path: partial.clone(),
-            action: "can not be created",
-            source,
-        })?;
+        let file =
+            File::create(&partial).await.map_err(Error::io(&partial, "can not be created"))?;
         Ok(Self { path: path.to_owned(), partial, file: BufWriter::new(file) })
     }
 
@@ -139,6 +136,6 @@ impl ResultsWriter {
     }
 
     fn failed(&self, source: std::io::Error) -> Error {
-        Error::Io { path: self.partial.clone(), action: "can not be written", source }
+        Error::io(&self.partial, "can not be written")(source)
     }
 }

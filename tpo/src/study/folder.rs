@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 
 use super::grid::{Grid, GridCell};
 use crate::error::Error;
-use crate::run::{RecordedRun, RunConfig, RunFolder, Status, differences, unreadable};
+use crate::run::{RecordedRun, RunConfig, RunFolder, Status, differences};
 
 const SETTINGS: &str = "study.json";
 const TABLE: &str = "study.csv";
@@ -75,11 +75,7 @@ impl StudyFolder {
         if there(SETTINGS) || there("journal.jsonl") {
             return Err(Error::RunExists { path: path.to_owned() });
         }
-        std::fs::create_dir_all(path).map_err(|source| Error::Io {
-            path: path.to_owned(),
-            action: "can not be created",
-            source,
-        })?;
+        std::fs::create_dir_all(path).map_err(Error::io(path, "can not be created"))?;
         settings.write(path)?;
         Ok(Self { path: path.to_owned(), cells: grid.cells()?, simulated: base.simulated })
     }
@@ -227,7 +223,7 @@ impl Settings {
             ErrorKind::NotFound | ErrorKind::NotADirectory => {
                 Error::NoStudy { path: folder.to_owned() }
             }
-            _ => unreadable(&path)(error),
+            _ => Error::io(&path, "can not be read")(error),
         })?;
         let wrong = |reason| Error::Record { path: path.clone(), line: 1, reason };
         let settings: Self =
@@ -247,8 +243,8 @@ impl Settings {
 
 /// Writes beside the place and moves it there, so that a file that is there is never half a file.
 fn whole_file(path: &Path, text: &str) -> Result<(), Error> {
-    let failed = |source| Error::Io { path: path.to_owned(), action: "can not be written", source };
+    let failed = Error::io(path, "can not be written");
     let partial = path.with_extension("partial");
-    std::fs::write(&partial, text).map_err(failed)?;
+    std::fs::write(&partial, text).map_err(&failed)?;
     std::fs::rename(&partial, path).map_err(failed)
 }

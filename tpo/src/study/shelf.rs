@@ -14,7 +14,6 @@ use crate::error::Error;
 use crate::journal::{Record, StepKey};
 use crate::query::Query;
 use crate::reward::{RewardModel, Surroundings};
-use crate::run::unreadable;
 
 /// Answers of engines and scores, in memory, for cells that ask the same. Cheap to clone.
 ///
@@ -55,10 +54,11 @@ impl Shelf {
         let file = match std::fs::File::open(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(unreadable(&path)(error)),
+            Err(error) => return Err(Error::io(&path, "can not be read")(error)),
         };
         let (mut reader, mut line) = (BufReader::new(file), Vec::new());
-        while reader.read_until(b'\n', &mut line).map_err(unreadable(&path))? > 0 {
+        while reader.read_until(b'\n', &mut line).map_err(Error::io(&path, "can not be read"))? > 0
+        {
             match serde_json::from_slice(&line) {
                 Ok(Record::Call { key, response, .. }) => {
                     self.kept().calls.entry(key).or_insert_with(|| Arc::new(response));

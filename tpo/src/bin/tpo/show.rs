@@ -177,11 +177,7 @@ impl Report<'_> {
 
 /// What came of printing.
 pub(crate) fn printed(outcome: io::Result<()>) -> Result<(), Error> {
-    outcome.map_err(|source| Error::Io {
-        path: "standard output".into(),
-        action: "can not be written",
-        source,
-    })
+    outcome.map_err(Error::io(Path::new("standard output"), "can not be written"))
 }
 
 fn answer(out: &mut impl Write, record: &ResultRecord) -> io::Result<()> {
@@ -197,11 +193,8 @@ fn answer(out: &mut impl Write, record: &ResultRecord) -> io::Result<()> {
 
 /// A line on standard output.
 pub(crate) fn line(line: std::fmt::Arguments<'_>) -> Result<(), Error> {
-    writeln!(io::stdout().lock(), "{line}").map_err(|source| Error::Io {
-        path: "standard output".into(),
-        action: "can not be written",
-        source,
-    })
+    writeln!(io::stdout().lock(), "{line}")
+        .map_err(Error::io(Path::new("standard output"), "can not be written"))
 }
 
 /// How to go on.

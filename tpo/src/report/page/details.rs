@@ -1,6 +1,7 @@
 //! What the page shows of single queries.
 
 use std::io::Write as _;
+use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -48,11 +49,7 @@ impl Blocks {
         if self.full {
             return Ok(());
         }
-        let block = pack(json).map_err(|source| Error::Io {
-            path: "a report".into(),
-            action: "can not be packed",
-            source,
-        })?;
+        let block = pack(json).map_err(Error::io(Path::new("a report"), "can not be packed"))?;
         let bytes = self.bytes + block.len() + AROUND;
         self.full = bytes > room;
         if !self.full {

@@ -207,9 +207,9 @@ pub(super) async fn write(folder: &Path, graded: &Graded) -> Result<(), Error> {
 }
 
 pub(super) async fn write_file(path: &Path, text: &str) -> Result<(), Error> {
-    let failed = |source| Error::Io { path: path.to_owned(), action: "can not be written", source };
+    let failed = Error::io(path, "can not be written");
     if let Some(parent) = path.parent() {
-        tokio::fs::create_dir_all(parent).await.map_err(failed)?;
+        tokio::fs::create_dir_all(parent).await.map_err(&failed)?;
     }
     tokio::fs::write(path, text).await.map_err(failed)
 }
