@@ -6,12 +6,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use textgrad_core::{EngineError, ErrorKind, Layout};
+use textgrad_core::{
+    Choice, Engine, EngineError, ErrorKind, FinishReason, Layout, Request, Response, engine_fn,
+};
 use textgrad_ops::engine::Sim;
 use tpo::run::{RecordedRun, ResultRecord, RunConfig, RunFolder, Scores};
 use tpo::{
-    Accept, Batch, Comparison, Mode, PairCx, PairSelection, Pairs, Query, RewardModel, SimReward,
-    Stopping, Surroundings, Tpo, TpoBuilder, TpoConfig, reward_fn,
+    Accept, Batch, Combine, Comparison, Ensemble, JudgeReward, Member, Mode, PairCx, PairSelection,
+    Pairs, Query, RewardModel, SimReward, Stopping, Surroundings, Tpo, TpoBuilder, TpoConfig,
+    reward_fn,
 };
 
 const QUERIES: [&str; 3] =
@@ -155,6 +158,44 @@ async fn scores_that_hold_for_a_moment_only_are_those_of_then() {
     assert!(told.iter().any(|told| told.contains("query 1: iteration 1: expected")), "{told:?}");
     let config = std::fs::read_to_string(run.path().join("config.json")).unwrap();
     assert!(config.contains("\"relative\""), "{config}");
+}
+
+/// Grades by how long the request is, and says of two answers that the one before is better.
+fn grader() -> Arc<dyn Engine> {
+    Arc::new(engine_fn("grader", |request: Request| {
+        let text = request.messages[1].text();
+        let verdict = match text.contains("from 1 to 10") {
+            true => (text.len() % 10 + 1).to_string(),
+            false => "A".to_owned(),
+        };
+        let choice = Choice::new(format!("<VERDICT>{verdict}</VERDICT>"), FinishReason::Stop);
+        async move { Ok::<_, EngineError>(Response::new(vec![choice])) }
+    }))
+}
+
+#[tokio::test]
+async fn runs_that_judges_scored_are_sound_and_their_pairs_are_those_of_the_grades() {
+    let folder = tempfile::tempdir().unwrap();
+    let judge = || JudgeReward::builder(grader());
+    let both = [Member::new(judge().build().unwrap()), Member::new(SimReward)];
+    let rewards: [(&str, Arc<dyn RewardModel>); 3] = [
+        ("grades", Arc::new(judge().build().unwrap())),
+        ("pairs", Arc::new(judge().pairwise().build().unwrap())),
+        ("both", Arc::new(Ensemble::new(both, Combine::Mean).unwrap())),
+    ];
+    for (name, reward) in rewards {
+        let run = run(&folder.path().join(name), tpo(reward, config(Mode::Tpo))).await;
+        assert_eq!(run.config().scores, Scores { asked: true, relative: name == "pairs" });
+        let failed = run.result(0).unwrap().error;
+        assert_eq!((run.verify().unwrap().failed, failed), (0, None), "{name}");
+        assert!(told(&run).is_empty(), "{name}: {:?}", told(&run));
+    }
+    let run = RecordedRun::open(folder.path().join("grades")).unwrap();
+    edit(&run, 1, |record| {
+        let made = &mut record.trajectory.iterations[1];
+        (made.chosen, made.rejected) = (made.chosen + 1, vec![made.chosen]);
+    });
+    assert!(told(&run)[0].contains("query 1: iteration 2: expected answer"), "{:?}", told(&run));
 }
 
 /// The first answer against the last.
