@@ -1,44 +1,34 @@
 //! The search takes the way that the paper's loop takes, written here once more in plain loops.
 //!
-//! `paper` knows no variable, no graph, no template and nothing of the search: it asks a scripted world what
-//! the models say and what answers are worth. `engine` puts the same world behind an engine, which reads from
-//! each request what it was made of; so an answer that went into the wrong place of a prompt, or was asked for
-//! once more, is answered differently and leads elsewhere.
+//! `plain` knows no variable, no graph, no template and nothing of the search: it puts the messages of each
+//! request together by itself, asks a scripted world what the models say, and what answers are worth. `engine`
+//! puts the same world behind an engine. Requests are compared message by message, in order; and since what the
+//! world says depends on all of a request, a text in a wrong place leads elsewhere too.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod case;
 mod engine;
 mod pack;
-mod paper;
+mod plain;
 mod world;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
-use tpo::{Accept, AlignError, Alignment, Batch, Mode, StopReason, Tpo, TpoConfig, Trajectory};
+use proptest::test_runner::TestRunner;
+use tpo::{AlignError, Alignment, Batch, Tpo, Trajectory};
 
-use self::engine::{Policy, Rewards, query};
-use self::paper::{Found, Step};
-use self::world::{Case, Faults, World};
+use self::case::Case;
+use self::engine::{Policy, Rewards};
+use self::plain::{Found, Models, Step};
+use self::world::World;
 
-fn case() -> impl Strategy<Value = Case> {
-    let mode = prop_oneof![4 => Just(Mode::Tpo), 2 => Just(Mode::Revision), 1 => Just(Mode::Bon)];
-    let accept = prop_oneof![4 => Just(Accept::Improvement), 1 => Just(Accept::Always)];
-    let faults = prop_oneof![Just(Faults::None), Just(Faults::OfAnswers), Just(Faults::All)];
-    let texts = prop_oneof![1..9_u64, 9..60_u64];
-    let drawn = (0..5_u32, 1..7_u32, 0..3_u32, 1..4_usize, texts, 1..9_u64, any::<u64>());
-    (mode, accept, faults, drawn).prop_map(|(mode, accept, faults, drawn)| {
-        let (iterations, samples, reasks, batch, texts, scores, seed) = drawn;
-        Case { mode, accept, faults, iterations, samples, reasks, batch, texts, scores, seed }
-    })
-}
-
-fn tpo(case: &Case, worlds: Vec<World>) -> (Tpo, Arc<Policy>) {
-    let policy = Arc::new(Policy::new(worlds.clone()));
-    let &Case { mode, accept, iterations, samples, reasks, .. } = case;
-    let config = TpoConfig { mode, accept, iterations, samples, reasks, ..TpoConfig::default() };
-    let rewards = Arc::new(Rewards::new(worlds, case.batch));
-    let tpo = Tpo::builder(policy.clone(), rewards).config(config).prompts(pack::pack());
+fn tpo(case: &Case, dawdles: bool) -> (Tpo, Arc<Policy>) {
+    let policy = Arc::new(Policy::new(World::new(case), dawdles));
+    let rewards = Arc::new(Rewards::new(World::new(case), case.batch));
+    let tpo = Tpo::builder(policy.clone(), rewards).config(case.config()).prompts(pack::pack());
     (tpo.build().unwrap(), policy)
 }
 
@@ -56,20 +46,42 @@ fn found(result: &Result<Alignment, AlignError>) -> Found {
     let steps = trajectory.iterations.iter().map(|step| Step {
         iteration: step.iteration,
         chosen: step.chosen,
-        rejected: step.rejected.first().copied(),
-        loss: step.losses.first().cloned(),
+        rejected: step.rejected.clone(),
+        losses: step.losses.clone(),
         gradient: step.gradient.clone(),
+        critique_of: step.critique_of,
         updates: step.updates,
         unusable: step.unusable.len(),
     });
     Found {
         pool: pool.map(|one| (one.iteration, one.text.clone(), one.score)).collect(),
         steps: steps.collect(),
-        nothing_to_compare: trajectory.stopped == Some(StopReason::NoPair),
+        stopped: trajectory.stopped,
         answered: trajectory.usage.requests,
         scored: trajectory.usage.scored,
-        end,
+        end: Some(end),
     }
+}
+
+/// All that the plain loop asks, and what it finds.
+fn expected(case: &Case) -> (Vec<world::Asked>, Found) {
+    let world = World::new(case);
+    let mut models = Models::new(&world);
+    let found = plain::search(case, &mut models, &case.query(0), &case.query(1));
+    (models.asked, found)
+}
+
+fn agree(case: &Case) -> Result<(), TestCaseError> {
+    let (asked, expected) = expected(case);
+    let (tpo, policy) = tpo(case, false);
+    let searching = tpo.align_with(0, case.query(0), 1, case.query(1));
+    let found = found(&runtime().block_on(searching));
+    for (place, (sent, plain)) in policy.asked().iter().zip(&asked).enumerate() {
+        prop_assert_eq!(sent, plain, "request {}", place);
+    }
+    prop_assert_eq!(policy.asked().len(), asked.len(), "requests");
+    prop_assert_eq!(found, expected);
+    Ok(())
 }
 
 fn config(cases: u32) -> ProptestConfig {
@@ -81,20 +93,42 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 proptest! {
-    #![proptest_config(config(500))]
+    #![proptest_config(config(300))]
 
     #[test]
-    fn a_search_takes_the_way_of_the_papers_loop(case in case()) {
-        let world = World::new(&case, 0);
-        let mut asked = Vec::new();
-        let expected = paper::search(&case, &world, &query(0), &mut asked);
-
-        let (tpo, policy) = tpo(&case, vec![world]);
-        let result = runtime().block_on(tpo.align(query(0)));
-        prop_assert_eq!(policy.asked(), asked, "what was asked, in order");
-        prop_assert_eq!(found(&result), expected);
+    fn a_search_takes_the_way_of_the_papers_loop(case in case::paper()) {
+        agree(&case)?;
     }
 
+    #[test]
+    fn so_it_does_with_every_selection_of_pairs(case in case::pairs()) {
+        agree(&case)?;
+    }
+
+    #[test]
+    fn so_it_does_where_requests_continue_the_dialogue(case in case::continued()) {
+        agree(&case)?;
+    }
+
+    #[test]
+    fn so_it_does_with_every_loss(case in case::losses()) {
+        agree(&case)?;
+    }
+
+    #[test]
+    fn so_it_does_where_the_newest_are_rewritten(case in case::acceptance()) {
+        agree(&case)?;
+    }
+
+    #[test]
+    fn so_it_does_with_a_part_of_the_method_left_out(case in case::ablations()) {
+        agree(&case)?;
+    }
+
+    #[test]
+    fn so_it_does_up_to_where_it_stops(case in case::stopping()) {
+        agree(&case)?;
+    }
 }
 
 proptest! {
@@ -102,14 +136,15 @@ proptest! {
 
     /// Searches side by side do not get into each other's way, in whatever order calls are answered.
     #[test]
-    fn so_does_each_of_a_batch(case in case(), concurrency in 1..9_usize) {
-        let worlds: Vec<World> = (0..8).map(|place| World::new(&case, place)).collect();
-        let (tpo, _) = tpo(&case, worlds.clone());
+    fn so_does_each_of_a_batch(case in case::batches(), concurrency in 1..9_usize) {
+        let (tpo, _) = tpo(&case, true);
+        let queries: Vec<tpo::Query> = (0..8).map(|place| case.query(place)).collect();
         runtime().block_on(async {
-            let mut batch = Batch::new(tpo, (0..8).map(query)).concurrency(concurrency);
-            for (place, world) in worlds.iter().enumerate() {
+            let mut batch = Batch::new(tpo, queries.clone()).concurrency(concurrency);
+            let world = World::new(&case);
+            for query in &queries {
                 let outcome = batch.next().await.unwrap();
-                let expected = paper::search(&case, world, &query(place), &mut Vec::new());
+                let expected = plain::search(&case, &mut Models::new(&world), query, query);
                 prop_assert_eq!(found(&outcome.result), expected);
             }
             prop_assert!(batch.next().await.is_none());
@@ -121,16 +156,24 @@ proptest! {
 /// The random cases are of every kind that matters, so that what they agree on means something.
 #[test]
 fn the_cases_have_ties_equal_answers_and_every_failure() {
-    let mut kinds = std::collections::BTreeMap::<&str, usize>::new();
-    let mut runner = proptest::test_runner::TestRunner::deterministic();
-    for _ in 0..600 {
-        let case = case().new_tree(&mut runner).unwrap().current();
-        let found = paper::search(&case, &World::new(&case, 0), &query(0), &mut Vec::new());
-        for (kind, is_there) in paper::kinds(&case, &found) {
+    let mut kinds = BTreeMap::<String, usize>::new();
+    let mut runner = TestRunner::deterministic();
+    let every = prop_oneof![
+        case::paper(),
+        case::pairs(),
+        case::continued(),
+        case::losses(),
+        case::acceptance(),
+        case::ablations(),
+        case::stopping()
+    ];
+    for _ in 0..3000 {
+        let case = every.new_tree(&mut runner).unwrap().current();
+        for (kind, is_there) in plain::kinds(&case, &expected(&case).1) {
             *kinds.entry(kind).or_default() += usize::from(is_there);
         }
     }
     for (kind, count) in &kinds {
-        assert!(*count >= 4, "{kind}: {count} of 600; all: {kinds:?}");
+        assert!(*count >= 8, "{kind}: {count} of 3000; all: {kinds:?}");
     }
 }

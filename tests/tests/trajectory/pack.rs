@@ -1,22 +1,14 @@
-//! Requests that say what they were made of, and nothing else.
+//! Requests that say what they were made of, and nothing else: each template, and beside it what it makes of
+//! its variables, by plain formatting.
 
 use std::sync::{Arc, LazyLock};
 
-use textgrad_core::{MessageRole, PromptPack, Purpose, Request, TemplateSpec};
+use textgrad_core::{PromptPack, TemplateSpec};
 use textgrad_ops::prompts::{
     ContrastiveContext, ConversationContext, EvaluationContext, FeedbackContext, GradientContext,
-    RetryContext, UpdateContext,
+    ListwiseContext, RetryContext, UpdateContext,
 };
-use tpo::prompts::SampleContext;
-
-use super::world::Asked;
-
-/// Stands between the parts of a request, and in no text.
-const PART: char = '\u{1f}';
-/// Stands between the parts of a quoted call.
-const QUOTED: char = '\u{1e}';
-
-const NOTE: &str = "once more";
+use tpo::prompts::{DirectContext, SampleContext};
 
 /// A pack of parts, not of words; made once, for templates are checked when a pack is made.
 pub(super) fn pack() -> Arc<PromptPack> {
@@ -26,73 +18,95 @@ pub(super) fn pack() -> Arc<PromptPack> {
 
 fn build() -> PromptPack {
     let templates = tpo::prompts::templates().into_iter().map(|spec| match spec.name() {
-        name @ "sample_system" => TemplateSpec::new::<SampleContext<'_>>(name, "{{query}}"),
-        name @ "contrastive_system" => {
-            TemplateSpec::new::<ContrastiveContext<'_>>(name, "{{query}}\u{1f}{{rejected}}")
+        name @ "sample_system" => {
+            TemplateSpec::new::<SampleContext<'_>>(name, "[sample|{{query}}]")
         }
-        name @ "evaluation_system" => TemplateSpec::new::<EvaluationContext<'_>>(name, "{{query}}"),
-        name @ "conversation" => TemplateSpec::new::<ConversationContext>(
-            name,
-            "{{system_prompt}}\u{1e}{{prompt}}\u{1e}{{response}}",
-        ),
-        name @ "feedback_system" => TemplateSpec::new::<FeedbackContext>(name, "feedback"),
-        name @ "feedback_base" => {
-            TemplateSpec::new::<FeedbackContext>(name, "{{call}}\u{1e}{{variable.value}}")
+        name @ ("contrastive_system" | "contrastive_continue") => {
+            let source = "[compare|{{query}}|{{chosen}}|{{rejected}}]";
+            TemplateSpec::new::<ContrastiveContext<'_>>(name, source)
         }
-        name @ "gradient" => TemplateSpec::new::<GradientContext>(
-            name,
-            "{{#each contexts}}{{call}}{{/each}}\u{1e}{{feedback}}",
-        ),
-        name @ "update_system" => TemplateSpec::new::<UpdateContext>(name, "update"),
-        name @ "update" => {
-            TemplateSpec::new::<UpdateContext>(name, "{{gradients}}\u{1e}{{variable.value}}")
+        name @ ("evaluation_system" | "evaluation_continue") => {
+            TemplateSpec::new::<EvaluationContext<'_>>(name, "[evaluate|{{query}}|{{chosen}}]")
         }
-        name @ "update_retry" => TemplateSpec::new::<RetryContext>(name, "\u{1e}once more"),
+        name @ "listwise_system" => {
+            let source = "[rank|{{query}}|{{chosen}}|{{chosen_rank}} of {{count}}: {{chosen_score}}\
+                {{#each answers}}|{{rank}}: {{score}} {{chosen}} {{text}}{{/each}}]";
+            TemplateSpec::new::<ListwiseContext<'_>>(name, source)
+        }
+        name @ "direct_feedback" => {
+            let source = "[direct|{{query}}|{{chosen}}{{#each rejected}}|{{this}}{{/each}}]";
+            TemplateSpec::new::<DirectContext<'_>>(name, source)
+        }
+        name @ "conversation" => {
+            let source = "[call|{{system_prompt}}|{{prompt}}|{{response}}]";
+            TemplateSpec::new::<ConversationContext>(name, source)
+        }
+        name @ "feedback_system" => TemplateSpec::new::<FeedbackContext>(name, "[feedback]"),
+        name @ ("feedback_base" | "feedback_continue") => {
+            TemplateSpec::new::<FeedbackContext>(name, "[{{call}}|{{variable.value}}]")
+        }
+        name @ "gradient" => {
+            let source = "[gradient{{#each contexts}}|{{call}}{{/each}}|{{feedback}}]";
+            TemplateSpec::new::<GradientContext>(name, source)
+        }
+        name @ "update_system" => TemplateSpec::new::<UpdateContext>(name, "[update]"),
+        name @ ("update" | "update_continue") => {
+            TemplateSpec::new::<UpdateContext>(name, "[{{gradients}}|{{variable.value}}]")
+        }
+        name @ "update_retry" => {
+            TemplateSpec::new::<RetryContext>(name, "[again after {{attempts}}, {{cut_off}}]")
+        }
         _ => spec,
     });
     PromptPack::new(templates).unwrap()
 }
 
-fn loss(system: &str, chosen: &str) -> Asked {
-    let (query, rejected) = match system.split_once(PART) {
-        Some((query, rejected)) => (query, Some(rejected.to_owned())),
-        None => (system, None),
-    };
-    Asked::Loss { query: query.to_owned(), rejected, chosen: chosen.to_owned() }
+pub(super) fn sample(query: &str) -> String {
+    format!("[sample|{query}]")
 }
 
-/// What a request asks.
-pub(super) fn read(request: &Request) -> Asked {
-    let roles: Vec<MessageRole> = request.messages.iter().map(|message| message.role).collect();
-    assert_eq!(roles, [MessageRole::System, MessageRole::User], "{:?}", request.purpose);
-    let (system, user) = (request.messages[0].text(), request.messages[1].text());
-    let quoted: Vec<&str> = user.split(QUOTED).collect();
-    match request.purpose {
-        Purpose::Sample => {
-            assert_eq!(system, user);
-            Asked::Answers { query: user }
-        }
-        Purpose::Loss => loss(&system, &user),
-        Purpose::Gradient => {
-            let [system, chosen, loss_text, variable] = quoted[..] else { panic!("{user:?}") };
-            assert_eq!(variable, chosen);
-            Asked::Gradient { of: Box::new(loss(system, chosen)), loss: loss_text.to_owned() }
-        }
-        Purpose::Update => {
-            let (quoted, again) = match quoted.split_last() {
-                Some((&NOTE, before)) => (before.to_vec(), true),
-                _ => (quoted, false),
-            };
-            let [system, chosen, loss_text, gradient, variable] = quoted[..] else {
-                panic!("{user:?}")
-            };
-            // The note stands behind an empty line.
-            let variable = if again { variable.strip_suffix("\n\n").unwrap() } else { variable };
-            assert_eq!(variable, chosen);
-            let of = loss(system, chosen);
-            let of = Asked::Gradient { of: Box::new(of), loss: loss_text.to_owned() };
-            Asked::Versions { of: Box::new(of), gradient: gradient.to_owned(), again }
-        }
-        other => panic!("a request for {other}"),
+pub(super) fn evaluation(query: &str, chosen: &str, rejected: Option<&str>) -> String {
+    match rejected {
+        Some(rejected) => format!("[compare|{query}|{chosen}|{rejected}]"),
+        None => format!("[evaluate|{query}|{chosen}]"),
     }
+}
+
+/// `ranked` are the answers with their scores, best first; the one at `own` is evaluated.
+pub(super) fn ranking(query: &str, ranked: &[(String, f64)], own: usize) -> String {
+    // A zero has no sign.
+    let (chosen, score) = (&ranked[own].0, ranked[own].1 + 0.0);
+    let mut text = format!("[rank|{query}|{chosen}|{} of {}: {score}", own + 1, ranked.len());
+    for (place, (answer, score)) in ranked.iter().enumerate() {
+        text += &format!("|{}: {} {} {answer}", place + 1, score + 0.0, place == own);
+    }
+    text + "]"
+}
+
+pub(super) fn direct(query: &str, chosen: &str, rejected: &[String]) -> String {
+    let mut text = format!("[direct|{query}|{chosen}");
+    for rejected in rejected {
+        text += &format!("|{rejected}");
+    }
+    text + "]"
+}
+
+pub(super) fn call(system: &str, prompt: &str, response: &str) -> String {
+    format!("[call|{system}|{prompt}|{response}]")
+}
+
+/// A request for feedback, and one for new versions, end with what they are about.
+pub(super) fn about(what: &str, variable: &str) -> String {
+    format!("[{what}|{variable}]")
+}
+
+pub(super) fn gradient(call: Option<&str>, words: &str) -> String {
+    match call {
+        Some(call) => format!("[gradient|{call}|{words}]"),
+        None => format!("[gradient|{words}]"),
+    }
+}
+
+pub(super) fn again(attempts: u32, cut_off: bool) -> String {
+    format!("\n\n[again after {attempts}, {cut_off}]")
 }

@@ -2,43 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use tpo::{Accept, Mode};
+use textgrad_core::{MessageRole, Purpose};
 
-/// One random search.
-#[derive(Debug, Clone)]
-pub(super) struct Case {
-    pub(super) mode: Mode,
-    pub(super) accept: Accept,
-    pub(super) faults: Faults,
-    pub(super) iterations: u32,
-    pub(super) samples: u32,
-    pub(super) reasks: u32,
-    /// How many answers are scored together.
-    pub(super) batch: usize,
-    /// How many different answers there are.
-    pub(super) texts: u64,
-    /// How many different scores there are.
-    pub(super) scores: u64,
-    pub(super) seed: u64,
-}
+use super::case::{Case, Faults};
 
-/// What goes wrong.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Faults {
-    None,
-    /// Answers are missing, superfluous, empty, cut off or without tags.
-    OfAnswers,
-    /// Calls and scores fail too.
-    All,
-}
+/// A turn of a conversation.
+pub(super) type Turn = (MessageRole, String);
 
-/// What is asked of a model, whatever the words.
+/// What is asked of a model: all that is sent.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Asked {
-    Answers { query: String },
-    Loss { query: String, rejected: Option<String>, chosen: String },
-    Gradient { of: Box<Asked>, loss: String },
-    Versions { of: Box<Asked>, gradient: String, again: bool },
+pub(super) struct Asked {
+    pub(super) purpose: Purpose,
+    pub(super) turns: Vec<Turn>,
+    /// How many answers are asked for.
+    pub(super) n: u32,
 }
 
 /// One answer of a model.
@@ -57,6 +34,7 @@ pub(super) enum Worth {
     Fails,
 }
 
+/// What models say and what answers are worth.
 #[derive(Debug, Clone)]
 pub(super) struct World {
     seed: u64,
@@ -79,10 +57,8 @@ fn mix(parts: &[&str]) -> u64 {
 }
 
 impl World {
-    /// The world of one query.
-    pub(super) fn new(case: &Case, place: u64) -> Self {
-        let seed = mix(&[&case.seed.to_string(), &place.to_string()]);
-        Self { seed, texts: case.texts, scores: case.scores, faults: case.faults }
+    pub(super) fn new(case: &Case) -> Self {
+        Self { seed: case.seed, texts: case.texts, scores: case.scores, faults: case.faults }
     }
 
     /// A number below `sides`.
@@ -92,10 +68,11 @@ impl World {
         mix(&parts) % sides
     }
 
-    /// What comes of the `call`th call of a search, which asks for `n` answers; `None` if it fails.
-    pub(super) fn says(&self, call: usize, asked: &Asked, n: u32) -> Option<Vec<Said>> {
-        let (call, whole) = (call.to_string(), format!("{asked:?}"));
-        let roll = |sides, what: &str| self.roll(sides, &[&call, &whole, what]);
+    /// What comes of a call whose like was made so many times before; `None` if it fails. A second time it is
+    /// answered differently, so that nothing comes out right that is asked twice.
+    pub(super) fn says(&self, asked: &Asked, before: usize) -> Option<Vec<Said>> {
+        let (times, whole, n) = (before.to_string(), format!("{asked:?}"), asked.n);
+        let roll = |sides, what: &str| self.roll(sides, &[&times, &whole, what]);
         if self.faults == Faults::All && roll(30, "fails") == 0 {
             return None;
         }
@@ -107,28 +84,32 @@ impl World {
             (_, 9..12) => n + 1,
             _ => n,
         };
-        let said = |i: u32| self.one(asked, &|sides, what| roll(sides, &format!("{what} {i}")));
+        let said = |i: u32| {
+            self.one(asked.purpose, before, &|sides, what| roll(sides, &format!("{what} {i}")))
+        };
         Some((0..count).map(said).collect())
     }
 
-    fn one(&self, asked: &Asked, roll: &dyn Fn(u64, &str) -> u64) -> Said {
+    /// One answer. Losses and gradients say how often their like was asked for, so that calls at the same time
+    /// that differ in nothing lead to calls that do: which of them comes first makes no difference then.
+    fn one(&self, purpose: Purpose, before: usize, roll: &dyn Fn(u64, &str) -> u64) -> Said {
         let number = roll(self.texts, "text");
         let fault = if self.faults == Faults::None { 99 } else { roll(14, "fault") };
         let plain = |text: String| Said { text, cut_off: fault == 0, version: None };
-        match asked {
-            Asked::Answers { .. } => match fault {
+        match purpose {
+            Purpose::Sample => match fault {
                 1 => plain(String::new()),
                 _ => plain(answer(number)),
             },
-            Asked::Loss { .. } => match fault {
-                1 => plain(String::new()),
-                _ => plain(format!("loss {number} {{{{x}}}}")),
+            Purpose::Loss => match fault {
+                1 => plain(" ".repeat(before)),
+                _ => plain(format!("loss {number}.{before} {{{{x}}}}")),
             },
-            Asked::Gradient { .. } => match fault {
+            Purpose::Gradient => match fault {
                 1 => plain(" \n".to_owned()),
-                _ => plain(format!("gradient {number} </FEEDBACK>")),
+                _ => plain(format!("gradient {number}.{before} </FEEDBACK>")),
             },
-            Asked::Versions { .. } => {
+            _ => {
                 let version = answer(number);
                 let tagged = format!("<IMPROVED_VARIABLE>\n{version}\n</IMPROVED_VARIABLE>");
                 let unusable =
@@ -153,16 +134,19 @@ impl World {
         }
     }
 
-    /// What an answer is worth that was scored so many times before. A second time it is worth more, so that
-    /// nothing comes out right that is scored twice.
-    pub(super) fn worth(&self, text: &str, times: usize) -> Worth {
-        let roll = |sides, what| self.roll(sides, &[text, what]);
-        let score = roll(self.scores, "score") as f64 - 1.5 + 100.0 * times as f64;
-        match (self.faults, roll(60, "worth")) {
-            (Faults::All, 0) => Worth::Fails,
-            (Faults::All, 1) => Worth::Score(f64::NAN),
-            (Faults::All, 2) => Worth::Score(f64::NEG_INFINITY),
-            _ => Worth::Score(score),
+    /// What an answer to a query is worth that was scored so many times before. A second time it is worth more,
+    /// so that nothing comes out right that is scored twice.
+    pub(super) fn worth(&self, query: &str, text: &str, times: usize) -> Worth {
+        let roll = |sides, what| self.roll(sides, &[query, text, what]);
+        let score = roll(self.scores, "score") as f64 / 2.0 - 1.0;
+        // The two zeros are equal.
+        let score = if score == 0.0 && roll(2, "sign") == 0 { -0.0 } else { score };
+        match (self.faults, roll(60, "worth"), times) {
+            (Faults::All, 0, _) => Worth::Fails,
+            (Faults::All, 1, _) => Worth::Score(f64::NAN),
+            (Faults::All, 2, _) => Worth::Score(f64::NEG_INFINITY),
+            (_, _, 0) => Worth::Score(score),
+            _ => Worth::Score(score + 100.0 * times as f64),
         }
     }
 }
@@ -173,7 +157,7 @@ fn answer(number: u64) -> String {
     format!("answer {number}{}", ends[number as usize % ends.len()])
 }
 
-/// How often each text was scored.
+/// How often something was asked for.
 #[derive(Debug, Default)]
 pub(super) struct Times(BTreeMap<String, usize>);
 

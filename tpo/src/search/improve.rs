@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 use textgrad_core::{Backward, Feedback, Layout, Seed, Variable, apply};
 use textgrad_ops::{ContrastiveLoss, TextualGradientDescent, sum};
 
@@ -131,9 +131,20 @@ impl Search<'_> {
             [] => vec![loss(0)],
             rejected => (0..).zip(rejected).map(|(i, one)| loss(i).against(one)).collect(),
         };
-        let losses = try_join_all(losses.iter().map(|loss| loss.evaluate(chosen))).await?;
-        improved.found(&losses);
-        Ok(losses)
+        // All of them end before the first failure is told: those that came are not lost.
+        let mut failure = None;
+        let mut came = Vec::new();
+        for loss in join_all(losses.iter().map(|loss| loss.evaluate(chosen))).await {
+            match loss {
+                Ok(loss) => came.push(loss),
+                Err(error) => failure = failure.or(Some(error)),
+            }
+        }
+        improved.found(&came);
+        match failure {
+            Some(error) => Err(error.into()),
+            None => Ok(came),
+        }
     }
 
     async fn gradient(

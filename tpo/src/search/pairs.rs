@@ -20,8 +20,9 @@ pub struct Comparison {
 /// A way to name the answers that an iteration compares.
 ///
 /// Each chosen answer is compared with each of its rejected ones, all feedback on it is put together, and the
-/// new versions of the iteration are shared out among the chosen answers. It must depend on nothing but
-/// what it is given, so that a run can be repeated.
+/// new versions of the iteration are shared out among the chosen answers. Each gets one at least, so more
+/// comparisons than N draw more than N. It must depend on nothing but what it is given, so that a run can be
+/// repeated.
 pub trait PairSelection: Send + Sync {
     /// A short name, for reports. A run is only continued with the same one.
     fn name(&self) -> String;
@@ -78,6 +79,13 @@ impl<'a> PairCx<'a> {
         self.pool.worst()
     }
 
+    /// The positions of all answers, worst first; of equal ones, the earliest first.
+    fn worst_first(&self) -> Vec<usize> {
+        let mut positions: Vec<usize> = (0..self.pool.candidates().len()).collect();
+        positions.sort_by(|a, b| (self.score(*a) + 0.0).total_cmp(&(self.score(*b) + 0.0)));
+        positions
+    }
+
     fn score(&self, position: usize) -> f64 {
         self.pool.get(position).map_or(f64::NAN, |candidate| candidate.score)
     }
@@ -86,8 +94,8 @@ impl<'a> PairCx<'a> {
 fn rank<'a>(candidates: impl Iterator<Item = (usize, &'a Candidate)>) -> Vec<usize> {
     let mut ranked: Vec<(usize, f64)> =
         candidates.map(|(position, candidate)| (position, candidate.score)).collect();
-    // The sort is stable, so equal ones stay in their order.
-    ranked.sort_by(|(_, a), (_, b)| b.total_cmp(a));
+    // The sort is stable, so equal ones stay in their order. Zero and minus zero are equal.
+    ranked.sort_by(|(_, a), (_, b)| (b + 0.0).total_cmp(&(a + 0.0)));
     ranked.into_iter().map(|(position, _)| position).collect()
 }
 
@@ -102,12 +110,14 @@ pub enum Pairs {
     BestWorst,
     /// The best of all answers against the worst of the newest ones, if that is worse.
     Newest,
-    /// The best against the median answer: what is wanted is closer, and so harder to tell.
+    /// The best against the median answer, of two in the middle the worse: what is wanted is closer, and so
+    /// harder to tell.
     Median,
-    /// The best against every answer that is worse, with all feedback put together.
+    /// The best against every answer that is worse, the best of them first, with all feedback put together.
     All,
     /// The best K answers, each against the one as far from the other end: the best against the worst, the
-    /// second best against the second worst, ...
+    /// second best against the second worst, ... Where the one is not better than the other, they are not
+    /// compared.
     TopBottom(u32),
 }
 
@@ -147,9 +157,9 @@ impl PairSelection for Pairs {
             }
             Self::TopBottom(k) => {
                 let top = eligible.iter().take(k.max(1) as usize);
-                let pairs = top.zip(ranked.iter().rev());
+                let pairs = top.zip(cx.worst_first());
                 let compared: Vec<Comparison> = pairs
-                    .map(|(chosen, rejected)| against(*chosen, Some(*rejected)))
+                    .map(|(chosen, rejected)| against(*chosen, Some(rejected)))
                     .filter(|comparison| !comparison.rejected.is_empty())
                     .collect();
                 if compared.is_empty() { vec![against(best, None)] } else { compared }
@@ -265,6 +275,16 @@ mod tests {
         let pool = pool(&[(0.0, 0), (2.0, 0), (0.0, 0), (2.0, 1), (0.0, 1), (0.0, 1)]);
         assert_eq!(select(Pairs::BestWorst, &pool, false), [(1, vec![0])]);
         assert_eq!(select(Pairs::Newest, &pool, false), [(1, vec![4])]);
+        assert_eq!(select(Pairs::TopBottom(2), &pool, false), [(1, vec![0]), (3, vec![2])]);
+    }
+
+    #[test]
+    fn both_zeros_are_equal() {
+        let pool = pool(&[(-0.0, 0), (0.0, 0), (-1.0, 0), (0.0, 1), (-0.0, 1)]);
+        for pairs in [Pairs::BestWorst, Pairs::All, Pairs::Median, Pairs::TopBottom(1)] {
+            assert_eq!(select(pairs, &pool, false)[0].0, 0, "{pairs}");
+        }
+        assert_eq!(select(Pairs::All, &pool, true), [(3, vec![2])]);
     }
 
     #[test]

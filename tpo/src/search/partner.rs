@@ -94,7 +94,6 @@ impl Search<'_> {
         let (query, chosen) = (query.as_str(), own.as_str());
         let mut swapped = Vec::new();
         for (place, feedback) in critique.feedback.iter().enumerate() {
-            let loss = critique.losses.get(place).or(critique.losses.last());
             let against = rejected.get(place % rejected.len().max(1)).map(text);
             let system = match &against {
                 Some(rejected) => {
@@ -106,21 +105,25 @@ impl Search<'_> {
                     self.tpo.prompts.render("evaluation_system", &context)?
                 }
             };
-            let context = loss.map(|loss| {
-                Arc::new(Context {
+            // A loss that nothing came of has no feedback, so each knows by itself which it comes from.
+            let contexts = feedback.contexts().iter().filter_map(|context| {
+                let ContextSource::Conversation { response, .. } = &context.source else {
+                    return None;
+                };
+                Some(Arc::new(Context {
                     source: ContextSource::Conversation {
-                        system: Some(system.into()),
+                        system: Some(system.as_str().into()),
                         examples: Arc::from([]),
                         prompt: chosen.into(),
                         images: 0,
-                        response: text(loss).into(),
+                        response: Arc::clone(response),
                     },
-                    response_role: Arc::clone(loss.role()),
+                    response_role: Arc::clone(&context.response_role),
                     dialogue: None,
-                })
+                }))
             });
             let words = Feedback::from_variable(feedback.variable().clone());
-            swapped.push(words.with_contexts(context));
+            swapped.push(words.with_contexts(contexts));
         }
         Ok(swapped)
     }

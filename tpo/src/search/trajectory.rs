@@ -64,7 +64,8 @@ pub struct IterationRecord {
     pub chosen: usize,
     /// The positions of the answers that it was compared with; none where there is none to compare with.
     pub rejected: Vec<usize>,
-    /// What the critic said, once for each rejected answer or once without any: the textual losses.
+    /// What the critic said, once for each rejected answer or once without any: the textual losses. Where one
+    /// could not be had, the iteration ended there, and the others stand here.
     pub losses: Vec<String>,
     /// What is to be changed: the textual gradient.
     pub gradient: Option<String>,
