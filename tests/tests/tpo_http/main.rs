@@ -11,6 +11,7 @@ mod sameness;
 mod servers;
 mod spoiled_answers;
 mod streams;
+mod warnings;
 
 use std::sync::Arc;
 use std::time::Duration;

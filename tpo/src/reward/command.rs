@@ -8,10 +8,14 @@ use textgrad_core::{EngineError, ErrorKind, excerpt};
 use textgrad_ops::command::{Run, Runner};
 
 use super::RewardModel;
+use super::sanity::{Expected, Sanity};
 use crate::query::Query;
 
 /// The most of a program's output that an error shows, in characters.
 const SHOWN: usize = 200;
+
+/// What to look at if scores do not tell answers apart.
+const ADVICE: &str = "see whether the program reads the answer, and where its texts stand";
 
 /// A reward from a program: it is run on each answer, and the last line that it writes to standard output is
 /// the score.
@@ -38,6 +42,7 @@ const SHOWN: usize = 200;
 pub struct CommandReward {
     name: String,
     runner: Runner,
+    sanity: Sanity,
 }
 
 impl CommandReward {
@@ -47,7 +52,8 @@ impl CommandReward {
     /// A reward by this program. Its name is `command:` and the command line, unless said otherwise.
     #[must_use]
     pub fn new(runner: Runner) -> Self {
-        Self { name: format!("command:{}", runner.command_line()), runner }
+        let sanity = Sanity::new(Expected::any(ADVICE));
+        Self { name: format!("command:{}", runner.command_line()), runner, sanity }
     }
 
     /// The name in journals and reports.
@@ -104,7 +110,9 @@ impl RewardModel for CommandReward {
 
     async fn score(&self, query: &Query, answers: &[&str]) -> Result<Vec<f64>, EngineError> {
         let runs = answers.iter().map(|answer| self.of(query, answer));
-        futures_util::future::try_join_all(runs).await
+        let scores = futures_util::future::try_join_all(runs).await?;
+        self.sanity.look_at(&self.name, query, answers, &scores);
+        Ok(scores)
     }
 }
 

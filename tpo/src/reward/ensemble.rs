@@ -8,9 +8,14 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 use textgrad_core::{EngineError, ErrorKind};
 
+use super::sanity::{Expected, Sanity};
 use super::{RewardModel, Surroundings};
 use crate::error::Error;
 use crate::query::Query;
+
+/// What to look at if scores do not tell answers apart.
+const ADVICE: &str =
+    "see what each member makes of answers, and whether the lowest hides the others";
 
 /// How an [`Ensemble`] makes one score of several.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -105,6 +110,7 @@ pub struct Ensemble {
     name: String,
     members: Vec<Member>,
     combine: Combine,
+    sanity: Sanity,
 }
 
 impl Ensemble {
@@ -132,7 +138,8 @@ impl Ensemble {
             Combine::Min => "min".to_owned(),
             Combine::Pessimistic { lambda } => format!("mean-{lambda}sd"),
         };
-        Ok(Self { name: format!("{how}({})", names.join(", ")), members, combine })
+        let name = format!("{how}({})", names.join(", "));
+        Ok(Self { name, members, combine, sanity: Sanity::new(Expected::any(ADVICE)) })
     }
 
     fn combined(&self, scores: impl Iterator<Item = f64> + Clone) -> f64 {
@@ -195,7 +202,10 @@ impl RewardModel for Ensemble {
         }
         let row =
             |answer: usize| columns.iter().filter_map(move |column| column.get(answer).copied());
-        Ok((0..answers.len()).map(|answer| self.combined(row(answer))).collect())
+        let scores: Vec<f64> =
+            (0..answers.len()).map(|answer| self.combined(row(answer))).collect();
+        self.sanity.look_at(&self.name, query, answers, &scores);
+        Ok(scores)
     }
 
     fn is_simulation(&self) -> bool {

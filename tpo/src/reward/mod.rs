@@ -7,6 +7,7 @@ mod http;
 mod implicit;
 mod judge;
 mod rule;
+mod sanity;
 mod sim;
 mod template;
 

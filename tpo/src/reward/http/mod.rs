@@ -1,7 +1,6 @@
 //! Reward models behind HTTP servers.
 
 mod api;
-mod sanity;
 mod score;
 #[cfg(test)]
 mod tests;
@@ -21,15 +20,20 @@ use textgrad_ops::engine::layer::RetryPolicy;
 use tokio::sync::Semaphore;
 
 pub use self::api::RewardApi;
-use self::sanity::Sanity;
 use super::RewardModel;
+use super::sanity::{Expected, Sanity};
 use crate::query::Query;
+
+/// What to look at if scores do not tell answers apart.
+const ADVICE: &str =
+    "check the chat template, and whether the route gives one class through a softmax";
 
 /// A reward model behind an HTTP server; see [`RewardApi`] for the servers that are known.
 ///
 /// Raw scores are asked for wherever a server would send them through an activation. Scores that are not
 /// finite numbers are errors that name the answer, and a warning is logged once if the scores look as if
-/// something were wrong with the server: all between 0 and 1, or all the same.
+/// something were wrong with the server: all between 0 and 1, all the same, or the same for all answers to a
+/// query.
 ///
 /// # Examples
 /// ```
@@ -104,7 +108,7 @@ impl HttpReward {
             })
             .await?;
         let scores = self.api.scores(&reply, answers)?;
-        self.sanity.look_at(&self.name, &scores);
+        self.sanity.look_at(&self.name, query, answers, &scores);
         Ok(scores)
     }
 }
@@ -162,7 +166,7 @@ impl HttpRewardBuilder {
             retry: self.retry,
             permits: Arc::new(Semaphore::new(self.concurrency)),
             concurrency: self.concurrency,
-            sanity: Sanity::default(),
+            sanity: Sanity::new(Expected::raw(ADVICE)),
         })
     }
 }

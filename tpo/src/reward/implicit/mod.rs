@@ -16,9 +16,18 @@ use textgrad_core::EngineError;
 
 pub use self::likelihood::{Likelihood, LikelihoodApi, LikelihoodBuilder};
 use super::http::HttpReward;
+use super::sanity::{Expected, Sanity};
 use super::{RewardModel, Surroundings};
 use crate::error::Error;
 use crate::query::Query;
+
+/// How much two servers' log-likelihoods of one answer by one model may differ.
+const NOISE: f64 = 0.01;
+
+/// What to look at if log-ratios do not tell answers apart.
+const DPO_ADVICE: &str = "the policy and the reference seem to be the same model";
+/// What to look at if rewards with their penalty do not.
+const PPO_ADVICE: &str = "see what the reward model makes of answers by itself";
 
 /// The reward that a model implies which was trained by preferences, in the form of DPO (Rafailov et al.,
 /// "Direct Preference Optimization", 2023): `beta * (log p(answer) - log p_reference(answer))`, over the
@@ -42,6 +51,7 @@ pub struct DpoReward {
     policy: Likelihood,
     reference: Likelihood,
     beta: f64,
+    sanity: Sanity,
 }
 
 impl DpoReward {
@@ -58,7 +68,8 @@ impl DpoReward {
             return Err(Error::Config { setting: "beta", expected, got });
         }
         let name = format!("dpo:{}/{}", policy.model(), reference.model());
-        Ok(Self { name, policy, reference, beta })
+        let expected = Expected::any(DPO_ADVICE).grain(NOISE * beta);
+        Ok(Self { name, policy, reference, beta, sanity: Sanity::new(expected) })
     }
 
     /// The logarithm of how many times likelier the answer is to the policy than to the reference.
@@ -91,7 +102,10 @@ impl RewardModel for DpoReward {
 
     async fn score(&self, query: &Query, answers: &[&str]) -> Result<Vec<f64>, EngineError> {
         let ratios = answers.iter().map(|answer| self.log_ratio(query, answer));
-        join_all(ratios).await.into_iter().map(|ratio| Ok(self.beta * ratio?)).collect()
+        let ratios: Result<Vec<f64>, EngineError> = join_all(ratios).await.into_iter().collect();
+        let scores: Vec<f64> = ratios?.into_iter().map(|ratio| self.beta * ratio).collect();
+        self.sanity.look_at(&self.name, query, answers, &scores);
+        Ok(scores)
     }
 }
 
@@ -103,18 +117,19 @@ pub struct PpoReward {
     name: String,
     reward: Arc<dyn RewardModel>,
     penalty: Arc<dyn RewardModel>,
+    sanity: Sanity,
 }
 
 impl PpoReward {
     /// A reward model less this penalty, `beta` times the log-ratio.
     #[must_use]
     pub fn new(reward: Arc<dyn RewardModel>, penalty: DpoReward) -> Self {
-        Self::of(reward, Arc::new(penalty))
+        Self::of(reward, Arc::new(penalty), Sanity::new(Expected::any(PPO_ADVICE)))
     }
 
-    fn of(reward: Arc<dyn RewardModel>, penalty: Arc<dyn RewardModel>) -> Self {
+    fn of(reward: Arc<dyn RewardModel>, penalty: Arc<dyn RewardModel>, sanity: Sanity) -> Self {
         let models = penalty.name().strip_prefix("dpo:").unwrap_or(penalty.name()).to_owned();
-        Self { name: format!("{} - kl:{models}", reward.name()), reward, penalty }
+        Self { name: format!("{} - kl:{models}", reward.name()), reward, penalty, sanity }
     }
 }
 
@@ -140,7 +155,10 @@ impl RewardModel for PpoReward {
             // The search says how many there should have been.
             return Ok(rewards);
         }
-        Ok(rewards.into_iter().zip(penalties).map(|(reward, penalty)| reward - penalty).collect())
+        let both = rewards.into_iter().zip(penalties);
+        let scores: Vec<f64> = both.map(|(reward, penalty)| reward - penalty).collect();
+        self.sanity.look_at(&self.name, query, answers, &scores);
+        Ok(scores)
     }
 
     fn is_simulation(&self) -> bool {
@@ -154,7 +172,8 @@ impl RewardModel for PpoReward {
     /// None if the reward model asks no engine: the scores are then written down as one.
     fn within(&self, surroundings: &dyn Surroundings) -> Option<Arc<dyn RewardModel>> {
         let reward = self.reward.within(surroundings)?;
-        Some(Arc::new(Self::of(reward, surroundings.reward(&self.penalty))))
+        let penalty = surroundings.reward(&self.penalty);
+        Some(Arc::new(Self::of(reward, penalty, self.sanity.clone())))
     }
 }
 

@@ -11,6 +11,7 @@ mod tests;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -24,12 +25,20 @@ use textgrad_ops::{TaggedAsk, Tags};
 use self::builder::{Form, Settings};
 pub use self::builder::{JudgeRewardBuilder, UnreadableVote};
 use self::grades::Scale;
+use super::sanity::{Expected, Sanity};
 use super::{RewardModel, Surroundings};
 use crate::journal::digest;
 use crate::query::Query;
 
 const START: &str = "<VERDICT>";
 const END: &str = "</VERDICT>";
+
+/// What to look at if grades do not tell answers apart.
+const GRADES_ADVICE: &str = "a rubric that says what each grade is given for, a wider scale, expected grades \
+    or comparisons may tell more";
+/// What to look at if comparisons do not.
+const PAIRS_ADVICE: &str =
+    "the judge seems to see nothing but ties, or to prefer a place whatever stands there";
 
 /// A language model that judges answers, by grades or by comparing them.
 ///
@@ -48,6 +57,9 @@ const END: &str = "</VERDICT>";
 /// Votes are read from between `<VERDICT>` and `</VERDICT>`. One that can not be read is asked for again with
 /// what was wrong; [`UnreadableVote`] says what becomes of it in the end. A vote that the engine fails to give
 /// fails the scoring.
+///
+/// A warning is logged once for each thing that looks wrong: a quarter of the replies can not be read, all grades
+/// are at one end of the scale, or all answers have the same score in many queries in a row.
 ///
 /// The wording is that of the templates `reward_pointwise_system`, `reward_pointwise`,
 /// `reward_pairwise_system`, `reward_pairwise` and `reward_retry` ([`prompts`](crate::prompts)).
@@ -74,6 +86,7 @@ pub struct JudgeReward {
     engine: Arc<dyn Engine>,
     /// What came of the comparisons so far.
     compared: Mutex<Compared>,
+    sanity: Sanity,
 }
 
 /// The share of the votes that the first of two answers got, by query and answers; none if no vote counts.
@@ -86,12 +99,20 @@ impl JudgeReward {
     }
 
     fn new(settings: Arc<Settings>, engine: Arc<dyn Engine>) -> Self {
+        let expected = match settings.form {
+            Form::Grades { lowest, highest, .. } => Expected::scale(lowest, highest, GRADES_ADVICE),
+            Form::Pairs => Expected::any(PAIRS_ADVICE),
+        };
+        Self::watched(settings, engine, Sanity::new(expected))
+    }
+
+    fn watched(settings: Arc<Settings>, engine: Arc<dyn Engine>, sanity: Sanity) -> Self {
         let form = match settings.form {
             Form::Grades { .. } => "judge",
             Form::Pairs => "pairwise-judge",
         };
         let name = format!("{form}:{}", engine.name());
-        Self { name, settings, engine, compared: Mutex::default() }
+        Self { name, settings, engine, compared: Mutex::default(), sanity }
     }
 
     fn compared(&self) -> MutexGuard<'_, Compared> {
@@ -117,8 +138,17 @@ impl JudgeReward {
         let place = seed.child("judge", key).child("vote", u64::from(vote));
         let ask = TaggedAsk::new(Arc::clone(&self.engine), tags().map_err(engine_error)?);
         let ask = ask.sampling(sampling.clone()).reasks(*reasks);
-        let retry = |context: &_| Ok(prompts.render("reward_retry", context)?);
-        ask.ask(Purpose::Judge, messages, Some(place), read, retry).await.map_err(engine_error)
+        let unreadable = AtomicUsize::new(0);
+        // Worded for every reply that could not be read.
+        let retry = |context: &_| {
+            unreadable.fetch_add(1, Ordering::Relaxed);
+            Ok(prompts.render("reward_retry", context)?)
+        };
+        let vote = ask.ask(Purpose::Judge, messages, Some(place), read, retry).await;
+        let vote = vote.map_err(engine_error)?;
+        let unreadable = unreadable.into_inner();
+        self.sanity.look_at_replies(&self.name, unreadable + usize::from(vote.is_ok()), unreadable);
+        Ok(vote)
     }
 
     fn unreadable(&self, problem: &str, answer: &str) -> EngineError {
@@ -168,12 +198,14 @@ impl RewardModel for JudgeReward {
     }
 
     async fn score(&self, query: &Query, answers: &[&str]) -> Result<Vec<f64>, EngineError> {
-        match self.settings.form {
+        let scores = match self.settings.form {
             Form::Grades { lowest, highest, expected } => {
-                self.grade_all(query, answers, &Scale { lowest, highest, expected }).await
+                self.grade_all(query, answers, &Scale { lowest, highest, expected }).await?
             }
-            Form::Pairs => self.compare_all(query, answers).await,
-        }
+            Form::Pairs => self.compare_all(query, answers).await?,
+        };
+        self.sanity.look_at(&self.name, query, answers, &scores);
+        Ok(scores)
     }
 
     fn is_simulation(&self) -> bool {
@@ -186,7 +218,8 @@ impl RewardModel for JudgeReward {
 
     fn within(&self, surroundings: &dyn Surroundings) -> Option<Arc<dyn RewardModel>> {
         let engine = surroundings.engine(&self.engine);
-        Some(Arc::new(Self::new(Arc::clone(&self.settings), engine)))
+        let settings = Arc::clone(&self.settings);
+        Some(Arc::new(Self::watched(settings, engine, self.sanity.clone())))
     }
 }
 
