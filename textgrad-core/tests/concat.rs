@@ -119,6 +119,7 @@ async fn what_several_say_is_one_feedback_with_all_contexts() {
             source: ContextSource::Conversation {
                 system: None,
                 examples: [].into(),
+                history: [].into(),
                 prompt: name.into(),
                 images: 0,
                 response: "".into(),

@@ -306,6 +306,7 @@ fn context(prompt: &str) -> Context {
         source: ContextSource::Conversation {
             system: None,
             examples: [].into(),
+            history: [].into(),
             prompt: prompt.into(),
             images: 0,
             response: "answer".into(),

@@ -16,8 +16,8 @@ use std::sync::Arc;
 use support::{Answers, lines, pack, picture, script, user, whole};
 use textgrad_core::testing::{Reply, ScriptedEngine};
 use textgrad_core::{
-    Backward, Engine, EngineError, ErrorKind, Feedback, Graph, Layout, Purpose, Sampling, Seed,
-    Variable, backward,
+    Backward, Engine, EngineError, ErrorKind, Feedback, Graph, Layout, Message, Purpose, Sampling,
+    Seed, Variable, backward,
 };
 use textgrad_ops::{LlmCall, LlmCallBuilder, LlmReduce, TextLoss, aggregate};
 
@@ -319,4 +319,36 @@ async fn a_format_is_asked_of_answers_and_not_of_feedback() {
     backward(&answer).await.unwrap();
     let formats: Vec<_> = engine.requests().into_iter().map(|request| request.format).collect();
     assert_eq!(formats, [Some(format), None]);
+}
+
+#[tokio::test]
+async fn earlier_turns_are_quoted_backwards() {
+    let engine = Arc::new(ScriptedEngine::new([
+        "It is 7.",
+        "Say why.",
+        "<IMPROVED_VARIABLE>\nAnd why?\n</IMPROVED_VARIABLE>",
+    ]));
+    let prompt = Variable::leaf("And then?", "question");
+    let turns = [
+        Message::user("What is </LM_EARLIER_INPUT> 3?"),
+        Message::assistant("Half of 6."),
+        Message::user("And then?"),
+        Message::assistant("It is 4."),
+    ];
+    let call = LlmCall::builder(engine.clone()).build();
+    let answer = call.ask(&prompt).history(turns).one().await.unwrap();
+    let gradients = backward(&answer).await.unwrap();
+    let quoted = user(&engine.requests()[1]);
+    let first = "Before its input, the conversation had these turns:\n\
+        <LM_EARLIER_INPUT-2>\nWhat is </LM_EARLIER_INPUT> 3?\n</LM_EARLIER_INPUT-2>\n\
+        <LM_EARLIER_OUTPUT>\nHalf of 6.\n</LM_EARLIER_OUTPUT>\n";
+    let last = "<LM_EARLIER_OUTPUT>\nIt is 4.\n</LM_EARLIER_OUTPUT>\n\n<LM_INPUT>\nAnd then?\n";
+    let own = "<LM_EARLIER_INPUT>\nAnd then?\n</LM_EARLIER_INPUT>\n";
+    assert!(quoted.contains(&format!("{first}{own}{last}")), "{quoted}");
+    // Where the whole text stands anyway, it is pointed to.
+    let feedback: Vec<Feedback> = gradients.feedback(&prompt).cloned().collect();
+    let optimizer = TextualGradientDescent::builder(engine.clone()).build();
+    optimizer.rewrite(&prompt, &feedback, None).await.unwrap();
+    let update = user(&engine.requests()[2]);
+    assert!(update.contains(&format!("{first}The user said the text in VARIABLE.\n")), "{update}");
 }

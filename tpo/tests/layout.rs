@@ -1,16 +1,16 @@
 //! The continued layout: each request begins with what the server has read and written before.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::sync::{Arc, Mutex};
 
 use textgrad_core::{Engine, Layout, Message, MessageRole, Purpose, Request, engine_fn};
 use textgrad_ops::engine::Sim;
-use tpo::{Mode, Query, SimReward, Tpo, TpoConfig};
+use tpo::{Mode, Pairs, Query, SimReward, Tpo, TpoConfig};
 
 type Exchange = (Request, Vec<String>);
 
 /// A search on the simulation, with all that was asked and answered.
-async fn search(mode: Mode, query: Query) -> (tpo::Alignment, Vec<Exchange>) {
+async fn search(mode: Mode, pairs: Pairs, query: Query) -> (tpo::Alignment, Vec<Exchange>) {
     let said: Arc<Mutex<Vec<Exchange>>> = Arc::default();
     let written = Arc::clone(&said);
     let sim = Arc::new(Sim::default());
@@ -23,7 +23,7 @@ async fn search(mode: Mode, query: Query) -> (tpo::Alignment, Vec<Exchange>) {
             Ok(response)
         }
     });
-    let config = TpoConfig { mode, layout: Layout::Continued, ..TpoConfig::default() };
+    let config = TpoConfig { mode, pairs, layout: Layout::Continued, ..TpoConfig::default() };
     let tpo = Tpo::builder(Arc::new(engine), Arc::new(SimReward)).config(config).build().unwrap();
     let aligned = tpo.align(query).await.unwrap();
     let said = said.lock().unwrap().clone();
@@ -36,7 +36,7 @@ fn turns(request: &Request) -> Vec<(MessageRole, String)> {
 
 /// How much the best score rose.
 async fn each_request_continues(mode: Mode, query: Query) -> f64 {
-    let (aligned, said) = search(mode, query).await;
+    let (aligned, said) = search(mode, Pairs::BestWorst, query).await;
     let purposes: Vec<Purpose> = said.iter().map(|(request, _)| request.purpose).collect();
     let [loss, gradient, update] = [Purpose::Loss, Purpose::Gradient, Purpose::Update];
     assert_eq!(purposes, [Purpose::Sample, loss, gradient, update, loss, gradient, update]);
@@ -90,4 +90,25 @@ async fn a_conversation_is_continued_after_its_last_turn() {
         Message::user("How do I take care of it?"),
     ]);
     each_request_continues(Mode::Tpo, query.unwrap()).await;
+}
+
+/// Several conversations have no common end: the update quotes them, with the turns before the comparison.
+#[tokio::test]
+async fn an_update_after_several_comparisons_quotes_their_conversations() {
+    let query = "How do I take care of a wooden table?";
+    let (aligned, said) = search(Mode::Tpo, Pairs::All, query.into()).await;
+    let updates = said.iter().filter(|(request, _)| request.purpose == Purpose::Update);
+    for ((update, _), record) in updates.zip(&aligned.trajectory().iterations) {
+        assert!(record.rejected.len() > 1);
+        let turns = turns(update);
+        let [(MessageRole::System, _), (MessageRole::User, user)] = &turns[..] else {
+            panic!("{turns:?}")
+        };
+        let compared = record.rejected.len();
+        let asked = format!("<LM_EARLIER_INPUT>\n{query}\n</LM_EARLIER_INPUT>");
+        assert_eq!(user.matches(&asked).count(), compared, "{user}");
+        assert_eq!(user.matches("The language model said the text in VARIABLE.").count(), compared);
+        let chosen = &aligned.trajectory().candidates[record.chosen].text;
+        assert_eq!(user.matches(chosen.as_str()).count(), 1, "it is shown once, as the variable");
+    }
 }

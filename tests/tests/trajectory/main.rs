@@ -93,7 +93,7 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 proptest! {
-    #![proptest_config(config(300))]
+    #![proptest_config(config(200))]
 
     #[test]
     fn a_search_takes_the_way_of_the_papers_loop(case in case::paper()) {
@@ -132,7 +132,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(config(60))]
+    #![proptest_config(config(40))]
 
     /// Searches side by side do not get into each other's way, in whatever order calls are answered.
     #[test]

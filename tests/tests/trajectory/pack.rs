@@ -10,6 +10,8 @@ use textgrad_ops::prompts::{
 };
 use tpo::prompts::{DirectContext, SampleContext};
 
+use super::world::Turn;
+
 /// A pack of parts, not of words; made once, for templates are checked when a pack is made.
 pub(super) fn pack() -> Arc<PromptPack> {
     static PACK: LazyLock<Arc<PromptPack>> = LazyLock::new(|| Arc::new(build()));
@@ -38,7 +40,8 @@ fn build() -> PromptPack {
             TemplateSpec::new::<DirectContext<'_>>(name, source)
         }
         name @ "conversation" => {
-            let source = "[call|{{system_prompt}}|{{prompt}}|{{response}}]";
+            let source = "[call|{{system_prompt}}{{#each history}}|{{role}} {{is_variable}} {{text}}{{/each}}\
+                |{{prompt}}|{{response}}]";
             TemplateSpec::new::<ConversationContext>(name, source)
         }
         name @ "feedback_system" => TemplateSpec::new::<FeedbackContext>(name, "[feedback]"),
@@ -91,8 +94,13 @@ pub(super) fn direct(query: &str, chosen: &str, rejected: &[String]) -> String {
     text + "]"
 }
 
-pub(super) fn call(system: &str, prompt: &str, response: &str) -> String {
-    format!("[call|{system}|{prompt}|{response}]")
+/// `variable` is the text that the same request shows as what it is about, if it marks it.
+pub(super) fn call(turns: &[Turn], response: &str, variable: Option<&str>) -> String {
+    let mut text = format!("[call|{}", turns[0].1);
+    for (role, said) in &turns[1..turns.len() - 1] {
+        text += &format!("|{role} {} {said}", variable == Some(said));
+    }
+    text + &format!("|{}|{response}]", turns[turns.len() - 1].1)
 }
 
 /// A request for feedback, and one for new versions, end with what they are about.

@@ -38,6 +38,8 @@ pub enum ContextSource {
         system: Option<Arc<str>>,
         /// Examples that were sent before the prompt as turns of the conversation.
         examples: Arc<[Exchange]>,
+        /// Turns of the conversation before the prompt, behind the examples.
+        history: Arc<[Message]>,
         /// The texts of the user message.
         prompt: Arc<str>,
         /// How many images the user message held.

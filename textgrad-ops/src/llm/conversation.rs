@@ -91,6 +91,7 @@ pub(crate) async fn backward_of(
         source: ContextSource::Conversation {
             system: conversation.system.clone(),
             examples: Arc::clone(&conversation.examples),
+            history: Arc::clone(&conversation.history),
             prompt: Arc::clone(&prompt),
             images,
             response: made.value().describe().into(),

@@ -4,7 +4,7 @@ use textgrad_core::{BackwardCx, ContextSource, Error, Gradient, Variable};
 
 use super::feedback::{FeedbackSettings, QuotedCall};
 use crate::prompts::{
-    ConversationContext, FeedbackContext, FunctionArgument, FunctionContext, Prompts,
+    ConversationContext, FeedbackContext, FunctionArgument, FunctionContext, Prompts, TurnContext,
     VariableContext, brief,
 };
 
@@ -36,6 +36,7 @@ pub(super) fn feedback_context(
         response: said(|conversation| &conversation.response),
         images: conversation.as_ref().map_or(0, |conversation| conversation.images),
         system_prompt: conversation.as_ref().and_then(|known| known.system_prompt.clone()),
+        history: conversation.as_ref().map(|known| known.history.clone()).unwrap_or_default(),
         examples: conversation.map(|conversation| conversation.examples).unwrap_or_default(),
         feedback_examples_text: settings.examples.join("\n"),
         feedback_examples: settings.examples.clone(),
@@ -83,7 +84,9 @@ fn conversation_context(
     source: &ContextSource,
     variable: Option<&Variable>,
 ) -> Option<ConversationContext> {
-    let ContextSource::Conversation { system, examples, prompt, images, response } = source else {
+    let ContextSource::Conversation { system, examples, history, prompt, images, response } =
+        source
+    else {
         return None;
     };
     let shown = variable.and_then(Variable::text);
@@ -92,6 +95,7 @@ fn conversation_context(
         prompt_is_variable: shown == Some(&**prompt),
         system_prompt: system.as_ref().map(ToString::to_string),
         examples: examples.to_vec(),
+        history: history.iter().map(|turn| TurnContext::new(turn, shown)).collect(),
         prompt: prompt.to_string(),
         images: *images,
         response: response.to_string(),

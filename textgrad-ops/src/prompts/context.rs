@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use serde_json::{Value as Json, json};
-use textgrad_core::{Exchange, TemplateContext, Variable};
+use textgrad_core::{Exchange, Message, TemplateContext, Variable};
 
 use super::history::{BrokenRule, PastStep};
 
@@ -52,7 +52,8 @@ fn ends(text: &str, offset: usize) -> String {
 }
 
 /// A call of a language model: `system_prompt` (null if there was none), `examples` (turns before the prompt,
-/// each with `prompt`, `answer`), `prompt`, `images` (how many were sent with the prompt), `response`; `system_is_variable` and `prompt_is_variable` say that the text is the one that is shown as the variable
+/// each with `prompt`, `answer`), `history` (turns between them and the prompt, each with `role`, `text`,
+/// `is_variable`), `prompt`, `images` (how many were sent with the prompt), `response`; `system_is_variable` and `prompt_is_variable` say that the text is the one that is shown as the variable
 /// in the same request, so that a pack need not show it twice.
 #[derive(Debug, Clone, Serialize)]
 pub struct ConversationContext {
@@ -60,6 +61,8 @@ pub struct ConversationContext {
     pub system_prompt: Option<String>,
     /// What was sent before the user message as examples.
     pub examples: Vec<Exchange>,
+    /// The turns of the conversation between them and the user message.
+    pub history: Vec<TurnContext>,
     /// The user message.
     pub prompt: String,
     /// How many images the user message held.
@@ -75,10 +78,33 @@ pub struct ConversationContext {
 impl TemplateContext for ConversationContext {
     fn example() -> Json {
         json!({
-            "system_prompt": "", "examples": [{ "prompt": "", "answer": "" }], "prompt": "", "images": 0,
-            "response": "", "system_is_variable": false, "prompt_is_variable": false,
+            "system_prompt": "", "examples": [{ "prompt": "", "answer": "" }], "history": [turn()],
+            "prompt": "", "images": 0, "response": "", "system_is_variable": false,
+            "prompt_is_variable": false,
         })
     }
+}
+
+/// A turn of a conversation.
+#[derive(Debug, Clone, Serialize)]
+pub struct TurnContext {
+    /// Who spoke: `user` or `assistant`.
+    pub role: &'static str,
+    /// What was said.
+    pub text: String,
+    /// Whether that is the text that is shown as the variable in the same request.
+    pub is_variable: bool,
+}
+
+impl TurnContext {
+    pub(crate) fn new(turn: &Message, variable: Option<&str>) -> Self {
+        let (role, text) = (turn.role.as_str(), turn.text());
+        Self { role, is_variable: variable == Some(&text), text }
+    }
+}
+
+fn turn() -> Json {
+    json!({ "role": "user", "text": "", "is_variable": false })
 }
 
 /// A call of a function: `purpose`, `inputs` (each with `name`, `title` and the variable's `role`, `value`,
@@ -133,8 +159,8 @@ impl TemplateContext for FunctionContext {
 /// A request for feedback on one input of a call: `variable`; `variable_brief` (its first and last five words); `call` (the call as `conversation` or
 /// `function_call` quote it); `function` (whether it is a function's); `response_role`; `objective` (whether
 /// the call's output is the objective); `feedback` (else, what was said about the output, a list) and
-/// `feedback_text` (the same joined by newlines); `system_prompt`, `examples`, `prompt`, `images`, `response`
-/// as in [`ConversationContext`], null, empty or 0 for a function; `feedback_examples` (examples of good feedback, a
+/// `feedback_text` (the same joined by newlines); `system_prompt`, `examples`, `history`, `prompt`, `images`,
+/// `response` as in [`ConversationContext`], null, empty or 0 for a function; `feedback_examples` (examples of good feedback, a
 /// list) and `feedback_examples_text` (joined by newlines).
 #[derive(Debug, Clone, Serialize)]
 pub struct FeedbackContext {
@@ -158,6 +184,8 @@ pub struct FeedbackContext {
     pub system_prompt: Option<String>,
     /// The call's examples.
     pub examples: Vec<Exchange>,
+    /// The turns between them and its user message.
+    pub history: Vec<TurnContext>,
     /// The call's user message.
     pub prompt: Option<String>,
     /// How many images the call's user message held.
@@ -175,8 +203,8 @@ impl TemplateContext for FeedbackContext {
         json!({
             "variable": variable(), "variable_brief": "", "call": "", "function": false, "response_role": "",
             "objective": false, "feedback": [""], "feedback_text": "",
-            "system_prompt": "", "examples": [{ "prompt": "", "answer": "" }], "prompt": "", "images": 0,
-            "response": "", "feedback_examples": [""], "feedback_examples_text": "",
+            "system_prompt": "", "examples": [{ "prompt": "", "answer": "" }], "history": [turn()],
+            "prompt": "", "images": 0, "response": "", "feedback_examples": [""], "feedback_examples_text": "",
         })
     }
 }

@@ -53,8 +53,8 @@ use textgrad_core::{PromptError, PromptPack, TemplateContext, TemplateSpec};
 
 pub use self::context::{
     CallContext, Constraint, ConversationContext, FeedbackContext, FunctionArgument,
-    FunctionContext, GradientContext, JudgeContext, ReduceContext, RetryContext, UpdateContext,
-    VariableContext,
+    FunctionContext, GradientContext, JudgeContext, ReduceContext, RetryContext, TurnContext,
+    UpdateContext, VariableContext,
 };
 pub(crate) use self::context::{brief, shorten};
 pub use self::graph::{

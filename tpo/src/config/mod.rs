@@ -54,7 +54,8 @@ pub struct TpoConfig {
     pub stopping: Stopping,
     /// Whether losses, gradients and updates quote what was said before, as the paper does, or continue the
     /// policy's own conversation, so that a server with automatic prefix caching need not read it again.
-    /// Quoted. Continuing pays only where one engine plays all three parts.
+    /// Quoted. Continuing pays only where one engine plays all three parts. Where an answer is compared with
+    /// several, each comparison continues by itself, and the update quotes them, for they have no common end.
     pub layout: Layout,
     /// How much of a chosen or rejected answer enters a prompt, in characters from its beginning; answers are
     /// scored, kept and returned whole. All. (The reference cuts at 2048 tokens of the reward model.)

@@ -114,6 +114,7 @@ impl Search<'_> {
                     source: ContextSource::Conversation {
                         system: Some(system.as_str().into()),
                         examples: Arc::from([]),
+                        history: Arc::from([]),
                         prompt: chosen.into(),
                         images: 0,
                         response: Arc::clone(response),

@@ -34,13 +34,6 @@ struct Feedback {
     turns: Option<Vec<Turn>>,
 }
 
-impl Loss {
-    /// The call as a prompt shows it: system message, last turn and answer.
-    fn call(&self) -> String {
-        pack::call(&self.turns[0].1, &self.turns[self.turns.len() - 1].1, &self.text)
-    }
-}
-
 fn fresh(system: String, user: String) -> Vec<Turn> {
     vec![(MessageRole::System, system), (MessageRole::User, user)]
 }
@@ -131,7 +124,7 @@ impl Loop<'_, '_> {
                 several => Some(self.shown(compared.rejected[i % several])),
             };
             let system = pack::evaluation(self.query.text(), &chosen, rejected.as_deref());
-            one.call = Some(pack::call(&system, &chosen, &one.loss));
+            one.call = Some(pack::call(&fresh(system, chosen.clone()), &one.loss, None));
         }
         Critique { losses, feedback }
     }
@@ -197,7 +190,7 @@ impl Loop<'_, '_> {
         let chosen = self.shown(compared.chosen);
         let (mut feedback, mut failure) = (Vec::new(), None);
         for loss in losses {
-            let words = pack::about(&loss.call(), &chosen);
+            let words = pack::about(&pack::call(&loss.turns, &loss.text, None), &chosen);
             let turns = match self.case.layout {
                 Layout::Quoted => fresh("[feedback]".to_owned(), words),
                 Layout::Continued => go_on(&loss.turns, &loss.text, words),
@@ -208,7 +201,7 @@ impl Loop<'_, '_> {
                 Ok(Some(said)) if said.text.trim().is_empty() => {}
                 Ok(Some(said)) => feedback.push(Feedback {
                     words: said.text,
-                    call: Some(loss.call()),
+                    call: Some(pack::call(&loss.turns, &loss.text, Some(&chosen))),
                     loss: loss.text.clone(),
                     turns: (self.case.layout == Layout::Continued).then_some(turns),
                 }),

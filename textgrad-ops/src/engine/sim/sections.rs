@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 /// The names of sections that the simulation knows.
-pub(super) const NAMES: [&str; 26] = [
+pub(super) const NAMES: [&str; 28] = [
     "QUERY",
     "RESPONSE",
     "CHOSEN_RESPONSE",
@@ -30,6 +30,8 @@ pub(super) const NAMES: [&str; 26] = [
     "REJECTED_VARIABLE",
     "BROKEN_RULE",
     "VIOLATION",
+    "LM_EARLIER_INPUT",
+    "LM_EARLIER_OUTPUT",
 ];
 
 /// Sections whose content may hold further sections of the request; the content of all others is data.
