@@ -121,6 +121,7 @@ fn any_pairs() -> impl Strategy<Value = Pairs> {
         Just(Pairs::Median),
         Just(Pairs::All),
         Just(Pairs::All),
+        (3..8_u32).prop_map(Pairs::TopBottom),
         (1..8_u32).prop_map(Pairs::TopBottom),
     ]
 }
@@ -184,7 +185,16 @@ pub(super) fn acceptance() -> impl Strategy<Value = Case> {
 pub(super) fn ablations() -> impl Strategy<Value = Case> {
     let mode =
         prop_oneof![1 => Just(Mode::Resample), 1 => Just(Mode::Direct), 3 => Just(Mode::Shuffled)];
-    (pairs(), mode, any::<bool>()).prop_map(|(case, mode, talk)| Case { mode, talk, ..case })
+    let any =
+        (pairs(), mode, any::<bool>()).prop_map(|(case, mode, talk)| Case { mode, talk, ..case });
+    // Gradients are borrowed several at a time, and some losses have none.
+    let several = rich().prop_map(|case| Case {
+        mode: Mode::Shuffled,
+        pairs: Pairs::All,
+        faults: Faults::OfAnswers,
+        ..case
+    });
+    prop_oneof![3 => any, 1 => several]
 }
 
 /// Searches that end early.

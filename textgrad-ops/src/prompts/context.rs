@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 use serde_json::{Value as Json, json};
-use textgrad_core::{Exchange, Message, TemplateContext, Variable};
+use textgrad_core::{Exchange, TemplateContext, Variable};
 
-use super::history::{BrokenRule, PastStep};
+use super::history::{BrokenRule, PastStep, TurnContext};
 
 /// A variable as templates see it: `role`, `value`, `short`.
 #[derive(Debug, Clone, Serialize)]
@@ -78,33 +78,11 @@ pub struct ConversationContext {
 impl TemplateContext for ConversationContext {
     fn example() -> Json {
         json!({
-            "system_prompt": "", "examples": [{ "prompt": "", "answer": "" }], "history": [turn()],
+            "system_prompt": "", "examples": [{ "prompt": "", "answer": "" }], "history": [TurnContext::example()],
             "prompt": "", "images": 0, "response": "", "system_is_variable": false,
             "prompt_is_variable": false,
         })
     }
-}
-
-/// A turn of a conversation.
-#[derive(Debug, Clone, Serialize)]
-pub struct TurnContext {
-    /// Who spoke: `user` or `assistant`.
-    pub role: &'static str,
-    /// What was said.
-    pub text: String,
-    /// Whether that is the text that is shown as the variable in the same request.
-    pub is_variable: bool,
-}
-
-impl TurnContext {
-    pub(crate) fn new(turn: &Message, variable: Option<&str>) -> Self {
-        let (role, text) = (turn.role.as_str(), turn.text());
-        Self { role, is_variable: variable == Some(&text), text }
-    }
-}
-
-fn turn() -> Json {
-    json!({ "role": "user", "text": "", "is_variable": false })
 }
 
 /// A call of a function: `purpose`, `inputs` (each with `name`, `title` and the variable's `role`, `value`,
@@ -203,7 +181,7 @@ impl TemplateContext for FeedbackContext {
         json!({
             "variable": variable(), "variable_brief": "", "call": "", "function": false, "response_role": "",
             "objective": false, "feedback": [""], "feedback_text": "",
-            "system_prompt": "", "examples": [{ "prompt": "", "answer": "" }], "history": [turn()],
+            "system_prompt": "", "examples": [{ "prompt": "", "answer": "" }], "history": [TurnContext::example()],
             "prompt": "", "images": 0, "response": "", "feedback_examples": [""], "feedback_examples_text": "",
         })
     }

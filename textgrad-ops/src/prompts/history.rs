@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use serde_json::{Value as Json, json};
+use textgrad_core::Message;
 
 /// An earlier step, as requests for a new text show it: `number`, `text`, `feedback`, `feedback_text`,
 /// `responses`.
@@ -37,5 +38,27 @@ pub struct BrokenRule {
 impl BrokenRule {
     pub(super) fn example() -> Json {
         json!({ "rule": "", "problem": "" })
+    }
+}
+
+/// A turn of a conversation.
+#[derive(Debug, Clone, Serialize)]
+pub struct TurnContext {
+    /// Who spoke: `user` or `assistant`.
+    pub role: &'static str,
+    /// What was said.
+    pub text: String,
+    /// Whether that is the text that is shown as the variable in the same request.
+    pub is_variable: bool,
+}
+
+impl TurnContext {
+    pub(crate) fn new(turn: &Message, variable: Option<&str>) -> Self {
+        let (role, text) = (turn.role.as_str(), turn.text());
+        Self { role, is_variable: variable == Some(&text), text }
+    }
+
+    pub(super) fn example() -> Json {
+        json!({ "role": "user", "text": "", "is_variable": false })
     }
 }

@@ -53,15 +53,15 @@ use textgrad_core::{PromptError, PromptPack, TemplateContext, TemplateSpec};
 
 pub use self::context::{
     CallContext, Constraint, ConversationContext, FeedbackContext, FunctionArgument,
-    FunctionContext, GradientContext, JudgeContext, ReduceContext, RetryContext, TurnContext,
-    UpdateContext, VariableContext,
+    FunctionContext, GradientContext, JudgeContext, ReduceContext, RetryContext, UpdateContext,
+    VariableContext,
 };
 pub(crate) use self::context::{brief, shorten};
 pub use self::graph::{
     GraphArgument, GraphCallContext, GraphObjective, GraphParameter, GraphRetryContext,
     GraphUpdateContext, GraphValue,
 };
-pub use self::history::{BrokenRule, PastStep};
+pub use self::history::{BrokenRule, PastStep, TurnContext};
 pub use self::objective::{
     AllOfContext, CheckContext, CommandContext, ContrastiveContext, EvaluationContext,
     ImageQaContext, ListwiseContext, MultiFieldContext, MultipleChoiceContext, PartContext,

@@ -21,6 +21,10 @@ pub(crate) fn kinds(case: &Case, found: &Found) -> Vec<(String, bool)> {
         let of = |iteration| found.steps.iter().filter(|step| step.iteration == iteration).count();
         is_ended && step(&|step| of(step.iteration) >= k && step.updates > 0)
     };
+    let lacking = |step: &Step| {
+        let said = step.gradient.as_ref().map_or(0, |said| said.matches("gradient ").count());
+        said > 0 && said < step.losses.len()
+    };
     // What is rewritten although something older is better.
     let worse = step(&|step| {
         let rewritten = &found.pool[step.chosen];
@@ -38,6 +42,7 @@ pub(crate) fn kinds(case: &Case, found: &Found) -> Vec<(String, bool)> {
         ("a pair", step(&|step| step.rejected.len() == 1)),
         ("several rejected", step(&|step| step.rejected.len() > 2)),
         ("several chosen", wide(2)),
+        ("more chosen than new versions asked for", wide(case.samples as usize + 1)),
         ("something better is older", worse),
         ("no gradient", step(&|step| !step.losses.is_empty() && step.gradient.is_none())),
         ("fewer new versions", step(&|step| step.updates > 0 && step.unusable > 0)),
@@ -51,6 +56,7 @@ pub(crate) fn kinds(case: &Case, found: &Found) -> Vec<(String, bool)> {
         ("a score that is no number", of_error("reward")),
         ("several continued", layout && step(&|step| step.rejected.len() > 1 && step.updates > 0)),
         ("several borrowed", case.mode == Mode::Shuffled && step(&|step| step.losses.len() > 1)),
+        ("a borrowed loss without a gradient", case.mode == Mode::Shuffled && step(&lacking)),
         ("a conversation", case.talk),
         ("answers that are cut", case.max_chars.is_some_and(|most| most < 9)),
         ("accept always", case.accept == Accept::Always),
