@@ -19,7 +19,9 @@ use textgrad_core::{
     Backward, Engine, EngineError, ErrorKind, Feedback, Graph, Layout, Message, Purpose, Sampling,
     Seed, Variable, backward,
 };
-use textgrad_ops::{LlmCall, LlmCallBuilder, LlmReduce, TextLoss, aggregate};
+use textgrad_ops::{
+    LlmCall, LlmCallBuilder, LlmReduce, TextLoss, TextualGradientDescent, aggregate,
+};
 
 fn llm(engine: Arc<dyn Engine>) -> LlmCallBuilder {
     LlmCall::builder(engine).prompts(pack())
