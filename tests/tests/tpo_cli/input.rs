@@ -93,6 +93,8 @@ fn the_summary_for_machines_has_its_fields() {
             "best_of_n",
             "failed",
             "first_sample",
+            "fruitless",
+            "iterations",
             "simulated",
             "succeeded",
             "usage",
@@ -100,6 +102,7 @@ fn the_summary_for_machines_has_its_fields() {
         ]
     );
     assert_eq!((&summary["succeeded"], &summary["failed"]), (&json!(3), &json!(0)));
+    assert_eq!((&summary["iterations"], &summary["fruitless"]), (&json!(6), &json!(0)));
     assert_eq!(summary["simulated"], true);
     let best: Vec<f64> = serde_json::from_value(summary["best_by_iteration"].clone()).unwrap();
     assert_eq!((best.len(), summary["best_of_n"].as_f64()), (3, Some(best[0])));

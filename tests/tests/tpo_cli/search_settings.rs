@@ -179,3 +179,21 @@ async fn other_engines_criticize_and_rewrite() {
         [&policy, &critic, &optimizer].map(|server| server.stats().route(Route::Chat).requests);
     assert_eq!(chats, [1, 4, 2]);
 }
+
+/// A model that never writes a new version between tags, as small ones do.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn iterations_that_bring_nothing_are_told() {
+    let engine = textgrad_core::engine_fn("idle", |request: textgrad_core::Request| async move {
+        let said = |n: u32| {
+            textgrad_core::Choice::new(format!("no {n}"), textgrad_core::FinishReason::Stop)
+        };
+        Ok(textgrad_core::Response::new((0..request.sampling.n).map(said).collect()))
+    });
+    let server = FakeServer::builder().engine(engine).start().await.unwrap();
+    let folder = folder();
+    let asked = queries(folder.path(), 2);
+    let mut command = tpo(folder.path(), ["--reward", "length:from=1,to=9"]);
+    command.args(["--engine", &format!("{}#idle", server.base_url()), "--data"]).arg(asked);
+    let ended = Running::start(command).end().with_code(0);
+    assert!(ended.out.contains("iterations without rewrites        4 of 4\n"), "{}", ended.out);
+}

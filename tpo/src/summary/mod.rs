@@ -23,6 +23,11 @@ pub struct Summary {
     pub best_of_n: Option<f64>,
     /// The mean reward of the best answer by each iteration, the first sampling first.
     pub best_by_iteration: Vec<f64>,
+    /// Iterations of the queries that came to their end.
+    pub iterations: usize,
+    /// Those among them that brought no new answer, because none of what the optimizer said could be used; why,
+    /// says [`IterationRecord::unusable`](crate::IterationRecord::unusable).
+    pub fruitless: usize,
     /// Requests, tokens, and answers scored.
     pub usage: UsageRecord,
     /// How long the run took, in seconds.
@@ -64,6 +69,8 @@ impl Summary {
         self.succeeded += 1;
         let trajectory = aligned.trajectory();
         self.usage.add(&trajectory.usage);
+        self.iterations += trajectory.iterations.len();
+        self.fruitless += trajectory.iterations.iter().filter(|one| one.updates == 0).count();
         self.totals.longest = self.totals.longest.max(aligned.busy());
         self.totals.busy += aligned.busy();
         if let Some(first) = trajectory.candidates.first() {

@@ -139,6 +139,10 @@ impl Report<'_> {
                 row(&format!("  best by iteration {iteration}"), format!("{mean:.3}"))?;
             }
         }
+        if summary.fruitless > 0 {
+            let all = summary.iterations;
+            row("iterations without rewrites", format!("{} of {all}", summary.fruitless))?;
+        }
         row("requests answered", summary.usage.requests.to_string())?;
         row("  sent in this run", self.sent.requests.to_string())?;
         if let Some(cache) = self.cache {
