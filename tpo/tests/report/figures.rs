@@ -104,9 +104,45 @@ async fn width_and_depth_are_drawn_where_runs_differ_in_them() {
         .table
         .rows
         .iter()
-        .map(|row| (number(&row[0]), number(&row[1])))
+        .map(|row| (number(&row[1]), number(&row[2])))
         .collect();
     assert_eq!(places, [(0.0, 3.0), (0.0, 5.0), (1.0, 3.0), (1.0, 5.0), (2.0, 5.0)]);
+}
+
+#[tokio::test]
+async fn runs_that_differ_in_more_than_width_are_on_curves_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let heated = |temperature| {
+        let mut config = TpoConfig { samples: 3, seed: 7, ..TpoConfig::default() };
+        config.sampling.temperature = Some(temperature);
+        search(Mode::Tpo, 7).config(config)
+    };
+    let hot = |samples| heated(1.2).samples(samples);
+    let runs = [
+        run(&path("cool-3"), search(Mode::Tpo, 7).samples(3), &QUERIES).await,
+        run(&path("hot-3"), hot(3), &QUERIES).await,
+        run(&path("cool-5"), search(Mode::Tpo, 8).samples(5), &QUERIES).await,
+        run(&path("hot-5"), hot(5), &QUERIES).await,
+        // Alone of its kind, so it says nothing about width.
+        run(&path("deep"), heated(0.1), &QUERIES).await,
+    ];
+    let report = Report::read(&runs, &ReportConfig::default()).unwrap();
+    let width = figure(&report, "width");
+    let of = |name: &str| -> Vec<f64> {
+        let rows = width.table.rows.iter().filter(|row| row[0] == Cell::Text(name.into()));
+        rows.map(|row| number(&row[3])).collect()
+    };
+    assert_eq!((of("cool-3"), of("hot-3"), of("deep")), (vec![1.0; 6], vec![1.0; 6], vec![]));
+    let drawn = width.chart.as_ref().unwrap().to_svg("Width");
+    for label in [
+        "cool-3: first answers (best of N)",
+        "cool-3: best by iteration 2",
+        "hot-3: best by iteration 2",
+    ] {
+        assert!(drawn.contains(label), "{label}");
+    }
+    assert!(!drawn.contains("iteration 1"), "the first answers and the last iteration alone");
 }
 
 #[tokio::test]

@@ -9,6 +9,10 @@ mod spread;
 mod width;
 mod wins;
 
+use std::collections::BTreeMap;
+
+use serde_json::Value as Json;
+
 use super::chart::{Chart, Dash, Point, Series, Shape};
 use super::data::RunData;
 use super::table::Table;
@@ -67,6 +71,27 @@ pub(super) fn all(context: &Context<'_>) -> Vec<Figure> {
         Some(cost::cost(context)),
     ];
     figures.into_iter().flatten().filter(|figure| !figure.table.rows.is_empty()).collect()
+}
+
+/// Runs that differ in nothing but their seed and in what `besides` names, by JSON pointers into their settings;
+/// each group with the place of its first run.
+fn alike<'a>(
+    runs: impl Iterator<Item = &'a RunData>,
+    besides: &[&str],
+) -> Vec<(usize, Vec<&'a RunData>)> {
+    let mut groups: BTreeMap<String, (usize, Vec<&RunData>)> = BTreeMap::new();
+    for (place, run) in runs.enumerate() {
+        let mut config = serde_json::to_value(&run.config).unwrap_or_default();
+        for gone in ["/search/seed", "/tpo", "/data/source"].iter().chain(besides) {
+            if let Some(value) = config.pointer_mut(gone) {
+                *value = Json::Null;
+            }
+        }
+        groups.entry(config.to_string()).or_insert((place, Vec::new())).1.push(run);
+    }
+    let mut groups: Vec<_> = groups.into_values().collect();
+    groups.sort_by_key(|(place, _)| *place);
+    groups
 }
 
 /// The setting of a run as it is named beside a point.

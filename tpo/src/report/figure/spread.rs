@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value as Json;
-
-use super::{Context, Figure, Point, Series, Shape};
+use super::{Context, Figure, Point, Series, Shape, alike};
 use crate::report::chart::Axis;
 use crate::report::data::RunData;
 use crate::report::stats::deviation;
@@ -110,7 +108,8 @@ pub(super) fn stability(context: &Context<'_>) -> Option<Figure> {
             rows.push(Spread::new(name, name.clone(), "last iteration", colour, last));
         }
     }
-    for (place, runs) in same_but_seed(context.runs) {
+    let repeated = alike(context.runs.iter(), &[]);
+    for (place, runs) in repeated.into_iter().filter(|(_, runs)| runs.len() > 1) {
         let names: Vec<&str> = runs.iter().map(|run| run.name.as_str()).collect();
         let (first, best) = over_seeds(&runs);
         let (label, all) = (names.first().copied().unwrap_or_default(), names.join(" + "));
@@ -153,23 +152,6 @@ pub(super) fn stability(context: &Context<'_>) -> Option<Figure> {
         chart: Some(chart),
         table,
     })
-}
-
-/// Groups of at least two runs that differ in nothing but their seed, each with the place of its first.
-fn same_but_seed(runs: &[RunData]) -> Vec<(usize, Vec<&RunData>)> {
-    let mut groups: BTreeMap<String, (usize, Vec<&RunData>)> = BTreeMap::new();
-    for (place, run) in runs.iter().enumerate() {
-        let mut config = serde_json::to_value(&run.config).unwrap_or_default();
-        for gone in ["/search/seed", "/tpo", "/data/source"] {
-            if let Some(value) = config.pointer_mut(gone) {
-                *value = Json::Null;
-            }
-        }
-        groups.entry(config.to_string()).or_insert((place, Vec::new())).1.push(run);
-    }
-    let mut groups: Vec<_> = groups.into_values().filter(|(_, runs)| runs.len() > 1).collect();
-    groups.sort_by_key(|(place, _)| *place);
-    groups
 }
 
 /// For each query that at least two of the runs have: the deviation of the first and of the returned answer's
