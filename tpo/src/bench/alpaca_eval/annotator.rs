@@ -108,7 +108,8 @@ impl Annotator {
         self
     }
 
-    /// Compares two outputs, in both orders at the same time.
+    /// Compares two outputs, in both orders at the same time. Equal outputs are a draw, 1.5, and the judge is
+    /// not asked, as in the official program.
     ///
     /// # Errors
     /// [`Error::Input`] if they are to different instructions, and if a reply comes without the probabilities
@@ -122,6 +123,8 @@ impl Annotator {
         }
         let seed = self.asker.seed.child(instruction, 0);
         let reference_first = match self.orders {
+            // A draw, which nobody need be asked about.
+            _ if reference.output == output.output => Vec::new(),
             Orders::Both => vec![true, false],
             Orders::Drawn => vec![seed.child(&output.output, 0).value().is_multiple_of(2)],
         };
@@ -139,6 +142,7 @@ impl Annotator {
             .map(|(second, first)| second.map(|share| if *first { share } else { 1.0 - share }))
             .collect();
         let decided: Option<Vec<f64>> = shares.iter().copied().collect();
+        let share = decided.map(|shares| mean(&shares).unwrap_or(0.5));
         Ok(Annotation {
             instruction: instruction.clone(),
             output_1: reference.output.clone(),
@@ -147,7 +151,7 @@ impl Annotator {
             output_2: output.output.clone(),
             generator_2: output.generator.clone(),
             annotator: self.asker.name().to_owned(),
-            preference: decided.and_then(|shares| mean(&shares)).map(|share| 1.0 + share),
+            preference: share.map(|share| 1.0 + share),
             raw_completion,
             reference_first,
             shares,

@@ -53,6 +53,21 @@ async fn both_orders_are_asked() {
 }
 
 #[tokio::test]
+async fn equal_outputs_are_a_draw_without_a_question() {
+    let engine = Arc::new(ScriptedEngine::new(["M", "M"]));
+    let pack = Arc::new(crate::prompts::default_pack().unwrap());
+    let judge = Annotator::new(Arc::clone(&engine) as Arc<dyn Engine>, pack);
+    let annotation = judge.annotate(&output("ref", "same"), &output("mine", "same")).await.unwrap();
+    assert_eq!((annotation.preference, annotation.raw_completion.len()), (Some(1.5), 0));
+    assert!(engine.requests().is_empty());
+    assert_eq!(
+        judge.annotate(&output("ref", "same"), &output("mine", "same ")).await.unwrap().preference,
+        Some(1.5)
+    );
+    assert_eq!(engine.requests().len(), 2, "a space is a difference");
+}
+
+#[tokio::test]
 async fn outputs_to_other_instructions_are_refused() {
     let engine = Arc::new(ScriptedEngine::new(["M", "m"]));
     let pack = Arc::new(crate::prompts::default_pack().unwrap());
