@@ -16,7 +16,7 @@ pub struct Alignment {
     pub(super) query: Query,
     pub(super) best: usize,
     pub(super) pool: Pool,
-    pub(super) trajectory: Trajectory,
+    pub(crate) trajectory: Trajectory,
     pub(super) ends: Vec<Variable>,
     pub(super) busy: Duration,
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::batch::Outcome;
-use crate::search::UsageRecord;
+use crate::search::{IterationRecord, UsageRecord};
 
 /// The figures of a run, gathered while its outcomes come in.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -21,7 +21,8 @@ pub struct Summary {
     pub first_sample: Option<f64>,
     /// The mean reward of the best among the first N samples: best-of-N.
     pub best_of_n: Option<f64>,
-    /// The mean reward of the best answer by each iteration, the first sampling first.
+    /// The mean reward of the best answer by each iteration, the first sampling first. A search that ended early
+    /// keeps its best.
     pub best_by_iteration: Vec<f64>,
     /// Iterations of the queries that came to their end.
     pub iterations: usize,
@@ -44,6 +45,8 @@ pub struct Summary {
 #[derive(Debug, Clone, Default)]
 struct Totals {
     first_sample: f64,
+    /// Of the best answers of all.
+    best: f64,
     by_iteration: Vec<f64>,
     longest: Duration,
     busy: Duration,
@@ -69,22 +72,24 @@ impl Summary {
         self.succeeded += 1;
         let trajectory = aligned.trajectory();
         self.usage.add(&trajectory.usage);
-        self.iterations += trajectory.iterations.len();
-        self.fruitless += trajectory.iterations.iter().filter(|one| one.updates == 0).count();
+        // An iteration that rewrites several answers has several records.
+        let made: Vec<&[IterationRecord]> =
+            trajectory.iterations.chunk_by(|one, next| one.iteration == next.iteration).collect();
+        self.iterations += made.len();
+        let brought_none = |made: &&&[IterationRecord]| made.iter().all(|one| one.updates == 0);
+        self.fruitless += made.iter().filter(brought_none).count();
         self.totals.longest = self.totals.longest.max(aligned.busy());
         self.totals.busy += aligned.busy();
         if let Some(first) = trajectory.candidates.first() {
             self.totals.first_sample += first.score;
         }
-        for iteration in 0..=trajectory.iterations.len() {
-            let best = trajectory.best_score_by(u32::try_from(iteration).unwrap_or(u32::MAX));
-            if self.totals.by_iteration.len() <= iteration {
-                self.totals.by_iteration.push(0.0);
-            }
-            if let (Some(total), Some(best)) = (self.totals.by_iteration.get_mut(iteration), best) {
-                *total += best;
-            }
+        // The searches so far ended before an iteration that none of them made.
+        let depth = made.len().max(self.totals.by_iteration.len().saturating_sub(1));
+        self.totals.by_iteration.resize(depth + 1, self.totals.best);
+        for (iteration, total) in (0..).zip(&mut self.totals.by_iteration) {
+            *total += trajectory.best_score_by(iteration).unwrap_or_default();
         }
+        self.totals.best += trajectory.best().map_or(0.0, |best| best.score);
     }
 
     /// Computes the means and the critical path of a run that took `wall` with `concurrency` queries at a
@@ -105,3 +110,6 @@ impl Summary {
         self
     }
 }
+
+#[cfg(test)]
+mod tests;
