@@ -198,6 +198,59 @@ async fn runs_that_judges_scored_are_sound_and_their_pairs_are_those_of_the_grad
     assert!(told(&run)[0].contains("query 1: iteration 2: expected answer"), "{:?}", told(&run));
 }
 
+/// The one that it scores highest is another one whenever there are more answers.
+struct Turns;
+
+#[async_trait]
+impl RewardModel for Turns {
+    fn name(&self) -> &str {
+        "turns"
+    }
+
+    async fn score(&self, _: &Query, answers: &[&str]) -> Result<Vec<f64>, EngineError> {
+        let count = answers.len();
+        Ok((0..count).map(|place| ((place + count / 3) % 3) as f64).collect())
+    }
+
+    fn is_relative(&self) -> bool {
+        true
+    }
+}
+
+#[tokio::test]
+async fn searches_that_judges_scored_are_drawn_from_their_journals() {
+    let folder = tempfile::tempdir().unwrap();
+    let judge = || JudgeReward::builder(grader());
+    let both = [Member::new(judge().build().unwrap()), Member::new(SimReward)];
+    let rewards: [(&str, Arc<dyn RewardModel>); 4] = [
+        ("grades", Arc::new(judge().build().unwrap())),
+        ("pairs", Arc::new(judge().pairwise().build().unwrap())),
+        ("both", Arc::new(Ensemble::new(both, Combine::Mean).unwrap())),
+        ("turns", Arc::new(Turns)),
+    ];
+    let prompts = Arc::new(tpo::prompts::default_pack().unwrap());
+    for (name, reward) in rewards {
+        for (stopping, what) in [
+            (Stopping::default(), "whole"),
+            // What the reward model asks counts, and scores are those of then.
+            (Stopping { calls: Some(12), ..Stopping::default() }, "calls"),
+            (Stopping { target: Some(1.5), ..Stopping::default() }, "target"),
+        ] {
+            let config = TpoConfig { stopping, iterations: 3, ..config(Mode::Tpo) };
+            let search = || tpo(Arc::clone(&reward), config.clone());
+            let run = run(&folder.path().join(format!("{name}-{what}")), search()).await;
+            let journal = std::fs::read(run.journal()).unwrap();
+            for (index, query) in QUERIES.iter().enumerate() {
+                let recalled = run.align(index, Arc::clone(&prompts)).await.unwrap();
+                let live = search().build().unwrap().align_at(index, *query).await.unwrap();
+                let (recalled, live) = (recalled.graph(), live.graph());
+                assert_eq!(recalled.view().to_json(), live.view().to_json(), "{name} {what}");
+            }
+            assert_eq!(std::fs::read(run.journal()).unwrap(), journal, "nothing is written");
+        }
+    }
+}
+
 /// The first answer against the last.
 struct Own;
 

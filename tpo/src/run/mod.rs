@@ -14,6 +14,7 @@ mod folder;
 mod recall;
 mod recorded;
 mod results;
+mod told;
 mod verify;
 
 #[cfg(feature = "report")]

@@ -9,8 +9,9 @@ use textgrad_ops::Stop;
 use super::config::RunConfig;
 use super::recorded::RecordedRun;
 use super::results::ResultRecord;
+use super::told::{Compared, Told};
 use crate::blocking::blocking;
-use crate::config::{Mode, StopReason};
+use crate::config::{Mode, StopReason, Stopping};
 use crate::error::Error;
 use crate::journal::{Journal, digest};
 use crate::query::Query;
@@ -25,6 +26,10 @@ impl RecordedRun {
     ///
     /// `prompts` must be the pack that the run was made with, and a run that cut answers to a number of tokens
     /// needs its [tokenizer](RecordedRun::with_tokenizer). It must be called within a tokio runtime.
+    ///
+    /// Where the reward model asked engines, or scored answers relative to one another, the scores are those of the
+    /// record, and in the second case the comparisons too; what the reward model asked is then left out of the usage.
+    /// The partners of [`Mode::Shuffled`] have no scores in the record, so such a run can not be searched again then.
     ///
     /// # Errors
     /// [`Error::RunDiffers`] if the prompts, the tokenizer or the selection of pairs are not those of the run,
@@ -89,7 +94,8 @@ impl RecordedRun {
         prompts: Arc<PromptPack>,
         missing: &Missing,
     ) -> Result<Tpo, Error> {
-        let RunConfig { simulated, policy, critic, optimizer, reward, .. } = self.config();
+        let RunConfig { simulated, policy, critic, optimizer, reward, scores, pairs, .. } =
+            self.config();
         let recall = |name: &String| {
             let (name, missing) = (name.clone(), missing.clone());
             Arc::new(Recall { name, simulated: *simulated, missing })
@@ -97,11 +103,23 @@ impl RecordedRun {
         let mut search = self.config().search.clone();
         // Time does not pass again: a search that time ended ends where it did.
         search.stopping.seconds = None;
-        if record.trajectory.stopped == Some(StopReason::Seconds) {
+        let told = scores.asked || scores.relative;
+        if told || record.trajectory.stopped == Some(StopReason::Seconds) {
             let made = record.trajectory.iterations.iter().map(|made| made.iteration).max();
             search.iterations = made.unwrap_or(0);
         }
-        let mut builder = Tpo::builder(recall(policy), recall(reward));
+        let reward: Arc<dyn RewardModel> = match told {
+            true => Arc::new(Told::new(reward, *simulated, record, missing)),
+            false => recall(reward),
+        };
+        if told {
+            // It ends where it did: rules look at what the reward model asked, and at scores that were others then.
+            search.stopping = Stopping::default();
+        }
+        let mut builder = Tpo::builder(recall(policy), reward);
+        if scores.relative {
+            builder = builder.pairs(Arc::new(Compared::new(pairs, record)));
+        }
         if let Some(tokenizer) = self.tokenizer() {
             builder = builder.tokenizer(Arc::clone(tokenizer));
         }
@@ -121,10 +139,10 @@ pub(super) fn pack_digest(prompts: &PromptPack) -> String {
 
 /// The first step that was asked for and is not in the journal.
 #[derive(Clone, Default)]
-struct Missing(Arc<Mutex<Option<String>>>);
+pub(super) struct Missing(Arc<Mutex<Option<String>>>);
 
 impl Missing {
-    fn step(&self, step: String) -> EngineError {
+    pub(super) fn step(&self, step: String) -> EngineError {
         let error = EngineError::new(ErrorKind::Other, "the journal does not have this step");
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(step);
         error
