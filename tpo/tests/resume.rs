@@ -4,13 +4,14 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use serde_json::json;
 use textgrad_core::{
     Choice, Engine, EngineError, ErrorKind, FinishReason, Purpose, Request, Response, engine_fn,
 };
 use tpo::journal::Journal;
-use tpo::{Batch, Error, Outcome, RewardModel, Stop, Tpo, reward_fn};
+use tpo::{Batch, Error, JudgeReward, Outcome, RewardModel, Stop, Tpo, reward_fn};
 
 fn texts<const N: usize>(texts: [&str; N]) -> Response {
     let choices = texts.into_iter().map(|text| Choice::new(text, FinishReason::Stop));
@@ -200,6 +201,28 @@ async fn scores_that_are_made_side_by_side_are_not_waited_for_one_after_the_othe
     // Whatever the machine does: a search waits no longer than it takes.
     assert!(aligned.busy() <= begun.elapsed());
     assert!(aligned.busy() >= std::time::Duration::from_millis(19));
+}
+
+/// Each request takes a while, whoever makes it.
+#[tokio::test]
+async fn calls_that_run_side_by_side_are_waited_for_once() {
+    const TAKES: Duration = Duration::from_millis(20);
+    let slow = Arc::new(engine_fn("slow", |request: Request| async move {
+        tokio::time::sleep(TAKES).await;
+        Ok(match request.purpose {
+            Purpose::Judge => texts(["<VERDICT>5</VERDICT>"]),
+            _ => texts(["a", "b", "c", "d", "e", "f"]),
+        })
+    }));
+    let judge: Arc<dyn Engine> = slow;
+    let reward = JudgeReward::builder(Arc::clone(&judge)).build().unwrap();
+    let tpo = Tpo::builder(judge, Arc::new(reward)).samples(6).iterations(0).build().unwrap();
+    let begun = std::time::Instant::now();
+    let aligned = tpo.align("q").await.unwrap();
+    let whole = begun.elapsed();
+    assert_eq!(aligned.trajectory().usage.requests, 1 + 6);
+    assert!(aligned.busy() >= 2 * TAKES - Duration::from_millis(2), "one after the other");
+    assert!(aligned.busy() <= whole, "{:?} of {whole:?}", aligned.busy());
 }
 
 /// What a retry gives up because of a stop is no failure of the run: the resumed run asks again.

@@ -40,7 +40,11 @@ impl Engine for SessionEngine {
             None => {
                 self.session.may_begin()?;
                 let begun = Instant::now();
-                match self.inner.complete(request).await {
+                let answered = {
+                    let _under_way = self.session.begin();
+                    self.inner.complete(request).await
+                };
+                match answered {
                     Ok(response) => {
                         let took = begun.elapsed();
                         self.session.finish_call(&key, request.purpose, &response, took).await?;

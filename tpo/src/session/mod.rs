@@ -38,9 +38,33 @@ struct Inner {
 struct State {
     usage: UsageRecord,
     money: Money,
-    busy: Duration,
+    busy: Busy,
     failures: Vec<(StepKey, String)>,
     interrupted: Option<Interruption>,
+}
+
+/// How long calls were under way, those that run side by side counted once.
+#[derive(Default)]
+struct Busy {
+    under_way: usize,
+    /// When the first of those that are under way began.
+    since: Option<Instant>,
+    before: Duration,
+}
+
+/// A call that is under way, until it is dropped.
+struct UnderWay<'a>(&'a Session);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        let busy = &mut self.0.state().busy;
+        busy.under_way = busy.under_way.saturating_sub(1);
+        if busy.under_way == 0
+            && let Some(since) = busy.since.take()
+        {
+            busy.before += since.elapsed();
+        }
+    }
 }
 
 /// Why a call was not made although nothing is wrong with it.
@@ -75,27 +99,19 @@ impl Session {
         query: &Query,
         answers: &[&str],
     ) -> Result<Vec<f64>, Error> {
-        let begun = Instant::now();
-        let scored = self.scores(scorer, query, answers).await;
-        // They ran side by side: what the search waited for is the longest, not the sum. The calls of engines
-        // count for themselves.
-        if scorer.writes_scores && scored.as_ref().map_or(true, |(_, asked)| *asked) {
-            self.state().busy += begun.elapsed();
-        }
-        let (scores, _) = scored?;
+        let scores = self.scores(scorer, query, answers).await?;
         self.state().usage.scored += answers.len() as u64;
         Ok(scores)
     }
 
-    /// Scores answers, as many at a time as the reward model takes, and says whether any of them was not known
-    /// before. Each score is written down as soon as it is there; the failure of one answer does not lose the
-    /// others.
+    /// Scores answers, as many at a time as the reward model takes. Each score is written down as soon as it is
+    /// there; the failure of one answer does not lose the others.
     async fn scores(
         &self,
         scorer: &Scorer,
         query: &Query,
         answers: &[&str],
-    ) -> Result<(Vec<f64>, bool), Error> {
+    ) -> Result<Vec<f64>, Error> {
         self.went_on().await?;
         let reward = &scorer.model;
         let journal = self.journal().filter(|_| scorer.writes_scores);
@@ -144,8 +160,7 @@ impl Session {
         if let Some(error) = failure {
             return Err(error);
         }
-        let scores = scores.into_iter().filter_map(|(_, score)| score).collect();
-        Ok((scores, !unknown.is_empty()))
+        Ok(scores.into_iter().filter_map(|(_, score)| score).collect())
     }
 
     async fn score_chunk(
@@ -165,7 +180,11 @@ impl Session {
         };
         self.may_begin().map_err(failed)?;
         let begun = Instant::now();
-        let scores = reward.score(query, &answers).await;
+        let scores = {
+            // The calls of engines count for themselves.
+            let _under_way = scorer.writes_scores.then(|| self.begin());
+            reward.score(query, &answers).await
+        };
         let scores = scores.map_err(|error| failed(self.unless_stopped(error)))?;
         let took = begun.elapsed();
         if scores.len() != answers.len() {
@@ -202,6 +221,14 @@ impl Session {
         Ok(())
     }
 
+    /// Takes note of a call that begins.
+    fn begin(&self) -> UnderWay<'_> {
+        let busy = &mut self.state().busy;
+        busy.under_way += 1;
+        busy.since.get_or_insert_with(Instant::now);
+        UnderWay(self)
+    }
+
     /// Takes note of a call that was answered, and writes it down.
     async fn finish_call(
         &self,
@@ -210,7 +237,6 @@ impl Session {
         response: &Response,
         took: Duration,
     ) -> Result<(), EngineError> {
-        self.state().busy += took;
         if let Some(journal) = self.journal() {
             let written = journal.write_call(key, purpose, response, took).await;
             self.written(written)?;
@@ -298,9 +324,10 @@ impl Session {
         self.state().usage.clone()
     }
 
-    /// How long the search waited for calls; those that were recalled took nothing.
+    /// How long the search waited for calls; those that were recalled took nothing, and those that ran side by
+    /// side took as long as the longest.
     pub(crate) fn busy(&self) -> Duration {
-        self.state().busy
+        self.state().busy.before
     }
 
     fn journal(&self) -> Option<Arc<QueryJournal>> {

@@ -71,7 +71,7 @@ impl RewardModel for SessionReward {
 
     async fn score(&self, query: &Query, answers: &[&str]) -> Result<Vec<f64>, EngineError> {
         let scored = self.session.scores(&self.scorer, query, answers).await;
-        scored.map(|(scores, _)| scores).map_err(|error| match error.engine() {
+        scored.map_err(|error| match error.engine() {
             Some(engine) => engine.clone(),
             None => {
                 EngineError::new(ErrorKind::BadResponse, error.to_string()).with_retryable(false)
