@@ -31,6 +31,8 @@ fn mistakes_on_the_command_line() {
             &["--sim-skill", "2"],
             &["the engine can not be set up: expected a skill from 0 to 1, got 2"],
         ),
+        (&["--model", "m"], &["model: expected none beside the simulation", "--engine"]),
+        (&["--engine", "sim", "--base-url", "http://a:b@c"], &["base-url", "an address"]),
         (&["--resume"], &["--out <DIR>"]),
         (&["--out", "none", "--resume"], &["none holds no run to resume", "leave out --resume"]),
         (

@@ -81,6 +81,16 @@ fn kept(engine: impl Engine + 'static, cache: Option<&DiskCache>) -> Arc<dyn Eng
 fn named(args: &RunArgs) -> Result<EngineBuilder, Error> {
     let line = args.engine.trim();
     if line == "sim" || line.starts_with("sim:") {
+        let model = args.model.as_deref();
+        // An address may hold a password.
+        let address = args.base_url.as_ref().map(|_| "an address");
+        for (setting, got) in [("model", model), ("base-url", address)] {
+            if let Some(got) = got {
+                let expected =
+                    "none beside the simulation, or --engine with a server, such as openai";
+                return Err(Error::Config { setting, expected, got: got.to_owned() });
+            }
+        }
         return preset::engine(&simulation(line, args)).map_err(setup("engine"));
     }
     if line == "openai" {
