@@ -50,8 +50,8 @@ impl Comparison {
     /// Compares two runs. It blocks.
     ///
     /// # Errors
-    /// [`Error::NotComparable`] if they are over different queries, or were scored by different reward models,
-    /// and those of [`RecordedRun::results`] and of its items.
+    /// [`Error::NotComparable`] if they are over different queries, were scored by different reward models, or by
+    /// one whose scores hold only among the answers of one search, and those of [`RecordedRun::results`] and of its items.
     pub fn read(
         a: &RecordedRun,
         b: &RecordedRun,
@@ -72,6 +72,11 @@ impl Comparison {
                 one.reward, other.reward
             );
             return differ(reason);
+        }
+        if one.scores.relative {
+            let reason = "their rewards are relative: they hold only among the answers that one search found for a \
+                          query";
+            return differ(reason.to_owned());
         }
         let (one, other) = (RunData::read(a, |_| Ok(()))?, RunData::read(b, |_| Ok(()))?);
         let scores = one.paired(&other, |query| query.best);

@@ -225,6 +225,13 @@ fn warnings(runs: &[RunData]) -> Vec<String> {
             "The runs were scored by different reward models ({models}): their rewards can not be compared."
         ));
     }
+    if runs.len() > 1 && runs.iter().any(|run| run.config.scores.relative) {
+        warnings.push(
+            "Rewards are relative: they hold only among the answers that one search found for a query, so that those \
+             of several runs can not be compared."
+                .to_owned(),
+        );
+    }
     if differ(|run| &run.config.data.sha256).is_some() {
         warnings.push(
             "The runs are over different queries: means are not of the same, win rates are over those that two \

@@ -215,3 +215,45 @@ async fn runs_over_other_queries_or_rewards_are_not_compared() {
     let seeds = Bootstrap { seed: Seed::new(1), ..Bootstrap::default() };
     assert_ne!(seeds, Bootstrap::default());
 }
+
+/// Scores answers by how many others are shorter.
+struct Ranks;
+
+#[async_trait::async_trait]
+impl RewardModel for Ranks {
+    fn name(&self) -> &str {
+        "ranks"
+    }
+
+    async fn score(
+        &self,
+        _: &Query,
+        answers: &[&str],
+    ) -> Result<Vec<f64>, textgrad_core::EngineError> {
+        let shorter = |one: &&str| answers.iter().filter(|other| other.len() < one.len()).count();
+        Ok(answers.iter().map(|answer| shorter(answer) as f64).collect())
+    }
+
+    fn is_relative(&self) -> bool {
+        true
+    }
+}
+
+#[tokio::test]
+async fn relative_rewards_of_two_runs_are_not_compared() {
+    let folder = tempfile::tempdir().unwrap();
+    let ranked = |mode| {
+        Tpo::builder(Arc::new(Sim::default()), Arc::new(Ranks)).mode(mode).samples(3).seed(7)
+    };
+    let one = run(&folder.path().join("a"), ranked(Mode::Tpo), &QUERIES).await;
+    let other = run(&folder.path().join("b"), ranked(Mode::Bon), &QUERIES).await;
+    let cost = ReportConfig::default().cost;
+    let error = Comparison::read(&one, &other, &Bootstrap::default(), &cost).unwrap_err();
+    assert!(error.to_string().contains("their rewards are relative"), "{error}");
+    let warnings = |runs: &[RecordedRun]| {
+        Report::read(runs, &ReportConfig::default()).unwrap().warnings().to_vec()
+    };
+    assert!(warnings(std::slice::from_ref(&one)).is_empty());
+    let both = warnings(&[one, other]);
+    assert!(matches!(both.as_slice(), [only] if only.contains("Rewards are relative")), "{both:?}");
+}
