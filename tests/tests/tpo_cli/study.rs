@@ -172,6 +172,7 @@ fn a_folder_of_another_study_is_refused_and_a_grid_may_grow() {
         (&["--iterations", "1", "--limit", "1"], "the queries"),
         (&["--iterations", "1", "--top-p", "0.5"], "top_p"),
         (&["--iterations", "1", "--layout", "continued"], "layout"),
+        (&["--iterations", "1", "--critic-temperature", "0.7"], "critic.temperature"),
     ] {
         with(&[&["--modes", "tpo", "--resume"], more].concat()).refused(&["other settings", words]);
         assert_eq!(read(folder.path().join("out/study.json")), settings);
@@ -197,10 +198,40 @@ fn mistakes_are_named_before_anything_is_written() {
         (&["--temperatures", "0.7,9"], &["temperature", "from 0 to 2"]),
         (&["--iterations", "one"], &["one"]),
         (&["--modes", "tpo,direct", "--layout", "continued"], &["layout", "direct"]),
+        (&["--extend"], &["extend", "--resume"]),
     ] {
         run(folder.path(), &[&["--out", "out"], arguments].concat()).refused(words);
         assert!(!folder.path().join("out").exists());
     }
+}
+
+#[test]
+fn the_temperature_of_the_critic_holds_for_every_cell() {
+    let folder = folder();
+    queries(folder.path(), 1);
+    let given = ["--data", "queries.json", "--out", "out", "--modes", "tpo", "--seeds", "1"];
+    let own = ["--temperatures", "0.7,1", "--critic-temperature", "0.2"];
+    run(folder.path(), &[&given[..], &own].concat()).with_code(0);
+    for (cell, temperature) in [("tpo-d2-n5-t0.7-s1", 0.7), ("tpo-d2-n5-t1-s1", 1.0)] {
+        let config = read(folder.path().join("out").join(cell).join("config.json"));
+        let search = &serde_json::from_str::<Value>(&config).unwrap()["search"];
+        assert_eq!(search["sampling"]["temperature"], temperature);
+        assert_eq!(search["critic"]["temperature"], 0.2);
+    }
+    let all = ["--temperatures", "0.7,1", "--resume"];
+    run(folder.path(), &[&given[..], &all].concat()).refused(&["critic.temperature: 0.2 then"]);
+}
+
+#[test]
+fn rewards_that_can_not_be_compared_are_warned_of() {
+    let folder = folder();
+    queries(folder.path(), 1);
+    let given = ["--data", "queries.json", "--modes", "tpo,bon", "--seeds", "1", "--reward"];
+    let warned = |reward: &str| {
+        let ended = run(folder.path(), &[&given[..], &[reward]].concat());
+        ended.err.contains("the rewards are relative")
+    };
+    assert!(warned("pairwise-judge") && !warned("judge") && !warned("sim"));
 }
 
 #[test]

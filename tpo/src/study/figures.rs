@@ -195,7 +195,14 @@ mod tests {
     use super::*;
 
     fn cell(mode: Mode, seed: u64) -> GridCell {
-        GridCell { mode, iterations: 2, samples: 5, temperature: 0.7, seed }
+        GridCell {
+            mode,
+            iterations: 2,
+            samples: 5,
+            temperature: 0.7,
+            critic_temperature: None,
+            seed,
+        }
     }
 
     fn figures(best: [Option<f64>; 3]) -> CellFigures {

@@ -207,6 +207,9 @@ impl Settings {
                 *value = Json::Null;
             }
         }
+        if let Some(critic) = shared.pointer_mut("/search/critic/temperature") {
+            *critic = grid.critic_temperature.into();
+        }
         Ok(Self {
             schema: SCHEMA,
             tpo: base.tpo.clone(),

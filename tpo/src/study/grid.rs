@@ -27,8 +27,11 @@ pub struct Grid {
     pub iterations: Vec<u32>,
     /// N: how many answers are drawn at a time.
     pub samples: Vec<u32>,
-    /// Temperatures of all requests.
+    /// Temperatures of all requests, or of all but the critic's.
     pub temperatures: Vec<f64>,
+    /// The temperature of losses and gradients in all cells, if it is not that of the others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub critic_temperature: Option<f64>,
     /// The seeds that the seeds of all requests are derived from.
     pub seeds: Vec<u64>,
 }
@@ -41,6 +44,7 @@ impl Default for Grid {
             iterations: vec![2],
             samples: vec![5],
             temperatures: vec![0.7],
+            critic_temperature: None,
             seeds: vec![7],
         }
     }
@@ -55,8 +59,11 @@ pub struct GridCell {
     pub iterations: u32,
     /// N.
     pub samples: u32,
-    /// The temperature of all requests.
+    /// The temperature of all requests, or of all but the critic's.
     pub temperature: f64,
+    /// The temperature of losses and gradients, if it is not that of the others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub critic_temperature: Option<f64>,
     /// The seed.
     pub seed: u64,
 }
@@ -67,7 +74,7 @@ impl Grid {
     /// # Errors
     /// [`Error::Config`] if a setting has no values.
     pub fn cells(&self) -> Result<Vec<GridCell>, Error> {
-        let Self { modes, iterations, samples, temperatures, seeds } = self;
+        let Self { modes, iterations, samples, temperatures, critic_temperature, seeds } = self;
         for (setting, empty) in [
             ("modes", modes.is_empty()),
             ("iterations", iterations.is_empty()),
@@ -93,6 +100,7 @@ impl Grid {
                                 iterations: if *mode == Mode::Bon { 0 } else { *depth },
                                 samples: *samples,
                                 temperature: *temperature,
+                                critic_temperature: *critic_temperature,
                                 seed: *seed,
                             };
                             if !cells.contains(&cell) {
@@ -111,7 +119,7 @@ impl GridCell {
     /// The name of its folder.
     #[must_use]
     pub fn name(&self) -> String {
-        let Self { mode, iterations, samples, temperature, seed } = self;
+        let Self { mode, iterations, samples, temperature, seed, .. } = self;
         match mode {
             Mode::Bon => format!("{mode}-n{samples}-t{temperature}-s{seed}"),
             _ => format!("{mode}-d{iterations}-n{samples}-t{temperature}-s{seed}"),
@@ -127,7 +135,7 @@ impl GridCell {
         config.samples = self.samples;
         config.seed = self.seed;
         config.sampling.temperature = Some(self.temperature);
-        config.critic.temperature = Some(self.temperature);
+        config.critic.temperature = Some(self.critic_temperature.unwrap_or(self.temperature));
         config
     }
 
@@ -151,6 +159,7 @@ mod tests {
             samples: vec![3, 5],
             temperatures: vec![0.7, 1.0],
             seeds: vec![1, 2, 1],
+            ..Grid::default()
         };
         let cells = grid.cells().unwrap();
         assert_eq!(cells.len(), (3 + 1) * 2 * 2 * 2);
@@ -167,6 +176,9 @@ mod tests {
         assert_eq!((config.iterations, config.samples, config.seed, config.reasks), (2, 3, 1, 9));
         let hot = cells.last().unwrap().config(&TpoConfig::default());
         assert_eq!((hot.sampling.temperature, hot.critic.temperature), (Some(1.0), Some(1.0)));
+        let cells = Grid { critic_temperature: Some(0.2), ..grid }.cells().unwrap();
+        let own = cells.last().unwrap().config(&TpoConfig::default());
+        assert_eq!((own.sampling.temperature, own.critic.temperature), (Some(1.0), Some(0.2)));
     }
 
     #[test]

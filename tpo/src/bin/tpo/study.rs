@@ -50,7 +50,7 @@ pub(crate) struct StudyArgs {
     #[arg(long = "samples", value_name = "NS", value_delimiter = ',', default_value = "5")]
     widths: Vec<u32>,
 
-    /// Temperatures of all requests.
+    /// Temperatures of all requests; with --critic-temperature, of all but losses and gradients.
     #[arg(
         long,
         alias = "temperature",
@@ -99,7 +99,13 @@ fn renamed(arg: Arg) -> Arg {
 
 pub(crate) async fn study(args: StudyArgs) -> Result<ExitCode, Error> {
     let StudyArgs { modes, depths, widths, temperatures, seeds, run: args } = args;
-    let grid = Grid { modes, iterations: depths, samples: widths, temperatures, seeds };
+    if args.extend {
+        let expected = "nothing: a study grows by its lists, with --resume, and keeps its queries";
+        return Err(Error::Config { setting: "extend", expected, got: "the flag".to_owned() });
+    }
+    let critic_temperature = args.critic_temperature;
+    let (iterations, samples) = (depths, widths);
+    let grid = Grid { modes, iterations, samples, temperatures, critic_temperature, seeds };
     let format = run::format(&args);
     let (source, queries) = prompt_data::read(args.data.as_deref(), format, args.limit).await?;
     let prompts = run::prompts(&args).await?;
@@ -119,6 +125,12 @@ pub(crate) async fn study(args: StudyArgs) -> Result<ExitCode, Error> {
     if folder.is_simulation() {
         eprintln!(
             "SIMULATION: the model or its reward model is simulated; the figures say nothing about real ones"
+        );
+    }
+    if base.scores.relative {
+        eprintln!(
+            "warning: the rewards are relative: they hold only among the answers that one search found for a query, \
+             so that those of several cells can not be compared"
         );
     }
     eprintln!("study folder: {}", folder.path().display());
