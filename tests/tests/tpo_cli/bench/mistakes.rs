@@ -71,6 +71,24 @@ fn mistakes_are_told_before_anything_is_paid_for() {
             &["hh", "--data", "hh", "--grade", "vllm:model=m,url=what"],
             &["the reward model can not be set up: expected a base URL"],
         ),
+        (
+            &["alpaca-eval", "--data", "alpaca", "--judge", "sim", "--model-name", "ref"],
+            &["model name: expected another name", "ref"],
+        ),
+        (
+            &[
+                "arena-hard",
+                "--data",
+                "arena",
+                "--judge",
+                "sim",
+                "--baseline",
+                "answers",
+                "--model-name",
+                "o3",
+            ],
+            &["model name: expected another name", "o3"],
+        ),
         (&["arena-hard", "--data", "arena", "--judge", "sim"], &["baseline: ", "got nothing"]),
         (
             &["arena-hard", "--data", "arena", "--judge", "sim", "--baseline", "xstest"],

@@ -61,6 +61,9 @@ impl References {
         {
             references.outputs = set.iter().map(|o| (o.instruction.clone(), o.clone())).collect();
         }
+        if args.judge.is_some() {
+            references.differ_from(&args.model_name)?;
+        }
         if let Some(path) = &args.length_control {
             references.control_lengths(path, data).await?;
         }
@@ -68,6 +71,20 @@ impl References {
             references.others = Arc::new(Others::read(folder, &args.model_name).await?);
         }
         Ok(references)
+    }
+
+    /// Refuses the name of what the answers are compared with: figures take two of one name for one model.
+    fn differ_from(&self, ours: &str) -> Result<(), Error> {
+        let outputs = self.outputs.values().map(|output| output.generator.as_str());
+        let answers = self.answers.values().map(|answer| answer.model.as_str());
+        match outputs.chain(answers).any(|name| name == ours) {
+            false => Ok(()),
+            true => Err(Error::Config {
+                setting: "model name",
+                expected: "another name than that of what the answers are compared with",
+                got: ours.to_owned(),
+            }),
+        }
     }
 
     fn add(&mut self, questions: &[Question], answers: Vec<Answer>) {
