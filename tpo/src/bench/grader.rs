@@ -74,6 +74,12 @@ impl Grader {
         self.reward.is_simulation()
     }
 
+    /// Whether its scores hold only among the answers that are scored together.
+    #[must_use]
+    pub fn is_relative(&self) -> bool {
+        self.reward.is_relative()
+    }
+
     /// Scores answers to the query at a place, from 0, of a benchmark: one finite number for each answer. Equal
     /// answers are scored once, and those that were scored at this place before not again.
     ///

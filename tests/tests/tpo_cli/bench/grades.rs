@@ -122,8 +122,10 @@ async fn a_judge_that_grades_is_not_asked_again() {
         let line = format!("{kind}:engine={}#judge", judge.base_url());
         for more in [&["--resume"][..], &["--resume"]] {
             let more = if folder.path().join("out").exists() { more } else { &[] };
-            end(graded(folder.path(), &policy, &line, more)).with_code(0);
+            let ended = end(graded(folder.path(), &policy, &line, more)).with_code(0);
             assert_eq!(judge.stats().route(Route::Chat).requests, asked, "{kind}");
+            let relative = ended.out.contains("relative: scores hold only among");
+            assert_eq!(relative, kind == "pairwise-judge", "{}", ended.out);
         }
     }
 }

@@ -63,7 +63,7 @@ pub(crate) struct Setting {
     engine: Arc<dyn Engine>,
     critic: Option<Arc<dyn Engine>>,
     optimizer: Option<Arc<dyn Engine>>,
-    reward: Arc<dyn RewardModel>,
+    pub(crate) reward: Arc<dyn RewardModel>,
     tokenizer: Option<Arc<dyn Tokenizer>>,
 }
 

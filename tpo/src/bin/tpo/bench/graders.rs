@@ -21,6 +21,8 @@ pub(super) struct Graders<'a> {
     pub(super) judge: Option<Arc<dyn Engine>>,
     /// The reward model that grades, where it is another than that of the search.
     pub(super) reward: Option<Grader>,
+    /// Whether the scores that are meant hold only among the answers to an item.
+    pub(super) relative: bool,
     pub(super) references: References,
 }
 
@@ -112,7 +114,7 @@ impl Graders<'_> {
     where
         Item: From<&'a T>,
     {
-        let (grader, scores) = match &self.reward {
+        let (mut grader, scores) = match &self.reward {
             None => {
                 let of = |scored: &Scored| scored.score;
                 let scores = answered.iter().map(|(_, said)| [of(&said.best), of(&said.first)]);
@@ -129,6 +131,9 @@ impl Graders<'_> {
                 (format!("mean score of {}", reward.name()), scores)
             }
         };
+        if self.relative {
+            grader.push_str("; relative: scores hold only among the answers to one item, and compare with no others");
+        }
         let figure = |name: &str, place: usize| {
             let scores: Vec<f64> =
                 scores.iter().filter_map(|both: &[f64; 2]| both.get(place).copied()).collect();

@@ -60,7 +60,8 @@ pub(crate) async fn bench(args: BenchArgs) -> Result<ExitCode, Error> {
         || judge.as_ref().is_some_and(|judge| judge.is_simulation())
         || grader.as_ref().is_some_and(Grader::is_simulation);
     let prompts = Arc::clone(&setting.prompts);
-    let graders = Graders { args: &args, prompts, judge, reward: grader, references };
+    let relative = grader.as_ref().map_or(setting.reward.is_relative(), Grader::is_relative);
+    let graders = Graders { args: &args, prompts, judge, reward: grader, relative, references };
     // Signals do not end a program that once listened to them.
     let graded = tokio::select! {
         graded = graders.grade(&records, &answers) => Some(graded),
