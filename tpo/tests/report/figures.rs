@@ -257,3 +257,30 @@ async fn relative_rewards_of_two_runs_are_not_compared() {
     let both = warnings(&[one, other]);
     assert!(matches!(both.as_slice(), [only] if only.contains("Rewards are relative")), "{both:?}");
 }
+
+#[tokio::test]
+async fn the_last_iteration_of_a_search_that_ended_early_is_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let one = run(&folder.path().join("a"), search(Mode::Tpo, 7), &QUERIES).await;
+    edit_results(&one, |record| {
+        let early = record.index == 0;
+        record.trajectory.iterations.retain(|made| !early || made.iteration == 1);
+        record.trajectory.candidates.retain(|one| !early || one.iteration <= 1);
+        // 0 and d lie d / sqrt(2) apart, which is the place of the query plus 1.
+        let apart = (record.index as f64 + 1.0) * 2.0_f64.sqrt();
+        let last = if early { 1 } else { 2 };
+        let (mut place, trajectory) = (0, &mut record.trajectory);
+        trajectory.candidates.retain_mut(|one| {
+            if one.iteration == last {
+                one.score = apart * f64::from(place);
+                place += 1;
+            }
+            one.iteration != last || place <= 2
+        });
+    });
+    let report = Report::read(&[one], &ReportConfig::default()).unwrap();
+    let rows = &figure(&report, "stability").table.rows;
+    let row = rows.iter().find(|row| row[1] == Cell::Text("last iteration".into())).unwrap();
+    assert_eq!(number(&row[2]), 3.0, "all queries count");
+    close(number(&row[3]), 2.0);
+}

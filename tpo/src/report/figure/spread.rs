@@ -104,7 +104,11 @@ pub(super) fn stability(context: &Context<'_>) -> Option<Figure> {
         let name = &run.name;
         rows.push(Spread::new(name, name.clone(), "first answers", colour, first));
         if run.depth() > 0 {
-            let last = run.each(|query| deviation(query.brought(run.depth())));
+            // A search that ended early has a last iteration too, and one may bring nothing.
+            let last = run.each(|query| {
+                let brought = query.scores.iter().skip(1).rfind(|brought| !brought.is_empty());
+                deviation(brought?)
+            });
             rows.push(Spread::new(name, name.clone(), "last iteration", colour, last));
         }
     }
@@ -145,7 +149,7 @@ pub(super) fn stability(context: &Context<'_>) -> Option<Figure> {
         title: "Inference stability",
         caption: format!(
             "How much the reward of a query changes from one generation to the next: the standard deviation (n - 1) \
-             over the first answers, over the answers of the last iteration, and over runs that differ in nothing \
+             over the first answers, over the answers of its last iteration, and over runs that differ in nothing \
              but their seed; means over queries with {} bootstrap intervals.",
             context.level()
         ),
