@@ -107,7 +107,7 @@ impl Side {
             requests: each(&|query| query.requests as f64),
             answers: each(&|query| query.answers() as f64),
             tokens: own.map(|query| query.tokens).sum(),
-            pflops: each(&|query| cost.pflops(query.tokens, query.scored_tokens)),
+            pflops: each(&|query| cost.pflops(query.policy_tokens, query.scored_tokens)),
             call_seconds: run.call_seconds.map(|seconds| seconds / queries),
         }
     }

@@ -34,7 +34,9 @@ pub(super) struct QueryData {
     pub(super) best_iteration: u32,
     pub(super) requests: u64,
     pub(super) tokens: Usage,
-    /// The tokens that the reward model read, as far as can be told.
+    /// Those of the tokens that are not a judge's.
+    pub(super) policy_tokens: Usage,
+    /// The tokens that the reward model read, as far as can be told; those of a judge where there is one.
     pub(super) scored_tokens: u64,
 }
 
@@ -121,6 +123,7 @@ impl QueryData {
             best_iteration: best.iteration,
             requests: usage.requests,
             tokens: usage.tokens,
+            policy_tokens: without(usage.tokens, judged(record)),
             scored_tokens: scored_tokens(record),
         })
     }
@@ -146,8 +149,26 @@ impl QueryData {
     }
 }
 
-/// What was written for answers and rewrites, in the share that was scored, and the query with each.
+/// What a judge read and wrote.
+fn judged(record: &ResultRecord) -> Usage {
+    let judged = record.trajectory.usage.by_purpose.get(&Purpose::Judge);
+    judged.map_or_else(Usage::default, |judged| judged.tokens)
+}
+
+fn without(all: Usage, part: Usage) -> Usage {
+    Usage {
+        prompt_tokens: all.prompt_tokens.saturating_sub(part.prompt_tokens),
+        completion_tokens: all.completion_tokens.saturating_sub(part.completion_tokens),
+        cached_tokens: all.cached_tokens.saturating_sub(part.cached_tokens),
+    }
+}
+
+/// What a judge took, or else what was written for answers and rewrites, in the share that was scored, and the query with each.
 fn scored_tokens(record: &ResultRecord) -> u64 {
+    let judged = judged(record);
+    if judged.total() > 0 {
+        return judged.total().saturating_sub(judged.cached_tokens);
+    }
     let usage = &record.trajectory.usage;
     let of = |purpose| usage.by_purpose.get(&purpose).copied().unwrap_or_default();
     let (sample, update) = (of(Purpose::Sample), of(Purpose::Update));

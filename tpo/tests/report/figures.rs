@@ -284,3 +284,25 @@ async fn the_last_iteration_of_a_search_that_ended_early_is_its_own() {
     assert_eq!(number(&row[2]), 3.0, "all queries count");
     close(number(&row[3]), 2.0);
 }
+
+#[tokio::test]
+async fn the_tokens_of_a_judge_are_the_reward_models() {
+    let folder = tempfile::tempdir().unwrap();
+    let judged = run(&folder.path().join("a"), search(Mode::Tpo, 7), &QUERIES).await;
+    edit_results(&judged, |record| {
+        let tokens = |read, written, cached| textgrad_core::Usage {
+            prompt_tokens: read,
+            completion_tokens: written,
+            cached_tokens: cached,
+        };
+        let usage = &mut record.trajectory.usage;
+        usage.tokens = tokens(1100, 300, 100);
+        let judge = tpo::PurposeUsage { requests: 5, tokens: tokens(440, 100, 40) };
+        usage.by_purpose.insert(textgrad_core::Purpose::Judge, judge);
+    });
+    let report = Report::read(&[judged], &ReportConfig::default()).unwrap();
+    let table = &figure(&report, "cost").table;
+    let column = table.columns.iter().position(|name| *name == "PFLOPs per query").unwrap();
+    // 2 * (70e9 * 800 + 8e9 * 500) / 1e15
+    close(number(&table.rows[0][column]), 0.12);
+}

@@ -30,8 +30,9 @@ pub(super) fn cost(context: &Context<'_>) -> Figure {
     };
     for (colour, run) in context.runs.iter().enumerate() {
         let each = |number: fn(&QueryData) -> f64| mean(&run.each(|query| Some(number(query))));
-        let pflops =
-            mean(&run.each(|query| Some(context.cost.pflops(query.tokens, query.scored_tokens))));
+        let pflops = mean(
+            &run.each(|query| Some(context.cost.pflops(query.policy_tokens, query.scored_tokens))),
+        );
         if let Some(pflops) = pflops.filter(|pflops| *pflops > 0.0) {
             add(format!("{}: a query", textgrad_core::excerpt(&run.name, 24)), colour, pflops);
         }
