@@ -143,8 +143,9 @@ impl RewardModel for PpoReward {
         format!("{} - {}", self.reward.identity(), self.penalty.identity()).into()
     }
 
+    /// That of the part that takes fewer, so that the failure of one answer does not lose what the others cost.
     fn batch(&self) -> usize {
-        self.reward.batch()
+        self.reward.batch().min(self.penalty.batch())
     }
 
     async fn score(&self, query: &Query, answers: &[&str]) -> Result<Vec<f64>, EngineError> {
@@ -180,5 +181,24 @@ impl RewardModel for PpoReward {
 impl fmt::Debug for PpoReward {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PpoReward").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reward::{ChatTemplate, LengthReward};
+
+    #[test]
+    fn a_penalty_is_asked_for_answer_by_answer() {
+        let source = "{% for m in messages %}{{ m.content }}{% endfor %}";
+        let template = ChatTemplate::from_source(source, None).unwrap();
+        let server = |model: &str| {
+            Likelihood::builder("http://localhost:1", model, template.clone()).build().unwrap()
+        };
+        let penalty = DpoReward::new(server("a"), server("b"), 0.1).unwrap();
+        let reward = Arc::new(LengthReward::new(1, 2, 1));
+        assert_eq!(reward.batch(), usize::MAX);
+        assert_eq!(PpoReward::new(reward, penalty).batch(), 1);
     }
 }
