@@ -195,5 +195,5 @@ async fn iterations_that_bring_nothing_are_told() {
     let mut command = tpo(folder.path(), ["--reward", "length:from=1,to=9"]);
     command.args(["--engine", &format!("{}#idle", server.base_url()), "--data"]).arg(asked);
     let ended = Running::start(command).end().with_code(0);
-    assert!(ended.out.contains("iterations without rewrites        4 of 4\n"), "{}", ended.out);
+    assert!(ended.out.contains("iterations without answers         4 of 4\n"), "{}", ended.out);
 }

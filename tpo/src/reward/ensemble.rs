@@ -1,6 +1,7 @@
 //! Several reward models as one.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -117,7 +118,8 @@ impl Ensemble {
     /// An ensemble of at least one member.
     ///
     /// # Errors
-    /// [`Error::Config`] without a member, or with a weight, a center, a scale or a lambda out of its range.
+    /// [`Error::Config`] without a member, with two of one [identity](RewardModel::identity), or with a weight, a
+    /// center, a scale or a lambda out of its range.
     pub fn new(members: impl IntoIterator<Item = Member>, combine: Combine) -> Result<Self, Error> {
         let members: Vec<Member> = members.into_iter().collect();
         let config = |expected, got| Err(Error::Config { setting: "ensemble", expected, got });
@@ -126,6 +128,13 @@ impl Ensemble {
         }
         if let Some(problem) = members.iter().find_map(Member::problem) {
             return config("finite numbers, weights above 0, scales other than 0", problem);
+        }
+        let mut known = HashSet::new();
+        let twice = members.iter().map(|member| member.model.identity());
+        if let Some(twice) = twice.into_iter().find(|identity| !known.insert(identity.clone())) {
+            let expected = "reward models that differ in more than address and weight, so that a journal tells their \
+                            scores apart; serve one under another name, or leave it out";
+            return config(expected, format!("{twice:?} twice"));
         }
         if let Combine::Pessimistic { lambda } = combine
             && !(lambda.is_finite() && lambda >= 0.0)
@@ -281,6 +290,8 @@ mod tests {
         refused(vec![constant("a", 1.0)], Combine::Pessimistic { lambda: -1.0 });
         let error = refused(vec![constant("bad one", 1.0).weight(f64::NAN)], Combine::Min);
         assert!(error.to_string().contains("bad one"), "{error}");
+        let error = refused(vec![constant("a", 1.0), constant("a", 2.0).weight(2.0)], Combine::Min);
+        assert!(error.to_string().contains("got \"a\" twice"), "{error}");
     }
 
     #[test]

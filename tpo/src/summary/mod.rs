@@ -26,8 +26,8 @@ pub struct Summary {
     pub best_by_iteration: Vec<f64>,
     /// Iterations of the queries that came to their end.
     pub iterations: usize,
-    /// Those among them that brought no new answer, because none of what the optimizer said could be used; why,
-    /// says [`IterationRecord::unusable`](crate::IterationRecord::unusable).
+    /// Those among them that brought no new answer, because nothing that the critic or the optimizer said could be
+    /// used; for the optimizer, [`IterationRecord::unusable`](crate::IterationRecord::unusable) says why.
     pub fruitless: usize,
     /// Requests, tokens, and answers scored.
     pub usage: UsageRecord,

@@ -141,7 +141,7 @@ impl Report<'_> {
         }
         if summary.fruitless > 0 {
             let all = summary.iterations;
-            row("iterations without rewrites", format!("{} of {all}", summary.fruitless))?;
+            row("iterations without answers", format!("{} of {all}", summary.fruitless))?;
         }
         row("requests answered", summary.usage.requests.to_string())?;
         row("  sent in this run", self.sent.requests.to_string())?;

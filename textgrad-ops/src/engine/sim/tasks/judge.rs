@@ -57,6 +57,10 @@ impl<'a> Judge<'a> {
             true => user.split(['<', ':']).next().unwrap_or_default().to_owned(),
             false => system.outside.concat(),
         };
+        // The form of the judgement may be told at the end of the message, where it is not far off.
+        let end = user.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
+        let end_tag = parse(end).output_tag();
+        let told = if end_tag.is_some() { format!("{told}\n{end}") } else { told };
         let words = normalise(&told);
         let ours = ["VARIABLE", "FEEDBACK", "LM_OUTPUT"];
         if !has_any(&words, JUDGES)
@@ -67,7 +71,7 @@ impl<'a> Judge<'a> {
         }
         let mut judge = Self {
             scale: pair(&conversation.system).or_else(|| scale(&told)).unwrap_or(Scale::Words),
-            tag: system.output_tag(),
+            tag: end_tag.or_else(|| system.output_tag()),
             question: "",
             answers: Vec::new(),
             reference: None,
@@ -188,7 +192,7 @@ fn pair(told: &str) -> Option<Scale<'_>> {
 /// What a judge is told to answer with.
 fn scale(told: &str) -> Option<Scale<'static>> {
     let words = normalise(told);
-    if has_any(&words, &["a or b"]) {
+    if has_any(&words, &["a or b", "a b or tie"]) {
         return Some(Scale::Choice);
     }
     let rates = has_any(&words, &["score", "rate", "rating", "grade", "scale"]);

@@ -51,6 +51,13 @@ fn a_verdict_names_the_better_one() {
     let user = |a: &str, b: &str| format!("Question: {QUERY}\nAnswer A: {a}\nAnswer B: {b}");
     assert!(judged(system, &user(GOOD, BAD), 1.0, 1).ends_with("\nVerdict: A"));
     assert!(judged(system, &user(BAD, GOOD), 1.0, 1).ends_with("\nVerdict: B"));
+    // The tags of what is read may be told where the texts are.
+    let system = "You compare two responses. Say which is better: A, B, or tie if neither is.";
+    let user = format!(
+        "<QUERY>\n{QUERY}\n</QUERY>\nA:\n<RESPONSE>\n{BAD}\n</RESPONSE>\nB:\n<RESPONSE>\n{GOOD}\n\
+         </RESPONSE>\nEnd with <BEST>verdict</BEST>"
+    );
+    assert_eq!(inside(&judged(system, &user, 1.0, 1), "BEST"), "B");
 }
 
 #[test]
