@@ -4,7 +4,8 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{Ended, Running, folder, program, queries, read, run};
+use super::cuts::words;
+use super::{Ended, Running, folder, json_lines, program, queries, read, run, simulation, tpo};
 
 fn show(folder: &Path, arguments: &[&str]) -> Ended {
     let mut command = program(folder);
@@ -186,6 +187,22 @@ fn secrets_never_stand_in_a_file_nor_are_they_printed() {
         assert!(!format!("{}{}", ended.out, ended.err).contains("hunter2"), "{form:?}");
         assert_eq!(ended.code, Some(if form == ["--toml"] { 2 } else { 0 }), "{form:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_takes_the_complete_file() {
+    let folder = folder();
+    let folder = folder.path();
+    file(folder, &example());
+    std::fs::write(folder.join("prompts.jsonl"), "{\"prompt\": \"Why does wood float?\"}\n")
+        .unwrap();
+    std::fs::create_dir(folder.join("reward")).unwrap();
+    words(&folder.join("reward/tokenizer.json"));
+    let server = simulation().start().await.unwrap();
+    let (base_url, url) = (server.base_url(), server.url());
+    let places = ["--config", "study.toml", "--base-url", &base_url, "--reward-url", &url];
+    Running::start(tpo(folder, places)).end().with_code(0);
+    assert_eq!(json_lines(&read(folder.join("runs/study/results.jsonl")))[0]["status"], "ok");
 }
 
 #[test]

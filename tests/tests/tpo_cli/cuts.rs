@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 use super::{Ended, Running, folder, json_lines, program, queries, read, run};
 
 /// The tokenizer of docs/configuration.md.
-fn words(folder: &Path) {
+pub(super) fn words(path: &Path) {
     let document = read(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/configuration.md"));
     let (_, after) = document.split_once("```json\n").unwrap();
     let json = after.split_once("```").unwrap().0;
-    std::fs::write(folder.join("words.json"), json).unwrap();
+    std::fs::write(path, json).unwrap();
 }
 
 /// The lines of the document, with another file of queries.
@@ -29,7 +29,7 @@ fn the_example_of_the_document_runs_and_is_resumed_and_drawn() {
     let folder = folder();
     let folder = folder.path();
     queries(folder, 2);
-    words(folder);
+    words(&folder.join("words.json"));
     run(folder, &CUT).with_code(0);
     let config: Value = serde_json::from_str(&read(folder.join("runs/cut/config.json"))).unwrap();
     assert_eq!(config["search"]["cut_tokens"], 40);
@@ -61,7 +61,7 @@ fn the_example_of_the_document_runs_and_is_resumed_and_drawn() {
 fn settings_that_do_not_fit_are_refused() {
     let folder = folder();
     let folder = folder.path();
-    words(folder);
+    words(&folder.join("words.json"));
     std::fs::write(folder.join("tokenizer_config.json"), "{\"bos_token\": \"<s>\"}").unwrap();
     let cases: [(&[&str], &[&str]); 7] = [
         (&["--cut-tokens=5"], &["tokenizer: expected a tokenizer.json beside --cut-tokens"]),
