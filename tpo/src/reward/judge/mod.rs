@@ -153,10 +153,16 @@ impl JudgeReward {
 
     fn unreadable(&self, problem: &str, answer: &str) -> EngineError {
         let message = format!(
-            "no vote of {} could be read in {} request(s): {problem}, for the answer {:?}",
+            "a vote of {} could not be read in {} request(s): {problem}, for the answer {:?}; let the judge say \
+             more (max-tokens), ask it again more often (reasks), take a model that does what it is asked, or \
+             let such votes count as {} (unreadable)",
             self.name,
             1 + self.settings.reasks,
-            excerpt(answer, 80)
+            excerpt(answer, 80),
+            match self.settings.form {
+                Form::Grades { .. } => "the worst grade",
+                Form::Pairs => "ties",
+            }
         );
         EngineError::new(ErrorKind::BadResponse, message).with_retryable(false)
     }

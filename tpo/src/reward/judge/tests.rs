@@ -81,7 +81,13 @@ async fn what_can_not_be_read_is_a_matter_of_policy() {
     assert_eq!(worst, [11.0 / 3.0]);
     let error = scored(&judge(UnreadableVote::Fail), &["Rust."]).await.unwrap_err();
     assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::BadResponse, false));
-    for word in ["judge:scripted", "1 request(s)", "<VERDICT> was missing", "\"Rust.\""] {
+    for word in [
+        "judge:scripted",
+        "1 request(s)",
+        "<VERDICT> was missing",
+        "\"Rust.\"; let the judge say more (max-tokens), ask",
+        "count as the worst grade (unreadable)",
+    ] {
         assert!(error.to_string().contains(word), "{error}");
     }
     // Votes none of which counts are no score, whatever the policy says.
@@ -208,6 +214,7 @@ async fn a_verdict_that_can_not_be_read_is_a_tie_or_nothing_or_an_error() {
     assert_eq!(scored(&judge(UnreadableVote::Worst), &answers).await.unwrap(), share(0.75));
     let error = scored(&judge(UnreadableVote::Fail), &answers).await.unwrap_err();
     assert!(describe(&error).contains("expected A, B or tie"), "{error}");
+    assert!(describe(&error).contains("count as ties (unreadable)"), "{error}");
     // Two answers of whom nothing could be read were not compared.
     let none = JudgeReward::builder(says(|_| "?".to_owned())).pairwise().reasks(0);
     let none = none.unreadable(UnreadableVote::Skip).build().unwrap();
