@@ -291,7 +291,7 @@ pub(crate) struct RunArgs {
     pub(crate) stream: bool,
 
     /// Ask for one answer at a time, each with its own seed, for servers that give N equal answers to one
-    /// request (SGLang with --enable-deterministic-inference).
+    /// request (SGLang with --enable-deterministic-inference), or tell the tokens of one of them only (llama.cpp).
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, action = ArgAction::Set,
         default_value_t = false, default_missing_value = "true", hide_possible_values = true)]
     pub(crate) single: bool,
@@ -336,7 +336,8 @@ pub(crate) struct RunArgs {
     pub(crate) extend: bool,
 
     /// Keep the answers of the model in this file, and take from it what any run has asked before. Several runs
-    /// may use it at once; `textgrad cache` looks into it. Scores are not kept.
+    /// may use it at once; `textgrad cache` looks into it. Scores are not kept, nor replies in which an answer
+    /// was cut off
     #[arg(long, value_name = "FILE")]
     pub(crate) cache: Option<PathBuf>,
 
