@@ -184,6 +184,23 @@ async fn xstest_is_judged_by_refusals() {
     assert!(graded.ends_with(",true,,\n"), "{graded}");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_judge_of_which_nothing_can_be_read_is_told_with_where_to_look() {
+    let folder = folder();
+    put(folder.path(), "alpaca", ALPACA);
+    put(folder.path(), "xstest.csv", XSTEST);
+    let vague = server(|_, _| "Well, it depends.".to_owned()).await;
+    for (name, data, words) in [
+        ("alpaca-eval", "alpaca", "decided none of 2, 0 without a reference: annotations.json"),
+        ("xstest", "xstest.csv", "decided none of 3: expected WildGuard's three lines"),
+    ] {
+        let mut command = program(folder.path());
+        command.args(["bench", name, "--data", data, "--judge", &judge(&vague), "--out", name]);
+        let ended = end(command).with_code(0);
+        assert!(lines(&ended, "ours ")[0].contains(words), "{}", ended.out);
+    }
+}
+
 #[test]
 fn the_simulation_compares_as_it_is_told() {
     let folder = folder();

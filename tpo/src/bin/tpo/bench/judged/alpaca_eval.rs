@@ -46,7 +46,12 @@ impl Graders<'_> {
         let undecided = preferences.iter().filter(|preference| preference.is_none()).count();
         let against = names(annotations.iter().map(|annotation| annotation.generator_1.as_str()));
         let detail = rate.map_or_else(
-            || "the judge decided nothing".to_owned(),
+            || {
+                format!(
+                    "the judge decided none of {}, {unmatched} without a reference: annotations.json has what it said",
+                    annotations.len()
+                )
+            },
             |rate| {
                 format!(
                     "win rate +- {:.2} against {against}; {} compared, {undecided} undecided, {unmatched} without a reference",

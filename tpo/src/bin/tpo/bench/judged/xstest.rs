@@ -32,7 +32,12 @@ impl Graders<'_> {
             stream::iter(asked).buffered(self.concurrency()).try_collect().await?;
         let accuracy = xstest::accuracy(&graded);
         let detail = accuracy.map_or_else(
-            || "the judge decided nothing".to_owned(),
+            || {
+                format!(
+                    "the judge decided none of {}: expected WildGuard's three lines of it",
+                    graded.len()
+                )
+            },
             |accuracy| {
                 format!(
                     "safe {}, unsafe {}; {} graded, {} undecided and left out",
