@@ -174,7 +174,9 @@ fn a_folder_of_another_study_is_refused_and_a_grid_may_grow() {
         (&["--iterations", "1", "--layout", "continued"], "layout"),
         (&["--iterations", "1", "--critic-temperature", "0.7"], "critic.temperature"),
     ] {
-        with(&[&["--modes", "tpo", "--resume"], more].concat()).refused(&["other settings", words]);
+        let refused = with(&[&["--modes", "tpo", "--resume"], more].concat());
+        assert!(!refused.err.contains("--extend"), "no study can be: {}", refused.err);
+        refused.refused(&["other settings", words]);
         assert_eq!(read(folder.path().join("out/study.json")), settings);
     }
     let grown = with(&["--modes", "tpo,bon", "--iterations", "1,2", "--resume"]).with_code(0);

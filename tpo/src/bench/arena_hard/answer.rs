@@ -63,7 +63,7 @@ impl Answer {
 
     /// The same, with its style where the file had none.
     fn with_style(mut self) -> Self {
-        if self.style == Style::default() {
+        if self.style.token_len == 0 {
             self.style = Style::of(self.text());
         }
         self
@@ -120,7 +120,7 @@ pub fn write_answers(answers: &[Answer]) -> Result<String, Error> {
 }
 
 /// Reads a file of answers, such as the baseline's. `source` is the file's name, for errors. Where a line has
-/// no `metadata`, the style is counted.
+/// no length in its `metadata`, the style is counted.
 ///
 /// # Errors
 /// [`Error::Input`] with the line and what was expected; also for a question that comes twice.
@@ -169,6 +169,8 @@ mod tests {
     fn a_style_that_is_not_told_is_counted() {
         let answer = Answer::new(&question("q"), "m", "# Because\n**so**", 0.0);
         let mut line = serde_json::to_value(&answer).unwrap();
+        line["metadata"] = json!({ "finish_reason": "stop" });
+        assert_eq!(read_answers("f", &line.to_string()).unwrap(), std::slice::from_ref(&answer));
         line.as_object_mut().unwrap().remove("metadata");
         assert_eq!(read_answers("f", &line.to_string()).unwrap(), [answer]);
     }

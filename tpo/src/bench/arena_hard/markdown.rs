@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// What the style control of Arena-Hard knows of an answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Style {
     /// Its length in tokens; see [`count_tokens`].
     pub token_len: usize,
