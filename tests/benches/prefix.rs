@@ -25,6 +25,8 @@ const REPLY_WORDS: usize = 300;
 const PARAMETERS: f64 = 70e9;
 /// Characters of a token, about, in English.
 const CHARACTERS_PER_TOKEN: f64 = 4.0;
+/// The share, in percent, that the continued layout promises. It is counted, so it can be held to.
+const PROMISED: f64 = 80.0;
 
 /// An answer that begins with its number.
 fn numbered(number: usize) -> String {
@@ -134,6 +136,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
             petaflops(read + total.written),
             petaflops(total.written)
         );
+        let known = percent(total.reused, total.characters);
+        if layout == Layout::Continued && known < PROMISED {
+            return Err(format!("expected at least {PROMISED} % known, got {known:.2} %: what is new in each request, the wording above all, has grown").into());
+        }
     }
     Ok(())
 }
