@@ -9,7 +9,7 @@ use tpo::Error;
 use tpo::run::RecordedRun;
 
 use crate::blocking::blocking;
-use crate::run::tokenizer;
+use crate::setting::tokenizer;
 
 /// Draw the search of one query: samples, losses, gradients, updates, and what was made of what. Everything is
 /// taken from the journal; nothing is asked again.

@@ -11,6 +11,7 @@ mod prompt_data;
 mod report;
 mod rewards;
 mod run;
+mod setting;
 mod show;
 mod stopping;
 mod study;

@@ -12,7 +12,8 @@ use tpo::{Error, Mode, Tpo};
 
 use crate::args::RunArgs;
 use crate::blocking::blocking;
-use crate::run::{self, Setting};
+use crate::run;
+use crate::setting::{self, Setting};
 use crate::{exit, prompt_data, show};
 
 pub(crate) const HELP: &str = "\
@@ -108,7 +109,7 @@ pub(crate) async fn study(args: StudyArgs) -> Result<ExitCode, Error> {
     let grid = Grid { modes, iterations, samples, temperatures, critic_temperature, seeds };
     let format = run::format(&args);
     let (source, queries) = prompt_data::read(args.data.as_deref(), format, args.limit).await?;
-    let prompts = run::prompts(&args).await?;
+    let prompts = setting::prompts(&args).await?;
     let setting = Setting::new(&args, prompts).await?;
     let cells = grid.cells()?;
     // All mistakes in settings before anything is paid for.

@@ -20,7 +20,8 @@ use self::graders::Graders;
 use self::records::Records;
 use self::table::Table;
 use crate::args::BenchArgs;
-use crate::run::{self, Setting};
+use crate::run;
+use crate::setting::{self, Setting};
 use crate::{engines, exit, rewards, show};
 
 /// What `--grade` said, in the folder of the run.
@@ -32,7 +33,7 @@ pub(crate) async fn bench(args: BenchArgs) -> Result<ExitCode, Error> {
     };
     check(&args)?;
     let records = Records::read(&args, data).await?;
-    let prompts = run::prompts(&args.run).await?;
+    let prompts = setting::prompts(&args.run).await?;
     let queries = records.queries(&prompts)?;
     let items = queries.len();
     let references = judged::References::read(&args, data, &records).await?;
@@ -60,7 +61,7 @@ pub(crate) async fn bench(args: BenchArgs) -> Result<ExitCode, Error> {
         || judge.as_ref().is_some_and(|judge| judge.is_simulation())
         || grader.as_ref().is_some_and(Grader::is_simulation);
     let prompts = Arc::clone(&setting.prompts);
-    let relative = grader.as_ref().map_or(setting.reward.is_relative(), Grader::is_relative);
+    let relative = grader.as_ref().map_or(setting.reward().is_relative(), Grader::is_relative);
     let graders = Graders { args: &args, prompts, judge, reward: grader, relative, references };
     // Signals do not end a program that once listened to them.
     let graded = tokio::select! {
@@ -68,7 +69,7 @@ pub(crate) async fn bench(args: BenchArgs) -> Result<ExitCode, Error> {
         _ = tokio::signal::ctrl_c() => None,
     };
     if let Some(kept) = &kept {
-        run::flush(kept).await;
+        setting::flush(kept).await;
     }
     setting.flush().await;
     let Some(graded) = graded.transpose()? else {

@@ -180,7 +180,7 @@ pub(crate) async fn config(args: ConfigArgs, sources: &Sources) -> Result<ExitCo
         (false, false) => Form::Table,
     })?;
     // What holds is shown even where it can not be run.
-    crate::run::config(&show.run).await?.validate()?;
+    crate::setting::config(&show.run).await?.validate()?;
     Ok(ExitCode::SUCCESS)
 }
 
