@@ -43,6 +43,7 @@ pub mod bench;
 mod blocking;
 mod config;
 mod cut;
+mod distinct;
 mod error;
 pub mod input;
 pub mod journal;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::json;
 use textgrad_ops::Stop;
 
+use crate::distinct::distinct;
 use crate::error::Error;
 use crate::journal::Journal;
 use crate::query::Query;
@@ -99,12 +100,7 @@ impl Grader {
             None => None,
         };
         let session = Session::new(known, Stop::default());
-        let mut texts: Vec<&str> = Vec::with_capacity(answers.len());
-        for answer in answers {
-            if !texts.contains(answer) {
-                texts.push(answer);
-            }
-        }
+        let texts = distinct(answers.iter().copied());
         let scored = session.score(&session.scorer(&self.reward), query, &texts).await;
         let scored = session.interruption().map_or(scored, Err)?;
         let score = |answer: &&str| {

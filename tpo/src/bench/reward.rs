@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::stats::{deviation, mean};
+
 /// The mean of scores.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct MeanReward {
@@ -25,13 +27,8 @@ pub struct MeanReward {
 /// ```
 #[must_use]
 pub fn mean_reward(scores: &[f64]) -> Option<MeanReward> {
-    let items = scores.len();
-    if items == 0 {
-        return None;
-    }
-    let mean = scores.iter().sum::<f64>() / items as f64;
-    let squares: f64 = scores.iter().map(|score| (score - mean).powi(2)).sum();
-    let spread = if items > 1 { (squares / (items - 1) as f64).sqrt() } else { 0.0 };
+    let mean = mean(scores)?;
+    let (items, spread) = (scores.len(), deviation(scores).unwrap_or(0.0));
     Some(MeanReward { mean, standard_error: spread / (items as f64).sqrt(), items })
 }
 

@@ -2,7 +2,7 @@
 
 use textgrad_core::Seed;
 
-pub use crate::stats::{mean, quantile};
+pub use crate::stats::{deviation, mean, quantile};
 
 /// A mean with the interval in which it may be expected.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
@@ -105,14 +105,6 @@ impl Draws {
         z ^= z >> 31;
         usize::try_from((u128::from(z) * count as u128) >> 64).unwrap_or(0)
     }
-}
-
-/// The standard deviation of a sample, with n - 1; `None` for fewer than two values.
-#[must_use]
-pub fn deviation(values: &[f64]) -> Option<f64> {
-    let mean = mean(values).filter(|_| values.len() > 1)?;
-    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-    Some((squares / (values.len() - 1) as f64).sqrt())
 }
 
 /// The expected maximum of `k` of these values, drawn without replacement: what best-of-k gives, estimated

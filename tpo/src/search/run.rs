@@ -18,6 +18,7 @@ use super::partner::{Critique, Foreign, Partner};
 use super::pool::{Candidate, Pool};
 use super::trajectory::{CandidateRecord, IterationRecord, Trajectory};
 use crate::config::{Mode, Progress, StopReason};
+use crate::distinct::distinct;
 use crate::error::Error;
 use crate::query::Query;
 use crate::session::{Scorer, Session};
@@ -203,22 +204,14 @@ impl<'a> Search<'a> {
     /// the whole pool is scored anew.
     async fn admit(&mut self, answers: Vec<Variable>, iteration: u32) -> Result<(), Error> {
         self.ends.extend(answers.iter().cloned());
-        let mut new: Vec<&str> = Vec::new();
-        for text in answers.iter().filter_map(Variable::text) {
-            if self.pool.score_of(text).is_none() && !new.contains(&text) {
-                new.push(text);
-            }
-        }
+        let came = answers.iter().filter_map(Variable::text);
+        let new = distinct(came.filter(|text| self.pool.score_of(text).is_none()));
         // Among the same texts scores stay as they are.
         let relative = self.reward.is_relative() && !new.is_empty();
-        let mut texts: Vec<&str> = Vec::new();
-        if relative {
-            for text in self.pool.candidates().iter().map(Candidate::text) {
-                if !texts.contains(&text) {
-                    texts.push(text);
-                }
-            }
-        }
+        let mut texts = match relative {
+            true => distinct(self.pool.candidates().iter().map(Candidate::text)),
+            false => Vec::new(),
+        };
         texts.extend(new);
         let scores = self.session.score(&self.reward, &self.asked, &texts).await?;
         let scored: Vec<(String, f64)> = texts.into_iter().map(str::to_owned).zip(scores).collect();

@@ -8,6 +8,7 @@ use crate::bench::logistic::{Row, fit};
 use crate::bench::records::wrong;
 use crate::bench::reward::mean_reward;
 use crate::error::Error;
+use crate::stats::deviation;
 
 /// How much the annotations of models with altered lengths count, divided by how many such models there are.
 const GAMED_WEIGHT: f64 = 0.2 / 2.0;
@@ -246,30 +247,26 @@ fn length_differences(annotations: &[(usize, &Annotation)]) -> Vec<f64> {
     let length = |text: &str| text.chars().count() as f64;
     let differences = annotations.iter().map(|(_, a)| length(&a.output_1) - length(&a.output_2));
     let differences: Vec<f64> = differences.collect();
-    let items = differences.len() as f64;
-    let spread = mean_reward(&differences).map_or(0.0, |mean| mean.standard_error * items.sqrt());
+    let spread = deviation(&differences).unwrap_or(0.0);
     let scaled = |difference: &f64| if spread > 0.0 { difference / spread } else { 0.0 };
     differences.iter().map(scaled).collect()
 }
 
 /// The coefficients for a penalty, by its inverse.
 fn penalized(rows: &[Row], inverse: f64) -> Vec<f64> {
-    let scale = |row: &Row| Row { weight: inverse * row.weight, ..row.clone() };
-    fit(&rows.iter().map(scale).collect::<Vec<_>>(), FEATURES, 1.0)
+    fit(rows, FEATURES, 1.0 / inverse)
 }
 
 /// The inverse of the penalty whose coefficients predict best what they were not fitted to: every fifth row.
 fn choose(rows: &[Row]) -> f64 {
     let folds: Vec<(Vec<Row>, Vec<Row>)> = (0..FOLDS)
         .map(|fold| {
-            let mut held = vec![Vec::new(), Vec::new()];
-            for (place, row) in rows.iter().enumerate() {
-                if let Some(part) = held.get_mut(usize::from(place % FOLDS == fold)) {
-                    part.push(row.clone());
-                }
-            }
-            let test = held.pop().unwrap_or_default();
-            (held.pop().unwrap_or_default(), test)
+            let part = |held: bool| -> Vec<Row> {
+                let places = rows.iter().enumerate();
+                let of = places.filter(|(place, _)| (place % FOLDS == fold) == held);
+                of.map(|(_, row)| row.clone()).collect()
+            };
+            (part(false), part(true))
         })
         .collect();
     let loss = |inverse: f64| -> f64 {

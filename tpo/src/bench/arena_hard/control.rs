@@ -10,9 +10,8 @@ use super::markdown::Style;
 use super::score::{ROUNDS, draws, points};
 use crate::bench::logistic::{Row, fit, sigmoid};
 use crate::bench::records::wrong;
-use crate::bench::reward::mean_reward;
 use crate::error::Error;
-use crate::stats::quantile;
+use crate::stats::{deviation, mean, quantile};
 
 /// How many features the style has: tokens, headers, items of lists, bold words.
 const STYLE: usize = 4;
@@ -134,9 +133,8 @@ fn rows<'a>(
     let scales: [Option<(f64, f64)>; STYLE] = std::array::from_fn(|feature| {
         let values = battles.iter().filter_map(|(_, apart, _)| apart.get(feature).copied());
         let values: Vec<f64> = values.collect();
-        let mean = mean_reward(&values)?;
-        let spread = mean.standard_error * (values.len() as f64).sqrt();
-        (spread > 0.0).then_some((mean.mean, spread))
+        let (mean, spread) = (mean(&values)?, deviation(&values)?);
+        (spread > 0.0).then_some((mean, spread))
     });
     let row = |(place, apart, outcome): (usize, [f64; STYLE], f64)| {
         let scaled = apart.iter().zip(&scales).enumerate().filter_map(|(at, (value, scale))| {

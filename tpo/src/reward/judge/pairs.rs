@@ -6,6 +6,7 @@ use textgrad_core::{Choice, EngineError, excerpt};
 use super::builder::UnreadableVote;
 use super::strength::{Game, strengths};
 use super::{END, JudgeReward, START};
+use crate::distinct::distinct;
 use crate::prompts::CompareContext;
 use crate::query::Query;
 use crate::stats::mean;
@@ -17,12 +18,7 @@ impl JudgeReward {
         query: &Query,
         answers: &[&str],
     ) -> Result<Vec<f64>, EngineError> {
-        let mut texts: Vec<&str> = Vec::new();
-        for answer in answers {
-            if !texts.contains(answer) {
-                texts.push(answer);
-            }
-        }
+        let texts = distinct(answers.iter().copied());
         let behind = |place: usize| texts.iter().enumerate().skip(place + 1);
         let pairs = texts.iter().enumerate().flat_map(|(first, a)| {
             behind(first).map(move |(second, b)| ((first, *a), (second, *b)))

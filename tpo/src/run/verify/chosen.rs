@@ -4,6 +4,7 @@ use textgrad_core::Variable;
 
 use super::record::Known;
 use crate::config::{StopReason, TpoConfig};
+use crate::distinct::distinct;
 use crate::journal::among;
 use crate::run::config::RunConfig;
 use crate::run::results::{ResultRecord, Status};
@@ -105,17 +106,6 @@ impl Searched<'_> {
         }
         pool.rescore(&scores).map_err(|error| error.to_string())
     }
-}
-
-/// Texts in the order in which they came, equal ones once.
-pub(super) fn distinct<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
-    let mut distinct: Vec<&str> = Vec::new();
-    for text in texts {
-        if !distinct.contains(&text) {
-            distinct.push(text);
-        }
-    }
-    distinct
 }
 
 fn shown(comparisons: &[Comparison]) -> String {

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 
 use textgrad_core::{Purpose, Usage};
 
-use super::chosen::{self, distinct};
+use super::chosen;
 use super::journal::Steps;
 use super::{RESULTS, Verification};
 use crate::config::Mode;
+use crate::distinct::distinct;
 use crate::error::Error;
 use crate::journal::{Record, StepKey, among};
 use crate::query::Query;
