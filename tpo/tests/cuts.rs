@@ -2,17 +2,18 @@
 #![cfg(feature = "tokenizer")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+mod support;
+
 use std::path::Path;
 use std::sync::Arc;
 
 use textgrad_core::testing::{Reply, ScriptedEngine};
 use textgrad_core::{Message, Purpose};
 use textgrad_ops::engine::Sim;
-use tpo::run::{RecordedRun, ResultRecord, RunConfig, RunFolder};
-use tpo::{
-    Batch, Error, HfTokenizer, Mode, Query, SimReward, Tokenizer, Tpo, TpoBuilder, TpoConfig,
-    reward_fn,
-};
+use tpo::run::{RecordedRun, RunConfig};
+use tpo::{Error, HfTokenizer, Mode, SimReward, Tokenizer, Tpo, TpoBuilder, TpoConfig, reward_fn};
+
+use self::support::recorded;
 
 /// Every word is a token, and punctuation too.
 fn words(known: &str) -> Arc<dyn Tokenizer> {
@@ -65,16 +66,7 @@ async fn prompts_are_shown_beginnings_and_the_pool_keeps_all() {
 }
 
 async fn run(path: &Path, tpo: Tpo) -> RecordedRun {
-    let queries = vec![Query::from("How do I take care of a wooden table?")];
-    let config = RunConfig::new(&tpo, "test", &queries);
-    let folder = RunFolder::create(path, &config).await.unwrap();
-    let mut results = folder.results().await.unwrap();
-    let mut batch = Batch::new(tpo, queries).journal(folder.journal().clone());
-    while let Some(outcome) = batch.next().await {
-        results.write(&ResultRecord::new(&outcome, true)).await.unwrap();
-    }
-    results.finish().await.unwrap();
-    RecordedRun::open(path).unwrap()
+    recorded(path, tpo, &["How do I take care of a wooden table?"], 64).await
 }
 
 #[tokio::test]

@@ -1,13 +1,17 @@
 //! What each mode sends, and that all draw as many answers.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+mod support;
+
 use std::sync::{Arc, Mutex};
 
 use textgrad_core::{Engine, Layout, Purpose, Request, engine_fn};
 use textgrad_ops::engine::Sim;
 use tpo::journal::Journal;
-use tpo::run::{RecordedRun, ResultRecord, RunConfig, RunFolder};
+use tpo::run::{RecordedRun, ResultRecord, RunConfig};
 use tpo::{Alignment, Batch, Mode, Query, SimReward, Tpo, TpoConfig};
+
+use self::support::recorded;
 
 const QUERIES: [&str; 4] = [
     "How do I take care of a wooden table?",
@@ -224,17 +228,7 @@ fn modes_that_quote_do_not_continue() {
 async fn run(path: &std::path::Path, mode: Mode, concurrency: usize) -> RecordedRun {
     let (engine, _) = listening();
     let tpo = tpo(&engine, config(mode));
-    let queries: Vec<Query> = QUERIES.map(Query::from).to_vec();
-    let config = RunConfig::new(&tpo, "test", &queries);
-    let folder = RunFolder::create(path, &config).await.unwrap();
-    let mut results = folder.results().await.unwrap();
-    let mut batch =
-        Batch::new(tpo, queries).journal(folder.journal().clone()).concurrency(concurrency);
-    while let Some(outcome) = batch.next().await {
-        results.write(&ResultRecord::new(&outcome, true)).await.unwrap();
-    }
-    results.finish().await.unwrap();
-    RecordedRun::open(path).unwrap()
+    recorded(path, tpo, &QUERIES, concurrency).await
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 //! Runs checked against the way that their scores speak for.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+mod support;
+
 use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,12 +12,13 @@ use textgrad_core::{
     Choice, Engine, EngineError, ErrorKind, FinishReason, Layout, Request, Response, engine_fn,
 };
 use textgrad_ops::engine::Sim;
-use tpo::run::{RecordedRun, ResultRecord, RunConfig, RunFolder, Scores};
+use tpo::run::{RecordedRun, ResultRecord, Scores};
 use tpo::{
-    Accept, Batch, Combine, Comparison, Ensemble, JudgeReward, Member, Mode, PairCx, PairSelection,
-    Pairs, Query, RewardModel, SimReward, Stopping, Surroundings, Tpo, TpoBuilder, TpoConfig,
-    reward_fn,
+    Accept, Combine, Comparison, Ensemble, JudgeReward, Member, Mode, PairCx, PairSelection, Pairs,
+    Query, RewardModel, SimReward, Stopping, Surroundings, Tpo, TpoBuilder, TpoConfig, reward_fn,
 };
+
+use self::support::recorded;
 
 const QUERIES: [&str; 3] =
     ["How do I take care of a wooden table?", "Why is the sky blue?", "How do I boil an egg?"];
@@ -36,16 +39,7 @@ async fn run(path: &Path, tpo: TpoBuilder) -> RecordedRun {
 }
 
 async fn run_over(path: &Path, tpo: TpoBuilder, queries: &[&str]) -> RecordedRun {
-    let tpo = tpo.build().unwrap();
-    let queries: Vec<Query> = queries.iter().copied().map(Query::from).collect();
-    let folder = RunFolder::create(path, &RunConfig::new(&tpo, "test", &queries)).await.unwrap();
-    let mut results = folder.results().await.unwrap();
-    let mut batch = Batch::new(tpo, queries).journal(folder.journal().clone());
-    while let Some(outcome) = batch.next().await {
-        results.write(&ResultRecord::new(&outcome, true)).await.unwrap();
-    }
-    results.finish().await.unwrap();
-    RecordedRun::open(path).unwrap()
+    recorded(path, tpo.build().unwrap(), queries, 64).await
 }
 
 fn told(run: &RecordedRun) -> Vec<String> {

@@ -5,6 +5,8 @@
 mod figures;
 mod page;
 mod recorded;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,28 +15,17 @@ use base64::Engine as _;
 use textgrad_core::{Layout, Page, Seed};
 use textgrad_ops::engine::sim::Sim;
 use tpo::report::{Bootstrap, Cell, Comparison, Cost, Figure, Report, ReportConfig};
-use tpo::run::{RecordedRun, ResultRecord, RunConfig, RunFolder};
-use tpo::{
-    Batch, Error, Mode, Query, RewardModel, SimReward, Tpo, TpoBuilder, TpoConfig, reward_fn,
-};
+use tpo::run::{RecordedRun, ResultRecord};
+use tpo::{Error, Mode, Query, RewardModel, SimReward, Tpo, TpoBuilder, TpoConfig, reward_fn};
+
+use self::support::recorded;
 
 fn search(mode: Mode, seed: u64) -> TpoBuilder {
     Tpo::builder(Arc::new(Sim::default()), Arc::new(SimReward)).mode(mode).samples(3).seed(seed)
 }
 
 async fn run(path: &Path, tpo: TpoBuilder, queries: &[&str]) -> RecordedRun {
-    let tpo = tpo.build().unwrap();
-    let queries: Vec<Query> = queries.iter().copied().map(Query::from).collect();
-    let config = RunConfig::new(&tpo, "test", &queries);
-    let folder = RunFolder::create(path, &config).await.unwrap();
-    let mut results = folder.results().await.unwrap();
-    let simulated = tpo.is_simulation();
-    let mut batch = Batch::new(tpo, queries).journal(folder.journal().clone());
-    while let Some(outcome) = batch.next().await {
-        results.write(&ResultRecord::new(&outcome, simulated)).await.unwrap();
-    }
-    results.finish().await.unwrap();
-    RecordedRun::open(path).unwrap()
+    recorded(path, tpo.build().unwrap(), queries, 64).await
 }
 
 const QUERIES: [&str; 3] =
