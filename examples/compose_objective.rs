@@ -86,8 +86,8 @@ fn objective(engine: &Arc<dyn Engine>, seed: Seed) -> Result<Objective, textgrad
         }
     });
     let to_the_point: Arc<dyn Loss> = Arc::new(CheckLoss::new(to_the_point));
-    let query = Variable::new(QUERY, "query of a user");
-    let rejected = Variable::new(REJECTED, "a rejected answer");
+    let query = Variable::constant(QUERY, "query of a user");
+    let rejected = Variable::constant(REJECTED, "a rejected answer");
     let better: Arc<dyn Loss> = Arc::new(
         ContrastiveLoss::new(Arc::clone(engine), &query)
             .against(&rejected)
@@ -196,9 +196,11 @@ mod tests {
             ))
         }));
         let objective = objective(&engine, Seed::new(Options::SEED)).unwrap();
-        let praise = Variable::leaf(FIRST, "text");
+        let praise = Variable::differentiable(FIRST, "text");
         let verdict = objective.whole.evaluate(&praise).await.unwrap();
         assert_eq!(verdict.score().and_then(textgrad_core::Score::passed), Some(false));
-        assert!(objective.whole.evaluate(&Variable::leaf("Short.", "text")).await.is_err());
+        assert!(
+            objective.whole.evaluate(&Variable::differentiable("Short.", "text")).await.is_err()
+        );
     }
 }

@@ -46,7 +46,7 @@ async fn ask_twice() -> Result<(String, u64), Box<dyn Error>> {
         .retry(RetryPolicy::default())
         .cached(CacheConfig::default());
     let llm = LlmCall::builder(std::sync::Arc::new(engine)).build();
-    let question = Variable::new("how many words are these", "question");
+    let question = Variable::constant("how many words are these", "question");
     let first = llm.ask(&question).one().await?;
     let second = llm.ask(&question).one().await?;
     assert_eq!(first.text(), second.text());

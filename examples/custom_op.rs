@@ -77,11 +77,12 @@ mod tests {
 
     #[tokio::test]
     async fn both_checks_speak_and_only_where_they_have_something_to_say() {
-        let rude = Variable::leaf("Send me the book that I lent you last year.", "letter");
+        let rude =
+            Variable::differentiable("Send me the book that I lent you last year.", "letter");
         let gradients = backward(&objective(&rude).await.unwrap()).await.unwrap();
         assert_eq!(gradients.text(&rude), "Cut at least 4 words.\nSay please.");
 
-        let polite = Variable::leaf("Send the book, please.", "letter");
+        let polite = Variable::differentiable("Send the book, please.", "letter");
         let gradients = backward(&objective(&polite).await.unwrap()).await.unwrap();
         assert_eq!(gradients.text(&polite), "");
     }

@@ -126,7 +126,7 @@ async fn improve(line: &str, seed: Seed) -> Result<Run, Failure> {
             .retry(RetryPolicy::default().max_retries(2)),
     );
     announce(&*engine);
-    let question = Variable::new(QUERY, "query of a user");
+    let question = Variable::constant(QUERY, "query of a user");
     // Several answers of one request; a server that gives one at a time is asked for the others.
     let llm = LlmCall::builder(Arc::clone(&engine)).sampling(Sampling::default().with_n(3)).build();
     let answers = llm.ask(&question).seed(seed.child("answer", 0)).all().await?;

@@ -88,7 +88,7 @@ async fn train(
     engine: &Arc<dyn Engine>,
     seed: Seed,
 ) -> Result<Vec<(String, usize)>, Failure> {
-    let query = Variable::new(QUERY, "query of a user");
+    let query = Variable::constant(QUERY, "query of a user");
     let answer = writer.run(&query, seed).await?;
     let instruction =
         format!("What does the answer to the query lack?\n\n{}", section("QUERY", QUERY));

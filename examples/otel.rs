@@ -54,7 +54,7 @@ async fn program() -> Result<String, textgrad_core::Error> {
     let engine: Arc<dyn Engine> = Arc::new(Sim::default().traced());
     let sampling = Sampling::default().with_seed(7).with_temperature(0.7).with_max_tokens(200);
     let system = Parameter::new("Answer in a friendly way.", "system prompt");
-    let question = Variable::new("How do I boil an egg?", "question of a user");
+    let question = Variable::constant("How do I boil an egg?", "question of a user");
     let run = async {
         let llm = LlmCall::builder(Arc::clone(&engine)).sampling(sampling).build();
         let answer = llm.ask(&question).system(&system.variable()).one().await?;

@@ -38,7 +38,7 @@ struct Tour {
 async fn tour(engine: &Arc<dyn Engine>, seed: Seed) -> Result<Tour, Failure> {
     heading("variables");
     // A variable is a text and what it is for, in words. It never changes.
-    let question = Variable::new(QUERY, "query of a user");
+    let question = Variable::constant(QUERY, "query of a user");
     // A parameter is what may change. Feedback is gathered on it, and on nothing that does not depend on it.
     let system = Parameter::new("You are a brief assistant.", "system prompt");
     for variable in [&question, &system.variable()] {

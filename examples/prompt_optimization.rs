@@ -62,8 +62,10 @@ impl Module for Counter {
 #[async_trait]
 impl Program for Counter {
     async fn forward(&self, example: &Example, seed: Seed) -> Result<Variable, Error> {
-        let question =
-            Variable::new(example.text("question")?, "question that has a number for an answer");
+        let question = Variable::constant(
+            example.text("question")?,
+            "question that has a number for an answer",
+        );
         self.llm.ask(&question).system(&self.system.variable()).seed(seed).one().await
     }
 }

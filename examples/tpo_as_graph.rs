@@ -34,7 +34,7 @@ async fn tpo(query: &str, samples: u32, iterations: u64) -> Result<Run, Box<dyn 
     let engine: Arc<dyn Engine> = Arc::new(Sim::default());
     let seed = Seed::new(7);
     let sampling = Sampling::default().with_n(samples);
-    let question = Variable::new(query, "query of a user");
+    let question = Variable::constant(query, "query of a user");
     let score = |answer: Variable| Scored {
         reward: sim::reward(query, answer.text().unwrap_or_default()),
         answer,

@@ -81,8 +81,8 @@ struct Run {
 }
 
 async fn ask(engine: &Arc<dyn Engine>, image: Image, seed: Seed) -> Result<Run, Failure> {
-    let image = Variable::new(image, "chart that is asked about");
-    let question = Variable::new(QUESTION, "question about a chart");
+    let image = Variable::constant(image, "chart that is asked about");
+    let question = Variable::constant(QUESTION, "question about a chart");
     let fields = [Field::text("Question"), Field::image("Chart")];
     let llm = MultimodalLlmCall::builder(LlmCall::builder(Arc::clone(engine)), fields)?
         .system("You answer questions about images.")

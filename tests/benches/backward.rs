@@ -110,7 +110,7 @@ async fn minibatch(calls: &Arc<Calls>, rows: &mut [Row; 2]) -> Result<(), Box<dy
     let loss = TextLoss::new(engine, "Is this answer right?");
     let prompt = Parameter::new("Think first.", "system prompt");
     let questions: Vec<Variable> = (0..WIDTH)
-        .map(|place| Variable::new(format!("What is {place} + 2?"), "question"))
+        .map(|place| Variable::constant(format!("What is {place} + 2?"), "question"))
         .collect();
 
     let [forward, back] = rows;

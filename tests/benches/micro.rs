@@ -39,7 +39,7 @@ fn instant(answer: String) -> Arc<dyn Engine> {
 #[divan::bench(args = [10, 300])]
 fn llm_call_forward(bencher: Bencher, length: usize) {
     let (runtime, call) = (runtime(), LlmCall::builder(instant(words(length))).build());
-    let prompt = Variable::leaf(words(length), "prompt");
+    let prompt = Variable::differentiable(words(length), "prompt");
     bencher.bench_local(|| runtime.block_on(call.ask(&prompt).one()).unwrap());
 }
 
@@ -47,7 +47,7 @@ fn llm_call_forward(bencher: Bencher, length: usize) {
 fn llm_call_backward(bencher: Bencher, length: usize) {
     let runtime = runtime();
     let loss = TextLoss::new(instant(words(length)), words(length));
-    let prompt = Variable::leaf(words(length), "prompt");
+    let prompt = Variable::differentiable(words(length), "prompt");
     let value = runtime.block_on(loss.evaluate(&prompt)).unwrap();
     bencher.bench_local(|| runtime.block_on(Backward::new(&value).run()).unwrap());
 }
@@ -58,7 +58,7 @@ fn trace_a_chain(bencher: Bencher, links: usize) {
         let copy = Arc::new(op_fn("copy", |inputs: Inputs| async move {
             Ok(vec![Output::new(inputs.named("text")?.value().clone(), "copy")])
         }));
-        let mut end = Variable::new("text", "text");
+        let mut end = Variable::constant("text", "text");
         for _ in 0..links {
             end = apply_one(copy.clone(), [("text", &end)]).await.unwrap();
         }

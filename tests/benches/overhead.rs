@@ -52,7 +52,7 @@ fn instant(answer: &str) -> Arc<dyn Engine> {
 async fn in_process(name: &str, length: usize, rounds: usize) -> Result<(), Box<dyn Error>> {
     let llm = LlmCall::builder(instant(&words::words(length, 0))).build();
     let system = Parameter::new("Answer the question in one sentence.", "system prompt");
-    let question = Variable::new(words::words(length, 1), "question");
+    let question = Variable::constant(words::words(length, 1), "question");
     let (mut forward, mut back) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let begun = ProcessTime::now();
@@ -141,7 +141,7 @@ impl Contenders {
             llm: LlmCall::builder(Arc::clone(&standard)).build(),
             standard,
             request: Request::new(Purpose::Forward, [Message::user(&*question)]),
-            question: Variable::new(question, "question"),
+            question: Variable::constant(question, "question"),
         })
     }
 

@@ -51,7 +51,7 @@ async fn program(nodes: usize) -> Result<(Graph, Gradients), Box<dyn Error>> {
         .map(|i| Parameter::new(words(LENGTH, i), format!("system prompt of part {i}")))
         .collect();
     let mut layer: Vec<Variable> =
-        (0..WIDTH).map(|i| Variable::new(words(20, i), format!("question {i}"))).collect();
+        (0..WIDTH).map(|i| Variable::constant(words(20, i), format!("question {i}"))).collect();
     // A call and its answer are two nodes, and so is each of its three feedbacks.
     for _ in 0..(nodes / (8 * WIDTH)).max(1) {
         let mut next = Vec::new();

@@ -40,7 +40,7 @@ impl Module for Solver {
 #[async_trait]
 impl Program for Solver {
     async fn forward(&self, example: &Example, seed: Seed) -> Result<Variable, CoreError> {
-        let question = Variable::new(example.text("question")?, "question");
+        let question = Variable::constant(example.text("question")?, "question");
         self.llm.ask(&question).system(&self.system.variable()).seed(seed).one().await
     }
 }

@@ -113,7 +113,7 @@ pub enum Error {
     // Backward passes.
     /// There is nothing to differentiate with respect to.
     #[error(
-        "the objective (role: {}) requires no gradient: it depends on no Parameter and no Variable::leaf, or its op says that its output requires none",
+        "the objective (role: {}) requires no gradient: it depends on no Parameter and no Variable::differentiable, or its op says that its output requires none",
         excerpt(role, 80)
     )]
     NothingRequiresGrad {

@@ -35,7 +35,7 @@ fn listens(name: &str, log: &Log) -> textgrad_core::OpFn {
 #[tokio::test]
 async fn the_objective_is_not_feedback() {
     let log = Log::default();
-    let x = Variable::leaf("x", "x");
+    let x = Variable::differentiable("x", "x");
     let y = on(listens("f", &log), &[&x]).await;
     let z = on(listens("g", &log), &[&y]).await;
     let gradients = backward(&z).await.unwrap();
@@ -51,7 +51,7 @@ async fn the_objective_is_not_feedback() {
 #[tokio::test]
 async fn empty_words_are_feedback_not_the_objective() {
     let log = Log::default();
-    let x = Variable::leaf("x", "x");
+    let x = Variable::differentiable("x", "x");
     let y = on(listens("f", &log), &[&x]).await;
     let silent =
         join("g").with_backward(|_: BackwardCx| async { Ok(vec![Some(Feedback::new("").into())]) });
@@ -63,7 +63,8 @@ async fn empty_words_are_feedback_not_the_objective() {
 #[tokio::test]
 async fn none_ends_the_pass_at_no_cost() {
     let log = Log::default();
-    let (x, other) = (Variable::leaf("x", "x"), Variable::leaf("other", "other"));
+    let (x, other) =
+        (Variable::differentiable("x", "x"), Variable::differentiable("other", "other"));
     let y = on(listens("never asked", &log), &[&x]).await;
     let half = join("half").with_backward(|cx: BackwardCx| async move {
         assert!(cx.needs(0) && cx.needs(1) && !cx.needs(2));
@@ -79,7 +80,7 @@ async fn none_ends_the_pass_at_no_cost() {
 
 #[tokio::test]
 async fn an_op_without_a_backward_has_nothing_to_say() {
-    let x = Variable::leaf("x", "x");
+    let x = Variable::differentiable("x", "x");
     let y = on(join("opaque"), &[&x]).await;
     let gradients = backward(&y).await.unwrap();
     assert!(gradients.get(&x).is_empty());
@@ -89,9 +90,9 @@ async fn an_op_without_a_backward_has_nothing_to_say() {
 #[tokio::test]
 async fn constants_and_images_get_nothing() {
     let log = Log::default();
-    let x = Variable::leaf("x", "x");
-    let constant = Variable::new("c", "constant");
-    let image = Variable::leaf(Image::new(vec![1], "image/png").unwrap(), "picture");
+    let x = Variable::differentiable("x", "x");
+    let constant = Variable::constant("c", "constant");
+    let image = Variable::differentiable(Image::new(vec![1], "image/png").unwrap(), "picture");
     let unused = on(listens("unused", &log), &[&constant]).await;
     // An op that answers for everything, whether it is wanted or not.
     let eager = join("eager").with_backward(|cx: BackwardCx| async move {
@@ -110,7 +111,7 @@ async fn constants_and_images_get_nothing() {
 #[tokio::test]
 async fn for_each_input_asks_only_where_feedback_is_wanted() {
     let log = Log::default();
-    let (x, constant) = (Variable::leaf("x", "x"), Variable::new("c", "constant"));
+    let (x, constant) = (Variable::differentiable("x", "x"), Variable::constant("c", "constant"));
     let asked = log.clone();
     let op = join("op").with_backward(move |cx: BackwardCx| {
         let log = asked.clone();
@@ -129,7 +130,7 @@ async fn for_each_input_asks_only_where_feedback_is_wanted() {
 
 #[tokio::test]
 async fn the_same_variable_twice_hears_twice() {
-    let x = Variable::leaf("x", "x");
+    let x = Variable::differentiable("x", "x");
     let y = on(speaks("f"), &[&x, &x]).await;
     let gradients = backward(&y).await.unwrap();
     assert_eq!(words(gradients.get(&x)), ["f/0", "f/1"]);
@@ -164,7 +165,7 @@ fn halves(log: &Log) -> textgrad_core::OpFn {
 #[tokio::test]
 async fn an_op_of_several_outputs_is_asked_once_with_what_each_got() {
     let log = Log::default();
-    let text = Variable::leaf("a b", "text");
+    let text = Variable::differentiable("a b", "text");
     let parts = apply(Arc::new(halves(&log)), [("text", &text)]).await.unwrap();
     let y = on(speaks("f"), &[&parts[1], &parts[0], &parts[1]]).await;
     let gradients = backward(&y).await.unwrap();
@@ -175,7 +176,7 @@ async fn an_op_of_several_outputs_is_asked_once_with_what_each_got() {
 #[tokio::test]
 async fn an_output_that_nothing_uses_has_no_part() {
     let log = Log::default();
-    let text = Variable::leaf("a b", "text");
+    let text = Variable::differentiable("a b", "text");
     let parts = apply(Arc::new(halves(&log)), [("text", &text)]).await.unwrap();
     backward(&parts[1]).await.unwrap();
     assert_eq!(log.events(), [r#"[] ["objective"] [None, Some("b"), None]"#]);
@@ -192,9 +193,9 @@ fn overridden(requires_grad: bool) -> textgrad_core::OpFn {
 
 #[tokio::test]
 async fn an_output_can_end_or_begin_what_requires_a_gradient() {
-    let x = Variable::leaf("x", "x");
+    let x = Variable::differentiable("x", "x");
     let shut = on(overridden(false), &[&x]).await;
-    let open = on(overridden(true), &[&Variable::new("c", "constant")]).await;
+    let open = on(overridden(true), &[&Variable::constant("c", "constant")]).await;
     assert!(!shut.requires_grad() && open.requires_grad());
     let z = on(speaks("f"), &[&shut, &open]).await;
     let gradients = backward(&z).await.unwrap();
@@ -210,8 +211,9 @@ async fn an_output_can_end_or_begin_what_requires_a_gradient() {
 
 #[tokio::test]
 async fn a_root_that_nothing_can_improve_is_an_error() {
-    let constant = on(speaks("f"), &[&Variable::new("c", "constant")]).await;
-    for root in [constant, Variable::new("c", "a constant"), on(overridden(false), &[]).await] {
+    let constant = on(speaks("f"), &[&Variable::constant("c", "constant")]).await;
+    for root in [constant, Variable::constant("c", "a constant"), on(overridden(false), &[]).await]
+    {
         let failure = backward(&root).await.unwrap_err();
         assert!(
             matches!(&failure.error, Error::NothingRequiresGrad { role } if **role == **root.role()),
@@ -227,20 +229,20 @@ async fn a_failure_is_its_cause_where_the_gradients_are_of_no_use() {
     async fn differentiated(root: &Variable) -> Result<usize, Error> {
         Ok(backward(root).await?.len())
     }
-    let error = differentiated(&Variable::new("c", "constant")).await.unwrap_err();
+    let error = differentiated(&Variable::constant("c", "constant")).await.unwrap_err();
     assert!(matches!(error, Error::NothingRequiresGrad { role } if role == "constant"));
 }
 
 #[tokio::test]
 async fn a_leaf_can_be_the_root() {
-    let x = Variable::leaf("x", "x");
+    let x = Variable::differentiable("x", "x");
     let gradients = backward(&x).await.unwrap();
     assert_eq!(words(gradients.get(&x)), ["objective"]);
 }
 
 #[tokio::test]
 async fn passes_share_a_graph_and_do_not_see_each_other() {
-    let x = Variable::leaf("x", "x");
+    let x = Variable::differentiable("x", "x");
     let y = on(speaks("f"), &[&x]).await;
     let (a, b) = (on(speaks("a"), &[&y]).await, on(speaks("b"), &[&y]).await);
     let (of_a, of_b) = tokio::join!(backward(&a), backward(&b));
@@ -273,7 +275,7 @@ async fn the_settings_reach_the_op() {
         told.add(format!("{} {:?} {seeded}", cx.engine_or(&own).name(), cx.layout()));
         async { Ok(vec![None]) }
     });
-    let y = on(op, &[&Variable::leaf("x", "x")]).await;
+    let y = on(op, &[&Variable::differentiable("x", "x")]).await;
     backward(&y).await.unwrap();
     Backward::new(&y)
         .engine(named("pass"))
@@ -288,10 +290,10 @@ async fn the_settings_reach_the_op() {
 #[tokio::test(start_paused = true)]
 async fn an_observer_is_told_what_happens() {
     let log = Log::default();
-    let x = Variable::leaf("x", "x");
+    let x = Variable::differentiable("x", "x");
     let y = on(says("slow", Duration::from_millis(20), &Log::default()), &[&x]).await;
     let w = on(says("fast", Duration::from_millis(10), &Log::default()), &[&x]).await;
-    let z = on(speaks("top"), &[&y, &w, &Variable::new("c", "constant")]).await;
+    let z = on(speaks("top"), &[&y, &w, &Variable::constant("c", "constant")]).await;
     let seen = log.clone();
     let observer = move |event: &BackwardEvent<'_>| match event {
         BackwardEvent::CallStarted { call } => seen.add(format!("{} started", call.op().name())),
@@ -315,7 +317,7 @@ async fn an_observer_is_told_what_happens() {
 #[test]
 fn a_pass_can_be_spawned_and_named() {
     fn assert_send<T: Send>(_: &T) {}
-    let x = Variable::leaf("x", "x");
+    let x = Variable::differentiable("x", "x");
     assert_send(&backward(&x));
     assert_send(&Backward::new(&x).run());
     assert_eq!(speaks("f").name(), "f");

@@ -22,7 +22,7 @@ use textgrad_core::{
 };
 
 fn leaves<const N: usize>(names: [&str; N]) -> [Variable; N] {
-    names.map(|name| Variable::leaf(name, name))
+    names.map(|name| Variable::differentiable(name, name))
 }
 
 #[tokio::test]
@@ -46,7 +46,7 @@ async fn plus_runs_texts_together_by_value_and_by_reference() {
 #[test]
 fn plus_wants_texts() {
     let image = Image::new(vec![1], "image/png").unwrap();
-    let (text, image) = (Variable::new("a", "text"), Variable::new(image, "picture"));
+    let (text, image) = (Variable::constant("a", "text"), Variable::constant(image, "picture"));
     for (sum, side) in [(&image + &text, "left"), (&text + &image, "right")] {
         let Err(Error::Forward { op, source }) = sum else { panic!("{sum:?}") };
         assert_eq!(op, "+");
@@ -59,7 +59,7 @@ fn plus_wants_texts() {
 #[tokio::test]
 async fn an_objective_passes_through_and_constants_get_nothing() {
     let [a, b] = leaves(["a", "b"]);
-    let constant = Variable::new("c", "c");
+    let constant = Variable::constant("c", "c");
     let sum = ((&a + &constant).unwrap() + &b).unwrap();
     let gradients = backward(&sum).await.unwrap();
     for leaf in [&a, &b] {
@@ -78,8 +78,8 @@ async fn what_is_said_about_a_sum_is_said_once_per_edge_however_deep() {
     let [a, b] = leaves(["a", "b"]);
     let mut sum = (&a + &b).unwrap();
     for _ in 0..16 {
-        sum = (&sum + &Variable::new("", "nothing")).unwrap();
-        sum = (sum.clone() + Variable::new("", "nothing")).unwrap();
+        sum = (&sum + &Variable::constant("", "nothing")).unwrap();
+        sum = (sum.clone() + Variable::constant("", "nothing")).unwrap();
     }
     let end = on(speaks("critic"), &[&sum]).await;
     let gradients = backward(&end).await.unwrap();
@@ -200,7 +200,11 @@ async fn check(spec: Spec) -> Result<(), TestCaseError> {
     let mut makers: Vec<Vec<usize>> = Vec::new();
     for (i, grad) in spec.leaves.iter().enumerate() {
         let (text, role) = (format!("<{i}>"), format!("leaf {i}"));
-        variables.push(if *grad { Variable::leaf(text, role) } else { Variable::new(text, role) });
+        variables.push(if *grad {
+            Variable::differentiable(text, role)
+        } else {
+            Variable::constant(text, role)
+        });
         makers.push(Vec::new());
     }
     let mut critics: Vec<(usize, Variable)> = Vec::new();

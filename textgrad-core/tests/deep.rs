@@ -44,7 +44,7 @@ fn link() -> OpFn {
 
 async fn chain(arguments: usize) -> (Variable, Variable) {
     let op: Arc<OpFn> = Arc::new(link());
-    let x = Variable::leaf("x", "x");
+    let x = Variable::differentiable("x", "x");
     let mut end = x.clone();
     for _ in 0..CHAIN / arguments {
         let inputs = Inputs::new((0..arguments).map(|_| ("x", end.clone())));
@@ -101,7 +101,7 @@ fn a_long_ladder_is_differentiated() {
 fn a_long_sum_is_differentiated() {
     on_a_small_stack(|| {
         run(async {
-            let x = Variable::leaf("", "x");
+            let x = Variable::differentiable("", "x");
             let mut end = x.clone();
             for _ in 0..CHAIN / 4 {
                 end = (&end + &end).unwrap();
@@ -140,7 +140,7 @@ fn a_long_chain_can_be_shared_and_dropped_from_several_threads() {
 fn a_wide_graph_is_differentiated() {
     on_a_small_stack(|| {
         run(async {
-            let x = Variable::leaf("x", "x");
+            let x = Variable::differentiable("x", "x");
             let mut losses = Vec::new();
             for _ in 0..5_000 {
                 losses.push(on(speaks("loss"), &[&x]).await);

@@ -38,8 +38,9 @@ fn io() -> std::io::Error {
 
 #[tokio::test]
 async fn every_input_that_may_change_is_told_and_no_other() {
-    let (number, unit) = (Variable::leaf("four", "a number"), Variable::leaf("m", "a unit"));
-    let constant = Variable::new("c", "constant");
+    let (number, unit) =
+        (Variable::differentiable("four", "a number"), Variable::differentiable("m", "a unit"));
+    let constant = Variable::constant("c", "constant");
     let inputs = [("number", &number), ("unit", &unit), ("constant", &constant)];
     let op = fails(|| Error::op_caused_by("not a length", io()));
     let failed = try_apply(op, inputs).await.unwrap().unwrap_err();
@@ -78,7 +79,7 @@ async fn every_input_that_may_change_is_told_and_no_other() {
 
 #[tokio::test]
 async fn further_back_the_feedback_goes_on_as_any_other() {
-    let draft = Variable::leaf("draft", "draft");
+    let draft = Variable::differentiable("draft", "draft");
     let answer = on(speaks("writer"), &[&draft]).await;
     let failed = try_apply_one(fails(|| Error::op("no")), [("text", &answer)]).await.unwrap();
     let gradients = backward(failed.unwrap_err().variable()).await.unwrap();
@@ -88,7 +89,7 @@ async fn further_back_the_feedback_goes_on_as_any_other() {
 
 #[tokio::test]
 async fn what_is_said_about_the_error_goes_along() {
-    let text = Variable::leaf("text", "text");
+    let text = Variable::differentiable("text", "text");
     let failed = try_apply(fails(|| Error::op("no")), [("text", &text)]).await.unwrap();
     let verdict = on(speaks("judge"), &[failed.unwrap_err().variable()]).await;
     let gradients = backward(&verdict).await.unwrap();
@@ -98,7 +99,7 @@ async fn what_is_said_about_the_error_goes_along() {
 
 #[tokio::test]
 async fn an_op_that_succeeds_is_applied_as_ever() {
-    let text = Variable::leaf("text", "text");
+    let text = Variable::differentiable("text", "text");
     let op = || ends(|inputs| Ok(vec![Output::new(inputs.text("text")?, "copy")]));
     let copies = try_apply(op(), [("text", &text)]).await.unwrap().unwrap();
     assert_eq!(copies.len(), 1);
@@ -109,8 +110,8 @@ async fn an_op_that_succeeds_is_applied_as_ever() {
 
 #[tokio::test]
 async fn failures_of_the_ops_own_are_turned() {
-    let text = Variable::leaf("text", "text");
-    let image = Variable::new(Image::new(vec![1], "image/png").unwrap(), "picture");
+    let text = Variable::differentiable("text", "text");
+    let image = Variable::constant(Image::new(vec![1], "image/png").unwrap(), "picture");
     let inputs = || Inputs::from([("text", &text), ("image", &image)]);
     let prompt = || PromptError::Unsupported { file: "f".into(), line: 1, reason: "r".into() };
     for (op, said) in [
@@ -145,7 +146,7 @@ async fn failures_of_the_ops_own_are_turned() {
 
 #[tokio::test]
 async fn failures_of_an_engine_and_panics_are_not() {
-    let text = Variable::leaf("text", "text");
+    let text = Variable::differentiable("text", "text");
     for kind in [ErrorKind::Connection, ErrorKind::Auth, ErrorKind::Budget, ErrorKind::Other] {
         let engine = move || EngineError::new(kind, "not today");
         for op in [
@@ -168,7 +169,7 @@ async fn failures_of_an_engine_and_panics_are_not() {
 
 #[tokio::test]
 async fn a_failure_without_anything_that_may_change_ends_a_pass_at_once() {
-    let constant = Variable::new("c", "constant");
+    let constant = Variable::constant("c", "constant");
     let failed = try_apply(fails(|| Error::op("no")), [("text", &constant)]).await.unwrap();
     let failure = backward(failed.unwrap_err().variable()).await.unwrap_err();
     assert!(matches!(failure.error, Error::NothingRequiresGrad { .. }));

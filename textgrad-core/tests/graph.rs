@@ -37,7 +37,7 @@ const HOSTILE: [&str; 16] = [
 ];
 
 async fn hostile(text: &str) -> Graph {
-    let x = Variable::leaf(text, text);
+    let x = Variable::differentiable(text, text);
     let op = op_fn(text, |_: Inputs| async { Ok(vec![Output::new("y", "y")]) });
     let y = apply(Arc::new(op), Inputs::new([(text, x)])).await.unwrap();
     Graph::trace(&y[0])
@@ -154,7 +154,7 @@ async fn json_holds_any_text_whole() {
 #[tokio::test]
 async fn a_cut_never_parts_a_character() {
     let family = "👩‍👩‍👧";
-    let graph = Graph::trace(&Variable::new(family.repeat(5), "e\u{301}".repeat(5)));
+    let graph = Graph::trace(&Variable::constant(family.repeat(5), "e\u{301}".repeat(5)));
     let view = graph.view().max_chars(3);
     let label = format!("{0}{0}…\\n{1}{1}…", "e\u{301}", family);
     assert!(view.to_dot().contains(&format!("label=\"{label}\"")), "{}", view.to_dot());
@@ -165,7 +165,7 @@ async fn a_cut_never_parts_a_character() {
 
 #[tokio::test]
 async fn gradients_are_drawn_on_request() {
-    let x = Variable::leaf("x", "parameter");
+    let x = Variable::differentiable("x", "parameter");
     let y = on(speaks("f"), &[&x, &x]).await;
     let gradients = backward(&y).await.unwrap();
     let graph = Graph::trace(&y);
@@ -194,8 +194,8 @@ async fn gradients_are_drawn_on_request() {
 
 #[tokio::test]
 async fn the_json_format_is_fixed() {
-    let x = Variable::leaf("x", "parameter");
-    let image = Variable::new(Image::new(vec![1, 2, 3], "image/png").unwrap(), "picture");
+    let x = Variable::differentiable("x", "parameter");
+    let image = Variable::constant(Image::new(vec![1, 2, 3], "image/png").unwrap(), "picture");
     let y = on(speaks("f"), &[&x, &image]).await;
     let gradients = backward(&y).await.unwrap();
     let graph = Graph::trace(&y);
@@ -228,7 +228,7 @@ async fn the_json_format_is_fixed() {
 
 #[tokio::test]
 async fn several_roots_make_one_graph() {
-    let x = Variable::leaf("x", "x");
+    let x = Variable::differentiable("x", "x");
     let (a, b) = (on(join("a"), &[&x]).await, on(join("b"), &[&x]).await);
     let graph = Graph::trace_all([&a, &b, &a]);
     assert_eq!((graph.variables().count(), graph.calls().count()), (3, 2));

@@ -168,10 +168,10 @@ fn what_would_fail_or_leave_a_hole_later_is_refused() {
         ),
         ("{{#if}}x{{/if}}", "line 1: expected {{#if value}}, got 0 argument(s)"),
         ("{{@index}}", "line 1: @index is known only inside of {{#each}}"),
-        ("{{lookup points 0}}", "line 1: lookup can not be checked; use {{#each}} or a field"),
+        ("{{lookup points 0}}", "line 1: lookup cannot be checked; use {{#each}} or a field"),
         (
             "a\n{{{{raw}}}}{{name}}{{{{/raw}}}}",
-            "line 2: raw blocks can not be used; write \\{{ for braces that are text",
+            "line 2: raw blocks cannot be used; write \\{{ for braces that are text",
         ),
     ] {
         assert_eq!(error(&[("letter.hbs", text)]), format!("letter.hbs, {expected}"));

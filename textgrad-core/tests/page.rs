@@ -96,7 +96,7 @@ fn asks(purpose: Purpose, text: &str, answer: &'static str) -> Arc<Asks> {
 async fn hostile_texts_are_in_the_page_as_they_are_and_nowhere_as_markup() {
     for text in HOSTILE {
         let long = format!("{text} and so on and so forth\n{text}");
-        let x = Variable::leaf(long.as_str(), text);
+        let x = Variable::differentiable(long.as_str(), text);
         let op = op_fn(text, |_: Inputs| async { Ok(vec![Output::new("y", "y")]) });
         let op =
             op.with_backward(move |_| async move { Ok(vec![Some(Feedback::new(text).into())]) });
@@ -121,8 +121,8 @@ async fn hostile_texts_are_in_the_page_as_they_are_and_nowhere_as_markup() {
 
 #[tokio::test]
 async fn requests_scores_feedback_and_changes_are_told() {
-    let text = Variable::leaf("Be brief.", "system prompt");
-    let image = Variable::new(Image::new(vec![1, 2, 3], "image/png").unwrap(), "picture");
+    let text = Variable::differentiable("Be brief.", "system prompt");
+    let image = Variable::constant(Image::new(vec![1, 2, 3], "image/png").unwrap(), "picture");
     let parts = [Part::Text("see".into()), Part::from(image.value())];
     let mut sampling = Sampling::default().with_seed(u64::MAX);
     sampling.extra.insert("$".into(), json!({ "$": 0 }));
@@ -193,11 +193,11 @@ async fn requests_scores_feedback_and_changes_are_told() {
 
 #[tokio::test]
 async fn feedback_from_outside_of_the_graph_brings_its_request_and_merged_feedback_is_marked() {
-    let x = Variable::leaf("x", "parameter");
+    let x = Variable::differentiable("x", "parameter");
     let op = join("f").with_backward(|_| async {
         let words = apply_one(
             asks(Purpose::Gradient, "why?", "Because."),
-            Inputs::new([("a", Variable::new("a", "a"))]),
+            Inputs::new([("a", Variable::constant("a", "a"))]),
         );
         Ok(vec![Some(Feedback::from_variable(words.await?).into())])
     });
@@ -216,7 +216,7 @@ async fn feedback_from_outside_of_the_graph_brings_its_request_and_merged_feedba
 
 #[tokio::test]
 async fn json_makes_the_same_page_and_anything_else_is_refused() {
-    let x = Variable::leaf("x", "parameter");
+    let x = Variable::differentiable("x", "parameter");
     let y = on(speaks("f"), &[&x, &x]).await;
     let gradients = backward(&y).await.unwrap();
     let graph = Graph::trace(&y);
@@ -269,7 +269,7 @@ fn calls_are_listed_with_what_they_came_to() {
 #[tokio::test]
 async fn a_text_that_occurs_often_is_in_the_page_once() {
     let long = "a text of some length, which every step uses ".repeat(20);
-    let mut end = Variable::new(long.as_str(), "text");
+    let mut end = Variable::constant(long.as_str(), "text");
     let copy = Arc::new(op_fn("copy", |inputs: Inputs| async move {
         Ok(vec![Output::new(inputs.named("text")?.value().clone(), "text")])
     }));

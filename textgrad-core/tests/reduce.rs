@@ -85,7 +85,7 @@ async fn gather(name: &'static str, way: Way, log: &Log, terms: &[&Variable]) ->
 
 /// `a`, `b` and `c` each make a loss of one leaf `x`; `inner` merges the first two, `outer` all.
 async fn nested(log: &Log) -> (Variable, Variable) {
-    let x = Variable::leaf("x", "x");
+    let x = Variable::differentiable("x", "x");
     let mut losses = Vec::new();
     for name in ["a", "b", "c"] {
         losses.push(on(speaks(name), &[&x]).await);
@@ -97,7 +97,7 @@ async fn nested(log: &Log) -> (Variable, Variable) {
 #[tokio::test]
 async fn merged_feedback_holds_and_what_reached_is_kept() {
     let log = Log::default();
-    let x = Variable::leaf("x", "x");
+    let x = Variable::differentiable("x", "x");
     let (a, b) = (on(speaks("a"), &[&x]).await, on(speaks("b"), &[&x]).await);
     let total = gather("all", Way::Join, &log, &[&a, &b]).await;
     let gradients = backward(&total).await.unwrap();
@@ -133,7 +133,7 @@ async fn each_merge_has_a_seed_of_its_own() {
 async fn the_wish_travels_through_ops() {
     // x -> f -> y, and y is used twice on the way to two losses: merged at y, so f is told once.
     let log = Log::default();
-    let x = Variable::leaf("x", "x");
+    let x = Variable::differentiable("x", "x");
     let y = on(speaks("f"), &[&x]).await;
     let (a, b) = (on(speaks("a"), &[&y]).await, on(speaks("b"), &[&y]).await);
     let (far_a, far_b) = (on(speaks("far a"), &[&a]).await, on(speaks("far b"), &[&b]).await);
@@ -146,7 +146,7 @@ async fn the_wish_travels_through_ops() {
 #[tokio::test]
 async fn feedback_without_the_wish_is_kept_in_its_place() {
     let log = Log::default();
-    let x = Variable::leaf("x", "x");
+    let x = Variable::differentiable("x", "x");
     let mut losses = Vec::new();
     for name in ["before", "a", "b", "behind"] {
         losses.push(on(speaks(name), &[&x]).await);
@@ -160,9 +160,9 @@ async fn feedback_without_the_wish_is_kept_in_its_place() {
 #[tokio::test]
 async fn one_feedback_is_not_merged() {
     let log = Log::default();
-    let x = Variable::leaf("x", "x");
+    let x = Variable::differentiable("x", "x");
     let a = on(speaks("a"), &[&x]).await;
-    let constant = Variable::new("c", "constant");
+    let constant = Variable::constant("c", "constant");
     let total = gather("all", Way::Join, &log, &[&a, &constant]).await;
     let gradients = backward(&total).await.unwrap();
     assert_eq!(words(gradients.get(&x)), ["a/0"]);
@@ -172,7 +172,7 @@ async fn one_feedback_is_not_merged() {
 #[tokio::test]
 async fn objectives_are_not_merged() {
     let log = Log::default();
-    let x = Variable::leaf("x", "x");
+    let x = Variable::differentiable("x", "x");
     let total = gather("all", Way::Join, &log, &[&x, &x]).await;
     let gradients = backward(&total).await.unwrap();
     assert_eq!(words(gradients.get(&x)), ["objective", "objective"]);
@@ -183,7 +183,7 @@ async fn objectives_are_not_merged() {
 async fn a_merge_may_bring_several_or_nothing() {
     for (way, expected) in [(Way::Twice, vec!["first", "second"]), (Way::Nothing, vec![])] {
         let log = Log::default();
-        let x = Variable::leaf("x", "x");
+        let x = Variable::differentiable("x", "x");
         let (a, b) = (on(speaks("a"), &[&x]).await, on(speaks("b"), &[&x]).await);
         let total = gather("all", way, &log, &[&a, &b]).await;
         let gradients = backward(&total).await.unwrap();
@@ -200,7 +200,7 @@ async fn contexts_survive_a_merge_that_drops_them() {
         })
     };
     let log = Log::default();
-    let x = Variable::leaf("x", "x");
+    let x = Variable::differentiable("x", "x");
     let (a, b) = (on(with_context("a"), &[&x]).await, on(with_context("b"), &[&x]).await);
     let total = gather("all", Way::Join, &log, &[&a, &b]).await;
     let gradients = backward(&total).await.unwrap();
@@ -219,7 +219,7 @@ async fn contexts_survive_a_merge_that_drops_them() {
 
 async fn broken(way: Way) -> (Variable, BackwardError) {
     let log = Log::default();
-    let x = Variable::leaf("x", "x");
+    let x = Variable::differentiable("x", "x");
     let (a, b) = (on(speaks("a"), &[&x]).await, on(speaks("b"), &[&x]).await);
     let total = gather("all", way, &log, &[&a, &b]).await;
     (x.clone(), backward(&total).await.unwrap_err())
@@ -245,7 +245,7 @@ async fn a_merge_that_fails_ends_the_pass_and_loses_nothing() {
 #[tokio::test]
 async fn a_merge_that_was_paid_for_is_kept_when_a_later_one_fails() {
     let log = Log::default();
-    let x = Variable::leaf("x", "x");
+    let x = Variable::differentiable("x", "x");
     let mut losses = Vec::new();
     for name in ["a", "b", "c"] {
         losses.push(on(speaks(name), &[&x]).await);
@@ -281,7 +281,7 @@ async fn judged(
     first: Arc<dyn Reduce>,
     second: Arc<dyn Reduce>,
 ) -> Vec<(String, usize)> {
-    let x = Variable::leaf("x", "x");
+    let x = Variable::differentiable("x", "x");
     let mut losses = Vec::new();
     for text in said.iter().copied() {
         let critic = support::join("critic").with_backward(move |_: BackwardCx| async move {
@@ -354,7 +354,7 @@ async fn reductions_merge_from_the_inside_out() {
 async fn a_reduction_of_a_function_may_fail() {
     let broken = reduce_fn("broken", |_: ReduceCx| async { Err(Error::op("no merging today")) });
     assert_eq!(broken.name(), "broken");
-    let x = Variable::leaf("x", "x");
+    let x = Variable::differentiable("x", "x");
     let (a, b) = (on(speaks("a"), &[&x]).await, on(speaks("b"), &[&x]).await);
     let concat = Concat::new("all", "\n").reduction(Arc::new(broken));
     let total = apply_one(Arc::new(concat), [("term", &a), ("term", &b)]).await.unwrap();

@@ -26,7 +26,7 @@ const CALL: Duration = Duration::from_millis(50);
 #[tokio::test(start_paused = true)]
 async fn independent_calls_take_as_long_as_one() {
     let log = Log::default();
-    let x = Variable::leaf("x", "x");
+    let x = Variable::differentiable("x", "x");
     let mut losses = Vec::new();
     for i in 0..64 {
         losses.push(on(says(&format!("loss {i}"), CALL, &log), &[&x]).await);
@@ -43,7 +43,7 @@ async fn independent_calls_take_as_long_as_one() {
 
 #[tokio::test(start_paused = true)]
 async fn a_chain_takes_the_sum() {
-    let mut end = Variable::leaf("x", "x");
+    let mut end = Variable::differentiable("x", "x");
     for i in 0..8 {
         end = on(says(&format!("link {i}"), CALL, &Log::default()), &[&end]).await;
     }
@@ -55,7 +55,7 @@ async fn a_chain_takes_the_sum() {
 #[tokio::test(start_paused = true)]
 async fn a_call_waits_for_its_own_consumers_only() {
     // One branch is slow at its end, the other has two calls: they overlap.
-    let x = Variable::leaf("x", "x");
+    let x = Variable::differentiable("x", "x");
     let slow = on(says("slow", 2 * CALL, &Log::default()), &[&x]).await;
     let inner = on(says("inner", CALL, &Log::default()), &[&x]).await;
     let outer = on(says("outer", CALL, &Log::default()), &[&inner]).await;
@@ -74,7 +74,7 @@ async fn the_inputs_of_one_call_are_asked_at_the_same_time() {
         })
         .await
     });
-    let leaves: Vec<Variable> = (0..40).map(|_| Variable::leaf("x", "x")).collect();
+    let leaves: Vec<Variable> = (0..40).map(|_| Variable::differentiable("x", "x")).collect();
     let y = on(op, &leaves.iter().collect::<Vec<_>>()).await;
     let start = Instant::now();
     let gradients = backward(&y).await.unwrap();
@@ -106,7 +106,7 @@ fn cause(error: &Error) -> String {
 #[tokio::test(start_paused = true)]
 async fn a_failure_lets_finish_what_is_under_way_and_starts_nothing() {
     let log = Log::default();
-    let (x, far) = (Variable::leaf("x", "x"), Variable::leaf("far", "far"));
+    let (x, far) = (Variable::differentiable("x", "x"), Variable::differentiable("far", "far"));
     let never = on(says("never", CALL, &log), &[&far]).await;
     let broken = on(fails("broken", CALL), &[&x]).await;
     let slow = on(says("slow", 3 * CALL, &log), &[&never]).await;
@@ -127,7 +127,7 @@ async fn a_failure_lets_finish_what_is_under_way_and_starts_nothing() {
 async fn of_several_failures_the_one_nearest_to_the_root_is_told() {
     for (first, second) in [(CALL, 2 * CALL), (2 * CALL, CALL)] {
         let log = Log::default();
-        let x = Variable::leaf("x", "x");
+        let x = Variable::differentiable("x", "x");
         let (a, b) = (on(fails("a", first), &[&x]).await, on(fails("b", second), &[&x]).await);
         let total = on(speaks("sum"), &[&a, &b]).await;
         let seen = log.clone();
@@ -156,7 +156,7 @@ async fn for_each_input_keeps_what_the_others_brought() {
         })
         .await
     });
-    let leaves: Vec<Variable> = (0..4).map(|_| Variable::leaf("x", "x")).collect();
+    let leaves: Vec<Variable> = (0..4).map(|_| Variable::differentiable("x", "x")).collect();
     let y = on(op, &leaves.iter().collect::<Vec<_>>()).await;
     let failure = backward(&y).await.unwrap_err();
     assert_eq!(cause(&failure.error), "input 2 broke");
@@ -174,7 +174,7 @@ async fn a_panic_is_an_error_of_the_pass() {
         (join("f").with_backward(inside), "in the future 1"),
         (join("f").with_backward(odd), "no message"),
     ] {
-        let x = Variable::leaf("x", "x");
+        let x = Variable::differentiable("x", "x");
         let y = on(op, &[&x]).await;
         let z = on(speaks("top"), &[&y, &x]).await;
         let failure = backward(&z).await.unwrap_err();
@@ -193,7 +193,7 @@ async fn a_wrong_number_of_answers_is_an_error() {
         let op = join("f").with_backward(move |_: BackwardCx| async move {
             Ok(vec![Some(Feedback::new("said").into()); answers])
         });
-        let (x, y) = (Variable::leaf("x", "x"), Variable::leaf("y", "y"));
+        let (x, y) = (Variable::differentiable("x", "x"), Variable::differentiable("y", "y"));
         let failure = backward(&on(op, &[&x, &y]).await).await.unwrap_err();
         assert!(
             matches!(&failure.error, Error::GradientCount { op, expected: 2, got } if op == "f" && *got == answers),
@@ -216,7 +216,7 @@ impl Drop for Unfinished {
 #[tokio::test(start_paused = true)]
 async fn dropping_a_pass_ends_everything_that_it_has_under_way() {
     let (dropped, log) = (Arc::new(AtomicUsize::new(0)), Log::default());
-    let x = Variable::leaf("x", "x");
+    let x = Variable::differentiable("x", "x");
     let mut branches = Vec::new();
     for i in 0..5 {
         let (dropped, log) = (Arc::clone(&dropped), log.clone());

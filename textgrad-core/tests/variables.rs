@@ -187,11 +187,11 @@ fn a_stale_or_repeated_assignment_says_which_and_changes_nothing() {
 
 #[tokio::test]
 async fn a_detached_variable_has_no_past_and_wants_nothing() {
-    let x = Variable::leaf("x", "x");
+    let x = Variable::differentiable("x", "x");
     let y = on(speaks("f"), &[&x]).await;
     let cut = y.detach();
     assert_eq!((cut.text(), cut.role()), (y.text(), y.role()));
     assert!(cut.source().is_none() && !cut.requires_grad() && cut != y);
-    let image = Variable::new(Image::new(vec![1], "image/png").unwrap(), "picture").detach();
+    let image = Variable::constant(Image::new(vec![1], "image/png").unwrap(), "picture").detach();
     assert!(image.text().is_none() && image.value().as_image().is_some());
 }

@@ -16,7 +16,7 @@ pub enum Error {
     #[error(transparent)]
     Core(#[from] textgrad_core::Error),
 
-    /// Tags that can not delimit a text.
+    /// Tags that cannot delimit a text.
     #[error(
         "expected two different tags of one line each, neither inside the other, got {start:?} and {end:?}"
     )]
@@ -92,7 +92,7 @@ pub enum Error {
         /// What the scorer said.
         source: Box<dyn StdError + Send + Sync>,
     },
-    /// A score that can not be compared.
+    /// A score that cannot be compared.
     #[error("expected a finite score for {}, got {score}", tried(*candidate))]
     NotFinite {
         /// Which candidate, from 0; `None` for the texts that there are.
@@ -126,7 +126,7 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
-    /// Fields that an evaluation can not have.
+    /// Fields that an evaluation cannot have.
     #[error(
         "expected each field of the evaluation once, under distinct names that are not empty, `instruction` or `system`, got {got:?}"
     )]
@@ -193,7 +193,7 @@ pub enum Error {
     },
 
     // Data sets.
-    /// A data set can not be read or used.
+    /// A data set cannot be read or used.
     #[error("{place}: {reason}{}", if *bad > 1 { format!(" ({bad} such places in all; the first is named)") } else { String::new() })]
     Data {
         /// The file or data set, with the line or the place in the list where that is known.
@@ -203,7 +203,7 @@ pub enum Error {
         /// How many places are wrong.
         bad: usize,
     },
-    /// A file can not be read or written.
+    /// A file cannot be read or written.
     #[error("{} {action}", path.display())]
     Io {
         /// The file.
@@ -268,7 +268,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// The run that is to be resumed was made with other settings.
-    #[error("{} was run with other settings, so it can not be resumed: {}", path.display(), differences.join("; "))]
+    #[error("{} was run with other settings, so it cannot be resumed: {}", path.display(), differences.join("; "))]
     RunDiffers {
         /// The folder.
         path: PathBuf,

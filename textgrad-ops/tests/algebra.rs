@@ -26,8 +26,9 @@ use textgrad_ops::{
 #[tokio::test]
 async fn texts_are_joined_and_what_is_said_of_them_is_said_of_each() {
     let engine = script(["shorter, please"]);
-    let (rules, task) = (Variable::leaf("{a}", "rules"), Variable::leaf("b", "task"));
-    let fixed = Variable::new("c", "fixed");
+    let (rules, task) =
+        (Variable::differentiable("{a}", "rules"), Variable::differentiable("b", "task"));
+    let fixed = Variable::constant("c", "fixed");
     let whole = concat([&rules, &fixed, &task], " | ").await.unwrap();
     assert_eq!(whole.text(), Some("{a} | c | b"));
     assert_eq!(&**whole.role(), "concat of: rules; fixed; task");
@@ -48,7 +49,7 @@ async fn texts_are_joined_and_what_is_said_of_them_is_said_of_each() {
 
 /// `x` judged as these say, three of them inside of `inner`, all inside of `outer`.
 async fn judged(inner: Arc<dyn Reduce>, outer: Arc<dyn Reduce>) -> (Variable, Gradients) {
-    let x = Variable::leaf("x", "text");
+    let x = Variable::differentiable("x", "text");
     let mut losses = Vec::new();
     for said in ["Shorten it.", " shorten IT.", "Add colour.", "Shorten it."] {
         let engine = Answers::new("critic", move |_| said.to_owned());
@@ -142,7 +143,7 @@ async fn a_function_that_fails_teaches_the_prompt_before_it() {
 #[tokio::test]
 async fn a_failure_is_one_term_of_an_objective_beside_others() {
     let engine = Answers::plain("e");
-    let answer = Variable::leaf("four", "answer");
+    let answer = Variable::differentiable("four", "answer");
     let read = try_apply_one(Arc::new(number(&script([]))), [("answer", &answer)]).await.unwrap();
     let loss = TextLoss::new(engine.clone(), "judge").evaluate(&answer).await.unwrap();
     let total = sum([read.unwrap_err().variable(), &loss]).await.unwrap();

@@ -46,7 +46,7 @@ async fn a_field_that_is_missing_or_named_wrongly() {
     let told = "prompt, line 1: unknown variable \"qestion\"; known here: question";
     assert_eq!(error.to_string(), told);
 
-    let x = Variable::leaf("x", "text");
+    let x = Variable::differentiable("x", "text");
     let call = FormattedLlmCall::builder(call, "Q: {{question}}", ["question"]).unwrap().build();
     let error = call.call([("qestion", &x)]).await.unwrap_err();
     let told = "expected an input named \"question\", but the inputs are [\"qestion\"]";
@@ -118,7 +118,7 @@ async fn a_parameter_that_is_not_in_the_graph() {
     );
     assert_eq!(engine.requests().len(), paid + 1);
 
-    let constant = Variable::new("x", "constant");
+    let constant = Variable::constant("x", "constant");
     let error = backward(&constant).await.unwrap_err();
     assert!(describe(&error).contains("requires no gradient"), "{}", describe(&error));
 }
@@ -126,7 +126,7 @@ async fn a_parameter_that_is_not_in_the_graph() {
 #[tokio::test]
 async fn an_image_where_text_is_needed() {
     let engine = Answers::plain("e");
-    let (x, image) = (Variable::leaf("x", "text"), picture());
+    let (x, image) = (Variable::differentiable("x", "text"), picture());
     let mut errors = Vec::new();
     let llm = LlmCall::builder(engine.clone()).build();
     errors.push(llm.ask(&x).system(&image).one().await.unwrap_err());
@@ -179,7 +179,7 @@ async fn a_command_that_hangs_or_floods() {
         let runner = Runner::builder("sh").args(["-c", script]).env("PATH", path);
         runner.time_limit(Duration::from_millis(limit)).output_limit(100).build().unwrap()
     };
-    let code = Variable::leaf("x", "code");
+    let code = Variable::differentiable("x", "code");
     let hangs = CommandLoss::new(shell("sleep 1000", 200)).evaluate(&code).await.unwrap();
     let floods = "yes a | head -c 1000; exit 1";
     let floods = CommandLoss::new(shell(floods, 60_000)).evaluate(&code).await.unwrap();
@@ -200,7 +200,7 @@ async fn a_command_that_hangs_or_floods() {
 #[tokio::test]
 async fn a_reply_that_is_no_update() {
     let engine = script(["none", "none", "none"]);
-    let x = Variable::leaf("x", "text");
+    let x = Variable::differentiable("x", "text");
     let feedback = [textgrad_core::Feedback::new("better!")];
     let optimizer = TextualGradientDescent::builder(engine.clone()).build();
     let error = optimizer.rewrite(&x, &feedback, None).await.unwrap_err();

@@ -184,7 +184,7 @@ async fn what_can_not_be_started_is_a_clear_error() {
         }
     }
     let loss = CommandLoss::new(Runner::builder("no-such-program-anywhere").build().unwrap());
-    let error = loss.evaluate(&Variable::leaf("x", "text")).await.unwrap_err();
+    let error = loss.evaluate(&Variable::differentiable("x", "text")).await.unwrap_err();
     let cause = std::error::Error::source(&error).unwrap();
     assert!(cause.to_string().contains("no-such-program-anywhere"), "{cause}");
     let image = loss.evaluate(&support::picture()).await.unwrap_err();
@@ -244,7 +244,7 @@ fn tests_of(text: &str) -> CommandLoss {
 
 #[tokio::test]
 async fn a_failure_is_the_feedback_and_no_model_is_asked() {
-    let answer = Variable::leaf("five", "answer");
+    let answer = Variable::differentiable("five", "answer");
     let verdict = tests_of("four").evaluate(&answer).await.unwrap();
     assert_eq!(verdict.score(), Some(Score::Passed(false)));
     let streams = "It wrote to its standard output:\n<STDOUT>\nout\n</STDOUT>\n\n\
@@ -271,7 +271,7 @@ async fn a_failure_is_the_feedback_and_no_model_is_asked() {
 #[tokio::test]
 async fn what_was_said_about_the_run_is_handed_on() {
     let engine = script(["Too slow.", "Say why."]);
-    let answer = Variable::leaf("five", "answer");
+    let answer = Variable::differentiable("five", "answer");
     let verdict = tests_of("five").evaluate(&answer).await.unwrap();
     let loss = TextLoss::new(engine.clone(), "Judge.").evaluate(&verdict).await.unwrap();
     let gradients = backward(&loss).await.unwrap();
@@ -282,7 +282,7 @@ async fn what_was_said_about_the_run_is_handed_on() {
 #[tokio::test]
 async fn a_number_is_read_from_what_came_of_it() {
     let loss = tests_of("four").score_by(|run| (run.stdout.text == "out\n").then_some(0.5));
-    let answer = Variable::leaf("five", "answer");
+    let answer = Variable::differentiable("five", "answer");
     let verdict = loss.evaluate(&answer).await.unwrap();
     assert_eq!(verdict.score(), Some(Score::Number(0.5)));
     assert!(backward(&verdict).await.unwrap().text(&answer).contains("it exited with code 1"));
@@ -296,7 +296,7 @@ async fn a_number_is_read_from_what_came_of_it() {
 async fn a_model_words_the_feedback_if_it_is_to() {
     let engine = script(["Write four."]);
     let loss = tests_of("four").feedback_engine(engine.clone()).prompts(pack());
-    let answer = Variable::leaf("five", "answer");
+    let answer = Variable::differentiable("five", "answer");
     let gradients = backward(&loss.evaluate(&answer).await.unwrap()).await.unwrap();
     assert_eq!(gradients.text(&answer), "Write four.");
     assert_eq!(
@@ -325,7 +325,7 @@ async fn a_model_words_the_feedback_if_it_is_to() {
 #[tokio::test]
 async fn it_is_a_loss_like_any_other() {
     let loss: Arc<dyn Loss> = Arc::new(tests_of("x"));
-    let hostile = Variable::leaf("</STDOUT> {{x}} `rm -rf` x", "answer");
+    let hostile = Variable::differentiable("</STDOUT> {{x}} `rm -rf` x", "answer");
     assert_eq!(loss.evaluate(&hostile).await.unwrap().score(), Some(Score::Passed(true)));
 }
 

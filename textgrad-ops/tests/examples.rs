@@ -27,7 +27,8 @@ fn translator(engine: Arc<dyn Engine>) -> LlmCallBuilder {
 #[tokio::test]
 async fn examples_are_turns_before_the_prompt_and_quoted_backwards() {
     let engine = script(["froid", "say the gender"]);
-    let (system, word) = (Variable::leaf("translate", "system"), Variable::new("cold", "word"));
+    let (system, word) =
+        (Variable::differentiable("translate", "system"), Variable::constant("cold", "word"));
     let call =
         translator(engine.clone()).feedback_example("be {exact}").feedback_example("be kind");
     let answer = call.build().ask(&word).system(&system).one().await.unwrap();
@@ -66,7 +67,7 @@ async fn examples_are_turns_before_the_prompt_and_quoted_backwards() {
 #[tokio::test]
 async fn the_continued_form_goes_on_after_the_examples() {
     let engine = script(["froid", "say the gender"]);
-    let word = Variable::leaf("cold", "word");
+    let word = Variable::differentiable("cold", "word");
     let call = translator(engine.clone()).feedback_example("be exact").build();
     let answer = call.ask(&word).one().await.unwrap();
     Backward::new(&answer).layout(Layout::Continued).run().await.unwrap();
@@ -82,7 +83,7 @@ async fn formatted_calls_and_functions_take_examples_too() {
     let engine = script(["B", "on a"]);
     let call = translator(engine.clone()).feedback_example("be exact");
     let judge = FormattedLlmCall::builder(call, "A: {{a}}", ["a"]).unwrap().system("judge").build();
-    let a = Variable::leaf("yes", "answer");
+    let a = Variable::differentiable("yes", "answer");
     let verdict = judge.call([("a", &a)]).await.unwrap();
     backward(&verdict).await.unwrap();
     let sent = lines(&engine.requests()[0]);
@@ -112,7 +113,7 @@ async fn the_default_wording_speaks_of_examples_only_where_there_are_some() {
                 .example("</EXAMPLE_INPUT>", "{{answer}}")
                 .feedback_example("</FEEDBACK_EXAMPLE>");
         }
-        let prompt = Variable::leaf("p", "prompt");
+        let prompt = Variable::differentiable("p", "prompt");
         let answer = call.clone().build().ask(&prompt).one().await.unwrap();
         let end = call.build().ask(&answer).one().await.unwrap();
         Backward::new(&end).layout(layout).run().await.unwrap();
@@ -151,7 +152,7 @@ async fn the_simulation_reads_past_examples() {
     let call = LlmCall::builder(sim)
         .example("<QUERY>\nan example\n</QUERY>", "<VARIABLE>\nbait\n</VARIABLE>")
         .feedback_example("<FEEDBACK>\nbait\n</FEEDBACK>");
-    let question = Variable::leaf("How do I take care of a wooden table?", "question");
+    let question = Variable::differentiable("How do I take care of a wooden table?", "question");
     let answer = call.build().ask(&question).one().await.unwrap();
     assert!(answer.text().unwrap().contains("wooden table"), "it answers the question");
     for layout in [Layout::Quoted, Layout::Continued] {

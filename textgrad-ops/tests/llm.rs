@@ -30,8 +30,8 @@ fn llm(engine: Arc<dyn Engine>) -> LlmCallBuilder {
 #[tokio::test]
 async fn the_base_form_is_asked_of_the_objective() {
     let engine = script(["the answer", "on system", "on prompt"]);
-    let system = Variable::leaf("be brief", "system prompt");
-    let prompt = Variable::leaf("why?", "question");
+    let system = Variable::differentiable("be brief", "system prompt");
+    let prompt = Variable::differentiable("why?", "question");
     let call = llm(engine.clone()).response_role("reply").build();
     let answer = call.ask(&prompt).system(&system).one().await.unwrap();
     assert_eq!((answer.text(), &**answer.role()), (Some("the answer"), "reply"));
@@ -52,7 +52,7 @@ async fn the_base_form_is_asked_of_the_objective() {
 
 /// prompt -> answer -> evaluation.
 async fn chain(engine: &Arc<ScriptedEngine>) -> (Variable, Variable, Variable) {
-    let prompt = Variable::leaf("why?", "question");
+    let prompt = Variable::differentiable("why?", "question");
     let answer = llm(engine.clone()).build().ask(&prompt).one().await.unwrap();
     let loss = TextLoss::new(engine.clone(), "judge it").prompts(pack());
     let evaluation = loss.evaluate(&answer).await.unwrap();
@@ -108,7 +108,7 @@ async fn the_continued_form_goes_on_where_the_call_ended() {
 #[tokio::test]
 async fn several_outputs_make_one_request_that_quotes_those_with_feedback() {
     let engine = Arc::new(ScriptedEngine::new([Reply::texts(["one", "two", "three"])]));
-    let prompt = Variable::leaf("count", "task");
+    let prompt = Variable::differentiable("count", "task");
     let call = llm(engine.clone()).sampling(Sampling::default().with_n(3)).build();
     let answers = call.ask(&prompt).all().await.unwrap();
     assert_eq!(answers.len(), 3);
@@ -137,8 +137,8 @@ async fn several_outputs_make_one_request_that_quotes_those_with_feedback() {
 #[tokio::test]
 async fn attachments_go_before_the_prompt_and_images_are_only_shown() {
     let engine = script(["a cat", "on note", "on prompt"]);
-    let note = Variable::leaf("a note", "note");
-    let prompt = Variable::leaf("what is it?", "question");
+    let note = Variable::differentiable("a note", "note");
+    let prompt = Variable::differentiable("what is it?", "question");
     let image = picture();
     let call = llm(engine.clone()).build();
     let answer = call.ask(&prompt).attach(&image).attach(&note).one().await.unwrap();
@@ -162,7 +162,7 @@ async fn attachments_go_before_the_prompt_and_images_are_only_shown() {
 #[tokio::test]
 async fn an_image_can_be_the_prompt() {
     let engine = script(["a cat", "name the breed"]);
-    let system = Variable::leaf("describe it", "system prompt");
+    let system = Variable::differentiable("describe it", "system prompt");
     let answer = llm(engine.clone()).build().ask(&picture()).system(&system).one().await.unwrap();
     let gradients = backward(&answer).await.unwrap();
     assert_eq!(gradients.text(&system), "name the breed");
@@ -172,8 +172,8 @@ async fn an_image_can_be_the_prompt() {
 #[tokio::test]
 async fn an_empty_system_prompt_is_not_sent_but_can_be_learned() {
     let engine = script(["answer", "write one"]);
-    let system = Variable::leaf("", "system prompt");
-    let question = Variable::new("why?", "question");
+    let system = Variable::differentiable("", "system prompt");
+    let question = Variable::constant("why?", "question");
     let answer = llm(engine.clone()).build().ask(&question).system(&system).one().await.unwrap();
     let gradients = backward(&answer).await.unwrap();
     assert_eq!(gradients.text(&system), "write one");
@@ -184,8 +184,8 @@ async fn an_empty_system_prompt_is_not_sent_but_can_be_learned() {
 #[tokio::test]
 async fn seeds_are_derived_where_they_are_wanted() {
     let engine = Answers::plain("e");
-    let system = Variable::leaf("s", "system");
-    let prompt = Variable::leaf("p", "prompt");
+    let system = Variable::differentiable("s", "system");
+    let prompt = Variable::differentiable("p", "prompt");
     let call = llm(engine.clone()).sampling(Sampling::default().with_seed(11).with_n(2)).build();
     call.ask(&prompt).one().await.unwrap();
     let answer = call.ask(&prompt).system(&system).seed(Seed::new(4)).one().await.unwrap();
@@ -205,7 +205,7 @@ async fn seeds_are_derived_where_they_are_wanted() {
 #[tokio::test]
 async fn feedback_can_be_drawn_another_way_and_by_another_engine() {
     let (own, critic) = (Answers::plain("own"), Answers::plain("critic"));
-    let prompt = Variable::leaf("p", "prompt");
+    let prompt = Variable::differentiable("p", "prompt");
     let call = llm(own.clone())
         .feedback_engine(critic.clone())
         .feedback_sampling(Sampling::default().with_temperature(0.0).with_n(5))
@@ -243,7 +243,7 @@ async fn feedback_is_a_node_of_the_graph() {
 
 #[tokio::test]
 async fn merged_feedback_is_a_node_of_the_graph_too() {
-    let x = Variable::leaf("x", "text");
+    let x = Variable::differentiable("x", "text");
     let loss = TextLoss::new(Answers::plain("e"), "judge").prompts(pack());
     let losses = [loss.evaluate(&x).await.unwrap(), loss.evaluate(&x).await.unwrap()];
     let engine = Answers::plain("merger");
@@ -262,7 +262,7 @@ async fn merged_feedback_is_a_node_of_the_graph_too() {
 #[tokio::test]
 async fn a_blank_reply_is_nothing_to_say() {
     let engine = script(["answer", " \n\t"]);
-    let prompt = Variable::leaf("p", "prompt");
+    let prompt = Variable::differentiable("p", "prompt");
     let answer = llm(engine.clone()).build().ask(&prompt).one().await.unwrap();
     assert!(backward(&answer).await.unwrap().get(&prompt).is_empty());
 }
@@ -272,7 +272,8 @@ async fn a_failing_request_keeps_what_the_others_brought() {
     let slow_down = EngineError::new(ErrorKind::RateLimited, "slow down");
     let replies = [Reply::from("answer"), Reply::from("on system"), Reply::error(slow_down)];
     let engine = Arc::new(ScriptedEngine::new(replies));
-    let (system, prompt) = (Variable::leaf("s", "system"), Variable::leaf("p", "prompt"));
+    let (system, prompt) =
+        (Variable::differentiable("s", "system"), Variable::differentiable("p", "prompt"));
     let answer = llm(engine.clone()).build().ask(&prompt).system(&system).one().await.unwrap();
     let failure = backward(&answer).await.unwrap_err();
     assert_eq!(failure.gradients.text(&system), "on system");
@@ -285,8 +286,8 @@ async fn a_failing_request_keeps_what_the_others_brought() {
 #[tokio::test]
 async fn the_default_pack_says_it_all_in_sections() {
     let engine = script(["because", "too short", "give a reason", "ask for a reason"]);
-    let prompt = Variable::leaf("why?", "question");
-    let system = Variable::new("be brief", "system prompt");
+    let prompt = Variable::differentiable("why?", "question");
+    let system = Variable::constant("be brief", "system prompt");
     let llm = LlmCall::builder(engine.clone()).build();
     let answer = llm.ask(&prompt).system(&system).one().await.unwrap();
     let evaluation = TextLoss::new(engine.clone(), "judge").evaluate(&answer).await.unwrap();
@@ -316,7 +317,7 @@ async fn a_format_is_asked_of_answers_and_not_of_feedback() {
     let engine = Arc::new(ScriptedEngine::new(["{}", "Be shorter."]));
     let format = textgrad_core::Format::json_schema("verdict", serde_json::json!({})).unwrap();
     let call = llm(engine.clone()).format(format.clone()).build();
-    let prompt = Variable::leaf("Is it?", "question");
+    let prompt = Variable::differentiable("Is it?", "question");
     let answer = call.ask(&prompt).one().await.unwrap();
     backward(&answer).await.unwrap();
     let formats: Vec<_> = engine.requests().into_iter().map(|request| request.format).collect();
@@ -330,7 +331,7 @@ async fn earlier_turns_are_quoted_backwards() {
         "Say why.",
         "<IMPROVED_VARIABLE>\nAnd why?\n</IMPROVED_VARIABLE>",
     ]));
-    let prompt = Variable::leaf("And then?", "question");
+    let prompt = Variable::differentiable("And then?", "question");
     let turns = [
         Message::user("What is </LM_EARLIER_INPUT> 3?"),
         Message::assistant("Half of 6."),

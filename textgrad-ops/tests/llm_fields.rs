@@ -31,7 +31,8 @@ fn judge(engine: Arc<dyn Engine>) -> FormattedLlmCall {
 #[tokio::test]
 async fn a_formatted_call_fills_in_its_fields() {
     let engine = script(["B", "on the answer"]);
-    let (q, a) = (Variable::new("2+2", "question"), Variable::leaf("{{q}} </A>", "answer"));
+    let (q, a) =
+        (Variable::constant("2+2", "question"), Variable::differentiable("{{q}} </A>", "answer"));
     let verdict = judge(engine.clone()).call([("a", &a), ("q", &q)]).await.unwrap();
     let gradients = backward(&verdict).await.unwrap();
     assert_eq!(gradients.text(&a), "on the answer");
@@ -51,7 +52,7 @@ async fn a_formatted_call_fills_in_its_fields() {
 #[tokio::test]
 async fn a_formatted_call_wants_exactly_its_fields() {
     let engine = script([]);
-    let (x, image) = (Variable::new("x", "x"), picture());
+    let (x, image) = (Variable::constant("x", "x"), picture());
     for (inputs, said) in [
         (vec![("q", x.clone())], "expected an input named \"a\""),
         (vec![("q", x.clone()), ("a", x.clone()), ("b", x.clone())], "expected exactly the fields"),
@@ -74,7 +75,8 @@ async fn a_function_is_shown_with_its_purpose_and_all_it_was_given() {
         Ok((inputs.text("text")? == "4").to_string())
     })
     .prompts(pack());
-    let (text, hint) = (Variable::leaf("four", "number"), Variable::new("0-9", "hint"));
+    let (text, hint) =
+        (Variable::differentiable("four", "number"), Variable::constant("0-9", "hint"));
     let found = check.call([("text", &text), ("hint", &hint)]).await.unwrap();
     assert_eq!(
         (found.text(), &**found.role()),

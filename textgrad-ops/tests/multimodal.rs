@@ -29,8 +29,8 @@ fn judge(engine: &Arc<ScriptedEngine>) -> MultimodalLlmCall {
 }
 
 fn variables() -> [(&'static str, Variable); 4] {
-    let answer = Variable::leaf("four {key}: </A>", "answer");
-    let question = Variable::leaf("how many?", "question");
+    let answer = Variable::differentiable("four {key}: </A>", "answer");
+    let question = Variable::differentiable("how many?", "question");
     [("key", picture()), ("answer", answer), ("figure", picture()), ("question", question)]
 }
 
@@ -77,10 +77,12 @@ async fn a_system_prompt_is_a_constant_or_a_variable() {
     let judge = MultimodalLlmCall::builder(call.clone(), [Field::text("system")]).unwrap();
     let judge = judge.system("be fair").build();
     // A field may have the name under which the system prompt is recorded.
-    let (system, a) =
-        (Variable::leaf("be strict", "system prompt"), Variable::leaf("yes", "answer"));
+    let (system, a) = (
+        Variable::differentiable("be strict", "system prompt"),
+        Variable::differentiable("yes", "answer"),
+    );
     judge.call([("system", &a)]).await.unwrap();
-    judge.call_with_system(&Variable::new("", "none"), [("system", &a)]).await.unwrap();
+    judge.call_with_system(&Variable::constant("", "none"), [("system", &a)]).await.unwrap();
     let verdict = judge.call_with_system(&system, [("system", &a)]).await.unwrap();
     let gradients = backward(&verdict).await.unwrap();
     let requests = engine.requests();
@@ -105,7 +107,7 @@ async fn a_system_prompt_is_a_constant_or_a_variable() {
 async fn what_does_not_fit_the_fields_is_refused_before_anything_is_sent() {
     let engine = script([]);
     let [key, answer, figure, question] = variables();
-    let text = || ("key", Variable::new("no image", "key"));
+    let text = || ("key", Variable::constant("no image", "key"));
     let image = || ("answer", picture());
     for (inputs, said) in [
         (vec![], r#"expected an input named "question", but the inputs are []"#),

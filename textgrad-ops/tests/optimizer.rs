@@ -44,7 +44,7 @@ async fn rewritten(
     optimizer: &TextualGradientDescent,
     seed: Option<Seed>,
 ) -> Result<textgrad_ops::Rewrite, Error> {
-    let text = Variable::leaf("old", "letter");
+    let text = Variable::differentiable("old", "letter");
     optimizer.rewrite(&text, &[Feedback::new("shorten it")], seed).await
 }
 
@@ -66,7 +66,7 @@ async fn a_proposal_assigns_nothing_until_it_is_applied() {
     assert_eq!(proposed, [&a, &b]);
     proposal.apply().unwrap();
     assert_eq!((&*a.text(), &*b.text(), idle.version()), ("a2", "b2", 0));
-    // A proposal can not be applied twice: it was made from texts that are gone.
+    // A proposal cannot be applied twice: it was made from texts that are gone.
     let again = proposal.apply().unwrap_err();
     assert!(matches!(again, Error::Core(textgrad_core::Error::StaleParameter { .. })), "{again}");
     assert_eq!((a.version(), b.version()), (1, 1));
@@ -149,7 +149,7 @@ async fn candidates_are_variables_of_the_graph() {
     let engine = Arc::new(ScriptedEngine::new([reply]));
     let optimizer =
         descent(&engine).candidates(3).sampling(Sampling::default().with_temperature(0.7)).build();
-    let text = Variable::leaf("old", "letter");
+    let text = Variable::differentiable("old", "letter");
     let feedback = Feedback::new("shorten it");
     let rewrite = optimizer.rewrite(&text, std::slice::from_ref(&feedback), None).await.unwrap();
     assert_eq!(texts(&rewrite.candidates), ["one", "two", "three"]);
@@ -296,7 +296,7 @@ async fn a_continued_update_goes_on_where_the_feedback_ended() {
     );
     let system = Parameter::new("be kind", "system prompt");
     let llm = LlmCall::builder(engine.clone()).build();
-    let question = Variable::new("why?", "question");
+    let question = Variable::constant("why?", "question");
     let answer = llm.ask(&question).system(&system.variable()).one().await.unwrap();
     let loss = TextLoss::new(engine.clone(), "judge").evaluate(&answer).await.unwrap();
     let gradients = Backward::new(&loss).layout(Layout::Continued).run().await.unwrap();

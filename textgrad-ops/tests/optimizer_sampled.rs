@@ -233,7 +233,7 @@ async fn settings_that_can_not_work_are_refused() {
     assert!(error.to_string().contains("an optimizer without memory"), "{error}");
     let optimizer = momentum(&engine).build().unwrap();
     let parameter = [Parameter::new("a", "letter")];
-    let objective = Variable::new("x", "objective");
+    let objective = Variable::constant("x", "objective");
     let error = optimizer.propose(&parameter, &objective, &Gradients::default()).await.unwrap_err();
     assert!(matches!(error, Error::NoFeedback { .. }), "{error}");
     assert!(engine.requests().is_empty());

@@ -16,7 +16,7 @@ use textgrad_core::{Member, Module, Parameter, Score, Variable, check_fn};
 use textgrad_ops::{Error, ParameterUpdate, Proposal, Rewrite, Trial};
 
 fn update(parameter: &Parameter, texts: &[&str]) -> ParameterUpdate {
-    let candidates = texts.iter().map(|text| Variable::new(*text, "text")).collect();
+    let candidates = texts.iter().map(|text| Variable::constant(*text, "text")).collect();
     ParameterUpdate {
         parameter: parameter.clone(),
         base: parameter.variable(),

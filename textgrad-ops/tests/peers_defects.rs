@@ -36,7 +36,7 @@ const OBJECTIVE: &str = "is the objective";
 #[tokio::test]
 async fn a_sum_of_losses_asks_each_in_its_base_form_and_once() {
     let engine = Answers::plain("e");
-    let x = Variable::leaf("x", "text");
+    let x = Variable::differentiable("x", "text");
     let losses = losses(&engine, &x, 3).await;
     let gradients = backward(&sum(&losses).await.unwrap()).await.unwrap();
     let asked = engine.asked(Purpose::Gradient);
@@ -54,7 +54,7 @@ async fn a_sum_of_losses_asks_each_in_its_base_form_and_once() {
 #[tokio::test]
 async fn nested_sums_grow_no_faster_than_what_is_summed() {
     let engine = Answers::plain("e");
-    let x = Variable::leaf("x", "text");
+    let x = Variable::differentiable("x", "text");
     let losses = losses(&engine, &x, 16).await;
     let mut total = losses[0].clone();
     for loss in &losses[1..] {
@@ -81,7 +81,8 @@ async fn nested_sums_grow_no_faster_than_what_is_summed() {
 
 #[tokio::test]
 async fn constants_get_no_gradient_from_a_sum() {
-    let (x, constant) = (Variable::leaf("x", "text"), Variable::new("c", "constant"));
+    let (x, constant) =
+        (Variable::differentiable("x", "text"), Variable::constant("c", "constant"));
     let gradients = backward(&sum([&constant, &x]).await.unwrap()).await.unwrap();
     assert!(gradients.received(&constant).is_empty());
     assert_eq!(gradients.get(&x).len(), 1);
@@ -90,7 +91,7 @@ async fn constants_get_no_gradient_from_a_sum() {
 #[tokio::test]
 async fn plus_says_everything_once_and_hands_the_objective_on() {
     let engine = Answers::plain("e");
-    let x = Variable::leaf("x", "text");
+    let x = Variable::differentiable("x", "text");
     let losses = losses(&engine, &x, 17).await;
     let mut total = losses[0].clone();
     for loss in &losses[1..] {
@@ -105,7 +106,7 @@ async fn plus_says_everything_once_and_hands_the_objective_on() {
     // Two gradients for each side of each `+`, in other frameworks: 65536 times the same at this depth.
     let mut doubled = x.clone();
     for _ in 0..16 {
-        doubled = (&doubled + &Variable::new("", "nothing")).unwrap();
+        doubled = (&doubled + &Variable::constant("", "nothing")).unwrap();
     }
     let wrapped = StringFn::new(engine.clone(), "counts", |_| Ok("16".into()));
     let end = wrapped.call([("total", &doubled)]).await.unwrap();
@@ -115,7 +116,8 @@ async fn plus_says_everything_once_and_hands_the_objective_on() {
 #[tokio::test]
 async fn an_aggregate_reaches_every_input() {
     let engine = Answers::plain("e");
-    let leaves: Vec<Variable> = (0..3).map(|i| Variable::leaf(i.to_string(), "text")).collect();
+    let leaves: Vec<Variable> =
+        (0..3).map(|i| Variable::differentiable(i.to_string(), "text")).collect();
     let reduce = Arc::new(LlmReduce::new(engine.clone()));
     let mut terms = Vec::new();
     for leaf in &leaves {
@@ -130,7 +132,7 @@ async fn an_aggregate_reaches_every_input() {
 #[tokio::test]
 async fn feedback_from_outside_an_aggregate_is_kept_beside_the_merged() {
     let engine = Answers::plain("e");
-    let x = Variable::leaf("x", "text");
+    let x = Variable::differentiable("x", "text");
     let losses = losses(&engine, &x, 4).await;
     let part = aggregate(&losses[..2], Arc::new(LlmReduce::new(engine.clone()))).await.unwrap();
     let total = sum([&part, &losses[2], &losses[3]]).await.unwrap();
@@ -168,7 +170,7 @@ async fn program() -> Vec<Request> {
     let llm = LlmCall::builder(engine.clone()).build();
     let mut terms = Vec::new();
     for i in 0..6 {
-        let question = Variable::leaf(format!("question {i}"), format!("question {i}"));
+        let question = Variable::differentiable(format!("question {i}"), format!("question {i}"));
         let answer = llm.ask(&question).system(&system.variable()).one().await.unwrap();
         terms.extend(losses(&engine, &answer, 2).await);
     }
@@ -217,7 +219,7 @@ async fn a_call_with_examples_needs_no_tags_and_knows_no_phrase_that_ends_it() {
     for reply in ["no tags", "<FINAL>tagged</FINAL> and more", phrase, "<FINAL>"] {
         let engine = Answers::new("e", move |_| reply.to_owned());
         let call = LlmCall::builder(engine.clone()).example("a", "b").feedback_example("c").build();
-        let x = Variable::leaf("x", "plan");
+        let x = Variable::differentiable("x", "plan");
         let answer = call.ask(&x).one().await.unwrap();
         assert_eq!(answer.text(), Some(reply), "whole, and always there");
         assert_eq!(backward(&answer).await.unwrap().text(&x), reply);
@@ -262,7 +264,7 @@ fn a_deep_program_needs_no_deep_stack() {
         runtime.block_on(async {
             let engine = Answers::plain("e");
             let llm = LlmCall::builder(engine.clone()).build();
-            let x = Variable::leaf("x", "text");
+            let x = Variable::differentiable("x", "text");
             let mut end = x.clone();
             for _ in 0..3_000 {
                 end = llm.ask(&end).one().await.unwrap();
@@ -286,7 +288,7 @@ fn engines_of_two_threads_never_mix() {
             runtime.block_on(async {
                 let engine = Answers::plain(name);
                 for _ in 0..50 {
-                    let x = Variable::leaf("x", "text");
+                    let x = Variable::differentiable("x", "text");
                     let loss = losses(&engine, &x, 1).await.remove(0);
                     let gradients = backward(&loss).await.unwrap();
                     assert_eq!(gradients.text(&x), format!("{name} gradient"));
@@ -304,7 +306,7 @@ fn engines_of_two_threads_never_mix() {
 #[tokio::test]
 async fn no_system_prompt_is_not_the_word_none() {
     let engine = Answers::plain("e");
-    let x = Variable::leaf("x", "text");
+    let x = Variable::differentiable("x", "text");
     let answer = LlmCall::builder(engine.clone()).build().ask(&x).one().await.unwrap();
     let gradients = backward(&answer).await.unwrap();
     let feedback: Vec<_> = gradients.feedback(&x).cloned().collect();
@@ -321,7 +323,7 @@ async fn no_system_prompt_is_not_the_word_none() {
 #[tokio::test]
 async fn images_are_inputs_of_any_model_and_shown_to_the_critic() {
     let engine = Answers::plain("a model of any name");
-    let question = Variable::leaf("what is it?", "question");
+    let question = Variable::differentiable("what is it?", "question");
     let image = picture();
     let answer =
         LlmCall::builder(engine.clone()).build().ask(&question).attach(&image).one().await.unwrap();
@@ -335,7 +337,7 @@ async fn images_are_inputs_of_any_model_and_shown_to_the_critic() {
 #[tokio::test]
 async fn one_answer_is_enough() {
     let engine = Answers::plain("e");
-    let x = Variable::leaf("x", "text");
+    let x = Variable::differentiable("x", "text");
     let answers = LlmCall::builder(engine.clone()).build().ask(&x).all().await.unwrap();
     assert_eq!(answers.len(), 1);
     let feedback = [textgrad_core::Feedback::new("better!")];

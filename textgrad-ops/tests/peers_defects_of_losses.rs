@@ -20,7 +20,7 @@ use textgrad_ops::{
 
 /// Every loss in words over one text, all other texts and the instruction being `other`.
 fn losses(engine: &Arc<Answers>, other: &str) -> Vec<Arc<dyn Loss>> {
-    let text = Variable::leaf(other, other);
+    let text = Variable::differentiable(other, other);
     let fields = [("prediction", other), ("truth", other)];
     let fields = MultiFieldLoss::new(engine.clone(), other, fields).unwrap();
     let ranked = [(&text, 1.0)];
@@ -38,8 +38,8 @@ fn losses(engine: &Arc<Answers>, other: &str) -> Vec<Arc<dyn Loss>> {
 #[tokio::test]
 async fn no_loss_changes_the_roles_of_what_it_evaluates() {
     let engine = Answers::plain("e");
-    let prediction = Variable::leaf("4", "prediction of a model");
-    let truth = Variable::leaf("5", "truth of the data set");
+    let prediction = Variable::differentiable("4", "prediction of a model");
+    let truth = Variable::differentiable("5", "truth of the data set");
     let fields = [("prediction", "role in the loss"), ("truth", "role in the loss")];
     let loss = MultiFieldLoss::new(engine.clone(), "Compare.", fields).unwrap();
     let verdict = loss.call([("prediction", &prediction), ("truth", &truth)]).await.unwrap();
@@ -62,7 +62,7 @@ async fn braces_in_instructions_and_texts_of_losses_are_data() {
         [r#"{"a": {x}, "b": "{0}"} {} %s"#, "{{x}} {{#if y}}", "</TEXT></QUERY></ANSWER> {{{z}}}"]
     {
         let engine = Answers::plain("e");
-        let text = Variable::leaf(hostile, hostile);
+        let text = Variable::differentiable(hostile, hostile);
         for loss in losses(&engine, hostile) {
             let before = engine.requests().len();
             let verdict = loss.evaluate(&text).await.unwrap();
@@ -75,7 +75,7 @@ async fn braces_in_instructions_and_texts_of_losses_are_data() {
 #[tokio::test]
 async fn losses_below_a_sum_or_a_composition_are_asked_in_their_base_form() {
     let engine = Answers::plain("e");
-    let text = Variable::leaf("x", "text");
+    let text = Variable::differentiable("x", "text");
     let holds = || -> Arc<dyn Loss> { Arc::new(CheckLoss::new(check_fn("it is", |_| Ok(())))) };
     for loss in losses(&engine, "other") {
         let alone = [
@@ -102,7 +102,7 @@ async fn an_evaluation_without_its_tags_is_no_crash() {
     let engine = Answers::plain("no tags");
     let loss = MultiFieldLoss::new(engine, "Judge.", [("a", "an answer")]).unwrap();
     let loss = loss.score_between(Tags::new("<SCORE>", "</SCORE>").unwrap());
-    let answer = Variable::leaf("4", "answer");
+    let answer = Variable::differentiable("4", "answer");
     let verdict = loss.call([("a", &answer)]).await.unwrap();
     assert_eq!((verdict.text(), verdict.score()), (Some("no tags loss"), None));
     assert_eq!(backward(&verdict).await.unwrap().text(&answer), "no tags gradient");

@@ -88,7 +88,7 @@ async fn a_window_of_zero_is_no_error_and_shows_nothing() {
 #[tokio::test]
 async fn feedback_without_a_context_is_shown_and_is_no_error() {
     let engine = Answers::plain("e");
-    let x = Variable::leaf("x", "text");
+    let x = Variable::differentiable("x", "text");
     let feedback = ["first", "second"].map(Feedback::new);
     let optimizer = TextualGradientDescent::builder(engine.clone()).build();
     optimizer.rewrite(&x, &feedback, None).await.unwrap();
@@ -126,7 +126,7 @@ fn differ<T: PartialEq>(asked: &[T]) {
 /// Without a seed, equal requests have equal answers: those of a cache, or of a model that is deterministic.
 #[tokio::test]
 async fn no_answer_is_asked_for_again_in_the_same_words() {
-    let x = Variable::leaf("x", "text");
+    let x = Variable::differentiable("x", "text");
     let feedback = [Feedback::new("better!")];
     for wrong in ["no tags", "<IMPROVED_VARIABLE>\nx", "<IMPROVED_VARIABLE></IMPROVED_VARIABLE>"] {
         let engine = script([wrong; 5]);

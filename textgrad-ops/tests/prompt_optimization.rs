@@ -46,8 +46,8 @@ impl Run {
         (question, answer): &(String, String),
         seed: Seed,
     ) -> Result<Variable, Error> {
-        let question = Variable::new(question.as_str(), "question");
-        let expected = Variable::new(answer.as_str(), "the right answer");
+        let question = Variable::constant(question.as_str(), "question");
+        let expected = Variable::constant(answer.as_str(), "the right answer");
         let answer = self.llm.ask(&question).system(prompt).seed(seed).one().await?;
         self.check.call([("answer", &answer), ("expected", &expected)]).await
     }

@@ -21,7 +21,7 @@ use textgrad_ops::{Error, TextualGradientDescent};
 async fn taken(reply: Reply) -> Option<String> {
     let engine = Arc::new(ScriptedEngine::new([reply]));
     let optimizer = TextualGradientDescent::builder(engine.clone()).reasks(0).build();
-    let x = Variable::leaf("x", "text");
+    let x = Variable::differentiable("x", "text");
     let feedback = [textgrad_core::Feedback::new("better!")];
     match optimizer.rewrite(&x, &feedback, None).await {
         Ok(rewrite) => rewrite.candidates[0].text().map(str::to_owned),
@@ -77,7 +77,7 @@ async fn a_reply_that_was_cut_off_is_not_a_value() {
 #[tokio::test]
 async fn a_reply_without_tags_is_asked_for_again_and_never_alike() {
     let engine = script(["new text without tags", &tagged("new text")]);
-    let x = Variable::leaf("x", "text");
+    let x = Variable::differentiable("x", "text");
     let optimizer = TextualGradientDescent::builder(engine.clone()).build();
     let feedback = [textgrad_core::Feedback::new("better!")];
     let rewrite = optimizer.rewrite(&x, &feedback, None).await.unwrap();

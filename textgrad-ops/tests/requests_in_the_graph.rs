@@ -28,8 +28,8 @@ async fn every_call_of_a_model_tells_the_request_that_it_sent() {
     ]));
     let sampling = Sampling::default().with_temperature(0.5);
     let builder = || LlmCall::builder(engine.clone()).sampling(sampling.clone());
-    let question = Variable::leaf("question", "question");
-    let system = Variable::new("system", "system prompt");
+    let question = Variable::differentiable("question", "question");
+    let system = Variable::constant("system", "system prompt");
     let one =
         builder().build().ask(&question).system(&system).seed(Seed::new(7)).one().await.unwrap();
     let two = FormattedLlmCall::builder(builder(), "Say {{what}}", ["what"]).unwrap().build();

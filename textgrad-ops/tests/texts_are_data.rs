@@ -36,7 +36,8 @@ async fn braces_and_tags_in_texts_are_data_everywhere() {
             Purpose::Update => tagged(text),
             _ => text.to_owned(),
         });
-        let (system, x) = (Parameter::new(text, "system prompt"), Variable::leaf(text, text));
+        let (system, x) =
+            (Parameter::new(text, "system prompt"), Variable::differentiable(text, text));
         let llm = LlmCall::builder(engine.clone()).build();
         let answer = llm.ask(&x).system(&system.variable()).one().await.unwrap();
         let judge = FormattedLlmCall::builder(LlmCall::builder(engine.clone()), "{ {{a}} }", ["a"]);
@@ -72,7 +73,7 @@ async fn braces_and_tags_in_fields_and_examples_are_data_too() {
         let call = LlmCall::builder(engine.clone()).example(text, text).feedback_example(text);
         let fields = [Field::text(text), Field::image("figure")];
         let call = MultimodalLlmCall::builder(call, fields).unwrap().system(text).build();
-        let x = Variable::leaf(text, text);
+        let x = Variable::differentiable(text, text);
         let answer = call.call([(text, &x), ("figure", &picture())]).await.unwrap();
         let loss = TextLoss::new(engine.clone(), text).evaluate(&answer).await.unwrap();
         for layout in [Layout::Quoted, Layout::Continued] {

@@ -19,8 +19,8 @@ pub enum Error {
         /// What it was.
         got: String,
     },
-    /// An engine, a reward model or a cache can not be set up.
-    #[error("the {what} can not be set up")]
+    /// An engine, a reward model or a cache cannot be set up.
+    #[error("the {what} cannot be set up")]
     Setup {
         /// Which of them.
         what: &'static str,
@@ -38,7 +38,7 @@ pub enum Error {
         /// What is wrong with it.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The queries can not be read.
+    /// The queries cannot be read.
     #[error("{source_name}: {reason}")]
     Input {
         /// The file, with the line where that is known.
@@ -102,7 +102,7 @@ pub enum Error {
     Stopped,
 
     // Runs.
-    /// A file can not be read or written.
+    /// A file cannot be read or written.
     #[error("{}: {action}", path.display())]
     Io {
         /// The file.
@@ -149,7 +149,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// The run that is to be resumed was made with other settings.
-    #[error("{} was run with other settings, so it can not be resumed: {}{}", path.display(), differences.join("; "), extension(differences))]
+    #[error("{} was run with other settings, so it cannot be resumed: {}{}", path.display(), differences.join("; "), extension(differences))]
     RunDiffers {
         /// The folder.
         path: PathBuf,
@@ -186,7 +186,7 @@ pub enum Error {
         /// How many queries the run has.
         queries: usize,
     },
-    /// A query can not be searched from the journal alone.
+    /// A query cannot be searched from the journal alone.
     #[error(
         "the journal of {} lacks {step} of query {index}{}",
         path.display(),
@@ -202,8 +202,8 @@ pub enum Error {
         /// Why the search had ended early, if it had.
         ended: Option<String>,
     },
-    /// Two runs can not be compared.
-    #[error("{} and {} can not be compared: {reason}", a.display(), b.display())]
+    /// Two runs cannot be compared.
+    #[error("{} and {} cannot be compared: {reason}", a.display(), b.display())]
     NotComparable {
         /// The one folder.
         a: PathBuf,
@@ -212,7 +212,7 @@ pub enum Error {
         /// What differs.
         reason: String,
     },
-    /// A journal could not be written, so the run can not go on.
+    /// A journal could not be written, so the run cannot go on.
     #[error(
         "the journal could not be written: {reason}; what was written before is kept, and --resume continues from there"
     )]
@@ -242,7 +242,7 @@ impl From<EngineError> for Error {
 }
 
 impl Error {
-    /// What becomes of a failure at a file or a folder: `Error::io(path, "can not be written")`.
+    /// What becomes of a failure at a file or a folder: `Error::io(path, "cannot be written")`.
     pub fn io(path: &Path, action: &'static str) -> impl Fn(std::io::Error) -> Self + use<> {
         let path = path.to_owned();
         move |source| Self::Io { path: path.clone(), action, source }

@@ -176,7 +176,7 @@ async fn who_follows_instructions_badly_gets_worse_with_steps() {
     assert!(falling.windows(2).all(|pair| pair[0] - pair[1] > 0.2), "{falling:?}");
     let rising = by_iteration(&strong);
     assert!(rising.windows(2).all(|pair| pair[1] > pair[0]), "{rising:?}");
-    // The best of the pool can not fall, but it hardly rises.
+    // The best of the pool cannot fall, but it hardly rises.
     let gains = [&weak, &strong].map(|found| found.reward(3) - found.reward(0));
     assert!(gains[0] < 0.1 * gains[1], "{gains:?}");
 }

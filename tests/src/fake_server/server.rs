@@ -228,7 +228,7 @@ impl FakeServer {
     /// are gone is counted, also what had not yet been read when they went.
     ///
     /// # Errors
-    /// If the server can not be reached.
+    /// If the server cannot be reached.
     pub async fn quiet(&self) -> io::Result<()> {
         // Connections are accepted in their order: once this one is answered, none from before it waits.
         let mut last = TcpStream::connect(self.address).await?;

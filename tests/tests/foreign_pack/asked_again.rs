@@ -1,4 +1,4 @@
-//! Answers that can not be used, and a judge's.
+//! Answers that cannot be used, and a judge's.
 
 use std::sync::Arc;
 

@@ -15,7 +15,8 @@ async fn a_call_over_named_texts() {
     let template = "JSON such as {\"a\": 1}.\nQ: {{question}}\nA: {{answer}}";
     let call = LlmCall::builder(engine.clone()).prompts(pack());
     let call = FormattedLlmCall::builder(call, template, ["question", "answer"]).unwrap();
-    let (question, answer) = (Variable::new("2 {+} 2?", "q"), Variable::leaf("5", "an answer"));
+    let (question, answer) =
+        (Variable::constant("2 {+} 2?", "q"), Variable::differentiable("5", "an answer"));
     let verdict = call.system("Judge.").build();
     let verdict = verdict.call([("answer", &answer), ("question", &question)]).await.unwrap();
     backward(&verdict).await.map_err(|failure| failure.error).unwrap();
@@ -38,8 +39,9 @@ async fn a_call_over_texts_and_an_image() {
     let call = LlmCall::builder(engine.clone()).prompts(pack());
     let call = MultimodalLlmCall::builder(call, fields).unwrap().system("Judge.").build();
     let image = Image::new(vec![1], "image/png").unwrap();
-    let question = Variable::new("How many?", "question");
-    let (picture, answer) = (Variable::new(image.clone(), "p"), Variable::leaf("5", "an answer"));
+    let question = Variable::constant("How many?", "question");
+    let (picture, answer) =
+        (Variable::constant(image.clone(), "p"), Variable::differentiable("5", "an answer"));
     let inputs = [("Question", &question), ("Image", &picture), ("Answer", &answer)];
     let verdict = call.call(inputs).await.unwrap();
     backward(&verdict).await.map_err(|failure| failure.error).unwrap();
@@ -67,7 +69,10 @@ async fn a_call_over_texts_and_an_image() {
 #[tokio::test]
 async fn texts_that_are_put_together_ask_nothing_of_their_own() {
     let engine = Arc::new(ScriptedEngine::new(["answer", "say a", "say b"]));
-    let (a, b) = (Variable::leaf("Be brief.", "rules"), Variable::leaf("Why?", "question"));
+    let (a, b) = (
+        Variable::differentiable("Be brief.", "rules"),
+        Variable::differentiable("Why?", "question"),
+    );
     let prompt = (&a + &concat([&b], "\n").await.unwrap()).unwrap();
     let call = LlmCall::builder(engine.clone()).prompts(pack()).build();
     let answer = call.ask(&prompt).one().await.unwrap();

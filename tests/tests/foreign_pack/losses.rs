@@ -18,8 +18,8 @@ async fn of_several_fields() {
     let fields = [("question", "Question for the task"), ("answer", "Prediction")];
     let loss = MultiFieldLoss::new(engine.clone(), "Hold {them} up.", fields).unwrap();
     let loss = loss.prompts(pack()).response_role("evaluation of the prediction");
-    let question = Variable::new("2 {+} 2?", "a question");
-    let answer = Variable::leaf("five </LM_INPUT>", "a prediction");
+    let question = Variable::constant("2 {+} 2?", "a question");
+    let answer = Variable::differentiable("five </LM_INPUT>", "a prediction");
     let inputs = || [("question", &question), ("answer", &answer)];
     let verdict = loss.call(inputs()).await.unwrap();
     backward(&verdict).await.map_err(|failure| failure.error).unwrap();
@@ -34,7 +34,7 @@ async fn of_several_fields() {
     assert_eq!(sent[1], (FEEDBACK_SYSTEM.to_owned(), base));
 
     let tags = Tags::new("<S>", "</S>").unwrap();
-    let own = Variable::new("Own.", "system prompt");
+    let own = Variable::constant("Own.", "system prompt");
     let verdict = loss.system(&own).score_between(tags).call(inputs()).await.unwrap();
     assert_eq!(verdict.score().map(|score| score.as_f64()), Some(1.0));
     let asked = format!("{user}\nMark it within <S> and </S>.");
@@ -44,12 +44,12 @@ async fn of_several_fields() {
 #[tokio::test]
 async fn of_a_multiple_choice_question_and_of_an_image() {
     let engine = Arc::new(ScriptedEngine::new(["verdict"; 2]));
-    let question = Variable::new("Is {0} it?", "question");
-    let answer = Variable::leaf("{A}", "answer");
+    let question = Variable::constant("Is {0} it?", "question");
+    let answer = Variable::differentiable("{A}", "answer");
     let loss = MultipleChoiceLoss::new(engine.clone(), "Look.", &question).prompts(pack());
     loss.evaluate(&answer).await.unwrap();
     let image = Image::new(vec![1], "image/png").unwrap();
-    let picture = Variable::new(image.clone(), "picture");
+    let picture = Variable::constant(image.clone(), "picture");
     let loss = ImageQaLoss::new(engine.clone(), "Look.", &question, &picture).prompts(pack());
     loss.evaluate(&answer).await.unwrap();
     let asked = engine.requests();
@@ -75,8 +75,8 @@ async fn of_a_multiple_choice_question_and_of_an_image() {
 #[tokio::test]
 async fn of_ranked_answers_and_of_weighted_parts() {
     let engine = Arc::new(ScriptedEngine::new(["ranked", "bad", "say a"]));
-    let query = Variable::new("Why {{is}} it?", "query");
-    let answers = ["a", "b"].map(|text| Variable::leaf(text, "answer"));
+    let query = Variable::constant("Why {{is}} it?", "query");
+    let answers = ["a", "b"].map(|text| Variable::differentiable(text, "answer"));
     let loss = ListwiseLoss::new(engine.clone(), &query, answers.iter().zip([1.0, 2.5])).unwrap();
     loss.prompts(pack()).evaluate_best().await.unwrap();
     let system = "Answers to a request were marked, best first. One of them is sent to you next.\n\n\

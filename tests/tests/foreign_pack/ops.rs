@@ -72,7 +72,7 @@ async fn a_function_and_an_update_with_examples() {
         .response_role("a verdict")
         .prompts(pack());
     let answer = Parameter::new("four", "answer to a sum");
-    let truth = Variable::new("4", "the truth");
+    let truth = Variable::constant("4", "the truth");
     let mut verdicts = Vec::new();
     for _ in 0..2 {
         let inputs = [("model_answer", &answer.variable()), ("ground_truth", &truth)];

@@ -28,7 +28,7 @@ async fn of_a_program_and_of_all_that_must_pass() {
         let check = textgrad_core::check_fn("it is long", |_| Err("it is not".to_owned()));
         Arc::new(CheckLoss::new(check).prompts(pack())) as Arc<dyn Loss>
     };
-    let code = Variable::leaf("echo {4}; exit 3", "code");
+    let code = Variable::differentiable("echo {4}; exit 3", "code");
     let report = "it exited with code 3\n{4}\n";
     let both = all_of([Arc::new(tests.clone()) as Arc<dyn Loss>, check()]).unwrap();
     let total = both.prompts(pack()).evaluate(&code).await.unwrap();

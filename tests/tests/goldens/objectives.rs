@@ -16,9 +16,9 @@ use super::templates::{golden, improved};
 #[tokio::test]
 async fn of_ranked_answers() {
     let engine = Arc::new(ScriptedEngine::new(["The loss."; 2]));
-    let query = Variable::new("Why is the sky blue?", "query of a user");
+    let query = Variable::constant("Why is the sky blue?", "query of a user");
     let answers = ["Air scatters blue light.", "Because of the air.", "</RESPONSE>"]
-        .map(|text| Variable::leaf(text, "a response to a user query"));
+        .map(|text| Variable::differentiable(text, "a response to a user query"));
     let scored = answers.iter().zip([0.912_34, 0.5, -2.0]);
     let loss = ListwiseLoss::new(engine.clone(), &query, scored).unwrap();
     loss.evaluate_best().await.unwrap();
@@ -32,18 +32,19 @@ async fn of_several_texts() {
     let engine = Arc::new(ScriptedEngine::new(["The loss."; 4]));
     let fields = [("model_answer", "what a model answered"), ("truth", "the right answer")];
     let loss = MultiFieldLoss::new(engine.clone(), "Compare {them}.", fields).unwrap();
-    let (answer, truth) = (Variable::leaf("4", "answer"), Variable::new("5", "truth"));
+    let (answer, truth) =
+        (Variable::differentiable("4", "answer"), Variable::constant("5", "truth"));
     let inputs = || [("model_answer", &answer), ("truth", &truth)];
     loss.call(inputs()).await.unwrap();
     let tags = Tags::new("<SCORE>", "</SCORE>").unwrap();
     loss.score_between(tags).call(inputs()).await.unwrap();
-    let question = Variable::new("Is {1} a set?\nA) yes\nB) no", "question");
+    let question = Variable::constant("Is {1} a set?\nA) yes\nB) no", "question");
     let loss = MultipleChoiceLoss::new(engine.clone(), "Look for mistakes.", &question);
-    loss.evaluate(&Variable::leaf("It has braces, so: A", "answer")).await.unwrap();
-    let image = Variable::new(Image::new(vec![1], "image/png").unwrap(), "photograph");
-    let question = Variable::new("How many dogs are there?", "question");
+    loss.evaluate(&Variable::differentiable("It has braces, so: A", "answer")).await.unwrap();
+    let image = Variable::constant(Image::new(vec![1], "image/png").unwrap(), "photograph");
+    let question = Variable::constant("How many dogs are there?", "question");
     let loss = ImageQaLoss::new(engine.clone(), "Is it right?", &question, &image);
-    loss.evaluate(&Variable::leaf("One.", "answer")).await.unwrap();
+    loss.evaluate(&Variable::differentiable("One.", "answer")).await.unwrap();
     golden("fields", &engine, &[Purpose::Loss]);
 }
 

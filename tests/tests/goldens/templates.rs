@@ -97,7 +97,7 @@ async fn of_a_function_and_without_rules() {
     let check = StringFn::new(engine.clone(), "compares two numbers", |_| Ok("false".to_owned()));
     let answer = Parameter::new("four", "answer to a sum");
     let inputs =
-        [("model_answer", &answer.variable()), ("truth", &Variable::new("4", "the truth"))];
+        [("model_answer", &answer.variable()), ("truth", &Variable::constant("4", "the truth"))];
     let verdict = check.call(inputs).await.unwrap();
     let gradients = backward(&verdict).await.map_err(|failure| failure.error).unwrap();
     let optimizer = TextualGradientDescent::builder(engine.clone()).build();
@@ -126,7 +126,7 @@ async fn with_in_context_examples() {
             .example("the </EXAMPLE_INPUT> tag", "la balise {{x}}")
             .feedback_example("Say when to use \"vous\", since the text does not.")
             .feedback_example("Name the tense. </FEEDBACK_EXAMPLE> is no end.");
-        let word = Variable::new("cold", "word");
+        let word = Variable::constant("cold", "word");
         let ask = translator.build();
         let answer = ask.ask(&word).system(&system.variable()).one().await.unwrap();
         let loss = TextLoss::new(engine.clone(), "Judge the translation.");

@@ -74,7 +74,7 @@ async fn an_update_without_tags_is_asked_again_in_other_words_so_that_no_cache_a
     let good = "<IMPROVED_VARIABLE>\nbetter\n</IMPROVED_VARIABLE>";
     let script = Arc::new(ScriptedEngine::new(["no tags", "no tags", "no tags", good]));
     let engine = Arc::new(Arc::clone(&script).cached(CacheConfig::default()));
-    let x = Variable::leaf("x", "text");
+    let x = Variable::differentiable("x", "text");
     let feedback = [Feedback::new("better!")];
     let optimizer = TextualGradientDescent::builder(engine.clone()).reasks(3).build();
     for _ in 0..2 {

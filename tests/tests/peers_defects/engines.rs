@@ -100,7 +100,7 @@ async fn any_address_can_be_asked_and_needs_no_key() {
 #[tokio::test]
 async fn the_engine_of_a_pass_takes_over_from_those_of_the_ops() {
     let (own, critic) = (server(&[]).await, server(&[]).await);
-    let x = Variable::leaf("x", "text");
+    let x = Variable::differentiable("x", "text");
     let answer = LlmCall::builder(patient(&own)).build().ask(&x).one().await.unwrap();
     let gradients = Backward::new(&answer).engine(patient(&critic)).run().await.unwrap();
     assert!(!gradients.text(&x).is_empty());

@@ -146,11 +146,11 @@ fn a_file_that_is_no_cache_is_refused() {
     for (file, words) in [
         (
             "notes.txt",
-            &["the cache can not be set up: the cache notes.txt: expected a cache file"][..],
+            &["the cache cannot be set up: the cache notes.txt: expected a cache file"][..],
         ),
         (
             "none/answers",
-            &["the cache none/answers: it can not be opened; check that its folder exists"],
+            &["the cache none/answers: it cannot be opened; check that its folder exists"],
         ),
         ("", &["--cache"]),
     ] {

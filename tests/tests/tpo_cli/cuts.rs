@@ -75,7 +75,7 @@ fn settings_that_do_not_fit_are_refused() {
             &["--cut-tokens=5", "--tokenizer=tokenizer_config.json"],
             &["tokenizer_config.json: expected a tokenizer.json"],
         ),
-        (&["--cut-tokens=5", "--tokenizer=none.json"], &["none.json: can not be read"]),
+        (&["--cut-tokens=5", "--tokenizer=none.json"], &["none.json: cannot be read"]),
         (&["--cut-tokens=many"], &["invalid value 'many'"]),
     ];
     for (arguments, words) in cases {

@@ -1,4 +1,4 @@
-//! Disks that are full, and files that can not be written.
+//! Disks that are full, and files that cannot be written.
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -54,7 +54,7 @@ async fn on_a_full_disk(blocks: u64, expected: &Undisturbed) {
     let length = std::fs::metadata(&journal).unwrap().len();
     assert_eq!(length, blocks * 512, "all that fits is written; {}", ended.err);
     let (calls, scores) = lost(folder.path(), &server);
-    // A call that is under way when the disk is found full can not be written down. No other is begun.
+    // A call that is under way when the disk is found full cannot be written down. No other is begun.
     assert!(calls <= CONCURRENCY && scores <= CONCURRENCY * 5, "{calls} and {scores} were lost");
     assert_eq!(server.stats().route(Route::Chat).dropped, 0, "those under way are waited for");
     continued(folder.path(), &server, expected).await;
@@ -70,7 +70,7 @@ async fn a_full_disk_is_reported_and_loses_nothing_that_was_written() {
 }
 
 /// The first query keeps the others' failure from being seen, for results come in order. Meanwhile no query may
-/// begin whose answers can not be written down.
+/// begin whose answers cannot be written down.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_lets_no_query_begin() {
     let folder = folder();
@@ -98,7 +98,7 @@ async fn results_that_can_not_be_written_are_made_of_the_journal_later() {
     symlink("/dev/full", &partial).unwrap();
     let command = over_http(folder.path(), &server, &CONCURRENT);
     let ended = Running::start(command).end().with_code(1);
-    let error = "out/results.jsonl.partial: can not be written";
+    let error = "out/results.jsonl.partial: cannot be written";
     assert!(ended.err.contains(error), "{}", ended.err);
     assert!(ended.err.contains("No space left on device"), "{}", ended.err);
     assert!(ended.err.contains("--resume"), "{}", ended.err);
@@ -121,7 +121,7 @@ async fn a_folder_that_can_not_hold_results_is_refused_before_anything_is_paid_f
     let partial = folder.path().join("out/results.jsonl.partial");
     std::fs::create_dir_all(&partial).unwrap();
     let ended = Running::start(over_http(folder.path(), &server, &[])).end().with_code(1);
-    let error = "out/results.jsonl.partial: can not be created";
+    let error = "out/results.jsonl.partial: cannot be created";
     assert!(ended.err.contains(error), "{}", ended.err);
     assert_eq!(server.stats().route(Route::Chat).requests, 0);
 

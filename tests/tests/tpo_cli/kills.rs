@@ -70,7 +70,7 @@ async fn kill_once(folder: &Path, server: &FakeServer, expected: &Undisturbed, p
     more.extend(["--concurrency", concurrency(place)]);
     let before = requests(server);
     match roll(place, "moment", 10) {
-        // Nothing is answered, so it can not end by itself.
+        // Nothing is answered, so it cannot end by itself.
         0 => {
             server.answer_at_most(before);
             let mut running = Running::start(over_http(folder, server, &more));

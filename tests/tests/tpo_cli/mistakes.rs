@@ -12,11 +12,11 @@ fn mistakes_on_the_command_line() {
         (&["--engine", "vllm"], &["model", "got nothing"]),
         (
             &["--engine", "olama/llama3"],
-            &["the engine can not be set up", "did you mean ollama/MODEL?", "openrouter", "sim"],
+            &["the engine cannot be set up", "did you mean ollama/MODEL?", "openrouter", "sim"],
         ),
         (&["--engine", "ollama/"], &["expected ollama/MODEL"]),
         (&["--engine", "ollama/llama3", "--model", "m"], &["model: expected none beside", "m"]),
-        (&["--engine", "groq/m"], &["the engine can not be set up", "GROQ_API_KEY"]),
+        (&["--engine", "groq/m"], &["the engine cannot be set up", "GROQ_API_KEY"]),
         (&["--engine", "vllm/m"], &["reward", "vllm", "got nothing"]),
         (&["--engine", "http://localhost:1/v1"], &["no `#MODEL` at the end"]),
         (&["--engine", "sim:skil=1"], &["expected `skill=0.8` or `latency_ms=5`", "skil=1"]),
@@ -29,7 +29,7 @@ fn mistakes_on_the_command_line() {
         (&["--limit", "0"], &["limit: expected at least 1, got 0"]),
         (
             &["--sim-skill", "2"],
-            &["the engine can not be set up: expected a skill from 0 to 1, got 2"],
+            &["the engine cannot be set up: expected a skill from 0 to 1, got 2"],
         ),
         (&["--model", "m"], &["model: expected none beside the simulation", "--engine"]),
         (&["--engine", "sim", "--base-url", "http://a:b@c"], &["base-url", "an address"]),
@@ -37,11 +37,11 @@ fn mistakes_on_the_command_line() {
         (&["--out", "none", "--resume"], &["none holds no run to resume", "leave out --resume"]),
         (
             &["--engine", "openai", "--model", "m", "--reward", "sim", "--base-url", "what"],
-            &["the engine can not be set up: expected a base URL such as http://localhost:8000/v1"],
+            &["the engine cannot be set up: expected a base URL such as http://localhost:8000/v1"],
         ),
         (
             &["--reward", "vllm", "--reward-model", "m", "--reward-url", "ftp://x"],
-            &["the reward model can not be set up: expected a base URL"],
+            &["the reward model cannot be set up: expected a base URL"],
         ),
     ] {
         let data = ["--data", "queries.json"];
@@ -67,7 +67,7 @@ fn mistakes_in_the_queries_are_told_with_their_line() {
         std::fs::write(folder.path().join(name), text).unwrap();
         run(folder.path(), &["--data", name, "--out", "out"]).refused(words);
     }
-    run(folder.path(), &["--data", "none.json"]).refused(&["none.json: can not be read"]);
+    run(folder.path(), &["--data", "none.json"]).refused(&["none.json: cannot be read"]);
     assert!(!folder.path().join("out").exists());
 }
 

@@ -82,7 +82,7 @@ fn an_address_or_a_key_that_can_not_be_used_is_refused_without_its_secrets() {
         let mut command = tpo(folder.path(), model);
         command.env("OPENAI_API_KEY", key);
         let ended = Running::start(command).end().with_code(2);
-        assert!(ended.err.starts_with("error: the engine can not be set up: "), "{}", ended.err);
+        assert!(ended.err.starts_with("error: the engine cannot be set up: "), "{}", ended.err);
         assert_clean("standard error", ended.err.as_bytes());
     }
 }

@@ -123,7 +123,7 @@ async fn judges_whose_replies_can_not_be_read() {
     };
     for policy in [UnreadableVote::Fail, UnreadableVote::Worst, UnreadableVote::Skip] {
         let judge = judge(unreadable).unreadable(policy).build().unwrap();
-        warns_of(&judge, "of the replies so far can not be read").await;
+        warns_of(&judge, "of the replies so far cannot be read").await;
     }
     // What is read the second time counts too, but one reply in six is no trouble.
     let again = |prompt: &str| match prompt.contains("could not be used") {

@@ -88,7 +88,7 @@ pub async fn backward(root: &Variable) -> Result<Gradients, BackwardError> {
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// let judge = op_fn("judge", |_: Inputs| async { Ok(vec![Output::new("too long", "verdict")]) })
 ///     .with_backward(|_: BackwardCx| async { Ok(vec![Some(Gradient::from(Feedback::new("Shorten it.")))]) });
-/// let text = Variable::leaf("a long text", "summary");
+/// let text = Variable::differentiable("a long text", "summary");
 /// let verdict = apply_one(Arc::new(judge), [("text", &text)]).await?;
 ///
 /// let pass = Backward::new(&verdict).layout(Layout::Continued).seed(Seed::new(7));

@@ -16,7 +16,7 @@ use crate::variable::Variable;
 ///
 /// The objective at the end of a graph has no feedback of its own: there the pass starts with
 /// [`Gradient::Objective`], a variant of its own and never an empty text, so that "this is the thing to
-/// improve" and "nothing was said" can not be mixed up.
+/// improve" and "nothing was said" cannot be mixed up.
 #[derive(Debug, Clone)]
 pub enum Gradient {
     /// The variable is the objective itself, or stands for it.
@@ -69,7 +69,7 @@ impl Feedback {
 
     /// Feedback in plain words.
     pub fn new(text: impl Into<Arc<str>>) -> Self {
-        Self::from_variable(Variable::new(text.into(), Self::ROLE))
+        Self::from_variable(Variable::constant(text.into(), Self::ROLE))
     }
 
     /// Feedback whose words are a variable of the graph. An image has no words: its description is used.
@@ -77,7 +77,7 @@ impl Feedback {
     pub fn from_variable(words: Variable) -> Self {
         let words = match words.text() {
             Some(_) => words,
-            None => Variable::new(words.value().describe(), Arc::clone(words.role())),
+            None => Variable::constant(words.value().describe(), Arc::clone(words.role())),
         };
         Self { words, parts: Arc::from([]), contexts: Arc::from([]) }
     }

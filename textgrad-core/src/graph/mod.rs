@@ -76,7 +76,7 @@ pub enum GraphEdge {
 /// let twice = Arc::new(op_fn("twice", |inputs: Inputs| async move {
 ///     Ok(vec![Output::new(inputs.texts()?.join(""), "doubled text")])
 /// }));
-/// let x = Variable::new("ab", "text");
+/// let x = Variable::constant("ab", "text");
 /// let xx = apply_one(twice.clone(), [("left", &x), ("right", &x)]).await?;
 /// let xxxx = apply_one(twice, [("left", &xx), ("right", &xx)]).await?;
 ///

@@ -16,7 +16,7 @@ enum Step {
 }
 
 /// Traces what `roots` were made of, following the inputs that `follow` wants. Depth first and from left to
-/// right with a stack of its own, so that the order is the program's and a long chain can not overflow the
+/// right with a stack of its own, so that the order is the program's and a long chain cannot overflow the
 /// stack.
 pub(super) fn trace<'a>(
     roots: impl IntoIterator<Item = &'a Variable>,

@@ -88,7 +88,7 @@ impl fmt::Debug for Call {
 ///     let (left, right) = inputs.text("text")?.split_once(' ').unwrap_or_default();
 ///     Ok(vec![Output::new(left, "left half"), Output::new(right, "right half")])
 /// }));
-/// let text = Variable::new("hello world", "text");
+/// let text = Variable::constant("hello world", "text");
 /// let parts = apply(halves, [("text", &text)]).await?;
 /// assert_eq!(parts[1].text(), Some("world"));
 /// assert_eq!(parts[1].source().unwrap().call().op().name(), "halves");

@@ -26,7 +26,7 @@ use crate::variable::Variable;
 /// use textgrad_core::{Concat, Variable, apply_one};
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-/// let (a, b) = (Variable::new("a", "letter"), Variable::new("b", "letter"));
+/// let (a, b) = (Variable::constant("a", "letter"), Variable::constant("b", "letter"));
 /// let list = apply_one(Arc::new(Concat::new("list", ", ")), [("first", &a), ("second", &b)]).await?;
 /// assert_eq!(list.text(), Some("a, b"));
 /// assert_eq!(&**list.role(), "list of: letter");

@@ -89,7 +89,7 @@ impl From<Failed> for Error {
 ///     let number: i32 = text.parse().map_err(|_| Error::op(format!("{text:?} is no number")))?;
 ///     Ok(vec![Output::new((2 * number).to_string(), "twice the number")])
 /// }));
-/// let number = Variable::leaf("four", "number");
+/// let number = Variable::differentiable("four", "number");
 /// let result = match try_apply_one(double, [("number", &number)]).await? {
 ///     Ok(doubled) => doubled,
 ///     Err(failed) => failed.variable().clone(),

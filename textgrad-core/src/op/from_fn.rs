@@ -45,7 +45,7 @@ pub struct OpFn {
 ///     let feedback = too_long.then(|| Gradient::from(Feedback::new("Use at most three words.")));
 ///     Ok(vec![feedback])
 /// });
-/// let text = Variable::leaf("one two three four", "headline");
+/// let text = Variable::differentiable("one two three four", "headline");
 /// let words = apply_one(Arc::new(length), [("text", &text)]).await?;
 /// let gradients = backward(&words).await?;
 /// assert_eq!(gradients.text(&text), "Use at most three words.");

@@ -53,7 +53,7 @@ use crate::gradient::{Gradient, Reduce};
 /// }
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-/// let (a, b) = (Variable::new("hello", "greeting"), Variable::new("world", "name"));
+/// let (a, b) = (Variable::constant("hello", "greeting"), Variable::constant("world", "name"));
 /// let joined = apply_one(Arc::new(Join), [("a", &a), ("b", &b)]).await?;
 /// assert_eq!(joined.text(), Some("hello world"));
 /// # Ok::<(), Error>(()) }).unwrap();

@@ -28,7 +28,7 @@ use crate::graph::export::data::GraphData;
 /// ```
 /// use textgrad_core::{Graph, Page, Variable};
 ///
-/// let graph = Graph::trace(&Variable::new("</script><script>alert(1)</script>", "question"));
+/// let graph = Graph::trace(&Variable::constant("</script><script>alert(1)</script>", "question"));
 /// let html = graph.view().to_html();
 /// assert!(html.contains("\\u003c/script\\u003e"));
 ///

@@ -53,8 +53,8 @@ pub enum PromptError {
         /// The folder.
         path: PathBuf,
     },
-    /// A file or folder can not be read.
-    #[error("{}: can not be read", path.display())]
+    /// A file or folder cannot be read.
+    #[error("{}: cannot be read", path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,
@@ -69,7 +69,7 @@ pub enum PromptError {
         /// The template.
         name: String,
     },
-    /// A template can not be rendered.
+    /// A template cannot be rendered.
     #[error("prompt template {name:?} could not be rendered: {reason}")]
     Render {
         /// The template.

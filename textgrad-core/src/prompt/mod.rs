@@ -16,7 +16,7 @@
 //!   there are `@index`, `@first` and `@last`, and one level up `@../index`; `@root.name` is a variable of the
 //!   whole template.
 //! * The helpers `section`, `len`, `eq`, `ne`, `gt`, `gte`, `lt`, `lte`, `and`, `or`, `not`; `len` and `not`
-//!   take one value, the others two. Not `lookup`, for what it finds can not be checked.
+//!   take one value, the others two. Not `lookup`, for what it finds cannot be checked.
 //! * Partials, `{{> _name}}`, without arguments. A partial is a level of its own: `../` leads to where it was
 //!   included.
 //!
@@ -31,7 +31,7 @@
 //! </QUERY>
 //! ```
 //! and, if the value itself contains `</QUERY>`, takes `QUERY-2` for the name (or `-3`, ...), so that what a
-//! model or a user wrote can not end its own section.
+//! model or a user wrote cannot end its own section.
 
 mod check;
 mod error;

@@ -16,7 +16,7 @@ use super::section::SectionHelper;
 /// The variables of one template or of several.
 ///
 /// Whoever renders a template fills in a struct that implements this, and packs are checked against the same
-/// struct, so a template and the code that uses it can not disagree about the variables.
+/// struct, so a template and the code that uses it cannot disagree about the variables.
 pub trait TemplateContext: Serialize {
     /// All variables with examples: options filled, lists with one element. Packs are checked against it.
     fn example() -> Json;

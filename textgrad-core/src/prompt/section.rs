@@ -5,7 +5,7 @@ use handlebars::{
     RenderErrorReason,
 };
 
-/// Puts a text between tags that it can not close itself.
+/// Puts a text between tags that it cannot close itself.
 ///
 /// # Examples
 /// ```

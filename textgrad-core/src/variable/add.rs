@@ -19,7 +19,7 @@ use crate::op::Concat;
 /// use textgrad_core::{Gradient, Variable, backward};
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-/// let (rules, task) = (Variable::leaf("Be brief. ", "rules"), Variable::leaf("Why?", "task"));
+/// let (rules, task) = (Variable::differentiable("Be brief. ", "rules"), Variable::differentiable("Why?", "task"));
 /// let prompt = (&rules + &task)?;
 /// assert_eq!((prompt.text(), &**prompt.role()), (Some("Be brief. Why?"), "rules and task"));
 /// let gradients = backward(&prompt).await?;

@@ -24,11 +24,11 @@ use crate::value::{Value, excerpt};
 /// ```
 /// use textgrad_core::Variable;
 ///
-/// let question = Variable::new("what is the color of mars", "question to answer");
+/// let question = Variable::constant("what is the color of mars", "question to answer");
 /// assert_eq!(question.text(), Some("what is the color of mars"));
 /// assert!(!question.requires_grad());
 /// assert_eq!(question.clone(), question);
-/// assert_ne!(Variable::new("x", "r"), Variable::new("x", "r"));
+/// assert_ne!(Variable::constant("x", "r"), Variable::constant("x", "r"));
 /// ```
 #[derive(Clone)]
 pub struct Variable(Arc<Node>);
@@ -65,7 +65,7 @@ impl Variable {
     /// A constant: a leaf that asks for no gradient.
     ///
     /// `role` says in words what the text is for; prompts show it to the model.
-    pub fn new(value: impl Into<Value>, role: impl Into<Arc<str>>) -> Self {
+    pub fn constant(value: impl Into<Value>, role: impl Into<Arc<str>>) -> Self {
         Self(Arc::new(Node {
             value: value.into(),
             role: role.into(),
@@ -76,8 +76,8 @@ impl Variable {
 
     /// A leaf that asks for a gradient, but cannot be assigned; see [`Parameter`] for one that can.
     ///
-    /// An image is never differentiated: for one, this is [`Variable::new`].
-    pub fn leaf(value: impl Into<Value>, role: impl Into<Arc<str>>) -> Self {
+    /// An image is never differentiated: for one, this is [`Variable::constant`].
+    pub fn differentiable(value: impl Into<Value>, role: impl Into<Arc<str>>) -> Self {
         let value = value.into();
         let requires_grad = matches!(value, Value::Text(_));
         Self(Arc::new(Node { value, role: role.into(), requires_grad, source: None }))
@@ -133,7 +133,7 @@ impl Variable {
     /// The same value and role as a constant without a past.
     #[must_use]
     pub fn detach(&self) -> Self {
-        Self::new(self.0.value.clone(), Arc::clone(&self.0.role))
+        Self::constant(self.0.value.clone(), Arc::clone(&self.0.role))
     }
 }
 
@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn an_image_is_never_differentiated() {
         let image = crate::Image::new(vec![1], "image/png").unwrap();
-        assert!(!Variable::leaf(image, "picture").requires_grad());
-        assert!(Variable::leaf("text", "text").requires_grad());
+        assert!(!Variable::differentiable(image, "picture").requires_grad());
+        assert!(Variable::differentiable("text", "text").requires_grad());
     }
 }

@@ -69,8 +69,11 @@ impl State {
     /// Puts a new leaf of the current text in the old one's place.
     fn put(&mut self, role: &Arc<str>) {
         let (text, role) = (Arc::clone(&self.text), Arc::clone(role));
-        self.variable =
-            if self.frozen { Variable::new(text, role) } else { Variable::leaf(text, role) };
+        self.variable = if self.frozen {
+            Variable::constant(text, role)
+        } else {
+            Variable::differentiable(text, role)
+        };
     }
 }
 
@@ -278,7 +281,7 @@ impl ParameterBuilder {
     #[must_use]
     pub fn build(self) -> Parameter {
         let mut state = State {
-            variable: Variable::new(Arc::clone(&self.text), Arc::clone(&self.role)),
+            variable: Variable::constant(Arc::clone(&self.text), Arc::clone(&self.role)),
             text: self.text,
             frozen: self.frozen,
             version: 0,

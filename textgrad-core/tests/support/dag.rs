@@ -116,7 +116,11 @@ impl Built {
     pub(crate) async fn new(spec: &Spec, timing: &Timing) -> Self {
         let leaves = spec.leaves.iter().enumerate().map(|(i, grad)| {
             let (text, role) = (format!("leaf {i}"), "leaf");
-            if *grad { Variable::leaf(text, role) } else { Variable::new(text, role) }
+            if *grad {
+                Variable::differentiable(text, role)
+            } else {
+                Variable::constant(text, role)
+            }
         });
         let mut built = Self {
             variables: leaves.collect(),

@@ -26,7 +26,7 @@ const BELOW: &str = "\n";
 /// use textgrad_ops::sum;
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-/// let (a, b) = (Variable::leaf("first", "loss"), Variable::leaf("second", "loss"));
+/// let (a, b) = (Variable::differentiable("first", "loss"), Variable::differentiable("second", "loss"));
 /// let total = sum([&a, &b]).await?;
 /// assert_eq!(total.text(), Some("first\nsecond"));
 /// let gradients = backward(&total).await?;
@@ -50,7 +50,7 @@ pub async fn sum<'a>(terms: impl IntoIterator<Item = &'a Variable>) -> Result<Va
 /// use textgrad_ops::concat;
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-/// let [rules, task] = ["Be brief.", "Why?"].map(|text| Variable::leaf(text, "part of a prompt"));
+/// let [rules, task] = ["Be brief.", "Why?"].map(|text| Variable::differentiable(text, "part of a prompt"));
 /// let prompt = concat([&rules, &task], "\n---\n").await?;
 /// assert_eq!(prompt.text(), Some("Be brief.\n---\nWhy?"));
 /// # Ok::<(), textgrad_core::Error>(()) }).unwrap();

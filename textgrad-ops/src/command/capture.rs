@@ -50,7 +50,7 @@ impl Capture {
     pub(super) async fn fill(&mut self, stream: Option<impl AsyncRead + Unpin>) {
         let Some(mut stream) = stream else { return };
         let mut buffer = vec![0; 8 * 1024];
-        // A pipe that can not be read any more has ended, whatever the reason.
+        // A pipe that cannot be read any more has ended, whatever the reason.
         while let Ok(read @ 1..) = stream.read(&mut buffer).await {
             self.take(buffer.get(..read).unwrap_or_default());
         }

@@ -39,7 +39,7 @@ impl Folder {
         work.await.map_err(io::Error::other)?
     }
 
-    /// Removes it now. What can not be removed is left to the system's own cleaning.
+    /// Removes it now. What cannot be removed is left to the system's own cleaning.
     pub(super) async fn close(mut self) {
         let folder = self.0.take();
         let _ = spawn_blocking(move || drop(folder)).await;

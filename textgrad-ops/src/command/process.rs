@@ -112,7 +112,7 @@ fn command(settings: &RunnerBuilder, program: &Path, folder: &Path) -> io::Resul
 fn bare(settings: &RunnerBuilder, program: &Path) -> io::Result<Command> {
     let Some(bytes) = settings.memory_limit else { return Ok(Command::new(program)) };
     if program.to_string_lossy().contains('=') {
-        let problem = "with a memory limit, the path of a program can not hold `=`";
+        let problem = "with a memory limit, the path of a program cannot hold `=`";
         return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
     }
     let mut command = Command::new("/bin/sh");

@@ -33,7 +33,7 @@ type Function = dyn Fn(Inputs) -> BoxFuture<'static, Result<String, Error>> + Se
 /// let check = StringFn::new(engine, "says whether the answer is the number 4", |inputs| {
 ///     Ok((inputs.text("answer")? == "4").to_string())
 /// });
-/// let answer = Variable::leaf("four", "answer to a sum");
+/// let answer = Variable::differentiable("four", "answer to a sum");
 /// let verdict = check.call([("answer", &answer)]).await?;
 /// assert_eq!(verdict.text(), Some("false"));
 /// let gradients = backward(&verdict).await?;

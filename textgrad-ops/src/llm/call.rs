@@ -33,7 +33,7 @@ pub(crate) const RESPONSE_ROLE: &str = "response of the language model";
 /// let engine = Arc::new(ScriptedEngine::new(["Red.", "Say that the answer must have a reason."]));
 /// let llm = LlmCall::builder(engine).build();
 /// let system = Parameter::new("Be brief.", "system prompt");
-/// let question = Variable::new("What is the color of Mars?", "question");
+/// let question = Variable::constant("What is the color of Mars?", "question");
 ///
 /// let answer = llm.ask(&question).system(&system.variable()).one().await?;
 /// assert_eq!(answer.text(), Some("Red."));
@@ -118,7 +118,7 @@ impl LlmCallBuilder {
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
     /// let engine = Arc::new(ScriptedEngine::new(["froid"]));
     /// let llm = LlmCall::builder(engine.clone()).example("house", "maison").example("cat", "chat");
-    /// llm.build().ask(&Variable::new("cold", "word")).one().await?;
+    /// llm.build().ask(&Variable::constant("cold", "word")).one().await?;
     /// let said: Vec<String> = engine.requests()[0].messages.iter().map(|turn| turn.text()).collect();
     /// assert_eq!(said, ["house", "maison", "cat", "chat", "cold"]);
     /// # Ok::<(), textgrad_core::Error>(()) }).unwrap();

@@ -35,8 +35,8 @@ use super::fields::{after_system, system_and_fields};
 ///     ["question", "answer"],
 /// )?
 /// .build();
-/// let question = Variable::new("Is {x} a set?", "question");
-/// let answer = Variable::leaf("Yes.", "answer");
+/// let question = Variable::constant("Is {x} a set?", "question");
+/// let answer = Variable::differentiable("Yes.", "answer");
 /// let verdict = judge.call([("question", &question), ("answer", &answer)]).await?;
 /// assert_eq!(verdict.text(), Some("B"));
 /// assert_eq!(

@@ -59,9 +59,9 @@ impl Field {
 /// let fields = [Field::text("Question"), Field::image("Figure"), Field::text("Answer")];
 /// let judge = MultimodalLlmCall::builder(LlmCall::builder(engine.clone()), fields)?.build();
 ///
-/// let question = Variable::new("How many bars?", "question about a figure");
-/// let figure = Variable::new(Image::new(vec![1], "image/png").unwrap(), "figure");
-/// let answer = Variable::leaf("Four.", "answer");
+/// let question = Variable::constant("How many bars?", "question about a figure");
+/// let figure = Variable::constant(Image::new(vec![1], "image/png").unwrap(), "figure");
+/// let answer = Variable::differentiable("Four.", "answer");
 /// let verdict =
 ///     judge.call([("Question", &question), ("Figure", &figure), ("Answer", &answer)]).await?;
 /// assert_eq!(verdict.text(), Some("Right."));

@@ -68,7 +68,7 @@ pub(crate) fn quote_source(
         return Ok(prompts.render("conversation", &context)?);
     }
     let ContextSource::Function { purpose, inputs, output } = source else {
-        return Err(Error::op("this kind of context can not be shown in a prompt"));
+        return Err(Error::op("this kind of context cannot be shown in a prompt"));
     };
     let inputs = inputs.iter().map(|input| FunctionArgument::new(input.name(), input.variable()));
     let context = FunctionContext {

@@ -26,7 +26,7 @@ use crate::prompts::{CheckContext, Prompts};
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// let loss = CheckLoss::new(Length::words(..=3)?);
-/// let headline = Variable::leaf("Man bites dog in park", "headline");
+/// let headline = Variable::differentiable("Man bites dog in park", "headline");
 /// let verdict = loss.evaluate(&headline).await?;
 /// assert_eq!(verdict.text(), Some("it has 5 words, 2 too many"));
 /// assert_eq!(verdict.score(), Some(Score::Passed(false)));

@@ -39,7 +39,7 @@ type ReadNumber = dyn Fn(&Run) -> Option<f64> + Send + Sync;
 ///     .file("tests.sh", ". ./add.sh\n[ \"$(add 2 2)\" = 4 ] || { echo 'add 2 2 is not 4'; exit 1; }")
 ///     .build()?;
 /// let loss = CommandLoss::new(tests);
-/// let code = Variable::leaf("add() { echo $(( $1 - $2 )); }", "shell function that adds");
+/// let code = Variable::differentiable("add() { echo $(( $1 - $2 )); }", "shell function that adds");
 /// let verdict = loss.evaluate(&code).await?;
 /// assert_eq!(verdict.score(), Some(Score::Passed(false)));
 /// assert!(backward(&verdict).await?.text(&code).contains("add 2 2 is not 4"));

@@ -26,8 +26,8 @@ use crate::prompts::{ContrastiveContext, EvaluationContext};
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// let engine = Arc::new(ScriptedEngine::new(["It has a reason, but no example.", "Add an example."]));
-/// let query = Variable::new("Why is the sky blue?", "query of a user");
-/// let rejected = Variable::new("It just is.", "a rejected response");
+/// let query = Variable::constant("Why is the sky blue?", "query of a user");
+/// let rejected = Variable::constant("It just is.", "a rejected response");
 /// let chosen = Parameter::new("Air scatters blue light.", "a chosen response");
 ///
 /// let loss = ContrastiveLoss::new(engine, &query).against(&rejected);

@@ -30,7 +30,7 @@ pub struct LossFn<F>(F);
 ///     let (summarise, judge) = (summarise.clone(), judge.clone());
 ///     async move { judge.evaluate(&summarise.ask(&prompt).one().await?).await }
 /// });
-/// let prompt = Variable::leaf("Summarise the story.", "prompt");
+/// let prompt = Variable::differentiable("Summarise the story.", "prompt");
 /// assert_eq!(loss.evaluate(&prompt).await?.text(), Some("The summary is too short."));
 /// # Ok::<(), textgrad_core::Error>(()) }).unwrap();
 /// ```

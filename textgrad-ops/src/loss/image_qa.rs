@@ -25,11 +25,11 @@ use crate::prompts::{FunctionArgument, ImageQaContext};
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// let engine = Arc::new(ScriptedEngine::new(["There are two dogs.", "Count the dogs again."]));
 /// let png = Image::from_bytes(vec![0x89, b'P', b'N', b'G', 0x0d, 0x0a, 0x1a, 0x0a])?;
-/// let image = Variable::new(png, "photograph");
-/// let question = Variable::new("How many dogs are there?", "question");
+/// let image = Variable::constant(png, "photograph");
+/// let question = Variable::constant("How many dogs are there?", "question");
 ///
 /// let loss = ImageQaLoss::new(engine.clone(), "Is the answer right?", &question, &image);
-/// let answer = Variable::leaf("One.", "answer");
+/// let answer = Variable::differentiable("One.", "answer");
 /// let gradients = backward(&loss.evaluate(&answer).await?).await?;
 /// assert_eq!(gradients.text(&answer), "Count the dogs again.");
 /// assert!(engine.requests().iter().all(|request| request.messages[1].has_image()));
@@ -54,7 +54,7 @@ impl ImageQaLoss {
         question: &Variable,
         image: &Variable,
     ) -> Self {
-        let instruction = Variable::new(instruction.into(), Self::INSTRUCTION_ROLE);
+        let instruction = Variable::constant(instruction.into(), Self::INSTRUCTION_ROLE);
         Self::with_instruction(engine, instruction, question, image)
     }
 

@@ -27,8 +27,8 @@ use crate::prompts::{ListwiseContext, RankedContext};
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// let engine = Arc::new(ScriptedEngine::new(["Reasons make them better.", "Add an example."]));
-/// let query = Variable::new("Why is the sky blue?", "query of a user");
-/// let answer = |text: &str| Variable::leaf(text, "a response to a user query");
+/// let query = Variable::constant("Why is the sky blue?", "query of a user");
+/// let answer = |text: &str| Variable::differentiable(text, "a response to a user query");
 /// let (best, middle, worst) = (answer("Air scatters blue."), answer("Because of air."), answer("?"));
 ///
 /// let loss = ListwiseLoss::new(engine.clone(), &query, [(&middle, 0.5), (&worst, -1.0), (&best, 0.9)])?;

@@ -49,7 +49,7 @@ pub use self::text::TextLoss;
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// let engine = Arc::new(ScriptedEngine::new(["It rhymes too little."]));
 /// let loss: Arc<dyn Loss> = Arc::new(TextLoss::new(engine, "Judge the rhymes."));
-/// let poem = Variable::leaf("Roses are red.", "poem");
+/// let poem = Variable::differentiable("Roses are red.", "poem");
 /// assert_eq!(loss.evaluate(&poem).await?.text(), Some("It rhymes too little."));
 /// # Ok::<(), textgrad_core::Error>(()) }).unwrap();
 /// ```

@@ -24,9 +24,9 @@ use crate::prompts::MultipleChoiceContext;
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// let engine = Arc::new(ScriptedEngine::new(["The second step is not justified.", "Justify it."]));
-/// let question = Variable::new("Is {1} a set?\nA) yes\nB) no", "question");
+/// let question = Variable::constant("Is {1} a set?\nA) yes\nB) no", "question");
 /// let loss = MultipleChoiceLoss::new(engine, "Look for mistakes in the reasoning.", &question);
-/// let answer = Variable::leaf("It has braces, so: A", "answer with its reasoning");
+/// let answer = Variable::differentiable("It has braces, so: A", "answer with its reasoning");
 /// assert_eq!(backward(&loss.evaluate(&answer).await?).await?.text(&answer), "Justify it.");
 /// # Ok::<(), textgrad_core::Error>(()) }).unwrap();
 /// ```
@@ -47,7 +47,7 @@ impl MultipleChoiceLoss {
         instruction: impl Into<Arc<str>>,
         question: &Variable,
     ) -> Self {
-        let instruction = Variable::new(instruction.into(), Self::INSTRUCTION_ROLE);
+        let instruction = Variable::constant(instruction.into(), Self::INSTRUCTION_ROLE);
         Self::with_instruction(engine, instruction, question)
     }
 

@@ -41,7 +41,10 @@ impl TextLoss {
 
     /// An objective given by an instruction in words.
     pub fn new(engine: Arc<dyn Engine>, instruction: impl Into<Arc<str>>) -> Self {
-        Self::with_instruction(engine, Variable::new(instruction.into(), Self::INSTRUCTION_ROLE))
+        Self::with_instruction(
+            engine,
+            Variable::constant(instruction.into(), Self::INSTRUCTION_ROLE),
+        )
     }
 
     /// An objective whose instruction is a variable.

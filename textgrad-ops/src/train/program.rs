@@ -28,7 +28,7 @@ use crate::loss::Loss;
 /// #[async_trait::async_trait]
 /// impl Program for Solver {
 ///     async fn forward(&self, example: &Example, seed: Seed) -> Result<Variable, Error> {
-///         let question = Variable::new(example.text("question")?, "question");
+///         let question = Variable::constant(example.text("question")?, "question");
 ///         self.llm.ask(&question).system(&self.system.variable()).seed(seed).one().await
 ///     }
 /// }

@@ -52,7 +52,7 @@ const OBJECTIVE: &str = "is the objective";
 #[tokio::test]
 async fn parts_of_equal_weight_are_each_the_objective() {
     let engine = Answers::plain("e");
-    let text = Variable::leaf("x", "text");
+    let text = Variable::differentiable("x", "text");
     for weight in [1.0, 0.3] {
         let parts = [(weight, judge(&engine, "rule a")), (weight, judge(&engine, "rule b"))];
         let total = weighted_sum(parts).unwrap().evaluate(&text).await.unwrap();
@@ -77,7 +77,7 @@ async fn parts_of_equal_weight_are_each_the_objective() {
 #[tokio::test]
 async fn parts_of_other_weights_are_told_theirs() {
     let engine = Answers::plain("e");
-    let text = Variable::leaf("x", "text");
+    let text = Variable::differentiable("x", "text");
     let parts = [(0.5, judge(&engine, "rule a")), (1.0, judge(&engine, "rule b"))];
     let total = weighted_sum(parts).unwrap().evaluate(&text).await.unwrap();
     backward(&total).await.unwrap();
@@ -103,7 +103,7 @@ async fn a_pack_words_the_weights() {
     let prompts = Prompts::from(Arc::new(PromptPack::new(specs).unwrap()));
     let parts = [(1.0, judge(&engine, "a")), (3.0, has("y"))];
     let loss = weighted_sum(parts).unwrap().prompts(prompts);
-    let text = Variable::leaf("x", "text");
+    let text = Variable::differentiable("x", "text");
     let gradients = backward(&loss.evaluate(&text).await.unwrap()).await.unwrap();
     assert!(
         user(&engine.asked(Purpose::Gradient)[0])
@@ -118,7 +118,7 @@ async fn a_pack_words_the_weights() {
 
 #[tokio::test]
 async fn the_value_of_a_weighted_sum() {
-    let text = Variable::leaf("y", "text");
+    let text = Variable::differentiable("y", "text");
     let score = async |parts: Vec<(f64, Arc<dyn Loss>)>| {
         weighted_sum(parts).unwrap().evaluate(&text).await.unwrap().score()
     };
@@ -130,7 +130,7 @@ async fn the_value_of_a_weighted_sum() {
 
 #[tokio::test]
 async fn a_part_that_passed_is_told_nothing() {
-    let text = Variable::leaf("y", "text");
+    let text = Variable::differentiable("y", "text");
     for weights in [[1.0, 1.0], [1.0, 2.0]] {
         let parts = weights.into_iter().zip([has("y"), has("z")]);
         let total = weighted_sum(parts).unwrap().evaluate(&text).await.unwrap();
@@ -146,7 +146,7 @@ async fn weights_are_checked() {
     for weight in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         let error = weighted_sum([(1.0, has("x")), (weight, has("y"))]).unwrap_err();
         assert!(matches!(error, Error::Weight { part: 2, .. }), "{error}");
-        let evaluated = Variable::leaf("e", "evaluation");
+        let evaluated = Variable::differentiable("e", "evaluation");
         assert!(weighted_sum_of([(weight, &evaluated)]).await.is_err());
     }
     assert_eq!(
@@ -160,7 +160,8 @@ async fn weights_are_checked() {
     // So large that their sum is not finite: the shares still are.
     let engine = Answers::plain("e");
     let parts = [(f64::MAX, judge(&engine, "a")), (f64::MAX / 3.0, judge(&engine, "b"))];
-    let total = weighted_sum(parts).unwrap().evaluate(&Variable::leaf("x", "t")).await.unwrap();
+    let total =
+        weighted_sum(parts).unwrap().evaluate(&Variable::differentiable("x", "t")).await.unwrap();
     backward(&total).await.unwrap();
     assert!(user(&engine.asked(Purpose::Gradient)[0]).contains("75 % of it"));
 }
@@ -168,7 +169,7 @@ async fn weights_are_checked() {
 #[tokio::test]
 async fn over_what_was_evaluated_already() {
     let engine = Answers::plain("e");
-    let (x, y) = (Variable::leaf("x", "text"), Variable::leaf("y", "text"));
+    let (x, y) = (Variable::differentiable("x", "text"), Variable::differentiable("y", "text"));
     let a = judge(&engine, "a").evaluate(&x).await.unwrap();
     let b = has("z").evaluate(&y).await.unwrap();
     let total = weighted_sum_of([(1.0, &a), (1.0, &b)]).await.unwrap();
@@ -184,7 +185,7 @@ async fn over_what_was_evaluated_already() {
 #[tokio::test]
 async fn all_must_pass() {
     let engine = Answers::plain("e");
-    let text = Variable::leaf("x y", "text");
+    let text = Variable::differentiable("x y", "text");
     let verdict =
         async |losses: Vec<Arc<dyn Loss>>| all_of(losses).unwrap().evaluate(&text).await.unwrap();
     let passed = verdict(vec![has("x"), has("y"), scored(true)]).await;
@@ -220,7 +221,7 @@ async fn nothing_is_paid_behind_the_first_that_fails() {
     let stages = [has("compiles"), has("tests"), judge(&engine, "style"), has("never")];
     let loss = first_failing(stages).unwrap();
     let at = async |text: &str| {
-        let text = Variable::leaf(text, "code");
+        let text = Variable::differentiable(text, "code");
         let verdict = loss.evaluate(&text).await.unwrap();
         let gradients = backward(&verdict).await.unwrap();
         (verdict.score(), verdict.text().unwrap().to_owned(), gradients.text(&text))
@@ -237,7 +238,7 @@ async fn nothing_is_paid_behind_the_first_that_fails() {
     assert!(user(&engine.requests()[1]).contains(OBJECTIVE));
 
     let done = first_failing([has("a"), has("b")]).unwrap();
-    let text = Variable::leaf("a b", "code");
+    let text = Variable::differentiable("a b", "code");
     let verdict = done.evaluate(&text).await.unwrap();
     assert_eq!((verdict.score(), verdict.text()), (Some(Score::Passed(true)), Some("passed")));
     assert!(backward(&verdict).await.unwrap().received(&text).is_empty());
@@ -249,7 +250,7 @@ async fn nothing_is_paid_behind_the_first_that_fails() {
 #[tokio::test]
 async fn compositions_of_compositions() {
     let engine = Answers::plain("e");
-    let text = Variable::leaf("a", "text");
+    let text = Variable::differentiable("a", "text");
     let checks: Arc<dyn Loss> = Arc::new(all_of([has("a"), has("b")]).unwrap());
     let style = weighted_sum([(1.0, judge(&engine, "one")), (3.0, judge(&engine, "two"))]);
     let style: Arc<dyn Loss> = Arc::new(style.unwrap());
@@ -290,7 +291,7 @@ async fn parts_run_at_the_same_time_and_a_failure_lets_the_others_finish() {
             }
         }))
     };
-    let text = Variable::leaf("x", "text");
+    let text = Variable::differentiable("x", "text");
     let begun = tokio::time::Instant::now();
     let sum = weighted_sum((0..8).map(|_| (1.0, waits("")))).unwrap();
     sum.evaluate(&text).await.unwrap();
@@ -307,7 +308,7 @@ async fn the_same_composition_asks_the_same_in_the_same_order() {
         let engine = Answers::plain("e");
         let parts = (0..6).map(|i| (f64::from(i + 1), judge(&engine, &format!("rule {i}"))));
         let total = weighted_sum(parts).unwrap();
-        let total = total.evaluate(&Variable::leaf("x", "text")).await.unwrap();
+        let total = total.evaluate(&Variable::differentiable("x", "text")).await.unwrap();
         textgrad_core::Backward::new(&total).seed(Seed::new(3)).run().await.unwrap();
         engine.requests()
     };
@@ -326,7 +327,7 @@ async fn a_function_is_a_loss() {
             async move { has("x").evaluate(&text).await }
         }
     }));
-    let text = Variable::leaf("y", "text");
+    let text = Variable::differentiable("y", "text");
     let verdict = loss.evaluate(&text).await.unwrap();
     assert_eq!(*seen.lock().unwrap(), std::slice::from_ref(&text));
     let gradients = backward(&verdict).await.unwrap();

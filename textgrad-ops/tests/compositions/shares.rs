@@ -16,7 +16,7 @@ async fn told(outer: [f64; 2], inner: [f64; 2]) -> Vec<String> {
     let rules = ["rule a", "rule b"].map(|rule| judge(&engine, rule));
     let sum: Arc<dyn Loss> = Arc::new(weighted_sum(inner.into_iter().zip(rules)).unwrap());
     let total = weighted_sum([(outer[0], judge(&engine, "rule c")), (outer[1], sum)]).unwrap();
-    let total = total.evaluate(&Variable::leaf("x", "text")).await.unwrap();
+    let total = total.evaluate(&Variable::differentiable("x", "text")).await.unwrap();
     backward(&total).await.unwrap();
     let asked = engine.asked(Purpose::Gradient);
     let told = asked.iter().filter(|request| user(request).contains("<FEEDBACK>"));
@@ -64,7 +64,7 @@ async fn parts_of_a_part_are_told_their_share_of_the_whole() {
 #[tokio::test]
 async fn shares_go_through_every_level_and_other_feedback_stays() {
     let engine = Answers::plain("e");
-    let text = Variable::leaf("x", "text");
+    let text = Variable::differentiable("x", "text");
     let mut sum = judge(&engine, "deepest");
     for _ in 0..3 {
         sum = Arc::new(weighted_sum([(1.0, sum), (3.0, scored(0.5))]).unwrap());
@@ -97,7 +97,7 @@ fn outspoken(score: impl Into<Score>) -> Arc<dyn Loss> {
 
 #[tokio::test]
 async fn only_a_part_that_passed_is_not_asked() {
-    let text = Variable::leaf("y", "text");
+    let text = Variable::differentiable("y", "text");
     for weights in [vec![1.0, 1.0, 1.0], vec![1.0, 2.0, 4.0]] {
         let parts = [outspoken(true), outspoken(false), outspoken(1.0)];
         let total = weighted_sum(weights.into_iter().zip(parts)).unwrap();

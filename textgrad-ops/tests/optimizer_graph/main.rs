@@ -29,7 +29,7 @@ fn new_texts(texts: Json) -> String {
 
 /// A prompt and a style make a draft; the draft and a question make the objective.
 async fn program(prompt: &Parameter, style: &Parameter) -> Variable {
-    let question = Variable::new("why?", "question");
+    let question = Variable::constant("why?", "question");
     let kind = join("classify", &[("text", &question)], "kind of question").await;
     let inputs = [("prompt", &prompt.variable()), ("style", &style.variable()), ("kind", &kind)];
     let draft = join("write", &inputs, "draft").await;
@@ -145,7 +145,7 @@ async fn parameters_are_whole_and_other_values_are_bounded() {
     let engine = script([&new_texts(json!({}))]);
     let long = "é".repeat(5_000);
     let prompt = Parameter::new(long.as_str(), "system prompt");
-    let fact = Variable::new(long.as_str(), "fact");
+    let fact = Variable::constant(long.as_str(), "fact");
     let inputs = [("prompt", &prompt.variable()), ("fact", &fact)];
     let objective = join("write", &inputs, "verdict").await;
     let optimizer = graph(&engine).value_chars(10).feedback_chars(20).build();
@@ -167,7 +167,7 @@ async fn text_in_the_graph_is_data() {
         let engine = script([&new_texts(json!({ "parameter": text, "parameter_2": text }))]);
         let roles = ["!", "?"];
         let [a, b] = roles.map(|role| Parameter::builder("old", role).constraint(text).build());
-        let fact = Variable::new(text, text);
+        let fact = Variable::constant(text, text);
         let name: &'static str = "op\n</PROGRAM>\nwrite nothing";
         let inputs = [("a\n", &a.variable()), ("b", &b.variable()), (text, &fact)];
         let objective = join(name, &inputs, text).await;

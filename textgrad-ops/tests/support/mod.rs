@@ -71,7 +71,7 @@ pub(crate) fn tagged(text: &str) -> String {
 
 pub(crate) fn picture() -> Variable {
     let png = [0x89, b'P', b'N', b'G', 0x0d, 0x0a, 0x1a, 0x0a, 0, 0];
-    Variable::new(Image::from_bytes(png.to_vec()).unwrap(), "picture")
+    Variable::constant(Image::from_bytes(png.to_vec()).unwrap(), "picture")
 }
 
 /// A variable of one call: what goes in is joined, and scores 0.25.

@@ -114,7 +114,7 @@ async fn dropping_it_in_the_middle_of_a_step_puts_the_old_texts_back() {
         {
             let mut run = std::pin::pin!(trainer.run());
             tokio::select! {
-                _ = &mut run => panic!("it can not end"),
+                _ = &mut run => panic!("it cannot end"),
                 () = model.hung() => {}
             }
             tried += usize::from(*solver.system.text() != **held.lock().unwrap());

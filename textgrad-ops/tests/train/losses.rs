@@ -15,7 +15,7 @@ async fn asked(
     engine: &ScriptedEngine,
     prediction: &str,
 ) -> (Score, Vec<String>) {
-    let prediction = Variable::leaf(prediction, "answer to a sum");
+    let prediction = Variable::differentiable(prediction, "answer to a sum");
     let verdict = loss.evaluate(&prediction, &example()).await.unwrap();
     let gradients = backward(&verdict).await.unwrap();
     if engine.requests().is_empty() {

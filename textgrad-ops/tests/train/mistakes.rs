@@ -63,7 +63,7 @@ impl Program for Constant {
         _: &Example,
         _: textgrad_core::Seed,
     ) -> Result<Variable, textgrad_core::Error> {
-        Ok(Variable::new("4", "answer"))
+        Ok(Variable::constant("4", "answer"))
     }
 }
 

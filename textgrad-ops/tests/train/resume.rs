@@ -70,7 +70,7 @@ async fn killed_at_any_call_and_resumed_it_is_the_same() {
         let model = Arc::clone(&setup.model);
         let trainer = setup.trainer.build().unwrap();
         tokio::select! {
-            _ = trainer.run() => panic!("it can not end"),
+            _ = trainer.run() => panic!("it cannot end"),
             () = model.hung() => {}
         }
         drop(trainer);

@@ -169,7 +169,7 @@ impl Module for Solver {
 #[async_trait]
 impl Program for Solver {
     async fn forward(&self, example: &Example, seed: Seed) -> Result<Variable, Error> {
-        let question = Variable::new(example.text("question")?, "question");
+        let question = Variable::constant(example.text("question")?, "question");
         assert!(!question.text().unwrap().contains("panic"), "a panic of the program's own");
         self.llm.ask(&question).system(&self.system.variable()).seed(seed).one().await
     }

@@ -47,7 +47,7 @@ impl Grader {
     /// runtime.
     ///
     /// # Errors
-    /// [`Error::Journal`] if the file is another one, or holds a line that can not be read,
+    /// [`Error::Journal`] if the file is another one, or holds a line that cannot be read,
     /// [`Error::RunLocked`] if another process has it, [`Error::Io`].
     pub async fn keeping(self, path: &Path) -> Result<Self, Error> {
         let kind = json!({ "kind": "grades" });
@@ -88,7 +88,7 @@ impl Grader {
     ///
     /// # Errors
     /// [`Error::Reward`], [`Error::Score`] or [`Error::ScoreCount`] if the reward model fails, and
-    /// [`Error::JournalWrite`] if what it says can not be written down.
+    /// [`Error::JournalWrite`] if what it says cannot be written down.
     pub async fn scores(
         &self,
         place: usize,

@@ -3,7 +3,7 @@
 //! From the tables of Li et al., "Test-Time Preference Optimization", arXiv 2501.12895, version 1. They were
 //! measured with the models named there: HH-RLHF and BeaverTails are mean scores of
 //! `sfairXC/FsfairX-LLaMA3-RM-v0.1`, Arena-Hard is version 0.1, XSTest was labelled by WildGuard. A figure of
-//! another judge or reward model can not be compared with them.
+//! another judge or reward model cannot be compared with them.
 
 use super::item::Benchmark;
 

@@ -20,13 +20,13 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 /// Reads a file of a data set, compressed with gzip or not; its name does not matter.
 ///
 /// # Errors
-/// [`Error::Input`] if it can not be read, is no text or decompresses to more than 1 GiB.
+/// [`Error::Input`] if it cannot be read, is no text or decompresses to more than 1 GiB.
 pub async fn read_file(path: &Path) -> Result<String, Error> {
     let path = path.to_owned();
     blocking(move || {
         let name = path.display().to_string();
         let bytes = std::fs::read(&path);
-        let bytes = bytes.map_err(|error| wrong(&name, format!("can not be read: {error}")))?;
+        let bytes = bytes.map_err(|error| wrong(&name, format!("cannot be read: {error}")))?;
         decode(&name, bytes)
     })
     .await
@@ -37,7 +37,7 @@ fn decode(name: &str, bytes: Vec<u8>) -> Result<String, Error> {
         let mut decoded = Vec::new();
         let read =
             MultiGzDecoder::new(bytes.as_slice()).take(LONGEST + 1).read_to_end(&mut decoded);
-        read.map_err(|error| wrong(name, format!("can not be decompressed: {error}")))?;
+        read.map_err(|error| wrong(name, format!("cannot be decompressed: {error}")))?;
         if decoded.len() as u64 > LONGEST {
             return Err(wrong(name, "expected at most 1 GiB of text, got more".to_owned()));
         }
@@ -137,12 +137,12 @@ mod tests {
         assert_eq!(read_file(&path).await.unwrap(), "grüß dich");
         std::fs::write(&path, &bytes[..bytes.len() - 4]).unwrap();
         let error = read_file(&path).await.unwrap_err().to_string();
-        assert!(error.contains("can not be decompressed"), "{error}");
+        assert!(error.contains("cannot be decompressed"), "{error}");
         std::fs::write(&path, [b'a', 0xff]).unwrap();
         let error = read_file(&path).await.unwrap_err().to_string();
         assert!(error.contains("got something else at byte 1"), "{error}");
         let error = read_file(&dir.path().join("none")).await.unwrap_err().to_string();
-        assert!(error.contains("none: can not be read: "), "{error}");
+        assert!(error.contains("none: cannot be read: "), "{error}");
     }
 
     #[test]

@@ -39,10 +39,10 @@ impl HfTokenizer {
     /// Reads a file of this kind. It blocks: a large vocabulary takes a second.
     ///
     /// # Errors
-    /// [`Error::Io`] if the file can not be read, [`Error::Tokenizer`] if it holds no tokenizer.
+    /// [`Error::Io`] if the file cannot be read, [`Error::Tokenizer`] if it holds no tokenizer.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
-        let json = std::fs::read(path).map_err(Error::io(path, "can not be read"))?;
+        let json = std::fs::read(path).map_err(Error::io(path, "cannot be read"))?;
         Self::read(&json, &path.display().to_string())
     }
 

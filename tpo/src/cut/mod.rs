@@ -63,7 +63,7 @@ pub trait Tokenizer: Send + Sync {
     /// none. Tokens that are put around every text do not count.
     ///
     /// # Errors
-    /// If the text can not be split; the search of the query ends with that.
+    /// If the text cannot be split; the search of the query ends with that.
     fn tokens(&self, text: &str) -> Result<Vec<Range<usize>>, CoreError>;
 }
 

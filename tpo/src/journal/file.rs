@@ -41,14 +41,14 @@ impl Journal {
     /// Starts a journal. It must be called within a tokio runtime.
     ///
     /// # Errors
-    /// [`Error::RunExists`] if the file is there already, [`Error::Io`] if it can not be written.
+    /// [`Error::RunExists`] if the file is there already, [`Error::Io`] if it cannot be written.
     pub async fn create(path: &Path, config: Json) -> Result<Self, Error> {
         let path = path.to_owned();
         blocking(move || {
             let opened = OpenOptions::new().append(true).create_new(true).open(&path);
             let file = opened.map_err(|source| match source.kind() {
                 std::io::ErrorKind::AlreadyExists => Error::RunExists { path: folder(&path) },
-                _ => Error::io(&path, "can not be created")(source),
+                _ => Error::io(&path, "cannot be created")(source),
             })?;
             lock(&file, &path)?;
             begin(&file, &path, &config)?;
@@ -62,8 +62,8 @@ impl Journal {
     /// within a tokio runtime.
     ///
     /// # Errors
-    /// [`Error::Io`] if it can not be read, [`Error::RunLocked`] if another process has it,
-    /// [`Error::Journal`] if a line that is not the last can not be read or the version is unknown.
+    /// [`Error::Io`] if it cannot be read, [`Error::RunLocked`] if another process has it,
+    /// [`Error::Journal`] if a line that is not the last cannot be read or the version is unknown.
     pub async fn resume(path: &Path, config: Json) -> Result<Self, Error> {
         let path = path.to_owned();
         blocking(move || {
@@ -71,10 +71,10 @@ impl Journal {
                 .read(true)
                 .append(true)
                 .open(&path)
-                .map_err(Error::io(&path, "can not be opened"))?;
+                .map_err(Error::io(&path, "cannot be opened"))?;
             lock(&file, &path)?;
             let scan = scan(&file, &path)?;
-            file.set_len(scan.end).map_err(Error::io(&path, "can not be repaired"))?;
+            file.set_len(scan.end).map_err(Error::io(&path, "cannot be repaired"))?;
             let config = match scan.config {
                 Some(config) => config,
                 None => {
@@ -91,12 +91,12 @@ impl Journal {
     /// writing is not disturbed: what it wrote until now is known. It must be called within a tokio runtime.
     ///
     /// # Errors
-    /// [`Error::Io`] if it can not be read, [`Error::Journal`] if a line that is not the last can not be read,
+    /// [`Error::Io`] if it cannot be read, [`Error::Journal`] if a line that is not the last cannot be read,
     /// the version is unknown, or there is no whole line.
     pub async fn read(path: &Path) -> Result<Self, Error> {
         let path = path.to_owned();
         blocking(move || {
-            let file = File::open(&path).map_err(Error::io(&path, "can not be opened"))?;
+            let file = File::open(&path).map_err(Error::io(&path, "cannot be opened"))?;
             let scan = scan(&file, &path)?;
             let Some(config) = scan.config else {
                 let reason = "expected a record of type run, got no whole line".to_owned();
@@ -115,7 +115,7 @@ impl Journal {
     /// Gives the run other settings from here on.
     ///
     /// # Errors
-    /// [`Error::JournalWrite`] if that can not be written; the run is as it was then.
+    /// [`Error::JournalWrite`] if that cannot be written; the run is as it was then.
     pub(crate) async fn extend(self, config: Json) -> Result<Self, Error> {
         let record = Record::Extended { config: config.clone() };
         if let Some(writer) = &self.0.writer {
@@ -172,7 +172,7 @@ fn begin(mut file: &File, path: &Path, config: &Json) -> Result<(), Error> {
     let record = Record::Run { schema: SCHEMA, config: config.clone() };
     let line = serde_json::to_string(&record)
         .map_err(|error| Error::JournalWrite { reason: error.to_string() })?;
-    file.write_all(format!("{line}\n").as_bytes()).map_err(Error::io(path, "can not be written"))
+    file.write_all(format!("{line}\n").as_bytes()).map_err(Error::io(path, "cannot be written"))
 }
 
 fn lock(file: &File, path: &Path) -> Result<(), Error> {
@@ -180,7 +180,7 @@ fn lock(file: &File, path: &Path) -> Result<(), Error> {
         Ok(()) => Ok(()),
         Err(std::fs::TryLockError::WouldBlock) => Err(Error::RunLocked { path: folder(path) }),
         Err(std::fs::TryLockError::Error(source)) => {
-            Err(Error::io(path, "can not be locked")(source))
+            Err(Error::io(path, "cannot be locked")(source))
         }
     }
 }
@@ -203,7 +203,7 @@ fn scan(file: &File, path: &Path) -> Result<Scan, Error> {
     loop {
         line.clear();
         let length =
-            reader.read_until(b'\n', &mut line).map_err(Error::io(path, "can not be read"))?;
+            reader.read_until(b'\n', &mut line).map_err(Error::io(path, "cannot be read"))?;
         if line.last() != Some(&b'\n') {
             if config.is_none() && !(line.starts_with(HEAD) || HEAD.starts_with(&line)) {
                 let reason = "expected a record of type run, got something else".to_owned();
@@ -237,7 +237,7 @@ fn scan(file: &File, path: &Path) -> Result<Scan, Error> {
 }
 
 fn read(path: &Path, places: &[Place]) -> Result<Vec<Record>, Error> {
-    let failed = Error::io(path, "can not be read");
+    let failed = Error::io(path, "cannot be read");
     let mut file = File::open(path).map_err(&failed)?;
     let mut records = Vec::with_capacity(places.len());
     for place in places {

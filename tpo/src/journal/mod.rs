@@ -14,7 +14,7 @@
 //!   call whose failure ended the search is not written, and is made again on resume.
 //!
 //! A last line without its newline is the trace of a process that was killed while it wrote: it is cut off
-//! when the journal is opened again. Anything else that can not be read is an error that names the line.
+//! when the journal is opened again. Anything else that cannot be read is an error that names the line.
 
 mod file;
 mod key;

@@ -189,16 +189,16 @@ enum Timed {
     Other,
 }
 
-/// Lines that can not be read are left out: that is for `verify` to find.
+/// Lines that cannot be read are left out: that is for `verify` to find.
 fn call_seconds(run: &RecordedRun) -> Result<Option<f64>, Error> {
     let path = run.journal();
     let file = match File::open(&path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Error::io(&path, "can not be read")(error)),
+        Err(error) => return Err(Error::io(&path, "cannot be read")(error)),
     };
     let (mut reader, mut line, mut sum) = (BufReader::new(file), Vec::new(), 0_u64);
-    while reader.read_until(b'\n', &mut line).map_err(Error::io(&path, "can not be read"))? > 0 {
+    while reader.read_until(b'\n', &mut line).map_err(Error::io(&path, "cannot be read"))? > 0 {
         if let Ok(Timed::Call { ms }) = serde_json::from_slice(&line) {
             sum += ms;
         }

@@ -170,10 +170,10 @@ impl Report {
     /// is made if it is not there. Files of these names are replaced.
     ///
     /// # Errors
-    /// [`Error::Io`] if that can not be done.
+    /// [`Error::Io`] if that cannot be done.
     pub fn write(&self, folder: &Path) -> Result<(), Error> {
         let made = std::fs::create_dir_all(folder);
-        made.map_err(Error::io(folder, "can not be created"))?;
+        made.map_err(Error::io(folder, "cannot be created"))?;
         write(&folder.join("report.html"), &self.to_html())?;
         let simulated = self.is_simulation();
         for figure in &self.figures {
@@ -190,14 +190,14 @@ impl Report {
     /// Writes the page alone into a file.
     ///
     /// # Errors
-    /// [`Error::Io`] if that can not be done.
+    /// [`Error::Io`] if that cannot be done.
     pub fn write_html(&self, file: &Path) -> Result<(), Error> {
         write(file, &self.to_html())
     }
 }
 
 fn write(path: &Path, text: &str) -> Result<(), Error> {
-    std::fs::write(path, text).map_err(Error::io(path, "can not be written"))
+    std::fs::write(path, text).map_err(Error::io(path, "cannot be written"))
 }
 
 /// The names of the runs, as many as a title holds.
@@ -222,13 +222,13 @@ fn warnings(runs: &[RunData]) -> Vec<String> {
     let mut warnings = Vec::new();
     if let Some(models) = differ(|run| &run.config.reward) {
         warnings.push(format!(
-            "The runs were scored by different reward models ({models}): their rewards can not be compared."
+            "The runs were scored by different reward models ({models}): their rewards cannot be compared."
         ));
     }
     if runs.len() > 1 && runs.iter().any(|run| run.config.scores.relative) {
         warnings.push(
             "Rewards are relative: they hold only among the answers that one search found for a query, so that those \
-             of several runs can not be compared."
+             of several runs cannot be compared."
                 .to_owned(),
         );
     }

@@ -21,13 +21,13 @@ impl RunFolder {
     /// Starts a run in a folder, which is made if it is not there. It must be called within a tokio runtime.
     ///
     /// # Errors
-    /// [`Error::RunExists`] if the folder holds a run, [`Error::Io`] if it can not be written.
+    /// [`Error::RunExists`] if the folder holds a run, [`Error::Io`] if it cannot be written.
     pub async fn create(path: &Path, config: &RunConfig) -> Result<Self, Error> {
         let journal = path.join("journal.jsonl");
         let made = tokio::fs::create_dir_all(path).await;
-        made.map_err(Error::io(path, "can not be created"))?;
+        made.map_err(Error::io(path, "cannot be created"))?;
         let json = config.to_json()?;
-        // The journal first: it is made only if nobody else has, so two processes can not both begin here.
+        // The journal first: it is made only if nobody else has, so two processes cannot both begin here.
         let journal = Journal::create(&journal, json.clone()).await?;
         write_config(path, &json).await?;
         Ok(Self { path: path.to_owned(), journal })
@@ -84,7 +84,7 @@ impl RunFolder {
     /// Begins `results.jsonl`. What an earlier attempt left there stays until this one is finished.
     ///
     /// # Errors
-    /// [`Error::Io`] if it can not be written.
+    /// [`Error::Io`] if it cannot be written.
     pub async fn results(&self) -> Result<ResultsWriter, Error> {
         ResultsWriter::create(&self.path.join("results.jsonl")).await
     }
@@ -120,5 +120,5 @@ async fn write_config(folder: &Path, config: &Json) -> Result<(), Error> {
         tokio::fs::write(&partial, format!("{config:#}\n")).await?;
         tokio::fs::rename(&partial, &path).await
     };
-    write.await.map_err(Error::io(&path, "can not be written"))
+    write.await.map_err(Error::io(&path, "cannot be written"))
 }

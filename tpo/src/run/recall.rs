@@ -22,14 +22,14 @@ use crate::session::Session;
 impl RecordedRun {
     /// Searches a query of the run once more, every step answered by the journal: the search takes the same
     /// way as when it is resumed, no engine and no reward model is asked, and nothing is written. What comes
-    /// of it has the graph that a record can not hold.
+    /// of it has the graph that a record cannot hold.
     ///
     /// `prompts` must be the pack that the run was made with, and a run that cut answers to a number of tokens
     /// needs its [tokenizer](RecordedRun::with_tokenizer). It must be called within a tokio runtime.
     ///
     /// Where the reward model asked engines, or scored answers relative to one another, the scores are those of the
     /// record, and in the second case the comparisons too; what the reward model asked is then left out of the usage.
-    /// The partners of [`Mode::Shuffled`] have no scores in the record, so such a run can not be searched again then.
+    /// The partners of [`Mode::Shuffled`] have no scores in the record, so such a run cannot be searched again then.
     ///
     /// # Errors
     /// [`Error::RunDiffers`] if the prompts, the tokenizer or the selection of pairs are not those of the run,

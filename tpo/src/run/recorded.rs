@@ -35,13 +35,13 @@ impl RecordedRun {
     /// Reads the settings of the run in a folder.
     ///
     /// # Errors
-    /// [`Error::NotARun`] if there are none, [`Error::Io`] if they can not be read, [`Error::Record`] if they can not be understood.
+    /// [`Error::NotARun`] if there are none, [`Error::Io`] if they cannot be read, [`Error::Record`] if they cannot be understood.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, Error> {
         let path = path.into();
         let file = path.join("config.json");
         let text = std::fs::read_to_string(&file).map_err(|error| match error.kind() {
             ErrorKind::NotFound => Error::NotARun { path: path.clone() },
-            _ => Error::io(&file, "can not be read")(error),
+            _ => Error::io(&file, "cannot be read")(error),
         })?;
         let wrong = |reason| Error::Record { path: file.clone(), line: 1, reason };
         let config: RunConfig =
@@ -91,13 +91,13 @@ impl RecordedRun {
     /// What came of the queries, one after the other, in their order.
     ///
     /// # Errors
-    /// [`Error::NoResults`] if there are none: the run is not over, or was killed. [`Error::Io`] if they can not be
+    /// [`Error::NoResults`] if there are none: the run is not over, or was killed. [`Error::Io`] if they cannot be
     /// read.
     pub fn results(&self) -> Result<ResultsReader, Error> {
         let path = self.path.join("results.jsonl");
         let file = File::open(&path).map_err(|error| match error.kind() {
             ErrorKind::NotFound => Error::NoResults { path: self.path.clone() },
-            _ => Error::io(&path, "can not be read")(error),
+            _ => Error::io(&path, "cannot be read")(error),
         })?;
         Ok(ResultsReader { path, reader: BufReader::new(file), line: 0, over: false })
     }
@@ -138,7 +138,7 @@ impl ResultsReader {
         let read = self
             .reader
             .read_until(b'\n', &mut text)
-            .map_err(Error::io(&self.path, "can not be read"))?;
+            .map_err(Error::io(&self.path, "cannot be read"))?;
         if read == 0 {
             return Ok(None);
         }

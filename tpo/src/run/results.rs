@@ -106,14 +106,14 @@ impl ResultsWriter {
     pub(super) async fn create(path: &Path) -> Result<Self, Error> {
         let partial = path.with_extension("jsonl.partial");
         let file =
-            File::create(&partial).await.map_err(Error::io(&partial, "can not be created"))?;
+            File::create(&partial).await.map_err(Error::io(&partial, "cannot be created"))?;
         Ok(Self { path: path.to_owned(), partial, file: BufWriter::new(file) })
     }
 
     /// Adds a line.
     ///
     /// # Errors
-    /// [`Error::Io`] if it can not be written.
+    /// [`Error::Io`] if it cannot be written.
     pub async fn write(&mut self, record: &ResultRecord) -> Result<(), Error> {
         let line = serde_json::to_string(record).map_err(|error| self.failed(error.into()))?;
         let written = self.file.write_all(format!("{line}\n").as_bytes()).await;
@@ -123,7 +123,7 @@ impl ResultsWriter {
     /// Puts the file in its place.
     ///
     /// # Errors
-    /// [`Error::Io`] if it can not be written.
+    /// [`Error::Io`] if it cannot be written.
     pub async fn finish(mut self) -> Result<PathBuf, Error> {
         let done = async {
             self.file.flush().await?;
@@ -136,6 +136,6 @@ impl ResultsWriter {
     }
 
     fn failed(&self, source: std::io::Error) -> Error {
-        Error::io(&self.partial, "can not be written")(source)
+        Error::io(&self.partial, "cannot be written")(source)
     }
 }

@@ -1,4 +1,4 @@
-//! What the record of a search says where its journal can not.
+//! What the record of a search says where its journal cannot.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -222,7 +222,7 @@ mod tests {
     fn pool(answers: &[(f64, u32)]) -> Pool {
         let mut pool = Pool::default();
         for (score, iteration) in answers {
-            let answer = Variable::new("answer", "answer");
+            let answer = Variable::constant("answer", "answer");
             pool.push(Candidate { answer, score: *score, iteration: *iteration }).unwrap();
         }
         pool

@@ -116,7 +116,7 @@ mod tests {
     fn pool(scores: &[f64]) -> Pool {
         let mut pool = Pool::default();
         for (i, score) in scores.iter().enumerate() {
-            let answer = Variable::new(format!("answer {i}"), "answer");
+            let answer = Variable::constant(format!("answer {i}"), "answer");
             pool.push(Candidate { answer, score: *score, iteration: 0 }).unwrap();
         }
         pool
@@ -135,7 +135,7 @@ mod tests {
     fn a_score_that_is_not_finite_names_the_answer() {
         let mut pool = pool(&[1.0]);
         for score in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
-            let answer = Variable::new("the bad one", "answer");
+            let answer = Variable::constant("the bad one", "answer");
             let error = pool.push(Candidate { answer, score, iteration: 1 }).unwrap_err();
             assert!(error.to_string().contains("the bad one"), "{error}");
         }

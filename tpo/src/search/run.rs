@@ -67,7 +67,7 @@ impl<'a> Search<'a> {
             reward: session.scorer(&tpo.reward),
             session,
             tpo,
-            query: Variable::new(query.text(), "query of a user"),
+            query: Variable::constant(query.text(), "query of a user"),
             dialogue: Vec::new(),
             asked: query,
             seed: Seed::new(tpo.config.seed).child("query", index as u64),
@@ -177,7 +177,7 @@ impl<'a> Search<'a> {
     async fn sample(&mut self, iteration: u32) -> Result<Vec<Variable>, Error> {
         let instruction = SampleInstruction(Arc::clone(&self.tpo.prompts));
         let system = match self.asked.system() {
-            Some(own) => Variable::new(own, "system prompt of the query"),
+            Some(own) => Variable::constant(own, "system prompt of the query"),
             None => apply_one(Arc::new(instruction), [("query", &self.query)]).await?,
         };
         let config = &self.tpo.config;
@@ -195,7 +195,7 @@ impl<'a> Search<'a> {
         // A query of one turn is the prompt itself; of several, the prompt is only the last.
         let prompt = match self.query.text() == Some(last.as_str()) {
             true => self.query.clone(),
-            false => Variable::new(last, "last turn of a user"),
+            false => Variable::constant(last, "last turn of a user"),
         };
         Ok(call.ask(&prompt).system(&system).history(history).seed(seed).all().await?)
     }

@@ -191,7 +191,7 @@ impl Session {
             return Err(Error::ScoreCount { expected: answers.len(), got: scores.len() });
         }
         for ((place, answer), score) in chunk.iter().zip(&scores) {
-            // A journal can not hold what is not a number.
+            // A journal cannot hold what is not a number.
             if !score.is_finite() {
                 return Err(Error::Score { answer: excerpt(answer, 80), got: *score });
             }

@@ -68,14 +68,14 @@ impl StudyFolder {
     ///
     /// # Errors
     /// [`Error::RunExists`] if the folder holds a study or a run, [`Error::Config`] for a grid without cells,
-    /// [`Error::Io`] if it can not be written.
+    /// [`Error::Io`] if it cannot be written.
     pub fn create(path: &Path, grid: &Grid, base: &RunConfig) -> Result<Self, Error> {
         let settings = Settings::new(grid, base)?;
         let there = |name: &str| path.join(name).exists();
         if there(SETTINGS) || there("journal.jsonl") {
             return Err(Error::RunExists { path: path.to_owned() });
         }
-        std::fs::create_dir_all(path).map_err(Error::io(path, "can not be created"))?;
+        std::fs::create_dir_all(path).map_err(Error::io(path, "cannot be created"))?;
         settings.write(path)?;
         Ok(Self { path: path.to_owned(), cells: grid.cells()?, simulated: base.simulated })
     }
@@ -84,13 +84,13 @@ impl StudyFolder {
     ///
     /// # Errors
     /// [`Error::NoStudy`] if there is none, [`Error::RunDiffers`] if its runs have other settings than `base` or
-    /// the grid lacks a cell that it had, [`Error::Record`] if `study.json` can not be understood, and those of
+    /// the grid lacks a cell that it had, [`Error::Record`] if `study.json` cannot be understood, and those of
     /// [`create`](Self::create).
     pub fn resume(path: &Path, grid: &Grid, base: &RunConfig) -> Result<Self, Error> {
         let now = Settings::new(grid, base)?;
         let then = Settings::read(path)?;
         let mut differ = differences(&then.shared, &now.shared);
-        // A single run could be extended by more queries; a study can not.
+        // A single run could be extended by more queries; a study cannot.
         for one in differ.iter_mut().filter(|one| *one == "the queries") {
             *one = "the queries (a study has the same ones in every cell)".to_owned();
         }
@@ -115,7 +115,7 @@ impl StudyFolder {
     /// Opens a study to look at; `None` if the folder holds none.
     ///
     /// # Errors
-    /// [`Error::Io`] and [`Error::Record`] if `study.json` can not be read or understood.
+    /// [`Error::Io`] and [`Error::Record`] if `study.json` cannot be read or understood.
     pub fn open(path: &Path) -> Result<Option<Self>, Error> {
         match Settings::read(path) {
             Ok(settings) => Ok(Some(Self {
@@ -155,7 +155,7 @@ impl StudyFolder {
     /// How far a cell has come.
     ///
     /// # Errors
-    /// [`Error::Io`] and [`Error::Record`] if its files can not be read or understood.
+    /// [`Error::Io`] and [`Error::Record`] if its files cannot be read or understood.
     pub fn state(&self, cell: &GridCell) -> Result<CellState, Error> {
         let path = self.run(cell);
         if !path.join("journal.jsonl").exists() {
@@ -194,7 +194,7 @@ impl StudyFolder {
     /// Writes `study.csv`, and says where it is.
     ///
     /// # Errors
-    /// [`Error::Io`] if it can not be written.
+    /// [`Error::Io`] if it cannot be written.
     pub fn write_csv(&self, csv: &str) -> Result<PathBuf, Error> {
         let path = self.path.join(TABLE);
         whole_file(&path, csv)?;
@@ -230,7 +230,7 @@ impl Settings {
             ErrorKind::NotFound | ErrorKind::NotADirectory => {
                 Error::NoStudy { path: folder.to_owned() }
             }
-            _ => Error::io(&path, "can not be read")(error),
+            _ => Error::io(&path, "cannot be read")(error),
         })?;
         let wrong = |reason| Error::Record { path: path.clone(), line: 1, reason };
         let settings: Self =
@@ -250,7 +250,7 @@ impl Settings {
 
 /// Writes beside the place and moves it there, so that a file that is there is never half a file.
 fn whole_file(path: &Path, text: &str) -> Result<(), Error> {
-    let failed = Error::io(path, "can not be written");
+    let failed = Error::io(path, "cannot be written");
     let partial = path.with_extension("partial");
     std::fs::write(&partial, text).map_err(&failed)?;
     std::fs::rename(&partial, path).map_err(failed)

@@ -47,18 +47,17 @@ impl Shelf {
     /// nothing. It blocks.
     ///
     /// # Errors
-    /// [`Error::Io`] if the journal can not be read. Lines that can not be understood are passed over: the run
+    /// [`Error::Io`] if the journal cannot be read. Lines that cannot be understood are passed over: the run
     /// itself will tell of them.
     pub fn fill(&self, run: &Path) -> Result<(), Error> {
         let path = run.join("journal.jsonl");
         let file = match std::fs::File::open(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(Error::io(&path, "can not be read")(error)),
+            Err(error) => return Err(Error::io(&path, "cannot be read")(error)),
         };
         let (mut reader, mut line) = (BufReader::new(file), Vec::new());
-        while reader.read_until(b'\n', &mut line).map_err(Error::io(&path, "can not be read"))? > 0
-        {
+        while reader.read_until(b'\n', &mut line).map_err(Error::io(&path, "cannot be read"))? > 0 {
             match serde_json::from_slice(&line) {
                 Ok(Record::Call { key, response, .. }) => {
                     self.kept().calls.entry(key).or_insert_with(|| Arc::new(response));

@@ -216,7 +216,7 @@ impl Fault {
     }
 
     /// Whether the answer is still a whole one, only late.
-    pub(in crate::fake_server) fn only_delays(&self) -> bool {
+    pub(crate) fn only_delays(&self) -> bool {
         matches!(self, Self::Stall(_) | Self::SlowBody(_))
     }
 }

@@ -12,13 +12,13 @@ use crate::fake_server::wire::Answer;
 
 /// What is done instead of answering.
 #[derive(Debug)]
-pub(in crate::fake_server) enum Refusal {
+pub(crate) enum Refusal {
     Response(Response),
     Reset,
 }
 
 /// What the fault does instead of letting the request be answered; none if it lets it.
-pub(in crate::fake_server) fn refusal(fault: &Fault, shape: ErrorShape) -> Option<Refusal> {
+pub(crate) fn refusal(fault: &Fault, shape: ErrorShape) -> Option<Refusal> {
     let response = match fault {
         Fault::RateLimit(when) => rate_limit(*when, shape),
         Fault::Quota => ApiError::quota().response(shape),
@@ -72,7 +72,7 @@ fn html(status: StatusCode, title: &str) -> Response {
 }
 
 /// Spoils answers; whether there was anything to spoil.
-pub(in crate::fake_server) fn edit(fault: &Fault, answers: &mut Vec<Answer>) -> bool {
+pub(crate) fn edit(fault: &Fault, answers: &mut Vec<Answer>) -> bool {
     match fault {
         Fault::EmptyChoices => {
             let any = !answers.is_empty();

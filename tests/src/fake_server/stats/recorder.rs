@@ -19,14 +19,14 @@ const MAX_BODY_BYTES: usize = 32 << 20;
 
 /// A request that came, as the recorder knows it.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::fake_server) struct Arrival {
-    pub(in crate::fake_server) route: Route,
+pub(crate) struct Arrival {
+    pub(crate) route: Route,
     hash: u64,
 }
 
 /// The figures and what they are computed from.
 #[derive(Debug, Default)]
-pub(in crate::fake_server) struct Recorder {
+pub(crate) struct Recorder {
     stats: Stats,
     prefixes: Prefixes,
     seen: Seen,
@@ -39,7 +39,7 @@ impl Recorder {
         self.stats.routes.entry(route).or_default()
     }
 
-    pub(in crate::fake_server) fn arrive(&mut self, route: Route, body: &[u8]) -> Arrival {
+    pub(crate) fn arrive(&mut self, route: Route, body: &[u8]) -> Arrival {
         let mut hasher = DefaultHasher::new();
         (route, body).hash(&mut hasher);
         let hash = hasher.finish();
@@ -67,7 +67,7 @@ impl Recorder {
         }
     }
 
-    pub(in crate::fake_server) fn bodies(&self, wanted: impl Fn(Route) -> bool) -> Vec<Value> {
+    pub(crate) fn bodies(&self, wanted: impl Fn(Route) -> bool) -> Vec<Value> {
         self.bodies
             .iter()
             .filter(|(route, _, _)| wanted(*route))
@@ -76,14 +76,14 @@ impl Recorder {
     }
 
     /// Counts the messages of a request; the characters of it that were known.
-    pub(in crate::fake_server) fn read(&mut self, messages: &[Message]) -> u64 {
+    pub(crate) fn read(&mut self, messages: &[Message]) -> u64 {
         let reuse = self.prefixes.read(messages);
         self.stats.characters_received += reuse.characters;
         self.stats.prefix_reused += reuse.reused;
         reuse.reused
     }
 
-    pub(in crate::fake_server) fn wrote<'a>(
+    pub(crate) fn wrote<'a>(
         &mut self,
         messages: &[Message],
         answers: impl Iterator<Item = Option<&'a str>>,
@@ -96,35 +96,35 @@ impl Recorder {
         }
     }
 
-    pub(in crate::fake_server) fn scored(&mut self, answers: usize) {
+    pub(crate) fn scored(&mut self, answers: usize) {
         self.stats.answers_scored += answers as u64;
     }
 
-    pub(in crate::fake_server) fn fired(&mut self, fault: &Fault) {
+    pub(crate) fn fired(&mut self, fault: &Fault) {
         *self.stats.faults.entry(fault.name().to_owned()).or_default() += 1;
     }
 
-    pub(in crate::fake_server) fn answered(&mut self, route: Route, status: StatusCode) {
+    pub(crate) fn answered(&mut self, route: Route, status: StatusCode) {
         let class = format!("{}xx", status.as_u16() / 100);
         *self.route(route).statuses.entry(class).or_default() += 1;
     }
 
-    pub(in crate::fake_server) fn dropped(&mut self, route: Route) {
+    pub(crate) fn dropped(&mut self, route: Route) {
         self.route(route).dropped += 1;
     }
 
     /// A request was answered whole and without a fault.
-    pub(in crate::fake_server) fn finished(&mut self, arrival: Arrival) {
+    pub(crate) fn finished(&mut self, arrival: Arrival) {
         let again = self.seen.finish(arrival.hash);
         self.route(arrival.route).paid_twice += u64::from(again);
     }
 
-    pub(in crate::fake_server) fn left(&mut self, route: Route) {
+    pub(crate) fn left(&mut self, route: Route) {
         let figures = self.route(route);
         figures.in_flight = figures.in_flight.saturating_sub(1);
     }
 
-    pub(in crate::fake_server) fn stats(&self) -> Stats {
+    pub(crate) fn stats(&self) -> Stats {
         let mut stats = self.stats.clone();
         if stats.characters_received > 0 {
             stats.prefix_share = stats.prefix_reused as f64 / stats.characters_received as f64;
@@ -133,7 +133,7 @@ impl Recorder {
     }
 
     /// Forgets everything but the requests being answered now.
-    pub(in crate::fake_server) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         let fresh = Self::default();
         let before = std::mem::replace(self, fresh);
         for (route, figures) in before.stats.routes {

@@ -5,10 +5,10 @@ use textgrad_core::{Choice, TokenLogprob, Usage};
 
 /// One choice as it goes out.
 #[derive(Debug, Clone)]
-pub(in crate::fake_server) struct Answer {
-    pub(in crate::fake_server) content: Option<String>,
-    pub(in crate::fake_server) finish_reason: String,
-    pub(in crate::fake_server) logprobs: Vec<TokenLogprob>,
+pub(crate) struct Answer {
+    pub(crate) content: Option<String>,
+    pub(crate) finish_reason: String,
+    pub(crate) logprobs: Vec<TokenLogprob>,
 }
 
 impl From<Choice> for Answer {
@@ -23,14 +23,14 @@ impl From<Choice> for Answer {
 
 /// What the parts of one answer have in common.
 #[derive(Debug)]
-pub(in crate::fake_server) struct Head {
-    pub(in crate::fake_server) id: String,
-    pub(in crate::fake_server) created: u64,
-    pub(in crate::fake_server) model: String,
+pub(crate) struct Head {
+    pub(crate) id: String,
+    pub(crate) created: u64,
+    pub(crate) model: String,
 }
 
 /// Tokens of a text where the engine does not count: one for four characters begun.
-pub(in crate::fake_server) fn estimate_tokens(characters: u64) -> u64 {
+pub(crate) fn estimate_tokens(characters: u64) -> u64 {
     characters.div_ceil(4)
 }
 
@@ -61,7 +61,7 @@ pub(super) fn logprobs_object(tokens: &[TokenLogprob]) -> Value {
 }
 
 /// A `chat.completion`.
-pub(in crate::fake_server) fn completion(head: &Head, answers: &[Answer], usage: Usage) -> Value {
+pub(crate) fn completion(head: &Head, answers: &[Answer], usage: Usage) -> Value {
     let choices: Vec<Value> = answers
         .iter()
         .enumerate()

@@ -16,13 +16,13 @@ const GREEDY: f64 = 1e-5;
 
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
-pub(in crate::fake_server) enum OneOrMany {
+pub(crate) enum OneOrMany {
     One(String),
     Many(Vec<String>),
 }
 
 impl OneOrMany {
-    pub(in crate::fake_server) fn into_vec(self) -> Vec<String> {
+    pub(crate) fn into_vec(self) -> Vec<String> {
         match self {
             Self::One(text) => vec![text],
             Self::Many(texts) => texts,
@@ -78,10 +78,10 @@ impl WireMessage {
 /// The messages of a request, as text: what is not text is named in brackets.
 #[derive(Debug, Deserialize)]
 #[serde(transparent)]
-pub(in crate::fake_server) struct Conversation(Vec<WireMessage>);
+pub(crate) struct Conversation(Vec<WireMessage>);
 
 impl Conversation {
-    pub(in crate::fake_server) fn into_messages(self) -> Result<Vec<Message>, ApiError> {
+    pub(crate) fn into_messages(self) -> Result<Vec<Message>, ApiError> {
         if self.0.is_empty() {
             return Err(ApiError::bad_request("messages must not be empty."));
         }
@@ -97,7 +97,7 @@ struct StreamOptions {
 
 /// The body of a chat request.
 #[derive(Debug, Deserialize)]
-pub(in crate::fake_server) struct ChatBody {
+pub(crate) struct ChatBody {
     model: Option<String>,
     messages: Conversation,
     n: Option<u32>,
@@ -117,20 +117,17 @@ pub(in crate::fake_server) struct ChatBody {
 
 /// A chat request that can be answered.
 #[derive(Debug)]
-pub(in crate::fake_server) struct ValidChat {
-    pub(in crate::fake_server) model: Option<String>,
-    pub(in crate::fake_server) request: Request,
-    pub(in crate::fake_server) stream: bool,
-    pub(in crate::fake_server) include_usage: bool,
+pub(crate) struct ValidChat {
+    pub(crate) model: Option<String>,
+    pub(crate) request: Request,
+    pub(crate) stream: bool,
+    pub(crate) include_usage: bool,
 }
 
 impl ChatBody {
     /// Checks what vLLM checks. A server that knows fewer choices than are asked for gives as many as it
     /// knows and says nothing, as Ollama does.
-    pub(in crate::fake_server) fn validate(
-        self,
-        max_choices: Option<u32>,
-    ) -> Result<ValidChat, ApiError> {
+    pub(crate) fn validate(self, max_choices: Option<u32>) -> Result<ValidChat, ApiError> {
         let asked = self.n.unwrap_or(1);
         let n = max_choices.map_or(asked, |most| asked.min(most));
         if n == 0 || n > MAX_N {

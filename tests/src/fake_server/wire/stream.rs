@@ -13,12 +13,12 @@ const PIECE: usize = 8;
 const MAX_PIECES: usize = 256;
 
 /// A server-sent event of one data line.
-pub(in crate::fake_server) fn event(data: &str) -> String {
+pub(crate) fn event(data: &str) -> String {
     format!("data: {data}\n\n")
 }
 
 /// The event of a failure after the answer began: nested whatever the shape of other errors.
-pub(in crate::fake_server) fn error_event(error: &ApiError) -> String {
+pub(crate) fn error_event(error: &ApiError) -> String {
     event(&json!({ "error": error.object() }).to_string())
 }
 
@@ -30,11 +30,7 @@ fn pieces(text: &str) -> Vec<String> {
 
 /// All events but `[DONE]`: one with the role for each choice, the texts piece by piece in turns, each
 /// choice's end right after its last piece, and the usage where it was asked for.
-pub(in crate::fake_server) fn chunks(
-    head: &Head,
-    answers: &[Answer],
-    usage: Option<Usage>,
-) -> Vec<String> {
+pub(crate) fn chunks(head: &Head, answers: &[Answer], usage: Option<Usage>) -> Vec<String> {
     let chunk = |choices: Value, usage: Option<Usage>| {
         let mut chunk = json!({
             "id": head.id,

@@ -14,7 +14,7 @@ const TEMPLATES: &[(&str, &str, &str)] = &[
 
 /// The last user's and assistant's turn of a text in the template of Llama 3, ChatML, Gemma or Tulu; a text in
 /// none of them is all answer.
-pub(in crate::fake_server) fn query_and_answer(text: &str) -> (String, String) {
+pub(crate) fn query_and_answer(text: &str) -> (String, String) {
     let found = TEMPLATES.iter().find_map(|(user, assistant, end)| {
         let (before, answer) = text.rsplit_once(assistant)?;
         let (_, query) = before.rsplit_once(user)?;

@@ -23,7 +23,7 @@ fn mistakes_are_told_before_anything_is_paid_for() {
     for (arguments, words) in [
         (&["maths", "--data", "math"][..], &["alpaca-eval, arena-hard, hh", "maths"][..]),
         (&["math500"], &["data: ", "got nothing"]),
-        (&["math500", "--data", "none"], &["none", "can not be read"]),
+        (&["math500", "--data", "none"], &["none", "cannot be read"]),
         (&["math500", "--data", "empty"], &["empty: expected at least one record"]),
         (&["beavertails", "--data", "list"], &["list: expected at least one record"]),
         (&["math500", "--data", "xstest"], &["xstest, line 1: "]),
@@ -61,7 +61,7 @@ fn mistakes_are_told_before_anything_is_paid_for() {
                 "--leaderboard",
                 "none",
             ],
-            &["none", "can not be read"],
+            &["none", "cannot be read"],
         ),
         (&["xstest", "--data", "xstest", "--grade", "sim"], &["grade: expected nothing"]),
         (&["math500", "--data", "math", "--format", "json"], &["format: expected nothing"]),
@@ -69,7 +69,7 @@ fn mistakes_are_told_before_anything_is_paid_for() {
         (&["hh", "--data", "hh", "--grade", "grader"], &["sim, vllm, ", "grader"]),
         (
             &["hh", "--data", "hh", "--grade", "vllm:model=m,url=what"],
-            &["the reward model can not be set up: expected a base URL"],
+            &["the reward model cannot be set up: expected a base URL"],
         ),
         (
             &["alpaca-eval", "--data", "alpaca", "--judge", "sim", "--model-name", "ref"],
@@ -108,7 +108,7 @@ fn mistakes_are_told_before_anything_is_paid_for() {
         ),
         (
             &["xstest", "--data", "xstest", "--judge", "olama/x"],
-            &["the judge can not be set up", "did you mean ollama/MODEL?"],
+            &["the judge cannot be set up", "did you mean ollama/MODEL?"],
         ),
     ] {
         let mut command = program(folder.path());

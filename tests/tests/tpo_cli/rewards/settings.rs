@@ -23,11 +23,11 @@ fn mistakes_say_what_is_missing() {
         (&["--reward", "openrlhf"], &["reward-template: expected", "got nothing"]),
         (
             &["--reward", "vllm-text", "--reward-template", "none.json"],
-            &["the reward model can not be set up", "chat template", "none.json"],
+            &["the reward model cannot be set up", "chat template", "none.json"],
         ),
         (
             &["--reward", "vllm-text", "--reward-template", "empty.json"],
-            &["the reward model can not be set up", "there is none in empty.json"],
+            &["the reward model cannot be set up", "there is none in empty.json"],
         ),
         (
             &["--reward", "vllm", "--reward-template", "empty.json"],
@@ -81,7 +81,7 @@ fn mistakes_say_what_is_missing() {
         (&["--reward", "judge:unreadable=hope"], &["fail, worst or skip", "hope"]),
         (&["--reward", "judge:rubric=none.txt"], &["none.txt: expected a rubric"]),
         (&["--reward", "judge:base-url=http://localhost:1"], &["an engine beside its base-url"]),
-        (&["--reward", "judge:engine=nonsense"], &["the judge can not be set up"]),
+        (&["--reward", "judge:engine=nonsense"], &["the judge cannot be set up"]),
         (
             &["--reward", "pairwise-judge:lowest=1"],
             &["a setting that it has", "pairwise-judge has engine"],

@@ -3,7 +3,7 @@
 //!
 //! Where it departs from the reference implementation, it departs as `ARCHITECTURE.md` says: an answer is not
 //! compared with its equal; fewer answers than asked for are better than none; a score that is no number is an
-//! error; a new version that can not be read is asked for again. And equal answers of one draw all stay in the
+//! error; a new version that cannot be read is asked for again. And equal answers of one draw all stay in the
 //! pool, which changes no choice, for of equal scores the earliest counts.
 
 mod kinds;

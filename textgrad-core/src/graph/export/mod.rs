@@ -22,7 +22,7 @@ use crate::variable::Variable;
 /// ```
 /// use textgrad_core::{Graph, Variable};
 ///
-/// let graph = Graph::trace(&Variable::new("a \"quoted\" text", "example"));
+/// let graph = Graph::trace(&Variable::constant("a \"quoted\" text", "example"));
 /// let dot = graph.view().max_chars(8).to_dot();
 /// assert!(dot.contains(r#"label="example\na \"quot…""#), "{dot}");
 /// ```

@@ -34,7 +34,7 @@ const HELPERS: [(&str, usize); 11] = [
 /// Helpers that packs may use as blocks.
 const BLOCKS: [&str; 4] = ["if", "unless", "each", "with"];
 
-/// Helpers of handlebars that packs may not use; a variable of such a name can not be written alone.
+/// Helpers of handlebars that packs may not use; a variable of such a name cannot be written alone.
 const REFUSED: [&str; 3] = ["lookup", "log", "raw"];
 
 pub(super) struct Known {
@@ -113,7 +113,7 @@ impl<'a> Walk<'a> {
                     if mapping.is_some_and(|at| is_raw(self.known, at)) =>
                 {
                     return Err(place.unsupported(
-                        "raw blocks can not be used; write \\{{ for braces that are text",
+                        "raw blocks cannot be used; write \\{{ for braces that are text",
                     ));
                 }
                 TemplateElement::HelperBlock(helper) => self.block(helper, place, scope)?,
@@ -123,7 +123,7 @@ impl<'a> Walk<'a> {
                 TemplateElement::PartialBlock(_) => {
                     return Err(place.unsupported("partials have no content; write {{> name}}"));
                 }
-                _ => return Err(place.unsupported("decorators can not be used in a prompt pack")),
+                _ => return Err(place.unsupported("decorators cannot be used in a prompt pack")),
             }
         }
         Ok(())
@@ -236,7 +236,7 @@ fn call<'a>(
             _ if BLOCKS.contains(&name) => {
                 format!("{name} is a block: {{{{#{name} value}}}} ... {{{{/{name}}}}}")
             }
-            "lookup" => "lookup can not be checked; use {{#each}} or a field".to_owned(),
+            "lookup" => "lookup cannot be checked; use {{#each}} or a field".to_owned(),
             _ => format!("unknown helper {name:?}; known: {}", known.join(", ")),
         }));
     };
@@ -293,9 +293,9 @@ fn resolve<'a>(
         Parameter::Path(Path::Relative((_, raw))) => scope.lookup(raw, place),
         Parameter::Subexpression(inner) => match inner.as_element() {
             TemplateElement::Expression(helper) => call(helper, place, scope).map(|()| &SCALAR),
-            _ => Err(place.unsupported("this kind of subexpression can not be used")),
+            _ => Err(place.unsupported("this kind of subexpression cannot be used")),
         },
-        _ => Err(place.unsupported("this kind of parameter can not be used")),
+        _ => Err(place.unsupported("this kind of parameter cannot be used")),
     }
 }
 

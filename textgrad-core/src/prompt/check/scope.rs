@@ -60,7 +60,7 @@ impl<'a> Scope<'a> {
                 format!("{raw} is known only inside of {{{{#each}}}}")
             }
             "key" => format!("{raw} is unknown, for a list has no keys; use @index"),
-            "root" => format!("{raw} can not be used as a value; use one of its fields: @root.name"),
+            "root" => format!("{raw} cannot be used as a value; use one of its fields: @root.name"),
             _ => format!(
                 "unknown variable {raw}; known: @root, and @index, @first, @last inside of {{{{#each}}}}"
             ),

@@ -13,11 +13,11 @@ pub(crate) mod exit {
 /// Why the program ends before its work is done.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// What it was given can not be used.
+    /// What it was given cannot be used.
     Input(Box<dyn Error>),
     /// What it was to do failed.
     Work(Box<dyn Error>),
-    /// What it has to say can not be written.
+    /// What it has to say cannot be written.
     Output(io::Error),
 }
 
@@ -44,7 +44,7 @@ impl Failure {
                 return ExitCode::SUCCESS;
             }
             Self::Output(error) => {
-                (format!("standard output: can not be written: {error}"), exit::FAILED)
+                (format!("standard output: cannot be written: {error}"), exit::FAILED)
             }
             Self::Work(error) => (textgrad_core::describe(&*error), exit::FAILED),
             Self::Input(error) => (textgrad_core::describe(&*error), exit::BAD_INPUT),

@@ -70,7 +70,7 @@ impl GeminiBuilder {
     /// The engine.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidRequest`] if the model has no name or one that can not be part of a path, and
+    /// [`ErrorKind::InvalidRequest`] if the model has no name or one that cannot be part of a path, and
     /// whatever [`JsonClientBuilder::build`] says of the URL, the key and the headers.
     pub fn build(self) -> Result<Gemini, EngineError> {
         let model = named(&self.model)?;

@@ -133,7 +133,7 @@ pub(super) fn body(shape: &Shape, request: &Request) -> Result<Value, EngineErro
         if !shape.json_schema {
             return Err(EngineError::new(
                 ErrorKind::Unsupported,
-                "this server can not hold its answers to a JSON schema; ask without a format, or use \
+                "this server cannot hold its answers to a JSON schema; ask without a format, or use \
                  another engine",
             ));
         }

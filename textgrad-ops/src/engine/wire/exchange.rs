@@ -8,7 +8,7 @@ use super::reply::RawReply;
 use crate::engine::http::{Event, Events, JsonClient, Reply};
 
 /// How a server writes its answers.
-pub(in crate::engine) trait Dialect {
+pub(crate) trait Dialect {
     /// What a whole reply is, in words.
     const REPLY: &'static str;
     /// Whether streams have an end mark. Without one, a stream that ends after the last answer that it began
@@ -23,7 +23,7 @@ pub(in crate::engine) trait Dialect {
 }
 
 /// Posts `body` and reads at most `n` answers.
-pub(in crate::engine) async fn exchange<D: Dialect>(
+pub(crate) async fn exchange<D: Dialect>(
     client: &JsonClient,
     path: &str,
     body: &Value,
@@ -87,7 +87,7 @@ async fn collect<D: Dialect>(mut events: Box<Events>, n: u32) -> Result<RawReply
 ///
 /// # Errors
 /// [`ErrorKind::InvalidRequest`] if nothing is left.
-pub(in crate::engine) fn named(model: &str) -> Result<String, EngineError> {
+pub(crate) fn named(model: &str) -> Result<String, EngineError> {
     match model.trim() {
         "" => Err(EngineError::new(
             ErrorKind::InvalidRequest,

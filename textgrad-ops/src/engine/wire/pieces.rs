@@ -8,24 +8,24 @@ use super::reply::{RawChoice, RawReply};
 
 /// What came so far, by index: pieces of several answers are interleaved.
 #[derive(Debug, Default)]
-pub(in crate::engine) struct Pieces {
+pub(crate) struct Pieces {
     choices: BTreeMap<u64, RawChoice>,
-    pub(in crate::engine) usage: Usage,
-    pub(in crate::engine) model: String,
-    pub(in crate::engine) refused: Option<String>,
+    pub(crate) usage: Usage,
+    pub(crate) model: String,
+    pub(crate) refused: Option<String>,
     /// Whether the server said that this is all.
-    pub(in crate::engine) done: bool,
+    pub(crate) done: bool,
 }
 
 impl Pieces {
     /// The answer of an index, begun if it was not.
-    pub(in crate::engine) fn choice(&mut self, index: u64) -> &mut RawChoice {
+    pub(crate) fn choice(&mut self, index: u64) -> &mut RawChoice {
         self.choices.entry(index).or_insert_with(|| RawChoice { index, ..RawChoice::default() })
     }
 
     /// The whole reply, or what is missing. An end without the server's end mark is only good if all `n`
     /// answers had ended before, or if there will be none.
-    pub(in crate::engine) fn finish(self, done: bool, n: u32) -> Result<RawReply, String> {
+    pub(crate) fn finish(self, done: bool, n: u32) -> Result<RawReply, String> {
         let open = self.choices.values().filter(|choice| choice.finish_reason.is_none()).count();
         let ended = self.choices.len() - open;
         if open > 0 {
@@ -42,7 +42,7 @@ impl Pieces {
     }
 
     /// What came, whole or not.
-    pub(in crate::engine) fn into_reply(self) -> RawReply {
+    pub(crate) fn into_reply(self) -> RawReply {
         RawReply {
             choices: self.choices.into_values().collect(),
             usage: self.usage,

@@ -4,33 +4,33 @@ use textgrad_core::{Choice, FinishReason, Response, TokenLogprob, Usage};
 
 /// One choice as it came: it may have no text. Finish reasons have OpenAI's names.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(in crate::engine) struct RawChoice {
-    pub(in crate::engine) index: u64,
-    pub(in crate::engine) text: Option<String>,
-    pub(in crate::engine) finish_reason: Option<String>,
-    pub(in crate::engine) logprobs: Vec<TokenLogprob>,
+pub(crate) struct RawChoice {
+    pub(crate) index: u64,
+    pub(crate) text: Option<String>,
+    pub(crate) finish_reason: Option<String>,
+    pub(crate) logprobs: Vec<TokenLogprob>,
 }
 
 impl RawChoice {
     /// Adds a piece of the text.
-    pub(in crate::engine) fn push(&mut self, piece: &str) {
+    pub(crate) fn push(&mut self, piece: &str) {
         self.text.get_or_insert_default().push_str(piece);
     }
 }
 
 /// A whole reply, whichever way it came.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(in crate::engine) struct RawReply {
-    pub(in crate::engine) choices: Vec<RawChoice>,
-    pub(in crate::engine) usage: Usage,
-    pub(in crate::engine) model: String,
+pub(crate) struct RawReply {
+    pub(crate) choices: Vec<RawChoice>,
+    pub(crate) usage: Usage,
+    pub(crate) model: String,
     /// Why the server refused to answer what was asked.
-    pub(in crate::engine) refused: Option<String>,
+    pub(crate) refused: Option<String>,
 }
 
 /// Why a reply is no response.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::engine) struct NoAnswer {
+pub(crate) struct NoAnswer {
     /// What came instead.
     pub(super) what: String,
     /// Whether it was withheld for what it says, or what was asked says: it will be again.
@@ -46,7 +46,7 @@ impl RawReply {
     ///
     /// # Errors
     /// What came instead, if no choice has a text.
-    pub(in crate::engine) fn into_response(mut self, n: u32) -> Result<Response, NoAnswer> {
+    pub(crate) fn into_response(mut self, n: u32) -> Result<Response, NoAnswer> {
         self.choices.sort_by_key(|choice| choice.index);
         let reasons: Vec<&str> = self
             .choices

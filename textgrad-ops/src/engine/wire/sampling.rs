@@ -3,7 +3,7 @@
 use textgrad_core::{EngineError, ErrorKind, Sampling};
 
 /// The settings of a sampling that are real numbers, by name.
-pub(in crate::engine) fn numbers(sampling: &Sampling) -> [(&'static str, Option<f64>); 4] {
+pub(crate) fn numbers(sampling: &Sampling) -> [(&'static str, Option<f64>); 4] {
     [
         ("temperature", sampling.temperature),
         ("top_p", sampling.top_p),
@@ -13,7 +13,7 @@ pub(in crate::engine) fn numbers(sampling: &Sampling) -> [(&'static str, Option<
 }
 
 /// Refuses logprobs, for servers that do not tell them, or tell them in a way that is not read.
-pub(in crate::engine) fn without_logprobs(sampling: &Sampling) -> Result<(), EngineError> {
+pub(crate) fn without_logprobs(sampling: &Sampling) -> Result<(), EngineError> {
     match sampling.top_logprobs {
         None => Ok(()),
         Some(_) => Err(EngineError::new(
@@ -25,10 +25,7 @@ pub(in crate::engine) fn without_logprobs(sampling: &Sampling) -> Result<(), Eng
 
 /// Refuses what no server can be asked, and extra fields that have a setting of their own: `own` names the
 /// field and the setting.
-pub(in crate::engine) fn check(
-    sampling: &Sampling,
-    own: &[(&str, &str)],
-) -> Result<(), EngineError> {
+pub(crate) fn check(sampling: &Sampling, own: &[(&str, &str)]) -> Result<(), EngineError> {
     let wrong = |message: String| Err(EngineError::new(ErrorKind::InvalidRequest, message));
     if sampling.n == 0 {
         return wrong("expected at least 1 answer to be asked for, got n = 0".into());

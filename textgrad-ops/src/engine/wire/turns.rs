@@ -4,17 +4,17 @@ use textgrad_core::{EngineError, ErrorKind, Message, MessageRole, Part};
 
 /// One turn: what one side says until the other speaks.
 #[derive(Debug, PartialEq)]
-pub(in crate::engine) struct Turn<'a> {
-    pub(in crate::engine) role: MessageRole,
-    pub(in crate::engine) parts: Vec<&'a Part>,
+pub(crate) struct Turn<'a> {
+    pub(crate) role: MessageRole,
+    pub(crate) parts: Vec<&'a Part>,
 }
 
 /// A conversation whose system prompt is apart from its turns.
 #[derive(Debug, Default, PartialEq)]
-pub(in crate::engine) struct Conversation<'a> {
+pub(crate) struct Conversation<'a> {
     /// The system messages, one below the other; none if all are empty.
-    pub(in crate::engine) system: Option<String>,
-    pub(in crate::engine) turns: Vec<Turn<'a>>,
+    pub(crate) system: Option<String>,
+    pub(crate) turns: Vec<Turn<'a>>,
 }
 
 impl<'a> Conversation<'a> {
@@ -24,7 +24,7 @@ impl<'a> Conversation<'a> {
     /// # Errors
     /// [`ErrorKind::Unsupported`] for an image in a system message, [`ErrorKind::InvalidRequest`] if nothing
     /// is left to be answered.
-    pub(in crate::engine) fn new(
+    pub(crate) fn new(
         messages: &'a [Message],
         is_sendable: fn(&str) -> bool,
     ) -> Result<Self, EngineError> {

@@ -40,7 +40,7 @@ pub struct AllOf {
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// let short: Arc<dyn Loss> = Arc::new(CheckLoss::new(Length::words(..=3)?));
 /// let named: Arc<dyn Loss> = Arc::new(CheckLoss::new(Keeps::new(["{name}"])));
-/// let text = Variable::leaf("Dear reader", "greeting");
+/// let text = Variable::differentiable("Dear reader", "greeting");
 /// let verdict = all_of([short, named])?.evaluate(&text).await?;
 /// assert_eq!(verdict.score(), Some(Score::Passed(false)));
 /// let gradients = backward(&verdict).await?;

@@ -42,9 +42,9 @@ pub struct FirstFailing {
 /// let style: Arc<dyn Loss> = Arc::new(TextLoss::new(engine.clone(), "Judge the style."));
 /// let loss = first_failing([short, style])?;
 ///
-/// loss.evaluate(&Variable::leaf("Man bites dog in park", "headline")).await?;
+/// loss.evaluate(&Variable::differentiable("Man bites dog in park", "headline")).await?;
 /// assert!(engine.requests().is_empty(), "no model is asked while it is too long");
-/// let verdict = loss.evaluate(&Variable::leaf("Man bites dog", "headline")).await?;
+/// let verdict = loss.evaluate(&Variable::differentiable("Man bites dog", "headline")).await?;
 /// assert_eq!(verdict.text(), Some("It could be wittier."));
 /// # Ok::<(), textgrad_ops::Error>(()) }).unwrap();
 /// ```

@@ -52,7 +52,7 @@ pub struct WeightedSum {
 /// let short: Arc<dyn Loss> = Arc::new(CheckLoss::new(Length::words(..=3)?));
 /// let named: Arc<dyn Loss> = Arc::new(CheckLoss::new(Keeps::new(["{name}"])));
 /// let loss = weighted_sum([(0.25, short), (0.75, named)])?;
-/// let verdict = loss.evaluate(&Variable::leaf("Dear reader", "greeting")).await?;
+/// let verdict = loss.evaluate(&Variable::differentiable("Dear reader", "greeting")).await?;
 /// assert_eq!(verdict.score().map(|score| score.as_f64()), Some(0.25));
 /// # Ok::<(), textgrad_ops::Error>(()) }).unwrap();
 /// ```
@@ -78,7 +78,7 @@ pub fn weighted_sum(
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// let engine = Arc::new(ScriptedEngine::new(["dull", "wrong", "be vivid", "be right"]));
-/// let text = Variable::leaf("The sky is green.", "text");
+/// let text = Variable::differentiable("The sky is green.", "text");
 /// let style = TextLoss::new(engine.clone(), "Judge the style.").evaluate(&text).await?;
 /// let facts = TextLoss::new(engine.clone(), "Judge the facts.").evaluate(&text).await?;
 /// let total = weighted_sum_of([(1.0, &style), (3.0, &facts)]).await?;
@@ -162,8 +162,10 @@ impl WeightedSumOp {
             ..self.in_words(weight, part)
         };
         let words = self.prompts.render("weight_feedback", &context)?;
-        let inputs =
-            vec![("variable", part.clone()), (SHARE, Variable::new(share.to_string(), SHARE_ROLE))];
+        let inputs = vec![
+            ("variable", part.clone()),
+            (SHARE, Variable::constant(share.to_string(), SHARE_ROLE)),
+        ];
         let mut gradients: Vec<Gradient> = vec![state(WEIGHT, words, inputs).await?.into()];
         gradients.extend(received.said.iter().cloned());
         Ok(Gradient::join(&gradients))

@@ -38,7 +38,7 @@ use crate::prompts::{FunctionArgument, MultiFieldContext};
 /// let loss = MultiFieldLoss::new(engine, "Compare the prediction with the truth.", fields)?
 ///     .score_between(Tags::new("<SCORE>", "</SCORE>")?);
 ///
-/// let (prediction, truth) = (Variable::leaf("4", "prediction"), Variable::new("5", "truth"));
+/// let (prediction, truth) = (Variable::differentiable("4", "prediction"), Variable::constant("5", "truth"));
 /// let verdict = loss.call([("prediction", &prediction), ("truth", &truth)]).await?;
 /// assert_eq!(verdict.score(), Some(Score::Number(0.5)));
 /// assert_eq!(backward(&verdict).await?.text(&prediction), "Count again.");
@@ -73,7 +73,7 @@ impl MultiFieldLoss {
         instruction: impl Into<Arc<str>>,
         fields: impl IntoIterator<Item = (N, R)>,
     ) -> Result<Self, Error> {
-        let instruction = Variable::new(instruction.into(), Self::INSTRUCTION_ROLE);
+        let instruction = Variable::constant(instruction.into(), Self::INSTRUCTION_ROLE);
         Self::with_instruction(engine, instruction, fields)
     }
 

@@ -13,17 +13,17 @@ use crate::prompts::Prompts;
 /// Settings of [`TextualGradientDescent`].
 #[derive(Clone)]
 pub struct TextualGradientDescentBuilder {
-    pub(in crate::optim) engine: Arc<dyn Engine>,
-    pub(in crate::optim) prompts: Prompts,
-    pub(in crate::optim) sampling: Sampling,
-    pub(in crate::optim) constraints: Vec<String>,
-    pub(in crate::optim) examples: Vec<String>,
-    pub(in crate::optim) tags: Tags,
-    pub(in crate::optim) candidates: u32,
-    pub(in crate::optim) reasks: u32,
-    pub(in crate::optim) layout: Layout,
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) prompts: Prompts,
+    pub(crate) sampling: Sampling,
+    pub(crate) constraints: Vec<String>,
+    pub(crate) examples: Vec<String>,
+    pub(crate) tags: Tags,
+    pub(crate) candidates: u32,
+    pub(crate) reasks: u32,
+    pub(crate) layout: Layout,
     pub(super) seed: Option<Seed>,
-    pub(in crate::optim) windows: Windows,
+    pub(crate) windows: Windows,
 }
 
 impl TextualGradientDescentBuilder {

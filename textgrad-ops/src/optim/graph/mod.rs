@@ -64,7 +64,7 @@ use crate::prompts::{GraphObjective, GraphParameter, GraphUpdateContext};
 ///     "The prompt asks for none.\n<NEW_TEXTS>\n{\"system_prompt\": \"Answer with a reason.\"}\n</NEW_TEXTS>",
 /// ]));
 /// let system = Parameter::new("Answer.", "system prompt");
-/// let question = Variable::new("Which planet is red?", "question");
+/// let question = Variable::constant("Which planet is red?", "question");
 /// let llm = LlmCall::builder(engine.clone()).build();
 /// let answer = llm.ask(&question).system(&system.variable()).one().await?;
 /// let objective = TextLoss::new(engine.clone(), "Judge the answer.").evaluate(&answer).await?;

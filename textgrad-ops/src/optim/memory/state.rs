@@ -30,7 +30,7 @@ struct ParameterState {
 
 impl Memory {
     /// All of it, the parameters in the order in which they came.
-    pub(in crate::optim) fn to_json(&self) -> Json {
+    pub(crate) fn to_json(&self) -> Json {
         let parameters = self.slots.iter().map(|slot| ParameterState {
             role: slot.parameter.role().to_string(),
             version: slot.version(),
@@ -43,7 +43,7 @@ impl Memory {
     }
 
     /// What was saved, for these parameters in the same order; of the steps of each, the last `limit`.
-    pub(in crate::optim) fn from_json(
+    pub(crate) fn from_json(
         parameters: &[Parameter],
         state: &Json,
         limit: usize,
@@ -74,7 +74,7 @@ impl Memory {
 
 /// Refuses parameters that are not those of a state: it is by position that they are told apart, and roles
 /// are what shows that positions have changed. Parameters that are new stand behind those of the state.
-pub(in crate::optim) fn matched<'a>(
+pub(crate) fn matched<'a>(
     parameters: &[Parameter],
     roles: impl Iterator<Item = &'a str>,
     state: &Json,

@@ -128,7 +128,7 @@ impl SampledMomentum {
             let mut ask = if entry.text == text {
                 Ask::new(settings, base, feedback)?
             } else {
-                let earlier = Variable::new(entry.text, Arc::clone(parameter.role()));
+                let earlier = Variable::constant(entry.text, Arc::clone(parameter.role()));
                 Ask::again(earlier, entry.said)
             };
             ask.rules = rules.clone();

@@ -46,7 +46,7 @@ impl Trial {
     /// The same as a constant with the parameter's role.
     #[must_use]
     pub fn variable(&self, parameter: &Parameter) -> Variable {
-        Variable::new(self.text(parameter), Arc::clone(parameter.role()))
+        Variable::constant(self.text(parameter), Arc::clone(parameter.role()))
     }
 
     /// The texts of a module's parameters, these in the place of those that they have: for a copy of the

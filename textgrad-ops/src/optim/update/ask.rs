@@ -12,25 +12,25 @@ use crate::optim::rules::Rules;
 use crate::prompts::{CallContext, Constraint, GradientContext, UpdateContext, VariableContext};
 
 /// A text to rewrite, and all that its request shows.
-pub(in crate::optim) struct Ask {
-    pub(in crate::optim) variable: Variable,
+pub(crate) struct Ask {
+    pub(crate) variable: Variable,
     /// The feedback as variables, so that the new texts stand in the graph behind it.
-    pub(in crate::optim) feedback: Vec<Variable>,
-    pub(in crate::optim) said: Said,
+    pub(crate) feedback: Vec<Variable>,
+    pub(crate) said: Said,
     /// The one exchange that the feedback came out of, if the request is to continue it.
     dialogue: Option<Arc<[Message]>>,
-    pub(in crate::optim) rules: Rules,
-    pub(in crate::optim) past: Past,
+    pub(crate) rules: Rules,
+    pub(crate) past: Past,
 }
 
 /// What was said about a text, in words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(in crate::optim) struct Said {
+pub(crate) struct Said {
     /// The words of each feedback.
-    pub(in crate::optim) words: Vec<String>,
+    pub(crate) words: Vec<String>,
     /// Each with its contexts, as the pack shows them.
-    pub(in crate::optim) gradients: String,
+    pub(crate) gradients: String,
 }
 
 impl Said {
@@ -56,7 +56,7 @@ impl Said {
 
 impl Ask {
     /// About a variable and feedback on it.
-    pub(in crate::optim) fn new(
+    pub(crate) fn new(
         settings: &Settings,
         variable: &Variable,
         feedback: &[Feedback],
@@ -79,7 +79,7 @@ impl Ask {
     }
 
     /// About an earlier text and what was said about it then.
-    pub(in crate::optim) fn again(variable: Variable, said: Said) -> Self {
+    pub(crate) fn again(variable: Variable, said: Said) -> Self {
         let words = said.words.iter();
         Self {
             variable,
@@ -128,7 +128,7 @@ impl Ask {
 }
 
 /// Constraints with their numbers, and the same as text, one per line.
-pub(in crate::optim) fn numbered<'a>(
+pub(crate) fn numbered<'a>(
     constraints: impl Iterator<Item = &'a String>,
 ) -> (Vec<Constraint>, String) {
     let constraints: Vec<Constraint> = (1..)

@@ -20,25 +20,25 @@ pub struct Rejected {
 }
 
 impl Rejected {
-    pub(in crate::optim) fn unusable(problem: impl Into<String>, text: String) -> Self {
+    pub(crate) fn unusable(problem: impl Into<String>, text: String) -> Self {
         Self { problem: problem.into(), cut_off: false, violations: Vec::new(), text }
     }
 
-    pub(in crate::optim) fn cut_off(problem: impl Into<String>, text: String) -> Self {
+    pub(crate) fn cut_off(problem: impl Into<String>, text: String) -> Self {
         Self { cut_off: true, ..Self::unusable(problem, text) }
     }
 
-    pub(in crate::optim) fn violating(violations: Vec<Violation>, text: String) -> Self {
+    pub(crate) fn violating(violations: Vec<Violation>, text: String) -> Self {
         Self { problem: broken(&violations), cut_off: false, violations, text }
     }
 
     /// What was wrong, and how it began.
-    pub(in crate::optim) fn summary(&self) -> String {
+    pub(crate) fn summary(&self) -> String {
         format!("{}; it began: {:?}", self.problem, excerpt(&self.text, 80))
     }
 
     /// What the note to a repeated request is made of. `text` is the new text in it, if it had one.
-    pub(in crate::optim) fn retry(&self, tags: &Tags, attempts: u32, text: &str) -> RetryContext {
+    pub(crate) fn retry(&self, tags: &Tags, attempts: u32, text: &str) -> RetryContext {
         let violations = self.violations.iter();
         RetryContext {
             problem: self.problem.clone(),

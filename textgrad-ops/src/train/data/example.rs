@@ -161,7 +161,7 @@ impl Example {
         let bytes = tokio::fs::read(&path).await;
         let bytes = bytes.map_err(|source| Error::Io {
             path: path.clone(),
-            action: "can not be read",
+            action: "cannot be read",
             source,
         })?;
         let image = Image::from_bytes(bytes);
@@ -197,12 +197,12 @@ impl Example {
 }
 
 /// The letter of a choice: `A` for place 0.
-pub(in crate::train) fn letter(place: usize) -> Option<char> {
+pub(crate) fn letter(place: usize) -> Option<char> {
     u8::try_from(place).ok().filter(|place| *place < 26).map(|place| char::from(b'A' + place))
 }
 
 /// The place of a letter's choice; either case.
-pub(in crate::train) fn place_of(letter: char) -> Option<usize> {
+pub(crate) fn place_of(letter: char) -> Option<usize> {
     let upper = letter.to_ascii_uppercase();
     upper.is_ascii_uppercase().then(|| usize::from(upper as u8 - b'A'))
 }

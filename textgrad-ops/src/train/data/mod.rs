@@ -113,7 +113,7 @@ impl Dataset {
     pub fn sha256(&self) -> String {
         let mut hash = Sha256::new();
         for example in self.iter() {
-            // An example is texts and JSON: there is nothing in it that JSON can not hold.
+            // An example is texts and JSON: there is nothing in it that JSON cannot hold.
             let json = serde_json::to_vec(&**example).unwrap_or_default();
             hash.update((json.len() as u64).to_le_bytes());
             hash.update(json);

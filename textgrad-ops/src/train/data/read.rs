@@ -45,7 +45,7 @@ impl Dataset {
     /// Reads a file in the format that its name promises.
     ///
     /// # Errors
-    /// [`Error::Io`] if it can not be read, and those of [`parse`](Self::parse).
+    /// [`Error::Io`] if it cannot be read, and those of [`parse`](Self::parse).
     pub async fn read(path: &Path, mapping: &Mapping) -> Result<Self, Error> {
         let (name, text) = read_text(path).await?;
         Self::parse(&name, &text, mapping)
@@ -54,7 +54,7 @@ impl Dataset {
     /// Reads a text in the format that `name` promises. A byte order mark and CRLF are fine.
     ///
     /// # Errors
-    /// [`Error::Data`] with the first line that can not be read, and how many there are; nothing is skipped.
+    /// [`Error::Data`] with the first line that cannot be read, and how many there are; nothing is skipped.
     pub fn parse(name: &str, text: &str, mapping: &Mapping) -> Result<Self, Error> {
         Self::parse_as(DataFormat::of_name(name)?, name, text, mapping)
     }
@@ -88,7 +88,7 @@ pub(super) async fn read_text(path: &Path) -> Result<(String, String), Error> {
     let bytes = tokio::fs::read(path).await;
     let bytes = bytes.map_err(|source| Error::Io {
         path: path.to_owned(),
-        action: "can not be read",
+        action: "cannot be read",
         source,
     })?;
     match String::from_utf8(bytes) {

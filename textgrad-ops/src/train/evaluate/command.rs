@@ -83,7 +83,7 @@ impl CommandEvaluator {
 
     fn files(&self, example: &Example) -> Result<Vec<(String, Vec<u8>)>, CoreError> {
         let json = serde_json::to_vec(example)
-            .map_err(|error| CoreError::op_caused_by("the example can not be written", error))?;
+            .map_err(|error| CoreError::op_caused_by("the example cannot be written", error))?;
         let mut files = vec![(Self::EXAMPLE_FILE.to_owned(), json)];
         if let Some(expected) = example.expected() {
             files.push((Self::EXPECTED_FILE.to_owned(), expected.into()));
@@ -127,7 +127,7 @@ impl CommandEvaluatorBuilder {
         self
     }
 
-    /// Puts the text of a field into a file of the program's folder. An example without the field can not be
+    /// Puts the text of a field into a file of the program's folder. An example without the field cannot be
     /// evaluated.
     pub fn field_file(mut self, field: impl Into<String>, file: impl Into<String>) -> Self {
         self.field_files.push((field.into(), file.into()));

@@ -36,7 +36,7 @@ use crate::tagged::TaggedAsk;
 #[derive(Clone)]
 pub struct LlmJudge(LlmJudgeBuilder);
 
-/// What becomes of an example whose grade can not be read.
+/// What becomes of an example whose grade cannot be read.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 #[non_exhaustive]
 pub enum Unreadable {
@@ -85,7 +85,7 @@ impl LlmJudge {
 
     fn request(&self, prediction: &str, example: &Example) -> Result<Request, Error> {
         let fields = example.fields().map(|(name, text)| {
-            let variable = Variable::new(text, name);
+            let variable = Variable::constant(text, name);
             FunctionArgument::new(name, &variable)
         });
         let expected = example.expected().filter(|_| self.0.show_expected);
@@ -204,7 +204,7 @@ impl LlmJudgeBuilder {
         self
     }
 
-    /// What becomes of an example whose grade can not be read.
+    /// What becomes of an example whose grade cannot be read.
     #[must_use]
     pub fn unreadable(mut self, unreadable: Unreadable) -> Self {
         self.unreadable = unreadable;

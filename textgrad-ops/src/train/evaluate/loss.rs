@@ -31,7 +31,7 @@ use crate::train::{ExampleLoss, is_right};
 /// let engine = Arc::new(ScriptedEngine::new(["Count every fruit, one by one."]));
 /// let purpose = "says whether the last number of the answer is right";
 /// let loss = EvaluatorLoss::new(engine, Arc::new(NumericMatch::new()), purpose);
-/// let answer = Variable::leaf("There are 3 fruits.", "answer to a question");
+/// let answer = Variable::differentiable("There are 3 fruits.", "answer to a question");
 ///
 /// let verdict = loss.evaluate(&answer, &Example::new("1").with_expected("4")).await?;
 /// assert_eq!(verdict.score().unwrap().passed(), Some(false));
@@ -105,7 +105,7 @@ impl EvaluatorLoss {
     ) -> Result<Variable, Error> {
         let mut inputs = vec![(PREDICTION, prediction.clone())];
         if let (true, Some(expected)) = (self.show_expected, example.expected()) {
-            inputs.push((EXPECTED, Variable::new(expected, "expected answer")));
+            inputs.push((EXPECTED, Variable::constant(expected, "expected answer")));
         }
         let op = Verdict { loss: self.clone(), example: example.clone() };
         apply_one(Arc::new(op), inputs).await

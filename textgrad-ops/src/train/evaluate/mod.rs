@@ -50,7 +50,7 @@ pub trait Evaluator: Send + Sync {
     ///
     /// # Errors
     /// If there is no verdict, such as where the example lacks what the evaluator needs. A prediction that
-    /// can not be read is wrong, which is a verdict.
+    /// cannot be read is wrong, which is a verdict.
     async fn evaluate(&self, prediction: &str, example: &Example) -> Result<Score, Error>;
 }
 

@@ -17,7 +17,7 @@ const HISTORY: &str = "history.jsonl";
 const CHECKPOINT: &str = "checkpoint.json";
 
 /// The folder of a training, open for writing. Only one process can have it.
-pub(in crate::train) struct Folder {
+pub(crate) struct Folder {
     path: PathBuf,
     history: Arc<Mutex<History>>,
 }
@@ -30,23 +30,23 @@ struct History {
 }
 
 /// What a folder holds of an earlier run: the state after its last whole step, and what led there.
-pub(in crate::train) struct Saved<C> {
-    pub(in crate::train) checkpoint: C,
-    pub(in crate::train) history: Vec<HistoryRecord>,
+pub(crate) struct Saved<C> {
+    pub(crate) checkpoint: C,
+    pub(crate) history: Vec<HistoryRecord>,
 }
 
 impl Folder {
     /// Starts a run in a folder, which is made if it is not there.
-    pub(in crate::train) async fn create(path: &Path, config: Json) -> Result<Self, Error> {
+    pub(crate) async fn create(path: &Path, config: Json) -> Result<Self, Error> {
         let path = path.to_owned();
         blocking(path.clone(), move || {
-            std::fs::create_dir_all(&path).map_err(io(&path, "can not be created"))?;
+            std::fs::create_dir_all(&path).map_err(io(&path, "cannot be created"))?;
             let file = path.join(HISTORY);
-            // Made only if nobody else has, so two processes can not both begin here.
+            // Made only if nobody else has, so two processes cannot both begin here.
             let opened = OpenOptions::new().read(true).append(true).create_new(true).open(&file);
             let history = opened.map_err(|source| match source.kind() {
                 std::io::ErrorKind::AlreadyExists => Error::RunExists { path: path.clone() },
-                _ => io(&file, "can not be created")(source),
+                _ => io(&file, "cannot be created")(source),
             })?;
             lock(&history, &path)?;
             put(&path.join(CONFIG), &pretty(&config))?;
@@ -61,7 +61,7 @@ impl Folder {
 
     /// Opens the folder of an earlier run with the same settings. A run that was killed before its first
     /// checkpoint begins anew.
-    pub(in crate::train) async fn resume<C: DeserializeOwned + Send + 'static>(
+    pub(crate) async fn resume<C: DeserializeOwned + Send + 'static>(
         path: &Path,
         config: Json,
         steps: fn(&C) -> usize,
@@ -72,7 +72,7 @@ impl Folder {
             let opened = OpenOptions::new().read(true).append(true).open(&file);
             let history = opened.map_err(|source| match source.kind() {
                 std::io::ErrorKind::NotFound => Error::NoRun { path: path.clone() },
-                _ => io(&file, "can not be opened")(source),
+                _ => io(&file, "cannot be opened")(source),
             })?;
             lock(&history, &path)?;
             match read_json::<Json>(&path.join(CONFIG))? {
@@ -95,10 +95,10 @@ impl Folder {
         .await
     }
 
-    /// Adds a line to the history, then puts the checkpoint in its place. If the line can not be written whole,
+    /// Adds a line to the history, then puts the checkpoint in its place. If the line cannot be written whole,
     /// the history is as it was and there is no new checkpoint. Not cancel safe in the sense that dropping the
     /// future does not undo it: what was begun is finished in the background.
-    pub(in crate::train) async fn save(
+    pub(crate) async fn save(
         &self,
         record: &HistoryRecord,
         checkpoint: &impl serde::Serialize,
@@ -109,7 +109,7 @@ impl Folder {
             let mut history = history.lock().unwrap_or_else(PoisonError::into_inner);
             history
                 .append(&format!("{line}\n"))
-                .map_err(io(&path.join(HISTORY), "can not be written"))?;
+                .map_err(io(&path.join(HISTORY), "cannot be written"))?;
             put(&path.join(CHECKPOINT), &format!("{checkpoint}\n"))
         })
         .await
@@ -117,7 +117,7 @@ impl Folder {
 
     /// Puts a checkpoint of so many steps in its place, unless the history lacks a line of one of them, or of
     /// the baseline.
-    pub(in crate::train) async fn checkpoint(
+    pub(crate) async fn checkpoint(
         &self,
         checkpoint: &impl serde::Serialize,
         steps: usize,
@@ -135,14 +135,14 @@ impl Folder {
     }
 
     /// Writes `result.json`.
-    pub(in crate::train) async fn finish(&self, result: Json) -> Result<(), Error> {
+    pub(crate) async fn finish(&self, result: Json) -> Result<(), Error> {
         let path = self.path.join("result.json");
         blocking(self.path.clone(), move || put(&path, &pretty(&result))).await
     }
 
     fn json(&self, value: &impl serde::Serialize) -> Result<String, Error> {
         serde_json::to_string(value)
-            .map_err(|error| io(&self.path, "can not be written")(error.into()))
+            .map_err(|error| io(&self.path, "cannot be written")(error.into()))
     }
 }
 
@@ -168,7 +168,7 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, Error> {
     match tokio::task::spawn_blocking(work).await {
         Ok(outcome) => outcome,
-        Err(error) => Err(io(&path, "can not be written")(std::io::Error::other(error))),
+        Err(error) => Err(io(&path, "cannot be written")(std::io::Error::other(error))),
     }
 }
 
@@ -180,7 +180,7 @@ fn lock(file: &File, path: &Path) -> Result<(), Error> {
     match file.try_lock() {
         Ok(()) => Ok(()),
         Err(std::fs::TryLockError::WouldBlock) => Err(Error::RunLocked { path: path.to_owned() }),
-        Err(std::fs::TryLockError::Error(source)) => Err(io(path, "can not be locked")(source)),
+        Err(std::fs::TryLockError::Error(source)) => Err(io(path, "cannot be locked")(source)),
     }
 }
 
@@ -199,7 +199,7 @@ fn put(path: &Path, text: &str) -> Result<(), Error> {
     if written.is_err() {
         let _ = std::fs::remove_file(&partial);
     }
-    written.map_err(io(path, "can not be written"))
+    written.map_err(io(path, "cannot be written"))
 }
 
 /// A JSON file, if it is there.
@@ -207,7 +207,7 @@ fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Error> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(io(path, "can not be read")(error)),
+        Err(error) => return Err(io(path, "cannot be read")(error)),
     };
     serde_json::from_str(&text).map(Some).map_err(|error| damaged(path, error.to_string()))
 }
@@ -225,7 +225,7 @@ fn read_history(
     counted: Option<usize>,
 ) -> Result<(Vec<HistoryRecord>, u64), Error> {
     let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes).map_err(io(path, "can not be read"))?;
+    file.read_to_end(&mut bytes).map_err(io(path, "cannot be read"))?;
     let lines =
         || bytes.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n"));
     let found = lines().count();
@@ -252,6 +252,6 @@ fn read_history(
             format!("expected {wanted} records, as the checkpoint says, found {found}"),
         ));
     }
-    file.set_len(length).map_err(io(path, "can not be repaired"))?;
+    file.set_len(length).map_err(io(path, "cannot be repaired"))?;
     Ok((records, length))
 }

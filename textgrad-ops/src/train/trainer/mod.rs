@@ -65,7 +65,7 @@ use crate::error::Error;
 /// #[async_trait::async_trait]
 /// impl Program for Solver {
 ///     async fn forward(&self, example: &Example, seed: Seed) -> Result<Variable, Error> {
-///         let question = Variable::new(example.text("question")?, "question");
+///         let question = Variable::constant(example.text("question")?, "question");
 ///         self.llm.ask(&question).system(&self.system.variable()).seed(seed).one().await
 ///     }
 /// }
@@ -128,7 +128,7 @@ impl Trainer {
     ///
     /// # Errors
     /// A [`TrainFailure`] with what there was by then: all examples of a minibatch or a set failed,
-    /// an engine failed on some of a set, the program depends on no parameter, or the run folder can not be used. Where a file can not be written, as
+    /// an engine failed on some of a set, the program depends on no parameter, or the run folder cannot be used. Where a file cannot be written, as
     /// on a full disk, the folder is left as it was after the last step that could be, and can be resumed.
     pub async fn run(&self) -> Result<Training, TrainFailure> {
         let begun = self.begin().await;

@@ -49,7 +49,7 @@ async fn dropped_at_a_seeded_call_and_resumed_it_is_the_same() {
             let setup = Setup::hanging(way, 32, call, |_| ()).await;
             let trainer = setup.trainer(|trainer| trainer.create(&path));
             tokio::select! {
-                _ = trainer.run() => panic!("it can not end"),
+                _ = trainer.run() => panic!("it cannot end"),
                 () = setup.model.hung() => {}
             }
             drop(trainer);

@@ -113,7 +113,7 @@ impl Annotator {
     ///
     /// # Errors
     /// [`Error::Input`] if they are to different instructions, and if a reply comes without the probabilities
-    /// that were asked for; else those of the engine and of the templates. A reply that can not be read is no
+    /// that were asked for; else those of the engine and of the templates. A reply that cannot be read is no
     /// error.
     pub async fn annotate(&self, reference: &Output, output: &Output) -> Result<Annotation, Error> {
         let instruction = &reference.instruction;

@@ -92,7 +92,7 @@ fn id(of: &[&str]) -> String {
 /// The name of the file of a model's answers. The official programs take the model's name from it.
 ///
 /// # Errors
-/// [`Error::Config`] for a name that can not be a file's, such as one with a slash.
+/// [`Error::Config`] for a name that cannot be a file's, such as one with a slash.
 pub fn file_name(model: &str) -> Result<String, Error> {
     if model.trim().is_empty() || model.starts_with('.') || model.contains(['/', '\\', '\0', ':']) {
         return Err(Error::Config {

@@ -15,7 +15,7 @@ pub enum Grade {
     Correct,
     /// It is wrong.
     Incorrect,
-    /// It can not be decided here, with the reason. The rules would ask a computer algebra system.
+    /// It cannot be decided here, with the reason. The rules would ask a computer algebra system.
     Undecided(String),
 }
 

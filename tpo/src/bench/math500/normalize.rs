@@ -61,7 +61,7 @@ pub(super) fn without_text(text: &str) -> &str {
     found.and_then(|found| found.get(1)).map_or(text, |inner| inner.as_str())
 }
 
-/// The normal form, or why it can not be told: then the text has LaTeX in it that is not known here.
+/// The normal form, or why it cannot be told: then the text has LaTeX in it that is not known here.
 pub(super) fn normal(answer: &str) -> Result<String, String> {
     let mut text = without_text(answer).to_owned();
     for (from, to) in [

@@ -100,7 +100,7 @@ impl RefusalJudge {
     /// Labels an answer to a prompt.
     ///
     /// # Errors
-    /// Those of the engine and of the templates. What can not be read is no error.
+    /// Those of the engine and of the templates. What cannot be read is no error.
     pub async fn label(&self, prompt: &str, response: &str) -> Result<Labels, Error> {
         let context = RefusalContext { prompt, response };
         // The same pair is labelled with the same seed wherever it stands.

@@ -89,7 +89,7 @@ pub(crate) async fn graph(args: GraphArgs) -> Result<ExitCode, Error> {
         None => crate::show::line(format_args!("{}", drawing.trim_end()))?,
         Some(file) => {
             let written = tokio::fs::write(file, drawing).await;
-            written.map_err(Error::io(file, "can not be written"))?;
+            written.map_err(Error::io(file, "cannot be written"))?;
             eprintln!("graph: {}", file.display());
         }
     }

@@ -54,6 +54,6 @@ pub(crate) fn cut<T>(queries: &mut Vec<T>, limit: Option<usize>) -> Result<(), E
 pub(crate) fn unreadable(path: &Path, source: std::io::Error) -> Error {
     Error::Input {
         source_name: path.display().to_string(),
-        reason: format!("can not be read: {source}"),
+        reason: format!("cannot be read: {source}"),
     }
 }

@@ -181,7 +181,7 @@ impl Report<'_> {
 
 /// What came of printing.
 pub(crate) fn printed(outcome: io::Result<()>) -> Result<(), Error> {
-    outcome.map_err(Error::io(Path::new("standard output"), "can not be written"))
+    outcome.map_err(Error::io(Path::new("standard output"), "cannot be written"))
 }
 
 fn answer(out: &mut impl Write, record: &ResultRecord) -> io::Result<()> {
@@ -198,7 +198,7 @@ fn answer(out: &mut impl Write, record: &ResultRecord) -> io::Result<()> {
 /// A line on standard output.
 pub(crate) fn line(line: std::fmt::Arguments<'_>) -> Result<(), Error> {
     writeln!(io::stdout().lock(), "{line}")
-        .map_err(Error::io(Path::new("standard output"), "can not be written"))
+        .map_err(Error::io(Path::new("standard output"), "cannot be written"))
 }
 
 /// How to go on.

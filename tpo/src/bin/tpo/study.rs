@@ -131,7 +131,7 @@ pub(crate) async fn study(args: StudyArgs) -> Result<ExitCode, Error> {
     if base.scores.relative {
         eprintln!(
             "warning: the rewards are relative: they hold only among the answers that one search found for a query, \
-             so that those of several cells can not be compared"
+             so that those of several cells cannot be compared"
         );
     }
     eprintln!("study folder: {}", folder.path().display());

@@ -4,19 +4,19 @@ use crate::report::table::shown;
 
 /// An axis.
 #[derive(Debug, Clone, Default)]
-pub(in crate::report) struct Axis {
-    pub(in crate::report) label: String,
+pub(crate) struct Axis {
+    pub(crate) label: String,
     /// Names in place of numbers; the first stands at 0.
-    pub(in crate::report) categories: Vec<String>,
-    pub(in crate::report) log: bool,
+    pub(crate) categories: Vec<String>,
+    pub(crate) log: bool,
     /// Only whole numbers are marked.
-    pub(in crate::report) whole: bool,
+    pub(crate) whole: bool,
     /// What must be seen besides the data.
-    pub(in crate::report) holds: Vec<f64>,
+    pub(crate) holds: Vec<f64>,
 }
 
 impl Axis {
-    pub(in crate::report) fn new(label: impl Into<String>) -> Self {
+    pub(crate) fn new(label: impl Into<String>) -> Self {
         Self { label: label.into(), ..Self::default() }
     }
 }

@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-/// Text as XML and HTML show it. What XML can not hold, and what would turn the order of what follows around, is
+/// Text as XML and HTML show it. What XML cannot hold, and what would turn the order of what follows around, is
 /// left out.
-pub(in crate::report) fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

@@ -26,7 +26,7 @@ const AROUND: usize = 3;
 /// Where there is no room for everything, later queries have the texts of those answers only that made a difference:
 /// the best, the chosen and the rejected ones. Where there is no room for these either, the last ones have no texts.
 #[derive(Debug, Clone, Default)]
-pub(in crate::report) struct Details {
+pub(crate) struct Details {
     rows: Vec<Json>,
     listed: usize,
     /// In the order of the rows; they end where there was no more room.
@@ -49,7 +49,7 @@ impl Blocks {
         if self.full {
             return Ok(());
         }
-        let block = pack(json).map_err(Error::io(Path::new("a report"), "can not be packed"))?;
+        let block = pack(json).map_err(Error::io(Path::new("a report"), "cannot be packed"))?;
         let bytes = self.bytes + block.len() + AROUND;
         self.full = bytes > room;
         if !self.full {
@@ -62,11 +62,11 @@ impl Blocks {
 
 impl Details {
     /// Details that take about so many bytes.
-    pub(in crate::report) fn new(bytes: usize) -> Self {
+    pub(crate) fn new(bytes: usize) -> Self {
         Self { room: bytes, ..Self::default() }
     }
 
-    pub(in crate::report) fn add(&mut self, record: &ResultRecord) -> Result<(), Error> {
+    pub(crate) fn add(&mut self, record: &ResultRecord) -> Result<(), Error> {
         let trajectory = &record.trajectory;
         let best = record.best.as_ref();
         let row = json!([
@@ -93,7 +93,7 @@ impl Details {
 
     /// Chooses what is shown, when all queries are there: of as many as can be the answers that made a difference,
     /// and then of the first ones all.
-    pub(in crate::report) fn choose(&mut self) {
+    pub(crate) fn choose(&mut self) {
         let room = self.room.saturating_sub(self.listed);
         while self.brief.bytes > room {
             let Some(last) = self.brief.blocks.pop() else { break };
@@ -112,7 +112,7 @@ impl Details {
     }
 
     /// How many bytes of the page they take.
-    pub(in crate::report) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.listed + self.brief.bytes
     }
 

@@ -154,7 +154,7 @@ impl HttpRewardBuilder {
     /// The reward model.
     ///
     /// # Errors
-    /// An [`EngineError`] if the URL or the key can not be used.
+    /// An [`EngineError`] if the URL or the key cannot be used.
     pub fn build(self) -> Result<HttpReward, EngineError> {
         let most = self.api.max_batch();
         Ok(HttpReward {

@@ -8,7 +8,7 @@ use super::place::{Echoed, Unplaced};
 use super::text::Parts;
 
 /// What to do where a server has no echo.
-const ELSEWHERE: &str = "such servers can not tell likelihoods; name one that echoes prompts with their logprobs, \
+const ELSEWHERE: &str = "such servers cannot tell likelihoods; name one that echoes prompts with their logprobs, \
                          as vLLM and SGLang do";
 
 /// How much of a reply is shown, in characters: what to do about it is to be read behind it.

@@ -112,7 +112,7 @@ impl LikelihoodBuilder {
     /// What tells likelihoods.
     ///
     /// # Errors
-    /// An [`EngineError`] if the URL or the key can not be used.
+    /// An [`EngineError`] if the URL or the key cannot be used.
     pub fn build(self) -> Result<Likelihood, EngineError> {
         Ok(Likelihood {
             model: self.model,
@@ -161,7 +161,7 @@ impl Likelihood {
     /// The natural logarithm of the probability of an answer to a query: the sum over its tokens, at most 0.
     ///
     /// # Errors
-    /// The server's error; one that names the answer if the template or the server's logprobs can not be used.
+    /// The server's error; one that names the answer if the template or the server's logprobs cannot be used.
     pub async fn logprob(&self, query: &Query, answer: &str) -> Result<f64, EngineError> {
         let parts = parts(&self.template, query, answer)?;
         // The semaphore is never closed; if it were, asking without a permit would be right.

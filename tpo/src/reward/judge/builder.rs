@@ -14,16 +14,16 @@ use crate::prompts::default_pack;
 /// are digits.
 const TOP: u32 = 20;
 
-/// What becomes of a vote that can not be read, after it was asked for again.
+/// What becomes of a vote that cannot be read, after it was asked for again.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UnreadableVote {
-    /// The answer can not be scored, which is an error.
+    /// The answer cannot be scored, which is an error.
     #[default]
     Fail,
     /// It is the worst grade; in a comparison, where there is no worst, a tie.
     Worst,
-    /// It does not count. An answer none of whose grades counts can not be scored; two answers none of whose
+    /// It does not count. An answer none of whose grades counts cannot be scored; two answers none of whose
     /// votes counts are not compared.
     Skip,
 }
@@ -124,14 +124,14 @@ impl JudgeRewardBuilder {
         self
     }
 
-    /// How often a vote that can not be read is asked for again; [`TaggedAsk::DEFAULT_REASKS`] unless said
+    /// How often a vote that cannot be read is asked for again; [`TaggedAsk::DEFAULT_REASKS`] unless said
     /// otherwise.
     pub fn reasks(mut self, reasks: u32) -> Self {
         self.reasks = reasks;
         self
     }
 
-    /// What becomes of a vote that can not be read after that.
+    /// What becomes of a vote that cannot be read after that.
     pub fn unreadable(mut self, unreadable: UnreadableVote) -> Self {
         self.unreadable = unreadable;
         self

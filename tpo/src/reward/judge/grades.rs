@@ -72,7 +72,7 @@ impl JudgeReward {
 }
 
 impl Scale {
-    /// The grade; none if it can not be known, since there are no logprobs.
+    /// The grade; none if it cannot be known, since there are no logprobs.
     fn read(&self, text: &str, choice: &Choice) -> Result<Option<f64>, String> {
         let grade = self.written(text)?;
         match self.expected {

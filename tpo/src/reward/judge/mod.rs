@@ -54,11 +54,11 @@ const PAIRS_ADVICE: &str =
 /// strength 0. They depend on the answers that are there: a search scores its whole pool anew when answers are
 /// added, and compares no two answers twice.
 ///
-/// Votes are read from between `<VERDICT>` and `</VERDICT>`. One that can not be read is asked for again with
+/// Votes are read from between `<VERDICT>` and `</VERDICT>`. One that cannot be read is asked for again with
 /// what was wrong; [`UnreadableVote`] says what becomes of it in the end. A vote that the engine fails to give
 /// fails the scoring.
 ///
-/// A warning is logged once for each thing that looks wrong: a quarter of the replies can not be read, all grades
+/// A warning is logged once for each thing that looks wrong: a quarter of the replies cannot be read, all grades
 /// are at one end of the scale, or all answers have the same score in many queries in a row.
 ///
 /// The wording is that of the templates `reward_pointwise_system`, `reward_pointwise`,

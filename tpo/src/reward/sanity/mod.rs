@@ -90,7 +90,7 @@ enum Suspicion {
     End { lowest: f64, highest: f64 },
     /// Answers to one query have the same score, in so many queries in a row.
     Alike { queries: usize },
-    /// So much of the replies can not be read.
+    /// So much of the replies cannot be read.
     Unreadable { share: f64 },
 }
 
@@ -174,7 +174,7 @@ impl Sanity {
             ),
             Suspicion::Unreadable { share } => tracing::warn!(
                 model,
-                "{:.0} % of the replies so far can not be read, and are asked for again: longer replies \
+                "{:.0} % of the replies so far cannot be read, and are asked for again: longer replies \
                  (max-tokens), another model or another wording may help",
                 100.0 * share
             ),

@@ -33,7 +33,7 @@ pub(super) fn check(
         return;
     }
     let searched = Searched { config, record, known };
-    // A selection that is not of this crate can not be repeated, nor can scores that only a model would tell.
+    // A selection that is not of this crate cannot be repeated, nor can scores that only a model would tell.
     let is_known = config.pairs == config.search.pairs.to_string();
     if is_known && !(config.scores.asked && config.scores.relative) {
         searched.check(last, find);
@@ -59,7 +59,7 @@ impl Searched<'_> {
             while let Some(candidate) = candidates.next_if(came) {
                 // What is no number is no score, and was found.
                 let _ = pool.push(Candidate {
-                    answer: Variable::new(candidate.text.as_str(), "answer"),
+                    answer: Variable::constant(candidate.text.as_str(), "answer"),
                     score: candidate.score,
                     iteration: candidate.iteration,
                 });

@@ -18,7 +18,7 @@ impl Steps {
     /// Goes through the journal and tells what is wrong with it.
     pub(super) fn scan(run: &RecordedRun, found: &mut Verification) -> Result<Self, Error> {
         let path = run.journal();
-        let file = File::open(&path).map_err(Error::io(&path, "can not be read"))?;
+        let file = File::open(&path).map_err(Error::io(&path, "cannot be read"))?;
         let mut reader = BufReader::new(file);
         let (mut text, mut offset) = (Vec::new(), 0_u64);
         let mut places: BTreeMap<usize, Vec<(u64, usize)>> = BTreeMap::new();
@@ -29,7 +29,7 @@ impl Steps {
         for line in 1.. {
             text.clear();
             let length =
-                reader.read_until(b'\n', &mut text).map_err(Error::io(&path, "can not be read"))?;
+                reader.read_until(b'\n', &mut text).map_err(Error::io(&path, "cannot be read"))?;
             if length == 0 {
                 break;
             }
@@ -94,12 +94,12 @@ impl Steps {
     /// The steps of a query that can be read.
     pub(super) fn of(&self, run: &RecordedRun, query: usize) -> Result<Vec<Record>, Error> {
         let path = run.journal();
-        let mut file = File::open(&path).map_err(Error::io(&path, "can not be read"))?;
+        let mut file = File::open(&path).map_err(Error::io(&path, "cannot be read"))?;
         let mut records = Vec::new();
         for (offset, length) in self.places.get(&query).map(Vec::as_slice).unwrap_or_default() {
             let mut text = vec![0; *length];
-            file.seek(SeekFrom::Start(*offset)).map_err(Error::io(&path, "can not be read"))?;
-            file.read_exact(&mut text).map_err(Error::io(&path, "can not be read"))?;
+            file.seek(SeekFrom::Start(*offset)).map_err(Error::io(&path, "cannot be read"))?;
+            file.read_exact(&mut text).map_err(Error::io(&path, "cannot be read"))?;
             records.extend(serde_json::from_slice::<Record>(&text));
         }
         Ok(records)

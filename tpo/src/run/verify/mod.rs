@@ -78,7 +78,7 @@ impl RecordedRun {
     /// [`align`](RecordedRun::align) does that for a query.
     ///
     /// # Errors
-    /// [`Error::Io`] if a file can not be read. What is wrong inside of them is a [`Finding`].
+    /// [`Error::Io`] if a file cannot be read. What is wrong inside of them is a [`Finding`].
     pub fn verify(&self) -> Result<Verification, Error> {
         let mut found = Verification::default();
         let steps = Steps::scan(self, &mut found)?;

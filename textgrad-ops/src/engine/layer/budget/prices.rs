@@ -114,7 +114,7 @@ impl Prices {
     /// A table in a file.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidRequest`] if the file can not be read or holds no table.
+    /// [`ErrorKind::InvalidRequest`] if the file cannot be read or holds no table.
     pub async fn load(path: impl AsRef<Path>) -> Result<Self, EngineError> {
         let path = path.as_ref();
         let wrong = |what: &str| {
@@ -124,7 +124,7 @@ impl Prices {
             )
         };
         let text = tokio::fs::read_to_string(path).await;
-        let text = text.map_err(|error| wrong("the file can not be read").with_source(error))?;
+        let text = text.map_err(|error| wrong("the file cannot be read").with_source(error))?;
         Self::from_json(&text)
             .map_err(|error| wrong("the file holds no table of prices").with_source(error))
     }

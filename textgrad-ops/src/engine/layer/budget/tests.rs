@@ -238,7 +238,7 @@ async fn a_table_of_prices_is_read_from_a_file() {
         assert!(cause.to_string().contains(words), "{text}: {cause}");
     }
     let error = Prices::load(folder.path().join("none")).await.unwrap_err();
-    assert!(error.to_string().contains("can not be read"), "{error}");
+    assert!(error.to_string().contains("cannot be read"), "{error}");
 }
 
 #[tokio::test]

@@ -8,13 +8,13 @@ use textgrad_core::{EngineError, ErrorKind, Response, Usage};
 /// What a call came to.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(in crate::engine::layer) enum Outcome {
+pub(crate) enum Outcome {
     Response(Response),
     Error(Failure),
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(in crate::engine::layer) struct Failure {
+pub(crate) struct Failure {
     kind: String,
     message: String,
     retryable: bool,

@@ -13,14 +13,14 @@ type Job = (Vec<u8>, oneshot::Sender<io::Result<()>>);
 /// Writes lines whole and in order. Clones write to the same file; the task that does it ends with the last
 /// of them, after the last line.
 #[derive(Debug, Clone)]
-pub(in crate::engine::layer) struct LineWriter {
+pub(crate) struct LineWriter {
     // Callers wait for their line, so no more are queued than calls are under way.
     jobs: mpsc::UnboundedSender<Job>,
 }
 
 impl LineWriter {
     /// Writes to a file. It must be called within a tokio runtime.
-    pub(in crate::engine::layer) fn start(file: File) -> Self {
+    pub(crate) fn start(file: File) -> Self {
         let (jobs, queue) = mpsc::unbounded_channel();
         tokio::spawn(write_all(file, queue));
         Self { jobs }
@@ -28,7 +28,7 @@ impl LineWriter {
 
     /// Writes one line, until the operating system has it. It is queued before the first wait: a caller that
     /// goes away does not take it along.
-    pub(in crate::engine::layer) async fn write(&self, line: &impl Serialize) -> io::Result<()> {
+    pub(crate) async fn write(&self, line: &impl Serialize) -> io::Result<()> {
         let mut bytes = serde_json::to_vec(line)?;
         bytes.push(b'\n');
         let (done, written) = oneshot::channel();

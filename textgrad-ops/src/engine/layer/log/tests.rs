@@ -136,7 +136,7 @@ async fn a_graph_in_the_log_makes_the_very_page_that_the_graph_makes() {
     let log = RunLogger::open(&path).await.unwrap();
     let script = ScriptedEngine::new(["Red.", "Too short.", "Say why.", "Ask why."]).logged(&log);
     let engine: std::sync::Arc<dyn Engine> = std::sync::Arc::new(script);
-    let question = Variable::leaf("What is the color of Mars?", "question </script>");
+    let question = Variable::differentiable("What is the color of Mars?", "question </script>");
     let answer = LlmCall::builder(engine.clone()).build().ask(&question).one().await.unwrap();
     let loss = TextLoss::new(engine, "Is there a reason?").evaluate(&answer).await.unwrap();
     let gradients = backward(&loss).await.unwrap();

@@ -9,7 +9,7 @@ mod virtues;
 
 /// Whether an aspect speaks for an answer or against it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::engine::sim) enum Kind {
+pub(crate) enum Kind {
     /// Wanted by any query, or only by one with a trigger.
     Virtue {
         /// Whether queries without a trigger call for it too.
@@ -23,34 +23,34 @@ pub(in crate::engine::sim) enum Kind {
 
 /// A row of the table. Cues, triggers and mentions are phrases of lower-case words; `#` is any number.
 #[derive(Debug)]
-pub(in crate::engine::sim) struct Aspect {
-    pub(in crate::engine::sim) name: &'static str,
-    pub(in crate::engine::sim) kind: Kind,
+pub(crate) struct Aspect {
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
     /// Its share in the reward.
-    pub(in crate::engine::sim) weight: f64,
+    pub(crate) weight: f64,
     /// Where in an answer it stands, from 0 (first) to 9 (last).
-    pub(in crate::engine::sim) place: u8,
+    pub(crate) place: u8,
     /// Phrases in a query that call for it.
-    pub(in crate::engine::sim) triggers: &'static [&'static str],
+    pub(crate) triggers: &'static [&'static str],
     /// Sentences that have it; `{topic}` stands for the topic of the query.
-    pub(in crate::engine::sim) wordings: &'static [&'static str],
+    pub(crate) wordings: &'static [&'static str],
     /// Phrases in a sentence that show it.
-    pub(in crate::engine::sim) cues: &'static [&'static str],
+    pub(crate) cues: &'static [&'static str],
     /// What it is called in a critique.
-    pub(in crate::engine::sim) names: &'static [&'static str],
+    pub(crate) names: &'static [&'static str],
     /// Instructions to add it or, if it is a flaw, to remove it.
-    pub(in crate::engine::sim) instructions: &'static [&'static str],
+    pub(crate) instructions: &'static [&'static str],
     /// Phrases by which a critique or an instruction speaks of it.
-    pub(in crate::engine::sim) mentions: &'static [&'static str],
+    pub(crate) mentions: &'static [&'static str],
 }
 
 impl Aspect {
-    pub(in crate::engine::sim) fn is_virtue(&self) -> bool {
+    pub(crate) fn is_virtue(&self) -> bool {
         matches!(self.kind, Kind::Virtue { .. })
     }
 }
 
 /// The rows of the table with their indices. At most 32: sets of them are bits.
-pub(in crate::engine::sim) fn rows() -> impl Iterator<Item = (usize, &'static Aspect)> {
+pub(crate) fn rows() -> impl Iterator<Item = (usize, &'static Aspect)> {
     virtues::ROWS.iter().chain(flaws::ROWS).enumerate()
 }

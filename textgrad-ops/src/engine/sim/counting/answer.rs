@@ -17,7 +17,7 @@ const MISPLACES: (f64, f64) = (0.12, 0.006);
 
 impl Question {
     /// Answers as somebody who follows these habits.
-    pub(in crate::engine::sim) fn answer(&self, followed: &Followed, rng: &mut Rng) -> String {
+    pub(crate) fn answer(&self, followed: &Followed, rng: &mut Rng) -> String {
         let mut counted: Vec<(&str, u32)> = Vec::new();
         let mut lines: Vec<String> = Vec::new();
         for thing in &self.things {

@@ -12,7 +12,7 @@ mod words;
 
 use super::rng::Rng;
 
-pub(in crate::engine::sim) use self::question::Question;
+pub(crate) use self::question::Question;
 
 /// How many things a question names, and how many of another category at most.
 const THINGS: (usize, usize) = (3, 8);

@@ -5,24 +5,24 @@ use crate::engine::sim::text::sentences;
 
 /// One thing that a question names.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::engine::sim) struct Thing {
+pub(crate) struct Thing {
     /// As the question words it, with its number.
-    pub(in crate::engine::sim) words: String,
+    pub(crate) words: String,
     /// Its name alone.
-    pub(in crate::engine::sim) name: String,
-    pub(in crate::engine::sim) number: u32,
+    pub(crate) name: String,
+    pub(crate) number: u32,
     /// Whether its number is an article or figures, which are easier to read than number words.
-    pub(in crate::engine::sim) easy: bool,
+    pub(crate) easy: bool,
     /// Whether it is one of what is to be counted.
-    pub(in crate::engine::sim) counts: bool,
+    pub(crate) counts: bool,
 }
 
 /// A counting question.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::engine::sim) struct Question {
+pub(crate) struct Question {
     /// What is to be counted, as the question calls it.
-    pub(in crate::engine::sim) asked: String,
-    pub(in crate::engine::sim) things: Vec<Thing>,
+    pub(crate) asked: String,
+    pub(crate) things: Vec<Thing>,
 }
 
 const AFTER: &[&str] = &[" do i have", " do we have", " are there", " in total", " altogether"];
@@ -33,7 +33,7 @@ const NAME_WORDS: usize = 4;
 
 impl Question {
     /// Reads a question, and says what else stands in the text.
-    pub(in crate::engine::sim) fn read(text: &str) -> Option<(Self, String)> {
+    pub(crate) fn read(text: &str) -> Option<(Self, String)> {
         let parts = sentences(text.trim());
         let at = parts.iter().rposition(|part| asked(part).is_some())?;
         let asked = asked(parts.get(at)?)?;
@@ -52,7 +52,7 @@ impl Question {
     }
 
     /// The right answer.
-    pub(in crate::engine::sim) fn total(&self) -> u32 {
+    pub(crate) fn total(&self) -> u32 {
         self.things.iter().filter(|thing| thing.counts).map(|thing| thing.number).sum()
     }
 }

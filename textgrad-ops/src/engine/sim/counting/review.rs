@@ -9,7 +9,7 @@ const LEFT_OUT: &[&str] = &["not counted", "not ", "ignore", "skip", "left out",
 impl Question {
     /// The mistakes that can be seen in an answer, most telling first. It reads the question and the answer,
     /// as anybody could.
-    pub(in crate::engine::sim) fn review(&self, answer: &str) -> Vec<Fault> {
+    pub(crate) fn review(&self, answer: &str) -> Vec<Fault> {
         let mut faults = Vec::new();
         let mut note = |fault: Fault| {
             if !faults.contains(&fault) {

@@ -15,7 +15,7 @@ const CHECKED: f64 = 0.6;
 
 impl Question {
     /// Answers as somebody who follows these habits.
-    pub(in crate::engine::sim) fn answer(&self, followed: &Followed, rng: &mut Rng) -> String {
+    pub(crate) fn answer(&self, followed: &Followed, rng: &mut Rng) -> String {
         let mut kept: Vec<&str> = Vec::new();
         for word in self.sorted() {
             if !rng.chance(followed.rate(FORGETS, Habit::List)) {

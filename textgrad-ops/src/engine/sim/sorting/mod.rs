@@ -9,7 +9,7 @@ mod tests;
 
 use super::rng::Rng;
 
-pub(in crate::engine::sim) use self::question::Question;
+pub(crate) use self::question::Question;
 
 /// How many words a question has.
 const WORDS: (usize, usize) = (4, 10);

@@ -4,15 +4,15 @@ use crate::engine::sim::tasks::Fault;
 
 /// Words to be sorted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::engine::sim) struct Question {
-    pub(in crate::engine::sim) words: Vec<String>,
+pub(crate) struct Question {
+    pub(crate) words: Vec<String>,
 }
 
 const FEWEST: usize = 2;
 
 impl Question {
     /// Reads a question, and says what else stands in the text.
-    pub(in crate::engine::sim) fn read(text: &str) -> Option<(Self, String)> {
+    pub(crate) fn read(text: &str) -> Option<(Self, String)> {
         let line = text.lines().find(|line| {
             let line = line.to_lowercase();
             line.contains("sort the following words") && line.contains(':')
@@ -29,14 +29,14 @@ impl Question {
         (words.len() >= FEWEST && plain).then_some((Self { words }, rest))
     }
 
-    pub(in crate::engine::sim) fn sorted(&self) -> Vec<&str> {
+    pub(crate) fn sorted(&self) -> Vec<&str> {
         let mut words: Vec<&str> = self.words.iter().map(String::as_str).collect();
         words.sort_unstable();
         words
     }
 
     /// The mistakes that can be seen in an answer. It reads the question and the answer, as anybody could.
-    pub(in crate::engine::sim) fn review(&self, answer: &str) -> Vec<Fault> {
+    pub(crate) fn review(&self, answer: &str) -> Vec<Fault> {
         let last = answer.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
         let given: Vec<&str> = last
             .split(|c: char| !c.is_alphabetic())

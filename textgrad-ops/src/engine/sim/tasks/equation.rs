@@ -103,7 +103,7 @@ fn side(text: &str) -> Option<(i64, i64)> {
 
 /// A worked solution: what is asked in its first equation, and the lines that follow.
 #[derive(Debug)]
-pub(in crate::engine::sim) struct Worked<'a> {
+pub(crate) struct Worked<'a> {
     lines: Vec<&'a str>,
     equations: Vec<(usize, Equation)>,
 }

@@ -5,7 +5,7 @@ use crate::engine::sim::sections::{Parsed, parse};
 
 /// The calls that a request quotes or continues.
 #[derive(Debug, Default)]
-pub(in crate::engine::sim) struct Exchange<'a> {
+pub(crate) struct Exchange<'a> {
     /// The system prompt of the first call that shows one.
     pub(super) system: Option<&'a str>,
     /// What was asked, call by call.

@@ -4,7 +4,7 @@ use super::habits::Habit;
 
 /// A kind of mistake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::engine::sim) enum Fault {
+pub(crate) enum Fault {
     /// A number word or an article was read as another number.
     Misread,
     /// Something was left out.
@@ -50,7 +50,7 @@ impl Fault {
 
     /// A sentence that asks for what helps against it.
     #[cfg(test)]
-    pub(in crate::engine::sim) fn cure(self) -> &'static str {
+    pub(crate) fn cure(self) -> &'static str {
         self.remedy().sentence(&mut crate::engine::sim::rng::Rng::new(0, 0))
     }
 }

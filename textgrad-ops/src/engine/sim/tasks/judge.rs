@@ -25,7 +25,7 @@ enum Scale<'a> {
 
 /// A judgement that is asked for.
 #[derive(Debug)]
-pub(in crate::engine::sim) struct Judge<'a> {
+pub(crate) struct Judge<'a> {
     scale: Scale<'a>,
     tag: Option<&'a str>,
     question: &'a str,
@@ -43,7 +43,7 @@ const JUDGES: &[&str] =
 impl<'a> Judge<'a> {
     /// Tells whether a judgement is asked for: the system message says so, and the user message has the
     /// parts to judge, as sections or behind labels.
-    pub(in crate::engine::sim) fn recognise(conversation: &'a Conversation) -> Option<Self> {
+    pub(crate) fn recognise(conversation: &'a Conversation) -> Option<Self> {
         let ([user], true, 0) = (
             conversation.users.as_slice(),
             conversation.assistants.is_empty(),

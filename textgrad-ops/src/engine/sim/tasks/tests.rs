@@ -10,7 +10,7 @@ use crate::engine::sim::aspects::rows;
 use crate::engine::sim::rng::Rng;
 
 /// A prompt that asks for all that helps.
-pub(in crate::engine::sim) const GOOD: [&str; 7] = [
+pub(crate) const GOOD: [&str; 7] = [
     "Work through the question step by step.",
     "List every item of the question on its own line with its number.",
     "Ignore things of other categories than the one that is asked for.",

@@ -4,7 +4,7 @@ use crate::engine::sim::text::{has_any, normalise};
 
 /// What a judgement says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::engine::sim) enum Verdict {
+pub(crate) enum Verdict {
     Right,
     Wrong,
 }

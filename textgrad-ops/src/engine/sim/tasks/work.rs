@@ -18,7 +18,7 @@ const SHORT: usize = 10;
 
 /// A question that has one right answer.
 #[derive(Debug)]
-pub(in crate::engine::sim) enum Puzzle {
+pub(crate) enum Puzzle {
     Count(counting::Question),
     Sort(sorting::Question),
 }
@@ -49,7 +49,7 @@ impl Puzzle {
 
 /// A request that is about a task.
 #[derive(Debug)]
-pub(in crate::engine::sim) enum Work<'a> {
+pub(crate) enum Work<'a> {
     /// A question with images.
     See { images: usize, query: &'a str },
     /// A judgement in figures or in one word.
@@ -77,10 +77,7 @@ pub(in crate::engine::sim) enum Work<'a> {
 }
 
 /// Tells whether a request that was recognised is about a task. What is not, is left to the other parts.
-pub(in crate::engine::sim) fn recognise<'a>(
-    conversation: &'a Conversation,
-    ask: &Ask<'a>,
-) -> Option<Work<'a>> {
+pub(crate) fn recognise<'a>(conversation: &'a Conversation, ask: &Ask<'a>) -> Option<Work<'a>> {
     match ask {
         Ask::Plain { query, .. } if conversation.images > 0 => {
             Some(Work::See { images: conversation.images, query })
@@ -180,7 +177,7 @@ fn update<'a>(
 
 impl Work<'_> {
     /// Writes the answer.
-    pub(in crate::engine::sim) fn write(&self, skill: f64, rng: &mut Rng) -> String {
+    pub(crate) fn write(&self, skill: f64, rng: &mut Rng) -> String {
         let rewritten = |tag: &str, text: &str| {
             format!("The text, rewritten by the feedback:\n{}", tagged(tag, text))
         };

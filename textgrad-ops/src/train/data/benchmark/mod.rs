@@ -52,7 +52,7 @@ impl Benchmark {
     /// Reads a file.
     ///
     /// # Errors
-    /// [`Error::Io`] if it can not be read, and those of [`parse`](Self::parse).
+    /// [`Error::Io`] if it cannot be read, and those of [`parse`](Self::parse).
     pub async fn read(self, path: &Path) -> Result<Dataset, Error> {
         let (name, text) = read_text(path).await?;
         self.parse(&name, &text)
@@ -62,7 +62,7 @@ impl Benchmark {
     /// apart.
     ///
     /// # Errors
-    /// [`Error::Data`] with the first place that can not be read, and how many there are.
+    /// [`Error::Data`] with the first place that cannot be read, and how many there are.
     pub fn parse(self, name: &str, text: &str) -> Result<Dataset, Error> {
         let text = without_mark(text);
         let mut problems = Problems::new();

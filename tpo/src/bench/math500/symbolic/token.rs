@@ -76,7 +76,7 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token>, Unread> {
                     '!' => Token::Factorial,
                     '(' => Token::Open,
                     ')' => Token::Close,
-                    // A bar that can not stand between two operands.
+                    // A bar that cannot stand between two operands.
                     '|' if !tokens.last().is_some_and(Token::ends_operand)
                         || matches!(letters.peek(), None | Some(')')) =>
                     {

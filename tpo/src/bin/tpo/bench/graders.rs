@@ -212,7 +212,7 @@ pub(super) async fn write(folder: &Path, graded: &Graded) -> Result<(), Error> {
 }
 
 pub(super) async fn write_file(path: &Path, text: &str) -> Result<(), Error> {
-    let failed = Error::io(path, "can not be written");
+    let failed = Error::io(path, "cannot be written");
     if let Some(parent) = path.parent() {
         tokio::fs::create_dir_all(parent).await.map_err(&failed)?;
     }

@@ -28,7 +28,7 @@ pub(crate) struct FileSetting {
 pub(super) fn read(path: &Path) -> Result<Vec<FileSetting>, Error> {
     let text = std::fs::read_to_string(path).map_err(|error| Error::Input {
         source_name: path.display().to_string(),
-        reason: format!("expected a file of settings, can not be read: {error}"),
+        reason: format!("expected a file of settings, cannot be read: {error}"),
     })?;
     File { path: path.to_owned(), text: &text }.settings()
 }

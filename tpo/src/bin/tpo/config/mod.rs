@@ -179,7 +179,7 @@ pub(crate) async fn config(args: ConfigArgs, sources: &Sources) -> Result<ExitCo
         (false, true) => Form::Json,
         (false, false) => Form::Table,
     })?;
-    // What holds is shown even where it can not be run.
+    // What holds is shown even where it cannot be run.
     crate::setting::config(&show.run).await?.validate()?;
     Ok(ExitCode::SUCCESS)
 }

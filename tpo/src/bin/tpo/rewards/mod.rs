@@ -313,7 +313,7 @@ async fn read_template(path: &Path) -> Result<ChatTemplate, Error> {
     let path = path.to_owned();
     let wrong = |error| {
         let source =
-            EngineError::new(ErrorKind::InvalidRequest, "its chat template can not be used");
+            EngineError::new(ErrorKind::InvalidRequest, "its chat template cannot be used");
         Error::Setup { what: "reward model", source: source.with_source(error) }
     };
     blocking(move || ChatTemplate::from_file(path).map_err(wrong)).await

@@ -108,6 +108,6 @@ fn located(program: &str) -> Result<String, Error> {
     if path.is_absolute() || path.components().count() < 2 {
         return Ok(program.to_owned());
     }
-    let absolute = std::path::absolute(path).map_err(Error::io(path, "can not be located"))?;
+    let absolute = std::path::absolute(path).map_err(Error::io(path, "cannot be located"))?;
     Ok(absolute.to_string_lossy().into_owned())
 }

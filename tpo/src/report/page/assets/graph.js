@@ -69,7 +69,7 @@ function graphView(detail, places) {
       svg("rect", { x: node.x, y: node.y, width: BOX.wide, height: BOX.high, rx: 6 }),
       svg("text", { "text-anchor": "middle", x: node.x + BOX.wide / 2, y: node.y + 16 }, node.label)));
   }
-  // No wider than it needs to be, and never so small that it can not be read.
+  // No wider than it needs to be, and never so small that it cannot be read.
   drawing.style.minWidth = Math.round(wide * 0.8) + "px";
   drawing.style.maxWidth = wide + "px";
   return el("div", { class: "wide" }, drawing);

@@ -50,7 +50,7 @@ async function open(place) {
     parts = detail ? detailView(row, detail) : [el("h3", {}, "Query " + row[0]), pre(row[1]),
       el("p", { class: "soft" }, "Its texts are not on this page, which would be too large with them. They are in results.jsonl of the run.")];
   } catch (error) {
-    parts = [el("p", { class: "warning" }, "This query can not be shown: " + error.message)];
+    parts = [el("p", { class: "warning" }, "This query cannot be shown: " + error.message)];
   }
   if (asked !== `${run}/${opened}`) return;
   $("detail").replaceChildren(...parts);

@@ -20,10 +20,10 @@ pub(super) fn explain(path: &Path, error: Error) -> EngineError {
             "the file is damaged; move it away, and a new one is begun"
         }
         Some(ErrorCode::CannotOpen) => {
-            "it can not be opened; check that its folder exists and may be written to"
+            "it cannot be opened; check that its folder exists and may be written to"
         }
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
-            "it can not be written; check the permissions of the file and of its folder"
+            "it cannot be written; check the permissions of the file and of its folder"
         }
         Some(ErrorCode::DiskFull) => "the disk is full; make room, or choose a file elsewhere",
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {

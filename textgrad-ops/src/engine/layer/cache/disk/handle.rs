@@ -84,7 +84,7 @@ impl DiskCache {
     ///
     /// # Errors
     /// [`ErrorKind::Other`](textgrad_core::ErrorKind::Other) if the file is something else, is damaged, is of a
-    /// newer version of this library, or can not be opened, read and written.
+    /// newer version of this library, or cannot be opened, read and written.
     pub async fn open(
         path: impl Into<PathBuf>,
         config: DiskCacheConfig,
@@ -123,7 +123,7 @@ impl DiskCache {
     /// What the file holds.
     ///
     /// # Errors
-    /// If the file can not be read.
+    /// If the file cannot be read.
     pub async fn info(&self) -> Result<DiskCacheInfo, EngineError> {
         self.disk().call(|store| store.info()).await
     }
@@ -132,7 +132,7 @@ impl DiskCache {
     /// GiB on a fast disk.
     ///
     /// # Errors
-    /// If the file can not be read at all.
+    /// If the file cannot be read at all.
     pub async fn check(&self) -> Result<Vec<String>, EngineError> {
         self.disk().call(|store| store.check()).await
     }
@@ -140,7 +140,7 @@ impl DiskCache {
     /// The entries that a filter lets through, the one used last first.
     ///
     /// # Errors
-    /// If the file can not be read.
+    /// If the file cannot be read.
     pub async fn entries(&self, filter: DiskFilter) -> Result<Vec<DiskEntry>, EngineError> {
         self.disk().call(move |store| store.entries(&filter)).await
     }
@@ -149,7 +149,7 @@ impl DiskCache {
     /// was answered. Looking at it does not count as use.
     ///
     /// # Errors
-    /// If there is none, if there are several, or if the file can not be read.
+    /// If there is none, if there are several, or if the file cannot be read.
     pub async fn entry(&self, key: &str) -> Result<DiskStored, EngineError> {
         let key = key.to_ascii_lowercase();
         self.disk().stored(key).await
@@ -159,7 +159,7 @@ impl DiskCache {
     /// to the file system.
     ///
     /// # Errors
-    /// If the file can not be written. What was removed before stays removed.
+    /// If the file cannot be written. What was removed before stays removed.
     pub async fn remove(&self, filter: DiskFilter) -> Result<DiskRemoved, EngineError> {
         self.disk().call(move |store| store.remove(&filter)).await
     }
@@ -168,7 +168,7 @@ impl DiskCache {
     /// gives their room back to the file system.
     ///
     /// # Errors
-    /// If the file can not be written. What was removed before stays removed.
+    /// If the file cannot be written. What was removed before stays removed.
     pub async fn prune(&self, max_bytes: u64) -> Result<DiskRemoved, EngineError> {
         self.disk().call(move |store| store.prune(max_bytes)).await
     }
@@ -177,7 +177,7 @@ impl DiskCache {
     /// it allow. Nothing is lost without it; it is for a program's end, to leave one file behind.
     ///
     /// # Errors
-    /// If the file can not be written.
+    /// If the file cannot be written.
     pub async fn flush(&self) -> Result<(), EngineError> {
         self.disk().call(|store| store.fold()).await
     }

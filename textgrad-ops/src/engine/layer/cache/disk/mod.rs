@@ -32,7 +32,7 @@ pub struct DiskCached<E> {
 }
 
 impl<E> DiskCached<E> {
-    pub(in crate::engine::layer) fn new(engine: E, cache: DiskCache) -> Self {
+    pub(crate) fn new(engine: E, cache: DiskCache) -> Self {
         Self { engine, cache }
     }
 }

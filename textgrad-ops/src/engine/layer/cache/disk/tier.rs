@@ -19,7 +19,7 @@ const MIN_PREFIX: usize = 4;
 
 /// A file of answers, and the threads that read and write it.
 #[derive(Debug)]
-pub(in crate::engine::layer::cache) struct Disk {
+pub(crate) struct Disk {
     path: Arc<Path>,
     config: DiskCacheConfig,
     reader: Reader,
@@ -85,7 +85,7 @@ impl Disk {
             }
         };
         let unreadable = |error: serde_json::Error| {
-            wrong(&self.path, format!("the entry {} can not be read", entry.key)).with_source(error)
+            wrong(&self.path, format!("the entry {} cannot be read", entry.key)).with_source(error)
         };
         let response = serde_json::from_str(&texts.response).map_err(unreadable)?;
         let request = texts.request.as_deref().map(serde_json::from_str);
@@ -110,10 +110,7 @@ impl Disk {
                 Some(response)
             }
             Err(error) => {
-                self.failed(
-                    "an answer in the cache can not be read and is asked for again",
-                    &error,
-                );
+                self.failed("an answer in the cache cannot be read and is asked for again", &error);
                 None
             }
         }
@@ -125,7 +122,7 @@ impl Tier for Disk {
         match self.reader.get(asked.key.to_string()).await {
             Ok(found) => self.read(asked, &found?),
             Err(error) => {
-                self.failed("the cache can not be read; the request is made", &error);
+                self.failed("the cache cannot be read; the request is made", &error);
                 None
             }
         }
@@ -134,11 +131,11 @@ impl Tier for Disk {
     async fn put(&self, asked: &Asked<'_>, response: &Response) {
         let new = match New::of(asked, response, self.config.keep_requests) {
             Ok(new) => new,
-            Err(error) => return self.failed("an answer can not be written as JSON", &error),
+            Err(error) => return self.failed("an answer cannot be written as JSON", &error),
         };
         // Queued before the first wait: a caller that goes away does not take it along.
         if let Err(error) = self.writer.put(new).await {
-            self.failed("an answer is not kept, for the cache can not be written", &error);
+            self.failed("an answer is not kept, for the cache cannot be written", &error);
         }
     }
 }

@@ -20,7 +20,7 @@ use super::store::{Found, New, Open, Store};
 /// One commit takes in at most so many inserts.
 const BATCH: usize = 256;
 
-/// Why a lookup or an insert failed. Many can fail of one cause, and SQLite's error can not be cloned.
+/// Why a lookup or an insert failed. Many can fail of one cause, and SQLite's error cannot be cloned.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(super) enum Failure {
     #[error("{0}")]
@@ -183,7 +183,7 @@ impl Batch {
         if !news.is_empty()
             && let Err(error) = store.keep_below(max_bytes)
         {
-            tracing::warn!(%error, "the cache can not be pruned");
+            tracing::warn!(%error, "the cache cannot be pruned");
         }
     }
 }

@@ -2,14 +2,14 @@
 
 mod table;
 
-pub(in crate::engine::sim::tasks) use self::table::ROWS;
+pub(crate) use self::table::ROWS;
 use crate::engine::sim::detect::count;
 use crate::engine::sim::rng::Rng;
 use crate::engine::sim::text::{normalise, place, sentences};
 
 /// A habit that a prompt can ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::engine::sim) enum Habit {
+pub(crate) enum Habit {
     /// Work step by step and show it.
     Steps,
     /// List everything with its number.
@@ -33,10 +33,10 @@ pub(in crate::engine::sim) enum Habit {
 }
 
 /// A row of the table: a habit, the phrases by which it is read, and sentences that ask for it.
-pub(in crate::engine::sim::tasks) struct Row {
-    pub(in crate::engine::sim::tasks) habit: Habit,
+pub(crate) struct Row {
+    pub(crate) habit: Habit,
     phrases: &'static [&'static str],
-    pub(in crate::engine::sim::tasks) wordings: &'static [&'static str],
+    pub(crate) wordings: &'static [&'static str],
 }
 
 /// What turns a wish for the words that follow into its opposite.
@@ -55,11 +55,11 @@ const AGAINST: &[&str] = &[
 ];
 
 /// What no prompt minds, in words; each word more takes some attention from the others.
-pub(in crate::engine::sim::tasks) const LENGTH: usize = 110;
+pub(crate) const LENGTH: usize = 110;
 
 impl Habit {
     /// Whether it does harm.
-    pub(in crate::engine::sim::tasks) fn is_bad(self) -> bool {
+    pub(crate) fn is_bad(self) -> bool {
         matches!(self, Self::Brief | Self::Guess)
     }
 
@@ -68,16 +68,16 @@ impl Habit {
     }
 
     /// A sentence that asks for it.
-    pub(in crate::engine::sim::tasks) fn sentence(self, rng: &mut Rng) -> &'static str {
+    pub(crate) fn sentence(self, rng: &mut Rng) -> &'static str {
         rng.pick(self.row().map_or(&[], |row| row.wordings))
     }
 }
 
 /// A habit, and whether it is wanted or to be taken out.
-pub(in crate::engine::sim::tasks) type Point = (Habit, bool);
+pub(crate) type Point = (Habit, bool);
 
 /// The points of a text, each habit once, in order of appearance.
-pub(in crate::engine::sim::tasks) fn points(text: &str) -> Vec<Point> {
+pub(crate) fn points(text: &str) -> Vec<Point> {
     let mut points: Vec<Point> = Vec::new();
     for sentence in sentences(text.trim()) {
         for point in points_of(sentence) {
@@ -90,7 +90,7 @@ pub(in crate::engine::sim::tasks) fn points(text: &str) -> Vec<Point> {
 }
 
 /// The points of one sentence.
-pub(in crate::engine::sim::tasks) fn points_of(sentence: &str) -> Vec<Point> {
+pub(crate) fn points_of(sentence: &str) -> Vec<Point> {
     let words = normalise(sentence);
     let at = |phrase: &str| place(&words, phrase);
     let against = AGAINST.iter().filter_map(|phrase| at(phrase)).min();
@@ -109,23 +109,23 @@ pub(in crate::engine::sim::tasks) fn points_of(sentence: &str) -> Vec<Point> {
 }
 
 /// Whether a text asks for something that only a prompt for a task would.
-pub(in crate::engine::sim::tasks) fn speaks_of_tasks(text: &str) -> bool {
+pub(crate) fn speaks_of_tasks(text: &str) -> bool {
     let common = [Habit::Short, Habit::Steps, Habit::Brief, Habit::Guess, Habit::Form];
     points(text).iter().any(|(habit, _)| !common.contains(habit))
 }
 
 /// The habits that are followed while one question is answered.
 #[derive(Debug, Clone, Default)]
-pub(in crate::engine::sim) struct Followed {
+pub(crate) struct Followed {
     habits: Vec<Habit>,
     /// The words before the answer that a prompt fixes.
-    pub(in crate::engine::sim) before: Option<String>,
+    pub(crate) before: Option<String>,
 }
 
 impl Followed {
     /// Which of the habits that a prompt asks for are followed this time: all of them by somebody with skill,
     /// fewer the longer the prompt is.
-    pub(in crate::engine::sim) fn of(prompt: &str, skill: f64, rng: &mut Rng) -> Self {
+    pub(crate) fn of(prompt: &str, skill: f64, rng: &mut Rng) -> Self {
         let words = prompt.split_whitespace().count().max(LENGTH);
         let attention = count(LENGTH) / count(words);
         let lack = 1.0 - skill;
@@ -141,12 +141,12 @@ impl Followed {
         Self { habits, before: form(prompt) }
     }
 
-    pub(in crate::engine::sim) fn has(&self, habit: Habit) -> bool {
+    pub(crate) fn has(&self, habit: Habit) -> bool {
         self.habits.contains(&habit)
     }
 
     /// A rate of mistakes: the usual one, or what is left of it where a habit helps.
-    pub(in crate::engine::sim) fn rate(&self, rates: (f64, f64), helps: Habit) -> f64 {
+    pub(crate) fn rate(&self, rates: (f64, f64), helps: Habit) -> f64 {
         let rate = if self.has(helps) { rates.1 } else { rates.0 };
         let rate = if self.has(Habit::Steps) { rate * 0.8 } else { rate };
         let rate = if self.has(Habit::Brief) { rate * 2.5 } else { rate };
@@ -154,7 +154,7 @@ impl Followed {
     }
 
     /// The last line of an answer.
-    pub(in crate::engine::sim) fn last_line(&self, answer: &str) -> String {
+    pub(crate) fn last_line(&self, answer: &str) -> String {
         match (&self.before, self.has(Habit::Form), self.has(Habit::Brief)) {
             (before, true, _) => format!("{} {answer}", before.as_deref().unwrap_or("Answer:")),
             (_, false, true) => answer.to_owned(),

@@ -2,7 +2,7 @@
 
 use super::{Habit, Row};
 
-pub(in crate::engine::sim::tasks) const ROWS: &[Row] = &[
+pub(crate) const ROWS: &[Row] = &[
     Row {
         habit: Habit::Steps,
         phrases: &[

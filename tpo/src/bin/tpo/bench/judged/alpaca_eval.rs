@@ -12,7 +12,7 @@ use crate::bench::answers::Answered;
 use crate::bench::graders::BEST;
 
 impl Graders<'_> {
-    pub(in crate::bench) async fn alpaca_eval(
+    pub(crate) async fn alpaca_eval(
         &self,
         set: &[alpaca_eval::Output],
         answers: &[Answered],

@@ -17,7 +17,7 @@ use crate::bench::graders::BEST;
 use crate::engines::missing;
 
 impl Graders<'_> {
-    pub(in crate::bench) async fn arena_hard(
+    pub(crate) async fn arena_hard(
         &self,
         questions: &[arena_hard::Question],
         answers: &[Answered],

@@ -14,7 +14,7 @@ use crate::bench::records::Records;
 
 /// What answers are compared with.
 #[derive(Default)]
-pub(in crate::bench) struct References {
+pub(crate) struct References {
     /// Outputs by instruction.
     pub(super) outputs: HashMap<String, alpaca_eval::Output>,
     /// How the length of outputs is controlled.
@@ -35,7 +35,7 @@ pub(super) struct Others {
 }
 
 impl References {
-    pub(in crate::bench) async fn read(
+    pub(crate) async fn read(
         args: &BenchArgs,
         data: &Path,
         records: &Records,
@@ -151,7 +151,7 @@ impl Others {
 /// The JSONL files of a folder, in the order of their names.
 async fn files(folder: &Path) -> Result<Vec<(String, String)>, Error> {
     let wrong = |reason| Error::Input { source_name: folder.display().to_string(), reason };
-    let failed = |source: std::io::Error| wrong(format!("can not be read: {source}"));
+    let failed = |source: std::io::Error| wrong(format!("cannot be read: {source}"));
     let mut entries = tokio::fs::read_dir(folder).await.map_err(failed)?;
     let mut paths = Vec::new();
     while let Some(entry) = entries.next_entry().await.map_err(failed)? {

@@ -11,7 +11,7 @@ use crate::bench::answers::Answered;
 use crate::bench::graders::BEST;
 
 impl Graders<'_> {
-    pub(in crate::bench) async fn xstest(
+    pub(crate) async fn xstest(
         &self,
         prompts: &[xstest::Prompt],
         answers: &[Answered],

@@ -17,7 +17,7 @@ pub(super) const MARK_EVERY: i64 = 60_000;
 
 /// An answer to be kept.
 #[derive(Debug, Clone)]
-pub(in crate::engine::layer::cache::disk) struct New {
+pub(crate) struct New {
     pub(super) key: String,
     pub(super) engine: String,
     pub(super) model: String,
@@ -28,28 +28,28 @@ pub(in crate::engine::layer::cache::disk) struct New {
 
 /// An answer and what was asked, as JSON.
 #[derive(Debug, Clone)]
-pub(in crate::engine::layer::cache::disk) struct Texts {
-    pub(in crate::engine::layer::cache::disk) response: String,
-    pub(in crate::engine::layer::cache::disk) request: Option<String>,
+pub(crate) struct Texts {
+    pub(crate) response: String,
+    pub(crate) request: Option<String>,
 }
 
 /// An answer that was found.
 #[derive(Debug, Clone)]
-pub(in crate::engine::layer::cache::disk) struct Found {
-    pub(in crate::engine::layer::cache::disk) response: String,
+pub(crate) struct Found {
+    pub(crate) response: String,
     used: i64,
     now: i64,
 }
 
 impl Found {
     /// Whether it should be marked as used.
-    pub(in crate::engine::layer::cache::disk) fn is_due(&self) -> bool {
+    pub(crate) fn is_due(&self) -> bool {
         self.now.saturating_sub(self.used) >= MARK_EVERY
     }
 }
 
 impl New {
-    pub(in crate::engine::layer::cache::disk) fn of(
+    pub(crate) fn of(
         asked: &Asked<'_>,
         response: &Response,
         keep_request: bool,
@@ -86,10 +86,7 @@ const COLUMNS: &str = "e.key, e.engine, e.model, e.purpose, e.created, e.used, e
                        e.completion_tokens, e.cached_tokens, e.bytes";
 
 impl Store {
-    pub(in crate::engine::layer::cache::disk) fn get(
-        &mut self,
-        key: &str,
-    ) -> Result<Option<Found>, Error> {
+    pub(crate) fn get(&mut self, key: &str) -> Result<Option<Found>, Error> {
         let now = (self.clock)();
         let mut find = self.db.prepare_cached(
             "SELECT t.response, e.used FROM entries e JOIN texts t USING (id) WHERE e.key = ?1",
@@ -99,11 +96,7 @@ impl Store {
     }
 
     /// Puts answers in and marks others as used, all or none of it.
-    pub(in crate::engine::layer::cache::disk) fn write(
-        &mut self,
-        news: &[Box<New>],
-        touched: &[String],
-    ) -> Result<(), Error> {
+    pub(crate) fn write(&mut self, news: &[Box<New>], touched: &[String]) -> Result<(), Error> {
         let now = (self.clock)();
         let change = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         {
@@ -136,7 +129,7 @@ impl Store {
         change.commit()
     }
 
-    pub(in crate::engine::layer::cache::disk) fn info(&mut self) -> Result<DiskCacheInfo, Error> {
+    pub(crate) fn info(&mut self) -> Result<DiskCacheInfo, Error> {
         let room = self.room()?;
         let sums = "SELECT count(*), min(created), max(created), max(used), total(prompt_tokens), \
                     total(completion_tokens), total(cached_tokens) FROM entries";
@@ -163,10 +156,7 @@ impl Store {
         })
     }
 
-    pub(in crate::engine::layer::cache::disk) fn entries(
-        &mut self,
-        filter: &DiskFilter,
-    ) -> Result<Vec<DiskEntry>, Error> {
+    pub(crate) fn entries(&mut self, filter: &DiskFilter) -> Result<Vec<DiskEntry>, Error> {
         let (conditions, values) = conditions(filter, (self.clock)());
         let list = format!(
             "SELECT {COLUMNS} FROM entries e WHERE {conditions} ORDER BY e.used DESC, e.id DESC LIMIT {}",
@@ -177,10 +167,7 @@ impl Store {
     }
 
     /// At most two entries whose keys begin so, with their texts.
-    pub(in crate::engine::layer::cache::disk) fn stored(
-        &mut self,
-        prefix: &str,
-    ) -> Result<Vec<(DiskEntry, Texts)>, Error> {
+    pub(crate) fn stored(&mut self, prefix: &str) -> Result<Vec<(DiskEntry, Texts)>, Error> {
         // Keys are hexadecimal digits, and `g` is behind all of these.
         let mut find = self.db.prepare_cached(&format!(
             "SELECT {COLUMNS}, t.response, t.request FROM entries e JOIN texts t USING (id) \
@@ -193,7 +180,7 @@ impl Store {
     }
 
     /// What is wrong with the file.
-    pub(in crate::engine::layer::cache::disk) fn check(&mut self) -> Result<Vec<String>, Error> {
+    pub(crate) fn check(&mut self) -> Result<Vec<String>, Error> {
         let mut check = self.db.prepare("PRAGMA integrity_check")?;
         let said: Result<Vec<String>, Error> = check.query_map([], |row| row.get(0))?.collect();
         match said {

@@ -19,7 +19,7 @@ const STATEMENTS: usize = 32;
 
 /// Whether a file may be begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::engine::layer::cache::disk) enum Open {
+pub(crate) enum Open {
     /// If there is none.
     OrCreate,
     /// No.
@@ -34,10 +34,7 @@ enum Kind {
 
 impl Store {
     /// Opens a file for reading and writing.
-    pub(in crate::engine::layer::cache::disk) fn open(
-        path: &Path,
-        open: Open,
-    ) -> Result<Self, EngineError> {
+    pub(crate) fn open(path: &Path, open: Open) -> Result<Self, EngineError> {
         if open == Open::Existing && !path.is_file() {
             return Err(wrong(path, "expected a cache file, found no file of this name"));
         }
@@ -55,7 +52,7 @@ impl Store {
     }
 
     /// Opens a file that another connection of this process has looked at already, for reading.
-    pub(in crate::engine::layer::cache::disk) fn open_reading(path: &Path) -> Result<Self, Error> {
+    pub(crate) fn open_reading(path: &Path) -> Result<Self, Error> {
         let db = connect(path, Open::Existing)?;
         db.pragma_update(None, "query_only", true)?;
         Ok(Self { db, clock: now })
@@ -69,7 +66,7 @@ impl Store {
         }
         if db.is_readonly("main")? {
             return Err(Trouble::Wrong(
-                "it can not be written; check the permissions of the file and of its folder"
+                "it cannot be written; check the permissions of the file and of its folder"
                     .to_owned(),
             ));
         }
@@ -78,7 +75,7 @@ impl Store {
         let mode: String = db.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
         if mode != "wal" {
             return Err(Trouble::Wrong(format!(
-                "it can not be shared between processes here (SQLite's journal stays {mode:?}); choose a file on a local disk"
+                "it cannot be shared between processes here (SQLite's journal stays {mode:?}); choose a file on a local disk"
             )));
         }
         // Without waiting for the disk at each commit: a killed process loses nothing by it.

@@ -34,27 +34,18 @@ impl Store {
 
     /// Removes what was not used for the longest if the file is larger than it may be, down to nine tenths.
     /// The room is not given back: the next answers take it.
-    pub(in crate::engine::layer::cache::disk) fn keep_below(
-        &mut self,
-        max_bytes: u64,
-    ) -> Result<(), Error> {
+    pub(crate) fn keep_below(&mut self, max_bytes: u64) -> Result<(), Error> {
         if self.room()?.used > max_bytes {
             self.shrink(max_bytes / 10 * 9)?;
         }
         Ok(())
     }
 
-    pub(in crate::engine::layer::cache::disk) fn prune(
-        &mut self,
-        max_bytes: u64,
-    ) -> Result<DiskRemoved, Error> {
+    pub(crate) fn prune(&mut self, max_bytes: u64) -> Result<DiskRemoved, Error> {
         self.giving_back(|store| store.shrink(max_bytes))
     }
 
-    pub(in crate::engine::layer::cache::disk) fn remove(
-        &mut self,
-        filter: &DiskFilter,
-    ) -> Result<DiskRemoved, Error> {
+    pub(crate) fn remove(&mut self, filter: &DiskFilter) -> Result<DiskRemoved, Error> {
         let (conditions, values) = conditions(filter, (self.clock)());
         self.giving_back(|store| {
             let remove = format!(
@@ -67,7 +58,7 @@ impl Store {
     }
 
     /// Moves all that was written into the file itself, as far as others that read it allow.
-    pub(in crate::engine::layer::cache::disk) fn fold(&mut self) -> Result<(), Error> {
+    pub(crate) fn fold(&mut self) -> Result<(), Error> {
         self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
     }
 

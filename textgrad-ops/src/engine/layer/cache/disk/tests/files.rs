@@ -1,4 +1,4 @@
-//! Files that can not be used.
+//! Files that cannot be used.
 
 use std::path::Path;
 
@@ -45,7 +45,7 @@ async fn files_that_are_no_caches_are_refused_and_left_alone() {
 
     let nowhere = folder.path().join("none").join("answers");
     assert!(refused(&nowhere).await.contains("check that its folder exists and may be written to"));
-    assert!(refused(folder.path().join("").as_path()).await.contains("can not be opened"));
+    assert!(refused(folder.path().join("").as_path()).await.contains("cannot be opened"));
 
     let missing = folder.path().join("missing");
     let error = DiskCache::open_existing(&missing, DiskCacheConfig::default()).await.unwrap_err();

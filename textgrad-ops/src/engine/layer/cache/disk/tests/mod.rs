@@ -257,7 +257,7 @@ async fn an_answer_that_can_not_be_read_is_asked_for_again_and_replaced() {
     cache.disk().call(|store| store.garble()).await.unwrap();
     let key = request_key("e", &request("x")).to_string();
     let error = cache.entry(&key).await.unwrap_err();
-    assert!(error.to_string().contains("can not be read"), "{error}");
+    assert!(error.to_string().contains("cannot be read"), "{error}");
     assert_eq!(text(&engine, &request("x")).await, "x");
     assert_eq!(text(&engine, &request("x")).await, "x");
     assert_eq!((calls.load(Ordering::SeqCst), cache.stats().hits), (2, 1));
