@@ -19,6 +19,7 @@ pub mod prompts;
 mod stop;
 mod tagged;
 pub mod train;
+pub mod util;
 
 #[doc(inline)]
 pub use self::algebra::{LlmReduce, aggregate, concat, sum};

@@ -1,0 +1,301 @@
+//! JSON Lines: an append-only writer and a reader that tolerates a torn last line.
+//!
+//! # Durability
+//! [`Writer::write`] returns when the operating system has the line: a killed process does not lose it, a power
+//! failure may. Lines that wait at the same time are written with one call. Every line ends with a newline, so
+//! a line without one was torn: [`Reader`] stops in front of it, and who continues the file cuts it off with
+//! [`Reader::end`] or [`end_of_last_line`]. After a failed write half a line may be in the file, so the writer
+//! refuses all later lines.
+
+use std::fs::File;
+use std::io::{self, BufRead, Read, Seek, SeekFrom, Write as _};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::oneshot;
+
+/// Appends JSON values to a file, one a line, in the order of the calls. Clones write to the same file, which is
+/// closed with the last of them.
+#[derive(Debug, Clone)]
+pub struct Writer(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    file: File,
+    queue: Mutex<Queue>,
+    failure: OnceLock<String>,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    // Callers wait for their line, so no more are queued than calls are under way.
+    lines: Vec<Pending>,
+    /// Whether a thread is writing; it writes all that is queued meanwhile.
+    is_draining: bool,
+}
+
+#[derive(Debug)]
+struct Pending {
+    text: String,
+    written: oneshot::Sender<Result<(), String>>,
+}
+
+impl Writer {
+    /// Writes to the end of a file that was opened for appending.
+    #[must_use]
+    pub fn new(file: File) -> Self {
+        let (queue, failure) = (Mutex::default(), OnceLock::new());
+        Self(Arc::new(Shared { file, queue, failure }))
+    }
+
+    /// Why nothing more can be written, after a failed write.
+    #[must_use]
+    pub fn failure(&self) -> Option<&str> {
+        self.0.failure.get().map(String::as_str)
+    }
+
+    /// Writes one line. It is queued before the first wait, so it is written even if the future is dropped.
+    /// It must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// A value that is not JSON, and those of the operating system, of this write or an earlier one.
+    pub async fn write(&self, line: &impl Serialize) -> io::Result<()> {
+        let mut text = serde_json::to_string(line)?;
+        text.push('\n');
+        let (written, outcome) = oneshot::channel();
+        if self.queue(Pending { text, written }) {
+            let shared = Arc::clone(&self.0);
+            tokio::task::spawn_blocking(move || shared.drain());
+        }
+        match outcome.await {
+            Ok(result) => result.map_err(io::Error::other),
+            Err(_) => Err(io::Error::other("the runtime is shutting down")),
+        }
+    }
+
+    /// Queues a line. Returns whether a thread must be started to write it.
+    fn queue(&self, line: Pending) -> bool {
+        let mut queue = self.0.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.lines.push(line);
+        !std::mem::replace(&mut queue.is_draining, true)
+    }
+}
+
+impl Shared {
+    /// Writes until nothing is queued.
+    fn drain(&self) {
+        loop {
+            let batch = {
+                let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+                queue.is_draining = !queue.lines.is_empty();
+                std::mem::take(&mut queue.lines)
+            };
+            if batch.is_empty() {
+                return;
+            }
+            let outcome = self.append(&batch);
+            for line in batch {
+                // The caller may have gone away; the line is written all the same.
+                let _ = line.written.send(outcome.clone());
+            }
+        }
+    }
+
+    fn append(&self, batch: &[Pending]) -> Result<(), String> {
+        if let Some(reason) = self.failure.get() {
+            return Err(format!("an earlier line could not be written: {reason}"));
+        }
+        let text: String = batch.iter().map(|line| line.text.as_str()).collect();
+        (&self.file).write_all(text.as_bytes()).map_err(|error| {
+            let reason = error.to_string();
+            self.failure.get_or_init(|| reason.clone());
+            reason
+        })
+    }
+}
+
+/// Reads the whole lines of a file, one at a time.
+///
+/// # Examples
+/// ```
+/// use textgrad_ops::util::jsonl::Reader;
+///
+/// let mut reader = Reader::new(&b"1\n2\n3"[..]);
+/// let mut sum = 0;
+/// while let Some(line) = reader.next_line()? {
+///     sum += line.parse::<u32>()?;
+/// }
+/// assert_eq!((sum, reader.torn(), reader.end()), (3, Some(&b"3"[..]), 4));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Reader<R> {
+    reader: R,
+    line: Vec<u8>,
+    number: usize,
+    offset: u64,
+    is_torn: bool,
+}
+
+/// A line that ends with a newline.
+#[derive(Debug, Clone, Copy)]
+pub struct Line<'a> {
+    /// The number of the line, from 1.
+    pub number: usize,
+    /// The byte that it begins at.
+    pub offset: u64,
+    /// The line, with its newline.
+    pub bytes: &'a [u8],
+}
+
+impl Line<'_> {
+    /// Reads the line as JSON.
+    ///
+    /// # Errors
+    /// Those of the format.
+    pub fn parse<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
+        serde_json::from_slice(self.bytes)
+    }
+}
+
+impl<R: BufRead> Reader<R> {
+    /// Reads from the beginning.
+    pub fn new(reader: R) -> Self {
+        Self { reader, line: Vec::new(), number: 0, offset: 0, is_torn: false }
+    }
+
+    /// The next whole line. `None` at the end and in front of a [torn](Self::torn) line.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    pub fn next_line(&mut self) -> io::Result<Option<Line<'_>>> {
+        if self.is_torn {
+            return Ok(None);
+        }
+        self.line.clear();
+        let length = self.reader.read_until(b'\n', &mut self.line)?;
+        if self.line.last() != Some(&b'\n') {
+            self.is_torn = length > 0;
+            return Ok(None);
+        }
+        let offset = self.offset;
+        self.number += 1;
+        self.offset += length as u64;
+        Ok(Some(Line { number: self.number, offset, bytes: &self.line }))
+    }
+
+    /// The last line, if it lacks its newline, once [`next_line`](Self::next_line) has reached it.
+    #[must_use]
+    pub fn torn(&self) -> Option<&[u8]> {
+        self.is_torn.then_some(self.line.as_slice())
+    }
+
+    /// The number of whole lines read so far.
+    #[must_use]
+    pub fn number(&self) -> usize {
+        self.number
+    }
+
+    /// The byte after the last whole line read so far.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.offset
+    }
+}
+
+/// The byte after the last newline of a file, found from its end: a file may be long.
+///
+/// # Errors
+/// Those of the operating system.
+pub fn end_of_last_line(file: &mut File) -> io::Result<u64> {
+    const BLOCK: u64 = 64 * 1024;
+    let mut end = file.seek(SeekFrom::End(0))?;
+    let mut block = Vec::new();
+    while end > 0 {
+        let begin = end.saturating_sub(BLOCK);
+        file.seek(SeekFrom::Start(begin))?;
+        block.clear();
+        file.take(end - begin).read_to_end(&mut block)?;
+        if let Some(newline) = block.iter().rposition(|byte| *byte == b'\n') {
+            return Ok(begin + newline as u64 + 1);
+        }
+        end = begin;
+    }
+    Ok(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::join_all;
+
+    use super::*;
+
+    fn append(path: &std::path::Path) -> File {
+        File::options().read(true).append(true).create(true).open(path).unwrap()
+    }
+
+    #[tokio::test]
+    async fn lines_are_written_whole_and_in_the_order_of_the_calls() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.jsonl");
+        let writer = Writer::new(append(&path));
+        let clone = writer.clone();
+        let writes = (0..100_u32).map(|i| {
+            let writer = if i % 2 == 0 { &writer } else { &clone };
+            writer.write(&vec![i; 50])
+        });
+        let writes: Vec<_> = writes.map(Box::pin).collect();
+        assert!(join_all(writes).await.iter().all(Result::is_ok));
+        let bytes = std::fs::read(&path).unwrap();
+        let mut reader = Reader::new(bytes.as_slice());
+        for i in 0..100_u32 {
+            let line = reader.next_line().unwrap().unwrap();
+            assert_eq!(
+                (line.number, line.parse::<Vec<u32>>().unwrap()),
+                (i as usize + 1, vec![i; 50])
+            );
+        }
+        assert!(reader.next_line().unwrap().is_none() && reader.torn().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_line_is_written_although_its_caller_goes_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.jsonl");
+        let writer = Writer::new(append(&path));
+        let mut left = Box::pin(writer.write(&1));
+        // Queued by the first poll, whether or not it is written by then.
+        let _ = futures_util::poll!(left.as_mut());
+        drop(left);
+        writer.write(&2).await.unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "1\n2\n");
+    }
+
+    #[tokio::test]
+    async fn after_a_failed_write_nothing_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.jsonl");
+        drop(append(&path));
+        let writer = Writer::new(File::open(&path).unwrap());
+        assert!(writer.failure().is_none());
+        assert!(writer.write(&1).await.is_err());
+        assert!(writer.failure().is_some());
+        let later = writer.write(&2).await.unwrap_err().to_string();
+        assert!(later.starts_with("an earlier line could not be written: "), "{later}");
+    }
+
+    #[test]
+    fn the_end_of_the_last_line_is_found_from_the_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.jsonl");
+        let long = "x".repeat(200_000);
+        for (text, end) in [("", 0), ("a", 0), ("a\n", 2), (&format!("a\n{long}"), 2), (&long, 0)] {
+            std::fs::write(&path, text).unwrap();
+            assert_eq!(end_of_last_line(&mut append(&path)).unwrap(), end);
+            let mut reader = Reader::new(text.as_bytes());
+            while reader.next_line().unwrap().is_some() {}
+            assert_eq!((reader.end(), reader.torn().is_some()), (end, text.len() as u64 > end));
+        }
+    }
+}
