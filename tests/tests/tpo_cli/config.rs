@@ -118,10 +118,10 @@ fn mistakes_are_told_with_their_line() {
             "[reward]\nreward = [1]\n",
             &["reward: expected a list of texts, got a list with the number 1"],
         ),
-        ("[sampling]\nextra = 7\n", &["extra: expected a table, got the number 7"]),
+        ("[sampling]\nextra-body = 7\n", &["extra-body: expected a table, got the number 7"]),
         (
-            "[sampling]\nextra = \"x\"\n",
-            &["study.toml:2: invalid value 'x' for '--extra", "JSON object"],
+            "[sampling]\nextra-body = \"x\"\n",
+            &["study.toml:2: invalid value 'x' for '--extra-body", "JSON object"],
         ),
         ("[search]\nsamples = -3\n", &["study.toml:2: invalid value '-3' for '--samples"]),
         (
@@ -134,16 +134,19 @@ fn mistakes_are_told_with_their_line() {
         ),
         ("[search]\nseed = 1\nseed = 2\n", &["study.toml:3: not TOML: duplicate key"]),
         ("[search]\nseed = \n", &["study.toml:2: not TOML: "]),
-        ("[stopping]\nprices = \"none.json\"\n", &["stop-money: expected a bound on money"]),
+        (
+            "[early-stop]\nprices = \"none.json\"\n",
+            &["early-stop-money: expected a bound on money"],
+        ),
         (
             "[search]\nsamples = 0\n",
             &["samples: expected at least 1, got 0", "samples is set in study.toml:2"],
         ),
         (
-            "[stopping]\nstop-seconds = -1\n",
+            "[early-stop]\nearly-stop-seconds = -1\n",
             &[
-                "stopping.seconds: expected a finite number above 0",
-                "stop-seconds is set in study.toml:2",
+                "early-stop-seconds: expected a finite number above 0",
+                "early-stop-seconds is set in study.toml:2",
             ],
         ),
     ] {
@@ -170,8 +173,8 @@ fn secrets_never_stand_in_a_file_nor_are_they_printed() {
         ),
         ("[engine]\nbase-url = \"http://me:hunter2@h/v1\"\n", &["study.toml:2: ", "environment"]),
         (
-            "[sampling.extra]\napi_key = \"hunter2\"\n",
-            &["study.toml:1: extra holds", "environment"],
+            "[sampling.extra-body]\napi_key = \"hunter2\"\n",
+            &["study.toml:1: extra-body holds", "environment"],
         ),
         ("[engine]\napi-key = \"hunter2\n", &["study.toml:2: not TOML"]),
     ] {
@@ -213,13 +216,20 @@ fn what_is_written_as_toml_gives_the_same_settings() {
     for arguments in [
         &[][..],
         &["--config", "example.toml", "--limit", "3"],
-        &["--seed", "18446744073709551615", "--temperature", "1e-3", "--stop-target=-2"],
-        &["--extra", r#"{"a":null,"b":[1,2.0]}"#, "--model", "a \"quoted\" \\ name\n"],
-        &["--extra", r#"{"a":{"b c":[1,2.0]}}"#, "--reward", "sim", "--reward", "sim:weight=2"],
+        &["--seed", "18446744073709551615", "--temperature", "1e-3", "--early-stop-target=-2"],
+        &["--extra-body", r#"{"a":null,"b":[1,2.0]}"#, "--model", "a \"quoted\" \\ name\n"],
+        &[
+            "--extra-body",
+            r#"{"a":{"b c":[1,2.0]}}"#,
+            "--reward",
+            "sim",
+            "--reward",
+            "sim:weight=2",
+        ],
         &[
             "--prices",
             r#"{"x":{"input":1,"output":2.5}}"#,
-            "--stop-money",
+            "--early-stop-money",
             "0.5",
             "--engine",
             "openai/x",

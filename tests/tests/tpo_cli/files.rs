@@ -102,7 +102,7 @@ fn files_have_their_fields() {
 fn the_document_names_the_fields() {
     let folder = folder();
     queries(folder.path(), 1);
-    let arguments = ["--data", "queries.json", "--out", "out", "--stop-calls", "1"];
+    let arguments = ["--data", "queries.json", "--out", "out", "--early-stop-calls", "1"];
     run(folder.path(), &arguments).with_code(0);
     run(folder.path(), &["--data", "queries.json", "--out", "whole"]).with_code(0);
     run(folder.path(), &["--data", "queries.json", "--out", "whole", "--extend", "--iterations=3"])

@@ -18,21 +18,21 @@ async fn searches_end_by_the_rules_of_the_file() {
     queries(folder, 2);
     let server = simulation().start().await.unwrap();
     for (out, rule, reason, requests) in [
-        ("target", "stop-target = -1000", "target", 1),
-        ("plateau", "stop-patience = 2\nstop-min-gain = 1000", "plateau", 7),
-        ("margin", "stop-margin = 1000", "margin", 1),
-        ("patience", "stop-margin = 1000\nstop-margin-patience = 3", "margin", 7),
-        ("calls", "stop-calls = 4", "calls", 4),
-        ("tokens", "stop-tokens = 1", "tokens", 1),
+        ("target", "early-stop-target = -1000", "target", 1),
+        ("plateau", "early-stop-patience = 2\nearly-stop-min-gain = 1000", "plateau", 7),
+        ("margin", "early-stop-margin = 1000", "margin", 1),
+        ("patience", "early-stop-margin = 1000\nearly-stop-margin-patience = 3", "margin", 7),
+        ("calls", "early-stop-calls = 4", "calls", 4),
+        ("tokens", "early-stop-tokens = 1", "tokens", 1),
         (
             "money",
-            "stop-money = 0.0000001\nprices = { sim = { input = 1, output = 1 } }",
+            "early-stop-money = 0.0000001\nprices = { sim = { input = 1, output = 1 } }",
             "money",
             1,
         ),
-        ("free", "stop-money = 1\nprices = { sim = { input = 0, output = 0 } }", "", 16),
+        ("free", "early-stop-money = 1\nprices = { sim = { input = 0, output = 0 } }", "", 16),
     ] {
-        file(folder, &format!("[stopping]\n{rule}\n[search]\niterations = 5\n"));
+        file(folder, &format!("[early-stop]\n{rule}\n[search]\niterations = 5\n"));
         let arguments = ["--config", "study.toml", "--data", "queries.json", "--out", out];
         let mut command = tpo(folder, arguments);
         command.args(pointed_at(&server));
@@ -49,12 +49,15 @@ async fn searches_end_by_the_rules_of_the_file() {
         }
     }
     let asked = server.stats().route(Route::Chat).requests;
-    file(folder, "[stopping]\nstop-money = 1\nprices = { gpt-x = { input = 1, output = 1 } }\n");
+    file(
+        folder,
+        "[early-stop]\nearly-stop-money = 1\nprices = { gpt-x = { input = 1, output = 1 } }\n",
+    );
     let mut command = tpo(folder, ["--config", "study.toml"]);
     command.args(pointed_at(&server));
     Running::start(command).end().refused(&["a price for each engine", "none for \"openai:sim\""]);
     let judged = r#"{"sim": {"input": 1, "output": 1}}"#;
-    let mut command = tpo(folder, ["--prices", judged, "--stop-money", "1"]);
+    let mut command = tpo(folder, ["--prices", judged, "--early-stop-money", "1"]);
     command.args(pointed_at(&server)[..6].iter());
     command.args(["--reward", "judge:engine=http://localhost:1/v1#grader"]);
     Running::start(command).end().refused(&["prices: expected a price for each engine", "grader"]);
@@ -78,15 +81,15 @@ fn every_setting_of_a_search_reaches_it() {
         "--max-o200k=300",
         "--reasks=1",
         "--seed=11",
-        "--stop-target=99.5",
-        "--stop-patience=3",
-        "--stop-min-gain=0.25",
-        "--stop-margin=0.001",
-        "--stop-margin-patience=2",
-        "--stop-calls=100",
-        "--stop-tokens=200000",
-        "--stop-seconds=300.5",
-        "--stop-money=2",
+        "--early-stop-target=99.5",
+        "--early-stop-patience=3",
+        "--early-stop-min-gain=0.25",
+        "--early-stop-margin=0.001",
+        "--early-stop-margin-patience=2",
+        "--early-stop-calls=100",
+        "--early-stop-tokens=200000",
+        "--early-stop-seconds=300.5",
+        "--early-stop-money=2",
         r#"--prices={"sim":{"input":1,"cached":0.5,"output":2}}"#,
         "--temperature=0.5",
         "--critic-temperature=0.25",
@@ -96,8 +99,8 @@ fn every_setting_of_a_search_reaches_it() {
         "--presence-penalty=0.75",
         "--max-tokens=1000",
         "--critic-max-tokens=2000",
-        "--no-stop",
-        r#"--extra={"top_k":40}"#,
+        "--no-stop-sequences",
+        r#"--extra-body={"top_k":40}"#,
     ];
     run(folder, &arguments).with_code(0);
     let config: Value = serde_json::from_str(&read(folder.join("out/config.json"))).unwrap();

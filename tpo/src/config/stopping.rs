@@ -147,7 +147,7 @@ impl Stopping {
         let Some(money) = &self.money else { return Ok(()) };
         match engines.iter().find(|engine| money.prices.of(engine).is_none()) {
             Some(engine) => Err(Error::Config {
-                setting: "stopping.money",
+                setting: "early-stop-money",
                 expected: "a price for each engine, 0 if it costs nothing",
                 got: format!("none for {engine:?}"),
             }),
@@ -158,39 +158,39 @@ impl Stopping {
     pub(super) fn validate(&self) -> Result<(), Error> {
         let fail = |setting, expected, got: String| Err(Error::Config { setting, expected, got });
         if let Some(target) = self.target.filter(|target| !target.is_finite()) {
-            return fail("stopping.target", "a finite number", target.to_string());
+            return fail("early-stop-target", "a finite number", target.to_string());
         }
         for (setting, number) in
-            [("stopping.min_gain", Some(self.min_gain)), ("stopping.min_margin", self.min_margin)]
+            [("early-stop-min-gain", Some(self.min_gain)), ("early-stop-margin", self.min_margin)]
         {
             if let Some(number) = number.filter(|n| !(n.is_finite() && *n >= 0.0)) {
                 return fail(setting, "a finite number of 0 or more", number.to_string());
             }
         }
         if let Some(seconds) = self.seconds.filter(|s| !(s.is_finite() && *s > 0.0)) {
-            return fail("stopping.seconds", "a finite number above 0", seconds.to_string());
+            return fail("early-stop-seconds", "a finite number above 0", seconds.to_string());
         }
         for (setting, count) in [
-            ("stopping.patience", self.patience.map(u64::from)),
-            ("stopping.margin_patience", self.margin_patience.map(u64::from)),
-            ("stopping.calls", self.calls),
-            ("stopping.tokens", self.tokens),
+            ("early-stop-patience", self.patience.map(u64::from)),
+            ("early-stop-margin-patience", self.margin_patience.map(u64::from)),
+            ("early-stop-calls", self.calls),
+            ("early-stop-tokens", self.tokens),
         ] {
             if count == Some(0) {
                 return fail(setting, "at least 1", "0".to_owned());
             }
         }
         if self.margin_patience.is_some() && self.min_margin.is_none() {
-            let expected = "none without stopping.min_margin: it would change nothing";
+            let expected = "none without --early-stop-margin: it would change nothing";
             let got = self.margin_patience.unwrap_or_default().to_string();
-            return fail("stopping.margin_patience", expected, got);
+            return fail("early-stop-margin-patience", expected, got);
         }
         if self.min_gain > 0.0 && self.patience.is_none() {
-            let expected = "none without stopping.patience: it would change nothing";
-            return fail("stopping.min_gain", expected, self.min_gain.to_string());
+            let expected = "none without --early-stop-patience: it would change nothing";
+            return fail("early-stop-min-gain", expected, self.min_gain.to_string());
         }
         if self.money.as_ref().is_some_and(|money| money.bound == Money::ZERO) {
-            return fail("stopping.money", "an amount above 0", "0".to_owned());
+            return fail("early-stop-money", "an amount above 0", "0".to_owned());
         }
         Ok(())
     }
@@ -278,14 +278,14 @@ mod tests {
         for (stopping, name) in [
             (Stopping { target: Some(f64::NAN), ..Stopping::default() }, "target"),
             (Stopping { patience: Some(0), ..Stopping::default() }, "patience"),
-            (Stopping { min_gain: -1.0, ..Stopping::default() }, "min_gain"),
-            (Stopping { min_margin: Some(-0.1), ..Stopping::default() }, "min_margin"),
+            (Stopping { min_gain: -1.0, ..Stopping::default() }, "min-gain"),
+            (Stopping { min_margin: Some(-0.1), ..Stopping::default() }, "margin"),
             (Stopping { calls: Some(0), ..Stopping::default() }, "calls"),
             (Stopping { tokens: Some(0), ..Stopping::default() }, "tokens"),
             (Stopping { seconds: Some(0.0), ..Stopping::default() }, "seconds"),
             (Stopping { money: costs(0.0), ..Stopping::default() }, "money"),
-            (Stopping { margin_patience: Some(2), ..Stopping::default() }, "margin_patience"),
-            (Stopping { min_gain: 0.1, ..Stopping::default() }, "min_gain"),
+            (Stopping { margin_patience: Some(2), ..Stopping::default() }, "margin-patience"),
+            (Stopping { min_gain: 0.1, ..Stopping::default() }, "min-gain"),
         ] {
             let error = stopping.validate().unwrap_err().to_string();
             assert!(error.contains(name), "{error}");

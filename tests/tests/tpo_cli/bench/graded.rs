@@ -97,7 +97,7 @@ async fn dialogues_are_drawn_graded_and_written_as_pairs() {
     let url = grader.url();
     let mut command = best_of_two(folder.path(), "hh", "test.jsonl.gz", &policy);
     let grade = format!("vllm:model=other,url={url}");
-    command.args(["--sample", "4", "--grade", &grade]);
+    command.args(["--subset", "4", "--grade", &grade]);
     let ended = end(command).with_code(0);
     // The search liked the long ones, the grader does not.
     let ours = lines(&ended, "ours");

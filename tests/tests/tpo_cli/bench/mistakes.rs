@@ -31,7 +31,7 @@ fn mistakes_are_told_before_anything_is_paid_for() {
         (&["arena-hard", "--data", "beavertails"], &["beavertails, item 1: ", "uid"]),
         (&["hh", "--data", "math"], &["math, line 1: ", "chosen"]),
         (&["math500", "--data", "math", "--limit", "0"], &["limit: expected at least 1, got 0"]),
-        (&["math500", "--data", "math", "--sample", "0"], &["sample: expected at least 1, got 0"]),
+        (&["math500", "--data", "math", "--subset", "0"], &["subset: expected at least 1, got 0"]),
         (
             &["math500", "--data", "math", "--judge", "sim"],
             &["judge: expected nothing: nothing is graded with it here"],

@@ -57,7 +57,7 @@ answered, judged and graded before is not asked again. Environment and exit code
 Examples:
   tpo bench math500 --data test.jsonl --engine URL#MODEL --reward vllm --reward-model MODEL --out runs/math
   tpo bench xstest --data xstest_prompts.csv --engine ollama/llama3 --reward sim --judge URL#wildguard
-  tpo bench hh --data test.jsonl.gz --sample 500 --engine ollama/llama3 --reward vllm --reward-model MODEL";
+  tpo bench hh --data test.jsonl.gz --subset 500 --engine ollama/llama3 --reward vllm --reward-model MODEL";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct BenchArgs {
@@ -98,7 +98,7 @@ pub(crate) struct BenchArgs {
 
     /// Draw so many items of the file at random, by --seed. (--limit takes the first.)
     #[arg(long, value_name = "K")]
-    pub(crate) sample: Option<usize>,
+    pub(crate) subset: Option<usize>,
 
     /// hh and beavertails: the reward model that grades, in the form of `--reward`, if it is not the one that
     /// guides the search, as in `vllm:model=MODEL,url=http://localhost:8002`.
@@ -265,7 +265,7 @@ pub(crate) struct RunArgs {
 
     /// Fields that only some servers know, as a JSON object, for all requests: '{"top_k": 40}'.
     #[arg(long, value_name = "JSON", value_parser = json_object)]
-    pub(crate) extra: Option<Map<String, Value>>,
+    pub(crate) extra_body: Option<Map<String, Value>>,
 
     /// The name under which the server takes the longest answer: max_completion_tokens for OpenAI's
     /// reasoning models. By default what the preset says; max_tokens for `--engine openai`.
@@ -283,7 +283,7 @@ pub(crate) struct RunArgs {
     /// Send no stop texts, for servers that refuse them.
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, action = ArgAction::Set,
         default_value_t = false, default_missing_value = "true", hide_possible_values = true)]
-    pub(crate) no_stop: bool,
+    pub(crate) no_stop_sequences: bool,
 
     /// Let the server stream its answers.
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, action = ArgAction::Set,
@@ -294,7 +294,7 @@ pub(crate) struct RunArgs {
     /// request (SGLang with --enable-deterministic-inference), or tell the tokens of one of them only (llama.cpp).
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, action = ArgAction::Set,
         default_value_t = false, default_missing_value = "true", hide_possible_values = true)]
-    pub(crate) single: bool,
+    pub(crate) one_per_request: bool,
 
     /// The longest that one request to the engine or the reward model may take, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]

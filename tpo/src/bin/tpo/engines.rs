@@ -45,7 +45,7 @@ pub(crate) fn engine(
         return Ok(kept(engine.metered(meter).fill(), cache));
     }
     let filled = engine.metered(meter).retry(retry(args, stop)).fill();
-    let filled = if args.single { filled.always_single() } else { filled };
+    let filled = if args.one_per_request { filled.always_single() } else { filled };
     Ok(Arc::new(kept(filled, cache).traced()))
 }
 

@@ -155,8 +155,8 @@ pub(crate) async fn config(args: &RunArgs) -> Result<TpoConfig, Error> {
         sampling.temperature = Some(args.temperature);
         sampling.frequency_penalty = Some(args.frequency_penalty);
         sampling.presence_penalty = Some(args.presence_penalty);
-        sampling.extra = args.extra.clone().unwrap_or_default();
-        if args.no_stop {
+        sampling.extra = args.extra_body.clone().unwrap_or_default();
+        if args.no_stop_sequences {
             sampling.stop.clear();
         }
     }

@@ -12,39 +12,39 @@ use crate::engines::{missing, setup};
 pub(crate) struct StoppingArgs {
     /// End when the best score is at least this.
     #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
-    stop_target: Option<f64>,
+    early_stop_target: Option<f64>,
 
     /// End when the best score has not risen for so many iterations.
     #[arg(long, value_name = "ITERATIONS")]
-    stop_patience: Option<u32>,
+    early_stop_patience: Option<u32>,
 
-    /// What counts as a rise for --stop-patience: more than this. [default: 0]
+    /// What counts as a rise for --early-stop-patience: more than this. [default: 0]
     #[arg(long, value_name = "SCORE")]
-    stop_min_gain: Option<f64>,
+    early_stop_min_gain: Option<f64>,
 
     /// End when the scores of the newest answers are all within this of the best one.
     #[arg(long, value_name = "SCORE")]
-    stop_margin: Option<f64>,
+    early_stop_margin: Option<f64>,
 
-    /// For how many iterations in a row --stop-margin must hold. [default: 1]
+    /// For how many iterations in a row --early-stop-margin must hold. [default: 1]
     #[arg(long, value_name = "ITERATIONS")]
-    stop_margin_patience: Option<u32>,
+    early_stop_margin_patience: Option<u32>,
 
     /// End after so many requests to language models.
     #[arg(long, value_name = "REQUESTS")]
-    stop_calls: Option<u64>,
+    early_stop_calls: Option<u64>,
 
     /// End after so many tokens, read and written.
     #[arg(long, value_name = "TOKENS")]
-    stop_tokens: Option<u64>,
+    early_stop_tokens: Option<u64>,
 
     /// End after so many seconds.
     #[arg(long, value_name = "SECONDS")]
-    stop_seconds: Option<f64>,
+    early_stop_seconds: Option<f64>,
 
     /// End when requests to language models have cost this much, by --prices.
     #[arg(long, value_name = "MONEY")]
-    stop_money: Option<f64>,
+    early_stop_money: Option<f64>,
 
     /// What a million tokens cost, as a JSON object or a file of it:
     /// '{"gpt-x": {"input": 2.5, "cached": 1.25, "output": 10}}'. There are no prices in this program.
@@ -55,14 +55,14 @@ pub(crate) struct StoppingArgs {
 impl StoppingArgs {
     pub(crate) async fn rules(&self) -> Result<Stopping, Error> {
         Ok(Stopping {
-            target: self.stop_target,
-            patience: self.stop_patience,
-            min_gain: self.stop_min_gain.unwrap_or(0.0),
-            min_margin: self.stop_margin,
-            margin_patience: self.stop_margin_patience,
-            calls: self.stop_calls,
-            tokens: self.stop_tokens,
-            seconds: self.stop_seconds,
+            target: self.early_stop_target,
+            patience: self.early_stop_patience,
+            min_gain: self.early_stop_min_gain.unwrap_or(0.0),
+            min_margin: self.early_stop_margin,
+            margin_patience: self.early_stop_margin_patience,
+            calls: self.early_stop_calls,
+            tokens: self.early_stop_tokens,
+            seconds: self.early_stop_seconds,
             money: self.money().await?,
         })
     }
@@ -80,10 +80,12 @@ impl StoppingArgs {
     }
 
     async fn money(&self) -> Result<Option<MoneyBound>, Error> {
-        match (self.stop_money, &self.prices) {
+        match (self.early_stop_money, &self.prices) {
             (None, None) => Ok(None),
-            (Some(_), None) => Err(missing("prices", "what tokens cost, beside --stop-money")),
-            (None, Some(_)) => Err(missing("stop-money", "a bound on money beside --prices")),
+            (Some(_), None) => {
+                Err(missing("prices", "what tokens cost, beside --early-stop-money"))
+            }
+            (None, Some(_)) => Err(missing("early-stop-money", "a bound on money beside --prices")),
             (Some(bound), Some(prices)) => {
                 let wrong = setup("bound on money");
                 let prices = match prices.trim_start().starts_with('{') {

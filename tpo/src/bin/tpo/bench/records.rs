@@ -63,10 +63,10 @@ where
 }
 
 fn chosen<T>(mut records: Vec<T>, args: &BenchArgs) -> Result<Vec<T>, Error> {
-    if let Some(count) = args.sample {
+    if let Some(count) = args.subset {
         if count == 0 {
             let (expected, got) = ("at least 1", "0".to_owned());
-            return Err(Error::Config { setting: "sample", expected, got });
+            return Err(Error::Config { setting: "subset", expected, got });
         }
         records = tpo::bench::sample(records, count, Seed::new(args.run.seed));
     }

@@ -144,8 +144,7 @@ impl Sources {
     /// Where the setting that an error names was set, if that was in a file.
     pub(crate) fn origin(&self, error: &Error) -> Option<String> {
         let Error::Config { setting, .. } = error else { return None };
-        let name = setting.replace('_', "-").replace("stopping.min-margin", "stop-margin");
-        let setting = Setting::named(&name.replace("stopping.", "stop-"))?;
+        let setting = Setting::named(&setting.replace('_', "-"))?;
         let found = self.in_file(setting).filter(|_| !self.is_flag(setting))?;
         Some(format!("{} is set in {}:{}", setting.name, self.path.display(), found.line))
     }

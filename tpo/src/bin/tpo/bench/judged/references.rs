@@ -109,7 +109,7 @@ impl References {
         if set.len() != known {
             let reason = format!(
                 "expected the difficulties of the {} instructions in {}, got those of {known}; difficulties \
-                 go by the place in the whole evaluation set, of which --limit or --sample take a part",
+                 go by the place in the whole evaluation set, of which --limit or --subset take a part",
                 set.len(),
                 data.display()
             );
