@@ -23,14 +23,13 @@ mod logistic;
 pub mod math500;
 pub mod paper;
 mod records;
-mod reward;
 pub mod xstest;
 
 #[doc(inline)]
 pub use self::grader::Grader;
 #[doc(inline)]
+pub use self::grader::{MeanReward, mean_reward};
+#[doc(inline)]
 pub use self::item::{Benchmark, Item, sample};
 #[doc(inline)]
 pub use self::records::read_file;
-#[doc(inline)]
-pub use self::reward::{MeanReward, mean_reward};

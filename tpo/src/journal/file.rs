@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
+use super::Record;
 use super::SCHEMA;
 use super::query::QueryJournal;
-use super::record::Record;
 use super::writer::Writer;
 use crate::blocking::blocking;
 use crate::error::Error;

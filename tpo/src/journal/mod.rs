@@ -17,18 +17,133 @@
 //! when the journal is opened again. Anything else that cannot be read is an error that names the line.
 
 mod file;
-mod key;
 mod query;
-mod record;
 mod writer;
 
+use std::fmt::Write as _;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+use sha2::{Digest, Sha256};
+use textgrad_core::{Purpose, Request, Response};
+use textgrad_ops::engine::request_key;
+
 pub use self::file::Journal;
-pub(crate) use self::key::StepKey;
-#[cfg(feature = "tokenizer")]
-pub(crate) use self::key::sha256;
-pub(crate) use self::key::{among, digest};
 pub(crate) use self::query::QueryJournal;
-pub use self::record::Record;
+use crate::query::Query;
 
 /// The version of the format that is written.
 pub const SCHEMA: u32 = 1;
+
+/// Identifies what a step asked: equal for equal questions, on every machine.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct StepKey(String);
+
+impl StepKey {
+    pub(crate) fn of_call(engine: &str, request: &Request) -> Self {
+        Self(request_key(engine, request).to_string())
+    }
+
+    pub(crate) fn of_score(model: &str, query: &Query, answer: &str) -> Self {
+        Self(digest([model, &query.identity(), answer]))
+    }
+
+    pub(crate) fn from_text(text: String) -> Self {
+        Self(text)
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The identity of a reward model whose scores hold among these answers only.
+pub(crate) fn among(model: &str, answers: &[&str]) -> String {
+    format!("{model}{}", digest(answers.iter().copied()))
+}
+
+/// SHA-256 over texts, each with its length before it, in hexadecimal.
+pub(crate) fn digest<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
+    let mut hash = Sha256::new();
+    for text in texts {
+        hash.update((text.len() as u64).to_le_bytes());
+        hash.update(text.as_bytes());
+    }
+    hex(&hash.finalize())
+}
+
+/// SHA-256 of what a file holds, in hexadecimal.
+#[cfg(feature = "tokenizer")]
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+/// A line of the journal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Record {
+    /// The first line.
+    Run {
+        /// The version of the format.
+        schema: u32,
+        /// The settings that the results depend on.
+        config: Json,
+    },
+    /// From here on the run has other settings: more iterations, or more queries. Steps before it hold on.
+    Extended {
+        /// The settings that the results depend on.
+        config: Json,
+    },
+    /// A call of a language model.
+    Call {
+        /// The place of the query, from 0.
+        query: usize,
+        /// Why it was made.
+        purpose: Purpose,
+        /// What was asked.
+        key: String,
+        /// What was answered.
+        response: Response,
+        /// How long it took, in milliseconds.
+        ms: u64,
+    },
+    /// A score of the reward model.
+    Score {
+        /// The place of the query, from 0.
+        query: usize,
+        /// What was asked.
+        key: String,
+        /// What was answered.
+        score: f64,
+        /// How long it took, in milliseconds; for several that were scored together, all of them.
+        ms: u64,
+    },
+    /// A call that failed for good and that the search went on without: a repetition does the same.
+    Failed {
+        /// The place of the query, from 0.
+        query: usize,
+        /// What was asked.
+        key: String,
+        /// What went wrong.
+        message: String,
+    },
+}
+
+impl Record {
+    pub(super) fn query(&self) -> Option<usize> {
+        match self {
+            Self::Run { .. } | Self::Extended { .. } => None,
+            Self::Call { query, .. } | Self::Score { query, .. } | Self::Failed { query, .. } => {
+                Some(*query)
+            }
+        }
+    }
+}

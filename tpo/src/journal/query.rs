@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use textgrad_core::{EngineError, ErrorKind, Purpose, Response};
 
-use super::key::StepKey;
-use super::record::Record;
+use super::Record;
+use super::StepKey;
 use super::writer::Writer;
 
 /// What is known about one query, and where new steps are written.

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::record::Record;
+use super::Record;
 
 /// Lines that wait to be written, at most: beyond that, writers wait.
 const QUEUE: usize = 1024;

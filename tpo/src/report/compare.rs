@@ -5,7 +5,7 @@ use textgrad_core::{Usage, excerpt};
 
 use super::cost::Cost;
 use super::data::{QueryData, RunData};
-use super::paired::Paired;
+use super::stats::Paired;
 use super::stats::{Bootstrap, mean};
 use crate::error::Error;
 use crate::run::RecordedRun;

@@ -24,7 +24,6 @@ mod cost;
 mod data;
 mod figure;
 mod page;
-mod paired;
 mod stats;
 mod table;
 
@@ -34,7 +33,7 @@ pub use self::chart::Chart;
 pub use self::compare::{Comparison, Side};
 pub use self::cost::{Cost, DPO_PFLOPS, PAPER_PFLOPS, PAPER_TOKENS};
 pub use self::figure::Figure;
-pub use self::paired::Paired;
+pub use self::stats::Paired;
 pub use self::stats::{Bootstrap, Interval, deviation, expected_max, mean, quantile};
 pub use self::table::{Cell, Table};
 

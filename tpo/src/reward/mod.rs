@@ -2,29 +2,27 @@
 
 mod command;
 mod ensemble;
-mod function;
 mod http;
 mod implicit;
 mod judge;
 mod rule;
 mod sanity;
-mod sim;
 mod template;
 
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use textgrad_core::{Engine, EngineError};
+use textgrad_ops::engine::sim;
 
 pub use self::command::CommandReward;
 pub use self::ensemble::{Combine, Ensemble, Member};
-pub use self::function::{RewardFn, reward_fn};
 pub use self::http::{HttpReward, HttpRewardBuilder, RewardApi};
 pub use self::implicit::{DpoReward, Likelihood, LikelihoodApi, LikelihoodBuilder, PpoReward};
 pub use self::judge::{JudgeReward, JudgeRewardBuilder, UnreadableVote};
 pub use self::rule::{CheckReward, LengthReward};
-pub use self::sim::SimReward;
 pub use self::template::{ChatTemplate, ChatTemplateError};
 use crate::query::Query;
 
@@ -113,5 +111,68 @@ impl<R: RewardModel + ?Sized> RewardModel for Arc<R> {
 
     fn within(&self, surroundings: &dyn Surroundings) -> Option<Arc<dyn RewardModel>> {
         (**self).within(surroundings)
+    }
+}
+
+/// A reward model made of a function; see [`reward_fn`].
+#[derive(Clone)]
+pub struct RewardFn<F> {
+    name: String,
+    function: F,
+}
+
+/// Makes a reward model of a function of the query and one answer. It runs in the search's task: it must
+/// compute quickly and not wait for anything.
+///
+/// # Examples
+/// ```
+/// use tpo::{RewardModel, reward_fn};
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let brevity = reward_fn("brevity", |_query, answer: &str| -(answer.len() as f64));
+/// assert_eq!(brevity.score(&"why?".into(), &["because", "so"]).await?, [-7.0, -2.0]);
+/// # Ok::<(), textgrad_core::EngineError>(()) }).unwrap();
+/// ```
+pub fn reward_fn<F>(name: impl Into<String>, function: F) -> RewardFn<F>
+where
+    F: Fn(&str, &str) -> f64 + Send + Sync,
+{
+    RewardFn { name: name.into(), function }
+}
+
+#[async_trait]
+impl<F: Fn(&str, &str) -> f64 + Send + Sync> RewardModel for RewardFn<F> {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    async fn score(&self, query: &Query, answers: &[&str]) -> Result<Vec<f64>, EngineError> {
+        Ok(answers.iter().map(|answer| (self.function)(query.text(), answer)).collect())
+    }
+}
+
+impl<F> fmt::Debug for RewardFn<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RewardFn").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// The simulated reward model that belongs to [`sim::Sim`]. It reads nothing but the query and the answer,
+/// and its scores say nothing about real ones.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SimReward;
+
+#[async_trait]
+impl RewardModel for SimReward {
+    fn name(&self) -> &str {
+        "sim"
+    }
+
+    async fn score(&self, query: &Query, answers: &[&str]) -> Result<Vec<f64>, EngineError> {
+        Ok(answers.iter().map(|answer| sim::reward(query.text(), answer)).collect())
+    }
+
+    fn is_simulation(&self) -> bool {
+        true
     }
 }

@@ -8,8 +8,8 @@ use textgrad_core::{Engine, PromptPack, Sampling};
 
 use super::align::{AlignError, Alignment};
 use super::pairs::PairSelection;
-use super::partner::Partner;
 use super::run::Search;
+use super::shuffled::Partner;
 use crate::config::{Mode, TpoConfig};
 use crate::cut::{Cut, Tokenizer};
 use crate::error::Error;

@@ -11,11 +11,11 @@ use textgrad_ops::LlmCall;
 
 use super::align::{AlignError, Alignment};
 use super::builder::Inner;
-use super::comparisons::comparisons;
 use super::nodes::SampleInstruction;
 use super::pairs::Comparison;
-use super::partner::{Critique, Foreign, Partner};
+use super::pairs::comparisons;
 use super::pool::{Candidate, Pool};
+use super::shuffled::{Critique, Foreign, Partner};
 use super::trajectory::{CandidateRecord, IterationRecord, Trajectory};
 use crate::config::{Mode, Progress, StopReason};
 use crate::distinct::distinct;

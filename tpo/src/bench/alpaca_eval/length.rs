@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Deserializer};
 
-use super::annotation::Annotation;
-use super::score::share;
+use super::annotator::Annotation;
+use super::share;
+use crate::bench::grader::mean_reward;
 use crate::bench::logistic::{Row, fit};
 use crate::bench::records::wrong;
-use crate::bench::reward::mean_reward;
 use crate::error::Error;
 use crate::stats::deviation;
 

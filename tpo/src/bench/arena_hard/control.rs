@@ -7,7 +7,7 @@ use textgrad_core::Seed;
 use super::answer::Answer;
 use super::judgment::Judgment;
 use super::markdown::Style;
-use super::score::{ROUNDS, draws, points};
+use super::{ROUNDS, draws, points};
 use crate::bench::logistic::{Row, fit, sigmoid};
 use crate::bench::records::wrong;
 use crate::error::Error;

@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use super::mathd;
+use super::boxed as mathd;
 use super::normalize::normal;
-use super::number::{is_fraction, is_integer, without_commas};
+use super::normalize::{is_fraction, is_integer, without_commas};
 use super::symbolic::{Comparison, compare};
 
 /// What the rules say of an answer.

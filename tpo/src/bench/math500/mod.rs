@@ -7,11 +7,11 @@
 
 mod boxed;
 mod commands;
+mod expression;
 mod grade;
 mod latex;
-mod mathd;
 mod normalize;
-mod number;
+mod polynomial;
 mod symbolic;
 
 use serde::{Deserialize, Serialize};

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use super::axis::Scale;
-use super::svg::{Svg, escape, fit, width};
 use super::{Chart, DARK, Dash, Point, Series, Shape};
+use super::{Svg, escape, fit, width};
 use crate::report::table::shown;
 
 const WIDTH: f64 = 720.0;

@@ -2,10 +2,10 @@
 
 mod axis;
 mod draw;
-mod svg;
+
+use std::fmt::Write as _;
 
 pub(super) use self::axis::Axis;
-pub(super) use self::svg::escape;
 
 /// The style of charts, for pages and files. Colours are those of Okabe and Ito, which people who see colours
 /// differently can tell apart, lighter in the dark.
@@ -74,5 +74,82 @@ impl Chart {
     /// As an element of a page that has the style.
     pub(super) fn element(&self, title: &str) -> String {
         self.draw(title, None)
+    }
+}
+
+/// Text as XML and HTML show it. What XML cannot hold, and what would turn the order of what follows around, is
+/// left out.
+pub(crate) fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            '\n' | '\t' => escaped.push(' '),
+            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => {}
+            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {}
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+/// How wide a text is at 12 px, as far as can be told without the font.
+pub(super) fn width(text: &str) -> f64 {
+    text.chars().map(|c| if c.is_ascii() { 7.0 } else { 9.0 }).sum()
+}
+
+/// As much of a text as has room, with a sign that there was more.
+pub(super) fn fit(text: &str, room: f64) -> String {
+    if width(text) <= room {
+        return text.to_owned();
+    }
+    let mut wide = width("…");
+    let fits = |c: &char| {
+        wide += width(c.encode_utf8(&mut [0; 4]));
+        wide <= room
+    };
+    text.chars().take_while(fits).chain(['…']).collect()
+}
+
+/// An SVG element under construction. Attributes are ours; texts are escaped.
+#[derive(Default)]
+pub(super) struct Svg(pub(super) String);
+
+impl Svg {
+    pub(super) fn line(&mut self, class: &str, [x1, y1, x2, y2]: [f64; 4]) {
+        // Writing to a string cannot fail.
+        let _ = write!(
+            self.0,
+            r#"<line class="{class}" x1="{x1:.1}" y1="{y1:.1}" x2="{x2:.1}" y2="{y2:.1}"/>"#
+        );
+    }
+
+    pub(super) fn text(&mut self, class: &str, anchor: &str, x: f64, y: f64, text: &str) {
+        let text = escape(text);
+        let _ = write!(
+            self.0,
+            r#"<text class="{class}" text-anchor="{anchor}" x="{x:.1}" y="{y:.1}">{text}</text>"#
+        );
+    }
+
+    /// A line through points, or the area within them.
+    pub(super) fn path(&mut self, class: &str, points: &[(f64, f64)], closed: bool) {
+        let _ = write!(self.0, r#"<path class="{class}" d=""#);
+        for (place, (x, y)) in points.iter().enumerate() {
+            let _ = write!(self.0, "{}{x:.1} {y:.1}", if place == 0 { 'M' } else { 'L' });
+        }
+        self.0.push_str(if closed { "Z\"/>" } else { "\"/>" });
+    }
+
+    pub(super) fn dot(&mut self, class: &str, x: f64, y: f64, radius: f64, title: &str) {
+        let title = escape(title);
+        let _ = write!(
+            self.0,
+            r#"<circle class="dot {class}" cx="{x:.1}" cy="{y:.1}" r="{radius}"><title>{title}</title></circle>"#
+        );
     }
 }

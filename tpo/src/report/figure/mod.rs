@@ -2,12 +2,9 @@
 
 mod budget;
 mod contrast;
-mod cost;
 mod curves;
 mod overview;
 mod spread;
-mod width;
-mod wins;
 
 use std::collections::BTreeMap;
 
@@ -64,11 +61,11 @@ pub(super) fn all(context: &Context<'_>) -> Vec<Figure> {
         Some(budget::budget(context)),
         contrast::contrast(context),
         budget::depth(context),
-        width::width(context),
+        curves::width(context),
         Some(spread::distribution(context)),
         spread::stability(context),
-        wins::wins(context),
-        Some(cost::cost(context)),
+        overview::wins(context),
+        Some(budget::cost(context)),
     ];
     figures.into_iter().flatten().filter(|figure| !figure.table.rows.is_empty()).collect()
 }

@@ -1,7 +1,6 @@
 //! Reward models behind HTTP servers.
 
 mod api;
-mod score;
 #[cfg(test)]
 mod tests;
 

@@ -3,8 +3,6 @@
 mod echo;
 mod likelihood;
 mod place;
-mod prompt_logprobs;
-mod text;
 
 use std::borrow::Cow;
 use std::fmt;

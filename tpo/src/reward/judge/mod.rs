@@ -1,10 +1,8 @@
 //! Language models as reward models.
 
 mod builder;
-mod expected;
 mod grades;
 mod pairs;
-mod strength;
 #[cfg(test)]
 mod tests;
 

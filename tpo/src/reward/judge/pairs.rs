@@ -4,7 +4,6 @@ use futures_util::future::join_all;
 use textgrad_core::{Choice, EngineError, excerpt};
 
 use super::builder::UnreadableVote;
-use super::strength::{Game, strengths};
 use super::{END, JudgeReward, START};
 use crate::distinct::distinct;
 use crate::prompts::CompareContext;
@@ -91,5 +90,121 @@ fn verdict(text: &str, _: &Choice) -> Result<f64, String> {
         "b" => Ok(0.0),
         "tie" => Ok(0.5),
         _ => Err(format!("expected A, B or tie between the tags, got {:?}", excerpt(text, 40))),
+    }
+}
+
+/// The most rounds of the iteration, which stops long before.
+const MAX_ROUNDS: usize = 10_000;
+
+/// How little the logarithms of strengths move in the last round.
+const TOLERANCE: f64 = 1e-12;
+
+/// A comparison of two answers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Game {
+    pub(super) first: usize,
+    pub(super) second: usize,
+    /// How much of it the first has won, from 0 to 1.
+    pub(super) share: f64,
+}
+
+/// The logarithms of the strengths of so many answers, at the mode of their posterior: each has drawn one more
+/// game, with an answer of strength 1. Found by minorization and maximization (Hunter, "MM algorithms for
+/// generalized Bradley-Terry models", Annals of Statistics 32, 2004), which raises the posterior in every
+/// round; that game makes it strictly concave, so there is one mode, and it is finite.
+pub(super) fn strengths(answers: usize, games: &[Game]) -> Vec<f64> {
+    let mut won = vec![0.5; answers];
+    let mut met = vec![Vec::new(); answers];
+    for Game { first, second, share } in games {
+        for (me, other, share) in [(*first, *second, *share), (*second, *first, 1.0 - share)] {
+            if let (Some(won), Some(met)) = (won.get_mut(me), met.get_mut(me)) {
+                *won += share;
+                met.push(other);
+            }
+        }
+    }
+    let mut strengths = vec![1.0_f64; answers];
+    for _ in 0..MAX_ROUNDS {
+        let mut moved = 0.0_f64;
+        // One after the other, each against the newest strengths of the others: every step raises the posterior.
+        for (me, (won, met)) in won.iter().zip(&met).enumerate() {
+            let strength = |place: usize| strengths.get(place).copied().unwrap_or(1.0);
+            let mine = strength(me);
+            let played = met.iter().map(|other| 1.0 / (mine + strength(*other))).sum::<f64>();
+            let next = won / (played + 1.0 / (mine + 1.0));
+            moved = moved.max((next.ln() - mine.ln()).abs());
+            if let Some(strength) = strengths.get_mut(me) {
+                *strength = next;
+            }
+        }
+        if moved < TOLERANCE {
+            break;
+        }
+    }
+    strengths.into_iter().map(f64::ln).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn game(first: usize, second: usize, share: f64) -> Game {
+        Game { first, second, share }
+    }
+
+    /// The derivative of the logarithm of the posterior, which is 0 at its mode.
+    fn slope(strengths: &[f64], games: &[Game], me: usize) -> f64 {
+        let beats = |a: f64, b: f64| 1.0 / (1.0 + (b - a).exp());
+        let prior = 0.5 - beats(strengths[me], 0.0);
+        let played = games.iter().map(|game| {
+            let expected = beats(strengths[game.first], strengths[game.second]);
+            match me {
+                me if me == game.first => game.share - expected,
+                me if me == game.second => expected - game.share,
+                _ => 0.0,
+            }
+        });
+        prior + played.sum::<f64>()
+    }
+
+    #[test]
+    fn two_answers_have_strengths_that_can_be_computed_by_hand() {
+        // By symmetry the strengths are s and -s, and 1.5 = 1/(1+1/x^2) + 1/(1+1/x) for x = e^s.
+        let found = strengths(2, &[game(0, 1, 1.0)]);
+        assert!((found[0] + found[1]).abs() < 1e-9);
+        let x = found[0].exp();
+        assert!((x.powi(3) - x.powi(2) - x - 3.0).abs() < 1e-8, "{x}");
+        assert_eq!(strengths(2, &[game(0, 1, 0.5)]), [0.0, 0.0]);
+        assert_eq!(strengths(1, &[]), [0.0]);
+        assert!(strengths(0, &[]).is_empty());
+    }
+
+    #[test]
+    fn any_outcome_has_one_finite_mode() {
+        let often = [game(0, 1, 1.0); 50];
+        let tournaments: [&[Game]; 5] = [
+            &[game(0, 1, 1.0), game(0, 2, 1.0), game(1, 2, 1.0)],
+            &[game(0, 1, 1.0), game(1, 2, 1.0), game(2, 0, 1.0)],
+            &[game(0, 1, 0.75), game(2, 0, 0.5)],
+            &often,
+            &[],
+        ];
+        for games in tournaments {
+            let found = strengths(3, games);
+            for me in 0..3 {
+                assert!(slope(&found, games, me).abs() < 1e-9, "{games:?}: {found:?}");
+            }
+        }
+        let all: Vec<Game> =
+            (0..40).flat_map(|a| (a + 1..40).map(move |b| game(a, b, 1.0))).collect();
+        let found = strengths(40, &all);
+        assert!(found.is_sorted_by(|a, b| a > b), "{found:?}");
+        assert!((0..40).all(|me| slope(&found, &all, me).abs() < 1e-6), "{found:?}");
+    }
+
+    #[test]
+    fn a_cycle_is_a_tie() {
+        let found = strengths(3, &[game(0, 1, 1.0), game(1, 2, 1.0), game(2, 0, 1.0)]);
+        assert!(found.iter().all(|strength| strength.abs() < 1e-9), "{found:?}");
     }
 }

@@ -182,9 +182,9 @@ async fn scores_of_a_pool_are_the_strengths_of_bradley_and_terry() {
     let scores = scored(&judge, &["**", "***", "*", "**"]).await.unwrap();
     assert_eq!(scores[0].to_bits(), scores[3].to_bits());
     assert!(scores[1] > scores[0] && scores[0] > scores[2], "{scores:?}");
-    let game = |first, second, share| strength::Game { first, second, share };
+    let game = |first, second, share| pairs::Game { first, second, share };
     let games = [game(0, 1, 0.0), game(0, 2, 1.0), game(1, 2, 1.0)];
-    assert_eq!(scores[..3], strength::strengths(3, &games));
+    assert_eq!(scores[..3], pairs::strengths(3, &games));
     // Two texts that only tie are of one strength.
     assert_eq!(scored(&judge, &["* x", "* y"]).await.unwrap(), [0.0, 0.0]);
     assert_eq!(scored(&judge, &["alone *"]).await.unwrap(), [0.0]);
@@ -208,7 +208,7 @@ async fn a_verdict_that_can_not_be_read_is_a_tie_or_nothing_or_an_error() {
         let judge = JudgeReward::builder(engine).pairwise().reasks(0);
         judge.unreadable(unreadable).build().unwrap()
     };
-    let share = |share| strength::strengths(2, &[strength::Game { first: 0, second: 1, share }]);
+    let share = |share| pairs::strengths(2, &[pairs::Game { first: 0, second: 1, share }]);
     let answers = ["Rust.", "Blood."];
     assert_eq!(scored(&judge(UnreadableVote::Skip), &answers).await.unwrap(), share(1.0));
     assert_eq!(scored(&judge(UnreadableVote::Worst), &answers).await.unwrap(), share(0.75));

@@ -1,13 +1,11 @@
 //! Finding a template and the special tokens that it uses.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use minijinja::Value;
 use serde_json::{Map, Value as Json};
-
-use super::error::ChatTemplateError;
 
 const CONFIG: &str = "tokenizer_config.json";
 const TEMPLATE: &str = "chat_template.jinja";
@@ -112,4 +110,78 @@ fn read_if_there(path: &Path) -> Result<Option<String>, ChatTemplateError> {
         Ok(false) => Ok(None),
         _ => read(path).map(Some),
     }
+}
+
+/// What can go wrong with a chat template.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChatTemplateError {
+    /// A file could not be read.
+    #[error("expected a chat template or a tokenizer's settings at {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: Arc<std::io::Error>,
+    },
+    /// The tokenizer's settings are no JSON object.
+    #[error("expected the settings of a tokenizer as a JSON object")]
+    Json {
+        /// What is wrong.
+        source: Arc<serde_json::Error>,
+    },
+    /// There is no template.
+    #[error(
+        "expected a `chat_template`, but there is none in {place}; give the model's own .jinja file, or a server that applies the template itself"
+    )]
+    Missing {
+        /// Where it was looked for.
+        place: String,
+    },
+    /// The template does not parse.
+    #[error("the chat template does not parse")]
+    Parse {
+        /// Where, and why.
+        source: Arc<minijinja::Error>,
+    },
+    /// The template refuses the conversation, or fails.
+    #[error("the chat template could not be applied to the conversation")]
+    Render {
+        /// Where, and why.
+        source: Arc<minijinja::Error>,
+    },
+}
+
+impl ChatTemplateError {
+    pub(super) fn parse(error: minijinja::Error) -> Self {
+        Self::Parse { source: Arc::new(error) }
+    }
+}
+
+/// The template with `{% generation %}` blocks, which mark an answer's tokens for training and print their
+/// content, written as a block that every Jinja knows.
+pub(super) fn plain(source: &str) -> String {
+    let mut plain = String::with_capacity(source.len());
+    let mut rest = source;
+    while let Some((before, tag)) = rest.split_once("{%") {
+        plain.push_str(before);
+        plain.push_str("{%");
+        let word = tag.trim_start_matches(['-', '+']).trim_start();
+        let lead = tag.strip_suffix(word).unwrap_or_default();
+        let (name, statement) = match word {
+            _ if is_word(word, "endgeneration") => ("endgeneration", "endif"),
+            _ if is_word(word, "generation") => ("generation", "if true"),
+            _ => ("", ""),
+        };
+        plain.push_str(lead);
+        plain.push_str(statement);
+        rest = word.strip_prefix(name).unwrap_or(word);
+    }
+    plain.push_str(rest);
+    plain
+}
+
+fn is_word(text: &str, word: &str) -> bool {
+    let next = text.strip_prefix(word).map(|rest| rest.chars().next());
+    matches!(next, Some(Some(next)) if !next.is_alphanumeric() && next != '_')
 }

@@ -1,9 +1,6 @@
 //! Chat templates, for reward models whose server does not apply them.
 
-mod error;
-mod functions;
 mod load;
-mod source;
 #[cfg(test)]
 mod tests;
 
@@ -11,12 +8,14 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::Serde;
-use minijinja::{Environment, context};
+use minijinja::value::{Kwargs, Serde, Value};
+use minijinja::{Environment, Error, ErrorKind, context};
 use serde::Serialize;
+use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
 
-pub use self::error::ChatTemplateError;
+pub use self::load::ChatTemplateError;
 use self::load::{Loaded, SpecialTokens};
 use crate::journal::digest;
 
@@ -102,9 +101,9 @@ impl ChatTemplate {
         // The text is for a tokenizer: nothing is escaped.
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
         environment.set_fuel(Some(FUEL));
-        functions::add(&mut environment);
+        add_functions(&mut environment);
         environment
-            .add_template_owned(NAME, source::plain(&loaded.source))
+            .add_template_owned(NAME, load::plain(&loaded.source))
             .map_err(ChatTemplateError::parse)?;
         let tokens = loaded.tokens.pairs().flat_map(|(name, token)| [name, token]);
         let fingerprint = digest([loaded.source.as_str()].into_iter().chain(tokens));
@@ -189,5 +188,68 @@ impl ChatTemplate {
 impl fmt::Debug for ChatTemplate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ChatTemplate").field("bos_token", &self.bos_token()).finish_non_exhaustive()
+    }
+}
+
+fn add_functions(environment: &mut Environment<'static>) {
+    environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+    environment.add_filter("tojson", to_json);
+    environment.add_function("raise_exception", raise_exception);
+    environment.add_function("strftime_now", strftime_now);
+}
+
+fn raise_exception(message: String) -> Result<Value, Error> {
+    Err(Error::new(ErrorKind::InvalidOperation, message))
+}
+
+/// The time in UTC by a format of C's `strftime`: some templates write today's date into the conversation.
+fn strftime_now(format: &str) -> Result<String, Error> {
+    jiff::fmt::strtime::format(format, Timestamp::now())
+        .map_err(|error| Error::new(ErrorKind::InvalidOperation, error.to_string()))
+}
+
+/// JSON as Python's `json.dumps` writes it: nothing is escaped that need not be, and a space stands behind
+/// each comma and colon.
+fn to_json(value: &Value, options: Kwargs) -> Result<String, Error> {
+    let indent: Option<usize> = options.get("indent")?;
+    // Other options change nothing for the texts that a conversation holds.
+    let mut bytes = Vec::new();
+    let written = match indent {
+        None => value.serialize(&mut Serializer::with_formatter(&mut bytes, Spaced)),
+        Some(width) => {
+            let indent = " ".repeat(width.min(16));
+            let formatter = PrettyFormatter::with_indent(indent.as_bytes());
+            value.serialize(&mut Serializer::with_formatter(&mut bytes, formatter))
+        }
+    };
+    written.map_err(|error| Error::new(ErrorKind::BadSerialization, error.to_string()))?;
+    String::from_utf8(bytes)
+        .map_err(|error| Error::new(ErrorKind::BadSerialization, error.to_string()))
+}
+
+struct Spaced;
+
+impl Formatter for Spaced {
+    fn begin_array_value<W: ?Sized + std::io::Write>(
+        &mut self,
+        writer: &mut W,
+        first: bool,
+    ) -> std::io::Result<()> {
+        if first { Ok(()) } else { writer.write_all(b", ") }
+    }
+
+    fn begin_object_key<W: ?Sized + std::io::Write>(
+        &mut self,
+        writer: &mut W,
+        first: bool,
+    ) -> std::io::Result<()> {
+        if first { Ok(()) } else { writer.write_all(b", ") }
+    }
+
+    fn begin_object_value<W: ?Sized + std::io::Write>(
+        &mut self,
+        writer: &mut W,
+    ) -> std::io::Result<()> {
+        writer.write_all(b": ")
     }
 }
