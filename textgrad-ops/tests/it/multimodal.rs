@@ -1,0 +1,154 @@
+//! Calls over ordered fields of text and images: what is sent, and what is refused.
+
+use crate::support::{lines, pack, picture, script, user};
+use std::sync::Arc;
+use textgrad_core::testing::ScriptedEngine;
+use textgrad_core::{Backward, ContextSource, Error, Inputs, Layout, Variable, backward};
+use textgrad_ops::{Field, FormattedLlmCall, LlmCall, MultimodalLlmCall};
+
+fn judge(engine: &Arc<ScriptedEngine>) -> MultimodalLlmCall {
+    let fields = [
+        Field::text("question"),
+        Field::image("figure"),
+        Field::text("answer"),
+        Field::image("key"),
+    ];
+    let call = LlmCall::builder(engine.clone()).prompts(pack());
+    MultimodalLlmCall::builder(call, fields).unwrap().build()
+}
+
+fn variables() -> [(&'static str, Variable); 4] {
+    let answer = Variable::differentiable("four {key}: </A>", "answer");
+    let question = Variable::differentiable("how many?", "question");
+    [("key", picture()), ("answer", answer), ("figure", picture()), ("question", question)]
+}
+
+#[tokio::test]
+async fn fields_are_sent_in_their_order_as_one_message() {
+    let engine = script(["B", "on the answer", "on the question"]);
+    let fields = variables();
+    let verdict = judge(&engine).call(Inputs::new(fields.clone())).await.unwrap();
+    let gradients = backward(&verdict).await.unwrap();
+    let requests = engine.requests();
+    assert_eq!(
+        lines(&requests[0]),
+        ["user: question: how many? + (image) + answer: four {key}: </A> + (image)"]
+    );
+    assert_eq!(requests.len(), 3, "an image is never asked about");
+    let prompt = "question: how many?\nanswer: four {key}: </A>";
+    assert_eq!(
+        lines(&requests[1]),
+        [
+            "system: feedback on answer".to_owned(),
+            format!(
+                "user: (image) + (image) + base four {{key}}: </A> in [P={prompt} R=B] function=false"
+            ),
+        ]
+    );
+    assert_eq!(gradients.text(&fields[1].1), "on the answer");
+    assert_eq!(gradients.text(&fields[3].1), "on the question");
+    assert!(gradients.received(&fields[0].1).is_empty());
+    // Whoever quotes the call later can say that there were images.
+    let feedback = gradients.feedback(&fields[1].1).next().unwrap();
+    let source = &feedback.contexts()[0].source;
+    assert!(matches!(source, ContextSource::Conversation { images: 2, .. }), "{source:?}");
+
+    let continued = script(["on the answer", "on the question"]);
+    let pass = Backward::new(&verdict).layout(Layout::Continued).engine(continued.clone());
+    pass.run().await.unwrap();
+    assert_eq!(lines(&continued.requests()[0])[0], lines(&requests[0])[0]);
+}
+
+#[tokio::test]
+async fn a_system_prompt_is_a_constant_or_a_variable() {
+    let engine = script(["B", "B", "B", "on the system prompt", "on a"]);
+    let call = LlmCall::builder(engine.clone()).prompts(pack());
+    let judge = MultimodalLlmCall::builder(call.clone(), [Field::text("system")]).unwrap();
+    let judge = judge.system("be fair").build();
+    // A field may have the name under which the system prompt is recorded.
+    let (system, a) = (
+        Variable::differentiable("be strict", "system prompt"),
+        Variable::differentiable("yes", "answer"),
+    );
+    judge.call([("system", &a)]).await.unwrap();
+    judge.call_with_system(&Variable::constant("", "none"), [("system", &a)]).await.unwrap();
+    let verdict = judge.call_with_system(&system, [("system", &a)]).await.unwrap();
+    let gradients = backward(&verdict).await.unwrap();
+    let requests = engine.requests();
+    assert_eq!(lines(&requests[0]), ["system: be fair", "user: system: yes"]);
+    assert_eq!(lines(&requests[1]), ["user: system: yes"]);
+    assert_eq!(lines(&requests[2]), ["system: be strict", "user: system: yes"]);
+    assert_eq!(gradients.text(&system), "on the system prompt");
+    assert!(user(&requests[4]).starts_with("base yes in [S=be strict P=system: yes R=B]"));
+
+    // The same of a formatted call.
+    let engine = script(["B", "on the system prompt", "on a"]);
+    let call = LlmCall::builder(engine.clone()).prompts(pack());
+    let judge = FormattedLlmCall::builder(call, "A: {{system}}", ["system", "system"]).unwrap();
+    let judge = judge.system("be fair").build();
+    let verdict = judge.call_with_system(&system, [("system", &a)]).await.unwrap();
+    let gradients = backward(&verdict).await.unwrap();
+    assert_eq!(lines(&engine.requests()[0]), ["system: be strict", "user: A: yes"]);
+    assert_eq!(gradients.text(&a), "on a");
+}
+
+#[tokio::test]
+async fn what_does_not_fit_the_fields_is_refused_before_anything_is_sent() {
+    let engine = script([]);
+    let [key, answer, figure, question] = variables();
+    let text = || ("key", Variable::constant("no image", "key"));
+    let image = || ("answer", picture());
+    for (inputs, said) in [
+        (vec![], r#"expected an input named "question", but the inputs are []"#),
+        (
+            vec![question.clone(), answer.clone(), key.clone()],
+            r#"expected an input named "figure""#,
+        ),
+        (
+            vec![
+                question.clone(),
+                answer.clone(),
+                key.clone(),
+                figure.clone(),
+                ("x", answer.1.clone()),
+            ],
+            r#"expected exactly the fields ["question", "figure", "answer", "key"], each once, but got"#,
+        ),
+        (
+            vec![question.clone(), answer.clone(), key.clone(), figure.clone(), answer.clone()],
+            "expected exactly the fields",
+        ),
+        (
+            vec![question.clone(), answer, text(), figure.clone()],
+            r#"expected an image for input "key" (role: key), but it holds text"#,
+        ),
+        (
+            vec![question, image(), key, figure],
+            r#"expected text for input "answer" (role: picture), but it holds an image"#,
+        ),
+    ] {
+        let error = judge(&engine).call(inputs).await.unwrap_err();
+        let Error::Forward { source, .. } = error else { panic!("{error:?}") };
+        assert!(source.to_string().starts_with(said), "{source}");
+    }
+    let error =
+        judge(&engine).call_with_system(&picture(), Inputs::new(variables())).await.unwrap_err();
+    let source = std::error::Error::source(&error).unwrap().to_string();
+    assert!(source.starts_with(r#"expected text for input "system" (role: picture)"#), "{source}");
+    assert!(engine.requests().is_empty());
+}
+
+#[test]
+fn fields_have_names_of_their_own() {
+    let call = LlmCall::builder(script([]));
+    for (fields, named) in [
+        (vec![], "[]"),
+        (vec![Field::text("a"), Field::image("b"), Field::image("a")], r#"["a", "b", "a"]"#),
+    ] {
+        let error = MultimodalLlmCall::builder(call.clone(), fields).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("expected at least one field, and each name once, but got the fields {named}")
+        );
+    }
+}

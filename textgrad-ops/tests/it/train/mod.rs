@@ -1,0 +1,14 @@
+//! Training: what a step does, how a training ends, and that it can be killed and resumed.
+
+#[cfg(unix)]
+mod commands;
+mod counting;
+#[cfg(unix)]
+mod disk;
+mod endings;
+mod invalid_input;
+mod lapses;
+mod losses;
+mod resume;
+mod steps;
+mod support;
