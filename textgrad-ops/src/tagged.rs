@@ -36,17 +36,22 @@ pub struct TaggedAsk {
     engine: Arc<dyn Engine>,
     tags: Tags,
     sampling: Sampling,
-    reasks: u32,
+    parse_retries: u32,
 }
 
 impl TaggedAsk {
     /// How often an unusable reply is asked for again, unless said otherwise.
-    pub const DEFAULT_REASKS: u32 = 2;
+    pub const DEFAULT_PARSE_RETRIES: u32 = 2;
 
     /// Asks this engine for what stands between these tags.
     #[must_use]
     pub fn new(engine: Arc<dyn Engine>, tags: Tags) -> Self {
-        Self { engine, tags, sampling: Sampling::default(), reasks: Self::DEFAULT_REASKS }
+        Self {
+            engine,
+            tags,
+            sampling: Sampling::default(),
+            parse_retries: Self::DEFAULT_PARSE_RETRIES,
+        }
     }
 
     /// How replies are drawn; one whatever its `n` says.
@@ -56,10 +61,10 @@ impl TaggedAsk {
         self
     }
 
-    /// How often an unusable reply is asked for again; [`TaggedAsk::DEFAULT_REASKS`] unless said otherwise.
+    /// How often an unusable reply is asked for again; [`TaggedAsk::DEFAULT_PARSE_RETRIES`] unless said otherwise.
     #[must_use]
-    pub fn reasks(mut self, reasks: u32) -> Self {
-        self.reasks = reasks;
+    pub fn parse_retries(mut self, parse_retries: u32) -> Self {
+        self.parse_retries = parse_retries;
         self
     }
 
@@ -82,7 +87,7 @@ impl TaggedAsk {
     ) -> Result<Result<T, String>, Error> {
         let mut request = Request::new(purpose, messages.clone());
         let mut problem = String::new();
-        for attempt in 0..=self.reasks {
+        for attempt in 0..=self.parse_retries {
             let seed = place.map(|place| place.child("attempt", u64::from(attempt)));
             request.sampling = self.sampling.clone().at(seed);
             let response = self.engine.complete(&request).await?;
@@ -117,7 +122,7 @@ impl fmt::Debug for TaggedAsk {
         f.debug_struct("TaggedAsk")
             .field("engine", &self.engine.name())
             .field("tags", &self.tags)
-            .field("reasks", &self.reasks)
+            .field("parse_retries", &self.parse_retries)
             .finish_non_exhaustive()
     }
 }

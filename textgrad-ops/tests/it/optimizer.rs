@@ -66,7 +66,7 @@ async fn a_step_is_all_or_none() {
     let engine = script([&tagged("a2"), "no tags"]);
     let (a, b) = (Parameter::new("a1", "first"), Parameter::new("b1", "second"));
     let gradients = feedback_on(&[&a, &b], Layout::Quoted).await;
-    let optimizer = descent(&engine).reasks(0).build();
+    let optimizer = descent(&engine).parse_retries(0).build();
     let proposal = optimizer.propose(&[a.clone(), b.clone()], &gradients).await.unwrap();
     let error = proposal.apply().unwrap_err();
     assert_eq!(error.to_string(), "1 of 2 parameters have no new text, so none was assigned");
@@ -190,16 +190,18 @@ async fn what_is_missing_is_asked_for_again_with_what_was_wrong() {
 
 #[tokio::test]
 async fn asking_again_is_bounded() {
-    for reasks in [0, 1, TextualGradientDescent::DEFAULT_REASKS] {
+    for parse_retries in [0, 1, TextualGradientDescent::DEFAULT_PARSE_RETRIES] {
         let engine = Arc::new(ScriptedEngine::new(vec!["no tags"; 10]));
-        let error = rewritten(&descent(&engine).reasks(reasks).build(), None).await.unwrap_err();
-        assert_eq!(engine.requests().len(), 1 + reasks as usize);
+        let error = rewritten(&descent(&engine).parse_retries(parse_retries).build(), None)
+            .await
+            .unwrap_err();
+        assert_eq!(engine.requests().len(), 1 + parse_retries as usize);
         assert_eq!(
             error.to_string(),
             format!(
                 "no usable new text for the variable (role: letter) in {} request(s); the last \
                  answer: the opening tag <IMPROVED_VARIABLE> was missing; it began: \"no tags\"",
-                1 + reasks
+                1 + parse_retries
             )
         );
     }
@@ -211,7 +213,7 @@ async fn what_is_there_is_kept_when_asking_again_does_not_help() {
     let first = || Reply::texts([tagged("one"), "no tags".to_owned()]);
     for second in [down(), Reply::from("no tags either")] {
         let engine = Arc::new(ScriptedEngine::new([first(), second]));
-        let optimizer = descent(&engine).candidates(2).reasks(1).build();
+        let optimizer = descent(&engine).candidates(2).parse_retries(1).build();
         let rewrite = rewritten(&optimizer, None).await.unwrap();
         assert_eq!(texts(&rewrite.candidates), ["one"]);
         assert_eq!(engine.requests().len(), 2);

@@ -88,7 +88,8 @@ async fn one_parameter_without_a_valid_text_keeps_its_own_and_the_others_are_ass
     let a = short(Parameter::builder("a", "first"));
     let b = Parameter::new("b", "second");
     let gradients = feedback_on(&[&a, &b]).await;
-    let optimizer = TextualGradientDescent::builder(engine.clone()).prompts(pack()).reasks(2);
+    let optimizer =
+        TextualGradientDescent::builder(engine.clone()).prompts(pack()).parse_retries(2);
     let proposal = optimizer.build().step([&a, &b], &gradients).await.unwrap();
     assert_eq!((&*a.text(), a.version(), &*b.text()), ("a", 0, "better"));
     assert!(proposal.updates[0].is_kept() && !proposal.updates[1].is_kept());

@@ -120,7 +120,7 @@ async fn no_answer_is_asked_for_again_in_the_same_words() {
     let feedback = [Feedback::new("better!")];
     for wrong in ["no tags", "<IMPROVED_VARIABLE>\nx", "<IMPROVED_VARIABLE></IMPROVED_VARIABLE>"] {
         let engine = script([wrong; 5]);
-        let optimizer = TextualGradientDescent::builder(engine.clone()).reasks(4).build();
+        let optimizer = TextualGradientDescent::builder(engine.clone()).parse_retries(4).build();
         optimizer.rewrite(&x, &feedback, None).await.unwrap_err();
         assert_eq!(engine.requests().len(), 5);
         differ(&engine.requests());
@@ -133,21 +133,21 @@ async fn no_answer_is_asked_for_again_in_the_same_words() {
     let text = Parameter::builder("x", "text").check(rule).build();
     let loss = TextLoss::new(Answers::plain("e"), "judge").evaluate(&text.variable()).await;
     let gradients = backward(&loss.unwrap()).await.unwrap();
-    let optimizer = TextualGradientDescent::builder(engine.clone()).reasks(4).build();
+    let optimizer = TextualGradientDescent::builder(engine.clone()).parse_retries(4).build();
     let _ = optimizer.propose([&text], &gradients).await.unwrap();
     assert_eq!(engine.requests().len(), 5);
     differ(&engine.requests());
 
     let engine = script(["no tags"; 5]);
     let objective = TextLoss::new(Answers::plain("e"), "judge").evaluate(&text.variable()).await;
-    let optimizer = GraphOptimizer::builder(engine.clone()).reasks(4).build();
+    let optimizer = GraphOptimizer::builder(engine.clone()).parse_retries(4).build();
     let none = Gradients::default();
     assert!(optimizer.propose(&[text], &objective.unwrap(), &none).await.is_err());
     assert_eq!(engine.requests().len(), 5);
     differ(&engine.requests());
 
     let engine = script(["no grade"; 5]);
-    let judge = LlmJudge::builder(engine.clone(), "It is short.").reasks(4).build();
+    let judge = LlmJudge::builder(engine.clone(), "It is short.").parse_retries(4).build();
     let example = Example::new("1").with_metadata("x", json!(1));
     judge.evaluate("answer", &example).await.unwrap_err();
     assert_eq!(engine.requests().len(), 5);

@@ -9,7 +9,7 @@ use textgrad_ops::{Error, TextualGradientDescent};
 
 async fn taken(reply: Reply) -> Option<String> {
     let engine = Arc::new(ScriptedEngine::new([reply]));
-    let optimizer = TextualGradientDescent::builder(engine.clone()).reasks(0).build();
+    let optimizer = TextualGradientDescent::builder(engine.clone()).parse_retries(0).build();
     let x = Variable::differentiable("x", "text");
     let feedback = [textgrad_core::Feedback::new("better!")];
     match optimizer.rewrite(&x, &feedback, None).await {

@@ -69,7 +69,7 @@ pub struct TpoConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cut_tokens: Option<usize>,
     /// How often new versions that could not be read are asked for again. 2.
-    pub reasks: u32,
+    pub parse_retries: u32,
 }
 
 impl Default for TpoConfig {
@@ -97,7 +97,7 @@ impl Default for TpoConfig {
             max_chars: None,
             max_o200k: None,
             cut_tokens: None,
-            reasks: 2,
+            parse_retries: 2,
         }
     }
 }

@@ -187,7 +187,7 @@ impl Search<'_> {
             .sampling(config.sampling.clone())
             .candidates(samples)
             .layout(self.tpo.config.layout)
-            .reasks(config.reasks);
+            .parse_retries(config.parse_retries);
         for constraint in config.mode.constraints() {
             optimizer = optimizer.constraint(*constraint);
         }

@@ -172,8 +172,11 @@ mod tests {
         let expected =
             ["tpo-d2-n3-t0.7-s1", "tpo-d1-n3-t0.7-s1", "tpo-d0-n3-t0.7-s1", "bon-n3-t0.7-s1"];
         assert_eq!(names, expected);
-        let config = cells[0].config(&TpoConfig { reasks: 9, ..TpoConfig::default() });
-        assert_eq!((config.iterations, config.samples, config.seed, config.reasks), (2, 3, 1, 9));
+        let config = cells[0].config(&TpoConfig { parse_retries: 9, ..TpoConfig::default() });
+        assert_eq!(
+            (config.iterations, config.samples, config.seed, config.parse_retries),
+            (2, 3, 1, 9)
+        );
         let hot = cells.last().unwrap().config(&TpoConfig::default());
         assert_eq!((hot.sampling.temperature, hot.critic.temperature), (Some(1.0), Some(1.0)));
         let cells = Grid { critic_temperature: Some(0.2), ..grid }.cells().unwrap();

@@ -76,7 +76,7 @@ async fn an_update_without_tags_is_asked_again_in_other_words_so_that_no_cache_a
     let engine = Arc::new(Arc::clone(&script).cached(CacheConfig::default()));
     let x = Variable::differentiable("x", "text");
     let feedback = [Feedback::new("better!")];
-    let optimizer = TextualGradientDescent::builder(engine.clone()).reasks(3).build();
+    let optimizer = TextualGradientDescent::builder(engine.clone()).parse_retries(3).build();
     for _ in 0..2 {
         // The second time all of it comes from the cache, to the same end.
         let rewrite = optimizer.rewrite(&x, &feedback, None).await.unwrap();

@@ -32,7 +32,8 @@ async fn all_of_the_sampling_of_every_kind_of_call_reaches_the_server() {
     let loss = TextLoss::new(engine.clone(), "judge").sampling(all()).feedback_sampling(all());
     let verdict = loss.evaluate(&answer).await.unwrap();
     let gradients = backward(&verdict).await.unwrap();
-    let optimizer = TextualGradientDescent::builder(engine).sampling(all()).reasks(0).build();
+    let optimizer =
+        TextualGradientDescent::builder(engine).sampling(all()).parse_retries(0).build();
     // The echo has no tags; what was sent is what counts.
     let _ = optimizer.propose([&x], &gradients).await.unwrap();
     let sent = server.requests();

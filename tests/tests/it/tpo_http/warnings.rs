@@ -75,7 +75,7 @@ fn judge(reply: impl Fn(&str) -> String + Send + Sync + 'static) -> JudgeRewardB
             Ok::<_, EngineError>(Response::new(vec![choice]))
         }
     });
-    JudgeReward::builder(Arc::new(engine)).reasks(0)
+    JudgeReward::builder(Arc::new(engine)).parse_retries(0)
 }
 
 fn verdict(of: impl std::fmt::Display) -> String {
@@ -130,7 +130,7 @@ async fn judges_whose_replies_can_not_be_read() {
         false if prompt.contains("It is.") || prompt.contains("So.") => "Hm.".to_owned(),
         _ => graded(prompt, 8, 3),
     };
-    warns_of(&judge(again).reasks(1).build().unwrap(), "40 % of the replies").await;
+    warns_of(&judge(again).parse_retries(1).build().unwrap(), "40 % of the replies").await;
     let seldom = |prompt: &str| match prompt.contains("So.") && prompt.contains("Why is 1") {
         true => "Hm.".to_owned(),
         false => graded(prompt, 8, 3),

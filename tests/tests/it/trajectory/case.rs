@@ -15,7 +15,7 @@ pub(super) struct Case {
     pub(super) faults: Faults,
     pub(super) iterations: u32,
     pub(super) samples: u32,
-    pub(super) reasks: u32,
+    pub(super) parse_retries: u32,
     /// How many answers are scored together.
     pub(super) batch: usize,
     /// How many different answers there are.
@@ -49,7 +49,7 @@ impl Case {
             stopping: self.stopping.clone(),
             iterations: self.iterations,
             samples: self.samples,
-            reasks: self.reasks,
+            parse_retries: self.parse_retries,
             max_chars: self.max_chars,
             ..TpoConfig::default()
         }
@@ -77,7 +77,7 @@ pub(super) fn paper() -> impl Strategy<Value = Case> {
     let texts = prop_oneof![1..9_u64, 9..60_u64];
     let drawn = (0..5_u32, 1..7_u32, 0..3_u32, 1..4_usize, texts, 1..9_u64, any::<u64>());
     (mode, faults, drawn).prop_map(|(mode, faults, drawn)| {
-        let (iterations, samples, reasks, batch, texts, scores, seed) = drawn;
+        let (iterations, samples, parse_retries, batch, texts, scores, seed) = drawn;
         let (layout, pairs, accept) = (Layout::Quoted, Pairs::BestWorst, Accept::Improvement);
         let (stopping, max_chars, talk) = (Stopping::default(), None, false);
         Case {
@@ -89,7 +89,7 @@ pub(super) fn paper() -> impl Strategy<Value = Case> {
             faults,
             iterations,
             samples,
-            reasks,
+            parse_retries,
             batch,
             texts,
             scores,

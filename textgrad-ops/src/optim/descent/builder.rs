@@ -20,7 +20,7 @@ pub struct TextualGradientDescentBuilder {
     pub(crate) examples: Vec<String>,
     pub(crate) tags: Tags,
     pub(crate) candidates: u32,
-    pub(crate) reasks: u32,
+    pub(crate) parse_retries: u32,
     pub(crate) layout: Layout,
     pub(super) seed: Option<Seed>,
     pub(crate) windows: Windows,
@@ -36,7 +36,7 @@ impl TextualGradientDescentBuilder {
             examples: Vec::new(),
             tags: Tags::default(),
             candidates: 1,
-            reasks: TextualGradientDescent::DEFAULT_REASKS,
+            parse_retries: TextualGradientDescent::DEFAULT_PARSE_RETRIES,
             layout: Layout::Quoted,
             seed: None,
             windows: Windows::default(),
@@ -85,11 +85,11 @@ impl TextualGradientDescentBuilder {
         self
     }
 
-    /// How often unusable answers are asked for again; [`TextualGradientDescent::DEFAULT_REASKS`] unless
+    /// How often unusable answers are asked for again; [`TextualGradientDescent::DEFAULT_PARSE_RETRIES`] unless
     /// said otherwise.
     #[must_use]
-    pub fn reasks(mut self, reasks: u32) -> Self {
-        self.reasks = reasks;
+    pub fn parse_retries(mut self, parse_retries: u32) -> Self {
+        self.parse_retries = parse_retries;
         self
     }
 
@@ -158,7 +158,7 @@ impl fmt::Debug for TextualGradientDescentBuilder {
             .field("constraints", &self.constraints)
             .field("tags", &self.tags)
             .field("candidates", &self.candidates)
-            .field("reasks", &self.reasks)
+            .field("parse_retries", &self.parse_retries)
             .field("layout", &self.layout)
             .field("windows", &self.windows)
             .finish_non_exhaustive()

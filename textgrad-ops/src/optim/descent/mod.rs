@@ -74,7 +74,7 @@ struct Inner {
 
 impl TextualGradientDescent {
     /// How often an unusable answer is asked for again, unless said otherwise.
-    pub const DEFAULT_REASKS: u32 = 2;
+    pub const DEFAULT_PARSE_RETRIES: u32 = 2;
     /// How many responses of a step the [response history](TextualGradientDescentBuilder::response_history)
     /// keeps.
     pub const SHOWN_RESPONSES: usize = Step::RESPONSES;

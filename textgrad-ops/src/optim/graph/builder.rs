@@ -18,7 +18,7 @@ pub struct GraphOptimizerBuilder {
     pub(super) sampling: Sampling,
     pub(super) constraints: Vec<String>,
     pub(super) tags: Tags,
-    pub(super) reasks: u32,
+    pub(super) parse_retries: u32,
     pub(super) max_calls: usize,
     pub(super) value_chars: usize,
     pub(super) feedback_chars: usize,
@@ -33,7 +33,7 @@ impl GraphOptimizerBuilder {
             sampling: Sampling::default(),
             constraints: Vec::new(),
             tags: Tags::of("<NEW_TEXTS>", "</NEW_TEXTS>"),
-            reasks: GraphOptimizer::DEFAULT_REASKS,
+            parse_retries: GraphOptimizer::DEFAULT_PARSE_RETRIES,
             max_calls: GraphOptimizer::DEFAULT_MAX_CALLS,
             value_chars: GraphOptimizer::DEFAULT_VALUE_CHARS,
             feedback_chars: GraphOptimizer::DEFAULT_FEEDBACK_CHARS,
@@ -70,11 +70,11 @@ impl GraphOptimizerBuilder {
         self
     }
 
-    /// How often an unusable answer is asked for again; [`GraphOptimizer::DEFAULT_REASKS`] unless said
+    /// How often an unusable answer is asked for again; [`GraphOptimizer::DEFAULT_PARSE_RETRIES`] unless said
     /// otherwise.
     #[must_use]
-    pub fn reasks(mut self, reasks: u32) -> Self {
-        self.reasks = reasks;
+    pub fn parse_retries(mut self, parse_retries: u32) -> Self {
+        self.parse_retries = parse_retries;
         self
     }
 
@@ -122,7 +122,7 @@ impl fmt::Debug for GraphOptimizerBuilder {
             .field("engine", &self.engine.name())
             .field("constraints", &self.constraints)
             .field("tags", &self.tags)
-            .field("reasks", &self.reasks)
+            .field("parse_retries", &self.parse_retries)
             .field("max_calls", &self.max_calls)
             .finish_non_exhaustive()
     }

@@ -104,7 +104,7 @@ const KIND: (&str, u32) = ("graph", 1);
 
 impl GraphOptimizer {
     /// How often an unusable answer is asked for again, unless said otherwise.
-    pub const DEFAULT_REASKS: u32 = 2;
+    pub const DEFAULT_PARSE_RETRIES: u32 = 2;
     /// How many calls are shown, unless said otherwise.
     pub const DEFAULT_MAX_CALLS: usize = 50;
     /// How many characters of a value are shown, unless said otherwise.

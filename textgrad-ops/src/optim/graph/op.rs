@@ -50,7 +50,7 @@ impl GraphUpdate {
         let tags = &self.settings.tags;
         let mut outcome = Outcome::default();
         let mut note: Option<GraphRetryContext> = None;
-        for attempt in 0..=self.settings.reasks {
+        for attempt in 0..=self.settings.parse_retries {
             let request = self.request(attempt, note.as_ref())?;
             outcome.requests += 1;
             let response = match self.settings.engine.complete(&request).await {

@@ -50,7 +50,7 @@ pub(super) async fn rewrite(
     if !candidates.is_empty() {
         return Ok(Rewrite { candidates, rejected });
     }
-    let (role, requests) = (role.to_string(), 1 + settings.reasks as usize);
+    let (role, requests) = (role.to_string(), 1 + settings.parse_retries as usize);
     // Texts there were, so it is known that this step has none to offer.
     if rejected.iter().any(|answer: &Rejected| !answer.violations.is_empty()) {
         return Err(crate::error::Error::Violations { role, requests, rejected });
@@ -125,7 +125,7 @@ impl Op for Update {
         let mut texts: Vec<String> = Vec::new();
         let mut rejected: Vec<Rejected> = Vec::new();
         let mut failure = None;
-        for attempt in 0..=self.settings.reasks {
+        for attempt in 0..=self.settings.parse_retries {
             let missing = wanted.saturating_sub(u32::try_from(texts.len()).unwrap_or(u32::MAX));
             if missing == 0 {
                 break;

@@ -57,7 +57,7 @@ pub struct LlmJudgeBuilder {
     prompts: Prompts,
     sampling: Sampling,
     seed: Option<Seed>,
-    reasks: u32,
+    parse_retries: u32,
     unreadable: Unreadable,
 }
 
@@ -66,7 +66,7 @@ const END: &str = "</SCORE>";
 
 impl LlmJudge {
     /// How often an unusable reply is asked for again, unless said otherwise.
-    pub const DEFAULT_REASKS: u32 = TaggedAsk::DEFAULT_REASKS;
+    pub const DEFAULT_PARSE_RETRIES: u32 = TaggedAsk::DEFAULT_PARSE_RETRIES;
 
     /// A judge that asks this engine how far a prediction meets the criterion, in words.
     pub fn builder(engine: Arc<dyn Engine>, criterion: impl Into<String>) -> LlmJudgeBuilder {
@@ -78,7 +78,7 @@ impl LlmJudge {
             prompts: Prompts::default(),
             sampling: Sampling::default(),
             seed: None,
-            reasks: Self::DEFAULT_REASKS,
+            parse_retries: Self::DEFAULT_PARSE_RETRIES,
             unreadable: Unreadable::default(),
         }
     }
@@ -142,7 +142,7 @@ impl Evaluator for LlmJudge {
         let place = self.0.seed.map(|seed| seed.child("judge", key));
         let ask = TaggedAsk::new(Arc::clone(&self.0.engine), tags()?)
             .sampling(self.0.sampling.clone())
-            .reasks(self.0.reasks);
+            .parse_retries(self.0.parse_retries);
         let read = |grade: &str, _: &_| self.read(grade);
         let retry = |context: &_| Ok(self.0.prompts.render("judge_retry", context)?);
         let problem = match ask.ask(Purpose::Judge, request.messages, place, read, retry).await? {
@@ -154,7 +154,7 @@ impl Evaluator for LlmJudge {
             Unreadable::Fail => Err(Error::op(format!(
                 "no grade for example {:?} in {} request(s): {problem}",
                 excerpt(example.id(), 80),
-                1 + self.0.reasks
+                1 + self.0.parse_retries
             ))),
         }
     }
@@ -197,10 +197,10 @@ impl LlmJudgeBuilder {
         self
     }
 
-    /// How often an unusable reply is asked for again; [`LlmJudge::DEFAULT_REASKS`] unless said otherwise.
+    /// How often an unusable reply is asked for again; [`LlmJudge::DEFAULT_PARSE_RETRIES`] unless said otherwise.
     #[must_use]
-    pub fn reasks(mut self, reasks: u32) -> Self {
-        self.reasks = reasks;
+    pub fn parse_retries(mut self, parse_retries: u32) -> Self {
+        self.parse_retries = parse_retries;
         self
     }
 
@@ -230,7 +230,7 @@ impl fmt::Debug for LlmJudgeBuilder {
             .field("engine", &self.engine.name())
             .field("criterion", &self.criterion)
             .field("highest", &self.highest)
-            .field("reasks", &self.reasks)
+            .field("parse_retries", &self.parse_retries)
             .field("unreadable", &self.unreadable)
             .finish_non_exhaustive()
     }
@@ -303,10 +303,10 @@ mod tests {
             "",
         ] {
             let engine = Arc::new(ScriptedEngine::new([grade, grade]));
-            let judged = judge(&engine).reasks(0).build().evaluate("No.", &example()).await;
+            let judged = judge(&engine).parse_retries(0).build().evaluate("No.", &example()).await;
             let error = judged.unwrap_err().to_string();
             assert!(error.starts_with("no grade for example \"q1\" in 1 request(s): "), "{error}");
-            let worst = judge(&engine).reasks(0).unreadable(Unreadable::Score(0.0)).build();
+            let worst = judge(&engine).parse_retries(0).unreadable(Unreadable::Score(0.0)).build();
             assert_eq!(worst.evaluate("No.", &example()).await.unwrap(), Score::Number(0.0));
         }
     }

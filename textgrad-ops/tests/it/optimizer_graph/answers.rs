@@ -60,20 +60,20 @@ async fn what_can_not_be_read_is_asked_for_again_with_all_that_is_wrong() {
 
 #[tokio::test]
 async fn asking_again_is_bounded_and_a_cut_answer_is_none() {
-    for reasks in [0, 2] {
+    for parse_retries in [0, 2] {
         let cut = Choice::new(new_texts(json!({ "style": "x" })), FinishReason::Length);
         let engine = Arc::new(ScriptedEngine::new(vec![Reply::choices([cut]); 5]));
         let [prompt, style] = parameters();
         let objective = program(&prompt, &style).await;
-        let optimizer = graph(&engine).reasks(reasks).build();
+        let optimizer = graph(&engine).parse_retries(parse_retries).build();
         let error = propose(&optimizer, &[prompt, style], &objective).await.unwrap_err();
         let said = format!(
             "no usable new text for the variable (role: system prompt; style) in {} request(s); \
              the last answer: it was cut off at its longest length; it began: ",
-            1 + reasks
+            1 + parse_retries
         );
         assert!(error.to_string().starts_with(&said), "{error}");
-        assert_eq!(engine.requests().len(), 1 + reasks as usize);
+        assert_eq!(engine.requests().len(), 1 + parse_retries as usize);
     }
 }
 

@@ -204,7 +204,7 @@ pub(crate) struct RunArgs {
 
     /// How often new versions that could not be read are asked for again.
     #[arg(long, value_name = "TIMES", default_value_t = 2)]
-    pub(crate) reasks: u32,
+    pub(crate) parse_retries: u32,
 
     #[command(flatten)]
     pub(crate) stopping: StoppingArgs,

@@ -145,7 +145,7 @@ pub(crate) async fn config(args: &RunArgs) -> Result<TpoConfig, Error> {
         max_chars: args.max_chars,
         max_o200k: args.max_o200k,
         cut_tokens: args.cut_tokens,
-        reasks: args.reasks,
+        parse_retries: args.parse_retries,
         ..TpoConfig::default()
     };
     config.sampling.top_p = Some(args.top_p);

@@ -70,7 +70,7 @@ fn others(run: &RunData) -> Option<String> {
         "/layout",
         "/max_chars",
         "/stopping",
-        "/reasks",
+        "/parse_retries",
         "/sampling/temperature",
         "/sampling/top_p",
         "/sampling/max_tokens",

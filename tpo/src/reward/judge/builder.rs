@@ -39,7 +39,7 @@ pub(super) struct Settings {
     pub(super) form: Form,
     pub(super) rubric: Option<String>,
     pub(super) votes: u32,
-    pub(super) reasks: u32,
+    pub(super) parse_retries: u32,
     pub(super) unreadable: UnreadableVote,
     pub(super) sampling: Sampling,
     pub(super) seed: Seed,
@@ -49,11 +49,11 @@ pub(super) struct Settings {
 impl Settings {
     /// All of it that can change a score, as text.
     pub(super) fn identity(&self) -> String {
-        let Self { form, rubric, votes, reasks, unreadable, sampling, seed, prompts } = self;
+        let Self { form, rubric, votes, parse_retries, unreadable, sampling, seed, prompts } = self;
         let wording = prompts.sources().filter(|(name, _)| name.starts_with("reward_"));
         let wording: Vec<(&str, &str)> = wording.collect();
         format!(
-            "{form:?} {rubric:?} {votes} {reasks} {unreadable:?} {sampling:?} {seed:?} {wording:?}"
+            "{form:?} {rubric:?} {votes} {parse_retries} {unreadable:?} {sampling:?} {seed:?} {wording:?}"
         )
     }
 }
@@ -66,7 +66,7 @@ pub struct JudgeRewardBuilder {
     expected: bool,
     rubric: Option<String>,
     votes: u32,
-    reasks: u32,
+    parse_retries: u32,
     unreadable: UnreadableVote,
     sampling: Sampling,
     seed: Seed,
@@ -81,7 +81,7 @@ impl JudgeRewardBuilder {
             expected: false,
             rubric: None,
             votes: 1,
-            reasks: TaggedAsk::DEFAULT_REASKS,
+            parse_retries: TaggedAsk::DEFAULT_PARSE_RETRIES,
             unreadable: UnreadableVote::default(),
             sampling: Sampling::default(),
             seed: Seed::new(0),
@@ -124,10 +124,10 @@ impl JudgeRewardBuilder {
         self
     }
 
-    /// How often a vote that cannot be read is asked for again; [`TaggedAsk::DEFAULT_REASKS`] unless said
+    /// How often a vote that cannot be read is asked for again; [`TaggedAsk::DEFAULT_PARSE_RETRIES`] unless said
     /// otherwise.
-    pub fn reasks(mut self, reasks: u32) -> Self {
-        self.reasks = reasks;
+    pub fn parse_retries(mut self, parse_retries: u32) -> Self {
+        self.parse_retries = parse_retries;
         self
     }
 
@@ -204,7 +204,7 @@ impl JudgeRewardBuilder {
             form,
             rubric: self.rubric,
             votes: self.votes,
-            reasks: self.reasks,
+            parse_retries: self.parse_retries,
             unreadable: self.unreadable,
             sampling: match form {
                 Form::Grades { expected: true, .. } => self.sampling.with_top_logprobs(TOP),
@@ -223,7 +223,7 @@ impl fmt::Debug for JudgeRewardBuilder {
             .field("engine", &self.engine.name())
             .field("form", &self.form)
             .field("votes", &self.votes)
-            .field("reasks", &self.reasks)
+            .field("parse_retries", &self.parse_retries)
             .field("unreadable", &self.unreadable)
             .finish_non_exhaustive()
     }

@@ -125,7 +125,7 @@ impl JudgeReward {
         vote: u32,
         read: impl Fn(&str, &Choice) -> Result<T, String>,
     ) -> Result<Result<T, String>, EngineError> {
-        let Settings { prompts, sampling, reasks, seed, .. } = &*self.settings;
+        let Settings { prompts, sampling, parse_retries, seed, .. } = &*self.settings;
         let render = |name: &str| prompts.render(name, context).map_err(Error::from);
         let messages = vec![
             Message::system(render(system).map_err(engine_error)?),
@@ -135,7 +135,7 @@ impl JudgeReward {
         let key = request_key(self.engine.name(), &asked).seed().value();
         let place = seed.child("judge", key).child("vote", u64::from(vote));
         let ask = TaggedAsk::new(Arc::clone(&self.engine), tags().map_err(engine_error)?);
-        let ask = ask.sampling(sampling.clone()).reasks(*reasks);
+        let ask = ask.sampling(sampling.clone()).parse_retries(*parse_retries);
         let unreadable = AtomicUsize::new(0);
         // Worded for every reply that could not be read.
         let retry = |context: &_| {
@@ -152,10 +152,10 @@ impl JudgeReward {
     fn unreadable(&self, problem: &str, answer: &str) -> EngineError {
         let message = format!(
             "a vote of {} could not be read in {} request(s): {problem}, for the answer {:?}; let the judge say \
-             more (max-tokens), ask it again more often (reasks), take a model that does what it is asked, or \
+             more (max-tokens), ask it again more often (parse-retries), take a model that does what it is asked, or \
              let such votes count as {} (unreadable)",
             self.name,
-            1 + self.settings.reasks,
+            1 + self.settings.parse_retries,
             excerpt(answer, 80),
             match self.settings.form {
                 Form::Grades { .. } => "the worst grade",

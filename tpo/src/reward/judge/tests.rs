@@ -34,7 +34,7 @@ fn texts(request: &Asked) -> (String, String) {
 async fn a_grade_is_asked_for_by_the_rubric_with_the_material_in_tags() {
     let engine = Arc::new(ScriptedEngine::new([verdict("7"), verdict("2.5 / 5"), verdict("1")]));
     let judge = JudgeReward::builder(engine.clone()).grades(0.0, 5.0);
-    let judge = judge.rubric("Only facts </RUBRIC> count.").reasks(1).build().unwrap();
+    let judge = judge.rubric("Only facts </RUBRIC> count.").parse_retries(1).build().unwrap();
     // 7 is no grade of this scale: it is asked for again.
     assert_eq!(scored(&judge, &["Rust. </RESPONSE>"]).await.unwrap(), [2.5]);
     let (system, user) = texts(&engine.requests()[0]);
@@ -74,7 +74,12 @@ async fn what_can_not_be_read_is_a_matter_of_policy() {
     let replies = || [verdict("9"), "no idea".to_owned(), "none".to_owned()];
     let judge = |unreadable| {
         let engine = Arc::new(ScriptedEngine::new(replies()));
-        JudgeReward::builder(engine).votes(3).reasks(0).unreadable(unreadable).build().unwrap()
+        JudgeReward::builder(engine)
+            .votes(3)
+            .parse_retries(0)
+            .unreadable(unreadable)
+            .build()
+            .unwrap()
     };
     assert_eq!(scored(&judge(UnreadableVote::Skip), &["Rust."]).await.unwrap(), [9.0]);
     let worst = scored(&judge(UnreadableVote::Worst), &["Rust."]).await.unwrap();
@@ -92,7 +97,8 @@ async fn what_can_not_be_read_is_a_matter_of_policy() {
     }
     // Votes none of which counts are no score, whatever the policy says.
     let engine = Arc::new(ScriptedEngine::new(["a", "b"]));
-    let judge = JudgeReward::builder(engine).votes(2).reasks(0).unreadable(UnreadableVote::Skip);
+    let judge =
+        JudgeReward::builder(engine).votes(2).parse_retries(0).unreadable(UnreadableVote::Skip);
     assert!(scored(&judge.build().unwrap(), &["Rust."]).await.is_err());
 }
 
@@ -121,7 +127,7 @@ async fn the_expected_grade_is_asked_for_with_logprobs_and_needs_them() {
     assert!(texts(request).0.contains("one digit from 1 (worst) to 9"));
     let half = told("8", &[("8", 0.6)]);
     let engine = Arc::new(ScriptedEngine::new([Reply::text(verdict("7.5")), half.clone()]));
-    let judge = JudgeReward::builder(engine.clone()).expected().reasks(0).build().unwrap();
+    let judge = JudgeReward::builder(engine.clone()).expected().parse_retries(0).build().unwrap();
     assert!(scored(&judge, &["Rust."]).await.is_err(), "no logprobs");
     assert_eq!(scored(&judge, &["Rust."]).await.unwrap(), [8.0]);
 
@@ -205,7 +211,7 @@ async fn no_two_answers_are_compared_twice() {
 async fn a_verdict_that_can_not_be_read_is_a_tie_or_nothing_or_an_error() {
     let judge = |unreadable| {
         let engine = Arc::new(ScriptedEngine::new([verdict("A"), verdict("neither")]));
-        let judge = JudgeReward::builder(engine).pairwise().reasks(0);
+        let judge = JudgeReward::builder(engine).pairwise().parse_retries(0);
         judge.unreadable(unreadable).build().unwrap()
     };
     let share = |share| pairs::strengths(2, &[pairs::Game { first: 0, second: 1, share }]);
@@ -216,7 +222,7 @@ async fn a_verdict_that_can_not_be_read_is_a_tie_or_nothing_or_an_error() {
     assert!(describe(&error).contains("expected A, B or tie"), "{error}");
     assert!(describe(&error).contains("count as ties (unreadable)"), "{error}");
     // Two answers of whom nothing could be read were not compared.
-    let none = JudgeReward::builder(says(|_| "?".to_owned())).pairwise().reasks(0);
+    let none = JudgeReward::builder(says(|_| "?".to_owned())).pairwise().parse_retries(0);
     let none = none.unreadable(UnreadableVote::Skip).build().unwrap();
     assert_eq!(scored(&none, &answers).await.unwrap(), [0.0, 0.0]);
 }
@@ -245,7 +251,7 @@ fn whatever_changes_a_score_changes_the_identity() {
         judge().pairwise(),
         judge().expected(),
         judge().rubric("r"),
-        judge().reasks(0),
+        judge().parse_retries(0),
         judge().unreadable(UnreadableVote::Worst),
         judge().sampling(Sampling::default().with_temperature(0.5)),
         judge().seed(Seed::new(9)),

@@ -79,7 +79,7 @@ fn every_setting_of_a_search_reaches_it() {
         "--accept=always",
         "--max-chars=900",
         "--max-o200k=300",
-        "--reasks=1",
+        "--parse-retries=1",
         "--seed=11",
         "--early-stop-target=99.5",
         "--early-stop-patience=3",
@@ -111,7 +111,7 @@ fn every_setting_of_a_search_reaches_it() {
         })
     };
     let expected = json!({
-        "mode": "revision", "iterations": 1, "samples": 2, "seed": 11, "reasks": 1, "layout": "quoted",
+        "mode": "revision", "iterations": 1, "samples": 2, "seed": 11, "parse_retries": 1, "layout": "quoted",
         "sampling": sampling(2, 0.5, 0.9, 1000), "critic": sampling(1, 0.25, 0.8, 2000),
         "pairs": "top-bottom:2", "accept": "always", "max_chars": 900, "max_o200k": 300,
         "stopping": {

@@ -229,7 +229,7 @@ impl Loop<'_, '_> {
         let mut versions = Vec::new();
         let mut unusable = 0;
         let mut note = None;
-        for attempt in 0..=self.case.reasks {
+        for attempt in 0..=self.case.parse_retries {
             let missing = share - versions.len() as u32;
             if missing == 0 {
                 break;

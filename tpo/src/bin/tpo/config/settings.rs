@@ -79,7 +79,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     of("search", "max-o200k", Whole, "answers enter prompts whole"),
     of("search", "cut-tokens", Whole, "answers enter prompts whole"),
     of("search", "tokenizer", Text, "none"),
-    of("search", "reasks", Whole, ""),
+    of("search", "parse-retries", Whole, ""),
     of("search", "seed", Whole, ""),
     of("search", "prompts", Text, "the built-in templates"),
     of("early-stop", "early-stop-target", Number, "never"),

@@ -56,8 +56,8 @@ impl Source<'_> {
         if let Some(votes) = self.line.parsed("votes", "a number of votes")? {
             judge = judge.votes(votes);
         }
-        if let Some(reasks) = self.line.parsed("reasks", "how often to ask again")? {
-            judge = judge.reasks(reasks);
+        if let Some(parse_retries) = self.line.parsed("parse-retries", "how often to ask again")? {
+            judge = judge.parse_retries(parse_retries);
         }
         if let Some(unreadable) = self.line.get("unreadable") {
             judge = judge.unreadable(match unreadable {
