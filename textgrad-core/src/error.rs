@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::engine::EngineError;
 use crate::prompt::PromptError;
-use crate::value::excerpt;
+use crate::variable::excerpt;
 
 /// What can go wrong in a forward or a backward pass.
 #[derive(Debug, thiserror::Error)]

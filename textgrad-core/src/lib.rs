@@ -35,7 +35,8 @@
 //! * [`Op`] makes variables of variables, and feedback on inputs of feedback on outputs; [`op_fn`] makes one
 //!   of closures, [`apply`] runs it, [`try_apply`] makes feedback of its failure. `+` runs texts together.
 //! * [`Backward`] runs a pass and returns [`Gradients`]; nothing on the variables is changed.
-//! * [`Graph`] is traced on demand: order, depth, width, critical path, drawings; [`Page`] shows it in a browser.
+//! * [`Graph`] is traced on demand: order, depth, width, critical path, drawings; with the feature `page`, `Page` shows it in a
+//!   browser.
 //! * [`Engine`] is whatever answers a conversation. This crate knows no network and no provider.
 //! * [`Check`] is what must hold of a text, [`Score`] the value of an objective.
 //! * [`PromptPack`] holds the wording of every instruction that is sent.
@@ -45,6 +46,7 @@
 //! # Features
 //! | feature | adds |
 //! |---|---|
+//! | `page` | `Page`, the JSON of a graph and differences by word |
 //! | `test-util` | `testing::ScriptedEngine`, which answers what it was told to and remembers what it was asked |
 
 mod backward;
@@ -53,21 +55,18 @@ mod engine;
 mod error;
 mod gradient;
 mod graph;
-mod module;
 mod op;
-mod page;
 mod prompt;
 mod score;
 mod seed;
 #[cfg(feature = "test-util")]
 pub mod testing;
-mod value;
 mod variable;
+#[cfg(feature = "page")]
+mod view;
 
 #[doc(inline)]
-pub use self::backward::{
-    Backward, BackwardCx, BackwardError, BackwardEvent, Layout, Observer, OpFailure, backward,
-};
+pub use self::backward::{Backward, BackwardError, BackwardEvent, Observer, backward};
 #[doc(inline)]
 pub use self::check::{Check, CheckFn, check_fn};
 #[doc(inline)]
@@ -83,18 +82,12 @@ pub use self::gradient::{
     Received, Reduce, ReduceCx, ReduceFn, reduce_fn,
 };
 #[doc(inline)]
-pub use self::graph::{
-    CriticalPath, Graph, GraphEdge, GraphNode, GraphView, WordChange, WordChangeKind, word_changes,
-};
-#[doc(inline)]
-pub use self::module::{Member, Module, StateDict};
+pub use self::graph::{CriticalPath, Graph, GraphEdge, GraphNode, GraphView};
 #[doc(inline)]
 pub use self::op::{
-    Call, Concat, Failed, Input, Inputs, Op, OpFn, Output, apply, apply_one, op_fn, try_apply,
-    try_apply_one,
+    BackwardCx, Call, Concat, Failed, Input, Inputs, Layout, Op, OpFailure, OpFn, Output, apply,
+    apply_one, op_fn, try_apply, try_apply_one,
 };
-#[doc(inline)]
-pub use self::page::{Page, PageCall};
 #[doc(inline)]
 pub use self::prompt::{
     PromptError, PromptPack, PromptTemplate, TemplateContext, TemplateSpec, section,
@@ -104,8 +97,10 @@ pub use self::score::Score;
 #[doc(inline)]
 pub use self::seed::Seed;
 #[doc(inline)]
-pub use self::value::{Image, ImageError, Value, excerpt};
-#[doc(inline)]
 pub use self::variable::{
-    Assignment, Parameter, ParameterBuilder, ParameterState, Source, Variable, Version,
+    Assignment, Image, ImageError, Member, Module, Parameter, ParameterBuilder, ParameterState,
+    Source, StateDict, Value, Variable, Version, excerpt,
 };
+#[cfg(feature = "page")]
+#[doc(inline)]
+pub use self::view::{Page, PageCall, WordChange, WordChangeKind, word_changes};

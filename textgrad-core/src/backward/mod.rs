@@ -1,34 +1,17 @@
 //! The backward pass: from an objective to feedback on every text that may change.
 
-mod cx;
-mod observer;
-mod schedule;
+mod pass;
 mod state;
 
 use std::fmt;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
-pub use self::cx::{BackwardCx, OpFailure};
-pub use self::observer::{BackwardEvent, Observer};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::gradient::Gradients;
+use crate::op::{Call, Layout};
 use crate::seed::Seed;
 use crate::variable::Variable;
-
-/// How a request for feedback shows the call that it is about.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Layout {
-    /// The forward conversation is quoted inside a fresh request.
-    #[default]
-    Quoted,
-    /// The request continues the forward conversation turn by turn, so that a server with automatic prefix
-    /// caching need not read it again.
-    Continued,
-}
 
 /// A backward pass that ended early: why, and what it had found by then.
 ///
@@ -149,7 +132,7 @@ impl Backward {
     /// A [`BackwardError`] with what was found before: an op that failed or panicked, or a root that depends
     /// on nothing that requires a gradient.
     pub async fn run(self) -> Result<Gradients, BackwardError> {
-        schedule::run(&self.root, self.settings).await
+        pass::run(&self.root, self.settings).await
     }
 }
 
@@ -160,5 +143,47 @@ impl fmt::Debug for Backward {
             .field("layout", &self.settings.layout)
             .field("seed", &self.settings.seed)
             .finish_non_exhaustive()
+    }
+}
+
+/// Something that happened in a backward pass.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum BackwardEvent<'a> {
+    /// A call is asked what to say about its inputs.
+    CallStarted {
+        /// The call.
+        call: &'a Call,
+    },
+    /// A call has answered.
+    CallFinished {
+        /// The call.
+        call: &'a Call,
+        /// For how many of its inputs it had something to say.
+        gradients: usize,
+    },
+    /// What reached a variable is being merged.
+    ReduceStarted {
+        /// The variable.
+        variable: &'a Variable,
+        /// How many feedbacks are merged.
+        feedback: usize,
+    },
+    /// Something went wrong; nothing new is started from here on.
+    Failed {
+        /// What.
+        error: &'a Error,
+    },
+}
+
+/// Is told what happens in a backward pass. Called from within the pass: return quickly.
+pub trait Observer: Send + Sync {
+    /// Something happened.
+    fn event(&self, event: &BackwardEvent<'_>);
+}
+
+impl<F: Fn(&BackwardEvent<'_>) + Send + Sync> Observer for F {
+    fn event(&self, event: &BackwardEvent<'_>) {
+        self(event);
     }
 }

@@ -1,15 +1,16 @@
 //! Textual gradients: what is said about a variable, and by whom.
 
-mod context;
-mod join;
+mod gradients;
 mod reduce;
-mod store;
 
 use std::sync::Arc;
 
-pub use self::context::{Context, ContextSource, Exchange};
+use serde::{Deserialize, Serialize};
+
+pub use self::gradients::{Gradients, Received};
 pub use self::reduce::{Deduplicate, KeepAll, Reduce, ReduceCx, ReduceFn, reduce_fn};
-pub use self::store::{Gradients, Received};
+use crate::engine::Message;
+use crate::op::Inputs;
 use crate::variable::Variable;
 
 /// What reaches a variable in a backward pass.
@@ -82,6 +83,11 @@ impl Feedback {
         Self { words, parts: Arc::from([]), contexts: Arc::from([]) }
     }
 
+    /// Feedback whose words were joined of several.
+    pub(crate) fn joined(words: Variable, parts: Vec<Variable>) -> Self {
+        Self { words, parts: parts.into(), contexts: Arc::from([]) }
+    }
+
     /// The same feedback with one more circumstance under which it was given.
     #[must_use]
     pub fn with_context(self, context: impl Into<Arc<Context>>) -> Self {
@@ -124,4 +130,55 @@ impl Feedback {
     pub fn contexts(&self) -> &[Arc<Context>] {
         &self.contexts
     }
+}
+
+/// A prompt and a good answer to it, as an example for a model.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Exchange {
+    /// The prompt.
+    pub prompt: Arc<str>,
+    /// The answer.
+    pub answer: Arc<str>,
+}
+
+/// What a variable was used for when the feedback on it came about.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// The call that used the variable.
+    pub source: ContextSource,
+    /// What the result of that call is for, in words.
+    pub response_role: Arc<str>,
+    /// The exchange that the feedback came out of, its last turn being the feedback, if a later request may
+    /// continue it turn by turn.
+    pub dialogue: Option<Arc<[Message]>>,
+}
+
+/// The call that used a variable.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum ContextSource {
+    /// A call of a language model.
+    Conversation {
+        /// The system message, if there was one.
+        system: Option<Arc<str>>,
+        /// Examples that were sent before the prompt as turns of the conversation.
+        examples: Arc<[Exchange]>,
+        /// Turns of the conversation before the prompt, behind the examples.
+        history: Arc<[Message]>,
+        /// The texts of the user message.
+        prompt: Arc<str>,
+        /// How many images the user message held.
+        images: usize,
+        /// What the model answered.
+        response: Arc<str>,
+    },
+    /// A call of a function.
+    Function {
+        /// What the function is for, in words.
+        purpose: Arc<str>,
+        /// What went in.
+        inputs: Inputs,
+        /// What came out.
+        output: Arc<str>,
+    },
 }

@@ -1,7 +1,9 @@
 //! The graph that ends in a variable, traced on demand.
 
-pub(crate) mod export;
+mod dot;
+mod draw;
 mod measure;
+mod mermaid;
 mod trace;
 
 use std::collections::HashMap;
@@ -10,8 +12,7 @@ use std::sync::Arc;
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
 
-pub use self::export::GraphView;
-pub use self::export::data::{WordChange, WordChangeKind, word_changes};
+pub use self::draw::GraphView;
 pub use self::measure::CriticalPath;
 use crate::op::Call;
 use crate::variable::Variable;
@@ -88,7 +89,7 @@ pub enum GraphEdge {
 /// ```
 #[derive(Debug, Clone)]
 pub struct Graph {
-    nodes: DiGraph<GraphNode, GraphEdge>,
+    pub(crate) nodes: DiGraph<GraphNode, GraphEdge>,
     index: HashMap<Variable, NodeIndex>,
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::Op;
-use super::io::{Inputs, Output};
+use super::inputs::{Inputs, Output};
 use crate::error::Error;
 use crate::variable::Variable;
 

@@ -6,9 +6,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::io::{Inputs, Output};
-use super::{Call, Op};
-use crate::backward::{BackwardCx, OpFailure};
+use super::inputs::{Inputs, Output};
+use super::{BackwardCx, Call, Op, OpFailure};
 use crate::error::Error;
 use crate::gradient::{Context, ContextSource, Feedback, Gradient};
 use crate::score::Score;

@@ -6,9 +6,8 @@ use std::future::Future;
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 
-use super::Op;
-use super::io::{Inputs, Output};
-use crate::backward::{BackwardCx, OpFailure};
+use super::inputs::{Inputs, Output};
+use super::{BackwardCx, Op, OpFailure};
 use crate::error::Error;
 use crate::gradient::Gradient;
 

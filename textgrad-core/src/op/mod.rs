@@ -1,21 +1,23 @@
 //! Operations: what turns variables into variables, and feedback on the results into feedback on the inputs.
 
+mod backward;
 mod call;
 mod concat;
 mod failed;
 mod from_fn;
-mod io;
+mod inputs;
+mod join;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
+pub use self::backward::{BackwardCx, Layout, OpFailure};
 pub use self::call::{Call, apply, apply_one};
 pub use self::concat::Concat;
 pub use self::failed::{Failed, try_apply, try_apply_one};
 pub use self::from_fn::{OpFn, op_fn};
-pub use self::io::{Input, Inputs, Output};
-use crate::backward::{BackwardCx, OpFailure};
+pub use self::inputs::{Input, Inputs, Output};
 use crate::engine::Request;
 use crate::error::Error;
 use crate::gradient::{Gradient, Reduce};

@@ -1,18 +1,22 @@
-//! Texts in the graph: [`Variable`], which never changes, and [`Parameter`], which can be assigned.
+//! Texts in the graph: the immutable [`Variable`], the assignable [`Parameter`], and the [`Module`].
 
-mod add;
+mod image;
+mod module;
 mod parameter;
-mod saved;
+mod state;
+mod value;
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-pub use self::parameter::{Assignment, Parameter, ParameterBuilder, Version};
-pub use self::saved::ParameterState;
+pub use self::image::{Image, ImageError};
+pub use self::module::{Member, Module};
+pub use self::parameter::{Assignment, Parameter, ParameterBuilder};
+pub use self::state::{ParameterState, StateDict, Version};
+pub use self::value::{Value, excerpt};
 use crate::op::{Call, Output};
 use crate::score::Score;
-use crate::value::{Value, excerpt};
 
 /// A node of the graph: a value, its role in words, and, if an op made it, the call that did.
 ///

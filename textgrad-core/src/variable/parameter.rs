@@ -4,20 +4,9 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use serde::{Deserialize, Serialize};
-
-use super::{ParameterState, Variable};
+use super::{ParameterState, Variable, Version};
 use crate::check::Check;
 use crate::error::Error;
-
-/// An earlier text of a [`Parameter`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Version {
-    /// Its number: 0 for the first, one more with every assignment.
-    pub number: u64,
-    /// The text.
-    pub text: Arc<str>,
-}
 
 /// A text that may change: the only thing in the framework that can be assigned.
 ///
@@ -322,7 +311,7 @@ impl fmt::Debug for Parameter {
         f.debug_struct("Parameter")
             .field("role", &self.0.role)
             .field("version", &state.version)
-            .field("text", &crate::value::excerpt(&state.text, 60))
+            .field("text", &super::excerpt(&state.text, 60))
             .finish()
     }
 }

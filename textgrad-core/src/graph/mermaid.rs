@@ -2,8 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::GraphView;
-use crate::graph::{GraphEdge, GraphNode};
+use super::{GraphEdge, GraphNode, GraphView};
 
 impl GraphView<'_> {
     /// The graph in Mermaid. Variables are boxes (doubled at the sides if they require a gradient), calls

@@ -2,8 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::GraphView;
-use crate::graph::{GraphEdge, GraphNode};
+use super::{GraphEdge, GraphNode, GraphView};
 
 impl GraphView<'_> {
     /// The graph in Graphviz' DOT. Variables are boxes (doubled if they require a gradient), calls are

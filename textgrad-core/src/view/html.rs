@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value as Json;
 
-use super::data::PageData;
+use super::texts::PageData;
 
 const STYLE: &str = include_str!("assets/style.css");
 /// One script of several files, so that the policy names one hash.

@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{Feedback, Gradient};
-use crate::backward::{BackwardCx, OpFailure};
+use super::{BackwardCx, Call, Inputs, Op, OpFailure, Output};
 use crate::error::Error;
-use crate::op::{Call, Inputs, Op, Output};
+use crate::gradient::{Feedback, Gradient};
 use crate::variable::Variable;
 
 impl Gradient {
@@ -32,9 +31,9 @@ impl Gradient {
     #[must_use]
     pub fn join(gradients: &[Self]) -> Option<Self> {
         let said: Vec<&Feedback> = gradients.iter().filter_map(Self::feedback).collect();
-        let Some(first) = said.first() else {
+        if said.is_empty() {
             return gradients.first().cloned();
-        };
+        }
         let mut seen = HashSet::new();
         let parts: Vec<Variable> = said
             .iter()
@@ -46,11 +45,7 @@ impl Gradient {
         let whole = said.iter().find(|feedback| feedback.parts().len() == parts.len());
         let joined = match whole {
             Some(whole) => Feedback::clone(whole),
-            None => Feedback {
-                words: JoinFeedback::call(&parts),
-                parts: parts.into(),
-                contexts: Arc::clone(&first.contexts),
-            },
+            None => Feedback::joined(JoinFeedback::call(&parts), parts),
         };
         let contexts = said.iter().flat_map(|feedback| feedback.contexts().iter().cloned());
         Some(joined.with_contexts(contexts).into())

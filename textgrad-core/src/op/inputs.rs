@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::error::Error;
 use crate::score::Score;
-use crate::value::{Image, Value};
 use crate::variable::Variable;
+use crate::variable::{Image, Value};
 
 /// A named input of a call.
 #[derive(Debug, Clone)]

@@ -1,18 +1,22 @@
 //! Graphs and calls as one HTML page to look at.
 
+mod build;
 mod call;
 mod data;
 mod html;
 mod layout;
+mod texts;
+mod words;
 
 use std::sync::Arc;
 
 use serde_json::Value as Json;
 
 pub use self::call::PageCall;
+use self::data::GraphData;
+pub use self::words::{WordChange, WordChangeKind, word_changes};
 use crate::error::Error;
 use crate::graph::GraphView;
-use crate::graph::export::data::GraphData;
 
 /// Graphs and calls of engines as one HTML page, for people.
 ///
@@ -86,7 +90,7 @@ impl Page {
     /// The page. A text or a line that occurs several times, as in requests that quote it, is in it once.
     #[must_use]
     pub fn to_html(&self) -> String {
-        html::render(&self.title, data::of(self))
+        html::render(&self.title, texts::of(self))
     }
 }
 
@@ -95,5 +99,23 @@ impl GraphView<'_> {
     #[must_use]
     pub fn to_html(&self) -> String {
         Page::new("textgrad graph").graph("graph", self).to_html()
+    }
+}
+
+impl GraphView<'_> {
+    /// The graph as JSON, with whatever a person would look for in it.
+    ///
+    /// | field | |
+    /// |---|---|
+    /// | `version` | of this format; it goes up when an older reader would misread it |
+    /// | `nodes` | in topological order, `id` counting from 0. A `variable` has `role`, `requires_grad`, `value` and, where there is one, `score`; a `call` has `op` and, where an engine was asked, `request`. `class` says what part it plays: `parameter`, `input`, `value`, `output`, `loss`, `feedback`, `update`, `model`, `function` |
+    /// | `edges` | `argument` from a variable to a call, `output` from a call to a variable |
+    /// | `gradients` | what reached which variable, from which call (`consumer`) for which `argument`; empty unless gradients are shown. `words` is the node of the feedback's words if it is in the graph, `request` the request that brought them if it is not. Kind `merged` is what a reduction made of several |
+    /// | `updates` | which variable is a new version of which, and what changed by word: pairs of `=`, `-` or `+` and a number of characters (Unicode scalar values), to be read along both texts |
+    ///
+    /// Texts are whole; of an image, type and size are given. [`Page`](crate::Page) makes a page of it.
+    #[must_use]
+    pub fn to_json(&self) -> Json {
+        GraphData::of(self).to_json()
     }
 }

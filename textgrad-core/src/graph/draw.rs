@@ -1,10 +1,5 @@
 //! Drawings of a graph.
 
-pub(crate) mod data;
-mod dot;
-mod json;
-mod mermaid;
-
 use std::sync::Arc;
 
 use petgraph::graph::NodeIndex;
@@ -13,8 +8,8 @@ use petgraph::visit::EdgeRef;
 use super::{Graph, GraphEdge, GraphNode};
 use crate::gradient::{Gradient, Gradients, Received};
 use crate::op::Call;
-use crate::value::excerpt;
 use crate::variable::Variable;
+use crate::variable::excerpt;
 
 /// A graph about to be drawn: how much text is shown, and whether gradients are.
 ///
@@ -28,7 +23,7 @@ use crate::variable::Variable;
 /// ```
 #[derive(Debug, Clone, Copy)]
 pub struct GraphView<'a> {
-    graph: &'a Graph,
+    pub(crate) graph: &'a Graph,
     gradients: Option<&'a Gradients>,
     max_chars: usize,
 }
@@ -57,23 +52,23 @@ impl<'a> GraphView<'a> {
         self
     }
 
-    fn cut(&self, text: &str) -> String {
+    pub(crate) fn cut(&self, text: &str) -> String {
         excerpt(text, self.max_chars)
     }
 
-    fn nodes(&self) -> impl Iterator<Item = (NodeIndex, &'a GraphNode)> {
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = (NodeIndex, &'a GraphNode)> {
         let nodes = &self.graph.nodes;
         nodes.node_indices().filter_map(|index| Some((index, nodes.node_weight(index)?)))
     }
 
-    fn edges(&self) -> impl Iterator<Item = (NodeIndex, NodeIndex, &'a GraphEdge)> {
+    pub(crate) fn edges(&self) -> impl Iterator<Item = (NodeIndex, NodeIndex, &'a GraphEdge)> {
         let edges = self.graph.nodes.edge_references();
         edges.map(|edge| (edge.source(), edge.target(), edge.weight()))
     }
 
     /// What was said, cut, as edges from a call back to a variable that it used. That the root is the
     /// objective has no such edge, and a loop from a node to itself is what drawing programs draw worst.
-    fn drawn_notes(&self) -> impl Iterator<Item = (NodeIndex, NodeIndex, String)> {
+    pub(crate) fn drawn_notes(&self) -> impl Iterator<Item = (NodeIndex, NodeIndex, String)> {
         self.received().filter_map(|(variable, consumer, received)| {
             let text = match received.gradient() {
                 Gradient::Objective => "objective".to_owned(),
@@ -84,7 +79,9 @@ impl<'a> GraphView<'a> {
     }
 
     /// What reached a variable, and from which call, one entry per edge, in the order of the graph.
-    fn received(&self) -> impl Iterator<Item = (NodeIndex, Option<NodeIndex>, &'a Received)> {
+    pub(crate) fn received(
+        &self,
+    ) -> impl Iterator<Item = (NodeIndex, Option<NodeIndex>, &'a Received)> {
         let graph = self.graph;
         self.reached().flat_map(move |(gradients, variable, node)| {
             gradients.received(variable).iter().map(move |received| {
@@ -96,7 +93,7 @@ impl<'a> GraphView<'a> {
     }
 
     /// The variables of the graph that something reached.
-    fn reached(&self) -> impl Iterator<Item = (&'a Gradients, &'a Variable, NodeIndex)> {
+    pub(crate) fn reached(&self) -> impl Iterator<Item = (&'a Gradients, &'a Variable, NodeIndex)> {
         let graph = self.graph;
         self.gradients.into_iter().flat_map(move |gradients| {
             gradients

@@ -1,18 +1,30 @@
-//! What an op's backward is told and what it answers.
+//! The context of an op's backward, and its failure.
 
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
+use serde::{Deserialize, Serialize};
 
-use super::{Layout, Settings};
+use super::{Call, Inputs, Output};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::gradient::Gradient;
-use crate::op::{Call, Inputs, Output};
 use crate::seed::Seed;
 use crate::variable::Variable;
+
+/// How a request for feedback shows the call that it is about.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Layout {
+    /// The forward conversation is quoted inside a fresh request.
+    #[default]
+    Quoted,
+    /// The request continues the forward conversation turn by turn, so that a server with automatic prefix
+    /// caching need not read it again.
+    Continued,
+}
 
 /// A backward that failed, with the gradients that were paid for before it did.
 ///
@@ -39,19 +51,21 @@ struct Inner {
     call: Arc<Call>,
     gradients: Vec<Vec<Gradient>>,
     outputs: Vec<Option<Variable>>,
-    settings: Settings,
+    engine: Option<Arc<dyn Engine>>,
+    layout: Layout,
     seed: Option<Seed>,
 }
 
 impl BackwardCx {
-    pub(super) fn new(
+    pub(crate) fn new(
         call: Arc<Call>,
         gradients: Vec<Vec<Gradient>>,
         outputs: Vec<Option<Variable>>,
-        settings: Settings,
+        engine: Option<Arc<dyn Engine>>,
+        layout: Layout,
         seed: Option<Seed>,
     ) -> Self {
-        Self(Arc::new(Inner { call, gradients, outputs, settings, seed }))
+        Self(Arc::new(Inner { call, gradients, outputs, engine, layout, seed }))
     }
 
     /// What went into the call.
@@ -87,13 +101,13 @@ impl BackwardCx {
     /// The engine of the pass, if it was given one, else the op's own.
     #[must_use]
     pub fn engine_or(&self, own: &Arc<dyn Engine>) -> Arc<dyn Engine> {
-        Arc::clone(self.0.settings.engine.as_ref().unwrap_or(own))
+        Arc::clone(self.0.engine.as_ref().unwrap_or(own))
     }
 
     /// How requests are to show the call.
     #[must_use]
     pub fn layout(&self) -> Layout {
-        self.0.settings.layout
+        self.0.layout
     }
 
     /// The seed for the request about one input; `None` if the pass has no seed.

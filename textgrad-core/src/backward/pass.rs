@@ -9,13 +9,12 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use petgraph::graph::NodeIndex;
 
-use super::cx::{BackwardCx, OpFailure};
 use super::state::{Group, State};
 use super::{BackwardError, BackwardEvent, Settings};
 use crate::error::{Error, panic_message};
 use crate::gradient::{Feedback, Gradient, Gradients, ReduceCx};
 use crate::graph::GraphNode;
-use crate::op::Call;
+use crate::op::{BackwardCx, Call, OpFailure};
 use crate::variable::Variable;
 
 /// What a job brought back.
@@ -109,8 +108,8 @@ impl Pass {
         }
         self.tell(&BackwardEvent::CallStarted { call: &call });
         let seed = self.settings.seed.map(|seed| seed.child("call", node.index() as u64));
-        let cx =
-            BackwardCx::new(Arc::clone(&call), gradients, outputs, self.settings.clone(), seed);
+        let (engine, layout) = (self.settings.engine.clone(), self.settings.layout);
+        let cx = BackwardCx::new(Arc::clone(&call), gradients, outputs, engine, layout, seed);
         self.jobs.push(Box::pin(async move {
             let op = Arc::clone(call.op());
             let work = AssertUnwindSafe(async { op.backward(&cx).await }).catch_unwind();

@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value as Json;
 
+use super::data::RequestData;
 use crate::engine::{EngineError, Request, Response};
-use crate::graph::export::data::RequestData;
 
 /// A call of an engine, for [`Page::calls`](crate::Page::calls).
 #[derive(Debug, Clone, Serialize)]

@@ -6,8 +6,8 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use serde_json::{Value as Json, json};
 
 use super::Page;
+use super::data::{GraphData, NodeKind, RequestData};
 use super::layout::Layout;
-use crate::graph::export::data::{GraphData, NodeKind, RequestData};
 
 /// Texts shorter than this, in bytes, are not worth a place in the table.
 const SHORTEST: usize = 24;

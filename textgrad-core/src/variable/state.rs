@@ -1,12 +1,12 @@
-//! The texts of a module, to be saved and loaded.
+//! Saved texts: the state of a parameter, and the state dictionary of a module.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::{Assignment, Parameter};
 use crate::error::Error;
-use crate::variable::{Assignment, Parameter};
 
 /// The texts of a module's parameters by name; see [`Module::state_dict`](super::Module::state_dict).
 ///
@@ -75,4 +75,37 @@ impl StateDict {
         assignments.retain(|assignment| assignment.base.text() != Some(&assignment.text));
         Parameter::assign_all(&assignments)
     }
+}
+
+/// All of a [`Parameter`](super::Parameter) that assignments change: its text, its version, its history.
+///
+/// # Examples
+/// ```
+/// use textgrad_core::Parameter;
+///
+/// let prompt = Parameter::new("Answer.", "system prompt");
+/// prompt.set("Answer briefly.");
+/// let saved = serde_json::to_string(&prompt.state()).unwrap();
+///
+/// let later = Parameter::new("Answer.", "system prompt");
+/// later.restore(&serde_json::from_str(&saved).unwrap());
+/// assert_eq!((later.text().as_ref(), later.version()), ("Answer briefly.", 1));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ParameterState {
+    /// The text.
+    pub text: Arc<str>,
+    /// How many times it was assigned.
+    pub version: u64,
+    /// Earlier versions, oldest first.
+    pub history: Vec<Version>,
+}
+
+/// An earlier text of a [`Parameter`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Version {
+    /// Its number: 0 for the first, one more with every assignment.
+    pub number: u64,
+    /// The text.
+    pub text: Arc<str>,
 }
