@@ -16,7 +16,7 @@ use textgrad_core::{
     Seed, Variable, apply_one, check_fn,
 };
 use textgrad_examples::{Failure, Options, announce, heading, quote};
-use textgrad_ops::engine::sim;
+use textgrad_ops::sim;
 use textgrad_ops::{
     CheckLoss, ContrastiveLoss, Loss, TextualGradientDescent, first_failing, loss_fn, weighted_sum,
 };
@@ -172,7 +172,7 @@ async fn main() -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
-    use textgrad_ops::engine::Sim;
+    use textgrad_ops::sim::Sim;
 
     use super::*;
 

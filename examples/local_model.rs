@@ -29,7 +29,8 @@ use textgrad_core::{
 };
 use textgrad_examples::{Failure, Options, announce, heading, quote};
 use textgrad_ops::engine::layer::{Meter, MeterSnapshot, RetryPolicy, Standard};
-use textgrad_ops::engine::{EngineExt, Sim, engine};
+use textgrad_ops::engine::{EngineExt, engine};
+use textgrad_ops::sim::Sim;
 use textgrad_ops::{LlmCall, TextLoss, TextualGradientDescent};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use clap::Parser;
 use textgrad_core::{Backward, Engine, Graph, Parameter, Seed, Variable, section};
 use textgrad_examples::{Failure, Options, announce, heading, quote};
-use textgrad_ops::engine::sim;
+use textgrad_ops::sim;
 use textgrad_ops::{LlmCall, TextLoss, TextualGradientDescent};
 
 const QUERY: &str = "How do I take care of a wooden table?";
@@ -122,7 +122,7 @@ async fn main() -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
-    use textgrad_ops::engine::Sim;
+    use textgrad_ops::sim::Sim;
 
     use super::*;
 

@@ -19,7 +19,7 @@ use textgrad_core::{Engine, Error, Member, Module, Parameter, Seed, Variable, ex
 use textgrad_examples::{Failure, Options, announce, heading, quote};
 use textgrad_ops::engine::EngineExt;
 use textgrad_ops::engine::layer::Meter;
-use textgrad_ops::engine::sim::counting;
+use textgrad_ops::sim::counting;
 use textgrad_ops::train::{
     Benchmark, Dataset, Ended, EvaluatorLoss, Example, NumericMatch, Program, ProgressBars, Split,
     StepOutcome, Trainer, Training,
@@ -223,7 +223,7 @@ async fn main() -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
-    use textgrad_ops::engine::Sim;
+    use textgrad_ops::sim::Sim;
 
     use super::*;
 

@@ -11,7 +11,7 @@ use std::error::Error;
 use std::sync::Arc;
 
 use textgrad_core::{Engine, Parameter, Seed, backward};
-use textgrad_ops::engine::Sim;
+use textgrad_ops::sim::Sim;
 use textgrad_ops::{TextLoss, TextualGradientDescent};
 
 /// What the text is evaluated by. The sections are what `Sim` recognises; a real model does not need them.

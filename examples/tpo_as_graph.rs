@@ -15,7 +15,7 @@ use textgrad_core::{
     Backward, Engine, Feedback, Gradients, Graph, Inputs, Output, Sampling, Seed, Variable, apply,
     apply_one, op_fn,
 };
-use textgrad_ops::engine::{Sim, sim};
+use textgrad_ops::sim::{self, Sim};
 use textgrad_ops::{LlmCall, TextLoss, TextualGradientDescent};
 
 /// An answer and what the reward model gave it.

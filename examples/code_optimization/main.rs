@@ -109,7 +109,7 @@ async fn main() -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
-    use textgrad_ops::engine::Sim;
+    use textgrad_ops::sim::Sim;
 
     use super::*;
 

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use cpu_time::ProcessTime;
 use peak_alloc::PeakAlloc;
-use textgrad_ops::engine::Sim;
+use textgrad_ops::sim::Sim;
 use tpo::run::{ResultRecord, RunConfig, RunFolder};
 use tpo::{Batch, Query, SimReward, Summary, Tpo};
 

@@ -19,7 +19,8 @@ use async_trait::async_trait;
 use cpu_time::ProcessTime;
 use textgrad_core::{Choice, Engine, EngineError, FinishReason, Purpose, Request, Response};
 use textgrad_ops::engine::layer::{Limits, Standard};
-use textgrad_ops::engine::{EngineExt, OpenAi, Sim};
+use textgrad_ops::engine::{EngineExt, OpenAi};
+use textgrad_ops::sim::Sim;
 use textgrad_tests::fake_server::FakeServer;
 use tpo::{Batch, RewardModel, SimReward, Tpo, reward_fn};
 

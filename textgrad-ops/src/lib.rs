@@ -5,6 +5,7 @@
 //! | feature | adds |
 //! |---|---|
 //! | `json-schema` | `check::JsonSchema`, a check that a text is JSON after a schema |
+//! | `sim` | `sim`: a simulated language model and reward model, for tests, examples and first steps |
 
 mod algebra;
 pub mod check;
@@ -16,6 +17,8 @@ mod llm;
 mod loss;
 mod optim;
 pub mod prompts;
+#[cfg(feature = "sim")]
+pub mod sim;
 mod stop;
 mod tagged;
 pub mod train;

@@ -7,7 +7,7 @@
 //!
 //! ```
 //! use std::sync::Arc;
-//! use textgrad_ops::engine::sim::Sim;
+//! use textgrad_ops::sim::Sim;
 //! use tpo::{SimReward, Tpo};
 //!
 //! # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
@@ -23,7 +23,7 @@
 //!
 //! # The parts
 //! * [`Tpo`] searches one query and returns an [`Alignment`]: the answer, its [`Trajectory`], its graph.
-//! * [`RewardModel`] judges: [`HttpReward`] behind vLLM, SGLang and others, [`reward_fn`] of a function, [`SimReward`].
+//! * [`RewardModel`] judges: [`HttpReward`] behind vLLM, SGLang and others, [`reward_fn`] of a function.
 //! * [`Batch`] searches many queries at once; with a [`Journal`](journal::Journal) it can be killed and
 //!   continued without paying for anything twice.
 //! * [`run`] is the folder that the `tpo` program writes, [`input`] reads queries, [`Summary`] has the
@@ -36,6 +36,7 @@
 //! | `cli` (default) | the `tpo` program, and the features below |
 //! | `o200k` | exact token counts in the files of Arena-Hard, and answers cut to a number of tokens |
 //! | `tokenizer` | `HfTokenizer`: answers cut to a number of tokens of any `tokenizer.json` |
+//! | `sim` | `SimReward`: the simulated reward model, and the simulation of `textgrad-ops` |
 //! | `report` | `report`: figures over runs, as one HTML page, SVG and CSV; `study`: grids of runs |
 
 mod batch;
@@ -77,12 +78,15 @@ pub use self::cut::Tokenizer;
 pub use self::error::Error;
 #[doc(inline)]
 pub use self::query::Query;
+#[cfg(feature = "sim")]
+#[doc(inline)]
+pub use self::reward::SimReward;
 #[doc(inline)]
 pub use self::reward::{
     ChatTemplate, ChatTemplateError, CheckReward, Combine, CommandReward, DpoReward, Ensemble,
     HttpReward, HttpRewardBuilder, JudgeReward, JudgeRewardBuilder, LengthReward, Likelihood,
     LikelihoodApi, LikelihoodBuilder, Member, PpoReward, RewardApi, RewardFn, RewardModel,
-    SimReward, Surroundings, UnreadableVote, reward_fn,
+    Surroundings, UnreadableVote, reward_fn,
 };
 #[doc(inline)]
 pub use self::search::{

@@ -7,7 +7,7 @@ use std::io;
 use std::time::Duration;
 
 use clap::Parser;
-use textgrad_ops::engine::sim::{Sim, reward};
+use textgrad_ops::sim::{Sim, reward};
 use textgrad_tests::fake_server::{ErrorShape, FakeServer, FakeServerBuilder, FaultRule};
 
 /// A fake OpenAI-compatible server that misbehaves on demand. It binds 127.0.0.1 only, and what it writes is

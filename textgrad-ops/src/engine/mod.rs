@@ -2,7 +2,6 @@
 //!
 //! * [`openai`]: chat completions, as vLLM, SGLang, llama.cpp, Ollama, OpenAI and many others offer them.
 //! * [`anthropic`] and [`gemini`]: the Messages API and `generateContent`, natively.
-//! * [`sim`]: an embedded simulation, which needs nothing.
 //! * [`layer`]: retry, limit, timeout, fill, cache (in memory and on disk), budget, record and replay, trace,
 //!   meter: each an engine around an engine.
 //! * [`preset`]: any of these by name, `engine("ollama/llama3")`, with keys from the environment.
@@ -16,7 +15,6 @@ mod key;
 pub mod layer;
 pub mod openai;
 pub mod preset;
-pub mod sim;
 mod wire;
 
 #[doc(inline)]
@@ -31,5 +29,3 @@ pub use self::layer::EngineExt;
 pub use self::openai::OpenAi;
 #[doc(inline)]
 pub use self::preset::{EngineBuilder, PRESETS, engine, engine_with};
-#[doc(inline)]
-pub use self::sim::Sim;

@@ -6,7 +6,7 @@ use crate::support::{Answers, lines, pack, script, user, whole};
 use textgrad_core::{
     Backward, ContextSource, Engine, Layout, Parameter, Purpose, Variable, backward,
 };
-use textgrad_ops::engine::sim::Sim;
+use textgrad_ops::sim::Sim;
 use textgrad_ops::{FormattedLlmCall, LlmCall, LlmCallBuilder, StringFn, TextualGradientDescent};
 
 fn translator(engine: Arc<dyn Engine>) -> LlmCallBuilder {

@@ -144,7 +144,7 @@ async fn the_simulation_understands_a_ranking() {
     let query = Variable::constant("How do I take care of a wooden table?", "query");
     let texts = [good, "Great question! This matters because wood is dry."];
     let answers = texts.map(|text| Variable::differentiable(text, "response"));
-    let engine = Arc::new(textgrad_ops::engine::Sim::default());
+    let engine = Arc::new(textgrad_ops::sim::Sim::default());
     let loss = ListwiseLoss::new(engine, &query, answers.iter().zip([1.0, 0.0])).unwrap();
     let verdict = loss.evaluate_best().await.unwrap();
     assert!(verdict.text().unwrap().contains("rejected response"), "{verdict:?}");

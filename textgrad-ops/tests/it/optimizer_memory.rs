@@ -313,7 +313,7 @@ async fn a_state_that_does_not_fit_is_refused_and_changes_nothing() {
 #[tokio::test]
 async fn the_simulation_rewrites_the_text_of_now_by_the_feedback_of_now() {
     for layout in [Layout::Quoted, Layout::Continued] {
-        let sim = Arc::new(textgrad_ops::engine::sim::Sim::builder().skill(1.0).build().unwrap());
+        let sim = Arc::new(textgrad_ops::sim::Sim::builder().skill(1.0).build().unwrap());
         let critic = Answers::new("critic", |request| match request.purpose {
             Purpose::Gradient => "Add a caveat.".to_owned(),
             purpose => purpose.to_string(),

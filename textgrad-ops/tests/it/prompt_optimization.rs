@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use futures_util::future::try_join_all;
 use textgrad_core::{Backward, Engine, Error, Layout, Parameter, Seed, Variable};
-use textgrad_ops::engine::sim::{Sim, counting};
+use textgrad_ops::sim::{Sim, counting};
 use textgrad_ops::{LlmCall, LlmReduce, StringFn, TextualGradientDescent, aggregate, sum};
 
 const PLAIN: &str = "You will answer a reasoning question. Think step by step. The last line of your \

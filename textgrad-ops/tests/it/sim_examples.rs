@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use textgrad_core::{Backward, Engine, Layout, Parameter, Variable};
-use textgrad_ops::engine::sim::Sim;
+use textgrad_ops::sim::Sim;
 use textgrad_ops::{StringFn, TextLoss, TextualGradientDescent};
 
 fn sim() -> Arc<dyn Engine> {

@@ -56,7 +56,7 @@ impl Progress {
 /// # Examples
 /// ```
 /// use std::sync::Arc;
-/// use textgrad_ops::engine::sim::Sim;
+/// use textgrad_ops::sim::Sim;
 /// use tpo::{Batch, SimReward, Tpo};
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {

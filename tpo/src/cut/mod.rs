@@ -32,7 +32,7 @@ use crate::error::Error;
 /// use std::ops::Range;
 /// use std::sync::Arc;
 ///
-/// use textgrad_ops::engine::sim::Sim;
+/// use textgrad_ops::sim::Sim;
 /// use tpo::{SimReward, Tokenizer, Tpo, TpoConfig};
 ///
 /// /// Every character is a token.

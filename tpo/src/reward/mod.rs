@@ -15,7 +15,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use textgrad_core::{Engine, EngineError};
-use textgrad_ops::engine::sim;
+#[cfg(feature = "sim")]
+use textgrad_ops::sim;
 
 pub use self::command::CommandReward;
 pub use self::ensemble::{Combine, Ensemble, Member};
@@ -159,9 +160,11 @@ impl<F> fmt::Debug for RewardFn<F> {
 
 /// The simulated reward model that belongs to [`sim::Sim`]. It reads nothing but the query and the answer,
 /// and its scores say nothing about real ones.
+#[cfg(feature = "sim")]
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SimReward;
 
+#[cfg(feature = "sim")]
 #[async_trait]
 impl RewardModel for SimReward {
     fn name(&self) -> &str {

@@ -28,7 +28,7 @@ use crate::session::Session;
 /// # Examples
 /// ```
 /// use std::sync::Arc;
-/// use textgrad_ops::engine::sim::Sim;
+/// use textgrad_ops::sim::Sim;
 /// use tpo::{SimReward, Tpo};
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use textgrad_ops::engine::Sim;
+use textgrad_ops::sim::Sim;
 
 use super::*;
 use crate::batch::Batch;

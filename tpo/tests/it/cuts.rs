@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use textgrad_core::testing::{Reply, ScriptedEngine};
 use textgrad_core::{Message, Purpose};
-use textgrad_ops::engine::Sim;
+use textgrad_ops::sim::Sim;
 use tpo::run::{RecordedRun, RunConfig};
 use tpo::{Error, HfTokenizer, Mode, SimReward, Tokenizer, Tpo, TpoBuilder, TpoConfig, reward_fn};
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use textgrad_core::{Graph, GraphNode};
-use textgrad_ops::engine::Sim;
+use textgrad_ops::sim::Sim;
 use tpo::{Mode, SimReward, Tpo};
 
 async fn search(mode: Mode) -> (tpo::Alignment, Graph) {

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use textgrad_core::{Engine, Layout, Message, MessageRole, Purpose, Request, engine_fn};
-use textgrad_ops::engine::Sim;
+use textgrad_ops::sim::Sim;
 use tpo::{Mode, Pairs, Query, SimReward, Tpo, TpoConfig};
 
 type Exchange = (Request, Vec<String>);

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use textgrad_core::{Engine, Layout, Purpose, Request, engine_fn};
-use textgrad_ops::engine::Sim;
+use textgrad_ops::sim::Sim;
 use tpo::journal::Journal;
 use tpo::run::{RecordedRun, ResultRecord, RunConfig};
 use tpo::{Alignment, Batch, Mode, Query, SimReward, Tpo, TpoConfig};

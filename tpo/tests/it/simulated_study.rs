@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use textgrad_ops::engine::sim::Sim;
+use textgrad_ops::sim::Sim;
 use tpo::input::BUILTIN;
 use tpo::report::{Bootstrap, Interval, deviation, mean};
 use tpo::{Batch, Mode, SimReward, Tpo, Trajectory};

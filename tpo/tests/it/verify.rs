@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use textgrad_core::{
     Choice, Engine, EngineError, ErrorKind, FinishReason, Layout, Request, Response, engine_fn,
 };
-use textgrad_ops::engine::Sim;
+use textgrad_ops::sim::Sim;
 use tpo::run::{RecordedRun, ResultRecord, Scores};
 use tpo::{
     Accept, Combine, Comparison, Ensemble, JudgeReward, Member, Mode, PairCx, PairSelection, Pairs,

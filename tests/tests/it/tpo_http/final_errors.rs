@@ -75,7 +75,7 @@ async fn a_final_failure_after_a_passing_one_is_final() {
 #[tokio::test]
 async fn a_wrong_key_is_never_shown() {
     use super::{QUERY, over, server};
-    use textgrad_ops::engine::sim::Sim;
+    use textgrad_ops::sim::Sim;
     use textgrad_tests::fake_server::FakeServer;
 
     let policy = FakeServer::builder().engine(Sim::default()).api_key("another").start().await;

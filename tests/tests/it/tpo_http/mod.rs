@@ -21,7 +21,7 @@ use textgrad_core::Engine;
 use textgrad_ops::engine::EngineExt;
 use textgrad_ops::engine::layer::RetryPolicy;
 use textgrad_ops::engine::openai::{OpenAi, OpenAiBuilder};
-use textgrad_ops::engine::sim::{self, Sim};
+use textgrad_ops::sim::{self, Sim};
 use textgrad_tests::fake_server::{FakeServer, FaultRule, Route};
 use tokio::sync::OnceCell;
 use tpo::{

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use textgrad_ops::engine::sim;
+use textgrad_ops::sim;
 use textgrad_tests::fake_server::{FakeServer, Route};
 use tpo::input::BUILTIN;
 use tpo::{Batch, Mode, Tpo, Trajectory};

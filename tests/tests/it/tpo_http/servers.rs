@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use textgrad_core::Engine;
 use textgrad_core::{EngineError, ErrorKind, Request, engine_fn};
-use textgrad_ops::engine::sim::{self, Sim};
+use textgrad_ops::sim::{self, Sim};
 use textgrad_tests::fake_server::{FakeServer, Route};
 use tpo::{Batch, Error, Stop, TpoConfig};
 

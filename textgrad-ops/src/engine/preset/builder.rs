@@ -9,8 +9,9 @@ use textgrad_core::{Engine, EngineError, ErrorKind};
 use super::azure;
 use super::table::{Api, KeyNeed, Preset, Quirk};
 use crate::engine::openai::{MaxTokensField, OpenAiBuilder, SeedField};
-use crate::engine::sim::SimBuilder;
 use crate::engine::{Anthropic, Gemini, OpenAi};
+#[cfg(feature = "sim")]
+use crate::sim::SimBuilder;
 
 /// Settings of an engine that was named in one line; see [`engine`](super::engine()).
 ///
@@ -29,6 +30,7 @@ pub struct EngineBuilder {
 
 #[derive(Debug, Clone)]
 enum Kind {
+    #[cfg(feature = "sim")]
     Sim(SimBuilder),
     Server(Server),
 }
@@ -74,6 +76,7 @@ impl EngineBuilder {
         }
     }
 
+    #[cfg(feature = "sim")]
     pub(super) fn simulation(sim: SimBuilder) -> Self {
         Self::new(Kind::Sim(sim))
     }
@@ -167,6 +170,7 @@ impl EngineBuilder {
     pub fn build(self) -> Result<Arc<dyn Engine>, EngineError> {
         let Self { kind, name, .. } = &self;
         let server = match kind {
+            #[cfg(feature = "sim")]
             Kind::Sim(sim) => return Ok(Arc::new(sim.clone().build()?)),
             Kind::Server(server) => server,
         };

@@ -1,13 +1,10 @@
 //! Reading the line that names an engine.
 
-use std::time::Duration;
-
 use textgrad_core::{EngineError, ErrorKind, excerpt};
 
 use super::builder::EngineBuilder;
 use super::nearest::nearest;
 use super::table::{PRESETS, Preset};
-use crate::engine::sim::{Sim, SimBuilder};
 
 /// The key of a server that has no preset.
 const KEY_VAR: &str = "TEXTGRAD_API_KEY";
@@ -48,7 +45,7 @@ pub fn engine_with(
     if let Some(settings) = line.strip_prefix("sim")
         && (settings.is_empty() || settings.starts_with(':'))
     {
-        return Ok(EngineBuilder::simulation(sim(settings.trim_start_matches(':'))?));
+        return simulation(settings.trim_start_matches(':'));
     }
     if line.contains("://") {
         // The address may hold a password: no part of it is repeated.
@@ -126,30 +123,16 @@ fn meant(line: &str) -> Option<String> {
     Some(format!("{preset}/{}", excerpt(line, 80)))
 }
 
-/// The settings behind `sim:`, such as `skill=0.3,latency_ms=5`.
-fn sim(settings: &str) -> Result<SimBuilder, EngineError> {
-    let mut builder = Sim::builder();
-    for setting in settings.split(',').map(str::trim).filter(|setting| !setting.is_empty()) {
-        let number = |text: &str| {
-            text.trim()
-                .parse::<f64>()
-                .map_err(|_| wrong(format!("expected a number in `{}`", excerpt(setting, 80))))
-        };
-        builder = match setting.split_once('=') {
-            Some(("skill", skill)) => builder.skill(number(skill)?),
-            Some(("latency_ms", milliseconds)) => {
-                let seconds = number(milliseconds)? / 1e3;
-                builder.latency(Duration::try_from_secs_f64(seconds).map_err(|_| {
-                    wrong(format!("expected a time of 0 or more in `{}`", excerpt(setting, 80)))
-                })?)
-            }
-            _ => {
-                return Err(wrong(format!(
-                    "expected `skill=0.8` or `latency_ms=5` behind `sim:`, got `{}`",
-                    excerpt(setting, 80)
-                )));
-            }
-        };
-    }
-    Ok(builder)
+/// The simulation with the settings behind `sim:`, such as `skill=0.3,latency_ms=5`.
+#[cfg(feature = "sim")]
+fn simulation(settings: &str) -> Result<EngineBuilder, EngineError> {
+    Ok(EngineBuilder::simulation(settings.parse()?))
+}
+
+#[cfg(not(feature = "sim"))]
+fn simulation(_: &str) -> Result<EngineBuilder, EngineError> {
+    Err(wrong(
+        "expected an engine of this build, got sim; enable the feature `sim` of textgrad-ops, or \
+         choose another engine such as ollama/llama3",
+    ))
 }

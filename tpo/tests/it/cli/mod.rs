@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
-use textgrad_ops::engine::sim::{self, Sim};
+use textgrad_ops::sim::{self, Sim};
 use textgrad_tests::fake_server::{FakeServer, FakeServerBuilder, Route};
 use textgrad_tests::program::{Ended, PATIENCE, Running};
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use textgrad_core::{Layout, Page, Seed};
-use textgrad_ops::engine::sim::Sim;
+use textgrad_ops::sim::Sim;
 use tpo::report::{Bootstrap, Cell, Comparison, Cost, Figure, Report, ReportConfig};
 use tpo::run::{RecordedRun, ResultRecord};
 use tpo::{Error, Mode, Query, RewardModel, SimReward, Tpo, TpoBuilder, TpoConfig, reward_fn};

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use serde_json::json;
 use textgrad_core::{Engine, EngineError, Parameter, Purpose, Request, Response, Seed};
 use textgrad_ops::engine::layer::Limits;
-use textgrad_ops::engine::sim::{Sim, counting};
 use textgrad_ops::engine::{EngineExt, request_key};
+use textgrad_ops::sim::{Sim, counting};
 use textgrad_ops::train::{Benchmark, EvaluatorLoss, NumericMatch, Split, Trainer, TrainerBuilder};
 use textgrad_ops::{LlmCall, Optimizer, SampledMomentum, TextualGradientDescent};
 

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use textgrad_core::{Choice, Engine as _, FinishReason, Request, Response, engine_fn};
-use textgrad_ops::engine::sim::{self, Sim};
+use textgrad_ops::sim::{self, Sim};
 use textgrad_tests::fake_server::{FakeServer, RewardServer, Route};
 
 use super::{Running, folder, json_lines, queries, read, run, tpo};

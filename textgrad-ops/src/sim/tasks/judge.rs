@@ -1,0 +1,216 @@
+//! Judgements that a program reads: a score on a scale, a verdict between two, yes or no.
+
+use super::parts::{ANSWERS, QUESTIONS, REFERENCES, fields};
+use super::work::Puzzle;
+use crate::sim::detect::count;
+use crate::sim::request::Conversation;
+use crate::sim::reward::{HIGHEST, LOWEST, reward};
+use crate::sim::rng::Rng;
+use crate::sim::sections::parse;
+use crate::sim::tagged;
+use crate::sim::text::{has_any, normalise};
+
+/// The form of the judgement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scale<'a> {
+    Score(u32, u32),
+    Choice,
+    /// The labels of two answers, the better of which is all that is said.
+    Labels(&'a str, &'a str),
+    /// `[[A>>B]]` and so on.
+    Games,
+    YesNo,
+    Words,
+}
+
+/// A judgement that is asked for.
+#[derive(Debug)]
+pub(crate) struct Judge<'a> {
+    scale: Scale<'a>,
+    tag: Option<&'a str>,
+    question: &'a str,
+    answers: Vec<&'a str>,
+    reference: Option<&'a str>,
+}
+
+/// How far a judgement without any skill is from what it should be, as a share of the scale.
+const NOISE: f64 = 0.5;
+/// The largest scale that is read.
+const MOST: u32 = 100;
+
+const JUDGES: &[&str] =
+    &["judge", "score", "rate", "grade", "evaluate", "assess", "compare", "better", "correct"];
+impl<'a> Judge<'a> {
+    /// Tells whether a judgement is asked for: the system message says so, and the user message has the
+    /// parts to judge, as sections or behind labels.
+    pub(crate) fn recognise(conversation: &'a Conversation) -> Option<Self> {
+        let ([user], true, 0) = (
+            conversation.users.as_slice(),
+            conversation.assistants.is_empty(),
+            conversation.images,
+        ) else {
+            return None;
+        };
+        let system = parse(&conversation.system);
+        // Without a system message the instruction stands before the parts.
+        let told = match conversation.system.is_empty() {
+            true => user.split(['<', ':']).next().unwrap_or_default().to_owned(),
+            false => system.outside.concat(),
+        };
+        // The form of the judgement may be told at the end of the message, where it is not far off.
+        let end = user.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
+        let end_tag = parse(end).output_tag();
+        let told = if end_tag.is_some() { format!("{told}\n{end}") } else { told };
+        let words = normalise(&told);
+        let ours = ["VARIABLE", "FEEDBACK", "LM_OUTPUT"];
+        if !has_any(&words, JUDGES)
+            || system.get("QUERY").is_some()
+            || ours.iter().any(|name| system.mentioned().contains(name))
+        {
+            return None;
+        }
+        let mut judge = Self {
+            scale: pair(&conversation.system).or_else(|| scale(&told)).unwrap_or(Scale::Words),
+            tag: end_tag.or_else(|| system.output_tag()),
+            question: "",
+            answers: Vec::new(),
+            reference: None,
+        };
+        for (label, text) in fields(user) {
+            let is = |names: &[&str]| names.iter().any(|name| has_any(&label, &[name]));
+            if is(REFERENCES) {
+                judge.reference = Some(text);
+            } else if is(ANSWERS) {
+                judge.answers.push(text);
+            } else if is(QUESTIONS) {
+                judge.question = text;
+            }
+        }
+        let enough = match judge.scale {
+            Scale::Choice | Scale::Labels(..) | Scale::Games => judge.answers.len() >= 2,
+            // Words are all that a critic of open queries says, too: only what can be checked is judged.
+            Scale::Words => judge.reference.is_some() || Puzzle::read(judge.question).is_some(),
+            _ => true,
+        };
+        (enough && !judge.answers.is_empty()).then_some(judge)
+    }
+
+    /// How good an answer is, from 0 to 1.
+    fn worth(&self, answer: &str) -> f64 {
+        if let Some(reference) = self.reference {
+            return f64::from(u8::from(states(answer, reference)));
+        }
+        if let Some((puzzle, _)) = Puzzle::read(self.question) {
+            return f64::from(u8::from(puzzle.review(answer).is_empty()));
+        }
+        (reward(self.question, answer) - LOWEST) / (HIGHEST - LOWEST)
+    }
+
+    /// The judgement, with noise where skill is missing.
+    pub(super) fn say(&self, skill: f64, rng: &mut Rng) -> String {
+        let mut noisy = |worth: f64| {
+            let drift = (count(rng.below(2001)) / 1000.0 - 1.0) * NOISE * (1.0 - skill);
+            (worth + drift).clamp(0.0, 1.0)
+        };
+        let worths: Vec<f64> =
+            self.answers.iter().map(|answer| noisy(self.worth(answer))).collect();
+        let at = |place: usize| worths.get(place).copied().unwrap_or_default();
+        let (first, second) = (at(0), at(1));
+        let (label, said) = match self.scale {
+            Scale::Score(low, high) => ("Score", scaled(first, low, high).to_string()),
+            Scale::Choice => ("Verdict", if first >= second { "A" } else { "B" }.to_owned()),
+            Scale::Labels(one, other) => {
+                return if first >= second { one } else { other }.to_owned();
+            }
+            Scale::Games => ("Verdict", format!("[[{}]]", verdict(first - second))),
+            Scale::YesNo => ("Verdict", if first >= 0.5 { "yes" } else { "no" }.to_owned()),
+            Scale::Words if first >= 0.5 => return "The answer is right.".to_owned(),
+            Scale::Words => {
+                return match self.reference {
+                    Some(reference) => format!("The answer is wrong: expected {reference}."),
+                    None => "The answer is wrong.".to_owned(),
+                };
+            }
+        };
+        let why = "A judgement by a simulation, from the words in the texts.";
+        match self.tag {
+            Some(tag) => format!("{why}\n{}", tagged(tag, &said)),
+            None => format!("{why}\n{label}: {said}"),
+        }
+    }
+}
+
+/// The whole number of a scale that is nearest to a share of it.
+fn scaled(share: f64, low: u32, high: u32) -> u32 {
+    let wanted = f64::from(low) + share * f64::from(high.saturating_sub(low));
+    (low..=high)
+        .min_by(|one, other| {
+            let off = |number: u32| (f64::from(number) - wanted).abs();
+            off(*one).total_cmp(&off(*other))
+        })
+        .unwrap_or(low)
+}
+
+/// Whether the end of an answer states what the reference says.
+fn states(answer: &str, reference: &str) -> bool {
+    let words = |text: &str| -> Vec<String> {
+        text.split(|c: char| !c.is_alphanumeric())
+            .filter(|word| !word.is_empty())
+            .map(str::to_lowercase)
+            .collect()
+    };
+    let last = answer.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
+    let (last, reference) = (words(last), words(reference));
+    !reference.is_empty() && last.ends_with(&reference)
+}
+
+/// A comparison by how much better the first is, as a share of the scale.
+fn verdict(better: f64) -> &'static str {
+    match better {
+        d if d > 0.25 => "A>>B",
+        d if d > 0.05 => "A>B",
+        d if d >= -0.05 => "A=B",
+        d if d >= -0.25 => "B>A",
+        _ => "B>>A",
+    }
+}
+
+/// The ways to compare two answers that are told by their very signs: `[[A>B]]`, or a label for each.
+fn pair(told: &str) -> Option<Scale<'_>> {
+    if told.contains("[[A>B]]") {
+        return Some(Scale::Games);
+    }
+    let label = |what: &str| {
+        let (before, _) = told.split_once(what)?;
+        let word = before.split_whitespace().next_back()?;
+        let word = word.trim_matches(|c: char| !c.is_alphanumeric());
+        (1..=2).contains(&word.chars().count()).then_some(word)
+    };
+    Some(Scale::Labels(label(" for the first")?, label(" for the second")?))
+}
+
+/// What a judge is told to answer with.
+fn scale(told: &str) -> Option<Scale<'static>> {
+    let words = normalise(told);
+    if has_any(&words, &["a or b", "a b or tie"]) {
+        return Some(Scale::Choice);
+    }
+    let rates = has_any(&words, &["score", "rate", "rating", "grade", "scale"]);
+    if let Some((low, high)) = bounds(told).filter(|_| rates) {
+        return Some(Scale::Score(low, high));
+    }
+    has_any(&words, &["yes or no"]).then_some(Scale::YesNo)
+}
+
+/// The bounds of `from 1 to 10`, `between 0 and 5`, `1-10`.
+fn bounds(told: &str) -> Option<(u32, u32)> {
+    let words: Vec<&str> =
+        told.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    words.iter().enumerate().find_map(|(at, word)| {
+        let low: u32 = word.parse().ok()?;
+        let next = *words.get(at + 1)?;
+        let after = if matches!(next, "to" | "and") { *words.get(at + 2)? } else { next };
+        let high: u32 = after.parse().ok()?;
+        (low < high && high <= MOST).then_some((low, high))
+    })
+}
