@@ -243,7 +243,7 @@ mod tests {
         let clone = writer.clone();
         let writes = (0..100_u32).map(|i| {
             let writer = if i % 2 == 0 { &writer } else { &clone };
-            writer.write(&vec![i; 50])
+            async move { writer.write(&vec![i; 50]).await }
         });
         let writes: Vec<_> = writes.map(Box::pin).collect();
         assert!(join_all(writes).await.iter().all(Result::is_ok));
