@@ -66,7 +66,9 @@ pub use self::cache::{
 pub use self::ext::EngineExt;
 pub use self::fill::Fill;
 pub use self::limit::{Limit, Limiter, Limits};
-pub use self::log::{LogError, Logged, LoggedCall, LoggedGraph, RunLog, RunLogger, write_page};
+#[cfg(feature = "page")]
+pub use self::log::write_page;
+pub use self::log::{LogError, Logged, LoggedCall, LoggedGraph, RunLog, RunLogger};
 pub use self::meter::{Meter, MeterSnapshot, Metered, PurposeCount};
 pub use self::record::{Record, Replay};
 pub use self::retry::{Retry, RetryPolicy};

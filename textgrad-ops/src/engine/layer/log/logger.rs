@@ -6,8 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use textgrad_core::GraphView;
-
 use super::super::lines::LineWriter;
 use super::error::LogError;
 use super::line::{LONGEST_BEGINNING, Line, begins_a_line};
@@ -37,18 +35,6 @@ impl RunLogger {
         let stopped = |error| LogError::io(&path, "cannot be opened", std::io::Error::other(error));
         let file = file.map_err(stopped)??;
         Ok(Self { lines: LineWriter::start(tokio::fs::File::from_std(file)), path })
-    }
-
-    /// Writes a graph under a name, so that [`RunLog::page`](super::RunLog::page) shows it.
-    ///
-    /// # Errors
-    /// [`LogError`] if it cannot be written.
-    pub async fn graph(
-        &self,
-        name: impl Into<String>,
-        view: &GraphView<'_>,
-    ) -> Result<(), LogError> {
-        self.write(&Line::graph(unix_ms(), name.into(), view.to_json())).await
     }
 
     pub(super) async fn write(&self, line: &Line) -> Result<(), LogError> {

@@ -3,6 +3,7 @@
 mod error;
 mod line;
 mod logger;
+#[cfg(feature = "page")]
 mod page;
 mod read;
 
@@ -16,6 +17,7 @@ pub use self::error::LogError;
 use self::line::Line;
 pub use self::logger::RunLogger;
 use self::logger::unix_ms;
+#[cfg(feature = "page")]
 pub use self::page::write_page;
 pub use self::read::{LoggedCall, LoggedGraph, RunLog};
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize as _;
 use serde_json::Value as Json;
-use textgrad_core::{EngineError, Page, PageCall, Request, Response};
+use textgrad_core::{EngineError, Request, Response};
 
 use super::error::LogError;
 use super::line::{CallLine, Entry, Line, VERSION};
@@ -27,13 +27,12 @@ use super::line::{CallLine, Entry, Line, VERSION};
 ///
 /// let read = RunLog::read(&path).await?;
 /// assert_eq!(read.calls()[0].request.messages[0].text(), "hello");
-/// assert!(read.page()?.to_html().contains("hello"));
 /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct RunLog {
-    calls: Vec<LoggedCall>,
-    graphs: Vec<LoggedGraph>,
+    pub(super) calls: Vec<LoggedCall>,
+    pub(super) graphs: Vec<LoggedGraph>,
     torn: bool,
 }
 
@@ -63,24 +62,8 @@ pub struct LoggedGraph {
     pub time: u64,
     /// The name that it was written under.
     pub name: String,
-    /// What [`GraphView::to_json`](textgrad_core::GraphView::to_json) made of it.
+    /// The graph, as `GraphView::to_json` writes it.
     pub json: Json,
-}
-
-impl LoggedGraph {
-    /// The page of the graph alone: that of [`GraphView::to_html`](textgrad_core::GraphView::to_html), under
-    /// the name of the graph.
-    ///
-    /// # Errors
-    /// [`LogError::Graph`] if what was written is no graph of a known version.
-    pub fn page(&self) -> Result<Page, LogError> {
-        self.add_to(Page::new(self.name.as_str()))
-    }
-
-    fn add_to(&self, page: Page) -> Result<Page, LogError> {
-        page.graph_json(self.name.as_str(), &self.json)
-            .map_err(|source| LogError::Graph { name: self.name.clone(), source })
-    }
 }
 
 impl RunLog {
@@ -131,28 +114,6 @@ impl RunLog {
     #[must_use]
     pub fn is_torn(&self) -> bool {
         self.torn
-    }
-
-    /// A page of all graphs and calls, the calls in the order in which they began. A node of a graph shows
-    /// the calls that were asked what it asked.
-    ///
-    /// # Errors
-    /// [`LogError::Graph`] if a graph is of an unknown version.
-    pub fn page(&self) -> Result<Page, LogError> {
-        let page = Page::new("textgrad run");
-        let page = self.graphs.iter().try_fold(page, |page, graph| graph.add_to(page))?;
-        let mut calls: Vec<&LoggedCall> = self.calls.iter().collect();
-        calls.sort_by_key(|call| call.time);
-        Ok(page.calls(calls.into_iter().map(LoggedCall::on_page)))
-    }
-}
-
-impl LoggedCall {
-    fn on_page(&self) -> PageCall {
-        PageCall::new(self.engine.clone(), self.request.clone(), self.result.clone())
-            .began(self.time)
-            .took(self.latency)
-            .simulation(self.is_simulation)
     }
 }
 
