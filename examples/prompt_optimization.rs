@@ -15,7 +15,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use clap::Parser;
 use serde_json::json;
-use textgrad_core::{Engine, Error, Member, Module, Parameter, Seed, Variable, excerpt};
+use textgrad_core::{Engine, Error, Member, Module, Parameter, Seed, Variable, truncate};
 use textgrad_examples::{Failure, Options, announce, heading, quote};
 use textgrad_ops::engine::EngineExt;
 use textgrad_ops::engine::layer::Meter;
@@ -191,7 +191,7 @@ async fn main() -> Result<(), Failure> {
         split.test.len()
     );
     let first = split.train.get(0).and_then(|example| example.field("question"));
-    println!("{}", quote(&excerpt(first.unwrap_or_default(), 300)));
+    println!("{}", quote(&truncate(first.unwrap_or_default(), 300)));
 
     let heard = stop.clone();
     tokio::spawn(async move {

@@ -120,7 +120,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         println!(
             "{:5.2}  {}",
             scored.reward,
-            textgrad_core::excerpt(scored.answer.text().unwrap_or_default(), 90)
+            textgrad_core::truncate(scored.answer.text().unwrap_or_default(), 90)
         );
     }
     let (best, _) = extremes(&run.pool).ok_or("the pool is empty")?;

@@ -15,7 +15,7 @@ mod language;
 use std::sync::Arc;
 
 use clap::Parser;
-use textgrad_core::{Backward, Engine, Parameter, Score, Seed, excerpt};
+use textgrad_core::{Backward, Engine, Parameter, Score, Seed, truncate};
 use textgrad_examples::{Failure, Options, announce, heading, quote};
 use textgrad_ops::{CommandLoss, TextualGradientDescent};
 
@@ -97,7 +97,7 @@ async fn main() -> Result<(), Failure> {
         }
         if !iteration.feedback.is_empty() {
             println!("the feedback, which no model wrote:");
-            println!("{}", quote(&excerpt(&iteration.feedback, 1000)));
+            println!("{}", quote(&truncate(&iteration.feedback, 1000)));
         }
     }
     match made.last() {

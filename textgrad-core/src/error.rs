@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::engine::EngineError;
 use crate::prompt::PromptError;
-use crate::variable::excerpt;
+use crate::variable::truncate;
 
 /// What can go wrong in a forward or a backward pass.
 #[derive(Debug, thiserror::Error)]
@@ -78,7 +78,7 @@ pub enum Error {
     /// An op was given an image where it needs text.
     #[error(
         "expected text for input {input:?} (role: {}), but it holds an {got}",
-        excerpt(role, 80)
+        truncate(role, 80)
     )]
     NotText {
         /// The input.
@@ -91,7 +91,7 @@ pub enum Error {
     /// An op was given text where it needs an image.
     #[error(
         "expected an image for input {input:?} (role: {}), but it holds {got}",
-        excerpt(role, 80)
+        truncate(role, 80)
     )]
     NotImage {
         /// The input.
@@ -114,7 +114,7 @@ pub enum Error {
     /// There is nothing to differentiate with respect to.
     #[error(
         "the objective (role: {}) requires no gradient: it depends on no Parameter and no Variable::differentiable, or its op says that its output requires none",
-        excerpt(role, 80)
+        truncate(role, 80)
     )]
     NothingRequiresGrad {
         /// The objective's role.
@@ -159,7 +159,7 @@ pub enum Error {
     /// A parameter was assigned since the value that an update was made from.
     #[error(
         "the parameter (role: {}) was assigned since this update was made; nothing was assigned: run forward and backward again",
-        excerpt(role, 80)
+        truncate(role, 80)
     )]
     StaleParameter {
         /// The parameter's role.
@@ -168,7 +168,7 @@ pub enum Error {
     /// A parameter occurs twice in one set of assignments.
     #[error(
         "the parameter (role: {}) occurs twice among the assignments; nothing was assigned",
-        excerpt(role, 80)
+        truncate(role, 80)
     )]
     RepeatedParameter {
         /// The parameter's role.

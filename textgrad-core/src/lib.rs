@@ -99,7 +99,7 @@ pub use self::seed::Seed;
 #[doc(inline)]
 pub use self::variable::{
     Assignment, Image, ImageError, Member, Module, Parameter, ParameterBuilder, ParameterState,
-    Source, StateDict, Value, Variable, Version, excerpt,
+    Source, StateDict, Value, Variable, Version, truncate,
 };
 #[cfg(feature = "page")]
 #[doc(inline)]

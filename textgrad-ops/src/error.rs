@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use textgrad_core::{BackwardError, EngineError, PromptError, Score, excerpt};
+use textgrad_core::{BackwardError, EngineError, PromptError, Score, truncate};
 
 use crate::optim::Rejected;
 
@@ -27,7 +27,7 @@ pub enum Error {
         end: String,
     },
     /// None of the parameters has any feedback.
-    #[error("expected feedback on at least one parameter, but none has any ({}); run a backward pass from an objective that depends on them, after their last assignment", roles.iter().map(|role| excerpt(role, 40)).collect::<Vec<_>>().join("; "))]
+    #[error("expected feedback on at least one parameter, but none has any ({}); run a backward pass from an objective that depends on them, after their last assignment", roles.iter().map(|role| truncate(role, 40)).collect::<Vec<_>>().join("; "))]
     NoFeedback {
         /// The parameters' roles.
         roles: Vec<String>,
@@ -41,7 +41,7 @@ pub enum Error {
     /// A parameter has nothing to do with the objective.
     #[error(
         "expected the objective to depend on the parameter (role: {}), but its present text is not in the graph: build the graph from its variable() after its last assignment, or leave it out",
-        excerpt(role, 80)
+        truncate(role, 80)
     )]
     NotInGraph {
         /// The parameter's role.
@@ -50,7 +50,7 @@ pub enum Error {
     /// No answer held a usable new text.
     #[error(
         "no usable new text for the variable (role: {}) in {requests} request(s); the last answer: {problem}",
-        excerpt(role, 80)
+        truncate(role, 80)
     )]
     NoUpdate {
         /// The variable's role.
@@ -64,8 +64,8 @@ pub enum Error {
     /// text.
     #[error(
         "every new text for the parameter (role: {}) breaks a rule, in {requests} request(s), so it keeps its text; the last answer: {}",
-        excerpt(role, 80),
-        rejected.last().map(|last| excerpt(&last.problem, 200)).unwrap_or_default()
+        truncate(role, 80),
+        rejected.last().map(|last| truncate(&last.problem, 200)).unwrap_or_default()
     )]
     Violations {
         /// The parameter's role.
@@ -78,7 +78,7 @@ pub enum Error {
     /// A proposal has no candidate left for a parameter, so none was assigned.
     #[error(
         "no candidate is left for the parameter (role: {}), so none was assigned",
-        excerpt(role, 80)
+        truncate(role, 80)
     )]
     NoCandidate {
         /// The parameter's role.
@@ -101,7 +101,7 @@ pub enum Error {
         score: Score,
     },
     /// What was given as an optimizer's memory is none.
-    #[error("expected the state of an optimizer ({expected}), got {}", excerpt(got, 80))]
+    #[error("expected the state of an optimizer ({expected}), got {}", truncate(got, 80))]
     State {
         /// What it should be.
         expected: String,
@@ -157,7 +157,7 @@ pub enum Error {
         weight: f64,
     },
     /// A regular expression that does not compile.
-    #[error("expected a regular expression, got {:?}", excerpt(pattern, 80))]
+    #[error("expected a regular expression, got {:?}", truncate(pattern, 80))]
     Pattern {
         /// What was given.
         pattern: String,

@@ -81,11 +81,11 @@ impl Format {
         let name = name.into();
         let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
         if name.is_empty() || name.len() > LONGEST_NAME || !plain {
-            return Err(FormatError::Name(crate::variable::excerpt(&name, 80)));
+            return Err(FormatError::Name(crate::variable::truncate(&name, 80)));
         }
         match schema {
             Value::Object(schema) => Ok(Self { name, schema, strict: true }),
-            other => Err(FormatError::Schema(crate::variable::excerpt(&other.to_string(), 80))),
+            other => Err(FormatError::Schema(crate::variable::truncate(&other.to_string(), 80))),
         }
     }
 

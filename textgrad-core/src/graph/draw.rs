@@ -9,7 +9,7 @@ use super::{Graph, GraphEdge, GraphNode};
 use crate::gradient::{Gradient, Gradients, Received};
 use crate::op::Call;
 use crate::variable::Variable;
-use crate::variable::excerpt;
+use crate::variable::truncate;
 
 /// A graph about to be drawn: how much text is shown, and whether gradients are.
 ///
@@ -44,7 +44,7 @@ impl<'a> GraphView<'a> {
         self
     }
 
-    /// Shows at most this many characters of each text; see [`excerpt`]. It does not hold for JSON, which
+    /// Shows at most this many characters of each text; see [`truncate`]. It does not hold for JSON, which
     /// has all of every text.
     #[must_use]
     pub fn max_chars(mut self, max_chars: usize) -> Self {
@@ -53,7 +53,7 @@ impl<'a> GraphView<'a> {
     }
 
     pub(crate) fn cut(&self, text: &str) -> String {
-        excerpt(text, self.max_chars)
+        truncate(text, self.max_chars)
     }
 
     pub(crate) fn nodes(&self) -> impl Iterator<Item = (NodeIndex, &'a GraphNode)> {

@@ -14,7 +14,7 @@ pub use self::image::{Image, ImageError};
 pub use self::module::{Member, Module};
 pub use self::parameter::{Assignment, Parameter, ParameterBuilder};
 pub use self::state::{ParameterState, StateDict, Version};
-pub use self::value::{Value, excerpt};
+pub use self::value::{Value, truncate};
 use crate::op::{Call, Output};
 use crate::score::Score;
 
@@ -159,7 +159,7 @@ impl fmt::Debug for Variable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Variable")
             .field("role", &self.0.role)
-            .field("value", &excerpt(&self.0.value.describe(), 60))
+            .field("value", &truncate(&self.0.value.describe(), 60))
             .field("requires_grad", &self.0.requires_grad)
             .field("op", &self.source().map(|source| source.call.op().name()))
             .finish()

@@ -311,7 +311,7 @@ impl fmt::Debug for Parameter {
         f.debug_struct("Parameter")
             .field("role", &self.0.role)
             .field("version", &state.version)
-            .field("text", &super::excerpt(&state.text, 60))
+            .field("text", &super::truncate(&state.text, 60))
             .finish()
     }
 }

@@ -97,15 +97,15 @@ impl From<Image> for Value {
 ///
 /// # Examples
 /// ```
-/// use textgrad_core::excerpt;
+/// use textgrad_core::truncate;
 ///
-/// assert_eq!(excerpt("short", 10), "short");
-/// assert_eq!(excerpt("a longer text", 8), "a longe…");
-/// assert_eq!(excerpt("👩‍👩‍👧👩‍👩‍👧👩‍👩‍👧", 2), "👩‍👩‍👧…");
-/// assert_eq!(excerpt("anything", 0), "");
+/// assert_eq!(truncate("short", 10), "short");
+/// assert_eq!(truncate("a longer text", 8), "a longe…");
+/// assert_eq!(truncate("👩‍👩‍👧👩‍👩‍👧👩‍👩‍👧", 2), "👩‍👩‍👧…");
+/// assert_eq!(truncate("anything", 0), "");
 /// ```
 #[must_use]
-pub fn excerpt(text: &str, max: usize) -> String {
+pub fn truncate(text: &str, max: usize) -> String {
     if max == 0 {
         return String::new();
     }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use regex::Regex;
-use textgrad_core::{Check, excerpt};
+use textgrad_core::{Check, truncate};
 
 use super::QUOTED;
 
@@ -58,7 +58,7 @@ impl Keeps {
 }
 
 fn quoted<'a>(phrases: impl IntoIterator<Item = &'a String>) -> String {
-    let quoted = phrases.into_iter().map(|phrase| format!("{:?}", excerpt(phrase, QUOTED)));
+    let quoted = phrases.into_iter().map(|phrase| format!("{:?}", truncate(phrase, QUOTED)));
     quoted.collect::<Vec<_>>().join(", ")
 }
 

@@ -44,7 +44,7 @@ impl Length {
     }
 
     /// A number of characters, white space and line ends too. A character is what a reader takes for one (an
-    /// extended grapheme cluster), as in [`excerpt`](textgrad_core::excerpt).
+    /// extended grapheme cluster), as in [`truncate`](textgrad_core::truncate).
     ///
     /// # Errors
     /// Those of [`Length::words`].

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use regex::Regex;
-use textgrad_core::{Check, excerpt};
+use textgrad_core::{Check, truncate};
 
 use super::QUOTED;
 use crate::error::Error;
@@ -81,7 +81,7 @@ impl Check for Matches {
             (true, Some(_)) | (false, None) => Ok(()),
             (true, None) => Err(format!("it does not match {}", self.pattern)),
             (false, Some(found)) => {
-                let found = excerpt(found.as_str(), QUOTED);
+                let found = truncate(found.as_str(), QUOTED);
                 Err(format!("it matches {} at {found:?}", self.pattern))
             }
         }

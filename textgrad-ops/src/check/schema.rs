@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jsonschema::{PatternOptions, Validator};
 use serde_json::Value as Json;
-use textgrad_core::{Check, excerpt};
+use textgrad_core::{Check, truncate};
 
 use crate::error::Error;
 
@@ -56,7 +56,7 @@ impl JsonSchema {
         let options = jsonschema::options().with_pattern_options(PatternOptions::regex());
         let validator = options.build(schema).map_err(|error| Error::Schema {
             place: place(error.instance_path().as_str()).to_owned(),
-            problem: excerpt(&error.to_string(), SHOWN),
+            problem: truncate(&error.to_string(), SHOWN),
         })?;
         let rule =
             format!("it is one JSON document, nothing else, after this JSON schema: {schema}");
@@ -89,7 +89,7 @@ impl Check for JsonSchema {
             .take(NAMED)
             .map(|error| {
                 let pointer = error.instance_path().as_str();
-                format!("at {}: {}", place(pointer), excerpt(&error.to_string(), SHOWN))
+                format!("at {}: {}", place(pointer), truncate(&error.to_string(), SHOWN))
             })
             .collect();
         if violations.is_empty() {

@@ -216,7 +216,7 @@ impl FromStr for RequestKey {
     type Err = ParseRequestKeyError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = || ParseRequestKeyError(textgrad_core::excerpt(text, 80));
+        let wrong = || ParseRequestKeyError(textgrad_core::truncate(text, 80));
         if text.len() != 64 {
             return Err(wrong());
         }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use textgrad_core::{
-    BackwardCx, Check, Error, Gradient, Inputs, Op, OpFailure, Output, Variable, apply_one, excerpt,
+    BackwardCx, Check, Error, Gradient, Inputs, Op, OpFailure, Output, Variable, apply_one,
+    truncate,
 };
 
 use super::Loss;
@@ -51,7 +52,7 @@ impl CheckLoss {
         let rule = check.rule();
         Self {
             purpose: format!("checks of a text that {rule}").into(),
-            role: format!("verdict of a check that {}", excerpt(&rule, 200)).into(),
+            role: format!("verdict of a check that {}", truncate(&rule, 200)).into(),
             check: Arc::new(check),
             prompts: Prompts::default(),
         }

@@ -118,7 +118,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use textgrad_core::{Engine, EngineError, ErrorKind, Request, Response, Usage, excerpt};
+use textgrad_core::{Engine, EngineError, ErrorKind, Request, Response, Usage, truncate};
 
 use self::request::{Ask, Conversation, recognise};
 use self::rng::Rng;
@@ -240,7 +240,7 @@ impl FromStr for SimBuilder {
     /// Reads settings such as `skill=0.3,latency_ms=5`; each may be left out.
     fn from_str(settings: &str) -> Result<Self, EngineError> {
         let wrong = |expected: &str, setting: &str| {
-            let got = excerpt(setting, 80);
+            let got = truncate(setting, 80);
             EngineError::new(ErrorKind::InvalidRequest, format!("expected {expected} `{got}`"))
         };
         let mut builder = Sim::builder();

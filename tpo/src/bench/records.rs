@@ -96,7 +96,7 @@ pub(super) fn unique<'a>(
     let mut seen = std::collections::HashSet::new();
     for (place, id) in ids {
         if !seen.insert(id) {
-            let short = textgrad_core::excerpt(id, 60);
+            let short = textgrad_core::truncate(id, 60);
             return Err(wrong(place, format!("expected each {what} once, got {short:?} again")));
         }
     }

@@ -1,7 +1,7 @@
 //! Two runs over the same queries.
 
 use serde::Serialize;
-use textgrad_core::{Usage, excerpt};
+use textgrad_core::{Usage, truncate};
 
 use super::cost::Cost;
 use super::data::{QueryData, RunData};
@@ -128,8 +128,8 @@ fn difference(a: &RecordedRun, b: &RecordedRun) -> Result<String, Error> {
             return Ok(format!(
                 "they are over different queries: number {} is {:?} and {:?}",
                 one.index,
-                excerpt(one.query.text(), 60),
-                excerpt(other.query.text(), 60)
+                truncate(one.query.text(), 60),
+                truncate(other.query.text(), 60)
             ));
         }
     }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use async_trait::async_trait;
-use textgrad_core::{EngineError, ErrorKind, excerpt};
+use textgrad_core::{EngineError, ErrorKind, truncate};
 use textgrad_ops::command::{Run, Runner};
 
 use super::RewardModel;
@@ -74,7 +74,7 @@ impl CommandReward {
             let message = format!(
                 "expected a finite number as the last line of {}, got {got}, for the answer {:?}",
                 self.runner.command_line(),
-                excerpt(answer, 80)
+                truncate(answer, 80)
             );
             EngineError::new(ErrorKind::BadResponse, message).with_retryable(false)
         })
@@ -84,13 +84,13 @@ impl CommandReward {
 /// The number in the last line that is not empty, or what came instead.
 fn number(run: &Run) -> Result<f64, String> {
     if !run.end.is_success() {
-        let said = excerpt(run.stderr.text.trim(), SHOWN);
+        let said = truncate(run.stderr.text.trim(), SHOWN);
         return Err(format!("none: {}; standard error: {said:?}", run.end));
     }
     let last = run.stdout.text.lines().rev().find(|line| !line.trim().is_empty());
     let last = last.ok_or_else(|| "no output".to_owned())?.trim();
     let number = last.parse().ok().filter(|number: &f64| number.is_finite());
-    number.ok_or_else(|| format!("{:?}", excerpt(last, SHOWN)))
+    number.ok_or_else(|| format!("{:?}", truncate(last, SHOWN)))
 }
 
 #[async_trait]

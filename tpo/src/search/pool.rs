@@ -1,6 +1,6 @@
 //! All answers to one query, with their scores.
 
-use textgrad_core::{Variable, excerpt};
+use textgrad_core::{Variable, truncate};
 
 use crate::error::Error;
 
@@ -35,7 +35,7 @@ impl Pool {
     pub fn push(&mut self, candidate: Candidate) -> Result<(), Error> {
         if !candidate.score.is_finite() {
             return Err(Error::Score {
-                answer: excerpt(candidate.text(), 80),
+                answer: truncate(candidate.text(), 80),
                 got: candidate.score,
             });
         }
@@ -49,7 +49,7 @@ impl Pool {
     /// [`Error::Score`] if a score is not finite; nothing is changed then.
     pub fn rescore(&mut self, scores: &[(String, f64)]) -> Result<(), Error> {
         if let Some((text, score)) = scores.iter().find(|(_, score)| !score.is_finite()) {
-            return Err(Error::Score { answer: excerpt(text, 80), got: *score });
+            return Err(Error::Score { answer: truncate(text, 80), got: *score });
         }
         for candidate in &mut self.0 {
             let text = candidate.answer.text().unwrap_or_default();

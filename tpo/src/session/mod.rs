@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use textgrad_core::{Engine, EngineError, ErrorKind, Purpose, Request, Response, excerpt};
+use textgrad_core::{Engine, EngineError, ErrorKind, Purpose, Request, Response, truncate};
 use textgrad_ops::Stop;
 use textgrad_ops::engine::layer::{Money, Price, Prices};
 
@@ -175,7 +175,7 @@ impl Session {
         let answers: Vec<&str> = chunk.iter().map(|(_, answer)| *answer).collect();
         let failed = |source| Error::Reward {
             model: reward.name().to_owned(),
-            answer: excerpt(answers.first().copied().unwrap_or_default(), 80),
+            answer: truncate(answers.first().copied().unwrap_or_default(), 80),
             source,
         };
         self.may_begin().map_err(failed)?;
@@ -193,7 +193,7 @@ impl Session {
         for ((place, answer), score) in chunk.iter().zip(&scores) {
             // A journal cannot hold what is not a number.
             if !score.is_finite() {
-                return Err(Error::Score { answer: excerpt(answer, 80), got: *score });
+                return Err(Error::Score { answer: truncate(answer, 80), got: *score });
             }
             if let (Some(journal), Some((key, _))) = (&journal, keys.get(*place)) {
                 let written = journal.write_score(key, *score, took).await;

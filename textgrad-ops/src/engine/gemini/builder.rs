@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use secrecy::SecretString;
-use textgrad_core::{EngineError, ErrorKind, excerpt};
+use textgrad_core::{EngineError, ErrorKind, truncate};
 
 use super::client::Gemini;
 use crate::engine::http::{JsonClient, JsonClientBuilder};
@@ -93,7 +93,7 @@ fn resource(model: &str) -> Result<String, EngineError> {
             ErrorKind::InvalidRequest,
             format!(
                 "expected the name of a model such as gemini-2.5-flash, got {:?}",
-                excerpt(model, 80)
+                truncate(model, 80)
             ),
         ));
     }

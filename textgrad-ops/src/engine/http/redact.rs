@@ -3,7 +3,7 @@
 use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
-use textgrad_core::excerpt;
+use textgrad_core::truncate;
 
 /// Shorter values are no secrets, and blotting them out would make messages unreadable.
 const SHORTEST: usize = 4;
@@ -41,11 +41,11 @@ impl Redactor {
     }
 
     /// The beginning of a body on one line, without the secrets.
-    pub(super) fn excerpt(&self, body: &[u8], max: usize) -> String {
+    pub(super) fn truncate(&self, body: &[u8], max: usize) -> String {
         let head = body.get(..LOOKED_AT).unwrap_or(body);
         let text = self.clean(&String::from_utf8_lossy(head));
         let words: Vec<&str> = text.split_whitespace().collect();
-        excerpt(&words.join(" "), max)
+        truncate(&words.join(" "), max)
     }
 }
 
@@ -63,7 +63,7 @@ mod tests {
     fn secrets_are_blotted_out_before_a_text_is_cut() {
         let redactor = Redactor::new(["sk-secret-1234".into()]);
         assert_eq!(redactor.clean("key sk-secret-1234!"), "key [redacted]!");
-        let cut = redactor.excerpt(b"your key\n  sk-secret-1234 is bad", 12);
+        let cut = redactor.truncate(b"your key\n  sk-secret-1234 is bad", 12);
         assert!(!cut.contains("sk"), "{cut}");
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::{Method, Url};
-use textgrad_core::{EngineError, ErrorKind, excerpt};
+use textgrad_core::{EngineError, ErrorKind, truncate};
 
 use super::base_url::shown;
 use super::redact::Redactor;
@@ -32,7 +32,7 @@ impl Report {
 
     /// The beginning of what came, fit for a message.
     pub(crate) fn quote(&self, body: &[u8]) -> String {
-        self.redactor.excerpt(body, LONGEST_QUOTE)
+        self.redactor.truncate(body, LONGEST_QUOTE)
     }
 
     /// A request that got no reply, or only a part of one.
@@ -55,13 +55,13 @@ impl Report {
 
     /// A reply that holds an error of the server; `kind` and status are the caller's to set.
     pub(super) fn server(&self, kind: ErrorKind, error: &ServerError) -> EngineError {
-        let message = excerpt(&self.redactor.clean(error.message.trim()), LONGEST_QUOTE);
+        let message = truncate(&self.redactor.clean(error.message.trim()), LONGEST_QUOTE);
         let words = [error.class.as_deref(), error.code.as_deref()];
         let words: Vec<&str> =
             words.into_iter().flatten().filter(|word| !word.is_empty()).collect();
         let words = match words.as_slice() {
             [] => String::new(),
-            words => format!(" [{}]", excerpt(&self.redactor.clean(&words.join(", ")), 80)),
+            words => format!(" [{}]", truncate(&self.redactor.clean(&words.join(", ")), 80)),
         };
         self.error(kind, format!("the server says: {message}{words}{}", advice(kind)))
     }

@@ -1,6 +1,6 @@
 //! Addresses of deployments on Azure.
 
-use textgrad_core::{EngineError, ErrorKind, excerpt};
+use textgrad_core::{EngineError, ErrorKind, truncate};
 
 /// The version of the API unless the environment names another: the last one that is dated and not a preview.
 const API_VERSION: &str = "2024-10-21";
@@ -32,6 +32,6 @@ fn plain(what: &str, text: &str) -> Result<(), EngineError> {
     if text.bytes().all(is_plain) && text.bytes().any(|b| b != b'.') {
         return Ok(());
     }
-    let got = excerpt(text, 80);
+    let got = truncate(text, 80);
     Err(EngineError::new(ErrorKind::InvalidRequest, format!("expected {what}, got {got:?}")))
 }

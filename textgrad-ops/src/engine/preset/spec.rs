@@ -1,6 +1,6 @@
 //! Reading the line that names an engine.
 
-use textgrad_core::{EngineError, ErrorKind, excerpt};
+use textgrad_core::{EngineError, ErrorKind, truncate};
 
 use super::builder::EngineBuilder;
 use super::nearest::nearest;
@@ -87,7 +87,7 @@ fn unknown(name: &str, line: &str) -> EngineError {
     wrong(format!(
         "expected an engine such as ollama/llama3, http://localhost:8000/v1#llama3 or sim, got {:?}{meant} \
          (known: {})",
-        excerpt(name, 80),
+        truncate(name, 80),
         all.join(", ")
     ))
 }
@@ -110,7 +110,7 @@ fn meant(line: &str) -> Option<String> {
         && let Some(preset) = Preset::named(&name.trim().to_lowercase())
         && !model.trim().is_empty()
     {
-        return Some(format!("{}/{}", preset.name, excerpt(model.trim(), 80)));
+        return Some(format!("{}/{}", preset.name, truncate(model.trim(), 80)));
     }
     let lower = line.to_lowercase();
     let is_of = |(begin, _): &&(&str, &str)| {
@@ -120,7 +120,7 @@ fn meant(line: &str) -> Option<String> {
         })
     };
     let (_, preset) = FAMILIES.iter().find(is_of).filter(|_| !line.contains('/'))?;
-    Some(format!("{preset}/{}", excerpt(line, 80)))
+    Some(format!("{preset}/{}", truncate(line, 80)))
 }
 
 /// The simulation with the settings behind `sim:`, such as `skill=0.3,latency_ms=5`.

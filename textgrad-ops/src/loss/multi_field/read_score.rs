@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use textgrad_core::{Error, Score, excerpt};
+use textgrad_core::{Error, Score, truncate};
 
 use crate::loss::judge::ReadScore;
 use crate::optim::Tags;
@@ -44,7 +44,7 @@ impl ScoreReader {
         Arc::new(move |evaluation: &str| {
             let found = self.tags.extract(evaluation).map_err(|error| error.to_string());
             let score = found.and_then(|text| {
-                (self.read)(text).ok_or_else(|| format!("there stood {:?}", excerpt(text, 80)))
+                (self.read)(text).ok_or_else(|| format!("there stood {:?}", truncate(text, 80)))
             });
             match score {
                 Ok(score) => Ok(Some(score)),

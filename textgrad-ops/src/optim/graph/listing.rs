@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use textgrad_core::{Call, Graph, Parameter, Variable, excerpt};
+use textgrad_core::{Call, Graph, Parameter, Variable, truncate};
 
 use crate::prompts::{GraphArgument, GraphCallContext, GraphValue};
 
@@ -149,7 +149,7 @@ impl Names {
 
 /// A text of at most this many characters, and whether it was longer.
 pub(super) fn cut(text: &str, max_chars: usize) -> (String, bool) {
-    let shown = excerpt(text, max_chars);
+    let shown = truncate(text, max_chars);
     let cut = shown != text;
     (shown, cut)
 }
@@ -157,7 +157,7 @@ pub(super) fn cut(text: &str, max_chars: usize) -> (String, bool) {
 /// A name in one line.
 fn label(name: &str) -> String {
     let line: String = name.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    excerpt(line.trim(), NAME_CHARS)
+    truncate(line.trim(), NAME_CHARS)
 }
 
 /// The leaves of parameters that are part of a graph, and the first that is not.

@@ -1,6 +1,6 @@
 //! Names for the parameters of a graph.
 
-use textgrad_core::{Parameter, excerpt};
+use textgrad_core::{Parameter, truncate};
 
 /// The longest name that is made of a role, without a number behind it, in characters.
 const LONGEST: usize = 40;
@@ -33,7 +33,7 @@ fn plain(role: &str) -> String {
             name.push('_');
         }
     }
-    let cut = excerpt(&name, LONGEST + 1);
+    let cut = truncate(&name, LONGEST + 1);
     let name = cut.trim_end_matches(['…', '_']);
     let number = name.strip_prefix('v').unwrap_or("?");
     let reserved = name == "objective" || number.chars().all(|c| c.is_ascii_digit());

@@ -7,7 +7,7 @@ pub(super) use self::state::matched;
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
-use textgrad_core::{ContextSource, Feedback, Parameter, excerpt};
+use textgrad_core::{ContextSource, Feedback, Parameter, truncate};
 
 use crate::prompts::PastStep;
 
@@ -73,9 +73,9 @@ impl Step {
         let contexts = feedback.iter().flat_map(Feedback::contexts).filter(|_| responses);
         let response = |source: &ContextSource| match source {
             ContextSource::Conversation { response, .. } => {
-                Some(excerpt(response, Self::RESPONSE_CHARS))
+                Some(truncate(response, Self::RESPONSE_CHARS))
             }
-            ContextSource::Function { output, .. } => Some(excerpt(output, Self::RESPONSE_CHARS)),
+            ContextSource::Function { output, .. } => Some(truncate(output, Self::RESPONSE_CHARS)),
             _ => None,
         };
         Self {

@@ -1,6 +1,6 @@
 //! Answers that could not be used.
 
-use textgrad_core::excerpt;
+use textgrad_core::truncate;
 
 use crate::optim::rules::{Violation, broken};
 use crate::optim::tags::Tags;
@@ -34,7 +34,7 @@ impl Rejected {
 
     /// What was wrong, and how it began.
     pub(crate) fn summary(&self) -> String {
-        format!("{}; it began: {:?}", self.problem, excerpt(&self.text, 80))
+        format!("{}; it began: {:?}", self.problem, truncate(&self.text, 80))
     }
 
     /// What the note to a repeated request is made of. `text` is the new text in it, if it had one.

@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
-use textgrad_core::{Image, excerpt};
+use textgrad_core::{Image, truncate};
 
 use crate::error::Error;
 
@@ -107,7 +107,7 @@ impl Example {
             let names: Vec<&str> = self.fields.keys().map(String::as_str).collect();
             textgrad_core::Error::op(format!(
                 "expected example {:?} to have the field {name:?}, but its fields are {names:?}",
-                excerpt(&self.id, 80)
+                truncate(&self.id, 80)
             ))
         })
     }
@@ -147,7 +147,7 @@ impl Example {
     pub async fn load_image(&self, folder: &Path) -> Result<Option<Image>, Error> {
         let Some(path) = &self.image else { return Ok(None) };
         let wrong = |reason: String| Error::Data {
-            place: format!("example {:?}", excerpt(&self.id, 80)),
+            place: format!("example {:?}", truncate(&self.id, 80)),
             reason,
             bad: 1,
         };
@@ -180,7 +180,7 @@ impl Example {
     /// [`textgrad_core::Error::Op`] if it is not.
     pub fn answer(&self) -> Result<&str, textgrad_core::Error> {
         self.expected().ok_or_else(|| {
-            let id = excerpt(&self.id, 80);
+            let id = truncate(&self.id, 80);
             textgrad_core::Error::op(format!("example {id:?} has no expected answer"))
         })
     }

@@ -13,7 +13,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
-use textgrad_core::excerpt;
+use textgrad_core::truncate;
 
 pub use self::batches::Batches;
 pub use self::benchmark::Benchmark;
@@ -62,7 +62,7 @@ impl Dataset {
         let mut places: HashMap<&str, usize> = HashMap::new();
         for (place, example) in (1..).zip(examples.iter()) {
             if let Some(first) = places.insert(example.id(), place) {
-                let id = excerpt(example.id(), 80);
+                let id = truncate(example.id(), 80);
                 let reason = format!(
                     "expected every example to have an id of its own, but examples {first} and {place} both have {id:?}"
                 );

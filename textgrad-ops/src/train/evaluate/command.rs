@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use textgrad_core::{Error as CoreError, Score, excerpt};
+use textgrad_core::{Error as CoreError, Score, truncate};
 
 use super::{Evaluator, Example};
 use crate::command::{Run, Runner, could_not_run};
@@ -111,9 +111,9 @@ impl Evaluator for CommandEvaluator {
             None => Err(CoreError::op(format!(
                 "expected the program {:?} to give a finite number for example {:?}, but {} and wrote {:?}",
                 self.0.runner.command_line(),
-                excerpt(example.id(), 80),
+                truncate(example.id(), 80),
                 run.end,
-                excerpt(&run.stdout.text, 80)
+                truncate(&run.stdout.text, 80)
             ))),
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use textgrad_core::{
-    Engine, Error, Message, Purpose, Request, Sampling, Score, Seed, Variable, excerpt,
+    Engine, Error, Message, Purpose, Request, Sampling, Score, Seed, Variable, truncate,
 };
 
 use super::{Evaluator, Example};
@@ -115,7 +115,7 @@ impl LlmJudge {
                 Ok(number / highest)
             }
             _ => {
-                let grade = excerpt(grade, 40);
+                let grade = truncate(grade, 40);
                 Err(format!(
                     "expected a number from 0 to {} between the tags, got {grade:?}",
                     self.0.highest
@@ -153,7 +153,7 @@ impl Evaluator for LlmJudge {
             Unreadable::Score(score) => Ok(score.into()),
             Unreadable::Fail => Err(Error::op(format!(
                 "no grade for example {:?} in {} request(s): {problem}",
-                excerpt(example.id(), 80),
+                truncate(example.id(), 80),
                 1 + self.0.parse_retries
             ))),
         }

@@ -1,7 +1,7 @@
 //! Reading the letter of a choice.
 
 use async_trait::async_trait;
-use textgrad_core::{Error, Score, excerpt};
+use textgrad_core::{Error, Score, truncate};
 
 use super::super::data::{letter, place_of};
 use super::{Evaluator, Example};
@@ -93,7 +93,7 @@ impl Evaluator for ChoiceLetter {
             _ => None,
         };
         if expected.is_none() {
-            let (id, answer) = (excerpt(example.id(), 80), excerpt(answer, 80));
+            let (id, answer) = (truncate(example.id(), 80), truncate(answer, 80));
             return Err(Error::op(format!(
                 "expected the answer of example {id:?} to be a letter, got {answer:?}"
             )));

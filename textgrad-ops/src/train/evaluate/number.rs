@@ -1,7 +1,7 @@
 //! Comparing numbers.
 
 use async_trait::async_trait;
-use textgrad_core::{Error, Score, excerpt};
+use textgrad_core::{Error, Score, truncate};
 
 use super::{Evaluator, Example};
 
@@ -68,7 +68,7 @@ impl Evaluator for NumericMatch {
     async fn evaluate(&self, prediction: &str, example: &Example) -> Result<Score, Error> {
         let answer = example.answer()?;
         let expected = self.read(answer).ok_or_else(|| {
-            let (id, answer) = (excerpt(example.id(), 80), excerpt(answer, 80));
+            let (id, answer) = (truncate(example.id(), 80), truncate(answer, 80));
             Error::op(format!(
                 "expected the answer of example {id:?} to hold a number, got {answer:?}"
             ))

@@ -1,7 +1,7 @@
 //! What keeps one run from continuing another.
 
 use serde_json::{Map, Value as Json};
-use textgrad_core::excerpt;
+use textgrad_core::truncate;
 
 /// The differences between two sets of settings, each as `setting: then, now`.
 pub(super) fn differences(then: &Json, now: &Json) -> Vec<String> {
@@ -15,7 +15,7 @@ fn compare(path: &str, then: &Json, now: &Json, found: &mut Vec<String>) {
         return;
     }
     let (Json::Object(old), Json::Object(new)) = (then, now) else {
-        let show = |value: &Json| excerpt(&value.to_string(), 60);
+        let show = |value: &Json| truncate(&value.to_string(), 60);
         found.push(format!("{path}: {} then, {} now", show(then), show(now)));
         return;
     };

@@ -111,7 +111,7 @@ impl Outputs {
     ) -> Result<(), Error> {
         let instruction = instruction.into();
         if !self.seen.insert(instruction.clone()) {
-            let short = textgrad_core::excerpt(&instruction, 60);
+            let short = textgrad_core::truncate(&instruction, 60);
             let reason = format!("expected each instruction once, got {short:?} again");
             return Err(wrong(&self.generator, reason));
         }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use textgrad_core::{Page, excerpt};
+use textgrad_core::{Page, truncate};
 use tpo::Error;
 use tpo::run::RecordedRun;
 
@@ -83,7 +83,7 @@ pub(crate) async fn graph(args: GraphArgs) -> Result<ExitCode, Error> {
     } else {
         let mark = if simulated { " (SIMULATION)" } else { "" };
         let title = format!("{} query {}{mark}", run.name(), args.query);
-        Page::new(title).graph(excerpt(aligned.query(), 60), &view).to_html()
+        Page::new(title).graph(truncate(aligned.query(), 60), &view).to_html()
     };
     match &args.out {
         None => crate::show::line(format_args!("{}", drawing.trim_end()))?,

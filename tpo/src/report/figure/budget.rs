@@ -165,7 +165,7 @@ pub(super) fn cost(context: &Context<'_>) -> Figure {
             &run.each(|query| Some(context.cost.pflops(query.policy_tokens, query.scored_tokens))),
         );
         if let Some(pflops) = pflops.filter(|pflops| *pflops > 0.0) {
-            add(format!("{}: a query", textgrad_core::excerpt(&run.name, 24)), colour, pflops);
+            add(format!("{}: a query", textgrad_core::truncate(&run.name, 24)), colour, pflops);
         }
         table.row([
             run.name.clone().into(),

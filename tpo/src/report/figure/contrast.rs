@@ -35,7 +35,7 @@ pub(super) fn contrast(context: &Context<'_>) -> Option<Figure> {
             let pairs: Vec<(&QueryData, &QueryData)> = run.shared(rival).collect();
             let matching: Cell = matching(&pairs).map_or(Cell::None, Cell::from);
             for (budget, answers, interval) in contrasts(&pairs, &context.bootstrap) {
-                let short = |name: &str| textgrad_core::excerpt(name, 14);
+                let short = |name: &str| textgrad_core::truncate(name, 14);
                 let (name, other) = (short(&run.name), short(&rival.name));
                 let y = chart.y.categories.len() as f64;
                 chart.y.categories.push(format!("{name} vs {other}, k = {answers:.0} ({budget})"));

@@ -119,7 +119,7 @@ pub(super) fn wins(context: &Context<'_>) -> Option<Figure> {
         let Some(paired) = Paired::of(scores, &context.bootstrap) else { return };
         let (rate, difference) = (paired.win_rate, paired.difference);
         let y = chart.y.categories.len() as f64;
-        let short = |name: &str| textgrad_core::excerpt(name, 18);
+        let short = |name: &str| textgrad_core::truncate(name, 18);
         chart.y.categories.push(format!("{} vs {}", short(name), short(other)));
         let point =
             Point { x: rate.mean, y, ends: Some((rate.low, rate.high)), ..Point::default() };

@@ -91,7 +91,7 @@ struct Spread {
 
 impl Spread {
     fn new(name: &str, runs: String, kind: &'static str, colour: usize, values: Vec<f64>) -> Self {
-        let label = format!("{}: {kind}", textgrad_core::excerpt(name, 26));
+        let label = format!("{}: {kind}", textgrad_core::truncate(name, 26));
         Self { label, runs, kind, colour, values }
     }
 }
@@ -117,7 +117,7 @@ pub(super) fn stability(context: &Context<'_>) -> Option<Figure> {
         let names: Vec<&str> = runs.iter().map(|run| run.name.as_str()).collect();
         let (first, best) = over_seeds(&runs);
         let (label, all) = (names.first().copied().unwrap_or_default(), names.join(" + "));
-        let label = format!("{} and {} more", textgrad_core::excerpt(label, 16), names.len() - 1);
+        let label = format!("{} and {} more", textgrad_core::truncate(label, 16), names.len() - 1);
         rows.push(Spread::new(&label, all.clone(), "one answer", place, first));
         rows.push(Spread::new(&label, all, "returned answer", place, best));
     }

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
 use serde_json::{Value as Json, json};
-use textgrad_core::{excerpt, word_changes};
+use textgrad_core::{truncate, word_changes};
 
 use crate::error::Error;
 use crate::run::ResultRecord;
@@ -71,7 +71,7 @@ impl Details {
         let best = record.best.as_ref();
         let row = json!([
             record.index,
-            excerpt(record.query.text(), EXCERPT),
+            truncate(record.query.text(), EXCERPT),
             trajectory.candidates.first().map(|first| first.score),
             trajectory.best_score_by(0),
             best.map(|best| best.score),

@@ -1,7 +1,7 @@
 //! What the servers of reward models take and give.
 
 use serde_json::{Value as Json, json};
-use textgrad_core::{EngineError, ErrorKind, excerpt};
+use textgrad_core::{EngineError, ErrorKind, truncate};
 
 use crate::query::Query;
 use crate::reward::template::ChatTemplate;
@@ -284,9 +284,9 @@ const SHOWN: usize = 200;
 
 /// A reply that is not what the route promises. Asking again cannot help.
 pub(super) fn wrong(path: &str, expected: &str, got: &str, answer: Option<&str>) -> EngineError {
-    let mut message = format!("expected {expected} from /{path}, got {}", excerpt(got, SHOWN));
+    let mut message = format!("expected {expected} from /{path}, got {}", truncate(got, SHOWN));
     if let Some(answer) = answer {
-        message.push_str(&format!(", for the answer {:?}", excerpt(answer, 80)));
+        message.push_str(&format!(", for the answer {:?}", truncate(answer, 80)));
     }
     EngineError::new(ErrorKind::BadResponse, message).with_retryable(false)
 }

@@ -1,7 +1,7 @@
 //! The way of OpenAI's completions: the prompt is echoed with its logprobs.
 
 use serde_json::{Value as Json, json};
-use textgrad_core::{EngineError, excerpt};
+use textgrad_core::{EngineError, truncate};
 
 use super::likelihood::Parts;
 use super::likelihood::{COMPLETIONS, Likelihood, finite, sum, wrong};
@@ -32,11 +32,11 @@ impl Likelihood {
             let expected = "tokens and token_logprobs of the echoed prompt";
             return Err(wrong(
                 expected,
-                &format!("{}; {ELSEWHERE}", excerpt(&reply.to_string(), SHOWN)),
+                &format!("{}; {ELSEWHERE}", truncate(&reply.to_string(), SHOWN)),
             ));
         };
         let place = echoed.answer(&parts.prompt, &parts.whole).map_err(|unplaced| {
-            let begins = || excerpt(&format!("{:?}", echoed.tokens), SHOWN);
+            let begins = || truncate(&format!("{:?}", echoed.tokens), SHOWN);
             match unplaced {
                 Unplaced::NotEchoed => wrong(
                     "the tokens of the echoed prompt",
@@ -51,7 +51,7 @@ impl Likelihood {
                     &format!(
                         "{:?}, which also holds the end of the prompt, whose probability is not the answer's; \
                          use a chat template whose generation prompt ends with a special token or white space",
-                        excerpt(&token, 20)
+                        truncate(&token, 20)
                     ),
                 ),
                 Unplaced::Uncertain => wrong(

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 use serde_json::Value as Json;
-use textgrad_core::{EngineError, ErrorKind, Seed, excerpt};
+use textgrad_core::{EngineError, ErrorKind, Seed, truncate};
 use textgrad_ops::engine::http::{JsonClient, JsonClientBuilder};
 use textgrad_ops::engine::layer::RetryPolicy;
 use tokio::sync::Semaphore;
@@ -200,8 +200,8 @@ pub(super) fn sum(
 pub(super) fn wrong(path: &str, expected: &str, got: &str, answer: &str) -> EngineError {
     let message = format!(
         "expected {expected} from /{path}, got {}, for the answer {:?}",
-        excerpt(got, 200),
-        excerpt(answer, 80)
+        truncate(got, 200),
+        truncate(answer, 80)
     );
     EngineError::new(ErrorKind::BadResponse, message).with_retryable(false)
 }
@@ -249,7 +249,7 @@ pub(super) fn parts(
             "expected the model's chat template to write an answer behind its generation prompt, which ends with \
              {:?}, but it writes the answer {:?} otherwise",
             tail(&prompt),
-            excerpt(answer, 80)
+            truncate(answer, 80)
         );
         return Err(EngineError::new(ErrorKind::InvalidRequest, message));
     };

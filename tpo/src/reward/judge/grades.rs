@@ -1,7 +1,7 @@
 //! Grading each answer by itself.
 
 use futures_util::future::join_all;
-use textgrad_core::{Choice, EngineError, ErrorKind, TokenLogprob, excerpt};
+use textgrad_core::{Choice, EngineError, ErrorKind, TokenLogprob, truncate};
 
 use super::builder::UnreadableVote;
 use super::{END, JudgeReward, START, tags};
@@ -95,7 +95,7 @@ impl Scale {
         let number = number.trim().parse::<f64>().ok();
         let grade = number.filter(|grade| (lowest..=highest).contains(grade));
         grade.filter(|_| of.total_cmp(&highest).is_eq()).ok_or_else(|| {
-            let got = excerpt(text, 40);
+            let got = truncate(text, 40);
             format!("expected a number from {lowest} to {highest} between the tags, got {got:?}")
         })
     }

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use textgrad_core::{
     Choice, Engine, EngineError, Error, ErrorKind, Message, Purpose, Request, TemplateContext,
-    excerpt,
+    truncate,
 };
 use textgrad_ops::engine::request_key;
 use textgrad_ops::{TaggedAsk, Tags};
@@ -156,7 +156,7 @@ impl JudgeReward {
              let such votes count as {} (unreadable)",
             self.name,
             1 + self.settings.parse_retries,
-            excerpt(answer, 80),
+            truncate(answer, 80),
             match self.settings.form {
                 Form::Grades { .. } => "the worst grade",
                 Form::Pairs => "ties",

@@ -1,7 +1,7 @@
 //! Comparing every two answers.
 
 use futures_util::future::join_all;
-use textgrad_core::{Choice, EngineError, excerpt};
+use textgrad_core::{Choice, EngineError, truncate};
 
 use super::builder::UnreadableVote;
 use super::{END, JudgeReward, START};
@@ -89,7 +89,7 @@ fn verdict(text: &str, _: &Choice) -> Result<f64, String> {
         "a" => Ok(1.0),
         "b" => Ok(0.0),
         "tie" => Ok(0.5),
-        _ => Err(format!("expected A, B or tie between the tags, got {:?}", excerpt(text, 40))),
+        _ => Err(format!("expected A, B or tie between the tags, got {:?}", truncate(text, 40))),
     }
 }
 

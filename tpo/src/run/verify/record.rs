@@ -101,7 +101,7 @@ pub(super) fn check(
     for made in &trajectory.iterations {
         let number = made.iteration;
         for loss in made.losses.iter().filter(|loss| !known.has(Purpose::Loss, loss)) {
-            let words = textgrad_core::excerpt(loss, 40);
+            let words = textgrad_core::truncate(loss, 40);
             find(format!("a loss of iteration {number} is not in the journal: {words:?}"));
         }
         // A gradient may be several that were put together.

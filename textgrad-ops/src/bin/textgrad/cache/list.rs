@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use textgrad_core::excerpt;
+use textgrad_core::truncate;
 use textgrad_ops::engine::layer::DiskEntry;
 
 use super::units::{age, show_size};
@@ -61,7 +61,7 @@ fn print(entries: &[DiskEntry]) -> io::Result<()> {
     };
     row(["KEY", "ENGINE", "MODEL", "PURPOSE", "TOKENS", "SIZE", "KEPT", "USED"])?;
     for entry in entries {
-        let name = |name: &str| screen::line(&excerpt(name, NAME));
+        let name = |name: &str| screen::line(&truncate(name, NAME));
         row([
             entry.key.get(..KEY).unwrap_or(&entry.key),
             &name(&entry.engine),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use textgrad_core::{EngineError, ErrorKind, Request, Response, Usage, excerpt};
+use textgrad_core::{EngineError, ErrorKind, Request, Response, Usage, truncate};
 
 use super::cost;
 use super::money::Money;
@@ -145,7 +145,7 @@ impl Prices {
                     "expected a price for the engine {engine:?}, for the budget is of money; the table has {}; add one, 0 if it costs nothing",
                     match known.is_empty() {
                         true => "none".to_owned(),
-                        false => excerpt(&known.join(", "), 200),
+                        false => truncate(&known.join(", "), 200),
                     }
                 ),
             )

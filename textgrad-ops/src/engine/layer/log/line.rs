@@ -67,6 +67,7 @@ impl Line {
         Self { version: VERSION, entry }
     }
 
+    #[cfg(feature = "page")]
     pub(super) fn graph(time: u64, name: String, graph: Json) -> Self {
         Self { version: VERSION, entry: Entry::Graph { time, name, graph } }
     }

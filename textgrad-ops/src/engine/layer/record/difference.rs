@@ -1,7 +1,7 @@
 //! Where two requests part.
 
 use serde_json::Value;
-use textgrad_core::excerpt;
+use textgrad_core::truncate;
 
 /// The first place at which two values differ, and what stands there, in the order of the first value.
 pub(super) fn first_difference(recorded: &Value, asked: &Value) -> Option<String> {
@@ -51,16 +51,18 @@ fn descend(recorded: &Value, asked: &Value, path: &mut String) -> Option<String>
                 .take_while(|(left, right)| left == right)
                 .count();
             let from = same.saturating_sub(10);
-            let show = |text: &str| excerpt(&text.chars().skip(from).collect::<String>(), 40);
+            let show = |text: &str| truncate(&text.chars().skip(from).collect::<String>(), 40);
             Some(told(
                 path,
                 &format!("{:?} from character {from}", show(recorded)),
                 &format!("{:?}", show(asked)),
             ))
         }
-        _ => {
-            Some(told(path, &excerpt(&recorded.to_string(), 60), &excerpt(&asked.to_string(), 60)))
-        }
+        _ => Some(told(
+            path,
+            &truncate(&recorded.to_string(), 60),
+            &truncate(&asked.to_string(), 60),
+        )),
     }
 }
 

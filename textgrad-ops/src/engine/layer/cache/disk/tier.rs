@@ -62,7 +62,7 @@ impl Disk {
     pub(super) async fn stored(&self, prefix: String) -> Result<DiskStored, EngineError> {
         let digits = prefix.bytes().all(|byte| byte.is_ascii_hexdigit());
         if !digits || !(MIN_PREFIX..=64).contains(&prefix.len()) {
-            let got = textgrad_core::excerpt(&prefix, 80);
+            let got = textgrad_core::truncate(&prefix, 80);
             return Err(wrong(
                 &self.path,
                 format!(
