@@ -18,7 +18,7 @@ use textgrad_core::{
 use textgrad_examples::{Failure, Options, announce, heading, quote};
 use textgrad_ops::sim;
 use textgrad_ops::{
-    CheckLoss, ContrastiveLoss, Loss, TextualGradientDescent, first_failing, loss_fn, weighted_sum,
+    ContrastiveLoss, Loss, ScoreLoss, TextualGradientDescent, first_failing, loss_fn, weighted_sum,
 };
 
 const QUERY: &str = "How do I take care of a wooden table?";
@@ -85,7 +85,7 @@ fn objective(engine: &Arc<dyn Engine>, seed: Seed) -> Result<Objective, textgrad
             false => Ok(()),
         }
     });
-    let to_the_point: Arc<dyn Loss> = Arc::new(CheckLoss::new(to_the_point));
+    let to_the_point: Arc<dyn Loss> = Arc::new(ScoreLoss::check(to_the_point));
     let query = Variable::constant(QUERY, "query of a user");
     let rejected = Variable::constant(REJECTED, "a rejected answer");
     let better: Arc<dyn Loss> = Arc::new(

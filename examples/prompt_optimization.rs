@@ -17,12 +17,13 @@ use clap::Parser;
 use serde_json::json;
 use textgrad_core::{Engine, Error, Member, Module, Parameter, Seed, Variable, truncate};
 use textgrad_examples::{Failure, Options, announce, heading, quote};
+use textgrad_ops::ScoreLoss;
 use textgrad_ops::engine::EngineExt;
 use textgrad_ops::engine::layer::Meter;
+use textgrad_ops::score::{Example, NumericMatch};
 use textgrad_ops::sim::counting;
 use textgrad_ops::train::{
-    Benchmark, Dataset, Ended, EvaluatorLoss, Example, NumericMatch, Program, ProgressBars, Split,
-    StepOutcome, Trainer, Training,
+    Benchmark, Dataset, Ended, Program, ProgressBars, Split, StepOutcome, Trainer, Training,
 };
 use textgrad_ops::{LlmCall, Stop, TextualGradientDescent};
 
@@ -96,11 +97,9 @@ async fn optimize(
     };
     // The answer is right if its last number is.
     let evaluator = Arc::new(NumericMatch::big_bench_hard());
-    let loss = EvaluatorLoss::new(
-        Arc::clone(&engine),
-        evaluator.clone(),
-        "says 1 if the last number of the answer is the right one, else 0",
-    );
+    let loss = ScoreLoss::new(evaluator.clone())
+        .purpose("says 1 if the last number of the answer is the right one, else 0")
+        .feedback_engine(Arc::clone(&engine));
     let optimizer = TextualGradientDescent::builder(engine).seed(seed).build();
     let trainer =
         Trainer::builder(Arc::new(counter), Arc::new(loss), Arc::new(optimizer), split.train)

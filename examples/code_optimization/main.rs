@@ -17,7 +17,8 @@ use std::sync::Arc;
 use clap::Parser;
 use textgrad_core::{Backward, Engine, Parameter, Score, Seed, truncate};
 use textgrad_examples::{Failure, Options, announce, heading, quote};
-use textgrad_ops::{CommandLoss, TextualGradientDescent};
+use textgrad_ops::score::CommandScorer;
+use textgrad_ops::{ScoreLoss, TextualGradientDescent};
 
 use self::language::Language;
 
@@ -49,9 +50,11 @@ async fn improve(
 ) -> Result<Vec<Iteration>, Failure> {
     let code = Parameter::new(language.code(), format!("functions in {}", language.name()));
     // How the program ended is the verdict; with a number it can be seen how far it is.
-    let loss = CommandLoss::new(language.runner()?)
+    let tests = CommandScorer::builder(language.runner()?)
         .purpose(format!("runs the unit tests of functions in {}", language.name()))
-        .score_by(move |run| language.share_passed(run));
+        .score_by(move |run| language.share_passed(run))
+        .build()?;
+    let loss = ScoreLoss::command(tests);
     let optimizer = TextualGradientDescent::builder(Arc::clone(engine))
         .constraint("The whole file, and nothing but code. The functions keep their names.")
         .seed(seed)

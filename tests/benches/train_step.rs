@@ -19,7 +19,8 @@ use textgrad_core::{
 };
 use textgrad_ops::engine::EngineExt;
 use textgrad_ops::engine::layer::{Limits, Meter};
-use textgrad_ops::train::{Dataset, EveryExample, Example, Program, Trainer};
+use textgrad_ops::score::Example;
+use textgrad_ops::train::{Dataset, EveryExample, Program, Trainer};
 use textgrad_ops::{LlmCall, LlmReduce, TextLoss, TextualGradientDescent};
 
 const LATENCY: Duration = Duration::from_millis(50);

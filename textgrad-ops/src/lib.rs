@@ -17,10 +17,10 @@ mod llm;
 mod loss;
 mod optim;
 pub mod prompts;
+pub mod score;
 #[cfg(feature = "sim")]
 pub mod sim;
 mod stop;
-mod tagged;
 pub mod train;
 pub mod util;
 
@@ -37,9 +37,9 @@ pub use self::llm::{
 };
 #[doc(inline)]
 pub use self::loss::{
-    AllOf, CheckLoss, CommandLoss, ContrastiveLoss, FirstFailing, ImageQaLoss, ListwiseLoss, Loss,
-    LossFn, MultiFieldLoss, MultiFieldOver, MultipleChoiceLoss, TextLoss, WeightedSum, all_of,
-    all_passed, first_failing, loss_fn, weighted_sum, weighted_sum_of,
+    AllOf, ContrastiveLoss, FirstFailing, ImageQaLoss, ListwiseLoss, Loss, LossFn, MultiFieldLoss,
+    MultiFieldOver, MultipleChoiceLoss, ScoreLoss, TextLoss, WeightedSum, all_of, all_passed,
+    first_failing, loss_fn, weighted_sum, weighted_sum_of,
 };
 #[doc(inline)]
 pub use self::optim::{
@@ -49,5 +49,3 @@ pub use self::optim::{
 };
 #[doc(inline)]
 pub use self::stop::Stop;
-#[doc(inline)]
-pub use self::tagged::TaggedAsk;

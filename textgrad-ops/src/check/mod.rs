@@ -1,7 +1,7 @@
 //! Checks: what must hold of a text, told without a model.
 //!
 //! Each is a [`Check`], so it serves as a rule for the new texts of a
-//! [`Parameter`](textgrad_core::Parameter) and, by [`CheckLoss`](crate::CheckLoss), as an objective.
+//! [`Parameter`](textgrad_core::Parameter) and, by [`ScoreLoss`](crate::ScoreLoss), as an objective.
 
 mod keeps;
 mod length;

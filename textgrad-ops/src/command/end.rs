@@ -4,6 +4,8 @@ use std::fmt;
 use std::process::ExitStatus;
 use std::time::Duration;
 
+use textgrad_core::truncate;
+
 use super::Captured;
 
 /// How a program ended.
@@ -65,4 +67,16 @@ pub struct Run {
     pub stdout: Captured,
     /// What it wrote to standard error.
     pub stderr: Captured,
+}
+
+impl Run {
+    /// The number in the last line of standard output that is not blank.
+    ///
+    /// # Errors
+    /// What was found instead, in words.
+    pub fn last_number(&self) -> Result<f64, String> {
+        let last = self.stdout.text.lines().rfind(|line| !line.trim().is_empty());
+        let last = last.ok_or_else(|| "no output".to_owned())?.trim();
+        last.parse().map_err(|_| format!("{:?}", truncate(last, 200)))
+    }
 }

@@ -1,8 +1,6 @@
 //! Running a program on a text, within limits.
 //!
-//! [`Runner`] is what [`CommandLoss`](crate::CommandLoss) and
-//! [`CommandEvaluator`](crate::train::CommandEvaluator) run programs with, and serves whatever else asks a
-//! program about a text, such as a reward.
+//! [`CommandScorer`](crate::score::CommandScorer) scores texts by the result of a [`Runner`].
 //!
 //! # What holds
 //! | limit | on Unix | elsewhere |
@@ -20,7 +18,6 @@
 
 mod capture;
 mod end;
-mod failure;
 mod folder;
 mod locate;
 mod process;
@@ -28,5 +25,4 @@ mod runner;
 
 pub use self::capture::Captured;
 pub use self::end::{End, Run};
-pub(crate) use self::failure::could_not_run;
 pub use self::runner::{Runner, RunnerBuilder};

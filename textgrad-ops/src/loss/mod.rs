@@ -1,7 +1,5 @@
 //! Objectives.
 
-mod check;
-mod command;
 mod compose;
 mod contrastive;
 mod figure;
@@ -11,6 +9,7 @@ mod judge;
 mod listwise;
 mod multi_field;
 mod multiple_choice;
+mod score;
 mod stated;
 mod text;
 
@@ -19,8 +18,6 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use textgrad_core::{Error, Variable};
 
-pub use self::check::CheckLoss;
-pub use self::command::CommandLoss;
 pub use self::compose::{
     AllOf, FirstFailing, WeightedSum, all_of, all_passed, first_failing, weighted_sum,
     weighted_sum_of,
@@ -32,6 +29,7 @@ pub use self::image_qa::ImageQaLoss;
 pub use self::listwise::ListwiseLoss;
 pub use self::multi_field::{MultiFieldLoss, MultiFieldOver};
 pub use self::multiple_choice::MultipleChoiceLoss;
+pub use self::score::ScoreLoss;
 pub use self::text::TextLoss;
 
 /// An objective over one text.

@@ -1,7 +1,6 @@
 //! Training: data sets, evaluators, and the loop that improves the texts of a program.
 
 mod data;
-mod evaluate;
 mod observe;
 mod program;
 #[cfg(feature = "progress")]
@@ -11,16 +10,9 @@ mod run;
 mod trainer;
 
 #[doc(inline)]
-pub use self::data::{Batches, Benchmark, DataFormat, Dataset, Example, Mapping, Split};
-#[doc(inline)]
-pub use self::evaluate::{
-    ChoiceLetter, CommandEvaluator, CommandEvaluatorBuilder, Contains, Evaluator, EvaluatorFn,
-    EvaluatorLoss, ExactMatch, LlmJudge, LlmJudgeBuilder, MathVistaMatch, Normalization,
-    NumericMatch, Unreadable, evaluator_fn,
-};
+pub use self::data::{Batches, Benchmark, DataFormat, Dataset, Mapping, Split};
 #[doc(inline)]
 pub use self::observe::{Phase, TrainEvent, TrainObserver};
-use self::program::is_right;
 #[doc(inline)]
 pub use self::program::{EveryExample, ExampleLoss, ExampleLossFn, Program, example_loss_fn};
 #[cfg(feature = "progress")]

@@ -4,10 +4,10 @@ use std::fmt;
 use std::future::Future;
 
 use async_trait::async_trait;
-use textgrad_core::{Error, Module, Score, Seed, Variable};
+use textgrad_core::{Error, Module, Seed, Variable};
 
-use super::data::Example;
-use crate::loss::Loss;
+use crate::loss::{Loss, ScoreLoss};
+use crate::score::Example;
 
 /// A program whose parameters are trained: it makes a prediction of an example.
 ///
@@ -15,7 +15,8 @@ use crate::loss::Loss;
 /// ```
 /// use textgrad_core::{Error, Member, Module, Parameter, Seed, Variable};
 /// use textgrad_ops::LlmCall;
-/// use textgrad_ops::train::{Example, Program};
+/// use textgrad_ops::score::Example;
+/// use textgrad_ops::train::{Program};
 ///
 /// struct Solver { system: Parameter, llm: LlmCall }
 ///
@@ -86,6 +87,18 @@ impl<L: Loss> ExampleLoss for EveryExample<L> {
     }
 }
 
+#[async_trait]
+impl ExampleLoss for ScoreLoss {
+    async fn evaluate(
+        &self,
+        prediction: &Variable,
+        example: &Example,
+        _: Seed,
+    ) -> Result<Variable, Error> {
+        self.evaluate_for(prediction, example).await
+    }
+}
+
 /// An objective made of an async function; see [`example_loss_fn`].
 pub struct ExampleLossFn<F>(F);
 
@@ -118,9 +131,4 @@ impl<F> fmt::Debug for ExampleLossFn<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ExampleLossFn").finish_non_exhaustive()
     }
-}
-
-/// Whether a verdict leaves nothing to improve: it passed, or its score is at least 1.
-pub(super) fn is_right(score: Score) -> bool {
-    score.as_f64() >= 1.0
 }

@@ -161,18 +161,20 @@ fn a_schema_that_is_none() {
 async fn a_command_that_hangs_or_floods() {
     use std::time::Duration;
 
-    use textgrad_ops::CommandLoss;
+    use textgrad_ops::ScoreLoss;
     use textgrad_ops::command::Runner;
+    use textgrad_ops::score::CommandScorer;
 
     let shell = |script: &str, limit: u64| {
         let path = std::env::var("PATH").unwrap();
         let runner = Runner::builder("sh").args(["-c", script]).env("PATH", path);
         runner.time_limit(Duration::from_millis(limit)).output_limit(100).build().unwrap()
     };
+    let loss = |runner| ScoreLoss::command(CommandScorer::builder(runner).build().unwrap());
     let code = Variable::differentiable("x", "code");
-    let hangs = CommandLoss::new(shell("sleep 1000", 200)).evaluate(&code).await.unwrap();
+    let hangs = loss(shell("sleep 1000", 200)).evaluate(&code).await.unwrap();
     let floods = "yes a | head -c 1000; exit 1";
-    let floods = CommandLoss::new(shell(floods, 60_000)).evaluate(&code).await.unwrap();
+    let floods = loss(shell(floods, 60_000)).evaluate(&code).await.unwrap();
     for (verdict, told) in
         [(hangs, "it did not end within 0.2 s and was killed"), (floods, "[900 bytes left out]")]
     {
@@ -182,7 +184,7 @@ async fn a_command_that_hangs_or_floods() {
         assert!(said.contains(told), "{said}");
     }
     let none = Runner::builder("no-such-program-anywhere").build().unwrap();
-    let error = CommandLoss::new(none).evaluate(&code).await.unwrap_err();
+    let error = loss(none).evaluate(&code).await.unwrap_err();
     let told = describe(&error);
     assert!(told.contains("the program \"no-such-program-anywhere\" could not be run"), "{told}");
 }

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use crate::support::{lines, pack, script, user};
 use textgrad_core::{Score, Variable, backward};
 use textgrad_ops::command::{End, Runner, RunnerBuilder};
-use textgrad_ops::{CommandLoss, Error, Loss, TextLoss, sum};
+use textgrad_ops::score::{CommandScorer, CommandScorerBuilder};
+use textgrad_ops::{Error, Loss, ScoreLoss, TextLoss, sum};
 
 fn shell(commands: &str) -> RunnerBuilder {
     Runner::builder("sh").args(["-c", commands])
@@ -173,7 +174,8 @@ async fn what_can_not_be_started_is_a_clear_error() {
             assert!(std::error::Error::source(&error).is_some());
         }
     }
-    let loss = CommandLoss::new(Runner::builder("no-such-program-anywhere").build().unwrap());
+    let nowhere = Runner::builder("no-such-program-anywhere").build().unwrap();
+    let loss = ScoreLoss::command(CommandScorer::builder(nowhere).build().unwrap());
     let error = loss.evaluate(&Variable::differentiable("x", "text")).await.unwrap_err();
     let cause = std::error::Error::source(&error).unwrap();
     assert!(cause.to_string().contains("no-such-program-anywhere"), "{cause}");
@@ -226,10 +228,18 @@ async fn no_more_run_at_the_same_time_than_may() {
     assert!(runs.into_iter().all(|run| run.unwrap().end == End::Exited(0)));
 }
 
-fn tests_of(text: &str) -> CommandLoss {
+fn tests_of(text: &str) -> ScoreLoss {
+    loss(scorer_of(text))
+}
+
+fn loss(scorer: CommandScorerBuilder) -> ScoreLoss {
+    ScoreLoss::command(scorer.build().unwrap())
+}
+
+fn scorer_of(text: &str) -> CommandScorerBuilder {
     let commands = format!("echo out; echo err >&2; grep -q {text} answer");
     let runner = shell(&commands).text_file("answer").env("PATH", std::env::var("PATH").unwrap());
-    CommandLoss::new(runner.build().unwrap()).purpose("looks for the answer")
+    CommandScorer::builder(runner.build().unwrap()).purpose("looks for the answer")
 }
 
 #[tokio::test]
@@ -271,13 +281,14 @@ async fn what_was_said_about_the_run_is_handed_on() {
 
 #[tokio::test]
 async fn a_number_is_read_from_what_came_of_it() {
-    let loss = tests_of("four").score_by(|run| (run.stdout.text == "out\n").then_some(0.5));
+    let loss = loss(scorer_of("four").score_by(|run| (run.stdout.text == "out\n").then_some(0.5)));
     let answer = Variable::differentiable("five", "answer");
     let verdict = loss.evaluate(&answer).await.unwrap();
     assert_eq!(verdict.score(), Some(Score::Number(0.5)));
     assert!(backward(&verdict).await.unwrap().text(&answer).contains("it exited with code 1"));
     for number in [None, Some(f64::NAN), Some(f64::INFINITY)] {
-        let verdict = tests_of("x").score_by(move |_| number).evaluate(&answer).await.unwrap();
+        let verdict =
+            self::loss(scorer_of("x").score_by(move |_| number)).evaluate(&answer).await.unwrap();
         assert_eq!(verdict.score(), None);
     }
 }
@@ -285,7 +296,8 @@ async fn a_number_is_read_from_what_came_of_it() {
 #[tokio::test]
 async fn a_model_words_the_feedback_if_it_is_to() {
     let engine = script(["Write four."]);
-    let loss = tests_of("four").feedback_engine(engine.clone()).prompts(pack());
+    let loss =
+        loss(scorer_of("four").prompts(pack())).feedback_engine(engine.clone()).prompts(pack());
     let answer = Variable::differentiable("five", "answer");
     let gradients = backward(&loss.evaluate(&answer).await.unwrap()).await.unwrap();
     assert_eq!(gradients.text(&answer), "Write four.");
@@ -297,7 +309,9 @@ async fn a_model_words_the_feedback_if_it_is_to() {
         ]
     );
     // What passed is not asked about; a number may still be bettered.
-    let passed = tests_of("five").feedback_engine(engine.clone()).prompts(pack());
+    let passed = self::loss(scorer_of("five").prompts(pack()))
+        .feedback_engine(engine.clone())
+        .prompts(pack());
     assert!(
         backward(&passed.evaluate(&answer).await.unwrap())
             .await
@@ -306,7 +320,8 @@ async fn a_model_words_the_feedback_if_it_is_to() {
             .is_empty()
     );
     let engine = script(["Better."]);
-    let number = tests_of("five").feedback_engine(engine.clone()).score_by(|_| Some(1.0));
+    let number =
+        self::loss(scorer_of("five").score_by(|_| Some(1.0))).feedback_engine(engine.clone());
     let total = sum([&number.evaluate(&answer).await.unwrap()]).await.unwrap();
     assert_eq!(backward(&total).await.unwrap().text(&answer), "Better.");
     assert!(user(&engine.requests()[0]).contains("is the objective"));

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use crate::support::{Answers, lines, picture, script, user};
 use textgrad_core::{Parameter, Purpose, Sampling, Score, Seed, Variable, backward, check_fn};
 use textgrad_ops::{
-    CheckLoss, ContrastiveLoss, Error, ImageQaLoss, ListwiseLoss, Loss, MultiFieldLoss,
-    MultipleChoiceLoss, Tags, TextLoss, sum,
+    ContrastiveLoss, Error, ImageQaLoss, ListwiseLoss, Loss, MultiFieldLoss, MultipleChoiceLoss,
+    ScoreLoss, Tags, TextLoss, sum,
 };
 
 const HOSTILE: &str =
@@ -317,8 +317,8 @@ async fn an_image_stands_between_the_question_and_the_answer() {
     assert_eq!(engine.requests().len(), 2);
 }
 
-fn no_x() -> CheckLoss {
-    CheckLoss::new(check_fn("it has no x", |text| match text.contains('x') {
+fn no_x() -> ScoreLoss {
+    ScoreLoss::check(check_fn("it has no x", |text| match text.contains('x') {
         true => Err("it has an x".to_owned()),
         false => Ok(()),
     }))
@@ -368,7 +368,7 @@ async fn what_was_said_about_a_verdict_is_handed_on() {
 
 #[tokio::test]
 async fn a_check_that_panics_is_an_error() {
-    let bad = CheckLoss::new(check_fn("it holds", |_| panic!("no {}", "way")));
+    let bad = ScoreLoss::check(check_fn("it holds", |_| panic!("no {}", "way")));
     let error = bad.evaluate(&Variable::differentiable("x", "text")).await.unwrap_err();
     assert_eq!(
         error.source().unwrap().to_string(),

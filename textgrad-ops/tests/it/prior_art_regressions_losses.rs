@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::support::{Answers, picture, user, whole};
 use textgrad_core::{Purpose, Variable, backward, check_fn};
 use textgrad_ops::{
-    CheckLoss, ContrastiveLoss, ImageQaLoss, ListwiseLoss, Loss, MultiFieldLoss,
-    MultipleChoiceLoss, Tags, TextLoss, all_of, first_failing, sum, weighted_sum,
+    ContrastiveLoss, ImageQaLoss, ListwiseLoss, Loss, MultiFieldLoss, MultipleChoiceLoss,
+    ScoreLoss, Tags, TextLoss, all_of, first_failing, sum, weighted_sum,
 };
 
 /// Every loss in words over one text, all other texts and the instruction being `other`.
@@ -67,7 +67,7 @@ async fn braces_in_instructions_and_texts_of_losses_are_data() {
 async fn losses_below_a_sum_or_a_composition_are_asked_in_their_base_form() {
     let engine = Answers::plain("e");
     let text = Variable::differentiable("x", "text");
-    let holds = || -> Arc<dyn Loss> { Arc::new(CheckLoss::new(check_fn("it is", |_| Ok(())))) };
+    let holds = || -> Arc<dyn Loss> { Arc::new(ScoreLoss::check(check_fn("it is", |_| Ok(())))) };
     for loss in losses(&engine, "other") {
         let alone = [
             Arc::new(weighted_sum([(2.0, loss.clone()), (2.0, holds())]).unwrap()) as Arc<dyn Loss>,

@@ -7,7 +7,7 @@ use serde_json::json;
 use textgrad_core::{
     Feedback, Gradients, Member, Module, Parameter, Purpose, Variable, backward, check_fn,
 };
-use textgrad_ops::train::{Evaluator, Example, LlmJudge};
+use textgrad_ops::score::{Example, LlmJudge, Scorer};
 use textgrad_ops::{
     GraphOptimizer, Optimizer, TextLoss, TextualGradientDescent, TextualGradientDescentBuilder, sum,
 };
@@ -149,8 +149,8 @@ async fn no_answer_is_asked_for_again_in_the_same_words() {
     let engine = script(["no grade"; 5]);
     let judge = LlmJudge::builder(engine.clone(), "It is short.").parse_retries(4).build();
     let example = Example::new("1").with_metadata("x", json!(1));
-    judge.evaluate("answer", &example).await.unwrap_err();
+    judge.score("answer", &example).await.unwrap_err();
     assert_eq!(engine.requests().len(), 5);
     differ(&engine.requests());
-    let _: Arc<dyn Evaluator> = Arc::new(judge);
+    let _: Arc<dyn Scorer> = Arc::new(judge);
 }

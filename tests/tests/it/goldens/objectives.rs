@@ -6,9 +6,10 @@ use std::time::Duration;
 use textgrad_core::testing::ScriptedEngine;
 use textgrad_core::{Image, Parameter, Purpose, Variable, backward, check_fn};
 use textgrad_ops::command::Runner;
+use textgrad_ops::score::CommandScorer;
 use textgrad_ops::{
-    CheckLoss, CommandLoss, ImageQaLoss, ListwiseLoss, Loss, MultiFieldLoss, MultipleChoiceLoss,
-    Tags, TextLoss, TextualGradientDescent, all_of, weighted_sum,
+    ImageQaLoss, ListwiseLoss, Loss, MultiFieldLoss, MultipleChoiceLoss, ScoreLoss, Tags, TextLoss,
+    TextualGradientDescent, all_of, weighted_sum,
 };
 
 use super::templates::{golden, improved};
@@ -62,8 +63,10 @@ async fn of_a_composition_with_a_check_and_a_program() {
     let check = check_fn("it is a comment", |_| Err("it is none".to_owned()));
     let runner = Runner::builder("sh").arg("code.sh").text_file("code.sh");
     let runner = runner.time_limit(Duration::from_secs(60)).build().unwrap();
-    let checks: [Arc<dyn Loss>; 2] =
-        [Arc::new(CheckLoss::new(check)), Arc::new(CommandLoss::new(runner))];
+    let checks: [Arc<dyn Loss>; 2] = [
+        Arc::new(ScoreLoss::check(check)),
+        Arc::new(ScoreLoss::command(CommandScorer::builder(runner).build().unwrap())),
+    ];
     let checks: Arc<dyn Loss> = Arc::new(all_of(checks).unwrap());
     let style: Arc<dyn Loss> = Arc::new(TextLoss::new(engine.clone(), "Judge the style."));
     let total = weighted_sum([(3.0, checks), (1.0, style)]).unwrap();

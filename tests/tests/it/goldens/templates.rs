@@ -7,7 +7,7 @@ use textgrad_core::testing::{Reply, ScriptedEngine};
 use textgrad_core::{
     Backward, Choice, FinishReason, Layout, Parameter, Purpose, Request, Variable, backward,
 };
-use textgrad_ops::train::{Evaluator as _, Example, LlmJudge};
+use textgrad_ops::score::{Example, LlmJudge, Scorer as _};
 use textgrad_ops::{LlmCall, LlmReduce, StringFn, TextLoss, TextualGradientDescent, aggregate};
 use tpo::{JudgeReward, RewardModel as _};
 
@@ -190,9 +190,9 @@ async fn a_judge() {
         .with_expected("Because of its rust.");
     let criterion = "The answer is right and easy to read.";
     let judge = LlmJudge::builder(engine.clone(), criterion).build();
-    judge.evaluate("It rusts.", &example).await.unwrap();
+    judge.score("It rusts.", &example).await.unwrap();
     let blind = LlmJudge::builder(engine.clone(), criterion).show_expected(false).highest(5);
-    blind.build().evaluate("It rusts.", &example).await.unwrap();
+    blind.build().score("It rusts.", &example).await.unwrap();
     golden("judge", &engine, &[Purpose::Judge]);
 }
 

@@ -11,8 +11,9 @@ use textgrad_core::{
 
 use super::{evaluate_all, parts, passed, role, scored};
 use crate::error::Error;
-use crate::loss::{CheckLoss, Loss};
+use crate::loss::Loss;
 use crate::prompts::{AllOfContext, PartContext, Prompts};
+use crate::score::CheckScorer;
 
 /// Objectives that must all pass; see [`all_of`].
 #[derive(Clone)]
@@ -35,11 +36,11 @@ pub struct AllOf {
 /// use std::sync::Arc;
 /// use textgrad_core::{Score, Variable, backward};
 /// use textgrad_ops::check::{Keeps, Length};
-/// use textgrad_ops::{CheckLoss, Loss, all_of};
+/// use textgrad_ops::{ScoreLoss, Loss, all_of};
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-/// let short: Arc<dyn Loss> = Arc::new(CheckLoss::new(Length::words(..=3)?));
-/// let named: Arc<dyn Loss> = Arc::new(CheckLoss::new(Keeps::new(["{name}"])));
+/// let short: Arc<dyn Loss> = Arc::new(ScoreLoss::check(Length::words(..=3)?));
+/// let named: Arc<dyn Loss> = Arc::new(ScoreLoss::check(Keeps::new(["{name}"])));
 /// let text = Variable::differentiable("Dear reader", "greeting");
 /// let verdict = all_of([short, named])?.evaluate(&text).await?;
 /// assert_eq!(verdict.score(), Some(Score::Passed(false)));
@@ -106,7 +107,7 @@ impl Op for AllOfOp {
             Some(true)
         };
         let text = match score {
-            Some(true) => CheckLoss::PASSED.to_owned(),
+            Some(true) => CheckScorer::PASSED.to_owned(),
             _ => {
                 let open = inputs.iter().map(|input| input.variable());
                 let open = open.filter(|part| passed(part) != Some(true));

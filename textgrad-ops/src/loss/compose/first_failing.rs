@@ -34,11 +34,11 @@ pub struct FirstFailing {
 /// use textgrad_core::testing::ScriptedEngine;
 /// use textgrad_core::Variable;
 /// use textgrad_ops::check::Length;
-/// use textgrad_ops::{CheckLoss, Loss, TextLoss, first_failing};
+/// use textgrad_ops::{ScoreLoss, Loss, TextLoss, first_failing};
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// let engine = Arc::new(ScriptedEngine::new(["It could be wittier."]));
-/// let short: Arc<dyn Loss> = Arc::new(CheckLoss::new(Length::words(..=3)?));
+/// let short: Arc<dyn Loss> = Arc::new(ScoreLoss::check(Length::words(..=3)?));
 /// let style: Arc<dyn Loss> = Arc::new(TextLoss::new(engine.clone(), "Judge the style."));
 /// let loss = first_failing([short, style])?;
 ///

@@ -46,11 +46,11 @@ pub struct WeightedSum {
 /// use std::sync::Arc;
 /// use textgrad_core::Variable;
 /// use textgrad_ops::check::{Keeps, Length};
-/// use textgrad_ops::{CheckLoss, Loss, weighted_sum};
+/// use textgrad_ops::{ScoreLoss, Loss, weighted_sum};
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-/// let short: Arc<dyn Loss> = Arc::new(CheckLoss::new(Length::words(..=3)?));
-/// let named: Arc<dyn Loss> = Arc::new(CheckLoss::new(Keeps::new(["{name}"])));
+/// let short: Arc<dyn Loss> = Arc::new(ScoreLoss::check(Length::words(..=3)?));
+/// let named: Arc<dyn Loss> = Arc::new(ScoreLoss::check(Keeps::new(["{name}"])));
 /// let loss = weighted_sum([(0.25, short), (0.75, named)])?;
 /// let verdict = loss.evaluate(&Variable::differentiable("Dear reader", "greeting")).await?;
 /// assert_eq!(verdict.score().map(|score| score.as_f64()), Some(0.25));

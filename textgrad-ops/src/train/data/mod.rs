@@ -2,7 +2,6 @@
 
 mod batches;
 mod benchmark;
-mod example;
 mod mapping;
 mod problems;
 mod read;
@@ -17,13 +16,12 @@ use textgrad_core::truncate;
 
 pub use self::batches::Batches;
 pub use self::benchmark::Benchmark;
-pub use self::example::Example;
-pub(super) use self::example::{letter, place_of};
 pub use self::mapping::Mapping;
 use self::problems::wrong;
 pub use self::read::DataFormat;
 pub use self::split::Split;
 use crate::error::Error;
+use crate::score::Example;
 
 /// Examples in a fixed order. Cheap to clone.
 ///

@@ -26,7 +26,8 @@ impl Dataset {
     ///
     /// # Examples
     /// ```
-    /// use textgrad_ops::train::{Dataset, Example};
+    /// use textgrad_ops::score::Example;
+    /// use textgrad_ops::train::{Dataset};
     ///
     /// let data = Dataset::new("ten", (0..10).map(|i| Example::new(i.to_string())))?;
     /// let split = data.split_counts(5, 3)?;

@@ -13,9 +13,9 @@ use super::Trainer;
 use crate::engine::layer::Meter;
 use crate::error::Error;
 use crate::optim::Optimizer;
+use crate::score::Scorer;
 use crate::stop::Stop;
 use crate::train::data::{Batches, Dataset};
-use crate::train::evaluate::Evaluator;
 use crate::train::observe::TrainObserver;
 use crate::train::program::{ExampleLoss, Program};
 use crate::train::run::SCHEMA;
@@ -50,7 +50,7 @@ pub struct TrainerBuilder {
     pub(super) train: Dataset,
     pub(super) validation: Option<Dataset>,
     pub(super) test: Option<Dataset>,
-    pub(super) evaluator: Option<Arc<dyn Evaluator>>,
+    pub(super) evaluator: Option<Arc<dyn Scorer>>,
     batch_size: usize,
     drop_last: bool,
     epochs: usize,
@@ -132,7 +132,7 @@ impl TrainerBuilder {
     }
 
     /// What measures predictions; needed for validation, test and [`errors_only`](Self::errors_only).
-    pub fn evaluator(mut self, evaluator: Arc<dyn Evaluator>) -> Self {
+    pub fn evaluator(mut self, evaluator: Arc<dyn Scorer>) -> Self {
         self.evaluator = Some(evaluator);
         self
     }

@@ -49,9 +49,9 @@ use crate::error::Error;
 ///     Choice, Error, FinishReason, Member, Module, Parameter, Purpose, Request, Response, Seed, Variable,
 ///     engine_fn, Engine,
 /// };
-/// use textgrad_ops::train::{
-///     Dataset, Ended, EvaluatorLoss, ExactMatch, Example, Program, Trainer,
-/// };
+/// use textgrad_ops::ScoreLoss;
+/// use textgrad_ops::score::{ExactMatch, Example};
+/// use textgrad_ops::train::{Dataset, Ended, Program, Trainer};
 /// use textgrad_ops::{LlmCall, TextualGradientDescent};
 ///
 /// struct Solver { system: Parameter, llm: LlmCall }
@@ -94,7 +94,9 @@ use crate::error::Error;
 /// let split = Dataset::new("planets", examples)?.split_counts(2, 2)?;
 ///
 /// let evaluator = Arc::new(ExactMatch::new());
-/// let loss = EvaluatorLoss::new(engine.clone(), evaluator.clone(), "says whether the answer is right");
+/// let loss = ScoreLoss::new(evaluator.clone())
+///     .purpose("says whether the answer is right")
+///     .feedback_engine(engine.clone());
 /// let optimizer = TextualGradientDescent::builder(engine).build();
 /// let trainer = Trainer::builder(Arc::new(solver), Arc::new(loss), Arc::new(optimizer), split.train)
 ///     .validation(split.validation)

@@ -15,7 +15,7 @@ use super::{Clock, Trainer};
 use crate::algebra::{aggregate, sum};
 use crate::error::Error;
 use crate::optim::{Outcome, Proposal};
-use crate::train::data::Example;
+use crate::score::Example;
 use crate::train::observe::{Phase, TrainEvent};
 use crate::train::program::Program;
 use crate::train::record::{Ended, Evaluation, ExampleRecord, StepOutcome, StepRecord};

@@ -12,8 +12,8 @@ use super::Trainer;
 use super::halt::{Halt, is_budget, is_lapse};
 use super::state::State;
 use crate::error::Error;
-use crate::train::data::{Dataset, Example};
-use crate::train::is_right;
+use crate::score::{Example, is_right};
+use crate::train::data::Dataset;
 use crate::train::observe::{Phase, TrainEvent};
 use crate::train::record::{Ended, Evaluation};
 
@@ -66,7 +66,7 @@ impl Trainer {
             role: prediction.role().to_string(),
             got: prediction.value().kind(),
         })?;
-        let score = evaluator.evaluate(text, example).await?;
+        let score = evaluator.score(text, example).await?.required()?;
         if score.as_f64().is_finite() {
             Ok(score)
         } else {

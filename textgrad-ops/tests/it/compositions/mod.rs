@@ -13,12 +13,12 @@ use textgrad_core::{
 };
 use textgrad_ops::prompts::{Prompts, WeightContext, templates};
 use textgrad_ops::{
-    CheckLoss, Error, Loss, TextLoss, all_of, all_passed, first_failing, loss_fn, weighted_sum,
+    Error, Loss, ScoreLoss, TextLoss, all_of, all_passed, first_failing, loss_fn, weighted_sum,
     weighted_sum_of,
 };
 
 fn has(word: &'static str) -> Arc<dyn Loss> {
-    Arc::new(CheckLoss::new(check_fn(format!("it has {word}"), move |text| {
+    Arc::new(ScoreLoss::check(check_fn(format!("it has {word}"), move |text| {
         if text.contains(word) { Ok(()) } else { Err(format!("{word} is missing")) }
     })))
 }

@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use textgrad_core::{Score, Seed, describe};
 use textgrad_ops::command::{Runner, RunnerBuilder};
-use textgrad_ops::train::{
-    CommandEvaluator, CommandEvaluatorBuilder, Ended, Evaluator, Example, StepOutcome,
-};
+use textgrad_ops::score::{CommandScorer, CommandScorerBuilder, Example, Scorer};
+use textgrad_ops::train::{Ended, StepOutcome};
 
 use crate::train::support::{Fault, data, setup, timeless};
 
@@ -15,8 +14,8 @@ fn shell(commands: &str) -> RunnerBuilder {
     Runner::builder("sh").args(["-c", commands]).env("PATH", "/usr/bin:/bin")
 }
 
-fn by(runner: RunnerBuilder) -> CommandEvaluatorBuilder {
-    CommandEvaluator::builder(runner.build().unwrap())
+fn by(runner: RunnerBuilder) -> CommandScorerBuilder {
+    CommandScorer::builder(runner.build().unwrap()).example_files().failed(0.0)
 }
 
 fn example() -> Example {
@@ -35,24 +34,24 @@ async fn the_prediction_and_the_example_are_files_to_the_letter() {
         assert_eq!(run.stderr.text, files);
         Some(0.25)
     });
-    let score = evaluator.build().unwrap().evaluate("`x`", &example()).await.unwrap();
-    assert_eq!(score, Score::Number(0.25));
+    let score = evaluator.build().unwrap().score("`x`", &example()).await.unwrap().score();
+    assert_eq!(score, Some(Score::Number(0.25)));
 }
 
 #[tokio::test]
 async fn the_exit_code_is_the_verdict() {
     let evaluator = by(shell("test \"$(cat)\" = \"$(cat expected.txt)\"")).build().unwrap();
     for (prediction, right) in [("'4'\n$(rm)", true), ("4", false)] {
-        let score = evaluator.evaluate(prediction, &example()).await.unwrap();
-        assert_eq!(score, Score::Passed(right));
+        let score = evaluator.score(prediction, &example()).await.unwrap().score();
+        assert_eq!(score, Some(Score::Passed(right)));
     }
     assert!(evaluator.name().starts_with("command sh -c "), "{}", evaluator.name());
     // Without an expected answer there is no such file.
     let there = by(shell("test -e expected.txt")).name("there").build().unwrap();
     assert_eq!(there.name(), "there");
-    assert_eq!(there.evaluate("", &Example::new("1")).await.unwrap(), Score::Passed(false));
+    assert_eq!(there.score("", &Example::new("1")).await.unwrap().passed(), Some(false));
     let hangs = by(shell("sleep 60").time_limit(Duration::from_millis(50))).build().unwrap();
-    assert_eq!(hangs.evaluate("", &example()).await.unwrap(), Score::Passed(false));
+    assert_eq!(hangs.score("", &example()).await.unwrap().passed(), Some(false));
 }
 
 #[tokio::test]
@@ -70,7 +69,7 @@ async fn a_number_is_the_score() {
         ("", Err("for example \"q1\"")),
     ] {
         let evaluator = by(shell(commands)).score_by_output().failed(-1.0).build().unwrap();
-        match (evaluator.evaluate("x", &example()).await, score) {
+        match (evaluator.score("x", &example()).await.unwrap().required(), score) {
             (Ok(got), Ok(score)) => assert_eq!(got, Score::Number(score), "{commands}"),
             (Err(error), Err(part)) => {
                 assert!(error.to_string().contains(part), "{commands}: {error}");
@@ -82,7 +81,7 @@ async fn a_number_is_the_score() {
 
 #[tokio::test]
 async fn mistakes_are_told() {
-    let refused = |evaluator: CommandEvaluatorBuilder| evaluator.build().unwrap_err().to_string();
+    let refused = |evaluator: CommandScorerBuilder| evaluator.build().unwrap_err().to_string();
     for (evaluator, part) in [
         (by(shell("true").file("expected.txt", "")), "different names, got \"expected.txt\""),
         (by(shell("true").text_file("example.json")), "different names, got \"example.json\""),
@@ -94,10 +93,10 @@ async fn mistakes_are_told() {
         assert!(error.contains(part), "{error}");
     }
     let unknown = by(shell("true")).field_file("answer", "a.txt").build().unwrap();
-    let error = unknown.evaluate("x", &example()).await.unwrap_err().to_string();
+    let error = unknown.score("x", &example()).await.unwrap_err().to_string();
     assert!(error.contains("\"answer\"") && error.contains("[\"question\"]"), "{error}");
-    let nowhere = CommandEvaluator::builder(Runner::builder("no-such-program").build().unwrap());
-    let error = nowhere.build().unwrap().evaluate("x", &example()).await.unwrap_err();
+    let nowhere = CommandScorer::builder(Runner::builder("no-such-program").build().unwrap());
+    let error = nowhere.build().unwrap().score("x", &example()).await.unwrap_err();
     assert!(
         describe(&error).contains("the program \"no-such-program\" could not be run"),
         "{error}"

@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use textgrad_core::Purpose;
 use textgrad_ops::Stop;
-use textgrad_ops::train::{Dataset, Ended, Example, TrainEvent};
+use textgrad_ops::score::Example;
+use textgrad_ops::train::{Dataset, Ended, TrainEvent};
 
 use crate::train::support::{BAD, Fault, Model, START, data, setup, setup_of, tagged};
 

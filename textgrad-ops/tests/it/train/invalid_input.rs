@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use textgrad_core::{Member, Module, Variable};
+use textgrad_ops::score::{Example, NumericMatch, scorer_fn};
 use textgrad_ops::train::{
-    Acceptance, Dataset, EveryExample, Example, NumericMatch, Program, Trainer, TrainerBuilder,
-    evaluator_fn, example_loss_fn,
+    Acceptance, Dataset, EveryExample, Program, Trainer, TrainerBuilder, example_loss_fn,
 };
 use textgrad_ops::{Error, TextLoss};
 
@@ -88,12 +88,8 @@ async fn a_program_must_depend_on_its_parameters() {
 
 #[tokio::test(start_paused = true)]
 async fn a_score_that_is_no_number_is_an_error_of_its_example() {
-    let odd = evaluator_fn("odd", |prediction, example| {
-        if example.id() == "100" {
-            Ok(f64::NAN.into())
-        } else {
-            Ok((prediction.len() as f64).into())
-        }
+    let odd = scorer_fn("odd", |prediction: &str, example: &Example| {
+        if example.id() == "100" { Ok(f64::NAN) } else { Ok(prediction.len() as f64) }
     });
     let setup =
         setup(Fault::None).with(|t| t.evaluator(Arc::new(odd)).epochs(1).failure_score(-1.0));

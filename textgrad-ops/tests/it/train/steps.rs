@@ -3,12 +3,11 @@
 use std::sync::{Arc, Mutex};
 
 use textgrad_core::{Purpose, Seed};
+use textgrad_ops::ScoreLoss;
 use textgrad_ops::engine::EngineExt as _;
 use textgrad_ops::engine::layer::Meter;
-use textgrad_ops::train::{
-    Acceptance, Dataset, Ended, EvaluatorLoss, Example, NumericMatch, Phase, StepOutcome,
-    TrainEvent, Trainer,
-};
+use textgrad_ops::score::{Example, NumericMatch};
+use textgrad_ops::train::{Acceptance, Dataset, Ended, Phase, StepOutcome, TrainEvent, Trainer};
 use textgrad_ops::{LlmReduce, TextualGradientDescent};
 
 use crate::train::support::{
@@ -120,7 +119,9 @@ async fn without_validation_the_last_texts_are_the_result() {
     let engine: Arc<dyn textgrad_core::Engine> = Arc::new(Arc::clone(&model));
     let base = setup_of(model.clone(), 32, data("train", 0, 10));
     let evaluator = Arc::new(NumericMatch::new());
-    let loss = EvaluatorLoss::new(engine.clone(), evaluator, "says whether it is right");
+    let loss = ScoreLoss::new(evaluator)
+        .purpose("says whether it is right")
+        .feedback_engine(engine.clone());
     let optimizer = TextualGradientDescent::builder(engine).seed(Seed::new(1)).build();
     let (loss, optimizer) = (Arc::new(loss), Arc::new(optimizer));
     let trainer = Trainer::builder(base.solver.clone(), loss, optimizer, data("train", 0, 10));
@@ -227,8 +228,9 @@ async fn events_and_costs() {
     let meter = Meter::default();
     let engine = Arc::new(Arc::clone(&model).metered(&meter));
     let base = setup_of(model, 32, data("train", 0, 10));
-    let loss =
-        EvaluatorLoss::new(engine, Arc::new(NumericMatch::new()), "says whether it is right");
+    let loss = ScoreLoss::new(NumericMatch::new())
+        .purpose("says whether it is right")
+        .feedback_engine(engine);
     let optimizer = TextualGradientDescent::builder(base.model.clone()).seed(Seed::new(3)).build();
     let trainer =
         Trainer::builder(base.solver, Arc::new(loss), Arc::new(optimizer), data("train", 0, 3));

@@ -10,14 +10,13 @@ use async_trait::async_trait;
 use serde_json::Value as Json;
 use textgrad_core::{
     Choice, Engine, EngineError, Error, ErrorKind, FinishReason, Gradients, Member, Module,
-    Parameter, Purpose, Request, Response, Score, Seed, Variable,
+    Parameter, Purpose, Request, Response, Seed, Variable,
 };
+use textgrad_ops::ScoreLoss;
 use textgrad_ops::engine::layer::Limits;
 use textgrad_ops::engine::{EngineExt, request_key};
-use textgrad_ops::train::{
-    Dataset, Evaluator, EvaluatorLoss, Example, NumericMatch, Program, Trainer, TrainerBuilder,
-    Training,
-};
+use textgrad_ops::score::{Example, NumericMatch, Scorer, Verdict};
+use textgrad_ops::train::{Dataset, Program, Trainer, TrainerBuilder, Training};
 use textgrad_ops::{LlmCall, Optimizer, Outcome, Proposal, TextualGradientDescent};
 
 pub(crate) const START: &str = "Answer the question.";
@@ -247,7 +246,9 @@ pub(crate) fn setup_of(model: Arc<Model>, concurrency: u32, train: Dataset) -> S
         llm: LlmCall::builder(engine.clone()).build(),
     });
     let evaluator = Arc::new(NumericMatch::new());
-    let loss = EvaluatorLoss::new(engine.clone(), evaluator.clone(), "says whether it is right");
+    let loss = ScoreLoss::new(evaluator.clone())
+        .purpose("says whether it is right")
+        .feedback_engine(engine.clone());
     let optimizer = Arc::new(Remembering::new(engine));
     let trainer = Trainer::builder(solver.clone(), Arc::new(loss), optimizer, train)
         .evaluator(evaluator)
@@ -314,18 +315,18 @@ impl Late {
 }
 
 #[async_trait]
-impl Evaluator for Late {
+impl Scorer for Late {
     fn name(&self) -> &str {
         "numeric match"
     }
 
-    async fn evaluate(&self, prediction: &str, example: &Example) -> Result<Score, Error> {
+    async fn score(&self, prediction: &str, example: &Example) -> Result<Verdict, Error> {
         if example.id() == "103" {
             let verdict = self.verdicts.fetch_add(1, Ordering::SeqCst);
             if (self.from..self.from + self.times).contains(&verdict) {
                 return Err(EngineError::new(ErrorKind::Server, "the judge is down").into());
             }
         }
-        NumericMatch::new().evaluate(prediction, example).await
+        NumericMatch::new().score(prediction, example).await
     }
 }

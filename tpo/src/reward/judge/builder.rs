@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use textgrad_core::{Engine, PromptPack, Sampling, Seed};
-use textgrad_ops::TaggedAsk;
+use textgrad_ops::score::TaggedRequest;
 
 use super::JudgeReward;
 use crate::error::Error;
@@ -81,7 +81,7 @@ impl JudgeRewardBuilder {
             expected: false,
             rubric: None,
             votes: 1,
-            parse_retries: TaggedAsk::DEFAULT_PARSE_RETRIES,
+            parse_retries: TaggedRequest::DEFAULT_PARSE_RETRIES,
             unreadable: UnreadableVote::default(),
             sampling: Sampling::default(),
             seed: Seed::new(0),
@@ -124,7 +124,7 @@ impl JudgeRewardBuilder {
         self
     }
 
-    /// How often a vote that cannot be read is asked for again; [`TaggedAsk::DEFAULT_PARSE_RETRIES`] unless said
+    /// How often a vote that cannot be read is asked for again; [`TaggedRequest::DEFAULT_PARSE_RETRIES`] unless said
     /// otherwise.
     pub fn parse_retries(mut self, parse_retries: u32) -> Self {
         self.parse_retries = parse_retries;

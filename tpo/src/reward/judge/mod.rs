@@ -9,16 +9,14 @@ mod tests;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use textgrad_core::{
-    Choice, Engine, EngineError, Error, ErrorKind, Message, Purpose, Request, TemplateContext,
-    truncate,
+    Choice, Engine, EngineError, Error, ErrorKind, Message, TemplateContext, truncate,
 };
-use textgrad_ops::engine::request_key;
-use textgrad_ops::{TaggedAsk, Tags};
+use textgrad_ops::Tags;
+use textgrad_ops::score::TaggedRequest;
 
 use self::builder::{Form, Settings};
 pub use self::builder::{JudgeRewardBuilder, UnreadableVote};
@@ -131,22 +129,14 @@ impl JudgeReward {
             Message::system(render(system).map_err(engine_error)?),
             Message::user(render(user).map_err(engine_error)?),
         ];
-        let asked = Request::new(Purpose::Judge, messages.clone());
-        let key = request_key(self.engine.name(), &asked).seed().value();
-        let place = seed.child("judge", key).child("vote", u64::from(vote));
-        let ask = TaggedAsk::new(Arc::clone(&self.engine), tags().map_err(engine_error)?);
-        let ask = ask.sampling(sampling.clone()).parse_retries(*parse_retries);
-        let unreadable = AtomicUsize::new(0);
-        // Worded for every reply that could not be read.
-        let retry = |context: &_| {
-            unreadable.fetch_add(1, Ordering::Relaxed);
-            Ok(prompts.render("reward_retry", context)?)
-        };
-        let vote = ask.ask(Purpose::Judge, messages, Some(place), read, retry).await;
-        let vote = vote.map_err(engine_error)?;
-        let unreadable = unreadable.into_inner();
-        self.sanity.look_at_replies(&self.name, unreadable + usize::from(vote.is_ok()), unreadable);
-        Ok(vote)
+        let ask = TaggedRequest::new(Arc::clone(&self.engine), tags().map_err(engine_error)?);
+        let ask = ask.sampling(sampling.clone()).parse_retries(*parse_retries).seed(*seed);
+        let retry = |context: &_| Ok(prompts.render("reward_retry", context)?);
+        let reply = ask.ask(messages, Some(vote), read, retry).await.map_err(engine_error)?;
+        let unreadable = reply.unreadable as usize;
+        let replies = unreadable + usize::from(reply.value.is_ok());
+        self.sanity.look_at_replies(&self.name, replies, unreadable);
+        Ok(reply.value)
     }
 
     fn unreadable(&self, problem: &str, answer: &str) -> EngineError {

@@ -6,7 +6,7 @@ use textgrad_core::testing::ScriptedEngine;
 use textgrad_core::{Feedback, Parameter, backward, check_fn, op_fn};
 use textgrad_core::{Gradients, Inputs, Output, apply_one};
 use textgrad_ops::TextualGradientDescent;
-use textgrad_ops::train::{Evaluator, Example, LlmJudge};
+use textgrad_ops::score::{Example, LlmJudge, Scorer};
 
 use super::expected::update;
 use super::{messages, pack};
@@ -52,8 +52,8 @@ async fn a_judge() {
     let engine = Arc::new(ScriptedEngine::new(["Good.", "<SCORE>8</SCORE>"]));
     let judge = LlmJudge::builder(engine.clone(), "It is right.").prompts(pack()).build();
     let example = Example::new("1").with_field("question", "2 {+} 2?").with_expected("4");
-    let score = judge.evaluate("four", &example).await.unwrap();
-    assert_eq!(score.as_f64(), 0.8);
+    let score = judge.score("four", &example).await.unwrap();
+    assert_eq!(score.required().unwrap().as_f64(), 0.8);
     let asked = "It is right.\nQuestion: 2 {+} 2?\nExpected: 4\nAnswer: four\n\
                  Grade it from 0 to 10: <SCORE>...</SCORE>";
     let again = "(Once more, please: the opening tag <SCORE> was missing. <SCORE>...</SCORE>)";

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use textgrad_core::testing::ScriptedEngine;
 use textgrad_core::{Image, MessageRole, Part, Variable, backward};
 use textgrad_ops::{
-    CheckLoss, ImageQaLoss, ListwiseLoss, Loss, MultiFieldLoss, MultipleChoiceLoss, Tags, TextLoss,
+    ImageQaLoss, ListwiseLoss, Loss, MultiFieldLoss, MultipleChoiceLoss, ScoreLoss, Tags, TextLoss,
     weighted_sum,
 };
 
@@ -86,7 +86,8 @@ async fn of_ranked_answers_and_of_weighted_parts() {
 
     let judge: Arc<dyn Loss> = Arc::new(TextLoss::new(engine.clone(), "Judge.").prompts(pack()));
     let check = textgrad_core::check_fn("it is long", |_| Err("it is not".to_owned()));
-    let check: Arc<dyn Loss> = Arc::new(CheckLoss::new(check).prompts(pack()));
+    let check: Arc<dyn Loss> =
+        Arc::new(ScoreLoss::new(textgrad_ops::score::CheckScorer::new(check).prompts(pack())));
     let loss = weighted_sum([(2.0, judge), (0.5, check)]).unwrap().prompts(pack());
     let total = loss.evaluate(&answers[0]).await.unwrap();
     assert_eq!(total.text(), Some("2 x bad\n0.5 x it is not"));

@@ -16,17 +16,19 @@ async fn of_a_program_and_of_all_that_must_pass() {
 
     use textgrad_core::Variable;
     use textgrad_ops::command::Runner;
-    use textgrad_ops::{CheckLoss, CommandLoss, Loss, all_of, first_failing};
+    use textgrad_ops::score::{CheckScorer, CommandScorer};
+    use textgrad_ops::{Loss, ScoreLoss, all_of, first_failing};
 
     use super::expected::{FEEDBACK_SYSTEM, feedback_base, function};
 
     let engine = Arc::new(ScriptedEngine::new(["verdict", "return five", "return 5"]));
     let runner = Runner::builder("sh").arg("code.sh").text_file("code.sh");
     let runner = runner.time_limit(Duration::from_secs(60)).build().unwrap();
-    let tests = CommandLoss::new(runner).purpose("runs it").prompts(pack());
+    let tests = CommandScorer::builder(runner).purpose("runs it").prompts(pack()).build().unwrap();
+    let tests = ScoreLoss::command(tests).prompts(pack());
     let check = || {
         let check = textgrad_core::check_fn("it is long", |_| Err("it is not".to_owned()));
-        Arc::new(CheckLoss::new(check).prompts(pack())) as Arc<dyn Loss>
+        Arc::new(ScoreLoss::new(CheckScorer::new(check).prompts(pack()))) as Arc<dyn Loss>
     };
     let code = Variable::differentiable("echo {4}; exit 3", "code");
     let report = "it exited with code 3\n{4}\n";

@@ -6,9 +6,9 @@ use super::super::batches::shuffled;
 use super::super::mapping::text;
 use super::super::problems::Problems;
 use super::super::read::{DataFormat, records, rows};
-use super::super::{letter, place_of};
 use super::{Example, examples};
 use crate::error::Error;
+use crate::score::{letter, place_of};
 
 pub(super) fn mmlu(name: &str, text: &str, problems: &mut Problems) -> Result<Vec<Example>, Error> {
     let rows = (1..).zip(rows(name, text, problems)?);

@@ -7,10 +7,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::json;
 use textgrad_core::{Engine, EngineError, Parameter, Purpose, Request, Response, Seed};
+use textgrad_ops::ScoreLoss;
 use textgrad_ops::engine::layer::Limits;
 use textgrad_ops::engine::{EngineExt, request_key};
+use textgrad_ops::score::NumericMatch;
 use textgrad_ops::sim::{Sim, counting};
-use textgrad_ops::train::{Benchmark, EvaluatorLoss, NumericMatch, Split, Trainer, TrainerBuilder};
+use textgrad_ops::train::{Benchmark, Split, Trainer, TrainerBuilder};
 use textgrad_ops::{LlmCall, Optimizer, SampledMomentum, TextualGradientDescent};
 
 use crate::train::support::Solver;
@@ -145,7 +147,9 @@ impl Setup {
     pub(super) fn trainer(&self, change: impl FnOnce(TrainerBuilder) -> TrainerBuilder) -> Trainer {
         let evaluator = Arc::new(NumericMatch::big_bench_hard());
         let purpose = "says whether the last number of the answer is the expected one";
-        let loss = EvaluatorLoss::new(Arc::clone(&self.engine), evaluator.clone(), purpose);
+        let loss = ScoreLoss::new(evaluator.clone())
+            .purpose(purpose)
+            .feedback_engine(Arc::clone(&self.engine));
         let trainer = Trainer::builder(
             self.solver.clone(),
             Arc::new(loss.errors_only(true)),

@@ -1,10 +1,9 @@
-//! Reading the letter of a choice.
+//! Letters of multiple choice answers.
 
 use async_trait::async_trait;
-use textgrad_core::{Error, Score, truncate};
+use textgrad_core::{Error, truncate};
 
-use super::super::data::{letter, place_of};
-use super::{Evaluator, Example};
+use super::{Example, Scorer, Verdict, letter, place_of, quoted_id};
 
 /// Whether the prediction chose the expected letter, by its last `Answer: X`.
 ///
@@ -13,13 +12,13 @@ use super::{Evaluator, Example};
 ///
 /// # Examples
 /// ```
-/// use textgrad_ops::train::{ChoiceLetter, Evaluator, Example};
+/// use textgrad_ops::score::{ChoiceLetter, Scorer, Example};
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// let example = Example::new("1").with_expected("C");
-/// assert_eq!(ChoiceLetter::new().evaluate("Answer: A? No.\nAnswer: C", &example).await?.passed(), Some(true));
+/// assert_eq!(ChoiceLetter::new().score("Answer: A? No.\nAnswer: C", &example).await?.passed(), Some(true));
 /// let lenient = ChoiceLetter::new().lenient();
-/// assert_eq!(lenient.evaluate("**Answer:** (C)", &example).await?.passed(), Some(true));
+/// assert_eq!(lenient.score("**Answer:** (C)", &example).await?.passed(), Some(true));
 /// # Ok::<(), textgrad_core::Error>(()) }).unwrap();
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,12 +79,12 @@ impl ChoiceLetter {
 }
 
 #[async_trait]
-impl Evaluator for ChoiceLetter {
+impl Scorer for ChoiceLetter {
     fn name(&self) -> &str {
         if self.lenient { "choice letter (lenient)" } else { "choice letter" }
     }
 
-    async fn evaluate(&self, prediction: &str, example: &Example) -> Result<Score, Error> {
+    async fn score(&self, prediction: &str, example: &Example) -> Result<Verdict, Error> {
         let answer = example.answer()?.trim();
         let mut chars = answer.chars();
         let expected = match (chars.next().and_then(place_of), chars.next()) {
@@ -93,9 +92,9 @@ impl Evaluator for ChoiceLetter {
             _ => None,
         };
         if expected.is_none() {
-            let (id, answer) = (truncate(example.id(), 80), truncate(answer, 80));
+            let (id, answer) = (quoted_id(example), truncate(answer, 80));
             return Err(Error::op(format!(
-                "expected the answer of example {id:?} to be a letter, got {answer:?}"
+                "expected the answer of example {id} to be a letter, got {answer:?}"
             )));
         }
         Ok((self.read(prediction) == expected).into())
@@ -147,9 +146,9 @@ mod tests {
         let evaluator = ChoiceLetter::new();
         for expected in ["blue", "", "7"] {
             let example = Example::new("1").with_expected(expected);
-            assert!(evaluator.evaluate("Answer: A", &example).await.is_err(), "{expected}");
+            assert!(evaluator.score("Answer: A", &example).await.is_err(), "{expected}");
         }
         let example = Example::new("1").with_expected("b");
-        assert_eq!(evaluator.evaluate("Answer: B", &example).await.unwrap(), Score::Passed(true));
+        assert_eq!(evaluator.score("Answer: B", &example).await.unwrap().passed(), Some(true));
     }
 }

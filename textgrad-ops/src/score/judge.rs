@@ -1,20 +1,17 @@
-//! A model as judge.
+//! Language models as judges that grade by a criterion.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use textgrad_core::{
-    Engine, Error, Message, Purpose, Request, Sampling, Score, Seed, Variable, truncate,
-};
+use textgrad_core::{Engine, Error, Message, Sampling, Seed, Variable, truncate};
 
-use super::{Evaluator, Example};
-use crate::engine::request_key;
+use super::{Example, Scorer, TaggedRequest, Unreadable, Verdict, quoted_id};
 use crate::optim::Tags;
 use crate::prompts::{FunctionArgument, JudgeContext, Prompts};
-use crate::tagged::TaggedAsk;
 
-/// An evaluator that asks a model for a grade.
+/// A language model that grades a text by a criterion.
 ///
 /// The grade is read from between `<SCORE>` and `</SCORE>`, as `7` or, with 10 as the highest, as `7/10`. It
 /// becomes a number from 0 to 1. A reply without one, or with one out of range, is asked for again with what
@@ -24,28 +21,17 @@ use crate::tagged::TaggedAsk;
 /// ```
 /// use std::sync::Arc;
 /// use textgrad_core::testing::ScriptedEngine;
-/// use textgrad_ops::train::{Evaluator, Example, LlmJudge};
+/// use textgrad_ops::score::{Example, LlmJudge, Scorer};
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// let engine = Arc::new(ScriptedEngine::new(["It is clear.\n<SCORE>8</SCORE>"]));
 /// let judge = LlmJudge::builder(engine, "The answer is clear and complete.").build();
 /// let example = Example::new("1").with_field("question", "Why is Mars red?");
-/// assert_eq!(judge.evaluate("Because of its rust.", &example).await?.as_f64(), 0.8);
+/// assert_eq!(judge.score("Because of its rust.", &example).await?.required()?.as_f64(), 0.8);
 /// # Ok::<(), textgrad_core::Error>(()) }).unwrap();
 /// ```
 #[derive(Clone)]
 pub struct LlmJudge(LlmJudgeBuilder);
-
-/// What becomes of an example whose grade cannot be read.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-#[non_exhaustive]
-pub enum Unreadable {
-    /// The evaluation fails, which is reported.
-    #[default]
-    Fail,
-    /// It has this score, from 0 to 1.
-    Score(f64),
-}
 
 /// Settings of an [`LlmJudge`].
 #[derive(Clone)]
@@ -65,8 +51,8 @@ const START: &str = "<SCORE>";
 const END: &str = "</SCORE>";
 
 impl LlmJudge {
-    /// How often an unusable reply is asked for again, unless said otherwise.
-    pub const DEFAULT_PARSE_RETRIES: u32 = TaggedAsk::DEFAULT_PARSE_RETRIES;
+    /// Default number of retries of a reply that cannot be parsed.
+    pub const DEFAULT_PARSE_RETRIES: u32 = TaggedRequest::DEFAULT_PARSE_RETRIES;
 
     /// A judge that asks this engine how far a prediction meets the criterion, in words.
     pub fn builder(engine: Arc<dyn Engine>, criterion: impl Into<String>) -> LlmJudgeBuilder {
@@ -83,7 +69,7 @@ impl LlmJudge {
         }
     }
 
-    fn request(&self, prediction: &str, example: &Example) -> Result<Request, Error> {
+    fn messages(&self, text: &str, example: &Example) -> Result<Vec<Message>, Error> {
         let fields = example.fields().map(|(name, text)| {
             let variable = Variable::constant(text, name);
             FunctionArgument::new(name, &variable)
@@ -92,17 +78,16 @@ impl LlmJudge {
         let context = JudgeContext {
             criterion: self.0.criterion.clone(),
             fields: fields.collect(),
-            prediction: prediction.to_owned(),
+            prediction: text.to_owned(),
             expected: expected.map(str::to_owned),
             highest: self.0.highest,
             start_tag: START.to_owned(),
             end_tag: END.to_owned(),
         };
-        let messages = [
+        Ok(vec![
             Message::system(self.0.prompts.render("judge_system", &context)?),
             Message::user(self.0.prompts.render("judge", &context)?),
-        ];
-        Ok(Request::new(Purpose::Judge, messages).with_sampling(self.0.sampling.clone()))
+        ])
     }
 
     fn read(&self, grade: &str) -> Result<f64, String> {
@@ -125,50 +110,65 @@ impl LlmJudge {
     }
 }
 
-fn tags() -> Result<Tags, Error> {
-    Tags::new(START, END).map_err(|error| Error::op(error.to_string()))
-}
-
 #[async_trait]
-impl Evaluator for LlmJudge {
+impl Scorer for LlmJudge {
     fn name(&self) -> &str {
         "LLM judge"
     }
 
-    async fn evaluate(&self, prediction: &str, example: &Example) -> Result<Score, Error> {
-        let request = self.request(prediction, example)?;
-        // The question has no place in the run that the evaluator knows of: it is its own place.
-        let key = request_key(self.0.engine.name(), &request).seed().value();
-        let place = self.0.seed.map(|seed| seed.child("judge", key));
-        let ask = TaggedAsk::new(Arc::clone(&self.0.engine), tags()?)
-            .sampling(self.0.sampling.clone())
-            .parse_retries(self.0.parse_retries);
+    fn identity(&self) -> Cow<'_, str> {
+        let LlmJudgeBuilder { engine, criterion, highest, .. } = &self.0;
+        Cow::Owned(format!("LLM judge {} 0 to {highest}: {criterion}", engine.name()))
+    }
+
+    /// # Errors
+    /// That of the engine; [`Error::Op`] for a grade that cannot be parsed, by [`Unreadable::Fail`].
+    async fn score(&self, text: &str, example: &Example) -> Result<Verdict, Error> {
+        let LlmJudgeBuilder { engine, sampling, parse_retries, prompts, .. } = &self.0;
+        let tags = Tags::new(START, END).map_err(|error| Error::op(error.to_string()))?;
+        let mut request = TaggedRequest::new(Arc::clone(engine), tags)
+            .sampling(sampling.clone())
+            .parse_retries(*parse_retries);
+        if let Some(seed) = self.0.seed {
+            request = request.seed(seed);
+        }
+        let retry = |context: &_| Ok(prompts.render("judge_retry", context)?);
         let read = |grade: &str, _: &_| self.read(grade);
-        let retry = |context: &_| Ok(self.0.prompts.render("judge_retry", context)?);
-        let problem = match ask.ask(Purpose::Judge, request.messages, place, read, retry).await? {
+        let reply = request.ask(self.messages(text, example)?, None, read, retry).await?;
+        let problem = match reply.value {
             Ok(score) => return Ok(score.into()),
             Err(problem) => problem,
         };
-        match self.0.unreadable {
-            Unreadable::Score(score) => Ok(score.into()),
-            Unreadable::Fail => Err(Error::op(format!(
-                "no grade for example {:?} in {} request(s): {problem}",
-                truncate(example.id(), 80),
-                1 + self.0.parse_retries
-            ))),
-        }
+        let requests = u64::from(*parse_retries) + 1;
+        let problem = format!(
+            "no grade for example {} in {requests} request(s): {problem}",
+            quoted_id(example)
+        );
+        let score = self.0.unreadable.resolve(0.0, || Error::op(problem.clone()))?;
+        Ok(score.map_or_else(|| Verdict::without_score(problem), Verdict::from))
+    }
+
+    fn is_simulation(&self) -> bool {
+        self.0.engine.is_simulation()
+    }
+
+    fn with_engines(
+        &self,
+        replace: &dyn Fn(&Arc<dyn Engine>) -> Arc<dyn Engine>,
+    ) -> Option<Arc<dyn Scorer>> {
+        Some(Arc::new(Self(LlmJudgeBuilder { engine: replace(&self.0.engine), ..self.0.clone() })))
     }
 }
 
 impl LlmJudgeBuilder {
-    /// The highest grade, from 1 on; 10 unless said otherwise. The lowest is 0.
+    /// The highest grade, at least 1. The lowest is 0. Default: 10.
     #[must_use]
     pub fn highest(mut self, highest: u32) -> Self {
         self.highest = highest.max(1);
         self
     }
 
-    /// Whether the judge is shown the expected answer, where there is one; it is unless said otherwise.
+    /// Whether the judge is shown the expected answer, where there is one. Default: yes.
     #[must_use]
     pub fn show_expected(mut self, show: bool) -> Self {
         self.show_expected = show;
@@ -197,14 +197,14 @@ impl LlmJudgeBuilder {
         self
     }
 
-    /// How often an unusable reply is asked for again; [`LlmJudge::DEFAULT_PARSE_RETRIES`] unless said otherwise.
+    /// Retries of a reply that cannot be parsed. Default: [`LlmJudge::DEFAULT_PARSE_RETRIES`].
     #[must_use]
     pub fn parse_retries(mut self, parse_retries: u32) -> Self {
         self.parse_retries = parse_retries;
         self
     }
 
-    /// What becomes of an example whose grade cannot be read.
+    /// Policy for a grade that cannot be parsed after all retries. Default: [`Unreadable::Fail`].
     #[must_use]
     pub fn unreadable(mut self, unreadable: Unreadable) -> Self {
         self.unreadable = unreadable;
@@ -239,6 +239,7 @@ impl fmt::Debug for LlmJudgeBuilder {
 #[cfg(test)]
 mod tests {
     use textgrad_core::testing::ScriptedEngine;
+    use textgrad_core::{Purpose, Score};
 
     use super::*;
 
@@ -254,9 +255,9 @@ mod tests {
     #[tokio::test]
     async fn what_is_asked() {
         let engine = Arc::new(ScriptedEngine::new(["<SCORE>7/10</SCORE>", "<SCORE>0</SCORE>"]));
-        let score = judge(&engine).build().evaluate("No.", &example()).await.unwrap();
-        assert_eq!(score, Score::Number(0.7));
-        judge(&engine).show_expected(false).build().evaluate("No.", &example()).await.unwrap();
+        let score = judge(&engine).build().score("No.", &example()).await.unwrap();
+        assert_eq!(score.score(), Some(Score::Number(0.7)));
+        judge(&engine).show_expected(false).build().score("No.", &example()).await.unwrap();
         let requests = engine.requests();
         let user = requests[0].messages[1].text();
         for part in [
@@ -282,8 +283,8 @@ mod tests {
     async fn a_reply_without_a_grade_is_asked_for_again() {
         let engine =
             Arc::new(ScriptedEngine::new(["Good!", "<SCORE>11</SCORE>", "<SCORE>5</SCORE>"]));
-        let score = judge(&engine).build().evaluate("No.", &example()).await.unwrap();
-        assert_eq!(score, Score::Number(0.5));
+        let score = judge(&engine).build().score("No.", &example()).await.unwrap();
+        assert_eq!(score.score(), Some(Score::Number(0.5)));
         let texts: Vec<String> = engine.requests().iter().map(|r| r.messages[1].text()).collect();
         assert!(texts[1].contains("the opening tag <SCORE> was missing"), "{}", texts[1]);
         assert!(texts[2].contains("expected a number from 0 to 10"), "{}", texts[2]);
@@ -303,11 +304,12 @@ mod tests {
             "",
         ] {
             let engine = Arc::new(ScriptedEngine::new([grade, grade]));
-            let judged = judge(&engine).parse_retries(0).build().evaluate("No.", &example()).await;
+            let judged = judge(&engine).parse_retries(0).build().score("No.", &example()).await;
             let error = judged.unwrap_err().to_string();
             assert!(error.starts_with("no grade for example \"q1\" in 1 request(s): "), "{error}");
             let worst = judge(&engine).parse_retries(0).unreadable(Unreadable::Score(0.0)).build();
-            assert_eq!(worst.evaluate("No.", &example()).await.unwrap(), Score::Number(0.0));
+            let verdict = worst.score("No.", &example()).await.unwrap();
+            assert_eq!(verdict.score(), Some(Score::Number(0.0)));
         }
     }
 }

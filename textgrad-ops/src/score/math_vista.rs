@@ -2,13 +2,12 @@
 
 use async_trait::async_trait;
 use serde_json::Value as Json;
-use textgrad_core::{Error, Score};
+use textgrad_core::Error;
 
-use super::super::data::place_of;
 use super::number::last_number;
-use super::{Evaluator, Example};
+use super::{Example, Scorer, Verdict, place_of};
 
-/// Whether a prediction answers a question of [MathVista](super::super::Benchmark::MathVista), by the rules
+/// Whether a prediction answers a question of [MathVista](crate::train::Benchmark::MathVista), by the rules
 /// of its authors once the answer is read: a letter in brackets or alone names its choice, else the nearest
 /// choice by edit distance counts; integers are cut, fractions rounded to the question's `precision`.
 ///
@@ -19,7 +18,7 @@ use super::{Evaluator, Example};
 pub struct MathVistaMatch;
 
 impl MathVistaMatch {
-    /// The evaluator; it has no settings.
+    /// A scorer without settings.
     #[must_use]
     pub fn new() -> Self {
         Self
@@ -27,12 +26,12 @@ impl MathVistaMatch {
 }
 
 #[async_trait]
-impl Evaluator for MathVistaMatch {
+impl Scorer for MathVistaMatch {
     fn name(&self) -> &str {
         "MathVista match"
     }
 
-    async fn evaluate(&self, prediction: &str, example: &Example) -> Result<Score, Error> {
+    async fn score(&self, prediction: &str, example: &Example) -> Result<Verdict, Error> {
         let expected = example.answer()?.trim();
         let of = |name: &str| example.metadata().get(name).and_then(Json::as_str).unwrap_or("");
         let Some(answer) = final_answer(prediction) else { return Ok(false.into()) };
@@ -94,7 +93,7 @@ mod tests {
     use super::*;
 
     async fn right(example: &Example, prediction: &str) -> bool {
-        MathVistaMatch::new().evaluate(prediction, example).await.unwrap().passed().unwrap()
+        MathVistaMatch::new().score(prediction, example).await.unwrap().passed().unwrap()
     }
 
     fn example(question: &str, answer: &str, expected: &str) -> Example {

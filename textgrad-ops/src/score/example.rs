@@ -1,4 +1,4 @@
-//! One example.
+//! Examples: named texts and the expected answer.
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
@@ -13,7 +13,7 @@ use crate::error::Error;
 ///
 /// # Examples
 /// ```
-/// use textgrad_ops::train::Example;
+/// use textgrad_ops::score::Example;
 ///
 /// let example = Example::new("7")
 ///     .with_field("question", "How many apples are two apples and a pear?")
@@ -191,7 +191,7 @@ impl Example {
         &self.metadata
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.fields.values().all(|text| text.trim().is_empty()) && self.image.is_none()
     }
 }

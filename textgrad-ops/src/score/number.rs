@@ -1,9 +1,9 @@
-//! Comparing numbers.
+//! Comparisons of the last number with the expected one.
 
 use async_trait::async_trait;
-use textgrad_core::{Error, Score, truncate};
+use textgrad_core::{Error, truncate};
 
-use super::{Evaluator, Example};
+use super::{Example, Scorer, Verdict};
 
 /// Whether the last number of the prediction is the expected one.
 ///
@@ -18,13 +18,13 @@ use super::{Evaluator, Example};
 ///
 /// # Examples
 /// ```
-/// use textgrad_ops::train::{Evaluator, Example, NumericMatch};
+/// use textgrad_ops::score::{Scorer, Example, NumericMatch};
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// let example = Example::new("1").with_expected("3.14");
 /// let close = NumericMatch::new().tolerance(0.01);
-/// assert_eq!(close.evaluate("First 2, then 3.142.", &example).await?.passed(), Some(true));
-/// assert_eq!(close.evaluate("I do not know.", &example).await?.passed(), Some(false));
+/// assert_eq!(close.score("First 2, then 3.142.", &example).await?.passed(), Some(true));
+/// assert_eq!(close.score("I do not know.", &example).await?.passed(), Some(false));
 /// # Ok::<(), textgrad_core::Error>(()) }).unwrap();
 /// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -60,12 +60,12 @@ impl NumericMatch {
 }
 
 #[async_trait]
-impl Evaluator for NumericMatch {
+impl Scorer for NumericMatch {
     fn name(&self) -> &str {
         if self.digits { "numeric match (BIG-Bench Hard)" } else { "numeric match" }
     }
 
-    async fn evaluate(&self, prediction: &str, example: &Example) -> Result<Score, Error> {
+    async fn score(&self, prediction: &str, example: &Example) -> Result<Verdict, Error> {
         let answer = example.answer()?;
         let expected = self.read(answer).ok_or_else(|| {
             let (id, answer) = (truncate(example.id(), 80), truncate(answer, 80));
@@ -85,33 +85,9 @@ fn last_digits(text: &str) -> Option<f64> {
     whole.parse().ok()
 }
 
-/// The zeros of scripts whose digits have a place in Unicode: nine follow each in order.
-const ZEROS: [char; 24] = [
-    '\u{660}',
-    '\u{6f0}',
-    '\u{966}',
-    '\u{9e6}',
-    '\u{a66}',
-    '\u{ae6}',
-    '\u{b66}',
-    '\u{be6}',
-    '\u{c66}',
-    '\u{ce6}',
-    '\u{d66}',
-    '\u{e50}',
-    '\u{ed0}',
-    '\u{f20}',
-    '\u{1040}',
-    '\u{17e0}',
-    '\u{1810}',
-    '\u{ff10}',
-    '\u{1d7ce}',
-    '\u{1d7d8}',
-    '\u{1d7e2}',
-    '\u{1d7ec}',
-    '\u{1d7f6}',
-    '0',
-];
+/// The digit zero of scripts whose ten digits are consecutive code points.
+const ZEROS: &str = "\u{660}\u{6f0}\u{966}\u{9e6}\u{a66}\u{ae6}\u{b66}\u{be6}\u{c66}\u{ce6}\u{d66}\u{e50}\
+    \u{ed0}\u{f20}\u{1040}\u{17e0}\u{1810}\u{ff10}\u{1d7ce}\u{1d7d8}\u{1d7e2}\u{1d7ec}\u{1d7f6}";
 
 /// A digit of any script, and the Arabic signs between digits, as ASCII has them.
 fn ascii(c: char) -> char {
@@ -120,9 +96,9 @@ fn ascii(c: char) -> char {
         '\u{66c}' => ',',
         c if c.is_ascii() => c,
         c => {
-            let place =
-                |zero: &char| u32::from(c).checked_sub(u32::from(*zero)).filter(|at| *at < 10);
-            let digit = ZEROS.iter().find_map(place);
+            let value =
+                |zero: char| u32::from(c).checked_sub(u32::from(zero)).filter(|value| *value < 10);
+            let digit = ZEROS.chars().find_map(value);
             digit.and_then(|digit| char::from_digit(digit, 10)).unwrap_or(c)
         }
     }
@@ -320,10 +296,10 @@ mod tests {
     #[tokio::test]
     async fn what_is_expected_must_be_a_number() {
         let example = Example::new("1").with_expected("four");
-        let error = NumericMatch::new().evaluate("4", &example).await.unwrap_err().to_string();
+        let error = NumericMatch::new().score("4", &example).await.unwrap_err().to_string();
         assert_eq!(error, "expected the answer of example \"1\" to hold a number, got \"four\"");
         let example = Example::new("1").with_expected("4");
-        let huge = NumericMatch::new().evaluate("1e999", &example).await.unwrap();
+        let huge = NumericMatch::new().score("1e999", &example).await.unwrap();
         assert_eq!(huge.passed(), Some(false));
     }
 }

@@ -1,21 +1,76 @@
-//! Comparing texts.
+//! Comparisons with the expected answer.
 
 use async_trait::async_trait;
-use textgrad_core::{Error, Score};
+use textgrad_core::Error;
 
-use super::{Evaluator, Example, Normalization};
+use super::{Example, Scorer, Verdict};
+
+/// Which differences between two texts do not count, besides blanks at their ends.
+///
+/// # Examples
+/// ```
+/// use textgrad_ops::score::Normalization;
+///
+/// let lenient = Normalization::default().ignore_case().ignore_punctuation().collapse_blanks();
+/// assert_eq!(lenient.apply(" The  answer:\n RED!"), "the answer red");
+/// ```
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Normalization {
+    case: bool,
+    punctuation: bool,
+    blanks: bool,
+}
+
+impl Normalization {
+    /// Upper case and lower case are the same.
+    #[must_use]
+    pub fn ignore_case(mut self) -> Self {
+        self.case = true;
+        self
+    }
+
+    /// Whatever is no letter, digit or blank is left out.
+    #[must_use]
+    pub fn ignore_punctuation(mut self) -> Self {
+        self.punctuation = true;
+        self
+    }
+
+    /// Several blanks, tabs and line breaks are one blank.
+    #[must_use]
+    pub fn collapse_blanks(mut self) -> Self {
+        self.blanks = true;
+        self
+    }
+
+    /// The text without what does not count.
+    #[must_use]
+    pub fn apply(self, text: &str) -> String {
+        let mut text = text.trim().to_owned();
+        if self.case {
+            text = text.to_lowercase();
+        }
+        if self.punctuation {
+            text.retain(|c| c.is_alphanumeric() || c.is_whitespace());
+        }
+        if self.blanks {
+            text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        }
+        text.trim().to_owned()
+    }
+}
 
 /// Whether the prediction is the expected answer.
 ///
 /// # Examples
 /// ```
-/// use textgrad_ops::train::{Evaluator, ExactMatch, Example, Normalization};
+/// use textgrad_ops::score::{Scorer, ExactMatch, Example, Normalization};
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// let example = Example::new("1").with_expected("Paris");
-/// assert_eq!(ExactMatch::new().evaluate("paris", &example).await?.passed(), Some(false));
+/// assert_eq!(ExactMatch::new().score("paris", &example).await?.passed(), Some(false));
 /// let lenient = ExactMatch::new().normalization(Normalization::default().ignore_case());
-/// assert_eq!(lenient.evaluate("paris\n", &example).await?.passed(), Some(true));
+/// assert_eq!(lenient.score("paris\n", &example).await?.passed(), Some(true));
 /// # Ok::<(), textgrad_core::Error>(()) }).unwrap();
 /// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -37,12 +92,12 @@ impl ExactMatch {
 }
 
 #[async_trait]
-impl Evaluator for ExactMatch {
+impl Scorer for ExactMatch {
     fn name(&self) -> &str {
         "exact match"
     }
 
-    async fn evaluate(&self, prediction: &str, example: &Example) -> Result<Score, Error> {
+    async fn score(&self, prediction: &str, example: &Example) -> Result<Verdict, Error> {
         Ok((self.0.apply(prediction) == self.0.apply(example.answer()?)).into())
     }
 }
@@ -51,12 +106,12 @@ impl Evaluator for ExactMatch {
 ///
 /// # Examples
 /// ```
-/// use textgrad_ops::train::{Contains, Evaluator, Example};
+/// use textgrad_ops::score::{Contains, Scorer, Example};
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// let example = Example::new("1").with_expected("12");
-/// assert_eq!(Contains::new().evaluate("It is 12.", &example).await?.passed(), Some(true));
-/// assert_eq!(Contains::new().evaluate("It is 121.", &example).await?.passed(), Some(false));
+/// assert_eq!(Contains::new().score("It is 12.", &example).await?.passed(), Some(true));
+/// assert_eq!(Contains::new().score("It is 121.", &example).await?.passed(), Some(false));
 /// # Ok::<(), textgrad_core::Error>(()) }).unwrap();
 /// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -78,12 +133,12 @@ impl Contains {
 }
 
 #[async_trait]
-impl Evaluator for Contains {
+impl Scorer for Contains {
     fn name(&self) -> &str {
         "contains"
     }
 
-    async fn evaluate(&self, prediction: &str, example: &Example) -> Result<Score, Error> {
+    async fn score(&self, prediction: &str, example: &Example) -> Result<Verdict, Error> {
         let expected = self.0.apply(example.answer()?);
         if expected.is_empty() {
             return Err(Error::op("expected an answer to look for, but it is blank"));
@@ -130,9 +185,9 @@ mod tests {
     #[tokio::test]
     async fn nothing_expected_is_an_error() {
         let unknown = Example::new("q9");
-        let error = ExactMatch::new().evaluate("x", &unknown).await.unwrap_err().to_string();
+        let error = ExactMatch::new().score("x", &unknown).await.unwrap_err().to_string();
         assert_eq!(error, "example \"q9\" has no expected answer");
         let blank = Example::new("1").with_expected(" ");
-        assert!(Contains::new().evaluate("x", &blank).await.is_err());
+        assert!(Contains::new().score("x", &blank).await.is_err());
     }
 }

@@ -1,0 +1,250 @@
+//! Scorers as differentiable objectives.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use async_trait::async_trait;
+use textgrad_core::{
+    BackwardCx, Check, ContextSource, Engine, Error, Gradient, Inputs, Op, OpFailure, Output,
+    Sampling, Score, Variable, apply_one,
+};
+
+use super::Loss;
+use super::stated::complain;
+use crate::llm::{FeedbackSettings, QuotedCall, request_feedback};
+use crate::prompts::Prompts;
+use crate::score::{CheckScorer, CommandScorer, Example, Scorer, Verdict, is_right};
+
+/// A [`Scorer`] as an objective: the evaluation is the report of its verdict, with the score.
+///
+/// Backwards, the feedback of the verdict, if it has one, is the gradient, and feedback on the evaluation is
+/// passed on; no model is asked. With [`ScoreLoss::feedback_engine`] a model is shown the purpose of the scorer,
+/// the text and the report, and writes the feedback.
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+/// use textgrad_core::testing::ScriptedEngine;
+/// use textgrad_core::{Score, Variable, backward};
+/// use textgrad_ops::ScoreLoss;
+/// use textgrad_ops::check::Length;
+/// use textgrad_ops::score::{Example, NumericMatch};
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let loss = ScoreLoss::check(Length::words(..=3)?);
+/// let headline = Variable::differentiable("Man bites dog in park", "headline");
+/// let verdict = loss.evaluate(&headline).await?;
+/// assert_eq!(verdict.text(), Some("it has 5 words, 2 too many"));
+/// assert_eq!(verdict.score(), Some(Score::Passed(false)));
+/// assert!(backward(&verdict).await?.text(&headline).contains("2 too many"));
+///
+/// let engine = Arc::new(ScriptedEngine::new(["Count every fruit, one by one."]));
+/// let loss = ScoreLoss::new(NumericMatch::new())
+///     .purpose("says whether the last number of the answer is right")
+///     .feedback_engine(engine);
+/// let answer = Variable::differentiable("There are 3 fruits.", "answer to a question");
+/// let verdict = loss.evaluate_for(&answer, &Example::new("1").with_expected("4")).await?;
+/// assert_eq!(backward(&verdict).await?.text(&answer), "Count every fruit, one by one.");
+/// # Ok::<(), textgrad_ops::Error>(()) }).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct ScoreLoss {
+    scorer: Arc<dyn Scorer>,
+    purpose: Arc<str>,
+    role: Arc<str>,
+    prompts: Prompts,
+    feedback_engine: Option<Arc<dyn Engine>>,
+    feedback_sampling: Sampling,
+    show_expected: bool,
+    /// Whether a score needs no feedback.
+    is_good: fn(Score) -> bool,
+}
+
+impl ScoreLoss {
+    /// The objective of this scorer.
+    pub fn new(scorer: impl Scorer + 'static) -> Self {
+        Self {
+            purpose: scorer.purpose().into(),
+            role: scorer.role().into(),
+            scorer: Arc::new(scorer),
+            prompts: Prompts::default(),
+            feedback_engine: None,
+            feedback_sampling: Sampling::default(),
+            show_expected: false,
+            is_good: |_| false,
+        }
+    }
+
+    /// A check as an objective: [`CheckScorer`] without settings.
+    pub fn check(check: impl Check + 'static) -> Self {
+        Self::new(CheckScorer::new(check))
+    }
+
+    /// A program as an objective. If a model writes the feedback, it is not asked about a text that passed.
+    #[must_use]
+    pub fn command(command: CommandScorer) -> Self {
+        let passed: fn(Score) -> bool = |score| score.passed() == Some(true);
+        Self { is_good: passed, ..Self::new(command) }
+    }
+
+    /// Replaces the purpose of the scorer in words, as prompts quote it.
+    #[must_use]
+    pub fn purpose(mut self, purpose: impl Into<Arc<str>>) -> Self {
+        self.purpose = purpose.into();
+        self.role = format!("verdict: {}", self.purpose).into();
+        self
+    }
+
+    /// Replaces the role of the evaluation. Set after the purpose.
+    #[must_use]
+    pub fn response_role(mut self, role: impl Into<Arc<str>>) -> Self {
+        self.role = role.into();
+        self
+    }
+
+    /// The templates of requests for feedback.
+    #[must_use]
+    pub fn prompts(mut self, prompts: impl Into<Prompts>) -> Self {
+        self.prompts = prompts.into();
+        self
+    }
+
+    /// The engine that writes feedback. Default: none, so that the feedback of the verdict counts.
+    #[must_use]
+    pub fn feedback_engine(mut self, engine: Arc<dyn Engine>) -> Self {
+        self.feedback_engine = Some(engine);
+        self
+    }
+
+    /// Sampling parameters of feedback; `n` is ignored.
+    #[must_use]
+    pub fn feedback_sampling(mut self, sampling: Sampling) -> Self {
+        self.feedback_sampling = sampling.with_n(1);
+        self
+    }
+
+    /// Shows the expected answer of the example to the model that writes feedback. Default: no, because feedback
+    /// that quotes it can teach a prompt the answers of the training set.
+    #[must_use]
+    pub fn show_expected(mut self, show: bool) -> Self {
+        self.show_expected = show;
+        self
+    }
+
+    /// Asks for no feedback on a text that is right (it passed, or its score is at least 1), unless the
+    /// evaluation has feedback itself. Default: no.
+    #[must_use]
+    pub fn errors_only(mut self, errors_only: bool) -> Self {
+        self.is_good = if errors_only { is_right } else { |_| false };
+        self
+    }
+
+    /// Evaluates a text without an example.
+    ///
+    /// # Errors
+    /// [`Error::Forward`] with the error of the scorer, or if the text is an image.
+    pub async fn evaluate(&self, text: &Variable) -> Result<Variable, Error> {
+        self.apply(vec![("text", text.clone())], Example::new("")).await
+    }
+
+    /// Evaluates a prediction for an example.
+    ///
+    /// # Errors
+    /// Those of [`ScoreLoss::evaluate`].
+    pub async fn evaluate_for(
+        &self,
+        prediction: &Variable,
+        example: &Example,
+    ) -> Result<Variable, Error> {
+        let mut inputs = vec![("prediction", prediction.clone())];
+        if let (true, Some(expected)) = (self.show_expected, example.expected()) {
+            inputs.push(("expected_answer", Variable::constant(expected, "expected answer")));
+        }
+        self.apply(inputs, example.clone()).await
+    }
+
+    async fn apply(
+        &self,
+        inputs: Vec<(&str, Variable)>,
+        example: Example,
+    ) -> Result<Variable, Error> {
+        let op = ScoreOp { loss: self.clone(), example, verdict: OnceLock::new() };
+        apply_one(Arc::new(op), inputs).await
+    }
+}
+
+#[async_trait]
+impl Loss for ScoreLoss {
+    async fn evaluate(&self, text: &Variable) -> Result<Variable, Error> {
+        self.evaluate(text).await
+    }
+}
+
+/// One evaluation, which keeps its verdict for the backward pass.
+struct ScoreOp {
+    loss: ScoreLoss,
+    example: Example,
+    verdict: OnceLock<Verdict>,
+}
+
+#[async_trait]
+impl Op for ScoreOp {
+    fn name(&self) -> &str {
+        "score"
+    }
+
+    async fn forward(&self, inputs: &Inputs) -> Result<Vec<Output>, Error> {
+        let text = match inputs.iter().next() {
+            Some(input) => inputs.text(input.name())?,
+            None => "",
+        };
+        let verdict = self.loss.scorer.score(text, &self.example).await?;
+        let output = Output::new(verdict.report(), Arc::clone(&self.loss.role));
+        let output = match verdict.score() {
+            Some(score) => output.with_score(score),
+            None => output,
+        };
+        self.verdict.get_or_init(|| verdict);
+        Ok(vec![output])
+    }
+
+    async fn backward(&self, cx: &BackwardCx) -> Result<Vec<Option<Gradient>>, OpFailure> {
+        let loss = &self.loss;
+        let verdict = self.verdict.get();
+        let feedback = verdict.and_then(Verdict::feedback);
+        let Some(engine) = &loss.feedback_engine else {
+            return complain(cx, "violation", &loss.purpose, feedback).await;
+        };
+        let is_good = verdict.and_then(Verdict::score).is_some_and(loss.is_good);
+        let has_feedback = cx.gradients(0).iter().any(|gradient| gradient.feedback().is_some());
+        if is_good && feedback.is_none() && !has_feedback {
+            return Ok(vec![None; cx.inputs().len()]);
+        }
+        let settings = FeedbackSettings {
+            examples: Vec::new(),
+            engine: Arc::clone(engine),
+            prompts: loss.prompts.clone(),
+            sampling: loss.feedback_sampling.clone(),
+        };
+        let quote = |output: usize, made: &Output| QuotedCall {
+            output,
+            source: ContextSource::Function {
+                purpose: Arc::clone(&loss.purpose),
+                inputs: cx.inputs().clone(),
+                output: made.value().describe().into(),
+            },
+            response_role: Arc::clone(made.role()),
+        };
+        cx.for_each_input(|input| request_feedback(cx, input, &settings, &[], quote)).await
+    }
+}
+
+impl fmt::Debug for ScoreLoss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ScoreLoss")
+            .field("scorer", &self.scorer.name())
+            .field("purpose", &self.purpose)
+            .field("show_expected", &self.show_expected)
+            .finish_non_exhaustive()
+    }
+}

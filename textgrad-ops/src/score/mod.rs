@@ -1,0 +1,281 @@
+//! Scores of texts: one trait, and its sources.
+//!
+//! | source | scorer |
+//! |---|---|
+//! | a check | [`CheckScorer`] |
+//! | a program | [`CommandScorer`] |
+//! | a language model | [`LlmJudge`] |
+//! | a function | [`scorer_fn`] |
+//! | the last number of a text | [`NumericMatch`] |
+//! | a comparison with the expected answer | [`ExactMatch`], [`Contains`], [`ChoiceLetter`], [`MathVistaMatch`] |
+//!
+//! Every [`Scorer`] is an objective by [`ScoreLoss`](crate::ScoreLoss), and measures predictions in a training.
+
+mod check;
+mod command;
+mod example;
+mod judge;
+mod letter;
+mod math_vista;
+mod number;
+mod tagged;
+mod text;
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use textgrad_core::{Engine, Error, Score, truncate};
+
+pub use self::check::CheckScorer;
+pub use self::command::{CommandScorer, CommandScorerBuilder};
+pub use self::example::Example;
+pub(crate) use self::example::{letter, place_of};
+pub use self::judge::{LlmJudge, LlmJudgeBuilder};
+pub use self::letter::ChoiceLetter;
+pub use self::math_vista::MathVistaMatch;
+pub use self::number::NumericMatch;
+pub use self::tagged::{TaggedReply, TaggedRequest, Unreadable};
+pub use self::text::{Contains, ExactMatch, Normalization};
+
+/// Scores a text in the context of an example. Higher is better.
+///
+/// The verdict must depend on nothing but the text and the example: it is cached.
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+/// use textgrad_ops::score::{Example, NumericMatch, Scorer};
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let scorer: Arc<dyn Scorer> = Arc::new(NumericMatch::new());
+/// let example = Example::new("1").with_expected("1200");
+/// assert_eq!(scorer.score("So there are 1,200 nails.", &example).await?.passed(), Some(true));
+/// # Ok::<(), textgrad_core::Error>(()) }).unwrap();
+/// ```
+#[async_trait]
+pub trait Scorer: Send + Sync {
+    /// A short name for reports and records. Never a secret. A run is not resumed with a scorer of another name.
+    fn name(&self) -> &str;
+
+    /// The name and the settings that the name omits: two scorers of one identity give equal scores. Never a
+    /// secret. Default: the name.
+    fn identity(&self) -> Cow<'_, str> {
+        Cow::Borrowed(self.name())
+    }
+
+    /// Purpose of the scorer in words, as prompts quote it. Default: the name.
+    fn purpose(&self) -> Cow<'_, str> {
+        Cow::Borrowed(self.name())
+    }
+
+    /// Role of the verdict in words, where it is a variable. Default: `verdict: ` and the purpose.
+    fn role(&self) -> Cow<'_, str> {
+        Cow::Owned(format!("verdict: {}", self.purpose()))
+    }
+
+    /// Scores a text. An example without fields stands for no context.
+    ///
+    /// # Errors
+    /// If there is no verdict, such as where the example lacks what the scorer needs. A text that cannot be
+    /// parsed is wrong, which is a verdict.
+    async fn score(&self, text: &str, example: &Example) -> Result<Verdict, Error>;
+
+    /// Whether the scores are simulated. Default: no.
+    fn is_simulation(&self) -> bool {
+        false
+    }
+
+    /// The same scorer with each of its engines replaced; `None` if it asks no engine, which is the default.
+    fn with_engines(
+        &self,
+        _replace: &dyn Fn(&Arc<dyn Engine>) -> Arc<dyn Engine>,
+    ) -> Option<Arc<dyn Scorer>> {
+        None
+    }
+}
+
+#[async_trait]
+impl<S: Scorer + ?Sized> Scorer for Arc<S> {
+    fn name(&self) -> &str {
+        (**self).name()
+    }
+
+    fn identity(&self) -> Cow<'_, str> {
+        (**self).identity()
+    }
+
+    fn purpose(&self) -> Cow<'_, str> {
+        (**self).purpose()
+    }
+
+    fn role(&self) -> Cow<'_, str> {
+        (**self).role()
+    }
+
+    async fn score(&self, text: &str, example: &Example) -> Result<Verdict, Error> {
+        (**self).score(text, example).await
+    }
+
+    fn is_simulation(&self) -> bool {
+        (**self).is_simulation()
+    }
+
+    fn with_engines(
+        &self,
+        replace: &dyn Fn(&Arc<dyn Engine>) -> Arc<dyn Engine>,
+    ) -> Option<Arc<dyn Scorer>> {
+        (**self).with_engines(replace)
+    }
+}
+
+/// The verdict of a [`Scorer`]: a score, the verdict in words, and feedback if something is to be improved.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Verdict {
+    score: Result<Score, String>,
+    report: String,
+    feedback: Option<String>,
+}
+
+impl Verdict {
+    /// A verdict with this score. Its report is `right`, `wrong` or `score: X`.
+    #[must_use]
+    pub fn new(score: impl Into<Score>) -> Self {
+        let score = score.into();
+        let report = match score {
+            Score::Passed(true) => "right".to_owned(),
+            Score::Passed(false) => "wrong".to_owned(),
+            Score::Number(number) => format!("score: {number}"),
+        };
+        Self { score: Ok(score), report, feedback: None }
+    }
+
+    /// A verdict without a score, and the reason.
+    #[must_use]
+    pub fn without_score(reason: impl Into<String>) -> Self {
+        let reason = reason.into();
+        Self { report: reason.clone(), score: Err(reason), feedback: None }
+    }
+
+    /// Replaces the verdict in words.
+    #[must_use]
+    pub fn with_report(mut self, report: impl Into<String>) -> Self {
+        self.report = report.into();
+        self
+    }
+
+    /// Adds what is wrong with the text and how to improve it.
+    #[must_use]
+    pub fn with_feedback(mut self, feedback: impl Into<String>) -> Self {
+        self.feedback = Some(feedback.into());
+        self
+    }
+
+    /// The score, if there is one.
+    #[must_use]
+    pub fn score(&self) -> Option<Score> {
+        self.score.as_ref().ok().copied()
+    }
+
+    /// The score, where it is needed.
+    ///
+    /// # Errors
+    /// [`Error::Op`] with the reason if there is none.
+    pub fn required(&self) -> Result<Score, Error> {
+        self.score.clone().map_err(Error::op)
+    }
+
+    /// Whether the text passed; `None` for a number and without a score.
+    #[must_use]
+    pub fn passed(&self) -> Option<bool> {
+        self.score().and_then(Score::passed)
+    }
+
+    /// The verdict in words.
+    #[must_use]
+    pub fn report(&self) -> &str {
+        &self.report
+    }
+
+    /// What is wrong with the text and how to improve it, where the scorer says so without a model.
+    #[must_use]
+    pub fn feedback(&self) -> Option<&str> {
+        self.feedback.as_deref()
+    }
+}
+
+impl From<Score> for Verdict {
+    fn from(score: Score) -> Self {
+        Self::new(score)
+    }
+}
+
+impl From<f64> for Verdict {
+    fn from(number: f64) -> Self {
+        Self::new(number)
+    }
+}
+
+impl From<bool> for Verdict {
+    fn from(passed: bool) -> Self {
+        Self::new(passed)
+    }
+}
+
+/// Whether a score leaves nothing to improve: it passed, or is at least 1.
+pub(crate) fn is_right(score: Score) -> bool {
+    score.as_f64() >= 1.0
+}
+
+/// A scorer from a function; see [`scorer_fn`].
+#[derive(Clone)]
+pub struct ScorerFn<F> {
+    name: String,
+    function: F,
+}
+
+/// Creates a [`Scorer`] from a function that returns at once. For work that waits, implement the trait.
+///
+/// # Examples
+/// ```
+/// use textgrad_ops::score::{Example, Scorer, scorer_fn};
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let brevity = scorer_fn("brevity", |text: &str, _: &Example| Ok(1.0 / text.len().max(1) as f64));
+/// assert_eq!(brevity.score("four", &Example::new("1")).await?.required()?.as_f64(), 0.25);
+/// # Ok::<(), textgrad_core::Error>(()) }).unwrap();
+/// ```
+pub fn scorer_fn<F, V>(name: impl Into<String>, function: F) -> ScorerFn<F>
+where
+    F: Fn(&str, &Example) -> Result<V, Error> + Send + Sync,
+    V: Into<Verdict>,
+{
+    ScorerFn { name: name.into(), function }
+}
+
+#[async_trait]
+impl<F, V> Scorer for ScorerFn<F>
+where
+    F: Fn(&str, &Example) -> Result<V, Error> + Send + Sync,
+    V: Into<Verdict>,
+{
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    async fn score(&self, text: &str, example: &Example) -> Result<Verdict, Error> {
+        (self.function)(text, example).map(Into::into)
+    }
+}
+
+impl<F> fmt::Debug for ScorerFn<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ScorerFn").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// The id of an example, as errors quote it.
+fn quoted_id(example: &Example) -> String {
+    format!("{:?}", truncate(example.id(), 80))
+}
