@@ -2,8 +2,8 @@
 
 use textgrad_core::testing::{Reply, ScriptedEngine};
 use textgrad_core::{
-    Choice, FinishReason, Request as Asked, Response, Sampling, Seed, TokenLogprob, describe,
-    engine_fn,
+    Choice, FinishReason, Purpose, Request as Asked, Response, Sampling, Seed, TokenLogprob,
+    describe, engine_fn,
 };
 
 use super::*;
