@@ -83,10 +83,10 @@ pub use self::query::Query;
 pub use self::reward::SimReward;
 #[doc(inline)]
 pub use self::reward::{
-    ChatTemplate, ChatTemplateError, CheckReward, Combine, CommandReward, DpoReward, Ensemble,
-    HttpReward, HttpRewardBuilder, JudgeReward, JudgeRewardBuilder, LengthReward, Likelihood,
-    LikelihoodApi, LikelihoodBuilder, Member, PpoReward, RewardApi, RewardFn, RewardModel,
-    Surroundings, UnreadableVote, reward_fn,
+    ChatTemplate, ChatTemplateError, CheckReward, Combine, CommandReward, DpoReward, EngineScope,
+    Ensemble, HttpReward, HttpRewardBuilder, JudgeReward, JudgeRewardBuilder, LengthReward,
+    Likelihood, LikelihoodApi, LikelihoodBuilder, Member, PpoReward, RewardApi, RewardFn,
+    RewardModel, UnreadableVote, reward_fn,
 };
 #[doc(inline)]
 pub use self::search::{

@@ -103,7 +103,7 @@ impl Grader {
         };
         let session = Session::new(known, Stop::default());
         let texts = distinct(answers.iter().copied());
-        let scored = session.score(&session.scorer(&self.reward), query, &texts).await;
+        let scored = session.score(&session.bind(&self.reward), query, &texts).await;
         let scored = session.interruption().map_or(scored, Err)?;
         let score = |answer: &&str| {
             let place = texts.iter().position(|text| text == answer);

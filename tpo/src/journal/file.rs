@@ -1,40 +1,41 @@
-//! Opening a journal.
+//! Journal files: create, resume, read.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write as _};
+use std::io::{BufReader, Read, Seek, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::Value as Json;
+use textgrad_ops::util::fs::try_lock;
+use textgrad_ops::util::jsonl::{Reader, Writer};
 
 use super::Record;
 use super::SCHEMA;
 use super::query::QueryJournal;
-use super::writer::Writer;
 use crate::blocking::blocking;
 use crate::error::Error;
 
 /// An open journal. Only one process can have it open for writing.
 #[derive(Clone)]
-pub struct Journal(Arc<Inner>);
+pub struct Journal(Arc<JournalInner>);
 
 #[derive(Clone)]
-struct Inner {
+struct JournalInner {
     path: PathBuf,
     /// None where it is only read.
     writer: Option<Writer>,
-    /// Where the records of each query stand in the file.
-    places: HashMap<usize, Vec<Place>>,
+    /// Where the records of each query are in the file.
+    spans: HashMap<usize, Vec<RecordSpan>>,
     config: Json,
 }
 
 #[derive(Clone, Copy)]
-struct Place {
+struct RecordSpan {
     offset: u64,
     length: usize,
-    line: usize,
+    number: usize,
 }
 
 impl Journal {
@@ -82,7 +83,7 @@ impl Journal {
                     config
                 }
             };
-            Ok(Self::open(path, file, scan.places, config))
+            Ok(Self::open(path, file, scan.spans, config))
         })
         .await
     }
@@ -102,14 +103,19 @@ impl Journal {
                 let reason = "expected a record of type run, got no whole line".to_owned();
                 return Err(Error::Journal { path, line: 1, reason });
             };
-            Ok(Self(Arc::new(Inner { path, writer: None, places: scan.places, config })))
+            Ok(Self(Arc::new(JournalInner { path, writer: None, spans: scan.spans, config })))
         })
         .await
     }
 
-    fn open(path: PathBuf, file: File, places: HashMap<usize, Vec<Place>>, config: Json) -> Self {
-        let writer = Some(Writer::start(Arc::new(file)));
-        Self(Arc::new(Inner { path, writer, places, config }))
+    fn open(
+        path: PathBuf,
+        file: File,
+        spans: HashMap<usize, Vec<RecordSpan>>,
+        config: Json,
+    ) -> Self {
+        let writer = Some(Writer::new(file));
+        Self(Arc::new(JournalInner { path, writer, spans, config }))
     }
 
     /// Gives the run other settings from here on.
@@ -120,10 +126,10 @@ impl Journal {
         let record = Record::Extended { config: config.clone() };
         if let Some(writer) = &self.0.writer {
             let written = writer.write(&record).await;
-            written.map_err(|reason| Error::JournalWrite { reason })?;
+            written.map_err(|error| Error::JournalWrite { reason: error.to_string() })?;
         }
         let inner = Arc::unwrap_or_clone(self.0);
-        Ok(Self(Arc::new(Inner { config, ..inner })))
+        Ok(Self(Arc::new(JournalInner { config, ..inner })))
     }
 
     /// The settings that the run was started with, or was extended to.
@@ -135,17 +141,17 @@ impl Journal {
     /// How many finished steps were found when it was opened.
     #[must_use]
     pub fn known_steps(&self) -> usize {
-        self.0.places.values().map(Vec::len).sum()
+        self.0.spans.values().map(Vec::len).sum()
     }
 
     /// What is known about one query, read from the file.
     pub(crate) async fn query(&self, query: usize) -> Result<QueryJournal, Error> {
-        let places = self.0.places.get(&query).cloned().unwrap_or_default();
-        let records = if places.is_empty() {
+        let spans = self.0.spans.get(&query).cloned().unwrap_or_default();
+        let records = if spans.is_empty() {
             Vec::new()
         } else {
             let path = self.0.path.clone();
-            blocking(move || read(&path, &places)).await?
+            blocking(move || read(&path, &spans)).await?
         };
         Ok(QueryJournal::new(query, self.0.writer.clone(), records))
     }
@@ -176,17 +182,14 @@ fn begin(mut file: &File, path: &Path, config: &Json) -> Result<(), Error> {
 }
 
 fn lock(file: &File, path: &Path) -> Result<(), Error> {
-    match file.try_lock() {
-        Ok(()) => Ok(()),
-        Err(std::fs::TryLockError::WouldBlock) => Err(Error::RunLocked { path: folder(path) }),
-        Err(std::fs::TryLockError::Error(source)) => {
-            Err(Error::io(path, "cannot be locked")(source))
-        }
+    match try_lock(file).map_err(Error::io(path, "cannot be locked"))? {
+        true => Ok(()),
+        false => Err(Error::RunLocked { path: folder(path) }),
     }
 }
 
 struct Scan {
-    places: HashMap<usize, Vec<Place>>,
+    spans: HashMap<usize, Vec<RecordSpan>>,
     /// What the first line says; `None` if there is no whole line.
     config: Option<Json>,
     /// Where the last whole line ends.
@@ -196,24 +199,12 @@ struct Scan {
 fn scan(file: &File, path: &Path) -> Result<Scan, Error> {
     let damaged =
         |line: usize, reason: String| Error::Journal { path: path.to_owned(), line, reason };
-    let mut reader = BufReader::new(file);
-    let (mut line, mut number, mut offset) = (Vec::new(), 0, 0_u64);
-    let mut places: HashMap<usize, Vec<Place>> = HashMap::new();
+    let mut reader = Reader::new(BufReader::new(file));
+    let mut spans: HashMap<usize, Vec<RecordSpan>> = HashMap::new();
     let mut config = None;
-    loop {
-        line.clear();
-        let length =
-            reader.read_until(b'\n', &mut line).map_err(Error::io(path, "cannot be read"))?;
-        if line.last() != Some(&b'\n') {
-            if config.is_none() && !(line.starts_with(HEAD) || HEAD.starts_with(&line)) {
-                let reason = "expected a record of type run, got something else".to_owned();
-                return Err(damaged(1, reason));
-            }
-            break;
-        }
-        number += 1;
-        let record: Record =
-            serde_json::from_slice(&line).map_err(|error| damaged(number, error.to_string()))?;
+    while let Some(line) = reader.next_line().map_err(Error::io(path, "cannot be read"))? {
+        let number = line.number;
+        let record: Record = line.parse().map_err(|error| damaged(number, error.to_string()))?;
         match (record, number) {
             (Record::Run { schema: SCHEMA, config: found }, 1) => config = Some(found),
             (Record::Run { schema, .. }, 1) => {
@@ -223,7 +214,8 @@ fn scan(file: &File, path: &Path) -> Result<Scan, Error> {
             (Record::Extended { config: found }, _) if config.is_some() => config = Some(found),
             (record, _) => match (record.query(), &config) {
                 (Some(query), Some(_)) => {
-                    places.entry(query).or_default().push(Place { offset, length, line: number });
+                    let (offset, length) = (line.offset, line.bytes.len());
+                    spans.entry(query).or_default().push(RecordSpan { offset, length, number });
                 }
                 _ => {
                     let reason = "expected one record of type run, as the first line";
@@ -231,22 +223,28 @@ fn scan(file: &File, path: &Path) -> Result<Scan, Error> {
                 }
             },
         }
-        offset += length as u64;
     }
-    Ok(Scan { places, config, end: offset })
+    if let Some(torn) = reader.torn().filter(|_| config.is_none())
+        && !(torn.starts_with(HEAD) || HEAD.starts_with(torn))
+    {
+        let reason = "expected a record of type run, got something else".to_owned();
+        return Err(damaged(1, reason));
+    }
+    let end = reader.end();
+    Ok(Scan { spans, config, end })
 }
 
-fn read(path: &Path, places: &[Place]) -> Result<Vec<Record>, Error> {
+fn read(path: &Path, spans: &[RecordSpan]) -> Result<Vec<Record>, Error> {
     let failed = Error::io(path, "cannot be read");
     let mut file = File::open(path).map_err(&failed)?;
-    let mut records = Vec::with_capacity(places.len());
-    for place in places {
-        file.seek(SeekFrom::Start(place.offset)).map_err(&failed)?;
-        let mut line = vec![0; place.length];
+    let mut records = Vec::with_capacity(spans.len());
+    for span in spans {
+        file.seek(SeekFrom::Start(span.offset)).map_err(&failed)?;
+        let mut line = vec![0; span.length];
         file.read_exact(&mut line).map_err(&failed)?;
         records.push(serde_json::from_slice(&line).map_err(|error| Error::Journal {
             path: path.to_owned(),
-            line: place.line,
+            line: span.number,
             reason: error.to_string(),
         })?);
     }

@@ -1,14 +1,17 @@
 //! The journal of a run: one line for every finished step, written before the step counts.
 //!
 //! A run that was killed is continued by running it again with its journal: the search takes the same way,
-//! for all its seeds come from places, and every step that is in the journal is answered from there. Nothing
+//! for all its seeds follow from positions, and every step that is in the journal is answered from there. Nothing
 //! that was paid for is asked again.
 //!
 //! # Format, version 1
 //! JSON, one object a line, told apart by `type`:
 //! * `run`, the first line: `schema` (1) and `config`, the settings that the results depend on;
 //! * `extended`: `config`, the settings from there on, of a run that was given more iterations or more queries;
-//! * `call`: `query` (its place, from 0), `purpose`, `key` (what was asked), `response`, `ms` (how long it took);
+//! * `call`: `query` (its index, from 0), `purpose`, `key` (the request), `response`, `ms` (how long it took);
+//! * `choice`: `query`, `call` (the key of the call), `key` (the choice), `response`: a part of a call that several
+//!   requests answer, written as soon as it is delivered. The call's own record, which follows once all parts are
+//!   there, has them all. A resumed call asks only for the parts that it lacks;
 //! * `score`: `query`, `key`, `score`, `ms`;
 //! * `failed`: `query`, `key`, `message`: a call that failed for good and that the search went on without. A
 //!   call whose failure ended the search is not written, and is made again on resume.
@@ -18,7 +21,6 @@
 
 mod file;
 mod query;
-mod writer;
 
 use std::fmt::Write as _;
 
@@ -26,6 +28,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 use textgrad_core::{Purpose, Request, Response};
+use textgrad_ops::engine::layer::ChoicePart;
 use textgrad_ops::engine::request_key;
 
 pub use self::file::Journal;
@@ -42,6 +45,15 @@ pub(crate) struct StepKey(String);
 impl StepKey {
     pub(crate) fn of_call(engine: &str, request: &Request) -> Self {
         Self(request_key(engine, request).to_string())
+    }
+
+    /// The key of a part of a request for several choices.
+    pub(crate) fn of_choice(engine: &str, request: &Request, part: ChoicePart) -> Self {
+        let call = request_key(engine, request);
+        Self(match part {
+            ChoicePart::First => format!("{call}#first"),
+            ChoicePart::Single(offset) => format!("{call}#{offset}"),
+        })
     }
 
     pub(crate) fn of_score(model: &str, query: &Query, answer: &str) -> Self {
@@ -104,7 +116,7 @@ pub enum Record {
     },
     /// A call of a language model.
     Call {
-        /// The place of the query, from 0.
+        /// The index of the query, from 0.
         query: usize,
         /// Why it was made.
         purpose: Purpose,
@@ -115,9 +127,20 @@ pub enum Record {
         /// How long it took, in milliseconds.
         ms: u64,
     },
+    /// A part of a call that several requests answer, before all parts are there.
+    Choice {
+        /// The index of the query, from 0.
+        query: usize,
+        /// The key of the call.
+        call: String,
+        /// The key of the part.
+        key: String,
+        /// What was answered.
+        response: Response,
+    },
     /// A score of the reward model.
     Score {
-        /// The place of the query, from 0.
+        /// The index of the query, from 0.
         query: usize,
         /// What was asked.
         key: String,
@@ -128,7 +151,7 @@ pub enum Record {
     },
     /// A call that failed for good and that the search went on without: a repetition does the same.
     Failed {
-        /// The place of the query, from 0.
+        /// The index of the query, from 0.
         query: usize,
         /// What was asked.
         key: String,
@@ -141,9 +164,10 @@ impl Record {
     pub(super) fn query(&self) -> Option<usize> {
         match self {
             Self::Run { .. } | Self::Extended { .. } => None,
-            Self::Call { query, .. } | Self::Score { query, .. } | Self::Failed { query, .. } => {
-                Some(*query)
-            }
+            Self::Call { query, .. }
+            | Self::Choice { query, .. }
+            | Self::Score { query, .. }
+            | Self::Failed { query, .. } => Some(*query),
         }
     }
 }

@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use textgrad_core::{EngineError, ErrorKind};
 
 use super::sanity::{Expected, Sanity};
-use super::{RewardModel, Surroundings};
+use super::{EngineScope, RewardModel};
 use crate::error::Error;
 use crate::query::Query;
 
@@ -226,14 +226,14 @@ impl RewardModel for Ensemble {
     }
 
     /// None if no member asks an engine: the scores of the ensemble are then written down as one.
-    fn within(&self, surroundings: &dyn Surroundings) -> Option<Arc<dyn RewardModel>> {
+    fn bind(&self, scope: &dyn EngineScope) -> Option<Arc<dyn RewardModel>> {
         let seen: Vec<Option<Arc<dyn RewardModel>>> =
-            self.members.iter().map(|member| member.model.within(surroundings)).collect();
+            self.members.iter().map(|member| member.model.bind(scope)).collect();
         if seen.iter().all(Option::is_none) {
             return None;
         }
         let members = self.members.iter().zip(seen).map(|(member, seen)| Member {
-            model: seen.unwrap_or_else(|| surroundings.reward(&member.model)),
+            model: seen.unwrap_or_else(|| scope.reward(&member.model)),
             ..member.clone()
         });
         Some(Arc::new(Self { members: members.collect(), ..self.clone() }))

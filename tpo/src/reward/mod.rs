@@ -66,21 +66,21 @@ pub trait RewardModel: Send + Sync {
         false
     }
 
-    /// The same reward model as one search sees it; none if it asks no engine. A reward model that asks
-    /// engines gives back one whose engines, and whose parts that are reward models, are those of the
-    /// surroundings, so that a search writes its requests down, counts them and can be resumed without asking
+    /// The same reward model within one search; none if it asks no engine. A reward model that asks
+    /// engines returns one whose engines, and whose parts that are reward models, are bound to the
+    /// scope, so that a search writes its requests down, counts them and can be resumed without asking
     /// again. Whatever it remembers of one search belongs into what is given back.
-    fn within(&self, _surroundings: &dyn Surroundings) -> Option<Arc<dyn RewardModel>> {
+    fn bind(&self, _scope: &dyn EngineScope) -> Option<Arc<dyn RewardModel>> {
         None
     }
 }
 
-/// What surrounds the reward model of one search; see [`RewardModel::within`].
-pub trait Surroundings {
-    /// An engine as the search sees it.
+/// The scope of one search, which engines and reward models are bound to; see [`RewardModel::bind`].
+pub trait EngineScope {
+    /// An engine within the search.
     fn engine(&self, engine: &Arc<dyn Engine>) -> Arc<dyn Engine>;
 
-    /// A reward model that is part of another as the search sees it.
+    /// A reward model that is part of another, within the search.
     fn reward(&self, reward: &Arc<dyn RewardModel>) -> Arc<dyn RewardModel>;
 }
 
@@ -110,8 +110,8 @@ impl<R: RewardModel + ?Sized> RewardModel for Arc<R> {
         (**self).is_relative()
     }
 
-    fn within(&self, surroundings: &dyn Surroundings) -> Option<Arc<dyn RewardModel>> {
-        (**self).within(surroundings)
+    fn bind(&self, scope: &dyn EngineScope) -> Option<Arc<dyn RewardModel>> {
+        (**self).bind(scope)
     }
 }
 

@@ -9,7 +9,7 @@ use textgrad_core::EngineError;
 use super::recall::Missing;
 use super::results::ResultRecord;
 use crate::query::Query;
-use crate::reward::{RewardModel, Surroundings};
+use crate::reward::{EngineScope, RewardModel};
 use crate::search::{Comparison, IterationRecord, PairCx, PairSelection};
 
 /// A reward model whose scores are those that a record has: where it asked engines, the journal has the requests.
@@ -60,7 +60,7 @@ impl RewardModel for Told {
     }
 
     /// Itself, since its scores are not to be written down.
-    fn within(&self, _: &dyn Surroundings) -> Option<Arc<dyn RewardModel>> {
+    fn bind(&self, _: &dyn EngineScope) -> Option<Arc<dyn RewardModel>> {
         Some(Arc::new(self.clone()))
     }
 }

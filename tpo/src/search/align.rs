@@ -18,7 +18,7 @@ pub struct Alignment {
     pub(super) pool: Pool,
     pub(crate) trajectory: Trajectory,
     pub(super) ends: Vec<Variable>,
-    pub(super) busy: Duration,
+    pub(super) model_time: Duration,
 }
 
 impl Alignment {
@@ -68,8 +68,8 @@ impl Alignment {
     /// How long the search waited for calls, with the waits between retries. Calls whose answers
     /// came from a journal count nothing.
     #[must_use]
-    pub fn busy(&self) -> Duration {
-        self.busy
+    pub fn model_time(&self) -> Duration {
+        self.model_time
     }
 }
 

@@ -198,7 +198,7 @@ impl Tpo {
 
     /// What a journal has of the scores.
     pub(crate) fn scores(&self) -> Scores {
-        let asked = !Session::default().scorer(&self.0.reward).writes_scores();
+        let asked = !Session::default().bind(&self.0.reward).is_journaled();
         Scores { asked, relative: self.0.reward.is_relative() }
     }
 

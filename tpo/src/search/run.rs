@@ -21,7 +21,7 @@ use crate::config::{Mode, Progress, StopReason};
 use crate::distinct::distinct;
 use crate::error::Error;
 use crate::query::Query;
-use crate::session::{Scorer, Session};
+use crate::session::{BoundReward, Session};
 
 /// The search for one query, while it runs.
 pub(super) struct Search<'a> {
@@ -44,7 +44,7 @@ pub(super) struct Search<'a> {
     pub(super) dialogue: Vec<Message>,
     asked: Query,
     session: Session,
-    reward: Scorer,
+    reward: BoundReward,
     seed: Seed,
     begun: Instant,
     /// The best score by each iteration.
@@ -64,7 +64,7 @@ impl<'a> Search<'a> {
             policy: session.engine(&tpo.policy),
             critic: session.engine(&tpo.critic),
             optimizer: session.engine(&tpo.optimizer),
-            reward: session.scorer(&tpo.reward),
+            reward: session.bind(&tpo.reward),
             session,
             tpo,
             query: Variable::constant(query.text(), "query of a user"),
@@ -91,7 +91,7 @@ impl<'a> Search<'a> {
             Err(panic) => Err(Error::Panic { message: panic_message(&*panic) }),
         };
         let outcome = match outcome {
-            Ok(()) => self.session.went_on().await.map_err(Error::from),
+            Ok(()) => self.session.commit_failures().await.map_err(Error::from),
             Err(error) => Err(error),
         };
         // An interruption may have been taken for a failure that a search can go on without.
@@ -109,9 +109,9 @@ impl<'a> Search<'a> {
         };
         match best {
             Ok(best) => {
-                let busy = self.session.busy();
+                let model_time = self.session.model_time();
                 let (query, pool, ends) = (self.asked, self.pool, self.ends);
-                Ok(Alignment { query, best, pool, trajectory, ends, busy })
+                Ok(Alignment { query, best, pool, trajectory, ends, model_time })
             }
             Err(error) => Err(AlignError { error, trajectory }),
         }

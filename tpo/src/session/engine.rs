@@ -1,15 +1,18 @@
-//! An engine as one query sees it.
+//! Engines within a session.
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use async_trait::async_trait;
 use textgrad_core::{Engine, EngineError, Request, Response};
+use textgrad_ops::engine::layer::{ChoicePart, ChoiceStore, with_choice_store};
 
-use super::Session;
+use super::{Interruption, Session};
 use crate::journal::StepKey;
 
+/// An engine whose calls are counted, recorded, and answered from the journal where it has them.
 pub(super) struct SessionEngine {
     inner: Arc<dyn Engine>,
     session: Session,
@@ -18,6 +21,32 @@ pub(super) struct SessionEngine {
 impl SessionEngine {
     pub(super) fn new(inner: Arc<dyn Engine>, session: Session) -> Self {
         Self { inner, session }
+    }
+
+    /// Asks the engine and records the response.
+    async fn ask(&self, key: StepKey, request: &Request) -> Result<Response, EngineError> {
+        self.session.may_begin()?;
+        let began = Instant::now();
+        let parts = Arc::new(JournaledParts {
+            session: self.session.clone(),
+            call: key.clone(),
+            is_used: AtomicBool::new(false),
+        });
+        let answered = {
+            let _under_way = self.session.begin();
+            match request.sampling.n {
+                0 | 1 => self.inner.complete(request).await,
+                _ => with_choice_store(parts.clone(), self.inner.complete(request)).await,
+            }
+        };
+        let response = answered.map_err(|error| self.session.fail_call(&key, error))?;
+        let is_partial = response.choices.len() < request.sampling.n as usize;
+        if is_partial && self.session.is_stopped() && parts.is_used.load(Ordering::Relaxed) {
+            // The missing choices may have been given up for the stop. The others are in the journal.
+            return Err(self.session.interrupt(Interruption::Stopped));
+        }
+        self.session.finish_call(&key, request.purpose, &response, began.elapsed()).await?;
+        Ok(response)
     }
 }
 
@@ -32,27 +61,12 @@ impl Engine for SessionEngine {
     }
 
     async fn complete(&self, request: &Request) -> Result<Response, EngineError> {
-        self.session.went_on().await?;
+        self.session.commit_failures().await?;
         let price = self.session.price(self.inner.name())?;
         let key = StepKey::of_call(self.inner.name(), request);
         let response = match self.session.recall_call(&key) {
             Some(recalled) => recalled?,
-            None => {
-                self.session.may_begin()?;
-                let begun = Instant::now();
-                let answered = {
-                    let _under_way = self.session.begin();
-                    self.inner.complete(request).await
-                };
-                match answered {
-                    Ok(response) => {
-                        let took = begun.elapsed();
-                        self.session.finish_call(&key, request.purpose, &response, took).await?;
-                        response
-                    }
-                    Err(error) => return Err(self.session.fail_call(key, error)),
-                }
-            }
+            None => self.ask(key, request).await?,
         };
         self.session.count_call(request, &response, price);
         Ok(response)
@@ -60,5 +74,36 @@ impl Engine for SessionEngine {
 
     fn is_simulation(&self) -> bool {
         self.inner.is_simulation()
+    }
+}
+
+/// The choices of one call that were delivered one by one, each in the journal as soon as it is there.
+struct JournaledParts {
+    session: Session,
+    call: StepKey,
+    /// Whether the call has parts at all.
+    is_used: AtomicBool,
+}
+
+#[async_trait]
+impl ChoiceStore for JournaledParts {
+    fn recall(&self, engine: &str, request: &Request, part: ChoicePart) -> Option<Response> {
+        let key = StepKey::of_choice(engine, request, part);
+        let kept = self.session.journal()?.recall_choice(&self.call, &key)?;
+        self.is_used.store(true, Ordering::Relaxed);
+        Some(kept)
+    }
+
+    async fn keep(
+        &self,
+        engine: &str,
+        request: &Request,
+        part: ChoicePart,
+        response: &Response,
+    ) -> Result<(), EngineError> {
+        let Some(journal) = self.session.journal() else { return Ok(()) };
+        self.is_used.store(true, Ordering::Relaxed);
+        let key = StepKey::of_choice(engine, request, part);
+        self.session.written(journal.write_choice(&self.call, &key, response).await)
     }
 }

@@ -1,4 +1,9 @@
-//! What surrounds one query while it is searched: its accounts, its journal, and the wish to stop.
+//! The scope of one query's search: accounting, journal and cancellation of every call.
+//!
+//! Failed calls follow a rule of their own, since a search may go on after some and end with others. A failure is
+//! first *pending*. [`Session::commit_failures`] writes the pending ones to the journal; it runs whenever the search
+//! goes on: before each call and score, and at the end of a search that succeeded. A failure that ended the search
+//! thus never reaches the journal, and is asked again on resume.
 
 mod engine;
 mod reward;
@@ -17,35 +22,34 @@ use crate::query::Query;
 use crate::search::UsageRecord;
 
 use self::engine::SessionEngine;
-pub(crate) use self::reward::Scorer;
+pub(crate) use self::reward::BoundReward;
 
-/// The surroundings of one query. Every call of an engine or of the reward model goes through it, so that it
-/// is counted, written down, answered from the journal where it was made before, and not begun once the run
-/// is to stop.
+/// The scope of one query. Every call of an engine or of the reward model goes through it: the call is counted,
+/// recorded, answered from the journal if it was made before, and not begun after a cancellation.
 #[derive(Clone, Default)]
-pub(crate) struct Session(Arc<Inner>);
+pub(crate) struct Session(Arc<SessionInner>);
 
 #[derive(Default)]
-struct Inner {
+struct SessionInner {
     journal: Mutex<Option<Arc<QueryJournal>>>,
     stop: Stop,
-    /// What calls cost, where that matters.
+    /// The prices of calls, for a search that is bounded in money.
     prices: OnceLock<Prices>,
-    state: Mutex<State>,
+    accounts: Mutex<Accounts>,
 }
 
 #[derive(Default)]
-struct State {
+struct Accounts {
     usage: UsageRecord,
     money: Money,
-    busy: Busy,
-    failures: Vec<(StepKey, String)>,
-    interrupted: Option<Interruption>,
+    model_time: ModelTime,
+    pending_failures: Vec<(StepKey, String)>,
+    interruption: Option<Interruption>,
 }
 
-/// How long calls were under way, those that run side by side counted once.
+/// How long calls were under way; concurrent calls count once.
 #[derive(Default)]
-struct Busy {
+struct ModelTime {
     under_way: usize,
     /// When the first of those that are under way began.
     since: Option<Instant>,
@@ -57,12 +61,12 @@ struct UnderWay<'a>(&'a Session);
 
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
-        let busy = &mut self.0.state().busy;
-        busy.under_way = busy.under_way.saturating_sub(1);
-        if busy.under_way == 0
-            && let Some(since) = busy.since.take()
+        let time = &mut self.0.accounts().model_time;
+        time.under_way = time.under_way.saturating_sub(1);
+        if time.under_way == 0
+            && let Some(since) = time.since.take()
         {
-            busy.before += since.elapsed();
+            time.before += since.elapsed();
         }
     }
 }
@@ -77,8 +81,8 @@ enum Interruption {
 impl Session {
     pub(crate) fn new(journal: Option<QueryJournal>, stop: Stop) -> Self {
         let journal = Mutex::new(journal.map(Arc::new));
-        let (prices, state) = Default::default();
-        Self(Arc::new(Inner { journal, stop, prices, state }))
+        let (prices, accounts) = Default::default();
+        Self(Arc::new(SessionInner { journal, stop, prices, accounts }))
     }
 
     /// Counts what calls cost from now on.
@@ -87,7 +91,7 @@ impl Session {
         self
     }
 
-    /// The engine, seen from within this session.
+    /// The engine within this session.
     pub(crate) fn engine(&self, inner: &Arc<dyn Engine>) -> Arc<dyn Engine> {
         Arc::new(SessionEngine::new(Arc::clone(inner), self.clone()))
     }
@@ -95,12 +99,12 @@ impl Session {
     /// Scores answers and counts them.
     pub(crate) async fn score(
         &self,
-        scorer: &Scorer,
+        reward: &BoundReward,
         query: &Query,
         answers: &[&str],
     ) -> Result<Vec<f64>, Error> {
-        let scores = self.scores(scorer, query, answers).await?;
-        self.state().usage.scored += answers.len() as u64;
+        let scores = self.scores(reward, query, answers).await?;
+        self.accounts().usage.scored += answers.len() as u64;
         Ok(scores)
     }
 
@@ -108,16 +112,16 @@ impl Session {
     /// there; the failure of one answer does not lose the others.
     async fn scores(
         &self,
-        scorer: &Scorer,
+        reward: &BoundReward,
         query: &Query,
         answers: &[&str],
     ) -> Result<Vec<f64>, Error> {
-        self.went_on().await?;
-        let reward = &scorer.model;
-        let journal = self.journal().filter(|_| scorer.writes_scores);
-        let mut identity = reward.identity().into_owned();
-        let mut batch = reward.batch().max(1);
-        if reward.is_relative() {
+        self.commit_failures().await?;
+        let BoundReward { model, is_journaled } = reward;
+        let journal = self.journal().filter(|_| *is_journaled);
+        let mut identity = model.identity().into_owned();
+        let mut batch = model.batch().max(1);
+        if model.is_relative() {
             identity = among(&identity, answers);
             batch = usize::MAX;
         }
@@ -129,25 +133,25 @@ impl Session {
             })
             .collect();
         // Relative scores are asked for together or not at all.
-        let all = reward.is_relative() && scores.iter().any(|(_, known)| known.is_none());
+        let all = model.is_relative() && scores.iter().any(|(_, known)| known.is_none());
         let unknown: Vec<(usize, &str)> = scores
             .iter()
             .zip(answers)
             .enumerate()
             .filter(|(_, ((_, known), _))| all || known.is_none())
-            .map(|(place, (_, answer))| (place, *answer))
+            .map(|(index, (_, answer))| (index, *answer))
             .collect();
         let asked = unknown.chunks(batch).map(|chunk| {
             let keys = &scores;
-            async move { self.score_chunk(scorer, query, chunk, keys).await }
+            async move { self.score_chunk(reward, query, chunk, keys).await }
         });
         let answered = join_all(asked).await;
         let mut failure = None;
         for answered in answered {
             match answered {
                 Ok(found) => {
-                    for (place, score) in found {
-                        if let Some((_, slot)) = scores.get_mut(place) {
+                    for (index, score) in found {
+                        if let Some((_, slot)) = scores.get_mut(index) {
                             *slot = Some(score);
                         }
                     }
@@ -165,16 +169,16 @@ impl Session {
 
     async fn score_chunk(
         &self,
-        scorer: &Scorer,
+        reward: &BoundReward,
         query: &Query,
         chunk: &[(usize, &str)],
         keys: &[(StepKey, Option<f64>)],
     ) -> Result<Vec<(usize, f64)>, Error> {
-        let reward = &scorer.model;
-        let journal = self.journal().filter(|_| scorer.writes_scores);
+        let BoundReward { model, is_journaled } = reward;
+        let journal = self.journal().filter(|_| *is_journaled);
         let answers: Vec<&str> = chunk.iter().map(|(_, answer)| *answer).collect();
         let failed = |source| Error::Reward {
-            model: reward.name().to_owned(),
+            model: model.name().to_owned(),
             answer: truncate(answers.first().copied().unwrap_or_default(), 80),
             source,
         };
@@ -182,54 +186,54 @@ impl Session {
         let begun = Instant::now();
         let scores = {
             // The calls of engines count for themselves.
-            let _under_way = scorer.writes_scores.then(|| self.begin());
-            reward.score(query, &answers).await
+            let _under_way = is_journaled.then(|| self.begin());
+            model.score(query, &answers).await
         };
-        let scores = scores.map_err(|error| failed(self.unless_stopped(error)))?;
+        let scores = scores.map_err(|error| failed(self.map_cancelled(error)))?;
         let took = begun.elapsed();
         if scores.len() != answers.len() {
             return Err(Error::ScoreCount { expected: answers.len(), got: scores.len() });
         }
-        for ((place, answer), score) in chunk.iter().zip(&scores) {
+        for ((index, answer), score) in chunk.iter().zip(&scores) {
             // A journal cannot hold what is not a number.
             if !score.is_finite() {
                 return Err(Error::Score { answer: truncate(answer, 80), got: *score });
             }
-            if let (Some(journal), Some((key, _))) = (&journal, keys.get(*place)) {
+            if let (Some(journal), Some((key, _))) = (&journal, keys.get(*index)) {
                 let written = journal.write_score(key, *score, took).await;
                 self.written(written).map_err(failed)?;
             }
         }
-        Ok(chunk.iter().map(|(place, _)| *place).zip(scores).collect())
+        Ok(chunk.iter().map(|(index, _)| *index).zip(scores).collect())
     }
 
-    /// What a call was answered before, or how it failed for good in a search that went on without it.
+    /// The recorded outcome of a call: its response, or a failure that the search went on after.
     fn recall_call(&self, key: &StepKey) -> Option<Result<Response, EngineError>> {
         self.journal()?.recall_call(key)
     }
 
-    /// Refuses to begin anything once the run is to stop, or what comes of it could not be written down.
+    /// Fails after a cancellation, and when the journal cannot be written.
     fn may_begin(&self) -> Result<(), EngineError> {
         if let Some(journal) = self.journal()
             && let Some(reason) = journal.failure()
         {
             return Err(self.interrupt(Interruption::JournalWrite(reason.to_owned())));
         }
-        if self.0.stop.is_set() {
+        if self.is_stopped() {
             return Err(self.interrupt(Interruption::Stopped));
         }
         Ok(())
     }
 
-    /// Takes note of a call that begins.
+    /// Counts the time of a call until the guard is dropped.
     fn begin(&self) -> UnderWay<'_> {
-        let busy = &mut self.state().busy;
-        busy.under_way += 1;
-        busy.since.get_or_insert_with(Instant::now);
+        let time = &mut self.accounts().model_time;
+        time.under_way += 1;
+        time.since.get_or_insert_with(Instant::now);
         UnderWay(self)
     }
 
-    /// Takes note of a call that was answered, and writes it down.
+    /// Records a call that was answered.
     async fn finish_call(
         &self,
         key: &StepKey,
@@ -244,27 +248,28 @@ impl Session {
         Ok(())
     }
 
-    /// Takes note of a call that failed for good.
-    fn fail_call(&self, key: StepKey, error: EngineError) -> EngineError {
-        let error = self.unless_stopped(error);
-        if self.state().interrupted.is_none() {
-            self.state().failures.push((key, error.to_string()));
+    /// Notes a call that failed for good; see the module for when it is recorded.
+    fn fail_call(&self, key: &StepKey, error: EngineError) -> EngineError {
+        let error = self.map_cancelled(error);
+        let mut accounts = self.accounts();
+        if accounts.interruption.is_none() {
+            accounts.pending_failures.push((key.clone(), error.to_string()));
         }
         error
     }
 
-    /// A failure that might have passed, had the stop not ended the retries, is an interruption.
-    fn unless_stopped(&self, error: EngineError) -> EngineError {
-        match self.0.stop.is_set() && error.is_retryable() {
+    /// A failure is an interruption if the cancellation ended its retries.
+    fn map_cancelled(&self, error: EngineError) -> EngineError {
+        match self.is_stopped() && error.is_retryable() {
             true => self.interrupt(Interruption::Stopped),
             false => error,
         }
     }
 
-    /// Writes down the failures that the search went on after: a repetition must go on without them too,
-    /// for everything behind them depends on it. Called whenever the search goes on.
-    pub(crate) async fn went_on(&self) -> Result<(), EngineError> {
-        let failures = std::mem::take(&mut self.state().failures);
+    /// Records the failures that the search went on after: a repetition must go on without these calls too, since
+    /// everything after them depends on it.
+    pub(crate) async fn commit_failures(&self) -> Result<(), EngineError> {
+        let failures = std::mem::take(&mut self.accounts().pending_failures);
         if let Some(journal) = self.journal() {
             for (key, message) in failures {
                 let written = journal.write_failed(&key, message).await;
@@ -275,10 +280,10 @@ impl Session {
     }
 
     fn count_call(&self, request: &Request, response: &Response, price: Option<Price>) {
-        let mut state = self.state();
-        state.usage.add_call(request.purpose, response.usage);
+        let mut accounts = self.accounts();
+        accounts.usage.add_call(request.purpose, response.usage);
         if let Some(price) = price {
-            state.money = state.money.plus(price.of_call(request, response));
+            accounts.money = accounts.money.plus(price.of_call(request, response));
         }
     }
 
@@ -296,11 +301,15 @@ impl Session {
 
     /// What the calls cost, as far as they have a price.
     pub(crate) fn money(&self) -> Money {
-        self.state().money
+        self.accounts().money
     }
 
     fn written(&self, written: Result<(), String>) -> Result<(), EngineError> {
         written.map_err(|reason| self.interrupt(Interruption::JournalWrite(reason)))
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.0.stop.is_set()
     }
 
     fn interrupt(&self, interruption: Interruption) -> EngineError {
@@ -308,26 +317,25 @@ impl Session {
             Interruption::Stopped => "the run was asked to stop",
             Interruption::JournalWrite(_) => "the journal could not be written",
         };
-        self.state().interrupted.get_or_insert(interruption);
+        self.accounts().interruption.get_or_insert(interruption);
         EngineError::new(ErrorKind::Other, message)
     }
 
     /// Why the session was interrupted, if it was: that is then why the search failed.
     pub(crate) fn interruption(&self) -> Option<Error> {
-        self.state().interrupted.clone().map(|interruption| match interruption {
+        self.accounts().interruption.clone().map(|interruption| match interruption {
             Interruption::Stopped => Error::Stopped,
             Interruption::JournalWrite(reason) => Error::JournalWrite { reason },
         })
     }
 
     pub(crate) fn usage(&self) -> UsageRecord {
-        self.state().usage.clone()
+        self.accounts().usage.clone()
     }
 
-    /// How long the search waited for calls; those that were recalled took nothing, and those that ran side by
-    /// side took as long as the longest.
-    pub(crate) fn busy(&self) -> Duration {
-        self.state().busy.before
+    /// How long the search waited for calls. Recalled calls take no time; concurrent calls count once.
+    pub(crate) fn model_time(&self) -> Duration {
+        self.accounts().model_time.before
     }
 
     fn journal(&self) -> Option<Arc<QueryJournal>> {
@@ -340,7 +348,7 @@ impl Session {
         *self.0.journal.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn accounts(&self) -> MutexGuard<'_, Accounts> {
+        self.0.accounts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

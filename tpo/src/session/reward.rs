@@ -1,4 +1,4 @@
-//! A reward model as one query sees it.
+//! Reward models within a session.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -8,69 +8,69 @@ use textgrad_core::{Engine, EngineError, ErrorKind};
 
 use super::Session;
 use crate::query::Query;
-use crate::reward::{RewardModel, Surroundings};
+use crate::reward::{EngineScope, RewardModel};
 
 /// A reward model within a session.
-pub(crate) struct Scorer {
+pub(crate) struct BoundReward {
     pub(super) model: Arc<dyn RewardModel>,
-    /// Whether the journal holds its scores. One that asks engines is asked again for every score: its
-    /// requests are in the journal, and are counted as they were.
-    pub(super) writes_scores: bool,
+    /// Whether the journal has its scores. A model that asks engines scores again on resume: the journal has its
+    /// requests instead.
+    pub(super) is_journaled: bool,
 }
 
-impl Scorer {
+impl BoundReward {
     pub(crate) fn is_relative(&self) -> bool {
         self.model.is_relative()
     }
 
-    pub(crate) fn writes_scores(&self) -> bool {
-        self.writes_scores
+    pub(crate) fn is_journaled(&self) -> bool {
+        self.is_journaled
     }
 }
 
 impl Session {
-    /// The reward model, seen from within this session.
-    pub(crate) fn scorer(&self, reward: &Arc<dyn RewardModel>) -> Scorer {
-        match reward.within(self) {
-            Some(model) => Scorer { model, writes_scores: false },
-            None => Scorer { model: Arc::clone(reward), writes_scores: true },
+    /// The reward model within this session.
+    pub(crate) fn bind(&self, reward: &Arc<dyn RewardModel>) -> BoundReward {
+        match reward.bind(self) {
+            Some(model) => BoundReward { model, is_journaled: false },
+            None => BoundReward { model: Arc::clone(reward), is_journaled: true },
         }
     }
 }
 
-impl Surroundings for Session {
+impl EngineScope for Session {
     fn engine(&self, engine: &Arc<dyn Engine>) -> Arc<dyn Engine> {
         Session::engine(self, engine)
     }
 
     fn reward(&self, reward: &Arc<dyn RewardModel>) -> Arc<dyn RewardModel> {
-        let scorer = Scorer { model: Arc::clone(reward), writes_scores: true };
-        Arc::new(SessionReward { scorer, session: self.clone() })
+        let bound = BoundReward { model: Arc::clone(reward), is_journaled: true };
+        Arc::new(SessionReward { bound, session: self.clone() })
     }
 }
 
-/// A reward model that is part of another: its scores are written down, and counted by the whole.
+/// A reward model that is part of another: its scores are journaled, and counted by the whole.
 struct SessionReward {
-    scorer: Scorer,
+    bound: BoundReward,
     session: Session,
 }
 
 #[async_trait]
 impl RewardModel for SessionReward {
     fn name(&self) -> &str {
-        self.scorer.model.name()
+        self.bound.model.name()
     }
 
     fn identity(&self) -> Cow<'_, str> {
-        self.scorer.model.identity()
+        self.bound.model.identity()
     }
 
     fn batch(&self) -> usize {
-        self.scorer.model.batch()
+        self.bound.model.batch()
     }
 
     async fn score(&self, query: &Query, answers: &[&str]) -> Result<Vec<f64>, EngineError> {
-        let scored = self.session.scores(&self.scorer, query, answers).await;
+        let scored = self.session.scores(&self.bound, query, answers).await;
         scored.map_err(|error| match error.engine() {
             Some(engine) => engine.clone(),
             None => {
@@ -80,10 +80,10 @@ impl RewardModel for SessionReward {
     }
 
     fn is_simulation(&self) -> bool {
-        self.scorer.model.is_simulation()
+        self.bound.model.is_simulation()
     }
 
     fn is_relative(&self) -> bool {
-        self.scorer.model.is_relative()
+        self.bound.model.is_relative()
     }
 }

@@ -13,7 +13,7 @@ use textgrad_core::{Engine, EngineError, Request, Response};
 use crate::error::Error;
 use crate::journal::{Record, StepKey};
 use crate::query::Query;
-use crate::reward::{RewardModel, Surroundings};
+use crate::reward::{EngineScope, RewardModel};
 
 /// Answers of engines and scores, in memory, for cells that ask the same. Cheap to clone.
 ///
@@ -201,7 +201,7 @@ impl RewardModel for ShelfReward {
         self.reward.is_relative()
     }
 
-    fn within(&self, surroundings: &dyn Surroundings) -> Option<Arc<dyn RewardModel>> {
-        self.reward.within(surroundings)
+    fn bind(&self, scope: &dyn EngineScope) -> Option<Arc<dyn RewardModel>> {
+        self.reward.bind(scope)
     }
 }

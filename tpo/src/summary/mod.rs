@@ -78,8 +78,8 @@ impl Summary {
         self.iterations += made.len();
         let brought_none = |made: &&&[IterationRecord]| made.iter().all(|one| one.updates == 0);
         self.fruitless += made.iter().filter(brought_none).count();
-        self.totals.longest = self.totals.longest.max(aligned.busy());
-        self.totals.busy += aligned.busy();
+        self.totals.longest = self.totals.longest.max(aligned.model_time());
+        self.totals.busy += aligned.model_time();
         if let Some(first) = trajectory.candidates.first() {
             self.totals.first_sample += first.score;
         }

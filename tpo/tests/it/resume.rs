@@ -9,6 +9,7 @@ use serde_json::json;
 use textgrad_core::{
     Choice, Engine, EngineError, ErrorKind, FinishReason, Purpose, Request, Response, engine_fn,
 };
+use textgrad_ops::engine::EngineExt;
 use tpo::journal::Journal;
 use tpo::{Batch, Error, JudgeReward, Outcome, RewardModel, Stop, Tpo, reward_fn};
 
@@ -198,8 +199,8 @@ async fn scores_that_are_made_side_by_side_are_not_waited_for_one_after_the_othe
     let begun = std::time::Instant::now();
     let aligned = tpo.align("q").await.unwrap();
     // Whatever the machine does: a search waits no longer than it takes.
-    assert!(aligned.busy() <= begun.elapsed());
-    assert!(aligned.busy() >= std::time::Duration::from_millis(19));
+    assert!(aligned.model_time() <= begun.elapsed());
+    assert!(aligned.model_time() >= std::time::Duration::from_millis(19));
 }
 
 /// Each request takes a while, whoever makes it.
@@ -220,8 +221,8 @@ async fn calls_that_run_side_by_side_are_waited_for_once() {
     let aligned = tpo.align("q").await.unwrap();
     let whole = begun.elapsed();
     assert_eq!(aligned.trajectory().usage.requests, 1 + 6);
-    assert!(aligned.busy() >= 2 * TAKES - Duration::from_millis(2), "one after the other");
-    assert!(aligned.busy() <= whole, "{:?} of {whole:?}", aligned.busy());
+    assert!(aligned.model_time() >= 2 * TAKES - Duration::from_millis(2), "one after the other");
+    assert!(aligned.model_time() <= whole, "{:?} of {whole:?}", aligned.model_time());
 }
 
 /// What a retry gives up because of a stop is no failure of the run: the resumed run asks again.
@@ -264,4 +265,99 @@ async fn a_panic_is_an_error_of_its_query_and_keeps_what_was_found() {
     assert_eq!(failure.error.to_string(), "the search of this query panicked: boom");
     assert_eq!(failure.error.kind(), "panic");
     assert_eq!(failure.trajectory.candidates.len(), 2);
+}
+
+/// Gives single answers only, those up to a number; the others never end. Each is named after its seed.
+fn singles(asked: &Arc<AtomicUsize>, delivered: usize) -> Arc<dyn Engine> {
+    let asked = Arc::clone(asked);
+    let one_by_one = engine_fn("singles", move |request: Request| {
+        let number = asked.fetch_add(1, Ordering::SeqCst);
+        async move {
+            if request.sampling.n > 1 {
+                return Err(EngineError::new(ErrorKind::InvalidRequest, "one at a time"));
+            }
+            if number >= delivered {
+                std::future::pending::<()>().await;
+            }
+            Ok(texts([format!("answer {}", request.sampling.seed.unwrap()).as_str()]))
+        }
+    });
+    Arc::new(one_by_one.fill().always_single())
+}
+
+#[tokio::test]
+async fn a_choice_that_was_delivered_before_a_kill_is_not_asked_for_again() {
+    const SAMPLES: u32 = 5;
+    let search = |engine| {
+        let reward = length(&Arc::default());
+        Tpo::builder(engine, reward).samples(SAMPLES).iterations(0).build().unwrap()
+    };
+    let whole = search(singles(&Arc::default(), usize::MAX)).align("q").await.unwrap();
+    for delivered in 0..5 {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.jsonl");
+        let asked = Arc::<AtomicUsize>::default();
+        let journal = Journal::create(&path, json!({})).await.unwrap();
+        let killed = search(singles(&asked, delivered));
+        let mut batch = Batch::new(killed, ["q"]).journal(journal);
+        let lines = || std::fs::read_to_string(&path).unwrap().lines().count();
+        tokio::select! {
+            _ = batch.next() => panic!("it has not all answers"),
+            () = async {
+                while lines() < 1 + delivered || asked.load(Ordering::SeqCst) < 5 {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            } => {}
+        }
+        drop(batch);
+        assert_eq!(asked.load(Ordering::SeqCst), 5);
+
+        asked.store(0, Ordering::SeqCst);
+        let resumed_search = search(singles(&asked, usize::MAX));
+        let found = run(&resumed_search, resumed(&path).await).await.result.unwrap();
+        assert_eq!(found.trajectory(), whole.trajectory(), "{delivered}");
+        assert_eq!(asked.load(Ordering::SeqCst), 5 - delivered);
+
+        // Complete now: nothing is asked for.
+        asked.store(0, Ordering::SeqCst);
+        run(&resumed_search, resumed(&path).await).await.result.unwrap();
+        assert_eq!(asked.load(Ordering::SeqCst), 0);
+    }
+}
+
+/// The choices that a cancellation left out are no result: the resumed run asks for them.
+#[tokio::test]
+async fn choices_that_a_cancellation_left_out_are_asked_for_on_resume() {
+    let stop = Stop::default();
+    let (from_within, stopping) = (stop.clone(), Arc::new(AtomicBool::new(true)));
+    let is_stopping = Arc::clone(&stopping);
+    let asked = Arc::<AtomicUsize>::default();
+    let counter = Arc::clone(&asked);
+    let engine = engine_fn("singles", move |request: Request| {
+        let number = counter.fetch_add(1, Ordering::SeqCst);
+        let is_stopping = is_stopping.load(Ordering::SeqCst);
+        let from_within = from_within.clone();
+        async move {
+            if is_stopping && number > 0 {
+                from_within.set();
+                return Err(EngineError::new(ErrorKind::RateLimited, "slow down"));
+            }
+            Ok(texts([format!("answer {}", request.sampling.seed.unwrap()).as_str()]))
+        }
+    });
+    let engine = Arc::new(engine.fill().always_single());
+    let tpo =
+        Tpo::builder(engine, length(&Arc::default())).samples(3).iterations(0).build().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.jsonl");
+    let journal = Journal::create(&path, json!({})).await.unwrap();
+    let mut batch = Batch::new(tpo.clone(), ["q"]).journal(journal).stop(stop);
+    let error = batch.next().await.unwrap().result.unwrap_err().error;
+    assert!(matches!(error, Error::Stopped), "{error}");
+    drop(batch);
+
+    stopping.store(false, Ordering::SeqCst);
+    let found = run(&tpo, resumed(&path).await).await.result.unwrap();
+    assert_eq!(found.trajectory().candidates.len(), 3);
+    assert_eq!(asked.load(Ordering::SeqCst), 3 + 2);
 }

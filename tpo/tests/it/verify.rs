@@ -11,8 +11,9 @@ use textgrad_core::{
 use textgrad_ops::sim::Sim;
 use tpo::run::{RecordedRun, ResultRecord, Scores};
 use tpo::{
-    Accept, Combine, Comparison, Ensemble, JudgeReward, Member, Mode, PairCx, PairSelection, Pairs,
-    Query, RewardModel, SimReward, Stopping, Surroundings, Tpo, TpoBuilder, TpoConfig, reward_fn,
+    Accept, Combine, Comparison, EngineScope, Ensemble, JudgeReward, Member, Mode, PairCx,
+    PairSelection, Pairs, Query, RewardModel, SimReward, Stopping, Tpo, TpoBuilder, TpoConfig,
+    reward_fn,
 };
 
 use crate::support::recorded;
@@ -122,7 +123,7 @@ impl RewardModel for Ranks {
         true
     }
 
-    fn within(&self, _: &dyn Surroundings) -> Option<Arc<dyn RewardModel>> {
+    fn bind(&self, _: &dyn EngineScope) -> Option<Arc<dyn RewardModel>> {
         self.asks.then(|| Arc::new(self.clone()) as Arc<dyn RewardModel>)
     }
 }

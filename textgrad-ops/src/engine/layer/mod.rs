@@ -64,7 +64,7 @@ pub use self::cache::{
     DiskRemoved, DiskStored,
 };
 pub use self::ext::EngineExt;
-pub use self::fill::Fill;
+pub use self::fill::{ChoicePart, ChoiceStore, Fill, with_choice_store};
 pub use self::limit::{Limit, Limiter, Limits};
 #[cfg(feature = "page")]
 pub use self::log::write_page;

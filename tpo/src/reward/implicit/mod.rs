@@ -15,7 +15,7 @@ use textgrad_core::EngineError;
 pub use self::likelihood::{Likelihood, LikelihoodApi, LikelihoodBuilder};
 use super::http::HttpReward;
 use super::sanity::{Expected, Sanity};
-use super::{RewardModel, Surroundings};
+use super::{EngineScope, RewardModel};
 use crate::error::Error;
 use crate::query::Query;
 
@@ -169,9 +169,9 @@ impl RewardModel for PpoReward {
     }
 
     /// None if the reward model asks no engine: the scores are then written down as one.
-    fn within(&self, surroundings: &dyn Surroundings) -> Option<Arc<dyn RewardModel>> {
-        let reward = self.reward.within(surroundings)?;
-        let penalty = surroundings.reward(&self.penalty);
+    fn bind(&self, scope: &dyn EngineScope) -> Option<Arc<dyn RewardModel>> {
+        let reward = self.reward.bind(scope)?;
+        let penalty = scope.reward(&self.penalty);
         Some(Arc::new(Self::of(reward, penalty, self.sanity.clone())))
     }
 }

@@ -43,18 +43,18 @@ impl Echoed<'_> {
     pub(super) fn answer(&self, prompt: &str, whole: &str) -> Result<Range<usize>, Unplaced> {
         for begin in 0..=BEGINNING {
             if let Some(places) = self.spelled(begin, whole)? {
-                return self.within(begin, &places, prompt, whole);
+                return self.range(begin, &places, prompt, whole);
             }
         }
         let places = self.told(whole).ok_or(match self.tokens.len() {
             0 | 1 => Unplaced::NotEchoed,
             _ => Unplaced::Unlike,
         })?;
-        self.within(0, &places, prompt, whole)
+        self.range(0, &places, prompt, whole)
     }
 
     /// The answer's tokens, by where each token from `begin` on may begin, with the end of the last.
-    fn within(
+    fn range(
         &self,
         begin: usize,
         places: &[Vec<usize>],

@@ -22,7 +22,7 @@ use self::builder::{Form, Settings};
 pub use self::builder::{JudgeRewardBuilder, UnreadableVote};
 use self::grades::Scale;
 use super::sanity::{Expected, Sanity};
-use super::{RewardModel, Surroundings};
+use super::{EngineScope, RewardModel};
 use crate::journal::digest;
 use crate::query::Query;
 
@@ -210,8 +210,8 @@ impl RewardModel for JudgeReward {
         matches!(self.settings.form, Form::Pairs)
     }
 
-    fn within(&self, surroundings: &dyn Surroundings) -> Option<Arc<dyn RewardModel>> {
-        let engine = surroundings.engine(&self.engine);
+    fn bind(&self, scope: &dyn EngineScope) -> Option<Arc<dyn RewardModel>> {
+        let engine = scope.engine(&self.engine);
         let settings = Arc::clone(&self.settings);
         Some(Arc::new(Self::watched(settings, engine, self.sanity.clone())))
     }

@@ -71,7 +71,7 @@ impl Steps {
                     found.scores += 1;
                     (query, Some(key))
                 }
-                Record::Failed { query, .. } => (query, None),
+                Record::Choice { query, .. } | Record::Failed { query, .. } => (query, None),
                 Record::Run { .. } | Record::Extended { .. } => continue,
             };
             places.entry(query).or_default().push(place);

@@ -2,6 +2,7 @@
 
 mod known;
 mod singles;
+mod store;
 
 use std::borrow::Cow;
 
@@ -10,6 +11,8 @@ use textgrad_core::{Engine, EngineError, ErrorKind, Request, Response};
 
 use self::known::{Known, Multiplicity};
 use self::singles::{merge, singles};
+use self::store::Parts;
+pub use self::store::{ChoicePart, ChoiceStore, with_choice_store};
 
 /// An engine that asks for the answers a server did not give; see [`EngineExt::fill`](super::EngineExt::fill).
 ///
@@ -23,6 +26,9 @@ use self::singles::{merge, singles};
 ///   combination.
 /// * If some of the single requests fail for good, the others' answers are returned: they were paid for. If
 ///   all fail, the first one's error is.
+///
+/// * Within [`with_choice_store`], every delivered part is kept before the others are waited for, and a part that
+///   is kept is not asked for again.
 ///
 /// Usage is the sum of what the server reported, so a prompt that was read `n` times counts `n` times.
 #[derive(Debug)]
@@ -48,22 +54,33 @@ impl<E> Fill<E> {
 
 impl<E: Engine> Fill<E> {
     async fn complete_all(&self, request: &Request, n: u32) -> Result<Response, EngineError> {
+        let parts = Parts::of(self.engine.name(), request);
         let greedy = request.sampling.temperature == Some(0.0);
-        if self.always_single || greedy || self.known.get() == Multiplicity::One {
-            return merge(request, None, singles(&self.engine, request, 0..u64::from(n)).await);
+        let single = self.always_single || greedy || self.known.get() == Multiplicity::One;
+        if single || parts.has_singles(u64::from(n)) {
+            let all = singles(&self.engine, request, &parts, 0..u64::from(n)).await;
+            return merge(request, None, all);
         }
-        let first = match self.engine.complete(request).await {
-            Ok(first) => first,
-            Err(error) => return self.after_refusal(request, n, error).await,
+        let kept = parts.recall(ChoicePart::First);
+        let is_new = kept.is_none();
+        let first = match kept {
+            Some(first) => first,
+            None => match self.engine.complete(request).await {
+                Ok(first) => first,
+                Err(error) => return self.after_refusal(request, &parts, n, error).await,
+            },
         };
         let came = u64::try_from(first.choices.len()).unwrap_or(u64::MAX);
         let n = u64::from(n);
         self.known.saw(came);
-        let seeds = match came {
-            0 | 1 => came..n,
-            _ => n..n.saturating_add(n.saturating_sub(came)),
+        let (part, seeds) = match came {
+            0 | 1 => (ChoicePart::Single(0), came..n),
+            _ => (ChoicePart::First, n..n.saturating_add(n.saturating_sub(came))),
         };
-        let rest = singles(&self.engine, request, seeds).await;
+        if is_new && came > 0 && came < n {
+            parts.keep(part, &first).await?;
+        }
+        let rest = singles(&self.engine, request, &parts, seeds).await;
         merge(request, Some(first), rest)
     }
 
@@ -72,6 +89,7 @@ impl<E: Engine> Fill<E> {
     async fn after_refusal(
         &self,
         request: &Request,
+        parts: &Parts<'_>,
         n: u32,
         error: EngineError,
     ) -> Result<Response, EngineError> {
@@ -79,11 +97,11 @@ impl<E: Engine> Fill<E> {
         if !refused || self.known.get() == Multiplicity::Many {
             return Err(error);
         }
-        let Some(Ok(first)) = singles(&self.engine, request, 0..1).await.pop() else {
+        let Some(Ok(first)) = singles(&self.engine, request, parts, 0..1).await.pop() else {
             return Err(error);
         };
         self.known.saw(1);
-        let rest = singles(&self.engine, request, 1..u64::from(n)).await;
+        let rest = singles(&self.engine, request, parts, 1..u64::from(n)).await;
         merge(request, Some(first), rest)
     }
 }

@@ -5,24 +5,30 @@ use std::ops::Range;
 use futures_util::future::join_all;
 use textgrad_core::{Engine, EngineError, ErrorKind, Request, Response};
 
+use super::store::{ChoicePart, Parts};
+
 type Outcome = Result<Response, EngineError>;
 
 /// Asks for one answer for each offset of the seed, all at the same time.
 pub(super) async fn singles<E: Engine>(
     engine: &E,
     request: &Request,
+    parts: &Parts<'_>,
     offsets: Range<u64>,
 ) -> Vec<Outcome> {
-    let calls = offsets.map(|offset| {
+    let calls = offsets.map(|offset| async move {
+        let part = ChoicePart::Single(offset);
+        if let Some(kept) = parts.recall(part) {
+            return Ok(kept);
+        }
         let mut single = request.clone();
         single.sampling.n = 1;
         single.sampling.seed = request.sampling.seed.map(|seed| seed.wrapping_add(offset));
-        async move {
-            let mut response = engine.complete(&single).await?;
-            // An engine that gives more than it was asked for must not make the whole too many.
-            response.choices.truncate(1);
-            Ok(response)
-        }
+        let mut response = engine.complete(&single).await?;
+        // An engine that gives more than it was asked for must not make the whole too many.
+        response.choices.truncate(1);
+        parts.keep(part, &response).await?;
+        Ok(response)
     });
     join_all(calls).await
 }
