@@ -43,7 +43,6 @@ mod batch;
 pub mod bench;
 mod blocking;
 mod config;
-mod cut;
 mod distinct;
 mod error;
 pub mod input;
@@ -64,6 +63,7 @@ mod stats;
 #[cfg(feature = "report")]
 pub mod study;
 mod summary;
+mod truncate;
 
 #[doc(inline)]
 pub use self::batch::{Batch, Outcome, Progress};
@@ -71,9 +71,9 @@ pub use self::batch::{Batch, Outcome, Progress};
 pub use self::config::{Accept, Mode, MoneyBound, STOP_TEXTS, StopReason, Stopping, TpoConfig};
 #[cfg(feature = "tokenizer")]
 #[doc(inline)]
-pub use self::cut::HfTokenizer;
+pub use self::truncate::HfTokenizer;
 #[doc(inline)]
-pub use self::cut::Tokenizer;
+pub use self::truncate::{Tokenizer, Truncation};
 #[doc(inline)]
 pub use self::error::Error;
 #[doc(inline)]

@@ -12,6 +12,7 @@ pub use self::mode::Mode;
 pub(crate) use self::stopping::Progress;
 pub use self::stopping::{MoneyBound, StopReason, Stopping};
 use crate::error::Error;
+use crate::truncate::Truncation;
 use crate::search::Pairs;
 
 /// Texts that end an answer in the chat formats of Llama and Qwen models. The reference implementation sends
@@ -57,17 +58,9 @@ pub struct TpoConfig {
     /// Quoted. Continuing pays only where one engine plays all three parts. Where an answer is compared with
     /// several, each comparison continues by itself, and the update quotes them, for they have no common end.
     pub layout: Layout,
-    /// How much of a chosen or rejected answer enters a prompt, in characters from its beginning; answers are
-    /// scored, kept and returned whole. All. (The reference cuts at 2048 tokens of the reward model.)
-    pub max_chars: Option<usize>,
-    /// The same in tokens of the vocabulary o200k, for which the feature `o200k` is needed; of this and
-    /// `max_chars`, the nearer one cuts. The tokens of a model of another vocabulary are others. All.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_o200k: Option<usize>,
-    /// The same in tokens of a [`Tokenizer`](crate::Tokenizer), which the search must be
-    /// [given](crate::TpoBuilder::tokenizer), in place of `max_o200k`. All.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cut_tokens: Option<usize>,
+    /// The longest beginning of a chosen or rejected answer that enters a prompt; answers are scored, kept and
+    /// returned whole. `None`: answers enter whole. (The reference cuts at 2048 tokens of the reward model.)
+    pub truncate: Option<Truncation>,
     /// How often new versions that could not be read are asked for again. 2.
     pub parse_retries: u32,
 }
@@ -94,9 +87,7 @@ impl Default for TpoConfig {
             accept: Accept::default(),
             stopping: Stopping::default(),
             layout: Layout::default(),
-            max_chars: None,
-            max_o200k: None,
-            cut_tokens: None,
+            truncate: None,
             parse_retries: 2,
         }
     }
@@ -142,22 +133,12 @@ impl TpoConfig {
         if self.samples == 0 {
             return fail("samples", "at least 1", self.samples.to_string());
         }
-        if self.max_chars == Some(0) {
-            return fail("max_chars", "at least 1", "0".to_owned());
+        if let Some(truncation) = self.truncate.filter(|truncation| truncation.limit() == 0) {
+            return fail("truncate", "at least 1", truncation.to_string());
         }
         if self.layout == Layout::Continued && !self.mode.can_continue() {
             let modes = "quoted, or another mode than direct, shuffled and listwise";
             return fail("layout", modes, format!("continued with {}", self.mode));
-        }
-        for (setting, bound) in [("max_o200k", self.max_o200k), ("cut_tokens", self.cut_tokens)] {
-            match bound {
-                Some(0) => return fail(setting, "at least 1", "0".to_owned()),
-                Some(_) if self.cut_tokens.is_some() && self.max_o200k.is_some() => {
-                    let one = "one of max-o200k and cut-tokens, for they count other tokens";
-                    return fail(setting, one, "both".to_owned());
-                }
-                _ => {}
-            }
         }
         for (setting, penalty) in [&self.sampling, &self.critic].into_iter().flat_map(|sampling| {
             [

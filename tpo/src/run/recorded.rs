@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::config::RunConfig;
 use super::results::ResultRecord;
-use crate::cut::Tokenizer;
+use crate::truncate::Tokenizer;
 use crate::error::Error;
 use crate::journal::SCHEMA;
 use crate::query::Query;

@@ -11,7 +11,7 @@ use super::pairs::PairSelection;
 use super::run::Search;
 use super::shuffled::Partner;
 use crate::config::{Mode, TpoConfig};
-use crate::cut::{Cut, Tokenizer};
+use crate::truncate::{Tokenizer, Truncator};
 use crate::error::Error;
 use crate::prompts::default_pack;
 use crate::query::Query;
@@ -49,7 +49,7 @@ pub(super) struct Inner {
     pub(super) reward: Arc<dyn RewardModel>,
     pub(super) prompts: Arc<PromptPack>,
     pub(super) pairs: Arc<dyn PairSelection>,
-    pub(super) cut: Cut,
+    pub(super) truncator: Truncator,
     pub(super) config: TpoConfig,
 }
 
@@ -63,7 +63,7 @@ impl Inner {
             reward: Arc::clone(&self.reward),
             prompts: Arc::clone(&self.prompts),
             pairs: Arc::clone(&self.pairs),
-            cut: self.cut.clone(),
+            truncator: self.truncator.clone(),
             config,
         }
     }
@@ -177,11 +177,10 @@ impl Tpo {
         self.0.pairs.name()
     }
 
-    /// What tells the tokenizer that counts [`TpoConfig::cut_tokens`] from others, if there is one.
+    /// The identity of the tokenizer that counts [`TpoConfig::truncate`], if there is one.
     #[must_use]
     pub fn tokenizer(&self) -> Option<Cow<'_, str>> {
-        let counts = self.0.config.cut_tokens.is_some();
-        self.0.cut.tokenizer().filter(|_| counts).map(Tokenizer::identity)
+        self.0.truncator.tokenizer().map(Tokenizer::identity)
     }
 
     /// The name of the reward model.
@@ -274,7 +273,7 @@ impl TpoBuilder {
         self
     }
 
-    /// What counts [`TpoConfig::cut_tokens`].
+    /// The tokenizer that counts the tokens of [`TpoConfig::truncate`].
     #[must_use]
     pub fn tokenizer(mut self, tokenizer: Arc<dyn Tokenizer>) -> Self {
         self.tokenizer = Some(tokenizer);
@@ -291,11 +290,11 @@ impl TpoBuilder {
     /// The search.
     ///
     /// # Errors
-    /// [`Error::Config`] if a setting is out of range, or if one of tokenizer and
-    /// [`cut_tokens`](TpoConfig::cut_tokens) is given without the other.
+    /// [`Error::Config`] if a setting is out of range, or if one of the tokenizer and a number of tokens to
+    /// [`truncate`](TpoConfig::truncate) to is given without the other.
     pub fn build(mut self) -> Result<Tpo, Error> {
         self.config.validate()?;
-        let cut = Cut::new(&self.config, self.tokenizer.as_ref())?;
+        let truncator = Truncator::new(self.config.truncate, self.tokenizer.take())?;
         // So that the settings, where they are shown, say what is sent.
         self.config.sampling.n = self.config.samples;
         self.config.critic.n = 1;
@@ -314,7 +313,7 @@ impl TpoBuilder {
             reward: self.reward,
             prompts,
             pairs: self.pairs.unwrap_or_else(|| Arc::new(self.config.pairs)),
-            cut,
+            truncator,
             config: self.config,
         })))
     }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use textgrad_core::{BackwardCx, Error, Gradient, Inputs, Op, OpFailure, Output, PromptPack};
 
-use crate::cut::Cut;
 use crate::prompts::SampleContext;
+use crate::truncate::Truncator;
 
 fn silent(cx: &BackwardCx) -> Vec<Option<Gradient>> {
     vec![None; cx.inputs().len()]
@@ -38,7 +38,7 @@ pub(super) struct Choose {
     /// What the chosen answer is, in words.
     pub(super) role: &'static str,
     /// How much of each answer prompts are shown.
-    pub(super) cut: Cut,
+    pub(super) truncator: Truncator,
 }
 
 impl Choose {
@@ -57,9 +57,9 @@ impl Op for Choose {
         let rejected = inputs.iter().filter(|input| &**input.name() == Self::WORST);
         let values =
             [best].into_iter().chain(rejected.map(|input| input.variable().value().clone()));
-        let mut cut = self.cut.all(values.collect()).await?.into_iter();
-        let best = cut.next().map(|best| Output::new(best, self.role).with_requires_grad(true));
-        let rejected = cut.map(|rejected| {
+        let mut truncated = self.truncator.all(values.collect()).await?.into_iter();
+        let best = truncated.next().map(|best| Output::new(best, self.role).with_requires_grad(true));
+        let rejected = truncated.map(|rejected| {
             Output::new(rejected, "a rejected response to a user query").with_requires_grad(false)
         });
         let outputs = best.into_iter().chain(rejected).collect();

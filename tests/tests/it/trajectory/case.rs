@@ -50,7 +50,7 @@ impl Case {
             iterations: self.iterations,
             samples: self.samples,
             parse_retries: self.parse_retries,
-            max_chars: self.max_chars,
+            truncate: self.max_chars.map(tpo::Truncation::Chars),
             ..TpoConfig::default()
         }
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use serde_json::{Map, Value};
 use tpo::bench::Benchmark;
-use tpo::{Accept, Mode, Pairs};
+use tpo::{Accept, Mode, Pairs, Truncation};
 
 use crate::compare::CompareArgs;
 use crate::graph::GraphArgs;
@@ -185,20 +185,12 @@ pub(crate) struct RunArgs {
     #[arg(long, default_value = "improvement", value_parser = str::parse::<Accept>)]
     pub(crate) accept: Accept,
 
-    /// How much of a chosen or rejected answer enters a prompt, in characters; answers are scored, kept and
-    /// returned whole. All by default.
-    #[arg(long, value_name = "CHARS")]
-    pub(crate) max_chars: Option<usize>,
+    /// The longest beginning of a chosen or rejected answer that enters a prompt: chars:N, or tokens:N of
+    /// --tokenizer. Answers are scored, kept and returned whole. Default: answers enter prompts whole.
+    #[arg(long, value_name = "UNIT:N", value_parser = str::parse::<Truncation>)]
+    pub(crate) truncate: Option<Truncation>,
 
-    /// The same in tokens of the vocabulary o200k, whatever model is asked.
-    #[arg(long, value_name = "TOKENS")]
-    pub(crate) max_o200k: Option<usize>,
-
-    /// The same in tokens of --tokenizer.
-    #[arg(long, value_name = "TOKENS")]
-    pub(crate) cut_tokens: Option<usize>,
-
-    /// What counts the tokens of --cut-tokens: the tokenizer.json of a model.
+    /// The tokenizer.json that counts the tokens of --truncate.
     #[arg(long, value_name = "FILE")]
     pub(crate) tokenizer: Option<PathBuf>,
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use textgrad_core::{Engine, Layout, PromptPack};
 use textgrad_ops::engine::layer::{DiskCache, Meter};
 use tpo::study::Shelf;
-use tpo::{Error, HfTokenizer, RewardModel, Stop, Tokenizer, Tpo, TpoConfig};
+use tpo::{Error, HfTokenizer, RewardModel, Stop, Tokenizer, Tpo, TpoConfig, Truncation};
 
 use crate::args::{LayoutKind, RunArgs};
 use crate::blocking::blocking;
@@ -121,12 +121,12 @@ pub(crate) async fn flush(cache: &DiskCache) {
 }
 
 pub(crate) async fn config(args: &RunArgs) -> Result<TpoConfig, Error> {
-    match (args.cut_tokens, &args.tokenizer) {
-        (Some(_), None) => {
-            return Err(missing("tokenizer", "a tokenizer.json beside --cut-tokens"));
+    match (args.truncate, &args.tokenizer) {
+        (Some(Truncation::Tokens(_)), None) => {
+            return Err(missing("tokenizer", "a tokenizer.json beside --truncate tokens:N"));
         }
-        (None, Some(_)) => {
-            return Err(missing("cut-tokens", "a number of tokens beside --tokenizer"));
+        (None | Some(Truncation::Chars(_)), Some(_)) => {
+            return Err(missing("truncate", "tokens:N beside --tokenizer"));
         }
         _ => {}
     }
@@ -142,9 +142,7 @@ pub(crate) async fn config(args: &RunArgs) -> Result<TpoConfig, Error> {
         pairs: args.pairs,
         accept: args.accept,
         stopping: args.stopping.rules().await?,
-        max_chars: args.max_chars,
-        max_o200k: args.max_o200k,
-        cut_tokens: args.cut_tokens,
+        truncate: args.truncate,
         parse_retries: args.parse_retries,
         ..TpoConfig::default()
     };

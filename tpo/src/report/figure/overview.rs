@@ -68,7 +68,7 @@ fn others(run: &RunData) -> Option<String> {
         "/pairs",
         "/accept",
         "/layout",
-        "/max_chars",
+        "/truncate",
         "/stopping",
         "/parse_retries",
         "/sampling/temperature",

@@ -16,7 +16,7 @@ pub(super) fn words(path: &Path) {
 
 /// The lines of the document, with another file of queries.
 const CUT: [&str; 7] =
-    ["--data=queries.json", "--cut-tokens", "40", "--tokenizer", "words.json", "--out", "runs/cut"];
+    ["--data=queries.json", "--truncate", "tokens:40", "--tokenizer", "words.json", "--out", "runs/cut"];
 
 fn graph(folder: &Path, arguments: &[&str]) -> Ended {
     let mut command = program(folder);
@@ -32,7 +32,7 @@ fn the_example_of_the_document_runs_and_is_resumed_and_drawn() {
     words(&folder.join("words.json"));
     run(folder, &CUT).with_code(0);
     let config: Value = serde_json::from_str(&read(folder.join("runs/cut/config.json"))).unwrap();
-    assert_eq!(config["search"]["cut_tokens"], 40);
+    assert_eq!(config["search"]["truncate"], "tokens:40");
     assert_eq!(config["tokenizer"].as_str().unwrap().len(), 64);
     let results = json_lines(&read(folder.join("runs/cut/results.jsonl")));
     let texts = results[0]["trajectory"]["candidates"].as_array().unwrap().iter();
@@ -54,7 +54,7 @@ fn the_example_of_the_document_runs_and_is_resumed_and_drawn() {
     run(folder, &again).refused(&["was run with other settings", "the tokenizer"]);
     graph(folder, &["--tokenizer", "moved.json"]).refused(&["the tokenizer"]);
     run(folder, &[&again[..1], &again[5..]].concat())
-        .refused(&["the tokenizer", "search.cut_tokens: 40 then, null now"]);
+        .refused(&["the tokenizer", "search.truncate: \"tokens:40\" then, null now"]);
 }
 
 #[test]
@@ -64,19 +64,16 @@ fn settings_that_do_not_fit_are_refused() {
     words(&folder.join("words.json"));
     std::fs::write(folder.join("tokenizer_config.json"), "{\"bos_token\": \"<s>\"}").unwrap();
     let cases: [(&[&str], &[&str]); 7] = [
-        (&["--cut-tokens=5"], &["tokenizer: expected a tokenizer.json beside --cut-tokens"]),
-        (&["--tokenizer=words.json"], &["cut-tokens: expected a number of tokens"]),
-        (&["--cut-tokens=0", "--tokenizer=words.json"], &["cut_tokens: expected at least 1"]),
+        (&["--truncate=tokens:5"], &["tokenizer: expected a tokenizer.json beside --truncate"]),
+        (&["--tokenizer=words.json"], &["truncate: expected tokens:N"]),
+        (&["--truncate=tokens:0", "--tokenizer=words.json"], &["expected chars:N or tokens:N"]),
+        (&["--truncate=chars:5", "--tokenizer=words.json"], &["truncate: expected tokens:N"]),
         (
-            &["--cut-tokens=5", "--tokenizer=words.json", "--max-o200k=5"],
-            &["one of max-o200k and cut-tokens", "both"],
-        ),
-        (
-            &["--cut-tokens=5", "--tokenizer=tokenizer_config.json"],
+            &["--truncate=tokens:5", "--tokenizer=tokenizer_config.json"],
             &["tokenizer_config.json: expected a tokenizer.json"],
         ),
-        (&["--cut-tokens=5", "--tokenizer=none.json"], &["none.json: cannot be read"]),
-        (&["--cut-tokens=many"], &["invalid value 'many'"]),
+        (&["--truncate=tokens:5", "--tokenizer=none.json"], &["none.json: cannot be read"]),
+        (&["--truncate=many"], &["invalid value 'many'"]),
     ];
     for (arguments, words) in cases {
         run(folder, arguments).refused(words);
@@ -93,17 +90,17 @@ fn a_file_of_settings_has_them_and_shows_them() {
         command.args(["config", "show", "--config", "study.toml", "--json"]);
         Running::start(command).end()
     };
-    let ended = shown("[search]\ncut-tokens = 300\ntokenizer = \"words.json\"\n").with_code(0);
+    let ended = shown("[search]\ntruncate = \"tokens:300\"\ntokenizer = \"words.json\"\n").with_code(0);
     let settings: Vec<Value> = serde_json::from_str(&ended.out).unwrap();
     for (name, value, line) in
-        [("cut-tokens", json!(300), 2), ("tokenizer", json!("words.json"), 3)]
+        [("truncate", json!("tokens:300"), 2), ("tokenizer", json!("words.json"), 3)]
     {
         let setting = settings.iter().find(|setting| setting["name"] == name).unwrap();
         assert_eq!((&setting["value"], &setting["line"]), (&value, &json!(line)));
     }
-    let alone = shown("[search]\ncut-tokens = 300\n").with_code(2);
+    let alone = shown("[search]\ntruncate = \"tokens:300\"\n").with_code(2);
     assert!(alone.err.contains("expected a tokenizer.json"), "{}", alone.err);
-    let misspelt = shown("[search]\ncut-tokns = 300\n").with_code(2);
-    assert!(misspelt.err.contains("study.toml:2: unknown key \"cut-tokns\""), "{}", misspelt.err);
-    assert!(misspelt.err.contains("near: cut-tokens"), "{}", misspelt.err);
+    let misspelt = shown("[search]\ntrunkate = \"chars:3\"\n").with_code(2);
+    assert!(misspelt.err.contains("study.toml:2: unknown key \"trunkate\""), "{}", misspelt.err);
+    assert!(misspelt.err.contains("near: truncate"), "{}", misspelt.err);
 }

@@ -77,8 +77,7 @@ fn every_setting_of_a_search_reaches_it() {
         "--samples=2",
         "--pairs=top-bottom:2",
         "--accept=always",
-        "--max-chars=900",
-        "--max-o200k=300",
+        "--truncate=chars:900",
         "--parse-retries=1",
         "--seed=11",
         "--early-stop-target=99.5",
@@ -113,7 +112,7 @@ fn every_setting_of_a_search_reaches_it() {
     let expected = json!({
         "mode": "revision", "iterations": 1, "samples": 2, "seed": 11, "parse_retries": 1, "layout": "quoted",
         "sampling": sampling(2, 0.5, 0.9, 1000), "critic": sampling(1, 0.25, 0.8, 2000),
-        "pairs": "top-bottom:2", "accept": "always", "max_chars": 900, "max_o200k": 300,
+        "pairs": "top-bottom:2", "accept": "always", "truncate": "chars:900",
         "stopping": {
             "target": 99.5, "patience": 3, "min_gain": 0.25, "min_margin": 0.001, "margin_patience": 2,
             "calls": 100, "tokens": 200_000, "seconds": 300.5,
@@ -129,9 +128,15 @@ async fn answers_are_cut_before_they_enter_a_prompt() {
     let folder = folder();
     let folder = folder.path();
     queries(folder, 1);
-    for (out, cut) in [("chars", "--max-chars=20"), ("tokens", "--max-o200k=5")] {
+    super::cuts::words(&folder.join("words.json"));
+    let cases: [(&str, &[&str]); 2] = [
+        ("chars", &["--truncate=chars:20"]),
+        ("tokens", &["--truncate=tokens:5", "--tokenizer=words.json"]),
+    ];
+    for (out, truncate) in cases {
         let server = simulation().start().await.unwrap();
-        let mut command = tpo(folder, ["--data=queries.json", "--out", out, "--iterations=1", cut]);
+        let mut command = tpo(folder, ["--data=queries.json", "--out", out, "--iterations=1"]);
+        command.args(truncate);
         command.args(pointed_at(&server));
         Running::start(command).end().with_code(0);
         let results = json_lines(&read(folder.join(out).join("results.jsonl")));

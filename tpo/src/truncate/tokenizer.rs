@@ -1,4 +1,4 @@
-//! The tokenizers of Hugging Face.
+//! Tokenizers of Hugging Face, from a `tokenizer.json`.
 
 use std::borrow::Cow;
 use std::fmt;

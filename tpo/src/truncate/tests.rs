@@ -1,6 +1,7 @@
-//! What is left of a text.
+//! Truncated texts.
 
 use super::*;
+use crate::config::TpoConfig;
 
 /// Every word is a token; the white space between them belongs to none.
 struct Words;
@@ -33,12 +34,12 @@ impl Tokenizer for Wrong {
     }
 }
 
-fn cut(cut: &Cut, text: &str) -> String {
-    cut.one(&Value::from(text)).unwrap().as_text().unwrap().to_owned()
+fn cut(truncator: &Truncator, text: &str) -> String {
+    truncator.one(&Value::from(text)).unwrap().as_text().unwrap().to_owned()
 }
 
-fn by(tokenizer: impl Tokenizer + 'static, most: usize) -> Cut {
-    Cut { chars: None, tokens: Some((most, Arc::new(tokenizer))) }
+fn by(tokenizer: impl Tokenizer + 'static, limit: usize) -> Truncator {
+    Truncator::new(Some(Truncation::Tokens(limit)), Some(Arc::new(tokenizer))).unwrap()
 }
 
 #[test]
@@ -50,8 +51,10 @@ fn a_text_is_cut_behind_its_last_token() {
     assert_eq!(cut(&by(Words, 1), ""), "");
     assert_eq!(cut(&by(Words, 1), "   "), "   ", "what no token stands for is not too long");
     assert_eq!(cut(&by(Words, 1), "one   "), "one   ");
-    let both = Cut { chars: Some(8), ..by(Words, 3) };
-    assert_eq!(cut(&both, text), " The qui");
+    let chars = |limit| Truncator::new(Some(Truncation::Chars(limit)), None).unwrap();
+    assert_eq!(cut(&chars(8), text), " The qui");
+    assert_eq!(cut(&chars(3), "\u{e9}\u{1F9FF}a\u{e9}"), "\u{e9}\u{1F9FF}a");
+    assert_eq!(cut(&chars(100), text), text);
 }
 
 #[test]
@@ -69,7 +72,7 @@ async fn values_are_shared_where_nothing_is_cut() {
     let values = || vec![Value::from("one two"), Value::from("one two three")];
     let left = by(Words, 2).all(values()).await.unwrap();
     assert_eq!(left, [Value::from("one two"), Value::from("one two")]);
-    assert_eq!(Cut::default().all(values()).await.unwrap(), values());
+    assert_eq!(Truncator::default().all(values()).await.unwrap(), values());
     let error = by(Words, 2).all(vec![Value::from("to fail")]).await.unwrap_err();
     assert!(error.to_string().contains("no words"), "{error}");
 }
@@ -82,52 +85,33 @@ fn texts_are_cut_without_a_runtime() {
 }
 
 #[test]
-fn a_bound_and_what_counts_it_belong_together() {
-    let words: Arc<dyn Tokenizer> = Arc::new(Words);
-    let config =
-        |cut_tokens, max_o200k| TpoConfig { cut_tokens, max_o200k, ..TpoConfig::default() };
-    let told = |cut: Result<Cut, Error>| cut.unwrap_err().to_string();
-    let alone = told(Cut::new(&config(Some(3), None), None));
-    assert_eq!(alone, "tokenizer: expected the tokenizer that counts for cut-tokens, got nothing");
-    let idle = told(Cut::new(&config(None, None), Some(&words)));
-    assert!(idle.starts_with("cut_tokens: expected a number of tokens"), "{idle}");
-    let both = config(Some(3), Some(3)).validate().unwrap_err().to_string();
-    assert!(both.contains("one of max-o200k and cut-tokens"), "{both}");
-    let zero = config(Some(0), None).validate().unwrap_err().to_string();
-    assert_eq!(zero, "cut_tokens: expected at least 1, got 0");
-    assert!(Cut::new(&config(Some(3), None), Some(&words)).is_ok());
+fn tokens_and_a_tokenizer_belong_together() {
+    let words = || Some(Arc::new(Words) as Arc<dyn Tokenizer>);
+    let (tokens, chars) = (Some(Truncation::Tokens(3)), Some(Truncation::Chars(3)));
+    let refused = |new: Result<Truncator, Error>| new.unwrap_err().to_string();
+    let alone = refused(Truncator::new(tokens, None));
+    assert_eq!(
+        alone,
+        "tokenizer: expected a tokenizer that counts the tokens of truncate, got nothing"
+    );
+    for idle in [None, chars] {
+        let idle = refused(Truncator::new(idle, words()));
+        assert!(idle.starts_with("truncate: expected tokens:N"), "{idle}");
+    }
+    assert!(Truncator::new(tokens, words()).is_ok());
+    let zero = TpoConfig { truncate: Some(Truncation::Tokens(0)), ..TpoConfig::default() };
+    let zero = zero.validate().unwrap_err().to_string();
+    assert_eq!(zero, "truncate: expected at least 1, got tokens:0");
 }
 
-#[cfg(feature = "o200k")]
-mod o200k {
-    use super::*;
-
-    #[test]
-    fn the_nearer_bound_cuts() {
-        let of = |chars, most: Option<usize>| Cut {
-            chars,
-            tokens: most.map(|most| super::super::o200k(most).unwrap()),
-        };
-        let text = "The quick brown fox jumps over the lazy dog";
-        assert_eq!(cut(&of(None, None), text), text);
-        assert_eq!(cut(&of(None, Some(3)), text), "The quick brown");
-        assert_eq!(cut(&of(Some(12), Some(3)), text), "The quick br");
-        assert_eq!(cut(&of(Some(100), Some(2)), text), "The quick");
-        assert_eq!(cut(&of(None, Some(100)), text), text);
-        assert_eq!(cut(&of(None, Some(1)), ""), "");
+#[test]
+fn settings_say_the_unit() {
+    for text in ["chars:8000", "tokens:1"] {
+        assert_eq!(text.parse::<Truncation>().unwrap().to_string(), text);
     }
-
-    #[test]
-    fn no_character_is_cut_in_two() {
-        // A character of several tokens, and special tokens as text.
-        for text in ["\u{1F9FF}\u{1F9FF}", "\u{a9c1}\u{a9c2}x", "<|endoftext|> \u{e9}"] {
-            for most in 1..20 {
-                let left = cut(&by(super::super::o200k::O200k, most), text);
-                assert!(text.starts_with(&left), "{left:?}");
-                assert!(bpe_openai::o200k_base().count(left.as_str()) <= most, "{left:?}");
-            }
-            assert_eq!(cut(&by(super::super::o200k::O200k, 20), text), text);
-        }
+    for text in ["300", "chars:0", "tokens:", "words:3", "tokens:-1", ""] {
+        let error = text.parse::<Truncation>().unwrap_err().to_string();
+        assert!(error.contains("expected chars:N or tokens:N"), "{error}");
     }
 }
 
