@@ -34,12 +34,14 @@
 //! | feature | adds |
 //! |---|---|
 //! | `cli` (default) | the `tpo` program, and the features below |
-//! | `o200k` | exact token counts in the files of Arena-Hard, and answers cut to a number of tokens |
-//! | `tokenizer` | `HfTokenizer`: answers cut to a number of tokens of any `tokenizer.json` |
+//! | `bench` | `bench`: the benchmarks that the method was published with |
+//! | `o200k` | counts of o200k tokens in the files of Arena-Hard; not in `cli` |
+//! | `tokenizer` | `HfTokenizer`: truncation by tokens of any `tokenizer.json` |
 //! | `sim` | `SimReward`: the simulated reward model, and the simulation of `textgrad-ops` |
 //! | `report` | `report`: figures over runs, as one HTML page, SVG and CSV; `study`: grids of runs |
 
 mod batch;
+#[cfg(feature = "bench")]
 pub mod bench;
 mod blocking;
 mod config;
@@ -69,11 +71,6 @@ mod truncate;
 pub use self::batch::{Batch, Outcome, Progress};
 #[doc(inline)]
 pub use self::config::{Accept, Mode, MoneyBound, STOP_TEXTS, StopReason, Stopping, TpoConfig};
-#[cfg(feature = "tokenizer")]
-#[doc(inline)]
-pub use self::truncate::HfTokenizer;
-#[doc(inline)]
-pub use self::truncate::{Tokenizer, Truncation};
 #[doc(inline)]
 pub use self::error::Error;
 #[doc(inline)]
@@ -95,6 +92,11 @@ pub use self::search::{
 };
 #[doc(inline)]
 pub use self::summary::Summary;
+#[cfg(feature = "tokenizer")]
+#[doc(inline)]
+pub use self::truncate::HfTokenizer;
+#[doc(inline)]
+pub use self::truncate::{Tokenizer, Truncation};
 #[doc(inline)]
 pub use textgrad_core::describe;
 #[doc(inline)]

@@ -7,12 +7,12 @@
 //! | `reward_pointwise_system`, `reward_pointwise` | system and user message of a request for a grade | [`GradeContext`] |
 //! | `reward_pairwise_system`, `reward_pairwise` | those of a request to compare two answers | [`CompareContext`] |
 //! | `reward_retry` | added to the last message of these when the reply could not be read | [`RetryContext`] |
-//! | `duel_system`, `duel` | system and user message of a comparison of two answers in Arena-Hard | [`DuelContext`] |
-//! | `preference_system`, `preference` | those of a comparison of two outputs in AlpacaEval | [`PreferenceContext`] |
-//! | `refusal_system`, `refusal` | those of the question whether an answer refuses, in XSTest; an empty system message is not sent | [`RefusalContext`] |
-//! | `math_query` | what is asked with a problem of MATH-500 | [`MathContext`] |
+//! | `duel_system`, `duel` | system and user message of a comparison of two answers in Arena-Hard | `DuelContext` |
+//! | `preference_system`, `preference` | those of a comparison of two outputs in AlpacaEval | `PreferenceContext` |
+//! | `refusal_system`, `refusal` | those of the question whether an answer refuses, in XSTest; an empty system message is not sent | `RefusalContext` |
+//! | `math_query` | what is asked with a problem of MATH-500 | `MathContext` |
 //!
-//! The loss, feedback and updates are worded by the templates of [`textgrad_ops::prompts`]: that of a pair of
+//! The last four rows belong to the feature `bench`. The loss, feedback and updates are worded by the templates of [`textgrad_ops::prompts`]: that of a pair of
 //! answers by `contrastive_system`, that of one answer by `evaluation_system`.
 
 macro_rules! text {
@@ -27,11 +27,6 @@ use serde::Serialize;
 use serde_json::{Value as Json, json};
 use textgrad_core::{PromptError, PromptPack, TemplateContext, TemplateSpec};
 use textgrad_ops::prompts::RetryContext;
-
-use crate::bench::alpaca_eval::PreferenceContext;
-use crate::bench::arena_hard::DuelContext;
-use crate::bench::math500::MathContext;
-use crate::bench::xstest::RefusalContext;
 
 /// The variables of `sample_system`.
 #[derive(Debug, Clone, Serialize)]
@@ -136,6 +131,20 @@ pub fn templates() -> Vec<TemplateSpec> {
         ),
         TemplateSpec::new::<CompareContext<'_>>("reward_pairwise", text!("reward_pairwise")),
         TemplateSpec::new::<RetryContext>("reward_retry", text!("reward_retry")),
+    ]);
+    #[cfg(feature = "bench")]
+    templates.extend(bench_templates());
+    templates
+}
+
+/// The wording of the benchmarks.
+#[cfg(feature = "bench")]
+fn bench_templates() -> [TemplateSpec; 7] {
+    use crate::bench::alpaca_eval::PreferenceContext;
+    use crate::bench::arena_hard::DuelContext;
+    use crate::bench::math500::MathContext;
+    use crate::bench::xstest::RefusalContext;
+    [
         TemplateSpec::new::<DuelContext<'_>>("duel_system", text!("duel_system")),
         TemplateSpec::new::<DuelContext<'_>>("duel", text!("duel")),
         TemplateSpec::new::<PreferenceContext<'_>>("preference_system", text!("preference_system")),
@@ -143,8 +152,7 @@ pub fn templates() -> Vec<TemplateSpec> {
         TemplateSpec::new::<RefusalContext<'_>>("refusal_system", text!("refusal_system")),
         TemplateSpec::new::<RefusalContext<'_>>("refusal", text!("refusal")),
         TemplateSpec::new::<MathContext<'_>>("math_query", text!("math_query")),
-    ]);
-    templates
+    ]
 }
 
 /// The default pack.

@@ -12,8 +12,8 @@ pub use self::mode::Mode;
 pub(crate) use self::stopping::Progress;
 pub use self::stopping::{MoneyBound, StopReason, Stopping};
 use crate::error::Error;
-use crate::truncate::Truncation;
 use crate::search::Pairs;
+use crate::truncate::Truncation;
 
 /// Texts that end an answer in the chat formats of Llama and Qwen models. The reference implementation sends
 /// them with every request.

@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use super::config::RunConfig;
 use super::results::ResultRecord;
-use crate::truncate::Tokenizer;
 use crate::error::Error;
 use crate::journal::SCHEMA;
 use crate::query::Query;
+use crate::truncate::Tokenizer;
 
 /// The folder of a run, to be read only. All its methods that are not async block.
 ///

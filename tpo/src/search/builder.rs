@@ -11,13 +11,13 @@ use super::pairs::PairSelection;
 use super::run::Search;
 use super::shuffled::Partner;
 use crate::config::{Mode, TpoConfig};
-use crate::truncate::{Tokenizer, Truncator};
 use crate::error::Error;
 use crate::prompts::default_pack;
 use crate::query::Query;
 use crate::reward::RewardModel;
 use crate::run::Scores;
 use crate::session::Session;
+use crate::truncate::{Tokenizer, Truncator};
 
 /// Test-time preference optimization: the best answer to a query that can be had without training.
 ///

@@ -103,7 +103,8 @@ impl Search<'_> {
         let rejected = comparison.rejected.iter().filter_map(|position| answer(*position));
         inputs.extend(rejected.map(|answer| (Choose::WORST, answer)));
         let config = &self.tpo.config;
-        let choose = Choose { role: config.mode.chosen_role(), truncator: self.tpo.truncator.clone() };
+        let choose =
+            Choose { role: config.mode.chosen_role(), truncator: self.tpo.truncator.clone() };
         let mut outputs = apply(Arc::new(choose), inputs).await?.into_iter();
         Ok((outputs.next().ok_or(Error::NoAnswer)?, outputs.collect()))
     }

@@ -58,7 +58,8 @@ impl Op for Choose {
         let values =
             [best].into_iter().chain(rejected.map(|input| input.variable().value().clone()));
         let mut truncated = self.truncator.all(values.collect()).await?.into_iter();
-        let best = truncated.next().map(|best| Output::new(best, self.role).with_requires_grad(true));
+        let best =
+            truncated.next().map(|best| Output::new(best, self.role).with_requires_grad(true));
         let rejected = truncated.map(|rejected| {
             Output::new(rejected, "a rejected response to a user query").with_requires_grad(false)
         });

@@ -7,7 +7,10 @@ use textgrad_core::testing::{Reply, ScriptedEngine};
 use textgrad_core::{Message, Purpose};
 use textgrad_ops::sim::Sim;
 use tpo::run::{RecordedRun, RunConfig};
-use tpo::{Error, HfTokenizer, Mode, SimReward, Tokenizer, Tpo, TpoBuilder, TpoConfig, reward_fn, Truncation};
+use tpo::{
+    Error, HfTokenizer, Mode, SimReward, Tokenizer, Tpo, TpoBuilder, TpoConfig, Truncation,
+    reward_fn,
+};
 
 use crate::support::recorded;
 
@@ -21,8 +24,12 @@ fn words(known: &str) -> Arc<dyn Tokenizer> {
 }
 
 fn cutting(tpo: TpoBuilder, tokens: usize, known: &str) -> TpoBuilder {
-    let config =
-        TpoConfig { truncate: Some(Truncation::Tokens(tokens)), iterations: 1, samples: 2, ..TpoConfig::default() };
+    let config = TpoConfig {
+        truncate: Some(Truncation::Tokens(tokens)),
+        iterations: 1,
+        samples: 2,
+        ..TpoConfig::default()
+    };
     tpo.config(config).tokenizer(words(known))
 }
 

@@ -7,6 +7,7 @@ use super::Question;
 use super::markdown::Style;
 use crate::bench::records::{jsonl, records, unique, wrong};
 use crate::error::Error;
+use crate::truncate::Tokenizer;
 
 /// The letters and digits of short ids, without those that look alike.
 const ALPHABET: &[u8; 57] = b"23456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
@@ -63,13 +64,22 @@ impl Answer {
 
     /// The same, with its style where the file had none.
     fn with_style(mut self) -> Self {
-        if self.style.token_len == 0 {
+        if self.style.token_len.is_none_or(|tokens| tokens == 0) {
             self.style = Style::of(self.text());
         }
         self
     }
 
-    /// What the model said.
+    /// Counts the length of the answer in tokens of a tokenizer; see [`Style::count_tokens`].
+    ///
+    /// # Errors
+    /// Those of the tokenizer.
+    pub fn count_tokens(&mut self, tokenizer: &dyn Tokenizer) -> Result<(), Error> {
+        let text = self.text().to_owned();
+        self.style.count_tokens(&text, tokenizer)
+    }
+
+    /// The answer of the model.
     #[must_use]
     pub fn text(&self) -> &str {
         let [_, said] = &self.messages;
@@ -120,7 +130,7 @@ pub fn write_answers(answers: &[Answer]) -> Result<String, Error> {
 }
 
 /// Reads a file of answers, such as the baseline's. `source` is the file's name, for errors. Where a line has
-/// no length in its `metadata`, the style is counted.
+/// no length in its `metadata`, the style is counted, tokens with the feature `o200k` only.
 ///
 /// # Errors
 /// [`Error::Input`] with the line and what was expected; also for a question that comes twice.

@@ -51,7 +51,8 @@ impl StyleControlled {
     /// nothing here; an answer without tokens has no markup.
     ///
     /// # Errors
-    /// [`Error::Input`] if the answer to a question is missing, or judgments are against several baselines.
+    /// [`Error::Input`] if the answer to a question is missing or its tokens were not counted, or judgments are
+    /// against several baselines.
     pub fn of(
         judgments: &[&Judgment],
         answers: &[&Answer],
@@ -103,12 +104,20 @@ fn rows<'a>(
         .iter()
         .map(|answer| ((answer.model.as_str(), answer.uid.as_str()), &answer.style))
         .collect();
-    let style = |model: &str, uid: &str| {
-        styles.get(&(model, uid)).copied().ok_or_else(|| {
+    let style = |model: &str, uid: &str| match styles.get(&(model, uid)) {
+        Some(style) if style.token_len.is_some() => Ok(*style),
+        Some(_) => {
+            let reason = format!(
+                "expected token_len of the answer to {uid:?}, which is not computed; count tokens with a tokenizer, \
+                 or build with the feature o200k"
+            );
+            Err(wrong(model, reason))
+        }
+        None => {
             let reason =
                 format!("expected an answer to {uid:?}, whose style is needed; found none");
-            wrong(model, reason)
-        })
+            Err(wrong(model, reason))
+        }
     };
     let counted: Vec<_> = judgments.iter().filter_map(|j| Some((*j, j.verdicts()?))).collect();
     if let Some((first, other)) = counted.first().and_then(|(first, _)| {
@@ -154,7 +163,7 @@ fn rows<'a>(
 fn difference(ours: &Style, baseline: &Style) -> [f64; STYLE] {
     let part = |apart: f64, whole: f64| if whole > 0.0 { apart / whole } else { 0.0 };
     let of = |style: &Style| {
-        let tokens = style.token_len as f64;
+        let tokens = style.token_len.unwrap_or(0) as f64;
         (tokens, style.markup().map(|count| part(count as f64, tokens)))
     };
     let ((a, dense), (b, other)) = (of(ours), of(baseline));

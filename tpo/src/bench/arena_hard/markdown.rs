@@ -1,16 +1,25 @@
 //! The style of an answer, as the official program counts it.
+//!
+//! The length in tokens is that of OpenAI's o200k vocabulary with the feature `o200k`. Without it, no length is
+//! computed unless a [`Tokenizer`] is given.
 
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::LazyLock;
 
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 
+use crate::error::Error;
+use crate::truncate::Tokenizer;
+
 /// What the style control of Arena-Hard knows of an answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Style {
-    /// Its length in tokens; see [`count_tokens`].
-    pub token_len: usize,
+    /// Its length in tokens; none where they were not counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_len: Option<usize>,
     /// Headers by level.
     pub header_count: HeaderCount,
     /// Items of lists.
@@ -75,7 +84,8 @@ static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| {
 });
 
 impl Style {
-    /// The style of an answer.
+    /// The style of an answer. The length in tokens is counted with the feature `o200k` only; see
+    /// [`count_tokens`](Self::count_tokens).
     ///
     /// # Examples
     /// ```
@@ -94,7 +104,7 @@ impl Style {
         };
         let [h1, h2, h3, h4, h5, h6] = patterns.headers.each_ref().map(count);
         Self {
-            token_len: count_tokens(answer),
+            token_len: o200k_tokens(answer),
             header_count: HeaderCount { h1, h2, h3, h4, h5, h6 },
             list_count: ListCount {
                 ordered: count(&patterns.ordered),
@@ -107,6 +117,16 @@ impl Style {
         }
     }
 
+    /// Counts the length of the answer in tokens of a tokenizer. Style control compares lengths, so all answers need
+    /// the same one; the official files have the o200k vocabulary of OpenAI.
+    ///
+    /// # Errors
+    /// Those of the tokenizer.
+    pub fn count_tokens(&mut self, answer: &str, tokenizer: &dyn Tokenizer) -> Result<(), Error> {
+        self.token_len = Some(tokenizer.tokens(answer)?.len());
+        Ok(())
+    }
+
     /// Headers, items of lists and bold words, of all kinds.
     pub(super) fn markup(&self) -> [usize; 3] {
         let HeaderCount { h1, h2, h3, h4, h5, h6 } = self.header_count;
@@ -116,29 +136,69 @@ impl Style {
     }
 }
 
-/// Takes the text inside of fences out of an answer the way the official program does: wherever that text
-/// stands in the answer, not only in its fence, while the fences stay.
+/// Removes the text inside of fences from an answer as the official program does: the text of each fence in turn,
+/// wherever it is in what is left of the answer; the fences stay.
+///
+/// That text has no back-ticks, so each occurrence is within one of the segments between them. An index of the
+/// segments by their first bytes finds those that can have it, so that many fences take no quadratic time.
 fn without_code(answer: &str, code: Option<&Regex>) -> String {
-    let mut text = answer.to_owned();
-    let Some(code) = code else { return text };
-    for found in code.captures_iter(answer) {
-        if let Some(inner) = found.get(1).map(|inner| inner.as_str())
-            && !inner.is_empty()
-        {
-            text = text.replace(inner, "");
+    const WINDOW: usize = 4;
+    let Some(code) = code.filter(|code| code.is_match(answer)) else { return answer.to_owned() };
+    let mut segments: Vec<Cow<'_, str>> = answer.split('`').map(Cow::Borrowed).collect();
+    let mut windows: HashMap<&[u8], Vec<usize>> = HashMap::new();
+    for (index, segment) in answer.split('`').enumerate() {
+        for window in segment.as_bytes().windows(WINDOW) {
+            let segments = windows.entry(window).or_default();
+            if segments.last() != Some(&index) {
+                segments.push(index);
+            }
         }
     }
-    text
+    // Segments that lost a part can have texts that they had not before.
+    let mut changed: BTreeSet<usize> = BTreeSet::new();
+    let mut changes = 0_u64;
+    let mut removed_at: HashMap<&str, u64> = HashMap::new();
+    let texts = code.captures_iter(answer).filter_map(|found| found.get(1));
+    for text in texts.map(|text| text.as_str()).filter(|text| !text.is_empty()) {
+        if removed_at.insert(text, changes) == Some(changes) {
+            continue;
+        }
+        let candidates: Vec<usize> = match text
+            .as_bytes()
+            .windows(WINDOW)
+            .map(|window| windows.get(window).map(Vec::as_slice).unwrap_or_default())
+            .min_by_key(|segments| segments.len())
+        {
+            Some(segments) => segments.iter().chain(&changed).copied().collect(),
+            None => (0..segments.len()).collect(),
+        };
+        for index in candidates {
+            let Some(segment) = segments.get_mut(index).filter(|segment| segment.contains(text))
+            else {
+                continue;
+            };
+            *segment = Cow::Owned(segment.replace(text, ""));
+            if segment.is_empty() {
+                changed.remove(&index);
+            } else {
+                changed.insert(index);
+                changes += 1;
+            }
+        }
+        removed_at.insert(text, changes);
+    }
+    segments.join("`")
 }
 
-/// The length of a text in tokens of the o200k vocabulary, special tokens read as text. Without the feature
-/// `o200k` it is estimated as a quarter of the bytes, which is near it for English only.
-#[must_use]
-pub fn count_tokens(text: &str) -> usize {
+/// The length of a text in tokens of the o200k vocabulary, special tokens read as text.
+fn o200k_tokens(text: &str) -> Option<usize> {
     #[cfg(feature = "o200k")]
-    return bpe_openai::o200k_base().count(text);
+    return Some(bpe_openai::o200k_base().count(text));
     #[cfg(not(feature = "o200k"))]
-    text.len().div_ceil(4)
+    {
+        let _ = text;
+        None
+    }
 }
 
 #[cfg(test)]
@@ -157,6 +217,31 @@ mod tests {
         assert_eq!(without_code("```a`b``` c ``````", code), "```a`b`````````");
         // An empty one takes nothing.
         assert_eq!(without_code("a ``````", code), "a ``````");
+    }
+
+    #[test]
+    fn the_text_of_a_fence_is_removed_from_what_is_left() {
+        let code = PATTERNS.code.as_ref();
+        // The text of the second fence comes to stand outside once the first is removed.
+        assert_eq!(without_code("```xx```long``` ```lonxxg```", code), "``````long``` ```lon```");
+        assert_eq!(without_code("```abcd```abefgh``````efgh``````ab```abab", code), {
+            "``````````````````"
+        });
+        assert_eq!(without_code("one```two``` two ```three``` three", code), "one``````  ``````");
+        assert_eq!(without_code("abcdabcdefgh ```abcdefgh``````abcd```", code), " ````````````");
+    }
+
+    #[test]
+    fn many_fences_take_no_quadratic_time() {
+        let same = "```let x = 1;\n```\n".repeat(30_000);
+        let other: String = (0..30_000).map(|i| format!("```let x{i} = 1;\n```\n")).collect();
+        let began = std::time::Instant::now();
+        for answer in [same, other] {
+            let left = without_code(&answer, PATTERNS.code.as_ref());
+            assert!(left.len() < answer.len());
+        }
+        let took = began.elapsed();
+        assert!(took < std::time::Duration::from_secs(20), "{took:?}");
     }
 
     #[test]
@@ -187,12 +272,12 @@ mod tests {
     fn tokens_are_those_of_o200k() {
         // Counted by the reference implementation of the vocabulary.
         assert_eq!(
-            count_tokens("Hello <|endoftext|> world, naïve 東京!  \n\n x  y 1234567 I'LL don't"),
-            25
+            o200k_tokens("Hello <|endoftext|> world, naïve 東京!  \n\n x  y 1234567 I'LL don't"),
+            Some(25)
         );
-        assert_eq!(count_tokens(""), 0);
+        assert_eq!(o200k_tokens(""), Some(0));
         // A text that makes tokenizers with backtracking fail.
-        assert_eq!(count_tokens(&" ".repeat(200_000)), 1563);
+        assert_eq!(o200k_tokens(&" ".repeat(200_000)), Some(1563));
     }
 
     #[test]

@@ -96,6 +96,12 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) leaderboard: Option<PathBuf>,
 
+    /// arena-hard: the tokenizer.json that counts the length of answers for style control, of all answers alike.
+    /// The official files have counts of the o200k vocabulary, which a build with the feature o200k computes.
+    /// Default: the counts of the files; without any, no score at equal style.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) style_tokenizer: Option<PathBuf>,
+
     /// Draw so many items of the file at random, by --seed. (--limit takes the first.)
     #[arg(long, value_name = "K")]
     pub(crate) subset: Option<usize>,

@@ -15,8 +15,15 @@ pub(super) fn words(path: &Path) {
 }
 
 /// The lines of the document, with another file of queries.
-const CUT: [&str; 7] =
-    ["--data=queries.json", "--truncate", "tokens:40", "--tokenizer", "words.json", "--out", "runs/cut"];
+const CUT: [&str; 7] = [
+    "--data=queries.json",
+    "--truncate",
+    "tokens:40",
+    "--tokenizer",
+    "words.json",
+    "--out",
+    "runs/cut",
+];
 
 fn graph(folder: &Path, arguments: &[&str]) -> Ended {
     let mut command = program(folder);
@@ -90,7 +97,8 @@ fn a_file_of_settings_has_them_and_shows_them() {
         command.args(["config", "show", "--config", "study.toml", "--json"]);
         Running::start(command).end()
     };
-    let ended = shown("[search]\ntruncate = \"tokens:300\"\ntokenizer = \"words.json\"\n").with_code(0);
+    let ended =
+        shown("[search]\ntruncate = \"tokens:300\"\ntokenizer = \"words.json\"\n").with_code(0);
     let settings: Vec<Value> = serde_json::from_str(&ended.out).unwrap();
     for (name, value, line) in
         [("truncate", json!("tokens:300"), 2), ("tokenizer", json!("words.json"), 3)]

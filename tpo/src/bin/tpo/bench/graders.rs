@@ -7,7 +7,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 use textgrad_core::{Engine, PromptPack};
 use tpo::bench::{Grader, Item, beavertails, hh_rlhf, math500, mean_reward};
-use tpo::{Error, Query};
+use tpo::{Error, Query, Tokenizer};
 
 use super::answers::{Answered, Scored};
 use super::judged::References;
@@ -24,6 +24,8 @@ pub(super) struct Graders<'a> {
     /// Whether the scores that are meant hold only among the answers to an item.
     pub(super) relative: bool,
     pub(super) references: References,
+    /// Counts the length of Arena-Hard's answers in place of their files.
+    pub(super) style_tokenizer: Option<Arc<dyn Tokenizer>>,
 }
 
 /// What came of grading.

@@ -36,6 +36,7 @@ pub(crate) async fn bench(args: BenchArgs) -> Result<ExitCode, Error> {
     let prompts = setting::prompts(&args.run).await?;
     let queries = records.queries(&prompts)?;
     let items = queries.len();
+    let style_tokenizer = setting::tokenizer(args.style_tokenizer.as_deref()).await?;
     let references = judged::References::read(&args, data, &records).await?;
     let setting = Setting::new(&args.run, prompts).await?;
     // What cannot be set up is told before anything is paid for.
@@ -62,7 +63,15 @@ pub(crate) async fn bench(args: BenchArgs) -> Result<ExitCode, Error> {
         || grader.as_ref().is_some_and(Grader::is_simulation);
     let prompts = Arc::clone(&setting.prompts);
     let relative = grader.as_ref().map_or(setting.reward().is_relative(), Grader::is_relative);
-    let graders = Graders { args: &args, prompts, judge, reward: grader, relative, references };
+    let graders = Graders {
+        args: &args,
+        prompts,
+        judge,
+        reward: grader,
+        relative,
+        references,
+        style_tokenizer,
+    };
     // Signals do not end a program that once listened to them.
     let graded = tokio::select! {
         graded = graders.grade(&records, &answers) => Some(graded),
@@ -130,6 +139,9 @@ fn check(args: &BenchArgs) -> Result<(), Error> {
         }
         BenchArgs { leaderboard: Some(folder), .. } if !arena_hard => {
             unused("leaderboard", folder.display().to_string())
+        }
+        BenchArgs { style_tokenizer: Some(file), .. } if args.name != Benchmark::ArenaHard => {
+            unused("style-tokenizer", file.display().to_string())
         }
         BenchArgs { baseline, .. } if args.name == Benchmark::AlpacaEval && baseline.len() > 1 => {
             Err(Error::Config {

@@ -32,6 +32,7 @@ impl Graders<'_> {
                 .map(|(q, said)| (q, Answer::new(q, name, &said.best.text, now)))
                 .collect();
         let lines: Vec<Answer> = answered.iter().map(|(_, answer)| answer.clone()).collect();
+        let lines = self.with_lengths(lines).await?;
         let mut files: Vec<(PathBuf, String)> =
             vec![(Path::new("model_answer").join(&file), arena_hard::write_answers(&lines)?)];
         let Some(engine) = self.judge.clone() else {
@@ -76,6 +77,18 @@ impl Graders<'_> {
         })
     }
 
+    /// Answers with lengths by --style-tokenizer, if it is given.
+    async fn with_lengths(&self, mut answers: Vec<Answer>) -> Result<Vec<Answer>, Error> {
+        let Some(tokenizer) = self.style_tokenizer.clone() else { return Ok(answers) };
+        let counted = blocking(move || {
+            for answer in &mut answers {
+                answer.count_tokens(tokenizer.as_ref())?;
+            }
+            Ok(answers)
+        });
+        counted.await?
+    }
+
     /// The score with style control, by what style is worth to all models that are known.
     async fn at_equal_style(
         &self,
@@ -86,15 +99,11 @@ impl Graders<'_> {
     ) -> Result<Figure, Error> {
         let of = format!("{BEST}, {category}, style-controlled");
         let baselines = self.references.answers.values();
-        let answers: Vec<Answer> = answers.iter().chain(baselines).cloned().collect();
+        // Ours come last, so that they count where a directory has answers of the same name.
+        let others = self.references.others.answers.iter().chain(baselines);
+        let answers = self.with_lengths(others.chain(answers).cloned().collect()).await?;
         let (judgments, others) = (judgments.to_vec(), Arc::clone(&self.references.others));
-        let fitted =
-            tokio::task::spawn_blocking(move || control(&judgments, &answers, &others, seed));
-        let fitted = fitted.await.map_err(|ended| Error::Io {
-            path: "style control".into(),
-            action: "was not computed",
-            source: std::io::Error::other(ended),
-        })?;
+        let fitted = blocking(move || control(&judgments, &answers, &others, seed)).await?;
         // The judgments are paid for, so the other figures are shown all the same.
         let all = match fitted {
             Ok(Some(all)) => all,
@@ -116,6 +125,17 @@ impl Graders<'_> {
     }
 }
 
+/// Runs what takes its time beside the runtime.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work).await.map_err(|ended| Error::Io {
+        path: "style control".into(),
+        action: "was not computed",
+        source: std::io::Error::other(ended),
+    })
+}
+
 /// Fits our judgments together with those of others in the same category and against the same baseline.
 fn control(
     judgments: &[Judgment],
@@ -128,8 +148,7 @@ fn control(
         |other: &&Judgment| other.category == first.category && other.baseline == first.baseline;
     let others_judgments = others.judgments.iter().filter(comparable);
     let judgments: Vec<&Judgment> = judgments.iter().chain(others_judgments).collect();
-    // Ours come last, so that they count where a folder has answers of the same name.
-    let answers: Vec<&Answer> = others.answers.iter().chain(answers).collect();
+    let answers: Vec<&Answer> = answers.iter().collect();
     StyleControlled::of(&judgments, &answers, seed)
 }
 
