@@ -10,11 +10,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
 use textgrad_core::{
-    Choice, Engine, EngineError, ErrorKind, FinishReason, Request, Response, Variable,
+    Choice, Engine, EngineError, EngineInfo, ErrorKind, FinishReason, Request, Response, Variable,
 };
 use textgrad_ops::LlmCall;
-use textgrad_ops::engine::EngineExt;
-use textgrad_ops::engine::layer::{CacheConfig, Meter, RetryPolicy};
+use textgrad_ops::layer::EngineExt;
+use textgrad_ops::layer::{Meter, RetryPolicy};
+use textgrad_ops::store::CacheConfig;
 
 /// Answers with the number of words that it was sent; fails every other time, as servers do.
 #[derive(Debug, Default)]
@@ -24,8 +25,9 @@ struct Counter {
 
 #[async_trait]
 impl Engine for Counter {
-    fn name(&self) -> &str {
-        "counter"
+    fn info(&self) -> &EngineInfo {
+        static INFO: EngineInfo = EngineInfo::from_static("counter");
+        &INFO
     }
 
     async fn complete(&self, request: &Request) -> Result<Response, EngineError> {

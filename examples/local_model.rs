@@ -28,8 +28,9 @@ use textgrad_core::{
     Backward, Engine, Message, Parameter, Purpose, Request, Sampling, Seed, Variable, section,
 };
 use textgrad_examples::{Failure, Options, announce, heading, quote};
-use textgrad_ops::engine::layer::{Meter, MeterSnapshot, RetryPolicy, Standard};
-use textgrad_ops::engine::{EngineExt, engine};
+use textgrad_ops::engine::engine;
+use textgrad_ops::layer::EngineExt;
+use textgrad_ops::layer::{DefaultStack, Meter, MeterSnapshot, RetryPolicy};
 use textgrad_ops::sim::Sim;
 use textgrad_ops::{LlmCall, TextLoss, TextualGradientDescent};
 use tokio::net::TcpListener;
@@ -121,8 +122,8 @@ async fn improve(line: &str, seed: Seed) -> Result<Run, Failure> {
     let meter = Meter::default();
     // A local server is reached without a proxy. While it loads its model it may refuse or be slow: so two
     // attempts more, and ten minutes for each.
-    let engine: Arc<dyn Engine> = engine(line)?.no_proxy().build()?.metered(&meter).standard(
-        Standard::default()
+    let engine: Arc<dyn Engine> = engine(line)?.no_proxy().build()?.metered(&meter).default_stack(
+        DefaultStack::default()
             .timeout(Duration::from_secs(600))
             .retry(RetryPolicy::default().max_retries(2)),
     );

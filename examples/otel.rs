@@ -18,7 +18,7 @@ use opentelemetry::{Array, StringValue, Value};
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData, SpanExporter};
 use textgrad_core::{Engine, Parameter, Sampling, Variable, backward};
-use textgrad_ops::engine::EngineExt as _;
+use textgrad_ops::layer::EngineExt as _;
 use textgrad_ops::sim::Sim;
 use textgrad_ops::{LlmCall, TextLoss};
 use tracing::instrument::WithSubscriber as _;

@@ -18,14 +18,14 @@ use serde_json::json;
 use textgrad_core::{Engine, Error, Member, Module, Parameter, Seed, Variable, truncate};
 use textgrad_examples::{Failure, Options, announce, heading, quote};
 use textgrad_ops::ScoreLoss;
-use textgrad_ops::engine::EngineExt;
-use textgrad_ops::engine::layer::Meter;
+use textgrad_ops::layer::EngineExt;
+use textgrad_ops::layer::Meter;
 use textgrad_ops::score::{Example, NumericMatch};
 use textgrad_ops::sim::counting;
 use textgrad_ops::train::{
     Benchmark, Dataset, Ended, Program, ProgressBars, Split, StepOutcome, Trainer, Training,
 };
-use textgrad_ops::{LlmCall, Stop, TextualGradientDescent};
+use textgrad_ops::{CancellationToken, LlmCall, TextualGradientDescent};
 
 const FIRST_PROMPT: &str = "You will answer a reasoning question.";
 
@@ -84,7 +84,7 @@ async fn optimize(
     steps: usize,
     seed: Seed,
     place: Place,
-    stop: &Stop,
+    stop: &CancellationToken,
 ) -> Result<Training, Failure> {
     let meter = Meter::default();
     let name = engine.name().to_owned();
@@ -177,7 +177,7 @@ fn report(training: &Training) {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Failure> {
     let arguments = Arguments::parse();
-    let stop = Stop::default();
+    let stop = CancellationToken::new();
     let engine = arguments.options.connect_until(&stop)?;
     announce(&*engine);
     let data = data(&arguments).await?;
@@ -198,7 +198,7 @@ async fn main() -> Result<(), Failure> {
             eprintln!(
                 "stopping: waiting for the calls that are under way (Ctrl-C again to drop them)"
             );
-            heard.set();
+            heard.cancel();
             let _ = tokio::signal::ctrl_c().await;
             std::process::exit(130);
         }
@@ -233,23 +233,26 @@ mod tests {
 
     #[tokio::test]
     async fn the_prompt_gets_better_and_a_stopped_run_goes_on() {
-        let run = |place, stop: Stop| async move {
+        let run = |place, stop: CancellationToken| async move {
             let engine: Arc<dyn Engine> = Arc::new(Sim::default());
             optimize(engine, split(), 6, Seed::new(Options::SEED), place, &stop).await
         };
-        let whole = run(Place::Nowhere, Stop::default()).await.unwrap();
+        let whole = run(Place::Nowhere, CancellationToken::new()).await.unwrap();
         let first = whole.baseline.as_ref().unwrap().validation.unwrap().score;
         assert!(whole.score.unwrap() > first + 0.05, "{:?}", whole.curve());
         assert!(whole.test.is_some());
 
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run");
-        let stop = Stop::default();
-        stop.set();
+        let stop = CancellationToken::new();
+        stop.cancel();
         let stopped = run(Place::New(path.clone()), stop).await.unwrap();
         assert_eq!(stopped.ended, Some(Ended::Stopped));
-        assert!(run(Place::New(path.clone()), Stop::default()).await.is_err(), "it holds a run");
-        let resumed = run(Place::Resume(path), Stop::default()).await.unwrap();
+        assert!(
+            run(Place::New(path.clone()), CancellationToken::new()).await.is_err(),
+            "it holds a run"
+        );
+        let resumed = run(Place::Resume(path), CancellationToken::new()).await.unwrap();
         assert_eq!(resumed.curve(), whole.curve());
         assert_eq!(resumed.best, whole.best);
     }

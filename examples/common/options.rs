@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use clap::Parser;
 use textgrad_core::{Engine, EngineError, Seed};
-use textgrad_ops::Stop;
-use textgrad_ops::engine::layer::{Limits, RetryPolicy, Standard};
-use textgrad_ops::engine::{EngineExt, engine};
+use textgrad_ops::CancellationToken;
+use textgrad_ops::engine::engine;
+use textgrad_ops::layer::EngineExt;
+use textgrad_ops::layer::{DefaultStack, Limits, RetryPolicy};
 
 /// The options that every example has.
 #[derive(Debug, Clone, Parser)]
@@ -33,18 +34,18 @@ impl Options {
     /// # Errors
     /// If the line names no engine, or its key is not in the environment.
     pub fn connect(&self) -> Result<Arc<dyn Engine>, EngineError> {
-        self.connect_until(&Stop::default())
+        self.connect_until(&CancellationToken::new())
     }
 
     /// The same, where a wish to stop cuts the waits between attempts short.
     ///
     /// # Errors
     /// Those of [`connect`](Self::connect).
-    pub fn connect_until(&self, stop: &Stop) -> Result<Arc<dyn Engine>, EngineError> {
-        let layers = Standard::default()
+    pub fn connect_until(&self, stop: &CancellationToken) -> Result<Arc<dyn Engine>, EngineError> {
+        let layers = DefaultStack::default()
             .limits(Limits::default().concurrency(self.concurrency))
-            .retry(RetryPolicy::default().stop(stop.clone()));
-        Ok(engine(self.engine.as_deref().unwrap_or("sim"))?.build()?.standard(layers))
+            .retry(RetryPolicy::default().cancellation(stop.clone()));
+        Ok(engine(self.engine.as_deref().unwrap_or("sim"))?.build()?.default_stack(layers))
     }
 
     /// The seed that others are derived from.

@@ -18,8 +18,8 @@ use futures_util::stream;
 use textgrad_core::{
     Choice, Engine, FinishReason, Message, Purpose, Request, Response, Sampling, engine_fn,
 };
-use textgrad_ops::engine::EngineExt;
-use textgrad_ops::engine::layer::{CacheConfig, DiskCache, DiskCacheConfig};
+use textgrad_ops::layer::EngineExt;
+use textgrad_ops::store::{CacheConfig, DiskCache, DiskCacheConfig};
 
 const CALLS: usize = 4_000;
 const ROUNDS: usize = 5;

@@ -9,7 +9,6 @@ mod machine;
 #[path = "common/words.rs"]
 mod words;
 
-use std::borrow::Cow;
 use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,9 +16,12 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use cpu_time::ProcessTime;
-use textgrad_core::{Choice, Engine, EngineError, FinishReason, Purpose, Request, Response};
-use textgrad_ops::engine::layer::{Limits, Standard};
-use textgrad_ops::engine::{EngineExt, OpenAi};
+use textgrad_core::{
+    Choice, Engine, EngineError, EngineInfo, FinishReason, Purpose, Request, Response,
+};
+use textgrad_ops::engine::OpenAi;
+use textgrad_ops::layer::EngineExt;
+use textgrad_ops::layer::{DefaultStack, Limits};
 use textgrad_ops::sim::Sim;
 use textgrad_tests::fake_server::FakeServer;
 use tpo::{Batch, RewardModel, SimReward, Tpo, reward_fn};
@@ -82,8 +84,9 @@ struct Elsewhere {
 
 #[async_trait]
 impl Engine for Elsewhere {
-    fn name(&self) -> &str {
-        "elsewhere"
+    fn info(&self) -> &EngineInfo {
+        static INFO: EngineInfo = EngineInfo::from_static("elsewhere");
+        &INFO
     }
 
     async fn complete(&self, request: &Request) -> Result<Response, EngineError> {
@@ -131,12 +134,8 @@ impl Gauge {
 
 #[async_trait]
 impl Engine for Gauge {
-    fn name(&self) -> &str {
-        self.0.engine.name()
-    }
-
-    fn identity(&self) -> Cow<'_, str> {
-        self.0.engine.identity()
+    fn info(&self) -> &EngineInfo {
+        self.0.engine.info()
     }
 
     async fn complete(&self, request: &Request) -> Result<Response, EngineError> {
@@ -175,7 +174,7 @@ async fn run(engine: Arc<dyn Engine>, setup: &Setup) -> Result<Run, Box<dyn Erro
         None => Arc::new(gauge.clone()),
     };
     let engine: Arc<dyn Engine> = match setup.single {
-        true => Arc::new(limited.fill().always_single()),
+        true => Arc::new(limited.complete_choices().always_single()),
         false => limited,
     };
     let reward: Arc<dyn RewardModel> =
@@ -225,7 +224,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // The server and its simulated model share the process: their CPU time is part of what is shown.
     let server = FakeServer::builder().engine(Sim::default()).latency(LATENCY).start().await?;
     let client = OpenAi::builder(server.base_url(), "fake").no_proxy().build()?;
-    let client = client.standard(Standard::default());
+    let client = client.default_stack(DefaultStack::default());
     for setup in [
         Setup::new(64, 16),
         Setup::new(64, 64),

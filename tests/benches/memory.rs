@@ -16,7 +16,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use peak_alloc::PeakAlloc;
-use textgrad_core::{Choice, Engine, EngineError, FinishReason, Purpose, Request, Response};
+use textgrad_core::{
+    Choice, Engine, EngineError, EngineInfo, FinishReason, Purpose, Request, Response,
+};
 use tokio::sync::{Notify, Semaphore};
 use tpo::{Batch, Outcome, Tpo, reward_fn};
 
@@ -90,8 +92,9 @@ impl Gate {
 
 #[async_trait]
 impl Engine for Gate {
-    fn name(&self) -> &str {
-        "gate"
+    fn info(&self) -> &EngineInfo {
+        static INFO: EngineInfo = EngineInfo::from_static("gate");
+        &INFO
     }
 
     async fn complete(&self, request: &Request) -> Result<Response, EngineError> {

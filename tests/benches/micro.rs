@@ -13,8 +13,8 @@ use textgrad_core::{
     Backward, Choice, Engine, FinishReason, Graph, Inputs, Output, Request, Response, Variable,
     apply_one, engine_fn, op_fn,
 };
-use textgrad_ops::engine::request_key;
 use textgrad_ops::sim;
+use textgrad_ops::store::request_key;
 use textgrad_ops::{LlmCall, Tags, TextLoss};
 use tokio::runtime::{Builder, Runtime};
 

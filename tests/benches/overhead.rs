@@ -24,8 +24,9 @@ use textgrad_core::{
     backward, engine_fn,
 };
 use textgrad_ops::LlmCall;
-use textgrad_ops::engine::layer::Standard;
-use textgrad_ops::engine::{EngineExt, OpenAi};
+use textgrad_ops::engine::OpenAi;
+use textgrad_ops::layer::DefaultStack;
+use textgrad_ops::layer::EngineExt;
 
 use self::server::ServerProcess;
 
@@ -126,7 +127,7 @@ impl Contenders {
     fn new(url: &str, length: usize) -> Result<Self, Box<dyn Error>> {
         let question = words::words(length, 2);
         let openai = OpenAi::builder(format!("{url}/v1"), "fake").no_proxy().build()?;
-        let standard = openai.clone().standard(Standard::default());
+        let standard = openai.clone().default_stack(DefaultStack::default());
         Ok(Self {
             raw: Raw {
                 client: reqwest::Client::builder().no_proxy().build()?,

@@ -17,8 +17,8 @@ use textgrad_core::{
     Choice, Engine, Error as CoreError, FinishReason, Member, Module, Parameter, Purpose, Reduce,
     Request, Response, Seed, Variable, engine_fn,
 };
-use textgrad_ops::engine::EngineExt;
-use textgrad_ops::engine::layer::{Limits, Meter};
+use textgrad_ops::layer::EngineExt;
+use textgrad_ops::layer::{Limits, Meter};
 use textgrad_ops::score::Example;
 use textgrad_ops::train::{Dataset, EveryExample, Program, Trainer};
 use textgrad_ops::{LlmCall, LlmReduce, TextLoss, TextualGradientDescent};

@@ -71,8 +71,9 @@ pub use self::backward::{Backward, BackwardError, BackwardEvent, Observer, backw
 pub use self::check::{Check, CheckFn, check_fn};
 #[doc(inline)]
 pub use self::engine::{
-    Choice, Engine, EngineError, EngineFn, ErrorKind, FinishReason, Format, FormatError, Message,
-    MessageRole, Part, Purpose, Request, Response, Sampling, TokenLogprob, Usage, engine_fn,
+    Choice, Engine, EngineError, EngineFn, EngineInfo, ErrorKind, FinishReason, Format,
+    FormatError, Message, MessageRole, Part, Purpose, Request, Response, Sampling, TokenLogprob,
+    Usage, engine_fn,
 };
 #[doc(inline)]
 pub use self::error::{Error, describe, panic_message};

@@ -213,6 +213,12 @@ pub enum Error {
         /// Why it failed.
         source: std::io::Error,
     },
+    /// Work on files ended before it was done: it panicked, or the runtime is shutting down.
+    #[error("blocking work ended early")]
+    Blocking {
+        /// Why.
+        source: crate::util::fs::BlockingError,
+    },
 
     // Training.
     /// A setting of an optimizer or of a training is out of range.
@@ -289,6 +295,12 @@ pub enum Error {
 fn tried(candidate: Option<usize>) -> String {
     candidate
         .map_or_else(|| "the texts that there are".to_owned(), |place| format!("candidate {place}"))
+}
+
+impl From<crate::util::fs::BlockingError> for Error {
+    fn from(source: crate::util::fs::BlockingError) -> Self {
+        Self::Blocking { source }
+    }
 }
 
 impl From<EngineError> for Error {

@@ -13,6 +13,7 @@ pub mod command;
 pub mod engine;
 mod error;
 mod function;
+pub mod layer;
 mod llm;
 mod loss;
 mod optim;
@@ -20,7 +21,7 @@ pub mod prompts;
 pub mod score;
 #[cfg(feature = "sim")]
 pub mod sim;
-mod stop;
+pub mod store;
 pub mod train;
 pub mod util;
 
@@ -47,5 +48,5 @@ pub use self::optim::{
     Proposal, Rejected, Rewrite, SampledMomentum, SampledMomentumBuilder, Selection, Tags,
     TextualGradientDescent, TextualGradientDescentBuilder, Trial, Violation,
 };
-#[doc(inline)]
-pub use self::stop::Stop;
+/// Cancellation of work, from `tokio-util`: nothing new begins after it, waits end, and calls under way finish.
+pub use tokio_util::sync::CancellationToken;

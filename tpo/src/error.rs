@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use textgrad_core::{EngineError, PromptError};
+use textgrad_ops::util::fs::BlockingError;
 
 /// What can go wrong with a search or a run.
 #[derive(Debug, thiserror::Error)]
@@ -238,6 +239,12 @@ fn extension(differences: &[String]) -> &'static str {
 impl From<EngineError> for Error {
     fn from(error: EngineError) -> Self {
         Self::Core(error.into())
+    }
+}
+
+impl From<BlockingError> for Error {
+    fn from(error: BlockingError) -> Self {
+        Self::Panic { message: error.to_string() }
     }
 }
 

@@ -43,7 +43,6 @@
 mod batch;
 #[cfg(feature = "bench")]
 pub mod bench;
-mod blocking;
 mod config;
 mod distinct;
 mod error;
@@ -100,4 +99,4 @@ pub use self::truncate::{Tokenizer, Truncation};
 #[doc(inline)]
 pub use textgrad_core::describe;
 #[doc(inline)]
-pub use textgrad_ops::Stop;
+pub use textgrad_ops::CancellationToken;

@@ -1,7 +1,7 @@
 //! The engine and the reward of a server that was given none.
 
 use async_trait::async_trait;
-use textgrad_core::{Choice, Engine, EngineError, FinishReason, Request, Response};
+use textgrad_core::{Choice, Engine, EngineError, EngineInfo, FinishReason, Request, Response};
 
 /// Answers with the last message, and with the number of the draw in front so that choices differ.
 ///
@@ -25,8 +25,9 @@ pub struct Echo;
 
 #[async_trait]
 impl Engine for Echo {
-    fn name(&self) -> &str {
-        "echo"
+    fn info(&self) -> &EngineInfo {
+        static INFO: EngineInfo = EngineInfo::from_static("echo").with_simulation(true);
+        &INFO
     }
 
     async fn complete(&self, request: &Request) -> Result<Response, EngineError> {
@@ -39,10 +40,6 @@ impl Engine for Echo {
             })
             .collect();
         Ok(Response::new(choices))
-    }
-
-    fn is_simulation(&self) -> bool {
-        true
     }
 }
 

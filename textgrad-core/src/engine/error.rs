@@ -115,6 +115,13 @@ impl EngineError {
         }
     }
 
+    /// Replaces the message and keeps all else.
+    #[must_use]
+    pub fn with_message(mut self, message: impl Into<String>) -> Self {
+        self.message = message.into();
+        self
+    }
+
     /// The HTTP status that came.
     #[must_use]
     pub fn with_status(mut self, status: u16) -> Self {
@@ -139,7 +146,7 @@ impl EngineError {
     /// The tokens that the server counted although the call failed, as for an answer that it then withheld.
     #[must_use]
     pub fn with_usage(mut self, usage: Usage) -> Self {
-        self.usage = Some(Box::new(usage));
+        self.usage = (usage != Usage::default()).then(|| Box::new(usage));
         self
     }
 

@@ -5,12 +5,12 @@ use std::future::Future;
 
 use async_trait::async_trait;
 
-use super::{Engine, EngineError, Request, Response};
+use super::{Engine, EngineError, EngineInfo, Request, Response};
 
 /// An engine made of an async function; see [`engine_fn`].
 #[derive(Clone)]
 pub struct EngineFn<F> {
-    name: String,
+    info: EngineInfo,
     function: F,
 }
 
@@ -31,12 +31,12 @@ where
     F: Fn(Request) -> Fut + Send + Sync,
     Fut: Future<Output = Result<Response, EngineError>> + Send,
 {
-    EngineFn { name: name.into(), function }
+    EngineFn { info: EngineInfo::new(name.into()), function }
 }
 
 impl<F> fmt::Debug for EngineFn<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EngineFn").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("EngineFn").field("name", &self.info.name()).finish_non_exhaustive()
     }
 }
 
@@ -46,8 +46,8 @@ where
     F: Fn(Request) -> Fut + Send + Sync,
     Fut: Future<Output = Result<Response, EngineError>> + Send,
 {
-    fn name(&self) -> &str {
-        &self.name
+    fn info(&self) -> &EngineInfo {
+        &self.info
     }
 
     async fn complete(&self, request: &Request) -> Result<Response, EngineError> {

@@ -6,11 +6,11 @@
 mod error;
 mod format;
 mod from_fn;
+mod info;
 mod message;
 mod request;
 mod response;
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -18,6 +18,7 @@ use async_trait::async_trait;
 pub use self::error::{EngineError, ErrorKind};
 pub use self::format::{Format, FormatError};
 pub use self::from_fn::{EngineFn, engine_fn};
+pub use self::info::EngineInfo;
 pub use self::message::{Message, MessageRole, Part};
 pub use self::request::{Purpose, Request, Sampling};
 pub use self::response::{Choice, FinishReason, Response, TokenLogprob, Usage};
@@ -40,7 +41,7 @@ pub use self::response::{Choice, FinishReason, Response, TokenLogprob, Usage};
 /// # Examples
 /// ```
 /// use async_trait::async_trait;
-/// use textgrad_core::{Choice, Engine, EngineError, FinishReason, Request, Response};
+/// use textgrad_core::{Choice, Engine, EngineError, EngineInfo, FinishReason, Request, Response};
 ///
 /// /// Answers with the last message, in capitals.
 /// #[derive(Debug)]
@@ -48,9 +49,11 @@ pub use self::response::{Choice, FinishReason, Response, TokenLogprob, Usage};
 ///
 /// #[async_trait]
 /// impl Engine for Shout {
-///     fn name(&self) -> &str {
-///         "shout"
+///     fn info(&self) -> &EngineInfo {
+///         static INFO: EngineInfo = EngineInfo::from_static("shout");
+///         &INFO
 ///     }
+///
 ///     async fn complete(&self, request: &Request) -> Result<Response, EngineError> {
 ///         let last = request.messages.last().map(|m| m.text()).unwrap_or_default();
 ///         Ok(Response::new(vec![Choice::new(last.to_uppercase(), FinishReason::Stop)]))
@@ -59,17 +62,22 @@ pub use self::response::{Choice, FinishReason, Response, TokenLogprob, Usage};
 /// ```
 #[async_trait]
 pub trait Engine: Send + Sync {
-    /// A short name for logs, journals and reports, such as `openai:llama-3.1-70b`. Never a secret.
-    fn name(&self) -> &str;
+    /// Name, identity and nature of the engine. An engine around another returns that of the inner engine.
+    fn info(&self) -> &EngineInfo;
 
-    /// What tells this engine from every other one whose answers may be kept: two engines of the same
-    /// identity must be interchangeable to a caller. The [name](Self::name) by default; an
-    /// engine of a server adds where the server is. Never a secret.
-    ///
-    /// Caches build their keys from it, journals and recordings from the name: those belong to a run,
-    /// which may move to another address.
-    fn identity(&self) -> Cow<'_, str> {
-        Cow::Borrowed(self.name())
+    /// The name of the engine; see [`EngineInfo::name`].
+    fn name(&self) -> &str {
+        self.info().name()
+    }
+
+    /// What distinguishes this engine in caches; see [`EngineInfo::identity`].
+    fn identity(&self) -> &str {
+        self.info().identity()
+    }
+
+    /// Whether the responses are simulated; see [`EngineInfo::is_simulation`].
+    fn is_simulation(&self) -> bool {
+        self.info().is_simulation()
     }
 
     /// Completes the conversation in `request`.
@@ -78,29 +86,16 @@ pub trait Engine: Send + Sync {
     /// An [`EngineError`] whose [`kind`](EngineError::kind) says what went wrong and whether trying again
     /// can help.
     async fn complete(&self, request: &Request) -> Result<Response, EngineError>;
-
-    /// Whether what this engine writes is simulated. Anything that shows figures must say so.
-    fn is_simulation(&self) -> bool {
-        false
-    }
 }
 
 #[async_trait]
 impl<E: Engine + ?Sized> Engine for Arc<E> {
-    fn name(&self) -> &str {
-        (**self).name()
-    }
-
-    fn identity(&self) -> Cow<'_, str> {
-        (**self).identity()
+    fn info(&self) -> &EngineInfo {
+        (**self).info()
     }
 
     async fn complete(&self, request: &Request) -> Result<Response, EngineError> {
         (**self).complete(request).await
-    }
-
-    fn is_simulation(&self) -> bool {
-        (**self).is_simulation()
     }
 }
 
@@ -108,16 +103,12 @@ impl<E: Engine + ?Sized> Engine for Arc<E> {
 mod tests {
     use super::*;
 
-    struct Placed;
+    struct Placed(EngineInfo);
 
     #[async_trait]
     impl Engine for Placed {
-        fn name(&self) -> &str {
-            "placed"
-        }
-
-        fn identity(&self) -> Cow<'_, str> {
-            Cow::Owned("placed at http://h".to_owned())
+        fn info(&self) -> &EngineInfo {
+            &self.0
         }
 
         async fn complete(&self, _: &Request) -> Result<Response, EngineError> {
@@ -129,7 +120,11 @@ mod tests {
     fn an_engine_is_identified_by_its_name_unless_it_says_more() {
         let named = engine_fn("named", |_| async { Ok(Response::new(Vec::new())) });
         assert_eq!(named.identity(), "named");
-        let shared: Arc<dyn Engine> = Arc::new(Arc::new(Placed));
+        let info =
+            EngineInfo::new("placed").with_identity("placed at http://h").with_simulation(true);
+        let shared: Arc<dyn Engine> = Arc::new(Arc::new(Placed(info.clone())));
+        assert_eq!(shared.info(), &info);
+        assert!(shared.is_simulation() && !named.is_simulation());
         assert_eq!(shared.name(), "placed");
         assert_eq!(shared.identity(), "placed at http://h");
     }

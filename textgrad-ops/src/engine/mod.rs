@@ -11,8 +11,6 @@
 pub mod anthropic;
 pub mod gemini;
 pub mod http;
-mod key;
-pub mod layer;
 pub mod openai;
 pub mod preset;
 mod wire;
@@ -21,10 +19,6 @@ mod wire;
 pub use self::anthropic::Anthropic;
 #[doc(inline)]
 pub use self::gemini::Gemini;
-#[doc(inline)]
-pub use self::key::{ParseRequestKeyError, RequestKey, request_key};
-#[doc(inline)]
-pub use self::layer::EngineExt;
 #[doc(inline)]
 pub use self::openai::OpenAi;
 #[doc(inline)]

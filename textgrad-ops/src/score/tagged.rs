@@ -7,9 +7,9 @@ use textgrad_core::{
     Choice, Engine, Error, FinishReason, Message, Part, Purpose, Request, Sampling, Seed,
 };
 
-use crate::engine::request_key;
 use crate::optim::Tags;
 use crate::prompts::RetryContext;
+use crate::store::request_key;
 
 /// Policy for a verdict that cannot be parsed after all retries.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]

@@ -118,7 +118,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use textgrad_core::{Engine, EngineError, ErrorKind, Request, Response, Usage, truncate};
+use textgrad_core::{
+    Engine, EngineError, EngineInfo, ErrorKind, Request, Response, Usage, truncate,
+};
 
 use self::request::{Ask, Conversation, recognise};
 use self::rng::Rng;
@@ -155,7 +157,7 @@ const MOST_CHOICES: u32 = 1024;
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sim {
-    name: String,
+    info: EngineInfo,
     skill: f64,
     latency: Duration,
 }
@@ -195,7 +197,11 @@ impl Sim {
 impl Default for Sim {
     /// A simulation of skill 0.8 that answers at once.
     fn default() -> Self {
-        Self { name: "sim".to_owned(), skill: SKILL, latency: Duration::ZERO }
+        Self {
+            info: EngineInfo::from_static("sim").with_simulation(true),
+            skill: SKILL,
+            latency: Duration::ZERO,
+        }
     }
 }
 
@@ -205,8 +211,12 @@ impl SimBuilder {
     #[must_use]
     pub fn skill(mut self, skill: f64) -> Self {
         // Another skill gives other answers: caches and journals tell engines apart by their names.
-        self.sim.name =
-            if skill == SKILL { "sim".to_owned() } else { format!("sim:skill-{skill}") };
+        self.sim.info = EngineInfo::new(if skill == SKILL {
+            "sim".to_owned()
+        } else {
+            format!("sim:skill-{skill}")
+        })
+        .with_simulation(true);
         self.sim.skill = skill;
         self
     }
@@ -321,8 +331,8 @@ fn tagged(tag: &str, text: &str) -> String {
 
 #[async_trait]
 impl Engine for Sim {
-    fn name(&self) -> &str {
-        &self.name
+    fn info(&self) -> &EngineInfo {
+        &self.info
     }
 
     async fn complete(&self, request: &Request) -> Result<Response, EngineError> {
@@ -365,9 +375,5 @@ impl Engine for Sim {
             cached_tokens: 0,
         };
         Ok(Response::new(choices).with_usage(usage).with_model("sim (simulation)"))
-    }
-
-    fn is_simulation(&self) -> bool {
-        true
     }
 }

@@ -1,6 +1,7 @@
 //! Names of JSON types, and the differences between two JSON values.
 
 use serde_json::{Map, Value as Json};
+use textgrad_core::truncate;
 
 /// The type of a value, with its article, for messages: `expected a list, got a number`.
 #[must_use]
@@ -62,6 +63,74 @@ fn compare<'a>(path: &str, then: &'a Json, now: &'a Json, found: &mut Vec<Differ
     }
 }
 
+/// The first place at which two values differ, and what stands there, in the order of the first value.
+pub(crate) fn first_difference(recorded: &Json, asked: &Json) -> Option<String> {
+    let mut path = String::new();
+    descend(recorded, asked, &mut path)
+}
+
+fn descend(recorded: &Json, asked: &Json, path: &mut String) -> Option<String> {
+    if recorded == asked {
+        return None;
+    }
+    let before = path.len();
+    match (recorded, asked) {
+        (Json::Object(recorded), Json::Object(asked)) => {
+            let keys =
+                recorded.keys().chain(asked.keys().filter(|key| !recorded.contains_key(*key)));
+            for key in keys {
+                path.push('.');
+                path.push_str(key);
+                let absent = Json::Null;
+                let (left, right) =
+                    (recorded.get(key).unwrap_or(&absent), asked.get(key).unwrap_or(&absent));
+                if let Some(found) = descend(left, right, path) {
+                    return Some(found);
+                }
+                path.truncate(before);
+            }
+            None
+        }
+        (Json::Array(recorded), Json::Array(asked)) => {
+            for index in 0..recorded.len().max(asked.len()) {
+                path.push_str(&format!("[{index}]"));
+                let absent = Json::Null;
+                let (left, right) =
+                    (recorded.get(index).unwrap_or(&absent), asked.get(index).unwrap_or(&absent));
+                if let Some(found) = descend(left, right, path) {
+                    return Some(found);
+                }
+                path.truncate(before);
+            }
+            None
+        }
+        (Json::String(recorded), Json::String(asked)) => {
+            let same = recorded
+                .chars()
+                .zip(asked.chars())
+                .take_while(|(left, right)| left == right)
+                .count();
+            let from = same.saturating_sub(10);
+            let show = |text: &str| truncate(&text.chars().skip(from).collect::<String>(), 40);
+            Some(described(
+                path,
+                &format!("{:?} from character {from}", show(recorded)),
+                &format!("{:?}", show(asked)),
+            ))
+        }
+        _ => Some(described(
+            path,
+            &truncate(&recorded.to_string(), 60),
+            &truncate(&asked.to_string(), 60),
+        )),
+    }
+}
+
+fn described(path: &str, recorded: &str, asked: &str) -> String {
+    let path = path.trim_start_matches('.');
+    format!("{path}: recorded {recorded}, asked {asked}")
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -77,5 +146,32 @@ mod tests {
             found.iter().map(|d| format!("{}: {} {}", d.path, d.then, d.now)).collect();
         assert_eq!(found, ["data.train: \"a\" \"b\"", "new: null true", "seed: 1 2"]);
         assert!(differences(&then, &then).is_empty());
+    }
+
+    #[test]
+    fn the_first_difference_is_found_and_shown() {
+        let recorded =
+            json!({"m": [{"t": "a long text that is the same up to here: one"}], "n": 1});
+        let asked = json!({"m": [{"t": "a long text that is the same up to here: two"}], "n": 2});
+        assert_eq!(
+            first_difference(&recorded, &asked).unwrap(),
+            r#"m[0].t: recorded " to here: one" from character 31, asked " to here: two""#
+        );
+        assert_eq!(first_difference(&recorded, &recorded), None);
+        assert_eq!(
+            first_difference(&json!({"a": 1}), &json!({"a": 1, "b": 2})).unwrap(),
+            "b: recorded null, asked 2"
+        );
+        assert_eq!(
+            first_difference(&json!([1]), &json!([])).unwrap(),
+            "[0]: recorded 1, asked null"
+        );
+    }
+
+    #[test]
+    fn letters_are_never_cut_in_two() {
+        let found =
+            first_difference(&json!("ééééééééééééééé1"), &json!("ééééééééééééééé2")).unwrap();
+        assert!(found.contains("éé1"), "{found}");
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use textgrad_ops::Stop;
+use textgrad_ops::CancellationToken;
 use tokio::task::{Id, JoinSet};
 
 use crate::error::Error;
@@ -76,7 +76,7 @@ pub struct Batch {
     queries: Vec<Query>,
     concurrency: usize,
     journal: Option<Journal>,
-    stop: Stop,
+    stop: CancellationToken,
     progress: Arc<Progress>,
     tasks: JoinSet<(usize, Result<Alignment, AlignError>)>,
     places: HashMap<Id, usize>,
@@ -93,7 +93,7 @@ impl Batch {
             queries: queries.into_iter().map(Into::into).collect(),
             concurrency: 64,
             journal: None,
-            stop: Stop::default(),
+            stop: CancellationToken::new(),
             progress: Arc::default(),
             tasks: JoinSet::new(),
             places: HashMap::new(),
@@ -120,7 +120,7 @@ impl Batch {
     /// Stops when this is set: no new call is begun, calls under way are let finish. Queries that were not
     /// done then come out with [`Error::Stopped`], or not at all if they were not begun.
     #[must_use]
-    pub fn stop(mut self, stop: Stop) -> Self {
+    pub fn stop(mut self, stop: CancellationToken) -> Self {
         self.stop = stop;
         self
     }
@@ -171,7 +171,7 @@ impl Batch {
         while self.tasks.len() < self.concurrency
             && self.started < self.queries.len()
             && self.started - self.handed_out < self.concurrency + AHEAD
-            && !self.stop.is_set()
+            && !self.stop.is_cancelled()
         {
             let index = self.started;
             let Some(query) = self.queries.get(index).cloned() else { return };
@@ -189,7 +189,7 @@ impl Batch {
 async fn search(
     tpo: Tpo,
     journal: Option<Journal>,
-    stop: Stop,
+    stop: CancellationToken,
     index: usize,
     query: Query,
     partner: Option<Partner>,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::json;
-use textgrad_ops::Stop;
+use textgrad_ops::CancellationToken;
 
 use crate::distinct::distinct;
 use crate::error::Error;
@@ -101,7 +101,7 @@ impl Grader {
             Some(journal) => Some(journal.query(place).await?),
             None => None,
         };
-        let session = Session::new(known, Stop::default());
+        let session = Session::new(known, CancellationToken::new());
         let texts = distinct(answers.iter().copied());
         let scored = session.score(&session.bind(&self.reward), query, &texts).await;
         let scored = session.interruption().map_or(scored, Err)?;

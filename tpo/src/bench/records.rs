@@ -8,8 +8,8 @@ use flate2::read::MultiGzDecoder;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::blocking::blocking;
 use crate::error::Error;
+use textgrad_ops::util::fs::blocking;
 
 /// The longest decompressed file, in bytes: a small file may claim to hold anything.
 const LONGEST: u64 = 1 << 30;

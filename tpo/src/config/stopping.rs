@@ -1,7 +1,7 @@
 //! When a search ends before its last iteration.
 
 use serde::{Deserialize, Serialize};
-use textgrad_ops::engine::layer::{Money, Prices};
+use textgrad_ops::layer::{Money, Prices};
 
 use crate::error::Error;
 
@@ -60,7 +60,7 @@ pub struct MoneyBound {
     pub bound: Money,
     /// What tokens cost. Every engine of the search needs a price, 0 if it costs nothing. A reply whose server
     /// does not say how many tokens it took is estimated, as in a
-    /// [`Budget`](textgrad_ops::engine::layer::Budget).
+    /// [`Budget`](textgrad_ops::layer::Budget).
     pub prices: Prices,
 }
 

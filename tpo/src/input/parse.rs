@@ -1,6 +1,7 @@
 //! From a text to queries.
 
 use serde_json::Value as Json;
+use textgrad_ops::util::json::type_name;
 
 use crate::error::Error;
 use crate::query::Query;
@@ -81,7 +82,9 @@ pub fn parse_as(format: Format, name: &str, text: &str) -> Result<Vec<Query>, Er
                 let places = (1..).map(|item| format!("{name}, item {item}"));
                 items.iter().zip(places).map(|(item, place)| query(item, place)).collect()
             }
-            Ok(other) => Err(wrong(name, format!("expected a JSON list, got {}", kind(&other)))),
+            Ok(other) => {
+                Err(wrong(name, format!("expected a JSON list, got {}", type_name(&other))))
+            }
             Err(error) => {
                 let lines = text.lines().next().is_some_and(|line| {
                     serde_json::from_str::<serde_json::Map<String, Json>>(line).is_ok()
@@ -117,7 +120,7 @@ fn query(item: &Json, place: String) -> Result<Query, Error> {
         Json::Object(fields) => match (fields.get("prompt"), fields.get("instruction")) {
             (Some(Json::String(text)), _) | (None, Some(Json::String(text))) => text.clone(),
             (Some(other), _) | (None, Some(other)) => {
-                return Err(wrong(place, format!("expected a string, got {}", kind(other))));
+                return Err(wrong(place, format!("expected a string, got {}", type_name(other))));
             }
             (None, None) => match fields.get("messages") {
                 Some(messages) => return conversation(messages, place),
@@ -132,7 +135,7 @@ fn query(item: &Json, place: String) -> Result<Query, Error> {
             },
         },
         other => {
-            let reason = format!("expected a string or an object, got {}", kind(other));
+            let reason = format!("expected a string or an object, got {}", type_name(other));
             return Err(wrong(place, reason));
         }
     };
@@ -150,20 +153,9 @@ fn conversation(messages: &Json, place: String) -> Result<Query, Error> {
             wrong(place, format!("expected \"messages\" to be {roles}: {error}"))
         }),
         other => {
-            let got = kind(other);
+            let got = type_name(other);
             Err(wrong(place, format!("expected \"messages\" to be a list, got {got}")))
         }
-    }
-}
-
-fn kind(value: &Json) -> &'static str {
-    match value {
-        Json::Null => "null",
-        Json::Bool(_) => "a boolean",
-        Json::Number(_) => "a number",
-        Json::String(_) => "a string",
-        Json::Array(_) => "a list",
-        Json::Object(_) => "an object",
     }
 }
 

@@ -8,13 +8,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::Value as Json;
-use textgrad_ops::util::fs::try_lock;
+use textgrad_ops::util::fs::{blocking, try_lock};
 use textgrad_ops::util::jsonl::{Reader, Writer};
 
 use super::Record;
 use super::SCHEMA;
 use super::query::QueryJournal;
-use crate::blocking::blocking;
 use crate::error::Error;
 
 /// An open journal. Only one process can have it open for writing.

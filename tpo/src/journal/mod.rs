@@ -28,8 +28,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 use textgrad_core::{Purpose, Request, Response};
-use textgrad_ops::engine::layer::ChoicePart;
-use textgrad_ops::engine::request_key;
+use textgrad_ops::layer::ChoicePart;
+use textgrad_ops::store::request_key;
 
 pub use self::file::Journal;
 pub(crate) use self::query::QueryJournal;

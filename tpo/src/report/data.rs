@@ -2,10 +2,11 @@
 
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::io::{BufRead as _, BufReader};
+use std::io::BufReader;
 
 use serde::Deserialize;
 use textgrad_core::{Purpose, Usage};
+use textgrad_ops::util::jsonl::Reader;
 
 use crate::error::Error;
 use crate::run::{RecordedRun, ResultRecord, RunConfig, Status};
@@ -197,12 +198,11 @@ fn call_seconds(run: &RecordedRun) -> Result<Option<f64>, Error> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Error::io(&path, "cannot be read")(error)),
     };
-    let (mut reader, mut line, mut sum) = (BufReader::new(file), Vec::new(), 0_u64);
-    while reader.read_until(b'\n', &mut line).map_err(Error::io(&path, "cannot be read"))? > 0 {
-        if let Ok(Timed::Call { ms }) = serde_json::from_slice(&line) {
-            sum += ms;
+    let (mut reader, mut sum) = (Reader::new(BufReader::new(file)), 0_u64);
+    while let Some(line) = reader.next_line().map_err(Error::io(&path, "cannot be read"))? {
+        if let Ok(Timed::Call { ms }) = line.parse() {
+            sum = sum.saturating_add(ms);
         }
-        line.clear();
     }
     Ok(Some(sum as f64 / 1000.0))
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
+use textgrad_ops::util::json::{self, Difference};
 
 use super::recall::pack_digest;
 use crate::config::{Mode, TpoConfig};
@@ -139,37 +140,22 @@ impl RunConfig {
 
 /// What differs between settings, each as `setting: then, now`.
 pub(crate) fn differences(then: &Json, now: &Json) -> Vec<String> {
-    let mut differences = Vec::new();
-    compare("", then, now, &mut differences);
-    differences
+    let found = json::differences(then, now);
+    // What the reward model is says what is kept of its scores.
+    let may_differ = |path: &str| {
+        path == "tpo" || path == "data.source" || path == "scores" || path.starts_with("scores.")
+    };
+    let named = found.iter().filter(|found| !may_differ(&found.path));
+    let named = named.map(|Difference { path, then, now, .. }| match path.as_str() {
+        "prompts" => "the wording of the prompts".to_owned(),
+        "tokenizer" => "the tokenizer".to_owned(),
+        "data.sha256" => "the queries".to_owned(),
+        _ => format!("{path}: {then} then, {now} now"),
+    });
+    named.collect()
 }
 
 fn queries_digest(queries: &[Query]) -> String {
     let identities: Vec<String> = queries.iter().map(Query::identity).collect();
     digest(identities.iter().map(String::as_str))
-}
-
-fn compare(path: &str, then: &Json, now: &Json, differences: &mut Vec<String>) {
-    // What the reward model is says what is kept of its scores.
-    if ["tpo", "data.source", "scores"].contains(&path) || then == now {
-        return;
-    }
-    match (then, now) {
-        (Json::Object(old), Json::Object(new)) => {
-            let mut keys: Vec<&String> = old.keys().chain(new.keys()).collect();
-            keys.sort_unstable();
-            keys.dedup();
-            for key in keys {
-                let below = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                let of = |fields: &serde_json::Map<String, Json>| {
-                    fields.get(key).cloned().unwrap_or_default()
-                };
-                compare(&below, &of(old), &of(new), differences);
-            }
-        }
-        _ if path == "prompts" => differences.push("the wording of the prompts".to_owned()),
-        _ if path == "tokenizer" => differences.push("the tokenizer".to_owned()),
-        _ if path == "data.sha256" => differences.push("the queries".to_owned()),
-        _ => differences.push(format!("{path}: {then} then, {now} now")),
-    }
 }

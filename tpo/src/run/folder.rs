@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::Value as Json;
+use textgrad_ops::util::fs;
 
 use super::config::RunConfig;
 use super::results::ResultsWriter;
@@ -115,10 +116,8 @@ async fn restore_config(folder: &Path, config: &Json) -> Result<(), Error> {
 }
 
 async fn write_config(folder: &Path, config: &Json) -> Result<(), Error> {
-    let (path, partial) = (folder.join("config.json"), folder.join("config.json.partial"));
-    let write = async {
-        tokio::fs::write(&partial, format!("{config:#}\n")).await?;
-        tokio::fs::rename(&partial, &path).await
-    };
+    let path = folder.join("config.json");
+    let (text, at) = (format!("{config:#}\n"), path.clone());
+    let write = fs::blocking(move || fs::replace(&at, text.as_bytes()));
     write.await.map_err(Error::io(&path, "cannot be written"))
 }

@@ -3,14 +3,16 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use textgrad_core::{Engine, EngineError, ErrorKind, PromptPack, Purpose, Request, Response};
-use textgrad_ops::Stop;
+use textgrad_core::{
+    Engine, EngineError, EngineInfo, ErrorKind, PromptPack, Purpose, Request, Response,
+};
+use textgrad_ops::CancellationToken;
+use textgrad_ops::util::fs::blocking;
 
 use super::config::RunConfig;
 use super::recorded::RecordedRun;
 use super::results::ResultRecord;
 use super::told::{Compared, Told};
-use crate::blocking::blocking;
 use crate::config::{Mode, StopReason, Stopping};
 use crate::error::Error;
 use crate::journal::{Journal, digest};
@@ -43,13 +45,13 @@ impl RecordedRun {
                 Mode::Shuffled => run.queries()?,
                 _ => Vec::new(),
             };
-            Ok((run.result(index)?, queries))
+            Ok::<_, Error>((run.result(index)?, queries))
         });
         let (record, queries) = read.await?;
         let journal = Journal::read(&self.journal()).await?;
         let missing = Missing::default();
         let tpo = self.tpo(&record, prompts, &missing)?;
-        let session = Session::new(Some(journal.query(index).await?), Stop::default());
+        let session = Session::new(Some(journal.query(index).await?), CancellationToken::new());
         let partner = tpo.partner(index, &queries);
         let outcome = tpo.align_in(index, record.query, partner, session).await;
         match missing.take() {
@@ -97,8 +99,8 @@ impl RecordedRun {
         let RunConfig { simulated, policy, critic, optimizer, reward, scores, pairs, .. } =
             self.config();
         let recall = |name: &String| {
-            let (name, missing) = (name.clone(), missing.clone());
-            Arc::new(Recall { name, simulated: *simulated, missing })
+            let info = EngineInfo::new(name.clone()).with_simulation(*simulated);
+            Arc::new(Recall { info, missing: missing.clone() })
         };
         let mut search = self.config().search.clone();
         // Time does not pass again: a search that time ended ends where it did.
@@ -155,31 +157,26 @@ impl Missing {
 
 /// An engine and reward model that can only be asked what the journal knows: it is never reached otherwise.
 struct Recall {
-    name: String,
-    simulated: bool,
+    info: EngineInfo,
     missing: Missing,
 }
 
 #[async_trait]
 impl Engine for Recall {
-    fn name(&self) -> &str {
-        &self.name
+    fn info(&self) -> &EngineInfo {
+        &self.info
     }
 
     async fn complete(&self, request: &Request) -> Result<Response, EngineError> {
         let purpose: Purpose = request.purpose;
         Err(self.missing.step(format!("a call for {purpose}")))
     }
-
-    fn is_simulation(&self) -> bool {
-        self.simulated
-    }
 }
 
 #[async_trait]
 impl RewardModel for Recall {
     fn name(&self) -> &str {
-        &self.name
+        self.info.name()
     }
 
     async fn score(&self, _: &Query, _: &[&str]) -> Result<Vec<f64>, EngineError> {
@@ -187,6 +184,6 @@ impl RewardModel for Recall {
     }
 
     fn is_simulation(&self) -> bool {
-        self.simulated
+        self.info.is_simulation()
     }
 }

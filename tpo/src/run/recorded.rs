@@ -1,9 +1,11 @@
 //! Reading the folder of a run, without writing to it.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, ErrorKind};
+use std::io::{BufReader, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use textgrad_ops::util::jsonl::Reader;
 
 use super::config::RunConfig;
 use super::results::ResultRecord;
@@ -99,7 +101,7 @@ impl RecordedRun {
             ErrorKind::NotFound => Error::NoResults { path: self.path.clone() },
             _ => Error::io(&path, "cannot be read")(error),
         })?;
-        Ok(ResultsReader { path, reader: BufReader::new(file), line: 0, over: false })
+        Ok(ResultsReader { path, reader: Reader::new(BufReader::new(file)), over: false })
     }
 
     /// The queries, in their order.
@@ -127,25 +129,26 @@ impl RecordedRun {
 #[derive(Debug)]
 pub struct ResultsReader {
     path: PathBuf,
-    reader: BufReader<File>,
-    line: usize,
+    reader: Reader<BufReader<File>>,
     over: bool,
 }
 
 impl ResultsReader {
     fn read(&mut self) -> Result<Option<ResultRecord>, Error> {
-        let mut text = Vec::new();
-        let read = self
-            .reader
-            .read_until(b'\n', &mut text)
-            .map_err(Error::io(&self.path, "cannot be read"))?;
-        if read == 0 {
-            return Ok(None);
-        }
-        self.line += 1;
-        let wrong = |reason| Error::Record { path: self.path.clone(), line: self.line, reason };
-        let record: ResultRecord =
-            serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
+        let read = self.reader.next_line().map_err(Error::io(&self.path, "cannot be read"))?;
+        let (number, record) = match read {
+            Some(line) => (line.number, line.parse::<ResultRecord>()),
+            // The file is replaced as a whole, so a last line without a newline was edited by hand.
+            None => match self.reader.torn() {
+                Some(text) => {
+                    self.over = true;
+                    (self.reader.number() + 1, serde_json::from_slice(text))
+                }
+                None => return Ok(None),
+            },
+        };
+        let wrong = |reason| Error::Record { path: self.path.clone(), line: number, reason };
+        let record = record.map_err(|error| wrong(error.to_string()))?;
         match record.schema {
             SCHEMA => Ok(Some(record)),
             other => Err(wrong(format!("expected schema {SCHEMA}, got {other}"))),
@@ -161,7 +164,7 @@ impl Iterator for ResultsReader {
             return None;
         }
         let next = self.read().transpose();
-        self.over = !matches!(next, Some(Ok(_)));
+        self.over |= !matches!(next, Some(Ok(_)));
         next
     }
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use textgrad_core::describe;
+use textgrad_ops::util::fs;
 use tokio::fs::File;
 use tokio::io::{AsyncWriteExt, BufWriter};
 
@@ -104,7 +105,7 @@ pub struct ResultsWriter {
 
 impl ResultsWriter {
     pub(super) async fn create(path: &Path) -> Result<Self, Error> {
-        let partial = path.with_extension("jsonl.partial");
+        let partial = fs::partial_path(path);
         let file =
             File::create(&partial).await.map_err(Error::io(&partial, "cannot be created"))?;
         Ok(Self { path: path.to_owned(), partial, file: BufWriter::new(file) })
@@ -125,12 +126,11 @@ impl ResultsWriter {
     /// # Errors
     /// [`Error::Io`] if it cannot be written.
     pub async fn finish(mut self) -> Result<PathBuf, Error> {
-        let done = async {
-            self.file.flush().await?;
-            self.file.get_ref().sync_all().await?;
-            tokio::fs::rename(&self.partial, &self.path).await
-        };
-        let done = done.await;
+        self.file.flush().await.map_err(|error| self.failed(error))?;
+        let file = self.file.get_ref().try_clone().await.map_err(|error| self.failed(error))?;
+        let file = file.into_std().await;
+        let (partial, path) = (self.partial.clone(), self.path.clone());
+        let done = fs::blocking(move || fs::persist(&file, &partial, &path)).await;
         done.map_err(|error| self.failed(error))?;
         Ok(self.path)
     }

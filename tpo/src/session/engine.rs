@@ -1,13 +1,12 @@
 //! Engines within a session.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use async_trait::async_trait;
-use textgrad_core::{Engine, EngineError, Request, Response};
-use textgrad_ops::engine::layer::{ChoicePart, ChoiceStore, with_choice_store};
+use textgrad_core::{Engine, EngineError, EngineInfo, Request, Response};
+use textgrad_ops::layer::{ChoicePart, ChoiceStore, with_choice_store};
 
 use super::{Interruption, Session};
 use crate::journal::StepKey;
@@ -52,12 +51,8 @@ impl SessionEngine {
 
 #[async_trait]
 impl Engine for SessionEngine {
-    fn name(&self) -> &str {
-        self.inner.name()
-    }
-
-    fn identity(&self) -> Cow<'_, str> {
-        self.inner.identity()
+    fn info(&self) -> &EngineInfo {
+        self.inner.info()
     }
 
     async fn complete(&self, request: &Request) -> Result<Response, EngineError> {
@@ -70,10 +65,6 @@ impl Engine for SessionEngine {
         };
         self.session.count_call(request, &response, price);
         Ok(response)
-    }
-
-    fn is_simulation(&self) -> bool {
-        self.inner.is_simulation()
     }
 }
 

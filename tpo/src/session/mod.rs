@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use textgrad_core::{Engine, EngineError, ErrorKind, Purpose, Request, Response, truncate};
-use textgrad_ops::Stop;
-use textgrad_ops::engine::layer::{Money, Price, Prices};
+use textgrad_ops::CancellationToken;
+use textgrad_ops::layer::{Money, Price, Prices};
 
 use crate::error::Error;
 use crate::journal::{QueryJournal, StepKey, among};
@@ -32,7 +32,7 @@ pub(crate) struct Session(Arc<SessionInner>);
 #[derive(Default)]
 struct SessionInner {
     journal: Mutex<Option<Arc<QueryJournal>>>,
-    stop: Stop,
+    stop: CancellationToken,
     /// The prices of calls, for a search that is bounded in money.
     prices: OnceLock<Prices>,
     accounts: Mutex<Accounts>,
@@ -79,7 +79,7 @@ enum Interruption {
 }
 
 impl Session {
-    pub(crate) fn new(journal: Option<QueryJournal>, stop: Stop) -> Self {
+    pub(crate) fn new(journal: Option<QueryJournal>, stop: CancellationToken) -> Self {
         let journal = Mutex::new(journal.map(Arc::new));
         let (prices, accounts) = Default::default();
         Self(Arc::new(SessionInner { journal, stop, prices, accounts }))
@@ -309,7 +309,7 @@ impl Session {
     }
 
     fn is_stopped(&self) -> bool {
-        self.0.stop.is_set()
+        self.0.stop.is_cancelled()
     }
 
     fn interrupt(&self, interruption: Interruption) -> EngineError {

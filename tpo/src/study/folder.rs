@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
+use textgrad_ops::util::fs;
 
 use super::grid::{Grid, GridCell};
 use crate::error::Error;
@@ -197,7 +198,7 @@ impl StudyFolder {
     /// [`Error::Io`] if it cannot be written.
     pub fn write_csv(&self, csv: &str) -> Result<PathBuf, Error> {
         let path = self.path.join(TABLE);
-        whole_file(&path, csv)?;
+        fs::replace(&path, csv.as_bytes()).map_err(Error::io(&path, "cannot be written"))?;
         Ok(path)
     }
 }
@@ -244,14 +245,8 @@ impl Settings {
     fn write(&self, folder: &Path) -> Result<(), Error> {
         let text = serde_json::to_string_pretty(self)
             .map_err(|error| Error::JournalWrite { reason: error.to_string() })?;
-        whole_file(&folder.join(SETTINGS), &format!("{text}\n"))
+        let path = folder.join(SETTINGS);
+        fs::replace(&path, format!("{text}\n").as_bytes())
+            .map_err(Error::io(&path, "cannot be written"))
     }
-}
-
-/// Writes beside the place and moves it there, so that a file that is there is never half a file.
-fn whole_file(path: &Path, text: &str) -> Result<(), Error> {
-    let failed = Error::io(path, "cannot be written");
-    let partial = path.with_extension("partial");
-    std::fs::write(&partial, text).map_err(&failed)?;
-    std::fs::rename(&partial, path).map_err(failed)
 }

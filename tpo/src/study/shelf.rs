@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
-use std::io::{BufRead as _, BufReader, ErrorKind};
+use std::io::{BufReader, ErrorKind};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use textgrad_core::{Engine, EngineError, Request, Response};
+use textgrad_core::{Engine, EngineError, EngineInfo, Request, Response};
+use textgrad_ops::util::jsonl::Reader;
 
 use crate::error::Error;
 use crate::journal::{Record, StepKey};
@@ -56,9 +57,9 @@ impl Shelf {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(Error::io(&path, "cannot be read")(error)),
         };
-        let (mut reader, mut line) = (BufReader::new(file), Vec::new());
-        while reader.read_until(b'\n', &mut line).map_err(Error::io(&path, "cannot be read"))? > 0 {
-            match serde_json::from_slice(&line) {
+        let mut reader = Reader::new(BufReader::new(file));
+        while let Some(line) = reader.next_line().map_err(Error::io(&path, "cannot be read"))? {
+            match line.parse() {
                 Ok(Record::Call { key, response, .. }) => {
                     self.kept().calls.entry(key).or_insert_with(|| Arc::new(response));
                 }
@@ -67,7 +68,6 @@ impl Shelf {
                 }
                 _ => {}
             }
-            line.clear();
         }
         Ok(())
     }
@@ -108,12 +108,8 @@ struct ShelfEngine {
 
 #[async_trait]
 impl Engine for ShelfEngine {
-    fn name(&self) -> &str {
-        self.engine.name()
-    }
-
-    fn identity(&self) -> Cow<'_, str> {
-        self.engine.identity()
+    fn info(&self) -> &EngineInfo {
+        self.engine.info()
     }
 
     async fn complete(&self, request: &Request) -> Result<Response, EngineError> {
@@ -133,10 +129,6 @@ impl Engine for ShelfEngine {
         let response = self.engine.complete(request).await?;
         self.shelf.kept().calls.entry(key).or_insert_with(|| Arc::new(response.clone()));
         Ok(response)
-    }
-
-    fn is_simulation(&self) -> bool {
-        self.engine.is_simulation()
     }
 }
 

@@ -9,9 +9,9 @@ use serde_json::json;
 use textgrad_core::{
     Choice, Engine, EngineError, ErrorKind, FinishReason, Purpose, Request, Response, engine_fn,
 };
-use textgrad_ops::engine::EngineExt;
+use textgrad_ops::layer::EngineExt;
 use tpo::journal::Journal;
-use tpo::{Batch, Error, JudgeReward, Outcome, RewardModel, Stop, Tpo, reward_fn};
+use tpo::{Batch, CancellationToken, Error, JudgeReward, Outcome, RewardModel, Tpo, reward_fn};
 
 fn texts<const N: usize>(texts: [&str; N]) -> Response {
     let choices = texts.into_iter().map(|text| Choice::new(text, FinishReason::Stop));
@@ -165,10 +165,10 @@ async fn one_answer_that_can_not_be_scored_is_named_and_does_not_lose_the_others
 
 #[tokio::test]
 async fn a_stop_is_never_taken_for_a_result() {
-    let stop = Stop::default();
+    let stop = CancellationToken::new();
     let from_within = stop.clone();
     let engine = engine(&Arc::default(), move |_| {
-        from_within.set();
+        from_within.cancel();
         Ok(texts([update("bb").as_str(), "no tags"]))
     });
     let tpo = tpo(engine, length(&Arc::default()), 1);
@@ -229,14 +229,14 @@ async fn calls_that_run_side_by_side_are_waited_for_once() {
 #[tokio::test]
 async fn a_call_that_was_given_up_for_a_stop_is_asked_again() {
     let calls = Arc::default();
-    let stop = Stop::default();
+    let stop = CancellationToken::new();
     let from_within = stop.clone();
     let stopping = Arc::new(AtomicBool::new(true));
     let is_stopping = Arc::clone(&stopping);
     let engine = engine(&calls, move |request| match request.sampling.n {
         2 => Ok(texts([update("ccc").as_str(), "no tags"])),
         _ if is_stopping.load(Ordering::SeqCst) => {
-            from_within.set();
+            from_within.cancel();
             Err(EngineError::new(ErrorKind::RateLimited, "slow down"))
         }
         _ => Ok(texts([update("dddd").as_str()])),
@@ -282,7 +282,7 @@ fn singles(asked: &Arc<AtomicUsize>, delivered: usize) -> Arc<dyn Engine> {
             Ok(texts([format!("answer {}", request.sampling.seed.unwrap()).as_str()]))
         }
     });
-    Arc::new(one_by_one.fill().always_single())
+    Arc::new(one_by_one.complete_choices().always_single())
 }
 
 #[tokio::test]
@@ -328,7 +328,7 @@ async fn a_choice_that_was_delivered_before_a_kill_is_not_asked_for_again() {
 /// The choices that a cancellation left out are no result: the resumed run asks for them.
 #[tokio::test]
 async fn choices_that_a_cancellation_left_out_are_asked_for_on_resume() {
-    let stop = Stop::default();
+    let stop = CancellationToken::new();
     let (from_within, stopping) = (stop.clone(), Arc::new(AtomicBool::new(true)));
     let is_stopping = Arc::clone(&stopping);
     let asked = Arc::<AtomicUsize>::default();
@@ -339,13 +339,13 @@ async fn choices_that_a_cancellation_left_out_are_asked_for_on_resume() {
         let from_within = from_within.clone();
         async move {
             if is_stopping && number > 0 {
-                from_within.set();
+                from_within.cancel();
                 return Err(EngineError::new(ErrorKind::RateLimited, "slow down"));
             }
             Ok(texts([format!("answer {}", request.sampling.seed.unwrap()).as_str()]))
         }
     });
-    let engine = Arc::new(engine.fill().always_single());
+    let engine = Arc::new(engine.complete_choices().always_single());
     let tpo =
         Tpo::builder(engine, length(&Arc::default())).samples(3).iterations(0).build().unwrap();
     let folder = tempfile::tempdir().unwrap();

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use textgrad_core::testing::ScriptedEngine;
 use textgrad_core::{Engine, Feedback, Sampling, Variable};
 use textgrad_ops::TextualGradientDescent;
-use textgrad_ops::engine::EngineExt;
-use textgrad_ops::engine::layer::{CacheConfig, DiskCache, DiskCacheConfig};
+use textgrad_ops::layer::EngineExt;
+use textgrad_ops::store::{CacheConfig, DiskCache, DiskCacheConfig};
 
 use super::{chats, client, hello, server};
 

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use textgrad_core::{Engine, Message, Purpose, Request};
-use textgrad_ops::engine::layer::RetryPolicy;
-use textgrad_ops::engine::{EngineExt, OpenAi};
+use textgrad_ops::engine::OpenAi;
+use textgrad_ops::layer::EngineExt;
+use textgrad_ops::layer::RetryPolicy;
 use textgrad_tests::fake_server::{FakeServer, FaultRule, Route};
 
 async fn server(faults: &[&str]) -> FakeServer {
@@ -28,9 +29,9 @@ fn client(server: &FakeServer) -> OpenAi {
 /// The client with the layers that the programs put around it, which do not keep a test waiting.
 fn patient(server: &FakeServer) -> Arc<dyn Engine> {
     let policy = RetryPolicy::default()
-        .first_delay(Duration::from_millis(1))
-        .longest_delay(Duration::from_millis(2));
-    Arc::new(client(server).retry(policy).fill())
+        .initial_backoff(Duration::from_millis(1))
+        .max_backoff(Duration::from_millis(2));
+    Arc::new(client(server).retry(policy).complete_choices())
 }
 
 fn hello() -> Request {

@@ -18,9 +18,8 @@ use std::time::Duration;
 use secrecy::SecretString;
 use serde_json::Value;
 use textgrad_core::Engine;
-use textgrad_ops::engine::EngineExt;
-use textgrad_ops::engine::layer::RetryPolicy;
 use textgrad_ops::engine::openai::{OpenAi, OpenAiBuilder};
+use textgrad_ops::layer::{EngineExt, RetryPolicy};
 use textgrad_ops::sim::{self, Sim};
 use textgrad_tests::fake_server::{FakeServer, FaultRule, Route};
 use tokio::sync::OnceCell;
@@ -49,8 +48,8 @@ async fn server(faults: &[&str]) -> FakeServer {
 fn quick() -> RetryPolicy {
     RetryPolicy::default()
         .max_retries(RETRIES)
-        .first_delay(Duration::from_millis(1))
-        .longest_delay(Duration::from_millis(2))
+        .initial_backoff(Duration::from_millis(1))
+        .max_backoff(Duration::from_millis(2))
 }
 
 fn client(server: &FakeServer) -> OpenAiBuilder {
@@ -60,7 +59,7 @@ fn client(server: &FakeServer) -> OpenAiBuilder {
 
 /// The client with the layers that the program puts around it.
 fn engine(client: OpenAiBuilder) -> Arc<dyn Engine> {
-    Arc::new(client.build().unwrap().retry(quick()).fill())
+    Arc::new(client.build().unwrap().retry(quick()).complete_choices())
 }
 
 fn reward(server: &FakeServer) -> Arc<HttpReward> {

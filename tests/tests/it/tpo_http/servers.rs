@@ -6,7 +6,7 @@ use textgrad_core::Engine;
 use textgrad_core::{EngineError, ErrorKind, Request, engine_fn};
 use textgrad_ops::sim::{self, Sim};
 use textgrad_tests::fake_server::{FakeServer, Route};
-use tpo::{Batch, Error, Stop, TpoConfig};
+use tpo::{Batch, CancellationToken, Error, TpoConfig};
 
 use super::{QUERY, assert_says, chats, classified, embedded, over, server, undisturbed};
 
@@ -109,10 +109,10 @@ async fn many_searches_share_one_client() {
 
 #[tokio::test]
 async fn a_query_that_is_only_stopped_did_not_fail() {
-    let stop = Stop::default();
+    let stop = CancellationToken::new();
     let wish = stop.clone();
     let sim = engine_fn("stopping", move |request: Request| {
-        wish.set();
+        wish.cancel();
         async move { Sim::default().complete(&request).await }
     });
     let policy = FakeServer::builder().engine(sim).start().await.unwrap();

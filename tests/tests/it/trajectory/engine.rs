@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use textgrad_core::{
-    Choice, Engine, EngineError, ErrorKind, FinishReason, Purpose, Request, Response,
+    Choice, Engine, EngineError, EngineInfo, ErrorKind, FinishReason, Purpose, Request, Response,
 };
 use tpo::{Query, RewardModel};
 
@@ -78,8 +78,9 @@ async fn dawdle(text: &str) {
 
 #[async_trait]
 impl Engine for Policy {
-    fn name(&self) -> &str {
-        "world"
+    fn info(&self) -> &EngineInfo {
+        static INFO: EngineInfo = EngineInfo::from_static("world");
+        &INFO
     }
 
     async fn complete(&self, request: &Request) -> Result<Response, EngineError> {

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use textgrad_ops::engine::layer::{LogError, write_page};
+use textgrad_ops::store::{LogError, write_page};
 
 use crate::failure::Failure;
 

@@ -1,10 +1,9 @@
 //! The engine itself.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use textgrad_core::{Engine, EngineError, Request, Response};
+use textgrad_core::{Engine, EngineError, EngineInfo, Request, Response};
 
 use super::body::{Shape, body};
 use super::builder::AnthropicBuilder;
@@ -16,7 +15,7 @@ use crate::engine::wire::exchange;
 /// An engine that speaks Anthropic's Messages API.
 ///
 /// * It gives one answer to a request, whatever [`n`](textgrad_core::Sampling::n) is:
-///   [`EngineExt::fill`](crate::engine::EngineExt::fill) asks for the others. The API knows no seed, so none
+///   [`EngineExt::complete_choices`](crate::layer::EngineExt::complete_choices) asks for the others. The API knows no seed, so none
 ///   is sent, and equal requests may have different answers.
 /// * Temperatures are from 0 to 1; others are an error. Penalties are
 ///   [`Unsupported`](textgrad_core::ErrorKind::Unsupported).
@@ -41,7 +40,7 @@ use crate::engine::wire::exchange;
 /// ```
 #[derive(Debug, Clone)]
 pub struct Anthropic {
-    name: String,
+    info: EngineInfo,
     client: JsonClient,
     shape: Shape,
     known: Arc<Known>,
@@ -55,7 +54,9 @@ impl Anthropic {
     }
 
     pub(super) fn new(name: String, client: JsonClient, shape: Shape) -> Self {
-        Self { name, client, shape, known: Arc::default() }
+        let identity = client.identity("anthropic", &shape.model);
+        let info = EngineInfo::new(name).with_identity(identity);
+        Self { info, client, shape, known: Arc::default() }
     }
 
     async fn ask(&self, request: &Request, controls: Controls) -> Result<Response, EngineError> {
@@ -66,13 +67,8 @@ impl Anthropic {
 
 #[async_trait]
 impl Engine for Anthropic {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// The server's address, without credentials and query, and the model.
-    fn identity(&self) -> Cow<'_, str> {
-        Cow::Owned(self.client.identity("anthropic", &self.shape.model))
+    fn info(&self) -> &EngineInfo {
+        &self.info
     }
 
     async fn complete(&self, request: &Request) -> Result<Response, EngineError> {

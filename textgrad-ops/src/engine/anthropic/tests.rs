@@ -9,8 +9,8 @@ use textgrad_core::{
 };
 
 use super::Anthropic;
-use crate::engine::EngineExt;
 use crate::engine::http::test_server::{TestServer, events, reply};
+use crate::layer::EngineExt;
 
 fn engine(server: &TestServer, stream: bool) -> Anthropic {
     Anthropic::builder(format!("http://{}", server.address), "claude")
@@ -328,7 +328,7 @@ async fn fill_asks_for_the_answers_that_one_request_does_not_give() {
     let replies = ["a", "b", "c"].map(|text| reply(200, "", &message(text, "end_turn")));
     let server = TestServer::start(replies.into()).await;
     let request = hello().with_sampling(Sampling::default().with_n(3));
-    let response = engine(&server, false).fill().complete(&request).await.unwrap();
+    let response = engine(&server, false).complete_choices().complete(&request).await.unwrap();
     assert_eq!(response.choices.len(), 3);
     assert!(server.seen().await.iter().all(|seen| seen.json().get("n").is_none()));
 }

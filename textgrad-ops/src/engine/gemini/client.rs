@@ -1,11 +1,10 @@
 //! The engine itself.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use textgrad_core::{Engine, EngineError, ErrorKind, Request, Response};
+use textgrad_core::{Engine, EngineError, EngineInfo, ErrorKind, Request, Response};
 
 use super::body::body;
 use super::builder::GeminiBuilder;
@@ -16,7 +15,7 @@ use crate::engine::wire::exchange;
 /// An engine that speaks the Gemini API.
 ///
 /// * Several answers are asked for as `candidateCount`. A model that knows only one is asked again, and from
-///   then on, for one: [`EngineExt::fill`](crate::engine::EngineExt::fill) asks for the others.
+///   then on, for one: [`EngineExt::complete_choices`](crate::layer::EngineExt::complete_choices) asks for the others.
 /// * Seeds are 32-bit numbers there: the low 31 bits are sent.
 /// * System messages become the one system instruction, messages of one side in a row one turn. Empty texts
 ///   are left out: the API refuses them.
@@ -39,7 +38,7 @@ use crate::engine::wire::exchange;
 /// ```
 #[derive(Debug, Clone)]
 pub struct Gemini {
-    name: String,
+    info: EngineInfo,
     client: JsonClient,
     /// The path of the model.
     resource: String,
@@ -55,7 +54,9 @@ impl Gemini {
     }
 
     pub(super) fn new(name: String, client: JsonClient, resource: String, stream: bool) -> Self {
-        Self { name, client, resource, stream, single: Arc::default() }
+        let identity = client.identity("gemini", &resource);
+        let info = EngineInfo::new(name).with_identity(identity);
+        Self { info, client, resource, stream, single: Arc::default() }
     }
 
     async fn ask(&self, request: &Request, n: u32) -> Result<Response, EngineError> {
@@ -77,13 +78,8 @@ fn knows_one_only(error: &EngineError) -> bool {
 
 #[async_trait]
 impl Engine for Gemini {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// The server's address, without credentials and query, and the model.
-    fn identity(&self) -> Cow<'_, str> {
-        Cow::Owned(self.client.identity("gemini", &self.resource))
+    fn info(&self) -> &EngineInfo {
+        &self.info
     }
 
     async fn complete(&self, request: &Request) -> Result<Response, EngineError> {

@@ -9,8 +9,8 @@ use textgrad_core::{
 };
 
 use super::Gemini;
-use crate::engine::EngineExt;
 use crate::engine::http::test_server::{TestServer, events, reply};
+use crate::layer::EngineExt;
 
 fn engine(server: &TestServer, stream: bool) -> Gemini {
     Gemini::builder(format!("http://{}/v1beta", server.address), "gemini-x")
@@ -178,7 +178,10 @@ async fn a_model_that_gives_one_answer_at_a_time_is_remembered() {
     for _ in 0..2 {
         assert_eq!(engine.complete(&request).await.unwrap().choices.len(), 1);
     }
-    assert_eq!(engine.clone().fill().complete(&request).await.unwrap().choices.len(), 2);
+    assert_eq!(
+        engine.clone().complete_choices().complete(&request).await.unwrap().choices.len(),
+        2
+    );
     let asked: Vec<_> = server
         .seen()
         .await

@@ -26,7 +26,7 @@ const MAX_ERROR_BODY: usize = 64 * 1024;
 ///
 /// Proxies are taken from the environment and the system, certificates from the system. Redirects are not
 /// followed, so that a key never travels to another host. A call is made once;
-/// [`RetryPolicy::run`](crate::engine::layer::RetryPolicy::run) makes it again.
+/// [`RetryPolicy::run`](crate::layer::RetryPolicy::run) makes it again.
 ///
 /// # Examples
 /// ```
@@ -85,8 +85,8 @@ impl JsonClient {
         self.inner.base.shown()
     }
 
-    /// What tells an engine on this client from others: protocol, address, model. A slash at the end of the
-    /// address makes no difference.
+    /// The identity of an engine on this client: protocol, address without credentials and query, and model. A
+    /// slash at the end of the address makes no difference.
     pub(crate) fn identity(&self, protocol: &str, model: &str) -> String {
         format!("{protocol}+{}#{model}", self.base_url().trim_end_matches('/'))
     }

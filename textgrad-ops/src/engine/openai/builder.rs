@@ -86,7 +86,7 @@ impl OpenAiBuilder {
     }
 
     /// Asks for one answer whatever [`Sampling::n`](textgrad_core::Sampling::n) says, for servers that refuse
-    /// `n`. [`EngineExt::fill`](crate::engine::EngineExt::fill) asks for the others.
+    /// `n`. [`EngineExt::complete_choices`](crate::layer::EngineExt::complete_choices) asks for the others.
     pub fn single_answers(mut self) -> Self {
         self.shape.sends_n = false;
         self

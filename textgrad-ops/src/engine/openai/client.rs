@@ -1,9 +1,7 @@
 //! The engine itself.
 
-use std::borrow::Cow;
-
 use async_trait::async_trait;
-use textgrad_core::{Engine, EngineError, Request, Response};
+use textgrad_core::{Engine, EngineError, EngineInfo, Request, Response};
 
 use super::body::{Shape, body};
 use super::builder::OpenAiBuilder;
@@ -13,7 +11,7 @@ use crate::engine::wire::exchange;
 
 /// An engine that speaks OpenAI's chat completions.
 ///
-/// It makes each call once and takes the answers as they come; see [`layer`](crate::engine::layer) for
+/// It makes each call once and takes the answers as they come; see [`layer`](crate::layer) for
 /// retries, limits and servers that give fewer answers than asked. Where a content filter has left nothing of
 /// any answer, that is a final error: it would leave nothing again.
 ///
@@ -28,7 +26,7 @@ use crate::engine::wire::exchange;
 /// ```
 #[derive(Debug, Clone)]
 pub struct OpenAi {
-    name: String,
+    info: EngineInfo,
     client: JsonClient,
     shape: Shape,
 }
@@ -40,19 +38,16 @@ impl OpenAi {
     }
 
     pub(super) fn new(name: String, client: JsonClient, shape: Shape) -> Self {
-        Self { name, client, shape }
+        let identity = client.identity("openai", &shape.model);
+        let info = EngineInfo::new(name).with_identity(identity);
+        Self { info, client, shape }
     }
 }
 
 #[async_trait]
 impl Engine for OpenAi {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// The server's address, without credentials and query, and the model.
-    fn identity(&self) -> Cow<'_, str> {
-        Cow::Owned(self.client.identity("openai", &self.shape.model))
+    fn info(&self) -> &EngineInfo {
+        &self.info
     }
 
     async fn complete(&self, request: &Request) -> Result<Response, EngineError> {

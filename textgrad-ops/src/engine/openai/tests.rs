@@ -138,7 +138,7 @@ fn an_engine_needs_a_model_and_has_a_name() {
 #[test]
 fn an_engine_is_identified_by_its_address_and_model_without_secrets() {
     let identity = |url: &str, model: &str| {
-        OpenAi::builder(url, model).name("same").build().unwrap().identity().into_owned()
+        OpenAi::builder(url, model).name("same").build().unwrap().identity().to_owned()
     };
     let one = identity("http://me:hunter2@h:8000/v1/?key=hunter2", "m");
     assert_eq!(one, "openai+http://h:8000/v1#m");

@@ -14,12 +14,13 @@
 //!
 //! # Examples
 //! ```
-//! use textgrad_ops::engine::layer::{Limits, Standard};
-//! use textgrad_ops::engine::{EngineExt, engine};
+//! use textgrad_ops::layer::{Limits, DefaultStack};
+//! use textgrad_ops::engine::engine;
+//! use textgrad_ops::layer::EngineExt;
 //!
 //! let engine = engine("ollama/llama3")?
 //!     .build()?
-//!     .standard(Standard::default().limits(Limits::default().concurrency(8)));
+//!     .default_stack(DefaultStack::default().limits(Limits::default().concurrency(8)));
 //! assert_eq!(textgrad_core::Engine::name(&engine), "ollama:llama3");
 //! # Ok::<(), textgrad_core::EngineError>(())
 //! ```

@@ -9,6 +9,7 @@ use textgrad_core::{Choice, Error};
 use crate::optim::rules::{Rules, Violation, broken};
 use crate::optim::tags::Tags;
 use crate::optim::update::Rejected;
+use crate::util::json::type_name;
 
 /// What an answer is read by: of each parameter its name, its text and its rules.
 pub(super) struct Expected {
@@ -102,7 +103,9 @@ pub(super) fn read(choice: Choice, tags: &Tags, expected: &[Expected]) -> Result
                     violations.extend(found);
                 }
             }
-            other => problems.push(format!("the value of {name:?} is {}, not a text", kind(other))),
+            other => {
+                problems.push(format!("the value of {name:?} is {}, not a text", type_name(other)))
+            }
         }
     }
     if !problems.is_empty() {
@@ -200,15 +203,4 @@ fn last_block(text: &str) -> Option<&str> {
         at += line.len();
     }
     block
-}
-
-fn kind(value: &Json) -> &'static str {
-    match value {
-        Json::Null => "null",
-        Json::Bool(_) => "a truth value",
-        Json::Number(_) => "a number",
-        Json::String(_) => "a text",
-        Json::Array(_) => "a list",
-        Json::Object(_) => "an object",
-    }
 }

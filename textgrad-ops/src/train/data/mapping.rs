@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde_json::{Map, Value as Json};
 
 use super::Example;
+use crate::util::json::type_name;
 
 /// Which parts of a file's records are what.
 ///
@@ -83,7 +84,9 @@ impl Mapping {
                 let name = self.fields.first().map_or("text", |(_, name)| name.as_str());
                 Map::from_iter([(name.to_owned(), Json::String(text))])
             }
-            other => return Err(format!("expected an object or a string, got {}", kind(&other))),
+            other => {
+                return Err(format!("expected an object or a string, got {}", type_name(&other)));
+            }
         };
         // A column may be mapped to several fields, so columns are taken out only when all are read.
         let mut used: Vec<&str> = Vec::new();
@@ -134,7 +137,7 @@ pub(super) fn text(record: &Map<String, Json>, name: &str) -> Result<String, Str
         Some(Json::Number(number)) => Ok(number.to_string()),
         Some(Json::Bool(truth)) => Ok(truth.to_string()),
         Some(other) => {
-            Err(format!("expected the field {name:?} to be a text, got {}", kind(other)))
+            Err(format!("expected the field {name:?} to be a text, got {}", type_name(other)))
         }
         None => Err(missing(record, name)),
     }
@@ -147,22 +150,11 @@ pub(super) fn texts(record: &Map<String, Json>, name: &str) -> Result<Vec<String
         items.iter().map(|item| item.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()
     });
     items.ok_or_else(|| {
-        format!("expected the field {name:?} to be a list of texts, got {}", kind(list))
+        format!("expected the field {name:?} to be a list of texts, got {}", type_name(list))
     })
 }
 
 fn missing(record: &Map<String, Json>, name: &str) -> String {
     let names: Vec<&String> = record.keys().take(20).collect();
     format!("expected the field {name:?}, but the fields are {names:?}")
-}
-
-pub(super) fn kind(value: &Json) -> &'static str {
-    match value {
-        Json::Null => "null",
-        Json::Bool(_) => "a boolean",
-        Json::Number(_) => "a number",
-        Json::String(_) => "a string",
-        Json::Array(_) => "a list",
-        Json::Object(_) => "an object",
-    }
 }

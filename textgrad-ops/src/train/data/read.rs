@@ -4,10 +4,10 @@ use std::path::Path;
 
 use serde_json::{Map, Value as Json};
 
-use super::mapping::kind;
 use super::problems::{Problems, wrong};
 use super::{Dataset, Mapping};
 use crate::error::Error;
+use crate::util::json::type_name;
 
 /// How a file of examples is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,7 +120,9 @@ pub(super) fn records(
                 let place = |item| format!("{name}, item {item}");
                 Ok((1..).map(place).zip(items).collect())
             }
-            Ok(other) => Err(wrong(name, format!("expected a JSON list, got {}", kind(&other)))),
+            Ok(other) => {
+                Err(wrong(name, format!("expected a JSON list, got {}", type_name(&other))))
+            }
             Err(error) => Err(wrong(name, format!("expected a JSON list: {error}"))),
         },
         DataFormat::Csv => table(name, text, problems),

@@ -7,10 +7,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
+use textgrad_core::truncate;
 
 use super::super::record::HistoryRecord;
-use super::differences::differences;
 use crate::error::Error;
+use crate::util::fs::{self, blocking};
+use crate::util::json;
+use crate::util::jsonl::Reader;
 
 const CONFIG: &str = "config.json";
 const HISTORY: &str = "history.jsonl";
@@ -39,7 +42,7 @@ impl Folder {
     /// Starts a run in a folder, which is made if it is not there.
     pub(crate) async fn create(path: &Path, config: Json) -> Result<Self, Error> {
         let path = path.to_owned();
-        blocking(path.clone(), move || {
+        blocking(move || {
             std::fs::create_dir_all(&path).map_err(io(&path, "cannot be created"))?;
             let file = path.join(HISTORY);
             // Made only if nobody else has, so two processes cannot both begin here.
@@ -67,7 +70,7 @@ impl Folder {
         steps: fn(&C) -> usize,
     ) -> Result<(Self, Option<Saved<C>>), Error> {
         let path = path.to_owned();
-        blocking(path.clone(), move || {
+        blocking(move || {
             let file = path.join(HISTORY);
             let opened = OpenOptions::new().read(true).append(true).open(&file);
             let history = opened.map_err(|source| match source.kind() {
@@ -77,7 +80,12 @@ impl Folder {
             lock(&history, &path)?;
             match read_json::<Json>(&path.join(CONFIG))? {
                 Some(then) => {
-                    let differences = differences(&then, &config);
+                    let found = json::differences(&then, &config);
+                    let show = |value: &Json| truncate(&value.to_string(), 60);
+                    let differences: Vec<String> = found
+                        .iter()
+                        .map(|d| format!("{}: {} then, {} now", d.path, show(d.then), show(d.now)))
+                        .collect();
                     if !differences.is_empty() {
                         return Err(Error::RunDiffers { path, differences });
                     }
@@ -105,7 +113,7 @@ impl Folder {
     ) -> Result<(), Error> {
         let (line, checkpoint) = (self.json(record)?, self.json(checkpoint)?);
         let (path, history) = (self.path.clone(), Arc::clone(&self.history));
-        blocking(self.path.clone(), move || {
+        blocking(move || {
             let mut history = history.lock().unwrap_or_else(PoisonError::into_inner);
             history
                 .append(&format!("{line}\n"))
@@ -124,7 +132,7 @@ impl Folder {
     ) -> Result<(), Error> {
         let checkpoint = self.json(checkpoint)?;
         let (path, history) = (self.path.clone(), Arc::clone(&self.history));
-        blocking(self.path.clone(), move || {
+        blocking(move || {
             let history = history.lock().unwrap_or_else(PoisonError::into_inner);
             if history.records != 1 + steps {
                 return Ok(());
@@ -137,7 +145,7 @@ impl Folder {
     /// Writes `result.json`.
     pub(crate) async fn finish(&self, result: Json) -> Result<(), Error> {
         let path = self.path.join("result.json");
-        blocking(self.path.clone(), move || put(&path, &pretty(&result))).await
+        blocking(move || put(&path, &pretty(&result))).await
     }
 
     fn json(&self, value: &impl serde::Serialize) -> Result<String, Error> {
@@ -162,44 +170,23 @@ impl History {
     }
 }
 
-async fn blocking<T: Send + 'static>(
-    path: PathBuf,
-    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
-) -> Result<T, Error> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(outcome) => outcome,
-        Err(error) => Err(io(&path, "cannot be written")(std::io::Error::other(error))),
-    }
-}
-
 fn io(path: &Path, action: &'static str) -> impl Fn(std::io::Error) -> Error {
     move |source| Error::Io { path: path.to_owned(), action, source }
 }
 
 fn lock(file: &File, path: &Path) -> Result<(), Error> {
-    match file.try_lock() {
-        Ok(()) => Ok(()),
-        Err(std::fs::TryLockError::WouldBlock) => Err(Error::RunLocked { path: path.to_owned() }),
-        Err(std::fs::TryLockError::Error(source)) => Err(io(path, "cannot be locked")(source)),
+    match fs::try_lock(file).map_err(io(path, "cannot be locked"))? {
+        true => Ok(()),
+        false => Err(Error::RunLocked { path: path.to_owned() }),
     }
+}
+
+fn put(path: &Path, text: &str) -> Result<(), Error> {
+    fs::replace(path, text.as_bytes()).map_err(io(path, "cannot be written"))
 }
 
 fn pretty(value: &Json) -> String {
     format!("{value:#}\n")
-}
-
-/// Puts a file in its place when it is whole and on the disk, so that it is never half a file.
-fn put(path: &Path, text: &str) -> Result<(), Error> {
-    let partial = path.with_extension("json.partial");
-    let written = File::create(&partial).and_then(|mut file| {
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        std::fs::rename(&partial, path)
-    });
-    if written.is_err() {
-        let _ = std::fs::remove_file(&partial);
-    }
-    written.map_err(io(path, "cannot be written"))
 }
 
 /// A JSON file, if it is there.
@@ -226,9 +213,19 @@ fn read_history(
 ) -> Result<(Vec<HistoryRecord>, u64), Error> {
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes).map_err(io(path, "cannot be read"))?;
-    let lines =
-        || bytes.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n"));
-    let found = lines().count();
+    let wanted = counted.unwrap_or_default();
+    let (mut records, mut length) = (Vec::new(), 0);
+    let mut reader = Reader::new(bytes.as_slice());
+    while let Some(line) = reader.next_line().map_err(io(path, "cannot be read"))? {
+        if line.number > wanted {
+            continue;
+        }
+        length = line.offset + line.bytes.len() as u64;
+        records.push(line.parse().map_err(|error| {
+            damaged(path, format!("line {} is no record: {error}", line.number))
+        })?);
+    }
+    let found = reader.number();
     if counted.is_none() && found > 1 {
         return Err(damaged(
             path,
@@ -237,14 +234,6 @@ fn read_history(
                  another folder"
             ),
         ));
-    }
-    let wanted = counted.unwrap_or_default();
-    let (mut records, mut length) = (Vec::new(), 0_u64);
-    for (number, line) in (1..).zip(lines()).take(wanted) {
-        let record = serde_json::from_slice(line)
-            .map_err(|error| damaged(path, format!("line {number} is no record: {error}")))?;
-        records.push(record);
-        length += line.len() as u64;
     }
     if records.len() < wanted {
         return Err(damaged(

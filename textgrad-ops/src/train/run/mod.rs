@@ -1,6 +1,5 @@
 //! The folder of a training: settings, history, checkpoint, result.
 
-mod differences;
 mod folder;
 
 pub(super) use self::folder::{Folder, Saved};

@@ -10,11 +10,11 @@ use serde_json::{Map, Value as Json, json};
 use textgrad_core::{Engine, Layout, Reduce, Seed};
 
 use super::Trainer;
-use crate::engine::layer::Meter;
+use crate::CancellationToken;
 use crate::error::Error;
+use crate::layer::Meter;
 use crate::optim::Optimizer;
 use crate::score::Scorer;
-use crate::stop::Stop;
 use crate::train::data::{Batches, Dataset};
 use crate::train::observe::TrainObserver;
 use crate::train::program::{ExampleLoss, Program};
@@ -67,7 +67,7 @@ pub struct TrainerBuilder {
     pub(super) feedback_engine: Option<Arc<dyn Engine>>,
     pub(super) meter: Option<Meter>,
     pub(super) observer: Option<Arc<dyn TrainObserver>>,
-    pub(super) stop: Stop,
+    pub(super) stop: CancellationToken,
     pub(super) place: Option<Place>,
     more: Map<String, Json>,
 }
@@ -110,7 +110,7 @@ impl Trainer {
             feedback_engine: None,
             meter: None,
             observer: None,
-            stop: Stop::default(),
+            stop: CancellationToken::new(),
             place: None,
             more: Map::new(),
         }
@@ -241,7 +241,7 @@ impl TrainerBuilder {
 
     /// The wish to stop: the training ends before its next step. A step during which calls failed because of
     /// the wish is as if it had not begun.
-    pub fn stop(mut self, stop: &Stop) -> Self {
+    pub fn stop(mut self, stop: &CancellationToken) -> Self {
         self.stop = stop.clone();
         self
     }

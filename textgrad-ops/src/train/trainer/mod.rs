@@ -20,8 +20,8 @@ use super::data::Batches;
 use super::observe::{Phase, TrainEvent};
 use super::record::{Baseline, Cost, Ended, HistoryRecord, StepRecord, TrainFailure, Training};
 use super::run::{Folder, Saved};
-use crate::engine::layer::MeterSnapshot;
 use crate::error::Error;
+use crate::layer::MeterSnapshot;
 
 /// Improves the texts of a program, minibatch by minibatch.
 ///
@@ -186,7 +186,7 @@ impl Trainer {
         history: &mut Vec<HistoryRecord>,
     ) -> Result<Ended, Halt> {
         if history.is_empty() {
-            if self.settings.stop.is_set() {
+            if self.settings.stop.is_cancelled() {
                 return Ok(Ended::Stopped);
             }
             let baseline = self.baseline(state).await?;
@@ -243,7 +243,7 @@ impl Trainer {
             Some(Ended::Patience)
         } else if state.steps >= self.steps {
             Some(Ended::Completed)
-        } else if self.settings.stop.is_set() {
+        } else if self.settings.stop.is_cancelled() {
             Some(Ended::Stopped)
         } else {
             None

@@ -170,7 +170,7 @@ impl Trainer {
         if is_budget(&failure.error) {
             return Err(Halt::Ended(Ended::Budget));
         }
-        if self.settings.stop.is_set() {
+        if self.settings.stop.is_cancelled() {
             return Err(Halt::Ended(Ended::Stopped));
         }
         // No minibatch has a gradient then: this is a mistake in the program, not bad luck.
@@ -190,7 +190,9 @@ impl Trainer {
 
     fn no_proposal(&self, error: Error, problem: Option<String>) -> Result<Change, Halt> {
         match Halt::from(error) {
-            Halt::Failed(_) if self.settings.stop.is_set() => Err(Halt::Ended(Ended::Stopped)),
+            Halt::Failed(_) if self.settings.stop.is_cancelled() => {
+                Err(Halt::Ended(Ended::Stopped))
+            }
             Halt::Failed(Error::NoFeedback { .. }) => Ok(match problem {
                 Some(problem) => Change::none(StepOutcome::Failed, problem),
                 None => {
@@ -213,7 +215,7 @@ impl Trainer {
         let proposed = proposed_texts(&settings.program.named_parameters()?, proposal);
         let before = settings.program.state_dict()?;
         if let Err(error) = proposal.apply() {
-            if settings.stop.is_set() {
+            if settings.stop.is_cancelled() {
                 return Err(Halt::Ended(Ended::Stopped));
             }
             return match Halt::from(error) {

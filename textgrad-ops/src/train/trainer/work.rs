@@ -100,7 +100,7 @@ impl Trainer {
                 loop {
                     let scored = self.score_once(example, seed).await;
                     let again = measurement < MEASUREMENTS
-                        && !self.settings.stop.is_set()
+                        && !self.settings.stop.is_cancelled()
                         && scored.as_ref().is_err_and(CoreError::is_retryable);
                     if !again {
                         return scored;
@@ -168,7 +168,7 @@ impl Trainer {
             return Err(Halt::Ended(Ended::Budget));
         }
         match errors().next() {
-            Some(_) if self.settings.stop.is_set() => Err(Halt::Ended(Ended::Stopped)),
+            Some(_) if self.settings.stop.is_cancelled() => Err(Halt::Ended(Ended::Stopped)),
             Some(first) if errors().count() == done.len() => Err(Halt::Failed(Error::AllFailed {
                 what,
                 examples: done.len(),

@@ -6,8 +6,9 @@ use serde_json::Value;
 use textgrad_core::{
     Choice, Engine, FinishReason, Message, Purpose, Request, Response, Usage, engine_fn,
 };
-use textgrad_ops::engine::layer::{DiskCache, DiskCacheConfig};
-use textgrad_ops::engine::{EngineExt, request_key};
+use textgrad_ops::layer::EngineExt;
+use textgrad_ops::store::request_key;
+use textgrad_ops::store::{DiskCache, DiskCacheConfig};
 
 use super::{folder, textgrad};
 

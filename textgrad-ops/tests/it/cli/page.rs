@@ -4,8 +4,8 @@ use std::io::Write as _;
 use std::path::Path;
 
 use textgrad_core::{Choice, Engine, FinishReason, Message, Purpose, Request, Response, engine_fn};
-use textgrad_ops::engine::EngineExt;
-use textgrad_ops::engine::layer::RunLogger;
+use textgrad_ops::layer::EngineExt;
+use textgrad_ops::store::RunLogger;
 
 use super::{folder, textgrad};
 

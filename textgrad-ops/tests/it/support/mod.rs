@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use textgrad_core::testing::ScriptedEngine;
 use textgrad_core::{
-    Engine, EngineError, Image, Inputs, Message, MessageRole, Output, Part, PromptPack, Purpose,
-    Request, Response, Score, TemplateSpec, Variable, apply_one, op_fn,
+    Engine, EngineError, EngineInfo, Image, Inputs, Message, MessageRole, Output, Part, PromptPack,
+    Purpose, Request, Response, Score, TemplateSpec, Variable, apply_one, op_fn,
 };
 use textgrad_ops::prompts::{
     CommandContext, ConversationContext, FeedbackContext, FunctionContext, GradientContext,
@@ -14,7 +14,7 @@ use textgrad_ops::prompts::{
 
 /// An engine that answers by a function of the request, and remembers what it was asked.
 pub(crate) struct Answers {
-    name: &'static str,
+    info: EngineInfo,
     function: Box<dyn Fn(&Request) -> String + Send + Sync>,
     requests: Mutex<Vec<Request>>,
 }
@@ -24,7 +24,11 @@ impl Answers {
         name: &'static str,
         function: impl Fn(&Request) -> String + Send + Sync + 'static,
     ) -> Arc<Self> {
-        Arc::new(Self { name, function: Box::new(function), requests: Mutex::default() })
+        Arc::new(Self {
+            info: EngineInfo::new(name),
+            function: Box::new(function),
+            requests: Mutex::default(),
+        })
     }
 
     /// Answers `name purpose`, and updates between the default tags.
@@ -46,8 +50,8 @@ impl Answers {
 
 #[async_trait::async_trait]
 impl Engine for Answers {
-    fn name(&self) -> &str {
-        self.name
+    fn info(&self) -> &EngineInfo {
+        &self.info
     }
 
     async fn complete(&self, request: &Request) -> Result<Response, EngineError> {

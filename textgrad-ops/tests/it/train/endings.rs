@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use textgrad_core::Purpose;
-use textgrad_ops::Stop;
+use textgrad_ops::CancellationToken;
 use textgrad_ops::score::Example;
 use textgrad_ops::train::{Dataset, Ended, TrainEvent};
 
@@ -51,11 +51,11 @@ async fn patience_and_target() {
 
 #[tokio::test(start_paused = true)]
 async fn it_stops_when_asked_to() {
-    let stop = Stop::default();
+    let stop = CancellationToken::new();
     let asked = stop.clone();
     let observer = move |event: &TrainEvent<'_>| {
         if matches!(event, TrainEvent::StepBegun { step: 3, .. }) {
-            asked.set();
+            asked.cancel();
         }
     };
     let setup = setup(Fault::None);

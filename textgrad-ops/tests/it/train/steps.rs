@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use textgrad_core::{Purpose, Seed};
 use textgrad_ops::ScoreLoss;
-use textgrad_ops::engine::EngineExt as _;
-use textgrad_ops::engine::layer::Meter;
+use textgrad_ops::layer::EngineExt as _;
+use textgrad_ops::layer::Meter;
 use textgrad_ops::score::{Example, NumericMatch};
 use textgrad_ops::train::{Acceptance, Dataset, Ended, Phase, StepOutcome, TrainEvent, Trainer};
 use textgrad_ops::{LlmReduce, TextualGradientDescent};

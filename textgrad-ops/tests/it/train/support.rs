@@ -9,13 +9,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::Value as Json;
 use textgrad_core::{
-    Choice, Engine, EngineError, Error, ErrorKind, FinishReason, Gradients, Member, Module,
-    Parameter, Purpose, Request, Response, Seed, Variable,
+    Choice, Engine, EngineError, EngineInfo, Error, ErrorKind, FinishReason, Gradients, Member,
+    Module, Parameter, Purpose, Request, Response, Seed, Variable,
 };
 use textgrad_ops::ScoreLoss;
-use textgrad_ops::engine::layer::Limits;
-use textgrad_ops::engine::{EngineExt, request_key};
+use textgrad_ops::layer::EngineExt;
+use textgrad_ops::layer::Limits;
 use textgrad_ops::score::{Example, NumericMatch, Scorer, Verdict};
+use textgrad_ops::store::request_key;
 use textgrad_ops::train::{Dataset, Program, Trainer, TrainerBuilder, Training};
 use textgrad_ops::{LlmCall, Optimizer, Outcome, Proposal, TextualGradientDescent};
 
@@ -103,8 +104,9 @@ fn improve(request: &Request) -> String {
 
 #[async_trait]
 impl Engine for Model {
-    fn name(&self) -> &str {
-        "model"
+    fn info(&self) -> &EngineInfo {
+        static INFO: EngineInfo = EngineInfo::from_static("model");
+        &INFO
     }
 
     async fn complete(&self, request: &Request) -> Result<Response, EngineError> {

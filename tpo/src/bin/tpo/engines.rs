@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 use textgrad_core::{Engine, EngineError};
-use textgrad_ops::engine::EngineExt;
-use textgrad_ops::engine::layer::{DiskCache, DiskCacheConfig, Meter, RetryPolicy};
 use textgrad_ops::engine::openai::MaxTokensField;
 use textgrad_ops::engine::preset::{self, EngineBuilder, Preset};
-use tpo::{Error, Stop};
+use textgrad_ops::layer::EngineExt;
+use textgrad_ops::layer::{Meter, RetryPolicy};
+use textgrad_ops::store::{DiskCache, DiskCacheConfig};
+use tpo::{CancellationToken, Error};
 
 use crate::args::{RunArgs, TokensField};
 
@@ -28,7 +29,7 @@ pub(crate) async fn cache(args: &RunArgs) -> Result<Option<DiskCache>, Error> {
 pub(crate) fn engine(
     args: &RunArgs,
     meter: &Meter,
-    stop: &Stop,
+    stop: &CancellationToken,
     cache: Option<&DiskCache>,
 ) -> Result<Arc<dyn Engine>, Error> {
     let settings = named(args)?;
@@ -42,9 +43,9 @@ pub(crate) fn engine(
     }
     let engine = settings.build().map_err(setup("engine"))?;
     if engine.is_simulation() {
-        return Ok(kept(engine.metered(meter).fill(), cache));
+        return Ok(kept(engine.metered(meter).complete_choices(), cache));
     }
-    let filled = engine.metered(meter).retry(retry(args, stop)).fill();
+    let filled = engine.metered(meter).retry(retry(args, stop)).complete_choices();
     let filled = if args.one_per_request { filled.always_single() } else { filled };
     Ok(Arc::new(kept(filled, cache).traced()))
 }
@@ -57,7 +58,7 @@ pub(crate) fn other(
     line: &str,
     base_url: Option<&str>,
     meter: &Meter,
-    stop: &Stop,
+    stop: &CancellationToken,
     cache: Option<&DiskCache>,
 ) -> Result<Arc<dyn Engine>, Error> {
     // What was said of the policy's server and model does not hold for this one's.
@@ -140,8 +141,8 @@ fn model(args: &RunArgs) -> Result<&str, Error> {
     args.model.as_deref().ok_or_else(|| missing("model", expected))
 }
 
-pub(crate) fn retry(args: &RunArgs, stop: &Stop) -> RetryPolicy {
-    RetryPolicy::default().max_retries(args.retries).stop(stop.clone())
+pub(crate) fn retry(args: &RunArgs, stop: &CancellationToken) -> RetryPolicy {
+    RetryPolicy::default().max_retries(args.retries).cancellation(stop.clone())
 }
 
 pub(crate) fn secret(name: &str) -> Option<SecretString> {

@@ -5,10 +5,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use textgrad_core::{Page, truncate};
+use textgrad_ops::util::fs::blocking;
 use tpo::Error;
 use tpo::run::RecordedRun;
 
-use crate::blocking::blocking;
 use crate::setting::tokenizer;
 
 /// Draw the search of one query: samples, losses, gradients, updates, and what was made of what. Everything is
@@ -62,7 +62,7 @@ pub(crate) async fn graph(args: GraphArgs) -> Result<ExitCode, Error> {
             Some(dir) => tpo::prompts::load_pack(&dir)?,
             None => tpo::prompts::default_pack()?,
         };
-        Ok((RecordedRun::open(folder)?, pack))
+        Ok::<_, Error>((RecordedRun::open(folder)?, pack))
     });
     let (mut run, pack) = opened.await?;
     if let Some(tokenizer) = tokenizer(args.tokenizer.as_deref()).await? {

@@ -2,7 +2,6 @@
 
 mod args;
 mod bench;
-mod blocking;
 mod compare;
 mod config;
 mod engines;

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use textgrad_ops::engine::layer::DiskCache;
+use textgrad_ops::store::DiskCache;
 use tpo::input::Format;
 use tpo::run::{ResultRecord, ResultsWriter, RunConfig, RunFolder};
-use tpo::{Batch, Error, Outcome, Query, Stop, Summary, Tpo};
+use tpo::{Batch, CancellationToken, Error, Outcome, Query, Summary, Tpo};
 
 use crate::args::{FormatKind, RunArgs};
 use crate::setting::{Setting, prompts};
@@ -105,7 +105,7 @@ pub(crate) async fn align(
 /// Searches the queries into a folder that is open.
 pub(crate) async fn search(
     args: &RunArgs,
-    stop: &Stop,
+    stop: &CancellationToken,
     tpo: &Tpo,
     folder: Option<RunFolder>,
     queries: Vec<Query>,
@@ -183,11 +183,11 @@ impl<F: FnMut(&ResultRecord)> Gathered<F> {
         Self { summary, simulated, results, shown: Vec::new(), fatal: None, bar, seen }
     }
 
-    async fn take(&mut self, outcome: Outcome, stop: &Stop) {
+    async fn take(&mut self, outcome: Outcome, stop: &CancellationToken) {
         match outcome.result {
             Err(failure) if matches!(failure.error, Error::Stopped) => return,
             Err(failure) if matches!(failure.error, Error::JournalWrite { .. }) => {
-                stop.set();
+                stop.cancel();
                 self.fatal.get_or_insert(failure.error);
                 return;
             }
@@ -204,7 +204,7 @@ impl<F: FnMut(&ResultRecord)> Gathered<F> {
                 Ok(()) => self.results = Some(results),
                 // Calls that are under way are paid for: they are let finish, and the journal has them.
                 Err(error) => {
-                    stop.set();
+                    stop.cancel();
                     self.fatal.get_or_insert(error);
                 }
             },
@@ -217,7 +217,7 @@ impl<F: FnMut(&ResultRecord)> Gathered<F> {
 /// Takes outcomes until there are no more, or until a second Ctrl-C. Says whether it was interrupted.
 async fn gather(
     batch: &mut Batch,
-    stop: &Stop,
+    stop: &CancellationToken,
     gathered: &mut Gathered<impl FnMut(&ResultRecord)>,
 ) -> bool {
     let mut interrupted = false;
@@ -235,7 +235,7 @@ async fn gather(
                 }
                 interrupted = true;
                 signal.set(tokio::signal::ctrl_c());
-                stop.set();
+                stop.cancel();
                 gathered.bar.say(
                     "stopping: waiting for the calls that are under way (Ctrl-C again to drop them)",
                 );

@@ -4,12 +4,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use textgrad_core::{Engine, Layout, PromptPack};
-use textgrad_ops::engine::layer::{DiskCache, Meter};
+use textgrad_ops::layer::Meter;
+use textgrad_ops::store::DiskCache;
+use textgrad_ops::util::fs::blocking;
 use tpo::study::Shelf;
-use tpo::{Error, HfTokenizer, RewardModel, Stop, Tokenizer, Tpo, TpoConfig, Truncation};
+use tpo::{
+    CancellationToken, Error, HfTokenizer, RewardModel, Tokenizer, Tpo, TpoConfig, Truncation,
+};
 
 use crate::args::{LayoutKind, RunArgs};
-use crate::blocking::blocking;
 use crate::engines::missing;
 use crate::rewards::Around;
 use crate::{engines, prompt_data, rewards};
@@ -17,7 +20,7 @@ use crate::{engines, prompt_data, rewards};
 /// What a run works with.
 pub(crate) struct Setting {
     pub(crate) meter: Meter,
-    pub(crate) stop: Stop,
+    pub(crate) stop: CancellationToken,
     pub(crate) cache: Option<DiskCache>,
     pub(crate) prompts: Arc<PromptPack>,
     pub(crate) tpo: Tpo,
@@ -63,7 +66,7 @@ impl Parts {
 
 impl Setting {
     pub(crate) async fn new(args: &RunArgs, prompts: Arc<PromptPack>) -> Result<Self, Error> {
-        let (meter, stop) = (Meter::default(), Stop::default());
+        let (meter, stop) = (Meter::default(), CancellationToken::new());
         let cache = engines::cache(args).await?;
         let engine = engines::engine(args, &meter, &stop, cache.as_ref())?;
         let around = Around {
@@ -170,7 +173,7 @@ pub(crate) async fn prompts(args: &RunArgs) -> Result<Arc<PromptPack>, Error> {
     let Some(dir) = args.prompts.clone() else {
         return Ok(Arc::new(tpo::prompts::default_pack()?));
     };
-    Ok(Arc::new(blocking(move || Ok(tpo::prompts::load_pack(&dir)?)).await?))
+    Ok(Arc::new(blocking(move || Ok::<_, Error>(tpo::prompts::load_pack(&dir)?)).await?))
 }
 
 /// What counts tokens, if anything is to.

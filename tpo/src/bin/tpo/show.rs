@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
-use textgrad_ops::engine::layer::{DiskCacheStats, MeterSnapshot};
+use textgrad_ops::layer::MeterSnapshot;
+use textgrad_ops::store::DiskCacheStats;
 use tokio::task::JoinHandle;
 use tpo::run::{ResultRecord, RunFolder};
 use tpo::{Error, Progress, Summary, Tpo};

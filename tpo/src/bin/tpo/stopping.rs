@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use textgrad_ops::engine::layer::{Money, Prices};
+use textgrad_ops::layer::{Money, Prices};
 use tpo::{Error, MoneyBound, Stopping};
 
 use crate::engines::{missing, setup};

@@ -5,13 +5,13 @@ use std::process::ExitCode;
 
 use clap::Arg;
 use serde_json::json;
+use textgrad_ops::util::fs::blocking;
 use tpo::report::Bootstrap;
 use tpo::run::{RecordedRun, RunConfig};
 use tpo::study::{CellFigures, CellState, Grid, GridCell, Shelf, StudyFolder, StudyTable};
 use tpo::{Error, Mode, Tpo};
 
 use crate::args::RunArgs;
-use crate::blocking::blocking;
 use crate::run;
 use crate::setting::{self, Setting};
 use crate::{exit, prompt_data, show};

@@ -15,7 +15,7 @@ use secrecy::SecretString;
 use serde_json::Value as Json;
 use textgrad_core::{EngineError, Seed};
 use textgrad_ops::engine::http::{JsonClient, JsonClientBuilder};
-use textgrad_ops::engine::layer::RetryPolicy;
+use textgrad_ops::layer::RetryPolicy;
 use tokio::sync::Semaphore;
 
 pub use self::api::RewardApi;

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
+use std::io::{BufReader, Read as _, Seek as _, SeekFrom};
+
+use textgrad_ops::util::jsonl::Reader;
 
 use super::{JOURNAL, Verification};
 use crate::error::Error;
@@ -19,31 +21,15 @@ impl Steps {
     pub(super) fn scan(run: &RecordedRun, found: &mut Verification) -> Result<Self, Error> {
         let path = run.journal();
         let file = File::open(&path).map_err(Error::io(&path, "cannot be read"))?;
-        let mut reader = BufReader::new(file);
-        let (mut text, mut offset) = (Vec::new(), 0_u64);
+        let mut reader = Reader::new(BufReader::new(file));
         let mut places: BTreeMap<usize, Vec<(u64, usize)>> = BTreeMap::new();
         // What was asked, by query, and the line of the answer.
         let mut paid: HashMap<(usize, String), usize> = HashMap::new();
         // The newest settings, and the line that has them.
         let mut settings = None;
-        for line in 1.. {
-            text.clear();
-            let length =
-                reader.read_until(b'\n', &mut text).map_err(Error::io(&path, "cannot be read"))?;
-            if length == 0 {
-                break;
-            }
-            let place = (offset, length);
-            offset += length as u64;
-            if text.last() != Some(&b'\n') {
-                let problem = format!(
-                    "{length} bytes without an end, as a process leaves that is killed while it writes; --resume \
-                     cuts them off"
-                );
-                found.find(JOURNAL, line, problem);
-                break;
-            }
-            let record: Record = match serde_json::from_slice(&text) {
+        while let Some(read) = reader.next_line().map_err(Error::io(&path, "cannot be read"))? {
+            let (line, place) = (read.number, (read.offset, read.bytes.len()));
+            let record: Record = match read.parse() {
                 Ok(record) => record,
                 Err(error) => {
                     found.find(JOURNAL, line, format!("not a record: {error}"));
@@ -81,6 +67,13 @@ impl Steps {
                     format!("the step of query {query} that line {before} has, paid again");
                 found.find(JOURNAL, line, problem);
             }
+        }
+        if let Some(torn) = reader.torn() {
+            let problem = format!(
+                "{} bytes without an end, as a process leaves that is killed while it writes; --resume cuts them off",
+                torn.len()
+            );
+            found.find(JOURNAL, reader.number() + 1, problem);
         }
         if let Some((config, line)) = settings {
             for difference in run.config().differences(&config) {

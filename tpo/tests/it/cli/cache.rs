@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde_json::Value;
-use textgrad_ops::engine::layer::{DiskCache, DiskCacheConfig, DiskFilter};
+use textgrad_ops::store::{DiskCache, DiskCacheConfig, DiskFilter};
 use textgrad_tests::fake_server::{FakeServer, Route};
 
 use super::{Ended, Running, folder, over_http, queries, quiet, read, run, simulation, tpo};

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use serde::Serialize;
-use textgrad_ops::engine::layer::DiskCacheInfo;
+use textgrad_ops::store::DiskCacheInfo;
 
 use super::units::show_size;
 use super::{Target, ago};

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use textgrad_core::truncate;
-use textgrad_ops::engine::layer::DiskEntry;
+use textgrad_ops::store::DiskEntry;
 
 use super::units::{age, show_size};
 use super::{Target, Which, ago};

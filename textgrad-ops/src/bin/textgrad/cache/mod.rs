@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Subcommand;
-use textgrad_ops::engine::layer::{DiskCache, DiskCacheConfig, DiskFilter};
+use textgrad_ops::store::{DiskCache, DiskCacheConfig, DiskFilter};
 
 use crate::failure::Failure;
 

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use textgrad_core::{EngineError, ErrorKind};
-use textgrad_ops::engine::layer::{DiskFilter, DiskRemoved};
+use textgrad_ops::store::{DiskFilter, DiskRemoved};
 
 use super::units::{show_size, size};
 use super::{Target, Which};

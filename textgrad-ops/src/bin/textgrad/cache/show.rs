@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use textgrad_core::{Part, Request};
-use textgrad_ops::engine::layer::DiskStored;
+use textgrad_ops::store::DiskStored;
 
 use super::units::show_size;
 use super::{Target, ago};

@@ -2,11 +2,12 @@
 
 use serde_json::{Map, Value as Json};
 
-use super::super::mapping::{kind, text, texts};
+use super::super::mapping::{text, texts};
 use super::super::problems::{Problems, wrong};
 use super::super::read::{DataFormat, records};
 use super::{Example, examples};
 use crate::error::Error;
+use crate::util::json::type_name;
 
 pub(super) fn read(name: &str, text: &str, problems: &mut Problems) -> Result<Vec<Example>, Error> {
     let records = if matches!(DataFormat::of_name(name), Ok(DataFormat::Jsonl)) {
@@ -38,7 +39,7 @@ fn json(name: &str, text: &str) -> Result<Vec<(String, Json)>, Error> {
             Ok(items.into_iter().map(with_pid).collect())
         }
         Ok(other) => {
-            Err(wrong(name, format!("expected a JSON list or object, got {}", kind(&other))))
+            Err(wrong(name, format!("expected a JSON list or object, got {}", type_name(&other))))
         }
         Err(error) => Err(wrong(name, format!("expected a JSON list or object: {error}"))),
     }

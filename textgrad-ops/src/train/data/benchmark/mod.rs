@@ -9,11 +9,11 @@ use std::path::Path;
 use serde_json::{Map, Value as Json};
 use textgrad_core::Seed;
 
-use super::mapping::kind;
 use super::problems::Problems;
 use super::read::{read_text, without_mark};
 use super::{Dataset, Example};
 use crate::error::Error;
+use crate::util::json::type_name;
 
 /// A known format of a benchmark's files. The questions are always the field `question`.
 ///
@@ -89,7 +89,7 @@ fn examples(
         .filter_map(|(number, (place, record))| {
             let read = match record {
                 Json::Object(record) => example(number, record),
-                other => Err(format!("expected an object, got {}", kind(&other))),
+                other => Err(format!("expected an object, got {}", type_name(&other))),
             };
             problems.take(|| place, read)
         })

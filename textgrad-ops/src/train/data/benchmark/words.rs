@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 use super::super::mapping::text;
 use super::super::problems::{Problems, wrong};
 use super::super::read::{DataFormat, records};
-use super::{Example, examples, kind};
+use super::{Example, examples};
 use crate::error::Error;
 
 pub(super) fn big_bench_hard(
@@ -16,7 +16,7 @@ pub(super) fn big_bench_hard(
     let whole: Json = serde_json::from_str(text)
         .map_err(|error| wrong(name, format!("expected a JSON object: {error}")))?;
     let Some(Json::Array(items)) = whole.get("examples") else {
-        let got = whole.get("examples").map_or("none", kind);
+        let got = whole.get("examples").map_or("none", crate::util::json::type_name);
         let reason = format!("expected a JSON object with a list \"examples\", got {got}");
         return Err(wrong(name, reason));
     };

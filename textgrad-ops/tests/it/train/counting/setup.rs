@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::json;
-use textgrad_core::{Engine, EngineError, Parameter, Purpose, Request, Response, Seed};
+use textgrad_core::{Engine, EngineError, EngineInfo, Parameter, Purpose, Request, Response, Seed};
 use textgrad_ops::ScoreLoss;
-use textgrad_ops::engine::layer::Limits;
-use textgrad_ops::engine::{EngineExt, request_key};
+use textgrad_ops::layer::EngineExt;
+use textgrad_ops::layer::Limits;
 use textgrad_ops::score::NumericMatch;
 use textgrad_ops::sim::{Sim, counting};
+use textgrad_ops::store::request_key;
 use textgrad_ops::train::{Benchmark, Split, Trainer, TrainerBuilder};
 use textgrad_ops::{LlmCall, Optimizer, SampledMomentum, TextualGradientDescent};
 
@@ -80,8 +81,8 @@ impl Model {
 
 #[async_trait]
 impl Engine for Model {
-    fn name(&self) -> &str {
-        self.sim.name()
+    fn info(&self) -> &EngineInfo {
+        self.sim.info()
     }
 
     async fn complete(&self, request: &Request) -> Result<Response, EngineError> {

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use textgrad_core::Engine;
-use textgrad_ops::engine::layer::{DiskCache, DiskCacheConfig};
+use textgrad_ops::store::{DiskCache, DiskCacheConfig};
 use tpo::Error;
 use tpo::bench::{Benchmark, Grader};
 use tpo::run::RunFolder;

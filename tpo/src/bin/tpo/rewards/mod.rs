@@ -12,16 +12,17 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 use textgrad_core::{Engine, EngineError, ErrorKind, PromptPack};
-use textgrad_ops::engine::layer::{DiskCache, Meter};
+use textgrad_ops::layer::Meter;
+use textgrad_ops::store::DiskCache;
+use textgrad_ops::util::fs::blocking;
 use tpo::{
-    ChatTemplate, Combine, Ensemble, Error, HttpReward, Member, PpoReward, RewardApi, RewardModel,
-    SimReward, Stop,
+    CancellationToken, ChatTemplate, Combine, Ensemble, Error, HttpReward, Member, PpoReward,
+    RewardApi, RewardModel, SimReward,
 };
 
 pub(crate) use self::line::{KEY_ENV, is_variable};
 use self::line::{Kind, Line};
 use crate::args::RunArgs;
-use crate::blocking::blocking;
 use crate::engines::{missing, retry, secret, setup};
 use crate::stopping::StoppingArgs;
 
@@ -109,7 +110,7 @@ pub(crate) struct Around<'a> {
     pub(crate) engine: &'a Arc<dyn Engine>,
     pub(crate) prompts: &'a Arc<PromptPack>,
     pub(crate) meter: &'a Meter,
-    pub(crate) stop: &'a Stop,
+    pub(crate) stop: &'a CancellationToken,
     pub(crate) cache: Option<&'a DiskCache>,
 }
 
@@ -220,7 +221,7 @@ impl RewardArgs {
 struct Source<'a> {
     around: &'a Around<'a>,
     args: &'a RunArgs,
-    stop: &'a Stop,
+    stop: &'a CancellationToken,
     line: &'a Line,
 }
 

@@ -2,7 +2,9 @@
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use textgrad_core::{Choice, Engine, EngineError, FinishReason, Request, Response, TokenLogprob};
+use textgrad_core::{
+    Choice, Engine, EngineError, EngineInfo, FinishReason, Request, Response, TokenLogprob,
+};
 use textgrad_tests::fake_server::{FakeServer, Route};
 
 use super::compared::answer;
@@ -37,8 +39,9 @@ struct Wavering;
 
 #[async_trait]
 impl Engine for Wavering {
-    fn name(&self) -> &str {
-        "wavering"
+    fn info(&self) -> &EngineInfo {
+        static INFO: EngineInfo = EngineInfo::from_static("wavering");
+        &INFO
     }
 
     async fn complete(&self, request: &Request) -> Result<Response, EngineError> {

@@ -14,7 +14,7 @@ use std::process::Command;
 
 use async_trait::async_trait;
 use serde_json::Value;
-use textgrad_core::{Choice, Engine, EngineError, FinishReason, Request, Response};
+use textgrad_core::{Choice, Engine, EngineError, EngineInfo, FinishReason, Request, Response};
 use textgrad_tests::fake_server::FakeServer;
 
 use super::{
@@ -75,8 +75,9 @@ impl<F> fmt::Debug for Said<F> {
 
 #[async_trait]
 impl<F: Fn(&str, u32) -> String + Send + Sync> Engine for Said<F> {
-    fn name(&self) -> &str {
-        "said"
+    fn info(&self) -> &EngineInfo {
+        static INFO: EngineInfo = EngineInfo::from_static("said");
+        &INFO
     }
 
     async fn complete(&self, request: &Request) -> Result<Response, EngineError> {

@@ -1,0 +1,252 @@
+//! Budgets of calls, tokens and money.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use textgrad_core::{Engine, EngineError, EngineInfo, ErrorKind, Request, Response, Usage};
+
+use super::estimate;
+use super::price::{Money, Price, Prices};
+
+/// An engine that spends from a [`Budget`]; see [`EngineExt::budget`](super::EngineExt::budget).
+#[derive(Debug, Clone)]
+pub struct Budgeted<E> {
+    engine: E,
+    budget: Budget,
+    price: Option<Price>,
+}
+
+impl<E: Engine> Budgeted<E> {
+    pub(super) fn new(engine: E, budget: Budget) -> Result<Self, EngineError> {
+        let price = budget.price_of(engine.name())?;
+        Ok(Self { engine, budget, price })
+    }
+
+    /// The inner engine.
+    pub fn get_ref(&self) -> &E {
+        &self.engine
+    }
+
+    /// The inner engine, by value.
+    pub fn into_inner(self) -> E {
+        self.engine
+    }
+}
+
+#[async_trait]
+impl<E: Engine> Engine for Budgeted<E> {
+    fn info(&self) -> &EngineInfo {
+        self.engine.info()
+    }
+
+    async fn complete(&self, request: &Request) -> Result<Response, EngineError> {
+        self.budget.take_call()?;
+        let result = self.engine.complete(request).await;
+        let usage = match &result {
+            Ok(response) => estimate::usage(request, response),
+            Err(error) => error.usage(),
+        };
+        self.budget.pay(usage, self.price);
+        result
+    }
+}
+
+/// What may be spent: calls, tokens, money. Cheap to clone: engines share one, and whoever keeps a clone can
+/// read what was [`spent`](Self::spent).
+///
+/// * A call that begins when a bound is reached fails with [`ErrorKind::Budget`], which is final. Nothing is
+///   sent for it.
+/// * A call counts from its beginning, whatever comes of it: the bound on calls holds exactly, at any
+///   concurrency.
+/// * What a call costs in tokens and money is known when it is answered. So these bounds may be exceeded by the
+///   call that reaches them and by those under way at that moment: at most by as many calls as run at the
+///   same time.
+/// * A response whose server does not say what it cost counts with an estimate: a quarter of its bytes, 1,000
+///   for each image. A call that failed counts with the tokens that its server told, as for an answer that it
+///   withheld; where it told none, and where the caller went away, as a call without tokens: what it cost is
+///   not known.
+/// * Money needs a table of [`Prices`], and each engine a price in it.
+///
+/// It belongs right around the client, where a [`Meter`](crate::layer::Meter) does: there each attempt
+/// of a retry counts, a call that waits for its turn does not, and an answer from a cache costs nothing.
+///
+/// # Examples
+/// ```
+/// use textgrad_core::{Choice, Engine, ErrorKind, FinishReason, Purpose, Request, Response, engine_fn};
+/// use textgrad_ops::layer::EngineExt;
+/// use textgrad_ops::layer::{Budget, Money, Price, Prices};
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let prices = Prices::default().with("live", Price::new(2.5, 10.0)?);
+/// let budget = Budget::builder().calls(1).money(Money::new(0.5)?, prices).build();
+/// let engine = engine_fn("live", |_| async { Ok(Response::new(vec![Choice::new("hi", FinishReason::Stop)])) })
+///     .budget(&budget)?;
+/// let request = Request::new(Purpose::Sample, []);
+/// engine.complete(&request).await?;
+/// assert_eq!(budget.remaining().calls, Some(0));
+/// assert_eq!(engine.complete(&request).await.unwrap_err().kind(), ErrorKind::Budget);
+/// # Ok::<(), textgrad_core::EngineError>(()) }).unwrap();
+/// ```
+#[derive(Debug, Clone)]
+pub struct Budget(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    calls: Option<u64>,
+    tokens: Option<u64>,
+    money: Option<(Money, Prices)>,
+    spent: Mutex<Spent>,
+}
+
+/// Sets up a [`Budget`]. Without any bound it only counts.
+#[derive(Debug, Clone, Default)]
+pub struct BudgetBuilder {
+    calls: Option<u64>,
+    tokens: Option<u64>,
+    money: Option<(Money, Prices)>,
+    spent: Spent,
+}
+
+impl BudgetBuilder {
+    /// How many calls may begin.
+    #[must_use]
+    pub fn calls(mut self, calls: u64) -> Self {
+        self.calls = Some(calls);
+        self
+    }
+
+    /// How many tokens may be read and written, together.
+    #[must_use]
+    pub fn tokens(mut self, tokens: u64) -> Self {
+        self.tokens = Some(tokens);
+        self
+    }
+
+    /// How much the tokens may cost, by a table of prices.
+    #[must_use]
+    pub fn money(mut self, money: Money, prices: Prices) -> Self {
+        self.money = Some((money, prices));
+        self
+    }
+
+    /// What was spent of it before, by a run that this one continues.
+    #[must_use]
+    pub fn spent(mut self, spent: Spent) -> Self {
+        self.spent = spent;
+        self
+    }
+
+    /// The budget.
+    #[must_use]
+    pub fn build(self) -> Budget {
+        let Self { calls, tokens, money, spent } = self;
+        Budget(Arc::new(Shared { calls, tokens, money, spent: Mutex::new(spent) }))
+    }
+}
+
+impl Budget {
+    /// Sets up a budget.
+    #[must_use]
+    pub fn builder() -> BudgetBuilder {
+        BudgetBuilder::default()
+    }
+
+    /// What was spent, what an earlier run had spent included.
+    #[must_use]
+    pub fn spent(&self) -> Spent {
+        *self.counts()
+    }
+
+    /// What is left. Nothing is left of what was exceeded.
+    #[must_use]
+    pub fn remaining(&self) -> Remaining {
+        self.left(&self.spent())
+    }
+
+    /// Lets one more call begin, and counts it, in one step.
+    fn take_call(&self) -> Result<(), EngineError> {
+        let mut spent = self.counts();
+        if self.left(&spent).is_exhausted() {
+            return Err(self.used_up(&spent));
+        }
+        spent.calls += 1;
+        Ok(())
+    }
+
+    /// Counts what a call came to.
+    fn pay(&self, usage: Usage, price: Option<Price>) {
+        let mut spent = self.counts();
+        spent.usage += usage;
+        if let Some(price) = price {
+            spent.money = spent.money.plus(price.of(usage));
+        }
+    }
+
+    /// The price of an engine; none where money does not count.
+    fn price_of(&self, engine: &str) -> Result<Option<Price>, EngineError> {
+        self.0.money.as_ref().map(|(_, prices)| prices.require(engine)).transpose()
+    }
+
+    fn left(&self, spent: &Spent) -> Remaining {
+        let Shared { calls, tokens, money, spent: _ } = &*self.0;
+        Remaining {
+            calls: calls.map(|calls| calls.saturating_sub(spent.calls)),
+            tokens: tokens.map(|tokens| tokens.saturating_sub(spent.usage.total())),
+            money: money.as_ref().map(|(money, _)| money.minus(spent.money)),
+        }
+    }
+
+    fn used_up(&self, spent: &Spent) -> EngineError {
+        let Shared { calls, tokens, money, spent: _ } = &*self.0;
+        let bounds = [
+            calls.map(|calls| format!("{} of {calls} calls", spent.calls)),
+            tokens.map(|tokens| format!("{} of {tokens} tokens", spent.usage.total())),
+            money.as_ref().map(|(money, _)| format!("{} of {money} in money", spent.money)),
+        ];
+        let bounds: Vec<String> = bounds.into_iter().flatten().collect();
+        EngineError::new(
+            ErrorKind::Budget,
+            format!("the budget is used up ({}); raise it to go on", bounds.join(", ")),
+        )
+    }
+
+    fn counts(&self) -> MutexGuard<'_, Spent> {
+        self.0.spent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What was spent of a [`Budget`]. Kept with a run, it lets a later one go on from there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Spent {
+    /// Calls begun, those under way and those that failed among them.
+    pub calls: u64,
+    /// Tokens of the calls that were answered.
+    pub usage: Usage,
+    /// What these tokens cost.
+    pub money: Money,
+}
+
+/// What is left of a [`Budget`]; `None` where there is no bound.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Remaining {
+    /// Calls that may still begin.
+    pub calls: Option<u64>,
+    /// Tokens, read and written.
+    pub tokens: Option<u64>,
+    /// Money.
+    pub money: Option<Money>,
+}
+
+impl Remaining {
+    /// Whether no further call may begin.
+    #[must_use]
+    pub fn is_exhausted(&self) -> bool {
+        self.calls == Some(0) || self.tokens == Some(0) || self.money == Some(Money::ZERO)
+    }
+}
+
+#[cfg(test)]
+mod tests;

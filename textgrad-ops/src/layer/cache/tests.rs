@@ -1,0 +1,235 @@
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use textgrad_core::testing::{Reply, ScriptedEngine};
+use textgrad_core::{Choice, EngineInfo, ErrorKind, FinishReason, Message, Purpose, engine_fn};
+use tokio::time::{sleep, timeout};
+
+use super::*;
+use crate::store::{Cache, CacheConfig, CacheStats};
+
+fn request(text: &str) -> Request {
+    Request::new(Purpose::Sample, [Message::user(text)])
+}
+
+fn cached<E>(engine: E) -> Cached<E> {
+    Cached::new(engine, CacheConfig::default().into())
+}
+
+fn scripted(replies: impl IntoIterator<Item = Reply>) -> Cached<ScriptedEngine> {
+    cached(ScriptedEngine::new(replies))
+}
+
+async fn text<E: Engine>(engine: &E, ask: &str) -> String {
+    engine.complete(&request(ask)).await.unwrap().choices.remove(0).text
+}
+
+/// Answers after a second with "<text><number of the call>", or fails if the text says so.
+fn slow() -> (impl Engine, std::sync::Arc<std::sync::atomic::AtomicU64>) {
+    let calls = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let counter = std::sync::Arc::clone(&calls);
+    let engine = engine_fn("slow", move |request: Request| {
+        let call = counter.fetch_add(1, std::sync::atomic::Ordering::SeqCst) + 1;
+        async move {
+            sleep(Duration::from_secs(1)).await;
+            let text = request.messages[0].text();
+            match text.as_str() {
+                "fail" => Err(EngineError::new(ErrorKind::Server, format!("failure {call}"))),
+                _ => Ok(Response::new(vec![Choice::new(
+                    format!("{text}{call}"),
+                    FinishReason::Stop,
+                )])),
+            }
+        }
+    });
+    (engine, calls)
+}
+
+#[tokio::test]
+async fn an_equal_request_is_answered_from_memory_whatever_its_purpose() {
+    let engine = scripted(["a".into(), "b".into(), "c".into()]);
+    assert_eq!(text(&engine, "x").await, "a");
+    assert_eq!(text(&engine, "x").await, "a");
+    assert_eq!(text(&engine, "y").await, "b");
+    let mut judged = request("x");
+    judged.purpose = Purpose::Judge;
+    assert_eq!(engine.complete(&judged).await.unwrap().choices[0].text, "a");
+    judged.sampling.seed = Some(1);
+    assert_eq!(engine.complete(&judged).await.unwrap().choices[0].text, "c");
+    let stats = CacheStats { hits: 2, shared: 0, misses: 3, entries: 3 };
+    assert_eq!(engine.cache.stats(), stats);
+    assert_eq!(
+        serde_json::to_string(&stats).unwrap(),
+        r#"{"hits":2,"shared":0,"misses":3,"entries":3}"#
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn equal_requests_at_the_same_time_are_made_once() {
+    let (engine, calls) = slow();
+    let engine = cached(engine);
+    let texts = join_all((0..10).map(|_| text(&engine, "x"))).await;
+    assert_eq!(texts, vec!["x1"; 10]);
+    assert_eq!(calls.load(std::sync::atomic::Ordering::SeqCst), 1);
+    assert_eq!(engine.cache.stats(), CacheStats { hits: 0, shared: 9, misses: 1, entries: 1 });
+    assert!(engine.cache.is_idle());
+}
+
+#[tokio::test(start_paused = true)]
+async fn different_requests_do_not_wait_for_each_other() {
+    let (engine, _) = slow();
+    let engine = cached(engine);
+    let both = async { tokio::join!(text(&engine, "x"), text(&engine, "y")) };
+    assert!(timeout(Duration::from_millis(1100), both).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn if_the_caller_goes_away_the_next_in_line_makes_the_call() {
+    let (engine, calls) = slow();
+    let engine = cached(engine);
+    let leader = timeout(Duration::from_millis(500), text(&engine, "x"));
+    let (gone, second, third) = tokio::join!(leader, text(&engine, "x"), text(&engine, "x"));
+    assert!(gone.is_err());
+    assert_eq!((second.as_str(), third.as_str()), ("x2", "x2"));
+    assert_eq!(calls.load(std::sync::atomic::Ordering::SeqCst), 2);
+    assert!(engine.cache.is_idle());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_everybody_left_is_forgotten() {
+    let (engine, _) = slow();
+    let engine = cached(engine);
+    let all = join_all((0..3).map(|_| text(&engine, "x")));
+    assert!(timeout(Duration::from_millis(500), all).await.is_err());
+    assert!(engine.cache.is_idle());
+    assert_eq!(text(&engine, "x").await, "x2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_goes_to_those_who_wait_and_is_not_kept() {
+    let (engine, calls) = slow();
+    let engine = cached(engine);
+    let ask = request("fail");
+    for error in join_all((0..3).map(|_| engine.complete(&ask))).await {
+        assert_eq!(error.unwrap_err().message(), "failure 1");
+    }
+    assert_eq!(engine.complete(&ask).await.unwrap_err().message(), "failure 2");
+    assert_eq!(calls.load(std::sync::atomic::Ordering::SeqCst), 2);
+    assert_eq!(engine.cache.stats().entries, 0);
+    assert!(engine.cache.is_idle());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_is_not_given_to_who_asks_after_it_while_others_still_wait() {
+    let (engine, _) = slow();
+    let engine = cached(engine);
+    let ask = request("fail");
+    // Asks again at once, before the one who waits has taken its share.
+    let twice = async {
+        let first = engine.complete(&ask).await.unwrap_err();
+        (first, engine.complete(&ask).await.unwrap_err())
+    };
+    let ((first, second), waited) = tokio::join!(twice, engine.complete(&ask));
+    assert_eq!(first.message(), "failure 1");
+    assert_eq!(second.message(), "failure 2");
+    assert_eq!(waited.unwrap_err().message(), "failure 1");
+}
+
+#[tokio::test]
+async fn answers_that_were_cut_off_are_not_kept() {
+    let cut = [Choice::new("whole", FinishReason::Stop), Choice::new("ha", FinishReason::Length)];
+    let engine = scripted([Reply::choices(cut), "again".into()]);
+    assert_eq!(text(&engine, "x").await, "whole");
+    assert_eq!(text(&engine, "x").await, "again");
+    assert_eq!(text(&engine, "x").await, "again");
+}
+
+#[tokio::test]
+async fn fewer_answers_than_asked_for_are_not_kept() {
+    let answers = |count| Reply::choices(vec![Choice::new("x", FinishReason::Stop); count]);
+    let engine = scripted([answers(2), answers(0), answers(3), answers(1)]);
+    let mut ask = request("x");
+    ask.sampling.n = 3;
+    for (count, entries) in [(2, 0), (0, 0), (3, 1), (3, 1)] {
+        assert_eq!(engine.complete(&ask).await.unwrap().choices.len(), count);
+        assert_eq!(engine.cache.stats().entries, entries);
+    }
+    // More than were asked for are all of them.
+    let engine = scripted([answers(2), answers(1)]);
+    for _ in 0..2 {
+        assert_eq!(engine.complete(&request("x")).await.unwrap().choices.len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn what_was_stored_first_leaves_first() {
+    let cache = Cache::new(CacheConfig::default().max_entries(2));
+    let engine = Cached::new(ScriptedEngine::new(["a", "b", "c", "a again"]), cache.clone());
+    for (ask, answer) in
+        [("1", "a"), ("2", "b"), ("1", "a"), ("3", "c"), ("2", "b"), ("1", "a again")]
+    {
+        assert_eq!(text(&engine, ask).await, answer);
+    }
+    assert_eq!(cache.stats().entries, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cache_of_nothing_still_makes_equal_requests_once() {
+    let (engine, calls) = slow();
+    let engine = Cached::new(engine, CacheConfig::default().max_entries(0).into());
+    assert_eq!(join_all((0..3).map(|_| text(&engine, "x"))).await, vec!["x1"; 3]);
+    assert_eq!(text(&engine, "x").await, "x2");
+    assert_eq!(calls.load(std::sync::atomic::Ordering::SeqCst), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_call_is_made_under_real_concurrency() {
+    let (engine, calls) = {
+        let calls = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
+        let counter = std::sync::Arc::clone(&calls);
+        let engine = engine_fn("e", move |_| {
+            counter.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            async {
+                tokio::task::yield_now().await;
+                Ok(Response::new(vec![Choice::new("x", FinishReason::Stop)]))
+            }
+        });
+        (std::sync::Arc::new(cached(engine)), calls)
+    };
+    for round in 0..50_u64 {
+        let tasks = (0..8).map(|_| {
+            let engine = std::sync::Arc::clone(&engine);
+            tokio::spawn(async move { text(&engine, &round.to_string()).await })
+        });
+        for done in join_all(tasks).await {
+            assert_eq!(done.unwrap(), "x");
+        }
+        assert_eq!(calls.load(std::sync::atomic::Ordering::SeqCst), round + 1);
+    }
+    assert!(engine.cache.is_idle());
+}
+
+#[tokio::test]
+async fn engines_of_one_name_and_two_identities_do_not_share_answers() {
+    struct At(&'static str, EngineInfo);
+
+    #[async_trait::async_trait]
+    impl Engine for At {
+        fn info(&self) -> &EngineInfo {
+            &self.1
+        }
+
+        async fn complete(&self, _: &Request) -> Result<Response, EngineError> {
+            Ok(Response::new(vec![Choice::new(self.0, FinishReason::Stop)]))
+        }
+    }
+
+    let cache = Cache::new(CacheConfig::default());
+    let request = Request::new(Purpose::Sample, [Message::user("hi")]);
+    for place in ["here", "there", "here"] {
+        let engine =
+            Cached::new(At(place, EngineInfo::new("same").with_identity(place)), cache.clone());
+        assert_eq!(engine.complete(&request).await.unwrap().choices[0].text, place);
+    }
+    assert_eq!((cache.stats().misses, cache.stats().hits), (2, 1));
+}

@@ -1,0 +1,312 @@
+//! Concurrency and rate limits, with token buckets per minute.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use textgrad_core::{Engine, EngineError, EngineInfo, Request, Response};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+use super::estimate::estimate;
+
+/// An engine that waits until its [`Limiter`] lets a call through; see
+/// [`EngineExt::limit`](super::EngineExt::limit).
+#[derive(Debug, Clone)]
+pub struct Limit<E> {
+    engine: E,
+    limiter: Limiter,
+}
+
+impl<E> Limit<E> {
+    pub(super) fn new(engine: E, limiter: Limiter) -> Self {
+        Self { engine, limiter }
+    }
+
+    /// The inner engine.
+    pub fn get_ref(&self) -> &E {
+        &self.engine
+    }
+
+    /// The inner engine, by value.
+    pub fn into_inner(self) -> E {
+        self.engine
+    }
+}
+
+#[async_trait]
+impl<E: Engine> Engine for Limit<E> {
+    fn info(&self) -> &EngineInfo {
+        self.engine.info()
+    }
+
+    async fn complete(&self, request: &Request) -> Result<Response, EngineError> {
+        let _permit = self.limiter.acquire(estimate(request)).await;
+        self.engine.complete(request).await
+    }
+}
+
+/// Bounds on concurrency and on requests and tokens per minute. Default: no limits; 0 lifts a limit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Limits {
+    concurrency: u32,
+    requests: u32,
+    tokens: u32,
+}
+
+impl Limits {
+    /// The most calls in flight at a time.
+    #[must_use]
+    pub fn concurrency(mut self, calls: u32) -> Self {
+        self.concurrency = calls;
+        self
+    }
+
+    /// The most requests per minute. A minute's worth may go at once after a quiet minute, as providers'
+    /// own limiters allow.
+    #[must_use]
+    pub fn requests_per_minute(mut self, requests: u32) -> Self {
+        self.requests = requests;
+        self
+    }
+
+    /// The most tokens per minute, by estimate: a quarter of the request's bytes of text, 1,000 for each
+    /// image, and `max_tokens` (512 where it is not set) for each answer. A request above the whole minute's
+    /// worth waits for the full minute and then goes.
+    #[must_use]
+    pub fn tokens_per_minute(mut self, tokens: u32) -> Self {
+        self.tokens = tokens;
+        self
+    }
+}
+
+/// Enforces [`Limits`], first come, first served. Cheap to clone: clones share the limits, as several models of
+/// one account do.
+///
+/// # Examples
+/// ```
+/// use textgrad_core::{Engine, engine_fn};
+/// use textgrad_ops::layer::EngineExt;
+/// use textgrad_ops::layer::{Limiter, Limits};
+///
+/// # let model = |name| engine_fn(name, |_| async { Err(textgrad_core::EngineError::new(textgrad_core::ErrorKind::Other, "")) });
+/// let account = Limiter::new(Limits::default().concurrency(64).requests_per_minute(500));
+/// let policy = model("policy").limit(account.clone());
+/// let critic = model("critic").limit(account);
+/// ```
+#[derive(Debug, Clone)]
+pub struct Limiter {
+    slots: Option<Arc<Semaphore>>,
+    requests: Option<Arc<TokenBucket>>,
+    tokens: Option<Arc<TokenBucket>>,
+}
+
+impl Limiter {
+    /// A limiter with full buckets.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        let bucket = |amount| (amount > 0).then(|| Arc::new(TokenBucket::per_minute(amount)));
+        let slots =
+            usize::try_from(limits.concurrency).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
+        Self {
+            slots: (slots > 0).then(|| Arc::new(Semaphore::new(slots))),
+            requests: bucket(limits.requests),
+            tokens: bucket(limits.tokens),
+        }
+    }
+
+    /// Waits until a call of about so many tokens may start. Calls are admitted first come, first served; the
+    /// slot is free again when the permit is dropped. For callers without an [`Engine`], such as clients of
+    /// reward servers.
+    pub async fn acquire(&self, tokens: u64) -> LimiterPermit {
+        // The slot comes first: what the buckets admit must start at once, or it would pile up behind the slots
+        // and then leave in a burst.
+        let slot = match &self.slots {
+            Some(slots) => Arc::clone(slots).acquire_owned().await.ok(),
+            None => None,
+        };
+        if let Some(bucket) = &self.requests {
+            bucket.take(1).await;
+        }
+        if let Some(bucket) = &self.tokens {
+            bucket.take(tokens).await;
+        }
+        LimiterPermit { _slot: slot }
+    }
+}
+
+/// Permission of a [`Limiter`] to make one call; its slot is free again when this is dropped.
+#[derive(Debug)]
+#[must_use = "the slot is free again as soon as the permit is dropped"]
+pub struct LimiterPermit {
+    _slot: Option<OwnedSemaphorePermit>,
+}
+
+impl From<Limits> for Limiter {
+    fn from(limits: Limits) -> Self {
+        Self::new(limits)
+    }
+}
+
+/// A token bucket that holds one minute's worth and refills evenly, first come, first served.
+#[derive(Debug)]
+struct TokenBucket {
+    per_minute: u32,
+    /// Only the first in line may take from the bucket: else small requests would forever drain what a large one
+    /// waits for.
+    line: Mutex<Level>,
+}
+
+/// The level of a bucket at a point in time.
+#[derive(Debug)]
+struct Level {
+    tokens: f64,
+    at: Instant,
+}
+
+impl TokenBucket {
+    fn per_minute(per_minute: u32) -> Self {
+        let level = Level { tokens: f64::from(per_minute), at: Instant::now() };
+        Self { per_minute, line: Mutex::new(level) }
+    }
+
+    /// Takes `amount` from the bucket as soon as it is there. More than the bucket holds takes the full bucket: a
+    /// large request is late rather than never.
+    async fn take(&self, amount: u64) {
+        let full = f64::from(self.per_minute);
+        let amount = f64::from(u32::try_from(amount).unwrap_or(u32::MAX)).min(full);
+        // Held while it waits: this is the line.
+        let mut level = self.line.lock().await;
+        loop {
+            let now = Instant::now();
+            let refill = now.duration_since(level.at).as_secs_f64() * full / 60.0;
+            *level = Level { tokens: (level.tokens + refill).min(full), at: now };
+            // Sums of fractions miss a whole number by a few units in the last place.
+            if level.tokens + 1e-6 >= amount {
+                level.tokens -= amount;
+                return;
+            }
+            let missing = (amount - level.tokens) * 60.0 / full;
+            tokio::time::sleep(Duration::from_secs_f64(missing)).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use futures_util::future::join_all;
+    use textgrad_core::{Choice, FinishReason, Message, Purpose, Sampling, engine_fn};
+    use tokio::time::{sleep, timeout};
+
+    use super::*;
+
+    fn request(text: &str, max_tokens: u32) -> Request {
+        Request::new(Purpose::Sample, [Message::user(text)])
+            .with_sampling(Sampling::default().with_max_tokens(max_tokens))
+    }
+
+    /// When each of the requests was let through, in seconds since the start, in the order of letting.
+    async fn passes(limits: Limits, requests: &[Request]) -> Vec<(String, u64)> {
+        let start = Instant::now();
+        let seen = Mutex::new(Vec::new());
+        let engine = engine_fn("e", |request: Request| {
+            seen.lock().unwrap().push((request.messages[0].text(), start.elapsed().as_secs()));
+            async { Ok(Response::new(vec![Choice::new("", FinishReason::Stop)])) }
+        });
+        let engine = Limit::new(engine, limits.into());
+        join_all(requests.iter().map(|request| engine.complete(request))).await;
+        drop(engine);
+        seen.into_inner().unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_more_calls_than_allowed_are_in_flight_in_order_of_arrival() {
+        let flight = Mutex::new((0, 0));
+        let order = Mutex::new(Vec::new());
+        let engine = engine_fn("e", |request: Request| {
+            let (flight, order) = (&flight, &order);
+            async move {
+                {
+                    let mut flight = flight.lock().unwrap();
+                    flight.0 += 1;
+                    flight.1 = flight.1.max(flight.0);
+                    order.lock().unwrap().push(request.messages[0].text());
+                }
+                sleep(Duration::from_secs(1)).await;
+                flight.lock().unwrap().0 -= 1;
+                Ok(Response::new(vec![Choice::new("", FinishReason::Stop)]))
+            }
+        });
+        let engine = Limit::new(engine, Limits::default().concurrency(3).into());
+        let requests: Vec<Request> = (0..10).map(|i| request(&i.to_string(), 1)).collect();
+        let start = Instant::now();
+        join_all(requests.iter().map(|request| engine.complete(request))).await;
+        assert_eq!(start.elapsed(), Duration::from_secs(4));
+        drop(engine);
+        assert_eq!(flight.into_inner().unwrap(), (0, 3));
+        let expected: Vec<String> = (0..10).map(|i| i.to_string()).collect();
+        assert_eq!(order.into_inner().unwrap(), expected);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_per_minute_hold_under_concurrency() {
+        let requests: Vec<Request> = (0..14).map(|_| request("x", 1)).collect();
+        let times: Vec<u64> = passes(Limits::default().requests_per_minute(12), &requests)
+            .await
+            .into_iter()
+            .map(|(_, at)| at)
+            .collect();
+        // The full bucket at once, then one every five seconds.
+        assert_eq!(times, [[0; 12].as_slice(), &[5, 10]].concat());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn tokens_per_minute_are_taken_from_what_a_request_may_cost() {
+        // "1234" is one token, so each costs 30 of 60.
+        let requests = [request("1234", 29), request("1234", 29), request("1234", 29)];
+        let times: Vec<u64> = passes(Limits::default().tokens_per_minute(60), &requests)
+            .await
+            .into_iter()
+            .map(|(_, at)| at)
+            .collect();
+        assert_eq!(times, [0, 0, 30]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_above_the_whole_budget_waits_for_the_full_bucket_and_is_not_overtaken() {
+        let requests = [request("a", 29), request("huge", 1_000_000), request("b", 0)];
+        let seen = passes(Limits::default().tokens_per_minute(60), &requests).await;
+        assert_eq!(seen, [("a".into(), 0), ("huge".into(), 30), ("b".into(), 31)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_is_dropped_gives_its_place_back() {
+        let limiter = Limiter::new(Limits::default().concurrency(1).requests_per_minute(1));
+        let one = request("x", 1);
+        let slot = limiter.acquire(estimate(&one)).await;
+        assert!(
+            timeout(Duration::from_secs(1), limiter.acquire(estimate(&one))).await.is_err(),
+            "the slot is taken"
+        );
+        drop(slot);
+        assert!(
+            timeout(Duration::from_secs(1), limiter.acquire(estimate(&one))).await.is_err(),
+            "the minute is spent"
+        );
+        assert!(timeout(Duration::from_secs(60), limiter.acquire(estimate(&one))).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn zero_lifts_a_limit_and_a_clone_shares_it() {
+        let limits = Limits::default().concurrency(0).requests_per_minute(0).tokens_per_minute(0);
+        let free = Limiter::new(limits);
+        let one = request("x", 1);
+        let (_a, _b) = (free.acquire(estimate(&one)).await, free.acquire(estimate(&one)).await);
+
+        let shared = Limiter::new(Limits::default().concurrency(1));
+        let _slot = shared.clone().acquire(estimate(&one)).await;
+        assert!(timeout(Duration::from_secs(1), shared.acquire(estimate(&one))).await.is_err());
+    }
+}

@@ -1,0 +1,228 @@
+//! Prices of tokens and amounts of money.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use textgrad_core::{EngineError, ErrorKind, Request, Response, Usage, truncate};
+
+use super::estimate;
+
+/// What a model costs, in units of money for a million tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Price {
+    /// Prompt tokens.
+    pub input: Money,
+    /// Prompt tokens that the server had cached; as `input` where it is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cached: Option<Money>,
+    /// Completion tokens.
+    pub output: Money,
+}
+
+impl Price {
+    /// A price for prompt tokens and one for completion tokens, each in units for a million tokens.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidRequest`] if one is not a number from 0 to 18 million.
+    pub fn new(input: f64, output: f64) -> Result<Self, EngineError> {
+        Ok(Self { input: Money::new(input)?, cached: None, output: Money::new(output)? })
+    }
+
+    /// The same with another price for tokens that the server had cached.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_cached(mut self, cached: f64) -> Result<Self, EngineError> {
+        self.cached = Some(Money::new(cached)?);
+        Ok(self)
+    }
+
+    /// What a call cost by what its server says, or by an estimate where it says nothing; see
+    /// [`Budget`](super::Budget).
+    #[must_use]
+    pub fn of_call(&self, request: &Request, response: &Response) -> Money {
+        self.of(estimate::usage(request, response))
+    }
+
+    /// What so many tokens cost.
+    #[must_use]
+    pub fn of(&self, usage: Usage) -> Money {
+        let cached = usage.cached_tokens.min(usage.prompt_tokens);
+        let price = |tokens, million| Money::for_tokens(tokens, million);
+        price(usage.prompt_tokens - cached, self.input)
+            .plus(price(cached, self.cached.unwrap_or(self.input)))
+            .plus(price(usage.completion_tokens, self.output))
+    }
+}
+
+/// A table of prices by engine or model. There are none in this library: they change.
+///
+/// The price of an engine is the one under its whole [name](textgrad_core::Engine::name)
+/// (`openai:gpt-x`), else the one under the model, which is what follows the first colon (`gpt-x`). Where there
+/// is neither, there is no price: a budget of money refuses such an engine. One that costs nothing is given the
+/// price 0.
+///
+/// As a file it is a JSON object:
+/// ```json
+/// {
+///   "gpt-x": { "input": 2.5, "cached": 1.25, "output": 10 },
+///   "openai:local-model": { "input": 0, "output": 0 }
+/// }
+/// ```
+///
+/// # Examples
+/// ```
+/// use textgrad_core::Usage;
+/// use textgrad_ops::layer::Prices;
+///
+/// let prices = Prices::from_json(r#"{ "gpt-x": { "input": 2.5, "cached": 1.25, "output": 10 } }"#)?;
+/// let price = prices.of("openai:gpt-x").unwrap();
+/// let usage = Usage { prompt_tokens: 1000, completion_tokens: 200, cached_tokens: 400 };
+/// assert_eq!(price.of(usage).to_string(), "0.004");
+/// assert!(prices.of("openai:other").is_none());
+/// # Ok::<(), textgrad_core::EngineError>(())
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Prices(BTreeMap<String, Price>);
+
+impl Prices {
+    /// The same table with one more price, or another for the same name.
+    #[must_use]
+    pub fn with(mut self, name: impl Into<String>, price: Price) -> Self {
+        self.0.insert(name.into(), price);
+        self
+    }
+
+    /// A table written as JSON.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidRequest`], with line and column, if it is none.
+    pub fn from_json(text: &str) -> Result<Self, EngineError> {
+        serde_json::from_str(text).map_err(|error| {
+            EngineError::new(
+                ErrorKind::InvalidRequest,
+                "expected prices as a JSON object of {\"model\": {\"input\": 2.5, \"cached\": 1.25, \"output\": 10}}, for a million tokens each, \"cached\" as you like",
+            )
+            .with_source(error)
+        })
+    }
+
+    /// A table in a file.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidRequest`] if the file cannot be read or holds no table.
+    pub async fn load(path: impl AsRef<Path>) -> Result<Self, EngineError> {
+        let path = path.as_ref();
+        let wrong = |what: &str| {
+            EngineError::new(
+                ErrorKind::InvalidRequest,
+                format!("the prices in {}: {what}", path.display()),
+            )
+        };
+        let text = tokio::fs::read_to_string(path).await;
+        let text = text.map_err(|error| wrong("the file cannot be read").with_source(error))?;
+        Self::from_json(&text)
+            .map_err(|error| wrong("the file holds no table of prices").with_source(error))
+    }
+
+    /// The price of an engine.
+    #[must_use]
+    pub fn of(&self, engine: &str) -> Option<Price> {
+        let model = || engine.split_once(':').and_then(|(_, model)| self.0.get(model));
+        self.0.get(engine).or_else(model).copied()
+    }
+
+    pub(super) fn require(&self, engine: &str) -> Result<Price, EngineError> {
+        self.of(engine).ok_or_else(|| {
+            let known: Vec<&str> = self.0.keys().map(String::as_str).collect();
+            EngineError::new(
+                ErrorKind::InvalidRequest,
+                format!(
+                    "expected a price for the engine {engine:?}, for the budget is of money; the table has {}; add one, 0 if it costs nothing",
+                    match known.is_empty() {
+                        true => "none".to_owned(),
+                        false => truncate(&known.join(", "), 200),
+                    }
+                ),
+            )
+        })
+    }
+}
+
+/// Units are held as whole billionths of a thousandth: a token at the price of one unit for a million tokens.
+const PER_UNIT: f64 = 1e12;
+
+/// An amount of money, in units of the currency in which the prices are.
+///
+/// It is a whole number of 10⁻¹² units, so that sums do not depend on the order in which answers come: a
+/// price with up to six decimals, for a million tokens, is exact for each single token. Amounts end at 18
+/// million units; what is more counts as that. Written to JSON as a number of units, which reads back as the
+/// very amount up to about 9,000 units, and to within 10⁻¹⁵ of it above.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Money(u64);
+
+impl Money {
+    /// Nothing.
+    pub const ZERO: Self = Self(0);
+
+    /// So many units.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidRequest`] if they are not a number from 0 to 18 million.
+    pub fn new(units: f64) -> Result<Self, EngineError> {
+        if (0.0..=18e6).contains(&units) {
+            // In range, and rounded: nothing is lost by it.
+            return Ok(Self((units * PER_UNIT).round() as u64));
+        }
+        Err(EngineError::new(
+            ErrorKind::InvalidRequest,
+            format!("expected an amount of money from 0 to 18 million units, got {units}"),
+        ))
+    }
+
+    /// The amount in units.
+    #[must_use]
+    pub fn units(self) -> f64 {
+        self.0 as f64 / PER_UNIT
+    }
+
+    /// The sum; what is more than 18 million units counts as that.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+
+    pub(super) fn minus(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
+    }
+
+    /// What so many tokens cost at this price for a million of them.
+    fn for_tokens(tokens: u64, million: Self) -> Self {
+        let exact = u128::from(tokens) * u128::from(million.0) / 1_000_000;
+        Self(u64::try_from(exact).unwrap_or(u64::MAX))
+    }
+}
+
+impl fmt::Display for Money {
+    /// With six decimals, or fewer if fewer say it all.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = format!("{:.6}", self.units());
+        f.write_str(text.trim_end_matches('0').trim_end_matches('.'))
+    }
+}
+
+impl Serialize for Money {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(self.units())
+    }
+}
+
+impl<'de> Deserialize<'de> for Money {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::new(f64::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+    }
+}

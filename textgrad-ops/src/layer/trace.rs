@@ -1,0 +1,129 @@
+//! OpenTelemetry spans of calls, named after the GenAI conventions.
+
+use async_trait::async_trait;
+use textgrad_core::{Engine, EngineError, EngineInfo, Request, Response};
+use tracing::field::{Empty, display};
+use tracing::{Instrument as _, Span, info_span};
+
+/// An engine that opens a `tracing` span for each call; see [`EngineExt::traced`](super::EngineExt::traced).
+///
+/// The span is called `chat <model>` and of kind `client` (`otel.name`, `otel.kind`, as
+/// `tracing-opentelemetry` reads them). It carries `gen_ai.operation.name`, `gen_ai.provider.name`,
+/// `gen_ai.request.*`, `gen_ai.response.model`, `gen_ai.response.finish_reasons`, `gen_ai.usage.*` and, for a
+/// call that failed, `error.type`: the [kind](textgrad_core::ErrorKind) of the error. Two fields are our own:
+/// `textgrad.purpose` and `textgrad.simulation`. What was said is never part of it.
+///
+/// Counts are signed numbers, and lists (`gen_ai.response.finish_reasons`, `gen_ai.request.stop_sequences`)
+/// are JSON, since `tracing` has no lists: an exporter that wants them as the conventions have them reads them
+/// back, as the example `otel` does.
+///
+/// Provider and model are read off the engine's name, `provider:model`.
+#[derive(Debug, Clone)]
+pub struct Traced<E> {
+    engine: E,
+}
+
+impl<E> Traced<E> {
+    pub(super) fn new(engine: E) -> Self {
+        Self { engine }
+    }
+
+    /// The inner engine.
+    pub fn get_ref(&self) -> &E {
+        &self.engine
+    }
+
+    /// The inner engine, by value.
+    pub fn into_inner(self) -> E {
+        self.engine
+    }
+}
+
+#[async_trait]
+impl<E: Engine> Engine for Traced<E> {
+    fn info(&self) -> &EngineInfo {
+        self.engine.info()
+    }
+
+    async fn complete(&self, request: &Request) -> Result<Response, EngineError> {
+        let span = open_span(self.name(), self.is_simulation(), request);
+        let result = self.engine.complete(request).instrument(span.clone()).await;
+        close_span(&span, &result);
+        result
+    }
+}
+
+/// The span of a call that begins.
+fn open_span(engine: &str, simulation: bool, request: &Request) -> Span {
+    let (provider, model) = engine.split_once(':').unwrap_or((engine, engine));
+    let sampling = &request.sampling;
+    let span = info_span!(
+        "chat",
+        otel.name = %format_args!("chat {model}"),
+        otel.kind = "client",
+        otel.status_code = Empty,
+        gen_ai.operation.name = "chat",
+        gen_ai.provider.name = provider,
+        gen_ai.request.model = model,
+        gen_ai.output.type = request.format.is_some().then_some("json"),
+        gen_ai.request.choice.count = (sampling.n != 1).then_some(i64::from(sampling.n)),
+        gen_ai.request.seed = sampling.seed.and_then(whole),
+        gen_ai.request.temperature = sampling.temperature,
+        gen_ai.request.top_p = sampling.top_p,
+        gen_ai.request.top_k = sampling.extra.get("top_k").and_then(serde_json::Value::as_f64),
+        gen_ai.request.max_tokens = sampling.max_tokens.map(i64::from),
+        gen_ai.request.frequency_penalty = sampling.frequency_penalty,
+        gen_ai.request.presence_penalty = sampling.presence_penalty,
+        gen_ai.request.stop_sequences = Empty,
+        gen_ai.response.model = Empty,
+        gen_ai.response.finish_reasons = Empty,
+        gen_ai.usage.input_tokens = Empty,
+        gen_ai.usage.output_tokens = Empty,
+        gen_ai.usage.cache_read.input_tokens = Empty,
+        error.type = Empty,
+        textgrad.purpose = %request.purpose,
+        textgrad.simulation = simulation,
+    );
+    if !sampling.stop.is_empty() {
+        span.record("gen_ai.request.stop_sequences", display(list(&sampling.stop)));
+    }
+    span
+}
+
+/// A count as OpenTelemetry has it: `tracing-opentelemetry` makes texts of unsigned numbers. A seed beyond
+/// the range is left out, for want of a number that says it.
+fn whole(count: u64) -> Option<i64> {
+    i64::try_from(count).ok()
+}
+
+/// A list as JSON: a field of `tracing` holds no list. What exports spans can read it back into one.
+fn list(texts: impl IntoIterator<Item = impl AsRef<str>>) -> serde_json::Value {
+    texts.into_iter().map(|text| text.as_ref().to_owned()).collect()
+}
+
+/// Adds what the call came to.
+fn close_span(span: &Span, result: &Result<Response, EngineError>) {
+    match result {
+        Ok(response) => {
+            let reasons = response.choices.iter().map(|choice| choice.finish_reason.as_str());
+            span.record("gen_ai.response.finish_reasons", display(list(reasons)));
+            if !response.model.is_empty() {
+                span.record("gen_ai.response.model", response.model.as_str());
+            }
+            let usage = response.usage;
+            // All zero is how a response says that the server did not tell.
+            if usage.total() > 0 {
+                span.record("gen_ai.usage.input_tokens", whole(usage.prompt_tokens));
+                span.record("gen_ai.usage.output_tokens", whole(usage.completion_tokens));
+                span.record("gen_ai.usage.cache_read.input_tokens", whole(usage.cached_tokens));
+            }
+        }
+        Err(error) => {
+            span.record("error.type", display(error.kind()));
+            span.record("otel.status_code", "error");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,180 @@
+//! Response cache over any store, with one call for equal concurrent requests.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use textgrad_core::{EngineError, FinishReason, Request, Response};
+
+use super::flight::{Role, SingleFlight};
+use super::key::{RequestKey, request_key};
+
+/// What a response is cached under.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct CacheKey<'a> {
+    /// The key of the request.
+    pub key: RequestKey,
+    /// The identity of the engine.
+    pub engine: &'a str,
+    /// The request.
+    pub request: &'a Request,
+}
+
+impl<'a> CacheKey<'a> {
+    /// The key of a request to the engine of this [identity](textgrad_core::EngineInfo::identity).
+    #[must_use]
+    pub fn new(engine: &'a str, request: &'a Request) -> Self {
+        Self { key: request_key(engine, request), engine, request }
+    }
+}
+
+/// A backend that keeps responses by key. A failure of the backend is its own business: at worst it keeps
+/// nothing.
+pub trait CacheStore: Send + Sync {
+    /// The response of a key, if it is kept.
+    fn get(&self, key: &CacheKey<'_>) -> impl Future<Output = Option<Response>> + Send;
+
+    /// Keeps a response. An implementation must begin the work before its first wait, so that dropping the future
+    /// does not lose the response.
+    fn put(&self, key: &CacheKey<'_>, response: &Response) -> impl Future<Output = ()> + Send;
+}
+
+/// Counts of a cache.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Counts {
+    pub(super) hits: u64,
+    pub(super) shared: u64,
+    pub(super) misses: u64,
+    #[cfg_attr(not(feature = "disk-cache"), expect(dead_code, reason = "reported of files only"))]
+    pub(super) not_kept: u64,
+}
+
+/// A response cache over a [`CacheStore`]. Cheap to clone: engines can share one, and whoever keeps a clone can
+/// read its statistics.
+///
+/// * Requests are equal if their [keys](request_key) are: same [identity](textgrad_core::EngineInfo::identity) of
+///   the engine, same messages, same sampling, same format. The purpose is left out. A request without a seed is
+///   cached as well: to draw several times, use seeds.
+/// * Of equal concurrent requests one is made. If its caller goes away, the next in line makes it. An error goes
+///   to those who wait and is not cached.
+/// * Only complete responses are cached: as many choices as were requested, each ended by the model
+///   ([`FinishReason::Stop`]). A later call may do better than a truncated, filtered or aborted one.
+/// * A cached response keeps its usage: a [`Meter`](crate::layer::Meter) counts what was paid for only inside of
+///   the cache.
+#[derive(Debug)]
+pub struct CacheLayer<S>(Arc<Shared<S>>);
+
+#[derive(Debug)]
+struct Shared<S> {
+    store: S,
+    flights: SingleFlight,
+    hits: AtomicU64,
+    shared: AtomicU64,
+    misses: AtomicU64,
+    not_kept: AtomicU64,
+}
+
+impl<S> Clone for CacheLayer<S> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<S> From<&Self> for CacheLayer<S> {
+    fn from(cache: &Self) -> Self {
+        cache.clone()
+    }
+}
+
+impl<S> CacheLayer<S> {
+    /// A cache over a store.
+    pub fn over(store: S) -> Self {
+        let (hits, shared, misses, not_kept) = Default::default();
+        let flights = SingleFlight::default();
+        Self(Arc::new(Shared { store, flights, hits, shared, misses, not_kept }))
+    }
+
+    /// The store.
+    #[must_use]
+    pub fn store(&self) -> &S {
+        &self.0.store
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        Counts {
+            hits: self.0.hits.load(Ordering::Relaxed),
+            shared: self.0.shared.load(Ordering::Relaxed),
+            misses: self.0.misses.load(Ordering::Relaxed),
+            not_kept: self.0.not_kept.load(Ordering::Relaxed),
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_idle(&self) -> bool {
+        self.0.flights.is_empty()
+    }
+}
+
+impl<S: CacheStore> CacheLayer<S> {
+    /// The response of a key: from the store, from an equal call under way, or from `call`.
+    ///
+    /// # Errors
+    /// Those of `call`.
+    pub async fn get_or<F, Fut>(&self, key: &CacheKey<'_>, call: F) -> Result<Response, EngineError>
+    where
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<Response, EngineError>>,
+    {
+        let shared = &*self.0;
+        if let Some(response) = shared.hit(key).await {
+            return Ok(response);
+        }
+        let waiter = shared.flights.join(key.key);
+        let leader = match waiter.role().await {
+            Some(Role::Waiter(outcome)) => {
+                shared.shared.fetch_add(1, Ordering::Relaxed);
+                return outcome;
+            }
+            Some(Role::Leader(leader)) => leader,
+            None => return call().await,
+        };
+        // An equal call may have completed between the first lookup and this flight.
+        if let Some(response) = shared.hit(key).await {
+            leader.complete(Ok(response.clone()));
+            return Ok(response);
+        }
+        shared.misses.fetch_add(1, Ordering::Relaxed);
+        let outcome = call().await;
+        match &outcome {
+            Ok(response) if is_complete(response, key.request.sampling.n) => {
+                // Open until it is kept: who comes meanwhile has the response from here.
+                leader.complete(outcome.clone());
+                shared.store.put(key, response).await;
+                waiter.close();
+            }
+            _ => {
+                shared.not_kept.fetch_add(u64::from(outcome.is_ok()), Ordering::Relaxed);
+                // Closed before it completes: who comes later makes a call of its own.
+                waiter.close();
+                leader.complete(outcome.clone());
+            }
+        }
+        outcome
+    }
+}
+
+impl<S: CacheStore> Shared<S> {
+    async fn hit(&self, key: &CacheKey<'_>) -> Option<Response> {
+        let response = self.store.get(key).await?;
+        self.hits.fetch_add(1, Ordering::Relaxed);
+        Some(response)
+    }
+}
+
+/// Whether a later call could not do better: as many choices as were requested, each of which the model ended
+/// itself. Unknown finish reasons (`abort`, `error`, ...) mostly mean that something went wrong.
+fn is_complete(response: &Response, n: u32) -> bool {
+    let all = usize::try_from(n).is_ok_and(|n| response.choices.len() >= n);
+    all && response.choices.iter().all(|choice| choice.finish_reason == FinishReason::Stop)
+}

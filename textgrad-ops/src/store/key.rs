@@ -1,0 +1,358 @@
+//! A stable name for what a request asks.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use textgrad_core::{Format, Message, MessageRole, Part, Request, Sampling, Seed};
+
+/// Goes into every key: a change of what is hashed, or how, needs a new one.
+const VERSION: &str = "textgrad-request-key/1";
+
+/// A name for what a request asks of an engine: equal for equal requests, on every machine and in every
+/// version of this library that writes the same version of the key.
+///
+/// Made by [`request_key`]; written as 64 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RequestKey([u8; 32]);
+
+impl RequestKey {
+    /// A seed of the request's own, for what must be spread evenly over requests yet repeat with them.
+    #[must_use]
+    pub fn seed(self) -> Seed {
+        let mut head = [0; 8];
+        for (to, from) in head.iter_mut().zip(self.0) {
+            *to = from;
+        }
+        Seed::new(u64::from_le_bytes(head))
+    }
+}
+
+/// The key of a request to an engine: SHA-256 over everything that may change the answer.
+///
+/// That is the engine, by its [name](textgrad_core::Engine::name) for journals and recordings and by its
+/// [identity](textgrad_core::Engine::identity) for caches, the messages with their images, the whole sampling, and the format if there is one. The purpose is left
+/// out: engines may not answer by it, so the same question for another purpose has the same answer. Keys of
+/// provider extras are sorted at every depth, so their order does not matter.
+///
+/// # Examples
+/// ```
+/// use textgrad_core::{Format, Message, Purpose, Request};
+/// use textgrad_ops::store::request_key;
+///
+/// let sample = Request::new(Purpose::Sample, [Message::user("hello")]);
+/// let judge = Request::new(Purpose::Judge, [Message::user("hello")]);
+/// assert_eq!(request_key("m", &sample), request_key("m", &judge));
+/// assert_ne!(request_key("m", &sample), request_key("other", &sample));
+/// ```
+#[must_use]
+pub fn request_key(engine: &str, request: &Request) -> RequestKey {
+    // Taken apart by name, so that a field that is added to a request cannot be forgotten here.
+    let Request { messages, sampling, purpose: _, format } = request;
+    let mut hash = Encoder(Sha256::new());
+    hash.text(VERSION);
+    hash.text(engine);
+    hash.count(messages.len());
+    for message in messages {
+        hash.message(message);
+    }
+    hash.sampling(sampling);
+    // Nothing is written where there is no format, so that keys from before there were any still hold. What
+    // comes before says where it ends, so no other request has these bytes.
+    if let Some(format) = format {
+        hash.format(format);
+    }
+    RequestKey(hash.0.finalize().into())
+}
+
+/// Feeds values to the hash so that no two sequences of values give the same bytes: each begins with its
+/// length or its tag.
+struct Encoder(Sha256);
+
+impl Encoder {
+    fn tag(&mut self, tag: u8) {
+        self.0.update([tag]);
+    }
+
+    fn count(&mut self, count: usize) {
+        self.0.update((count as u64).to_le_bytes());
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.count(bytes.len());
+        self.0.update(bytes);
+    }
+
+    fn text(&mut self, text: &str) {
+        self.bytes(text.as_bytes());
+    }
+
+    fn optional(&mut self, value: Option<[u8; 8]>) {
+        self.tag(u8::from(value.is_some()));
+        self.0.update(value.unwrap_or_default());
+    }
+
+    fn message(&mut self, message: &Message) {
+        let Message { role, parts } = message;
+        self.tag(match role {
+            MessageRole::System => 0,
+            MessageRole::User => 1,
+            MessageRole::Assistant => 2,
+        });
+        self.count(parts.len());
+        for part in parts {
+            match part {
+                Part::Text(text) => {
+                    self.tag(0);
+                    self.text(text);
+                }
+                Part::Image(image) => {
+                    self.tag(1);
+                    self.text(image.media_type());
+                    self.bytes(image.bytes());
+                }
+            }
+        }
+    }
+
+    fn sampling(&mut self, sampling: &Sampling) {
+        let Sampling {
+            n,
+            temperature,
+            top_p,
+            max_tokens,
+            seed,
+            stop,
+            frequency_penalty,
+            presence_penalty,
+            top_logprobs,
+            extra,
+        } = sampling;
+        self.0.update(n.to_le_bytes());
+        for number in [temperature, top_p, frequency_penalty, presence_penalty] {
+            self.optional(number.map(f64::to_le_bytes));
+        }
+        self.optional(max_tokens.map(|tokens| u64::from(tokens).to_le_bytes()));
+        self.optional(seed.map(u64::to_le_bytes));
+        self.count(stop.len());
+        for text in stop {
+            self.text(text);
+        }
+        self.object(extra);
+        // As with the format: nothing where there is none, and another tag than the format's.
+        if let Some(top) = top_logprobs {
+            self.tag(2);
+            self.0.update(top.to_le_bytes());
+        }
+    }
+
+    fn format(&mut self, format: &Format) {
+        self.tag(1);
+        self.text(format.name());
+        self.tag(u8::from(format.is_strict()));
+        self.object(format.schema());
+    }
+
+    fn object(&mut self, object: &serde_json::Map<String, Value>) {
+        let mut fields: Vec<_> = object.iter().collect();
+        fields.sort_by_key(|(key, _)| *key);
+        self.count(fields.len());
+        for (key, value) in fields {
+            self.text(key);
+            self.value(value);
+        }
+    }
+
+    fn value(&mut self, value: &Value) {
+        match value {
+            Value::Null => self.tag(0),
+            Value::Bool(value) => {
+                self.tag(1);
+                self.tag(u8::from(*value));
+            }
+            Value::Number(number) => {
+                self.tag(2);
+                self.text(&number.to_string());
+            }
+            Value::String(text) => {
+                self.tag(3);
+                self.text(text);
+            }
+            Value::Array(values) => {
+                self.tag(4);
+                self.count(values.len());
+                for value in values {
+                    self.value(value);
+                }
+            }
+            Value::Object(object) => {
+                self.tag(5);
+                self.object(object);
+            }
+        }
+    }
+}
+
+impl fmt::Display for RequestKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for RequestKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RequestKey({self})")
+    }
+}
+
+/// A text that is no request key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("expected a request key of 64 hexadecimal digits, got {0:?}")]
+pub struct ParseRequestKeyError(String);
+
+impl FromStr for RequestKey {
+    type Err = ParseRequestKeyError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = || ParseRequestKeyError(textgrad_core::truncate(text, 80));
+        if text.len() != 64 {
+            return Err(wrong());
+        }
+        let mut key = [0; 32];
+        for (byte, pair) in key.iter_mut().zip(text.as_bytes().chunks(2)) {
+            let digits = pair.iter().map(|digit| char::from(*digit).to_digit(16));
+            *byte = digits
+                .collect::<Option<Vec<u32>>>()
+                .and_then(|digits| {
+                    u8::try_from(digits.iter().fold(0, |sum, digit| sum * 16 + digit)).ok()
+                })
+                .ok_or_else(wrong)?;
+        }
+        Ok(Self(key))
+    }
+}
+
+impl Serialize for RequestKey {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for RequestKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use textgrad_core::{Image, Purpose};
+
+    use super::*;
+
+    fn request() -> Request {
+        let image = Image::new(vec![1, 2, 3], "image/png").unwrap();
+        let user =
+            Message::new(MessageRole::User, [Part::Text("h\u{e9}".into()), Part::Image(image)]);
+        let mut sampling = Sampling::default().with_n(3).with_seed(7).with_temperature(0.5);
+        sampling.stop = vec!["END".into()];
+        sampling.extra.insert("top_k".into(), json!({"b": [1, null, true], "a": "x"}));
+        Request::new(Purpose::Sample, [Message::system("s"), user]).with_sampling(sampling)
+    }
+
+    #[test]
+    fn a_key_never_changes() {
+        // Journals and recordings hold keys. The figure was computed by a separate implementation in
+        // Python; a change of the encoding needs a new version.
+        assert_eq!(
+            request_key("engine", &request()).to_string(),
+            "d0128e3ddf4490f9b6070d3d144416d44c8e26862e553fabf8d3e4b44306e137"
+        );
+    }
+
+    #[test]
+    fn everything_but_the_purpose_counts() {
+        let changes: Vec<fn(&mut Request)> = vec![
+            |r| r.messages[0] = Message::user("s"),
+            |r| r.messages[0] = Message::system("t"),
+            |r| r.messages.truncate(1),
+            |r| r.messages[1].parts.truncate(1),
+            |r| {
+                r.messages[1].parts[1] =
+                    Part::Image(Image::new(vec![1, 2, 4], "image/png").unwrap())
+            },
+            |r| {
+                r.messages[1].parts[1] =
+                    Part::Image(Image::new(vec![1, 2, 3], "image/gif").unwrap())
+            },
+            |r| r.sampling.n = 4,
+            |r| r.sampling.temperature = None,
+            |r| r.sampling.top_p = Some(0.5),
+            |r| r.sampling.max_tokens = Some(5),
+            |r| r.sampling.seed = Some(8),
+            |r| r.sampling.stop = vec![],
+            |r| r.sampling.frequency_penalty = Some(0.5),
+            |r| r.sampling.presence_penalty = Some(0.5),
+            |r| r.sampling.top_logprobs = Some(0),
+            |r| r.sampling.top_logprobs = Some(5),
+            |r| r.sampling.extra = serde_json::Map::new(),
+            |r| {
+                r.sampling.extra =
+                    json!({"top_k": {"b": [1, null, true], "a": "y"}}).as_object().unwrap().clone()
+            },
+        ];
+        let format = |name: &str, schema| Format::json_schema(name, schema).unwrap();
+        let formats = [
+            format("x", json!({})),
+            format("y", json!({})),
+            format("x", json!({"type": "object"})),
+            format("x", json!({})).with_strict(false),
+        ];
+        let mut keys = vec![request_key("engine", &request()), request_key("e", &request())];
+        keys.extend(formats.map(|format| request_key("engine", &request().with_format(format))));
+        for change in changes {
+            let mut request = request();
+            change(&mut request);
+            keys.push(request_key("engine", &request));
+        }
+        let all = keys.len();
+        keys.sort_unstable();
+        keys.dedup();
+        assert_eq!(keys.len(), all);
+
+        let mut other = request();
+        other.purpose = Purpose::Judge;
+        assert_eq!(request_key("engine", &other), request_key("engine", &request()));
+    }
+
+    #[test]
+    fn the_order_of_extra_fields_does_not_matter() {
+        let mut other = request();
+        other.sampling.extra =
+            serde_json::from_str(r#"{"top_k": {"a": "x", "b": [1, null, true]}}"#).unwrap();
+        assert_eq!(request_key("engine", &other), request_key("engine", &request()));
+    }
+
+    #[test]
+    fn texts_do_not_run_into_each_other() {
+        let two =
+            |a: &str, b: &str| Request::new(Purpose::Sample, [Message::user(a), Message::user(b)]);
+        assert_ne!(request_key("m", &two("ab", "c")), request_key("m", &two("a", "bc")));
+        let one = Request::new(Purpose::Sample, [Message::user("x")]);
+        assert_ne!(request_key("mx", &one), request_key("m", &one));
+    }
+
+    #[test]
+    fn a_key_survives_text_and_json() {
+        let key = request_key("engine", &request());
+        assert_eq!(key.to_string().parse(), Ok(key));
+        let json = serde_json::to_string(&key).unwrap();
+        assert_eq!(serde_json::from_str::<RequestKey>(&json).unwrap(), key);
+        for text in ["", "abc", &"g".repeat(64), &"é".repeat(32)] {
+            assert!(text.parse::<RequestKey>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! Run logs: every call of a run as a line of JSON, for people.
+
+use std::fmt;
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+use textgrad_core::{Engine, EngineError, EngineInfo, Request, Response};
+use tokio::time::Instant;
+
+use super::outcome::CallOutcome;
+use super::run_log::{LogError, entry};
+use crate::util::fs;
+use crate::util::jsonl::{Writer, end_of_last_line};
+
+/// An engine that writes each call to a [`RunLogger`]; see
+/// [`EngineExt::logged`](crate::layer::EngineExt::logged).
+///
+/// The file is JSON lines, each by itself: the `version` of the format, when the call began (`time`, in
+/// milliseconds since the Unix epoch), how long it took (`ms`), the `engine` and whether it simulates, the
+/// `request` with its purpose, and the `response` with its tokens, or the `error`. Several engines may write
+/// to one log, and a log may be continued. It holds everything that was said, so it is as confidential as
+/// the conversation; keys are not part of a request and so not of it.
+///
+/// Unlike a [recording](super::Record), which is to be replayed and so refuses to have holes, a log is there
+/// to be looked at: an answer that was paid for is handed on even where its line cannot be written, which is
+/// said as a warning. A call whose caller goes away before it ends has no line.
+#[derive(Debug, Clone)]
+pub struct Logged<E> {
+    engine: E,
+    log: RunLogger,
+}
+
+impl<E> Logged<E> {
+    pub(crate) fn new(engine: E, log: RunLogger) -> Self {
+        Self { engine, log }
+    }
+
+    /// The inner engine.
+    pub fn get_ref(&self) -> &E {
+        &self.engine
+    }
+
+    /// The inner engine, by value.
+    pub fn into_inner(self) -> E {
+        self.engine
+    }
+}
+
+#[async_trait]
+impl<E: Engine> Engine for Logged<E> {
+    fn info(&self) -> &EngineInfo {
+        self.engine.info()
+    }
+
+    async fn complete(&self, request: &Request) -> Result<Response, EngineError> {
+        let (time, begun) = (unix_ms(), Instant::now());
+        let result = self.engine.complete(request).await;
+        let engine = (self.name(), self.is_simulation());
+        let line = Line::call(time, begun.elapsed(), engine, request, &result);
+        if let Err(error) = self.log.write(&line).await {
+            tracing::warn!(%error, "a call is missing in the run log");
+        }
+        result
+    }
+}
+
+/// A run log, open for writing: engines write their calls to it, and a program its graphs.
+///
+/// Cheap to clone; clones write to the same file, in the order in which calls end. See
+/// [`EngineExt::logged`](crate::layer::EngineExt::logged) and [`RunLog`](super::RunLog).
+#[derive(Clone)]
+pub struct RunLogger {
+    path: Arc<Path>,
+    lines: Writer,
+}
+
+impl RunLogger {
+    /// Opens a log to be continued, or makes a new one. What a killed process left of its last line is cut
+    /// off. It must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`LogError`] if the file cannot be opened, holds something else than a log (it is left as it is then), or
+    /// another process has it open for writing.
+    pub async fn open(path: impl Into<PathBuf>) -> Result<Self, LogError> {
+        let path: Arc<Path> = path.into().into();
+        let opened = Arc::clone(&path);
+        let file = fs::blocking(move || open(&opened)).await?;
+        Ok(Self { lines: Writer::new(file), path })
+    }
+
+    pub(super) async fn write(&self, line: &Line) -> Result<(), LogError> {
+        let written = self.lines.write(line).await;
+        written.map_err(|error| LogError::io(&self.path, "cannot be written", error))
+    }
+}
+
+impl fmt::Debug for RunLogger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunLogger").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+/// Milliseconds since the Unix epoch; 0 before it.
+pub(super) fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn open(path: &Path) -> Result<std::fs::File, LogError> {
+    let failed = |error| LogError::io(path, "cannot be opened", error);
+    let mut file = std::fs::OpenOptions::new()
+        .read(true)
+        .append(true)
+        .create(true)
+        .open(path)
+        .map_err(failed)?;
+    if !fs::try_lock(&file).map_err(failed)? {
+        return Err(LogError::Locked(path.to_owned()));
+    }
+    let end = end_of_last_line(&mut file).map_err(failed)?;
+    refuse_foreign(&mut file, end, path)?;
+    file.set_len(end).map_err(failed)?;
+    Ok(file)
+}
+
+/// Whether it is a log whose last line may have been cut off, by its first line and its end; all the lines
+/// between would take long to read.
+fn refuse_foreign(file: &mut std::fs::File, end: u64, path: &Path) -> Result<(), LogError> {
+    let failed = |error| LogError::io(path, "cannot be opened", error);
+    if end > 0 {
+        file.seek(SeekFrom::Start(0)).map_err(failed)?;
+        let mut line = Vec::new();
+        BufReader::new(&mut *file).take(end).read_until(b'\n', &mut line).map_err(failed)?;
+        match entry(&line, path, 1) {
+            Ok(_) => {}
+            Err(newer @ LogError::Version { .. }) => return Err(newer),
+            Err(_) => return Err(LogError::Foreign(path.to_owned())),
+        }
+    }
+    file.seek(SeekFrom::Start(end)).map_err(failed)?;
+    let mut rest = Vec::new();
+    file.take(LONGEST_BEGINNING).read_to_end(&mut rest).map_err(failed)?;
+    if begins_a_line(&rest) { Ok(()) } else { Err(LogError::Foreign(path.to_owned())) }
+}
+
+/// Goes up when an older reader would misread a line. Each line says it, since a log may be continued by a
+/// later version.
+pub(super) const VERSION: u32 = 1;
+
+/// How lines of this version begin, which tells what is left of one from something else.
+const BEGINNINGS: [&[u8]; 2] =
+    [br#"{"version":1,"type":"call","time":"#, br#"{"version":1,"type":"graph","time":"#];
+
+/// More of a line than this is not needed to tell.
+pub(super) const LONGEST_BEGINNING: u64 = 64;
+
+/// Whether some bytes, of which there may be none, are the beginning of a line.
+pub(super) fn begins_a_line(bytes: &[u8]) -> bool {
+    BEGINNINGS.iter().any(|known| known.iter().zip(bytes).all(|(known, byte)| known == byte))
+}
+
+/// A line of a log.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Line {
+    version: u32,
+    #[serde(flatten)]
+    pub(super) entry: Entry,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(super) enum Entry {
+    Call(Box<CallLine>),
+    Graph { time: u64, name: String, graph: Json },
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct CallLine {
+    pub(super) time: u64,
+    pub(super) ms: f64,
+    pub(super) engine: String,
+    pub(super) is_simulation: bool,
+    pub(super) request: Request,
+    #[serde(flatten)]
+    pub(super) outcome: CallOutcome,
+}
+
+impl Line {
+    pub(super) fn call(
+        time: u64,
+        took: Duration,
+        (engine, is_simulation): (&str, bool),
+        request: &Request,
+        result: &Result<Response, EngineError>,
+    ) -> Self {
+        // Microseconds are more than any clock of a network call is good for.
+        let ms = (took.as_secs_f64() * 1e6).round() / 1e3;
+        let (engine, request) = (engine.to_owned(), request.clone());
+        let outcome = result.into();
+        let call = CallLine { time, ms, engine, is_simulation, request, outcome };
+        let entry = Entry::Call(Box::new(call));
+        Self { version: VERSION, entry }
+    }
+
+    #[cfg(feature = "page")]
+    pub(super) fn graph(time: u64, name: String, graph: Json) -> Self {
+        Self { version: VERSION, entry: Entry::Graph { time, name, graph } }
+    }
+}
+
+#[cfg(test)]
+mod tests;

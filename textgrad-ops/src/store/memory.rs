@@ -1,0 +1,137 @@
+//! Responses in memory.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use dashmap::DashMap;
+use serde::Serialize;
+use textgrad_core::Response;
+
+use super::cache::{CacheKey, CacheLayer, CacheStore, Counts};
+use super::key::RequestKey;
+
+/// A cache in memory; see [`CacheLayer`] for what is cached.
+///
+/// When it is full, the response that was stored first makes room: TPO and training repeat a request soon or
+/// never, so how often a response was used says little about its future.
+pub type Cache = CacheLayer<MemoryStore>;
+
+/// Settings of a [`Cache`] in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CacheConfig {
+    max_entries: usize,
+}
+
+impl Default for CacheConfig {
+    fn default() -> Self {
+        Self { max_entries: 4096 }
+    }
+}
+
+impl CacheConfig {
+    /// The most responses that are kept. Default: 4,096. With 0 none is kept, but equal concurrent requests are
+    /// still made once.
+    #[must_use]
+    pub fn max_entries(mut self, entries: usize) -> Self {
+        self.max_entries = entries;
+        self
+    }
+}
+
+/// Statistics of a [`Cache`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct CacheStats {
+    /// Requests answered from memory.
+    pub hits: u64,
+    /// Requests answered by an equal one that was under way, with its response or its error.
+    pub shared: u64,
+    /// Requests that were made.
+    pub misses: u64,
+    /// Responses kept now.
+    pub entries: usize,
+}
+
+impl Cache {
+    /// An empty cache.
+    #[must_use]
+    pub fn new(config: CacheConfig) -> Self {
+        Self::over(MemoryStore::new(config.max_entries))
+    }
+
+    /// What the cache did so far.
+    #[must_use]
+    pub fn stats(&self) -> CacheStats {
+        let Counts { hits, shared, misses, .. } = self.counts();
+        CacheStats { hits, shared, misses, entries: self.store().len() }
+    }
+}
+
+impl From<CacheConfig> for Cache {
+    fn from(config: CacheConfig) -> Self {
+        Self::new(config)
+    }
+}
+
+/// A bounded map of responses; the one that was stored first leaves first.
+#[derive(Debug)]
+pub struct MemoryStore {
+    responses: DashMap<RequestKey, Arc<Response>>,
+    order: Mutex<VecDeque<RequestKey>>,
+    max_entries: usize,
+}
+
+impl MemoryStore {
+    /// An empty store for at most so many responses.
+    #[must_use]
+    pub fn new(max_entries: usize) -> Self {
+        Self { responses: DashMap::new(), order: Mutex::default(), max_entries }
+    }
+
+    /// The number of responses.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.responses.len()
+    }
+
+    /// Whether it has no response.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.responses.is_empty()
+    }
+
+    /// The response of a key.
+    #[must_use]
+    pub fn lookup(&self, key: RequestKey) -> Option<Arc<Response>> {
+        Some(Arc::clone(&*self.responses.get(&key)?))
+    }
+
+    /// Keeps a response under a key, in place of an earlier one.
+    pub fn insert(&self, key: RequestKey, response: Response) {
+        if self.max_entries == 0 || self.responses.insert(key, Arc::new(response)).is_some() {
+            return;
+        }
+        let mut order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
+        order.push_back(key);
+        while order.len() > self.max_entries {
+            if let Some(oldest) = order.pop_front() {
+                self.responses.remove(&oldest);
+            }
+        }
+    }
+
+    /// Removes all responses.
+    pub fn clear(&self) {
+        self.order.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.responses.clear();
+    }
+}
+
+impl CacheStore for MemoryStore {
+    async fn get(&self, key: &CacheKey<'_>) -> Option<Response> {
+        self.lookup(key.key).map(|response| Response::clone(&response))
+    }
+
+    async fn put(&self, key: &CacheKey<'_>, response: &Response) {
+        self.insert(key.key, response.clone());
+    }
+}

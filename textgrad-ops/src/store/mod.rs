@@ -1,0 +1,47 @@
+//! Stores of requests and responses: caches, recordings, and run logs.
+//!
+//! All backends use one key, [`request_key`], and whole [`Response`](textgrad_core::Response)s.
+//!
+//! | type | backend | use |
+//! |---|---|---|
+//! | [`Cache`] | memory, bounded | equal requests of one process |
+//! | `DiskCache` | SQLite file, bounded | equal requests of several processes (feature `disk-cache`) |
+//! | [`Record`], [`Replay`] | JSON Lines | offline replay of a run, request by request |
+//! | [`RunLogger`], [`RunLog`] | JSON Lines | inspection of a run as an HTML page |
+//!
+//! [`CacheLayer`] is a cache over any [`CacheStore`], and [`Cached`](crate::layer::Cached) puts it around an engine.
+
+mod cache;
+mod flight;
+mod key;
+mod log;
+mod memory;
+mod outcome;
+#[cfg(feature = "page")]
+mod page;
+mod record;
+mod run_log;
+#[cfg(feature = "disk-cache")]
+mod sqlite;
+
+#[doc(inline)]
+pub use self::cache::{CacheKey, CacheLayer, CacheStore};
+#[doc(inline)]
+pub use self::key::{ParseRequestKeyError, RequestKey, request_key};
+#[doc(inline)]
+pub use self::log::{Logged, RunLogger};
+#[doc(inline)]
+pub use self::memory::{Cache, CacheConfig, CacheStats, MemoryStore};
+#[doc(inline)]
+#[cfg(feature = "page")]
+pub use self::page::write_page;
+#[doc(inline)]
+pub use self::record::{Record, Replay};
+#[doc(inline)]
+pub use self::run_log::{LogError, LoggedCall, LoggedGraph, RunLog};
+#[doc(inline)]
+#[cfg(feature = "disk-cache")]
+pub use self::sqlite::{
+    DiskCache, DiskCacheConfig, DiskCacheInfo, DiskCacheStats, DiskEntry, DiskFilter, DiskRemoved,
+    DiskStored, SqliteStore,
+};

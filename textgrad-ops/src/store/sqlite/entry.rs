@@ -1,0 +1,181 @@
+//! Settings, statistics and entries of a cache file.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use textgrad_core::{Request, Response, Usage};
+
+/// How a [`DiskCache`](super::DiskCache) is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DiskCacheConfig {
+    pub(super) max_bytes: u64,
+    pub(super) keep_requests: bool,
+}
+
+impl Default for DiskCacheConfig {
+    fn default() -> Self {
+        Self { max_bytes: 1 << 30, keep_requests: true }
+    }
+}
+
+impl DiskCacheConfig {
+    /// How large the file may become, in bytes; 1 GiB by default. When it is larger, the answers that were not
+    /// used for the longest make room, down to nine tenths of it, so that this is not done at each insert.
+    ///
+    /// It counts the pages of the file that hold something. Beside the file, SQLite keeps up to about 4 MiB of
+    /// what was written last in a file of the same name with `-wal` at its end. An empty file has some 40 KiB:
+    /// with less than that nothing is kept.
+    #[must_use]
+    pub fn max_bytes(mut self, bytes: u64) -> Self {
+        self.max_bytes = bytes;
+        self
+    }
+
+    /// Whether requests are kept beside their answers, so that they can be looked at; true by default. Without
+    /// them a file is smaller and does not tell what was asked, but for what the answers repeat: they are found
+    /// by a hash.
+    #[must_use]
+    pub fn keep_requests(mut self, keep: bool) -> Self {
+        self.keep_requests = keep;
+        self
+    }
+}
+
+/// What a [`DiskCache`] did so far, in this process.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct DiskCacheStats {
+    /// Requests answered from the file.
+    pub hits: u64,
+    /// Requests answered, well or with an error, by an equal one that was under way.
+    pub shared: u64,
+    /// Requests that were made.
+    pub misses: u64,
+    /// Of these, how many had an answer that is not fit to be kept.
+    pub not_kept: u64,
+    /// Lookups and inserts that failed. No answer was lost by it: what could not be looked up was asked, what
+    /// could not be kept was only handed on.
+    pub failures: u64,
+}
+
+/// What a file of answers holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct DiskCacheInfo {
+    /// The version of the file's format.
+    pub schema: u32,
+    /// How many answers it holds.
+    pub entries: u64,
+    /// The size of the file, in bytes, without what is free in it.
+    pub bytes: u64,
+    /// What is free in the file, in bytes: room for the next answers.
+    pub free_bytes: u64,
+    /// Tokens of all answers in it: what they would cost again.
+    pub usage: Usage,
+    /// When the oldest was kept, in milliseconds since 1970.
+    pub oldest: Option<u64>,
+    /// When the youngest was kept.
+    pub newest: Option<u64>,
+    /// When one was last used.
+    pub used: Option<u64>,
+}
+
+/// An entry of a file of answers, without its texts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct DiskEntry {
+    /// The key of the request: 64 hexadecimal digits.
+    pub key: String,
+    /// Which engine was asked.
+    pub engine: String,
+    /// The model as the server names it.
+    pub model: String,
+    /// Why it was first asked.
+    pub purpose: String,
+    /// When it was kept, in milliseconds since 1970.
+    pub created: u64,
+    /// When it was last used, to the minute.
+    pub used: u64,
+    /// What it cost.
+    pub usage: Usage,
+    /// The size of request and answer, in bytes.
+    pub bytes: u64,
+}
+
+/// An entry with its texts.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct DiskStored {
+    /// All but the texts.
+    #[serde(flatten)]
+    pub entry: DiskEntry,
+    /// What was asked, where requests are kept.
+    pub request: Option<Request>,
+    /// What was answered.
+    pub response: Response,
+}
+
+/// Which entries of a file are meant: those for which every condition holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DiskFilter {
+    pub(super) engine: Option<String>,
+    pub(super) model: Option<String>,
+    pub(super) purpose: Option<String>,
+    pub(super) unused_for: Option<Duration>,
+    pub(super) used_within: Option<Duration>,
+    pub(super) limit: Option<u64>,
+}
+
+impl DiskFilter {
+    /// Answers of this engine.
+    #[must_use]
+    pub fn engine(mut self, engine: impl Into<String>) -> Self {
+        self.engine = Some(engine.into());
+        self
+    }
+
+    /// Answers of this model, as the server names it.
+    #[must_use]
+    pub fn model(mut self, model: impl Into<String>) -> Self {
+        self.model = Some(model.into());
+        self
+    }
+
+    /// Answers first asked for this purpose, such as `sample`.
+    #[must_use]
+    pub fn purpose(mut self, purpose: impl Into<String>) -> Self {
+        self.purpose = Some(purpose.into());
+        self
+    }
+
+    /// Answers not used for this long. Keeping one counts as use.
+    #[must_use]
+    pub fn unused_for(mut self, age: Duration) -> Self {
+        self.unused_for = Some(age);
+        self
+    }
+
+    /// Answers used within this time.
+    #[must_use]
+    pub fn used_within(mut self, age: Duration) -> Self {
+        self.used_within = Some(age);
+        self
+    }
+
+    /// At most so many, those used last.
+    #[must_use]
+    pub fn limit(mut self, entries: u64) -> Self {
+        self.limit = Some(entries);
+        self
+    }
+}
+
+/// What was removed from a file of answers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct DiskRemoved {
+    /// How many answers.
+    pub entries: u64,
+    /// By how many bytes the file shrank.
+    pub bytes: u64,
+}

@@ -1,0 +1,294 @@
+//! Responses in an SQLite file that several processes share.
+//!
+//! | module | contents |
+//! |---|---|
+//! | `entry` | settings, statistics, entries and filters |
+//! | `worker` | the two threads that run SQLite |
+//! | `database` | opening the file, schema, errors |
+//! | `query`, `prune` | inserts, lookups, listing; removal and the bound on the size |
+
+mod database;
+mod entry;
+mod prune;
+mod query;
+mod worker;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rusqlite::Error;
+use textgrad_core::{EngineError, Response};
+
+use self::database::{Database, Open, explain, wrong};
+pub use self::entry::{
+    DiskCacheConfig, DiskCacheInfo, DiskCacheStats, DiskEntry, DiskFilter, DiskRemoved, DiskStored,
+};
+use self::query::{Found, New};
+use self::worker::{Job, Reader, Writer};
+use super::cache::{CacheKey, CacheLayer, CacheStore, Counts};
+
+/// A cache in one file, for this process, later ones and concurrent ones; see [`CacheLayer`] for what is cached.
+///
+/// * Of equal concurrent requests each process may make one.
+/// * An answer is handed on when it is in the file, as far as the operating system is concerned: a process
+///   that is killed loses none that it handed on. A power cut may lose the last ones, but damages nothing.
+/// * A file that fails during a run (full disk, damage) loses no answer either: it is handed on, a warning is
+///   logged (the 1st, 2nd, 4th, 8th, ... time), and [`stats`](DiskCache::stats) counts it.
+///
+/// The file is an SQLite database in WAL mode; while it is in use, and after a process was killed, two more
+/// files of its name stand beside it (`-wal`, `-shm`). They belong to it: move all three, or none. It must not
+/// be on a network file system. It holds answers and, unless
+/// [`keep_requests`](DiskCacheConfig::keep_requests) says no, requests, so it is as confidential as these. Keys
+/// of servers are not part of a request and so not of it.
+///
+/// # Examples
+/// ```
+/// use textgrad_core::{Choice, Engine, FinishReason, Message, Purpose, Request, Response, engine_fn};
+/// use textgrad_ops::layer::EngineExt;
+/// use textgrad_ops::store::{DiskCache, DiskCacheConfig};
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let path = folder.path().join("answers.sqlite");
+/// let cache = DiskCache::open(&path, DiskCacheConfig::default()).await?;
+/// let engine = engine_fn("live", |_| async { Ok(Response::new(vec![Choice::new("hi", FinishReason::Stop)])) })
+///     .disk_cached(&cache);
+/// let request = Request::new(Purpose::Sample, [Message::user("hello")]);
+/// engine.complete(&request).await?;
+/// engine.complete(&request).await?;
+/// assert_eq!((cache.stats().misses, cache.stats().hits), (1, 1));
+/// # Ok::<(), textgrad_core::EngineError>(()) }).unwrap();
+/// ```
+pub type DiskCache = CacheLayer<SqliteStore>;
+
+impl DiskCache {
+    /// Opens a file of answers, and begins one if there is none.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Other`](textgrad_core::ErrorKind::Other) if the file is something else, is damaged, is of a
+    /// newer version of this library, or cannot be opened, read and written.
+    pub async fn open(
+        path: impl Into<PathBuf>,
+        config: DiskCacheConfig,
+    ) -> Result<Self, EngineError> {
+        Self::with(path.into(), config, Open::OrCreate).await
+    }
+
+    /// Opens a file of answers, which must be there.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and if there is no such file.
+    pub async fn open_existing(
+        path: impl Into<PathBuf>,
+        config: DiskCacheConfig,
+    ) -> Result<Self, EngineError> {
+        Self::with(path.into(), config, Open::Existing).await
+    }
+
+    async fn with(path: PathBuf, config: DiskCacheConfig, open: Open) -> Result<Self, EngineError> {
+        Ok(Self::over(SqliteStore::open(path, config, open).await?))
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.store().path()
+    }
+
+    /// What the cache did so far, in this process.
+    #[must_use]
+    pub fn stats(&self) -> DiskCacheStats {
+        let Counts { hits, shared, misses, not_kept } = self.counts();
+        DiskCacheStats { hits, shared, misses, not_kept, failures: self.store().failures() }
+    }
+
+    /// What the file holds.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub async fn info(&self) -> Result<DiskCacheInfo, EngineError> {
+        self.store().call(|database| database.info()).await
+    }
+
+    /// Reads the whole file and says what is wrong with it; nothing, if all is well. Takes about a second per
+    /// GiB on a fast disk.
+    ///
+    /// # Errors
+    /// If the file cannot be read at all.
+    pub async fn check(&self) -> Result<Vec<String>, EngineError> {
+        self.store().call(|database| database.check()).await
+    }
+
+    /// The entries that a filter lets through, the one used last first.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub async fn entries(&self, filter: DiskFilter) -> Result<Vec<DiskEntry>, EngineError> {
+        self.store().call(move |database| database.entries(&filter)).await
+    }
+
+    /// The entry of a key, or of the beginning of one where no other begins so, with what was asked and what
+    /// was answered. Looking at it does not count as use.
+    ///
+    /// # Errors
+    /// If there is none, if there are several, or if the file cannot be read.
+    pub async fn entry(&self, key: &str) -> Result<DiskStored, EngineError> {
+        let key = key.to_ascii_lowercase();
+        self.store().stored(key).await
+    }
+
+    /// Removes the entries that a filter lets through (all, without any condition), and gives their room back
+    /// to the file system.
+    ///
+    /// # Errors
+    /// If the file cannot be written. What was removed before stays removed.
+    pub async fn remove(&self, filter: DiskFilter) -> Result<DiskRemoved, EngineError> {
+        self.store().call(move |database| database.remove(&filter)).await
+    }
+
+    /// Removes the entries that were not used for the longest until the file has at most so many bytes, and
+    /// gives their room back to the file system.
+    ///
+    /// # Errors
+    /// If the file cannot be written. What was removed before stays removed.
+    pub async fn prune(&self, max_bytes: u64) -> Result<DiskRemoved, EngineError> {
+        self.store().call(move |database| database.prune(max_bytes)).await
+    }
+
+    /// Waits until everything is in the file itself rather than beside it, as far as other processes that use
+    /// it allow. Nothing is lost without it; it is for a program's end, to leave one file behind.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub async fn flush(&self) -> Result<(), EngineError> {
+        self.store().call(|database| database.checkpoint()).await
+    }
+}
+
+/// The fewest digits by which an entry may be named.
+const MIN_PREFIX: usize = 4;
+
+/// Responses in an SQLite file, with the threads that read and write it; see [`DiskCache`].
+#[derive(Debug)]
+pub struct SqliteStore {
+    path: Arc<Path>,
+    config: DiskCacheConfig,
+    reader: Reader,
+    writer: Writer,
+    failures: AtomicU64,
+}
+
+impl SqliteStore {
+    async fn open(path: PathBuf, config: DiskCacheConfig, open: Open) -> Result<Self, EngineError> {
+        let path: Arc<Path> = path.into();
+        // The writer first: it is the one to begin a new file.
+        let writer = Writer::start(Arc::clone(&path), config, open).await?;
+        let reader = Reader::start(Arc::clone(&path)).await?;
+        Ok(Self { path, config, reader, writer, failures: AtomicU64::new(0) })
+    }
+
+    fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn failures(&self) -> u64 {
+        self.failures.load(Ordering::Relaxed)
+    }
+
+    /// Runs something over the file, after all that was queued before it.
+    async fn call<T: Send + 'static>(
+        &self,
+        run: impl FnOnce(&mut Database) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, EngineError> {
+        match self.writer.call(run).await {
+            Some(result) => result.map_err(|error| explain(&self.path, error)),
+            None => Err(wrong(&self.path, "its thread has stopped")),
+        }
+    }
+
+    async fn stored(&self, prefix: String) -> Result<DiskStored, EngineError> {
+        let digits = prefix.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if !digits || !(MIN_PREFIX..=64).contains(&prefix.len()) {
+            let got = textgrad_core::truncate(&prefix, 80);
+            return Err(wrong(
+                &self.path,
+                format!(
+                    "expected a key, or its first {MIN_PREFIX} or more hexadecimal digits, got {got:?}"
+                ),
+            ));
+        }
+        let asked = prefix.clone();
+        let mut found = self.call(move |database| database.stored(&asked)).await?;
+        let (entry, texts) = match (found.pop(), found.pop()) {
+            (Some(only), None) => only,
+            (None, _) => {
+                let what = format!("no entry has a key that begins with {prefix}");
+                return Err(wrong(&self.path, what));
+            }
+            _ => {
+                let what =
+                    format!("several entries have keys that begin with {prefix}; give more digits");
+                return Err(wrong(&self.path, what));
+            }
+        };
+        let unreadable = |error: serde_json::Error| {
+            wrong(&self.path, format!("the entry {} cannot be read", entry.key)).with_source(error)
+        };
+        let response = serde_json::from_str(&texts.response).map_err(unreadable)?;
+        let request = texts.request.as_deref().map(serde_json::from_str);
+        let request = request.transpose().map_err(unreadable)?;
+        Ok(DiskStored { entry, request, response })
+    }
+
+    /// Counts a failure; the log has the 1st, 2nd, 4th, 8th, ... so that a full disk does not drown it.
+    fn failed(&self, what: &str, error: &dyn std::error::Error) {
+        let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
+        if failures.is_power_of_two() {
+            tracing::warn!(path = %self.path.display(), %error, failures, "{what}");
+        }
+    }
+
+    fn read(&self, key: &CacheKey<'_>, found: &Found) -> Option<Response> {
+        match serde_json::from_str(&found.response) {
+            Ok(response) => {
+                if found.is_due() {
+                    self.writer.send(Job::Touch(key.key.to_string()));
+                }
+                Some(response)
+            }
+            Err(error) => {
+                self.failed("an answer in the cache cannot be read and is asked for again", &error);
+                None
+            }
+        }
+    }
+}
+
+impl CacheStore for SqliteStore {
+    async fn get(&self, key: &CacheKey<'_>) -> Option<Response> {
+        match self.reader.get(key.key.to_string()).await {
+            Ok(found) => self.read(key, &found?),
+            Err(error) => {
+                self.failed("the cache cannot be read; the request is made", &error);
+                None
+            }
+        }
+    }
+
+    async fn put(&self, key: &CacheKey<'_>, response: &Response) {
+        let new = match New::of(key, response, self.config.keep_requests) {
+            Ok(new) => new,
+            Err(error) => return self.failed("an answer cannot be written as JSON", &error),
+        };
+        // Queued before the first wait: a caller that goes away does not take it along.
+        if let Err(error) = self.writer.put(new).await {
+            self.failed("an answer is not kept, for the cache cannot be written", &error);
+        }
+    }
+}
+
+#[cfg(test)]
+mod file_tests;
+#[cfg(test)]
+mod tests;
