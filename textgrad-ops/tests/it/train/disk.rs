@@ -5,7 +5,7 @@ use std::process::Command;
 
 use textgrad_ops::Error;
 
-use crate::train::support::{Fault, files, setup, timeless};
+use crate::train::support::{Fault, files, setup, test_name, timeless};
 
 const FOLDER: &str = "FULL_DISK_RUN";
 
@@ -39,7 +39,12 @@ fn train_within(blocks: u64, folder: &Path) {
         .args(["-c", "trap '' XFSZ; ulimit -f \"$1\" || exit 9; shift; exec \"$@\"", "sh"])
         .arg(blocks.to_string())
         .arg(std::env::current_exe().unwrap())
-        .args(["--exact", "disk::a_process_that_trains", "--ignored", "--nocapture"])
+        .args([
+            "--exact",
+            test_name(module_path!(), "a_process_that_trains").as_str(),
+            "--ignored",
+            "--nocapture",
+        ])
         .env(FOLDER, folder)
         .env("RUST_BACKTRACE", "0")
         .output()

@@ -332,3 +332,9 @@ impl Scorer for Late {
         NumericMatch::new().score(prediction, example).await
     }
 }
+
+/// The full name of a test, as the test program's filter expects it, from the `module_path!()` of its module.
+pub(crate) fn test_name(module: &str, test: &str) -> String {
+    let (_, module) = module.split_once("::").unwrap();
+    format!("{module}::{test}")
+}

@@ -10,7 +10,7 @@ use textgrad_ops::Error;
 use textgrad_ops::train::Training;
 
 use super::setup::{Setup, Way};
-use crate::train::support::{files, timeless};
+use crate::train::support::{files, test_name, timeless};
 
 const FOLDER: &str = "COUNTING_RUN";
 const CALL: &str = "COUNTING_CALL";
@@ -90,7 +90,12 @@ fn a_process_that_trains() {
 /// Starts the process and kills it (SIGKILL on Unix) once it makes this call.
 fn train_and_kill(folder: &Path, call: usize) {
     let mut child: Child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "counting::killed::a_process_that_trains", "--ignored", "--nocapture"])
+        .args([
+            "--exact",
+            test_name(module_path!(), "a_process_that_trains").as_str(),
+            "--ignored",
+            "--nocapture",
+        ])
         .env(FOLDER, folder)
         .env(CALL, call.to_string())
         .stdout(Stdio::piped())
