@@ -44,7 +44,6 @@ mod batch;
 #[cfg(feature = "bench")]
 pub mod bench;
 mod config;
-mod distinct;
 mod error;
 pub mod input;
 pub mod journal;
@@ -65,6 +64,7 @@ mod stats;
 pub mod study;
 mod summary;
 mod truncate;
+mod util;
 
 #[doc(inline)]
 pub use self::batch::{Batch, Outcome, Progress};

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::json;
 use textgrad_ops::CancellationToken;
 
-use crate::distinct::distinct;
+use crate::util::dedup;
 use crate::error::Error;
 use crate::journal::Journal;
 use crate::query::Query;
@@ -102,7 +102,7 @@ impl Grader {
             None => None,
         };
         let session = Session::new(known, CancellationToken::new());
-        let texts = distinct(answers.iter().copied());
+        let texts = dedup(answers.iter().copied());
         let scored = session.score(&session.bind(&self.reward), query, &texts).await;
         let scored = session.interruption().map_or(scored, Err)?;
         let score = |answer: &&str| {

@@ -1,14 +1,12 @@
-//! What a search does: mode, depth, width, sampling.
+//! Settings of a search.
 
-mod accept;
 mod mode;
 mod stopping;
 
 use serde::{Deserialize, Serialize};
 use textgrad_core::{Layout, Sampling};
 
-pub use self::accept::Accept;
-pub use self::mode::Mode;
+pub use self::mode::{Accept, Mode};
 pub(crate) use self::stopping::Progress;
 pub use self::stopping::{MoneyBound, StopReason, Stopping};
 use crate::error::Error;

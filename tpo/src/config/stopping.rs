@@ -1,4 +1,4 @@
-//! When a search ends before its last iteration.
+//! Early stopping.
 
 use serde::{Deserialize, Serialize};
 use textgrad_ops::layer::{Money, Prices};

@@ -1,12 +1,12 @@
-//! The settings of a run.
+//! Settings of a run in `config.json`, and their comparison on resume.
 
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
-use textgrad_ops::util::json::{self, Difference};
+use textgrad_ops::util::json;
 
-use super::recall::pack_digest;
+use super::replay::pack_digest;
 use crate::config::{Mode, TpoConfig};
 use crate::error::Error;
 use crate::journal::{SCHEMA, digest};
@@ -138,21 +138,21 @@ impl RunConfig {
     }
 }
 
-/// What differs between settings, each as `setting: then, now`.
+/// The differences between settings, each as `setting: then, now`.
 pub(crate) fn differences(then: &Json, now: &Json) -> Vec<String> {
-    let found = json::differences(then, now);
-    // What the reward model is says what is kept of its scores.
-    let may_differ = |path: &str| {
-        path == "tpo" || path == "data.source" || path == "scores" || path.starts_with("scores.")
+    let shown = |difference: json::Difference<'_>| {
+        let json::Difference { path, then, now } = difference;
+        match path.as_str() {
+            // The reward model says what is kept of its scores.
+            "tpo" | "data.source" => None,
+            path if path == "scores" || path.starts_with("scores.") => None,
+            "prompts" => Some("the wording of the prompts".to_owned()),
+            "tokenizer" => Some("the tokenizer".to_owned()),
+            "data.sha256" => Some("the queries".to_owned()),
+            path => Some(format!("{path}: {then} then, {now} now")),
+        }
     };
-    let named = found.iter().filter(|found| !may_differ(&found.path));
-    let named = named.map(|Difference { path, then, now, .. }| match path.as_str() {
-        "prompts" => "the wording of the prompts".to_owned(),
-        "tokenizer" => "the tokenizer".to_owned(),
-        "data.sha256" => "the queries".to_owned(),
-        _ => format!("{path}: {then} then, {now} now"),
-    });
-    named.collect()
+    json::differences(then, now).into_iter().filter_map(shown).collect()
 }
 
 fn queries_digest(queries: &[Query]) -> String {

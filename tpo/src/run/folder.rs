@@ -1,4 +1,4 @@
-//! Making and opening the folder.
+//! The folder of a run, open for writing.
 
 use std::path::{Path, PathBuf};
 
@@ -10,6 +10,7 @@ use super::results::ResultsWriter;
 use crate::error::Error;
 use crate::journal::Journal;
 use crate::query::Query;
+use crate::util::blocking;
 
 /// The folder of a run, open for writing. Only one process can have it.
 #[derive(Debug)]
@@ -116,8 +117,9 @@ async fn restore_config(folder: &Path, config: &Json) -> Result<(), Error> {
 }
 
 async fn write_config(folder: &Path, config: &Json) -> Result<(), Error> {
-    let path = folder.join("config.json");
-    let (text, at) = (format!("{config:#}\n"), path.clone());
-    let write = fs::blocking(move || fs::replace(&at, text.as_bytes()));
-    write.await.map_err(Error::io(&path, "cannot be written"))
+    let (path, text) = (folder.join("config.json"), format!("{config:#}\n"));
+    blocking(move || {
+        fs::replace(&path, text.as_bytes()).map_err(Error::io(&path, "cannot be written"))
+    })
+    .await
 }

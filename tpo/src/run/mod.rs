@@ -1,4 +1,4 @@
-//! The folder of a run.
+//! Runs: many queries searched into a folder, and the folder read, verified and replayed.
 //!
 //! | file | what it holds |
 //! |---|---|
@@ -10,17 +10,24 @@
 //! and the same answers have the same file.
 
 mod config;
+mod execute;
 mod folder;
-mod recall;
 mod recorded;
+mod replay;
 mod results;
-mod told;
 mod verify;
 
 #[cfg(feature = "report")]
 pub(crate) use self::config::differences;
+#[doc(inline)]
 pub use self::config::{DataConfig, RunConfig, Scores};
+#[doc(inline)]
+pub use self::execute::{Run, RunObserver, RunReport, RunStart};
+#[doc(inline)]
 pub use self::folder::RunFolder;
+#[doc(inline)]
 pub use self::recorded::{RecordedRun, ResultsReader};
+#[doc(inline)]
 pub use self::results::{BestRecord, ErrorRecord, ResultRecord, ResultsWriter, Status};
+#[doc(inline)]
 pub use self::verify::{Finding, Verification};

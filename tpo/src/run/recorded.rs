@@ -1,4 +1,4 @@
-//! Reading the folder of a run, without writing to it.
+//! The folder of a run, read only.
 
 use std::fs::File;
 use std::io::{BufReader, ErrorKind};

@@ -1,4 +1,4 @@
-//! `results.jsonl`.
+//! Results of a run: `results.jsonl`.
 
 use std::path::{Path, PathBuf};
 

@@ -18,10 +18,10 @@ use super::pool::{Candidate, Pool};
 use super::shuffled::{Critique, Foreign, Partner};
 use super::trajectory::{CandidateRecord, IterationRecord, Trajectory};
 use crate::config::{Mode, Progress, StopReason};
-use crate::distinct::distinct;
 use crate::error::Error;
 use crate::query::Query;
 use crate::session::{BoundReward, Session};
+use crate::util::dedup;
 
 /// The search for one query, while it runs.
 pub(super) struct Search<'a> {
@@ -205,11 +205,11 @@ impl<'a> Search<'a> {
     async fn admit(&mut self, answers: Vec<Variable>, iteration: u32) -> Result<(), Error> {
         self.ends.extend(answers.iter().cloned());
         let came = answers.iter().filter_map(Variable::text);
-        let new = distinct(came.filter(|text| self.pool.score_of(text).is_none()));
+        let new = dedup(came.filter(|text| self.pool.score_of(text).is_none()));
         // Among the same texts scores stay as they are.
         let relative = self.reward.is_relative() && !new.is_empty();
         let mut texts = match relative {
-            true => distinct(self.pool.candidates().iter().map(Candidate::text)),
+            true => dedup(self.pool.candidates().iter().map(Candidate::text)),
             false => Vec::new(),
         };
         texts.extend(new);

@@ -1,4 +1,4 @@
-//! The figures of cells, and the rows of the table.
+//! Figures of the cells of a study.
 
 use serde::Serialize;
 
@@ -97,9 +97,9 @@ pub struct StudyRow {
 pub struct StudyTable {
     /// Whether any part of it is simulated: then the figures say nothing about real models.
     pub simulated: bool,
-    /// The study's first mode, which the others are held against.
+    /// The study's first mode, with which the others are compared.
     pub against: Option<Mode>,
-    /// The rows: by temperature and width, then mode, then depth.
+    /// The rows: by temperature and samples, then mode, then iterations.
     pub rows: Vec<StudyRow>,
 }
 
@@ -128,7 +128,7 @@ impl StudyTable {
             });
             rows.push(row(cell, &figures, ahead, bootstrap));
         }
-        // Beside one another what is compared: by temperature and width, then mode, then depth.
+        // Beside one another what is compared: by temperature and samples, then mode, then iterations.
         let mode = |mode: Mode| Mode::ALL.iter().position(|known| *known == mode);
         rows.sort_by(|a: &StudyRow, b: &StudyRow| {
             let key = |row: &StudyRow| (row.samples, mode(row.mode), row.iterations);
@@ -225,7 +225,7 @@ mod tests {
         assert_eq!(table.against, Some(Mode::Tpo));
         assert_eq!(table.row(Mode::Tpo, 2, 5).map(|row| row.ahead), Some(None));
         let alone = table.row(Mode::Revision, 2, 9).map(|row| row.ahead);
-        assert_eq!(alone, Some(None), "nothing of equal width");
+        assert_eq!(alone, Some(None), "nothing with equal samples");
         let shown = table.shown();
         let (_, paired) =
             shown.split_once("reward ahead of tpo, paired by query and seed\n").expect("a part");

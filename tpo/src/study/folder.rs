@@ -1,4 +1,4 @@
-//! The folder of a study.
+//! The folder of a study, and the state of its cells.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! What is to be run.
+//! The grid of a study.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +14,7 @@ use crate::error::Error;
 ///
 /// let grid = Grid { modes: vec![Mode::Tpo, Mode::Bon], iterations: vec![1, 2], ..Grid::default() };
 /// let names: Vec<String> = grid.cells()?.iter().map(|cell| cell.name()).collect();
-/// // Best-of-N has no depth, so it is run once.
+/// // Best-of-N has no iterations, so it is run once.
 /// assert_eq!(names, ["tpo-d2-n5-t0.7-s7", "tpo-d1-n5-t0.7-s7", "bon-n5-t0.7-s7"]);
 /// # Ok::<(), tpo::Error>(())
 /// ```
@@ -87,17 +87,17 @@ impl Grid {
                 return Err(Error::Config { setting, expected: "at least one value", got });
             }
         }
-        let mut depths = iterations.clone();
-        depths.sort_unstable_by(|a, b| b.cmp(a));
+        let mut descending = iterations.clone();
+        descending.sort_unstable_by(|a, b| b.cmp(a));
         let mut cells: Vec<GridCell> = Vec::new();
         for temperature in temperatures {
             for seed in seeds {
                 for samples in samples {
                     for mode in modes {
-                        for depth in &depths {
+                        for iterations in &descending {
                             let cell = GridCell {
                                 mode: *mode,
-                                iterations: if *mode == Mode::Bon { 0 } else { *depth },
+                                iterations: if *mode == Mode::Bon { 0 } else { *iterations },
                                 samples: *samples,
                                 temperature: *temperature,
                                 critic_temperature: *critic_temperature,

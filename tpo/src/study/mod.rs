@@ -8,22 +8,22 @@
 //!
 //! A study that was killed is continued: cells that are finished are not run again, one that was under way goes on
 //! from its journal. A grid may grow from one time to the next. Cells that make equal requests share the answers: a
-//! [`Shelf`] holds what cells of the same width, temperature and seed were answered, filled from their journals
+//! [`SharedCache`] holds what cells of the same width, temperature and seed were answered, filled from their journals
 //! where they were run by an earlier process. So it does not matter to a cell when and by whom the others were run.
 //!
 //! The program `tpo study` puts these parts together.
 
+mod cache;
 mod figures;
 mod folder;
 mod grid;
-mod shelf;
 mod table;
 
+#[doc(inline)]
+pub use self::cache::SharedCache;
 #[doc(inline)]
 pub use self::figures::{CellFigures, StudyRow, StudyTable};
 #[doc(inline)]
 pub use self::folder::{CellState, StudyFolder, is_study_file};
 #[doc(inline)]
 pub use self::grid::{Grid, GridCell};
-#[doc(inline)]
-pub use self::shelf::Shelf;

@@ -1,4 +1,4 @@
-//! The table at the end, for machines and people.
+//! The table of a study as CSV and text.
 
 use super::figures::{StudyRow, StudyTable};
 use crate::error::Error;

@@ -1,90 +1,92 @@
-//! Setting up the engine.
+//! Engines from their settings.
 
 use std::env;
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use secrecy::SecretString;
 use textgrad_core::{Engine, EngineError};
-use textgrad_ops::engine::openai::MaxTokensField;
 use textgrad_ops::engine::preset::{self, EngineBuilder, Preset};
-use textgrad_ops::layer::EngineExt;
-use textgrad_ops::layer::{Meter, RetryPolicy};
+use textgrad_ops::layer::{EngineExt, Meter};
 use textgrad_ops::store::{DiskCache, DiskCacheConfig};
 use tpo::{CancellationToken, Error};
 
-use crate::args::{RunArgs, TokensField};
+use crate::spec::EngineSpec;
 
-/// Where `--engine openai` looks for a server.
+/// The default address of `--engine openai`.
 const LOCAL: &str = "http://localhost:8000/v1";
 
-/// The file of kept answers, where one is wanted.
-pub(crate) async fn cache(args: &RunArgs) -> Result<Option<DiskCache>, Error> {
-    let Some(path) = &args.cache else { return Ok(None) };
-    let opened = DiskCache::open(path, DiskCacheConfig::default()).await;
-    Ok(Some(opened.map_err(setup("cache"))?))
+/// The layers that all engines of a run share: a meter, cancellation, a cache.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Layers {
+    pub(crate) meter: Meter,
+    pub(crate) cancel: CancellationToken,
+    pub(crate) cache: Option<DiskCache>,
 }
 
-/// The engine, its requests counted by `meter`, its answers kept by `cache`.
-pub(crate) fn engine(
-    args: &RunArgs,
-    meter: &Meter,
-    stop: &CancellationToken,
-    cache: Option<&DiskCache>,
-) -> Result<Arc<dyn Engine>, Error> {
-    let settings = named(args)?;
-    let mut settings =
-        settings.request_timeout(Duration::from_secs(args.timeout)).stream(args.stream);
-    if let Some(field) = args.max_tokens_field {
-        settings = settings.max_tokens_field(match field {
-            TokensField::MaxTokens => MaxTokensField::MaxTokens,
-            TokensField::MaxCompletionTokens => MaxTokensField::MaxCompletionTokens,
-        });
+impl Layers {
+    pub(crate) async fn open(cache: Option<&Path>) -> Result<Self, Error> {
+        let cache = match cache {
+            None => None,
+            Some(path) => {
+                let opened = DiskCache::open(path, DiskCacheConfig::default()).await;
+                Some(opened.map_err(setup("cache"))?)
+            }
+        };
+        Ok(Self { cache, ..Self::default() })
     }
-    let engine = settings.build().map_err(setup("engine"))?;
-    if engine.is_simulation() {
-        return Ok(kept(engine.metered(meter).complete_choices(), cache));
+
+    /// The engine with these layers.
+    pub(crate) fn engine(&self, spec: &EngineSpec) -> Result<Arc<dyn Engine>, Error> {
+        let mut builder = builder(spec)?.request_timeout(spec.timeout).stream(spec.stream);
+        if let Some(field) = spec.max_tokens_field {
+            builder = builder.max_tokens_field(field);
+        }
+        let engine = builder.build().map_err(setup("engine"))?;
+        if engine.is_simulation() {
+            return Ok(self.cached(engine.metered(&self.meter).complete_choices()));
+        }
+        let filled = engine.metered(&self.meter).retry(spec.retry(&self.cancel)).complete_choices();
+        let filled = if spec.one_per_request { filled.always_single() } else { filled };
+        Ok(Arc::new(self.cached(filled).traced()))
     }
-    let filled = engine.metered(meter).retry(retry(args, stop)).complete_choices();
-    let filled = if args.one_per_request { filled.always_single() } else { filled };
-    Ok(Arc::new(kept(filled, cache).traced()))
-}
 
-/// An engine beside the policy, such as one that judges, named as `--engine` is; timeouts and retries are those
-/// of the policy's.
-pub(crate) fn other(
-    args: &RunArgs,
-    what: &'static str,
-    line: &str,
-    base_url: Option<&str>,
-    meter: &Meter,
-    stop: &CancellationToken,
-    cache: Option<&DiskCache>,
-) -> Result<Arc<dyn Engine>, Error> {
-    // What was said of the policy's server and model does not hold for this one's.
-    let (base_url, model, max_tokens_field) = (base_url.map(str::to_owned), None, None);
-    let named =
-        RunArgs { engine: line.to_owned(), base_url, model, max_tokens_field, ..args.clone() };
-    engine(&named, meter, stop, cache).map_err(|error| match error {
-        Error::Setup { source, .. } => Error::Setup { what, source },
-        error => error,
-    })
-}
+    /// An engine beside the policy, such as a judge.
+    pub(crate) fn other(
+        &self,
+        what: &'static str,
+        policy: &EngineSpec,
+        engine: &str,
+        base_url: Option<&str>,
+    ) -> Result<Arc<dyn Engine>, Error> {
+        self.engine(&policy.other(engine, base_url)).map_err(|error| match error {
+            Error::Setup { source, .. } => Error::Setup { what, source },
+            error => error,
+        })
+    }
 
-fn kept(engine: impl Engine + 'static, cache: Option<&DiskCache>) -> Arc<dyn Engine> {
-    match cache {
-        Some(cache) => Arc::new(engine.disk_cached(cache)),
-        None => Arc::new(engine),
+    fn cached(&self, engine: impl Engine + 'static) -> Arc<dyn Engine> {
+        match &self.cache {
+            Some(cache) => Arc::new(engine.disk_cached(cache)),
+            None => Arc::new(engine),
+        }
+    }
+
+    pub(crate) async fn flush(&self) {
+        if let Some(cache) = &self.cache
+            && let Err(error) = cache.flush().await
+        {
+            eprintln!("warning: {}", tpo::describe(&error));
+        }
     }
 }
 
-/// The settings of the engine that the command line names.
-fn named(args: &RunArgs) -> Result<EngineBuilder, Error> {
-    let line = args.engine.trim();
+fn builder(spec: &EngineSpec) -> Result<EngineBuilder, Error> {
+    let line = spec.engine.trim();
     if line == "sim" || line.starts_with("sim:") {
-        let model = args.model.as_deref();
+        let model = spec.model.as_deref();
         // An address may hold a password.
-        let address = args.base_url.as_ref().map(|_| "an address");
+        let address = spec.base_url.as_ref().map(|_| "an address");
         for (setting, got) in [("model", model), ("base-url", address)] {
             if let Some(got) = got {
                 let expected =
@@ -92,20 +94,23 @@ fn named(args: &RunArgs) -> Result<EngineBuilder, Error> {
                 return Err(Error::Config { setting, expected, got: got.to_owned() });
             }
         }
-        return preset::engine(&simulation(line, args)).map_err(setup("engine"));
+        return preset::engine(&simulation(line, spec)).map_err(setup("engine"));
     }
+    let model = || {
+        let expected = "the name of the model that the server serves";
+        spec.model.as_deref().ok_or_else(|| missing("model", expected))
+    };
     if line == "openai" {
-        let model = model(args)?;
-        let base_url = args.base_url.as_deref().unwrap_or(LOCAL);
-        let settings = EngineBuilder::compatible(base_url, model);
+        let base_url = spec.base_url.as_deref().unwrap_or(LOCAL);
+        let builder = EngineBuilder::compatible(base_url, model()?);
         return Ok(match secret("OPENAI_API_KEY") {
-            Some(key) => settings.key(key),
-            None => settings,
+            Some(key) => builder.key(key),
+            None => builder,
         });
     }
-    let settings = if Preset::named(line).is_some() {
-        preset::engine(&format!("{line}/{}", model(args)?))
-    } else if let Some(model) = &args.model {
+    let builder = if Preset::named(line).is_some() {
+        preset::engine(&format!("{line}/{}", model()?))
+    } else if let Some(model) = &spec.model {
         return Err(Error::Config {
             setting: "model",
             expected: "none beside an engine that names its model, or --engine with a preset alone",
@@ -114,35 +119,26 @@ fn named(args: &RunArgs) -> Result<EngineBuilder, Error> {
     } else {
         preset::engine(line)
     };
-    let settings = settings.map_err(setup("engine"))?;
-    Ok(match &args.base_url {
-        Some(base_url) => settings.base_url(base_url.as_str()),
-        None => settings,
+    let builder = builder.map_err(setup("engine"))?;
+    Ok(match &spec.base_url {
+        Some(base_url) => builder.base_url(base_url.as_str()),
+        None => builder,
     })
 }
 
-/// The line of a simulation with what other arguments say of it.
-fn simulation(line: &str, args: &RunArgs) -> String {
+/// The name of a simulation with its settings.
+fn simulation(line: &str, spec: &EngineSpec) -> String {
     let mut line = line.to_owned();
     if !line.contains(':') {
         line.push(':');
     }
-    if let Some(skill) = args.sim_skill {
+    if let Some(skill) = spec.sim_skill {
         line.push_str(&format!(",skill={skill}"));
     }
-    if let Some(milliseconds) = args.sim_latency_ms {
+    if let Some(milliseconds) = spec.sim_latency_ms {
         line.push_str(&format!(",latency_ms={milliseconds}"));
     }
     line
-}
-
-fn model(args: &RunArgs) -> Result<&str, Error> {
-    let expected = "the name of the model that the server serves";
-    args.model.as_deref().ok_or_else(|| missing("model", expected))
-}
-
-pub(crate) fn retry(args: &RunArgs, stop: &CancellationToken) -> RetryPolicy {
-    RetryPolicy::default().max_retries(args.retries).cancellation(stop.clone())
 }
 
 pub(crate) fn secret(name: &str) -> Option<SecretString> {

@@ -2,29 +2,28 @@
 
 mod args;
 mod bench;
-mod compare;
 mod config;
+mod context;
 mod engines;
-mod graph;
-mod prompt_data;
+mod input;
+mod inspect;
+mod output;
 mod report;
 mod rewards;
 mod run;
-mod setting;
-mod show;
-mod stopping;
+mod spec;
 mod study;
-mod verify;
 
 use std::io::{ErrorKind, IsTerminal};
 use std::process::ExitCode;
 
+use clap::Parser;
 use tpo::Error;
 use tracing_subscriber::EnvFilter;
 
-use self::args::Command;
+use self::args::{Args, Command};
 
-/// Exit codes. 2 is also what a wrong command line gives.
+/// Exit codes. 2 is also that of an invalid command line.
 mod exit {
     pub(crate) const RUN_FAILED: u8 = 1;
     pub(crate) const BAD_INPUT: u8 = 2;
@@ -33,13 +32,15 @@ mod exit {
 }
 
 fn main() -> ExitCode {
-    let (args, sources) = match config::parse(std::env::args_os().collect()) {
-        Ok(parsed) => parsed,
-        Err(error) => {
+    let mut command = Args::parse().command;
+    let mut settings = None;
+    if let Some(given) = command.settings() {
+        if let Err(error) = given.read_file() {
             eprintln!("error: {}", tpo::describe(&error));
             return ExitCode::from(exit::BAD_INPUT);
         }
-    };
+        settings = Some(given.clone());
+    }
     start_logging();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -48,25 +49,31 @@ fn main() -> ExitCode {
             return ExitCode::from(exit::RUN_FAILED);
         }
     };
-    let outcome = match args.command {
-        Command::Run(run) => runtime.block_on(run::run(*run)),
+    let outcome = match command {
+        Command::Run(settings) => runtime.block_on(run::run(&settings)),
         Command::Bench(bench) => runtime.block_on(bench::bench(*bench)),
-        Command::Study(args) => runtime.block_on(study::study(*args)),
+        Command::Study(settings) => runtime.block_on(study::study(&settings.0)),
         Command::Report(args) => report::run(&args),
-        Command::Compare(args) => compare::compare(&args),
-        Command::Verify(args) => verify::verify(&args),
-        Command::Graph(args) => runtime.block_on(graph::graph(args)),
-        Command::Config(args) => runtime.block_on(config::config(*args, &sources)),
+        Command::Compare(args) => inspect::compare(&args),
+        Command::Verify(args) => inspect::verify(&args),
+        Command::Graph(args) => runtime.block_on(inspect::graph(args)),
+        Command::Config(args) => runtime.block_on(config::config(args)),
     };
     match outcome {
         Ok(code) => code,
-        // Whoever reads the output has seen enough, as in `tpo run | head`.
+        // The reader of the output has seen enough, as in `tpo run | head`.
         Err(Error::Io { source, .. }) if source.kind() == ErrorKind::BrokenPipe => {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("error: {}", tpo::describe(&error));
-            if let Some(origin) = sources.origin(&error) {
+            // Settings are spelled as their flags.
+            match (&error, config::option_of(&error)) {
+                (Error::Config { expected, got, .. }, Some(option)) => {
+                    eprintln!("error: --{}: expected {expected}, got {got}", option.name);
+                }
+                _ => eprintln!("error: {}", tpo::describe(&error)),
+            }
+            if let Some(origin) = settings.and_then(|settings| settings.origin(&error)) {
                 eprintln!("{origin}");
             }
             let bad_input = matches!(
@@ -91,9 +98,9 @@ fn main() -> ExitCode {
 }
 
 fn start_logging() {
-    let wanted = std::env::var("TPO_LOG").unwrap_or_else(|_| "warn".to_owned());
-    let filter = EnvFilter::try_new(&wanted).unwrap_or_else(|error| {
-        eprintln!("warning: TPO_LOG is not understood, so warnings are logged: {error}");
+    let filter = std::env::var("TPO_LOG").unwrap_or_else(|_| "warn".to_owned());
+    let filter = EnvFilter::try_new(&filter).unwrap_or_else(|error| {
+        eprintln!("warning: TPO_LOG is invalid, so warnings are logged: {error}");
         EnvFilter::new("warn")
     });
     tracing_subscriber::fmt()
@@ -101,4 +108,11 @@ fn start_logging() {
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
+}
+
+/// Runs blocking work beside the runtime. Dropping the future does not stop the work.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    textgrad_ops::util::fs::blocking(work).await
 }

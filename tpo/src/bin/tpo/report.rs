@@ -9,27 +9,30 @@ use tpo::report::{Bootstrap, Cost, Report, ReportConfig};
 use tpo::run::RecordedRun;
 use tpo::study::{StudyFolder, is_study_file};
 
-/// Figures over runs: a page, and each figure as SVG and CSV.
+/// Report figures over runs as an HTML page, SVG and CSV.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ReportArgs {
-    /// Folders of runs, or of studies: all their runs. Baselines are runs too: best-of-N and revision are drawn dashed.
+    /// Directories of runs or studies.
+    ///
+    /// Baselines are runs too: best-of-N and revision are drawn dashed.
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
 
-    /// A folder for the page, SVG and CSV files; or a file that ends with .html, for the page alone. By default
-    /// the folder `report` in that of the first run.
+    /// Directory of the page, SVG and CSV files, or an .html file for the page alone.
+    ///
+    /// Default: the directory `report` in that of the first run.
     #[arg(short, long, value_name = "DIR|FILE")]
     out: Option<PathBuf>,
 
     #[command(flatten)]
     figures: FigureArgs,
 
-    /// How much of the page the texts of single queries may take, in megabytes.
+    /// Maximum size of the texts of single queries in the page, in megabytes.
     #[arg(long, value_name = "MB", default_value_t = 9.0, value_parser = positive)]
     max_mb: f64,
 }
 
-/// What figures are computed with.
+/// Parameters of figures.
 #[derive(Debug, clap::Args)]
 pub(crate) struct FigureArgs {
     /// Parameters of the policy, for PFLOPs.
@@ -40,15 +43,15 @@ pub(crate) struct FigureArgs {
     #[arg(long, value_name = "COUNT", default_value = "8e9", value_parser = positive)]
     reward_params: f64,
 
-    /// How often queries are drawn anew for an interval.
+    /// Bootstrap resamples of an interval.
     #[arg(long, value_name = "TIMES", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     resamples: u32,
 
-    /// How much an interval holds, above 0 and below 1.
+    /// Confidence level of intervals, above 0 and below 1.
     #[arg(long, value_name = "SHARE", default_value = "0.95", value_parser = share)]
     level: f64,
 
-    /// The seed of these draws.
+    /// Seed of the bootstrap.
     #[arg(long, default_value_t = 7)]
     seed: u64,
 }
@@ -110,6 +113,6 @@ pub(crate) fn run(args: &ReportArgs) -> Result<ExitCode, Error> {
     for warning in report.warnings() {
         eprintln!("warning: {warning}");
     }
-    crate::show::line(format_args!("report: {}", page.display()))?;
+    crate::output::line(format_args!("report: {}", page.display()))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -2,244 +2,153 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Instant;
 
 use textgrad_ops::store::DiskCache;
-use tpo::input::Format;
-use tpo::run::{ResultRecord, ResultsWriter, RunConfig, RunFolder};
-use tpo::{Batch, CancellationToken, Error, Outcome, Query, Summary, Tpo};
+use tpo::run::{ResultRecord, Run, RunConfig, RunFolder, RunObserver, RunReport, RunStart};
+use tpo::{CancellationToken, Error, Query, Tpo};
 
-use crate::args::{FormatKind, RunArgs};
-use crate::setting::{Setting, prompts};
-use crate::{exit, prompt_data, show};
+use crate::config::Settings;
+use crate::context::{RunContext, prompts};
+use crate::output::{self, Bar};
+use crate::spec::RunSpec;
+use crate::{exit, input};
 
-/// The folder is searched for a free name up to this number.
+/// The highest number of a new directory under `runs`.
 const MAX_RUNS: u32 = 9999;
 
-pub(crate) async fn run(args: RunArgs) -> Result<ExitCode, Error> {
-    let (source, queries) =
-        prompt_data::read(args.data.as_deref(), format(&args), args.limit).await?;
-    let prompts = prompts(&args).await?;
-    let setting = Setting::new(&args, prompts).await?;
-    let done = align(&args, &setting, &source, queries, |_| {}).await?;
+pub(crate) async fn run(settings: &Settings) -> Result<ExitCode, Error> {
+    let spec = RunSpec::new(settings).await?;
+    let (source, queries) = input::read(spec.data.as_deref(), spec.format, spec.limit).await?;
+    let prompts = prompts(spec.prompts.as_deref()).await?;
+    let context = RunContext::new(spec, prompts).await?;
+    let report = align(&context, &source, queries, |_| {}).await?;
 
-    setting.flush().await;
-    let report = show::Report {
-        summary: &done.summary,
-        sent: &setting.meter.snapshot(),
-        cache: setting.cache.as_ref().map(DiskCache::stats),
-        known: done.known,
-        interrupted: done.interrupted,
-        results: done.results.as_deref().ok_or(&done.shown),
+    context.layers.flush().await;
+    let summary = output::RunSummary {
+        report: &report,
+        sent: &context.layers.meter.snapshot(),
+        cache: context.layers.cache.as_ref().map(DiskCache::stats),
     };
-    show::printed(if args.json { report.print_json() } else { report.print() })?;
-    done.code()
+    let printed = if context.spec.json { summary.print_json() } else { summary.print() };
+    output::printed(printed)?;
+    code(report)
 }
 
-/// How the queries are written, if it is said.
-pub(crate) fn format(args: &RunArgs) -> Option<Format> {
-    args.format.map(|format| match format {
-        FormatKind::Json => Format::Json,
-        FormatKind::Jsonl => Format::Jsonl,
-        FormatKind::Text => Format::Text,
-    })
-}
-
-/// What came of a run.
-pub(crate) struct Done {
-    /// The folder, still held against other processes.
-    pub(crate) folder: Option<RunFolder>,
-    pub(crate) summary: Summary,
-    pub(crate) interrupted: bool,
-    /// Steps that were taken from a journal.
-    known: usize,
-    /// The file of results.
-    results: Option<PathBuf>,
-    /// The results, where no file is written.
-    shown: Vec<ResultRecord>,
-    total: usize,
-    fatal: Option<Error>,
-}
-
-impl Done {
-    /// The end of a program that has nothing more to do.
-    pub(crate) fn code(self) -> Result<ExitCode, Error> {
-        let failed = self.summary.failed;
-        if let Some(error) = self.fatal {
-            // That of a journal says so itself.
-            if let (Error::Io { .. }, Some(folder)) = (&error, &self.folder) {
-                show::go_on(folder);
-            }
-            return Err(error);
+/// The exit code of a run that is the last thing to do.
+pub(crate) fn code(report: RunReport) -> Result<ExitCode, Error> {
+    let failed = report.summary.failed;
+    if let Some(error) = report.error {
+        // The error of a journal has this hint itself.
+        if let (Error::Io { .. }, Some(folder)) = (&error, &report.folder) {
+            output::resume_hint(folder);
         }
-        if self.interrupted {
-            let done = self.summary.succeeded + failed;
-            show::interrupted(done, self.total, self.folder.as_ref());
-            return Ok(ExitCode::from(exit::INTERRUPTED));
-        }
-        Ok(ExitCode::from(if failed > 0 { exit::SOME_QUERIES_FAILED } else { 0 }))
+        return Err(error);
     }
-
-    /// Whether all queries were taken to their end, be it a failure.
-    pub(crate) fn is_complete(&self) -> bool {
-        self.fatal.is_none() && !self.interrupted
+    if report.cancelled {
+        let done = report.summary.succeeded + failed;
+        output::interrupted(done, report.queries, report.folder.as_ref());
+        return Ok(ExitCode::from(exit::INTERRUPTED));
     }
+    Ok(ExitCode::from(if failed > 0 { exit::SOME_QUERIES_FAILED } else { 0 }))
 }
 
-/// Searches the queries, into a folder where there is one; `seen` is given every record, in their order.
+/// Searches the queries into the directory of the settings; `on_record` is given every record, in order.
 pub(crate) async fn align(
-    args: &RunArgs,
-    setting: &Setting,
+    context: &RunContext,
     source: &str,
     queries: Vec<Query>,
-    seen: impl FnMut(&ResultRecord),
-) -> Result<Done, Error> {
-    let Setting { tpo, stop, .. } = setting;
-    let config = RunConfig::new(tpo, source, &queries);
-    let folder = open(args, &config, &queries).await?;
-    let known = folder.as_ref().map_or(0, |folder| folder.journal().known_steps());
-    show::heading(tpo, source, queries.len(), folder.as_ref().map(RunFolder::path), known);
-    search(args, stop, tpo, folder, queries, seen).await
-}
-
-/// Searches the queries into a folder that is open.
-pub(crate) async fn search(
-    args: &RunArgs,
-    stop: &CancellationToken,
-    tpo: &Tpo,
-    folder: Option<RunFolder>,
-    queries: Vec<Query>,
-    seen: impl FnMut(&ResultRecord),
-) -> Result<Done, Error> {
-    let known = folder.as_ref().map_or(0, |folder| folder.journal().known_steps());
-    let (total, concurrency) = (queries.len(), args.concurrency.get());
-    let mut batch = Batch::new(tpo.clone(), queries).concurrency(concurrency).stop(stop.clone());
-    let mut results = None;
-    if let Some(folder) = &folder {
-        batch = batch.journal(folder.journal().clone());
-        results = Some(folder.results().await?);
-    }
-
-    let begun = Instant::now();
-    let bar = show::Bar::start(total, batch.progress());
-    let mut gathered = Gathered::new(tpo.is_simulation(), results, bar, seen);
-    let interrupted = gather(&mut batch, stop, &mut gathered).await;
-    gathered.bar.finish();
-    let summary = gathered.summary.finish(begun.elapsed(), concurrency);
-    let (shown, mut fatal) = (gathered.shown, gathered.fatal);
-    let mut results = None;
-    if let Some(writer) = gathered.results {
-        match writer.finish().await {
-            Ok(path) => results = Some(path),
-            Err(error) => _ = fatal.get_or_insert(error),
-        }
-    }
-    Ok(Done { folder, summary, interrupted, known, results, shown, total, fatal })
-}
-
-async fn open(
-    args: &RunArgs,
-    config: &RunConfig,
-    queries: &[Query],
-) -> Result<Option<RunFolder>, Error> {
-    match (&args.out, &args.data) {
-        (Some(out), _) if args.extend => Ok(Some(RunFolder::extend(out, config, queries).await?)),
-        (Some(out), _) if args.resume => Ok(Some(RunFolder::resume(out, config).await?)),
-        (Some(out), _) => Ok(Some(RunFolder::create(out, config).await?)),
+    on_record: impl FnMut(&ResultRecord),
+) -> Result<RunReport, Error> {
+    let spec = &context.spec;
+    let run = Run::new(context.tpo.clone(), queries.clone()).source(source);
+    let run = match (&spec.out, &spec.data) {
+        (Some(out), _) if spec.extend => run.extend(out),
+        (Some(out), _) if spec.resume => run.resume(out),
+        (Some(out), _) => run.create(out),
         (None, Some(data)) => {
-            for number in 1..=MAX_RUNS {
-                match RunFolder::create(&default_folder(data, args, number), config).await {
-                    Err(Error::RunExists { .. }) => {}
-                    other => return other.map(Some),
-                }
-            }
-            Err(Error::RunExists { path: default_folder(data, args, MAX_RUNS) })
+            let config = RunConfig::new(&context.tpo, source, &queries);
+            let stem = format!("{}-{}", data_stem(data), spec.search.mode);
+            run.open(new_folder(&stem, &config).await?)
         }
-        (None, None) => Ok(None),
+        (None, None) => run,
+    };
+    execute(context, run, Some(on_record)).await
+}
+
+/// Executes a run with a progress bar and the handling of Ctrl-C. Without `on_record`, no heading is printed.
+pub(crate) async fn execute(
+    context: &RunContext,
+    run: Run,
+    on_record: Option<impl FnMut(&ResultRecord)>,
+) -> Result<RunReport, Error> {
+    let (cancel, abort) = (context.layers.cancel.clone(), CancellationToken::new());
+    let run = run.concurrency(context.spec.concurrency).cancel(cancel.clone()).abort(abort.clone());
+    let bar = Bar::new();
+    let signals = tokio::spawn(signals(cancel, abort, bar.clone()));
+    let mut observer = Observer { bar: bar.clone(), on_record };
+    let report = run.execute(&mut observer).await;
+    signals.abort();
+    bar.finish();
+    report
+}
+
+/// The first Ctrl-C cancels, a second one aborts.
+async fn signals(cancel: CancellationToken, abort: CancellationToken, bar: Bar) {
+    if tokio::signal::ctrl_c().await.is_ok() {
+        cancel.cancel();
+        bar.println("stopping: waiting for running calls to finish (Ctrl-C again to drop them)");
+        if tokio::signal::ctrl_c().await.is_ok() {
+            abort.cancel();
+        }
     }
 }
 
-fn default_folder(data: &Path, args: &RunArgs, number: u32) -> PathBuf {
-    let stem = data.file_stem().unwrap_or_default().to_string_lossy();
-    let stem = if stem == "-" { "stdin".into() } else { stem };
-    Path::new("runs").join(format!("{stem}-{}-{number:03}", args.mode))
+struct Observer<F> {
+    bar: Bar,
+    on_record: Option<F>,
 }
 
-/// What is kept of the outcomes.
-struct Gathered<F> {
-    summary: Summary,
-    simulated: bool,
-    results: Option<ResultsWriter>,
-    /// Outcomes to be shown at the end, where no results are written.
-    shown: Vec<ResultRecord>,
-    fatal: Option<Error>,
-    bar: show::Bar,
-    seen: F,
-}
-
-impl<F: FnMut(&ResultRecord)> Gathered<F> {
-    fn new(simulated: bool, results: Option<ResultsWriter>, bar: show::Bar, seen: F) -> Self {
-        let summary = Summary::new(simulated);
-        Self { summary, simulated, results, shown: Vec::new(), fatal: None, bar, seen }
+impl<F: FnMut(&ResultRecord)> RunObserver for Observer<F> {
+    fn started(&mut self, start: &RunStart<'_>) {
+        if self.on_record.is_some() {
+            output::heading(start);
+        }
+        self.bar.start(start.queries, &start.progress);
     }
 
-    async fn take(&mut self, outcome: Outcome, stop: &CancellationToken) {
-        match outcome.result {
-            Err(failure) if matches!(failure.error, Error::Stopped) => return,
-            Err(failure) if matches!(failure.error, Error::JournalWrite { .. }) => {
-                stop.cancel();
-                self.fatal.get_or_insert(failure.error);
-                return;
-            }
-            _ => {}
-        }
-        self.summary.add(&outcome);
-        let record = ResultRecord::new(&outcome, self.simulated);
+    fn finished(&mut self, record: &ResultRecord) {
         if let Some(error) = &record.error {
-            self.bar.say(&format!("query {} failed: {}", outcome.index, error.message));
+            self.bar.println(&format!("query {} failed: {}", record.index, error.message));
         }
-        (self.seen)(&record);
-        match self.results.take() {
-            Some(mut results) => match results.write(&record).await {
-                Ok(()) => self.results = Some(results),
-                // Calls that are under way are paid for: they are let finish, and the journal has them.
-                Err(error) => {
-                    stop.cancel();
-                    self.fatal.get_or_insert(error);
-                }
-            },
-            None if self.fatal.is_none() => self.shown.push(record),
-            None => {}
+        if let Some(on_record) = &mut self.on_record {
+            on_record(record);
         }
     }
 }
 
-/// Takes outcomes until there are no more, or until a second Ctrl-C. Says whether it was interrupted.
-async fn gather(
-    batch: &mut Batch,
-    stop: &CancellationToken,
-    gathered: &mut Gathered<impl FnMut(&ResultRecord)>,
-) -> bool {
-    let mut interrupted = false;
-    // One listener for the whole run: a signal that comes while an outcome is written is not missed.
-    let mut signal = Box::pin(tokio::signal::ctrl_c());
-    loop {
-        tokio::select! {
-            outcome = batch.next() => match outcome {
-                Some(outcome) => gathered.take(outcome, stop).await,
-                None => return interrupted,
-            },
-            heard = &mut signal => {
-                if heard.is_err() || interrupted {
-                    return true;
-                }
-                interrupted = true;
-                signal.set(tokio::signal::ctrl_c());
-                stop.cancel();
-                gathered.bar.say(
-                    "stopping: waiting for the calls that are under way (Ctrl-C again to drop them)",
-                );
-            }
+/// The name of a file of queries without its extension.
+pub(crate) fn data_stem(data: &Path) -> String {
+    let stem = data.file_stem().unwrap_or_default().to_string_lossy();
+    if stem == "-" { "stdin".to_owned() } else { stem.into_owned() }
+}
+
+/// The paths of new directories under `runs`, in the order in which they are tried.
+pub(crate) fn numbered(stem: &str) -> impl Iterator<Item = PathBuf> {
+    (1..=MAX_RUNS).map(move |number| Path::new("runs").join(format!("{stem}-{number:03}")))
+}
+
+async fn new_folder(stem: &str, config: &RunConfig) -> Result<RunFolder, Error> {
+    let mut exists = PathBuf::new();
+    for path in numbered(stem) {
+        match RunFolder::create(&path, config).await {
+            Err(Error::RunExists { path }) => exists = path,
+            other => return other,
         }
     }
+    Err(Error::RunExists { path: exists })
+}
+
+/// A run of `tpo` in a folder that is open.
+pub(crate) fn in_folder(tpo: &Tpo, queries: &[Query], folder: RunFolder) -> Run {
+    Run::new(tpo.clone(), queries.to_vec()).open(folder)
 }

@@ -5,10 +5,10 @@ use textgrad_core::{Choice, EngineError, truncate};
 
 use super::builder::UnreadableVote;
 use super::{END, JudgeReward, START};
-use crate::distinct::distinct;
 use crate::prompts::CompareContext;
 use crate::query::Query;
 use crate::stats::mean;
+use crate::util::dedup;
 
 impl JudgeReward {
     /// The strengths of answers. Equal texts are one answer.
@@ -17,7 +17,7 @@ impl JudgeReward {
         query: &Query,
         answers: &[&str],
     ) -> Result<Vec<f64>, EngineError> {
-        let texts = distinct(answers.iter().copied());
+        let texts = dedup(answers.iter().copied());
         let behind = |place: usize| texts.iter().enumerate().skip(place + 1);
         let pairs = texts.iter().enumerate().flat_map(|(first, a)| {
             behind(first).map(move |(second, b)| ((first, *a), (second, *b)))

@@ -4,11 +4,11 @@ use textgrad_core::Variable;
 
 use super::record::Known;
 use crate::config::{StopReason, TpoConfig};
-use crate::distinct::distinct;
 use crate::journal::among;
 use crate::run::config::RunConfig;
 use crate::run::results::{ResultRecord, Status};
 use crate::search::{Candidate, CandidateRecord, Comparison, IterationRecord, Pool, comparisons};
+use crate::util::dedup;
 
 /// Compares the answers that each iteration chose and rejected with those that its scores name.
 pub(super) fn check(
@@ -96,7 +96,7 @@ impl Searched<'_> {
         if !self.config.scores.relative {
             return Ok(());
         }
-        let texts = distinct(pool.candidates().iter().map(Candidate::text));
+        let texts = dedup(pool.candidates().iter().map(Candidate::text));
         let identity = among(&self.config.reward, &texts);
         let mut scores = Vec::new();
         for text in texts {

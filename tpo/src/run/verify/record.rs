@@ -8,13 +8,13 @@ use super::chosen;
 use super::journal::Steps;
 use super::{RESULTS, Verification};
 use crate::config::Mode;
-use crate::distinct::distinct;
 use crate::error::Error;
 use crate::journal::{Record, StepKey, among};
 use crate::query::Query;
 use crate::run::recorded::RecordedRun;
 use crate::run::results::{ResultRecord, Status};
 use crate::search::Trajectory;
+use crate::util::dedup;
 
 /// What the journal has of a query.
 #[derive(Default)]
@@ -71,7 +71,7 @@ pub(super) fn check(
         found.find(RESULTS, line, format!("query {}: {problem}", record.index));
     };
     let scored_by = match config.scores.relative {
-        true => among(&config.reward, &distinct(texts(trajectory))),
+        true => among(&config.reward, &dedup(texts(trajectory))),
         false => config.reward.clone(),
     };
     let mut in_order = true;

@@ -13,10 +13,12 @@ use super::answers::{Answered, Scored};
 use super::judged::References;
 use super::records::Records;
 use crate::args::BenchArgs;
+use crate::spec::RunSpec;
 
 /// What graders need.
 pub(super) struct Graders<'a> {
     pub(super) args: &'a BenchArgs,
+    pub(super) spec: &'a RunSpec,
     pub(super) prompts: Arc<PromptPack>,
     pub(super) judge: Option<Arc<dyn Engine>>,
     /// The reward model that grades, where it is another than that of the search.
@@ -62,7 +64,7 @@ const FIRST: &str = "ours, first answer without search";
 
 impl Graders<'_> {
     pub(super) fn concurrency(&self) -> usize {
-        self.args.run.concurrency.get()
+        self.spec.concurrency
     }
 
     pub(super) async fn grade(

@@ -10,7 +10,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use textgrad_core::Engine;
-use textgrad_ops::store::{DiskCache, DiskCacheConfig};
 use tpo::Error;
 use tpo::bench::{Benchmark, Grader};
 use tpo::run::RunFolder;
@@ -20,51 +19,59 @@ use self::graders::Graders;
 use self::records::Records;
 use self::table::Table;
 use crate::args::BenchArgs;
+use crate::context::{self, RunContext};
+use crate::engines::Layers;
 use crate::run;
-use crate::setting::{self, Setting};
-use crate::{engines, exit, rewards, show};
+use crate::spec::RunSpec;
+use crate::{engines, exit, output, rewards};
 
-/// What `--grade` said, in the folder of the run.
+/// The scores of `--grade`, in the directory of the run.
 const GRADES: &str = "grades.jsonl";
 
 pub(crate) async fn bench(args: BenchArgs) -> Result<ExitCode, Error> {
-    let Some(data) = &args.run.data else {
+    let spec = RunSpec::new(&args.settings).await?;
+    let Some(data) = spec.data.clone() else {
         return Err(engines::missing("data", "the benchmark's file, see `tpo bench --help`"));
     };
-    check(&args)?;
-    let records = Records::read(&args, data).await?;
-    let prompts = setting::prompts(&args.run).await?;
+    check(&args, &spec)?;
+    let records = Records::read(&args, &spec, &data).await?;
+    let prompts = context::prompts(spec.prompts.as_deref()).await?;
     let queries = records.queries(&prompts)?;
     let items = queries.len();
-    let style_tokenizer = setting::tokenizer(args.style_tokenizer.as_deref()).await?;
-    let references = judged::References::read(&args, data, &records).await?;
-    let setting = Setting::new(&args.run, prompts).await?;
-    // What cannot be set up is told before anything is paid for.
-    judge(&args, &setting, None).await?;
-    let mut grader = grader(&args, &setting).await?;
+    let style_tokenizer = context::tokenizer(args.style_tokenizer.as_deref()).await?;
+    let references = judged::References::read(&args, &data, &records).await?;
+    let context = RunContext::new(spec, prompts).await?;
+    // Invalid settings of judge and grader fail before anything is paid for.
+    judge(&args, &context, None).await?;
+    let mut grader = match &args.grade {
+        Some(line) => Some(Grader::new(rewards::alone(&context.reward_context(), line).await?)),
+        None => None,
+    };
 
     let mut answers = Vec::with_capacity(items);
     let source = data.display().to_string();
-    let seen = |record: &_| answers.extend(Answered::of(record));
-    let done = run::align(&args.run, &setting, &source, queries, seen).await?;
+    let on_record = |record: &_| answers.extend(Answered::of(record));
+    let done = run::align(&context, &source, queries, on_record).await?;
     if !done.is_complete() {
-        setting.flush().await;
-        return done.code();
+        context.layers.flush().await;
+        return run::code(done);
     }
 
-    let (judge, kept) = judge(&args, &setting, done.folder.as_ref()).await?;
+    let (judge, judge_layers) = judge(&args, &context, done.folder.as_ref()).await?;
     if let (Some(folder), Some(given)) = (&done.folder, grader.take()) {
         grader = Some(given.keeping(&folder.path().join(GRADES)).await?);
     }
     let reward_name = grader.as_ref().map(|grader| grader.name().to_owned());
     let judge_name = judge.as_ref().map(|judge| judge.name().to_owned());
-    let simulated = setting.tpo.is_simulation()
+    let simulated = context.tpo.is_simulation()
         || judge.as_ref().is_some_and(|judge| judge.is_simulation())
         || grader.as_ref().is_some_and(Grader::is_simulation);
-    let prompts = Arc::clone(&setting.prompts);
-    let relative = grader.as_ref().map_or(setting.reward().is_relative(), Grader::is_relative);
+    let prompts = Arc::clone(&context.prompts);
+    let relative = grader.as_ref().map_or(context.reward().is_relative(), Grader::is_relative);
+    let spec = &context.spec;
     let graders = Graders {
         args: &args,
+        spec,
         prompts,
         judge,
         reward: grader,
@@ -77,12 +84,12 @@ pub(crate) async fn bench(args: BenchArgs) -> Result<ExitCode, Error> {
         graded = graders.grade(&records, &answers) => Some(graded),
         _ = tokio::signal::ctrl_c() => None,
     };
-    if let Some(kept) = &kept {
-        setting::flush(kept).await;
+    if let Some(layers) = &judge_layers {
+        layers.flush().await;
     }
-    setting.flush().await;
+    context.layers.flush().await;
     let Some(graded) = graded.transpose()? else {
-        show::interrupted(items, items, done.folder.as_ref());
+        output::interrupted(items, items, done.folder.as_ref());
         eprintln!("the answers are not graded yet");
         return Ok(ExitCode::from(exit::INTERRUPTED));
     };
@@ -96,20 +103,19 @@ pub(crate) async fn bench(args: BenchArgs) -> Result<ExitCode, Error> {
         source: &source,
         items,
         failed: done.summary.failed,
-        tpo: &setting.tpo,
+        tpo: &context.tpo,
         judge: judge_name.as_deref(),
         grading_reward: reward_name.as_deref(),
         graded: &graded,
         folder,
     };
     table.write(folder).await?;
-    show::printed(if args.run.json { table.print_json() } else { table.print() })?;
-    done.code()
+    output::printed(if spec.json { table.print_json() } else { table.print() })?;
+    run::code(done)
 }
 
-/// Refuses settings that this benchmark does not use, which would be left out without a word, and those that
-/// would only fail once the answers are paid for.
-fn check(args: &BenchArgs) -> Result<(), Error> {
+/// Refuses settings that this benchmark does not use, and those that would fail once the answers are paid for.
+fn check(args: &BenchArgs, spec: &RunSpec) -> Result<(), Error> {
     let judged =
         matches!(args.name, Benchmark::AlpacaEval | Benchmark::ArenaHard | Benchmark::XsTest);
     let rewarded = matches!(args.name, Benchmark::HhRlhf | Benchmark::BeaverTails);
@@ -122,30 +128,30 @@ fn check(args: &BenchArgs) -> Result<(), Error> {
         let expected = "nothing: nothing is graded with it here, see `tpo bench --help`";
         Err(Error::Config { setting, expected, got })
     };
-    if args.run.format.is_some() {
+    if spec.format.is_some() {
         let expected = "nothing: the benchmark says how its file is written";
         return Err(Error::Config { setting: "format", expected, got: "a format".to_owned() });
     }
     match args {
-        BenchArgs { judge: Some(judge), .. } if !judged => unused("judge", judge.clone()),
-        BenchArgs { grade: Some(grade), .. } if !rewarded => unused("grade", grade.clone()),
+        BenchArgs { judge: Some(judge), .. } if !judged => unused("--judge", judge.clone()),
+        BenchArgs { grade: Some(grade), .. } if !rewarded => unused("--grade", grade.clone()),
         BenchArgs { baseline, .. } if !compared && !baseline.is_empty() => {
-            unused("baseline", format!("{} files", baseline.len()))
+            unused("--baseline", format!("{} files", baseline.len()))
         }
-        BenchArgs { weighted: true, .. } if !alpaca_eval => unused("weighted", on()),
-        BenchArgs { one_order: true, .. } if !alpaca_eval => unused("one order", on()),
+        BenchArgs { weighted: true, .. } if !alpaca_eval => unused("--weighted", on()),
+        BenchArgs { one_order: true, .. } if !alpaca_eval => unused("--one-order", on()),
         BenchArgs { length_control: Some(file), .. } if !alpaca_eval => {
-            unused("length control", file.display().to_string())
+            unused("--length-control", file.display().to_string())
         }
         BenchArgs { leaderboard: Some(folder), .. } if !arena_hard => {
-            unused("leaderboard", folder.display().to_string())
+            unused("--leaderboard", folder.display().to_string())
         }
         BenchArgs { style_tokenizer: Some(file), .. } if args.name != Benchmark::ArenaHard => {
-            unused("style-tokenizer", file.display().to_string())
+            unused("--style-tokenizer", file.display().to_string())
         }
         BenchArgs { baseline, .. } if args.name == Benchmark::AlpacaEval && baseline.len() > 1 => {
             Err(Error::Config {
-                setting: "baseline",
+                setting: "--baseline",
                 expected: "one file of outputs",
                 got: format!("{} files", baseline.len()),
             })
@@ -153,7 +159,7 @@ fn check(args: &BenchArgs) -> Result<(), Error> {
         BenchArgs { name: Benchmark::ArenaHard, judge: Some(_), baseline, .. }
             if baseline.is_empty() =>
         {
-            Err(engines::missing("baseline", "the answers that the judge compares with"))
+            Err(engines::missing("--baseline", "the answers that the judge compares with"))
         }
         BenchArgs { name: Benchmark::ArenaHard, model_name, .. } => {
             tpo::bench::arena_hard::file_name(model_name).map(|_| ())
@@ -165,31 +171,22 @@ fn check(args: &BenchArgs) -> Result<(), Error> {
     }
 }
 
-/// The judge. What it says is kept in the run's folder, so that it is not asked again on resume, unless there
-/// is a file for answers anyway.
+/// The judge. Its replies are cached in the directory of the run, unless all engines have a cache; the layers with
+/// that cache are returned.
 async fn judge(
     args: &BenchArgs,
-    setting: &Setting,
+    context: &RunContext,
     folder: Option<&RunFolder>,
-) -> Result<(Option<Arc<dyn Engine>>, Option<DiskCache>), Error> {
+) -> Result<(Option<Arc<dyn Engine>>, Option<Layers>), Error> {
     let Some(line) = &args.judge else { return Ok((None, None)) };
-    let kept = match (folder, &setting.cache) {
-        (Some(folder), None) => {
-            let path = folder.path().join("judge.cache");
-            let opened = DiskCache::open(path, DiskCacheConfig::default()).await;
-            Some(opened.map_err(|source| Error::Setup { what: "file of judgments", source })?)
+    let mut layers = context.layers.clone();
+    let own = match folder {
+        Some(folder) if layers.cache.is_none() => {
+            let opened = Layers::open(Some(&folder.path().join("judge.cache"))).await;
+            layers.cache = opened?.cache;
+            Some(layers.clone())
         }
         _ => None,
     };
-    let cache = kept.as_ref().or(setting.cache.as_ref());
-    let judge =
-        engines::other(&args.run, "judge", line, None, &setting.meter, &setting.stop, cache)?;
-    Ok((Some(judge), kept))
-}
-
-/// The reward model that grades, where it is another than the one of the search.
-async fn grader(args: &BenchArgs, setting: &Setting) -> Result<Option<Grader>, Error> {
-    let Some(grade) = &args.grade else { return Ok(None) };
-    let around = setting.around(&args.run);
-    Ok(Some(Grader::new(rewards::alone(&around, grade).await?)))
+    Ok((Some(layers.other("judge", &context.spec.engine, line, None)?), own))
 }

@@ -9,7 +9,8 @@ use tpo::bench::{
 use tpo::{Error, Query};
 
 use crate::args::BenchArgs;
-use crate::prompt_data::cut;
+use crate::input::limit_to;
+use crate::spec::RunSpec;
 
 /// The records that a run is about.
 pub(super) enum Records {
@@ -23,20 +24,22 @@ pub(super) enum Records {
 
 impl Records {
     /// Reads the file, and draws or cuts as the arguments say.
-    pub(super) async fn read(args: &BenchArgs, data: &Path) -> Result<Self, Error> {
+    pub(super) async fn read(args: &BenchArgs, spec: &RunSpec, data: &Path) -> Result<Self, Error> {
         let (name, text) = (data.display().to_string(), read_file(data).await?);
         let (name, text) = (name.as_str(), text.as_str());
         Ok(match args.name {
             Benchmark::AlpacaEval => {
-                Self::AlpacaEval(chosen(alpaca_eval::read(name, text)?, args)?)
+                Self::AlpacaEval(chosen(alpaca_eval::read(name, text)?, args, spec)?)
             }
-            Benchmark::ArenaHard => Self::ArenaHard(chosen(arena_hard::read(name, text)?, args)?),
-            Benchmark::HhRlhf => Self::HhRlhf(chosen(hh_rlhf::read(name, text)?, args)?),
+            Benchmark::ArenaHard => {
+                Self::ArenaHard(chosen(arena_hard::read(name, text)?, args, spec)?)
+            }
+            Benchmark::HhRlhf => Self::HhRlhf(chosen(hh_rlhf::read(name, text)?, args, spec)?),
             Benchmark::BeaverTails => {
-                Self::BeaverTails(chosen(beavertails::read(name, text)?, args)?)
+                Self::BeaverTails(chosen(beavertails::read(name, text)?, args, spec)?)
             }
-            Benchmark::XsTest => Self::XsTest(chosen(xstest::read(name, text)?, args)?),
-            Benchmark::Math500 => Self::Math500(chosen(math500::read(name, text)?, args)?),
+            Benchmark::XsTest => Self::XsTest(chosen(xstest::read(name, text)?, args, spec)?),
+            Benchmark::Math500 => Self::Math500(chosen(math500::read(name, text)?, args, spec)?),
         })
     }
 
@@ -62,14 +65,14 @@ where
     records.iter().map(|record| Item::from(record).query).collect()
 }
 
-fn chosen<T>(mut records: Vec<T>, args: &BenchArgs) -> Result<Vec<T>, Error> {
+fn chosen<T>(mut records: Vec<T>, args: &BenchArgs, spec: &RunSpec) -> Result<Vec<T>, Error> {
     if let Some(count) = args.subset {
         if count == 0 {
             let (expected, got) = ("at least 1", "0".to_owned());
-            return Err(Error::Config { setting: "subset", expected, got });
+            return Err(Error::Config { setting: "--subset", expected, got });
         }
-        records = tpo::bench::sample(records, count, Seed::new(args.run.seed));
+        records = tpo::bench::sample(records, count, Seed::new(spec.search.seed));
     }
-    cut(&mut records, args.run.limit)?;
+    limit_to(&mut records, spec.limit)?;
     Ok(records)
 }

@@ -1,65 +1,60 @@
-//! Reading a file of settings.
+//! Files of settings, in TOML.
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::Path;
 
 use serde_json::{Map, Number, Value as Json};
 use toml::Spanned;
 use toml::de::{DeInteger, DeTable, DeValue};
 use tpo::Error;
 
+use super::options::{GROUPS, Kind, OptionSpec};
 use super::secret;
-use super::settings::{Kind, SETTINGS, Setting, tables};
+use super::settings::FileValue;
 
-/// Names that are this like an unknown one are offered; 1 is the same.
-const NEAR: f64 = 0.75;
-/// The most of them.
-const OFFERED: usize = 3;
+/// The similarity from which known names are suggested for an unknown one; 1 for equal names.
+const MIN_SIMILARITY: f64 = 0.75;
+const MAX_SUGGESTIONS: usize = 3;
 
-/// A setting as a file has it.
-#[derive(Debug)]
-pub(crate) struct FileSetting {
-    pub(crate) setting: &'static Setting,
-    pub(crate) line: usize,
-    /// As flags take them.
-    pub(crate) values: Vec<String>,
-}
-
-/// The settings of a file, in the order of [`SETTINGS`].
-pub(super) fn read(path: &Path) -> Result<Vec<FileSetting>, Error> {
+/// Reads the settings of a file.
+pub(super) fn read(path: &Path) -> Result<BTreeMap<&'static str, FileValue>, Error> {
     let text = std::fs::read_to_string(path).map_err(|error| Error::Input {
         source_name: path.display().to_string(),
         reason: format!("expected a file of settings, cannot be read: {error}"),
     })?;
-    File { path: path.to_owned(), text: &text }.settings()
+    File { path, text: &text }.settings()
 }
 
 struct File<'a> {
-    path: PathBuf,
+    path: &'a Path,
     text: &'a str,
 }
 
+fn tables() -> impl Iterator<Item = &'static str> {
+    GROUPS.iter().map(|group| group.table)
+}
+
 impl File<'_> {
-    fn settings(&self) -> Result<Vec<FileSetting>, Error> {
+    fn settings(&self) -> Result<BTreeMap<&'static str, FileValue>, Error> {
         let parsed = DeTable::parse(self.text).map_err(|error| {
-            let place = error.span().map_or(0, |span| span.start);
-            self.wrong(place, format!("not TOML: {}", error.message().replace('\n', " ")))
+            let start = error.span().map_or(0, |span| span.start);
+            self.invalid(start, format!("not TOML: {}", error.message().replace('\n', " ")))
         })?;
-        let mut found = Vec::new();
+        let mut found = BTreeMap::new();
         for (key, value) in parsed.get_ref() {
             let table: &str = key.get_ref();
             match value.get_ref() {
-                DeValue::Table(fields) if tables().contains(&table) => {
+                DeValue::Table(fields) if tables().any(|known| known == table) => {
                     for (key, value) in fields {
-                        found.push(self.setting(table, key.get_ref(), key.span().start, value)?);
+                        let (name, start) = (key.get_ref(), key.span().start);
+                        let (option, value) = self.setting(table, name, start, value)?;
+                        found.insert(option.name, value);
                     }
                 }
                 _ => return Err(self.unknown_table(table, key.span().start)),
             }
         }
-        let place = |found: &FileSetting| {
-            SETTINGS.iter().position(|setting| setting.name == found.setting.name)
-        };
-        found.sort_by_key(place);
         Ok(found)
     }
 
@@ -67,136 +62,137 @@ impl File<'_> {
         &self,
         table: &str,
         key: &str,
-        place: usize,
+        start: usize,
         value: &Spanned<DeValue<'_>>,
-    ) -> Result<FileSetting, Error> {
-        let known = Setting::named(key).filter(|setting| setting.table == table);
-        let Some(setting) = known else {
-            return Err(self.unknown(table, key, place));
-        };
-        let values = values(setting.kind, value.get_ref()).map_err(|got| {
-            let expected = setting.kind.expected();
-            self.wrong(value.span().start, format!("{key}: expected {expected}, got {got}"))
+    ) -> Result<(&'static OptionSpec, FileValue), Error> {
+        let option = OptionSpec::named(key).filter(|option| option.table() == table);
+        let option = option.ok_or_else(|| self.unknown(table, key, start))?;
+        let values = values(option.kind, value.get_ref()).map_err(|got| {
+            let expected = option.kind.expected();
+            self.invalid(value.span().start, format!("{key}: expected {expected}, got {got}"))
         })?;
         if values.iter().any(|value| secret::within(value)) {
             let reason = format!(
                 "{key} holds a password or a key; secrets are taken from the environment only, as \
                  OPENAI_API_KEY and REWARD_API_KEY are (see tpo run --help)"
             );
-            return Err(self.wrong(place, reason));
+            return Err(self.invalid(start, reason));
         }
-        Ok(FileSetting { setting, line: self.line(place), values })
+        for value in &values {
+            option.kind.check(value.as_ref()).map_err(|reason| {
+                self.invalid(start, format!("invalid value '{value}' for '--{key}': {reason}"))
+            })?;
+        }
+        let values = values.into_iter().map(OsString::from).collect();
+        Ok((option, FileValue { line: self.line(start), values }))
     }
 
-    fn unknown_table(&self, table: &str, place: usize) -> Error {
-        if let Some(error) = self.secret("", table, place) {
+    fn unknown_table(&self, table: &str, start: usize) -> Error {
+        if let Some(error) = self.secret("", table, start) {
             return error;
         }
-        let known = tables();
-        if known.contains(&table) {
-            let reason = format!("expected a table [{table}], got a value");
-            return self.wrong(place, reason);
+        let is_table = |name: &str| tables().any(|known| known == name);
+        if is_table(table) {
+            return self.invalid(start, format!("expected a table [{table}], got a value"));
         }
-        let reason = match Setting::named(table) {
-            Some(setting) => format!("{table} belongs into the table [{}]", setting.table),
+        let reason = match OptionSpec::named(table) {
+            Some(option) => format!("{table} belongs into the table [{}]", option.table()),
             None => {
-                let names = known.iter().copied().chain(SETTINGS.iter().map(|known| known.name));
-                let near = near(table, names, |name| match Setting::named(name) {
-                    Some(setting) if !known.contains(&name) => {
-                        format!("{name} in [{}]", setting.table)
-                    }
+                let names = tables().chain(OptionSpec::all().map(|known| known.name));
+                let near = near(table, names, |name| match OptionSpec::named(name) {
+                    Some(option) if !is_table(name) => format!("{name} in [{}]", option.table()),
                     _ => format!("[{name}]"),
                 });
-                let near = near.unwrap_or_else(|| format!("the tables are {}", known.join(", ")));
+                let known = || tables().collect::<Vec<_>>().join(", ");
+                let near = near.unwrap_or_else(|| format!("the tables are {}", known()));
                 format!("unknown key {table:?}; {near}")
             }
         };
-        self.wrong(place, reason)
+        self.invalid(start, reason)
     }
 
-    fn unknown(&self, table: &str, key: &str, place: usize) -> Error {
-        if let Some(error) = self.secret(table, key, place) {
+    fn unknown(&self, table: &str, key: &str, start: usize) -> Error {
+        if let Some(error) = self.secret(table, key, start) {
             return error;
         }
-        if let Some(setting) = Setting::named(key) {
-            let reason = format!("{key} belongs into [{}], not [{table}]", setting.table);
-            return self.wrong(place, reason);
+        if let Some(option) = OptionSpec::named(key) {
+            let reason = format!("{key} belongs into [{}], not [{table}]", option.table());
+            return self.invalid(start, reason);
         }
-        let offered = |name: &str| match Setting::named(name) {
-            Some(setting) if setting.table != table => format!("{name} in [{}]", setting.table),
+        let shown = |name: &str| match OptionSpec::named(name).map(OptionSpec::table) {
+            Some(other) if other != table => format!("{name} in [{other}]"),
             _ => name.to_owned(),
         };
-        let near = near(key, SETTINGS.iter().map(|setting| setting.name), offered);
+        let near = near(key, OptionSpec::all().map(|option| option.name), shown);
         let near = near.unwrap_or_else(|| {
-            let own = SETTINGS.iter().filter(|setting| setting.table == table);
-            let own: Vec<&str> = own.map(|setting| setting.name).collect();
+            let own = GROUPS.iter().filter(|group| group.table == table);
+            let own: Vec<&str> = own.flat_map(|group| group.options).map(|own| own.name).collect();
             format!("[{table}] has {}", own.join(", "))
         });
-        self.wrong(place, format!("unknown key {key:?} in [{table}]; {near}"))
+        self.invalid(start, format!("unknown key {key:?} in [{table}]; {near}"))
     }
 
-    fn secret(&self, table: &str, key: &str, place: usize) -> Option<Error> {
+    fn secret(&self, table: &str, key: &str, start: usize) -> Option<Error> {
         let variable = secret::variable(table, key)?;
         let reason = format!(
             "{key} looks like a secret, which does not belong into a file; set the environment variable {variable} \
              instead"
         );
-        Some(self.wrong(place, reason))
+        Some(self.invalid(start, reason))
     }
 
-    fn wrong(&self, place: usize, reason: String) -> Error {
-        wrong(&self.path, self.line(place), reason)
+    fn invalid(&self, start: usize, reason: String) -> Error {
+        let source_name = format!("{}:{}", self.path.display(), self.line(start));
+        Error::Input { source_name, reason }
     }
 
-    fn line(&self, place: usize) -> usize {
-        1 + self.text.bytes().take(place).filter(|byte| *byte == b'\n').count()
+    fn line(&self, start: usize) -> usize {
+        1 + self.text.bytes().take(start).filter(|byte| *byte == b'\n').count()
     }
-}
-
-pub(super) fn wrong(path: &Path, line: usize, reason: String) -> Error {
-    Error::Input { source_name: format!("{}:{line}", path.display()), reason }
 }
 
 /// `near: a, b`, the nearest first, if there is any.
 fn near<'a>(
-    wrong: &str,
+    unknown: &str,
     names: impl Iterator<Item = &'a str>,
     shown: impl Fn(&str) -> String,
 ) -> Option<String> {
-    let wrong = wrong.to_lowercase().replace('_', "-");
-    let alike = |name: &'a str| (strsim::normalized_damerau_levenshtein(&wrong, name), name);
-    let part = |name: &str| wrong.len() >= 4 && name.contains(&wrong);
-    let mut alike: Vec<(f64, &str)> =
-        names.map(alike).filter(|(likeness, name)| *likeness >= NEAR || part(name)).collect();
-    alike.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(b.1)));
-    let offered: Vec<String> = alike.iter().take(OFFERED).map(|(_, name)| shown(name)).collect();
-    (!offered.is_empty()).then(|| format!("near: {}", offered.join(", ")))
+    let unknown = unknown.to_lowercase().replace('_', "-");
+    let scored = |name: &'a str| (strsim::normalized_damerau_levenshtein(&unknown, name), name);
+    let part = |name: &str| unknown.len() >= 4 && name.contains(&unknown);
+    let similar = |(score, name): &(f64, &str)| *score >= MIN_SIMILARITY || part(name);
+    let mut similar: Vec<(f64, &str)> = names.map(scored).filter(similar).collect();
+    similar.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(b.1)));
+    let suggested = similar.iter().take(MAX_SUGGESTIONS).map(|(_, name)| shown(name));
+    let suggested: Vec<String> = suggested.collect();
+    (!suggested.is_empty()).then(|| format!("near: {}", suggested.join(", ")))
 }
 
-/// The values as flags take them, or what came in place of them.
+/// The values as flags take them; on failure, what the value is.
 fn values(kind: Kind, value: &DeValue<'_>) -> Result<Vec<String>, String> {
     match (kind, value) {
-        (Kind::Text | Kind::Texts | Kind::Object, DeValue::String(text)) => {
-            Ok(vec![text.clone().into_owned()])
-        }
-        (Kind::Whole | Kind::Number, DeValue::Integer(number)) => {
+        (Kind::Whole(..) | Kind::Number, DeValue::Integer(number)) => {
             Ok(vec![decimal(number).ok_or_else(|| format!("{number}, which is too large"))?])
         }
         (Kind::Number, DeValue::Float(number)) => Ok(vec![number.as_str().to_owned()]),
         (Kind::Bool, DeValue::Boolean(value)) => Ok(vec![value.to_string()]),
-        (Kind::Texts, DeValue::Array(items)) => items
+        (Kind::Object | Kind::ObjectOrPath, table @ DeValue::Table(_)) => {
+            Ok(vec![json(table)?.to_string()])
+        }
+        (Kind::Whole(..) | Kind::Number | Kind::Bool, other) => Err(named(other)),
+        (_, DeValue::String(text)) => Ok(vec![text.clone().into_owned()]),
+        (kind, DeValue::Array(items)) if kind.is_list() => items
             .iter()
             .map(|item| match item.get_ref() {
                 DeValue::String(text) => Ok(text.clone().into_owned()),
                 other => Err(format!("a list with {}", named(other))),
             })
             .collect(),
-        (Kind::Object, table @ DeValue::Table(_)) => Ok(vec![json(table)?.to_string()]),
         (_, other) => Err(named(other)),
     }
 }
 
-/// What a value is, with the value where it is short and can be no secret.
+/// The type of a value, with the value where it is short and cannot be a secret.
 fn named(value: &DeValue<'_>) -> String {
     match value {
         DeValue::Integer(number) => format!("the number {number}"),

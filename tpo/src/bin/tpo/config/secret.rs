@@ -1,4 +1,4 @@
-//! What must not stand in a file, nor be printed.
+//! Detection of secrets in files of settings and in output.
 
 use crate::rewards::{KEY_ENV, is_variable};
 

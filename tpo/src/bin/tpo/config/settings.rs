@@ -1,131 +1,173 @@
-//! The settings of a run, as the tables of a file have them.
+//! Settings from flags, a file and defaults, with the source of each.
 
-/// How the value of a setting is written.
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use clap::{ArgMatches, Command};
+use tpo::Error;
+
+use super::file;
+use super::options::{self, Default as OptionDefault, OptionSpec};
+
+/// A setting from a file.
+#[derive(Debug, Clone)]
+pub(super) struct FileValue {
+    pub(super) line: usize,
+    /// The values as flags take them.
+    pub(super) values: Vec<OsString>,
+}
+
+/// Where a setting comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Text,
-    Whole,
-    Number,
-    Bool,
-    /// A list of texts, or one text.
-    Texts,
-    /// A table, or text: JSON or, where the flag says so, the file of it.
-    Object,
+pub(super) enum Source {
+    Default,
+    File(usize),
+    Flag,
 }
 
-impl Kind {
-    pub(crate) fn expected(self) -> &'static str {
-        match self {
-            Self::Text => "text",
-            Self::Whole => "a whole number",
-            Self::Number => "a number",
-            Self::Bool => "true or false",
-            Self::Texts => "a list of texts",
-            Self::Object => "a table",
-        }
-    }
+/// The settings of a run: a flag overrides the file, and the file overrides the default.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Settings {
+    file_path: Option<PathBuf>,
+    flags: BTreeMap<&'static str, Vec<OsString>>,
+    file: BTreeMap<&'static str, FileValue>,
+    for_study: bool,
 }
 
-/// A setting of a run. It has the same name as its flag.
+/// Settings of which those that a study varies are lists.
 #[derive(Debug)]
-pub(crate) struct Setting {
-    pub(crate) table: &'static str,
-    pub(crate) name: &'static str,
-    pub(crate) kind: Kind,
-    /// What holds where it is not given, in words; empty where the flag has a default.
-    pub(crate) unset: &'static str,
-}
+pub(crate) struct StudySettings(pub(crate) Settings);
 
-impl Setting {
-    pub(crate) fn named(name: &str) -> Option<&'static Self> {
-        SETTINGS.iter().find(|setting| setting.name == name)
-    }
-
-    /// The name that the parser of flags has for it.
-    pub(crate) fn id(&self) -> String {
-        match self.name {
-            "reward" => "lines".to_owned(),
-            "reward-arg" => "reward_args".to_owned(),
-            name => name.replace('-', "_"),
+impl Settings {
+    /// Reads the file that `--config` names.
+    pub(crate) fn read_file(&mut self) -> Result<(), Error> {
+        if let Some(path) = &self.file_path {
+            self.file = file::read(path)?;
         }
+        Ok(())
+    }
+
+    /// Removes a flag. Returns whether it was given.
+    pub(super) fn take_flag(&mut self, name: &str) -> bool {
+        self.flags.remove(name).is_some()
+    }
+
+    /// The values of a setting as flags take them, and their source. Empty if it is unset.
+    pub(super) fn get(&self, option: &OptionSpec) -> (Vec<&OsStr>, Source) {
+        if let Some(values) = self.flags.get(option.name) {
+            return (values.iter().map(OsString::as_os_str).collect(), Source::Flag);
+        }
+        if let Some(found) = self.file.get(option.name) {
+            let values = found.values.iter().map(OsString::as_os_str).collect();
+            return (values, Source::File(found.line));
+        }
+        let values = match (option.study, option.default) {
+            (Some(list), _) if self.for_study => list.default.iter().map(OsStr::new).collect(),
+            (_, OptionDefault::Value(value)) => vec![OsStr::new(value)],
+            (_, OptionDefault::Unset(_)) => Vec::new(),
+        };
+        (values, Source::Default)
+    }
+
+    pub(super) fn file_path(&self) -> &Path {
+        self.file_path.as_deref().unwrap_or(Path::new(""))
+    }
+
+    fn values(&self, name: &str) -> Vec<&OsStr> {
+        OptionSpec::named(name).map(|option| self.get(option).0).unwrap_or_default()
+    }
+
+    pub(crate) fn path(&self, name: &str) -> Option<PathBuf> {
+        self.values(name).first().map(PathBuf::from)
+    }
+
+    /// All values of a setting.
+    pub(crate) fn list<T: FromStr>(&self, name: &'static str) -> Result<Vec<T>, Error> {
+        let parsed = |value: &OsStr| {
+            value.to_str().and_then(|text| text.parse().ok()).ok_or_else(|| Error::Config {
+                setting: name,
+                expected: OptionSpec::named(name)
+                    .map_or("a value", |option| option.kind.expected()),
+                got: value.display().to_string(),
+            })
+        };
+        self.values(name).into_iter().map(parsed).collect()
+    }
+
+    /// The value of a setting that may be unset.
+    pub(crate) fn get_one<T: FromStr>(&self, name: &'static str) -> Result<Option<T>, Error> {
+        Ok(self.list(name)?.into_iter().next())
+    }
+
+    /// The value of a setting that has a default.
+    pub(crate) fn value<T: FromStr>(&self, name: &'static str) -> Result<T, Error> {
+        let missing =
+            || Error::Config { setting: name, expected: "a value", got: "nothing".into() };
+        self.get_one(name)?.ok_or_else(missing)
+    }
+
+    /// Where the setting that an error names was set, if that was in a file.
+    pub(crate) fn origin(&self, error: &Error) -> Option<String> {
+        let option = option_of(error)?;
+        let (_, Source::File(line)) = self.get(option) else { return None };
+        Some(format!("{} is set in {}:{line}", option.name, self.file_path().display()))
     }
 }
 
-/// The tables, in the order in which they are shown.
-pub(crate) fn tables() -> Vec<&'static str> {
-    let mut tables: Vec<&str> = SETTINGS.iter().map(|setting| setting.table).collect();
-    tables.dedup();
-    tables
+/// The setting that an error names.
+pub(crate) fn option_of(error: &Error) -> Option<&'static OptionSpec> {
+    let Error::Config { setting, .. } = error else { return None };
+    OptionSpec::named(&setting.replace('_', "-"))
 }
 
-const fn of(table: &'static str, name: &'static str, kind: Kind, unset: &'static str) -> Setting {
-    Setting { table, name, kind, unset }
+impl clap::FromArgMatches for Settings {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let given = |option: &'static OptionSpec| {
+            let values = matches.get_raw(option.name)?;
+            Some((option.name, values.map(OsStr::to_owned).collect()))
+        };
+        Ok(Self {
+            file_path: matches.get_one::<PathBuf>("config").cloned(),
+            flags: OptionSpec::all().filter_map(given).collect(),
+            ..Self::default()
+        })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
 }
 
-use Kind::{Bool, Number, Object, Text, Texts, Whole};
+impl clap::Args for Settings {
+    fn augment_args(command: Command) -> Command {
+        command.args(options::args(false))
+    }
 
-/// Every setting of a run but the file itself.
-pub(crate) const SETTINGS: &[Setting] = &[
-    of("data", "data", Text, "a few built-in queries"),
-    of("data", "format", Text, "what the file's name or its first character says"),
-    of("data", "limit", Whole, "all queries"),
-    of("search", "mode", Text, ""),
-    of("search", "layout", Text, ""),
-    of("search", "iterations", Whole, ""),
-    of("search", "samples", Whole, ""),
-    of("search", "pairs", Text, ""),
-    of("search", "accept", Text, ""),
-    of("search", "truncate", Text, "answers enter prompts whole"),
-    of("search", "tokenizer", Text, "none"),
-    of("search", "parse-retries", Whole, ""),
-    of("search", "seed", Whole, ""),
-    of("search", "prompts", Text, "the built-in templates"),
-    of("early-stop", "early-stop-target", Number, "never"),
-    of("early-stop", "early-stop-patience", Whole, "never"),
-    of("early-stop", "early-stop-min-gain", Number, "0"),
-    of("early-stop", "early-stop-margin", Number, "never"),
-    of("early-stop", "early-stop-margin-patience", Whole, "1"),
-    of("early-stop", "early-stop-calls", Whole, "never"),
-    of("early-stop", "early-stop-tokens", Whole, "never"),
-    of("early-stop", "early-stop-seconds", Number, "never"),
-    of("early-stop", "early-stop-money", Number, "never"),
-    of("early-stop", "prices", Object, "none"),
-    of("sampling", "temperature", Number, ""),
-    of("sampling", "critic-temperature", Number, "as temperature"),
-    of("sampling", "top-p", Number, ""),
-    of("sampling", "critic-top-p", Number, ""),
-    of("sampling", "frequency-penalty", Number, ""),
-    of("sampling", "presence-penalty", Number, ""),
-    of("sampling", "max-tokens", Whole, ""),
-    of("sampling", "critic-max-tokens", Whole, ""),
-    of("sampling", "no-stop-sequences", Bool, ""),
-    of("sampling", "extra-body", Object, "none"),
-    of("engine", "engine", Text, ""),
-    of("engine", "base-url", Text, "what the preset says; http://localhost:8000/v1 for openai"),
-    of("engine", "model", Text, "what engine names"),
-    of("engine", "critic", Text, "as engine"),
-    of("engine", "optimizer", Text, "as engine"),
-    of("engine", "max-tokens-field", Text, "what the preset says; max_tokens for openai"),
-    of("engine", "stream", Bool, ""),
-    of("engine", "one-per-request", Bool, ""),
-    of("engine", "timeout", Whole, ""),
-    of("engine", "retries", Whole, ""),
-    of("engine", "cache", Text, "none"),
-    of("engine", "sim-skill", Number, "0.8"),
-    of("engine", "sim-latency-ms", Whole, "0"),
-    of("reward", "reward", Texts, "sim for engine sim; else it must be given"),
-    of("reward", "combine", Text, "mean"),
-    of("reward", "reward-url", Text, "http://localhost:8001"),
-    of("reward", "reward-model", Text, "none"),
-    of("reward", "reward-template", Text, "none"),
-    of("reward", "reward-attribute", Text, "reward"),
-    of("reward", "reward-batch", Whole, "16 for openrlhf, else 1"),
-    of("reward", "reward-concurrency", Whole, "64 requests, a program per core"),
-    of("reward", "reward-command", Text, "none"),
-    of("reward", "reward-arg", Texts, "none"),
-    of("run", "out", Text, "a new folder under runs; with built-in queries, none"),
-    of("run", "resume", Bool, ""),
-    of("run", "extend", Bool, ""),
-    of("run", "concurrency", Whole, ""),
-    of("run", "json", Bool, ""),
-];
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl clap::FromArgMatches for StudySettings {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        Ok(Self(Settings { for_study: true, ..Settings::from_arg_matches(matches)? }))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl clap::Args for StudySettings {
+    fn augment_args(command: Command) -> Command {
+        command.args(options::args(true))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}

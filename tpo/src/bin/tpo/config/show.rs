@@ -1,194 +1,165 @@
-//! `tpo config show`.
+//! Output of `tpo config show`.
 
-use std::ffi::OsStr;
-use std::io::{self, Write};
-
-use serde_json::{Number, Value as Json, json};
+use serde_json::{Map, Number, Value as Json, json};
 use tpo::Error;
 
-use super::settings::{Kind, SETTINGS, Setting, tables};
-use super::{Sources, secret};
+use super::options::{Default, GROUPS, Kind, OptionSpec};
+use super::secret;
+use super::settings::{Settings, Source};
 
-/// What is printed of a value that holds a password.
+/// Printed in place of a value that holds a password.
 const HIDDEN: &str = "(hidden)";
 
-/// How the settings are printed.
+/// The format of the output.
 pub(super) enum Form {
     Table,
     Json,
     Toml,
 }
 
-/// A setting as it holds.
+/// An effective setting.
 struct Row {
-    setting: &'static Setting,
-    /// As flags take them; none where it is not given and has no default.
+    table: &'static str,
+    option: &'static OptionSpec,
+    /// As flags take them; empty if unset.
     values: Vec<String>,
     source: Source,
+    has_secret: bool,
 }
 
-enum Source {
-    Default,
-    File(usize),
-    Flag,
-}
-
-impl Sources {
-    pub(super) fn show(&self, form: &Form) -> Result<(), Error> {
-        let rows = self.rows()?;
-        // It is complete before any of it is printed.
-        let text = match form {
+impl Settings {
+    pub(super) fn show(&self, form: &Form) -> Result<String, Error> {
+        let mut rows = Vec::new();
+        for group in GROUPS {
+            for option in group.options {
+                let (values, source) = self.get(option);
+                let text = |value: &std::ffi::OsStr| {
+                    value.to_str().map(str::to_owned).ok_or_else(|| Error::Input {
+                        source_name: format!("--{}", option.name),
+                        reason: format!("expected UTF-8, got {}", value.display()),
+                    })
+                };
+                let values: Vec<String> = values.into_iter().map(text).collect::<Result<_, _>>()?;
+                let has_secret = values.iter().any(|value| secret::within(value));
+                rows.push(Row { table: group.table, option, values, source, has_secret });
+            }
+        }
+        Ok(match form {
             Form::Table => self.table(&rows),
             Form::Json => {
-                format!("{:#}\n", Json::Array(rows.iter().map(|r| self.json(r)).collect()))
+                format!("{:#}\n", Json::Array(rows.iter().map(|row| self.json(row)).collect()))
             }
             Form::Toml => toml(&rows)?,
-        };
-        let printed = |text: &str| -> io::Result<()> {
-            let mut out = io::stdout().lock();
-            out.write_all(text.as_bytes())?;
-            out.flush()
-        };
-        crate::show::printed(printed(&text))
-    }
-
-    fn rows(&self) -> Result<Vec<Row>, Error> {
-        SETTINGS.iter().map(|setting| self.row(setting)).collect()
-    }
-
-    fn row(&self, setting: &'static Setting) -> Result<Row, Error> {
-        // To `config show` itself it says how to print.
-        let flag = setting.name != "json" && self.is_flag(setting);
-        let source = match self.in_file(setting) {
-            _ if flag => Source::Flag,
-            Some(found) => Source::File(found.line),
-            None => Source::Default,
-        };
-        let values = match (&source, self.in_file(setting)) {
-            (Source::File(_), Some(found)) => found.values.clone(),
-            (Source::Default, _) if setting.name == "json" => vec!["false".to_owned()],
-            _ => {
-                let raw = self.matches.get_raw(&setting.id()).into_iter().flatten();
-                raw.map(|value| text(setting, value)).collect::<Result<_, _>>()?
-            }
-        };
-        Ok(Row { setting, values, source })
-    }
-
-    fn source(&self, row: &Row) -> String {
-        match row.source {
-            Source::Default => "default".to_owned(),
-            Source::File(line) => format!("{}:{line}", self.path.display()),
-            Source::Flag => "flag".to_owned(),
-        }
+        })
     }
 
     fn table(&self, rows: &[Row]) -> String {
-        let shown = |row: &Row| match row.values.as_slice() {
-            [] => format!("- ({})", row.setting.unset),
-            values if values.iter().any(|value| secret::within(value)) => HIDDEN.to_owned(),
-            values => values.join(" | "),
-        };
-        let mut text = String::new();
-        for table in tables() {
-            text.push_str(&format!("[{table}]\n"));
-            for row in rows.iter().filter(|row| row.setting.table == table) {
-                // A value may hold what moves a terminal's cursor.
-                let printable = |c: char| if c.is_control() { '\u{fffd}' } else { c };
-                let value: String = shown(row).chars().map(printable).collect();
-                let (name, source) = (row.setting.name, self.source(row));
-                text.push_str(&format!("  {name:<22} {value:<30} {source}\n"));
+        let (mut text, mut table) = (String::new(), "");
+        for row in rows {
+            if row.table != table {
+                table = row.table;
+                text.push_str(&format!("[{table}]\n"));
             }
+            let value = match row.values.as_slice() {
+                [] => format!("- ({})", row.unset()),
+                _ if row.has_secret => HIDDEN.to_owned(),
+                values => values.join(" | "),
+            };
+            // Control characters could move the cursor of a terminal.
+            let value = value.replace(char::is_control, "\u{fffd}");
+            let source = match row.source {
+                Source::Default => "default".to_owned(),
+                Source::File(line) => format!("{}:{line}", self.file_path().display()),
+                Source::Flag => "flag".to_owned(),
+            };
+            text.push_str(&format!("  {:<27} {value:<30} {source}\n", row.option.name));
         }
         text
     }
 
     fn json(&self, row: &Row) -> Json {
-        let hidden = row.values.iter().any(|value| secret::within(value));
+        let (source, line) = match row.source {
+            Source::Default => ("default", None),
+            Source::File(line) => ("file", Some(line)),
+            Source::Flag => ("flag", None),
+        };
+        let value = if row.has_secret { HIDDEN.into() } else { row.json() };
         let mut json = json!({
-            "table": row.setting.table,
-            "name": row.setting.name,
-            "value": if hidden { HIDDEN.into() } else { row.json() },
-            "source": match row.source {
-                Source::Default => "default",
-                Source::File(_) => "file",
-                Source::Flag => "flag",
-            },
+            "table": row.table, "name": row.option.name, "value": value, "source": source,
         });
-        if let (Source::File(line), Json::Object(fields)) = (&row.source, &mut json) {
-            fields.insert("file".to_owned(), self.path.display().to_string().into());
-            fields.insert("line".to_owned(), (*line).into());
+        if let (Some(line), Json::Object(fields)) = (line, &mut json) {
+            fields.insert("file".to_owned(), self.file_path().display().to_string().into());
+            fields.insert("line".to_owned(), line.into());
         }
         json
     }
 }
 
-fn text(setting: &Setting, value: &OsStr) -> Result<String, Error> {
-    value.to_str().map(str::to_owned).ok_or_else(|| Error::Input {
-        source_name: format!("--{}", setting.name),
-        reason: format!("expected UTF-8, got {}", value.display()),
-    })
-}
-
 impl Row {
+    fn unset(&self) -> &'static str {
+        match self.option.default {
+            Default::Unset(words) | Default::Value(words) => words,
+        }
+    }
+
     fn json(&self) -> Json {
-        let number = |text: &String| {
-            text.parse::<Number>().map_or_else(|_| text.as_str().into(), Json::Number)
-        };
-        match (self.setting.kind, self.values.as_slice()) {
+        match (self.option.kind, self.values.as_slice()) {
             (_, []) => Json::Null,
-            (Kind::Texts, values) => values.into(),
-            (Kind::Whole | Kind::Number, [value, ..]) => number(value),
+            (kind, values) if kind.is_list() => values.into(),
+            (Kind::Whole(..) | Kind::Number, [value, ..]) => {
+                value.parse::<Number>().map_or_else(|_| value.as_str().into(), Json::Number)
+            }
             (Kind::Bool, [value, ..]) => (value == "true").into(),
-            (Kind::Object, [value, ..]) => {
+            (Kind::Object | Kind::ObjectOrPath, [value, ..]) => {
                 serde_json::from_str(value).unwrap_or_else(|_| value.as_str().into())
             }
-            (Kind::Text, [value, ..]) => value.as_str().into(),
+            (_, [value, ..]) => value.as_str().into(),
         }
     }
 
     fn toml(&self) -> Result<String, Error> {
         let text = |text: &str| toml::Value::String(text.to_owned()).to_string();
         let Some(first) = self.values.first() else { return Ok(String::new()) };
-        if self.values.iter().any(|value| secret::within(value)) {
+        if self.has_secret {
             return Err(Error::Input {
-                source_name: format!("--{}", self.setting.name),
+                source_name: format!("--{}", self.option.name),
                 reason: "it holds a password, which does not belong into a file; take it from the environment"
                     .to_owned(),
             });
         }
-        Ok(match self.setting.kind {
-            Kind::Text => text(first),
+        Ok(match self.option.kind {
             Kind::Bool => first.clone(),
-            // What flags take and TOML does not, such as `.5` and `+1`, is written anew.
-            Kind::Whole => first.trim_start_matches('+').to_owned(),
+            // Forms that flags accept and TOML does not, such as `.5` and `+1`.
+            Kind::Whole(..) => first.trim_start_matches('+').to_owned(),
             Kind::Number => match first.parse::<f64>() {
                 Ok(number) => toml::Value::Float(number).to_string(),
                 Err(_) => text(first),
             },
-            Kind::Texts => toml::Value::from(self.values.clone()).to_string(),
-            Kind::Object => {
-                let json = serde_json::from_str::<serde_json::Map<String, Json>>(first).ok();
+            kind if kind.is_list() => toml::Value::from(self.values.clone()).to_string(),
+            Kind::Object | Kind::ObjectOrPath => {
+                let json = serde_json::from_str::<Map<String, Json>>(first).ok();
                 // TOML has no null.
                 let table = json.and_then(|json| toml::Value::try_from(json).ok());
                 table.map_or_else(|| text(first), |table| table.to_string())
             }
+            _ => text(first),
         })
     }
 }
 
 fn toml(rows: &[Row]) -> Result<String, Error> {
-    let mut text = String::new();
-    for table in tables() {
-        let gap = if text.is_empty() { "" } else { "\n" };
-        text.push_str(&format!("{gap}[{table}]\n"));
-        for row in rows.iter().filter(|row| row.setting.table == table) {
-            let name = row.setting.name;
-            text.push_str(&match row.values.is_empty() {
-                true => format!("# {name}: {}\n", row.setting.unset),
-                false => format!("{name} = {}\n", row.toml()?),
-            });
+    let (mut text, mut table) = (String::new(), "");
+    for row in rows {
+        if row.table != table {
+            let gap = if table.is_empty() { "" } else { "\n" };
+            table = row.table;
+            text.push_str(&format!("{gap}[{table}]\n"));
         }
+        let name = row.option.name;
+        text.push_str(&match row.values.is_empty() {
+            true => format!("# {name}: {}\n", row.unset()),
+            false => format!("{name} = {}\n", row.toml()?),
+        });
     }
     Ok(text)
 }

@@ -1,82 +1,63 @@
-//! The list of settings is that of the flags.
+//! Consistency of settings, flags and documentation.
 
-use clap::ArgAction;
+use clap::CommandFactory;
 
-use super::command;
-use super::settings::{Kind, SETTINGS, Setting, tables};
+use super::options::{Default, GROUPS, OptionSpec, document};
+use crate::args::Args;
 
-fn flag(setting: &Setting) -> clap::Arg {
-    let command = command();
-    let found = command.get_arguments().find(|arg| arg.get_long() == Some(setting.name));
-    let flag = found.unwrap_or_else(|| panic!("--{} is no flag of tpo run", setting.name));
-    assert_eq!(flag.get_id().as_str(), setting.id(), "the identifier of --{}", setting.name);
-    flag.clone()
-}
-
+/// The generated tables of docs/configuration.md. With `UPDATE_DOCS=1` in the environment they are written.
 #[test]
-fn every_flag_of_a_run_is_a_setting_of_a_file() {
-    let command = command();
-    let flags = command.get_arguments().filter_map(clap::Arg::get_long);
-    for flag in flags.filter(|flag| !["config", "help"].contains(flag)) {
-        let settings = SETTINGS.iter().filter(|setting| setting.name == flag);
-        assert_eq!(settings.count(), 1, "--{flag}");
-    }
-}
-
-#[test]
-fn settings_say_what_holds_where_their_flags_do_not() {
-    for setting in SETTINGS {
-        let has_default = !flag(setting).get_default_values().is_empty();
-        assert_eq!(has_default, setting.unset.is_empty(), "--{}", setting.name);
-    }
-}
-
-#[test]
-fn settings_are_written_as_their_flags_are_read() {
-    for setting in SETTINGS {
-        let flag = flag(setting);
-        let list = matches!(flag.get_action(), ArgAction::Append);
-        assert_eq!(list, setting.kind == Kind::Texts, "--{}", setting.name);
-        let takes = |value: &str| {
-            let argument = format!("--{}={value}", setting.name);
-            // Some flags need a folder.
-            command().try_get_matches_from(["run", "--out=out", argument.as_str()]).is_ok()
-        };
-        let kind = setting.kind;
-        assert_eq!(takes("true") && !takes("no"), kind == Kind::Bool, "--{}", setting.name);
-        if matches!(kind, Kind::Whole | Kind::Number) {
-            assert!(takes("1") && !takes("x"), "--{}", setting.name);
-            assert_eq!(takes("0.5"), kind == Kind::Number, "--{}", setting.name);
-        }
-    }
-}
-
-/// docs/configuration.md lists every setting with its default.
-#[test]
-fn the_document_lists_the_settings() {
+fn the_document_has_the_generated_tables() {
+    const MARKS: [&str; 2] = ["<!-- settings -->\n", "\n<!-- end of settings -->"];
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/configuration.md");
-    let document = std::fs::read_to_string(path).unwrap();
-    let mut at = 0;
-    for table in tables() {
-        for setting in SETTINGS.iter().filter(|setting| setting.table == table) {
-            let flag = flag(setting);
-            let defaults = flag.get_default_values().iter();
-            let default: Vec<&str> = defaults.filter_map(|value| value.to_str()).collect();
-            let default = match default.first() {
-                Some(default) => format!("`{default}`"),
-                None => setting.unset.to_owned(),
-            };
-            let row = format!(
-                "| `{table}` | `{}` | {} | {default} |",
-                setting.name,
-                setting.kind.expected()
-            );
-            let found = document.get(at..).and_then(|rest| rest.find(&row));
-            at += found.unwrap_or_else(|| panic!("expected the row, in this order: {row}"));
+    let text = std::fs::read_to_string(path).unwrap();
+    let (before, rest) = text.split_once(MARKS[0]).unwrap();
+    let (tables, after) = rest.split_once(MARKS[1]).unwrap();
+    let expected = document();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        let text = format!("{before}{}{expected}{}{after}", MARKS[0], MARKS[1]);
+        std::fs::write(path, text).unwrap();
+        return;
+    }
+    assert_eq!(tables, expected, "run with UPDATE_DOCS=1 to write docs/configuration.md");
+}
+
+#[test]
+fn names_are_unique_and_defaults_are_accepted() {
+    let mut names: Vec<&str> = OptionSpec::all().map(|option| option.name).collect();
+    names.extend(GROUPS.iter().map(|group| group.table));
+    names.sort_unstable();
+    names.dedup();
+    // The tables [data] and [engine], and more, hold a setting of the same name.
+    let shared = GROUPS.iter().filter(|group| OptionSpec::named(group.table).is_some()).count();
+    assert_eq!(names.len() + shared, OptionSpec::all().count() + GROUPS.len());
+    for option in OptionSpec::all() {
+        let own = match option.default {
+            Default::Value(value) => vec![value],
+            Default::Unset(_) => Vec::new(),
+        };
+        for value in own.iter().chain(option.study.iter().flat_map(|list| list.default)) {
+            assert_eq!(option.kind.check(value.as_ref()), Ok(()), "--{}", option.name);
         }
     }
-    let rows = document
-        .lines()
-        .filter(|line| tables().iter().any(|table| line.starts_with(&format!("| `{table}` |"))));
-    assert_eq!(rows.count(), SETTINGS.len());
+}
+
+/// `-h` fits a screen, and no line of any help is longer than 120 characters.
+#[test]
+fn help_is_short_and_narrow() {
+    fn check(command: &mut clap::Command) {
+        let name = command.get_name().to_owned();
+        for text in [command.render_help(), command.render_long_help()] {
+            for line in text.to_string().lines() {
+                assert!(line.chars().count() <= 120, "{name}: {line}");
+            }
+        }
+        command.get_subcommands_mut().for_each(check);
+    }
+    let mut command = Args::command();
+    command.build();
+    check(&mut command);
+    let run = command.find_subcommand_mut("run").unwrap();
+    let lines = run.render_help().to_string().lines().count();
+    assert!(lines <= 60, "{lines} lines");
 }

@@ -1,13 +1,12 @@
-//! Setting up what compares likelihoods of two models.
+//! Rewards from the likelihoods of two models.
 
 use std::path::Path;
-use std::time::Duration;
 
 use secrecy::SecretString;
 use tpo::{ChatTemplate, DpoReward, Error, Likelihood, LikelihoodApi};
 
 use super::{KEY_ENV, LOCAL, Source, read_template};
-use crate::engines::{missing, retry, setup};
+use crate::engines::{missing, setup};
 
 /// One of the two servers.
 struct Server<'a> {
@@ -21,8 +20,8 @@ struct Server<'a> {
 impl Source<'_> {
     /// `beta` times the log-ratio of the policy and the reference.
     pub(super) async fn penalty(&self) -> Result<DpoReward, Error> {
-        let rewards = &self.args.rewards;
-        let Some(model) = self.text("model", rewards.reward_model.as_deref()) else {
+        let rewards = &self.spec.reward;
+        let Some(model) = self.text("model", rewards.model.as_deref()) else {
             return Err(missing("reward-model", "the name of the model whose likelihoods count"));
         };
         let [url, reference_model] =
@@ -37,7 +36,7 @@ impl Source<'_> {
             Some(path) => read_template(Path::new(path)).await?,
             None => template.clone(),
         };
-        let url = self.text("url", rewards.reward_url.as_deref()).unwrap_or(LOCAL);
+        let url = self.text("url", rewards.url.as_deref()).unwrap_or(LOCAL);
         let beta = self.line.number("beta")?.unwrap_or(DpoReward::DEFAULT_BETA);
         let api = self.api("likelihood")?.unwrap_or_default();
         let policy = Server { url, model, template, api, key: self.key(KEY_ENV)? };
@@ -67,11 +66,9 @@ impl Source<'_> {
     fn likelihood(&self, server: Server<'_>) -> Result<Likelihood, Error> {
         let mut likelihood = Likelihood::builder(server.url, server.model, server.template)
             .api(server.api)
-            .timeout(Duration::from_secs(self.args.timeout))
-            .retry(retry(self.args, self.stop));
-        if let Some(concurrency) =
-            self.count("concurrency", self.args.rewards.reward_concurrency)?
-        {
+            .timeout(self.spec.engine.timeout)
+            .retry(self.spec.retry(self.cancel));
+        if let Some(concurrency) = self.count("concurrency", self.spec.reward.concurrency)? {
             likelihood = likelihood.concurrency(concurrency.get());
         }
         if let Some(key) = server.key {

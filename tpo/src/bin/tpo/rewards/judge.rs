@@ -1,4 +1,4 @@
-//! Setting up a judge.
+//! Rewards from judges.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,32 +12,36 @@ use crate::engines;
 
 impl Source<'_> {
     pub(super) async fn judge(&self) -> Result<Arc<dyn RewardModel>, Error> {
-        let around = self.around;
+        let context = self.context;
         let base_url = self.line.get("base-url");
         let engine = match self.line.get("engine") {
-            Some(line) => {
-                let (meter, stop, cache) = (around.meter, self.stop, around.cache);
-                engines::other(self.args, "judge", line, base_url, meter, stop, cache)?
-            }
+            Some(line) => context.layers.other("judge", &self.spec.engine, line, base_url)?,
             None if base_url.is_some() => {
                 return Err(engines::missing("reward", "an engine beside its base-url"));
             }
-            None => Arc::clone(around.engine),
+            None => Arc::clone(context.engine),
         };
-        self.args.stopping.priced(engine.name()).await?;
+        let search = &self.spec.search;
+        if let Some(money) = &search.stopping.money
+            && money.prices.of(engine.name()).is_none()
+        {
+            let expected = "a price for each engine, 0 if it costs nothing";
+            let got = format!("none for {:?}", engine.name());
+            return Err(Error::Config { setting: "prices", expected, got });
+        }
         let sampling = Sampling {
-            temperature: self.line.number("temperature")?.or(Some(self.args.temperature)),
-            top_p: Some(self.args.top_p),
+            temperature: self.line.number("temperature")?.or(search.sampling.temperature),
+            top_p: search.sampling.top_p,
             max_tokens: self
                 .line
                 .parsed("max-tokens", "a number of tokens")?
-                .or(Some(self.args.critic_max_tokens)),
+                .or(search.critic.max_tokens),
             ..Sampling::default()
         };
         let mut judge = JudgeReward::builder(engine)
             .sampling(sampling)
-            .seed(Seed::new(self.args.seed))
-            .prompts(Arc::clone(around.prompts));
+            .seed(Seed::new(search.seed))
+            .prompts(Arc::clone(context.prompts));
         if let Some(path) = self.line.get("rubric") {
             judge = judge.rubric(rubric(path.into()).await?);
         }
@@ -56,8 +60,8 @@ impl Source<'_> {
         if let Some(votes) = self.line.parsed("votes", "a number of votes")? {
             judge = judge.votes(votes);
         }
-        if let Some(parse_retries) = self.line.parsed("parse-retries", "how often to ask again")? {
-            judge = judge.parse_retries(parse_retries);
+        if let Some(retries) = self.line.parsed("parse-retries", "a number of retries")? {
+            judge = judge.parse_retries(retries);
         }
         if let Some(unreadable) = self.line.get("unreadable") {
             judge = judge.unreadable(match unreadable {

@@ -1,11 +1,11 @@
-//! A reward model in one line: `KIND` or `KIND:key=value,key="value, with a comma"`.
+//! Reward models in one line: `KIND` or `KIND:key=value,key="value, with a comma"`.
 
 use std::fmt;
 use std::str::FromStr;
 
 use tpo::Error;
 
-/// What can score.
+/// The kind of a reward model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Sim,
@@ -49,8 +49,8 @@ const KINDS: [(&str, Kind); 16] = [
 const NAMES: &str = "sim, vllm, vllm-text, vllm-pooling, vllm-pooling-text, sglang, tei, openrlhf, nim, \
                      judge, pairwise-judge, dpo, kl, length, format or command";
 
-/// What the settings of every kind may hold.
-const OF_MEMBERS: [&str; 3] = ["weight", "center", "scale"];
+/// Settings of every kind.
+const SHARED_KEYS: [&str; 3] = ["weight", "center", "scale"];
 
 /// What ends the name of a setting that names the environment variable of a key.
 pub(crate) const KEY_ENV: &str = "key-env";
@@ -121,7 +121,7 @@ type Setting = (String, String);
 
 /// A reward model's kind with its settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Line {
+pub(crate) struct Line {
     written: String,
     kind: Kind,
     settings: Vec<Setting>,
@@ -143,7 +143,7 @@ impl Line {
 
     /// Whether it says what makes it comparable with others.
     pub(super) fn is_member(&self) -> bool {
-        OF_MEMBERS.iter().any(|key| self.get(key).is_some())
+        SHARED_KEYS.iter().any(|key| self.get(key).is_some())
     }
 
     pub(super) fn number(&self, key: &'static str) -> Result<Option<f64>, Error> {
@@ -180,8 +180,8 @@ impl FromStr for Line {
         while let Some((setting, behind)) = next(rest)? {
             rest = behind;
             let (key, value) = setting;
-            if !kind.keys().iter().chain(&OF_MEMBERS).any(|known| *known == key) {
-                let keys: Vec<&str> = kind.keys().iter().chain(&OF_MEMBERS).copied().collect();
+            if !kind.keys().iter().chain(&SHARED_KEYS).any(|known| *known == key) {
+                let keys: Vec<&str> = kind.keys().iter().chain(&SHARED_KEYS).copied().collect();
                 let got = format!("{key:?}; {name} has {}", keys.join(", "));
                 return Err(wrong("reward", "a setting that it has", got));
             }

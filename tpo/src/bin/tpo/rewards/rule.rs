@@ -1,10 +1,9 @@
-//! Setting up rules and programs.
+//! Rewards from rules and programs.
 
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::available_parallelism;
-use std::time::Duration;
 
 use serde_json::Value as Json;
 use textgrad_core::{check_fn, describe};
@@ -34,18 +33,17 @@ impl Source<'_> {
     }
 
     pub(super) fn command(&self) -> Result<Arc<dyn RewardModel>, Error> {
-        let rewards = &self.args.rewards;
-        let Some(program) = self.text("program", rewards.reward_command.as_deref()) else {
+        let rewards = &self.spec.reward;
+        let Some(program) = self.text("program", rewards.command.as_deref()) else {
             return Err(missing("reward-command", "the program that scores answers"));
         };
         let cores = || available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        let concurrency =
-            self.count("concurrency", rewards.reward_concurrency)?.unwrap_or_else(cores);
+        let concurrency = self.count("concurrency", rewards.concurrency)?.unwrap_or_else(cores);
         let mut runner = Runner::builder(located(program)?)
-            .args(&rewards.reward_args)
+            .args(&rewards.args)
             .text_file("answer.txt")
             .text_on_stdin()
-            .time_limit(Duration::from_secs(self.args.timeout))
+            .time_limit(self.spec.engine.timeout)
             .concurrency(concurrency.get());
         // Scripts find what runs them by it.
         if let Ok(path) = std::env::var("PATH") {

@@ -12,7 +12,7 @@ use super::graders::{Figure, Graded, Graders};
 
 impl Graders<'_> {
     fn seed(&self) -> Seed {
-        Seed::new(self.args.run.seed)
+        Seed::new(self.spec.search.seed)
     }
 }
 

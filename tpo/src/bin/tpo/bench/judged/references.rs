@@ -80,7 +80,7 @@ impl References {
         match outputs.chain(answers).any(|name| name == ours) {
             false => Ok(()),
             true => Err(Error::Config {
-                setting: "model name",
+                setting: "--model-name",
                 expected: "another name than that of what the answers are compared with",
                 got: ours.to_owned(),
             }),

@@ -1,4 +1,4 @@
-//! From a text to queries.
+//! Queries from text: a JSON list, JSONL, or plain text; and built-in ones.
 
 use serde_json::Value as Json;
 use textgrad_ops::util::json::type_name;
@@ -6,7 +6,19 @@ use textgrad_ops::util::json::type_name;
 use crate::error::Error;
 use crate::query::Query;
 
-/// How a file of queries is written.
+/// Queries to try a search on, without a file.
+pub const BUILTIN: [&str; 8] = [
+    "Why does bread rise, and what happens if I leave the yeast out?",
+    "How do I repot a houseplant without hurting its roots?",
+    "Explain the difference between weather and climate to a ten-year-old.",
+    "Write a short, polite email asking a neighbour to keep the music down at night.",
+    "What are some good ways to remember people's names?",
+    "Should I learn the piano or the guitar first?",
+    "How long does it take to walk from one end of Portugal to the other?",
+    "Suggest three names for a small bakery near the sea.",
+];
+
+/// The format of a file of queries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// A JSON list of strings, or of objects as in [`Format::Jsonl`].

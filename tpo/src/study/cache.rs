@@ -1,4 +1,4 @@
-//! Answers that several cells may use.
+//! A cache that the cells of a study share.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -16,41 +16,40 @@ use crate::journal::{Record, StepKey};
 use crate::query::Query;
 use crate::reward::{EngineScope, RewardModel};
 
-/// Answers of engines and scores, in memory, for cells that ask the same. Cheap to clone.
+/// Completions and scores in memory, for cells that make the same requests. Cheap to clone.
 ///
 /// Requests are equal if engine, messages, sampling and seed are; a request without a seed is always made. A
 /// response from here is what it was, its usage included, so that figures of a cell are those that it would have
-/// alone. Scores of reward models that ask engines, and relative ones, are not kept.
+/// alone. Scores of reward models that ask engines, and relative ones, are not entries.
 #[derive(Clone, Default)]
-pub struct Shelf(Arc<Mutex<Kept>>);
+pub struct SharedCache(Arc<Mutex<Entries>>);
 
 #[derive(Default)]
-struct Kept {
+struct Entries {
     calls: HashMap<String, Arc<Response>>,
     scores: HashMap<String, f64>,
-    used: u64,
+    hits: u64,
 }
 
-impl Shelf {
-    /// An engine that looks here first, and puts its answers here.
+impl SharedCache {
+    /// An engine behind this cache.
     #[must_use]
     pub fn engine(&self, engine: Arc<dyn Engine>) -> Arc<dyn Engine> {
-        Arc::new(ShelfEngine { engine, shelf: self.clone() })
+        Arc::new(SharedEngine { engine, cache: self.clone() })
     }
 
-    /// A reward model that looks here first, and puts its scores here.
+    /// A reward model behind this cache.
     #[must_use]
     pub fn reward(&self, reward: Arc<dyn RewardModel>) -> Arc<dyn RewardModel> {
-        Arc::new(ShelfReward { reward, shelf: self.clone() })
+        Arc::new(SharedReward { reward, cache: self.clone() })
     }
 
-    /// Puts all that the journal of a run has here; what is here already stays. A run without a journal has
-    /// nothing. It blocks.
+    /// Adds the calls and scores of a run's journal, if it has one. Blocks.
     ///
     /// # Errors
-    /// [`Error::Io`] if the journal cannot be read. Lines that cannot be understood are passed over: the run
-    /// itself will tell of them.
-    pub fn fill(&self, run: &Path) -> Result<(), Error> {
+    /// [`Error::Io`] if the journal cannot be read. Lines that cannot be parsed are skipped: the run itself
+    /// reports them.
+    pub fn load(&self, run: &Path) -> Result<(), Error> {
         let path = run.join("journal.jsonl");
         let file = match std::fs::File::open(&path) {
             Ok(file) => file,
@@ -61,10 +60,10 @@ impl Shelf {
         while let Some(line) = reader.next_line().map_err(Error::io(&path, "cannot be read"))? {
             match line.parse() {
                 Ok(Record::Call { key, response, .. }) => {
-                    self.kept().calls.entry(key).or_insert_with(|| Arc::new(response));
+                    self.entries().calls.entry(key).or_insert_with(|| Arc::new(response));
                 }
                 Ok(Record::Score { key, score, .. }) => {
-                    self.kept().scores.entry(key).or_insert(score);
+                    self.entries().scores.entry(key).or_insert(score);
                 }
                 _ => {}
             }
@@ -72,42 +71,42 @@ impl Shelf {
         Ok(())
     }
 
-    /// Takes everything away.
+    /// Removes all entries.
     pub fn clear(&self) {
-        let mut kept = self.kept();
-        kept.calls.clear();
-        kept.scores.clear();
+        let mut entries = self.entries();
+        entries.calls.clear();
+        entries.scores.clear();
     }
 
-    /// How many requests were answered from here.
+    /// The number of requests that were answered from the cache.
     #[must_use]
-    pub fn used(&self) -> u64 {
-        self.kept().used
+    pub fn hits(&self) -> u64 {
+        self.entries().hits
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept> {
+    fn entries(&self) -> MutexGuard<'_, Entries> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl fmt::Debug for Shelf {
+impl fmt::Debug for SharedCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kept = self.kept();
-        let (calls, scores) = (kept.calls.len(), kept.scores.len());
-        f.debug_struct("Shelf")
+        let entries = self.entries();
+        let (calls, scores) = (entries.calls.len(), entries.scores.len());
+        f.debug_struct("SharedCache")
             .field("calls", &calls)
             .field("scores", &scores)
             .finish_non_exhaustive()
     }
 }
 
-struct ShelfEngine {
+struct SharedEngine {
     engine: Arc<dyn Engine>,
-    shelf: Shelf,
+    cache: SharedCache,
 }
 
 #[async_trait]
-impl Engine for ShelfEngine {
+impl Engine for SharedEngine {
     fn info(&self) -> &EngineInfo {
         self.engine.info()
     }
@@ -118,27 +117,27 @@ impl Engine for ShelfEngine {
         }
         let key = StepKey::of_call(self.engine.name(), request).as_str().to_owned();
         let known = {
-            let mut kept = self.shelf.kept();
-            let known = kept.calls.get(&key).cloned();
-            kept.used += u64::from(known.is_some());
+            let mut entries = self.cache.entries();
+            let known = entries.calls.get(&key).cloned();
+            entries.hits += u64::from(known.is_some());
             known
         };
         if let Some(known) = known {
             return Ok(Response::clone(&known));
         }
         let response = self.engine.complete(request).await?;
-        self.shelf.kept().calls.entry(key).or_insert_with(|| Arc::new(response.clone()));
+        self.cache.entries().calls.entry(key).or_insert_with(|| Arc::new(response.clone()));
         Ok(response)
     }
 }
 
-struct ShelfReward {
+struct SharedReward {
     reward: Arc<dyn RewardModel>,
-    shelf: Shelf,
+    cache: SharedCache,
 }
 
 #[async_trait]
-impl RewardModel for ShelfReward {
+impl RewardModel for SharedReward {
     fn name(&self) -> &str {
         self.reward.name()
     }
@@ -159,8 +158,8 @@ impl RewardModel for ShelfReward {
         let key = |answer: &str| StepKey::of_score(&identity, query, answer).as_str().to_owned();
         let keys: Vec<String> = answers.iter().map(|answer| key(answer)).collect();
         let mut scores: Vec<Option<f64>> = {
-            let kept = self.shelf.kept();
-            keys.iter().map(|key| kept.scores.get(key).copied()).collect()
+            let entries = self.cache.entries();
+            keys.iter().map(|key| entries.scores.get(key).copied()).collect()
         };
         let unknown: Vec<&str> = scores
             .iter()
@@ -170,15 +169,15 @@ impl RewardModel for ShelfReward {
         if !unknown.is_empty() {
             let new = self.reward.score(query, &unknown).await?;
             if new.len() != unknown.len() {
-                // For the search to refuse, as it would without a shelf.
+                // For the search to refuse, as it would without a cache.
                 return Ok(new);
             }
-            let mut kept = self.shelf.kept();
+            let mut entries = self.cache.entries();
             let slots = scores.iter_mut().zip(&keys).filter(|(score, _)| score.is_none());
             for ((slot, key), score) in slots.zip(new) {
                 *slot = Some(score);
                 if score.is_finite() {
-                    kept.scores.insert(key.clone(), score);
+                    entries.scores.insert(key.clone(), score);
                 }
             }
         }

@@ -1,8 +1,8 @@
-//! What a person sees.
+//! Output for people and machines: heading, progress, summary.
 
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -10,64 +10,73 @@ use serde_json::json;
 use textgrad_ops::layer::MeterSnapshot;
 use textgrad_ops::store::DiskCacheStats;
 use tokio::task::JoinHandle;
-use tpo::run::{ResultRecord, RunFolder};
-use tpo::{Error, Progress, Summary, Tpo};
+use tpo::run::{ResultRecord, RunFolder, RunReport, RunStart};
+use tpo::{Error, Progress};
 
-/// How often the progress is looked at.
+/// The interval of progress updates.
 const TICK: Duration = Duration::from_millis(200);
 
-/// Below this, in seconds, the calls take so little that comparing the run with them says nothing.
-const TELLING: f64 = 0.1;
+/// The shortest critical path that is reported: below it, calls take too little time for a comparison.
+const MIN_SECONDS: f64 = 0.1;
 
-/// Says what is about to be run.
-pub(crate) fn heading(tpo: &Tpo, source: &str, queries: usize, out: Option<&Path>, known: usize) {
-    let config = tpo.config();
-    let [policy, _, _] = tpo.engines();
+pub(crate) const SIMULATION: &str = "SIMULATION: the model or its reward model is simulated; the figures say nothing about real ones";
+
+/// Prints what is about to run.
+pub(crate) fn heading(start: &RunStart<'_>) {
+    let (config, queries) = (start.tpo.config(), start.queries);
+    let [policy, _, _] = start.tpo.engines();
     eprintln!(
-        "{}: {queries} {} from {source}, D={} N={} seed={}, policy {policy}, reward model {}",
+        "{}: {queries} {} from {}, D={} N={} seed={}, policy {policy}, reward model {}",
         config.mode,
         if queries == 1 { "query" } else { "queries" },
+        start.source,
         config.depth(),
         config.samples,
         config.seed,
-        tpo.reward()
+        start.tpo.reward()
     );
-    if tpo.is_simulation() {
-        eprintln!(
-            "SIMULATION: the model or its reward model is simulated; the figures say nothing about real ones"
-        );
+    if start.tpo.is_simulation() {
+        eprintln!("{SIMULATION}");
     }
-    if let Some(out) = out {
+    if let Some(out) = start.folder {
         eprintln!("run folder: {}", out.display());
     }
-    if known > 0 {
-        eprintln!("resuming: {known} finished steps are taken from the journal");
+    if start.journaled_steps > 0 {
+        eprintln!("resuming: {} finished steps are in the journal", start.journaled_steps);
     }
 }
 
-/// A bar on a terminal, a line now and then otherwise.
+/// Progress: a bar on a terminal, else a line per tenth of the queries. Cheap to clone.
+#[derive(Clone)]
 pub(crate) struct Bar {
     bar: ProgressBar,
-    ticker: JoinHandle<()>,
+    ticker: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
 impl Bar {
-    pub(crate) fn start(total: usize, progress: Arc<Progress>) -> Self {
+    pub(crate) fn new() -> Self {
+        Self { bar: ProgressBar::hidden(), ticker: Arc::default() }
+    }
+
+    pub(crate) fn start(&self, total: usize, progress: &Arc<Progress>) {
         let terminal = io::stderr().is_terminal();
-        let bar = if terminal { ProgressBar::new(total as u64) } else { ProgressBar::hidden() };
+        if terminal {
+            self.bar.set_length(total as u64);
+            self.bar.set_draw_target(indicatif::ProgressDrawTarget::stderr());
+        }
         if let Ok(style) =
             ProgressStyle::with_template("{bar:40} {pos}/{len} queries, {elapsed}, {msg}")
         {
-            bar.set_style(style);
+            self.bar.set_style(style);
         }
-        let shown = bar.clone();
+        let (bar, progress) = (self.bar.clone(), Arc::clone(progress));
         let ticker = tokio::spawn(async move {
             let mut tenth = 0;
             loop {
                 tokio::time::sleep(TICK).await;
                 let (finished, failed) = (progress.finished(), progress.failed());
-                shown.set_position(finished as u64);
-                shown.set_message(format!("{failed} failed"));
+                bar.set_position(finished as u64);
+                bar.set_message(format!("{failed} failed"));
                 let now = finished * 10 / total.max(1);
                 if !terminal && now > tenth {
                     tenth = now;
@@ -75,58 +84,53 @@ impl Bar {
                 }
             }
         });
-        Self { bar, ticker }
+        *self.ticker.lock().unwrap_or_else(PoisonError::into_inner) = Some(ticker);
     }
 
-    /// A line that does not tear the bar.
-    pub(crate) fn say(&self, line: &str) {
+    /// Prints a line above the bar.
+    pub(crate) fn println(&self, line: &str) {
         self.bar.suspend(|| eprintln!("{line}"));
     }
 
-    pub(crate) fn finish(self) {
-        self.ticker.abort();
+    pub(crate) fn finish(&self) {
+        let ticker = self.ticker.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(ticker) = ticker {
+            ticker.abort();
+        }
         self.bar.finish_and_clear();
     }
 }
 
-/// What a run has to show at its end.
-pub(crate) struct Report<'a> {
-    pub(crate) summary: &'a Summary,
+/// The end of a run, as it is printed.
+pub(crate) struct RunSummary<'a> {
+    pub(crate) report: &'a RunReport,
     pub(crate) sent: &'a MeterSnapshot,
-    /// What the cache did, where there is one.
     pub(crate) cache: Option<DiskCacheStats>,
-    /// Steps that were taken from a journal.
-    pub(crate) known: usize,
-    pub(crate) interrupted: bool,
-    /// The file of results, or else the results themselves.
-    pub(crate) results: Result<&'a Path, &'a [ResultRecord]>,
 }
 
-impl Report<'_> {
-    /// How long the run could not but take, where that can be said: calls that were taken from a journal
-    /// took nothing, and calls that take next to nothing say nothing.
+impl RunSummary<'_> {
+    /// The shortest possible duration of the run, in seconds. None where calls came from a journal, which take no
+    /// time, or were too short to compare.
     fn critical_path(&self) -> Option<f64> {
-        let seconds = self.summary.critical_path_s;
-        (self.known == 0 && seconds >= TELLING).then_some(seconds)
+        let seconds = self.report.summary.critical_path_s;
+        (self.report.journaled_steps == 0 && seconds >= MIN_SECONDS).then_some(seconds)
     }
 
-    /// For a person.
+    /// Prints the answers, if they are in no file, and a table.
     pub(crate) fn print(&self) -> io::Result<()> {
         let mut out = io::stdout().lock();
-        if let Err(records) = self.results {
-            for record in records {
-                answer(&mut out, record)?;
-            }
+        for record in &self.report.records {
+            answer(&mut out, record)?;
         }
         self.table(&mut out)?;
-        if let Ok(path) = self.results {
+        if let Some(path) = &self.report.results {
             writeln!(out, "results: {}", path.display())?;
         }
         out.flush()
     }
 
     fn table(&self, out: &mut impl Write) -> io::Result<()> {
-        let summary = self.summary;
+        let summary = &self.report.summary;
         writeln!(out, "{}", if summary.simulated { "summary (SIMULATION)" } else { "summary" })?;
         let mut row = |name: &str, value: String| writeln!(out, "{name:<28} {value:>12}");
         row("queries aligned", summary.succeeded.to_string())?;
@@ -152,8 +156,8 @@ impl Report<'_> {
                 row("  cache failures", cache.failures.to_string())?;
             }
         }
-        row("tokens read", summary.usage.tokens.prompt_tokens.to_string())?;
-        row("tokens written", summary.usage.tokens.completion_tokens.to_string())?;
+        row("prompt tokens", summary.usage.tokens.prompt_tokens.to_string())?;
+        row("completion tokens", summary.usage.tokens.completion_tokens.to_string())?;
         row("answers scored", summary.usage.scored.to_string())?;
         row("wall time", format!("{:.2} s", summary.wall_s))?;
         if let Some(seconds) = self.critical_path() {
@@ -163,16 +167,17 @@ impl Report<'_> {
         Ok(())
     }
 
-    /// For machines.
+    /// Prints one JSON object.
     pub(crate) fn print_json(&self) -> io::Result<()> {
+        let answers = self.report.results.is_none().then_some(&self.report.records);
         let report = json!({
-            "summary": self.summary,
+            "summary": self.report.summary,
             "critical_path_s": self.critical_path(),
             "sent": self.sent,
             "cache": self.cache,
-            "interrupted": self.interrupted,
-            "results": self.results.ok(),
-            "answers": self.results.err(),
+            "interrupted": self.report.cancelled,
+            "results": self.report.results,
+            "answers": answers,
         });
         let mut out = io::stdout().lock();
         writeln!(out, "{report}")?;
@@ -180,9 +185,15 @@ impl Report<'_> {
     }
 }
 
-/// What came of printing.
+/// The error of printing.
 pub(crate) fn printed(outcome: io::Result<()>) -> Result<(), Error> {
     outcome.map_err(Error::io(Path::new("standard output"), "cannot be written"))
+}
+
+/// Prints a text that is complete.
+pub(crate) fn print(text: &str) -> Result<(), Error> {
+    let mut out = io::stdout().lock();
+    printed(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
 }
 
 fn answer(out: &mut impl Write, record: &ResultRecord) -> io::Result<()> {
@@ -196,21 +207,19 @@ fn answer(out: &mut impl Write, record: &ResultRecord) -> io::Result<()> {
     writeln!(out, "{}\n({kind} {:.2}, from {from})\n", best.text, best.score)
 }
 
-/// A line on standard output.
+/// Prints a line.
 pub(crate) fn line(line: std::fmt::Arguments<'_>) -> Result<(), Error> {
-    writeln!(io::stdout().lock(), "{line}")
-        .map_err(Error::io(Path::new("standard output"), "cannot be written"))
+    printed(writeln!(io::stdout().lock(), "{line}"))
 }
 
-/// How to go on.
 pub(crate) fn interrupted(done: usize, total: usize, folder: Option<&RunFolder>) {
     eprintln!("interrupted: {done} of {total} queries are done");
     if let Some(folder) = folder {
-        go_on(folder);
+        resume_hint(folder);
     }
 }
 
-/// With what a run is continued.
-pub(crate) fn go_on(folder: &RunFolder) {
+/// Prints the flags that continue a run.
+pub(crate) fn resume_hint(folder: &RunFolder) {
     eprintln!("to continue, run the same command with --out {} --resume", folder.path().display());
 }

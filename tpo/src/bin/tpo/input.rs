@@ -1,4 +1,4 @@
-//! Getting the queries.
+//! The queries of a run.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use tokio::io::AsyncReadExt;
 use tpo::input::{self, Format};
 use tpo::{Error, Query};
 
-/// The queries with the name of where they come from.
+/// Reads the queries. Returns the name of their source with them.
 pub(crate) async fn read(
     data: Option<&Path>,
     format: Option<Format>,
@@ -32,12 +32,12 @@ pub(crate) async fn read(
             (name, queries)
         }
     };
-    cut(&mut queries, limit)?;
+    limit_to(&mut queries, limit)?;
     Ok((name, queries))
 }
 
-/// Leaves at most so many.
-pub(crate) fn cut<T>(queries: &mut Vec<T>, limit: Option<usize>) -> Result<(), Error> {
+/// Keeps the first `limit` items.
+pub(crate) fn limit_to<T>(queries: &mut Vec<T>, limit: Option<usize>) -> Result<(), Error> {
     if let Some(limit) = limit {
         if limit == 0 {
             return Err(Error::Config {

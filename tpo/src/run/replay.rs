@@ -1,5 +1,6 @@
-//! Searching a query once more, from the journal alone.
+//! Replay of a search from the journal and the results of its run.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -7,19 +8,18 @@ use textgrad_core::{
     Engine, EngineError, EngineInfo, ErrorKind, PromptPack, Purpose, Request, Response,
 };
 use textgrad_ops::CancellationToken;
-use textgrad_ops::util::fs::blocking;
 
 use super::config::RunConfig;
 use super::recorded::RecordedRun;
 use super::results::ResultRecord;
-use super::told::{Compared, Told};
 use crate::config::{Mode, StopReason, Stopping};
 use crate::error::Error;
 use crate::journal::{Journal, digest};
 use crate::query::Query;
-use crate::reward::RewardModel;
-use crate::search::{Alignment, Tpo};
+use crate::reward::{EngineScope, RewardModel};
+use crate::search::{Alignment, Comparison, IterationRecord, PairCx, PairSelection, Tpo};
 use crate::session::Session;
+use crate::util::blocking;
 
 impl RecordedRun {
     /// Searches a query of the run once more, every step answered by the journal: the search takes the same
@@ -45,7 +45,7 @@ impl RecordedRun {
                 Mode::Shuffled => run.queries()?,
                 _ => Vec::new(),
             };
-            Ok::<_, Error>((run.result(index)?, queries))
+            Ok((run.result(index)?, queries))
         });
         let (record, queries) = read.await?;
         let journal = Journal::read(&self.journal()).await?;
@@ -98,36 +98,36 @@ impl RecordedRun {
     ) -> Result<Tpo, Error> {
         let RunConfig { simulated, policy, critic, optimizer, reward, scores, pairs, .. } =
             self.config();
-        let recall = |name: &String| {
+        let replay = |name: &String| {
             let info = EngineInfo::new(name.clone()).with_simulation(*simulated);
-            Arc::new(Recall { info, missing: missing.clone() })
+            Arc::new(Replay { info, missing: missing.clone() })
         };
         let mut search = self.config().search.clone();
         // Time does not pass again: a search that time ended ends where it did.
         search.stopping.seconds = None;
-        let told = scores.asked || scores.relative;
-        if told || record.trajectory.stopped == Some(StopReason::Seconds) {
+        let from_record = scores.asked || scores.relative;
+        if from_record || record.trajectory.stopped == Some(StopReason::Seconds) {
             let made = record.trajectory.iterations.iter().map(|made| made.iteration).max();
             search.iterations = made.unwrap_or(0);
         }
-        let reward: Arc<dyn RewardModel> = match told {
-            true => Arc::new(Told::new(reward, *simulated, record, missing)),
-            false => recall(reward),
+        let reward: Arc<dyn RewardModel> = match from_record {
+            true => Arc::new(RecordedScores::new(reward, *simulated, record, missing)),
+            false => replay(reward),
         };
-        if told {
+        if from_record {
             // It ends where it did: rules look at what the reward model asked, and at scores that were others then.
             search.stopping = Stopping::default();
         }
-        let mut builder = Tpo::builder(recall(policy), reward);
+        let mut builder = Tpo::builder(replay(policy), reward);
         if scores.relative {
-            builder = builder.pairs(Arc::new(Compared::new(pairs, record)));
+            builder = builder.pairs(Arc::new(RecordedPairs::new(pairs, record)));
         }
         if let Some(tokenizer) = self.tokenizer() {
             builder = builder.tokenizer(Arc::clone(tokenizer));
         }
         builder
-            .critic(recall(critic))
-            .optimizer(recall(optimizer))
+            .critic(replay(critic))
+            .optimizer(replay(optimizer))
             .prompts(prompts)
             .config(search)
             .build()
@@ -141,10 +141,10 @@ pub(super) fn pack_digest(prompts: &PromptPack) -> String {
 
 /// The first step that was asked for and is not in the journal.
 #[derive(Clone, Default)]
-pub(super) struct Missing(Arc<Mutex<Option<String>>>);
+struct Missing(Arc<Mutex<Option<String>>>);
 
 impl Missing {
-    pub(super) fn step(&self, step: String) -> EngineError {
+    fn step(&self, step: String) -> EngineError {
         let error = EngineError::new(ErrorKind::Other, "the journal does not have this step");
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(step);
         error
@@ -155,14 +155,14 @@ impl Missing {
     }
 }
 
-/// An engine and reward model that can only be asked what the journal knows: it is never reached otherwise.
-struct Recall {
+/// An engine and reward model whose answers are all in the journal: any request that reaches it is missing there.
+struct Replay {
     info: EngineInfo,
     missing: Missing,
 }
 
 #[async_trait]
-impl Engine for Recall {
+impl Engine for Replay {
     fn info(&self) -> &EngineInfo {
         &self.info
     }
@@ -174,7 +174,7 @@ impl Engine for Recall {
 }
 
 #[async_trait]
-impl RewardModel for Recall {
+impl RewardModel for Replay {
     fn name(&self) -> &str {
         self.info.name()
     }
@@ -185,5 +185,78 @@ impl RewardModel for Recall {
 
     fn is_simulation(&self) -> bool {
         self.info.is_simulation()
+    }
+}
+
+/// A reward model whose scores are those that a record has: where it asked engines, the journal has the requests.
+#[derive(Clone)]
+struct RecordedScores {
+    name: String,
+    simulated: bool,
+    query: Query,
+    scores: Arc<HashMap<String, f64>>,
+    missing: Missing,
+}
+
+impl RecordedScores {
+    fn new(name: &str, simulated: bool, record: &ResultRecord, missing: &Missing) -> Self {
+        let candidates = &record.trajectory.candidates;
+        let scores = candidates.iter().map(|candidate| (candidate.text.clone(), candidate.score));
+        Self {
+            name: name.to_owned(),
+            simulated,
+            query: record.query.clone(),
+            scores: Arc::new(scores.collect()),
+            missing: missing.clone(),
+        }
+    }
+}
+
+#[async_trait]
+impl RewardModel for RecordedScores {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    async fn score(&self, query: &Query, answers: &[&str]) -> Result<Vec<f64>, EngineError> {
+        let score = |answer: &&str| {
+            let score = self.scores.get(*answer).filter(|_| *query == self.query).copied();
+            score.ok_or_else(|| self.missing.step("a score".to_owned()))
+        };
+        answers.iter().map(score).collect()
+    }
+
+    fn is_simulation(&self) -> bool {
+        self.simulated
+    }
+
+    /// Itself, since its scores are not to be written down.
+    fn bind(&self, _: &dyn EngineScope) -> Option<Arc<dyn RewardModel>> {
+        Some(Arc::new(self.clone()))
+    }
+}
+
+/// The comparisons that a record has: the scores by which they were chosen were others than those of the end.
+struct RecordedPairs {
+    name: String,
+    made: Vec<IterationRecord>,
+}
+
+impl RecordedPairs {
+    fn new(name: &str, record: &ResultRecord) -> Self {
+        Self { name: name.to_owned(), made: record.trajectory.iterations.clone() }
+    }
+}
+
+impl PairSelection for RecordedPairs {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn select(&self, cx: &PairCx<'_>) -> Vec<Comparison> {
+        let made = self.made.iter().filter(|made| made.iteration == cx.iteration());
+        let compared =
+            made.map(|made| Comparison { chosen: made.chosen, rejected: made.rejected.clone() });
+        compared.collect()
     }
 }

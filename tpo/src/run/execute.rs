@@ -1,0 +1,315 @@
+//! Execution of a run: searches a batch of queries, journals every step, and writes the results.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use textgrad_ops::CancellationToken;
+
+use super::config::RunConfig;
+use super::folder::RunFolder;
+use super::results::{ResultRecord, ResultsWriter};
+use crate::batch::{Batch, Outcome, Progress};
+use crate::error::Error;
+use crate::query::Query;
+use crate::search::Tpo;
+use crate::summary::Summary;
+
+/// Searches many queries, as `tpo run` does: results in the order of the queries, one failed query reported and not
+/// fatal, and with a folder every finished step journaled, so that [`Run::resume`] continues
+/// a run that was cancelled or killed.
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+/// use textgrad_ops::sim::Sim;
+/// use tpo::run::Run;
+/// use tpo::{SimReward, Tpo};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let tpo = Tpo::builder(Arc::new(Sim::default()), Arc::new(SimReward)).iterations(1).build()?;
+/// let queries = ["Why is the sky blue?", "How do I boil an egg?"];
+/// let folder = tempfile::tempdir().unwrap();
+/// let path = folder.path().join("first");
+/// let report = Run::new(tpo, queries).create(&path).concurrency(8).execute(&mut ()).await?;
+/// assert_eq!((report.summary.succeeded, report.is_complete()), (2, true));
+/// assert_eq!(report.results, Some(path.join("results.jsonl")));
+/// # Ok::<(), tpo::Error>(()) }).unwrap();
+/// ```
+#[derive(Debug)]
+pub struct Run {
+    tpo: Tpo,
+    queries: Vec<Query>,
+    source: String,
+    target: Target,
+    concurrency: usize,
+    cancel: CancellationToken,
+    abort: CancellationToken,
+}
+
+/// The folder of the run.
+#[derive(Debug)]
+enum Target {
+    None,
+    Create(PathBuf),
+    Resume(PathBuf),
+    Extend(PathBuf),
+    Open(RunFolder),
+}
+
+/// Receives the events of a run. `()` ignores them.
+pub trait RunObserver {
+    /// The folder is open, and the first query is about to be searched.
+    fn started(&mut self, start: &RunStart<'_>) {
+        let _ = start;
+    }
+
+    /// A query is finished, in the order of the queries.
+    fn finished(&mut self, record: &ResultRecord) {
+        let _ = record;
+    }
+}
+
+impl RunObserver for () {}
+
+/// A run at its start.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct RunStart<'a> {
+    /// The search.
+    pub tpo: &'a Tpo,
+    /// The source of the queries.
+    pub source: &'a str,
+    /// The number of queries.
+    pub queries: usize,
+    /// The folder, if there is one.
+    pub folder: Option<&'a Path>,
+    /// Steps in the journal of an earlier attempt.
+    pub journaled_steps: usize,
+    /// The progress, to be read while the run goes on.
+    pub progress: Arc<Progress>,
+}
+
+/// A run at its end.
+#[non_exhaustive]
+pub struct RunReport {
+    /// The folder, still locked against other processes.
+    pub folder: Option<RunFolder>,
+    /// The figures.
+    pub summary: Summary,
+    /// The number of queries.
+    pub queries: usize,
+    /// Steps that were in the journal of an earlier attempt.
+    pub journaled_steps: usize,
+    /// Whether the run was cancelled before its end.
+    pub cancelled: bool,
+    /// The file of results, if there is a folder.
+    pub results: Option<PathBuf>,
+    /// The results, if there is no folder.
+    pub records: Vec<ResultRecord>,
+    /// The error that ended the run: the journal or the results could not be written.
+    pub error: Option<Error>,
+}
+
+impl RunReport {
+    /// Whether every query was searched to its end, failed or not.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.error.is_none() && !self.cancelled
+    }
+}
+
+impl fmt::Debug for RunReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunReport")
+            .field("folder", &self.folder)
+            .field("summary", &self.summary)
+            .field("cancelled", &self.cancelled)
+            .field("error", &self.error)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Run {
+    /// A run of these queries without a folder, 16 at a time.
+    pub fn new<Q: Into<Query>>(tpo: Tpo, queries: impl IntoIterator<Item = Q>) -> Self {
+        Self {
+            tpo,
+            queries: queries.into_iter().map(Into::into).collect(),
+            source: "memory".to_owned(),
+            target: Target::None,
+            concurrency: 16,
+            cancel: CancellationToken::new(),
+            abort: CancellationToken::new(),
+        }
+    }
+
+    /// The source of the queries, such as a file name, for the record. Default: `memory`.
+    #[must_use]
+    pub fn source(mut self, source: impl Into<String>) -> Self {
+        self.source = source.into();
+        self
+    }
+
+    /// Writes a new run into this folder; see [`RunFolder::create`].
+    #[must_use]
+    pub fn create(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.target = Target::Create(folder.into());
+        self
+    }
+
+    /// Continues the run in this folder; see [`RunFolder::resume`].
+    #[must_use]
+    pub fn resume(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.target = Target::Resume(folder.into());
+        self
+    }
+
+    /// Continues the run in this folder with more iterations or queries; see [`RunFolder::extend`].
+    #[must_use]
+    pub fn extend(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.target = Target::Extend(folder.into());
+        self
+    }
+
+    /// Writes into a folder that is open.
+    #[must_use]
+    pub fn open(mut self, folder: RunFolder) -> Self {
+        self.target = Target::Open(folder);
+        self
+    }
+
+    /// The number of queries that are searched at the same time, at least 1. Default: 16.
+    #[must_use]
+    pub fn concurrency(mut self, concurrency: usize) -> Self {
+        self.concurrency = concurrency.max(1);
+        self
+    }
+
+    /// Cancels the run when the token is cancelled: no call is begun, and running calls finish and are journaled.
+    #[must_use]
+    pub fn cancel(mut self, cancel: CancellationToken) -> Self {
+        self.cancel = cancel;
+        self
+    }
+
+    /// Ends the run when the token is cancelled, without waiting for running calls.
+    #[must_use]
+    pub fn abort(mut self, abort: CancellationToken) -> Self {
+        self.abort = abort;
+        self
+    }
+
+    /// Searches the queries. It must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// Those of opening the folder. A later error is [`RunReport::error`]: what was found until then is in the report.
+    pub async fn execute(self, observer: &mut dyn RunObserver) -> Result<RunReport, Error> {
+        let Self { tpo, queries, source, target, concurrency, cancel, abort } = self;
+        let config = || RunConfig::new(&tpo, &source, &queries);
+        let folder = match target {
+            Target::None => None,
+            Target::Create(path) => Some(RunFolder::create(&path, &config()).await?),
+            Target::Resume(path) => Some(RunFolder::resume(&path, &config()).await?),
+            Target::Extend(path) => Some(RunFolder::extend(&path, &config(), &queries).await?),
+            Target::Open(folder) => Some(folder),
+        };
+        let total = queries.len();
+        let mut batch =
+            Batch::new(tpo.clone(), queries).concurrency(concurrency).stop(cancel.clone());
+        let mut results = None;
+        if let Some(folder) = &folder {
+            batch = batch.journal(folder.journal().clone());
+            results = Some(folder.results().await?);
+        }
+        let journaled_steps = folder.as_ref().map_or(0, |folder| folder.journal().known_steps());
+        observer.started(&RunStart {
+            tpo: &tpo,
+            source: &source,
+            queries: total,
+            folder: folder.as_ref().map(RunFolder::path),
+            journaled_steps,
+            progress: batch.progress(),
+        });
+
+        let begun = Instant::now();
+        let simulated = tpo.is_simulation();
+        let summary = Summary::new(simulated);
+        let mut collector =
+            Collector { summary, simulated, results, records: Vec::new(), error: None, observer };
+        let mut aborted = false;
+        loop {
+            tokio::select! {
+                outcome = batch.next() => match outcome {
+                    Some(outcome) => collector.add(outcome, &cancel).await,
+                    None => break,
+                },
+                () = abort.cancelled() => {
+                    aborted = true;
+                    break;
+                }
+            }
+        }
+        let cancelled = aborted || (cancel.is_cancelled() && collector.error.is_none());
+        let Collector { summary, results, records, mut error, .. } = collector;
+        let summary = summary.finish(begun.elapsed(), concurrency);
+        let mut path = None;
+        if let Some(writer) = results {
+            match writer.finish().await {
+                Ok(written) => path = Some(written),
+                Err(failed) => error = error.or(Some(failed)),
+            }
+        }
+        Ok(RunReport {
+            folder,
+            summary,
+            queries: total,
+            journaled_steps,
+            cancelled,
+            results: path,
+            records,
+            error,
+        })
+    }
+}
+
+/// Collects the outcomes of a run.
+struct Collector<'a> {
+    summary: Summary,
+    simulated: bool,
+    results: Option<ResultsWriter>,
+    /// The results, where there is no file of them.
+    records: Vec<ResultRecord>,
+    error: Option<Error>,
+    observer: &'a mut dyn RunObserver,
+}
+
+impl Collector<'_> {
+    async fn add(&mut self, outcome: Outcome, cancel: &CancellationToken) {
+        match outcome.result {
+            Err(failure) if matches!(failure.error, Error::Stopped) => return,
+            Err(failure) if matches!(failure.error, Error::JournalWrite { .. }) => {
+                cancel.cancel();
+                self.error.get_or_insert(failure.error);
+                return;
+            }
+            _ => {}
+        }
+        self.summary.add(&outcome);
+        let record = ResultRecord::new(&outcome, self.simulated);
+        self.observer.finished(&record);
+        match self.results.take() {
+            Some(mut results) => match results.write(&record).await {
+                Ok(()) => self.results = Some(results),
+                // Running calls are paid for: they finish, and are journaled.
+                Err(error) => {
+                    cancel.cancel();
+                    self.error.get_or_insert(error);
+                }
+            },
+            None if self.error.is_none() => self.records.push(record),
+            None => {}
+        }
+    }
+}
