@@ -107,7 +107,7 @@ fn mistakes_are_told_with_their_line() {
         ("seed = 3\n", &["study.toml:1: seed belongs into the table [search]"]),
         ("[serach]\nseed = 3\n", &["study.toml:1: unknown key \"serach\"; near: [search]"]),
         ("search = 3\n", &["study.toml:1: expected a table [search], got a value"]),
-        ("[quite]\n", &["unknown key \"quite\"; the tables are data, search, stopping"]),
+        ("[quite]\n", &["unknown key \"quite\"; the tables are data, search, early-stop"]),
         (
             "[search]\n\nsamples = \"5\"\n",
             &["study.toml:3: samples: expected a whole number, got text"],
@@ -249,6 +249,24 @@ fn what_is_written_as_toml_gives_the_same_settings() {
         assert_eq!(values(given), values(read), "{toml}");
         let again = show(folder, &["--config", "study.toml", "--toml"]).with_code(0).out;
         assert_eq!(again, toml);
+    }
+}
+
+#[test]
+fn the_schema_accepts_the_example_of_the_documents() {
+    let folder = folder();
+    let mut command = program(folder.path());
+    command.args(["config", "schema"]);
+    let schema: Value =
+        serde_json::from_str(&Running::start(command).end().with_code(0).out).unwrap();
+    let validator = textgrad_ops::check::JsonSchema::new(&schema).unwrap();
+    let valid = |text: &str| {
+        let settings: Value = toml::from_str(text).unwrap();
+        textgrad_core::Check::check(&validator, &settings.to_string())
+    };
+    assert_eq!(valid(&example()), Ok(()));
+    for wrong in ["[search]\nsampels = 3\n", "[search]\nsamples = \"5\"\n", "[quite]\n"] {
+        assert!(valid(wrong).is_err(), "{wrong}");
     }
 }
 

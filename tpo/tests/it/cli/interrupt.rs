@@ -34,7 +34,7 @@ async fn an_interrupted_run_says_how_to_go_on_and_pays_for_nothing_twice() {
         server.ended(moment).await;
         interrupt(&running);
         let ended = running.end().with_code(130);
-        assert!(ended.err.contains("stopping: waiting for the calls"), "{}", ended.err);
+        assert!(ended.err.contains("stopping: waiting for running calls"), "{}", ended.err);
         assert!(ended.err.contains("with --out out --resume"), "{}", ended.err);
         assert!(ended.err.contains(" of 6 queries are done"), "{}", ended.err);
         assert!(!ended.err.contains(" failed: "), "{}", ended.err);

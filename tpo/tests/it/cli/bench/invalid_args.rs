@@ -36,10 +36,10 @@ fn mistakes_are_told_before_anything_is_paid_for() {
             &["math500", "--data", "math", "--judge", "sim"],
             &["judge: expected nothing: nothing is graded with it here"],
         ),
-        (&["alpaca-eval", "--data", "alpaca", "--weighted"], &["weighted: expected nothing"]),
+        (&["alpaca-eval", "--data", "alpaca", "--weighted"], &["--weighted: expected nothing"]),
         (
             &["arena-hard", "--data", "arena", "--one-order", "--judge", "sim"],
-            &["one order: expected nothing"],
+            &["--one-order: expected nothing"],
         ),
         (
             &["alpaca-eval", "--data", "alpaca", "--leaderboard", "x", "--judge", "sim"],
@@ -73,7 +73,7 @@ fn mistakes_are_told_before_anything_is_paid_for() {
         ),
         (
             &["alpaca-eval", "--data", "alpaca", "--judge", "sim", "--model-name", "ref"],
-            &["model name: expected another name", "ref"],
+            &["--model-name: expected another name", "ref"],
         ),
         (
             &[
@@ -87,7 +87,7 @@ fn mistakes_are_told_before_anything_is_paid_for() {
                 "--model-name",
                 "o3",
             ],
-            &["model name: expected another name", "o3"],
+            &["--model-name: expected another name", "o3"],
         ),
         (&["arena-hard", "--data", "arena", "--judge", "sim"], &["baseline: ", "got nothing"]),
         (
@@ -96,7 +96,7 @@ fn mistakes_are_told_before_anything_is_paid_for() {
         ),
         (
             &["arena-hard", "--data", "arena", "--model-name", "meta/llama"],
-            &["model name: ", "\"meta/llama\""],
+            &["--model-name: ", "\"meta/llama\""],
         ),
         (
             &["alpaca-eval", "--data", "alpaca", "--baseline", "alpaca", "--baseline", "alpaca"],
