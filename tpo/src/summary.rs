@@ -115,7 +115,7 @@ impl Summary {
 mod tests {
     use std::sync::Arc;
 
-    use textgrad_ops::engine::Sim;
+    use textgrad_ops::sim::Sim;
 
     use super::*;
     use crate::batch::Batch;

@@ -119,3 +119,21 @@ async fn what_is_wrong_with_a_run_is_found() {
         assert!(told.iter().any(|told| told.contains(words)), "{words}: {told:?}");
     }
 }
+
+#[tokio::test]
+async fn times_of_a_journal_that_exceed_all_numbers_are_reported() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = run(&folder.path().join("a"), search(Mode::Tpo, 7), &QUERIES).await;
+    edit(run.journal(), |text| {
+        let lines = text.lines().map(|line| {
+            let mut record: serde_json::Value = serde_json::from_str(line).unwrap();
+            if let Some(ms) = record.get_mut("ms") {
+                *ms = u64::MAX.into();
+            }
+            format!("{record}\n")
+        });
+        lines.collect()
+    });
+    let report = Report::read(&[run], &ReportConfig::default()).unwrap();
+    assert!(!figure(&report, "cost").table.rows.is_empty());
+}
