@@ -8,13 +8,13 @@ use serde::Serialize;
 use serde_json::json;
 use textgrad_ops::CancellationToken;
 
-use crate::util::dedup;
 use crate::error::Error;
 use crate::journal::Journal;
 use crate::query::Query;
 use crate::reward::RewardModel;
 use crate::session::Session;
 use crate::stats::{deviation, mean};
+use crate::util::dedup;
 
 /// A reward model that grades answers which are there, in place of guiding a search to them.
 ///

@@ -15,7 +15,6 @@ use super::Record;
 use super::SCHEMA;
 use super::query::QueryJournal;
 use crate::error::Error;
-use crate::util::blocking;
 
 /// An open journal. Only one process can have it open for writing.
 #[derive(Clone)]

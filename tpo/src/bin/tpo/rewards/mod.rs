@@ -12,8 +12,8 @@ use std::sync::Arc;
 use secrecy::SecretString;
 use textgrad_core::{Engine, EngineError, ErrorKind, PromptPack};
 use tpo::{
-    CancellationToken, ChatTemplate, Combine, Ensemble, Error, HttpReward, Member, PpoReward, RewardApi, RewardModel,
-    SimReward, Stopping,
+    CancellationToken, ChatTemplate, Combine, Ensemble, Error, HttpReward, Member, PpoReward,
+    RewardApi, RewardModel, SimReward, Stopping,
 };
 
 use self::line::Kind;
