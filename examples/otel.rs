@@ -113,6 +113,8 @@ fn type_of(value: &Value) -> &'static str {
 fn send(url: &str) -> Result<(), Box<dyn Error>> {
     use opentelemetry_otlp::WithExportConfig as _;
 
+    // The exporter chooses no provider of TLS.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     // Its blocking client must be made, and dropped, outside of any runtime.
     let exporter = opentelemetry_otlp::SpanExporter::builder()
         .with_http()

@@ -128,6 +128,7 @@ impl Contenders {
         let question = words::words(length, 2);
         let openai = OpenAi::builder(format!("{url}/v1"), "fake").no_proxy().build()?;
         let standard = openai.clone().default_stack(DefaultStack::default());
+        let _ = rustls::crypto::ring::default_provider().install_default();
         Ok(Self {
             raw: Raw {
                 client: reqwest::Client::builder().no_proxy().build()?,

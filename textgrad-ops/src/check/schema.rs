@@ -1,18 +1,25 @@
-//! JSON schemas.
+//! Checks against a JSON schema.
 
 use std::borrow::Cow;
+use std::error::Error as StdError;
+use std::fmt::{self, Debug, Formatter};
 use std::sync::Arc;
 
-use jsonschema::{PatternOptions, Validator};
+use boon::{
+    CompileError, Compiler, ErrorKind, InstanceLocation, InstanceToken, SchemaIndex, Schemas,
+};
+use boon::{UrlLoader, ValidationError};
 use serde_json::Value as Json;
 use textgrad_core::{Check, truncate};
 
 use crate::error::Error;
 
-/// How many violations are named at once: enough to mend a text, few enough to read.
-const NAMED: usize = 5;
-/// How much of one violation is shown, in characters.
-const SHOWN: usize = 200;
+/// The most violations that are named at once: enough to mend a text, few enough to read.
+const MAX_NAMED: usize = 5;
+/// The most characters of one violation.
+const MAX_SHOWN: usize = 200;
+/// The address of the schema itself, which references inside it are relative to.
+const ADDRESS: &str = "schema:///";
 
 /// A JSON schema that a text must hold to: the whole text is one JSON document.
 ///
@@ -41,38 +48,52 @@ const SHOWN: usize = 200;
 /// );
 /// # Ok::<(), textgrad_ops::Error>(())
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct JsonSchema {
-    validator: Arc<Validator>,
+    schemas: Arc<Schemas>,
+    root: SchemaIndex,
     rule: String,
 }
 
+impl Debug for JsonSchema {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JsonSchema").field("rule", &self.rule).finish_non_exhaustive()
+    }
+}
+
+/// Refuses every document.
+struct NoLoader;
+
+impl UrlLoader for NoLoader {
+    fn load(&self, _: &str) -> Result<Json, Box<dyn StdError>> {
+        Err("no other document is read".into())
+    }
+}
+
 impl JsonSchema {
-    /// A schema.
+    /// Compiles a schema.
     ///
     /// # Errors
-    /// [`Error::Schema`] with the place in the schema if it is none, or if it refers to another document.
+    /// [`Error::Schema`] with the location in the schema if it is invalid or refers to another document.
     pub fn new(schema: &Json) -> Result<Self, Error> {
-        let options = jsonschema::options().with_pattern_options(PatternOptions::regex());
-        let validator = options.build(schema).map_err(|error| Error::Schema {
-            place: place(error.instance_path().as_str()).to_owned(),
-            problem: truncate(&error.to_string(), SHOWN),
-        })?;
+        let mut compiler = Compiler::new();
+        compiler.use_loader(Box::new(NoLoader));
+        let mut schemas = Schemas::new();
+        let root = compiler
+            .add_resource(ADDRESS, schema.clone())
+            .and_then(|()| compiler.compile(ADDRESS, &mut schemas))
+            .map_err(|error| invalid(schema, &error))?;
         let rule =
             format!("it is one JSON document, nothing else, after this JSON schema: {schema}");
-        Ok(Self { validator: Arc::new(validator), rule })
+        Ok(Self { schemas: Arc::new(schemas), root, rule })
     }
 
-    /// What it means, in words; else the schema itself is told to models.
+    /// The rule in words; default: the schema itself.
     #[must_use]
     pub fn in_words(mut self, rule: impl Into<String>) -> Self {
         self.rule = rule.into();
         self
     }
-}
-
-fn place(pointer: &str) -> &str {
-    if pointer.is_empty() { "the root" } else { pointer }
 }
 
 impl Check for JsonSchema {
@@ -83,24 +104,105 @@ impl Check for JsonSchema {
     fn check(&self, text: &str) -> Result<(), String> {
         let document: Json = serde_json::from_str(text)
             .map_err(|error| format!("it is not a JSON document: {error}"))?;
-        let mut errors = self.validator.iter_errors(&document);
-        let mut violations: Vec<String> = errors
-            .by_ref()
-            .take(NAMED)
-            .map(|error| {
-                let pointer = error.instance_path().as_str();
-                format!("at {}: {}", place(pointer), truncate(&error.to_string(), SHOWN))
+        let Err(error) = self.schemas.validate(&document, self.root) else { return Ok(()) };
+        let violations = violations(&error);
+        let mut lines: Vec<String> = violations
+            .iter()
+            .take(MAX_NAMED)
+            .map(|violation| {
+                let pointer = pointer(&violation.instance_location);
+                let message = message(&document, &pointer, &violation.kind);
+                format!("at {}: {}", location(&pointer), truncate(&message, MAX_SHOWN))
             })
             .collect();
-        if violations.is_empty() {
-            return Ok(());
-        }
-        let further = errors.count();
+        let further = violations.len().saturating_sub(MAX_NAMED);
         if further > 0 {
-            violations.push(format!("and {further} more"));
+            lines.push(format!("and {further} more"));
         }
-        Err(violations.join("\n"))
+        Err(lines.join("\n"))
     }
+}
+
+fn invalid(schema: &Json, error: &CompileError) -> Error {
+    let (place, problem) = match error {
+        CompileError::ValidationError { src, .. } => {
+            // The branches of a meta-schema fail together: the deepest location is the one that was meant.
+            let violations = violations(src);
+            let deepest =
+                violations.iter().max_by_key(|found| found.instance_location.tokens.len());
+            deepest.map_or_else(
+                || (String::new(), src.to_string()),
+                |found| {
+                    let pointer = pointer(&found.instance_location);
+                    let problem = message(schema, &pointer, &found.kind);
+                    (pointer, problem)
+                },
+            )
+        }
+        CompileError::InvalidRegex { url, regex, src } => {
+            let place = url.split_once('#').map_or("", |(_, fragment)| fragment);
+            (place.to_owned(), format!("invalid regex {regex:?}: {src}"))
+        }
+        error => (String::new(), format!("{error:#}").replace(ADDRESS, "the schema")),
+    };
+    Error::Schema { place: location(&place).to_owned(), problem: truncate(&problem, MAX_SHOWN) }
+}
+
+/// The violations behind an error: its leaves, and combinations of schemas as a whole.
+fn violations<'e, 's, 'v>(error: &'e ValidationError<'s, 'v>) -> Vec<&'e ValidationError<'s, 'v>> {
+    let (mut found, mut open) = (Vec::new(), vec![error]);
+    while let Some(error) = open.pop() {
+        let group = matches!(
+            error.kind,
+            ErrorKind::Group
+                | ErrorKind::Schema { .. }
+                | ErrorKind::ContentSchema
+                | ErrorKind::Reference { .. }
+                | ErrorKind::AllOf
+        );
+        if group && !error.causes.is_empty() {
+            open.extend(error.causes.iter().rev());
+        } else {
+            found.push(error);
+        }
+    }
+    found
+}
+
+fn message(document: &Json, pointer: &str, kind: &ErrorKind<'_, '_>) -> String {
+    let value =
+        || document.pointer(pointer).map_or_else(|| "the value".to_owned(), Json::to_string);
+    match kind {
+        ErrorKind::Type { want, .. } => {
+            let types: Vec<String> = want.iter().map(|kind| format!("\"{kind}\"")).collect();
+            format!("{} is not of type {}", value(), types.join(" or "))
+        }
+        ErrorKind::FalseSchema => format!("{} is not allowed", value()),
+        ErrorKind::Not => format!("{} matches the schema of \"not\"", value()),
+        ErrorKind::AnyOf => format!("{} matches no schema of \"anyOf\"", value()),
+        ErrorKind::OneOf(None) => format!("{} matches no schema of \"oneOf\"", value()),
+        ErrorKind::OneOf(Some(_)) => format!("{} matches several schemas of \"oneOf\"", value()),
+        kind => kind.to_string(),
+    }
+}
+
+/// The location as a JSON pointer (RFC 6901).
+fn pointer(location: &InstanceLocation<'_>) -> String {
+    let mut pointer = String::new();
+    for token in &location.tokens {
+        pointer.push('/');
+        match token {
+            InstanceToken::Prop(name) => {
+                pointer.push_str(&name.replace('~', "~0").replace('/', "~1"));
+            }
+            InstanceToken::Item(index) => pointer.push_str(&index.to_string()),
+        }
+    }
+    pointer
+}
+
+fn location(pointer: &str) -> &str {
+    if pointer.is_empty() { "the root" } else { pointer }
 }
 
 #[cfg(test)]
@@ -130,7 +232,7 @@ mod tests {
         );
         let many = format!("[{}]", vec!["1"; 40].join(","));
         let violation = schema.check(&many).unwrap_err();
-        assert_eq!(violation.lines().count(), NAMED + 1);
+        assert_eq!(violation.lines().count(), MAX_NAMED + 1);
         assert!(violation.ends_with("and 35 more"), "{violation}");
         let long = format!("[[\"{}\"]]", "x".repeat(10_000));
         assert!(schema.check(&long).unwrap_err().len() < 300);
@@ -148,5 +250,28 @@ mod tests {
             assert!(violation.starts_with("it is not a JSON document: "), "{violation}");
             assert!(violation.contains(" at line "), "{violation}");
         }
+    }
+
+    #[test]
+    fn drafts_references_and_combinations_are_understood() {
+        let schema = JsonSchema::new(&json!({
+            "$schema": "http://json-schema.org/draft-07/schema#",
+            "definitions": { "a/b": { "minimum": 3 } },
+            "properties": { "x~/y": { "$ref": "#/definitions/a~1b" } },
+            "additionalProperties": { "anyOf": [{ "type": "string" }, { "type": ["null", "array"] }] },
+        }));
+        let schema = schema.unwrap();
+        assert_eq!(schema.check(r#"{"x~/y": 3, "b": null}"#), Ok(()));
+        let violation = schema.check(r#"{"x~/y": 2, "b": 1}"#).unwrap_err();
+        assert!(violation.contains("at /x~0~1y: must be >=3, but got 2"), "{violation}");
+        assert!(violation.contains("at /b: 1 matches no schema of \"anyOf\""), "{violation}");
+        let unknown =
+            JsonSchema::new(&json!({ "$schema": "https://a.test/mine", "type": "object" }));
+        assert!(matches!(unknown, Err(Error::Schema { .. })));
+        let types = JsonSchema::new(&json!({ "type": ["null", "array"] })).unwrap();
+        assert_eq!(
+            types.check("1"),
+            Err("at the root: 1 is not of type \"null\" or \"array\"".to_owned())
+        );
     }
 }

@@ -21,6 +21,8 @@ use tokio::net::TcpStream;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 fn client() -> Client {
+    // A client needs a provider of TLS even where it only speaks plain HTTP.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     Client::builder().no_proxy().timeout(PATIENCE).build().unwrap()
 }
 

@@ -129,7 +129,10 @@ impl JsonClientBuilder {
                 "expected a key or a user in the base URL, got both; leave one out",
             ));
         }
-        let mut http = reqwest::Client::builder();
+        let tls = super::tls::config().map_err(|error| {
+            invalid("the system's root certificates could not be read").with_source(error)
+        })?;
+        let mut http = reqwest::Client::builder().tls_backend_preconfigured(tls);
         if !self.proxies {
             http = http.no_proxy();
         }

@@ -18,6 +18,7 @@ mod sse;
 pub(crate) mod test_server;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 pub use self::builder::JsonClientBuilder;
 pub use self::client::JsonClient;
