@@ -76,7 +76,7 @@ async fn tour(engine: &Arc<dyn Engine>, seed: Seed) -> Result<Tour, Failure> {
     heading("an optimizer step");
     let optimizer = TextualGradientDescent::builder(Arc::clone(engine)).seed(seed).build();
     // `propose` asks and `apply` assigns; `optimizer.step(..)` does both.
-    let proposal = optimizer.propose([&system], &gradients).await?;
+    let proposal = optimizer.propose_updates([&system], &gradients).await?;
     proposal.apply()?;
     println!("the system prompt, version {}:", system.version());
     println!("{}", quote(&system.text()));

@@ -23,7 +23,7 @@ use textgrad_ops::layer::Meter;
 use textgrad_ops::score::{Example, NumericMatch};
 use textgrad_ops::sim::counting;
 use textgrad_ops::train::{
-    Benchmark, Dataset, Ended, Program, ProgressBars, Split, StepOutcome, Trainer, Training,
+    Benchmark, Dataset, EndReason, Program, ProgressBars, Split, StepOutcome, Trainer, Training,
 };
 use textgrad_ops::{CancellationToken, LlmCall, TextualGradientDescent};
 
@@ -163,9 +163,9 @@ fn report(training: &Training) {
     }
     let requests: u64 = training.steps.iter().filter_map(|step| step.cost.requests).sum();
     let ended = match training.ended {
-        Some(Ended::Completed) => "all steps were made",
-        Some(Ended::Stopped) => "it was asked to stop",
-        Some(Ended::Budget) => "the budget was used up",
+        Some(EndReason::Completed) => "all steps were made",
+        Some(EndReason::Stopped) => "it was asked to stop",
+        Some(EndReason::Budget) => "the budget was used up",
         _ => "it was good enough, or did not get better",
     };
     println!(
@@ -213,7 +213,7 @@ async fn main() -> Result<(), Failure> {
     report(&training);
     if let Some(folder) = arguments.out {
         println!("all of it is in {}: history.jsonl has a line for each step", folder.display());
-        if training.ended == Some(Ended::Stopped) {
+        if training.ended == Some(EndReason::Stopped) {
             println!("the same command with --resume goes on");
         }
     }
@@ -247,7 +247,7 @@ mod tests {
         let stop = CancellationToken::new();
         stop.cancel();
         let stopped = run(Place::New(path.clone()), stop).await.unwrap();
-        assert_eq!(stopped.ended, Some(Ended::Stopped));
+        assert_eq!(stopped.ended, Some(EndReason::Stopped));
         assert!(
             run(Place::New(path.clone()), CancellationToken::new()).await.is_err(),
             "it holds a run"

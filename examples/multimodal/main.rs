@@ -19,7 +19,7 @@ use textgrad_core::{
     Variable, engine_fn,
 };
 use textgrad_examples::{Failure, Options, announce, heading, quote};
-use textgrad_ops::{Field, ImageQaLoss, LlmCall, MultimodalLlmCall, TextualGradientDescent};
+use textgrad_ops::{Field, ImageQaLoss, LlmCall, TextualGradientDescent};
 
 const QUESTION: &str = "How many bars does the chart have, and which one is the highest?";
 const INSTRUCTION: &str = "Does the answer to the question fit the image? Name what is wrong or missing. Do not \
@@ -84,10 +84,11 @@ async fn ask(engine: &Arc<dyn Engine>, image: Image, seed: Seed) -> Result<Run, 
     let image = Variable::constant(image, "chart that is asked about");
     let question = Variable::constant(QUESTION, "question about a chart");
     let fields = [Field::text("Question"), Field::image("Chart")];
-    let llm = MultimodalLlmCall::builder(LlmCall::builder(Arc::clone(engine)), fields)?
+    let llm = LlmCall::builder(Arc::clone(engine))
+        .fields(fields)?
         .system("You answer questions about images.")
         .build();
-    let said = llm.call([("Question", &question), ("Chart", &image)]).await?;
+    let said = llm.ask_fields([("Question", &question), ("Chart", &image)]).one().await?;
     // From here on the answer itself is what changes.
     let answer = Parameter::new(said.value().describe(), "answer to a question about a chart");
 

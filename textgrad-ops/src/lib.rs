@@ -32,10 +32,7 @@ pub use self::error::Error;
 #[doc(inline)]
 pub use self::function::StringFn;
 #[doc(inline)]
-pub use self::llm::{
-    Ask, Field, FormattedLlmCall, FormattedLlmCallBuilder, LlmCall, LlmCallBuilder,
-    MultimodalLlmCall, MultimodalLlmCallBuilder,
-};
+pub use self::llm::{Field, LlmCall, LlmCallBuilder, LlmRequest};
 #[doc(inline)]
 pub use self::loss::{
     AllOf, ContrastiveLoss, FirstFailing, ImageQaLoss, ListwiseLoss, Loss, LossFn, MultiFieldLoss,
@@ -44,9 +41,10 @@ pub use self::loss::{
 };
 #[doc(inline)]
 pub use self::optim::{
-    ExtractError, GraphOptimizer, GraphOptimizerBuilder, Optimizer, Outcome, ParameterUpdate,
-    Proposal, Rejected, Rewrite, SampledMomentum, SampledMomentumBuilder, Selection, Tags,
-    TextualGradientDescent, TextualGradientDescentBuilder, Trial, Violation,
+    ExtractError, GraphOptimizer, GraphOptimizerBuilder, Optimizer, ParameterUpdate, Proposal,
+    ProposalOutcome, Rejected, SampledMomentum, SampledMomentumBuilder, Selection, Tags,
+    TextualGradientDescent, TextualGradientDescentBuilder, TrialParameter, UpdateOutcome,
+    Violation,
 };
 /// Cancellation of work, from `tokio-util`: nothing new begins after it, waits end, and calls under way finish.
 pub use tokio_util::sync::CancellationToken;

@@ -13,19 +13,19 @@ use super::QUOTED;
 /// # Examples
 /// ```
 /// use textgrad_core::Check;
-/// use textgrad_ops::check::Keeps;
+/// use textgrad_ops::check::MustContain;
 ///
-/// let keeps = Keeps::placeholders_of("Answer {question} in {{language}}, as {\"a\": 1}.");
+/// let keeps = MustContain::placeholders_of("Answer {question} in {{language}}, as {\"a\": 1}.");
 /// assert_eq!(keeps.phrases(), ["{question}", "{{language}}"]);
 /// assert_eq!(keeps.check("In {{language}}: {question}?"), Ok(()));
 /// assert_eq!(keeps.check("{question}?"), Err(r#"it has lost "{{language}}""#.to_owned()));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Keeps {
+pub struct MustContain {
     phrases: Vec<String>,
 }
 
-impl Keeps {
+impl MustContain {
     /// These phrases must stay, letter by letter, anywhere in the text. Empty ones, and repetitions, are dropped.
     pub fn new<P: Into<String>>(phrases: impl IntoIterator<Item = P>) -> Self {
         let mut kept: Vec<String> = Vec::new();
@@ -62,7 +62,7 @@ fn quoted<'a>(phrases: impl IntoIterator<Item = &'a String>) -> String {
     quoted.collect::<Vec<_>>().join(", ")
 }
 
-impl Check for Keeps {
+impl Check for MustContain {
     fn rule(&self) -> Cow<'_, str> {
         let phrases = self.phrases.iter().map(|phrase| format!("{phrase:?}"));
         let phrases: Vec<String> = phrases.collect();
@@ -82,14 +82,15 @@ mod tests {
 
     #[test]
     fn placeholders_are_names_between_braces() {
-        let keeps = Keeps::placeholders_of("{a} {{ b.c }} {{{d}}} {} { 1 } {\"x\": {y}} {a} {x y}");
+        let keeps =
+            MustContain::placeholders_of("{a} {{ b.c }} {{{d}}} {} { 1 } {\"x\": {y}} {a} {x y}");
         assert_eq!(keeps.phrases(), ["{a}", "{{ b.c }}", "{{{d}}}", "{y}"]);
-        assert_eq!(Keeps::placeholders_of("none").check("anything"), Ok(()));
+        assert_eq!(MustContain::placeholders_of("none").check("anything"), Ok(()));
     }
 
     #[test]
     fn all_that_is_lost_is_named() {
-        let keeps = Keeps::new(["a", "", "b", "a", "c"]);
+        let keeps = MustContain::new(["a", "", "b", "a", "c"]);
         assert_eq!(keeps.rule(), r#"it keeps, as they are: "a", "b", "c""#);
         assert_eq!(keeps.check("b"), Err(r#"it has lost "a", "c""#.to_owned()));
     }

@@ -17,24 +17,24 @@ use crate::error::Error;
 /// # Examples
 /// ```
 /// use textgrad_core::Check;
-/// use textgrad_ops::check::Matches;
+/// use textgrad_ops::check::RegexCheck;
 ///
-/// let letter = Matches::new(r"(?m)^Answer: [A-D]$")?.in_words("the last line is `Answer: LETTER`");
+/// let letter = RegexCheck::new(r"(?m)^Answer: [A-D]$")?.in_words("the last line is `Answer: LETTER`");
 /// assert_eq!(letter.check("I think so.\nAnswer: B"), Ok(()));
 /// assert_eq!(letter.rule(), "the last line is `Answer: LETTER`");
 ///
-/// let no_apology = Matches::never("(?i)sorry")?;
+/// let no_apology = RegexCheck::never("(?i)sorry")?;
 /// assert_eq!(no_apology.check("I am Sorry."), Err(r#"it matches (?i)sorry at "Sorry""#.to_owned()));
 /// # Ok::<(), textgrad_ops::Error>(())
 /// ```
 #[derive(Debug, Clone)]
-pub struct Matches {
+pub struct RegexCheck {
     pattern: Regex,
     must: bool,
     rule: Option<String>,
 }
 
-impl Matches {
+impl RegexCheck {
     /// A text must match this regular expression.
     ///
     /// # Errors
@@ -46,7 +46,7 @@ impl Matches {
     /// A text must not match this regular expression.
     ///
     /// # Errors
-    /// Those of [`Matches::new`].
+    /// Those of [`RegexCheck::new`].
     pub fn never(pattern: &str) -> Result<Self, Error> {
         Self::of(pattern, false)
     }
@@ -67,7 +67,7 @@ impl Matches {
     }
 }
 
-impl Check for Matches {
+impl Check for RegexCheck {
     fn rule(&self) -> Cow<'_, str> {
         if let Some(rule) = &self.rule {
             return Cow::Borrowed(rule);
@@ -94,21 +94,21 @@ mod tests {
 
     #[test]
     fn an_expression_that_does_not_parse_is_named_with_its_place() {
-        let error = Matches::new("a(b").unwrap_err();
+        let error = RegexCheck::new("a(b").unwrap_err();
         assert_eq!(error.to_string(), r#"expected a regular expression, got "a(b""#);
         let source = std::error::Error::source(&error).unwrap().to_string();
         assert!(source.contains("unclosed group"), "{source}");
-        assert!(Matches::never(r"(?=x)").is_err(), "look-around is not known");
-        assert!(Matches::new(&"a{1000}".repeat(200).replace('a', "(a{1000})")).is_err());
+        assert!(RegexCheck::never(r"(?=x)").is_err(), "look-around is not known");
+        assert!(RegexCheck::new(&"a{1000}".repeat(200).replace('a', "(a{1000})")).is_err());
     }
 
     #[test]
     fn the_text_is_data_and_quoted_in_part() {
-        let none = Matches::never("x+").unwrap();
+        let none = RegexCheck::never("x+").unwrap();
         let violation = none.check(&"x".repeat(5000)).unwrap_err();
         assert!(violation.len() < 120, "{violation}");
         assert_eq!(none.rule(), "it does not match the regular expression x+");
-        let must = Matches::new("^a$").unwrap();
+        let must = RegexCheck::new("^a$").unwrap();
         assert_eq!(must.check("(["), Err("it does not match ^a$".to_owned()));
     }
 }

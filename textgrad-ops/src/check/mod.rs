@@ -13,9 +13,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use textgrad_core::{Check, panic_message};
 
-pub use self::keeps::Keeps;
+pub use self::keeps::MustContain;
 pub use self::length::Length;
-pub use self::matches::Matches;
+pub use self::matches::RegexCheck;
 #[cfg(feature = "json-schema")]
 pub use self::schema::JsonSchema;
 

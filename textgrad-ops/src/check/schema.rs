@@ -25,7 +25,7 @@ const ADDRESS: &str = "schema:///";
 ///
 /// Drafts 4 to 2020-12 are known, by the schema's `$schema`; the newest one without it. Nothing is fetched:
 /// a `$ref` to another document is refused. Patterns are matched in linear time (see
-/// [`Matches`](super::Matches)).
+/// [`RegexCheck`](super::RegexCheck)).
 ///
 /// # Examples
 /// ```

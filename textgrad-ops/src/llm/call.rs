@@ -1,26 +1,38 @@
-//! A call of a language model.
+//! Calls of language models.
 
 use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use textgrad_core::{
-    BackwardCx, Engine, Error, Exchange, Format, Gradient, Inputs, Message, MessageRole, Op,
-    OpFailure, Output, Part, Purpose, Request, Sampling, Seed, Variable, apply,
+    BackwardCx, Engine, Error, Exchange, Format, Gradient, Inputs, Message, Op, OpFailure, Output,
+    PromptError, Purpose, Request, Sampling, Score, Seed, Variable,
 };
 
 use super::conversation::{Conversation, backward_of, complete};
 use super::feedback::FeedbackSettings;
+use super::prompt::{Field, PromptForm, Render};
+use super::request::LlmRequest;
 use crate::prompts::Prompts;
 
-/// The role of what a model answers, unless said otherwise.
+/// Default role of a response.
 pub(crate) const RESPONSE_ROLE: &str = "response of the language model";
+const PROMPT: &str = "prompt";
 
-/// A call of a language model: a system prompt and a prompt, both variables, and N answers.
+/// Reads the score from a response.
+pub(crate) type ReadScore = dyn Fn(&str) -> Result<Option<Score>, Error> + Send + Sync;
+
+/// A call of a language model: a system prompt and a user message, both made of variables, and N responses.
 ///
-/// Backwards, it asks the model for feedback on every input that requires a gradient: in its base form if
-/// the answer is the objective, else with what was said about the answer. Images among the inputs are shown,
-/// never differentiated. Cheap to clone.
+/// | user message | builder | call |
+/// |---|---|---|
+/// | a prompt, with attachments | [`LlmCall::builder`] | [`LlmCall::ask`] |
+/// | a template over named fields | [`LlmCallBuilder::template`] | [`LlmCall::ask_fields`] |
+/// | ordered fields of text and images | [`LlmCallBuilder::fields`] | [`LlmCall::ask_fields`] |
+///
+/// Backwards, it asks the model for feedback on every input that requires a gradient: in its base form if the
+/// response is the objective, else with the feedback on the response. Images are shown, never differentiated.
+/// Cheap to clone.
 ///
 /// # Examples
 /// ```
@@ -42,12 +54,16 @@ pub(crate) const RESPONSE_ROLE: &str = "response of the language model";
 /// # Ok::<(), textgrad_core::Error>(()) }).unwrap();
 /// ```
 #[derive(Clone)]
-pub struct LlmCall(Arc<LlmCallBuilder>);
+pub struct LlmCall {
+    pub(super) settings: Arc<LlmCallBuilder>,
+    /// Whether the first input is a system prompt.
+    pub(super) has_system: bool,
+}
 
 /// Settings of an [`LlmCall`].
 #[derive(Clone)]
 pub struct LlmCallBuilder {
-    name: Arc<str>,
+    pub(super) name: Arc<str>,
     pub(super) engine: Arc<dyn Engine>,
     pub(super) feedback: FeedbackSettings,
     pub(super) examples: Vec<Exchange>,
@@ -58,6 +74,9 @@ pub struct LlmCallBuilder {
     pub(super) purpose: Purpose,
     pub(super) response_role: Arc<str>,
     pub(super) requires_grad: Option<bool>,
+    form: PromptForm,
+    system: Option<Arc<str>>,
+    score: Option<Arc<ReadScore>>,
 }
 
 impl LlmCall {
@@ -74,19 +93,27 @@ impl LlmCall {
             purpose: Purpose::Forward,
             response_role: RESPONSE_ROLE.into(),
             requires_grad: None,
+            form: PromptForm::Parts,
+            system: None,
+            score: None,
         }
     }
 
-    /// A call about to be made.
-    pub fn ask(&self, prompt: &Variable) -> Ask<'_> {
-        Ask {
-            call: self,
-            system: None,
-            prompt: prompt.clone(),
-            attachments: Vec::new(),
-            history: Vec::new(),
-            seed: None,
-        }
+    /// A request with this prompt.
+    pub fn ask(&self, prompt: &Variable) -> LlmRequest<'_> {
+        self.request_of(vec![(PROMPT.into(), prompt.clone())])
+    }
+
+    /// A request with one variable per field of the [template](LlmCallBuilder::template) or the [ordered
+    /// fields](LlmCallBuilder::fields), each exactly once, in any order.
+    pub fn ask_fields(&self, fields: impl Into<Inputs>) -> LlmRequest<'_> {
+        let fields = fields.into();
+        let fields = fields.iter().map(|field| (field.name().clone(), field.variable().clone()));
+        self.request_of(fields.collect())
+    }
+
+    fn request_of(&self, inputs: Vec<(Arc<str>, Variable)>) -> LlmRequest<'_> {
+        LlmRequest::new(self, inputs)
     }
 }
 
@@ -187,13 +214,84 @@ impl LlmCallBuilder {
         self
     }
 
-    pub(crate) fn history(mut self, turns: impl IntoIterator<Item = Message>) -> Self {
-        self.history = turns.into_iter().collect();
+    /// The system prompt, a constant. A variable given to a request replaces it.
+    #[must_use]
+    pub fn system(mut self, system: impl Into<Arc<str>>) -> Self {
+        self.system = Some(system.into());
         self
     }
 
-    pub(crate) fn one_answer(mut self) -> Self {
-        self.sampling.n = 1;
+    /// Renders the user message from a handlebars template over these fields. Values are data: braces, tags and
+    /// `{{x}}` inside them are sent as they are. A field named twice is one field. The call gives one response.
+    ///
+    /// # Errors
+    /// A [`PromptError`] that names the line, if the template does not parse or uses anything but the fields.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::Arc;
+    /// use textgrad_core::Variable;
+    /// use textgrad_core::testing::ScriptedEngine;
+    /// use textgrad_ops::LlmCall;
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let engine = Arc::new(ScriptedEngine::new(["B"]));
+    /// let judge = LlmCall::builder(engine.clone())
+    ///     .template("Question: {{question}}\nAnswer: {{answer}}", ["question", "answer"])?
+    ///     .build();
+    /// let question = Variable::constant("Is {x} a set?", "question");
+    /// let answer = Variable::differentiable("Yes.", "answer");
+    /// let verdict = judge.ask_fields([("question", &question), ("answer", &answer)]).one().await?;
+    /// assert_eq!(verdict.text(), Some("B"));
+    /// assert_eq!(engine.requests()[0].messages[0].text(), "Question: Is {x} a set?\nAnswer: Yes.");
+    /// # Ok::<(), textgrad_core::Error>(()) }).unwrap();
+    /// ```
+    pub fn template(
+        mut self,
+        template: &str,
+        fields: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Result<Self, PromptError> {
+        self.form = PromptForm::template(template, fields)?;
+        Ok(self)
+    }
+
+    /// Sends these fields of text and images in their order as one user message. The call gives one response.
+    /// An engine without vision fails the call.
+    ///
+    /// # Errors
+    /// [`Error::Op`] if there is no field, or two have one name.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::Arc;
+    /// use textgrad_core::testing::ScriptedEngine;
+    /// use textgrad_core::{Image, Variable};
+    /// use textgrad_ops::{Field, LlmCall};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let engine = Arc::new(ScriptedEngine::new(["Four."]));
+    /// let fields = [Field::text("Question"), Field::image("Figure")];
+    /// let llm = LlmCall::builder(engine.clone()).fields(fields)?.build();
+    /// let question = Variable::constant("How many bars?", "question about a figure");
+    /// let figure = Variable::constant(Image::new(vec![1], "image/png").unwrap(), "figure");
+    /// let answer = llm.ask_fields([("Question", &question), ("Figure", &figure)]).one().await?;
+    /// assert_eq!(answer.text(), Some("Four."));
+    /// assert_eq!(engine.requests()[0].messages[0].parts.len(), 2);
+    /// # Ok::<(), textgrad_core::Error>(()) }).unwrap();
+    /// ```
+    pub fn fields(mut self, fields: impl IntoIterator<Item = Field>) -> Result<Self, Error> {
+        self.form = PromptForm::fields(fields)?;
+        Ok(self)
+    }
+
+    /// Renders both messages from the inputs, and reads the score of the response, if there is a reader.
+    pub(crate) fn rendered(mut self, render: Arc<Render>, score: Option<Arc<ReadScore>>) -> Self {
+        (self.form, self.score) = (PromptForm::Rendered(render), score);
+        self
+    }
+
+    pub(crate) fn history(mut self, turns: impl IntoIterator<Item = Message>) -> Self {
+        self.history = turns.into_iter().collect();
         self
     }
 
@@ -203,122 +301,57 @@ impl LlmCallBuilder {
         self
     }
 
-    pub(crate) fn op_name(&self) -> &str {
-        &self.name
-    }
-
-    /// The call.
+    /// Builds the call.
     #[must_use]
-    pub fn build(self) -> LlmCall {
-        LlmCall(Arc::new(self))
+    pub fn build(mut self) -> LlmCall {
+        if !matches!(self.form, PromptForm::Parts) {
+            self.sampling.n = 1;
+        }
+        LlmCall { settings: Arc::new(self), has_system: false }
     }
 }
-
-/// A call about to be made; see [`LlmCall::ask`].
-#[derive(Debug, Clone)]
-#[must_use = "nothing is asked until `one` or `all` is awaited"]
-pub struct Ask<'a> {
-    call: &'a LlmCall,
-    system: Option<Variable>,
-    prompt: Variable,
-    attachments: Vec<Variable>,
-    history: Vec<Message>,
-    seed: Option<Seed>,
-}
-
-impl Ask<'_> {
-    /// With this system prompt. An empty one is not sent.
-    pub fn system(mut self, system: &Variable) -> Self {
-        self.system = Some(system.clone());
-        self
-    }
-
-    /// With this before the prompt in the same message: an image, or another text.
-    pub fn attach(mut self, attachment: &Variable) -> Self {
-        self.attachments.push(attachment.clone());
-        self
-    }
-
-    /// With these turns between the system prompt and the prompt: what was said before. They are constants.
-    pub fn history(mut self, turns: impl IntoIterator<Item = Message>) -> Self {
-        self.history = turns.into_iter().collect();
-        self
-    }
-
-    /// With this seed, instead of that of the call's sampling.
-    pub fn seed(mut self, seed: Seed) -> Self {
-        self.seed = Some(seed);
-        self
-    }
-
-    /// All answers: as many as came, at least one and at most the `n` of the call's sampling.
-    ///
-    /// # Errors
-    /// [`Error::Forward`] with what went wrong.
-    pub async fn all(self) -> Result<Vec<Variable>, Error> {
-        let mut inputs: Vec<(&str, Variable)> = Vec::new();
-        inputs.extend(self.system.map(|system| (SYSTEM, system)));
-        inputs.extend(self.attachments.into_iter().map(|attachment| (ATTACHMENT, attachment)));
-        inputs.push((PROMPT, self.prompt));
-        let call = if self.seed.is_none() && self.history.is_empty() {
-            self.call.clone()
-        } else {
-            (*self.call.0).clone().at(self.seed).history(self.history).build()
-        };
-        apply(Arc::new(call), Inputs::new(inputs)).await
-    }
-
-    /// The first answer.
-    ///
-    /// # Errors
-    /// [`Error::Forward`] with what went wrong.
-    pub async fn one(self) -> Result<Variable, Error> {
-        let name = Arc::clone(&self.call.0.name);
-        self.all().await?.into_iter().next().ok_or_else(|| Error::OutputCount {
-            op: name.to_string(),
-            expected: 1,
-            got: 0,
-        })
-    }
-}
-
-pub(super) const SYSTEM: &str = "system";
-const PROMPT: &str = "prompt";
-const ATTACHMENT: &str = "attachment";
 
 impl LlmCall {
     fn conversation(&self, inputs: &Inputs) -> Result<Conversation, Error> {
-        let system = inputs.find(SYSTEM).map(|_| inputs.text(SYSTEM)).transpose()?;
-        let parts = inputs.iter().filter(|input| &**input.name() != SYSTEM);
-        let parts = parts.map(|input| Part::from(input.variable().value()));
-        let prompt = Message::new(MessageRole::User, parts);
-        Ok(Conversation::new(&self.0, system, prompt))
+        let settings = &self.settings;
+        let (system, prompt) = settings.form.messages(inputs, self.has_system)?;
+        let system = system.as_deref().or(settings.system.as_deref());
+        Ok(Conversation::new(settings, system, prompt))
     }
 }
 
 #[async_trait]
 impl Op for LlmCall {
     fn name(&self) -> &str {
-        &self.0.name
+        &self.settings.name
     }
 
     async fn forward(&self, inputs: &Inputs) -> Result<Vec<Output>, Error> {
-        complete(&self.0, &self.conversation(inputs)?).await
+        let outputs = complete(&self.settings, &self.conversation(inputs)?).await?;
+        let Some(read) = &self.settings.score else { return Ok(outputs) };
+        let scored = outputs.into_iter().map(|output| {
+            let score = read(output.value().as_text().unwrap_or_default())?;
+            Ok(match score {
+                Some(score) => output.with_score(score),
+                None => output,
+            })
+        });
+        scored.collect()
     }
 
     async fn backward(&self, cx: &BackwardCx) -> Result<Vec<Option<Gradient>>, OpFailure> {
         let conversation = self.conversation(cx.inputs())?;
-        backward_of(&self.0, cx, &conversation).await
+        backward_of(&self.settings, cx, &conversation).await
     }
 
     fn request(&self, inputs: &Inputs) -> Option<Request> {
-        Some(self.conversation(inputs).ok()?.request(&self.0))
+        Some(self.conversation(inputs).ok()?.request(&self.settings))
     }
 }
 
 impl fmt::Debug for LlmCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.settings.fmt(f)
     }
 }
 

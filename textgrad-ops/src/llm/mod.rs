@@ -3,14 +3,14 @@
 mod call;
 mod conversation;
 mod feedback;
-mod fields;
-mod formatted;
-mod multimodal;
+mod prompt;
 mod quote;
+mod request;
 
-pub use self::call::{Ask, LlmCall, LlmCallBuilder};
-pub(crate) use self::conversation::{Conversation, backward_of, complete};
+pub(crate) use self::call::ReadScore;
+pub use self::call::{LlmCall, LlmCallBuilder};
 pub(crate) use self::feedback::{FeedbackSettings, QuotedCall, request_feedback, word_feedback};
-pub use self::formatted::{FormattedLlmCall, FormattedLlmCallBuilder};
-pub use self::multimodal::{Field, MultimodalLlmCall, MultimodalLlmCallBuilder};
+pub use self::prompt::Field;
+pub(crate) use self::prompt::Render;
 pub(crate) use self::quote::quote_source;
+pub use self::request::LlmRequest;

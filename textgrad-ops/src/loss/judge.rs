@@ -1,14 +1,14 @@
-//! How a loss in words asks its model.
+//! The model call behind losses in words.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use textgrad_core::{
-    BackwardCx, Engine, Error, Gradient, Inputs, Message, Op, OpFailure, Output, Purpose, Request,
-    Score, Seed, Variable, apply_one,
+    BackwardCx, Engine, Error, Gradient, Inputs, Op, OpFailure, Output, Purpose, Seed, Variable,
+    apply_one,
 };
 
-use crate::llm::{Conversation, LlmCall, LlmCallBuilder, backward_of, complete};
+use crate::llm::{LlmCall, LlmCallBuilder, ReadScore, Render};
 use crate::prompts::Prompts;
 
 /// The model behind a loss in words, and how it is asked.
@@ -18,13 +18,6 @@ pub(super) struct Judge {
     pub(super) prompts: Prompts,
     pub(super) seed: Option<Seed>,
 }
-
-/// Makes the system message and the user message of a request of the inputs of a call.
-pub(super) type Word = dyn Fn(&Inputs) -> Result<(String, Message), Error> + Send + Sync;
-/// Makes a system message of the inputs of a call.
-type Render = dyn Fn(&Inputs) -> Result<String, Error> + Send + Sync;
-/// Reads the score from an evaluation.
-pub(super) type ReadScore = dyn Fn(&str) -> Result<Option<Score>, Error> + Send + Sync;
 
 impl Judge {
     pub(super) fn new(engine: Arc<dyn Engine>) -> Self {
@@ -53,52 +46,11 @@ impl Judge {
     pub(super) async fn word(
         &self,
         inputs: Inputs,
-        word: Arc<Word>,
+        render: Arc<Render>,
         score: Option<Arc<ReadScore>>,
     ) -> Result<Variable, Error> {
-        let settings = self.settings.clone().one_answer().at(self.seed);
-        apply_one(Arc::new(WordedCall { settings, word, score }), inputs).await
-    }
-}
-
-struct WordedCall {
-    settings: LlmCallBuilder,
-    word: Arc<Word>,
-    score: Option<Arc<ReadScore>>,
-}
-
-impl WordedCall {
-    fn conversation(&self, inputs: &Inputs) -> Result<Conversation, Error> {
-        let (system, user) = (self.word)(inputs)?;
-        Ok(Conversation::new(&self.settings, Some(&system), user))
-    }
-}
-
-#[async_trait]
-impl Op for WordedCall {
-    fn name(&self) -> &str {
-        self.settings.op_name()
-    }
-
-    async fn forward(&self, inputs: &Inputs) -> Result<Vec<Output>, Error> {
-        let outputs = complete(&self.settings, &self.conversation(inputs)?).await?;
-        let Some(read) = &self.score else { return Ok(outputs) };
-        let scored = outputs.into_iter().map(|output| {
-            let score = read(output.value().as_text().unwrap_or_default())?;
-            Ok(match score {
-                Some(score) => output.with_score(score),
-                None => output,
-            })
-        });
-        scored.collect()
-    }
-
-    async fn backward(&self, cx: &BackwardCx) -> Result<Vec<Option<Gradient>>, OpFailure> {
-        backward_of(&self.settings, cx, &self.conversation(cx.inputs())?).await
-    }
-
-    fn request(&self, inputs: &Inputs) -> Option<Request> {
-        Some(self.conversation(inputs).ok()?.request(&self.settings))
+        let call = self.settings.clone().at(self.seed).rendered(render, score).build();
+        apply_one(Arc::new(call), inputs).await
     }
 }
 
@@ -110,7 +62,9 @@ pub(super) async fn instruction(
     apply_one(Arc::new(LossInstruction(Box::new(render))), inputs).await
 }
 
-struct LossInstruction(Box<Render>);
+type RenderInstruction = dyn Fn(&Inputs) -> Result<String, Error> + Send + Sync;
+
+struct LossInstruction(Box<RenderInstruction>);
 
 #[async_trait]
 impl Op for LossInstruction {

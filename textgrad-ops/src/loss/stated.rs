@@ -9,22 +9,22 @@ use textgrad_core::{
 };
 
 /// Feedback in these words, as a call of this name in the graph.
-pub(super) async fn state(
+pub(super) async fn constant_feedback(
     name: &'static str,
     words: String,
     inputs: Vec<(&str, Variable)>,
 ) -> Result<Feedback, Error> {
-    let words = apply_one(Arc::new(Stated { name, words }), Inputs::new(inputs)).await?;
+    let words = apply_one(Arc::new(ConstantFeedback { name, words }), Inputs::new(inputs)).await?;
     Ok(Feedback::from_variable(words))
 }
 
-struct Stated {
+struct ConstantFeedback {
     name: &'static str,
     words: String,
 }
 
 #[async_trait]
-impl Op for Stated {
+impl Op for ConstantFeedback {
     fn name(&self) -> &str {
         self.name
     }
@@ -63,7 +63,7 @@ async fn complain_of(
     if let Some(complaint) = complaint {
         let mut inputs = vec![("variable", input.variable().clone())];
         inputs.extend(cx.output_variable(0).map(|output| ("response", output.clone())));
-        gradients.push(state(name, complaint.to_owned(), inputs).await?.into());
+        gradients.push(constant_feedback(name, complaint.to_owned(), inputs).await?.into());
     }
     let said = cx.gradients(0).iter().filter(|gradient| gradient.feedback().is_some());
     gradients.extend(said.cloned());

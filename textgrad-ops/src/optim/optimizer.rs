@@ -42,6 +42,11 @@ pub trait Optimizer: Send + Sync {
         true
     }
 
+    /// Largest number of candidate texts per parameter in a proposal. Default: 1.
+    fn candidates(&self) -> usize {
+        1
+    }
+
     /// New texts for parameters that `objective` depends on. Assigns nothing.
     ///
     /// # Errors
@@ -54,7 +59,7 @@ pub trait Optimizer: Send + Sync {
     ) -> Result<Proposal, Error>;
 
     /// Tells it what became of a proposal, for optimizers that learn from it.
-    fn report(&self, proposal: &Proposal, outcome: Outcome) {
+    fn report(&self, proposal: &Proposal, outcome: ProposalOutcome) {
         let _ = (proposal, outcome);
     }
 
@@ -81,7 +86,7 @@ pub trait Optimizer: Send + Sync {
 
 /// What became of a proposal.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Outcome {
+pub struct ProposalOutcome {
     /// Whether its texts were kept.
     pub accepted: bool,
     /// What they scored, if that was measured.
@@ -94,6 +99,10 @@ impl<O: Optimizer + ?Sized> Optimizer for Arc<O> {
         (**self).needs_gradients()
     }
 
+    fn candidates(&self) -> usize {
+        (**self).candidates()
+    }
+
     async fn propose(
         &self,
         parameters: &[Parameter],
@@ -103,7 +112,7 @@ impl<O: Optimizer + ?Sized> Optimizer for Arc<O> {
         (**self).propose(parameters, objective, gradients).await
     }
 
-    fn report(&self, proposal: &Proposal, outcome: Outcome) {
+    fn report(&self, proposal: &Proposal, outcome: ProposalOutcome) {
         (**self).report(proposal, outcome);
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use textgrad_core::{Assignment, Parameter, Variable};
 
-use super::update::{Rejected, Rewrite};
+use super::update::{Rejected, UpdateOutcome};
 use crate::error::Error;
 
 /// What an optimizer has to say about one parameter.
@@ -15,7 +15,7 @@ pub struct ParameterUpdate {
     /// The leaf that the new texts take the place of: the one that was current when they were asked for.
     pub base: Variable,
     /// The new texts, or why there are none.
-    pub rewrite: Result<Rewrite, Arc<Error>>,
+    pub rewrite: Result<UpdateOutcome, Arc<Error>>,
 }
 
 impl ParameterUpdate {

@@ -20,7 +20,7 @@ pub use self::program::{EveryExample, ExampleLoss, ExampleLossFn, Program, examp
 pub use self::progress::ProgressBars;
 #[doc(inline)]
 pub use self::record::{
-    Baseline, Cost, Ended, Evaluation, ExampleRecord, HistoryRecord, StepOutcome, StepRecord,
+    Baseline, Cost, EndReason, Evaluation, ExampleRecord, HistoryRecord, StepOutcome, StepRecord,
     TrainFailure, Training,
 };
 #[doc(inline)]

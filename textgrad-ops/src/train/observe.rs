@@ -2,7 +2,7 @@
 
 use textgrad_core::Error;
 
-use super::record::{Ended, Evaluation, StepRecord};
+use super::record::{EndReason, Evaluation, StepRecord};
 use crate::optim::Proposal;
 
 /// What an example is worked on for.
@@ -93,7 +93,7 @@ pub enum TrainEvent<'a> {
     /// It ended; `None` if it failed.
     Ended {
         /// Why.
-        ended: Option<Ended>,
+        ended: Option<EndReason>,
     },
 }
 

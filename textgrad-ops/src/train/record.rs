@@ -118,7 +118,7 @@ pub enum HistoryRecord {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
-pub enum Ended {
+pub enum EndReason {
     /// All steps were made.
     Completed,
     /// The validation score had not risen for as many steps as patience lasts.
@@ -150,7 +150,7 @@ pub struct Training {
     /// The steps, those before a resumption among them.
     pub steps: Vec<StepRecord>,
     /// Why it ended; none if it failed.
-    pub ended: Option<Ended>,
+    pub ended: Option<EndReason>,
 }
 
 impl Training {

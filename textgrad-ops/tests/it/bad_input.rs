@@ -8,8 +8,8 @@ use textgrad_core::{Gradients, Parameter, PromptPack, Purpose, Variable, backwar
 use textgrad_ops::engine::engine_with;
 use textgrad_ops::train::{Dataset, Mapping};
 use textgrad_ops::{
-    ContrastiveLoss, FormattedLlmCall, GraphOptimizer, LlmCall, Loss, MultiFieldLoss,
-    MultipleChoiceLoss, Optimizer, StringFn, TextLoss, TextualGradientDescent, prompts,
+    ContrastiveLoss, GraphOptimizer, LlmCall, Loss, MultiFieldLoss, MultipleChoiceLoss, Optimizer,
+    StringFn, TextLoss, TextualGradientDescent, prompts,
 };
 
 #[test]
@@ -31,14 +31,14 @@ fn a_template_that_uses_a_variable_which_there_is_not() {
 async fn a_field_that_is_missing_or_named_wrongly() {
     let engine = script([]);
     let call = LlmCall::builder(engine.clone());
-    let error = FormattedLlmCall::builder(call.clone(), "Q: {{qestion}}", ["question"]);
+    let error = call.clone().template("Q: {{qestion}}", ["question"]);
     let error = error.unwrap_err();
     let told = "prompt, line 1: unknown variable \"qestion\"; known here: question";
     assert_eq!(error.to_string(), told);
 
     let x = Variable::differentiable("x", "text");
-    let call = FormattedLlmCall::builder(call, "Q: {{question}}", ["question"]).unwrap().build();
-    let error = call.call([("qestion", &x)]).await.unwrap_err();
+    let call = call.template("Q: {{question}}", ["question"]).unwrap().build();
+    let error = call.ask_fields([("qestion", &x)]).one().await.unwrap_err();
     let told = "expected an input named \"question\", but the inputs are [\"qestion\"]";
     assert_eq!(error.source().unwrap().to_string(), told);
 
@@ -96,7 +96,7 @@ async fn a_parameter_that_is_not_in_the_graph() {
          pass from an objective that depends on them, after their last assignment"
     );
     // Beside another it is left as it is, and named.
-    let proposal = descent.propose([&used, &other], &gradients).await.unwrap();
+    let proposal = descent.propose_updates([&used, &other], &gradients).await.unwrap();
     assert_eq!(proposal.unchanged, std::slice::from_ref(&other));
 
     let whole = GraphOptimizer::builder(engine.clone()).build();

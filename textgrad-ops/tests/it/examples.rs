@@ -7,7 +7,7 @@ use textgrad_core::{
     Backward, ContextSource, Engine, Layout, Parameter, Purpose, Variable, backward,
 };
 use textgrad_ops::sim::Sim;
-use textgrad_ops::{FormattedLlmCall, LlmCall, LlmCallBuilder, StringFn, TextualGradientDescent};
+use textgrad_ops::{LlmCall, LlmCallBuilder, StringFn, TextualGradientDescent};
 
 fn translator(engine: Arc<dyn Engine>) -> LlmCallBuilder {
     LlmCall::builder(engine).prompts(pack()).example("house", "maison").example("{{cat}}", "chat")
@@ -71,9 +71,9 @@ async fn the_continued_form_goes_on_after_the_examples() {
 async fn formatted_calls_and_functions_take_examples_too() {
     let engine = script(["B", "on a"]);
     let call = translator(engine.clone()).feedback_example("be exact");
-    let judge = FormattedLlmCall::builder(call, "A: {{a}}", ["a"]).unwrap().system("judge").build();
+    let judge = call.template("A: {{a}}", ["a"]).unwrap().system("judge").build();
     let a = Variable::differentiable("yes", "answer");
-    let verdict = judge.call([("a", &a)]).await.unwrap();
+    let verdict = judge.ask_fields([("a", &a)]).one().await.unwrap();
     backward(&verdict).await.unwrap();
     let sent = lines(&engine.requests()[0]);
     assert_eq!(

@@ -4,17 +4,14 @@ use std::sync::Arc;
 
 use crate::support::{lines, pack, picture, script, user};
 use textgrad_core::{Backward, Engine, Error, Layout, Variable, backward};
-use textgrad_ops::{FormattedLlmCall, LlmCall, LlmCallBuilder, StringFn, TextLoss};
+use textgrad_ops::{LlmCall, LlmCallBuilder, StringFn, TextLoss};
 
 fn llm(engine: Arc<dyn Engine>) -> LlmCallBuilder {
     LlmCall::builder(engine).prompts(pack())
 }
 
-fn judge(engine: Arc<dyn Engine>) -> FormattedLlmCall {
-    FormattedLlmCall::builder(llm(engine), "Q: {{q}}\nA: {{a}}\n", ["q", "a"])
-        .unwrap()
-        .system("be fair")
-        .build()
+fn judge(engine: Arc<dyn Engine>) -> LlmCall {
+    llm(engine).template("Q: {{q}}\nA: {{a}}\n", ["q", "a"]).unwrap().system("be fair").build()
 }
 
 #[tokio::test]
@@ -22,7 +19,7 @@ async fn a_formatted_call_fills_in_its_fields() {
     let engine = script(["B", "on the answer"]);
     let (q, a) =
         (Variable::constant("2+2", "question"), Variable::differentiable("{{q}} </A>", "answer"));
-    let verdict = judge(engine.clone()).call([("a", &a), ("q", &q)]).await.unwrap();
+    let verdict = judge(engine.clone()).ask_fields([("a", &a), ("q", &q)]).one().await.unwrap();
     let gradients = backward(&verdict).await.unwrap();
     assert_eq!(gradients.text(&a), "on the answer");
     let prompt = "Q: 2+2\nA: {{q}} </A>\n";
@@ -48,12 +45,12 @@ async fn a_formatted_call_wants_exactly_its_fields() {
         (vec![("q", x.clone()), ("a", x.clone()), ("a", x.clone())], "expected exactly the fields"),
         (vec![("q", x.clone()), ("a", image)], "expected text for input \"a\""),
     ] {
-        let error = judge(engine.clone()).call(inputs).await.unwrap_err();
+        let error = judge(engine.clone()).ask_fields(inputs).one().await.unwrap_err();
         let Error::Forward { source, .. } = error else { panic!("{error:?}") };
         assert!(source.to_string().starts_with(said), "{source}");
     }
     assert!(engine.requests().is_empty());
-    let typo = FormattedLlmCall::builder(llm(engine), "{{question}}", ["q"]).unwrap_err();
+    let typo = llm(engine).template("{{question}}", ["q"]).unwrap_err();
     assert_eq!(typo.to_string(), r#"prompt, line 1: unknown variable "question"; known here: q"#);
 }
 

@@ -4,9 +4,9 @@ use crate::support::{lines, pack, picture, script, user};
 use std::sync::Arc;
 use textgrad_core::testing::ScriptedEngine;
 use textgrad_core::{Backward, ContextSource, Error, Inputs, Layout, Variable, backward};
-use textgrad_ops::{Field, FormattedLlmCall, LlmCall, MultimodalLlmCall};
+use textgrad_ops::{Field, LlmCall};
 
-fn judge(engine: &Arc<ScriptedEngine>) -> MultimodalLlmCall {
+fn judge(engine: &Arc<ScriptedEngine>) -> LlmCall {
     let fields = [
         Field::text("question"),
         Field::image("figure"),
@@ -14,7 +14,7 @@ fn judge(engine: &Arc<ScriptedEngine>) -> MultimodalLlmCall {
         Field::image("key"),
     ];
     let call = LlmCall::builder(engine.clone()).prompts(pack());
-    MultimodalLlmCall::builder(call, fields).unwrap().build()
+    call.fields(fields).unwrap().build()
 }
 
 fn variables() -> [(&'static str, Variable); 4] {
@@ -27,7 +27,7 @@ fn variables() -> [(&'static str, Variable); 4] {
 async fn fields_are_sent_in_their_order_as_one_message() {
     let engine = script(["B", "on the answer", "on the question"]);
     let fields = variables();
-    let verdict = judge(&engine).call(Inputs::new(fields.clone())).await.unwrap();
+    let verdict = judge(&engine).ask_fields(Inputs::new(fields.clone())).one().await.unwrap();
     let gradients = backward(&verdict).await.unwrap();
     let requests = engine.requests();
     assert_eq!(
@@ -63,16 +63,16 @@ async fn fields_are_sent_in_their_order_as_one_message() {
 async fn a_system_prompt_is_a_constant_or_a_variable() {
     let engine = script(["B", "B", "B", "on the system prompt", "on a"]);
     let call = LlmCall::builder(engine.clone()).prompts(pack());
-    let judge = MultimodalLlmCall::builder(call.clone(), [Field::text("system")]).unwrap();
+    let judge = call.clone().fields([Field::text("system")]).unwrap();
     let judge = judge.system("be fair").build();
     // A field may have the name under which the system prompt is recorded.
     let (system, a) = (
         Variable::differentiable("be strict", "system prompt"),
         Variable::differentiable("yes", "answer"),
     );
-    judge.call([("system", &a)]).await.unwrap();
-    judge.call_with_system(&Variable::constant("", "none"), [("system", &a)]).await.unwrap();
-    let verdict = judge.call_with_system(&system, [("system", &a)]).await.unwrap();
+    judge.ask_fields([("system", &a)]).one().await.unwrap();
+    judge.ask_fields([("system", &a)]).system(&Variable::constant("", "none")).one().await.unwrap();
+    let verdict = judge.ask_fields([("system", &a)]).system(&system).one().await.unwrap();
     let gradients = backward(&verdict).await.unwrap();
     let requests = engine.requests();
     assert_eq!(lines(&requests[0]), ["system: be fair", "user: system: yes"]);
@@ -84,9 +84,9 @@ async fn a_system_prompt_is_a_constant_or_a_variable() {
     // The same of a formatted call.
     let engine = script(["B", "on the system prompt", "on a"]);
     let call = LlmCall::builder(engine.clone()).prompts(pack());
-    let judge = FormattedLlmCall::builder(call, "A: {{system}}", ["system", "system"]).unwrap();
+    let judge = call.template("A: {{system}}", ["system", "system"]).unwrap();
     let judge = judge.system("be fair").build();
-    let verdict = judge.call_with_system(&system, [("system", &a)]).await.unwrap();
+    let verdict = judge.ask_fields([("system", &a)]).system(&system).one().await.unwrap();
     let gradients = backward(&verdict).await.unwrap();
     assert_eq!(lines(&engine.requests()[0]), ["system: be strict", "user: A: yes"]);
     assert_eq!(gradients.text(&a), "on a");
@@ -127,12 +127,16 @@ async fn what_does_not_fit_the_fields_is_refused_before_anything_is_sent() {
             r#"expected text for input "answer" (role: picture), but it holds an image"#,
         ),
     ] {
-        let error = judge(&engine).call(inputs).await.unwrap_err();
+        let error = judge(&engine).ask_fields(inputs).one().await.unwrap_err();
         let Error::Forward { source, .. } = error else { panic!("{error:?}") };
         assert!(source.to_string().starts_with(said), "{source}");
     }
-    let error =
-        judge(&engine).call_with_system(&picture(), Inputs::new(variables())).await.unwrap_err();
+    let error = judge(&engine)
+        .ask_fields(Inputs::new(variables()))
+        .system(&picture())
+        .one()
+        .await
+        .unwrap_err();
     let source = std::error::Error::source(&error).unwrap().to_string();
     assert!(source.starts_with(r#"expected text for input "system" (role: picture)"#), "{source}");
     assert!(engine.requests().is_empty());
@@ -145,7 +149,7 @@ fn fields_have_names_of_their_own() {
         (vec![], "[]"),
         (vec![Field::text("a"), Field::image("b"), Field::image("a")], r#"["a", "b", "a"]"#),
     ] {
-        let error = MultimodalLlmCall::builder(call.clone(), fields).unwrap_err();
+        let error = call.clone().fields(fields).unwrap_err();
         assert_eq!(
             error.to_string(),
             format!("expected at least one field, and each name once, but got the fields {named}")

@@ -32,7 +32,7 @@ async fn feedback_on(parameters: &[&Parameter], layout: Layout) -> Gradients {
 async fn rewritten(
     optimizer: &TextualGradientDescent,
     seed: Option<Seed>,
-) -> Result<textgrad_ops::Rewrite, Error> {
+) -> Result<textgrad_ops::UpdateOutcome, Error> {
     let text = Variable::differentiable("old", "letter");
     optimizer.rewrite(&text, &[Feedback::new("shorten it")], seed).await
 }
@@ -48,7 +48,7 @@ async fn a_proposal_assigns_nothing_until_it_is_applied() {
     let idle = Parameter::new("c1", "third");
     let gradients = feedback_on(&[&a, &b], Layout::Quoted).await;
     let all = [a.clone(), idle.clone(), b.clone()];
-    let proposal = descent(&engine).build().propose(&all, &gradients).await.unwrap();
+    let proposal = descent(&engine).build().propose_updates(&all, &gradients).await.unwrap();
     assert_eq!((a.version(), b.version(), idle.version()), (0, 0, 0));
     assert_eq!(proposal.unchanged, std::slice::from_ref(&idle));
     let proposed: Vec<&Parameter> = proposal.updates.iter().map(|u| &u.parameter).collect();
@@ -67,7 +67,7 @@ async fn a_step_is_all_or_none() {
     let (a, b) = (Parameter::new("a1", "first"), Parameter::new("b1", "second"));
     let gradients = feedback_on(&[&a, &b], Layout::Quoted).await;
     let optimizer = descent(&engine).parse_retries(0).build();
-    let proposal = optimizer.propose(&[a.clone(), b.clone()], &gradients).await.unwrap();
+    let proposal = optimizer.propose_updates(&[a.clone(), b.clone()], &gradients).await.unwrap();
     let error = proposal.apply().unwrap_err();
     assert_eq!(error.to_string(), "1 of 2 parameters have no new text, so none was assigned");
     assert!(
@@ -85,7 +85,7 @@ async fn a_parameter_that_was_assigned_meanwhile_is_stale() {
     let (a, b) = (Parameter::new("a1", "first"), Parameter::new("b1", "second"));
     let gradients = feedback_on(&[&a, &b], Layout::Quoted).await;
     let optimizer = descent(&engine).build();
-    let proposal = optimizer.propose(&[a.clone(), b.clone()], &gradients).await.unwrap();
+    let proposal = optimizer.propose_updates(&[a.clone(), b.clone()], &gradients).await.unwrap();
     b.set("by hand");
     let error = proposal.apply().unwrap_err();
     assert!(
@@ -122,7 +122,7 @@ async fn all_parameters_are_asked_about_at_the_same_time() {
     let gradients = feedback_on(&parameters.iter().collect::<Vec<_>>(), Layout::Quoted).await;
     let optimizer =
         TextualGradientDescent::builder(engine.clone()).prompts(pack()).seed(Seed::new(3)).build();
-    let proposal = optimizer.propose(&parameters, &gradients).await.unwrap();
+    let proposal = optimizer.propose_updates(&parameters, &gradients).await.unwrap();
     // Each waits once: all requests are out before the first answer is in.
     let order: Vec<String> = engine.requests().iter().map(user).collect();
     assert!((0..8).all(|i| order[i].starts_with(&format!("text {i}={i} "))), "{order:?}");

@@ -11,7 +11,7 @@ use textgrad_core::{
     engine_fn,
 };
 use textgrad_ops::{
-    Error, Optimizer, Outcome, Proposal, TextLoss, TextualGradientDescent,
+    Error, Optimizer, Proposal, ProposalOutcome, TextLoss, TextualGradientDescent,
     TextualGradientDescentBuilder, sum,
 };
 
@@ -167,8 +167,8 @@ async fn a_text_that_is_proposed_for_again_is_one_text_with_all_that_was_said() 
     for _ in 0..2 {
         // A proposal that is turned down.
         let gradients = feedback_on(&engine, &parameter, Layout::Quoted).await;
-        let proposal = optimizer.propose(&parameter, &gradients).await.unwrap();
-        optimizer.report(&proposal, Outcome { accepted: false, score: None });
+        let proposal = optimizer.propose_updates(&parameter, &gradients).await.unwrap();
+        optimizer.report(&proposal, ProposalOutcome { accepted: false, score: None });
     }
     let second = user(&engine.asked(Purpose::Update)[1]);
     assert!(!second.contains("PAST_"), "the text as it is now is shown once: {second}");
@@ -191,13 +191,13 @@ async fn a_step_that_failed_is_not_remembered_and_its_repetition_once() {
     let down =
         engine_fn("down", |_: Request| async { Err(EngineError::new(ErrorKind::Server, "down")) });
     let optimizer = TextualGradientDescent::builder(Arc::new(down)).gradient_memory(3).build();
-    let proposal = optimizer.propose(&parameter, &gradients).await.unwrap();
+    let proposal = optimizer.propose_updates(&parameter, &gradients).await.unwrap();
     assert!(matches!(proposal.apply(), Err(Error::Incomplete { .. })));
     assert_eq!(optimizer.state_dict()["parameters"][0]["steps"], json!([]));
 
     let optimizer = TextualGradientDescent::builder(counting()).gradient_memory(3).build();
     for _ in 0..2 {
-        drop(optimizer.propose(&parameter, &gradients).await.unwrap());
+        drop(optimizer.propose_updates(&parameter, &gradients).await.unwrap());
     }
     assert_eq!(optimizer.state_dict()["parameters"][0]["steps"].as_array().unwrap().len(), 1);
 }

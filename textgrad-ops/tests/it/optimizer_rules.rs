@@ -125,7 +125,7 @@ async fn a_check_that_panics_is_an_error_of_its_parameter() {
     let b = Parameter::new("b", "second");
     let gradients = feedback_on(&[&a, &b]).await;
     let optimizer = TextualGradientDescent::builder(engine).build();
-    let proposal = optimizer.propose([&a, &b], &gradients).await.unwrap();
+    let proposal = optimizer.propose_updates([&a, &b], &gradients).await.unwrap();
     let error = proposal.updates[0].rewrite.as_ref().unwrap_err();
     let cause = std::error::Error::source(&**error).unwrap().to_string();
     assert_eq!(cause, "the check \"fine\" panicked: no way");

@@ -10,7 +10,7 @@ use textgrad_core::{
     check_fn, op_fn,
 };
 use textgrad_ops::{
-    Error, Optimizer, Outcome, Proposal, SampledMomentum, SampledMomentumBuilder, TextLoss,
+    Error, Optimizer, Proposal, ProposalOutcome, SampledMomentum, SampledMomentumBuilder, TextLoss,
     TextualGradientDescent, sum,
 };
 
@@ -50,7 +50,7 @@ async fn step(
     let (objective, gradients) = evaluated(engine, parameters).await;
     let proposal = optimizer.propose(parameters, &objective, &gradients).await.unwrap();
     proposal.apply().unwrap();
-    optimizer.report(&proposal, Outcome { accepted: true, score: score.map(Score::from) });
+    optimizer.report(&proposal, ProposalOutcome { accepted: true, score: score.map(Score::from) });
     proposal
 }
 
@@ -86,7 +86,7 @@ async fn what_is_turned_down_teaches_nothing() {
         let (objective, gradients) = evaluated(&engine, &parameter).await;
         let proposal = optimizer.propose(&parameter, &objective, &gradients).await.unwrap();
         let score = Some(Score::from(0.9));
-        optimizer.report(&proposal, Outcome { accepted: false, score });
+        optimizer.report(&proposal, ProposalOutcome { accepted: false, score });
     }
     assert!(updates(&engine).iter().all(|asked| asked.starts_with("letter=text 0 ")));
     let state = optimizer.state_dict();

@@ -4,14 +4,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use textgrad_core::{Member, Module, Parameter, Score, Variable, check_fn};
-use textgrad_ops::{Error, ParameterUpdate, Proposal, Rewrite, Trial};
+use textgrad_ops::{Error, ParameterUpdate, Proposal, TrialParameter, UpdateOutcome};
 
 fn update(parameter: &Parameter, texts: &[&str]) -> ParameterUpdate {
     let candidates = texts.iter().map(|text| Variable::constant(*text, "text")).collect();
     ParameterUpdate {
         parameter: parameter.clone(),
         base: parameter.variable(),
-        rewrite: Ok(Rewrite { candidates, rejected: Vec::new() }),
+        rewrite: Ok(UpdateOutcome { candidates, rejected: Vec::new() }),
     }
 }
 
@@ -32,7 +32,7 @@ async fn select(
     score: impl Fn(&str) -> f64,
 ) -> (Result<textgrad_ops::Selection, Error>, Vec<String>) {
     let seen = Mutex::new(Vec::new());
-    let scorer = |trial: Trial| {
+    let scorer = |trial: TrialParameter| {
         let texts: Vec<String> = trial.iter().map(|(_, text)| text.to_string()).collect();
         let texts = texts.join("+");
         seen.lock().unwrap().push(texts.clone());
@@ -75,7 +75,7 @@ async fn ties_keep_the_old_text_and_what_is_known_is_not_scored() {
     // Of equals that are better, the first; whether something passed is a score too.
     let (selection, _) = select(&proposal, Some(0.0), |_| 1.0).await;
     assert_eq!(selection.unwrap().best, Some(0));
-    let scorer = |_: Trial| async { Ok::<Score, std::io::Error>(Score::from(true)) };
+    let scorer = |_: TrialParameter| async { Ok::<Score, std::io::Error>(Score::from(true)) };
     let selection = proposal.select(Some(Score::from(false)), scorer).await.unwrap();
     assert_eq!(selection.score(), Score::from(true));
 }
@@ -94,7 +94,7 @@ async fn what_can_not_be_compared_is_an_error_that_says_which() {
     }
     let (selection, _) = select(&proposal, Some(f64::INFINITY), |_| 1.0).await;
     assert!(matches!(selection, Err(Error::NotFinite { candidate: None, .. })));
-    let scorer = |trial: Trial| {
+    let scorer = |trial: TrialParameter| {
         let fails = trial.text(&a).as_ref() == "a2";
         async move { if fails { Err("out of money") } else { Ok(Score::from(1.0)) } }
     };
@@ -124,7 +124,7 @@ async fn candidates_are_scored_at_the_same_time() {
     let a = Parameter::builder("a", "first").check(check_fn("any", |_| Ok(()))).build();
     let proposal = proposal(vec![update(&a, &["a1", "a2", "a3", "a4"])]);
     let start = tokio::time::Instant::now();
-    let scorer = |_: Trial| async {
+    let scorer = |_: TrialParameter| async {
         tokio::time::sleep(Duration::from_secs(1)).await;
         Ok::<Score, std::io::Error>(Score::from(1.0))
     };
@@ -138,7 +138,7 @@ fn a_selection_can_be_spawned() {
         value
     }
     let proposal = proposal(Vec::new());
-    let scorer = |_: Trial| async { Ok::<Score, std::io::Error>(Score::from(1.0)) };
+    let scorer = |_: TrialParameter| async { Ok::<Score, std::io::Error>(Score::from(1.0)) };
     drop(assert_send(proposal.select(None, scorer)));
 }
 
@@ -160,7 +160,7 @@ fn a_module_is_tried_on_a_copy() {
         style: Parameter::new(style, "style"),
     };
     let (real, copy) = (program("old", "plain"), program("", ""));
-    let trial = Trial::new([(&real.system, "new")]);
+    let trial = TrialParameter::new([(&real.system, "new")]);
     copy.load_state_dict(&trial.state_dict(&real).unwrap()).unwrap();
     assert_eq!((&*copy.system.text(), &*copy.style.text()), ("new", "plain"));
     assert_eq!(&*real.system.text(), "old");

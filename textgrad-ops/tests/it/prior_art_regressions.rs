@@ -142,7 +142,7 @@ async fn the_optimizer_sees_the_whole_text() {
     for layout in [Layout::Quoted, Layout::Continued] {
         let gradients = Backward::new(&total).layout(layout).run().await.unwrap();
         let optimizer = TextualGradientDescent::builder(engine.clone()).layout(layout).build();
-        let _ = optimizer.propose(std::slice::from_ref(&x), &gradients).await.unwrap();
+        let _ = optimizer.propose_updates(std::slice::from_ref(&x), &gradients).await.unwrap();
         let update = engine.asked(Purpose::Update).pop().unwrap();
         assert!(user(&update).contains(&format!("<VARIABLE>\n{long}\n</VARIABLE>")));
     }
@@ -168,7 +168,7 @@ async fn program() -> Vec<Request> {
     let total = sum(&terms).await.unwrap();
     let gradients = Backward::new(&total).seed(Seed::new(1)).run().await.unwrap();
     let optimizer = TextualGradientDescent::builder(engine.clone()).seed(Seed::new(2)).build();
-    let _ = optimizer.propose(&[system], &gradients).await.unwrap();
+    let _ = optimizer.propose_updates(&[system], &gradients).await.unwrap();
     engine.requests()
 }
 

@@ -134,7 +134,7 @@ async fn no_answer_is_asked_for_again_in_the_same_words() {
     let loss = TextLoss::new(Answers::plain("e"), "judge").evaluate(&text.variable()).await;
     let gradients = backward(&loss.unwrap()).await.unwrap();
     let optimizer = TextualGradientDescent::builder(engine.clone()).parse_retries(4).build();
-    let _ = optimizer.propose([&text], &gradients).await.unwrap();
+    let _ = optimizer.propose_updates([&text], &gradients).await.unwrap();
     assert_eq!(engine.requests().len(), 5);
     differ(&engine.requests());
 

@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use textgrad_core::testing::ScriptedEngine;
 use textgrad_core::{Graph, Request, Sampling, Seed, Variable, backward};
-use textgrad_ops::{
-    FormattedLlmCall, LlmCall, LlmReduce, TextLoss, TextualGradientDescent, aggregate,
-};
+use textgrad_ops::{LlmCall, LlmReduce, TextLoss, TextualGradientDescent, aggregate};
 
 #[tokio::test]
 async fn every_call_of_a_model_tells_the_request_that_it_sent() {
@@ -26,8 +24,8 @@ async fn every_call_of_a_model_tells_the_request_that_it_sent() {
     let system = Variable::constant("system", "system prompt");
     let one =
         builder().build().ask(&question).system(&system).seed(Seed::new(7)).one().await.unwrap();
-    let two = FormattedLlmCall::builder(builder(), "Say {{what}}", ["what"]).unwrap().build();
-    let two = two.call([("what", &question)]).await.unwrap();
+    let two = builder().template("Say {{what}}", ["what"]).unwrap().build();
+    let two = two.ask_fields([("what", &question)]).one().await.unwrap();
     let reduce = LlmReduce::new(engine.clone());
     let both = aggregate([&one, &two], Arc::new(reduce)).await.unwrap();
     let loss = TextLoss::new(engine.clone(), "judge").evaluate(&both).await.unwrap();

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use crate::support::{Answers, lines, picture, tagged, whole};
 use textgrad_core::{Backward, Layout, Parameter, Purpose, Variable, backward};
 use textgrad_ops::{
-    Field, FormattedLlmCall, LlmCall, LlmReduce, MultimodalLlmCall, StringFn, TextLoss,
-    TextualGradientDescent, aggregate,
+    Field, LlmCall, LlmReduce, StringFn, TextLoss, TextualGradientDescent, aggregate,
 };
 
 const HOSTILE: [&str; 6] = [
@@ -29,8 +28,9 @@ async fn braces_and_tags_in_texts_are_data_everywhere() {
             (Parameter::new(text, "system prompt"), Variable::differentiable(text, text));
         let llm = LlmCall::builder(engine.clone()).build();
         let answer = llm.ask(&x).system(&system.variable()).one().await.unwrap();
-        let judge = FormattedLlmCall::builder(LlmCall::builder(engine.clone()), "{ {{a}} }", ["a"]);
-        let verdict = judge.unwrap().system(text).build().call([("a", &answer)]).await.unwrap();
+        let judge = LlmCall::builder(engine.clone()).template("{ {{a}} }", ["a"]);
+        let verdict =
+            judge.unwrap().system(text).build().ask_fields([("a", &answer)]).one().await.unwrap();
         let check = StringFn::new(engine.clone(), text, |i| Ok(i.text("v")?.to_owned()));
         let checked = check.call([("v", &verdict)]).await.unwrap();
         let loss = TextLoss::new(engine.clone(), text).evaluate(&checked).await.unwrap();
@@ -61,9 +61,9 @@ async fn braces_and_tags_in_fields_and_examples_are_data_too() {
         let engine = Answers::new("echo", move |_| text.to_owned());
         let call = LlmCall::builder(engine.clone()).example(text, text).feedback_example(text);
         let fields = [Field::text(text), Field::image("figure")];
-        let call = MultimodalLlmCall::builder(call, fields).unwrap().system(text).build();
+        let call = call.fields(fields).unwrap().system(text).build();
         let x = Variable::differentiable(text, text);
-        let answer = call.call([(text, &x), ("figure", &picture())]).await.unwrap();
+        let answer = call.ask_fields([(text, &x), ("figure", &picture())]).one().await.unwrap();
         let loss = TextLoss::new(engine.clone(), text).evaluate(&answer).await.unwrap();
         for layout in [Layout::Quoted, Layout::Continued] {
             let gradients = Backward::new(&loss).layout(layout).run().await.unwrap();

@@ -19,7 +19,7 @@ fn engine() -> ScriptedEngine {
     let samples =
         ["It is.", "Because of the air.", "Air scatters blue light most.", "Who knows?", "Light."];
     let updates = |round: &str| {
-        Reply::texts((1..=5).map(|i| improved(&format!("Rewrite {i} of round {round}."))))
+        Reply::texts((1..=5).map(|i| improved(&format!("UpdateOutcome {i} of round {round}."))))
     };
     ScriptedEngine::default()
         .on(Purpose::Sample, Reply::texts(samples))

@@ -35,7 +35,7 @@ async fn all_of_the_sampling_of_every_kind_of_call_reaches_the_server() {
     let optimizer =
         TextualGradientDescent::builder(engine).sampling(all()).parse_retries(0).build();
     // The echo has no tags; what was sent is what counts.
-    let _ = optimizer.propose([&x], &gradients).await.unwrap();
+    let _ = optimizer.propose_updates([&x], &gradients).await.unwrap();
     let sent = server.requests();
     assert_eq!(sent.len(), 5, "a call, a loss, two of feedback, an update");
     for body in sent {

@@ -35,12 +35,12 @@ pub struct AllOf {
 /// ```
 /// use std::sync::Arc;
 /// use textgrad_core::{Score, Variable, backward};
-/// use textgrad_ops::check::{Keeps, Length};
+/// use textgrad_ops::check::{Length, MustContain};
 /// use textgrad_ops::{ScoreLoss, Loss, all_of};
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// let short: Arc<dyn Loss> = Arc::new(ScoreLoss::check(Length::words(..=3)?));
-/// let named: Arc<dyn Loss> = Arc::new(ScoreLoss::check(Keeps::new(["{name}"])));
+/// let named: Arc<dyn Loss> = Arc::new(ScoreLoss::check(MustContain::new(["{name}"])));
 /// let text = Variable::differentiable("Dear reader", "greeting");
 /// let verdict = all_of([short, named])?.evaluate(&text).await?;
 /// assert_eq!(verdict.score(), Some(Score::Passed(false)));

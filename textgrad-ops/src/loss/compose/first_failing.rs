@@ -70,15 +70,15 @@ impl Loss for FirstFailing {
                 break;
             }
         }
-        apply_one(Arc::new(LastOf), parts(evaluations)).await
+        apply_one(Arc::new(SelectLast), parts(evaluations)).await
     }
 }
 
 /// The last of its inputs; those before it passed.
-struct LastOf;
+struct SelectLast;
 
 #[async_trait]
-impl Op for LastOf {
+impl Op for SelectLast {
     fn name(&self) -> &str {
         "first failing"
     }

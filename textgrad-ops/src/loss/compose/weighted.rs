@@ -13,7 +13,7 @@ use super::{evaluate_all, parts, passed, role, scored};
 use crate::error::Error;
 use crate::loss::Loss;
 use crate::loss::figure;
-use crate::loss::stated::state;
+use crate::loss::stated::constant_feedback;
 use crate::prompts::{PartContext, Prompts, WeightContext, WeightedSumContext};
 
 const NAME: &str = "weighted sum";
@@ -45,12 +45,12 @@ pub struct WeightedSum {
 /// ```
 /// use std::sync::Arc;
 /// use textgrad_core::Variable;
-/// use textgrad_ops::check::{Keeps, Length};
+/// use textgrad_ops::check::{Length, MustContain};
 /// use textgrad_ops::{ScoreLoss, Loss, weighted_sum};
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// let short: Arc<dyn Loss> = Arc::new(ScoreLoss::check(Length::words(..=3)?));
-/// let named: Arc<dyn Loss> = Arc::new(ScoreLoss::check(Keeps::new(["{name}"])));
+/// let named: Arc<dyn Loss> = Arc::new(ScoreLoss::check(MustContain::new(["{name}"])));
 /// let loss = weighted_sum([(0.25, short), (0.75, named)])?;
 /// let verdict = loss.evaluate(&Variable::differentiable("Dear reader", "greeting")).await?;
 /// assert_eq!(verdict.score().map(|score| score.as_f64()), Some(0.25));
@@ -166,7 +166,8 @@ impl WeightedSumOp {
             ("variable", part.clone()),
             (SHARE, Variable::constant(share.to_string(), SHARE_ROLE)),
         ];
-        let mut gradients: Vec<Gradient> = vec![state(WEIGHT, words, inputs).await?.into()];
+        let mut gradients: Vec<Gradient> =
+            vec![constant_feedback(WEIGHT, words, inputs).await?.into()];
         gradients.extend(received.said.iter().cloned());
         Ok(Gradient::join(&gradients))
     }

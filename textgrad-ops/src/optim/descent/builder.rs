@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use textgrad_core::{Engine, Layout, Sampling, Seed};
 
 use super::{Inner, TextualGradientDescent};
-use crate::optim::memory::Windows;
+use crate::optim::memory::MemoryConfig;
 use crate::optim::tags::Tags;
 use crate::prompts::Prompts;
 
@@ -23,7 +23,7 @@ pub struct TextualGradientDescentBuilder {
     pub(crate) parse_retries: u32,
     pub(crate) layout: Layout,
     pub(super) seed: Option<Seed>,
-    pub(crate) windows: Windows,
+    pub(crate) memory_config: MemoryConfig,
 }
 
 impl TextualGradientDescentBuilder {
@@ -39,7 +39,7 @@ impl TextualGradientDescentBuilder {
             parse_retries: TextualGradientDescent::DEFAULT_PARSE_RETRIES,
             layout: Layout::Quoted,
             seed: None,
-            windows: Windows::default(),
+            memory_config: MemoryConfig::default(),
         }
     }
 
@@ -100,7 +100,7 @@ impl TextualGradientDescentBuilder {
         self
     }
 
-    /// Gives the requests of [`propose`](TextualGradientDescent::propose) and
+    /// Gives the requests of [`propose_updates`](TextualGradientDescent::propose_updates) and
     /// [`step`](TextualGradientDescent::step) seeds, derived from the parameter's place in the list and from
     /// its version. Without this they carry that of the sampling, or none.
     #[must_use]
@@ -113,7 +113,7 @@ impl TextualGradientDescentBuilder {
     /// is none. See [`TextualGradientDescent`] for what a step is.
     #[must_use]
     pub fn gradient_memory(mut self, steps: usize) -> Self {
-        self.windows.feedback = steps;
+        self.memory_config.feedback = steps;
         self
     }
 
@@ -122,7 +122,7 @@ impl TextualGradientDescentBuilder {
     /// one text are shown as one text with all that was said about it.
     #[must_use]
     pub fn momentum(mut self, steps: usize) -> Self {
-        self.windows.texts = steps;
+        self.memory_config.texts = steps;
         self
     }
 
@@ -137,7 +137,7 @@ impl TextualGradientDescentBuilder {
     /// model that writes the new text, in the same request.
     #[must_use]
     pub fn response_history(mut self, steps: usize) -> Self {
-        self.windows.responses = steps;
+        self.memory_config.responses = steps;
         self
     }
 
@@ -160,7 +160,7 @@ impl fmt::Debug for TextualGradientDescentBuilder {
             .field("candidates", &self.candidates)
             .field("parse_retries", &self.parse_retries)
             .field("layout", &self.layout)
-            .field("windows", &self.windows)
+            .field("memory_config", &self.memory_config)
             .finish_non_exhaustive()
     }
 }

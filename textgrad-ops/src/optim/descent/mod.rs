@@ -15,7 +15,7 @@ use super::memory::{Memory, Step};
 use super::optimizer::Optimizer;
 use super::proposal::{ParameterUpdate, Proposal, refuse_repeated};
 use super::rules::Rules;
-use super::update::{Ask, Rewrite, rewrite};
+use super::update::{UpdateOutcome, UpdateRequest, rewrite};
 use crate::error::Error;
 
 /// An optimizer that shows a model a text and the feedback on it, and asks for a new version.
@@ -32,14 +32,14 @@ use crate::error::Error;
 /// [`momentum`](TextualGradientDescentBuilder::momentum) or
 /// [`response_history`](TextualGradientDescentBuilder::response_history), requests show earlier steps on the
 /// same parameter. A step is remembered, with the text that the feedback was about, when
-/// [`propose`](Self::propose) returns, for every parameter for which the model gave a text, whether the text
+/// [`propose_updates`](Self::propose_updates) returns, for every parameter for which the model gave a text, whether the text
 /// may be assigned or not and whether it is; not where the request failed, for that step will be repeated.
 /// Clones share the memory, and it holds the parameters. [`Optimizer::state_dict`] saves it, with the versions
 /// that seeds are derived from, so that an optimizer that loads it sends what the first would have sent; the
 /// parameters' texts are their module's to save, before or after.
 ///
 /// The state tells parameters apart by their position: in the order in which they were first given to
-/// [`propose`](Self::propose). Give the same list each time, and to [`Optimizer::load_state_dict`].
+/// [`propose_updates`](Self::propose_updates). Give the same list each time, and to [`Optimizer::load_state_dict`].
 ///
 /// # Examples
 /// ```
@@ -97,7 +97,7 @@ impl TextualGradientDescent {
 
     /// Whether there is anything to be saved.
     fn remembers(&self) -> bool {
-        self.settings().windows.longest() > 0 || self.settings().seed.is_some()
+        self.settings().memory_config.longest() > 0 || self.settings().seed.is_some()
     }
 
     /// New versions of one text, as many as the optimizer is set to, and at least one. They are variables
@@ -112,11 +112,11 @@ impl TextualGradientDescent {
         variable: &Variable,
         feedback: &[Feedback],
         seed: Option<Seed>,
-    ) -> Result<Rewrite, Error> {
+    ) -> Result<UpdateOutcome, Error> {
         if feedback.is_empty() {
             return Err(Error::NoFeedback { roles: vec![variable.role().to_string()] });
         }
-        let ask = Ask::new(self.settings(), variable, feedback)?;
+        let ask = UpdateRequest::new(self.settings(), variable, feedback)?;
         rewrite(self.settings(), ask, seed).await
     }
 
@@ -127,7 +127,7 @@ impl TextualGradientDescent {
     /// [`Error::NoFeedback`] if none of the parameters has feedback, and [`Error::Core`] if one is given twice;
     /// nothing is asked then.
     #[must_use = "nothing is assigned until the proposal is applied"]
-    pub async fn propose<'a>(
+    pub async fn propose_updates<'a>(
         &self,
         parameters: impl IntoIterator<Item = &'a Parameter>,
         gradients: &Gradients,
@@ -159,7 +159,7 @@ impl TextualGradientDescent {
         }
         let (updates, steps): (Vec<ParameterUpdate>, Vec<Step>) =
             join_all(asked).await.into_iter().unzip();
-        let limit = self.settings().windows.longest();
+        let limit = self.settings().memory_config.longest();
         if limit > 0 {
             let mut memory = self.memory();
             for (update, step) in updates.iter().zip(steps) {
@@ -179,14 +179,14 @@ impl TextualGradientDescent {
         feedback: Vec<Feedback>,
         seed: Option<Seed>,
     ) -> (ParameterUpdate, Step) {
-        let windows = self.settings().windows;
+        let memory_config = self.settings().memory_config;
         let text = base.text().unwrap_or_default();
-        let step = Step::new(text, &feedback, windows.responses > 0);
+        let step = Step::new(text, &feedback, memory_config.responses > 0);
         let ask = || {
-            let mut ask = Ask::new(self.settings(), &base, &feedback)?;
+            let mut ask = UpdateRequest::new(self.settings(), &base, &feedback)?;
             ask.rules = Rules::of(parameter)?;
-            ask.past = self.memory().past(parameter, text, windows);
-            Ok::<Ask, Error>(ask)
+            ask.past = self.memory().past(parameter, text, memory_config);
+            Ok::<UpdateRequest, Error>(ask)
         };
         let rewrite = match ask() {
             Ok(ask) => rewrite(self.settings(), ask, seed).await,
@@ -197,16 +197,16 @@ impl TextualGradientDescent {
     }
 
     /// Proposes new texts and assigns them: all of them or none. Where a step may fail and what it brought
-    /// is dear, call [`propose`](Self::propose) and [`Proposal::apply`] yourself: the proposal keeps it.
+    /// is dear, call [`propose_updates`](Self::propose_updates) and [`Proposal::apply`] yourself: the proposal keeps it.
     ///
     /// # Errors
-    /// Those of [`propose`](Self::propose) and of [`Proposal::apply`].
+    /// Those of [`propose_updates`](Self::propose_updates) and of [`Proposal::apply`].
     pub async fn step<'a>(
         &self,
         parameters: impl IntoIterator<Item = &'a Parameter>,
         gradients: &Gradients,
     ) -> Result<Proposal, Error> {
-        let proposal = self.propose(parameters, gradients).await?;
+        let proposal = self.propose_updates(parameters, gradients).await?;
         proposal.apply()?;
         Ok(proposal)
     }
@@ -214,13 +214,17 @@ impl TextualGradientDescent {
 
 #[async_trait]
 impl Optimizer for TextualGradientDescent {
+    fn candidates(&self) -> usize {
+        self.settings().candidates as usize
+    }
+
     async fn propose(
         &self,
         parameters: &[Parameter],
         _: &Variable,
         gradients: &Gradients,
     ) -> Result<Proposal, Error> {
-        self.propose(parameters, gradients).await
+        self.propose_updates(parameters, gradients).await
     }
 
     fn state_dict(&self) -> Json {
@@ -231,7 +235,7 @@ impl Optimizer for TextualGradientDescent {
         if !self.remembers() && state.is_null() {
             return Ok(());
         }
-        let limit = self.settings().windows.longest();
+        let limit = self.settings().memory_config.longest();
         let loaded = Memory::from_json(parameters, state, limit)?;
         *self.memory() = loaded;
         Ok(())

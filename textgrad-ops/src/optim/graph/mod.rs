@@ -19,11 +19,11 @@ use self::answer::Expected;
 pub use self::builder::GraphOptimizerBuilder;
 use self::listing::{cut, leaves, list};
 use self::names::names;
-use self::op::{GraphUpdate, Outcome};
+use self::op::{GraphOutcome, GraphUpdate};
 use super::optimizer::Optimizer;
 use super::proposal::{ParameterUpdate, Proposal, refuse_repeated};
 use super::rules::Rules;
-use super::update::{Rejected, Rewrite, numbered};
+use super::update::{Rejected, UpdateOutcome, numbered};
 use crate::error::Error;
 use crate::prompts::{GraphObjective, GraphParameter, GraphUpdateContext};
 
@@ -197,7 +197,7 @@ impl Optimizer for GraphOptimizer {
         }
         let settings = Arc::clone(&self.0.settings);
         let steps = self.0.steps.load(Ordering::Relaxed);
-        let outcome = Arc::new(Mutex::new(Outcome::default()));
+        let outcome = Arc::new(Mutex::new(GraphOutcome::default()));
         let op = GraphUpdate {
             messages: self.messages(&graph, objective, &targets)?,
             expected: targets.iter().map(Target::expected).collect(),
@@ -258,9 +258,9 @@ fn proposal(
     parameters: &[Parameter],
     targets: &[Target<'_>],
     texts: Vec<Variable>,
-    outcome: Outcome,
+    outcome: GraphOutcome,
 ) -> Result<Proposal, Error> {
-    let Outcome { answer, rejected, requests } = outcome;
+    let GraphOutcome { answer, rejected, requests } = outcome;
     let Some(answer) = answer else {
         let roles: Vec<&str> = targets.iter().map(|target| &**target.parameter.role()).collect();
         let problem = rejected.last().map(Rejected::summary);
@@ -272,7 +272,7 @@ fn proposal(
         let text = answer.texts.iter().position(|(known, _)| *known == place);
         let rejected = rejected.clone();
         let rewrite = match text.and_then(|text| texts.get(text)) {
-            Some(text) => Ok(Rewrite { candidates: vec![text.clone()], rejected }),
+            Some(text) => Ok(UpdateOutcome { candidates: vec![text.clone()], rejected }),
             None if answer.broken.contains(&place) => {
                 let role = target.parameter.role().to_string();
                 Err(Arc::new(Error::Violations { role, requests, rejected }))

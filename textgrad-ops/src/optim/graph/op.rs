@@ -15,7 +15,7 @@ use crate::prompts::GraphRetryContext;
 
 /// What became of the requests.
 #[derive(Default)]
-pub(super) struct Outcome {
+pub(super) struct GraphOutcome {
     /// What the answers said that could be read; the texts are the op's outputs.
     pub(super) answer: Option<Answer>,
     pub(super) rejected: Vec<Rejected>,
@@ -29,7 +29,7 @@ pub(super) struct GraphUpdate {
     pub(super) expected: Vec<Expected>,
     pub(super) roles: Vec<Arc<str>>,
     pub(super) seed: Option<Seed>,
-    pub(super) outcome: Arc<Mutex<Outcome>>,
+    pub(super) outcome: Arc<Mutex<GraphOutcome>>,
 }
 
 impl GraphUpdate {
@@ -46,9 +46,9 @@ impl GraphUpdate {
         Ok(Request::new(Purpose::Update, messages).with_sampling(sampling))
     }
 
-    async fn ask(&self) -> Result<Outcome, Error> {
+    async fn ask(&self) -> Result<GraphOutcome, Error> {
         let tags = &self.settings.tags;
-        let mut outcome = Outcome::default();
+        let mut outcome = GraphOutcome::default();
         let mut note: Option<GraphRetryContext> = None;
         for attempt in 0..=self.settings.parse_retries {
             let request = self.request(attempt, note.as_ref())?;

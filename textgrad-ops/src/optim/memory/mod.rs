@@ -24,7 +24,7 @@ pub(super) struct Step {
 
 /// How many steps of each kind a request shows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Windows {
+pub(crate) struct MemoryConfig {
     pub(super) feedback: usize,
     pub(super) texts: usize,
     pub(super) responses: usize,
@@ -89,7 +89,7 @@ impl Step {
     }
 }
 
-impl Windows {
+impl MemoryConfig {
     /// How many steps are kept.
     pub(super) fn longest(self) -> usize {
         self.feedback.max(self.texts).max(self.responses)
@@ -117,12 +117,21 @@ impl Memory {
     }
 
     /// What a request about a parameter with this text shows.
-    pub(super) fn past(&self, parameter: &Parameter, text: &str, windows: Windows) -> Past {
+    pub(super) fn past(
+        &self,
+        parameter: &Parameter,
+        text: &str,
+        memory_config: MemoryConfig,
+    ) -> Past {
         let Some(slot) = self.slot(parameter) else { return Past::default() };
         Past {
-            feedback: numbered(last(&slot.steps, windows.feedback).map(Step::shown).collect()),
-            texts: slot.texts(text, windows.texts),
-            responses: numbered(last(&slot.steps, windows.responses).map(Step::shown).collect()),
+            feedback: numbered(
+                last(&slot.steps, memory_config.feedback).map(Step::shown).collect(),
+            ),
+            texts: slot.texts(text, memory_config.texts),
+            responses: numbered(
+                last(&slot.steps, memory_config.responses).map(Step::shown).collect(),
+            ),
         }
     }
 

@@ -61,12 +61,12 @@ impl SampledMomentumBuilder {
         if !(temperature.is_finite() && temperature > 0.0) {
             return Err(setting("temperature", "a finite number above 0", temperature.to_string()));
         }
-        let windows = self.descent.settings().windows;
-        if windows.longest() > 0 {
+        let memory_config = self.descent.settings().memory_config;
+        if memory_config.longest() > 0 {
             return Err(setting(
                 "descent",
                 "an optimizer without memory, for sampled momentum keeps its own",
-                format!("{windows:?}"),
+                format!("{memory_config:?}"),
             ));
         }
         Ok(SampledMomentum(Arc::new(Inner {

@@ -9,7 +9,7 @@ use textgrad_core::{Parameter, Seed};
 use super::gumbel::gumbel_top_k;
 use crate::error::Error;
 use crate::optim::memory::matched;
-use crate::optim::update::Said;
+use crate::optim::update::RenderedFeedback;
 
 const FORMAT: u32 = 1;
 const KIND: &str = "sampled momentum";
@@ -19,7 +19,7 @@ const KIND: &str = "sampled momentum";
 #[serde(deny_unknown_fields)]
 pub(super) struct Entry {
     pub(super) text: String,
-    pub(super) said: Said,
+    pub(super) rendered: RenderedFeedback,
     score: Option<f64>,
 }
 
@@ -80,7 +80,7 @@ impl History {
         &mut self,
         parameter: &Parameter,
         text: &str,
-        said: Said,
+        rendered: RenderedFeedback,
         score: Option<f64>,
         (draw, seed): (Draw, Seed),
     ) -> (Vec<Entry>, Seed) {
@@ -93,7 +93,7 @@ impl History {
             .map(|(_, score)| score)
             .or_else(|| earlier.and_then(|entry| entry.score))
             .or(score);
-        slot.entries.push_back(Entry { text: text.to_owned(), said, score });
+        slot.entries.push_back(Entry { text: text.to_owned(), rendered, score });
         while slot.entries.len() > draw.limit {
             slot.entries.pop_front();
         }

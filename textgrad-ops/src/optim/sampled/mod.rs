@@ -15,10 +15,10 @@ use textgrad_core::{Feedback, Gradients, Parameter, Score, Seed, Variable};
 pub use self::builder::SampledMomentumBuilder;
 use self::history::{Draw, History};
 use super::descent::TextualGradientDescent;
-use super::optimizer::{Optimizer, Outcome};
+use super::optimizer::{Optimizer, ProposalOutcome};
 use super::proposal::{ParameterUpdate, Proposal, refuse_repeated};
 use super::rules::Rules;
-use super::update::{Ask, Rejected, Rewrite, rewrite};
+use super::update::{Rejected, UpdateOutcome, UpdateRequest, rewrite};
 use crate::error::Error;
 
 /// Textual gradient descent with momentum by sampling: each new text is written from a text that is drawn from
@@ -49,7 +49,7 @@ use crate::error::Error;
 /// use std::sync::Arc;
 /// use textgrad_core::testing::ScriptedEngine;
 /// use textgrad_core::{Parameter, Score, Seed, backward};
-/// use textgrad_ops::{Optimizer, Outcome, SampledMomentum, TextLoss, TextualGradientDescent};
+/// use textgrad_ops::{Optimizer, ProposalOutcome, SampledMomentum, TextLoss, TextualGradientDescent};
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// let engine = Arc::new(ScriptedEngine::new([
@@ -65,7 +65,7 @@ use crate::error::Error;
 /// let gradients = backward(&objective).await?;
 /// let proposal = optimizer.propose(&[answer.clone()], &objective, &gradients).await?;
 /// proposal.apply()?;
-/// optimizer.report(&proposal, Outcome { accepted: true, score: Some(Score::from(0.8)) });
+/// optimizer.report(&proposal, ProposalOutcome { accepted: true, score: Some(Score::from(0.8)) });
 /// assert_eq!(answer.text().as_ref(), "Mars is red.");
 /// # Ok::<(), textgrad_ops::Error>(()) }).unwrap();
 /// ```
@@ -116,20 +116,20 @@ impl SampledMomentum {
         base: &Variable,
         feedback: &[Feedback],
         score: Option<f64>,
-    ) -> Result<Rewrite, Error> {
+    ) -> Result<UpdateOutcome, Error> {
         let settings = self.0.descent.settings();
         let rules = Rules::of(parameter)?;
         let text = base.text().unwrap_or_default();
-        let said = Ask::new(settings, base, feedback)?.said;
+        let said = UpdateRequest::new(settings, base, feedback)?.rendered;
         let seed = self.0.seed.child("parameter", place as u64);
         let (drawn, seed) = self.history().draw(parameter, text, said, score, (self.0.draw, seed));
         let mut asked = Vec::new();
         for (rank, entry) in (0_u64..).zip(drawn) {
             let mut ask = if entry.text == text {
-                Ask::new(settings, base, feedback)?
+                UpdateRequest::new(settings, base, feedback)?
             } else {
                 let earlier = Variable::constant(entry.text, Arc::clone(parameter.role()));
-                Ask::again(earlier, entry.said)
+                UpdateRequest::again(earlier, entry.rendered)
             };
             ask.rules = rules.clone();
             asked.push(rewrite(settings, ask, Some(seed.child("base", rank))));
@@ -140,7 +140,7 @@ impl SampledMomentum {
 
 /// The new texts of several requests, in order. What there is is kept; if there is none, an engine that failed
 /// says more than texts that break a rule.
-fn merged(results: Vec<Result<Rewrite, Error>>) -> Result<Rewrite, Error> {
+fn merged(results: Vec<Result<UpdateOutcome, Error>>) -> Result<UpdateOutcome, Error> {
     let (mut candidates, mut rejected) = (Vec::new(), Vec::new());
     let (mut violations, mut failure) = (None, None);
     for result in results {
@@ -161,7 +161,7 @@ fn merged(results: Vec<Result<Rewrite, Error>>) -> Result<Rewrite, Error> {
         }
     }
     match (failure, violations) {
-        _ if !candidates.is_empty() => Ok(Rewrite { candidates, rejected }),
+        _ if !candidates.is_empty() => Ok(UpdateOutcome { candidates, rejected }),
         (Some(failure), _) => Err(failure),
         (None, Some((role, requests))) => Err(Error::Violations { role, requests, rejected }),
         // At least one text is drawn.
@@ -171,6 +171,10 @@ fn merged(results: Vec<Result<Rewrite, Error>>) -> Result<Rewrite, Error> {
 
 #[async_trait]
 impl Optimizer for SampledMomentum {
+    fn candidates(&self) -> usize {
+        self.0.draw.bases.saturating_mul(self.0.descent.candidates())
+    }
+
     /// # Errors
     /// [`Error::NoFeedback`] if none of the parameters has feedback, and [`Error::Core`] if one is given twice;
     /// nothing is asked then.
@@ -211,7 +215,7 @@ impl Optimizer for SampledMomentum {
     }
 
     /// Learns the score of the texts that the parameters have now, if the proposal was accepted.
-    fn report(&self, proposal: &Proposal, outcome: Outcome) {
+    fn report(&self, proposal: &Proposal, outcome: ProposalOutcome) {
         let score = outcome.score.map(Score::as_f64).filter(|score| score.is_finite());
         if let (true, Some(score)) = (outcome.accepted, score) {
             let mut history = self.history();

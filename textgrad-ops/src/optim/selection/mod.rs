@@ -1,14 +1,12 @@
-//! Keeping of a proposal what scores better than what is there.
-
-mod trial;
+//! Selection of the best candidate of a proposal by score.
 
 use std::error::Error as StdError;
 use std::future::Future;
+use std::sync::Arc;
 
 use futures_util::future::join_all;
-use textgrad_core::{Assignment, Parameter, Score, Variable};
+use textgrad_core::{Assignment, Module, Parameter, Score, StateDict, Variable};
 
-pub use self::trial::Trial;
 use super::proposal::{ParameterUpdate, Proposal};
 use crate::error::Error;
 
@@ -56,7 +54,7 @@ impl Proposal {
     /// once, and one that changes nothing counts as what is there. Ties keep the old texts.
     ///
     /// `current` is what the texts that there are score by the same measure; if it is not known, they are
-    /// scored too. The scorer is given texts that are not assigned: see [`Trial`] for how to run a program
+    /// scored too. The scorer is given texts that are not assigned: see [`TrialParameter`] for how to run a program
     /// with them. How many of its requests are under way at a time is for its engine to limit.
     ///
     /// # Errors
@@ -69,7 +67,7 @@ impl Proposal {
     /// use std::sync::Arc;
     /// use textgrad_core::testing::{Reply, ScriptedEngine};
     /// use textgrad_core::{Parameter, Purpose, Score, backward};
-    /// use textgrad_ops::{TextLoss, TextualGradientDescent, Trial};
+    /// use textgrad_ops::{TextLoss, TextualGradientDescent, TrialParameter};
     ///
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
     /// let tag = |text| format!("<IMPROVED_VARIABLE>\n{text}\n</IMPROVED_VARIABLE>");
@@ -81,9 +79,9 @@ impl Proposal {
     /// let objective = TextLoss::new(engine.clone(), "Judge.").evaluate(&answer.variable()).await?;
     /// let gradients = backward(&objective).await?;
     /// let optimizer = TextualGradientDescent::builder(engine).candidates(3).build();
-    /// let proposal = optimizer.propose([&answer], &gradients).await?;
+    /// let proposal = optimizer.propose_updates([&answer], &gradients).await?;
     ///
-    /// let scorer = async |trial: Trial| {
+    /// let scorer = async |trial: TrialParameter| {
     ///     Ok::<Score, std::io::Error>(Score::from(trial.text(&answer).len() as f64))
     /// };
     /// let selection = proposal.select(None, scorer).await?;
@@ -98,23 +96,22 @@ impl Proposal {
         scorer: S,
     ) -> Result<Selection, Error>
     where
-        S: Fn(Trial) -> F,
+        S: Fn(TrialParameter) -> F,
         F: Future<Output = Result<Score, E>>,
         E: Into<Box<dyn StdError + Send + Sync>>,
     {
         let updates = self.new_texts()?;
         let candidates = candidates(&updates)?;
-        let base = Trial::new(
+        let base = TrialParameter::new(
             updates
                 .iter()
                 .map(|update| (&update.parameter, update.base.text().unwrap_or_default())),
         );
         // Each distinct trial; of each candidate, which one it is. The first is of the texts that there are.
-        let mut trials: Vec<Trial> = vec![base];
+        let mut trials: Vec<TrialParameter> = vec![base];
         let mut places = Vec::new();
         for assignments in &candidates {
-            let trial =
-                Trial::new(assignments.iter().map(|new| (&new.parameter, new.text.clone())));
+            let trial = TrialParameter::of(assignments);
             let known = trials.iter().position(|known| known.same(&trial));
             places.push(known.unwrap_or(trials.len()));
             if known.is_none() {
@@ -140,6 +137,20 @@ impl Proposal {
         let assignments =
             best.and_then(|best| candidates.into_iter().nth(best)).unwrap_or_default();
         Ok(Selection { current, scores, best, assignments })
+    }
+}
+
+impl Proposal {
+    /// The candidates as whole assignments, in order, each once.
+    pub(crate) fn trials(&self) -> Result<Vec<TrialParameter>, Error> {
+        let mut trials: Vec<TrialParameter> = Vec::new();
+        for assignments in candidates(&self.new_texts()?)? {
+            let trial = TrialParameter::of(&assignments);
+            if !trials.iter().any(|known| known.same(&trial)) {
+                trials.push(trial);
+            }
+        }
+        Ok(trials)
     }
 }
 
@@ -175,4 +186,77 @@ fn candidates(updates: &[&ParameterUpdate]) -> Result<Vec<Vec<Assignment>>, Erro
         texts.collect()
     };
     Ok((0..count).map(row).collect())
+}
+
+/// New texts for some parameters, to be tried without being assigned.
+///
+/// A program is tried with them if it is built of [`variable`](Self::variable)s where it else would take
+/// [`Parameter::variable`]; or, for a [`Module`], on a copy of it that [`state_dict`](Self::state_dict) is
+/// loaded into. Cheap to clone.
+///
+/// # Examples
+/// ```
+/// use textgrad_core::{Parameter, Variable};
+/// use textgrad_ops::TrialParameter;
+///
+/// // The program, as a function of the text that may change.
+/// fn program(prompt: &Variable) -> usize {
+///     prompt.text().unwrap_or_default().len()
+/// }
+///
+/// let prompt = Parameter::new("Answer.", "system prompt");
+/// let trial = TrialParameter::new([(&prompt, "Answer in verse.")]);
+/// assert_eq!(program(&prompt.variable()), 7);
+/// assert_eq!(program(&trial.variable(&prompt)), 16);
+/// assert_eq!(prompt.text().as_ref(), "Answer.");
+/// ```
+#[derive(Debug, Clone)]
+pub struct TrialParameter(Arc<[(Parameter, Arc<str>)]>);
+
+impl TrialParameter {
+    /// These texts for these parameters.
+    pub fn new<'a, T: Into<Arc<str>>>(texts: impl IntoIterator<Item = (&'a Parameter, T)>) -> Self {
+        let texts = texts.into_iter();
+        Self(texts.map(|(parameter, text)| (parameter.clone(), text.into())).collect())
+    }
+
+    fn of(assignments: &[Assignment]) -> Self {
+        Self::new(assignments.iter().map(|new| (&new.parameter, new.text.clone())))
+    }
+
+    /// The text to try for a parameter; the one that it has, if there is no other.
+    #[must_use]
+    pub fn text(&self, parameter: &Parameter) -> Arc<str> {
+        let own = self.iter().find(|(known, _)| *known == parameter);
+        own.map_or_else(|| parameter.text(), |(_, text)| Arc::clone(text))
+    }
+
+    /// The same as a constant with the parameter's role.
+    #[must_use]
+    pub fn variable(&self, parameter: &Parameter) -> Variable {
+        Variable::constant(self.text(parameter), Arc::clone(parameter.role()))
+    }
+
+    /// The texts of a module's parameters, these in the place of those that they have: for a copy of the
+    /// module, by [`Module::load_state_dict`].
+    ///
+    /// # Errors
+    /// Those of [`Module::named_parameters`].
+    pub fn state_dict(&self, module: &dyn Module) -> Result<StateDict, textgrad_core::Error> {
+        let mut state = StateDict::default();
+        for (name, parameter) in module.named_parameters()? {
+            state.insert(name, self.text(&parameter));
+        }
+        Ok(state)
+    }
+
+    /// The parameters with their texts.
+    pub fn iter(&self) -> impl Iterator<Item = (&Parameter, &Arc<str>)> {
+        self.0.iter().map(|(parameter, text)| (parameter, text))
+    }
+
+    /// Whether another tries the same texts for the same parameters, in the same order.
+    fn same(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
 }

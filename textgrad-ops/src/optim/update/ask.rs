@@ -12,11 +12,11 @@ use crate::optim::rules::Rules;
 use crate::prompts::{CallContext, Constraint, GradientContext, UpdateContext, VariableContext};
 
 /// A text to rewrite, and all that its request shows.
-pub(crate) struct Ask {
+pub(crate) struct UpdateRequest {
     pub(crate) variable: Variable,
     /// The feedback as variables, so that the new texts stand in the graph behind it.
     pub(crate) feedback: Vec<Variable>,
-    pub(crate) said: Said,
+    pub(crate) rendered: RenderedFeedback,
     /// The one exchange that the feedback came out of, if the request is to continue it.
     dialogue: Option<Arc<[Message]>>,
     pub(crate) rules: Rules,
@@ -26,14 +26,14 @@ pub(crate) struct Ask {
 /// What was said about a text, in words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Said {
+pub(crate) struct RenderedFeedback {
     /// The words of each feedback.
     pub(crate) words: Vec<String>,
     /// Each with its contexts, as the pack shows them.
     pub(crate) gradients: String,
 }
 
-impl Said {
+impl RenderedFeedback {
     fn new(settings: &Settings, variable: &Variable, feedback: &[Feedback]) -> Result<Self, Error> {
         let mut gradients = Vec::new();
         for feedback in feedback {
@@ -54,7 +54,7 @@ impl Said {
     }
 }
 
-impl Ask {
+impl UpdateRequest {
     /// About a variable and feedback on it.
     pub(crate) fn new(
         settings: &Settings,
@@ -71,7 +71,7 @@ impl Ask {
         Ok(Self {
             variable: variable.clone(),
             feedback: feedback.iter().map(|feedback| feedback.variable().clone()).collect(),
-            said: Said::new(settings, variable, feedback)?,
+            rendered: RenderedFeedback::new(settings, variable, feedback)?,
             dialogue,
             rules: Rules::default(),
             past: Past::default(),
@@ -79,12 +79,12 @@ impl Ask {
     }
 
     /// About an earlier text and what was said about it then.
-    pub(crate) fn again(variable: Variable, said: Said) -> Self {
-        let words = said.words.iter();
+    pub(crate) fn again(variable: Variable, rendered: RenderedFeedback) -> Self {
+        let words = rendered.words.iter();
         Self {
             variable,
             feedback: words.map(|words| Feedback::new(words.as_str()).variable().clone()).collect(),
-            said,
+            rendered,
             dialogue: None,
             rules: Rules::default(),
             past: Past::default(),
@@ -110,9 +110,9 @@ impl Ask {
             numbered(settings.constraints.iter().chain(&self.rules.told));
         UpdateContext {
             variable: VariableContext::new(&self.variable),
-            gradients: self.said.gradients.clone(),
-            feedback_text: self.said.words.join("\n"),
-            feedback: self.said.words.clone(),
+            gradients: self.rendered.gradients.clone(),
+            feedback_text: self.rendered.words.join("\n"),
+            feedback: self.rendered.words.clone(),
             constraints_text,
             constraints,
             examples_text: settings.examples.join("\n"),

@@ -11,14 +11,14 @@ use textgrad_core::{
     Request, Seed, Variable, apply,
 };
 
-pub(super) use self::ask::{Ask, Said, numbered};
+pub(super) use self::ask::{RenderedFeedback, UpdateRequest, numbered};
 pub use self::rejected::Rejected;
 use super::descent::TextualGradientDescentBuilder as Settings;
 use super::rules::Rules;
 
 /// New versions of a text, and the answers that could not be used.
 #[derive(Debug, Clone)]
-pub struct Rewrite {
+pub struct UpdateOutcome {
     /// The new versions, at least one.
     pub candidates: Vec<Variable>,
     /// Answers that could not be used, in order; each was asked for again unless the bound was reached. A
@@ -29,9 +29,9 @@ pub struct Rewrite {
 /// Asks for new versions of a text, as a call in the graph.
 pub(super) async fn rewrite(
     settings: &Arc<Settings>,
-    ask: Ask,
+    ask: UpdateRequest,
     seed: Option<Seed>,
-) -> Result<Rewrite, crate::error::Error> {
+) -> Result<UpdateOutcome, crate::error::Error> {
     let rejected = Arc::new(Mutex::new(Vec::new()));
     let messages = ask.messages(settings)?;
     let role = Arc::clone(ask.variable.role());
@@ -48,7 +48,7 @@ pub(super) async fn rewrite(
     let candidates = apply(Arc::new(op), Inputs::new(inputs)).await?;
     let rejected = std::mem::take(&mut *rejected.lock().unwrap_or_else(PoisonError::into_inner));
     if !candidates.is_empty() {
-        return Ok(Rewrite { candidates, rejected });
+        return Ok(UpdateOutcome { candidates, rejected });
     }
     let (role, requests) = (role.to_string(), 1 + settings.parse_retries as usize);
     // Texts there were, so it is known that this step has none to offer.

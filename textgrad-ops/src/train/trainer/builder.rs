@@ -118,8 +118,8 @@ impl Trainer {
 }
 
 impl TrainerBuilder {
-    /// Measures new texts on these examples, and takes those back that are not [good
-    /// enough](Self::acceptance). Without a validation set every step is kept.
+    /// Measures new texts on these examples, selects the best [candidate](Optimizer::candidates), and reverts
+    /// texts that are not [good enough](Self::acceptance). Without a validation set every step is kept.
     pub fn validation(mut self, examples: Dataset) -> Self {
         self.validation = Some(examples);
         self
@@ -300,6 +300,8 @@ impl TrainerBuilder {
             ("patience", self.patience.is_some()),
             ("target", self.target.is_some()),
             ("acceptance", self.acceptance != Acceptance::NotWorse),
+            // Candidates are selected by their validation score.
+            ("candidates", self.optimizer.candidates() > 1),
         ];
         if let (None, Some((setting, _))) =
             (&self.validation, needs_validation.into_iter().find(|(_, set)| *set))

@@ -1,7 +1,6 @@
 //! The training loop.
 
 mod builder;
-mod halt;
 mod state;
 mod step;
 mod work;
@@ -14,11 +13,11 @@ use textgrad_core::Usage;
 
 use self::builder::Place;
 pub use self::builder::{Acceptance, TrainerBuilder};
-use self::halt::Halt;
 use self::state::State;
+use self::work::StepError;
 use super::data::Batches;
 use super::observe::{Phase, TrainEvent};
-use super::record::{Baseline, Cost, Ended, HistoryRecord, StepRecord, TrainFailure, Training};
+use super::record::{Baseline, Cost, EndReason, HistoryRecord, StepRecord, TrainFailure, Training};
 use super::run::{Folder, Saved};
 use crate::error::Error;
 use crate::layer::MeterSnapshot;
@@ -51,7 +50,7 @@ use crate::layer::MeterSnapshot;
 /// };
 /// use textgrad_ops::ScoreLoss;
 /// use textgrad_ops::score::{ExactMatch, Example};
-/// use textgrad_ops::train::{Dataset, Ended, Program, Trainer};
+/// use textgrad_ops::train::{Dataset, EndReason, Program, Trainer};
 /// use textgrad_ops::{LlmCall, TextualGradientDescent};
 ///
 /// struct Solver { system: Parameter, llm: LlmCall }
@@ -105,7 +104,7 @@ use crate::layer::MeterSnapshot;
 ///     .build()?;
 /// let training = trainer.run().await?;
 /// assert_eq!(training.curve(), [(0, 0.0), (1, 1.0)]);
-/// assert_eq!(training.ended, Some(Ended::Target));
+/// assert_eq!(training.ended, Some(EndReason::Target));
 /// assert_eq!(training.best.get("system"), Some("Answer in capitals."));
 /// # Ok::<(), textgrad_ops::Error>(()) }).unwrap();
 /// ```
@@ -139,8 +138,8 @@ impl Trainer {
         self.tell(&TrainEvent::Began { steps: self.steps, finished: state.steps });
         let outcome = self.train(&mut state, folder.as_ref(), &mut history).await;
         let (ended, error) = match outcome {
-            Ok(ended) | Err(Halt::Ended(ended)) => (Some(ended), None),
-            Err(Halt::Failed(error)) => (None, Some(error)),
+            Ok(ended) | Err(StepError::Ended(ended)) => (Some(ended), None),
+            Err(StepError::Failed(error)) => (None, Some(error)),
         };
         let finished = self.finish(&mut state, folder.as_ref(), history, ended).await;
         self.tell(&TrainEvent::Ended {
@@ -184,10 +183,10 @@ impl Trainer {
         state: &mut State,
         folder: Option<&Folder>,
         history: &mut Vec<HistoryRecord>,
-    ) -> Result<Ended, Halt> {
+    ) -> Result<EndReason, StepError> {
         if history.is_empty() {
             if self.settings.stop.is_cancelled() {
-                return Ok(Ended::Stopped);
+                return Ok(EndReason::Stopped);
             }
             let baseline = self.baseline(state).await?;
             self.save(state, folder, HistoryRecord::Baseline(baseline), history).await?;
@@ -205,7 +204,7 @@ impl Trainer {
         }
     }
 
-    async fn baseline(&self, state: &mut State) -> Result<Baseline, Halt> {
+    async fn baseline(&self, state: &mut State) -> Result<Baseline, StepError> {
         let clock = Clock::start(&self.settings);
         let parameters = self.settings.program.state_dict()?;
         let validation = match &self.settings.validation {
@@ -223,7 +222,7 @@ impl Trainer {
         folder: Option<&Folder>,
         record: HistoryRecord,
         history: &mut Vec<HistoryRecord>,
-    ) -> Result<(), Halt> {
+    ) -> Result<(), StepError> {
         let saved = match folder {
             Some(folder) => folder.save(&record, state).await,
             None => Ok(()),
@@ -234,17 +233,17 @@ impl Trainer {
     }
 
     /// Whether there is nothing more to do.
-    fn ended(&self, state: &State) -> Option<Ended> {
+    fn ended(&self, state: &State) -> Option<EndReason> {
         let reached =
             self.settings.target.zip(state.score).is_some_and(|(target, score)| score >= target);
         if reached {
-            Some(Ended::Target)
+            Some(EndReason::Target)
         } else if self.settings.patience.is_some_and(|patience| state.stale >= patience) {
-            Some(Ended::Patience)
+            Some(EndReason::Patience)
         } else if state.steps >= self.steps {
-            Some(Ended::Completed)
+            Some(EndReason::Completed)
         } else if self.settings.stop.is_cancelled() {
-            Some(Ended::Stopped)
+            Some(EndReason::Stopped)
         } else {
             None
         }
@@ -256,17 +255,17 @@ impl Trainer {
         state: &mut State,
         folder: Option<&Folder>,
         history: Vec<HistoryRecord>,
-        mut ended: Option<Ended>,
+        mut ended: Option<EndReason>,
     ) -> Result<(Training, Option<Error>), Error> {
         let best = state.best.clone();
         self.settings.program.load_state_dict(&best.parameters)?;
         let (mut test, mut error) = (None, None);
-        let may_ask = !matches!(ended, None | Some(Ended::Budget | Ended::Stopped));
+        let may_ask = !matches!(ended, None | Some(EndReason::Budget | EndReason::Stopped));
         if let Some(set) = self.settings.test.as_ref().filter(|_| may_ask) {
             match self.measure(state, Phase::Test, set, &best.parameters).await {
                 Ok(evaluation) => test = Some(evaluation),
-                Err(Halt::Ended(early)) => ended = Some(early),
-                Err(Halt::Failed(failure)) => {
+                Err(StepError::Ended(early)) => ended = Some(early),
+                Err(StepError::Failed(failure)) => {
                     ended = None;
                     error = Some(failure);
                 }

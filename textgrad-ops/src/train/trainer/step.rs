@@ -8,17 +8,17 @@ use textgrad_core::{
 };
 
 use super::builder::Acceptance;
-use super::halt::{Halt, is_budget};
 use super::state::State;
-use super::work::Worked;
+use super::work::{ExampleResult, StepError, is_budget};
 use super::{Clock, Trainer};
 use crate::algebra::{aggregate, sum};
 use crate::error::Error;
-use crate::optim::{Outcome, Proposal};
+use crate::optim::{Proposal, ProposalOutcome};
 use crate::score::Example;
+use crate::train::data::Dataset;
 use crate::train::observe::{Phase, TrainEvent};
 use crate::train::program::Program;
-use crate::train::record::{Ended, Evaluation, ExampleRecord, StepOutcome, StepRecord};
+use crate::train::record::{EndReason, Evaluation, ExampleRecord, StepOutcome, StepRecord};
 
 /// What a step came to, before it is written down.
 struct Change {
@@ -59,7 +59,7 @@ impl Drop for Revert<'_> {
 
 impl Trainer {
     /// Makes the next step. The state moves on only if it comes to its end.
-    pub(super) async fn step(&self, state: &mut State) -> Result<StepRecord, Halt> {
+    pub(super) async fn step(&self, state: &mut State) -> Result<StepRecord, StepError> {
         let clock = Clock::start(&self.settings);
         let number = state.steps + 1;
         let (epoch, place) = (state.steps / self.per_epoch, state.steps % self.per_epoch);
@@ -114,7 +114,7 @@ impl Trainer {
         &self,
         state: &mut State,
         texts: &StateDict,
-    ) -> Result<Option<Evaluation>, Halt> {
+    ) -> Result<Option<Evaluation>, StepError> {
         match &self.settings.test {
             Some(set) if self.settings.test_each_step => {
                 Ok(Some(self.measure(state, Phase::Test, set, texts).await?))
@@ -129,7 +129,7 @@ impl Trainer {
         state: &mut State,
         losses: &[Variable],
         seed: Seed,
-    ) -> Result<Change, Halt> {
+    ) -> Result<Change, StepError> {
         let objective = match &self.settings.reduction {
             Some(reduction) => aggregate(losses, Arc::clone(reduction)).await?,
             None => sum(losses).await?,
@@ -153,7 +153,7 @@ impl Trainer {
         objective: &Variable,
         parameters: &[Parameter],
         seed: Seed,
-    ) -> Result<(Gradients, Option<String>), Halt> {
+    ) -> Result<(Gradients, Option<String>), StepError> {
         if !self.settings.optimizer.needs_gradients() {
             return Ok((Gradients::default(), None));
         }
@@ -168,10 +168,10 @@ impl Trainer {
             Err(failure) => failure,
         };
         if is_budget(&failure.error) {
-            return Err(Halt::Ended(Ended::Budget));
+            return Err(StepError::Ended(EndReason::Budget));
         }
         if self.settings.stop.is_cancelled() {
-            return Err(Halt::Ended(Ended::Stopped));
+            return Err(StepError::Ended(EndReason::Stopped));
         }
         // No minibatch has a gradient then: this is a mistake in the program, not bad luck.
         if matches!(failure.error, CoreError::NothingRequiresGrad { .. }) {
@@ -188,18 +188,18 @@ impl Trainer {
         }
     }
 
-    fn no_proposal(&self, error: Error, problem: Option<String>) -> Result<Change, Halt> {
-        match Halt::from(error) {
-            Halt::Failed(_) if self.settings.stop.is_cancelled() => {
-                Err(Halt::Ended(Ended::Stopped))
+    fn no_proposal(&self, error: Error, problem: Option<String>) -> Result<Change, StepError> {
+        match StepError::from(error) {
+            StepError::Failed(_) if self.settings.stop.is_cancelled() => {
+                Err(StepError::Ended(EndReason::Stopped))
             }
-            Halt::Failed(Error::NoFeedback { .. }) => Ok(match problem {
+            StepError::Failed(Error::NoFeedback { .. }) => Ok(match problem {
                 Some(problem) => Change::none(StepOutcome::Failed, problem),
                 None => {
                     Change::none(StepOutcome::Unchanged, "there was no feedback on any parameter")
                 }
             }),
-            Halt::Failed(error) => Ok(Change::none(StepOutcome::Failed, describe(&error))),
+            StepError::Failed(error) => Ok(Change::none(StepOutcome::Failed, describe(&error))),
             ended => Err(ended),
         }
     }
@@ -210,29 +210,32 @@ impl Trainer {
         state: &mut State,
         proposal: &Proposal,
         problem: Option<String>,
-    ) -> Result<Change, Halt> {
+    ) -> Result<Change, StepError> {
         let settings = &self.settings;
-        let proposed = proposed_texts(&settings.program.named_parameters()?, proposal);
+        let mut proposed = proposed_texts(&settings.program.named_parameters()?, proposal);
         let before = settings.program.state_dict()?;
         if let Err(error) = proposal.apply() {
             if settings.stop.is_cancelled() {
-                return Err(Halt::Ended(Ended::Stopped));
+                return Err(StepError::Ended(EndReason::Stopped));
             }
-            return match Halt::from(error) {
-                Halt::Failed(error) => {
-                    settings.optimizer.report(proposal, Outcome { accepted: false, score: None });
+            return match StepError::from(error) {
+                StepError::Failed(error) => {
+                    settings
+                        .optimizer
+                        .report(proposal, ProposalOutcome { accepted: false, score: None });
                     let reason = Some(describe(&error));
                     Ok(Change { outcome: StepOutcome::Failed, reason, proposed, validation: None })
                 }
-                ended @ Halt::Ended(_) => Err(ended),
+                ended @ StepError::Ended(_) => Err(ended),
             };
         }
         let guard = Revert { program: &*settings.program, before: Some(before.clone()) };
-        let texts = settings.program.state_dict()?;
         let validation = match &settings.validation {
-            Some(set) => Some(self.measure(state, Phase::Validation, set, &texts).await?),
+            Some(set) => Some(self.measure_candidates(state, set, proposal).await?),
             None => None,
         };
+        let texts = settings.program.state_dict()?;
+        proposed = changed_texts(&proposed, &texts);
         let score = validation.map(|evaluation| evaluation.score);
         let unchanged = texts == before;
         let accepted = unchanged || is_accepted(settings.acceptance, score, state.score);
@@ -247,10 +250,36 @@ impl Trainer {
             drop(guard);
         }
         let score = score.map(textgrad_core::Score::Number);
-        settings.optimizer.report(proposal, Outcome { accepted, score });
+        settings.optimizer.report(proposal, ProposalOutcome { accepted, score });
         let reason =
             problem.or_else(|| unchanged.then(|| "the new texts are the old ones".to_owned()));
         Ok(Change { outcome, reason, proposed, validation })
+    }
+
+    /// Measures the candidates of an applied proposal, in order, and leaves the best assigned; of equals, the
+    /// first.
+    async fn measure_candidates(
+        &self,
+        state: &mut State,
+        set: &Dataset,
+        proposal: &Proposal,
+    ) -> Result<Evaluation, StepError> {
+        let program = &*self.settings.program;
+        let mut texts = program.state_dict()?;
+        let mut best = self.measure(state, Phase::Validation, set, &texts).await?;
+        let mut assigned = texts.clone();
+        for trial in proposal.trials()?.into_iter().skip(1) {
+            assigned = trial.state_dict(program)?;
+            program.load_state_dict(&assigned)?;
+            let evaluation = self.measure(state, Phase::Validation, set, &assigned).await?;
+            if evaluation.score > best.score {
+                (best, texts) = (evaluation, assigned.clone());
+            }
+        }
+        if assigned != texts {
+            program.load_state_dict(&texts)?;
+        }
+        Ok(best)
     }
 }
 
@@ -263,6 +292,18 @@ fn is_accepted(acceptance: Acceptance, new: Option<f64>, old: Option<f64>) -> bo
     }
 }
 
+/// The proposed texts as they are assigned now.
+fn changed_texts(
+    proposed: &BTreeMap<String, String>,
+    texts: &StateDict,
+) -> BTreeMap<String, String> {
+    let now = |name: &String| texts.get(name).map(str::to_owned);
+    proposed
+        .iter()
+        .map(|(name, text)| (name.clone(), now(name).unwrap_or_else(|| text.clone())))
+        .collect()
+}
+
 /// The new texts by the first names of their parameters.
 fn proposed_texts(named: &[(String, Parameter)], proposal: &Proposal) -> BTreeMap<String, String> {
     let updates = proposal.updates.iter().filter_map(|update| {
@@ -273,7 +314,7 @@ fn proposed_texts(named: &[(String, Parameter)], proposal: &Proposal) -> BTreeMa
     updates.collect()
 }
 
-fn record(example: &Example, done: &Result<Worked, Arc<CoreError>>) -> ExampleRecord {
+fn record(example: &Example, done: &Result<ExampleResult, Arc<CoreError>>) -> ExampleRecord {
     let worked = done.as_ref().ok();
     ExampleRecord {
         id: example.id().to_owned(),

@@ -1,4 +1,4 @@
-//! Working on examples, all at the same time.
+//! Predictions, objectives and measurements of a set of examples, all at the same time.
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -6,22 +6,23 @@ use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
-use textgrad_core::{Error as CoreError, Score, Seed, StateDict, Variable, panic_message};
+use textgrad_core::{
+    Error as CoreError, ErrorKind, Score, Seed, StateDict, Variable, panic_message,
+};
 
 use super::Trainer;
-use super::halt::{Halt, is_budget, is_lapse};
 use super::state::State;
 use crate::error::Error;
 use crate::score::{Example, is_right};
 use crate::train::data::Dataset;
 use crate::train::observe::{Phase, TrainEvent};
-use crate::train::record::{Ended, Evaluation};
+use crate::train::record::{EndReason, Evaluation};
 
 /// How often an example of a set is measured, at most, if an engine fails on it.
 const MEASUREMENTS: u32 = 3;
 
 /// What came of one example of a minibatch.
-pub(super) struct Worked {
+pub(super) struct ExampleResult {
     pub(super) score: Option<f64>,
     /// The objective; none if the prediction was right and only errors are of interest.
     pub(super) loss: Option<Variable>,
@@ -33,7 +34,7 @@ impl Trainer {
         &self,
         batch: &[&Arc<Example>],
         seed: Seed,
-    ) -> Result<Vec<Result<Worked, Arc<CoreError>>>, Halt> {
+    ) -> Result<Vec<Result<ExampleResult, Arc<CoreError>>>, StepError> {
         let worked = batch.iter().zip(0..).map(|(example, place)| {
             let work = self.work_on(example, seed.child("example", place));
             self.guarded(Phase::Train, example, work, |worked| worked.score)
@@ -41,20 +42,20 @@ impl Trainer {
         self.judge("forward pass and objective", join_all(worked).await)
     }
 
-    async fn work_on(&self, example: &Example, seed: Seed) -> Result<Worked, CoreError> {
+    async fn work_on(&self, example: &Example, seed: Seed) -> Result<ExampleResult, CoreError> {
         let settings = &self.settings;
         let prediction = settings.program.forward(example, seed.child("forward", 0)).await?;
         if settings.errors_only {
             let score = self.score(&prediction, example).await?;
             if is_right(score) {
-                return Ok(Worked { score: Some(score.as_f64()), loss: None });
+                return Ok(ExampleResult { score: Some(score.as_f64()), loss: None });
             }
             let loss = settings.loss.evaluate(&prediction, example, seed.child("loss", 0)).await?;
-            return Ok(Worked { score: Some(score.as_f64()), loss: Some(loss) });
+            return Ok(ExampleResult { score: Some(score.as_f64()), loss: Some(loss) });
         }
         let loss = settings.loss.evaluate(&prediction, example, seed.child("loss", 0)).await?;
         let score = loss.score().map(Score::as_f64).filter(|score| score.is_finite());
-        Ok(Worked { score, loss: Some(loss) })
+        Ok(ExampleResult { score, loss: Some(loss) })
     }
 
     async fn score(&self, prediction: &Variable, example: &Example) -> Result<Score, CoreError> {
@@ -86,7 +87,7 @@ impl Trainer {
         phase: Phase,
         set: &Dataset,
         texts: &StateDict,
-    ) -> Result<Evaluation, Halt> {
+    ) -> Result<Evaluation, StepError> {
         if let Some(evaluation) = state.known(phase, texts) {
             self.tell(&TrainEvent::Evaluated { phase, evaluation: &evaluation, known: true });
             return Ok(evaluation);
@@ -111,13 +112,16 @@ impl Trainer {
             self.guarded(phase, example, scored, |score| Some(score.as_f64()))
         });
         let scores = self.judge("evaluation", join_all(scored).await)?;
-        let lapses = || {
-            scores.iter().filter_map(|score| score.as_ref().err()).filter(|error| is_lapse(error))
+        let engine_failures = || {
+            scores
+                .iter()
+                .filter_map(|score| score.as_ref().err())
+                .filter(|error| is_engine_failure(error))
         };
-        if let Some(first) = lapses().next() {
-            return Err(Halt::Failed(Error::Unmeasured {
+        if let Some(first) = engine_failures().next() {
+            return Err(StepError::Failed(Error::Unmeasured {
                 set: phase.as_str(),
-                failed: lapses().count(),
+                failed: engine_failures().count(),
                 examples: set.len(),
                 source: Arc::clone(first),
             }));
@@ -162,19 +166,64 @@ impl Trainer {
         &self,
         what: &'static str,
         done: Vec<Result<T, Arc<CoreError>>>,
-    ) -> Result<Vec<Result<T, Arc<CoreError>>>, Halt> {
+    ) -> Result<Vec<Result<T, Arc<CoreError>>>, StepError> {
         let errors = || done.iter().filter_map(|done| done.as_ref().err());
         if errors().any(|error| is_budget(error)) {
-            return Err(Halt::Ended(Ended::Budget));
+            return Err(StepError::Ended(EndReason::Budget));
         }
         match errors().next() {
-            Some(_) if self.settings.stop.is_cancelled() => Err(Halt::Ended(Ended::Stopped)),
-            Some(first) if errors().count() == done.len() => Err(Halt::Failed(Error::AllFailed {
-                what,
-                examples: done.len(),
-                source: Arc::clone(first),
-            })),
+            Some(_) if self.settings.stop.is_cancelled() => {
+                Err(StepError::Ended(EndReason::Stopped))
+            }
+            Some(first) if errors().count() == done.len() => {
+                Err(StepError::Failed(Error::AllFailed {
+                    what,
+                    examples: done.len(),
+                    source: Arc::clone(first),
+                }))
+            }
             _ => Ok(done),
         }
+    }
+}
+
+/// Why a step does not come to its end.
+pub(super) enum StepError {
+    /// The training is over.
+    Ended(EndReason),
+    /// The training fails.
+    Failed(Error),
+}
+
+/// Whether an engine's budget is used up.
+pub(super) fn is_budget(error: &CoreError) -> bool {
+    error.engine().is_some_and(|engine| engine.kind() == ErrorKind::Budget)
+}
+
+/// Whether an example failed for want of an engine, which says nothing about the texts that were measured. A
+/// request that the engine will not take, and an answer that it refuses to give, do say something: they are
+/// those of the texts.
+pub(super) fn is_engine_failure(error: &CoreError) -> bool {
+    error.engine().is_some_and(|engine| {
+        engine.is_retryable()
+            || !matches!(
+                engine.kind(),
+                ErrorKind::InvalidRequest | ErrorKind::Unsupported | ErrorKind::BadResponse
+            )
+    })
+}
+
+impl From<Error> for StepError {
+    fn from(error: Error) -> Self {
+        match error.engine() {
+            Some(engine) if engine.kind() == ErrorKind::Budget => Self::Ended(EndReason::Budget),
+            _ => Self::Failed(error),
+        }
+    }
+}
+
+impl From<CoreError> for StepError {
+    fn from(error: CoreError) -> Self {
+        Error::from(error).into()
     }
 }

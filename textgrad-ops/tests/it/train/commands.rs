@@ -6,7 +6,7 @@ use std::time::Duration;
 use textgrad_core::{Score, Seed, describe};
 use textgrad_ops::command::{Runner, RunnerBuilder};
 use textgrad_ops::score::{CommandScorer, CommandScorerBuilder, Example, Scorer};
-use textgrad_ops::train::{Ended, StepOutcome};
+use textgrad_ops::train::{EndReason, StepOutcome};
 
 use crate::train::support::{Fault, data, setup, timeless};
 
@@ -117,6 +117,6 @@ async fn a_training_is_measured_by_a_program() {
     let by_program = short(Fault::None).with(|trainer| trainer.evaluator(evaluator)).run().await;
     let by_library = short(Fault::None).run().await;
     assert_eq!(timeless(&by_program), timeless(&by_library));
-    assert_eq!(by_program.ended, Some(Ended::Completed));
+    assert_eq!(by_program.ended, Some(EndReason::Completed));
     assert!(by_program.steps.iter().any(|step| step.outcome != StepOutcome::Failed));
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use textgrad_core::Purpose;
 use textgrad_ops::CancellationToken;
 use textgrad_ops::score::Example;
-use textgrad_ops::train::{Dataset, Ended, TrainEvent};
+use textgrad_ops::train::{Dataset, EndReason, TrainEvent};
 
 use crate::train::support::{BAD, Fault, Model, START, data, setup, setup_of, tagged};
 
@@ -22,7 +22,7 @@ async fn a_budget_ends_it_with_the_best_so_far() {
         let setup = setup(Fault::BudgetAt(at));
         let solver = Arc::clone(&setup.solver);
         let training = setup.run().await;
-        assert_eq!(training.ended, Some(Ended::Budget), "call {at}");
+        assert_eq!(training.ended, Some(EndReason::Budget), "call {at}");
         let finished = training.steps.len();
         let whole_steps: Vec<_> = whole.steps.iter().take(finished).collect();
         for (step, expected) in training.steps.iter().zip(whole_steps) {
@@ -38,14 +38,14 @@ async fn patience_and_target() {
     let worse = Model::updating(Fault::None, Some(|old| tagged(&format!("{old} {}", BAD[0]))));
     let setup_worse = setup_of(worse, 32, data("train", 0, 10));
     let training = setup_worse.with(|trainer| trainer.patience(3)).run().await;
-    assert_eq!((training.ended, training.steps.len()), (Some(Ended::Patience), 3));
+    assert_eq!((training.ended, training.steps.len()), (Some(EndReason::Patience), 3));
 
     let training = setup(Fault::None).with(|trainer| trainer.target(0.0)).run().await;
-    assert_eq!((training.ended, training.steps.len()), (Some(Ended::Target), 0));
+    assert_eq!((training.ended, training.steps.len()), (Some(EndReason::Target), 0));
     let whole = setup(Fault::None).run().await;
     let target = whole.score.unwrap();
     let training = setup(Fault::None).with(|trainer| trainer.target(target)).run().await;
-    assert_eq!(training.ended, Some(Ended::Target));
+    assert_eq!(training.ended, Some(EndReason::Target));
     assert_eq!(training.steps.last().unwrap().score, Some(target));
 }
 
@@ -64,7 +64,7 @@ async fn it_stops_when_asked_to() {
         trainer.stop(&stop).observer(Arc::new(observer)).test(data("test", 300, 4))
     });
     let training = setup.run().await;
-    assert_eq!((training.ended, training.steps.len()), (Some(Ended::Stopped), 3));
+    assert_eq!((training.ended, training.steps.len()), (Some(EndReason::Stopped), 3));
     assert_eq!(training.test, None);
     let asked = model.asked(Purpose::Forward);
     assert!(asked.iter().all(|request| !request.messages[1].text().contains("30")));

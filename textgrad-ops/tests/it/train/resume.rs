@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use textgrad_ops::Error;
-use textgrad_ops::train::{Ended, StepOutcome, TrainEvent, Training};
+use textgrad_ops::train::{EndReason, StepOutcome, TrainEvent, Training};
 
 use crate::train::support::{Fault, Setup, data, files, setup, timeless};
 
@@ -97,7 +97,7 @@ async fn ended_by_its_budget_and_resumed_it_is_the_same() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run");
         let setup = with_test(Fault::BudgetAt(at)).with(|trainer| trainer.create(&path));
-        assert_eq!(setup.run().await.ended, Some(Ended::Budget), "call {at}");
+        assert_eq!(setup.run().await.ended, Some(EndReason::Budget), "call {at}");
         let resumed = resume(Fault::None, &path).await;
         assert_eq!(timeless(&resumed), timeless(&whole.training), "call {at}");
     }

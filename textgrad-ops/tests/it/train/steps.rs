@@ -2,13 +2,17 @@
 
 use std::sync::{Arc, Mutex};
 
-use textgrad_core::{Purpose, Seed};
+use textgrad_core::{Gradients, Parameter, Purpose, Seed, Variable};
 use textgrad_ops::ScoreLoss;
 use textgrad_ops::layer::EngineExt as _;
 use textgrad_ops::layer::Meter;
 use textgrad_ops::score::{Example, NumericMatch};
-use textgrad_ops::train::{Acceptance, Dataset, Ended, Phase, StepOutcome, TrainEvent, Trainer};
-use textgrad_ops::{LlmReduce, TextualGradientDescent};
+use textgrad_ops::train::{
+    Acceptance, Dataset, EndReason, Phase, StepOutcome, TrainEvent, Trainer,
+};
+use textgrad_ops::{
+    LlmReduce, Optimizer, ParameterUpdate, Proposal, TextualGradientDescent, UpdateOutcome,
+};
 
 use crate::train::support::{
     BAD, Fault, GOOD, Model, START, data, setup, setup_of, tagged, timeless,
@@ -20,7 +24,7 @@ async fn validation_rises_and_a_worsening_step_is_taken_back() {
     let solver = Arc::clone(&setup.solver);
     let training = setup.run().await;
 
-    assert_eq!(training.ended, Some(Ended::Completed));
+    assert_eq!(training.ended, Some(EndReason::Completed));
     let batches: Vec<(usize, usize)> =
         training.steps.iter().map(|step| (step.epoch, step.batch)).collect();
     assert_eq!(batches, [(1, 1), (1, 2), (1, 3), (1, 4), (2, 1), (2, 2), (2, 3), (2, 4)]);
@@ -184,7 +188,7 @@ async fn an_example_that_fails_is_counted_and_the_step_goes_on() {
 async fn an_optimizer_that_fails_does_not_end_the_training() {
     let useless = Model::updating(Fault::None, Some(|_| "I would rather not.".to_owned()));
     let training = setup_of(useless, 32, data("train", 0, 10)).run().await;
-    assert_eq!((training.ended, training.steps.len()), (Some(Ended::Completed), 8));
+    assert_eq!((training.ended, training.steps.len()), (Some(EndReason::Completed), 8));
     for step in &training.steps {
         assert_eq!(step.outcome, StepOutcome::Failed);
         assert!(step.reason.as_ref().unwrap().contains("no usable new text"), "{step:?}");
@@ -253,4 +257,56 @@ async fn events_and_costs() {
     );
     // Feedback on three predictions; the other requests go to engines without this meter.
     assert_eq!(training.steps[0].cost.requests, Some(3));
+}
+
+/// Proposes a worse text, then a better one.
+struct TwoCandidates;
+
+#[async_trait::async_trait]
+impl Optimizer for TwoCandidates {
+    fn needs_gradients(&self) -> bool {
+        false
+    }
+
+    fn candidates(&self) -> usize {
+        2
+    }
+
+    async fn propose(
+        &self,
+        parameters: &[Parameter],
+        _: &Variable,
+        _: &Gradients,
+    ) -> Result<Proposal, textgrad_ops::Error> {
+        let update = |parameter: &Parameter| {
+            let text = |phrase| format!("{} {phrase}", parameter.text());
+            let candidate = |phrase| Variable::constant(text(phrase), "candidate");
+            let candidates = [BAD[0], GOOD[0]].map(candidate).to_vec();
+            let rewrite = Ok(UpdateOutcome { candidates, rejected: Vec::new() });
+            let (parameter, base) = (parameter.clone(), parameter.variable());
+            ParameterUpdate { parameter, base, rewrite }
+        };
+        let updates = parameters.iter().map(update).collect();
+        Ok(Proposal { updates, unchanged: Vec::new() })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_candidate_with_the_best_validation_score_is_kept() {
+    let trainer = || {
+        let base = setup(Fault::None);
+        let loss = ScoreLoss::new(NumericMatch::new()).feedback_engine(base.model);
+        let train = data("train", 0, 3);
+        Trainer::builder(base.solver, Arc::new(loss), Arc::new(TwoCandidates), train).epochs(1)
+    };
+    let refused = trainer().build().err().unwrap().to_string();
+    assert_eq!(refused, "candidates: expected a validation set beside it, got none");
+    let trainer = trainer().validation(data("validation", 100, 20));
+    let trainer = trainer.evaluator(Arc::new(NumericMatch::new())).seed(Seed::new(11));
+    let training = trainer.build().unwrap().run().await.unwrap();
+    let step = &training.steps[0];
+    assert_eq!(step.outcome, StepOutcome::Accepted);
+    let kept = format!("{START} {}", GOOD[0]);
+    assert_eq!(step.proposed["system"], kept);
+    assert_eq!(step.parameters.get("system"), Some(kept.as_str()));
 }

@@ -18,7 +18,7 @@ use textgrad_ops::layer::Limits;
 use textgrad_ops::score::{Example, NumericMatch, Scorer, Verdict};
 use textgrad_ops::store::request_key;
 use textgrad_ops::train::{Dataset, Program, Trainer, TrainerBuilder, Training};
-use textgrad_ops::{LlmCall, Optimizer, Outcome, Proposal, TextualGradientDescent};
+use textgrad_ops::{LlmCall, Optimizer, Proposal, ProposalOutcome, TextualGradientDescent};
 
 pub(crate) const START: &str = "Answer the question.";
 pub(crate) const GOOD: [&str; 3] = ["Think step by step.", "Count twice.", "Write digits."];
@@ -199,10 +199,10 @@ impl Optimizer for Remembering {
         let memory = format!("{:?}", self.rejected.lock().unwrap());
         let descent = TextualGradientDescent::builder(Arc::clone(&self.engine));
         let descent = descent.constraint(memory).seed(Seed::new(5)).build();
-        descent.propose(parameters, gradients).await
+        descent.propose_updates(parameters, gradients).await
     }
 
-    fn report(&self, _: &Proposal, outcome: Outcome) {
+    fn report(&self, _: &Proposal, outcome: ProposalOutcome) {
         if !outcome.accepted {
             let score = outcome.score.map_or(-1.0, textgrad_core::Score::as_f64);
             self.rejected.lock().unwrap().push(score);

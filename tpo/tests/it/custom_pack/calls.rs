@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use textgrad_core::testing::ScriptedEngine;
 use textgrad_core::{Image, MessageRole, Part, Variable, backward};
-use textgrad_ops::{Field, FormattedLlmCall, LlmCall, MultimodalLlmCall, concat};
+use textgrad_ops::{Field, LlmCall, concat};
 
 use super::expected::{FEEDBACK_SYSTEM, conversation, feedback_base};
 use super::{messages, pack};
@@ -14,11 +14,12 @@ async fn a_call_over_named_texts() {
     let engine = Arc::new(ScriptedEngine::new(["wrong", "look again"]));
     let template = "JSON such as {\"a\": 1}.\nQ: {{question}}\nA: {{answer}}";
     let call = LlmCall::builder(engine.clone()).prompts(pack());
-    let call = FormattedLlmCall::builder(call, template, ["question", "answer"]).unwrap();
+    let call = call.template(template, ["question", "answer"]).unwrap();
     let (question, answer) =
         (Variable::constant("2 {+} 2?", "q"), Variable::differentiable("5", "an answer"));
     let verdict = call.system("Judge.").build();
-    let verdict = verdict.call([("answer", &answer), ("question", &question)]).await.unwrap();
+    let verdict =
+        verdict.ask_fields([("answer", &answer), ("question", &question)]).one().await.unwrap();
     backward(&verdict).await.map_err(|failure| failure.error).unwrap();
     let prompt = "JSON such as {\"a\": 1}.\nQ: 2 {+} 2?\nA: 5";
     let call = conversation(Some("Judge."), prompt, "wrong");
@@ -37,13 +38,13 @@ async fn a_call_over_texts_and_an_image() {
     let engine = Arc::new(ScriptedEngine::new(["wrong", "count the dogs"]));
     let fields = [Field::text("Question"), Field::image("Image"), Field::text("Answer")];
     let call = LlmCall::builder(engine.clone()).prompts(pack());
-    let call = MultimodalLlmCall::builder(call, fields).unwrap().system("Judge.").build();
+    let call = call.fields(fields).unwrap().system("Judge.").build();
     let image = Image::new(vec![1], "image/png").unwrap();
     let question = Variable::constant("How many?", "question");
     let (picture, answer) =
         (Variable::constant(image.clone(), "p"), Variable::differentiable("5", "an answer"));
     let inputs = [("Question", &question), ("Image", &picture), ("Answer", &answer)];
-    let verdict = call.call(inputs).await.unwrap();
+    let verdict = call.ask_fields(inputs).one().await.unwrap();
     backward(&verdict).await.map_err(|failure| failure.error).unwrap();
     let [asked, about] = &engine.requests()[..] else { panic!() };
     assert_eq!(asked.messages[0].text(), "Judge.");

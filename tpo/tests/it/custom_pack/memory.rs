@@ -5,7 +5,7 @@ use std::sync::Arc;
 use textgrad_core::testing::ScriptedEngine;
 use textgrad_core::{Parameter, Purpose, Seed, backward};
 use textgrad_ops::{
-    Optimizer, Outcome, SampledMomentum, TextLoss, TextualGradientDescent,
+    Optimizer, ProposalOutcome, SampledMomentum, TextLoss, TextualGradientDescent,
     TextualGradientDescentBuilder,
 };
 
@@ -118,7 +118,7 @@ async fn momentum_by_sampling_asks_about_an_earlier_text() {
         let gradients = backward(&verdict).await.map_err(|failure| failure.error).unwrap();
         let proposal = momentum.propose(&text, &verdict, &gradients).await.unwrap();
         proposal.apply().unwrap();
-        momentum.report(&proposal, Outcome { accepted: true, score: Some(score.into()) });
+        momentum.report(&proposal, ProposalOutcome { accepted: true, score: Some(score.into()) });
     }
     let sent = engine.requests().into_iter().filter(|sent| sent.purpose == Purpose::Update);
     let sent: Vec<_> = sent.map(|sent| messages(&sent)).collect();

@@ -8,7 +8,7 @@ mod setup;
 use std::sync::Arc;
 
 use textgrad_core::Purpose;
-use textgrad_ops::train::{Ended, StepOutcome};
+use textgrad_ops::train::{EndReason, StepOutcome};
 
 use self::setup::{Setup, Way, texts};
 use crate::train::support::{files, timeless};
@@ -21,7 +21,7 @@ async fn the_validation_score_rises_and_a_step_that_lowers_it_is_reverted() {
         let first = training.baseline.as_ref().unwrap().validation.unwrap().score;
         let last = training.score.unwrap();
         println!("{way:?}: {:?}, test {:?}", training.curve(), training.test);
-        assert_eq!((training.steps.len(), training.ended), (10, Some(Ended::Completed)));
+        assert_eq!((training.steps.len(), training.ended), (10, Some(EndReason::Completed)));
         assert!(last >= first + 0.1, "{way:?}: {:?}", training.curve());
 
         let mut score = first;

@@ -7,7 +7,7 @@ use std::thread::available_parallelism;
 
 use serde_json::Value as Json;
 use textgrad_core::{check_fn, describe};
-use textgrad_ops::check::{JsonSchema, Matches};
+use textgrad_ops::check::{JsonSchema, RegexCheck};
 use textgrad_ops::command::Runner;
 use tpo::{CheckReward, CommandReward, Error, LengthReward, RewardModel};
 
@@ -57,8 +57,8 @@ impl Source<'_> {
         let [pattern, never, schema] =
             ["pattern", "never", "schema"].map(|setting| self.line.get(setting));
         match (pattern, never, json, schema) {
-            (Some(pattern), None, None, None) => matching(Matches::new(pattern)),
-            (None, Some(pattern), None, None) => matching(Matches::never(pattern)),
+            (Some(pattern), None, None, None) => matching(RegexCheck::new(pattern)),
+            (None, Some(pattern), None, None) => matching(RegexCheck::never(pattern)),
             (None, None, Some(true), None) => {
                 let is_json = |text: &str| match serde_json::from_str::<Json>(text) {
                     Ok(_) => Ok(()),
@@ -91,7 +91,7 @@ async fn schema_of(path: &str) -> Result<JsonSchema, Error> {
     JsonSchema::new(&schema).map_err(|error| wrong(describe(&error)))
 }
 
-fn matching(check: Result<Matches, textgrad_ops::Error>) -> Result<Arc<dyn RewardModel>, Error> {
+fn matching(check: Result<RegexCheck, textgrad_ops::Error>) -> Result<Arc<dyn RewardModel>, Error> {
     let check = check.map_err(|error| Error::Config {
         setting: "pattern",
         expected: "a regular expression",

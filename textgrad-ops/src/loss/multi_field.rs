@@ -1,17 +1,15 @@
-//! Several texts evaluated together.
-
-mod read_score;
+//! Evaluations of several named texts together.
 
 use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use textgrad_core::{Engine, Error as CoreError, Inputs, Message, Score, Variable};
+use textgrad_core::{Engine, Error as CoreError, Inputs, Message, Score, Variable, truncate};
 
-use self::read_score::ScoreReader;
 use super::Loss;
-use super::judge::{Judge, Word, judge_setters};
+use super::judge::{Judge, judge_setters};
 use crate::error::Error;
+use crate::llm::{ReadScore, Render};
 use crate::optim::Tags;
 use crate::prompts::{FunctionArgument, MultiFieldContext};
 
@@ -158,7 +156,7 @@ impl MultiFieldLoss {
         self.judge.word(inputs.into(), self.word(), score).await
     }
 
-    fn word(&self) -> Arc<Word> {
+    fn word(&self) -> Arc<Render> {
         let (fields, prompts) = (Arc::clone(&self.fields), self.judge.prompts.clone());
         let tags = self.reader.as_ref().map(|reader| reader.tags().clone());
         Arc::new(move |inputs: &Inputs| {
@@ -225,5 +223,54 @@ impl fmt::Debug for MultiFieldLoss {
             .field("judge", &self.judge)
             .field("fields", &self.fields)
             .finish_non_exhaustive()
+    }
+}
+
+type Read = dyn Fn(&str) -> Option<Score> + Send + Sync;
+
+/// Reads a score from between two tags.
+#[derive(Clone)]
+struct ScoreReader {
+    tags: Tags,
+    read: Arc<Read>,
+    required: bool,
+}
+
+impl ScoreReader {
+    /// Reads a finite number.
+    fn number(tags: Tags) -> Self {
+        let number = |text: &str| text.parse().ok().filter(|number: &f64| number.is_finite());
+        Self::by(tags, move |text| number(text).map(Score::Number))
+    }
+
+    fn by(tags: Tags, read: impl Fn(&str) -> Option<Score> + Send + Sync + 'static) -> Self {
+        Self { tags, read: Arc::new(read), required: false }
+    }
+
+    fn required(mut self) -> Self {
+        self.required = true;
+        self
+    }
+
+    fn tags(&self) -> &Tags {
+        &self.tags
+    }
+
+    fn into_reader(self) -> Arc<ReadScore> {
+        Arc::new(move |evaluation: &str| {
+            let found = self.tags.extract(evaluation).map_err(|error| error.to_string());
+            let score = found.and_then(|text| {
+                (self.read)(text).ok_or_else(|| format!("there stood {:?}", truncate(text, 80)))
+            });
+            match score {
+                Ok(score) => Ok(Some(score)),
+                Err(_) if !self.required => Ok(None),
+                Err(problem) => Err(CoreError::op(format!(
+                    "expected a score between {} and {} in the evaluation, but {problem}",
+                    self.tags.start(),
+                    self.tags.end()
+                ))),
+            }
+        })
     }
 }
