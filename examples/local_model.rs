@@ -122,11 +122,15 @@ async fn improve(line: &str, seed: Seed) -> Result<Run, Failure> {
     let meter = Meter::default();
     // A local server is reached without a proxy. While it loads its model it may refuse or be slow: so two
     // attempts more, and ten minutes for each.
-    let engine: Arc<dyn Engine> = engine(line)?.no_proxy().build()?.metered(&meter).default_stack(
-        DefaultStack::default()
-            .timeout(Duration::from_secs(600))
-            .retry(RetryPolicy::default().max_retries(2)),
-    );
+    let engine: Arc<dyn Engine> = engine(line)?
+        .http(textgrad_ops::engine::HttpOptions::default().no_proxy())
+        .build()?
+        .metered(&meter)
+        .default_stack(
+            DefaultStack::default()
+                .timeout(Duration::from_secs(600))
+                .retry(RetryPolicy::default().max_retries(2)),
+        );
     announce(&*engine);
     let question = Variable::constant(QUERY, "query of a user");
     // Several answers of one request; a server that gives one at a time is asked for the others.

@@ -19,6 +19,7 @@ use cpu_time::ProcessTime;
 use textgrad_core::{
     Choice, Engine, EngineError, EngineInfo, FinishReason, Purpose, Request, Response,
 };
+use textgrad_ops::engine::HttpOptions;
 use textgrad_ops::engine::OpenAi;
 use textgrad_ops::layer::EngineExt;
 use textgrad_ops::layer::{DefaultStack, Limits};
@@ -223,7 +224,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let waiting: Arc<dyn Engine> = Arc::new(Elsewhere { words, drawn });
     // The server and its simulated model share the process: their CPU time is part of what is shown.
     let server = FakeServer::builder().engine(Sim::default()).latency(LATENCY).start().await?;
-    let client = OpenAi::builder(server.base_url(), "fake").no_proxy().build()?;
+    let client = OpenAi::builder(server.base_url(), "fake")
+        .http(HttpOptions::default().no_proxy())
+        .build()?;
     let client = client.default_stack(DefaultStack::default());
     for setup in [
         Setup::new(64, 16),

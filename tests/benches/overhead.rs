@@ -24,6 +24,7 @@ use textgrad_core::{
     backward, engine_fn,
 };
 use textgrad_ops::LlmCall;
+use textgrad_ops::engine::HttpOptions;
 use textgrad_ops::engine::OpenAi;
 use textgrad_ops::layer::DefaultStack;
 use textgrad_ops::layer::EngineExt;
@@ -126,7 +127,9 @@ impl Contenders {
 
     fn new(url: &str, length: usize) -> Result<Self, Box<dyn Error>> {
         let question = words::words(length, 2);
-        let openai = OpenAi::builder(format!("{url}/v1"), "fake").no_proxy().build()?;
+        let openai = OpenAi::builder(format!("{url}/v1"), "fake")
+            .http(HttpOptions::default().no_proxy())
+            .build()?;
         let standard = openai.clone().default_stack(DefaultStack::default());
         let _ = rustls::crypto::ring::default_provider().install_default();
         Ok(Self {

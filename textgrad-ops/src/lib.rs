@@ -10,6 +10,7 @@
 mod algebra;
 pub mod check;
 pub mod command;
+#[cfg(feature = "http")]
 pub mod engine;
 mod error;
 mod function;

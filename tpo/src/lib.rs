@@ -79,10 +79,15 @@ pub use self::query::Query;
 pub use self::reward::SimReward;
 #[doc(inline)]
 pub use self::reward::{
-    ChatTemplate, ChatTemplateError, CheckReward, Combine, CommandReward, DpoReward, EngineScope,
-    Ensemble, HttpReward, HttpRewardBuilder, JudgeReward, JudgeRewardBuilder, LengthReward,
-    Likelihood, LikelihoodApi, LikelihoodBuilder, Member, PpoReward, RewardApi, RewardFn,
-    RewardModel, UnreadableVote, reward_fn,
+    ChatTemplate, ChatTemplateError, CheckReward, Combine, CommandReward, EngineScope, Ensemble,
+    JudgeReward, JudgeRewardBuilder, LengthReward, Member, RewardFn, RewardModel, UnreadableVote,
+    reward_fn,
+};
+#[doc(inline)]
+#[cfg(feature = "http")]
+pub use self::reward::{
+    DpoReward, HttpReward, HttpRewardBuilder, Likelihood, LikelihoodApi, LikelihoodBuilder,
+    PpoReward, RewardApi,
 };
 #[doc(inline)]
 pub use self::search::{

@@ -1,12 +1,13 @@
-//! Engines: what answers a [`Request`](textgrad_core::Request), and the layers around it.
+//! Engines of model servers: clients, wire formats, and presets by name.
 //!
-//! * [`openai`]: chat completions, as vLLM, SGLang, llama.cpp, Ollama, OpenAI and many others offer them.
-//! * [`anthropic`] and [`gemini`]: the Messages API and `generateContent`, natively.
-//! * [`layer`]: retry, limit, timeout, fill, cache (in memory and on disk), budget, record and replay, trace,
-//!   meter: each an engine around an engine.
-//! * [`preset`]: any of these by name, `engine("ollama/llama3")`, with keys from the environment.
-//! * [`http`]: the JSON client beneath, also for reward models.
-//! * [`RequestKey`]: a stable name for what a request asks.
+//! | module | contents |
+//! |---|---|
+//! | [`openai`] | chat completions, as vLLM, SGLang, llama.cpp, Ollama, OpenAI and many others serve them |
+//! | [`anthropic`], [`gemini`] | the Messages API and `generateContent` |
+//! | [`preset`] | engines by name, `engine("ollama/llama3")`, with keys from the environment |
+//! | [`http`] | the JSON client beneath, also for reward servers |
+//!
+//! Retries, limits, caches and the like are [layers](crate::layer).
 
 pub mod anthropic;
 pub mod gemini;
@@ -19,6 +20,8 @@ mod wire;
 pub use self::anthropic::Anthropic;
 #[doc(inline)]
 pub use self::gemini::Gemini;
+#[doc(inline)]
+pub use self::http::HttpOptions;
 #[doc(inline)]
 pub use self::openai::OpenAi;
 #[doc(inline)]

@@ -2,7 +2,9 @@
 
 mod command;
 mod ensemble;
+#[cfg(feature = "http")]
 mod http;
+#[cfg(feature = "http")]
 mod implicit;
 mod judge;
 mod rule;
@@ -20,7 +22,9 @@ use textgrad_ops::sim;
 
 pub use self::command::CommandReward;
 pub use self::ensemble::{Combine, Ensemble, Member};
+#[cfg(feature = "http")]
 pub use self::http::{HttpReward, HttpRewardBuilder, RewardApi};
+#[cfg(feature = "http")]
 pub use self::implicit::{DpoReward, Likelihood, LikelihoodApi, LikelihoodBuilder, PpoReward};
 pub use self::judge::{JudgeReward, JudgeRewardBuilder, UnreadableVote};
 pub use self::rule::{CheckReward, LengthReward};

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use textgrad_core::{Backward, Engine, ErrorKind, Parameter, Sampling, Variable, backward};
+use textgrad_ops::engine::HttpOptions;
 use textgrad_ops::engine::{engine_with, preset::Preset};
 use textgrad_ops::{LlmCall, TextLoss, TextualGradientDescent};
 
@@ -75,7 +76,7 @@ async fn a_model_of_any_name_is_asked_where_the_word_before_the_slash_says() {
             "OPENAI_BASE_URL" => Some(base_url.clone()),
             _ => None,
         });
-        let engine = engine.unwrap().no_proxy().build().unwrap();
+        let engine = engine.unwrap().http(HttpOptions::default().no_proxy()).build().unwrap();
         let request = hello().with_sampling(Sampling::default().with_max_tokens(9));
         engine.complete(&request).await.unwrap();
         let body = &server.requests()[0];
@@ -92,7 +93,11 @@ async fn a_model_of_any_name_is_asked_where_the_word_before_the_slash_says() {
 async fn any_address_can_be_asked_and_needs_no_key() {
     let server = server(&[]).await;
     let line = format!("{}#some/model", server.base_url());
-    let engine = engine_with(&line, |_| None).unwrap().no_proxy().build().unwrap();
+    let engine = engine_with(&line, |_| None)
+        .unwrap()
+        .http(HttpOptions::default().no_proxy())
+        .build()
+        .unwrap();
     engine.complete(&hello()).await.unwrap();
     assert_eq!(server.requests()[0]["model"], "some/model");
     assert!(Preset::named("ollama").is_some() && Preset::named("vllm").is_some());

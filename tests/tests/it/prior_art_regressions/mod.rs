@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use textgrad_core::{Engine, Message, Purpose, Request};
+use textgrad_ops::engine::HttpOptions;
 use textgrad_ops::engine::OpenAi;
 use textgrad_ops::layer::EngineExt;
 use textgrad_ops::layer::RetryPolicy;
@@ -23,7 +24,7 @@ async fn server(faults: &[&str]) -> FakeServer {
 }
 
 fn client(server: &FakeServer) -> OpenAi {
-    OpenAi::builder(server.base_url(), "m").no_proxy().build().unwrap()
+    OpenAi::builder(server.base_url(), "m").http(HttpOptions::default().no_proxy()).build().unwrap()
 }
 
 /// The client with the layers that the programs put around it, which do not keep a test waiting.

@@ -18,6 +18,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use serde_json::Value;
 use textgrad_core::Engine;
+use textgrad_ops::engine::HttpOptions;
 use textgrad_ops::engine::openai::{OpenAi, OpenAiBuilder};
 use textgrad_ops::layer::{EngineExt, RetryPolicy};
 use textgrad_ops::sim::{self, Sim};
@@ -53,8 +54,9 @@ fn quick() -> RetryPolicy {
 }
 
 fn client(server: &FakeServer) -> OpenAiBuilder {
-    let client = OpenAi::builder(server.base_url(), "sim").no_proxy();
-    client.key(SecretString::from(KEY)).request_timeout(PATIENCE)
+    let http = HttpOptions::default().no_proxy().request_timeout(PATIENCE);
+    let client = OpenAi::builder(server.base_url(), "sim").http(http);
+    client.key(SecretString::from(KEY))
 }
 
 /// The client with the layers that the program puts around it.

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use textgrad_core::ErrorKind;
+use textgrad_ops::engine::HttpOptions;
 use textgrad_tests::fake_server::Route;
 use tpo::{AlignError, Tpo};
 
@@ -149,7 +150,8 @@ async fn an_answer_that_only_takes_long_is_waited_for() {
 /// A search whose calls may take a tenth of a second, while the server takes far longer for those of `faults`.
 async fn impatient(faults: &[&str]) -> (Result<tpo::Alignment, AlignError>, u64) {
     let (policy, rewards) = (server(faults).await, server(&[]).await);
-    let client = client(&policy).request_timeout(Duration::from_millis(100));
+    let client = client(&policy)
+        .http(HttpOptions::default().no_proxy().request_timeout(Duration::from_millis(100)));
     let tpo = Tpo::builder(engine(client), reward(&rewards)).build().unwrap();
     let outcome = tpo.align(QUERY).await;
     (outcome, chats(&policy))

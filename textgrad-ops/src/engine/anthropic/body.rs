@@ -1,9 +1,9 @@
-//! What is sent.
+//! Requests in the wire format.
 
 use serde_json::{Map, Value, json};
 use textgrad_core::{EngineError, ErrorKind, MessageRole, Part, Request, Sampling};
 
-use super::controls::Controls;
+use super::Controls;
 use crate::engine::wire::{Conversation, Turn, check, without_logprobs};
 
 /// The settings of an engine that shape a body.

@@ -1,4 +1,4 @@
-//! What comes back.
+//! Replies in the wire format.
 
 use serde_json::Value;
 use textgrad_core::Usage;

@@ -8,13 +8,13 @@ use textgrad_core::{
     Part, Purpose, Request, Response, Sampling, Usage,
 };
 
-use super::Anthropic;
+use super::{Anthropic, HttpOptions};
 use crate::engine::http::test_server::{TestServer, events, reply};
 use crate::layer::EngineExt;
 
 fn engine(server: &TestServer, stream: bool) -> Anthropic {
     Anthropic::builder(format!("http://{}", server.address), "claude")
-        .no_proxy()
+        .http(HttpOptions::default().no_proxy())
         .key(" sk-secret\n")
         .stream(stream)
         .build()

@@ -8,13 +8,13 @@ use textgrad_core::{
     Part, Purpose, Request, Response, Sampling, Usage,
 };
 
-use super::Gemini;
+use super::{Gemini, HttpOptions};
 use crate::engine::http::test_server::{TestServer, events, reply};
 use crate::layer::EngineExt;
 
 fn engine(server: &TestServer, stream: bool) -> Gemini {
     Gemini::builder(format!("http://{}/v1beta", server.address), "gemini-x")
-        .no_proxy()
+        .http(HttpOptions::default().no_proxy())
         .key("g-secret")
         .stream(stream)
         .build()

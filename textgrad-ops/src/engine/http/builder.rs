@@ -1,4 +1,4 @@
-//! How a client is made.
+//! HTTP settings, and the builder of the JSON client.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,15 +9,79 @@ use textgrad_core::{EngineError, ErrorKind};
 
 use super::base_url::BaseUrl;
 use super::client::JsonClient;
-use super::redact::Redactor;
+use super::report::Redactor;
 
-/// How long the OpenAI clients wait for a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long the OpenAI clients wait for a whole answer.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(600);
-const MAX_BODY: usize = 64 * 1024 * 1024;
+/// HTTP settings that all clients share.
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+/// use textgrad_ops::engine::{HttpOptions, OpenAi};
+///
+/// let http = HttpOptions::default().request_timeout(Duration::from_secs(60)).no_proxy();
+/// let engine = OpenAi::builder("http://localhost:8000/v1", "llama-3.1-8b").http(http).build()?;
+/// # Ok::<(), textgrad_core::EngineError>(())
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "settings do nothing until a client is built with them"]
+pub struct HttpOptions {
+    headers: Vec<(String, SecretString)>,
+    connect_timeout: Duration,
+    request_timeout: Duration,
+    max_body: usize,
+    proxies: bool,
+}
 
-/// A key and where it is sent: in a header of this name, else as a bearer token.
+impl Default for HttpOptions {
+    fn default() -> Self {
+        Self {
+            headers: Vec::new(),
+            connect_timeout: Duration::from_secs(5),
+            request_timeout: Duration::from_secs(600),
+            max_body: 64 * 1024 * 1024,
+            proxies: true,
+        }
+    }
+}
+
+impl HttpOptions {
+    /// Adds a header to each request. Its value is treated as a secret.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<SecretString>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// The organization that is billed, sent as `OpenAI-Organization`.
+    pub fn organization(self, organization: impl Into<String>) -> Self {
+        self.header("openai-organization", organization.into())
+    }
+
+    /// The time limit of a connection attempt. Default: 5 s, as in the OpenAI clients.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// The time limit of a whole reply, its connection included. Default: 600 s, as in the OpenAI clients.
+    pub fn request_timeout(mut self, timeout: Duration) -> Self {
+        self.request_timeout = timeout;
+        self
+    }
+
+    /// Connects straight to the server, without the proxies of the environment and the system.
+    pub fn no_proxy(mut self) -> Self {
+        self.proxies = false;
+        self
+    }
+
+    /// The largest reply that is read, in bytes. Default: 64 MiB.
+    pub fn max_body(mut self, bytes: usize) -> Self {
+        self.max_body = bytes;
+        self
+    }
+}
+
+/// A key and the header that it is sent in; without a header it is a bearer token.
 #[derive(Debug, Clone)]
 struct Key {
     header: Option<String>,
@@ -30,24 +94,12 @@ struct Key {
 pub struct JsonClientBuilder {
     base_url: SecretString,
     key: Option<Key>,
-    headers: Vec<(String, SecretString)>,
-    connect_timeout: Duration,
-    request_timeout: Duration,
-    max_body: usize,
-    proxies: bool,
+    options: HttpOptions,
 }
 
 impl JsonClientBuilder {
     pub(super) fn new(base_url: String) -> Self {
-        Self {
-            base_url: base_url.into(),
-            key: None,
-            headers: Vec::new(),
-            connect_timeout: CONNECT_TIMEOUT,
-            request_timeout: REQUEST_TIMEOUT,
-            max_body: MAX_BODY,
-            proxies: true,
-        }
+        Self { base_url: base_url.into(), key: None, options: HttpOptions::default() }
     }
 
     /// The key, sent as `Authorization: Bearer <key>`. White space around it is dropped.
@@ -63,39 +115,15 @@ impl JsonClientBuilder {
         self
     }
 
-    /// One more header with each request. Its value is treated as a secret.
-    pub fn header(mut self, name: impl Into<String>, value: impl Into<SecretString>) -> Self {
-        self.headers.push((name.into(), value.into()));
+    /// HTTP settings: headers, timeouts, proxies, and the bound on the size of a reply.
+    pub fn http(mut self, options: HttpOptions) -> Self {
+        self.options = options;
         self
     }
 
-    /// The organisation that is billed, sent as `OpenAI-Organization`.
-    pub fn organization(self, organization: impl Into<String>) -> Self {
-        self.header("openai-organization", organization.into())
-    }
-
-    /// How long to wait for a connection; 5 s by default, as the OpenAI clients do.
-    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.connect_timeout = timeout;
-        self
-    }
-
-    /// How long to wait for a whole reply, its connection included; 600 s by default, as the OpenAI
-    /// clients do.
-    pub fn request_timeout(mut self, timeout: Duration) -> Self {
-        self.request_timeout = timeout;
-        self
-    }
-
-    /// Connects straight to the server, whatever proxies the environment and the system name.
-    pub fn no_proxy(mut self) -> Self {
-        self.proxies = false;
-        self
-    }
-
-    /// The largest reply that is read, in bytes; 64 MiB by default.
-    pub fn max_body(mut self, bytes: usize) -> Self {
-        self.max_body = bytes;
+    /// A header that the protocol requires.
+    pub(crate) fn protocol_header(mut self, name: &str, value: &str) -> Self {
+        self.options = self.options.header(name, value.to_owned());
         self
     }
 
@@ -114,7 +142,7 @@ impl JsonClientBuilder {
             headers.insert(name, value);
             secrets.push(key.secret.expose_secret().trim().into());
         }
-        for (name, value) in self.headers {
+        for (name, value) in self.options.headers {
             secrets.push(value.clone());
             let (name, value) = header(&name, &value)?;
             if headers.contains_key(&name) {
@@ -133,13 +161,13 @@ impl JsonClientBuilder {
             invalid("the system's root certificates could not be read").with_source(error)
         })?;
         let mut http = reqwest::Client::builder().tls_backend_preconfigured(tls);
-        if !self.proxies {
+        if !self.options.proxies {
             http = http.no_proxy();
         }
         let http = http
             .user_agent(concat!("textgrad/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(self.connect_timeout)
-            .timeout(self.request_timeout)
+            .connect_timeout(self.options.connect_timeout)
+            .timeout(self.options.request_timeout)
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|error| {
@@ -150,8 +178,8 @@ impl JsonClientBuilder {
             base,
             headers,
             Arc::new(Redactor::new(secrets)),
-            self.max_body,
-            self.request_timeout,
+            self.options.max_body,
+            self.options.request_timeout,
         ))
     }
 }

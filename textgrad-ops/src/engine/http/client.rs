@@ -1,4 +1,4 @@
-//! The client itself.
+//! The JSON client.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,10 +14,9 @@ use textgrad_core::{EngineError, ErrorKind};
 use super::base_url::BaseUrl;
 use super::body::Body;
 use super::builder::JsonClientBuilder;
-use super::events::Events;
 use super::failure::{failed, succeeded};
-use super::redact::Redactor;
-use super::report::Report;
+use super::report::{Redactor, Report};
+use super::sse::Events;
 
 /// The most of a failed reply that is read, in bytes.
 const MAX_ERROR_BODY: usize = 64 * 1024;
@@ -38,10 +37,10 @@ const MAX_ERROR_BODY: usize = 64 * 1024;
 /// ```
 #[derive(Clone)]
 pub struct JsonClient {
-    inner: Arc<Inner>,
+    inner: Arc<ClientInner>,
 }
 
-struct Inner {
+struct ClientInner {
     http: reqwest::Client,
     base: BaseUrl,
     headers: HeaderMap,
@@ -76,7 +75,7 @@ impl JsonClient {
         max_body: usize,
         timeout: Duration,
     ) -> Self {
-        Self { inner: Arc::new(Inner { http, base, headers, redactor, max_body, timeout }) }
+        Self { inner: Arc::new(ClientInner { http, base, headers, redactor, max_body, timeout }) }
     }
 
     /// The base URL without user, password and query.

@@ -89,7 +89,7 @@ mod tests {
 
     use reqwest::{Method, Url};
 
-    use super::super::redact::Redactor;
+    use super::super::report::Redactor;
     use super::*;
 
     fn report() -> Report {

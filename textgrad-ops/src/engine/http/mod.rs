@@ -7,9 +7,7 @@ mod base_url;
 mod body;
 mod builder;
 mod client;
-mod events;
 mod failure;
-mod redact;
 mod report;
 mod retry_after;
 mod server_error;
@@ -20,8 +18,10 @@ pub(crate) mod test_server;
 mod tests;
 mod tls;
 
-pub use self::builder::JsonClientBuilder;
+#[doc(inline)]
+pub use self::builder::{HttpOptions, JsonClientBuilder};
+#[doc(inline)]
 pub use self::client::JsonClient;
 
 pub(crate) use self::client::Reply;
-pub(crate) use self::events::{Event, Events};
+pub(crate) use self::sse::{Event, Events};

@@ -7,10 +7,15 @@ use serde_json::{Value, json};
 use textgrad_core::{EngineError, ErrorKind};
 
 use super::test_server::{TestServer, reply};
-use super::{JsonClient, JsonClientBuilder};
+use super::{HttpOptions, JsonClient, JsonClientBuilder};
+
+/// No proxies.
+fn direct() -> HttpOptions {
+    HttpOptions::default().no_proxy()
+}
 
 fn client(server: &TestServer) -> JsonClientBuilder {
-    JsonClient::builder(format!("http://{}/v1/", server.address)).no_proxy()
+    JsonClient::builder(format!("http://{}/v1/", server.address)).http(direct())
 }
 
 async fn post(server: &TestServer) -> Result<Value, EngineError> {
@@ -22,8 +27,7 @@ async fn a_post_sends_its_body_key_and_headers() {
     let server = TestServer::start(vec![reply(200, "", r#"{"ok": true}"#)]).await;
     let client = client(&server)
         .key(" sk-secret\n")
-        .organization("org-1")
-        .header("X-Team", "blue")
+        .http(direct().organization("org-1").header("X-Team", "blue"))
         .build()
         .unwrap();
     assert_eq!(
@@ -52,7 +56,7 @@ async fn a_get_keeps_query_and_user_of_the_base_url_to_itself() {
     .await;
     let client =
         JsonClient::builder(format!("http://me:pass-word@{}/v1?api-version=2024", server.address))
-            .no_proxy()
+            .http(direct())
             .build()
             .unwrap();
     assert_eq!(client.get::<Vec<u32>>("models").await.unwrap(), [1]);
@@ -116,7 +120,7 @@ async fn nobody_listening_is_a_connection_error() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    let client = JsonClient::builder(format!("http://{address}")).no_proxy().build().unwrap();
+    let client = JsonClient::builder(format!("http://{address}")).http(direct()).build().unwrap();
     let error = client.get::<Value>("x").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Connection);
     assert!(error.to_string().contains("could not connect"), "{error}");
@@ -127,8 +131,7 @@ async fn a_server_that_does_not_answer_in_time_is_a_timeout() {
     // Accepts, and says nothing.
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let client = JsonClient::builder(format!("http://{}", listener.local_addr().unwrap()))
-        .no_proxy()
-        .request_timeout(Duration::from_millis(50))
+        .http(direct().request_timeout(Duration::from_millis(50)))
         .build()
         .unwrap();
     let error = client.get::<Value>("x").await.unwrap_err();
@@ -146,7 +149,7 @@ async fn a_body_is_read_up_to_its_bound() {
         reply(200, "", "[1]"),
     ])
     .await;
-    let client = client(&server).max_body(8).build().unwrap();
+    let client = client(&server).http(direct().max_body(8)).build().unwrap();
     for _ in 0..2 {
         let error = client.get::<Value>("x").await.unwrap_err();
         assert!(error.to_string().contains("larger than 8 bytes"), "{error}");
@@ -179,16 +182,26 @@ fn settings_that_cannot_be_sent_are_refused() {
     let base = || JsonClient::builder("http://h");
     assert_eq!(build(base().key("  ")).kind(), ErrorKind::Auth);
     assert_eq!(build(base().key("a\nb")).kind(), ErrorKind::Auth);
-    assert_eq!(build(base().header("x y", "v")).kind(), ErrorKind::InvalidRequest);
-    assert_eq!(build(base().header("x", "a\u{7}hunter2")).kind(), ErrorKind::InvalidRequest);
-    assert!(!build(base().header("x", "a\u{7}hunter2")).to_string().contains("hunter2"));
-    assert!(build(base().key("k").header("Authorization", "v")).to_string().contains("twice"));
+    assert_eq!(build(base().http(direct().header("x y", "v"))).kind(), ErrorKind::InvalidRequest);
+    assert_eq!(
+        build(base().http(direct().header("x", "a\u{7}hunter2"))).kind(),
+        ErrorKind::InvalidRequest
+    );
+    assert!(
+        !build(base().http(direct().header("x", "a\u{7}hunter2"))).to_string().contains("hunter2")
+    );
+    assert!(
+        build(base().key("k").http(direct().header("Authorization", "v")))
+            .to_string()
+            .contains("twice")
+    );
     assert!(build(JsonClient::builder("http://u:p@h").key("k")).to_string().contains("both"));
 }
 
 #[test]
 fn debug_shows_no_secret() {
-    let builder = JsonClient::builder("http://u:hunter2@h/v1?k=hunter2").header("x", "hunter2");
+    let builder = JsonClient::builder("http://u:hunter2@h/v1?k=hunter2")
+        .http(HttpOptions::default().header("x", "hunter2"));
     for shown in [format!("{builder:?}"), format!("{:?}", builder.clone().build().unwrap())] {
         assert!(!shown.contains("hunter2"), "{shown}");
     }

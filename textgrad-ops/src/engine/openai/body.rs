@@ -1,4 +1,4 @@
-//! What is sent.
+//! Requests in the wire format.
 
 use serde_json::{Map, Value, json};
 use textgrad_core::{EngineError, ErrorKind, Message, Part, Request};

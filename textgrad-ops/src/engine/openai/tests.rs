@@ -6,7 +6,7 @@ use textgrad_core::{
     Sampling, Usage,
 };
 
-use super::OpenAi;
+use super::{HttpOptions, OpenAi};
 use crate::engine::http::test_server::{TestServer, events, reply};
 
 fn request(n: u32) -> Request {
@@ -16,7 +16,7 @@ fn request(n: u32) -> Request {
 
 async fn complete(server: &TestServer, stream: bool, n: u32) -> Result<Response, EngineError> {
     let engine = OpenAi::builder(format!("http://{}/v1", server.address), "m")
-        .no_proxy()
+        .http(HttpOptions::default().no_proxy())
         .key("sk-secret")
         .stream(stream)
         .build()?;

@@ -1,13 +1,12 @@
-//! Settings that do for an engine of any kind.
+//! Builder of engines named in one line.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
-use textgrad_core::{Engine, EngineError, ErrorKind};
+use textgrad_core::{Engine, EngineError, ErrorKind, truncate};
 
-use super::azure;
 use super::table::{Api, KeyNeed, Preset, Quirk};
+use crate::engine::http::HttpOptions;
 use crate::engine::openai::{MaxTokensField, OpenAiBuilder, SeedField};
 use crate::engine::{Anthropic, Gemini, OpenAi};
 #[cfg(feature = "sim")]
@@ -19,17 +18,15 @@ use crate::sim::SimBuilder;
 #[derive(Debug, Clone)]
 #[must_use = "a builder makes nothing until it is built"]
 pub struct EngineBuilder {
-    kind: Kind,
+    kind: EngineKind,
     name: Option<String>,
     stream: bool,
-    request_timeout: Option<Duration>,
-    connect_timeout: Option<Duration>,
-    no_proxy: bool,
+    http: HttpOptions,
     max_tokens_field: Option<MaxTokensField>,
 }
 
 #[derive(Debug, Clone)]
-enum Kind {
+enum EngineKind {
     #[cfg(feature = "sim")]
     Sim(SimBuilder),
     Server(Server),
@@ -46,45 +43,26 @@ struct Server {
     api_version: Option<String>,
 }
 
-/// Applies the settings that the builders of all servers have.
-macro_rules! common {
-    ($builder:expr, $settings:expr) => {{
-        let mut builder = $builder.stream($settings.stream);
-        if let Some(timeout) = $settings.request_timeout {
-            builder = builder.request_timeout(timeout);
-        }
-        if let Some(timeout) = $settings.connect_timeout {
-            builder = builder.connect_timeout(timeout);
-        }
-        if $settings.no_proxy {
-            builder = builder.no_proxy();
-        }
-        builder
-    }};
-}
-
 impl EngineBuilder {
-    fn new(kind: Kind) -> Self {
+    fn new(kind: EngineKind) -> Self {
         Self {
             kind,
             name: None,
             stream: false,
-            request_timeout: None,
-            connect_timeout: None,
-            no_proxy: false,
+            http: HttpOptions::default(),
             max_tokens_field: None,
         }
     }
 
     #[cfg(feature = "sim")]
     pub(super) fn simulation(sim: SimBuilder) -> Self {
-        Self::new(Kind::Sim(sim))
+        Self::new(EngineKind::Sim(sim))
     }
 
     /// A server that speaks OpenAI's chat completions, such as `http://localhost:8000/v1`, and one of its
     /// models.
     pub fn compatible(base_url: impl Into<SecretString>, model: impl Into<String>) -> Self {
-        Self::new(Kind::Server(Server {
+        Self::new(EngineKind::Server(Server {
             preset: None,
             model: model.into(),
             base_url: Some(base_url.into()),
@@ -99,7 +77,7 @@ impl EngineBuilder {
         lookup: impl Fn(&str) -> Option<String>,
     ) -> Self {
         let version = (preset.api == Api::Azure).then(|| lookup("OPENAI_API_VERSION"));
-        Self::new(Kind::Server(Server {
+        Self::new(EngineKind::Server(Server {
             preset: Some(preset),
             model: model.to_owned(),
             base_url: lookup(preset.base_url_var).map(Into::into),
@@ -110,7 +88,7 @@ impl EngineBuilder {
 
     /// The server's key, instead of that of the environment.
     pub fn key(mut self, key: impl Into<SecretString>) -> Self {
-        if let Kind::Server(server) = &mut self.kind {
+        if let EngineKind::Server(server) = &mut self.kind {
             server.key = Some(key.into());
         }
         self
@@ -118,7 +96,7 @@ impl EngineBuilder {
 
     /// Where the server is, instead of what the preset or the environment says.
     pub fn base_url(mut self, base_url: impl Into<SecretString>) -> Self {
-        if let Kind::Server(server) = &mut self.kind {
+        if let EngineKind::Server(server) = &mut self.kind {
             server.base_url = Some(base_url.into());
         }
         self
@@ -137,21 +115,9 @@ impl EngineBuilder {
         self
     }
 
-    /// How long to wait for a whole answer; 600 s by default.
-    pub fn request_timeout(mut self, timeout: Duration) -> Self {
-        self.request_timeout = Some(timeout);
-        self
-    }
-
-    /// How long to wait for a connection; 5 s by default.
-    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.connect_timeout = Some(timeout);
-        self
-    }
-
-    /// Connects straight to the server, whatever proxies the environment and the system name.
-    pub fn no_proxy(mut self) -> Self {
-        self.no_proxy = true;
+    /// HTTP settings: headers, timeouts, proxies.
+    pub fn http(mut self, options: HttpOptions) -> Self {
+        self.http = options;
         self
     }
 
@@ -168,33 +134,41 @@ impl EngineBuilder {
     /// [`ErrorKind::Auth`] if the server wants a key and there is none: the message names the variable that
     /// was looked at. [`ErrorKind::InvalidRequest`] if an address or another setting is wrong.
     pub fn build(self) -> Result<Arc<dyn Engine>, EngineError> {
-        let Self { kind, name, .. } = &self;
-        let server = match kind {
+        let server = match &self.kind {
             #[cfg(feature = "sim")]
-            Kind::Sim(sim) => return Ok(Arc::new(sim.clone().build()?)),
-            Kind::Server(server) => server,
+            EngineKind::Sim(sim) => return Ok(Arc::new(sim.clone().build()?)),
+            EngineKind::Server(server) => server,
         };
         let base_url = server.address()?;
         let base_url = base_url.expose_secret();
         let key = server.key()?;
-        let name = name.clone().unwrap_or_else(|| server.name());
+        let name = self.name.unwrap_or_else(|| server.name());
         Ok(match server.preset.map_or(Api::Chat, |preset| preset.api) {
             Api::Messages => {
-                let builder = common!(Anthropic::builder(base_url, &server.model), self).name(name);
+                let builder = Anthropic::builder(base_url, &server.model)
+                    .stream(self.stream)
+                    .http(self.http)
+                    .name(name);
                 Arc::new(match key {
                     Some(key) => builder.key(key).build()?,
                     None => builder.build()?,
                 })
             }
             Api::GenerateContent => {
-                let builder = common!(Gemini::builder(base_url, &server.model), self).name(name);
+                let builder = Gemini::builder(base_url, &server.model)
+                    .stream(self.stream)
+                    .http(self.http)
+                    .name(name);
                 Arc::new(match key {
                     Some(key) => builder.key(key).build()?,
                     None => builder.build()?,
                 })
             }
             api @ (Api::Chat | Api::Azure) => {
-                let builder = common!(OpenAi::builder(base_url, &server.model), self).name(name);
+                let builder = OpenAi::builder(base_url, &server.model)
+                    .stream(self.stream)
+                    .http(self.http)
+                    .name(name);
                 let mut builder = server.with_quirks(builder);
                 if let Some(field) = self.max_tokens_field {
                     builder = builder.max_tokens_field(field);
@@ -235,7 +209,7 @@ impl Server {
         match preset.api {
             Api::Azure => {
                 let version = self.api_version.as_deref();
-                azure::base_url(base_url, self.model.trim(), version).map(Into::into)
+                azure_base_url(base_url, self.model.trim(), version).map(Into::into)
             }
             _ => Ok(base_url.into()),
         }
@@ -275,4 +249,38 @@ impl Server {
         }
         builder
     }
+}
+
+/// The version of the API unless the environment names another: the last one that is dated and not a preview.
+const API_VERSION: &str = "2024-10-21";
+
+/// The base URL of a deployment's chat completions.
+fn azure_base_url(
+    endpoint: &str,
+    deployment: &str,
+    version: Option<&str>,
+) -> Result<String, EngineError> {
+    let version = version.unwrap_or(API_VERSION);
+    plain("the name of a deployment", deployment)?;
+    plain("a version of the API such as 2024-10-21 in OPENAI_API_VERSION", version)?;
+    // The path goes behind the endpoint, so nothing may follow it there.
+    if endpoint.contains(['?', '#']) {
+        return Err(EngineError::new(
+            ErrorKind::InvalidRequest,
+            "expected an endpoint such as https://RESOURCE.openai.azure.com in \
+             AZURE_OPENAI_ENDPOINT, got one with a query or a fragment",
+        ));
+    }
+    let endpoint = endpoint.trim().trim_end_matches('/');
+    Ok(format!("{endpoint}/openai/deployments/{deployment}?api-version={version}"))
+}
+
+/// Refuses what would change the address in another place than its own.
+fn plain(what: &str, text: &str) -> Result<(), EngineError> {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
+    if text.bytes().all(is_plain) && text.bytes().any(|b| b != b'.') {
+        return Ok(());
+    }
+    let got = truncate(text, 80);
+    Err(EngineError::new(ErrorKind::InvalidRequest, format!("expected {what}, got {got:?}")))
 }

@@ -25,9 +25,7 @@
 //! # Ok::<(), textgrad_core::EngineError>(())
 //! ```
 
-mod azure;
 mod builder;
-mod nearest;
 mod spec;
 mod table;
 #[cfg(test)]

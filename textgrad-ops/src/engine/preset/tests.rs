@@ -161,7 +161,11 @@ async fn sent(line: &str, variables: &[(&'static str, &str)]) -> (String, Value)
     let server = TestServer::start(vec![reply(200, "", &body.to_string())]).await;
     let base_url = format!("http://{}", server.address);
     let settings = engine_with(line, env(variables)).unwrap();
-    let engine = settings.base_url(base_url).no_proxy().build().unwrap();
+    let engine = settings
+        .base_url(base_url)
+        .http(crate::engine::http::HttpOptions::default().no_proxy())
+        .build()
+        .unwrap();
     let sampling = Sampling::default().with_n(3).with_seed(7).with_max_tokens(9);
     let request = Request::new(Purpose::Sample, [Message::user("hi")]).with_sampling(sampling);
     engine.complete(&request).await.unwrap();

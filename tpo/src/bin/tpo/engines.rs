@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 use textgrad_core::{Engine, EngineError};
+use textgrad_ops::engine::HttpOptions;
 use textgrad_ops::engine::preset::{self, EngineBuilder, Preset};
 use textgrad_ops::layer::{EngineExt, Meter};
 use textgrad_ops::store::{DiskCache, DiskCacheConfig};
@@ -38,7 +39,9 @@ impl Layers {
 
     /// The engine with these layers.
     pub(crate) fn engine(&self, spec: &EngineSpec) -> Result<Arc<dyn Engine>, Error> {
-        let mut builder = builder(spec)?.request_timeout(spec.timeout).stream(spec.stream);
+        let mut builder = builder(spec)?
+            .http(HttpOptions::default().request_timeout(spec.timeout))
+            .stream(spec.stream);
         if let Some(field) = spec.max_tokens_field {
             builder = builder.max_tokens_field(field);
         }

@@ -6,7 +6,6 @@ mod tests;
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,9 +13,8 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use secrecy::SecretString;
 use serde_json::Value as Json;
 use textgrad_core::{EngineError, Seed};
-use textgrad_ops::engine::http::{JsonClient, JsonClientBuilder};
-use textgrad_ops::layer::RetryPolicy;
-use tokio::sync::Semaphore;
+use textgrad_ops::engine::http::{HttpOptions, JsonClient, JsonClientBuilder};
+use textgrad_ops::layer::{CallPolicy, Limits, RetryPolicy};
 
 pub use self::api::RewardApi;
 use super::RewardModel;
@@ -49,9 +47,8 @@ pub struct HttpReward {
     model: String,
     api: RewardApi,
     client: JsonClient,
-    retry: RetryPolicy,
+    calls: CallPolicy,
     batch: usize,
-    permits: Arc<Semaphore>,
     concurrency: usize,
     sanity: Sanity,
 }
@@ -98,14 +95,8 @@ impl HttpReward {
         let body = self.api.body(&self.model, query, answers)?;
         // A seed of its own for each request, so that retries do not come back all at once.
         let seed = answers.iter().fold(Seed::new(0), |seed, answer| seed.child(answer, 0));
-        let retry = self.retry.clone().seed(seed);
-        let reply = retry
-            .run(|_attempt| async {
-                // The semaphore is never closed; if it were, asking without a permit would be right.
-                let _permit = self.permits.acquire().await.ok();
-                self.client.post::<Json, Json>(self.api.path(), &body).await
-            })
-            .await?;
+        let call = |_attempt| self.client.post::<Json, Json>(self.api.path(), &body);
+        let reply = self.calls.run(seed, 0, call).await?;
         let scores = self.api.scores(&reply, answers)?;
         self.sanity.look_at(&self.name, query, answers, &scores);
         Ok(scores)
@@ -123,7 +114,7 @@ impl HttpRewardBuilder {
     /// The longest that one request may take.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.client = self.client.request_timeout(timeout);
+        self.client = self.client.http(HttpOptions::default().request_timeout(timeout));
         self
     }
 
@@ -156,18 +147,26 @@ impl HttpRewardBuilder {
     /// An [`EngineError`] if the URL or the key cannot be used.
     pub fn build(self) -> Result<HttpReward, EngineError> {
         let most = self.api.max_batch();
+        let calls = calls(self.retry, self.concurrency);
         Ok(HttpReward {
             name: format!("{}:{}", self.api.name(), self.model),
             batch: self.batch.unwrap_or(self.api.default_batch()).min(most),
             model: self.model,
             api: self.api,
             client: self.client.build()?,
-            retry: self.retry,
-            permits: Arc::new(Semaphore::new(self.concurrency)),
+            calls,
             concurrency: self.concurrency,
             sanity: Sanity::new(Expected::raw(ADVICE)),
         })
     }
+}
+
+/// The policy of calls to a reward server.
+pub(super) fn calls(retry: RetryPolicy, concurrency: usize) -> CallPolicy {
+    let concurrency = u32::try_from(concurrency).unwrap_or(u32::MAX);
+    let limits = Limits::default().concurrency(concurrency);
+    // The client bounds the time of a request.
+    CallPolicy::default().timeout(Duration::MAX).limits(limits).retry(retry)
 }
 
 /// The root of a server whose base URL may be that of chat clients. SGLang has a route below `/v1` too that

@@ -1,20 +1,18 @@
 //! How likely a model finds an answer.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
 use serde_json::Value as Json;
 use textgrad_core::{EngineError, ErrorKind, Seed, truncate};
-use textgrad_ops::engine::http::{JsonClient, JsonClientBuilder};
-use textgrad_ops::layer::RetryPolicy;
-use tokio::sync::Semaphore;
+use textgrad_ops::engine::http::{HttpOptions, JsonClient, JsonClientBuilder};
+use textgrad_ops::layer::{CallPolicy, RetryPolicy};
 
 use super::HttpReward;
 use crate::query::Query;
 use crate::reward::ChatTemplate;
-use crate::reward::http::root;
+use crate::reward::http::{calls, root};
 
 pub(super) const COMPLETIONS: &str = "v1/completions";
 
@@ -60,8 +58,7 @@ pub struct Likelihood {
     template: ChatTemplate,
     api: LikelihoodApi,
     client: JsonClient,
-    retry: RetryPolicy,
-    permits: Arc<Semaphore>,
+    calls: CallPolicy,
 }
 
 /// Settings of a [`Likelihood`].
@@ -91,7 +88,7 @@ impl LikelihoodBuilder {
 
     /// The longest that one request may take.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.client = self.client.request_timeout(timeout);
+        self.client = self.client.http(HttpOptions::default().request_timeout(timeout));
         self
     }
 
@@ -101,8 +98,7 @@ impl LikelihoodBuilder {
         self
     }
 
-    /// How many answers are looked at at the same time, at most; [`HttpReward::DEFAULT_CONCURRENCY`] unless
-    /// said otherwise.
+    /// The most requests in flight. Default: [`HttpReward::DEFAULT_CONCURRENCY`].
     pub fn concurrency(mut self, answers: usize) -> Self {
         self.concurrency = answers.max(1);
         self
@@ -118,8 +114,7 @@ impl LikelihoodBuilder {
             template: self.template,
             api: self.api,
             client: self.client.build()?,
-            retry: self.retry,
-            permits: Arc::new(Semaphore::new(self.concurrency)),
+            calls: calls(self.retry, self.concurrency),
         })
     }
 }
@@ -163,8 +158,6 @@ impl Likelihood {
     /// The server's error; one that names the answer if the template or the server's logprobs cannot be used.
     pub async fn logprob(&self, query: &Query, answer: &str) -> Result<f64, EngineError> {
         let parts = parts(&self.template, query, answer)?;
-        // The semaphore is never closed; if it were, asking without a permit would be right.
-        let _permit = self.permits.acquire().await.ok();
         match self.api {
             LikelihoodApi::PromptLogprobs => self.by_prompt_logprobs(&parts, answer).await,
             LikelihoodApi::Echo => self.by_echo(&parts, answer).await,
@@ -178,8 +171,8 @@ impl Likelihood {
         answer: &str,
     ) -> Result<Json, EngineError> {
         // A seed of its own for each answer, so that retries do not come back all at once.
-        let retry = self.retry.clone().seed(Seed::new(0).child(answer, 0));
-        retry.run(|_attempt| self.client.post::<Json, Json>(path, body)).await
+        let seed = Seed::new(0).child(answer, 0);
+        self.calls.run(seed, 0, |_attempt| self.client.post::<Json, Json>(path, body)).await
     }
 }
 
