@@ -1,10 +1,10 @@
 //! The critic: what one text has and the other lacks, in words.
 
-use super::aspects::{Kind, rows};
-use super::detect::{Reading, Wants};
+use super::criteria::{Kind, criteria};
+use super::detect::{Needs, Reading};
 use super::rng::Rng;
 
-/// How likely an aspect that is the same in both texts, or that there is only one text to see it in, is
+/// How likely a criterion that is the same in both texts, or that there is only one text to see it in, is
 /// noticed, as a share of how likely a difference is: contrast draws attention.
 const WITHOUT_CONTRAST: f64 = 0.3;
 
@@ -16,43 +16,45 @@ pub(super) fn critique(
     skill: f64,
     rng: &mut Rng,
 ) -> String {
-    let wants = Wants::of(query);
-    let ours = Reading::of(chosen, wants.budget);
-    let theirs = rejected.map(|text| Reading::of(text, wants.budget));
+    let needs = Needs::of(query);
+    let ours = Reading::of(chosen, needs.budget);
+    let theirs = rejected.map(|text| Reading::of(text, needs.budget));
     let mut lines = vec![
         match rejected {
-            Some(_) => rng.pick(&[
-                "Set side by side, the chosen response serves the query better.",
-                "The chosen response is the stronger one, for what follows.",
-            ]),
-            None => rng.pick(&[
-                "Taken by itself, the response does part of what the query needs.",
-                "The response is usable and leaves room for more.",
-            ]),
+            Some(_) => rng.pick(
+                "Set side by side, the chosen response serves the query better.|\
+                 The chosen response is the stronger one, for what follows.",
+            ),
+            None => rng.pick(
+                "Taken by itself, the response does part of what the query needs.|\
+                 The response is usable and leaves room for more.",
+            ),
         }
         .to_owned(),
     ];
-    for (index, row) in rows() {
+    for (index, row) in criteria() {
         let has = ours.marks.contains(index);
         let other = theirs.as_ref().map(|theirs| theirs.marks.contains(index));
         let differs = other.is_some_and(|other| other != has);
         let noticed = rng.chance(if differs { skill } else { skill * WITHOUT_CONTRAST });
         let name = rng.pick(row.names);
-        let wanted = wants.virtues.contains(index);
+        let wanted = needs.strengths.contains(index);
         let line = match (row.kind, has, other) {
-            (Kind::Virtue { .. }, false, None | Some(false)) if !wanted => None,
-            (Kind::Virtue { .. }, true, Some(false)) => {
+            (Kind::Strength { .. }, false, None | Some(false)) if !wanted => None,
+            (Kind::Strength { .. }, true, Some(false)) => {
                 Some(format!("The chosen response has {name}, which the rejected response lacks."))
             }
-            (Kind::Virtue { .. }, false, Some(true)) => Some(format!(
+            (Kind::Strength { .. }, false, Some(true)) => Some(format!(
                 "The chosen response lacks {name}, which the rejected response gives."
             )),
-            (Kind::Virtue { .. }, true, Some(true)) => Some(format!("Both responses have {name}.")),
-            (Kind::Virtue { .. }, false, Some(false)) => {
+            (Kind::Strength { .. }, true, Some(true)) => {
+                Some(format!("Both responses have {name}."))
+            }
+            (Kind::Strength { .. }, false, Some(false)) => {
                 Some(format!("Neither response gives {name}, which the query calls for."))
             }
-            (Kind::Virtue { .. }, true, None) => Some(format!("The response has {name}.")),
-            (Kind::Virtue { .. }, false, None) => {
+            (Kind::Strength { .. }, true, None) => Some(format!("The response has {name}.")),
+            (Kind::Strength { .. }, false, None) => {
                 Some(format!("The response lacks {name}, which the query calls for."))
             }
             (_, true, Some(false)) => Some(format!(
@@ -76,15 +78,15 @@ pub(super) fn critique(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sim::wishes::{Action, read};
+    use crate::sim::gradient::{Action, read};
 
     const QUERY: &str = "How do I take care of a wooden table?";
     const GOOD: &str = "For example, oil it. In short, be kind to it.";
     const POOR: &str = "Great question! This matters because wood is dry.";
 
     fn action(text: &str, name: &str) -> Option<Action> {
-        let (index, _) = rows().find(|(_, row)| row.name == name)?;
-        read(text).into_iter().find(|(wish, _)| *wish == index).map(|(_, action)| action)
+        let (index, _) = criteria().find(|(_, row)| row.name == name)?;
+        read(text).into_iter().find(|(change, _)| *change == index).map(|(_, action)| action)
     }
 
     #[test]

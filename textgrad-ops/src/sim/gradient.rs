@@ -1,8 +1,88 @@
 //! The gradient: a critique turned into instructions, and several of them merged.
+//!
+//! Critic, gradient and updater exchange text only: one writes an instruction here, the next reads it here.
 
-use super::aspects::rows;
+use super::criteria::Criterion;
+use super::criteria::criteria;
+use super::detect::MENTIONS;
 use super::rng::Rng;
-use super::wishes::{Action, Wish, instruction, read};
+use super::sections::parse;
+use super::text::{entries, has_any, normalise, sentences};
+
+/// The action on a criterion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Action {
+    /// Bring it in.
+    Add,
+    /// Take it out.
+    Cut,
+    /// Leave it as it is: a strength that is there, a flaw that is not.
+    Keep,
+}
+
+/// An criterion and what is to be done about it.
+pub(super) type Change = (usize, Action);
+
+const KEEPS: &str = "keep|preserve|retain|maintain";
+const LACKS: &str = "chosen response lacks|neither response|the response lacks";
+const HAS: &str =
+    "chosen response has|rejected response lacks|both responses have|the response has";
+const CLEAN: &str = "chosen response avoids|the response avoids|free of";
+const REMOVALS: &str = "do not|dont|avoid|remove|cut|drop|leave out|omit";
+
+/// The changes in a text, each once, in order of appearance. Sections inside the text are quotations and not
+/// read, unless there is nothing else.
+pub(super) fn read(text: &str) -> Vec<Change> {
+    let parsed = parse(text);
+    let outside = parsed.outside.concat();
+    let text = if outside.trim().is_empty() { text } else { &outside };
+    let mut changes: Vec<Change> = Vec::new();
+    for sentence in sentences(text) {
+        let words = normalise(sentence);
+        let mentioned = MENTIONS.find(&words);
+        for (index, row) in criteria() {
+            if mentioned.contains(index) && changes.iter().all(|(known, _)| *known != index) {
+                changes.push((index, action(row, &words)));
+            }
+        }
+    }
+    changes
+}
+
+fn action(row: &Criterion, words: &str) -> Action {
+    let any = |phrases| has_any(words, phrases);
+    if !row.is_strength() {
+        let others_only = any("rejected response suffers");
+        return if any(CLEAN) || any(KEEPS) || others_only { Action::Keep } else { Action::Cut };
+    }
+    let starts = |phrase: &str| words.starts_with(&format!(" {phrase} "));
+    if any(KEEPS) {
+        Action::Keep
+    } else if any(LACKS) {
+        Action::Add
+    } else if any(HAS) {
+        Action::Keep
+    } else if entries(REMOVALS).any(starts) {
+        Action::Cut
+    } else {
+        Action::Add
+    }
+}
+
+/// A change as an instruction.
+pub(super) fn instruction((index, action): Change, rng: &mut Rng) -> String {
+    let Some((_, row)) = criteria().nth(index) else {
+        return String::new();
+    };
+    let name = rng.pick(row.names);
+    let own = rng.pick(row.instructions);
+    match (action, row.is_strength()) {
+        (Action::Add, _) | (Action::Cut, false) => own.to_owned(),
+        (Action::Cut, true) => format!("Leave out {name}."),
+        (Action::Keep, true) => format!("Keep {name}."),
+        (Action::Keep, false) => format!("Keep the text free of {name}."),
+    }
+}
 
 /// How often an instruction is made up: always a little, more so without skill.
 const INVENTS: (f64, f64) = (0.02, 0.2);
@@ -13,13 +93,13 @@ const NOTHING: &str = "The text can stay as it is.";
 pub(super) fn instructions(critique: &[&str], skill: f64, rng: &mut Rng) -> String {
     let mut lines = Vec::new();
     let found = merged(critique);
-    for wish in &found {
-        let line = instruction(*wish, rng);
+    for change in &found {
+        let line = instruction(*change, rng);
         if rng.chance(skill) {
             lines.push(line);
         }
     }
-    let invented = rng.below(rows().count());
+    let invented = rng.below(criteria().count());
     let line = instruction((invented, Action::Add), rng);
     let known = found.iter().any(|(index, _)| *index == invented);
     if rng.chance(INVENTS.0 + INVENTS.1 * (1.0 - skill)) && !known {
@@ -32,7 +112,7 @@ pub(super) fn instructions(critique: &[&str], skill: f64, rng: &mut Rng) -> Stri
 /// it is, so that no text is lost that a reader might understand.
 pub(super) fn reduce(feedback: &[&str], rng: &mut Rng) -> String {
     let mut lines: Vec<String> =
-        merged(feedback).into_iter().map(|wish| instruction(wish, rng)).collect();
+        merged(feedback).into_iter().map(|change| instruction(change, rng)).collect();
     for text in feedback {
         let text = text.trim();
         if !text.is_empty()
@@ -46,19 +126,19 @@ pub(super) fn reduce(feedback: &[&str], rng: &mut Rng) -> String {
     listed(&lines)
 }
 
-/// The wishes of several texts, each aspect once, what is to change before what is to stay: where one
+/// The changes of several texts, each criterion once, what is to change before what is to stay: where one
 /// text wants a thing kept and another wants it changed, the change is what there is to do.
-pub(super) fn merged(texts: &[&str]) -> Vec<Wish> {
-    let mut wishes: Vec<Wish> = Vec::new();
-    for wish in texts.iter().flat_map(|text| read(text)) {
-        match wishes.iter_mut().find(|(index, _)| *index == wish.0) {
-            Some(known) if known.1 == Action::Keep => known.1 = wish.1,
+pub(super) fn merged(texts: &[&str]) -> Vec<Change> {
+    let mut changes: Vec<Change> = Vec::new();
+    for change in texts.iter().flat_map(|text| read(text)) {
+        match changes.iter_mut().find(|(index, _)| *index == change.0) {
+            Some(known) if known.1 == Action::Keep => known.1 = change.1,
             Some(_) => {}
-            None => wishes.push(wish),
+            None => changes.push(change),
         }
     }
-    wishes.sort_by_key(|(_, action)| *action == Action::Keep);
-    wishes
+    changes.sort_by_key(|(_, action)| *action == Action::Keep);
+    changes
 }
 
 fn listed(lines: &[String]) -> String {
@@ -81,7 +161,7 @@ mod tests {
                     let text = instructions(&critique, skill, &mut Rng::new(1, *seed));
                     read(&text).iter().any(|(index, action)| {
                         *action == Action::Add
-                            && rows().nth(*index).is_some_and(|(_, row)| row.name == "caveat")
+                            && criteria().nth(*index).is_some_and(|(_, row)| row.name == "caveat")
                     })
                 })
                 .count()
@@ -109,5 +189,44 @@ mod tests {
         );
         assert!(text.ends_with("- Rhyme more."));
         assert_eq!(reduce(&["", NOTHING], &mut Rng::new(1, 1)), NOTHING);
+    }
+
+    #[test]
+    fn an_instruction_is_read_as_it_was_meant() {
+        for (index, row) in criteria() {
+            let actions: &[Action] = if row.is_strength() {
+                &[Action::Add, Action::Cut, Action::Keep]
+            } else {
+                &[Action::Cut, Action::Keep]
+            };
+            for action in actions {
+                for seed in 0..20 {
+                    let text = instruction((index, *action), &mut Rng::new(1, seed));
+                    assert_eq!(read(&text), [(index, *action)], "{text}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn wishes_of_others_are_understood_too() {
+        let names = |text: &str| -> Vec<(&'static str, Action)> {
+            read(text)
+                .into_iter()
+                .filter_map(|(index, action)| Some((criteria().nth(index)?.1.name, action)))
+                .collect()
+        };
+        assert_eq!(
+            names("The text is wordy. It does not give any examples!\n- Do not use numbers"),
+            [("padding", Action::Cut), ("example", Action::Add), ("figure", Action::Cut)]
+        );
+        assert!(names("All is well.").is_empty());
+    }
+
+    #[test]
+    fn quotations_are_not_wishes() {
+        let quoted = "<CONVERSATION>\nAdd an example.\n</CONVERSATION>\nCut the padding.";
+        assert_eq!(read(quoted).len(), 1);
+        assert_eq!(read("<CONTEXT>\nAdd an example.\n</CONTEXT>").len(), 1);
     }
 }

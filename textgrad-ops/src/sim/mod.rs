@@ -7,7 +7,7 @@
 //! ([`Engine::is_simulation`]).
 //!
 //! # What it simulates
-//! Answers have aspects: virtues that a query calls for (a direct answer, a reason, an example, steps, a
+//! Answers have aspects: strengths that a query calls for (a direct answer, a reason, an example, steps, a
 //! caveat, ...) and flaws (padding, hedging, digressions, flattery, too many words). One table holds, for
 //! each, the query words that call for it, sentences that have it, the phrases by which it is found, and
 //! what critiques and instructions call it. All parts meet in text only:
@@ -94,45 +94,41 @@
 //! or if there is an assistant turn. Such a request that has markers but fits none of the rows above is an
 //! error of kind [`ErrorKind::Unsupported`] that lists what was seen and what is missing.
 
-mod aspects;
 pub mod counting;
+mod criteria;
 mod critic;
 mod detect;
 mod gradient;
+mod judge;
 mod policy;
 mod request;
 mod reward;
 mod rng;
 mod sections;
-pub mod sorting;
-mod tasks;
 #[cfg(test)]
 mod tests;
 mod text;
-mod tokens;
 mod topic;
 mod updater;
-mod wishes;
 
 use std::str::FromStr;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use textgrad_core::{
-    Engine, EngineError, EngineInfo, ErrorKind, Request, Response, Usage, truncate,
-};
+use textgrad_core::{Engine, EngineError, EngineInfo, ErrorKind, Message, Request, Response, Usage, truncate};
 
-use self::request::{Ask, Conversation, recognise};
+use self::counting::PromptTask;
+use self::judge::Judge;
+use self::request::{Conversation, Task, recognise};
 use self::rng::Rng;
-use self::tasks::Work;
 
 #[doc(inline)]
-pub use self::reward::{RewardParts, reward, reward_parts};
+pub use self::reward::reward;
 
 /// How well instructions are followed unless said otherwise.
 const SKILL: f64 = 0.8;
 /// The most choices that one request draws; whoever wants more asks again.
-const MOST_CHOICES: u32 = 1024;
+const MAX_CHOICES: u32 = 1024;
 
 /// The simulated language model; see the [module](self).
 ///
@@ -273,56 +269,51 @@ impl FromStr for SimBuilder {
     }
 }
 
-impl Sim {
-    fn write(&self, task: &Task<'_>, rng: &mut Rng) -> String {
-        match task {
-            Task::Work(work) => work.write(self.skill, rng),
-            Task::Open(ask) => self.write_open(ask, rng),
-        }
-    }
-
-    /// What open queries ask for.
-    fn write_open(&self, ask: &Ask<'_>, rng: &mut Rng) -> String {
-        let skill = self.skill;
-        match ask {
-            Ask::Plain { system, query } => policy::answer(system, query, skill, rng),
-            Ask::Loss { query, chosen, rejected } => {
-                critic::critique(query, chosen, *rejected, skill, rng)
-            }
-            Ask::Gradient { critique } => gradient::instructions(critique, skill, rng),
-            Ask::Update { tag, query, role, variable, feedback } => {
-                let task = updater::Task { query: *query, role, variable, feedback };
-                let text = updater::rewrite(task, skill, rng);
-                format!("The text, rewritten by the feedback:\n{}", tagged(tag, &text))
-            }
-            Ask::Reduce { tag, feedback } => {
-                let text = gradient::reduce(feedback, rng);
-                match tag {
-                    Some(tag) => tagged(tag, &text),
-                    None => text,
-                }
-            }
-        }
-    }
+/// What answers a request.
+enum Writer<'a> {
+    Judge(Judge<'a>),
+    Prompt(PromptTask<'a>),
+    Open(Task<'a>),
 }
 
-/// What a request is about: something that can be right or wrong, or an open query.
-enum Task<'a> {
-    Work(Work<'a>),
-    Open(Ask<'a>),
-}
-
-impl<'a> Task<'a> {
+impl<'a> Writer<'a> {
     fn of(conversation: &'a Conversation) -> Result<Self, EngineError> {
-        if let Some(judge) = tasks::Judge::recognise(conversation) {
-            return Ok(Self::Work(Work::Judge(judge)));
+        if let Some(judge) = Judge::recognise(conversation) {
+            return Ok(Self::Judge(judge));
         }
-        let ask = recognise(conversation)?;
-        Ok(match tasks::recognise(conversation, &ask) {
-            Some(work) => Self::Work(work),
-            None => Self::Open(ask),
+        let task = recognise(conversation)?;
+        Ok(match PromptTask::recognise(conversation, &task) {
+            Some(task) => Self::Prompt(task),
+            None => Self::Open(task),
         })
     }
+
+    fn write(&self, skill: f64, rng: &mut Rng) -> String {
+        let task = match self {
+            Self::Judge(judge) => return judge.write(skill, rng),
+            Self::Prompt(task) => return task.write(skill, rng),
+            Self::Open(task) => task,
+        };
+        match task {
+            Task::Plain { system, query } => policy::answer(system, query, skill, rng),
+            Task::Loss { query, chosen, rejected } => {
+                critic::critique(query, chosen, *rejected, skill, rng)
+            }
+            Task::Gradient { critique } => gradient::instructions(critique, skill, rng),
+            Task::Update { tag, query, role, variable, feedback } => {
+                let task = updater::Rewrite { query: *query, role, variable, feedback };
+                rewritten(tag, &updater::rewrite(task, skill, rng))
+            }
+            Task::Reduce { tag, feedback } => {
+                let text = gradient::reduce(feedback, rng);
+                tag.map_or_else(|| text.clone(), |tag| tagged(tag, &text))
+            }
+        }
+    }
+}
+
+fn rewritten(tag: &str, text: &str) -> String {
+    format!("The text, rewritten by the feedback:\n{}", tagged(tag, text))
 }
 
 fn tagged(tag: &str, text: &str) -> String {
@@ -346,6 +337,12 @@ impl Engine for Sim {
                 "expected n of at least 1, got 0; ask for one answer or more",
             ));
         }
+        if request.messages.iter().any(Message::has_image) {
+            return Err(EngineError::new(
+                ErrorKind::Unsupported,
+                "the simulation cannot see images; use an engine with a vision model",
+            ));
+        }
         if request.format.is_some() {
             return Err(EngineError::new(
                 ErrorKind::Unsupported,
@@ -354,24 +351,24 @@ impl Engine for Sim {
             ));
         }
         let conversation = Conversation::new(&request.messages);
-        let task = Task::of(&conversation)?;
+        let writer = Writer::of(&conversation)?;
         let key = rng::key(&request.messages);
         let greedy = sampling.temperature.is_some_and(|t| t <= 0.0);
         let seed = sampling.seed.filter(|_| !greedy).unwrap_or_default();
-        let choices: Vec<_> = (0..sampling.n.min(MOST_CHOICES))
+        let choices: Vec<_> = (0..sampling.n.min(MAX_CHOICES))
             .map(|index| {
                 let step = if greedy { 0 } else { u64::from(index) };
                 let mut rng = Rng::new(key, seed.wrapping_add(step));
-                tokens::finish(self.write(&task, &mut rng), sampling)
+                text::finish(writer.write(self.skill, &mut rng), sampling)
             })
             .collect();
         let usage = Usage {
             prompt_tokens: request
                 .messages
                 .iter()
-                .map(|message| tokens::count(&message.text()))
+                .map(|message| text::tokens(&message.text()))
                 .sum(),
-            completion_tokens: choices.iter().map(|choice| tokens::count(&choice.text)).sum(),
+            completion_tokens: choices.iter().map(|choice| text::tokens(&choice.text)).sum(),
             cached_tokens: 0,
         };
         Ok(Response::new(choices).with_usage(usage).with_model("sim (simulation)"))

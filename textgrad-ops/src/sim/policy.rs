@@ -1,11 +1,11 @@
 //! The policy: a first answer to a query.
 
-use super::aspects::{Aspect, Kind, rows};
-use super::detect::Wants;
+use super::criteria::{Criterion, Kind, criteria};
+use super::detect::Needs;
+use super::gradient::{Action, read};
 use super::rng::Rng;
-use super::wishes::{self, Action};
 
-/// How often an answer covers an aspect that the query calls for, or one that it does not.
+/// How often an answer covers a criterion that the query calls for, or one that it does not.
 const COVERS: (f64, f64) = (0.5, 0.04);
 /// How often an answer commits a flaw.
 const FLAWED: f64 = 0.3;
@@ -13,8 +13,8 @@ const FLAWED: f64 = 0.3;
 /// How often a topic that was named before is only called `it`.
 const SHORTENS: f64 = 0.6;
 
-/// A sentence of an aspect about a topic; `named` if the topic was named before.
-pub(super) fn sentence(row: &Aspect, topic: &str, named: bool, rng: &mut Rng) -> String {
+/// A sentence of a criterion about a topic; `named` if the topic was named before.
+pub(super) fn sentence(row: &Criterion, topic: &str, named: bool, rng: &mut Rng) -> String {
     let wording = rng.pick(row.wordings);
     let shortens = rng.chance(SHORTENS) && named;
     wording.replace("{topic}", if shortens { "it" } else { topic })
@@ -25,19 +25,19 @@ pub(super) fn sentence(row: &Aspect, topic: &str, named: bool, rng: &mut Rng) ->
 /// What the system prompt asks for is followed with probability `skill`; without that, how good the answer
 /// is does not depend on the skill.
 pub(super) fn answer(system: &str, query: &str, skill: f64, rng: &mut Rng) -> String {
-    let wants = Wants::of(query);
-    let asked = wishes::read(system);
-    let mut covered: Vec<&Aspect> = Vec::new();
-    for (index, row) in rows() {
+    let needs = Needs::of(query);
+    let asked = read(system);
+    let mut covered: Vec<&Criterion> = Vec::new();
+    for (index, row) in criteria() {
         let usual = match row.kind {
-            Kind::Virtue { .. } if wants.virtues.contains(index) => COVERS.0,
-            Kind::Virtue { .. } => COVERS.1,
+            Kind::Strength { .. } if needs.strengths.contains(index) => COVERS.0,
+            Kind::Strength { .. } => COVERS.1,
             Kind::Flaw => FLAWED,
             Kind::Length => continue,
         };
         let action = asked.iter().find(|(asked, _)| *asked == index).map(|(_, action)| *action);
         let chance = match action {
-            Some(Action::Add | Action::Keep) if row.is_virtue() => skill.max(usual),
+            Some(Action::Add | Action::Keep) if row.is_strength() => skill.max(usual),
             Some(_) => usual * (1.0 - skill),
             None => usual,
         };
@@ -45,14 +45,14 @@ pub(super) fn answer(system: &str, query: &str, skill: f64, rng: &mut Rng) -> St
             covered.push(row);
         }
     }
-    covered.sort_by_key(|row| row.place);
+    covered.sort_by_key(|row| row.position);
     let mut parts: Vec<String> = Vec::new();
     for row in covered {
-        let named = parts.iter().any(|part| part.contains(&wants.topic));
-        parts.push(sentence(row, &wants.topic, named, rng));
+        let named = parts.iter().any(|part| part.contains(&needs.topic));
+        parts.push(sentence(row, &needs.topic, named, rng));
     }
     if parts.is_empty() {
-        return format!("There is not much to tell about {}.", wants.topic);
+        return format!("There is not much to tell about {}.", needs.topic);
     }
     parts.join(" ")
 }
@@ -81,7 +81,7 @@ mod tests {
                 .filter(|seed| {
                     let text = answer(system, "Why is it so?", skill, &mut Rng::new(5, *seed));
                     let marks = Reading::of(&text, 200).marks;
-                    rows().any(|(index, row)| row.name == "example" && marks.contains(index))
+                    criteria().any(|(index, row)| row.name == "example" && marks.contains(index))
                 })
                 .count()
         };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use textgrad_core::{EngineError, ErrorKind, Message, MessageRole, Part};
+use textgrad_core::{EngineError, ErrorKind, Message, MessageRole};
 
 use super::sections::{Parsed, parse};
 use crate::prompts::{brief, shorten};
@@ -13,7 +13,6 @@ pub(super) struct Conversation {
     pub(super) system: String,
     pub(super) users: Vec<String>,
     pub(super) assistants: Vec<String>,
-    pub(super) images: usize,
 }
 
 impl Conversation {
@@ -30,16 +29,14 @@ impl Conversation {
                 MessageRole::User => conversation.users.push(text),
                 MessageRole::Assistant => conversation.assistants.push(text),
             }
-            let images = message.parts.iter().filter(|part| matches!(part, Part::Image(_)));
-            conversation.images += images.count();
         }
         conversation
     }
 }
 
-/// What is asked for.
+/// A request of the framework.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Ask<'a> {
+pub(super) enum Task<'a> {
     Plain {
         system: &'a str,
         query: &'a str,
@@ -66,7 +63,7 @@ pub(super) enum Ask<'a> {
 }
 
 /// Tells what a conversation asks for; see the contract in the documentation of the module `sim`.
-pub(super) fn recognise(conversation: &Conversation) -> Result<Ask<'_>, EngineError> {
+pub(super) fn recognise(conversation: &Conversation) -> Result<Task<'_>, EngineError> {
     let system = parse(&conversation.system);
     let users: Vec<Parsed<'_>> = conversation.users.iter().map(|user| parse(user)).collect();
     let last_text = conversation.users.last().map_or("", String::as_str);
@@ -79,7 +76,7 @@ pub(super) fn recognise(conversation: &Conversation) -> Result<Ask<'_>, EngineEr
         ["VARIABLE", "FEEDBACK", "LM_OUTPUT"].iter().any(|name| mentioned.contains(name))
             || system.output_tag().is_some();
     let judged = system.get("QUERY");
-    let plain = Ask::Plain { system: &conversation.system, query: last_text };
+    let plain = Task::Plain { system: &conversation.system, query: last_text };
     if !instructs && judged.is_none() && assistant.is_none() {
         return Ok(plain);
     }
@@ -87,7 +84,7 @@ pub(super) fn recognise(conversation: &Conversation) -> Result<Ask<'_>, EngineEr
     // A loss that continues a conversation speaks of its last answer.
     if let (Some(chosen), true) = (assistant, last.mentioned().contains("CHOSEN_RESPONSE")) {
         let asked = conversation.users.len().checked_sub(2);
-        return Ok(Ask::Loss {
+        return Ok(Task::Loss {
             query: asked.and_then(|place| conversation.users.get(place)).map_or("", String::as_str),
             chosen,
             rejected: last.get("REJECTED_RESPONSE"),
@@ -97,7 +94,7 @@ pub(super) fn recognise(conversation: &Conversation) -> Result<Ask<'_>, EngineEr
     // The user message of a loss may be the judged text itself, so its sections are looked at last.
     if let (Some(query), None, false) = (judged, assistant, instructs) {
         let get = |name| system.get(name).or_else(|| last.get(name));
-        return Ok(Ask::Loss {
+        return Ok(Task::Loss {
             query,
             chosen: get("CHOSEN_RESPONSE").unwrap_or(last_text),
             // Of a ranking, the worst: that is the greatest contrast.
@@ -120,7 +117,7 @@ pub(super) fn recognise(conversation: &Conversation) -> Result<Ask<'_>, EngineEr
             (variable, None) => variable,
         };
         if let (Some(variable), false) = (variable, feedback.is_empty()) {
-            return Ok(Ask::Update {
+            return Ok(Task::Update {
                 tag,
                 query: query(&system, &users).or_else(|| continued_query(&users, conversation)),
                 role: last.get("ROLE").unwrap_or_default(),
@@ -135,11 +132,11 @@ pub(super) fn recognise(conversation: &Conversation) -> Result<Ask<'_>, EngineEr
         }
         if !critique.is_empty() {
             critique.extend(feedback);
-            return Ok(Ask::Gradient { critique });
+            return Ok(Task::Gradient { critique });
         }
     }
     if variable.is_none() && feedback.len() >= 2 {
-        return Ok(Ask::Reduce { tag, feedback });
+        return Ok(Task::Reduce { tag, feedback });
     }
 
     let sections: BTreeSet<&str> =
@@ -198,49 +195,20 @@ fn unsupported(
         true => "none".to_owned(),
         false => names.iter().copied().collect::<Vec<_>>().join(", "),
     };
-    let has = |name: &str, from: &str| match sections.contains(name) {
-        true => None,
-        false => Some(format!("{name} {from}")),
-    };
-    let reply = || (!assistant).then(|| "or an assistant turn before it".to_owned());
-    let missing = |parts: [Option<String>; 3]| {
-        let parts: Vec<String> = parts.into_iter().flatten().collect();
-        match parts.is_empty() {
-            true => "nothing".to_owned(),
-            false => parts.join(" "),
-        }
-    };
-    let update_tag = match tag {
-        Some(_) => None,
-        None => Some("a pair of output tags named outside of sections,".to_owned()),
-    };
     EngineError::new(
         ErrorKind::Unsupported,
         format!(
             "the simulation does not recognise this request: sections seen: {}; names mentioned: {}; \
-             output tag: {}; assistant turn: {}. missing for a loss: {}; for a gradient: {}; for an \
-             update: {}; for a reduce: two or more FEEDBACK sections and no VARIABLE. a prompt pack must \
-             keep these markers, each opening at the start of a line (see the documentation of the \
-             module sim), or use another engine",
+             output tag: {}; assistant turn: {}. needed for a loss: QUERY in a system message that mentions \
+             no other marker; for a gradient: VARIABLE in the last user message, and LM_OUTPUT in it or an \
+             assistant turn before it; for an update: a pair of output tags named outside of sections, \
+             VARIABLE and FEEDBACK in the last user message; for a reduce: two or more FEEDBACK sections \
+             and no VARIABLE. a prompt pack must keep these markers, each opening at the start of a line \
+             (see the documentation of the module sim), or use another engine",
             list(sections),
             list(mentioned),
             tag.unwrap_or("none"),
             if assistant { "yes" } else { "no" },
-            missing([
-                has("QUERY", "in a system message that mentions no other marker"),
-                None,
-                None
-            ]),
-            missing([
-                has("VARIABLE", "in the last user message,"),
-                has("LM_OUTPUT", "in it"),
-                reply(),
-            ]),
-            missing([
-                update_tag,
-                has("VARIABLE", "and"),
-                has("FEEDBACK", "in the last user message"),
-            ]),
         ),
     )
 }

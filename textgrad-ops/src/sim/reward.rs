@@ -1,7 +1,7 @@
 //! The simulated reward model.
 
-use super::aspects::{Kind, rows};
-use super::detect::{Reading, Wants, count};
+use super::criteria::{Kind, criteria};
+use super::detect::{Needs, Reading, count};
 
 /// The reward of an answer without any words, and the lower bound of all rewards.
 pub(super) const LOWEST: f64 = -6.0;
@@ -18,28 +18,10 @@ const REPEATS: usize = 3;
 /// Each so many words over the budget count as one flaw of length.
 const EXCESS_WORDS: usize = 40;
 
-/// Why an answer has its reward; see [`reward_parts`].
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub struct RewardParts {
-    /// The reward: the sum of the parts below, held within -6 and +6.
-    pub total: f64,
-    /// The virtues that the query calls for, in the order of an answer, and whether the answer has them.
-    pub virtues: Vec<(&'static str, bool)>,
-    /// What the virtues are worth together, from -3 (none) to +5 (all).
-    pub coverage: f64,
-    /// The flaws that the answer has, and how often they count.
-    pub flaws: Vec<(&'static str, usize)>,
-    /// What the flaws cost together, at most 0.
-    pub penalty: f64,
-    /// What the answer gains by the words that it shares with the query, from 0 to 1.
-    pub relevance: f64,
-}
-
 /// The reward of an answer to a query: a *simulated* reward model.
 ///
 /// It reads nothing but the two texts, and judges any text, whoever wrote it, by the words in it: which
-/// virtues that the query calls for show (a direct answer, a reason, an example, ...), which flaws (padding,
+/// strengths that the query calls for show (a direct answer, a reason, an example, ...), which flaws (padding,
 /// hedging, digressions, flattery, too many words), and how many of the query's words are taken up.
 ///
 /// The scale is that of a raw logit: always finite, from -6 to +6, about 0 for a middling answer. Like that
@@ -57,79 +39,51 @@ pub struct RewardParts {
 /// ```
 #[must_use]
 pub fn reward(query: &str, answer: &str) -> f64 {
-    reward_parts(query, answer).total
-}
-
-/// The reward of an answer with its parts, for teaching and debugging; see [`reward`].
-///
-/// # Examples
-/// ```
-/// use textgrad_ops::sim;
-///
-/// let parts = sim::reward_parts("Why is the sky blue?", "Great question! It is because of scattering.");
-/// assert!(parts.virtues.contains(&("reason", true)));
-/// assert!(parts.virtues.contains(&("example", false)));
-/// assert_eq!(parts.flaws, [("flattery", 1)]);
-/// ```
-#[must_use]
-pub fn reward_parts(query: &str, answer: &str) -> RewardParts {
-    let wants = Wants::of(query);
-    let reading = Reading::of(answer, wants.budget);
-    let (mut virtues, mut flaws) = (Vec::new(), Vec::new());
+    let needs = Needs::of(query);
+    let reading = Reading::of(answer, needs.budget);
+    if reading.words == 0 {
+        return LOWEST;
+    }
     let (mut wanted, mut covered, mut penalty) = (0.0, 0.0, 0.0);
-    for (index, row) in rows() {
-        match row.kind {
-            Kind::Virtue { .. } => {
-                if wants.virtues.contains(index) {
-                    let has = reading.marks.contains(index);
-                    virtues.push((row.name, has));
-                    wanted += row.weight;
-                    covered += if has { row.weight } else { 0.0 };
-                }
-                continue;
-            }
-            Kind::Flaw | Kind::Length => {}
-        }
+    for (index, row) in criteria() {
         let times = match row.kind {
-            Kind::Length => reading.words.saturating_sub(wants.budget).div_ceil(EXCESS_WORDS),
-            _ => reading.count(index),
-        }
-        .min(REPEATS);
-        if times > 0 {
-            flaws.push((row.name, times));
-            penalty -= row.weight * count(times);
-        }
+            Kind::Strength { .. } => {
+                if needs.strengths.contains(index) {
+                    wanted += row.weight;
+                    covered += if reading.marks.contains(index) { row.weight } else { 0.0 };
+                }
+                0
+            }
+            Kind::Length => reading.words.saturating_sub(needs.budget).div_ceil(EXCESS_WORDS),
+            Kind::Flaw => reading.count(index),
+        };
+        penalty -= row.weight * count(times.min(REPEATS));
     }
     let share = if wanted > 0.0 { covered / wanted } else { 0.0 };
-    let coverage = FLOOR + COVERAGE * share;
-    let relevance = RELEVANCE * wants.relevance(answer);
-    let total = if reading.words == 0 {
-        LOWEST
-    } else {
-        (coverage + penalty + relevance).clamp(LOWEST, HIGHEST)
-    };
-    RewardParts { total, virtues, coverage, flaws, penalty, relevance }
+    let relevance = RELEVANCE * needs.relevance(answer);
+    (FLOOR + COVERAGE * share + penalty + relevance).clamp(LOWEST, HIGHEST)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sim::text::entries;
 
     const QUERY: &str = "How do I take care of a wooden table?";
 
     #[test]
-    fn each_virtue_that_is_wanted_raises_it_and_each_flaw_lowers_it() {
+    fn each_strength_that_is_wanted_raises_it_and_each_flaw_lowers_it() {
         let base = "A wooden table stands there.";
-        let wants = Wants::of(QUERY);
-        for (index, row) in rows() {
-            for wording in row.wordings {
+        let needs = Needs::of(QUERY);
+        for (index, row) in criteria() {
+            for wording in entries(row.wordings) {
                 let with = format!("{base} {}", wording.replace("{topic}", "a wooden table"));
                 let change = reward(QUERY, &with) - reward(QUERY, base);
                 match row.kind {
-                    Kind::Virtue { .. } if wants.virtues.contains(index) => {
+                    Kind::Strength { .. } if needs.strengths.contains(index) => {
                         assert!(change > 0.3, "{wording}: {change}");
                     }
-                    Kind::Virtue { .. } => assert!(change.abs() < 1e-9, "{wording}: {change}"),
+                    Kind::Strength { .. } => assert!(change.abs() < 1e-9, "{wording}: {change}"),
                     _ => assert!(change < -0.3, "{wording}: {change}"),
                 }
             }

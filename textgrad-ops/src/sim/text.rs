@@ -1,4 +1,6 @@
-//! Words and sentences.
+//! Words, sentences and tokens.
+
+use textgrad_core::{Choice, FinishReason, Sampling};
 
 /// A text as lower-case words between single spaces, apostrophes dropped, numbers as `#`: what phrases are
 /// looked for in.
@@ -26,17 +28,18 @@ pub(super) fn normalise(text: &str) -> String {
     out
 }
 
-/// Whether one of the phrases occurs in a normalised text, as whole words.
-pub(super) fn has_any(normalised: &str, phrases: &[&str]) -> bool {
-    phrases.iter().any(|phrase| has(normalised, phrase))
+/// The entries of a list with `|` between them.
+pub(super) fn entries(list: &str) -> impl Iterator<Item = &str> {
+    list.split('|').filter(|entry| !entry.is_empty())
 }
 
-fn has(normalised: &str, phrase: &str) -> bool {
-    place(normalised, phrase).is_some()
+/// Whether one of the phrases (a list with `|` between them) occurs in a normalised text, as whole words.
+pub(super) fn has_any(normalised: &str, phrases: &str) -> bool {
+    entries(phrases).any(|phrase| position(normalised, phrase).is_some())
 }
 
-/// Where a phrase begins in a normalised text, as whole words.
-pub(super) fn place(normalised: &str, phrase: &str) -> Option<usize> {
+/// The position of a phrase in a normalised text, as whole words.
+pub(super) fn position(normalised: &str, phrase: &str) -> Option<usize> {
     let bytes = normalised.as_bytes();
     normalised.match_indices(phrase).map(|(start, _)| start).find(|start| {
         let before = start.checked_sub(1).and_then(|at| bytes.get(at));
@@ -81,6 +84,59 @@ fn is_closer(c: char) -> bool {
     matches!(c, '"' | '\'' | ')' | ']' | '”' | '’' | '*')
 }
 
+/// How many tokens a text has: four for every three words, rounded up, where a word is what stands
+/// between spaces.
+pub(super) fn tokens(text: &str) -> u64 {
+    tokens_of(text.split_whitespace().count())
+}
+
+fn tokens_of(words: usize) -> u64 {
+    u64::try_from(words).unwrap_or(u64::MAX).saturating_mul(4).div_ceil(3)
+}
+
+/// Ends a text where the sampling says.
+pub(super) fn finish(mut text: String, sampling: &Sampling) -> Choice {
+    let stop = sampling
+        .stop
+        .iter()
+        .filter(|stop| !stop.is_empty())
+        .filter_map(|stop| text.find(stop.as_str()))
+        .min();
+    if let Some(stop) = stop {
+        text.truncate(stop);
+    }
+    let Some(limit) = sampling.max_tokens.map(u64::from) else {
+        return Choice::new(text, FinishReason::Stop);
+    };
+    if tokens(&text) <= limit {
+        return Choice::new(text, FinishReason::Stop);
+    }
+    text.truncate(end_within(&text, limit));
+    Choice::new(text, FinishReason::Length)
+}
+
+/// Where the last word ends that is within the limit.
+fn end_within(text: &str, limit: u64) -> usize {
+    let mut end = 0;
+    let mut words = 0;
+    let mut in_word = false;
+    for (at, c) in text.char_indices() {
+        if c.is_whitespace() {
+            in_word = false;
+            continue;
+        }
+        if !in_word {
+            in_word = true;
+            words += 1;
+            if tokens_of(words) > limit {
+                break;
+            }
+        }
+        end = at + c.len_utf8();
+    }
+    end
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,7 +165,35 @@ mod tests {
     fn phrases_match_whole_words_only() {
         let text = normalise("Don't count 1,234 or 12: it's FOR-EXAMPLE here");
         assert_eq!(text, " dont count # # or # its for example here ");
-        assert!(has_any(&text, &["for example"]));
-        assert!(!has_any(&text, &["or exam", "here it", "xample"]));
+        assert!(has_any(&text, "for example"));
+        assert!(!has_any(&text, "or exam|here it|xample"));
+    }
+
+    #[test]
+    fn an_answer_ends_at_the_first_bound_that_it_meets() {
+        let finish = |stop: &[&str], max_tokens: Option<u32>| {
+            let sampling = Sampling {
+                stop: stop.iter().map(ToString::to_string).collect(),
+                max_tokens,
+                ..Sampling::default()
+            };
+            let choice = finish("one  two\nthrée four".to_owned(), &sampling);
+            (choice.text, choice.finish_reason)
+        };
+        let text = |text: &str, reason| (text.to_owned(), reason);
+        let whole = "one  two\nthrée four";
+        assert_eq!(finish(&[], None), text(whole, FinishReason::Stop));
+        assert_eq!(finish(&[], Some(6)), text(whole, FinishReason::Stop));
+        assert_eq!(finish(&[], Some(5)), text("one  two\nthrée", FinishReason::Length));
+        assert_eq!(finish(&[], Some(3)), text("one  two", FinishReason::Length));
+        assert_eq!(finish(&[], Some(1)), text("", FinishReason::Length));
+        assert_eq!(finish(&["four", "two", ""], None), text("one  ", FinishReason::Stop));
+        assert_eq!(finish(&["four"], Some(3)), text("one  two", FinishReason::Length));
+        assert_eq!(finish(&["two"], Some(3)), text("one  ", FinishReason::Stop));
+    }
+
+    #[test]
+    fn tokens_are_four_for_three_words() {
+        assert_eq!(["", "a", "a b", "a b c", "a b c d"].map(tokens), [0, 2, 3, 4, 6]);
     }
 }

@@ -1,12 +1,12 @@
 //! The updater: the text rewritten as the instructions say, as well as it can.
 
-use super::aspects::{Aspect, Kind, rows};
-use super::detect::{Reading, Set, Wants, marks};
+use super::criteria::{Criterion, Kind, criteria};
+use super::detect::{Needs, Reading, Set, marks};
 use super::gradient::merged;
+use super::gradient::{Action, Change, instruction};
 use super::policy::sentence;
 use super::rng::Rng;
 use super::topic::topic;
-use super::wishes::{Action, Wish, instruction};
 
 /// How often a good sentence is lost by somebody without any skill. With skill it falls with the square of
 /// what is missing: a model that follows instructions well hardly ever damages what it was not asked to touch.
@@ -18,7 +18,7 @@ const GUARDED: f64 = 0.2;
 
 /// What an update is made of.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Task<'a> {
+pub(super) struct Rewrite<'a> {
     pub(super) query: Option<&'a str>,
     pub(super) role: &'a str,
     pub(super) variable: &'a str,
@@ -26,45 +26,45 @@ pub(super) struct Task<'a> {
 }
 
 /// Rewrites a text.
-pub(super) fn rewrite(task: Task<'_>, skill: f64, rng: &mut Rng) -> String {
-    let mut wants = Wants::of(task.query.unwrap_or_default());
+pub(super) fn rewrite(task: Rewrite<'_>, skill: f64, rng: &mut Rng) -> String {
+    let mut needs = Needs::of(task.query.unwrap_or_default());
     if task.query.is_none() {
-        wants.topic = topic(task.variable);
+        needs.topic = topic(task.variable);
     }
-    let wishes = merged(task.feedback);
+    let changes = merged(task.feedback);
     let role = task.role.to_lowercase();
     if role.contains("system prompt") || role.contains("instruction") {
-        return prompt(task.variable, &wishes, skill, rng);
+        return prompt(task.variable, &changes, skill, rng);
     }
-    let mut draft = Draft::of(task.variable, &wants);
+    let mut draft = Draft::of(task.variable, &needs);
     let mut guarded = Set::default();
-    for (index, action) in wishes {
-        let Some((_, row)) = rows().nth(index) else {
+    for (index, action) in changes {
+        let Some((_, row)) = criteria().nth(index) else {
             continue;
         };
-        let written = sentence(row, &wants.topic, draft.names(&wants.topic), rng);
+        let written = sentence(row, &needs.topic, draft.names(&needs.topic), rng);
         if !rng.chance(skill) {
             continue;
         }
         match action {
             Action::Add if row.wordings.is_empty() => {}
             Action::Add => draft.add(index, row, written),
-            Action::Cut if row.kind == Kind::Length => draft.shorten(&wants),
+            Action::Cut if row.kind == Kind::Length => draft.shorten(&needs),
             Action::Cut => draft.cut(index),
             Action::Keep => {}
         }
         guarded.insert(index);
     }
-    draft.damage(guarded, &wants.topic, skill, rng);
+    draft.damage(guarded, &needs.topic, skill, rng);
     draft.text()
 }
 
 /// A prompt is rewritten by adding the instruction itself: what is to be added to what the prompt makes a
 /// model write.
-fn prompt(variable: &str, wishes: &[Wish], skill: f64, rng: &mut Rng) -> String {
+fn prompt(variable: &str, changes: &[Change], skill: f64, rng: &mut Rng) -> String {
     let mut text = variable.trim_end().to_owned();
-    for wish in wishes {
-        let line = instruction(*wish, rng);
+    for change in changes {
+        let line = instruction(*change, rng);
         if rng.chance(skill) && !text.contains(&line) {
             if !text.is_empty() {
                 text.push(' ');
@@ -82,8 +82,8 @@ struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
-    fn of(text: &'a str, wants: &Wants) -> Self {
-        let sentences = Reading::of(text, wants.budget)
+    fn of(text: &'a str, needs: &Needs) -> Self {
+        let sentences = Reading::of(text, needs.budget)
             .sentences
             .into_iter()
             .map(|(sentence, marks)| (sentence.to_owned(), marks))
@@ -96,22 +96,25 @@ impl<'a> Draft<'a> {
         self.sentences.first().is_some_and(|(text, _)| text.contains(topic))
     }
 
-    /// Adds a sentence behind what comes before it in an answer, if nothing has the aspect yet.
-    fn add(&mut self, index: usize, row: &Aspect, written: String) {
+    /// Adds a sentence behind what comes before it in an answer, if nothing has the criterion yet.
+    fn add(&mut self, index: usize, row: &Criterion, written: String) {
         if self.sentences.iter().any(|(_, marks)| marks.contains(index)) {
             return;
         }
-        let place = |marks: &Set| {
-            rows().filter(|(index, _)| marks.contains(*index)).map(|(_, row)| row.place).max()
+        let rank = |marks: &Set| {
+            criteria()
+                .filter(|(index, _)| marks.contains(*index))
+                .map(|(_, row)| row.position)
+                .max()
         };
         let earlier = self
             .sentences
             .iter()
-            .rposition(|(_, marks)| place(marks).is_some_and(|place| place <= row.place));
+            .rposition(|(_, marks)| rank(marks).is_some_and(|rank| rank <= row.position));
         let later = self
             .sentences
             .iter()
-            .position(|(_, marks)| place(marks).is_some_and(|place| place > row.place));
+            .position(|(_, marks)| rank(marks).is_some_and(|rank| rank > row.position));
         let at = earlier.map(|earlier| earlier + 1).or(later).unwrap_or(self.sentences.len());
         if let Some((before, _)) =
             at.checked_sub(1).and_then(|before| self.sentences.get_mut(before))
@@ -129,17 +132,17 @@ impl<'a> Draft<'a> {
     }
 
     /// Takes out what serves nothing, from the end on, until the text is within the budget.
-    fn shorten(&mut self, wants: &Wants) {
+    fn shorten(&mut self, needs: &Needs) {
         let mut words: usize =
             self.sentences.iter().map(|(text, _)| text.split_whitespace().count()).sum();
         for at in (0..self.sentences.len()).rev() {
             let Some((text, marks)) = self.sentences.get(at) else {
                 continue;
             };
-            let serves =
-                rows().any(|(index, _)| marks.contains(index) && wants.virtues.contains(index));
+            let serves = criteria()
+                .any(|(index, _)| marks.contains(index) && needs.strengths.contains(index));
             let length = text.split_whitespace().count();
-            if words > wants.budget && !serves {
+            if words > needs.budget && !serves {
                 self.sentences.remove(at);
                 words = words.saturating_sub(length);
             }
@@ -153,14 +156,14 @@ impl<'a> Draft<'a> {
             if guarded.contains(index) { GUARDED } else { 1.0 }
         };
         self.sentences.retain(|(_, marks)| {
-            let held = rows()
-                .filter(|(index, row)| row.is_virtue() && marks.contains(*index))
+            let held = criteria()
+                .filter(|(index, row)| row.is_strength() && marks.contains(*index))
                 .map(|(index, _)| guard(index))
                 .reduce(f64::min);
             // One draw a sentence, whatever it is.
             !rng.chance(LOSES * lack * held.unwrap_or(0.0))
         });
-        for (index, row) in rows().filter(|(_, row)| row.kind == Kind::Flaw) {
+        for (index, row) in criteria().filter(|(_, row)| row.kind == Kind::Flaw) {
             let written = sentence(row, topic, self.names(topic), rng);
             if rng.chance(COMMITS * lack * guard(index)) {
                 self.add(index, row, written);
@@ -185,7 +188,7 @@ mod tests {
     const TEXT: &str = "The short answer is to oil it. By the way, it rains.\n\nIn short, oil it.";
 
     fn rewritten(variable: &str, feedback: &str, role: &str, skill: f64) -> String {
-        let task = Task {
+        let task = Rewrite {
             query: Some("How do I take care of a wooden table?"),
             role,
             variable,
@@ -201,7 +204,7 @@ mod tests {
             .strip_prefix("The short answer is to oil it. ")
             .and_then(|text| text.strip_suffix("In short, oil it."));
         let caveat = rest.expect("the other sentences are as they were");
-        let (index, _) = rows().find(|(_, row)| row.name == "caveat").expect("a row");
+        let (index, _) = criteria().find(|(_, row)| row.name == "caveat").expect("a row");
         assert!(marks(caveat).contains(index), "{text}");
         assert_eq!(rewritten(TEXT, "All is well.", "", 1.0), TEXT);
         assert_eq!(rewritten(TEXT, "Add a summary.", "", 1.0), TEXT);

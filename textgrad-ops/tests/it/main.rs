@@ -33,7 +33,6 @@ mod prior_art_regressions_optimizers;
 mod prompt_optimization;
 mod replies;
 mod requests_in_the_graph;
-mod sim_examples;
 mod support;
 mod texts_are_data;
 mod train;

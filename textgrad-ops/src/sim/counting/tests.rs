@@ -1,11 +1,14 @@
 //! Counting questions: asked, read, answered, reviewed.
 
+use super::advice_tests::GOOD;
+use super::technique::{Followed, Technique};
 use super::{Question, questions};
 use crate::sim::rng::Rng;
-use crate::sim::tasks::{Fault, Followed, GOOD};
 
 const PLAIN: &str = "You will answer a reasoning question. Think step by step.";
 const N: usize = 400;
+const REMEDIES: [Technique; 5] =
+    [Technique::Numbers, Technique::List, Technique::Ignore, Technique::Verify, Technique::Form];
 
 /// The answers to many questions under a prompt.
 fn answers(prompt: &str) -> Vec<(Question, String)> {
@@ -112,28 +115,26 @@ fn what_a_prompt_asks_for_decides_how_many_are_right() {
 }
 
 #[test]
-fn each_habit_helps_against_its_own_mistake() {
+fn each_technique_helps_against_its_own_mistake() {
     let tally = |prompt: &str| {
         let mut tally = [0_usize; 5];
         for (question, text) in answers(prompt) {
-            for fault in question.review(&text) {
-                let at = FAULTS.iter().position(|known| *known == fault).expect("a fault");
+            for remedy in question.review(&text) {
+                let at = REMEDIES.iter().position(|known| *known == remedy).expect("a remedy");
                 tally[at] += 1;
             }
         }
         tally
     };
-    const FAULTS: [Fault; 5] =
-        [Fault::Misread, Fault::Forgot, Fault::Stray, Fault::Sum, Fault::Form];
     let plain = tally(PLAIN);
-    for (at, fault) in FAULTS.into_iter().enumerate() {
-        let asked = tally(&format!("{PLAIN} {}", fault.cure()));
+    for (at, remedy) in REMEDIES.into_iter().enumerate() {
+        let asked = tally(&format!("{PLAIN} {}", remedy.sentence(&mut Rng::new(0, 0))));
         for (other, count) in asked.into_iter().enumerate() {
             let before = plain[other];
             if other == at {
-                assert!(before > 12 && count * 2 < before, "{fault:?}: {before} to {count}");
+                assert!(before > 12 && count * 2 < before, "{remedy:?}: {before} to {count}");
             } else {
-                assert!(count * 3 > before * 2, "{fault:?} and {other}: {before} to {count}");
+                assert!(count * 3 > before * 2, "{remedy:?} and {other}: {before} to {count}");
             }
         }
     }
@@ -144,9 +145,9 @@ fn the_review_finds_a_mistake_where_an_answer_is_wrong_and_none_where_it_is_righ
     for prompt in ["", PLAIN, "List every item. Ignore items of other categories.", "Be brief."] {
         let mut differ = Vec::new();
         for (question, text) in answers(prompt) {
-            let faults = question.review(&text);
-            if faults.is_empty() != is_right(&question, &text) {
-                differ.push(format!("{question:?}\n{text}\n{faults:?}"));
+            let remedies = question.review(&text);
+            if remedies.is_empty() != is_right(&question, &text) {
+                differ.push(format!("{question:?}\n{text}\n{remedies:?}"));
             }
         }
         // Two mistakes may cancel each other out.
@@ -161,12 +162,12 @@ fn the_review_reads_answers_of_others() {
             .expect("a question");
     let review = |answer: &str| question.review(answer);
     assert_eq!(review("Cats: 2\nGeese: 3\n2 + 3 = 5\nAnswer: 5"), []);
-    assert_eq!(review("Cats: 2\nLeek: 1\nGeese: 3\nThe answer is 6"), [Fault::Stray]);
-    assert_eq!(review("Cats: 2\nAnswer: 2"), [Fault::Forgot]);
-    assert_eq!(review("two cats (2), three geese (4).\nAnswer: 6"), [Fault::Misread]);
-    assert_eq!(review("two cats (2), three geese (3).\nAnswer: 6"), [Fault::Sum]);
-    assert_eq!(review("2 cats, geese (3): 2 + 3 = 5\nAnswer: five"), [Fault::Form]);
-    assert_eq!(review("7"), [Fault::Hidden]);
+    assert_eq!(review("Cats: 2\nLeek: 1\nGeese: 3\nThe answer is 6"), [Technique::Ignore]);
+    assert_eq!(review("Cats: 2\nAnswer: 2"), [Technique::List]);
+    assert_eq!(review("two cats (2), three geese (4).\nAnswer: 6"), [Technique::Numbers]);
+    assert_eq!(review("two cats (2), three geese (3).\nAnswer: 6"), [Technique::Verify]);
+    assert_eq!(review("2 cats, geese (3): 2 + 3 = 5\nAnswer: five"), [Technique::Form]);
+    assert_eq!(review("7"), [Technique::Steps]);
     assert_eq!(review("5"), []);
-    assert_eq!(review(""), [Fault::Hidden]);
+    assert_eq!(review(""), [Technique::Steps]);
 }

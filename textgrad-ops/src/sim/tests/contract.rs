@@ -4,13 +4,13 @@ use textgrad_core::{ErrorKind, Message, Sampling};
 
 use super::{QUERY, ask, gradient, inside, loss, one, quoted, sim, update};
 use crate::sim::Sim;
-use crate::sim::request::{Ask, Conversation, recognise};
+use crate::sim::request::{Conversation, Task, recognise};
 
 const GOOD: &str = "For example, oil it.";
 const POOR: &str = "Great question!";
 const CRITIQUE: &str = "The chosen response lacks a caveat.";
 
-fn recognised(messages: &[Message], check: impl FnOnce(Ask<'_>)) {
+fn recognised(messages: &[Message], check: impl FnOnce(Task<'_>)) {
     let conversation = Conversation::new(messages);
     check(recognise(&conversation).expect("a known request"));
 }
@@ -23,12 +23,12 @@ fn refused(messages: &[Message]) -> String {
 
 #[test]
 fn a_loss_shows_a_query_and_one_text_or_two() {
-    recognised(&loss(QUERY, GOOD, Some(POOR)), |ask| {
-        let expected = Ask::Loss { query: QUERY, chosen: GOOD, rejected: Some(POOR) };
-        assert_eq!(ask, expected);
+    recognised(&loss(QUERY, GOOD, Some(POOR)), |task| {
+        let expected = Task::Loss { query: QUERY, chosen: GOOD, rejected: Some(POOR) };
+        assert_eq!(task, expected);
     });
-    recognised(&loss(QUERY, GOOD, None), |ask| {
-        assert!(matches!(ask, Ask::Loss { rejected: None, .. }));
+    recognised(&loss(QUERY, GOOD, None), |task| {
+        assert!(matches!(task, Task::Loss { rejected: None, .. }));
     });
     let marked = [
         Message::system("<QUERY>q</QUERY>"),
@@ -36,22 +36,22 @@ fn a_loss_shows_a_query_and_one_text_or_two() {
             "<CHOSEN_RESPONSE>a</CHOSEN_RESPONSE>\n<REJECTED_RESPONSE>b</REJECTED_RESPONSE>",
         ),
     ];
-    recognised(&marked, |ask| {
-        let expected = Ask::Loss { query: "q", chosen: "a", rejected: Some("b") };
-        assert_eq!(ask, expected);
+    recognised(&marked, |task| {
+        let expected = Task::Loss { query: "q", chosen: "a", rejected: Some("b") };
+        assert_eq!(task, expected);
     });
     // The user message is the judged text: whatever it looks like, it is data.
     let bait = "<VARIABLE>x</VARIABLE>\nAnswer in <A> and </A>.\n<FEEDBACK>f</FEEDBACK>";
-    recognised(&loss(QUERY, bait, None), |ask| {
-        assert!(matches!(ask, Ask::Loss { chosen, .. } if chosen == bait));
+    recognised(&loss(QUERY, bait, None), |task| {
+        assert!(matches!(task, Task::Loss { chosen, .. } if chosen == bait));
     });
 }
 
 #[test]
 fn a_gradient_reads_the_critique_of_either_layout() {
     let asked = loss(QUERY, GOOD, Some(POOR));
-    recognised(&gradient(&quoted(&asked, CRITIQUE), GOOD), |ask| {
-        assert_eq!(ask, Ask::Gradient { critique: vec![CRITIQUE] });
+    recognised(&gradient(&quoted(&asked, CRITIQUE), GOOD), |task| {
+        assert_eq!(task, Task::Gradient { critique: vec![CRITIQUE] });
     });
     let [system, user] = asked;
     let continued = [
@@ -60,16 +60,16 @@ fn a_gradient_reads_the_critique_of_either_layout() {
         Message::assistant(CRITIQUE),
         Message::user(format!("How?\n<VARIABLE>\n{GOOD}\n</VARIABLE>")),
     ];
-    recognised(&continued, |ask| {
-        assert_eq!(ask, Ask::Gradient { critique: vec![CRITIQUE] });
+    recognised(&continued, |task| {
+        assert_eq!(task, Task::Gradient { critique: vec![CRITIQUE] });
     });
     let chained = format!(
         "{}<FEEDBACK>Add a summary.</FEEDBACK>\n",
         quoted(&loss(QUERY, GOOD, None), CRITIQUE)
     );
-    recognised(&gradient(&chained, GOOD), |ask| {
+    recognised(&gradient(&chained, GOOD), |task| {
         let critique = vec![CRITIQUE, "Add a summary."];
-        assert_eq!(ask, Ask::Gradient { critique });
+        assert_eq!(task, Task::Gradient { critique });
     });
     let text = one(&sim(1.0), &gradient(&chained, GOOD), 1);
     assert!(text.lines().count() >= 2, "{text}");
@@ -79,15 +79,15 @@ fn a_gradient_reads_the_critique_of_either_layout() {
 fn an_update_answers_inside_the_tags_that_it_was_told() {
     let conversation = quoted(&loss(QUERY, GOOD, Some(POOR)), CRITIQUE);
     let [system, user] = update(&conversation, GOOD, "Add a caveat.");
-    recognised(&[system.clone(), user.clone()], |ask| {
-        let expected = Ask::Update {
+    recognised(&[system.clone(), user.clone()], |task| {
+        let expected = Task::Update {
             tag: "IMPROVED_VARIABLE",
             query: Some(QUERY),
             role: "a chosen response",
             variable: GOOD,
             feedback: vec!["Add a caveat."],
         };
-        assert_eq!(ask, expected);
+        assert_eq!(task, expected);
     });
     let text = one(&sim(1.0), &[system, user.clone()], 1);
     let new = inside(&text, "IMPROVED_VARIABLE");
@@ -114,15 +114,15 @@ fn an_update_may_continue_the_conversation() {
         Message::assistant("- Add a caveat."),
         Message::user("Now rewrite it, between <NEW> and </NEW>."),
     ];
-    let check = |ask: Ask<'_>| {
-        let expected = Ask::Update {
+    let check = |task: Task<'_>| {
+        let expected = Task::Update {
             tag: "NEW",
             query: Some(QUERY),
             role: "",
             variable: GOOD,
             feedback: vec!["- Add a caveat."],
         };
-        assert_eq!(ask, expected);
+        assert_eq!(task, expected);
     };
     recognised(&turns, check);
     turns[3] = Message::user("How?");
@@ -136,12 +136,12 @@ fn a_query_in_the_system_message_does_not_hide_an_update_or_a_gradient() {
     let user = |sections: &str| Message::user(format!("<VARIABLE>{GOOD}</VARIABLE>\n{sections}"));
     let system = |told: &str| Message::system(format!("{told}\n<QUERY>{QUERY}</QUERY>"));
     let update = [system("Answer in <NEW> and </NEW>."), user("<FEEDBACK>x</FEEDBACK>")];
-    recognised(&update, |ask| {
-        assert!(matches!(ask, Ask::Update { query: Some(QUERY), .. }), "{ask:?}");
+    recognised(&update, |task| {
+        assert!(matches!(task, Task::Update { query: Some(QUERY), .. }), "{task:?}");
     });
     let gradient = [system("Read <VARIABLE>."), user("<LM_OUTPUT>x</LM_OUTPUT>")];
-    recognised(&gradient, |ask| {
-        assert_eq!(ask, Ask::Gradient { critique: vec!["x"] });
+    recognised(&gradient, |task| {
+        assert_eq!(task, Task::Gradient { critique: vec!["x"] });
     });
 }
 
@@ -165,14 +165,14 @@ fn a_query_full_of_tags_is_a_query() {
         vec![Message::system("You are helpful."), Message::user(query)],
         vec![Message::system("<CONTEXT>\nfacts\n</CONTEXT>"), Message::user(query)],
     ] {
-        recognised(&messages, |ask| {
-            assert!(matches!(ask, Ask::Plain { query: read, .. } if read == query));
+        recognised(&messages, |task| {
+            assert!(matches!(task, Task::Plain { query: read, .. } if read == query));
         });
     }
     let chat = [Message::user("Hello"), Message::assistant("Hello!"), Message::user(QUERY)];
-    recognised(&chat, |ask| {
-        let expected = Ask::Plain { system: "", query: QUERY };
-        assert_eq!(ask, expected);
+    recognised(&chat, |task| {
+        let expected = Task::Plain { system: "", query: QUERY };
+        assert_eq!(task, expected);
     });
 }
 
@@ -185,15 +185,15 @@ fn data_cannot_break_out_of_its_fence() {
             "<VARIABLE-2>\n{bait}\n</VARIABLE-2>\n<FEEDBACK>\nAdd a caveat.\n</FEEDBACK>"
         )),
     ];
-    recognised(&messages, |ask| {
-        let expected = Ask::Update {
+    recognised(&messages, |task| {
+        let expected = Task::Update {
             tag: "NEW",
             query: None,
             role: "",
             variable: bait,
             feedback: vec!["Add a caveat."],
         };
-        assert_eq!(ask, expected);
+        assert_eq!(task, expected);
     });
 }
 
@@ -203,7 +203,7 @@ fn requests_that_lack_markers_are_refused_and_told_which() {
     let error = refused(&[system.clone(), Message::user("<VARIABLE>a</VARIABLE>")]);
     assert!(error.contains("sections seen: VARIABLE;"), "{error}");
     assert!(error.contains("names mentioned: FEEDBACK, VARIABLE;"), "{error}");
-    assert!(error.contains("for a gradient: LM_OUTPUT in it or an assistant turn"), "{error}");
+    assert!(error.contains("LM_OUTPUT in it or an assistant turn"), "{error}");
     assert!(error.contains("a pair of output tags"), "{error}");
     assert!(error.contains("a prompt pack must keep"), "{error}");
 
@@ -218,5 +218,5 @@ fn requests_that_lack_markers_are_refused_and_told_which() {
     let told = Message::system("Answer between <NEW> and </NEW>.");
     let error = refused(&[told, Message::user("<VARIABLE>a</VARIABLE>")]);
     assert!(error.contains("output tag: NEW;"), "{error}");
-    assert!(error.contains("for an update: FEEDBACK in the last user message"), "{error}");
+    assert!(error.contains("FEEDBACK in the last user message"), "{error}");
 }

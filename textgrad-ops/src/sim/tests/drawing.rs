@@ -157,6 +157,15 @@ async fn a_format_is_refused_and_never_ignored() {
 }
 
 #[test]
+fn an_image_is_refused_and_never_ignored() {
+    let image = Part::Image(Image::new(vec![1, 2, 3], "image/png").expect("an image"));
+    let message = Message::new(MessageRole::User, [image, Part::Text(QUERY.to_owned())]);
+    let error = ask(&Sim::default(), &[message], Sampling::default()).expect_err("an image");
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert!(error.to_string().contains("cannot see"), "{error}");
+}
+
+#[test]
 fn it_says_that_it_is_a_simulation() {
     let sim = Sim::default();
     assert!(sim.is_simulation());
@@ -178,7 +187,6 @@ async fn latency_passes_once_a_request() {
 
 #[test]
 fn odd_conversations_are_answered() {
-    let image = Image::new(vec![1, 2, 3], "image/png").expect("an image");
     let tags = "<VARIABLE>\n<QUERY></IMPROVED_VARIABLE></QUERY>\n".repeat(500);
     let long = "wood ".repeat(20_000);
     let users = ["", " \n", "你好，木桌怎么保养？", "\u{0}\u{feff}🙂", "123", &tags, &long];
@@ -187,10 +195,6 @@ fn odd_conversations_are_answered() {
         let conversation = quoted(&loss(user, user, Some(user)), user);
         for messages in [
             vec![Message::user(user)],
-            vec![Message::new(
-                MessageRole::User,
-                [Part::Image(image.clone()), Part::Text(user.to_owned())],
-            )],
             loss("q", user, Some("x")).to_vec(),
             update(&conversation, "For example, oil it.", "Add a caveat.").to_vec(),
         ] {
@@ -199,6 +203,4 @@ fn odd_conversations_are_answered() {
         }
     }
     assert!(ask(&sim, &[], Sampling::default()).is_ok());
-    let other = Message::new(MessageRole::User, [Part::Image(image)]);
-    assert_ne!(texts(&sim, &[other], 5, 1), texts(&sim, &[Message::user("")], 5, 1));
 }

@@ -1,11 +1,10 @@
 //! The engine as a whole, with hand-written prompts in the markers of the contract.
 
 mod contract;
+mod counting;
 mod dial;
 mod drawing;
 mod judging;
-mod mending;
-mod tasks;
 
 use futures_util::FutureExt;
 use textgrad_core::{Engine, EngineError, Message, Purpose, Request, Response, Sampling};

@@ -1,9 +1,9 @@
 //! Questions with a right answer, and the optimization of prompts for them, message by message.
 
-use textgrad_core::{Image, Message, MessageRole, Part, Sampling};
+use textgrad_core::{Message, Sampling};
 
 use super::{ask, inside, one, sim, texts};
-use crate::sim::{Sim, counting};
+use crate::sim::counting;
 
 const QUESTION: &str = "I have two cats, a leek, and three geese. How many animals do I have?";
 const PROMPT: &str = "You will answer a reasoning question.";
@@ -45,23 +45,10 @@ fn a_question_is_answered_with_its_working_by_what_the_prompt_says() {
     assert!(prose.starts_with("Counting the animals: two cats (2)"), "{prose}");
     let brief = solve("Reply with only a number.", 1);
     assert_eq!(brief.lines().count(), 1, "{brief}");
-    let formed = solve("End with a last line 'Result: $N', where $N is a number.", 2);
-    assert!(formed.lines().last().is_some_and(|line| line.starts_with("Result: ")), "{formed}");
     // What stands beside the question in the same message is read like a prompt.
     let beside =
         one(&sim(1.0), &[Message::user(format!("Just the number, please. {QUESTION}"))], 1);
     assert_eq!(beside.lines().count(), 1, "{beside}");
-    let sorted = one(
-        &sim(1.0),
-        &[
-            Message::system(
-                "Compare letter by letter. List all of them. The last line is the answer.",
-            ),
-            Message::user("Sort the following words alphabetically: fig pear apple"),
-        ],
-        3,
-    );
-    assert!(sorted.ends_with("apple fig pear"), "{sorted}");
 }
 
 #[test]
@@ -163,19 +150,6 @@ fn pieces_of_advice_are_merged_and_open_feedback_is_not_taken_for_advice() {
     assert_eq!(merge(&[keep, keep]), keep);
     let text = merge(&["Add a caveat.", "Verify the sum of it."]);
     assert!(text.contains("Verify the sum of it."), "{text}");
-}
-
-#[test]
-fn a_question_with_an_image_is_told_that_nothing_is_seen() {
-    let image = || Part::Image(Image::new(vec![1, 2, 3], "image/png").expect("an image"));
-    let question = || Part::Text(format!("What is on it? {QUESTION}"));
-    let answers =
-        |parts: Vec<Part>| texts(&Sim::default(), &[Message::new(MessageRole::User, parts)], 3, 1);
-    let told = answers(vec![image(), question()]);
-    assert!(told[0].contains("simulation") && told[0].contains("cannot see"), "{}", told[0]);
-    assert!(told.iter().all(|text| *text == told[0]));
-    assert!(answers(vec![image(), image(), question()])[0].contains("images"));
-    assert!(answers(vec![question()])[0].contains("Together"));
 }
 
 #[test]

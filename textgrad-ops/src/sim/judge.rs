@@ -1,14 +1,15 @@
 //! Judgements that a program reads: a score on a scale, a verdict between two, yes or no.
 
-use super::parts::{ANSWERS, QUESTIONS, REFERENCES, fields};
-use super::work::Puzzle;
-use crate::sim::detect::count;
-use crate::sim::request::Conversation;
-use crate::sim::reward::{HIGHEST, LOWEST, reward};
-use crate::sim::rng::Rng;
-use crate::sim::sections::parse;
-use crate::sim::tagged;
-use crate::sim::text::{has_any, normalise};
+use std::collections::BTreeSet;
+
+use super::counting::Question;
+use super::detect::count;
+use super::request::Conversation;
+use super::reward::{HIGHEST, LOWEST, reward};
+use super::rng::Rng;
+use super::sections::parse;
+use super::tagged;
+use super::text::{entries, has_any, normalise};
 
 /// The form of the judgement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,19 +37,15 @@ pub(crate) struct Judge<'a> {
 /// How far a judgement without any skill is from what it should be, as a share of the scale.
 const NOISE: f64 = 0.5;
 /// The largest scale that is read.
-const MOST: u32 = 100;
+const MAX_SCALE: u32 = 100;
 
-const JUDGES: &[&str] =
-    &["judge", "score", "rate", "grade", "evaluate", "assess", "compare", "better", "correct"];
+const JUDGES: &str = "judge|score|rate|grade|evaluate|assess|compare|better|correct";
 impl<'a> Judge<'a> {
     /// Tells whether a judgement is asked for: the system message says so, and the user message has the
     /// parts to judge, as sections or behind labels.
     pub(crate) fn recognise(conversation: &'a Conversation) -> Option<Self> {
-        let ([user], true, 0) = (
-            conversation.users.as_slice(),
-            conversation.assistants.is_empty(),
-            conversation.images,
-        ) else {
+        let ([user], true) = (conversation.users.as_slice(), conversation.assistants.is_empty())
+        else {
             return None;
         };
         let system = parse(&conversation.system);
@@ -77,19 +74,18 @@ impl<'a> Judge<'a> {
             reference: None,
         };
         for (label, text) in fields(user) {
-            let is = |names: &[&str]| names.iter().any(|name| has_any(&label, &[name]));
-            if is(REFERENCES) {
+            if has_any(&label, REFERENCES) {
                 judge.reference = Some(text);
-            } else if is(ANSWERS) {
+            } else if has_any(&label, ANSWERS) {
                 judge.answers.push(text);
-            } else if is(QUESTIONS) {
+            } else if has_any(&label, QUESTIONS) {
                 judge.question = text;
             }
         }
         let enough = match judge.scale {
             Scale::Choice | Scale::Labels(..) | Scale::Games => judge.answers.len() >= 2,
             // Words are all that a critic of open queries says, too: only what can be checked is judged.
-            Scale::Words => judge.reference.is_some() || Puzzle::read(judge.question).is_some(),
+            Scale::Words => judge.reference.is_some() || Question::read(judge.question).is_some(),
             _ => true,
         };
         (enough && !judge.answers.is_empty()).then_some(judge)
@@ -100,14 +96,14 @@ impl<'a> Judge<'a> {
         if let Some(reference) = self.reference {
             return f64::from(u8::from(states(answer, reference)));
         }
-        if let Some((puzzle, _)) = Puzzle::read(self.question) {
-            return f64::from(u8::from(puzzle.review(answer).is_empty()));
+        if let Some((question, _)) = Question::read(self.question) {
+            return f64::from(u8::from(question.review(answer).is_empty()));
         }
         (reward(self.question, answer) - LOWEST) / (HIGHEST - LOWEST)
     }
 
     /// The judgement, with noise where skill is missing.
-    pub(super) fn say(&self, skill: f64, rng: &mut Rng) -> String {
+    pub(super) fn write(&self, skill: f64, rng: &mut Rng) -> String {
         let mut noisy = |worth: f64| {
             let drift = (count(rng.below(2001)) / 1000.0 - 1.0) * NOISE * (1.0 - skill);
             (worth + drift).clamp(0.0, 1.0)
@@ -116,7 +112,7 @@ impl<'a> Judge<'a> {
             self.answers.iter().map(|answer| noisy(self.worth(answer))).collect();
         let at = |place: usize| worths.get(place).copied().unwrap_or_default();
         let (first, second) = (at(0), at(1));
-        let (label, said) = match self.scale {
+        let (label, judgement) = match self.scale {
             Scale::Score(low, high) => ("Score", scaled(first, low, high).to_string()),
             Scale::Choice => ("Verdict", if first >= second { "A" } else { "B" }.to_owned()),
             Scale::Labels(one, other) => {
@@ -134,8 +130,8 @@ impl<'a> Judge<'a> {
         };
         let why = "A judgement by a simulation, from the words in the texts.";
         match self.tag {
-            Some(tag) => format!("{why}\n{}", tagged(tag, &said)),
-            None => format!("{why}\n{label}: {said}"),
+            Some(tag) => format!("{why}\n{}", tagged(tag, &judgement)),
+            None => format!("{why}\n{label}: {judgement}"),
         }
     }
 }
@@ -192,14 +188,14 @@ fn pair(told: &str) -> Option<Scale<'_>> {
 /// What a judge is told to answer with.
 fn scale(told: &str) -> Option<Scale<'static>> {
     let words = normalise(told);
-    if has_any(&words, &["a or b", "a b or tie"]) {
+    if has_any(&words, "a or b|a b or tie") {
         return Some(Scale::Choice);
     }
-    let rates = has_any(&words, &["score", "rate", "rating", "grade", "scale"]);
+    let rates = has_any(&words, "score|rate|rating|grade|scale");
     if let Some((low, high)) = bounds(told).filter(|_| rates) {
         return Some(Scale::Score(low, high));
     }
-    has_any(&words, &["yes or no"]).then_some(Scale::YesNo)
+    has_any(&words, "yes or no").then_some(Scale::YesNo)
 }
 
 /// The bounds of `from 1 to 10`, `between 0 and 5`, `1-10`.
@@ -211,6 +207,78 @@ fn bounds(told: &str) -> Option<(u32, u32)> {
         let next = *words.get(at + 1)?;
         let after = if matches!(next, "to" | "and") { *words.get(at + 2)? } else { next };
         let high: u32 = after.parse().ok()?;
-        (low < high && high <= MOST).then_some((low, high))
+        (low < high && high <= MAX_SCALE).then_some((low, high))
     })
+}
+
+/// The longest label, in words.
+const LABEL_WORDS: usize = 6;
+
+const QUESTIONS: &str = "question|query|prompt|instruction|task|input|problem";
+const ANSWERS: &str = "answer|response|prediction|output|solution|completion|text|a|b";
+const REFERENCES: &str = "reference|ground truth|expected|correct answer|truth|target|label";
+
+/// The parts of a message: sections of any name, or what stands behind labels at the start of lines. The
+/// name of each is normalised.
+fn fields(text: &str) -> Vec<(String, &str)> {
+    let sections = any_sections(text);
+    if !sections.is_empty() {
+        return sections;
+    }
+    let mut fields: Vec<(String, usize, usize)> = Vec::new();
+    let mut at = 0;
+    for line in text.split_inclusive('\n') {
+        let start = at;
+        at += line.len();
+        let Some((label, value)) = line.split_once(':') else { continue };
+        let label = normalise(label);
+        let short = label.split_whitespace().count() <= LABEL_WORDS;
+        let known = |names: &'static str| {
+            entries(names).any(|name| {
+                label.trim() == name || short && name.len() > 1 && has_any(&label, name)
+            })
+        };
+        // An answer may have a last line of the form `Answer: 7`.
+        let inside = fields
+            .last()
+            .is_some_and(|(open, ..)| label.trim() == "answer" && has_any(open, ANSWERS));
+        if (known(QUESTIONS) || known(ANSWERS) || known(REFERENCES)) && !inside {
+            fields.push((label, start, at - value.len()));
+        }
+    }
+    let ends: Vec<usize> =
+        fields.iter().skip(1).map(|(_, start, _)| *start).chain([text.len()]).collect();
+    fields
+        .into_iter()
+        .zip(ends)
+        .filter_map(|((label, _, from), end)| Some((label, text.get(from..end)?.trim())))
+        .collect()
+}
+
+fn any_sections(text: &str) -> Vec<(String, &str)> {
+    let mut found = Vec::new();
+    // What is not closed later is not closed later still.
+    let mut unclosed = BTreeSet::new();
+    let mut rest = text;
+    while let Some((_, after)) = rest.split_once('<') {
+        let section = after.split_once('>').and_then(|(name, body)| {
+            let plain = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || "_-".contains(c);
+            if name.is_empty() || !name.chars().all(plain) || unclosed.contains(name) {
+                return None;
+            }
+            let section = body.split_once(&format!("</{name}>"));
+            if section.is_none() {
+                unclosed.insert(name);
+            }
+            section.map(|(content, tail)| (normalise(name), content.trim(), tail))
+        });
+        match section {
+            Some((name, content, tail)) => {
+                found.push((name, content));
+                rest = tail;
+            }
+            None => rest = after,
+        }
+    }
+    found
 }
