@@ -5,7 +5,7 @@
 //! ```sh
 //! cargo run -p textgrad-examples --bin solution_optimization
 //! ```
-//! The model is the embedded simulation, which can check linear equations; for a real one add
+//! The answers are a recording that was written by hand (`solution_optimization.jsonl`); for a real model add
 //! `-- --engine ollama/llama3`.
 
 use std::sync::Arc;
@@ -14,6 +14,9 @@ use clap::Parser;
 use textgrad_core::{Backward, Engine, Parameter, Seed};
 use textgrad_examples::{Failure, Options, announce, heading, quote};
 use textgrad_ops::{TextLoss, TextualGradientDescent};
+
+/// The answers of an offline run.
+const RECORDING: &str = "solution_optimization.jsonl";
 
 /// The second line loses a sign, and all that follows is built on it.
 const WRONG: &str = "We solve 5x - 7 = 2x + 14.\n\
@@ -83,7 +86,7 @@ fn show(solution: &str) {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Failure> {
     let options = Options::parse();
-    let engine = options.connect()?;
+    let engine = options.connect_or_replay(RECORDING).await?;
     announce(&*engine);
     let solution = Parameter::new(WRONG, "worked solution of a linear equation");
     heading("the first solution");
@@ -100,17 +103,18 @@ async fn main() -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
-    use textgrad_ops::sim::Sim;
+    use textgrad_examples::replay;
 
     use super::*;
 
     #[tokio::test]
     async fn the_mistake_is_found_and_mended_and_what_is_right_stays() {
         assert!(!is_right(WRONG));
-        let engine: Arc<dyn Engine> = Arc::new(Sim::default());
+        let engine = replay(RECORDING).await.unwrap();
         let solution = Parameter::new(WRONG, "worked solution of a linear equation");
         let made = improve(&engine, &solution, 3, Seed::new(Options::SEED)).await.unwrap();
         assert!(made[0].critique.contains("3x + 7 = 14"), "{}", made[0].critique);
+        assert!(!is_right(&made[0].solution), "the first correction has a mistake of its own");
         let last = made.last().unwrap();
         assert!(is_right(&last.solution), "{}", last.solution);
         assert!(last.critique.contains("right"), "{}", last.critique);

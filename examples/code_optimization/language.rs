@@ -138,6 +138,14 @@ impl Language {
         }
     }
 
+    /// The answers of an offline run.
+    pub(crate) fn recording(self) -> &'static str {
+        match self {
+            Self::Python => "code_optimization/python.jsonl",
+            Self::Rust => "code_optimization/rust.jsonl",
+        }
+    }
+
     pub(crate) fn code(self) -> &'static str {
         match self {
             Self::Python => PYTHON,

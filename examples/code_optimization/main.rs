@@ -6,8 +6,8 @@
 //! cargo run -p textgrad-examples --bin code_optimization
 //! ```
 //! The tests are Python's if there is a `python3`, else Rust's (`--language rust`), which need `rustc` and `sh`.
-//! The model is the embedded simulation, which knows a few defects by their look; for a real one add
-//! `-- --engine ollama/qwen2.5-coder`. Programs that a model wrote are run on this machine: the limits are on
+//! The tests really run; the new versions of the code are a recording that was written by hand (`python.jsonl`,
+//! `rust.jsonl`). For a real model add `-- --engine ollama/qwen2.5-coder`. Programs that a model wrote are run on this machine: the limits are on
 //! time, memory and output, and are no sandbox.
 
 mod language;
@@ -82,12 +82,12 @@ async fn improve(
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Failure> {
     let arguments = Arguments::parse();
-    let engine = arguments.options.connect()?;
-    announce(&*engine);
     let language = match arguments.language {
         Some(language) => language,
         None => Language::found().await,
     };
+    let engine = arguments.options.connect_or_replay(language.recording()).await?;
+    announce(&*engine);
     println!("the unit tests ({}, really run here):", language.name());
     println!("{}", quote(language.tests()));
     let made = improve(&engine, language, arguments.iterations, arguments.options.seed()).await?;
@@ -112,7 +112,7 @@ async fn main() -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
-    use textgrad_ops::sim::Sim;
+    use textgrad_examples::replay;
 
     use super::*;
 
@@ -121,7 +121,7 @@ mod tests {
             eprintln!("SKIPPED: {} has nothing here to run it with", language.name());
             return;
         }
-        let engine: Arc<dyn Engine> = Arc::new(Sim::default());
+        let engine = replay(language.recording()).await.unwrap();
         let made = improve(&engine, language, 5, Seed::new(Options::SEED)).await.unwrap();
         let passed: Vec<Option<f64>> =
             made.iter().map(|iteration| Some(iteration.passed?.as_f64())).collect();

@@ -4,7 +4,9 @@
 mod failure;
 mod options;
 mod print;
+mod recording;
 
 pub use self::failure::Failure;
 pub use self::options::Options;
 pub use self::print::{announce, heading, quote};
+pub use self::recording::replay;

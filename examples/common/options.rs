@@ -9,6 +9,8 @@ use textgrad_ops::engine::engine;
 use textgrad_ops::layer::EngineExt;
 use textgrad_ops::layer::{DefaultStack, Limits, RetryPolicy};
 
+use crate::{Failure, recording, replay};
+
 /// The options that every example has.
 #[derive(Debug, Clone, Parser)]
 pub struct Options {
@@ -22,10 +24,13 @@ pub struct Options {
     /// How many requests are under way at a time
     #[arg(long, value_name = "NUMBER", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..))]
     pub concurrency: u32,
+    /// Writes the recording of the example anew, with its answers and the requests of this version
+    #[arg(long, hide = true)]
+    pub renew_recording: bool,
 }
 
 impl Options {
-    /// The seed unless said otherwise. The simulation follows an instruction four times of five; with this one
+    /// The default seed. The simulation follows an instruction four times of five; with this one
     /// it does so often enough for every example to show something.
     pub const SEED: u64 = 28;
 
@@ -46,6 +51,24 @@ impl Options {
             .limits(Limits::default().concurrency(self.concurrency))
             .retry(RetryPolicy::default().cancellation(stop.clone()));
         Ok(engine(self.engine.as_deref().unwrap_or("sim"))?.build()?.default_stack(layers))
+    }
+
+    /// The engine that `--engine` names, else a recording of the example.
+    ///
+    /// # Errors
+    /// Those of [`connect`](Self::connect); if the recording cannot be read; if there is no engine for a seed
+    /// other than that of the recording.
+    pub async fn connect_or_replay(&self, recording: &str) -> Result<Arc<dyn Engine>, Failure> {
+        match &self.engine {
+            Some(_) => Ok(self.connect()?),
+            None if self.renew_recording => recording::renew(recording).await,
+            None if self.seed == Self::SEED => replay(recording).await,
+            None => Err(Failure::new(format!(
+                "expected --engine with --seed {}, got none: the recording has the seed {}",
+                self.seed,
+                Self::SEED
+            ))),
+        }
     }
 
     /// The seed that others are derived from.

@@ -2,13 +2,20 @@
 
 use textgrad_core::Engine;
 
+use crate::recording::WRITTEN_BY_HAND;
+
 /// How wide a quoted text is, in characters.
 const WIDTH: usize = 96;
 
-/// Says what answers, and that it is a simulation if it is one.
+/// Prints the name of the engine, and that it is a simulation or a recording written by hand if it is one.
 pub fn announce(engine: &dyn Engine) {
     println!("model: {}", engine.name());
-    if engine.is_simulation() {
+    if engine.name() == WRITTEN_BY_HAND {
+        println!(
+            "WRITTEN BY HAND: all answers below are a recording that the authors of this example wrote; no\n\
+             model is asked. For a real one: --engine ollama/llama3, --engine openai/gpt-4o-mini, ..."
+        );
+    } else if engine.is_simulation() {
         println!(
             "SIMULATION: all answers below are made up by the embedded `sim`, which knows nothing about the\n\
              world. For real ones: --engine ollama/llama3, --engine openai/gpt-4o-mini, ..."

@@ -5,8 +5,7 @@
 //! ```sh
 //! cargo run -p textgrad-examples --bin multimodal
 //! ```
-//! Offline nothing can see, so the answers are four texts written by hand, which show what is sent when. With
-//! `-- --engine sim` the simulation says that it cannot see; for a model that does, add
+//! The answers are a recording that was written by hand (`recording.jsonl`). For a model with vision add
 //! `-- --engine ollama/llava` or `-- --engine openai/gpt-4o-mini`.
 
 mod png;
@@ -15,12 +14,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use clap::Parser;
 use textgrad_core::{
-    Backward, Choice, Engine, FinishReason, Image, Parameter, Purpose, Request, Response, Seed,
-    Variable, engine_fn,
+    Backward, Engine, Image, Parameter, Purpose, Request, Seed, Variable, engine_fn,
 };
 use textgrad_examples::{Failure, Options, announce, heading, quote};
 use textgrad_ops::{Field, ImageQaLoss, LlmCall, TextualGradientDescent};
 
+/// The answers of an offline run.
+const RECORDING: &str = "multimodal/recording.jsonl";
 const QUESTION: &str = "How many bars does the chart have, and which one is the highest?";
 const INSTRUCTION: &str = "Does the answer to the question fit the image? Name what is wrong or missing. Do not \
 write a new answer.";
@@ -51,27 +51,6 @@ fn noted(engine: Arc<dyn Engine>, sent: Sent) -> Arc<dyn Engine> {
     }))
 }
 
-/// Texts that we wrote, in the place of a model's: what one that sees might say.
-fn written_by_hand() -> Arc<dyn Engine> {
-    Arc::new(engine_fn("written by hand", |request: Request| async move {
-        let text = match request.purpose {
-            Purpose::Loss => {
-                "The highest bar is named rightly, but the chart has four bars, not three: the short one on \
-                 the left was left out."
-            }
-            Purpose::Gradient => {
-                "Say that there are four bars. What is said of the highest one can stay."
-            }
-            Purpose::Update => {
-                "<IMPROVED_VARIABLE>\nThe chart has four bars. The third from the left is the highest.\n\
-                 </IMPROVED_VARIABLE>"
-            }
-            _ => "The chart has three bars. The third from the left is the highest.",
-        };
-        Ok(Response::new(vec![Choice::new(text, FinishReason::Stop)]))
-    }))
-}
-
 /// The texts of a run.
 struct Run {
     answer: String,
@@ -88,9 +67,9 @@ async fn ask(engine: &Arc<dyn Engine>, image: Image, seed: Seed) -> Result<Run, 
         .fields(fields)?
         .system("You answer questions about images.")
         .build();
-    let said = llm.ask_fields([("Question", &question), ("Chart", &image)]).one().await?;
+    let response = llm.ask_fields([("Question", &question), ("Chart", &image)]).one().await?;
     // From here on the answer itself is what changes.
-    let answer = Parameter::new(said.value().describe(), "answer to a question about a chart");
+    let answer = Parameter::new(response.value().describe(), "answer to a question about a chart");
 
     let loss = ImageQaLoss::new(Arc::clone(engine), INSTRUCTION, &question, &image)
         .seed(seed.child("loss", 0));
@@ -110,19 +89,8 @@ async fn ask(engine: &Arc<dyn Engine>, image: Image, seed: Seed) -> Result<Run, 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Failure> {
     let arguments = Arguments::parse();
-    let engine = match &arguments.options.engine {
-        None => {
-            println!(
-                "WRITTEN BY HAND: no model looks at the image; the answers are texts of this example's"
-            );
-            written_by_hand()
-        }
-        Some(_) => {
-            let engine = arguments.options.connect()?;
-            announce(&*engine);
-            engine
-        }
-    };
+    let engine = arguments.options.connect_or_replay(RECORDING).await?;
+    announce(&*engine);
     let image = Image::from_bytes(png::bar_chart(&BARS))?;
     println!("the image: {image:?}, a chart with bars of {BARS:?} pixels, made in code");
     if let Some(path) = arguments.image {
@@ -149,7 +117,7 @@ async fn main() -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
-    use textgrad_ops::sim::Sim;
+    use textgrad_examples::replay;
 
     use super::*;
 
@@ -160,7 +128,7 @@ mod tests {
     #[tokio::test]
     async fn the_image_goes_with_every_request_that_is_about_it() {
         let sent = Sent::default();
-        let engine = noted(written_by_hand(), Arc::clone(&sent));
+        let engine = noted(replay(RECORDING).await.unwrap(), Arc::clone(&sent));
         let run = ask(&engine, chart(), Seed::new(Options::SEED)).await.unwrap();
         assert!(run.answer.contains("three bars") && run.new.contains("four bars"));
         let sent = sent.lock().unwrap().clone();
@@ -173,13 +141,5 @@ mod tests {
                 (Purpose::Update, 0)
             ]
         );
-    }
-
-    #[tokio::test]
-    async fn the_simulation_says_that_it_cannot_see() {
-        let engine: Arc<dyn Engine> = Arc::new(Sim::default());
-        let run = ask(&engine, chart(), Seed::new(Options::SEED)).await.unwrap();
-        assert!(run.answer.contains("cannot see"), "{}", run.answer);
-        assert!(run.evaluation.contains("cannot see"), "{}", run.evaluation);
     }
 }

@@ -1,4 +1,4 @@
-//! What a text has, by the words in it.
+//! Detection of criteria in a text, by the words in it.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;

@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn wishes_of_others_are_understood_too() {
+    fn instructions_of_others_are_understood_too() {
         let names = |text: &str| -> Vec<(&'static str, Action)> {
             read(text)
                 .into_iter()
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn quotations_are_not_wishes() {
+    fn quotations_are_not_instructions() {
         let quoted = "<CONVERSATION>\nAdd an example.\n</CONVERSATION>\nCut the padding.";
         assert_eq!(read(quoted).len(), 1);
         assert_eq!(read("<CONTEXT>\nAdd an example.\n</CONTEXT>").len(), 1);

@@ -16,7 +16,7 @@ use super::text::{entries, has_any, normalise};
 enum Scale<'a> {
     Score(u32, u32),
     Choice,
-    /// The labels of two answers, the better of which is all that is said.
+    /// The labels of two answers, the better of which is the whole reply.
     Labels(&'a str, &'a str),
     /// `[[A>>B]]` and so on.
     Games,
@@ -50,15 +50,16 @@ impl<'a> Judge<'a> {
         };
         let system = parse(&conversation.system);
         // Without a system message the instruction stands before the parts.
-        let told = match conversation.system.is_empty() {
+        let instruction = match conversation.system.is_empty() {
             true => user.split(['<', ':']).next().unwrap_or_default().to_owned(),
             false => system.outside.concat(),
         };
-        // The form of the judgement may be told at the end of the message, where it is not far off.
+        // The form of the judgement may stand at the end of the message, where it is not far off.
         let end = user.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
         let end_tag = parse(end).output_tag();
-        let told = if end_tag.is_some() { format!("{told}\n{end}") } else { told };
-        let words = normalise(&told);
+        let instruction =
+            if end_tag.is_some() { format!("{instruction}\n{end}") } else { instruction };
+        let words = normalise(&instruction);
         let ours = ["VARIABLE", "FEEDBACK", "LM_OUTPUT"];
         if !has_any(&words, JUDGES)
             || system.get("QUERY").is_some()
@@ -67,7 +68,9 @@ impl<'a> Judge<'a> {
             return None;
         }
         let mut judge = Self {
-            scale: pair(&conversation.system).or_else(|| scale(&told)).unwrap_or(Scale::Words),
+            scale: pair(&conversation.system)
+                .or_else(|| scale(&instruction))
+                .unwrap_or(Scale::Words),
             tag: end_tag.or_else(|| system.output_tag()),
             question: "",
             answers: Vec::new(),
@@ -171,13 +174,13 @@ fn verdict(better: f64) -> &'static str {
     }
 }
 
-/// The ways to compare two answers that are told by their very signs: `[[A>B]]`, or a label for each.
-fn pair(told: &str) -> Option<Scale<'_>> {
-    if told.contains("[[A>B]]") {
+/// The scale of a comparison with signs of its own: `[[A>B]]`, or a label for each.
+fn pair(instruction: &str) -> Option<Scale<'_>> {
+    if instruction.contains("[[A>B]]") {
         return Some(Scale::Games);
     }
     let label = |what: &str| {
-        let (before, _) = told.split_once(what)?;
+        let (before, _) = instruction.split_once(what)?;
         let word = before.split_whitespace().next_back()?;
         let word = word.trim_matches(|c: char| !c.is_alphanumeric());
         (1..=2).contains(&word.chars().count()).then_some(word)
@@ -185,23 +188,25 @@ fn pair(told: &str) -> Option<Scale<'_>> {
     Some(Scale::Labels(label(" for the first")?, label(" for the second")?))
 }
 
-/// What a judge is told to answer with.
-fn scale(told: &str) -> Option<Scale<'static>> {
-    let words = normalise(told);
+/// The scale that an instruction names.
+fn scale(instruction: &str) -> Option<Scale<'static>> {
+    let words = normalise(instruction);
     if has_any(&words, "a or b|a b or tie") {
         return Some(Scale::Choice);
     }
     let rates = has_any(&words, "score|rate|rating|grade|scale");
-    if let Some((low, high)) = bounds(told).filter(|_| rates) {
+    if let Some((low, high)) = bounds(instruction).filter(|_| rates) {
         return Some(Scale::Score(low, high));
     }
     has_any(&words, "yes or no").then_some(Scale::YesNo)
 }
 
 /// The bounds of `from 1 to 10`, `between 0 and 5`, `1-10`.
-fn bounds(told: &str) -> Option<(u32, u32)> {
-    let words: Vec<&str> =
-        told.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
+fn bounds(instruction: &str) -> Option<(u32, u32)> {
+    let words: Vec<&str> = instruction
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .collect();
     words.iter().enumerate().find_map(|(at, word)| {
         let low: u32 = word.parse().ok()?;
         let next = *words.get(at + 1)?;

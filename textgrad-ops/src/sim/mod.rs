@@ -1,70 +1,53 @@
-//! The embedded default engine: a *simulation* of a language model and of a reward model.
+//! Simulated language model and reward model.
 //!
-//! With it, a machine that has no key and no GPU runs the real loop of test-time preference optimization:
-//! sample answers, score them, ask why the best is preferred to the worst, turn the critique into
-//! instructions, rewrite the best, repeat. It exists to test, to teach and to study the algorithm. It knows
-//! nothing about the world, and its figures are figures about itself: anything that shows them must say so
-//! ([`Engine::is_simulation`]).
+//! A machine without a key and without a GPU runs the real loop of test-time preference optimization with it:
+//! sample answers, score them, critique the best against the worst, turn the critique into instructions,
+//! rewrite the best, repeat. It exists to test, to teach and to study the algorithm. It knows nothing about the
+//! world, and its figures are figures about itself: whatever shows them must say so.
 //!
-//! # What it simulates
-//! Answers have aspects: strengths that a query calls for (a direct answer, a reason, an example, steps, a
-//! caveat, ...) and flaws (padding, hedging, digressions, flattery, too many words). One table holds, for
-//! each, the query words that call for it, sentences that have it, the phrases by which it is found, and
-//! what critiques and instructions call it. All parts meet in text only:
-//! * the **policy** writes sentences for the aspects that it happens to cover, and commits some flaws;
-//! * the **critic** names what one of two texts has and the other lacks. A difference is noticed with
+//! # Parts
+//! Answers are measured by criteria: strengths that a query calls for (a direct answer, a reason, an example,
+//! steps, a caveat, ...) and flaws (padding, hedging, digressions, flattery, too many words). One table holds,
+//! for each, the query words that call for it, sentences that have it, the phrases by which it is found, and
+//! its names in critiques and instructions. The parts exchange text only:
+//! * the **policy** writes sentences for the criteria that it happens to cover, and commits some flaws;
+//! * the **critic** names what one of two texts has and the other lacks. It notices a difference with
 //!   probability *skill*; what is the same in both, or is in a single text, far less often;
-//! * the **gradient** turns what it reads in the critique into instructions, each with probability *skill*,
-//!   and now and then makes one up;
-//! * the **updater** follows each instruction that it reads with probability *skill*, and the less skill it
-//!   has, the more it damages what it was not asked to touch;
-//! * the **reward model** ([`reward`]) finds the aspects in any text by the words in it.
+//! * the **gradient** turns the critique into instructions, each with probability *skill*, and now and then
+//!   invents one;
+//! * the **updater** follows each instruction with probability *skill*, and the less skill it has, the more it
+//!   damages the rest of the text;
+//! * the **reward model** ([`reward`]) finds the criteria in any text by the words in it;
+//! * the **judge** answers requests for a score on a scale, a verdict `A` or `B`, or yes or no, by the reward
+//!   model (by the right answer where one is known), with noise where skill is missing.
 //!
-//! With much skill (0.8 to 0.9) the mean reward of the candidates rises over the iterations and levels off;
-//! with little (0.2) it falls well below that of the first samples and stays there, since each rewrite
-//! starts from the best of the pool and spoils it. Neither is written anywhere: it is what these parts do
-//! together.
+//! With much skill (0.8 to 0.9) the mean reward of the candidates rises over the iterations and levels off.
+//! With little (0.2) it falls well below that of the first samples and stays there, since each rewrite starts
+//! from the best of the pool and damages it. Neither is written anywhere: it emerges from the parts.
 //!
-//! The engine reads the messages it is sent and nothing else (not the purpose of the request), and the same
-//! messages with the same seed give the same text on every machine. Choice `i` uses seed + `i`; without a
-//! seed the messages alone decide. So a caller that asks the same again and wants another answer has to give
-//! another seed. At temperature 0 all choices are alike and the seed is not read.
-//! A [format](textgrad_core::Request::format) is refused.
-//! Other temperatures, `top_p`, penalties and extras change nothing. Images are only told apart, not seen: a
-//! question with an image is answered by saying so.
-//! A text has four tokens for every three words.
+//! The engine reads the messages of a request and nothing else (not its purpose). The same messages with the
+//! same seed give the same text on every machine. Choice `i` uses seed + `i`; without a seed the messages alone
+//! decide. At temperature 0 all choices are alike and the seed is not read. Other sampling parameters change
+//! nothing, except that `max_tokens` and stop sequences end a text. A text has four tokens for every three
+//! words. Images and a [format](textgrad_core::Request::format) are refused.
 //!
-//! # Tasks with a right answer
-//! Beside open queries, the simulation works out [counting] and [sorting] questions, so that the
-//! optimization of a prompt can be run, tested and shown offline. It reads the question, works it out in
-//! writing, and makes mistakes: it takes a number word for another, forgets a thing, counts one of another
-//! category, adds up wrongly, or puts the answer where nobody looks for it. What the prompt asks for (system
-//! message, and what else stands beside the question) changes that. Each of these wishes, in any of several
-//! phrasings, lowers one kind of mistake: to go step by step (all a little), to list every item, to ignore
-//! other categories, to watch number words and plurals, to compare letter by letter, to check the sum again,
-//! to put the answer on the last line. A wish to answer at once, or for a guess, does harm, and so does a
-//! prompt of more than 110 words. A plain prompt gets about six questions of ten right, the best about 95 of
-//! a hundred.
+//! # The counting task
+//! The simulation also answers [counting] questions, on which prompt optimization can be run, tested and shown
+//! offline. It works a question out in writing and makes mistakes: it misreads a number word, forgets a thing,
+//! counts one of another category, adds up wrongly, or puts the answer in the wrong place. The prompt changes
+//! that. Each technique that it asks for, in any of several phrasings, lowers the rate of one kind of mistake:
+//! go step by step, list every item, ignore other categories, watch number words and plurals, check the sum,
+//! put the answer on the last line. Asking for an immediate answer or a guess does harm, and so does a prompt of
+//! more than 110 words. A plain prompt gets about six questions of ten right, the best about 95 of a hundred.
 //!
-//! * The **critic** compares a worked answer with its question where the answer was judged wrong (it looks for
-//!   itself where nobody judged), and asks for what would help against the mistakes that it sees: each with
-//!   probability *skill*, else for something else. Right answers make it say that the prompt can stay.
-//! * **Merging** keeps each point once, what most pieces of feedback ask for first.
-//! * The **updater** takes up two points at a time, each with probability *skill*. It keeps to limits such as
-//!   `at most 80 words` among the constraints. The less skill it has, the more often it loses a sentence of
-//!   the prompt or puts in one that does harm: validation has something to catch.
-//!
-//! A few other tasks, as far as they can be simulated honestly: worked solutions of *linear equations* in x,
-//! one equation a line, which are checked and mended line by line; *code* whose tests failed, in which three
-//! defects are known by their look (a loop that stops one short, a recursion without end, a largest value
-//! sought from 0); *judgements* that a program reads (a score on a scale such as 1 to 10, a verdict `A` or
-//! `B`, yes or no), from a system message that asks for one and a user message that has the parts to judge in
-//! sections or behind labels such as `Question:`. They follow the reference or the right answer where there
-//! is one, else [`reward`], with noise where skill is missing. It solves no equation by itself, writes no
-//! code, and runs none.
+//! * The **critic** compares a worked answer with its question where the answer was judged wrong, and asks for
+//!   the techniques against the mistakes that it sees: each with probability *skill*, else for another one.
+//! * **Merging** keeps each point once, the most frequent first.
+//! * The **updater** takes up two points at a time, each with probability *skill*. The less skill it has, the
+//!   more often it loses a sentence of the prompt or adds a harmful one: validation has something to catch.
 //!
 //! # The contract for prompt packs
-//! What is asked is told by *sections*. A section is `<NAME>` at the start of a line, up to the next
+//! A request is recognised by its *sections*. A section is `<NAME>` at the start of a line, up to the next
 //! `</NAME>`; its text may stand on the same lines as the tags. Text that itself contains `</NAME>` is put
 //! in a fenced section, `<NAME-2>` to `</NAME-2>` (or 3, 4, ...). Content is data, and may hold anything else.
 //! A tag that is never closed, or that stands in the middle of a line, is no section.
@@ -73,17 +56,22 @@
 //! `LM_OUTPUT`, `CONVERSATION`, `CONTEXT`, `VARIABLE`, `ROLE`, `FEEDBACK`, `CONSTRAINTS`, `EXAMPLES`,
 //! `EXAMPLE_INPUT`, `EXAMPLE_OUTPUT`, `FEEDBACK_EXAMPLE`, `OBJECTIVE_FUNCTION`, `FUNCTION_PURPOSE` and
 //! `FUNCTION_INPUT`; and `PAST_FEEDBACK`, `PAST_VARIABLE`, `PAST_RESPONSE`, `REJECTED_VARIABLE`, `BROKEN_RULE`,
-//! `VIOLATION`, `LM_EARLIER_INPUT` and `LM_EARLIER_OUTPUT`, of which no notice is taken. Sections are looked for inside `CONVERSATION`, `CONTEXT` and
-//! `LM_SYSTEM_PROMPT`, and
-//! inside no other.
+//! `VIOLATION`, `LM_EARLIER_INPUT` and `LM_EARLIER_OUTPUT`, which are ignored. Sections are looked for inside
+//! `CONVERSATION`, `CONTEXT` and `LM_SYSTEM_PROMPT`, and inside no other.
 //!
-//! | request | the messages |
-//! |---|---|
-//! | loss | no assistant turn; the system message has a `QUERY` section and, to contrast, a `REJECTED_RESPONSE` (it may also be in the user message) or `RESPONSE` sections from best to worst, the last of which is what it is held against, and mentions neither `<VARIABLE>`, `<FEEDBACK>`, `<LM_OUTPUT>` nor output tags outside of sections. The text judged is the `CHOSEN_RESPONSE` section of either message, else the whole user message |
-//! | gradient | the last user message has a `VARIABLE` section, and no output tags are named. The critique is the `LM_OUTPUT` section, else the last assistant turn; `FEEDBACK` sections are used like it |
-//! | update | output tags are named, and the last user message has a `VARIABLE` section and one or more `FEEDBACK` sections. After an assistant turn, that turn may stand in for the feedback, and an earlier `VARIABLE`, `CHOSEN_RESPONSE` or (under a system message with a `QUERY`) the first user message for the variable. A `QUERY` section anywhere gives the topic. A `ROLE` that speaks of a system prompt or of instructions has the instructions themselves added to the text |
-//! | reduce | the last user message has two or more `FEEDBACK` sections and no `VARIABLE` |
-//! | plain | anything without these markers: the last user message is the query |
+//! * **Loss**: no assistant turn. The system message has a `QUERY` section and, to contrast, a
+//!   `REJECTED_RESPONSE` (it may also be in the user message) or `RESPONSE` sections from best to worst, the last
+//!   of which is the contrast. Outside of sections it mentions neither `<VARIABLE>`, `<FEEDBACK>`, `<LM_OUTPUT>`
+//!   nor output tags. The judged text is the `CHOSEN_RESPONSE` section of either message, else the user message.
+//! * **Gradient**: the last user message has a `VARIABLE` section, and no output tags are named. The critique is
+//!   the `LM_OUTPUT` section, else the last assistant turn; `FEEDBACK` sections are used like it.
+//! * **Update**: output tags are named, and the last user message has a `VARIABLE` section and one or more
+//!   `FEEDBACK` sections. After an assistant turn, that turn may replace the feedback, and an earlier `VARIABLE`,
+//!   `CHOSEN_RESPONSE` or (under a system message with a `QUERY`) the first user message may replace the
+//!   variable. A `QUERY` section anywhere gives the topic. If the `ROLE` names a system prompt or instructions,
+//!   the instructions themselves are added to the text.
+//! * **Reduce**: the last user message has two or more `FEEDBACK` sections and no `VARIABLE`.
+//! * **Plain**: anything without these markers. The last user message is the query.
 //!
 //! *Output tags* are named by mentioning both `<X>` and `</X>`, in the system message or else in the last
 //! user message, outside of sections; X is the last such name that is not the name of a section. An update
@@ -91,8 +79,8 @@
 //!
 //! A query may itself contain such tags. So a request is only looked at as one of the framework's if its
 //! system message mentions `<VARIABLE>`, `<FEEDBACK>`, `<LM_OUTPUT>` or output tags or has a `QUERY` section,
-//! or if there is an assistant turn. Such a request that has markers but fits none of the rows above is an
-//! error of kind [`ErrorKind::Unsupported`] that lists what was seen and what is missing.
+//! or if there is an assistant turn. Such a request that has markers but fits none of the kinds above is an
+//! error of kind [`ErrorKind::Unsupported`] that lists what was seen and what is needed.
 
 pub mod counting;
 mod criteria;
@@ -115,7 +103,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use textgrad_core::{Engine, EngineError, EngineInfo, ErrorKind, Message, Request, Response, Usage, truncate};
+use textgrad_core::{
+    Engine, EngineError, EngineInfo, ErrorKind, Message, Request, Response, Usage, truncate,
+};
 
 use self::counting::PromptTask;
 use self::judge::Judge;
@@ -125,9 +115,9 @@ use self::rng::Rng;
 #[doc(inline)]
 pub use self::reward::reward;
 
-/// How well instructions are followed unless said otherwise.
+/// The default skill.
 const SKILL: f64 = 0.8;
-/// The most choices that one request draws; whoever wants more asks again.
+/// The most choices of one request.
 const MAX_CHOICES: u32 = 1024;
 
 /// The simulated language model; see the [module](self).
@@ -202,8 +192,8 @@ impl Default for Sim {
 }
 
 impl SimBuilder {
-    /// How well instructions are followed, from 0 (not at all, and with much damage) to 1 (always). 0.8
-    /// unless set; around 0.8 to 0.9 the loop improves its answers, at 0.2 it spoils them.
+    /// How well instructions are followed, from 0 (not at all, and with much damage) to 1 (always). Default:
+    /// 0.8; around 0.8 to 0.9 the loop improves its answers, at 0.2 it spoils them.
     #[must_use]
     pub fn skill(mut self, skill: f64) -> Self {
         // Another skill gives other answers: caches and journals tell engines apart by their names.
@@ -217,7 +207,7 @@ impl SimBuilder {
         self
     }
 
-    /// How long each request takes; nothing unless set.
+    /// How long each request takes. Default: no time.
     #[must_use]
     pub fn latency(mut self, latency: Duration) -> Self {
         self.sim.latency = latency;

@@ -1,4 +1,4 @@
-//! Which of its requests the framework made, told from the messages alone.
+//! Requests of the framework, recognised from the messages alone.
 
 use std::collections::BTreeSet;
 
@@ -7,9 +7,9 @@ use textgrad_core::{EngineError, ErrorKind, Message, MessageRole};
 use super::sections::{Parsed, parse};
 use crate::prompts::{brief, shorten};
 
-/// The texts of a conversation that requests are told by.
+/// The texts of a conversation by which requests are recognised.
 #[derive(Debug, Default)]
-pub(super) struct Conversation {
+pub(crate) struct Conversation {
     pub(super) system: String,
     pub(super) users: Vec<String>,
     pub(super) assistants: Vec<String>,
@@ -36,7 +36,7 @@ impl Conversation {
 
 /// A request of the framework.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Task<'a> {
+pub(crate) enum Task<'a> {
     Plain {
         system: &'a str,
         query: &'a str,
@@ -62,7 +62,7 @@ pub(super) enum Task<'a> {
     },
 }
 
-/// Tells what a conversation asks for; see the contract in the documentation of the module `sim`.
+/// Returns what a conversation asks for; see the contract in the documentation of the module `sim`.
 pub(super) fn recognise(conversation: &Conversation) -> Result<Task<'_>, EngineError> {
     let system = parse(&conversation.system);
     let users: Vec<Parsed<'_>> = conversation.users.iter().map(|user| parse(user)).collect();

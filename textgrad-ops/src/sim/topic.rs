@@ -1,4 +1,4 @@
-//! What a query is about.
+//! The topic of a query.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -95,7 +95,7 @@ pub(super) fn topic(query: &str) -> String {
         } else {
             run.end(&mut best);
             run.lead =
-                LEADS.iter().find(|(lead, _)| *lead == plain).map(|(_, said)| (*said).to_owned());
+                LEADS.iter().find(|(lead, _)| *lead == plain).map(|(_, form)| (*form).to_owned());
         }
         if raw.ends_with(|c: char| !c.is_alphanumeric()) {
             run.end(&mut best);

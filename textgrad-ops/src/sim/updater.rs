@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_perfect_updater_does_what_it_is_told_and_nothing_else() {
+    fn a_perfect_updater_follows_its_instructions_and_nothing_else() {
         let text = rewritten(TEXT, "- Add a caveat.\n- Remove the digression.", "", 1.0);
         let rest = text
             .strip_prefix("The short answer is to oil it. ")

@@ -1,13 +1,10 @@
-//! The parts of the loop that meet in text: prompts, advice, rewriting.
+//! Prompts, advice and rewriting: the parts of the loop that exchange text.
 
-use super::advice::{self, KEEP};
-use super::exchange::Exchange;
-use super::faults::Fault;
-use super::rewrite;
-use super::techniques::{ROWS, Technique, points, speaks_of_tasks};
-use super::verdict::Verdict;
+use super::advice::{self, KEEP, Verdict, of_all, verdict};
+use super::technique::{ROWS, Technique, points, speaks_of_tasks};
 use crate::sim::criteria::criteria;
 use crate::sim::rng::Rng;
+use crate::sim::text::entries;
 
 /// A prompt that asks for all that helps.
 pub(crate) const GOOD: [&str; 7] = [
@@ -79,7 +76,7 @@ fn wishes_in_other_words_are_read_once_each_and_not_where_they_are_refused() {
 fn what_is_said_of_open_queries_speaks_of_no_task() {
     for (_, row) in criteria() {
         for text in [row.instructions, row.names].into_iter().flat_map(entries) {
-            assert!(!advice::is_ours(text), "{text}");
+            assert!(!advice::is_advice(text), "{text}");
         }
     }
     assert!(speaks_of_tasks("Double-check the total."));

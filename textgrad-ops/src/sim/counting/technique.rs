@@ -36,7 +36,7 @@ pub(crate) struct Row {
     pub(crate) wordings: &'static str,
 }
 
-/// What turns a wish for the words that follow into its opposite.
+/// Phrases that negate the words that follow.
 const AGAINST: &str = "do not|dont|never|avoid|remove|take out|drop|no longer|instead of|rather than|\
      must not";
 
@@ -95,7 +95,7 @@ pub(crate) fn points_of(sentence: &str) -> Vec<Point> {
     let against = entries(AGAINST).filter_map(at).min();
     let mut points = Vec::new();
     for row in ROWS {
-        // Where the answer is to stand, and that nothing else is to stand there, is not a wish for brevity.
+        // Where the answer is to stand, and that nothing else is to stand there, does not ask for brevity.
         let placed = points.iter().any(|(technique, _)| *technique == Technique::Form);
         let found: Vec<usize> = entries(row.phrases).filter_map(at).collect();
         if let Some(first) = found.into_iter().min()
