@@ -1,5 +1,5 @@
 //! A worked solution with a mistake is improved at test time: a critic reads it, its critique becomes
-//! feedback, the solution is rewritten. Nobody tells the right answer.
+//! feedback, the solution is rewritten. The right answer is never given.
 //!
 //! Run with
 //! ```sh

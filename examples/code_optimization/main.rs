@@ -7,8 +7,8 @@
 //! ```
 //! The tests are Python's if there is a `python3`, else Rust's (`--language rust`), which need `rustc` and `sh`.
 //! The tests really run; the new versions of the code are a recording that was written by hand (`python.jsonl`,
-//! `rust.jsonl`). For a real model add `-- --engine ollama/qwen2.5-coder`. Programs that a model wrote are run on this machine: the limits are on
-//! time, memory and output, and are no sandbox.
+//! `rust.jsonl`). For a real model add `-- --engine ollama/qwen2.5-coder`. Programs that a model wrote are run on
+//! this machine: time, memory and output are limited, but there is no sandbox.
 
 mod language;
 

@@ -6,9 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use serde_json::Value;
-use textgrad_core::{Choice, Engine, EngineError, ErrorKind, FinishReason, Request, Response};
-use textgrad_ops::engine::EngineExt;
-use textgrad_ops::engine::layer::Replay;
+use textgrad_core::{
+    Choice, Engine, EngineError, EngineInfo, ErrorKind, FinishReason, Request, Response,
+};
+use textgrad_ops::layer::EngineExt;
+use textgrad_ops::store::Replay;
 
 use crate::Failure;
 
@@ -31,7 +33,10 @@ pub(crate) async fn renew(recording: &str) -> Result<Arc<dyn Engine>, Failure> {
         let line: Value = serde_json::from_str(line).ok()?;
         Some(line.pointer("/response/choices/0/text")?.as_str()?.to_owned())
     };
-    let answers = Answers(Mutex::new(answers.lines().filter_map(answer).collect()));
+    let answers = Answers {
+        info: EngineInfo::new(WRITTEN_BY_HAND).with_simulation(true),
+        left: Mutex::new(answers.lines().filter_map(answer).collect()),
+    };
     Ok(Arc::new(answers.record(path.with_extension("jsonl.new")).await?))
 }
 
@@ -40,16 +45,19 @@ fn path(recording: &str) -> PathBuf {
 }
 
 /// Answers that are given one after the other.
-struct Answers(Mutex<VecDeque<String>>);
+struct Answers {
+    info: EngineInfo,
+    left: Mutex<VecDeque<String>>,
+}
 
 #[async_trait]
 impl Engine for Answers {
-    fn name(&self) -> &str {
-        WRITTEN_BY_HAND
+    fn info(&self) -> &EngineInfo {
+        &self.info
     }
 
     async fn complete(&self, _: &Request) -> Result<Response, EngineError> {
-        let answer = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        let answer = self.left.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
         let answer = answer.ok_or_else(|| {
             EngineError::new(
                 ErrorKind::Other,
@@ -58,9 +66,5 @@ impl Engine for Answers {
         })?;
         let response = Response::new(vec![Choice::new(answer, FinishReason::Stop)]);
         Ok(response.with_model("none: written by hand"))
-    }
-
-    fn is_simulation(&self) -> bool {
-        true
     }
 }

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use super::counting::Question;
 use super::detect::count;
 use super::request::Conversation;
 use super::reward::{HIGHEST, LOWEST, reward};
 use super::rng::Rng;
 use super::sections::parse;
 use super::tagged;
-use super::text::{entries, has_any, normalise};
+use super::text::{has_any, normalise};
 
 /// The form of the judgement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +20,6 @@ enum Scale<'a> {
     /// `[[A>>B]]` and so on.
     Games,
     YesNo,
-    Words,
 }
 
 /// A judgement that is asked for.
@@ -31,7 +29,6 @@ pub(crate) struct Judge<'a> {
     tag: Option<&'a str>,
     question: &'a str,
     answers: Vec<&'a str>,
-    reference: Option<&'a str>,
 }
 
 /// How far a judgement without any skill is from what it should be, as a share of the scale.
@@ -40,20 +37,17 @@ const NOISE: f64 = 0.5;
 const MAX_SCALE: u32 = 100;
 
 const JUDGES: &str = "judge|score|rate|grade|evaluate|assess|compare|better|correct";
+
 impl<'a> Judge<'a> {
-    /// Tells whether a judgement is asked for: the system message says so, and the user message has the
-    /// parts to judge, as sections or behind labels.
+    /// Returns the judgement if one is asked for: by the system message, with the texts to judge as sections of the
+    /// user message.
     pub(crate) fn recognise(conversation: &'a Conversation) -> Option<Self> {
         let ([user], true) = (conversation.users.as_slice(), conversation.assistants.is_empty())
         else {
             return None;
         };
         let system = parse(&conversation.system);
-        // Without a system message the instruction stands before the parts.
-        let instruction = match conversation.system.is_empty() {
-            true => user.split(['<', ':']).next().unwrap_or_default().to_owned(),
-            false => system.outside.concat(),
-        };
+        let instruction = system.outside.concat();
         // The form of the judgement may stand at the end of the message, where it is not far off.
         let end = user.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
         let end_tag = parse(end).output_tag();
@@ -68,18 +62,13 @@ impl<'a> Judge<'a> {
             return None;
         }
         let mut judge = Self {
-            scale: pair(&conversation.system)
-                .or_else(|| scale(&instruction))
-                .unwrap_or(Scale::Words),
+            scale: pair(&conversation.system).or_else(|| scale(&instruction))?,
             tag: end_tag.or_else(|| system.output_tag()),
             question: "",
             answers: Vec::new(),
-            reference: None,
         };
-        for (label, text) in fields(user) {
-            if has_any(&label, REFERENCES) {
-                judge.reference = Some(text);
-            } else if has_any(&label, ANSWERS) {
+        for (label, text) in any_sections(user) {
+            if has_any(&label, ANSWERS) {
                 judge.answers.push(text);
             } else if has_any(&label, QUESTIONS) {
                 judge.question = text;
@@ -87,8 +76,6 @@ impl<'a> Judge<'a> {
         }
         let enough = match judge.scale {
             Scale::Choice | Scale::Labels(..) | Scale::Games => judge.answers.len() >= 2,
-            // Words are all that a critic of open queries says, too: only what can be checked is judged.
-            Scale::Words => judge.reference.is_some() || Question::read(judge.question).is_some(),
             _ => true,
         };
         (enough && !judge.answers.is_empty()).then_some(judge)
@@ -96,12 +83,6 @@ impl<'a> Judge<'a> {
 
     /// How good an answer is, from 0 to 1.
     fn worth(&self, answer: &str) -> f64 {
-        if let Some(reference) = self.reference {
-            return f64::from(u8::from(states(answer, reference)));
-        }
-        if let Some((question, _)) = Question::read(self.question) {
-            return f64::from(u8::from(question.review(answer).is_empty()));
-        }
         (reward(self.question, answer) - LOWEST) / (HIGHEST - LOWEST)
     }
 
@@ -113,7 +94,7 @@ impl<'a> Judge<'a> {
         };
         let worths: Vec<f64> =
             self.answers.iter().map(|answer| noisy(self.worth(answer))).collect();
-        let at = |place: usize| worths.get(place).copied().unwrap_or_default();
+        let at = |index: usize| worths.get(index).copied().unwrap_or_default();
         let (first, second) = (at(0), at(1));
         let (label, judgement) = match self.scale {
             Scale::Score(low, high) => ("Score", scaled(first, low, high).to_string()),
@@ -123,13 +104,6 @@ impl<'a> Judge<'a> {
             }
             Scale::Games => ("Verdict", format!("[[{}]]", verdict(first - second))),
             Scale::YesNo => ("Verdict", if first >= 0.5 { "yes" } else { "no" }.to_owned()),
-            Scale::Words if first >= 0.5 => return "The answer is right.".to_owned(),
-            Scale::Words => {
-                return match self.reference {
-                    Some(reference) => format!("The answer is wrong: expected {reference}."),
-                    None => "The answer is wrong.".to_owned(),
-                };
-            }
         };
         let why = "A judgement by a simulation, from the words in the texts.";
         match self.tag {
@@ -148,19 +122,6 @@ fn scaled(share: f64, low: u32, high: u32) -> u32 {
             off(*one).total_cmp(&off(*other))
         })
         .unwrap_or(low)
-}
-
-/// Whether the end of an answer states what the reference says.
-fn states(answer: &str, reference: &str) -> bool {
-    let words = |text: &str| -> Vec<String> {
-        text.split(|c: char| !c.is_alphanumeric())
-            .filter(|word| !word.is_empty())
-            .map(str::to_lowercase)
-            .collect()
-    };
-    let last = answer.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
-    let (last, reference) = (words(last), words(reference));
-    !reference.is_empty() && last.ends_with(&reference)
 }
 
 /// A comparison by how much better the first is, as a share of the scale.
@@ -216,50 +177,10 @@ fn bounds(instruction: &str) -> Option<(u32, u32)> {
     })
 }
 
-/// The longest label, in words.
-const LABEL_WORDS: usize = 6;
-
 const QUESTIONS: &str = "question|query|prompt|instruction|task|input|problem";
 const ANSWERS: &str = "answer|response|prediction|output|solution|completion|text|a|b";
-const REFERENCES: &str = "reference|ground truth|expected|correct answer|truth|target|label";
 
-/// The parts of a message: sections of any name, or what stands behind labels at the start of lines. The
-/// name of each is normalised.
-fn fields(text: &str) -> Vec<(String, &str)> {
-    let sections = any_sections(text);
-    if !sections.is_empty() {
-        return sections;
-    }
-    let mut fields: Vec<(String, usize, usize)> = Vec::new();
-    let mut at = 0;
-    for line in text.split_inclusive('\n') {
-        let start = at;
-        at += line.len();
-        let Some((label, value)) = line.split_once(':') else { continue };
-        let label = normalise(label);
-        let short = label.split_whitespace().count() <= LABEL_WORDS;
-        let known = |names: &'static str| {
-            entries(names).any(|name| {
-                label.trim() == name || short && name.len() > 1 && has_any(&label, name)
-            })
-        };
-        // An answer may have a last line of the form `Answer: 7`.
-        let inside = fields
-            .last()
-            .is_some_and(|(open, ..)| label.trim() == "answer" && has_any(open, ANSWERS));
-        if (known(QUESTIONS) || known(ANSWERS) || known(REFERENCES)) && !inside {
-            fields.push((label, start, at - value.len()));
-        }
-    }
-    let ends: Vec<usize> =
-        fields.iter().skip(1).map(|(_, start, _)| *start).chain([text.len()]).collect();
-    fields
-        .into_iter()
-        .zip(ends)
-        .filter_map(|((label, _, from), end)| Some((label, text.get(from..end)?.trim())))
-        .collect()
-}
-
+/// The parts of a message: sections of any name, each with its normalised name.
 fn any_sections(text: &str) -> Vec<(String, &str)> {
     let mut found = Vec::new();
     // What is not closed later is not closed later still.

@@ -19,7 +19,7 @@
 //!   damages the rest of the text;
 //! * the **reward model** ([`reward`]) finds the criteria in any text by the words in it;
 //! * the **judge** answers requests for a score on a scale, a verdict `A` or `B`, or yes or no, by the reward
-//!   model (by the right answer where one is known), with noise where skill is missing.
+//!   model, with noise where skill is missing.
 //!
 //! With much skill (0.8 to 0.9) the mean reward of the candidates rises over the iterations and levels off.
 //! With little (0.2) it falls well below that of the first samples and stays there, since each rewrite starts

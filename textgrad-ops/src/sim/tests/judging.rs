@@ -8,7 +8,6 @@ use crate::sim::reward;
 const GOOD: &str = "In short, oil the wooden table twice a year, because dry wood cracks. For example, use \
     linseed oil. However, never on varnish. First clean it, lastly wipe it.";
 const BAD: &str = "Great question! It might perhaps be hard to say.";
-const COUNT: &str = "I have two cats, a leek, and three geese. How many animals do I have?";
 
 fn judged(system: &str, user: &str, skill: f64, seed: u64) -> String {
     one(&sim(skill), &[Message::system(system), Message::user(user)], seed)
@@ -34,8 +33,6 @@ fn a_score_follows_the_reward_and_keeps_to_its_scale() {
         (0..40).map(|seed| score(&judged(system, &user(GOOD), 0.0, seed))).collect();
     assert!(scores.iter().all(|score| (1..=10).contains(score)));
     assert!(scores.iter().any(|score| *score != scores[0]), "noise without skill");
-    let labels = format!("Question: {QUERY}\nAnswer: {BAD}");
-    assert_eq!(score(&judged(system, &labels, 1.0, 1)), score(&bad));
     let tagged = judged(
         "Judge the response, a grade between 0 and 5, in <GRADE> and </GRADE>.",
         &user(GOOD),
@@ -48,7 +45,9 @@ fn a_score_follows_the_reward_and_keeps_to_its_scale() {
 #[test]
 fn a_verdict_names_the_better_one() {
     let system = "Compare two answers. Say which is better, A or B.";
-    let user = |a: &str, b: &str| format!("Question: {QUERY}\nAnswer A: {a}\nAnswer B: {b}");
+    let user = |a: &str, b: &str| {
+        format!("<QUESTION>{QUERY}</QUESTION>\n<ANSWER_A>{a}</ANSWER_A>\n<ANSWER_B>{b}</ANSWER_B>")
+    };
     assert!(judged(system, &user(GOOD, BAD), 1.0, 1).ends_with("\nVerdict: A"));
     assert!(judged(system, &user(BAD, GOOD), 1.0, 1).ends_with("\nVerdict: B"));
     // The tags of what is read may be told where the texts are.
@@ -77,23 +76,6 @@ fn a_comparison_is_said_by_the_signs_that_were_told() {
     assert!(judged(games, &outputs(GOOD, BAD), 1.0, 1).ends_with("\nVerdict: [[A>>B]]"));
     assert!(judged(games, &outputs(BAD, GOOD), 1.0, 1).ends_with("\nVerdict: [[B>>A]]"));
     assert!(judged(games, &outputs(GOOD, GOOD), 1.0, 1).ends_with("\nVerdict: [[A=B]]"));
-}
-
-#[test]
-fn what_has_a_right_answer_is_judged_by_it() {
-    let system = "Judge whether the answer is right. Say yes or no.";
-    let user = |answer: &str| {
-        format!("Question: {COUNT}\nResponse: two cats (2), three geese (3)\nAnswer: {answer}")
-    };
-    assert!(judged(system, &user("5"), 1.0, 1).ends_with("yes"));
-    assert!(judged(system, &user("6"), 1.0, 1).ends_with("no"));
-    let system = "Evaluate the prediction against the ground truth.";
-    let user =
-        |answer: &str| format!("Question: Who?\nPrediction: It is {answer}.\nGround truth: Ada");
-    assert_eq!(judged(system, &user("Ada"), 1.0, 1), "The answer is right.");
-    assert_eq!(judged(system, &user("Bob"), 1.0, 1), "The answer is wrong: expected Ada.");
-    let alone = format!("Evaluate the prediction.\n{}", user("Bob"));
-    assert_eq!(one(&sim(1.0), &[Message::user(alone)], 1), "The answer is wrong: expected Ada.");
 }
 
 #[test]
