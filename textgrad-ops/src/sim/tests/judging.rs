@@ -46,7 +46,10 @@ fn a_score_follows_the_reward_and_keeps_to_its_scale() {
 fn a_verdict_names_the_better_one() {
     let system = "Compare two answers. Say which is better, A or B.";
     let user = |a: &str, b: &str| {
-        format!("<QUESTION>{QUERY}</QUESTION>\n<ANSWER_A>{a}</ANSWER_A>\n<ANSWER_B>{b}</ANSWER_B>")
+        format!(
+            "<QUESTION>\n{QUERY}\n</QUESTION>\n<ANSWER_A>\n{a}\n</ANSWER_A>\n<ANSWER_B>\n{b}\n\
+             </ANSWER_B>"
+        )
     };
     assert!(judged(system, &user(GOOD, BAD), 1.0, 1).ends_with("\nVerdict: A"));
     assert!(judged(system, &user(BAD, GOOD), 1.0, 1).ends_with("\nVerdict: B"));
