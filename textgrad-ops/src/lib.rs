@@ -1,11 +1,15 @@
-//! What people differentiate with: calls of language models, functions, losses, optimizers, and the engines
-//! and layers that carry them out.
+//! LLM calls, losses, optimizers, training, engines and layers for `textgrad-core`.
 //!
 //! # Features
 //! | feature | adds |
 //! |---|---|
-//! | `json-schema` | `check::JsonSchema`, a check that a text is JSON after a schema |
+//! | `http` (default) | `engine`: clients of OpenAI-compatible servers, Anthropic and Gemini, and presets by name |
 //! | `sim` | `sim`: a simulated language model and reward model, for tests, examples and first steps |
+//! | `disk-cache` | `store::DiskCache`: responses in an SQLite file |
+//! | `json-schema` | `check::JsonSchema`, a check that a text is JSON after a schema |
+//! | `page` | the HTML page of a run log |
+//! | `progress` | progress bars for training |
+//! | `cli` | the `textgrad` program |
 
 mod algebra;
 pub mod check;

@@ -1,4 +1,4 @@
-//! What can go wrong with a call.
+//! Errors of calls.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -29,7 +29,7 @@ pub enum ErrorKind {
     Connection,
     /// The server failed.
     Server,
-    /// An answer came, but it is not what the protocol promises.
+    /// A reply that breaks the protocol.
     BadResponse,
     /// The engine cannot do what the request asks (images, several answers, ...). Final.
     Unsupported,
@@ -73,7 +73,7 @@ impl fmt::Display for ErrorKind {
     }
 }
 
-/// A call that failed: what was expected, what came, and whether to try again.
+/// A call that failed: what was expected, what was received, and whether a retry can help.
 ///
 /// Cheap to clone, so that callers who shared one call can share its failure.
 ///
@@ -102,7 +102,7 @@ pub struct EngineError {
 }
 
 impl EngineError {
-    /// An error of a class, with a message that says what was expected, what came and what to do.
+    /// An error of a class, with a message: what was expected, what was received and what to do.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self {
             kind,
@@ -122,7 +122,7 @@ impl EngineError {
         self
     }
 
-    /// The HTTP status that came.
+    /// Sets the HTTP status.
     #[must_use]
     pub fn with_status(mut self, status: u16) -> Self {
         self.status = Some(status);

@@ -72,7 +72,7 @@ impl TryFrom<Wire> for Format {
 }
 
 impl Format {
-    /// JSON of a [schema](https://json-schema.org), under a name that says what it is.
+    /// JSON of a [schema](https://json-schema.org), under a descriptive name.
     ///
     /// # Errors
     /// [`FormatError`] if the name is not 1 to 64 ASCII letters, digits, `_` and `-`, or the schema is not an

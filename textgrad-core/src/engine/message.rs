@@ -60,7 +60,7 @@ impl From<&Value> for Part {
 pub struct Message {
     /// Who speaks.
     pub role: MessageRole,
-    /// What is said.
+    /// The content.
     pub parts: Vec<Part>,
 }
 

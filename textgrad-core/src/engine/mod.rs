@@ -83,8 +83,8 @@ pub trait Engine: Send + Sync {
     /// Completes the conversation in `request`.
     ///
     /// # Errors
-    /// An [`EngineError`] whose [`kind`](EngineError::kind) says what went wrong and whether trying again
-    /// can help.
+    /// An [`EngineError`] whose [`kind`](EngineError::kind) is the class of the failure, which decides
+    /// whether a retry can help.
     async fn complete(&self, request: &Request) -> Result<Response, EngineError>;
 }
 

@@ -1,4 +1,4 @@
-//! What an engine is asked.
+//! Requests to engines.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What an engine answers.
+//! Responses of engines.
 
 use std::fmt;
 use std::iter::Sum;
@@ -16,7 +16,7 @@ pub enum FinishReason {
     Length,
     /// A filter withheld the answer or its end.
     ContentFilter,
-    /// A reason that this library does not know, kept as it came.
+    /// A reason that this library does not know, kept as received.
     Other(String),
 }
 
@@ -82,7 +82,7 @@ pub struct Choice {
     /// Why it ended.
     pub finish_reason: FinishReason,
     /// Its tokens in order, if [`Sampling::top_logprobs`](super::Sampling::top_logprobs) asked for them and
-    /// the server tells them. Together they are not always the text: servers leave out of the text what a
+    /// the server returns them. Together they are not always the text: servers leave out of the text what a
     /// model thought, and tell its end mark.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub logprobs: Vec<TokenLogprob>,

@@ -63,8 +63,8 @@ impl<E: Engine> Engine for Budgeted<E> {
 ///   call that reaches them and by those under way at that moment: at most by as many calls as run at the
 ///   same time.
 /// * A response whose server does not say what it cost counts with an estimate: a quarter of its bytes, 1,000
-///   for each image. A call that failed counts with the tokens that its server told, as for an answer that it
-///   withheld; where it told none, and where the caller went away, as a call without tokens: what it cost is
+///   for each image. A call that failed counts with the tokens that its server reported, as for an answer that it
+///   withheld; where it reported none, and where the caller went away, as a call without tokens: what it cost is
 ///   not known.
 /// * Money needs a table of [`Prices`], and each engine a price in it.
 ///
@@ -174,7 +174,7 @@ impl Budget {
         Ok(())
     }
 
-    /// Counts what a call came to.
+    /// Counts the usage of a call.
     fn pay(&self, usage: Usage, price: Option<Price>) {
         let mut spent = self.counts();
         spent.usage += usage;

@@ -152,7 +152,7 @@ impl LearnedSupport {
         }
     }
 
-    /// Takes note that so many answers came to a request for several.
+    /// Records how many choices a request for several returned.
     fn observe(&self, answers: u64) {
         match answers {
             0 => {}

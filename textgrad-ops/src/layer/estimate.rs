@@ -16,7 +16,7 @@ pub(super) fn estimate(request: &Request) -> u64 {
     prompt(request).saturating_add(answer.saturating_mul(u64::from(request.sampling.n)))
 }
 
-/// What a call cost: what the server says, or an estimate by the same measure where it says nothing.
+/// The usage of a call: that of the server, or an estimate if it reports none.
 pub(super) fn usage(request: &Request, response: &Response) -> Usage {
     if response.usage != Usage::default() {
         return response.usage;

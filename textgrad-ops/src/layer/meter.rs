@@ -77,13 +77,13 @@ pub struct MeterSnapshot {
     pub in_flight: u64,
     /// The most calls that were under way at a time.
     pub max_in_flight: u64,
-    /// Tokens of all calls, those that failed among them as far as their servers told.
+    /// Tokens of all calls, including failed ones whose servers reported usage.
     pub usage: Usage,
     /// The same by purpose, for purposes that occurred.
     pub purposes: BTreeMap<Purpose, PurposeCount>,
 }
 
-/// What the calls of one purpose came to.
+/// Counts of the calls of one purpose.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct PurposeCount {
@@ -91,7 +91,7 @@ pub struct PurposeCount {
     pub requests: u64,
     /// Calls that failed.
     pub errors: u64,
-    /// Answers that came.
+    /// Choices returned.
     pub choices: u64,
     /// Tokens read and written.
     pub usage: Usage,

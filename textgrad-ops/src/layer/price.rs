@@ -40,7 +40,7 @@ impl Price {
         Ok(self)
     }
 
-    /// What a call cost by what its server says, or by an estimate where it says nothing; see
+    /// The price of a call, by the usage that its server reports, else by an estimate; see
     /// [`Budget`](super::Budget).
     #[must_use]
     pub fn of_call(&self, request: &Request, response: &Response) -> Money {

@@ -6,7 +6,8 @@ use textgrad_core::{Engine, EngineError, EngineInfo, Request, Response, Usage};
 use super::retry_policy::RetryPolicy;
 use crate::store::request_key;
 
-/// Retries failed requests with exponential backoff, as a [`RetryPolicy`] says; see [`EngineExt::retry`](super::EngineExt::retry).
+/// Retries failed requests with exponential backoff under a [`RetryPolicy`]; see
+/// [`EngineExt::retry`](super::EngineExt::retry).
 ///
 /// The jitter of the waits is derived from the request, so a run repeats with the same waits. The usage of failed
 /// attempts is added to that of the response, or of the last error: it was paid for.

@@ -11,7 +11,7 @@ use tracing::{Instrument as _, Span, info_span};
 /// `tracing-opentelemetry` reads them). It carries `gen_ai.operation.name`, `gen_ai.provider.name`,
 /// `gen_ai.request.*`, `gen_ai.response.model`, `gen_ai.response.finish_reasons`, `gen_ai.usage.*` and, for a
 /// call that failed, `error.type`: the [kind](textgrad_core::ErrorKind) of the error. Two fields are our own:
-/// `textgrad.purpose` and `textgrad.simulation`. What was said is never part of it.
+/// `textgrad.purpose` and `textgrad.simulation`. Texts are never part of it.
 ///
 /// Counts are signed numbers, and lists (`gen_ai.response.finish_reasons`, `gen_ai.request.stop_sequences`)
 /// are JSON, since `tracing` has no lists: an exporter that wants them as the conventions have them reads them
@@ -91,7 +91,7 @@ fn open_span(engine: &str, simulation: bool, request: &Request) -> Span {
 }
 
 /// A count as OpenTelemetry has it: `tracing-opentelemetry` makes texts of unsigned numbers. A seed beyond
-/// the range is left out, for want of a number that says it.
+/// the range is left out, since no signed number holds it.
 fn whole(count: u64) -> Option<i64> {
     i64::try_from(count).ok()
 }
@@ -101,7 +101,7 @@ fn list(texts: impl IntoIterator<Item = impl AsRef<str>>) -> serde_json::Value {
     texts.into_iter().map(|text| text.as_ref().to_owned()).collect()
 }
 
-/// Adds what the call came to.
+/// Adds the outcome of the call.
 fn close_span(span: &Span, result: &Result<Response, EngineError>) {
     match result {
         Ok(response) => {
@@ -111,7 +111,7 @@ fn close_span(span: &Span, result: &Result<Response, EngineError>) {
                 span.record("gen_ai.response.model", response.model.as_str());
             }
             let usage = response.usage;
-            // All zero is how a response says that the server did not tell.
+            // All zero means that the server reported no usage.
             if usage.total() > 0 {
                 span.record("gen_ai.usage.input_tokens", whole(usage.prompt_tokens));
                 span.record("gen_ai.usage.output_tokens", whole(usage.completion_tokens));

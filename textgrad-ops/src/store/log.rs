@@ -23,7 +23,7 @@ use crate::util::jsonl::{Writer, end_of_last_line};
 /// The file is JSON lines, each by itself: the `version` of the format, when the call began (`time`, in
 /// milliseconds since the Unix epoch), how long it took (`ms`), the `engine` and whether it simulates, the
 /// `request` with its purpose, and the `response` with its tokens, or the `error`. Several engines may write
-/// to one log, and a log may be continued. It holds everything that was said, so it is as confidential as
+/// to one log, and a log may be continued. It holds all texts, so it is as confidential as
 /// the conversation; keys are not part of a request and so not of it.
 ///
 /// Unlike a [recording](super::Record), which is to be replayed and so refuses to have holes, a log is there
@@ -148,11 +148,11 @@ fn refuse_foreign(file: &mut std::fs::File, end: u64, path: &Path) -> Result<(),
     if begins_a_line(&rest) { Ok(()) } else { Err(LogError::Foreign(path.to_owned())) }
 }
 
-/// Goes up when an older reader would misread a line. Each line says it, since a log may be continued by a
+/// Goes up when an older reader would misread a line. Each line has it, since a log may be continued by a
 /// later version.
 pub(super) const VERSION: u32 = 1;
 
-/// How lines of this version begin, which tells what is left of one from something else.
+/// The beginnings of lines of this version, which distinguish the rest of one from other data.
 const BEGINNINGS: [&[u8]; 2] =
     [br#"{"version":1,"type":"call","time":"#, br#"{"version":1,"type":"graph","time":"#];
 

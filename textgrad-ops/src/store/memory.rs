@@ -13,7 +13,7 @@ use super::key::RequestKey;
 /// A cache in memory; see [`CacheLayer`] for what is cached.
 ///
 /// When it is full, the response that was stored first makes room: TPO and training repeat a request soon or
-/// never, so how often a response was used says little about its future.
+/// never, so how often a response was used predicts little.
 pub type Cache = CacheLayer<MemoryStore>;
 
 /// Settings of a [`Cache`] in memory.

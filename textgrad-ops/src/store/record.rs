@@ -108,7 +108,7 @@ impl Recorder {
 ///
 /// A request is matched by everything that it asks, not by its place: equal requests get their answers, and
 /// errors, in the order in which they were recorded, each once. One that was not recorded, or not as often,
-/// is a final error that says what it was for and, where only one recorded request could have been meant,
+/// is a final error that names its purpose and, where only one recorded request could have been meant,
 /// where the two part.
 ///
 /// # Examples
@@ -287,7 +287,7 @@ impl Line {
         Self { request: request.clone(), outcome: result.into() }
     }
 
-    /// What the call came to.
+    /// The outcome of the call.
     fn result(self) -> Result<Response, EngineError> {
         self.outcome.into()
     }

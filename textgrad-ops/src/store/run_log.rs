@@ -182,7 +182,7 @@ pub enum LogError {
         line: usize,
         /// The version that is known.
         expected: u32,
-        /// The version that came.
+        /// The version that was found.
         got: u64,
     },
     /// Work on the file ended early: it panicked, or the runtime is shutting down.

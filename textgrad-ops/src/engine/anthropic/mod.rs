@@ -128,7 +128,7 @@ impl AnthropicBuilder {
         self
     }
 
-    /// The engine's name, `anthropic:<model>` by default. Traces take what is before the colon for the
+    /// The name of the engine. Default: `anthropic:<model>`. Traces take what is before the colon for the
     /// provider.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
@@ -136,13 +136,13 @@ impl AnthropicBuilder {
     }
 
     /// The longest answer, in tokens, where [`Sampling::max_tokens`](textgrad_core::Sampling::max_tokens) is
-    /// not set; 4,096 by default. The API insists on a bound.
+    /// not set; default: 4,096. The API requires a bound.
     pub fn default_max_tokens(mut self, tokens: u32) -> Self {
         self.shape.default_max_tokens = tokens;
         self
     }
 
-    /// Whether answers are streamed; not by default. The response is the same: streaming only keeps long
+    /// Whether responses are streamed. Default: false. The response is the same: streaming only keeps long
     /// answers from running into the idle timeouts of proxies.
     pub fn stream(mut self, stream: bool) -> Self {
         self.shape.stream = stream;
@@ -153,7 +153,7 @@ impl AnthropicBuilder {
     ///
     /// # Errors
     /// [`ErrorKind::InvalidRequest`](textgrad_core::ErrorKind::InvalidRequest) if the model has no name, and
-    /// whatever [`JsonClientBuilder::build`] says of the URL, the key and the headers.
+    /// those of [`JsonClientBuilder::build`].
     pub fn build(self) -> Result<Anthropic, EngineError> {
         let model = named(&self.shape.model)?;
         let name = self.name.unwrap_or_else(|| format!("anthropic:{model}"));
@@ -189,7 +189,7 @@ impl Controls {
     /// What to send after a refusal; `None` if the refusal is for something else.
     ///
     /// Models from Claude Opus 4.1 to 4.6 take one of the two; those after it take none and call both
-    /// deprecated. The server tells so in words only.
+    /// deprecated. Only the message of the error shows it.
     fn after(self, error: &EngineError, sampling: &Sampling) -> Option<Self> {
         let says = |word| error.message().contains(word);
         let refused = error.kind() == ErrorKind::InvalidRequest

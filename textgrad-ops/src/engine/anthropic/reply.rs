@@ -79,8 +79,8 @@ fn reason(message: &Value) -> Option<String> {
     Some(reason.to_owned())
 }
 
-/// Tokens as far as they are told, else as they were known; totals never fall. What was read from and written to the server's
-/// cache is told apart from the rest of what was read.
+/// Tokens as reported, else as known before; totals never fall. Prompt tokens read from and written to the server's
+/// cache are counted apart from the others.
 fn usage(known: Usage, told: Option<&Value>) -> Usage {
     let count = |name: &str| told?.get(name)?.as_u64();
     let cached = count("cache_read_input_tokens");

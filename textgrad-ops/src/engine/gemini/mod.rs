@@ -72,7 +72,7 @@ impl Gemini {
     }
 }
 
-/// Whether a model said that it gives one answer at a time. It does so in words only.
+/// Whether an error means that the model returns one candidate at a time; only its message shows it.
 fn knows_one_only(error: &EngineError) -> bool {
     error.kind() == ErrorKind::InvalidRequest
         && error.status() == Some(400)
@@ -128,13 +128,13 @@ impl GeminiBuilder {
         self
     }
 
-    /// The engine's name, `gemini:<model>` by default. Traces take what is before the colon for the provider.
+    /// The name of the engine. Default: `gemini:<model>`. Traces take what is before the colon for the provider.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
     }
 
-    /// Whether answers are streamed; not by default. The response is the same: streaming only keeps long
+    /// Whether responses are streamed. Default: false. The response is the same: streaming only keeps long
     /// answers from running into the idle timeouts of proxies.
     pub fn stream(mut self, stream: bool) -> Self {
         self.stream = stream;
@@ -145,7 +145,7 @@ impl GeminiBuilder {
     ///
     /// # Errors
     /// [`ErrorKind::InvalidRequest`] if the model has no name or one that cannot be part of a path, and
-    /// whatever [`JsonClientBuilder::build`] says of the URL, the key and the headers.
+    /// those of [`JsonClientBuilder::build`].
     pub fn build(self) -> Result<Gemini, EngineError> {
         let model = named(&self.model)?;
         let resource = resource(&model)?;

@@ -62,7 +62,7 @@ fn named(reason: &str) -> &str {
     }
 }
 
-/// Tokens as far as they are told. Thoughts are written as well, and paid for like answers.
+/// Tokens as reported. Thoughts are completion tokens as well.
 fn usage(told: &Value) -> Usage {
     let count = |name: &str| told.get(name).and_then(Value::as_u64).unwrap_or_default();
     Usage {

@@ -1,4 +1,4 @@
-//! Where requests go, and what of it may be shown.
+//! Base URLs, and their form without secrets.
 
 use reqwest::Url;
 use textgrad_core::{EngineError, ErrorKind};

@@ -21,7 +21,7 @@ impl Body {
         Self { response, read: 0, limit, timeout }
     }
 
-    /// Whether the server says that the body is one JSON text.
+    /// Whether the content type is JSON.
     pub(super) fn is_json(&self) -> bool {
         self.response
             .headers()

@@ -94,7 +94,7 @@ impl JsonClient {
     ///
     /// # Errors
     /// An [`EngineError`] that names the host and the path: [`ErrorKind::Connection`] and
-    /// [`ErrorKind::Timeout`] where no whole reply came; the class of its status for a reply that is not a
+    /// [`ErrorKind::Timeout`] where no whole reply arrived; the class of its status for a reply that is not a
     /// success (401 and 403 [`Auth`](ErrorKind::Auth); 402, and 429 for want of credit,
     /// [`Quota`](ErrorKind::Quota); 429 [`RateLimited`](ErrorKind::RateLimited); 404
     /// [`NotFound`](ErrorKind::NotFound); 408 [`Timeout`](ErrorKind::Timeout); 409 and 5xx

@@ -63,7 +63,7 @@ pub(super) fn succeeded(report: &Report, body: &[u8]) -> Result<Value, EngineErr
     }
 }
 
-/// The error that a body or an event holds although nothing around it says so.
+/// The error inside a body or an event of a successful reply.
 pub(super) fn in_band(report: &Report, value: &Value) -> Option<EngineError> {
     let said = ServerError::from_success(value)?;
     Some(report.server(said.kind(), &said))

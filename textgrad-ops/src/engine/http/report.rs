@@ -31,7 +31,7 @@ impl Report {
         EngineError::new(kind, format!("{}: {}", self.target, what.as_ref()))
     }
 
-    /// The beginning of what came, fit for a message.
+    /// The beginning of a body, fit for a message.
     pub(crate) fn quote(&self, body: &[u8]) -> String {
         self.redactor.truncate(body, LONGEST_QUOTE)
     }

@@ -1,4 +1,4 @@
-//! How long a server asks to wait.
+//! The wait that a server asks for, from its headers.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,13 +7,13 @@ use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 /// Reads `retry-after-ms`, then `retry-after` as seconds, then as a date, as the OpenAI clients do.
 ///
 /// A date counts from the server's own `Date`, so that a clock that is wrong here does no harm; `now` stands
-/// in where the server sends none. A value that is not a positive number says nothing.
+/// in where the server sends none. A value that is not a positive number is ignored.
 pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     let number = |text: &str, unit: f64| {
         let seconds = text.parse::<f64>().ok()? * unit;
         let usable = seconds.is_finite() && seconds > 0.0;
-        // A number too large for a duration is still a wish to be left alone.
+        // A number too large for a duration still asks for a wait.
         usable.then(|| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
     };
     if let Some(delay) = text("retry-after-ms").and_then(|text| number(text, 1e-3)) {
@@ -30,7 +30,7 @@ pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
 }
 
 /// The wait until the limits that are used up begin anew: of `x-ratelimit-reset-requests` and `-tokens`
-/// those whose `x-ratelimit-remaining-*` is 0, the longer one. For a 429 that says nothing else.
+/// those whose `x-ratelimit-remaining-*` is 0, the longer one. For a 429 without another header.
 pub(super) fn limits_reset(headers: &HeaderMap) -> Option<Duration> {
     let text = |name: String| headers.get(name).and_then(|value| value.to_str().ok());
     let reset = |limit: &str| {

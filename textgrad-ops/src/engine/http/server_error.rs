@@ -7,7 +7,7 @@ use textgrad_core::ErrorKind;
 
 use super::retry_after::duration;
 
-/// What a server says about an error, whatever shape it came in.
+/// The error object of a server, in any of the known shapes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct ServerError {
     pub(super) message: String,
@@ -61,7 +61,7 @@ impl ServerError {
         })
     }
 
-    /// The class of an error by its words alone, where no HTTP status tells it.
+    /// The class of an error by its words alone, without an HTTP status.
     pub(super) fn kind(&self) -> ErrorKind {
         if let Some(code) = self.code.as_deref().and_then(|code| code.parse().ok()) {
             return self.kind_at(code);
@@ -85,7 +85,7 @@ impl ServerError {
         }
     }
 
-    /// The class of an error that came with an HTTP status.
+    /// The class of an error with an HTTP status.
     pub(super) fn kind_at(&self, status: u16) -> ErrorKind {
         let out_of_credit = [&self.class, &self.code]
             .into_iter()

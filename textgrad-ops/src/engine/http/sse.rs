@@ -19,7 +19,7 @@ pub(crate) struct Events {
     ended: bool,
 }
 
-/// What a stream says next.
+/// The next item of a stream.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Event {
     /// A JSON event.

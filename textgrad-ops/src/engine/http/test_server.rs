@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-/// A request as it came.
+/// A request as received.
 #[derive(Debug)]
 pub(crate) struct Seen {
     /// Request line and headers, in lower case.

@@ -95,26 +95,26 @@ impl OpenAiBuilder {
         self
     }
 
-    /// The engine's name, `openai:<model>` by default. Traces take what is before the colon for the provider.
+    /// The name of the engine. Default: `openai:<model>`. Traces take what is before the colon for the provider.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
     }
 
     /// The name under which [`Sampling::max_tokens`](textgrad_core::Sampling::max_tokens) is sent;
-    /// `max_tokens` by default.
+    /// Default: `max_tokens`.
     pub fn max_tokens_field(mut self, field: MaxTokensField) -> Self {
         self.shape.max_tokens_field = field;
         self
     }
 
-    /// The name under which [`Sampling::seed`](textgrad_core::Sampling::seed) is sent; `seed` by default.
+    /// The name under which [`Sampling::seed`](textgrad_core::Sampling::seed) is sent. Default: `seed`.
     pub fn seed_field(mut self, field: SeedField) -> Self {
         self.shape.seed_field = field;
         self
     }
 
-    /// Asks for one answer whatever [`Sampling::n`](textgrad_core::Sampling::n) says, for servers that refuse
+    /// Requests one choice whatever [`Sampling::n`](textgrad_core::Sampling::n) is, for servers that refuse
     /// `n`. [`EngineExt::complete_choices`](crate::layer::EngineExt::complete_choices) asks for the others.
     pub fn single_answers(mut self) -> Self {
         self.shape.sends_n = false;
@@ -134,7 +134,7 @@ impl OpenAiBuilder {
         self
     }
 
-    /// Whether answers are streamed; not by default. The response is the same: streaming only keeps long
+    /// Whether responses are streamed. Default: false. The response is the same: streaming only keeps long
     /// answers from running into the idle timeouts of proxies.
     pub fn stream(mut self, stream: bool) -> Self {
         self.shape.stream = stream;
@@ -144,8 +144,8 @@ impl OpenAiBuilder {
     /// The engine.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidRequest`](textgrad_core::ErrorKind::InvalidRequest) if the model has no name, and whatever
-    /// [`JsonClientBuilder::build`] says of the URL, the key and the headers.
+    /// [`ErrorKind::InvalidRequest`](textgrad_core::ErrorKind::InvalidRequest) if the model has no name, and
+    /// those of [`JsonClientBuilder::build`].
     pub fn build(self) -> Result<OpenAi, EngineError> {
         let model = named(&self.shape.model)?;
         let name = self.name.unwrap_or_else(|| format!("openai:{model}"));

@@ -54,7 +54,7 @@ fn read_choice(place: u64, choice: &Value) -> RawChoice {
     }
 }
 
-/// Tokens as far as they are told. A probability of 0, which JSON has no logarithm of, is no alternative.
+/// Tokens as reported. A probability of 0, which JSON has no logarithm of, is no alternative.
 fn read_logprobs(choice: &Value) -> Vec<TokenLogprob> {
     let read = |token: &Value| {
         let logprob = token.get("logprob")?.as_f64()?;
@@ -83,7 +83,7 @@ fn read_content(content: &Value) -> Option<String> {
     }
 }
 
-/// Tokens as far as they are told; an odd figure must not cost the answer it came with.
+/// Tokens as reported; an invalid figure must not cost the choice.
 fn read_usage(usage: &Value) -> Usage {
     let count = |pointer: &str| usage.pointer(pointer).and_then(Value::as_u64).unwrap_or_default();
     Usage {

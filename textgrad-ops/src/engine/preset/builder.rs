@@ -94,7 +94,7 @@ impl EngineBuilder {
         self
     }
 
-    /// Where the server is, instead of what the preset or the environment says.
+    /// The address of the server, in place of that of the preset or the environment.
     pub fn base_url(mut self, base_url: impl Into<SecretString>) -> Self {
         if let EngineKind::Server(server) = &mut self.kind {
             server.base_url = Some(base_url.into());
@@ -109,7 +109,7 @@ impl EngineBuilder {
         self
     }
 
-    /// Whether answers are streamed; not by default. The response is the same.
+    /// Whether responses are streamed. Default: false. The response is the same.
     pub fn stream(mut self, stream: bool) -> Self {
         self.stream = stream;
         self

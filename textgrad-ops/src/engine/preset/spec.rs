@@ -12,8 +12,8 @@ const KEY_VAR: &str = "TEXTGRAD_API_KEY";
 /// see the [module](super) for the lines.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidRequest`] if the line names no engine: the message says what is known, and what was
-/// probably meant. Whatever else is missing is told by [`EngineBuilder::build`].
+/// [`ErrorKind::InvalidRequest`] if the line names no engine: the message lists the known names and the nearest one.
+/// Missing keys and addresses are errors of [`EngineBuilder::build`].
 pub fn engine(line: &str) -> Result<EngineBuilder, EngineError> {
     engine_with(line, |variable| std::env::var(variable).ok())
 }

@@ -16,13 +16,13 @@ pub(super) trait Dialect {
     /// What a whole reply is, in words.
     const REPLY: &'static str;
     /// Whether streams have an end mark. Without one, a stream that ends after the last answer that it began
-    /// is whole, even if fewer came than were asked for.
+    /// is whole, even with fewer choices than requested.
     const END_MARK: bool;
 
     /// Reads a whole reply; `None` if it is none.
     fn whole(value: &Value) -> Option<RawReply>;
 
-    /// Adds an event of a stream to what came before.
+    /// Adds an event of a stream to the earlier ones.
     fn event(value: &Value, pieces: &mut Pieces);
 }
 
@@ -55,7 +55,7 @@ pub(super) async fn exchange<D: Dialect>(
     raw.into_response(n).map_err(|none| {
         let what = format!("expected an answer, but {}", none.what);
         let error = report.error(ErrorKind::BadResponse, what).with_usage(none.usage);
-        // What was refused for what it says is refused again.
+        // A refusal for the content repeats.
         if none.refused { error.with_retryable(false) } else { error }
     })
 }

@@ -1,10 +1,10 @@
-//! What comes back, before it is a response.
+//! Replies of servers, before they are a response.
 
 use std::collections::BTreeMap;
 
 use textgrad_core::{Choice, FinishReason, Response, TokenLogprob, Usage};
 
-/// One choice as it came: it may have no text. Finish reasons have OpenAI's names.
+/// One choice as received: it may have no text. Finish reasons have OpenAI's names.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct RawChoice {
     pub(crate) index: u64,
@@ -20,7 +20,7 @@ impl RawChoice {
     }
 }
 
-/// A whole reply, whichever way it came.
+/// A whole reply, streamed or not.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct RawReply {
     pub(crate) choices: Vec<RawChoice>,
@@ -33,9 +33,9 @@ pub(crate) struct RawReply {
 /// Why a reply is no response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NoAnswer {
-    /// What came instead.
+    /// What the reply has instead.
     pub(super) what: String,
-    /// Whether it was withheld for what it says, or what was asked says: it will be again.
+    /// Whether it was withheld for the content of the answer or the request: a retry cannot help.
     pub(super) refused: bool,
     /// What it cost nevertheless.
     pub(super) usage: Usage,
@@ -47,7 +47,7 @@ impl RawReply {
     /// The answers in the order of their index, at most `n` of them.
     ///
     /// # Errors
-    /// What came instead, if no choice has a text.
+    /// The reason, if no choice has a text.
     pub(crate) fn into_response(mut self, n: u32) -> Result<Response, NoAnswer> {
         self.choices.sort_by_key(|choice| choice.index);
         let reasons: Vec<&str> = self
@@ -88,14 +88,14 @@ impl RawReply {
     }
 }
 
-/// What came so far, by index: pieces of several answers are interleaved.
+/// The pieces received so far, by index: pieces of several answers are interleaved.
 #[derive(Debug, Default)]
 pub(crate) struct Pieces {
     choices: BTreeMap<u64, RawChoice>,
     pub(crate) usage: Usage,
     pub(crate) model: String,
     pub(crate) refused: Option<String>,
-    /// Whether the server said that this is all.
+    /// Whether the server sent its end mark.
     pub(crate) done: bool,
 }
 
@@ -123,7 +123,7 @@ impl Pieces {
         Ok(self.into_reply())
     }
 
-    /// What came, whole or not.
+    /// The pieces as a reply, whole or not.
     pub(crate) fn into_reply(self) -> RawReply {
         RawReply {
             choices: self.choices.into_values().collect(),

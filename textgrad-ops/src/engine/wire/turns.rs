@@ -2,7 +2,7 @@
 
 use textgrad_core::{EngineError, ErrorKind, Message, MessageRole, Part};
 
-/// One turn: what one side says until the other speaks.
+/// One turn: consecutive messages of one role.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Turn<'a> {
     pub(crate) role: MessageRole,
@@ -18,7 +18,7 @@ pub(crate) struct Conversation<'a> {
 }
 
 impl<'a> Conversation<'a> {
-    /// Takes system messages out, merges what one side says in several messages, and leaves out texts that
+    /// Takes system messages out, merges consecutive messages of one role, and leaves out texts that
     /// `is_sendable` refuses and turns without any part.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ const APPLICATION: i64 = 0x5447_6361;
 /// Goes up when an older program would misread the file. Held in SQLite's `user_version`.
 pub(super) const VERSION: u32 = 1;
 
-/// What is said about an answer is apart from its texts, so that to mark it as used, to list, and to prune do
+/// The metadata of a response is apart from its texts, so that to mark it as used, to list, and to prune do
 /// not read these. A trigger, not a foreign key: those hold only where a connection asks for them.
 const TABLES: &str = "
 CREATE TABLE entries (
@@ -142,7 +142,7 @@ impl Database {
                     .to_owned(),
             ));
         }
-        // Gives room back after a prune; must be said before the first page is written.
+        // Gives room back after a prune; must be set before the first page is written.
         db.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
         let mode: String = db.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
         if mode != "wal" {

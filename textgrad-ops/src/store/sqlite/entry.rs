@@ -19,7 +19,7 @@ impl Default for DiskCacheConfig {
 }
 
 impl DiskCacheConfig {
-    /// How large the file may become, in bytes; 1 GiB by default. When it is larger, the answers that were not
+    /// The maximum size of the file, in bytes. Default: 1 GiB. When it is larger, the answers that were not
     /// used for the longest make room, down to nine tenths of it, so that this is not done at each insert.
     ///
     /// It counts the pages of the file that hold something. Beside the file, SQLite keeps up to about 4 MiB of
@@ -31,7 +31,7 @@ impl DiskCacheConfig {
         self
     }
 
-    /// Whether requests are kept beside their answers, so that they can be looked at; true by default. Without
+    /// Whether requests are kept beside their responses, for inspection. Default: true. Without
     /// them a file is smaller and does not tell what was asked, but for what the answers repeat: they are found
     /// by a hash.
     #[must_use]

@@ -39,7 +39,7 @@ use super::cache::{CacheKey, CacheLayer, CacheStore, Counts};
 /// The file is an SQLite database in WAL mode; while it is in use, and after a process was killed, two more
 /// files of its name stand beside it (`-wal`, `-shm`). They belong to it: move all three, or none. It must not
 /// be on a network file system. It holds answers and, unless
-/// [`keep_requests`](DiskCacheConfig::keep_requests) says no, requests, so it is as confidential as these. Keys
+/// [`keep_requests`](DiskCacheConfig::keep_requests) is off, requests, so it is as confidential as these. Keys
 /// of servers are not part of a request and so not of it.
 ///
 /// # Examples
@@ -111,7 +111,7 @@ impl DiskCache {
         self.store().call(|database| database.info()).await
     }
 
-    /// Reads the whole file and says what is wrong with it; nothing, if all is well. Takes about a second per
+    /// Reads the whole file and returns its defects; empty if it is sound. Takes about a second per
     /// GiB on a fast disk.
     ///
     /// # Errors

@@ -198,7 +198,7 @@ pub(super) fn limit(filter: &DiskFilter) -> i64 {
     filter.limit.map_or(-1, signed)
 }
 
-/// What a filter says as a condition, and its values.
+/// A filter as an SQL condition, and its values.
 pub(super) fn conditions(filter: &DiskFilter, at: i64) -> (String, Vec<Value>) {
     let DiskFilter { engine, model, purpose, unused_for, used_within, limit: _ } = filter;
     let text = |text: &Option<String>| text.clone().map(Value::Text);

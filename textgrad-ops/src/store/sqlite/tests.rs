@@ -1,4 +1,4 @@
-//! What is kept, for whom, and what is lost when something fails: nothing.
+//! Tests of the cache file: what is kept, for whom, and that failures lose nothing.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

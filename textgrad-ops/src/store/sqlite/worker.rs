@@ -46,7 +46,7 @@ pub(super) enum Job {
     Call(Box<dyn FnOnce(&mut Database) + Send>),
 }
 
-/// Starts a thread that opens the file and then serves; says how the opening went.
+/// Starts a thread that opens the file and then serves; returns the result of the opening.
 async fn start(
     path: Arc<Path>,
     open: impl FnOnce(&Path) -> Result<Database, EngineError> + Send + 'static,
