@@ -20,7 +20,7 @@ use textgrad_core::{
     Choice, Engine, EngineError, EngineInfo, FinishReason, Purpose, Request, Response,
 };
 use tokio::sync::{Notify, Semaphore};
-use tpo::{Batch, Outcome, Tpo, reward_fn};
+use tpo::{Batch, QueryOutcome, Tpo, reward_fn};
 
 /// Counts the bytes that are allocated, so that figures do not depend on what the system hands back when.
 #[global_allocator]
@@ -146,7 +146,7 @@ async fn measure(stage: Stage, fresh: bool) -> Result<(), Box<dyn Error>> {
 
     let mut batch = Batch::new(tpo, queries).concurrency(QUERIES);
     let outcomes = tokio::spawn(async move {
-        let mut outcomes: Vec<Outcome> = Vec::new();
+        let mut outcomes: Vec<QueryOutcome> = Vec::new();
         while let Some(outcome) = batch.next().await {
             outcomes.push(outcome);
         }

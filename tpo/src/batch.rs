@@ -1,4 +1,4 @@
-//! Many queries at once.
+//! Batches of queries.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -14,29 +14,29 @@ use crate::query::Query;
 use crate::search::{AlignError, Alignment, Partner, Tpo, Trajectory};
 use crate::session::Session;
 
-/// How far a batch may run ahead of the oldest query that is not done, in queries: what is finished before
-/// its turn waits in memory.
-const AHEAD: usize = 1024;
+/// The maximum number of queries that a batch starts ahead of the oldest unfinished one; their outcomes wait in
+/// memory.
+const MAX_AHEAD: usize = 1024;
 
-/// What came of one query of a batch.
+/// The outcome of one query of a batch.
 #[derive(Debug)]
-pub struct Outcome {
-    /// The place of the query in the batch, from 0.
+pub struct QueryOutcome {
+    /// The index of the query in the batch, from 0.
     pub index: usize,
     /// The query.
     pub query: Query,
-    /// What came of it.
+    /// The answer, or the failure.
     pub result: Result<Alignment, AlignError>,
 }
 
-/// How far a batch has come; to be looked at from elsewhere while it runs.
+/// The progress of a batch, to be read while it runs.
 #[derive(Debug, Default)]
-pub struct Progress {
+pub struct BatchProgress {
     finished: AtomicUsize,
     failed: AtomicUsize,
 }
 
-impl Progress {
+impl BatchProgress {
     /// Queries that are over: done, failed, or stopped.
     #[must_use]
     pub fn finished(&self) -> usize {
@@ -50,8 +50,8 @@ impl Progress {
     }
 }
 
-/// Many queries at once: a bounded number at a time, results in the order of the queries, one failing query
-/// reported and not fatal. Must be used within a tokio runtime. Dropping it ends all that is under way.
+/// Searches many queries, a bounded number at a time, with results in the order of the queries. A failed query is
+/// reported and not fatal. It must be used within a tokio runtime. Dropping it ends all running searches.
 ///
 /// # Examples
 /// ```
@@ -76,10 +76,10 @@ pub struct Batch {
     queries: Vec<Query>,
     concurrency: usize,
     journal: Option<Journal>,
-    stop: CancellationToken,
-    progress: Arc<Progress>,
+    cancel: CancellationToken,
+    progress: Arc<BatchProgress>,
     tasks: JoinSet<(usize, Result<Alignment, AlignError>)>,
-    places: HashMap<Id, usize>,
+    indices: HashMap<Id, usize>,
     started: usize,
     handed_out: usize,
     waiting: BTreeMap<usize, Result<Alignment, AlignError>>,
@@ -93,64 +93,64 @@ impl Batch {
             queries: queries.into_iter().map(Into::into).collect(),
             concurrency: 64,
             journal: None,
-            stop: CancellationToken::new(),
+            cancel: CancellationToken::new(),
             progress: Arc::default(),
             tasks: JoinSet::new(),
-            places: HashMap::new(),
+            indices: HashMap::new(),
             started: 0,
             handed_out: 0,
             waiting: BTreeMap::new(),
         }
     }
 
-    /// How many queries are searched at the same time; at least 1.
+    /// The number of queries that are searched at the same time, at least 1. Default: 64.
     #[must_use]
     pub fn concurrency(mut self, concurrency: usize) -> Self {
         self.concurrency = concurrency.max(1);
         self
     }
 
-    /// Writes every finished step into this journal, and takes from it what it knows.
+    /// Journals every finished step, and takes steps from the journal instead of repeating them.
     #[must_use]
     pub fn journal(mut self, journal: Journal) -> Self {
         self.journal = Some(journal);
         self
     }
 
-    /// Stops when this is set: no new call is begun, calls under way are let finish. Queries that were not
-    /// done then come out with [`Error::Stopped`], or not at all if they were not begun.
+    /// Ends the batch when the token is cancelled: no call is begun, and running calls finish. Unfinished queries
+    /// then have the outcome [`Error::Stopped`], or none if they were not begun.
     #[must_use]
-    pub fn stop(mut self, stop: CancellationToken) -> Self {
-        self.stop = stop;
+    pub fn cancellation(mut self, cancel: CancellationToken) -> Self {
+        self.cancel = cancel;
         self
     }
 
-    /// How far it has come, to be looked at from elsewhere.
+    /// The progress, to be read while the batch runs.
     #[must_use]
-    pub fn progress(&self) -> Arc<Progress> {
+    pub fn progress(&self) -> Arc<BatchProgress> {
         Arc::clone(&self.progress)
     }
 
     /// The next outcome, in the order of the queries; `None` when there are no more.
     ///
     /// Cancel safe: no outcome is lost if the future is dropped.
-    pub async fn next(&mut self) -> Option<Outcome> {
+    pub async fn next(&mut self) -> Option<QueryOutcome> {
         loop {
             if let Some(result) = self.waiting.remove(&self.handed_out) {
                 let index = self.handed_out;
                 self.handed_out += 1;
                 let query = self.queries.get(index).cloned()?;
-                return Some(Outcome { index, query, result });
+                return Some(QueryOutcome { index, query, result });
             }
             self.start_more();
             match self.tasks.join_next_with_id().await? {
                 Ok((id, (index, result))) => {
-                    self.places.remove(&id);
+                    self.indices.remove(&id);
                     self.finish(index, result);
                 }
                 Err(error) => {
                     // Searches catch panics themselves; this is one that was aborted from outside.
-                    let Some(index) = self.places.remove(&error.id()) else { continue };
+                    let Some(index) = self.indices.remove(&error.id()) else { continue };
                     let error = Error::Panic { message: "its task was ended".to_owned() };
                     let trajectory = Trajectory::default();
                     self.finish(index, Err(AlignError { error, trajectory }));
@@ -170,17 +170,18 @@ impl Batch {
     fn start_more(&mut self) {
         while self.tasks.len() < self.concurrency
             && self.started < self.queries.len()
-            && self.started - self.handed_out < self.concurrency + AHEAD
-            && !self.stop.is_cancelled()
+            && self.started - self.handed_out < self.concurrency + MAX_AHEAD
+            && !self.cancel.is_cancelled()
         {
             let index = self.started;
             let Some(query) = self.queries.get(index).cloned() else { return };
             let partner = self.tpo.partner(index, &self.queries);
-            let (tpo, journal, stop) = (self.tpo.clone(), self.journal.clone(), self.stop.clone());
+            let (tpo, journal, cancel) =
+                (self.tpo.clone(), self.journal.clone(), self.cancel.clone());
             let task = self.tasks.spawn(async move {
-                (index, search(tpo, journal, stop, index, query, partner).await)
+                (index, search(tpo, journal, cancel, index, query, partner).await)
             });
-            self.places.insert(task.id(), index);
+            self.indices.insert(task.id(), index);
             self.started += 1;
         }
     }
@@ -189,7 +190,7 @@ impl Batch {
 async fn search(
     tpo: Tpo,
     journal: Option<Journal>,
-    stop: CancellationToken,
+    cancel: CancellationToken,
     index: usize,
     query: Query,
     partner: Option<Partner>,
@@ -201,7 +202,7 @@ async fn search(
             Err(error) => return Err(AlignError { error, trajectory: Trajectory::default() }),
         },
     };
-    tpo.align_in(index, query, partner, Session::new(journal, stop)).await
+    tpo.align_in(index, query, partner, Session::new(journal, cancel)).await
 }
 
 impl fmt::Debug for Batch {

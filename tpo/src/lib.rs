@@ -67,7 +67,7 @@ mod truncate;
 mod util;
 
 #[doc(inline)]
-pub use self::batch::{Batch, Outcome, Progress};
+pub use self::batch::{Batch, BatchProgress, QueryOutcome};
 #[doc(inline)]
 pub use self::config::{Accept, Mode, MoneyBound, STOP_TEXTS, StopReason, Stopping, TpoConfig};
 #[doc(inline)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::batch::Outcome;
+use crate::batch::QueryOutcome;
 use crate::search::{IterationRecord, UsageRecord};
 
 /// The figures of a run, gathered while its outcomes come in.
@@ -60,7 +60,7 @@ impl Summary {
     }
 
     /// Takes in what came of a query.
-    pub fn add(&mut self, outcome: &Outcome) {
+    pub fn add(&mut self, outcome: &QueryOutcome) {
         let aligned = match &outcome.result {
             Ok(aligned) => aligned,
             Err(failure) => {
@@ -132,7 +132,7 @@ mod tests {
         "Why do cats purr?",
     ];
 
-    async fn summary(config: TpoConfig) -> (Summary, Vec<Outcome>) {
+    async fn summary(config: TpoConfig) -> (Summary, Vec<QueryOutcome>) {
         let tpo = Tpo::builder(Arc::new(Sim::default()), Arc::new(SimReward)).config(config);
         let mut batch = Batch::new(tpo.build().unwrap(), QUERIES);
         let (mut summary, mut outcomes) = (Summary::new(true), Vec::new());
@@ -143,13 +143,13 @@ mod tests {
         (summary.finish(Duration::ZERO, 1), outcomes)
     }
 
-    fn depth(outcome: &Outcome) -> u32 {
+    fn depth(outcome: &QueryOutcome) -> u32 {
         let made = &outcome.result.as_ref().unwrap().trajectory().iterations;
         made.iter().map(|one| one.iteration).max().unwrap_or(0)
     }
 
     /// The mean, over all searches, of the best answer that each had by an iteration.
-    fn best_by(outcomes: &[Outcome], iteration: u32) -> f64 {
+    fn best_by(outcomes: &[QueryOutcome], iteration: u32) -> f64 {
         let best = outcomes.iter().map(|outcome| {
             let candidates = &outcome.result.as_ref().unwrap().trajectory().candidates;
             let by_then = candidates.iter().filter(|candidate| candidate.iteration <= iteration);
@@ -158,7 +158,7 @@ mod tests {
         best.sum::<f64>() / outcomes.len() as f64
     }
 
-    fn assert_means(summary: &Summary, outcomes: &[Outcome]) {
+    fn assert_means(summary: &Summary, outcomes: &[QueryOutcome]) {
         let deepest = outcomes.iter().map(depth).max().unwrap();
         assert_eq!(summary.best_by_iteration.len(), deepest as usize + 1);
         for (iteration, mean) in (0..).zip(&summary.best_by_iteration) {

@@ -10,7 +10,7 @@ use textgrad_ops::CancellationToken;
 use super::config::RunConfig;
 use super::folder::RunFolder;
 use super::results::{ResultRecord, ResultsWriter};
-use crate::batch::{Batch, Outcome, Progress};
+use crate::batch::{Batch, BatchProgress, QueryOutcome};
 use crate::error::Error;
 use crate::query::Query;
 use crate::search::Tpo;
@@ -88,7 +88,7 @@ pub struct RunStart<'a> {
     /// Steps in the journal of an earlier attempt.
     pub journaled_steps: usize,
     /// The progress, to be read while the run goes on.
-    pub progress: Arc<Progress>,
+    pub progress: Arc<BatchProgress>,
 }
 
 /// A run at its end.
@@ -189,7 +189,7 @@ impl Run {
 
     /// Cancels the run when the token is cancelled: no call is begun, and running calls finish and are journaled.
     #[must_use]
-    pub fn cancel(mut self, cancel: CancellationToken) -> Self {
+    pub fn cancellation(mut self, cancel: CancellationToken) -> Self {
         self.cancel = cancel;
         self
     }
@@ -217,7 +217,7 @@ impl Run {
         };
         let total = queries.len();
         let mut batch =
-            Batch::new(tpo.clone(), queries).concurrency(concurrency).stop(cancel.clone());
+            Batch::new(tpo.clone(), queries).concurrency(concurrency).cancellation(cancel.clone());
         let mut results = None;
         if let Some(folder) = &folder {
             batch = batch.journal(folder.journal().clone());
@@ -286,7 +286,7 @@ struct Collector<'a> {
 }
 
 impl Collector<'_> {
-    async fn add(&mut self, outcome: Outcome, cancel: &CancellationToken) {
+    async fn add(&mut self, outcome: QueryOutcome, cancel: &CancellationToken) {
         match outcome.result {
             Err(failure) if matches!(failure.error, Error::Stopped) => return,
             Err(failure) if matches!(failure.error, Error::JournalWrite { .. }) => {

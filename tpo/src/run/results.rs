@@ -8,7 +8,7 @@ use textgrad_ops::util::fs;
 use tokio::fs::File;
 use tokio::io::{AsyncWriteExt, BufWriter};
 
-use crate::batch::Outcome;
+use crate::batch::QueryOutcome;
 use crate::error::Error;
 use crate::journal::SCHEMA;
 use crate::query::Query;
@@ -69,7 +69,7 @@ pub struct ErrorRecord {
 impl ResultRecord {
     /// What came of a query.
     #[must_use]
-    pub fn new(outcome: &Outcome, simulated: bool) -> Self {
+    pub fn new(outcome: &QueryOutcome, simulated: bool) -> Self {
         let (trajectory, error) = match &outcome.result {
             Ok(aligned) => (aligned.trajectory(), None),
             Err(failure) => (&failure.trajectory, Some(&failure.error)),

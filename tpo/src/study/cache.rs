@@ -5,10 +5,12 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io::{BufReader, ErrorKind};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use textgrad_core::{Engine, EngineError, EngineInfo, Request, Response};
+use textgrad_ops::store::{MemoryStore, request_key};
 use textgrad_ops::util::jsonl::Reader;
 
 use crate::error::Error;
@@ -16,19 +18,28 @@ use crate::journal::{Record, StepKey};
 use crate::query::Query;
 use crate::reward::{EngineScope, RewardModel};
 
+/// The maximum number of completions in memory. Older ones are dropped, and requested again.
+const MAX_RESPONSES: usize = 16_384;
+
 /// Completions and scores in memory, for cells that make the same requests. Cheap to clone.
 ///
-/// Requests are equal if engine, messages, sampling and seed are; a request without a seed is always made. A
-/// response from here is what it was, its usage included, so that figures of a cell are those that it would have
-/// alone. Scores of reward models that ask engines, and relative ones, are not entries.
-#[derive(Clone, Default)]
-pub struct SharedCache(Arc<Mutex<Entries>>);
+/// Requests are equal if engine, messages, sampling and seed are; a request without a seed is always made. A cached
+/// response has its usage, so that the figures of a cell are those that it has alone. Scores of reward models that
+/// ask engines, and relative ones, are not cached. At most 16,384 completions are kept.
+#[derive(Clone)]
+pub struct SharedCache(Arc<Entries>);
 
-#[derive(Default)]
 struct Entries {
-    calls: HashMap<String, Arc<Response>>,
-    scores: HashMap<String, f64>,
-    hits: u64,
+    calls: MemoryStore,
+    scores: Mutex<HashMap<String, f64>>,
+    hits: AtomicU64,
+}
+
+impl Default for SharedCache {
+    fn default() -> Self {
+        let calls = MemoryStore::new(MAX_RESPONSES);
+        Self(Arc::new(Entries { calls, scores: Mutex::default(), hits: AtomicU64::new(0) }))
+    }
 }
 
 impl SharedCache {
@@ -60,10 +71,14 @@ impl SharedCache {
         while let Some(line) = reader.next_line().map_err(Error::io(&path, "cannot be read"))? {
             match line.parse() {
                 Ok(Record::Call { key, response, .. }) => {
-                    self.entries().calls.entry(key).or_insert_with(|| Arc::new(response));
+                    if let Ok(key) = key.parse()
+                        && self.0.calls.lookup(key).is_none()
+                    {
+                        self.0.calls.insert(key, response);
+                    }
                 }
                 Ok(Record::Score { key, score, .. }) => {
-                    self.entries().scores.entry(key).or_insert(score);
+                    self.scores().entry(key).or_insert(score);
                 }
                 _ => {}
             }
@@ -73,29 +88,26 @@ impl SharedCache {
 
     /// Removes all entries.
     pub fn clear(&self) {
-        let mut entries = self.entries();
-        entries.calls.clear();
-        entries.scores.clear();
+        self.0.calls.clear();
+        self.scores().clear();
     }
 
     /// The number of requests that were answered from the cache.
     #[must_use]
     pub fn hits(&self) -> u64 {
-        self.entries().hits
+        self.0.hits.load(Ordering::Relaxed)
     }
 
-    fn entries(&self) -> MutexGuard<'_, Entries> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn scores(&self) -> MutexGuard<'_, HashMap<String, f64>> {
+        self.0.scores.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl fmt::Debug for SharedCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let entries = self.entries();
-        let (calls, scores) = (entries.calls.len(), entries.scores.len());
         f.debug_struct("SharedCache")
-            .field("calls", &calls)
-            .field("scores", &scores)
+            .field("calls", &self.0.calls.len())
+            .field("scores", &self.scores().len())
             .finish_non_exhaustive()
     }
 }
@@ -115,18 +127,13 @@ impl Engine for SharedEngine {
         if request.sampling.seed.is_none() {
             return self.engine.complete(request).await;
         }
-        let key = StepKey::of_call(self.engine.name(), request).as_str().to_owned();
-        let known = {
-            let mut entries = self.cache.entries();
-            let known = entries.calls.get(&key).cloned();
-            entries.hits += u64::from(known.is_some());
-            known
-        };
-        if let Some(known) = known {
+        let key = request_key(self.engine.name(), request);
+        if let Some(known) = self.cache.0.calls.lookup(key) {
+            self.cache.0.hits.fetch_add(1, Ordering::Relaxed);
             return Ok(Response::clone(&known));
         }
         let response = self.engine.complete(request).await?;
-        self.cache.entries().calls.entry(key).or_insert_with(|| Arc::new(response.clone()));
+        self.cache.0.calls.insert(key, response.clone());
         Ok(response)
     }
 }
@@ -158,8 +165,8 @@ impl RewardModel for SharedReward {
         let key = |answer: &str| StepKey::of_score(&identity, query, answer).as_str().to_owned();
         let keys: Vec<String> = answers.iter().map(|answer| key(answer)).collect();
         let mut scores: Vec<Option<f64>> = {
-            let entries = self.cache.entries();
-            keys.iter().map(|key| entries.scores.get(key).copied()).collect()
+            let known = self.cache.scores();
+            keys.iter().map(|key| known.get(key).copied()).collect()
         };
         let unknown: Vec<&str> = scores
             .iter()
@@ -172,12 +179,12 @@ impl RewardModel for SharedReward {
                 // For the search to refuse, as it would without a cache.
                 return Ok(new);
             }
-            let mut entries = self.cache.entries();
+            let mut known = self.cache.scores();
             let slots = scores.iter_mut().zip(&keys).filter(|(score, _)| score.is_none());
             for ((slot, key), score) in slots.zip(new) {
                 *slot = Some(score);
                 if score.is_finite() {
-                    entries.scores.insert(key.clone(), score);
+                    known.insert(key.clone(), score);
                 }
             }
         }

@@ -11,7 +11,9 @@ use textgrad_core::{
 };
 use textgrad_ops::layer::EngineExt;
 use tpo::journal::Journal;
-use tpo::{Batch, CancellationToken, Error, JudgeReward, Outcome, RewardModel, Tpo, reward_fn};
+use tpo::{
+    Batch, CancellationToken, Error, JudgeReward, QueryOutcome, RewardModel, Tpo, reward_fn,
+};
 
 fn texts<const N: usize>(texts: [&str; N]) -> Response {
     let choices = texts.into_iter().map(|text| Choice::new(text, FinishReason::Stop));
@@ -65,7 +67,7 @@ async fn resumed(path: &Path) -> Journal {
     panic!("the journal is still locked");
 }
 
-async fn run(tpo: &Tpo, journal: Journal) -> Outcome {
+async fn run(tpo: &Tpo, journal: Journal) -> QueryOutcome {
     Batch::new(tpo.clone(), ["q"]).journal(journal).next().await.unwrap()
 }
 
@@ -172,7 +174,7 @@ async fn a_stop_is_never_taken_for_a_result() {
         Ok(texts([update("bb").as_str(), "no tags"]))
     });
     let tpo = tpo(engine, length(&Arc::default()), 1);
-    let outcome = Batch::new(tpo, ["q", "never begun"]).concurrency(1).stop(stop);
+    let outcome = Batch::new(tpo, ["q", "never begun"]).concurrency(1).cancellation(stop);
     let mut batch = outcome;
     let error = batch.next().await.unwrap().result.unwrap_err().error;
     assert!(matches!(error, Error::Stopped), "{error}");
@@ -246,7 +248,7 @@ async fn a_call_that_was_given_up_for_a_stop_is_asked_again() {
     let path = folder.path().join("journal.jsonl");
 
     let journal = Journal::create(&path, json!({})).await.unwrap();
-    let mut batch = Batch::new(tpo.clone(), ["q"]).journal(journal).stop(stop);
+    let mut batch = Batch::new(tpo.clone(), ["q"]).journal(journal).cancellation(stop);
     let error = batch.next().await.unwrap().result.unwrap_err().error;
     assert!(matches!(error, Error::Stopped), "{error}");
     drop(batch);
@@ -351,7 +353,7 @@ async fn choices_that_a_cancellation_left_out_are_asked_for_on_resume() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.jsonl");
     let journal = Journal::create(&path, json!({})).await.unwrap();
-    let mut batch = Batch::new(tpo.clone(), ["q"]).journal(journal).stop(stop);
+    let mut batch = Batch::new(tpo.clone(), ["q"]).journal(journal).cancellation(stop);
     let error = batch.next().await.unwrap().result.unwrap_err().error;
     assert!(matches!(error, Error::Stopped), "{error}");
     drop(batch);

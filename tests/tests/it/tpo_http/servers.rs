@@ -117,7 +117,8 @@ async fn a_query_that_is_only_stopped_did_not_fail() {
     });
     let policy = FakeServer::builder().engine(sim).start().await.unwrap();
     let tpo = over(&policy, &server(&[]).await).build().unwrap();
-    let mut batch = Batch::new(tpo, [QUERY, "Why is the sky blue?"]).concurrency(1).stop(stop);
+    let mut batch =
+        Batch::new(tpo, [QUERY, "Why is the sky blue?"]).concurrency(1).cancellation(stop);
     let progress = batch.progress();
     let failure = batch.next().await.unwrap().result.unwrap_err();
     assert!(matches!(failure.error, Error::Stopped), "{failure:?}");

@@ -11,7 +11,7 @@ use textgrad_ops::layer::MeterSnapshot;
 use textgrad_ops::store::DiskCacheStats;
 use tokio::task::JoinHandle;
 use tpo::run::{ResultRecord, RunFolder, RunReport, RunStart};
-use tpo::{Error, Progress};
+use tpo::{BatchProgress, Error};
 
 /// The interval of progress updates.
 const TICK: Duration = Duration::from_millis(200);
@@ -58,7 +58,7 @@ impl Bar {
         Self { bar: ProgressBar::hidden(), ticker: Arc::default() }
     }
 
-    pub(crate) fn start(&self, total: usize, progress: &Arc<Progress>) {
+    pub(crate) fn start(&self, total: usize, progress: &Arc<BatchProgress>) {
         let terminal = io::stderr().is_terminal();
         if terminal {
             self.bar.set_length(total as u64);

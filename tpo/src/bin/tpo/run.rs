@@ -82,7 +82,8 @@ pub(crate) async fn execute(
     on_record: Option<impl FnMut(&ResultRecord)>,
 ) -> Result<RunReport, Error> {
     let (cancel, abort) = (context.layers.cancel.clone(), CancellationToken::new());
-    let run = run.concurrency(context.spec.concurrency).cancel(cancel.clone()).abort(abort.clone());
+    let run =
+        run.concurrency(context.spec.concurrency).cancellation(cancel.clone()).abort(abort.clone());
     let bar = Bar::new();
     let signals = tokio::spawn(signals(cancel, abort, bar.clone()));
     let mut observer = Observer { bar: bar.clone(), on_record };

@@ -94,15 +94,7 @@ impl RunSpec {
         if (spec.resume || spec.extend) && spec.out.is_none() {
             return Err(missing("out", "the directory of the run to continue, --out <DIR>"));
         }
-        match (spec.search.truncate, &spec.tokenizer) {
-            (Some(Truncation::Tokens(_)), None) => {
-                Err(missing("tokenizer", "a tokenizer.json beside --truncate tokens:N"))
-            }
-            (None | Some(Truncation::Chars(_)), Some(_)) => {
-                Err(missing("truncate", "tokens:N beside --tokenizer"))
-            }
-            _ => Ok(spec),
-        }
+        Ok(spec)
     }
 
     /// The retry policy of engines and reward models.
@@ -163,7 +155,8 @@ impl RewardSpec {
     }
 }
 
-async fn search(settings: &Settings) -> Result<TpoConfig, Error> {
+/// The settings of the search.
+pub(crate) async fn search(settings: &Settings) -> Result<TpoConfig, Error> {
     let mut config = TpoConfig {
         mode: settings.value("mode")?,
         layout: match settings.value::<String>("layout")?.as_str() {
@@ -180,6 +173,15 @@ async fn search(settings: &Settings) -> Result<TpoConfig, Error> {
         parse_retries: settings.value("parse-retries")?,
         ..TpoConfig::default()
     };
+    match (config.truncate, settings.path("tokenizer")) {
+        (Some(Truncation::Tokens(_)), None) => {
+            return Err(missing("tokenizer", "a tokenizer.json beside --truncate tokens:N"));
+        }
+        (None | Some(Truncation::Chars(_)), Some(_)) => {
+            return Err(missing("truncate", "tokens:N beside --tokenizer"));
+        }
+        _ => {}
+    }
     let temperature = settings.value("temperature")?;
     let extra: Option<String> = settings.get_one("extra-body")?;
     let extra: Option<Map<String, Json>> = extra.and_then(|text| serde_json::from_str(&text).ok());

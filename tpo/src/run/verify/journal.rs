@@ -1,4 +1,4 @@
-//! Reading a journal that may be damaged.
+//! The steps of a journal that may be damaged.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -11,24 +11,24 @@ use crate::error::Error;
 use crate::journal::{Record, SCHEMA};
 use crate::run::recorded::RecordedRun;
 
-/// Where the steps of each query stand.
-pub(super) struct Steps {
-    places: BTreeMap<usize, Vec<(u64, usize)>>,
+/// The positions of the steps of each query.
+pub(super) struct StepIndex {
+    positions: BTreeMap<usize, Vec<(u64, usize)>>,
 }
 
-impl Steps {
-    /// Goes through the journal and tells what is wrong with it.
+impl StepIndex {
+    /// Scans the journal, and adds what is wrong with it to the findings.
     pub(super) fn scan(run: &RecordedRun, found: &mut Verification) -> Result<Self, Error> {
         let path = run.journal();
         let file = File::open(&path).map_err(Error::io(&path, "cannot be read"))?;
         let mut reader = Reader::new(BufReader::new(file));
-        let mut places: BTreeMap<usize, Vec<(u64, usize)>> = BTreeMap::new();
+        let mut positions: BTreeMap<usize, Vec<(u64, usize)>> = BTreeMap::new();
         // What was asked, by query, and the line of the answer.
         let mut paid: HashMap<(usize, String), usize> = HashMap::new();
         // The newest settings, and the line that has them.
         let mut settings = None;
         while let Some(read) = reader.next_line().map_err(Error::io(&path, "cannot be read"))? {
-            let (line, place) = (read.number, (read.offset, read.bytes.len()));
+            let (line, position) = (read.number, (read.offset, read.bytes.len()));
             let record: Record = match read.parse() {
                 Ok(record) => record,
                 Err(error) => {
@@ -60,7 +60,7 @@ impl Steps {
                 Record::Choice { query, .. } | Record::Failed { query, .. } => (query, None),
                 Record::Run { .. } | Record::Extended { .. } => continue,
             };
-            places.entry(query).or_default().push(place);
+            positions.entry(query).or_default().push(position);
             // Every request has a seed of its own, so no step is asked for twice.
             if let Some(before) = key.and_then(|key| paid.insert((query, key), line)) {
                 let problem =
@@ -81,15 +81,15 @@ impl Steps {
                 found.find(JOURNAL, line, problem);
             }
         }
-        Ok(Self { places })
+        Ok(Self { positions })
     }
 
-    /// The steps of a query that can be read.
+    /// The steps of a query that can be parsed.
     pub(super) fn of(&self, run: &RecordedRun, query: usize) -> Result<Vec<Record>, Error> {
         let path = run.journal();
         let mut file = File::open(&path).map_err(Error::io(&path, "cannot be read"))?;
         let mut records = Vec::new();
-        for (offset, length) in self.places.get(&query).map(Vec::as_slice).unwrap_or_default() {
+        for (offset, length) in self.positions.get(&query).map(Vec::as_slice).unwrap_or_default() {
             let mut text = vec![0; *length];
             file.seek(SeekFrom::Start(*offset)).map_err(Error::io(&path, "cannot be read"))?;
             file.read_exact(&mut text).map_err(Error::io(&path, "cannot be read"))?;
@@ -98,9 +98,9 @@ impl Steps {
         Ok(records)
     }
 
-    /// Queries with steps whose place is not below this.
+    /// Queries with steps whose index is not below this.
     pub(super) fn beyond(&self, queries: usize) -> impl Iterator<Item = usize> {
-        self.places.range(queries..).map(|(query, _)| *query)
+        self.positions.range(queries..).map(|(query, _)| *query)
     }
 }
 

@@ -1,21 +1,21 @@
-//! Checking a run against its journal.
+//! Verification of a run against its journal.
 
-mod chosen;
 mod journal;
-mod record;
+mod result;
+mod selection;
 
 use std::fmt;
 
 use serde::Serialize;
 
-use self::journal::Steps;
+use self::journal::StepIndex;
 use super::recorded::RecordedRun;
 use super::results::Status;
 use crate::error::Error;
 use crate::journal::digest;
 
-/// How many findings are kept: of a run that is all wrong, nobody reads more.
-const MOST: usize = 1000;
+/// The maximum number of findings that are kept.
+const MAX_FINDINGS: usize = 1000;
 
 /// What a check of a run found.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -60,7 +60,7 @@ impl Verification {
     }
 
     fn find(&mut self, file: &'static str, line: usize, problem: impl Into<String>) {
-        if self.findings.len() < MOST {
+        if self.findings.len() < MAX_FINDINGS {
             self.findings.push(Finding { file, line, problem: problem.into() });
         }
     }
@@ -81,7 +81,7 @@ impl RecordedRun {
     /// [`Error::Io`] if a file cannot be read. What is wrong inside of them is a [`Finding`].
     pub fn verify(&self) -> Result<Verification, Error> {
         let mut found = Verification::default();
-        let steps = Steps::scan(self, &mut found)?;
+        let steps = StepIndex::scan(self, &mut found)?;
         let mut identities: Vec<String> = Vec::new();
         let mut results = self.results()?;
         for line in 1.. {
@@ -100,7 +100,7 @@ impl RecordedRun {
                 let problem = format!("expected query {}, got {}", line - 1, record.index);
                 found.find(RESULTS, line, problem);
             }
-            record::check(self, &record, &steps, line, &mut found)?;
+            result::check(self, &record, &steps, line, &mut found)?;
             identities.push(record.query.identity());
         }
         let data = &self.config().data;

@@ -9,7 +9,7 @@ use toml::Spanned;
 use toml::de::{DeInteger, DeTable, DeValue};
 use tpo::Error;
 
-use super::options::{GROUPS, Kind, OptionSpec};
+use super::options::{GROUPS, OptionSpec, ValueKind};
 use super::secret;
 use super::settings::FileValue;
 
@@ -169,17 +169,17 @@ fn near<'a>(
 }
 
 /// The values as flags take them; on failure, what the value is.
-fn values(kind: Kind, value: &DeValue<'_>) -> Result<Vec<String>, String> {
+fn values(kind: ValueKind, value: &DeValue<'_>) -> Result<Vec<String>, String> {
     match (kind, value) {
-        (Kind::Whole(..) | Kind::Number, DeValue::Integer(number)) => {
+        (ValueKind::Whole(..) | ValueKind::Number, DeValue::Integer(number)) => {
             Ok(vec![decimal(number).ok_or_else(|| format!("{number}, which is too large"))?])
         }
-        (Kind::Number, DeValue::Float(number)) => Ok(vec![number.as_str().to_owned()]),
-        (Kind::Bool, DeValue::Boolean(value)) => Ok(vec![value.to_string()]),
-        (Kind::Object | Kind::ObjectOrPath, table @ DeValue::Table(_)) => {
+        (ValueKind::Number, DeValue::Float(number)) => Ok(vec![number.as_str().to_owned()]),
+        (ValueKind::Bool, DeValue::Boolean(value)) => Ok(vec![value.to_string()]),
+        (ValueKind::Object | ValueKind::ObjectOrPath, table @ DeValue::Table(_)) => {
             Ok(vec![json(table)?.to_string()])
         }
-        (Kind::Whole(..) | Kind::Number | Kind::Bool, other) => Err(named(other)),
+        (ValueKind::Whole(..) | ValueKind::Number | ValueKind::Bool, other) => Err(named(other)),
         (_, DeValue::String(text)) => Ok(vec![text.clone().into_owned()]),
         (kind, DeValue::Array(items)) if kind.is_list() => items
             .iter()

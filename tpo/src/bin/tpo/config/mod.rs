@@ -17,7 +17,7 @@ use tpo::Error;
 pub(crate) use self::settings::{Settings, StudySettings, option_of};
 use self::show::Form;
 use crate::output::print;
-use crate::spec::RunSpec;
+use crate::spec;
 
 /// Show the settings of a run, or the JSON schema of their file.
 #[derive(Debug, clap::Args)]
@@ -74,6 +74,6 @@ pub(crate) async fn config(args: ConfigArgs) -> Result<ExitCode, Error> {
     };
     print(&settings.show(&form)?)?;
     // Settings that cannot be run are shown too.
-    RunSpec::new(&settings).await?.search.validate()?;
+    spec::search(&settings).await?.validate()?;
     Ok(ExitCode::SUCCESS)
 }

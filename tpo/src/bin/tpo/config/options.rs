@@ -10,7 +10,7 @@ pub(crate) use super::table::GROUPS;
 
 /// The type of a setting.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Kind {
+pub(crate) enum ValueKind {
     Text,
     Path,
     /// One of these words.
@@ -31,7 +31,7 @@ pub(crate) enum Kind {
     ObjectOrPath,
 }
 
-impl Kind {
+impl ValueKind {
     /// The type, in words.
     pub(crate) fn expected(self) -> &'static str {
         match self {
@@ -51,7 +51,7 @@ impl Kind {
     /// Checks a value as flags take it.
     pub(crate) fn check(self, value: &OsStr) -> Result<(), String> {
         if matches!(self, Self::Path) {
-            return Ok(());
+            return if value.is_empty() { Err("expected a path".to_owned()) } else { Ok(()) };
         }
         let text = value.to_str().ok_or("expected UTF-8")?;
         match self {
@@ -115,7 +115,7 @@ pub(crate) struct StudyList {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct OptionSpec {
     pub(crate) name: &'static str,
-    pub(crate) kind: Kind,
+    pub(crate) kind: ValueKind,
     pub(crate) value_name: &'static str,
     pub(crate) default: Default,
     /// One sentence.
@@ -138,7 +138,7 @@ pub(crate) struct Group {
 /// Declares a setting.
 pub(crate) const fn option(
     name: &'static str,
-    kind: Kind,
+    kind: ValueKind,
     value_name: &'static str,
     default: Default,
     help: &'static str,
@@ -199,10 +199,12 @@ impl OptionSpec {
             .hide_short_help(!self.common)
             .action(ArgAction::Set);
         arg = match kind {
-            Kind::Bool => arg.num_args(0..=1).require_equals(true).default_missing_value("true"),
-            Kind::List => arg.action(ArgAction::Append),
-            Kind::Arguments => arg.action(ArgAction::Append).allow_hyphen_values(true),
-            Kind::Number => arg.allow_negative_numbers(true),
+            ValueKind::Bool => {
+                arg.num_args(0..=1).require_equals(true).default_missing_value("true")
+            }
+            ValueKind::List => arg.action(ArgAction::Append),
+            ValueKind::Arguments => arg.action(ArgAction::Append).allow_hyphen_values(true),
+            ValueKind::Number => arg.allow_negative_numbers(true),
             _ => arg,
         };
         let mut default = match self.default {

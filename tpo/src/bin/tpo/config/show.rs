@@ -3,7 +3,7 @@
 use serde_json::{Map, Number, Value as Json, json};
 use tpo::Error;
 
-use super::options::{Default, GROUPS, Kind, OptionSpec};
+use super::options::{Default, GROUPS, OptionSpec, ValueKind};
 use super::secret;
 use super::settings::{Settings, Source};
 
@@ -106,11 +106,11 @@ impl Row {
         match (self.option.kind, self.values.as_slice()) {
             (_, []) => Json::Null,
             (kind, values) if kind.is_list() => values.into(),
-            (Kind::Whole(..) | Kind::Number, [value, ..]) => {
+            (ValueKind::Whole(..) | ValueKind::Number, [value, ..]) => {
                 value.parse::<Number>().map_or_else(|_| value.as_str().into(), Json::Number)
             }
-            (Kind::Bool, [value, ..]) => (value == "true").into(),
-            (Kind::Object | Kind::ObjectOrPath, [value, ..]) => {
+            (ValueKind::Bool, [value, ..]) => (value == "true").into(),
+            (ValueKind::Object | ValueKind::ObjectOrPath, [value, ..]) => {
                 serde_json::from_str(value).unwrap_or_else(|_| value.as_str().into())
             }
             (_, [value, ..]) => value.as_str().into(),
@@ -128,15 +128,15 @@ impl Row {
             });
         }
         Ok(match self.option.kind {
-            Kind::Bool => first.clone(),
+            ValueKind::Bool => first.clone(),
             // Forms that flags accept and TOML does not, such as `.5` and `+1`.
-            Kind::Whole(..) => first.trim_start_matches('+').to_owned(),
-            Kind::Number => match first.parse::<f64>() {
+            ValueKind::Whole(..) => first.trim_start_matches('+').to_owned(),
+            ValueKind::Number => match first.parse::<f64>() {
                 Ok(number) => toml::Value::Float(number).to_string(),
                 Err(_) => text(first),
             },
             kind if kind.is_list() => toml::Value::from(self.values.clone()).to_string(),
-            Kind::Object | Kind::ObjectOrPath => {
+            ValueKind::Object | ValueKind::ObjectOrPath => {
                 let json = serde_json::from_str::<Map<String, Json>>(first).ok();
                 // TOML has no null.
                 let table = json.and_then(|json| toml::Value::try_from(json).ok());

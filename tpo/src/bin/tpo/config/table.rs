@@ -3,20 +3,20 @@
 use tpo::{Accept, Combine, Mode, Pairs, Truncation};
 
 use super::options::Default::{Unset, Value};
-use super::options::Kind::{
+use super::options::ValueKind::{
     Arguments, Bool, Choice, List, Number, Object, ObjectOrPath, Parsed, Path, Text, Whole,
 };
-use super::options::{Group, Kind, option};
+use super::options::{Group, ValueKind, option};
 use crate::spec;
 
-const U32: Kind = Whole(0, u32::MAX as u64);
-const U64: Kind = Whole(0, u64::MAX);
-const AT_LEAST_1: Kind = Whole(1, u32::MAX as u64);
-const MODE: Kind = Parsed(|text| accepted(text.parse::<Mode>()));
-const PAIRS: Kind = Parsed(|text| accepted(text.parse::<Pairs>()));
-const ACCEPT: Kind = Parsed(|text| accepted(text.parse::<Accept>()));
-const COMBINE: Kind = Parsed(|text| spec::combine(text).map(|_: Combine| ()));
-const TRUNCATE: Kind = Parsed(|text| accepted(text.parse::<Truncation>()));
+const U32: ValueKind = Whole(0, u32::MAX as u64);
+const U64: ValueKind = Whole(0, u64::MAX);
+const AT_LEAST_1: ValueKind = Whole(1, u32::MAX as u64);
+const MODE: ValueKind = Parsed(|text| accepted(text.parse::<Mode>()));
+const PAIRS: ValueKind = Parsed(|text| accepted(text.parse::<Pairs>()));
+const ACCEPT: ValueKind = Parsed(|text| accepted(text.parse::<Accept>()));
+const COMBINE: ValueKind = Parsed(|text| spec::combine(text).map(|_: Combine| ()));
+const TRUNCATE: ValueKind = Parsed(|text| accepted(text.parse::<Truncation>()));
 
 fn accepted<T>(parsed: Result<T, tpo::Error>) -> Result<(), String> {
     parsed.map(|_| ()).map_err(|error| error.to_string())
@@ -80,7 +80,7 @@ pub(crate) const GROUPS: &[Group] = &[
                  median); all (the best with every worse one); top-bottom:K (each of the best K with one of the \
                  worst K).",
             ),
-            option("accept", ACCEPT, "RULE", Value("improvement"), "Answers that may be rewritten: improvement or always.")
+            option("accept", ACCEPT, "RULE", Value("improvement"), "Answers to rewrite: improvement or always.")
                 .details(
                     "improvement: the answers with the best scores. always: only the newest, whatever their scores. \
                      Every answer stays in the pool, and the best of all is returned.",
@@ -93,7 +93,7 @@ pub(crate) const GROUPS: &[Group] = &[
                 "Truncate answers in prompts, as chars:8000 or tokens:2048.",
             )
             .details("Tokens are those of --tokenizer. Answers are scored, kept and returned whole."),
-            option("tokenizer", Path, "FILE", Unset("none"), "The tokenizer.json of a model, for --truncate in tokens."),
+            option("tokenizer", Path, "FILE", Unset("none"), "The tokenizer.json for --truncate tokens:N."),
             option(
                 "parse-retries",
                 U32,
@@ -113,16 +113,14 @@ pub(crate) const GROUPS: &[Group] = &[
         title: "Early stopping",
         options: &[
             option("early-stop-target", Number, "SCORE", Unset("never"), "Stop when the best score is at least SCORE.")
-                .details("Rules of early stopping hold per query and are checked after each iteration.")
-                .common(),
+                .details("Rules of early stopping hold per query and are checked after each iteration."),
             option(
                 "early-stop-patience",
                 U32,
                 "ITERATIONS",
                 Unset("never"),
                 "Stop when the best score has not risen for ITERATIONS.",
-            )
-            .common(),
+            ),
             option(
                 "early-stop-min-gain",
                 Number,
@@ -153,9 +151,9 @@ pub(crate) const GROUPS: &[Group] = &[
                 "Stop after TOKENS, prompt and completion tokens together.",
             ),
             option("early-stop-seconds", Number, "SECONDS", Unset("never"), "Stop after SECONDS."),
-            option("early-stop-money", Number, "MONEY", Unset("never"), "Stop when requests have cost MONEY, by --prices."),
+            option("early-stop-money", Number, "MONEY", Unset("never"), "Stop when requests cost MONEY, by --prices."),
             option("prices", ObjectOrPath, "JSON|FILE", Unset("none"), "Prices per million tokens, by engine or model.")
-                .details("A JSON object or a file of it: {\"gpt-x\": {\"input\": 2.5, \"cached\": 1.25, \"output\": 10}}."),
+                .details("JSON or a file of it: {\"gpt-x\": {\"input\": 2.5, \"cached\": 1.25, \"output\": 10}}."),
         ],
     },
     Group {
@@ -174,11 +172,11 @@ pub(crate) const GROUPS: &[Group] = &[
             ),
             option("top-p", Number, "P", Value("0.95"), "Nucleus sampling of answers and rewrites."),
             option("critic-top-p", Number, "P", Value("0.99"), "Nucleus sampling of losses and gradients."),
-            option("frequency-penalty", Number, "PENALTY", Value("0"), "Frequency penalty of all requests, from -2 to 2."),
-            option("presence-penalty", Number, "PENALTY", Value("0"), "Presence penalty of all requests, from -2 to 2."),
+            option("frequency-penalty", Number, "PENALTY", Value("0"), "Frequency penalty, from -2 to 2."),
+            option("presence-penalty", Number, "PENALTY", Value("0"), "Presence penalty, from -2 to 2."),
             option("max-tokens", U32, "TOKENS", Value("2048"), "Maximum tokens of an answer or rewrite.").common(),
             option("critic-max-tokens", U32, "TOKENS", Value("8192"), "Maximum tokens of a loss or gradient."),
-            option("no-stop-sequences", Bool, "BOOL", Value("false"), "Send no stop sequences, for servers that refuse them."),
+            option("no-stop-sequences", Bool, "BOOL", Value("false"), "Send no stop sequences."),
             option("extra-body", Object, "JSON", Unset("none"), "Extra fields of every request, as '{\"top_k\": 40}'."),
         ],
     },
@@ -201,8 +199,8 @@ pub(crate) const GROUPS: &[Group] = &[
                 "Address of the server.",
             ),
             option("model", Text, "MODEL", Unset("the model in --engine"), "Name of the model.").common(),
-            option("critic", Text, "ENGINE", Unset("as engine"), "Model of losses and gradients, in the form of --engine."),
-            option("optimizer", Text, "ENGINE", Unset("as engine"), "Model that rewrites, in the form of --engine."),
+            option("critic", Text, "ENGINE", Unset("as engine"), "Engine of losses and gradients, as --engine."),
+            option("optimizer", Text, "ENGINE", Unset("as engine"), "Engine of rewrites, as --engine."),
             option(
                 "max-tokens-field",
                 Choice(&["max_tokens", "max_completion_tokens"]),
@@ -211,7 +209,7 @@ pub(crate) const GROUPS: &[Group] = &[
                 "Field of --max-tokens in requests: max_tokens or max_completion_tokens.",
             ),
             option("stream", Bool, "BOOL", Value("false"), "Stream completions."),
-            option("one-per-request", Bool, "BOOL", Value("false"), "Request one completion at a time, each with its own seed.")
+            option("one-per-request", Bool, "BOOL", Value("false"), "Request completions one by one, each with a seed.")
                 .details(
                     "For servers that return N equal completions (SGLang with --enable-deterministic-inference) or \
                      count the tokens of only one of them (llama.cpp).",
@@ -247,27 +245,27 @@ pub(crate) const GROUPS: &[Group] = &[
             )
             .details(
                 "Servers: vllm (/classify; the server applies the chat template), vllm-text (for older vLLM), \
-                 vllm-pooling, vllm-pooling-text, sglang, tei, openrlhf, nim; dpo (log-ratio of two models). An engine, \
-                 that of the run or another: judge (grades), pairwise-judge (comparisons). Local: sim (reward model of \
-                 the simulation), length, format, command. kl is a penalty that is subtracted from all others. \
-                 Settings follow a colon, as in tei:url=http://localhost:8080,weight=2 or length:from=50,to=300,slack=25; \
-                 the options below are their defaults. The scores of several reward models are combined. \
-                 docs/rewards.md lists the settings of each.",
+                 vllm-pooling, vllm-pooling-text, sglang, tei, openrlhf, nim; dpo (log-ratio of two models). \
+                 An engine, that of the run or another: judge (grades), pairwise-judge (comparisons). Local: \
+                 sim (reward model of the simulation), length, format, command. kl is a penalty that is subtracted from all \
+                 others. Settings follow a colon, as in tei:url=http://localhost:8080,weight=2 or \
+                 length:from=50,to=300,slack=25; the options below are their defaults. The scores of several \
+                 reward models are combined. docs/rewards.md lists the settings of each.",
             )
             .common(),
-            option("combine", COMBINE, "HOW", Unset("mean"), "Combination of several rewards: mean, min or pessimistic:LAMBDA.")
+            option("combine", COMBINE, "HOW", Unset("mean"), "Combine rewards by mean, min or pessimistic:LAMBDA.")
                 .details(
-                    "mean weighs them by their `weight`; pessimistic:LAMBDA is the mean minus LAMBDA times the standard \
-                     deviation. `center` and `scale` of each reward make scales comparable.",
+                    "mean weighs them by their `weight`; pessimistic:LAMBDA is the mean minus LAMBDA times the \
+                     standard deviation. `center` and `scale` of each reward make scales comparable.",
                 ),
-            option("reward-url", Text, "URL", Unset("http://localhost:8001"), "Address of the reward model's server.").common(),
-            option("reward-model", Text, "MODEL", Unset("none"), "Name of the reward model; required for servers.").common(),
+            option("reward-url", Text, "URL", Unset("http://localhost:8001"), "Address of the reward server.").common(),
+            option("reward-model", Text, "MODEL", Unset("none"), "Name of the reward model, for servers.").common(),
             option("reward-template", Path, "FILE", Unset("none"), "Chat template of the reward model.").details(
-                "For servers that do not apply it (vllm-text, vllm-pooling-text, sglang, openrlhf; tei, unless query and \
-                 answer are sent as a pair): its tokenizer_config.json, a .jinja file, or the directory of either.",
+                "For servers that do not apply it (vllm-text, vllm-pooling-text, sglang, openrlhf; tei, unless query \
+                 and answer are sent as a pair): its tokenizer_config.json, a .jinja file, or the directory of either.",
             ),
             option("reward-attribute", Text, "NAME", Unset("reward"), "Attribute of a NIM reply that is the score."),
-            option("reward-batch", AT_LEAST_1, "ANSWERS", Unset("16 for openrlhf, else 1"), "Maximum answers per scoring request."),
+            option("reward-batch", AT_LEAST_1, "ANSWERS", Unset("16 for openrlhf, else 1"), "Answers per request."),
             option(
                 "reward-concurrency",
                 AT_LEAST_1,
@@ -276,10 +274,10 @@ pub(crate) const GROUPS: &[Group] = &[
                 "Concurrent scoring requests or programs.",
             ),
             option("reward-command", Text, "PROGRAM", Unset("none"), "Program of --reward command.").details(
-                "It runs once per answer, without a shell, in a directory of its own with answer.txt and query.txt; the \
-                 answer is also on its standard input. The last line that it writes is the score.",
+                "It runs once per answer, without a shell, in a directory of its own with answer.txt and query.txt; \
+                 the answer is also on its standard input. The last line that it writes is the score.",
             ),
-            option("reward-arg", Arguments, "ARG", Unset("none"), "Argument of that program (repeatable). Paths must be absolute."),
+            option("reward-arg", Arguments, "ARG", Unset("none"), "Argument of that program (repeatable)."),
         ],
     },
     Group {
@@ -295,7 +293,7 @@ pub(crate) const GROUPS: &[Group] = &[
             )
             .details("It must not hold a run, unless --resume or --extend is given. See docs/run-folder.md.")
             .common(),
-            option("resume", Bool, "BOOL", Value("false"), "Continue the run in --out; finished calls are not repeated.").common(),
+            option("resume", Bool, "BOOL", Value("false"), "Continue the run in --out.").common(),
             option("extend", Bool, "BOOL", Value("false"), "Extend the run in --out by iterations or queries.").details(
                 "Only what is new is paid for, and the results are those of one run. All other settings must be the \
                  same.",

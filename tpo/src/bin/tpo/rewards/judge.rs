@@ -7,7 +7,7 @@ use textgrad_core::{Sampling, Seed};
 use tpo::{Error, JudgeReward, RewardModel, UnreadableVote};
 
 use super::Source;
-use super::line::Kind;
+use super::line::RewardKind;
 use crate::engines;
 
 impl Source<'_> {
@@ -45,7 +45,7 @@ impl Source<'_> {
         if let Some(path) = self.line.get("rubric") {
             judge = judge.rubric(rubric(path.into()).await?);
         }
-        if self.line.kind() == Kind::PairwiseJudge {
+        if self.line.kind() == RewardKind::PairwiseJudge {
             judge = judge.pairwise();
         }
         let [lowest, highest] = [self.line.number("lowest")?, self.line.number("highest")?];

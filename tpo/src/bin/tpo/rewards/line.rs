@@ -7,7 +7,7 @@ use tpo::Error;
 
 /// The kind of a reward model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum RewardKind {
     Sim,
     Vllm,
     VllmText,
@@ -26,23 +26,23 @@ pub(super) enum Kind {
     Command,
 }
 
-const KINDS: [(&str, Kind); 16] = [
-    ("sim", Kind::Sim),
-    ("vllm", Kind::Vllm),
-    ("vllm-text", Kind::VllmText),
-    ("vllm-pooling", Kind::VllmPooling),
-    ("vllm-pooling-text", Kind::VllmPoolingText),
-    ("sglang", Kind::Sglang),
-    ("tei", Kind::Tei),
-    ("openrlhf", Kind::OpenRlhf),
-    ("nim", Kind::Nim),
-    ("judge", Kind::Judge),
-    ("pairwise-judge", Kind::PairwiseJudge),
-    ("dpo", Kind::Dpo),
-    ("kl", Kind::Kl),
-    ("length", Kind::Length),
-    ("format", Kind::Format),
-    ("command", Kind::Command),
+const KINDS: [(&str, RewardKind); 16] = [
+    ("sim", RewardKind::Sim),
+    ("vllm", RewardKind::Vllm),
+    ("vllm-text", RewardKind::VllmText),
+    ("vllm-pooling", RewardKind::VllmPooling),
+    ("vllm-pooling-text", RewardKind::VllmPoolingText),
+    ("sglang", RewardKind::Sglang),
+    ("tei", RewardKind::Tei),
+    ("openrlhf", RewardKind::OpenRlhf),
+    ("nim", RewardKind::Nim),
+    ("judge", RewardKind::Judge),
+    ("pairwise-judge", RewardKind::PairwiseJudge),
+    ("dpo", RewardKind::Dpo),
+    ("kl", RewardKind::Kl),
+    ("length", RewardKind::Length),
+    ("format", RewardKind::Format),
+    ("command", RewardKind::Command),
 ];
 
 /// The kinds, for messages.
@@ -62,7 +62,7 @@ pub(crate) fn is_variable(name: &str) -> bool {
     name.starts_with(letter) && name.chars().all(|c| letter(c) || c.is_ascii_digit())
 }
 
-impl Kind {
+impl RewardKind {
     /// The settings that it has.
     pub(super) fn keys(self) -> &'static [&'static str] {
         match self {
@@ -123,17 +123,17 @@ type Setting = (String, String);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Line {
     written: String,
-    kind: Kind,
+    kind: RewardKind,
     settings: Vec<Setting>,
 }
 
 impl Line {
     /// A kind without settings of its own.
-    pub(super) fn plain(kind: Kind) -> Self {
+    pub(super) fn plain(kind: RewardKind) -> Self {
         Self { written: String::new(), kind, settings: Vec::new() }
     }
 
-    pub(super) fn kind(&self) -> Kind {
+    pub(super) fn kind(&self) -> RewardKind {
         self.kind
     }
 

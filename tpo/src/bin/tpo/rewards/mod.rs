@@ -16,7 +16,7 @@ use tpo::{
     RewardApi, RewardModel, SimReward, Stopping,
 };
 
-use self::line::Kind;
+use self::line::RewardKind;
 pub(crate) use self::line::{KEY_ENV, Line, is_variable};
 use crate::engines::{Layers, missing, secret, setup};
 use crate::spec::{RewardSpec, RunSpec};
@@ -42,7 +42,7 @@ pub(crate) struct RewardContext<'a> {
 /// The reward model of the settings.
 pub(crate) async fn reward(context: &RewardContext<'_>) -> Result<Arc<dyn RewardModel>, Error> {
     let spec = &context.spec.reward;
-    let simulated = [Line::plain(Kind::Sim)];
+    let simulated = [Line::plain(RewardKind::Sim)];
     let lines = match (spec.lines.as_slice(), context.engine.is_simulation()) {
         ([], true) => &simulated,
         ([], false) => {
@@ -57,13 +57,13 @@ pub(crate) async fn reward(context: &RewardContext<'_>) -> Result<Arc<dyn Reward
     for line in lines {
         let source = Source { context, spec: context.spec, cancel: &context.layers.cancel, line };
         match line.kind() {
-            Kind::Kl if line.is_member() => {
+            RewardKind::Kl if line.is_member() => {
                 let expected =
                     "no weight, center or scale for kl: its beta says how much it counts";
                 let got = line.to_string();
                 return Err(Error::Config { setting: "reward", expected, got });
             }
-            Kind::Kl => penalties.push(source.penalty().await?),
+            RewardKind::Kl => penalties.push(source.penalty().await?),
             _ => members.push((source.model().await?, line)),
         }
     }
@@ -134,7 +134,7 @@ impl RewardSpec {
         ] {
             let used = lines.iter().any(|line| line.kind().keys().contains(&key));
             if let Some(got) = value.filter(|_| !used) {
-                let expected = "none: no --reward uses it";
+                let expected = "none for what --reward names: it would change nothing";
                 return Err(Error::Config { setting: option, expected, got });
             }
         }
@@ -153,20 +153,20 @@ struct Source<'a> {
 impl Source<'_> {
     async fn model(&self) -> Result<Arc<dyn RewardModel>, Error> {
         let api = match self.line.kind() {
-            Kind::Sim => return Ok(Arc::new(SimReward)),
-            Kind::Length => return self.length(),
-            Kind::Format => return self.format().await,
-            Kind::Command => return self.command(),
-            Kind::Judge | Kind::PairwiseJudge => return self.judge().await,
-            Kind::Dpo | Kind::Kl => return Ok(Arc::new(self.penalty().await?)),
-            Kind::Vllm => RewardApi::VllmClassify,
-            Kind::VllmText => RewardApi::VllmClassifyText(self.template().await?),
-            Kind::VllmPooling => RewardApi::VllmPooling,
-            Kind::VllmPoolingText => RewardApi::VllmPoolingText(self.template().await?),
-            Kind::Sglang => RewardApi::Sglang(self.template().await?),
-            Kind::Tei => RewardApi::Tei(self.template_if_any().await?),
-            Kind::OpenRlhf => RewardApi::OpenRlhf(self.template().await?),
-            Kind::Nim => {
+            RewardKind::Sim => return Ok(Arc::new(SimReward)),
+            RewardKind::Length => return self.length(),
+            RewardKind::Format => return self.format().await,
+            RewardKind::Command => return self.command(),
+            RewardKind::Judge | RewardKind::PairwiseJudge => return self.judge().await,
+            RewardKind::Dpo | RewardKind::Kl => return Ok(Arc::new(self.penalty().await?)),
+            RewardKind::Vllm => RewardApi::VllmClassify,
+            RewardKind::VllmText => RewardApi::VllmClassifyText(self.template().await?),
+            RewardKind::VllmPooling => RewardApi::VllmPooling,
+            RewardKind::VllmPoolingText => RewardApi::VllmPoolingText(self.template().await?),
+            RewardKind::Sglang => RewardApi::Sglang(self.template().await?),
+            RewardKind::Tei => RewardApi::Tei(self.template_if_any().await?),
+            RewardKind::OpenRlhf => RewardApi::OpenRlhf(self.template().await?),
+            RewardKind::Nim => {
                 let attribute = self.text("attribute", self.spec.reward.attribute.as_deref());
                 RewardApi::Nim { attribute: attribute.unwrap_or(ATTRIBUTE).to_owned() }
             }

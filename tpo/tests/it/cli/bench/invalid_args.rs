@@ -96,7 +96,7 @@ fn mistakes_are_told_before_anything_is_paid_for() {
         ),
         (
             &["arena-hard", "--data", "arena", "--model-name", "meta/llama"],
-            &["--model-name: ", "\"meta/llama\""],
+            &["model name: ", "\"meta/llama\""],
         ),
         (
             &["alpaca-eval", "--data", "alpaca", "--baseline", "alpaca", "--baseline", "alpaca"],

@@ -1,8 +1,8 @@
-//! Checking that a search went the way that its scores speak for.
+//! Verification of the pairs that a search selected.
 
 use textgrad_core::Variable;
 
-use super::record::Known;
+use super::result::JournaledQuery;
 use crate::config::{StopReason, TpoConfig};
 use crate::journal::among;
 use crate::run::config::RunConfig;
@@ -10,11 +10,11 @@ use crate::run::results::{ResultRecord, Status};
 use crate::search::{Candidate, CandidateRecord, Comparison, IterationRecord, Pool, comparisons};
 use crate::util::dedup;
 
-/// Compares the answers that each iteration chose and rejected with those that its scores name.
+/// Compares the selected answers of each iteration with those that the scores select.
 pub(super) fn check(
     config: &RunConfig,
     record: &ResultRecord,
-    known: &Known,
+    journaled: &JournaledQuery,
     find: &mut impl FnMut(String),
 ) {
     let candidates = &record.trajectory.candidates;
@@ -32,21 +32,21 @@ pub(super) fn check(
         find(format!("expected {depth} iteration(s), got {last}"));
         return;
     }
-    let searched = Searched { config, record, known };
+    let search = SearchCheck { config, record, journaled };
     // A selection that is not of this crate cannot be repeated, nor can scores that only a model would tell.
     let is_known = config.pairs == config.search.pairs.to_string();
     if is_known && !(config.scores.asked && config.scores.relative) {
-        searched.check(last, find);
+        search.check(last, find);
     }
 }
 
-struct Searched<'a> {
+struct SearchCheck<'a> {
     config: &'a RunConfig,
     record: &'a ResultRecord,
-    known: &'a Known,
+    journaled: &'a JournaledQuery,
 }
 
-impl Searched<'_> {
+impl SearchCheck<'_> {
     fn check(&self, last: u32, find: &mut impl FnMut(String)) {
         let search: &TpoConfig = &self.config.search;
         let trajectory = &self.record.trajectory;
@@ -91,7 +91,7 @@ impl Searched<'_> {
         }
     }
 
-    /// Gives the answers of a pool the scores that they had then.
+    /// Restores the scores that the answers of a pool had at that iteration.
     fn rescore(&self, pool: &mut Pool) -> Result<(), String> {
         if !self.config.scores.relative {
             return Ok(());
@@ -100,7 +100,7 @@ impl Searched<'_> {
         let identity = among(&self.config.reward, &texts);
         let mut scores = Vec::new();
         for text in texts {
-            let score = self.known.score(&identity, &self.record.query, text);
+            let score = self.journaled.score(&identity, &self.record.query, text);
             let score = score.ok_or("the journal lacks scores of the answers up to there")?;
             scores.push((text.to_owned(), score));
         }

@@ -1,11 +1,11 @@
-//! Checking one result.
+//! Verification of one result.
 
 use std::collections::HashMap;
 
 use textgrad_core::{Purpose, Usage};
 
-use super::chosen;
-use super::journal::Steps;
+use super::journal::StepIndex;
+use super::selection;
 use super::{RESULTS, Verification};
 use crate::config::Mode;
 use crate::error::Error;
@@ -16,16 +16,16 @@ use crate::run::results::{ResultRecord, Status};
 use crate::search::Trajectory;
 use crate::util::dedup;
 
-/// What the journal has of a query.
+/// The texts, scores and usage of a query in the journal.
 #[derive(Default)]
-pub(super) struct Known {
+pub(super) struct JournaledQuery {
     texts: HashMap<Purpose, Vec<String>>,
     scores: HashMap<String, f64>,
     calls: u64,
     tokens: Usage,
 }
 
-impl Known {
+impl JournaledQuery {
     fn of(records: Vec<Record>) -> Self {
         let mut known = Self::default();
         for record in records {
@@ -45,12 +45,12 @@ impl Known {
         known
     }
 
-    /// What the journal says of an answer.
+    /// The score of an answer in the journal.
     pub(super) fn score(&self, model: &str, query: &Query, answer: &str) -> Option<f64> {
         self.scores.get(StepKey::of_score(model, query, answer).as_str()).copied()
     }
 
-    /// Whether an answer to a request for this holds a text.
+    /// Whether a completion for this purpose contains a text.
     fn has(&self, purpose: Purpose, text: &str) -> bool {
         let mut texts = self.texts.get(&purpose).into_iter().flatten();
         texts.any(|known| known.contains(text))
@@ -60,11 +60,11 @@ impl Known {
 pub(super) fn check(
     run: &RecordedRun,
     record: &ResultRecord,
-    steps: &Steps,
+    steps: &StepIndex,
     line: usize,
     found: &mut Verification,
 ) -> Result<(), Error> {
-    let known = Known::of(steps.of(run, record.index)?);
+    let known = JournaledQuery::of(steps.of(run, record.index)?);
     let trajectory = &record.trajectory;
     let config = run.config();
     let mut find = |problem: String| {
@@ -77,23 +77,23 @@ pub(super) fn check(
     let mut in_order = true;
     let mut sampled_texts = known.texts.get(&Purpose::Sample).into_iter().flatten();
 
-    for (place, candidate) in trajectory.candidates.iter().enumerate() {
+    for (index, candidate) in trajectory.candidates.iter().enumerate() {
         let sampled = candidate.iteration == 0 || config.search.mode == Mode::Resample;
         let from = if sampled { Purpose::Sample } else { Purpose::Update };
         if !known.has(from, &candidate.text) {
-            find(format!("answer {place} is in no answer to a request for {from}"));
+            find(format!("answer {index} is in no answer to a request for {from}"));
         } else if sampled && !sampled_texts.any(|text| text.contains(&candidate.text)) && in_order {
             in_order = false;
-            find(format!("answer {place} does not stand in the order of the journal"));
+            find(format!("answer {index} does not stand in the order of the journal"));
         }
         if config.scores.asked {
             continue;
         }
         match known.score(&scored_by, &record.query, &candidate.text) {
-            None => find(format!("the journal has no score of answer {place}")),
+            None => find(format!("the journal has no score of answer {index}")),
             Some(score) if score != candidate.score => {
                 let got = candidate.score;
-                find(format!("expected score {score} of answer {place}, got {got}"));
+                find(format!("expected score {score} of answer {index}, got {got}"));
             }
             Some(_) => {}
         }
@@ -116,12 +116,12 @@ pub(super) fn check(
         {
             find(format!("the gradient of iteration {number} is not in the journal"));
         }
-        let places = trajectory.candidates.len();
-        for place in made.rejected.iter().chain([&made.chosen]).filter(|place| **place >= places) {
-            find(format!("iteration {number} compares answer {place} of {places}"));
+        let count = trajectory.candidates.len();
+        for index in made.rejected.iter().chain([&made.chosen]).filter(|index| **index >= count) {
+            find(format!("iteration {number} compares answer {index} of {count}"));
         }
     }
-    chosen::check(config, record, &known, &mut find);
+    selection::check(config, record, &known, &mut find);
     consistent(record, &mut find);
     if record.status == Status::Ok {
         counts(trajectory, &known, config.scores.asked, &mut find);
@@ -136,26 +136,28 @@ fn texts(trajectory: &Trajectory) -> impl Iterator<Item = &str> {
     trajectory.candidates.iter().map(|candidate| candidate.text.as_str())
 }
 
-/// What a result says twice must be the same.
+/// Fields of a result that repeat each other must agree.
 fn consistent(record: &ResultRecord, find: &mut impl FnMut(String)) {
     let best = record.trajectory.best();
     let same = match (best, &record.best) {
         (None, None) => true,
-        (Some(best), Some(told)) => {
-            best.text == told.text && best.score == told.score && best.iteration == told.iteration
+        (Some(best), Some(best_record)) => {
+            best.text == best_record.text
+                && best.score == best_record.score
+                && best.iteration == best_record.iteration
         }
         _ => false,
     };
     if !same {
-        let place = record.trajectory.best_place();
-        let expected = match (best, place) {
-            (Some(best), Some(place)) => {
-                format!("answer {place} of iteration {} with {}", best.iteration, best.score)
+        let index = record.trajectory.best_place();
+        let expected = match (best, index) {
+            (Some(best), Some(index)) => {
+                format!("answer {index} of iteration {} with {}", best.iteration, best.score)
             }
             _ => "none".to_owned(),
         };
-        let got = record.best.as_ref().map_or("none".to_owned(), |told| {
-            format!("one of iteration {} with {}", told.iteration, told.score)
+        let got = record.best.as_ref().map_or("none".to_owned(), |best_record| {
+            format!("one of iteration {} with {}", best_record.iteration, best_record.score)
         });
         find(format!(
             "the best answer is not that of the trajectory: expected {expected}, got {got}"
@@ -167,13 +169,18 @@ fn consistent(record: &ResultRecord, find: &mut impl FnMut(String)) {
 }
 
 /// A search that came to its end has used every step that it paid for, once.
-fn counts(trajectory: &Trajectory, known: &Known, asked: bool, find: &mut impl FnMut(String)) {
+fn counts(
+    trajectory: &Trajectory,
+    known: &JournaledQuery,
+    asked: bool,
+    find: &mut impl FnMut(String),
+) {
     let usage = &trajectory.usage;
     let scores = if asked { usage.scored } else { known.scores.len() as u64 };
     for (what, expected, got) in [
         ("requests", known.calls, usage.requests),
-        ("tokens read", known.tokens.prompt_tokens, usage.tokens.prompt_tokens),
-        ("tokens written", known.tokens.completion_tokens, usage.tokens.completion_tokens),
+        ("prompt tokens", known.tokens.prompt_tokens, usage.tokens.prompt_tokens),
+        ("completion tokens", known.tokens.completion_tokens, usage.tokens.completion_tokens),
         ("scored answers", scores, usage.scored),
     ] {
         if expected != got {
@@ -183,6 +190,6 @@ fn counts(trajectory: &Trajectory, known: &Known, asked: bool, find: &mut impl F
     let updates: usize = trajectory.iterations.iter().map(|made| made.updates).sum();
     let rewrites = trajectory.candidates.iter().filter(|c| c.iteration > 0).count();
     if updates != rewrites {
-        find(format!("expected {updates} new versions, as its iterations tell, got {rewrites}"));
+        find(format!("expected {updates} new versions, as its iterations count, got {rewrites}"));
     }
 }
