@@ -79,15 +79,15 @@ pub use self::engine::{
 pub use self::error::{Error, describe, panic_message};
 #[doc(inline)]
 pub use self::gradient::{
-    Context, ContextSource, Deduplicate, Exchange, Feedback, Gradient, Gradients, KeepAll,
-    Received, Reduce, ReduceCx, ReduceFn, reduce_fn,
+    Context, Deduplicate, Feedback, Gradient, Gradients, KeepAll, Received, Reduce, ReduceCx,
+    ReduceFn, reduce_fn,
 };
 #[doc(inline)]
 pub use self::graph::{CriticalPath, Graph, GraphEdge, GraphNode, GraphView};
 #[doc(inline)]
 pub use self::op::{
-    BackwardCx, Call, Concat, Failed, Input, Inputs, Layout, Op, OpFailure, OpFn, Output, apply,
-    apply_one, op_fn, try_apply, try_apply_one,
+    BackwardCx, Call, Concat, Failed, Input, Inputs, Layout, Op, OpFailure, OpFn, Output, Quote,
+    apply, apply_one, op_fn, try_apply, try_apply_one,
 };
 #[doc(inline)]
 pub use self::prompt::{

@@ -1,16 +1,14 @@
-//! Textual gradients: what is said about a variable, and by whom.
+//! Textual gradients: feedback on variables, and the calls that it is about.
 
 mod gradients;
 mod reduce;
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 pub use self::gradients::{Gradients, Received};
 pub use self::reduce::{Deduplicate, KeepAll, Reduce, ReduceCx, ReduceFn, reduce_fn};
 use crate::engine::Message;
-use crate::op::Inputs;
+use crate::op::{Call, Output};
 use crate::variable::Variable;
 
 /// What reaches a variable in a backward pass.
@@ -132,53 +130,56 @@ impl Feedback {
     }
 }
 
-/// A prompt and a good answer to it, as an example for a model.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Exchange {
-    /// The prompt.
-    pub prompt: Arc<str>,
-    /// The answer.
-    pub answer: Arc<str>,
-}
-
-/// What a variable was used for when the feedback on it came about.
+/// A call that used a variable, as the context of feedback on that variable.
+///
+/// [`BackwardCx::context`](crate::BackwardCx::context) gives that of the call under differentiation. Prompts quote
+/// it by [`Op::quote`](crate::Op::quote).
 #[derive(Debug, Clone)]
 pub struct Context {
-    /// The call that used the variable.
-    pub source: ContextSource,
-    /// What the result of that call is for, in words.
-    pub response_role: Arc<str>,
-    /// The exchange that the feedback came out of, its last turn being the feedback, if a later request may
-    /// continue it turn by turn.
-    pub dialogue: Option<Arc<[Message]>>,
+    call: Arc<Call>,
+    response: Output,
+    dialogue: Option<Arc<[Message]>>,
 }
 
-/// The call that used a variable.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub enum ContextSource {
-    /// A call of a language model.
-    Conversation {
-        /// The system message, if there was one.
-        system: Option<Arc<str>>,
-        /// Examples that were sent before the prompt as turns of the conversation.
-        examples: Arc<[Exchange]>,
-        /// Turns of the conversation before the prompt, behind the examples.
-        history: Arc<[Message]>,
-        /// The texts of the user message.
-        prompt: Arc<str>,
-        /// How many images the user message held.
-        images: usize,
-        /// What the model answered.
-        response: Arc<str>,
-    },
-    /// A call of a function.
-    Function {
-        /// What the function is for, in words.
-        purpose: Arc<str>,
-        /// What went in.
-        inputs: Inputs,
-        /// What came out.
-        output: Arc<str>,
-    },
+impl Context {
+    /// The call that made a variable; `None` for a leaf.
+    #[must_use]
+    pub fn of(response: &Variable) -> Option<Self> {
+        let source = response.source()?;
+        Self::new(source.call(), source.output())
+    }
+
+    /// A call and the position of the output that the feedback came through; `None` if there is no such output.
+    #[must_use]
+    pub fn new(call: &Arc<Call>, output: usize) -> Option<Self> {
+        let response = call.outputs().get(output)?.clone();
+        Some(Self { call: Arc::clone(call), response, dialogue: None })
+    }
+
+    /// Adds the messages of the request for the feedback, followed by the feedback itself, for a later request to
+    /// continue.
+    #[must_use]
+    pub fn with_dialogue(mut self, dialogue: impl Into<Arc<[Message]>>) -> Self {
+        self.dialogue = Some(dialogue.into());
+        self
+    }
+
+    /// The call.
+    #[must_use]
+    pub fn call(&self) -> &Arc<Call> {
+        &self.call
+    }
+
+    /// The output of the call that the feedback came through.
+    #[must_use]
+    pub fn response(&self) -> &Output {
+        &self.response
+    }
+
+    /// The messages of the request for the feedback, followed by the feedback itself, if a later request may
+    /// continue them.
+    #[must_use]
+    pub fn dialogue(&self) -> Option<&Arc<[Message]>> {
+        self.dialogue.as_ref()
+    }
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{Call, Inputs, Output};
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::gradient::Gradient;
+use crate::gradient::{Context, Gradient};
 use crate::seed::Seed;
 use crate::variable::Variable;
 
@@ -66,6 +66,19 @@ impl BackwardCx {
         seed: Option<Seed>,
     ) -> Self {
         Self(Arc::new(Inner { call, gradients, outputs, engine, layout, seed }))
+    }
+
+    /// The call.
+    #[must_use]
+    pub fn call(&self) -> &Arc<Call> {
+        &self.0.call
+    }
+
+    /// The call as the context of feedback on its inputs that came through this output; `None` if there is no such
+    /// output.
+    #[must_use]
+    pub fn context(&self, output: usize) -> Option<Context> {
+        Context::new(&self.0.call, output)
     }
 
     /// What went into the call.

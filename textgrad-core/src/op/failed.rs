@@ -7,9 +7,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::inputs::{Inputs, Output};
-use super::{BackwardCx, Call, Op, OpFailure};
+use super::{BackwardCx, Call, Op, OpFailure, Quote};
 use crate::error::Error;
-use crate::gradient::{Context, ContextSource, Feedback, Gradient};
+use crate::gradient::{Feedback, Gradient};
 use crate::score::Score;
 use crate::variable::Variable;
 
@@ -193,20 +193,16 @@ impl Op for Failure {
     }
 
     async fn backward(&self, cx: &BackwardCx) -> Result<Vec<Option<Gradient>>, OpFailure> {
-        let context = Arc::new(Context {
-            source: ContextSource::Function {
-                purpose: format!("op {:?}", self.op).into(),
-                inputs: cx.inputs().clone(),
-                output: Arc::clone(&self.message),
-            },
-            response_role: self.role().into(),
-            dialogue: None,
-        });
+        let context = cx.context(0).map(Arc::new);
         let said = cx.inputs().iter().map(|input| {
-            let failed = self.feedback(input.name()).with_context(Arc::clone(&context)).into();
+            let failed = self.feedback(input.name()).with_contexts(context.clone());
             // What was said about the error goes along with it.
-            Gradient::join(&[&[failed], cx.gradients(0)].concat())
+            Gradient::join(&[&[failed.into()], cx.gradients(0)].concat())
         });
         Ok(said.collect())
+    }
+
+    fn quote(&self, _: &Inputs) -> Quote {
+        Quote::function(format!("op {:?}", self.op))
     }
 }

@@ -86,12 +86,46 @@ pub trait Op: Send + Sync {
         None
     }
 
+    /// How prompts quote a call with these inputs. Default: as a conversation if [`request`](Op::request) returns
+    /// one, otherwise as a function called by the op's name.
+    fn quote(&self, inputs: &Inputs) -> Quote {
+        match self.request(inputs) {
+            Some(request) => Quote::Conversation { request, examples: 0 },
+            None => Quote::function(self.name()),
+        }
+    }
+
     /// The request that a call with these inputs sent to an engine, for people who look at the graph: its
     /// first, where it asked several times. It is made anew from what the op keeps, so that a graph nobody
     /// looks at holds no copies. `None`: it asked no engine.
     fn request(&self, inputs: &Inputs) -> Option<Request> {
         let _ = inputs;
         None
+    }
+}
+
+/// How prompts quote a call: the part of the quotation that the call's inputs and output do not hold.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Quote {
+    /// A call of a language model.
+    Conversation {
+        /// The request. Its last message is the prompt.
+        request: Request,
+        /// How many pairs of messages after the system message are in-context examples.
+        examples: usize,
+    },
+    /// A call of a function.
+    Function {
+        /// The purpose of the function, in words.
+        purpose: Arc<str>,
+    },
+}
+
+impl Quote {
+    /// A call of a function with this purpose.
+    pub fn function(purpose: impl Into<Arc<str>>) -> Self {
+        Self::Function { purpose: purpose.into() }
     }
 }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use crate::support::{on, reached, speaks, words};
 use proptest::prelude::*;
 use textgrad_core::{
-    Concat, Context, ContextSource, Error, Feedback, Gradient, Graph, Image, Inputs, Variable,
-    apply_one, backward, reduce_fn,
+    Concat, Context, Error, Feedback, Gradient, Graph, Image, Inputs, Variable, apply_one,
+    backward, reduce_fn,
 };
 
 fn leaves<const N: usize>(names: [&str; N]) -> [Variable; N] {
@@ -104,19 +104,10 @@ async fn words_do_not_multiply_where_sums_share_their_terms() {
 #[tokio::test]
 async fn what_several_say_is_one_feedback_with_all_contexts() {
     let with_context = |name: &str| {
-        let context = Context {
-            source: ContextSource::Conversation {
-                system: None,
-                examples: [].into(),
-                history: [].into(),
-                prompt: name.into(),
-                images: 0,
-                response: "".into(),
-            },
-            response_role: "answer".into(),
-            dialogue: None,
-        };
-        Gradient::from(Feedback::new(name).with_context(context))
+        let name = Variable::constant(name, "name");
+        let answer = (&name + &Variable::constant("", "")).unwrap();
+        let feedback = Feedback::new(answer.text().unwrap());
+        Gradient::from(feedback.with_contexts(Context::of(&answer).map(Into::into)))
     };
     let [a, b] = ["a", "b"].map(with_context);
     let both = Gradient::join(&[a.clone(), Gradient::Objective, b.clone()]).unwrap();

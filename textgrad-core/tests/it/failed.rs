@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::support::{on, speaks, words};
 use futures_util::FutureExt;
 use textgrad_core::{
-    ContextSource, EngineError, Error, ErrorKind, Feedback, Graph, Image, Inputs, OpFn, Output,
-    PromptError, Score, Variable, apply, backward, op_fn, try_apply, try_apply_one,
+    EngineError, Error, ErrorKind, Feedback, Graph, Image, Inputs, OpFn, Output, PromptError,
+    Quote, Score, Variable, apply, backward, op_fn, try_apply, try_apply_one,
 };
 
 /// An op that ends as `end` says.
@@ -48,11 +48,13 @@ async fn every_input_that_may_change_is_told_and_no_other() {
     assert!(gradients.received(&constant).is_empty());
     let feedback: Vec<&Feedback> = gradients.feedback(&number).collect();
     let [context] = feedback[0].contexts() else { panic!("{feedback:?}") };
-    assert_eq!(&*context.response_role, r#"error of op "parse""#);
-    let ContextSource::Function { purpose, inputs, output } = &context.source else {
+    assert_eq!(&**context.response().role(), r#"error of op "parse""#);
+    let inputs = context.call().inputs();
+    let Quote::Function { purpose } = context.call().op().quote(inputs) else {
         panic!("{context:?}")
     };
-    assert_eq!((&**purpose, &**output), (r#"op "parse""#, "not a length: no digits"));
+    let output = context.response().value().as_text();
+    assert_eq!((&*purpose, output), (r#"op "parse""#, Some("not a length: no digits")));
     assert_eq!(inputs.text("unit").unwrap(), "m");
 
     // It is a call of the graph like any other.

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use crate::support::{Log, on, reached, speaks, words};
 use async_trait::async_trait;
+use futures_util::FutureExt;
 use textgrad_core::{
-    Backward, BackwardCx, BackwardError, BackwardEvent, Concat, Context, ContextSource,
-    Deduplicate, Error, Feedback, Gradient, Inputs, KeepAll, Op, OpFailure, Output, Reduce,
-    ReduceCx, Seed, Variable, apply_one, backward, reduce_fn,
+    Backward, BackwardCx, BackwardError, BackwardEvent, Concat, Context, Deduplicate, Error,
+    Feedback, Gradient, Inputs, KeepAll, Op, OpFailure, Output, Reduce, ReduceCx, Seed, Variable,
+    apply_one, backward, reduce_fn,
 };
 
 /// What a reduction of the tests does.
@@ -198,10 +199,7 @@ async fn contexts_survive_a_merge_that_drops_them() {
     let prompts: Vec<&str> = feedback[0]
         .contexts()
         .iter()
-        .map(|context| match &context.source {
-            ContextSource::Conversation { prompt, .. } => &**prompt,
-            other => panic!("{other:?}"),
-        })
+        .map(|context| context.call().inputs().text("prompt").unwrap())
         .collect();
     assert_eq!(prompts, ["a", "b"]);
 }
@@ -292,18 +290,22 @@ async fn judged(
 }
 
 fn context(prompt: &str) -> Context {
-    Context {
-        source: ContextSource::Conversation {
-            system: None,
-            examples: [].into(),
-            history: [].into(),
-            prompt: prompt.into(),
-            images: 0,
-            response: "answer".into(),
-        },
-        response_role: "answer".into(),
-        dialogue: None,
+    struct Answer;
+    #[async_trait]
+    impl Op for Answer {
+        fn name(&self) -> &str {
+            "answer"
+        }
+        async fn forward(&self, _: &Inputs) -> Result<Vec<Output>, Error> {
+            Ok(vec![Output::new("answer", "answer")])
+        }
+        async fn backward(&self, cx: &BackwardCx) -> Result<Vec<Option<Gradient>>, OpFailure> {
+            Ok(vec![None; cx.inputs().len()])
+        }
     }
+    let prompt = Variable::constant(prompt, "prompt");
+    let answer = apply_one(Arc::new(Answer), [("prompt", &prompt)]).now_or_never();
+    Context::of(&answer.unwrap().unwrap()).unwrap()
 }
 
 fn plain<const N: usize>(said: [(&str, usize); N]) -> Vec<(String, usize)> {

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use textgrad_core::{
-    BackwardCx, ContextSource, Engine, Error, Gradient, Inputs, Op, OpFailure, Output, Sampling,
-    Variable, apply_one,
+    BackwardCx, Engine, Error, Gradient, Inputs, Op, OpFailure, Output, Quote, Sampling, Variable,
+    apply_one,
 };
 
-use crate::llm::{FeedbackSettings, QuotedCall, request_feedback};
+use crate::llm::{FeedbackSettings, request_feedback};
 use crate::prompts::Prompts;
 
 type Function = dyn Fn(Inputs) -> BoxFuture<'static, Result<String, Error>> + Send + Sync;
@@ -139,16 +139,11 @@ impl Op for StringFn {
     }
 
     async fn backward(&self, cx: &BackwardCx) -> Result<Vec<Option<Gradient>>, OpFailure> {
-        let quote = |output: usize, made: &Output| QuotedCall {
-            output,
-            source: ContextSource::Function {
-                purpose: Arc::clone(&self.purpose),
-                inputs: cx.inputs().clone(),
-                output: made.value().describe().into(),
-            },
-            response_role: Arc::clone(made.role()),
-        };
-        cx.for_each_input(|input| request_feedback(cx, input, &self.feedback, &[], quote)).await
+        request_feedback(cx, &self.feedback).await
+    }
+
+    fn quote(&self, _: &Inputs) -> Quote {
+        Quote::function(Arc::clone(&self.purpose))
     }
 }
 

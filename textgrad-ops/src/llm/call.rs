@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use textgrad_core::{
-    BackwardCx, Engine, Error, Exchange, Format, Gradient, Inputs, Message, Op, OpFailure, Output,
-    PromptError, Purpose, Request, Sampling, Score, Seed, Variable,
+    BackwardCx, Engine, Error, Format, Gradient, Inputs, Message, Op, OpFailure, Output,
+    PromptError, Purpose, Quote, Request, Sampling, Score, Seed, Variable,
 };
 
-use super::conversation::{Conversation, backward_of, complete};
-use super::feedback::FeedbackSettings;
+use super::conversation::{Conversation, complete};
+use super::feedback::{FeedbackSettings, request_feedback};
 use super::prompt::{Field, PromptForm, Render};
 use super::request::LlmRequest;
-use crate::prompts::Prompts;
+use crate::prompts::{Exchange, Prompts};
 
 /// Default role of a response.
 pub(crate) const RESPONSE_ROLE: &str = "response of the language model";
@@ -152,7 +152,8 @@ impl LlmCallBuilder {
     /// ```
     #[must_use]
     pub fn example(mut self, prompt: impl Into<Arc<str>>, answer: impl Into<Arc<str>>) -> Self {
-        self.examples.push(Exchange { prompt: prompt.into(), answer: answer.into() });
+        let (prompt, answer): (Arc<str>, Arc<str>) = (prompt.into(), answer.into());
+        self.examples.push(Exchange { prompt: prompt.to_string(), answer: answer.to_string() });
         self
     }
 
@@ -340,8 +341,14 @@ impl Op for LlmCall {
     }
 
     async fn backward(&self, cx: &BackwardCx) -> Result<Vec<Option<Gradient>>, OpFailure> {
-        let conversation = self.conversation(cx.inputs())?;
-        backward_of(&self.settings, cx, &conversation).await
+        request_feedback(cx, &self.settings.feedback).await
+    }
+
+    fn quote(&self, inputs: &Inputs) -> Quote {
+        match self.conversation(inputs) {
+            Ok(conversation) => conversation.quote(&self.settings),
+            Err(_) => Quote::function(self.name()),
+        }
     }
 
     fn request(&self, inputs: &Inputs) -> Option<Request> {

@@ -1,13 +1,11 @@
-//! A conversation with a model: what is sent, and what requests for feedback quote of it.
+//! The conversation of a call: its messages, request and answers.
 
 use std::sync::Arc;
 
-use textgrad_core::{
-    BackwardCx, ContextSource, Error, Exchange, Gradient, Message, OpFailure, Output, Part, Request,
-};
+use textgrad_core::{Error, Message, Output, Quote, Request};
 
 use super::call::LlmCallBuilder;
-use super::feedback::{QuotedCall, request_feedback};
+use crate::prompts::Exchange;
 
 /// What a call sends.
 pub(crate) struct Conversation {
@@ -45,14 +43,9 @@ impl Conversation {
         request
     }
 
-    /// The texts of the prompt, one below the other: run together, an attached text and the prompt would be
-    /// one.
-    fn prompt_text(&self) -> Arc<str> {
-        let texts = self.prompt.parts.iter().filter_map(|part| match part {
-            Part::Text(text) => Some(text.as_str()),
-            Part::Image(_) => None,
-        });
-        texts.collect::<Vec<_>>().join("\n").into()
+    /// How prompts quote it.
+    pub(crate) fn quote(&self, settings: &LlmCallBuilder) -> Quote {
+        Quote::Conversation { request: self.request(settings), examples: self.examples.len() }
     }
 }
 
@@ -75,29 +68,4 @@ pub(crate) async fn complete(
             }
         })
         .collect())
-}
-
-/// Asks for feedback on every input of a conversation.
-pub(crate) async fn backward_of(
-    settings: &LlmCallBuilder,
-    cx: &BackwardCx,
-    conversation: &Conversation,
-) -> Result<Vec<Option<Gradient>>, OpFailure> {
-    let (messages, prompt) = (conversation.messages(), conversation.prompt_text());
-    let images = conversation.prompt.parts.iter();
-    let images = images.filter(|part| matches!(part, Part::Image(_))).count();
-    let quote = |output: usize, made: &Output| QuotedCall {
-        output,
-        source: ContextSource::Conversation {
-            system: conversation.system.clone(),
-            examples: Arc::clone(&conversation.examples),
-            history: Arc::clone(&conversation.history),
-            prompt: Arc::clone(&prompt),
-            images,
-            response: made.value().describe().into(),
-        },
-        response_role: Arc::clone(made.role()),
-    };
-    cx.for_each_input(|input| request_feedback(cx, input, &settings.feedback, &messages, quote))
-        .await
 }

@@ -1,15 +1,15 @@
-//! Asking a model what to say about an input of a call.
+//! Requests for feedback on the inputs of a call.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use textgrad_core::{
-    BackwardCx, Context, ContextSource, Engine, Error, Feedback, Gradient, Inputs, Layout, Message,
-    MessageRole, Op, OpFailure, Output, Part, Purpose, Request, Sampling, Variable, apply_one,
+    BackwardCx, Engine, Error, Feedback, Gradient, Input, Inputs, Layout, Message, MessageRole, Op,
+    OpFailure, Output, Part, Purpose, Quote, Request, Sampling, Variable, apply_one,
 };
 
-use super::quote::feedback_context;
-use crate::prompts::Prompts;
+use super::quote::quote_call;
+use crate::prompts::{FeedbackContext, Prompts, VariableContext, brief};
 
 /// How an op asks for feedback on its inputs.
 #[derive(Clone)]
@@ -29,98 +29,163 @@ impl FeedbackSettings {
     }
 }
 
-/// One output of a call, as requests for feedback show it.
-pub(crate) struct QuotedCall {
-    pub(crate) output: usize,
-    pub(crate) source: ContextSource,
-    pub(crate) response_role: Arc<str>,
-}
-
-/// Asks for feedback on one input of a call.
+/// Asks for feedback on every input of a call that requires a gradient.
 ///
-/// `quote` shows one output of the call; `messages` is the forward conversation (empty for a function), which
-/// the request continues if the pass wants that and feedback is about one output only.
+/// In the continued layout, a request continues the conversation of the forward call, if the call has one and the
+/// feedback on its outputs is about one output only.
 pub(crate) async fn request_feedback(
     cx: &BackwardCx,
-    input: usize,
     settings: &FeedbackSettings,
-    messages: &[Message],
-    quote: impl Fn(usize, &Output) -> QuotedCall,
-) -> Result<Option<Gradient>, Error> {
-    let Some(variable) = cx.inputs().get(input).map(|input| input.variable().clone()) else {
-        return Ok(None);
+) -> Result<Vec<Option<Gradient>>, OpFailure> {
+    let outputs: Vec<(usize, &Output)> =
+        cx.outputs().iter().enumerate().filter(|(i, _)| !cx.gradients(*i).is_empty()).collect();
+    let Some((first, _)) = outputs.first() else { return Ok(vec![None; cx.inputs().len()]) };
+    let quote = cx.call().op().quote(cx.inputs());
+    let base = feedback_context(cx, settings, &quote, &outputs)?;
+    let messages = match quote {
+        Quote::Conversation { request, .. } => request.messages,
+        _ => Vec::new(),
     };
-    let calls: Vec<QuotedCall> = cx
-        .outputs()
-        .iter()
-        .enumerate()
-        .filter(|(output, _)| !cx.gradients(*output).is_empty())
-        .map(|(position, output)| quote(position, output))
-        .collect();
-    let said: Vec<&Feedback> = calls
-        .iter()
-        .flat_map(|call| cx.gradients(call.output))
-        .filter_map(Gradient::feedback)
-        .collect();
-    let Some(first) = calls.first() else { return Ok(None) };
-
-    let context = feedback_context(cx, settings, &variable, &calls)?;
-    let continued = cx.layout() == Layout::Continued && calls.len() == 1 && !messages.is_empty();
-    let messages = if continued {
-        let response = output_text(cx, first.output);
-        let mut dialogue = messages.to_vec();
-        dialogue.push(Message::assistant(response));
-        dialogue.push(Message::user(settings.prompts.render("feedback_continue", &context)?));
-        dialogue
+    let continued = cx.layout() == Layout::Continued && outputs.len() == 1 && !messages.is_empty();
+    let form = if continued {
+        Form::Continued(cx.context(*first).map(|context| context.response().value().describe()))
     } else {
-        let template = if context.objective { "feedback_base" } else { "feedback_chain" };
-        let images = messages.iter().flat_map(|message| &message.parts);
-        let images = images.filter(|part| matches!(part, Part::Image(_))).cloned();
-        let text = Part::Text(settings.prompts.render(template, &context)?);
-        vec![
-            Message::system(settings.prompts.render("feedback_system", &context)?),
-            Message::new(MessageRole::User, images.chain([text])),
-        ]
+        Form::Quoted
     };
-
-    let sampling = settings.sampling.clone().at(cx.seed(input));
-    let request = Request::new(Purpose::Gradient, messages).with_sampling(sampling);
-    let words = ask(cx, settings, &variable, &calls, &said, request.clone()).await?;
-    if words.text().is_none_or(|text| text.trim().is_empty()) {
-        return Ok(None);
-    }
-    let dialogue: Option<Arc<[Message]>> = continued.then(|| {
-        let reply = Message::assistant(words.text().unwrap_or_default());
-        request.messages.into_iter().chain([reply]).collect()
-    });
-    let contexts = calls.into_iter().map(|call| {
-        Arc::new(Context {
-            source: call.source,
-            response_role: call.response_role,
-            dialogue: dialogue.clone(),
-        })
-    });
-    Ok(Some(Feedback::from_variable(words).with_contexts(contexts).into()))
+    let outputs: Vec<usize> = outputs.into_iter().map(|(output, _)| output).collect();
+    let asked = FeedbackRequest { cx, settings, messages, base, form, outputs };
+    cx.for_each_input(|input| asked.on(input)).await
 }
 
-/// Makes the request as a call in the graph, so that the feedback knows what it was made of.
-async fn ask(
+/// The form of a request for feedback.
+enum Form {
+    Quoted,
+    /// After the response of the call.
+    Continued(Option<String>),
+}
+
+/// What requests for feedback on all inputs of a call share.
+struct FeedbackRequest<'a> {
+    cx: &'a BackwardCx,
+    settings: &'a FeedbackSettings,
+    messages: Vec<Message>,
+    base: FeedbackContext,
+    form: Form,
+    /// The outputs that there are gradients on.
+    outputs: Vec<usize>,
+}
+
+impl FeedbackRequest<'_> {
+    async fn on(&self, input: usize) -> Result<Option<Gradient>, Error> {
+        let Some(variable) = self.cx.inputs().get(input).map(Input::variable) else {
+            return Ok(None);
+        };
+        let sampling = self.settings.sampling.clone().at(self.cx.seed(input));
+        let request = Request::new(Purpose::Gradient, self.messages(variable)?);
+        let request = request.with_sampling(sampling);
+        let words = self.ask(variable, request.clone()).await?;
+        let Some(reply) = words.text().filter(|text| !text.trim().is_empty()) else {
+            return Ok(None);
+        };
+        let dialogue: Option<Arc<[Message]>> = match self.form {
+            Form::Quoted => None,
+            Form::Continued(_) => {
+                Some(request.messages.into_iter().chain([Message::assistant(reply)]).collect())
+            }
+        };
+        let contexts = self.outputs.iter().filter_map(|output| {
+            let context = self.cx.context(*output)?;
+            Some(Arc::new(match &dialogue {
+                Some(dialogue) => context.with_dialogue(Arc::clone(dialogue)),
+                None => context,
+            }))
+        });
+        let contexts: Vec<_> = contexts.collect();
+        Ok(Some(Feedback::from_variable(words).with_contexts(contexts).into()))
+    }
+
+    fn messages(&self, variable: &Variable) -> Result<Vec<Message>, Error> {
+        let prompts = &self.settings.prompts;
+        let context = FeedbackContext {
+            variable: VariableContext::new(variable),
+            variable_brief: brief(&variable.value().describe()),
+            ..self.base.clone()
+        };
+        if let Form::Continued(response) = &self.form {
+            let mut dialogue = self.messages.clone();
+            dialogue.extend(response.as_deref().map(Message::assistant));
+            dialogue.push(Message::user(prompts.render("feedback_continue", &context)?));
+            return Ok(dialogue);
+        }
+        let template = if context.objective { "feedback_base" } else { "feedback_chain" };
+        let images = self.messages.iter().flat_map(|message| &message.parts);
+        let images = images.filter(|part| matches!(part, Part::Image(_))).cloned();
+        let text = Part::Text(prompts.render(template, &context)?);
+        Ok(vec![
+            Message::system(prompts.render("feedback_system", &context)?),
+            Message::new(MessageRole::User, images.chain([text])),
+        ])
+    }
+
+    /// Makes the request as a call in the graph, so that the feedback has its past.
+    async fn ask(&self, variable: &Variable, request: Request) -> Result<Variable, Error> {
+        let cx = self.cx;
+        let mut inputs: Vec<(&str, Variable)> = vec![("variable", variable.clone())];
+        let responses = self.outputs.iter().filter_map(|output| cx.output_variable(*output));
+        inputs.extend(responses.map(|response| ("response", response.clone())));
+        let said = self.outputs.iter().flat_map(|output| cx.gradients(*output));
+        let said = said.filter_map(Gradient::feedback);
+        inputs.extend(said.map(|feedback| ("feedback", feedback.variable().clone())));
+        let engine = cx.engine_or(&self.settings.engine);
+        word_feedback("gradient", engine, request, variable, inputs).await
+    }
+}
+
+/// The template values of requests for feedback on any input: the call, quoted, and the feedback on its outputs.
+fn feedback_context(
     cx: &BackwardCx,
     settings: &FeedbackSettings,
-    variable: &Variable,
-    calls: &[QuotedCall],
-    said: &[&Feedback],
-    request: Request,
-) -> Result<Variable, Error> {
-    let mut inputs: Vec<(&str, Variable)> = vec![("variable", variable.clone())];
-    inputs.extend(
-        calls
-            .iter()
-            .filter_map(|call| Some(("response", cx.output_variable(call.output)?.clone()))),
-    );
-    inputs.extend(said.iter().map(|feedback| ("feedback", feedback.variable().clone())));
-    let engine = cx.engine_or(&settings.engine);
-    word_feedback("gradient", engine, request, variable, inputs).await
+    quote: &Quote,
+    outputs: &[(usize, &Output)],
+) -> Result<FeedbackContext, Error> {
+    let (mut quoted, mut conversation) = (Vec::new(), None);
+    for (_, output) in outputs {
+        let call = quote_call(&settings.prompts, quote, cx.inputs(), output, None)?;
+        quoted.push(call.text);
+        conversation = conversation.or(call.conversation);
+    }
+    let feedback = numbered_feedback(cx, outputs);
+    let role = outputs.first().map(|(_, output)| output.role().to_string());
+    let base = FeedbackContext {
+        call: quoted.join("\n\n"),
+        function: matches!(quote, Quote::Function { .. }),
+        response_role: role.unwrap_or_default(),
+        objective: feedback.is_empty(),
+        feedback_text: feedback.join("\n"),
+        feedback,
+        feedback_examples_text: settings.examples.join("\n"),
+        feedback_examples: settings.examples.clone(),
+        ..FeedbackContext::default()
+    };
+    Ok(match conversation {
+        Some(conversation) => base.with_conversation(conversation),
+        None => base,
+    })
+}
+
+/// The feedback on the outputs of a call; where it is about several, with the number of each, in the order in
+/// which they are quoted.
+fn numbered_feedback(cx: &BackwardCx, outputs: &[(usize, &Output)]) -> Vec<String> {
+    let mut words = Vec::new();
+    for (number, (output, _)) in (1..).zip(outputs) {
+        for feedback in cx.gradients(*output).iter().filter_map(Gradient::feedback) {
+            words.push(match outputs.len() {
+                1 => feedback.text().to_owned(),
+                _ => format!("On output {number}: {}", feedback.text()),
+            });
+        }
+    }
+    words
 }
 
 /// Has a model word feedback on a variable, as a call of this name in the graph.
@@ -134,10 +199,6 @@ pub(crate) async fn word_feedback(
     let role = format!("feedback on: {}", variable.role()).into();
     let op = LlmFeedback { name, engine, request, role };
     apply_one(Arc::new(op), Inputs::new(inputs)).await
-}
-
-fn output_text(cx: &BackwardCx, output: usize) -> String {
-    cx.outputs().get(output).map(|output| output.value().describe()).unwrap_or_default()
 }
 
 /// The call of the model that words the feedback. Not differentiable so far: a pass ends here.

@@ -9,8 +9,8 @@ mod request;
 
 pub(crate) use self::call::ReadScore;
 pub use self::call::{LlmCall, LlmCallBuilder};
-pub(crate) use self::feedback::{FeedbackSettings, QuotedCall, request_feedback, word_feedback};
+pub(crate) use self::feedback::{FeedbackSettings, request_feedback, word_feedback};
 pub use self::prompt::Field;
 pub(crate) use self::prompt::Render;
-pub(crate) use self::quote::quote_source;
+pub(crate) use self::quote::quote_call;
 pub use self::request::LlmRequest;

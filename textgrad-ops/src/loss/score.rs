@@ -5,13 +5,13 @@ use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use textgrad_core::{
-    BackwardCx, Check, ContextSource, Engine, Error, Gradient, Inputs, Op, OpFailure, Output,
-    Sampling, Score, Variable, apply_one,
+    BackwardCx, Check, Engine, Error, Gradient, Inputs, Op, OpFailure, Output, Quote, Sampling,
+    Score, Variable, apply_one,
 };
 
 use super::Loss;
 use super::stated::complain;
-use crate::llm::{FeedbackSettings, QuotedCall, request_feedback};
+use crate::llm::{FeedbackSettings, request_feedback};
 use crate::prompts::Prompts;
 use crate::score::{CheckScorer, CommandScorer, Example, Scorer, Verdict, is_right};
 
@@ -213,7 +213,7 @@ impl Op for ScoreOp {
         let verdict = self.verdict.get();
         let feedback = verdict.and_then(Verdict::feedback);
         let Some(engine) = &loss.feedback_engine else {
-            return complain(cx, "violation", &loss.purpose, feedback).await;
+            return complain(cx, "violation", feedback).await;
         };
         let is_good = verdict.and_then(Verdict::score).is_some_and(loss.is_good);
         let has_feedback = cx.gradients(0).iter().any(|gradient| gradient.feedback().is_some());
@@ -226,16 +226,11 @@ impl Op for ScoreOp {
             prompts: loss.prompts.clone(),
             sampling: loss.feedback_sampling.clone(),
         };
-        let quote = |output: usize, made: &Output| QuotedCall {
-            output,
-            source: ContextSource::Function {
-                purpose: Arc::clone(&loss.purpose),
-                inputs: cx.inputs().clone(),
-                output: made.value().describe().into(),
-            },
-            response_role: Arc::clone(made.role()),
-        };
-        cx.for_each_input(|input| request_feedback(cx, input, &settings, &[], quote)).await
+        request_feedback(cx, &settings).await
+    }
+
+    fn quote(&self, _: &Inputs) -> Quote {
+        Quote::function(Arc::clone(&self.loss.purpose))
     }
 }
 

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use textgrad_core::{
-    BackwardCx, Context, ContextSource, Error, Feedback, Gradient, Inputs, Op, OpFailure, Output,
-    Variable, apply_one,
+    BackwardCx, Error, Feedback, Gradient, Inputs, Op, OpFailure, Output, Variable, apply_one,
 };
 
 /// Feedback in these words, as a call of this name in the graph.
@@ -43,22 +42,18 @@ impl Op for ConstantFeedback {
 pub(super) async fn complain(
     cx: &BackwardCx,
     name: &'static str,
-    purpose: &Arc<str>,
     complaint: Option<&str>,
 ) -> Result<Vec<Option<Gradient>>, OpFailure> {
-    cx.for_each_input(|position| complain_of(cx, position, name, purpose, complaint)).await
+    cx.for_each_input(|position| complain_of(cx, position, name, complaint)).await
 }
 
 async fn complain_of(
     cx: &BackwardCx,
     position: usize,
     name: &'static str,
-    purpose: &Arc<str>,
     complaint: Option<&str>,
 ) -> Result<Option<Gradient>, Error> {
-    let (Some(input), Some(made)) = (cx.inputs().get(position), cx.outputs().first()) else {
-        return Ok(None);
-    };
+    let Some(input) = cx.inputs().get(position) else { return Ok(None) };
     let mut gradients: Vec<Gradient> = Vec::new();
     if let Some(complaint) = complaint {
         let mut inputs = vec![("variable", input.variable().clone())];
@@ -68,14 +63,5 @@ async fn complain_of(
     let said = cx.gradients(0).iter().filter(|gradient| gradient.feedback().is_some());
     gradients.extend(said.cloned());
     let Some(Gradient::Feedback(feedback)) = Gradient::join(&gradients) else { return Ok(None) };
-    let context = Context {
-        source: ContextSource::Function {
-            purpose: Arc::clone(purpose),
-            inputs: cx.inputs().clone(),
-            output: made.value().describe().into(),
-        },
-        response_role: Arc::clone(made.role()),
-        dialogue: None,
-    };
-    Ok(Some(feedback.with_context(context).into()))
+    Ok(Some(feedback.with_contexts(cx.context(0).map(Arc::new)).into()))
 }

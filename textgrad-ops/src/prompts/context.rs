@@ -2,12 +2,12 @@
 
 use serde::Serialize;
 use serde_json::{Value as Json, json};
-use textgrad_core::{Exchange, TemplateContext, Variable};
+use textgrad_core::{TemplateContext, Variable};
 
 use super::history::{BrokenRule, PastStep, TurnContext};
 
 /// A variable as templates see it: `role`, `value`, `short`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct VariableContext {
     /// What the text is for, in words.
     pub role: String,
@@ -49,6 +49,15 @@ fn ends(text: &str, offset: usize) -> String {
     let head: Vec<&str> = words.iter().take(offset).copied().collect();
     let tail: Vec<&str> = words.iter().skip(words.len() - offset).copied().collect();
     format!("{} (...) {}", head.join(" "), tail.join(" "))
+}
+
+/// An in-context example of a call: `prompt`, `answer`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Exchange {
+    /// The prompt.
+    pub prompt: String,
+    /// The answer.
+    pub answer: String,
 }
 
 /// A call of a language model: `system_prompt` (null if there was none), `examples` (turns before the prompt,
@@ -140,7 +149,7 @@ impl TemplateContext for FunctionContext {
 /// `feedback_text` (the same joined by newlines); `system_prompt`, `examples`, `history`, `prompt`, `images`,
 /// `response` as in [`ConversationContext`], null, empty or 0 for a function; `feedback_examples` (examples of good feedback, a
 /// list) and `feedback_examples_text` (joined by newlines).
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct FeedbackContext {
     /// The input that feedback is wanted on.
     pub variable: VariableContext,
@@ -174,6 +183,21 @@ pub struct FeedbackContext {
     pub feedback_examples: Vec<String>,
     /// The same, joined by newlines.
     pub feedback_examples_text: String,
+}
+
+impl FeedbackContext {
+    /// With the parts of a call of a language model.
+    pub(crate) fn with_conversation(self, call: ConversationContext) -> Self {
+        Self {
+            system_prompt: call.system_prompt,
+            examples: call.examples,
+            history: call.history,
+            prompt: Some(call.prompt),
+            images: call.images,
+            response: Some(call.response),
+            ..self
+        }
+    }
 }
 
 impl TemplateContext for FeedbackContext {

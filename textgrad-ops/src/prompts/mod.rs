@@ -52,7 +52,7 @@ use std::sync::{Arc, LazyLock};
 use textgrad_core::{PromptError, PromptPack, TemplateContext, TemplateSpec};
 
 pub use self::context::{
-    CallContext, Constraint, ConversationContext, FeedbackContext, FunctionArgument,
+    CallContext, Constraint, ConversationContext, Exchange, FeedbackContext, FunctionArgument,
     FunctionContext, GradientContext, JudgeContext, ReduceContext, RetryContext, UpdateContext,
     VariableContext,
 };

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use crate::support::{Answers, lines, pack, script, user, whole};
-use textgrad_core::{
-    Backward, ContextSource, Engine, Layout, Parameter, Purpose, Variable, backward,
-};
+use textgrad_core::{Backward, Engine, Layout, Parameter, Purpose, Quote, Variable, backward};
 use textgrad_ops::sim::Sim;
 use textgrad_ops::{LlmCall, LlmCallBuilder, StringFn, TextualGradientDescent};
 
@@ -39,11 +37,12 @@ async fn examples_are_turns_before_the_prompt_and_quoted_backwards() {
          function=false like be {exact} like be kind"
     );
     let feedback = gradients.feedback(&system).next().unwrap();
-    let ContextSource::Conversation { examples, prompt, .. } = &feedback.contexts()[0].source
-    else {
+    let call = feedback.contexts()[0].call();
+    let Quote::Conversation { request, examples } = call.op().quote(call.inputs()) else {
         panic!("{feedback:?}")
     };
-    assert_eq!((examples.len(), &*examples[1].answer, &**prompt), (2, "chat", "cold"));
+    let texts: Vec<String> = request.messages.iter().map(|message| message.text()).collect();
+    assert_eq!((examples, texts[4].as_str(), texts[5].as_str()), (2, "chat", "cold"));
     // The optimizer is shown them too.
     let system = Parameter::new("translate", "system");
     let optimizer = Answers::plain("e");

@@ -3,7 +3,7 @@
 use crate::support::{lines, pack, picture, script, user};
 use std::sync::Arc;
 use textgrad_core::testing::ScriptedEngine;
-use textgrad_core::{Backward, ContextSource, Error, Inputs, Layout, Variable, backward};
+use textgrad_core::{Backward, Error, Inputs, Layout, Part, Quote, Variable, backward};
 use textgrad_ops::{Field, LlmCall};
 
 fn judge(engine: &Arc<ScriptedEngine>) -> LlmCall {
@@ -50,8 +50,13 @@ async fn fields_are_sent_in_their_order_as_one_message() {
     assert!(gradients.received(&fields[0].1).is_empty());
     // Whoever quotes the call later can say that there were images.
     let feedback = gradients.feedback(&fields[1].1).next().unwrap();
-    let source = &feedback.contexts()[0].source;
-    assert!(matches!(source, ContextSource::Conversation { images: 2, .. }), "{source:?}");
+    let call = feedback.contexts()[0].call();
+    let Quote::Conversation { request, .. } = call.op().quote(call.inputs()) else {
+        panic!("{feedback:?}")
+    };
+    let parts = &request.messages.last().unwrap().parts;
+    let images = parts.iter().filter(|part| matches!(part, Part::Image(_))).count();
+    assert_eq!(images, 2, "{request:?}");
 
     let continued = script(["on the answer", "on the question"]);
     let pass = Backward::new(&verdict).layout(Layout::Continued).engine(continued.clone());

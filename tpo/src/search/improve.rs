@@ -77,7 +77,7 @@ impl Search<'_> {
                     said.join("\n")
                 });
                 improved.record.critique_of = Some(self.foreign.index);
-                self.swapped(&chosen, &rejected, &critique)?
+                self.swapped(&chosen, &rejected, &critique).await?
             }
             Mode::Listwise => {
                 let compared = (comparison.chosen, &comparison.rejected[..]);

@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use textgrad_core::{Context, ContextSource, Feedback, Seed, Variable};
+use async_trait::async_trait;
+use textgrad_core::{
+    BackwardCx, Context, Feedback, Gradient, Inputs, Message, Op, OpFailure, Output, Purpose,
+    Quote, Request, Seed, Variable, apply_one,
+};
 use textgrad_ops::prompts::{ContrastiveContext, EvaluationContext};
 
 use super::builder::Inner;
@@ -82,8 +86,8 @@ impl Foreign {
 }
 
 impl Search<'_> {
-    /// Feedback on an answer that has the circumstances of its own comparison and the words of another.
-    pub(super) fn swapped(
+    /// Feedback on an answer with the context of its own comparison and the words of another.
+    pub(super) async fn swapped(
         &self,
         chosen: &Variable,
         rejected: &[Variable],
@@ -93,8 +97,8 @@ impl Search<'_> {
         let (query, own) = (text(&self.query), text(chosen));
         let (query, chosen) = (query.as_str(), own.as_str());
         let mut swapped = Vec::new();
-        for (place, feedback) in critique.feedback.iter().enumerate() {
-            let against = rejected.get(place % rejected.len().max(1)).map(text);
+        for (index, feedback) in critique.feedback.iter().enumerate() {
+            let against = rejected.get(index % rejected.len().max(1)).map(text);
             let system = match &against {
                 Some(rejected) => {
                     let context = ContrastiveContext { query, chosen, rejected };
@@ -105,28 +109,48 @@ impl Search<'_> {
                     self.tpo.prompts.render("evaluation_system", &context)?
                 }
             };
-            // A loss that nothing came of has no feedback, so each knows by itself which it comes from.
-            let contexts = feedback.contexts().iter().filter_map(|context| {
-                let ContextSource::Conversation { response, .. } = &context.source else {
-                    return None;
-                };
-                Some(Arc::new(Context {
-                    source: ContextSource::Conversation {
-                        system: Some(system.as_str().into()),
-                        examples: Arc::from([]),
-                        history: Arc::from([]),
-                        prompt: chosen.into(),
-                        images: 0,
-                        response: Arc::clone(response),
-                    },
-                    response_role: Arc::clone(&context.response_role),
-                    dialogue: None,
-                }))
-            });
+            // Feedback without a conversation came from no loss and gets no context.
+            let mut contexts = Vec::new();
+            for context in feedback.contexts() {
+                let call = context.call();
+                if matches!(call.op().quote(call.inputs()), Quote::Conversation { .. }) {
+                    let messages = [Message::system(system.as_str()), Message::user(chosen)];
+                    let request = Request::new(Purpose::Loss, messages);
+                    let response = context.response().clone();
+                    let loss = Arc::new(BorrowedLoss { request, response });
+                    let loss = apply_one(loss, Vec::<(&str, Variable)>::new()).await?;
+                    contexts.extend(Context::of(&loss).map(Arc::new));
+                }
+            }
             let words = Feedback::from_variable(feedback.variable().clone());
             swapped.push(words.with_contexts(contexts));
         }
         Ok(swapped)
+    }
+}
+
+/// The evaluation of an answer, with the response of another evaluation. No model is asked.
+struct BorrowedLoss {
+    request: Request,
+    response: Output,
+}
+
+#[async_trait]
+impl Op for BorrowedLoss {
+    fn name(&self) -> &str {
+        "borrowed loss"
+    }
+
+    async fn forward(&self, _: &Inputs) -> Result<Vec<Output>, textgrad_core::Error> {
+        Ok(vec![self.response.clone()])
+    }
+
+    async fn backward(&self, cx: &BackwardCx) -> Result<Vec<Option<Gradient>>, OpFailure> {
+        Ok(vec![None; cx.inputs().len()])
+    }
+
+    fn request(&self, _: &Inputs) -> Option<Request> {
+        Some(self.request.clone())
     }
 }
 

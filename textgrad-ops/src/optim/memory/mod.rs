@@ -7,7 +7,7 @@ pub(super) use self::state::matched;
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
-use textgrad_core::{ContextSource, Feedback, Parameter, truncate};
+use textgrad_core::{Feedback, Parameter, truncate};
 
 use crate::prompts::PastStep;
 
@@ -71,18 +71,12 @@ impl Step {
     /// What is remembered of feedback on a text.
     pub(super) fn new(text: &str, feedback: &[Feedback], responses: bool) -> Self {
         let contexts = feedback.iter().flat_map(Feedback::contexts).filter(|_| responses);
-        let response = |source: &ContextSource| match source {
-            ContextSource::Conversation { response, .. } => {
-                Some(truncate(response, Self::RESPONSE_CHARS))
-            }
-            ContextSource::Function { output, .. } => Some(truncate(output, Self::RESPONSE_CHARS)),
-            _ => None,
-        };
         Self {
             text: text.to_owned(),
             feedback: feedback.iter().map(|feedback| feedback.text().to_owned()).collect(),
             responses: contexts
-                .filter_map(|context| response(&context.source))
+                .map(|context| context.response().value().describe())
+                .map(|response| truncate(&response, Self::RESPONSE_CHARS))
                 .take(Self::RESPONSES)
                 .collect(),
         }

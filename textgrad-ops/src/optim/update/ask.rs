@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use textgrad_core::{ContextSource, Error, Feedback, Layout, Message, Variable};
+use textgrad_core::{Error, Feedback, Layout, Message, Variable};
 
-use crate::llm::quote_source;
+use crate::llm::quote_call;
 use crate::optim::descent::TextualGradientDescentBuilder as Settings;
 use crate::optim::memory::Past;
 use crate::optim::rules::Rules;
@@ -39,10 +39,14 @@ impl RenderedFeedback {
         for feedback in feedback {
             let mut contexts = Vec::new();
             for context in feedback.contexts() {
+                let (call, response) = (context.call(), context.response());
+                let (inputs, prompts) = (call.inputs(), &settings.prompts);
+                let quote = call.op().quote(inputs);
+                let call = quote_call(prompts, &quote, inputs, response, Some(variable))?;
                 contexts.push(CallContext {
-                    call: quote_source(&settings.prompts, &context.source, Some(variable))?,
-                    function: matches!(context.source, ContextSource::Function { .. }),
-                    response_role: context.response_role.to_string(),
+                    call: call.text,
+                    function: call.conversation.is_none(),
+                    response_role: response.role().to_string(),
                 });
             }
             let (variable, feedback) = (VariableContext::new(variable), feedback.text().to_owned());
@@ -63,7 +67,7 @@ impl UpdateRequest {
     ) -> Result<Self, Error> {
         let dialogue = match feedback {
             [only] if settings.layout == Layout::Continued => match only.contexts() {
-                [call] => call.dialogue.clone(),
+                [call] => call.dialogue().cloned(),
                 _ => None,
             },
             _ => None,
