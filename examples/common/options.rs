@@ -34,7 +34,7 @@ impl Options {
     /// it does so often enough for every example to show something.
     pub const SEED: u64 = 28;
 
-    /// The engine, the simulation if none is named, with the layers of a usual setup around it: timeout, limit, retry, fill, trace.
+    /// The engine (default: the simulation) within the layers of a usual setup: timeout, limit, retry, choices, trace.
     ///
     /// # Errors
     /// If the line names no engine, or its key is not in the environment.
@@ -42,7 +42,7 @@ impl Options {
         self.connect_until(&CancellationToken::new())
     }
 
-    /// The same, where a wish to stop cuts the waits between attempts short.
+    /// The same, where cancellation ends the waits between attempts.
     ///
     /// # Errors
     /// Those of [`connect`](Self::connect).
