@@ -26,8 +26,8 @@
 //! * [`RewardModel`] judges: [`HttpReward`] behind vLLM, SGLang and others, [`reward_fn`] of a function.
 //! * [`Batch`] searches many queries at once; with a [`Journal`](journal::Journal) it can be killed and
 //!   continued without paying for anything twice.
-//! * [`run`] is the folder that the `tpo` program writes, [`input`] reads queries, [`Summary`] has the
-//!   figures.
+//! * [`run::Run`] does what `tpo run` does: it searches a batch, journals it in a folder, and writes results and a
+//!   [`Summary`]. [`input`] reads queries.
 //! * [`mod@bench`] reads, writes and grades the benchmarks that the method was published with.
 //!
 //! # Features
