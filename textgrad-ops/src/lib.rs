@@ -1,15 +1,55 @@
-//! LLM calls, losses, optimizers, training, engines and layers for `textgrad-core`.
+//! Differentiable LLM calls, losses and optimizers for [`textgrad_core`], with the engines, layers and stores that
+//! they run on.
+//!
+//! A training step in four lines: call, loss, backward pass, update. The engine here is scripted, so the program
+//! runs offline.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use textgrad_core::testing::ScriptedEngine;
+//! use textgrad_ops::prelude::*;
+//!
+//! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+//! let engine = Arc::new(ScriptedEngine::new([
+//!     "Red.",
+//!     "It gives no reason.",
+//!     "Give a reason.",
+//!     "Ask for a reason.",
+//!     "<IMPROVED_VARIABLE>\nAnswer with a reason.\n</IMPROVED_VARIABLE>",
+//! ]));
+//! let system = Parameter::new("Answer.", "system prompt");
+//! let question = Variable::constant("What is the color of Mars?", "question");
+//!
+//! let llm = LlmCall::builder(engine.clone()).build();
+//! let answer = llm.ask(&question).system(&system.variable()).one().await?;
+//! let loss = TextLoss::new(engine.clone(), "Judge the answer.").evaluate(&answer).await?;
+//! let gradients = backward(&loss).await?;
+//! TextualGradientDescent::builder(engine).build().step([&system], &gradients).await?;
+//! assert_eq!(system.text().as_ref(), "Answer with a reason.");
+//! # Ok::<(), textgrad_ops::Error>(()) }).unwrap();
+//! ```
+//!
+//! # Parts
+//! * [`LlmCall`] is a call of a language model, [`StringFn`] a function on texts.
+//! * [`Loss`]es evaluate a text in words ([`TextLoss`], [`ContrastiveLoss`], ..) or by a score ([`ScoreLoss`]);
+//!   [`score`] holds the scorers.
+//! * [`Optimizer`]s write new texts from feedback: [`TextualGradientDescent`], [`SampledMomentum`],
+//!   [`GraphOptimizer`].
+//! * [`engine`] has the clients of model servers, [`layer`] retry, rate limit, budget and the like, [`store`]
+//!   caches and recordings.
+//! * [`prompts`] lists the templates of every request.
 //!
 //! # Features
 //! | feature | adds |
 //! |---|---|
-//! | `http` (default) | `engine`: clients of OpenAI-compatible servers, Anthropic and Gemini, and presets by name |
-//! | `sim` | `sim`: a simulated language model and reward model, for tests, examples and first steps |
-//! | `disk-cache` | `store::DiskCache`: responses in an SQLite file |
-//! | `json-schema` | `check::JsonSchema`, a check that a text is JSON after a schema |
+//! | `http` (default) | clients of model servers |
+//! | `sim` | `sim`, a simulated policy, critic and reward model for tests and examples |
+//! | `train` | `train`: data sets, minibatches, the trainer and its run directory |
+//! | `progress` | progress bars of a training (with `train`) |
+//! | `disk-cache` | the cache in an SQLite file |
+//! | `json-schema` | `check::JsonSchema`, a check that a text is JSON of a schema |
 //! | `page` | the HTML page of a run log |
-//! | `progress` | progress bars for training |
-//! | `cli` | the `textgrad` program |
+//! | `cli` | the program `textgrad` |
 
 mod algebra;
 pub mod check;
@@ -27,6 +67,7 @@ pub mod score;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod store;
+#[cfg(feature = "train")]
 pub mod train;
 pub mod util;
 
@@ -53,3 +94,17 @@ pub use self::optim::{
 };
 /// Cancellation of work, from `tokio-util`: nothing new begins after it, waits end, and calls under way finish.
 pub use tokio_util::sync::CancellationToken;
+
+/// The names that most programs use, with those of [`textgrad_core`].
+pub mod prelude {
+    pub use textgrad_core::{
+        Backward, Check, Engine, Gradients, Module, Parameter, Sampling, Score, Seed, Variable,
+        backward,
+    };
+
+    pub use crate::score::{Example, Scorer};
+    pub use crate::{
+        ContrastiveLoss, LlmCall, Loss, Optimizer, ScoreLoss, StringFn, Tags, TextLoss,
+        TextualGradientDescent,
+    };
+}

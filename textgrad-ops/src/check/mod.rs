@@ -3,9 +3,9 @@
 //! Each is a [`Check`], so it serves as a rule for the new texts of a
 //! [`Parameter`](textgrad_core::Parameter) and, by [`ScoreLoss`](crate::ScoreLoss), as an objective.
 
-mod keeps;
 mod length;
-mod matches;
+mod must_contain;
+mod regex_check;
 #[cfg(feature = "json-schema")]
 mod schema;
 
@@ -13,9 +13,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use textgrad_core::{Check, panic_message};
 
-pub use self::keeps::MustContain;
 pub use self::length::Length;
-pub use self::matches::RegexCheck;
+pub use self::must_contain::MustContain;
+pub use self::regex_check::RegexCheck;
 #[cfg(feature = "json-schema")]
 pub use self::schema::JsonSchema;
 

@@ -16,13 +16,10 @@
 //! This is no sandbox. A program may read and write what the user may, use the network, and leave its process
 //! group to escape the time limit. Run programs that a model wrote in a container or under another user.
 
-mod capture;
-mod end;
 mod folder;
-mod locate;
 mod process;
+mod run;
 mod runner;
 
-pub use self::capture::Captured;
-pub use self::end::{End, Run};
+pub use self::run::{Captured, End, Run};
 pub use self::runner::{Runner, RunnerBuilder};

@@ -11,9 +11,8 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::time::{sleep, timeout};
 
-use super::capture::Capture;
-use super::end::{End, Run};
 use super::folder::Folder;
+use super::run::{Capture, End, Run};
 use super::runner::RunnerBuilder;
 
 /// How long the rest of what a program wrote is waited for once it has ended: only something that left its

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use textgrad_core::{Engine, Error as CoreError, Inputs, Variable};
 
-use super::Loss;
-use super::figure::figure;
 use super::judge::{Judge, instruction, judge_setters};
+use super::{Loss, figure};
 use crate::error::Error;
 use crate::prompts::{ListwiseContext, RankedContext};
 

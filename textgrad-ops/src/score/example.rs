@@ -191,6 +191,7 @@ impl Example {
         &self.metadata
     }
 
+    #[cfg(feature = "train")]
     pub(crate) fn is_empty(&self) -> bool {
         self.fields.values().all(|text| text.trim().is_empty()) && self.image.is_none()
     }

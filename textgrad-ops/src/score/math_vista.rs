@@ -7,7 +7,7 @@ use textgrad_core::Error;
 use super::number::last_number;
 use super::{Example, Scorer, Verdict, place_of};
 
-/// Whether a prediction answers a question of [MathVista](crate::train::Benchmark::MathVista), by the rules
+/// Whether a prediction answers a question of MathVista, by the rules
 /// of its authors once the answer is read: a letter in brackets or alone names its choice, else the nearest
 /// choice by edit distance counts; integers are cut, fractions rounded to the question's `precision`.
 ///

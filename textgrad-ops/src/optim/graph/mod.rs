@@ -3,7 +3,6 @@
 mod answer;
 mod builder;
 mod listing;
-mod names;
 mod op;
 
 use std::fmt;
@@ -17,8 +16,7 @@ use textgrad_core::{Engine, Gradients, Graph, Inputs, Message, Parameter, Variab
 
 use self::answer::Expected;
 pub use self::builder::GraphOptimizerBuilder;
-use self::listing::{cut, leaves, list};
-use self::names::names;
+use self::listing::{cut, leaves, list, names};
 use self::op::{GraphOutcome, GraphUpdate};
 use super::optimizer::Optimizer;
 use super::proposal::{ParameterUpdate, Proposal, refuse_repeated};

@@ -3,7 +3,6 @@
 mod batches;
 mod benchmark;
 mod mapping;
-mod problems;
 mod read;
 mod split;
 
@@ -17,7 +16,6 @@ use textgrad_core::truncate;
 pub use self::batches::Batches;
 pub use self::benchmark::Benchmark;
 pub use self::mapping::Mapping;
-use self::problems::wrong;
 pub use self::read::DataFormat;
 pub use self::split::Split;
 use crate::error::Error;
@@ -142,4 +140,43 @@ impl fmt::Debug for Dataset {
             .field("examples", &self.len())
             .finish_non_exhaustive()
     }
+}
+
+/// Collects what could be read of a file, or what could not.
+struct Problems {
+    first: Option<(String, String)>,
+    count: usize,
+}
+
+impl Problems {
+    fn new() -> Self {
+        Self { first: None, count: 0 }
+    }
+
+    /// Keeps the value, or takes note of why there is none.
+    fn take<T>(&mut self, place: impl FnOnce() -> String, read: Result<T, String>) -> Option<T> {
+        match read {
+            Ok(value) => Some(value),
+            Err(reason) => {
+                self.count += 1;
+                if self.first.is_none() {
+                    self.first = Some((place(), reason));
+                }
+                None
+            }
+        }
+    }
+
+    /// Fails if anything was wrong.
+    fn finish(self) -> Result<(), Error> {
+        match self.first {
+            None => Ok(()),
+            Some((place, reason)) => Err(Error::Data { place, reason, bad: self.count }),
+        }
+    }
+}
+
+/// One thing that is wrong.
+fn wrong(place: impl Into<String>, reason: impl Into<String>) -> Error {
+    Error::Data { place: place.into(), reason: reason.into(), bad: 1 }
 }

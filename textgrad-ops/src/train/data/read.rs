@@ -4,8 +4,8 @@ use std::path::Path;
 
 use serde_json::{Map, Value as Json};
 
-use super::problems::{Problems, wrong};
 use super::{Dataset, Mapping};
+use super::{Problems, wrong};
 use crate::error::Error;
 use crate::util::json::type_name;
 

@@ -3,7 +3,7 @@
 use textgrad_core::Seed;
 
 use super::Dataset;
-use super::problems::wrong;
+use super::wrong;
 use crate::error::Error;
 
 /// A data set, split. The parts have no example in common.

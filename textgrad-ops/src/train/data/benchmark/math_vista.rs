@@ -3,8 +3,8 @@
 use serde_json::{Map, Value as Json};
 
 use super::super::mapping::{text, texts};
-use super::super::problems::{Problems, wrong};
 use super::super::read::{DataFormat, records};
+use super::super::{Problems, wrong};
 use super::{Example, examples};
 use crate::error::Error;
 use crate::util::json::type_name;

@@ -9,7 +9,7 @@ use std::path::Path;
 use serde_json::{Map, Value as Json};
 use textgrad_core::Seed;
 
-use super::problems::Problems;
+use super::Problems;
 use super::read::{read_text, without_mark};
 use super::{Dataset, Example};
 use crate::error::Error;

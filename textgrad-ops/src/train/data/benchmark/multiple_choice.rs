@@ -2,9 +2,9 @@
 
 use textgrad_core::Seed;
 
+use super::super::Problems;
 use super::super::batches::shuffled;
 use super::super::mapping::text;
-use super::super::problems::Problems;
 use super::super::read::{DataFormat, records, rows};
 use super::{Example, examples};
 use crate::error::Error;

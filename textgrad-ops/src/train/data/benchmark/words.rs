@@ -3,8 +3,8 @@
 use serde_json::Value as Json;
 
 use super::super::mapping::text;
-use super::super::problems::{Problems, wrong};
 use super::super::read::{DataFormat, records};
+use super::super::{Problems, wrong};
 use super::{Example, examples};
 use crate::error::Error;
 

@@ -140,6 +140,7 @@ impl Proposal {
     }
 }
 
+#[cfg(feature = "train")]
 impl Proposal {
     /// The candidates as whole assignments, in order, each once.
     pub(crate) fn trials(&self) -> Result<Vec<TrialParameter>, Error> {

@@ -1,4 +1,4 @@
-//! Making, opening and writing the folder.
+//! The directory of a training: settings, history, checkpoint, result.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Write as _};
@@ -9,12 +9,14 @@ use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 use textgrad_core::truncate;
 
-use super::super::record::HistoryRecord;
+use super::record::HistoryRecord;
 use crate::error::Error;
 use crate::util::fs::{self, blocking};
 use crate::util::json;
 use crate::util::jsonl::Reader;
 
+/// Version of the formats in the directory.
+pub(super) const SCHEMA: u32 = 1;
 const CONFIG: &str = "config.json";
 const HISTORY: &str = "history.jsonl";
 const CHECKPOINT: &str = "checkpoint.json";
