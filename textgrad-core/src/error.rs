@@ -121,6 +121,17 @@ pub enum Error {
         role: String,
     },
 
+    /// The bookkeeping of a backward pass contradicts itself.
+    #[error(
+        "expected {expected} in the backward pass, got {got}; this is a defect of textgrad-core"
+    )]
+    Internal {
+        /// The invariant.
+        expected: &'static str,
+        /// What contradicts it.
+        got: String,
+    },
+
     // Drawings.
     /// What was given as the JSON of a graph is none, or of another version.
     #[error(

@@ -36,17 +36,18 @@ pub(super) async fn run(root: &Variable, settings: Settings) -> Result<Gradients
         let error = Error::NothingRequiresGrad { role: root.role().to_string() };
         return Err(BackwardError { error, gradients: Gradients::default() });
     }
-    let mut pass =
-        Pass { state: State::new(root), settings, jobs: FuturesUnordered::new(), failure: None };
+    let state = State::new(root)
+        .map_err(|error| BackwardError { error, gradients: Gradients::default() })?;
+    let mut pass = Pass { state, settings, jobs: FuturesUnordered::new(), failure: None };
     pass.advance();
     while let Some(done) = pass.jobs.next().await {
         pass.take(done);
         pass.advance();
     }
-    let gradients = pass.state.into_gradients();
-    match pass.failure {
+    let (gradients, broken) = pass.state.into_gradients(pass.failure.is_none());
+    match pass.failure.map(|(_, error)| error).or(broken) {
         None => Ok(gradients),
-        Some((_, error)) => Err(BackwardError { error, gradients }),
+        Some(error) => Err(BackwardError { error, gradients }),
     }
 }
 
@@ -54,24 +55,29 @@ impl Pass {
     /// Starts everything that is ready; nothing once the pass has failed.
     fn advance(&mut self) {
         while self.failure.is_none() {
-            let Some((node, what)) = self.state.next_settled() else {
-                return;
-            };
-            match what {
-                GraphNode::Variable(variable) => {
-                    self.state.gather(node);
-                    self.merge_or_finish(node, &variable);
-                }
-                GraphNode::Call(call) => self.start_call(node, call),
+            let Some(node) = self.state.next_settled() else { return };
+            if let Err(error) = self.start(node) {
+                self.fail(node, error);
             }
         }
     }
 
-    fn merge_or_finish(&mut self, node: NodeIndex, variable: &Variable) {
-        match self.state.next_group(node) {
-            Some(group) => self.start_reduce(node, variable, group),
-            None => self.state.finish_variable(node),
+    fn start(&mut self, node: NodeIndex) -> Result<(), Error> {
+        match self.state.weight(node)? {
+            GraphNode::Variable(variable) => {
+                self.state.gather(node)?;
+                self.merge_or_finish(node, &variable)
+            }
+            GraphNode::Call(call) => self.start_call(node, call),
         }
+    }
+
+    fn merge_or_finish(&mut self, node: NodeIndex, variable: &Variable) -> Result<(), Error> {
+        match self.state.next_group(node)? {
+            Some(group) => self.start_reduce(node, variable, group),
+            None => self.state.finish_variable(node)?,
+        }
+        Ok(())
     }
 
     fn start_reduce(&mut self, node: NodeIndex, variable: &Variable, group: Group) {
@@ -100,11 +106,10 @@ impl Pass {
         }));
     }
 
-    fn start_call(&mut self, node: NodeIndex, call: Arc<Call>) {
-        let (gradients, outputs) = self.state.outputs(node, &call);
+    fn start_call(&mut self, node: NodeIndex, call: Arc<Call>) -> Result<(), Error> {
+        let (gradients, outputs) = self.state.outputs(node, &call)?;
         if !call.requires_grad() || gradients.iter().all(Vec::is_empty) {
-            self.state.finish_call(node, &call, Vec::new());
-            return;
+            return self.state.finish_call(node, &call, Vec::new());
         }
         self.tell(&BackwardEvent::CallStarted { call: &call });
         let seed = self.settings.seed.map(|seed| seed.child("call", node.index() as u64));
@@ -119,6 +124,7 @@ impl Pass {
             };
             Done::Call { node, call, said }
         }));
+        Ok(())
     }
 
     fn take(&mut self, done: Done) {
@@ -130,20 +136,30 @@ impl Pass {
                 });
                 let gradients = said.iter().flatten().count();
                 self.tell(&BackwardEvent::CallFinished { call: &call, gradients });
-                self.state.finish_call(node, &call, said);
-            }
-            Done::Reduce { node, group, merged } => match merged {
-                Ok(merged) => {
-                    self.state.merged(node, &group, merged);
-                    match self.state.variable(node) {
-                        Some(variable) if self.failure.is_none() => {
-                            self.merge_or_finish(node, &variable);
-                        }
-                        _ => {}
-                    }
+                if let Err(error) = self.state.finish_call(node, &call, said) {
+                    self.fail(node, error);
                 }
-                Err(error) => self.fail(node, error),
-            },
+            }
+            Done::Reduce { node, group, merged } => {
+                if let Err(error) = merged.and_then(|merged| self.replace(node, &group, merged)) {
+                    self.fail(node, error);
+                }
+            }
+        }
+    }
+
+    fn replace(
+        &mut self,
+        node: NodeIndex,
+        group: &Group,
+        merged: Vec<Feedback>,
+    ) -> Result<(), Error> {
+        self.state.merged(node, group, merged)?;
+        match self.state.weight(node)? {
+            GraphNode::Variable(variable) if self.failure.is_none() => {
+                self.merge_or_finish(node, &variable)
+            }
+            _ => Ok(()),
         }
     }
 

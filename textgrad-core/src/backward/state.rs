@@ -1,18 +1,19 @@
-//! What a pass knows about the nodes of its graph.
+//! The bookkeeping of a pass.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use petgraph::Direction;
 use petgraph::graph::NodeIndex;
 use petgraph::visit::EdgeRef;
 
+use crate::error::Error;
 use crate::gradient::{Context, Feedback, Gradient, Gradients, Received, Reduce};
 use crate::graph::{Graph, GraphEdge, GraphNode};
 use crate::op::Call;
 use crate::variable::Variable;
 
-/// A wish for reduction that travels with the gradients which passed through the call that has it.
+/// A reduction that travels with the gradients which passed through the call that asks for it.
 #[derive(Clone)]
 pub(super) struct Tag {
     /// The call's place in the graph: the smaller, the further inside.
@@ -39,8 +40,20 @@ struct NodeState {
     /// Whether the arrivals were put in order; from then on the items hold, not the arrivals.
     gathered: bool,
     items: Vec<Item>,
-    /// The wishes of everything that arrived: what goes on from here carries them too.
+    /// How many items with feedback have the tag of a rank.
+    members: BTreeMap<usize, usize>,
+    /// The tags of everything that arrived: gradients that leave this node carry them too.
     tags: Vec<Tag>,
+}
+
+impl NodeState {
+    fn count(&mut self, item: &Item) {
+        if item.gradient.feedback().is_some() {
+            for tag in &item.tags {
+                *self.members.entry(tag.rank).or_default() += 1;
+            }
+        }
+    }
 }
 
 /// Feedback to be merged at a variable.
@@ -50,6 +63,8 @@ pub(super) struct Group {
 }
 
 /// The bookkeeping of a pass: pure, without any call.
+///
+/// Methods fail with [`Error::Internal`] if an invariant is broken.
 pub(super) struct State {
     graph: Graph,
     nodes: Vec<NodeState>,
@@ -57,146 +72,167 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn new(root: &Variable) -> Self {
+    pub(super) fn new(root: &Variable) -> Result<Self, Error> {
         let graph = Graph::trace_differentiable(root);
-        let nodes = graph.as_petgraph();
-        let mut states: Vec<NodeState> = nodes
-            .node_indices()
-            .map(|node| NodeState { waiting: nodes.edges(node).count(), ..NodeState::default() })
-            .collect();
-        let mut settled = VecDeque::new();
-        if let Some(node) = graph.node(root)
-            && let Some(state) = states.get_mut(node.index())
-        {
-            state.arrivals.push(Arrival {
-                consumer: usize::MAX,
-                received: Received::seed(),
-                tags: Vec::new(),
-            });
-            settled.push_back(node);
-        }
-        Self { graph, nodes: states, settled }
+        let node = graph.node(root).ok_or_else(|| internal("the root in its graph", "none"))?;
+        let nodes = graph.nodes.node_indices();
+        let nodes = nodes.map(|node| NodeState {
+            waiting: graph.nodes.edges(node).count(),
+            ..NodeState::default()
+        });
+        let nodes = nodes.collect();
+        let mut state = Self { graph, nodes, settled: VecDeque::from([node]) };
+        state.node_mut(node)?.arrivals.push(Arrival {
+            consumer: usize::MAX,
+            received: Received::seed(),
+            tags: Vec::new(),
+        });
+        Ok(state)
     }
 
-    /// The next node of which everything is known that it waited for.
-    pub(super) fn next_settled(&mut self) -> Option<(NodeIndex, GraphNode)> {
-        let node = self.settled.pop_front()?;
-        Some((node, self.graph.as_petgraph().node_weight(node)?.clone()))
+    fn node(&self, node: NodeIndex) -> Result<&NodeState, Error> {
+        self.nodes.get(node.index()).ok_or_else(|| no_node(node))
     }
 
-    pub(super) fn variable(&self, node: NodeIndex) -> Option<Variable> {
-        self.graph.as_petgraph().node_weight(node)?.variable().cloned()
+    fn node_mut(&mut self, node: NodeIndex) -> Result<&mut NodeState, Error> {
+        self.nodes.get_mut(node.index()).ok_or_else(|| no_node(node))
+    }
+
+    /// The next node that waits for nothing any more.
+    pub(super) fn next_settled(&mut self) -> Option<NodeIndex> {
+        self.settled.pop_front()
+    }
+
+    pub(super) fn weight(&self, node: NodeIndex) -> Result<GraphNode, Error> {
+        self.graph.nodes.node_weight(node).cloned().ok_or_else(|| no_node(node))
     }
 
     /// A variable has all that will reach it: puts it in order.
-    pub(super) fn gather(&mut self, node: NodeIndex) {
-        let Some(state) = self.nodes.get_mut(node.index()) else {
-            return;
-        };
+    pub(super) fn gather(&mut self, node: NodeIndex) -> Result<(), Error> {
+        let state = self.node_mut(node)?;
         state.gathered = true;
         state.arrivals.sort_by_key(|arrival| (arrival.consumer, arrival.received.argument()));
-        for arrival in &state.arrivals {
-            for tag in &arrival.tags {
+        let items = state.arrivals.iter().map(|arrival| Item {
+            gradient: arrival.received.gradient().clone(),
+            tags: arrival.tags.clone(),
+        });
+        let items: Vec<Item> = items.collect();
+        for item in &items {
+            state.count(item);
+            for tag in &item.tags {
                 add_tag(&mut state.tags, tag);
             }
         }
-        state.items = state
-            .arrivals
-            .iter()
-            .map(|arrival| Item {
-                gradient: arrival.received.gradient().clone(),
-                tags: arrival.tags.clone(),
-            })
-            .collect();
+        state.items = items;
+        Ok(())
     }
 
-    /// The next group of feedback to merge at a variable: that of the innermost wish which two or more share.
-    pub(super) fn next_group(&self, node: NodeIndex) -> Option<Group> {
-        let state = self.nodes.get(node.index())?;
-        let mut tags: Vec<&Tag> = state.items.iter().flat_map(|item| &item.tags).collect();
-        tags.sort_by_key(|tag| tag.rank);
-        tags.dedup_by_key(|tag| tag.rank);
-        tags.into_iter().find_map(|tag| {
-            let feedback: Vec<Feedback> = state
-                .items
-                .iter()
-                .filter(|item| has_tag(&item.tags, tag))
-                .filter_map(|item| item.gradient.feedback().cloned())
-                .collect();
-            (feedback.len() > 1).then(|| Group { tag: tag.clone(), feedback })
-        })
+    /// The next group of feedback to merge at a variable: that of the innermost reduction which two or more share.
+    pub(super) fn next_group(&self, node: NodeIndex) -> Result<Option<Group>, Error> {
+        let state = self.node(node)?;
+        let Some((&rank, _)) = state.members.iter().find(|(_, count)| **count > 1) else {
+            return Ok(None);
+        };
+        let mut found = None;
+        let mut feedback = Vec::new();
+        for item in &state.items {
+            if let (Some(tag), Some(words)) = (tag_of(&item.tags, rank), item.gradient.feedback()) {
+                found.get_or_insert(tag);
+                feedback.push(words.clone());
+            }
+        }
+        match found {
+            Some(tag) => Ok(Some(Group { tag: tag.clone(), feedback })),
+            None => Err(internal("feedback with a tag that is counted", "none")),
+        }
     }
 
     /// Puts merged feedback in the place of what it was merged from.
-    pub(super) fn merged(&mut self, node: NodeIndex, group: &Group, mut merged: Vec<Feedback>) {
-        let Some(state) = self.nodes.get_mut(node.index()) else {
-            return;
-        };
+    pub(super) fn merged(
+        &mut self,
+        node: NodeIndex,
+        group: &Group,
+        mut merged: Vec<Feedback>,
+    ) -> Result<(), Error> {
+        let state = self.node_mut(node)?;
         keep_contexts(group, &mut merged);
         let (mut items, mut inner) = (Vec::new(), Vec::new());
         let mut first = None;
         for item in std::mem::take(&mut state.items) {
-            if has_tag(&item.tags, &group.tag) && item.gradient.feedback().is_some() {
-                first.get_or_insert(items.len());
-                for tag in item.tags.iter().filter(|tag| tag.rank != group.tag.rank) {
+            let is_merged = tag_of(&item.tags, group.tag.rank).is_some();
+            if !is_merged || item.gradient.feedback().is_none() {
+                items.push(item);
+                continue;
+            }
+            first.get_or_insert(items.len());
+            for tag in &item.tags {
+                let count = state.members.get_mut(&tag.rank).and_then(|count| {
+                    *count = count.checked_sub(1)?;
+                    Some(())
+                });
+                count.ok_or_else(|| {
+                    internal("a count for each tag", format!("none for {}", tag.rank))
+                })?;
+                if tag.rank != group.tag.rank {
                     add_tag(&mut inner, tag);
                 }
-            } else {
-                items.push(item);
             }
         }
-        let replacements = merged
-            .into_iter()
-            .map(|feedback| Item { gradient: feedback.into(), tags: inner.clone() });
-        let at = first.unwrap_or(items.len());
+        let at = first.ok_or_else(|| internal("feedback that was merged", "none"))?;
+        let replacements = merged.into_iter();
+        let replacements =
+            replacements.map(|feedback| Item { gradient: feedback.into(), tags: inner.clone() });
+        let replacements: Vec<Item> = replacements.collect();
+        replacements.iter().for_each(|item| state.count(item));
         items.splice(at..at, replacements);
         state.items = items;
+        Ok(())
     }
 
     /// Everything at a variable is merged: the call that made it may be due.
-    pub(super) fn finish_variable(&mut self, node: NodeIndex) {
+    pub(super) fn finish_variable(&mut self, node: NodeIndex) -> Result<(), Error> {
         let source: Vec<NodeIndex> =
-            self.graph.as_petgraph().neighbors_directed(node, Direction::Incoming).collect();
-        for call in source {
-            self.settle_one(call);
-        }
+            self.graph.nodes.neighbors_directed(node, Direction::Incoming).collect();
+        source.into_iter().try_for_each(|call| self.settle_one(call))
     }
 
     /// What reached the outputs of a call: the gradients of each, and the outputs in this pass.
+    #[expect(clippy::type_complexity, reason = "two lists, one entry per output")]
     pub(super) fn outputs(
         &self,
         node: NodeIndex,
         call: &Call,
-    ) -> (Vec<Vec<Gradient>>, Vec<Option<Variable>>) {
+    ) -> Result<(Vec<Vec<Gradient>>, Vec<Option<Variable>>), Error> {
         let mut gradients = vec![Vec::new(); call.outputs().len()];
         let mut variables = vec![None; call.outputs().len()];
-        let nodes = self.graph.as_petgraph();
+        let nodes = &self.graph.nodes;
         for edge in nodes.edges(node) {
             let GraphEdge::Output { position } = edge.weight() else {
-                continue;
+                return Err(internal("outputs behind a call", "an argument"));
             };
-            let items = self.nodes.get(edge.target().index()).map_or(&[][..], |state| &state.items);
-            if let Some(slot) = gradients.get_mut(*position) {
-                *slot = items.iter().map(|item| item.gradient.clone()).collect();
-            }
-            if let Some(slot) = variables.get_mut(*position) {
-                *slot = nodes.node_weight(edge.target()).and_then(GraphNode::variable).cloned();
-            }
+            let items = &self.node(edge.target())?.items;
+            let (Some(gradients), Some(variable)) =
+                (gradients.get_mut(*position), variables.get_mut(*position))
+            else {
+                return Err(internal("an output of the call", format!("output {position}")));
+            };
+            *gradients = items.iter().map(|item| item.gradient.clone()).collect();
+            *variable = nodes.node_weight(edge.target()).and_then(GraphNode::variable).cloned();
         }
-        (gradients, variables)
+        Ok((gradients, variables))
     }
 
-    /// A call is done: hands what it said on to its inputs.
+    /// A call is done: passes its gradients on to its inputs.
     pub(super) fn finish_call(
         &mut self,
         node: NodeIndex,
         call: &Arc<Call>,
-        mut said: Vec<Option<Gradient>>,
-    ) {
-        let tags = self.tags_through(node, call);
+        mut gradients: Vec<Option<Gradient>>,
+    ) -> Result<(), Error> {
+        let tags = self.tags_through(node, call)?;
         let mut arguments: Vec<(usize, NodeIndex)> = self
             .graph
-            .as_petgraph()
+            .nodes
             .edges_directed(node, Direction::Incoming)
             .filter_map(|edge| match edge.weight() {
                 GraphEdge::Argument { position, .. } => Some((*position, edge.source())),
@@ -205,67 +241,86 @@ impl State {
             .collect();
         arguments.sort_unstable();
         for (position, variable) in arguments {
-            if let Some(gradient) = said.get_mut(position).and_then(Option::take)
-                && let Some(state) = self.nodes.get_mut(variable.index())
-            {
-                state.arrivals.push(Arrival {
+            if let Some(gradient) = gradients.get_mut(position).and_then(Option::take) {
+                self.node_mut(variable)?.arrivals.push(Arrival {
                     consumer: node.index(),
                     received: Received::new(gradient, Arc::clone(call), position),
                     tags: tags.clone(),
                 });
             }
-            self.settle_one(variable);
+            self.settle_one(variable)?;
         }
+        Ok(())
     }
 
-    fn tags_through(&self, node: NodeIndex, call: &Call) -> Vec<Tag> {
+    fn tags_through(&self, node: NodeIndex, call: &Call) -> Result<Vec<Tag>, Error> {
         let mut tags = Vec::new();
-        for output in self.graph.as_petgraph().neighbors(node) {
-            for tag in self.nodes.get(output.index()).map_or(&[][..], |state| &state.tags) {
+        for output in self.graph.nodes.neighbors(node) {
+            for tag in &self.node(output)?.tags {
                 add_tag(&mut tags, tag);
             }
         }
         if let Some(reduce) = call.op().reduction() {
             add_tag(&mut tags, &Tag { rank: node.index(), reduce });
         }
-        tags
+        Ok(tags)
     }
 
-    fn settle_one(&mut self, node: NodeIndex) {
-        if let Some(state) = self.nodes.get_mut(node.index()) {
-            state.waiting = state.waiting.saturating_sub(1);
-            if state.waiting == 0 {
-                self.settled.push_back(node);
-            }
+    fn settle_one(&mut self, node: NodeIndex) -> Result<(), Error> {
+        let state = self.node_mut(node)?;
+        state.waiting = state.waiting.checked_sub(1).ok_or_else(|| {
+            internal("each edge to be finished once", format!("one more at node {}", node.index()))
+        })?;
+        if state.waiting == 0 {
+            self.settled.push_back(node);
         }
+        Ok(())
     }
 
-    /// Everything that was found so far, in the order of the graph.
-    pub(super) fn into_gradients(mut self) -> Gradients {
+    /// Everything that was found so far, in the order of the graph; the error if the pass `is_whole` although a
+    /// variable still waits.
+    pub(super) fn into_gradients(mut self, is_whole: bool) -> (Gradients, Option<Error>) {
         let mut gradients = Gradients::default();
-        let variables: Vec<NodeIndex> = self.graph.as_petgraph().node_indices().collect();
-        for node in variables {
-            let Some(GraphNode::Variable(variable)) = self.graph.as_petgraph().node_weight(node)
-            else {
+        let mut broken = None;
+        let nodes: Vec<NodeIndex> = self.graph.nodes.node_indices().collect();
+        for node in nodes {
+            let Some(GraphNode::Variable(variable)) = self.graph.nodes.node_weight(node) else {
                 continue;
             };
             let variable = variable.clone();
             // A pass that ended early has variables of which not everything was gathered.
-            if self.nodes.get(node.index()).is_some_and(|state| !state.gathered) {
-                self.gather(node);
+            if self.node(node).is_ok_and(|state| !state.gathered) {
+                if is_whole {
+                    let got = format!("node {} still waiting", node.index());
+                    broken.get_or_insert(internal("every variable to be reached", got));
+                }
+                if let Err(error) = self.gather(node) {
+                    broken.get_or_insert(error);
+                }
             }
-            let Some(state) = self.nodes.get_mut(node.index()) else {
-                continue;
-            };
-            if state.arrivals.is_empty() {
-                continue;
+            match self.node_mut(node) {
+                Ok(state) if !state.arrivals.is_empty() => {
+                    let received = state.arrivals.drain(..).map(|arrival| arrival.received);
+                    let received = received.collect();
+                    let items = state.items.drain(..).map(|item| item.gradient).collect();
+                    gradients.insert(variable, received, items);
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    broken.get_or_insert(error);
+                }
             }
-            let received = state.arrivals.drain(..).map(|arrival| arrival.received).collect();
-            let items = state.items.drain(..).map(|item| item.gradient).collect();
-            gradients.insert(variable, received, items);
         }
-        gradients
+        (gradients, broken)
     }
+}
+
+fn internal(expected: &'static str, got: impl Into<String>) -> Error {
+    Error::Internal { expected, got: got.into() }
+}
+
+fn no_node(node: NodeIndex) -> Error {
+    internal("a state for each node of the graph", format!("none for node {}", node.index()))
 }
 
 /// What was merged is still about the same uses of the variable: contexts that the merge let go of belong to
@@ -281,12 +336,49 @@ fn keep_contexts(group: &Group, merged: &mut [Feedback]) {
     }
 }
 
-fn has_tag(tags: &[Tag], tag: &Tag) -> bool {
-    tags.iter().any(|known| known.rank == tag.rank)
+/// Tags are sorted by rank.
+fn tag_of(tags: &[Tag], rank: usize) -> Option<&Tag> {
+    tags.binary_search_by_key(&rank, |tag| tag.rank).ok().and_then(|at| tags.get(at))
 }
 
 fn add_tag(tags: &mut Vec<Tag>, tag: &Tag) {
-    if !has_tag(tags, tag) {
-        tags.push(tag.clone());
+    if let Err(at) = tags.binary_search_by_key(&tag.rank, |tag| tag.rank) {
+        tags.insert(at, tag.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state() -> (State, NodeIndex) {
+        let x = Variable::differentiable("x", "x");
+        let sum = (&x + &x).unwrap();
+        let state = State::new(&sum).unwrap();
+        let node = state.graph.node(&x).unwrap();
+        (state, node)
+    }
+
+    #[test]
+    fn a_node_that_is_finished_too_often_is_an_error() {
+        let (mut state, node) = state();
+        assert!(state.settle_one(node).is_ok() && state.settle_one(node).is_ok());
+        let error = state.settle_one(node).unwrap_err();
+        assert!(matches!(error, Error::Internal { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_node_without_a_state_is_an_error() {
+        let (mut state, node) = state();
+        state.nodes.clear();
+        assert!(matches!(state.gather(node), Err(Error::Internal { .. })));
+        assert!(matches!(state.next_group(node), Err(Error::Internal { .. })));
+        assert!(matches!(state.into_gradients(true).1, Some(Error::Internal { .. })));
+    }
+
+    #[test]
+    fn a_whole_pass_that_left_a_variable_waiting_is_an_error() {
+        assert!(matches!(state().0.into_gradients(true).1, Some(Error::Internal { .. })));
+        assert!(state().0.into_gradients(false).1.is_none());
     }
 }

@@ -1,4 +1,4 @@
-//! Handing on what was said about a whole to its parts.
+//! Joining the gradients of an output into one.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -11,12 +11,12 @@ use crate::gradient::{Feedback, Gradient};
 use crate::variable::Variable;
 
 impl Gradient {
-    /// One gradient that says all that several say, for an op that hands on to its inputs what was said about
-    /// its output; `None` if nothing was said.
+    /// Joins gradients into one, for an op that passes the gradients of its output on to its inputs; `None` if there
+    /// are none.
     ///
-    /// The same words said twice are said once, also where they reached this place as a part of others: so
-    /// wholes of wholes do not multiply what passes through them. Feedback counts for more than
-    /// [`Gradient::Objective`], which has no words. Contexts are kept.
+    /// Feedback that arrives twice is in the result once, also as a part of an earlier join, so that nested sums do not
+    /// multiply it. Feedback is identified by its [variable](Feedback::variable): two feedbacks with equal words are
+    /// both kept. Feedback replaces [`Gradient::Objective`], which has no words. Contexts are kept.
     ///
     /// # Examples
     /// ```
