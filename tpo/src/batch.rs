@@ -11,7 +11,7 @@ use tokio::task::{Id, JoinSet};
 use crate::error::Error;
 use crate::journal::Journal;
 use crate::query::Query;
-use crate::search::{AlignError, Alignment, Partner, Tpo, Trajectory};
+use crate::search::{AlignError, Alignment, DonorQuery, Tpo, Trajectory};
 use crate::session::Session;
 
 /// The maximum number of queries that a batch starts ahead of the oldest unfinished one; their outcomes wait in
@@ -175,11 +175,11 @@ impl Batch {
         {
             let index = self.started;
             let Some(query) = self.queries.get(index).cloned() else { return };
-            let partner = self.tpo.partner(index, &self.queries);
+            let donor = self.tpo.donor(index, &self.queries);
             let (tpo, journal, cancel) =
                 (self.tpo.clone(), self.journal.clone(), self.cancel.clone());
             let task = self.tasks.spawn(async move {
-                (index, search(tpo, journal, cancel, index, query, partner).await)
+                (index, search(tpo, journal, cancel, index, query, donor).await)
             });
             self.indices.insert(task.id(), index);
             self.started += 1;
@@ -193,7 +193,7 @@ async fn search(
     cancel: CancellationToken,
     index: usize,
     query: Query,
-    partner: Option<Partner>,
+    donor: Option<DonorQuery>,
 ) -> Result<Alignment, AlignError> {
     let journal = match journal {
         None => None,
@@ -202,7 +202,7 @@ async fn search(
             Err(error) => return Err(AlignError { error, trajectory: Trajectory::default() }),
         },
     };
-    tpo.align_in(index, query, partner, Session::new(journal, cancel)).await
+    tpo.align_in(index, query, donor, Session::new(journal, cancel)).await
 }
 
 impl fmt::Debug for Batch {

@@ -89,6 +89,23 @@ pub enum Error {
         /// How many scores came.
         got: usize,
     },
+    /// A [`PairSelection`](crate::PairSelection) names an answer that does not exist.
+    #[error(
+        "the pair selection {selection:?} names answer {position} in comparison {comparison} of iteration \
+         {iteration}, expected a position from 0 to {}", answers.saturating_sub(1)
+    )]
+    Pairs {
+        /// The name of the selection.
+        selection: String,
+        /// The number of the iteration, from 1.
+        iteration: u32,
+        /// The index of the comparison among those of the iteration, from 0.
+        comparison: usize,
+        /// The position that it names.
+        position: usize,
+        /// The number of answers in the pool.
+        answers: usize,
+    },
     /// The policy gave no answer.
     #[error("the policy gave no answer to the query")]
     NoAnswer,
@@ -284,6 +301,7 @@ impl Error {
             Self::Input { .. } => "input",
             Self::Core(_) | Self::Ops(_) => "op",
             Self::Reward { .. } | Self::Score { .. } | Self::ScoreCount { .. } => "reward",
+            Self::Pairs { .. } => "pairs",
             Self::NoAnswer => "no_answer",
             Self::Panic { .. } => "panic",
             Self::Stopped => "stopped",

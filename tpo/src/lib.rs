@@ -79,9 +79,8 @@ pub use self::query::Query;
 pub use self::reward::SimReward;
 #[doc(inline)]
 pub use self::reward::{
-    ChatTemplate, ChatTemplateError, CheckReward, Combine, CommandReward, EngineScope, Ensemble,
-    JudgeReward, JudgeRewardBuilder, LengthReward, Member, RewardFn, RewardModel, UnreadableVote,
-    reward_fn,
+    ChatTemplate, ChatTemplateError, Combine, EngineScope, Ensemble, JudgeReward,
+    JudgeRewardBuilder, Member, RewardModel, ScorerReward, reward_fn,
 };
 #[doc(inline)]
 #[cfg(feature = "http")]

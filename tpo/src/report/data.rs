@@ -1,8 +1,8 @@
-//! What of a run the figures need.
+//! The numbers of a run that figures need.
 
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::io::BufReader;
+use std::io::{self, BufRead, BufReader};
 
 use serde::Deserialize;
 use textgrad_core::{Purpose, Usage};
@@ -190,19 +190,36 @@ enum Timed {
     Other,
 }
 
-/// Lines that cannot be read are left out: that is for `verify` to find.
+/// The time of all calls. Lines that cannot be read are skipped; `verify` reports them.
 fn call_seconds(run: &RecordedRun) -> Result<Option<f64>, Error> {
     let path = run.journal();
-    let file = match File::open(&path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Error::io(&path, "cannot be read")(error)),
-    };
-    let (mut reader, mut sum) = (Reader::new(BufReader::new(file)), 0_u64);
-    while let Some(line) = reader.next_line().map_err(Error::io(&path, "cannot be read"))? {
+    match File::open(&path).and_then(|file| call_millis(BufReader::new(file))) {
+        Ok(millis) => Ok(Some(millis as f64 / 1000.0)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::io(&path, "cannot be read")(error)),
+    }
+}
+
+fn call_millis(journal: impl BufRead) -> io::Result<u64> {
+    let (mut reader, mut sum) = (Reader::new(journal), 0_u64);
+    while let Some(line) = reader.next_line()? {
         if let Ok(Timed::Call { ms }) = line.parse() {
             sum = sum.saturating_add(ms);
         }
     }
-    Ok(Some(sum as f64 / 1000.0))
+    Ok(sum)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_beyond_all_bounds_are_not_wrapped() {
+        let call = |ms: u64| format!("{{\"type\":\"call\",\"ms\":{ms}}}\n");
+        let journal = format!("{{\"type\":\"run\"}}\n{}no json\n{}", call(7), call(8));
+        assert_eq!(call_millis(journal.as_bytes()).unwrap(), 15);
+        let journal = format!("{}{}", call(u64::MAX), call(1));
+        assert_eq!(call_millis(journal.as_bytes()).unwrap(), u64::MAX);
+    }
 }

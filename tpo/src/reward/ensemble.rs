@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 use textgrad_core::{EngineError, ErrorKind};
 
-use super::sanity::{Expected, Sanity};
+use super::monitor::{ExpectedScores, ScoreMonitor};
 use super::{EngineScope, RewardModel};
 use crate::error::Error;
 use crate::query::Query;
@@ -111,7 +111,7 @@ pub struct Ensemble {
     name: String,
     members: Vec<Member>,
     combine: Combine,
-    sanity: Sanity,
+    monitor: ScoreMonitor,
 }
 
 impl Ensemble {
@@ -148,7 +148,7 @@ impl Ensemble {
             Combine::Pessimistic { lambda } => format!("mean-{lambda}sd"),
         };
         let name = format!("{how}({})", names.join(", "));
-        Ok(Self { name, members, combine, sanity: Sanity::new(Expected::any(ADVICE)) })
+        Ok(Self { name, members, combine, monitor: ScoreMonitor::new(ExpectedScores::any(ADVICE)) })
     }
 
     fn combined(&self, scores: impl Iterator<Item = f64> + Clone) -> f64 {
@@ -213,7 +213,7 @@ impl RewardModel for Ensemble {
             |answer: usize| columns.iter().filter_map(move |column| column.get(answer).copied());
         let scores: Vec<f64> =
             (0..answers.len()).map(|answer| self.combined(row(answer))).collect();
-        self.sanity.look_at(&self.name, query, answers, &scores);
+        self.monitor.observe(&self.name, query, answers, &scores);
         Ok(scores)
     }
 

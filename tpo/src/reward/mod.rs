@@ -1,18 +1,16 @@
-//! Reward models: what says how good an answer is.
+//! Reward models.
 
-mod command;
 mod ensemble;
 #[cfg(feature = "http")]
 mod http;
 #[cfg(feature = "http")]
 mod implicit;
 mod judge;
-mod rule;
-mod sanity;
+mod monitor;
+mod scorer;
 mod template;
 
 use std::borrow::Cow;
-use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -20,21 +18,20 @@ use textgrad_core::{Engine, EngineError};
 #[cfg(feature = "sim")]
 use textgrad_ops::sim;
 
-pub use self::command::CommandReward;
 pub use self::ensemble::{Combine, Ensemble, Member};
 #[cfg(feature = "http")]
 pub use self::http::{HttpReward, HttpRewardBuilder, RewardApi};
 #[cfg(feature = "http")]
 pub use self::implicit::{DpoReward, Likelihood, LikelihoodApi, LikelihoodBuilder, PpoReward};
-pub use self::judge::{JudgeReward, JudgeRewardBuilder, UnreadableVote};
-pub use self::rule::{CheckReward, LengthReward};
+pub use self::judge::{JudgeReward, JudgeRewardBuilder};
+pub use self::scorer::{ScorerReward, reward_fn};
 pub use self::template::{ChatTemplate, ChatTemplateError};
 use crate::query::Query;
 
-/// Something that scores answers to a query. Scores are comparable only within one query and one model.
+/// Scores answers to a query. Scores are comparable only within one query and one model.
 ///
 /// # Examples
-/// See [`reward_fn`], which makes one of a function.
+/// See [`reward_fn`], a reward model from a function.
 #[async_trait]
 pub trait RewardModel: Send + Sync {
     /// A short name for journals and reports. Never a secret.
@@ -116,49 +113,6 @@ impl<R: RewardModel + ?Sized> RewardModel for Arc<R> {
 
     fn bind(&self, scope: &dyn EngineScope) -> Option<Arc<dyn RewardModel>> {
         (**self).bind(scope)
-    }
-}
-
-/// A reward model made of a function; see [`reward_fn`].
-#[derive(Clone)]
-pub struct RewardFn<F> {
-    name: String,
-    function: F,
-}
-
-/// Makes a reward model of a function of the query and one answer. It runs in the search's task: it must
-/// compute quickly and not wait for anything.
-///
-/// # Examples
-/// ```
-/// use tpo::{RewardModel, reward_fn};
-///
-/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-/// let brevity = reward_fn("brevity", |_query, answer: &str| -(answer.len() as f64));
-/// assert_eq!(brevity.score(&"why?".into(), &["because", "so"]).await?, [-7.0, -2.0]);
-/// # Ok::<(), textgrad_core::EngineError>(()) }).unwrap();
-/// ```
-pub fn reward_fn<F>(name: impl Into<String>, function: F) -> RewardFn<F>
-where
-    F: Fn(&str, &str) -> f64 + Send + Sync,
-{
-    RewardFn { name: name.into(), function }
-}
-
-#[async_trait]
-impl<F: Fn(&str, &str) -> f64 + Send + Sync> RewardModel for RewardFn<F> {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    async fn score(&self, query: &Query, answers: &[&str]) -> Result<Vec<f64>, EngineError> {
-        Ok(answers.iter().map(|answer| (self.function)(query.text(), answer)).collect())
-    }
-}
-
-impl<F> fmt::Debug for RewardFn<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RewardFn").field("name", &self.name).finish_non_exhaustive()
     }
 }
 

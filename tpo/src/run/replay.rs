@@ -52,8 +52,8 @@ impl RecordedRun {
         let missing = Missing::default();
         let tpo = self.tpo(&record, prompts, &missing)?;
         let session = Session::new(Some(journal.query(index).await?), CancellationToken::new());
-        let partner = tpo.partner(index, &queries);
-        let outcome = tpo.align_in(index, record.query, partner, session).await;
+        let donor = tpo.donor(index, &queries);
+        let outcome = tpo.align_in(index, record.query, donor, session).await;
         match missing.take() {
             Some(step) => Err(Error::NotRecorded {
                 path: self.path().to_owned(),

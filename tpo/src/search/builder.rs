@@ -9,7 +9,7 @@ use textgrad_core::{Engine, PromptPack, Sampling};
 use super::align::{AlignError, Alignment};
 use super::pairs::PairSelection;
 use super::run::Search;
-use super::shuffled::Partner;
+use super::shuffled::DonorQuery;
 use crate::config::{Mode, TpoConfig};
 use crate::error::Error;
 use crate::prompts::default_pack;
@@ -133,24 +133,24 @@ impl Tpo {
         other_index: usize,
         other: impl Into<Query>,
     ) -> Result<Alignment, AlignError> {
-        let partner = Partner { index: other_index, query: other.into() };
-        self.align_in(index, query.into(), Some(partner), Session::default()).await
+        let donor = DonorQuery { index: other_index, query: other.into() };
+        self.align_in(index, query.into(), Some(donor), Session::default()).await
     }
 
     pub(crate) async fn align_in(
         &self,
         index: usize,
         query: Query,
-        partner: Option<Partner>,
+        donor: Option<DonorQuery>,
         session: Session,
     ) -> Result<Alignment, AlignError> {
-        Search::new(&self.0, index, query, session).run(partner).await
+        Search::new(&self.0, index, query, session).run(donor).await
     }
 
     /// Whose critique a query of a list is given, if the mode asks for that.
-    pub(crate) fn partner(&self, index: usize, queries: &[Query]) -> Option<Partner> {
+    pub(crate) fn donor(&self, index: usize, queries: &[Query]) -> Option<DonorQuery> {
         let shuffled = self.0.config.mode == Mode::Shuffled;
-        shuffled.then(|| Partner::of(self.0.config.seed, index, queries)).flatten()
+        shuffled.then(|| DonorQuery::of(self.0.config.seed, index, queries)).flatten()
     }
 
     /// The settings.

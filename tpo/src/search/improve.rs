@@ -17,7 +17,7 @@ use crate::prompts::DirectContext;
 
 /// What came of a comparison, also of one that failed on its way.
 #[derive(Default)]
-pub(super) struct Improved {
+pub(super) struct StepOutcome {
     pub(super) record: IterationRecord,
     /// New versions of the chosen answer.
     pub(super) updates: Vec<Variable>,
@@ -27,7 +27,7 @@ pub(super) struct Improved {
     pub(super) critique: Critique,
 }
 
-impl Improved {
+impl StepOutcome {
     /// Takes note of losses.
     pub(super) fn found(&mut self, losses: &[Variable]) {
         self.ends.extend(losses.iter().cloned());
@@ -49,13 +49,13 @@ impl Search<'_> {
         comparison: Comparison,
         samples: u32,
         seed: Seed,
-    ) -> (Improved, Result<(), Error>) {
-        let mut improved = Improved::default();
-        improved.record.iteration = iteration;
-        improved.record.chosen = comparison.chosen;
-        improved.record.rejected.clone_from(&comparison.rejected);
-        let outcome = self.rewrite(place, &comparison, samples, seed, &mut improved).await;
-        (improved, outcome)
+    ) -> (StepOutcome, Result<(), Error>) {
+        let mut step = StepOutcome::default();
+        step.record.iteration = iteration;
+        step.record.chosen = comparison.chosen;
+        step.record.rejected.clone_from(&comparison.rejected);
+        let outcome = self.rewrite(place, &comparison, samples, seed, &mut step).await;
+        (step, outcome)
     }
 
     async fn rewrite(
@@ -64,36 +64,35 @@ impl Search<'_> {
         comparison: &Comparison,
         samples: u32,
         seed: Seed,
-        improved: &mut Improved,
+        step: &mut StepOutcome,
     ) -> Result<(), Error> {
         let (chosen, rejected) = self.choose(comparison).await?;
         let feedback = match self.tpo.config.mode {
             Mode::Direct => self.direct(&chosen, &rejected)?,
             Mode::Shuffled => {
-                let critique = self.foreign.critique(improved.record.iteration, place);
-                improved.record.losses = texts(&critique.losses);
-                improved.record.gradient = (!critique.feedback.is_empty()).then(|| {
+                let critique = self.borrowed.critique(step.record.iteration, place);
+                step.record.losses = texts(&critique.losses);
+                step.record.gradient = (!critique.feedback.is_empty()).then(|| {
                     let said: Vec<&str> = critique.feedback.iter().map(Feedback::text).collect();
                     said.join("\n")
                 });
-                improved.record.critique_of = Some(self.foreign.index);
+                step.record.critique_of = Some(self.borrowed.index);
                 self.swapped(&chosen, &rejected, &critique).await?
             }
             Mode::Listwise => {
                 let compared = (comparison.chosen, &comparison.rejected[..]);
-                let losses =
-                    self.listwise_loss(&chosen, &rejected, compared, seed, improved).await?;
-                self.gradient(&chosen, &losses, seed, improved).await?
+                let losses = self.listwise_loss(&chosen, &rejected, compared, seed, step).await?;
+                self.gradient(&chosen, &losses, seed, step).await?
             }
             _ => {
-                let losses = self.losses(&chosen, &rejected, seed, improved).await?;
-                self.gradient(&chosen, &losses, seed, improved).await?
+                let losses = self.losses(&chosen, &rejected, seed, step).await?;
+                self.gradient(&chosen, &losses, seed, step).await?
             }
         };
-        if feedback.is_empty() || self.is_critiqued(improved.record.iteration) {
+        if feedback.is_empty() || self.is_critiqued(step.record.iteration) {
             return Ok(());
         }
-        self.update(&chosen, &feedback, samples, seed, improved).await
+        self.update(&chosen, &feedback, samples, seed, step).await
     }
 
     async fn choose(&self, comparison: &Comparison) -> Result<(Variable, Vec<Variable>), Error> {
@@ -115,7 +114,7 @@ impl Search<'_> {
         chosen: &Variable,
         rejected: &[Variable],
         seed: Seed,
-        improved: &mut Improved,
+        step: &mut StepOutcome,
     ) -> Result<Vec<Variable>, Error> {
         let critic = &self.tpo.config.critic;
         let loss = |place: u64| {
@@ -142,7 +141,7 @@ impl Search<'_> {
                 Err(error) => failure = failure.or(Some(error)),
             }
         }
-        improved.found(&came);
+        step.found(&came);
         match failure {
             Some(error) => Err(error.into()),
             None => Ok(came),
@@ -154,7 +153,7 @@ impl Search<'_> {
         chosen: &Variable,
         losses: &[Variable],
         seed: Seed,
-        improved: &mut Improved,
+        step: &mut StepOutcome,
     ) -> Result<Vec<Feedback>, Error> {
         let objective = match losses {
             [only] => only.clone(),
@@ -165,11 +164,11 @@ impl Search<'_> {
             .seed(seed.child("gradient", 0));
         let gradients = pass.run().await.map_err(|failure| failure.error)?;
         let feedback: Vec<Feedback> = gradients.feedback(chosen).cloned().collect();
-        improved.ends.extend(feedback.iter().map(|feedback| feedback.variable().clone()));
+        step.ends.extend(feedback.iter().map(|feedback| feedback.variable().clone()));
         if !feedback.is_empty() {
-            improved.record.gradient = Some(gradients.text(chosen));
+            step.record.gradient = Some(gradients.text(chosen));
         }
-        improved.critique.feedback.clone_from(&feedback);
+        step.critique.feedback.clone_from(&feedback);
         Ok(feedback)
     }
 
@@ -180,7 +179,7 @@ impl Search<'_> {
         feedback: &[Feedback],
         samples: u32,
         seed: Seed,
-        improved: &mut Improved,
+        step: &mut StepOutcome,
     ) -> Result<(), Error> {
         let config = &self.tpo.config;
         let mut optimizer = TextualGradientDescent::builder(Arc::clone(&self.optimizer))
@@ -204,9 +203,9 @@ impl Search<'_> {
             }
             Err(error) => return Err(error.into()),
         };
-        improved.record.updates = updates.len();
-        improved.record.unusable = unusable;
-        improved.updates = updates;
+        step.record.updates = updates.len();
+        step.record.unusable = unusable;
+        step.updates = updates;
         Ok(())
     }
 }
@@ -233,7 +232,7 @@ impl Search<'_> {
         others: &[Variable],
         comparison: (usize, &[usize]),
         seed: Seed,
-        improved: &mut Improved,
+        step: &mut StepOutcome,
     ) -> Result<Vec<Variable>, Error> {
         let (own, positions) = comparison;
         let score = |position: usize| self.pool.get(position).map_or(f64::NAN, |c| c.score);
@@ -247,7 +246,7 @@ impl Search<'_> {
             .feedback_sampling(critic.clone())
             .seed(seed.child("loss", 0));
         let losses = vec![loss.evaluate(chosen).await?];
-        improved.found(&losses);
+        step.found(&losses);
         Ok(losses)
     }
 }

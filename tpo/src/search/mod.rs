@@ -15,7 +15,7 @@ pub use self::builder::{Tpo, TpoBuilder};
 pub(crate) use self::pairs::comparisons;
 pub use self::pairs::{Comparison, PairCx, PairSelection, Pairs};
 pub use self::pool::{Candidate, Pool};
-pub(crate) use self::shuffled::Partner;
+pub(crate) use self::shuffled::DonorQuery;
 pub use self::trajectory::{
     CandidateRecord, IterationRecord, PurposeUsage, Trajectory, UsageRecord,
 };

@@ -1,4 +1,4 @@
-//! Which answers are compared.
+//! Pair selection: the answers that an iteration compares.
 
 use std::fmt;
 use std::str::FromStr;
@@ -28,7 +28,8 @@ pub trait PairSelection: Send + Sync {
     /// A short name, for reports. A run is only continued with the same one.
     fn name(&self) -> String;
 
-    /// The comparisons of an iteration. None ends the search.
+    /// The comparisons of an iteration. None ends the search. A position that is not in the pool is an
+    /// [`Error::Pairs`].
     fn select(&self, cx: &PairCx<'_>) -> Vec<Comparison>;
 }
 
@@ -219,14 +220,15 @@ pub(crate) fn comparisons(
     pairs: &dyn PairSelection,
     pool: &Pool,
     iteration: u32,
-) -> Vec<Comparison> {
+) -> Result<Vec<Comparison>, Error> {
     if config.mode == Mode::Resample {
         let best = pool.best().map(|chosen| Comparison { chosen, rejected: Vec::new() });
-        return best.into_iter().collect();
+        return Ok(best.into_iter().collect());
     }
     let newest_only = config.accept == Accept::Always || config.mode == Mode::Ungated;
     let cx = PairCx { pool, iteration, newest_only };
     let mut selected = pairs.select(&cx);
+    check_positions(&selected, pairs, &cx)?;
     for comparison in &mut selected {
         match config.mode {
             Mode::Revision => comparison.rejected.clear(),
@@ -236,7 +238,24 @@ pub(crate) fn comparisons(
             _ => {}
         }
     }
-    selected
+    Ok(selected)
+}
+
+/// Refuses positions of answers that do not exist.
+fn check_positions(
+    selected: &[Comparison],
+    pairs: &dyn PairSelection,
+    cx: &PairCx<'_>,
+) -> Result<(), Error> {
+    let answers = cx.pool().candidates().len();
+    for (comparison, Comparison { chosen, rejected }) in selected.iter().enumerate() {
+        let mut positions = [chosen].into_iter().chain(rejected);
+        if let Some(position) = positions.find(|position| **position >= answers) {
+            let (selection, iteration, position) = (pairs.name(), cx.iteration(), *position);
+            return Err(Error::Pairs { selection, iteration, comparison, position, answers });
+        }
+    }
+    Ok(())
 }
 
 /// The answers that one is ranked with: all others of the pool, or N - 1 of them, spread evenly over the
@@ -256,8 +275,8 @@ fn ranked_with(cx: &PairCx<'_>, chosen: usize, samples: u32) -> Vec<usize> {
         return others;
     }
     // From the worst upwards, so that one alone is the worst.
-    let place = |step: usize| last - step * last / wanted.saturating_sub(1).max(1);
-    (0..wanted).rev().filter_map(|step| others.get(place(step)).copied()).collect()
+    let index = |step: usize| last - step * last / wanted.saturating_sub(1).max(1);
+    (0..wanted).rev().filter_map(|step| others.get(index(step)).copied()).collect()
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use super::nodes::SampleInstruction;
 use super::pairs::Comparison;
 use super::pairs::comparisons;
 use super::pool::{Candidate, Pool};
-use super::shuffled::{Critique, Foreign, Partner};
+use super::shuffled::{BorrowedCritique, Critique, DonorQuery};
 use super::trajectory::{CandidateRecord, IterationRecord, Trajectory};
 use crate::config::{Mode, Progress, StopReason};
 use crate::error::Error;
@@ -37,7 +37,7 @@ pub(super) struct Search<'a> {
     /// What was said in each iteration, by comparison.
     critiques: Vec<Vec<Critique>>,
     /// What was said in the search for another query.
-    pub(super) foreign: Foreign,
+    pub(super) borrowed: BorrowedCritique,
     /// Whether only what is said is wanted: then the last iteration rewrites nothing.
     critiques_only: bool,
     /// The policy's conversation up to its answer.
@@ -75,7 +75,7 @@ impl<'a> Search<'a> {
             iterations: Vec::new(),
             ends: Vec::new(),
             critiques: Vec::new(),
-            foreign: Foreign::default(),
+            borrowed: BorrowedCritique::default(),
             critiques_only: false,
             begun: Instant::now(),
             best: Vec::new(),
@@ -84,9 +84,9 @@ impl<'a> Search<'a> {
         }
     }
 
-    pub(super) async fn run(mut self, partner: Option<Partner>) -> Result<Alignment, AlignError> {
+    pub(super) async fn run(mut self, donor: Option<DonorQuery>) -> Result<Alignment, AlignError> {
         // A panic of a user's engine or reward model is an error of this query, and keeps what was found.
-        let outcome = match AssertUnwindSafe(self.search_with(partner)).catch_unwind().await {
+        let outcome = match AssertUnwindSafe(self.search_with(donor)).catch_unwind().await {
             Ok(outcome) => outcome,
             Err(panic) => Err(Error::Panic { message: panic_message(&*panic) }),
         };
@@ -117,11 +117,11 @@ impl<'a> Search<'a> {
         }
     }
 
-    async fn search_with(&mut self, partner: Option<Partner>) -> Result<(), Error> {
+    async fn search_with(&mut self, donor: Option<DonorQuery>) -> Result<(), Error> {
         // First, so that a failure there ends this search before it has gone on after anything else.
         if self.tpo.config.mode == Mode::Shuffled && self.tpo.config.depth() > 0 {
-            self.foreign = Foreign::search(self.tpo, partner, &self.session).await?;
-            self.ends.append(&mut self.foreign.ends);
+            self.borrowed = BorrowedCritique::search(self.tpo, donor, &self.session).await?;
+            self.ends.append(&mut self.borrowed.ends);
         }
         self.search().await
     }
@@ -231,7 +231,7 @@ impl<'a> Search<'a> {
     /// One iteration; false if there is nothing to compare.
     async fn iterate(&mut self, iteration: u32, seed: Seed) -> Result<bool, Error> {
         let config = &self.tpo.config;
-        let comparisons = comparisons(config, self.tpo.pairs.as_ref(), &self.pool, iteration);
+        let comparisons = comparisons(config, self.tpo.pairs.as_ref(), &self.pool, iteration)?;
         if config.mode == Mode::Resample {
             return self.resample(iteration, comparisons.first()).await;
         }
@@ -246,11 +246,11 @@ impl<'a> Search<'a> {
         });
         let (mut brought, mut said) = (Vec::new(), Vec::new());
         let mut outcome = Ok(());
-        for (improved, end) in join_all(improving).await {
-            self.iterations.push(improved.record);
-            self.ends.extend(improved.ends);
-            brought.extend(improved.updates);
-            said.push(improved.critique);
+        for (step, end) in join_all(improving).await {
+            self.iterations.push(step.record);
+            self.ends.extend(step.ends);
+            brought.extend(step.updates);
+            said.push(step.critique);
             outcome = outcome.and(end);
         }
         outcome?;

@@ -1,4 +1,4 @@
-//! The critique of another query.
+//! Critique borrowed from another query, for [`Mode::Shuffled`].
 
 use std::sync::Arc;
 
@@ -16,16 +16,16 @@ use crate::error::Error;
 use crate::query::Query;
 use crate::session::Session;
 
-/// A query whose critique another one is given, and its place, which decides its seeds.
+/// A query whose critique another one is given, and its index, which decides its seeds.
 #[derive(Debug, Clone)]
-pub(crate) struct Partner {
+pub(crate) struct DonorQuery {
     pub(crate) index: usize,
     pub(crate) query: Query,
 }
 
-impl Partner {
-    /// The partner of a query in a list: that which stands some places further on, the same number of places for
-    /// all, drawn by the seed. So each is somebody's partner, and nothing depends on which search runs first.
+impl DonorQuery {
+    /// The donor of a query in a list: the one at a fixed distance behind it, which the seed draws for the whole
+    /// list. Each query is the donor of one other, and nothing depends on the order of searches.
     /// Queries with the same text are passed over.
     pub(crate) fn of(seed: u64, index: usize, queries: &[Query]) -> Option<Self> {
         let others = queries.len().checked_sub(1).filter(|others| *others > 0)?;
@@ -34,34 +34,34 @@ impl Partner {
         (0..others)
             .map(|step| (index + 1 + (shift + step) % others) % queries.len())
             .filter_map(|index| Some(Self { index, query: queries.get(index)?.clone() }))
-            .find(|partner| partner.query.identity() != own)
+            .find(|donor| donor.query.identity() != own)
     }
 }
 
-/// What was said about an answer in one comparison.
+/// Losses and feedback of one comparison.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Critique {
     pub(super) losses: Vec<Variable>,
     pub(super) feedback: Vec<Feedback>,
 }
 
-/// What was said in the search for a partner, by iteration and comparison, and where its graph ends.
+/// The critiques in the search of a donor, by iteration and comparison, and the ends of its graph.
 #[derive(Default)]
-pub(super) struct Foreign {
+pub(super) struct BorrowedCritique {
     pub(super) index: usize,
     critiques: Vec<Vec<Critique>>,
     pub(super) ends: Vec<Variable>,
 }
 
-impl Foreign {
-    /// Searches the partner as [`Mode::Tpo`] would, up to its last critique. The requests are those that a run of
+impl BorrowedCritique {
+    /// Searches the donor as [`Mode::Tpo`] would, up to its last critique. The requests are those that a run of
     /// that mode with the same seed makes.
     pub(super) async fn search(
         tpo: &Inner,
-        partner: Option<Partner>,
+        donor: Option<DonorQuery>,
         session: &Session,
     ) -> Result<Self, Error> {
-        let Some(Partner { index, query }) = partner else {
+        let Some(DonorQuery { index, query }) = donor else {
             return Err(Error::Config {
                 setting: "mode",
                 expected: "two or more different queries for shuffled, so that each has the critique of another",
@@ -76,7 +76,7 @@ impl Foreign {
         Ok(Self { index, critiques, ends })
     }
 
-    /// What was said in a comparison of an iteration. Where the partner's search had fewer, its last is taken.
+    /// The critique of a comparison in an iteration. Default: the last, if the donor's search had fewer.
     pub(super) fn critique(&self, iteration: u32, comparison: usize) -> Critique {
         let place = (iteration as usize).saturating_sub(1);
         let made = self.critiques.get(place).or(self.critiques.last());
@@ -160,9 +160,9 @@ mod tests {
 
     use super::*;
 
-    fn partners(seed: u64, queries: &[Query]) -> Vec<Option<usize>> {
-        let partner = |index| Partner::of(seed, index, queries).map(|partner| partner.index);
-        (0..queries.len()).map(partner).collect()
+    fn donors(seed: u64, queries: &[Query]) -> Vec<Option<usize>> {
+        let donor = |index| DonorQuery::of(seed, index, queries).map(|donor| donor.index);
+        (0..queries.len()).map(donor).collect()
     }
 
     #[test]
@@ -170,11 +170,11 @@ mod tests {
         let queries: Vec<Query> = (0..7).map(|i| Query::from(format!("Why {i}?"))).collect();
         let mut all = BTreeSet::new();
         for seed in 0..50 {
-            let partners = partners(seed, &queries);
-            let distinct: BTreeSet<_> = partners.iter().flatten().copied().collect();
-            assert_eq!(distinct.len(), 7);
-            assert!(partners.iter().enumerate().all(|(own, other)| *other != Some(own)));
-            all.insert(partners);
+            let found = donors(seed, &queries);
+            let unique: BTreeSet<_> = found.iter().flatten().copied().collect();
+            assert_eq!(unique.len(), 7);
+            assert!(found.iter().enumerate().all(|(own, other)| *other != Some(own)));
+            all.insert(found);
         }
         assert_eq!(all.len(), 6, "the seed decides");
     }
@@ -183,11 +183,11 @@ mod tests {
     fn nobody_is_given_a_query_of_the_same_text() {
         let queries: Vec<Query> = ["a", "a", "b", "a"].into_iter().map(Query::from).collect();
         for seed in 0..20 {
-            let partners = partners(seed, &queries);
-            assert_eq!((partners[0], partners[1], partners[3]), (Some(2), Some(2), Some(2)));
-            assert_ne!(partners[2], Some(2));
+            let found = donors(seed, &queries);
+            assert_eq!((found[0], found[1], found[3]), (Some(2), Some(2), Some(2)));
+            assert_ne!(found[2], Some(2));
         }
-        assert_eq!(partners(1, &queries[..2]), [None, None]);
-        assert_eq!(partners(1, &queries[..1]), [None]);
+        assert_eq!(donors(1, &queries[..2]), [None, None]);
+        assert_eq!(donors(1, &queries[..1]), [None]);
     }
 }

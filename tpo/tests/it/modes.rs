@@ -6,7 +6,9 @@ use textgrad_core::{Engine, Layout, Purpose, Request, engine_fn};
 use textgrad_ops::sim::Sim;
 use tpo::journal::Journal;
 use tpo::run::{RecordedRun, ResultRecord, RunConfig};
-use tpo::{Alignment, Batch, Mode, Query, SimReward, Tpo, TpoConfig};
+use tpo::{
+    Alignment, Batch, Comparison, Mode, PairCx, PairSelection, Query, SimReward, Tpo, TpoConfig,
+};
 
 use crate::support::recorded;
 
@@ -282,5 +284,40 @@ fn a_shuffled_run_grows_by_iterations_but_not_by_queries() {
         let more = RunConfig::new(&deeper, "test", &queries);
         let differences = more.differences_beyond(&then, &queries);
         assert_eq!(differences.is_empty(), mode == Mode::Tpo, "{differences:?}");
+    }
+}
+
+/// Names answers that may not exist.
+struct Positions(Comparison);
+
+impl PairSelection for Positions {
+    fn name(&self) -> String {
+        "positions".to_owned()
+    }
+
+    fn select(&self, cx: &PairCx<'_>) -> Vec<Comparison> {
+        let exists = Comparison { chosen: 0, rejected: vec![cx.pool().candidates().len() - 1] };
+        vec![exists, self.0.clone()]
+    }
+}
+
+#[tokio::test]
+async fn a_pair_selection_that_names_no_answer_is_an_error_with_the_position() {
+    let engine: Arc<dyn Engine> = Arc::new(textgrad_ops::sim::Sim::default());
+    for (comparison, position) in [
+        (Comparison { chosen: 3, rejected: Vec::new() }, 3),
+        (Comparison { chosen: 0, rejected: vec![1, 7] }, 7),
+    ] {
+        let tpo = Tpo::builder(Arc::clone(&engine), Arc::new(SimReward));
+        let tpo = tpo.samples(3).iterations(1).pairs(Arc::new(Positions(comparison)));
+        let failure = tpo.build().unwrap().align("Why?").await.unwrap_err();
+        assert_eq!(
+            failure.error.to_string(),
+            format!(
+                "the pair selection \"positions\" names answer {position} in comparison 1 of iteration 1, expected \
+                 a position from 0 to 2"
+            )
+        );
+        assert_eq!((failure.error.kind(), failure.trajectory.candidates.len()), ("pairs", 3));
     }
 }

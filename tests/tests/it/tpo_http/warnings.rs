@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex};
 
 use textgrad_core::{Choice, EngineError, FinishReason, Request, Response, engine_fn};
 use textgrad_ops::command::Runner;
+use textgrad_ops::score::Unreadable;
 use textgrad_tests::fake_server::FakeServer;
 use tpo::{
-    Batch, ChatTemplate, Combine, CommandReward, DpoReward, Ensemble, HttpReward, JudgeReward,
-    JudgeRewardBuilder, Likelihood, Member, Mode, PpoReward, RewardApi, RewardModel, Tpo,
-    UnreadableVote, reward_fn,
+    Batch, ChatTemplate, Combine, DpoReward, Ensemble, HttpReward, JudgeReward, JudgeRewardBuilder,
+    Likelihood, Member, Mode, PpoReward, RewardApi, RewardModel, ScorerReward, Tpo, reward_fn,
 };
 use tracing_subscriber::util::SubscriberInitExt as _;
 
@@ -121,7 +121,7 @@ async fn judges_whose_replies_can_not_be_read() {
         true => "I would rather not say.".to_owned(),
         false => graded(prompt, 8, 3),
     };
-    for policy in [UnreadableVote::Fail, UnreadableVote::Worst, UnreadableVote::Skip] {
+    for policy in [Unreadable::Fail, Unreadable::Worst, Unreadable::Skip] {
         let judge = judge(unreadable).unreadable(policy).build().unwrap();
         warns_of(&judge, "of the replies so far cannot be read").await;
     }
@@ -211,7 +211,7 @@ async fn ensembles_of_which_one_hides_the_others() {
 async fn programs_that_overlook_the_answer() {
     let program = |script: &str| {
         let runner = Runner::builder("/bin/sh").args(["-c", script]);
-        CommandReward::new(runner.build().unwrap()).named("program")
+        ScorerReward::command(runner.build().unwrap()).unwrap().named("program")
     };
     is_silent(&program("read answer; echo ${#answer}")).await;
     warns_of(&program("read query < query.txt; echo ${#query}"), "reads the answer").await;

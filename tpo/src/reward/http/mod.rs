@@ -18,7 +18,7 @@ use textgrad_ops::layer::{CallPolicy, Limits, RetryPolicy};
 
 pub use self::api::RewardApi;
 use super::RewardModel;
-use super::sanity::{Expected, Sanity};
+use super::monitor::{ExpectedScores, ScoreMonitor};
 use crate::query::Query;
 
 /// What to look at if scores do not tell answers apart.
@@ -50,7 +50,7 @@ pub struct HttpReward {
     calls: CallPolicy,
     batch: usize,
     concurrency: usize,
-    sanity: Sanity,
+    monitor: ScoreMonitor,
 }
 
 /// Settings of an [`HttpReward`].
@@ -98,7 +98,7 @@ impl HttpReward {
         let call = |_attempt| self.client.post::<Json, Json>(self.api.path(), &body);
         let reply = self.calls.run(seed, 0, call).await?;
         let scores = self.api.scores(&reply, answers)?;
-        self.sanity.look_at(&self.name, query, answers, &scores);
+        self.monitor.observe(&self.name, query, answers, &scores);
         Ok(scores)
     }
 }
@@ -156,7 +156,7 @@ impl HttpRewardBuilder {
             client: self.client.build()?,
             calls,
             concurrency: self.concurrency,
-            sanity: Sanity::new(Expected::raw(ADVICE)),
+            monitor: ScoreMonitor::new(ExpectedScores::raw(ADVICE)),
         })
     }
 }

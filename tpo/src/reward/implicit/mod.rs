@@ -14,7 +14,7 @@ use textgrad_core::EngineError;
 
 pub use self::likelihood::{Likelihood, LikelihoodApi, LikelihoodBuilder};
 use super::http::HttpReward;
-use super::sanity::{Expected, Sanity};
+use super::monitor::{ExpectedScores, ScoreMonitor};
 use super::{EngineScope, RewardModel};
 use crate::error::Error;
 use crate::query::Query;
@@ -49,7 +49,7 @@ pub struct DpoReward {
     policy: Likelihood,
     reference: Likelihood,
     beta: f64,
-    sanity: Sanity,
+    monitor: ScoreMonitor,
 }
 
 impl DpoReward {
@@ -66,8 +66,8 @@ impl DpoReward {
             return Err(Error::Config { setting: "beta", expected, got });
         }
         let name = format!("dpo:{}/{}", policy.model(), reference.model());
-        let expected = Expected::any(DPO_ADVICE).grain(NOISE * beta);
-        Ok(Self { name, policy, reference, beta, sanity: Sanity::new(expected) })
+        let expected = ExpectedScores::any(DPO_ADVICE).tolerance(NOISE * beta);
+        Ok(Self { name, policy, reference, beta, monitor: ScoreMonitor::new(expected) })
     }
 
     /// The logarithm of how many times likelier the answer is to the policy than to the reference.
@@ -102,7 +102,7 @@ impl RewardModel for DpoReward {
         let ratios = answers.iter().map(|answer| self.log_ratio(query, answer));
         let ratios: Result<Vec<f64>, EngineError> = join_all(ratios).await.into_iter().collect();
         let scores: Vec<f64> = ratios?.into_iter().map(|ratio| self.beta * ratio).collect();
-        self.sanity.look_at(&self.name, query, answers, &scores);
+        self.monitor.observe(&self.name, query, answers, &scores);
         Ok(scores)
     }
 }
@@ -115,19 +115,23 @@ pub struct PpoReward {
     name: String,
     reward: Arc<dyn RewardModel>,
     penalty: Arc<dyn RewardModel>,
-    sanity: Sanity,
+    monitor: ScoreMonitor,
 }
 
 impl PpoReward {
     /// A reward model less this penalty, `beta` times the log-ratio.
     #[must_use]
     pub fn new(reward: Arc<dyn RewardModel>, penalty: DpoReward) -> Self {
-        Self::of(reward, Arc::new(penalty), Sanity::new(Expected::any(PPO_ADVICE)))
+        Self::of(reward, Arc::new(penalty), ScoreMonitor::new(ExpectedScores::any(PPO_ADVICE)))
     }
 
-    fn of(reward: Arc<dyn RewardModel>, penalty: Arc<dyn RewardModel>, sanity: Sanity) -> Self {
+    fn of(
+        reward: Arc<dyn RewardModel>,
+        penalty: Arc<dyn RewardModel>,
+        monitor: ScoreMonitor,
+    ) -> Self {
         let models = penalty.name().strip_prefix("dpo:").unwrap_or(penalty.name()).to_owned();
-        Self { name: format!("{} - kl:{models}", reward.name()), reward, penalty, sanity }
+        Self { name: format!("{} - kl:{models}", reward.name()), reward, penalty, monitor }
     }
 }
 
@@ -156,7 +160,7 @@ impl RewardModel for PpoReward {
         }
         let both = rewards.into_iter().zip(penalties);
         let scores: Vec<f64> = both.map(|(reward, penalty)| reward - penalty).collect();
-        self.sanity.look_at(&self.name, query, answers, &scores);
+        self.monitor.observe(&self.name, query, answers, &scores);
         Ok(scores)
     }
 
@@ -172,7 +176,7 @@ impl RewardModel for PpoReward {
     fn bind(&self, scope: &dyn EngineScope) -> Option<Arc<dyn RewardModel>> {
         let reward = self.reward.bind(scope)?;
         let penalty = scope.reward(&self.penalty);
-        Some(Arc::new(Self::of(reward, penalty, self.sanity.clone())))
+        Some(Arc::new(Self::of(reward, penalty, self.monitor.clone())))
     }
 }
 

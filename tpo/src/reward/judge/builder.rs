@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use textgrad_core::{Engine, PromptPack, Sampling, Seed};
-use textgrad_ops::score::TaggedRequest;
+use textgrad_ops::score::{TaggedRequest, Unreadable};
 
 use super::JudgeReward;
 use crate::error::Error;
@@ -14,21 +14,7 @@ use crate::prompts::default_pack;
 /// are digits.
 const TOP: u32 = 20;
 
-/// What becomes of a vote that cannot be read, after it was asked for again.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum UnreadableVote {
-    /// The answer cannot be scored, which is an error.
-    #[default]
-    Fail,
-    /// It is the worst grade; in a comparison, where there is no worst, a tie.
-    Worst,
-    /// It does not count. An answer none of whose grades counts cannot be scored; two answers none of whose
-    /// votes counts are not compared.
-    Skip,
-}
-
-/// What a judge is asked for.
+/// The form of the verdicts.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Form {
     Grades { lowest: f64, highest: f64, expected: bool },
@@ -40,7 +26,7 @@ pub(super) struct Settings {
     pub(super) rubric: Option<String>,
     pub(super) votes: u32,
     pub(super) parse_retries: u32,
-    pub(super) unreadable: UnreadableVote,
+    pub(super) unreadable: Unreadable,
     pub(super) sampling: Sampling,
     pub(super) seed: Seed,
     pub(super) prompts: Arc<PromptPack>,
@@ -67,7 +53,7 @@ pub struct JudgeRewardBuilder {
     rubric: Option<String>,
     votes: u32,
     parse_retries: u32,
-    unreadable: UnreadableVote,
+    unreadable: Unreadable,
     sampling: Sampling,
     seed: Seed,
     prompts: Option<Arc<PromptPack>>,
@@ -82,7 +68,7 @@ impl JudgeRewardBuilder {
             rubric: None,
             votes: 1,
             parse_retries: TaggedRequest::DEFAULT_PARSE_RETRIES,
-            unreadable: UnreadableVote::default(),
+            unreadable: Unreadable::default(),
             sampling: Sampling::default(),
             seed: Seed::new(0),
             prompts: None,
@@ -131,8 +117,10 @@ impl JudgeRewardBuilder {
         self
     }
 
-    /// What becomes of a vote that cannot be read after that.
-    pub fn unreadable(mut self, unreadable: UnreadableVote) -> Self {
+    /// Policy for a vote that cannot be parsed after all retries. [`Worst`](Unreadable::Worst) is the worst grade,
+    /// in a comparison a tie; [`Skip`](Unreadable::Skip) leaves it out: an answer none of whose grades counts cannot
+    /// be scored, two answers none of whose votes counts are not compared.
+    pub fn unreadable(mut self, unreadable: Unreadable) -> Self {
         self.unreadable = unreadable;
         self
     }

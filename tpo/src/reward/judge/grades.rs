@@ -3,7 +3,6 @@
 use futures_util::future::join_all;
 use textgrad_core::{Choice, EngineError, ErrorKind, TokenLogprob, truncate};
 
-use super::builder::UnreadableVote;
 use super::{END, JudgeReward, START, tags};
 use crate::prompts::GradeContext;
 use crate::query::Query;
@@ -47,14 +46,14 @@ impl JudgeReward {
         let mut grades = Vec::new();
         let mut unread = None;
         for vote in join_all(votes).await {
-            match (vote?, self.settings.unreadable) {
-                (Ok(Some(grade)), _) => grades.push(grade),
-                (Ok(None), _) => return Err(self.without_logprobs()),
-                (Err(_), UnreadableVote::Worst) => grades.push(scale.lowest),
-                (Err(problem), UnreadableVote::Fail) => {
-                    return Err(self.unreadable(&problem, answer));
+            match vote? {
+                Ok(Some(grade)) => grades.push(grade),
+                Ok(None) => return Err(self.without_logprobs()),
+                Err(problem) => {
+                    let error = || self.unreadable(&problem, answer);
+                    grades.extend(self.settings.unreadable.resolve(scale.lowest, error)?);
+                    unread = Some(problem);
                 }
-                (Err(problem), UnreadableVote::Skip) => unread = Some(problem),
             }
         }
         mean(&grades).ok_or_else(|| self.unreadable(&unread.unwrap_or_default(), answer))

@@ -18,10 +18,10 @@ use textgrad_core::{
 use textgrad_ops::Tags;
 use textgrad_ops::score::TaggedRequest;
 
+pub use self::builder::JudgeRewardBuilder;
 use self::builder::{Form, Settings};
-pub use self::builder::{JudgeRewardBuilder, UnreadableVote};
 use self::grades::Scale;
-use super::sanity::{Expected, Sanity};
+use super::monitor::{ExpectedScores, ScoreMonitor};
 use super::{EngineScope, RewardModel};
 use crate::journal::digest;
 use crate::query::Query;
@@ -51,7 +51,8 @@ const PAIRS_ADVICE: &str =
 /// added, and compares no two answers twice.
 ///
 /// Votes are read from between `<VERDICT>` and `</VERDICT>`. One that cannot be read is asked for again with
-/// what was wrong; [`UnreadableVote`] says what becomes of it in the end. A vote that the engine fails to give
+/// what was wrong; [`Unreadable`](textgrad_ops::score::Unreadable) is the
+/// policy for one that stays so. A vote that the engine fails to give
 /// fails the scoring.
 ///
 /// A warning is logged once for each thing that looks wrong: a quarter of the replies cannot be read, all grades
@@ -82,7 +83,7 @@ pub struct JudgeReward {
     engine: Arc<dyn Engine>,
     /// What came of the comparisons so far.
     compared: Mutex<Compared>,
-    sanity: Sanity,
+    monitor: ScoreMonitor,
 }
 
 /// The share of the votes that the first of two answers got, by query and answers; none if no vote counts.
@@ -96,19 +97,21 @@ impl JudgeReward {
 
     fn new(settings: Arc<Settings>, engine: Arc<dyn Engine>) -> Self {
         let expected = match settings.form {
-            Form::Grades { lowest, highest, .. } => Expected::scale(lowest, highest, GRADES_ADVICE),
-            Form::Pairs => Expected::any(PAIRS_ADVICE),
+            Form::Grades { lowest, highest, .. } => {
+                ExpectedScores::scale(lowest, highest, GRADES_ADVICE)
+            }
+            Form::Pairs => ExpectedScores::any(PAIRS_ADVICE),
         };
-        Self::watched(settings, engine, Sanity::new(expected))
+        Self::watched(settings, engine, ScoreMonitor::new(expected))
     }
 
-    fn watched(settings: Arc<Settings>, engine: Arc<dyn Engine>, sanity: Sanity) -> Self {
+    fn watched(settings: Arc<Settings>, engine: Arc<dyn Engine>, monitor: ScoreMonitor) -> Self {
         let form = match settings.form {
             Form::Grades { .. } => "judge",
             Form::Pairs => "pairwise-judge",
         };
         let name = format!("{form}:{}", engine.name());
-        Self { name, settings, engine, compared: Mutex::default(), sanity }
+        Self { name, settings, engine, compared: Mutex::default(), monitor }
     }
 
     fn compared(&self) -> MutexGuard<'_, Compared> {
@@ -135,7 +138,7 @@ impl JudgeReward {
         let reply = ask.ask(messages, Some(vote), read, retry).await.map_err(engine_error)?;
         let unreadable = reply.unreadable as usize;
         let replies = unreadable + usize::from(reply.value.is_ok());
-        self.sanity.look_at_replies(&self.name, replies, unreadable);
+        self.monitor.observe_replies(&self.name, replies, unreadable);
         Ok(reply.value)
     }
 
@@ -198,7 +201,7 @@ impl RewardModel for JudgeReward {
             }
             Form::Pairs => self.compare_all(query, answers).await?,
         };
-        self.sanity.look_at(&self.name, query, answers, &scores);
+        self.monitor.observe(&self.name, query, answers, &scores);
         Ok(scores)
     }
 
@@ -213,7 +216,7 @@ impl RewardModel for JudgeReward {
     fn bind(&self, scope: &dyn EngineScope) -> Option<Arc<dyn RewardModel>> {
         let engine = scope.engine(&self.engine);
         let settings = Arc::clone(&self.settings);
-        Some(Arc::new(Self::watched(settings, engine, self.sanity.clone())))
+        Some(Arc::new(Self::watched(settings, engine, self.monitor.clone())))
     }
 }
 

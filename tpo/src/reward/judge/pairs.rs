@@ -3,7 +3,6 @@
 use futures_util::future::join_all;
 use textgrad_core::{Choice, EngineError, truncate};
 
-use super::builder::UnreadableVote;
 use super::{END, JudgeReward, START};
 use crate::prompts::CompareContext;
 use crate::query::Query;
@@ -73,11 +72,11 @@ impl JudgeReward {
         };
         let templates = ["reward_pairwise_system", "reward_pairwise"];
         let worth = self.vote(templates, &context, vote, verdict).await?;
-        match (worth, self.settings.unreadable) {
-            (Ok(worth), _) => Ok(Some(if swapped { 1.0 - worth } else { worth })),
-            (Err(_), UnreadableVote::Worst) => Ok(Some(0.5)),
-            (Err(_), UnreadableVote::Skip) => Ok(None),
-            (Err(problem), UnreadableVote::Fail) => Err(self.unreadable(&problem, first)),
+        match worth {
+            Ok(worth) => Ok(Some(if swapped { 1.0 - worth } else { worth })),
+            Err(problem) => {
+                self.settings.unreadable.resolve(0.5, || self.unreadable(&problem, first))
+            }
         }
     }
 }

@@ -6,6 +6,8 @@ use textgrad_core::{
     describe, engine_fn,
 };
 
+use textgrad_ops::score::Unreadable;
+
 use super::*;
 
 const QUERY: &str = "Why is Mars red?";
@@ -81,10 +83,10 @@ async fn what_can_not_be_read_is_a_matter_of_policy() {
             .build()
             .unwrap()
     };
-    assert_eq!(scored(&judge(UnreadableVote::Skip), &["Rust."]).await.unwrap(), [9.0]);
-    let worst = scored(&judge(UnreadableVote::Worst), &["Rust."]).await.unwrap();
+    assert_eq!(scored(&judge(Unreadable::Skip), &["Rust."]).await.unwrap(), [9.0]);
+    let worst = scored(&judge(Unreadable::Worst), &["Rust."]).await.unwrap();
     assert_eq!(worst, [11.0 / 3.0]);
-    let error = scored(&judge(UnreadableVote::Fail), &["Rust."]).await.unwrap_err();
+    let error = scored(&judge(Unreadable::Fail), &["Rust."]).await.unwrap_err();
     assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::BadResponse, false));
     for word in [
         "judge:scripted",
@@ -97,8 +99,7 @@ async fn what_can_not_be_read_is_a_matter_of_policy() {
     }
     // Votes none of which counts are no score, whatever the policy says.
     let engine = Arc::new(ScriptedEngine::new(["a", "b"]));
-    let judge =
-        JudgeReward::builder(engine).votes(2).parse_retries(0).unreadable(UnreadableVote::Skip);
+    let judge = JudgeReward::builder(engine).votes(2).parse_retries(0).unreadable(Unreadable::Skip);
     assert!(scored(&judge.build().unwrap(), &["Rust."]).await.is_err());
 }
 
@@ -133,7 +134,7 @@ async fn the_expected_grade_is_asked_for_with_logprobs_and_needs_them() {
 
     let engine = Arc::new(ScriptedEngine::new([verdict("8")]));
     let judge = JudgeReward::builder(engine.clone()).expected();
-    let judge = judge.unreadable(UnreadableVote::Worst).build().unwrap();
+    let judge = judge.unreadable(Unreadable::Worst).build().unwrap();
     let error = scored(&judge, &["Rust."]).await.unwrap_err();
     assert!(error.to_string().contains("judge:scripted tells none"), "{error}");
     assert_eq!((error.kind(), engine.requests().len()), (ErrorKind::Unsupported, 1));
@@ -143,7 +144,7 @@ async fn the_expected_grade_is_asked_for_with_logprobs_and_needs_them() {
 async fn an_engine_that_fails_is_the_error_of_the_score() {
     let error = EngineError::new(ErrorKind::RateLimited, "slow down");
     let engine = Arc::new(ScriptedEngine::new([Reply::error(error)]));
-    let judge = JudgeReward::builder(engine).unreadable(UnreadableVote::Worst).build().unwrap();
+    let judge = JudgeReward::builder(engine).unreadable(Unreadable::Worst).build().unwrap();
     let error = scored(&judge, &["Rust."]).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::RateLimited);
 }
@@ -216,14 +217,14 @@ async fn a_verdict_that_can_not_be_read_is_a_tie_or_nothing_or_an_error() {
     };
     let share = |share| pairs::strengths(2, &[pairs::Game { first: 0, second: 1, share }]);
     let answers = ["Rust.", "Blood."];
-    assert_eq!(scored(&judge(UnreadableVote::Skip), &answers).await.unwrap(), share(1.0));
-    assert_eq!(scored(&judge(UnreadableVote::Worst), &answers).await.unwrap(), share(0.75));
-    let error = scored(&judge(UnreadableVote::Fail), &answers).await.unwrap_err();
+    assert_eq!(scored(&judge(Unreadable::Skip), &answers).await.unwrap(), share(1.0));
+    assert_eq!(scored(&judge(Unreadable::Worst), &answers).await.unwrap(), share(0.75));
+    let error = scored(&judge(Unreadable::Fail), &answers).await.unwrap_err();
     assert!(describe(&error).contains("expected A, B or tie"), "{error}");
     assert!(describe(&error).contains("count as ties (unreadable)"), "{error}");
     // Two answers of whom nothing could be read were not compared.
     let none = JudgeReward::builder(says(|_| "?".to_owned())).pairwise().parse_retries(0);
-    let none = none.unreadable(UnreadableVote::Skip).build().unwrap();
+    let none = none.unreadable(Unreadable::Skip).build().unwrap();
     assert_eq!(scored(&none, &answers).await.unwrap(), [0.0, 0.0]);
 }
 
@@ -252,7 +253,7 @@ fn whatever_changes_a_score_changes_the_identity() {
         judge().expected(),
         judge().rubric("r"),
         judge().parse_retries(0),
-        judge().unreadable(UnreadableVote::Worst),
+        judge().unreadable(Unreadable::Worst),
         judge().sampling(Sampling::default().with_temperature(0.5)),
         judge().seed(Seed::new(9)),
     ];

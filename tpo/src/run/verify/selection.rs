@@ -68,7 +68,10 @@ impl SearchCheck<'_> {
                 find(format!("iteration {iteration}: {problem}"));
                 return;
             }
-            let expected = comparisons(search, &search.pairs, &pool, iteration);
+            let expected = match comparisons(search, &search.pairs, &pool, iteration) {
+                Ok(expected) => expected,
+                Err(error) => return find(error.to_string()),
+            };
             let mut got = Vec::new();
             while let Some(IterationRecord { chosen, rejected, .. }) =
                 made.next_if(|made| made.iteration == iteration)
@@ -86,7 +89,8 @@ impl SearchCheck<'_> {
             }
         }
         let over = trajectory.stopped == Some(StopReason::NoPair);
-        if over && !comparisons(search, &search.pairs, &pool, last + 1).is_empty() {
+        let left = comparisons(search, &search.pairs, &pool, last + 1);
+        if over && left.is_ok_and(|left| !left.is_empty()) {
             find(format!("iteration {}: there are answers to compare", last + 1));
         }
     }

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use textgrad_core::{Sampling, Seed};
-use tpo::{Error, JudgeReward, RewardModel, UnreadableVote};
+use textgrad_ops::score::Unreadable;
+use tpo::{Error, JudgeReward, RewardModel};
 
 use super::Source;
 use super::line::RewardKind;
@@ -65,9 +66,9 @@ impl Source<'_> {
         }
         if let Some(unreadable) = self.line.get("unreadable") {
             judge = judge.unreadable(match unreadable {
-                "fail" => UnreadableVote::Fail,
-                "worst" => UnreadableVote::Worst,
-                "skip" => UnreadableVote::Skip,
+                "fail" => Unreadable::Fail,
+                "worst" => Unreadable::Worst,
+                "skip" => Unreadable::Skip,
                 _ => {
                     let (expected, got) = ("fail, worst or skip", unreadable.to_owned());
                     return Err(Error::Config { setting: "unreadable", expected, got });

@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 use textgrad_core::{check_fn, describe};
 use textgrad_ops::check::{JsonSchema, RegexCheck};
 use textgrad_ops::command::Runner;
-use tpo::{CheckReward, CommandReward, Error, LengthReward, RewardModel};
+use tpo::{Error, RewardModel, ScorerReward};
 
 use super::Source;
 use crate::engines::missing;
@@ -29,7 +29,7 @@ impl Source<'_> {
             let got = self.line.to_string();
             return Err(Error::Config { setting: "reward", expected, got });
         }
-        Ok(Arc::new(LengthReward::new(from, to, self.line.count("slack")?.unwrap_or(1))))
+        Ok(Arc::new(ScorerReward::length(from, to, self.line.count("slack")?.unwrap_or(1))))
     }
 
     pub(super) fn command(&self) -> Result<Arc<dyn RewardModel>, Error> {
@@ -49,7 +49,7 @@ impl Source<'_> {
         if let Ok(path) = std::env::var("PATH") {
             runner = runner.env("PATH", path);
         }
-        Ok(Arc::new(CommandReward::new(runner.build()?)))
+        Ok(Arc::new(ScorerReward::command(runner.build()?)?))
     }
 
     pub(super) async fn format(&self) -> Result<Arc<dyn RewardModel>, Error> {
@@ -64,11 +64,11 @@ impl Source<'_> {
                     Ok(_) => Ok(()),
                     Err(error) => Err(format!("it is no JSON: {error}")),
                 };
-                Ok(Arc::new(CheckReward::new(check_fn("it is JSON", is_json))))
+                Ok(Arc::new(ScorerReward::check(check_fn("it is JSON", is_json))))
             }
             (None, None, None, Some(path)) => {
                 let name = format!("schema:{}", Path::new(path).display());
-                Ok(Arc::new(CheckReward::new(schema_of(path).await?).named(name)))
+                Ok(Arc::new(ScorerReward::check(schema_of(path).await?).named(name)))
             }
             _ => Err(Error::Config {
                 setting: "reward",
@@ -97,7 +97,7 @@ fn matching(check: Result<RegexCheck, textgrad_ops::Error>) -> Result<Arc<dyn Re
         expected: "a regular expression",
         got: describe(&error),
     })?;
-    Ok(Arc::new(CheckReward::new(check)))
+    Ok(Arc::new(ScorerReward::check(check)))
 }
 
 /// A program's path as it is from here: it is run in a folder of its own.

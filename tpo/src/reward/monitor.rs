@@ -1,4 +1,4 @@
-//! Whether scores look as if something were wrong with a reward model.
+//! Warnings about scores that suggest a misconfigured reward model.
 
 #[cfg(test)]
 mod tests;
@@ -10,22 +10,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::query::Query;
 
-/// How many scores, or replies, are looked at before anything is said of all of them.
-const ENOUGH: usize = 20;
+/// Scores, or replies, before a warning about all of them.
+const MIN_SCORES: usize = 20;
 
-/// What part of a scale is its end.
-const END: f64 = 0.1;
+/// Share of a scale that is its end.
+const SCALE_END: f64 = 0.1;
 
-/// What part of a judge's replies may be unreadable.
-const UNREADABLE: f64 = 0.25;
+/// Share of a judge's replies that may be unreadable.
+const MAX_UNREADABLE: f64 = 0.25;
 
-/// What is known of a reward model's scores, and what to look at if they are not like that.
+/// Expected range of a reward model's scores, and advice for scores outside of it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Expected {
+pub(super) struct ExpectedScores {
     scores: Scores,
-    /// Scores that differ by no more are the same.
-    grain: f64,
-    /// What to look at if scores do not tell answers apart.
+    /// Scores that differ by no more are equal.
+    tolerance: f64,
+    /// Advice for scores that do not tell answers apart.
     advice: &'static str,
 }
 
@@ -38,10 +38,10 @@ enum Scores {
     Scale(f64, f64),
 }
 
-impl Expected {
+impl ExpectedScores {
     /// Any numbers.
     pub(super) fn any(advice: &'static str) -> Self {
-        Self { scores: Scores::Any, grain: 0.0, advice }
+        Self { scores: Scores::Any, tolerance: 0.0, advice }
     }
 
     /// Real numbers of a model, so that no two are the same by chance and some are outside of 0 to 1.
@@ -54,32 +54,32 @@ impl Expected {
         Self { scores: Scores::Scale(lowest, highest), ..Self::any(advice) }
     }
 
-    /// Scores that differ by no more than this are the same.
-    pub(super) fn grain(self, grain: f64) -> Self {
-        Self { grain, ..self }
+    /// Scores that differ by no more than this are equal.
+    pub(super) fn tolerance(self, tolerance: f64) -> Self {
+        Self { tolerance, ..self }
     }
 }
 
-/// Watches a reward model and warns once for each kind of thing that looks wrong. Clones watch together: those
-/// that searches make of a model are one model.
+/// Watches the scores of a reward model and warns once about each kind of problem. Clones share what they observed:
+/// the copies that searches bind are one model.
 #[derive(Clone)]
-pub(super) struct Sanity {
-    expected: Expected,
-    state: Arc<Mutex<State>>,
+pub(super) struct ScoreMonitor {
+    expected: ExpectedScores,
+    observed: Arc<Mutex<Observed>>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct Observed {
     seen: usize,
     /// The lowest and the highest score so far.
     range: Option<(f64, f64)>,
-    alike: Alike,
+    constant: ConstantScores,
     replies: usize,
     unreadable: usize,
-    told: Vec<Suspicion>,
+    reported: Vec<Suspicion>,
 }
 
-/// What looks wrong.
+/// A problem that the scores suggest.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Suspicion {
     /// All scores lie between 0 and 1.
@@ -89,67 +89,70 @@ enum Suspicion {
     /// All scores are at this end of their scale.
     End { lowest: f64, highest: f64 },
     /// Answers to one query have the same score, in so many queries in a row.
-    Alike { queries: usize },
+    ConstantPerQuery { queries: usize },
     /// So much of the replies cannot be read.
     Unreadable { share: f64 },
 }
 
-impl Sanity {
-    pub(super) fn new(expected: Expected) -> Self {
-        Self { expected, state: Arc::default() }
+impl ScoreMonitor {
+    pub(super) fn new(expected: ExpectedScores) -> Self {
+        Self { expected, observed: Arc::default() }
     }
 
-    /// Looks at the scores of answers to a query.
-    pub(super) fn look_at(&self, model: &str, query: &Query, answers: &[&str], scores: &[f64]) {
+    /// Observes the scores of answers to a query.
+    pub(super) fn observe(&self, model: &str, query: &Query, answers: &[&str], scores: &[f64]) {
         for suspicion in self.suspect(query, answers, scores) {
-            self.tell(model, suspicion);
+            self.warn(model, suspicion);
         }
     }
 
-    /// Looks at how many of some replies could not be read.
-    pub(super) fn look_at_replies(&self, model: &str, replies: usize, unreadable: usize) {
+    /// Observes how many of some replies could not be parsed.
+    pub(super) fn observe_replies(&self, model: &str, replies: usize, unreadable: usize) {
         if let Some(suspicion) = self.suspect_replies(replies, unreadable) {
-            self.tell(model, suspicion);
+            self.warn(model, suspicion);
         }
     }
 
     fn suspect(&self, query: &Query, answers: &[&str], scores: &[f64]) -> Vec<Suspicion> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = state.seen;
-        let mut alike = None;
-        // What is not a number is an error, and told as such.
+        let mut observed = self.observed.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = observed.seen;
+        let mut constant = None;
+        // A score that is not finite is an error elsewhere.
         for (answer, score) in answers.iter().zip(scores).filter(|(_, score)| score.is_finite()) {
-            state.seen += 1;
-            let (low, high) = state.range.unwrap_or((*score, *score));
-            state.range = Some((low.min(*score), high.max(*score)));
-            alike = state.alike.look_at(query, answer, *score, self.expected.grain).or(alike);
+            observed.seen += 1;
+            let (low, high) = observed.range.unwrap_or((*score, *score));
+            observed.range = Some((low.min(*score), high.max(*score)));
+            constant = observed
+                .constant
+                .observe(query, answer, *score, self.expected.tolerance)
+                .or(constant);
         }
-        let of_all = match state.range {
-            Some((low, high)) if before < ENOUGH && state.seen >= ENOUGH => {
+        let of_all = match observed.range {
+            Some((low, high)) if before < MIN_SCORES && observed.seen >= MIN_SCORES => {
                 self.expected.suspect_all(low, high)
             }
             _ => None,
         };
-        let alike = alike.map(|queries| Suspicion::Alike { queries });
+        let constant = constant.map(|queries| Suspicion::ConstantPerQuery { queries });
         let mut found = Vec::new();
-        for suspicion in of_all.into_iter().chain(alike) {
-            found.extend(state.tell(suspicion).then_some(suspicion));
+        for suspicion in of_all.into_iter().chain(constant) {
+            found.extend(observed.is_new(suspicion).then_some(suspicion));
         }
         found
     }
 
     fn suspect_replies(&self, replies: usize, unreadable: usize) -> Option<Suspicion> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.replies += replies;
-        state.unreadable += unreadable;
+        let mut observed = self.observed.lock().unwrap_or_else(PoisonError::into_inner);
+        observed.replies += replies;
+        observed.unreadable += unreadable;
         #[expect(clippy::cast_precision_loss, reason = "no run has 2^52 replies")]
-        let share = state.unreadable as f64 / state.replies.max(1) as f64;
+        let share = observed.unreadable as f64 / observed.replies.max(1) as f64;
         let suspicion = Suspicion::Unreadable { share };
-        let is_one = state.replies >= ENOUGH && share >= UNREADABLE;
-        (is_one && state.tell(suspicion)).then_some(suspicion)
+        let is_one = observed.replies >= MIN_SCORES && share >= MAX_UNREADABLE;
+        (is_one && observed.is_new(suspicion)).then_some(suspicion)
     }
 
-    fn tell(&self, model: &str, suspicion: Suspicion) {
+    fn warn(&self, model: &str, suspicion: Suspicion) {
         let advice = self.expected.advice;
         match suspicion {
             Suspicion::Activation => tracing::warn!(
@@ -167,7 +170,7 @@ impl Sanity {
                 "all scores so far lie from {lowest} to {highest}, at one end of the scale, so most are ties; \
                  {advice}"
             ),
-            Suspicion::Alike { queries } => tracing::warn!(
+            Suspicion::ConstantPerQuery { queries } => tracing::warn!(
                 model,
                 "in each of the last {queries} queries all answers have the same score, so a search has nothing \
                  to go by; {advice}"
@@ -182,16 +185,16 @@ impl Sanity {
     }
 }
 
-impl Expected {
-    /// What looks wrong about all of the first scores.
+impl ExpectedScores {
+    /// The problem of all first scores.
     fn suspect_all(&self, low: f64, high: f64) -> Option<Suspicion> {
         match self.scores {
             Scores::Any => None,
-            Scores::Raw if high - low <= self.grain => Some(Suspicion::Constant),
+            Scores::Raw if high - low <= self.tolerance => Some(Suspicion::Constant),
             Scores::Raw if low >= 0.0 && high <= 1.0 => Some(Suspicion::Activation),
             Scores::Raw => None,
             Scores::Scale(lowest, highest) => {
-                let end = END * (highest - lowest);
+                let end = SCALE_END * (highest - lowest);
                 let is_end = high <= lowest + end || low >= highest - end;
                 is_end.then_some(Suspicion::End { lowest: low, highest: high })
             }
@@ -199,46 +202,48 @@ impl Expected {
     }
 }
 
-impl State {
-    /// Whether this is to be told: once for its kind, and nothing that follows from what was told.
-    fn tell(&mut self, suspicion: Suspicion) -> bool {
+impl Observed {
+    /// Notes a suspicion. False if one of its kind was reported, or if it follows from one.
+    fn is_new(&mut self, suspicion: Suspicion) -> bool {
         let follows = |told: &Suspicion| match (told, &suspicion) {
-            (Suspicion::Constant | Suspicion::End { .. }, Suspicion::Alike { .. }) => true,
+            (Suspicion::Constant | Suspicion::End { .. }, Suspicion::ConstantPerQuery { .. }) => {
+                true
+            }
             (told, suspicion) => std::mem::discriminant(told) == std::mem::discriminant(suspicion),
         };
-        let is_new = !self.told.iter().any(follows);
+        let is_new = !self.reported.iter().any(follows);
         if is_new {
-            self.told.push(suspicion);
+            self.reported.push(suspicion);
         }
         is_new
     }
 }
 
-impl fmt::Debug for Sanity {
+impl fmt::Debug for ScoreMonitor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sanity").field("expected", &self.expected).finish_non_exhaustive()
+        f.debug_struct("ScoreMonitor").field("expected", &self.expected).finish_non_exhaustive()
     }
 }
 
-/// How many different answers to a query must have the same score for the query to count.
-const ANSWERS: usize = 3;
+/// Different answers with the same score that make a query count.
+const MIN_ANSWERS: usize = 3;
 
-/// How many such queries in a row are told of.
-const QUERIES: usize = 20;
+/// Such queries in a row before a warning.
+const MIN_QUERIES: usize = 20;
 
-/// How many queries are remembered: more than a run has under way at the same time.
-const REMEMBERED: usize = 1024;
+/// Remembered queries: more than a run has under way at the same time.
+const MAX_REMEMBERED: usize = 1024;
 
 /// Counts queries in a row whose answers all have the same score, whatever it is.
 #[derive(Debug, Default)]
-pub(super) struct Alike {
-    queries: VecDeque<Seen>,
+pub(super) struct ConstantScores {
+    queries: VecDeque<ObservedQuery>,
     in_a_row: usize,
 }
 
-/// What was seen of a query; texts by their hashes.
+/// A query and its answers so far; texts by their hashes.
 #[derive(Debug)]
-struct Seen {
+struct ObservedQuery {
     query: u64,
     answers: Vec<u64>,
     score: f64,
@@ -246,42 +251,47 @@ struct Seen {
     differs: bool,
 }
 
-impl Alike {
+impl ConstantScores {
     /// How many there are in a row, if there are enough.
-    pub(super) fn look_at(
+    pub(super) fn observe(
         &mut self,
         query: &Query,
         answer: &str,
         score: f64,
-        grain: f64,
+        tolerance: f64,
     ) -> Option<usize> {
         let (query, answer) = (hash(&query.identity()), hash(answer));
         // Those under way are the newest.
         let Some(seen) = self.queries.iter_mut().rev().find(|seen| seen.query == query) else {
-            if self.queries.len() == REMEMBERED {
+            if self.queries.len() == MAX_REMEMBERED {
                 self.queries.pop_front();
             }
-            self.queries.push_back(Seen { query, answers: vec![answer], score, differs: false });
+            self.queries.push_back(ObservedQuery {
+                query,
+                answers: vec![answer],
+                score,
+                differs: false,
+            });
             return None;
         };
         // Scored anew: where scores are relative, it is worth something else now.
         if seen.differs || seen.answers.contains(&answer) {
             return None;
         }
-        if (seen.score - score).abs() > grain {
+        if (seen.score - score).abs() > tolerance {
             seen.differs = true;
             self.in_a_row = 0;
             return None;
         }
-        if seen.answers.len() >= ANSWERS {
+        if seen.answers.len() >= MIN_ANSWERS {
             return None;
         }
         seen.answers.push(answer);
-        if seen.answers.len() < ANSWERS {
+        if seen.answers.len() < MIN_ANSWERS {
             return None;
         }
         self.in_a_row += 1;
-        (self.in_a_row >= QUERIES).then_some(self.in_a_row)
+        (self.in_a_row >= MIN_QUERIES).then_some(self.in_a_row)
     }
 }
 

@@ -1,21 +1,25 @@
-//! What is suspected of which scores.
+//! Suspicions by scores.
 
 use super::*;
 
-fn raw() -> Sanity {
-    Sanity::new(Expected::raw("check the template"))
+fn raw() -> ScoreMonitor {
+    ScoreMonitor::new(ExpectedScores::raw("check the template"))
 }
 
-fn grades() -> Sanity {
-    Sanity::new(Expected::scale(1.0, 10.0, "word the rubric anew"))
+fn grades() -> ScoreMonitor {
+    ScoreMonitor::new(ExpectedScores::scale(1.0, 10.0, "word the rubric anew"))
 }
 
 /// What is suspected of scores, of one query after the other with so many different answers each.
-fn said(sanity: &Sanity, answers: usize, scores: impl Iterator<Item = f64>) -> Vec<Suspicion> {
+fn said(
+    monitor: &ScoreMonitor,
+    answers: usize,
+    scores: impl Iterator<Item = f64>,
+) -> Vec<Suspicion> {
     let mut found = Vec::new();
     for (place, score) in scores.enumerate() {
         let query = Query::from(format!("query {}", place / answers));
-        found.extend(sanity.suspect(&query, &[&format!("answer {place}")], &[score]));
+        found.extend(monitor.suspect(&query, &[&format!("answer {place}")], &[score]));
     }
     found
 }
@@ -26,7 +30,7 @@ fn raw_scores_between_0_and_1_are_suspected_once() {
     assert_eq!(said(&raw(), 5, (0..19).map(|i| f64::from(i) / 100.0)), []);
     // The ends belong to it. Of other reward models nothing else is expected.
     assert_eq!(said(&raw(), 5, (0..100).map(|i| f64::from(i % 2))), [Suspicion::Activation]);
-    let any = Sanity::new(Expected::any(""));
+    let any = ScoreMonitor::new(ExpectedScores::any(""));
     assert_eq!(said(&any, 5, (0..100).map(|i| f64::from(i % 2))), []);
 }
 
@@ -58,8 +62,8 @@ fn grades_at_one_end_of_their_scale_are_suspected_once() {
     let found = [Suspicion::End { lowest: 9.25, highest: 9.5 }];
     assert_eq!(said(&grades(), 5, (0..200).map(scores)), found);
     // The ends of another scale.
-    let sanity = Sanity::new(Expected::scale(0.0, 100.0, ""));
-    assert_eq!(said(&sanity, 5, (0..200).map(scores)).len(), 1);
+    let monitor = ScoreMonitor::new(ExpectedScores::scale(0.0, 100.0, ""));
+    assert_eq!(said(&monitor, 5, (0..200).map(scores)).len(), 1);
     let high = |i: usize| if i == 3 { 9.0 } else { 10.0 };
     assert_eq!(said(&grades(), 5, (0..50).map(high)), [], "one of them is not at the end");
 }
@@ -68,11 +72,11 @@ fn grades_at_one_end_of_their_scale_are_suspected_once() {
 fn queries_whose_answers_all_have_the_same_score_are_suspected_once() {
     // Each query has a score of its own, as where a template leaves the answer out.
     let of_query = |i: usize| (i / 5 % 4) as f64 + 3.0;
-    let found = [Suspicion::Alike { queries: 20 }];
-    let any = || Sanity::new(Expected::any(""));
-    for sanity in [raw, grades, any] {
-        assert_eq!(said(&sanity(), 5, (0..95).map(of_query)), []);
-        assert_eq!(said(&sanity(), 5, (0..300).map(of_query)), found);
+    let found = [Suspicion::ConstantPerQuery { queries: 20 }];
+    let any = || ScoreMonitor::new(ExpectedScores::any(""));
+    for monitor in [raw, grades, any] {
+        assert_eq!(said(&monitor(), 5, (0..95).map(of_query)), []);
+        assert_eq!(said(&monitor(), 5, (0..300).map(of_query)), found);
     }
     // One query in between tells answers apart, by its first answer or by its last.
     for other in [50, 54] {
@@ -85,43 +89,43 @@ fn queries_whose_answers_all_have_the_same_score_are_suspected_once() {
 
 #[test]
 fn an_answer_that_is_scored_again_says_nothing() {
-    let sanity = Sanity::new(Expected::any(""));
+    let monitor = ScoreMonitor::new(ExpectedScores::any(""));
     for place in 0..100 {
         let query = Query::from(format!("query {place}"));
         for _ in 0..5 {
-            assert_eq!(sanity.suspect(&query, &["the same"], &[1.0]), []);
+            assert_eq!(monitor.suspect(&query, &["the same"], &[1.0]), []);
         }
     }
 }
 
 #[test]
 fn queries_may_be_under_way_at_the_same_time() {
-    let sanity = Sanity::new(Expected::any(""));
+    let monitor = ScoreMonitor::new(ExpectedScores::any(""));
     let mut found = Vec::new();
     for answer in 0..3 {
         for place in 0..30 {
             let query = Query::from(format!("query {place}"));
-            found.extend(sanity.suspect(&query, &[&format!("{answer}")], &[f64::from(place)]));
+            found.extend(monitor.suspect(&query, &[&format!("{answer}")], &[f64::from(place)]));
         }
     }
-    assert_eq!(found, [Suspicion::Alike { queries: 20 }]);
+    assert_eq!(found, [Suspicion::ConstantPerQuery { queries: 20 }]);
 }
 
 #[test]
 fn scores_within_the_grain_are_the_same() {
     let noisy = |i: usize| 0.001 * (i % 3) as f64;
-    let found = [Suspicion::Alike { queries: 20 }];
-    let grained = Sanity::new(Expected::any("").grain(0.002));
+    let found = [Suspicion::ConstantPerQuery { queries: 20 }];
+    let grained = ScoreMonitor::new(ExpectedScores::any("").tolerance(0.002));
     assert_eq!(said(&grained, 5, (0..300).map(noisy)), found);
-    let fine = Sanity::new(Expected::any("").grain(0.0005));
+    let fine = ScoreMonitor::new(ExpectedScores::any("").tolerance(0.0005));
     assert_eq!(said(&fine, 5, (0..300).map(noisy)), []);
 }
 
 #[test]
 fn replies_are_suspected_once_if_a_quarter_can_not_be_read() {
     let found = |bad: usize| {
-        let sanity = grades();
-        let replies = (0..100).map(|i| sanity.suspect_replies(1, usize::from(i % bad == 0)));
+        let monitor = grades();
+        let replies = (0..100).map(|i| monitor.suspect_replies(1, usize::from(i % bad == 0)));
         replies.flatten().collect::<Vec<_>>()
     };
     assert_eq!(found(4), [Suspicion::Unreadable { share: 0.25 }]);
@@ -131,17 +135,17 @@ fn replies_are_suspected_once_if_a_quarter_can_not_be_read() {
 
 #[test]
 fn what_is_not_a_number_is_not_looked_at() {
-    let sanity = raw();
+    let monitor = raw();
     let scores = [f64::NAN, f64::INFINITY];
     for _ in 0..50 {
-        assert_eq!(sanity.suspect(&"q".into(), &["a", "b"], &scores), []);
+        assert_eq!(monitor.suspect(&"q".into(), &["a", "b"], &scores), []);
     }
-    assert_eq!(said(&sanity, 5, (0..19).map(|_| 0.5)), []);
+    assert_eq!(said(&monitor, 5, (0..19).map(|_| 0.5)), []);
 }
 
 #[test]
 fn clones_watch_together() {
-    let (sanity, scores) = (raw(), (0..10).map(|i| f64::from(i) / 100.0));
-    assert_eq!(said(&sanity, 5, scores.clone()), []);
-    assert_eq!(said(&sanity.clone(), 5, scores), [Suspicion::Activation]);
+    let (monitor, scores) = (raw(), (0..10).map(|i| f64::from(i) / 100.0));
+    assert_eq!(said(&monitor, 5, scores.clone()), []);
+    assert_eq!(said(&monitor.clone(), 5, scores), [Suspicion::Activation]);
 }
