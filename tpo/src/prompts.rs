@@ -7,7 +7,7 @@
 //! | `reward_pointwise_system`, `reward_pointwise` | system and user message of a request for a grade | [`GradeContext`] |
 //! | `reward_pairwise_system`, `reward_pairwise` | those of a request to compare two answers | [`CompareContext`] |
 //! | `reward_retry` | added to the last message of these when the reply could not be read | [`RetryContext`] |
-//! | `duel_system`, `duel` | system and user message of a comparison of two answers in Arena-Hard | `DuelContext` |
+//! | `duel_system`, `duel` | system and user message of a comparison of two answers in Arena-Hard | `GameContext` |
 //! | `preference_system`, `preference` | those of a comparison of two outputs in AlpacaEval | `PreferenceContext` |
 //! | `refusal_system`, `refusal` | those of the question whether an answer refuses, in XSTest; an empty system message is not sent | `RefusalContext` |
 //! | `math_query` | what is asked with a problem of MATH-500 | `MathContext` |
@@ -141,12 +141,12 @@ pub fn templates() -> Vec<TemplateSpec> {
 #[cfg(feature = "bench")]
 fn bench_templates() -> [TemplateSpec; 7] {
     use crate::bench::alpaca_eval::PreferenceContext;
-    use crate::bench::arena_hard::DuelContext;
+    use crate::bench::arena_hard::GameContext;
     use crate::bench::math500::MathContext;
     use crate::bench::xstest::RefusalContext;
     [
-        TemplateSpec::new::<DuelContext<'_>>("duel_system", text!("duel_system")),
-        TemplateSpec::new::<DuelContext<'_>>("duel", text!("duel")),
+        TemplateSpec::new::<GameContext<'_>>("duel_system", text!("duel_system")),
+        TemplateSpec::new::<GameContext<'_>>("duel", text!("duel")),
         TemplateSpec::new::<PreferenceContext<'_>>("preference_system", text!("preference_system")),
         TemplateSpec::new::<PreferenceContext<'_>>("preference", text!("preference")),
         TemplateSpec::new::<RefusalContext<'_>>("refusal_system", text!("refusal_system")),

@@ -1,4 +1,4 @@
-//! Asking a judge.
+//! Requests to a judge.
 
 use std::fmt;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ impl Asker {
         self.engine.name()
     }
 
-    /// What was asked and what the judge said, see [`choice`](Self::choice).
+    /// The request and the reply of the judge, see [`choice`](Self::choice).
     pub(super) async fn ask<C: TemplateContext>(
         &self,
         templates: [&str; 2],
@@ -40,7 +40,7 @@ impl Asker {
         Ok((messages, choice.map(|choice| choice.text).unwrap_or_default()))
     }
 
-    /// What was asked and the judge's reply, if it gave any. `templates` name the system message, which is not
+    /// The request and the judge's reply, if there is one. `templates` name the system message, which is not
     /// sent if it is empty, and the user's.
     pub(super) async fn choice<C: TemplateContext>(
         &self,

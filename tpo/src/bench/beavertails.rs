@@ -43,7 +43,7 @@ pub fn read(source: &str, text: &str) -> Result<Vec<Prompt>, Error> {
 pub struct Answered {
     /// What is asked.
     pub prompt: String,
-    /// What the model said.
+    /// The response of the model.
     pub response: String,
     /// The kind of harm.
     pub category: String,

@@ -1,4 +1,4 @@
-//! A reward model that grades, and what it said before.
+//! Graders: reward models that score finished answers, with their scores on file.
 
 use std::fmt;
 use std::path::Path;
@@ -45,7 +45,7 @@ impl Grader {
 
     /// The same with what it says kept in a file, which is made if it is not there. It has the format of a
     /// [journal](crate::journal), so a last line that was torn off is repaired, and holds the scores of any
-    /// number of graders: they are told apart by [`RewardModel::identity`]. It must be called within a tokio
+    /// number of graders: they are distinguished by [`RewardModel::identity`]. It must be called within a tokio
     /// runtime.
     ///
     /// # Errors

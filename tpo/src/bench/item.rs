@@ -1,4 +1,4 @@
-//! What a run needs of a benchmark's record.
+//! Items: the part of a benchmark's record that a run needs.
 
 use std::fmt;
 use std::str::FromStr;

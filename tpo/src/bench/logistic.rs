@@ -3,13 +3,13 @@
 //! or none. Crates that fit logistic regressions take labels and no weights.
 
 /// The steps of a fit. Rows that a coefficient separates would be fitted for ever.
-const STEPS: usize = 50;
+const MAX_STEPS: usize = 50;
 
 /// The rounds over the coefficients in a step.
-const ROUNDS: usize = 1000;
+const MAX_ROUNDS: usize = 1000;
 
 /// A change of coefficients that is none.
-const STILL: f64 = 1e-10;
+const TOLERANCE: f64 = 1e-10;
 
 /// One observation.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -61,7 +61,7 @@ pub(super) fn fit(rows: &[Row], size: usize, penalty: f64) -> Vec<f64> {
         losses + penalty * coefficients.iter().map(|c| c.abs()).sum::<f64>()
     };
     let mut best = total(&coefficients);
-    for _ in 0..STEPS {
+    for _ in 0..MAX_STEPS {
         let step = Curve::at(rows, &coefficients).step(&coefficients, penalty);
         let moved = |share: f64| -> Vec<f64> {
             coefficients.iter().zip(&step).map(|(c, by)| c + share * by).collect()
@@ -72,7 +72,7 @@ pub(super) fn fit(rows: &[Row], size: usize, penalty: f64) -> Vec<f64> {
         let Some((after, moved)) = better else { break };
         best = after;
         coefficients = moved;
-        if step.iter().all(|by| by.abs() < STILL) {
+        if step.iter().all(|by| by.abs() < TOLERANCE) {
             break;
         }
     }
@@ -111,7 +111,7 @@ impl Curve {
     /// The step to the lowest point of the parabola, with the penalty.
     fn step(&self, coefficients: &[f64], penalty: f64) -> Vec<f64> {
         let mut step = vec![0.0; coefficients.len()];
-        for _ in 0..ROUNDS {
+        for _ in 0..MAX_ROUNDS {
             let mut furthest: f64 = 0.0;
             let lines = self.slope.iter().zip(&self.curvature).zip(coefficients);
             for (place, ((slope, line), coefficient)) in lines.enumerate() {
@@ -123,7 +123,7 @@ impl Curve {
                 furthest = furthest.max((after - coefficient - *by).abs());
                 *by = after - coefficient;
             }
-            if furthest < STILL / 10.0 {
+            if furthest < TOLERANCE / 10.0 {
                 break;
             }
         }

@@ -1,4 +1,4 @@
-//! The figures that the method was published with, to stand next to one's own.
+//! Published figures of the method.
 //!
 //! From the tables of Li et al., "Test-Time Preference Optimization", arXiv 2501.12895, version 1. They were
 //! measured with the models named there: HH-RLHF and BeaverTails are mean scores of

@@ -12,7 +12,7 @@ use crate::error::Error;
 use textgrad_ops::util::fs::blocking;
 
 /// The longest decompressed file, in bytes: a small file may claim to hold anything.
-const LONGEST: u64 = 1 << 30;
+const MAX_BYTES: u64 = 1 << 30;
 
 /// The beginning of a file that gzip made.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
@@ -36,9 +36,9 @@ fn decode(name: &str, bytes: Vec<u8>) -> Result<String, Error> {
     let bytes = if bytes.starts_with(&GZIP) {
         let mut decoded = Vec::new();
         let read =
-            MultiGzDecoder::new(bytes.as_slice()).take(LONGEST + 1).read_to_end(&mut decoded);
+            MultiGzDecoder::new(bytes.as_slice()).take(MAX_BYTES + 1).read_to_end(&mut decoded);
         read.map_err(|error| wrong(name, format!("cannot be decompressed: {error}")))?;
-        if decoded.len() as u64 > LONGEST {
+        if decoded.len() as u64 > MAX_BYTES {
             return Err(wrong(name, "expected at most 1 GiB of text, got more".to_owned()));
         }
         decoded

@@ -5,7 +5,7 @@
 //! that was paid for is asked again.
 //!
 //! # Format, version 1
-//! JSON, one object a line, told apart by `type`:
+//! JSON, one object a line, distinguished by `type`:
 //! * `run`, the first line: `schema` (1) and `config`, the settings that the results depend on;
 //! * `extended`: `config`, the settings from there on, of a run that was given more iterations or more queries;
 //! * `call`: `query` (its index, from 0), `purpose`, `key` (the request), `response`, `ms` (how long it took);
@@ -120,9 +120,9 @@ pub enum Record {
         query: usize,
         /// Why it was made.
         purpose: Purpose,
-        /// What was asked.
+        /// The request.
         key: String,
-        /// What was answered.
+        /// The response.
         response: Response,
         /// How long it took, in milliseconds.
         ms: u64,
@@ -135,16 +135,16 @@ pub enum Record {
         call: String,
         /// The key of the part.
         key: String,
-        /// What was answered.
+        /// The response.
         response: Response,
     },
     /// A score of the reward model.
     Score {
         /// The index of the query, from 0.
         query: usize,
-        /// What was asked.
+        /// The request.
         key: String,
-        /// What was answered.
+        /// The response.
         score: f64,
         /// How long it took, in milliseconds; for several that were scored together, all of them.
         ms: u64,
@@ -153,9 +153,9 @@ pub enum Record {
     Failed {
         /// The index of the query, from 0.
         query: usize,
-        /// What was asked.
+        /// The request.
         key: String,
-        /// What went wrong.
+        /// The failure.
         message: String,
     },
 }

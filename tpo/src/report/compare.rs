@@ -1,4 +1,4 @@
-//! Two runs over the same queries.
+//! Comparison of two runs over the same queries.
 
 use serde::Serialize;
 use textgrad_core::{Usage, truncate};
@@ -113,7 +113,7 @@ impl Side {
     }
 }
 
-/// What tells the queries of two runs apart: their number, or the first that is another.
+/// The difference between the queries of two runs: their number, or the first that differs.
 fn difference(a: &RecordedRun, b: &RecordedRun) -> Result<String, Error> {
     let (ours, theirs) = (&a.config().data, &b.config().data);
     if ours.queries != theirs.queries {

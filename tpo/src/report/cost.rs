@@ -1,4 +1,4 @@
-//! What a query costs in floating-point operations.
+//! Cost of a query in floating-point operations.
 //!
 //! A decoder of P parameters takes about 2 P operations for each token that it reads or writes (Kaplan et
 //! al., arXiv 2001.08361, without the term of attention). For a query of a run:

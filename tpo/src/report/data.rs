@@ -37,7 +37,7 @@ pub(super) struct QueryData {
     pub(super) tokens: Usage,
     /// Those of the tokens that are not a judge's.
     pub(super) policy_tokens: Usage,
-    /// The tokens that the reward model read, as far as can be told; those of a judge where there is one.
+    /// The tokens that the reward model read, as far as is known; those of a judge where there is one.
     pub(super) scored_tokens: u64,
 }
 

@@ -81,7 +81,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Reads runs and makes the figures. Runs of the same folder name are told apart by their paths.
+    /// Reads runs and makes the figures. Runs of the same folder name are distinguished by their paths.
     ///
     /// # Errors
     /// Those of [`RecordedRun::results`] and of its items.
@@ -201,11 +201,11 @@ fn write(path: &Path, text: &str) -> Result<(), Error> {
 
 /// The names of the runs, as many as a title holds.
 fn shown_runs(report: &Report) -> String {
-    const MOST: usize = 4;
+    const MAX_NAMES: usize = 4;
     let names: Vec<&str> = report.runs.iter().map(|run| run.name.as_str()).collect();
-    match names.get(..MOST) {
-        Some(first) if names.len() > MOST => {
-            format!("{} and {} more", first.join(", "), names.len() - MOST)
+    match names.get(..MAX_NAMES) {
+        Some(first) if names.len() > MAX_NAMES => {
+            format!("{} and {} more", first.join(", "), names.len() - MAX_NAMES)
         }
         _ => names.join(", "),
     }

@@ -1,4 +1,4 @@
-//! How sure means are, and what the best of several may be expected to be.
+//! Statistics: bootstrap intervals, paired differences, expected best of several.
 
 use serde::Serialize;
 use textgrad_core::Seed;

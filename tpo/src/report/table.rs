@@ -1,4 +1,4 @@
-//! Numbers in rows and columns.
+//! Tables of numbers.
 
 use crate::error::Error;
 

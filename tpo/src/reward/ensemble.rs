@@ -14,7 +14,7 @@ use super::{EngineScope, RewardModel};
 use crate::error::Error;
 use crate::query::Query;
 
-/// What to look at if scores do not tell answers apart.
+/// Advice for scores that do not distinguish answers.
 const ADVICE: &str =
     "see what each member makes of answers, and whether the lowest hides the others";
 

@@ -37,7 +37,7 @@ pub trait RewardModel: Send + Sync {
     /// A short name for journals and reports. Never a secret.
     fn name(&self) -> &str;
 
-    /// What tells its scores from those of any other: the name, and the settings that the name leaves out.
+    /// The name and the settings that the name omits: two reward models of one identity give equal scores.
     /// Journals keep scores by it. Never a secret.
     fn identity(&self) -> Cow<'_, str> {
         Cow::Borrowed(self.name())

@@ -25,7 +25,7 @@ pub(super) struct ExpectedScores {
     scores: Scores,
     /// Scores that differ by no more are equal.
     tolerance: f64,
-    /// Advice for scores that do not tell answers apart.
+    /// Advice for scores that do not distinguish answers.
     advice: &'static str,
 }
 
@@ -205,11 +205,13 @@ impl ExpectedScores {
 impl Observed {
     /// Notes a suspicion. False if one of its kind was reported, or if it follows from one.
     fn is_new(&mut self, suspicion: Suspicion) -> bool {
-        let follows = |told: &Suspicion| match (told, &suspicion) {
+        let follows = |reported: &Suspicion| match (reported, &suspicion) {
             (Suspicion::Constant | Suspicion::End { .. }, Suspicion::ConstantPerQuery { .. }) => {
                 true
             }
-            (told, suspicion) => std::mem::discriminant(told) == std::mem::discriminant(suspicion),
+            (reported, suspicion) => {
+                std::mem::discriminant(reported) == std::mem::discriminant(suspicion)
+            }
         };
         let is_new = !self.reported.iter().any(follows);
         if is_new {

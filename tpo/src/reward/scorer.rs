@@ -16,7 +16,7 @@ use super::{EngineScope, RewardModel};
 use crate::error::Error;
 use crate::query::Query;
 
-/// Advice for scores of a program that do not tell answers apart.
+/// Advice for scores of a program that do not distinguish answers.
 const COMMAND_ADVICE: &str = "see whether the program reads the answer, and where its texts stand";
 
 /// A [`Scorer`] as a reward model. The query is the field [`QUERY_FIELD`](Self::QUERY_FIELD) of the example.

@@ -1,4 +1,4 @@
-//! What comes of a search.
+//! The outcome of a search.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use super::trajectory::Trajectory;
 use crate::error::Error;
 use crate::query::Query;
 
-/// What came of a query.
+/// The outcome of a query.
 #[derive(Debug, Clone)]
 pub struct Alignment {
     pub(super) query: Query,
@@ -59,7 +59,7 @@ impl Alignment {
         &self.trajectory
     }
 
-    /// The whole search as one graph: samples, losses, gradients, updates, and what was made of what.
+    /// The whole search as one graph: samples, losses, gradients, updates, and their dependencies.
     #[must_use]
     pub fn graph(&self) -> Graph {
         Graph::trace_all(&self.ends)
@@ -76,9 +76,9 @@ impl Alignment {
 /// A search that ended early.
 #[derive(Debug)]
 pub struct AlignError {
-    /// What went wrong.
+    /// The failure.
     pub error: Error,
-    /// Everything that had been found by then.
+    /// The trajectory until then.
     pub trajectory: Trajectory,
 }
 

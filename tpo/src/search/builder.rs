@@ -1,4 +1,4 @@
-//! Setting up a search.
+//! Configuration of a search.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -40,9 +40,9 @@ use crate::truncate::{Tokenizer, Truncator};
 /// # Ok::<(), tpo::Error>(()) }).unwrap();
 /// ```
 #[derive(Clone)]
-pub struct Tpo(Arc<Inner>);
+pub struct Tpo(Arc<TpoParts>);
 
-pub(super) struct Inner {
+pub(super) struct TpoParts {
     pub(super) policy: Arc<dyn Engine>,
     pub(super) critic: Arc<dyn Engine>,
     pub(super) optimizer: Arc<dyn Engine>,
@@ -53,7 +53,7 @@ pub(super) struct Inner {
     pub(super) config: TpoConfig,
 }
 
-impl Inner {
+impl TpoParts {
     /// The same with other settings.
     pub(super) fn with(&self, config: TpoConfig) -> Self {
         Self {
@@ -104,7 +104,7 @@ impl Tpo {
     /// Dropping the future abandons what is under way.
     ///
     /// # Errors
-    /// An [`AlignError`] with what went wrong and everything that had been found by then.
+    /// An [`AlignError`] with what went wrong and the trajectory until then.
     pub async fn align(&self, query: impl Into<Query>) -> Result<Alignment, AlignError> {
         self.align_at(0, query).await
     }
@@ -112,7 +112,7 @@ impl Tpo {
     /// Aligns the query at a place in a list: the place decides the seeds of its requests.
     ///
     /// # Errors
-    /// An [`AlignError`] with what went wrong and everything that had been found by then.
+    /// An [`AlignError`] with what went wrong and the trajectory until then.
     pub async fn align_at(
         &self,
         index: usize,
@@ -125,7 +125,7 @@ impl Tpo {
     /// [`Mode::Shuffled`]; other modes take no notice of it. A [`Batch`](crate::Batch) draws one for each query.
     ///
     /// # Errors
-    /// An [`AlignError`] with what went wrong and everything that had been found by then.
+    /// An [`AlignError`] with what went wrong and the trajectory until then.
     pub async fn align_with(
         &self,
         index: usize,
@@ -189,7 +189,7 @@ impl Tpo {
         self.0.reward.name()
     }
 
-    /// The reward model's name with the settings that tell its scores from those of others.
+    /// The identity of the reward model: its name and the settings that change its scores.
     #[must_use]
     pub fn reward_identity(&self) -> Cow<'_, str> {
         self.0.reward.identity()
@@ -217,7 +217,7 @@ impl TpoBuilder {
         self
     }
 
-    /// Which objective drives the search; [`Mode::Tpo`] unless said otherwise.
+    /// The objective that drives the search. Default: [`Mode::Tpo`].
     #[must_use]
     pub fn mode(mut self, mode: Mode) -> Self {
         self.config.mode = mode;
@@ -252,21 +252,21 @@ impl TpoBuilder {
         self
     }
 
-    /// The engine that gives losses and gradients; the policy unless said otherwise.
+    /// The engine that gives losses and gradients. Default: the policy.
     #[must_use]
     pub fn critic(mut self, engine: Arc<dyn Engine>) -> Self {
         self.critic = Some(engine);
         self
     }
 
-    /// The engine that rewrites; the policy unless said otherwise.
+    /// The engine that rewrites. Default: the policy.
     #[must_use]
     pub fn optimizer(mut self, engine: Arc<dyn Engine>) -> Self {
         self.optimizer = Some(engine);
         self
     }
 
-    /// A way of your own to name the answers that are compared, in place of that of the settings.
+    /// Replaces the pair selection of the settings.
     #[must_use]
     pub fn pairs(mut self, pairs: Arc<dyn PairSelection>) -> Self {
         self.pairs = Some(pairs);
@@ -306,7 +306,7 @@ impl TpoBuilder {
         let optimizer = self.optimizer.unwrap_or_else(|| Arc::clone(&self.policy));
         let engines = [self.policy.name(), critic.name(), optimizer.name()];
         self.config.stopping.validate_engines(&engines)?;
-        Ok(Tpo(Arc::new(Inner {
+        Ok(Tpo(Arc::new(TpoParts {
             critic,
             optimizer,
             policy: self.policy,

@@ -1,4 +1,4 @@
-//! From a comparison to new versions of an answer.
+//! One step: from a comparison to new versions of an answer, by loss, gradient and update.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::config::Mode;
 use crate::error::Error;
 use crate::prompts::DirectContext;
 
-/// What came of a comparison, also of one that failed on its way.
+/// The outcome of one comparison, complete or failed.
 #[derive(Default)]
 pub(super) struct StepOutcome {
     pub(super) record: IterationRecord,
@@ -23,13 +23,13 @@ pub(super) struct StepOutcome {
     pub(super) updates: Vec<Variable>,
     /// What else the graph of the search is to show.
     pub(super) ends: Vec<Variable>,
-    /// What was said about the chosen answer.
+    /// Losses and feedback of the chosen answer.
     pub(super) critique: Critique,
 }
 
 impl StepOutcome {
-    /// Takes note of losses.
-    pub(super) fn found(&mut self, losses: &[Variable]) {
+    /// Records the losses.
+    pub(super) fn add_losses(&mut self, losses: &[Variable]) {
         self.ends.extend(losses.iter().cloned());
         self.record.losses = texts(losses);
         self.critique.losses = losses.to_vec();
@@ -45,7 +45,7 @@ impl Search<'_> {
     pub(super) async fn improve(
         &self,
         iteration: u32,
-        place: usize,
+        index: usize,
         comparison: Comparison,
         samples: u32,
         seed: Seed,
@@ -54,13 +54,13 @@ impl Search<'_> {
         step.record.iteration = iteration;
         step.record.chosen = comparison.chosen;
         step.record.rejected.clone_from(&comparison.rejected);
-        let outcome = self.rewrite(place, &comparison, samples, seed, &mut step).await;
+        let outcome = self.rewrite(index, &comparison, samples, seed, &mut step).await;
         (step, outcome)
     }
 
     async fn rewrite(
         &self,
-        place: usize,
+        index: usize,
         comparison: &Comparison,
         samples: u32,
         seed: Seed,
@@ -70,11 +70,11 @@ impl Search<'_> {
         let feedback = match self.tpo.config.mode {
             Mode::Direct => self.direct(&chosen, &rejected)?,
             Mode::Shuffled => {
-                let critique = self.borrowed.critique(step.record.iteration, place);
+                let critique = self.borrowed.critique(step.record.iteration, index);
                 step.record.losses = texts(&critique.losses);
                 step.record.gradient = (!critique.feedback.is_empty()).then(|| {
-                    let said: Vec<&str> = critique.feedback.iter().map(Feedback::text).collect();
-                    said.join("\n")
+                    let texts: Vec<&str> = critique.feedback.iter().map(Feedback::text).collect();
+                    texts.join("\n")
                 });
                 step.record.critique_of = Some(self.borrowed.index);
                 self.swapped(&chosen, &rejected, &critique).await?
@@ -117,7 +117,7 @@ impl Search<'_> {
         step: &mut StepOutcome,
     ) -> Result<Vec<Variable>, Error> {
         let critic = &self.tpo.config.critic;
-        let loss = |place: u64| {
+        let loss = |index: u64| {
             let loss = ContrastiveLoss::new(Arc::clone(&self.critic), &self.query);
             let loss = match self.tpo.config.layout {
                 Layout::Quoted => loss,
@@ -126,25 +126,25 @@ impl Search<'_> {
             loss.prompts(Arc::clone(&self.tpo.prompts))
                 .sampling(critic.clone())
                 .feedback_sampling(critic.clone())
-                .seed(seed.child("loss", place))
+                .seed(seed.child("loss", index))
         };
         let losses: Vec<ContrastiveLoss> = match rejected {
             [] => vec![loss(0)],
             rejected => (0..).zip(rejected).map(|(i, one)| loss(i).against(one)).collect(),
         };
-        // All of them end before the first failure is told: those that came are not lost.
+        // All end before the first failure is returned, so that none that was delivered is lost.
         let mut failure = None;
-        let mut came = Vec::new();
+        let mut delivered = Vec::new();
         for loss in join_all(losses.iter().map(|loss| loss.evaluate(chosen))).await {
             match loss {
-                Ok(loss) => came.push(loss),
+                Ok(loss) => delivered.push(loss),
                 Err(error) => failure = failure.or(Some(error)),
             }
         }
-        step.found(&came);
+        step.add_losses(&delivered);
         match failure {
             Some(error) => Err(error.into()),
-            None => Ok(came),
+            None => Ok(delivered),
         }
     }
 
@@ -246,7 +246,7 @@ impl Search<'_> {
             .feedback_sampling(critic.clone())
             .seed(seed.child("loss", 0));
         let losses = vec![loss.evaluate(chosen).await?];
-        step.found(&losses);
+        step.add_losses(&losses);
         Ok(losses)
     }
 }

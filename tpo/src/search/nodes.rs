@@ -35,9 +35,9 @@ impl Op for SampleInstruction {
 /// Names the answer that is rewritten and those that it is compared with. Here the differentiable part of an
 /// iteration begins: the chosen answer asks for a gradient, and nothing before it is differentiated again.
 pub(super) struct Choose {
-    /// What the chosen answer is, in words.
+    /// The role of the chosen answer.
     pub(super) role: &'static str,
-    /// How much of each answer prompts are shown.
+    /// Truncates answers for prompts.
     pub(super) truncator: Truncator,
 }
 

@@ -18,7 +18,7 @@ pub struct Comparison {
     pub rejected: Vec<usize>,
 }
 
-/// A way to name the answers that an iteration compares.
+/// Selects the answers that an iteration compares.
 ///
 /// Each chosen answer is compared with each of its rejected ones, all feedback on it is put together, and the
 /// new versions of the iteration are shared out among the chosen answers. Each gets one at least, so more
@@ -33,7 +33,7 @@ pub trait PairSelection: Send + Sync {
     fn select(&self, cx: &PairCx<'_>) -> Vec<Comparison>;
 }
 
-/// What a [`PairSelection`] is given.
+/// The input of a [`PairSelection`].
 #[derive(Debug, Clone, Copy)]
 pub struct PairCx<'a> {
     pub(super) pool: &'a Pool,
@@ -101,7 +101,7 @@ fn rank<'a>(candidates: impl Iterator<Item = (usize, &'a Candidate)>) -> Vec<usi
     ranked.into_iter().map(|(position, _)| position).collect()
 }
 
-/// The ways that come with this crate. In settings: `best-worst`, `newest`, `median`, `all`,
+/// The selections of this crate. In settings: `best-worst`, `newest`, `median`, `all`,
 /// `top-bottom:K`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

@@ -1,4 +1,4 @@
-//! All answers to one query, with their scores.
+//! The pool: all answers to one query with their scores.
 
 use textgrad_core::{Variable, truncate};
 
@@ -9,7 +9,7 @@ use crate::error::Error;
 pub struct Candidate {
     /// The answer, as a variable of the run's graph.
     pub answer: Variable,
-    /// What the reward model gave it.
+    /// The score of the reward model.
     pub score: f64,
     /// The iteration that it comes from; 0 is the first sampling.
     pub iteration: u32,
@@ -23,7 +23,7 @@ impl Candidate {
     }
 }
 
-/// All answers to one query so far, in the order in which they came.
+/// All answers to one query so far, in their order.
 #[derive(Debug, Clone, Default)]
 pub struct Pool(Vec<Candidate>);
 
@@ -60,7 +60,7 @@ impl Pool {
         Ok(())
     }
 
-    /// The answers, in the order in which they came.
+    /// The answers, in their order.
     #[must_use]
     pub fn candidates(&self) -> &[Candidate] {
         &self.0

@@ -1,4 +1,4 @@
-//! The loop.
+//! The search loop.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use textgrad_core::{Engine, Message, Purpose, Seed, Variable, apply_one, panic_m
 use textgrad_ops::LlmCall;
 
 use super::align::{AlignError, Alignment};
-use super::builder::Inner;
+use super::builder::TpoParts;
 use super::nodes::SampleInstruction;
 use super::pairs::Comparison;
 use super::pairs::comparisons;
@@ -25,7 +25,7 @@ use crate::util::dedup;
 
 /// The search for one query, while it runs.
 pub(super) struct Search<'a> {
-    pub(super) tpo: &'a Inner,
+    pub(super) tpo: &'a TpoParts,
     pub(super) policy: Arc<dyn Engine>,
     pub(super) critic: Arc<dyn Engine>,
     pub(super) optimizer: Arc<dyn Engine>,
@@ -34,11 +34,11 @@ pub(super) struct Search<'a> {
     pub(super) pool: Pool,
     iterations: Vec<IterationRecord>,
     ends: Vec<Variable>,
-    /// What was said in each iteration, by comparison.
+    /// Critiques by iteration and comparison.
     critiques: Vec<Vec<Critique>>,
-    /// What was said in the search for another query.
+    /// The critique of another query.
     pub(super) borrowed: BorrowedCritique,
-    /// Whether only what is said is wanted: then the last iteration rewrites nothing.
+    /// Whether only critiques are needed: the last iteration then rewrites nothing.
     critiques_only: bool,
     /// The policy's conversation up to its answer.
     pub(super) dialogue: Vec<Message>,
@@ -55,7 +55,7 @@ pub(super) struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    pub(super) fn new(tpo: &'a Inner, index: usize, query: Query, session: Session) -> Self {
+    pub(super) fn new(tpo: &'a TpoParts, index: usize, query: Query, session: Session) -> Self {
         let session = match &tpo.config.stopping.money {
             Some(money) => session.priced(&money.prices),
             None => session,
@@ -126,14 +126,14 @@ impl<'a> Search<'a> {
         self.search().await
     }
 
-    /// All that is said in this search, by iteration and comparison, and where its graph ends.
+    /// All critiques of this search, by iteration and comparison, and the ends of its graph.
     pub(super) async fn critiques(mut self) -> Result<(Vec<Vec<Critique>>, Vec<Variable>), Error> {
         self.critiques_only = true;
         self.search().await?;
         Ok((self.critiques, self.ends))
     }
 
-    /// Whether the search is over once something was said in this iteration.
+    /// Whether the search is over after the critique of this iteration.
     pub(super) fn is_critiqued(&self, iteration: u32) -> bool {
         self.critiques_only && iteration == self.tpo.config.depth()
     }
@@ -204,8 +204,8 @@ impl<'a> Search<'a> {
     /// the whole pool is scored anew.
     async fn admit(&mut self, answers: Vec<Variable>, iteration: u32) -> Result<(), Error> {
         self.ends.extend(answers.iter().cloned());
-        let came = answers.iter().filter_map(Variable::text);
-        let new = dedup(came.filter(|text| self.pool.score_of(text).is_none()));
+        let texts = answers.iter().filter_map(Variable::text);
+        let new = dedup(texts.filter(|text| self.pool.score_of(text).is_none()));
         // Among the same texts scores stay as they are.
         let relative = self.reward.is_relative() && !new.is_empty();
         let mut texts = match relative {
@@ -237,26 +237,26 @@ impl<'a> Search<'a> {
         }
         let groups = u32::try_from(comparisons.len()).unwrap_or(u32::MAX);
         let samples = config.samples;
-        let improving = (0..).zip(comparisons).map(|(place, comparison)| {
+        let improving = (0..).zip(comparisons).map(|(index, comparison)| {
             // New versions are shared out, the first comparisons getting what is left over.
-            let share = samples / groups + u32::from(place < samples % groups);
+            let share = samples / groups + u32::from(index < samples % groups);
             // The only comparison, or the first, has the seeds of the iteration itself.
-            let seed = if place == 0 { seed } else { seed.child("comparison", u64::from(place)) };
-            self.improve(iteration, place as usize, comparison, share.max(1), seed)
+            let seed = if index == 0 { seed } else { seed.child("comparison", u64::from(index)) };
+            self.improve(iteration, index as usize, comparison, share.max(1), seed)
         });
-        let (mut brought, mut said) = (Vec::new(), Vec::new());
+        let (mut updates, mut critiques) = (Vec::new(), Vec::new());
         let mut outcome = Ok(());
         for (step, end) in join_all(improving).await {
             self.iterations.push(step.record);
             self.ends.extend(step.ends);
-            brought.extend(step.updates);
-            said.push(step.critique);
+            updates.extend(step.updates);
+            critiques.push(step.critique);
             outcome = outcome.and(end);
         }
         outcome?;
-        self.critiques.push(said);
+        self.critiques.push(critiques);
         if !self.is_critiqued(iteration) {
-            self.admit(brought, iteration).await?;
+            self.admit(updates, iteration).await?;
         }
         Ok(groups > 0)
     }

@@ -9,7 +9,7 @@ use textgrad_core::{
 };
 use textgrad_ops::prompts::{ContrastiveContext, EvaluationContext};
 
-use super::builder::Inner;
+use super::builder::TpoParts;
 use super::run::Search;
 use crate::config::{Mode, Stopping, TpoConfig};
 use crate::error::Error;
@@ -57,7 +57,7 @@ impl BorrowedCritique {
     /// Searches the donor as [`Mode::Tpo`] would, up to its last critique. The requests are those that a run of
     /// that mode with the same seed makes.
     pub(super) async fn search(
-        tpo: &Inner,
+        tpo: &TpoParts,
         donor: Option<DonorQuery>,
         session: &Session,
     ) -> Result<Self, Error> {

@@ -1,4 +1,4 @@
-//! What happened in a search, as plain data.
+//! The trajectory of a search, as plain data.
 
 use std::collections::BTreeMap;
 
@@ -11,15 +11,15 @@ use crate::config::StopReason;
 /// Everything that happened in the search for one query, in order.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Trajectory {
-    /// Every answer with its score, in the order in which they came. Positions in [`IterationRecord`] count
+    /// Every answer with its score, in their order. Positions in [`IterationRecord`] count
     /// from 0 in this list.
     pub candidates: Vec<CandidateRecord>,
-    /// What was done in each iteration.
+    /// The iterations.
     pub iterations: Vec<IterationRecord>,
     /// Why the search ended before its last iteration, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped: Option<StopReason>,
-    /// What it took.
+    /// Requests and tokens.
     pub usage: UsageRecord,
 }
 
@@ -51,11 +51,12 @@ pub struct CandidateRecord {
     pub iteration: u32,
     /// The answer.
     pub text: String,
-    /// What the reward model gave it.
+    /// The score of the reward model.
     pub score: f64,
 }
 
-/// What was done with one chosen answer in one iteration; an iteration that rewrites several has several. Texts are missing where the iteration ended before them.
+/// One comparison of an iteration and its outcome. Texts are missing where the iteration ended before
+/// them.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct IterationRecord {
     /// Its number, from 1.
@@ -85,7 +86,7 @@ pub struct IterationRecord {
 pub struct UsageRecord {
     /// Requests to language models that were answered.
     pub requests: u64,
-    /// Tokens read and written.
+    /// Prompt and completion tokens.
     pub tokens: Usage,
     /// The same by purpose.
     pub by_purpose: BTreeMap<Purpose, PurposeUsage>,
@@ -120,6 +121,6 @@ impl UsageRecord {
 pub struct PurposeUsage {
     /// Requests that were answered.
     pub requests: u64,
-    /// Tokens read and written.
+    /// Prompt and completion tokens.
     pub tokens: Usage,
 }

@@ -125,7 +125,7 @@ impl From<Truncation> for String {
 /// # Ok::<(), tpo::Error>(())
 /// ```
 pub trait Tokenizer: Send + Sync {
-    /// What tells it from others. A run is only continued with the same one.
+    /// Identity of the tokenizer. A run is only continued with the same one.
     fn identity(&self) -> Cow<'_, str>;
 
     /// The bytes of the text that each of its tokens stands for, in their order. Tokens that share a character

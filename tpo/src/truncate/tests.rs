@@ -242,8 +242,11 @@ mod hf {
         for text in ["", "{}", "[1]", r#"{"chat_template": "x", "bos_token": "<s>"}"#] {
             std::fs::write(&path, text).unwrap();
             let error = HfTokenizer::from_file(&path).unwrap_err();
-            let told = error.to_string();
-            assert!(told.contains("tokenizer_config.json: expected a tokenizer.json"), "{told}");
+            let reported = error.to_string();
+            assert!(
+                reported.contains("tokenizer_config.json: expected a tokenizer.json"),
+                "{reported}"
+            );
             assert!(std::error::Error::source(&error).is_some());
         }
         let missing = HfTokenizer::from_file(folder.path().join("none.json")).unwrap_err();

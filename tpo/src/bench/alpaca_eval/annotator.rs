@@ -1,4 +1,4 @@
-//! Preferences by an engine.
+//! Annotator that compares outputs by a judge.
 
 #[cfg(test)]
 mod tests;
@@ -19,7 +19,7 @@ use crate::stats::mean;
 /// The variables of `preference_system` and `preference`, which ask for the better of two outputs.
 #[derive(Debug, Clone, Serialize)]
 pub struct PreferenceContext<'a> {
-    /// What was asked.
+    /// The request.
     pub instruction: &'a str,
     /// The output that is called `m`, which stands first.
     pub output_1: &'a str,
@@ -77,7 +77,7 @@ impl Annotator {
         Self { asker, reading: Reading::default(), orders: Orders::default() }
     }
 
-    /// How replies are drawn; one a comparison whatever its `n` says.
+    /// Sampling parameters of replies; `n` is ignored.
     #[must_use]
     pub fn sampling(mut self, sampling: Sampling) -> Self {
         self.asker.sampling = sampling;
@@ -136,8 +136,8 @@ impl Annotator {
             let context = PreferenceContext { instruction, output_1, output_2 };
             self.ask(context, seed.child("order", u64::from(!first)))
         });
-        let said = try_join_all(asked).await?;
-        let (raw_completion, seconds): (Vec<String>, Vec<Option<f64>>) = said.into_iter().unzip();
+        let reply = try_join_all(asked).await?;
+        let (raw_completion, seconds): (Vec<String>, Vec<Option<f64>>) = reply.into_iter().unzip();
         let shares: Vec<Option<f64>> = seconds
             .into_iter()
             .zip(&reference_first)
@@ -161,7 +161,7 @@ impl Annotator {
         })
     }
 
-    /// What the judge said, and what that gives the second output.
+    /// The reply of the judge, and the share that it gives the second output.
     async fn ask(
         &self,
         context: PreferenceContext<'_>,
@@ -189,8 +189,9 @@ impl Annotator {
 /// not counts as impossible, as in the official program.
 fn share_of_second(token: &TokenLogprob) -> Option<f64> {
     let of = |letter: &str| {
-        let told = token.top.iter().find(|(other, _)| other == letter).map(|(_, logprob)| *logprob);
-        told.or_else(|| (token.token == letter).then_some(token.logprob)).map_or(0.0, f64::exp)
+        let reported =
+            token.top.iter().find(|(other, _)| other == letter).map(|(_, logprob)| *logprob);
+        reported.or_else(|| (token.token == letter).then_some(token.logprob)).map_or(0.0, f64::exp)
     };
     let (first, second) = (of("m"), of("M"));
     (first + second > 0.0).then(|| second / (first + second))
@@ -198,8 +199,8 @@ fn share_of_second(token: &TokenLogprob) -> Option<f64> {
 
 /// Whether a reply names the second output: its last line is `M`, or `m` for the first, and nothing else but
 /// signs around it. None for anything else.
-fn second_wins(said: &str) -> Option<bool> {
-    let last = said.lines().rev().find(|line| !line.trim().is_empty())?;
+fn second_wins(reply: &str) -> Option<bool> {
+    let last = reply.lines().rev().find(|line| !line.trim().is_empty())?;
     match last.trim_matches(|letter: char| !letter.is_alphanumeric()) {
         "M" => Some(true),
         "m" => Some(false),
@@ -210,7 +211,7 @@ fn second_wins(said: &str) -> Option<bool> {
 /// A comparison with the reference, in the fields of the official annotations. Output 1 is the reference's.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Annotation {
-    /// What was asked.
+    /// The request.
     pub instruction: String,
     /// The reference's output.
     pub output_1: String,
@@ -227,7 +228,7 @@ pub struct Annotation {
     pub annotator: String,
     /// From 1 (the reference is better) to 2 (the model is); none if a reply could not be read.
     pub preference: Option<f64>,
-    /// What the judge said, one reply an order.
+    /// The replies of the judge, one per order.
     #[serde(default)]
     pub raw_completion: Vec<String>,
     /// Of each reply, whether the reference's output stood first.

@@ -1,4 +1,4 @@
-//! The win rate at equal lengths.
+//! Length-controlled win rates.
 
 use serde::{Deserialize, Deserializer};
 

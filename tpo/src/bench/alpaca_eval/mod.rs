@@ -30,7 +30,7 @@ use crate::error::Error;
 pub struct Output {
     /// What was asked, letter by letter as in the evaluation set.
     pub instruction: String,
-    /// What the model said.
+    /// The response of the model.
     pub output: String,
     /// The model.
     pub generator: String,
@@ -100,7 +100,7 @@ impl Outputs {
         Ok(Self { generator, outputs: Vec::new(), seen: HashSet::new() })
     }
 
-    /// Adds what the model said to an instruction, given as the evaluation set has it.
+    /// Adds the response of the model to an instruction, given as the evaluation set has it.
     ///
     /// # Errors
     /// [`Error::Input`] for an instruction that was added before.

@@ -21,7 +21,7 @@ pub struct Answer {
     pub ans_id: String,
     /// The model; the file must have its name, see [`file_name`].
     pub model: String,
-    messages: [Turn; 2],
+    messages: [AnswerTurn; 2],
     /// When it was written, in seconds since 1970.
     pub tstamp: f64,
     /// Its style.
@@ -30,15 +30,15 @@ pub struct Answer {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Turn {
+struct AnswerTurn {
     role: String,
-    content: Content,
+    content: TurnContent,
 }
 
 /// A user's turn is a text, a model's turn holds its text under `answer`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
-enum Content {
+enum TurnContent {
     Text(String),
     Answer { answer: String },
 }
@@ -48,15 +48,17 @@ impl Answer {
     /// give the same file.
     #[must_use]
     pub fn new(question: &Question, model: &str, text: &str, tstamp: f64) -> Self {
-        let asked =
-            Turn { role: "user".to_owned(), content: Content::Text(question.prompt.clone()) };
-        let content = Content::Answer { answer: text.to_owned() };
-        let said = Turn { role: "assistant".to_owned(), content };
+        let asked = AnswerTurn {
+            role: "user".to_owned(),
+            content: TurnContent::Text(question.prompt.clone()),
+        };
+        let content = TurnContent::Answer { answer: text.to_owned() };
+        let reply = AnswerTurn { role: "assistant".to_owned(), content };
         Self {
             uid: question.uid.clone(),
             ans_id: id(&[&question.uid, model, text]),
             model: model.to_owned(),
-            messages: [asked, said],
+            messages: [asked, reply],
             tstamp,
             style: Style::of(text),
         }
@@ -82,9 +84,9 @@ impl Answer {
     /// The answer of the model.
     #[must_use]
     pub fn text(&self) -> &str {
-        let [_, said] = &self.messages;
-        match &said.content {
-            Content::Text(text) | Content::Answer { answer: text } => text,
+        let [_, reply] = &self.messages;
+        match &reply.content {
+            TurnContent::Text(text) | TurnContent::Answer { answer: text } => text,
         }
     }
 }

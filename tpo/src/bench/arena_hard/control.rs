@@ -1,4 +1,4 @@
-//! The score at equal style.
+//! Style-controlled scores.
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -1,4 +1,4 @@
-//! Two games a question, played by an engine.
+//! Judge that plays two games per question.
 
 use std::sync::Arc;
 
@@ -15,8 +15,8 @@ use crate::error::Error;
 
 /// The variables of `duel_system` and `duel`, which word a game.
 #[derive(Debug, Clone, Serialize)]
-pub struct DuelContext<'a> {
-    /// What was asked.
+pub struct GameContext<'a> {
+    /// The request.
     pub question: &'a str,
     /// The category of the question.
     pub category: &'a str,
@@ -28,7 +28,7 @@ pub struct DuelContext<'a> {
     pub answer_b: &'a str,
 }
 
-impl TemplateContext for DuelContext<'_> {
+impl TemplateContext for GameContext<'_> {
     fn example() -> Json {
         json!({ "question": "", "category": "", "creative": false, "answer_a": "", "answer_b": "" })
     }
@@ -49,7 +49,7 @@ impl Judge {
         Self(Asker::new(engine, prompts)).sampling(sampling)
     }
 
-    /// How judgments are drawn; one a game whatever its `n` says.
+    /// Sampling parameters of judgments; `n` is ignored.
     #[must_use]
     pub fn sampling(mut self, sampling: Sampling) -> Self {
         self.0.sampling = sampling;
@@ -96,7 +96,7 @@ impl Judge {
     }
 
     async fn game(&self, question: &Question, a: &str, b: &str, place: u64) -> Result<Game, Error> {
-        let context = DuelContext {
+        let context = GameContext {
             question: &question.prompt,
             category: &question.category,
             creative: question.category == "creative_writing",
@@ -104,8 +104,8 @@ impl Judge {
             answer_b: b,
         };
         let seed = self.0.seed.child(&question.uid, 0).child("game", place);
-        let (messages, said) = self.0.ask(["duel_system", "duel"], &context, seed).await?;
-        Ok(Game::new(&messages, said))
+        let (messages, reply) = self.0.ask(["duel_system", "duel"], &context, seed).await?;
+        Ok(Game::new(&messages, reply))
     }
 }
 

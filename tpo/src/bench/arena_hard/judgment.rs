@@ -58,8 +58,8 @@ impl Verdict {
     /// ```
     /// use tpo::bench::arena_hard::Verdict;
     ///
-    /// let said = "At first [[A>B]], but then: [[b>>a]]. Not [A=B].";
-    /// assert_eq!(Verdict::of(said), Some(Verdict::BMuchBetter));
+    /// let reply = "At first [[A>B]], but then: [[b>>a]]. Not [A=B].";
+    /// assert_eq!(Verdict::of(reply), Some(Verdict::BMuchBetter));
     /// ```
     #[must_use]
     pub fn of(judgment: &str) -> Option<Self> {
@@ -107,7 +107,7 @@ pub struct Game {
     /// The verdict; none if the judge gave none.
     pub score: Option<Verdict>,
     judgment: Said,
-    prompt: Vec<Turn>,
+    prompt: Vec<PromptTurn>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -116,17 +116,17 @@ struct Said {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Turn {
+struct PromptTurn {
     role: String,
     content: String,
 }
 
 impl Game {
-    /// A game by what was asked and what the judge said.
+    /// A game from the request and the reply of the judge.
     #[must_use]
     pub fn new(prompt: &[Message], judgment: impl Into<String>) -> Self {
         let judgment = judgment.into();
-        let turn = |message: &Message| Turn {
+        let turn = |message: &Message| PromptTurn {
             role: message.role.as_str().to_owned(),
             content: message.text(),
         };
@@ -137,7 +137,7 @@ impl Game {
         }
     }
 
-    /// What the judge said.
+    /// The reply of the judge.
     #[must_use]
     pub fn judgment(&self) -> &str {
         &self.judgment.answer
@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn the_last_verdict_in_two_brackets_counts() {
-        for (said, verdict) in [
+        for (reply, verdict) in [
             ("[[A>B]] then [[B>A]]", Some(Verdict::BBetter)),
             ("my verdict is: [[a>>b]]", Some(Verdict::AMuchBetter)),
             ("[[A=B]] ... [B>A]", Some(Verdict::Tie)),
@@ -208,7 +208,7 @@ mod tests {
             ("[[A>B]] [[A]]", None),
             ("", None),
         ] {
-            assert_eq!(Verdict::of(said), verdict, "{said}");
+            assert_eq!(Verdict::of(reply), verdict, "{reply}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! The answer in a solution.
+//! The boxed answer of a solution, and the first normal form of the rules.
 
 /// What the last `\boxed{}` of a solution holds, braces matched; none if there is none, or if its braces are
 /// not closed, as in a solution that was cut off.

@@ -1,4 +1,4 @@
-//! From tokens to an expression.
+//! Expressions: tokens and parser.
 
 use std::iter::Peekable;
 use std::str::Chars;
@@ -31,17 +31,17 @@ pub(super) enum Unread {
 }
 
 /// The longest expression, in letters.
-const LONGEST: usize = 400;
+const MAX_LENGTH: usize = 400;
 
 /// Parentheses, signs and powers within each other, at most.
-const DEPTH: usize = 60;
+const MAX_DEPTH: usize = 60;
 
 /// The largest number of which a factorial is taken.
-const FACTORIAL: u32 = 100;
+const MAX_FACTORIAL: u32 = 100;
 
 /// Reads an expression. A product may be written without a sign; it binds like one with it.
 pub(super) fn parse(text: &str) -> Result<Expression, Unread> {
-    if text.chars().count() > LONGEST {
+    if text.chars().count() > MAX_LENGTH {
         return Err(unknown("an expression is too long"));
     }
     if text.trim().is_empty() {
@@ -164,7 +164,7 @@ impl Parser {
         &mut self,
         read: impl FnOnce(&mut Self) -> Result<Expression, Unread>,
     ) -> Result<Expression, Unread> {
-        if self.depth >= DEPTH {
+        if self.depth >= MAX_DEPTH {
             return Err(unknown("too many parentheses"));
         }
         self.depth += 1;
@@ -179,17 +179,17 @@ fn factorial(of: &Expression) -> Result<Expression, Unread> {
         Expression::Number(number) if number.is_integer() => number.to_integer().to_u32(),
         _ => None,
     };
-    let number = number.filter(|number| *number <= FACTORIAL);
+    let number = number.filter(|number| *number <= MAX_FACTORIAL);
     let number = number.ok_or_else(|| unknown("a factorial of something else than a number"))?;
     let product = (1..=number).fold(BigInt::one(), |product, factor| product * factor);
     Ok(Expression::Number(BigRational::from_integer(product)))
 }
 
 /// Letters and digits of a number or an exponent, at most.
-const DIGITS: usize = 60;
+const MAX_DIGITS: usize = 60;
 
 /// Powers of ten that a number may be written with.
-const EXPONENT: u32 = 300;
+const MAX_EXPONENT: u32 = 300;
 
 /// Names of up to two different letters that mean something to the rules' computer algebra system. All other
 /// names are products of their letters and numbers, `pi2` too.
@@ -202,7 +202,7 @@ const NAMES: [&str; 28] = [
 const GREEK: [&str; 3] = ["mu", "nu", "xi"];
 
 /// Letters that can stand in no expression.
-const NEVER: [char; 10] = ['=', ',', ';', ':', '<', '>', '?', '`', '$', '#'];
+const REFUSED: [char; 10] = ['=', ',', ';', ':', '<', '>', '?', '`', '$', '#'];
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Token {
@@ -259,7 +259,7 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token>, Unread> {
                         return Err(Unread::Malformed);
                     }
                     ',' if is_argument(&tokens) => return unknown("a list of arguments"),
-                    letter if NEVER.contains(&letter) => return Err(Unread::Malformed),
+                    letter if REFUSED.contains(&letter) => return Err(Unread::Malformed),
                     letter if !letter.is_ascii() && !letter.is_alphanumeric() => {
                         return Err(Unread::Malformed);
                     }
@@ -292,7 +292,7 @@ fn digits(letters: &mut Peekable<Chars<'_>>) -> Result<String, Unread> {
     let mut digits = String::new();
     while let Some(digit) = letters.next_if(char::is_ascii_digit) {
         digits.push(digit);
-        if digits.len() > DIGITS {
+        if digits.len() > MAX_DIGITS {
             return Err(Unread::Unknown("a number is too long".to_owned()));
         }
     }
@@ -314,7 +314,7 @@ fn number(letters: &mut Peekable<Chars<'_>>) -> Result<Token, Unread> {
         return Err(if ends(letters) { Unread::Malformed } else { odd() });
     }
     let all: BigInt = format!("{whole}{part}").parse().map_err(|_| odd())?;
-    let places = u32::try_from(part.len()).unwrap_or(EXPONENT);
+    let places = u32::try_from(part.len()).unwrap_or(MAX_EXPONENT);
     let mut value = BigRational::new(all, ten_to(places));
     if let Some(exponent) = exponent(letters)? {
         let power = BigRational::from_integer(ten_to(exponent.unsigned_abs()));
@@ -352,7 +352,7 @@ fn exponent(letters: &mut Peekable<Chars<'_>>) -> Result<Option<i32>, Unread> {
         return Ok(None);
     }
     *letters = ahead;
-    let exponent = digits.parse::<i32>().ok().filter(|size| size.unsigned_abs() <= EXPONENT);
+    let exponent = digits.parse::<i32>().ok().filter(|size| size.unsigned_abs() <= MAX_EXPONENT);
     let exponent = exponent.ok_or_else(|| Unread::Unknown("a number is too large".to_owned()))?;
     Ok(Some(if sign == Some('-') { -exponent } else { exponent }))
 }

@@ -1,4 +1,4 @@
-//! Whether an answer is right.
+//! Verdict on an answer.
 
 use serde::Serialize;
 

@@ -6,7 +6,7 @@ use std::str::Chars;
 use super::commands::{CONTENTS, SYMBOLS, TABLES, is_lost, styled};
 
 /// Groups within groups, at most.
-const DEPTH: usize = 50;
+const MAX_DEPTH: usize = 50;
 
 /// The plain text, or what is not known.
 pub(super) fn plain(latex: &str) -> Result<String, String> {
@@ -65,7 +65,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn read(&mut self, within: Within, depth: usize) -> Result<(String, End), String> {
-        if depth > DEPTH {
+        if depth > MAX_DEPTH {
             return Err("too many groups within groups".to_owned());
         }
         let mut text = String::new();

@@ -68,10 +68,10 @@ impl Problem {
         Ok(Query::from(prompts.render("math_query", &context)?.trim_end()))
     }
 
-    /// Grades what a policy said: see [`last_boxed`] and [`grade`]. Without a box it is wrong.
+    /// Grades a response: see [`last_boxed`] and [`grade`]. Without a box it is wrong.
     #[must_use]
-    pub fn grade(&self, said: &str) -> Grade {
-        last_boxed(said).map_or(Grade::Incorrect, |given| grade(given, &self.answer))
+    pub fn grade(&self, reply: &str) -> Grade {
+        last_boxed(reply).map_or(Grade::Incorrect, |given| grade(given, &self.answer))
     }
 }
 
@@ -135,12 +135,12 @@ pub struct Graded {
 }
 
 impl Graded {
-    /// What a policy said to a problem, graded.
+    /// A graded response to a problem.
     #[must_use]
-    pub fn new(problem: &Problem, said: &str) -> Self {
+    pub fn new(problem: &Problem, reply: &str) -> Self {
         let Problem { answer, subject, level, unique_id, .. } = problem.clone();
-        let given = last_boxed(said).map(str::to_owned);
-        Self { unique_id, subject, level, given, gold: answer, grade: problem.grade(said) }
+        let given = last_boxed(reply).map(str::to_owned);
+        Self { unique_id, subject, level, given, gold: answer, grade: problem.grade(reply) }
     }
 }
 
@@ -197,7 +197,7 @@ mod tests {
     fn grades_are_written_with_their_reasons() {
         let problem = &read("f", LINE).unwrap()[0];
         let graded =
-            [r"\boxed{3/2}", "3/2", r"\boxed{\foo}"].map(|said| Graded::new(problem, said));
+            [r"\boxed{3/2}", "3/2", r"\boxed{\foo}"].map(|reply| Graded::new(problem, reply));
         let lines: Vec<Json> = write_graded(&graded)
             .unwrap()
             .lines()

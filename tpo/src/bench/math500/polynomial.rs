@@ -9,10 +9,10 @@ use num_traits::{One, Signed, ToPrimitive, Zero};
 use super::expression::Expression;
 
 /// Terms, at most.
-const TERMS: usize = 300;
+const MAX_TERMS: usize = 300;
 
 /// The length of a numerator or denominator, in bits, at most.
-const BITS: u64 = 4000;
+const MAX_BITS: u64 = 4000;
 
 /// What a polynomial is made of besides fractions. No relation holds between these but that the square of a
 /// root is its number.
@@ -99,7 +99,10 @@ impl Polynomial {
             Some(known) => known + factor,
             None => factor.clone(),
         };
-        if sum.numer().bits() > BITS || sum.denom().bits() > BITS || self.0.len() > TERMS {
+        if sum.numer().bits() > MAX_BITS
+            || sum.denom().bits() > MAX_BITS
+            || self.0.len() > MAX_TERMS
+        {
             return None;
         }
         if !sum.is_zero() {
@@ -131,10 +134,10 @@ fn multiply(one: &Monomial, other: &Monomial) -> (Monomial, BigInt) {
 }
 
 /// The largest exponent that is multiplied out.
-const EXPONENT: u32 = 40;
+const MAX_EXPONENT: u32 = 40;
 
 /// The largest number whose root is taken apart, which takes at most its root of divisions.
-const FACTORED: i64 = 1_000_000_000_000;
+const MAX_FACTORED: i64 = 1_000_000_000_000;
 
 /// A fraction of polynomials; the lower one is never zero.
 #[derive(Debug, Clone)]
@@ -207,7 +210,7 @@ fn power(base: &Fraction, exponent: &Fraction) -> Option<Fraction> {
     let Some(whole) = whole.and_then(|whole| whole.to_integer().to_i64()) else {
         return Some(opaque(&format!("{base:?}^{exponent:?}")));
     };
-    let times = u32::try_from(whole.unsigned_abs()).ok().filter(|times| *times <= EXPONENT)?;
+    let times = u32::try_from(whole.unsigned_abs()).ok().filter(|times| *times <= MAX_EXPONENT)?;
     let one = Fraction::whole(Polynomial::number(BigRational::one()));
     let product = (0..times).try_fold(one, |product, _| product.times(base))?;
     if whole < 0 { product.inverse() } else { Some(product) }
@@ -229,7 +232,7 @@ fn root_of(number: &BigRational) -> Option<Fraction> {
     }
     // The root of a/b is that of ab, divided by b.
     let radicand = (number.numer() * number.denom()).to_i64()?;
-    if radicand.abs() > FACTORED {
+    if radicand.abs() > MAX_FACTORED {
         return None;
     }
     let mut rest = radicand.abs();

@@ -1,4 +1,4 @@
-//! Whether two expressions are the same, as far as it can be decided.
+//! Equality of two expressions, as far as it can be decided.
 //!
 //! `parse` reads an expression the way the rules' computer algebra system does, `exact` decides what can be
 //! decided exactly, `numeric` refutes equality at a few points.
@@ -13,7 +13,7 @@ use super::expression::{Expression, Unread, parse};
 use super::normalize::is_fraction;
 use super::polynomial::{Fraction, fraction};
 
-/// What can be said of two expressions.
+/// The comparison of two expressions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Comparison {
     Equal,
@@ -73,7 +73,7 @@ const POINTS: u64 = 5;
 
 /// How far two values must be apart to differ, relative to the largest number on the way to them, which
 /// bounds what rounding can have done.
-const APART: f64 = 1e-6;
+const MIN_DIFFERENCE: f64 = 1e-6;
 
 /// Whether two expressions have different values at a point where both have one. Letters are positive numbers
 /// there, which come from a fixed seed.
@@ -85,7 +85,7 @@ fn differ(one: &Expression, other: &Expression) -> bool {
         match values {
             [Some(one), Some(other)] if largest.is_finite() => {
                 let apart = one.plus(other.negative()).size();
-                apart.is_finite() && apart > APART * largest
+                apart.is_finite() && apart > MIN_DIFFERENCE * largest
             }
             _ => false,
         }
@@ -261,8 +261,8 @@ mod tests {
             ("sqrt(2.0)", "sqrt(2)"),
             ("sqrt(2,)", "sqrt(2)"),
         ] {
-            let said = compare(one, other);
-            assert!(matches!(said, Comparison::Undecided(_)), "{one} and {other}: {said:?}");
+            let reply = compare(one, other);
+            assert!(matches!(reply, Comparison::Undecided(_)), "{one} and {other}: {reply:?}");
         }
     }
 }

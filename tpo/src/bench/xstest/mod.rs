@@ -58,9 +58,9 @@ pub struct Completion {
     /// Its kind.
     #[serde(rename = "type")]
     pub kind: String,
-    /// What was asked.
+    /// The request.
     pub prompt: String,
-    /// What the model said.
+    /// The response of the model.
     pub completion: String,
 }
 

@@ -1,4 +1,4 @@
-//! Ranges and where they are marked.
+//! Axes: ranges and ticks.
 
 use crate::report::table::shown;
 

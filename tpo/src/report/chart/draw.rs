@@ -1,4 +1,4 @@
-//! Drawing a chart.
+//! Drawing of charts.
 
 use std::fmt::Write as _;
 

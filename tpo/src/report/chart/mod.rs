@@ -97,7 +97,7 @@ pub(crate) fn escape(text: &str) -> String {
     escaped
 }
 
-/// How wide a text is at 12 px, as far as can be told without the font.
+/// How wide a text is at 12 px, estimated without the font.
 pub(super) fn width(text: &str) -> f64 {
     text.chars().map(|c| if c.is_ascii() { 7.0 } else { 9.0 }).sum()
 }

@@ -1,4 +1,4 @@
-//! Reward by what may be spent: best-of-N and depth.
+//! Figures of reward by budget, and of cost.
 
 use super::{Context, Dash, Figure, Point, Series, Shape, dash, setting};
 use crate::config::Mode;

@@ -1,4 +1,4 @@
-//! Search against best-of-N, at equal and at larger budgets.
+//! Figure of search against best-of-N, at equal and larger budgets.
 
 use super::{Context, Figure, Point, Series, Shape};
 use crate::config::Mode;

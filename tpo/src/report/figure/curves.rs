@@ -1,4 +1,4 @@
-//! Reward by iteration.
+//! Figures of reward by iteration, and by depth and width.
 
 use std::collections::{BTreeMap, BTreeSet};
 

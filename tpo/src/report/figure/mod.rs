@@ -1,4 +1,4 @@
-//! The figures of a report.
+//! Figures of a report.
 
 mod budget;
 mod contrast;
@@ -31,7 +31,7 @@ pub struct Figure {
     pub table: Table,
 }
 
-/// What figures are made of.
+/// The data of figures.
 pub(super) struct Context<'a> {
     pub(super) runs: &'a [RunData],
     pub(super) bootstrap: Bootstrap,
@@ -53,7 +53,7 @@ impl Context<'_> {
     }
 }
 
-/// All figures that can be made of these runs.
+/// All figures that these runs have the data for.
 pub(super) fn all(context: &Context<'_>) -> Vec<Figure> {
     let figures = [
         Some(overview::runs(context)),

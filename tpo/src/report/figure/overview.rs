@@ -1,4 +1,4 @@
-//! What was run, in numbers.
+//! Tables of runs, and of wins.
 
 use super::{Context, Figure, Point, Series, Shape, setting};
 use crate::config::TpoConfig;
@@ -79,24 +79,24 @@ fn others(run: &RunData) -> Option<String> {
     let ours = serde_json::to_value(&run.config.search).ok()?;
     let usual = serde_json::to_value(TpoConfig::default()).ok()?;
     let differ = SHOWN.iter().filter(|path| ours.pointer(path) != usual.pointer(path));
-    let told = differ.filter_map(|path| {
+    let reported = differ.filter_map(|path| {
         let name = path.trim_start_matches('/').replace('/', ".");
         Some(match ours.pointer(path)? {
             serde_json::Value::String(word) => format!("{name} {word}"),
             value => format!("{name} {value}"),
         })
     });
-    let told: Vec<String> = told.collect();
-    (!told.is_empty()).then(|| told.join(", "))
+    let reported: Vec<String> = reported.collect();
+    (!reported.is_empty()).then(|| reported.join(", "))
 }
 
 /// With more pairs than this, only those with the first run are shown.
-const MOST: usize = 28;
+const MAX_RUNS: usize = 28;
 
 pub(super) fn wins(context: &Context<'_>) -> Option<Figure> {
     let runs = context.runs;
     let pairs = (0..runs.len()).flat_map(|a| (a + 1..runs.len()).map(move |b| (b, a)));
-    let all = runs.len() * runs.len().saturating_sub(1) / 2 <= MOST;
+    let all = runs.len() * runs.len().saturating_sub(1) / 2 <= MAX_RUNS;
     let pairs = pairs.filter(|(_, against)| all || *against == 0);
     let mut table = Table::new([
         "run",

@@ -1,4 +1,4 @@
-//! How scores are spread: over queries, and over repetitions.
+//! Figures of the spread of scores: over queries, and over repetitions.
 
 use std::collections::BTreeMap;
 

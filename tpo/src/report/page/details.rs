@@ -1,4 +1,4 @@
-//! What the page shows of single queries.
+//! Single queries on the page.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -15,10 +15,10 @@ use crate::run::ResultRecord;
 use crate::search::Trajectory;
 
 /// How many characters of a query its row in the list shows.
-const EXCERPT: usize = 90;
+const EXCERPT_LENGTH: usize = 90;
 
 /// What stands around a text in the page: two quotes and a comma.
-const AROUND: usize = 3;
+const SEPARATOR_BYTES: usize = 3;
 
 /// The queries of a run: a row of a list for each, and its texts, each compressed by itself so that a browser
 /// unpacks what is opened and nothing else.
@@ -50,7 +50,7 @@ impl Blocks {
             return Ok(());
         }
         let block = pack(json).map_err(Error::io(Path::new("a report"), "cannot be packed"))?;
-        let bytes = self.bytes + block.len() + AROUND;
+        let bytes = self.bytes + block.len() + SEPARATOR_BYTES;
         self.full = bytes > room;
         if !self.full {
             self.bytes = bytes;
@@ -71,7 +71,7 @@ impl Details {
         let best = record.best.as_ref();
         let row = json!([
             record.index,
-            truncate(record.query.text(), EXCERPT),
+            truncate(record.query.text(), EXCERPT_LENGTH),
             trajectory.candidates.first().map(|first| first.score),
             trajectory.best_score_by(0),
             best.map(|best| best.score),
@@ -85,8 +85,8 @@ impl Details {
             self.whole.add(&detail(record, |_| true), room)?;
         }
         if !self.brief.full {
-            let told = |place| matters(trajectory, place);
-            self.brief.add(&detail(record, told), room)?;
+            let shown = |place| matters(trajectory, place);
+            self.brief.add(&detail(record, shown), room)?;
         }
         Ok(())
     }
@@ -97,7 +97,7 @@ impl Details {
         let room = self.room.saturating_sub(self.listed);
         while self.brief.bytes > room {
             let Some(last) = self.brief.blocks.pop() else { break };
-            self.brief.bytes -= last.len() + AROUND;
+            self.brief.bytes -= last.len() + SEPARATOR_BYTES;
         }
         for (brief, whole) in
             self.brief.blocks.iter_mut().zip(std::mem::take(&mut self.whole).blocks)
@@ -144,8 +144,8 @@ fn pack(json: &Json) -> std::io::Result<String> {
     Ok(STANDARD.encode(encoder.finish()?))
 }
 
-/// Everything about a query, with the texts of those answers that `told` holds for.
-fn detail(record: &ResultRecord, told: impl Fn(usize) -> bool) -> Json {
+/// Everything about a query, with the texts of the answers that `shown` holds for.
+fn detail(record: &ResultRecord, shown: impl Fn(usize) -> bool) -> Json {
     let trajectory = &record.trajectory;
     let parents = parents(trajectory);
     let text = |place: usize| trajectory.candidates.get(place).map(|c| c.text.as_str());
@@ -155,7 +155,7 @@ fn detail(record: &ResultRecord, told: impl Fn(usize) -> bool) -> Json {
         .zip(&parents)
         .enumerate()
         .map(|(place, (candidate, parent))| {
-            if !told(place) {
+            if !shown(place) {
                 return json!([candidate.iteration, candidate.score, null, parent, null]);
             }
             let before = parent.and_then(text);

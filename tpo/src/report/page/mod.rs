@@ -1,4 +1,4 @@
-//! The page.
+//! The report as one HTML page.
 
 mod details;
 
@@ -125,13 +125,13 @@ fn push_figure(html: &mut String, figure: &Figure, alone: bool) {
 
 /// A table; of a long one the beginning, for all of it is in the CSV file.
 fn push_table(html: &mut String, table: &Table) {
-    const MOST: usize = 400;
+    const MAX_LENGTH: usize = 400;
     html.push_str("<div class=\"wide\"><table><thead><tr>");
     for column in &table.columns {
         let _ = write!(html, "<th>{}</th>", escape(column));
     }
     html.push_str("</tr></thead><tbody>");
-    for row in table.rows.iter().take(MOST) {
+    for row in table.rows.iter().take(MAX_LENGTH) {
         html.push_str("<tr>");
         for cell in row {
             let class = if matches!(cell, Cell::Text(_)) { "" } else { " class=\"n\"" };
@@ -140,9 +140,12 @@ fn push_table(html: &mut String, table: &Table) {
         html.push_str("</tr>");
     }
     html.push_str("</tbody></table></div>");
-    if table.rows.len() > MOST {
-        let _ =
-            write!(html, "<p class=\"soft\">The first {MOST} of {} rows.</p>", table.rows.len());
+    if table.rows.len() > MAX_LENGTH {
+        let _ = write!(
+            html,
+            "<p class=\"soft\">The first {MAX_LENGTH} of {} rows.</p>",
+            table.rows.len()
+        );
     }
 }
 

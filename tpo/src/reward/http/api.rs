@@ -1,4 +1,4 @@
-//! What the servers of reward models take and give.
+//! Request and response formats of reward model servers.
 
 use serde_json::{Value as Json, json};
 use textgrad_core::{EngineError, ErrorKind, truncate};
@@ -69,7 +69,7 @@ impl RewardApi {
         }
     }
 
-    /// What tells the scores of this one from those of others of the same name.
+    /// The settings that change scores and that the name omits.
     pub(super) fn settings(&self) -> String {
         match self {
             Self::VllmClassifyText(template)
@@ -82,7 +82,7 @@ impl RewardApi {
         }
     }
 
-    /// How many answers travel in one request unless said otherwise: one, for these servers put requests
+    /// How many answers travel in one request by default: one, for these servers put requests
     /// that are there at the same time together themselves; 16 for OpenRLHF's, which does not.
     #[must_use]
     pub fn default_batch(&self) -> usize {
@@ -280,11 +280,11 @@ fn without_bos(
 }
 
 /// The longest part of a reply that an error shows, in characters.
-const SHOWN: usize = 200;
+const MAX_SHOWN: usize = 200;
 
 /// A reply that is not what the route promises. Asking again cannot help.
 pub(super) fn wrong(path: &str, expected: &str, got: &str, answer: Option<&str>) -> EngineError {
-    let mut message = format!("expected {expected} from /{path}, got {}", truncate(got, SHOWN));
+    let mut message = format!("expected {expected} from /{path}, got {}", truncate(got, MAX_SHOWN));
     if let Some(answer) = answer {
         message.push_str(&format!(", for the answer {:?}", truncate(answer, 80)));
     }

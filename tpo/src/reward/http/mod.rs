@@ -21,7 +21,7 @@ use super::RewardModel;
 use super::monitor::{ExpectedScores, ScoreMonitor};
 use crate::query::Query;
 
-/// What to look at if scores do not tell answers apart.
+/// Advice for scores that do not distinguish answers.
 const ADVICE: &str =
     "check the chat template, and whether the route gives one class through a softmax";
 
@@ -65,7 +65,7 @@ pub struct HttpRewardBuilder {
 }
 
 impl HttpReward {
-    /// How many requests are made at the same time, unless said otherwise.
+    /// Default number of concurrent requests.
     pub const DEFAULT_CONCURRENCY: usize = 64;
 
     /// A reward model at a server such as `http://localhost:8001`, by the name under which it is served.

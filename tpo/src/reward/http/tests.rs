@@ -100,7 +100,7 @@ fn scores_are_read_in_the_order_of_the_answers() {
 fn a_reply_without_usable_scores_names_what_came_and_the_answer() {
     let tei = RewardApi::Tei(None);
     let pooled = |data: Json| json!({ "data": [{ "data": data }, { "data": [1.0] }] });
-    let said = |text: &str| json!({ "choices": [{ "message": { "content": text } }] });
+    let reply = |text: &str| json!({ "choices": [{ "message": { "content": text } }] });
     for (api, reply, words) in [
         (RewardApi::VllmClassify, json!({}), &["a list of results", "none"][..]),
         (RewardApi::VllmClassify, json!({ "data": [] }), &["2 result(s)", "got 0", "first"]),

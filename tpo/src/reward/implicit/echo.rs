@@ -1,4 +1,4 @@
-//! The way of OpenAI's completions: the prompt is echoed with its logprobs.
+//! Likelihoods from the logprobs of a prompt: echoed, or by vLLM's `prompt_logprobs`.
 
 use serde_json::{Value as Json, json};
 use textgrad_core::{EngineError, truncate};
@@ -8,11 +8,11 @@ use super::likelihood::{COMPLETIONS, Likelihood, finite, sum, wrong};
 use super::place::{Echoed, Unplaced};
 
 /// What to do where a server has no echo.
-const ELSEWHERE: &str = "such servers cannot tell likelihoods; name one that echoes prompts with their logprobs, \
+const NO_ECHO_ADVICE: &str = "such servers cannot tell likelihoods; name one that echoes prompts with their logprobs, \
                          as vLLM and SGLang do";
 
 /// How much of a reply is shown, in characters: what to do about it is to be read behind it.
-const SHOWN: usize = 60;
+const MAX_SHOWN: usize = 60;
 
 impl Likelihood {
     pub(super) async fn by_echo(&self, parts: &Parts, answer: &str) -> Result<f64, EngineError> {
@@ -32,15 +32,15 @@ impl Likelihood {
             let expected = "tokens and token_logprobs of the echoed prompt";
             return Err(wrong(
                 expected,
-                &format!("{}; {ELSEWHERE}", truncate(&reply.to_string(), SHOWN)),
+                &format!("{}; {NO_ECHO_ADVICE}", truncate(&reply.to_string(), MAX_SHOWN)),
             ));
         };
         let place = echoed.answer(&parts.prompt, &parts.whole).map_err(|unplaced| {
-            let begins = || truncate(&format!("{:?}", echoed.tokens), SHOWN);
+            let begins = || truncate(&format!("{:?}", echoed.tokens), MAX_SHOWN);
             match unplaced {
                 Unplaced::NotEchoed => wrong(
                     "the tokens of the echoed prompt",
-                    &format!("no more than {}; {ELSEWHERE}", begins()),
+                    &format!("no more than {}; {NO_ECHO_ADVICE}", begins()),
                 ),
                 Unplaced::Unlike => wrong(
                     "tokens that spell the prompt, or text_offset that adds up to it",
@@ -60,8 +60,8 @@ impl Likelihood {
                 ),
             }
         })?;
-        let told = echoed.tokens.iter().zip(logprobs).skip(place.start).take(place.len());
-        sum(told.map(|(token, logprob)| {
+        let reported = echoed.tokens.iter().zip(logprobs).skip(place.start).take(place.len());
+        sum(reported.map(|(token, logprob)| {
             finite(logprob).ok_or_else(|| {
                 wrong(&format!("a finite logprob of the token {token:?}"), &logprob.to_string())
             })
@@ -71,12 +71,12 @@ impl Likelihood {
 
 /// The echoed tokens with their logprobs.
 fn echoed(reply: &Json) -> Option<(Echoed<'_>, &Vec<Json>)> {
-    let told = reply.pointer("/choices/0/logprobs")?;
+    let reported = reply.pointer("/choices/0/logprobs")?;
     let tokens: Option<Vec<&str>> =
-        told.get("tokens")?.as_array()?.iter().map(Json::as_str).collect();
+        reported.get("tokens")?.as_array()?.iter().map(Json::as_str).collect();
     let tokens = tokens?;
-    let logprobs = told.get("token_logprobs")?.as_array()?;
-    let offsets = told.get("text_offset").and_then(Json::as_array).and_then(|offsets| {
+    let logprobs = reported.get("token_logprobs")?.as_array()?;
+    let offsets = reported.get("text_offset").and_then(Json::as_array).and_then(|offsets| {
         // SGLang has -1 for all of them.
         let offset = |offset: &Json| offset.as_u64().and_then(|offset| offset.try_into().ok());
         offsets.iter().map(offset).collect::<Option<Vec<usize>>>()
@@ -120,12 +120,13 @@ impl Likelihood {
         // A token can hold the end of the prompt and the beginning of the answer: it is the answer's.
         let begin = before.iter().zip(&tokens).take_while(|(before, token)| before == token);
         let begin = begin.count();
-        sum(logprobs.iter().zip(&tokens).skip(begin).map(|(told, token)| {
+        sum(logprobs.iter().zip(&tokens).skip(begin).map(|(reported, token)| {
             // Under its own number: likelier tokens may stand beside it.
-            let logprob = told.get(token.to_string()).and_then(|told| told.get("logprob"));
+            let logprob =
+                reported.get(token.to_string()).and_then(|reported| reported.get("logprob"));
             logprob.and_then(finite).ok_or_else(|| {
                 let expected = format!("a finite logprob of the token {token}");
-                wrong(COMPLETIONS, &expected, &told.to_string(), answer)
+                wrong(COMPLETIONS, &expected, &reported.to_string(), answer)
             })
         }))
     }

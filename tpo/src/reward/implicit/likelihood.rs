@@ -1,4 +1,4 @@
-//! How likely a model finds an answer.
+//! Likelihood of an answer under a model.
 
 use std::fmt;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::reward::http::{calls, root};
 pub(super) const COMPLETIONS: &str = "v1/completions";
 
 /// What vLLM, and what is modelled on it, writes for a probability of 0, which JSON has no logarithm of.
-const NEVER: f64 = -9999.0;
+const MIN_LOGPROB: f64 = -9999.0;
 
 /// How a server tells the logprobs of a prompt's tokens.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -104,7 +104,7 @@ impl LikelihoodBuilder {
         self
     }
 
-    /// What tells likelihoods.
+    /// Settings of the likelihood.
     ///
     /// # Errors
     /// An [`EngineError`] if the URL or the key cannot be used.
@@ -143,7 +143,7 @@ impl Likelihood {
         &self.model
     }
 
-    /// What tells it from others: the model, its template, and the way if it is not the usual one.
+    /// The identity: the model, its template, and the way if it is not the usual one.
     pub(super) fn identity(&self) -> String {
         let way = match self.api {
             LikelihoodApi::PromptLogprobs => "",
@@ -177,8 +177,8 @@ impl Likelihood {
 }
 
 /// A logprob that can be added to others.
-pub(super) fn finite(told: &Json) -> Option<f64> {
-    told.as_f64().filter(|logprob| logprob.is_finite() && *logprob > NEVER)
+pub(super) fn finite(reported: &Json) -> Option<f64> {
+    reported.as_f64().filter(|logprob| logprob.is_finite() && *logprob > MIN_LOGPROB)
 }
 
 /// The sum of logprobs.

@@ -1,4 +1,4 @@
-//! Rewards that two models' likelihoods imply.
+//! Implicit rewards, from the likelihoods of two models.
 
 mod echo;
 mod likelihood;
@@ -22,7 +22,7 @@ use crate::query::Query;
 /// How much two servers' log-likelihoods of one answer by one model may differ.
 const NOISE: f64 = 0.01;
 
-/// What to look at if log-ratios do not tell answers apart.
+/// Advice for log-ratios that do not distinguish answers.
 const DPO_ADVICE: &str = "the policy and the reference seem to be the same model";
 /// What to look at if rewards with their penalty do not.
 const PPO_ADVICE: &str = "see what the reward model makes of answers by itself";

@@ -1,4 +1,4 @@
-//! Where an answer stands among the tokens of an echoed prompt.
+//! Positions of an answer among the tokens of an echoed prompt.
 //!
 //! Two things say it, and neither is there on every server. Tokens *spell* the prompt, but servers decode them one
 //! by one: a part of a character is then U+FFFD, and tokenizers of the SentencePiece family drop the space
@@ -11,7 +11,7 @@ use std::ops::Range;
 /// How many tokens a tokenizer puts before a text, at most.
 const BEGINNING: usize = 2;
 
-/// What a server told.
+/// What a server reported.
 #[derive(Debug)]
 pub(super) struct Echoed<'a> {
     /// Those of the prompt, and at most one that was written behind it.
@@ -100,8 +100,8 @@ impl Echoed<'_> {
             places.get(*count).is_some_and(|places| places.last() == Some(&text.len()))
         };
         let Some(first) = (0..places.len()).find(is_end) else { return Ok(None) };
-        let told = self.prompt_tokens.and_then(|count| count.checked_sub(begin)).filter(is_end);
-        let count = match told {
+        let reported = self.prompt_tokens.and_then(|count| count.checked_sub(begin)).filter(is_end);
+        let count = match reported {
             Some(count) => count,
             // It may be the rest of the last character, or the beginning of what was written behind.
             None if places.get(first).is_some_and(|places| places.len() > 1)

@@ -1,4 +1,4 @@
-//! Setting up a judge.
+//! Configuration of a judge.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::prompts::default_pack;
 
 /// How many tokens are asked for in the place of a grade: as many as most servers tell, and more than there
 /// are digits.
-const TOP: u32 = 20;
+const TOP_LOGPROBS: u32 = 20;
 
 /// The form of the verdicts.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -75,7 +75,7 @@ impl JudgeRewardBuilder {
         }
     }
 
-    /// Asks for grades from `lowest` to `highest`; from 1 to 10 unless said otherwise.
+    /// Asks for grades from `lowest` to `highest`. Default: 1 to 10.
     pub fn grades(mut self, lowest: f64, highest: f64) -> Self {
         self.form = Form::Grades { lowest, highest, expected: false };
         self
@@ -84,7 +84,7 @@ impl JudgeRewardBuilder {
     /// Scores by the grade that is expected, in place of the grade that was written: the mean of all grades of
     /// one digit weighted by how likely each was in the place of the one that was written, as their logprobs
     /// tell (Liu et al., "G-Eval", EMNLP 2023). It tells apart what one grade would not, from one vote. The
-    /// grades must be digits: from 1 to 9 unless said otherwise. The engine must tell
+    /// grades must be digits. Default: 1 to 9. The engine must return
     /// [`top_logprobs`](Sampling::top_logprobs).
     pub fn expected(mut self) -> Self {
         self.expected = true;
@@ -97,14 +97,14 @@ impl JudgeRewardBuilder {
         self
     }
 
-    /// What is judged by, in words; the general one of the templates unless said otherwise.
+    /// The rubric in words. Default: the general one of the templates.
     pub fn rubric(mut self, rubric: impl Into<String>) -> Self {
         self.rubric = Some(rubric.into());
         self
     }
 
     /// How many votes an answer gets, or two answers in each of their orders; at least 1, which is the
-    /// default. More than one tell something only at a temperature above 0.
+    /// default. More than one needs a temperature above 0.
     pub fn votes(mut self, votes: u32) -> Self {
         self.votes = votes;
         self
@@ -125,13 +125,13 @@ impl JudgeRewardBuilder {
         self
     }
 
-    /// How votes are drawn; one at a time whatever its `n` says, with the judge's own seeds.
+    /// Sampling parameters of votes; `n` and `seed` are ignored.
     pub fn sampling(mut self, sampling: Sampling) -> Self {
         self.sampling = sampling.with_n(1);
         self
     }
 
-    /// What the seeds of votes are derived from, with what is asked; 0 unless said otherwise.
+    /// The seed that, with the request, the seeds of votes are derived from. Default: 0.
     pub fn seed(mut self, seed: Seed) -> Self {
         self.seed = seed;
         self
@@ -195,7 +195,9 @@ impl JudgeRewardBuilder {
             parse_retries: self.parse_retries,
             unreadable: self.unreadable,
             sampling: match form {
-                Form::Grades { expected: true, .. } => self.sampling.with_top_logprobs(TOP),
+                Form::Grades { expected: true, .. } => {
+                    self.sampling.with_top_logprobs(TOP_LOGPROBS)
+                }
                 _ => self.sampling,
             },
             seed: self.seed,

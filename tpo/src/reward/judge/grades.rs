@@ -1,4 +1,4 @@
-//! Grading each answer by itself.
+//! Pointwise grades.
 
 use futures_util::future::join_all;
 use textgrad_core::{Choice, EngineError, ErrorKind, TokenLogprob, truncate};

@@ -29,10 +29,10 @@ use crate::query::Query;
 const START: &str = "<VERDICT>";
 const END: &str = "</VERDICT>";
 
-/// What to look at if grades do not tell answers apart.
+/// Advice for grades that do not distinguish answers.
 const GRADES_ADVICE: &str = "a rubric that says what each grade is given for, a wider scale, expected grades \
     or comparisons may tell more";
-/// What to look at if comparisons do not.
+/// Advice for comparisons that do not.
 const PAIRS_ADVICE: &str =
     "the judge seems to see nothing but ties, or to prefer a place whatever stands there";
 

@@ -1,4 +1,4 @@
-//! Comparing every two answers.
+//! Pairwise comparisons, and strengths in the model of Bradley and Terry.
 
 use futures_util::future::join_all;
 use textgrad_core::{Choice, EngineError, truncate};
@@ -25,7 +25,7 @@ impl JudgeReward {
             let share = self.share(query, a, b).await?;
             Ok::<_, EngineError>(share.map(|share| Game { first, second, share }))
         });
-        // All of them end before the first failure is told: the votes that came are not lost.
+        // All end before the first failure is returned, so that no delivered vote is lost.
         let played: Result<Vec<Option<Game>>, EngineError> =
             join_all(played).await.into_iter().collect();
         let games: Vec<Game> = played?.into_iter().flatten().collect();

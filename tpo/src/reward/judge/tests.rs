@@ -1,4 +1,4 @@
-//! What judges ask, and what they make of the replies.
+//! Requests and verdicts of judges.
 
 use textgrad_core::testing::{Reply, ScriptedEngine};
 use textgrad_core::{
@@ -110,7 +110,7 @@ async fn the_expected_grade_is_asked_for_with_logprobs_and_needs_them() {
         logprob: -0.5,
         top: top.iter().map(|(token, p)| ((*token).to_owned(), p.ln())).collect(),
     };
-    let told = |first: &str, top: &[(&str, f64)]| {
+    let reported = |first: &str, top: &[(&str, f64)]| {
         let tokens = vec![likely("<VERDICT>", &[]), likely(first, top), likely("</VERDICT>", &[])];
         let text: String = tokens.iter().map(|token| token.token.as_str()).collect();
         Reply::choices([Choice::new(text, FinishReason::Stop).with_logprobs(tokens)])

@@ -1,4 +1,4 @@
-//! Finding a template and the special tokens that it uses.
+//! Sources of a chat template and of its special tokens.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -49,9 +49,9 @@ const FUEL: u64 = 10_000_000;
 /// # Ok::<(), tpo::ChatTemplateError>(())
 /// ```
 #[derive(Clone)]
-pub struct ChatTemplate(Arc<Inner>);
+pub struct ChatTemplate(Arc<ParsedTemplate>);
 
-struct Inner {
+struct ParsedTemplate {
     environment: Environment<'static>,
     tokens: SpecialTokens,
     fingerprint: String,
@@ -59,7 +59,7 @@ struct Inner {
 
 /// A turn as templates see it.
 #[derive(Serialize)]
-struct Turn<'a> {
+struct TemplateTurn<'a> {
     role: &'a str,
     content: &'a str,
 }
@@ -107,7 +107,7 @@ impl ChatTemplate {
             .map_err(ChatTemplateError::parse)?;
         let tokens = loaded.tokens.pairs().flat_map(|(name, token)| [name, token]);
         let fingerprint = digest([loaded.source.as_str()].into_iter().chain(tokens));
-        Ok(Self(Arc::new(Inner {
+        Ok(Self(Arc::new(ParsedTemplate {
             environment,
             tokens: loaded.tokens,
             fingerprint: fingerprint.chars().take(12).collect(),
@@ -148,8 +148,8 @@ impl ChatTemplate {
         turns: &[(&str, &str)],
         add_generation_prompt: bool,
     ) -> Result<String, ChatTemplateError> {
-        let turns: Vec<Turn<'_>> =
-            turns.iter().map(|(role, content)| Turn { role, content }).collect();
+        let turns: Vec<TemplateTurn<'_>> =
+            turns.iter().map(|(role, content)| TemplateTurn { role, content }).collect();
         let template = self.0.environment.get_template(NAME).map_err(ChatTemplateError::parse)?;
         let tokens = self.0.tokens.as_value();
         template

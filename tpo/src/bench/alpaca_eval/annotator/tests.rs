@@ -80,7 +80,7 @@ async fn outputs_to_other_instructions_are_refused() {
 
 #[test]
 fn replies_are_read_to_the_letter() {
-    for (said, second) in [
+    for (reply, second) in [
         ("M", Some(true)),
         ("m\n", Some(false)),
         ("First I thought m.\nM", Some(true)),
@@ -90,7 +90,7 @@ fn replies_are_read_to_the_letter() {
         ("", None),
         ("\n \n", None),
     ] {
-        assert_eq!(second_wins(said), second, "{said:?}");
+        assert_eq!(second_wins(reply), second, "{reply:?}");
     }
 }
 
@@ -101,8 +101,8 @@ fn wavering(tokens: &'static [(&'static str, f64)]) -> Arc<dyn Engine> {
         assert_eq!(request.sampling.max_tokens, Some(1));
         assert_eq!(request.sampling.top_logprobs, Some(5));
         assert_eq!(request.sampling.temperature, Some(1.0));
-        let said = request.messages[1].text();
-        let model_first = said.find("the model's") < said.find("the reference's");
+        let reply = request.messages[1].text();
+        let model_first = reply.find("the model's") < reply.find("the reference's");
         let top = |(token, share): &(&str, f64)| {
             let token = match *token {
                 "model" => {
