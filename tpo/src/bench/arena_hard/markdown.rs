@@ -219,16 +219,38 @@ mod tests {
         assert_eq!(without_code("a ``````", code), "a ``````");
     }
 
+    /// The loop of the official program.
+    fn one_fence_after_the_other(answer: &str, code: &Regex) -> String {
+        let found = code.captures_iter(answer).filter_map(|found| found.get(1));
+        found
+            .filter(|text| !text.is_empty())
+            .fold(answer.to_owned(), |left, text| left.replace(text.as_str(), ""))
+    }
+
     #[test]
     fn the_text_of_a_fence_is_removed_from_what_is_left() {
         let code = PATTERNS.code.as_ref();
-        // The text of the second fence comes to stand outside once the first is removed.
-        assert_eq!(without_code("```xx```long``` ```lonxxg```", code), "``````long``` ```lon```");
-        assert_eq!(without_code("```abcd```abefgh``````efgh``````ab```abab", code), {
-            "``````````````````"
-        });
-        assert_eq!(without_code("one```two``` two ```three``` three", code), "one``````  ``````");
-        assert_eq!(without_code("abcdabcdefgh ```abcdefgh``````abcd```", code), " ````````````");
+        // "cdef" is there once "ab" is removed, "abab" no more.
+        assert_eq!(without_code("cabdef ```ab``` ```cdef``` abab", code), " `````` `````` ");
+        let parts = ["a", "ab", "abcd", "cabdef", "efgh", "abcdefgh", " ", "\u{e9}\u{e9}", "`", ""];
+        let draw = |seed: u64, step: u64| {
+            let drawn = textgrad_core::Seed::new(seed).child("draw", step).value();
+            parts[usize::try_from(drawn % parts.len() as u64).unwrap()]
+        };
+        for seed in 0..2000 {
+            let fences: String = (0..12)
+                .map(|step| {
+                    format!(
+                        "{}{}{}```",
+                        draw(seed, 3 * step),
+                        draw(seed, 3 * step + 1),
+                        draw(seed, 3 * step + 2)
+                    )
+                })
+                .collect();
+            let expected = one_fence_after_the_other(&fences, code.unwrap());
+            assert_eq!(without_code(&fences, code), expected, "{fences}");
+        }
     }
 
     #[test]
