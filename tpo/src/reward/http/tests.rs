@@ -121,8 +121,8 @@ fn a_reply_without_usable_scores_names_what_came_and_the_answer() {
         (tei.clone(), json!([{ "score": 1 }, { "score": 2 }]), &["a list of labels", "first"]),
         (tei, json!([[{ "score": 1 }, { "score": 2 }], []]), &["2 classes", "first"]),
         (RewardApi::OpenRlhf(template()), json!({ "rewards": [1.0] }), &["2 result(s)", "got 1"]),
-        (nim(), said("reward:-9.6"), &["`helpfulness:`", "reward:-9.6"]),
-        (nim(), said("helpfulness:NaN"), &["finite", "NaN"]),
+        (nim(), reply("reward:-9.6"), &["`helpfulness:`", "reward:-9.6"]),
+        (nim(), reply("helpfulness:NaN"), &["finite", "NaN"]),
         (nim(), json!({ "choices": [] }), &["an answer with scores"]),
     ] {
         let error = scores(&api, &reply).unwrap_err();

@@ -189,7 +189,7 @@ impl fmt::Debug for PpoReward {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reward::{ChatTemplate, LengthReward};
+    use crate::reward::{ChatTemplate, ScorerReward};
 
     #[test]
     fn a_penalty_is_asked_for_answer_by_answer() {
@@ -199,7 +199,7 @@ mod tests {
             Likelihood::builder("http://localhost:1", model, template.clone()).build().unwrap()
         };
         let penalty = DpoReward::new(server("a"), server("b"), 0.1).unwrap();
-        let reward = Arc::new(LengthReward::new(1, 2, 1));
+        let reward = Arc::new(ScorerReward::length(1, 2, 1));
         assert_eq!(reward.batch(), usize::MAX);
         assert_eq!(PpoReward::new(reward, penalty).batch(), 1);
     }

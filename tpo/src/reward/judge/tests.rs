@@ -116,8 +116,8 @@ async fn the_expected_grade_is_asked_for_with_logprobs_and_needs_them() {
         Reply::choices([Choice::new(text, FinishReason::Stop).with_logprobs(tokens)])
     };
     let engine = Arc::new(ScriptedEngine::new([
-        told("8", &[("8", 0.6), ("9", 0.2)]),
-        told("4", &[("4", 0.5)]),
+        reported("8", &[("8", 0.6), ("9", 0.2)]),
+        reported("4", &[("4", 0.5)]),
     ]));
     let judge = JudgeReward::builder(engine.clone()).expected().votes(2).build().unwrap();
     let scores = scored(&judge, &["Rust."]).await.unwrap();
@@ -126,7 +126,7 @@ async fn the_expected_grade_is_asked_for_with_logprobs_and_needs_them() {
     assert_eq!(request.sampling.top_logprobs, Some(20));
     assert!(texts(request).1.contains("from 1 to 9"));
     assert!(texts(request).0.contains("one digit from 1 (worst) to 9"));
-    let half = told("8", &[("8", 0.6)]);
+    let half = reported("8", &[("8", 0.6)]);
     let engine = Arc::new(ScriptedEngine::new([Reply::text(verdict("7.5")), half.clone()]));
     let judge = JudgeReward::builder(engine.clone()).expected().parse_retries(0).build().unwrap();
     assert!(scored(&judge, &["Rust."]).await.is_err(), "no logprobs");
