@@ -1,4 +1,4 @@
-//! What `main` returns.
+//! The error that `main` returns.
 
 use std::error::Error;
 use std::fmt;

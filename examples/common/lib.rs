@@ -1,4 +1,4 @@
-//! What the examples share: the options that all of them have, the engine that `--engine` names, and how they
+//! Shared parts of the examples: the options of all of them, the engine that `--engine` names, and how they
 //! print.
 
 mod failure;

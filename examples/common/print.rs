@@ -1,4 +1,4 @@
-//! How the examples print.
+//! Printing of the examples.
 
 use textgrad_core::Engine;
 

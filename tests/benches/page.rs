@@ -1,4 +1,4 @@
-//! How long a page takes, and how large it is: layers of model calls, each over two results of the layer
+//! Time and size of a page: layers of model calls, each over two results of the layer
 //! before, with feedback on everything.
 //!
 //! Run with

@@ -1,4 +1,4 @@
-//! How much of what a search sends a server with automatic prefix caching knows already, in both layouts.
+//! Share of a search's requests that a prefix cache knows already, in both layouts.
 //!
 //! `cargo bench -p textgrad-tests --bench prefix`
 //!

@@ -1,4 +1,4 @@
-//! What the crates' tests share.
+//! The fake server and helpers for tests of programs.
 
 pub mod fake_server;
 pub mod program;

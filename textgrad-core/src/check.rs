@@ -1,4 +1,4 @@
-//! What must hold of a text, checked without a model.
+//! Checks of texts without a model.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -78,15 +78,15 @@ pub use self::query::Query;
 #[doc(inline)]
 pub use self::reward::SimReward;
 #[doc(inline)]
-pub use self::reward::{
-    ChatTemplate, ChatTemplateError, Combine, EngineScope, Ensemble, JudgeReward,
-    JudgeRewardBuilder, Member, RewardModel, ScorerReward, reward_fn,
-};
-#[doc(inline)]
 #[cfg(feature = "http")]
 pub use self::reward::{
-    DpoReward, HttpReward, HttpRewardBuilder, Likelihood, LikelihoodApi, LikelihoodBuilder,
-    PpoReward, RewardApi,
+    ChatTemplate, ChatTemplateError, DpoReward, HttpReward, HttpRewardBuilder, Likelihood,
+    LikelihoodApi, LikelihoodBuilder, PpoReward, RewardApi,
+};
+#[doc(inline)]
+pub use self::reward::{
+    Combine, EngineScope, Ensemble, JudgeReward, JudgeRewardBuilder, Member, RewardModel,
+    ScorerReward, reward_fn,
 };
 #[doc(inline)]
 pub use self::search::{

@@ -1,4 +1,4 @@
-//! What a user asks.
+//! Queries.
 
 use std::fmt::{self, Write};
 use std::sync::Arc;

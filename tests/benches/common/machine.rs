@@ -1,4 +1,4 @@
-//! What a figure must be read with.
+//! Description of the machine that figures are measured on.
 
 /// What is measured, and on how many cores.
 pub(crate) fn title(what: &str) {

@@ -1,4 +1,4 @@
-//! What the system says about this process.
+//! Memory of this process.
 
 /// Bytes that belong to the process in memory; zero where the system does not say.
 pub(crate) fn resident() -> usize {

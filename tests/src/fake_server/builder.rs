@@ -1,4 +1,4 @@
-//! How a server is to be.
+//! Configuration of a server.
 
 use std::fmt;
 use std::io;

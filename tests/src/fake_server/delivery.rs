@@ -1,4 +1,4 @@
-//! How an answer is put on the wire: at once, in pieces, cut off, or not at all.
+//! Delivery of an answer: at once, in pieces, truncated, or not at all.
 
 use std::fmt;
 use std::time::Duration;

@@ -9,9 +9,11 @@
     reason = "a panic fails the test"
 )]
 
+mod architecture;
 mod documents;
 mod fake_server;
 mod goldens;
 mod prior_art_regressions;
+mod tidy;
 mod tpo_http;
 mod trajectory;

@@ -1,4 +1,4 @@
-//! What a backward pass returns.
+//! Gradients: the result of a backward pass.
 
 use std::collections::HashMap;
 use std::sync::Arc;

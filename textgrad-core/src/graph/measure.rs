@@ -1,4 +1,4 @@
-//! How long and how wide a graph is.
+//! Depth and width of a graph.
 
 use petgraph::Direction;
 use petgraph::graph::NodeIndex;

@@ -1,4 +1,4 @@
-//! What goes into an op and what comes out.
+//! Inputs and outputs of ops.
 
 use std::sync::Arc;
 

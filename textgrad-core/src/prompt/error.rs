@@ -1,4 +1,4 @@
-//! What can be wrong with a prompt pack.
+//! Errors of prompt packs.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What a variable holds: text or an image.
+//! Values of variables: text or an image.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What a page holds, as JSON.
+//! Data of a page, as JSON.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};

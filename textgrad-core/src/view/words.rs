@@ -1,4 +1,4 @@
-//! What changed between two texts, by word.
+//! Word-level differences of two texts.
 
 use serde::{Deserialize, Serialize};
 use similar::{Algorithm, DiffOp, capture_diff_slices};

@@ -1,4 +1,4 @@
-//! What a backward pass does: who is asked, what they are told, and what the result holds.
+//! Backward passes: calls, their gradients and the result.
 
 use std::sync::Arc;
 use std::time::Duration;

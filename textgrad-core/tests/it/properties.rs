@@ -1,4 +1,4 @@
-//! What holds for every graph: random ones, run in random order, against models that are plain to see.
+//! Properties of all graphs: random graphs in random order against plain models.
 
 use std::collections::{HashMap, HashSet};
 

@@ -1,4 +1,4 @@
-//! When a backward pass does what: in parallel, to the end, and no longer than it is wanted.
+//! Scheduling of backward passes: parallelism, completion and cancellation.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

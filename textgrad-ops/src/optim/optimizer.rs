@@ -1,4 +1,4 @@
-//! What every optimizer can do.
+//! The trait of optimizers.
 
 use std::sync::Arc;
 

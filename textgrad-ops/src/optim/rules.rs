@@ -1,4 +1,4 @@
-//! What the new texts of a parameter must obey.
+//! Rules for the new texts of a parameter.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;

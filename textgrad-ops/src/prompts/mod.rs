@@ -51,12 +51,14 @@ use std::sync::{Arc, LazyLock};
 
 use textgrad_core::{PromptError, PromptPack, TemplateContext, TemplateSpec};
 
+pub(crate) use self::context::brief;
+#[cfg(feature = "sim")]
+pub(crate) use self::context::shorten;
 pub use self::context::{
     CallContext, Constraint, ConversationContext, Exchange, FeedbackContext, FunctionArgument,
     FunctionContext, GradientContext, JudgeContext, ReduceContext, RetryContext, UpdateContext,
     VariableContext,
 };
-pub(crate) use self::context::{brief, shorten};
 pub use self::graph::{
     GraphArgument, GraphCallContext, GraphObjective, GraphParameter, GraphRetryContext,
     GraphUpdateContext, GraphValue,

@@ -1,4 +1,4 @@
-//! What is trained, and what tells how far it is from good.
+//! Programs to train, and losses of their outputs.
 
 use std::fmt;
 use std::future::Future;

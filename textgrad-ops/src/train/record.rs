@@ -1,4 +1,4 @@
-//! What a training leaves behind.
+//! Records of a training.
 
 use std::collections::BTreeMap;
 

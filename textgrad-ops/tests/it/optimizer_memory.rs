@@ -1,4 +1,4 @@
-//! What an optimizer remembers of earlier steps, as its requests show it, and as its state keeps it.
+//! Memory of optimizers, in requests and in saved state.
 //!
 //! Of other frameworks, one stores feedback and never sends it, and its momentum sends no prompt at all.
 

@@ -1,4 +1,4 @@
-//! What is taken for a new text, and what never is.
+//! Replies that are read as a new text, and replies that are not.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What a graph says was asked is what was asked.
+//! Requests in the graph equal the requests that were sent.
 
 use std::sync::Arc;
 

@@ -8,6 +8,7 @@ mod implicit;
 mod judge;
 mod monitor;
 mod scorer;
+#[cfg(feature = "http")]
 mod template;
 
 use std::borrow::Cow;
@@ -25,6 +26,7 @@ pub use self::http::{HttpReward, HttpRewardBuilder, RewardApi};
 pub use self::implicit::{DpoReward, Likelihood, LikelihoodApi, LikelihoodBuilder, PpoReward};
 pub use self::judge::{JudgeReward, JudgeRewardBuilder};
 pub use self::scorer::{ScorerReward, reward_fn};
+#[cfg(feature = "http")]
 pub use self::template::{ChatTemplate, ChatTemplateError};
 use crate::query::Query;
 

@@ -32,6 +32,7 @@ pub(super) struct ExpectedScores {
 #[derive(Debug, Clone, Copy)]
 enum Scores {
     Any,
+    #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "of servers"))]
     /// Of a model of real numbers, without an activation behind them.
     Raw,
     /// Of a scale, from the lowest to the highest.
@@ -45,6 +46,7 @@ impl ExpectedScores {
     }
 
     /// Real numbers of a model, so that no two are the same by chance and some are outside of 0 to 1.
+    #[cfg(feature = "http")]
     pub(super) fn raw(advice: &'static str) -> Self {
         Self { scores: Scores::Raw, ..Self::any(advice) }
     }

@@ -1,4 +1,4 @@
-//! What each mode sends, and that all draw as many answers.
+//! Requests of each mode, with equal numbers of answers.
 
 use std::sync::{Arc, Mutex};
 

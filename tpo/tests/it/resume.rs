@@ -1,4 +1,4 @@
-//! What a journal keeps of a search: nothing is asked twice, and a repetition takes the same way.
+//! Resuming from a journal: no request is sent twice, and the trajectory is equal.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What can be made to go wrong, on which requests.
+//! Faults of the server, and the requests they apply to.
 
 mod kind;
 mod reply;

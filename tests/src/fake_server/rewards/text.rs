@@ -1,4 +1,4 @@
-//! What a reward model makes of a text, or of a conversation.
+//! Scores of texts and of conversations.
 
 use textgrad_core::{Message, MessageRole};
 

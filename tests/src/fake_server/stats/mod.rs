@@ -1,4 +1,4 @@
-//! What was asked of the server.
+//! Statistics of requests.
 
 mod prefix;
 mod recorder;

@@ -1,4 +1,4 @@
-//! How much of a request a prefix cache would know already.
+//! Known prefixes of requests.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::ops::Bound;

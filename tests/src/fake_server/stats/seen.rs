@@ -1,4 +1,4 @@
-//! Which bodies came before.
+//! Repeated request bodies.
 
 use std::collections::{HashMap, VecDeque};
 

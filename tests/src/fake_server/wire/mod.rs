@@ -1,4 +1,4 @@
-//! What requests and answers look like on the wire.
+//! Wire formats of requests and answers.
 
 mod completion;
 mod request;

@@ -1,4 +1,4 @@
-//! What the documents say is so.
+//! Statements of the documents hold.
 
 mod from_textgrad;
 mod links;

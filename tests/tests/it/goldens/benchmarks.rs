@@ -1,4 +1,4 @@
-//! What judges of benchmarks are asked.
+//! Requests to judges of benchmarks.
 
 use std::sync::Arc;
 

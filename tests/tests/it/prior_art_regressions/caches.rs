@@ -1,4 +1,4 @@
-//! What is kept, for whom, and whether there is a way around it.
+//! Caches: entries, their keys, and ways around them.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What reaches a server, and which server it reaches.
+//! Requests to servers: their content and their target.
 
 use serde_json::json;
 use textgrad_core::{Backward, Engine, ErrorKind, Parameter, Sampling, Variable, backward};

@@ -1,4 +1,4 @@
-//! What is asked again, and how often.
+//! Retries: causes and numbers.
 
 use textgrad_core::{Engine, ErrorKind, Sampling};
 

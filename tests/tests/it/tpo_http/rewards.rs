@@ -1,4 +1,4 @@
-//! What goes wrong with scores.
+//! Errors of reward servers.
 
 use textgrad_tests::fake_server::FakeServer;
 use tpo::{AlignError, Alignment};

@@ -1,4 +1,4 @@
-//! What models say and what answers are worth: functions of a seed and of what is asked.
+//! Models and scores as functions of a seed and the request.
 
 use std::collections::BTreeMap;
 

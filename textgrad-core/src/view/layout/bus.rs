@@ -1,4 +1,4 @@
-//! What passes through the rows between a node and those that use it.
+//! Edges that pass through the rows between a node and its uses.
 
 /// All that takes up space in rows: the nodes and, behind them, the places where something passes.
 ///

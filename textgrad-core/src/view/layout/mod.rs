@@ -1,4 +1,4 @@
-//! Where the nodes of a graph are drawn: in rows, inputs above what is made of them.
+//! Layered layout of a graph: rows of nodes, inputs above outputs.
 //!
 //! The usual four steps of layered drawing, each a loop over nodes and edges: `rows` gives each node a row,
 //! [`bus`] lets what a node gives to later rows pass through the rows between, [`order`] puts each row in an

@@ -1,4 +1,4 @@
-//! Where in its row each item stands.
+//! Positions of items within their rows.
 
 use super::bus::Items;
 use super::order::mean;

@@ -1,4 +1,4 @@
-//! How the program fails.
+//! Failures of the program and their exit codes.
 
 use std::error::Error;
 use std::io;

@@ -43,6 +43,10 @@ struct Server {
     api_version: Option<String>,
 }
 
+#[cfg_attr(
+    not(feature = "sim"),
+    allow(irrefutable_let_patterns, reason = "the other kind is the simulation")
+)]
 impl EngineBuilder {
     fn new(kind: EngineKind) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! What is asked for a new version of a text.
+//! Requests for a new version of a text.
 
 use std::sync::Arc;
 

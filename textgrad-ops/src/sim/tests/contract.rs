@@ -1,4 +1,4 @@
-//! Which requests are recognised, and what is said of those that are not.
+//! Recognized requests, and errors for the others.
 
 use textgrad_core::{ErrorKind, Message, Sampling};
 

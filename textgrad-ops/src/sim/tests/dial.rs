@@ -1,4 +1,4 @@
-//! What the skill dial does to the loop. Nothing here is written into the engine: it has to emerge.
+//! Effects of the skill setting on the loop. They emerge; the engine does not state them.
 
 use textgrad_core::Message;
 

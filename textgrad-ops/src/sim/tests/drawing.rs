@@ -1,4 +1,4 @@
-//! How answers are drawn: seeds, bounds, usage, and what does not count.
+//! Sampling of answers: seeds, bounds and usage.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Where a training is.
+//! State of a training.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Which parts of a weighted sum are told what.
+//! Feedback on the parts of a weighted sum.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What it reads, what it asks for again, and what it keeps of several answers.
+//! Answers to the optimizer of graphs: reading, retries and choice.
 
 use std::sync::Arc;
 

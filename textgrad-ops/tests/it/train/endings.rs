@@ -1,4 +1,4 @@
-//! How a training ends.
+//! Ends of a training.
 
 use std::sync::{Arc, Mutex};
 

@@ -1,4 +1,4 @@
-//! What a user may get wrong.
+//! Invalid input of users.
 
 use std::sync::Arc;
 

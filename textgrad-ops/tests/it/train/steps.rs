@@ -1,4 +1,4 @@
-//! What a step does.
+//! Steps of a training.
 
 use std::sync::{Arc, Mutex};
 

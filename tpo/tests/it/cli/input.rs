@@ -1,4 +1,4 @@
-//! What is read, and what is printed.
+//! Input and output of runs.
 
 use std::io::Write as _;
 use std::process::Stdio;

@@ -1,4 +1,4 @@
-//! What settings do to searches.
+//! Effects of settings on searches.
 
 use std::path::Path;
 

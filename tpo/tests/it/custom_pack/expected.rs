@@ -1,4 +1,4 @@
-//! What such a framework would send: constants with gaps, filled in and joined.
+//! Requests of such a framework: constants with gaps, filled in and joined.
 
 pub(crate) const SAMPLE_SYSTEM: &str = "You answer the questions of people, usefully and honestly.";
 

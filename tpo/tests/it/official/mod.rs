@@ -1,4 +1,4 @@
-//! What is graded and counted here, against what the official programs of the benchmarks said of the same.
+//! Grades and counts against those of the benchmarks' official programs.
 //!
 //! The inputs are written for these tests; the expected values were given by the programs that
 //! docs/benchmarks.md names. Nothing of them runs here.

@@ -1,4 +1,4 @@
-//! What the figures say.
+//! Values of the figures.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! What the page holds.
+//! Contents of the page.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! What a search was an example of.
+//! Kinds of searches that the cases cover.
 
 use textgrad_core::Layout;
 use tpo::{Accept, Mode, Pairs, StopReason};

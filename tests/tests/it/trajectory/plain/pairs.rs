@@ -1,4 +1,4 @@
-//! Which answers are compared.
+//! Pairs of answers to compare.
 
 use tpo::Pairs;
 

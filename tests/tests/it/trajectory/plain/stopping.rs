@@ -1,4 +1,4 @@
-//! When a search ends early.
+//! Early stopping.
 
 use tpo::StopReason;
 

@@ -1,4 +1,4 @@
-//! What a run is graded by.
+//! Answers of a run to grade.
 
 use tpo::run::{ResultRecord, Status};
 

@@ -1,4 +1,4 @@
-//! What `--grade` said is kept.
+//! Grades are kept in the run folder.
 
 use std::path::Path;
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! What is said of settings of reward models.
+//! Errors about settings of reward models.
 
 use super::*;
 

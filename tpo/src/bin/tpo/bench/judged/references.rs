@@ -1,4 +1,4 @@
-//! What answers are compared with.
+//! Reference answers of comparisons.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
