@@ -57,7 +57,7 @@ mod search;
 mod session;
 #[cfg_attr(
     not(feature = "report"),
-    allow(unreachable_pub, reason = "public as a part of `report`")
+    allow(dead_code, unreachable_pub, reason = "public as a part of `report`")
 )]
 mod stats;
 #[cfg(feature = "report")]

@@ -56,6 +56,7 @@ impl ExpectedScores {
         Self { scores: Scores::Scale(lowest, highest), ..Self::any(advice) }
     }
 
+    #[cfg(feature = "http")]
     /// Scores that differ by no more than this are equal.
     pub(super) fn tolerance(self, tolerance: f64) -> Self {
         Self { tolerance, ..self }
