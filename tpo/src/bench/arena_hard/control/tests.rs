@@ -20,7 +20,14 @@ fn answer(n: usize, model: &str, words: usize, markup: [usize; 3]) -> Answer {
         "**bold** ".repeat(bold),
         "word ".repeat(words),
     ];
-    Answer::new(&question(n), model, &text.concat(), 0.0)
+    let mut answer = Answer::new(&question(n), model, &text.concat(), 0.0);
+    // The counts of the o200k vocabulary, which a build without it does not compute.
+    let tokens = 3 * (headers + items + bold) + words + usize::from(bold + words > 0);
+    if cfg!(feature = "o200k") {
+        assert_eq!(answer.style.token_len, Some(tokens));
+    }
+    answer.style.token_len = Some(tokens);
+    answer
 }
 
 fn judgment(n: usize, model: &str, labels: [&str; 2]) -> Judgment {
@@ -119,6 +126,13 @@ fn what_can_not_be_compared_is_named() {
         .collect();
     let error = of(&judgments, &without, seed).unwrap_err().to_string();
     assert_eq!(error, "base: expected an answer to \"q3\", whose style is needed; found none");
+    let mut uncounted = answers.clone();
+    uncounted.iter_mut().filter(|a| a.uid == "q3").for_each(|a| a.style.token_len = None);
+    let error = of(&judgments, &uncounted, seed).unwrap_err().to_string();
+    assert!(
+        error.contains("expected token_len of the answer to \"q3\", which is not computed"),
+        "{error}"
+    );
     judgments[5].baseline = "other".to_owned();
     let error = of(&judgments, &answers, seed).unwrap_err().to_string();
     assert!(error.contains("against one baseline, got \"base\" and \"other\""), "{error}");

@@ -52,6 +52,8 @@ async fn arena_hard_is_judged_in_both_orders_by_category() {
     let mut command = best_of_two(folder.path(), "arena-hard", "question.jsonl", &policy);
     command.args(["--judge", &judge(&other), "--model-name", "mine"]);
     command.args(baselines.iter().flat_map(|name| ["--baseline", name]));
+    super::super::cuts::words(&folder.path().join("words.json"));
+    command.args(["--style-tokenizer", "words.json"]);
     let ended = end(command).with_code(0);
     let figure = |category: &str| {
         let found = lines(&ended, &format!("ours, {category} "));
@@ -76,6 +78,7 @@ async fn arena_hard_is_judged_in_both_orders_by_category() {
     let out = folder.path().join("out/bench");
     let answers = json_lines(&read(out.join("model_answer/mine.jsonl")));
     assert_eq!(answers[0]["messages"][1]["content"], json!({ "answer": "OURS x" }));
+    assert_eq!(answers[0]["metadata"]["token_len"], 2);
     assert_eq!((&answers[1]["uid"], &answers[1]["model"]), (&"c1".into(), &"mine".into()));
     let judged = json_lines(&read(out.join("model_judgment/openai_judge/mine.jsonl")));
     let scores = |line: &Value| [0, 1].map(|game| line["games"][game]["score"].clone());

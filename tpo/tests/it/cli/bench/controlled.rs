@@ -121,6 +121,7 @@ async fn other_models_tell_what_style_is_worth() {
     let folder = folder();
     let at = |path: &str| folder.path().join(path);
     put(folder.path(), "question.jsonl", ARENA);
+    super::super::cuts::words(&at("words.json"));
     for path in ["data/model_judgment/j", "data/model_answer"] {
         std::fs::create_dir_all(at(path)).unwrap();
     }
@@ -133,6 +134,7 @@ async fn other_models_tell_what_style_is_worth() {
         let mut command = best_of_two(folder.path(), "arena-hard", "question.jsonl", policy);
         command.args(["--judge", &judge(policy), "--baseline", "data/model_answer/o3.jsonl"]);
         command.args(["--leaderboard", "data/model_judgment/j"]);
+        command.args(["--style-tokenizer", "words.json"]);
         end(command)
     };
     let policy =
