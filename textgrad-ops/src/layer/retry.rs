@@ -1,7 +1,7 @@
 //! Retries of failed requests.
 
 use async_trait::async_trait;
-use textgrad_core::{Engine, EngineError, EngineInfo, Request, Response, Usage};
+use textgrad_core::{Engine, EngineError, EngineInfo, Request, Response};
 
 use super::retry_policy::RetryPolicy;
 use crate::store::request_key;
@@ -9,8 +9,9 @@ use crate::store::request_key;
 /// Retries failed requests with exponential backoff under a [`RetryPolicy`]; see
 /// [`EngineExt::retry`](super::EngineExt::retry).
 ///
-/// The jitter of the waits is derived from the request, so a run repeats with the same waits. The usage of failed
-/// attempts is added to that of the response, or of the last error: it was paid for.
+/// The jitter of the waits is derived from the request, so a run repeats with the same waits. The last error
+/// has the usage of all attempts. A response has its own usage only: what a run records must not depend on which
+/// attempts failed. A meter inside this layer counts every attempt.
 #[derive(Debug, Clone)]
 pub struct Retry<E> {
     engine: E,
@@ -46,14 +47,7 @@ impl<E: Engine> Engine for Retry<E> {
             result => return result,
         };
         let policy = self.policy.clone().seed(request_key(self.name(), request).seed());
-        let (result, failed) = policy.run_after(first, |_| self.engine.complete(request)).await;
-        result.map(|mut response| {
-            // Zero means that the server does not report usage, so that others estimate it.
-            if response.usage != Usage::default() {
-                response.usage += failed;
-            }
-            response
-        })
+        policy.run_after(first, |_| self.engine.complete(request)).await
     }
 }
 
@@ -63,7 +57,7 @@ mod tests {
     use std::time::Duration;
 
     use textgrad_core::testing::{Reply, ScriptedEngine};
-    use textgrad_core::{ErrorKind, Message, Purpose};
+    use textgrad_core::{ErrorKind, Message, Purpose, Usage};
     use tokio::time::Instant;
 
     use super::*;
@@ -132,7 +126,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_usage_of_all_attempts_is_summed() {
+    async fn the_last_error_has_the_usage_of_all_attempts_and_a_response_its_own() {
         let usage = Usage { prompt_tokens: 7, completion_tokens: 1, cached_tokens: 0 };
         let failure =
             || Reply::error(EngineError::new(ErrorKind::BadResponse, "withheld").with_usage(usage));
@@ -153,6 +147,6 @@ mod tests {
             move |_| std::future::ready(left.lock().unwrap().pop().unwrap())
         });
         let retried = Retry::new(answers, RetryPolicy::default()).complete(&request).await;
-        assert_eq!(retried.unwrap().usage, usage + usage);
+        assert_eq!(retried.unwrap().usage, usage);
     }
 }

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use textgrad_core::{EngineError, Seed, Usage};
+use textgrad_core::{EngineError, Seed};
 use tokio_util::sync::CancellationToken;
 
 /// Retries with exponential backoff and jitter.
@@ -130,16 +130,16 @@ impl RetryPolicy {
     {
         match operation(1).await {
             Ok(value) => Ok(value),
-            Err(error) => self.run_after(error, operation).await.0,
+            Err(error) => self.run_after(error, operation).await,
         }
     }
 
-    /// [`run`](Self::run) after a first attempt that failed; also returns the usage of all failed attempts.
+    /// [`run`](Self::run) after a first attempt that failed.
     pub(super) async fn run_after<T, F, Fut>(
         &self,
         mut error: EngineError,
         mut operation: F,
-    ) -> (Result<T, EngineError>, Usage)
+    ) -> Result<T, EngineError>
     where
         F: FnMut(u32) -> Fut,
         Fut: Future<Output = Result<T, EngineError>>,
@@ -155,12 +155,12 @@ impl RetryPolicy {
             }
             attempt += 1;
             match operation(attempt).await {
-                Ok(value) => return (Ok(value), failed),
+                Ok(value) => return Ok(value),
                 Err(next) => error = next,
             }
             failed += error.usage();
         }
-        (Err(self.last(error, attempt).with_usage(failed)), failed)
+        Err(self.last(error, attempt).with_usage(failed))
     }
 
     /// The last error, with notes on the attempts in its message.

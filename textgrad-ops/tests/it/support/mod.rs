@@ -176,6 +176,7 @@ pub(crate) fn pack() -> Prompts {
                 "command_report",
                 "{{exit_code}} {{stdout}} {{stderr}}",
             ),
+            TemplateSpec::new::<CommandContext<'_>>("command_feedback", "failed"),
         ])
         .unwrap(),
     ))
