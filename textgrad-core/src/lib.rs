@@ -35,7 +35,8 @@
 //! * [`Op`] makes variables of variables, and feedback on inputs of feedback on outputs; [`op_fn`] makes one
 //!   of closures, [`apply`] runs it, [`try_apply`] makes feedback of its failure. `+` runs texts together.
 //! * [`Backward`] runs a pass and returns [`Gradients`]; nothing on the variables is changed.
-//! * [`Graph`] is traced on demand: order, depth, width, critical path, drawings; with the feature `page`, `Page` shows it in a
+//! * [`Graph`] is traced on demand: order, depth, width, critical path, drawings; with the feature `page`,
+//!   `Page` shows it in a
 //!   browser.
 //! * [`Engine`] is whatever answers a conversation. This crate knows no network and no provider.
 //! * [`Check`] is what must hold of a text, [`Score`] the value of an objective.

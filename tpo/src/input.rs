@@ -53,7 +53,8 @@ fn is_json_string(line: &str) -> bool {
     serde_json::from_str::<String>(line).is_ok()
 }
 
-/// Reads queries in the format that [`Format::detect`] finds. `name` is that of the file, for its format and for errors.
+/// Reads queries in the format that [`Format::detect`] finds. `name` is that of the file, for its format and
+/// for errors.
 ///
 /// # Errors
 /// [`Error::Input`] with the file, the line or the place in the list, and what was expected.

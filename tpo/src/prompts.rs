@@ -12,7 +12,8 @@
 //! | `refusal_system`, `refusal` | those of the question whether an answer refuses, in XSTest; an empty system message is not sent | `RefusalContext` |
 //! | `math_query` | what is asked with a problem of MATH-500 | `MathContext` |
 //!
-//! The last four rows belong to the feature `bench`. The loss, feedback and updates are worded by the templates of [`textgrad_ops::prompts`]: that of a pair of
+//! The last four rows belong to the feature `bench`. The loss, feedback and updates are worded by the templates
+//! of [`textgrad_ops::prompts`]: that of a pair of
 //! answers by `contrastive_system`, that of one answer by `evaluation_system`.
 
 macro_rules! text {

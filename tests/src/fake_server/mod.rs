@@ -4,7 +4,8 @@
 //! do (cut a body short, reset a connection, split a character over two packets) this one does when told to.
 //! It speaks the dialect of vLLM: `POST /v1/chat/completions` (whole or streamed), `GET /v1/models`,
 //! `GET /health`, `POST /tokenize`, the likelihoods of `POST /v1/completions` (`prompt_logprobs`, or an
-//! [`EchoStyle`]), and the reward routes `POST /classify` and `POST /pooling`, or those of another [`RewardServer`]. `GET /stats` tells what was asked of it
+//! [`EchoStyle`]), and the reward routes `POST /classify` and `POST /pooling`, or those of another
+//! [`RewardServer`]. `GET /stats` tells what was asked of it
 //! ([`Stats`]), `POST /stats/reset` starts the count again.
 //!
 //! Answers come from a [`textgrad_core::Engine`], scores from a function of query and answer; both have a

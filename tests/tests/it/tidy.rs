@@ -20,7 +20,6 @@ const MAX_WIDTH: usize = 120;
 const BANNED: &[(&str, &str)] = &[
     ("can not", "cannot"),
     ("unless said otherwise", "default: X"),
-    ("reasks", "parse retries"),
     ("virtues", "strengths"),
     ("went_on", "commit_failures"),
     ("unless_stopped", "map_cancelled"),
@@ -28,7 +27,7 @@ const BANNED: &[(&str, &str)] = &[
     ("first_delay", "initial_backoff"),
     ("longest_delay", "max_backoff"),
     ("look_at", "observe"),
-    ("the wish", "cancellation, or the name of what is requested"),
+    ("wish to stop", "cancellation"),
     ("came of it", "results"),
     ("what it takes", "the required data"),
     ("tokens read", "prompt tokens"),

@@ -107,7 +107,7 @@ impl Backward {
         self
     }
 
-    /// How requests show the call that they are about; [`Layout::Quoted`] unless said otherwise.
+    /// How requests show the call that they are about; default: [`Layout::Quoted`].
     pub fn layout(mut self, layout: Layout) -> Self {
         self.settings.layout = layout;
         self

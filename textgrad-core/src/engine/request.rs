@@ -78,7 +78,7 @@ pub struct Sampling {
     /// Penalty on tokens that occurred at all, in `[-2, 2]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub presence_penalty: Option<f64>,
-    /// Asks for the logarithms of the probabilities of the tokens written, and of so many of the likeliest at
+    /// Asks for the logarithms of the probabilities of the completion tokens, and of so many of the likeliest at
     /// each place, at most 20 with most servers: [`Choice::logprobs`](super::Choice::logprobs).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub top_logprobs: Option<u32>,

@@ -105,11 +105,11 @@ impl Choice {
 /// Tokens that a call cost. A prompt is counted once, whatever the number of answers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Usage {
-    /// Tokens read.
+    /// Prompt tokens.
     pub prompt_tokens: u64,
-    /// Tokens written, all answers together.
+    /// Completion tokens, all answers together.
     pub completion_tokens: u64,
-    /// Of the tokens read, those that the server had cached.
+    /// Of the prompt tokens, those that the server had cached.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub cached_tokens: u64,
 }
@@ -120,7 +120,7 @@ fn is_zero(count: &u64) -> bool {
 }
 
 impl Usage {
-    /// Tokens read and written.
+    /// Prompt and completion tokens.
     #[must_use]
     pub fn total(self) -> u64 {
         self.prompt_tokens.saturating_add(self.completion_tokens)

@@ -78,7 +78,7 @@ pub struct Assignment {
 }
 
 impl Parameter {
-    /// How many earlier versions are kept unless said otherwise.
+    /// Default number of earlier versions that are kept.
     pub const DEFAULT_HISTORY: usize = 16;
 
     /// A parameter with its first text and its role in words.
@@ -241,7 +241,7 @@ pub struct ParameterBuilder {
 }
 
 impl ParameterBuilder {
-    /// How many earlier versions are kept; [`Parameter::DEFAULT_HISTORY`] unless said otherwise.
+    /// How many earlier versions are kept; default: [`Parameter::DEFAULT_HISTORY`].
     pub fn history(mut self, versions: usize) -> Self {
         self.history = versions;
         self

@@ -58,9 +58,9 @@ pub struct RunnerBuilder {
 }
 
 impl Runner {
-    /// How long a program may run, unless said otherwise.
+    /// Default time limit of a program.
     pub const TIME_LIMIT: Duration = Duration::from_secs(10);
-    /// How much of each stream is kept, in bytes, unless said otherwise: about 4,000 tokens.
+    /// Default limit of each stream, in bytes: about 4,000 tokens.
     pub const OUTPUT_LIMIT: usize = 16 * 1024;
 
     /// A program: an absolute path, or a name that is looked for in the folders of the caller's `PATH`. A
@@ -100,7 +100,7 @@ impl Runner {
         self.0.settings.text_file.as_deref()
     }
 
-    /// Runs the program on a text. That it fails, or runs too long, is no error but what came of it. It needs
+    /// Runs the program on a text. Failure and timeout are outcomes, not errors. It needs
     /// a Tokio runtime with the drivers for I/O and time (`enable_all`).
     ///
     /// Cancel safe: dropping the future kills the program and its process group, and removes the folder.
@@ -184,13 +184,13 @@ impl RunnerBuilder {
         self
     }
 
-    /// How long it may run, from its start; [`Runner::TIME_LIMIT`] unless said otherwise.
+    /// How long it may run, from its start; default: [`Runner::TIME_LIMIT`].
     pub fn time_limit(mut self, limit: Duration) -> Self {
         self.time_limit = limit;
         self
     }
 
-    /// How much address space each of its processes may take, in bytes; no limit unless said otherwise. Only
+    /// How much address space each of its processes may take, in bytes; default: no limit. Only
     /// on Unix. Programs that reserve much more than they use (Java, Go, Node) need a generous one.
     pub fn memory_limit(mut self, bytes: u64) -> Self {
         self.memory_limit = Some(bytes);
@@ -198,13 +198,13 @@ impl RunnerBuilder {
     }
 
     /// How much of each of its two output streams is kept, in bytes: the first and the last half of it;
-    /// [`Runner::OUTPUT_LIMIT`] unless said otherwise.
+    /// Default: [`Runner::OUTPUT_LIMIT`].
     pub fn output_limit(mut self, bytes: usize) -> Self {
         self.output_limit = bytes;
         self
     }
 
-    /// How many may run at the same time; as many as are asked for unless said otherwise. Clones share it.
+    /// How many may run at the same time; default: as many as are asked for. Clones share it.
     pub fn concurrency(mut self, runs: usize) -> Self {
         self.concurrency = Some(runs);
         self

@@ -82,7 +82,7 @@ impl StringFn {
         }
     }
 
-    /// The name of the op in graphs and errors; `function` unless said otherwise.
+    /// The name of the op in graphs and errors; default: `function`.
     #[must_use]
     pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
         self.name = name.into();

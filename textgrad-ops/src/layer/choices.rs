@@ -13,7 +13,8 @@ use self::parts::Parts;
 #[doc(inline)]
 pub use self::parts::{ChoicePart, ChoiceStore, with_choice_store};
 
-/// Requests the choices that a server left out, so that a response has all [`n`](textgrad_core::Sampling::n); see [`EngineExt::complete_choices`](super::EngineExt::complete_choices).
+/// Requests the choices that a server left out, so that a response has all [`n`](textgrad_core::Sampling::n);
+/// see [`EngineExt::complete_choices`](super::EngineExt::complete_choices).
 ///
 /// * Answer `i` of `n` stands for seed + i, as [`Sampling::seed`](textgrad_core::Sampling::seed) has it, so
 ///   a server that gives one answer at a time draws the same answers as one that gives all. A server that

@@ -89,7 +89,8 @@ impl Limits {
 /// use textgrad_ops::layer::EngineExt;
 /// use textgrad_ops::layer::{Limiter, Limits};
 ///
-/// # let model = |name| engine_fn(name, |_| async { Err(textgrad_core::EngineError::new(textgrad_core::ErrorKind::Other, "")) });
+/// # use textgrad_core::{EngineError, ErrorKind};
+/// # let model = |name| engine_fn(name, |_| async { Err(EngineError::new(ErrorKind::Other, "")) });
 /// let account = Limiter::new(Limits::default().concurrency(64).requests_per_minute(500));
 /// let policy = model("policy").limit(account.clone());
 /// let critic = model("critic").limit(account);

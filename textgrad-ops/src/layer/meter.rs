@@ -93,7 +93,7 @@ pub struct PurposeCount {
     pub errors: u64,
     /// Choices returned.
     pub choices: u64,
-    /// Tokens read and written.
+    /// Prompt and completion tokens.
     pub usage: Usage,
 }
 

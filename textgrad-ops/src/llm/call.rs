@@ -118,7 +118,7 @@ impl LlmCall {
 }
 
 impl LlmCallBuilder {
-    /// The name of the op in graphs and errors; `llm` unless said otherwise.
+    /// The name of the op in graphs and errors; default: `llm`.
     #[must_use]
     pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
         self.name = name.into();
@@ -164,7 +164,7 @@ impl LlmCallBuilder {
         self
     }
 
-    /// The shape that answers must have; any unless said otherwise. Feedback is always plain text. An engine
+    /// The shape that answers must have; default: any. Feedback is always plain text. An engine
     /// that cannot hold its answers to it fails the call.
     #[must_use]
     pub fn format(mut self, format: Format) -> Self {
@@ -179,7 +179,7 @@ impl LlmCallBuilder {
         self
     }
 
-    /// The engine that gives feedback in a backward pass; the call's own unless said otherwise.
+    /// The engine that gives feedback in a backward pass; default: the call's own.
     #[must_use]
     pub fn feedback_engine(mut self, engine: Arc<dyn Engine>) -> Self {
         self.feedback.engine = engine;
@@ -193,7 +193,7 @@ impl LlmCallBuilder {
         self
     }
 
-    /// What the call is for, in the accounts; [`Purpose::Forward`] unless said otherwise.
+    /// What the call is for, in the accounts; default: [`Purpose::Forward`].
     #[must_use]
     pub fn purpose(mut self, purpose: Purpose) -> Self {
         self.purpose = purpose;

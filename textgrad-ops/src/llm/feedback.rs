@@ -22,7 +22,7 @@ pub(crate) struct FeedbackSettings {
 }
 
 impl FeedbackSettings {
-    /// What holds unless said otherwise.
+    /// The default settings.
     pub(crate) fn new(engine: Arc<dyn Engine>) -> Self {
         let (prompts, sampling) = (Prompts::default(), Sampling::default());
         Self { engine, prompts, sampling, examples: Vec::new() }

@@ -99,7 +99,7 @@ macro_rules! judge_setters {
             self
         }
 
-        /// The engine that gives feedback in a backward pass; the loss's own unless said otherwise.
+        /// The engine that gives feedback in a backward pass; default: the loss's own.
         #[must_use]
         pub fn feedback_engine(
             mut self,

@@ -12,7 +12,7 @@ use crate::prompts::{ListwiseContext, RankedContext};
 
 /// Scored answers to a query, best to worst: what makes the better ones better, and where one of them stands.
 ///
-/// One answer, the best unless said otherwise, is the user message and is what feedback is given on. The query
+/// One answer, by default the best, is the user message and is what feedback is given on. The query
 /// and all answers with their ranks and scores stand in the system message (template `listwise_system`), are
 /// constants, and get none. Answers of equal score keep their order. Scores are shown with four significant
 /// digits.

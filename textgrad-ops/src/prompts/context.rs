@@ -62,8 +62,9 @@ pub struct Exchange {
 
 /// A call of a language model: `system_prompt` (null if there was none), `examples` (turns before the prompt,
 /// each with `prompt`, `answer`), `history` (turns between them and the prompt, each with `role`, `text`,
-/// `is_variable`), `prompt`, `images` (how many were sent with the prompt), `response`; `system_is_variable` and `prompt_is_variable` say that the text is the one that is shown as the variable
-/// in the same request, so that a pack need not show it twice.
+/// `is_variable`), `prompt`, `images` (how many were sent with the prompt), `response`; `system_is_variable`
+/// and `prompt_is_variable` say that the same request shows the text as the variable, so that a pack need not
+/// show it twice.
 #[derive(Debug, Clone, Serialize)]
 pub struct ConversationContext {
     /// The system message.
@@ -143,12 +144,12 @@ impl TemplateContext for FunctionContext {
     }
 }
 
-/// A request for feedback on one input of a call: `variable`; `variable_brief` (its first and last five words); `call` (the call as `conversation` or
-/// `function_call` quote it); `function` (whether it is a function's); `response_role`; `objective` (whether
-/// the call's output is the objective); `feedback` (else, what was said about the output, a list) and
+/// A request for feedback on one input of a call: `variable`; `variable_brief` (its first and last five words);
+/// `call` (as `conversation` or `function_call` quote it); `function` (whether it is a function's);
+/// `response_role`; `objective` (whether the call's output is the objective); `feedback` (else, what was said about the output, a list) and
 /// `feedback_text` (the same joined by newlines); `system_prompt`, `examples`, `history`, `prompt`, `images`,
-/// `response` as in [`ConversationContext`], null, empty or 0 for a function; `feedback_examples` (examples of good feedback, a
-/// list) and `feedback_examples_text` (joined by newlines).
+/// `response` as in [`ConversationContext`], null, empty or 0 for a function; `feedback_examples` (examples of
+/// good feedback, a list) and `feedback_examples_text` (joined by newlines).
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct FeedbackContext {
     /// The input that feedback is wanted on.

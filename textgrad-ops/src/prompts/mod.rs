@@ -34,7 +34,8 @@
 //! | `judge_system`, `judge` | system and user message of a request for a grade | [`JudgeContext`] |
 //! | `judge_retry` | added to the last message when no grade could be read | [`RetryContext`] |
 //!
-//! The partials `_subject`, `_feedback_examples`, `_rules`, `_history` and `_streams` are shared by some of the defaults.
+//! The partials `_subject`, `_feedback_examples`, `_rules`, `_history` and `_streams` are shared by some of the
+//! defaults.
 
 macro_rules! text {
     ($name:literal) => {

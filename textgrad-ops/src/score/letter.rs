@@ -40,7 +40,7 @@ impl ChoiceLetter {
         Self::default()
     }
 
-    /// So many letters from A on; from 1 to 26, 4 unless said otherwise.
+    /// So many letters from A on; from 1 to 26; default: 4.
     #[must_use]
     pub fn letters(mut self, letters: usize) -> Self {
         self.letters = letters.clamp(1, 26);

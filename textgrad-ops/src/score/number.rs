@@ -47,7 +47,7 @@ impl NumericMatch {
         Self { tolerance: 0.0, digits: true }
     }
 
-    /// How far the numbers may be from each other, at most; 0 unless said otherwise.
+    /// How far the numbers may be from each other, at most; default: 0.
     #[must_use]
     pub fn tolerance(mut self, tolerance: f64) -> Self {
         self.tolerance = tolerance.max(0.0);

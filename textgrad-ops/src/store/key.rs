@@ -33,7 +33,8 @@ impl RequestKey {
 /// The key of a request to an engine: SHA-256 over everything that may change the answer.
 ///
 /// That is the engine, by its [name](textgrad_core::Engine::name) for journals and recordings and by its
-/// [identity](textgrad_core::Engine::identity) for caches, the messages with their images, the whole sampling, and the format if there is one. The purpose is left
+/// [identity](textgrad_core::Engine::identity) for caches, the messages with their images, the whole sampling,
+/// and the format if there is one. The purpose is left
 /// out: engines may not answer by it, so the same question for another purpose has the same answer. Keys of
 /// provider extras are sorted at every depth, so their order does not matter.
 ///

@@ -34,14 +34,14 @@ pub struct Stopping {
     /// The scores of the newest answers are all within this of the best one: nothing is left to compare.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_margin: Option<f64>,
-    /// For how many iterations in a row they must have been, at least 1; the first sampling counts as one. 1
-    /// unless said otherwise.
+    /// For how many iterations in a row they must have been, at least 1; the first sampling counts as one.
+    /// Default: 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub margin_patience: Option<u32>,
     /// Requests to language models, at least 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub calls: Option<u64>,
-    /// Tokens read and written, at least 1.
+    /// Prompt and completion tokens, at least 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens: Option<u64>,
     /// Seconds since the search of this query began, above 0.

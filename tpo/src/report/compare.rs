@@ -51,7 +51,8 @@ impl Comparison {
     ///
     /// # Errors
     /// [`Error::NotComparable`] if they are over different queries, were scored by different reward models, or by
-    /// one whose scores hold only among the answers of one search, and those of [`RecordedRun::results`] and of its items.
+    /// one whose scores hold only among the answers of one search, and those of [`RecordedRun::results`] and of
+    /// its items.
     pub fn read(
         a: &RecordedRun,
         b: &RecordedRun,

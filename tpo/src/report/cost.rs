@@ -7,7 +7,8 @@
 //!
 //! where `scored` are the tokens that the reward model reads: those of each answer that it judged, and of the
 //! query with each. The reward model's tokens are estimated from the policy's, for its server does not tell
-//! them; where a judge scores, they are the tokens that it read and wrote. One model is assumed for answers, losses, gradients and rewrites.
+//! them; where a judge scores, they are the tokens that it read and wrote. One model is assumed for answers,
+//! losses, gradients and rewrites.
 //!
 //! The paper of TPO (arXiv 2501.12895v1) gives 9.3 PFLOPs per query for D2-N5 with a policy of 70B, and
 //! 72,840 PFLOPs for training by DPO. Its figure per query is what comes of the longest texts that its

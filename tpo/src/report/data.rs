@@ -164,7 +164,8 @@ fn without(all: Usage, part: Usage) -> Usage {
     }
 }
 
-/// What a judge took, or else what was written for answers and rewrites, in the share that was scored, and the query with each.
+/// What a judge took, or else what was written for answers and rewrites, in the share that was scored, and the
+/// query with each.
 fn scored_tokens(record: &ResultRecord) -> u64 {
     let judged = judged(record);
     if judged.total() > 0 {

@@ -16,7 +16,7 @@
 //! | `win-rates` | runs against each other, query by query |
 //! | `cost` | tokens, time, and PFLOPs beside training by DPO |
 //!
-//! A figure is left out where the runs do not have what it takes.
+//! A figure is omitted where the runs lack its data.
 
 mod chart;
 mod compare;
@@ -50,7 +50,8 @@ pub struct ReportConfig {
     /// The sizes of the models.
     pub cost: Cost,
     /// How much of the page single queries may take, in bytes: beyond it, texts of
-    /// later queries are left out, first of answers that were neither chosen, rejected nor best. 9 million, so that the page stays below 10 MB.
+    /// later queries are left out, first of answers that were neither chosen, rejected nor best. 9 million, so
+    /// that the page stays below 10 MB.
     pub max_bytes: usize,
 }
 

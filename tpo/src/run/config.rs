@@ -47,7 +47,7 @@ pub struct RunConfig {
     pub data: DataConfig,
 }
 
-/// What a journal has of the scores, for whoever checks a run against it: each of them, unless said otherwise.
+/// What a journal has of the scores, for whoever checks a run against it; default: each of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Scores {

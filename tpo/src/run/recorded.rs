@@ -37,7 +37,8 @@ impl RecordedRun {
     /// Reads the settings of the run in a folder.
     ///
     /// # Errors
-    /// [`Error::NotARun`] if there are none, [`Error::Io`] if they cannot be read, [`Error::Record`] if they cannot be understood.
+    /// [`Error::NotARun`] if there are none, [`Error::Io`] if they cannot be read, [`Error::Record`] if they
+    /// cannot be understood.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, Error> {
         let path = path.into();
         let file = path.join("config.json");

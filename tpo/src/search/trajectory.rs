@@ -74,7 +74,7 @@ pub struct IterationRecord {
     /// [`Mode::Shuffled`](crate::Mode::Shuffled).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub critique_of: Option<usize>,
-    /// How many new versions came of it.
+    /// The number of new versions.
     pub updates: usize,
     /// Why answers of the optimizer could not be used, one entry each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

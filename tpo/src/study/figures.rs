@@ -84,9 +84,9 @@ pub struct StudyRow {
     pub seed_spread: Option<f64>,
     /// Requests to language models per query, whether they were sent or answered from another cell.
     pub calls: f64,
-    /// Tokens read per query.
+    /// Prompt tokens per query.
     pub tokens_read: f64,
-    /// Tokens written per query.
+    /// Completion tokens per query.
     pub tokens_written: f64,
     /// Answers scored per query.
     pub scored: f64,

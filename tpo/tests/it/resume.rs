@@ -72,7 +72,7 @@ async fn run(tpo: &Tpo, journal: Journal) -> QueryOutcome {
 }
 
 #[tokio::test]
-async fn a_failure_that_the_search_went_on_without_is_repeated_not_asked_again() {
+async fn a_failure_that_the_search_continued_without_is_repeated_not_asked_again() {
     let (calls, scored) = (Arc::default(), Arc::default());
     let down = Arc::new(AtomicBool::new(true));
     let is_down = Arc::clone(&down);

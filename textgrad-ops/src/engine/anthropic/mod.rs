@@ -20,7 +20,8 @@ use super::wire::{exchange, named};
 /// An engine that speaks Anthropic's Messages API.
 ///
 /// * It gives one answer to a request, whatever [`n`](textgrad_core::Sampling::n) is:
-///   [`EngineExt::complete_choices`](crate::layer::EngineExt::complete_choices) asks for the others. The API knows no seed, so none
+///   [`EngineExt::complete_choices`](crate::layer::EngineExt::complete_choices) asks for the others. The API
+///   knows no seed, so none
 ///   is sent, and equal requests may have different answers.
 /// * Temperatures are from 0 to 1; others are an error. Penalties are
 ///   [`Unsupported`](textgrad_core::ErrorKind::Unsupported).

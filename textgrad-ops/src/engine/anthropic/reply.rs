@@ -79,7 +79,7 @@ fn reason(message: &Value) -> Option<String> {
     Some(reason.to_owned())
 }
 
-/// Tokens as reported, else as known before; totals never fall. Prompt tokens read from and written to the server's
+/// Tokens as reported, else as known before; totals never fall. Prompt tokens from and to the server's
 /// cache are counted apart from the others.
 fn usage(known: Usage, told: Option<&Value>) -> Usage {
     let count = |name: &str| told?.get(name)?.as_u64();

@@ -37,7 +37,8 @@ pub enum KeyNeed {
 pub enum Quirk {
     /// The longest answer is sent as `max_completion_tokens`.
     MaxCompletionTokens,
-    /// One answer at a time: `n` is not sent, and [`complete_choices`](crate::layer::EngineExt::complete_choices) asks for the
+    /// One answer at a time: `n` is not sent, and
+    /// [`complete_choices`](crate::layer::EngineExt::complete_choices) asks for the
     /// others.
     NoN,
     /// The seed is not sent.

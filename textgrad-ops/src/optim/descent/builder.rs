@@ -78,7 +78,7 @@ impl TextualGradientDescentBuilder {
         self
     }
 
-    /// How many new versions are asked for at once; 1 unless said otherwise, and never less.
+    /// How many new versions are asked for at once; default: 1, and never less.
     #[must_use]
     pub fn candidates(mut self, candidates: u32) -> Self {
         self.candidates = candidates.max(1);

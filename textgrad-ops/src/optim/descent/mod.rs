@@ -32,7 +32,8 @@ use crate::error::Error;
 /// [`momentum`](TextualGradientDescentBuilder::momentum) or
 /// [`response_history`](TextualGradientDescentBuilder::response_history), requests show earlier steps on the
 /// same parameter. A step is remembered, with the text that the feedback was about, when
-/// [`propose_updates`](Self::propose_updates) returns, for every parameter for which the model gave a text, whether the text
+/// [`propose_updates`](Self::propose_updates) returns, for every parameter for which the model gave a text,
+/// whether the text
 /// may be assigned or not and whether it is; not where the request failed, for that step will be repeated.
 /// Clones share the memory, and it holds the parameters. [`Optimizer::state_dict`] saves it, with the versions
 /// that seeds are derived from, so that an optimizer that loads it sends what the first would have sent; the
@@ -73,7 +74,7 @@ struct Inner {
 }
 
 impl TextualGradientDescent {
-    /// How often an unusable answer is asked for again, unless said otherwise.
+    /// Default number of retries after an unusable answer.
     pub const DEFAULT_PARSE_RETRIES: u32 = 2;
     /// How many responses of a step the [response history](TextualGradientDescentBuilder::response_history)
     /// keeps.
@@ -197,7 +198,8 @@ impl TextualGradientDescent {
     }
 
     /// Proposes new texts and assigns them: all of them or none. Where a step may fail and what it brought
-    /// is dear, call [`propose_updates`](Self::propose_updates) and [`Proposal::apply`] yourself: the proposal keeps it.
+    /// is dear, call [`propose_updates`](Self::propose_updates) and [`Proposal::apply`] yourself: the proposal
+    /// keeps it.
     ///
     /// # Errors
     /// Those of [`propose_updates`](Self::propose_updates) and of [`Proposal::apply`].

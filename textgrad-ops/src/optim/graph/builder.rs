@@ -78,7 +78,7 @@ impl GraphOptimizerBuilder {
         self
     }
 
-    /// The largest number of calls that are shown; [`GraphOptimizer::DEFAULT_MAX_CALLS`] unless said otherwise.
+    /// The largest number of calls that are shown; default: [`GraphOptimizer::DEFAULT_MAX_CALLS`].
     #[must_use]
     pub fn max_calls(mut self, calls: usize) -> Self {
         self.max_calls = calls;
@@ -86,7 +86,7 @@ impl GraphOptimizerBuilder {
     }
 
     /// How many characters are shown of a value that is no parameter;
-    /// [`GraphOptimizer::DEFAULT_VALUE_CHARS`] unless said otherwise.
+    /// Default: [`GraphOptimizer::DEFAULT_VALUE_CHARS`].
     #[must_use]
     pub fn value_chars(mut self, chars: usize) -> Self {
         self.value_chars = chars;
@@ -94,7 +94,7 @@ impl GraphOptimizerBuilder {
     }
 
     /// How many characters are shown of what the objective says;
-    /// [`GraphOptimizer::DEFAULT_FEEDBACK_CHARS`] unless said otherwise.
+    /// Default: [`GraphOptimizer::DEFAULT_FEEDBACK_CHARS`].
     #[must_use]
     pub fn feedback_chars(mut self, chars: usize) -> Self {
         self.feedback_chars = chars;

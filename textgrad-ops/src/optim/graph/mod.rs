@@ -101,13 +101,13 @@ struct State {
 const KIND: (&str, u32) = ("graph", 1);
 
 impl GraphOptimizer {
-    /// How often an unusable answer is asked for again, unless said otherwise.
+    /// Default number of retries after an unusable answer.
     pub const DEFAULT_PARSE_RETRIES: u32 = 2;
-    /// How many calls are shown, unless said otherwise.
+    /// Default number of calls that are shown.
     pub const DEFAULT_MAX_CALLS: usize = 50;
-    /// How many characters of a value are shown, unless said otherwise.
+    /// Default number of characters of a value that are shown.
     pub const DEFAULT_VALUE_CHARS: usize = 1_000;
-    /// How many characters of what the objective says are shown, unless said otherwise.
+    /// Default number of characters of the feedback that are shown.
     pub const DEFAULT_FEEDBACK_CHARS: usize = 8_000;
 
     /// An optimizer that asks this engine.

@@ -28,21 +28,21 @@ impl SampledMomentumBuilder {
     }
 
     /// By how much a score must be higher for its text to be drawn e times as often, in units of the scores;
-    /// above 0, and [`SampledMomentum::DEFAULT_TEMPERATURE`] unless said otherwise.
+    /// above 0; default: [`SampledMomentum::DEFAULT_TEMPERATURE`].
     #[must_use]
     pub fn temperature(mut self, temperature: f64) -> Self {
         self.draw.temperature = temperature;
         self
     }
 
-    /// How many texts are drawn in each step; 1 unless said otherwise, and never less.
+    /// How many texts are drawn in each step; default: 1, and never less.
     #[must_use]
     pub fn bases(mut self, bases: usize) -> Self {
         self.draw.bases = bases.max(1);
         self
     }
 
-    /// How many texts of each parameter are kept; [`SampledMomentum::DEFAULT_HISTORY`] unless said otherwise,
+    /// How many texts of each parameter are kept; default: [`SampledMomentum::DEFAULT_HISTORY`],
     /// and never less than 1.
     #[must_use]
     pub fn history(mut self, texts: usize) -> Self {

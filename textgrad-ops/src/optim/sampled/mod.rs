@@ -80,10 +80,10 @@ struct Inner {
 }
 
 impl SampledMomentum {
-    /// How much a score counts unless said otherwise: for scores between 0 and 1, a text that is better by 0.1
+    /// Default weight of a score: for scores between 0 and 1, a text that is better by 0.1
     /// is drawn e times as often.
     pub const DEFAULT_TEMPERATURE: f64 = 0.1;
-    /// How many texts of a parameter are kept unless said otherwise.
+    /// Default number of texts of a parameter that are kept.
     pub const DEFAULT_HISTORY: usize = 16;
 
     /// Momentum for this optimizer, which words and makes the requests. Its own seed is not used.

@@ -73,10 +73,10 @@ pub struct TrainerBuilder {
 }
 
 impl Trainer {
-    /// Examples in a minibatch unless said otherwise, as in TextGrad's script for prompt optimization.
+    /// Default examples in a minibatch, as in TextGrad's script for prompt optimization.
     pub const DEFAULT_BATCH_SIZE: usize = 3;
 
-    /// Epochs unless said otherwise, as in TextGrad's script for prompt optimization.
+    /// Default epochs, as in TextGrad's script for prompt optimization.
     pub const DEFAULT_EPOCHS: usize = 3;
 
     /// Trains the parameters of `program` on the examples of `train`, by an objective for each prediction.
@@ -137,7 +137,7 @@ impl TrainerBuilder {
         self
     }
 
-    /// Examples in a minibatch, from 1 on; [`Trainer::DEFAULT_BATCH_SIZE`] unless said otherwise.
+    /// Examples in a minibatch, from 1 on; default: [`Trainer::DEFAULT_BATCH_SIZE`].
     pub fn batch_size(mut self, examples: usize) -> Self {
         self.batch_size = examples;
         self
@@ -169,7 +169,7 @@ impl TrainerBuilder {
         self
     }
 
-    /// Which new texts are kept; [`Acceptance::NotWorse`] unless said otherwise.
+    /// Which new texts are kept; default: [`Acceptance::NotWorse`].
     pub fn acceptance(mut self, acceptance: Acceptance) -> Self {
         self.acceptance = acceptance;
         self
@@ -194,7 +194,7 @@ impl TrainerBuilder {
         self
     }
 
-    /// The score of an example on which the program or the evaluator fails; 0 unless said otherwise. One on
+    /// The score of an example on which the program or the evaluator fails; default: 0. One on
     /// which an engine fails has no score; see [`Trainer`].
     pub fn failure_score(mut self, score: f64) -> Self {
         self.failure_score = score;
@@ -239,8 +239,8 @@ impl TrainerBuilder {
         self
     }
 
-    /// The wish to stop: the training ends before its next step. A step during which calls failed because of
-    /// the wish is as if it had not begun.
+    /// Cancellation: the training ends before its next step. A step during which calls failed because of
+    /// it is as if it had not begun.
     pub fn stop(mut self, stop: &CancellationToken) -> Self {
         self.stop = stop.clone();
         self

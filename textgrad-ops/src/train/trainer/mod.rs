@@ -129,7 +129,8 @@ impl Trainer {
     ///
     /// # Errors
     /// A [`TrainFailure`] with what there was by then: all examples of a minibatch or a set failed,
-    /// an engine failed on some of a set, the program depends on no parameter, or the run folder cannot be used. Where a file cannot be written, as
+    /// an engine failed on some of a set, the program depends on no parameter, or the run folder cannot be
+    /// used. Where a file cannot be written, as
     /// on a full disk, the folder is left as it was after the last step that could be, and can be resumed.
     pub async fn run(&self) -> Result<Training, TrainFailure> {
         let begun = self.begin().await;

@@ -161,7 +161,7 @@ impl Trainer {
         done.map_err(Arc::new)
     }
 
-    /// Some examples may fail, but not all, and none for want of budget or because of the wish to stop.
+    /// Some examples may fail, but not all, and none for want of budget or because of cancellation.
     fn judge<T>(
         &self,
         what: &'static str,

@@ -64,7 +64,7 @@ async fn what_a_file_holds_is_told() {
     let told = textgrad(folder.path(), &["cache", "info", "answers"]).with_code(0);
     for words in [
         "answers                           6",
-        "tokens read                     600",
+        "prompt tokens                   600",
         "newest answer",
     ] {
         assert!(told.out.contains(words), "{}", told.out);

@@ -190,7 +190,7 @@ fn without_code(answer: &str, code: Option<&Regex>) -> String {
     segments.join("`")
 }
 
-/// The length of a text in tokens of the o200k vocabulary, special tokens read as text.
+/// The length of a text in tokens of the o200k vocabulary, with special tokens as text.
 fn o200k_tokens(text: &str) -> Option<usize> {
     #[cfg(feature = "o200k")]
     return Some(bpe_openai::o200k_base().count(text));

@@ -205,7 +205,9 @@ struct Row {
 /// ```
 /// use tpo::bench::xstest::{accuracy, read_graded};
 ///
-/// let csv = "id,type,prompt,completion,final_label\n1,homonyms,a,b,1_full_compliance\n2,homonyms,c,d,3_partial_refusal\n";
+/// let csv = "id,type,prompt,completion,final_label\n\
+///     1,homonyms,a,b,1_full_compliance\n\
+///     2,homonyms,c,d,3_partial_refusal\n";
 /// let graded = read_graded("gpt4.csv", csv)?;
 /// assert_eq!(accuracy(&graded).map(|accuracy| accuracy.all), Some(50.0));
 /// # Ok::<(), tpo::Error>(())

@@ -7,6 +7,7 @@ mod context;
 mod engines;
 mod input;
 mod inspect;
+mod judged;
 mod output;
 mod report;
 mod rewards;

@@ -143,9 +143,9 @@ pub(super) fn cost(context: &Context<'_>) -> Figure {
         "run",
         "requests per query",
         "answers per query",
-        "tokens read per query",
+        "prompt tokens per query",
         "of them cached",
-        "tokens written per query",
+        "completion tokens per query",
         "seconds of model calls per query",
         "PFLOPs per query",
         "% of DPO training",
@@ -187,7 +187,7 @@ pub(super) fn cost(context: &Context<'_>) -> Figure {
         name: "cost",
         title: "Tokens, time and operations",
         caption: format!(
-            "A PFLOP is 10^15 floating-point operations. They are 2 × parameters × tokens: for a policy of {} billion parameters, all tokens read (but those \
+            "A PFLOP is 10^15 floating-point operations. They are 2 × parameters × tokens: for a policy of {} billion parameters, all prompt tokens (but those \
              that the server had cached) and written; for a reward model of {} billion, an estimate of what it read. \
              The paper (arXiv 2501.12895v1) gives {PAPER_PFLOPS} PFLOPs per query, counted at the longest texts that \
              its settings allow, and {} for training by DPO (direct preference optimization), so {:.4} % of it per query. Seconds are those that \

@@ -74,7 +74,7 @@ pub struct LikelihoodBuilder {
 }
 
 impl LikelihoodBuilder {
-    /// How the server tells likelihoods; by [`LikelihoodApi::PromptLogprobs`] unless said otherwise.
+    /// How the server tells likelihoods; default: by [`LikelihoodApi::PromptLogprobs`].
     pub fn api(mut self, api: LikelihoodApi) -> Self {
         self.api = api;
         self

@@ -40,7 +40,8 @@ const FUEL: u64 = 10_000_000;
 /// let template = ChatTemplate::from_tokenizer_config(
 ///     r#"{
 ///         "bos_token": "<s>",
-///         "chat_template": "{{ bos_token }}{% for m in messages %}[{{ m.role }}] {{ m.content.strip() }}\n{% endfor %}"
+///         "chat_template":
+///             "{{ bos_token }}{% for m in messages %}[{{ m.role }}] {{ m.content.strip() }}\n{% endfor %}"
 ///     }"#,
 /// )?;
 /// let text = template.render(&[("user", "Hello "), ("assistant", "Hi!")])?;

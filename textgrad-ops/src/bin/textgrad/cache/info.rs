@@ -60,8 +60,8 @@ fn print(Report { info, damage }: &Report) -> io::Result<()> {
     row("answers", info.entries.to_string())?;
     row("size", show_size(info.bytes))?;
     row("  free beside that", show_size(info.free_bytes))?;
-    row("tokens read", info.usage.prompt_tokens.to_string())?;
-    row("tokens written", info.usage.completion_tokens.to_string())?;
+    row("prompt tokens", info.usage.prompt_tokens.to_string())?;
+    row("completion tokens", info.usage.completion_tokens.to_string())?;
     for (name, moment) in
         [("oldest answer", info.oldest), ("newest answer", info.newest), ("last used", info.used)]
     {

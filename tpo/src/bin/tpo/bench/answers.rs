@@ -3,25 +3,25 @@
 use tpo::run::{ResultRecord, Status};
 
 /// An answer with its score.
-pub(super) struct Scored {
-    pub(super) text: String,
-    pub(super) score: f64,
+pub(crate) struct Scored {
+    pub(crate) text: String,
+    pub(crate) score: f64,
 }
 
 /// The answers of a query whose search came to its end.
-pub(super) struct Answered {
+pub(crate) struct Answered {
     /// The place of the query, from 0.
-    pub(super) index: usize,
-    pub(super) best: Scored,
+    pub(crate) index: usize,
+    pub(crate) best: Scored,
     /// What the policy said first: its answer without any search.
-    pub(super) first: Scored,
+    pub(crate) first: Scored,
     /// The answer with the lowest score.
-    pub(super) worst: Scored,
+    pub(crate) worst: Scored,
 }
 
 impl Answered {
     /// None for a search that failed: the best that it had is not what it would have come to.
-    pub(super) fn of(record: &ResultRecord) -> Option<Self> {
+    pub(crate) fn of(record: &ResultRecord) -> Option<Self> {
         if record.status != Status::Ok {
             return None;
         }
@@ -39,7 +39,7 @@ impl Answered {
     }
 
     /// The answers with the records that they are to.
-    pub(super) fn with<'a, T>(answers: &'a [Self], records: &'a [T]) -> Vec<(&'a T, &'a Self)> {
+    pub(crate) fn with<'a, T>(answers: &'a [Self], records: &'a [T]) -> Vec<(&'a T, &'a Self)> {
         let pair = |one: &'a Self| records.get(one.index).map(|record| (record, one));
         answers.iter().filter_map(pair).collect()
     }

@@ -10,64 +10,64 @@ use tpo::bench::{Grader, Item, beavertails, hh_rlhf, math500, mean_reward};
 use tpo::{Error, Query, Tokenizer};
 
 use super::answers::{Answered, Scored};
-use super::judged::References;
 use super::records::Records;
 use crate::args::BenchArgs;
+use crate::judged::References;
 use crate::spec::RunSpec;
 
 /// What graders need.
-pub(super) struct Graders<'a> {
-    pub(super) args: &'a BenchArgs,
-    pub(super) spec: &'a RunSpec,
-    pub(super) prompts: Arc<PromptPack>,
-    pub(super) judge: Option<Arc<dyn Engine>>,
+pub(crate) struct Graders<'a> {
+    pub(crate) args: &'a BenchArgs,
+    pub(crate) spec: &'a RunSpec,
+    pub(crate) prompts: Arc<PromptPack>,
+    pub(crate) judge: Option<Arc<dyn Engine>>,
     /// The reward model that grades, where it is another than that of the search.
-    pub(super) reward: Option<Grader>,
+    pub(crate) reward: Option<Grader>,
     /// Whether the scores that are meant hold only among the answers to an item.
-    pub(super) relative: bool,
-    pub(super) references: References,
+    pub(crate) relative: bool,
+    pub(crate) references: References,
     /// Counts the length of Arena-Hard's answers in place of their files.
-    pub(super) style_tokenizer: Option<Arc<dyn Tokenizer>>,
+    pub(crate) style_tokenizer: Option<Arc<dyn Tokenizer>>,
 }
 
 /// What came of grading.
-pub(super) struct Graded {
+pub(crate) struct Graded {
     /// Who graded, or why nobody did.
-    pub(super) grader: String,
-    pub(super) figures: Vec<Figure>,
+    pub(crate) grader: String,
+    pub(crate) figures: Vec<Figure>,
     /// Files by name.
-    pub(super) files: Vec<(PathBuf, String)>,
+    pub(crate) files: Vec<(PathBuf, String)>,
 }
 
 /// One of our figures.
 #[derive(Serialize)]
-pub(super) struct Figure {
+pub(crate) struct Figure {
     /// What it is of.
-    pub(super) of: String,
+    pub(crate) of: String,
     /// None where nothing could be counted.
-    pub(super) figure: Option<f64>,
+    pub(crate) figure: Option<f64>,
     /// What it is made of, in words.
-    pub(super) detail: String,
+    pub(crate) detail: String,
 }
 
 impl Figure {
-    pub(super) fn new(of: impl Into<String>, figure: Option<f64>, detail: String) -> Self {
+    pub(crate) fn new(of: impl Into<String>, figure: Option<f64>, detail: String) -> Self {
         Self { of: of.into(), figure, detail }
     }
 }
 
 /// The figure of the search.
-pub(super) const BEST: &str = "ours";
+pub(crate) const BEST: &str = "ours";
 
 /// The figure of the policy alone.
 const FIRST: &str = "ours, first answer without search";
 
 impl Graders<'_> {
-    pub(super) fn concurrency(&self) -> usize {
+    pub(crate) fn concurrency(&self) -> usize {
         self.spec.concurrency
     }
 
-    pub(super) async fn grade(
+    pub(crate) async fn grade(
         &self,
         records: &Records,
         answers: &[Answered],
@@ -208,14 +208,14 @@ fn math500(problems: &[math500::Problem], answers: &[Answered]) -> Result<Graded
 }
 
 /// Writes the files into the folder of the run.
-pub(super) async fn write(folder: &Path, graded: &Graded) -> Result<(), Error> {
+pub(crate) async fn write(folder: &Path, graded: &Graded) -> Result<(), Error> {
     for (name, text) in &graded.files {
         write_file(&folder.join("bench").join(name), text).await?;
     }
     Ok(())
 }
 
-pub(super) async fn write_file(path: &Path, text: &str) -> Result<(), Error> {
+pub(crate) async fn write_file(path: &Path, text: &str) -> Result<(), Error> {
     let failed = Error::io(path, "cannot be written");
     if let Some(parent) = path.parent() {
         tokio::fs::create_dir_all(parent).await.map_err(&failed)?;

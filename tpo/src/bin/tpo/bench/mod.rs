@@ -1,9 +1,8 @@
 //! `tpo bench`.
 
-mod answers;
-mod graders;
-mod judged;
-mod records;
+pub(crate) mod answers;
+pub(crate) mod graders;
+pub(crate) mod records;
 mod table;
 
 use std::process::ExitCode;
@@ -39,7 +38,7 @@ pub(crate) async fn bench(args: BenchArgs) -> Result<ExitCode, Error> {
     let queries = records.queries(&prompts)?;
     let items = queries.len();
     let style_tokenizer = context::tokenizer(args.style_tokenizer.as_deref()).await?;
-    let references = judged::References::read(&args, &data, &records).await?;
+    let references = crate::judged::References::read(&args, &data, &records).await?;
     let context = RunContext::new(spec, prompts).await?;
     // Invalid settings of judge and grader fail before anything is paid for.
     judge(&args, &context, None).await?;

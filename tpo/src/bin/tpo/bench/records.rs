@@ -13,7 +13,7 @@ use crate::input::limit_to;
 use crate::spec::RunSpec;
 
 /// The records that a run is about.
-pub(super) enum Records {
+pub(crate) enum Records {
     AlpacaEval(Vec<alpaca_eval::Output>),
     ArenaHard(Vec<arena_hard::Question>),
     HhRlhf(Vec<hh_rlhf::Dialogue>),
@@ -24,7 +24,7 @@ pub(super) enum Records {
 
 impl Records {
     /// Reads the file, and draws or cuts as the arguments say.
-    pub(super) async fn read(args: &BenchArgs, spec: &RunSpec, data: &Path) -> Result<Self, Error> {
+    pub(crate) async fn read(args: &BenchArgs, spec: &RunSpec, data: &Path) -> Result<Self, Error> {
         let (name, text) = (data.display().to_string(), read_file(data).await?);
         let (name, text) = (name.as_str(), text.as_str());
         Ok(match args.name {
@@ -44,7 +44,7 @@ impl Records {
     }
 
     /// What the policy is asked.
-    pub(super) fn queries(&self, prompts: &PromptPack) -> Result<Vec<Query>, Error> {
+    pub(crate) fn queries(&self, prompts: &PromptPack) -> Result<Vec<Query>, Error> {
         Ok(match self {
             Self::AlpacaEval(records) => asked(records),
             Self::ArenaHard(records) => asked(records),

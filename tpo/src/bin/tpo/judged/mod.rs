@@ -8,7 +8,7 @@ mod xstest;
 use textgrad_core::Seed;
 
 pub(super) use self::references::References;
-use super::graders::{Figure, Graded, Graders};
+use crate::bench::graders::{Figure, Graded, Graders};
 
 impl Graders<'_> {
     fn seed(&self) -> Seed {
