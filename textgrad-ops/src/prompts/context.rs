@@ -35,19 +35,18 @@ pub(crate) fn shorten(text: &str) -> String {
     ends(text, 10)
 }
 
-/// The text if it has at most 10 words, else its first five and its last five: enough to point to it where it
-/// stands whole above.
+/// The text if it has at most 10 words, else its first five and its last five: a reference to the whole text.
 pub(crate) fn brief(text: &str) -> String {
     ends(text, 5)
 }
 
 fn ends(text: &str, offset: usize) -> String {
-    let words: Vec<&str> = text.split(' ').collect();
-    if words.len() <= 2 * offset {
+    if text.split(' ').take(2 * offset + 1).count() <= 2 * offset {
         return text.to_owned();
     }
-    let head: Vec<&str> = words.iter().take(offset).copied().collect();
-    let tail: Vec<&str> = words.iter().skip(words.len() - offset).copied().collect();
+    let head: Vec<&str> = text.split(' ').take(offset).collect();
+    let mut tail: Vec<&str> = text.rsplit(' ').take(offset).collect();
+    tail.reverse();
     format!("{} (...) {}", head.join(" "), tail.join(" "))
 }
 
@@ -146,10 +145,10 @@ impl TemplateContext for FunctionContext {
 
 /// A request for feedback on one input of a call: `variable`; `variable_brief` (its first and last five words);
 /// `call` (as `conversation` or `function_call` quote it); `function` (whether it is a function's);
-/// `response_role`; `objective` (whether the call's output is the objective); `feedback` (else, what was said about the output, a list) and
-/// `feedback_text` (the same joined by newlines); `system_prompt`, `examples`, `history`, `prompt`, `images`,
-/// `response` as in [`ConversationContext`], null, empty or 0 for a function; `feedback_examples` (examples of
-/// good feedback, a list) and `feedback_examples_text` (joined by newlines).
+/// `response_role`; `objective` (whether the call's output is the objective); `feedback` (else, the feedback on
+/// the output, a list) and `feedback_text` (joined by newlines); `system_prompt`, `examples`, `history`,
+/// `prompt`, `images`, `response` as in [`ConversationContext`], null, empty or 0 for a function;
+/// `feedback_examples` (of good feedback, a list) and `feedback_examples_text` (joined by newlines).
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct FeedbackContext {
     /// The input that feedback is wanted on.
