@@ -49,7 +49,7 @@ fn without(package: &str, features: &[&str], absent: &[&str]) {
 
 const RUNTIMES: [&str; 4] = ["tokio", "async-std", "smol", "futures-executor"];
 const HTTP: [&str; 4] = ["reqwest", "hyper", "rustls", "ring"];
-const PROGRAM: [&str; 5] = ["clap", "indicatif", "toml", "strsim", "tracing-subscriber"];
+const PROGRAM: [&str; 4] = ["clap", "indicatif", "toml", "tracing-subscriber"];
 const STORES: [&str; 2] = ["rusqlite", "libsqlite3-sys"];
 
 #[test]

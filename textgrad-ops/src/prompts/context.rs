@@ -62,8 +62,7 @@ pub struct Exchange {
 /// A call of a language model: `system_prompt` (null if there was none), `examples` (turns before the prompt,
 /// each with `prompt`, `answer`), `history` (turns between them and the prompt, each with `role`, `text`,
 /// `is_variable`), `prompt`, `images` (how many were sent with the prompt), `response`; `system_is_variable`
-/// and `prompt_is_variable` say that the same request shows the text as the variable, so that a pack need not
-/// show it twice.
+/// and `prompt_is_variable` (the same request shows the text as the variable, so it is not shown twice).
 #[derive(Debug, Clone, Serialize)]
 pub struct ConversationContext {
     /// The system message.
