@@ -107,6 +107,7 @@ pub trait Op: Send + Sync {
 /// How prompts quote a call: the part of the quotation that the call's inputs and output do not hold.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "one per request for feedback, never kept")]
 pub enum Quote {
     /// A call of a language model.
     Conversation {

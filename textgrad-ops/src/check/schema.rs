@@ -79,10 +79,9 @@ impl JsonSchema {
         let mut compiler = Compiler::new();
         compiler.use_loader(Box::new(NoLoader));
         let mut schemas = Schemas::new();
-        let root = compiler
-            .add_resource(ADDRESS, schema.clone())
-            .and_then(|()| compiler.compile(ADDRESS, &mut schemas))
-            .map_err(|error| invalid(schema, &error))?;
+        compiler.add_resource(ADDRESS, schema.clone()).map_err(|error| invalid(schema, &error))?;
+        let root =
+            compiler.compile(ADDRESS, &mut schemas).map_err(|error| invalid(schema, &error))?;
         let rule =
             format!("it is one JSON document, nothing else, after this JSON schema: {schema}");
         Ok(Self { schemas: Arc::new(schemas), root, rule })

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use textgrad_core::{Engine, Error, Message, Sampling, Seed, Variable, truncate};
 
-use super::{Example, Scorer, TaggedRequest, Unreadable, Verdict, quoted_id};
+use super::{Example, ReplaceEngine, Scorer, TaggedRequest, Unreadable, Verdict, quoted_id};
 use crate::optim::Tags;
 use crate::prompts::{FunctionArgument, JudgeContext, Prompts};
 
@@ -152,10 +152,7 @@ impl Scorer for LlmJudge {
         self.0.engine.is_simulation()
     }
 
-    fn with_engines(
-        &self,
-        replace: &dyn Fn(&Arc<dyn Engine>) -> Arc<dyn Engine>,
-    ) -> Option<Arc<dyn Scorer>> {
+    fn with_engines(&self, replace: ReplaceEngine<'_>) -> Option<Arc<dyn Scorer>> {
         Some(Arc::new(Self(LlmJudgeBuilder { engine: replace(&self.0.engine), ..self.0.clone() })))
     }
 }

@@ -39,6 +39,9 @@ pub use self::number::NumericMatch;
 pub use self::tagged::{TaggedReply, TaggedRequest, Unreadable};
 pub use self::text::{Contains, ExactMatch, Normalization};
 
+/// A function that replaces an engine, as by one that journals and counts its requests.
+pub type ReplaceEngine<'a> = &'a dyn Fn(&Arc<dyn Engine>) -> Arc<dyn Engine>;
+
 /// Scores a text in the context of an example. Higher is better.
 ///
 /// The verdict must depend on nothing but the text and the example: it is cached.
@@ -88,10 +91,7 @@ pub trait Scorer: Send + Sync {
     }
 
     /// The same scorer with each of its engines replaced; `None` if it asks no engine, which is the default.
-    fn with_engines(
-        &self,
-        _replace: &dyn Fn(&Arc<dyn Engine>) -> Arc<dyn Engine>,
-    ) -> Option<Arc<dyn Scorer>> {
+    fn with_engines(&self, _replace: ReplaceEngine<'_>) -> Option<Arc<dyn Scorer>> {
         None
     }
 }
@@ -122,10 +122,7 @@ impl<S: Scorer + ?Sized> Scorer for Arc<S> {
         (**self).is_simulation()
     }
 
-    fn with_engines(
-        &self,
-        replace: &dyn Fn(&Arc<dyn Engine>) -> Arc<dyn Engine>,
-    ) -> Option<Arc<dyn Scorer>> {
+    fn with_engines(&self, replace: ReplaceEngine<'_>) -> Option<Arc<dyn Scorer>> {
         (**self).with_engines(replace)
     }
 }
