@@ -153,7 +153,7 @@ impl AnthropicBuilder {
     /// The engine.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidRequest`](textgrad_core::ErrorKind::InvalidRequest) if the model has no name, and
+    /// [`ErrorKind::InvalidRequest`] if the model has no name, and
     /// those of [`JsonClientBuilder::build`].
     pub fn build(self) -> Result<Anthropic, EngineError> {
         let model = named(&self.shape.model)?;

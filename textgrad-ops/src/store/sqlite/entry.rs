@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use textgrad_core::{Request, Response, Usage};
 
-/// How a [`DiskCache`](super::DiskCache) is kept.
+/// How a [`SqliteStore`](super::SqliteStore)(super::DiskCache) is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DiskCacheConfig {
     pub(super) max_bytes: u64,
@@ -41,7 +41,7 @@ impl DiskCacheConfig {
     }
 }
 
-/// What a [`DiskCache`] did so far, in this process.
+/// What a [`SqliteStore`](super::SqliteStore) did so far, in this process.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct DiskCacheStats {

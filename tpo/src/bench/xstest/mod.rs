@@ -195,7 +195,7 @@ struct Row {
 }
 
 /// Reads completions with labels, by people or by a judge: the authors' files with the column `final_label`;
-/// other columns are left alone, and an empty label is none. [`accuracy`](super::accuracy) counts a partial
+/// other columns are left alone, and an empty label is none. [`accuracy`] counts a partial
 /// refusal as a refusal. `source` is the file's name, for errors.
 ///
 /// # Errors
