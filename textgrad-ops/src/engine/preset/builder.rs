@@ -45,7 +45,11 @@ struct Server {
 
 #[cfg_attr(
     not(feature = "sim"),
-    allow(irrefutable_let_patterns, reason = "the other kind is the simulation")
+    allow(
+        irrefutable_let_patterns,
+        clippy::infallible_destructuring_match,
+        reason = "the other kind is the simulation"
+    )
 )]
 impl EngineBuilder {
     fn new(kind: EngineKind) -> Self {
