@@ -211,13 +211,13 @@ impl Op for ScoreOp {
     async fn backward(&self, cx: &BackwardCx) -> Result<Vec<Option<Gradient>>, OpFailure> {
         let loss = &self.loss;
         let verdict = self.verdict.get();
-        let feedback = verdict.and_then(Verdict::feedback);
         let Some(engine) = &loss.feedback_engine else {
+            let feedback = verdict.map(Verdict::feedback).transpose()?.flatten();
             return complain(cx, "violation", feedback).await;
         };
         let is_good = verdict.and_then(Verdict::score).is_some_and(loss.is_good);
         let has_feedback = cx.gradients(0).iter().any(|gradient| gradient.feedback().is_some());
-        if is_good && feedback.is_none() && !has_feedback {
+        if is_good && !verdict.is_some_and(Verdict::has_feedback) && !has_feedback {
             return Ok(vec![None; cx.inputs().len()]);
         }
         let settings = FeedbackSettings {

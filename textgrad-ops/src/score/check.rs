@@ -87,8 +87,8 @@ impl Scorer for CheckScorer {
             return Ok(Verdict::new(true).with_report(Self::PASSED));
         };
         let context = CheckContext { rule: &self.check.rule(), violation: &violation };
-        let feedback = self.prompts.render("check_feedback", &context)?;
-        Ok(Verdict::new(false).with_report(violation).with_feedback(feedback))
+        let feedback = self.prompts.render("check_feedback", &context);
+        Ok(Verdict::new(false).with_report(violation).with_rendered_feedback(feedback))
     }
 }
 

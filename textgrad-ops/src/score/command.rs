@@ -163,7 +163,7 @@ impl Scorer for CommandScorer {
         if run.end.is_success() {
             return Ok(verdict);
         }
-        Ok(verdict.with_feedback(self.0.prompts.render("command_feedback", &context)?))
+        Ok(verdict.with_rendered_feedback(self.0.prompts.render("command_feedback", &context)))
     }
 }
 

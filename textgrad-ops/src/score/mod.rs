@@ -26,7 +26,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use textgrad_core::{Engine, Error, Score, truncate};
+use textgrad_core::{Engine, Error, PromptError, Score, truncate};
 
 pub use self::check::CheckScorer;
 pub use self::command::{CommandScorer, CommandScorerBuilder};
@@ -132,7 +132,7 @@ impl<S: Scorer + ?Sized> Scorer for Arc<S> {
 pub struct Verdict {
     score: Result<Score, String>,
     report: String,
-    feedback: Option<String>,
+    feedback: Option<Result<String, String>>,
 }
 
 impl Verdict {
@@ -165,7 +165,13 @@ impl Verdict {
     /// Adds what is wrong with the text and how to improve it.
     #[must_use]
     pub fn with_feedback(mut self, feedback: impl Into<String>) -> Self {
-        self.feedback = Some(feedback.into());
+        self.feedback = Some(Ok(feedback.into()));
+        self
+    }
+
+    /// Adds feedback that was rendered. A template that fails is an error only where the feedback is used.
+    fn with_rendered_feedback(mut self, rendered: Result<String, PromptError>) -> Self {
+        self.feedback = Some(rendered.map_err(|error| error.to_string()));
         self
     }
 
@@ -196,9 +202,16 @@ impl Verdict {
     }
 
     /// What is wrong with the text and how to improve it, where the scorer says so without a model.
-    #[must_use]
-    pub fn feedback(&self) -> Option<&str> {
-        self.feedback.as_deref()
+    ///
+    /// # Errors
+    /// [`Error::Op`] if its template cannot be rendered.
+    pub fn feedback(&self) -> Result<Option<&str>, Error> {
+        let feedback = self.feedback.as_ref().map(|feedback| feedback.as_deref());
+        feedback.transpose().map_err(|problem| Error::op(problem.as_str()))
+    }
+
+    pub(crate) fn has_feedback(&self) -> bool {
+        self.feedback.is_some()
     }
 }
 
