@@ -1,8 +1,7 @@
 //! Automatic differentiation over text.
 //!
-//! A program made of calls of language models is recorded as a graph of [`Variable`]s and [`Op`]s. A
-//! [`backward`] pass turns an objective at its end into feedback in words, a *textual gradient*, for every
-//! text that may change.
+//! A program of LLM calls is recorded as a graph of [`Variable`]s and [`Op`]s. A [`backward`] pass turns an
+//! objective at its end into feedback in words, a *textual gradient*, for every text that may change.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -22,9 +21,9 @@
 //! });
 //!
 //! let letter = Parameter::new("Send me the book.", "letter to a friend");
-//! let verdict = apply_one(Arc::new(polite), [("letter", &letter.variable())]).await?;
+//! let verdict = apply_one(Arc::new(polite), [("letter", &letter)]).await?;
 //! let gradients = backward(&verdict).await?;
-//! assert_eq!(gradients.text(&letter.variable()), "Say please.");
+//! assert_eq!(gradients.text(&letter), "Say please.");
 //! # Ok::<(), textgrad_core::Error>(()) }).unwrap();
 //! ```
 //!
@@ -80,8 +79,8 @@ pub use self::engine::{
 pub use self::error::{Error, describe, panic_message};
 #[doc(inline)]
 pub use self::gradient::{
-    Context, Deduplicate, Feedback, Gradient, Gradients, KeepAll, Received, Reduce, ReduceCx,
-    ReduceFn, reduce_fn,
+    Context, Deduplicate, Feedback, Gradient, GradientOf, Gradients, IncomingFeedback, KeepAll,
+    Reduce, ReduceCx, ReduceFn, reduce_fn,
 };
 #[doc(inline)]
 pub use self::graph::{CriticalPath, Graph, GraphEdge, GraphNode, GraphView};
@@ -106,3 +105,12 @@ pub use self::variable::{
 #[cfg(feature = "page")]
 #[doc(inline)]
 pub use self::view::{Page, PageCall, WordChange, WordChangeKind, word_changes};
+
+/// The names that most programs use.
+pub mod prelude {
+    #[doc(inline)]
+    pub use crate::{
+        Backward, BackwardCx, Check, Engine, Feedback, Gradient, Gradients, Graph, Inputs, Module,
+        Op, Output, Parameter, Sampling, Score, Seed, Variable, apply, apply_one, backward, op_fn,
+    };
+}

@@ -8,7 +8,7 @@ use petgraph::graph::NodeIndex;
 use petgraph::visit::EdgeRef;
 
 use crate::error::Error;
-use crate::gradient::{Context, Feedback, Gradient, Gradients, Received, Reduce};
+use crate::gradient::{Context, Feedback, Gradient, Gradients, IncomingFeedback, Reduce};
 use crate::graph::{Graph, GraphEdge, GraphNode};
 use crate::op::Call;
 use crate::variable::Variable;
@@ -23,7 +23,7 @@ pub(super) struct Tag {
 
 struct Arrival {
     consumer: usize,
-    received: Received,
+    received: IncomingFeedback,
     tags: Vec<Tag>,
 }
 
@@ -84,7 +84,7 @@ impl State {
         let mut state = Self { graph, nodes, settled: VecDeque::from([node]) };
         state.node_mut(node)?.arrivals.push(Arrival {
             consumer: usize::MAX,
-            received: Received::seed(),
+            received: IncomingFeedback::seed(),
             tags: Vec::new(),
         });
         Ok(state)
@@ -244,7 +244,7 @@ impl State {
             if let Some(gradient) = gradients.get_mut(position).and_then(Option::take) {
                 self.node_mut(variable)?.arrivals.push(Arrival {
                     consumer: node.index(),
-                    received: Received::new(gradient, Arc::clone(call), position),
+                    received: IncomingFeedback::new(gradient, Arc::clone(call), position),
                     tags: tags.clone(),
                 });
             }

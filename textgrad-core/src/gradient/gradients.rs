@@ -5,17 +5,17 @@ use std::sync::Arc;
 
 use super::{Feedback, Gradient};
 use crate::op::Call;
-use crate::variable::Variable;
+use crate::variable::{Parameter, Variable};
 
 /// A gradient as it reached a variable: from which call, for which argument.
 #[derive(Debug, Clone)]
-pub struct Received {
+pub struct IncomingFeedback {
     gradient: Gradient,
     consumer: Option<Arc<Call>>,
     argument: usize,
 }
 
-impl Received {
+impl IncomingFeedback {
     pub(crate) fn seed() -> Self {
         Self { gradient: Gradient::Objective, consumer: None, argument: 0 }
     }
@@ -46,8 +46,38 @@ impl Received {
 #[derive(Debug, Clone)]
 struct Entry {
     variable: Variable,
-    received: Vec<Received>,
+    received: Vec<IncomingFeedback>,
     gradients: Vec<Gradient>,
+}
+
+mod sealed {
+    pub trait Position {
+        fn position(&self, gradients: &super::Gradients) -> Option<usize>;
+    }
+}
+
+/// A text that gradients are asked for: a [`Variable`] or a [`Parameter`].
+pub trait GradientOf: sealed::Position {}
+
+impl<T: sealed::Position + ?Sized> GradientOf for T {}
+
+impl sealed::Position for Variable {
+    fn position(&self, gradients: &Gradients) -> Option<usize> {
+        gradients.index.get(self).copied()
+    }
+}
+
+impl sealed::Position for Parameter {
+    fn position(&self, gradients: &Gradients) -> Option<usize> {
+        let current = gradients.index.get(&self.variable()).copied();
+        current.or_else(|| gradients.entries.iter().rposition(|entry| self.owns(&entry.variable)))
+    }
+}
+
+impl<T: sealed::Position + ?Sized> sealed::Position for &T {
+    fn position(&self, gradients: &Gradients) -> Option<usize> {
+        (**self).position(gradients)
+    }
 }
 
 /// What a backward pass found: for each variable, what was said about it.
@@ -64,7 +94,7 @@ impl Gradients {
     pub(crate) fn insert(
         &mut self,
         variable: Variable,
-        received: Vec<Received>,
+        received: Vec<IncomingFeedback>,
         gradients: Vec<Gradient>,
     ) {
         if let Some(entry) = self.index.get(&variable).and_then(|i| self.entries.get_mut(*i)) {
@@ -76,31 +106,48 @@ impl Gradients {
         }
     }
 
-    fn entry(&self, variable: &Variable) -> Option<&Entry> {
-        self.index.get(variable).and_then(|index| self.entries.get(*index))
+    fn entry(&self, of: &(impl GradientOf + ?Sized)) -> Option<&Entry> {
+        self.entries.get(of.position(self)?)
     }
 
-    /// What holds for a variable: what reached it, merged where an op asked for that.
+    /// The gradients of a variable or a parameter, merged where an op asks for that.
+    ///
+    /// For a [`Parameter`] these are the gradients of its current leaf or, once a step has replaced that leaf, of
+    /// the newest of its leaves that the pass reached.
+    ///
+    /// # Examples
+    /// ```
+    /// use textgrad_core::{Parameter, Variable, backward};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let rules = Parameter::new("Be brief. ", "rules");
+    /// let prompt = (rules.variable() + Variable::constant("Why?", "question"))?;
+    /// let gradients = backward(&prompt).await?;
+    /// rules.set("Be clear. ");
+    /// assert_eq!(gradients.get(&rules).len(), 1);
+    /// assert!(gradients.get(&rules.variable()).is_empty());
+    /// # Ok::<(), textgrad_core::Error>(()) }).unwrap();
+    /// ```
     #[must_use]
-    pub fn get(&self, variable: &Variable) -> &[Gradient] {
-        self.entry(variable).map_or(&[], |entry| &entry.gradients)
+    pub fn get(&self, of: &(impl GradientOf + ?Sized)) -> &[Gradient] {
+        self.entry(of).map_or(&[], |entry| &entry.gradients)
     }
 
-    /// What reached a variable, one entry per edge, before anything was merged.
+    /// The gradients that reached a variable or a parameter, one entry per edge, before any merge.
     #[must_use]
-    pub fn received(&self, variable: &Variable) -> &[Received] {
-        self.entry(variable).map_or(&[], |entry| &entry.received)
+    pub fn received(&self, of: &(impl GradientOf + ?Sized)) -> &[IncomingFeedback] {
+        self.entry(of).map_or(&[], |entry| &entry.received)
     }
 
-    /// The feedback that holds for a variable.
-    pub fn feedback(&self, variable: &Variable) -> impl Iterator<Item = &Feedback> {
-        self.get(variable).iter().filter_map(Gradient::feedback)
+    /// The feedback on a variable or a parameter.
+    pub fn feedback(&self, of: &(impl GradientOf + ?Sized)) -> impl Iterator<Item = &Feedback> {
+        self.get(of).iter().filter_map(Gradient::feedback)
     }
 
-    /// The words of the feedback that holds for a variable, one below the other.
+    /// The text of the feedback on a variable or a parameter, one below the other.
     #[must_use]
-    pub fn text(&self, variable: &Variable) -> String {
-        self.feedback(variable).map(Feedback::text).collect::<Vec<_>>().join("\n")
+    pub fn text(&self, of: &(impl GradientOf + ?Sized)) -> String {
+        self.feedback(of).map(Feedback::text).collect::<Vec<_>>().join("\n")
     }
 
     /// The variables that something reached, in the order of the graph: inputs before what is made of them.

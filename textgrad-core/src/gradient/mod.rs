@@ -5,7 +5,7 @@ mod reduce;
 
 use std::sync::Arc;
 
-pub use self::gradients::{Gradients, Received};
+pub use self::gradients::{GradientOf, Gradients, IncomingFeedback};
 pub use self::reduce::{Deduplicate, KeepAll, Reduce, ReduceCx, ReduceFn, reduce_fn};
 use crate::engine::Message;
 use crate::op::{Call, Output};
@@ -32,6 +32,20 @@ impl Gradient {
             Self::Objective => None,
             Self::Feedback(feedback) => Some(feedback),
         }
+    }
+}
+
+/// The text of the feedback; of the objective, `objective`.
+impl std::fmt::Display for Gradient {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.feedback().map_or("objective", Feedback::text))
+    }
+}
+
+/// The text.
+impl std::fmt::Display for Feedback {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.text())
     }
 }
 

@@ -6,7 +6,7 @@ use petgraph::graph::NodeIndex;
 use petgraph::visit::EdgeRef;
 
 use super::{Graph, GraphEdge, GraphNode};
-use crate::gradient::{Gradient, Gradients, Received};
+use crate::gradient::{Gradient, Gradients, IncomingFeedback};
 use crate::op::Call;
 use crate::variable::Variable;
 use crate::variable::truncate;
@@ -81,7 +81,7 @@ impl<'a> GraphView<'a> {
     /// What reached a variable, and from which call, one entry per edge, in the order of the graph.
     pub(crate) fn received(
         &self,
-    ) -> impl Iterator<Item = (NodeIndex, Option<NodeIndex>, &'a Received)> {
+    ) -> impl Iterator<Item = (NodeIndex, Option<NodeIndex>, &'a IncomingFeedback)> {
         let graph = self.graph;
         self.reached().flat_map(move |(gradients, variable, node)| {
             gradients.received(variable).iter().map(move |received| {

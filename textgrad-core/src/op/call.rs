@@ -44,13 +44,13 @@ impl Call {
     pub(crate) fn record(op: Arc<dyn Op>, inputs: Inputs, outputs: Vec<Output>) -> Vec<Variable> {
         let call = Arc::new(Self { op, inputs, outputs });
         let made = call.outputs.iter().enumerate();
-        made.map(|(position, output)| Variable::made(&call, position, output)).collect()
+        made.map(|(position, output)| Variable::from_call(&call, position, output)).collect()
     }
 
     /// Records a call that made one output.
     pub(crate) fn record_one(op: Arc<dyn Op>, inputs: Inputs, output: Output) -> Variable {
         let call = Arc::new(Self { op, inputs, outputs: vec![output.clone()] });
-        Variable::made(&call, 0, &output)
+        Variable::from_call(&call, 0, &output)
     }
 
     pub(crate) fn output_requires_grad(&self, output: &Output) -> bool {

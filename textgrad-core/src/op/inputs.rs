@@ -126,15 +126,22 @@ impl<'a> IntoIterator for &'a Inputs {
     }
 }
 
-impl<N: Into<Arc<str>>, const K: usize> From<[(N, &Variable); K]> for Inputs {
-    fn from(inputs: [(N, &Variable); K]) -> Self {
-        Self::new(inputs.into_iter().map(|(name, variable)| (name, variable.clone())))
+/// Of names and variables, or of names and parameters.
+impl<N: Into<Arc<str>>, V: Into<Variable>, const K: usize> From<[(N, V); K]> for Inputs {
+    fn from(inputs: [(N, V); K]) -> Self {
+        inputs.into_iter().collect()
     }
 }
 
-impl<N: Into<Arc<str>>> From<Vec<(N, Variable)>> for Inputs {
-    fn from(inputs: Vec<(N, Variable)>) -> Self {
-        Self::new(inputs)
+impl<N: Into<Arc<str>>, V: Into<Variable>> From<Vec<(N, V)>> for Inputs {
+    fn from(inputs: Vec<(N, V)>) -> Self {
+        inputs.into_iter().collect()
+    }
+}
+
+impl<N: Into<Arc<str>>, V: Into<Variable>> FromIterator<(N, V)> for Inputs {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(inputs: I) -> Self {
+        Self::new(inputs.into_iter().map(|(name, variable)| (name, variable.into())))
     }
 }
 

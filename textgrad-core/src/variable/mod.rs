@@ -42,6 +42,8 @@ struct Node {
     role: Arc<str>,
     requires_grad: bool,
     source: Option<Source>,
+    /// The parameter whose leaf this is, or was.
+    parameter: Option<Arc<()>>,
 }
 
 /// Where a variable comes from: one output of a call.
@@ -75,6 +77,7 @@ impl Variable {
             role: role.into(),
             requires_grad: false,
             source: None,
+            parameter: None,
         }))
     }
 
@@ -84,16 +87,29 @@ impl Variable {
     pub fn differentiable(value: impl Into<Value>, role: impl Into<Arc<str>>) -> Self {
         let value = value.into();
         let requires_grad = matches!(value, Value::Text(_));
-        Self(Arc::new(Node { value, role: role.into(), requires_grad, source: None }))
+        let role = role.into();
+        Self(Arc::new(Node { value, role, requires_grad, source: None, parameter: None }))
+    }
+
+    /// A leaf of a parameter.
+    fn leaf_of(parameter: &Arc<()>, text: Arc<str>, role: Arc<str>, requires_grad: bool) -> Self {
+        let (value, parameter) = (Value::Text(text), Some(Arc::clone(parameter)));
+        Self(Arc::new(Node { value, role, requires_grad, source: None, parameter }))
+    }
+
+    /// Whether it is a leaf of the parameter, current or replaced.
+    fn is_leaf_of(&self, parameter: &Arc<()>) -> bool {
+        self.0.parameter.as_ref().is_some_and(|owner| Arc::ptr_eq(owner, parameter))
     }
 
     /// The output at a position of a call, which made it.
-    pub(crate) fn made(call: &Arc<Call>, position: usize, output: &Output) -> Self {
+    pub(crate) fn from_call(call: &Arc<Call>, position: usize, output: &Output) -> Self {
         Self(Arc::new(Node {
             value: output.value().clone(),
             role: Arc::clone(output.role()),
             requires_grad: call.output_requires_grad(output),
             source: Some(Source { call: Arc::clone(call), output: position }),
+            parameter: None,
         }))
     }
 
@@ -152,6 +168,19 @@ impl Eq for Variable {}
 impl Hash for Variable {
     fn hash<H: Hasher>(&self, state: &mut H) {
         Arc::as_ptr(&self.0).hash(state);
+    }
+}
+
+impl From<&Self> for Variable {
+    fn from(variable: &Self) -> Self {
+        variable.clone()
+    }
+}
+
+/// The text; of an image, its description.
+impl fmt::Display for Variable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.value.describe())
     }
 }
 

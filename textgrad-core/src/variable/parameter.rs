@@ -1,4 +1,4 @@
-//! The one thing that can be assigned.
+//! Parameters: the texts that can be assigned.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -37,6 +37,8 @@ struct Inner {
 }
 
 struct State {
+    /// What its leaves are known by.
+    identity: Arc<()>,
     variable: Variable,
     text: Arc<str>,
     frozen: bool,
@@ -52,17 +54,13 @@ impl State {
             self.history.pop_front();
         }
         self.version += 1;
-        self.put(role);
+        self.replace_leaf(role);
     }
 
     /// Puts a new leaf of the current text in the old one's place.
-    fn put(&mut self, role: &Arc<str>) {
+    fn replace_leaf(&mut self, role: &Arc<str>) {
         let (text, role) = (Arc::clone(&self.text), Arc::clone(role));
-        self.variable = if self.frozen {
-            Variable::constant(text, role)
-        } else {
-            Variable::differentiable(text, role)
-        };
+        self.variable = Variable::leaf_of(&self.identity, text, role, !self.frozen);
     }
 }
 
@@ -96,6 +94,26 @@ impl Parameter {
             checks: Vec::new(),
             frozen: false,
         }
+    }
+
+    /// A parameter with the text and the role of a variable.
+    ///
+    /// # Errors
+    /// [`Error::NotText`] if the variable holds an image.
+    pub fn from_variable(variable: &Variable) -> Result<Self, Error> {
+        match variable.text() {
+            Some(text) => Ok(Self::new(text, Arc::clone(variable.role()))),
+            None => Err(Error::NotText {
+                input: "parameter".to_owned(),
+                role: variable.role().to_string(),
+                got: variable.value().kind(),
+            }),
+        }
+    }
+
+    /// Whether the variable is a leaf of this parameter, current or replaced.
+    pub(crate) fn owns(&self, variable: &Variable) -> bool {
+        variable.is_leaf_of(&self.read().identity)
     }
 
     /// The current leaf, to build graphs with.
@@ -141,7 +159,7 @@ impl Parameter {
         let mut state = self.write();
         if state.frozen != frozen {
             state.frozen = frozen;
-            state.put(&self.0.role);
+            state.replace_leaf(&self.0.role);
         }
     }
 
@@ -176,7 +194,7 @@ impl Parameter {
         state.version = saved.version;
         let surplus = saved.history.len().saturating_sub(self.0.history_limit);
         state.history = saved.history.iter().skip(surplus).cloned().collect();
-        state.put(&self.0.role);
+        state.replace_leaf(&self.0.role);
         state.variable.clone()
     }
 
@@ -220,7 +238,7 @@ impl Parameter {
     }
 
     fn read(&self) -> RwLockReadGuard<'_, State> {
-        // A panic elsewhere cannot leave the state half-written: every write is one call of `assign`.
+        // No write can panic halfway, so a state behind a poisoned lock is whole.
         self.0.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -269,14 +287,16 @@ impl ParameterBuilder {
     /// The parameter.
     #[must_use]
     pub fn build(self) -> Parameter {
-        let mut state = State {
-            variable: Variable::constant(Arc::clone(&self.text), Arc::clone(&self.role)),
+        let identity = Arc::new(());
+        let (text, role) = (Arc::clone(&self.text), Arc::clone(&self.role));
+        let state = State {
+            variable: Variable::leaf_of(&identity, text, role, !self.frozen),
+            identity,
             text: self.text,
             frozen: self.frozen,
             version: 0,
             history: VecDeque::new(),
         };
-        state.put(&self.role);
         Parameter(Arc::new(Inner {
             role: self.role,
             history_limit: self.history,
@@ -294,6 +314,19 @@ impl fmt::Debug for ParameterBuilder {
             .field("constraints", &self.constraints)
             .field("checks", &self.checks.iter().map(|check| check.rule()).collect::<Vec<_>>())
             .finish_non_exhaustive()
+    }
+}
+
+impl From<&Parameter> for Variable {
+    fn from(parameter: &Parameter) -> Self {
+        parameter.variable()
+    }
+}
+
+/// The current text.
+impl fmt::Display for Parameter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text())
     }
 }
 
@@ -317,69 +350,4 @@ impl fmt::Debug for Parameter {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn history_is_bounded() {
-        let parameter = Parameter::builder("0", "r").history(2).build();
-        for i in 1..5 {
-            parameter.set(i.to_string());
-        }
-        let kept: Vec<(u64, String)> =
-            parameter.history().into_iter().map(|v| (v.number, v.text.to_string())).collect();
-        assert_eq!(kept, [(2, "2".into()), (3, "3".into())]);
-    }
-
-    #[test]
-    fn a_frozen_parameter_asks_for_nothing_and_keeps_its_text() {
-        let parameter = Parameter::builder("a", "r").frozen().build();
-        assert!(!parameter.variable().requires_grad());
-        parameter.set("b");
-        assert!(!parameter.variable().requires_grad());
-        parameter.set_frozen(false);
-        let thawed = parameter.variable();
-        assert!(thawed.requires_grad());
-        assert_eq!((thawed.text(), parameter.version()), (Some("b"), 1));
-        parameter.set_frozen(false);
-        assert_eq!(parameter.variable(), thawed, "nothing changed, so the leaf stays");
-    }
-
-    #[test]
-    fn a_restored_parameter_goes_on_where_it_was() {
-        let made = || Parameter::builder("0", "r").history(2).build();
-        let (first, second) = (made(), made());
-        for i in 1..5 {
-            first.set(i.to_string());
-        }
-        let json = serde_json::to_string(&first.state()).unwrap();
-        let leaf = second.restore(&serde_json::from_str(&json).unwrap());
-        assert_eq!((second.state(), leaf), (first.state(), second.variable()));
-        assert_eq!((second.text().as_ref(), second.version()), ("4", 4));
-        first.set("5");
-        second.set("5");
-        assert_eq!(second.state(), first.state());
-    }
-
-    #[test]
-    fn all_or_none() {
-        let (a, b) = (Parameter::new("a", "first"), Parameter::new("b", "second"));
-        let assignment = |p: &Parameter, text: &str| Assignment {
-            parameter: p.clone(),
-            base: p.variable(),
-            text: text.into(),
-        };
-        let (for_a, for_b) = (assignment(&a, "a1"), assignment(&b, "b1"));
-        b.set("elsewhere");
-        let error = Parameter::assign_all(&[for_a.clone(), for_b]).unwrap_err();
-        assert!(matches!(&error, Error::StaleParameter { role } if role == "second"), "{error}");
-        assert_eq!((a.text().as_ref(), b.text().as_ref()), ("a", "elsewhere"));
-
-        let error = Parameter::assign_all(&[for_a.clone(), for_a.clone()]).unwrap_err();
-        assert!(matches!(error, Error::RepeatedParameter { .. }), "{error}");
-        assert_eq!(a.text().as_ref(), "a");
-
-        Parameter::assign_all(&[assignment(&b, "b2"), for_a]).unwrap();
-        assert_eq!((a.text().as_ref(), b.text().as_ref()), ("a1", "b2"));
-    }
-}
+mod tests;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 use crate::support::{on, speaks};
-use textgrad_core::{Assignment, Error, Graph, Image, Parameter, Variable, backward};
+use textgrad_core::{Assignment, Error, Graph, Image, Inputs, Parameter, Variable, backward};
 
 fn assignment(parameter: &Parameter, text: &str) -> Assignment {
     Assignment { parameter: parameter.clone(), base: parameter.variable(), text: text.into() }
@@ -183,4 +183,38 @@ async fn a_detached_variable_has_no_past_and_wants_nothing() {
     assert!(cut.source().is_none() && !cut.requires_grad() && cut != y);
     let image = Variable::constant(Image::new(vec![1], "image/png").unwrap(), "picture").detach();
     assert!(image.text().is_none() && image.value().as_image().is_some());
+}
+
+#[tokio::test]
+async fn gradients_of_a_parameter_outlive_the_step_that_replaces_its_leaf() {
+    let letter = Parameter::new("Send me the book.", "letter");
+    let ending = Variable::constant(" Bye.", "ending");
+    let whole = (letter.variable() + &ending).unwrap();
+    let gradients = backward(&whole).await.unwrap();
+    assert_eq!(gradients.get(&letter).len(), 1);
+    letter.set("Please send me the book.");
+    assert!(gradients.get(&letter.variable()).is_empty());
+    assert_eq!(gradients.get(&letter).len(), 1);
+    assert_eq!(gradients.received(&letter).len(), 1);
+    // A parameter with the same text and role has none.
+    assert!(gradients.get(&Parameter::new("Send me the book.", "letter")).is_empty());
+
+    // Behind gradients of both leaves, those of the current one count.
+    let mut both = gradients.clone();
+    both.accumulate(backward(&(letter.variable() + &ending).unwrap()).await.unwrap());
+    assert_eq!(both.get(&letter).len(), 1);
+    letter.set("Would you please send me the book?");
+    assert_eq!(both.get(&letter).len(), 1);
+}
+
+#[test]
+fn a_parameter_is_made_of_a_text_only_and_both_show_it() {
+    let text = Variable::constant("Be brief.", "rule");
+    let parameter = Parameter::from_variable(&text).unwrap();
+    assert_eq!((parameter.to_string(), text.to_string()), ("Be brief.".into(), "Be brief.".into()));
+    assert_eq!(&**parameter.role(), "rule");
+    let image = Variable::constant(Image::new(vec![1], "image/png").unwrap(), "picture");
+    assert!(matches!(Parameter::from_variable(&image).unwrap_err(), Error::NotText { .. }));
+    let inputs: Inputs = [("a", &parameter), ("b", &parameter)].into_iter().collect();
+    assert_eq!(inputs.texts().unwrap(), ["Be brief.", "Be brief."]);
 }
