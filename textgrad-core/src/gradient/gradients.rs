@@ -113,7 +113,7 @@ impl Gradients {
     /// The gradients of a variable or a parameter, merged where an op asks for that.
     ///
     /// For a [`Parameter`] these are the gradients of its current leaf or, once a step has replaced that leaf, of
-    /// the newest of its leaves that the pass reached.
+    /// the leaf whose gradients were added last.
     ///
     /// # Examples
     /// ```
