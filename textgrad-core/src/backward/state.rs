@@ -14,6 +14,8 @@ use crate::op::Call;
 use crate::variable::Variable;
 
 /// A reduction that travels with the gradients which passed through the call that asks for it.
+///
+/// The pass keeps tags, not the gradient: an op cannot lose a tag by returning a new gradient.
 #[derive(Clone)]
 pub(super) struct Tag {
     /// The call's place in the graph: the smaller, the further inside.

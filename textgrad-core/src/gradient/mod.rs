@@ -147,7 +147,8 @@ impl Feedback {
 /// A call that used a variable, as the context of feedback on that variable.
 ///
 /// [`BackwardCx::context`](crate::BackwardCx::context) gives that of the call under differentiation. Prompts quote
-/// it by [`Op::quote`](crate::Op::quote).
+/// it by [`Op::quote`](crate::Op::quote): the context keeps the call, not a rendered text, so the optimizer renders it
+/// with its own prompt pack and does not repeat the text of the variable.
 #[derive(Debug, Clone)]
 pub struct Context {
     call: Arc<Call>,

@@ -157,6 +157,8 @@ impl Variable {
     }
 }
 
+// The identity of a variable is the address of its node. There are no ids, so threads share no counter. A map with
+// variables as keys holds them, so that no address is reused.
 impl PartialEq for Variable {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)

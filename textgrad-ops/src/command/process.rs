@@ -20,7 +20,8 @@ use super::runner::RunnerBuilder;
 const DRAIN: Duration = Duration::from_secs(1);
 
 /// Puts a limit on the address space and an empty environment before a program. A constant: what the user
-/// gives are positional parameters, which a shell does not look into.
+/// gives are positional parameters, which a shell does not look into. `env -i` runs last, since shells export variables
+/// of their own.
 #[cfg(unix)]
 const LIMITED: &str = r#"ulimit -v "$1" || { echo "textgrad: no memory limit" >&2; exit 125; }
 shift

@@ -149,6 +149,7 @@ impl DefaultStack {
 
     pub(super) fn layer<E: Engine + 'static>(self, engine: E) -> Arc<dyn Engine> {
         let CallPolicy { timeout, limiter, retry } = self.calls;
+        // The completion is outside of the retries, so that each missing choice has retries of its own.
         let complete = engine.timeout(timeout).limit(limiter).retry(retry).complete_choices();
         #[cfg(feature = "disk-cache")]
         if let Some(disk) = self.disk_cache {

@@ -111,6 +111,8 @@ impl FeedbackRequest<'_> {
             variable_brief: brief(&variable.value().describe()),
             ..self.base.clone()
         };
+        // A continued request starts with the conversation that the server has processed, so most of it is a cached
+        // prefix. It refers to the variable by the brief form, since the text is in the conversation already.
         if let Form::Continued(response) = &self.form {
             let mut dialogue = self.messages.clone();
             dialogue.extend(response.as_deref().map(Message::assistant));

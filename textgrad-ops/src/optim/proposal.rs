@@ -20,7 +20,8 @@ pub struct ParameterUpdate {
 
 impl ParameterUpdate {
     /// Whether the parameter keeps its text because every new one breaks a rule that is checked
-    /// ([`Error::Violations`]). It does not keep the others of the proposal from being assigned.
+    /// ([`Error::Violations`]). It does not keep the others of the proposal from being assigned: the model did
+    /// answer, so this is no failure, and the step of the other parameters is not lost.
     #[must_use]
     pub fn is_kept(&self) -> bool {
         matches!(self.rewrite.as_ref().map_err(|error| &**error), Err(Error::Violations { .. }))

@@ -39,6 +39,9 @@ use crate::query::Query;
 pub const SCHEMA: u32 = 1;
 
 /// Identifies what a step asked: equal for equal questions, on every machine.
+///
+/// It is no step number: a resumed run executes the same code and finds each step by its content. Under other
+/// settings no key matches, which is why a resume compares the settings first.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct StepKey(String);
 

@@ -65,6 +65,7 @@ impl RunFolder {
             if let (Some(now), Some(then)) = (json.get_mut("tpo"), journal.config().get("tpo")) {
                 *now = then.clone();
             }
+            // The journal before `config.json`: a resume repairs the file after a kill between the two writes.
             journal = journal.extend(json).await?;
         }
         restore_config(path, journal.config()).await?;

@@ -132,7 +132,8 @@ impl PairSelection for Pairs {
         let ranked = cx.ranked();
         let eligible = cx.eligible();
         let Some(best) = eligible.first().copied() else { return Vec::new() };
-        // An answer is compared with what is worse only: not with itself, nor with its equal.
+        // An answer is compared with what is worse only: not with itself, nor with its equal. Without a rejected
+        // answer, the loss is that of `revision`. The reference implementation compares the answer with itself.
         let against = |chosen: usize, rejected: Option<usize>| Comparison {
             chosen,
             rejected: rejected

@@ -56,6 +56,9 @@ pub(super) struct BorrowedCritique {
 impl BorrowedCritique {
     /// Searches the donor as [`Mode::Tpo`] would, up to its last critique. The requests are those that a run of
     /// that mode with the same seed makes.
+    ///
+    /// It runs in the session of the borrower: nothing depends on the order of queries, and a resumed query needs only
+    /// its own journal. The cost is a second set of the donor's calls, which the shared cache of a study saves.
     pub(super) async fn search(
         tpo: &TpoParts,
         donor: Option<DonorQuery>,

@@ -162,6 +162,8 @@ impl Op for Update {
         match failure {
             // What was paid for is kept: fewer new texts are better than none.
             Some(error) if texts.is_empty() => Err(error.into()),
+            // New texts require no gradient, so that a later backward pass ends here and each step is
+            // differentiated by itself. To differentiate through an update, change this flag.
             _ => Ok(texts
                 .into_iter()
                 .map(|text| Output::new(text, Arc::clone(&self.role)).with_requires_grad(false))

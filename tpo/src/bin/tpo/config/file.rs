@@ -168,7 +168,7 @@ fn near<'a>(
     (!suggested.is_empty()).then(|| format!("near: {}", suggested.join(", ")))
 }
 
-/// The values as flags take them; on failure, what the value is.
+/// The values as flags take them, so that both sources have the same parser and checks; on failure, what the value is.
 fn values(kind: ValueKind, value: &DeValue<'_>) -> Result<Vec<String>, String> {
     match (kind, value) {
         (ValueKind::Whole(..) | ValueKind::Number, DeValue::Integer(number)) => {
