@@ -120,7 +120,7 @@ impl Backward {
         self
     }
 
-    /// Is told what happens while the pass runs.
+    /// Receives the events of the pass while it runs.
     pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
         self.settings.observer = Some(observer);
         self
@@ -176,7 +176,7 @@ pub enum BackwardEvent<'a> {
     },
 }
 
-/// Is told what happens in a backward pass. Called from within the pass: return quickly.
+/// Receives the events of a backward pass. Called from within the pass: return quickly.
 pub trait Observer: Send + Sync {
     /// Something happened.
     fn event(&self, event: &BackwardEvent<'_>);

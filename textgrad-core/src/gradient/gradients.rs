@@ -24,7 +24,7 @@ impl IncomingFeedback {
         Self { gradient, consumer: Some(consumer), argument }
     }
 
-    /// What was said.
+    /// The gradient.
     #[must_use]
     pub fn gradient(&self) -> &Gradient {
         &self.gradient
@@ -80,10 +80,10 @@ impl<T: sealed::Position + ?Sized> sealed::Position for &T {
     }
 }
 
-/// What a backward pass found: for each variable, what was said about it.
+/// The result of a backward pass: the gradients of each variable.
 ///
 /// Nothing on the variables is changed, so there is nothing to reset between passes. The order, of variables
-/// and of what was said about each, is that of the graph, never that of arrival.
+/// and of the gradients of each, is that of the graph, never that of arrival.
 #[derive(Debug, Clone, Default)]
 pub struct Gradients {
     entries: Vec<Entry>,

@@ -31,7 +31,7 @@ pub trait Reduce: Send + Sync {
     async fn reduce(&self, cx: &ReduceCx) -> Result<Vec<Feedback>, Error>;
 }
 
-/// What a [`Reduce`] is told.
+/// The input of a [`Reduce`].
 #[derive(Clone)]
 pub struct ReduceCx {
     pub(crate) variable: Variable,
