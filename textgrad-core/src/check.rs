@@ -31,6 +31,12 @@ pub trait Check: Send + Sync {
     fn check(&self, text: &str) -> Result<(), String>;
 }
 
+impl fmt::Debug for dyn Check + '_ {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Check").field(&self.rule()).finish()
+    }
+}
+
 impl<C: Check + ?Sized> Check for Arc<C> {
     fn rule(&self) -> Cow<'_, str> {
         (**self).rule()

@@ -3,6 +3,7 @@
 //! An [`Engine`] answers a [`Request`] with a [`Response`] or an [`EngineError`]. Nothing else in this
 //! crate knows how that happens: over HTTP, from a recording, from a simulation, or from a script.
 
+use std::fmt;
 mod error;
 mod format;
 mod from_fn;
@@ -86,6 +87,12 @@ pub trait Engine: Send + Sync {
     /// An [`EngineError`] whose [`kind`](EngineError::kind) is the class of the failure, which decides
     /// whether a retry can help.
     async fn complete(&self, request: &Request) -> Result<Response, EngineError>;
+}
+
+impl fmt::Debug for dyn Engine + '_ {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Engine").field(&self.name()).finish()
+    }
 }
 
 #[async_trait]

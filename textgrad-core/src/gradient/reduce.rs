@@ -31,6 +31,12 @@ pub trait Reduce: Send + Sync {
     async fn reduce(&self, cx: &ReduceCx) -> Result<Vec<Feedback>, Error>;
 }
 
+impl fmt::Debug for dyn Reduce + '_ {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Reduce").field(&self.name()).finish()
+    }
+}
+
 /// The input of a [`Reduce`].
 #[derive(Clone)]
 pub struct ReduceCx {

@@ -1,5 +1,6 @@
 //! Operations: what turns variables into variables, and feedback on the results into feedback on the inputs.
 
+use std::fmt;
 mod backward;
 mod call;
 mod concat;
@@ -101,6 +102,12 @@ pub trait Op: Send + Sync {
     fn request(&self, inputs: &Inputs) -> Option<Request> {
         let _ = inputs;
         None
+    }
+}
+
+impl fmt::Debug for dyn Op + '_ {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Op").field(&self.name()).finish()
     }
 }
 

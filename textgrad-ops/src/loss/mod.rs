@@ -1,5 +1,6 @@
 //! Objectives: evaluations in words by a model, and scores.
 
+use std::fmt;
 mod compose;
 mod contrastive;
 mod from_fn;
@@ -56,6 +57,12 @@ pub trait Loss: Send + Sync {
     /// # Errors
     /// Whatever went wrong, as [`Error::Forward`] with the op's name.
     async fn evaluate(&self, text: &Variable) -> Result<Variable, Error>;
+}
+
+impl fmt::Debug for dyn Loss + '_ {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Loss")
+    }
 }
 
 #[async_trait]

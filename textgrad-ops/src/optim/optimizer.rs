@@ -1,5 +1,6 @@
 //! The trait of optimizers.
 
+use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -81,6 +82,12 @@ pub trait Optimizer: Send + Sync {
                 got: other.to_string(),
             }),
         }
+    }
+}
+
+impl fmt::Debug for dyn Optimizer + '_ {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Optimizer")
     }
 }
 

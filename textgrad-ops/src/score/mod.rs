@@ -96,6 +96,12 @@ pub trait Scorer: Send + Sync {
     }
 }
 
+impl fmt::Debug for dyn Scorer + '_ {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Scorer").field(&self.name()).finish()
+    }
+}
+
 #[async_trait]
 impl<S: Scorer + ?Sized> Scorer for Arc<S> {
     fn name(&self) -> &str {

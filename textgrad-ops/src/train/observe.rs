@@ -1,5 +1,6 @@
 //! Watching a training.
 
+use std::fmt;
 use textgrad_core::Error;
 
 use super::record::{EndReason, Evaluation, StepRecord};
@@ -101,6 +102,12 @@ pub enum TrainEvent<'a> {
 pub trait TrainObserver: Send + Sync {
     /// Something happened.
     fn event(&self, event: &TrainEvent<'_>);
+}
+
+impl fmt::Debug for dyn TrainObserver + '_ {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TrainObserver")
+    }
 }
 
 impl<F: Fn(&TrainEvent<'_>) + Send + Sync> TrainObserver for F {

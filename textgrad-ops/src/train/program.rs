@@ -44,6 +44,12 @@ pub trait Program: Module {
     async fn forward(&self, example: &Example, seed: Seed) -> Result<Variable, Error>;
 }
 
+impl fmt::Debug for dyn Program + '_ {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Program")
+    }
+}
+
 /// The objective of one example.
 #[async_trait]
 pub trait ExampleLoss: Send + Sync {
@@ -57,6 +63,12 @@ pub trait ExampleLoss: Send + Sync {
         example: &Example,
         seed: Seed,
     ) -> Result<Variable, Error>;
+}
+
+impl fmt::Debug for dyn ExampleLoss + '_ {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ExampleLoss")
+    }
 }
 
 /// An objective that is the same for every example.

@@ -1,5 +1,6 @@
 //! Reward models.
 
+use std::fmt;
 mod ensemble;
 #[cfg(feature = "http")]
 mod http;
@@ -75,6 +76,12 @@ pub trait RewardModel: Send + Sync {
     /// again. Whatever it remembers of one search belongs into what is given back.
     fn bind(&self, _scope: &dyn EngineScope) -> Option<Arc<dyn RewardModel>> {
         None
+    }
+}
+
+impl fmt::Debug for dyn RewardModel + '_ {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("RewardModel").field(&self.name()).finish()
     }
 }
 

@@ -71,6 +71,12 @@ pub trait RunObserver {
     }
 }
 
+impl fmt::Debug for dyn RunObserver + '_ {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RunObserver")
+    }
+}
+
 impl RunObserver for () {}
 
 /// A run at its start.

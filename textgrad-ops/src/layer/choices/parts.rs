@@ -1,5 +1,6 @@
 //! A store of single choices, for calls that may be interrupted.
 
+use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -23,6 +24,12 @@ pub trait ChoiceStore: Send + Sync {
         part: ChoicePart,
         response: &Response,
     ) -> Result<(), EngineError>;
+}
+
+impl fmt::Debug for dyn ChoiceStore + '_ {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ChoiceStore")
+    }
 }
 
 /// A part of a request for several choices.
