@@ -2,49 +2,34 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use async_trait::async_trait;
+use derive_setters::Setters;
 use serde::{Deserialize, Serialize};
-use textgrad_core::{Engine, EngineError, EngineInfo, ErrorKind, Request, Response, Usage};
+use textgrad_core::{Engine, EngineError, ErrorKind, Request, Response, Usage};
 
-use super::estimate;
-use super::price::{Money, Price, Prices};
+use super::Layer;
+use super::price::{Money, Price, Prices, usage_or_estimate};
 
-/// An engine that spends from a [`Budget`]; see [`EngineExt::budget`](super::EngineExt::budget).
+/// Spends from a [`Budget`] at the price of one engine; see [`EngineExt::budget`](super::EngineExt::budget).
 #[derive(Debug, Clone)]
-pub struct Budgeted<E> {
-    engine: E,
+pub struct Budgeted {
     budget: Budget,
     price: Option<Price>,
 }
 
-impl<E: Engine> Budgeted<E> {
-    pub(super) fn new(engine: E, budget: Budget) -> Result<Self, EngineError> {
-        let price = budget.price_of(engine.name())?;
-        Ok(Self { engine, budget, price })
-    }
-
-    /// The inner engine.
-    pub fn get_ref(&self) -> &E {
-        &self.engine
-    }
-
-    /// The inner engine, by value.
-    pub fn into_inner(self) -> E {
-        self.engine
+impl Budgeted {
+    pub(super) fn new(budget: &Budget, engine: &str) -> Result<Self, EngineError> {
+        let prices = budget.0.bounds.money.as_ref().map(|(_, prices)| prices);
+        let price = prices.map(|prices| prices.require(engine)).transpose()?;
+        Ok(Self { budget: budget.clone(), price })
     }
 }
 
-#[async_trait]
-impl<E: Engine> Engine for Budgeted<E> {
-    fn info(&self) -> &EngineInfo {
-        self.engine.info()
-    }
-
-    async fn complete(&self, request: &Request) -> Result<Response, EngineError> {
+impl Layer for Budgeted {
+    async fn call(&self, engine: &impl Engine, request: &Request) -> Result<Response, EngineError> {
         self.budget.take_call()?;
-        let result = self.engine.complete(request).await;
+        let result = engine.complete(request).await;
         let usage = match &result {
-            Ok(response) => estimate::usage(request, response),
+            Ok(response) => usage_or_estimate(request, response),
             Err(error) => error.usage(),
         };
         self.budget.pay(usage, self.price);
@@ -93,36 +78,25 @@ pub struct Budget(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    calls: Option<u64>,
-    tokens: Option<u64>,
-    money: Option<(Money, Prices)>,
+    bounds: BudgetBuilder,
     spent: Mutex<Spent>,
 }
 
 /// Sets up a [`Budget`]. Without any bound it only counts.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Setters)]
+#[setters(strip_option)]
 pub struct BudgetBuilder {
+    /// How many calls may begin.
     calls: Option<u64>,
+    /// How many tokens may be read and written, together.
     tokens: Option<u64>,
+    #[setters(skip)]
     money: Option<(Money, Prices)>,
+    /// What was spent of it before, by a run that this one continues.
     spent: Spent,
 }
 
 impl BudgetBuilder {
-    /// How many calls may begin.
-    #[must_use]
-    pub fn calls(mut self, calls: u64) -> Self {
-        self.calls = Some(calls);
-        self
-    }
-
-    /// How many tokens may be read and written, together.
-    #[must_use]
-    pub fn tokens(mut self, tokens: u64) -> Self {
-        self.tokens = Some(tokens);
-        self
-    }
-
     /// How much the tokens may cost, by a table of prices.
     #[must_use]
     pub fn money(mut self, money: Money, prices: Prices) -> Self {
@@ -130,18 +104,11 @@ impl BudgetBuilder {
         self
     }
 
-    /// What was spent of it before, by a run that this one continues.
-    #[must_use]
-    pub fn spent(mut self, spent: Spent) -> Self {
-        self.spent = spent;
-        self
-    }
-
     /// The budget.
     #[must_use]
     pub fn build(self) -> Budget {
-        let Self { calls, tokens, money, spent } = self;
-        Budget(Arc::new(Shared { calls, tokens, money, spent: Mutex::new(spent) }))
+        let spent = Mutex::new(self.spent);
+        Budget(Arc::new(Shared { bounds: self, spent }))
     }
 }
 
@@ -183,13 +150,8 @@ impl Budget {
         }
     }
 
-    /// The price of an engine; none where money does not count.
-    fn price_of(&self, engine: &str) -> Result<Option<Price>, EngineError> {
-        self.0.money.as_ref().map(|(_, prices)| prices.require(engine)).transpose()
-    }
-
     fn left(&self, spent: &Spent) -> Remaining {
-        let Shared { calls, tokens, money, spent: _ } = &*self.0;
+        let BudgetBuilder { calls, tokens, money, spent: _ } = &self.0.bounds;
         Remaining {
             calls: calls.map(|calls| calls.saturating_sub(spent.calls)),
             tokens: tokens.map(|tokens| tokens.saturating_sub(spent.usage.total())),
@@ -198,7 +160,7 @@ impl Budget {
     }
 
     fn used_up(&self, spent: &Spent) -> EngineError {
-        let Shared { calls, tokens, money, spent: _ } = &*self.0;
+        let BudgetBuilder { calls, tokens, money, spent: _ } = &self.0.bounds;
         let bounds = [
             calls.map(|calls| format!("{} of {calls} calls", spent.calls)),
             tokens.map(|tokens| format!("{} of {tokens} tokens", spent.usage.total())),

@@ -1,17 +1,15 @@
 //! Completion of the choices that a server leaves out of a response.
 
-mod parts;
-
+use std::fmt;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
-use textgrad_core::{Engine, EngineError, EngineInfo, ErrorKind, Request, Response};
+use textgrad_core::{Engine, EngineError, ErrorKind, Request, Response};
 
-use self::parts::Parts;
-#[doc(inline)]
-pub use self::parts::{ChoicePart, ChoiceStore, with_choice_store};
+use super::{Layer, Layered};
+use crate::util::Learned;
 
 /// Requests the choices that a server left out, so that a response has all [`n`](textgrad_core::Sampling::n);
 /// see [`EngineExt::complete_choices`](super::EngineExt::complete_choices).
@@ -30,58 +28,48 @@ pub use self::parts::{ChoicePart, ChoiceStore, with_choice_store};
 ///   is kept is not requested again.
 ///
 /// Usage is the sum of what the server reported, so a prompt that was read `n` times counts `n` times.
-#[derive(Debug)]
-pub struct CompleteChoices<E> {
-    engine: E,
-    support: LearnedSupport,
+#[derive(Debug, Default)]
+pub struct CompleteChoices {
+    support: Learned<ChoiceSupport>,
     always_single: bool,
 }
 
-impl<E> CompleteChoices<E> {
-    pub(super) fn new(engine: E) -> Self {
-        Self { engine, support: LearnedSupport::default(), always_single: false }
-    }
-
-    /// The inner engine.
-    pub fn get_ref(&self) -> &E {
-        &self.engine
-    }
-
-    /// The inner engine, by value.
-    pub fn into_inner(self) -> E {
-        self.engine
-    }
-
+impl<E> Layered<E, CompleteChoices> {
     /// Asks for single answers only, for servers that give all answers of a request the same seed, such as
     /// SGLang with `--enable-deterministic-inference`.
     #[must_use]
     pub fn always_single(mut self) -> Self {
-        self.always_single = true;
+        self.layer.always_single = true;
         self
     }
 }
 
-impl<E: Engine> CompleteChoices<E> {
-    async fn complete_all(&self, request: &Request, n: u32) -> Result<Response, EngineError> {
-        let parts = Parts::of(self.engine.name(), request);
+impl CompleteChoices {
+    async fn complete_all<E: Engine>(
+        &self,
+        engine: &E,
+        request: &Request,
+        n: u32,
+    ) -> Result<Response, EngineError> {
+        let parts = Parts::of(engine.name(), request);
         let greedy = request.sampling.temperature == Some(0.0);
         let single = self.always_single || greedy || self.support.get() == ChoiceSupport::One;
         if single || parts.has_singles(u64::from(n)) {
-            let all = singles(&self.engine, request, &parts, 0..u64::from(n)).await;
+            let all = singles(engine, request, &parts, 0..u64::from(n)).await;
             return merge(request, None, all);
         }
         let kept = parts.recall(ChoicePart::First);
         let is_new = kept.is_none();
         let first = match kept {
             Some(first) => first,
-            None => match self.engine.complete(request).await {
+            None => match engine.complete(request).await {
                 Ok(first) => first,
-                Err(error) => return self.after_refusal(request, &parts, n, error).await,
+                Err(error) => return self.after_refusal(engine, request, &parts, n, error).await,
             },
         };
         let delivered = u64::try_from(first.choices.len()).unwrap_or(u64::MAX);
         let n = u64::from(n);
-        self.support.observe(delivered);
+        self.support.raise(ChoiceSupport::shown_by(delivered));
         let (part, seeds) = match delivered {
             0 | 1 => (ChoicePart::Single(0), delivered..n),
             _ => (ChoicePart::First, n..n.saturating_add(n.saturating_sub(delivered))),
@@ -89,14 +77,15 @@ impl<E: Engine> CompleteChoices<E> {
         if is_new && delivered > 0 && delivered < n {
             parts.keep(part, &first).await?;
         }
-        let rest = singles(&self.engine, request, &parts, seeds).await;
+        let rest = singles(engine, request, &parts, seeds).await;
         merge(request, Some(first), rest)
     }
 
     /// Older servers refuse requests for several choices. One single request distinguishes that from a request that
     /// is wrong in itself.
-    async fn after_refusal(
+    async fn after_refusal<E: Engine>(
         &self,
+        engine: &E,
         request: &Request,
         parts: &Parts<'_>,
         n: u32,
@@ -106,68 +95,44 @@ impl<E: Engine> CompleteChoices<E> {
         if !refused || self.support.get() == ChoiceSupport::Many {
             return Err(error);
         }
-        let Some(Ok(first)) = singles(&self.engine, request, parts, 0..1).await.pop() else {
+        let Some(Ok(first)) = singles(engine, request, parts, 0..1).await.pop() else {
             return Err(error);
         };
-        self.support.observe(1);
-        let rest = singles(&self.engine, request, parts, 1..u64::from(n)).await;
+        self.support.raise(ChoiceSupport::One);
+        let rest = singles(engine, request, parts, 1..u64::from(n)).await;
         merge(request, Some(first), rest)
     }
 }
 
-#[async_trait]
-impl<E: Engine> Engine for CompleteChoices<E> {
-    fn info(&self) -> &EngineInfo {
-        self.engine.info()
-    }
-
-    async fn complete(&self, request: &Request) -> Result<Response, EngineError> {
+impl Layer for CompleteChoices {
+    async fn call(&self, engine: &impl Engine, request: &Request) -> Result<Response, EngineError> {
         match request.sampling.n {
-            0 | 1 => self.engine.complete(request).await,
-            n => self.complete_all(request, n).await,
+            0 | 1 => engine.complete(request).await,
+            n => self.complete_all(engine, request, n).await,
         }
     }
 }
 
-/// How many choices a server returns for one request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How many choices a server returns for one request. A server that once gave several can: a later single one was
+/// an accident.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 enum ChoiceSupport {
+    #[default]
     Unknown,
     One,
     Many,
 }
 
-/// The support learned so far. A server that once gave several answers can: a later single one was an accident.
-#[derive(Debug, Default)]
-struct LearnedSupport(AtomicU8);
-
-const ONE: u8 = 1;
-const MANY: u8 = 2;
-
-impl LearnedSupport {
-    fn get(&self) -> ChoiceSupport {
-        match self.0.load(Ordering::Relaxed) {
-            ONE => ChoiceSupport::One,
-            MANY => ChoiceSupport::Many,
-            _ => ChoiceSupport::Unknown,
-        }
-    }
-
-    /// Records how many choices a request for several returned.
-    fn observe(&self, answers: u64) {
-        match answers {
-            0 => {}
-            1 => {
-                self.0.fetch_max(ONE, Ordering::Relaxed);
-            }
-            _ => {
-                self.0.fetch_max(MANY, Ordering::Relaxed);
-            }
+impl ChoiceSupport {
+    /// The support that a response to a request for several choices shows.
+    fn shown_by(delivered: u64) -> Self {
+        match delivered {
+            0 => Self::Unknown,
+            1 => Self::One,
+            _ => Self::Many,
         }
     }
 }
-
-type Outcome = Result<Response, EngineError>;
 
 /// Requests one choice for each offset of the seed, all at the same time.
 async fn singles<E: Engine>(
@@ -175,7 +140,7 @@ async fn singles<E: Engine>(
     request: &Request,
     parts: &Parts<'_>,
     offsets: Range<u64>,
-) -> Vec<Outcome> {
+) -> Vec<Result<Response, EngineError>> {
     let calls = offsets.map(|offset| async move {
         let part = ChoicePart::Single(offset);
         if let Some(kept) = parts.recall(part) {
@@ -194,7 +159,11 @@ async fn singles<E: Engine>(
 }
 
 /// One response out of a first one and single ones, in their order.
-fn merge(request: &Request, first: Option<Response>, singles: Vec<Outcome>) -> Outcome {
+fn merge(
+    request: &Request,
+    first: Option<Response>,
+    singles: Vec<Result<Response, EngineError>>,
+) -> Result<Response, EngineError> {
     let mut whole = Response::new(Vec::new());
     let mut failure = None;
     let mut failed = 0_usize;
@@ -232,6 +201,80 @@ fn merge(request: &Request, first: Option<Response>, singles: Vec<Outcome>) -> O
         );
     }
     Ok(whole)
+}
+
+/// Keeps the parts of a request for several choices, so that a call that was interrupted asks only for the rest when
+/// it is repeated. Active for the calls within [`with_choice_store`].
+#[async_trait]
+pub trait ChoiceStore: Send + Sync {
+    /// The response of an engine that was kept for a part of a request. Repeated calls return the same.
+    fn recall(&self, engine: &str, request: &Request, part: ChoicePart) -> Option<Response>;
+
+    /// Keeps the response of an engine to a part of a request. The part is delivered once this returns.
+    ///
+    /// # Errors
+    /// An [`EngineError`] where it cannot be kept: the part fails with it.
+    async fn keep(
+        &self,
+        engine: &str,
+        request: &Request,
+        part: ChoicePart,
+        response: &Response,
+    ) -> Result<(), EngineError>;
+}
+
+impl fmt::Debug for dyn ChoiceStore + '_ {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ChoiceStore")
+    }
+}
+
+/// A part of a request for several choices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ChoicePart {
+    /// The several, but not all, choices of one response to the whole request.
+    First,
+    /// One choice, asked for with the seed of the request plus this.
+    Single(u64),
+}
+
+tokio::task_local! {
+    static STORE: Arc<dyn ChoiceStore>;
+}
+
+/// Runs a future whose calls keep their parts in `store`. A layer that moves a call to another task hides the store
+/// from it: such a call keeps no parts.
+pub async fn with_choice_store<F: Future>(store: Arc<dyn ChoiceStore>, future: F) -> F::Output {
+    STORE.scope(store, future).await
+}
+
+/// The parts of one request.
+struct Parts<'a> {
+    engine: &'a str,
+    request: &'a Request,
+    store: Option<Arc<dyn ChoiceStore>>,
+}
+
+impl<'a> Parts<'a> {
+    fn of(engine: &'a str, request: &'a Request) -> Self {
+        Self { engine, request, store: STORE.try_with(Arc::clone).ok() }
+    }
+
+    fn recall(&self, part: ChoicePart) -> Option<Response> {
+        self.store.as_ref()?.recall(self.engine, self.request, part)
+    }
+
+    /// Whether the request was asked for by single choices before.
+    fn has_singles(&self, n: u64) -> bool {
+        (0..n).any(|offset| self.recall(ChoicePart::Single(offset)).is_some())
+    }
+
+    async fn keep(&self, part: ChoicePart, response: &Response) -> Result<(), EngineError> {
+        match &self.store {
+            Some(store) => store.keep(self.engine, self.request, part, response).await,
+            None => Ok(()),
+        }
+    }
 }
 
 #[cfg(test)]

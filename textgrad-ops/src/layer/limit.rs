@@ -3,84 +3,29 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use textgrad_core::{Engine, EngineError, EngineInfo, Request, Response};
+use derive_setters::Setters;
+use textgrad_core::{Engine, EngineError, Request, Response};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use super::estimate::estimate;
-
-/// An engine that waits until its [`Limiter`] lets a call through; see
-/// [`EngineExt::limit`](super::EngineExt::limit).
-#[derive(Debug, Clone)]
-pub struct Limit<E> {
-    engine: E,
-    limiter: Limiter,
-}
-
-impl<E> Limit<E> {
-    pub(super) fn new(engine: E, limiter: Limiter) -> Self {
-        Self { engine, limiter }
-    }
-
-    /// The inner engine.
-    pub fn get_ref(&self) -> &E {
-        &self.engine
-    }
-
-    /// The inner engine, by value.
-    pub fn into_inner(self) -> E {
-        self.engine
-    }
-}
-
-#[async_trait]
-impl<E: Engine> Engine for Limit<E> {
-    fn info(&self) -> &EngineInfo {
-        self.engine.info()
-    }
-
-    async fn complete(&self, request: &Request) -> Result<Response, EngineError> {
-        let _permit = self.limiter.acquire(estimate(request)).await;
-        self.engine.complete(request).await
-    }
-}
+use super::Layer;
+use super::price::estimate;
 
 /// Bounds on concurrency and on requests and tokens per minute. Default: no limits; 0 lifts a limit.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Setters)]
 pub struct Limits {
-    concurrency: u32,
-    requests: u32,
-    tokens: u32,
-}
-
-impl Limits {
     /// The most calls in flight at a time.
-    #[must_use]
-    pub fn concurrency(mut self, calls: u32) -> Self {
-        self.concurrency = calls;
-        self
-    }
-
+    concurrency: u32,
     /// The most requests per minute. A minute's worth may go at once after a quiet minute, as providers'
     /// own limiters allow.
-    #[must_use]
-    pub fn requests_per_minute(mut self, requests: u32) -> Self {
-        self.requests = requests;
-        self
-    }
-
+    requests_per_minute: u32,
     /// The most tokens per minute, by estimate: a quarter of the request's bytes of text, 1,000 for each
     /// image, and `max_tokens` (512 where it is not set) for each answer. A request above the whole minute's
     /// worth waits for the full minute and then goes.
-    #[must_use]
-    pub fn tokens_per_minute(mut self, tokens: u32) -> Self {
-        self.tokens = tokens;
-        self
-    }
+    tokens_per_minute: u32,
 }
 
-/// Enforces [`Limits`], first come, first served. Cheap to clone: clones share the limits, as several models of
+/// Enforces [`Limits`], first come, first served; see [`EngineExt::limit`](super::EngineExt::limit). Cheap to clone: clones share the limits, as several models of
 /// one account do.
 ///
 /// # Examples
@@ -111,8 +56,8 @@ impl Limiter {
             usize::try_from(limits.concurrency).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
         Self {
             slots: (slots > 0).then(|| Arc::new(Semaphore::new(slots))),
-            requests: bucket(limits.requests),
-            tokens: bucket(limits.tokens),
+            requests: bucket(limits.requests_per_minute),
+            tokens: bucket(limits.tokens_per_minute),
         }
     }
 
@@ -133,6 +78,13 @@ impl Limiter {
             bucket.take(tokens).await;
         }
         LimiterPermit { _slot: slot }
+    }
+}
+
+impl Layer for Limiter {
+    async fn call(&self, engine: &impl Engine, request: &Request) -> Result<Response, EngineError> {
+        let _permit = self.acquire(estimate(request)).await;
+        engine.complete(request).await
     }
 }
 
@@ -202,6 +154,7 @@ mod tests {
     use tokio::time::{sleep, timeout};
 
     use super::*;
+    use crate::layer::Layered;
 
     fn request(text: &str, max_tokens: u32) -> Request {
         Request::new(Purpose::Sample, [Message::user(text)])
@@ -216,7 +169,7 @@ mod tests {
             seen.lock().unwrap().push((request.messages[0].text(), start.elapsed().as_secs()));
             async { Ok(Response::new(vec![Choice::new("", FinishReason::Stop)])) }
         });
-        let engine = Limit::new(engine, limits.into());
+        let engine = Layered::new(engine, Limiter::new(limits));
         join_all(requests.iter().map(|request| engine.complete(request))).await;
         drop(engine);
         seen.into_inner().unwrap()
@@ -240,7 +193,7 @@ mod tests {
                 Ok(Response::new(vec![Choice::new("", FinishReason::Stop)]))
             }
         });
-        let engine = Limit::new(engine, Limits::default().concurrency(3).into());
+        let engine = Layered::new(engine, Limiter::new(Limits::default().concurrency(3)));
         let requests: Vec<Request> = (0..10).map(|i| request(&i.to_string(), 1)).collect();
         let start = Instant::now();
         join_all(requests.iter().map(|request| engine.complete(request))).await;

@@ -3,48 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use async_trait::async_trait;
 use serde::Serialize;
-use textgrad_core::{Engine, EngineError, EngineInfo, Purpose, Request, Response, Usage};
+use textgrad_core::{Engine, EngineError, Purpose, Request, Response, Usage};
 
-/// An engine that counts its calls with a [`Meter`]; see [`EngineExt::metered`](super::EngineExt::metered).
-#[derive(Debug, Clone)]
-pub struct Metered<E> {
-    engine: E,
-    meter: Meter,
-}
+use super::Layer;
 
-impl<E> Metered<E> {
-    pub(super) fn new(engine: E, meter: Meter) -> Self {
-        Self { engine, meter }
-    }
-
-    /// The inner engine.
-    pub fn get_ref(&self) -> &E {
-        &self.engine
-    }
-
-    /// The inner engine, by value.
-    pub fn into_inner(self) -> E {
-        self.engine
-    }
-}
-
-#[async_trait]
-impl<E: Engine> Engine for Metered<E> {
-    fn info(&self) -> &EngineInfo {
-        self.engine.info()
-    }
-
-    async fn complete(&self, request: &Request) -> Result<Response, EngineError> {
-        let call = self.meter.begin(request.purpose);
-        let result = self.engine.complete(request).await;
-        call.end(&result);
-        result
-    }
-}
-
-/// Counts calls. Cheap to clone: clones count together, and one is kept to read them.
+/// Counts the calls of engines; see [`EngineExt::metered`](super::EngineExt::metered). Cheap to clone: clones count
+/// together, and one is kept to read them.
 ///
 /// # Examples
 /// ```
@@ -118,6 +83,15 @@ impl Meter {
     }
 }
 
+impl Layer for Meter {
+    async fn call(&self, engine: &impl Engine, request: &Request) -> Result<Response, EngineError> {
+        let call = self.begin(request.purpose);
+        let result = engine.complete(request).await;
+        call.end(&result);
+        result
+    }
+}
+
 /// A call under way; it ends also when it is dropped.
 #[derive(Debug)]
 struct Call<'a> {
@@ -164,6 +138,7 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
+    use crate::layer::Layered;
 
     fn request(purpose: Purpose, text: &str) -> Request {
         Request::new(purpose, [Message::user(text)])
@@ -181,7 +156,7 @@ mod tests {
             Ok(Response::new(vec![choice.clone(), choice]).with_usage(usage))
         });
         let meter = Meter::default();
-        let engine = Metered::new(engine, meter.clone());
+        let engine = Layered::new(engine, meter.clone());
         let requests = [
             request(Purpose::Sample, "a"),
             request(Purpose::Sample, "fail"),

@@ -44,40 +44,176 @@
 //! ```
 
 mod budget;
-mod cache;
 mod choices;
-mod estimate;
-mod ext;
 mod limit;
 mod meter;
 mod price;
 mod retry;
-mod retry_policy;
 mod stack;
-mod timeout;
+#[cfg(test)]
+mod tests;
 mod trace;
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use textgrad_core::{Engine, EngineError, EngineInfo, Request, Response};
 
 #[doc(inline)]
 pub use self::budget::{Budget, BudgetBuilder, Budgeted, Remaining, Spent};
 #[doc(inline)]
-pub use self::cache::Cached;
-#[doc(inline)]
 pub use self::choices::{ChoicePart, ChoiceStore, CompleteChoices, with_choice_store};
 #[doc(inline)]
-pub use self::ext::EngineExt;
+pub use self::limit::{Limiter, LimiterPermit, Limits};
 #[doc(inline)]
-pub use self::limit::{Limit, Limiter, LimiterPermit, Limits};
-#[doc(inline)]
-pub use self::meter::{Meter, MeterSnapshot, Metered, PurposeCount};
+pub use self::meter::{Meter, MeterSnapshot, PurposeCount};
 #[doc(inline)]
 pub use self::price::{Money, Price, Prices};
 #[doc(inline)]
-pub use self::retry::Retry;
+pub use self::retry::RetryPolicy;
 #[doc(inline)]
-pub use self::retry_policy::RetryPolicy;
+pub use self::stack::{CallPolicy, DefaultStack, Timeout};
 #[doc(inline)]
-pub use self::stack::{CallPolicy, DefaultStack};
-#[doc(inline)]
-pub use self::timeout::Timeout;
-#[doc(inline)]
-pub use self::trace::Traced;
+pub use self::trace::Trace;
+#[cfg(feature = "disk-cache")]
+use crate::store::DiskCache;
+use crate::store::{Cache, CacheKey, CacheLayer, CacheStore, Logged, Record, RunLogger};
+
+/// A step around the calls of an engine, such as a retry or a limit.
+pub trait Layer: Send + Sync {
+    /// Completes a request with the inner engine.
+    ///
+    /// # Errors
+    /// Those of the inner engine and of the layer itself.
+    fn call(
+        &self,
+        engine: &impl Engine,
+        request: &Request,
+    ) -> impl Future<Output = Result<Response, EngineError>> + Send;
+}
+
+/// An engine with a [`Layer`] around it; it has the [`EngineInfo`] of the inner engine.
+#[derive(Debug, Clone)]
+pub struct Layered<E, L> {
+    engine: E,
+    layer: L,
+}
+
+impl<E, L> Layered<E, L> {
+    /// Puts a layer around an engine.
+    pub fn new(engine: E, layer: L) -> Self {
+        Self { engine, layer }
+    }
+
+    /// The inner engine.
+    pub fn get_ref(&self) -> &E {
+        &self.engine
+    }
+
+    /// The inner engine, by value.
+    pub fn into_inner(self) -> E {
+        self.engine
+    }
+}
+
+#[async_trait]
+impl<E: Engine, L: Layer> Engine for Layered<E, L> {
+    fn info(&self) -> &EngineInfo {
+        self.engine.info()
+    }
+
+    async fn complete(&self, request: &Request) -> Result<Response, EngineError> {
+        self.layer.call(&self.engine, request).await
+    }
+}
+
+impl<S: CacheStore> Layer for CacheLayer<S> {
+    async fn call(&self, engine: &impl Engine, request: &Request) -> Result<Response, EngineError> {
+        let key = CacheKey::new(engine.identity(), request);
+        self.get_or(&key, || engine.complete(request)).await
+    }
+}
+
+/// Puts layers around any engine; see the [module](super) for the order in which they belong.
+///
+/// Each method takes an engine and returns an engine of the same [`EngineInfo`](textgrad_core::EngineInfo).
+pub trait EngineExt: Engine + Sized + 'static {
+    /// Gives each call `limit` to be answered, then fails it with a retryable
+    /// [`Timeout`](textgrad_core::ErrorKind::Timeout).
+    fn timeout(self, limit: Duration) -> Layered<Self, Timeout> {
+        Layered::new(self, Timeout(limit))
+    }
+
+    /// Keeps within [`Limits`](super::Limits), of its own or of a shared [`Limiter`]. Calls wait, first come,
+    /// first served; none fails.
+    fn limit(self, limits: impl Into<Limiter>) -> Layered<Self, Limiter> {
+        Layered::new(self, limits.into())
+    }
+
+    /// Retries calls that failed for a transient reason.
+    fn retry(self, policy: RetryPolicy) -> Layered<Self, RetryPolicy> {
+        Layered::new(self, policy)
+    }
+
+    /// Requests the choices that a server left out, one by one.
+    fn complete_choices(self) -> Layered<Self, CompleteChoices> {
+        Layered::new(self, CompleteChoices::default())
+    }
+
+    /// Caches responses in memory, in a cache of its own or a shared one, and makes equal concurrent requests once.
+    fn cached(self, cache: impl Into<Cache>) -> Layered<Self, Cache> {
+        Layered::new(self, cache.into())
+    }
+
+    /// Caches responses in a file that other processes may use too, and makes equal concurrent requests once.
+    #[cfg(feature = "disk-cache")]
+    fn disk_cached(self, cache: impl Into<DiskCache>) -> Layered<Self, DiskCache> {
+        Layered::new(self, cache.into())
+    }
+
+    /// Opens a span with the OpenTelemetry GenAI names for each call.
+    fn traced(self) -> Layered<Self, Trace> {
+        Layered::new(self, Trace)
+    }
+
+    /// Counts calls and tokens with a meter that the caller keeps.
+    fn metered(self, meter: &Meter) -> Layered<Self, Meter> {
+        Layered::new(self, meter.clone())
+    }
+
+    /// Spends from a [`Budget`] that engines may share: where it is used up, calls fail with
+    /// [`ErrorKind::Budget`](textgrad_core::ErrorKind::Budget).
+    ///
+    /// # Errors
+    /// If the budget is of money and has no price for the engine.
+    fn budget(self, budget: &Budget) -> Result<Layered<Self, Budgeted>, EngineError> {
+        let layer = Budgeted::new(budget, self.name())?;
+        Ok(Layered::new(self, layer))
+    }
+
+    /// Writes each call to a log that the caller keeps, for people; see [`RunLog`](crate::store::RunLog).
+    fn logged(self, log: &RunLogger) -> Logged<Self> {
+        Logged::new(self, log.clone())
+    }
+
+    /// Writes each request and its answer to a new file, for [`Replay`](crate::store::Replay).
+    ///
+    /// # Errors
+    /// If the file exists already (recordings cost money: none is overwritten) or cannot be made.
+    fn record(
+        self,
+        path: impl Into<PathBuf>,
+    ) -> impl Future<Output = Result<Record<Self>, EngineError>> + Send {
+        Record::create(self, path.into())
+    }
+
+    /// All layers of a [`DefaultStack`], in their order.
+    fn default_stack(self, stack: DefaultStack) -> Arc<dyn Engine> {
+        stack.layer(self)
+    }
+}
+
+impl<E: Engine + 'static> EngineExt for E {}

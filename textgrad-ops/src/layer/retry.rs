@@ -1,152 +1,179 @@
-//! Retries of failed requests.
+//! Retries of failed requests: which failures, how often, and with which backoff.
 
-use async_trait::async_trait;
-use textgrad_core::{Engine, EngineError, EngineInfo, Request, Response};
+use std::future::Future;
+use std::time::Duration;
 
-use super::retry_policy::RetryPolicy;
+use derive_setters::Setters;
+use textgrad_core::{Engine, EngineError, Request, Response, Seed};
+use tokio_util::sync::CancellationToken;
+
+use super::Layer;
 use crate::store::request_key;
 
-/// Retries failed requests with exponential backoff under a [`RetryPolicy`]; see
+/// Retries failed requests with exponential backoff and jitter; see
 /// [`EngineExt::retry`](super::EngineExt::retry).
 ///
-/// The jitter of the waits is derived from the request, so a run repeats with the same waits. The last error
-/// has the usage of all attempts. A response has its own usage only: what a run records must not depend on which
-/// attempts failed. A meter inside this layer counts every attempt.
-#[derive(Debug, Clone)]
-pub struct Retry<E> {
-    engine: E,
-    policy: RetryPolicy,
+/// The defaults are those of the official OpenAI clients: 2 retries; a `retry-after` of the server is obeyed up to
+/// 120 s, and fails the call beyond; without one, the backoff is 0.5 s, doubled with each retry up to 8 s, less a
+/// jitter of up to a quarter. The jitter is derived from a seed, so that a run repeats. Final errors are never
+/// retried.
+///
+/// Around an engine, the jitter is derived from the request. The last error has the usage of all attempts. A response
+/// has its own usage only: what a run records must not depend on which attempts failed. A meter inside this layer
+/// counts every attempt.
+///
+/// # Examples
+/// ```
+/// use textgrad_core::{EngineError, ErrorKind};
+/// use textgrad_ops::layer::RetryPolicy;
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(async {
+/// let scores = RetryPolicy::default()
+///     .run(|attempt| async move {
+///         match attempt {
+///             1 => Err(EngineError::new(ErrorKind::Connection, "the server is not up yet")),
+///             _ => Ok([0.5, -1.0]),
+///         }
+///     })
+///     .await?;
+/// assert_eq!(scores, [0.5, -1.0]);
+/// # Ok::<(), EngineError>(()) }).unwrap();
+/// ```
+#[derive(Debug, Clone, Setters)]
+pub struct RetryPolicy {
+    /// The number of retries after the first attempt. Default: 2.
+    max_retries: u32,
+    /// The wait before the first retry if the server names none; it doubles from there. Default: 0.5 s.
+    initial_backoff: Duration,
+    /// The longest wait if the server names none. Default: 8 s.
+    max_backoff: Duration,
+    /// The longest `retry-after` of a server that is obeyed; with a longer one the call fails. Default: 120 s.
+    max_retry_after: Duration,
+    /// The seed of the jitter. Calls that fail together should have seeds of their own, or they all come
+    /// back together.
+    seed: Seed,
+    /// Cancellation: nothing is retried after it, and a wait for the next attempt ends. The call then fails with
+    /// the error that it had.
+    cancellation: CancellationToken,
 }
 
-impl<E> Retry<E> {
-    pub(super) fn new(engine: E, policy: RetryPolicy) -> Self {
-        Self { engine, policy }
-    }
-
-    /// The inner engine.
-    pub fn get_ref(&self) -> &E {
-        &self.engine
-    }
-
-    /// The inner engine, by value.
-    pub fn into_inner(self) -> E {
-        self.engine
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self {
+            max_retries: 2,
+            initial_backoff: Duration::from_millis(500),
+            max_backoff: Duration::from_secs(8),
+            max_retry_after: Duration::from_secs(120),
+            seed: Seed::new(0),
+            cancellation: CancellationToken::new(),
+        }
     }
 }
 
-#[async_trait]
-impl<E: Engine> Engine for Retry<E> {
-    fn info(&self) -> &EngineInfo {
-        self.engine.info()
+impl RetryPolicy {
+    /// How long to wait before retry number `retry` (the first is 1); `None` if the error is to be final.
+    #[must_use]
+    pub fn delay(&self, error: &EngineError, retry: u32) -> Option<Duration> {
+        if retry > self.max_retries || !error.is_retryable() {
+            return None;
+        }
+        match error.retry_after() {
+            Some(delay) if delay > self.max_retry_after => None,
+            Some(delay) if !delay.is_zero() => Some(delay),
+            _ => {
+                let doublings = retry.saturating_sub(1).min(31);
+                let delay =
+                    self.initial_backoff.saturating_mul(1 << doublings).min(self.max_backoff);
+                let share = 1.0 - 0.25 * self.jitter(retry);
+                let spread = Duration::try_from_secs_f64(delay.as_secs_f64() * share);
+                Some(spread.unwrap_or(delay))
+            }
+        }
     }
 
-    async fn complete(&self, request: &Request) -> Result<Response, EngineError> {
-        let first = match self.engine.complete(request).await {
+    /// Calls `operation` with the number of the attempt, from 1, until it succeeds or its error is final.
+    ///
+    /// # Errors
+    /// The last error, with the usage of all attempts. Its message names the number of attempts, if there was more
+    /// than one, and a `retry-after` of the server that is too long.
+    pub async fn run<T, F, Fut>(&self, mut operation: F) -> Result<T, EngineError>
+    where
+        F: FnMut(u32) -> Fut,
+        Fut: Future<Output = Result<T, EngineError>>,
+    {
+        match operation(1).await {
+            Ok(value) => Ok(value),
+            Err(error) => self.run_after(error, operation).await,
+        }
+    }
+
+    /// [`run`](Self::run) after a first attempt that failed.
+    async fn run_after<T, F, Fut>(
+        &self,
+        mut error: EngineError,
+        mut operation: F,
+    ) -> Result<T, EngineError>
+    where
+        F: FnMut(u32) -> Fut,
+        Fut: Future<Output = Result<T, EngineError>>,
+    {
+        let mut attempt = 1;
+        let mut failed = error.usage();
+        while let Some(delay) = self.delay(&error, attempt) {
+            tracing::debug!(attempt, ?delay, kind = %error.kind(), "a call failed and is retried");
+            tokio::select! {
+                biased;
+                () = self.cancellation.cancelled() => break,
+                () = tokio::time::sleep(delay) => {}
+            }
+            attempt += 1;
+            match operation(attempt).await {
+                Ok(value) => return Ok(value),
+                Err(next) => error = next,
+            }
+            failed += error.usage();
+        }
+        Err(self.last(error, attempt).with_usage(failed))
+    }
+
+    /// The last error, with notes on the attempts in its message.
+    fn last(&self, error: EngineError, attempts: u32) -> EngineError {
+        let mut message = error.message().to_owned();
+        let mut separator = "; ";
+        if attempts > 1 {
+            message.push_str(&format!("; gave up after {attempts} attempts"));
+            separator = ", ";
+        }
+        let asked = error.retry_after().filter(|delay| *delay > self.max_retry_after);
+        if let Some(delay) = asked.filter(|_| error.is_retryable() && self.max_retries > 0) {
+            let longest = self.max_retry_after;
+            message.push_str(&format!(
+                "{separator}the server asks to wait {delay:?}, longer than {longest:?}"
+            ));
+        }
+        error.with_message(message)
+    }
+
+    /// A number in `[0, 1)` of 53 random bits.
+    fn jitter(&self, retry: u32) -> f64 {
+        let bits = self.seed.child("retry", u64::from(retry)).value() >> 11;
+        #[expect(clippy::cast_precision_loss, reason = "53 bits fit a double exactly")]
+        let jitter = bits as f64 / (1_u64 << 53) as f64;
+        jitter
+    }
+}
+
+impl Layer for RetryPolicy {
+    async fn call(&self, engine: &impl Engine, request: &Request) -> Result<Response, EngineError> {
+        let first = match engine.complete(request).await {
             // The key is only worth its hash where a wait is ahead.
             Err(error) if error.is_retryable() => error,
             result => return result,
         };
-        let policy = self.policy.clone().seed(request_key(self.name(), request).seed());
-        policy.run_after(first, |_| self.engine.complete(request)).await
+        let policy = self.clone().seed(request_key(engine.name(), request).seed());
+        policy.run_after(first, |_| engine.complete(request)).await
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-    use std::time::Duration;
-
-    use textgrad_core::testing::{Reply, ScriptedEngine};
-    use textgrad_core::{ErrorKind, Message, Purpose, Usage};
-    use tokio::time::Instant;
-
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn a_stop_ends_the_wait_and_begins_nothing() {
-        let stop = crate::CancellationToken::new();
-        let engine = Arc::new(ScriptedEngine::new([failure(ErrorKind::Server), "late".into()]));
-        let retry =
-            Retry::new(Arc::clone(&engine), RetryPolicy::default().cancellation(stop.clone()));
-        let begun = Instant::now();
-        let request = Request::new(Purpose::Sample, [Message::user("q")]);
-        let stopping = async {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-            stop.cancel();
-        };
-        let (answer, ()) = tokio::join!(retry.complete(&request), stopping);
-        assert_eq!(answer.unwrap_err().kind(), ErrorKind::Server);
-        assert_eq!(begun.elapsed(), Duration::from_millis(10));
-        assert_eq!(engine.requests().len(), 1);
-    }
-
-    fn failure(kind: ErrorKind) -> Reply {
-        Reply::error(EngineError::new(kind, "no"))
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_same_request_is_asked_again_with_waits_of_its_own() {
-        let request = Request::new(Purpose::Sample, [Message::user("hi")]);
-        let policy = RetryPolicy::default();
-        let engine = Retry::new(
-            ScriptedEngine::new([
-                failure(ErrorKind::Server),
-                failure(ErrorKind::Timeout),
-                "yes".into(),
-            ]),
-            policy.clone(),
-        );
-        let start = Instant::now();
-        assert_eq!(engine.complete(&request).await.unwrap().choices[0].text, "yes");
-        assert_eq!(engine.engine.requests(), [request.clone(), request.clone(), request.clone()]);
-
-        let seeded = policy.seed(request_key("scripted", &request).seed());
-        let error = EngineError::new(ErrorKind::Server, "no");
-        let waits: Duration = (1..=2).filter_map(|retry| seeded.delay(&error, retry)).sum();
-        // The timer of tokio counts whole milliseconds, rounded up.
-        let over = start.elapsed().checked_sub(waits).unwrap();
-        assert!(over <= Duration::from_millis(2), "{over:?} over {waits:?}");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_final_error_is_final_at_once() {
-        for kind in
-            [ErrorKind::Auth, ErrorKind::Quota, ErrorKind::InvalidRequest, ErrorKind::NotFound]
-        {
-            let engine = Retry::new(
-                ScriptedEngine::new([failure(kind), "yes".into()]),
-                RetryPolicy::default(),
-            );
-            let start = Instant::now();
-            let error = engine.complete(&Request::new(Purpose::Sample, [])).await.unwrap_err();
-            assert_eq!((error.kind(), error.message()), (kind, "no"));
-            assert_eq!(engine.engine.requests().len(), 1);
-            assert_eq!(start.elapsed(), Duration::ZERO);
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_last_error_has_the_usage_of_all_attempts_and_a_response_its_own() {
-        let usage = Usage { prompt_tokens: 7, completion_tokens: 1, cached_tokens: 0 };
-        let failure =
-            || Reply::error(EngineError::new(ErrorKind::BadResponse, "withheld").with_usage(usage));
-        let request = Request::new(Purpose::Sample, []);
-        let retry = |replies: Vec<Reply>| {
-            Retry::new(ScriptedEngine::new(replies), RetryPolicy::default().max_retries(1))
-        };
-        let error = retry(vec![failure(), failure()]).complete(&request).await.unwrap_err();
-        assert_eq!((error.usage().prompt_tokens, error.usage().completion_tokens), (14, 2));
-
-        let answer =
-            Response::new(vec![textgrad_core::Choice::new("x", textgrad_core::FinishReason::Stop)]);
-        let answers = textgrad_core::engine_fn("e", {
-            let left = std::sync::Mutex::new(vec![
-                Ok(answer.with_usage(usage)),
-                Err(EngineError::new(ErrorKind::BadResponse, "withheld").with_usage(usage)),
-            ]);
-            move |_| std::future::ready(left.lock().unwrap().pop().unwrap())
-        });
-        let retried = Retry::new(answers, RetryPolicy::default()).complete(&request).await;
-        assert_eq!(retried.unwrap().usage, usage);
-    }
-}
+mod tests;

@@ -1,16 +1,42 @@
-//! The default stack of layers, and the policy of calls that engines and reward servers share.
+//! Time limits, the policy of calls that engines and reward servers share, and the default stack of layers.
 
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use textgrad_core::{Engine, EngineError, Seed};
+use derive_setters::Setters;
+use textgrad_core::{Engine, EngineError, ErrorKind, Request, Response, Seed};
 
-use super::timeout::within;
-use super::{EngineExt, Limiter, Limits, RetryPolicy};
+use super::{EngineExt, Layer, Limiter, Limits, RetryPolicy};
 use crate::store::Cache;
 #[cfg(feature = "disk-cache")]
 use crate::store::DiskCache;
+
+/// Gives each attempt a bounded time; see [`EngineExt::timeout`].
+#[derive(Debug, Clone, Copy)]
+pub struct Timeout(pub(super) Duration);
+
+impl Layer for Timeout {
+    async fn call(&self, engine: &impl Engine, request: &Request) -> Result<Response, EngineError> {
+        within(self.0, engine.name(), engine.complete(request)).await
+    }
+}
+
+/// Bounds the time of one attempt.
+async fn within<T>(
+    limit: Duration,
+    name: &str,
+    call: impl Future<Output = Result<T, EngineError>>,
+) -> Result<T, EngineError> {
+    tokio::time::timeout(limit, call).await.unwrap_or_else(|_| {
+        Err(EngineError::new(
+            ErrorKind::Timeout,
+            format!(
+                "expected an answer of {name} within {limit:?}, got none; allow more time or ask for shorter answers"
+            ),
+        ))
+    })
+}
 
 /// Timeout, limits and retries of calls to a server: to an engine through a [`DefaultStack`], to any other server
 /// through [`run`](Self::run).
@@ -26,11 +52,16 @@ use crate::store::DiskCache;
 /// assert_eq!(score, 0.5);
 /// # Ok::<(), EngineError>(()) }).unwrap();
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Setters)]
+#[setters(generate_delegates(ty = "DefaultStack", field = "calls"))]
 #[must_use = "settings do nothing until calls are made with them"]
 pub struct CallPolicy {
+    /// The time limit of each attempt. Default: 600 s, as in the official OpenAI clients.
     timeout: Duration,
-    limiter: Limiter,
+    /// Limits on concurrency and rates. Default: none.
+    #[setters(into)]
+    limits: Limiter,
+    /// The retry policy.
     retry: RetryPolicy,
 }
 
@@ -38,31 +69,13 @@ impl Default for CallPolicy {
     fn default() -> Self {
         Self {
             timeout: Duration::from_secs(600),
-            limiter: Limits::default().into(),
+            limits: Limits::default().into(),
             retry: RetryPolicy::default(),
         }
     }
 }
 
 impl CallPolicy {
-    /// The time limit of each attempt. Default: 600 s, as in the official OpenAI clients.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self
-    }
-
-    /// Limits on concurrency and rates. Default: none.
-    pub fn limits(mut self, limits: impl Into<Limiter>) -> Self {
-        self.limiter = limits.into();
-        self
-    }
-
-    /// The retry policy.
-    pub fn retry(mut self, policy: RetryPolicy) -> Self {
-        self.retry = policy;
-        self
-    }
-
     /// Makes a call with the number of the attempt, from 1, until it succeeds or its error is final. Each attempt
     /// waits for the limiter, which counts it with `tokens`. `seed` spreads the waits between attempts: calls that
     /// fail together should have different ones.
@@ -84,7 +97,7 @@ impl CallPolicy {
         let attempt = |attempt| {
             let call = call(attempt);
             async move {
-                let _permit = self.limiter.acquire(tokens).await;
+                let _permit = self.limits.acquire(tokens).await;
                 within(self.timeout, "the server", call).await
             }
         };
@@ -106,51 +119,24 @@ impl CallPolicy {
 ///     .cache(CacheConfig::default());
 /// assert_eq!(engine.default_stack(stack).name(), "mine");
 /// ```
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Setters)]
+#[setters(into, strip_option)]
 #[must_use = "settings do nothing until they are put around an engine"]
 pub struct DefaultStack {
+    #[setters(skip)]
     calls: CallPolicy,
+    /// The cache in memory. Default: none.
     cache: Option<Cache>,
+    /// The cache in a file, beneath the one in memory. Default: none.
     #[cfg(feature = "disk-cache")]
     disk_cache: Option<DiskCache>,
 }
 
 impl DefaultStack {
-    /// See [`CallPolicy::timeout`].
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.calls = self.calls.timeout(timeout);
-        self
-    }
-
-    /// See [`CallPolicy::limits`].
-    pub fn limits(mut self, limits: impl Into<Limiter>) -> Self {
-        self.calls = self.calls.limits(limits);
-        self
-    }
-
-    /// See [`CallPolicy::retry`].
-    pub fn retry(mut self, policy: RetryPolicy) -> Self {
-        self.calls = self.calls.retry(policy);
-        self
-    }
-
-    /// The cache in memory. Default: none.
-    pub fn cache(mut self, cache: impl Into<Cache>) -> Self {
-        self.cache = Some(cache.into());
-        self
-    }
-
-    /// The cache in a file, beneath the one in memory. Default: none.
-    #[cfg(feature = "disk-cache")]
-    pub fn disk_cache(mut self, cache: impl Into<DiskCache>) -> Self {
-        self.disk_cache = Some(cache.into());
-        self
-    }
-
     pub(super) fn layer<E: Engine + 'static>(self, engine: E) -> Arc<dyn Engine> {
-        let CallPolicy { timeout, limiter, retry } = self.calls;
+        let CallPolicy { timeout, limits, retry } = self.calls;
         // The completion is outside of the retries, so that each missing choice has retries of its own.
-        let complete = engine.timeout(timeout).limit(limiter).retry(retry).complete_choices();
+        let complete = engine.timeout(timeout).limit(limits).retry(retry).complete_choices();
         #[cfg(feature = "disk-cache")]
         if let Some(disk) = self.disk_cache {
             return cached(complete.disk_cached(disk), self.cache);
@@ -169,7 +155,8 @@ fn cached<E: Engine + 'static>(engine: E, cache: Option<Cache>) -> Arc<dyn Engin
 #[cfg(test)]
 mod tests {
     use textgrad_core::testing::{Reply, ScriptedEngine};
-    use textgrad_core::{ErrorKind, Message, Purpose, Request, Sampling};
+    use textgrad_core::{Choice, FinishReason, Message, Purpose, Sampling, engine_fn};
+    use tokio::time::Instant;
 
     use super::*;
     use crate::store::CacheConfig;
@@ -221,5 +208,24 @@ mod tests {
             ScriptedEngine::new([""; 0]).default_stack(layers.cache(CacheConfig::default()));
         assert_eq!(engine.complete(&request).await.unwrap().choices[0].text, "a");
         assert_eq!(disk.stats().hits, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_counts_if_it_comes_in_time() {
+        let slow = engine_fn("slow", |request: Request| async move {
+            let seconds = request.messages[0].text().parse().unwrap();
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+            Ok(Response::new(vec![Choice::new("done", FinishReason::Stop)]))
+        });
+        let engine = slow.timeout(Duration::from_secs(10));
+        let ask = |seconds: &str| Request::new(Purpose::Sample, [Message::user(seconds)]);
+        assert!(engine.complete(&ask("9")).await.is_ok());
+
+        let start = Instant::now();
+        let error = engine.complete(&ask("11")).await.unwrap_err();
+        assert_eq!(start.elapsed(), Duration::from_secs(10));
+        assert_eq!(error.kind(), ErrorKind::Timeout);
+        assert!(error.is_retryable());
+        assert!(error.to_string().contains("of slow within 10s"), "{error}");
     }
 }

@@ -1,11 +1,12 @@
 //! OpenTelemetry spans of calls, named after the GenAI conventions.
 
-use async_trait::async_trait;
-use textgrad_core::{Engine, EngineError, EngineInfo, Request, Response};
+use textgrad_core::{Engine, EngineError, Request, Response};
 use tracing::field::{Empty, display};
 use tracing::{Instrument as _, Span, info_span};
 
-/// An engine that opens a `tracing` span for each call; see [`EngineExt::traced`](super::EngineExt::traced).
+use super::Layer;
+
+/// Opens a `tracing` span for each call; see [`EngineExt::traced`](super::EngineExt::traced).
 ///
 /// The span is called `chat <model>` and of kind `client` (`otel.name`, `otel.kind`, as
 /// `tracing-opentelemetry` reads them). It carries `gen_ai.operation.name`, `gen_ai.provider.name`,
@@ -18,36 +19,13 @@ use tracing::{Instrument as _, Span, info_span};
 /// back, as the example `otel` does.
 ///
 /// Provider and model are read off the engine's name, `provider:model`.
-#[derive(Debug, Clone)]
-pub struct Traced<E> {
-    engine: E,
-}
+#[derive(Debug, Clone, Copy)]
+pub struct Trace;
 
-impl<E> Traced<E> {
-    pub(super) fn new(engine: E) -> Self {
-        Self { engine }
-    }
-
-    /// The inner engine.
-    pub fn get_ref(&self) -> &E {
-        &self.engine
-    }
-
-    /// The inner engine, by value.
-    pub fn into_inner(self) -> E {
-        self.engine
-    }
-}
-
-#[async_trait]
-impl<E: Engine> Engine for Traced<E> {
-    fn info(&self) -> &EngineInfo {
-        self.engine.info()
-    }
-
-    async fn complete(&self, request: &Request) -> Result<Response, EngineError> {
-        let span = open_span(self.name(), self.is_simulation(), request);
-        let result = self.engine.complete(request).instrument(span.clone()).await;
+impl Layer for Trace {
+    async fn call(&self, engine: &impl Engine, request: &Request) -> Result<Response, EngineError> {
+        let span = open_span(engine.name(), engine.is_simulation(), request);
+        let result = engine.complete(request).instrument(span.clone()).await;
         close_span(&span, &result);
         result
     }

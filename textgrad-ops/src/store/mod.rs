@@ -9,7 +9,7 @@
 //! | [`Record`], [`Replay`] | JSON Lines | offline replay of a run, request by request |
 //! | [`RunLogger`], [`RunLog`] | JSON Lines | inspection of a run as an HTML page |
 //!
-//! [`CacheLayer`] is a cache over any [`CacheStore`], and [`Cached`](crate::layer::Cached) puts it around an engine.
+//! [`CacheLayer`] is a cache over any [`CacheStore`], and a [`Layer`](crate::layer::Layer) around an engine.
 
 mod cache;
 mod flight;

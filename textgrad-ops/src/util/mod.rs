@@ -9,3 +9,23 @@
 pub mod fs;
 pub mod json;
 pub mod jsonl;
+
+use std::sync::{Mutex, PoisonError};
+
+/// A level that calls learn of a server, such as what it refuses. It only rises.
+#[derive(Debug, Default)]
+pub(crate) struct Learned<T>(Mutex<T>);
+
+impl<T: Copy + Ord> Learned<T> {
+    pub(crate) fn get(&self) -> T {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Raises the level. Returns whether it was lower.
+    pub(crate) fn raise(&self, to: T) -> bool {
+        let mut level = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_higher = *level < to;
+        *level = (*level).max(to);
+        is_higher
+    }
+}

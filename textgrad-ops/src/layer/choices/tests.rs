@@ -10,6 +10,10 @@ use tokio::time::{Instant, sleep};
 
 use super::*;
 
+fn complete<E>(engine: E) -> Layered<E, CompleteChoices> {
+    Layered::new(engine, CompleteChoices::default())
+}
+
 fn request(n: u32) -> Request {
     Request::new(Purpose::Sample, [Message::user("hi")])
         .with_sampling(Sampling::default().with_n(n).with_seed(10))
@@ -51,7 +55,7 @@ fn taken(log: &Log) -> Vec<(u32, Option<u64>)> {
 #[tokio::test(start_paused = true)]
 async fn a_server_that_gives_all_is_asked_once() {
     let log = Log::default();
-    let engine = CompleteChoices::new(server(9, &log));
+    let engine = complete(server(9, &log));
     let response = engine.complete(&request(3)).await.unwrap();
     assert_eq!(texts(&response), ["10", "11", "12"]);
     assert_eq!(taken(&log), [(3, Some(10))]);
@@ -60,7 +64,7 @@ async fn a_server_that_gives_all_is_asked_once() {
 #[tokio::test(start_paused = true)]
 async fn a_server_that_gives_one_is_filled_up_in_parallel_and_remembered() {
     let log = Log::default();
-    let engine = CompleteChoices::new(server(1, &log));
+    let engine = complete(server(1, &log));
     let start = Instant::now();
     let response = engine.complete(&request(4)).await.unwrap();
     assert_eq!(texts(&response), ["10", "11", "12", "13"]);
@@ -80,7 +84,7 @@ async fn a_server_that_gives_one_is_filled_up_in_parallel_and_remembered() {
 #[tokio::test(start_paused = true)]
 async fn a_server_that_gives_some_is_filled_up_with_seeds_that_none_of_them_had() {
     let log = Log::default();
-    let engine = CompleteChoices::new(server(3, &log));
+    let engine = complete(server(3, &log));
     let response = engine.complete(&request(5)).await.unwrap();
     assert_eq!(texts(&response), ["10", "11", "12", "15", "16"]);
     assert_eq!(texts(&response).into_iter().collect::<HashSet<_>>().len(), 5);
@@ -98,7 +102,7 @@ async fn one_answer_by_accident_does_not_stick_to_a_server_that_gives_several() 
         "d".into(),
         Reply::texts(["e", "f"]),
     ]);
-    let engine = CompleteChoices::new(script);
+    let engine = complete(script);
     for expected in [["a", "b"], ["c", "d"], ["e", "f"]] {
         assert_eq!(texts(&engine.complete(&request(2)).await.unwrap()), expected);
     }
@@ -112,16 +116,16 @@ async fn greedy_answers_and_always_single_go_as_singles_from_the_start() {
     let log = Log::default();
     let mut greedy = request(2);
     greedy.sampling.temperature = Some(0.0);
-    CompleteChoices::new(server(9, &log)).complete(&greedy).await.unwrap();
+    complete(server(9, &log)).complete(&greedy).await.unwrap();
     assert_eq!(taken(&log), [(1, Some(10)), (1, Some(11))]);
-    CompleteChoices::new(server(9, &log)).always_single().complete(&request(2)).await.unwrap();
+    complete(server(9, &log)).always_single().complete(&request(2)).await.unwrap();
     assert_eq!(taken(&log), [(1, Some(10)), (1, Some(11))]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn seeds_wrap_and_a_request_without_one_stays_without() {
     let log = Log::default();
-    let engine = CompleteChoices::new(server(1, &log)).always_single();
+    let engine = complete(server(1, &log)).always_single();
     let mut last = request(2);
     last.sampling.seed = Some(u64::MAX);
     engine.complete(&last).await.unwrap();
@@ -134,7 +138,7 @@ async fn seeds_wrap_and_a_request_without_one_stays_without() {
 #[tokio::test(start_paused = true)]
 async fn a_single_request_passes_as_it_is() {
     let log = Log::default();
-    let engine = CompleteChoices::new(server(9, &log));
+    let engine = complete(server(9, &log));
     engine.complete(&request(1)).await.unwrap();
     assert_eq!(taken(&log), [(1, Some(10))]);
 }
@@ -156,7 +160,7 @@ fn failing(
 
 #[tokio::test]
 async fn what_was_paid_for_is_returned_and_nothing_else_is_an_error() {
-    let engine = CompleteChoices::new(failing(&[11, 12], ErrorKind::Server)).always_single();
+    let engine = complete(failing(&[11, 12], ErrorKind::Server)).always_single();
     let response = engine.complete(&request(4)).await.unwrap();
     assert_eq!(texts(&response), ["10", "13"], "and one answer of each single request");
     let error = engine
@@ -168,15 +172,15 @@ async fn what_was_paid_for_is_returned_and_nothing_else_is_an_error() {
 
 #[tokio::test]
 async fn a_server_that_refuses_several_is_asked_for_one() {
-    let engine = CompleteChoices::new(failing(&[99], ErrorKind::InvalidRequest));
+    let engine = complete(failing(&[99], ErrorKind::InvalidRequest));
     let response = engine.complete(&request(3)).await.unwrap();
     assert_eq!(texts(&response), ["10", "11", "12"]);
-    assert_eq!(engine.support.get(), ChoiceSupport::One);
+    assert_eq!(engine.layer.support.get(), ChoiceSupport::One);
 
     // A request that is wrong in itself keeps its first error; other failures are not looked into.
-    let engine = CompleteChoices::new(failing(&[10], ErrorKind::InvalidRequest));
+    let engine = complete(failing(&[10], ErrorKind::InvalidRequest));
     assert_eq!(engine.complete(&request(3)).await.unwrap_err().message(), "no 10 for 3");
-    assert_eq!(engine.support.get(), ChoiceSupport::Unknown);
-    let engine = CompleteChoices::new(failing(&[99], ErrorKind::Auth));
+    assert_eq!(engine.layer.support.get(), ChoiceSupport::Unknown);
+    let engine = complete(failing(&[99], ErrorKind::Auth));
     assert_eq!(engine.complete(&request(3)).await.unwrap_err().message(), "no 10 for 3");
 }

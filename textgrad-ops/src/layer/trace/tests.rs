@@ -53,7 +53,7 @@ impl Subscriber for Spans {
 
 async fn span_of(engine: impl Engine, request: &Request) -> Fields {
     let spans = Spans::default();
-    let _ = Traced::new(engine).complete(request).with_subscriber(spans.clone()).await;
+    let _ = Trace.call(&engine, request).with_subscriber(spans.clone()).await;
     let mut seen = spans.0.lock().unwrap();
     assert_eq!(seen.len(), 1);
     seen.remove(0)

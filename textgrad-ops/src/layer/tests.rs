@@ -1,22 +1,118 @@
-use std::time::Duration;
+use std::sync::LazyLock;
 
 use futures_util::future::join_all;
 use textgrad_core::testing::{Reply, ScriptedEngine};
-use textgrad_core::{Choice, EngineInfo, ErrorKind, FinishReason, Message, Purpose, engine_fn};
+use textgrad_core::{Choice, ErrorKind, FinishReason, Message, Purpose, engine_fn};
 use tokio::time::{sleep, timeout};
 
 use super::*;
-use crate::store::{Cache, CacheConfig, CacheStats};
+#[cfg(feature = "disk-cache")]
+use crate::store::DiskCacheConfig;
+use crate::store::{CacheConfig, CacheStats, Replay};
+
+static INFO: LazyLock<EngineInfo> = LazyLock::new(|| {
+    EngineInfo::from_static("sim:x").with_identity("sim:x somewhere").with_simulation(true)
+});
+
+struct Simulated;
+
+#[async_trait::async_trait]
+impl Engine for Simulated {
+    fn info(&self) -> &EngineInfo {
+        &INFO
+    }
+
+    async fn complete(&self, _: &Request) -> Result<Response, EngineError> {
+        ScriptedEngine::new(["simulated"]).complete(&Request::new(Purpose::Sample, [])).await
+    }
+}
+
+fn stacked<E: Engine + 'static>(engine: E, meter: &Meter) -> Arc<dyn Engine> {
+    Arc::new(
+        engine
+            .timeout(Duration::from_secs(1))
+            .limit(Limits::default().concurrency(2))
+            .retry(RetryPolicy::default())
+            .complete_choices()
+            .cached(CacheConfig::default())
+            .traced()
+            .metered(meter),
+    )
+}
+
+#[test]
+fn every_layer_can_be_shared_between_threads() {
+    fn assert_shareable<T: Send + Sync + 'static>() {}
+    assert_shareable::<Layered<Arc<dyn Engine>, Timeout>>();
+    assert_shareable::<Layered<Arc<dyn Engine>, Limiter>>();
+    assert_shareable::<Layered<Arc<dyn Engine>, RetryPolicy>>();
+    assert_shareable::<Layered<Arc<dyn Engine>, CompleteChoices>>();
+    assert_shareable::<Layered<Arc<dyn Engine>, Cache>>();
+    assert_shareable::<Layered<Arc<dyn Engine>, Trace>>();
+    assert_shareable::<Layered<Arc<dyn Engine>, Meter>>();
+    assert_shareable::<Logged<Arc<dyn Engine>>>();
+    assert_shareable::<Record<Arc<dyn Engine>>>();
+    assert_shareable::<Replay>();
+    assert_shareable::<Meter>();
+    assert_shareable::<Cache>();
+    assert_shareable::<Limiter>();
+}
+
+#[test]
+fn a_layer_gives_its_engine_back() {
+    let engine = Simulated.timeout(Duration::from_secs(1)).retry(RetryPolicy::default());
+    assert_eq!(engine.get_ref().get_ref().name(), "sim:x");
+    let engine: Simulated = engine.into_inner().into_inner();
+    assert!(engine.is_simulation());
+}
+
+#[tokio::test]
+async fn layers_compose_over_any_engine_and_pass_its_name_and_nature_on() {
+    let meter = Meter::default();
+    let boxed: Arc<dyn Engine> = Arc::new(Simulated);
+    for engine in [
+        stacked(Simulated, &meter),
+        stacked(boxed, &meter),
+        Simulated.default_stack(DefaultStack::default()),
+    ] {
+        assert_eq!(engine.name(), "sim:x");
+        assert_eq!(engine.identity(), "sim:x somewhere");
+        assert!(engine.is_simulation());
+        let request = Request::new(Purpose::Sample, [Message::user("hi")]);
+        assert_eq!(engine.complete(&request).await.unwrap().choices[0].text, "simulated");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let recorded = Simulated.record(folder.path().join("run.jsonl")).await.unwrap();
+    let log = RunLogger::open(folder.path().join("log.jsonl")).await.unwrap();
+    let logged = Simulated.logged(&log);
+    for engine in [&recorded as &dyn Engine, &logged] {
+        assert_eq!((engine.name(), engine.identity()), ("sim:x", "sim:x somewhere"));
+        assert!(engine.is_simulation());
+    }
+    let budgeted = Simulated.budget(&Budget::builder().calls(1).build()).unwrap();
+    assert_eq!((budgeted.name(), budgeted.identity()), ("sim:x", "sim:x somewhere"));
+    assert!(budgeted.is_simulation());
+    #[cfg(feature = "disk-cache")]
+    {
+        let file = folder.path().join("answers.sqlite");
+        let cache = DiskCache::open(&file, DiskCacheConfig::default()).await.unwrap();
+        let kept = Simulated.disk_cached(&cache);
+        assert_eq!((kept.name(), kept.identity()), ("sim:x", "sim:x somewhere"));
+        assert!(kept.is_simulation());
+    }
+    assert!(!stacked(ScriptedEngine::new([""; 0]), &meter).is_simulation());
+    assert_eq!(meter.snapshot().requests, 2);
+}
 
 fn request(text: &str) -> Request {
     Request::new(Purpose::Sample, [Message::user(text)])
 }
 
-fn cached<E>(engine: E) -> Cached<E> {
-    Cached::new(engine, CacheConfig::default().into())
+fn cached<E>(engine: E) -> Layered<E, Cache> {
+    Layered::new(engine, CacheConfig::default().into())
 }
 
-fn scripted(replies: impl IntoIterator<Item = Reply>) -> Cached<ScriptedEngine> {
+fn scripted(replies: impl IntoIterator<Item = Reply>) -> Layered<ScriptedEngine, Cache> {
     cached(ScriptedEngine::new(replies))
 }
 
@@ -57,7 +153,7 @@ async fn an_equal_request_is_answered_from_memory_whatever_its_purpose() {
     judged.sampling.seed = Some(1);
     assert_eq!(engine.complete(&judged).await.unwrap().choices[0].text, "c");
     let stats = CacheStats { hits: 2, shared: 0, misses: 3, entries: 3 };
-    assert_eq!(engine.cache.stats(), stats);
+    assert_eq!(engine.layer.stats(), stats);
     assert_eq!(
         serde_json::to_string(&stats).unwrap(),
         r#"{"hits":2,"shared":0,"misses":3,"entries":3}"#
@@ -71,8 +167,8 @@ async fn equal_requests_at_the_same_time_are_made_once() {
     let texts = join_all((0..10).map(|_| text(&engine, "x"))).await;
     assert_eq!(texts, vec!["x1"; 10]);
     assert_eq!(calls.load(std::sync::atomic::Ordering::SeqCst), 1);
-    assert_eq!(engine.cache.stats(), CacheStats { hits: 0, shared: 9, misses: 1, entries: 1 });
-    assert!(engine.cache.is_idle());
+    assert_eq!(engine.layer.stats(), CacheStats { hits: 0, shared: 9, misses: 1, entries: 1 });
+    assert!(engine.layer.is_idle());
 }
 
 #[tokio::test(start_paused = true)]
@@ -92,7 +188,7 @@ async fn if_the_caller_goes_away_the_next_in_line_makes_the_call() {
     assert!(gone.is_err());
     assert_eq!((second.as_str(), third.as_str()), ("x2", "x2"));
     assert_eq!(calls.load(std::sync::atomic::Ordering::SeqCst), 2);
-    assert!(engine.cache.is_idle());
+    assert!(engine.layer.is_idle());
 }
 
 #[tokio::test(start_paused = true)]
@@ -101,7 +197,7 @@ async fn a_call_that_everybody_left_is_forgotten() {
     let engine = cached(engine);
     let all = join_all((0..3).map(|_| text(&engine, "x")));
     assert!(timeout(Duration::from_millis(500), all).await.is_err());
-    assert!(engine.cache.is_idle());
+    assert!(engine.layer.is_idle());
     assert_eq!(text(&engine, "x").await, "x2");
 }
 
@@ -115,8 +211,8 @@ async fn an_error_goes_to_those_who_wait_and_is_not_kept() {
     }
     assert_eq!(engine.complete(&ask).await.unwrap_err().message(), "failure 2");
     assert_eq!(calls.load(std::sync::atomic::Ordering::SeqCst), 2);
-    assert_eq!(engine.cache.stats().entries, 0);
-    assert!(engine.cache.is_idle());
+    assert_eq!(engine.layer.stats().entries, 0);
+    assert!(engine.layer.is_idle());
 }
 
 #[tokio::test(start_paused = true)]
@@ -152,7 +248,7 @@ async fn fewer_answers_than_asked_for_are_not_kept() {
     ask.sampling.n = 3;
     for (count, entries) in [(2, 0), (0, 0), (3, 1), (3, 1)] {
         assert_eq!(engine.complete(&ask).await.unwrap().choices.len(), count);
-        assert_eq!(engine.cache.stats().entries, entries);
+        assert_eq!(engine.layer.stats().entries, entries);
     }
     // More than were asked for are all of them.
     let engine = scripted([answers(2), answers(1)]);
@@ -164,7 +260,7 @@ async fn fewer_answers_than_asked_for_are_not_kept() {
 #[tokio::test]
 async fn what_was_stored_first_leaves_first() {
     let cache = Cache::new(CacheConfig::default().max_entries(2));
-    let engine = Cached::new(ScriptedEngine::new(["a", "b", "c", "a again"]), cache.clone());
+    let engine = Layered::new(ScriptedEngine::new(["a", "b", "c", "a again"]), cache.clone());
     for (ask, answer) in
         [("1", "a"), ("2", "b"), ("1", "a"), ("3", "c"), ("2", "b"), ("1", "a again")]
     {
@@ -176,7 +272,7 @@ async fn what_was_stored_first_leaves_first() {
 #[tokio::test(start_paused = true)]
 async fn a_cache_of_nothing_still_makes_equal_requests_once() {
     let (engine, calls) = slow();
-    let engine = Cached::new(engine, CacheConfig::default().max_entries(0).into());
+    let engine = Layered::new(engine, Cache::new(CacheConfig::default().max_entries(0)));
     assert_eq!(join_all((0..3).map(|_| text(&engine, "x"))).await, vec!["x1"; 3]);
     assert_eq!(text(&engine, "x").await, "x2");
     assert_eq!(calls.load(std::sync::atomic::Ordering::SeqCst), 2);
@@ -206,7 +302,7 @@ async fn one_call_is_made_under_real_concurrency() {
         }
         assert_eq!(calls.load(std::sync::atomic::Ordering::SeqCst), round + 1);
     }
-    assert!(engine.cache.is_idle());
+    assert!(engine.layer.is_idle());
 }
 
 #[tokio::test]
@@ -228,7 +324,7 @@ async fn engines_of_one_name_and_two_identities_do_not_share_answers() {
     let request = Request::new(Purpose::Sample, [Message::user("hi")]);
     for place in ["here", "there", "here"] {
         let engine =
-            Cached::new(At(place, EngineInfo::new("same").with_identity(place)), cache.clone());
+            Layered::new(At(place, EngineInfo::new("same").with_identity(place)), cache.clone());
         assert_eq!(engine.complete(&request).await.unwrap().choices[0].text, place);
     }
     assert_eq!((cache.stats().misses, cache.stats().hits), (2, 1));
