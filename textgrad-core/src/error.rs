@@ -2,7 +2,11 @@
 
 use std::any::Any;
 use std::error::Error as StdError;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
+
+use futures_util::FutureExt as _;
 
 use crate::engine::EngineError;
 use crate::prompt::PromptError;
@@ -42,7 +46,7 @@ pub enum Error {
     Panic {
         /// The op.
         op: String,
-        /// What it said.
+        /// The message of the panic.
         message: String,
     },
     /// An op made another number of outputs than its caller needs.
@@ -254,15 +258,31 @@ fn engine_or_error<'a>(
     None
 }
 
-/// What a panic said, as far as it said it in words.
+/// Calls a function; a panic becomes its message.
+///
+/// # Errors
+/// The message of the panic.
 ///
 /// # Examples
 /// ```
-/// let panic = std::panic::catch_unwind(|| panic!("no {}", "way")).unwrap_err();
-/// assert_eq!(textgrad_core::panic_message(&*panic), "no way");
+/// use textgrad_core::catch_panic;
+///
+/// assert_eq!(catch_panic(|| 1 + 1), Ok(2));
+/// assert_eq!(catch_panic(|| -> u8 { panic!("no {}", "way") }), Err("no way".to_owned()));
 /// ```
-#[must_use]
-pub fn panic_message(panic: &(dyn Any + Send)) -> String {
+pub fn catch_panic<T>(function: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(function)).map_err(|panic| message(&*panic))
+}
+
+/// Awaits a future; a panic becomes its message.
+///
+/// # Errors
+/// The message of the panic.
+pub async fn catch_panic_async<T>(future: impl Future<Output = T>) -> Result<T, String> {
+    AssertUnwindSafe(future).catch_unwind().await.map_err(|panic| message(&*panic))
+}
+
+fn message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "no message".to_owned())

@@ -32,11 +32,10 @@
 //!   assigned.
 //! * [`Module`] groups parameters under names, to be saved, loaded and frozen.
 //! * [`Op`] makes variables of variables, and feedback on inputs of feedback on outputs; [`op_fn`] makes one
-//!   of closures, [`apply`] runs it, [`try_apply`] makes feedback of its failure. `+` runs texts together.
+//!   of closures, [`apply`] runs it, [`Error::to_variable`] makes feedback of its failure. `+` runs texts together.
 //! * [`Backward`] runs a pass and returns [`Gradients`]; nothing on the variables is changed.
 //! * [`Graph`] is traced on demand: order, depth, width, critical path, drawings; with the feature `page`,
-//!   `Page` shows it in a
-//!   browser.
+//!   `Page` shows it in a browser.
 //! * [`Engine`] is whatever answers a conversation. This crate knows no network and no provider.
 //! * [`Check`] is what must hold of a text, [`Score`] the value of an objective.
 //! * [`PromptPack`] holds the wording of every instruction that is sent.
@@ -47,7 +46,7 @@
 //! | feature | adds |
 //! |---|---|
 //! | `page` | `Page`, the JSON of a graph and differences by word |
-//! | `test-util` | `testing::ScriptedEngine`, which answers what it was told to and remembers what it was asked |
+//! | `test-util` | `testing::ScriptedEngine`, which follows a script and records the requests |
 
 mod backward;
 mod check;
@@ -76,7 +75,7 @@ pub use self::engine::{
     Usage, engine_fn,
 };
 #[doc(inline)]
-pub use self::error::{Error, describe, panic_message};
+pub use self::error::{Error, catch_panic, catch_panic_async, describe};
 #[doc(inline)]
 pub use self::gradient::{
     Context, Deduplicate, Feedback, Gradient, GradientOf, Gradients, IncomingFeedback, KeepAll,
@@ -86,8 +85,8 @@ pub use self::gradient::{
 pub use self::graph::{CriticalPath, Graph, GraphEdge, GraphNode, GraphView};
 #[doc(inline)]
 pub use self::op::{
-    BackwardCx, Call, Concat, Failed, Input, Inputs, Layout, Op, OpFailure, OpFn, Output, Quote,
-    apply, apply_one, op_fn, try_apply, try_apply_one,
+    BackwardCx, Call, Concat, Input, Inputs, Layout, Op, OpFailure, OpFn, Output, Quote, apply,
+    apply_one, op_fn,
 };
 #[doc(inline)]
 pub use self::prompt::{

@@ -1,11 +1,11 @@
-//! Seeds derived from a place, never from timing.
+//! Seeds derived from a position, never from timing.
 
 use serde::{Deserialize, Serialize};
 
-/// A seed from which the seeds of all places below it are derived.
+/// A seed from which the seeds of all positions below it are derived.
 ///
-/// The same place has the same seed whatever ran before it or beside it, so a run can be repeated at any
-/// concurrency. Derivation is FNV-1a over the place's names, finished by the mixing function of
+/// The same position has the same seed whatever ran before it or beside it, so a run can be repeated at any
+/// concurrency. Derivation is FNV-1a over the position's names, finished by the mixing function of
 /// SplitMix64 (Steele, Lea and Flood, OOPSLA 2014); it is stable across versions and machines.
 ///
 /// # Examples
@@ -29,7 +29,7 @@ impl Seed {
         Self(seed)
     }
 
-    /// The seed of a place below this one.
+    /// The seed of a position below this one.
     #[must_use]
     pub fn child(self, name: &str, index: u64) -> Self {
         let bytes = self

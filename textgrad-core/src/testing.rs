@@ -1,4 +1,4 @@
-//! A scripted engine: answers what it was told to, and remembers what it was asked.
+//! A scripted engine: gives scripted answers and records the requests.
 //!
 //! Tests of ops, losses and optimizers assert on what was *sent*, not only on what came back.
 

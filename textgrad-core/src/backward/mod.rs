@@ -6,6 +6,8 @@ mod state;
 use std::fmt;
 use std::sync::Arc;
 
+use derive_setters::Setters;
+
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::gradient::Gradients;
@@ -46,11 +48,11 @@ impl From<BackwardError> for Error {
     }
 }
 
-/// Runs a backward pass from `root` with the settings that hold by default; see [`Backward`].
+/// Runs a backward pass from `root` with the default settings; see [`Backward`].
 ///
 /// # Errors
 /// A [`BackwardError`] with the cause and what was found before it.
-pub async fn backward(root: &Variable) -> Result<Gradients, BackwardError> {
+pub async fn backward(root: impl Into<Variable>) -> Result<Gradients, BackwardError> {
     Backward::new(root).run().await
 }
 
@@ -79,51 +81,31 @@ pub async fn backward(root: &Variable) -> Result<Gradients, BackwardError> {
 /// assert_eq!(gradients.text(&text), "Shorten it.");
 /// # Ok::<(), textgrad_core::Error>(()) }).unwrap();
 /// ```
-#[derive(Clone)]
+#[derive(Debug, Clone, Setters)]
+#[setters(generate = false, strip_option)]
 #[must_use = "a pass does nothing until it is run"]
 pub struct Backward {
     root: Variable,
-    settings: Settings,
-}
-
-/// What holds for a whole pass.
-#[derive(Clone, Default)]
-pub(crate) struct Settings {
-    pub(crate) engine: Option<Arc<dyn Engine>>,
-    pub(crate) layout: Layout,
-    pub(crate) seed: Option<Seed>,
-    pub(crate) observer: Option<Arc<dyn Observer>>,
+    /// Asks this engine for all feedback, instead of each op's own.
+    #[setters(generate)]
+    engine: Option<Arc<dyn Engine>>,
+    /// How requests show the call that they are about; default: [`Layout::Quoted`].
+    #[setters(generate)]
+    layout: Layout,
+    /// Gives every request of the pass a seed, derived from its position in the graph. Without this, requests carry
+    /// no seed.
+    #[setters(generate)]
+    seed: Option<Seed>,
+    /// Receives the events of the pass while it runs.
+    #[setters(generate)]
+    observer: Option<Arc<dyn Observer>>,
 }
 
 impl Backward {
     /// A pass from `root`.
-    pub fn new(root: &Variable) -> Self {
-        Self { root: root.clone(), settings: Settings::default() }
-    }
-
-    /// Asks this engine for all feedback, instead of each op's own.
-    pub fn engine(mut self, engine: Arc<dyn Engine>) -> Self {
-        self.settings.engine = Some(engine);
-        self
-    }
-
-    /// How requests show the call that they are about; default: [`Layout::Quoted`].
-    pub fn layout(mut self, layout: Layout) -> Self {
-        self.settings.layout = layout;
-        self
-    }
-
-    /// Gives every request of the pass a seed, derived from its place in the graph. Without this, requests
-    /// carry no seed.
-    pub fn seed(mut self, seed: Seed) -> Self {
-        self.settings.seed = Some(seed);
-        self
-    }
-
-    /// Receives the events of the pass while it runs.
-    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
-        self.settings.observer = Some(observer);
-        self
+    pub fn new(root: impl Into<Variable>) -> Self {
+        let (root, layout) = (root.into(), Layout::default());
+        Self { root, engine: None, layout, seed: None, observer: None }
     }
 
     /// Runs the pass. Dropping the future ends it and everything that it has under way.
@@ -132,17 +114,7 @@ impl Backward {
     /// A [`BackwardError`] with what was found before: an op that failed or panicked, or a root that depends
     /// on nothing that requires a gradient.
     pub async fn run(self) -> Result<Gradients, BackwardError> {
-        pass::run(&self.root, self.settings).await
-    }
-}
-
-impl fmt::Debug for Backward {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Backward")
-            .field("root", &self.root)
-            .field("layout", &self.settings.layout)
-            .field("seed", &self.settings.seed)
-            .finish_non_exhaustive()
+        pass::run(self).await
     }
 }
 

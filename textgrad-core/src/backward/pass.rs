@@ -1,17 +1,14 @@
 //! Running a pass: whatever is ready runs at the same time.
 
-use std::any::Any;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use petgraph::graph::NodeIndex;
 
 use super::state::{Group, State};
-use super::{BackwardError, BackwardEvent, Settings};
-use crate::error::{Error, panic_message};
+use super::{Backward, BackwardError, BackwardEvent};
+use crate::error::{Error, catch_panic_async};
 use crate::gradient::{Feedback, Gradient, Gradients, ReduceCx};
 use crate::graph::GraphNode;
 use crate::op::{BackwardCx, Call, OpFailure};
@@ -25,18 +22,14 @@ enum Done {
 
 struct Pass {
     state: State,
-    settings: Settings,
+    settings: Backward,
     jobs: FuturesUnordered<BoxFuture<'static, Done>>,
-    /// The failure nearest to the root, with its place.
+    /// The failure nearest to the root, with its position in the graph.
     failure: Option<(usize, Error)>,
 }
 
-pub(super) async fn run(root: &Variable, settings: Settings) -> Result<Gradients, BackwardError> {
-    if !root.requires_grad() {
-        let error = Error::NothingRequiresGrad { role: root.role().to_string() };
-        return Err(BackwardError { error, gradients: Gradients::default() });
-    }
-    let state = State::new(root)
+pub(super) async fn run(settings: Backward) -> Result<Gradients, BackwardError> {
+    let state = State::new(&settings.root)
         .map_err(|error| BackwardError { error, gradients: Gradients::default() })?;
     let mut pass = Pass { state, settings, jobs: FuturesUnordered::new(), failure: None };
     pass.advance();
@@ -82,25 +75,24 @@ impl Pass {
 
     fn start_reduce(&mut self, node: NodeIndex, variable: &Variable, group: Group) {
         let feedback = group.feedback.len();
-        self.tell(&BackwardEvent::ReduceStarted { variable, feedback });
+        self.notify(&BackwardEvent::ReduceStarted { variable, feedback });
         let cx = ReduceCx {
             variable: variable.clone(),
             feedback: group.feedback.clone(),
-            // Several wishes may meet at one variable: each merge has a place of its own.
+            // Several reductions may meet at one variable: each has a seed of its own.
             seed: self.settings.seed.map(|seed| {
                 seed.child("reduce", node.index() as u64).child("of", group.tag.rank as u64)
             }),
             engine: self.settings.engine.clone(),
         };
         self.jobs.push(Box::pin(async move {
-            let reduce = Arc::clone(&group.tag.reduce);
-            let work = AssertUnwindSafe(async { reduce.reduce(&cx).await }).catch_unwind();
-            let merged = match work.await {
-                Ok(merged) => merged.map_err(|error| Error::Backward {
-                    op: reduce.name().to_owned(),
-                    source: Box::new(error),
-                }),
-                Err(panic) => Err(panicked(reduce.name(), &*panic)),
+            let reduce = &group.tag.reduce;
+            let op = || reduce.name().to_owned();
+            let merged = match catch_panic_async(async { reduce.reduce(&cx).await }).await {
+                Ok(merged) => {
+                    merged.map_err(|error| Error::Backward { op: op(), source: Box::new(error) })
+                }
+                Err(message) => Err(Error::Panic { op: op(), message }),
             };
             Done::Reduce { node, group, merged }
         }));
@@ -111,16 +103,16 @@ impl Pass {
         if !call.requires_grad() || gradients.iter().all(Vec::is_empty) {
             return self.state.finish_call(node, &call, Vec::new());
         }
-        self.tell(&BackwardEvent::CallStarted { call: &call });
+        self.notify(&BackwardEvent::CallStarted { call: &call });
         let seed = self.settings.seed.map(|seed| seed.child("call", node.index() as u64));
         let (engine, layout) = (self.settings.engine.clone(), self.settings.layout);
         let cx = BackwardCx::new(Arc::clone(&call), gradients, outputs, engine, layout, seed);
         self.jobs.push(Box::pin(async move {
-            let op = Arc::clone(call.op());
-            let work = AssertUnwindSafe(async { op.backward(&cx).await }).catch_unwind();
-            let said = match work.await {
+            let said = match catch_panic_async(async { call.op().backward(&cx).await }).await {
                 Ok(said) => checked(&call, said),
-                Err(panic) => Err(panicked(op.name(), &*panic).into()),
+                Err(message) => {
+                    Err(Error::Panic { op: call.op().name().to_owned(), message }.into())
+                }
             };
             Done::Call { node, call, said }
         }));
@@ -135,7 +127,7 @@ impl Pass {
                     failure.gradients
                 });
                 let gradients = said.iter().flatten().count();
-                self.tell(&BackwardEvent::CallFinished { call: &call, gradients });
+                self.notify(&BackwardEvent::CallFinished { call: &call, gradients });
                 if let Err(error) = self.state.finish_call(node, &call, said) {
                     self.fail(node, error);
                 }
@@ -164,13 +156,13 @@ impl Pass {
     }
 
     fn fail(&mut self, node: NodeIndex, error: Error) {
-        self.tell(&BackwardEvent::Failed { error: &error });
-        if self.failure.as_ref().is_none_or(|(place, _)| *place < node.index()) {
+        self.notify(&BackwardEvent::Failed { error: &error });
+        if self.failure.as_ref().is_none_or(|(index, _)| *index < node.index()) {
             self.failure = Some((node.index(), error));
         }
     }
 
-    fn tell(&self, event: &BackwardEvent<'_>) {
+    fn notify(&self, event: &BackwardEvent<'_>) {
         if let Some(observer) = &self.settings.observer {
             observer.event(event);
         }
@@ -197,8 +189,4 @@ fn checked(
             gradients: failure.gradients,
         }),
     }
-}
-
-fn panicked(op: &str, panic: &(dyn Any + Send)) -> Error {
-    Error::Panic { op: op.to_owned(), message: panic_message(panic) }
 }

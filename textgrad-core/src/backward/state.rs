@@ -18,7 +18,7 @@ use crate::variable::Variable;
 /// The pass keeps tags, not the gradient: an op cannot lose a tag by returning a new gradient.
 #[derive(Clone)]
 pub(super) struct Tag {
-    /// The call's place in the graph: the smaller, the further inside.
+    /// The call's index in the graph: the smaller, the further inside.
     pub(super) rank: usize,
     pub(super) reduce: Arc<dyn Reduce>,
 }
@@ -75,6 +75,9 @@ pub(super) struct State {
 
 impl State {
     pub(super) fn new(root: &Variable) -> Result<Self, Error> {
+        if !root.requires_grad() {
+            return Err(Error::NothingRequiresGrad { role: root.role().to_string() });
+        }
         let graph = Graph::trace_differentiable(root);
         let node = graph.node(root).ok_or_else(|| internal("the root in its graph", "none"))?;
         let nodes = graph.nodes.node_indices();
@@ -149,7 +152,7 @@ impl State {
         }
     }
 
-    /// Puts merged feedback in the place of what it was merged from.
+    /// Replaces feedback by what it was merged into.
     pub(super) fn merged(
         &mut self,
         node: NodeIndex,

@@ -5,6 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use derive_setters::Setters;
+
 use super::Usage;
 
 /// The class of an [`EngineError`]: what a caller would decide by.
@@ -89,12 +91,21 @@ impl fmt::Display for ErrorKind {
 /// assert_eq!(error.retry_after(), Some(Duration::from_secs(2)));
 /// assert_eq!(error.to_string(), "the server asks to slow down (HTTP 429)");
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Setters)]
+#[setters(generate = false, prefix = "with_", strip_option)]
 pub struct EngineError {
     kind: ErrorKind,
+    /// Replaces the message and keeps all else.
+    #[setters(generate, into)]
     message: String,
+    /// Sets the HTTP status.
+    #[setters(generate)]
     status: Option<u16>,
+    /// Sets how long the server asks to wait.
+    #[setters(generate)]
     retry_after: Option<Duration>,
+    /// Sets the server's own word on whether to try again; it overrides the class's.
+    #[setters(generate)]
     retryable: Option<bool>,
     // Boxed: errors are returned by value everywhere, and hardly one has it.
     usage: Option<Box<Usage>>,
@@ -113,34 +124,6 @@ impl EngineError {
             usage: None,
             source: None,
         }
-    }
-
-    /// Replaces the message and keeps all else.
-    #[must_use]
-    pub fn with_message(mut self, message: impl Into<String>) -> Self {
-        self.message = message.into();
-        self
-    }
-
-    /// Sets the HTTP status.
-    #[must_use]
-    pub fn with_status(mut self, status: u16) -> Self {
-        self.status = Some(status);
-        self
-    }
-
-    /// How long the server asks to wait.
-    #[must_use]
-    pub fn with_retry_after(mut self, delay: Duration) -> Self {
-        self.retry_after = Some(delay);
-        self
-    }
-
-    /// The server's own word on whether to try again; it overrides the class's.
-    #[must_use]
-    pub fn with_retryable(mut self, retryable: bool) -> Self {
-        self.retryable = Some(retryable);
-        self
     }
 
     /// The tokens that the server counted although the call failed, as for an answer that it then withheld.

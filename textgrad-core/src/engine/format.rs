@@ -1,5 +1,6 @@
 //! The shape that an answer must have.
 
+use derive_setters::Setters;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -46,11 +47,15 @@ pub enum FormatError {
 /// assert_eq!(request.format.as_ref().map(Format::name), Some("verdict"));
 /// # Ok::<(), textgrad_core::FormatError>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Setters)]
 #[serde(try_from = "Wire")]
+#[setters(generate = false, prefix = "with_")]
 pub struct Format {
     name: String,
     schema: Map<String, Value>,
+    /// Whether a server that knows both must hold the answer to the schema (the default), or may treat it as
+    /// a hint and take schemas that it could not enforce. Only OpenAI's own servers know the difference.
+    #[setters(generate)]
     strict: bool,
 }
 
@@ -87,14 +92,6 @@ impl Format {
             Value::Object(schema) => Ok(Self { name, schema, strict: true }),
             other => Err(FormatError::Schema(crate::variable::truncate(&other.to_string(), 80))),
         }
-    }
-
-    /// Whether a server that knows both must hold the answer to the schema (the default), or may treat it as
-    /// a hint and take schemas that it could not enforce. Only OpenAI's own servers know the difference.
-    #[must_use]
-    pub fn with_strict(mut self, strict: bool) -> Self {
-        self.strict = strict;
-        self
     }
 
     /// What the answer is called.

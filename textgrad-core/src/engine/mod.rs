@@ -3,25 +3,22 @@
 //! An [`Engine`] answers a [`Request`] with a [`Response`] or an [`EngineError`]. Nothing else in this
 //! crate knows how that happens: over HTTP, from a recording, from a simulation, or from a script.
 
-use std::fmt;
 mod error;
 mod format;
-mod from_fn;
-mod info;
-mod message;
 mod request;
 mod response;
 
+use std::borrow::Cow;
+use std::fmt;
+use std::future::Future;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use derive_setters::Setters;
 
 pub use self::error::{EngineError, ErrorKind};
 pub use self::format::{Format, FormatError};
-pub use self::from_fn::{EngineFn, engine_fn};
-pub use self::info::EngineInfo;
-pub use self::message::{Message, MessageRole, Part};
-pub use self::request::{Purpose, Request, Sampling};
+pub use self::request::{Message, MessageRole, Part, Purpose, Request, Sampling};
 pub use self::response::{Choice, FinishReason, Response, TokenLogprob, Usage};
 
 /// Something that completes a conversation.
@@ -103,6 +100,117 @@ impl<E: Engine + ?Sized> Engine for Arc<E> {
 
     async fn complete(&self, request: &Request) -> Result<Response, EngineError> {
         (**self).complete(request).await
+    }
+}
+
+/// The name of an engine, what distinguishes it in caches, and whether its responses are simulated.
+///
+/// # Examples
+/// ```
+/// use textgrad_core::EngineInfo;
+///
+/// let info = EngineInfo::new("openai:llama3").with_identity("openai+http://localhost:8000/v1#llama3");
+/// assert_eq!(info.name(), "openai:llama3");
+/// assert!(!info.is_simulation());
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Setters)]
+#[setters(generate = false, prefix = "with_", into, strip_option)]
+pub struct EngineInfo {
+    name: Cow<'static, str>,
+    /// Sets the identity.
+    #[setters(generate)]
+    identity: Option<String>,
+    is_simulation: bool,
+}
+
+impl EngineInfo {
+    /// The info of an engine whose name identifies it, and which is no simulation.
+    pub fn new(name: impl Into<Cow<'static, str>>) -> Self {
+        Self { name: name.into(), identity: None, is_simulation: false }
+    }
+
+    /// [`new`](Self::new) for a constant name, usable in a `static`.
+    #[must_use]
+    pub const fn from_static(name: &'static str) -> Self {
+        Self { name: Cow::Borrowed(name), identity: None, is_simulation: false }
+    }
+
+    /// Sets whether the responses are simulated.
+    #[must_use]
+    pub const fn with_simulation(mut self, is_simulation: bool) -> Self {
+        self.is_simulation = is_simulation;
+        self
+    }
+
+    /// A short name for logs, journals and reports, such as `openai:llama-3.1-70b`. Never a secret.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What distinguishes the engine from all others whose responses may be cached: two engines of the same
+    /// identity must be interchangeable to a caller. Default: the name; the engine of a server adds its address.
+    /// Never a secret.
+    ///
+    /// Caches build their keys from it. Journals and recordings use the name: they belong to a run, which may
+    /// move to another address.
+    #[must_use]
+    pub fn identity(&self) -> &str {
+        self.identity.as_deref().unwrap_or(&self.name)
+    }
+
+    /// Whether the responses are simulated. Whatever shows figures of such an engine must say so.
+    #[must_use]
+    pub const fn is_simulation(&self) -> bool {
+        self.is_simulation
+    }
+}
+
+/// An engine made of an async function; see [`engine_fn`].
+#[derive(Clone)]
+pub struct EngineFn<F> {
+    info: EngineInfo,
+    function: F,
+}
+
+/// Makes an engine of an async function.
+///
+/// # Examples
+/// ```
+/// use textgrad_core::{Choice, FinishReason, Request, Response, engine_fn};
+///
+/// let echo = engine_fn("echo", |request: Request| async move {
+///     let last = request.messages.last().map(|m| m.text()).unwrap_or_default();
+///     Ok(Response::new(vec![Choice::new(last, FinishReason::Stop)]))
+/// });
+/// # let _: &dyn textgrad_core::Engine = &echo;
+/// ```
+pub fn engine_fn<F, Fut>(name: impl Into<String>, function: F) -> EngineFn<F>
+where
+    F: Fn(Request) -> Fut + Send + Sync,
+    Fut: Future<Output = Result<Response, EngineError>> + Send,
+{
+    EngineFn { info: EngineInfo::new(name.into()), function }
+}
+
+impl<F> fmt::Debug for EngineFn<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EngineFn").field("name", &self.info.name()).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl<F, Fut> Engine for EngineFn<F>
+where
+    F: Fn(Request) -> Fut + Send + Sync,
+    Fut: Future<Output = Result<Response, EngineError>> + Send,
+{
+    fn info(&self) -> &EngineInfo {
+        &self.info
+    }
+
+    async fn complete(&self, request: &Request) -> Result<Response, EngineError> {
+        (self.function)(request.clone()).await
     }
 }
 

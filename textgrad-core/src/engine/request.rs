@@ -1,12 +1,13 @@
-//! Requests to engines.
+//! Requests to engines: a conversation, and how to sample its completions.
 
 use std::fmt;
 
+use derive_setters::Setters;
 use serde::{Deserialize, Serialize};
 
 use super::format::Format;
-use super::message::Message;
 use crate::seed::Seed;
+use crate::variable::{Image, Value};
 
 /// Why a request is made. For accounting and traces; engines must not change their answer by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -52,22 +53,27 @@ impl fmt::Display for Purpose {
 }
 
 /// How answers are drawn. A field that is `None` is not sent: the server's own default then holds.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Setters)]
 #[serde(default, deny_unknown_fields)]
+#[setters(generate = false, prefix = "with_", strip_option)]
 pub struct Sampling {
     /// How many answers to draw; at least 1.
+    #[setters(generate)]
     pub n: u32,
     /// Randomness; 0 is greedy, 1 is the model's own distribution.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[setters(generate)]
     pub temperature: Option<f64>,
     /// Nucleus sampling: the smallest set of tokens with this probability, in `(0, 1]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub top_p: Option<f64>,
     /// The longest answer, in tokens.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[setters(generate)]
     pub max_tokens: Option<u32>,
     /// Seed of the draw. Choice `i` of `n` stands for seed + i, as vLLM has it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[setters(generate)]
     pub seed: Option<u64>,
     /// Texts that end an answer; not part of it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -79,8 +85,9 @@ pub struct Sampling {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub presence_penalty: Option<f64>,
     /// Asks for the logarithms of the probabilities of the completion tokens, and of so many of the likeliest at
-    /// each place, at most 20 with most servers: [`Choice::logprobs`](super::Choice::logprobs).
+    /// each position, at most 20 with most servers: [`Choice::logprobs`](super::Choice::logprobs).
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[setters(generate)]
     pub top_logprobs: Option<u32>,
     /// Fields that only some servers know (`top_k`, `min_p`, `repetition_penalty`, ...), written to the
     /// top level of the request body as they are.
@@ -106,63 +113,31 @@ impl Default for Sampling {
 }
 
 impl Sampling {
-    /// The same draw for `n` answers.
+    /// The same draw with this seed; with its own where there is none.
     #[must_use]
-    pub fn with_n(mut self, n: u32) -> Self {
-        self.n = n;
-        self
-    }
-
-    /// The same draw from another seed.
-    #[must_use]
-    pub fn with_seed(mut self, seed: u64) -> Self {
-        self.seed = Some(seed);
-        self
-    }
-
-    /// The same draw from the seed of a place; from its own where there is none.
-    #[must_use]
-    pub fn at(mut self, place: Option<Seed>) -> Self {
-        if let Some(place) = place {
-            self.seed = Some(place.request_seed());
+    pub fn at(mut self, seed: Option<Seed>) -> Self {
+        if let Some(seed) = seed {
+            self.seed = Some(seed.request_seed());
         }
-        self
-    }
-
-    /// The same draw at another temperature.
-    #[must_use]
-    pub fn with_temperature(mut self, temperature: f64) -> Self {
-        self.temperature = Some(temperature);
-        self
-    }
-
-    /// The same draw, with how likely each token was and so many of the likeliest in its place.
-    #[must_use]
-    pub fn with_top_logprobs(mut self, top_logprobs: u32) -> Self {
-        self.top_logprobs = Some(top_logprobs);
-        self
-    }
-
-    /// The same draw with another bound on the answer's length, in tokens.
-    #[must_use]
-    pub fn with_max_tokens(mut self, max_tokens: u32) -> Self {
-        self.max_tokens = Some(max_tokens);
         self
     }
 }
 
 /// A conversation to complete, how to draw the answers, and why they are wanted.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Setters)]
+#[setters(generate = false, prefix = "with_", strip_option)]
 pub struct Request {
     /// The conversation so far.
     pub messages: Vec<Message>,
     /// How answers are drawn.
     #[serde(default)]
+    #[setters(generate)]
     pub sampling: Sampling,
     /// Why the request is made.
     pub purpose: Purpose,
     /// The shape that each answer must have; any where it is `None`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[setters(generate)]
     pub format: Option<Format>,
 }
 
@@ -176,19 +151,103 @@ impl Request {
             format: None,
         }
     }
+}
 
-    /// The same request, drawn another way.
+/// Who speaks a [`Message`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MessageRole {
+    /// Instructions that hold for the whole conversation.
+    System,
+    /// The caller.
+    User,
+    /// The model.
+    Assistant,
+}
+
+impl MessageRole {
+    /// The name that servers use.
     #[must_use]
-    pub fn with_sampling(mut self, sampling: Sampling) -> Self {
-        self.sampling = sampling;
-        self
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::User => "user",
+            Self::Assistant => "assistant",
+        }
+    }
+}
+
+impl fmt::Display for MessageRole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A piece of a message: text or an image.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// Text, sent exactly as it is.
+    Text(String),
+    /// An image with its media type.
+    Image(Image),
+}
+
+impl From<&Value> for Part {
+    fn from(value: &Value) -> Self {
+        match value {
+            Value::Text(text) => Self::Text(text.to_string()),
+            Value::Image(image) => Self::Image(image.clone()),
+        }
+    }
+}
+
+/// One turn of a conversation: a role and its parts, in order.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Message {
+    /// Who speaks.
+    pub role: MessageRole,
+    /// The content.
+    pub parts: Vec<Part>,
+}
+
+impl Message {
+    /// A message of several parts.
+    pub fn new(role: MessageRole, parts: impl IntoIterator<Item = Part>) -> Self {
+        Self { role, parts: parts.into_iter().collect() }
     }
 
-    /// The same request for answers of this shape.
+    /// A system message of one text.
+    pub fn system(text: impl Into<String>) -> Self {
+        Self::new(MessageRole::System, [Part::Text(text.into())])
+    }
+
+    /// A user message of one text.
+    pub fn user(text: impl Into<String>) -> Self {
+        Self::new(MessageRole::User, [Part::Text(text.into())])
+    }
+
+    /// An assistant message of one text.
+    pub fn assistant(text: impl Into<String>) -> Self {
+        Self::new(MessageRole::Assistant, [Part::Text(text.into())])
+    }
+
+    /// The text of the message: its text parts, one after the other, images left out.
     #[must_use]
-    pub fn with_format(mut self, format: Format) -> Self {
-        self.format = Some(format);
-        self
+    pub fn text(&self) -> String {
+        self.parts
+            .iter()
+            .filter_map(|part| match part {
+                Part::Text(text) => Some(text.as_str()),
+                Part::Image(_) => None,
+            })
+            .collect()
+    }
+
+    /// Whether the message holds an image.
+    #[must_use]
+    pub fn has_image(&self) -> bool {
+        self.parts.iter().any(|part| matches!(part, Part::Image(_)))
     }
 }
 

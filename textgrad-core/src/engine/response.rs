@@ -4,6 +4,7 @@ use std::fmt;
 use std::iter::Sum;
 use std::ops::{Add, AddAssign};
 
+use derive_setters::Setters;
 use serde::{Deserialize, Serialize};
 
 /// Why an answer ended.
@@ -62,20 +63,21 @@ impl fmt::Display for FinishReason {
     }
 }
 
-/// How likely a token of an answer was, and what else could have stood in its place.
+/// How likely a token of an answer was, and which tokens were the alternatives.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TokenLogprob {
     /// The token as text.
     pub token: String,
     /// The natural logarithm of its probability.
     pub logprob: f64,
-    /// The likeliest tokens in its place, itself perhaps among them, with theirs.
+    /// The likeliest tokens at its position, itself perhaps among them, with theirs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub top: Vec<(String, f64)>,
 }
 
 /// One answer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Setters)]
+#[setters(generate = false, prefix = "with_")]
 pub struct Choice {
     /// The text.
     pub text: String,
@@ -85,6 +87,7 @@ pub struct Choice {
     /// the server returns them. Together they are not always the text: servers leave out of the text what a
     /// model thought, and tell its end mark.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[setters(generate)]
     pub logprobs: Vec<TokenLogprob>,
 }
 
@@ -92,13 +95,6 @@ impl Choice {
     /// An answer and why it ended.
     pub fn new(text: impl Into<String>, finish_reason: FinishReason) -> Self {
         Self { text: text.into(), finish_reason, logprobs: Vec::new() }
-    }
-
-    /// The same answer with its tokens.
-    #[must_use]
-    pub fn with_logprobs(mut self, logprobs: Vec<TokenLogprob>) -> Self {
-        self.logprobs = logprobs;
-        self
     }
 }
 
@@ -152,15 +148,18 @@ impl Sum for Usage {
 }
 
 /// What an engine answered: at least one choice, what it cost, and which model it was.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Setters)]
+#[setters(generate = false, prefix = "with_", into)]
 pub struct Response {
     /// The answers, in the order of their index.
     pub choices: Vec<Choice>,
     /// What the call cost; zero where the server does not say.
     #[serde(default)]
+    #[setters(generate)]
     pub usage: Usage,
     /// The model as the server names it; empty where it does not say.
     #[serde(default)]
+    #[setters(generate)]
     pub model: String,
 }
 
@@ -169,19 +168,5 @@ impl Response {
     #[must_use]
     pub fn new(choices: Vec<Choice>) -> Self {
         Self { choices, usage: Usage::default(), model: String::new() }
-    }
-
-    /// The same response with its cost.
-    #[must_use]
-    pub fn with_usage(mut self, usage: Usage) -> Self {
-        self.usage = usage;
-        self
-    }
-
-    /// The same response with the name of its model.
-    #[must_use]
-    pub fn with_model(mut self, model: impl Into<String>) -> Self {
-        self.model = model.into();
-        self
     }
 }

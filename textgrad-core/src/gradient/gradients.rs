@@ -69,8 +69,8 @@ impl sealed::Position for Variable {
 
 impl sealed::Position for Parameter {
     fn position(&self, gradients: &Gradients) -> Option<usize> {
-        let current = gradients.index.get(&self.variable()).copied();
-        current.or_else(|| gradients.entries.iter().rposition(|entry| self.owns(&entry.variable)))
+        let current = gradients.index.get(&self.variable());
+        current.or_else(|| gradients.last_leaves.get(&address(self.identity()))).copied()
     }
 }
 
@@ -88,6 +88,13 @@ impl<T: sealed::Position + ?Sized> sealed::Position for &T {
 pub struct Gradients {
     entries: Vec<Entry>,
     index: HashMap<Variable, usize>,
+    /// The leaf of each parameter whose gradients were added last, by the address of the parameter's identity, which
+    /// the leaf keeps alive.
+    last_leaves: HashMap<usize, usize>,
+}
+
+fn address(identity: &Arc<()>) -> usize {
+    Arc::as_ptr(identity).addr()
 }
 
 impl Gradients {
@@ -101,6 +108,9 @@ impl Gradients {
             entry.received.extend(received);
             entry.gradients.extend(gradients);
         } else {
+            if let Some(parameter) = variable.parameter() {
+                self.last_leaves.insert(address(parameter), self.entries.len());
+            }
             self.index.insert(variable.clone(), self.entries.len());
             self.entries.push(Entry { variable, received, gradients });
         }

@@ -3,7 +3,10 @@
 mod gradients;
 mod reduce;
 
+use std::collections::HashSet;
 use std::sync::Arc;
+
+use derive_setters::Setters;
 
 pub use self::gradients::{GradientOf, Gradients, IncomingFeedback};
 pub use self::reduce::{Deduplicate, KeepAll, Reduce, ReduceCx, ReduceFn, reduce_fn};
@@ -15,12 +18,12 @@ use crate::variable::Variable;
 ///
 /// The objective at the end of a graph has no feedback of its own: there the pass starts with
 /// [`Gradient::Objective`], a variant of its own and never an empty text, so that "this is the thing to
-/// improve" and "nothing was said" cannot be mixed up.
+/// improve" and "there is no feedback" cannot be mixed up.
 #[derive(Debug, Clone)]
 pub enum Gradient {
     /// The variable is the objective itself, or stands for it.
     Objective,
-    /// Something was said about the variable.
+    /// Feedback on the variable.
     Feedback(Feedback),
 }
 
@@ -86,8 +89,8 @@ impl Feedback {
     }
 
     /// Feedback whose words are a variable of the graph. An image has no words: its description is used.
-    #[must_use]
-    pub fn from_variable(words: Variable) -> Self {
+    pub fn from_variable(words: impl Into<Variable>) -> Self {
+        let words = words.into();
         let words = match words.text() {
             Some(_) => words,
             None => Variable::constant(words.value().describe(), Arc::clone(words.role())),
@@ -109,13 +112,9 @@ impl Feedback {
     /// The same feedback with more circumstances; those that it has already are not repeated.
     #[must_use]
     pub fn with_contexts(mut self, contexts: impl IntoIterator<Item = Arc<Context>>) -> Self {
-        let mut all: Vec<Arc<Context>> = self.contexts.to_vec();
-        for context in contexts {
-            if !all.iter().any(|known| Arc::ptr_eq(known, &context)) {
-                all.push(context);
-            }
-        }
-        self.contexts = all.into();
+        let mut known = HashSet::new();
+        let all = self.contexts.iter().cloned().chain(contexts);
+        self.contexts = all.filter(|context| known.insert(Arc::as_ptr(context))).collect();
         self
     }
 
@@ -149,17 +148,21 @@ impl Feedback {
 /// [`BackwardCx::context`](crate::BackwardCx::context) gives that of the call under differentiation. Prompts quote
 /// it by [`Op::quote`](crate::Op::quote): the context keeps the call, not a rendered text, so the optimizer renders it
 /// with its own prompt pack and does not repeat the text of the variable.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Setters)]
+#[setters(generate = false, prefix = "with_", strip_option, into)]
 pub struct Context {
     call: Arc<Call>,
     response: Output,
+    /// Adds the messages of the request for the feedback, followed by the feedback itself, for a later request to
+    /// continue.
+    #[setters(generate)]
     dialogue: Option<Arc<[Message]>>,
 }
 
 impl Context {
     /// The call that made a variable; `None` for a leaf.
-    #[must_use]
-    pub fn of(response: &Variable) -> Option<Self> {
+    pub fn of(response: impl Into<Variable>) -> Option<Self> {
+        let response = response.into();
         let source = response.source()?;
         Self::new(source.call(), source.output())
     }
@@ -169,14 +172,6 @@ impl Context {
     pub fn new(call: &Arc<Call>, output: usize) -> Option<Self> {
         let response = call.outputs().get(output)?.clone();
         Some(Self { call: Arc::clone(call), response, dialogue: None })
-    }
-
-    /// Adds the messages of the request for the feedback, followed by the feedback itself, for a later request to
-    /// continue.
-    #[must_use]
-    pub fn with_dialogue(mut self, dialogue: impl Into<Arc<[Message]>>) -> Self {
-        self.dialogue = Some(dialogue.into());
-        self
     }
 
     /// The call.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::Feedback;
+use super::{Context, Feedback};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::seed::Seed;
@@ -38,7 +38,7 @@ impl fmt::Debug for dyn Reduce + '_ {
 }
 
 /// The input of a [`Reduce`].
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct ReduceCx {
     pub(crate) variable: Variable,
     pub(crate) feedback: Vec<Feedback>,
@@ -72,19 +72,10 @@ impl ReduceCx {
     }
 }
 
-impl fmt::Debug for ReduceCx {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ReduceCx")
-            .field("variable", &self.variable)
-            .field("feedback", &self.feedback)
-            .finish_non_exhaustive()
-    }
-}
-
 /// A reduction that keeps all feedback as it is.
 ///
-/// For a place that asks for a reduction and should have none. A reduction further outside still merges what
-/// passed through here.
+/// For an op that asks for a reduction and should have none. A reduction further outside still merges what passed
+/// through the op.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct KeepAll;
 
@@ -111,18 +102,18 @@ impl Reduce for Deduplicate {
     }
 
     async fn reduce(&self, cx: &ReduceCx) -> Result<Vec<Feedback>, Error> {
-        let mut kept: Vec<Feedback> = Vec::new();
-        let mut places: HashMap<String, usize> = HashMap::new();
+        let mut groups: Vec<(&Feedback, Vec<Arc<Context>>)> = Vec::new();
+        let mut positions: HashMap<String, usize> = HashMap::new();
         for feedback in cx.feedback() {
-            let place = *places.entry(plain_words(feedback.text())).or_insert(kept.len());
-            match kept.get_mut(place) {
-                Some(known) => {
-                    *known = known.clone().with_contexts(feedback.contexts().iter().cloned());
-                }
-                None => kept.push(feedback.clone()),
+            let position = *positions.entry(plain_words(feedback.text())).or_insert(groups.len());
+            let contexts = feedback.contexts().iter().cloned();
+            match groups.get_mut(position) {
+                Some((_, all)) => all.extend(contexts),
+                None => groups.push((feedback, contexts.collect())),
             }
         }
-        Ok(kept)
+        let kept = groups.into_iter();
+        Ok(kept.map(|(first, contexts)| first.clone().with_contexts(contexts)).collect())
     }
 }
 
@@ -142,7 +133,7 @@ pub struct ReduceFn<F> {
 /// ```
 /// use textgrad_core::{Reduce, ReduceCx, reduce_fn};
 ///
-/// // Of all that was said, the shortest.
+/// // Of all feedback, the shortest.
 /// let shortest = reduce_fn("shortest", |cx: ReduceCx| async move {
 ///     let shortest = cx.feedback().iter().min_by_key(|feedback| feedback.text().len());
 ///     Ok(shortest.cloned().into_iter().collect())

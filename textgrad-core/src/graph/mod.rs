@@ -95,14 +95,12 @@ pub struct Graph {
 
 impl Graph {
     /// Everything that `root` was made of. Linear in its size; never recurses.
-    #[must_use]
-    pub fn trace(root: &Variable) -> Self {
+    pub fn trace(root: impl Into<Variable>) -> Self {
         Self::trace_all([root])
     }
 
     /// Everything that any of `roots` was made of, as one graph.
-    #[must_use]
-    pub fn trace_all<'a>(roots: impl IntoIterator<Item = &'a Variable>) -> Self {
+    pub fn trace_all<V: Into<Variable>>(roots: impl IntoIterator<Item = V>) -> Self {
         trace::trace(roots, |_| true)
     }
 

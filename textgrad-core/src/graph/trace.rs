@@ -18,8 +18,8 @@ enum Step {
 /// Traces what `roots` were made of, following the inputs that `follow` wants. Depth first and from left to
 /// right with a stack of its own, so that the order is the program's and a long chain cannot overflow the
 /// stack.
-pub(super) fn trace<'a>(
-    roots: impl IntoIterator<Item = &'a Variable>,
+pub(super) fn trace<V: Into<Variable>>(
+    roots: impl IntoIterator<Item = V>,
     follow: impl Fn(&Variable) -> bool,
 ) -> Graph {
     let mut nodes: DiGraph<GraphNode, GraphEdge> = DiGraph::new();
@@ -29,7 +29,7 @@ pub(super) fn trace<'a>(
     let mut entered_calls: HashSet<*const Call> = HashSet::new();
 
     for root in roots {
-        let mut steps = vec![Step::Enter(root.clone())];
+        let mut steps = vec![Step::Enter(root.into())];
         while let Some(step) = steps.pop() {
             match step {
                 Step::Enter(variable) => {

@@ -1,6 +1,5 @@
 //! The context of an op's backward, and its failure.
 
-use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
@@ -43,10 +42,11 @@ impl<E: Into<Error>> From<E> for OpFailure {
     }
 }
 
-/// What an op's backward is told: the call, and what was said about each of its outputs. Cheap to clone.
-#[derive(Clone)]
+/// The input of an op's backward: the call, and the gradients of each of its outputs. Cheap to clone.
+#[derive(Debug, Clone)]
 pub struct BackwardCx(Arc<Inner>);
 
+#[derive(Debug)]
 struct Inner {
     call: Arc<Call>,
     gradients: Vec<Vec<Gradient>>,
@@ -174,14 +174,5 @@ impl BackwardCx {
             None => Ok(gradients),
             Some(error) => Err(OpFailure { error, gradients }),
         }
-    }
-}
-
-impl fmt::Debug for BackwardCx {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BackwardCx")
-            .field("call", &self.0.call)
-            .field("gradients", &self.0.gradients)
-            .finish_non_exhaustive()
     }
 }

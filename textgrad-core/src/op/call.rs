@@ -1,6 +1,5 @@
 //! A recorded call of an op.
 
-use std::fmt;
 use std::sync::Arc;
 
 use super::Op;
@@ -9,6 +8,7 @@ use crate::error::Error;
 use crate::variable::Variable;
 
 /// One call of an op: the op, what went in and what came out.
+#[derive(Debug)]
 pub struct Call {
     op: Arc<dyn Op>,
     inputs: Inputs,
@@ -62,21 +62,10 @@ impl Call {
     }
 }
 
-impl fmt::Debug for Call {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<&str> = self.inputs.iter().map(|input| &**input.name()).collect();
-        f.debug_struct("Call")
-            .field("op", &self.op.name())
-            .field("inputs", &names)
-            .field("outputs", &self.outputs.len())
-            .finish()
-    }
-}
-
 /// Runs an op and records the call: the variables that come back know where they come from.
 ///
 /// # Errors
-/// [`Error::Forward`] with the op's name and what went wrong.
+/// [`Error::Forward`] with the op's name and what went wrong; see [`Error::to_variable`] to learn from it.
 ///
 /// # Examples
 /// ```

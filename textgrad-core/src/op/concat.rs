@@ -1,24 +1,24 @@
-//! Putting texts together.
+//! Putting texts together: concatenation, and joined feedback.
 
 use std::collections::HashSet;
-use std::fmt;
 use std::ops::Add;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use derive_setters::Setters;
 
 use super::inputs::{Inputs, Output};
 use super::{BackwardCx, Call, Op, OpFailure};
 use crate::error::Error;
-use crate::gradient::{Gradient, Reduce};
-use crate::variable::Variable;
+use crate::gradient::{Feedback, Gradient, Reduce};
+use crate::variable::{Parameter, Variable};
 
 /// An op that puts texts together with a separator between them.
 ///
 /// Backwards, what is said about the whole is said about every input, exactly once; if the whole is the
 /// objective, so is each of its inputs. Constants get nothing.
 ///
-/// `+` on [`Variable`]s is one without a separator.
+/// `+` on a [`Variable`] or a [`Parameter`] is one without a separator.
 ///
 /// # Examples
 /// ```
@@ -32,12 +32,16 @@ use crate::variable::Variable;
 /// assert_eq!(&**list.role(), "list of: letter");
 /// # Ok::<(), textgrad_core::Error>(()) }).unwrap();
 /// ```
-#[derive(Clone)]
+#[derive(Debug, Clone, Setters)]
+#[setters(generate = false, strip_option)]
 pub struct Concat {
     name: Arc<str>,
     separator: Arc<str>,
     /// What stands before the roles of the inputs, and between them, in the role of the whole.
     roles: (Arc<str>, &'static str),
+    /// Merges all feedback that has passed through it, at every variable that more than one of its inputs
+    /// depends on; see [`Op::reduction`].
+    #[setters(generate)]
     reduction: Option<Arc<dyn Reduce>>,
 }
 
@@ -47,14 +51,6 @@ impl Concat {
         let name = name.into();
         let roles = (format!("{name} of: ").into(), "; ");
         Self { name, separator: separator.into(), roles, reduction: None }
-    }
-
-    /// Merges all feedback that has passed through it, at every variable that more than one of its inputs
-    /// depends on; see [`Op::reduction`].
-    #[must_use]
-    pub fn reduction(mut self, reduction: Arc<dyn Reduce>) -> Self {
-        self.reduction = Some(reduction);
-        self
     }
 
     /// `left + right`.
@@ -110,17 +106,7 @@ impl Op for Concat {
     }
 }
 
-impl fmt::Debug for Concat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Concat")
-            .field("name", &self.name)
-            .field("separator", &self.separator)
-            .field("reduction", &self.reduction.as_ref().map(|reduce| reduce.name()))
-            .finish()
-    }
-}
-
-/// The texts of two variables run together, without anything between them.
+/// The texts of a variable and of a variable or a parameter run together, without anything between them.
 ///
 /// Backwards, what is said about the whole is said about both, exactly once however deep sums are nested; if
 /// the whole is the objective, so are both. Constants get nothing.
@@ -140,34 +126,101 @@ impl fmt::Debug for Concat {
 /// assert!(matches!(gradients.get(&rules), [Gradient::Objective]));
 /// # Ok::<(), textgrad_core::Error>(()) }).unwrap();
 /// ```
-impl Add for Variable {
-    type Output = Result<Self, Error>;
-
-    fn add(self, right: Self) -> Self::Output {
-        Concat::plus(self, right)
-    }
-}
-
-impl Add<&Self> for Variable {
-    type Output = Result<Self, Error>;
-
-    fn add(self, right: &Self) -> Self::Output {
-        Concat::plus(self, right.clone())
-    }
-}
-
-impl Add<Variable> for &Variable {
+impl<R: Into<Variable>> Add<R> for &Variable {
     type Output = Result<Variable, Error>;
 
-    fn add(self, right: Variable) -> Self::Output {
-        Concat::plus(self.clone(), right)
+    fn add(self, right: R) -> Self::Output {
+        Concat::plus(self.clone(), right.into())
     }
 }
 
-impl Add for &Variable {
+/// As `&left + right`.
+impl<R: Into<Variable>> Add<R> for Variable {
+    type Output = Result<Self, Error>;
+
+    fn add(self, right: R) -> Self::Output {
+        Concat::plus(self, right.into())
+    }
+}
+
+/// The current text of the parameter is the left text; see [`Parameter::variable`].
+impl<R: Into<Variable>> Add<R> for &Parameter {
     type Output = Result<Variable, Error>;
 
-    fn add(self, right: Self) -> Self::Output {
-        Concat::plus(self.clone(), right.clone())
+    fn add(self, right: R) -> Self::Output {
+        Concat::plus(self.variable(), right.into())
+    }
+}
+
+impl Gradient {
+    /// Joins gradients into one, for an op that passes the gradients of its output on to its inputs; `None` if there
+    /// are none.
+    ///
+    /// Feedback that arrives twice is in the result once, also as a part of an earlier join, so that nested sums do not
+    /// multiply it. Feedback is identified by its [variable](Feedback::variable): two feedbacks with equal words are
+    /// both kept. Feedback replaces [`Gradient::Objective`], which has no words. Contexts are kept.
+    ///
+    /// # Examples
+    /// ```
+    /// use textgrad_core::{Feedback, Gradient};
+    ///
+    /// let [a, b] = ["Shorten it.", "Add colour."].map(|words| Gradient::from(Feedback::new(words)));
+    /// let both = Gradient::join(&[a.clone(), b]).unwrap();
+    /// let all = Gradient::join(&[both, Gradient::Objective, a]).unwrap();
+    /// assert_eq!(all.feedback().map(Feedback::text), Some("Shorten it.\nAdd colour."));
+    /// assert!(Gradient::join(&[]).is_none());
+    /// ```
+    #[must_use]
+    pub fn join(gradients: &[Self]) -> Option<Self> {
+        let said: Vec<&Feedback> = gradients.iter().filter_map(Self::feedback).collect();
+        if said.is_empty() {
+            return gradients.first().cloned();
+        }
+        let mut seen = HashSet::new();
+        let parts: Vec<Variable> = said
+            .iter()
+            .flat_map(|feedback| feedback.parts())
+            .filter(|part| seen.insert(*part))
+            .cloned()
+            .collect();
+        // Often one of them says it all; the first is as good as another.
+        let whole = said.iter().find(|feedback| feedback.parts().len() == parts.len());
+        let joined = match whole {
+            Some(whole) => Feedback::clone(whole),
+            None => Feedback::joined(JoinFeedback::call(&parts), parts),
+        };
+        let contexts = said.iter().flat_map(|feedback| feedback.contexts().iter().cloned());
+        Some(joined.with_contexts(contexts).into())
+    }
+}
+
+/// The call that puts words below one another, so that what was joined knows what it was made of.
+struct JoinFeedback;
+
+impl JoinFeedback {
+    fn call(parts: &[Variable]) -> Variable {
+        let inputs = Inputs::new(parts.iter().map(|part| ("feedback", part.clone())));
+        let output = Self::output(parts.iter().filter_map(Variable::text));
+        Call::record_one(Arc::new(Self), inputs, output)
+    }
+
+    fn output<'a>(texts: impl Iterator<Item = &'a str>) -> Output {
+        let texts: Vec<&str> = texts.collect();
+        Output::new(texts.join("\n"), Feedback::ROLE).with_requires_grad(false)
+    }
+}
+
+#[async_trait]
+impl Op for JoinFeedback {
+    fn name(&self) -> &str {
+        "join feedback"
+    }
+
+    async fn forward(&self, inputs: &Inputs) -> Result<Vec<Output>, Error> {
+        Ok(vec![Self::output(inputs.texts()?.into_iter())])
+    }
+
+    async fn backward(&self, cx: &BackwardCx) -> Result<Vec<Option<Gradient>>, OpFailure> {
+        Ok(vec![None; cx.inputs().len()])
     }
 }

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use derive_setters::Setters;
+
 use crate::error::Error;
 use crate::score::Score;
-use crate::variable::Variable;
-use crate::variable::{Image, Value};
+use crate::variable::{Image, Value, Variable};
 
 /// A named input of a call.
 #[derive(Debug, Clone)]
@@ -33,12 +34,13 @@ impl Input {
 pub struct Inputs(Arc<Vec<Input>>);
 
 impl Inputs {
-    /// Inputs of these names and variables.
-    pub fn new<N: Into<Arc<str>>>(inputs: impl IntoIterator<Item = (N, Variable)>) -> Self {
+    /// Inputs of these names and variables or parameters.
+    pub fn new<N: Into<Arc<str>>, V: Into<Variable>>(
+        inputs: impl IntoIterator<Item = (N, V)>,
+    ) -> Self {
         let inputs = inputs.into_iter();
-        Self(Arc::new(
-            inputs.map(|(name, variable)| Input { name: name.into(), variable }).collect(),
-        ))
+        let inputs = inputs.map(|(name, of)| Input { name: name.into(), variable: of.into() });
+        Self(Arc::new(inputs.collect()))
     }
 
     /// How many there are.
@@ -129,19 +131,19 @@ impl<'a> IntoIterator for &'a Inputs {
 /// Of names and variables, or of names and parameters.
 impl<N: Into<Arc<str>>, V: Into<Variable>, const K: usize> From<[(N, V); K]> for Inputs {
     fn from(inputs: [(N, V); K]) -> Self {
-        inputs.into_iter().collect()
+        Self::new(inputs)
     }
 }
 
 impl<N: Into<Arc<str>>, V: Into<Variable>> From<Vec<(N, V)>> for Inputs {
     fn from(inputs: Vec<(N, V)>) -> Self {
-        inputs.into_iter().collect()
+        Self::new(inputs)
     }
 }
 
 impl<N: Into<Arc<str>>, V: Into<Variable>> FromIterator<(N, V)> for Inputs {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(inputs: I) -> Self {
-        Self::new(inputs.into_iter().map(|(name, variable)| (name, variable.into())))
+        Self::new(inputs)
     }
 }
 
@@ -154,11 +156,17 @@ fn text_of<'a>(name: &str, variable: &'a Variable) -> Result<&'a str, Error> {
 }
 
 /// A value that an op made.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Setters)]
+#[setters(generate = false, prefix = "with_", strip_option)]
 pub struct Output {
     value: Value,
     role: Arc<str>,
+    /// Sets whether the variable requires a gradient, whatever the inputs say: `false` ends every backward pass
+    /// here, `true` asks for feedback here although nothing before it does.
+    #[setters(generate)]
     requires_grad: Option<bool>,
+    /// Gives it a value as an objective; see [`Variable::score`].
+    #[setters(generate, into)]
     score: Option<Score>,
 }
 
@@ -166,21 +174,6 @@ impl Output {
     /// A value and what it is for, in words. It requires a gradient if an input of the call does.
     pub fn new(value: impl Into<Value>, role: impl Into<Arc<str>>) -> Self {
         Self { value: value.into(), role: role.into(), requires_grad: None, score: None }
-    }
-
-    /// Says whether the variable requires a gradient, whatever the inputs say: `false` ends every backward
-    /// pass here, `true` makes it a place that feedback is wanted for although nothing before it is.
-    #[must_use]
-    pub fn with_requires_grad(mut self, requires_grad: bool) -> Self {
-        self.requires_grad = Some(requires_grad);
-        self
-    }
-
-    /// Gives it a value as an objective; see [`Variable::score`].
-    #[must_use]
-    pub fn with_score(mut self, score: impl Into<Score>) -> Self {
-        self.score = Some(score.into());
-        self
     }
 
     /// Its value as an objective, if it has one.

@@ -1,20 +1,16 @@
 //! Texts in the graph: the immutable [`Variable`], the assignable [`Parameter`], and the [`Module`].
 
-mod image;
 mod module;
 mod parameter;
-mod state;
 mod value;
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-pub use self::image::{Image, ImageError};
-pub use self::module::{Member, Module};
-pub use self::parameter::{Assignment, Parameter, ParameterBuilder};
-pub use self::state::{ParameterState, StateDict, Version};
-pub use self::value::{Value, truncate};
+pub use self::module::{Member, Module, StateDict};
+pub use self::parameter::{Assignment, Parameter, ParameterBuilder, ParameterState, Version};
+pub use self::value::{Image, ImageError, Value, truncate};
 use crate::op::{Call, Output};
 use crate::score::Score;
 
@@ -72,13 +68,7 @@ impl Variable {
     ///
     /// `role` says in words what the text is for; prompts show it to the model.
     pub fn constant(value: impl Into<Value>, role: impl Into<Arc<str>>) -> Self {
-        Self(Arc::new(Node {
-            value: value.into(),
-            role: role.into(),
-            requires_grad: false,
-            source: None,
-            parameter: None,
-        }))
+        Self::leaf(value.into(), role.into(), false, None)
     }
 
     /// A leaf that asks for a gradient, but cannot be assigned; see [`Parameter`] for one that can.
@@ -87,19 +77,16 @@ impl Variable {
     pub fn differentiable(value: impl Into<Value>, role: impl Into<Arc<str>>) -> Self {
         let value = value.into();
         let requires_grad = matches!(value, Value::Text(_));
-        let role = role.into();
-        Self(Arc::new(Node { value, role, requires_grad, source: None, parameter: None }))
+        Self::leaf(value, role.into(), requires_grad, None)
     }
 
-    /// A leaf of a parameter.
-    fn leaf_of(parameter: &Arc<()>, text: Arc<str>, role: Arc<str>, requires_grad: bool) -> Self {
-        let (value, parameter) = (Value::Text(text), Some(Arc::clone(parameter)));
+    fn leaf(value: Value, role: Arc<str>, requires_grad: bool, parameter: Option<Arc<()>>) -> Self {
         Self(Arc::new(Node { value, role, requires_grad, source: None, parameter }))
     }
 
-    /// Whether it is a leaf of the parameter, current or replaced.
-    fn is_leaf_of(&self, parameter: &Arc<()>) -> bool {
-        self.0.parameter.as_ref().is_some_and(|owner| Arc::ptr_eq(owner, parameter))
+    /// The identity of the parameter whose leaf this is, or was; see [`Parameter::identity`].
+    pub(crate) fn parameter(&self) -> Option<&Arc<()>> {
+        self.0.parameter.as_ref()
     }
 
     /// The output at a position of a call, which made it.

@@ -1,8 +1,12 @@
-//! Reusable parts of a program, with named parameters.
+//! Reusable parts of a program, with named parameters, and their texts by name.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
-use super::{Parameter, StateDict};
+use serde::{Deserialize, Serialize};
+
+use super::{Assignment, Parameter};
 use crate::error::Error;
 
 /// A member of a [`Module`]: a parameter of its own, or a module within it.
@@ -102,7 +106,9 @@ pub trait Module: Send + Sync {
     /// # Errors
     /// Those of [`named_parameters`](Self::named_parameters).
     fn state_dict(&self) -> Result<StateDict, Error> {
-        Ok(StateDict::of(self.named_parameters()?))
+        let parameters = self.named_parameters()?;
+        let texts = parameters.into_iter().map(|(name, parameter)| (name, parameter.text()));
+        Ok(StateDict(texts.collect()))
     }
 
     /// Assigns the texts of all parameters, or none of them. One that has its text already is left alone, so
@@ -145,6 +151,71 @@ fn collect(
         }
     }
     Ok(())
+}
+
+/// The texts of a module's parameters by name; see [`Module::state_dict`].
+///
+/// As JSON it is one object of texts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct StateDict(BTreeMap<String, Arc<str>>);
+
+impl StateDict {
+    /// The text of a name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(|text| &**text)
+    }
+
+    /// Sets the text of a name.
+    pub fn insert(&mut self, name: impl Into<String>, text: impl Into<Arc<str>>) {
+        self.0.insert(name.into(), text.into());
+    }
+
+    /// The names and texts, in alphabetical order of the names.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, text)| (name.as_str(), &**text))
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn assign(&self, parameters: Vec<(String, Parameter)>) -> Result<(), Error> {
+        let missing =
+            parameters.iter().map(|(name, _)| name).filter(|name| self.get(name).is_none());
+        let missing: Vec<String> = missing.cloned().collect();
+        let is_unknown = |name: &&str| !parameters.iter().any(|(own, _)| own == name);
+        let unknown: Vec<String> =
+            self.iter().map(|(name, _)| name).filter(is_unknown).map(ToOwned::to_owned).collect();
+        let mut assignments: Vec<Assignment> = Vec::new();
+        let mut contradicting = Vec::new();
+        for (name, parameter) in &parameters {
+            let Some(text) = self.0.get(name) else { continue };
+            match assignments.iter().find(|known| known.parameter == *parameter) {
+                Some(first) if first.text != *text => contradicting.push(name.clone()),
+                Some(_) => {}
+                None => assignments.push(Assignment {
+                    base: parameter.variable(),
+                    parameter: parameter.clone(),
+                    text: Arc::clone(text),
+                }),
+            }
+        }
+        if !(missing.is_empty() && unknown.is_empty() && contradicting.is_empty()) {
+            return Err(Error::StateDict { missing, unknown, contradicting });
+        }
+        assignments.retain(|assignment| assignment.base.text() != Some(&assignment.text));
+        Parameter::assign_all(&assignments)
+    }
 }
 
 #[cfg(test)]

@@ -1,16 +1,18 @@
 //! Parameters: the texts that can be assigned.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use super::{ParameterState, Variable, Version};
+use derive_setters::Setters;
+use serde::{Deserialize, Serialize};
+
+use super::{Variable, truncate};
 use crate::check::Check;
 use crate::error::Error;
 
 /// A text that may change: the only thing in the framework that can be assigned.
 ///
-/// It holds the current leaf [`Variable`]. Assigning puts a *new* leaf in its place; a graph that was built
+/// It holds the current leaf [`Variable`]. Assigning replaces it by a *new* leaf; a graph that was built
 /// before still sees the text as it was. Clones share the parameter.
 ///
 /// # Examples
@@ -33,35 +35,70 @@ struct Inner {
     history_limit: usize,
     constraints: Vec<Arc<str>>,
     checks: Vec<Arc<dyn Check>>,
+    /// Identifies the leaves of this parameter.
+    identity: Arc<()>,
     state: RwLock<State>,
 }
 
 struct State {
-    /// What its leaves are known by.
-    identity: Arc<()>,
     variable: Variable,
-    text: Arc<str>,
     frozen: bool,
-    version: u64,
-    history: VecDeque<Version>,
+    saved: ParameterState,
 }
 
-impl State {
-    fn assign(&mut self, text: Arc<str>, role: &Arc<str>, history_limit: usize) {
-        let old = std::mem::replace(&mut self.text, text);
-        self.history.push_back(Version { number: self.version, text: old });
-        while self.history.len() > history_limit {
-            self.history.pop_front();
-        }
-        self.version += 1;
-        self.replace_leaf(role);
+impl Inner {
+    fn assign(&self, state: &mut State, text: Arc<str>) {
+        let old = std::mem::replace(&mut state.saved.text, text);
+        state.saved.history.push(Version { number: state.saved.version, text: old });
+        state.saved.version += 1;
+        self.limit_history(state);
+        self.replace_leaf(state);
     }
 
-    /// Puts a new leaf of the current text in the old one's place.
-    fn replace_leaf(&mut self, role: &Arc<str>) {
-        let (text, role) = (Arc::clone(&self.text), Arc::clone(role));
-        self.variable = Variable::leaf_of(&self.identity, text, role, !self.frozen);
+    fn limit_history(&self, state: &mut State) {
+        let surplus = state.saved.history.len().saturating_sub(self.history_limit);
+        state.saved.history.drain(..surplus);
     }
+
+    /// Makes a new leaf of the current text.
+    fn replace_leaf(&self, state: &mut State) {
+        let text = Arc::clone(&state.saved.text);
+        let (role, identity) = (Arc::clone(&self.role), Arc::clone(&self.identity));
+        state.variable = Variable::leaf(text.into(), role, !state.frozen, Some(identity));
+    }
+}
+
+/// All of a [`Parameter`] that assignments change: its text, its version, its history.
+///
+/// # Examples
+/// ```
+/// use textgrad_core::Parameter;
+///
+/// let prompt = Parameter::new("Answer.", "system prompt");
+/// prompt.set("Answer briefly.");
+/// let saved = serde_json::to_string(&prompt.state()).unwrap();
+///
+/// let later = Parameter::new("Answer.", "system prompt");
+/// later.restore(&serde_json::from_str(&saved).unwrap());
+/// assert_eq!((later.text().as_ref(), later.version()), ("Answer briefly.", 1));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ParameterState {
+    /// The text.
+    pub text: Arc<str>,
+    /// How many times it was assigned.
+    pub version: u64,
+    /// Earlier versions, oldest first.
+    pub history: Vec<Version>,
+}
+
+/// An earlier text of a [`Parameter`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Version {
+    /// Its number: 0 for the first, one more with every assignment.
+    pub number: u64,
+    /// The text.
+    pub text: Arc<str>,
 }
 
 /// A new text for a parameter, for [`Parameter::assign_all`].
@@ -100,7 +137,8 @@ impl Parameter {
     ///
     /// # Errors
     /// [`Error::NotText`] if the variable holds an image.
-    pub fn from_variable(variable: &Variable) -> Result<Self, Error> {
+    pub fn from_variable(variable: impl Into<Variable>) -> Result<Self, Error> {
+        let variable = variable.into();
         match variable.text() {
             Some(text) => Ok(Self::new(text, Arc::clone(variable.role()))),
             None => Err(Error::NotText {
@@ -111,9 +149,9 @@ impl Parameter {
         }
     }
 
-    /// Whether the variable is a leaf of this parameter, current or replaced.
-    pub(crate) fn owns(&self, variable: &Variable) -> bool {
-        variable.is_leaf_of(&self.read().identity)
+    /// Identifies the leaves of this parameter, current and replaced; see [`Variable::parameter`].
+    pub(crate) fn identity(&self) -> &Arc<()> {
+        &self.0.identity
     }
 
     /// The current leaf, to build graphs with.
@@ -125,7 +163,7 @@ impl Parameter {
     /// The current text.
     #[must_use]
     pub fn text(&self) -> Arc<str> {
-        Arc::clone(&self.read().text)
+        Arc::clone(&self.read().saved.text)
     }
 
     /// What the text is for, in words.
@@ -159,49 +197,42 @@ impl Parameter {
         let mut state = self.write();
         if state.frozen != frozen {
             state.frozen = frozen;
-            state.replace_leaf(&self.0.role);
+            self.0.replace_leaf(&mut state);
         }
     }
 
     /// How many times it was assigned.
     #[must_use]
     pub fn version(&self) -> u64 {
-        self.read().version
+        self.read().saved.version
     }
 
     /// Earlier versions, oldest first; at most as many as it was made to keep.
     #[must_use]
     pub fn history(&self) -> Vec<Version> {
-        self.read().history.iter().cloned().collect()
+        self.read().saved.history.clone()
     }
 
     /// All that assignments change, to be saved; see [`restore`](Self::restore).
     #[must_use]
     pub fn state(&self) -> ParameterState {
-        let state = self.read();
-        ParameterState {
-            text: Arc::clone(&state.text),
-            version: state.version,
-            history: state.history.iter().cloned().collect(),
-        }
+        self.read().saved.clone()
     }
 
     /// Takes up what [`state`](Self::state) gave, its version among it, so that what depends on versions goes
     /// on as it would have. Unlike [`set`](Self::set) it is no assignment of its own.
     pub fn restore(&self, saved: &ParameterState) -> Variable {
         let mut state = self.write();
-        state.text = Arc::clone(&saved.text);
-        state.version = saved.version;
-        let surplus = saved.history.len().saturating_sub(self.0.history_limit);
-        state.history = saved.history.iter().skip(surplus).cloned().collect();
-        state.replace_leaf(&self.0.role);
+        state.saved = saved.clone();
+        self.0.limit_history(&mut state);
+        self.0.replace_leaf(&mut state);
         state.variable.clone()
     }
 
     /// Assigns a new text and returns the new leaf.
     pub fn set(&self, text: impl Into<Arc<str>>) -> Variable {
         let mut state = self.write();
-        state.assign(text.into(), &self.0.role, self.0.history_limit);
+        self.0.assign(&mut state, text.into());
         state.variable.clone()
     }
 
@@ -213,7 +244,7 @@ impl Parameter {
     pub fn assign_all(assignments: &[Assignment]) -> Result<(), Error> {
         // Locks are taken in one order, so that two callers cannot wait for each other.
         let mut ordered: Vec<&Assignment> = assignments.iter().collect();
-        ordered.sort_by_key(|assignment| assignment.parameter.address());
+        ordered.sort_by_key(|assignment| Arc::as_ptr(&assignment.parameter.0).addr());
         for pair in ordered.windows(2) {
             if let [first, second] = pair
                 && first.parameter == second.parameter
@@ -227,14 +258,9 @@ impl Parameter {
             return Err(Error::StaleParameter { role: stale.parameter.role().to_string() });
         }
         for (assignment, state) in &mut locked {
-            let inner = &assignment.parameter.0;
-            state.assign(Arc::clone(&assignment.text), &inner.role, inner.history_limit);
+            assignment.parameter.0.assign(state, Arc::clone(&assignment.text));
         }
         Ok(())
-    }
-
-    fn address(&self) -> usize {
-        Arc::as_ptr(&self.0).addr()
     }
 
     fn read(&self) -> RwLockReadGuard<'_, State> {
@@ -249,22 +275,22 @@ impl Parameter {
 
 /// Settings of a [`Parameter`]; see [`Parameter::builder`].
 #[must_use = "a builder does nothing until it builds"]
+#[derive(Debug, Setters)]
+#[setters(generate = false)]
 pub struct ParameterBuilder {
     text: Arc<str>,
     role: Arc<str>,
+    /// How many earlier versions are kept; default: [`Parameter::DEFAULT_HISTORY`].
+    #[setters(generate)]
     history: usize,
     constraints: Vec<Arc<str>>,
     checks: Vec<Arc<dyn Check>>,
+    /// Frozen from the beginning; see [`Parameter::set_frozen`].
+    #[setters(generate, bool)]
     frozen: bool,
 }
 
 impl ParameterBuilder {
-    /// How many earlier versions are kept; default: [`Parameter::DEFAULT_HISTORY`].
-    pub fn history(mut self, versions: usize) -> Self {
-        self.history = versions;
-        self
-    }
-
     /// Something that new texts must obey, in words.
     pub fn constraint(mut self, constraint: impl Into<Arc<str>>) -> Self {
         self.constraints.push(constraint.into());
@@ -278,42 +304,22 @@ impl ParameterBuilder {
         self
     }
 
-    /// Frozen from the beginning; see [`Parameter::set_frozen`].
-    pub fn frozen(mut self) -> Self {
-        self.frozen = true;
-        self
-    }
-
     /// The parameter.
     #[must_use]
     pub fn build(self) -> Parameter {
         let identity = Arc::new(());
-        let (text, role) = (Arc::clone(&self.text), Arc::clone(&self.role));
-        let state = State {
-            variable: Variable::leaf_of(&identity, text, role, !self.frozen),
-            identity,
-            text: self.text,
-            frozen: self.frozen,
-            version: 0,
-            history: VecDeque::new(),
-        };
+        let value = Arc::clone(&self.text).into();
+        let role = Arc::clone(&self.role);
+        let variable = Variable::leaf(value, role, !self.frozen, Some(Arc::clone(&identity)));
+        let saved = ParameterState { text: self.text, version: 0, history: Vec::new() };
         Parameter(Arc::new(Inner {
             role: self.role,
             history_limit: self.history,
             constraints: self.constraints,
             checks: self.checks,
-            state: RwLock::new(state),
+            identity,
+            state: RwLock::new(State { variable, frozen: self.frozen, saved }),
         }))
-    }
-}
-
-impl fmt::Debug for ParameterBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ParameterBuilder")
-            .field("role", &self.role)
-            .field("constraints", &self.constraints)
-            .field("checks", &self.checks.iter().map(|check| check.rule()).collect::<Vec<_>>())
-            .finish_non_exhaustive()
     }
 }
 
@@ -343,8 +349,8 @@ impl fmt::Debug for Parameter {
         let state = self.read();
         f.debug_struct("Parameter")
             .field("role", &self.0.role)
-            .field("version", &state.version)
-            .field("text", &super::truncate(&state.text, 60))
+            .field("version", &state.saved.version)
+            .field("text", &truncate(&state.saved.text, 60))
             .finish()
     }
 }

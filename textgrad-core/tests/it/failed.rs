@@ -6,7 +6,7 @@ use crate::support::{on, speaks, words};
 use futures_util::FutureExt;
 use textgrad_core::{
     EngineError, Error, ErrorKind, Feedback, Graph, Image, Inputs, OpFn, Output, PromptError,
-    Quote, Score, Variable, apply, backward, op_fn, try_apply, try_apply_one,
+    Quote, Score, Variable, apply, apply_one, backward, op_fn,
 };
 
 /// An op that ends as `end` says.
@@ -25,6 +25,14 @@ fn io() -> std::io::Error {
     std::io::Error::other("no digits")
 }
 
+/// The failure of an op with its variable.
+async fn failure(op: Arc<OpFn>, inputs: impl Into<Inputs>) -> (Error, Variable) {
+    let inputs = inputs.into();
+    let error = apply_one(op, inputs.clone()).await.unwrap_err();
+    let variable = error.to_variable(inputs).unwrap();
+    (error, variable)
+}
+
 #[tokio::test]
 async fn every_input_that_may_change_is_told_and_no_other() {
     let (number, unit) =
@@ -32,14 +40,13 @@ async fn every_input_that_may_change_is_told_and_no_other() {
     let constant = Variable::constant("c", "constant");
     let inputs = [("number", &number), ("unit", &unit), ("constant", &constant)];
     let op = fails(|| Error::op_caused_by("not a length", io()));
-    let failed = try_apply(op, inputs).await.unwrap().unwrap_err();
-    assert_eq!(failed.to_string(), r#"op "parse" failed"#);
-    let variable = failed.variable();
+    let (error, variable) = failure(op, inputs).await;
+    assert_eq!(error.to_string(), r#"op "parse" failed"#);
     assert_eq!(variable.text(), Some("not a length: no digits"));
     assert_eq!(&**variable.role(), r#"error of op "parse""#);
     assert_eq!(variable.score(), Some(Score::Passed(false)));
 
-    let gradients = backward(variable).await.unwrap();
+    let gradients = backward(&variable).await.unwrap();
     assert_eq!(
         gradients.text(&number),
         r#"The op "parse" failed with this text as its input "number": not a length: no digits"#
@@ -58,7 +65,7 @@ async fn every_input_that_may_change_is_told_and_no_other() {
     assert_eq!(inputs.text("unit").unwrap(), "m");
 
     // It is a call of the graph like any other.
-    let graph = Graph::trace(variable);
+    let graph = Graph::trace(&variable);
     assert_eq!(
         graph.calls().map(|call| call.op().name().to_owned()).collect::<Vec<_>>(),
         ["parse"]
@@ -72,8 +79,8 @@ async fn every_input_that_may_change_is_told_and_no_other() {
 async fn further_back_the_feedback_goes_on_as_any_other() {
     let draft = Variable::differentiable("draft", "draft");
     let answer = on(speaks("writer"), &[&draft]).await;
-    let failed = try_apply_one(fails(|| Error::op("no")), [("text", &answer)]).await.unwrap();
-    let gradients = backward(failed.unwrap_err().variable()).await.unwrap();
+    let (_, variable) = failure(fails(|| Error::op("no")), [("text", &answer)]).await;
+    let gradients = backward(&variable).await.unwrap();
     assert!(gradients.text(&answer).ends_with(": no"));
     assert_eq!(gradients.text(&draft), "writer/0");
 }
@@ -81,8 +88,8 @@ async fn further_back_the_feedback_goes_on_as_any_other() {
 #[tokio::test]
 async fn what_is_said_about_the_error_goes_along() {
     let text = Variable::differentiable("text", "text");
-    let failed = try_apply(fails(|| Error::op("no")), [("text", &text)]).await.unwrap();
-    let verdict = on(speaks("judge"), &[failed.unwrap_err().variable()]).await;
+    let (_, variable) = failure(fails(|| Error::op("no")), [("text", &text)]).await;
+    let verdict = on(speaks("judge"), &[&variable]).await;
     let gradients = backward(&verdict).await.unwrap();
     let expected = "The op \"parse\" failed with this text as its input \"text\": no\njudge/0";
     assert_eq!(words(gradients.get(&text)), [expected]);
@@ -92,9 +99,9 @@ async fn what_is_said_about_the_error_goes_along() {
 async fn an_op_that_succeeds_is_applied_as_ever() {
     let text = Variable::differentiable("text", "text");
     let op = || ends(|inputs| Ok(vec![Output::new(inputs.text("text")?, "copy")]));
-    let copies = try_apply(op(), [("text", &text)]).await.unwrap().unwrap();
+    let copies = apply(op(), [("text", &text)]).await.unwrap();
     assert_eq!(copies.len(), 1);
-    let copy = try_apply_one(op(), [("text", &text)]).await.unwrap().unwrap();
+    let copy = apply_one(op(), [("text", &text)]).await.unwrap();
     assert_eq!((copy.text(), copy.score()), (Some("text"), None));
     assert_eq!(copy.source().unwrap().call().inputs().find("text"), Some(&text));
 }
@@ -119,19 +126,17 @@ async fn failures_of_the_ops_own_are_turned() {
         (fails(move || prompt().into()), "f, line 1: r"),
         (ends(|_| Ok(vec![])), "expected op \"parse\" to make 1 output(s), but it made 0"),
     ] {
-        let failed = try_apply_one(op, inputs()).await.unwrap().unwrap_err();
-        let words = failed.variable().text().unwrap();
+        let (_, variable) = failure(op, inputs()).await;
+        let words = variable.text().unwrap();
         assert!(words.starts_with(said), "{words}");
-        assert_eq!(backward(failed.variable()).await.unwrap().feedback(&text).count(), 1);
+        assert_eq!(backward(&variable).await.unwrap().feedback(&text).count(), 1);
     }
     // An op that runs another: the words are those of the one that failed.
     let outer = Arc::new(op_fn("outer", |inputs: Inputs| async move {
         apply(fails(|| Error::op("deep down")), inputs).await.map(|_| vec![])
     }));
-    let failed = try_apply(outer, inputs()).await.unwrap().unwrap_err();
-    assert_eq!(failed.variable().text(), Some("deep down"));
-    // And whoever does not want it gets the error that there would have been.
-    let error = Error::from(failed);
+    let (error, variable) = failure(outer, inputs()).await;
+    assert_eq!(variable.text(), Some("deep down"));
     assert!(matches!(&error, Error::Forward { op, .. } if op == "outer"), "{error:?}");
 }
 
@@ -145,23 +150,25 @@ async fn failures_of_an_engine_and_panics_are_not() {
             fails(move || Error::op_caused_by("could not ask", engine())),
             fails(move || Error::Forward { op: "inner".into(), source: Box::new(engine().into()) }),
         ] {
-            let error = try_apply(op, [("text", &text)]).await.unwrap_err();
+            let error = apply(op, [("text", &text)]).await.unwrap_err();
+            assert!(error.to_variable([("text", &text)]).is_none());
             assert!(matches!(&error, Error::Forward { op, .. } if op == "parse"), "{error:?}");
             assert_eq!(error.engine().map(EngineError::kind), Some(kind));
         }
     }
     let inner = || Error::Panic { op: "inner".into(), message: "oh".into() };
-    let error = try_apply(fails(inner), [("text", &text)]).await.unwrap_err();
+    let error = apply(fails(inner), [("text", &text)]).await.unwrap_err();
+    assert!(error.to_variable([("text", &text)]).is_none());
     assert!(matches!(error, Error::Forward { .. }));
     let panics = ends(|_| panic!("oh"));
-    let apply = std::panic::AssertUnwindSafe(try_apply(panics, [("text", &text)]));
+    let apply = std::panic::AssertUnwindSafe(apply(panics, [("text", &text)]));
     assert!(apply.catch_unwind().await.is_err());
 }
 
 #[tokio::test]
 async fn a_failure_without_anything_that_may_change_ends_a_pass_at_once() {
     let constant = Variable::constant("c", "constant");
-    let failed = try_apply(fails(|| Error::op("no")), [("text", &constant)]).await.unwrap();
-    let failure = backward(failed.unwrap_err().variable()).await.unwrap_err();
-    assert!(matches!(failure.error, Error::NothingRequiresGrad { .. }));
+    let (_, variable) = failure(fails(|| Error::op("no")), [("text", &constant)]).await;
+    let ended = backward(&variable).await.unwrap_err();
+    assert!(matches!(ended.error, Error::NothingRequiresGrad { .. }));
 }

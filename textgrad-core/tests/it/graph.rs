@@ -223,7 +223,7 @@ async fn several_roots_make_one_graph() {
     assert_eq!((graph.variables().count(), graph.calls().count()), (3, 2));
     assert_eq!((graph.depth(), graph.width()), (1, 2));
     assert!(graph.contains(&b) && !Graph::trace(&a).contains(&b));
-    let empty = Graph::trace_all([]);
+    let empty = Graph::trace_all::<Variable>([]);
     assert_eq!((empty.depth(), empty.width()), (0, 0));
     assert!(empty.critical_path(|_| 1.0).nodes.is_empty());
     let path = graph.critical_path(|call| if call.op().name() == "b" { 2.0 } else { 1.0 });

@@ -33,7 +33,7 @@ const BELOW: &str = "\n";
 /// assert!(matches!(gradients.get(&a), [Gradient::Objective]));
 /// # Ok::<(), textgrad_core::Error>(()) }).unwrap();
 /// ```
-pub async fn sum<'a>(terms: impl IntoIterator<Item = &'a Variable>) -> Result<Variable, Error> {
+pub async fn sum<V: Into<Variable>>(terms: impl IntoIterator<Item = V>) -> Result<Variable, Error> {
     join(Concat::new("sum", BELOW), terms).await
 }
 
@@ -55,8 +55,8 @@ pub async fn sum<'a>(terms: impl IntoIterator<Item = &'a Variable>) -> Result<Va
 /// assert_eq!(prompt.text(), Some("Be brief.\n---\nWhy?"));
 /// # Ok::<(), textgrad_core::Error>(()) }).unwrap();
 /// ```
-pub async fn concat<'a>(
-    texts: impl IntoIterator<Item = &'a Variable>,
+pub async fn concat<V: Into<Variable>>(
+    texts: impl IntoIterator<Item = V>,
     separator: impl Into<Arc<str>>,
 ) -> Result<Variable, Error> {
     join(Concat::new("concat", separator), texts).await
@@ -69,17 +69,17 @@ pub async fn concat<'a>(
 ///
 /// # Errors
 /// Those of [`sum`].
-pub async fn aggregate<'a>(
-    terms: impl IntoIterator<Item = &'a Variable>,
+pub async fn aggregate<V: Into<Variable>>(
+    terms: impl IntoIterator<Item = V>,
     reduction: Arc<dyn Reduce>,
 ) -> Result<Variable, Error> {
     join(Concat::new("aggregate", BELOW).reduction(reduction), terms).await
 }
 
-async fn join<'a>(
+async fn join<V: Into<Variable>>(
     op: Concat,
-    terms: impl IntoIterator<Item = &'a Variable>,
+    terms: impl IntoIterator<Item = V>,
 ) -> Result<Variable, Error> {
-    let inputs = Inputs::new(terms.into_iter().map(|term| ("term", term.clone())));
+    let inputs = Inputs::new(terms.into_iter().map(|term| ("term", term)));
     apply_one(Arc::new(op), inputs).await
 }

@@ -9,9 +9,7 @@ mod regex_check;
 #[cfg(feature = "json-schema")]
 mod schema;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
-use textgrad_core::{Check, panic_message};
+use textgrad_core::{Check, catch_panic};
 
 pub use self::length::Length;
 pub use self::must_contain::MustContain;
@@ -25,5 +23,5 @@ const QUOTED: usize = 80;
 /// What a check says of a text; the outer error is what it said when it panicked.
 pub(crate) fn verdict(check: &dyn Check, text: &str) -> Result<Result<(), String>, String> {
     // A check borrows its text and returns a verdict; what a panic leaves half-done is its own affair.
-    catch_unwind(AssertUnwindSafe(|| check.check(text))).map_err(|panic| panic_message(&*panic))
+    catch_panic(|| check.check(text))
 }

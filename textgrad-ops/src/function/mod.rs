@@ -118,7 +118,7 @@ impl StringFn {
     }
 
     /// Calls the function. To go on where it fails, with feedback on what went in, use
-    /// [`try_apply_one`](textgrad_core::try_apply_one).
+    /// [`Error::to_variable`](textgrad_core::Error::to_variable).
     ///
     /// # Errors
     /// [`Error::Forward`] with what the function says.

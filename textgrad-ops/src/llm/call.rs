@@ -100,8 +100,8 @@ impl LlmCall {
     }
 
     /// A request with this prompt.
-    pub fn ask(&self, prompt: &Variable) -> LlmRequest<'_> {
-        self.request_of(vec![(PROMPT.into(), prompt.clone())])
+    pub fn ask(&self, prompt: impl Into<Variable>) -> LlmRequest<'_> {
+        self.request_of(vec![(PROMPT.into(), prompt.into())])
     }
 
     /// A request with one variable per field of the [template](LlmCallBuilder::template) or the [ordered

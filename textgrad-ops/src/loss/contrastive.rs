@@ -72,11 +72,12 @@ impl ContrastiveLoss {
     ///
     /// # Errors
     /// [`Error::Forward`] with the engine's failure, or if one of the texts is an image.
-    pub async fn evaluate(&self, chosen: &Variable) -> Result<Variable, Error> {
+    pub async fn evaluate(&self, chosen: impl Into<Variable>) -> Result<Variable, Error> {
+        let chosen = chosen.into();
         let mut inputs = vec![(QUERY, self.query.clone()), (CHOSEN, chosen.clone())];
         inputs.extend(self.rejected.iter().map(|rejected| (REJECTED, rejected.clone())));
         if let Some(dialogue) = &self.dialogue {
-            return self.go_on(dialogue, chosen, inputs.into()).await;
+            return self.go_on(dialogue, &chosen, inputs.into()).await;
         }
         let prompts = self.judge.prompts.clone();
         let render = move |inputs: &Inputs| {
@@ -93,7 +94,7 @@ impl ContrastiveLoss {
             })
         };
         let instruction = instruction(inputs.into(), render).await?;
-        self.judge.read(&instruction, chosen).await
+        self.judge.read(&instruction, &chosen).await
     }
 
     /// Evaluates a response as the model's own last turn.

@@ -75,7 +75,8 @@ impl ImageQaLoss {
     ///
     /// # Errors
     /// [`Error::Forward`] with the engine's failure, if the image is a text, or if a text is an image.
-    pub async fn evaluate(&self, answer: &Variable) -> Result<Variable, Error> {
+    pub async fn evaluate(&self, answer: impl Into<Variable>) -> Result<Variable, Error> {
+        let answer = answer.into();
         let prompts = self.judge.prompts.clone();
         let word = move |inputs: &Inputs| {
             let mut parts = Vec::new();
@@ -100,7 +101,7 @@ impl ImageQaLoss {
             (INSTRUCTION, &self.instruction),
             ("question", &self.question),
             (IMAGE, &self.image),
-            ("answer", answer),
+            ("answer", &answer),
         ];
         self.judge.word(inputs.into(), Arc::new(word), None).await
     }

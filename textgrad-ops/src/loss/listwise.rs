@@ -90,8 +90,9 @@ impl ListwiseLoss {
     ///
     /// # Errors
     /// Those of [`ListwiseLoss::evaluate_best`].
-    pub async fn evaluate(&self, chosen: &Variable) -> Result<Variable, CoreError> {
-        let same = |(answer, _): &(Variable, f64)| answer == chosen;
+    pub async fn evaluate(&self, chosen: impl Into<Variable>) -> Result<Variable, CoreError> {
+        let chosen = chosen.into();
+        let same = |(answer, _): &(Variable, f64)| *answer == chosen;
         let alike = |(answer, _): &(Variable, f64)| answer.value() == chosen.value();
         let position = self.answers.iter().position(same);
         let position = position.or_else(|| self.answers.iter().position(alike));
@@ -124,7 +125,7 @@ impl ListwiseLoss {
             Ok(prompts.render("listwise_system", &context)?)
         };
         let instruction = instruction(inputs.into(), render).await?;
-        self.judge.read(&instruction, chosen).await
+        self.judge.read(&instruction, &chosen).await
     }
 }
 

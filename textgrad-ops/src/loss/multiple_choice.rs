@@ -66,7 +66,8 @@ impl MultipleChoiceLoss {
     ///
     /// # Errors
     /// [`Error::Forward`] with the engine's failure, or if one of the texts is an image.
-    pub async fn evaluate(&self, answer: &Variable) -> Result<Variable, Error> {
+    pub async fn evaluate(&self, answer: impl Into<Variable>) -> Result<Variable, Error> {
+        let answer = answer.into();
         let prompts = self.judge.prompts.clone();
         let word = move |inputs: &Inputs| {
             let context = MultipleChoiceContext {
@@ -79,7 +80,7 @@ impl MultipleChoiceLoss {
             Ok((system, Message::user(user)))
         };
         let inputs =
-            [("instruction", &self.instruction), ("question", &self.question), ("answer", answer)];
+            [("instruction", &self.instruction), ("question", &self.question), ("answer", &answer)];
         self.judge.word(inputs.into(), Arc::new(word), None).await
     }
 }

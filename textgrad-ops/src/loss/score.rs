@@ -143,8 +143,8 @@ impl ScoreLoss {
     ///
     /// # Errors
     /// [`Error::Forward`] with the error of the scorer, or if the text is an image.
-    pub async fn evaluate(&self, text: &Variable) -> Result<Variable, Error> {
-        self.apply(vec![("text", text.clone())], Example::new("")).await
+    pub async fn evaluate(&self, text: impl Into<Variable>) -> Result<Variable, Error> {
+        self.apply(vec![("text", text.into())], Example::new("")).await
     }
 
     /// Evaluates a prediction for an example.

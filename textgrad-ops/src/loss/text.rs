@@ -58,8 +58,8 @@ impl TextLoss {
     ///
     /// # Errors
     /// [`Error::Forward`] with the engine's failure.
-    pub async fn evaluate(&self, text: &Variable) -> Result<Variable, Error> {
-        self.judge.read(&self.instruction, text).await
+    pub async fn evaluate(&self, text: impl Into<Variable>) -> Result<Variable, Error> {
+        self.judge.read(&self.instruction, &text.into()).await
     }
 }
 

@@ -1,9 +1,8 @@
 //! Rules for the new texts of a parameter.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use textgrad_core::{Check, Error, Parameter, panic_message};
+use textgrad_core::{Check, Error, Parameter, catch_panic};
 
 /// A rule that a text breaks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,9 +30,7 @@ impl Rules {
         let mut rules = Self::default();
         rules.told.extend(parameter.constraints().iter().map(ToString::to_string));
         for check in parameter.checks() {
-            let rule = catch_unwind(AssertUnwindSafe(|| check.rule().into_owned()));
-            let rule = rule.map_err(|panic| {
-                let message = panic_message(&*panic);
+            let rule = catch_panic(|| check.rule().into_owned()).map_err(|message| {
                 Error::op(format!("a check panicked when it was asked for its rule: {message}"))
             })?;
             rules.told.push(rule.clone());
@@ -49,11 +46,10 @@ impl Rules {
     pub(super) fn violations(&self, text: &str) -> Result<Vec<Violation>, Error> {
         let mut violations = Vec::new();
         for (rule, check) in &self.checks {
-            match catch_unwind(AssertUnwindSafe(|| check.check(text))) {
+            match catch_panic(|| check.check(text)) {
                 Ok(Ok(())) => {}
                 Ok(Err(problem)) => violations.push(Violation { rule: rule.clone(), problem }),
-                Err(panic) => {
-                    let message = panic_message(&*panic);
+                Err(message) => {
                     return Err(Error::op(format!("the check {rule:?} panicked: {message}")));
                 }
             }

@@ -6,7 +6,7 @@ use crate::support::{Answers, lines, pack, script, user};
 use textgrad_core::testing::ScriptedEngine;
 use textgrad_core::{
     Deduplicate, Error, Feedback, Gradient, Gradients, KeepAll, Parameter, Purpose, Reduce,
-    ReduceCx, Score, Variable, backward, reduce_fn, try_apply_one,
+    ReduceCx, Score, Variable, apply_one, backward, reduce_fn,
 };
 use textgrad_ops::{
     LlmCall, LlmReduce, StringFn, TextLoss, TextualGradientDescent, aggregate, concat, sum,
@@ -30,7 +30,7 @@ async fn texts_are_joined_and_what_is_said_of_them_is_said_of_each() {
     assert_eq!(engine.requests().len(), 1, "handing on costs nothing");
 
     assert_eq!(concat([&task], "").await.unwrap().text(), Some("b"));
-    let error = concat(&[], ", ").await.unwrap_err();
+    let error = concat::<&Variable>(&[], ", ").await.unwrap_err();
     let source = std::error::Error::source(&error).unwrap().to_string();
     assert_eq!(source, "expected at least one text for the concat");
     assert!(concat([&crate::support::picture()], "").await.is_err());
@@ -100,10 +100,10 @@ async fn a_function_that_fails_teaches_the_prompt_before_it() {
     let prompt = Parameter::new("2 + 2?", "question");
     let writer = LlmCall::builder(engine.clone()).prompts(pack()).build();
     let answer = writer.ask(&prompt.variable()).one().await.unwrap();
-    let read = try_apply_one(Arc::new(number(&engine)), [("answer", &answer)]).await.unwrap();
-    let failed = read.unwrap_err();
-    assert_eq!(failed.variable().score(), Some(Score::Passed(false)));
-    let gradients = backward(failed.variable()).await.unwrap();
+    let read = apply_one(Arc::new(number(&engine)), [("answer", &answer)]).await;
+    let failed = read.unwrap_err().to_variable([("answer", &answer)]).unwrap();
+    assert_eq!(failed.score(), Some(Score::Passed(false)));
+    let gradients = backward(&failed).await.unwrap();
     assert_eq!(gradients.text(&prompt.variable()), "ask for digits");
     let said =
         r#"The op "number" failed with this text as its input "answer": "four" is no number"#;
@@ -133,9 +133,10 @@ async fn a_function_that_fails_teaches_the_prompt_before_it() {
 async fn a_failure_is_one_term_of_an_objective_beside_others() {
     let engine = Answers::plain("e");
     let answer = Variable::differentiable("four", "answer");
-    let read = try_apply_one(Arc::new(number(&script([]))), [("answer", &answer)]).await.unwrap();
+    let read = apply_one(Arc::new(number(&script([]))), [("answer", &answer)]).await;
+    let failed = read.unwrap_err().to_variable([("answer", &answer)]).unwrap();
     let loss = TextLoss::new(engine.clone(), "judge").evaluate(&answer).await.unwrap();
-    let total = sum([read.unwrap_err().variable(), &loss]).await.unwrap();
+    let total = sum([&failed, &loss]).await.unwrap();
     let gradients = backward(&total).await.unwrap();
     assert!(matches!(gradients.get(&loss), [Gradient::Objective]));
     let said: Vec<&str> = gradients.feedback(&answer).map(Feedback::text).collect();

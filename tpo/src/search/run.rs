@@ -1,12 +1,10 @@
 //! The search loop.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
 
-use futures_util::FutureExt;
 use futures_util::future::join_all;
-use textgrad_core::{Engine, Message, Purpose, Seed, Variable, apply_one, panic_message};
+use textgrad_core::{Engine, Message, Purpose, Seed, Variable, apply_one, catch_panic_async};
 use textgrad_ops::LlmCall;
 
 use super::align::{AlignError, Alignment};
@@ -86,10 +84,8 @@ impl<'a> Search<'a> {
 
     pub(super) async fn run(mut self, donor: Option<DonorQuery>) -> Result<Alignment, AlignError> {
         // A panic of a user's engine or reward model is an error of this query, and keeps what was found.
-        let outcome = match AssertUnwindSafe(self.search_with(donor)).catch_unwind().await {
-            Ok(outcome) => outcome,
-            Err(panic) => Err(Error::Panic { message: panic_message(&*panic) }),
-        };
+        let outcome = catch_panic_async(self.search_with(donor)).await;
+        let outcome = outcome.unwrap_or_else(|message| Err(Error::Panic { message }));
         let outcome = match outcome {
             Ok(()) => self.session.commit_failures().await.map_err(Error::from),
             Err(error) => Err(error),

@@ -1,13 +1,11 @@
 //! Predictions, objectives and measurements of a set of examples, all at the same time.
 
 use std::future::Future;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use textgrad_core::{
-    Error as CoreError, ErrorKind, Score, Seed, StateDict, Variable, panic_message,
+    Error as CoreError, ErrorKind, Score, Seed, StateDict, Variable, catch_panic_async,
 };
 
 use super::Trainer;
@@ -152,10 +150,9 @@ impl Trainer {
         work: impl Future<Output = Result<T, CoreError>>,
         score: impl Fn(&T) -> Option<f64>,
     ) -> Result<T, Arc<CoreError>> {
-        let done = AssertUnwindSafe(work).catch_unwind().await;
-        let done = done.unwrap_or_else(|panic| {
-            Err(CoreError::op(format!("panicked: {}", panic_message(&*panic))))
-        });
+        let done = catch_panic_async(work).await;
+        let done =
+            done.unwrap_or_else(|message| Err(CoreError::op(format!("panicked: {message}"))));
         let (score, error) = (done.as_ref().ok().and_then(score), done.as_ref().err());
         self.tell(&TrainEvent::ExampleDone { phase, id: example.id(), score, error });
         done.map_err(Arc::new)
