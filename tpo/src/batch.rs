@@ -1,10 +1,10 @@
 //! Batches of queries.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use derive_setters::Setters;
 use textgrad_ops::CancellationToken;
 use tokio::task::{Id, JoinSet};
 
@@ -71,12 +71,22 @@ impl BatchProgress {
 /// }
 /// # Ok::<(), tpo::Error>(()) }).unwrap();
 /// ```
+#[derive(Debug, Setters)]
+#[must_use]
+#[setters(generate = false)]
 pub struct Batch {
     tpo: Tpo,
     queries: Vec<Query>,
+    /// The number of queries that are searched at the same time, at least 1. Default: 64.
+    #[setters(generate)]
     concurrency: usize,
+    /// Journals every finished step, and takes steps from the journal instead of repeating them.
+    #[setters(generate, strip_option)]
     journal: Option<Journal>,
-    cancel: CancellationToken,
+    /// Ends the batch when the token is cancelled: no call is begun, and running calls finish. Unfinished queries
+    /// then have the outcome [`Error::Stopped`], or none if they were not begun.
+    #[setters(generate)]
+    cancellation: CancellationToken,
     progress: Arc<BatchProgress>,
     tasks: JoinSet<(usize, Result<Alignment, AlignError>)>,
     indices: HashMap<Id, usize>,
@@ -93,7 +103,7 @@ impl Batch {
             queries: queries.into_iter().map(Into::into).collect(),
             concurrency: 64,
             journal: None,
-            cancel: CancellationToken::new(),
+            cancellation: CancellationToken::new(),
             progress: Arc::default(),
             tasks: JoinSet::new(),
             indices: HashMap::new(),
@@ -101,28 +111,6 @@ impl Batch {
             handed_out: 0,
             waiting: BTreeMap::new(),
         }
-    }
-
-    /// The number of queries that are searched at the same time, at least 1. Default: 64.
-    #[must_use]
-    pub fn concurrency(mut self, concurrency: usize) -> Self {
-        self.concurrency = concurrency.max(1);
-        self
-    }
-
-    /// Journals every finished step, and takes steps from the journal instead of repeating them.
-    #[must_use]
-    pub fn journal(mut self, journal: Journal) -> Self {
-        self.journal = Some(journal);
-        self
-    }
-
-    /// Ends the batch when the token is cancelled: no call is begun, and running calls finish. Unfinished queries
-    /// then have the outcome [`Error::Stopped`], or none if they were not begun.
-    #[must_use]
-    pub fn cancellation(mut self, cancel: CancellationToken) -> Self {
-        self.cancel = cancel;
-        self
     }
 
     /// The progress, to be read while the batch runs.
@@ -168,16 +156,17 @@ impl Batch {
     }
 
     fn start_more(&mut self) {
-        while self.tasks.len() < self.concurrency
+        let concurrency = self.concurrency.max(1);
+        while self.tasks.len() < concurrency
             && self.started < self.queries.len()
-            && self.started - self.handed_out < self.concurrency + MAX_AHEAD
-            && !self.cancel.is_cancelled()
+            && self.started - self.handed_out < concurrency + MAX_AHEAD
+            && !self.cancellation.is_cancelled()
         {
             let index = self.started;
             let Some(query) = self.queries.get(index).cloned() else { return };
             let donor = self.tpo.donor(index, &self.queries);
             let (tpo, journal, cancel) =
-                (self.tpo.clone(), self.journal.clone(), self.cancel.clone());
+                (self.tpo.clone(), self.journal.clone(), self.cancellation.clone());
             let task = self.tasks.spawn(async move {
                 (index, search(tpo, journal, cancel, index, query, donor).await)
             });
@@ -203,15 +192,4 @@ async fn search(
         },
     };
     tpo.align_in(index, query, donor, Session::new(journal, cancel)).await
-}
-
-impl fmt::Debug for Batch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Batch")
-            .field("queries", &self.queries.len())
-            .field("concurrency", &self.concurrency)
-            .field("started", &self.started)
-            .field("handed_out", &self.handed_out)
-            .finish_non_exhaustive()
-    }
 }

@@ -1,5 +1,7 @@
 //! Queries from text: a JSON list, JSONL, or plain text; and built-in ones.
 
+use std::str::FromStr;
+
 use serde_json::Value as Json;
 use textgrad_ops::util::json::type_name;
 
@@ -45,6 +47,22 @@ impl Format {
                 Some('"') if text.lines().next().is_some_and(is_json_string) => Self::Jsonl,
                 _ => Self::Text,
             },
+        }
+    }
+}
+
+impl FromStr for Format {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        match text {
+            "json" => Ok(Self::Json),
+            "jsonl" => Ok(Self::Jsonl),
+            "text" => Ok(Self::Text),
+            _ => {
+                let (expected, got) = ("json, jsonl or text", text.to_owned());
+                Err(Error::Config { setting: "format", expected, got })
+            }
         }
     }
 }

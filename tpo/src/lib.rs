@@ -69,7 +69,9 @@ mod util;
 #[doc(inline)]
 pub use self::batch::{Batch, BatchProgress, QueryOutcome};
 #[doc(inline)]
-pub use self::config::{Accept, Mode, MoneyBound, STOP_TEXTS, StopReason, Stopping, TpoConfig};
+pub use self::config::{
+    Acceptance, EarlyStop, Mode, MoneyBound, STOP_TEXTS, StopReason, TpoConfig,
+};
 #[doc(inline)]
 pub use self::error::Error;
 #[doc(inline)]

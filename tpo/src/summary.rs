@@ -119,7 +119,7 @@ mod tests {
 
     use super::*;
     use crate::batch::Batch;
-    use crate::config::{Stopping, TpoConfig};
+    use crate::config::{EarlyStop, TpoConfig};
     use crate::reward::SimReward;
     use crate::search::{Pairs, Tpo};
 
@@ -169,8 +169,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_search_that_ended_early_keeps_its_best() {
-        let stopping = Stopping { target: Some(3.5), ..Stopping::default() };
-        let config = TpoConfig { iterations: 4, stopping, ..TpoConfig::default() };
+        let early_stop = EarlyStop { target: Some(3.5), ..EarlyStop::default() };
+        let config = TpoConfig { iterations: 4, early_stop, ..TpoConfig::default() };
         let (summary, outcomes) = summary(config).await;
         let depths: Vec<u32> = outcomes.iter().map(depth).collect();
         let deepest = *depths.iter().max().unwrap();

@@ -1,14 +1,14 @@
 //! Settings of a search.
 
+mod early_stop;
 mod mode;
-mod stopping;
 
 use serde::{Deserialize, Serialize};
 use textgrad_core::{Layout, Sampling};
 
-pub use self::mode::{Accept, Mode};
-pub(crate) use self::stopping::Progress;
-pub use self::stopping::{MoneyBound, StopReason, Stopping};
+pub(crate) use self::early_stop::Progress;
+pub use self::early_stop::{EarlyStop, MoneyBound, StopReason};
+pub use self::mode::{Acceptance, Mode};
 use crate::error::Error;
 use crate::search::Pairs;
 use crate::truncate::Truncation;
@@ -48,9 +48,9 @@ pub struct TpoConfig {
     /// Which answers are compared in an iteration. The best with the worst.
     pub pairs: Pairs,
     /// Which answers may be rewritten. The best of all.
-    pub accept: Accept,
+    pub accept: Acceptance,
     /// When the search ends before its last iteration. Never.
-    pub stopping: Stopping,
+    pub early_stop: EarlyStop,
     /// Whether losses, gradients and updates quote what was said before, as the paper does, or continue the
     /// policy's own conversation, so that a server with automatic prefix caching need not read it again.
     /// Quoted. Continuing pays only where one engine plays all three parts. Where an answer is compared with
@@ -82,8 +82,8 @@ impl Default for TpoConfig {
             critic: sampling(0.99, 8192),
             seed: 7,
             pairs: Pairs::default(),
-            accept: Accept::default(),
-            stopping: Stopping::default(),
+            accept: Acceptance::default(),
+            early_stop: EarlyStop::default(),
             layout: Layout::default(),
             truncate: None,
             parse_retries: 2,
@@ -148,7 +148,7 @@ impl TpoConfig {
                 return fail(setting, "a number from -2 to 2", penalty.to_string());
             }
         }
-        self.stopping.validate()?;
+        self.early_stop.validate()?;
         for sampling in [&self.sampling, &self.critic] {
             if let Some(t) = sampling.temperature.filter(|t| !(0.0..=2.0).contains(t)) {
                 return fail("temperature", "a number from 0 to 2", t.to_string());

@@ -36,7 +36,7 @@ pub enum Mode {
     /// pair: [`ListwiseLoss`](textgrad_ops::ListwiseLoss).
     Listwise,
     /// No validation gate: the newest answers are rewritten whatever their scores, as with
-    /// [`Accept::Always`](crate::Accept::Always).
+    /// [`Acceptance::Always`](crate::Acceptance::Always).
     Ungated,
 }
 
@@ -115,7 +115,7 @@ impl FromStr for Mode {
 /// returned.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Accept {
+pub enum Acceptance {
     /// Those that the scores speak for: a new version takes an older one's place only if it is better. The
     /// paper's method.
     #[default]
@@ -124,7 +124,7 @@ pub enum Accept {
     Always,
 }
 
-impl Accept {
+impl Acceptance {
     /// The name on the command line and in files.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -135,13 +135,13 @@ impl Accept {
     }
 }
 
-impl fmt::Display for Accept {
+impl fmt::Display for Acceptance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
 }
 
-impl FromStr for Accept {
+impl FromStr for Acceptance {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
@@ -172,11 +172,11 @@ mod tests {
 
     #[test]
     fn names_go_both_ways_and_are_those_of_files() {
-        for accept in [Accept::Improvement, Accept::Always] {
-            assert_eq!(accept.to_string().parse::<Accept>().unwrap(), accept);
+        for accept in [Acceptance::Improvement, Acceptance::Always] {
+            assert_eq!(accept.to_string().parse::<Acceptance>().unwrap(), accept);
             assert_eq!(serde_json::to_value(accept).unwrap(), accept.as_str());
         }
-        let error = "never".parse::<Accept>().unwrap_err().to_string();
+        let error = "never".parse::<Acceptance>().unwrap_err().to_string();
         assert_eq!(error, "accept: expected improvement or always, got never");
     }
 }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -32,6 +33,24 @@ pub enum Combine {
         /// How much disagreement costs.
         lambda: f64,
     },
+}
+
+impl FromStr for Combine {
+    type Err = Error;
+
+    /// Reads `mean`, `min` or `pessimistic:LAMBDA`.
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let lambda = text.strip_prefix("pessimistic:").and_then(|lambda| lambda.parse().ok());
+        match (text, lambda) {
+            ("mean", _) => Ok(Self::Mean),
+            ("min", _) => Ok(Self::Min),
+            (_, Some(lambda)) => Ok(Self::Pessimistic { lambda }),
+            (_, None) => {
+                let (expected, got) = ("mean, min or pessimistic:LAMBDA", text.to_owned());
+                Err(Error::Config { setting: "combine", expected, got })
+            }
+        }
+    }
 }
 
 /// A reward model within an [`Ensemble`].

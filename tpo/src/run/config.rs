@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
+use textgrad_core::PromptPack;
 use textgrad_ops::util::json;
 
-use super::replay::pack_digest;
 use crate::config::{Mode, TpoConfig};
 use crate::error::Error;
 use crate::journal::{SCHEMA, digest};
@@ -158,4 +158,9 @@ pub(crate) fn differences(then: &Json, now: &Json) -> Vec<String> {
 fn queries_digest(queries: &[Query]) -> String {
     let identities: Vec<String> = queries.iter().map(Query::identity).collect();
     digest(identities.iter().map(String::as_str))
+}
+
+/// SHA-256 of a prompt pack.
+pub(super) fn pack_digest(prompts: &PromptPack) -> String {
+    digest(prompts.sources().flat_map(|(name, text)| [name, text]))
 }

@@ -1,10 +1,10 @@
 //! Execution of a run: searches a batch of queries, journals every step, and writes the results.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+use derive_setters::Setters;
 use textgrad_ops::CancellationToken;
 
 use super::config::RunConfig;
@@ -37,21 +37,30 @@ use crate::summary::Summary;
 /// assert_eq!(report.results, Some(path.join("results.jsonl")));
 /// # Ok::<(), tpo::Error>(()) }).unwrap();
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Setters)]
+#[must_use]
+#[setters(generate = false)]
 pub struct Run {
     tpo: Tpo,
     queries: Vec<Query>,
+    /// The source of the queries, such as a file name, for the record. Default: `memory`.
+    #[setters(generate, into)]
     source: String,
-    target: Target,
+    target: Option<Target>,
+    /// The number of queries that are searched at the same time, at least 1. Default: 16.
+    #[setters(generate)]
     concurrency: usize,
-    cancel: CancellationToken,
+    /// Cancels the run when the token is cancelled: no call is begun, and running calls finish and are journaled.
+    #[setters(generate)]
+    cancellation: CancellationToken,
+    /// Ends the run when the token is cancelled, without waiting for running calls.
+    #[setters(generate)]
     abort: CancellationToken,
 }
 
 /// The folder of the run.
 #[derive(Debug)]
 enum Target {
-    None,
     Create(PathBuf),
     Resume(PathBuf),
     Extend(PathBuf),
@@ -68,12 +77,6 @@ pub trait RunObserver {
     /// A query is finished, in the order of the queries.
     fn finished(&mut self, record: &ResultRecord) {
         let _ = record;
-    }
-}
-
-impl fmt::Debug for dyn RunObserver + '_ {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("RunObserver")
     }
 }
 
@@ -98,6 +101,7 @@ pub struct RunStart<'a> {
 }
 
 /// A run at its end.
+#[derive(Debug)]
 #[non_exhaustive]
 pub struct RunReport {
     /// The folder, still locked against other processes.
@@ -124,175 +128,14 @@ impl RunReport {
     pub fn is_complete(&self) -> bool {
         self.error.is_none() && !self.cancelled
     }
-}
 
-impl fmt::Debug for RunReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RunReport")
-            .field("folder", &self.folder)
-            .field("summary", &self.summary)
-            .field("cancelled", &self.cancelled)
-            .field("error", &self.error)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Run {
-    /// A run of these queries without a folder, 16 at a time.
-    pub fn new<Q: Into<Query>>(tpo: Tpo, queries: impl IntoIterator<Item = Q>) -> Self {
-        Self {
-            tpo,
-            queries: queries.into_iter().map(Into::into).collect(),
-            source: "memory".to_owned(),
-            target: Target::None,
-            concurrency: 16,
-            cancel: CancellationToken::new(),
-            abort: CancellationToken::new(),
-        }
-    }
-
-    /// The source of the queries, such as a file name, for the record. Default: `memory`.
-    #[must_use]
-    pub fn source(mut self, source: impl Into<String>) -> Self {
-        self.source = source.into();
-        self
-    }
-
-    /// Writes a new run into this folder; see [`RunFolder::create`].
-    #[must_use]
-    pub fn create(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.target = Target::Create(folder.into());
-        self
-    }
-
-    /// Continues the run in this folder; see [`RunFolder::resume`].
-    #[must_use]
-    pub fn resume(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.target = Target::Resume(folder.into());
-        self
-    }
-
-    /// Continues the run in this folder with more iterations or queries; see [`RunFolder::extend`].
-    #[must_use]
-    pub fn extend(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.target = Target::Extend(folder.into());
-        self
-    }
-
-    /// Writes into a folder that is open.
-    #[must_use]
-    pub fn open(mut self, folder: RunFolder) -> Self {
-        self.target = Target::Open(folder);
-        self
-    }
-
-    /// The number of queries that are searched at the same time, at least 1. Default: 16.
-    #[must_use]
-    pub fn concurrency(mut self, concurrency: usize) -> Self {
-        self.concurrency = concurrency.max(1);
-        self
-    }
-
-    /// Cancels the run when the token is cancelled: no call is begun, and running calls finish and are journaled.
-    #[must_use]
-    pub fn cancellation(mut self, cancel: CancellationToken) -> Self {
-        self.cancel = cancel;
-        self
-    }
-
-    /// Ends the run when the token is cancelled, without waiting for running calls.
-    #[must_use]
-    pub fn abort(mut self, abort: CancellationToken) -> Self {
-        self.abort = abort;
-        self
-    }
-
-    /// Searches the queries. It must be called within a tokio runtime.
-    ///
-    /// # Errors
-    /// Those of opening the folder. A later error is [`RunReport::error`]: what was found until then is in the report.
-    pub async fn execute(self, observer: &mut dyn RunObserver) -> Result<RunReport, Error> {
-        let Self { tpo, queries, source, target, concurrency, cancel, abort } = self;
-        let config = || RunConfig::new(&tpo, &source, &queries);
-        let folder = match target {
-            Target::None => None,
-            Target::Create(path) => Some(RunFolder::create(&path, &config()).await?),
-            Target::Resume(path) => Some(RunFolder::resume(&path, &config()).await?),
-            Target::Extend(path) => Some(RunFolder::extend(&path, &config(), &queries).await?),
-            Target::Open(folder) => Some(folder),
-        };
-        let total = queries.len();
-        let mut batch =
-            Batch::new(tpo.clone(), queries).concurrency(concurrency).cancellation(cancel.clone());
-        let mut results = None;
-        if let Some(folder) = &folder {
-            batch = batch.journal(folder.journal().clone());
-            results = Some(folder.results().await?);
-        }
-        let journaled_steps = folder.as_ref().map_or(0, |folder| folder.journal().known_steps());
-        observer.started(&RunStart {
-            tpo: &tpo,
-            source: &source,
-            queries: total,
-            folder: folder.as_ref().map(RunFolder::path),
-            journaled_steps,
-            progress: batch.progress(),
-        });
-
-        let begun = Instant::now();
-        let simulated = tpo.is_simulation();
-        let summary = Summary::new(simulated);
-        let mut collector =
-            Collector { summary, simulated, results, records: Vec::new(), error: None, observer };
-        let mut aborted = false;
-        loop {
-            tokio::select! {
-                outcome = batch.next() => match outcome {
-                    Some(outcome) => collector.add(outcome, &cancel).await,
-                    None => break,
-                },
-                () = abort.cancelled() => {
-                    aborted = true;
-                    break;
-                }
-            }
-        }
-        let cancelled = aborted || (cancel.is_cancelled() && collector.error.is_none());
-        let Collector { summary, results, records, mut error, .. } = collector;
-        let summary = summary.finish(begun.elapsed(), concurrency);
-        let mut path = None;
-        if let Some(writer) = results {
-            match writer.finish().await {
-                Ok(written) => path = Some(written),
-                Err(failed) => error = error.or(Some(failed)),
-            }
-        }
-        Ok(RunReport {
-            folder,
-            summary,
-            queries: total,
-            journaled_steps,
-            cancelled,
-            results: path,
-            records,
-            error,
-        })
-    }
-}
-
-/// Collects the outcomes of a run.
-struct Collector<'a> {
-    summary: Summary,
-    simulated: bool,
-    results: Option<ResultsWriter>,
-    /// The results, where there is no file of them.
-    records: Vec<ResultRecord>,
-    error: Option<Error>,
-    observer: &'a mut dyn RunObserver,
-}
-
-impl Collector<'_> {
-    async fn add(&mut self, outcome: QueryOutcome, cancel: &CancellationToken) {
+    async fn add(
+        &mut self,
+        outcome: QueryOutcome,
+        writer: &mut Option<ResultsWriter>,
+        observer: &mut dyn RunObserver,
+        cancel: &CancellationToken,
+    ) {
         match outcome.result {
             Err(failure) if matches!(failure.error, Error::Stopped) => return,
             Err(failure) if matches!(failure.error, Error::JournalWrite { .. }) => {
@@ -303,11 +146,11 @@ impl Collector<'_> {
             _ => {}
         }
         self.summary.add(&outcome);
-        let record = ResultRecord::new(&outcome, self.simulated);
-        self.observer.finished(&record);
-        match self.results.take() {
-            Some(mut results) => match results.write(&record).await {
-                Ok(()) => self.results = Some(results),
+        let record = ResultRecord::new(&outcome, self.summary.simulated);
+        observer.finished(&record);
+        match writer.take() {
+            Some(mut open) => match open.write(&record).await {
+                Ok(()) => *writer = Some(open),
                 // Running calls are paid for: they finish, and are journaled.
                 Err(error) => {
                     cancel.cancel();
@@ -317,5 +160,112 @@ impl Collector<'_> {
             None if self.error.is_none() => self.records.push(record),
             None => {}
         }
+    }
+}
+
+impl Run {
+    /// A run of these queries without a folder, 16 at a time.
+    pub fn new<Q: Into<Query>>(tpo: Tpo, queries: impl IntoIterator<Item = Q>) -> Self {
+        Self {
+            tpo,
+            queries: queries.into_iter().map(Into::into).collect(),
+            source: "memory".to_owned(),
+            target: None,
+            concurrency: 16,
+            cancellation: CancellationToken::new(),
+            abort: CancellationToken::new(),
+        }
+    }
+
+    /// Writes a new run into this folder; see [`RunFolder::create`].
+    pub fn create(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.target = Some(Target::Create(folder.into()));
+        self
+    }
+
+    /// Continues the run in this folder; see [`RunFolder::resume`].
+    pub fn resume(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.target = Some(Target::Resume(folder.into()));
+        self
+    }
+
+    /// Continues the run in this folder with more iterations or queries; see [`RunFolder::extend`].
+    pub fn extend(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.target = Some(Target::Extend(folder.into()));
+        self
+    }
+
+    /// Writes into a folder that is open.
+    pub fn open(mut self, folder: RunFolder) -> Self {
+        self.target = Some(Target::Open(folder));
+        self
+    }
+
+    /// Searches the queries. It must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// Those of opening the folder. A later error is [`RunReport::error`]: what was found until then is in the report.
+    pub async fn execute(self, observer: &mut dyn RunObserver) -> Result<RunReport, Error> {
+        let Self { tpo, queries, source, target, concurrency, cancellation: cancel, abort } = self;
+        let config = || RunConfig::new(&tpo, &source, &queries);
+        let folder = match target {
+            None => None,
+            Some(Target::Create(path)) => Some(RunFolder::create(&path, &config()).await?),
+            Some(Target::Resume(path)) => Some(RunFolder::resume(&path, &config()).await?),
+            Some(Target::Extend(path)) => {
+                Some(RunFolder::extend(&path, &config(), &queries).await?)
+            }
+            Some(Target::Open(folder)) => Some(folder),
+        };
+        let total = queries.len();
+        let mut batch =
+            Batch::new(tpo.clone(), queries).concurrency(concurrency).cancellation(cancel.clone());
+        let (mut writer, mut journaled_steps) = (None, 0);
+        if let Some(folder) = &folder {
+            batch = batch.journal(folder.journal().clone());
+            writer = Some(folder.results().await?);
+            journaled_steps = folder.journal().known_steps();
+        }
+        observer.started(&RunStart {
+            tpo: &tpo,
+            source: &source,
+            queries: total,
+            folder: folder.as_ref().map(RunFolder::path),
+            journaled_steps,
+            progress: batch.progress(),
+        });
+
+        let begun = Instant::now();
+        let mut report = RunReport {
+            folder,
+            summary: Summary::new(tpo.is_simulation()),
+            queries: total,
+            journaled_steps,
+            cancelled: false,
+            results: None,
+            records: Vec::new(),
+            error: None,
+        };
+        loop {
+            tokio::select! {
+                outcome = batch.next() => match outcome {
+                    Some(outcome) => report.add(outcome, &mut writer, observer, &cancel).await,
+                    None => break,
+                },
+                () = abort.cancelled() => {
+                    report.cancelled = true;
+                    break;
+                }
+            }
+        }
+        report.cancelled |= cancel.is_cancelled() && report.error.is_none();
+        report.summary = report.summary.finish(begun.elapsed(), concurrency);
+        if let Some(writer) = writer {
+            match writer.finish().await {
+                Ok(path) => report.results = Some(path),
+                Err(error) => report.error = report.error.or(Some(error)),
+            }
+        }
+        Ok(report)
     }
 }

@@ -1,16 +1,18 @@
-//! The folder of a run, open for writing.
+//! The folder of a run, open for writing or to be read only.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::Value as Json;
-use textgrad_ops::util::fs;
+use textgrad_ops::util::fs::{blocking, replace};
 
 use super::config::RunConfig;
-use super::results::ResultsWriter;
+use super::results::{ResultRecord, ResultsReader, ResultsWriter};
 use crate::error::Error;
-use crate::journal::Journal;
+use crate::journal::{Journal, SCHEMA};
 use crate::query::Query;
-use crate::util::blocking;
+use crate::truncate::Tokenizer;
 
 /// The folder of a run, open for writing. Only one process can have it.
 #[derive(Debug)]
@@ -101,7 +103,7 @@ async fn reopen(path: &Path, config: &RunConfig) -> Result<Journal, Error> {
     Journal::resume(&file, config.to_json()?).await
 }
 
-fn same(path: &Path, differences: Vec<String>) -> Result<(), Error> {
+pub(super) fn same(path: &Path, differences: Vec<String>) -> Result<(), Error> {
     match differences.is_empty() {
         true => Ok(()),
         false => Err(Error::RunDiffers { path: path.to_owned(), differences }),
@@ -119,8 +121,110 @@ async fn restore_config(folder: &Path, config: &Json) -> Result<(), Error> {
 
 async fn write_config(folder: &Path, config: &Json) -> Result<(), Error> {
     let (path, text) = (folder.join("config.json"), format!("{config:#}\n"));
-    blocking(move || {
-        fs::replace(&path, text.as_bytes()).map_err(Error::io(&path, "cannot be written"))
-    })
-    .await
+    let write =
+        move || replace(&path, text.as_bytes()).map_err(Error::io(&path, "cannot be written"));
+    blocking(write).await
+}
+
+/// The folder of a run, to be read only. All its methods that are not async block.
+///
+/// # Examples
+/// ```no_run
+/// use tpo::run::RecordedRun;
+///
+/// let run = RecordedRun::open("runs/first")?;
+/// for result in run.results()? {
+///     println!("{:?}", result?.best);
+/// }
+/// # Ok::<(), tpo::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct RecordedRun {
+    path: PathBuf,
+    config: RunConfig,
+    pub(super) tokenizer: Option<Arc<dyn Tokenizer>>,
+}
+
+impl RecordedRun {
+    /// Reads the settings of the run in a folder.
+    ///
+    /// # Errors
+    /// [`Error::NotARun`] if there are none, [`Error::Io`] if they cannot be read, [`Error::Record`] if they
+    /// cannot be understood.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, Error> {
+        let path = path.into();
+        let file = path.join("config.json");
+        let text = std::fs::read_to_string(&file).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => Error::NotARun { path: path.clone() },
+            _ => Error::io(&file, "cannot be read")(error),
+        })?;
+        let wrong = |reason| Error::Record { path: file.clone(), line: 1, reason };
+        let config: RunConfig =
+            serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+        match config.schema {
+            SCHEMA => Ok(Self { path, config, tokenizer: None }),
+            other => Err(wrong(format!("expected schema {SCHEMA}, got {other}"))),
+        }
+    }
+
+    /// Gives it the tokenizer by which the run cut answers, without which no such search can be repeated.
+    #[must_use]
+    pub fn with_tokenizer(mut self, tokenizer: Arc<dyn Tokenizer>) -> Self {
+        self.tokenizer = Some(tokenizer);
+        self
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The name of the folder.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let name = self.path.file_name().unwrap_or(self.path.as_os_str());
+        name.to_string_lossy().into_owned()
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn config(&self) -> &RunConfig {
+        &self.config
+    }
+
+    /// The journal's file.
+    #[must_use]
+    pub fn journal(&self) -> PathBuf {
+        self.path.join("journal.jsonl")
+    }
+
+    /// What came of the queries, one after the other, in their order.
+    ///
+    /// # Errors
+    /// [`Error::NoResults`] if there are none: the run is not over, or was killed. [`Error::Io`] if they cannot be
+    /// read.
+    pub fn results(&self) -> Result<ResultsReader, Error> {
+        ResultsReader::open(&self.path)
+    }
+
+    /// The queries, in their order.
+    pub(super) fn queries(&self) -> Result<Vec<Query>, Error> {
+        self.results()?.map(|record| Ok(record?.query)).collect()
+    }
+
+    /// What came of one query.
+    ///
+    /// # Errors
+    /// [`Error::NoResult`] if the results do not have it, and those of [`results`](Self::results).
+    pub fn result(&self, index: usize) -> Result<ResultRecord, Error> {
+        for record in self.results()? {
+            let record = record?;
+            if record.index == index {
+                return Ok(record);
+            }
+        }
+        let queries = self.config.data.queries;
+        Err(Error::NoResult { path: self.path.clone(), index, queries })
+    }
 }

@@ -12,7 +12,6 @@
 mod config;
 mod execute;
 mod folder;
-mod recorded;
 mod replay;
 mod results;
 mod verify;
@@ -24,10 +23,10 @@ pub use self::config::{DataConfig, RunConfig, Scores};
 #[doc(inline)]
 pub use self::execute::{Run, RunObserver, RunReport, RunStart};
 #[doc(inline)]
-pub use self::folder::RunFolder;
+pub use self::folder::{RecordedRun, RunFolder};
 #[doc(inline)]
-pub use self::recorded::{RecordedRun, ResultsReader};
-#[doc(inline)]
-pub use self::results::{BestRecord, ErrorRecord, ResultRecord, ResultsWriter, Status};
+pub use self::results::{
+    BestRecord, ErrorRecord, ResultRecord, ResultsReader, ResultsWriter, Status,
+};
 #[doc(inline)]
 pub use self::verify::{Finding, Verification};

@@ -8,18 +8,20 @@ use textgrad_core::{
     Engine, EngineError, EngineInfo, ErrorKind, PromptPack, Purpose, Request, Response,
 };
 use textgrad_ops::CancellationToken;
+use textgrad_ops::util::fs::blocking;
 
-use super::config::RunConfig;
-use super::recorded::RecordedRun;
+use super::config::{RunConfig, pack_digest};
+use super::folder::{RecordedRun, same};
 use super::results::ResultRecord;
-use crate::config::{Mode, StopReason, Stopping};
+use crate::config::{EarlyStop, Mode, StopReason};
 use crate::error::Error;
-use crate::journal::{Journal, digest};
+use crate::journal::Journal;
 use crate::query::Query;
 use crate::reward::{EngineScope, RewardModel};
-use crate::search::{Alignment, Comparison, IterationRecord, PairCx, PairSelection, Tpo};
+use crate::search::{
+    Alignment, CandidateRecord, Comparison, IterationRecord, PairCx, PairSelection, Tpo,
+};
 use crate::session::Session;
-use crate::util::blocking;
 
 impl RecordedRun {
     /// Searches a query of the run once more, every step answered by the journal: the search takes the same
@@ -45,7 +47,7 @@ impl RecordedRun {
                 Mode::Shuffled => run.queries()?,
                 _ => Vec::new(),
             };
-            Ok((run.result(index)?, queries))
+            Ok::<_, Error>((run.result(index)?, queries))
         });
         let (record, queries) = read.await?;
         let journal = Journal::read(&self.journal()).await?;
@@ -72,22 +74,18 @@ impl RecordedRun {
             let what = "the wording of the prompts (give the pack that it was run with)";
             differences.push(what.to_owned());
         }
-        let tokenizer = self.tokenizer().map(|tokenizer| tokenizer.identity());
+        let tokenizer = self.tokenizer.as_ref().map(|tokenizer| tokenizer.identity());
         if tokenizer.as_deref() != config.tokenizer.as_deref() {
-            differences.push(match &config.tokenizer {
-                Some(_) => {
-                    "the tokenizer (give the tokenizer.json that it was run with)".to_owned()
-                }
-                None => "the tokenizer (it was run without one)".to_owned(),
-            });
+            let what = match &config.tokenizer {
+                Some(_) => "the tokenizer (give the tokenizer.json that it was run with)",
+                None => "the tokenizer (it was run without one)",
+            };
+            differences.push(what.to_owned());
         }
         if config.pairs != config.search.pairs.to_string() {
             differences.push(format!("pairs: {:?} is not a selection of this crate", config.pairs));
         }
-        match differences.is_empty() {
-            true => Ok(()),
-            false => Err(Error::RunDiffers { path: self.path().to_owned(), differences }),
-        }
+        same(self.path(), differences)
     }
 
     fn tpo(
@@ -104,25 +102,32 @@ impl RecordedRun {
         };
         let mut search = self.config().search.clone();
         // Time does not pass again: a search that time ended ends where it did.
-        search.stopping.seconds = None;
+        search.early_stop.seconds = None;
         let from_record = scores.asked || scores.relative;
         if from_record || record.trajectory.stopped == Some(StopReason::Seconds) {
             let made = record.trajectory.iterations.iter().map(|made| made.iteration).max();
             search.iterations = made.unwrap_or(0);
         }
+        let candidates = &record.trajectory.candidates;
+        let score = |candidate: &CandidateRecord| (candidate.text.clone(), candidate.score);
         let reward: Arc<dyn RewardModel> = match from_record {
-            true => Arc::new(RecordedScores::new(reward, *simulated, record, missing)),
+            true => Arc::new(RecordedScores {
+                replay: replay(reward),
+                query: record.query.clone(),
+                scores: Arc::new(candidates.iter().map(score).collect()),
+            }),
             false => replay(reward),
         };
         if from_record {
             // It ends where it did: rules look at what the reward model asked, and at scores that were others then.
-            search.stopping = Stopping::default();
+            search.early_stop = EarlyStop::default();
         }
         let mut builder = Tpo::builder(replay(policy), reward);
         if scores.relative {
-            builder = builder.pairs(Arc::new(RecordedPairs::new(pairs, record)));
+            let (name, made) = (pairs.clone(), record.trajectory.iterations.clone());
+            builder = builder.pairs(Arc::new(RecordedPairs { name, made }));
         }
-        if let Some(tokenizer) = self.tokenizer() {
+        if let Some(tokenizer) = &self.tokenizer {
             builder = builder.tokenizer(Arc::clone(tokenizer));
         }
         builder
@@ -134,13 +139,8 @@ impl RecordedRun {
     }
 }
 
-/// SHA-256 of a prompt pack, as settings hold it.
-pub(super) fn pack_digest(prompts: &PromptPack) -> String {
-    digest(prompts.sources().flat_map(|(name, text)| [name, text]))
-}
-
 /// The first step that was asked for and is not in the journal.
-#[derive(Clone, Default)]
+#[derive(Debug, Clone, Default)]
 struct Missing(Arc<Mutex<Option<String>>>);
 
 impl Missing {
@@ -156,6 +156,7 @@ impl Missing {
 }
 
 /// An engine and reward model whose answers are all in the journal: any request that reaches it is missing there.
+#[derive(Debug)]
 struct Replay {
     info: EngineInfo,
     missing: Missing,
@@ -189,45 +190,29 @@ impl RewardModel for Replay {
 }
 
 /// A reward model whose scores are those that a record has: where it asked engines, the journal has the requests.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 struct RecordedScores {
-    name: String,
-    simulated: bool,
+    replay: Arc<Replay>,
     query: Query,
     scores: Arc<HashMap<String, f64>>,
-    missing: Missing,
-}
-
-impl RecordedScores {
-    fn new(name: &str, simulated: bool, record: &ResultRecord, missing: &Missing) -> Self {
-        let candidates = &record.trajectory.candidates;
-        let scores = candidates.iter().map(|candidate| (candidate.text.clone(), candidate.score));
-        Self {
-            name: name.to_owned(),
-            simulated,
-            query: record.query.clone(),
-            scores: Arc::new(scores.collect()),
-            missing: missing.clone(),
-        }
-    }
 }
 
 #[async_trait]
 impl RewardModel for RecordedScores {
     fn name(&self) -> &str {
-        &self.name
+        RewardModel::name(&*self.replay)
     }
 
     async fn score(&self, query: &Query, answers: &[&str]) -> Result<Vec<f64>, EngineError> {
         let score = |answer: &&str| {
             let score = self.scores.get(*answer).filter(|_| *query == self.query).copied();
-            score.ok_or_else(|| self.missing.step("a score".to_owned()))
+            score.ok_or_else(|| self.replay.missing.step("a score".to_owned()))
         };
         answers.iter().map(score).collect()
     }
 
     fn is_simulation(&self) -> bool {
-        self.simulated
+        self.replay.info.is_simulation()
     }
 
     /// Itself, since its scores are not to be written down.
@@ -237,15 +222,10 @@ impl RewardModel for RecordedScores {
 }
 
 /// The comparisons that a record has: the scores by which they were chosen were others than those of the end.
+#[derive(Debug)]
 struct RecordedPairs {
     name: String,
     made: Vec<IterationRecord>,
-}
-
-impl RecordedPairs {
-    fn new(name: &str, record: &ResultRecord) -> Self {
-        Self { name: name.to_owned(), made: record.trajectory.iterations.clone() }
-    }
 }
 
 impl PairSelection for RecordedPairs {

@@ -1,10 +1,13 @@
 //! Results of a run: `results.jsonl`.
 
+use std::fs;
+use std::io::{BufReader, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use textgrad_core::describe;
-use textgrad_ops::util::fs;
+use textgrad_ops::util::fs::{blocking, partial_path, persist};
+use textgrad_ops::util::jsonl::Reader;
 use tokio::fs::File;
 use tokio::io::{AsyncWriteExt, BufWriter};
 
@@ -105,7 +108,7 @@ pub struct ResultsWriter {
 
 impl ResultsWriter {
     pub(super) async fn create(path: &Path) -> Result<Self, Error> {
-        let partial = fs::partial_path(path);
+        let partial = partial_path(path);
         let file =
             File::create(&partial).await.map_err(Error::io(&partial, "cannot be created"))?;
         Ok(Self { path: path.to_owned(), partial, file: BufWriter::new(file) })
@@ -130,12 +133,65 @@ impl ResultsWriter {
         let file = self.file.get_ref().try_clone().await.map_err(|error| self.failed(error))?;
         let file = file.into_std().await;
         let (partial, path) = (self.partial.clone(), self.path.clone());
-        let done = fs::blocking(move || fs::persist(&file, &partial, &path)).await;
+        let done = blocking(move || persist(&file, &partial, &path)).await;
         done.map_err(|error| self.failed(error))?;
         Ok(self.path)
     }
 
     fn failed(&self, source: std::io::Error) -> Error {
         Error::io(&self.partial, "cannot be written")(source)
+    }
+}
+
+/// The lines of `results.jsonl`, read one at a time.
+#[derive(Debug)]
+pub struct ResultsReader {
+    path: PathBuf,
+    reader: Reader<BufReader<fs::File>>,
+    over: bool,
+}
+
+impl ResultsReader {
+    pub(super) fn open(run: &Path) -> Result<Self, Error> {
+        let path = run.join("results.jsonl");
+        let file = fs::File::open(&path).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => Error::NoResults { path: run.to_owned() },
+            _ => Error::io(&path, "cannot be read")(error),
+        })?;
+        Ok(Self { path, reader: Reader::new(BufReader::new(file)), over: false })
+    }
+
+    fn read(&mut self) -> Result<Option<ResultRecord>, Error> {
+        let read = self.reader.next_line().map_err(Error::io(&self.path, "cannot be read"))?;
+        let (number, record) = match read {
+            Some(line) => (line.number, line.parse::<ResultRecord>()),
+            // The file is replaced as a whole, so a last line without a newline was edited by hand.
+            None => match self.reader.torn() {
+                Some(text) => {
+                    self.over = true;
+                    (self.reader.number() + 1, serde_json::from_slice(text))
+                }
+                None => return Ok(None),
+            },
+        };
+        let wrong = |reason| Error::Record { path: self.path.clone(), line: number, reason };
+        let record = record.map_err(|error| wrong(error.to_string()))?;
+        match record.schema {
+            SCHEMA => Ok(Some(record)),
+            other => Err(wrong(format!("expected schema {SCHEMA}, got {other}"))),
+        }
+    }
+}
+
+impl Iterator for ResultsReader {
+    type Item = Result<ResultRecord, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.over {
+            return None;
+        }
+        let next = self.read().transpose();
+        self.over |= !matches!(next, Some(Ok(_)));
+        next
     }
 }

@@ -99,6 +99,23 @@ impl Tpo {
         }
     }
 
+    /// The builder of the same search with other engines and another reward model.
+    #[cfg(feature = "report")]
+    pub(crate) fn rebuild(
+        &self,
+        engine: impl Fn(&Arc<dyn Engine>) -> Arc<dyn Engine>,
+        reward: impl Fn(&Arc<dyn RewardModel>) -> Arc<dyn RewardModel>,
+    ) -> TpoBuilder {
+        let parts = &self.0;
+        let builder = Self::builder(engine(&parts.policy), reward(&parts.reward));
+        let builder = TpoBuilder { tokenizer: parts.truncator.tokenizer().cloned(), ..builder };
+        builder
+            .critic(engine(&parts.critic))
+            .optimizer(engine(&parts.optimizer))
+            .pairs(Arc::clone(&parts.pairs))
+            .prompts(Arc::clone(&parts.prompts))
+    }
+
     /// Aligns one query.
     ///
     /// Dropping the future abandons what is under way.
@@ -180,7 +197,7 @@ impl Tpo {
     /// The identity of the tokenizer that counts [`TpoConfig::truncate`], if there is one.
     #[must_use]
     pub fn tokenizer(&self) -> Option<Cow<'_, str>> {
-        self.0.truncator.tokenizer().map(Tokenizer::identity)
+        self.0.truncator.tokenizer().map(|tokenizer| tokenizer.identity())
     }
 
     /// The name of the reward model.
@@ -305,7 +322,7 @@ impl TpoBuilder {
         let critic = self.critic.unwrap_or_else(|| Arc::clone(&self.policy));
         let optimizer = self.optimizer.unwrap_or_else(|| Arc::clone(&self.policy));
         let engines = [self.policy.name(), critic.name(), optimizer.name()];
-        self.config.stopping.validate_engines(&engines)?;
+        self.config.early_stop.validate_engines(&engines)?;
         Ok(Tpo(Arc::new(TpoParts {
             critic,
             optimizer,

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::pool::{Candidate, Pool};
-use crate::config::{Accept, Mode, TpoConfig};
+use crate::config::{Acceptance, Mode, TpoConfig};
 use crate::error::Error;
 
 /// An answer to rewrite and those that it is compared with, as positions in the pool.
@@ -75,7 +75,7 @@ impl<'a> PairCx<'a> {
     }
 
     /// The positions of the answers that may be rewritten, best first: all, or only the newest where every
-    /// rewrite is accepted; see [`Accept`](crate::Accept).
+    /// rewrite is accepted; see [`Acceptance`](crate::Acceptance).
     #[must_use]
     pub fn eligible(&self) -> Vec<usize> {
         if self.newest_only { self.newest() } else { self.ranked() }
@@ -232,7 +232,7 @@ pub(crate) fn comparisons(
         let best = pool.best().map(|chosen| Comparison { chosen, rejected: Vec::new() });
         return Ok(best.into_iter().collect());
     }
-    let newest_only = config.accept == Accept::Always || config.mode == Mode::Ungated;
+    let newest_only = config.accept == Acceptance::Always || config.mode == Mode::Ungated;
     let cx = PairCx { pool, iteration, newest_only };
     let mut selected = pairs.select(&cx);
     check_positions(&selected, pairs, &cx)?;

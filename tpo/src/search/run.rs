@@ -54,7 +54,7 @@ pub(super) struct Search<'a> {
 
 impl<'a> Search<'a> {
     pub(super) fn new(tpo: &'a TpoParts, index: usize, query: Query, session: Session) -> Self {
-        let session = match &tpo.config.stopping.money {
+        let session = match &tpo.config.early_stop.money {
             Some(money) => session.priced(&money.prices),
             None => session,
         };
@@ -159,7 +159,7 @@ impl<'a> Search<'a> {
         let newest_low = newest.map(|candidate| candidate.score).reduce(f64::min);
         self.margins.push(newest_low.map(|low| best - low));
         let usage = self.session.usage();
-        self.tpo.config.stopping.reason(Progress {
+        self.tpo.config.early_stop.reason(Progress {
             best: &self.best,
             margins: &self.margins,
             calls: usage.requests,

@@ -11,7 +11,7 @@ use textgrad_ops::prompts::{ContrastiveContext, EvaluationContext};
 
 use super::builder::TpoParts;
 use super::run::Search;
-use crate::config::{Mode, Stopping, TpoConfig};
+use crate::config::{EarlyStop, Mode, TpoConfig};
 use crate::error::Error;
 use crate::query::Query;
 use crate::session::Session;
@@ -71,8 +71,8 @@ impl BorrowedCritique {
                 got: "none besides this one".to_owned(),
             });
         };
-        let stopping = Stopping::default();
-        let inner = tpo.with(TpoConfig { mode: Mode::Tpo, stopping, ..tpo.config.clone() });
+        let early_stop = EarlyStop::default();
+        let inner = tpo.with(TpoConfig { mode: Mode::Tpo, early_stop, ..tpo.config.clone() });
         // In a box, for this search is part of a search.
         let search = Box::pin(Search::new(&inner, index, query, session.clone()).critiques());
         let (critiques, ends) = search.await?;

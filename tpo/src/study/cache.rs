@@ -13,10 +13,12 @@ use textgrad_core::{Engine, EngineError, EngineInfo, Request, Response};
 use textgrad_ops::store::{MemoryStore, request_key};
 use textgrad_ops::util::jsonl::Reader;
 
+use crate::config::TpoConfig;
 use crate::error::Error;
 use crate::journal::{Record, StepKey};
 use crate::query::Query;
 use crate::reward::{EngineScope, RewardModel};
+use crate::search::Tpo;
 
 /// The maximum number of completions in memory. Older ones are dropped, and requested again.
 const MAX_RESPONSES: usize = 16_384;
@@ -43,16 +45,18 @@ impl Default for SharedCache {
 }
 
 impl SharedCache {
-    /// An engine behind this cache.
-    #[must_use]
-    pub fn engine(&self, engine: Arc<dyn Engine>) -> Arc<dyn Engine> {
-        Arc::new(SharedEngine { engine, cache: self.clone() })
-    }
-
-    /// A reward model behind this cache.
-    #[must_use]
-    pub fn reward(&self, reward: Arc<dyn RewardModel>) -> Arc<dyn RewardModel> {
-        Arc::new(SharedReward { reward, cache: self.clone() })
+    /// A search with other settings, its engines and reward model behind this cache.
+    ///
+    /// # Errors
+    /// Those of [`TpoBuilder::build`](crate::TpoBuilder::build).
+    pub fn search(&self, tpo: &Tpo, config: TpoConfig) -> Result<Tpo, Error> {
+        let engine = |engine: &Arc<dyn Engine>| -> Arc<dyn Engine> {
+            Arc::new(SharedEngine { engine: Arc::clone(engine), cache: self.clone() })
+        };
+        let reward = |reward: &Arc<dyn RewardModel>| -> Arc<dyn RewardModel> {
+            Arc::new(SharedReward { reward: Arc::clone(reward), cache: self.clone() })
+        };
+        tpo.rebuild(engine, reward).config(config).build()
     }
 
     /// Adds the calls and scores of a run's journal, if it has one. Blocks.

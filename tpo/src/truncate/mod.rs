@@ -171,8 +171,8 @@ impl Truncator {
     }
 
     /// The tokenizer that counts.
-    pub(crate) fn tokenizer(&self) -> Option<&dyn Tokenizer> {
-        self.tokenizer.as_deref()
+    pub(crate) fn tokenizer(&self) -> Option<&Arc<dyn Tokenizer>> {
+        self.tokenizer.as_ref()
     }
 
     /// The truncated values. A value that is short enough is shared, not copied. Tokens are counted beside the

@@ -209,7 +209,7 @@ async fn without_the_gate_the_newest_are_rewritten() {
         tpo(&engine, config).align(QUERIES[0]).await.unwrap();
         std::mem::take(&mut *said.lock().unwrap())
     };
-    let accept = tpo::Accept::Always;
+    let accept = tpo::Acceptance::Always;
     let always = asked(TpoConfig { accept, ..config(Mode::Tpo) }).await;
     assert_eq!(asked(config(Mode::Ungated)).await, always);
     assert_ne!(asked(config(Mode::Tpo)).await, always);

@@ -11,8 +11,8 @@ use textgrad_core::{
 use textgrad_ops::sim::Sim;
 use tpo::run::{RecordedRun, ResultRecord, Scores};
 use tpo::{
-    Accept, Combine, Comparison, EngineScope, Ensemble, JudgeReward, Member, Mode, PairCx,
-    PairSelection, Pairs, Query, RewardModel, SimReward, Stopping, Tpo, TpoBuilder, TpoConfig,
+    Acceptance, Combine, Comparison, EarlyStop, EngineScope, Ensemble, JudgeReward, Member, Mode,
+    PairCx, PairSelection, Pairs, Query, RewardModel, SimReward, Tpo, TpoBuilder, TpoConfig,
     reward_fn,
 };
 
@@ -55,9 +55,9 @@ async fn runs_of_all_modes_pairs_and_layouts_are_sound() {
     for (place, mode) in Mode::ALL.into_iter().enumerate() {
         for pairs in ALL_PAIRS {
             for (accept, layout) in [
-                (Accept::Improvement, Layout::Quoted),
-                (Accept::Always, Layout::Quoted),
-                (Accept::Improvement, Layout::Continued),
+                (Acceptance::Improvement, Layout::Quoted),
+                (Acceptance::Always, Layout::Quoted),
+                (Acceptance::Improvement, Layout::Continued),
             ] {
                 let config = TpoConfig { pairs, accept, layout, ..config(mode) };
                 if config.validate().is_err() {
@@ -65,8 +65,8 @@ async fn runs_of_all_modes_pairs_and_layouts_are_sound() {
                 }
                 let path = folder.path().join(format!("{place} {pairs} {accept} {layout:?}"));
                 let run = match accept {
-                    Accept::Always => tpo(coarse(), config),
-                    Accept::Improvement => tpo(SimReward, config),
+                    Acceptance::Always => tpo(coarse(), config),
+                    Acceptance::Improvement => tpo(SimReward, config),
                 };
                 let run = run_over(&path, run, &QUERIES[..2]).await;
                 assert!(told(&run).is_empty(), "{mode} {pairs} {accept}: {:?}", told(&run));
@@ -78,8 +78,8 @@ async fn runs_of_all_modes_pairs_and_layouts_are_sound() {
 #[tokio::test]
 async fn so_are_searches_that_ended_before_their_last_iteration() {
     let folder = tempfile::tempdir().unwrap();
-    let stopping = Stopping { patience: Some(1), min_gain: 1000.0, ..Stopping::default() };
-    let stopped = TpoConfig { iterations: 4, stopping, ..config(Mode::Tpo) };
+    let early_stop = EarlyStop { patience: Some(1), min_gain: 1000.0, ..EarlyStop::default() };
+    let stopped = TpoConfig { iterations: 4, early_stop, ..config(Mode::Tpo) };
     let stopped = run(&folder.path().join("stopped"), tpo(SimReward, stopped)).await;
     assert!(stopped.result(0).unwrap().trajectory.stopped.is_some());
     assert!(told(&stopped).is_empty(), "{:?}", told(&stopped));
@@ -222,13 +222,13 @@ async fn searches_that_judges_scored_are_drawn_from_their_journals() {
     ];
     let prompts = Arc::new(tpo::prompts::default_pack().unwrap());
     for (name, reward) in rewards {
-        for (stopping, what) in [
-            (Stopping::default(), "whole"),
+        for (early_stop, what) in [
+            (EarlyStop::default(), "whole"),
             // What the reward model asks counts, and scores are those of then.
-            (Stopping { calls: Some(12), ..Stopping::default() }, "calls"),
-            (Stopping { target: Some(1.5), ..Stopping::default() }, "target"),
+            (EarlyStop { calls: Some(12), ..EarlyStop::default() }, "calls"),
+            (EarlyStop { target: Some(1.5), ..EarlyStop::default() }, "target"),
         ] {
-            let config = TpoConfig { stopping, iterations: 3, ..config(Mode::Tpo) };
+            let config = TpoConfig { early_stop, iterations: 3, ..config(Mode::Tpo) };
             let search = || tpo(Arc::clone(&reward), config.clone());
             let run = run(&folder.path().join(format!("{name}-{what}")), search()).await;
             let journal = std::fs::read(run.journal()).unwrap();

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use textgrad_core::{Layout, Message};
-use tpo::{Accept, Mode, Pairs, Query, Stopping, TpoConfig};
+use tpo::{Acceptance, EarlyStop, Mode, Pairs, Query, TpoConfig};
 
 /// One random search.
 #[derive(Debug, Clone)]
@@ -10,8 +10,8 @@ pub(super) struct Case {
     pub(super) mode: Mode,
     pub(super) layout: Layout,
     pub(super) pairs: Pairs,
-    pub(super) accept: Accept,
-    pub(super) stopping: Stopping,
+    pub(super) accept: Acceptance,
+    pub(super) early_stop: EarlyStop,
     pub(super) faults: Faults,
     pub(super) iterations: u32,
     pub(super) samples: u32,
@@ -46,7 +46,7 @@ impl Case {
             layout: self.layout,
             pairs: self.pairs,
             accept: self.accept,
-            stopping: self.stopping.clone(),
+            early_stop: self.early_stop.clone(),
             iterations: self.iterations,
             samples: self.samples,
             parse_retries: self.parse_retries,
@@ -78,14 +78,14 @@ pub(super) fn paper() -> impl Strategy<Value = Case> {
     let drawn = (0..5_u32, 1..7_u32, 0..3_u32, 1..4_usize, texts, 1..9_u64, any::<u64>());
     (mode, faults, drawn).prop_map(|(mode, faults, drawn)| {
         let (iterations, samples, parse_retries, batch, texts, scores, seed) = drawn;
-        let (layout, pairs, accept) = (Layout::Quoted, Pairs::BestWorst, Accept::Improvement);
-        let (stopping, max_chars, talk) = (Stopping::default(), None, false);
+        let (layout, pairs, accept) = (Layout::Quoted, Pairs::BestWorst, Acceptance::Improvement);
+        let (early_stop, max_chars, talk) = (EarlyStop::default(), None, false);
         Case {
             mode,
             layout,
             pairs,
             accept,
-            stopping,
+            early_stop,
             faults,
             iterations,
             samples,
@@ -126,8 +126,8 @@ fn any_pairs() -> impl Strategy<Value = Pairs> {
     ]
 }
 
-fn any_accept() -> impl Strategy<Value = Accept> {
-    prop_oneof![Just(Accept::Improvement), Just(Accept::Always)]
+fn any_accept() -> impl Strategy<Value = Acceptance> {
+    prop_oneof![Just(Acceptance::Improvement), Just(Acceptance::Always)]
 }
 
 /// Every selection of pairs, gated or not.
@@ -174,9 +174,9 @@ pub(super) fn losses() -> impl Strategy<Value = Case> {
 /// The newest answers are rewritten, better or not.
 pub(super) fn acceptance() -> impl Strategy<Value = Case> {
     let how = prop_oneof![
-        Just((Mode::Tpo, Accept::Always)),
-        Just((Mode::Revision, Accept::Always)),
-        Just((Mode::Ungated, Accept::Improvement))
+        Just((Mode::Tpo, Acceptance::Always)),
+        Just((Mode::Revision, Acceptance::Always)),
+        Just((Mode::Ungated, Acceptance::Improvement))
     ];
     (paper(), how).prop_map(|(case, (mode, accept))| Case { mode, accept, ..case })
 }
@@ -198,26 +198,26 @@ pub(super) fn ablations() -> impl Strategy<Value = Case> {
 }
 
 /// Searches that end early.
-pub(super) fn stopping() -> impl Strategy<Value = Case> {
+pub(super) fn early_stop() -> impl Strategy<Value = Case> {
     let halves = |range: std::ops::Range<i32>| range.prop_map(|halves| f64::from(halves) / 2.0);
-    let stopping = prop_oneof![
-        halves(1..8).prop_map(|target| Stopping { target: Some(target), ..Stopping::default() }),
-        (1..3_u32, halves(0..3)).prop_map(|(patience, min_gain)| Stopping {
+    let early_stop = prop_oneof![
+        halves(1..8).prop_map(|target| EarlyStop { target: Some(target), ..EarlyStop::default() }),
+        (1..3_u32, halves(0..3)).prop_map(|(patience, min_gain)| EarlyStop {
             patience: Some(patience),
             min_gain,
-            ..Stopping::default()
+            ..EarlyStop::default()
         }),
-        (halves(0..8), 1..3_u32).prop_map(|(margin, patience)| Stopping {
+        (halves(0..8), 1..3_u32).prop_map(|(margin, patience)| EarlyStop {
             min_margin: Some(margin),
             margin_patience: Some(patience),
-            ..Stopping::default()
+            ..EarlyStop::default()
         }),
-        (1..12_u64).prop_map(|calls| Stopping { calls: Some(calls), ..Stopping::default() }),
+        (1..12_u64).prop_map(|calls| EarlyStop { calls: Some(calls), ..EarlyStop::default() }),
         // The first of two rules that hold is told.
-        (halves(1..8), 1..12_u64).prop_map(|(target, calls)| Stopping {
+        (halves(1..8), 1..12_u64).prop_map(|(target, calls)| EarlyStop {
             target: Some(target),
             calls: Some(calls),
-            ..Stopping::default()
+            ..EarlyStop::default()
         }),
     ];
     let mode = prop_oneof![
@@ -226,10 +226,10 @@ pub(super) fn stopping() -> impl Strategy<Value = Case> {
         1 => Just(Mode::Resample),
         1 => Just(Mode::Shuffled)
     ];
-    (rich(), mode, any_accept(), stopping).prop_map(|(case, mode, accept, stopping)| Case {
+    (rich(), mode, any_accept(), early_stop).prop_map(|(case, mode, accept, early_stop)| Case {
         mode,
         accept,
-        stopping,
+        early_stop,
         ..case
     })
 }

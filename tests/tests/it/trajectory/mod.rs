@@ -125,7 +125,7 @@ proptest! {
     }
 
     #[test]
-    fn so_it_does_up_to_where_it_stops(case in case::stopping()) {
+    fn so_it_does_up_to_where_it_stops(case in case::early_stop()) {
         agree(&case)?;
     }
 }
@@ -164,7 +164,7 @@ fn the_cases_have_ties_equal_answers_and_every_failure() {
         case::losses(),
         case::acceptance(),
         case::ablations(),
-        case::stopping()
+        case::early_stop()
     ];
     for _ in 0..3000 {
         let case = every.new_tree(&mut runner).unwrap().current();

@@ -3,10 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use tpo::Mode;
 use tpo::bench::Benchmark;
 
-use crate::config::{ConfigArgs, Settings, StudySettings};
+use crate::config::{ConfigArgs, Flags, Settings};
 use crate::inspect::{CompareArgs, GraphArgs, VerifyArgs};
 use crate::report::ReportArgs;
 
@@ -22,13 +21,13 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Align every query of a file and write the results to a directory.
     #[command(after_help = SEE_HELP, after_long_help = RUN_HELP)]
-    Run(Settings),
+    Run(Flags<false>),
     /// Answer a benchmark, grade the answers, and compare the figure with those of the paper.
     #[command(after_help = SEE_HELP, after_long_help = BENCH_HELP)]
     Bench(Box<BenchArgs>),
     /// Run each combination of modes, iterations, samples, temperatures and seeds, and compare them.
     #[command(after_help = SEE_HELP, after_long_help = STUDY_HELP)]
-    Study(StudySettings),
+    Study(Flags<true>),
     Report(ReportArgs),
     Compare(CompareArgs),
     Verify(VerifyArgs),
@@ -40,8 +39,8 @@ impl Command {
     /// The settings of a run, if the command has them.
     pub(crate) fn settings(&mut self) -> Option<&mut Settings> {
         match self {
-            Self::Run(settings) | Self::Study(StudySettings(settings)) => Some(settings),
-            Self::Bench(bench) => Some(&mut bench.settings),
+            Self::Run(Flags(settings)) | Self::Study(Flags(settings)) => Some(settings),
+            Self::Bench(bench) => Some(&mut bench.settings.0),
             Self::Config(config) => config.settings(),
             _ => None,
         }
@@ -176,17 +175,5 @@ pub(crate) struct BenchArgs {
     pub(crate) model_name: String,
 
     #[command(flatten)]
-    pub(crate) settings: Settings,
-}
-
-/// The grid settings of a study.
-pub(crate) fn grid(settings: &Settings) -> Result<tpo::study::Grid, tpo::Error> {
-    Ok(tpo::study::Grid {
-        modes: settings.list::<Mode>("mode")?,
-        iterations: settings.list("iterations")?,
-        samples: settings.list("samples")?,
-        temperatures: settings.list("temperature")?,
-        critic_temperature: settings.get_one("critic-temperature")?,
-        seeds: settings.list("seed")?,
-    })
+    pub(crate) settings: Flags<false>,
 }

@@ -1,92 +1,120 @@
-//! The parts of a run: engines, reward model, prompts, search.
+//! The parts of a run from its settings: queries, prompts, engines, reward model, search.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use textgrad_core::{Engine, PromptPack};
-use tpo::study::SharedCache;
-use tpo::{Error, HfTokenizer, RewardModel, Tokenizer, Tpo, TpoConfig};
+use serde_json::{Map, Value as Json};
+use textgrad_core::{Engine, Layout, PromptPack};
+use textgrad_ops::layer::{Money, Prices};
+use tokio::io::AsyncReadExt;
+use tpo::input::{self, Format};
+use tpo::{
+    EarlyStop, Error, HfTokenizer, MoneyBound, Query, RewardModel, Tokenizer, Tpo, TpoConfig,
+    Truncation,
+};
 
-use crate::engines::Layers;
-use crate::input::unreadable;
+use crate::config::Settings;
+use crate::engines::{EngineSpec, Layers, missing, setup};
 use crate::rewards::{self, RewardContext};
-use crate::spec::RunSpec;
 
 /// The parts of a run.
 pub(crate) struct RunContext {
-    pub(crate) spec: RunSpec,
+    pub(crate) settings: Settings,
     pub(crate) layers: Layers,
     pub(crate) prompts: Arc<PromptPack>,
     pub(crate) tpo: Tpo,
-    parts: Parts,
-}
-
-/// The parts of a search.
-#[derive(Clone)]
-struct Parts {
+    engine_spec: EngineSpec,
+    /// The policy.
     engine: Arc<dyn Engine>,
-    critic: Option<Arc<dyn Engine>>,
-    optimizer: Option<Arc<dyn Engine>>,
-    reward: Arc<dyn RewardModel>,
-    tokenizer: Option<Arc<dyn Tokenizer>>,
-}
-
-impl Parts {
-    fn search(&self, config: TpoConfig, prompts: &Arc<PromptPack>) -> Result<Tpo, Error> {
-        let mut tpo = Tpo::builder(Arc::clone(&self.engine), Arc::clone(&self.reward));
-        if let Some(critic) = &self.critic {
-            tpo = tpo.critic(Arc::clone(critic));
-        }
-        if let Some(optimizer) = &self.optimizer {
-            tpo = tpo.optimizer(Arc::clone(optimizer));
-        }
-        if let Some(tokenizer) = &self.tokenizer {
-            tpo = tpo.tokenizer(Arc::clone(tokenizer));
-        }
-        tpo.config(config).prompts(Arc::clone(prompts)).build()
-    }
+    /// The reward model that guides the search.
+    pub(crate) reward: Arc<dyn RewardModel>,
 }
 
 impl RunContext {
-    pub(crate) async fn new(spec: RunSpec, prompts: Arc<PromptPack>) -> Result<Self, Error> {
-        let layers = Layers::open(spec.cache.as_deref()).await?;
-        let engine = layers.engine(&spec.engine)?;
-        let context =
-            RewardContext { spec: &spec, engine: &engine, prompts: &prompts, layers: &layers };
+    pub(crate) async fn new(settings: &Settings, prompts: Arc<PromptPack>) -> Result<Self, Error> {
+        let (config, engine_spec) = (search(settings).await?, EngineSpec::new(settings)?);
+        if (settings.flag("resume") || settings.flag("extend")) && settings.path("out").is_none() {
+            return Err(missing("out", "the directory of the run to continue, --out <DIR>"));
+        }
+        let layers = Layers::open(settings.path("cache").as_deref()).await?;
+        let engine = layers.engine(&engine_spec)?;
+        let context = RewardContext {
+            settings,
+            search: &config,
+            engine_spec: &engine_spec,
+            engine: &engine,
+            prompts: &prompts,
+            layers: &layers,
+        };
         let reward = rewards::reward(&context).await?;
-        let other = |what, line: &Option<String>| {
-            line.as_ref().map(|line| layers.other(what, &spec.engine, line, None)).transpose()
-        };
-        let (critic, optimizer) =
-            (other("critic", &spec.critic)?, other("optimizer", &spec.optimizer)?);
-        let tokenizer = tokenizer(spec.tokenizer.as_deref()).await?;
-        let parts = Parts { engine, critic, optimizer, reward, tokenizer };
-        let tpo = parts.search(spec.search.clone(), &prompts)?;
-        Ok(Self { spec, layers, prompts, tpo, parts })
+        let mut tpo = Tpo::builder(Arc::clone(&engine), Arc::clone(&reward));
+        if let Some(critic) = settings.get_one::<String>("critic")? {
+            tpo = tpo.critic(layers.other("critic", &engine_spec, &critic, None)?);
+        }
+        if let Some(optimizer) = settings.get_one::<String>("optimizer")? {
+            tpo = tpo.optimizer(layers.other("optimizer", &engine_spec, &optimizer, None)?);
+        }
+        if let Some(tokenizer) = tokenizer(settings.path("tokenizer").as_deref()).await? {
+            tpo = tpo.tokenizer(tokenizer);
+        }
+        let tpo = tpo.config(config).prompts(Arc::clone(&prompts)).build()?;
+        Ok(Self { settings: settings.clone(), layers, prompts, tpo, engine_spec, engine, reward })
     }
 
-    /// A search with other settings, by the same engines and reward model behind a shared cache.
-    pub(crate) fn search(&self, config: TpoConfig, cache: &SharedCache) -> Result<Tpo, Error> {
-        let engine = |engine: &Arc<dyn Engine>| cache.engine(Arc::clone(engine));
-        let parts = Parts {
-            engine: engine(&self.parts.engine),
-            critic: self.parts.critic.as_ref().map(engine),
-            optimizer: self.parts.optimizer.as_ref().map(engine),
-            reward: cache.reward(Arc::clone(&self.parts.reward)),
-            tokenizer: self.parts.tokenizer.clone(),
-        };
-        parts.search(config, &self.prompts)
-    }
-
-    /// The reward model that guides the search.
-    pub(crate) fn reward(&self) -> &dyn RewardModel {
-        &*self.parts.reward
+    /// A judge beside the policy, behind these layers.
+    pub(crate) fn judge(&self, layers: &Layers, engine: &str) -> Result<Arc<dyn Engine>, Error> {
+        layers.other("judge", &self.engine_spec, engine, None)
     }
 
     pub(crate) fn reward_context(&self) -> RewardContext<'_> {
-        let Self { spec, layers, prompts, parts, .. } = self;
-        RewardContext { spec, engine: &parts.engine, prompts, layers }
+        let Self { settings, layers, prompts, engine_spec, engine, .. } = self;
+        let search = self.tpo.config();
+        RewardContext { settings, search, engine_spec, engine, prompts, layers }
     }
+}
+
+/// The queries of the settings, and the name of their source.
+pub(crate) async fn queries(settings: &Settings) -> Result<(String, Vec<Query>), Error> {
+    let (name, text) = match settings.path("data") {
+        None => ("built-in".to_owned(), None),
+        Some(path) if path == Path::new("-") => {
+            let (name, mut text) = ("standard input", String::new());
+            let read = tokio::io::stdin().read_to_string(&mut text).await;
+            read.map_err(|source| unreadable(Path::new(name), source))?;
+            (name.to_owned(), Some(text))
+        }
+        Some(path) => {
+            let text = tokio::fs::read_to_string(&path).await;
+            let text = text.map_err(|source| unreadable(&path, source))?;
+            (path.display().to_string(), Some(text))
+        }
+    };
+    let mut queries = match (text, settings.get_one::<Format>("format")?) {
+        (None, _) => input::BUILTIN.map(Query::from).to_vec(),
+        (Some(text), Some(format)) => input::parse_as(format, &name, &text)?,
+        (Some(text), None) => input::parse(&name, &text)?,
+    };
+    limit_to(&mut queries, settings)?;
+    Ok((name, queries))
+}
+
+/// Keeps the first items, as many as `--limit` says.
+pub(crate) fn limit_to<T>(items: &mut Vec<T>, settings: &Settings) -> Result<(), Error> {
+    match settings.get_one("limit")? {
+        Some(0) => {
+            let (expected, got) = ("at least 1", "0".to_owned());
+            Err(Error::Config { setting: "limit", expected, got })
+        }
+        limit => {
+            items.truncate(limit.unwrap_or(usize::MAX));
+            Ok(())
+        }
+    }
+}
+
+fn unreadable(path: &Path, source: std::io::Error) -> Error {
+    let reason = format!("cannot be read: {source}");
+    Error::Input { source_name: path.display().to_string(), reason }
 }
 
 /// The prompt pack of a directory, or the built-in one.
@@ -105,4 +133,86 @@ pub(crate) async fn tokenizer(file: Option<&Path>) -> Result<Option<Arc<dyn Toke
         Err(Error::Io { path, source, .. }) => Err(unreadable(&path, source)),
         Err(error) => Err(error),
     }
+}
+
+/// The settings of the search.
+pub(crate) async fn search(settings: &Settings) -> Result<TpoConfig, Error> {
+    let mut config = TpoConfig {
+        mode: settings.value("mode")?,
+        layout: match settings.value::<String>("layout")?.as_str() {
+            "continued" => Layout::Continued,
+            _ => Layout::Quoted,
+        },
+        iterations: settings.value("iterations")?,
+        samples: settings.value("samples")?,
+        seed: settings.value("seed")?,
+        pairs: settings.value("pairs")?,
+        accept: settings.value("accept")?,
+        early_stop: early_stop(settings).await?,
+        truncate: settings.get_one("truncate")?,
+        parse_retries: settings.value("parse-retries")?,
+        ..TpoConfig::default()
+    };
+    match (config.truncate, settings.path("tokenizer")) {
+        (Some(Truncation::Tokens(_)), None) => {
+            return Err(missing("tokenizer", "a tokenizer.json beside --truncate tokens:N"));
+        }
+        (None | Some(Truncation::Chars(_)), Some(_)) => {
+            return Err(missing("truncate", "tokens:N beside --tokenizer"));
+        }
+        _ => {}
+    }
+    let extra: Option<String> = settings.get_one("extra-body")?;
+    let extra: Option<Map<String, Json>> = extra.and_then(|text| serde_json::from_str(&text).ok());
+    for sampling in [&mut config.sampling, &mut config.critic] {
+        sampling.temperature = settings.get_one("temperature")?;
+        sampling.frequency_penalty = settings.get_one("frequency-penalty")?;
+        sampling.presence_penalty = settings.get_one("presence-penalty")?;
+        sampling.extra = extra.clone().unwrap_or_default();
+        if settings.flag("no-stop-sequences") {
+            sampling.stop.clear();
+        }
+    }
+    config.sampling.top_p = settings.get_one("top-p")?;
+    config.sampling.max_tokens = settings.get_one("max-tokens")?;
+    config.critic.top_p = settings.get_one("critic-top-p")?;
+    config.critic.max_tokens = settings.get_one("critic-max-tokens")?;
+    if let Some(temperature) = settings.get_one("critic-temperature")? {
+        config.critic.temperature = Some(temperature);
+    }
+    Ok(config)
+}
+
+async fn early_stop(settings: &Settings) -> Result<EarlyStop, Error> {
+    let money: Option<f64> = settings.get_one("early-stop-money")?;
+    let prices: Option<String> = settings.get_one("prices")?;
+    let money = match (money, prices) {
+        (None, None) => None,
+        (Some(_), None) => {
+            return Err(missing("prices", "prices of tokens beside --early-stop-money"));
+        }
+        (None, Some(_)) => {
+            return Err(missing("early-stop-money", "a bound on money beside --prices"));
+        }
+        (Some(bound), Some(prices)) => {
+            let invalid = setup("bound on money");
+            let prices = match prices.trim_start().starts_with('{') {
+                true => Prices::from_json(&prices),
+                false => Prices::load(Path::new(&prices)).await,
+            };
+            let prices = prices.map_err(&invalid)?;
+            Some(MoneyBound { bound: Money::new(bound).map_err(&invalid)?, prices })
+        }
+    };
+    Ok(EarlyStop {
+        target: settings.get_one("early-stop-target")?,
+        patience: settings.get_one("early-stop-patience")?,
+        min_gain: settings.get_one("early-stop-min-gain")?.unwrap_or(0.0),
+        min_margin: settings.get_one("early-stop-margin")?,
+        margin_patience: settings.get_one("early-stop-margin-patience")?,
+        calls: settings.get_one("early-stop-calls")?,
+        tokens: settings.get_one("early-stop-tokens")?,
+        seconds: settings.get_one("early-stop-seconds")?,
+        money,
+    })
 }

@@ -3,19 +3,61 @@
 use std::env;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use secrecy::SecretString;
 use textgrad_core::{Engine, EngineError};
 use textgrad_ops::engine::HttpOptions;
+use textgrad_ops::engine::openai::MaxTokensField;
 use textgrad_ops::engine::preset::{self, EngineBuilder, Preset};
-use textgrad_ops::layer::{EngineExt, Meter};
+use textgrad_ops::layer::{EngineExt, Meter, RetryPolicy};
 use textgrad_ops::store::{DiskCache, DiskCacheConfig};
 use tpo::{CancellationToken, Error};
 
-use crate::spec::EngineSpec;
+use crate::config::Settings;
 
 /// The default address of `--engine openai`.
 const LOCAL: &str = "http://localhost:8000/v1";
+
+/// An engine and its connection.
+#[derive(Debug, Clone)]
+pub(crate) struct EngineSpec {
+    engine: String,
+    base_url: Option<String>,
+    model: Option<String>,
+    max_tokens_field: Option<MaxTokensField>,
+    stream: bool,
+    one_per_request: bool,
+    pub(crate) timeout: Duration,
+    retries: u32,
+    sim_skill: Option<f64>,
+    sim_latency_ms: Option<u64>,
+}
+
+impl EngineSpec {
+    pub(crate) fn new(settings: &Settings) -> Result<Self, Error> {
+        let field: Option<String> = settings.get_one("max-tokens-field")?;
+        Ok(Self {
+            engine: settings.value("engine")?,
+            base_url: settings.get_one("base-url")?,
+            model: settings.get_one("model")?,
+            max_tokens_field: field.map(|field| match field.as_str() {
+                "max_tokens" => MaxTokensField::MaxTokens,
+                _ => MaxTokensField::MaxCompletionTokens,
+            }),
+            stream: settings.flag("stream"),
+            one_per_request: settings.flag("one-per-request"),
+            timeout: Duration::from_secs(settings.value("timeout")?),
+            retries: settings.value("retries")?,
+            sim_skill: settings.get_one("sim-skill")?,
+            sim_latency_ms: settings.get_one("sim-latency-ms")?,
+        })
+    }
+
+    pub(crate) fn retry(&self, cancel: &CancellationToken) -> RetryPolicy {
+        RetryPolicy::default().max_retries(self.retries).cancellation(cancel.clone())
+    }
+}
 
 /// The layers that all engines of a run share: a meter, cancellation, a cache.
 #[derive(Debug, Clone, Default)]
@@ -27,14 +69,9 @@ pub(crate) struct Layers {
 
 impl Layers {
     pub(crate) async fn open(cache: Option<&Path>) -> Result<Self, Error> {
-        let cache = match cache {
-            None => None,
-            Some(path) => {
-                let opened = DiskCache::open(path, DiskCacheConfig::default()).await;
-                Some(opened.map_err(setup("cache"))?)
-            }
-        };
-        Ok(Self { cache, ..Self::default() })
+        let Some(path) = cache else { return Ok(Self::default()) };
+        let opened = DiskCache::open(path, DiskCacheConfig::default()).await;
+        Ok(Self { cache: Some(opened.map_err(setup("cache"))?), ..Self::default() })
     }
 
     /// The engine with these layers.
@@ -54,7 +91,7 @@ impl Layers {
         Ok(Arc::new(self.cached(filled).traced()))
     }
 
-    /// An engine beside the policy, such as a judge.
+    /// An engine beside the policy, such as a judge. Address, model and field of the policy do not apply to it.
     pub(crate) fn other(
         &self,
         what: &'static str,
@@ -62,7 +99,10 @@ impl Layers {
         engine: &str,
         base_url: Option<&str>,
     ) -> Result<Arc<dyn Engine>, Error> {
-        self.engine(&policy.other(engine, base_url)).map_err(|error| match error {
+        let (engine, base_url) = (engine.to_owned(), base_url.map(str::to_owned));
+        let (model, max_tokens_field) = (None, None);
+        let spec = EngineSpec { engine, base_url, model, max_tokens_field, ..policy.clone() };
+        self.engine(&spec).map_err(|error| match error {
             Error::Setup { source, .. } => Error::Setup { what, source },
             error => error,
         })

@@ -5,14 +5,11 @@ mod bench;
 mod config;
 mod context;
 mod engines;
-mod input;
 mod inspect;
-mod judged;
 mod output;
 mod report;
 mod rewards;
 mod run;
-mod spec;
 mod study;
 
 use std::io::{ErrorKind, IsTerminal};
@@ -51,7 +48,7 @@ fn main() -> ExitCode {
         }
     };
     let outcome = match command {
-        Command::Run(settings) => runtime.block_on(run::run(&settings)),
+        Command::Run(settings) => runtime.block_on(run::run(&settings.0)),
         Command::Bench(bench) => runtime.block_on(bench::bench(*bench)),
         Command::Study(settings) => runtime.block_on(study::study(&settings.0)),
         Command::Report(args) => report::run(&args),

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::json;
+use serde_json::{Value as Json, json};
 use textgrad_ops::layer::MeterSnapshot;
 use textgrad_ops::store::DiskCacheStats;
 use tokio::task::JoinHandle;
@@ -116,100 +116,91 @@ impl RunSummary<'_> {
         (self.report.journaled_steps == 0 && seconds >= MIN_SECONDS).then_some(seconds)
     }
 
-    /// Prints the answers, if they are in no file, and a table.
-    pub(crate) fn print(&self) -> io::Result<()> {
-        let mut out = io::stdout().lock();
-        for record in &self.report.records {
-            answer(&mut out, record)?;
-        }
-        self.table(&mut out)?;
-        if let Some(path) = &self.report.results {
-            writeln!(out, "results: {}", path.display())?;
-        }
-        out.flush()
+    /// Prints one JSON object; or the answers, if they are in no file, and a table.
+    pub(crate) fn print(&self, json: bool) -> Result<(), Error> {
+        let text = match json {
+            true => format!("{}\n", self.json()),
+            false => self.text(),
+        };
+        print(&text)
     }
 
-    fn table(&self, out: &mut impl Write) -> io::Result<()> {
+    fn text(&self) -> String {
         let summary = &self.report.summary;
-        writeln!(out, "{}", if summary.simulated { "summary (SIMULATION)" } else { "summary" })?;
-        let mut row = |name: &str, value: String| writeln!(out, "{name:<28} {value:>12}");
-        row("queries aligned", summary.succeeded.to_string())?;
+        let mut lines: Vec<String> = self.report.records.iter().map(answer).collect();
+        lines.push(if summary.simulated { "summary (SIMULATION)" } else { "summary" }.to_owned());
+        let mut row = |name: &str, value: String| lines.push(format!("{name:<28} {value:>12}"));
+        row("queries aligned", summary.succeeded.to_string());
         if summary.failed > 0 {
-            row("queries failed", summary.failed.to_string())?;
+            row("queries failed", summary.failed.to_string());
         }
         if let (Some(first), Some(best)) = (summary.first_sample, summary.best_of_n) {
-            row("mean reward, first sample", format!("{first:.3}"))?;
-            row("  best of first N", format!("{best:.3}"))?;
+            row("mean reward, first sample", format!("{first:.3}"));
+            row("  best of first N", format!("{best:.3}"));
             for (iteration, mean) in summary.best_by_iteration.iter().enumerate().skip(1) {
-                row(&format!("  best by iteration {iteration}"), format!("{mean:.3}"))?;
+                row(&format!("  best by iteration {iteration}"), format!("{mean:.3}"));
             }
         }
         if summary.fruitless > 0 {
             let all = summary.iterations;
-            row("iterations without answers", format!("{} of {all}", summary.fruitless))?;
+            row("iterations without answers", format!("{} of {all}", summary.fruitless));
         }
-        row("requests answered", summary.usage.requests.to_string())?;
-        row("  sent in this run", self.sent.requests.to_string())?;
+        row("requests answered", summary.usage.requests.to_string());
+        row("  sent in this run", self.sent.requests.to_string());
         if let Some(cache) = self.cache {
-            row("  from the cache", (cache.hits + cache.shared).to_string())?;
+            row("  from the cache", (cache.hits + cache.shared).to_string());
             if cache.failures > 0 {
-                row("  cache failures", cache.failures.to_string())?;
+                row("  cache failures", cache.failures.to_string());
             }
         }
-        row("prompt tokens", summary.usage.tokens.prompt_tokens.to_string())?;
-        row("completion tokens", summary.usage.tokens.completion_tokens.to_string())?;
-        row("answers scored", summary.usage.scored.to_string())?;
-        row("wall time", format!("{:.2} s", summary.wall_s))?;
+        row("prompt tokens", summary.usage.tokens.prompt_tokens.to_string());
+        row("completion tokens", summary.usage.tokens.completion_tokens.to_string());
+        row("answers scored", summary.usage.scored.to_string());
+        row("wall time", format!("{:.2} s", summary.wall_s));
         if let Some(seconds) = self.critical_path() {
-            row("critical path", format!("{seconds:.2} s"))?;
-            row("  wall / critical path", format!("{:.2}", summary.wall_s / seconds))?;
+            row("critical path", format!("{seconds:.2} s"));
+            row("  wall / critical path", format!("{:.2}", summary.wall_s / seconds));
         }
-        Ok(())
+        if let Some(path) = &self.report.results {
+            lines.push(format!("results: {}", path.display()));
+        }
+        lines.join("\n") + "\n"
     }
 
-    /// Prints one JSON object.
-    pub(crate) fn print_json(&self) -> io::Result<()> {
-        let answers = self.report.results.is_none().then_some(&self.report.records);
-        let report = json!({
+    fn json(&self) -> Json {
+        json!({
             "summary": self.report.summary,
             "critical_path_s": self.critical_path(),
             "sent": self.sent,
             "cache": self.cache,
             "interrupted": self.report.cancelled,
             "results": self.report.results,
-            "answers": answers,
-        });
-        let mut out = io::stdout().lock();
-        writeln!(out, "{report}")?;
-        out.flush()
+            "answers": self.report.results.is_none().then_some(&self.report.records),
+        })
     }
-}
-
-/// The error of printing.
-pub(crate) fn printed(outcome: io::Result<()>) -> Result<(), Error> {
-    outcome.map_err(Error::io(Path::new("standard output"), "cannot be written"))
 }
 
 /// Prints a text that is complete.
 pub(crate) fn print(text: &str) -> Result<(), Error> {
     let mut out = io::stdout().lock();
-    printed(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
+    let printed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    printed.map_err(Error::io(Path::new("standard output"), "cannot be written"))
 }
 
-fn answer(out: &mut impl Write, record: &ResultRecord) -> io::Result<()> {
-    writeln!(out, "--- {}", record.query.text())?;
-    let Some(best) = &record.best else { return writeln!(out, "(no answer)\n") };
+/// Prints a line.
+pub(crate) fn line(line: std::fmt::Arguments<'_>) -> Result<(), Error> {
+    print(&format!("{line}\n"))
+}
+
+fn answer(record: &ResultRecord) -> String {
+    let query = record.query.text();
+    let Some(best) = &record.best else { return format!("--- {query}\n(no answer)\n") };
     let from = match best.iteration {
         0 => "the first sampling".to_owned(),
         iteration => format!("iteration {iteration}"),
     };
     let kind = if record.simulated { "simulated reward" } else { "reward" };
-    writeln!(out, "{}\n({kind} {:.2}, from {from})\n", best.text, best.score)
-}
-
-/// Prints a line.
-pub(crate) fn line(line: std::fmt::Arguments<'_>) -> Result<(), Error> {
-    printed(writeln!(io::stdout().lock(), "{line}"))
+    format!("--- {query}\n{}\n({kind} {:.2}, from {from})\n", best.text, best.score)
 }
 
 pub(crate) fn interrupted(done: usize, total: usize, folder: Option<&RunFolder>) {

@@ -5,22 +5,20 @@ use std::process::ExitCode;
 
 use textgrad_ops::store::DiskCache;
 use tpo::run::{ResultRecord, Run, RunConfig, RunFolder, RunObserver, RunReport, RunStart};
-use tpo::{CancellationToken, Error, Query, Tpo};
+use tpo::{CancellationToken, Error, Query};
 
 use crate::config::Settings;
-use crate::context::{RunContext, prompts};
+use crate::context::{self, RunContext};
+use crate::exit;
 use crate::output::{self, Bar};
-use crate::spec::RunSpec;
-use crate::{exit, input};
 
 /// The highest number of a new directory under `runs`.
 const MAX_RUNS: u32 = 9999;
 
 pub(crate) async fn run(settings: &Settings) -> Result<ExitCode, Error> {
-    let spec = RunSpec::new(settings).await?;
-    let (source, queries) = input::read(spec.data.as_deref(), spec.format, spec.limit).await?;
-    let prompts = prompts(spec.prompts.as_deref()).await?;
-    let context = RunContext::new(spec, prompts).await?;
+    let (source, queries) = context::queries(settings).await?;
+    let prompts = context::prompts(settings.path("prompts").as_deref()).await?;
+    let context = RunContext::new(settings, prompts).await?;
     let report = align(&context, &source, queries, |_| {}).await?;
 
     context.layers.flush().await;
@@ -29,8 +27,7 @@ pub(crate) async fn run(settings: &Settings) -> Result<ExitCode, Error> {
         sent: &context.layers.meter.snapshot(),
         cache: context.layers.cache.as_ref().map(DiskCache::stats),
     };
-    let printed = if context.spec.json { summary.print_json() } else { summary.print() };
-    output::printed(printed)?;
+    summary.print(settings.flag("json"))?;
     code(report)
 }
 
@@ -59,16 +56,17 @@ pub(crate) async fn align(
     queries: Vec<Query>,
     on_record: impl FnMut(&ResultRecord),
 ) -> Result<RunReport, Error> {
-    let spec = &context.spec;
+    let settings = &context.settings;
     let run = Run::new(context.tpo.clone(), queries.clone()).source(source);
-    let run = match (&spec.out, &spec.data) {
-        (Some(out), _) if spec.extend => run.extend(out),
-        (Some(out), _) if spec.resume => run.resume(out),
+    let run = match (settings.path("out"), settings.path("data")) {
+        (Some(out), _) if settings.flag("extend") => run.extend(out),
+        (Some(out), _) if settings.flag("resume") => run.resume(out),
         (Some(out), _) => run.create(out),
         (None, Some(data)) => {
             let config = RunConfig::new(&context.tpo, source, &queries);
-            let stem = format!("{}-{}", data_stem(data), spec.search.mode);
-            run.open(new_folder(&stem, &config).await?)
+            let stem = format!("{}-{}", data_stem(&data), context.tpo.config().mode);
+            let new = async |path: PathBuf| RunFolder::create(&path, &config).await;
+            run.open(new_folder(&stem, new).await?)
         }
         (None, None) => run,
     };
@@ -82,8 +80,10 @@ pub(crate) async fn execute(
     on_record: Option<impl FnMut(&ResultRecord)>,
 ) -> Result<RunReport, Error> {
     let (cancel, abort) = (context.layers.cancel.clone(), CancellationToken::new());
-    let run =
-        run.concurrency(context.spec.concurrency).cancellation(cancel.clone()).abort(abort.clone());
+    let run = run
+        .concurrency(context.settings.value("concurrency")?)
+        .cancellation(cancel.clone())
+        .abort(abort.clone());
     let bar = Bar::new();
     let signals = tokio::spawn(signals(cancel, abort, bar.clone()));
     let mut observer = Observer { bar: bar.clone(), on_record };
@@ -133,23 +133,17 @@ pub(crate) fn data_stem(data: &Path) -> String {
     if stem == "-" { "stdin".to_owned() } else { stem.into_owned() }
 }
 
-/// The paths of new directories under `runs`, in the order in which they are tried.
-pub(crate) fn numbered(stem: &str) -> impl Iterator<Item = PathBuf> {
-    (1..=MAX_RUNS).map(move |number| Path::new("runs").join(format!("{stem}-{number:03}")))
-}
-
-async fn new_folder(stem: &str, config: &RunConfig) -> Result<RunFolder, Error> {
+/// Creates a new directory under `runs`, numbered behind those that exist.
+pub(crate) async fn new_folder<T>(
+    stem: &str,
+    create: impl AsyncFn(PathBuf) -> Result<T, Error>,
+) -> Result<T, Error> {
     let mut exists = PathBuf::new();
-    for path in numbered(stem) {
-        match RunFolder::create(&path, config).await {
+    for number in 1..=MAX_RUNS {
+        match create(Path::new("runs").join(format!("{stem}-{number:03}"))).await {
             Err(Error::RunExists { path }) => exists = path,
             other => return other,
         }
     }
     Err(Error::RunExists { path: exists })
-}
-
-/// A run of `tpo` in a folder that is open.
-pub(crate) fn in_folder(tpo: &Tpo, queries: &[Query], folder: RunFolder) -> Run {
-    Run::new(tpo.clone(), queries.to_vec()).open(folder)
 }

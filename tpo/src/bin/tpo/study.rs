@@ -5,36 +5,41 @@ use std::process::ExitCode;
 
 use serde_json::json;
 use tpo::report::Bootstrap;
-use tpo::run::{RecordedRun, ResultRecord, RunConfig};
+use tpo::run::{RecordedRun, ResultRecord, Run, RunConfig};
 use tpo::study::{CellFigures, CellState, Grid, GridCell, SharedCache, StudyFolder, StudyTable};
-use tpo::{Error, Tpo};
+use tpo::{Error, Mode, Tpo};
 
 use crate::config::Settings;
-use crate::context::{RunContext, prompts};
+use crate::context::{self, RunContext};
 use crate::output::line;
-use crate::spec::RunSpec;
-use crate::{args, blocking, exit, input, output, run};
+use crate::{blocking, exit, output, run};
 
 pub(crate) async fn study(settings: &Settings) -> Result<ExitCode, Error> {
-    let spec = RunSpec::new(settings).await?;
-    if spec.extend {
+    if settings.flag("extend") {
         let expected = "nothing: a study grows by its lists, with --resume, and keeps its queries";
         return Err(Error::Config { setting: "extend", expected, got: "the flag".to_owned() });
     }
-    let grid = args::grid(settings)?;
-    let (source, queries) = input::read(spec.data.as_deref(), spec.format, spec.limit).await?;
-    let prompts = prompts(spec.prompts.as_deref()).await?;
-    let context = RunContext::new(spec, prompts).await?;
+    let grid = Grid {
+        modes: settings.list::<Mode>("mode")?,
+        iterations: settings.list("iterations")?,
+        samples: settings.list("samples")?,
+        temperatures: settings.list("temperature")?,
+        critic_temperature: settings.get_one("critic-temperature")?,
+        seeds: settings.list("seed")?,
+    };
+    let (source, queries) = context::queries(settings).await?;
+    let prompts = context::prompts(settings.path("prompts").as_deref()).await?;
+    let context = RunContext::new(settings, prompts).await?;
     let cells = grid.cells()?;
     // All settings are checked before anything is paid for.
     let cache = SharedCache::default();
     let mut all: Vec<(GridCell, Tpo)> = Vec::new();
     for cell in &cells {
         let config = cell.config(context.tpo.config());
-        all.push((*cell, context.search(config, &cache)?));
+        all.push((*cell, cache.search(&context.tpo, config)?));
     }
     let base = RunConfig::new(&context.tpo, &source, &queries);
-    let folder = open(&context.spec, &grid, &base)?;
+    let folder = open(settings, &grid, &base).await?;
 
     eprintln!("study of {} cells over {} queries from {source}", cells.len(), queries.len());
     if folder.is_simulation() {
@@ -71,7 +76,8 @@ pub(crate) async fn study(settings: &Settings) -> Result<ExitCode, Error> {
             CellState::New => eprintln!("cell {number} of {}: {name}", cells.len()),
         }
         let config = RunConfig::new(tpo, &source, &queries);
-        let cell_run = run::in_folder(tpo, &queries, folder.begin(cell, &config).await?);
+        let cell_folder = folder.begin(cell, &config).await?;
+        let cell_run = Run::new(tpo.clone(), queries.clone()).open(cell_folder);
         let report = run::execute(&context, cell_run, None::<fn(&ResultRecord)>).await?;
         if report.cancelled {
             context.layers.flush().await;
@@ -95,7 +101,7 @@ pub(crate) async fn study(settings: &Settings) -> Result<ExitCode, Error> {
     .await?;
     let failed: usize = table.rows.iter().map(|row| row.failed).sum();
     let (sent, shared) = (context.layers.meter.snapshot(), cache.hits());
-    if context.spec.json {
+    if settings.flag("json") {
         line(format_args!("{}", json!({ "table": table, "sent": sent, "shared": shared })))?;
     } else {
         let title = if table.simulated { "study (SIMULATION)" } else { "study" };
@@ -119,20 +125,15 @@ fn table(folder: &StudyFolder) -> Result<StudyTable, Error> {
     Ok(StudyTable::new(folder.is_simulation(), &cells, &Bootstrap::default()))
 }
 
-fn open(spec: &RunSpec, grid: &Grid, base: &RunConfig) -> Result<StudyFolder, Error> {
-    if let Some(out) = &spec.out {
-        return match spec.resume {
-            true => StudyFolder::resume(out, grid, base),
-            false => StudyFolder::create(out, grid, base),
-        };
-    }
-    let stem = spec.data.as_deref().map_or("built-in".to_owned(), run::data_stem);
-    let mut exists = PathBuf::new();
-    for path in run::numbered(&format!("study-{stem}")) {
-        match StudyFolder::create(&path, grid, base) {
-            Err(Error::RunExists { path }) => exists = path,
-            other => return other,
+async fn open(settings: &Settings, grid: &Grid, base: &RunConfig) -> Result<StudyFolder, Error> {
+    match settings.path("out") {
+        Some(out) if settings.flag("resume") => StudyFolder::resume(&out, grid, base),
+        Some(out) => StudyFolder::create(&out, grid, base),
+        None => {
+            let stem =
+                settings.path("data").map_or("built-in".to_owned(), |data| run::data_stem(&data));
+            let new = async |path: PathBuf| StudyFolder::create(&path, grid, base);
+            run::new_folder(&format!("study-{stem}"), new).await
         }
     }
-    Err(Error::RunExists { path: exists })
 }

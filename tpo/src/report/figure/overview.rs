@@ -69,7 +69,7 @@ fn others(run: &RunData) -> Option<String> {
         "/accept",
         "/layout",
         "/truncate",
-        "/stopping",
+        "/early_stop",
         "/parse_retries",
         "/sampling/temperature",
         "/sampling/top_p",

@@ -120,7 +120,7 @@ async fn any_other_change_is_refused_by_name() {
         (
             (3, 2),
             &["--extend", "--early-stop-calls", "9"],
-            &["search.stopping.calls: null then, 9 now"],
+            &["search.early_stop.calls: null then, 9 now"],
         ),
         ((3, 3), &["--resume"], &["search.iterations: 2 then, 3 now", "--extend takes more"]),
         ((4, 2), &["--resume"], &["data.queries: 3 then, 4 now", "--extend takes more"]),

@@ -113,7 +113,7 @@ fn every_setting_of_a_search_reaches_it() {
         "mode": "revision", "iterations": 1, "samples": 2, "seed": 11, "parse_retries": 1, "layout": "quoted",
         "sampling": sampling(2, 0.5, 0.9, 1000), "critic": sampling(1, 0.25, 0.8, 2000),
         "pairs": "top-bottom:2", "accept": "always", "truncate": "chars:900",
-        "stopping": {
+        "early_stop": {
             "target": 99.5, "patience": 3, "min_gain": 0.25, "min_margin": 0.001, "margin_patience": 2,
             "calls": 100, "tokens": 200_000, "seconds": 300.5,
             "money": { "bound": 2.0, "prices": { "sim": { "input": 1.0, "cached": 0.5, "output": 2.0 } } },

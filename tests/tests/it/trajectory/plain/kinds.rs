@@ -1,7 +1,7 @@
 //! Kinds of searches that the cases cover.
 
 use textgrad_core::Layout;
-use tpo::{Accept, Mode, Pairs, StopReason};
+use tpo::{Acceptance, Mode, Pairs, StopReason};
 
 use super::{CALL_FAILED, Found, NO_ANSWER, SCORE_FAILED, Step};
 use crate::trajectory::case::{Case, Faults};
@@ -59,7 +59,7 @@ pub(crate) fn kinds(case: &Case, found: &Found) -> Vec<(String, bool)> {
         ("a borrowed loss without a gradient", case.mode == Mode::Shuffled && step(&lacking)),
         ("a conversation", case.talk),
         ("answers that are cut", case.max_chars.is_some_and(|most| most < 9)),
-        ("accept always", case.accept == Accept::Always),
+        ("accept always", case.accept == Acceptance::Always),
     ]
     .map(|(kind, is)| (kind.to_owned(), is))
     .into();

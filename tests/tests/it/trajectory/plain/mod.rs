@@ -6,13 +6,13 @@
 //! error; a new version that cannot be read is asked for again. And equal answers of one draw all stay in the
 //! pool, which changes no choice, for of equal scores the earliest counts.
 
+mod early_stop;
 mod kinds;
 mod pairs;
 mod rewrite;
-mod stopping;
 
 use textgrad_core::{MessageRole, Purpose};
-use tpo::{Accept, Mode, Query, StopReason, Stopping};
+use tpo::{Acceptance, EarlyStop, Mode, Query, StopReason};
 
 pub(super) use self::kinds::kinds;
 use self::pairs::{Comparison, Scored};
@@ -127,7 +127,7 @@ impl<'a, 'w> Loop<'a, 'w> {
 
     /// Searches another query, as the paper does, for what is said there.
     fn borrow(&mut self, partner: &Query) -> Result<(), Failure> {
-        let case = Case { mode: Mode::Tpo, stopping: Stopping::default(), ..self.case.clone() };
+        let case = Case { mode: Mode::Tpo, early_stop: EarlyStop::default(), ..self.case.clone() };
         let mut other = Loop::new(&case, self.models, partner);
         other.critiques_only = true;
         let end = other.go();
@@ -183,7 +183,7 @@ impl<'a, 'w> Loop<'a, 'w> {
             self.admit(answers, iteration)?;
             return Ok(true);
         }
-        let newest_only = self.case.accept == Accept::Always || self.case.mode == Mode::Ungated;
+        let newest_only = self.case.accept == Acceptance::Always || self.case.mode == Mode::Ungated;
         let compared = pairs::compare(self.case.pairs, &scores, newest_only);
         let count = compared.len() as u32;
         let (mut versions, mut said, mut failure) = (Vec::new(), Vec::new(), None);

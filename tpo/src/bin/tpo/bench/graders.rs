@@ -5,69 +5,80 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
-use textgrad_core::{Engine, PromptPack};
+use textgrad_core::{Engine, PromptPack, Seed};
 use tpo::bench::{Grader, Item, beavertails, hh_rlhf, math500, mean_reward};
 use tpo::{Error, Query, Tokenizer};
 
-use super::answers::{Answered, Scored};
-use super::records::Records;
+use super::records::{Answered, Records, Scored};
+use super::references::References;
 use crate::args::BenchArgs;
-use crate::judged::References;
-use crate::spec::RunSpec;
 
 /// What graders need.
-pub(crate) struct Graders<'a> {
-    pub(crate) args: &'a BenchArgs,
-    pub(crate) spec: &'a RunSpec,
-    pub(crate) prompts: Arc<PromptPack>,
-    pub(crate) judge: Option<Arc<dyn Engine>>,
+pub(super) struct Graders<'a> {
+    pub(super) args: &'a BenchArgs,
+    /// Requests to judge and reward model at the same time.
+    pub(super) concurrency: usize,
+    pub(super) seed: Seed,
+    pub(super) prompts: Arc<PromptPack>,
+    pub(super) judge: Option<Arc<dyn Engine>>,
     /// The reward model that grades, where it is another than that of the search.
-    pub(crate) reward: Option<Grader>,
+    pub(super) reward: Option<Grader>,
     /// Whether the scores that are meant hold only among the answers to an item.
-    pub(crate) relative: bool,
-    pub(crate) references: References,
+    pub(super) relative: bool,
+    pub(super) references: References,
     /// Counts the length of Arena-Hard's answers in place of their files.
-    pub(crate) style_tokenizer: Option<Arc<dyn Tokenizer>>,
+    pub(super) style_tokenizer: Option<Arc<dyn Tokenizer>>,
 }
 
-/// What came of grading.
-pub(crate) struct Graded {
+/// The result of grading.
+pub(super) struct Graded {
     /// Who graded, or why nobody did.
-    pub(crate) grader: String,
-    pub(crate) figures: Vec<Figure>,
+    pub(super) grader: String,
+    pub(super) figures: Vec<Figure>,
     /// Files by name.
-    pub(crate) files: Vec<(PathBuf, String)>,
+    pub(super) files: Vec<(PathBuf, String)>,
+}
+
+impl Graded {
+    /// Files for other graders, without a judge.
+    pub(super) fn ungraded(advice: &str, files: Vec<(PathBuf, String)>) -> Self {
+        Self { grader: format!("none: without --judge, {advice}"), figures: Vec::new(), files }
+    }
 }
 
 /// One of our figures.
 #[derive(Serialize)]
-pub(crate) struct Figure {
+pub(super) struct Figure {
     /// What it is of.
-    pub(crate) of: String,
+    pub(super) of: String,
     /// None where nothing could be counted.
-    pub(crate) figure: Option<f64>,
+    pub(super) figure: Option<f64>,
     /// What it is made of, in words.
-    pub(crate) detail: String,
+    pub(super) detail: String,
 }
 
 impl Figure {
-    pub(crate) fn new(of: impl Into<String>, figure: Option<f64>, detail: String) -> Self {
+    pub(super) fn new(of: impl Into<String>, figure: Option<f64>, detail: String) -> Self {
         Self { of: of.into(), figure, detail }
     }
 }
 
 /// The figure of the search.
-pub(crate) const BEST: &str = "ours";
+pub(super) const BEST: &str = "ours";
 
 /// The figure of the policy alone.
 const FIRST: &str = "ours, first answer without search";
 
 impl Graders<'_> {
-    pub(crate) fn concurrency(&self) -> usize {
-        self.spec.concurrency
+    /// The results of requests, a bounded number at a time, in their order.
+    pub(super) async fn all<T>(
+        &self,
+        requests: impl Iterator<Item = impl Future<Output = Result<T, Error>>>,
+    ) -> Result<Vec<T>, Error> {
+        stream::iter(requests).buffered(self.concurrency).try_collect().await
     }
 
-    pub(crate) async fn grade(
+    pub(super) async fn grade(
         &self,
         records: &Records,
         answers: &[Answered],
@@ -120,8 +131,7 @@ impl Graders<'_> {
     {
         let (mut grader, scores) = match &self.reward {
             None => {
-                let of = |scored: &Scored| scored.score;
-                let scores = answered.iter().map(|(_, said)| [of(&said.best), of(&said.first)]);
+                let scores = answered.iter().map(|(_, said)| [said.best.score, said.first.score]);
                 let grader = "mean score of the reward model that also guided the search";
                 (grader.to_owned(), scores.collect())
             }
@@ -130,30 +140,23 @@ impl Graders<'_> {
                     let query = Item::from(record).query;
                     async move { score(reward, &query, said).await }
                 });
-                let asked = stream::iter(asked).buffered(self.concurrency());
-                let scores: Vec<[f64; 2]> = asked.try_collect().await?;
-                (format!("mean score of {}", reward.name()), scores)
+                (format!("mean score of {}", reward.name()), self.all(asked).await?)
             }
         };
         if self.relative {
             grader.push_str("; relative: scores hold only among the answers to one item, and compare with no others");
         }
-        let figure = |name: &str, place: usize| {
-            let scores: Vec<f64> =
-                scores.iter().filter_map(|both: &[f64; 2]| both.get(place).copied()).collect();
-            let mean = mean_reward(&scores);
-            let detail = mean.map_or_else(
-                || "no answers".to_owned(),
-                |mean| {
-                    format!(
-                        "+- {:.3} (standard error), {} answers",
-                        mean.standard_error, mean.items
-                    )
-                },
-            );
-            Figure::new(name, mean.map(|mean| mean.mean), detail)
+        let (best, first): (Vec<f64>, Vec<f64>) =
+            scores.iter().map(|[best, first]: &[f64; 2]| (*best, *first)).unzip();
+        let figure = |name: &str, scores: &[f64]| match mean_reward(scores) {
+            None => Figure::new(name, None, "no answers".to_owned()),
+            Some(mean) => {
+                let (error, items) = (mean.standard_error, mean.items);
+                let detail = format!("+- {error:.3} (standard error), {items} answers");
+                Figure::new(name, Some(mean.mean), detail)
+            }
         };
-        let figures = vec![figure(BEST, 0), figure(FIRST, 1)];
+        let figures = vec![figure(BEST, &best), figure(FIRST, &first)];
         Ok(Graded { grader, figures, files })
     }
 }
@@ -175,17 +178,17 @@ fn math500(problems: &[math500::Problem], answers: &[Answered]) -> Result<Graded
             answered.iter().map(|(problem, said)| math500::Graded::new(problem, &of(said).text));
         let graded: Vec<math500::Graded> = graded.collect();
         let grades: Vec<math500::Grade> = graded.iter().map(|one| one.grade.clone()).collect();
-        let accuracy = math500::accuracy(&grades);
-        let detail = accuracy.map_or_else(
-            || "no answers".to_owned(),
-            |accuracy| {
-                format!(
-                    "{} of {} right, {} undecided and counted as wrong (at most {:.1})",
-                    accuracy.correct, accuracy.items, accuracy.undecided, accuracy.at_most
-                )
-            },
-        );
-        (Figure::new(name, accuracy.map(|accuracy| accuracy.accuracy), detail), graded)
+        let figure = match math500::accuracy(&grades) {
+            None => Figure::new(name, None, "no answers".to_owned()),
+            Some(accuracy) => {
+                let math500::Accuracy { correct, items, undecided, at_most, .. } = accuracy;
+                let detail = format!(
+                    "{correct} of {items} right, {undecided} undecided and counted as wrong (at most {at_most:.1})"
+                );
+                Figure::new(name, Some(accuracy.accuracy), detail)
+            }
+        };
+        (figure, graded)
     };
     let (best, graded) = figure(BEST, |said| &said.best);
     let (first, _) = figure(FIRST, |said| &said.first);
@@ -207,15 +210,7 @@ fn math500(problems: &[math500::Problem], answers: &[Answered]) -> Result<Graded
     })
 }
 
-/// Writes the files into the folder of the run.
-pub(crate) async fn write(folder: &Path, graded: &Graded) -> Result<(), Error> {
-    for (name, text) in &graded.files {
-        write_file(&folder.join("bench").join(name), text).await?;
-    }
-    Ok(())
-}
-
-pub(crate) async fn write_file(path: &Path, text: &str) -> Result<(), Error> {
+pub(super) async fn write_file(path: &Path, text: &str) -> Result<(), Error> {
     let failed = Error::io(path, "cannot be written");
     if let Some(parent) = path.parent() {
         tokio::fs::create_dir_all(parent).await.map_err(&failed)?;

@@ -1,45 +1,45 @@
 //! `tpo bench`.
 
-pub(crate) mod answers;
-pub(crate) mod graders;
-pub(crate) mod records;
+mod graders;
+mod judged;
+mod records;
+mod references;
 mod table;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use textgrad_core::Engine;
+use textgrad_core::{Engine, Seed};
 use tpo::Error;
 use tpo::bench::{Benchmark, Grader};
 use tpo::run::RunFolder;
 
-use self::answers::Answered;
-use self::graders::Graders;
-use self::records::Records;
+use self::graders::{Graders, write_file};
+use self::records::{Answered, Records};
+use self::references::References;
 use self::table::Table;
 use crate::args::BenchArgs;
 use crate::context::{self, RunContext};
-use crate::engines::Layers;
-use crate::run;
-use crate::spec::RunSpec;
-use crate::{engines, exit, output, rewards};
+use crate::engines::{Layers, missing};
+use crate::{exit, output, rewards, run};
 
 /// The scores of `--grade`, in the directory of the run.
 const GRADES: &str = "grades.jsonl";
 
 pub(crate) async fn bench(args: BenchArgs) -> Result<ExitCode, Error> {
-    let spec = RunSpec::new(&args.settings).await?;
-    let Some(data) = spec.data.clone() else {
-        return Err(engines::missing("data", "the benchmark's file, see `tpo bench --help`"));
+    let settings = &args.settings.0;
+    let Some(data) = settings.path("data") else {
+        return Err(missing("data", "the benchmark's file, see `tpo bench --help`"));
     };
-    check(&args, &spec)?;
-    let records = Records::read(&args, &spec, &data).await?;
-    let prompts = context::prompts(spec.prompts.as_deref()).await?;
+    check(&args)?;
+    let records = Records::read(&args, &data).await?;
+    let prompts = context::prompts(settings.path("prompts").as_deref()).await?;
     let queries = records.queries(&prompts)?;
     let items = queries.len();
     let style_tokenizer = context::tokenizer(args.style_tokenizer.as_deref()).await?;
-    let references = crate::judged::References::read(&args, &data, &records).await?;
-    let context = RunContext::new(spec, prompts).await?;
+    let references = References::read(&args, &data, &records).await?;
+    let context = RunContext::new(settings, prompts).await?;
     // Invalid settings of judge and grader fail before anything is paid for.
     judge(&args, &context, None).await?;
     let mut grader = match &args.grade {
@@ -65,13 +65,12 @@ pub(crate) async fn bench(args: BenchArgs) -> Result<ExitCode, Error> {
     let simulated = context.tpo.is_simulation()
         || judge.as_ref().is_some_and(|judge| judge.is_simulation())
         || grader.as_ref().is_some_and(Grader::is_simulation);
-    let prompts = Arc::clone(&context.prompts);
-    let relative = grader.as_ref().map_or(context.reward().is_relative(), Grader::is_relative);
-    let spec = &context.spec;
+    let relative = grader.as_ref().map_or(context.reward.is_relative(), Grader::is_relative);
     let graders = Graders {
         args: &args,
-        spec,
-        prompts,
+        concurrency: settings.value("concurrency")?,
+        seed: Seed::new(context.tpo.config().seed),
+        prompts: Arc::clone(&context.prompts),
         judge,
         reward: grader,
         relative,
@@ -93,8 +92,10 @@ pub(crate) async fn bench(args: BenchArgs) -> Result<ExitCode, Error> {
         return Ok(ExitCode::from(exit::INTERRUPTED));
     };
     let folder = done.folder.as_ref().map(RunFolder::path);
-    if let Some(folder) = folder {
-        graders::write(folder, &graded).await?;
+    for (name, text) in &graded.files {
+        if let Some(folder) = folder {
+            write_file(&folder.join("bench").join(name), text).await?;
+        }
     }
     let table = Table {
         benchmark: args.name,
@@ -108,63 +109,61 @@ pub(crate) async fn bench(args: BenchArgs) -> Result<ExitCode, Error> {
         graded: &graded,
         folder,
     };
-    table.write(folder).await?;
-    output::printed(if spec.json { table.print_json() } else { table.print() })?;
+    if let Some(folder) = folder {
+        let text = format!("{:#}\n", table.json());
+        write_file(&folder.join("bench").join("report.json"), &text).await?;
+    }
+    output::print(&if settings.flag("json") {
+        format!("{}\n", table.json())
+    } else {
+        table.text()
+    })?;
     run::code(done)
 }
 
 /// Refuses settings that this benchmark does not use, and those that would fail once the answers are paid for.
-fn check(args: &BenchArgs, spec: &RunSpec) -> Result<(), Error> {
-    let judged =
-        matches!(args.name, Benchmark::AlpacaEval | Benchmark::ArenaHard | Benchmark::XsTest);
-    let rewarded = matches!(args.name, Benchmark::HhRlhf | Benchmark::BeaverTails);
-    let compared = matches!(args.name, Benchmark::AlpacaEval | Benchmark::ArenaHard);
-    // These say how a judge's replies are counted.
-    let alpaca_eval = args.name == Benchmark::AlpacaEval && args.judge.is_some();
-    let arena_hard = args.name == Benchmark::ArenaHard && args.judge.is_some();
-    let on = || "the flag".to_owned();
-    let unused = |setting, got: String| {
-        let expected = "nothing: nothing is graded with it here, see `tpo bench --help`";
-        Err(Error::Config { setting, expected, got })
-    };
-    if spec.format.is_some() {
+fn check(args: &BenchArgs) -> Result<(), Error> {
+    let is = |names: &[Benchmark]| names.contains(&args.name);
+    let (alpaca_eval, arena_hard) = (is(&[Benchmark::AlpacaEval]), is(&[Benchmark::ArenaHard]));
+    let judged = args.judge.is_some();
+    let wrong = |setting, expected, got| Err(Error::Config { setting, expected, got });
+    if args.settings.0.get_one::<String>("format")?.is_some() {
         let expected = "nothing: the benchmark says how its file is written";
-        return Err(Error::Config { setting: "format", expected, got: "a format".to_owned() });
+        return wrong("format", expected, "a format".to_owned());
     }
-    match args {
-        BenchArgs { judge: Some(judge), .. } if !judged => unused("--judge", judge.clone()),
-        BenchArgs { grade: Some(grade), .. } if !rewarded => unused("--grade", grade.clone()),
-        BenchArgs { baseline, .. } if !compared && !baseline.is_empty() => {
-            unused("--baseline", format!("{} files", baseline.len()))
+    let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+    let flag = |given: bool| given.then(|| "the flag".to_owned());
+    let files = format!("{} files", args.baseline.len());
+    // Those of a judge say how its replies are counted.
+    for (setting, got, used) in [
+        ("--judge", args.judge.clone(), alpaca_eval || arena_hard || is(&[Benchmark::XsTest])),
+        ("--grade", args.grade.clone(), is(&[Benchmark::HhRlhf, Benchmark::BeaverTails])),
+        (
+            "--baseline",
+            (!args.baseline.is_empty()).then(|| files.clone()),
+            alpaca_eval || arena_hard,
+        ),
+        ("--weighted", flag(args.weighted), alpaca_eval && judged),
+        ("--one-order", flag(args.one_order), alpaca_eval && judged),
+        ("--length-control", path(&args.length_control), alpaca_eval && judged),
+        ("--leaderboard", path(&args.leaderboard), arena_hard && judged),
+        ("--style-tokenizer", path(&args.style_tokenizer), arena_hard),
+    ] {
+        if let Some(got) = got.filter(|_| !used) {
+            let expected = "nothing: nothing is graded with it here, see `tpo bench --help`";
+            return wrong(setting, expected, got);
         }
-        BenchArgs { weighted: true, .. } if !alpaca_eval => unused("--weighted", on()),
-        BenchArgs { one_order: true, .. } if !alpaca_eval => unused("--one-order", on()),
-        BenchArgs { length_control: Some(file), .. } if !alpaca_eval => {
-            unused("--length-control", file.display().to_string())
-        }
-        BenchArgs { leaderboard: Some(folder), .. } if !arena_hard => {
-            unused("--leaderboard", folder.display().to_string())
-        }
-        BenchArgs { style_tokenizer: Some(file), .. } if args.name != Benchmark::ArenaHard => {
-            unused("--style-tokenizer", file.display().to_string())
-        }
-        BenchArgs { baseline, .. } if args.name == Benchmark::AlpacaEval && baseline.len() > 1 => {
-            Err(Error::Config {
-                setting: "--baseline",
-                expected: "one file of outputs",
-                got: format!("{} files", baseline.len()),
-            })
-        }
-        BenchArgs { name: Benchmark::ArenaHard, judge: Some(_), baseline, .. }
-            if baseline.is_empty() =>
-        {
-            Err(engines::missing("--baseline", "the answers that the judge compares with"))
-        }
-        BenchArgs { name: Benchmark::ArenaHard, model_name, .. } => {
-            tpo::bench::arena_hard::file_name(model_name).map(|_| ())
-        }
-        BenchArgs { name: Benchmark::AlpacaEval, model_name, .. } => {
-            tpo::bench::alpaca_eval::Outputs::new(model_name.as_str()).map(|_| ())
+    }
+    if alpaca_eval && args.baseline.len() > 1 {
+        return wrong("--baseline", "one file of outputs", files);
+    }
+    if arena_hard && judged && args.baseline.is_empty() {
+        return Err(missing("--baseline", "the answers that the judge compares with"));
+    }
+    match args.name {
+        Benchmark::ArenaHard => tpo::bench::arena_hard::file_name(&args.model_name).map(|_| ()),
+        Benchmark::AlpacaEval => {
+            tpo::bench::alpaca_eval::Outputs::new(args.model_name.as_str()).map(|_| ())
         }
         _ => Ok(()),
     }
@@ -187,5 +186,5 @@ async fn judge(
         }
         _ => None,
     };
-    Ok((Some(layers.other("judge", &context.spec.engine, line, None)?), own))
+    Ok((Some(context.judge(&layers, line)?), own))
 }

@@ -1,4 +1,4 @@
-//! The records of a benchmark.
+//! The records of a benchmark, and the answers to them.
 
 use std::path::Path;
 
@@ -6,14 +6,14 @@ use textgrad_core::{PromptPack, Seed};
 use tpo::bench::{
     Benchmark, Item, alpaca_eval, arena_hard, beavertails, hh_rlhf, math500, read_file, xstest,
 };
+use tpo::run::{ResultRecord, Status};
 use tpo::{Error, Query};
 
 use crate::args::BenchArgs;
-use crate::input::limit_to;
-use crate::spec::RunSpec;
+use crate::context::limit_to;
 
 /// The records that a run is about.
-pub(crate) enum Records {
+pub(super) enum Records {
     AlpacaEval(Vec<alpaca_eval::Output>),
     ArenaHard(Vec<arena_hard::Question>),
     HhRlhf(Vec<hh_rlhf::Dialogue>),
@@ -23,34 +23,28 @@ pub(crate) enum Records {
 }
 
 impl Records {
-    /// Reads the file, and draws or cuts as the arguments say.
-    pub(crate) async fn read(args: &BenchArgs, spec: &RunSpec, data: &Path) -> Result<Self, Error> {
+    /// Reads the file, and draws or truncates as the arguments say.
+    pub(super) async fn read(args: &BenchArgs, data: &Path) -> Result<Self, Error> {
         let (name, text) = (data.display().to_string(), read_file(data).await?);
-        let (name, text) = (name.as_str(), text.as_str());
+        let file = (name.as_str(), text.as_str());
         Ok(match args.name {
-            Benchmark::AlpacaEval => {
-                Self::AlpacaEval(chosen(alpaca_eval::read(name, text)?, args, spec)?)
-            }
-            Benchmark::ArenaHard => {
-                Self::ArenaHard(chosen(arena_hard::read(name, text)?, args, spec)?)
-            }
-            Benchmark::HhRlhf => Self::HhRlhf(chosen(hh_rlhf::read(name, text)?, args, spec)?),
-            Benchmark::BeaverTails => {
-                Self::BeaverTails(chosen(beavertails::read(name, text)?, args, spec)?)
-            }
-            Benchmark::XsTest => Self::XsTest(chosen(xstest::read(name, text)?, args, spec)?),
-            Benchmark::Math500 => Self::Math500(chosen(math500::read(name, text)?, args, spec)?),
+            Benchmark::AlpacaEval => Self::AlpacaEval(chosen(alpaca_eval::read, file, args)?),
+            Benchmark::ArenaHard => Self::ArenaHard(chosen(arena_hard::read, file, args)?),
+            Benchmark::HhRlhf => Self::HhRlhf(chosen(hh_rlhf::read, file, args)?),
+            Benchmark::BeaverTails => Self::BeaverTails(chosen(beavertails::read, file, args)?),
+            Benchmark::XsTest => Self::XsTest(chosen(xstest::read, file, args)?),
+            Benchmark::Math500 => Self::Math500(chosen(math500::read, file, args)?),
         })
     }
 
-    /// What the policy is asked.
-    pub(crate) fn queries(&self, prompts: &PromptPack) -> Result<Vec<Query>, Error> {
+    /// The queries for the policy.
+    pub(super) fn queries(&self, prompts: &PromptPack) -> Result<Vec<Query>, Error> {
         Ok(match self {
-            Self::AlpacaEval(records) => asked(records),
-            Self::ArenaHard(records) => asked(records),
-            Self::HhRlhf(records) => asked(records),
-            Self::BeaverTails(records) => asked(records),
-            Self::XsTest(records) => asked(records),
+            Self::AlpacaEval(records) => queries(records),
+            Self::ArenaHard(records) => queries(records),
+            Self::HhRlhf(records) => queries(records),
+            Self::BeaverTails(records) => queries(records),
+            Self::XsTest(records) => queries(records),
             Self::Math500(problems) => {
                 problems.iter().map(|problem| problem.query(prompts)).collect::<Result<_, _>>()?
             }
@@ -58,21 +52,70 @@ impl Records {
     }
 }
 
-fn asked<T>(records: &[T]) -> Vec<Query>
+fn queries<'a, T>(records: &'a [T]) -> Vec<Query>
 where
-    for<'a> Item: From<&'a T>,
+    Item: From<&'a T>,
 {
     records.iter().map(|record| Item::from(record).query).collect()
 }
 
-fn chosen<T>(mut records: Vec<T>, args: &BenchArgs, spec: &RunSpec) -> Result<Vec<T>, Error> {
+fn chosen<T>(
+    read: impl Fn(&str, &str) -> Result<Vec<T>, Error>,
+    (name, text): (&str, &str),
+    args: &BenchArgs,
+) -> Result<Vec<T>, Error> {
+    let mut records = read(name, text)?;
     if let Some(count) = args.subset {
         if count == 0 {
             let (expected, got) = ("at least 1", "0".to_owned());
             return Err(Error::Config { setting: "--subset", expected, got });
         }
-        records = tpo::bench::sample(records, count, Seed::new(spec.search.seed));
+        let seed = Seed::new(args.settings.0.value("seed")?);
+        records = tpo::bench::sample(records, count, seed);
     }
-    limit_to(&mut records, spec.limit)?;
+    limit_to(&mut records, &args.settings.0)?;
     Ok(records)
+}
+
+/// An answer with its score.
+pub(super) struct Scored {
+    pub(super) text: String,
+    pub(super) score: f64,
+}
+
+/// The answers to a query whose search came to its end.
+pub(super) struct Answered {
+    /// The index of the query, from 0.
+    pub(super) index: usize,
+    pub(super) best: Scored,
+    /// The first answer of the policy, without any search.
+    pub(super) first: Scored,
+    /// The answer with the lowest score.
+    pub(super) worst: Scored,
+}
+
+impl Answered {
+    /// None for a search that failed: its best answer is not that of a whole search.
+    pub(super) fn of(record: &ResultRecord) -> Option<Self> {
+        if record.status != Status::Ok {
+            return None;
+        }
+        let best = record.best.as_ref()?;
+        let candidates = &record.trajectory.candidates;
+        let scored = |text: &str, score| Scored { text: text.to_owned(), score };
+        let first = candidates.first()?;
+        let worst = candidates.iter().min_by(|one, other| one.score.total_cmp(&other.score))?;
+        Some(Self {
+            index: record.index,
+            best: scored(&best.text, best.score),
+            first: scored(&first.text, first.score),
+            worst: scored(&worst.text, worst.score),
+        })
+    }
+
+    /// The answers, each with the record that it answers.
+    pub(super) fn with<'a, T>(answers: &'a [Self], records: &'a [T]) -> Vec<(&'a T, &'a Self)> {
+        let pair = |one: &'a Self| records.get(one.index).map(|record| (record, one));
+        answers.iter().filter_map(pair).collect()
+    }
 }

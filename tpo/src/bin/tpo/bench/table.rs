@@ -1,13 +1,12 @@
 //! Our figures beside those of the paper.
 
-use std::io::{self, Write};
 use std::path::Path;
 
 use serde_json::{Value as Json, json};
+use tpo::Tpo;
 use tpo::bench::{Benchmark, paper};
-use tpo::{Error, Tpo};
 
-use super::graders::{Graded, write_file};
+use super::graders::Graded;
 
 /// What is printed, and written into the folder.
 pub(super) struct Table<'a> {
@@ -27,69 +26,57 @@ pub(super) struct Table<'a> {
 
 impl Table<'_> {
     /// For a person.
-    pub(super) fn print(&self) -> io::Result<()> {
-        let mut out = io::stdout().lock();
+    pub(super) fn text(&self) -> String {
         let (config, [policy, ..]) = (self.tpo.config(), self.tpo.engines());
         let mark = if self.simulated { " (SIMULATION)" } else { "" };
-        writeln!(out, "{}{mark}", self.benchmark)?;
-        let mut row = |name: &str, value: &str| writeln!(out, "{name:<14} {value}");
-        row("data", &format!("{}, {} items", self.source, self.items))?;
-        row("policy", policy)?;
-        row("reward model", self.tpo.reward())?;
-        row("search", &format!("{} D={} N={}", config.mode, config.depth(), config.samples))?;
-        row("judge", self.judge.unwrap_or("none"))?;
-        row("graded by", &self.graded.grader)?;
+        let mut lines = vec![format!("{}{mark}", self.benchmark)];
+        let mut row = |name: &str, value: &str| lines.push(format!("{name:<14} {value}"));
+        row("data", &format!("{}, {} items", self.source, self.items));
+        row("policy", policy);
+        row("reward model", self.tpo.reward());
+        row("search", &format!("{} D={} N={}", config.mode, config.depth(), config.samples));
+        row("judge", self.judge.unwrap_or("none"));
+        row("graded by", &self.graded.grader);
         if self.failed > 0 {
-            row("left out", &format!("{} items that failed", self.failed))?;
+            row("left out", &format!("{} items that failed", self.failed));
         }
         if let Some(folder) = self.folder {
-            row("files", &folder.join("bench").display().to_string())?;
+            row("files", &folder.join("bench").display().to_string());
         }
-        writeln!(out)?;
+        lines.push(String::new());
         let ours = self.graded.figures.iter().map(|figure| format!("{}{mark}", figure.of));
         let ours: Vec<String> = ours.collect();
         let names = ours.iter().map(String::as_str).chain(paper::TABLE.map(|row| row.policy));
         let width = names.map(|name| name.chars().count()).max().unwrap_or_default();
-        let line = |out: &mut io::StdoutLock<'_>, of: &str, figure: Option<f64>, detail: &str| {
+        let line = |of: &str, figure: Option<f64>, detail: &str| {
             let figure = figure.map_or("-".to_owned(), |figure| format!("{figure:.1}"));
-            let line = format!("{of:<width$} {figure:>6}  {detail}");
-            writeln!(out, "{}", line.trim_end())
+            format!("{of:<width$} {figure:>6}  {detail}").trim_end().to_owned()
         };
-        for (of, figure) in ours.iter().zip(&self.graded.figures) {
-            line(&mut out, of, figure.figure, &figure.detail)?;
-        }
-        writeln!(out, "the paper's (arXiv 2501.12895): {}", paper::setting(self.benchmark))?;
-        for row in paper::TABLE {
+        let figures = ours.iter().zip(&self.graded.figures);
+        lines.extend(figures.map(|(of, figure)| line(of, figure.figure, &figure.detail)));
+        let setting = paper::setting(self.benchmark);
+        lines.push(format!("the paper's (arXiv 2501.12895): {setting}"));
+        lines.extend(paper::TABLE.map(|row| {
             let detail = match self.benchmark {
                 Benchmark::AlpacaEval => format!("length-controlled {:.1}", row.alpaca_eval_lc),
                 _ => String::new(),
             };
-            line(&mut out, row.policy, Some(row.figure(self.benchmark)), &detail)?;
-        }
-        let note = if self.simulated {
-            "SIMULATION: our figures say nothing about real models; they do not compare with the paper's."
-        } else {
-            "The figures compare only if data, judge and reward model are those of the paper."
+            line(row.policy, Some(row.figure(self.benchmark)), &detail)
+        }));
+        let note = match self.simulated {
+            true => {
+                "SIMULATION: our figures say nothing about real models; they do not compare with the paper's."
+            }
+            false => {
+                "The figures compare only if data, judge and reward model are those of the paper."
+            }
         };
-        writeln!(out, "{note}")?;
-        out.flush()
+        lines.push(format!("{note}\n"));
+        lines.join("\n")
     }
 
-    /// For machines.
-    pub(super) fn print_json(&self) -> io::Result<()> {
-        let mut out = io::stdout().lock();
-        writeln!(out, "{}", self.json())?;
-        out.flush()
-    }
-
-    /// Writes `bench/report.json`.
-    pub(super) async fn write(&self, folder: Option<&Path>) -> Result<(), Error> {
-        let Some(folder) = folder else { return Ok(()) };
-        let text = format!("{:#}\n", self.json());
-        write_file(&folder.join("bench").join("report.json"), &text).await
-    }
-
-    fn json(&self) -> Json {
+    /// For machines, and for `bench/report.json`.
+    pub(super) fn json(&self) -> Json {
         let [policy, ..] = self.tpo.engines();
         let rows = paper::TABLE.map(|row| {
             let lc = (self.benchmark == Benchmark::AlpacaEval).then_some(row.alpaca_eval_lc);

@@ -52,7 +52,7 @@ impl File<'_> {
                         found.insert(option.name, value);
                     }
                 }
-                _ => return Err(self.unknown_table(table, key.span().start)),
+                _ => return Err(self.unknown(None, table, key.span().start)),
             }
         }
         Ok(found)
@@ -66,7 +66,7 @@ impl File<'_> {
         value: &Spanned<DeValue<'_>>,
     ) -> Result<(&'static OptionSpec, FileValue), Error> {
         let option = OptionSpec::named(key).filter(|option| option.table() == table);
-        let option = option.ok_or_else(|| self.unknown(table, key, start))?;
+        let option = option.ok_or_else(|| self.unknown(Some(table), key, start))?;
         let values = values(option.kind, value.get_ref()).map_err(|got| {
             let expected = option.kind.expected();
             self.invalid(value.span().start, format!("{key}: expected {expected}, got {got}"))
@@ -87,58 +87,42 @@ impl File<'_> {
         Ok((option, FileValue { line: self.line(start), values }))
     }
 
-    fn unknown_table(&self, table: &str, start: usize) -> Error {
-        if let Some(error) = self.secret("", table, start) {
-            return error;
-        }
-        let is_table = |name: &str| tables().any(|known| known == name);
-        if is_table(table) {
-            return self.invalid(start, format!("expected a table [{table}], got a value"));
-        }
-        let reason = match OptionSpec::named(table) {
-            Some(option) => format!("{table} belongs into the table [{}]", option.table()),
-            None => {
-                let names = tables().chain(OptionSpec::all().map(|known| known.name));
-                let near = near(table, names, |name| match OptionSpec::named(name) {
-                    Some(option) if !is_table(name) => format!("{name} in [{}]", option.table()),
-                    _ => format!("[{name}]"),
-                });
-                let known = || tables().collect::<Vec<_>>().join(", ");
-                let near = near.unwrap_or_else(|| format!("the tables are {}", known()));
-                format!("unknown key {table:?}; {near}")
+    /// The error of a key in a table, or of a key at the top of the file.
+    fn unknown(&self, table: Option<&str>, key: &str, start: usize) -> Error {
+        let is_table = |name: &str| table.is_none() && tables().any(|known| known == name);
+        let reason = if let Some(variable) = secret::variable(table.unwrap_or_default(), key) {
+            format!(
+                "{key} looks like a secret, which does not belong into a file; set the environment variable \
+                 {variable} instead"
+            )
+        } else if is_table(key) {
+            format!("expected a table [{key}], got a value")
+        } else if let Some(option) = OptionSpec::named(key) {
+            match table {
+                Some(table) => format!("{key} belongs into [{}], not [{table}]", option.table()),
+                None => format!("{key} belongs into the table [{}]", option.table()),
             }
+        } else {
+            let shown = |name: &str| match OptionSpec::named(name).map(OptionSpec::table) {
+                _ if is_table(name) => format!("[{name}]"),
+                Some(other) if table != Some(other) => format!("{name} in [{other}]"),
+                _ => name.to_owned(),
+            };
+            let top = tables().filter(|_| table.is_none());
+            let near = near(key, top.chain(OptionSpec::all().map(|option| option.name)), shown);
+            let known = || match table {
+                Some(table) => format!(
+                    "[{table}] has {}",
+                    listed(
+                        OptionSpec::all().filter(|own| own.table() == table).map(|own| own.name)
+                    )
+                ),
+                None => format!("the tables are {}", listed(tables())),
+            };
+            let place = table.map(|table| format!(" in [{table}]")).unwrap_or_default();
+            format!("unknown key {key:?}{place}; {}", near.unwrap_or_else(known))
         };
         self.invalid(start, reason)
-    }
-
-    fn unknown(&self, table: &str, key: &str, start: usize) -> Error {
-        if let Some(error) = self.secret(table, key, start) {
-            return error;
-        }
-        if let Some(option) = OptionSpec::named(key) {
-            let reason = format!("{key} belongs into [{}], not [{table}]", option.table());
-            return self.invalid(start, reason);
-        }
-        let shown = |name: &str| match OptionSpec::named(name).map(OptionSpec::table) {
-            Some(other) if other != table => format!("{name} in [{other}]"),
-            _ => name.to_owned(),
-        };
-        let near = near(key, OptionSpec::all().map(|option| option.name), shown);
-        let near = near.unwrap_or_else(|| {
-            let own = GROUPS.iter().filter(|group| group.table == table);
-            let own: Vec<&str> = own.flat_map(|group| group.options).map(|own| own.name).collect();
-            format!("[{table}] has {}", own.join(", "))
-        });
-        self.invalid(start, format!("unknown key {key:?} in [{table}]; {near}"))
-    }
-
-    fn secret(&self, table: &str, key: &str, start: usize) -> Option<Error> {
-        let variable = secret::variable(table, key)?;
-        let reason = format!(
-            "{key} looks like a secret, which does not belong into a file; set the environment variable {variable} \
-             instead"
-        );
-        Some(self.invalid(start, reason))
     }
 
     fn invalid(&self, start: usize, reason: String) -> Error {
@@ -149,6 +133,10 @@ impl File<'_> {
     fn line(&self, start: usize) -> usize {
         1 + self.text.bytes().take(start).filter(|byte| *byte == b'\n').count()
     }
+}
+
+fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    names.collect::<Vec<_>>().join(", ")
 }
 
 /// `near: a, b`, the nearest first, if there is any.

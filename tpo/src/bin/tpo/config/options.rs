@@ -141,12 +141,17 @@ pub(crate) const fn option(
     kind: ValueKind,
     value_name: &'static str,
     default: Default,
-    help: &'static str,
 ) -> OptionSpec {
-    OptionSpec { name, kind, value_name, default, help, details: "", common: false, study: None }
+    let (help, details) = ("", "");
+    OptionSpec { name, kind, value_name, default, help, details, common: false, study: None }
 }
 
 impl OptionSpec {
+    pub(crate) const fn help(mut self, help: &'static str) -> Self {
+        self.help = help;
+        self
+    }
+
     pub(crate) const fn details(mut self, details: &'static str) -> Self {
         self.details = details;
         self

@@ -36,9 +36,9 @@ pub(crate) struct Settings {
     for_study: bool,
 }
 
-/// Settings of which those that a study varies are lists.
+/// The flags of settings. For a study, those that it varies are lists.
 #[derive(Debug)]
-pub(crate) struct StudySettings(pub(crate) Settings);
+pub(crate) struct Flags<const STUDY: bool>(pub(crate) Settings);
 
 impl Settings {
     /// Reads the file that `--config` names.
@@ -83,6 +83,10 @@ impl Settings {
         self.values(name).first().map(PathBuf::from)
     }
 
+    pub(crate) fn flag(&self, name: &str) -> bool {
+        self.values(name).first().is_some_and(|value| *value == "true")
+    }
+
     /// All values of a setting.
     pub(crate) fn list<T: FromStr>(&self, name: &'static str) -> Result<Vec<T>, Error> {
         let parsed = |value: &OsStr| {
@@ -122,17 +126,18 @@ pub(crate) fn option_of(error: &Error) -> Option<&'static OptionSpec> {
     OptionSpec::named(&setting.replace('_', "-"))
 }
 
-impl clap::FromArgMatches for Settings {
+impl<const STUDY: bool> clap::FromArgMatches for Flags<STUDY> {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let given = |option: &'static OptionSpec| {
             let values = matches.get_raw(option.name)?;
             Some((option.name, values.map(OsStr::to_owned).collect()))
         };
-        Ok(Self {
+        Ok(Self(Settings {
             file_path: matches.get_one::<PathBuf>("config").cloned(),
             flags: OptionSpec::all().filter_map(given).collect(),
-            ..Self::default()
-        })
+            file: BTreeMap::new(),
+            for_study: STUDY,
+        }))
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
@@ -141,30 +146,9 @@ impl clap::FromArgMatches for Settings {
     }
 }
 
-impl clap::Args for Settings {
+impl<const STUDY: bool> clap::Args for Flags<STUDY> {
     fn augment_args(command: Command) -> Command {
-        command.args(options::args(false))
-    }
-
-    fn augment_args_for_update(command: Command) -> Command {
-        Self::augment_args(command)
-    }
-}
-
-impl clap::FromArgMatches for StudySettings {
-    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        Ok(Self(Settings { for_study: true, ..Settings::from_arg_matches(matches)? }))
-    }
-
-    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
-        *self = Self::from_arg_matches(matches)?;
-        Ok(())
-    }
-}
-
-impl clap::Args for StudySettings {
-    fn augment_args(command: Command) -> Command {
-        command.args(options::args(true))
+        command.args(options::args(STUDY))
     }
 
     fn augment_args_for_update(command: Command) -> Command {

@@ -1,21 +1,22 @@
 //! The settings of a run.
 
-use tpo::{Accept, Combine, Mode, Pairs, Truncation};
+use tpo::{Acceptance, Combine, Mode, Pairs, Truncation};
 
 use super::options::Default::{Unset, Value};
 use super::options::ValueKind::{
     Arguments, Bool, Choice, List, Number, Object, ObjectOrPath, Parsed, Path, Text, Whole,
 };
 use super::options::{Group, ValueKind, option};
-use crate::spec;
 
 const U32: ValueKind = Whole(0, u32::MAX as u64);
 const U64: ValueKind = Whole(0, u64::MAX);
 const AT_LEAST_1: ValueKind = Whole(1, u32::MAX as u64);
+const FORMAT: ValueKind = Choice(&["json", "jsonl", "text"]);
+const FIELD: ValueKind = Choice(&["max_tokens", "max_completion_tokens"]);
 const MODE: ValueKind = Parsed(|text| accepted(text.parse::<Mode>()));
 const PAIRS: ValueKind = Parsed(|text| accepted(text.parse::<Pairs>()));
-const ACCEPT: ValueKind = Parsed(|text| accepted(text.parse::<Accept>()));
-const COMBINE: ValueKind = Parsed(|text| spec::combine(text).map(|_: Combine| ()));
+const ACCEPT: ValueKind = Parsed(|text| accepted(text.parse::<Acceptance>()));
+const COMBINE: ValueKind = Parsed(|text| accepted(text.parse::<Combine>()));
 const TRUNCATE: ValueKind = Parsed(|text| accepted(text.parse::<Truncation>()));
 
 fn accepted<T>(parsed: Result<T, tpo::Error>) -> Result<(), String> {
@@ -28,27 +29,26 @@ pub(crate) const GROUPS: &[Group] = &[
         table: "data",
         title: "Data",
         options: &[
-            option("data", Path, "FILE", Unset("a few built-in queries"), "File of queries, or - for standard input.")
+            option("data", Path, "FILE", Unset("a few built-in queries"))
+                .help("File of queries, or - for standard input.")
                 .details(
                     "A JSON list of strings, JSONL with `prompt`, `instruction` or `messages`, or plain text with one \
                      query per line.",
                 )
                 .common(),
-            option(
-                "format",
-                Choice(&["json", "jsonl", "text"]),
-                "FORMAT",
-                Unset("from the file name or the first character"),
-                "Format of the queries: json, jsonl or text.",
-            ),
-            option("limit", U64, "K", Unset("all queries"), "Use at most the first K queries.").common(),
+            option("format", FORMAT, "FORMAT", Unset("from the file name or the first character"))
+                .help("Format of the queries: json, jsonl or text."),
+            option("limit", U64, "K", Unset("all queries"))
+                .help("Use at most the first K queries.")
+                .common(),
         ],
     },
     Group {
         table: "search",
         title: "Search",
         options: &[
-            option("mode", MODE, "MODE", Value("tpo"), "Search mode: tpo, revision, bon, or an ablation.")
+            option("mode", MODE, "MODE", Value("tpo"))
+                .help("Search mode: tpo, revision, bon, or an ablation.")
                 .details(
                     "tpo compares the best answer with the worst; revision criticizes the best answer alone; bon is \
                      best-of-N. Ablations with the same number of answers: resample (no critique, N more answers per \
@@ -58,53 +58,46 @@ pub(crate) const GROUPS: &[Group] = &[
                 )
                 .study("modes", &["tpo", "revision", "resample"])
                 .common(),
-            option(
-                "layout",
-                Choice(&["quoted", "continued"]),
-                "LAYOUT",
-                Value("quoted"),
-                "Layout of requests: quoted or continued.",
-            )
-            .details(
-                "quoted: each request quotes its subject, as in the paper. continued: losses, gradients and updates \
-                 continue the policy's conversation, for servers with automatic prefix caching.",
-            ),
-            option("iterations", U32, "D", Value("2"), "D: iterations, each of which rewrites the best answer.")
+            option("layout", Choice(&["quoted", "continued"]), "LAYOUT", Value("quoted"))
+                .help("Layout of requests: quoted or continued.")
+                .details(
+                    "quoted: each request quotes its subject, as in the paper. continued: losses, gradients and updates \
+                     continue the policy's conversation, for servers with automatic prefix caching.",
+                ),
+            option("iterations", U32, "D", Value("2"))
+                .help("D: iterations, each of which rewrites the best answer.")
                 .study("iterations", &["2"])
                 .common(),
-            option("samples", U32, "N", Value("5"), "N: answers sampled per iteration.")
+            option("samples", U32, "N", Value("5"))
+                .help("N: answers sampled per iteration.")
                 .study("samples", &["5"])
                 .common(),
-            option("pairs", PAIRS, "PAIRS", Value("best-worst"), "Answers that an iteration compares.").details(
-                "best-worst; newest (the best of all with the worst of the newest); median (the best with the \
-                 median); all (the best with every worse one); top-bottom:K (each of the best K with one of the \
-                 worst K).",
-            ),
-            option("accept", ACCEPT, "RULE", Value("improvement"), "Answers to rewrite: improvement or always.")
+            option("pairs", PAIRS, "PAIRS", Value("best-worst"))
+                .help("Answers that an iteration compares.")
+                .details(
+                    "best-worst; newest (the best of all with the worst of the newest); median (the best with the \
+                     median); all (the best with every worse one); top-bottom:K (each of the best K with one of the \
+                     worst K).",
+                ),
+            option("accept", ACCEPT, "RULE", Value("improvement"))
+                .help("Answers to rewrite: improvement or always.")
                 .details(
                     "improvement: the answers with the best scores. always: only the newest, whatever their scores. \
                      Every answer stays in the pool, and the best of all is returned.",
                 ),
-            option(
-                "truncate",
-                TRUNCATE,
-                "UNIT:N",
-                Unset("answers enter prompts whole"),
-                "Truncate answers in prompts, as chars:8000 or tokens:2048.",
-            )
-            .details("Tokens are those of --tokenizer. Answers are scored, kept and returned whole."),
-            option("tokenizer", Path, "FILE", Unset("none"), "The tokenizer.json for --truncate tokens:N."),
-            option(
-                "parse-retries",
-                U32,
-                "TIMES",
-                Value("2"),
-                "Retries when an update cannot be parsed.",
-            ),
-            option("seed", U64, "SEED", Value("7"), "Seed from which all seeds are derived.")
+            option("truncate", TRUNCATE, "UNIT:N", Unset("answers enter prompts whole"))
+                .help("Truncate answers in prompts, as chars:8000 or tokens:2048.")
+                .details("Tokens are those of --tokenizer. Answers are scored, kept and returned whole."),
+            option("tokenizer", Path, "FILE", Unset("none"))
+                .help("The tokenizer.json for --truncate tokens:N."),
+            option("parse-retries", U32, "TIMES", Value("2"))
+                .help("Retries when an update cannot be parsed."),
+            option("seed", U64, "SEED", Value("7"))
+                .help("Seed from which all seeds are derived.")
                 .study("seeds", &["1", "2", "3"])
                 .common(),
-            option("prompts", Path, "DIR", Unset("the built-in templates"), "Directory of prompt templates.")
+            option("prompts", Path, "DIR", Unset("the built-in templates"))
+                .help("Directory of prompt templates.")
                 .details("They replace the built-in templates of the same names; see docs/prompt-packs.md."),
         ],
     },
@@ -112,47 +105,27 @@ pub(crate) const GROUPS: &[Group] = &[
         table: "early-stop",
         title: "Early stopping",
         options: &[
-            option("early-stop-target", Number, "SCORE", Unset("never"), "Stop when the best score is at least SCORE.")
+            option("early-stop-target", Number, "SCORE", Unset("never"))
+                .help("Stop when the best score is at least SCORE.")
                 .details("Rules of early stopping hold per query and are checked after each iteration."),
-            option(
-                "early-stop-patience",
-                U32,
-                "ITERATIONS",
-                Unset("never"),
-                "Stop when the best score has not risen for ITERATIONS.",
-            ),
-            option(
-                "early-stop-min-gain",
-                Number,
-                "SCORE",
-                Unset("0"),
-                "Smallest rise of the best score that --early-stop-patience counts.",
-            ),
-            option(
-                "early-stop-margin",
-                Number,
-                "SCORE",
-                Unset("never"),
-                "Stop when the newest answers are all within SCORE of the best.",
-            ),
-            option(
-                "early-stop-margin-patience",
-                U32,
-                "ITERATIONS",
-                Unset("1"),
-                "Consecutive iterations for which --early-stop-margin must hold.",
-            ),
-            option("early-stop-calls", U64, "REQUESTS", Unset("never"), "Stop after REQUESTS to language models."),
-            option(
-                "early-stop-tokens",
-                U64,
-                "TOKENS",
-                Unset("never"),
-                "Stop after TOKENS, prompt and completion tokens together.",
-            ),
-            option("early-stop-seconds", Number, "SECONDS", Unset("never"), "Stop after SECONDS."),
-            option("early-stop-money", Number, "MONEY", Unset("never"), "Stop when requests cost MONEY, by --prices."),
-            option("prices", ObjectOrPath, "JSON|FILE", Unset("none"), "Prices per million tokens, by engine or model.")
+            option("early-stop-patience", U32, "ITERATIONS", Unset("never"))
+                .help("Stop when the best score has not risen for ITERATIONS."),
+            option("early-stop-min-gain", Number, "SCORE", Unset("0"))
+                .help("Smallest rise of the best score that --early-stop-patience counts."),
+            option("early-stop-margin", Number, "SCORE", Unset("never"))
+                .help("Stop when the newest answers are all within SCORE of the best."),
+            option("early-stop-margin-patience", U32, "ITERATIONS", Unset("1"))
+                .help("Consecutive iterations for which --early-stop-margin must hold."),
+            option("early-stop-calls", U64, "REQUESTS", Unset("never"))
+                .help("Stop after REQUESTS to language models."),
+            option("early-stop-tokens", U64, "TOKENS", Unset("never"))
+                .help("Stop after TOKENS, prompt and completion tokens together."),
+            option("early-stop-seconds", Number, "SECONDS", Unset("never"))
+                .help("Stop after SECONDS."),
+            option("early-stop-money", Number, "MONEY", Unset("never"))
+                .help("Stop when requests cost MONEY, by --prices."),
+            option("prices", ObjectOrPath, "JSON|FILE", Unset("none"))
+                .help("Prices per million tokens, by engine or model.")
                 .details("JSON or a file of it: {\"gpt-x\": {\"input\": 2.5, \"cached\": 1.25, \"output\": 10}}."),
         ],
     },
@@ -160,146 +133,149 @@ pub(crate) const GROUPS: &[Group] = &[
         table: "sampling",
         title: "Sampling",
         options: &[
-            option("temperature", Number, "T", Value("0.7"), "Temperature of all requests, from 0 to 2.")
+            option("temperature", Number, "T", Value("0.7"))
+                .help("Temperature of all requests, from 0 to 2.")
                 .study("temperatures", &["0.7"])
                 .common(),
-            option(
-                "critic-temperature",
-                Number,
-                "T",
-                Unset("as temperature"),
-                "Temperature of losses and gradients.",
-            ),
-            option("top-p", Number, "P", Value("0.95"), "Nucleus sampling of answers and rewrites."),
-            option("critic-top-p", Number, "P", Value("0.99"), "Nucleus sampling of losses and gradients."),
-            option("frequency-penalty", Number, "PENALTY", Value("0"), "Frequency penalty, from -2 to 2."),
-            option("presence-penalty", Number, "PENALTY", Value("0"), "Presence penalty, from -2 to 2."),
-            option("max-tokens", U32, "TOKENS", Value("2048"), "Maximum tokens of an answer or rewrite.").common(),
-            option("critic-max-tokens", U32, "TOKENS", Value("8192"), "Maximum tokens of a loss or gradient."),
-            option("no-stop-sequences", Bool, "BOOL", Value("false"), "Send no stop sequences."),
-            option("extra-body", Object, "JSON", Unset("none"), "Extra fields of every request, as '{\"top_k\": 40}'."),
+            option("critic-temperature", Number, "T", Unset("as temperature"))
+                .help("Temperature of losses and gradients."),
+            option("top-p", Number, "P", Value("0.95"))
+                .help("Nucleus sampling of answers and rewrites."),
+            option("critic-top-p", Number, "P", Value("0.99"))
+                .help("Nucleus sampling of losses and gradients."),
+            option("frequency-penalty", Number, "PENALTY", Value("0"))
+                .help("Frequency penalty, from -2 to 2."),
+            option("presence-penalty", Number, "PENALTY", Value("0"))
+                .help("Presence penalty, from -2 to 2."),
+            option("max-tokens", U32, "TOKENS", Value("2048"))
+                .help("Maximum tokens of an answer or rewrite.")
+                .common(),
+            option("critic-max-tokens", U32, "TOKENS", Value("8192"))
+                .help("Maximum tokens of a loss or gradient."),
+            option("no-stop-sequences", Bool, "BOOL", Value("false"))
+                .help("Send no stop sequences."),
+            option("extra-body", Object, "JSON", Unset("none"))
+                .help("Extra fields of every request, as '{\"top_k\": 40}'."),
         ],
     },
     Group {
         table: "engine",
         title: "Engine",
         options: &[
-            option("engine", Text, "ENGINE", Value("sim"), "Policy: sim, PRESET/MODEL, URL#MODEL or openai.")
+            option("engine", Text, "ENGINE", Value("sim"))
+                .help("Policy: sim, PRESET/MODEL, URL#MODEL or openai.")
                 .details(
                     "sim is a built-in simulation. PRESET/MODEL, as in anthropic/claude-haiku-4-5 or ollama/llama3, is \
                      a known server; its key comes from the environment. URL#MODEL, or openai with --base-url and \
                      --model, is any server with the OpenAI chat API.",
                 )
                 .common(),
-            option(
-                "base-url",
-                Text,
-                "URL",
-                Unset("that of the preset; http://localhost:8000/v1 for openai"),
-                "Address of the server.",
-            ),
-            option("model", Text, "MODEL", Unset("the model in --engine"), "Name of the model.").common(),
-            option("critic", Text, "ENGINE", Unset("as engine"), "Engine of losses and gradients, as --engine."),
-            option("optimizer", Text, "ENGINE", Unset("as engine"), "Engine of rewrites, as --engine."),
-            option(
-                "max-tokens-field",
-                Choice(&["max_tokens", "max_completion_tokens"]),
-                "FIELD",
-                Unset("that of the preset; max_tokens for openai"),
-                "Field of --max-tokens in requests: max_tokens or max_completion_tokens.",
-            ),
-            option("stream", Bool, "BOOL", Value("false"), "Stream completions."),
-            option("one-per-request", Bool, "BOOL", Value("false"), "Request completions one by one, each with a seed.")
+            option("base-url", Text, "URL", Unset("that of the preset; http://localhost:8000/v1 for openai"))
+                .help("Address of the server."),
+            option("model", Text, "MODEL", Unset("the model in --engine"))
+                .help("Name of the model.")
+                .common(),
+            option("critic", Text, "ENGINE", Unset("as engine"))
+                .help("Engine of losses and gradients, as --engine."),
+            option("optimizer", Text, "ENGINE", Unset("as engine"))
+                .help("Engine of rewrites, as --engine."),
+            option("max-tokens-field", FIELD, "FIELD", Unset("that of the preset; max_tokens for openai"))
+                .help("Field of --max-tokens in requests: max_tokens or max_completion_tokens."),
+            option("stream", Bool, "BOOL", Value("false")).help("Stream completions."),
+            option("one-per-request", Bool, "BOOL", Value("false"))
+                .help("Request completions one by one, each with a seed.")
                 .details(
                     "For servers that return N equal completions (SGLang with --enable-deterministic-inference) or \
                      count the tokens of only one of them (llama.cpp).",
                 ),
-            option(
-                "timeout",
-                U64,
-                "SECONDS",
-                Value("600"),
-                "Timeout of a request to the engine or the reward model.",
-            ),
-            option("retries", U32, "TIMES", Value("5"), "Retries of a failed request."),
-            option("cache", Path, "FILE", Unset("none"), "Cache completions in this file, shared between runs.")
+            option("timeout", U64, "SECONDS", Value("600"))
+                .help("Timeout of a request to the engine or the reward model."),
+            option("retries", U32, "TIMES", Value("5")).help("Retries of a failed request."),
+            option("cache", Path, "FILE", Unset("none"))
+                .help("Cache completions in this file, shared between runs.")
                 .details(
                     "Several runs may use it at once; `textgrad cache` inspects it. Scores and truncated completions \
                      are not cached.",
                 )
                 .common(),
-            option("sim-skill", Number, "SKILL", Unset("0.8"), "Skill of the simulated model, from 0 to 1."),
-            option("sim-latency-ms", U64, "MS", Unset("0"), "Latency of the simulated model, in milliseconds."),
+            option("sim-skill", Number, "SKILL", Unset("0.8"))
+                .help("Skill of the simulated model, from 0 to 1."),
+            option("sim-latency-ms", U64, "MS", Unset("0"))
+                .help("Latency of the simulated model, in milliseconds."),
         ],
     },
     Group {
         table: "reward",
         title: "Reward model",
         options: &[
-            option(
-                "reward",
-                List,
-                "REWARD",
-                Unset("sim for engine sim; else required"),
-                "Reward model: vllm, judge, sim, ... (repeatable).",
-            )
-            .details(
-                "Servers: vllm (/classify; the server applies the chat template), vllm-text (for older vLLM), \
-                 vllm-pooling, vllm-pooling-text, sglang, tei, openrlhf, nim; dpo (log-ratio of two models). \
-                 An engine, that of the run or another: judge (grades), pairwise-judge (comparisons). Local: \
-                 sim (reward model of the simulation), length, format, command. kl is a penalty that is subtracted from all \
-                 others. Settings follow a colon, as in tei:url=http://localhost:8080,weight=2 or \
-                 length:from=50,to=300,slack=25; the options below are their defaults. The scores of several \
-                 reward models are combined. docs/rewards.md lists the settings of each.",
-            )
-            .common(),
-            option("combine", COMBINE, "HOW", Unset("mean"), "Combine rewards by mean, min or pessimistic:LAMBDA.")
+            option("reward", List, "REWARD", Unset("sim for engine sim; else required"))
+                .help("Reward model: vllm, judge, sim, ... (repeatable).")
+                .details(
+                    "Servers: vllm (/classify; the server applies the chat template), vllm-text (for older vLLM), \
+                     vllm-pooling, vllm-pooling-text, sglang, tei, openrlhf, nim; dpo (log-ratio of two models). \
+                     An engine, that of the run or another: judge (grades), pairwise-judge (comparisons). Local: \
+                     sim (reward model of the simulation), length, format, command. kl is a penalty that is subtracted from all \
+                     others. Settings follow a colon, as in tei:url=http://localhost:8080,weight=2 or \
+                     length:from=50,to=300,slack=25; the options below are their defaults. The scores of several \
+                     reward models are combined. docs/rewards.md lists the settings of each.",
+                )
+                .common(),
+            option("combine", COMBINE, "HOW", Unset("mean"))
+                .help("Combine rewards by mean, min or pessimistic:LAMBDA.")
                 .details(
                     "mean weighs them by their `weight`; pessimistic:LAMBDA is the mean minus LAMBDA times the \
                      standard deviation. `center` and `scale` of each reward make scales comparable.",
                 ),
-            option("reward-url", Text, "URL", Unset("http://localhost:8001"), "Address of the reward server.").common(),
-            option("reward-model", Text, "MODEL", Unset("none"), "Name of the reward model, for servers.").common(),
-            option("reward-template", Path, "FILE", Unset("none"), "Chat template of the reward model.").details(
-                "For servers that do not apply it (vllm-text, vllm-pooling-text, sglang, openrlhf; tei, unless query \
-                 and answer are sent as a pair): its tokenizer_config.json, a .jinja file, or the directory of either.",
-            ),
-            option("reward-attribute", Text, "NAME", Unset("reward"), "Attribute of a NIM reply that is the score."),
-            option("reward-batch", AT_LEAST_1, "ANSWERS", Unset("16 for openrlhf, else 1"), "Answers per request."),
-            option(
-                "reward-concurrency",
-                AT_LEAST_1,
-                "REQUESTS",
-                Unset("64 requests, one program per core"),
-                "Concurrent scoring requests or programs.",
-            ),
-            option("reward-command", Text, "PROGRAM", Unset("none"), "Program of --reward command.").details(
-                "It runs once per answer, without a shell, in a directory of its own with answer.txt and query.txt; \
-                 the answer is also on its standard input. The last line that it writes is the score.",
-            ),
-            option("reward-arg", Arguments, "ARG", Unset("none"), "Argument of that program (repeatable)."),
+            option("reward-url", Text, "URL", Unset("http://localhost:8001"))
+                .help("Address of the reward server.")
+                .common(),
+            option("reward-model", Text, "MODEL", Unset("none"))
+                .help("Name of the reward model, for servers.")
+                .common(),
+            option("reward-template", Path, "FILE", Unset("none"))
+                .help("Chat template of the reward model.")
+                .details(
+                    "For servers that do not apply it (vllm-text, vllm-pooling-text, sglang, openrlhf; tei, unless query \
+                     and answer are sent as a pair): its tokenizer_config.json, a .jinja file, or the directory of either.",
+                ),
+            option("reward-attribute", Text, "NAME", Unset("reward"))
+                .help("Attribute of a NIM reply that is the score."),
+            option("reward-batch", AT_LEAST_1, "ANSWERS", Unset("16 for openrlhf, else 1"))
+                .help("Answers per request."),
+            option("reward-concurrency", AT_LEAST_1, "REQUESTS", Unset("64 requests, one program per core"))
+                .help("Concurrent scoring requests or programs."),
+            option("reward-command", Text, "PROGRAM", Unset("none"))
+                .help("Program of --reward command.")
+                .details(
+                    "It runs once per answer, without a shell, in a directory of its own with answer.txt and query.txt; \
+                     the answer is also on its standard input. The last line that it writes is the score.",
+                ),
+            option("reward-arg", Arguments, "ARG", Unset("none"))
+                .help("Argument of that program (repeatable)."),
         ],
     },
     Group {
         table: "run",
         title: "Run",
         options: &[
-            option(
-                "out",
-                Path,
-                "DIR",
-                Unset("a new directory under runs; with built-in queries, none"),
-                "Directory of the results.",
-            )
-            .details("It must not hold a run, unless --resume or --extend is given. See docs/run-folder.md.")
-            .common(),
-            option("resume", Bool, "BOOL", Value("false"), "Continue the run in --out.").common(),
-            option("extend", Bool, "BOOL", Value("false"), "Extend the run in --out by iterations or queries.").details(
-                "Only what is new is paid for, and the results are those of one run. All other settings must be the \
-                 same.",
-            ),
-            option("concurrency", AT_LEAST_1, "QUERIES", Value("16"), "Queries searched at the same time.").common(),
-            option("json", Bool, "BOOL", Value("false"), "Print the summary as one JSON object.")
+            option("out", Path, "DIR", Unset("a new directory under runs; with built-in queries, none"))
+                .help("Directory of the results.")
+                .details("It must not hold a run, unless --resume or --extend is given. See docs/run-folder.md.")
+                .common(),
+            option("resume", Bool, "BOOL", Value("false"))
+                .help("Continue the run in --out.")
+                .common(),
+            option("extend", Bool, "BOOL", Value("false"))
+                .help("Extend the run in --out by iterations or queries.")
+                .details(
+                    "Only what is new is paid for, and the results are those of one run. All other settings must be the \
+                     same.",
+                ),
+            option("concurrency", AT_LEAST_1, "QUERIES", Value("16"))
+                .help("Queries searched at the same time.")
+                .common(),
+            option("json", Bool, "BOOL", Value("false"))
+                .help("Print the summary as one JSON object.")
                 .details("It includes the answers where there is no directory for them.")
                 .common(),
         ],

@@ -26,23 +26,40 @@ pub(super) enum RewardKind {
     Command,
 }
 
-const KINDS: [(&str, RewardKind); 16] = [
-    ("sim", RewardKind::Sim),
-    ("vllm", RewardKind::Vllm),
-    ("vllm-text", RewardKind::VllmText),
-    ("vllm-pooling", RewardKind::VllmPooling),
-    ("vllm-pooling-text", RewardKind::VllmPoolingText),
-    ("sglang", RewardKind::Sglang),
-    ("tei", RewardKind::Tei),
-    ("openrlhf", RewardKind::OpenRlhf),
-    ("nim", RewardKind::Nim),
-    ("judge", RewardKind::Judge),
-    ("pairwise-judge", RewardKind::PairwiseJudge),
-    ("dpo", RewardKind::Dpo),
-    ("kl", RewardKind::Kl),
-    ("length", RewardKind::Length),
-    ("format", RewardKind::Format),
-    ("command", RewardKind::Command),
+/// Settings of a server that applies the chat template itself.
+const SERVER: &str = "url model key-env concurrency";
+
+/// Settings of a server that is sent the text of the chat template.
+const TEMPLATED: &str = "url model template key-env batch concurrency";
+
+const NIM: &str = "url model attribute key-env concurrency";
+
+const JUDGE: &str = "engine base-url rubric lowest highest expected votes parse-retries unreadable temperature max-tokens";
+
+const PAIRWISE: &str =
+    "engine base-url rubric votes parse-retries unreadable temperature max-tokens";
+
+const LIKELIHOODS: &str = "url model template key-env likelihood reference-url reference-model reference-template \
+                           reference-key-env reference-likelihood beta concurrency";
+
+/// The kinds by name, with the names of their settings.
+const KINDS: [(&str, RewardKind, &str); 16] = [
+    ("sim", RewardKind::Sim, ""),
+    ("vllm", RewardKind::Vllm, SERVER),
+    ("vllm-text", RewardKind::VllmText, TEMPLATED),
+    ("vllm-pooling", RewardKind::VllmPooling, SERVER),
+    ("vllm-pooling-text", RewardKind::VllmPoolingText, TEMPLATED),
+    ("sglang", RewardKind::Sglang, TEMPLATED),
+    ("tei", RewardKind::Tei, TEMPLATED),
+    ("openrlhf", RewardKind::OpenRlhf, TEMPLATED),
+    ("nim", RewardKind::Nim, NIM),
+    ("judge", RewardKind::Judge, JUDGE),
+    ("pairwise-judge", RewardKind::PairwiseJudge, PAIRWISE),
+    ("dpo", RewardKind::Dpo, LIKELIHOODS),
+    ("kl", RewardKind::Kl, LIKELIHOODS),
+    ("length", RewardKind::Length, "from to slack"),
+    ("format", RewardKind::Format, "pattern never json schema"),
+    ("command", RewardKind::Command, "program concurrency"),
 ];
 
 /// The kinds, for messages.
@@ -62,60 +79,6 @@ pub(crate) fn is_variable(name: &str) -> bool {
     name.starts_with(letter) && name.chars().all(|c| letter(c) || c.is_ascii_digit())
 }
 
-impl RewardKind {
-    /// The settings that it has.
-    pub(super) fn keys(self) -> &'static [&'static str] {
-        match self {
-            Self::Sim => &[],
-            Self::Vllm | Self::VllmPooling => &["url", "model", "key-env", "concurrency"],
-            Self::VllmText | Self::VllmPoolingText | Self::Sglang | Self::Tei | Self::OpenRlhf => {
-                &["url", "model", "template", "key-env", "batch", "concurrency"]
-            }
-            Self::Nim => &["url", "model", "attribute", "key-env", "concurrency"],
-            Self::Judge => &[
-                "engine",
-                "base-url",
-                "rubric",
-                "lowest",
-                "highest",
-                "expected",
-                "votes",
-                "parse-retries",
-                "unreadable",
-                "temperature",
-                "max-tokens",
-            ],
-            Self::PairwiseJudge => &[
-                "engine",
-                "base-url",
-                "rubric",
-                "votes",
-                "parse-retries",
-                "unreadable",
-                "temperature",
-                "max-tokens",
-            ],
-            Self::Dpo | Self::Kl => &[
-                "url",
-                "model",
-                "template",
-                "key-env",
-                "likelihood",
-                "reference-url",
-                "reference-model",
-                "reference-template",
-                "reference-key-env",
-                "reference-likelihood",
-                "beta",
-                "concurrency",
-            ],
-            Self::Length => &["from", "to", "slack"],
-            Self::Format => &["pattern", "never", "json", "schema"],
-            Self::Command => &["program", "concurrency"],
-        }
-    }
-}
-
 /// A name and a value.
 type Setting = (String, String);
 
@@ -124,17 +87,19 @@ type Setting = (String, String);
 pub(crate) struct Line {
     written: String,
     kind: RewardKind,
+    /// The names of the settings of its kind.
+    known: &'static str,
     settings: Vec<Setting>,
 }
 
 impl Line {
-    /// A kind without settings of its own.
-    pub(super) fn plain(kind: RewardKind) -> Self {
-        Self { written: String::new(), kind, settings: Vec::new() }
-    }
-
     pub(super) fn kind(&self) -> RewardKind {
         self.kind
+    }
+
+    /// Whether its kind has a setting.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.known.split_whitespace().any(|known| known == key)
     }
 
     pub(super) fn get(&self, key: &str) -> Option<&str> {
@@ -173,15 +138,15 @@ impl FromStr for Line {
 
     fn from_str(text: &str) -> Result<Self, Error> {
         let (name, rest) = text.split_once(':').unwrap_or((text, ""));
-        let found = KINDS.iter().find(|(known, _)| *known == name.trim());
-        let (_, kind) = found.ok_or_else(|| wrong("reward", NAMES, name.to_owned()))?;
+        let found = KINDS.iter().find(|(known, ..)| *known == name.trim());
+        let (_, kind, known) = found.ok_or_else(|| wrong("reward", NAMES, name.to_owned()))?;
+        let keys: Vec<&str> = known.split_whitespace().chain(SHARED_KEYS).collect();
         let mut settings: Vec<Setting> = Vec::new();
         let mut rest = rest;
         while let Some((setting, behind)) = next(rest)? {
             rest = behind;
             let (key, value) = setting;
-            if !kind.keys().iter().chain(&SHARED_KEYS).any(|known| *known == key) {
-                let keys: Vec<&str> = kind.keys().iter().chain(&SHARED_KEYS).copied().collect();
+            if !keys.contains(&key.as_str()) {
                 let got = format!("{key:?}; {name} has {}", keys.join(", "));
                 return Err(wrong("reward", "a setting that it has", got));
             }
@@ -192,15 +157,12 @@ impl FromStr for Line {
             if key.ends_with(KEY_ENV) && !is_variable(&value) {
                 let expected =
                     "the name of an environment variable (A to Z, 0 to 9 and _), never a key";
-                return Err(wrong(
-                    "key-env",
-                    expected,
-                    "something else, which is not shown".to_owned(),
-                ));
+                let got = "something else, which is not shown".to_owned();
+                return Err(wrong("key-env", expected, got));
             }
             settings.push((key, value));
         }
-        Ok(Self { written: text.to_owned(), kind: *kind, settings })
+        Ok(Self { written: text.to_owned(), kind: *kind, known, settings })
     }
 }
 

@@ -9,12 +9,12 @@ use tpo::bench::alpaca_eval::{self, LengthControl};
 use tpo::bench::arena_hard::{self, Answer, Judgment, Question};
 use tpo::bench::read_file;
 
+use super::records::Records;
 use crate::args::BenchArgs;
-use crate::bench::records::Records;
 
 /// What answers are compared with.
 #[derive(Default)]
-pub(crate) struct References {
+pub(super) struct References {
     /// Outputs by instruction.
     pub(super) outputs: HashMap<String, alpaca_eval::Output>,
     /// How the length of outputs is controlled.
@@ -35,7 +35,7 @@ pub(super) struct Others {
 }
 
 impl References {
-    pub(crate) async fn read(
+    pub(super) async fn read(
         args: &BenchArgs,
         data: &Path,
         records: &Records,

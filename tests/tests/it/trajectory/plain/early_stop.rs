@@ -7,7 +7,7 @@ use super::Loop;
 impl Loop<'_, '_> {
     /// Why the search ends after this iteration, if it does; the first sampling is iteration 0.
     pub(super) fn reason_to_stop(&self, iteration: u32) -> Option<StopReason> {
-        let rules = &self.case.stopping;
+        let rules = &self.case.early_stop;
         let best = self.best_by(iteration)?;
         if let Some(target) = rules.target
             && best >= target

@@ -13,15 +13,15 @@ use crate::error::Error;
 ///
 /// # Examples
 /// ```
-/// use tpo::{Stopping, TpoConfig};
+/// use tpo::{EarlyStop, TpoConfig};
 ///
-/// let stopping = Stopping { target: Some(4.0), patience: Some(2), ..Stopping::default() };
-/// let config = TpoConfig { iterations: 10, stopping, ..TpoConfig::default() };
+/// let early_stop = EarlyStop { target: Some(4.0), patience: Some(2), ..EarlyStop::default() };
+/// let config = TpoConfig { iterations: 10, early_stop, ..TpoConfig::default() };
 /// assert!(config.validate().is_ok());
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Stopping {
+pub struct EarlyStop {
     /// The best score is at least this.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<f64>,
@@ -106,7 +106,7 @@ pub(crate) struct Progress<'a> {
     pub(crate) money: Money,
 }
 
-impl Stopping {
+impl EarlyStop {
     /// Why the search is to end now, if it is.
     pub(crate) fn reason(&self, progress: Progress<'_>) -> Option<StopReason> {
         let best = progress.best.last().copied()?;
@@ -209,21 +209,21 @@ mod tests {
         Some(MoneyBound { bound: Money::new(bound).unwrap(), prices: Prices::default() })
     }
 
-    fn reason(stopping: &Stopping, best: &[f64]) -> Option<StopReason> {
-        stopping.reason(progress(best))
+    fn reason(early_stop: &EarlyStop, best: &[f64]) -> Option<StopReason> {
+        early_stop.reason(progress(best))
     }
 
     #[test]
     fn nothing_ends_a_search_by_default() {
-        assert_eq!(reason(&Stopping::default(), &[1.0, 1.0, 1.0]), None);
+        assert_eq!(reason(&EarlyStop::default(), &[1.0, 1.0, 1.0]), None);
     }
 
     #[test]
     fn each_rule_ends_it_at_its_bound() {
-        let rule = |change: fn(&mut Stopping)| {
-            let mut stopping = Stopping::default();
-            change(&mut stopping);
-            stopping
+        let rule = |change: fn(&mut EarlyStop)| {
+            let mut early_stop = EarlyStop::default();
+            change(&mut early_stop);
+            early_stop
         };
         for (met, not_met, why) in [
             (rule(|s| s.target = Some(3.0)), rule(|s| s.target = Some(3.1)), StopReason::Target),
@@ -244,19 +244,19 @@ mod tests {
 
     #[test]
     fn a_plateau_is_as_long_as_the_patience() {
-        let stopping = Stopping { patience: Some(2), min_gain: 0.1, ..Stopping::default() };
-        assert_eq!(reason(&stopping, &[1.0, 1.05]), None, "one iteration is not two");
-        assert_eq!(reason(&stopping, &[1.0, 1.05, 1.0625]), Some(StopReason::Plateau));
-        assert_eq!(reason(&stopping, &[1.0, 1.05, 1.2]), None);
-        assert_eq!(reason(&stopping, &[1.0, 2.0, 2.0]), None);
-        assert_eq!(reason(&stopping, &[1.0, 2.0, 2.0, 2.0]), Some(StopReason::Plateau));
+        let early_stop = EarlyStop { patience: Some(2), min_gain: 0.1, ..EarlyStop::default() };
+        assert_eq!(reason(&early_stop, &[1.0, 1.05]), None, "one iteration is not two");
+        assert_eq!(reason(&early_stop, &[1.0, 1.05, 1.0625]), Some(StopReason::Plateau));
+        assert_eq!(reason(&early_stop, &[1.0, 1.05, 1.2]), None);
+        assert_eq!(reason(&early_stop, &[1.0, 2.0, 2.0]), None);
+        assert_eq!(reason(&early_stop, &[1.0, 2.0, 2.0, 2.0]), Some(StopReason::Plateau));
     }
 
     #[test]
     fn a_margin_must_stay_small_as_long_as_its_patience() {
-        let stopping =
-            Stopping { min_margin: Some(0.5), margin_patience: Some(2), ..Stopping::default() };
-        let reason = |margins| stopping.reason(Progress { margins, ..progress(&[1.0]) });
+        let early_stop =
+            EarlyStop { min_margin: Some(0.5), margin_patience: Some(2), ..EarlyStop::default() };
+        let reason = |margins| early_stop.reason(Progress { margins, ..progress(&[1.0]) });
         assert_eq!(reason(&[Some(0.1)]), None, "one iteration is not two");
         assert_eq!(reason(&[Some(0.1), Some(0.5)]), Some(StopReason::Margin));
         assert_eq!(reason(&[Some(0.1), Some(0.6)]), None);
@@ -267,27 +267,27 @@ mod tests {
 
     #[test]
     fn every_engine_needs_a_price_where_money_is_bounded() {
-        let stopping = Stopping { money: costs(1.0), ..Stopping::default() };
-        let error = stopping.validate_engines(&["openai:gpt-x"]).unwrap_err().to_string();
+        let early_stop = EarlyStop { money: costs(1.0), ..EarlyStop::default() };
+        let error = early_stop.validate_engines(&["openai:gpt-x"]).unwrap_err().to_string();
         assert!(error.contains("none for \"openai:gpt-x\""), "{error}");
-        assert!(Stopping::default().validate_engines(&["openai:gpt-x"]).is_ok());
+        assert!(EarlyStop::default().validate_engines(&["openai:gpt-x"]).is_ok());
     }
 
     #[test]
     fn settings_out_of_range_are_named() {
-        for (stopping, name) in [
-            (Stopping { target: Some(f64::NAN), ..Stopping::default() }, "target"),
-            (Stopping { patience: Some(0), ..Stopping::default() }, "patience"),
-            (Stopping { min_gain: -1.0, ..Stopping::default() }, "min-gain"),
-            (Stopping { min_margin: Some(-0.1), ..Stopping::default() }, "margin"),
-            (Stopping { calls: Some(0), ..Stopping::default() }, "calls"),
-            (Stopping { tokens: Some(0), ..Stopping::default() }, "tokens"),
-            (Stopping { seconds: Some(0.0), ..Stopping::default() }, "seconds"),
-            (Stopping { money: costs(0.0), ..Stopping::default() }, "money"),
-            (Stopping { margin_patience: Some(2), ..Stopping::default() }, "margin-patience"),
-            (Stopping { min_gain: 0.1, ..Stopping::default() }, "min-gain"),
+        for (early_stop, name) in [
+            (EarlyStop { target: Some(f64::NAN), ..EarlyStop::default() }, "target"),
+            (EarlyStop { patience: Some(0), ..EarlyStop::default() }, "patience"),
+            (EarlyStop { min_gain: -1.0, ..EarlyStop::default() }, "min-gain"),
+            (EarlyStop { min_margin: Some(-0.1), ..EarlyStop::default() }, "margin"),
+            (EarlyStop { calls: Some(0), ..EarlyStop::default() }, "calls"),
+            (EarlyStop { tokens: Some(0), ..EarlyStop::default() }, "tokens"),
+            (EarlyStop { seconds: Some(0.0), ..EarlyStop::default() }, "seconds"),
+            (EarlyStop { money: costs(0.0), ..EarlyStop::default() }, "money"),
+            (EarlyStop { margin_patience: Some(2), ..EarlyStop::default() }, "margin-patience"),
+            (EarlyStop { min_gain: 0.1, ..EarlyStop::default() }, "min-gain"),
         ] {
-            let error = stopping.validate().unwrap_err().to_string();
+            let error = early_stop.validate().unwrap_err().to_string();
             assert!(error.contains(name), "{error}");
         }
     }

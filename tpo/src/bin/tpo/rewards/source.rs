@@ -1,0 +1,371 @@
+//! Reward models from single lines.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::available_parallelism;
+
+use secrecy::SecretString;
+use serde_json::Value as Json;
+use textgrad_core::{EngineError, ErrorKind, Sampling, Seed, check_fn, describe};
+use textgrad_ops::check::{JsonSchema, RegexCheck};
+use textgrad_ops::command::Runner;
+use textgrad_ops::layer::RetryPolicy;
+use textgrad_ops::score::Unreadable;
+use tpo::{
+    ChatTemplate, DpoReward, Error, HttpReward, JudgeReward, Likelihood, LikelihoodApi, RewardApi,
+    RewardModel, ScorerReward, SimReward,
+};
+
+use super::RewardContext;
+use super::line::{KEY_ENV, Line, RewardKind};
+use crate::engines::{missing, secret, setup};
+
+/// The default address of a reward model's server.
+const LOCAL: &str = "http://localhost:8001";
+
+/// The environment variable with the key of a reward model's server.
+const KEY: &str = "REWARD_API_KEY";
+
+/// The attribute of a NIM's reply that is the score.
+const ATTRIBUTE: &str = "reward";
+
+/// The settings of one reward model: those of its line, and the options that are their defaults.
+pub(super) struct Source<'a> {
+    pub(super) context: &'a RewardContext<'a>,
+    pub(super) line: &'a Line,
+}
+
+/// One of the two servers of a log-ratio.
+struct Server {
+    url: String,
+    model: String,
+    template: ChatTemplate,
+    api: LikelihoodApi,
+    key: Option<SecretString>,
+}
+
+impl Source<'_> {
+    pub(super) async fn model(&self) -> Result<Arc<dyn RewardModel>, Error> {
+        let api = match self.line.kind() {
+            RewardKind::Sim => return Ok(Arc::new(SimReward)),
+            RewardKind::Length => return self.length(),
+            RewardKind::Format => return self.format().await,
+            RewardKind::Command => return self.command(),
+            RewardKind::Judge | RewardKind::PairwiseJudge => return self.judge().await,
+            RewardKind::Dpo | RewardKind::Kl => return Ok(Arc::new(self.penalty().await?)),
+            RewardKind::Vllm => RewardApi::VllmClassify,
+            RewardKind::VllmText => RewardApi::VllmClassifyText(self.template().await?),
+            RewardKind::VllmPooling => RewardApi::VllmPooling,
+            RewardKind::VllmPoolingText => RewardApi::VllmPoolingText(self.template().await?),
+            RewardKind::Sglang => RewardApi::Sglang(self.template().await?),
+            RewardKind::Tei => RewardApi::Tei(self.template_if_any().await?),
+            RewardKind::OpenRlhf => RewardApi::OpenRlhf(self.template().await?),
+            RewardKind::Nim => {
+                let attribute = self.text("attribute", "reward-attribute")?;
+                RewardApi::Nim { attribute: attribute.unwrap_or_else(|| ATTRIBUTE.to_owned()) }
+            }
+        };
+        self.http(api)
+    }
+
+    fn http(&self, api: RewardApi) -> Result<Arc<dyn RewardModel>, Error> {
+        let Some(model) = self.text("model", "reward-model")? else {
+            return Err(missing("reward-model", "the name of the reward model"));
+        };
+        let mut reward = HttpReward::builder(self.url()?, model, api)
+            .timeout(self.context.engine_spec.timeout)
+            .retry(self.retry());
+        if let Some(batch) = self.count("batch", "reward-batch")? {
+            reward = reward.batch(batch);
+        }
+        if let Some(concurrency) = self.concurrency()? {
+            reward = reward.concurrency(concurrency);
+        }
+        if let Some(key) = self.key(KEY_ENV)? {
+            reward = reward.key(key);
+        }
+        Ok(Arc::new(reward.build().map_err(setup("reward model"))?))
+    }
+
+    /// `beta` times the log-ratio of the policy and the reference.
+    pub(super) async fn penalty(&self) -> Result<DpoReward, Error> {
+        let Some(model) = self.text("model", "reward-model")? else {
+            return Err(missing("reward-model", "the name of the model whose likelihoods count"));
+        };
+        let [url, reference_model] =
+            ["reference-url", "reference-model"].map(|key| self.line.get(key).map(str::to_owned));
+        let (Some(reference_url), Some(reference_model)) = (url, reference_model) else {
+            let expected =
+                "where the reference model is, as in dpo:reference-url=URL,reference-model=MODEL";
+            return Err(missing("reward", expected));
+        };
+        let template = self.template().await?;
+        let reference_template = match self.line.get("reference-template") {
+            Some(path) => read_template(path.into()).await?,
+            None => template.clone(),
+        };
+        let api = self.api("likelihood")?.unwrap_or_default();
+        let policy = Server { url: self.url()?, model, template, api, key: self.key(KEY_ENV)? };
+        let reference = Server {
+            url: reference_url,
+            model: reference_model,
+            template: reference_template,
+            api: self.api("reference-likelihood")?.unwrap_or(api),
+            // The key of the policy's server is not for another one.
+            key: self.key("reference-key-env")?,
+        };
+        let beta = self.line.number("beta")?.unwrap_or(DpoReward::DEFAULT_BETA);
+        DpoReward::new(self.likelihood(policy)?, self.likelihood(reference)?, beta)
+    }
+
+    fn api(&self, setting: &'static str) -> Result<Option<LikelihoodApi>, Error> {
+        Ok(Some(match self.line.get(setting) {
+            None => return Ok(None),
+            Some("prompt_logprobs") => LikelihoodApi::PromptLogprobs,
+            Some("echo") => LikelihoodApi::Echo,
+            Some(other) => {
+                let (expected, got) = ("prompt_logprobs or echo", other.to_owned());
+                return Err(Error::Config { setting, expected, got });
+            }
+        }))
+    }
+
+    fn likelihood(&self, server: Server) -> Result<Likelihood, Error> {
+        let mut likelihood = Likelihood::builder(server.url, server.model, server.template)
+            .api(server.api)
+            .timeout(self.context.engine_spec.timeout)
+            .retry(self.retry());
+        if let Some(concurrency) = self.concurrency()? {
+            likelihood = likelihood.concurrency(concurrency);
+        }
+        if let Some(key) = server.key {
+            likelihood = likelihood.key(key);
+        }
+        likelihood.build().map_err(setup("reward model"))
+    }
+
+    async fn judge(&self) -> Result<Arc<dyn RewardModel>, Error> {
+        let (context, line) = (self.context, self.line);
+        let base_url = line.get("base-url");
+        let engine = match line.get("engine") {
+            Some(engine) => context.layers.other("judge", context.engine_spec, engine, base_url)?,
+            None if base_url.is_some() => {
+                return Err(missing("reward", "an engine beside its base-url"));
+            }
+            None => Arc::clone(context.engine),
+        };
+        let search = context.search;
+        if let Some(money) = &search.early_stop.money
+            && money.prices.of(engine.name()).is_none()
+        {
+            let expected = "a price for each engine, 0 if it costs nothing";
+            let got = format!("none for {:?}", engine.name());
+            return Err(Error::Config { setting: "prices", expected, got });
+        }
+        let max_tokens = line.parsed("max-tokens", "a number of tokens")?;
+        let sampling = Sampling {
+            temperature: line.number("temperature")?.or(search.sampling.temperature),
+            top_p: search.sampling.top_p,
+            max_tokens: max_tokens.or(search.critic.max_tokens),
+            ..Sampling::default()
+        };
+        let mut judge = JudgeReward::builder(engine)
+            .sampling(sampling)
+            .seed(Seed::new(search.seed))
+            .prompts(Arc::clone(context.prompts));
+        if let Some(path) = line.get("rubric") {
+            judge = judge.rubric(read_text(path, "a rubric as text").await?.trim().to_owned());
+        }
+        if line.kind() == RewardKind::PairwiseJudge {
+            judge = judge.pairwise();
+        }
+        match (line.number("lowest")?, line.number("highest")?) {
+            (Some(lowest), Some(highest)) => judge = judge.grades(lowest, highest),
+            (None, None) => {}
+            _ => return Err(missing("reward", "both the lowest and the highest grade")),
+        }
+        if line.parsed("expected", "true or false")?.unwrap_or(false) {
+            judge = judge.expected();
+        }
+        if let Some(votes) = line.parsed("votes", "a number of votes")? {
+            judge = judge.votes(votes);
+        }
+        if let Some(retries) = line.parsed("parse-retries", "a number of retries")? {
+            judge = judge.parse_retries(retries);
+        }
+        if let Some(unreadable) = line.get("unreadable") {
+            judge = judge.unreadable(match unreadable {
+                "fail" => Unreadable::Fail,
+                "worst" => Unreadable::Worst,
+                "skip" => Unreadable::Skip,
+                _ => {
+                    let (expected, got) = ("fail, worst or skip", unreadable.to_owned());
+                    return Err(Error::Config { setting: "unreadable", expected, got });
+                }
+            });
+        }
+        Ok(Arc::new(judge.build()?))
+    }
+
+    fn length(&self) -> Result<Arc<dyn RewardModel>, Error> {
+        let [from, to] = [self.line.count("from")?, self.line.count("to")?];
+        if from.is_none() && to.is_none() {
+            let expected = "the words that are wanted, as in length:from=50,to=300";
+            return Err(missing("reward", expected));
+        }
+        let [from, to] = [from.unwrap_or(0), to.unwrap_or(usize::MAX)];
+        if from > to {
+            let expected = "at least as many words in `to` as in `from`";
+            let got = self.line.to_string();
+            return Err(Error::Config { setting: "reward", expected, got });
+        }
+        Ok(Arc::new(ScorerReward::length(from, to, self.line.count("slack")?.unwrap_or(1))))
+    }
+
+    fn command(&self) -> Result<Arc<dyn RewardModel>, Error> {
+        let Some(program) = self.text("program", "reward-command")? else {
+            return Err(missing("reward-command", "the program that scores answers"));
+        };
+        let cores = || available_parallelism().map_or(1, NonZeroUsize::get);
+        let args: Vec<String> = self.context.settings.list("reward-arg")?;
+        let mut runner = Runner::builder(located(program)?)
+            .args(&args)
+            .text_file("answer.txt")
+            .text_on_stdin()
+            .time_limit(self.context.engine_spec.timeout)
+            .concurrency(self.concurrency()?.unwrap_or_else(cores));
+        // Scripts find what runs them by it.
+        if let Ok(path) = std::env::var("PATH") {
+            runner = runner.env("PATH", path);
+        }
+        Ok(Arc::new(ScorerReward::command(runner.build()?)?))
+    }
+
+    async fn format(&self) -> Result<Arc<dyn RewardModel>, Error> {
+        let json: Option<bool> = self.line.parsed("json", "true")?;
+        let [pattern, never, schema] =
+            ["pattern", "never", "schema"].map(|setting| self.line.get(setting));
+        match (pattern, never, json, schema) {
+            (Some(pattern), None, None, None) => matching(RegexCheck::new(pattern)),
+            (None, Some(pattern), None, None) => matching(RegexCheck::never(pattern)),
+            (None, None, Some(true), None) => {
+                let is_json = |text: &str| match serde_json::from_str::<Json>(text) {
+                    Ok(_) => Ok(()),
+                    Err(error) => Err(format!("it is no JSON: {error}")),
+                };
+                Ok(Arc::new(ScorerReward::check(check_fn("it is JSON", is_json))))
+            }
+            (None, None, None, Some(path)) => {
+                let name = format!("schema:{path}");
+                Ok(Arc::new(ScorerReward::check(schema_of(path).await?).named(name)))
+            }
+            _ => Err(Error::Config {
+                setting: "reward",
+                expected: "one of format:pattern=REGEX, format:never=REGEX, format:json=true or \
+                           format:schema=FILE",
+                got: self.line.to_string(),
+            }),
+        }
+    }
+
+    async fn template(&self) -> Result<ChatTemplate, Error> {
+        let expected = "the reward model's tokenizer_config.json or a .jinja file, for this server does not \
+                        apply chat templates";
+        self.template_if_any().await?.ok_or_else(|| missing("reward-template", expected))
+    }
+
+    async fn template_if_any(&self) -> Result<Option<ChatTemplate>, Error> {
+        let path = self.line.get("template").map(PathBuf::from);
+        match path.or_else(|| self.context.settings.path("reward-template")) {
+            Some(path) => read_template(path).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The key of a server, from the environment variable that the line names, else from the usual one.
+    fn key(&self, setting: &'static str) -> Result<Option<SecretString>, Error> {
+        let Some(name) = self.line.get(setting) else { return Ok(secret(KEY)) };
+        let missing = || Error::Config {
+            setting,
+            expected: "the name of an environment variable that holds a key",
+            got: format!("{name}, which is not set"),
+        };
+        secret(name).map(Some).ok_or_else(missing)
+    }
+
+    fn url(&self) -> Result<String, Error> {
+        Ok(self.text("url", "reward-url")?.unwrap_or_else(|| LOCAL.to_owned()))
+    }
+
+    fn concurrency(&self) -> Result<Option<usize>, Error> {
+        self.count("concurrency", "reward-concurrency")
+    }
+
+    fn retry(&self) -> RetryPolicy {
+        self.context.engine_spec.retry(&self.context.layers.cancel)
+    }
+
+    /// A setting of the line, else the option.
+    fn text(&self, key: &str, option: &'static str) -> Result<Option<String>, Error> {
+        match self.line.get(key) {
+            Some(value) => Ok(Some(value.to_owned())),
+            None => self.context.settings.get_one(option),
+        }
+    }
+
+    /// A number of the line, else of the option.
+    fn count(&self, key: &'static str, option: &'static str) -> Result<Option<usize>, Error> {
+        match self.line.count(key)? {
+            Some(count) => Ok(Some(count)),
+            None => self.context.settings.get_one(option),
+        }
+    }
+}
+
+async fn read_template(path: PathBuf) -> Result<ChatTemplate, Error> {
+    let wrong = |error| {
+        let source =
+            EngineError::new(ErrorKind::InvalidRequest, "its chat template cannot be used");
+        Error::Setup { what: "reward model", source: source.with_source(error) }
+    };
+    crate::blocking(move || ChatTemplate::from_file(path).map_err(wrong)).await
+}
+
+async fn read_text(path: &str, expected: &str) -> Result<String, Error> {
+    let text = tokio::fs::read_to_string(path).await;
+    text.map_err(|error| unexpected(path, expected, &error.to_string()))
+}
+
+fn unexpected(path: &str, expected: &str, reason: &str) -> Error {
+    let reason = format!("expected {expected}: {reason}");
+    Error::Input { source_name: path.to_owned(), reason }
+}
+
+/// The JSON schema in a file.
+async fn schema_of(path: &str) -> Result<JsonSchema, Error> {
+    const EXPECTED: &str = "a JSON schema";
+    let text = read_text(path, EXPECTED).await?;
+    let schema: Json = serde_json::from_str(&text)
+        .map_err(|error| unexpected(path, EXPECTED, &error.to_string()))?;
+    JsonSchema::new(&schema).map_err(|error| unexpected(path, EXPECTED, &describe(&error)))
+}
+
+fn matching(check: Result<RegexCheck, textgrad_ops::Error>) -> Result<Arc<dyn RewardModel>, Error> {
+    let check = check.map_err(|error| Error::Config {
+        setting: "pattern",
+        expected: "a regular expression",
+        got: describe(&error),
+    })?;
+    Ok(Arc::new(ScorerReward::check(check)))
+}
+
+/// A program's path as it is from here: it is run in a folder of its own.
+fn located(program: String) -> Result<String, Error> {
+    let path = Path::new(&program);
+    if path.is_absolute() || path.components().count() < 2 {
+        return Ok(program);
+    }
+    let absolute = std::path::absolute(path).map_err(Error::io(path, "cannot be located"))?;
+    Ok(absolute.to_string_lossy().into_owned())
+}
