@@ -3,10 +3,9 @@
 use serde::Serialize;
 use textgrad_core::{Usage, truncate};
 
-use super::cost::Cost;
 use super::data::{QueryData, RunData};
-use super::stats::Paired;
-use super::stats::{Bootstrap, mean};
+use super::figure::Cost;
+use super::stats::{Bootstrap, Paired, mean};
 use crate::error::Error;
 use crate::run::RecordedRun;
 

@@ -20,7 +20,6 @@
 
 mod chart;
 mod compare;
-mod cost;
 mod data;
 mod figure;
 mod page;
@@ -31,8 +30,7 @@ use std::path::Path;
 
 pub use self::chart::Chart;
 pub use self::compare::{Comparison, Side};
-pub use self::cost::{Cost, DPO_PFLOPS, PAPER_PFLOPS, PAPER_TOKENS};
-pub use self::figure::Figure;
+pub use self::figure::{Cost, DPO_PFLOPS, Figure, PAPER_PFLOPS, PAPER_TOKENS};
 pub use self::stats::Paired;
 pub use self::stats::{Bootstrap, Interval, deviation, expected_max, mean, quantile};
 pub use self::table::{Cell, Table};
@@ -135,27 +133,18 @@ impl Report {
     /// One row per query and run.
     #[must_use]
     pub fn queries(&self) -> Table {
-        let mut table = Table::new([
-            "run",
-            "query",
-            "first_answer",
-            "best_of_n",
-            "best",
-            "best_iteration",
-            "answers",
-            "requests",
-            "tokens_read",
-            "tokens_written",
-        ]);
+        let mut table = Table::new(
+            "run,query,first_answer,best_of_n,best,best_iteration,answers,requests,prompt_tokens,completion_tokens",
+        );
         for run in &self.runs {
             for query in &run.queries {
                 table.row([
-                    run.name.clone().into(),
+                    run.name.as_str().into(),
                     query.index.into(),
                     query.first().first().copied().into(),
                     query.best_by(0).into(),
                     query.best.into(),
-                    u64::from(query.best_iteration).into(),
+                    query.best_iteration.into(),
                     query.answers().into(),
                     query.requests.into(),
                     query.tokens.prompt_tokens.into(),

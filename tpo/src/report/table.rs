@@ -1,5 +1,6 @@
 //! Tables of numbers.
 
+use super::stats::Interval;
 use crate::error::Error;
 
 /// A cell of a [`Table`].
@@ -70,9 +71,16 @@ fn grouped(count: u64) -> String {
     text
 }
 
-impl From<Option<f64>> for Cell {
-    fn from(number: Option<f64>) -> Self {
-        number.map_or(Self::None, Self::Number)
+impl<T: Into<Cell>> From<Option<T>> for Cell {
+    fn from(cell: Option<T>) -> Self {
+        cell.map_or(Self::None, T::into)
+    }
+}
+
+impl Interval {
+    /// The mean and both ends.
+    pub(super) fn cells(self) -> [Cell; 3] {
+        [self.mean, self.low, self.high].map(Cell::Number)
     }
 }
 
@@ -91,6 +99,12 @@ impl From<usize> for Cell {
 impl From<u64> for Cell {
     fn from(count: u64) -> Self {
         Self::Count(count)
+    }
+}
+
+impl From<u32> for Cell {
+    fn from(count: u32) -> Self {
+        Self::Count(count.into())
     }
 }
 
@@ -116,12 +130,13 @@ pub struct Table {
 }
 
 impl Table {
-    pub(super) fn new<const N: usize>(columns: [&'static str; N]) -> Self {
-        Self { columns: columns.to_vec(), rows: Vec::new() }
+    /// A table without rows, with the columns of a header, which are separated by commas.
+    pub(super) fn new(header: &'static str) -> Self {
+        Self { columns: header.split(',').collect(), rows: Vec::new() }
     }
 
-    pub(super) fn row<const N: usize>(&mut self, cells: [Cell; N]) {
-        self.rows.push(cells.to_vec());
+    pub(super) fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {
+        self.rows.push(cells.into_iter().collect());
     }
 
     /// As CSV (RFC 4180) with a first line of names. `simulated` goes into a last column of every row.
@@ -174,7 +189,7 @@ mod tests {
 
     #[test]
     fn csv_holds_any_text_and_all_of_a_number() {
-        let mut table = Table::new(["run", "mean"]);
+        let mut table = Table::new("run,mean");
         table.row(["a,\"b\"\nc".into(), (0.1 + 0.2).into()]);
         table.row(["=1+1".into(), Cell::None]);
         let expected =

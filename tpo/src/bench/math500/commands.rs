@@ -1,175 +1,44 @@
 //! The commands of LaTeX that answers need.
 
-/// Commands that stand for a text.
-pub(super) const SYMBOLS: &[(&str, &str)] = &[
-    (",", " "),
-    (";", " "),
-    (":", " "),
-    (" ", " "),
-    ("!", ""),
-    ("quad", "  "),
-    ("qquad", "    "),
-    ("{", "{"),
-    ("}", "}"),
-    ("$", "$"),
-    ("%", "%"),
-    ("#", "#"),
-    ("&", "&"),
-    ("_", "_"),
-    ("left", ""),
-    ("right", ""),
-    ("big", ""),
-    ("Big", ""),
-    ("bigl", ""),
-    ("bigr", ""),
-    ("displaystyle", ""),
-    ("textstyle", ""),
-    ("rm", ""),
-    ("limits", ""),
-    ("pi", "π"),
-    ("infty", "∞"),
-    ("cup", "∪"),
-    ("cdot", "·"),
-    ("times", "×"),
-    ("alpha", "α"),
-    ("beta", "β"),
-    ("gamma", "γ"),
-    ("delta", "δ"),
-    ("epsilon", "ϵ"),
-    ("zeta", "ζ"),
-    ("eta", "η"),
-    ("theta", "θ"),
-    ("iota", "ι"),
-    ("kappa", "κ"),
-    ("lambda", "λ"),
-    ("mu", "μ"),
-    ("nu", "ν"),
-    ("xi", "ξ"),
-    ("rho", "ρ"),
-    ("sigma", "σ"),
-    ("tau", "τ"),
-    ("phi", "ϕ"),
-    ("varphi", "φ"),
-    ("chi", "χ"),
-    ("psi", "ψ"),
-    ("omega", "ω"),
-    ("Gamma", "Γ"),
-    ("Delta", "Δ"),
-    ("Theta", "Θ"),
-    ("Lambda", "Λ"),
-    ("Sigma", "Σ"),
-    ("Phi", "Φ"),
-    ("Psi", "Ψ"),
-    ("Omega", "Ω"),
-    ("le", "≤"),
-    ("leq", "≤"),
-    ("ge", "≥"),
-    ("geq", "≥"),
-    ("neq", "≠"),
-    ("pm", "±"),
-    ("mp", "∓"),
-    ("in", "∈"),
-    ("notin", "∉"),
-    ("to", "→"),
-    ("rightarrow", "→"),
-    ("ldots", "…"),
-    ("dots", "…"),
-    ("cdots", "⋯"),
-    ("circ", "∘"),
-    ("angle", "∠"),
-    ("emptyset", "∅"),
-    ("mid", "|"),
-    ("div", "÷"),
-    ("approx", "≈"),
-    ("cap", "∩"),
-    ("setminus", "∖"),
-    ("subset", "⊂"),
-    ("equiv", "≡"),
-    ("perp", "⊥"),
-    ("parallel", "∥"),
-    ("lfloor", "⌊"),
-    ("rfloor", "⌋"),
-    ("lceil", "⌈"),
-    ("rceil", "⌉"),
-    ("sin", "sin"),
-    ("cos", "cos"),
-    ("tan", "tan"),
-    ("log", "log"),
-    ("ln", "ln"),
-    ("lbrace", "{"),
-    ("rbrace", "}"),
-    ("cosh", "cosh"),
-    ("sinh", "sinh"),
-    ("tanh", "tanh"),
-    ("arctan", "arctan"),
-    ("arcsin", "arcsin"),
-    ("arccos", "arccos"),
-    ("exp", "exp"),
-    ("max", "max"),
-    ("min", "min"),
-    ("lim", "lim"),
-    ("sup", "sup"),
-    ("inf", "inf"),
-    ("varnothing", "∅"),
-    ("ell", "ℓ"),
-    ("star", "⋆"),
-    ("ast", "∗"),
-    ("bullet", "∙"),
-    ("Rightarrow", "⇒"),
-    ("Leftrightarrow", "⇔"),
-    ("Longrightarrow", "⟹"),
-    ("longrightarrow", "⟶"),
-    ("mapsto", "↦"),
-    ("leftarrow", "←"),
-    ("lvert", "|"),
-    ("rvert", "|"),
-    ("vert", "|"),
-    ("lVert", "‖"),
-    ("rVert", "‖"),
-    ("Vert", "‖"),
-    ("langle", "⟨"),
-    ("rangle", "⟩"),
-    ("leqslant", "⩽"),
-    ("geqslant", "⩾"),
-    ("square", "□"),
-    ("prime", "'"),
-    ("sim", "∼"),
-    ("cong", "≅"),
-    ("simeq", "≃"),
-    ("propto", "∝"),
-    ("because", "∵"),
-    ("therefore", "∴"),
-    ("forall", "∀"),
-    ("exists", "∃"),
-    ("subseteq", "⊆"),
-    ("supset", "⊃"),
-    ("supseteq", "⊇"),
-    ("nmid", "∤"),
-    ("textdollar", "$"),
-    ("textdegree", "°"),
-    ("dotsc", "…"),
-    ("dotsb", "…"),
-    ("vdots", "⋮"),
-    ("ddots", "⋱"),
-    ("partial", "∂"),
-    ("nabla", "∇"),
-    ("int", "∫"),
-    ("sum", "∑"),
-    ("prod", "∏"),
-    ("upsilon", "υ"),
-    ("varepsilon", "ε"),
-    ("vartheta", "ϑ"),
-    ("varsigma", "ς"),
-    ("varrho", "ϱ"),
-    ("Upsilon", "Υ"),
-    ("Xi", "Ξ"),
-    ("Pi", "Π"),
-    ("oplus", "⊕"),
-    ("otimes", "⊗"),
-    ("wedge", "∧"),
-    ("vee", "∨"),
-    ("lnot", "¬"),
-];
+/// Commands that stand for a sign, with it.
+const SIGNS: &str = "\
+    pi=π infty=∞ cup=∪ cdot=· times=× alpha=α beta=β gamma=γ delta=δ epsilon=ϵ zeta=ζ eta=η theta=θ iota=ι kappa=κ \
+    lambda=λ mu=μ nu=ν xi=ξ rho=ρ sigma=σ tau=τ phi=ϕ varphi=φ chi=χ psi=ψ omega=ω Gamma=Γ Delta=Δ Theta=Θ \
+    Lambda=Λ Sigma=Σ Phi=Φ Psi=Ψ Omega=Ω le=≤ leq=≤ ge=≥ geq=≥ neq=≠ pm=± mp=∓ in=∈ notin=∉ to=→ rightarrow=→ \
+    ldots=… dots=… cdots=⋯ circ=∘ angle=∠ emptyset=∅ mid=| div=÷ approx=≈ cap=∩ setminus=∖ subset=⊂ equiv=≡ perp=⊥ \
+    parallel=∥ lfloor=⌊ rfloor=⌋ lceil=⌈ rceil=⌉ lbrace={ rbrace=} varnothing=∅ ell=ℓ star=⋆ ast=∗ bullet=∙ \
+    Rightarrow=⇒ Leftrightarrow=⇔ Longrightarrow=⟹ longrightarrow=⟶ mapsto=↦ leftarrow=← lvert=| rvert=| vert=| \
+    lVert=‖ rVert=‖ Vert=‖ langle=⟨ rangle=⟩ leqslant=⩽ geqslant=⩾ square=□ prime=' sim=∼ cong=≅ simeq=≃ propto=∝ \
+    because=∵ therefore=∴ forall=∀ exists=∃ subseteq=⊆ supset=⊃ supseteq=⊇ nmid=∤ textdollar=$ textdegree=° \
+    dotsc=… dotsb=… vdots=⋮ ddots=⋱ partial=∂ nabla=∇ int=∫ sum=∑ prod=∏ upsilon=υ varepsilon=ε vartheta=ϑ \
+    varsigma=ς varrho=ϱ Upsilon=Υ Xi=Ξ Pi=Π oplus=⊕ otimes=⊗ wedge=∧ vee=∨ lnot=¬";
+
+/// Commands that stand for their own name.
+const NAMED: &str =
+    "sin cos tan log ln cosh sinh tanh arctan arcsin arccos exp max min lim sup inf";
+
+/// Commands of which nothing is written.
+const SILENT: &str = "! left right big Big bigl bigr displaystyle textstyle rm limits";
+
+/// The text that a command stands for.
+pub(super) fn symbol(name: &str) -> Option<&str> {
+    match name {
+        "," | ";" | ":" | " " => Some(" "),
+        "quad" => Some("  "),
+        "qquad" => Some("    "),
+        "{" | "}" | "$" | "%" | "#" | "&" | "_" => Some(name),
+        name if is_listed(NAMED, name) => Some(name),
+        name if is_listed(SILENT, name) => Some(""),
+        name => {
+            let mut signs = SIGNS.split(' ').filter_map(|pair| pair.split_once('='));
+            signs.find(|(known, _)| *known == name).map(|(_, sign)| sign)
+        }
+    }
+}
+
+fn is_listed(words: &str, name: &str) -> bool {
+    words.split(' ').any(|word| word == name)
+}
 
 /// Commands that the rules' converter does not know, or that do nothing there: what they hold stays. (That of
 /// pylatexenc 2.10.)
@@ -182,7 +51,7 @@ const LOST: &str = "ne lt gt cot sec csc text textbf textit textrm textsc textsl
     textpercent cent | / < >";
 
 pub(super) fn is_lost(name: &str) -> bool {
-    LOST.split(' ').any(|lost| lost == name)
+    is_listed(LOST, name)
 }
 
 /// Tables that are written in brackets.

@@ -3,7 +3,7 @@
 use std::iter::Peekable;
 use std::str::Chars;
 
-use super::commands::{CONTENTS, SYMBOLS, TABLES, is_lost, styled};
+use super::commands::{CONTENTS, TABLES, is_lost, styled, symbol};
 
 /// Groups within groups, at most.
 const MAX_DEPTH: usize = 50;
@@ -104,8 +104,8 @@ impl Reader<'_> {
         if name.chars().all(char::is_alphabetic) {
             self.skip_space();
         }
-        if let Some((_, text)) = SYMBOLS.iter().find(|(known, _)| *known == name) {
-            return Ok(Piece::Text((*text).to_owned()));
+        if let Some(text) = symbol(&name) {
+            return Ok(Piece::Text(text.to_owned()));
         }
         if is_lost(&name) {
             return Ok(Piece::Text(String::new()));
@@ -222,8 +222,7 @@ impl Reader<'_> {
             // The rules' converter does not look for what such a command is about itself.
             Some('\\') => {
                 let name = self.name();
-                let symbol = SYMBOLS.iter().find(|(known, _)| *known == name);
-                let text = symbol.map(|(_, text)| (*text).to_owned());
+                let text = symbol(&name).map(str::to_owned);
                 text.ok_or_else(|| format!("\\{name} without braces is not known here"))
             }
             Some(letter) if letter.is_alphanumeric() => Ok(letter.to_string()),

@@ -7,11 +7,12 @@
 
 mod boxed;
 mod commands;
+mod exact;
 mod expression;
 mod grade;
 mod latex;
 mod normalize;
-mod polynomial;
+
 mod symbolic;
 
 use serde::{Deserialize, Serialize};

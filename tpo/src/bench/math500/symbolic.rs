@@ -1,17 +1,17 @@
 //! Equality of two expressions, as far as it can be decided.
 //!
-//! `parse` reads an expression the way the rules' computer algebra system does, `exact` decides what can be
-//! decided exactly, `numeric` refutes equality at a few points.
+//! Letters and π take random values. [`exact`] decides what can be decided by exact arithmetic (a nonzero polynomial
+//! has almost no zeros among random points: Schwartz and Zippel), and numbers refute equality of the rest.
 
 use std::f64::consts::PI;
 
-use num_rational::BigRational;
-use num_traits::ToPrimitive;
+use num_complex::Complex64;
+use num_traits::{ToPrimitive, Zero};
 use textgrad_core::Seed;
 
+use super::exact::exact;
 use super::expression::{Expression, Unread, parse};
 use super::normalize::is_fraction;
-use super::polynomial::{Fraction, fraction};
 
 /// The comparison of two expressions.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,18 +39,13 @@ pub(super) fn compare(one: &str, other: &str) -> Comparison {
             return Comparison::Undecided(reason);
         }
     };
-    let exact = difference(&one, &other);
-    match exact {
-        Some(difference) if difference.is_zero() => {
-            if rounded {
-                Comparison::Undecided("the rules round decimals in between".to_owned())
-            } else {
-                Comparison::Equal
-            }
-        }
-        Some(difference) if difference.is_certain() => Comparison::Different,
-        _ if differ(&one, &other) => Comparison::Different,
-        _ => Comparison::Undecided("no difference was found by numbers".to_owned()),
+    let undecided = |reason: &str| Comparison::Undecided(reason.to_owned());
+    match are_equal(&one, &other) {
+        Some(true) if rounded => undecided("the rules round decimals in between"),
+        Some(true) => Comparison::Equal,
+        Some(false) => Comparison::Different,
+        None if differ(&one, &other) => Comparison::Different,
+        None => undecided("no difference was found by numbers"),
     }
 }
 
@@ -64,27 +59,35 @@ fn is_rational(text: &str) -> bool {
     !text.chars().any(char::is_alphabetic)
 }
 
-fn difference(one: &Expression, other: &Expression) -> Option<Fraction> {
-    fraction(one)?.minus(&fraction(other)?)
+/// The points that are tried. They come from a fixed seed.
+fn points() -> impl Iterator<Item = Seed> {
+    (0..5).map(|point| Seed::new(500).child("point", point))
 }
 
-/// How many points are tried.
-const POINTS: u64 = 5;
+/// Whether two expressions are equal, by exact values; `None` if these do not tell.
+fn are_equal(one: &Expression, other: &Expression) -> Option<bool> {
+    for point in points() {
+        let difference = exact(one, Some(point))?.minus(&exact(other, Some(point))?)?;
+        if !difference.is_zero() {
+            return difference.is_certain().then_some(false);
+        }
+    }
+    Some(true)
+}
 
 /// How far two values must be apart to differ, relative to the largest number on the way to them, which
 /// bounds what rounding can have done.
 const MIN_DIFFERENCE: f64 = 1e-6;
 
 /// Whether two expressions have different values at a point where both have one. Letters are positive numbers
-/// there, which come from a fixed seed.
+/// there.
 fn differ(one: &Expression, other: &Expression) -> bool {
-    (0..POINTS).any(|point| {
-        let point = Seed::new(500).child("point", point);
+    points().any(|point| {
         let mut largest = 1e-3;
         let values = [one, other].map(|expression| value(expression, point, &mut largest));
         match values {
             [Some(one), Some(other)] if largest.is_finite() => {
-                let apart = one.plus(other.negative()).size();
+                let apart = (one - other).norm();
                 apart.is_finite() && apart > MIN_DIFFERENCE * largest
             }
             _ => false,
@@ -92,85 +95,41 @@ fn differ(one: &Expression, other: &Expression) -> bool {
     })
 }
 
-/// A complex number.
-#[derive(Debug, Clone, Copy)]
-struct Complex {
-    re: f64,
-    im: f64,
-}
-
-impl Complex {
-    fn real(re: f64) -> Self {
-        Self { re, im: 0.0 }
-    }
-
-    fn size(self) -> f64 {
-        self.re.hypot(self.im)
-    }
-
-    fn plus(self, other: Self) -> Self {
-        Self { re: self.re + other.re, im: self.im + other.im }
-    }
-
-    fn negative(self) -> Self {
-        // Not -0, which lies on the other side of a root's cut.
-        Self { re: 0.0 - self.re, im: 0.0 - self.im }
-    }
-
-    fn times(self, other: Self) -> Self {
-        Self {
-            re: self.re * other.re - self.im * other.im,
-            im: self.re * other.im + self.im * other.re,
-        }
-    }
-
-    fn inverse(self) -> Self {
-        let square = self.re * self.re + self.im * self.im;
-        Self { re: self.re / square, im: (0.0 - self.im) / square }
-    }
-
-    /// The principal value of a power.
-    fn power(self, exponent: Self) -> Option<Self> {
-        if self.size() == 0.0 {
-            return (exponent.re > 0.0).then_some(Self::real(0.0));
-        }
-        let (log, angle) = (self.size().ln(), self.im.atan2(self.re));
-        let size = (exponent.re * log - exponent.im * angle).exp();
-        let angle = exponent.re * angle + exponent.im * log;
-        Some(Self { re: size * angle.cos(), im: size * angle.sin() })
-    }
-}
-
 /// The value at a point; none where there is none.
-fn value(expression: &Expression, point: Seed, largest: &mut f64) -> Option<Complex> {
+fn value(expression: &Expression, point: Seed, largest: &mut f64) -> Option<Complex64> {
     let mut of = |inner: &Expression| value(inner, point, largest);
     let value = match expression {
-        Expression::Number(number) => Complex::real(float(number)?),
-        Expression::Pi => Complex::real(PI),
+        Expression::Number(number) => number.to_f64()?.into(),
+        Expression::Pi => PI.into(),
         Expression::Symbol(name) => {
             let drawn = point.child(name, 0).value() >> 11;
-            Complex::real(0.6 + 1.8 * (drawn as f64 / (1_u64 << 53) as f64))
+            (0.6 + 1.8 * (drawn as f64 / (1_u64 << 53) as f64)).into()
         }
-        Expression::Sum(one, other) => of(one)?.plus(of(other)?),
-        Expression::Product(one, other) => of(one)?.times(of(other)?),
+        Expression::Sum(one, other) => of(one)? + of(other)?,
+        Expression::Product(one, other) => of(one)? * of(other)?,
         Expression::Quotient(one, other) => {
             let (over, under) = (of(one)?, of(other)?);
             // What is nearly zero may be zero, rounded.
-            if under.size() < 1e-9 {
+            if under.norm() < 1e-9 {
                 return None;
             }
-            over.times(under.inverse())
+            over / under
         }
-        Expression::Negative(inner) => of(inner)?.negative(),
-        Expression::Power(base, exponent) => of(base)?.power(of(exponent)?)?,
-        Expression::Root(inner) => of(inner)?.power(Complex::real(0.5))?,
+        Expression::Negative(inner) => -of(inner)?,
+        Expression::Power(base, exponent) => power(of(base)?, of(exponent)?)?,
+        Expression::Root(inner) => power(of(inner)?, 0.5.into())?,
     };
-    *largest = largest.max(value.size());
-    value.size().is_finite().then_some(value)
+    *largest = largest.max(value.norm());
+    value.norm().is_finite().then_some(value)
 }
 
-fn float(number: &BigRational) -> Option<f64> {
-    number.to_f64().filter(|number| number.is_finite())
+/// The principal value of a power.
+fn power(base: Complex64, exponent: Complex64) -> Option<Complex64> {
+    if base.is_zero() {
+        return (exponent.re > 0.0).then_some(base);
+    }
+    // The sum has no -0, which lies on the other side of the cut.
+    Some((base + Complex64::zero()).powc(exponent))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ mod draw;
 use std::fmt::Write as _;
 
 pub(super) use self::axis::Axis;
+use super::stats::Interval;
 
 /// The style of charts, for pages and files. Colours are those of Okabe and Ito, which people who see colours
 /// differently can tell apart, lighter in the dark.
@@ -64,7 +65,32 @@ pub(super) struct Point {
     pub(super) label: Option<String>,
 }
 
+impl Point {
+    /// A mean over a place on the x axis, with its interval along y.
+    pub(super) fn over(x: f64, interval: Interval) -> Self {
+        let ends = Some((interval.low, interval.high));
+        Self { x, y: interval.mean, ends, label: None }
+    }
+
+    /// A mean with its interval along x.
+    pub(super) fn along(interval: Interval) -> Self {
+        let ends = Some((interval.low, interval.high));
+        Self { x: interval.mean, ends, ..Self::default() }
+    }
+}
+
 impl Chart {
+    pub(super) fn add(&mut self, label: String, colour: usize, shape: Shape) {
+        self.series.push(Series { label, colour, shape });
+    }
+
+    /// Adds a point below those that are there, with a name.
+    pub(super) fn add_row(&mut self, name: String, colour: usize, point: Point) {
+        let y = self.y.categories.len() as f64;
+        self.y.categories.push(name);
+        self.add(String::new(), colour, Shape::Dots(vec![Point { y, ..point }]));
+    }
+
     /// As an SVG file that needs nothing else: it has its own style, in light and in dark.
     #[must_use]
     pub fn to_svg(&self, title: &str) -> String {

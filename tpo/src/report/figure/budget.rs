@@ -1,16 +1,17 @@
-//! Figures of reward by budget, and of cost.
+//! Figures of reward by budget.
 
-use super::{Context, Dash, Figure, Point, Series, Shape, dash, setting};
+use std::collections::BTreeSet;
+
+use super::{Context, Dash, Figure, Point, Shape, dash, setting};
 use crate::config::Mode;
 use crate::report::chart::{Axis, Chart};
-use crate::report::cost::{DPO_PFLOPS, PAPER_PFLOPS};
-use crate::report::data::{QueryData, RunData};
+use crate::report::data::RunData;
 use crate::report::stats::{expected_max, mean};
-use crate::report::table::{Cell, Table, shown};
+use crate::report::table::Table;
 
 /// Best-of-k for every k that the first answers allow, and the runs by how many answers they drew.
 pub(super) fn budget(context: &Context<'_>) -> Figure {
-    let mut table = Table::new(["run", "series", "answers", "queries", "reward"]);
+    let mut table = Table::new("run,series,answers,queries,reward");
     let mut chart = reward_by_answers(context);
     for (colour, run) in context.runs.iter().enumerate() {
         let alone = !context.runs.iter().any(is_baseline);
@@ -27,8 +28,8 @@ pub(super) fn budget(context: &Context<'_>) -> Figure {
         }
         // Beside a run of best-of-N, which reaches further, those of others would only cover it.
         if alone || is_baseline(run) {
-            let shape = Shape::Line { points, dash: Dash::Dotted };
-            chart.series.push(Series { label: format!("{}: best of k", run.name), colour, shape });
+            let label = format!("{}: best of k", run.name);
+            chart.add(label, colour, Shape::Line { points, dash: Dash::Dotted });
         }
         let points = spent(run);
         for point in &points {
@@ -36,9 +37,8 @@ pub(super) fn budget(context: &Context<'_>) -> Figure {
             table.row([name, kind, point.x.into(), run.queries.len().into(), point.y.into()]);
         }
         if !is_baseline(run) {
-            let shape = Shape::Line { points, dash: dash(run) };
             let label = format!("{}: {}", run.name, run.config.search.mode);
-            chart.series.push(Series { label, colour, shape });
+            chart.add(label, colour, Shape::Line { points, dash: dash(run) });
         }
     }
     Figure {
@@ -67,47 +67,34 @@ fn is_baseline(run: &RunData) -> bool {
 }
 
 /// Along depth, from width to width, where runs differ in them.
-pub(super) fn depth(context: &Context<'_>) -> Option<Figure> {
-    let of_tpo = |run: &&(usize, &RunData)| run.1.config.search.mode == Mode::Tpo;
-    let numbered: Vec<(usize, &RunData)> = context.runs.iter().enumerate().collect();
-    let runs: Vec<&(usize, &RunData)> = numbered.iter().filter(of_tpo).collect();
-    let mut settings: Vec<String> = runs.iter().map(|(_, run)| setting(run)).collect();
-    settings.sort_unstable();
-    settings.dedup();
+pub(super) fn depth(context: &Context<'_>) -> Figure {
+    let of_tpo = |(_, run): &(usize, &RunData)| run.config.search.mode == Mode::Tpo;
+    let mut runs: Vec<(usize, &RunData)> = context.runs.iter().enumerate().filter(of_tpo).collect();
+    let settings: BTreeSet<String> = runs.iter().map(|(_, run)| setting(run)).collect();
     if settings.len() < 2 {
-        return None;
+        runs.clear();
     }
-    let mut table = Table::new(["run", "depth", "width", "answers", "reward", "low", "high"]);
+    let mut table = Table::new("run,depth,width,answers,reward,low,high");
     let mut chart = reward_by_answers(context);
-    let mut labelled: Vec<String> = Vec::new();
+    let mut labelled = BTreeSet::new();
     for (colour, run) in runs {
-        for (depth, point) in spent(run).into_iter().enumerate() {
-            let values = run.each(|query| query.best_by(depth));
-            let Some(interval) = context.bootstrap.mean(&values) else { continue };
-            table.row([
-                run.name.clone().into(),
-                depth.into(),
-                u64::from(run.config.search.samples).into(),
-                point.x.into(),
-                interval.mean.into(),
-                interval.low.into(),
-                interval.high.into(),
-            ]);
+        let mut points = spent(run);
+        for (iteration, point) in points.iter().enumerate() {
+            let values = run.each(|query| query.best_by(iteration));
+            let Some(reward) = context.bootstrap.mean(&values) else { continue };
+            let samples = run.config.search.samples;
+            let cells =
+                [run.name.as_str().into(), iteration.into(), samples.into(), point.x.into()];
+            table.row(cells.into_iter().chain(reward.cells()));
         }
-        let points = spent(run);
-        let last = points.len().saturating_sub(1);
-        let name = setting(run);
-        let new = !labelled.contains(&name);
-        let named = points.into_iter().enumerate().map(|(place, point)| Point {
-            label: (place == last && new).then(|| name.clone()),
-            ..point
-        });
-        let shape = Shape::Line { points: named.collect(), dash: Dash::Solid };
-        labelled.push(name);
+        let new = labelled.insert(setting(run));
+        if let Some(last) = points.last_mut().filter(|_| new) {
+            last.label = Some(setting(run));
+        }
         let label = format!("{}: N = {}", run.name, run.config.search.samples);
-        chart.series.push(Series { label, colour: *colour, shape });
+        chart.add(label, colour, Shape::Line { points, dash: Dash::Solid });
     }
-    Some(Figure {
+    Figure {
         name: "depth",
         title: "Depth",
         caption: "The best answer so far by how many answers were drawn. Along a line the search goes deeper, from \
@@ -116,14 +103,12 @@ pub(super) fn depth(context: &Context<'_>) -> Option<Figure> {
             .to_owned(),
         chart: Some(chart),
         table,
-    })
+    }
 }
 
 fn reward_by_answers(context: &Context<'_>) -> Chart {
-    let mut chart = context.chart();
-    chart.x = Axis { whole: true, holds: vec![0.0], ..Axis::new("answers per query") };
-    chart.y = Axis::new("reward");
-    chart
+    let x = Axis { whole: true, holds: vec![0.0], ..Axis::new("answers per query") };
+    context.chart(x, Axis::new("reward"))
 }
 
 /// The mean best by each iteration, over the mean number of answers until then.
@@ -136,73 +121,4 @@ fn spent(run: &RunData) -> Vec<Point> {
         Some(Point { x: mean(&answers)?, y, ..Point::default() })
     });
     points.collect()
-}
-
-pub(super) fn cost(context: &Context<'_>) -> Figure {
-    let mut table = Table::new([
-        "run",
-        "requests per query",
-        "answers per query",
-        "prompt tokens per query",
-        "of them cached",
-        "completion tokens per query",
-        "seconds of model calls per query",
-        "PFLOPs per query",
-        "% of DPO training",
-        "queries for the price of DPO training",
-    ]);
-    let mut chart = context.chart();
-    chart.x = Axis { log: true, ..Axis::new("PFLOPs (logarithmic)") };
-    let mut add = |name: String, colour: usize, pflops: f64| {
-        let point = Point { x: pflops, y: chart.y.categories.len() as f64, ..Point::default() };
-        chart.y.categories.push(name);
-        let shape = Shape::Dots(vec![point]);
-        chart.series.push(Series { label: String::new(), colour, shape });
-    };
-    for (colour, run) in context.runs.iter().enumerate() {
-        let each = |number: fn(&QueryData) -> f64| mean(&run.each(|query| Some(number(query))));
-        let pflops = mean(
-            &run.each(|query| Some(context.cost.pflops(query.policy_tokens, query.scored_tokens))),
-        );
-        if let Some(pflops) = pflops.filter(|pflops| *pflops > 0.0) {
-            add(format!("{}: a query", textgrad_core::truncate(&run.name, 24)), colour, pflops);
-        }
-        table.row([
-            run.name.clone().into(),
-            each(|query| query.requests as f64).into(),
-            each(|query| query.answers() as f64).into(),
-            each(|query| query.tokens.prompt_tokens as f64).into(),
-            each(|query| query.tokens.cached_tokens as f64).into(),
-            each(|query| query.tokens.completion_tokens as f64).into(),
-            seconds(run),
-            pflops.into(),
-            pflops.map(|pflops| 100.0 * pflops / DPO_PFLOPS).into(),
-            pflops.filter(|p| *p > 0.0).map(|pflops| DPO_PFLOPS / pflops).into(),
-        ]);
-    }
-    add("paper, D2-N5: a query".to_owned(), 7, PAPER_PFLOPS);
-    add("paper: training by DPO".to_owned(), 7, DPO_PFLOPS);
-    let (policy, reward) = (context.cost.policy_params, context.cost.reward_params);
-    Figure {
-        name: "cost",
-        title: "Tokens, time and operations",
-        caption: format!(
-            "A PFLOP is 10^15 floating-point operations. They are 2 × parameters × tokens: for a policy of {} billion parameters, all prompt tokens (but those \
-             that the server had cached) and written; for a reward model of {} billion, an estimate of what it read. \
-             The paper (arXiv 2501.12895v1) gives {PAPER_PFLOPS} PFLOPs per query, counted at the longest texts that \
-             its settings allow, and {} for training by DPO (direct preference optimization), so {:.4} % of it per query. Seconds are those that \
-             calls of models took, one after the other, retries included.",
-            policy / 1e9,
-            reward / 1e9,
-            shown(DPO_PFLOPS),
-            100.0 * PAPER_PFLOPS / DPO_PFLOPS,
-        ),
-        chart: Some(chart),
-        table,
-    }
-}
-
-fn seconds(run: &RunData) -> Cell {
-    let queries = run.queries.len() + run.failed;
-    run.call_seconds.filter(|_| queries > 0).map(|seconds| seconds / queries as f64).into()
 }

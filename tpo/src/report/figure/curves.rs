@@ -2,62 +2,58 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Context, Dash, Figure, Point, Series, Shape, alike, dash};
+use super::{Context, Dash, Figure, Point, REFERENCE_COLOUR, Shape, alike, dash};
 use crate::config::Mode;
 use crate::report::chart::Axis;
-use crate::report::data::RunData;
+use crate::report::data::{QueryData, RunData};
 use crate::report::stats::{Interval, mean};
-use crate::report::table::Table;
+use crate::report::table::{Cell, Table};
 
 /// Of more runs than this, only the best answers are drawn.
 const DETAILED: usize = 3;
 
+/// A mean over the queries that have an iteration.
+struct Step {
+    iteration: usize,
+    queries: usize,
+    reward: Interval,
+}
+
 pub(super) fn rewards(context: &Context<'_>) -> Figure {
-    let mut table = Table::new(["run", "iteration", "series", "queries", "mean", "low", "high"]);
-    let mut chart = context.chart();
-    chart.x = Axis { whole: true, ..Axis::new("iteration (0: the first N answers)") };
-    chart.y = Axis::new("reward");
+    let x = Axis { whole: true, ..Axis::new("iteration (0: the first N answers)") };
+    let mut chart = context.chart(x, Axis::new("reward"));
+    let mut table = Table::new("run,iteration,series,queries,mean,low,high");
     for (colour, run) in context.runs.iter().enumerate() {
-        let best =
-            by_iteration(context, run, |run, iteration| run.each(|query| query.best_by(iteration)));
-        let new = by_iteration(context, run, |run, iteration| {
-            run.each(|query| mean(query.brought(iteration)))
-        });
-        for (name, rows) in [("best so far", &best), ("new answers", &new)] {
-            for (iteration, queries, interval) in rows {
-                table.row([
-                    run.name.clone().into(),
-                    (*iteration).into(),
-                    name.into(),
-                    (*queries).into(),
-                    interval.mean.into(),
-                    interval.low.into(),
-                    interval.high.into(),
-                ]);
+        let best = steps(context, run, |query, iteration| query.best_by(iteration));
+        let new = steps(context, run, |query, iteration| mean(query.brought(iteration)));
+        for (series, steps) in [("best so far", &best), ("new answers", &new)] {
+            for Step { iteration, queries, reward } in steps {
+                let name = run.name.as_str().into();
+                let cells = [name, (*iteration).into(), series.into(), (*queries).into()];
+                table.row(cells.into_iter().chain(reward.cells()));
             }
         }
         let label = |what: &str| format!("{}: {what}", run.name);
         if run.config.search.mode == Mode::Bon {
-            if let Some((_, _, level)) = best.first() {
+            if let Some(first) = best.first() {
                 let label = label(&format!("best of {}", run.config.search.samples));
-                chart.series.push(Series { label, colour, shape: Shape::Level(level.mean) });
+                chart.add(label, colour, Shape::Level(first.reward.mean));
             }
-            continue;
-        }
-        let points = |rows: &[(usize, usize, Interval)]| rows.iter().map(point).collect();
-        chart.series.push(Series {
-            label: label("best so far"),
-            colour,
-            shape: Shape::Line { points: points(&best), dash: dash(run) },
-        });
-        if context.runs.len() <= DETAILED {
-            let shape = Shape::Line { points: points(&new), dash: Dash::Dotted };
-            chart.series.push(Series { label: label("new answers"), colour, shape });
+        } else {
+            let line = |steps: &[Step], dash| {
+                let points =
+                    steps.iter().map(|step| Point::over(step.iteration as f64, step.reward));
+                Shape::Line { points: points.collect(), dash }
+            };
+            chart.add(label("best so far"), colour, line(&best, dash(run)));
+            if context.runs.len() <= DETAILED {
+                chart.add(label("new answers"), colour, line(&new, Dash::Dotted));
+            }
         }
     }
     for (policy, level) in alone(context.runs) {
         let label = format!("{policy}: one answer, no search");
-        chart.series.push(Series { label, colour: 7, shape: Shape::Level(level) });
+        chart.add(label, REFERENCE_COLOUR, Shape::Level(level));
     }
     Figure {
         name: "reward-by-iteration",
@@ -86,22 +82,18 @@ fn alone(runs: &[RunData]) -> Vec<(&str, f64)> {
     levels
 }
 
-fn point((iteration, _, interval): &(usize, usize, Interval)) -> Point {
-    let ends = Some((interval.low, interval.high));
-    Point { x: *iteration as f64, y: interval.mean, ends, label: None }
-}
-
-/// For each iteration that any query has: its number, how many queries count, and the mean.
-fn by_iteration(
+/// The mean of a number of queries at each iteration that any query has.
+fn steps(
     context: &Context<'_>,
     run: &RunData,
-    values: impl Fn(&RunData, usize) -> Vec<f64>,
-) -> Vec<(usize, usize, Interval)> {
-    let means = (0..=run.depth()).filter_map(|iteration| {
-        let values = values(run, iteration);
-        Some((iteration, values.len(), context.bootstrap.mean(&values)?))
+    number: fn(&QueryData, usize) -> Option<f64>,
+) -> Vec<Step> {
+    let steps = (0..=run.depth()).filter_map(|iteration| {
+        let values = run.each(|query| number(query, iteration));
+        let reward = context.bootstrap.mean(&values)?;
+        Some(Step { iteration, queries: values.len(), reward })
     });
-    means.collect()
+    steps.collect()
 }
 
 /// What runs of one curve may differ in besides their seed.
@@ -109,15 +101,13 @@ const APART: [&str; 3] = ["/search/samples", "/search/sampling/n", "/search/iter
 
 /// For each iteration a curve over N, where runs differ in it. Runs that differ in N, D and seed alone are on one
 /// curve; if there are several such groups, each has its first answers and its last iteration drawn.
-pub(super) fn width(context: &Context<'_>) -> Option<Figure> {
+pub(super) fn width(context: &Context<'_>) -> Figure {
     let runs = context.runs.iter().filter(|run| run.config.search.mode == Mode::Tpo);
     let groups = alike(runs, &APART).into_iter().map(|(_, runs)| runs);
     let groups: Vec<Vec<&RunData>> = groups.filter(|runs| widths(runs) > 1).collect();
-    let mut table =
-        Table::new(["like", "iteration", "width", "runs", "values", "reward", "low", "high"]);
-    let mut chart = context.chart();
-    chart.x = Axis { whole: true, holds: vec![0.0], ..Axis::new("N: answers drawn at a time") };
-    chart.y = Axis::new("reward");
+    let mut table = Table::new("like,iteration,width,runs,values,reward,low,high");
+    let x = Axis { whole: true, holds: vec![0.0], ..Axis::new("N: answers drawn at a time") };
+    let mut chart = context.chart(x, Axis::new("reward"));
     for (place, runs) in groups.iter().enumerate() {
         let like = runs.first().map(|run| run.name.as_str()).unwrap_or_default();
         let curves = curves(context, runs, like, &mut table);
@@ -133,10 +123,10 @@ pub(super) fn width(context: &Context<'_>) -> Option<Figure> {
                 _ if Some(iteration) == last => (format!("{like}: {what}"), place, Dash::Solid),
                 _ => continue,
             };
-            chart.series.push(Series { label, colour, shape: Shape::Line { points, dash } });
+            chart.add(label, colour, Shape::Line { points, dash });
         }
     }
-    (!chart.series.is_empty()).then(|| Figure {
+    Figure {
         name: "width",
         title: "Width",
         caption: format!(
@@ -147,7 +137,7 @@ pub(super) fn width(context: &Context<'_>) -> Option<Figure> {
         ),
         chart: Some(chart),
         table,
-    })
+    }
 }
 
 fn widths(runs: &[&RunData]) -> usize {
@@ -171,23 +161,12 @@ fn curves(
         }
     }
     let mut curves: BTreeMap<usize, Vec<Point>> = BTreeMap::new();
-    for ((iteration, samples), (runs, values)) in &values {
-        let Some((reward, interval)) = mean(values).zip(context.bootstrap.mean(values)) else {
-            continue;
-        };
-        table.row([
-            like.into(),
-            (*iteration).into(),
-            u64::from(*samples).into(),
-            (*runs).into(),
-            values.len().into(),
-            reward.into(),
-            interval.low.into(),
-            interval.high.into(),
-        ]);
-        let ends = Some((interval.low, interval.high));
-        let point = Point { x: f64::from(*samples), y: reward, ends, label: None };
-        curves.entry(*iteration).or_default().push(point);
+    for ((iteration, samples), (runs, values)) in values {
+        let Some(reward) = context.bootstrap.mean(&values) else { continue };
+        let counts = [iteration, samples as usize, runs, values.len()].map(Cell::from);
+        table.row([like.into()].into_iter().chain(counts).chain(reward.cells()));
+        let point = Point::over(f64::from(samples), reward);
+        curves.entry(iteration).or_default().push(point);
     }
     curves
 }

@@ -1,20 +1,21 @@
 //! Figures of a report.
 
 mod budget;
-mod contrast;
+mod cost;
 mod curves;
-mod overview;
+mod pairs;
 mod spread;
 
 use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 
-use super::chart::{Chart, Dash, Point, Series, Shape};
+pub use self::cost::{Cost, DPO_PFLOPS, PAPER_PFLOPS, PAPER_TOKENS};
+use super::chart::{Axis, Chart, Dash, Point, Shape};
 use super::data::RunData;
+use super::stats::{Bootstrap, mean};
 use super::table::Table;
-use super::{Bootstrap, Cost};
-use crate::config::Mode;
+use crate::config::{Mode, TpoConfig};
 
 /// A figure: what is drawn, the numbers behind it, and what they mean.
 #[derive(Debug, Clone)]
@@ -31,6 +32,9 @@ pub struct Figure {
     pub table: Table,
 }
 
+/// The colour of what is no run.
+const REFERENCE_COLOUR: usize = 7;
+
 /// The data of figures.
 pub(super) struct Context<'a> {
     pub(super) runs: &'a [RunData],
@@ -39,12 +43,14 @@ pub(super) struct Context<'a> {
 }
 
 impl Context<'_> {
-    fn simulated(&self) -> bool {
-        self.runs.iter().any(|run| run.config.simulated)
+    fn chart(&self, x: Axis, y: Axis) -> Chart {
+        let simulated = self.runs.iter().any(|run| run.config.simulated);
+        Chart { x, y, simulated, ..Chart::default() }
     }
 
-    fn chart(&self) -> Chart {
-        Chart { simulated: self.simulated(), ..Chart::default() }
+    /// A chart of values along x, one below the other.
+    fn rows(&self, x: Axis) -> Chart {
+        self.chart(x, Axis::default())
     }
 
     /// How many per cent an interval holds, in words.
@@ -56,18 +62,88 @@ impl Context<'_> {
 /// All figures that these runs have the data for.
 pub(super) fn all(context: &Context<'_>) -> Vec<Figure> {
     let figures = [
-        Some(overview::runs(context)),
-        Some(curves::rewards(context)),
-        Some(budget::budget(context)),
-        contrast::contrast(context),
+        runs(context),
+        curves::rewards(context),
+        budget::budget(context),
+        pairs::contrast(context),
         budget::depth(context),
         curves::width(context),
-        Some(spread::distribution(context)),
+        spread::distribution(context),
         spread::stability(context),
-        overview::wins(context),
-        Some(budget::cost(context)),
+        pairs::wins(context),
+        cost::cost(context),
     ];
-    figures.into_iter().flatten().filter(|figure| !figure.table.rows.is_empty()).collect()
+    figures.into_iter().filter(|figure| !figure.table.rows.is_empty()).collect()
+}
+
+/// What was run, and mean rewards.
+fn runs(context: &Context<'_>) -> Figure {
+    let mut table = Table::new(
+        "run,mode,setting,seed,other settings,policy,reward model,queries,failed,first answer,best of N,\
+         best,best: low,best: high,gain over best of N",
+    );
+    for run in context.runs {
+        let best = context.bootstrap.mean(&run.each(|query| Some(query.best)));
+        let best_of_n = mean(&run.each(|query| query.best_by(0)));
+        table.row([
+            run.name.as_str().into(),
+            run.config.search.mode.as_str().into(),
+            setting(run).into(),
+            run.config.search.seed.into(),
+            others(run).into(),
+            run.config.policy.as_str().into(),
+            run.config.reward.as_str().into(),
+            run.queries.len().into(),
+            run.failed.into(),
+            mean(&run.each(|query| query.first().first().copied())).into(),
+            best_of_n.into(),
+            best.map(|best| best.mean).into(),
+            best.map(|best| best.low).into(),
+            best.map(|best| best.high).into(),
+            best.zip(best_of_n).map(|(best, best_of_n)| best.mean - best_of_n).into(),
+        ]);
+    }
+    Figure {
+        name: "runs",
+        title: "Runs",
+        caption: format!(
+            "Mean rewards over the queries that came to their end: of the first answer, of the best of the first \
+             N, and of the answer that was returned, with its {} bootstrap interval over queries. D is how often \
+             the best answer was rewritten, N how many answers were drawn at a time. Other settings are named where \
+             they are not the usual ones.",
+            context.level()
+        ),
+        chart: None,
+        table,
+    }
+}
+
+/// The settings of a search, besides its mode, size and seed, that are not the default.
+fn others(run: &RunData) -> Option<String> {
+    const SHOWN: [&str; 10] = [
+        "/pairs",
+        "/accept",
+        "/layout",
+        "/truncate",
+        "/early_stop",
+        "/parse_retries",
+        "/sampling/temperature",
+        "/sampling/top_p",
+        "/sampling/max_tokens",
+        "/critic/max_tokens",
+    ];
+    let ours = serde_json::to_value(&run.config.search).ok()?;
+    let usual = serde_json::to_value(TpoConfig::default()).ok()?;
+    let differ = SHOWN.iter().filter(|path| ours.pointer(path) != usual.pointer(path));
+    let reported = differ.filter_map(|path| {
+        let name = path.trim_start_matches('/').replace('/', ".");
+        Some(match ours.pointer(path)? {
+            Json::String(word) => format!("{name} {word}"),
+            value => format!("{name} {value}"),
+        })
+    });
+    let reported: Vec<String> = reported.collect();
+    (!reported.is_empty()).then(|| reported.join(", "))
 }
 
 /// Runs that differ in nothing but their seed and in what `besides` names, by JSON pointers into their settings;

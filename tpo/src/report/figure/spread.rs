@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Context, Figure, Point, Series, Shape, alike};
+use textgrad_core::truncate;
+
+use super::{Context, Figure, Point, REFERENCE_COLOUR, Shape, alike};
 use crate::report::chart::Axis;
 use crate::report::data::RunData;
 use crate::report::stats::deviation;
@@ -21,9 +23,8 @@ pub(super) fn distribution(context: &Context<'_>) -> Figure {
         (low.min(score), high.max(score))
     });
     let width = ((high - low) / BINS as f64).max(f64::MIN_POSITIVE);
-    let mut table = Table::new(["run", "scores", "from", "to", "share"]);
-    let mut chart = context.chart();
-    (chart.x, chart.y) = (Axis::new("reward"), Axis::new("share of answers"));
+    let mut table = Table::new("run,scores,from,to,share");
+    let mut chart = context.chart(Axis::new("reward"), Axis::new("share of answers"));
     // Of several runs only the best answers are drawn: more would be a tangle.
     let alone = context.runs.len() == 1;
     for (colour, run) in context.runs.iter().enumerate() {
@@ -36,10 +37,10 @@ pub(super) fn distribution(context: &Context<'_>) -> Figure {
                 table.row([name, kind.into(), (*from).into(), (*to).into(), (*share).into()]);
             }
             if alone || kind == "best" {
-                let colour = if kind == "best" { colour } else { 7 };
+                let colour = if kind == "best" { colour } else { REFERENCE_COLOUR };
                 let label = format!("{}: {kind}", run.name);
                 let shape = Shape::Steps { steps: within(steps), filled: context.runs.len() < 3 };
-                chart.series.push(Series { label, colour, shape });
+                chart.add(label, colour, shape);
             }
         }
     }
@@ -80,36 +81,30 @@ fn histogram(scores: &[f64], low: f64, width: f64) -> Vec<(f64, f64, f64)> {
     bars.collect()
 }
 
-/// How far rewards of each query lie apart in repetitions of one kind.
-struct Spread {
-    label: String,
-    runs: String,
-    kind: &'static str,
-    colour: usize,
-    values: Vec<f64>,
-}
-
-impl Spread {
-    fn new(name: &str, runs: String, kind: &'static str, colour: usize, values: Vec<f64>) -> Self {
-        let label = format!("{}: {kind}", textgrad_core::truncate(name, 26));
-        Self { label, runs, kind, colour, values }
-    }
-}
-
 /// The standard deviation of rewards over repetitions of the same prompt.
-pub(super) fn stability(context: &Context<'_>) -> Option<Figure> {
-    let mut rows: Vec<Spread> = Vec::new();
+pub(super) fn stability(context: &Context<'_>) -> Figure {
+    let mut table = Table::new("run,repetitions,queries,standard deviation,low,high");
+    let mut chart = context.rows(Axis {
+        holds: vec![0.0],
+        ..Axis::new("standard deviation of rewards within a query, mean over queries")
+    });
+    let mut add = |name: &str, runs: &str, kind: &str, colour: usize, values: Vec<f64>| {
+        let Some(deviation) = context.bootstrap.mean(&values) else { return };
+        let label = format!("{}: {kind}", truncate(name, 26));
+        chart.add_row(label, colour, Point::along(deviation));
+        let cells = [runs.into(), kind.into(), values.len().into()];
+        table.row(cells.into_iter().chain(deviation.cells()));
+    };
     for (colour, run) in context.runs.iter().enumerate() {
         let first = run.each(|query| deviation(query.first()));
-        let name = &run.name;
-        rows.push(Spread::new(name, name.clone(), "first answers", colour, first));
+        add(&run.name, &run.name, "first answers", colour, first);
         if run.depth() > 0 {
             // A search that ended early has a last iteration too, and one may bring nothing.
             let last = run.each(|query| {
                 let brought = query.scores.iter().skip(1).rfind(|brought| !brought.is_empty());
                 deviation(brought?)
             });
-            rows.push(Spread::new(name, name.clone(), "last iteration", colour, last));
+            add(&run.name, &run.name, "last iteration", colour, last);
         }
     }
     let repeated = alike(context.runs.iter(), &[]);
@@ -117,34 +112,11 @@ pub(super) fn stability(context: &Context<'_>) -> Option<Figure> {
         let names: Vec<&str> = runs.iter().map(|run| run.name.as_str()).collect();
         let (first, best) = over_seeds(&runs);
         let (label, all) = (names.first().copied().unwrap_or_default(), names.join(" + "));
-        let label = format!("{} and {} more", textgrad_core::truncate(label, 16), names.len() - 1);
-        rows.push(Spread::new(&label, all.clone(), "one answer", place, first));
-        rows.push(Spread::new(&label, all, "returned answer", place, best));
+        let label = format!("{} and {} more", truncate(label, 16), names.len() - 1);
+        add(&label, &all, "one answer", place, first);
+        add(&label, &all, "returned answer", place, best);
     }
-    let mut table =
-        Table::new(["run", "repetitions", "queries", "standard deviation", "low", "high"]);
-    let mut chart = context.chart();
-    chart.x = Axis {
-        holds: vec![0.0],
-        ..Axis::new("standard deviation of rewards within a query, mean over queries")
-    };
-    for Spread { label, runs, kind, colour, values } in rows {
-        let Some(interval) = context.bootstrap.mean(&values) else { continue };
-        let y = chart.y.categories.len() as f64;
-        chart.y.categories.push(label);
-        let ends = Some((interval.low, interval.high));
-        let point = Point { x: interval.mean, y, ends, label: None };
-        chart.series.push(Series { label: String::new(), colour, shape: Shape::Dots(vec![point]) });
-        table.row([
-            runs.into(),
-            kind.into(),
-            values.len().into(),
-            interval.mean.into(),
-            interval.low.into(),
-            interval.high.into(),
-        ]);
-    }
-    (!table.rows.is_empty()).then(|| Figure {
+    Figure {
         name: "stability",
         title: "Inference stability",
         caption: format!(
@@ -155,7 +127,7 @@ pub(super) fn stability(context: &Context<'_>) -> Option<Figure> {
         ),
         chart: Some(chart),
         table,
-    })
+    }
 }
 
 /// For each query that at least two of the runs have: the deviation of the first and of the returned answer's

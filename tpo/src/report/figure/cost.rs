@@ -18,6 +18,12 @@
 
 use textgrad_core::Usage;
 
+use super::{Context, Figure, Point, REFERENCE_COLOUR};
+use crate::report::chart::Axis;
+use crate::report::data::QueryData;
+use crate::report::stats::mean;
+use crate::report::table::{Table, shown};
+
 /// What training by DPO took in the paper of TPO, in PFLOPs.
 pub const DPO_PFLOPS: f64 = 72_840.0;
 
@@ -58,6 +64,60 @@ impl Cost {
     pub fn pflops(&self, tokens: Usage, scored: u64) -> f64 {
         let computed = tokens.total().saturating_sub(tokens.cached_tokens);
         2.0 * (self.policy_params * computed as f64 + self.reward_params * scored as f64) / 1e15
+    }
+}
+
+pub(super) fn cost(context: &Context<'_>) -> Figure {
+    let mut table = Table::new(
+        "run,requests per query,answers per query,prompt tokens per query,of them cached,\
+         completion tokens per query,seconds of model calls per query,PFLOPs per query,\
+         % of DPO training,queries for the price of DPO training",
+    );
+    let mut chart = context.rows(Axis { log: true, ..Axis::new("PFLOPs (logarithmic)") });
+    let point = |pflops| Point { x: pflops, ..Point::default() };
+    for (colour, run) in context.runs.iter().enumerate() {
+        let each =
+            |number: &dyn Fn(&QueryData) -> f64| mean(&run.each(|query| Some(number(query))));
+        let pflops = each(&|query| context.cost.pflops(query.policy_tokens, query.scored_tokens));
+        let computed = pflops.filter(|pflops| *pflops > 0.0);
+        if let Some(pflops) = computed {
+            let name = format!("{}: a query", textgrad_core::truncate(&run.name, 24));
+            chart.add_row(name, colour, point(pflops));
+        }
+        let queries = run.queries.len() + run.failed;
+        let seconds = run.call_seconds.filter(|_| queries > 0);
+        table.row([
+            run.name.as_str().into(),
+            each(&|query| query.requests as f64).into(),
+            each(&|query| query.answers() as f64).into(),
+            each(&|query| query.tokens.prompt_tokens as f64).into(),
+            each(&|query| query.tokens.cached_tokens as f64).into(),
+            each(&|query| query.tokens.completion_tokens as f64).into(),
+            seconds.map(|seconds| seconds / queries as f64).into(),
+            pflops.into(),
+            pflops.map(|pflops| 100.0 * pflops / DPO_PFLOPS).into(),
+            computed.map(|pflops| DPO_PFLOPS / pflops).into(),
+        ]);
+    }
+    chart.add_row("paper, D2-N5: a query".to_owned(), REFERENCE_COLOUR, point(PAPER_PFLOPS));
+    chart.add_row("paper: training by DPO".to_owned(), REFERENCE_COLOUR, point(DPO_PFLOPS));
+    let (policy, reward) = (context.cost.policy_params, context.cost.reward_params);
+    Figure {
+        name: "cost",
+        title: "Tokens, time and operations",
+        caption: format!(
+            "A PFLOP is 10^15 floating-point operations. They are 2 × parameters × tokens: for a policy of {} billion parameters, all prompt tokens (but those \
+             that the server had cached) and written; for a reward model of {} billion, an estimate of what it read. \
+             The paper (arXiv 2501.12895v1) gives {PAPER_PFLOPS} PFLOPs per query, counted at the longest texts that \
+             its settings allow, and {} for training by DPO (direct preference optimization), so {:.4} % of it per query. Seconds are those that \
+             calls of models took, one after the other, retries included.",
+            policy / 1e9,
+            reward / 1e9,
+            shown(DPO_PFLOPS),
+            100.0 * PAPER_PFLOPS / DPO_PFLOPS,
+        ),
+        chart: Some(chart),
+        table,
     }
 }
 

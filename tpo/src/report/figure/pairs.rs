@@ -1,0 +1,148 @@
+//! Figures of runs against each other, query by query.
+
+use textgrad_core::truncate;
+
+use super::{Context, Figure, Point, REFERENCE_COLOUR, Shape};
+use crate::config::Mode;
+use crate::report::chart::Axis;
+use crate::report::data::{QueryData, RunData};
+use crate::report::stats::{Bootstrap, Interval, Paired, expected_max, mean};
+use crate::report::table::{Cell, Table};
+
+/// With more pairs than this, only those with the first run are shown.
+const MAX_RUNS: usize = 28;
+
+pub(super) fn wins(context: &Context<'_>) -> Figure {
+    let runs = context.runs;
+    let pairs = (0..runs.len()).flat_map(|a| (a + 1..runs.len()).map(move |b| (b, a)));
+    let all = runs.len() * runs.len().saturating_sub(1) / 2 <= MAX_RUNS;
+    let mut table = Table::new(
+        "run,against,queries,wins,ties,losses,win rate,low,high,difference,difference: low,difference: high",
+    );
+    let x = Axis { holds: vec![0.0, 1.0], ..Axis::new("win rate (a tie counts half)") };
+    let mut chart = context.rows(x);
+    chart.add(String::new(), REFERENCE_COLOUR, Shape::Upright(0.5));
+    let mut add = |colour: usize, run: &str, against: &str, scores: &[(f64, f64)]| {
+        let Some(paired) = Paired::of(scores, &context.bootstrap) else { return };
+        let name = format!("{} vs {}", truncate(run, 18), truncate(against, 18));
+        chart.add_row(name, colour, Point::along(paired.win_rate));
+        let counts = [scores.len(), paired.wins, paired.ties, paired.losses].map(Cell::from);
+        let intervals = [paired.win_rate, paired.difference].map(Interval::cells);
+        let names = [run, against].map(Cell::from);
+        table.row(names.into_iter().chain(counts).chain(intervals.into_iter().flatten()));
+    };
+    for (a, b) in pairs.filter(|(_, against)| all || *against == 0) {
+        let (Some(run), Some(other)) = (runs.get(a), runs.get(b)) else { continue };
+        if run.config.reward == other.config.reward {
+            add(a, &run.name, &other.name, &run.paired(other, |query| query.best));
+        }
+    }
+    for (colour, run) in runs.iter().enumerate() {
+        let scores = run.queries.iter().filter_map(|q| Some((q.best, *q.first().first()?)));
+        add(colour, &run.name, "its first answer", &scores.collect::<Vec<_>>());
+    }
+    Figure {
+        name: "win-rates",
+        title: "Win rates",
+        caption: format!(
+            "How often the answer that a run returned has a higher reward than another run's, over the queries that \
+             both finished, and than the first answer that it drew itself, with paired {} bootstrap intervals. It is the reward model that the search itself \
+             climbed that judges here: a win says that the search worked, not that people would agree.",
+            context.level()
+        ),
+        chart: Some(chart),
+        table,
+    }
+}
+
+/// How many times the answers of the search best-of-N is given.
+const BUDGETS: [(usize, &str); 4] = [(1, "equal"), (2, "2 times"), (4, "4 times"), (8, "8 times")];
+
+type Pairs<'a> = [(&'a QueryData, &'a QueryData)];
+
+/// Every search against every run of best-of-N that drew enough answers.
+pub(super) fn contrast(context: &Context<'_>) -> Figure {
+    let mut table =
+        Table::new("run,against,budget,answers,queries,difference,low,high,answers to match");
+    let x = Axis { holds: vec![0.0], ..Axis::new("reward of the search less that of best of k") };
+    let mut chart = context.rows(x);
+    chart.add(String::new(), REFERENCE_COLOUR, Shape::Upright(0.0));
+    let is_bon = |run: &RunData| run.config.search.mode == Mode::Bon;
+    for (colour, run) in context.runs.iter().enumerate().filter(|(_, run)| !is_bon(run)) {
+        let rivals = context.runs.iter().filter(|other| is_bon(other));
+        for rival in rivals.filter(|rival| rival.config.reward == run.config.reward) {
+            let pairs: Vec<(&QueryData, &QueryData)> = run.shared(rival).collect();
+            let matching = matching(&pairs);
+            for (budget, answers, difference) in contrasts(&pairs, &context.bootstrap) {
+                let (name, other) = (truncate(&run.name, 14), truncate(&rival.name, 14));
+                let name = format!("{name} vs {other}, k = {answers:.0} ({budget})");
+                chart.add_row(name, colour, Point::along(difference));
+                let names = [&run.name, &rival.name, budget].map(Cell::from);
+                let counts = [answers.into(), pairs.len().into()];
+                let cells = names.into_iter().chain(counts).chain(difference.cells());
+                table.row(cells.chain([matching.into()]));
+            }
+        }
+    }
+    Figure {
+        name: "best-of-n",
+        title: "Search against best of N",
+        caption: format!(
+            "The reward of the answer that a search returned, less the expected best of k answers of a run of \
+             best-of-N, query by query, with paired {} bootstrap intervals: right of the line the search is ahead. k \
+             is as many answers as the search drew for the query (equal), multiples of it, and all that the other run \
+             drew. Answers to match: the least k whose mean reaches that of the search; none if all are too few.",
+            context.level()
+        ),
+        chart: Some(chart),
+        table,
+    }
+}
+
+/// For each budget that the rival has for every query: its name, the mean of k, and the mean difference.
+fn contrasts(pairs: &Pairs<'_>, bootstrap: &Bootstrap) -> Vec<(&'static str, f64, Interval)> {
+    let mut found = Vec::new();
+    let mut add = |name: &'static str, answers: &dyn Fn(&QueryData, &QueryData) -> usize| {
+        let rows: Option<Vec<(f64, f64)>> = pairs
+            .iter()
+            .map(|(own, rival)| {
+                let k = answers(own, rival);
+                Some((k as f64, own.best - expected_max(rival.first(), k)?))
+            })
+            .collect();
+        let (answers, differences): (Vec<f64>, Vec<f64>) =
+            rows.unwrap_or_default().into_iter().unzip();
+        let new = |answers: &f64| found.iter().all(|(_, other, _)| other != answers);
+        if let Some((answers, interval)) =
+            mean(&answers).filter(new).zip(bootstrap.mean(&differences))
+        {
+            found.push((name, answers, interval));
+        }
+    };
+    for (times, name) in BUDGETS {
+        add(name, &|own, _| times * own.answers());
+    }
+    add("all", &|_, rival| rival.first().len());
+    found
+}
+
+/// The least k for which the mean expected best of k reaches the mean of the search. It grows with k, so it can be
+/// found by halves.
+fn matching(pairs: &Pairs<'_>) -> Option<usize> {
+    let most = pairs.iter().map(|(_, rival)| rival.first().len()).min()?;
+    let reached = |k: usize| {
+        let ahead = pairs
+            .iter()
+            .filter_map(|(own, rival)| Some(expected_max(rival.first(), k)? - own.best));
+        ahead.sum::<f64>() >= 0.0
+    };
+    let (mut low, mut high) = (1, most + 1);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        match reached(middle) {
+            true => high = middle,
+            false => low = middle + 1,
+        }
+    }
+    (low <= most).then_some(low)
+}
