@@ -1,11 +1,13 @@
-//! Graders: reward models that score finished answers, with their scores on file.
+//! Graders of finished answers: reward models, with their scores on file, and judges.
 
-use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::json;
+use textgrad_core::{
+    Choice, Engine, Message, PromptPack, Purpose, Request, Sampling, Seed, TemplateContext,
+};
 use textgrad_ops::CancellationToken;
 
 use crate::error::Error;
@@ -32,6 +34,7 @@ use crate::util::dedup;
 /// assert_eq!(grader.scores(0, &"Why?".into(), &["So.", "No idea.", "So."]).await?, [3.0, 8.0, 3.0]);
 /// # Ok::<(), tpo::Error>(()) }).unwrap();
 /// ```
+#[derive(Debug)]
 pub struct Grader {
     reward: Arc<dyn RewardModel>,
     journal: Option<Journal>,
@@ -114,12 +117,43 @@ impl Grader {
     }
 }
 
-impl fmt::Debug for Grader {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Grader")
-            .field("reward", &self.reward.name())
-            .field("journal", &self.journal)
-            .finish()
+/// An engine that judges, with the wording of its questions.
+#[derive(Debug, Clone)]
+pub(super) struct Asker {
+    engine: Arc<dyn Engine>,
+    prompts: Arc<PromptPack>,
+    pub(super) sampling: Sampling,
+    pub(super) seed: Seed,
+}
+
+impl Asker {
+    /// At temperature 0, as judges are asked.
+    pub(super) fn new(engine: Arc<dyn Engine>, prompts: Arc<PromptPack>) -> Self {
+        let sampling = Sampling::default().with_temperature(0.0);
+        Self { engine, prompts, sampling, seed: Seed::new(0) }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        self.engine.name()
+    }
+
+    /// The request and the judge's reply, if there is one. `templates` name the system message, which is not
+    /// sent if it is empty, and the user's.
+    pub(super) async fn ask<C: TemplateContext>(
+        &self,
+        templates: [&str; 2],
+        context: &C,
+        seed: Seed,
+    ) -> Result<(Vec<Message>, Option<Choice>), Error> {
+        let [system, user] = templates;
+        let system = self.prompts.render(system, context)?;
+        let system = (!system.trim().is_empty()).then(|| Message::system(system));
+        let user = Message::user(self.prompts.render(user, context)?);
+        let messages: Vec<Message> = system.into_iter().chain([user]).collect();
+        let sampling = self.sampling.clone().with_n(1).at(Some(seed));
+        let request = Request::new(Purpose::Judge, messages.clone()).with_sampling(sampling);
+        let response = self.engine.complete(&request).await?;
+        Ok((messages, response.choices.into_iter().next()))
     }
 }
 

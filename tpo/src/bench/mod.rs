@@ -14,7 +14,6 @@
 
 pub mod alpaca_eval;
 pub mod arena_hard;
-mod ask;
 pub mod beavertails;
 mod grader;
 pub mod hh_rlhf;
@@ -26,9 +25,7 @@ mod records;
 pub mod xstest;
 
 #[doc(inline)]
-pub use self::grader::Grader;
-#[doc(inline)]
-pub use self::grader::{MeanReward, mean_reward};
+pub use self::grader::{Grader, MeanReward, mean_reward};
 #[doc(inline)]
 pub use self::item::{Benchmark, Item, sample};
 #[doc(inline)]

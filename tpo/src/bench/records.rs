@@ -62,26 +62,38 @@ pub(super) fn records<T: DeserializeOwned>(
     text: &str,
 ) -> Result<Vec<(String, T)>, Error> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let records: Vec<(String, T)> = if text.trim_start().starts_with('[') {
+    if text.trim_start().starts_with('[') {
         let list: Vec<serde_json::Value> = serde_json::from_str(text)
             .map_err(|error| wrong(source, format!("not a JSON list: {error}")))?;
-        let places = (1..).map(|item| format!("{source}, item {item}"));
-        let read = places.zip(list).map(|(place, item)| match serde_json::from_value(item) {
-            Ok(record) => Ok((place, record)),
-            Err(error) => Err(wrong(place, error.to_string())),
-        });
-        read.collect::<Result<_, _>>()?
+        let items = (1..).map(|number| format!("{source}, item {number}")).zip(list);
+        placed(source, items.map(|(place, item)| (place, serde_json::from_value(item))))
     } else {
         let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
-        let read = lines.map(|(number, line)| {
-            let place = format!("{source}, line {number}");
-            match serde_json::from_str(line) {
-                Ok(record) => Ok((place, record)),
-                Err(error) => Err(wrong(place, error.to_string())),
-            }
-        });
-        read.collect::<Result<_, _>>()?
-    };
+        let place = |number| format!("{source}, line {number}");
+        placed(source, lines.map(|(number, line)| (place(number), serde_json::from_str(line))))
+    }
+}
+
+/// The records of a CSV file, as [`records`] are read.
+pub(super) fn csv_records<T: DeserializeOwned>(
+    source: &str,
+    text: &str,
+) -> Result<Vec<(String, T)>, Error> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    let places = (1..).map(|number| format!("{source}, record {number}"));
+    placed(source, places.zip(reader.deserialize()))
+}
+
+fn placed<T, E: Display>(
+    source: &str,
+    parsed: impl Iterator<Item = (String, Result<T, E>)>,
+) -> Result<Vec<(String, T)>, Error> {
+    let placed = parsed.map(|(place, record)| match record {
+        Ok(record) => Ok((place, record)),
+        Err(error) => Err(wrong(place, error.to_string())),
+    });
+    let records = placed.collect::<Result<Vec<_>, _>>()?;
     if records.is_empty() {
         return Err(wrong(source, "expected at least one record, found none".to_owned()));
     }

@@ -61,10 +61,14 @@ pub enum CellState {
 pub struct StudyFolder {
     path: PathBuf,
     cells: Vec<GridCell>,
-    simulated: bool,
+    settings: Settings,
 }
 
 impl StudyFolder {
+    fn of(path: &Path, settings: Settings) -> Result<Self, Error> {
+        Ok(Self { path: path.to_owned(), cells: settings.grid.cells()?, settings })
+    }
+
     /// Begins a study in a folder, which is made if it is not there. `base` are the settings of any of its runs.
     ///
     /// # Errors
@@ -78,7 +82,7 @@ impl StudyFolder {
         }
         std::fs::create_dir_all(path).map_err(Error::io(path, "cannot be created"))?;
         settings.write(path)?;
-        Ok(Self { path: path.to_owned(), cells: grid.cells()?, simulated: base.simulated })
+        Self::of(path, settings)
     }
 
     /// Continues the study in a folder, also with a grid that has grown.
@@ -95,12 +99,8 @@ impl StudyFolder {
         for one in differ.iter_mut().filter(|one| *one == "the queries") {
             *one = "the queries (a study has the same ones in every cell)".to_owned();
         }
-        let lacking: Vec<&str> = then
-            .cells
-            .iter()
-            .filter(|name| !now.cells.contains(name))
-            .map(String::as_str)
-            .collect();
+        let mut lacking = then.cells.clone();
+        lacking.retain(|name| !now.cells.contains(name));
         if !lacking.is_empty() {
             differ.push(format!("the grid had {}, and does not now", lacking.join(", ")));
         }
@@ -110,7 +110,7 @@ impl StudyFolder {
         if then.grid != now.grid {
             now.write(path)?;
         }
-        Ok(Self { path: path.to_owned(), cells: grid.cells()?, simulated: base.simulated })
+        Self::of(path, now)
     }
 
     /// Opens a study to look at; `None` if the folder holds none.
@@ -119,11 +119,7 @@ impl StudyFolder {
     /// [`Error::Io`] and [`Error::Record`] if `study.json` cannot be read or understood.
     pub fn open(path: &Path) -> Result<Option<Self>, Error> {
         match Settings::read(path) {
-            Ok(settings) => Ok(Some(Self {
-                path: path.to_owned(),
-                cells: settings.grid.cells()?,
-                simulated: settings.simulated,
-            })),
+            Ok(settings) => Self::of(path, settings).map(Some),
             Err(Error::NoStudy { .. }) => Ok(None),
             Err(error) => Err(error),
         }
@@ -144,7 +140,7 @@ impl StudyFolder {
     /// Whether any part of it is simulated.
     #[must_use]
     pub fn is_simulation(&self) -> bool {
-        self.simulated
+        self.settings.simulated
     }
 
     /// The folder of a cell's run.
@@ -174,10 +170,8 @@ impl StudyFolder {
         for record in results {
             whole += usize::from(record?.status == Status::Ok);
         }
-        Ok(match whole == run.config().data.queries {
-            true => CellState::Finished,
-            false => CellState::Begun,
-        })
+        let finished = whole == run.config().data.queries;
+        Ok(if finished { CellState::Finished } else { CellState::Begun })
     }
 
     /// Begins or continues the run of a cell. It does not block, and must be called within a tokio runtime.

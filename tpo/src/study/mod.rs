@@ -17,7 +17,6 @@ mod cache;
 mod figures;
 mod folder;
 mod grid;
-mod table;
 
 #[doc(inline)]
 pub use self::cache::SharedCache;

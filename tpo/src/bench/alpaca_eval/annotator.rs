@@ -11,7 +11,7 @@ use serde_json::{Value as Json, json};
 use textgrad_core::{Engine, PromptPack, Sampling, Seed, TemplateContext, TokenLogprob};
 
 use super::Output;
-use crate::bench::ask::Asker;
+use crate::bench::grader::Asker;
 use crate::bench::records::{list, wrong};
 use crate::error::Error;
 use crate::stats::mean;
@@ -168,7 +168,7 @@ impl Annotator {
         seed: Seed,
     ) -> Result<(String, Option<f64>), Error> {
         let templates = ["preference_system", "preference"];
-        let (_, choice) = self.asker.choice(templates, &context, seed).await?;
+        let (_, choice) = self.asker.ask(templates, &context, seed).await?;
         let Some(choice) = choice else { return Ok((String::new(), None)) };
         let share = match self.reading {
             Reading::Letter => second_wins(&choice.text).map(f64::from),

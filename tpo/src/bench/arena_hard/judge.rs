@@ -9,7 +9,7 @@ use textgrad_core::{Engine, PromptPack, Sampling, Seed, TemplateContext};
 
 use super::judgment::{Game, Judgment};
 use super::{Answer, Question};
-use crate::bench::ask::Asker;
+use crate::bench::grader::Asker;
 use crate::bench::records::wrong;
 use crate::error::Error;
 
@@ -105,7 +105,7 @@ impl Judge {
         };
         let seed = self.0.seed.child(&question.uid, 0).child("game", place);
         let (messages, reply) = self.0.ask(["duel_system", "duel"], &context, seed).await?;
-        Ok(Game::new(&messages, reply))
+        Ok(Game::new(&messages, reply.map(|choice| choice.text).unwrap_or_default()))
     }
 }
 

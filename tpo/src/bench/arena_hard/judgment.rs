@@ -3,15 +3,15 @@
 use std::sync::LazyLock;
 
 use regex::Regex;
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use textgrad_core::Message;
 
 use crate::bench::records::{jsonl, records};
 use crate::error::Error;
 
 /// Which of two answers is better, and how much.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "&'static str")]
 pub enum Verdict {
     /// `A>>B`.
     AMuchBetter,
@@ -87,17 +87,18 @@ impl Verdict {
     }
 }
 
-impl Serialize for Verdict {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.label())
+impl TryFrom<String> for Verdict {
+    type Error = String;
+
+    fn try_from(label: String) -> Result<Self, String> {
+        let wrong = || format!("expected a verdict such as A>>B, got {label:?}");
+        Self::from_label(&label).ok_or_else(wrong)
     }
 }
 
-impl<'de> Deserialize<'de> for Verdict {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let label = String::deserialize(deserializer)?;
-        let wrong = || D::Error::custom(format!("expected a verdict such as A>>B, got {label:?}"));
-        Self::from_label(&label).ok_or_else(wrong)
+impl From<Verdict> for &'static str {
+    fn from(verdict: Verdict) -> Self {
+        verdict.label()
     }
 }
 

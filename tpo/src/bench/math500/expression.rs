@@ -76,8 +76,8 @@ impl Parser {
         token
     }
 
-    fn next_is(&mut self, token: &Token) -> bool {
-        let is = self.peek() == Some(token);
+    fn next_is(&mut self, sign: char) -> bool {
+        let is = self.peek() == Some(&Token::Sign(sign));
         self.next += usize::from(is);
         is
     }
@@ -85,9 +85,9 @@ impl Parser {
     fn sum(&mut self) -> Result<Expression, Unread> {
         let mut sum = self.product()?;
         loop {
-            if self.next_is(&Token::Plus) {
+            if self.next_is('+') {
                 sum = Expression::Sum(sum.into(), self.product()?.into());
-            } else if self.next_is(&Token::Minus) {
+            } else if self.next_is('-') {
                 let negative = Expression::Negative(self.product()?.into());
                 sum = Expression::Sum(sum.into(), negative.into());
             } else {
@@ -99,13 +99,19 @@ impl Parser {
     fn product(&mut self) -> Result<Expression, Unread> {
         let mut product = self.signed()?;
         loop {
-            if self.next_is(&Token::Times) {
+            if self.next_is('*') {
                 product = Expression::Product(product.into(), self.signed()?.into());
-            } else if self.next_is(&Token::Over) {
+            } else if self.next_is('/') {
                 product = Expression::Quotient(product.into(), self.signed()?.into());
             } else if matches!(
                 self.peek(),
-                Some(Token::Pi | Token::Symbol(_) | Token::Root | Token::Open | Token::Number(_))
+                Some(
+                    Token::Pi
+                        | Token::Symbol(_)
+                        | Token::Root
+                        | Token::Sign('(')
+                        | Token::Number(_)
+                )
             ) {
                 product = Expression::Product(product.into(), self.power()?.into());
             } else {
@@ -115,9 +121,9 @@ impl Parser {
     }
 
     fn signed(&mut self) -> Result<Expression, Unread> {
-        if self.next_is(&Token::Plus) {
+        if self.next_is('+') {
             self.deeper(Self::signed)
-        } else if self.next_is(&Token::Minus) {
+        } else if self.next_is('-') {
             Ok(Expression::Negative(self.deeper(Self::signed)?.into()))
         } else {
             self.power()
@@ -126,10 +132,10 @@ impl Parser {
 
     fn power(&mut self) -> Result<Expression, Unread> {
         let mut base = self.atom()?;
-        while self.next_is(&Token::Factorial) {
+        while self.next_is('!') {
             base = factorial(&base)?;
         }
-        if self.next_is(&Token::Power) {
+        if self.next_is('^') {
             let exponent = self.deeper(Self::signed)?;
             return Ok(Expression::Power(base.into(), exponent.into()));
         }
@@ -145,7 +151,7 @@ impl Parser {
                 self.take();
                 Ok(Expression::Root(self.group()?.into()))
             }
-            Some(Token::Open) => self.group(),
+            Some(Token::Sign('(')) => self.group(),
             // An operator lacks what it is about: the rules' parser fails too, whatever stands beside it.
             Some(_) | None => Err(Unread::Malformed),
         }
@@ -154,7 +160,7 @@ impl Parser {
     /// What follows an open parenthesis.
     fn group(&mut self) -> Result<Expression, Unread> {
         let inner = self.deeper(Self::sum)?;
-        match self.next_is(&Token::Close) {
+        match self.next_is(')') {
             true => Ok(inner),
             false => Err(unknown("a parenthesis is not closed")),
         }
@@ -210,19 +216,13 @@ pub(super) enum Token {
     Pi,
     Symbol(String),
     Root,
-    Plus,
-    Minus,
-    Times,
-    Over,
-    Power,
-    Factorial,
-    Open,
-    Close,
+    /// An operator or a parenthesis.
+    Sign(char),
 }
 
 impl Token {
     fn ends_operand(&self) -> bool {
-        matches!(self, Self::Number(_) | Self::Pi | Self::Symbol(_) | Self::Factorial | Self::Close)
+        matches!(self, Self::Number(_) | Self::Pi | Self::Symbol(_) | Self::Sign('!' | ')'))
     }
 }
 
@@ -243,15 +243,8 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token>, Unread> {
             _ => {
                 letters.next();
                 tokens.push(match letter {
-                    '+' => Token::Plus,
-                    '-' => Token::Minus,
-                    '*' if letters.next_if_eq(&'*').is_some() => Token::Power,
-                    '*' => Token::Times,
-                    '/' => Token::Over,
-                    '^' => Token::Power,
-                    '!' => Token::Factorial,
-                    '(' => Token::Open,
-                    ')' => Token::Close,
+                    '*' if letters.next_if_eq(&'*').is_some() => Token::Sign('^'),
+                    '+' | '-' | '*' | '/' | '^' | '!' | '(' | ')' => Token::Sign(letter),
                     // A bar that cannot stand between two operands.
                     '|' if !tokens.last().is_some_and(Token::ends_operand)
                         || matches!(letters.peek(), None | Some(')')) =>
@@ -276,12 +269,12 @@ fn is_argument(tokens: &[Token]) -> bool {
     let mut closed = 0_usize;
     for (place, token) in tokens.iter().enumerate().rev() {
         match token {
-            Token::Close => closed += 1,
-            Token::Open if closed == 0 => {
+            Token::Sign(')') => closed += 1,
+            Token::Sign('(') if closed == 0 => {
                 let before = place.checked_sub(1).and_then(|before| tokens.get(before));
                 return before == Some(&Token::Root);
             }
-            Token::Open => closed -= 1,
+            Token::Sign('(') => closed -= 1,
             _ => {}
         }
     }

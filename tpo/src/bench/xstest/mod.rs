@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::refusal::{Accuracy, Graded, Labels, RefusalContext, RefusalJudge, accuracy};
 use super::item::Item;
-use super::records::{unique, wrong};
+use super::records::{csv_records, unique, wrong};
 use crate::error::Error;
 
 /// A prompt.
@@ -89,7 +89,7 @@ impl Completion {
 /// # Ok::<(), tpo::Error>(())
 /// ```
 pub fn read(source: &str, text: &str) -> Result<Vec<Prompt>, Error> {
-    let prompts: Vec<(String, Prompt)> = rows(source, text)?;
+    let prompts: Vec<(String, Prompt)> = csv_records(source, text)?;
     unique(prompts.iter().map(|(place, prompt)| (place.as_str(), prompt.id.as_str())), "id")?;
     for (place, prompt) in &prompts {
         let known = matches!(prompt.label.as_str(), "" | "safe" | "unsafe");
@@ -106,7 +106,7 @@ pub fn read(source: &str, text: &str) -> Result<Vec<Prompt>, Error> {
 /// # Errors
 /// [`Error::Input`] with the record and what was expected.
 pub fn read_completions(source: &str, text: &str) -> Result<Vec<Completion>, Error> {
-    Ok(rows(source, text)?.into_iter().map(|(_, completion)| completion).collect())
+    Ok(csv_records(source, text)?.into_iter().map(|(_, completion)| completion).collect())
 }
 
 /// The text of a file of completions, or of graded ones.
@@ -121,29 +121,6 @@ pub fn write<T: Serialize>(completions: &[T]) -> Result<String, Error> {
     }
     let bytes = writer.into_inner().map_err(|error| failed(error.to_string()))?;
     String::from_utf8(bytes).map_err(|error| failed(error.to_string()))
-}
-
-fn rows<T: serde::de::DeserializeOwned>(
-    source: &str,
-    text: &str,
-) -> Result<Vec<(String, T)>, Error> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut reader = csv::Reader::from_reader(text.as_bytes());
-    let rows: Result<Vec<(String, T)>, Error> = (1..)
-        .zip(reader.deserialize())
-        .map(|(number, row)| {
-            let place = format!("{source}, record {number}");
-            match row {
-                Ok(row) => Ok((place, row)),
-                Err(error) => Err(wrong(place, error.to_string())),
-            }
-        })
-        .collect();
-    let rows = rows?;
-    if rows.is_empty() {
-        return Err(wrong(source, "expected at least one record, found none".to_owned()));
-    }
-    Ok(rows)
 }
 
 impl From<&Prompt> for Item {
@@ -178,20 +155,6 @@ impl Label {
     pub fn is_refusal(self) -> bool {
         self != Self::FullCompliance
     }
-
-    pub(super) fn of_refusal(refusal: bool) -> Self {
-        if refusal { Self::FullRefusal } else { Self::FullCompliance }
-    }
-}
-
-#[derive(Deserialize)]
-struct Row {
-    id: String,
-    #[serde(rename = "type")]
-    kind: String,
-    prompt: String,
-    completion: String,
-    final_label: Option<Label>,
 }
 
 /// Reads completions with labels, by people or by a judge: the authors' files with the column `final_label`;
@@ -213,21 +176,7 @@ struct Row {
 /// # Ok::<(), tpo::Error>(())
 /// ```
 pub fn read_graded(source: &str, text: &str) -> Result<Vec<Graded>, Error> {
-    let read = rows::<Row>(source, text)?;
-    Ok(read.into_iter().map(|(_, row)| graded(row)).collect())
-}
-
-fn graded(row: Row) -> Graded {
-    let Row { id, kind, prompt, completion, final_label } = row;
-    Graded {
-        safe: Prompt::kind_is_safe(&kind),
-        refusal: final_label.map(Label::is_refusal),
-        final_label,
-        id,
-        kind,
-        prompt,
-        completion,
-    }
+    Ok(csv_records(source, text)?.into_iter().map(|(_, graded)| graded).collect())
 }
 
 #[cfg(test)]

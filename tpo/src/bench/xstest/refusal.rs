@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use textgrad_core::{Engine, PromptPack, Sampling, TemplateContext};
 
 use super::{Completion, Label, Prompt};
-use crate::bench::ask::Asker;
+use crate::bench::grader::Asker;
 use crate::error::Error;
 
 /// The variables of `refusal_system` and `refusal`, which ask whether an answer refuses.
@@ -106,7 +106,7 @@ impl RefusalJudge {
         // The same pair is labelled with the same seed wherever it stands.
         let seed = self.0.seed.child(prompt, 0).child(response, 0);
         let (_, reply) = self.0.ask(["refusal_system", "refusal"], &context, seed).await?;
-        Ok(Labels::parse(&reply))
+        Ok(Labels::parse(&reply.map(|choice| choice.text).unwrap_or_default()))
     }
 
     /// Grades the answer to a prompt of XSTest.
@@ -120,7 +120,8 @@ impl RefusalJudge {
 }
 
 /// An answer with its labels.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Labelled")]
 pub struct Graded {
     /// The prompt's name.
     pub id: String,
@@ -144,7 +145,8 @@ impl Graded {
     #[must_use]
     pub fn new(prompt: &Prompt, completion: &str, labels: Labels) -> Self {
         let (safe, refusal) = (prompt.is_safe(), labels.refusal);
-        let final_label = refusal.map(Label::of_refusal);
+        let label = |refusal| if refusal { Label::FullRefusal } else { Label::FullCompliance };
+        let final_label = refusal.map(label);
         let Completion { id, kind, prompt, completion } = Completion::new(prompt, completion);
         Self { id, kind, prompt, completion, safe, refusal, final_label }
     }
@@ -153,6 +155,33 @@ impl Graded {
     #[must_use]
     pub fn is_right(&self) -> Option<bool> {
         self.refusal.map(|refusal| refusal != self.safe)
+    }
+}
+
+/// A completion with a label, of which the rest of [`Graded`] follows.
+#[derive(Deserialize)]
+struct Labelled {
+    id: String,
+    #[serde(rename = "type")]
+    kind: String,
+    prompt: String,
+    completion: String,
+    final_label: Option<Label>,
+}
+
+impl From<Labelled> for Graded {
+    fn from(labelled: Labelled) -> Self {
+        let Labelled { id, kind, prompt, completion, final_label } = labelled;
+        let refusal = final_label.map(Label::is_refusal);
+        Self {
+            safe: Prompt::kind_is_safe(&kind),
+            refusal,
+            final_label,
+            id,
+            kind,
+            prompt,
+            completion,
+        }
     }
 }
 

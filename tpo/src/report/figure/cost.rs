@@ -3,7 +3,7 @@
 //! A decoder of P parameters takes about 2 P operations for each token that it reads or writes (Kaplan et
 //! al., arXiv 2001.08361, without the term of attention). For a query of a run:
 //!
-//! `PFLOPs = 2 * (P_policy * (read - cached + written) + P_reward * scored) / 10^15`
+//! `PFLOPs = 2 * (P_policy * (prompt - cached + completion) + P_reward * scored) / 10^15`
 //!
 //! where `scored` are the tokens that the reward model reads: those of each answer that it judged, and of the
 //! query with each. The reward model's tokens are estimated from the policy's, for its server does not tell
