@@ -82,20 +82,21 @@ fn dialogue(number: usize, place: &str, line: &Pair) -> Result<Dialogue, Error> 
 /// if the user said something after it.
 fn query(asked: &str) -> Result<Query, Error> {
     let mut turns: Vec<(bool, String)> = Vec::new();
-    let mut rest = asked;
-    while let Some((human, body)) = side(rest) {
-        let end = [HUMAN, ASSISTANT].iter().filter_map(|mark| body.find(mark)).min();
-        let (content, after) = body.split_at(end.unwrap_or(body.len()));
-        let content = content.trim();
-        match turns.last_mut() {
-            _ if content.is_empty() => {}
-            Some((last, text)) if *last == human => {
-                text.push_str("\n\n");
-                text.push_str(content);
+    for (place, part) in asked.split(HUMAN).enumerate() {
+        for (side, content) in part.split(ASSISTANT).map(str::trim).enumerate() {
+            let human = side == 0;
+            // What stands before the first mark is no turn.
+            if content.is_empty() || (place == 0 && human) {
+                continue;
             }
-            _ => turns.push((human, content.to_owned())),
+            match turns.last_mut() {
+                Some((last, text)) if *last == human => {
+                    text.push_str("\n\n");
+                    text.push_str(content);
+                }
+                _ => turns.push((human, content.to_owned())),
+            }
         }
-        rest = after;
     }
     match turns.as_slice() {
         [(true, only)] => Ok(Query::from(only.as_str())),
@@ -104,18 +105,6 @@ fn query(asked: &str) -> Result<Query, Error> {
             false => Message::assistant(text),
         })),
     }
-}
-
-/// Whose turn the text begins with, and what follows the mark.
-fn side(text: &str) -> Option<(bool, &str)> {
-    let human = text.find(HUMAN);
-    let assistant = text.find(ASSISTANT);
-    let first = match (human, assistant) {
-        (Some(human), Some(assistant)) => human < assistant,
-        (human, _) => human.is_some(),
-    };
-    let mark = if first { HUMAN } else { ASSISTANT };
-    text.split_once(mark).map(|(_, body)| (first, body))
 }
 
 impl From<&Dialogue> for Item {

@@ -1,12 +1,16 @@
-//! Lines of `model_judgment`, and verdicts.
+//! Judge that plays two games per question, its verdicts, and lines of `model_judgment`.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
+use futures_util::future::try_join;
 use regex::Regex;
 use serde::{Deserialize, Serialize};
-use textgrad_core::Message;
+use serde_json::{Value as Json, json};
+use textgrad_core::{Engine, Message, PromptPack, Sampling, Seed, TemplateContext};
 
-use crate::bench::records::{jsonl, records};
+use super::{Answer, Question};
+use crate::bench::grader::Asker;
+use crate::bench::records::{jsonl, records, wrong};
 use crate::error::Error;
 
 /// Which of two answers is better, and how much.
@@ -190,39 +194,101 @@ pub fn read_judgments(source: &str, text: &str) -> Result<Vec<Judgment>, Error> 
     Ok(read.into_iter().map(|(_, judgment)| judgment).collect())
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// The variables of `duel_system` and `duel`, which word a game.
+#[derive(Debug, Clone, Serialize)]
+pub struct GameContext<'a> {
+    /// The request.
+    pub question: &'a str,
+    /// The category of the question.
+    pub category: &'a str,
+    /// Whether the category is one where a judge need not answer the question first.
+    pub creative: bool,
+    /// The answer in the first place.
+    pub answer_a: &'a str,
+    /// The answer in the second place.
+    pub answer_b: &'a str,
+}
 
-    #[test]
-    fn the_last_verdict_in_two_brackets_counts() {
-        for (reply, verdict) in [
-            ("[[A>B]] then [[B>A]]", Some(Verdict::BBetter)),
-            ("my verdict is: [[a>>b]]", Some(Verdict::AMuchBetter)),
-            ("[[A=B]] ... [B>A]", Some(Verdict::Tie)),
-            ("[A>B] or rather [B>>A]", Some(Verdict::BMuchBetter)),
-            ("[[B<<A]]", Some(Verdict::AMuchBetter)),
-            ("[[A<B]]", Some(Verdict::BBetter)),
-            ("A>B", None),
-            ("[[C>B]]", None),
-            // A verdict that is no comparison is none, also after one that is.
-            ("[[A>B]] [[A]]", None),
-            ("", None),
-        ] {
-            assert_eq!(Verdict::of(reply), verdict, "{reply}");
-        }
-    }
-
-    #[test]
-    fn files_of_the_official_program_are_read() {
-        let line = r#"{"uid":"u","category":"hard_prompt","judge":"j","model":"m","baseline":"b","games":[{"score":"A<<B","judgment":{"answer":"x"},"prompt":[{"role":"user","content":"p"}]},null]}"#;
-        let judgments = read_judgments("f", line).unwrap();
-        assert_eq!(judgments[0].verdicts(), None);
-        let first = judgments[0].games[0].as_ref().unwrap();
-        assert_eq!((first.score, first.judgment()), (Some(Verdict::BMuchBetter), "x"));
-        let error = read_judgments("f", &line.replace("A<<B", "A")).unwrap_err().to_string();
-        assert!(error.contains("expected a verdict such as A>>B, got \"A\""), "{error}");
-        let back = read_judgments("f", &write_judgments(&judgments).unwrap()).unwrap();
-        assert_eq!(back, judgments);
+impl TemplateContext for GameContext<'_> {
+    fn example() -> Json {
+        json!({ "question": "", "category": "", "creative": false, "answer_a": "", "answer_b": "" })
     }
 }
+
+/// Compares answers: two games a question, with the positions swapped, as Arena-Hard does. The wording is
+/// ours unless a pack brings the official one, and the score depends on the judge: compare only scores of the
+/// same judge and wording.
+#[derive(Debug, Clone)]
+pub struct Judge(Asker);
+
+impl Judge {
+    /// A judge, at temperature 0 and at most 16000 tokens a judgment, as the authors have it for version 2.
+    /// The pack needs the [templates](crate::prompts::templates) of this crate.
+    #[must_use]
+    pub fn new(engine: Arc<dyn Engine>, prompts: Arc<PromptPack>) -> Self {
+        let sampling = Sampling::default().with_temperature(0.0).with_max_tokens(16_000);
+        Self(Asker::new(engine, prompts)).sampling(sampling)
+    }
+
+    /// Sampling parameters of judgments; `n` is ignored.
+    #[must_use]
+    pub fn sampling(mut self, sampling: Sampling) -> Self {
+        self.0.sampling = sampling;
+        self
+    }
+
+    /// The seed that the seeds of the games are derived from.
+    #[must_use]
+    pub fn seed(mut self, seed: Seed) -> Self {
+        self.0.seed = seed;
+        self
+    }
+
+    /// Plays both games of a question at the same time. A judgment without a verdict is kept as it is.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if the answers are to another question, else those of the engine and of the templates.
+    pub async fn judge(
+        &self,
+        question: &Question,
+        baseline: &Answer,
+        answer: &Answer,
+    ) -> Result<Judgment, Error> {
+        for given in [baseline, answer] {
+            if given.uid != question.uid {
+                let reason =
+                    format!("expected an answer to {:?}, got one to {:?}", question.uid, given.uid);
+                return Err(wrong(&given.model, reason));
+            }
+        }
+        let (first, second) = try_join(
+            self.game(question, baseline.text(), answer.text(), 0),
+            self.game(question, answer.text(), baseline.text(), 1),
+        )
+        .await?;
+        Ok(Judgment {
+            uid: question.uid.clone(),
+            category: question.category.clone(),
+            judge: self.0.name().to_owned(),
+            model: answer.model.clone(),
+            baseline: baseline.model.clone(),
+            games: [Some(first), Some(second)],
+        })
+    }
+
+    async fn game(&self, question: &Question, a: &str, b: &str, place: u64) -> Result<Game, Error> {
+        let context = GameContext {
+            question: &question.prompt,
+            category: &question.category,
+            creative: question.category == "creative_writing",
+            answer_a: a,
+            answer_b: b,
+        };
+        let seed = self.0.seed.child(&question.uid, 0).child("game", place);
+        let (messages, reply) = self.0.ask(["duel_system", "duel"], &context, seed).await?;
+        Ok(Game::new(&messages, reply.map(|choice| choice.text).unwrap_or_default()))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use super::boxed as mathd;
-use super::normalize::normal;
-use super::normalize::{is_fraction, is_integer, without_commas};
+use super::normalize::{
+    first_normal_form, is_fraction, is_integer, second_normal_form, without_commas,
+};
 use super::symbolic::{Comparison, compare};
 
 /// What the rules say of an answer.
@@ -46,10 +46,10 @@ pub enum Grade {
 /// ```
 #[must_use]
 pub fn grade(given: &str, right: &str) -> Grade {
-    if mathd::normal(given) == mathd::normal(right) {
+    if first_normal_form(given) == first_normal_form(right) {
         return Grade::Correct;
     }
-    let (given, right) = match (normal(given), normal(right)) {
+    let (given, right) = match (second_normal_form(given), second_normal_form(right)) {
         (Ok(given), Ok(right)) => (given, right),
         (Err(reason), _) | (_, Err(reason)) => return Grade::Undecided(reason),
     };

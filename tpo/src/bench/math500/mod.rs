@@ -5,9 +5,6 @@
 //! PRM800K project. Other graders disagree with these rules in places, so a figure must say which grader gave
 //! it; [`write_pairs`] and [`write_pairs_jsonl`] write answers for them.
 
-mod boxed;
-mod commands;
-mod exact;
 mod expression;
 mod grade;
 mod latex;
@@ -19,8 +16,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use textgrad_core::{PromptPack, TemplateContext};
 
-pub use self::boxed::last_boxed;
 pub use self::grade::{Accuracy, Grade, accuracy, grade};
+pub use self::normalize::last_boxed;
 use super::item::Item;
 use super::records::{jsonl, records, unique};
 use crate::error::Error;
