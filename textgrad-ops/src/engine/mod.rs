@@ -26,3 +26,16 @@ pub use self::http::HttpOptions;
 pub use self::openai::OpenAi;
 #[doc(inline)]
 pub use self::preset::{EngineBuilder, PRESETS, engine, engine_with};
+
+use textgrad_core::{EngineError, ErrorKind};
+
+/// The error of a setting or a request that cannot be sent.
+fn invalid(message: impl Into<String>) -> EngineError {
+    EngineError::new(ErrorKind::InvalidRequest, message)
+}
+
+/// Whether a text may stand for one segment of a path: it cannot lead out of it.
+fn is_path_segment(text: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    text.bytes().all(is_plain) && text.bytes().any(|byte| byte != b'.')
+}

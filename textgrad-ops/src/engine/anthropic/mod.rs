@@ -1,21 +1,19 @@
 //! Anthropic's Messages API.
 
-mod body;
-mod reply;
 #[cfg(test)]
 mod tests;
+mod wire;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 
 use async_trait::async_trait;
-use secrecy::SecretString;
+use derive_setters::Setters;
 use textgrad_core::{Engine, EngineError, EngineInfo, ErrorKind, Request, Response, Sampling};
 
-use self::body::{Shape, body};
-use self::reply::Messages;
-use super::http::{HttpOptions, JsonClient, JsonClientBuilder};
-use super::wire::{exchange, named};
+use self::wire::Messages;
+use super::http::{JsonClient, JsonClientBuilder};
+use super::wire::{ModelSettings, ServedModel};
+use crate::util::Learned;
 
 /// An engine that speaks Anthropic's Messages API.
 ///
@@ -46,49 +44,45 @@ use super::wire::{exchange, named};
 /// ```
 #[derive(Debug, Clone)]
 pub struct Anthropic {
-    info: EngineInfo,
-    client: JsonClient,
-    shape: Shape,
-    known: Arc<LearnedControls>,
+    model: ServedModel,
+    default_max_tokens: u32,
+    controls: Arc<Learned<Controls>>,
 }
 
 impl Anthropic {
     /// Settings for an engine of a server, such as `https://api.anthropic.com` (without `/v1`), and one of its
     /// models.
     pub fn builder(base_url: impl Into<String>, model: impl Into<String>) -> AnthropicBuilder {
-        AnthropicBuilder::new(base_url.into(), model.into())
-    }
-
-    fn new(name: String, client: JsonClient, shape: Shape) -> Self {
-        let identity = client.identity("anthropic", &shape.model);
-        let info = EngineInfo::new(name).with_identity(identity);
-        Self { info, client, shape, known: Arc::default() }
-    }
-
-    async fn ask(&self, request: &Request, controls: Controls) -> Result<Response, EngineError> {
-        let body = body(&self.shape, request, controls)?;
-        exchange::<Messages>(&self.client, "v1/messages", &body, self.shape.stream, 1).await
+        AnthropicBuilder::new(JsonClient::builder(base_url), ModelSettings::new(model))
     }
 }
 
 #[async_trait]
 impl Engine for Anthropic {
     fn info(&self) -> &EngineInfo {
-        &self.info
+        &self.model.info
     }
 
     async fn complete(&self, request: &Request) -> Result<Response, EngineError> {
-        let mut controls = self.known.get();
+        let sampling = &request.sampling;
+        let mut controls = self.controls.get();
         loop {
-            let error = match self.ask(request, controls).await {
+            let body = self.body(request, controls)?;
+            let error = match self.model.exchange::<Messages>("v1/messages", &body, 1).await {
                 Ok(response) => return Ok(response),
                 Err(error) => error,
             };
             // Each turn sends less than the one before, so there are three at most.
-            match self.known.learn(controls, &error, &request.sampling) {
-                Some(fewer) if fewer > controls => controls = fewer,
-                _ => return Err(error),
+            let fewer = controls.after(&error, sampling).filter(|fewer| *fewer > controls);
+            let Some(fewer) = fewer else { return Err(error) };
+            if self.controls.raise(fewer) {
+                tracing::warn!(
+                    temperature = fewer.of(sampling).0,
+                    "the model refuses these controls of sampling; going on without top_p{}",
+                    if fewer == Controls::Neither { " and temperature" } else { "" }
+                );
             }
+            controls = fewer;
         }
     }
 }
@@ -100,54 +94,21 @@ const VERSION: &str = "2023-06-01";
 const MAX_TOKENS: u32 = 4096;
 
 /// Settings of an [`Anthropic`] engine; see [`Anthropic::builder`].
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Setters)]
 #[must_use = "a builder makes nothing until it is built"]
 pub struct AnthropicBuilder {
-    client: JsonClientBuilder,
-    name: Option<String>,
-    shape: Shape,
+    #[setters(skip)]
+    pub(super) client: JsonClientBuilder,
+    #[setters(skip)]
+    pub(super) model: ModelSettings,
+    /// The longest answer, in tokens, where [`Sampling::max_tokens`](textgrad_core::Sampling::max_tokens) is
+    /// not set; default: 4,096. The API requires a bound.
+    default_max_tokens: u32,
 }
 
 impl AnthropicBuilder {
-    fn new(base_url: String, model: String) -> Self {
-        Self {
-            client: JsonClient::builder(base_url),
-            name: None,
-            shape: Shape { model, default_max_tokens: MAX_TOKENS, stream: false },
-        }
-    }
-
-    /// The key, sent as `x-api-key`.
-    pub fn key(mut self, key: impl Into<SecretString>) -> Self {
-        self.client = self.client.key_in("x-api-key", key);
-        self
-    }
-
-    /// HTTP settings: headers, timeouts, proxies.
-    pub fn http(mut self, options: HttpOptions) -> Self {
-        self.client = self.client.http(options);
-        self
-    }
-
-    /// The name of the engine. Default: `anthropic:<model>`. Traces take what is before the colon for the
-    /// provider.
-    pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.name = Some(name.into());
-        self
-    }
-
-    /// The longest answer, in tokens, where [`Sampling::max_tokens`](textgrad_core::Sampling::max_tokens) is
-    /// not set; default: 4,096. The API requires a bound.
-    pub fn default_max_tokens(mut self, tokens: u32) -> Self {
-        self.shape.default_max_tokens = tokens;
-        self
-    }
-
-    /// Whether responses are streamed. Default: false. The response is the same: streaming only keeps long
-    /// answers from running into the idle timeouts of proxies.
-    pub fn stream(mut self, stream: bool) -> Self {
-        self.shape.stream = stream;
-        self
+    pub(super) fn new(client: JsonClientBuilder, model: ModelSettings) -> Self {
+        Self { client, model, default_max_tokens: MAX_TOKENS }
     }
 
     /// The engine.
@@ -155,21 +116,22 @@ impl AnthropicBuilder {
     /// # Errors
     /// [`ErrorKind::InvalidRequest`] if the model has no name, and
     /// those of [`JsonClientBuilder::build`].
-    pub fn build(self) -> Result<Anthropic, EngineError> {
-        let model = named(&self.shape.model)?;
-        let name = self.name.unwrap_or_else(|| format!("anthropic:{model}"));
-        Ok(Anthropic::new(
-            name,
-            self.client.protocol_header("anthropic-version", VERSION).build()?,
-            Shape { model, ..self.shape },
-        ))
+    pub fn build(mut self) -> Result<Anthropic, EngineError> {
+        self.client.key_header.get_or_insert_with(|| "x-api-key".to_owned());
+        self.client.http = self.client.http.header("anthropic-version", VERSION);
+        Ok(Anthropic {
+            model: ServedModel::new("anthropic", self.model, self.client)?,
+            default_max_tokens: self.default_max_tokens,
+            controls: Arc::default(),
+        })
     }
 }
 
 /// What is sent of temperature and `top_p`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 enum Controls {
     /// Whatever is set.
+    #[default]
     Both,
     /// The temperature; `top_p` only where there is none.
     One,
@@ -204,32 +166,5 @@ impl Controls {
             return None;
         };
         (next.of(sampling) != self.of(sampling)).then_some(next)
-    }
-}
-
-/// What was learned of a model so far.
-#[derive(Debug, Default)]
-struct LearnedControls(AtomicU8);
-
-impl LearnedControls {
-    fn get(&self) -> Controls {
-        match self.0.load(Ordering::Relaxed) {
-            0 => Controls::Both,
-            1 => Controls::One,
-            _ => Controls::Neither,
-        }
-    }
-
-    /// Takes note of a refusal; what to send instead, if that can help.
-    fn learn(&self, sent: Controls, error: &EngineError, sampling: &Sampling) -> Option<Controls> {
-        let next = sent.after(error, sampling)?;
-        if self.0.fetch_max(next as u8, Ordering::Relaxed) < next as u8 {
-            tracing::warn!(
-                temperature = next.of(sampling).0,
-                "the model refuses these controls of sampling; going on without top_p{}",
-                if next == Controls::Neither { " and temperature" } else { "" }
-            );
-        }
-        Some(next)
     }
 }

@@ -1,21 +1,19 @@
 //! Google's Gemini API: `generateContent`.
 
-mod body;
-mod reply;
 #[cfg(test)]
 mod tests;
+mod wire;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use secrecy::SecretString;
 use textgrad_core::{Engine, EngineError, EngineInfo, ErrorKind, Request, Response, truncate};
 
-use self::body::body;
-use self::reply::Candidates;
-use super::http::{HttpOptions, JsonClient, JsonClientBuilder};
-use super::wire::{exchange, named};
+use self::wire::{Candidates, body};
+use super::http::{JsonClient, JsonClientBuilder};
+use super::wire::{ModelSettings, ServedModel};
+use super::{invalid, is_path_segment};
+use crate::util::Learned;
 
 /// An engine that speaks the Gemini API.
 ///
@@ -43,32 +41,24 @@ use super::wire::{exchange, named};
 /// ```
 #[derive(Debug, Clone)]
 pub struct Gemini {
-    info: EngineInfo,
-    client: JsonClient,
-    /// The path of the model.
-    resource: String,
-    stream: bool,
-    single: Arc<AtomicBool>,
+    /// Its id is the path of the model.
+    model: ServedModel,
+    /// Whether the model gives one candidate at a time.
+    single: Arc<Learned<bool>>,
 }
 
 impl Gemini {
     /// Settings for an engine of a server, such as `https://generativelanguage.googleapis.com/v1beta`, and one
     /// of its models.
     pub fn builder(base_url: impl Into<String>, model: impl Into<String>) -> GeminiBuilder {
-        GeminiBuilder::new(base_url.into(), model.into())
-    }
-
-    fn new(name: String, client: JsonClient, resource: String, stream: bool) -> Self {
-        let identity = client.identity("gemini", &resource);
-        let info = EngineInfo::new(name).with_identity(identity);
-        Self { info, client, resource, stream, single: Arc::default() }
+        GeminiBuilder::new(JsonClient::builder(base_url), ModelSettings::new(model))
     }
 
     async fn ask(&self, request: &Request, n: u32) -> Result<Response, EngineError> {
-        let body = body(request, n)?;
-        let method = if self.stream { "streamGenerateContent?alt=sse" } else { "generateContent" };
-        let path = format!("{}:{method}", self.resource);
-        exchange::<Candidates>(&self.client, &path, &body, self.stream, n).await
+        let stream = self.model.stream;
+        let method = if stream { "streamGenerateContent?alt=sse" } else { "generateContent" };
+        let path = format!("{}:{method}", self.model.id);
+        self.model.exchange::<Candidates>(&path, &body(request, n)?, n).await
     }
 }
 
@@ -84,15 +74,15 @@ fn knows_one_only(error: &EngineError) -> bool {
 #[async_trait]
 impl Engine for Gemini {
     fn info(&self) -> &EngineInfo {
-        &self.info
+        &self.model.info
     }
 
     async fn complete(&self, request: &Request) -> Result<Response, EngineError> {
         let n = request.sampling.n;
-        if n > 1 && !self.single.load(Ordering::Relaxed) {
+        if n > 1 && !self.single.get() {
             match self.ask(request, n).await {
                 Err(error) if knows_one_only(&error) => {
-                    self.single.store(true, Ordering::Relaxed);
+                    self.single.raise(true);
                 }
                 result => return result,
             }
@@ -105,40 +95,13 @@ impl Engine for Gemini {
 #[derive(Debug, Clone)]
 #[must_use = "a builder makes nothing until it is built"]
 pub struct GeminiBuilder {
-    client: JsonClientBuilder,
-    name: Option<String>,
-    model: String,
-    stream: bool,
+    pub(super) client: JsonClientBuilder,
+    pub(super) model: ModelSettings,
 }
 
 impl GeminiBuilder {
-    fn new(base_url: String, model: String) -> Self {
-        Self { client: JsonClient::builder(base_url), name: None, model, stream: false }
-    }
-
-    /// The key, sent as `x-goog-api-key`.
-    pub fn key(mut self, key: impl Into<SecretString>) -> Self {
-        self.client = self.client.key_in("x-goog-api-key", key);
-        self
-    }
-
-    /// HTTP settings: headers, timeouts, proxies.
-    pub fn http(mut self, options: HttpOptions) -> Self {
-        self.client = self.client.http(options);
-        self
-    }
-
-    /// The name of the engine. Default: `gemini:<model>`. Traces take what is before the colon for the provider.
-    pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.name = Some(name.into());
-        self
-    }
-
-    /// Whether responses are streamed. Default: false. The response is the same: streaming only keeps long
-    /// answers from running into the idle timeouts of proxies.
-    pub fn stream(mut self, stream: bool) -> Self {
-        self.stream = stream;
-        self
+    pub(super) fn new(client: JsonClientBuilder, model: ModelSettings) -> Self {
+        Self { client, model }
     }
 
     /// The engine.
@@ -146,30 +109,23 @@ impl GeminiBuilder {
     /// # Errors
     /// [`ErrorKind::InvalidRequest`] if the model has no name or one that cannot be part of a path, and
     /// those of [`JsonClientBuilder::build`].
-    pub fn build(self) -> Result<Gemini, EngineError> {
-        let model = named(&self.model)?;
-        let resource = resource(&model)?;
-        let name = self.name.unwrap_or_else(|| format!("gemini:{model}"));
-        Ok(Gemini::new(name, self.client.build()?, resource, self.stream))
+    pub fn build(mut self) -> Result<Gemini, EngineError> {
+        self.client.key_header.get_or_insert_with(|| "x-goog-api-key".to_owned());
+        let mut model = self.model.named("gemini")?;
+        model.id = resource(&model.id)?;
+        let model = ServedModel::new("gemini", model, self.client)?;
+        Ok(Gemini { model, single: Arc::default() })
     }
 }
 
 /// The path of a model: `models/<name>` unless it says what it is.
 fn resource(model: &str) -> Result<String, EngineError> {
-    let plain = |part: &str| {
-        !part.is_empty()
-            && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
-            && part.bytes().any(|b| b != b'.')
-    };
     // The name becomes part of a path, and must not lead out of it.
-    if !model.split('/').all(plain) {
-        return Err(EngineError::new(
-            ErrorKind::InvalidRequest,
-            format!(
-                "expected the name of a model such as gemini-2.5-flash, got {:?}",
-                truncate(model, 80)
-            ),
-        ));
+    if !model.split('/').all(is_path_segment) {
+        let got = truncate(model, 80);
+        return Err(invalid(format!(
+            "expected the name of a model such as gemini-2.5-flash, got {got:?}"
+        )));
     }
     Ok(if model.contains('/') { model.to_owned() } else { format!("models/{model}") })
 }

@@ -8,7 +8,8 @@ use textgrad_core::{
     Part, Purpose, Request, Response, Sampling, Usage,
 };
 
-use super::{Gemini, HttpOptions};
+use super::Gemini;
+use crate::engine::HttpOptions;
 use crate::engine::http::test_server::{TestServer, events, reply};
 use crate::layer::EngineExt;
 

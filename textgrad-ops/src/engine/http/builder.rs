@@ -1,15 +1,23 @@
-//! HTTP settings, and the builder of the JSON client.
+//! HTTP settings, TLS settings, and the builder of the JSON client.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use derive_setters::Setters;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use rustls::ClientConfig;
+use rustls::crypto::{CryptoProvider, ring};
+use rustls_platform_verifier::BuilderVerifierExt as _;
 use secrecy::{ExposeSecret, SecretString};
 use textgrad_core::{EngineError, ErrorKind};
 
-use super::base_url::BaseUrl;
-use super::client::JsonClient;
+use super::client::{BaseUrl, ClientInner, JsonClient};
 use super::report::Redactor;
+use crate::engine::anthropic::AnthropicBuilder;
+use crate::engine::gemini::GeminiBuilder;
+use crate::engine::invalid;
+use crate::engine::openai::OpenAiBuilder;
+use crate::engine::preset::EngineBuilder;
 
 /// HTTP settings that all clients share.
 ///
@@ -22,14 +30,20 @@ use super::report::Redactor;
 /// let engine = OpenAi::builder("http://localhost:8000/v1", "llama-3.1-8b").http(http).build()?;
 /// # Ok::<(), textgrad_core::EngineError>(())
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Setters)]
 #[must_use = "settings do nothing until a client is built with them"]
 pub struct HttpOptions {
+    #[setters(skip)]
     headers: Vec<(String, SecretString)>,
+    /// The time limit of a connection attempt. Default: 5 s, as in the OpenAI clients.
     connect_timeout: Duration,
+    /// The time limit of a whole reply, its connection included. Default: 600 s, as in the OpenAI clients.
     request_timeout: Duration,
+    /// Connects straight to the server, without the proxies of the environment and the system.
+    #[setters(bool)]
+    no_proxy: bool,
+    /// The largest reply that is read, in bytes. Default: 64 MiB.
     max_body: usize,
-    proxies: bool,
 }
 
 impl Default for HttpOptions {
@@ -38,8 +52,8 @@ impl Default for HttpOptions {
             headers: Vec::new(),
             connect_timeout: Duration::from_secs(5),
             request_timeout: Duration::from_secs(600),
+            no_proxy: false,
             max_body: 64 * 1024 * 1024,
-            proxies: true,
         }
     }
 }
@@ -55,78 +69,32 @@ impl HttpOptions {
     pub fn organization(self, organization: impl Into<String>) -> Self {
         self.header("openai-organization", organization.into())
     }
-
-    /// The time limit of a connection attempt. Default: 5 s, as in the OpenAI clients.
-    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.connect_timeout = timeout;
-        self
-    }
-
-    /// The time limit of a whole reply, its connection included. Default: 600 s, as in the OpenAI clients.
-    pub fn request_timeout(mut self, timeout: Duration) -> Self {
-        self.request_timeout = timeout;
-        self
-    }
-
-    /// Connects straight to the server, without the proxies of the environment and the system.
-    pub fn no_proxy(mut self) -> Self {
-        self.proxies = false;
-        self
-    }
-
-    /// The largest reply that is read, in bytes. Default: 64 MiB.
-    pub fn max_body(mut self, bytes: usize) -> Self {
-        self.max_body = bytes;
-        self
-    }
-}
-
-/// A key and the header that it is sent in; without a header it is a bearer token.
-#[derive(Debug, Clone)]
-struct Key {
-    header: Option<String>,
-    secret: SecretString,
 }
 
 /// Settings of a [`JsonClient`]; see [`JsonClient::builder`].
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Setters)]
+#[setters(
+    into,
+    strip_option,
+    generate_delegates(ty = "OpenAiBuilder", field = "client"),
+    generate_delegates(ty = "AnthropicBuilder", field = "client"),
+    generate_delegates(ty = "GeminiBuilder", field = "client"),
+    generate_delegates(ty = "EngineBuilder", field = "client")
+)]
 #[must_use = "a builder makes nothing until it is built"]
 pub struct JsonClientBuilder {
-    base_url: SecretString,
-    key: Option<Key>,
-    options: HttpOptions,
+    #[setters(skip)]
+    pub(crate) base_url: SecretString,
+    /// The key. White space around it is dropped.
+    pub(crate) key: Option<SecretString>,
+    /// The header that holds the key. Default: `Authorization: Bearer <key>`, and for Anthropic, Gemini and Azure the
+    /// header of their APIs.
+    pub(crate) key_header: Option<String>,
+    /// HTTP settings: headers, timeouts, proxies, and the bound on the size of a reply.
+    pub(crate) http: HttpOptions,
 }
 
 impl JsonClientBuilder {
-    pub(super) fn new(base_url: String) -> Self {
-        Self { base_url: base_url.into(), key: None, options: HttpOptions::default() }
-    }
-
-    /// The key, sent as `Authorization: Bearer <key>`. White space around it is dropped.
-    pub fn key(mut self, key: impl Into<SecretString>) -> Self {
-        self.key = Some(Key { header: None, secret: key.into() });
-        self
-    }
-
-    /// The key, sent in a header of its own, such as `x-api-key`, instead of `Authorization`. White space
-    /// around it is dropped.
-    pub fn key_in(mut self, header: impl Into<String>, key: impl Into<SecretString>) -> Self {
-        self.key = Some(Key { header: Some(header.into()), secret: key.into() });
-        self
-    }
-
-    /// HTTP settings: headers, timeouts, proxies, and the bound on the size of a reply.
-    pub fn http(mut self, options: HttpOptions) -> Self {
-        self.options = options;
-        self
-    }
-
-    /// A header that the protocol requires.
-    pub(crate) fn protocol_header(mut self, name: &str, value: &str) -> Self {
-        self.options = self.options.header(name, value.to_owned());
-        self
-    }
-
     /// The client.
     ///
     /// # Errors
@@ -138,11 +106,12 @@ impl JsonClientBuilder {
         let mut headers = HeaderMap::new();
         let mut secrets: Vec<SecretString> = base.secrets().into_iter().map(Into::into).collect();
         if let Some(key) = &self.key {
-            let (name, value) = key.header()?;
+            let key = key.expose_secret().trim();
+            let (name, value) = key_header(self.key_header.as_deref(), key)?;
             headers.insert(name, value);
-            secrets.push(key.secret.expose_secret().trim().into());
+            secrets.push(key.into());
         }
-        for (name, value) in self.options.headers {
+        for (name, value) in self.http.headers {
             secrets.push(value.clone());
             let (name, value) = header(&name, &value)?;
             if headers.contains_key(&name) {
@@ -157,57 +126,50 @@ impl JsonClientBuilder {
                 "expected a key or a user in the base URL, got both; leave one out",
             ));
         }
-        let tls = super::tls::config().map_err(|error| {
+        let tls = tls_config().map_err(|error| {
             invalid("the system's root certificates could not be read").with_source(error)
         })?;
         let mut http = reqwest::Client::builder().tls_backend_preconfigured(tls);
-        if !self.options.proxies {
+        if self.http.no_proxy {
             http = http.no_proxy();
         }
         let http = http
             .user_agent(concat!("textgrad/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(self.options.connect_timeout)
-            .timeout(self.options.request_timeout)
+            .connect_timeout(self.http.connect_timeout)
+            .timeout(self.http.request_timeout)
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|error| {
                 invalid("the HTTP client could not be set up").with_source(error.without_url())
             })?;
-        Ok(JsonClient::new(
+        Ok(JsonClient(Arc::new(ClientInner {
             http,
             base,
             headers,
-            Arc::new(Redactor::new(secrets)),
-            self.options.max_body,
-            self.options.request_timeout,
-        ))
+            redactor: Arc::new(Redactor::new(secrets)),
+            max_body: self.http.max_body,
+            timeout: self.http.request_timeout,
+        })))
     }
 }
 
-fn invalid(message: impl Into<String>) -> EngineError {
-    EngineError::new(ErrorKind::InvalidRequest, message)
-}
-
-impl Key {
-    fn header(&self) -> Result<(HeaderName, HeaderValue), EngineError> {
-        let key = self.secret.expose_secret().trim();
-        let wrong = |what| {
-            EngineError::new(
-                ErrorKind::Auth,
-                format!("expected a key, got {what}; check where it comes from"),
-            )
-        };
-        if key.is_empty() {
-            return Err(wrong("an empty one"));
-        }
-        let (name, value) = match &self.header {
-            Some(name) => (header_name(name)?, HeaderValue::from_str(key)),
-            None => (AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {key}"))),
-        };
-        let mut value = value.map_err(|_| wrong("one with characters that no header may hold"))?;
-        value.set_sensitive(true);
-        Ok((name, value))
+fn key_header(name: Option<&str>, key: &str) -> Result<(HeaderName, HeaderValue), EngineError> {
+    let wrong = |what| {
+        EngineError::new(
+            ErrorKind::Auth,
+            format!("expected a key, got {what}; check where it comes from"),
+        )
+    };
+    if key.is_empty() {
+        return Err(wrong("an empty one"));
     }
+    let (name, value) = match name {
+        Some(name) => (header_name(name)?, HeaderValue::from_str(key)),
+        None => (AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {key}"))),
+    };
+    let mut value = value.map_err(|_| wrong("one with characters that no header may hold"))?;
+    value.set_sensitive(true);
+    Ok((name, value))
 }
 
 fn header_name(name: &str) -> Result<HeaderName, EngineError> {
@@ -223,4 +185,22 @@ fn header(name: &str, value: &SecretString) -> Result<(HeaderName, HeaderValue),
     })?;
     sent.set_sensitive(true);
     Ok((parsed, sent))
+}
+
+/// TLS 1.2 and 1.3 with the system's root certificates, which are read once per process.
+///
+/// The provider that the process installed does the cryptography; default: ring.
+fn tls_config() -> Result<ClientConfig, rustls::Error> {
+    static CONFIG: OnceLock<ClientConfig> = OnceLock::new();
+    if let Some(config) = CONFIG.get() {
+        return Ok(config.clone());
+    }
+    let provider = CryptoProvider::get_default()
+        .map_or_else(|| Arc::new(ring::default_provider()), Arc::clone);
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_platform_verifier()?
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(CONFIG.get_or_init(|| config).clone())
 }

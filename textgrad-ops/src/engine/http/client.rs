@@ -1,22 +1,20 @@
-//! The JSON client.
+//! The JSON client, and base URLs without their secrets.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::Method;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
+use reqwest::{Method, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 use textgrad_core::{EngineError, ErrorKind};
 
-use super::base_url::BaseUrl;
 use super::body::Body;
-use super::builder::JsonClientBuilder;
-use super::failure::{failed, succeeded};
+use super::builder::{HttpOptions, JsonClientBuilder};
+use super::failure::failed;
 use super::report::{Redactor, Report};
-use super::sse::Events;
+use crate::engine::invalid;
 
 /// The most of a failed reply that is read, in bytes.
 const MAX_ERROR_BODY: usize = 64 * 1024;
@@ -36,26 +34,15 @@ const MAX_ERROR_BODY: usize = 64 * 1024;
 /// # Ok::<(), textgrad_core::EngineError>(())
 /// ```
 #[derive(Clone)]
-pub struct JsonClient {
-    inner: Arc<ClientInner>,
-}
+pub struct JsonClient(pub(super) Arc<ClientInner>);
 
-struct ClientInner {
-    http: reqwest::Client,
-    base: BaseUrl,
-    headers: HeaderMap,
-    redactor: Arc<Redactor>,
-    max_body: usize,
-    timeout: Duration,
-}
-
-/// A reply that may come in pieces.
-#[derive(Debug)]
-pub(crate) enum Reply {
-    /// The whole reply: the server does not stream.
-    Whole(Value, Report),
-    /// Events as they arrive.
-    Events(Box<Events>),
+pub(super) struct ClientInner {
+    pub(super) http: reqwest::Client,
+    pub(super) base: BaseUrl,
+    pub(super) headers: HeaderMap,
+    pub(super) redactor: Arc<Redactor>,
+    pub(super) max_body: usize,
+    pub(super) timeout: Duration,
 }
 
 impl JsonClient {
@@ -64,30 +51,18 @@ impl JsonClient {
     /// A user and password in the URL are sent as basic authentication, a query goes with every request;
     /// neither is ever shown.
     pub fn builder(base_url: impl Into<String>) -> JsonClientBuilder {
-        JsonClientBuilder::new(base_url.into())
-    }
-
-    pub(super) fn new(
-        http: reqwest::Client,
-        base: BaseUrl,
-        headers: HeaderMap,
-        redactor: Arc<Redactor>,
-        max_body: usize,
-        timeout: Duration,
-    ) -> Self {
-        Self { inner: Arc::new(ClientInner { http, base, headers, redactor, max_body, timeout }) }
+        JsonClientBuilder {
+            base_url: base_url.into().into(),
+            key: None,
+            key_header: None,
+            http: HttpOptions::default(),
+        }
     }
 
     /// The base URL without user, password and query.
     #[must_use]
     pub fn base_url(&self) -> String {
-        self.inner.base.shown()
-    }
-
-    /// The identity of an engine on this client: protocol, address without credentials and query, and model. A
-    /// slash at the end of the address makes no difference.
-    pub(crate) fn identity(&self, protocol: &str, model: &str) -> String {
-        format!("{protocol}+{}#{model}", self.base_url().trim_end_matches('/'))
+        self.0.base.shown()
     }
 
     /// Posts `body` to a path below the base URL and reads the reply.
@@ -106,9 +81,7 @@ impl JsonClient {
         B: Serialize + Sync + ?Sized,
         R: DeserializeOwned,
     {
-        let (body, report) =
-            self.send(Method::POST, path, Some(encode(body)?), "application/json").await?;
-        decode(succeeded(&report, &body.whole(&report).await?)?, &report)
+        decode(self.post_body(path, body, "application/json").await?).await
     }
 
     /// Gets a path below the base URL and reads the reply.
@@ -116,25 +89,20 @@ impl JsonClient {
     /// # Errors
     /// As [`post`](Self::post).
     pub async fn get<R: DeserializeOwned>(&self, path: &str) -> Result<R, EngineError> {
-        let (body, report) = self.send(Method::GET, path, None, "application/json").await?;
-        decode(succeeded(&report, &body.whole(&report).await?)?, &report)
+        decode(self.send(Method::GET, path, None, "application/json").await?).await
     }
 
-    /// Posts `body` and reads the reply whole.
-    pub(crate) async fn post_whole(&self, path: &str, body: &Value) -> Result<Reply, EngineError> {
-        let (body, report) =
-            self.send(Method::POST, path, Some(encode(body)?), "application/json").await?;
-        Ok(Reply::Whole(succeeded(&report, &body.whole(&report).await?)?, report))
-    }
-
-    /// Posts `body` and reads the reply as events, or whole where the server does not stream.
-    pub(crate) async fn post_stream(&self, path: &str, body: &Value) -> Result<Reply, EngineError> {
-        let (body, report) =
-            self.send(Method::POST, path, Some(encode(body)?), "text/event-stream").await?;
-        if body.is_json() {
-            return Ok(Reply::Whole(succeeded(&report, &body.whole(&report).await?)?, report));
-        }
-        Ok(Reply::Events(Box::new(Events::new(body, report))))
+    /// Posts `body` and returns the reply, to be read whole or as events.
+    pub(crate) async fn post_body<B: Serialize + ?Sized>(
+        &self,
+        path: &str,
+        body: &B,
+        accept: &'static str,
+    ) -> Result<Body, EngineError> {
+        let body = serde_json::to_vec(body).map_err(|error| {
+            invalid("the body of the request cannot be written as JSON").with_source(error)
+        })?;
+        self.send(Method::POST, path, Some(body), accept).await
     }
 
     async fn send(
@@ -143,8 +111,8 @@ impl JsonClient {
         path: &str,
         body: Option<Vec<u8>>,
         accept: &'static str,
-    ) -> Result<(Body, Report), EngineError> {
-        let inner = &*self.inner;
+    ) -> Result<Body, EngineError> {
+        let inner = &*self.0;
         let url = inner.base.join(path);
         let report = Report::new(&method, &url, Arc::clone(&inner.redactor));
         let mut request =
@@ -156,11 +124,11 @@ impl JsonClient {
             request.send().await.map_err(|error| report.transport(error, inner.timeout))?;
         let status = response.status();
         if status.is_success() {
-            return Ok((Body::new(response, inner.max_body, inner.timeout), report));
+            return Ok(Body::new(response, report, inner.max_body, inner.timeout));
         }
         let headers = response.headers().clone();
         let limit = inner.max_body.min(MAX_ERROR_BODY);
-        let body = Body::new(response, limit, inner.timeout).beginning().await;
+        let body = beginning(response, limit).await;
         Err(failed(&report, status, &headers, &body))
     }
 }
@@ -171,24 +139,93 @@ impl fmt::Debug for JsonClient {
     }
 }
 
-fn encode<B: Serialize + ?Sized>(body: &B) -> Result<Vec<u8>, EngineError> {
-    serde_json::to_vec(body).map_err(|error| {
-        EngineError::new(
-            ErrorKind::InvalidRequest,
-            "the body of the request cannot be written as JSON",
-        )
-        .with_source(error)
+/// The beginning of the body of an error: enough to read it.
+async fn beginning(mut response: reqwest::Response, limit: usize) -> Vec<u8> {
+    let mut body = Vec::new();
+    while let Ok(Some(chunk)) = response.chunk().await {
+        let room = limit.saturating_sub(body.len());
+        body.extend(chunk.iter().take(room));
+        if body.len() >= limit {
+            break;
+        }
+    }
+    body
+}
+
+async fn decode<R: DeserializeOwned>(mut body: Body) -> Result<R, EngineError> {
+    let value = body.json().await?;
+    R::deserialize(&value).map_err(|error| {
+        let quote = body.report().quote(value.to_string().as_bytes());
+        let what = format!("the reply has another shape than expected: `{quote}`");
+        body.report().error(ErrorKind::BadResponse, what).with_source(error)
     })
 }
 
-fn decode<R: DeserializeOwned>(value: Value, report: &Report) -> Result<R, EngineError> {
-    R::deserialize(&value).map_err(|error| {
-        let quote = report.quote(value.to_string().as_bytes());
-        report
-            .error(
-                ErrorKind::BadResponse,
-                format!("the reply has another shape than expected: `{quote}`"),
-            )
-            .with_source(error)
-    })
+/// A validated base URL. Its user information and query are sent, never shown.
+#[derive(Clone)]
+pub(super) struct BaseUrl(Url);
+
+impl BaseUrl {
+    /// Reads a base URL such as `http://localhost:8000/v1`, with or without a slash at its end.
+    pub(super) fn parse(text: &str) -> Result<Self, EngineError> {
+        // The text is not repeated in the error: it may hold a password.
+        let wrong = |what: String| {
+            invalid(format!("expected a base URL such as http://localhost:8000/v1, {what}"))
+        };
+        let mut url =
+            Url::parse(text.trim()).map_err(|error| wrong(format!("but it is no URL: {error}")))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(wrong("but it does not begin with http:// or https://".into()));
+        }
+        if url.host_str().is_none_or(str::is_empty) {
+            return Err(wrong("but it names no host".into()));
+        }
+        url.set_fragment(None);
+        Ok(Self(url))
+    }
+
+    /// The URL of a path below this one; the query stays, and one that the path brings follows it.
+    pub(super) fn join(&self, path: &str) -> Url {
+        let mut url = self.0.clone();
+        let (path, query) = match path.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (path, None),
+        };
+        let base = self.0.path().trim_end_matches('/');
+        let path = path.trim_start_matches('/');
+        if path.is_empty() {
+            url.set_path(base);
+        } else {
+            url.set_path(&format!("{base}/{path}"));
+        }
+        if let Some(query) = query {
+            let own = url.query().map(|own| format!("{own}&")).unwrap_or_default();
+            url.set_query(Some(&format!("{own}{query}")));
+        }
+        url
+    }
+
+    /// Whether the URL brings a user or a password, which become an `Authorization` header.
+    pub(super) fn has_credentials(&self) -> bool {
+        !self.0.username().is_empty() || self.0.password().is_some()
+    }
+
+    /// The parts of the URL that nobody may be shown.
+    pub(super) fn secrets(&self) -> Vec<String> {
+        let password = self.0.password().map(str::to_owned);
+        let query = self.0.query_pairs().map(|(_, value)| value.into_owned());
+        password.into_iter().chain(query).collect()
+    }
+
+    /// The URL without user information, query and fragment.
+    pub(super) fn shown(&self) -> String {
+        shown(&self.0)
+    }
+}
+
+/// Scheme, host, port and path of a URL: what an error may name.
+pub(super) fn shown(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{}://{host}{port}{}", url.scheme(), url.path())
 }

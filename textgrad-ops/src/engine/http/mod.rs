@@ -3,25 +3,20 @@
 //! [`JsonClient`] turns a reply into JSON, or into an [`EngineError`](textgrad_core::EngineError) whose
 //! kind, retry advice and message a caller can rely on, however the server spells its errors.
 
-mod base_url;
 mod body;
 mod builder;
 mod client;
 mod failure;
 mod report;
-mod retry_after;
 mod server_error;
-mod sse;
 #[cfg(test)]
 pub(crate) mod test_server;
 #[cfg(test)]
 mod tests;
-mod tls;
 
 #[doc(inline)]
 pub use self::builder::{HttpOptions, JsonClientBuilder};
 #[doc(inline)]
 pub use self::client::JsonClient;
 
-pub(crate) use self::client::Reply;
-pub(crate) use self::sse::{Event, Events};
+pub(crate) use self::body::{Event, Events};

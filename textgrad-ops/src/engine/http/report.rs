@@ -8,8 +8,8 @@ use reqwest::{Method, Url};
 use secrecy::{ExposeSecret, SecretString};
 use textgrad_core::{EngineError, ErrorKind, truncate};
 
-use super::base_url::shown;
-use super::server_error::ServerError;
+use super::client::shown;
+use super::server_error::{ServerError, advice};
 
 /// The longest text of a server that a message repeats, in characters.
 const LONGEST_QUOTE: usize = 300;
@@ -29,6 +29,12 @@ impl Report {
     /// An error of this exchange in the caller's words.
     pub(crate) fn error(&self, kind: ErrorKind, what: impl AsRef<str>) -> EngineError {
         EngineError::new(kind, format!("{}: {}", self.target, what.as_ref()))
+    }
+
+    /// An error that was made without knowledge of the exchange, as one of it.
+    pub(crate) fn locate(&self, error: EngineError) -> EngineError {
+        let message = format!("{}: {}", self.target, error.message());
+        error.with_message(message)
     }
 
     /// The beginning of a body, fit for a message.
@@ -76,16 +82,6 @@ impl Report {
             format!("the server failed with `{quote}`")
         };
         self.error(kind, format!("{what}{}", advice(kind)))
-    }
-}
-
-/// What to do about an error of a class, where something can be done.
-fn advice(kind: ErrorKind) -> &'static str {
-    match kind {
-        ErrorKind::Auth => "; check the key and what it is allowed to do",
-        ErrorKind::Quota => "; check the account's plan and credit",
-        ErrorKind::NotFound => "; check the base URL and the name of the model",
-        _ => "",
     }
 }
 

@@ -1,11 +1,31 @@
-//! The shapes in which servers spell an error.
+//! Errors of servers: their shapes, and their class by status, code and words.
 
 use std::time::Duration;
 
 use serde_json::Value;
 use textgrad_core::ErrorKind;
 
-use super::retry_after::duration;
+use super::failure::duration;
+
+/// The words by which servers name the class of an error. The first that fits counts.
+const WORDS: [(ErrorKind, &[&str]); 6] = [
+    (ErrorKind::Quota, &["insufficient_quota", "billing_error"]),
+    (ErrorKind::RateLimited, &["rate_limit_error", "rate_limit_exceeded"]),
+    (ErrorKind::Auth, &["authentication_error", "permission_error", "invalid_api_key"]),
+    (ErrorKind::NotFound, &["not_found_error", "NotFoundError", "model_not_found"]),
+    (ErrorKind::InvalidRequest, &["invalid_request_error", "BadRequestError", "request_too_large"]),
+    (ErrorKind::Timeout, &["timeout_error"]),
+];
+
+/// Advice for an error of a class, where something can be done.
+pub(super) fn advice(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::Auth => "; check the key and what it is allowed to do",
+        ErrorKind::Quota => "; check the account's plan and credit",
+        ErrorKind::NotFound => "; check the base URL and the name of the model",
+        _ => "",
+    }
+}
 
 /// The error object of a server, in any of the known shapes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -66,40 +86,26 @@ impl ServerError {
         if let Some(code) = self.code.as_deref().and_then(|code| code.parse().ok()) {
             return self.kind_at(code);
         }
-        let words = [self.class.as_deref(), self.code.as_deref()];
-        let says = |names: &[&str]| words.iter().flatten().any(|word| names.contains(word));
-        if says(&["insufficient_quota", "billing_error"]) {
-            ErrorKind::Quota
-        } else if says(&["rate_limit_error", "rate_limit_exceeded"]) {
-            ErrorKind::RateLimited
-        } else if says(&["authentication_error", "permission_error", "invalid_api_key"]) {
-            ErrorKind::Auth
-        } else if says(&["not_found_error", "NotFoundError", "model_not_found"]) {
-            ErrorKind::NotFound
-        } else if says(&["invalid_request_error", "BadRequestError", "request_too_large"]) {
-            ErrorKind::InvalidRequest
-        } else if says(&["timeout_error"]) {
-            ErrorKind::Timeout
-        } else {
-            ErrorKind::Server
-        }
+        let known = WORDS.iter().find(|(_, words)| self.has_word(words));
+        known.map_or(ErrorKind::Server, |(kind, _)| *kind)
+    }
+
+    fn has_word(&self, words: &[&str]) -> bool {
+        [&self.class, &self.code].into_iter().flatten().any(|word| words.contains(&word.as_str()))
     }
 
     /// The class of an error with an HTTP status.
     pub(super) fn kind_at(&self, status: u16) -> ErrorKind {
-        let out_of_credit = [&self.class, &self.code]
-            .into_iter()
-            .any(|word| word.as_deref() == Some("insufficient_quota"));
         match status {
             401 | 403 => ErrorKind::Auth,
             // Google's word for a wrong key.
-            400 if self.class.as_deref() == Some("API_KEY_INVALID") => ErrorKind::Auth,
+            400 if self.has_word(&["API_KEY_INVALID"]) => ErrorKind::Auth,
             402 => ErrorKind::Quota,
             404 => ErrorKind::NotFound,
             408 => ErrorKind::Timeout,
             // A conflict on the server's side: it passes.
             409 => ErrorKind::Server,
-            429 if out_of_credit => ErrorKind::Quota,
+            429 if self.has_word(&["insufficient_quota"]) => ErrorKind::Quota,
             429 => ErrorKind::RateLimited,
             300..=499 => ErrorKind::InvalidRequest,
             500..=599 => ErrorKind::Server,

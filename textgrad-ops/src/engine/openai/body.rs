@@ -1,9 +1,11 @@
 //! Requests in the wire format.
 
+use derive_setters::Setters;
 use serde_json::{Map, Value, json};
 use textgrad_core::{EngineError, ErrorKind, Message, Part, Request};
 
-use crate::engine::wire::{check, numbers};
+use super::{OpenAi, OpenAiBuilder};
+use crate::engine::wire::{check, refuse_own, set, stop};
 
 /// The name under which the longest answer is sent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -48,30 +50,26 @@ impl SeedField {
     }
 }
 
-/// The settings of an engine that shape a body.
-#[derive(Debug, Clone)]
+/// Departures of a server from OpenAI's chat completions.
+#[derive(Debug, Clone, Default, Setters)]
+#[setters(generate_delegates(ty = "OpenAiBuilder", field = "shape"))]
 pub(super) struct Shape {
-    pub(super) model: String,
-    pub(super) max_tokens_field: MaxTokensField,
-    pub(super) seed_field: SeedField,
-    pub(super) sends_n: bool,
-    pub(super) json_schema: bool,
-    pub(super) stream: bool,
-    pub(super) stream_usage: bool,
-}
-
-impl Shape {
-    pub(super) fn new(model: String) -> Self {
-        Self {
-            model,
-            max_tokens_field: MaxTokensField::default(),
-            seed_field: SeedField::default(),
-            sends_n: true,
-            json_schema: true,
-            stream: false,
-            stream_usage: true,
-        }
-    }
+    /// The name under which [`Sampling::max_tokens`](textgrad_core::Sampling::max_tokens) is sent.
+    /// Default: `max_tokens`.
+    max_tokens_field: MaxTokensField,
+    /// The name under which [`Sampling::seed`](textgrad_core::Sampling::seed) is sent. Default: `seed`.
+    seed_field: SeedField,
+    /// Requests one choice whatever [`Sampling::n`](textgrad_core::Sampling::n) is, for servers that refuse
+    /// `n`. [`EngineExt::complete_choices`](crate::layer::EngineExt::complete_choices) asks for the others.
+    #[setters(bool)]
+    pub(super) single_answers: bool,
+    /// Refuses a [`Request::format`](textgrad_core::Request::format), for servers that do not know
+    /// `response_format` with a JSON schema: some of them would ignore it.
+    #[setters(bool)]
+    no_json_schema: bool,
+    /// Does not ask for the usage of a stream, for servers that refuse `stream_options`.
+    #[setters(bool)]
+    no_stream_options: bool,
 }
 
 /// Fields of the body that have a setting of their own, and the setting.
@@ -95,57 +93,50 @@ const OWN: [(&str, &str); 17] = [
     ("response_format", "Request::format"),
 ];
 
-/// The body of a request. Fields that are not set are not sent, `n` only where it is not 1.
-pub(super) fn body(shape: &Shape, request: &Request) -> Result<Value, EngineError> {
-    let sampling = &request.sampling;
-    check(sampling, &OWN)?;
-    let mut body = Map::new();
-    body.insert("model".into(), shape.model.as_str().into());
-    body.insert("messages".into(), request.messages.iter().map(message).collect());
-    for (name, number) in numbers(sampling) {
-        if let Some(number) = number {
-            body.insert(name.into(), number.into());
+impl OpenAi {
+    /// The body of a request. Fields that are not set are not sent, `n` only where it is not 1.
+    pub(super) fn body(&self, request: &Request) -> Result<Map<String, Value>, EngineError> {
+        let (sampling, shape) = (&request.sampling, &self.shape);
+        check(sampling)?;
+        refuse_own(&sampling.extra, "", &OWN)?;
+        let mut body = Map::new();
+        body.insert("model".into(), self.model.id.as_str().into());
+        body.insert("messages".into(), request.messages.iter().map(message).collect());
+        set(&mut body, "temperature", sampling.temperature);
+        set(&mut body, "top_p", sampling.top_p);
+        set(&mut body, "frequency_penalty", sampling.frequency_penalty);
+        set(&mut body, "presence_penalty", sampling.presence_penalty);
+        let n = Some(sampling.n).filter(|n| *n != 1 && !shape.single_answers);
+        set(&mut body, "n", n);
+        set(&mut body, shape.max_tokens_field.as_str(), sampling.max_tokens);
+        if let Some(field) = shape.seed_field.as_str() {
+            set(&mut body, field, sampling.seed);
         }
-    }
-    if sampling.n != 1 && shape.sends_n {
-        body.insert("n".into(), sampling.n.into());
-    }
-    if let Some(tokens) = sampling.max_tokens {
-        body.insert(shape.max_tokens_field.as_str().into(), tokens.into());
-    }
-    if let (Some(seed), Some(field)) = (sampling.seed, shape.seed_field.as_str()) {
-        body.insert(field.into(), seed.into());
-    }
-    if !sampling.stop.is_empty() {
-        body.insert("stop".into(), json!(sampling.stop));
-    }
-    if let Some(top) = sampling.top_logprobs {
-        body.insert("logprobs".into(), true.into());
-        body.insert("top_logprobs".into(), top.into());
-    }
-    if shape.stream {
-        body.insert("stream".into(), true.into());
-        if shape.stream_usage {
-            body.insert("stream_options".into(), json!({"include_usage": true}));
+        set(&mut body, "stop", stop(sampling));
+        set(&mut body, "logprobs", sampling.top_logprobs.map(|_| true));
+        set(&mut body, "top_logprobs", sampling.top_logprobs);
+        if self.model.stream {
+            body.insert("stream".into(), true.into());
+            if !shape.no_stream_options {
+                body.insert("stream_options".into(), json!({"include_usage": true}));
+            }
         }
-    }
-    if let Some(format) = &request.format {
-        if !shape.json_schema {
-            return Err(EngineError::new(
-                ErrorKind::Unsupported,
-                "this server cannot hold its answers to a JSON schema; ask without a format, or use \
-                 another engine",
-            ));
-        }
-        body.insert(
-            "response_format".into(),
-            json!({"type": "json_schema", "json_schema": {
+        if let Some(format) = &request.format {
+            if shape.no_json_schema {
+                return Err(EngineError::new(
+                    ErrorKind::Unsupported,
+                    "this server cannot hold its answers to a JSON schema; ask without a format, or use \
+                     another engine",
+                ));
+            }
+            let schema = json!({"type": "json_schema", "json_schema": {
                 "name": format.name(), "strict": format.is_strict(), "schema": format.schema(),
-            }}),
-        );
+            }});
+            body.insert("response_format".into(), schema);
+        }
+        body.extend(sampling.extra.clone());
+        Ok(body)
     }
-    body.extend(sampling.extra.clone());
-    Ok(Value::Object(body))
 }
 
 /// One turn: a plain string where it is one text, else a list of parts.
@@ -173,8 +164,12 @@ mod tests {
 
     use super::*;
 
-    fn shape() -> Shape {
-        Shape::new("m".into())
+    fn engine() -> OpenAiBuilder {
+        OpenAi::builder("http://h/v1", "m")
+    }
+
+    fn body(engine: OpenAiBuilder, request: &Request) -> Result<Value, EngineError> {
+        engine.build().unwrap().body(request).map(Value::Object)
     }
 
     #[test]
@@ -182,7 +177,7 @@ mod tests {
         let request =
             Request::new(Purpose::Forward, [Message::system("be brief"), Message::user("hi {x}")]);
         assert_eq!(
-            body(&shape(), &request).unwrap(),
+            body(engine(), &request).unwrap(),
             json!({"model": "m", "messages": [
                 {"role": "system", "content": "be brief"},
                 {"role": "user", "content": "hi {x}"},
@@ -205,13 +200,9 @@ mod tests {
             extra: json!({"top_k": 40, "min_p": 0.1}).as_object().unwrap().clone(),
         };
         let request = Request::new(Purpose::Forward, []).with_sampling(sampling);
-        let shape = Shape {
-            max_tokens_field: MaxTokensField::MaxCompletionTokens,
-            stream: true,
-            ..shape()
-        };
+        let engine = engine().max_tokens_field(MaxTokensField::MaxCompletionTokens).stream(true);
         assert_eq!(
-            body(&shape, &request).unwrap(),
+            body(engine, &request).unwrap(),
             json!({
                 "model": "m", "messages": [], "n": 5, "temperature": 0.7, "top_p": 0.95,
                 "max_completion_tokens": 9, "seed": u64::MAX, "stop": ["a", "b", "c", "d", "e"],
@@ -225,20 +216,18 @@ mod tests {
     fn what_a_server_does_not_know_is_not_sent() {
         let sampling = Sampling::default().with_n(3).with_seed(7);
         let request = Request::new(Purpose::Forward, []).with_sampling(sampling);
-        let picky = Shape {
-            sends_n: false,
-            seed_field: SeedField::Unsent,
-            stream: true,
-            stream_usage: false,
-            ..shape()
-        };
+        let picky = engine()
+            .single_answers()
+            .seed_field(SeedField::Unsent)
+            .stream(true)
+            .no_stream_options();
         assert_eq!(
-            body(&picky, &request).unwrap(),
+            body(picky, &request).unwrap(),
             json!({"model": "m", "messages": [], "stream": true})
         );
-        let renamed = Shape { seed_field: SeedField::RandomSeed, ..shape() };
+        let renamed = engine().seed_field(SeedField::RandomSeed);
         assert_eq!(
-            body(&renamed, &request).unwrap(),
+            body(renamed, &request).unwrap(),
             json!({"model": "m", "messages": [], "n": 3, "random_seed": 7})
         );
     }
@@ -249,10 +238,10 @@ mod tests {
         let format = Format::json_schema("verdict", schema.clone()).unwrap();
         let request = Request::new(Purpose::Judge, []).with_format(format);
         assert_eq!(
-            body(&shape(), &request).unwrap()["response_format"],
+            body(engine(), &request).unwrap()["response_format"],
             json!({"type": "json_schema", "json_schema": {"name": "verdict", "strict": true, "schema": schema}})
         );
-        let error = body(&Shape { json_schema: false, ..shape() }, &request).unwrap_err();
+        let error = body(engine().no_json_schema(), &request).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported);
     }
 
@@ -265,7 +254,7 @@ mod tests {
         let none = Message::new(MessageRole::Assistant, []);
         let request = Request::new(Purpose::Forward, [turn, two, none]);
         assert_eq!(
-            body(&shape(), &request).unwrap()["messages"],
+            body(engine(), &request).unwrap()["messages"],
             json!([
                 {"role": "user", "content": [
                     {"type": "text", "text": "what?"},
@@ -281,7 +270,7 @@ mod tests {
     fn what_cannot_be_asked_is_refused() {
         let refused = |sampling: Sampling| {
             let request = Request::new(Purpose::Forward, []).with_sampling(sampling);
-            let error = body(&shape(), &request).unwrap_err();
+            let error = body(engine(), &request).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidRequest);
             error.to_string()
         };

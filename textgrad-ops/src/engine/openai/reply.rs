@@ -3,7 +3,7 @@
 use serde_json::Value;
 use textgrad_core::{TokenLogprob, Usage};
 
-use crate::engine::wire::{Dialect, Pieces, RawChoice, RawReply};
+use crate::engine::wire::{Dialect, RawChoice, RawReply};
 
 /// The way chat completions are written.
 pub(super) enum Chat {}
@@ -13,26 +13,29 @@ impl Dialect for Chat {
     const END_MARK: bool = true;
 
     fn whole(value: &Value) -> Option<RawReply> {
-        let choices = value.get("choices")?.as_array()?;
+        let choices = (0..).zip(value.get("choices")?.as_array()?);
+        let mut choices: Vec<_> =
+            choices.map(|(place, choice)| (index(choice, place), read_choice(choice))).collect();
+        choices.sort_by_key(|(index, _)| *index);
         Some(RawReply {
-            choices: (0..).zip(choices).map(|(place, choice)| read_choice(place, choice)).collect(),
+            // By place: some servers give all choices one index.
+            choices: (0..).zip(choices.into_iter().map(|(_, choice)| choice)).collect(),
             usage: value.get("usage").map(read_usage).unwrap_or_default(),
             model: value.get("model").and_then(Value::as_str).unwrap_or_default().to_owned(),
-            refused: None,
+            ..RawReply::default()
         })
     }
 
-    fn event(chunk: &Value, pieces: &mut Pieces) {
+    fn event(chunk: &Value, reply: &mut RawReply) {
         if let Some(model) = chunk.get("model").and_then(Value::as_str) {
-            model.clone_into(&mut pieces.model);
+            model.clone_into(&mut reply.model);
         }
         if let Some(usage) = chunk.get("usage").filter(|usage| usage.is_object()) {
-            pieces.usage = read_usage(usage);
+            reply.usage = read_usage(usage);
         }
         let choices = chunk.get("choices").and_then(Value::as_array).into_iter().flatten();
         for (place, piece) in (0..).zip(choices) {
-            let index = piece.get("index").and_then(Value::as_u64).unwrap_or(place);
-            let choice = pieces.choice(index);
+            let choice = reply.choice(index(piece, place));
             if let Some(text) = piece.pointer("/delta/content").and_then(Value::as_str) {
                 choice.push(text);
             }
@@ -44,12 +47,14 @@ impl Dialect for Chat {
     }
 }
 
-fn read_choice(place: u64, choice: &Value) -> RawChoice {
-    let text = |name: &str| choice.get(name).and_then(Value::as_str).map(str::to_owned);
+fn index(choice: &Value, place: u64) -> u64 {
+    choice.get("index").and_then(Value::as_u64).unwrap_or(place)
+}
+
+fn read_choice(choice: &Value) -> RawChoice {
     RawChoice {
-        index: choice.get("index").and_then(Value::as_u64).unwrap_or(place),
         text: choice.pointer("/message/content").and_then(read_content),
-        finish_reason: text("finish_reason"),
+        finish_reason: choice.get("finish_reason").and_then(Value::as_str).map(str::to_owned),
         logprobs: read_logprobs(choice),
     }
 }
@@ -106,21 +111,20 @@ mod tests {
             "model": "m-1", "choices": [choice(1, json!("b"), json!("length")), choice(0, Value::Null, json!("stop"))],
             "usage": {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7, "prompt_tokens_details": {"cached_tokens": 2}},
         });
-        let raw = |index, text: Option<&str>, reason: &str| RawChoice {
-            index,
+        let raw = |text: Option<&str>, reason: &str| RawChoice {
             text: text.map(Into::into),
             finish_reason: Some(reason.into()),
             logprobs: Vec::new(),
         };
         let expected = RawReply {
-            choices: vec![raw(1, Some("b"), "length"), raw(0, None, "stop")],
+            choices: [(0, raw(None, "stop")), (1, raw(Some("b"), "length"))].into(),
             usage: Usage { prompt_tokens: 3, completion_tokens: 4, cached_tokens: 2 },
             model: "m-1".into(),
-            refused: None,
+            ..RawReply::default()
         };
         assert_eq!(Chat::whole(&reply), Some(expected));
         let bare = json!({"choices": [{"message": {"role": "assistant"}}]});
-        assert_eq!(Chat::whole(&bare).unwrap().choices, [RawChoice::default()]);
+        assert_eq!(Chat::whole(&bare).unwrap().choices, [(0, RawChoice::default())].into());
         assert_eq!(Chat::whole(&json!({"choices": null})), None);
         assert_eq!(Chat::whole(&json!({"object": "list"})), None);
     }
@@ -144,12 +148,12 @@ mod tests {
         json!({"model": "m", "choices": [{"index": index, "delta": delta, "finish_reason": reason}]})
     }
 
-    fn add(chunks: &[Value]) -> Pieces {
-        let mut pieces = Pieces::default();
+    fn add(chunks: &[Value]) -> RawReply {
+        let mut reply = RawReply::default();
         for chunk in chunks {
-            Chat::event(chunk, &mut pieces);
+            Chat::event(chunk, &mut reply);
         }
-        pieces
+        reply
     }
 
     #[test]
@@ -163,13 +167,14 @@ mod tests {
             piece(0, json!({"content": "a2"}), Value::Null),
             piece(0, json!({}), json!("stop")),
             json!({"choices": [], "usage": {"prompt_tokens": 2, "completion_tokens": 5}}),
-        ])
-        .finish(true, 2)
-        .unwrap();
+        ]);
+        assert_eq!(reply.missing(true, 2), None);
         let texts: Vec<_> = reply
             .choices
             .iter()
-            .map(|choice| (choice.index, choice.text.as_deref(), choice.finish_reason.as_deref()))
+            .map(|(index, choice)| {
+                (*index, choice.text.as_deref(), choice.finish_reason.as_deref())
+            })
             .collect();
         assert_eq!(texts, [(0, Some("a1a2"), Some("stop")), (1, Some("b1b2"), Some("length"))]);
         assert_eq!((reply.usage.total(), reply.model.as_str()), (7, "m"));
@@ -193,7 +198,7 @@ mod tests {
         ];
         let whole = json!({"choices": [{"message": {"content": "7!"}, "finish_reason": "stop",
             "logprobs": told(json!([first.clone(), token("!", -2.0)]))}]});
-        assert_eq!(Chat::whole(&whole).unwrap().choices[0].logprobs, expected);
+        assert_eq!(Chat::whole(&whole).unwrap().choices[&0].logprobs, expected);
         let mut pieces = [
             piece(0, json!({"content": "7"}), Value::Null),
             piece(0, json!({"content": "!"}), json!("stop")),
@@ -201,8 +206,9 @@ mod tests {
         for (piece, token) in pieces.iter_mut().zip([first, token("!", -2.0)]) {
             piece["choices"][0]["logprobs"] = told(json!([token]));
         }
-        let streamed = add(&pieces).finish(true, 1).unwrap();
-        assert_eq!(streamed.choices[0].logprobs, expected);
+        let streamed = add(&pieces);
+        assert_eq!(streamed.missing(true, 1), None);
+        assert_eq!(streamed.choices[&0].logprobs, expected);
         let response = streamed.into_response(1).unwrap();
         assert_eq!(response.choices[0].logprobs, expected);
     }
@@ -214,7 +220,7 @@ mod tests {
             piece(1, json!({"content": "b"}), Value::Null),
         ];
         for done in [true, false] {
-            let what = add(&open).finish(done, 2).unwrap_err();
+            let what = add(&open).missing(done, 2).unwrap();
             assert!(what.contains("1 of 2 begun"), "{what}");
         }
     }
@@ -222,19 +228,19 @@ mod tests {
     #[test]
     fn without_an_end_mark_all_answers_must_have_ended() {
         let one = [piece(0, json!({"content": "a"}), json!("stop"))];
-        assert!(add(&one).finish(false, 1).is_ok());
-        assert!(add(&one).finish(true, 2).is_ok());
+        assert_eq!(add(&one).missing(false, 1), None);
+        assert_eq!(add(&one).missing(true, 2), None);
         assert_eq!(
-            add(&one).finish(false, 2),
-            Err("the stream broke off after 1 of 2 answers".into())
+            add(&one).missing(false, 2),
+            Some("the stream broke off after 1 of 2 answers".into())
         );
-        assert!(add(&[]).finish(false, 1).is_err());
+        assert!(add(&[]).missing(false, 1).is_some());
     }
 
     #[test]
     fn an_answer_of_no_text_has_none() {
-        let reply =
-            add(&[piece(0, json!({"refusal": "no"}), json!("stop"))]).finish(true, 1).unwrap();
-        assert_eq!(reply.choices[0].text, None);
+        let reply = add(&[piece(0, json!({"refusal": "no"}), json!("stop"))]);
+        assert_eq!(reply.missing(true, 1), None);
+        assert_eq!(reply.choices[&0].text, None);
     }
 }

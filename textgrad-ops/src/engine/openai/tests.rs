@@ -6,7 +6,8 @@ use textgrad_core::{
     Sampling, Usage,
 };
 
-use super::{HttpOptions, OpenAi};
+use super::OpenAi;
+use crate::engine::HttpOptions;
 use crate::engine::http::test_server::{TestServer, events, reply};
 
 fn request(n: u32) -> Request {

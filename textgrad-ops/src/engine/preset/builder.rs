@@ -2,138 +2,95 @@
 
 use std::sync::Arc;
 
+use derive_setters::Setters;
 use secrecy::{ExposeSecret, SecretString};
 use textgrad_core::{Engine, EngineError, ErrorKind, truncate};
 
 use super::table::{Api, KeyNeed, Preset, Quirk};
-use crate::engine::http::HttpOptions;
+use crate::engine::anthropic::AnthropicBuilder;
+use crate::engine::gemini::GeminiBuilder;
+use crate::engine::http::{JsonClient, JsonClientBuilder};
 use crate::engine::openai::{MaxTokensField, OpenAiBuilder, SeedField};
-use crate::engine::{Anthropic, Gemini, OpenAi};
+use crate::engine::wire::ModelSettings;
+use crate::engine::{invalid, is_path_segment};
 #[cfg(feature = "sim")]
 use crate::sim::SimBuilder;
+
+/// A server that speaks chat completions and has no name.
+pub(super) const COMPATIBLE: Preset = Preset {
+    name: "openai",
+    api: Api::Chat,
+    base_url: "",
+    base_url_var: "",
+    key: KeyNeed::Optional,
+    key_var: "TEXTGRAD_API_KEY",
+    quirks: &[],
+};
 
 /// Settings of an engine that was named in one line; see [`engine`](super::engine()).
 ///
 /// What does not concern the kind of engine is passed over: the simulation has no key.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Setters)]
+#[setters(into, strip_option)]
 #[must_use = "a builder makes nothing until it is built"]
 pub struct EngineBuilder {
+    #[setters(skip)]
     kind: EngineKind,
-    name: Option<String>,
-    stream: bool,
-    http: HttpOptions,
+    #[setters(skip)]
+    pub(crate) client: JsonClientBuilder,
+    #[setters(skip)]
+    pub(crate) model: ModelSettings,
+    /// The address of the server, in place of that of the preset or the environment.
+    base_url: Option<SecretString>,
+    /// The name under which a server of chat completions takes the longest answer, instead of what the preset
+    /// says.
     max_tokens_field: Option<MaxTokensField>,
+    #[setters(skip)]
+    api_version: Option<String>,
 }
 
 #[derive(Debug, Clone)]
 enum EngineKind {
     #[cfg(feature = "sim")]
     Sim(SimBuilder),
-    Server(Server),
+    Server(Preset),
 }
 
-#[derive(Debug, Clone)]
-struct Server {
-    /// None for a server that speaks chat completions and has no name.
-    preset: Option<&'static Preset>,
-    model: String,
-    /// Another address than the preset's. It may hold a password.
-    base_url: Option<SecretString>,
-    key: Option<SecretString>,
-    api_version: Option<String>,
-}
-
-#[cfg_attr(
-    not(feature = "sim"),
-    allow(
-        irrefutable_let_patterns,
-        clippy::infallible_destructuring_match,
-        reason = "the other kind is the simulation"
-    )
-)]
 impl EngineBuilder {
-    fn new(kind: EngineKind) -> Self {
+    fn new(kind: EngineKind, model: impl Into<String>) -> Self {
         Self {
             kind,
-            name: None,
-            stream: false,
-            http: HttpOptions::default(),
+            client: JsonClient::builder(""),
+            model: ModelSettings::new(model),
+            base_url: None,
             max_tokens_field: None,
+            api_version: None,
         }
     }
 
     #[cfg(feature = "sim")]
     pub(super) fn simulation(sim: SimBuilder) -> Self {
-        Self::new(EngineKind::Sim(sim))
+        Self::new(EngineKind::Sim(sim), "")
     }
 
     /// A server that speaks OpenAI's chat completions, such as `http://localhost:8000/v1`, and one of its
     /// models.
     pub fn compatible(base_url: impl Into<SecretString>, model: impl Into<String>) -> Self {
-        Self::new(EngineKind::Server(Server {
-            preset: None,
-            model: model.into(),
-            base_url: Some(base_url.into()),
-            key: None,
-            api_version: None,
-        }))
+        Self::new(EngineKind::Server(COMPATIBLE), model).base_url(base_url)
     }
 
     pub(super) fn preset(
-        preset: &'static Preset,
+        preset: Preset,
         model: &str,
         lookup: impl Fn(&str) -> Option<String>,
     ) -> Self {
-        let version = (preset.api == Api::Azure).then(|| lookup("OPENAI_API_VERSION"));
-        Self::new(EngineKind::Server(Server {
-            preset: Some(preset),
-            model: model.to_owned(),
-            base_url: lookup(preset.base_url_var).map(Into::into),
-            key: lookup(preset.key_var).map(Into::into),
-            api_version: version.flatten(),
-        }))
-    }
-
-    /// The server's key, instead of that of the environment.
-    pub fn key(mut self, key: impl Into<SecretString>) -> Self {
-        if let EngineKind::Server(server) = &mut self.kind {
-            server.key = Some(key.into());
+        let mut builder = Self::new(EngineKind::Server(preset), model);
+        builder.base_url = lookup(preset.base_url_var).map(Into::into);
+        builder.client.key = lookup(preset.key_var).map(Into::into);
+        if preset.api == Api::Azure {
+            builder.api_version = lookup("OPENAI_API_VERSION");
         }
-        self
-    }
-
-    /// The address of the server, in place of that of the preset or the environment.
-    pub fn base_url(mut self, base_url: impl Into<SecretString>) -> Self {
-        if let EngineKind::Server(server) = &mut self.kind {
-            server.base_url = Some(base_url.into());
-        }
-        self
-    }
-
-    /// The engine's name; `<preset>:<model>` by default, and `openai:<model>` without a preset. Traces take
-    /// what is before the colon for the provider.
-    pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.name = Some(name.into());
-        self
-    }
-
-    /// Whether responses are streamed. Default: false. The response is the same.
-    pub fn stream(mut self, stream: bool) -> Self {
-        self.stream = stream;
-        self
-    }
-
-    /// HTTP settings: headers, timeouts, proxies.
-    pub fn http(mut self, options: HttpOptions) -> Self {
-        self.http = options;
-        self
-    }
-
-    /// The name under which a server of chat completions takes the longest answer, instead of what the preset
-    /// says.
-    pub fn max_tokens_field(mut self, field: MaxTokensField) -> Self {
-        self.max_tokens_field = Some(field);
-        self
+        builder
     }
 
     /// The engine, without any layer around it.
@@ -141,95 +98,60 @@ impl EngineBuilder {
     /// # Errors
     /// [`ErrorKind::Auth`] if the server wants a key and there is none: the message names the variable that
     /// was looked at. [`ErrorKind::InvalidRequest`] if an address or another setting is wrong.
-    pub fn build(self) -> Result<Arc<dyn Engine>, EngineError> {
-        let server = match &self.kind {
+    #[cfg_attr(
+        not(feature = "sim"),
+        allow(clippy::infallible_destructuring_match, reason = "the other kind is the simulation")
+    )]
+    pub fn build(mut self) -> Result<Arc<dyn Engine>, EngineError> {
+        let preset = match &self.kind {
             #[cfg(feature = "sim")]
             EngineKind::Sim(sim) => return Ok(Arc::new(sim.clone().build()?)),
-            EngineKind::Server(server) => server,
+            EngineKind::Server(preset) => *preset,
         };
-        let base_url = server.address()?;
-        let base_url = base_url.expose_secret();
-        let key = server.key()?;
-        let name = self.name.unwrap_or_else(|| server.name());
-        Ok(match server.preset.map_or(Api::Chat, |preset| preset.api) {
-            Api::Messages => {
-                let builder = Anthropic::builder(base_url, &server.model)
-                    .stream(self.stream)
-                    .http(self.http)
-                    .name(name);
-                Arc::new(match key {
-                    Some(key) => builder.key(key).build()?,
-                    None => builder.build()?,
-                })
-            }
-            Api::GenerateContent => {
-                let builder = Gemini::builder(base_url, &server.model)
-                    .stream(self.stream)
-                    .http(self.http)
-                    .name(name);
-                Arc::new(match key {
-                    Some(key) => builder.key(key).build()?,
-                    None => builder.build()?,
-                })
-            }
-            api @ (Api::Chat | Api::Azure) => {
-                let builder = OpenAi::builder(base_url, &server.model)
-                    .stream(self.stream)
-                    .http(self.http)
-                    .name(name);
-                let mut builder = server.with_quirks(builder);
+        self.client.base_url = self.address(&preset)?;
+        self.check_key(&preset)?;
+        let model = self.model.named(preset.name)?;
+        Ok(match preset.api {
+            Api::Messages => Arc::new(AnthropicBuilder::new(self.client, model).build()?),
+            Api::GenerateContent => Arc::new(GeminiBuilder::new(self.client, model).build()?),
+            Api::Chat | Api::Azure => {
+                if preset.api == Api::Azure {
+                    self.client.key_header.get_or_insert_with(|| "api-key".to_owned());
+                }
+                let mut builder = OpenAiBuilder::new(self.client, model);
+                for quirk in preset.quirks {
+                    builder = with_quirk(builder, *quirk);
+                }
                 if let Some(field) = self.max_tokens_field {
                     builder = builder.max_tokens_field(field);
                 }
-                Arc::new(match key {
-                    Some(key) if api == Api::Azure => builder.key_in("api-key", key).build()?,
-                    Some(key) => builder.key(key).build()?,
-                    None => builder.build()?,
-                })
+                Arc::new(builder.build()?)
             }
         })
     }
-}
 
-impl Server {
-    fn name(&self) -> String {
-        let provider = self.preset.map_or("openai", |preset| preset.name);
-        format!("{provider}:{}", self.model.trim())
-    }
-
-    fn address(&self) -> Result<SecretString, EngineError> {
-        let given = self.base_url.as_ref().map(ExposeSecret::expose_secret);
-        let Some(preset) = self.preset else {
-            return Ok(given.unwrap_or_default().into());
-        };
-        let base_url = match given.unwrap_or(preset.base_url) {
-            "" => {
-                return Err(EngineError::new(
-                    ErrorKind::InvalidRequest,
-                    format!(
-                        "expected the address of {} in the environment variable {}, got none; set it",
-                        preset.name, preset.base_url_var
-                    ),
-                ));
+    fn address(&self, preset: &Preset) -> Result<SecretString, EngineError> {
+        let base_url = match (&self.base_url, preset.base_url) {
+            (Some(base_url), _) => base_url.clone(),
+            (None, "") => {
+                return Err(invalid(format!(
+                    "expected the address of {} in the environment variable {}, got none; set it",
+                    preset.name, preset.base_url_var
+                )));
             }
-            base_url => base_url,
+            (None, base_url) => base_url.into(),
         };
-        match preset.api {
-            Api::Azure => {
-                let version = self.api_version.as_deref();
-                azure_base_url(base_url, self.model.trim(), version).map(Into::into)
-            }
-            _ => Ok(base_url.into()),
+        if preset.api != Api::Azure {
+            return Ok(base_url);
         }
+        let version = self.api_version.as_deref();
+        azure_base_url(base_url.expose_secret(), self.model.id.trim(), version).map(Into::into)
     }
 
-    fn key(&self) -> Result<Option<SecretString>, EngineError> {
-        let Some(preset) = self.preset else {
-            return Ok(self.key.clone());
-        };
+    fn check_key(&self, preset: &Preset) -> Result<(), EngineError> {
         // On Azure the address is everybody's own, and the server is Azure's all the same.
-        let is_own = self.base_url.is_none() || preset.api == Api::Azure;
-        if preset.key == KeyNeed::Required && is_own && self.key.is_none() {
+        let is_preset = self.base_url.is_none() || preset.api == Api::Azure;
+        if preset.key == KeyNeed::Required && is_preset && self.client.key.is_none() {
             return Err(EngineError::new(
                 ErrorKind::Auth,
                 format!(
@@ -239,23 +161,18 @@ impl Server {
                 ),
             ));
         }
-        Ok(self.key.clone())
+        Ok(())
     }
+}
 
-    fn with_quirks(&self, mut builder: OpenAiBuilder) -> OpenAiBuilder {
-        for quirk in self.preset.map(|preset| preset.quirks).unwrap_or_default() {
-            builder = match quirk {
-                Quirk::MaxCompletionTokens => {
-                    builder.max_tokens_field(MaxTokensField::MaxCompletionTokens)
-                }
-                Quirk::NoN => builder.single_answers(),
-                Quirk::NoSeed => builder.seed_field(SeedField::Unsent),
-                Quirk::RandomSeed => builder.seed_field(SeedField::RandomSeed),
-                Quirk::NoJsonSchema => builder.no_json_schema(),
-                Quirk::NoStreamOptions => builder.no_stream_options(),
-            };
-        }
-        builder
+fn with_quirk(builder: OpenAiBuilder, quirk: Quirk) -> OpenAiBuilder {
+    match quirk {
+        Quirk::MaxCompletionTokens => builder.max_tokens_field(MaxTokensField::MaxCompletionTokens),
+        Quirk::NoN => builder.single_answers(),
+        Quirk::NoSeed => builder.seed_field(SeedField::Unsent),
+        Quirk::RandomSeed => builder.seed_field(SeedField::RandomSeed),
+        Quirk::NoJsonSchema => builder.no_json_schema(),
+        Quirk::NoStreamOptions => builder.no_stream_options(),
     }
 }
 
@@ -273,8 +190,7 @@ fn azure_base_url(
     plain("a version of the API such as 2024-10-21 in OPENAI_API_VERSION", version)?;
     // The path goes behind the endpoint, so nothing may follow it there.
     if endpoint.contains(['?', '#']) {
-        return Err(EngineError::new(
-            ErrorKind::InvalidRequest,
+        return Err(invalid(
             "expected an endpoint such as https://RESOURCE.openai.azure.com in \
              AZURE_OPENAI_ENDPOINT, got one with a query or a fragment",
         ));
@@ -285,10 +201,8 @@ fn azure_base_url(
 
 /// Refuses what would change the address in another place than its own.
 fn plain(what: &str, text: &str) -> Result<(), EngineError> {
-    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
-    if text.bytes().all(is_plain) && text.bytes().any(|b| b != b'.') {
+    if is_path_segment(text) {
         return Ok(());
     }
-    let got = truncate(text, 80);
-    Err(EngineError::new(ErrorKind::InvalidRequest, format!("expected {what}, got {got:?}")))
+    Err(invalid(format!("expected {what}, got {:?}", truncate(text, 80))))
 }

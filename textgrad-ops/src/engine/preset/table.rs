@@ -102,12 +102,6 @@ impl Preset {
     pub fn named(name: &str) -> Option<&'static Self> {
         PRESETS.iter().find(|preset| preset.name == name)
     }
-
-    /// Whether the server has this quirk.
-    #[must_use]
-    pub fn has(&self, quirk: Quirk) -> bool {
-        self.quirks.contains(&quirk)
-    }
 }
 
 /// Makes the table and its documentation of the same rows.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use textgrad_core::{Engine, EngineError, ErrorKind, Format, Message, Purpose, Request, Sampling};
 
-use super::{Api, EngineBuilder, KeyNeed, PRESETS, Preset, engine_with};
+use super::{Api, EngineBuilder, KeyNeed, PRESETS, Preset, engine_with, nearest};
 use crate::engine::http::test_server::{TestServer, reply};
 
 /// A lookup of these variables.
@@ -213,4 +213,13 @@ async fn a_server_that_knows_no_schema_refuses_a_format() {
         .with_format(Format::json_schema("x", json!({})).unwrap());
     let error = engine.build().unwrap().complete(&request).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
+}
+
+#[test]
+fn a_slip_is_understood_and_nonsense_is_not() {
+    let known = ["openai", "ollama", "xai"];
+    assert_eq!(nearest("OpenAI", known), Some("openai"));
+    assert_eq!(nearest("olama", known), Some("ollama"));
+    assert_eq!(nearest("claude", known), None);
+    assert_eq!(nearest("", known), None);
 }

@@ -1,15 +1,113 @@
-//! Parts that all wire formats share: checks of requests, one exchange over HTTP, turns of a conversation, and the
-//! conversion of replies into responses.
+//! Parts that all wire formats share: the settings of a model, requests, one exchange over HTTP, and replies.
 
 mod reply;
-mod turns;
+mod request;
 
-use serde_json::Value;
-use textgrad_core::{EngineError, ErrorKind, Response, Sampling};
+use derive_setters::Setters;
+use serde_json::{Map, Value};
+use textgrad_core::{EngineError, EngineInfo, ErrorKind, Response};
 
-pub(super) use self::reply::{Pieces, RawChoice, RawReply};
-pub(super) use self::turns::{Conversation, Turn};
-use crate::engine::http::{Event, Events, JsonClient, Reply};
+pub(super) use self::reply::{RawChoice, RawReply};
+pub(super) use self::request::{
+    Conversation, Turn, check, refuse_own, set, stop, take_object, without_logprobs,
+};
+use super::anthropic::AnthropicBuilder;
+use super::gemini::GeminiBuilder;
+use super::http::{Event, Events, JsonClient, JsonClientBuilder};
+use super::invalid;
+use super::openai::OpenAiBuilder;
+use super::preset::EngineBuilder;
+
+/// Settings of a model that all providers share.
+#[derive(Debug, Clone, Default, Setters)]
+#[setters(
+    generate_delegates(ty = "OpenAiBuilder", field = "model"),
+    generate_delegates(ty = "AnthropicBuilder", field = "model"),
+    generate_delegates(ty = "GeminiBuilder", field = "model"),
+    generate_delegates(ty = "EngineBuilder", field = "model")
+)]
+pub(crate) struct ModelSettings {
+    #[setters(skip)]
+    pub(super) id: String,
+    /// The name of the engine. Default: `<provider>:<model>`, such as `openai:llama3`. Traces take what is before the
+    /// colon for the provider.
+    #[setters(into, strip_option)]
+    pub(super) name: Option<String>,
+    /// Whether responses are streamed. Default: false. The response is the same: streaming only keeps long
+    /// answers from running into the idle timeouts of proxies.
+    pub(super) stream: bool,
+}
+
+impl ModelSettings {
+    pub(super) fn new(id: impl Into<String>) -> Self {
+        Self { id: id.into(), ..Self::default() }
+    }
+
+    /// Names the engine after the model, unless it has a name.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidRequest`] if the model has no name.
+    pub(super) fn named(mut self, provider: &str) -> Result<Self, EngineError> {
+        self.id = self.id.trim().to_owned();
+        if self.id.is_empty() {
+            return Err(invalid("expected the name of a model, got an empty one"));
+        }
+        self.name.get_or_insert_with(|| format!("{provider}:{}", self.id));
+        Ok(self)
+    }
+}
+
+/// A model of a server, ready to be called.
+#[derive(Debug, Clone)]
+pub(super) struct ServedModel {
+    pub(super) info: EngineInfo,
+    pub(super) id: String,
+    pub(super) stream: bool,
+    client: JsonClient,
+}
+
+impl ServedModel {
+    /// The model at the server of a client. Its identity is protocol, address without credentials and query, and
+    /// model; a slash at the end of the address makes no difference.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidRequest`] if the model has no name, and those of [`JsonClientBuilder::build`].
+    pub(super) fn new(
+        protocol: &str,
+        settings: ModelSettings,
+        client: JsonClientBuilder,
+    ) -> Result<Self, EngineError> {
+        let ModelSettings { id, name, stream } = settings.named(protocol)?;
+        let client = client.build()?;
+        let address = client.base_url();
+        let identity = format!("{protocol}+{}#{id}", address.trim_end_matches('/'));
+        let info = EngineInfo::new(name.unwrap_or_default()).with_identity(identity);
+        Ok(Self { info, id, stream, client })
+    }
+
+    /// Posts `body` and reads at most `n` answers.
+    pub(super) async fn exchange<D: Dialect>(
+        &self,
+        path: &str,
+        body: &Map<String, Value>,
+        n: u32,
+    ) -> Result<Response, EngineError> {
+        let accept = if self.stream { "text/event-stream" } else { "application/json" };
+        let mut reply = self.client.post_body(path, body, accept).await?;
+        let report = reply.report().clone();
+        // A server that does not stream answers whole.
+        let raw = if self.stream && !reply.is_json() {
+            collect::<D>(Events::new(reply), n).await?
+        } else {
+            let value = reply.json().await?;
+            D::whole(&value).ok_or_else(|| {
+                let what = report.quote(value.to_string().as_bytes());
+                report.error(ErrorKind::BadResponse, format!("expected {}, got `{what}`", D::REPLY))
+            })?
+        };
+        raw.into_response(n).map_err(|error| report.locate(error))
+    }
+}
 
 /// How a server writes its answers.
 pub(super) trait Dialect {
@@ -22,56 +120,22 @@ pub(super) trait Dialect {
     /// Reads a whole reply; `None` if it is none.
     fn whole(value: &Value) -> Option<RawReply>;
 
-    /// Adds an event of a stream to the earlier ones.
-    fn event(value: &Value, pieces: &mut Pieces);
-}
-
-/// Posts `body` and reads at most `n` answers.
-pub(super) async fn exchange<D: Dialect>(
-    client: &JsonClient,
-    path: &str,
-    body: &Value,
-    stream: bool,
-    n: u32,
-) -> Result<Response, EngineError> {
-    let reply = if stream {
-        client.post_stream(path, body).await?
-    } else {
-        client.post_whole(path, body).await?
-    };
-    let (raw, report) = match reply {
-        Reply::Whole(value, report) => {
-            let raw = D::whole(&value).ok_or_else(|| {
-                let what = report.quote(value.to_string().as_bytes());
-                report.error(ErrorKind::BadResponse, format!("expected {}, got `{what}`", D::REPLY))
-            })?;
-            (raw, report)
-        }
-        Reply::Events(events) => {
-            let report = events.report().clone();
-            (collect::<D>(events, n).await?, report)
-        }
-    };
-    raw.into_response(n).map_err(|none| {
-        let what = format!("expected an answer, but {}", none.what);
-        let error = report.error(ErrorKind::BadResponse, what).with_usage(none.usage);
-        // A refusal for the content repeats.
-        if none.refused { error.with_retryable(false) } else { error }
-    })
+    /// Adds an event of a stream to what was received before.
+    fn event(value: &Value, reply: &mut RawReply);
 }
 
 /// Reads a stream to its end.
 ///
 /// # Errors
 /// An error event; a broken connection; a stream that ends before all of its answers have.
-async fn collect<D: Dialect>(mut events: Box<Events>, n: u32) -> Result<RawReply, EngineError> {
-    let mut pieces = Pieces::default();
+async fn collect<D: Dialect>(mut events: Events, n: u32) -> Result<RawReply, EngineError> {
+    let mut reply = RawReply::default();
     loop {
-        let event = events.next().await.map_err(|error| error.with_usage(pieces.usage))?;
+        let event = events.next().await.map_err(|error| error.with_usage(reply.usage))?;
         let done = match event {
             Event::Json(value) => {
-                D::event(&value, &mut pieces);
-                if !pieces.done {
+                D::event(&value, &mut reply);
+                if !reply.done {
                     continue;
                 }
                 true
@@ -79,65 +143,10 @@ async fn collect<D: Dialect>(mut events: Box<Events>, n: u32) -> Result<RawReply
             Event::Done => true,
             Event::End => false,
         };
-        let usage = pieces.usage;
-        return pieces.finish(done, if D::END_MARK { n } else { 1 }).map_err(|what| {
-            let kind = if done { ErrorKind::BadResponse } else { ErrorKind::Connection };
-            events.report().error(kind, what).with_usage(usage)
-        });
-    }
-}
-
-/// The name of a model without the white space around it.
-///
-/// # Errors
-/// [`ErrorKind::InvalidRequest`] if nothing is left.
-pub(super) fn named(model: &str) -> Result<String, EngineError> {
-    match model.trim() {
-        "" => Err(EngineError::new(
-            ErrorKind::InvalidRequest,
-            "expected the name of a model, got an empty one",
-        )),
-        model => Ok(model.to_owned()),
-    }
-}
-
-/// The settings of a sampling that are real numbers, by name.
-pub(super) fn numbers(sampling: &Sampling) -> [(&'static str, Option<f64>); 4] {
-    [
-        ("temperature", sampling.temperature),
-        ("top_p", sampling.top_p),
-        ("frequency_penalty", sampling.frequency_penalty),
-        ("presence_penalty", sampling.presence_penalty),
-    ]
-}
-
-/// Refuses logprobs, for servers that do not tell them, or tell them in a way that is not read.
-pub(super) fn without_logprobs(sampling: &Sampling) -> Result<(), EngineError> {
-    match sampling.top_logprobs {
-        None => Ok(()),
-        Some(_) => Err(EngineError::new(
-            ErrorKind::Unsupported,
-            "this engine tells no logprobs of tokens; ask without top_logprobs, or use another engine",
-        )),
-    }
-}
-
-/// Refuses what no server can be asked, and extra fields that have a setting of their own: `own` names the
-/// field and the setting.
-pub(super) fn check(sampling: &Sampling, own: &[(&str, &str)]) -> Result<(), EngineError> {
-    let wrong = |message: String| Err(EngineError::new(ErrorKind::InvalidRequest, message));
-    if sampling.n == 0 {
-        return wrong("expected at least 1 answer to be asked for, got n = 0".into());
-    }
-    for (name, number) in numbers(sampling) {
-        if number.is_some_and(|number| !number.is_finite()) {
-            return wrong(format!("expected {name} to be a finite number, got {number:?}"));
-        }
-    }
-    match own.iter().find(|(name, _)| sampling.extra.contains_key(*name)) {
-        Some((name, setting)) => wrong(format!(
-            "expected no extra field `{name}`: it has a setting of its own, {setting}"
-        )),
-        None => Ok(()),
+        let kind = if done { ErrorKind::BadResponse } else { ErrorKind::Connection };
+        return match reply.missing(done, if D::END_MARK { n } else { 1 }) {
+            Some(what) => Err(events.report().error(kind, what).with_usage(reply.usage)),
+            None => Ok(reply),
+        };
     }
 }

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use textgrad_core::{Choice, FinishReason, Response, TokenLogprob, Usage};
+use textgrad_core::{Choice, EngineError, ErrorKind, FinishReason, Response, TokenLogprob, Usage};
 
 /// One choice as received: it may have no text. Finish reasons have OpenAI's names.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct RawChoice {
-    pub(crate) index: u64,
     pub(crate) text: Option<String>,
     pub(crate) finish_reason: Option<String>,
     pub(crate) logprobs: Vec<TokenLogprob>,
@@ -20,39 +19,51 @@ impl RawChoice {
     }
 }
 
-/// A whole reply, streamed or not.
+/// A reply as received, whole or as far as its events came.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct RawReply {
-    pub(crate) choices: Vec<RawChoice>,
+    /// By index: events of several answers are interleaved.
+    pub(crate) choices: BTreeMap<u64, RawChoice>,
     pub(crate) usage: Usage,
     pub(crate) model: String,
     /// Why the server refused to answer what was asked.
     pub(crate) refused: Option<String>,
-}
-
-/// Why a reply is no response.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct NoAnswer {
-    /// What the reply has instead.
-    pub(super) what: String,
-    /// Whether it was withheld for the content of the answer or the request: a retry cannot help.
-    pub(super) refused: bool,
-    /// What it cost nevertheless.
-    pub(super) usage: Usage,
+    /// Whether the server sent its end mark.
+    pub(crate) done: bool,
 }
 
 const WITHHELD: &str = "content_filter";
 
 impl RawReply {
+    /// The answer of an index, begun if it was not.
+    pub(crate) fn choice(&mut self, index: u64) -> &mut RawChoice {
+        self.choices.entry(index).or_default()
+    }
+
+    /// What an ended stream lacks. An end without the server's end mark is only good if all `n` answers had ended
+    /// before, or if there will be none.
+    pub(crate) fn missing(&self, done: bool, n: u32) -> Option<String> {
+        let begun = self.choices.len();
+        let ended = self.choices.values().filter(|choice| choice.finish_reason.is_some()).count();
+        if ended < begun {
+            return Some(format!(
+                "the stream ended within an answer: {ended} of {begun} begun had a finish reason"
+            ));
+        }
+        let is_short = u64::try_from(ended).is_ok_and(|ended| ended < u64::from(n));
+        let broke_off = !done && is_short && self.refused.is_none();
+        broke_off.then(|| format!("the stream broke off after {ended} of {n} answers"))
+    }
+
     /// The answers in the order of their index, at most `n` of them.
     ///
     /// # Errors
-    /// The reason, if no choice has a text.
-    pub(crate) fn into_response(mut self, n: u32) -> Result<Response, NoAnswer> {
-        self.choices.sort_by_key(|choice| choice.index);
+    /// [`ErrorKind::BadResponse`] with the usage, if no choice has a text. It is final if the content was the reason:
+    /// a retry cannot help.
+    pub(crate) fn into_response(self, n: u32) -> Result<Response, EngineError> {
         let reasons: Vec<&str> = self
             .choices
-            .iter()
+            .values()
             .map(|choice| choice.finish_reason.as_deref().unwrap_or("none"))
             .collect();
         let what = match reasons.as_slice() {
@@ -68,7 +79,7 @@ impl RawReply {
         let refused = self.refused.is_some() || withheld;
         let choices: Vec<Choice> = self
             .choices
-            .into_iter()
+            .into_values()
             // Some servers write a text that they withhold as an empty one.
             .filter(|choice| {
                 let empty = choice.text.as_ref().is_some_and(String::is_empty);
@@ -82,55 +93,11 @@ impl RawReply {
             .take(usize::try_from(n).unwrap_or(usize::MAX))
             .collect();
         if choices.is_empty() {
-            return Err(NoAnswer { what, refused, usage: self.usage });
+            let what = format!("expected an answer, but {what}");
+            let error = EngineError::new(ErrorKind::BadResponse, what).with_usage(self.usage);
+            return Err(if refused { error.with_retryable(false) } else { error });
         }
         Ok(Response::new(choices).with_usage(self.usage).with_model(self.model))
-    }
-}
-
-/// The pieces received so far, by index: pieces of several answers are interleaved.
-#[derive(Debug, Default)]
-pub(crate) struct Pieces {
-    choices: BTreeMap<u64, RawChoice>,
-    pub(crate) usage: Usage,
-    pub(crate) model: String,
-    pub(crate) refused: Option<String>,
-    /// Whether the server sent its end mark.
-    pub(crate) done: bool,
-}
-
-impl Pieces {
-    /// The answer of an index, begun if it was not.
-    pub(crate) fn choice(&mut self, index: u64) -> &mut RawChoice {
-        self.choices.entry(index).or_insert_with(|| RawChoice { index, ..RawChoice::default() })
-    }
-
-    /// The whole reply, or what is missing. An end without the server's end mark is only good if all `n`
-    /// answers had ended before, or if there will be none.
-    pub(crate) fn finish(self, done: bool, n: u32) -> Result<RawReply, String> {
-        let open = self.choices.values().filter(|choice| choice.finish_reason.is_none()).count();
-        let ended = self.choices.len() - open;
-        if open > 0 {
-            return Err(format!(
-                "the stream ended within an answer: {ended} of {} begun had a finish reason",
-                self.choices.len()
-            ));
-        }
-        let missing = u64::try_from(ended).is_ok_and(|ended| ended < u64::from(n));
-        if !done && missing && self.refused.is_none() {
-            return Err(format!("the stream broke off after {ended} of {n} answers"));
-        }
-        Ok(self.into_reply())
-    }
-
-    /// The pieces as a reply, whole or not.
-    pub(crate) fn into_reply(self) -> RawReply {
-        RawReply {
-            choices: self.choices.into_values().collect(),
-            usage: self.usage,
-            model: self.model,
-            refused: self.refused,
-        }
     }
 }
 
@@ -138,13 +105,13 @@ impl Pieces {
 mod tests {
     use super::*;
 
-    fn choice(index: u64, text: Option<&str>, reason: Option<&str>) -> RawChoice {
+    fn choice(index: u64, text: Option<&str>, reason: Option<&str>) -> (u64, RawChoice) {
         let (text, finish_reason) = (text.map(Into::into), reason.map(Into::into));
-        RawChoice { index, text, finish_reason, logprobs: Vec::new() }
+        (index, RawChoice { text, finish_reason, logprobs: Vec::new() })
     }
 
-    fn read(choices: Vec<RawChoice>, n: u32) -> Result<Response, NoAnswer> {
-        RawReply { choices, ..RawReply::default() }.into_response(n)
+    fn read(choices: Vec<(u64, RawChoice)>, n: u32) -> Result<Response, EngineError> {
+        RawReply { choices: choices.into_iter().collect(), ..RawReply::default() }.into_response(n)
     }
 
     #[test]
@@ -171,12 +138,12 @@ mod tests {
     #[test]
     fn no_usable_choice_is_told_with_the_reasons() {
         let usage = Usage { prompt_tokens: 7, completion_tokens: 1, cached_tokens: 0 };
-        let none = |choices, refused: Option<&str>| {
-            let refused = refused.map(Into::into);
+        let none = |choices: Vec<(u64, RawChoice)>, refused: Option<&str>| {
+            let (choices, refused) = (choices.into_iter().collect(), refused.map(Into::into));
             let reply = RawReply { choices, refused, usage, ..RawReply::default() };
-            let none = reply.into_response(2).unwrap_err();
-            assert_eq!(none.usage, usage);
-            (none.what, none.refused)
+            let error = reply.into_response(2).unwrap_err();
+            assert_eq!((error.kind(), error.usage()), (ErrorKind::BadResponse, usage));
+            (error.message().to_owned(), !error.is_retryable())
         };
         let empty = |index, reason| choice(index, None, Some(reason));
         for (choices, prompt, what, refused) in [
@@ -201,7 +168,8 @@ mod tests {
                 false,
             ),
         ] {
-            assert_eq!(none(choices, prompt), (what.to_owned(), refused));
+            let what = format!("expected an answer, but {what}");
+            assert_eq!(none(choices, prompt), (what, refused));
         }
     }
 

@@ -1,6 +1,87 @@
-//! A conversation as servers want it that keep the system prompt apart.
+//! Parts of requests that all wire formats share: the turns of a conversation, and the parameters of a body.
 
-use textgrad_core::{EngineError, ErrorKind, Message, MessageRole, Part};
+use serde_json::{Map, Value};
+use textgrad_core::{EngineError, ErrorKind, Message, MessageRole, Part, Sampling};
+
+use crate::engine::invalid;
+
+/// The fields of a JSON object.
+pub(crate) type Fields = Map<String, Value>;
+
+/// Adds a parameter that is set. One that is not set is not sent.
+pub(crate) fn set(fields: &mut Fields, name: &str, value: Option<impl Into<Value>>) {
+    if let Some(value) = value {
+        fields.insert(name.to_owned(), value.into());
+    }
+}
+
+/// The stop sequences, if there are any.
+pub(crate) fn stop(sampling: &Sampling) -> Option<&[String]> {
+    Some(sampling.stop.as_slice()).filter(|stop| !stop.is_empty())
+}
+
+/// Refuses what no server can be asked.
+pub(crate) fn check(sampling: &Sampling) -> Result<(), EngineError> {
+    if sampling.n == 0 {
+        return Err(invalid("expected at least 1 answer to be asked for, got n = 0"));
+    }
+    let numbers = [
+        ("temperature", sampling.temperature),
+        ("top_p", sampling.top_p),
+        ("frequency_penalty", sampling.frequency_penalty),
+        ("presence_penalty", sampling.presence_penalty),
+    ];
+    for (name, number) in numbers {
+        if number.is_some_and(|number| !number.is_finite()) {
+            return Err(invalid(format!("expected {name} to be a finite number, got {number:?}")));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses logprobs, for servers that do not tell them, or tell them in a way that is not read.
+pub(crate) fn without_logprobs(sampling: &Sampling) -> Result<(), EngineError> {
+    match sampling.top_logprobs {
+        None => Ok(()),
+        Some(_) => Err(EngineError::new(
+            ErrorKind::Unsupported,
+            "this engine tells no logprobs of tokens; ask without top_logprobs, or use another engine",
+        )),
+    }
+}
+
+/// Refuses extra fields that have a setting of their own: `own` names the field and the setting. `parent` is the
+/// path of the object that holds the fields, with a dot at its end, or empty.
+pub(crate) fn refuse_own(
+    extra: &Fields,
+    parent: &str,
+    own: &[(&str, &str)],
+) -> Result<(), EngineError> {
+    match own.iter().find(|(name, _)| extra.contains_key(*name)) {
+        Some((name, setting)) => Err(invalid(format!(
+            "expected no extra field `{parent}{name}`: it has a setting of its own, {setting}"
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Takes the object of an extra field out of a body, to add fields to it; empty where there is none. It must not hold
+/// any field of `own`.
+pub(crate) fn take_object(
+    body: &mut Fields,
+    name: &str,
+    own: &[(&str, &str)],
+) -> Result<Fields, EngineError> {
+    let object = match body.remove(name) {
+        None => Fields::new(),
+        Some(Value::Object(object)) => object,
+        Some(_) => {
+            return Err(invalid(format!("expected the extra field `{name}` to be an object")));
+        }
+    };
+    refuse_own(&object, &format!("{name}."), own)?;
+    Ok(object)
+}
 
 /// One turn: consecutive messages of one role.
 #[derive(Debug, PartialEq)]
@@ -54,8 +135,7 @@ impl<'a> Conversation<'a> {
             turns.pop_if(|last| last.parts.is_empty());
         }
         if turns.is_empty() {
-            return Err(EngineError::new(
-                ErrorKind::InvalidRequest,
+            return Err(invalid(
                 "expected a user message with a text or an image, but the conversation has none",
             ));
         }
