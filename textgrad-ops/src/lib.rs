@@ -67,6 +67,7 @@ pub mod score;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod store;
+mod tags;
 #[cfg(feature = "train")]
 pub mod train;
 pub mod util;
@@ -87,11 +88,12 @@ pub use self::loss::{
 };
 #[doc(inline)]
 pub use self::optim::{
-    ExtractError, GraphOptimizer, GraphOptimizerBuilder, Optimizer, ParameterUpdate, Proposal,
-    ProposalOutcome, Rejected, SampledMomentum, SampledMomentumBuilder, Selection, Tags,
-    TextualGradientDescent, TextualGradientDescentBuilder, TrialParameter, UpdateOutcome,
-    Violation,
+    GraphOptimizer, GraphOptimizerBuilder, Optimizer, ParameterUpdate, Proposal, ProposalOutcome,
+    Rejected, SampledMomentum, SampledMomentumBuilder, Selection, TextualGradientDescent,
+    TextualGradientDescentBuilder, TrialParameter, UpdateOutcome, Violation,
 };
+#[doc(inline)]
+pub use self::tags::{ExtractError, Tags};
 /// Cancellation of work, from `tokio-util`: nothing new begins after it, waits end, and calls under way finish.
 pub use tokio_util::sync::CancellationToken;
 

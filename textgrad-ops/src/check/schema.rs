@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use boon::{
     CompileError, Compiler, ErrorKind, InstanceLocation, InstanceToken, SchemaIndex, Schemas,
+    UrlLoader, ValidationError,
 };
-use boon::{UrlLoader, ValidationError};
+use derive_setters::Setters;
 use serde_json::Value as Json;
 use textgrad_core::{Check, truncate};
 
@@ -48,10 +49,13 @@ const ADDRESS: &str = "schema:///";
 /// );
 /// # Ok::<(), textgrad_ops::Error>(())
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Setters)]
+#[setters(generate = false)]
 pub struct JsonSchema {
     schemas: Arc<Schemas>,
     root: SchemaIndex,
+    /// The rule in words; default: the schema itself.
+    #[setters(generate, into, rename = "in_words")]
     rule: String,
 }
 
@@ -85,13 +89,6 @@ impl JsonSchema {
         let rule =
             format!("it is one JSON document, nothing else, after this JSON schema: {schema}");
         Ok(Self { schemas: Arc::new(schemas), root, rule })
-    }
-
-    /// The rule in words; default: the schema itself.
-    #[must_use]
-    pub fn in_words(mut self, rule: impl Into<String>) -> Self {
-        self.rule = rule.into();
-        self
     }
 }
 

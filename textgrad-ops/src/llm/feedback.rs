@@ -12,7 +12,7 @@ use super::quote::quote_call;
 use crate::prompts::{FeedbackContext, Prompts, VariableContext, brief};
 
 /// How an op asks for feedback on its inputs.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(crate) struct FeedbackSettings {
     pub(crate) engine: Arc<dyn Engine>,
     pub(crate) prompts: Prompts,

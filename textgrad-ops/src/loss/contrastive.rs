@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use textgrad_core::{Engine, Error, Inputs, Message, MessageRole, Variable};
 
 use super::Loss;
-use super::judge::{Judge, instruction, judge_setters};
-use crate::prompts::{ContrastiveContext, EvaluationContext};
+use super::judge::{Judge, instruction};
+use crate::prompts::{ContrastiveContext, EvaluationContext, Prompts};
 
 /// A preferred response to a query against a rejected one: what made it the preferred one, and what both of
 /// them lack.
@@ -37,7 +37,7 @@ use crate::prompts::{ContrastiveContext, EvaluationContext};
 /// ```
 #[derive(Debug, Clone)]
 pub struct ContrastiveLoss {
-    judge: Judge,
+    pub(super) judge: Judge,
     query: Variable,
     rejected: Option<Variable>,
     dialogue: Option<Vec<Message>>,
@@ -66,8 +66,6 @@ impl ContrastiveLoss {
         self
     }
 
-    judge_setters!();
-
     /// Evaluates the response that was preferred.
     ///
     /// # Errors
@@ -76,58 +74,37 @@ impl ContrastiveLoss {
         let chosen = chosen.into();
         let mut inputs = vec![(QUERY, self.query.clone()), (CHOSEN, chosen.clone())];
         inputs.extend(self.rejected.iter().map(|rejected| (REJECTED, rejected.clone())));
-        if let Some(dialogue) = &self.dialogue {
-            return self.go_on(dialogue, &chosen, inputs.into()).await;
-        }
         let prompts = self.judge.prompts.clone();
-        let render = move |inputs: &Inputs| {
-            let (query, chosen) = (inputs.text(QUERY)?, inputs.text(CHOSEN)?);
-            Ok(match inputs.find(REJECTED) {
-                Some(_) => {
-                    let rejected = inputs.text(REJECTED)?;
-                    let context = ContrastiveContext { query, chosen, rejected };
-                    prompts.render("contrastive_system", &context)?
-                }
-                None => {
-                    prompts.render("evaluation_system", &EvaluationContext { query, chosen })?
-                }
-            })
+        let Some(dialogue) = &self.dialogue else {
+            let render = move |inputs: &Inputs| render(&prompts, "system", inputs);
+            let instruction = instruction(inputs.into(), render).await?;
+            return self.judge.read(&instruction, &chosen).await;
         };
-        let instruction = instruction(inputs.into(), render).await?;
-        self.judge.read(&instruction, &chosen).await
-    }
-
-    /// Evaluates a response as the model's own last turn.
-    async fn go_on(
-        &self,
-        dialogue: &[Message],
-        chosen: &Variable,
-        inputs: Inputs,
-    ) -> Result<Variable, Error> {
+        // The response is the model's own last turn.
         let (system, turns) = match dialogue.split_first() {
             Some((first, turns)) if first.role == MessageRole::System => (first.text(), turns),
-            _ => (String::new(), dialogue),
+            _ => (String::new(), dialogue.as_slice()),
         };
         let answer = Message::assistant(chosen.text().unwrap_or_default());
-        let mut judge = self.judge.clone();
-        judge.settings = judge.settings.history(turns.iter().cloned().chain([answer]));
-        let prompts = self.judge.prompts.clone();
+        let history = turns.iter().cloned().chain([answer]).collect();
         let word = move |inputs: &Inputs| {
-            let (query, chosen) = (inputs.text(QUERY)?, inputs.text(CHOSEN)?);
-            let text = match inputs.find(REJECTED) {
-                Some(_) => {
-                    let rejected = inputs.text(REJECTED)?;
-                    let context = ContrastiveContext { query, chosen, rejected };
-                    prompts.render("contrastive_continue", &context)?
-                }
-                None => {
-                    prompts.render("evaluation_continue", &EvaluationContext { query, chosen })?
-                }
-            };
+            let text = render(&prompts, "continue", inputs)?;
             Ok((system.clone(), Message::user(text)))
         };
-        judge.word(inputs, Arc::new(word), None).await
+        self.judge.word(inputs.into(), history, Arc::new(word), None).await
     }
+}
+
+/// The request in words, by the templates of this form.
+fn render(prompts: &Prompts, form: &str, inputs: &Inputs) -> Result<String, Error> {
+    let (query, chosen) = (inputs.text(QUERY)?, inputs.text(CHOSEN)?);
+    let rendered = if inputs.find(REJECTED).is_some() {
+        let context = ContrastiveContext { query, chosen, rejected: inputs.text(REJECTED)? };
+        prompts.render(&format!("contrastive_{form}"), &context)
+    } else {
+        prompts.render(&format!("evaluation_{form}"), &EvaluationContext { query, chosen })
+    };
+    Ok(rendered?)
 }
 
 const QUERY: &str = "query";

@@ -2,30 +2,69 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
+use derive_setters::Setters;
 use textgrad_core::{
-    BackwardCx, Engine, Error, Gradient, Inputs, Op, OpFailure, Output, Purpose, Seed, Variable,
-    apply_one,
+    Engine, Error, Inputs, Message, Output, Purpose, Sampling, Seed, Variable, apply_one, op_fn,
 };
 
+use super::{
+    ContrastiveLoss, ImageQaLoss, ListwiseLoss, MultiFieldLoss, MultipleChoiceLoss, TextLoss,
+};
 use crate::llm::{LlmCall, LlmCallBuilder, ReadScore, Render};
 use crate::prompts::Prompts;
 
 /// The model behind a loss in words, and how it is asked.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Setters)]
+#[setters(generate_delegates(ty = "ContrastiveLoss", field = "judge"))]
+#[setters(generate_delegates(ty = "ImageQaLoss", field = "judge"))]
+#[setters(generate_delegates(ty = "ListwiseLoss", field = "judge"))]
+#[setters(generate_delegates(ty = "MultiFieldLoss", field = "judge"))]
+#[setters(generate_delegates(ty = "MultipleChoiceLoss", field = "judge"))]
+#[setters(generate_delegates(ty = "TextLoss", field = "judge"))]
 pub(super) struct Judge {
-    pub(super) settings: LlmCallBuilder,
+    #[setters(skip)]
+    engine: Arc<dyn Engine>,
+    /// How the evaluation is drawn; one answer whatever its `n` says.
+    sampling: Sampling,
+    /// How feedback is drawn in a backward pass.
+    feedback_sampling: Sampling,
+    /// The engine that gives feedback in a backward pass; default: the loss's own.
+    #[setters(strip_option)]
+    feedback_engine: Option<Arc<dyn Engine>>,
+    /// The wording of the loss and of requests for feedback.
+    #[setters(into)]
     pub(super) prompts: Prompts,
-    pub(super) seed: Option<Seed>,
+    /// What the evaluation is for, in words.
+    #[setters(into)]
+    response_role: Arc<str>,
+    /// The seed of the evaluation.
+    #[setters(strip_option)]
+    seed: Option<Seed>,
 }
 
 impl Judge {
     pub(super) fn new(engine: Arc<dyn Engine>) -> Self {
-        let settings = LlmCall::builder(engine)
+        Self {
+            engine,
+            sampling: Sampling::default(),
+            feedback_sampling: Sampling::default(),
+            feedback_engine: None,
+            prompts: Prompts::default(),
+            response_role: "evaluation of a text".into(),
+            seed: None,
+        }
+    }
+
+    fn call(&self) -> LlmCallBuilder {
+        let feedback_engine = self.feedback_engine.as_ref().unwrap_or(&self.engine);
+        LlmCall::builder(Arc::clone(&self.engine))
             .name("loss")
             .purpose(Purpose::Loss)
-            .response_role("evaluation of a text");
-        Self { settings, prompts: Prompts::default(), seed: None }
+            .response_role(Arc::clone(&self.response_role))
+            .prompts(self.prompts.clone())
+            .sampling(self.sampling.clone().with_n(1).at(self.seed))
+            .feedback_engine(Arc::clone(feedback_engine))
+            .feedback_sampling(self.feedback_sampling.clone())
     }
 
     /// Has a text evaluated that is the user message, by an instruction that is the system message.
@@ -34,22 +73,18 @@ impl Judge {
         instruction: &Variable,
         text: &Variable,
     ) -> Result<Variable, Error> {
-        let call = self.settings.clone().build();
-        let ask = call.ask(text).system(instruction);
-        match self.seed {
-            Some(seed) => ask.seed(seed).one().await,
-            None => ask.one().await,
-        }
+        self.call().build().ask(text).system(instruction).one().await
     }
 
-    /// Has inputs evaluated that are put into words together.
+    /// Has inputs evaluated that are put into words together, after these turns.
     pub(super) async fn word(
         &self,
         inputs: Inputs,
+        history: Vec<Message>,
         render: Arc<Render>,
         score: Option<Arc<ReadScore>>,
     ) -> Result<Variable, Error> {
-        let call = self.settings.clone().at(self.seed).rendered(render, score).build();
+        let call = self.call().history(history).rendered(render, score).build();
         apply_one(Arc::new(call), inputs).await
     }
 }
@@ -59,78 +94,12 @@ pub(super) async fn instruction(
     inputs: Inputs,
     render: impl Fn(&Inputs) -> Result<String, Error> + Send + Sync + 'static,
 ) -> Result<Variable, Error> {
-    apply_one(Arc::new(LossInstruction(Box::new(render))), inputs).await
+    let op = op_fn("loss instruction", move |inputs: Inputs| {
+        let rendered = render(&inputs);
+        async move {
+            let role = "instruction that a response is evaluated by";
+            Ok(vec![Output::new(rendered?, role).with_requires_grad(false)])
+        }
+    });
+    apply_one(Arc::new(op), inputs).await
 }
-
-type RenderInstruction = dyn Fn(&Inputs) -> Result<String, Error> + Send + Sync;
-
-struct LossInstruction(Box<RenderInstruction>);
-
-#[async_trait]
-impl Op for LossInstruction {
-    fn name(&self) -> &str {
-        "loss instruction"
-    }
-
-    async fn forward(&self, inputs: &Inputs) -> Result<Vec<Output>, Error> {
-        let role = "instruction that a response is evaluated by";
-        Ok(vec![Output::new((self.0)(inputs)?, role).with_requires_grad(false)])
-    }
-
-    async fn backward(&self, cx: &BackwardCx) -> Result<Vec<Option<Gradient>>, OpFailure> {
-        Ok(vec![None; cx.inputs().len()])
-    }
-}
-
-/// The setters that all losses in words have; the loss keeps its [`Judge`] in a field `judge`.
-macro_rules! judge_setters {
-    () => {
-        /// How the evaluation is drawn; one answer whatever its `n` says.
-        #[must_use]
-        pub fn sampling(mut self, sampling: textgrad_core::Sampling) -> Self {
-            self.judge.settings = self.judge.settings.sampling(sampling.with_n(1));
-            self
-        }
-
-        /// How feedback is drawn in a backward pass.
-        #[must_use]
-        pub fn feedback_sampling(mut self, sampling: textgrad_core::Sampling) -> Self {
-            self.judge.settings = self.judge.settings.feedback_sampling(sampling);
-            self
-        }
-
-        /// The engine that gives feedback in a backward pass; default: the loss's own.
-        #[must_use]
-        pub fn feedback_engine(
-            mut self,
-            engine: std::sync::Arc<dyn textgrad_core::Engine>,
-        ) -> Self {
-            self.judge.settings = self.judge.settings.feedback_engine(engine);
-            self
-        }
-
-        /// The wording of the loss and of requests for feedback.
-        #[must_use]
-        pub fn prompts(mut self, prompts: impl Into<crate::prompts::Prompts>) -> Self {
-            self.judge.prompts = prompts.into();
-            self.judge.settings = self.judge.settings.prompts(self.judge.prompts.clone());
-            self
-        }
-
-        /// What the evaluation is for, in words.
-        #[must_use]
-        pub fn response_role(mut self, role: impl Into<std::sync::Arc<str>>) -> Self {
-            self.judge.settings = self.judge.settings.response_role(role);
-            self
-        }
-
-        /// The seed of the evaluation.
-        #[must_use]
-        pub fn seed(mut self, seed: textgrad_core::Seed) -> Self {
-            self.judge.seed = Some(seed);
-            self
-        }
-    };
-}
-
-pub(super) use judge_setters;

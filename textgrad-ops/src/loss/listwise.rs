@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use textgrad_core::{Engine, Error as CoreError, Inputs, Variable};
 
-use super::judge::{Judge, instruction, judge_setters};
+use super::judge::{Judge, instruction};
 use super::{Loss, figure};
 use crate::error::Error;
 use crate::prompts::{ListwiseContext, RankedContext};
@@ -38,7 +38,7 @@ use crate::prompts::{ListwiseContext, RankedContext};
 /// ```
 #[derive(Debug, Clone)]
 pub struct ListwiseLoss {
-    judge: Judge,
+    pub(super) judge: Judge,
     query: Variable,
     best: Variable,
     /// Best to worst.
@@ -68,8 +68,6 @@ impl ListwiseLoss {
         let best = best.ok_or(Error::NoParts { what: "a listwise loss" })?;
         Ok(Self { judge: Judge::new(engine), query: query.clone(), best, answers })
     }
-
-    judge_setters!();
 
     /// The answers with their scores, best to worst.
     #[must_use]

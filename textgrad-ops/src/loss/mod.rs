@@ -1,35 +1,30 @@
 //! Objectives: evaluations in words by a model, and scores.
 
-use std::fmt;
 mod compose;
 mod contrastive;
-mod from_fn;
-mod image_qa;
 mod judge;
 mod listwise;
 mod multi_field;
-mod multiple_choice;
+mod question;
 mod score;
-mod stated;
 mod text;
+mod weighted;
 
+use std::fmt;
+use std::future::Future;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use textgrad_core::{Error, Variable};
+use textgrad_core::{Error, Feedback, Output, Score, Variable, apply_one, op_fn};
 
-pub use self::compose::{
-    AllOf, FirstFailing, WeightedSum, all_of, all_passed, first_failing, weighted_sum,
-    weighted_sum_of,
-};
+pub use self::compose::{AllOf, FirstFailing, all_of, all_passed, first_failing};
 pub use self::contrastive::ContrastiveLoss;
-pub use self::from_fn::{LossFn, loss_fn};
-pub use self::image_qa::ImageQaLoss;
 pub use self::listwise::ListwiseLoss;
 pub use self::multi_field::{MultiFieldLoss, MultiFieldOver};
-pub use self::multiple_choice::MultipleChoiceLoss;
+pub use self::question::{ImageQaLoss, MultipleChoiceLoss};
 pub use self::score::ScoreLoss;
 pub use self::text::TextLoss;
+pub use self::weighted::{WeightedSum, weighted_sum, weighted_sum_of};
 
 /// An objective over one text.
 ///
@@ -69,6 +64,78 @@ impl fmt::Debug for dyn Loss + '_ {
 impl<L: Loss + ?Sized> Loss for Arc<L> {
     async fn evaluate(&self, text: &Variable) -> Result<Variable, Error> {
         (**self).evaluate(text).await
+    }
+}
+
+/// An objective made of a function; see [`loss_fn`].
+#[derive(Clone)]
+pub struct LossFn<F>(F);
+
+/// Makes a [`Loss`] of an async function from a text to its evaluation.
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+/// use textgrad_core::testing::ScriptedEngine;
+/// use textgrad_core::Variable;
+/// use textgrad_ops::{LlmCall, Loss, TextLoss, loss_fn};
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let engine = Arc::new(ScriptedEngine::new(["A dog in a park.", "The summary is too short."]));
+/// let summarise = LlmCall::builder(engine.clone()).build();
+/// let judge = TextLoss::new(engine, "Judge the summary.");
+/// // A prompt is as good as what comes of it.
+/// let loss = loss_fn(move |prompt: Variable| {
+///     let (summarise, judge) = (summarise.clone(), judge.clone());
+///     async move { judge.evaluate(&summarise.ask(&prompt).one().await?).await }
+/// });
+/// let prompt = Variable::differentiable("Summarise the story.", "prompt");
+/// assert_eq!(loss.evaluate(&prompt).await?.text(), Some("The summary is too short."));
+/// # Ok::<(), textgrad_core::Error>(()) }).unwrap();
+/// ```
+pub fn loss_fn<F, Fut>(function: F) -> LossFn<F>
+where
+    F: Fn(Variable) -> Fut + Send + Sync,
+    Fut: Future<Output = Result<Variable, Error>> + Send,
+{
+    LossFn(function)
+}
+
+#[async_trait]
+impl<F, Fut> Loss for LossFn<F>
+where
+    F: Fn(Variable) -> Fut + Send + Sync,
+    Fut: Future<Output = Result<Variable, Error>> + Send,
+{
+    async fn evaluate(&self, text: &Variable) -> Result<Variable, Error> {
+        (self.0)(text.clone()).await
+    }
+}
+
+impl<F> fmt::Debug for LossFn<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LossFn").finish_non_exhaustive()
+    }
+}
+
+/// Feedback in these words, as a call of this name in the graph. No model is asked.
+async fn constant_feedback(
+    name: &'static str,
+    words: String,
+    inputs: Vec<(&str, Variable)>,
+) -> Result<Feedback, Error> {
+    let op = op_fn(name, move |_| {
+        let output = Output::new(words.as_str(), Feedback::ROLE).with_requires_grad(false);
+        async move { Ok(vec![output]) }
+    });
+    Ok(Feedback::from_variable(apply_one(Arc::new(op), inputs).await?))
+}
+
+/// An output with a score, if it has one.
+fn scored(output: Output, score: Option<Score>) -> Output {
+    match score {
+        Some(score) => output.with_score(score),
+        None => output,
     }
 }
 

@@ -7,11 +7,11 @@ use async_trait::async_trait;
 use textgrad_core::{Engine, Error as CoreError, Inputs, Message, Score, Variable, truncate};
 
 use super::Loss;
-use super::judge::{Judge, judge_setters};
+use super::judge::Judge;
 use crate::error::Error;
 use crate::llm::{ReadScore, Render};
-use crate::optim::Tags;
 use crate::prompts::{FunctionArgument, MultiFieldContext};
+use crate::tags::Tags;
 
 /// Several named texts evaluated together by an instruction: a question, its prediction, the ground truth.
 ///
@@ -48,7 +48,7 @@ use crate::prompts::{FunctionArgument, MultiFieldContext};
 /// ```
 #[derive(Clone)]
 pub struct MultiFieldLoss {
-    judge: Judge,
+    pub(super) judge: Judge,
     instruction: Variable,
     system: Option<Variable>,
     fields: Arc<[(String, String)]>,
@@ -98,8 +98,6 @@ impl MultiFieldLoss {
         let (judge, fields) = (Judge::new(engine), fields.into());
         Ok(Self { judge, instruction, system: None, fields, reader: None })
     }
-
-    judge_setters!();
 
     /// With this system message, instead of the template `multi_field_system`. An empty one is not sent.
     #[must_use]
@@ -153,7 +151,7 @@ impl MultiFieldLoss {
         inputs.push((Arc::from(INSTRUCTION), self.instruction.clone()));
         inputs.extend(ordered);
         let score = self.reader.clone().map(ScoreReader::into_reader);
-        self.judge.word(inputs.into(), self.word(), score).await
+        self.judge.word(inputs.into(), Vec::new(), self.word(), score).await
     }
 
     fn word(&self) -> Arc<Render> {

@@ -1,16 +1,15 @@
 //! Scorers as differentiable objectives.
 
-use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
+use derive_setters::Setters;
 use textgrad_core::{
     BackwardCx, Check, Engine, Error, Gradient, Inputs, Op, OpFailure, Output, Quote, Sampling,
     Score, Variable, apply_one,
 };
 
-use super::Loss;
-use super::stated::complain;
+use super::{Loss, constant_feedback, scored};
 use crate::llm::{FeedbackSettings, request_feedback};
 use crate::prompts::Prompts;
 use crate::score::{CheckScorer, CommandScorer, Example, Scorer, Verdict, is_right};
@@ -47,14 +46,26 @@ use crate::score::{CheckScorer, CommandScorer, Example, Scorer, Verdict, is_righ
 /// assert_eq!(backward(&verdict).await?.text(&answer), "Count every fruit, one by one.");
 /// # Ok::<(), textgrad_ops::Error>(()) }).unwrap();
 /// ```
-#[derive(Clone)]
+#[derive(Debug, Clone, Setters)]
+#[setters(generate = false)]
 pub struct ScoreLoss {
     scorer: Arc<dyn Scorer>,
     purpose: Arc<str>,
-    role: Arc<str>,
+    /// Replaces the role of the evaluation. Set after the purpose.
+    #[setters(generate, into)]
+    response_role: Arc<str>,
+    /// The templates of requests for feedback.
+    #[setters(generate, into)]
     prompts: Prompts,
+    /// The engine that writes feedback. Default: none, so that the feedback of the verdict counts.
+    #[setters(generate, strip_option)]
     feedback_engine: Option<Arc<dyn Engine>>,
+    /// Sampling parameters of feedback; `n` is ignored.
+    #[setters(generate)]
     feedback_sampling: Sampling,
+    /// Shows the expected answer of the example to the model that writes feedback. Default: no, because feedback
+    /// that quotes it can teach a prompt the answers of the training set.
+    #[setters(generate)]
     show_expected: bool,
     /// Whether a score needs no feedback.
     is_good: fn(Score) -> bool,
@@ -65,7 +76,7 @@ impl ScoreLoss {
     pub fn new(scorer: impl Scorer + 'static) -> Self {
         Self {
             purpose: scorer.purpose().into(),
-            role: scorer.role().into(),
+            response_role: scorer.role().into(),
             scorer: Arc::new(scorer),
             prompts: Prompts::default(),
             feedback_engine: None,
@@ -91,43 +102,7 @@ impl ScoreLoss {
     #[must_use]
     pub fn purpose(mut self, purpose: impl Into<Arc<str>>) -> Self {
         self.purpose = purpose.into();
-        self.role = format!("verdict: {}", self.purpose).into();
-        self
-    }
-
-    /// Replaces the role of the evaluation. Set after the purpose.
-    #[must_use]
-    pub fn response_role(mut self, role: impl Into<Arc<str>>) -> Self {
-        self.role = role.into();
-        self
-    }
-
-    /// The templates of requests for feedback.
-    #[must_use]
-    pub fn prompts(mut self, prompts: impl Into<Prompts>) -> Self {
-        self.prompts = prompts.into();
-        self
-    }
-
-    /// The engine that writes feedback. Default: none, so that the feedback of the verdict counts.
-    #[must_use]
-    pub fn feedback_engine(mut self, engine: Arc<dyn Engine>) -> Self {
-        self.feedback_engine = Some(engine);
-        self
-    }
-
-    /// Sampling parameters of feedback; `n` is ignored.
-    #[must_use]
-    pub fn feedback_sampling(mut self, sampling: Sampling) -> Self {
-        self.feedback_sampling = sampling.with_n(1);
-        self
-    }
-
-    /// Shows the expected answer of the example to the model that writes feedback. Default: no, because feedback
-    /// that quotes it can teach a prompt the answers of the training set.
-    #[must_use]
-    pub fn show_expected(mut self, show: bool) -> Self {
-        self.show_expected = show;
+        self.response_role = format!("verdict: {}", self.purpose).into();
         self
     }
 
@@ -199,11 +174,8 @@ impl Op for ScoreOp {
             None => "",
         };
         let verdict = self.loss.scorer.score(text, &self.example).await?;
-        let output = Output::new(verdict.report(), Arc::clone(&self.loss.role));
-        let output = match verdict.score() {
-            Some(score) => output.with_score(score),
-            None => output,
-        };
+        let output = Output::new(verdict.report(), Arc::clone(&self.loss.response_role));
+        let output = scored(output, verdict.score());
         self.verdict.get_or_init(|| verdict);
         Ok(vec![output])
     }
@@ -213,7 +185,7 @@ impl Op for ScoreOp {
         let verdict = self.verdict.get();
         let Some(engine) = &loss.feedback_engine else {
             let feedback = verdict.map(Verdict::feedback).transpose()?.flatten();
-            return complain(cx, "violation", feedback).await;
+            return cx.for_each_input(|position| stated(cx, position, feedback)).await;
         };
         let is_good = verdict.and_then(Verdict::score).is_some_and(loss.is_good);
         let has_feedback = cx.gradients(0).iter().any(|gradient| gradient.feedback().is_some());
@@ -224,7 +196,7 @@ impl Op for ScoreOp {
             examples: Vec::new(),
             engine: Arc::clone(engine),
             prompts: loss.prompts.clone(),
-            sampling: loss.feedback_sampling.clone(),
+            sampling: loss.feedback_sampling.clone().with_n(1),
         };
         request_feedback(cx, &settings).await
     }
@@ -234,12 +206,21 @@ impl Op for ScoreOp {
     }
 }
 
-impl fmt::Debug for ScoreLoss {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ScoreLoss")
-            .field("scorer", &self.scorer.name())
-            .field("purpose", &self.purpose)
-            .field("show_expected", &self.show_expected)
-            .finish_non_exhaustive()
+/// The feedback of a verdict on one of its inputs, and what was said about the verdict, if anything was.
+async fn stated(
+    cx: &BackwardCx,
+    position: usize,
+    feedback: Option<&str>,
+) -> Result<Option<Gradient>, Error> {
+    let Some(input) = cx.inputs().get(position) else { return Ok(None) };
+    let mut gradients: Vec<Gradient> = Vec::new();
+    if let Some(feedback) = feedback {
+        let mut inputs = vec![("variable", input.variable().clone())];
+        inputs.extend(cx.output_variable(0).map(|output| ("response", output.clone())));
+        gradients.push(constant_feedback("violation", feedback.to_owned(), inputs).await?.into());
     }
+    let received = cx.gradients(0).iter().filter(|gradient| gradient.feedback().is_some());
+    gradients.extend(received.cloned());
+    let Some(Gradient::Feedback(feedback)) = Gradient::join(&gradients) else { return Ok(None) };
+    Ok(Some(feedback.with_contexts(cx.context(0).map(Arc::new)).into()))
 }

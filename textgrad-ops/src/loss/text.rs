@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use textgrad_core::{Engine, Error, Variable};
 
 use super::Loss;
-use super::judge::{Judge, judge_setters};
+use super::judge::Judge;
 
 /// An objective in words: a model evaluates a text by an instruction.
 ///
@@ -32,7 +32,7 @@ use super::judge::{Judge, judge_setters};
 #[derive(Debug, Clone)]
 pub struct TextLoss {
     instruction: Variable,
-    judge: Judge,
+    pub(super) judge: Judge,
 }
 
 impl TextLoss {
@@ -51,8 +51,6 @@ impl TextLoss {
     pub fn with_instruction(engine: Arc<dyn Engine>, instruction: Variable) -> Self {
         Self { instruction, judge: Judge::new(engine) }
     }
-
-    judge_setters!();
 
     /// Evaluates a text.
     ///

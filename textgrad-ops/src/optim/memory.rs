@@ -2,11 +2,14 @@
 
 use std::collections::VecDeque;
 
+use derive_setters::Setters;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use textgrad_core::{Feedback, Parameter, truncate};
 
-use super::proposal::refuse_repeated;
+use super::descent::TextualGradientDescentBuilder;
+use super::optimizer::refuse_repeated;
 use crate::error::Error;
 use crate::prompts::PastStep;
 
@@ -22,10 +25,28 @@ pub(super) struct Step {
 }
 
 /// How many steps of each kind a request shows.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct MemoryConfig {
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Setters)]
+#[setters(generate_delegates(ty = "TextualGradientDescentBuilder", field = "memory_config"))]
+pub(super) struct MemoryConfig {
+    /// Shows the feedback of the last steps, as many as are given on a parameter beside that of this one; 0, the default,
+    /// is none. See [`TextualGradientDescent`](super::TextualGradientDescent) for what a step is.
+    #[setters(rename = "gradient_memory")]
     pub(super) feedback: usize,
+    /// Momentum: shows the texts that a parameter had in the last steps, as many as are given, each with what was said about
+    /// it; 0, the default, is none. The text as it is now is not shown a second time, and several steps from
+    /// one text are shown as one text with all that was said about it.
+    #[setters(rename = "momentum")]
     pub(super) texts: usize,
+    /// Shows what came, in the last steps, as many as are given, of the calls that a parameter was used in, each with what
+    /// was said then, and asks to overcome stagnation; 0, the default, is none.
+    ///
+    /// After REVOLVE: Zhang et al., "Revolve: Optimizing AI Systems by Tracking Response Evolution in Textual
+    /// Optimization", ICML 2025, arXiv:2412.03092. Our reading of it: the responses are the outputs of the
+    /// calls in the contexts of the feedback, of each step the first
+    /// [`SHOWN_RESPONSES`](super::TextualGradientDescent::SHOWN_RESPONSES) and of each the first
+    /// [`RESPONSE_CHARS`](super::TextualGradientDescent::RESPONSE_CHARS) characters; the comparison is left to the
+    /// model that writes the new text, in the same request.
+    #[setters(rename = "response_history")]
     pub(super) responses: usize,
 }
 
@@ -92,21 +113,21 @@ impl MemoryConfig {
 impl Memory {
     /// Makes room for a parameter. The order in which parameters come here is that of the state.
     pub(super) fn register(&mut self, parameter: &Parameter) {
-        if self.slot(parameter).is_none() {
-            self.slots.push(Slot::new(parameter.clone(), VecDeque::new(), Versions::Ahead(0)));
+        match self.slots.iter_mut().find(|slot| slot.parameter == *parameter) {
+            Some(slot) => {
+                let ahead = slot.version().wrapping_sub(parameter.version());
+                slot.versions = Versions::Ahead(ahead);
+            }
+            None => {
+                let (parameter, versions) = (parameter.clone(), Versions::Ahead(0));
+                self.slots.push(Slot { parameter, steps: VecDeque::new(), versions });
+            }
         }
     }
 
     /// The version that a parameter counts as.
-    pub(super) fn version(&mut self, parameter: &Parameter) -> u64 {
-        let own = parameter.version();
-        let Some(slot) = self.slots.iter_mut().find(|slot| slot.parameter == *parameter) else {
-            return own;
-        };
-        if let Versions::Saved(saved) = slot.versions {
-            slot.versions = Versions::Ahead(saved.wrapping_sub(own));
-        }
-        slot.version()
+    pub(super) fn version(&self, parameter: &Parameter) -> u64 {
+        self.slot(parameter).map_or_else(|| parameter.version(), Slot::version)
     }
 
     /// What a request about a parameter with this text shows.
@@ -118,13 +139,9 @@ impl Memory {
     ) -> Past {
         let Some(slot) = self.slot(parameter) else { return Past::default() };
         Past {
-            feedback: numbered(
-                last(&slot.steps, memory_config.feedback).map(Step::shown).collect(),
-            ),
+            feedback: shown(slot.steps.iter(), memory_config.feedback),
             texts: slot.texts(text, memory_config.texts),
-            responses: numbered(
-                last(&slot.steps, memory_config.responses).map(Step::shown).collect(),
-            ),
+            responses: shown(slot.steps.iter(), memory_config.responses),
         }
     }
 
@@ -148,10 +165,6 @@ impl Memory {
 }
 
 impl Slot {
-    fn new(parameter: Parameter, steps: VecDeque<Step>, versions: Versions) -> Self {
-        Self { parameter, steps, versions }
-    }
-
     fn version(&self) -> u64 {
         match self.versions {
             Versions::Saved(saved) => saved,
@@ -171,118 +184,113 @@ impl Slot {
                 _ => texts.push(step.clone()),
             }
         }
-        let skipped = texts.len().saturating_sub(window);
-        numbered(texts.iter().skip(skipped).map(Step::shown).collect())
+        shown(texts.iter(), window)
     }
 }
 
-impl Step {
-    fn shown(&self) -> PastStep {
-        PastStep {
-            number: 0,
-            text: self.text.clone(),
-            feedback_text: self.feedback.join("\n"),
-            feedback: self.feedback.clone(),
-            responses: self.responses.clone(),
-        }
-    }
+/// The last of these steps, as requests show them.
+fn shown<'a>(steps: impl ExactSizeIterator<Item = &'a Step>, window: usize) -> Vec<PastStep> {
+    let skipped = steps.len().saturating_sub(window);
+    let last = (1..).zip(steps.skip(skipped));
+    let shown = last.map(|(number, step)| PastStep {
+        number,
+        text: step.text.clone(),
+        feedback_text: step.feedback.join("\n"),
+        feedback: step.feedback.clone(),
+        responses: step.responses.clone(),
+    });
+    shown.collect()
 }
 
-fn last(steps: &VecDeque<Step>, window: usize) -> impl Iterator<Item = &Step> {
-    steps.iter().skip(steps.len().saturating_sub(window))
-}
-
-fn numbered(mut steps: Vec<PastStep>) -> Vec<PastStep> {
-    for (number, step) in (1..).zip(&mut steps) {
-        step.number = number;
-    }
-    steps
-}
-
-/// The format that is written.
-const FORMAT: u32 = 1;
 const KIND: &str = "textual gradient descent";
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct State {
-    optimizer: String,
-    format: u32,
-    parameters: Vec<ParameterState>,
-}
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ParameterState {
     role: String,
     version: u64,
-    steps: Vec<Step>,
+    steps: VecDeque<Step>,
 }
 
 impl Memory {
     /// All of it, the parameters in the order in which they came.
-    pub(crate) fn to_json(&self) -> Json {
+    pub(super) fn to_json(&self) -> Json {
         let parameters = self.slots.iter().map(|slot| ParameterState {
             role: slot.parameter.role().to_string(),
             version: slot.version(),
-            steps: slot.steps.iter().cloned().collect(),
+            steps: slot.steps.clone(),
         });
-        let state =
-            State { optimizer: KIND.to_owned(), format: FORMAT, parameters: parameters.collect() };
-        // Texts and numbers only: nothing in it can fail to be JSON.
-        serde_json::to_value(state).unwrap_or_default()
+        save(KIND, parameters.collect())
     }
 
     /// What was saved, for these parameters in the same order; of the steps of each, the last `limit`.
-    pub(crate) fn from_json(
+    pub(super) fn from_json(
         parameters: &[Parameter],
         state: &Json,
         limit: usize,
     ) -> Result<Self, Error> {
-        let wrong = |expected: String| Error::State { expected, got: state.to_string() };
-        let saved = State::deserialize(state)
-            .map_err(|error| wrong(format!("an object of {KIND:?}; {error}")))?;
-        if (saved.optimizer.as_str(), saved.format) != (KIND, FORMAT) {
-            return Err(wrong(format!("{KIND:?} in format {FORMAT}")));
-        }
-        matched(parameters, saved.parameters.iter().map(|saved| saved.role.as_str()), state)?;
+        let saved = load(KIND, parameters, state, |saved: &ParameterState| &saved.role)?;
         let mut memory = Self::default();
-        let mut saved = saved.parameters.into_iter();
-        for parameter in parameters {
-            let (steps, versions) = match saved.next() {
-                Some(saved) => (saved.steps.into(), Versions::Saved(saved.version)),
-                None => (Default::default(), Versions::Ahead(0)),
-            };
-            let mut slot = Slot::new(parameter.clone(), steps, versions);
-            while slot.steps.len() > limit {
-                slot.steps.pop_front();
-            }
-            memory.slots.push(slot);
+        for (parameter, saved) in parameters.iter().zip(saved) {
+            let skipped = saved.steps.len().saturating_sub(limit);
+            memory.slots.push(Slot {
+                parameter: parameter.clone(),
+                steps: saved.steps.into_iter().skip(skipped).collect(),
+                versions: Versions::Saved(saved.version),
+            });
         }
+        parameters.iter().skip(memory.slots.len()).for_each(|new| memory.register(new));
         Ok(memory)
     }
 }
 
-/// Refuses parameters that are not those of a state: it is by position that they are told apart, and roles
-/// are what shows that positions have changed. Parameters that are new stand behind those of the state.
-pub(crate) fn matched<'a>(
+/// The format that is written.
+const FORMAT: u32 = 1;
+
+/// The state of an optimizer as JSON.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SavedState<P> {
+    optimizer: String,
+    format: u32,
+    parameters: Vec<P>,
+}
+
+/// The state of an optimizer of this kind.
+pub(super) fn save<P: Serialize>(kind: &str, parameters: Vec<P>) -> Json {
+    let state = SavedState { optimizer: kind.to_owned(), format: FORMAT, parameters };
+    // Texts and finite numbers only: nothing in it can fail to be JSON.
+    serde_json::to_value(state).unwrap_or_default()
+}
+
+/// The states of these parameters, at most as many as there are parameters.
+///
+/// # Errors
+/// [`Error::State`] if it is no state of this kind, or of parameters with other roles.
+pub(super) fn load<P: DeserializeOwned>(
+    kind: &str,
     parameters: &[Parameter],
-    roles: impl Iterator<Item = &'a str>,
     state: &Json,
-) -> Result<(), Error> {
-    refuse_repeated(&parameters.iter().collect::<Vec<_>>())?;
+    role: impl Fn(&P) -> &str,
+) -> Result<Vec<P>, Error> {
+    let wrong = |expected: String| Error::State { expected, got: state.to_string() };
+    let saved = SavedState::<P>::deserialize(state)
+        .map_err(|error| wrong(format!("an object of {kind:?}; {error}")))?;
+    if (saved.optimizer.as_str(), saved.format) != (kind, FORMAT) {
+        return Err(wrong(format!("{kind:?} in format {FORMAT}")));
+    }
+    // It is by position that parameters are told apart, and roles are what shows that positions have changed.
+    // Parameters that are new stand behind those of the state.
+    refuse_repeated(parameters)?;
     let mut given = parameters.iter().map(|parameter| &**parameter.role());
-    for (place, role) in roles.enumerate() {
-        let given = given.next();
+    for (place, saved) in saved.parameters.iter().enumerate() {
+        let (role, given) = (role(saved), given.next());
         if given != Some(role) {
             let found = given.map_or("there is none".to_owned(), |role| format!("it is {role:?}"));
-            return Err(Error::State {
-                expected: format!(
-                    "of parameters in the order in which they were first proposed for; parameter {place} has the role {role:?} there, and {found} here"
-                ),
-                got: state.to_string(),
-            });
+            return Err(wrong(format!(
+                "of parameters in the order in which they were first proposed for; parameter {place} has the role {role:?} there, and {found} here"
+            )));
         }
     }
-    Ok(())
+    Ok(saved.parameters)
 }

@@ -1,11 +1,12 @@
-//! Rules for the new texts of a parameter.
+//! Rules for the new texts of a parameter, and replies that cannot be used.
 
 use std::sync::Arc;
 
-use textgrad_core::{Check, Error, Parameter, catch_panic};
+use serde::Serialize;
+use textgrad_core::{Check, Choice, Error, Parameter, catch_panic, truncate};
 
-/// A rule that a text breaks.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A rule that a text breaks: `rule`, `problem`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Violation {
     /// What must hold; see [`Check::rule`].
     pub rule: String,
@@ -46,12 +47,10 @@ impl Rules {
     pub(super) fn violations(&self, text: &str) -> Result<Vec<Violation>, Error> {
         let mut violations = Vec::new();
         for (rule, check) in &self.checks {
-            match catch_panic(|| check.check(text)) {
-                Ok(Ok(())) => {}
-                Ok(Err(problem)) => violations.push(Violation { rule: rule.clone(), problem }),
-                Err(message) => {
-                    return Err(Error::op(format!("the check {rule:?} panicked: {message}")));
-                }
+            let checked = catch_panic(|| check.check(text))
+                .map_err(|message| Error::op(format!("the check {rule:?} panicked: {message}")))?;
+            if let Err(problem) = checked {
+                violations.push(Violation { rule: rule.clone(), problem });
             }
         }
         Ok(violations)
@@ -67,4 +66,35 @@ pub(super) fn broken(violations: &[Violation]) -> String {
         })
         .collect();
     broken.join("; ")
+}
+
+/// An answer that could not be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejected {
+    /// What was wrong.
+    pub problem: String,
+    /// Whether it was cut off at its longest length.
+    pub cut_off: bool,
+    /// The rules that its text breaks, if that is what was wrong.
+    pub violations: Vec<Violation>,
+    /// The answer; empty if the request failed.
+    pub text: String,
+}
+
+impl Rejected {
+    /// An answer with this problem, or with these violations.
+    pub(super) fn new(problem: String, violations: Vec<Violation>, answer: Choice) -> Self {
+        let cut_off = answer.finish_reason.is_cut_off();
+        Self { problem, cut_off, violations, text: answer.text }
+    }
+
+    /// A request that failed.
+    pub(super) fn failed(problem: String) -> Self {
+        Self { problem, cut_off: false, violations: Vec::new(), text: String::new() }
+    }
+
+    /// What was wrong, and how it began.
+    pub(super) fn summary(&self) -> String {
+        format!("{}; it began: {:?}", self.problem, truncate(&self.text, 80))
+    }
 }

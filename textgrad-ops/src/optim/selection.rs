@@ -7,7 +7,7 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use textgrad_core::{Assignment, Module, Parameter, Score, StateDict, Variable};
 
-use super::proposal::{ParameterUpdate, Proposal};
+use super::optimizer::{ParameterUpdate, Proposal};
 use crate::error::Error;
 
 /// What the candidates of a proposal scored, and which of them is better than the texts that there are.

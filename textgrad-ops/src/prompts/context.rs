@@ -1,10 +1,8 @@
-//! The variables of the templates.
+//! The variables of requests about calls: quotes, feedback, grades.
 
 use serde::Serialize;
 use serde_json::{Value as Json, json};
-use textgrad_core::{TemplateContext, Variable};
-
-use super::history::{BrokenRule, PastStep, TurnContext};
+use textgrad_core::{Message, TemplateContext, Variable};
 
 /// A variable as templates see it: `role`, `value`, `short`.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -93,6 +91,28 @@ impl TemplateContext for ConversationContext {
     }
 }
 
+/// A turn of a conversation.
+#[derive(Debug, Clone, Serialize)]
+pub struct TurnContext {
+    /// Who spoke: `user` or `assistant`.
+    pub role: &'static str,
+    /// What was said.
+    pub text: String,
+    /// Whether that is the text that is shown as the variable in the same request.
+    pub is_variable: bool,
+}
+
+impl TurnContext {
+    pub(crate) fn new(turn: &Message, variable: Option<&str>) -> Self {
+        let (role, text) = (turn.role.as_str(), turn.text());
+        Self { role, is_variable: variable == Some(&text), text }
+    }
+
+    fn example() -> Json {
+        json!({ "role": "user", "text": "", "is_variable": false })
+    }
+}
+
 /// A call of a function: `purpose`, `inputs` (each with `name`, `title` and the variable's `role`, `value`,
 /// `short`), `output`.
 #[derive(Debug, Clone, Serialize)]
@@ -105,7 +125,7 @@ pub struct FunctionContext {
     pub output: String,
 }
 
-/// An input of a function.
+/// An input of a function: `name`, `title`, and the variable's `role`, `value`, `short`.
 #[derive(Debug, Clone, Serialize)]
 pub struct FunctionArgument {
     /// The argument's name.
@@ -132,11 +152,17 @@ impl FunctionArgument {
     }
 }
 
+impl TemplateContext for FunctionArgument {
+    fn example() -> Json {
+        json!({ "name": "", "title": "", "role": "", "value": "", "short": "" })
+    }
+}
+
 impl TemplateContext for FunctionContext {
     fn example() -> Json {
         json!({
             "purpose": "",
-            "inputs": [{ "name": "", "title": "", "role": "", "value": "", "short": "" }],
+            "inputs": [FunctionArgument::example()],
             "output": "",
         })
     }
@@ -210,132 +236,8 @@ impl TemplateContext for FeedbackContext {
     }
 }
 
-fn variable() -> Json {
+pub(super) fn variable() -> Json {
     json!({ "role": "", "value": "", "short": "" })
-}
-
-/// One feedback for an optimizer: `variable`; `feedback`; and `contexts`, each with `call`, `function`,
-/// `response_role`.
-#[derive(Debug, Clone, Serialize)]
-pub struct GradientContext {
-    /// The text that it is about.
-    pub variable: VariableContext,
-    /// What was said.
-    pub feedback: String,
-    /// The calls that it was said about.
-    pub contexts: Vec<CallContext>,
-}
-
-/// A call that feedback was given about.
-#[derive(Debug, Clone, Serialize)]
-pub struct CallContext {
-    /// The call, quoted.
-    pub call: String,
-    /// Whether it is a function's.
-    pub function: bool,
-    /// What its output is for, in words.
-    pub response_role: String,
-}
-
-impl TemplateContext for GradientContext {
-    fn example() -> Json {
-        json!({
-            "variable": variable(), "feedback": "",
-            "contexts": [{ "call": "", "function": false, "response_role": "" }],
-        })
-    }
-}
-
-/// A request for a new text: `variable`; `gradients` (every feedback as `gradient` shows it, joined by
-/// newlines); `feedback` (the words alone, a list) and `feedback_text`; `constraints` (each with `number`,
-/// from 1, and `text`) and `constraints_text` (one per line, numbered); `examples` (a list of texts) and
-/// `examples_text` (joined by newlines); `start_tag`, `end_tag`; and, if the optimizer remembers them, earlier
-/// steps, oldest first, each as [`PastStep`]: `past_feedback`, `past_texts` (without the text as it is now,
-/// whose number in that row would be `text_number`), `past_responses`.
-#[derive(Debug, Clone, Serialize)]
-pub struct UpdateContext {
-    /// The text to rewrite.
-    pub variable: VariableContext,
-    /// Every feedback with its contexts.
-    pub gradients: String,
-    /// The words alone.
-    pub feedback: Vec<String>,
-    /// The same, joined by newlines.
-    pub feedback_text: String,
-    /// What the new text must obey.
-    pub constraints: Vec<Constraint>,
-    /// The same, one per line: `1. first`.
-    pub constraints_text: String,
-    /// Examples of good texts.
-    pub examples: Vec<String>,
-    /// The same, joined by newlines.
-    pub examples_text: String,
-    /// What stands before the new text in the answer.
-    pub start_tag: String,
-    /// What stands behind it.
-    pub end_tag: String,
-    /// The last steps, for their feedback; empty without gradient memory.
-    pub past_feedback: Vec<PastStep>,
-    /// The last texts before this one, with their feedback; empty without momentum.
-    pub past_texts: Vec<PastStep>,
-    /// The number of this text behind those.
-    pub text_number: usize,
-    /// The last steps, for their responses and feedback; empty without response history.
-    pub past_responses: Vec<PastStep>,
-}
-
-/// A numbered constraint.
-#[derive(Debug, Clone, Serialize)]
-pub struct Constraint {
-    /// Its number, from 1.
-    pub number: usize,
-    /// What must hold.
-    pub text: String,
-}
-
-impl TemplateContext for UpdateContext {
-    fn example() -> Json {
-        json!({
-            "variable": variable(), "gradients": "", "feedback": [""], "feedback_text": "",
-            "constraints": [{ "number": 1, "text": "" }], "constraints_text": "",
-            "examples": [""], "examples_text": "", "start_tag": "", "end_tag": "",
-            "past_feedback": [PastStep::example()], "past_texts": [PastStep::example()],
-            "text_number": 1, "past_responses": [PastStep::example()],
-        })
-    }
-}
-
-/// Why an answer could not be used: `problem`, `cut_off`, `start_tag`, `end_tag`; `attempts`, how often it was asked
-/// for before; if its text broke rules that are checked, `violations` (each with `rule` and `problem`) and `text`,
-/// which else are empty.
-///
-/// A pack that shows `attempts` makes every repetition another request: without a seed, one that is wrong in the same
-/// way twice would else be asked a third time in the same words, and a cache would give the same answer.
-#[derive(Debug, Clone, Serialize)]
-pub struct RetryContext {
-    /// What was wrong, in words.
-    pub problem: String,
-    /// Whether the answer was cut off at its longest length.
-    pub cut_off: bool,
-    /// What must stand before the new text.
-    pub start_tag: String,
-    /// What must stand behind it.
-    pub end_tag: String,
-    /// How many requests were made before, at least 1.
-    pub attempts: u32,
-    /// The rules that its text broke.
-    pub violations: Vec<BrokenRule>,
-    /// That text.
-    pub text: String,
-}
-
-impl TemplateContext for RetryContext {
-    fn example() -> Json {
-        json!({
-            "problem": "", "cut_off": false, "start_tag": "", "end_tag": "", "attempts": 1,
-            "violations": [BrokenRule::example()], "text": "",
-        })
-    }
 }
 
 /// A request to merge feedback: `variable`, `feedback` (a list).
@@ -378,7 +280,7 @@ impl TemplateContext for JudgeContext {
     fn example() -> Json {
         json!({
             "criterion": "",
-            "fields": [{ "name": "", "title": "", "role": "", "value": "", "short": "" }],
+            "fields": [FunctionArgument::example()],
             "prediction": "", "expected": "", "highest": 10, "start_tag": "", "end_tag": "",
         })
     }

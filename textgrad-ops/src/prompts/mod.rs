@@ -20,8 +20,8 @@
 //! | `listwise_system` | system message of a listwise loss; the user message is one of the answers | [`ListwiseContext`] |
 //! | `multi_field_system`, `multi_field` | system and user message of an evaluation of several texts | [`MultiFieldContext`] |
 //! | `multiple_choice_system`, `multiple_choice` | those of an evaluation of an answer to a multiple choice question | [`MultipleChoiceContext`] |
-//! | `image_qa_system` | system message of an evaluation of an answer to a question about an image | [`ImageQaContext`] |
-//! | `image_qa` | each text of its user message, which are the instruction, the question, the image and the answer | [`ImageQaContext`] |
+//! | `image_qa_system` | system message of an evaluation of an answer to a question about an image | [`FunctionArgument`] |
+//! | `image_qa` | each text of its user message, which are the instruction, the question, the image and the answer | [`FunctionArgument`] |
 //! | `check_feedback` | feedback on a text for which a check does not hold | [`CheckContext`] |
 //! | `command_report` | the text of a program's run on a text | [`CommandContext`] |
 //! | `command_feedback` | feedback on a text on which a program failed | [`CommandContext`] |
@@ -37,16 +37,9 @@
 //! The partials `_subject`, `_feedback_examples`, `_rules`, `_history` and `_streams` are shared by some of the
 //! defaults.
 
-macro_rules! text {
-    ($name:literal) => {
-        include_str!(concat!("../../prompts/", $name, ".hbs"))
-    };
-}
-
 mod context;
-mod graph;
-mod history;
 mod objective;
+mod update;
 
 use std::sync::{Arc, LazyLock};
 
@@ -56,55 +49,77 @@ pub(crate) use self::context::brief;
 #[cfg(feature = "sim")]
 pub(crate) use self::context::shorten;
 pub use self::context::{
-    CallContext, Constraint, ConversationContext, Exchange, FeedbackContext, FunctionArgument,
-    FunctionContext, GradientContext, JudgeContext, ReduceContext, RetryContext, UpdateContext,
-    VariableContext,
+    ConversationContext, Exchange, FeedbackContext, FunctionArgument, FunctionContext,
+    JudgeContext, ReduceContext, TurnContext, VariableContext,
 };
-pub use self::graph::{
-    GraphArgument, GraphCallContext, GraphObjective, GraphParameter, GraphRetryContext,
-    GraphUpdateContext, GraphValue,
-};
-pub use self::history::{BrokenRule, PastStep, TurnContext};
 pub use self::objective::{
     AllOfContext, CheckContext, CommandContext, ContrastiveContext, EvaluationContext,
-    ImageQaContext, ListwiseContext, MultiFieldContext, MultipleChoiceContext, PartContext,
-    RankedContext, WeightContext, WeightedSumContext,
+    ListwiseContext, MultiFieldContext, MultipleChoiceContext, PartContext, RankedContext,
+    WeightContext, WeightedSumContext,
 };
+pub use self::update::{
+    CallContext, Constraint, GradientContext, GraphArgument, GraphCallContext, GraphObjective,
+    GraphParameter, GraphRetryContext, GraphUpdateContext, GraphValue, PastStep, RetryContext,
+    UpdateContext,
+};
+
+/// The template of a name over these variables, or a partial: the text is that of the file of this name.
+macro_rules! template {
+    ($context:ty, $name:literal) => {
+        TemplateSpec::new::<$context>($name, include_str!(concat!("../../prompts/", $name, ".hbs")))
+    };
+    ($name:literal) => {
+        TemplateSpec::partial($name, include_str!(concat!("../../prompts/", $name, ".hbs")))
+    };
+}
 
 /// The templates of this crate with their default texts.
 #[must_use]
 pub fn templates() -> Vec<TemplateSpec> {
-    let mut templates = vec![
-        TemplateSpec::new::<ConversationContext>("conversation", text!("conversation")),
-        TemplateSpec::new::<FunctionContext>("function_call", text!("function_call")),
-        TemplateSpec::new::<FeedbackContext>("feedback_system", text!("feedback_system")),
-        TemplateSpec::new::<FeedbackContext>("feedback_base", text!("feedback_base")),
-        TemplateSpec::new::<FeedbackContext>("feedback_chain", text!("feedback_chain")),
-        TemplateSpec::new::<FeedbackContext>("feedback_continue", text!("feedback_continue")),
-        TemplateSpec::new::<GradientContext>("gradient", text!("gradient")),
-        TemplateSpec::new::<UpdateContext>("update_system", text!("update_system")),
-        TemplateSpec::new::<UpdateContext>("update", text!("update")),
-        TemplateSpec::new::<UpdateContext>("update_continue", text!("update_continue")),
-        TemplateSpec::new::<RetryContext>("update_retry", text!("update_retry")),
-        TemplateSpec::new::<ReduceContext>("reduce_system", text!("reduce_system")),
-        TemplateSpec::new::<ReduceContext>("reduce", text!("reduce")),
-        TemplateSpec::new::<GraphCallContext>("graph_call", text!("graph_call")),
-        TemplateSpec::new::<GraphUpdateContext>(
-            "graph_update_system",
-            text!("graph_update_system"),
-        ),
-        TemplateSpec::new::<GraphUpdateContext>("graph_update", text!("graph_update")),
-        TemplateSpec::new::<GraphRetryContext>("graph_retry", text!("graph_retry")),
-        TemplateSpec::new::<JudgeContext>("judge_system", text!("judge_system")),
-        TemplateSpec::new::<JudgeContext>("judge", text!("judge")),
-        TemplateSpec::new::<RetryContext>("judge_retry", text!("judge_retry")),
-        TemplateSpec::partial("_subject", text!("_subject")),
-        TemplateSpec::partial("_feedback_examples", text!("_feedback_examples")),
-        TemplateSpec::partial("_rules", text!("_rules")),
-        TemplateSpec::partial("_history", text!("_history")),
-    ];
-    templates.extend(objective::templates());
-    templates
+    vec![
+        template!(ConversationContext, "conversation"),
+        template!(FunctionContext, "function_call"),
+        template!(FeedbackContext, "feedback_system"),
+        template!(FeedbackContext, "feedback_base"),
+        template!(FeedbackContext, "feedback_chain"),
+        template!(FeedbackContext, "feedback_continue"),
+        template!(GradientContext, "gradient"),
+        template!(UpdateContext, "update_system"),
+        template!(UpdateContext, "update"),
+        template!(UpdateContext, "update_continue"),
+        template!(RetryContext, "update_retry"),
+        template!(ReduceContext, "reduce_system"),
+        template!(ReduceContext, "reduce"),
+        template!(GraphCallContext, "graph_call"),
+        template!(GraphUpdateContext, "graph_update_system"),
+        template!(GraphUpdateContext, "graph_update"),
+        template!(GraphRetryContext, "graph_retry"),
+        template!(JudgeContext, "judge_system"),
+        template!(JudgeContext, "judge"),
+        template!(RetryContext, "judge_retry"),
+        template!("_subject"),
+        template!("_feedback_examples"),
+        template!("_rules"),
+        template!("_history"),
+        template!(ContrastiveContext<'_>, "contrastive_system"),
+        template!(ContrastiveContext<'_>, "contrastive_continue"),
+        template!(EvaluationContext<'_>, "evaluation_continue"),
+        template!(EvaluationContext<'_>, "evaluation_system"),
+        template!(ListwiseContext<'_>, "listwise_system"),
+        template!(MultiFieldContext, "multi_field_system"),
+        template!(MultiFieldContext, "multi_field"),
+        template!(MultipleChoiceContext<'_>, "multiple_choice_system"),
+        template!(MultipleChoiceContext<'_>, "multiple_choice"),
+        template!(FunctionArgument, "image_qa_system"),
+        template!(FunctionArgument, "image_qa"),
+        template!(CheckContext<'_>, "check_feedback"),
+        template!(CommandContext<'_>, "command_report"),
+        template!(CommandContext<'_>, "command_feedback"),
+        template!("_streams"),
+        template!(AllOfContext, "all_of"),
+        template!(WeightedSumContext, "weighted_sum"),
+        template!(WeightContext, "weight_feedback"),
+    ]
 }
 
 /// The pack that an op or optimizer words its requests with: the default one, or one of the user's.

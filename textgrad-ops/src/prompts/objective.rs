@@ -1,8 +1,8 @@
-//! The templates of objectives, and their variables.
+//! The variables of objectives.
 
 use serde::Serialize;
 use serde_json::{Value as Json, json};
-use textgrad_core::{Score, TemplateContext, TemplateSpec, Variable};
+use textgrad_core::{Score, TemplateContext, Variable};
 
 use super::context::FunctionArgument;
 use crate::command::{End, Run};
@@ -97,13 +97,9 @@ pub struct MultiFieldContext {
     pub end_tag: Option<String>,
 }
 
-fn field() -> Json {
-    json!({ "name": "", "title": "", "role": "", "value": "", "short": "" })
-}
-
 impl TemplateContext for MultiFieldContext {
     fn example() -> Json {
-        json!({ "instruction": "", "fields": [field()], "start_tag": "", "end_tag": "" })
+        json!({ "instruction": "", "fields": [FunctionArgument::example()], "start_tag": "", "end_tag": "" })
     }
 }
 
@@ -121,21 +117,6 @@ pub struct MultipleChoiceContext<'a> {
 impl TemplateContext for MultipleChoiceContext<'_> {
     fn example() -> Json {
         json!({ "instruction": "", "question": "", "answer": "" })
-    }
-}
-
-/// A text of the evaluation of an answer to a question about an image: `name` (`instruction`, `question` or
-/// `answer`), `title`, `role`, `value`, `short`. The system message has those of the instruction.
-#[derive(Debug, Clone, Serialize)]
-pub struct ImageQaContext {
-    /// The text.
-    #[serde(flatten)]
-    pub field: FunctionArgument,
-}
-
-impl TemplateContext for ImageQaContext {
-    fn example() -> Json {
-        field()
     }
 }
 
@@ -286,40 +267,4 @@ impl TemplateContext for CommandContext<'_> {
             "stdout": "", "stderr": "",
         })
     }
-}
-
-/// The templates of objectives with their default texts.
-pub(super) fn templates() -> Vec<TemplateSpec> {
-    vec![
-        TemplateSpec::new::<ContrastiveContext<'_>>(
-            "contrastive_system",
-            text!("contrastive_system"),
-        ),
-        TemplateSpec::new::<ContrastiveContext<'_>>(
-            "contrastive_continue",
-            text!("contrastive_continue"),
-        ),
-        TemplateSpec::new::<EvaluationContext<'_>>(
-            "evaluation_continue",
-            text!("evaluation_continue"),
-        ),
-        TemplateSpec::new::<EvaluationContext<'_>>("evaluation_system", text!("evaluation_system")),
-        TemplateSpec::new::<ListwiseContext<'_>>("listwise_system", text!("listwise_system")),
-        TemplateSpec::new::<MultiFieldContext>("multi_field_system", text!("multi_field_system")),
-        TemplateSpec::new::<MultiFieldContext>("multi_field", text!("multi_field")),
-        TemplateSpec::new::<MultipleChoiceContext<'_>>(
-            "multiple_choice_system",
-            text!("multiple_choice_system"),
-        ),
-        TemplateSpec::new::<MultipleChoiceContext<'_>>("multiple_choice", text!("multiple_choice")),
-        TemplateSpec::new::<ImageQaContext>("image_qa_system", text!("image_qa_system")),
-        TemplateSpec::new::<ImageQaContext>("image_qa", text!("image_qa")),
-        TemplateSpec::new::<CheckContext<'_>>("check_feedback", text!("check_feedback")),
-        TemplateSpec::new::<CommandContext<'_>>("command_report", text!("command_report")),
-        TemplateSpec::new::<CommandContext<'_>>("command_feedback", text!("command_feedback")),
-        TemplateSpec::partial("_streams", text!("_streams")),
-        TemplateSpec::new::<AllOfContext>("all_of", text!("all_of")),
-        TemplateSpec::new::<WeightedSumContext>("weighted_sum", text!("weighted_sum")),
-        TemplateSpec::new::<WeightContext>("weight_feedback", text!("weight_feedback")),
-    ]
 }

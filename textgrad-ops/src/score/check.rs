@@ -1,14 +1,13 @@
 //! Checks as scorers.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use textgrad_core::{Check, Error, truncate};
+use derive_setters::Setters;
+use textgrad_core::{Check, Error, catch_panic, truncate};
 
 use super::{Example, Scorer, Verdict};
-use crate::check::verdict;
 use crate::prompts::{CheckContext, Prompts};
 
 /// A [`Check`] as a scorer: the text passes or not, and the violation is the feedback. No model is asked.
@@ -27,10 +26,15 @@ use crate::prompts::{CheckContext, Prompts};
 /// assert_eq!(verdict.report(), "it has 5 words, 2 too many");
 /// # Ok::<(), textgrad_ops::Error>(()) }).unwrap();
 /// ```
-#[derive(Clone)]
+#[derive(Debug, Clone, Setters)]
+#[setters(into)]
 pub struct CheckScorer {
+    #[setters(skip)]
     check: Arc<dyn Check>,
+    /// Replaces the name, for a rule of many words. The identity stays the rule.
+    #[setters(rename = "named")]
     name: Arc<str>,
+    /// The templates of the feedback.
     prompts: Prompts,
 }
 
@@ -42,20 +46,6 @@ impl CheckScorer {
     pub fn new(check: impl Check + 'static) -> Self {
         let name = format!("check: {}", check.rule()).into();
         Self { check: Arc::new(check), name, prompts: Prompts::default() }
-    }
-
-    /// Replaces the name, for a rule of many words. The identity stays the rule.
-    #[must_use]
-    pub fn named(mut self, name: impl Into<Arc<str>>) -> Self {
-        self.name = name.into();
-        self
-    }
-
-    /// The templates of the feedback.
-    #[must_use]
-    pub fn prompts(mut self, prompts: impl Into<Prompts>) -> Self {
-        self.prompts = prompts.into();
-        self
     }
 }
 
@@ -80,7 +70,7 @@ impl Scorer for CheckScorer {
     /// # Errors
     /// [`Error::Op`] if the check panics.
     async fn score(&self, text: &str, _: &Example) -> Result<Verdict, Error> {
-        let checked = verdict(&*self.check, text).map_err(|panic| {
+        let checked = catch_panic(|| self.check.check(text)).map_err(|panic| {
             Error::op(format!("expected a verdict of the check, but it panicked: {panic}"))
         })?;
         let Err(violation) = checked else {
@@ -89,11 +79,5 @@ impl Scorer for CheckScorer {
         let context = CheckContext { rule: &self.check.rule(), violation: &violation };
         let feedback = self.prompts.render("check_feedback", &context);
         Ok(Verdict::new(false).with_report(violation).with_rendered_feedback(feedback))
-    }
-}
-
-impl fmt::Debug for CheckScorer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CheckScorer").field("name", &self.name).finish_non_exhaustive()
     }
 }

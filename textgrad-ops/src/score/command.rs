@@ -5,9 +5,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use derive_setters::Setters;
 use textgrad_core::{Error as CoreError, truncate};
 
-use super::{Example, Scorer, Verdict, quoted_id};
+use super::{Example, Scorer, Verdict};
 use crate::command::{Run, Runner};
 use crate::error::Error;
 use crate::prompts::{CommandContext, Prompts};
@@ -54,17 +55,31 @@ type ReadNumber = dyn Fn(&Run) -> Result<f64, String> + Send + Sync;
 pub struct CommandScorer(Arc<CommandScorerBuilder>);
 
 /// Settings of a [`CommandScorer`].
-#[derive(Clone)]
+#[derive(Clone, Setters)]
+#[setters(generate = false)]
 #[must_use = "a builder does nothing until it builds"]
 pub struct CommandScorerBuilder {
     runner: Runner,
+    /// The name in reports. Default: `command` and the command line.
+    #[setters(generate, into)]
     name: String,
+    /// The purpose of the program in words. Default: its command line.
+    #[setters(generate, into)]
     purpose: String,
+    /// The role of the verdict. Default: [`CommandScorer::ROLE`].
+    #[setters(generate, into)]
     role: String,
+    /// The templates of report and feedback.
+    #[setters(generate, into)]
     prompts: Prompts,
+    /// Writes [`EXPECTED_FILE`](CommandScorer::EXPECTED_FILE) and [`EXAMPLE_FILE`](CommandScorer::EXAMPLE_FILE)
+    /// into the program's folder.
+    #[setters(generate, bool)]
     example_files: bool,
     field_files: Vec<(String, String)>,
     number: Option<Arc<ReadNumber>>,
+    /// The score of a text on which the program failed without a number. Default: no score.
+    #[setters(generate, strip_option)]
     failed: Option<f64>,
 }
 
@@ -125,7 +140,7 @@ impl CommandScorer {
             (Err(got), _) => Verdict::without_score(format!(
                 "expected the program {:?} to give a finite number for example {}, got {got}, but {} and wrote {:?}",
                 self.0.runner.command_line(),
-                quoted_id(example),
+                example.quoted_id(),
                 run.end,
                 truncate(&run.stdout.text, 80)
             )),
@@ -178,37 +193,6 @@ fn could_not_run(error: Error) -> CoreError {
 }
 
 impl CommandScorerBuilder {
-    /// The name in reports. Default: `command` and the command line.
-    pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.name = name.into();
-        self
-    }
-
-    /// The purpose of the program in words. Default: its command line.
-    pub fn purpose(mut self, purpose: impl Into<String>) -> Self {
-        self.purpose = purpose.into();
-        self
-    }
-
-    /// The role of the verdict. Default: [`CommandScorer::ROLE`].
-    pub fn role(mut self, role: impl Into<String>) -> Self {
-        self.role = role.into();
-        self
-    }
-
-    /// The templates of report and feedback.
-    pub fn prompts(mut self, prompts: impl Into<Prompts>) -> Self {
-        self.prompts = prompts.into();
-        self
-    }
-
-    /// Writes [`EXPECTED_FILE`](CommandScorer::EXPECTED_FILE) and [`EXAMPLE_FILE`](CommandScorer::EXAMPLE_FILE)
-    /// into the program's folder.
-    pub fn example_files(mut self) -> Self {
-        self.example_files = true;
-        self
-    }
-
     /// Writes the text of a field into a file of the program's folder. An example without the field cannot be
     /// scored.
     pub fn field_file(mut self, field: impl Into<String>, file: impl Into<String>) -> Self {
@@ -235,12 +219,6 @@ impl CommandScorerBuilder {
     /// [`score_by`](Self::score_by) does.
     pub fn score_by_output(self) -> Self {
         self.try_score_by(Run::last_number)
-    }
-
-    /// The score of a text on which the program failed without a number. Default: no score.
-    pub fn failed(mut self, score: f64) -> Self {
-        self.failed = Some(score);
-        self
     }
 
     /// Builds the scorer.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
+use derive_setters::Setters;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 use textgrad_core::{Image, truncate};
@@ -23,16 +24,21 @@ use crate::error::Error;
 /// assert!(example.text("query").unwrap_err().to_string().contains("question"));
 /// # Ok::<(), textgrad_core::Error>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, Setters)]
 #[serde(deny_unknown_fields)]
+#[setters(generate = false, prefix = "with_", into, strip_option)]
 pub struct Example {
     id: String,
     fields: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     choices: Vec<String>,
+    /// The file of the image, below the folder of the data set's images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[setters(generate)]
     image: Option<PathBuf>,
+    /// What is expected of an answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[setters(generate)]
     expected: Option<String>,
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     metadata: Map<String, Json>,
@@ -41,14 +47,7 @@ pub struct Example {
 impl Example {
     /// An example without any text so far. Its id names it in reports and errors.
     pub fn new(id: impl Into<String>) -> Self {
-        Self {
-            id: id.into(),
-            fields: BTreeMap::new(),
-            choices: Vec::new(),
-            image: None,
-            expected: None,
-            metadata: Map::new(),
-        }
+        Self { id: id.into(), ..Self::default() }
     }
 
     /// Adds a named text.
@@ -62,20 +61,6 @@ impl Example {
     #[must_use]
     pub fn with_choices<C: Into<String>>(mut self, choices: impl IntoIterator<Item = C>) -> Self {
         self.choices = choices.into_iter().map(Into::into).collect();
-        self
-    }
-
-    /// The file of the image, below the folder of the data set's images.
-    #[must_use]
-    pub fn with_image(mut self, path: impl Into<PathBuf>) -> Self {
-        self.image = Some(path.into());
-        self
-    }
-
-    /// What is expected of an answer.
-    #[must_use]
-    pub fn with_expected(mut self, expected: impl Into<String>) -> Self {
-        self.expected = Some(expected.into());
         self
     }
 
@@ -106,8 +91,8 @@ impl Example {
         self.field(name).ok_or_else(|| {
             let names: Vec<&str> = self.fields.keys().map(String::as_str).collect();
             textgrad_core::Error::op(format!(
-                "expected example {:?} to have the field {name:?}, but its fields are {names:?}",
-                truncate(&self.id, 80)
+                "expected example {} to have the field {name:?}, but its fields are {names:?}",
+                self.quoted_id()
             ))
         })
     }
@@ -147,7 +132,7 @@ impl Example {
     pub async fn load_image(&self, folder: &Path) -> Result<Option<Image>, Error> {
         let Some(path) = &self.image else { return Ok(None) };
         let wrong = |reason: String| Error::Data {
-            place: format!("example {:?}", truncate(&self.id, 80)),
+            place: format!("example {}", self.quoted_id()),
             reason,
             bad: 1,
         };
@@ -180,9 +165,20 @@ impl Example {
     /// [`textgrad_core::Error::Op`] if it is not.
     pub fn answer(&self) -> Result<&str, textgrad_core::Error> {
         self.expected().ok_or_else(|| {
-            let id = truncate(&self.id, 80);
-            textgrad_core::Error::op(format!("example {id:?} has no expected answer"))
+            textgrad_core::Error::op(format!("example {} has no expected answer", self.quoted_id()))
         })
+    }
+
+    /// The error of an expected answer that a scorer cannot compare with: `expected` says what it must do.
+    pub(super) fn unusable_answer(&self, expected: &str) -> textgrad_core::Error {
+        let (id, answer) = (self.quoted_id(), truncate(self.expected().unwrap_or_default(), 80));
+        let message = format!("expected the answer of example {id} to {expected}, got {answer:?}");
+        textgrad_core::Error::op(message)
+    }
+
+    /// The id, as errors quote it.
+    pub(super) fn quoted_id(&self) -> String {
+        format!("{:?}", truncate(&self.id, 80))
     }
 
     /// Anything else that is known.

@@ -1,15 +1,15 @@
 //! Language models as judges that grade by a criterion.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use textgrad_core::{Engine, Error, Message, Sampling, Seed, Variable, truncate};
+use derive_setters::Setters;
+use textgrad_core::{Engine, Error, Message, Variable};
 
-use super::{Example, ReplaceEngine, Scorer, TaggedRequest, Unreadable, Verdict, quoted_id};
-use crate::optim::Tags;
-use crate::prompts::{FunctionArgument, JudgeContext, Prompts};
+use super::{Example, ReplaceEngine, Scorer, Verdict};
+use crate::prompts::{FunctionArgument, JudgeContext};
+use crate::tags::{CallSettings, TaggedRequest, Tags, Unreadable, read_grade};
 
 /// A language model that grades a text by a criterion.
 ///
@@ -30,20 +30,22 @@ use crate::prompts::{FunctionArgument, JudgeContext, Prompts};
 /// assert_eq!(judge.score("Because of its rust.", &example).await?.required()?.as_f64(), 0.8);
 /// # Ok::<(), textgrad_core::Error>(()) }).unwrap();
 /// ```
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct LlmJudge(LlmJudgeBuilder);
 
 /// Settings of an [`LlmJudge`].
-#[derive(Clone)]
+#[derive(Debug, Clone, Setters)]
+#[must_use = "a builder does nothing until it builds"]
 pub struct LlmJudgeBuilder {
-    engine: Arc<dyn Engine>,
+    #[setters(skip)]
+    pub(crate) call: CallSettings,
+    #[setters(skip)]
     criterion: String,
+    /// The highest grade, at least 1. The lowest is 0. Default: 10.
     highest: u32,
+    /// Whether the judge is shown the expected answer, where there is one. Default: yes.
     show_expected: bool,
-    prompts: Prompts,
-    sampling: Sampling,
-    seed: Option<Seed>,
-    parse_retries: u32,
+    /// Policy for a grade that cannot be parsed after all retries. Default: [`Unreadable::Fail`].
     unreadable: Unreadable,
 }
 
@@ -51,20 +53,13 @@ const START: &str = "<SCORE>";
 const END: &str = "</SCORE>";
 
 impl LlmJudge {
-    /// Default number of retries of a reply that cannot be parsed.
-    pub const DEFAULT_PARSE_RETRIES: u32 = TaggedRequest::DEFAULT_PARSE_RETRIES;
-
     /// A judge that asks this engine how far a prediction meets the criterion, in words.
     pub fn builder(engine: Arc<dyn Engine>, criterion: impl Into<String>) -> LlmJudgeBuilder {
         LlmJudgeBuilder {
-            engine,
+            call: CallSettings::new(engine),
             criterion: criterion.into(),
             highest: 10,
             show_expected: true,
-            prompts: Prompts::default(),
-            sampling: Sampling::default(),
-            seed: None,
-            parse_retries: Self::DEFAULT_PARSE_RETRIES,
             unreadable: Unreadable::default(),
         }
     }
@@ -75,6 +70,7 @@ impl LlmJudge {
             FunctionArgument::new(name, &variable)
         });
         let expected = example.expected().filter(|_| self.0.show_expected);
+        let prompts = &self.0.call.prompts;
         let context = JudgeContext {
             criterion: self.0.criterion.clone(),
             fields: fields.collect(),
@@ -85,28 +81,9 @@ impl LlmJudge {
             end_tag: END.to_owned(),
         };
         Ok(vec![
-            Message::system(self.0.prompts.render("judge_system", &context)?),
-            Message::user(self.0.prompts.render("judge", &context)?),
+            Message::system(prompts.render("judge_system", &context)?),
+            Message::user(prompts.render("judge", &context)?),
         ])
-    }
-
-    fn read(&self, grade: &str) -> Result<f64, String> {
-        let highest = f64::from(self.0.highest);
-        let (number, of) = grade.split_once('/').map_or((grade, highest), |(number, of)| {
-            (number, of.trim().parse().unwrap_or(f64::NAN))
-        });
-        match number.trim().parse::<f64>() {
-            Ok(number) if (0.0..=highest).contains(&number) && of == highest => {
-                Ok(number / highest)
-            }
-            _ => {
-                let grade = truncate(grade, 40);
-                Err(format!(
-                    "expected a number from 0 to {} between the tags, got {grade:?}",
-                    self.0.highest
-                ))
-            }
-        }
     }
 }
 
@@ -117,126 +94,55 @@ impl Scorer for LlmJudge {
     }
 
     fn identity(&self) -> Cow<'_, str> {
-        let LlmJudgeBuilder { engine, criterion, highest, .. } = &self.0;
-        Cow::Owned(format!("LLM judge {} 0 to {highest}: {criterion}", engine.name()))
+        let LlmJudgeBuilder { call, criterion, highest, .. } = &self.0;
+        Cow::Owned(format!("LLM judge {} 0 to {highest}: {criterion}", call.engine.name()))
     }
 
     /// # Errors
     /// That of the engine; [`Error::Op`] for a grade that cannot be parsed, by [`Unreadable::Fail`].
     async fn score(&self, text: &str, example: &Example) -> Result<Verdict, Error> {
-        let LlmJudgeBuilder { engine, sampling, parse_retries, prompts, .. } = &self.0;
-        let tags = Tags::new(START, END).map_err(|error| Error::op(error.to_string()))?;
-        let mut request = TaggedRequest::new(Arc::clone(engine), tags)
-            .sampling(sampling.clone())
-            .parse_retries(*parse_retries);
-        if let Some(seed) = self.0.seed {
-            request = request.seed(seed);
-        }
-        let retry = |context: &_| Ok(prompts.render("judge_retry", context)?);
-        let read = |grade: &str, _: &_| self.read(grade);
-        let reply = request.ask(self.messages(text, example)?, None, read, retry).await?;
+        let tags = Tags::of(START, END);
+        let request = TaggedRequest { call: self.0.call.clone(), tags };
+        let highest = f64::from(self.0.highest);
+        let read = |grade: &str, _: &_| Ok(read_grade(grade, 0.0..=highest)? / highest);
+        let messages = self.messages(text, example)?;
+        let reply = request.ask(messages, None, read, "judge_retry").await?;
         let problem = match reply.value {
             Ok(score) => return Ok(score.into()),
             Err(problem) => problem,
         };
-        let requests = u64::from(*parse_retries) + 1;
+        let requests = u64::from(self.0.call.parse_retries) + 1;
         let problem = format!(
             "no grade for example {} in {requests} request(s): {problem}",
-            quoted_id(example)
+            example.quoted_id()
         );
         let score = self.0.unreadable.resolve(0.0, || Error::op(problem.clone()))?;
         Ok(score.map_or_else(|| Verdict::without_score(problem), Verdict::from))
     }
 
     fn is_simulation(&self) -> bool {
-        self.0.engine.is_simulation()
+        self.0.call.engine.is_simulation()
     }
 
     fn with_engines(&self, replace: ReplaceEngine<'_>) -> Option<Arc<dyn Scorer>> {
-        Some(Arc::new(Self(LlmJudgeBuilder { engine: replace(&self.0.engine), ..self.0.clone() })))
+        let mut settings = self.0.clone();
+        settings.call.engine = replace(&settings.call.engine);
+        Some(Arc::new(Self(settings)))
     }
 }
 
 impl LlmJudgeBuilder {
-    /// The highest grade, at least 1. The lowest is 0. Default: 10.
-    #[must_use]
-    pub fn highest(mut self, highest: u32) -> Self {
-        self.highest = highest.max(1);
-        self
-    }
-
-    /// Whether the judge is shown the expected answer, where there is one. Default: yes.
-    #[must_use]
-    pub fn show_expected(mut self, show: bool) -> Self {
-        self.show_expected = show;
-        self
-    }
-
-    /// The wording of the requests.
-    #[must_use]
-    pub fn prompts(mut self, prompts: impl Into<Prompts>) -> Self {
-        self.prompts = prompts.into();
-        self
-    }
-
-    /// How grades are drawn; one answer whatever its `n` says.
-    #[must_use]
-    pub fn sampling(mut self, sampling: Sampling) -> Self {
-        self.sampling = sampling.with_n(1);
-        self
-    }
-
-    /// Gives requests seeds, derived from what they ask. Without this they carry that of the sampling, or
-    /// none.
-    #[must_use]
-    pub fn seed(mut self, seed: Seed) -> Self {
-        self.seed = Some(seed);
-        self
-    }
-
-    /// Retries of a reply that cannot be parsed. Default: [`LlmJudge::DEFAULT_PARSE_RETRIES`].
-    #[must_use]
-    pub fn parse_retries(mut self, parse_retries: u32) -> Self {
-        self.parse_retries = parse_retries;
-        self
-    }
-
-    /// Policy for a grade that cannot be parsed after all retries. Default: [`Unreadable::Fail`].
-    #[must_use]
-    pub fn unreadable(mut self, unreadable: Unreadable) -> Self {
-        self.unreadable = unreadable;
-        self
-    }
-
     /// The judge.
     #[must_use]
     pub fn build(self) -> LlmJudge {
-        LlmJudge(self)
-    }
-}
-
-impl fmt::Debug for LlmJudge {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl fmt::Debug for LlmJudgeBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LlmJudge")
-            .field("engine", &self.engine.name())
-            .field("criterion", &self.criterion)
-            .field("highest", &self.highest)
-            .field("parse_retries", &self.parse_retries)
-            .field("unreadable", &self.unreadable)
-            .finish_non_exhaustive()
+        LlmJudge(Self { highest: self.highest.max(1), ..self })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use textgrad_core::testing::ScriptedEngine;
-    use textgrad_core::{Purpose, Score};
+    use textgrad_core::{Purpose, Score, Seed};
 
     use super::*;
 

@@ -12,13 +12,11 @@
 //! Every [`Scorer`] is an objective by [`ScoreLoss`](crate::ScoreLoss), and measures predictions in a training.
 
 mod check;
+mod choice;
 mod command;
 mod example;
 mod judge;
-mod letter;
-mod math_vista;
 mod number;
-mod tagged;
 mod text;
 
 use std::borrow::Cow;
@@ -26,18 +24,18 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use textgrad_core::{Engine, Error, PromptError, Score, truncate};
+use derive_setters::Setters;
+use textgrad_core::{Engine, Error, PromptError, Score};
 
 pub use self::check::CheckScorer;
+pub use self::choice::{ChoiceLetter, MathVistaMatch};
 pub use self::command::{CommandScorer, CommandScorerBuilder};
 pub use self::example::Example;
 pub(crate) use self::example::{letter, place_of};
 pub use self::judge::{LlmJudge, LlmJudgeBuilder};
-pub use self::letter::ChoiceLetter;
-pub use self::math_vista::MathVistaMatch;
 pub use self::number::NumericMatch;
-pub use self::tagged::{TaggedReply, TaggedRequest, Unreadable};
 pub use self::text::{Contains, ExactMatch, Normalization};
+pub use crate::tags::{TaggedReply, TaggedRequest, Unreadable, read_grade};
 
 /// A function that replaces an engine, as by one that journals and counts its requests.
 pub type ReplaceEngine<'a> = &'a dyn Fn(&Arc<dyn Engine>) -> Arc<dyn Engine>;
@@ -134,9 +132,12 @@ impl<S: Scorer + ?Sized> Scorer for Arc<S> {
 }
 
 /// The verdict of a [`Scorer`]: a score, the verdict in words, and feedback if something is to be improved.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Setters)]
+#[setters(generate = false, prefix = "with_")]
 pub struct Verdict {
     score: Result<Score, String>,
+    /// Replaces the verdict in words.
+    #[setters(generate, into)]
     report: String,
     feedback: Option<Result<String, String>>,
 }
@@ -159,13 +160,6 @@ impl Verdict {
     pub fn without_score(reason: impl Into<String>) -> Self {
         let reason = reason.into();
         Self { report: reason.clone(), score: Err(reason), feedback: None }
-    }
-
-    /// Replaces the verdict in words.
-    #[must_use]
-    pub fn with_report(mut self, report: impl Into<String>) -> Self {
-        self.report = report.into();
-        self
     }
 
     /// Adds what is wrong with the text and how to improve it.
@@ -289,9 +283,4 @@ impl<F> fmt::Debug for ScorerFn<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ScorerFn").field("name", &self.name).finish_non_exhaustive()
     }
-}
-
-/// The id of an example, as errors quote it.
-fn quoted_id(example: &Example) -> String {
-    format!("{:?}", truncate(example.id(), 80))
 }

@@ -1,7 +1,8 @@
 //! Comparisons of the last number with the expected one.
 
 use async_trait::async_trait;
-use textgrad_core::{Error, truncate};
+use derive_setters::Setters;
+use textgrad_core::Error;
 
 use super::{Example, Scorer, Verdict};
 
@@ -27,9 +28,11 @@ use super::{Example, Scorer, Verdict};
 /// assert_eq!(close.score("I do not know.", &example).await?.passed(), Some(false));
 /// # Ok::<(), textgrad_core::Error>(()) }).unwrap();
 /// ```
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Setters)]
 pub struct NumericMatch {
+    /// How far the numbers may be from each other, at most; default: 0.
     tolerance: f64,
+    #[setters(skip)]
     digits: bool,
 }
 
@@ -47,13 +50,6 @@ impl NumericMatch {
         Self { tolerance: 0.0, digits: true }
     }
 
-    /// How far the numbers may be from each other, at most; default: 0.
-    #[must_use]
-    pub fn tolerance(mut self, tolerance: f64) -> Self {
-        self.tolerance = tolerance.max(0.0);
-        self
-    }
-
     fn read(self, text: &str) -> Option<f64> {
         if self.digits { last_digits(text) } else { last_number(text) }
     }
@@ -66,15 +62,10 @@ impl Scorer for NumericMatch {
     }
 
     async fn score(&self, prediction: &str, example: &Example) -> Result<Verdict, Error> {
-        let answer = example.answer()?;
-        let expected = self.read(answer).ok_or_else(|| {
-            let (id, answer) = (truncate(example.id(), 80), truncate(answer, 80));
-            Error::op(format!(
-                "expected the answer of example {id:?} to hold a number, got {answer:?}"
-            ))
-        })?;
+        let expected = self.read(example.answer()?);
+        let expected = expected.ok_or_else(|| example.unusable_answer("hold a number"))?;
         let got = self.read(prediction);
-        Ok(got.is_some_and(|got| (got - expected).abs() <= self.tolerance).into())
+        Ok(got.is_some_and(|got| (got - expected).abs() <= self.tolerance.max(0.0)).into())
     }
 }
 

@@ -1,6 +1,7 @@
 //! Comparisons with the expected answer.
 
 use async_trait::async_trait;
+use derive_setters::Setters;
 use textgrad_core::Error;
 
 use super::{Example, Scorer, Verdict};
@@ -14,46 +15,29 @@ use super::{Example, Scorer, Verdict};
 /// let lenient = Normalization::default().ignore_case().ignore_punctuation().collapse_blanks();
 /// assert_eq!(lenient.apply(" The  answer:\n RED!"), "the answer red");
 /// ```
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Setters)]
+#[setters(bool)]
 pub struct Normalization {
-    case: bool,
-    punctuation: bool,
-    blanks: bool,
+    /// Upper case and lower case are the same.
+    ignore_case: bool,
+    /// Whatever is no letter, digit or blank is left out.
+    ignore_punctuation: bool,
+    /// Several blanks, tabs and line breaks are one blank.
+    collapse_blanks: bool,
 }
 
 impl Normalization {
-    /// Upper case and lower case are the same.
-    #[must_use]
-    pub fn ignore_case(mut self) -> Self {
-        self.case = true;
-        self
-    }
-
-    /// Whatever is no letter, digit or blank is left out.
-    #[must_use]
-    pub fn ignore_punctuation(mut self) -> Self {
-        self.punctuation = true;
-        self
-    }
-
-    /// Several blanks, tabs and line breaks are one blank.
-    #[must_use]
-    pub fn collapse_blanks(mut self) -> Self {
-        self.blanks = true;
-        self
-    }
-
     /// The text without what does not count.
     #[must_use]
     pub fn apply(self, text: &str) -> String {
         let mut text = text.trim().to_owned();
-        if self.case {
+        if self.ignore_case {
             text = text.to_lowercase();
         }
-        if self.punctuation {
+        if self.ignore_punctuation {
             text.retain(|c| c.is_alphanumeric() || c.is_whitespace());
         }
-        if self.blanks {
+        if self.collapse_blanks {
             text = text.split_whitespace().collect::<Vec<_>>().join(" ");
         }
         text.trim().to_owned()
@@ -73,21 +57,17 @@ impl Normalization {
 /// assert_eq!(lenient.score("paris\n", &example).await?.passed(), Some(true));
 /// # Ok::<(), textgrad_core::Error>(()) }).unwrap();
 /// ```
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ExactMatch(Normalization);
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Setters)]
+pub struct ExactMatch {
+    /// Which differences do not count.
+    normalization: Normalization,
+}
 
 impl ExactMatch {
     /// Only blanks at the ends do not count.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
-    }
-
-    /// Which differences do not count.
-    #[must_use]
-    pub fn normalization(mut self, normalization: Normalization) -> Self {
-        self.0 = normalization;
-        self
     }
 }
 
@@ -98,7 +78,8 @@ impl Scorer for ExactMatch {
     }
 
     async fn score(&self, prediction: &str, example: &Example) -> Result<Verdict, Error> {
-        Ok((self.0.apply(prediction) == self.0.apply(example.answer()?)).into())
+        Ok((self.normalization.apply(prediction) == self.normalization.apply(example.answer()?))
+            .into())
     }
 }
 
@@ -114,21 +95,17 @@ impl Scorer for ExactMatch {
 /// assert_eq!(Contains::new().score("It is 121.", &example).await?.passed(), Some(false));
 /// # Ok::<(), textgrad_core::Error>(()) }).unwrap();
 /// ```
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Contains(Normalization);
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Setters)]
+pub struct Contains {
+    /// Which differences do not count.
+    normalization: Normalization,
+}
 
 impl Contains {
     /// Every difference counts.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
-    }
-
-    /// Which differences do not count.
-    #[must_use]
-    pub fn normalization(mut self, normalization: Normalization) -> Self {
-        self.0 = normalization;
-        self
     }
 }
 
@@ -139,11 +116,11 @@ impl Scorer for Contains {
     }
 
     async fn score(&self, prediction: &str, example: &Example) -> Result<Verdict, Error> {
-        let expected = self.0.apply(example.answer()?);
+        let expected = self.normalization.apply(example.answer()?);
         if expected.is_empty() {
             return Err(Error::op("expected an answer to look for, but it is blank"));
         }
-        Ok(contains_words(&self.0.apply(prediction), &expected).into())
+        Ok(contains_words(&self.normalization.apply(prediction), &expected).into())
     }
 }
 

@@ -1,21 +1,112 @@
-//! Reading an answer with new texts for several parameters.
+//! Requests for new texts for several parameters, and reading the answers.
 
 use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use async_trait::async_trait;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::Value as Json;
-use textgrad_core::{Choice, Error};
+use textgrad_core::{
+    BackwardCx, Choice, Error, Gradient, Inputs, Message, Op, OpFailure, Output, Purpose, Request,
+    Seed,
+};
 
-use crate::optim::rules::{Rules, Violation, broken};
-use crate::optim::tags::Tags;
-use crate::optim::update::Rejected;
+use super::{GraphOptimizerBuilder, Target};
+use crate::optim::rules::{Rejected, Violation, broken};
+use crate::prompts::GraphRetryContext;
+use crate::tags::{Tags, with_note};
 use crate::util::json::type_name;
 
-/// What an answer is read by: of each parameter its name, its text and its rules.
-pub(super) struct Expected {
-    pub(super) name: String,
-    pub(super) text: String,
-    pub(super) rules: Rules,
+/// What became of the requests.
+#[derive(Default)]
+pub(super) struct GraphOutcome {
+    /// What the answers said that could be read; the texts are the op's outputs.
+    pub(super) answer: Option<Answer>,
+    pub(super) rejected: Vec<Rejected>,
+    pub(super) requests: usize,
+}
+
+/// Not differentiable so far: a pass ends here.
+pub(super) struct GraphUpdate {
+    pub(super) settings: Arc<GraphOptimizerBuilder>,
+    pub(super) messages: Vec<Message>,
+    pub(super) targets: Arc<[Target]>,
+    pub(super) seed: Option<Seed>,
+    pub(super) outcome: Arc<Mutex<GraphOutcome>>,
+}
+
+impl GraphUpdate {
+    fn request(&self, attempt: u32, note: Option<&GraphRetryContext>) -> Result<Request, Error> {
+        let call = &self.settings.call;
+        let messages = match note {
+            None => self.messages.clone(),
+            Some(note) => with_note(&self.messages, &call.prompts.render("graph_retry", note)?),
+        };
+        Ok(call.request(Purpose::Update, messages, self.seed, attempt))
+    }
+
+    async fn ask(&self) -> Result<GraphOutcome, Error> {
+        let GraphOptimizerBuilder { call, tags, .. } = &*self.settings;
+        let mut outcome = GraphOutcome::default();
+        let mut note: Option<GraphRetryContext> = None;
+        for attempt in 0..=call.parse_retries {
+            let request = self.request(attempt, note.as_ref())?;
+            outcome.requests += 1;
+            let response = match call.engine.complete(&request).await {
+                Ok(response) => response,
+                Err(error) if outcome.answer.is_none() => return Err(error.into()),
+                // What was paid for is kept.
+                Err(error) => {
+                    let problem = format!("the request failed: {error}");
+                    outcome.rejected.push(Rejected::failed(problem));
+                    break;
+                }
+            };
+            let Some(choice) = response.choices.into_iter().next() else { continue };
+            let reading = read(choice, tags, &self.targets)?;
+            if let Some(answer) = reading.answer {
+                outcome.answer.get_or_insert_default().add(answer);
+            }
+            let Some(rejected) = reading.rejected else { break };
+            note = Some(GraphRetryContext {
+                problems: reading.problems,
+                answer: rejected.text.clone(),
+                cut_off: rejected.cut_off,
+                attempts: attempt + 1,
+                start_tag: tags.start().to_owned(),
+                end_tag: tags.end().to_owned(),
+            });
+            outcome.rejected.push(rejected);
+        }
+        Ok(outcome)
+    }
+}
+
+#[async_trait]
+impl Op for GraphUpdate {
+    fn name(&self) -> &str {
+        "graph update"
+    }
+
+    async fn forward(&self, _: &Inputs) -> Result<Vec<Output>, Error> {
+        let outcome = self.ask().await?;
+        let texts = outcome.answer.iter().flat_map(|answer| &answer.texts);
+        let outputs = texts.filter_map(|(place, text)| {
+            let role = Arc::clone(self.targets.get(*place)?.parameter.role());
+            Some(Output::new(text.as_str(), role).with_requires_grad(false))
+        });
+        let outputs = outputs.collect();
+        *self.outcome.lock().unwrap_or_else(PoisonError::into_inner) = outcome;
+        Ok(outputs)
+    }
+
+    async fn backward(&self, cx: &BackwardCx) -> Result<Vec<Option<Gradient>>, OpFailure> {
+        Ok(vec![None; cx.inputs().len()])
+    }
+
+    fn request(&self, _: &Inputs) -> Option<Request> {
+        Self::request(self, 0, None).ok()
+    }
 }
 
 /// What answers said of parameters, each by its place.
@@ -32,7 +123,7 @@ pub(super) struct Answer {
 impl Answer {
     /// Adds what a later answer said. What it says of a parameter counts, unless that breaks a rule and what
     /// was said before does not.
-    pub(super) fn add(&mut self, later: Self) {
+    fn add(&mut self, later: Self) {
         for place in later.broken {
             if !self.has_text(place) && !self.broken.contains(&place) {
                 self.broken.push(place);
@@ -52,46 +143,45 @@ impl Answer {
 }
 
 /// What could be read of an answer, and all that is wrong with it.
-pub(super) struct Reading {
+struct Reading {
     /// None if nothing could be read that is of use.
-    pub(super) answer: Option<Answer>,
-    pub(super) problems: Vec<String>,
-    pub(super) rejected: Option<Rejected>,
+    answer: Option<Answer>,
+    problems: Vec<String>,
+    rejected: Option<Rejected>,
 }
 
 /// Reads an answer: a JSON object of names and texts between tags, or alone.
 ///
 /// # Errors
 /// If a check panics.
-pub(super) fn read(choice: Choice, tags: &Tags, expected: &[Expected]) -> Result<Reading, Error> {
-    let cut_off = choice.finish_reason.is_cut_off();
+fn read(choice: Choice, tags: &Tags, targets: &[Target]) -> Result<Reading, Error> {
     let object = match object(&choice.text, tags) {
-        Ok(object) if !cut_off => object,
-        Ok(_) => {
-            return Ok(unusable(
+        Ok(_) if choice.finish_reason.is_cut_off() => {
+            return Ok(Reading::unusable(
                 vec!["it was cut off at its longest length".into()],
-                cut_off,
                 choice,
             ));
         }
-        Err(problem) => return Ok(unusable(vec![problem], cut_off, choice)),
+        Ok(object) => object,
+        Err(problem) => return Ok(Reading::unusable(vec![problem], choice)),
     };
     let mut problems = Vec::new();
     let mut answer = Answer::default();
     let mut violations: Vec<Violation> = Vec::new();
     let mut broken_rules = Vec::new();
     for (name, value) in &object.0 {
-        let Some(place) = expected.iter().position(|known| known.name == *name) else {
-            let names: Vec<&str> = expected.iter().map(|known| known.name.as_str()).collect();
+        let Some(place) = targets.iter().position(|known| known.name == *name) else {
+            let names: Vec<&str> = targets.iter().map(|known| known.name.as_str()).collect();
             problems.push(format!("{name:?} is no parameter; they are: {}", names.join(", ")));
             continue;
         };
-        let Some(known) = expected.get(place) else { continue };
+        let Some(known) = targets.get(place) else { continue };
+        let current = known.leaf.text().unwrap_or_default();
         match value {
             Json::String(text) if text.trim().is_empty() => {
                 problems.push(format!("the new text of {name:?} is empty"));
             }
-            Json::String(text) if text.trim() == known.text.trim() => answer.same.push(place),
+            Json::String(text) if text.trim() == current.trim() => answer.same.push(place),
             Json::String(text) => {
                 let text = text.trim();
                 let found = known.rules.violations(text)?;
@@ -112,24 +202,20 @@ pub(super) fn read(choice: Choice, tags: &Tags, expected: &[Expected]) -> Result
         problems.extend(broken_rules);
         // What is sound in it need not be said again.
         let answer = (!answer.texts.is_empty()).then_some(answer);
-        return Ok(Reading { answer, ..unusable(problems, cut_off, choice) });
+        return Ok(Reading { answer, ..Reading::unusable(problems, choice) });
     }
     // In the order of the parameters, whatever that of the answer.
     answer.texts.sort_unstable();
-    let rejected = (!violations.is_empty()).then(|| Rejected {
-        problem: broken_rules.join("; "),
-        ..Rejected::violating(violations, choice.text)
-    });
+    let rejected = (!violations.is_empty())
+        .then(|| Rejected::new(broken_rules.join("; "), violations, choice));
     Ok(Reading { answer: Some(answer), problems: broken_rules, rejected })
 }
 
-fn unusable(problems: Vec<String>, cut_off: bool, choice: Choice) -> Reading {
-    let problem = problems.join("; ");
-    let rejected = match cut_off {
-        true => Rejected::cut_off(problem, choice.text),
-        false => Rejected::unusable(problem, choice.text),
-    };
-    Reading { answer: None, problems, rejected: Some(rejected) }
+impl Reading {
+    fn unusable(problems: Vec<String>, choice: Choice) -> Self {
+        let rejected = Rejected::new(problems.join("; "), Vec::new(), choice);
+        Self { answer: None, problems, rejected: Some(rejected) }
+    }
 }
 
 /// An object as it is written. That of serde_json keeps the last of equal names and says nothing.

@@ -1,29 +1,25 @@
 //! An optimizer that sees the whole graph.
 
 mod answer;
-mod builder;
 mod listing;
-mod op;
 
-use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use derive_setters::Setters;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use textgrad_core::{Engine, Gradients, Graph, Inputs, Message, Parameter, Variable, apply};
 
-use self::answer::Expected;
-pub use self::builder::GraphOptimizerBuilder;
+use self::answer::{GraphOutcome, GraphUpdate};
 use self::listing::{cut, leaves, list, names};
-use self::op::{GraphOutcome, GraphUpdate};
-use super::optimizer::Optimizer;
-use super::proposal::{ParameterUpdate, Proposal, refuse_repeated};
-use super::rules::Rules;
-use super::update::{Rejected, UpdateOutcome, numbered};
+use super::optimizer::{Optimizer, ParameterUpdate, Proposal, refuse_repeated};
+use super::rules::{Rejected, Rules};
+use super::update::{UpdateOutcome, numbered};
 use crate::error::Error;
 use crate::prompts::{GraphObjective, GraphParameter, GraphUpdateContext};
+use crate::tags::{CallSettings, Tags};
 
 /// An optimizer that shows a model the whole graph between the parameters and the objective, and asks for new
 /// texts for any of the parameters in one call. It needs no backward pass.
@@ -73,18 +69,52 @@ use crate::prompts::{GraphObjective, GraphParameter, GraphUpdateContext};
 /// assert_eq!(system.text().as_ref(), "Answer with a reason.");
 /// # Ok::<(), textgrad_ops::Error>(()) }).unwrap();
 /// ```
-#[derive(Clone)]
-pub struct GraphOptimizer(Arc<Inner>);
-
-struct Inner {
+#[derive(Debug, Clone)]
+pub struct GraphOptimizer {
     settings: Arc<GraphOptimizerBuilder>,
     /// How many proposals were made, for seeds.
-    steps: AtomicU64,
+    steps: Arc<AtomicU64>,
+}
+
+/// Settings of [`GraphOptimizer`]. With a [`seed`](Self::seed), those of requests are derived from the number of
+/// proposals before.
+#[derive(Debug, Clone, Setters)]
+#[must_use = "a builder does nothing until it builds"]
+pub struct GraphOptimizerBuilder {
+    #[setters(skip)]
+    pub(crate) call: CallSettings,
+    #[setters(skip)]
+    constraints: Vec<String>,
+    /// The tags between which the model is to put the new texts. Default: `<NEW_TEXTS>` and `</NEW_TEXTS>`.
+    tags: Tags,
+    /// The largest number of calls that are shown; default: [`GraphOptimizer::DEFAULT_MAX_CALLS`].
+    max_calls: usize,
+    /// How many characters are shown of a value that is no parameter;
+    /// default: [`GraphOptimizer::DEFAULT_VALUE_CHARS`].
+    value_chars: usize,
+    /// How many characters are shown of what the objective says;
+    /// default: [`GraphOptimizer::DEFAULT_FEEDBACK_CHARS`].
+    feedback_chars: usize,
+}
+
+impl GraphOptimizerBuilder {
+    /// Something that every new text must obey, in words, beside what its parameter demands.
+    #[must_use]
+    pub fn constraint(mut self, constraint: impl Into<String>) -> Self {
+        self.constraints.push(constraint.into());
+        self
+    }
+
+    /// The optimizer.
+    #[must_use]
+    pub fn build(self) -> GraphOptimizer {
+        GraphOptimizer { settings: Arc::new(self), steps: Arc::default() }
+    }
 }
 
 /// A parameter that may change.
-struct Target<'a> {
-    parameter: &'a Parameter,
+struct Target {
+    parameter: Parameter,
     leaf: Variable,
     name: String,
     rules: Rules,
@@ -101,8 +131,6 @@ struct State {
 const KIND: (&str, u32) = ("graph", 1);
 
 impl GraphOptimizer {
-    /// Default number of retries after an unusable answer.
-    pub const DEFAULT_PARSE_RETRIES: u32 = 2;
     /// Default number of calls that are shown.
     pub const DEFAULT_MAX_CALLS: usize = 50;
     /// Default number of characters of a value that are shown.
@@ -112,22 +140,30 @@ impl GraphOptimizer {
 
     /// An optimizer that asks this engine.
     pub fn builder(engine: Arc<dyn Engine>) -> GraphOptimizerBuilder {
-        GraphOptimizerBuilder::new(engine)
+        GraphOptimizerBuilder {
+            call: CallSettings::new(engine),
+            constraints: Vec::new(),
+            tags: Tags::of("<NEW_TEXTS>", "</NEW_TEXTS>"),
+            max_calls: Self::DEFAULT_MAX_CALLS,
+            value_chars: Self::DEFAULT_VALUE_CHARS,
+            feedback_chars: Self::DEFAULT_FEEDBACK_CHARS,
+        }
     }
 
     fn messages(
         &self,
         graph: &Graph,
         objective: &Variable,
-        targets: &[Target<'_>],
+        targets: &[Target],
     ) -> Result<Vec<Message>, Error> {
-        let settings = &self.0.settings;
+        let settings = &self.settings;
+        let prompts = &settings.call.prompts;
         let named: Vec<(&str, Variable)> =
             targets.iter().map(|target| (target.name.as_str(), target.leaf.clone())).collect();
         let listing = list(graph, objective, &named, settings.max_calls, settings.value_chars);
         let mut program = Vec::new();
         for call in &listing.calls {
-            program.push(settings.prompts.render("graph_call", call)?);
+            program.push(prompts.render("graph_call", call)?);
         }
         let parameters = targets.iter().map(|target| {
             let (constraints, constraints_text) = numbered(target.rules.told.iter());
@@ -158,8 +194,8 @@ impl GraphOptimizer {
             end_tag: settings.tags.end().to_owned(),
         };
         Ok(vec![
-            Message::system(settings.prompts.render("graph_update_system", &context)?),
-            Message::user(settings.prompts.render("graph_update", &context)?),
+            Message::system(prompts.render("graph_update_system", &context)?),
+            Message::user(prompts.render("graph_update", &context)?),
         ])
     }
 }
@@ -180,7 +216,7 @@ impl Optimizer for GraphOptimizer {
         objective: &Variable,
         _: &Gradients,
     ) -> Result<Proposal, Error> {
-        refuse_repeated(&parameters.iter().collect::<Vec<_>>())?;
+        refuse_repeated(parameters)?;
         let (frozen, open): (Vec<&Parameter>, Vec<&Parameter>) =
             parameters.iter().partition(|parameter| parameter.is_frozen());
         if open.is_empty() {
@@ -191,16 +227,17 @@ impl Optimizer for GraphOptimizer {
             .map_err(|parameter| Error::NotInGraph { role: parameter.role().to_string() })?;
         let mut targets = Vec::new();
         for ((parameter, leaf), name) in open.iter().copied().zip(leaves).zip(names(&open)) {
-            targets.push(Target { parameter, leaf, name, rules: Rules::of(parameter)? });
+            let (parameter, rules) = (parameter.clone(), Rules::of(parameter)?);
+            targets.push(Target { parameter, leaf, name, rules });
         }
-        let settings = Arc::clone(&self.0.settings);
-        let steps = self.0.steps.load(Ordering::Relaxed);
+        let targets: Arc<[Target]> = targets.into();
+        let settings = Arc::clone(&self.settings);
+        let steps = self.steps.load(Ordering::Relaxed);
         let outcome = Arc::new(Mutex::new(GraphOutcome::default()));
         let op = GraphUpdate {
             messages: self.messages(&graph, objective, &targets)?,
-            expected: targets.iter().map(Target::expected).collect(),
-            roles: targets.iter().map(|target| Arc::clone(target.parameter.role())).collect(),
-            seed: settings.seed.map(|seed| seed.child("step", steps)),
+            targets: Arc::clone(&targets),
+            seed: settings.call.seed.map(|seed| seed.child("step", steps)),
             settings,
             outcome: Arc::clone(&outcome),
         };
@@ -209,7 +246,7 @@ impl Optimizer for GraphOptimizer {
         let texts = apply(Arc::new(op), Inputs::new(inputs.chain(leaves))).await?;
         let outcome = std::mem::take(&mut *outcome.lock().unwrap_or_else(PoisonError::into_inner));
         let proposal = proposal(parameters, &targets, texts, outcome)?;
-        self.0.steps.store(steps.wrapping_add(1), Ordering::Relaxed);
+        self.steps.store(steps.wrapping_add(1), Ordering::Relaxed);
         Ok(proposal)
     }
 
@@ -217,20 +254,20 @@ impl Optimizer for GraphOptimizer {
         let state = State {
             optimizer: KIND.0.to_owned(),
             format: KIND.1,
-            steps: self.0.steps.load(Ordering::Relaxed),
+            steps: self.steps.load(Ordering::Relaxed),
         };
         // Without a seed nothing depends on what went before.
-        let state = self.0.settings.seed.map(|_| state);
+        let state = self.settings.call.seed.map(|_| state);
         serde_json::to_value(state).unwrap_or_default()
     }
 
     fn load_state_dict(&self, _: &[Parameter], state: &Json) -> Result<(), Error> {
-        if self.0.settings.seed.is_none() && state.is_null() {
+        if self.settings.call.seed.is_none() && state.is_null() {
             return Ok(());
         }
         match State::deserialize(state) {
             Ok(saved) if (saved.optimizer.as_str(), saved.format) == KIND => {
-                self.0.steps.store(saved.steps, Ordering::Relaxed);
+                self.steps.store(saved.steps, Ordering::Relaxed);
                 Ok(())
             }
             _ => Err(Error::State {
@@ -241,20 +278,10 @@ impl Optimizer for GraphOptimizer {
     }
 }
 
-impl Target<'_> {
-    fn expected(&self) -> Expected {
-        Expected {
-            name: self.name.clone(),
-            text: self.leaf.text().unwrap_or_default().to_owned(),
-            rules: self.rules.clone(),
-        }
-    }
-}
-
 /// What was answered, parameter by parameter.
 fn proposal(
     parameters: &[Parameter],
-    targets: &[Target<'_>],
+    targets: &[Target],
     texts: Vec<Variable>,
     outcome: GraphOutcome,
 ) -> Result<Proposal, Error> {
@@ -285,10 +312,4 @@ fn proposal(
     };
     let unchanged = parameters.iter().filter(|parameter| !changes(parameter)).cloned().collect();
     Ok(Proposal { updates, unchanged })
-}
-
-impl fmt::Debug for GraphOptimizer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.settings.fmt(f)
-    }
 }

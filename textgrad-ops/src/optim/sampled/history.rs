@@ -1,17 +1,17 @@
-//! The texts that a parameter had, with what was said about them and what they scored.
+//! The texts that a parameter had, with what was said about them and what they scored, and draws from them.
 
 use std::collections::VecDeque;
 
+use derive_setters::Setters;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use textgrad_core::{Parameter, Seed};
 
-use super::gumbel::gumbel_top_k;
+use super::SampledMomentumBuilder;
 use crate::error::Error;
-use crate::optim::memory::matched;
+use crate::optim::memory::{load, save};
 use crate::optim::update::RenderedFeedback;
 
-const FORMAT: u32 = 1;
 const KIND: &str = "sampled momentum";
 
 /// A text with what was last said about it.
@@ -44,19 +44,18 @@ struct SlotState {
     entries: VecDeque<Entry>,
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct State<S> {
-    optimizer: String,
-    format: u32,
-    parameters: Vec<S>,
-}
-
 /// How bases are drawn.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Setters)]
+#[setters(generate_delegates(ty = "SampledMomentumBuilder", field = "draw"))]
 pub(super) struct Draw {
+    /// By how much a score must be higher for its text to be drawn e times as often, in units of the scores;
+    /// above 0; default: [`SampledMomentum::DEFAULT_TEMPERATURE`](super::SampledMomentum::DEFAULT_TEMPERATURE).
     pub(super) temperature: f64,
+    /// How many texts are drawn in each step; default: 1, and never less.
     pub(super) bases: usize,
+    /// How many texts of each parameter are kept; default:
+    /// [`SampledMomentum::DEFAULT_HISTORY`](super::SampledMomentum::DEFAULT_HISTORY), and never less than 1.
+    #[setters(rename = "history")]
     pub(super) limit: usize,
 }
 
@@ -122,10 +121,7 @@ impl History {
     }
 
     pub(super) fn to_json(&self) -> Json {
-        let parameters = self.0.iter().map(|slot| &slot.state).collect();
-        let state = State { optimizer: KIND.to_owned(), format: FORMAT, parameters };
-        // Texts and finite numbers only: nothing in it can fail to be JSON.
-        serde_json::to_value(state).unwrap_or_default()
+        save(KIND, self.0.iter().map(|slot| &slot.state).collect())
     }
 
     pub(super) fn from_json(
@@ -133,18 +129,11 @@ impl History {
         state: &Json,
         limit: usize,
     ) -> Result<Self, Error> {
-        let wrong = |expected: String| Error::State { expected, got: state.to_string() };
-        let saved = State::<SlotState>::deserialize(state)
-            .map_err(|error| wrong(format!("an object of {KIND:?}; {error}")))?;
-        if (saved.optimizer.as_str(), saved.format) != (KIND, FORMAT) {
-            return Err(wrong(format!("{KIND:?} in format {FORMAT}")));
-        }
-        matched(parameters, saved.parameters.iter().map(|saved| saved.role.as_str()), state)?;
+        let saved = load(KIND, parameters, state, |saved: &SlotState| &saved.role)?;
         let mut history = Self::default();
-        for (parameter, mut state) in parameters.iter().zip(saved.parameters) {
-            while state.entries.len() > limit {
-                state.entries.pop_front();
-            }
+        for (parameter, mut state) in parameters.iter().zip(saved) {
+            let excess = state.entries.len().saturating_sub(limit);
+            state.entries.drain(..excess);
             history.0.push(Slot { parameter: parameter.clone(), state });
         }
         parameters.iter().for_each(|parameter| history.register(parameter));
@@ -158,5 +147,76 @@ impl SlotState {
         let known: Vec<f64> = self.entries.iter().filter_map(|entry| entry.score).collect();
         let mean = known.iter().sum::<f64>() / known.len().max(1) as f64;
         self.entries.iter().map(|entry| entry.score.unwrap_or(mean)).collect()
+    }
+}
+
+/// Draws `count` of these scores without replacement, the places in the order of the draw: each draw takes a
+/// score with a probability in proportion to exp(score / temperature) among those that are left.
+///
+/// The Gumbel-top-k trick: the largest of score / temperature plus independent Gumbel noise. Kool, van Hoof and
+/// Welling, "Stochastic Beams and Where to Find Them", ICML 2019, arXiv:1903.06059, after Vieira (2014).
+fn gumbel_top_k(scores: &[f64], temperature: f64, count: usize, seed: Seed) -> Vec<usize> {
+    // Only differences matter: so a small temperature makes nothing infinite but what is hopeless.
+    let highest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let mut keys: Vec<(f64, usize)> = (0_u64..)
+        .zip(scores)
+        .enumerate()
+        .map(|(place, (number, score))| {
+            ((score - highest) / temperature + noise(seed.child("entry", number)), place)
+        })
+        .collect();
+    keys.sort_by(|(left, first), (right, second)| right.total_cmp(left).then(first.cmp(second)));
+    keys.into_iter().take(count).map(|(_, place)| place).collect()
+}
+
+/// A draw from the standard Gumbel distribution.
+fn noise(seed: Seed) -> f64 {
+    // 53 bits, in the middle of their interval: neither 0 nor 1.
+    let uniform = ((seed.value() >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
+    -(-uniform.ln()).ln()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shares(scores: &[f64], temperature: f64, rank: usize) -> Vec<f64> {
+        let mut counts = vec![0.0; scores.len()];
+        for seed in 0..20_000 {
+            let drawn =
+                gumbel_top_k(scores, temperature, scores.len(), Seed::new(seed).child("x", 0));
+            counts[drawn[rank]] += 1.0 / 20_000.0;
+        }
+        counts
+    }
+
+    fn close(left: &[f64], right: &[f64]) {
+        assert!(left.iter().zip(right).all(|(l, r)| (l - r).abs() < 0.015), "{left:?} {right:?}");
+    }
+
+    #[test]
+    fn shares_are_those_of_the_softmax_without_replacement() {
+        let scores = [0.0, 0.1, 0.2];
+        let weights = [1.0, 1.0_f64.exp(), 2.0_f64.exp()];
+        let sum: f64 = weights.iter().sum();
+        close(&shares(&scores, 0.1, 0), &weights.map(|weight| weight / sum));
+        // The second draw: over which one was first.
+        let second = |place: usize| -> f64 {
+            let others = (0..3).filter(|other| *other != place);
+            others.map(|o| weights[o] / sum * weights[place] / (sum - weights[o])).sum()
+        };
+        close(&shares(&scores, 0.1, 1), &[second(0), second(1), second(2)]);
+        close(&shares(&scores, 1e9, 0), &[1.0 / 3.0; 3]);
+    }
+
+    #[test]
+    fn nothing_is_drawn_twice_and_a_small_temperature_takes_the_best() {
+        for seed in 0..200 {
+            let mut drawn = gumbel_top_k(&[5.0, -1e300, 5.0, 1e300], 1e-300, 9, Seed::new(seed));
+            assert_eq!(drawn[0], 3);
+            drawn.sort_unstable();
+            assert_eq!(drawn, [0, 1, 2, 3]);
+        }
+        assert!(gumbel_top_k(&[], 1.0, 3, Seed::new(0)).is_empty());
     }
 }

@@ -1,24 +1,22 @@
 //! Momentum by sampling: new texts are written from earlier ones too.
 
-mod builder;
-mod gumbel;
 mod history;
 
-use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use serde_json::Value as Json;
-use textgrad_core::{Feedback, Gradients, Parameter, Score, Seed, Variable};
+use textgrad_core::{Gradients, Parameter, Score, Seed, Variable};
 
-pub use self::builder::SampledMomentumBuilder;
 use self::history::{Draw, History};
 use super::descent::TextualGradientDescent;
-use super::optimizer::{Optimizer, ProposalOutcome};
-use super::proposal::{ParameterUpdate, Proposal, refuse_repeated};
-use super::rules::Rules;
-use super::update::{Rejected, UpdateOutcome, UpdateRequest, rewrite};
+use super::optimizer::{
+    FeedbackTarget, Optimizer, ParameterUpdate, Proposal, ProposalOutcome, refuse_repeated,
+    with_feedback,
+};
+use super::rules::{Rejected, Rules};
+use super::update::{UpdateOutcome, UpdateRequest, rewrite};
 use crate::error::Error;
 
 /// Textual gradient descent with momentum by sampling: each new text is written from a text that is drawn from
@@ -69,14 +67,45 @@ use crate::error::Error;
 /// assert_eq!(answer.text().as_ref(), "Mars is red.");
 /// # Ok::<(), textgrad_ops::Error>(()) }).unwrap();
 /// ```
-#[derive(Clone)]
-pub struct SampledMomentum(Arc<Inner>);
+#[derive(Debug, Clone)]
+pub struct SampledMomentum {
+    settings: SampledMomentumBuilder,
+    history: Arc<Mutex<History>>,
+}
 
-struct Inner {
+/// Settings of [`SampledMomentum`].
+#[derive(Debug, Clone)]
+#[must_use = "a builder does nothing until it builds"]
+pub struct SampledMomentumBuilder {
     descent: TextualGradientDescent,
-    draw: Draw,
     seed: Seed,
-    history: Mutex<History>,
+    draw: Draw,
+}
+
+impl SampledMomentumBuilder {
+    /// The optimizer, with an empty history.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if the temperature is not a finite number above 0, or the optimizer was told to
+    /// remember earlier steps, which it would not do here.
+    pub fn build(mut self) -> Result<SampledMomentum, Error> {
+        let setting = |setting, expected, got| Error::Setting { setting, expected, got };
+        let temperature = self.draw.temperature;
+        if !(temperature.is_finite() && temperature > 0.0) {
+            return Err(setting("temperature", "a finite number above 0", temperature.to_string()));
+        }
+        let memory_config = self.descent.settings.memory_config;
+        if memory_config.longest() > 0 {
+            return Err(setting(
+                "descent",
+                "an optimizer without memory, for sampled momentum keeps its own",
+                format!("{memory_config:?}"),
+            ));
+        }
+        self.draw.bases = self.draw.bases.max(1);
+        self.draw.limit = self.draw.limit.max(1);
+        Ok(SampledMomentum { settings: self, history: Arc::default() })
+    }
 }
 
 impl SampledMomentum {
@@ -87,52 +116,43 @@ impl SampledMomentum {
     pub const DEFAULT_HISTORY: usize = 16;
 
     /// Momentum for this optimizer, which words and makes the requests. Its own seed is not used.
-    #[must_use]
     pub fn builder(descent: TextualGradientDescent, seed: Seed) -> SampledMomentumBuilder {
-        SampledMomentumBuilder::new(descent, seed)
+        let (temperature, limit) = (Self::DEFAULT_TEMPERATURE, Self::DEFAULT_HISTORY);
+        SampledMomentumBuilder { descent, seed, draw: Draw { temperature, bases: 1, limit } }
     }
 
     fn history(&self) -> MutexGuard<'_, History> {
-        self.0.history.lock().unwrap_or_else(PoisonError::into_inner)
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// New texts for one parameter, from each text that is drawn.
-    async fn update(
-        &self,
-        place: usize,
-        parameter: &Parameter,
-        base: Variable,
-        feedback: Vec<Feedback>,
-        score: Option<f64>,
-    ) -> ParameterUpdate {
-        let rewrite = self.rewrite(place, parameter, &base, &feedback, score).await;
-        ParameterUpdate { parameter: parameter.clone(), base, rewrite: rewrite.map_err(Arc::new) }
+    async fn update(&self, target: FeedbackTarget, score: Option<f64>) -> ParameterUpdate {
+        let rewrite = self.rewrite(&target, score).await.map_err(Arc::new);
+        ParameterUpdate { parameter: target.parameter, base: target.base, rewrite }
     }
 
     async fn rewrite(
         &self,
-        place: usize,
-        parameter: &Parameter,
-        base: &Variable,
-        feedback: &[Feedback],
+        target: &FeedbackTarget,
         score: Option<f64>,
     ) -> Result<UpdateOutcome, Error> {
-        let settings = self.0.descent.settings();
+        let SampledMomentumBuilder { descent, seed, draw } = &self.settings;
+        let FeedbackTarget { position, parameter, base, feedback } = target;
         let rules = Rules::of(parameter)?;
         let text = base.text().unwrap_or_default();
-        let said = UpdateRequest::new(settings, base, feedback)?.rendered;
-        let seed = self.0.seed.child("parameter", place as u64);
-        let (drawn, seed) = self.history().draw(parameter, text, said, score, (self.0.draw, seed));
+        let rendered = UpdateRequest::new(&descent.settings, base, feedback)?.rendered;
+        let seed = seed.child("parameter", *position);
+        let (drawn, seed) = self.history().draw(parameter, text, rendered, score, (*draw, seed));
         let mut asked = Vec::new();
         for (rank, entry) in (0_u64..).zip(drawn) {
             let mut ask = if entry.text == text {
-                UpdateRequest::new(settings, base, feedback)?
+                UpdateRequest::new(&descent.settings, base, feedback)?
             } else {
                 let earlier = Variable::constant(entry.text, Arc::clone(parameter.role()));
                 UpdateRequest::again(earlier, entry.rendered)
             };
             ask.rules = rules.clone();
-            asked.push(rewrite(settings, ask, Some(seed.child("base", rank))));
+            asked.push(rewrite(&descent.settings, ask, Some(seed.child("base", rank))));
         }
         merged(join_all(asked).await)
     }
@@ -155,7 +175,7 @@ fn merged(results: Vec<Result<UpdateOutcome, Error>>) -> Result<UpdateOutcome, E
                 rejected.extend(answers);
             }
             Err(error) => {
-                rejected.push(Rejected::unusable(error.to_string(), String::new()));
+                rejected.push(Rejected::failed(error.to_string()));
                 failure = failure.or(Some(error));
             }
         }
@@ -172,7 +192,7 @@ fn merged(results: Vec<Result<UpdateOutcome, Error>>) -> Result<UpdateOutcome, E
 #[async_trait]
 impl Optimizer for SampledMomentum {
     fn candidates(&self) -> usize {
-        self.0.draw.bases.saturating_mul(self.0.descent.candidates())
+        self.settings.draw.bases.saturating_mul(self.settings.descent.candidates())
     }
 
     /// # Errors
@@ -184,27 +204,14 @@ impl Optimizer for SampledMomentum {
         objective: &Variable,
         gradients: &Gradients,
     ) -> Result<Proposal, Error> {
-        refuse_repeated(&parameters.iter().collect::<Vec<_>>())?;
+        refuse_repeated(parameters)?;
         {
             let mut history = self.history();
             parameters.iter().for_each(|parameter| history.register(parameter));
         }
         let score = objective.score().map(Score::as_f64).filter(|score| score.is_finite());
-        let mut unchanged = Vec::new();
-        let mut asked = Vec::new();
-        for (place, parameter) in parameters.iter().enumerate() {
-            let base = parameter.variable();
-            let feedback: Vec<Feedback> = gradients.feedback(&base).cloned().collect();
-            if feedback.is_empty() {
-                unchanged.push(parameter.clone());
-            } else {
-                asked.push(self.update(place, parameter, base, feedback, score));
-            }
-        }
-        if asked.is_empty() {
-            let roles = parameters.iter().map(|parameter| parameter.role().to_string()).collect();
-            return Err(Error::NoFeedback { roles });
-        }
+        let (targets, unchanged) = with_feedback(parameters, gradients)?;
+        let asked = targets.into_iter().map(|target| self.update(target, score));
         let updates = join_all(asked).await;
         let mut history = self.history();
         for update in updates.iter().filter(|update| update.rewrite.is_ok() || update.is_kept()) {
@@ -231,17 +238,8 @@ impl Optimizer for SampledMomentum {
     }
 
     fn load_state_dict(&self, parameters: &[Parameter], state: &Json) -> Result<(), Error> {
-        let loaded = History::from_json(parameters, state, self.0.draw.limit)?;
+        let loaded = History::from_json(parameters, state, self.settings.draw.limit)?;
         *self.history() = loaded;
         Ok(())
-    }
-}
-
-impl fmt::Debug for SampledMomentum {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SampledMomentum")
-            .field("descent", &self.0.descent)
-            .field("draw", &self.0.draw)
-            .finish_non_exhaustive()
     }
 }

@@ -1,7 +1,8 @@
 //! Pointwise grades.
 
 use futures_util::future::join_all;
-use textgrad_core::{Choice, EngineError, ErrorKind, TokenLogprob, truncate};
+use textgrad_core::{Choice, EngineError, ErrorKind, TokenLogprob};
+use textgrad_ops::score::read_grade;
 
 use super::{END, JudgeReward, START, tags};
 use crate::prompts::GradeContext;
@@ -72,7 +73,7 @@ impl JudgeReward {
 impl Scale {
     /// The grade; none if it cannot be known, since there are no logprobs.
     fn read(&self, text: &str, choice: &Choice) -> Result<Option<f64>, String> {
-        let grade = self.written(text)?;
+        let grade = read_grade(text, self.lowest..=self.highest)?;
         match self.expected {
             false => Ok(Some(grade)),
             true if choice.logprobs.is_empty() => Ok(None),
@@ -82,21 +83,6 @@ impl Scale {
             }
             true => expected(&choice.logprobs, self).map(Some),
         }
-    }
-
-    /// A grade within the range, also as `7/10`.
-    fn written(&self, text: &str) -> Result<f64, String> {
-        let Self { lowest, highest, .. } = *self;
-        let (number, of) = match text.split_once('/') {
-            Some((number, of)) => (number, of.trim().parse().unwrap_or(f64::NAN)),
-            None => (text, highest),
-        };
-        let number = number.trim().parse::<f64>().ok();
-        let grade = number.filter(|grade| (lowest..=highest).contains(grade));
-        grade.filter(|_| of.total_cmp(&highest).is_eq()).ok_or_else(|| {
-            let got = truncate(text, 40);
-            format!("expected a number from {lowest} to {highest} between the tags, got {got:?}")
-        })
     }
 }
 

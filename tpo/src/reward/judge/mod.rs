@@ -133,9 +133,10 @@ impl JudgeReward {
             Message::user(render(user).map_err(engine_error)?),
         ];
         let ask = TaggedRequest::new(Arc::clone(&self.engine), tags().map_err(engine_error)?);
-        let ask = ask.sampling(sampling.clone()).parse_retries(*parse_retries).seed(*seed);
-        let retry = |context: &_| Ok(prompts.render("reward_retry", context)?);
-        let reply = ask.ask(messages, Some(vote), read, retry).await.map_err(engine_error)?;
+        let ask = ask.prompts(Arc::clone(prompts)).sampling(sampling.clone());
+        let ask = ask.parse_retries(*parse_retries).seed(*seed);
+        let reply = ask.ask(messages, Some(vote), read, "reward_retry").await;
+        let reply = reply.map_err(engine_error)?;
         let unreadable = reply.unreadable as usize;
         let replies = unreadable + usize::from(reply.value.is_ok());
         self.monitor.observe_replies(&self.name, replies, unreadable);

@@ -1,14 +1,16 @@
 //! Requests for a value between two tags: a grade, a verdict.
 
-use std::fmt;
 use std::sync::Arc;
 
+use derive_setters::Setters;
 use textgrad_core::{
     Choice, Engine, Error, FinishReason, Message, Part, Purpose, Request, Sampling, Seed,
 };
 
-use crate::optim::Tags;
-use crate::prompts::RetryContext;
+use super::Tags;
+use crate::optim::{GraphOptimizerBuilder, TextualGradientDescentBuilder};
+use crate::prompts::{Prompts, RetryContext};
+use crate::score::LlmJudgeBuilder;
 use crate::store::request_key;
 
 /// Policy for a verdict that cannot be parsed after all retries.
@@ -41,6 +43,61 @@ impl Unreadable {
     }
 }
 
+/// How a model is asked for a tagged reply.
+#[derive(Debug, Clone, Setters)]
+#[setters(generate_delegates(ty = "LlmJudgeBuilder", field = "call"))]
+#[setters(generate_delegates(ty = "GraphOptimizerBuilder", field = "call"))]
+#[setters(generate_delegates(ty = "TaggedRequest", field = "call"))]
+#[setters(generate_delegates(ty = "TextualGradientDescentBuilder", field = "call"))]
+pub(crate) struct CallSettings {
+    #[setters(skip)]
+    pub(crate) engine: Arc<dyn Engine>,
+    /// The templates of the requests.
+    #[setters(into)]
+    pub(crate) prompts: Prompts,
+    /// Sampling parameters of the replies; `n` is ignored.
+    pub(crate) sampling: Sampling,
+    /// Derives a seed for each request from this one. Default: the seed of the sampling parameters.
+    #[setters(strip_option)]
+    pub(crate) seed: Option<Seed>,
+    /// Retries of a reply that cannot be parsed. Default: [`TaggedRequest::DEFAULT_PARSE_RETRIES`].
+    pub(crate) parse_retries: u32,
+}
+
+impl CallSettings {
+    pub(crate) fn new(engine: Arc<dyn Engine>) -> Self {
+        Self {
+            engine,
+            prompts: Prompts::default(),
+            sampling: Sampling::default(),
+            seed: None,
+            parse_retries: TaggedRequest::DEFAULT_PARSE_RETRIES,
+        }
+    }
+
+    /// A request for one reply, with the seed of an attempt.
+    pub(crate) fn request(
+        &self,
+        purpose: Purpose,
+        messages: Vec<Message>,
+        seed: Option<Seed>,
+        attempt: u32,
+    ) -> Request {
+        let seed = seed.map(|seed| seed.child("attempt", u64::from(attempt)));
+        let sampling = self.sampling.clone().with_n(1).at(seed);
+        Request::new(purpose, messages).with_sampling(sampling)
+    }
+}
+
+/// A conversation with a note on the last reply added to its last message.
+pub(crate) fn with_note(messages: &[Message], note: &str) -> Vec<Message> {
+    let mut messages = messages.to_vec();
+    if let Some(last) = messages.last_mut() {
+        last.parts.push(Part::Text(format!("\n\n{note}")));
+    }
+    messages
+}
+
 /// Asks a model for a value between two tags: a grade, a verdict. A reply that cannot be parsed is retried with
 /// the problem added to the request.
 ///
@@ -57,18 +114,15 @@ impl Unreadable {
 /// let ask = TaggedRequest::new(engine.clone(), Tags::new("<N>", "</N>")?);
 /// let number = |text: &str, _: &_| text.parse::<u32>().map_err(|_| format!("{text:?} is no number"));
 /// let question = vec![Message::user("2 + 3?")];
-/// let reply = ask.ask(question, None, number, |reply| Ok(format!("{}: again", reply.problem))).await?;
+/// let reply = ask.ask(question, None, number, "judge_retry").await?;
 /// assert_eq!((reply.value, reply.unreadable), (Ok(5), 1));
-/// assert!(engine.requests()[1].messages[0].text().ends_with("<N> was missing: again"));
+/// assert!(engine.requests()[1].messages[0].text().contains("the opening tag <N> was missing"));
 /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
 /// ```
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct TaggedRequest {
-    engine: Arc<dyn Engine>,
-    tags: Tags,
-    sampling: Sampling,
-    seed: Option<Seed>,
-    parse_retries: u32,
+    pub(crate) call: CallSettings,
+    pub(crate) tags: Tags,
 }
 
 /// The outcome of a [`TaggedRequest`].
@@ -84,64 +138,38 @@ impl TaggedRequest {
     /// Default number of retries.
     pub const DEFAULT_PARSE_RETRIES: u32 = 2;
 
-    /// Asks this engine for a value between these tags.
+    /// Asks this engine for a value between these tags. With a [`seed`](Self::seed), the seed of each request is
+    /// derived from that, the messages and the number of the vote.
     #[must_use]
     pub fn new(engine: Arc<dyn Engine>, tags: Tags) -> Self {
-        Self {
-            engine,
-            tags,
-            sampling: Sampling::default(),
-            seed: None,
-            parse_retries: Self::DEFAULT_PARSE_RETRIES,
-        }
-    }
-
-    /// Sampling parameters of replies; `n` is ignored.
-    #[must_use]
-    pub fn sampling(mut self, sampling: Sampling) -> Self {
-        self.sampling = sampling.with_n(1);
-        self
-    }
-
-    /// Derives a seed for each request from this seed, the messages and the number of the vote. Default: the
-    /// seed of the sampling parameters.
-    #[must_use]
-    pub fn seed(mut self, seed: Seed) -> Self {
-        self.seed = Some(seed);
-        self
-    }
-
-    /// Retries of a reply that cannot be parsed. Default: [`TaggedRequest::DEFAULT_PARSE_RETRIES`].
-    #[must_use]
-    pub fn parse_retries(mut self, parse_retries: u32) -> Self {
-        self.parse_retries = parse_retries;
-        self
+        Self { call: CallSettings::new(engine), tags }
     }
 
     /// Sends the messages and parses the text between the tags, trimmed. `vote` numbers equal requests; `read`
-    /// gets the text and the whole choice; `retry` writes the note that is added to the last message of a retry.
+    /// gets the text and the whole choice; `retry` names the template of the note that is added to the last
+    /// message of a retry ([`RetryContext`]).
     ///
     /// # Errors
-    /// That of the engine, or of `retry`.
+    /// That of the engine or of the template.
     pub async fn ask<T>(
         &self,
         messages: Vec<Message>,
         vote: Option<u32>,
         read: impl Fn(&str, &Choice) -> Result<T, String>,
-        retry: impl Fn(&RetryContext) -> Result<String, Error>,
+        retry: &str,
     ) -> Result<TaggedReply<T>, Error> {
-        let mut request = Request::new(Purpose::Judge, messages.clone());
+        let CallSettings { engine, prompts, parse_retries, .. } = &self.call;
         // A judge does not know its position in a run: the seed is derived from the request.
-        let place = self.seed.map(|seed| {
-            let seed =
-                seed.child("judge", request_key(self.engine.name(), &request).seed().value());
+        let seed = self.call.seed.map(|seed| {
+            let plain = Request::new(Purpose::Judge, messages.clone());
+            let seed = seed.child("judge", request_key(engine.name(), &plain).seed().value());
             vote.map_or(seed, |vote| seed.child("vote", u64::from(vote)))
         });
+        let mut asked = messages.clone();
         let mut problem = String::new();
-        for attempt in 0..=self.parse_retries {
-            let seed = place.map(|place| place.child("attempt", u64::from(attempt)));
-            request.sampling = self.sampling.clone().at(seed);
-            let response = self.engine.complete(&request).await?;
+        for attempt in 0..=*parse_retries {
+            let request = self.call.request(Purpose::Judge, asked, seed, attempt);
+            let response = engine.complete(&request).await?;
             let nothing = || Choice::new("", FinishReason::Stop);
             let choice = response.choices.into_iter().next().unwrap_or_else(nothing);
             let found = self.tags.extract(&choice.text).map_err(|error| error.to_string());
@@ -149,7 +177,7 @@ impl TaggedRequest {
                 Ok(value) => return Ok(TaggedReply { value: Ok(value), unreadable: attempt }),
                 Err(found) => problem = found,
             }
-            let note = retry(&RetryContext {
+            let context = RetryContext {
                 problem: problem.clone(),
                 cut_off: choice.finish_reason.is_cut_off(),
                 attempts: attempt + 1,
@@ -157,22 +185,9 @@ impl TaggedRequest {
                 text: String::new(),
                 start_tag: self.tags.start().to_owned(),
                 end_tag: self.tags.end().to_owned(),
-            })?;
-            request.messages.clone_from(&messages);
-            if let Some(last) = request.messages.last_mut() {
-                last.parts.push(Part::Text(format!("\n\n{note}")));
-            }
+            };
+            asked = with_note(&messages, &prompts.render(retry, &context)?);
         }
-        Ok(TaggedReply { value: Err(problem), unreadable: self.parse_retries.saturating_add(1) })
-    }
-}
-
-impl fmt::Debug for TaggedRequest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TaggedRequest")
-            .field("engine", &self.engine.name())
-            .field("tags", &self.tags)
-            .field("parse_retries", &self.parse_retries)
-            .finish_non_exhaustive()
+        Ok(TaggedReply { value: Err(problem), unreadable: parse_retries.saturating_add(1) })
     }
 }

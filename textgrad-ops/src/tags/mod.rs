@@ -1,7 +1,14 @@
-//! The tags between which a model puts a new text, and reading it back.
+//! Tagged replies: the tags between which a model writes a text or a grade, their reader, and requests that are
+//! sent again with what was wrong.
 
-use std::ops::Range;
+mod request;
 
+use std::ops::{Range, RangeInclusive};
+
+use textgrad_core::truncate;
+
+pub(crate) use self::request::{CallSettings, with_note};
+pub use self::request::{TaggedReply, TaggedRequest, Unreadable};
 use crate::error::Error;
 
 /// The tags between which a model puts a new text.
@@ -77,7 +84,7 @@ impl Tags {
     }
 
     /// Tags that are known to be sound.
-    pub(super) fn of(start: &'static str, end: &'static str) -> Self {
+    pub(crate) fn of(start: &'static str, end: &'static str) -> Self {
         Self { start: start.to_owned(), end: end.to_owned() }
     }
 
@@ -249,6 +256,23 @@ fn is_closed_before_an_edge<'a>(behind: impl Iterator<Item = &'a Found>) -> bool
         }
     }
     false
+}
+
+/// Reads a grade within a scale, also as `7/10` where 10 is the highest.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn read_grade(text: &str, scale: RangeInclusive<f64>) -> Result<f64, String> {
+    let (lowest, highest) = (*scale.start(), *scale.end());
+    let (number, of) = match text.split_once('/') {
+        Some((number, of)) => (number, of.trim().parse().unwrap_or(f64::NAN)),
+        None => (text, highest),
+    };
+    let grade = number.trim().parse::<f64>().ok().filter(|grade| scale.contains(grade));
+    grade.filter(|_| of.total_cmp(&highest).is_eq()).ok_or_else(|| {
+        let got = truncate(text, 40);
+        format!("expected a number from {lowest} to {highest} between the tags, got {got:?}")
+    })
 }
 
 #[cfg(test)]

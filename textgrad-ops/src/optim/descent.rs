@@ -1,22 +1,22 @@
 //! Textual gradient descent.
 
-mod builder;
-
-use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use derive_setters::Setters;
 use futures_util::future::join_all;
 use serde_json::Value as Json;
-use textgrad_core::{Engine, Feedback, Gradients, Parameter, Seed, Variable};
+use textgrad_core::{Engine, Feedback, Gradients, Layout, Parameter, Seed, Variable};
 
-pub use self::builder::TextualGradientDescentBuilder;
-use super::memory::{Memory, Step};
-use super::optimizer::Optimizer;
-use super::proposal::{ParameterUpdate, Proposal, refuse_repeated};
+use self::TextualGradientDescentBuilder as Settings;
+use super::memory::{Memory, MemoryConfig, Step};
+use super::optimizer::{
+    FeedbackTarget, Optimizer, ParameterUpdate, Proposal, refuse_repeated, with_feedback,
+};
 use super::rules::Rules;
 use super::update::{UpdateOutcome, UpdateRequest, rewrite};
 use crate::error::Error;
+use crate::tags::{CallSettings, TaggedRequest, Tags};
 
 /// An optimizer that shows a model a text and the feedback on it, and asks for a new version.
 ///
@@ -65,17 +65,60 @@ use crate::error::Error;
 /// assert_eq!(answer.text().as_ref(), "Mars is red because of its rust.");
 /// # Ok::<(), textgrad_ops::Error>(()) }).unwrap();
 /// ```
-#[derive(Clone)]
-pub struct TextualGradientDescent(Arc<Inner>);
+#[derive(Debug, Clone)]
+pub struct TextualGradientDescent {
+    pub(super) settings: Arc<TextualGradientDescentBuilder>,
+    memory: Arc<Mutex<Memory>>,
+}
 
-struct Inner {
-    settings: Arc<TextualGradientDescentBuilder>,
-    memory: Mutex<Memory>,
+/// Settings of [`TextualGradientDescent`]. A [`seed`](Self::seed) is that of
+/// [`propose_updates`](TextualGradientDescent::propose_updates) and [`step`](TextualGradientDescent::step), whose
+/// requests derive theirs from the parameter's place in the list and from its version.
+#[derive(Debug, Clone, Setters)]
+#[must_use = "a builder does nothing until it builds"]
+pub struct TextualGradientDescentBuilder {
+    #[setters(skip)]
+    pub(crate) call: CallSettings,
+    #[setters(skip)]
+    pub(super) constraints: Vec<String>,
+    #[setters(skip)]
+    pub(super) examples: Vec<String>,
+    /// The tags between which the model is to put the new text.
+    pub(super) tags: Tags,
+    /// How many new versions are asked for at once; default: 1, and never less.
+    pub(super) candidates: u32,
+    /// Whether the request continues the exchange that the feedback came out of, where there is exactly one.
+    pub(super) layout: Layout,
+    #[setters(skip)]
+    pub(super) memory_config: MemoryConfig,
+}
+
+impl TextualGradientDescentBuilder {
+    /// Something that a new text must obey, in words.
+    #[must_use]
+    pub fn constraint(mut self, constraint: impl Into<String>) -> Self {
+        self.constraints.push(constraint.into());
+        self
+    }
+
+    /// An example of a good text of this kind.
+    #[must_use]
+    pub fn example(mut self, example: impl Into<String>) -> Self {
+        self.examples.push(example.into());
+        self
+    }
+
+    /// The optimizer, remembering nothing yet.
+    #[must_use]
+    pub fn build(self) -> TextualGradientDescent {
+        let settings = Self { candidates: self.candidates.max(1), ..self };
+        TextualGradientDescent { settings: Arc::new(settings), memory: Arc::default() }
+    }
 }
 
 impl TextualGradientDescent {
     /// Default number of retries after an unusable answer.
-    pub const DEFAULT_PARSE_RETRIES: u32 = 2;
+    pub const DEFAULT_PARSE_RETRIES: u32 = TaggedRequest::DEFAULT_PARSE_RETRIES;
     /// How many responses of a step the [response history](TextualGradientDescentBuilder::response_history)
     /// keeps.
     pub const SHOWN_RESPONSES: usize = Step::RESPONSES;
@@ -84,21 +127,25 @@ impl TextualGradientDescent {
 
     /// An optimizer that asks this engine.
     pub fn builder(engine: Arc<dyn Engine>) -> TextualGradientDescentBuilder {
-        TextualGradientDescentBuilder::new(engine)
-    }
-
-    pub(super) fn settings(&self) -> &Arc<TextualGradientDescentBuilder> {
-        &self.0.settings
+        TextualGradientDescentBuilder {
+            call: CallSettings::new(engine),
+            constraints: Vec::new(),
+            examples: Vec::new(),
+            tags: Tags::default(),
+            candidates: 1,
+            layout: Layout::Quoted,
+            memory_config: MemoryConfig::default(),
+        }
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {
         // A panic elsewhere leaves at worst a step unrecorded.
-        self.0.memory.lock().unwrap_or_else(PoisonError::into_inner)
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether there is anything to be saved.
     fn remembers(&self) -> bool {
-        self.settings().memory_config.longest() > 0 || self.settings().seed.is_some()
+        self.settings.memory_config.longest() > 0 || self.settings.call.seed.is_some()
     }
 
     /// New versions of one text, as many as the optimizer is set to, and at least one. They are variables
@@ -117,8 +164,8 @@ impl TextualGradientDescent {
         if feedback.is_empty() {
             return Err(Error::NoFeedback { roles: vec![variable.role().to_string()] });
         }
-        let ask = UpdateRequest::new(self.settings(), variable, feedback)?;
-        rewrite(self.settings(), ask, seed).await
+        let ask = UpdateRequest::new(&self.settings, variable, feedback)?;
+        rewrite(&self.settings, ask, seed).await
     }
 
     /// New texts for the parameters that have feedback, all asked for at the same time. Assigns nothing; a
@@ -133,34 +180,17 @@ impl TextualGradientDescent {
         parameters: impl IntoIterator<Item = &'a Parameter>,
         gradients: &Gradients,
     ) -> Result<Proposal, Error> {
-        let parameters: Vec<&Parameter> = parameters.into_iter().collect();
+        let parameters: Vec<Parameter> = parameters.into_iter().cloned().collect();
         refuse_repeated(&parameters)?;
         if self.remembers() {
             let mut memory = self.memory();
             parameters.iter().for_each(|parameter| memory.register(parameter));
         }
-        let mut unchanged = Vec::new();
-        let mut asked = Vec::new();
-        for (place, parameter) in parameters.iter().copied().enumerate() {
-            let version = self.memory().version(parameter);
-            let base = parameter.variable();
-            let feedback: Vec<Feedback> = gradients.feedback(&base).cloned().collect();
-            if feedback.is_empty() {
-                unchanged.push(parameter.clone());
-                continue;
-            }
-            let seed = self.settings().seed;
-            let seed =
-                seed.map(|seed| seed.child("parameter", place as u64).child("version", version));
-            asked.push(self.update(parameter, base, feedback, seed));
-        }
-        if asked.is_empty() {
-            let roles = parameters.iter().map(|parameter| parameter.role().to_string()).collect();
-            return Err(Error::NoFeedback { roles });
-        }
+        let (targets, unchanged) = with_feedback(&parameters, gradients)?;
+        let asked = targets.into_iter().map(|target| self.update(target));
         let (updates, steps): (Vec<ParameterUpdate>, Vec<Step>) =
             join_all(asked).await.into_iter().unzip();
-        let limit = self.settings().memory_config.longest();
+        let limit = self.settings.memory_config.longest();
         if limit > 0 {
             let mut memory = self.memory();
             for (update, step) in updates.iter().zip(steps) {
@@ -173,28 +203,26 @@ impl TextualGradientDescent {
     }
 
     /// New texts for one parameter, and what is to be remembered of the step.
-    async fn update(
-        &self,
-        parameter: &Parameter,
-        base: Variable,
-        feedback: Vec<Feedback>,
-        seed: Option<Seed>,
-    ) -> (ParameterUpdate, Step) {
-        let memory_config = self.settings().memory_config;
+    async fn update(&self, target: FeedbackTarget) -> (ParameterUpdate, Step) {
+        let FeedbackTarget { position, parameter, base, feedback } = target;
+        let Settings { call, memory_config, .. } = &*self.settings;
+        let version = self.memory().version(&parameter);
+        let seed =
+            call.seed.map(|seed| seed.child("parameter", position).child("version", version));
         let text = base.text().unwrap_or_default();
         let step = Step::new(text, &feedback, memory_config.responses > 0);
         let ask = || {
-            let mut ask = UpdateRequest::new(self.settings(), &base, &feedback)?;
-            ask.rules = Rules::of(parameter)?;
-            ask.past = self.memory().past(parameter, text, memory_config);
+            let mut ask = UpdateRequest::new(&self.settings, &base, &feedback)?;
+            ask.rules = Rules::of(&parameter)?;
+            ask.past = self.memory().past(&parameter, text, *memory_config);
             Ok::<UpdateRequest, Error>(ask)
         };
         let rewrite = match ask() {
-            Ok(ask) => rewrite(self.settings(), ask, seed).await,
+            Ok(ask) => rewrite(&self.settings, ask, seed).await,
             Err(error) => Err(error),
         };
         let rewrite = rewrite.map_err(Arc::new);
-        (ParameterUpdate { parameter: parameter.clone(), base, rewrite }, step)
+        (ParameterUpdate { parameter, base, rewrite }, step)
     }
 
     /// Proposes new texts and assigns them: all of them or none. Where a step may fail and what it brought
@@ -217,7 +245,7 @@ impl TextualGradientDescent {
 #[async_trait]
 impl Optimizer for TextualGradientDescent {
     fn candidates(&self) -> usize {
-        self.settings().candidates as usize
+        self.settings.candidates as usize
     }
 
     async fn propose(
@@ -237,15 +265,9 @@ impl Optimizer for TextualGradientDescent {
         if !self.remembers() && state.is_null() {
             return Ok(());
         }
-        let limit = self.settings().memory_config.longest();
+        let limit = self.settings.memory_config.longest();
         let loaded = Memory::from_json(parameters, state, limit)?;
         *self.memory() = loaded;
         Ok(())
-    }
-}
-
-impl fmt::Debug for TextualGradientDescent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.settings.fmt(f)
     }
 }

@@ -1,19 +1,17 @@
 //! Weighted sums of objectives.
 
-use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use derive_setters::Setters;
 use textgrad_core::{
     BackwardCx, Error as CoreError, Feedback, Gradient, Inputs, Op, OpFailure, Output, Score,
     Variable, apply_one,
 };
 
-use super::{evaluate_all, parts, passed, role, scored};
+use super::compose::{evaluate_all, parts, passed, role};
+use super::{Loss, constant_feedback, figure, scored};
 use crate::error::Error;
-use crate::loss::Loss;
-use crate::loss::figure;
-use crate::loss::stated::constant_feedback;
 use crate::prompts::{PartContext, Prompts, WeightContext, WeightedSumContext};
 
 const NAME: &str = "weighted sum";
@@ -23,10 +21,13 @@ const SHARE: &str = "share";
 const SHARE_ROLE: &str = "share of the objective";
 
 /// Objectives of different weight; see [`weighted_sum`].
-#[derive(Clone)]
+#[derive(Debug, Clone, Setters)]
+#[setters(generate = false)]
 pub struct WeightedSum {
     losses: Vec<Arc<dyn Loss>>,
     weights: Arc<[f64]>,
+    /// The wording of the text and of the weights.
+    #[setters(generate, into)]
     prompts: Prompts,
 }
 
@@ -103,15 +104,6 @@ fn check(weights: &[f64]) -> Result<(), Error> {
     match (1..).zip(weights).find(|(_, weight)| !sound(**weight)) {
         Some((part, weight)) => Err(Error::Weight { part, weight: *weight }),
         None => Ok(()),
-    }
-}
-
-impl WeightedSum {
-    /// The wording of the text and of the weights.
-    #[must_use]
-    pub fn prompts(mut self, prompts: impl Into<Prompts>) -> Self {
-        self.prompts = prompts.into();
-        self
     }
 }
 
@@ -256,11 +248,5 @@ impl Op for WeightedSumOp {
             });
         }
         Ok(said)
-    }
-}
-
-impl fmt::Debug for WeightedSum {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WeightedSum").field("weights", &self.weights).finish_non_exhaustive()
     }
 }

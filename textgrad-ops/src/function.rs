@@ -5,6 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use derive_setters::Setters;
 use futures_util::future::BoxFuture;
 use textgrad_core::{
     BackwardCx, Engine, Error, Gradient, Inputs, Op, OpFailure, Output, Quote, Sampling, Variable,
@@ -40,10 +41,15 @@ type Function = dyn Fn(Inputs) -> BoxFuture<'static, Result<String, Error>> + Se
 /// assert_eq!(gradients.text(&answer), "Write the number as digits.");
 /// # Ok::<(), textgrad_core::Error>(()) }).unwrap();
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Setters)]
+#[setters(generate = false)]
 pub struct StringFn {
+    /// The name of the op in graphs and errors; default: `function`.
+    #[setters(generate, into)]
     name: Arc<str>,
     purpose: Arc<str>,
+    /// What the result is for, in words.
+    #[setters(generate, into)]
     response_role: Arc<str>,
     function: Arc<Function>,
     feedback: FeedbackSettings,
@@ -80,20 +86,6 @@ impl StringFn {
             function: Arc::new(move |inputs| Box::pin(function(inputs))),
             feedback: FeedbackSettings::new(engine),
         }
-    }
-
-    /// The name of the op in graphs and errors; default: `function`.
-    #[must_use]
-    pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
-        self.name = name.into();
-        self
-    }
-
-    /// What the result is for, in words.
-    #[must_use]
-    pub fn response_role(mut self, role: impl Into<Arc<str>>) -> Self {
-        self.response_role = role.into();
-        self
     }
 
     /// The wording of requests for feedback.

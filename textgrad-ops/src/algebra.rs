@@ -1,13 +1,16 @@
 //! Putting texts together: [`sum`], [`concat`], and [`aggregate`], which also merges the feedback that comes
 //! back.
 
-mod reduce;
-
 use std::sync::Arc;
 
-use textgrad_core::{Concat, Error, Inputs, Reduce, Variable, apply_one};
+use async_trait::async_trait;
+use textgrad_core::{
+    Concat, Engine, Error, Feedback, Inputs, Message, Purpose, Reduce, ReduceCx, Request, Sampling,
+    Variable, apply_one,
+};
 
-pub use self::reduce::LlmReduce;
+use crate::llm::{FeedbackSettings, word_feedback};
+use crate::prompts::{Prompts, ReduceContext, VariableContext};
 
 /// What stands between the terms of a sum.
 const BELOW: &str = "\n";
@@ -82,4 +85,55 @@ async fn join<V: Into<Variable>>(
 ) -> Result<Variable, Error> {
     let inputs = Inputs::new(terms.into_iter().map(|term| ("term", term)));
     apply_one(Arc::new(op), inputs).await
+}
+
+/// A reduction that asks a model to merge feedback into one text.
+#[derive(Debug, Clone)]
+pub struct LlmReduce(FeedbackSettings);
+
+impl LlmReduce {
+    /// A reduction by this engine.
+    pub fn new(engine: Arc<dyn Engine>) -> Self {
+        Self(FeedbackSettings::new(engine))
+    }
+
+    /// The wording of the request.
+    #[must_use]
+    pub fn prompts(mut self, prompts: impl Into<Prompts>) -> Self {
+        self.0.prompts = prompts.into();
+        self
+    }
+
+    /// How the merged text is drawn; one answer whatever its `n` says.
+    #[must_use]
+    pub fn sampling(mut self, sampling: Sampling) -> Self {
+        self.0.sampling = sampling.with_n(1);
+        self
+    }
+}
+
+#[async_trait]
+impl Reduce for LlmReduce {
+    fn name(&self) -> &str {
+        "llm reduce"
+    }
+
+    async fn reduce(&self, cx: &ReduceCx) -> Result<Vec<Feedback>, Error> {
+        let context = ReduceContext {
+            variable: VariableContext::new(cx.variable()),
+            feedback: cx.feedback().iter().map(|feedback| feedback.text().to_owned()).collect(),
+        };
+        let messages = [
+            Message::system(self.0.prompts.render("reduce_system", &context)?),
+            Message::user(self.0.prompts.render("reduce", &context)?),
+        ];
+        let sampling = self.0.sampling.clone().at(cx.seed());
+        let request = Request::new(Purpose::Reduce, messages).with_sampling(sampling);
+        let mut inputs = vec![("variable", cx.variable().clone())];
+        inputs.extend(cx.feedback().iter().map(|part| ("feedback", part.variable().clone())));
+        let engine = cx.engine_or(&self.0.engine);
+        let merged = word_feedback("reduce", engine, request, cx.variable(), inputs).await?;
+        let blank = merged.text().is_none_or(|text| text.trim().is_empty());
+        Ok((!blank).then(|| Feedback::from_variable(merged)).into_iter().collect())
+    }
 }

@@ -1,0 +1,205 @@
+//! Answers to questions: multiple choice, or about an image.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use textgrad_core::{Engine, Error, Image, Inputs, Message, MessageRole, Part, Variable};
+
+use super::Loss;
+use super::judge::Judge;
+use crate::prompts::{FunctionArgument, MultipleChoiceContext};
+
+const INSTRUCTION: &str = "instruction";
+const QUESTION: &str = "question";
+const IMAGE: &str = "image";
+const ANSWER: &str = "answer";
+const ROLE: &str = "instruction that an answer is evaluated by";
+
+/// The answer to a multiple choice question, evaluated without knowing the right one: what a model is asked
+/// at test time, to better its answer.
+///
+/// Instruction, question and answer are one user message (templates `multiple_choice_system` and
+/// `multiple_choice`); texts are data, whatever braces or tags they hold.
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+/// use textgrad_core::testing::ScriptedEngine;
+/// use textgrad_core::{Variable, backward};
+/// use textgrad_ops::MultipleChoiceLoss;
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let engine = Arc::new(ScriptedEngine::new(["The second step is not justified.", "Justify it."]));
+/// let question = Variable::constant("Is {1} a set?\nA) yes\nB) no", "question");
+/// let loss = MultipleChoiceLoss::new(engine, "Look for mistakes in the reasoning.", &question);
+/// let answer = Variable::differentiable("It has braces, so: A", "answer with its reasoning");
+/// assert_eq!(backward(&loss.evaluate(&answer).await?).await?.text(&answer), "Justify it.");
+/// # Ok::<(), textgrad_core::Error>(()) }).unwrap();
+/// ```
+#[derive(Debug, Clone)]
+pub struct MultipleChoiceLoss {
+    pub(super) judge: Judge,
+    instruction: Variable,
+    question: Variable,
+}
+
+impl MultipleChoiceLoss {
+    /// What the instruction is for, in words.
+    pub const INSTRUCTION_ROLE: &'static str = ROLE;
+
+    /// The evaluation of answers to this question, by an instruction in words.
+    pub fn new(
+        engine: Arc<dyn Engine>,
+        instruction: impl Into<Arc<str>>,
+        question: &Variable,
+    ) -> Self {
+        let instruction = Variable::constant(instruction.into(), Self::INSTRUCTION_ROLE);
+        Self::with_instruction(engine, instruction, question)
+    }
+
+    /// The same, by an instruction that is a variable.
+    pub fn with_instruction(
+        engine: Arc<dyn Engine>,
+        instruction: Variable,
+        question: &Variable,
+    ) -> Self {
+        Self { judge: Judge::new(engine), instruction, question: question.clone() }
+    }
+
+    /// Evaluates an answer.
+    ///
+    /// # Errors
+    /// [`Error::Forward`] with the engine's failure, or if one of the texts is an image.
+    pub async fn evaluate(&self, answer: impl Into<Variable>) -> Result<Variable, Error> {
+        let answer = answer.into();
+        let prompts = self.judge.prompts.clone();
+        let word = move |inputs: &Inputs| {
+            let context = MultipleChoiceContext {
+                instruction: inputs.text(INSTRUCTION)?,
+                question: inputs.text(QUESTION)?,
+                answer: inputs.text(ANSWER)?,
+            };
+            let system = prompts.render("multiple_choice_system", &context)?;
+            let user = prompts.render("multiple_choice", &context)?;
+            Ok((system, Message::user(user)))
+        };
+        let inputs =
+            [(INSTRUCTION, &self.instruction), (QUESTION, &self.question), (ANSWER, &answer)];
+        self.judge.word(inputs.into(), Vec::new(), Arc::new(word), None).await
+    }
+}
+
+#[async_trait]
+impl Loss for MultipleChoiceLoss {
+    async fn evaluate(&self, text: &Variable) -> Result<Variable, Error> {
+        self.evaluate(text).await
+    }
+}
+
+/// The answer to a question about an image, evaluated by a model that sees the image.
+///
+/// The user message holds, in this order, the instruction, the question, the image and the answer, each text
+/// worded by the template `image_qa`; the system message is `image_qa_system`. Feedback is asked for on the
+/// texts, and the image is shown then too.
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+/// use textgrad_core::testing::ScriptedEngine;
+/// use textgrad_core::{Image, Variable, backward};
+/// use textgrad_ops::ImageQaLoss;
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let engine = Arc::new(ScriptedEngine::new(["There are two dogs.", "Count the dogs again."]));
+/// let png = Image::from_bytes(vec![0x89, b'P', b'N', b'G', 0x0d, 0x0a, 0x1a, 0x0a])?;
+/// let image = Variable::constant(png, "photograph");
+/// let question = Variable::constant("How many dogs are there?", "question");
+///
+/// let loss = ImageQaLoss::new(engine.clone(), "Is the answer right?", &question, &image);
+/// let answer = Variable::differentiable("One.", "answer");
+/// let gradients = backward(&loss.evaluate(&answer).await?).await?;
+/// assert_eq!(gradients.text(&answer), "Count the dogs again.");
+/// assert!(engine.requests().iter().all(|request| request.messages[1].has_image()));
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
+#[derive(Debug, Clone)]
+pub struct ImageQaLoss {
+    pub(super) judge: Judge,
+    instruction: Variable,
+    question: Variable,
+    image: Variable,
+}
+
+impl ImageQaLoss {
+    /// What the instruction is for, in words.
+    pub const INSTRUCTION_ROLE: &'static str = ROLE;
+
+    /// The evaluation of answers to this question about this image, by an instruction in words.
+    pub fn new(
+        engine: Arc<dyn Engine>,
+        instruction: impl Into<Arc<str>>,
+        question: &Variable,
+        image: &Variable,
+    ) -> Self {
+        let instruction = Variable::constant(instruction.into(), Self::INSTRUCTION_ROLE);
+        Self::with_instruction(engine, instruction, question, image)
+    }
+
+    /// The same, by an instruction that is a variable.
+    pub fn with_instruction(
+        engine: Arc<dyn Engine>,
+        instruction: Variable,
+        question: &Variable,
+        image: &Variable,
+    ) -> Self {
+        let (question, image) = (question.clone(), image.clone());
+        Self { judge: Judge::new(engine), instruction, question, image }
+    }
+
+    /// Evaluates an answer.
+    ///
+    /// # Errors
+    /// [`Error::Forward`] with the engine's failure, if the image is a text, or if a text is an image.
+    pub async fn evaluate(&self, answer: impl Into<Variable>) -> Result<Variable, Error> {
+        let answer = answer.into();
+        let prompts = self.judge.prompts.clone();
+        let word = move |inputs: &Inputs| {
+            let mut parts = Vec::new();
+            for input in inputs {
+                let (name, variable) = (&**input.name(), input.variable());
+                if name == IMAGE {
+                    parts.push(Part::Image(image(variable)?));
+                } else {
+                    // Not an image.
+                    inputs.text(name)?;
+                    let field = FunctionArgument::new(name, variable);
+                    parts.push(Part::Text(prompts.render("image_qa", &field)?));
+                }
+            }
+            let instruction = FunctionArgument::new(INSTRUCTION, inputs.named(INSTRUCTION)?);
+            let system = prompts.render("image_qa_system", &instruction)?;
+            Ok((system, Message::new(MessageRole::User, parts)))
+        };
+        let inputs = [
+            (INSTRUCTION, &self.instruction),
+            (QUESTION, &self.question),
+            (IMAGE, &self.image),
+            (ANSWER, &answer),
+        ];
+        self.judge.word(inputs.into(), Vec::new(), Arc::new(word), None).await
+    }
+}
+
+fn image(variable: &Variable) -> Result<Image, Error> {
+    variable.value().as_image().cloned().ok_or_else(|| {
+        let (role, got) = (variable.role(), variable.value().kind());
+        Error::op(format!("expected an image for the question (role: {role}), but it holds {got}"))
+    })
+}
+
+#[async_trait]
+impl Loss for ImageQaLoss {
+    async fn evaluate(&self, text: &Variable) -> Result<Variable, Error> {
+        self.evaluate(text).await
+    }
+}
