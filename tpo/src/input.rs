@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 use textgrad_ops::util::json::type_name;
 
 use crate::error::Error;
-use crate::query::Query;
+use crate::query::{Query, Turn};
 
 /// Queries to try a search on, without a file.
 pub const BUILTIN: [&str; 8] = [
@@ -178,16 +178,18 @@ fn query(item: &Json, place: String) -> Result<Query, Error> {
 
 /// The query that a list of messages is.
 fn conversation(messages: &Json, place: String) -> Result<Query, Error> {
-    match messages {
-        Json::Array(_) => serde_json::from_value(messages.clone()).map_err(|error| {
-            let roles = "turns with \"role\" (system, user or assistant) and a \"content\" that is a string";
-            wrong(place, format!("expected \"messages\" to be {roles}: {error}"))
-        }),
-        other => {
-            let got = type_name(other);
-            Err(wrong(place, format!("expected \"messages\" to be a list, got {got}")))
-        }
+    if !messages.is_array() {
+        let got = type_name(messages);
+        return Err(wrong(place, format!("expected \"messages\" to be a list, got {got}")));
     }
+    let turns: Result<Vec<Turn>, String> =
+        serde_json::from_value(messages.clone()).map_err(|error| error.to_string());
+    let query = turns.and_then(|turns| Query::of(turns).map_err(|error| error.to_string()));
+    query.map_err(|error| {
+        let roles =
+            "turns with \"role\" (system, user or assistant) and a \"content\" that is a string";
+        wrong(place, format!("expected \"messages\" to be {roles}: {error}"))
+    })
 }
 
 fn wrong(source_name: impl Into<String>, reason: String) -> Error {

@@ -66,41 +66,30 @@ mod summary;
 mod truncate;
 mod util;
 
-#[doc(inline)]
 pub use self::batch::{Batch, BatchProgress, QueryOutcome};
-#[doc(inline)]
 pub use self::config::{
     Acceptance, EarlyStop, Mode, MoneyBound, STOP_TEXTS, StopReason, TpoConfig,
 };
-#[doc(inline)]
 pub use self::error::Error;
-#[doc(inline)]
 pub use self::query::Query;
 #[cfg(feature = "sim")]
-#[doc(inline)]
 pub use self::reward::SimReward;
-#[doc(inline)]
 #[cfg(feature = "http")]
 pub use self::reward::{
     ChatTemplate, ChatTemplateError, DpoReward, HttpReward, HttpRewardBuilder, Likelihood,
     LikelihoodApi, LikelihoodBuilder, PpoReward, RewardApi,
 };
-#[doc(inline)]
 pub use self::reward::{
     Combine, EngineScope, Ensemble, JudgeReward, JudgeRewardBuilder, Member, RewardModel,
     ScorerReward, reward_fn,
 };
-#[doc(inline)]
 pub use self::search::{
     AlignError, Alignment, Candidate, CandidateRecord, Comparison, IterationRecord, PairCx,
     PairSelection, Pairs, Pool, PurposeUsage, Tpo, TpoBuilder, Trajectory, UsageRecord,
 };
-#[doc(inline)]
 pub use self::summary::Summary;
 #[cfg(feature = "tokenizer")]
-#[doc(inline)]
 pub use self::truncate::HfTokenizer;
-#[doc(inline)]
 pub use self::truncate::{Tokenizer, Truncation};
 #[doc(inline)]
 pub use textgrad_core::describe;

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 use std::sync::Arc;
 
-use serde::de::{self, SeqAccess, Visitor};
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use textgrad_core::{Message, MessageRole, Part};
 
@@ -41,7 +41,7 @@ struct Inner {
 
 /// One turn of a query.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Turn {
+pub(crate) struct Turn {
     role: MessageRole,
     content: String,
 }
@@ -56,7 +56,7 @@ impl Query {
         Self::of(turns?)
     }
 
-    fn of(turns: Vec<Turn>) -> Result<Self, Error> {
+    pub(crate) fn of(turns: Vec<Turn>) -> Result<Self, Error> {
         let wrong = |expected, got: String| Err(Error::Query { expected, got });
         for (place, turn) in turns.iter().enumerate() {
             if turn.role == MessageRole::System && place > 0 {
@@ -201,30 +201,18 @@ impl Serialize for Query {
 
 impl<'de> Deserialize<'de> for Query {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(QueryVisitor)
+        match QueryJson::deserialize(deserializer)? {
+            QueryJson::Text(text) => Ok(Self::from(text)),
+            QueryJson::Turns(turns) => Self::of(turns).map_err(D::Error::custom),
+        }
     }
 }
 
-struct QueryVisitor;
-
-impl<'de> Visitor<'de> for QueryVisitor {
-    type Value = Query;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a text, or a list of messages with role and content")
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Query, E> {
-        Ok(Query::from(text))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Query, A::Error> {
-        let mut turns = Vec::new();
-        while let Some(turn) = list.next_element()? {
-            turns.push(turn);
-        }
-        Query::of(turns).map_err(de::Error::custom)
-    }
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected a text, or a list of messages with role and content")]
+enum QueryJson {
+    Text(String),
+    Turns(Vec<Turn>),
 }
 
 #[cfg(test)]

@@ -18,15 +18,10 @@ mod verify;
 
 #[cfg(feature = "report")]
 pub(crate) use self::config::differences;
-#[doc(inline)]
 pub use self::config::{DataConfig, RunConfig, Scores};
-#[doc(inline)]
 pub use self::execute::{Run, RunObserver, RunReport, RunStart};
-#[doc(inline)]
 pub use self::folder::{RecordedRun, RunFolder};
-#[doc(inline)]
 pub use self::results::{
     BestRecord, ErrorRecord, ResultRecord, ResultsReader, ResultsWriter, Status,
 };
-#[doc(inline)]
 pub use self::verify::{Finding, Verification};

@@ -60,6 +60,13 @@ pub struct BestRecord {
     pub iteration: u32,
 }
 
+impl BestRecord {
+    pub(super) fn of(trajectory: &Trajectory) -> Option<Self> {
+        let best = trajectory.best()?;
+        Some(Self { text: best.text.clone(), score: best.score, iteration: best.iteration })
+    }
+}
+
 /// What went wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorRecord {
@@ -83,11 +90,7 @@ impl ResultRecord {
             query: outcome.query.clone(),
             status: if error.is_some() { Status::Error } else { Status::Ok },
             simulated,
-            best: trajectory.best().map(|best| BestRecord {
-                text: best.text.clone(),
-                score: best.score,
-                iteration: best.iteration,
-            }),
+            best: BestRecord::of(trajectory),
             error: error.map(|error| ErrorRecord {
                 kind: error.kind().to_owned(),
                 message: describe(error),

@@ -6,8 +6,7 @@ use clap::{Parser, Subcommand};
 use tpo::bench::Benchmark;
 
 use crate::config::{ConfigArgs, Flags, Settings};
-use crate::inspect::{CompareArgs, GraphArgs, VerifyArgs};
-use crate::report::ReportArgs;
+use crate::inspect::{CompareArgs, GraphArgs, ReportArgs, VerifyArgs};
 
 /// Test-time preference optimization: align answers of language models while they are generated.
 #[derive(Debug, Parser)]
@@ -50,64 +49,9 @@ impl Command {
 const SEE_HELP: &str =
     "See --help for all settings, environment variables, exit codes and examples.";
 
-const RUN_HELP: &str = "\
-Environment:
-  OPENAI_API_KEY   key of the engine's server; presets have their own, such as GROQ_API_KEY
-  REWARD_API_KEY   key of the reward model's server, unless key-env names another variable
-  TPO_LOG          log filter for standard error, as info or textgrad_ops=debug; default: warn
-
-Exit codes:
-  0    all queries were aligned
-  1    the run failed
-  2    invalid command line, settings or input
-  3    some queries failed; the others are in the results
-  130  interrupted; continue the run with --resume
-
-Examples:
-  tpo run
-  tpo run --data prompts.json --out runs/first
-  tpo run --data prompts.json --out runs/first --resume
-  tpo run --data prompts.json --out runs/first --extend --iterations 5
-  tpo run --config study.toml --seed 8
-  tpo run --data prompts.jsonl --engine ollama/llama3 --reward sim
-  tpo run --data prompts.jsonl --engine openai --base-url http://localhost:8000/v1 \\
-      --model my-model --reward vllm --reward-url http://localhost:8001 --reward-model my-rm
-  tpo run --data prompts.jsonl --engine vllm/my-model --reward sglang:url=http://localhost:30000 \\
-      --reward length:from=50,to=300,slack=50,weight=0.5 --combine mean \\
-      --reward-model my-rm --reward-template my-rm/tokenizer_config.json";
-
-const BENCH_HELP: &str = "\
-The data sets are not part of this program: --data names the authors' file, compressed or not.
-  alpaca-eval   the reference outputs (JSON); --judge compares with them
-  arena-hard    question.jsonl; --judge compares with the answers in --baseline
-  hh            HH-RLHF (JSONL); the mean of the reward model
-  beavertails   BeaverTails-Evaluation (JSON or JSONL); the mean of the reward model
-  xstest        the prompts (CSV); --judge classifies refusals
-  math500       MATH-500 (JSONL); graded by the rules of PRM800K
-
-The directory is that of `tpo run`, with files for official programs under bench/. With --resume,
-finished answers, judgments and grades are not repeated. Environment variables and exit codes are
-those of `tpo run`.
-
-Examples:
-  tpo bench math500 --data test.jsonl --engine URL#MODEL --reward vllm --reward-model MODEL
-  tpo bench xstest --data xstest_prompts.csv --engine ollama/llama3 --reward sim \\
-      --judge URL#wildguard
-  tpo bench hh --data test.jsonl.gz --subset 500 --engine ollama/llama3 --reward vllm \\
-      --reward-model MODEL";
-
-const STUDY_HELP: &str = "\
-The directory has one run directory per cell of the grid, study.json and study.csv. `tpo report DIR`
-makes the figures of all its runs. With --resume, finished cells are not repeated, and the grid may
-have grown. Cells with equal samples, temperature and seed share the answers to equal requests; the
-figures of each are those that it has alone. Intervals of rewards resample seeds and queries.
-Environment variables and exit codes are those of `tpo run`.
-
-Examples:
-  tpo study
-  tpo study --sim-skill 0.2 --modes tpo --iterations 0,1,2,3
-  tpo study --data prompts.json --engine vllm/my-model --reward vllm --reward-model my-rm \\
-      --modes tpo,revision,resample,direct,shuffled --iterations 1,2,5 --seeds 1,2,3";
+const RUN_HELP: &str = include_str!("help/run.txt");
+const BENCH_HELP: &str = include_str!("help/bench.txt");
+const STUDY_HELP: &str = include_str!("help/study.txt");
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct BenchArgs {

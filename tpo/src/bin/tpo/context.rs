@@ -14,7 +14,7 @@ use tpo::{
 };
 
 use crate::config::Settings;
-use crate::engines::{EngineSpec, Layers, missing, setup};
+use crate::engines::{Layers, missing, setup};
 use crate::rewards::{self, RewardContext};
 
 /// The parts of a run.
@@ -23,7 +23,6 @@ pub(crate) struct RunContext {
     pub(crate) layers: Layers,
     pub(crate) prompts: Arc<PromptPack>,
     pub(crate) tpo: Tpo,
-    engine_spec: EngineSpec,
     /// The policy.
     engine: Arc<dyn Engine>,
     /// The reward model that guides the search.
@@ -32,16 +31,15 @@ pub(crate) struct RunContext {
 
 impl RunContext {
     pub(crate) async fn new(settings: &Settings, prompts: Arc<PromptPack>) -> Result<Self, Error> {
-        let (config, engine_spec) = (search(settings).await?, EngineSpec::new(settings)?);
+        let config = search(settings).await?;
         if (settings.flag("resume") || settings.flag("extend")) && settings.path("out").is_none() {
             return Err(missing("out", "the directory of the run to continue, --out <DIR>"));
         }
-        let layers = Layers::open(settings.path("cache").as_deref()).await?;
-        let engine = layers.engine(&engine_spec)?;
+        let layers = Layers::open(settings).await?;
+        let engine = layers.policy()?;
         let context = RewardContext {
             settings,
             search: &config,
-            engine_spec: &engine_spec,
             engine: &engine,
             prompts: &prompts,
             layers: &layers,
@@ -49,27 +47,21 @@ impl RunContext {
         let reward = rewards::reward(&context).await?;
         let mut tpo = Tpo::builder(Arc::clone(&engine), Arc::clone(&reward));
         if let Some(critic) = settings.get_one::<String>("critic")? {
-            tpo = tpo.critic(layers.other("critic", &engine_spec, &critic, None)?);
+            tpo = tpo.critic(layers.other("critic", &critic, None)?);
         }
         if let Some(optimizer) = settings.get_one::<String>("optimizer")? {
-            tpo = tpo.optimizer(layers.other("optimizer", &engine_spec, &optimizer, None)?);
+            tpo = tpo.optimizer(layers.other("optimizer", &optimizer, None)?);
         }
         if let Some(tokenizer) = tokenizer(settings.path("tokenizer").as_deref()).await? {
             tpo = tpo.tokenizer(tokenizer);
         }
         let tpo = tpo.config(config).prompts(Arc::clone(&prompts)).build()?;
-        Ok(Self { settings: settings.clone(), layers, prompts, tpo, engine_spec, engine, reward })
-    }
-
-    /// A judge beside the policy, behind these layers.
-    pub(crate) fn judge(&self, layers: &Layers, engine: &str) -> Result<Arc<dyn Engine>, Error> {
-        layers.other("judge", &self.engine_spec, engine, None)
+        Ok(Self { settings: settings.clone(), layers, prompts, tpo, engine, reward })
     }
 
     pub(crate) fn reward_context(&self) -> RewardContext<'_> {
-        let Self { settings, layers, prompts, engine_spec, engine, .. } = self;
-        let search = self.tpo.config();
-        RewardContext { settings, search, engine_spec, engine, prompts, layers }
+        let Self { settings, layers, prompts, engine, .. } = self;
+        RewardContext { settings, search: self.tpo.config(), engine, prompts, layers }
     }
 }
 

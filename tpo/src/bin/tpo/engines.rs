@@ -19,93 +19,79 @@ use crate::config::Settings;
 /// The default address of `--engine openai`.
 const LOCAL: &str = "http://localhost:8000/v1";
 
-/// An engine and its connection.
-#[derive(Debug, Clone)]
-pub(crate) struct EngineSpec {
-    engine: String,
-    base_url: Option<String>,
-    model: Option<String>,
-    max_tokens_field: Option<MaxTokensField>,
-    stream: bool,
-    one_per_request: bool,
-    pub(crate) timeout: Duration,
-    retries: u32,
-    sim_skill: Option<f64>,
-    sim_latency_ms: Option<u64>,
-}
-
-impl EngineSpec {
-    pub(crate) fn new(settings: &Settings) -> Result<Self, Error> {
-        let field: Option<String> = settings.get_one("max-tokens-field")?;
-        Ok(Self {
-            engine: settings.value("engine")?,
-            base_url: settings.get_one("base-url")?,
-            model: settings.get_one("model")?,
-            max_tokens_field: field.map(|field| match field.as_str() {
-                "max_tokens" => MaxTokensField::MaxTokens,
-                _ => MaxTokensField::MaxCompletionTokens,
-            }),
-            stream: settings.flag("stream"),
-            one_per_request: settings.flag("one-per-request"),
-            timeout: Duration::from_secs(settings.value("timeout")?),
-            retries: settings.value("retries")?,
-            sim_skill: settings.get_one("sim-skill")?,
-            sim_latency_ms: settings.get_one("sim-latency-ms")?,
-        })
-    }
-
-    pub(crate) fn retry(&self, cancel: &CancellationToken) -> RetryPolicy {
-        RetryPolicy::default().max_retries(self.retries).cancellation(cancel.clone())
-    }
-}
-
-/// The layers that all engines of a run share: a meter, cancellation, a cache.
+/// The layers that all engines of a run share: timeouts and retries, a meter, cancellation, a cache.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Layers {
+    settings: Settings,
     pub(crate) meter: Meter,
     pub(crate) cancel: CancellationToken,
     pub(crate) cache: Option<DiskCache>,
 }
 
 impl Layers {
-    pub(crate) async fn open(cache: Option<&Path>) -> Result<Self, Error> {
-        let Some(path) = cache else { return Ok(Self::default()) };
-        let opened = DiskCache::open(path, DiskCacheConfig::default()).await;
-        Ok(Self { cache: Some(opened.map_err(setup("cache"))?), ..Self::default() })
+    pub(crate) async fn open(settings: &Settings) -> Result<Self, Error> {
+        let layers = Self { settings: settings.clone(), ..Self::default() };
+        match settings.path("cache") {
+            Some(path) => layers.with_cache(&path).await,
+            None => Ok(layers),
+        }
     }
 
-    /// The engine with these layers.
-    pub(crate) fn engine(&self, spec: &EngineSpec) -> Result<Arc<dyn Engine>, Error> {
-        let mut builder = builder(spec)?
-            .http(HttpOptions::default().request_timeout(spec.timeout))
-            .stream(spec.stream);
-        if let Some(field) = spec.max_tokens_field {
-            builder = builder.max_tokens_field(field);
-        }
-        let engine = builder.build().map_err(setup("engine"))?;
-        if engine.is_simulation() {
-            return Ok(self.cached(engine.metered(&self.meter).complete_choices()));
-        }
-        let filled = engine.metered(&self.meter).retry(spec.retry(&self.cancel)).complete_choices();
-        let filled = if spec.one_per_request { filled.always_single() } else { filled };
-        Ok(Arc::new(self.cached(filled).traced()))
+    /// These layers with a cache in a file.
+    pub(crate) async fn with_cache(&self, path: &Path) -> Result<Self, Error> {
+        let opened = DiskCache::open(path, DiskCacheConfig::default()).await;
+        Ok(Self { cache: Some(opened.map_err(setup("cache"))?), ..self.clone() })
+    }
+
+    /// The engine that answers.
+    pub(crate) fn policy(&self) -> Result<Arc<dyn Engine>, Error> {
+        let engine: String = self.settings.value("engine")?;
+        let base_url: Option<String> = self.settings.get_one("base-url")?;
+        let model: Option<String> = self.settings.get_one("model")?;
+        let builder = self.builder(&engine, base_url.as_deref(), model.as_deref())?;
+        let field: Option<String> = self.settings.get_one("max-tokens-field")?;
+        self.engine(match field.as_deref() {
+            None => builder,
+            Some("max_tokens") => builder.max_tokens_field(MaxTokensField::MaxTokens),
+            Some(_) => builder.max_tokens_field(MaxTokensField::MaxCompletionTokens),
+        })
     }
 
     /// An engine beside the policy, such as a judge. Address, model and field of the policy do not apply to it.
     pub(crate) fn other(
         &self,
         what: &'static str,
-        policy: &EngineSpec,
         engine: &str,
         base_url: Option<&str>,
     ) -> Result<Arc<dyn Engine>, Error> {
-        let (engine, base_url) = (engine.to_owned(), base_url.map(str::to_owned));
-        let (model, max_tokens_field) = (None, None);
-        let spec = EngineSpec { engine, base_url, model, max_tokens_field, ..policy.clone() };
-        self.engine(&spec).map_err(|error| match error {
+        let builder = self.builder(engine, base_url, None);
+        builder.and_then(|builder| self.engine(builder)).map_err(|error| match error {
             Error::Setup { source, .. } => Error::Setup { what, source },
             error => error,
         })
+    }
+
+    fn engine(&self, builder: EngineBuilder) -> Result<Arc<dyn Engine>, Error> {
+        let builder = builder
+            .http(HttpOptions::default().request_timeout(self.timeout()?))
+            .stream(self.settings.flag("stream"));
+        let engine = builder.build().map_err(setup("engine"))?;
+        if engine.is_simulation() {
+            return Ok(self.cached(engine.metered(&self.meter).complete_choices()));
+        }
+        let filled = engine.metered(&self.meter).retry(self.retry()?).complete_choices();
+        let single = self.settings.flag("one-per-request");
+        let filled = if single { filled.always_single() } else { filled };
+        Ok(Arc::new(self.cached(filled).traced()))
+    }
+
+    pub(crate) fn timeout(&self) -> Result<Duration, Error> {
+        Ok(Duration::from_secs(self.settings.value("timeout")?))
+    }
+
+    pub(crate) fn retry(&self) -> Result<RetryPolicy, Error> {
+        let retries = self.settings.value("retries")?;
+        Ok(RetryPolicy::default().max_retries(retries).cancellation(self.cancel.clone()))
     }
 
     fn cached(&self, engine: impl Engine + 'static) -> Arc<dyn Engine> {
@@ -122,66 +108,66 @@ impl Layers {
             eprintln!("warning: {}", tpo::describe(&error));
         }
     }
-}
 
-fn builder(spec: &EngineSpec) -> Result<EngineBuilder, Error> {
-    let line = spec.engine.trim();
-    if line == "sim" || line.starts_with("sim:") {
-        let model = spec.model.as_deref();
-        // An address may hold a password.
-        let address = spec.base_url.as_ref().map(|_| "an address");
-        for (setting, got) in [("model", model), ("base-url", address)] {
-            if let Some(got) = got {
-                let expected =
-                    "none beside the simulation, or --engine with a server, such as openai";
-                return Err(Error::Config { setting, expected, got: got.to_owned() });
-            }
+    fn builder(
+        &self,
+        engine: &str,
+        base_url: Option<&str>,
+        model: Option<&str>,
+    ) -> Result<EngineBuilder, Error> {
+        let line = engine.trim();
+        let unused = |setting, expected, got: &str| {
+            Err(Error::Config { setting, expected, got: got.to_owned() })
+        };
+        if line == "sim" || line.starts_with("sim:") {
+            let expected = "none beside the simulation, or --engine with a server, such as openai";
+            return match (model, base_url) {
+                (Some(model), _) => unused("model", expected, model),
+                // An address may hold a password.
+                (None, Some(_)) => unused("base-url", expected, "an address"),
+                (None, None) => preset::engine(&self.simulation(line)?).map_err(setup("engine")),
+            };
         }
-        return preset::engine(&simulation(line, spec)).map_err(setup("engine"));
-    }
-    let model = || {
-        let expected = "the name of the model that the server serves";
-        spec.model.as_deref().ok_or_else(|| missing("model", expected))
-    };
-    if line == "openai" {
-        let base_url = spec.base_url.as_deref().unwrap_or(LOCAL);
-        let builder = EngineBuilder::compatible(base_url, model()?);
-        return Ok(match secret("OPENAI_API_KEY") {
-            Some(key) => builder.key(key),
+        let named = || {
+            model.ok_or_else(|| missing("model", "the name of the model that the server serves"))
+        };
+        if line == "openai" {
+            let builder = EngineBuilder::compatible(base_url.unwrap_or(LOCAL), named()?);
+            return Ok(match secret("OPENAI_API_KEY") {
+                Some(key) => builder.key(key),
+                None => builder,
+            });
+        }
+        let builder = match (Preset::named(line), model) {
+            (Some(_), _) => preset::engine(&format!("{line}/{}", named()?)),
+            (None, None) => preset::engine(line),
+            (None, Some(model)) => {
+                let expected =
+                    "none beside an engine that names its model, or --engine with a preset alone";
+                return unused("model", expected, model);
+            }
+        };
+        let builder = builder.map_err(setup("engine"))?;
+        Ok(match base_url {
+            Some(base_url) => builder.base_url(base_url),
             None => builder,
-        });
+        })
     }
-    let builder = if Preset::named(line).is_some() {
-        preset::engine(&format!("{line}/{}", model()?))
-    } else if let Some(model) = &spec.model {
-        return Err(Error::Config {
-            setting: "model",
-            expected: "none beside an engine that names its model, or --engine with a preset alone",
-            got: model.clone(),
-        });
-    } else {
-        preset::engine(line)
-    };
-    let builder = builder.map_err(setup("engine"))?;
-    Ok(match &spec.base_url {
-        Some(base_url) => builder.base_url(base_url.as_str()),
-        None => builder,
-    })
-}
 
-/// The name of a simulation with its settings.
-fn simulation(line: &str, spec: &EngineSpec) -> String {
-    let mut line = line.to_owned();
-    if !line.contains(':') {
-        line.push(':');
+    /// The name of a simulation with its settings.
+    fn simulation(&self, line: &str) -> Result<String, Error> {
+        let mut line = line.to_owned();
+        if !line.contains(':') {
+            line.push(':');
+        }
+        if let Some(skill) = self.settings.get_one::<f64>("sim-skill")? {
+            line.push_str(&format!(",skill={skill}"));
+        }
+        if let Some(milliseconds) = self.settings.get_one::<u64>("sim-latency-ms")? {
+            line.push_str(&format!(",latency_ms={milliseconds}"));
+        }
+        Ok(line)
     }
-    if let Some(skill) = spec.sim_skill {
-        line.push_str(&format!(",skill={skill}"));
-    }
-    if let Some(milliseconds) = spec.sim_latency_ms {
-        line.push_str(&format!(",latency_ms={milliseconds}"));
-    }
-    line
 }
 
 pub(crate) fn secret(name: &str) -> Option<SecretString> {

@@ -1,16 +1,16 @@
-//! `tpo verify`, `tpo compare` and `tpo graph`.
+//! `tpo verify`, `tpo compare`, `tpo graph` and `tpo report`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use textgrad_core::{Page, truncate};
+use textgrad_core::{Page, Seed, truncate};
 use tpo::Error;
-use tpo::report::{Comparison, Interval, Side};
+use tpo::report::{Bootstrap, Comparison, Cost, Interval, Report, ReportConfig, Side};
 use tpo::run::RecordedRun;
+use tpo::study::{StudyFolder, is_study_file};
 
 use crate::context::{prompts, tokenizer};
-use crate::output::line;
-use crate::report::FigureArgs;
+use crate::output::{line, print};
 use crate::{blocking, exit};
 
 /// The maximum number of findings that are printed.
@@ -74,40 +74,36 @@ pub(crate) fn compare(args: &CompareArgs) -> Result<ExitCode, Error> {
     let (a, b) = (RecordedRun::open(&args.a)?, RecordedRun::open(&args.b)?);
     let compared = Comparison::read(&a, &b, &args.figures.bootstrap(), &args.figures.cost())?;
     if args.json {
-        let json = serde_json::to_value(&compared).unwrap_or_default();
-        line(format_args!("{json}"))?;
+        line(format_args!("{}", serde_json::json!(compared)))?;
         return Ok(ExitCode::SUCCESS);
     }
     let mark = if compared.simulated { " (SIMULATION)" } else { "" };
     let (a, b) = (&compared.a, &compared.b);
-    line(format_args!("A: {}\nB: {}", args.a.display(), args.b.display()))?;
-    line(format_args!("{} queries that both finished{mark}", compared.queries))?;
+    let mut lines = vec![
+        format!("A: {}\nB: {}", args.a.display(), args.b.display()),
+        format!("{} queries that both finished{mark}", compared.queries),
+    ];
     if let Some(reward) = &compared.reward {
-        line(format_args!(
-            "wins / ties / losses of A    {} / {} / {}",
-            reward.wins, reward.ties, reward.losses
-        ))?;
-        line(format_args!("win rate of A                {}", interval(&reward.win_rate)))?;
-        line(format_args!("reward of A less that of B   {}", interval(&reward.difference)))?;
+        let (wins, ties, losses) = (reward.wins, reward.ties, reward.losses);
+        lines.push(format!("wins / ties / losses of A    {wins} / {ties} / {losses}"));
+        lines.push(format!("win rate of A                {}", interval(&reward.win_rate)));
+        lines.push(format!("reward of A less that of B   {}", interval(&reward.difference)));
     }
-    line(format_args!("{:<28} {:>12} {:>12}", "", "A", "B"))?;
-    let row = |name: &str, of: &dyn Fn(&Side) -> Option<f64>, digits: usize| {
+    lines.push(format!("{:<28} {:>12} {:>12}", "", "A", "B"));
+    let mut row = |name: &str, digits: usize, of: &dyn Fn(&Side) -> Option<f64>| {
         let text = |side| of(side).map_or("-".to_owned(), |number| format!("{number:.digits$}"));
-        line(format_args!("{name:<28} {:>12} {:>12}", text(a), text(b)))
+        lines.push(format!("{name:<28} {:>12} {:>12}", text(a), text(b)));
     };
-    row("mean reward", &|side| side.reward, 3)?;
-    row("requests per query", &|side| side.requests, 1)?;
-    row("answers per query", &|side| side.answers, 1)?;
-    let queries = compared.queries.max(1) as f64;
-    row("prompt tokens per query", &|side| Some(side.tokens.prompt_tokens as f64 / queries), 0)?;
-    row(
-        "completion tokens per query",
-        &|side| Some(side.tokens.completion_tokens as f64 / queries),
-        0,
-    )?;
-    row("PFLOPs per query", &|side| side.pflops, 4)?;
-    row("seconds of calls per query", &|side| side.call_seconds, 3)?;
-    row("queries failed", &|side| Some(side.failed as f64), 0)?;
+    let each = |tokens: u64| Some(tokens as f64 / compared.queries.max(1) as f64);
+    row("mean reward", 3, &|side| side.reward);
+    row("requests per query", 1, &|side| side.requests);
+    row("answers per query", 1, &|side| side.answers);
+    row("prompt tokens per query", 0, &|side| each(side.tokens.prompt_tokens));
+    row("completion tokens per query", 0, &|side| each(side.tokens.completion_tokens));
+    row("PFLOPs per query", 4, &|side| side.pflops);
+    row("seconds of calls per query", 3, &|side| side.call_seconds);
+    row("queries failed", 0, &|side| Some(side.failed as f64));
+    print(&(lines.join("\n") + "\n"))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -195,5 +191,113 @@ pub(crate) async fn graph(args: GraphArgs) -> Result<ExitCode, Error> {
     if simulated {
         eprintln!("SIMULATION: a model or a reward model of this run is simulated");
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Report figures over runs as an HTML page, SVG and CSV.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ReportArgs {
+    /// Directories of runs or studies.
+    ///
+    /// Baselines are runs too: best-of-N and revision are drawn dashed.
+    #[arg(required = true, value_name = "RUN")]
+    runs: Vec<PathBuf>,
+
+    /// Directory of the page, SVG and CSV files, or an .html file for the page alone.
+    ///
+    /// Default: the directory `report` in that of the first run.
+    #[arg(short, long, value_name = "DIR|FILE")]
+    out: Option<PathBuf>,
+
+    #[command(flatten)]
+    figures: FigureArgs,
+
+    /// Maximum size of the texts of single queries in the page, in megabytes.
+    #[arg(long, value_name = "MB", default_value_t = 9.0, value_parser = positive)]
+    max_mb: f64,
+}
+
+/// Parameters of figures.
+#[derive(Debug, clap::Args)]
+struct FigureArgs {
+    /// Parameters of the policy, for PFLOPs.
+    #[arg(long, value_name = "COUNT", default_value = "70e9", value_parser = positive)]
+    policy_params: f64,
+
+    /// Parameters of the reward model, for PFLOPs.
+    #[arg(long, value_name = "COUNT", default_value = "8e9", value_parser = positive)]
+    reward_params: f64,
+
+    /// Bootstrap resamples of an interval.
+    #[arg(long, value_name = "TIMES", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    resamples: u32,
+
+    /// Confidence level of intervals, above 0 and below 1.
+    #[arg(long, value_name = "SHARE", default_value = "0.95", value_parser = share)]
+    level: f64,
+
+    /// Seed of the bootstrap.
+    #[arg(long, default_value_t = 7)]
+    seed: u64,
+}
+
+impl FigureArgs {
+    fn bootstrap(&self) -> Bootstrap {
+        let (resamples, level) = (self.resamples, self.level);
+        Bootstrap { resamples, level, seed: Seed::new(self.seed) }
+    }
+
+    fn cost(&self) -> Cost {
+        Cost { policy_params: self.policy_params, reward_params: self.reward_params }
+    }
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number: &f64| number.is_finite() && *number > 0.0);
+    number.ok_or_else(|| "expected a number above 0, such as 70e9".to_owned())
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number: &f64| *number > 0.0 && *number < 1.0);
+    number.ok_or_else(|| "expected a number above 0 and below 1".to_owned())
+}
+
+/// The folders of runs: those of its cells for a study, and not the files of a study beside them.
+fn folders(named: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
+    let mut folders = Vec::new();
+    for path in named.iter().filter(|path| !(is_study_file(path) && path.is_file())) {
+        match StudyFolder::open(path)? {
+            Some(study) => folders.extend(study.cells().iter().map(|cell| study.run(cell))),
+            None => folders.push(path.clone()),
+        }
+    }
+    Ok(folders)
+}
+
+pub(crate) fn report(args: &ReportArgs) -> Result<ExitCode, Error> {
+    let runs: Result<Vec<RecordedRun>, Error> =
+        folders(&args.runs)?.into_iter().map(RecordedRun::open).collect();
+    let config = ReportConfig {
+        bootstrap: args.figures.bootstrap(),
+        cost: args.figures.cost(),
+        max_bytes: (args.max_mb * 1e6) as usize,
+    };
+    let report = Report::read(&runs?, &config)?;
+    let first = args.runs.first().map_or(Path::new("."), PathBuf::as_path);
+    let out = args.out.clone().unwrap_or_else(|| first.join("report"));
+    let page = if out.extension().is_some_and(|extension| extension == "html") {
+        report.write_html(&out)?;
+        out
+    } else {
+        report.write(&out)?;
+        out.join("report.html")
+    };
+    if report.is_simulation() {
+        eprintln!("SIMULATION: the figures say nothing about real models");
+    }
+    for warning in report.warnings() {
+        eprintln!("warning: {warning}");
+    }
+    line(format_args!("report: {}", page.display()))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -7,7 +7,6 @@ mod context;
 mod engines;
 mod inspect;
 mod output;
-mod report;
 mod rewards;
 mod run;
 mod study;
@@ -51,7 +50,7 @@ fn main() -> ExitCode {
         Command::Run(settings) => runtime.block_on(run::run(&settings.0)),
         Command::Bench(bench) => runtime.block_on(bench::bench(*bench)),
         Command::Study(settings) => runtime.block_on(study::study(&settings.0)),
-        Command::Report(args) => report::run(&args),
+        Command::Report(args) => inspect::report(&args),
         Command::Compare(args) => inspect::compare(&args),
         Command::Verify(args) => inspect::verify(&args),
         Command::Graph(args) => runtime.block_on(inspect::graph(args)),

@@ -11,7 +11,7 @@ use crate::journal::{Record, StepKey, among};
 use crate::query::Query;
 use crate::run::config::RunConfig;
 use crate::run::folder::RecordedRun;
-use crate::run::results::{ResultRecord, Status};
+use crate::run::results::{BestRecord, ResultRecord, Status};
 use crate::search::{
     Candidate, CandidateRecord, Comparison, IterationRecord, Pool, Trajectory, comparisons,
 };
@@ -139,26 +139,16 @@ fn texts(trajectory: &Trajectory) -> impl Iterator<Item = &str> {
 
 /// Fields of a result that repeat each other must agree.
 fn consistent(record: &ResultRecord, find: &mut impl FnMut(String)) {
-    let best = record.trajectory.best();
-    let same = match (best, &record.best) {
-        (None, None) => true,
-        (Some(best), Some(best_record)) => {
-            best.text == best_record.text
-                && best.score == best_record.score
-                && best.iteration == best_record.iteration
-        }
-        _ => false,
-    };
-    if !same {
-        let index = record.trajectory.best_place();
-        let expected = match (best, index) {
+    let best = BestRecord::of(&record.trajectory);
+    if best != record.best {
+        let expected = match (best, record.trajectory.best_place()) {
             (Some(best), Some(index)) => {
                 format!("answer {index} of iteration {} with {}", best.iteration, best.score)
             }
             _ => "none".to_owned(),
         };
-        let got = record.best.as_ref().map_or("none".to_owned(), |best_record| {
-            format!("one of iteration {} with {}", best_record.iteration, best_record.score)
+        let got = record.best.as_ref().map_or("none".to_owned(), |best| {
+            format!("one of iteration {} with {}", best.iteration, best.score)
         });
         find(format!(
             "the best answer is not that of the trajectory: expected {expected}, got {got}"

@@ -177,14 +177,12 @@ async fn judge(
     folder: Option<&RunFolder>,
 ) -> Result<(Option<Arc<dyn Engine>>, Option<Layers>), Error> {
     let Some(line) = &args.judge else { return Ok((None, None)) };
-    let mut layers = context.layers.clone();
     let own = match folder {
-        Some(folder) if layers.cache.is_none() => {
-            let opened = Layers::open(Some(&folder.path().join("judge.cache"))).await;
-            layers.cache = opened?.cache;
-            Some(layers.clone())
+        Some(folder) if context.layers.cache.is_none() => {
+            Some(context.layers.with_cache(&folder.path().join("judge.cache")).await?)
         }
         _ => None,
     };
-    Ok((Some(context.judge(&layers, line)?), own))
+    let layers = own.as_ref().unwrap_or(&context.layers);
+    Ok((Some(layers.other("judge", line, None)?), own))
 }

@@ -8,13 +8,14 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+use std::ffi::OsStr;
 use std::process::ExitCode;
 
 use clap::Subcommand;
 use serde_json::{Value as Json, json};
 use tpo::Error;
 
-use self::options::{Default, GROUPS, OptionSpec, ValueKind};
+use self::options::{Default, GROUPS, Group, OptionSpec, ValueKind};
 use self::settings::Source;
 pub(crate) use self::settings::{Flags, Settings, option_of};
 use crate::context;
@@ -64,16 +65,19 @@ pub(crate) async fn config(args: ConfigArgs) -> Result<ExitCode, Error> {
     };
     let ShowArgs { toml, settings: Flags(mut settings) } = *show;
     // To this command, the flag is the format of its own output.
-    let form = match (toml, settings.take_flag("json")) {
+    let text = match (toml, settings.take_flag("json")) {
         (true, true) => {
             let (expected, got) = ("one of --toml and --json", "both".to_owned());
             return Err(Error::Config { setting: "toml", expected, got });
         }
-        (true, false) => Form::Toml,
-        (false, true) => Form::Json,
-        (false, false) => Form::Table,
+        (true, false) => settings.lines("\n", Row::toml)?,
+        (false, true) => {
+            let rows = OptionSpec::all().map(|option| Ok(settings.json(&settings.row(option)?)));
+            format!("{:#}\n", Json::Array(rows.collect::<Result<_, Error>>()?))
+        }
+        (false, false) => settings.lines("", |row| Ok(settings.line(row)))?,
     };
-    print(&settings.show(&form)?)?;
+    print(&text)?;
     // Settings that cannot be run are shown too.
     context::search(&settings).await?.validate()?;
     Ok(ExitCode::SUCCESS)
@@ -82,16 +86,8 @@ pub(crate) async fn config(args: ConfigArgs) -> Result<ExitCode, Error> {
 /// Printed in place of a value that holds a password.
 const HIDDEN: &str = "(hidden)";
 
-/// The format of the output.
-enum Form {
-    Table,
-    Json,
-    Toml,
-}
-
 /// An effective setting.
 struct Row {
-    table: &'static str,
     option: &'static OptionSpec,
     /// As flags take them; empty if unset.
     values: Vec<String>,
@@ -100,53 +96,50 @@ struct Row {
 }
 
 impl Settings {
-    fn show(&self, form: &Form) -> Result<String, Error> {
-        let mut rows = Vec::new();
-        for group in GROUPS {
-            for option in group.options {
-                let (values, source) = self.get(option);
-                let text = |value: &std::ffi::OsStr| {
-                    value.to_str().map(str::to_owned).ok_or_else(|| Error::Input {
-                        source_name: format!("--{}", option.name),
-                        reason: format!("expected UTF-8, got {}", value.display()),
-                    })
-                };
-                let values: Vec<String> = values.into_iter().map(text).collect::<Result<_, _>>()?;
-                let has_secret = values.iter().any(|value| secret::within(value));
-                rows.push(Row { table: group.table, option, values, source, has_secret });
-            }
-        }
-        Ok(match form {
-            Form::Table => self.table(&rows),
-            Form::Json => {
-                format!("{:#}\n", Json::Array(rows.iter().map(|row| self.json(row)).collect()))
-            }
-            Form::Toml => toml(&rows)?,
-        })
+    fn row(&self, option: &'static OptionSpec) -> Result<Row, Error> {
+        let (values, source) = self.get(option);
+        let text = |value: &OsStr| {
+            value.to_str().map(str::to_owned).ok_or_else(|| Error::Input {
+                source_name: format!("--{}", option.name),
+                reason: format!("expected UTF-8, got {}", value.display()),
+            })
+        };
+        let values: Vec<String> = values.into_iter().map(text).collect::<Result<_, _>>()?;
+        let has_secret = values.iter().any(|value| secret::within(value));
+        Ok(Row { option, values, source, has_secret })
     }
 
-    fn table(&self, rows: &[Row]) -> String {
-        let (mut text, mut table) = (String::new(), "");
-        for row in rows {
-            if row.table != table {
-                table = row.table;
-                text.push_str(&format!("[{table}]\n"));
+    /// The settings by table, each as `line` writes it.
+    fn lines(
+        &self,
+        gap: &str,
+        line: impl Fn(&Row) -> Result<String, Error>,
+    ) -> Result<String, Error> {
+        let table = |group: &Group| {
+            let mut text = format!("[{}]\n", group.table);
+            for option in group.options {
+                text.push_str(&line(&self.row(option)?)?);
             }
-            let value = match row.values.as_slice() {
-                [] => format!("- ({})", row.unset()),
-                _ if row.has_secret => HIDDEN.to_owned(),
-                values => values.join(" | "),
-            };
-            // Control characters could move the cursor of a terminal.
-            let value = value.replace(char::is_control, "\u{fffd}");
-            let source = match row.source {
-                Source::Default => "default".to_owned(),
-                Source::File(line) => format!("{}:{line}", self.file_path().display()),
-                Source::Flag => "flag".to_owned(),
-            };
-            text.push_str(&format!("  {:<27} {value:<30} {source}\n", row.option.name));
-        }
-        text
+            Ok(text)
+        };
+        let tables: Vec<String> = GROUPS.iter().map(table).collect::<Result<_, Error>>()?;
+        Ok(tables.join(gap))
+    }
+
+    fn line(&self, row: &Row) -> String {
+        let value = match row.values.as_slice() {
+            [] => format!("- ({})", row.unset()),
+            _ if row.has_secret => HIDDEN.to_owned(),
+            values => values.join(" | "),
+        };
+        // Control characters could move the cursor of a terminal.
+        let value = value.replace(char::is_control, "\u{fffd}");
+        let source = match row.source {
+            Source::Default => "default".to_owned(),
+            Source::File(line) => format!("{}:{line}", self.file_path().display()),
+            Source::Flag => "flag".to_owned(),
+        };
+        format!("  {:<27} {value:<30} {source}\n", row.option.name)
     }
 
     fn json(&self, row: &Row) -> Json {
@@ -156,9 +149,8 @@ impl Settings {
             Source::Flag => ("flag", None),
         };
         let value = if row.has_secret { HIDDEN.into() } else { row.json() };
-        let mut json = json!({
-            "table": row.table, "name": row.option.name, "value": value, "source": source,
-        });
+        let (table, name) = (row.option.table(), row.option.name);
+        let mut json = json!({ "table": table, "name": name, "value": value, "source": source });
         if let (Some(line), Json::Object(fields)) = (line, &mut json) {
             fields.insert("file".to_owned(), self.file_path().display().to_string().into());
             fields.insert("line".to_owned(), line.into());
@@ -189,39 +181,27 @@ impl Row {
         }
     }
 
+    /// The line of a file that sets it; a comment if it is unset.
     fn toml(&self) -> Result<String, Error> {
+        let name = self.option.name;
+        let Some(first) = self.values.first() else {
+            return Ok(format!("# {name}: {}\n", self.unset()));
+        };
         if self.has_secret {
             return Err(Error::Input {
-                source_name: format!("--{}", self.option.name),
+                source_name: format!("--{name}"),
                 reason: "it holds a password, which does not belong into a file; take it from the environment"
                     .to_owned(),
             });
         }
         let json = self.json();
-        Ok(match (toml::Value::try_from(&json), self.values.first()) {
-            (Ok(value), _) => value.to_string(),
-            // TOML has no null. Numbers beyond those of its library are numbers all the same.
-            (Err(_), Some(text)) if !json.is_number() => {
-                toml::Value::from(text.as_str()).to_string()
-            }
-            (Err(_), _) => json.to_string(),
-        })
+        let value = match toml::Value::try_from(&json) {
+            Ok(value) => value.to_string(),
+            // A number beyond those of the library.
+            Err(_) if json.is_number() => json.to_string(),
+            // TOML has no null.
+            Err(_) => toml::Value::from(first.as_str()).to_string(),
+        };
+        Ok(format!("{name} = {value}\n"))
     }
-}
-
-fn toml(rows: &[Row]) -> Result<String, Error> {
-    let (mut text, mut table) = (String::new(), "");
-    for row in rows {
-        if row.table != table {
-            let gap = if table.is_empty() { "" } else { "\n" };
-            table = row.table;
-            text.push_str(&format!("{gap}[{table}]\n"));
-        }
-        let name = row.option.name;
-        text.push_str(&match row.values.is_empty() {
-            true => format!("# {name}: {}\n", row.unset()),
-            false => format!("{name} = {}\n", row.toml()?),
-        });
-    }
-    Ok(text)
 }

@@ -14,14 +14,13 @@ use self::line::RewardKind;
 pub(crate) use self::line::{KEY_ENV, Line, is_variable};
 use self::source::Source;
 use crate::config::Settings;
-use crate::engines::{EngineSpec, Layers, missing};
+use crate::engines::{Layers, missing};
 
 /// The parts of a run that reward models use.
 #[derive(Clone, Copy)]
 pub(crate) struct RewardContext<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) search: &'a TpoConfig,
-    pub(crate) engine_spec: &'a EngineSpec,
     /// The policy.
     pub(crate) engine: &'a Arc<dyn Engine>,
     pub(crate) prompts: &'a Arc<PromptPack>,

@@ -10,7 +10,6 @@ use serde_json::Value as Json;
 use textgrad_core::{EngineError, ErrorKind, Sampling, Seed, check_fn, describe};
 use textgrad_ops::check::{JsonSchema, RegexCheck};
 use textgrad_ops::command::Runner;
-use textgrad_ops::layer::RetryPolicy;
 use textgrad_ops::score::Unreadable;
 use tpo::{
     ChatTemplate, DpoReward, Error, HttpReward, JudgeReward, Likelihood, LikelihoodApi, RewardApi,
@@ -74,8 +73,8 @@ impl Source<'_> {
             return Err(missing("reward-model", "the name of the reward model"));
         };
         let mut reward = HttpReward::builder(self.url()?, model, api)
-            .timeout(self.context.engine_spec.timeout)
-            .retry(self.retry());
+            .timeout(self.context.layers.timeout()?)
+            .retry(self.context.layers.retry()?);
         if let Some(batch) = self.count("batch", "reward-batch")? {
             reward = reward.batch(batch);
         }
@@ -134,8 +133,8 @@ impl Source<'_> {
     fn likelihood(&self, server: Server) -> Result<Likelihood, Error> {
         let mut likelihood = Likelihood::builder(server.url, server.model, server.template)
             .api(server.api)
-            .timeout(self.context.engine_spec.timeout)
-            .retry(self.retry());
+            .timeout(self.context.layers.timeout()?)
+            .retry(self.context.layers.retry()?);
         if let Some(concurrency) = self.concurrency()? {
             likelihood = likelihood.concurrency(concurrency);
         }
@@ -149,7 +148,7 @@ impl Source<'_> {
         let (context, line) = (self.context, self.line);
         let base_url = line.get("base-url");
         let engine = match line.get("engine") {
-            Some(engine) => context.layers.other("judge", context.engine_spec, engine, base_url)?,
+            Some(engine) => context.layers.other("judge", engine, base_url)?,
             None if base_url.is_some() => {
                 return Err(missing("reward", "an engine beside its base-url"));
             }
@@ -233,7 +232,7 @@ impl Source<'_> {
             .args(&args)
             .text_file("answer.txt")
             .text_on_stdin()
-            .time_limit(self.context.engine_spec.timeout)
+            .time_limit(self.context.layers.timeout()?)
             .concurrency(self.concurrency()?.unwrap_or_else(cores));
         // Scripts find what runs them by it.
         if let Ok(path) = std::env::var("PATH") {
@@ -300,10 +299,6 @@ impl Source<'_> {
 
     fn concurrency(&self) -> Result<Option<usize>, Error> {
         self.count("concurrency", "reward-concurrency")
-    }
-
-    fn retry(&self) -> RetryPolicy {
-        self.context.engine_spec.retry(&self.context.layers.cancel)
     }
 
     /// A setting of the line, else the option.
