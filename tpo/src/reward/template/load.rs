@@ -138,6 +138,16 @@ pub enum ChatTemplateError {
         /// Where it was looked for.
         place: String,
     },
+    /// The template is larger than a template of a model can be.
+    #[error("expected a chat template of at most {most} {what}, got {got}; give the model's own")]
+    TooLarge {
+        /// What there is too much of.
+        what: &'static str,
+        /// The bound.
+        most: usize,
+        /// The number found.
+        got: usize,
+    },
     /// The template does not parse.
     #[error("the chat template does not parse")]
     Parse {

@@ -1,5 +1,7 @@
 //! Chat templates, for reward models whose server does not apply them.
 
+mod bounds;
+mod functions;
 mod load;
 #[cfg(test)]
 mod tests;
@@ -8,12 +10,10 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::{Kwargs, Serde, Value};
-use minijinja::{Environment, Error, ErrorKind, context};
+use minijinja::value::Serde;
+use minijinja::{Environment, context};
 use serde::Serialize;
-use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
 
 pub use self::load::ChatTemplateError;
 use self::load::{Loaded, SpecialTokens};
@@ -22,9 +22,6 @@ use crate::journal::digest;
 /// The name of the only template of an environment.
 const NAME: &str = "chat_template";
 
-/// The most instructions that one rendering may take: a template is a program, and may not end.
-const FUEL: u64 = 10_000_000;
-
 /// How a model's conversations are written as one text: the Jinja template that comes with its tokenizer.
 ///
 /// It has what Hugging Face's `apply_chat_template` gives to templates: blocks trimmed, `raise_exception`,
@@ -32,6 +29,9 @@ const FUEL: u64 = 10_000_000;
 /// `break` and `continue`, the special tokens, and `add_generation_prompt`. Between numbers, `%` is the
 /// remainder; what Python has beside it, to put values into a text (`'%s' % name`), is not there: such a
 /// template fails when it is rendered. Cheap to clone.
+///
+/// A template is a program of others, so it is bounded: 256 KiB of source, 1,000 tokens a tag, 256 branches,
+/// and a rendering by its instructions and by the data that it makes (19 MB).
 ///
 /// # Examples
 /// ```
@@ -101,10 +101,11 @@ impl ChatTemplate {
         environment.set_syntax(syntax.map_err(ChatTemplateError::parse)?);
         // The text is for a tokenizer: nothing is escaped.
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-        environment.set_fuel(Some(FUEL));
-        add_functions(&mut environment);
-        environment
-            .add_template_owned(NAME, load::plain(&loaded.source))
+        environment.set_fuel(Some(bounds::FUEL));
+        functions::add(&mut environment);
+        bounds::check(&loaded.source)?;
+        let source = load::plain(&loaded.source);
+        bounds::on_large_stack(|| environment.add_template_owned(NAME, source))
             .map_err(ChatTemplateError::parse)?;
         let tokens = loaded.tokens.pairs().flat_map(|(name, token)| [name, token]);
         let fingerprint = digest([loaded.source.as_str()].into_iter().chain(tokens));
@@ -151,15 +152,15 @@ impl ChatTemplate {
     ) -> Result<String, ChatTemplateError> {
         let turns: Vec<TemplateTurn<'_>> =
             turns.iter().map(|(role, content)| TemplateTurn { role, content }).collect();
-        let template = self.0.environment.get_template(NAME).map_err(ChatTemplateError::parse)?;
-        let tokens = self.0.tokens.as_value();
-        template
-            .render(context! {
+        let rendered = bounds::on_large_stack(|| {
+            let tokens = self.0.tokens.as_value();
+            self.0.environment.get_template(NAME)?.render(context! {
                 messages => Serde(turns),
                 add_generation_prompt,
                 ..tokens
             })
-            .map_err(|error| ChatTemplateError::Render { source: Arc::new(error) })
+        });
+        rendered.map_err(|error| ChatTemplateError::Render { source: Arc::new(error) })
     }
 
     /// A text without the tokens at its beginning that begin a text: for servers that put one there.
@@ -189,68 +190,5 @@ impl ChatTemplate {
 impl fmt::Debug for ChatTemplate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ChatTemplate").field("bos_token", &self.bos_token()).finish_non_exhaustive()
-    }
-}
-
-fn add_functions(environment: &mut Environment<'static>) {
-    environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-    environment.add_filter("tojson", to_json);
-    environment.add_function("raise_exception", raise_exception);
-    environment.add_function("strftime_now", strftime_now);
-}
-
-fn raise_exception(message: String) -> Result<Value, Error> {
-    Err(Error::new(ErrorKind::InvalidOperation, message))
-}
-
-/// The time in UTC by a format of C's `strftime`: some templates write today's date into the conversation.
-fn strftime_now(format: &str) -> Result<String, Error> {
-    jiff::fmt::strtime::format(format, Timestamp::now())
-        .map_err(|error| Error::new(ErrorKind::InvalidOperation, error.to_string()))
-}
-
-/// JSON as Python's `json.dumps` writes it: nothing is escaped that need not be, and a space stands behind
-/// each comma and colon.
-fn to_json(value: &Value, options: Kwargs) -> Result<String, Error> {
-    let indent: Option<usize> = options.get("indent")?;
-    // Other options change nothing for the texts that a conversation holds.
-    let mut bytes = Vec::new();
-    let written = match indent {
-        None => value.serialize(&mut Serializer::with_formatter(&mut bytes, Spaced)),
-        Some(width) => {
-            let indent = " ".repeat(width.min(16));
-            let formatter = PrettyFormatter::with_indent(indent.as_bytes());
-            value.serialize(&mut Serializer::with_formatter(&mut bytes, formatter))
-        }
-    };
-    written.map_err(|error| Error::new(ErrorKind::BadSerialization, error.to_string()))?;
-    String::from_utf8(bytes)
-        .map_err(|error| Error::new(ErrorKind::BadSerialization, error.to_string()))
-}
-
-struct Spaced;
-
-impl Formatter for Spaced {
-    fn begin_array_value<W: ?Sized + std::io::Write>(
-        &mut self,
-        writer: &mut W,
-        first: bool,
-    ) -> std::io::Result<()> {
-        if first { Ok(()) } else { writer.write_all(b", ") }
-    }
-
-    fn begin_object_key<W: ?Sized + std::io::Write>(
-        &mut self,
-        writer: &mut W,
-        first: bool,
-    ) -> std::io::Result<()> {
-        if first { Ok(()) } else { writer.write_all(b", ") }
-    }
-
-    fn begin_object_value<W: ?Sized + std::io::Write>(
-        &mut self,
-        writer: &mut W,
-    ) -> std::io::Result<()> {
-        writer.write_all(b": ")
     }
 }

@@ -84,6 +84,89 @@ fn a_template_that_does_not_end_is_stopped() {
     assert!(matches!(error, ChatTemplateError::Render { .. }), "{error}");
 }
 
+/// Each would overflow the stack of a thread, of the parser or of what follows it.
+#[test]
+fn a_template_with_too_many_operators_or_branches_is_refused() {
+    let many = |piece: &str| piece.repeat(50_000);
+    for source in [
+        format!("{{{{ {}1 }}}}", many("-")),
+        format!("{{{{ {}1 }}}}", many("not ")),
+        format!("{{{{ a{} }}}}", many(".b")),
+        format!("{{{{ a{} }}}}", many("[0]")),
+        format!("{{{{ a{} }}}}", many("()")),
+        format!("{{{{ a{} }}}}", many("|string")),
+        format!("{{{{ 'a'{} }}}}", many("~'}}'")),
+        format!("{{% set x = {{'a': {{}}}}{} %}}", many("+1")),
+        format!("{{{{ a{} }}}}", many(" is defined")),
+        format!("{{%- if a{} %}}{{% endif %}}", many(" and a")),
+        format!("{{% for {}a in a %}}{{% endfor %}}", many("(")),
+        format!("{{% if a %}}{}{{% endif %}}", "{%- elif a %}".repeat(5_000)),
+        many("{{ 'text' }}"),
+    ] {
+        let error = ChatTemplate::from_source(&source, None).unwrap_err();
+        assert!(matches!(error, ChatTemplateError::TooLarge { .. }), "{error}");
+    }
+    for source in ["{% if a %}", "{% for a in a %}", "{% macro a() %}", "{{ a[", "{{ (", "{{ a("] {
+        let source = source.repeat(5_000);
+        assert!(ChatTemplate::from_source(&source, None).is_err(), "{source}");
+    }
+}
+
+#[test]
+fn long_texts_and_many_tags_are_no_reason_to_refuse() {
+    let long = format!("{{{{ '{}' }}}}{{# {} #}}", "- ".repeat(20_000), "{{ - ".repeat(20_000));
+    assert_eq!(template(&long).render(&TURNS).unwrap().len(), 40_000);
+    let many = "{% if a is defined %}x{% elif b %}y{% endif %}".repeat(200);
+    assert_eq!(template(&many).render(&TURNS).unwrap(), "");
+    let turns: Vec<(&str, &str)> = [TURNS, TURNS].into_iter().cycle().take(500).flatten().collect();
+    assert!(template(HEADERS).render(&turns).is_ok());
+    let text = "word ".repeat(100_000);
+    assert!(template(HEADERS).render(&[("user", &text), ("assistant", &text)]).is_ok());
+}
+
+/// Each would make texts of gigabytes, or values that are too deep to be dropped.
+#[test]
+fn a_template_that_multiplies_is_stopped() {
+    let grow = |step: &str| {
+        let start = "{% set ns = namespace(x='ab', y=[1]) %}{% for i in range(40) %}";
+        format!("{start}{step}{{% endfor %}}{{{{ ns.y }}}}")
+    };
+    let huge = |expression: &str| format!("{{% set a = 'ab' * 400000 %}}{{{{ {expression} }}}}");
+    for source in [
+        grow("{% set ns.x = ns.x ~ ns.x %}"),
+        grow("{% set ns.x = ns.x + ns.x %}"),
+        grow("{% set ns.x = ns.x * 9 %}"),
+        grow("{% set ns.x = ns.x.replace('a', ns.x) %}"),
+        grow("{% set ns.x = ns.x | replace('b', ns.x) %}"),
+        grow("{% set ns.x = ns.x.join(range(100)) %}"),
+        grow("{% set ns.x = range(100) | join(ns.x) %}"),
+        grow("{% set ns.x %}{{ ns.x }}{{ ns.x }}{% endset %}"),
+        grow("{% set ns.y = [ns.y, ns.y] %}"),
+        grow("{% set ns.y = [ns.y, ns.y] %}").replace("{{ ns.y }}", "{{ ns.y | string }}"),
+        grow("{% set ns.y = {'a': ns.y, 'b': ns.y} %}").replace("{{ ns.y }}", "{{ ns.y|tojson }}"),
+        huge("a.replace('a', a)"),
+        huge("a.split('')"),
+        huge("[a] * 100000"),
+        huge("([a] * 100000) | tojson"),
+        huge("a.upper() ~ a.lower() ~ a.title() ~ a.strip('b') ~ a[1:] ~ (a | reverse) ~ a * 20"),
+        "{{ '{:>2000000000}'.format('a') }}".to_owned(),
+        "{{ '{:>{}}'.format('a', 2000000000) }}".to_owned(),
+        "{{ '%2000000000d' | format(1) }}".to_owned(),
+        "{{ 'a' | indent(2000000000, true) }}".to_owned(),
+        "{% macro m(x) %}{{ m(x) }}{% endmacro %}{{ m(1) }}".to_owned(),
+        format!(
+            "{{% set ns = namespace(x=[]) %}}{{% for i in range(9000) %}}{{% set ns.x = {}ns.x{} %}}{{% endfor %}}",
+            "[".repeat(40),
+            "]".repeat(40)
+        ),
+    ] {
+        let began = std::time::Instant::now();
+        let error = template(&source).render(&TURNS).unwrap_err();
+        assert!(matches!(error, ChatTemplateError::Render { .. }), "{source}: {error}");
+        assert!(began.elapsed().as_secs() < 10, "{source} took {:?}", began.elapsed());
+    }
+}
+
 #[test]
 fn generation_blocks_print_their_content() {
     let source = "{% for m in messages %}{%- generation -%} {{ m.role }} {%- endgeneration %}{% endfor %}{% set generations = 1 %}";
