@@ -23,6 +23,9 @@
 //! Raw blocks (`{{{{name}}}}`), partials with content and decorators are refused; braces that are text are
 //! written `\{{`.
 //!
+//! A template has at most 64 KiB, 64 levels of blocks and partials, and 4 `each` within each other; a prompt at
+//! most 64 MiB.
+//!
 //! # The `section` helper
 //! `{{section "QUERY" query}}` writes
 //! ```text
@@ -33,6 +36,7 @@
 //! and, if the value itself contains `</QUERY>`, takes `QUERY-2` for the name (or `-3`, ...), so that what a
 //! model or a user wrote cannot end its own section.
 
+mod bounds;
 mod check;
 mod error;
 mod pack;

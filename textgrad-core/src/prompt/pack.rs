@@ -9,7 +9,8 @@ use handlebars::{Handlebars, no_escape};
 use serde::Serialize;
 use serde_json::Value as Json;
 
-use super::check::{Checker, Known};
+use super::bounds::{BoundedPrompt, MAX_DEPTH, MAX_SOURCE, on_large_stack};
+use super::check::{Checker, Known, too_deep};
 use super::error::PromptError;
 use super::section::SectionHelper;
 
@@ -95,6 +96,9 @@ pub struct PromptPack {
     sources: BTreeMap<String, String>,
 }
 
+/// The most characters of what the parser says.
+const MAX_REASON: usize = 500;
+
 struct Source {
     origin: String,
     text: String,
@@ -106,7 +110,8 @@ impl PromptPack {
     /// # Errors
     /// A [`PromptError`] that names the template and the line.
     pub fn new(specs: impl IntoIterator<Item = TemplateSpec>) -> Result<Self, PromptError> {
-        Self::build(specs.into_iter().collect(), BTreeMap::new())
+        let specs = specs.into_iter().collect();
+        compiled("prompt pack", || Self::build(specs, BTreeMap::new()))
     }
 
     /// The pack of these defaults, some or all of them replaced by the `.hbs` files of a folder.
@@ -143,7 +148,7 @@ impl PromptPack {
         if overrides.is_empty() {
             return Err(PromptError::Empty { path: dir.to_owned() });
         }
-        Self::build(specs, overrides)
+        compiled("prompt pack", || Self::build(specs, overrides))
     }
 
     fn build(
@@ -216,8 +221,10 @@ impl PromptTemplate {
     /// A [`PromptError`] that names the template and the line.
     pub fn new(name: &str, text: &str, example: &Json) -> Result<Self, PromptError> {
         let source = Source { origin: name.to_owned(), text: text.to_owned() };
-        let templates = BTreeMap::from([(name.to_owned(), compile(name, source)?)]);
-        let engine = engine_of(&templates, [(name, example)])?;
+        let engine = compiled(name, || {
+            let templates = BTreeMap::from([(name.to_owned(), compile(name, source)?)]);
+            engine_of(&templates, [(name, example)])
+        })?;
         Ok(Self { name: name.to_owned(), engine: Arc::new(engine) })
     }
 
@@ -266,11 +273,12 @@ fn render(
     name: &str,
     values: &impl Serialize,
 ) -> Result<String, PromptError> {
-    let mut text = engine.render(name, values).map_err(|error| PromptError::Render {
-        name: name.to_owned(),
-        reason: error.reason().to_string(),
-    })?;
-    // Handlebars begins with 8 KiB and doubles; a rendered text lives as long as the graph that it is part of.
+    let failed = |reason: String| PromptError::Render { name: name.to_owned(), reason };
+    let mut prompt = BoundedPrompt::default();
+    let rendered = engine.render_to_write(name, values, &mut prompt);
+    rendered.map_err(|error| failed(error.reason().to_string()))?;
+    let mut text = String::from_utf8(prompt.0).map_err(|error| failed(error.to_string()))?;
+    // A buffer doubles as it grows; a rendered text lives as long as the graph that it is part of.
     text.shrink_to_fit();
     Ok(text)
 }
@@ -281,7 +289,25 @@ fn file_text(text: &str) -> String {
     text.strip_suffix('\n').unwrap_or(&text).to_owned()
 }
 
+/// The result of work that parses templates.
+fn compiled<T: Send>(
+    name: &str,
+    work: impl FnOnce() -> Result<T, PromptError> + Send,
+) -> Result<T, PromptError> {
+    let failed = |error: std::io::Error| PromptError::Render {
+        name: name.to_owned(),
+        reason: format!("its templates could not be parsed: {error}"),
+    };
+    on_large_stack(work).map_err(failed)?
+}
+
 fn compile(name: &str, source: Source) -> Result<Known, PromptError> {
+    let unsupported =
+        |line, reason| PromptError::Unsupported { file: source.origin.clone(), line, reason };
+    let length = source.text.len();
+    if length > MAX_SOURCE {
+        return Err(unsupported(1, format!("expected at most {MAX_SOURCE} bytes, got {length}")));
+    }
     // Only a registry compiles without indenting the lines of a partial, and with them those of values.
     let mut compiler = Handlebars::new();
     compiler.set_prevent_indent(true);
@@ -289,11 +315,15 @@ fn compile(name: &str, source: Source) -> Result<Known, PromptError> {
         return Err(PromptError::Syntax {
             file: source.origin,
             line: error.pos().map_or(1, |(line, _)| line),
-            reason: error.reason().to_string(),
+            // The parser quotes what it could not read, however long it is.
+            reason: error.reason().to_string().chars().take(MAX_REASON).collect(),
         });
     }
     let template = compiler.get_template(name).cloned();
     let template = template.ok_or_else(|| PromptError::Missing { name: name.to_owned() })?;
+    if let Some(line) = too_deep(&template, MAX_DEPTH) {
+        return Err(unsupported(line, format!("expected at most {MAX_DEPTH} levels of nesting")));
+    }
     Ok(Known { origin: source.origin, text: source.text, template })
 }
 

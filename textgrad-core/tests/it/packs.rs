@@ -291,3 +291,68 @@ fn a_template_given_in_code_is_taken_as_it_is() {
     let template = PromptTemplate::new("mine", "{{q}}", &example).unwrap();
     assert!(matches!(template.render(&json!({})), Err(PromptError::Render { .. })));
 }
+
+/// Without bounds each would overflow the stack of a thread, or not end.
+#[test]
+fn a_template_that_is_too_large_or_too_deep_is_refused() {
+    let nested = |open: &str, close: &str, times: usize| {
+        format!("{}x{}", open.repeat(times), close.repeat(times))
+    };
+    let branches = format!("{{{{#if name}}}}{}{{{{/if}}}}", "{{else if name}}x".repeat(500));
+    let calls = |times| {
+        format!("{{{{#if {}name{}}}}}x{{{{/if}}}}", "(not ".repeat(times), ")".repeat(times))
+    };
+    for (text, words) in [
+        (nested("{{#each points}}", "{{/each}}", 500), "levels of nesting"),
+        (nested("{{#if name}}", "{{/if}}", 800), "levels of nesting"),
+        (nested("{{~#unless name~}}", "{{~/unless~}}", 65), "levels of nesting"),
+        (nested("{{^if name}}", "{{/if}}", 100), ""),
+        (branches, "levels of nesting"),
+        (calls(8_000), "levels of nesting"),
+        (
+            format!("{{{{#if (len {}{})}}}}x{{{{/if}}}}", "[".repeat(20_000), "]".repeat(20_000)),
+            "invalid parameter",
+        ),
+        (format!("{{{{{}", "(a".repeat(30_000)), "not a handlebars template"),
+        (nested("{{#each @root.points}}", "{{/each}}", 5), "4 {{#each}} within each other"),
+        ("x".repeat(65 * 1024), "at most 65536 bytes"),
+    ] {
+        let message = error(&[("letter.hbs", &text)]);
+        assert!(message.contains(words), "{message}");
+        // A partial that nothing includes is checked by itself.
+        if !words.contains("within each other") {
+            let message = error(&[("_aside.hbs", &text)]);
+            assert!(message.contains(words), "{message}");
+        }
+    }
+    let whole = nested("{{#if name}}", "{{/if}}", 60);
+    assert_eq!(rendered(&[("letter.hbs", &whole)]), "x");
+    assert_eq!(rendered(&[("letter.hbs", &calls(60))]), "x");
+}
+
+#[test]
+fn partials_that_multiply_each_other_are_refused() {
+    let files: Vec<(String, String)> = (0..30)
+        .map(|n| (format!("_p{n}.hbs"), format!("{{{{> _p{0}}}}}{{{{> _p{0}}}}}", n + 1)))
+        .chain([("_p30.hbs".into(), "x".into()), ("letter.hbs".into(), "{{> _p0}}".into())])
+        .collect();
+    let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (&**name, &**text)).collect();
+    let message = error(&files);
+    assert!(message.contains("at most 20000 elements"), "{message}");
+    let chain: Vec<(String, String)> = (0..70)
+        .map(|n| (format!("_p{n}.hbs"), format!("{{{{> _p{}}}}}", n + 1)))
+        .chain([("_p70.hbs".into(), "x".into()), ("letter.hbs".into(), "{{> _p0}}".into())])
+        .collect();
+    let chain: Vec<(&str, &str)> = chain.iter().map(|(name, text)| (&**name, &**text)).collect();
+    let message = error(&chain);
+    assert!(message.contains("at most 64 levels"), "{message}");
+}
+
+#[test]
+fn a_prompt_does_not_grow_without_end() {
+    let text = format!("{{{{#each points}}}}{}{{{{/each}}}}", "x".repeat(60_000));
+    let pack = load(&[("letter.hbs", &text)]).unwrap();
+    let long = Letter { points: vec![String::new(); 2_000], ..letter("Ada") };
+    let message = pack.render("letter", &long).unwrap_err().to_string();
+    assert!(message.contains("at most 67108864 bytes"), "{message}");
+}

@@ -3,8 +3,10 @@
 //! Handlebars finds a missing variable only when it is rendered, and `{{#if missing}}` not even then. So the
 //! parsed template is walked once, with examples of the variables in place of their values.
 
+mod depth;
 mod scope;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use handlebars::template::{
@@ -13,7 +15,9 @@ use handlebars::template::{
 use handlebars::{Path, Template};
 use serde_json::Value as Json;
 
+pub(super) use self::depth::too_deep;
 use self::scope::{SCALAR, Scope};
+use super::bounds::{MAX_DEPTH, MAX_ELEMENTS, MAX_LOOPS};
 use super::error::PromptError;
 
 /// Helpers that packs may use, and how many arguments each takes.
@@ -72,7 +76,10 @@ impl<'a> Checker<'a> {
     pub(super) fn check(&self, name: &'a str, example: &'a Json) -> Result<(), PromptError> {
         match self.templates.get(name) {
             Some(known) => {
-                let walk = Walk { templates: self.templates, known, included: vec![name] };
+                let visited = Cell::new(0);
+                let (templates, included) = (self.templates, vec![name]);
+                let walk =
+                    Walk { templates, known, included, visited: &visited, depth: 0, loops: 0 };
                 walk.template(&known.template, 1, &Scope::new(example))
             }
             None => Err(PromptError::Missing { name: name.to_owned() }),
@@ -81,13 +88,18 @@ impl<'a> Checker<'a> {
 }
 
 /// The walk through one template, and through how it was included.
-struct Walk<'a> {
+#[derive(Clone)]
+struct Walk<'a, 'v> {
     templates: &'a BTreeMap<String, Known>,
     known: &'a Known,
     included: Vec<&'a str>,
+    /// The number of elements so far, in all templates.
+    visited: &'v Cell<usize>,
+    depth: usize,
+    loops: usize,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> Walk<'a, '_> {
     /// A template that begins on a line.
     fn template(
         &self,
@@ -99,6 +111,8 @@ impl<'a> Walk<'a> {
             // `{{else if}}` is parsed into a template of one block, without a place of its own.
             let mapping = template.mapping.get(index);
             let place = Place { known: self.known, line: mapping.map_or(line, |at| at.0) };
+            self.visited.set(self.visited.get() + 1);
+            self.check_bounds(place)?;
             match element {
                 TemplateElement::RawString(_) | TemplateElement::Comment(_) => {}
                 TemplateElement::Expression(helper) | TemplateElement::HtmlExpression(helper) => {
@@ -124,6 +138,19 @@ impl<'a> Walk<'a> {
                     return Err(place.unsupported("partials have no content; write {{> name}}"));
                 }
                 _ => return Err(place.unsupported("decorators cannot be used in a prompt pack")),
+            }
+        }
+        Ok(())
+    }
+
+    fn check_bounds(&self, place: Place<'a>) -> Result<(), PromptError> {
+        for (got, most, what) in [
+            (self.visited.get(), MAX_ELEMENTS, "elements, those of partials included"),
+            (self.depth, MAX_DEPTH, "levels of blocks and partials"),
+            (self.loops, MAX_LOOPS, "{{#each}} within each other"),
+        ] {
+            if got > most {
+                return Err(place.unsupported(format!("expected at most {most} {what}")));
             }
         }
         Ok(())
@@ -187,11 +214,14 @@ impl<'a> Walk<'a> {
                 );
             }
         }
-        if let Some(template) = &helper.template {
-            self.template(template, place.line, &inner)?;
-        }
+        let mut body = self.clone();
+        body.depth += 1;
         if let Some(inverse) = &helper.inverse {
-            self.template(inverse, place.line, scope)?;
+            body.template(inverse, place.line, scope)?;
+        }
+        body.loops += usize::from(name == "each");
+        if let Some(template) = &helper.template {
+            body.template(template, place.line, &inner)?;
         }
         Ok(())
     }
@@ -215,9 +245,10 @@ impl<'a> Walk<'a> {
         if self.included.contains(&name.as_str()) {
             return Err(place.unsupported(format!("partial {name:?} includes itself")));
         }
-        let mut included = self.included.clone();
-        included.push(name);
-        let walk = Self { templates: self.templates, known, included };
+        let mut walk = self.clone();
+        walk.included.push(name);
+        walk.known = known;
+        walk.depth += 1;
         walk.template(&known.template, 1, &scope.clone().inside(None))
     }
 }
