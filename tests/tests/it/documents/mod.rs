@@ -3,6 +3,7 @@
 mod from_textgrad;
 mod links;
 mod prompt_packs;
+mod replies;
 
 use std::path::{Path, PathBuf};
 
