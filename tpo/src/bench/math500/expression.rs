@@ -55,8 +55,8 @@ pub(super) fn parse(text: &str) -> Result<Expression, Unread> {
     }
 }
 
-fn unknown(reason: &str) -> Unread {
-    Unread::Unknown(reason.to_owned())
+fn unknown(reason: impl Into<String>) -> Unread {
+    Unread::Unknown(reason.into())
 }
 
 struct Parser {
@@ -228,10 +228,10 @@ impl Token {
 
 /// The tokens of an expression.
 pub(super) fn tokens(text: &str) -> Result<Vec<Token>, Unread> {
-    let unknown = |what: &str| Err(Unread::Unknown(format!("{what} is not known here")));
+    let not_known = |what: &str| Err(unknown(format!("{what} is not known here")));
     for odd in ["==", "!=", "//"] {
         if text.contains(odd) {
-            return unknown(odd);
+            return not_known(odd);
         }
     }
     let mut letters = text.chars().peekable();
@@ -251,12 +251,12 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token>, Unread> {
                     {
                         return Err(Unread::Malformed);
                     }
-                    ',' if is_argument(&tokens) => return unknown("a list of arguments"),
+                    ',' if is_argument(&tokens) => return not_known("a list of arguments"),
                     letter if REFUSED.contains(&letter) => return Err(Unread::Malformed),
                     letter if !letter.is_ascii() && !letter.is_alphanumeric() => {
                         return Err(Unread::Malformed);
                     }
-                    letter => return unknown(&format!("{letter:?}")),
+                    letter => return not_known(&format!("{letter:?}")),
                 });
             }
         }
@@ -286,14 +286,14 @@ fn digits(letters: &mut Peekable<Chars<'_>>) -> Result<String, Unread> {
     while let Some(digit) = letters.next_if(char::is_ascii_digit) {
         digits.push(digit);
         if digits.len() > MAX_DIGITS {
-            return Err(Unread::Unknown("a number is too long".to_owned()));
+            return Err(unknown("a number is too long"));
         }
     }
     Ok(digits)
 }
 
 fn number(letters: &mut Peekable<Chars<'_>>) -> Result<Token, Unread> {
-    let odd = || Unread::Unknown("a number is written in an unusual way".to_owned());
+    let odd = || unknown("a number is written in an unusual way");
     let whole = digits(letters)?;
     if whole.len() > 1 && whole.starts_with('0') {
         return Err(odd());
@@ -346,7 +346,7 @@ fn exponent(letters: &mut Peekable<Chars<'_>>) -> Result<Option<i32>, Unread> {
     }
     *letters = ahead;
     let exponent = digits.parse::<i32>().ok().filter(|size| size.unsigned_abs() <= MAX_EXPONENT);
-    let exponent = exponent.ok_or_else(|| Unread::Unknown("a number is too large".to_owned()))?;
+    let exponent = exponent.ok_or_else(|| unknown("a number is too large"))?;
     Ok(Some(if sign == Some('-') { -exponent } else { exponent }))
 }
 
@@ -356,14 +356,14 @@ fn name(letters: &mut Peekable<Chars<'_>>, tokens: &mut Vec<Token>) -> Result<()
     while let Some(letter) = letters.next_if(|next| next.is_alphanumeric() || *next == '_') {
         name.push(letter);
     }
-    let unknown = || Err(Unread::Unknown(format!("{name:?} is not known here")));
+    let not_known = || Err(unknown(format!("{name:?} is not known here")));
     match name.as_str() {
         "pi" => tokens.push(Token::Pi),
         "sqrt" if letters.peek() == Some(&'(') => tokens.push(Token::Root),
         name if is_indexed(name) || GREEK.contains(&name) => {
             tokens.push(Token::Symbol(name.to_owned()));
         }
-        name if name.contains('_') || NAMES.contains(&name) => return unknown(),
+        name if name.contains('_') || NAMES.contains(&name) => return not_known(),
         _ => {
             let mut rest = name.chars().peekable();
             while let Some(&letter) = rest.peek() {
@@ -377,7 +377,7 @@ fn name(letters: &mut Peekable<Chars<'_>>, tokens: &mut Vec<Token>) -> Result<()
                         rest.next();
                         tokens.push(Token::Symbol(letter.to_string()));
                     }
-                    _ => return unknown(),
+                    _ => return not_known(),
                 }
             }
         }

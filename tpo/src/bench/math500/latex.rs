@@ -52,11 +52,6 @@ enum End {
     Environment,
 }
 
-enum Piece {
-    Text(String),
-    End(End),
-}
-
 struct Reader<'a> {
     letters: Peekable<Chars<'a>>,
 }
@@ -72,10 +67,11 @@ impl Reader<'_> {
                 '}' if within == Within::Braces => return Ok((text, End::Closed)),
                 ']' if within == Within::Brackets => return Ok((text, End::Closed)),
                 '&' if within == Within::Cell => return Ok((text, End::Cell)),
-                '\\' => match self.command(within, depth)? {
-                    Piece::Text(written) => text.push_str(&written),
-                    Piece::End(end) => return Ok((text, end)),
-                },
+                '\\' => {
+                    if let Some(end) = self.command(&mut text, within, depth)? {
+                        return Ok((text, end));
+                    }
+                }
                 '{' => text.push_str(&self.read(Within::Braces, depth + 1)?.0),
                 '}' => return Err("a brace is closed that was not opened".to_owned()),
                 '&' => text.push_str("   "),
@@ -93,34 +89,40 @@ impl Reader<'_> {
         }
     }
 
-    /// What a command stands for, or what it ends.
-    fn command(&mut self, within: Within, depth: usize) -> Result<Piece, String> {
+    /// Writes what a command stands for; what it ends, if it ends something.
+    fn command(
+        &mut self,
+        text: &mut String,
+        within: Within,
+        depth: usize,
+    ) -> Result<Option<End>, String> {
         let name = self.name();
-        if name == "\\" {
-            return self.line_end(within, depth);
-        }
         if name.chars().all(char::is_alphabetic) {
             self.skip_space();
         }
-        if let Some(text) = symbol(&name) {
-            return Ok(Piece::Text(text.to_owned()));
+        if let Some(sign) = symbol(&name) {
+            text.push_str(sign);
+            return Ok(None);
         }
-        if is_lost(&name) {
-            return Ok(Piece::Text(String::new()));
-        }
-        let text = match name.as_str() {
+        let written = match name.as_str() {
+            "\\" => {
+                self.skip_line_end(depth)?;
+                if within == Within::Cell {
+                    return Ok(Some(End::Row));
+                }
+                "\n".to_owned()
+            }
             // A backslash at the end.
             "" => String::new(),
+            name if is_listed(LOST, name) => String::new(),
             "frac" => {
                 let over = self.argument(depth)?;
                 format!("{over}/{}", self.argument(depth)?)
             }
             "sqrt" => {
-                if self.letters.next_if_eq(&'[').is_some() {
-                    // The rules lose which root it is.
-                    self.read(Within::Brackets, depth + 1)?;
-                    self.skip_space();
-                }
+                // The rules lose which root it is.
+                self.skip_brackets(depth)?;
+                self.skip_space();
                 format!("√({})", self.argument(depth)?)
             }
             "mathbf" => styled(&self.argument(depth)?, false),
@@ -133,27 +135,29 @@ impl Reader<'_> {
                 format!("\n{}\n", text.trim())
             }
             end if matches!(within, Within::Math(close) if end.chars().eq([close])) => {
-                return Ok(Piece::End(End::Closed));
+                return Ok(Some(End::Closed));
             }
             "begin" => self.begin(depth)?,
             "end" if matches!(within, Within::Cell | Within::Environment) => {
-                return Ok(Piece::End(End::Environment));
+                return Ok(Some(End::Environment));
             }
             name => return Err(format!("the command \\{name} is not known here")),
         };
-        Ok(Piece::Text(text))
+        text.push_str(&written);
+        Ok(None)
     }
 
-    /// What follows two backslashes: a star, and a space in brackets.
-    fn line_end(&mut self, within: Within, depth: usize) -> Result<Piece, String> {
+    /// Skips a star, and a space in brackets, which may follow two backslashes.
+    fn skip_line_end(&mut self, depth: usize) -> Result<(), String> {
         self.letters.next_if_eq(&'*');
+        self.skip_brackets(depth)
+    }
+
+    fn skip_brackets(&mut self, depth: usize) -> Result<(), String> {
         if self.letters.next_if_eq(&'[').is_some() {
             self.read(Within::Brackets, depth + 1)?;
         }
-        Ok(match within {
-            Within::Cell => Piece::End(End::Row),
-            _ => Piece::Text("\n".to_owned()),
-        })
+        Ok(())
     }
 
     fn begin(&mut self, depth: usize) -> Result<String, String> {
@@ -162,9 +166,7 @@ impl Reader<'_> {
             self.read(Within::Environment, depth + 1)?.0
         } else if TABLES.contains(&name.as_str()) {
             if name == "array" {
-                if self.letters.next_if_eq(&'[').is_some() {
-                    self.read(Within::Brackets, depth + 1)?;
-                }
+                self.skip_brackets(depth)?;
                 // How its columns are set.
                 self.argument(depth)?;
             }
@@ -278,10 +280,6 @@ const LOST: &str = "ne lt gt cot sec csc text textbf textit textrm textsc textsl
     rbrack triangle degree hline newline space enspace thinspace medspace negthinspace Bigl Bigr bigg \
     Bigg biggl biggr Biggl Biggr middle scriptstyle mathstrut cancel tag colon lor land neg bot percent \
     textpercent cent | / < >";
-
-fn is_lost(name: &str) -> bool {
-    is_listed(LOST, name)
-}
 
 /// Tables that are written in brackets.
 const TABLES: &[&str] =

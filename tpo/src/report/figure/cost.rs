@@ -73,7 +73,8 @@ pub(super) fn cost(context: &Context<'_>) -> Figure {
          completion tokens per query,seconds of model calls per query,PFLOPs per query,\
          % of DPO training,queries for the price of DPO training",
     );
-    let mut chart = context.rows(Axis { log: true, ..Axis::new("PFLOPs (logarithmic)") });
+    let x = Axis { log: true, ..Axis::new("PFLOPs (logarithmic)") };
+    let mut chart = context.chart(x, Axis::default());
     let point = |pflops| Point { x: pflops, ..Point::default() };
     for (colour, run) in context.runs.iter().enumerate() {
         let each =
@@ -106,11 +107,12 @@ pub(super) fn cost(context: &Context<'_>) -> Figure {
         name: "cost",
         title: "Tokens, time and operations",
         caption: format!(
-            "A PFLOP is 10^15 floating-point operations. They are 2 × parameters × tokens: for a policy of {} billion parameters, all prompt tokens (but those \
-             that the server had cached) and written; for a reward model of {} billion, an estimate of what it read. \
-             The paper (arXiv 2501.12895v1) gives {PAPER_PFLOPS} PFLOPs per query, counted at the longest texts that \
-             its settings allow, and {} for training by DPO (direct preference optimization), so {:.4} % of it per query. Seconds are those that \
-             calls of models took, one after the other, retries included.",
+            "A PFLOP is 10^15 floating-point operations. They are 2 × parameters × tokens: for a policy of {} billion \
+             parameters, all prompt tokens (but those that the server had cached) and completion tokens; for a reward \
+             model of {} billion, an estimate of what it read. The paper (arXiv 2501.12895v1) gives {PAPER_PFLOPS} \
+             PFLOPs per query, counted at the longest texts that its settings allow, and {} for training by DPO \
+             (direct preference optimization), so {:.4} % of it per query. Seconds are those that calls of models \
+             took, one after the other, retries included.",
             policy / 1e9,
             reward / 1e9,
             shown(DPO_PFLOPS),

@@ -48,11 +48,6 @@ impl Context<'_> {
         Chart { x, y, simulated, ..Chart::default() }
     }
 
-    /// A chart of values along x, one below the other.
-    fn rows(&self, x: Axis) -> Chart {
-        self.chart(x, Axis::default())
-    }
-
     /// How many per cent an interval holds, in words.
     fn level(&self) -> String {
         format!("{:.0} %", self.bootstrap.level * 100.0)

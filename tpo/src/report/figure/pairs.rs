@@ -20,7 +20,7 @@ pub(super) fn wins(context: &Context<'_>) -> Figure {
         "run,against,queries,wins,ties,losses,win rate,low,high,difference,difference: low,difference: high",
     );
     let x = Axis { holds: vec![0.0, 1.0], ..Axis::new("win rate (a tie counts half)") };
-    let mut chart = context.rows(x);
+    let mut chart = context.chart(x, Axis::default());
     chart.add(String::new(), REFERENCE_COLOUR, Shape::Upright(0.5));
     let mut add = |colour: usize, run: &str, against: &str, scores: &[(f64, f64)]| {
         let Some(paired) = Paired::of(scores, &context.bootstrap) else { return };
@@ -46,8 +46,9 @@ pub(super) fn wins(context: &Context<'_>) -> Figure {
         title: "Win rates",
         caption: format!(
             "How often the answer that a run returned has a higher reward than another run's, over the queries that \
-             both finished, and than the first answer that it drew itself, with paired {} bootstrap intervals. It is the reward model that the search itself \
-             climbed that judges here: a win says that the search worked, not that people would agree.",
+             both finished, and than the first answer that it drew itself, with paired {} bootstrap intervals. It is \
+             the reward model that the search itself climbed that judges here: a win says that the search worked, not \
+             that people would agree.",
             context.level()
         ),
         chart: Some(chart),
@@ -65,7 +66,7 @@ pub(super) fn contrast(context: &Context<'_>) -> Figure {
     let mut table =
         Table::new("run,against,budget,answers,queries,difference,low,high,answers to match");
     let x = Axis { holds: vec![0.0], ..Axis::new("reward of the search less that of best of k") };
-    let mut chart = context.rows(x);
+    let mut chart = context.chart(x, Axis::default());
     chart.add(String::new(), REFERENCE_COLOUR, Shape::Upright(0.0));
     let is_bon = |run: &RunData| run.config.search.mode == Mode::Bon;
     for (colour, run) in context.runs.iter().enumerate().filter(|(_, run)| !is_bon(run)) {

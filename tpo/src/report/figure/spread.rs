@@ -84,10 +84,11 @@ fn histogram(scores: &[f64], low: f64, width: f64) -> Vec<(f64, f64, f64)> {
 /// The standard deviation of rewards over repetitions of the same prompt.
 pub(super) fn stability(context: &Context<'_>) -> Figure {
     let mut table = Table::new("run,repetitions,queries,standard deviation,low,high");
-    let mut chart = context.rows(Axis {
+    let x = Axis {
         holds: vec![0.0],
         ..Axis::new("standard deviation of rewards within a query, mean over queries")
-    });
+    };
+    let mut chart = context.chart(x, Axis::default());
     let mut add = |name: &str, runs: &str, kind: &str, colour: usize, values: Vec<f64>| {
         let Some(deviation) = context.bootstrap.mean(&values) else { return };
         let label = format!("{}: {kind}", truncate(name, 26));
