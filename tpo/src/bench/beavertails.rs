@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use super::item::Item;
-use super::records::{list, records, wrong};
+use super::records::{records, wrong};
 use crate::error::Error;
 
 /// One request.
@@ -61,14 +61,6 @@ impl Answered {
     }
 }
 
-/// Answers as a JSON list.
-///
-/// # Errors
-/// None in practice.
-pub fn write(answers: &[Answered]) -> Result<String, Error> {
-    list(answers)
-}
-
 impl From<&Prompt> for Item {
     fn from(prompt: &Prompt) -> Self {
         let metadata = [
@@ -82,6 +74,7 @@ impl From<&Prompt> for Item {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::to_json;
 
     #[test]
     fn requests_are_read_from_a_list_and_from_lines() {
@@ -97,7 +90,7 @@ mod tests {
     #[test]
     fn answers_stand_beside_their_requests() {
         let prompts = read("f", r#"[{"prompt":"a","category":"x","category_id":0}]"#).unwrap();
-        let json = write(&[Answered::new(&prompts[0], "No. \u{1f}\"")]).unwrap();
+        let json = to_json(&[Answered::new(&prompts[0], "No. \u{1f}\"")]).unwrap();
         let back: Json = serde_json::from_str(&json).unwrap();
         let expected = serde_json::json!([
             { "prompt": "a", "response": "No. \u{1f}\"", "category": "x", "category_id": 0 }

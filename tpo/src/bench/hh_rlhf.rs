@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use textgrad_core::Message;
 
 use super::item::Item;
-use super::records::{jsonl, records, wrong};
+use super::records::{records, wrong};
 use crate::error::Error;
 use crate::query::Query;
 
@@ -31,7 +31,7 @@ pub struct Dialogue {
     pub rejected: Option<String>,
 }
 
-/// A line of a file: two dialogues that part in their last turn.
+/// A line of a file, which [`to_jsonl`](super::to_jsonl) writes: two dialogues that part in their last turn.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pair {
     /// The dialogue with the end that is preferred.
@@ -47,14 +47,6 @@ impl Dialogue {
         let end = |answer: &str| format!("{} {}", self.prompt, answer.trim());
         Pair { chosen: end(chosen), rejected: end(rejected) }
     }
-}
-
-/// The text of a file, which [`read`] and programs that train on this data set take.
-///
-/// # Errors
-/// None in practice.
-pub fn write(pairs: &[Pair]) -> Result<String, Error> {
-    jsonl(pairs)
 }
 
 /// Reads dialogues. `source` is the file's name, for errors.
@@ -120,6 +112,7 @@ impl From<&Dialogue> for Item {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::to_jsonl;
 
     fn line(chosen: &str, rejected: &str) -> String {
         format!("{}\n", serde_json::json!({ "chosen": chosen, "rejected": rejected }))
@@ -146,8 +139,8 @@ mod tests {
         let start = "\n\nHuman: one\n\nAssistant: two\n\nHuman: three\n\nAssistant:";
         let text = line(&format!("{start} good"), &format!("{start} bad"));
         let dialogues = read("f", &text).unwrap();
-        assert_eq!(write(&[dialogues[0].pair("good", " bad\n")]).unwrap(), text);
-        let other = write(&[dialogues[0].pair("a\nb", "c")]).unwrap();
+        assert_eq!(to_jsonl(&[dialogues[0].pair("good", " bad\n")]).unwrap(), text);
+        let other = to_jsonl(&[dialogues[0].pair("a\nb", "c")]).unwrap();
         let again = &read("f", &other).unwrap()[0];
         assert_eq!((again.chosen.as_str(), again.rejected.as_deref()), ("a\nb", Some("c")));
         assert_eq!(again.query, dialogues[0].query);

@@ -9,7 +9,7 @@
 //! | [`xstest`] | CSV | completions CSV | a judge of refusals |
 //! | [`math500`] | JSONL | CSV or JSONL for other graders | rules, see [`math500::grade`] |
 //!
-//! Every reader gives the benchmark's own records; [`Item`] is what a run needs of any of them, and
+//! [`to_json`], [`to_jsonl`] and [`to_csv`] write records. Every reader gives the benchmark's own records; [`Item`] is what a run needs of any of them, and
 //! [`Benchmark::items`] reads them by name. [`paper`] holds the figures that the method was published with.
 
 pub mod alpaca_eval;
@@ -29,4 +29,4 @@ pub use self::grader::{Grader, MeanReward, mean_reward};
 #[doc(inline)]
 pub use self::item::{Benchmark, Item, sample};
 #[doc(inline)]
-pub use self::records::read_file;
+pub use self::records::{read_file, to_csv, to_json, to_jsonl};

@@ -115,21 +115,37 @@ pub(super) fn unique<'a>(
     Ok(())
 }
 
-/// Records as a JSON list.
-pub(super) fn list<T: Serialize>(records: &[T]) -> Result<String, Error> {
+/// Records as a JSON list: outputs and annotations of AlpacaEval, answers of BeaverTails.
+///
+/// # Errors
+/// None in practice.
+pub fn to_json<T: Serialize>(records: &[T]) -> Result<String, Error> {
     let text = serde_json::to_string_pretty(records);
     text.map_err(|error| wrong("a record", error.to_string()))
 }
 
-/// Records as JSONL.
-pub(super) fn jsonl<T: Serialize>(records: &[T]) -> Result<String, Error> {
-    let mut text = String::new();
+/// Records as JSONL: pairs of HH-RLHF, judgments of Arena-Hard, grades of MATH-500.
+///
+/// # Errors
+/// None in practice.
+pub fn to_jsonl<T: Serialize>(records: &[T]) -> Result<String, Error> {
+    let lines = records.iter().map(|record| Ok(serde_json::to_string(record)? + "\n"));
+    let text = lines.collect::<Result<String, serde_json::Error>>();
+    text.map_err(|error| wrong("a record", error.to_string()))
+}
+
+/// Records as CSV: completions of XSTest, graded or not.
+///
+/// # Errors
+/// None in practice.
+pub fn to_csv<T: Serialize>(records: &[T]) -> Result<String, Error> {
+    let failed = |reason: String| wrong("a record", reason);
+    let mut writer = csv::Writer::from_writer(Vec::new());
     for record in records {
-        let line = serde_json::to_string(record);
-        text.push_str(&line.map_err(|error| wrong("a record", error.to_string()))?);
-        text.push('\n');
+        writer.serialize(record).map_err(|error| failed(error.to_string()))?;
     }
-    Ok(text)
+    let bytes = writer.into_inner().map_err(|error| failed(error.to_string()))?;
+    String::from_utf8(bytes).map_err(|error| failed(error.to_string()))
 }
 
 #[cfg(test)]

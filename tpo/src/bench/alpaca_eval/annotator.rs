@@ -12,7 +12,7 @@ use textgrad_core::{Engine, PromptPack, Sampling, Seed, TemplateContext, TokenLo
 
 use super::Output;
 use crate::bench::grader::Asker;
-use crate::bench::records::{list, wrong};
+use crate::bench::records::wrong;
 use crate::error::Error;
 use crate::stats::mean;
 
@@ -240,12 +240,4 @@ pub struct Annotation {
     /// What is expected at equal lengths, from 0 to 1, where that was [computed](super::LengthControl).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub glm_preference: Option<f64>,
-}
-
-/// The text of a file of annotations: a JSON list.
-///
-/// # Errors
-/// None in practice.
-pub fn write_annotations(annotations: &[Annotation]) -> Result<String, Error> {
-    list(annotations)
 }

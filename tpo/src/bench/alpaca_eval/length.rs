@@ -1,5 +1,7 @@
 //! Length-controlled win rates.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Deserializer};
 
 use super::annotator::Annotation;
@@ -114,7 +116,7 @@ impl LengthControl {
     pub fn read(source: &str, text: &str) -> Result<Self, Error> {
         let mut reader = csv::Reader::from_reader(text.as_bytes());
         let mut gamed = Vec::new();
-        let mut difficulty: Vec<Option<f64>> = Vec::new();
+        let mut difficulty = BTreeMap::new();
         for (line, record) in (2..).zip(reader.deserialize::<Gamed>()) {
             let place = || format!("{source}, record {}", line - 1);
             let record = record.map_err(|error| wrong(place(), error.to_string()))?;
@@ -126,12 +128,7 @@ impl LengthControl {
             if let Some(got) = numbers.into_iter().find(|number| !number.is_finite()) {
                 return Err(wrong(place(), format!("expected finite numbers, got {got}")));
             }
-            if difficulty.len() <= record.index {
-                difficulty.resize(record.index + 1, None);
-            }
-            if let Some(known) = difficulty.get_mut(record.index) {
-                known.get_or_insert(record.instruction_difficulty);
-            }
+            difficulty.entry(record.index).or_insert(record.instruction_difficulty);
             let Some(outcome) = record.preference.filter(|preference| !preference.is_nan()) else {
                 continue;
             };
@@ -150,14 +147,11 @@ impl LengthControl {
                 weight: if ours { 1.0 } else { GAMED_WEIGHT },
             });
         }
-        let all: Option<Vec<f64>> = difficulty.iter().copied().collect();
-        match all.filter(|all| !all.is_empty()) {
-            Some(all) => Ok(Self { gamed, difficulty: Some(all) }),
-            None => {
-                let reason = "expected a line for each instruction, by its place from 0";
-                Err(wrong(source, reason.to_owned()))
-            }
+        if difficulty.is_empty() || !difficulty.keys().copied().eq(0..difficulty.len()) {
+            let reason = "expected a line for each instruction, by its place from 0";
+            return Err(wrong(source, reason.to_owned()));
         }
+        Ok(Self { gamed, difficulty: Some(difficulty.into_values().collect()) })
     }
 
     /// The name that the official program has for the variant.

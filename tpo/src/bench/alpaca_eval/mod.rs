@@ -17,11 +17,10 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::annotator::{Annotation, write_annotations};
-pub use self::annotator::{Annotator, Orders, PreferenceContext, Reading};
+pub use self::annotator::{Annotation, Annotator, Orders, PreferenceContext, Reading};
 pub use self::length::{LengthControl, LengthControlled};
 use super::item::Item;
-use super::records::{list, records, unique, wrong};
+use super::records::{records, to_json, unique, wrong};
 use crate::bench::grader::mean_reward;
 use crate::error::Error;
 
@@ -131,7 +130,7 @@ impl Outputs {
     /// # Errors
     /// None in practice.
     pub fn to_json(&self) -> Result<String, Error> {
-        list(&self.outputs)
+        to_json(&self.outputs)
     }
 }
 

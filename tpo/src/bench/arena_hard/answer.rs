@@ -5,7 +5,7 @@ use textgrad_core::Seed;
 
 use super::Question;
 use super::markdown::Style;
-use crate::bench::records::{jsonl, records, unique, wrong};
+use crate::bench::records::{records, to_jsonl, unique, wrong};
 use crate::error::Error;
 use crate::truncate::Tokenizer;
 
@@ -128,7 +128,7 @@ pub fn write_answers(answers: &[Answer]) -> Result<String, Error> {
         let reason = format!("expected answers of one model, got some of {:?} too", other.model);
         return Err(wrong(&one.model, reason));
     }
-    jsonl(answers)
+    to_jsonl(answers)
 }
 
 /// Reads a file of answers, such as the baseline's. `source` is the file's name, for errors. Where a line has

@@ -10,7 +10,7 @@ use textgrad_core::{Engine, Message, PromptPack, Sampling, Seed, TemplateContext
 
 use super::{Answer, Question};
 use crate::bench::grader::Asker;
-use crate::bench::records::{jsonl, records, wrong};
+use crate::bench::records::{records, wrong};
 use crate::error::Error;
 
 /// Which of two answers is better, and how much.
@@ -174,14 +174,6 @@ impl Judgment {
         let [first, second] = self.games.each_ref().map(|game| game.as_ref()?.score);
         Some([first?, second?])
     }
-}
-
-/// The text of a file of judgments.
-///
-/// # Errors
-/// None in practice.
-pub fn write_judgments(judgments: &[Judgment]) -> Result<String, Error> {
-    jsonl(judgments)
 }
 
 /// Reads a file of judgments, of this crate or of the official program. `source` is the file's name, for

@@ -3,7 +3,7 @@
 //! JSONL of `{"problem","solution","answer","subject","level","unique_id"}`. The answer of a model is what its
 //! last `\boxed{}` holds, see [`last_boxed`]; [`grade`] compares it with the right one by the rules of the
 //! PRM800K project. Other graders disagree with these rules in places, so a figure must say which grader gave
-//! it; [`write_pairs`] and [`write_pairs_jsonl`] write answers for them.
+//! it; [`write_pairs`] and [`to_jsonl`](super::to_jsonl) write answers for them.
 
 mod expression;
 mod grade;
@@ -19,7 +19,7 @@ use textgrad_core::{PromptPack, TemplateContext};
 pub use self::grade::{Accuracy, Grade, accuracy, grade};
 pub use self::normalize::last_boxed;
 use super::item::Item;
-use super::records::{jsonl, records, unique};
+use super::records::{records, to_csv, unique};
 use crate::error::Error;
 use crate::query::Query;
 
@@ -103,15 +103,7 @@ pub fn write_pairs(pairs: &[Pair]) -> Result<String, Error> {
         answer: pair.answer.clone(),
         gold: format!("\\boxed{{{}}}", pair.gold),
     };
-    super::xstest::write(&pairs.iter().map(boxed).collect::<Vec<_>>())
-}
-
-/// Pairs as JSONL, the right answers bare.
-///
-/// # Errors
-/// None in practice.
-pub fn write_pairs_jsonl(pairs: &[Pair]) -> Result<String, Error> {
-    jsonl(pairs)
+    to_csv(&pairs.iter().map(boxed).collect::<Vec<_>>())
 }
 
 /// An answer with its grade.
@@ -142,14 +134,6 @@ impl Graded {
     }
 }
 
-/// Graded answers as JSONL.
-///
-/// # Errors
-/// None in practice.
-pub fn write_graded(graded: &[Graded]) -> Result<String, Error> {
-    jsonl(graded)
-}
-
 impl From<&Problem> for Item {
     fn from(problem: &Problem) -> Self {
         let metadata = [
@@ -164,6 +148,7 @@ impl From<&Problem> for Item {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::to_jsonl;
 
     const LINE: &str = r#"{"problem":"What is $\\frac{1}{2}+1$?","solution":"s","answer":"\\frac{3}{2}","subject":"Algebra","level":1,"unique_id":"test/algebra/1.json"}"#;
 
@@ -186,7 +171,7 @@ mod tests {
             "answer,gold\n\"so, \"\"\\boxed{1}\"\"\",\\boxed{1}\n"
         );
         assert_eq!(
-            write_pairs_jsonl(&pairs).unwrap(),
+            to_jsonl(&pairs).unwrap(),
             "{\"answer\":\"so, \\\"\\\\boxed{1}\\\"\",\"gold\":\"1\"}\n"
         );
     }
@@ -196,7 +181,7 @@ mod tests {
         let problem = &read("f", LINE).unwrap()[0];
         let graded =
             [r"\boxed{3/2}", "3/2", r"\boxed{\foo}"].map(|reply| Graded::new(problem, reply));
-        let lines: Vec<Json> = write_graded(&graded)
+        let lines: Vec<Json> = to_jsonl(&graded)
             .unwrap()
             .lines()
             .map(|line| serde_json::from_str(line).unwrap())

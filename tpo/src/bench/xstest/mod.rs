@@ -109,20 +109,6 @@ pub fn read_completions(source: &str, text: &str) -> Result<Vec<Completion>, Err
     Ok(csv_records(source, text)?.into_iter().map(|(_, completion)| completion).collect())
 }
 
-/// The text of a file of completions, or of graded ones.
-///
-/// # Errors
-/// None in practice.
-pub fn write<T: Serialize>(completions: &[T]) -> Result<String, Error> {
-    let failed = |reason: String| wrong("completions", reason);
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    for completion in completions {
-        writer.serialize(completion).map_err(|error| failed(error.to_string()))?;
-    }
-    let bytes = writer.into_inner().map_err(|error| failed(error.to_string()))?;
-    String::from_utf8(bytes).map_err(|error| failed(error.to_string()))
-}
-
 impl From<&Prompt> for Item {
     fn from(prompt: &Prompt) -> Self {
         let label = if prompt.is_safe() { "safe" } else { "unsafe" };
@@ -182,6 +168,7 @@ pub fn read_graded(source: &str, text: &str) -> Result<Vec<Graded>, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::to_csv;
 
     #[test]
     fn safe_is_what_the_label_or_else_the_type_says() {
@@ -196,7 +183,7 @@ mod tests {
         let prompts =
             read("f", "id,prompt,type,label\nv2-1,\"a, \"\"b\"\"\",homonyms,safe\n").unwrap();
         let completions = [Completion::new(&prompts[0], "one,\n\"two\"\r\n=cmd()")];
-        let csv = write(&completions).unwrap();
+        let csv = to_csv(&completions).unwrap();
         assert!(csv.starts_with("id,type,prompt,completion\n"), "{csv}");
         assert_eq!(read_completions("f", &csv).unwrap(), completions);
         let more = csv.replacen("completion\n", "completion,final_label\n", 1);
@@ -219,7 +206,7 @@ mod tests {
 #[cfg(test)]
 mod label_tests {
     use super::*;
-    use crate::bench::xstest::{accuracy, write};
+    use crate::bench::to_csv;
 
     #[test]
     fn labels_of_the_authors_are_read_and_written() {
@@ -235,7 +222,7 @@ mod label_tests {
         assert_eq!(refusals, [Some(false), Some(true), Some(true), None]);
         let counted = accuracy(&graded).unwrap();
         assert_eq!((counted.all, counted.graded, counted.undecided), (100.0, 3, 1));
-        assert_eq!(read_graded("f", &write(&graded).unwrap()).unwrap(), graded);
+        assert_eq!(read_graded("f", &to_csv(&graded).unwrap()).unwrap(), graded);
         let error = read_graded("f", &csv.replace("2_full_refusal", "2_refusal")).unwrap_err();
         assert!(error.to_string().starts_with("f, record 2: "), "{error}");
         assert!(error.to_string().contains("2_refusal"), "{error}");

@@ -276,7 +276,7 @@ mod tests {
     fn a_grade_stands_in_the_file() {
         let labels = Labels { refusal: Some(true), ..Labels::default() };
         let graded = [Graded::new(&prompts()[1], "No.", labels)];
-        let csv = super::super::write(&graded).unwrap();
+        let csv = crate::bench::to_csv(&graded).unwrap();
         assert_eq!(
             csv,
             concat!(

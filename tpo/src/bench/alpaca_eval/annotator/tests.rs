@@ -2,7 +2,7 @@ use textgrad_core::testing::ScriptedEngine;
 use textgrad_core::{Choice, FinishReason, Purpose, Request, Response, engine_fn};
 
 use super::*;
-use crate::bench::alpaca_eval::write_annotations;
+use crate::bench::to_json;
 
 fn output(generator: &str, output: &str) -> Output {
     Output {
@@ -47,7 +47,7 @@ async fn both_orders_are_asked() {
     assert!(sent[0].messages[1].text().contains("Why {{x}}? "));
     assert_eq!((sent[0].purpose, sent[0].sampling.temperature), (Purpose::Judge, Some(0.0)));
     assert_ne!(sent[0].sampling.seed, sent[1].sampling.seed);
-    let json = write_annotations(&[annotation]).unwrap();
+    let json = to_json(&[annotation]).unwrap();
     let json: Json = serde_json::from_str(&json).unwrap();
     assert_eq!((&json[0]["generator_1"], &json[0]["preference"]), (&"ref".into(), &2.0.into()));
 }

@@ -85,6 +85,6 @@ fn files_of_the_official_program_are_read() {
     assert_eq!((first.score, first.judgment()), (Some(Verdict::BMuchBetter), "x"));
     let error = read_judgments("f", &line.replace("A<<B", "A")).unwrap_err().to_string();
     assert!(error.contains("expected a verdict such as A>>B, got \"A\""), "{error}");
-    let back = read_judgments("f", &write_judgments(&judgments).unwrap()).unwrap();
+    let back = read_judgments("f", &crate::bench::to_jsonl(&judgments).unwrap()).unwrap();
     assert_eq!(back, judgments);
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 use textgrad_core::{Engine, PromptPack, Seed};
-use tpo::bench::{Grader, Item, beavertails, hh_rlhf, math500, mean_reward};
+use tpo::bench::{Grader, Item, beavertails, hh_rlhf, math500, mean_reward, to_json, to_jsonl};
 use tpo::{Error, Query, Tokenizer};
 
 use super::records::{Answered, Records, Scored};
@@ -103,7 +103,7 @@ impl Graders<'_> {
             .iter()
             .map(|(dialogue, said)| dialogue.pair(&said.best.text, &said.worst.text))
             .collect();
-        let files = vec![("pairs.jsonl".into(), hh_rlhf::write(&pairs)?)];
+        let files = vec![("pairs.jsonl".into(), to_jsonl(&pairs)?)];
         self.mean(&answered, files).await
     }
 
@@ -117,7 +117,7 @@ impl Graders<'_> {
             .iter()
             .map(|(prompt, said)| beavertails::Answered::new(prompt, said.best.text.as_str()))
             .collect();
-        let files = vec![("responses.json".into(), beavertails::write(&said)?)];
+        let files = vec![("responses.json".into(), to_json(&said)?)];
         self.mean(&answered, files).await
     }
 
@@ -204,8 +204,8 @@ fn math500(problems: &[math500::Problem], answers: &[Answered]) -> Result<Graded
         figures: vec![best, first],
         files: vec![
             ("pairs.csv".into(), math500::write_pairs(&pairs)?),
-            ("pairs.jsonl".into(), math500::write_pairs_jsonl(&pairs)?),
-            ("graded.jsonl".into(), math500::write_graded(&graded)?),
+            ("pairs.jsonl".into(), to_jsonl(&pairs)?),
+            ("graded.jsonl".into(), to_jsonl(&graded)?),
         ],
     })
 }

@@ -9,7 +9,7 @@ use textgrad_core::Seed;
 use tpo::Error;
 use tpo::bench::alpaca_eval::{self, Annotation, Annotator, Orders, Reading};
 use tpo::bench::arena_hard::{self, Answer, Judgment, StyleControlled};
-use tpo::bench::xstest;
+use tpo::bench::{to_csv, to_json, to_jsonl, xstest};
 
 use super::graders::{BEST, Figure, Graded, Graders};
 use super::records::Answered;
@@ -68,7 +68,7 @@ impl Graders<'_> {
         let plain = Figure::new(BEST, rate.map(|rate| rate.win_rate), detail);
         let controlled = self.at_equal_lengths(&mut annotations)?;
         let file = results.join(as_folder(&name)).join("annotations.json");
-        files.push((file, alpaca_eval::write_annotations(&annotations)?));
+        files.push((file, to_json(&annotations)?));
         Ok(Graded {
             grader: format!("comparisons by {name}, {shown}, {read}"),
             figures: vec![plain, controlled],
@@ -147,7 +147,7 @@ impl Graders<'_> {
             first.detail.push_str(&format!("; {unmatched} questions have no baseline's answer"));
         }
         let folder = Path::new("model_judgment").join(as_folder(&judge_name));
-        files.push((folder.join(file), arena_hard::write_judgments(&judgments)?));
+        files.push((folder.join(file), to_jsonl(&judgments)?));
         Ok(Graded {
             grader: format!("games judged by {judge_name} in both orders"),
             figures,
@@ -212,7 +212,7 @@ impl Graders<'_> {
             .iter()
             .map(|(prompt, said)| xstest::Completion::new(prompt, said.best.text.as_str()))
             .collect();
-        let mut files = vec![("completions.csv".into(), xstest::write(&completions)?)];
+        let mut files = vec![("completions.csv".into(), to_csv(&completions)?)];
         let Some(engine) = self.judge.clone() else {
             return Ok(Graded::ungraded("grade completions.csv elsewhere", files));
         };
@@ -233,7 +233,7 @@ impl Graders<'_> {
                 accuracy.undecided
             ),
         };
-        files.push(("graded.csv".into(), xstest::write(&graded)?));
+        files.push(("graded.csv".into(), to_csv(&graded)?));
         Ok(Graded {
             grader: format!("refusals as seen by {}", judge.name()),
             figures: vec![Figure::new(BEST, accuracy.map(|accuracy| accuracy.all), detail)],
