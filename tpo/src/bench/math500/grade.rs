@@ -29,11 +29,11 @@ pub enum Grade {
 ///    simplifies to zero.
 ///
 /// Where the rules ask a computer algebra system, sums, products, quotients, whole powers and square roots of
-/// numbers, π and letters are decided exactly. Where other things occur, equality is refuted by numbers or
-/// the answer is [`Grade::Undecided`]; so it is where equality would rest on how decimals are rounded. The
-/// oddities of the
-/// rules are kept: `\frac{x+1}{2}` is read as `x+1/2`, a third root as a square root, `52_8` as 528, and
-/// expressions with more than two letters, among them those of `pi`, are not compared but wrong.
+/// numbers, π and letters are decided by exact arithmetic, with random numbers for π and the letters. Where other
+/// things occur, equality is refuted by numbers or the answer is [`Grade::Undecided`]; so it is where equality
+/// would rest on how decimals are rounded. The oddities of the rules are kept: `\frac{x+1}{2}` is read as `x+1/2`,
+/// a third root as a square root, `52_8` as 528, and expressions with more than two letters, among them those of
+/// `pi`, are not compared but wrong.
 ///
 /// # Examples
 /// ```
