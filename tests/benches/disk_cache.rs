@@ -19,7 +19,7 @@ use textgrad_core::{
     Choice, Engine, FinishReason, Message, Purpose, Request, Response, Sampling, engine_fn,
 };
 use textgrad_ops::layer::EngineExt;
-use textgrad_ops::store::{CacheConfig, DiskCache, DiskCacheConfig};
+use textgrad_ops::store::{CacheConfig, SqliteCache, SqliteConfig};
 
 const CALLS: usize = 4_000;
 const ROUNDS: usize = 5;
@@ -67,7 +67,7 @@ async fn compare(at_once: usize) -> Result<(), Box<dyn Error>> {
     for _ in 0..ROUNDS {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("answers");
-        let disk = DiskCache::open(&path, DiskCacheConfig::default()).await?;
+        let disk = SqliteCache::open(&path, SqliteConfig::default()).await?;
         let memory: Arc<dyn Engine> =
             Arc::new(instant().cached(CacheConfig::default().max_entries(CALLS)));
         let on_disk: Arc<dyn Engine> = Arc::new(instant().disk_cached(&disk));

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use derive_setters::Setters;
+use serde::{Deserialize, Serialize};
 
 use super::Usage;
 
 /// The class of an [`EngineError`]: what a caller would decide by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// The key is missing, wrong, or not allowed to do this. Final.
@@ -36,6 +38,7 @@ pub enum ErrorKind {
     /// The engine cannot do what the request asks (images, several answers, ...). Final.
     Unsupported,
     /// Anything else. Final.
+    #[serde(other)]
     Other,
 }
 

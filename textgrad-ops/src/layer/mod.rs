@@ -79,8 +79,8 @@ pub use self::stack::{CallPolicy, DefaultStack, Timeout};
 #[doc(inline)]
 pub use self::trace::Trace;
 #[cfg(feature = "disk-cache")]
-use crate::store::DiskCache;
-use crate::store::{Cache, CacheKey, CacheLayer, CacheStore, Logged, Record, RunLogger};
+use crate::store::SqliteCache;
+use crate::store::{Cache, CacheKey, CacheLayer, CacheStore, Recorder, RunLogger};
 
 /// A step around the calls of an engine, such as a retry or a limit.
 pub trait Layer: Send + Sync {
@@ -170,7 +170,7 @@ pub trait EngineExt: Engine + Sized + 'static {
 
     /// Caches responses in a file that other processes may use too, and makes equal concurrent requests once.
     #[cfg(feature = "disk-cache")]
-    fn disk_cached(self, cache: impl Into<DiskCache>) -> Layered<Self, DiskCache> {
+    fn disk_cached(self, cache: impl Into<SqliteCache>) -> Layered<Self, SqliteCache> {
         Layered::new(self, cache.into())
     }
 
@@ -195,8 +195,8 @@ pub trait EngineExt: Engine + Sized + 'static {
     }
 
     /// Writes each call to a log that the caller keeps, for people; see [`RunLog`](crate::store::RunLog).
-    fn logged(self, log: &RunLogger) -> Logged<Self> {
-        Logged::new(self, log.clone())
+    fn logged(self, log: &RunLogger) -> Layered<Self, RunLogger> {
+        Layered::new(self, log.clone())
     }
 
     /// Writes each request and its answer to a new file, for [`Replay`](crate::store::Replay).
@@ -206,8 +206,12 @@ pub trait EngineExt: Engine + Sized + 'static {
     fn record(
         self,
         path: impl Into<PathBuf>,
-    ) -> impl Future<Output = Result<Record<Self>, EngineError>> + Send {
-        Record::create(self, path.into())
+    ) -> impl Future<Output = Result<Layered<Self, Recorder>, EngineError>> + Send {
+        let path = path.into();
+        async move {
+            let recorder = Recorder::create(path, self.info()).await?;
+            Ok(Layered::new(self, recorder))
+        }
     }
 
     /// All layers of a [`DefaultStack`], in their order.

@@ -10,7 +10,7 @@ use textgrad_core::{Engine, EngineError, ErrorKind, Request, Response, Seed};
 use super::{EngineExt, Layer, Limiter, Limits, RetryPolicy};
 use crate::store::Cache;
 #[cfg(feature = "disk-cache")]
-use crate::store::DiskCache;
+use crate::store::SqliteCache;
 
 /// Gives each attempt a bounded time; see [`EngineExt::timeout`].
 #[derive(Debug, Clone, Copy)]
@@ -129,7 +129,7 @@ pub struct DefaultStack {
     cache: Option<Cache>,
     /// The cache in a file, beneath the one in memory. Default: none.
     #[cfg(feature = "disk-cache")]
-    disk_cache: Option<DiskCache>,
+    disk_cache: Option<SqliteCache>,
 }
 
 impl DefaultStack {
@@ -190,11 +190,11 @@ mod tests {
     #[cfg(feature = "disk-cache")]
     #[tokio::test]
     async fn a_file_is_beneath_what_is_in_memory() {
-        use crate::store::DiskCacheConfig;
+        use crate::store::SqliteConfig;
 
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("answers");
-        let disk = DiskCache::open(path, DiskCacheConfig::default()).await.unwrap();
+        let disk = SqliteCache::open(path, SqliteConfig::default()).await.unwrap();
         let memory = Cache::new(CacheConfig::default());
         let layers = DefaultStack::default().cache(&memory).disk_cache(&disk);
         let request = Request::new(Purpose::Sample, [Message::user("hi")]);

@@ -7,7 +7,7 @@ use tokio::time::{sleep, timeout};
 
 use super::*;
 #[cfg(feature = "disk-cache")]
-use crate::store::DiskCacheConfig;
+use crate::store::SqliteConfig;
 use crate::store::{CacheConfig, CacheStats, Replay};
 
 static INFO: LazyLock<EngineInfo> = LazyLock::new(|| {
@@ -50,8 +50,8 @@ fn every_layer_can_be_shared_between_threads() {
     assert_shareable::<Layered<Arc<dyn Engine>, Cache>>();
     assert_shareable::<Layered<Arc<dyn Engine>, Trace>>();
     assert_shareable::<Layered<Arc<dyn Engine>, Meter>>();
-    assert_shareable::<Logged<Arc<dyn Engine>>>();
-    assert_shareable::<Record<Arc<dyn Engine>>>();
+    assert_shareable::<Layered<Arc<dyn Engine>, RunLogger>>();
+    assert_shareable::<Layered<Arc<dyn Engine>, Recorder>>();
     assert_shareable::<Replay>();
     assert_shareable::<Meter>();
     assert_shareable::<Cache>();
@@ -95,7 +95,7 @@ async fn layers_compose_over_any_engine_and_pass_its_name_and_nature_on() {
     #[cfg(feature = "disk-cache")]
     {
         let file = folder.path().join("answers.sqlite");
-        let cache = DiskCache::open(&file, DiskCacheConfig::default()).await.unwrap();
+        let cache = SqliteCache::open(&file, SqliteConfig::default()).await.unwrap();
         let kept = Simulated.disk_cached(&cache);
         assert_eq!((kept.name(), kept.identity()), ("sim:x", "sim:x somewhere"));
         assert!(kept.is_simulation());

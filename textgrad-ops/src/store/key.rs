@@ -22,11 +22,7 @@ impl RequestKey {
     /// A seed of the request's own, for what must be spread evenly over requests yet repeat with them.
     #[must_use]
     pub fn seed(self) -> Seed {
-        let mut head = [0; 8];
-        for (to, from) in head.iter_mut().zip(self.0) {
-            *to = from;
-        }
-        Seed::new(u64::from_le_bytes(head))
+        Seed::new(self.0.iter().take(8).rev().fold(0, |seed, byte| seed << 8 | u64::from(*byte)))
     }
 }
 
@@ -218,18 +214,13 @@ impl FromStr for RequestKey {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let wrong = || ParseRequestKeyError(textgrad_core::truncate(text, 80));
-        if text.len() != 64 {
+        if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(wrong());
         }
         let mut key = [0; 32];
-        for (byte, pair) in key.iter_mut().zip(text.as_bytes().chunks(2)) {
-            let digits = pair.iter().map(|digit| char::from(*digit).to_digit(16));
-            *byte = digits
-                .collect::<Option<Vec<u32>>>()
-                .and_then(|digits| {
-                    u8::try_from(digits.iter().fold(0, |sum, digit| sum * 16 + digit)).ok()
-                })
-                .ok_or_else(wrong)?;
+        for (index, byte) in key.iter_mut().enumerate() {
+            let digits = text.get(2 * index..2 * index + 2).ok_or_else(wrong)?;
+            *byte = u8::from_str_radix(digits, 16).map_err(|_| wrong())?;
         }
         Ok(Self(key))
     }

@@ -1,24 +1,25 @@
 //! Run logs: every call of a run as a line of JSON, for people.
 
-use std::fmt;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
-use textgrad_core::{Engine, EngineError, EngineInfo, Request, Response};
+use textgrad_core::{Engine, EngineError, Request, Response};
 use tokio::time::Instant;
 
 use super::outcome::CallOutcome;
 use super::run_log::{LogError, entry};
+use crate::layer::Layer;
 use crate::util::fs;
 use crate::util::jsonl::{Writer, end_of_last_line};
 
-/// An engine that writes each call to a [`RunLogger`]; see
-/// [`EngineExt::logged`](crate::layer::EngineExt::logged).
+/// A run log, open for writing: engines write their calls to it, and a program its graphs.
+///
+/// Cheap to clone; clones write to the same file, in the order in which calls end. See
+/// [`EngineExt::logged`](crate::layer::EngineExt::logged) and [`RunLog`](super::RunLog).
 ///
 /// The file is JSON lines, each by itself: the `version` of the format, when the call began (`time`, in
 /// milliseconds since the Unix epoch), how long it took (`ms`), the `engine` and whether it simulates, the
@@ -26,54 +27,10 @@ use crate::util::jsonl::{Writer, end_of_last_line};
 /// to one log, and a log may be continued. It holds all texts, so it is as confidential as
 /// the conversation; keys are not part of a request and so not of it.
 ///
-/// Unlike a [recording](super::Record), which is to be replayed and so refuses to have holes, a log is there
+/// Unlike a [recording](super::Recorder), which is to be replayed and so refuses to have holes, a log is there
 /// to be looked at: an answer that was paid for is handed on even where its line cannot be written, which is
 /// said as a warning. A call whose caller goes away before it ends has no line.
 #[derive(Debug, Clone)]
-pub struct Logged<E> {
-    engine: E,
-    log: RunLogger,
-}
-
-impl<E> Logged<E> {
-    pub(crate) fn new(engine: E, log: RunLogger) -> Self {
-        Self { engine, log }
-    }
-
-    /// The inner engine.
-    pub fn get_ref(&self) -> &E {
-        &self.engine
-    }
-
-    /// The inner engine, by value.
-    pub fn into_inner(self) -> E {
-        self.engine
-    }
-}
-
-#[async_trait]
-impl<E: Engine> Engine for Logged<E> {
-    fn info(&self) -> &EngineInfo {
-        self.engine.info()
-    }
-
-    async fn complete(&self, request: &Request) -> Result<Response, EngineError> {
-        let (time, begun) = (unix_ms(), Instant::now());
-        let result = self.engine.complete(request).await;
-        let engine = (self.name(), self.is_simulation());
-        let line = Line::call(time, begun.elapsed(), engine, request, &result);
-        if let Err(error) = self.log.write(&line).await {
-            tracing::warn!(%error, "a call is missing in the run log");
-        }
-        result
-    }
-}
-
-/// A run log, open for writing: engines write their calls to it, and a program its graphs.
-///
-/// Cheap to clone; clones write to the same file, in the order in which calls end. See
-/// [`EngineExt::logged`](crate::layer::EngineExt::logged) and [`RunLog`](super::RunLog).
-#[derive(Clone)]
 pub struct RunLogger {
     path: Arc<Path>,
     lines: Writer,
@@ -93,15 +50,29 @@ impl RunLogger {
         Ok(Self { lines: Writer::new(file), path })
     }
 
-    pub(super) async fn write(&self, line: &Line) -> Result<(), LogError> {
-        let written = self.lines.write(line).await;
+    pub(super) async fn write(&self, entry: Entry) -> Result<(), LogError> {
+        let written = self.lines.write(&Line { version: VERSION, entry }).await;
         written.map_err(|error| LogError::io(&self.path, "cannot be written", error))
     }
 }
 
-impl fmt::Debug for RunLogger {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RunLogger").field("path", &self.path).finish_non_exhaustive()
+impl Layer for RunLogger {
+    async fn call(&self, engine: &impl Engine, request: &Request) -> Result<Response, EngineError> {
+        let (time, begun) = (unix_ms(), Instant::now());
+        let result = engine.complete(request).await;
+        let call = CallLine {
+            time,
+            // Microseconds are more than any clock of a network call is good for.
+            ms: (begun.elapsed().as_secs_f64() * 1e6).round() / 1e3,
+            engine: engine.name().to_owned(),
+            is_simulation: engine.is_simulation(),
+            request: request.clone(),
+            outcome: (&result).into(),
+        };
+        if let Err(error) = self.write(Entry::Call(Box::new(call))).await {
+            tracing::warn!(%error, "a call is missing in the run log");
+        }
+        result
     }
 }
 
@@ -188,29 +159,6 @@ pub(super) struct CallLine {
     pub(super) request: Request,
     #[serde(flatten)]
     pub(super) outcome: CallOutcome,
-}
-
-impl Line {
-    pub(super) fn call(
-        time: u64,
-        took: Duration,
-        (engine, is_simulation): (&str, bool),
-        request: &Request,
-        result: &Result<Response, EngineError>,
-    ) -> Self {
-        // Microseconds are more than any clock of a network call is good for.
-        let ms = (took.as_secs_f64() * 1e6).round() / 1e3;
-        let (engine, request) = (engine.to_owned(), request.clone());
-        let outcome = result.into();
-        let call = CallLine { time, ms, engine, is_simulation, request, outcome };
-        let entry = Entry::Call(Box::new(call));
-        Self { version: VERSION, entry }
-    }
-
-    #[cfg(feature = "page")]
-    pub(super) fn graph(time: u64, name: String, graph: Json) -> Self {
-        Self { version: VERSION, entry: Entry::Graph { time, name, graph } }
-    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use dashmap::DashMap;
+use derive_setters::Setters;
 use serde::Serialize;
 use textgrad_core::Response;
 
@@ -17,24 +18,17 @@ use super::key::RequestKey;
 pub type Cache = CacheLayer<MemoryStore>;
 
 /// Settings of a [`Cache`] in memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Setters)]
 pub struct CacheConfig {
+    /// The most responses that are kept. Default: 4,096. With 0 none is kept, but equal concurrent requests are
+    /// still made once.
     max_entries: usize,
 }
 
 impl Default for CacheConfig {
     fn default() -> Self {
         Self { max_entries: 4096 }
-    }
-}
-
-impl CacheConfig {
-    /// The most responses that are kept. Default: 4,096. With 0 none is kept, but equal concurrent requests are
-    /// still made once.
-    #[must_use]
-    pub fn max_entries(mut self, entries: usize) -> Self {
-        self.max_entries = entries;
-        self
     }
 }
 

@@ -5,8 +5,8 @@
 //! | type | backend | use |
 //! |---|---|---|
 //! | [`Cache`] | memory, bounded | equal requests of one process |
-//! | `DiskCache` | SQLite file, bounded | equal requests of several processes (feature `disk-cache`) |
-//! | [`Record`], [`Replay`] | JSON Lines | offline replay of a run, request by request |
+//! | `SqliteCache` | SQLite file, bounded | equal requests of several processes (feature `disk-cache`) |
+//! | [`Recorder`], [`Replay`] | JSON Lines | offline replay of a run, request by request |
 //! | [`RunLogger`], [`RunLog`] | JSON Lines | inspection of a run as an HTML page |
 //!
 //! [`CacheLayer`] is a cache over any [`CacheStore`], and a [`Layer`](crate::layer::Layer) around an engine.
@@ -29,19 +29,19 @@ pub use self::cache::{CacheKey, CacheLayer, CacheStore};
 #[doc(inline)]
 pub use self::key::{ParseRequestKeyError, RequestKey, request_key};
 #[doc(inline)]
-pub use self::log::{Logged, RunLogger};
+pub use self::log::RunLogger;
 #[doc(inline)]
 pub use self::memory::{Cache, CacheConfig, CacheStats, MemoryStore};
 #[doc(inline)]
 #[cfg(feature = "page")]
 pub use self::page::write_page;
 #[doc(inline)]
-pub use self::record::{Record, Replay};
+pub use self::record::{Recorder, Replay};
 #[doc(inline)]
-pub use self::run_log::{LogError, LoggedCall, LoggedGraph, RunLog};
+pub use self::run_log::{LogError, RunLog, RunLogCall, RunLogGraph};
 #[doc(inline)]
 #[cfg(feature = "disk-cache")]
 pub use self::sqlite::{
-    DiskCache, DiskCacheConfig, DiskCacheInfo, DiskCacheStats, DiskEntry, DiskFilter, DiskRemoved,
-    DiskStored, SqliteStore,
+    CacheEntry, CacheFilter, CachedCall, RemovedEntries, SqliteCache, SqliteConfig, SqliteInfo,
+    SqliteStats, SqliteStore,
 };

@@ -15,7 +15,7 @@ pub(super) enum CallOutcome {
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct FailedCall {
-    kind: String,
+    kind: ErrorKind,
     message: String,
     retryable: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -30,28 +30,12 @@ fn is_none(usage: &Usage) -> bool {
     *usage == Usage::default()
 }
 
-/// All kinds, by name.
-const KINDS: [ErrorKind; 12] = [
-    ErrorKind::Auth,
-    ErrorKind::Quota,
-    ErrorKind::Budget,
-    ErrorKind::RateLimited,
-    ErrorKind::InvalidRequest,
-    ErrorKind::NotFound,
-    ErrorKind::Timeout,
-    ErrorKind::Connection,
-    ErrorKind::Server,
-    ErrorKind::BadResponse,
-    ErrorKind::Unsupported,
-    ErrorKind::Other,
-];
-
 impl From<&Result<Response, EngineError>> for CallOutcome {
     fn from(result: &Result<Response, EngineError>) -> Self {
         match result {
             Ok(response) => Self::Response(response.clone()),
             Err(error) => Self::Error(FailedCall {
-                kind: error.kind().as_str().to_owned(),
+                kind: error.kind(),
                 message: error.message().to_owned(),
                 retryable: error.is_retryable(),
                 status: error.status(),
@@ -73,8 +57,7 @@ impl From<CallOutcome> for Result<Response, EngineError> {
 
 impl From<FailedCall> for EngineError {
     fn from(failure: FailedCall) -> Self {
-        let kind = KINDS.into_iter().find(|kind| kind.as_str() == failure.kind);
-        let mut error = Self::new(kind.unwrap_or(ErrorKind::Other), failure.message)
+        let mut error = Self::new(failure.kind, failure.message)
             .with_retryable(failure.retryable)
             .with_usage(failure.usage);
         if let Some(status) = failure.status {

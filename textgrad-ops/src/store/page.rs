@@ -4,8 +4,8 @@ use std::path::Path;
 
 use textgrad_core::{GraphView, Page, PageCall};
 
-use super::log::{Line, RunLogger, unix_ms};
-use super::run_log::{LogError, LoggedCall, LoggedGraph, RunLog};
+use super::log::{Entry, RunLogger, unix_ms};
+use super::run_log::{LogError, RunLog, RunLogCall, RunLogGraph};
 use crate::util::fs;
 
 impl RunLogger {
@@ -18,11 +18,12 @@ impl RunLogger {
         name: impl Into<String>,
         view: &GraphView<'_>,
     ) -> Result<(), LogError> {
-        self.write(&Line::graph(unix_ms(), name.into(), view.to_json())).await
+        let (name, graph) = (name.into(), view.to_json());
+        self.write(Entry::Graph { time: unix_ms(), name, graph }).await
     }
 }
 
-impl LoggedGraph {
+impl RunLogGraph {
     /// The page of the graph alone: that of [`GraphView::to_html`], under
     /// the name of the graph.
     ///
@@ -54,13 +55,13 @@ impl RunLog {
     pub fn page(&self) -> Result<Page, LogError> {
         let page = Page::new("textgrad run");
         let page = self.graphs.iter().try_fold(page, |page, graph| graph.add_to(page))?;
-        let mut calls: Vec<&LoggedCall> = self.calls.iter().collect();
+        let mut calls: Vec<&RunLogCall> = self.calls.iter().collect();
         calls.sort_by_key(|call| call.time);
-        Ok(page.calls(calls.into_iter().map(LoggedCall::on_page)))
+        Ok(page.calls(calls.into_iter().map(RunLogCall::on_page)))
     }
 }
 
-impl LoggedCall {
+impl RunLogCall {
     fn on_page(&self) -> PageCall {
         PageCall::new(self.engine.clone(), self.request.clone(), self.result.clone())
             .began(self.time)

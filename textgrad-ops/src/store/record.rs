@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -11,10 +11,11 @@ use tokio::fs::OpenOptions;
 
 use super::key::{RequestKey, request_key};
 use super::outcome::CallOutcome;
+use crate::layer::Layer;
 use crate::util::json::first_difference;
 use crate::util::jsonl::{Reader, Writer};
 
-/// An engine that writes each request and its answer, or error, to a file; see
+/// A layer that writes each request and its answer, or error, to a new file; see
 /// [`EngineExt::record`](crate::layer::EngineExt::record) and [`Replay`].
 ///
 /// The file is JSON lines: a header with the version of the format, the engine's name and whether it
@@ -24,82 +25,47 @@ use crate::util::jsonl::{Reader, Writer};
 /// An answer is handed on when its line is with the operating system. One that cannot be written is an
 /// error: a recording with holes would only fail later, and far from the cause.
 #[derive(Debug)]
-pub struct Record<E> {
-    engine: E,
-    recorder: Recorder,
-}
-
-impl<E: Engine> Record<E> {
-    pub(crate) async fn create(engine: E, path: PathBuf) -> Result<Self, EngineError> {
-        let header = Header::new(engine.name(), engine.is_simulation());
-        let recorder = Recorder::create(path, &header).await?;
-        Ok(Self { engine, recorder })
-    }
-
-    /// The inner engine.
-    pub fn get_ref(&self) -> &E {
-        &self.engine
-    }
-
-    /// The inner engine, by value.
-    pub fn into_inner(self) -> E {
-        self.engine
-    }
-}
-
-#[async_trait]
-impl<E: Engine> Engine for Record<E> {
-    fn info(&self) -> &EngineInfo {
-        self.engine.info()
-    }
-
-    async fn complete(&self, request: &Request) -> Result<Response, EngineError> {
-        let result = self.engine.complete(request).await;
-        self.recorder.write(&Line::new(request, &result)).await?;
-        result
-    }
-}
-
-/// Writes the lines of a new recording.
-#[derive(Debug)]
-struct Recorder {
-    path: Arc<Path>,
+pub struct Recorder {
+    path: PathBuf,
     lines: Writer,
 }
 
 impl Recorder {
-    async fn create(path: PathBuf, header: &impl Serialize) -> Result<Self, EngineError> {
-        let file =
-            OpenOptions::new().write(true).create_new(true).open(&path).await.map_err(|error| {
-                let what = match error.kind() {
-                    std::io::ErrorKind::AlreadyExists => {
-                        "exists already; choose another file or remove it"
-                    }
-                    _ => "cannot be made; check the folder and its permissions",
-                };
-                EngineError::new(
-                    ErrorKind::Other,
-                    format!("the recording {} {what}", path.display()),
-                )
-                .with_source(error)
-            })?;
-        let recorder = Self { path: path.into(), lines: Writer::new(file.into_std().await) };
-        recorder.write(header).await?;
+    pub(crate) async fn create(path: PathBuf, engine: &EngineInfo) -> Result<Self, EngineError> {
+        let file = OpenOptions::new().write(true).create_new(true).open(&path).await;
+        let file = file.map_err(|error| {
+            let what = match error.kind() {
+                std::io::ErrorKind::AlreadyExists => {
+                    "exists already; choose another file or remove it"
+                }
+                _ => "cannot be made; check the folder and its permissions",
+            };
+            let message = format!("the recording {} {what}", path.display());
+            EngineError::new(ErrorKind::Other, message).with_source(error)
+        })?;
+        let recorder = Self { lines: Writer::new(file.into_std().await), path };
+        recorder.write(&Header::new(engine)).await?;
         Ok(recorder)
     }
 
     /// Writes one line, which a caller that goes away does not take along.
     async fn write(&self, line: &impl Serialize) -> Result<(), EngineError> {
         self.lines.write(line).await.map_err(|error| {
-            let path = self.path.display();
-            EngineError::new(
-                ErrorKind::Other,
-                format!(
-                    "the recording {path} cannot be written; the call was made but is lost to it"
-                ),
-            )
-            .with_source(error)
+            let message = format!(
+                "the recording {} cannot be written; the call was made but is lost to it",
+                self.path.display()
+            );
+            EngineError::new(ErrorKind::Other, message).with_source(error)
         })
+    }
+}
+
+impl Layer for Recorder {
+    async fn call(&self, engine: &impl Engine, request: &Request) -> Result<Response, EngineError> {
+        let result = engine.complete(request).await;
+        let line = Line { request: request.clone(), outcome: (&result).into() };
+        self.write(&line).await?;
+        result
     }
 }
 
@@ -207,7 +173,7 @@ impl Engine for Replay {
         let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
         let times = match calls.get_mut(&key) {
             Some(calls) => match calls.left.pop_front() {
-                Some(line) => return line.result(),
+                Some(line) => return line.outcome.into(),
                 None => calls.recorded,
             },
             None => 0,
@@ -254,12 +220,12 @@ struct Header {
 }
 
 impl Header {
-    fn new(engine: &str, is_simulation: bool) -> Self {
+    fn new(engine: &EngineInfo) -> Self {
         Self {
             format: FORMAT.to_owned(),
             version: VERSION,
-            engine: engine.to_owned(),
-            is_simulation,
+            engine: engine.name().to_owned(),
+            is_simulation: engine.is_simulation(),
         }
     }
 
@@ -280,17 +246,6 @@ struct Line {
     request: Request,
     #[serde(flatten)]
     outcome: CallOutcome,
-}
-
-impl Line {
-    fn new(request: &Request, result: &Result<Response, EngineError>) -> Self {
-        Self { request: request.clone(), outcome: result.into() }
-    }
-
-    /// The outcome of the call.
-    fn result(self) -> Result<Response, EngineError> {
-        self.outcome.into()
-    }
 }
 
 #[cfg(test)]

@@ -32,15 +32,15 @@ use crate::util::jsonl::Reader;
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct RunLog {
-    pub(super) calls: Vec<LoggedCall>,
-    pub(super) graphs: Vec<LoggedGraph>,
+    pub(super) calls: Vec<RunLogCall>,
+    pub(super) graphs: Vec<RunLogGraph>,
     torn: bool,
 }
 
 /// A call in a run log.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct LoggedCall {
+pub struct RunLogCall {
     /// When it began, in milliseconds since the Unix epoch.
     pub time: u64,
     /// How long it took.
@@ -58,7 +58,7 @@ pub struct LoggedCall {
 /// A graph in a run log.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct LoggedGraph {
+pub struct RunLogGraph {
     /// When it was written, in milliseconds since the Unix epoch.
     pub time: u64,
     /// The name that it was written under.
@@ -88,7 +88,7 @@ impl RunLog {
             match entry(line.bytes, path, line.number)? {
                 Entry::Call(call) => log.calls.push((*call).into()),
                 Entry::Graph { time, name, graph } => {
-                    log.graphs.push(LoggedGraph { time, name, json: graph });
+                    log.graphs.push(RunLogGraph { time, name, json: graph });
                 }
             }
         }
@@ -98,13 +98,13 @@ impl RunLog {
 
     /// The calls, in the order in which they ended.
     #[must_use]
-    pub fn calls(&self) -> &[LoggedCall] {
+    pub fn calls(&self) -> &[RunLogCall] {
         &self.calls
     }
 
     /// The graphs, in the order in which they were written.
     #[must_use]
-    pub fn graphs(&self) -> &[LoggedGraph] {
+    pub fn graphs(&self) -> &[RunLogGraph] {
         &self.graphs
     }
 
@@ -115,7 +115,7 @@ impl RunLog {
     }
 }
 
-impl From<CallLine> for LoggedCall {
+impl From<CallLine> for RunLogCall {
     fn from(line: CallLine) -> Self {
         Self {
             time: line.time,

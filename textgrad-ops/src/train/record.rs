@@ -165,28 +165,20 @@ impl Training {
 }
 
 /// A training that failed: why, and what it had by then.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("the training {}", progress(.so_far.as_deref()))]
 pub struct TrainFailure {
     /// What went wrong.
+    #[source]
     pub error: Error,
     /// What there was by then; none if the training had not begun. The program holds the best texts.
     pub so_far: Option<Box<Training>>,
 }
 
-impl std::fmt::Display for TrainFailure {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match &self.so_far {
-            None => f.write_str("the training could not begin"),
-            Some(training) => {
-                write!(f, "the training failed after {} step(s)", training.steps.len())
-            }
-        }
-    }
-}
-
-impl std::error::Error for TrainFailure {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.error)
+fn progress(so_far: Option<&Training>) -> String {
+    match so_far {
+        None => "could not begin".to_owned(),
+        Some(training) => format!("failed after {} step(s)", training.steps.len()),
     }
 }
 

@@ -7,12 +7,12 @@ use textgrad_core::testing::ScriptedEngine;
 use textgrad_core::{Engine, Feedback, Sampling, Variable};
 use textgrad_ops::TextualGradientDescent;
 use textgrad_ops::layer::EngineExt;
-use textgrad_ops::store::{CacheConfig, DiskCache, DiskCacheConfig};
+use textgrad_ops::store::{CacheConfig, SqliteCache, SqliteConfig};
 
 use super::{chats, client, hello, server};
 
-async fn open(folder: &Path) -> DiskCache {
-    DiskCache::open(folder.join("answers"), DiskCacheConfig::default()).await.unwrap()
+async fn open(folder: &Path) -> SqliteCache {
+    SqliteCache::open(folder.join("answers"), SqliteConfig::default()).await.unwrap()
 }
 
 #[tokio::test]

@@ -4,8 +4,7 @@ use std::io::{self, Write};
 
 use textgrad_ops::engine::preset::{KeyNeed, PRESETS, Preset};
 
-use crate::failure::Failure;
-use crate::screen::print_json;
+use crate::output::{Failure, print_json};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct EnginesArgs {

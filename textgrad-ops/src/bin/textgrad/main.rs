@@ -1,20 +1,54 @@
 //! The `textgrad` program.
 
-mod args;
 mod cache;
 mod engines;
-mod failure;
+mod entries;
+mod output;
 mod page;
-mod screen;
+mod units;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
-use self::args::{Args, Command};
-use self::failure::{Failure, exit};
+use self::cache::CacheArgs;
+use self::engines::EnginesArgs;
+use self::output::{FAILED, Failure};
+use self::page::PageArgs;
+
+/// Tools around automatic differentiation over text.
+#[derive(Debug, Parser)]
+#[command(name = "textgrad", version, after_help = AFTER_HELP)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Look at a file of kept answers, or make it smaller.
+    Cache(CacheArgs),
+    /// Make a page of a run log: its calls and graphs, to be opened in a browser.
+    Page(PageArgs),
+    /// The model servers that are known by name.
+    Engines(EnginesArgs),
+}
+
+const AFTER_HELP: &str = "\
+Examples:
+  textgrad cache info answers.db
+  textgrad page run.jsonl -o run.html
+  textgrad engines
+
+Environment:
+  TEXTGRAD_LOG    what is logged to standard error, such as info (default: warn)
+
+Exit codes:
+  0    done
+  1    it failed
+  2    wrong command line or input";
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -23,7 +57,7 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("error: the async runtime could not be started: {error}");
-            return ExitCode::from(exit::FAILED);
+            return ExitCode::from(FAILED);
         }
     };
     let outcome = match args.command {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use textgrad_ops::store::{LogError, write_page};
 
-use crate::failure::Failure;
+use crate::output::Failure;
 
 /// The page shows all that the log holds, so it is as confidential as the conversation. It needs no network
 /// and no file beside it.

@@ -7,6 +7,7 @@ use textgrad_core::{
 };
 
 use super::*;
+use crate::layer::EngineExt;
 
 fn request(text: &str) -> Request {
     Request::new(Purpose::Sample, [Message::user(text)])
@@ -43,7 +44,7 @@ fn file() -> (tempfile::TempDir, PathBuf) {
 #[tokio::test]
 async fn a_run_is_replayed_with_equal_requests_in_their_order() {
     let (_folder, path) = file();
-    let record = Record::create(Simulated(ScriptedEngine::new(["1", "2", "3"])), path.clone())
+    let record = EngineExt::record(Simulated(ScriptedEngine::new(["1", "2", "3"])), path.clone())
         .await
         .unwrap();
     assert!(record.is_simulation());
@@ -81,7 +82,7 @@ async fn everything_of_a_call_survives_the_file() {
     let turn = Message::new(MessageRole::User, [Part::Text("x".into()), Part::Image(image)]);
     let request = Request::new(Purpose::Update, [turn]).with_sampling(sampling);
 
-    let record = Record::create(script, path.clone()).await.unwrap();
+    let record = EngineExt::record(script, path.clone()).await.unwrap();
     let first = record.complete(&request).await.unwrap();
     let second = record.complete(&request).await.unwrap_err();
     let replay = Replay::open(&path).await.unwrap();
@@ -103,7 +104,7 @@ async fn the_format_is_one_line_for_each_call_after_a_header() {
             .with_usage(usage)
             .with_model("m"))
     });
-    let record = Record::create(engine, path.clone()).await.unwrap();
+    let record = EngineExt::record(engine, path.clone()).await.unwrap();
     record.complete(&request("hi")).await.unwrap();
     let lines: Vec<serde_json::Value> = std::fs::read_to_string(&path)
         .unwrap()
@@ -127,7 +128,7 @@ async fn lines_of_concurrent_calls_stay_whole() {
     let (_folder, path) = file();
     let long = "x".repeat(100_000);
     let script = ScriptedEngine::new((0..20).map(|_| long.clone()));
-    let record = Record::create(script, path.clone()).await.unwrap();
+    let record = EngineExt::record(script, path.clone()).await.unwrap();
     let requests: Vec<Request> = (0..20).map(|i| request(&i.to_string())).collect();
     join_all(requests.iter().map(|request| record.complete(request))).await;
     assert_eq!(Replay::open(&path).await.unwrap().remaining(), 20);
@@ -136,7 +137,7 @@ async fn lines_of_concurrent_calls_stay_whole() {
 #[tokio::test]
 async fn a_request_that_was_not_recorded_is_told_from_the_only_one_like_it() {
     let (_folder, path) = file();
-    let record = Record::create(ScriptedEngine::new(["1", "2"]), path.clone()).await.unwrap();
+    let record = EngineExt::record(ScriptedEngine::new(["1", "2"]), path.clone()).await.unwrap();
     record.complete(&request("the old wording")).await.unwrap();
     let mut update = request("something else");
     update.purpose = Purpose::Update;
@@ -163,17 +164,17 @@ async fn a_request_that_was_not_recorded_is_told_from_the_only_one_like_it() {
 async fn a_recording_is_never_overwritten() {
     let (_folder, path) = file();
     std::fs::write(&path, "precious").unwrap();
-    let error = Record::create(ScriptedEngine::new(["1"]), path.clone()).await.unwrap_err();
+    let error = EngineExt::record(ScriptedEngine::new(["1"]), path.clone()).await.unwrap_err();
     assert!(error.message().contains("exists already"), "{error}");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
     let nowhere = path.parent().unwrap().join("no/such/folder/run.jsonl");
-    assert!(Record::create(ScriptedEngine::new(["1"]), nowhere).await.is_err());
+    assert!(EngineExt::record(ScriptedEngine::new(["1"]), nowhere).await.is_err());
 }
 
 #[tokio::test]
 async fn a_torn_last_line_is_left_out_and_anything_else_is_named() {
     let (_folder, path) = file();
-    let record = Record::create(ScriptedEngine::new(["1", "2"]), path.clone()).await.unwrap();
+    let record = EngineExt::record(ScriptedEngine::new(["1", "2"]), path.clone()).await.unwrap();
     texts(&record, &["a", "b"]).await;
     let whole = std::fs::read_to_string(&path).unwrap();
 

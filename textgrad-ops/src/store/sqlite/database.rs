@@ -98,12 +98,6 @@ pub(super) enum Open {
     Existing,
 }
 
-/// What stands in a file.
-enum Kind {
-    Empty,
-    Ours,
-}
-
 impl Database {
     /// Opens a file for reading and writing.
     pub(super) fn open(path: &Path, open: Open) -> Result<Self, EngineError> {
@@ -133,7 +127,7 @@ impl Database {
     fn try_open(path: &Path, open: Open) -> Result<Connection, Trouble> {
         let mut db = connect(path, open)?;
         // Looked at before anything is changed: another program's database stays as it is.
-        if matches!((kind(&db)?, open), (Kind::Empty, Open::Existing)) {
+        if is_empty(&db)? && open == Open::Existing {
             return Err(Trouble::Wrong("expected a cache file, got an empty one".to_owned()));
         }
         if db.is_readonly("main")? {
@@ -190,14 +184,15 @@ fn connect(path: &Path, open: Open) -> Result<Connection, Error> {
     Ok(db)
 }
 
-fn kind(db: &Connection) -> Result<Kind, Trouble> {
+/// Whether a file holds nothing yet. One of another program or version is an error.
+fn is_empty(db: &Connection) -> Result<bool, Trouble> {
     let number = |pragma: &str| -> Result<i64, Error> {
         db.query_row(&format!("PRAGMA {pragma}"), [], |row| row.get(0))
     };
     let tables: i64 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     match (number("application_id")?, number("user_version")?) {
-        (0, 0) if tables == 0 => Ok(Kind::Empty),
-        (APPLICATION, version) if version == i64::from(VERSION) => Ok(Kind::Ours),
+        (0, 0) if tables == 0 => Ok(true),
+        (APPLICATION, version) if version == i64::from(VERSION) => Ok(false),
         (APPLICATION, version) => Err(Trouble::Wrong(format!(
             "expected version {VERSION} of its format, got version {version}; use the program that wrote it, or choose another file"
         ))),
@@ -211,7 +206,7 @@ fn kind(db: &Connection) -> Result<Kind, Trouble> {
 /// Makes the tables, unless another process was faster.
 fn create(db: &mut Connection) -> Result<(), Trouble> {
     let change = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    if matches!(kind(&change)?, Kind::Empty) {
+    if is_empty(&change)? {
         change.execute_batch(TABLES)?;
         change.pragma_update(None, "application_id", APPLICATION)?;
         change.pragma_update(None, "user_version", VERSION)?;

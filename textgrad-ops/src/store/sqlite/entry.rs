@@ -2,49 +2,37 @@
 
 use std::time::Duration;
 
+use derive_setters::Setters;
 use serde::Serialize;
 use textgrad_core::{Request, Response, Usage};
 
-/// How a [`SqliteStore`](super::SqliteStore)(super::DiskCache) is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DiskCacheConfig {
-    pub(super) max_bytes: u64,
-    pub(super) keep_requests: bool,
-}
-
-impl Default for DiskCacheConfig {
-    fn default() -> Self {
-        Self { max_bytes: 1 << 30, keep_requests: true }
-    }
-}
-
-impl DiskCacheConfig {
+/// How a [`SqliteStore`](super::SqliteStore) is kept.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Setters)]
+pub struct SqliteConfig {
     /// The maximum size of the file, in bytes. Default: 1 GiB. When it is larger, the answers that were not
     /// used for the longest make room, down to nine tenths of it, so that this is not done at each insert.
     ///
     /// It counts the pages of the file that hold something. Beside the file, SQLite keeps up to about 4 MiB of
     /// what was written last in a file of the same name with `-wal` at its end. An empty file has some 40 KiB:
     /// with less than that nothing is kept.
-    #[must_use]
-    pub fn max_bytes(mut self, bytes: u64) -> Self {
-        self.max_bytes = bytes;
-        self
-    }
-
+    pub(super) max_bytes: u64,
     /// Whether requests are kept beside their responses, for inspection. Default: true. Without
     /// them a file is smaller and does not tell what was asked, but for what the answers repeat: they are found
     /// by a hash.
-    #[must_use]
-    pub fn keep_requests(mut self, keep: bool) -> Self {
-        self.keep_requests = keep;
-        self
+    pub(super) keep_requests: bool,
+}
+
+impl Default for SqliteConfig {
+    fn default() -> Self {
+        Self { max_bytes: 1 << 30, keep_requests: true }
     }
 }
 
 /// What a [`SqliteStore`](super::SqliteStore) did so far, in this process.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct DiskCacheStats {
+pub struct SqliteStats {
     /// Requests answered from the file.
     pub hits: u64,
     /// Requests answered, well or with an error, by an equal one that was under way.
@@ -61,7 +49,7 @@ pub struct DiskCacheStats {
 /// What a file of answers holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct DiskCacheInfo {
+pub struct SqliteInfo {
     /// The version of the file's format.
     pub schema: u32,
     /// How many answers it holds.
@@ -83,7 +71,7 @@ pub struct DiskCacheInfo {
 /// An entry of a file of answers, without its texts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct DiskEntry {
+pub struct CacheEntry {
     /// The key of the request: 64 hexadecimal digits.
     pub key: String,
     /// Which engine was asked.
@@ -105,10 +93,10 @@ pub struct DiskEntry {
 /// An entry with its texts.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
-pub struct DiskStored {
+pub struct CachedCall {
     /// All but the texts.
     #[serde(flatten)]
-    pub entry: DiskEntry,
+    pub entry: CacheEntry,
     /// What was asked, where requests are kept.
     pub request: Option<Request>,
     /// What was answered.
@@ -116,64 +104,31 @@ pub struct DiskStored {
 }
 
 /// Which entries of a file are meant: those for which every condition holds.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct DiskFilter {
-    pub(super) engine: Option<String>,
-    pub(super) model: Option<String>,
-    pub(super) purpose: Option<String>,
-    pub(super) unused_for: Option<Duration>,
-    pub(super) used_within: Option<Duration>,
-    pub(super) limit: Option<u64>,
-}
-
-impl DiskFilter {
+#[must_use]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Setters)]
+#[setters(into, strip_option)]
+pub struct CacheFilter {
     /// Answers of this engine.
-    #[must_use]
-    pub fn engine(mut self, engine: impl Into<String>) -> Self {
-        self.engine = Some(engine.into());
-        self
-    }
-
+    pub engine: Option<String>,
     /// Answers of this model, as the server names it.
-    #[must_use]
-    pub fn model(mut self, model: impl Into<String>) -> Self {
-        self.model = Some(model.into());
-        self
-    }
-
+    pub model: Option<String>,
     /// Answers first asked for this purpose, such as `sample`.
-    #[must_use]
-    pub fn purpose(mut self, purpose: impl Into<String>) -> Self {
-        self.purpose = Some(purpose.into());
-        self
-    }
-
+    pub purpose: Option<String>,
     /// Answers not used for this long. Keeping one counts as use.
-    #[must_use]
-    pub fn unused_for(mut self, age: Duration) -> Self {
-        self.unused_for = Some(age);
-        self
-    }
-
+    #[setters(into = false)]
+    pub unused_for: Option<Duration>,
     /// Answers used within this time.
-    #[must_use]
-    pub fn used_within(mut self, age: Duration) -> Self {
-        self.used_within = Some(age);
-        self
-    }
-
+    #[setters(into = false)]
+    pub used_within: Option<Duration>,
     /// At most so many, those used last.
-    #[must_use]
-    pub fn limit(mut self, entries: u64) -> Self {
-        self.limit = Some(entries);
-        self
-    }
+    #[setters(into = false)]
+    pub limit: Option<u64>,
 }
 
 /// What was removed from a file of answers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct DiskRemoved {
+pub struct RemovedEntries {
     /// How many answers.
     pub entries: u64,
     /// By how many bytes the file shrank.

@@ -5,13 +5,13 @@ use std::path::Path;
 use textgrad_core::{Engine, ErrorKind};
 
 use super::tests::{counting, open, place, request};
-use super::{DiskCache, DiskCacheConfig};
+use super::{SqliteCache, SqliteConfig};
 use crate::layer::EngineExt;
 
 /// What is said of a file that is no cache.
 async fn refused(path: &Path) -> String {
     let before = std::fs::read(path).ok();
-    let error = DiskCache::open(path, DiskCacheConfig::default()).await.unwrap_err();
+    let error = SqliteCache::open(path, SqliteConfig::default()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Other);
     assert_eq!(std::fs::read(path).ok(), before, "the file is as it was");
     assert!(error.to_string().contains(&path.display().to_string()), "{error}");
@@ -38,7 +38,7 @@ async fn files_that_are_no_caches_are_refused_and_left_alone() {
     let db = rusqlite::Connection::open(&newer).unwrap();
     db.pragma_update(None, "user_version", 99).unwrap();
     drop(db);
-    let error = DiskCache::open(&newer, DiskCacheConfig::default()).await.unwrap_err();
+    let error = SqliteCache::open(&newer, SqliteConfig::default()).await.unwrap_err();
     assert!(
         error.to_string().contains("expected version 1 of its format, got version 99"),
         "{error}"
@@ -49,11 +49,11 @@ async fn files_that_are_no_caches_are_refused_and_left_alone() {
     assert!(refused(folder.path().join("").as_path()).await.contains("cannot be opened"));
 
     let missing = folder.path().join("missing");
-    let error = DiskCache::open_existing(&missing, DiskCacheConfig::default()).await.unwrap_err();
+    let error = SqliteCache::open_existing(&missing, SqliteConfig::default()).await.unwrap_err();
     assert!(error.to_string().contains("found no file of this name"), "{error}");
     assert!(!missing.exists());
     std::fs::write(&missing, "").unwrap();
-    let error = DiskCache::open_existing(&missing, DiskCacheConfig::default()).await.unwrap_err();
+    let error = SqliteCache::open_existing(&missing, SqliteConfig::default()).await.unwrap_err();
     assert!(error.to_string().contains("got an empty one"), "{error}");
 }
 

@@ -22,10 +22,10 @@ use textgrad_core::{EngineError, Response};
 
 use self::database::{Database, Open, explain, wrong};
 pub use self::entry::{
-    DiskCacheConfig, DiskCacheInfo, DiskCacheStats, DiskEntry, DiskFilter, DiskRemoved, DiskStored,
+    CacheEntry, CacheFilter, CachedCall, RemovedEntries, SqliteConfig, SqliteInfo, SqliteStats,
 };
 use self::query::{Found, New};
-use self::worker::{Job, Reader, Writer};
+use self::worker::{Failure, Job, Worker};
 use super::cache::{CacheKey, CacheLayer, CacheStore, Counts};
 
 /// A cache in one file, for this process, later ones and concurrent ones; see [`CacheLayer`] for what is cached.
@@ -34,24 +34,24 @@ use super::cache::{CacheKey, CacheLayer, CacheStore, Counts};
 /// * An answer is handed on when it is in the file, as far as the operating system is concerned: a process
 ///   that is killed loses none that it handed on. A power cut may lose the last ones, but damages nothing.
 /// * A file that fails during a run (full disk, damage) loses no answer either: it is handed on, a warning is
-///   logged (the 1st, 2nd, 4th, 8th, ... time), and [`stats`](DiskCache::stats) counts it.
+///   logged (the 1st, 2nd, 4th, 8th, ... time), and [`stats`](SqliteCache::stats) counts it.
 ///
 /// The file is an SQLite database in WAL mode; while it is in use, and after a process was killed, two more
 /// files of its name stand beside it (`-wal`, `-shm`). They belong to it: move all three, or none. It must not
 /// be on a network file system. It holds answers and, unless
-/// [`keep_requests`](DiskCacheConfig::keep_requests) is off, requests, so it is as confidential as these. Keys
+/// [`keep_requests`](SqliteConfig::keep_requests) is off, requests, so it is as confidential as these. Keys
 /// of servers are not part of a request and so not of it.
 ///
 /// # Examples
 /// ```
 /// use textgrad_core::{Choice, Engine, FinishReason, Message, Purpose, Request, Response, engine_fn};
 /// use textgrad_ops::layer::EngineExt;
-/// use textgrad_ops::store::{DiskCache, DiskCacheConfig};
+/// use textgrad_ops::store::{SqliteCache, SqliteConfig};
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// # let folder = tempfile::tempdir().unwrap();
 /// # let path = folder.path().join("answers.sqlite");
-/// let cache = DiskCache::open(&path, DiskCacheConfig::default()).await?;
+/// let cache = SqliteCache::open(&path, SqliteConfig::default()).await?;
 /// let engine = engine_fn("live", |_| async { Ok(Response::new(vec![Choice::new("hi", FinishReason::Stop)])) })
 ///     .disk_cached(&cache);
 /// let request = Request::new(Purpose::Sample, [Message::user("hello")]);
@@ -60,18 +60,15 @@ use super::cache::{CacheKey, CacheLayer, CacheStore, Counts};
 /// assert_eq!((cache.stats().misses, cache.stats().hits), (1, 1));
 /// # Ok::<(), textgrad_core::EngineError>(()) }).unwrap();
 /// ```
-pub type DiskCache = CacheLayer<SqliteStore>;
+pub type SqliteCache = CacheLayer<SqliteStore>;
 
-impl DiskCache {
+impl SqliteCache {
     /// Opens a file of answers, and begins one if there is none.
     ///
     /// # Errors
     /// [`ErrorKind::Other`](textgrad_core::ErrorKind::Other) if the file is something else, is damaged, is of a
     /// newer version of this library, or cannot be opened, read and written.
-    pub async fn open(
-        path: impl Into<PathBuf>,
-        config: DiskCacheConfig,
-    ) -> Result<Self, EngineError> {
+    pub async fn open(path: impl Into<PathBuf>, config: SqliteConfig) -> Result<Self, EngineError> {
         Self::with(path.into(), config, Open::OrCreate).await
     }
 
@@ -81,12 +78,12 @@ impl DiskCache {
     /// As [`open`](Self::open), and if there is no such file.
     pub async fn open_existing(
         path: impl Into<PathBuf>,
-        config: DiskCacheConfig,
+        config: SqliteConfig,
     ) -> Result<Self, EngineError> {
         Self::with(path.into(), config, Open::Existing).await
     }
 
-    async fn with(path: PathBuf, config: DiskCacheConfig, open: Open) -> Result<Self, EngineError> {
+    async fn with(path: PathBuf, config: SqliteConfig, open: Open) -> Result<Self, EngineError> {
         Ok(Self::over(SqliteStore::open(path, config, open).await?))
     }
 
@@ -98,16 +95,16 @@ impl DiskCache {
 
     /// What the cache did so far, in this process.
     #[must_use]
-    pub fn stats(&self) -> DiskCacheStats {
+    pub fn stats(&self) -> SqliteStats {
         let Counts { hits, shared, misses, not_kept } = self.counts();
-        DiskCacheStats { hits, shared, misses, not_kept, failures: self.store().failures() }
+        SqliteStats { hits, shared, misses, not_kept, failures: self.store().failures() }
     }
 
     /// What the file holds.
     ///
     /// # Errors
     /// If the file cannot be read.
-    pub async fn info(&self) -> Result<DiskCacheInfo, EngineError> {
+    pub async fn info(&self) -> Result<SqliteInfo, EngineError> {
         self.store().call(|database| database.info()).await
     }
 
@@ -124,7 +121,7 @@ impl DiskCache {
     ///
     /// # Errors
     /// If the file cannot be read.
-    pub async fn entries(&self, filter: DiskFilter) -> Result<Vec<DiskEntry>, EngineError> {
+    pub async fn entries(&self, filter: CacheFilter) -> Result<Vec<CacheEntry>, EngineError> {
         self.store().call(move |database| database.entries(&filter)).await
     }
 
@@ -133,7 +130,7 @@ impl DiskCache {
     ///
     /// # Errors
     /// If there is none, if there are several, or if the file cannot be read.
-    pub async fn entry(&self, key: &str) -> Result<DiskStored, EngineError> {
+    pub async fn entry(&self, key: &str) -> Result<CachedCall, EngineError> {
         let key = key.to_ascii_lowercase();
         self.store().stored(key).await
     }
@@ -143,7 +140,7 @@ impl DiskCache {
     ///
     /// # Errors
     /// If the file cannot be written. What was removed before stays removed.
-    pub async fn remove(&self, filter: DiskFilter) -> Result<DiskRemoved, EngineError> {
+    pub async fn remove(&self, filter: CacheFilter) -> Result<RemovedEntries, EngineError> {
         self.store().call(move |database| database.remove(&filter)).await
     }
 
@@ -152,7 +149,7 @@ impl DiskCache {
     ///
     /// # Errors
     /// If the file cannot be written. What was removed before stays removed.
-    pub async fn prune(&self, max_bytes: u64) -> Result<DiskRemoved, EngineError> {
+    pub async fn prune(&self, max_bytes: u64) -> Result<RemovedEntries, EngineError> {
         self.store().call(move |database| database.prune(max_bytes)).await
     }
 
@@ -169,22 +166,25 @@ impl DiskCache {
 /// The fewest digits by which an entry may be named.
 const MIN_PREFIX: usize = 4;
 
-/// Responses in an SQLite file, with the threads that read and write it; see [`DiskCache`].
+/// Responses in an SQLite file, with the threads that read and write it; see [`SqliteCache`].
 #[derive(Debug)]
 pub struct SqliteStore {
     path: Arc<Path>,
-    config: DiskCacheConfig,
-    reader: Reader,
-    writer: Writer,
+    config: SqliteConfig,
+    reader: Worker,
+    writer: Worker,
     failures: AtomicU64,
 }
 
 impl SqliteStore {
-    async fn open(path: PathBuf, config: DiskCacheConfig, open: Open) -> Result<Self, EngineError> {
+    async fn open(path: PathBuf, config: SqliteConfig, open: Open) -> Result<Self, EngineError> {
         let path: Arc<Path> = path.into();
         // The writer first: it is the one to begin a new file.
-        let writer = Writer::start(Arc::clone(&path), config, open).await?;
-        let reader = Reader::start(Arc::clone(&path)).await?;
+        let begin = move |path: &Path| Database::open(path, open);
+        let writer = Worker::start(Arc::clone(&path), config.max_bytes, begin).await?;
+        let begin =
+            |path: &Path| Database::open_reading(path).map_err(|error| explain(path, error));
+        let reader = Worker::start(Arc::clone(&path), config.max_bytes, begin).await?;
         Ok(Self { path, config, reader, writer, failures: AtomicU64::new(0) })
     }
 
@@ -207,7 +207,7 @@ impl SqliteStore {
         }
     }
 
-    async fn stored(&self, prefix: String) -> Result<DiskStored, EngineError> {
+    async fn stored(&self, prefix: String) -> Result<CachedCall, EngineError> {
         let digits = prefix.bytes().all(|byte| byte.is_ascii_hexdigit());
         if !digits || !(MIN_PREFIX..=64).contains(&prefix.len()) {
             let got = textgrad_core::truncate(&prefix, 80);
@@ -238,7 +238,7 @@ impl SqliteStore {
         let response = serde_json::from_str(&texts.response).map_err(unreadable)?;
         let request = texts.request.as_deref().map(serde_json::from_str);
         let request = request.transpose().map_err(unreadable)?;
-        Ok(DiskStored { entry, request, response })
+        Ok(CachedCall { entry, request, response })
     }
 
     /// Counts a failure; the log has the 1st, 2nd, 4th, 8th, ... so that a full disk does not drown it.
@@ -267,7 +267,9 @@ impl SqliteStore {
 
 impl CacheStore for SqliteStore {
     async fn get(&self, key: &CacheKey<'_>) -> Option<Response> {
-        match self.reader.get(key.key.to_string()).await {
+        let digits = key.key.to_string();
+        let found = self.reader.call(move |database| database.get(&digits)).await;
+        match found.ok_or(Failure::Stopped).and_then(|found| Ok(found?)) {
             Ok(found) => self.read(key, &found?),
             Err(error) => {
                 self.failed("the cache cannot be read; the request is made", &error);

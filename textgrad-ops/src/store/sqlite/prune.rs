@@ -3,7 +3,7 @@
 use rusqlite::{Connection, Error, TransactionBehavior, params, params_from_iter};
 
 use super::database::{Database, unsigned};
-use super::entry::{DiskFilter, DiskRemoved};
+use super::entry::{CacheFilter, RemovedEntries};
 use super::query::{conditions, limit};
 
 /// One commit removes at most so many entries: other processes wait meanwhile.
@@ -41,11 +41,11 @@ impl Database {
         Ok(())
     }
 
-    pub(super) fn prune(&mut self, max_bytes: u64) -> Result<DiskRemoved, Error> {
+    pub(super) fn prune(&mut self, max_bytes: u64) -> Result<RemovedEntries, Error> {
         self.giving_back(|store| store.shrink(max_bytes))
     }
 
-    pub(super) fn remove(&mut self, filter: &DiskFilter) -> Result<DiskRemoved, Error> {
+    pub(super) fn remove(&mut self, filter: &CacheFilter) -> Result<RemovedEntries, Error> {
         let (conditions, values) = conditions(filter, (self.clock)());
         self.giving_back(|store| {
             let remove = format!(
@@ -65,7 +65,7 @@ impl Database {
     fn giving_back(
         &mut self,
         remove: impl FnOnce(&mut Self) -> Result<u64, Error>,
-    ) -> Result<DiskRemoved, Error> {
+    ) -> Result<RemovedEntries, Error> {
         let size = |room: Room| room.used + room.free;
         let before = size(self.room()?);
         let entries = remove(self)?;
@@ -76,7 +76,7 @@ impl Database {
         drop(rows);
         drop(give_back);
         self.checkpoint()?;
-        Ok(DiskRemoved { entries, bytes: before.saturating_sub(size(self.room()?)) })
+        Ok(RemovedEntries { entries, bytes: before.saturating_sub(size(self.room()?)) })
     }
 
     /// Removes the entries that were not used for the longest until the file has at most so many bytes, or no

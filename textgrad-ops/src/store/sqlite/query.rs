@@ -7,7 +7,7 @@ use rusqlite::{
 use textgrad_core::{Response, Usage};
 
 use super::database::{Database, VERSION, millis, signed, unsigned};
-use super::entry::{DiskCacheInfo, DiskEntry, DiskFilter};
+use super::entry::{CacheEntry, CacheFilter, SqliteInfo};
 use crate::store::cache::CacheKey;
 
 /// An answer is marked as used when its mark is older, in milliseconds: a minute is fine enough to tell old
@@ -128,7 +128,7 @@ impl Database {
         change.commit()
     }
 
-    pub(super) fn info(&mut self) -> Result<DiskCacheInfo, Error> {
+    pub(super) fn info(&mut self) -> Result<SqliteInfo, Error> {
         let room = self.room()?;
         let sums = "SELECT count(*), min(created), max(created), max(used), total(prompt_tokens), \
                     total(completion_tokens), total(cached_tokens) FROM entries";
@@ -138,7 +138,7 @@ impl Database {
             };
             // `total` never overflows, unlike `sum`, and is exact up to 2^53.
             let tokens = |column| -> Result<_, Error> { Ok(row.get::<_, f64>(column)? as u64) };
-            Ok(DiskCacheInfo {
+            Ok(SqliteInfo {
                 schema: VERSION,
                 entries: unsigned(row.get(0)?),
                 bytes: room.used,
@@ -155,7 +155,7 @@ impl Database {
         })
     }
 
-    pub(super) fn entries(&mut self, filter: &DiskFilter) -> Result<Vec<DiskEntry>, Error> {
+    pub(super) fn entries(&mut self, filter: &CacheFilter) -> Result<Vec<CacheEntry>, Error> {
         let (conditions, values) = conditions(filter, (self.clock)());
         let list = format!(
             "SELECT {COLUMNS} FROM entries e WHERE {conditions} ORDER BY e.used DESC, e.id DESC LIMIT {}",
@@ -166,7 +166,7 @@ impl Database {
     }
 
     /// At most two entries whose keys begin so, with their texts.
-    pub(super) fn stored(&mut self, prefix: &str) -> Result<Vec<(DiskEntry, Texts)>, Error> {
+    pub(super) fn stored(&mut self, prefix: &str) -> Result<Vec<(CacheEntry, Texts)>, Error> {
         // Keys are hexadecimal digits, and `g` is behind all of these.
         let mut find = self.db.prepare_cached(&format!(
             "SELECT {COLUMNS}, t.response, t.request FROM entries e JOIN texts t USING (id) \
@@ -193,14 +193,14 @@ impl Database {
     }
 }
 
-pub(super) fn limit(filter: &DiskFilter) -> i64 {
+pub(super) fn limit(filter: &CacheFilter) -> i64 {
     // SQLite takes a limit below zero as none.
     filter.limit.map_or(-1, signed)
 }
 
 /// A filter as an SQL condition, and its values.
-pub(super) fn conditions(filter: &DiskFilter, at: i64) -> (String, Vec<Value>) {
-    let DiskFilter { engine, model, purpose, unused_for, used_within, limit: _ } = filter;
+pub(super) fn conditions(filter: &CacheFilter, at: i64) -> (String, Vec<Value>) {
+    let CacheFilter { engine, model, purpose, unused_for, used_within, limit: _ } = filter;
     let text = |text: &Option<String>| text.clone().map(Value::Text);
     let before = |age: Option<std::time::Duration>| {
         age.map(|age| Value::Integer(at.saturating_sub(millis(age))))
@@ -222,9 +222,9 @@ pub(super) fn conditions(filter: &DiskFilter, at: i64) -> (String, Vec<Value>) {
     (conditions, values)
 }
 
-fn entry(row: &Row<'_>) -> Result<DiskEntry, Error> {
+fn entry(row: &Row<'_>) -> Result<CacheEntry, Error> {
     let number = |column| -> Result<u64, Error> { Ok(unsigned(row.get(column)?)) };
-    Ok(DiskEntry {
+    Ok(CacheEntry {
         key: row.get(0)?,
         engine: row.get(1)?,
         model: row.get(2)?,

@@ -27,8 +27,8 @@ pub(super) fn place() -> (tempfile::TempDir, PathBuf) {
     (folder, path)
 }
 
-pub(super) async fn open(path: &Path) -> DiskCache {
-    DiskCache::open(path, DiskCacheConfig::default()).await.unwrap()
+pub(super) async fn open(path: &Path) -> SqliteCache {
+    SqliteCache::open(path, SqliteConfig::default()).await.unwrap()
 }
 
 async fn text<E: Engine>(engine: &E, ask: &Request) -> String {
@@ -80,7 +80,7 @@ async fn an_answer_comes_back_as_it_was_when_the_file_is_opened_again() {
     let back = again.complete(&ask).await.unwrap();
     assert_eq!(back, response);
     assert_eq!(serde_json::to_vec(&back).unwrap(), serde_json::to_vec(&response).unwrap());
-    assert_eq!(cache.stats(), DiskCacheStats { hits: 1, ..Default::default() });
+    assert_eq!(cache.stats(), SqliteStats { hits: 1, ..Default::default() });
 
     let stored = cache.entry(&request_key("live", &ask).to_string().to_uppercase()).await.unwrap();
     assert_eq!(stored.request, Some(ask));
@@ -155,8 +155,7 @@ async fn only_whole_answers_are_kept() {
     for _ in 0..2 {
         assert_eq!(engine.complete(&ask).await.unwrap().choices.len(), 2);
     }
-    let stats =
-        DiskCacheStats { hits: 1, misses: bad + 1, not_kept: bad - 1, ..Default::default() };
+    let stats = SqliteStats { hits: 1, misses: bad + 1, not_kept: bad - 1, ..Default::default() };
     assert_eq!(cache.stats(), stats);
     assert_eq!(script.requests().len() as u64, bad + 1);
 }
@@ -266,8 +265,8 @@ async fn an_answer_that_can_not_be_read_is_asked_for_again_and_replaced() {
 #[tokio::test]
 async fn requests_are_left_out_where_they_are_not_wanted() {
     let (_folder, path) = place();
-    let config = DiskCacheConfig::default().keep_requests(false);
-    let cache = DiskCache::open(&path, config).await.unwrap();
+    let config = SqliteConfig::default().keep_requests(false);
+    let cache = SqliteCache::open(&path, config).await.unwrap();
     let engine = ScriptedEngine::new(["answer"]).disk_cached(&cache);
     let ask = request("a secret question");
     assert_eq!(text(&engine, &ask).await, "answer");
@@ -283,8 +282,8 @@ async fn requests_are_left_out_where_they_are_not_wanted() {
 async fn a_file_stays_below_its_bound() {
     let (_folder, path) = place();
     let bound = 400_000;
-    let config = DiskCacheConfig::default().max_bytes(bound);
-    let cache = DiskCache::open(&path, config).await.unwrap();
+    let config = SqliteConfig::default().max_bytes(bound);
+    let cache = SqliteCache::open(&path, config).await.unwrap();
     let (engine, _) = counting("e");
     let engine = engine.disk_cached(&cache);
     for question in 0..100 {

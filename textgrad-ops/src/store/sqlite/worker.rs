@@ -13,9 +13,8 @@ use textgrad_core::EngineError;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
 
-use super::database::{Database, Open, explain, wrong};
-use super::entry::DiskCacheConfig;
-use super::query::{Found, New};
+use super::database::{Database, wrong};
+use super::query::New;
 
 /// One commit takes in at most so many inserts.
 const BATCH: usize = 256;
@@ -35,79 +34,46 @@ impl From<Error> for Failure {
     }
 }
 
-type Answer<T> = oneshot::Sender<Result<T, Failure>>;
+type Answer = oneshot::Sender<Result<(), Failure>>;
 
 pub(super) enum Job {
     /// Keep an answer.
-    Put(Box<New>, Answer<()>),
+    Put(Box<New>, Answer),
     /// An answer was used.
     Touch(String),
     /// Anything else, after what was queued before it.
     Call(Box<dyn FnOnce(&mut Database) + Send>),
 }
 
-/// Starts a thread that opens the file and then serves; returns the result of the opening.
-async fn start(
-    path: Arc<Path>,
-    open: impl FnOnce(&Path) -> Result<Database, EngineError> + Send + 'static,
-    serve: impl FnOnce(Database) + Send + 'static,
-) -> Result<(), EngineError> {
-    let (say, opened) = oneshot::channel();
-    let of_thread = Arc::clone(&path);
-    let run = move || match open(&of_thread) {
-        Ok(store) => {
-            // Where nobody waits any more there is nobody to serve either.
-            if say.send(Ok(())).is_ok() {
-                serve(store);
-            }
-        }
-        Err(error) => {
-            let _ = say.send(Err(error));
-        }
-    };
-    let thread = std::thread::Builder::new().name("textgrad-cache".to_owned()).spawn(run);
-    thread.map_err(|error| wrong(&path, "no thread can be started for it").with_source(error))?;
-    opened.await.map_err(|_| wrong(&path, "the thread that opens it has stopped"))?
-}
-
-/// Looks answers up.
+/// A thread with an open file. Jobs are done in the order in which they are queued.
 #[derive(Debug)]
-pub(super) struct Reader(UnboundedSender<(String, Answer<Option<Found>>)>);
+pub(super) struct Worker(UnboundedSender<Job>);
 
-impl Reader {
-    pub(super) async fn start(path: Arc<Path>) -> Result<Self, EngineError> {
-        let (send, mut queue) = mpsc::unbounded_channel::<(String, Answer<Option<Found>>)>();
-        let open = |path: &Path| Database::open_reading(path).map_err(|error| explain(path, error));
-        start(path, open, move |mut store| {
-            while let Some((key, answer)) = queue.blocking_recv() {
-                // Nobody waits any more where the caller went away.
-                let _ = answer.send(store.get(&key).map_err(Failure::from));
-            }
-        })
-        .await?;
-        Ok(Self(send))
-    }
-
-    pub(super) async fn get(&self, key: String) -> Result<Option<Found>, Failure> {
-        let (answer, found) = oneshot::channel();
-        self.0.send((key, answer)).map_err(|_| Failure::Stopped)?;
-        found.await.map_err(|_| Failure::Stopped)?
-    }
-}
-
-/// Keeps answers, and does all that is done now and then.
-#[derive(Debug)]
-pub(super) struct Writer(UnboundedSender<Job>);
-
-impl Writer {
+impl Worker {
+    /// Starts a thread that opens the file; returns when it is open.
     pub(super) async fn start(
         path: Arc<Path>,
-        config: DiskCacheConfig,
-        open: Open,
+        max_bytes: u64,
+        open: impl FnOnce(&Path) -> Result<Database, EngineError> + Send + 'static,
     ) -> Result<Self, EngineError> {
         let (send, queue) = mpsc::unbounded_channel();
-        let open = move |path: &Path| Database::open(path, open);
-        start(path, open, move |store| serve(store, queue, config.max_bytes)).await?;
+        let (say, opened) = oneshot::channel();
+        let of_thread = Arc::clone(&path);
+        let run = move || match open(&of_thread) {
+            Ok(store) => {
+                // Where nobody waits any more there is nobody to serve either.
+                if say.send(Ok(())).is_ok() {
+                    serve(store, queue, max_bytes);
+                }
+            }
+            Err(error) => {
+                let _ = say.send(Err(error));
+            }
+        };
+        let thread = std::thread::Builder::new().name("textgrad-cache".to_owned()).spawn(run);
+        thread
+            .map_err(|error| wrong(&path, "no thread can be started for it").with_source(error))?;
+        opened.await.map_err(|_| wrong(&path, "the thread that opens it has stopped"))??;
         Ok(Self(send))
     }
 
@@ -124,12 +90,14 @@ impl Writer {
         written.await.map_err(|_| Failure::Stopped)?
     }
 
+    /// Runs something over the file; `None` if the thread has stopped.
     pub(super) async fn call<T: Send + 'static>(
         &self,
         run: impl FnOnce(&mut Database) -> T + Send + 'static,
     ) -> Option<T> {
         let (answer, done) = oneshot::channel();
         let job = Job::Call(Box::new(move |store| {
+            // Nobody waits any more where the caller went away.
             let _ = answer.send(run(store));
         }));
         if !self.send(job) {
@@ -163,7 +131,7 @@ fn serve(mut store: Database, mut queue: UnboundedReceiver<Job>, max_bytes: u64)
 /// What one commit takes in.
 #[derive(Default)]
 struct Batch {
-    puts: Vec<(Box<New>, Answer<()>)>,
+    puts: Vec<(Box<New>, Answer)>,
     touched: Vec<String>,
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use derive_setters::Setters;
 use serde_json::{Map, Value as Json};
 
 use super::Example;
@@ -24,54 +25,31 @@ use crate::util::json::type_name;
 /// assert_eq!(example.field("question"), Some("1, 2 or 3?"));
 /// # Ok::<(), textgrad_ops::Error>(())
 /// ```
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[must_use]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Setters)]
+#[setters(into, strip_option)]
 pub struct Mapping {
+    /// Where the id stands. Without it, examples are numbered from 1 in the order of the file.
     id: Option<String>,
+    #[setters(skip)]
     fields: Vec<(String, String)>,
+    /// Where the answers to choose from stand: a list of texts.
     choices: Option<String>,
+    /// Where the path of the image stands. It may be missing in a record, or empty.
     image: Option<String>,
+    /// Where the expected answer stands.
     expected: Option<String>,
 }
 
 impl Mapping {
     /// Nothing is mapped: every text is a field under its own name, examples are numbered from 1.
-    #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Where the id stands. Without it, examples are numbered from 1 in the order of the file.
-    #[must_use]
-    pub fn id(mut self, name: impl Into<String>) -> Self {
-        self.id = Some(name.into());
-        self
-    }
-
     /// A field of the examples, and what it is called in the file.
-    #[must_use]
     pub fn field(mut self, field: impl Into<String>, name: impl Into<String>) -> Self {
         self.fields.push((field.into(), name.into()));
-        self
-    }
-
-    /// Where the answers to choose from stand: a list of texts.
-    #[must_use]
-    pub fn choices(mut self, name: impl Into<String>) -> Self {
-        self.choices = Some(name.into());
-        self
-    }
-
-    /// Where the path of the image stands. It may be missing in a record, or empty.
-    #[must_use]
-    pub fn image(mut self, name: impl Into<String>) -> Self {
-        self.image = Some(name.into());
-        self
-    }
-
-    /// Where the expected answer stands.
-    #[must_use]
-    pub fn expected(mut self, name: impl Into<String>) -> Self {
-        self.expected = Some(name.into());
         self
     }
 

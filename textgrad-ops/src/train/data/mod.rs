@@ -1,6 +1,5 @@
 //! Data sets: reading, shuffling, splitting, minibatches.
 
-mod batches;
 mod benchmark;
 mod mapping;
 mod read;
@@ -13,11 +12,10 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use textgrad_core::truncate;
 
-pub use self::batches::Batches;
 pub use self::benchmark::Benchmark;
 pub use self::mapping::Mapping;
 pub use self::read::DataFormat;
-pub use self::split::Split;
+pub use self::split::{Batches, Split};
 use crate::error::Error;
 use crate::score::Example;
 
@@ -143,16 +141,13 @@ impl fmt::Debug for Dataset {
 }
 
 /// Collects what could be read of a file, or what could not.
+#[derive(Default)]
 struct Problems {
     first: Option<(String, String)>,
     count: usize,
 }
 
 impl Problems {
-    fn new() -> Self {
-        Self { first: None, count: 0 }
-    }
-
     /// Keeps the value, or takes note of why there is none.
     fn take<T>(&mut self, place: impl FnOnce() -> String, read: Result<T, String>) -> Option<T> {
         match read {

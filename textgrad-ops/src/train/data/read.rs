@@ -69,7 +69,7 @@ impl Dataset {
         text: &str,
         mapping: &Mapping,
     ) -> Result<Self, Error> {
-        let mut problems = Problems::new();
+        let mut problems = Problems::default();
         let records = records(format, name, text, &mut problems)?;
         let examples: Vec<_> = (1..)
             .zip(records)
@@ -115,17 +115,23 @@ pub(super) fn records(
     let text = without_mark(text);
     match format {
         DataFormat::Jsonl => Ok(json_lines(name, text, problems)),
-        DataFormat::Json => match serde_json::from_str(text) {
-            Ok(Json::Array(items)) => {
-                let place = |item| format!("{name}, item {item}");
-                Ok((1..).map(place).zip(items).collect())
-            }
-            Ok(other) => {
-                Err(wrong(name, format!("expected a JSON list, got {}", type_name(&other))))
-            }
-            Err(error) => Err(wrong(name, format!("expected a JSON list: {error}"))),
-        },
+        DataFormat::Json => json_list(name, serde_json::from_str(text), "a JSON list"),
         DataFormat::Csv => table(name, text, problems),
+    }
+}
+
+/// The items of a JSON list with their places.
+pub(super) fn json_list(
+    name: &str,
+    parsed: serde_json::Result<Json>,
+    expected: &str,
+) -> Result<Vec<(String, Json)>, Error> {
+    match parsed {
+        Ok(Json::Array(items)) => {
+            Ok((1..).map(|item| format!("{name}, item {item}")).zip(items).collect())
+        }
+        Ok(other) => Err(wrong(name, format!("expected {expected}, got {}", type_name(&other)))),
+        Err(error) => Err(wrong(name, format!("expected {expected}: {error}"))),
     }
 }
 

@@ -1,26 +1,29 @@
 //! The training loop.
 
-mod builder;
 mod state;
 mod step;
+mod train;
 mod work;
 
 use std::fmt;
-use std::time::Instant;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
 
-use serde_json::json;
-use textgrad_core::Usage;
+use derive_setters::Setters;
+use serde::Serialize;
+use serde_json::{Map, Value as Json, json};
+use textgrad_core::{Engine, Layout, Reduce, Seed};
 
-use self::builder::Place;
-pub use self::builder::{Acceptance, TrainerBuilder};
-use self::state::State;
-use self::work::StepError;
-use super::data::Batches;
-use super::observe::{Phase, TrainEvent};
-use super::record::{Baseline, Cost, EndReason, HistoryRecord, StepRecord, TrainFailure, Training};
-use super::run::{Folder, Saved};
+use super::data::{Batches, Dataset};
+use super::observe::TrainObserver;
+use super::program::{ExampleLoss, Program};
+use super::run::SCHEMA;
+use crate::CancellationToken;
 use crate::error::Error;
-use crate::layer::MeterSnapshot;
+use crate::layer::Meter;
+use crate::optim::Optimizer;
+use crate::score::Scorer;
 
 /// Improves the texts of a program, minibatch by minibatch.
 ///
@@ -108,6 +111,7 @@ use crate::layer::MeterSnapshot;
 /// assert_eq!(training.best.get("system"), Some("Answer in capitals."));
 /// # Ok::<(), textgrad_ops::Error>(()) }).unwrap();
 /// ```
+#[derive(Debug)]
 pub struct Trainer {
     settings: TrainerBuilder,
     batches: Batches,
@@ -115,230 +119,260 @@ pub struct Trainer {
     steps: usize,
 }
 
+/// Which new texts are kept, by their score on the validation set.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Acceptance {
+    /// Those that are not worse than the texts they would replace. TextGrad does the same: it takes a step
+    /// back if the score has fallen.
+    #[default]
+    NotWorse,
+    /// Those that are better.
+    Better,
+    /// All. The best texts are remembered nevertheless.
+    Always,
+}
+
+/// Where a run is kept.
+#[derive(Debug)]
+enum Place {
+    Create(PathBuf),
+    Resume(PathBuf),
+}
+
+/// Settings of a [`Trainer`].
+#[must_use = "a builder does nothing until it builds"]
+#[derive(Debug, Setters)]
+#[setters(strip_option)]
+pub struct TrainerBuilder {
+    #[setters(skip)]
+    program: Arc<dyn Program>,
+    #[setters(skip)]
+    loss: Arc<dyn ExampleLoss>,
+    #[setters(skip)]
+    optimizer: Arc<dyn Optimizer>,
+    #[setters(skip)]
+    train: Dataset,
+    /// Measures new texts on these examples, selects the best [candidate](Optimizer::candidates), and reverts
+    /// texts that are not [good enough](Self::acceptance). Without a validation set every step is kept.
+    validation: Option<Dataset>,
+    /// Measures the best texts on these examples at the end.
+    test: Option<Dataset>,
+    /// What measures predictions; needed for validation, test and [`errors_only`](Self::errors_only).
+    evaluator: Option<Arc<dyn Scorer>>,
+    /// Examples in a minibatch, from 1 on; default: [`Trainer::DEFAULT_BATCH_SIZE`].
+    batch_size: usize,
+    /// Whether the last minibatch of an epoch is left out if it is not full.
+    drop_last: bool,
+    /// How often the training set is gone through, from 1 on; default: [`Trainer::DEFAULT_EPOCHS`].
+    epochs: usize,
+    /// Makes at most so many steps in an epoch, from 1 on. TextGrad's script makes 4.
+    steps_per_epoch: Option<usize>,
+    /// From which the order of the examples and the seeds of all requests are derived; default: 0.
+    seed: Seed,
+    /// Which new texts are kept; default: [`Acceptance::NotWorse`].
+    acceptance: Acceptance,
+    /// Ends when the best validation score has not risen for so many steps, from 1 on.
+    patience: Option<usize>,
+    /// Ends when the validation score is at least this.
+    target: Option<f64>,
+    /// Evaluates the predictions of a minibatch, and asks the objective and for feedback only about those
+    /// that are not right: that failed, or score less than 1.
+    errors_only: bool,
+    /// The score of an example on which the program or the evaluator fails; default: 0. One on
+    /// which an engine fails has no score; see [`Trainer`].
+    failure_score: f64,
+    /// Whether the test set is measured before the first step and after each one too. Nothing depends on
+    /// what comes out.
+    test_each_step: bool,
+    /// Merges the feedback of a minibatch on each text; see [`aggregate`](crate::aggregate). Without it the
+    /// optimizer is shown all of it.
+    reduction: Option<Arc<dyn Reduce>>,
+    /// How requests for feedback show the call that they are about.
+    layout: Layout,
+    /// Asks this engine for all feedback, instead of each op's own.
+    feedback_engine: Option<Arc<dyn Engine>>,
+    /// Is told what happens.
+    observer: Option<Arc<dyn TrainObserver>>,
+    #[setters(skip)]
+    meter: Option<Meter>,
+    #[setters(skip)]
+    stop: CancellationToken,
+    #[setters(skip)]
+    place: Option<Place>,
+    #[setters(skip)]
+    more: Map<String, Json>,
+}
+
 impl Trainer {
-    /// How many steps it makes at most.
-    #[must_use]
-    pub fn steps(&self) -> usize {
-        self.steps
+    /// Default examples in a minibatch, as in TextGrad's script for prompt optimization.
+    pub const DEFAULT_BATCH_SIZE: usize = 3;
+
+    /// Default epochs, as in TextGrad's script for prompt optimization.
+    pub const DEFAULT_EPOCHS: usize = 3;
+
+    /// Trains the parameters of `program` on the examples of `train`, by an objective for each prediction.
+    pub fn builder(
+        program: Arc<dyn Program>,
+        loss: Arc<dyn ExampleLoss>,
+        optimizer: Arc<dyn Optimizer>,
+        train: Dataset,
+    ) -> TrainerBuilder {
+        TrainerBuilder {
+            program,
+            loss,
+            optimizer,
+            train,
+            validation: None,
+            test: None,
+            evaluator: None,
+            batch_size: Self::DEFAULT_BATCH_SIZE,
+            drop_last: false,
+            epochs: Self::DEFAULT_EPOCHS,
+            steps_per_epoch: None,
+            seed: Seed::new(0),
+            acceptance: Acceptance::default(),
+            patience: None,
+            target: None,
+            errors_only: false,
+            failure_score: 0.0,
+            test_each_step: false,
+            reduction: None,
+            layout: Layout::default(),
+            feedback_engine: None,
+            meter: None,
+            observer: None,
+            stop: CancellationToken::new(),
+            place: None,
+            more: Map::new(),
+        }
+    }
+}
+
+impl TrainerBuilder {
+    /// Where the engines of the training count their calls, for the costs in the history.
+    pub fn meter(mut self, meter: &Meter) -> Self {
+        self.meter = Some(meter.clone());
+        self
     }
 
-    /// Trains. At the end the program holds the best texts.
-    ///
-    /// Cancel safe: dropping the future puts the texts back that held before the step under way. (A file that
-    /// is being written is finished in the background, so the folder may be locked for a moment longer.)
+    /// Cancellation: the training ends before its next step. A step during which calls failed because of
+    /// it is as if it had not begun.
+    pub fn stop(mut self, stop: &CancellationToken) -> Self {
+        self.stop = stop.clone();
+        self
+    }
+
+    /// Keeps the run in this folder, which must not hold one.
+    pub fn create(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.place = Some(Place::Create(folder.into()));
+        self
+    }
+
+    /// Continues the run in this folder, which must have been begun with the same settings, data and first
+    /// texts.
+    pub fn resume(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.place = Some(Place::Resume(folder.into()));
+        self
+    }
+
+    /// A setting that the training does not know of, such as a model or an optimizer's: a run is not resumed
+    /// with another one.
+    pub fn setting(mut self, name: impl Into<String>, value: impl Into<Json>) -> Self {
+        self.more.insert(name.into(), value.into());
+        self
+    }
+
+    /// The trainer.
     ///
     /// # Errors
-    /// A [`TrainFailure`] with what there was by then: all examples of a minibatch or a set failed,
-    /// an engine failed on some of a set, the program depends on no parameter, or the run folder cannot be
-    /// used. Where a file cannot be written, as
-    /// on a full disk, the folder is left as it was after the last step that could be, and can be resumed.
-    pub async fn run(&self) -> Result<Training, TrainFailure> {
-        let begun = self.begin().await;
-        let (folder, mut state, mut history) =
-            begun.map_err(|error| TrainFailure { error, so_far: None })?;
-        self.tell(&TrainEvent::Began { steps: self.steps, finished: state.steps });
-        let outcome = self.train(&mut state, folder.as_ref(), &mut history).await;
-        let (ended, error) = match outcome {
-            Ok(ended) | Err(StepError::Ended(ended)) => (Some(ended), None),
-            Err(StepError::Failed(error)) => (None, Some(error)),
+    /// [`Error::Setting`] if a number is out of range or something lacks what it needs, [`Error::Data`] if a
+    /// set is empty, [`Error::Core`] if a name in the program makes no path.
+    pub fn build(self) -> Result<Trainer, Error> {
+        let wrong = |setting, expected, got: &dyn fmt::Display| Error::Setting {
+            setting,
+            expected,
+            got: got.to_string(),
         };
-        let finished = self.finish(&mut state, folder.as_ref(), history, ended).await;
-        self.tell(&TrainEvent::Ended {
-            ended: finished.as_ref().ok().and_then(|(training, _)| training.ended),
-        });
-        match (finished, error) {
-            (Err(error), _) => Err(TrainFailure { error, so_far: None }),
-            (Ok((training, later)), first) => match first.or(later) {
-                None => Ok(training),
-                Some(error) => Err(TrainFailure { error, so_far: Some(Box::new(training)) }),
+        let Some(size) = NonZeroUsize::new(self.batch_size) else {
+            return Err(wrong("batch_size", "1 or more", &0));
+        };
+        for (setting, value) in [
+            ("epochs", Some(self.epochs)),
+            ("steps_per_epoch", self.steps_per_epoch),
+            ("patience", self.patience),
+        ] {
+            if value == Some(0) {
+                return Err(wrong(setting, "1 or more", &0));
+            }
+        }
+        for (setting, value) in
+            [("target", self.target), ("failure_score", Some(self.failure_score))]
+        {
+            if let Some(value) = value.filter(|value| !value.is_finite()) {
+                return Err(wrong(setting, "a finite number", &value));
+            }
+        }
+        let needs_validation = [
+            ("patience", self.patience.is_some()),
+            ("target", self.target.is_some()),
+            ("acceptance", self.acceptance != Acceptance::NotWorse),
+            // Candidates are selected by their validation score.
+            ("candidates", self.optimizer.candidates() > 1),
+        ];
+        if let (None, Some((setting, _))) =
+            (&self.validation, needs_validation.into_iter().find(|(_, set)| *set))
+        {
+            return Err(wrong(setting, "a validation set beside it", &"none"));
+        }
+        let sets = [Some(&self.train), self.validation.as_ref(), self.test.as_ref()];
+        if let Some(empty) = sets.into_iter().flatten().find(|set| set.is_empty()) {
+            let (place, reason) =
+                (empty.name().to_owned(), "expected at least one example, got none");
+            return Err(Error::Data { place, reason: reason.to_owned(), bad: 1 });
+        }
+        let evaluates = self.validation.is_some() || self.test.is_some() || self.errors_only;
+        if evaluates && self.evaluator.is_none() {
+            let expected = "one for the validation set, the test set or errors_only";
+            return Err(wrong("evaluator", expected, &"none"));
+        }
+        if self.program.parameters()?.is_empty() {
+            return Err(wrong("program", "at least one parameter", &"none"));
+        }
+        let batches = Batches::new(self.train.len(), size, self.seed).drop_last(self.drop_last);
+        let per_epoch = batches.per_epoch().min(self.steps_per_epoch.unwrap_or(usize::MAX));
+        let steps = per_epoch.saturating_mul(self.epochs);
+        Ok(Trainer { settings: self, batches, per_epoch, steps })
+    }
+
+    /// What a run must have in common with the one that it continues.
+    pub(super) fn config(&self) -> Result<Json, Error> {
+        let data = |set: &Dataset| json!({ "examples": set.len(), "sha256": set.sha256() });
+        Ok(json!({
+            "schema": SCHEMA,
+            "seed": self.seed,
+            "batch_size": self.batch_size,
+            "drop_last": self.drop_last,
+            "epochs": self.epochs,
+            "steps_per_epoch": self.steps_per_epoch,
+            "acceptance": self.acceptance,
+            "patience": self.patience,
+            "target": self.target,
+            "errors_only": self.errors_only,
+            "failure_score": self.failure_score,
+            "test_each_step": self.test_each_step,
+            "evaluator": self.evaluator.as_ref().map(|evaluator| evaluator.name()),
+            "reduction": self.reduction.as_ref().map(|reduction| reduction.name()),
+            "layout": format!("{:?}", self.layout).to_lowercase(),
+            "feedback_engine": self.feedback_engine.as_ref().map(|engine| engine.name()),
+            "data": {
+                "train": data(&self.train),
+                "validation": self.validation.as_ref().map(data),
+                "test": self.test.as_ref().map(data),
             },
-        }
-    }
-
-    /// Opens the run folder and takes up what is in it.
-    async fn begin(&self) -> Result<(Option<Folder>, State, Vec<HistoryRecord>), Error> {
-        let new = State::new(&self.settings)?;
-        let (folder, saved) = match &self.settings.place {
-            None => (None, None),
-            Some(Place::Create(path)) => {
-                (Some(Folder::create(path, self.settings.config()?).await?), None)
-            }
-            Some(Place::Resume(path)) => {
-                let config = self.settings.config()?;
-                let (folder, saved) =
-                    Folder::resume(path, config, |state: &State| state.steps).await?;
-                (Some(folder), saved)
-            }
-        };
-        match saved {
-            None => Ok((folder, new, Vec::new())),
-            Some(Saved { checkpoint, history }) => {
-                checkpoint.restore(&self.settings)?;
-                Ok((folder, checkpoint, history))
-            }
-        }
-    }
-
-    async fn train(
-        &self,
-        state: &mut State,
-        folder: Option<&Folder>,
-        history: &mut Vec<HistoryRecord>,
-    ) -> Result<EndReason, StepError> {
-        if history.is_empty() {
-            if self.settings.stop.is_cancelled() {
-                return Ok(EndReason::Stopped);
-            }
-            let baseline = self.baseline(state).await?;
-            self.save(state, folder, HistoryRecord::Baseline(baseline), history).await?;
-        }
-        loop {
-            if let Some(ended) = self.ended(state) {
-                return Ok(ended);
-            }
-            let record = self.step(state).await?;
-            let record = HistoryRecord::Step(Box::new(record));
-            self.save(state, folder, record, history).await?;
-            if let Some(HistoryRecord::Step(record)) = history.last() {
-                self.tell(&TrainEvent::StepDone { record });
-            }
-        }
-    }
-
-    async fn baseline(&self, state: &mut State) -> Result<Baseline, StepError> {
-        let clock = Clock::start(&self.settings);
-        let parameters = self.settings.program.state_dict()?;
-        let validation = match &self.settings.validation {
-            Some(set) => Some(self.measure(state, Phase::Validation, set, &parameters).await?),
-            None => None,
-        };
-        let test = self.test_step(state, &parameters).await?;
-        state.advance(0, &parameters, validation.map(|evaluation| evaluation.score));
-        Ok(Baseline { parameters, validation, test, cost: clock.cost() })
-    }
-
-    async fn save(
-        &self,
-        state: &State,
-        folder: Option<&Folder>,
-        record: HistoryRecord,
-        history: &mut Vec<HistoryRecord>,
-    ) -> Result<(), StepError> {
-        let saved = match folder {
-            Some(folder) => folder.save(&record, state).await,
-            None => Ok(()),
-        };
-        // What was done is told even where it could not be written.
-        history.push(record);
-        Ok(saved?)
-    }
-
-    /// Whether there is nothing more to do.
-    fn ended(&self, state: &State) -> Option<EndReason> {
-        let reached =
-            self.settings.target.zip(state.score).is_some_and(|(target, score)| score >= target);
-        if reached {
-            Some(EndReason::Target)
-        } else if self.settings.patience.is_some_and(|patience| state.stale >= patience) {
-            Some(EndReason::Patience)
-        } else if state.steps >= self.steps {
-            Some(EndReason::Completed)
-        } else if self.settings.stop.is_cancelled() {
-            Some(EndReason::Stopped)
-        } else {
-            None
-        }
-    }
-
-    /// Gives the program its best texts, tests them, and puts everything together.
-    async fn finish(
-        &self,
-        state: &mut State,
-        folder: Option<&Folder>,
-        history: Vec<HistoryRecord>,
-        mut ended: Option<EndReason>,
-    ) -> Result<(Training, Option<Error>), Error> {
-        let best = state.best.clone();
-        self.settings.program.load_state_dict(&best.parameters)?;
-        let (mut test, mut error) = (None, None);
-        let may_ask = !matches!(ended, None | Some(EndReason::Budget | EndReason::Stopped));
-        if let Some(set) = self.settings.test.as_ref().filter(|_| may_ask) {
-            match self.measure(state, Phase::Test, set, &best.parameters).await {
-                Ok(evaluation) => test = Some(evaluation),
-                Err(StepError::Ended(early)) => ended = Some(early),
-                Err(StepError::Failed(failure)) => {
-                    ended = None;
-                    error = Some(failure);
-                }
-            }
-        }
-        if let Some(folder) = folder {
-            // The test of the best texts is paid for once. The parameters in the state are still those of
-            // the last step.
-            let kept = folder.checkpoint(state, state.steps).await;
-            let result = json!({
-                "ended": ended, "step": best.step, "score": best.score, "test": test,
-                "parameters": best.parameters,
-            });
-            if let Err(failure) = kept.and(folder.finish(result).await) {
-                ended = None;
-                error = error.or(Some(failure));
-            }
-        }
-        let (mut baseline, mut steps): (_, Vec<StepRecord>) = (None, Vec::new());
-        for record in history {
-            match record {
-                HistoryRecord::Baseline(record) => baseline = Some(record),
-                HistoryRecord::Step(record) => steps.push(*record),
-            }
-        }
-        let (best, best_step, score) = (best.parameters, best.step, best.score);
-        Ok((Training { best, best_step, score, test, baseline, steps, ended }, error))
-    }
-
-    fn tell(&self, event: &TrainEvent<'_>) {
-        if let Some(observer) = &self.settings.observer {
-            observer.event(event);
-        }
-    }
-}
-
-impl fmt::Debug for Trainer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Trainer")
-            .field("settings", &self.settings)
-            .field("steps", &self.steps)
-            .finish_non_exhaustive()
-    }
-}
-
-/// What something takes, from a moment on.
-struct Clock<'a> {
-    settings: &'a TrainerBuilder,
-    begun: Instant,
-    before: Option<MeterSnapshot>,
-}
-
-impl<'a> Clock<'a> {
-    fn start(settings: &'a TrainerBuilder) -> Self {
-        let before = settings.meter.as_ref().map(|meter| meter.snapshot());
-        Self { settings, begun: Instant::now(), before }
-    }
-
-    fn cost(self) -> Cost {
-        let now = self.settings.meter.as_ref().map(|meter| meter.snapshot());
-        let both = self.before.zip(now);
-        Cost {
-            seconds: self.begun.elapsed().as_secs_f64(),
-            requests: both.as_ref().map(|(then, now)| now.requests.saturating_sub(then.requests)),
-            usage: both.map(|(then, now)| {
-                let since = |of: fn(Usage) -> u64| of(now.usage).saturating_sub(of(then.usage));
-                Usage {
-                    prompt_tokens: since(|usage| usage.prompt_tokens),
-                    completion_tokens: since(|usage| usage.completion_tokens),
-                    cached_tokens: since(|usage| usage.cached_tokens),
-                }
-            }),
-        }
+            "parameters": self.program.state_dict()?,
+            "more": self.more,
+        }))
     }
 }

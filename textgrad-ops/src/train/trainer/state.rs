@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 use textgrad_core::{ParameterState, StateDict};
 
-use super::builder::TrainerBuilder;
+use super::TrainerBuilder;
 use crate::error::Error;
 use crate::train::hex;
 use crate::train::observe::Phase;

@@ -7,10 +7,10 @@ use textgrad_core::{
     Backward, Error as CoreError, Gradients, Parameter, Seed, StateDict, Variable, describe,
 };
 
-use super::builder::Acceptance;
 use super::state::State;
+use super::train::Clock;
 use super::work::{ExampleResult, StepError, is_budget};
-use super::{Clock, Trainer};
+use super::{Acceptance, Trainer};
 use crate::algebra::{aggregate, sum};
 use crate::error::Error;
 use crate::optim::{Proposal, ProposalOutcome};
@@ -235,7 +235,12 @@ impl Trainer {
             None => None,
         };
         let texts = settings.program.state_dict()?;
-        proposed = changed_texts(&proposed, &texts);
+        // A candidate may have been better than the first.
+        for (name, text) in &mut proposed {
+            if let Some(assigned) = texts.get(name) {
+                assigned.clone_into(text);
+            }
+        }
         let score = validation.map(|evaluation| evaluation.score);
         let unchanged = texts == before;
         let accepted = unchanged || is_accepted(settings.acceptance, score, state.score);
@@ -290,18 +295,6 @@ fn is_accepted(acceptance: Acceptance, new: Option<f64>, old: Option<f64>) -> bo
         Acceptance::Better => new > old,
         Acceptance::Always => true,
     }
-}
-
-/// The proposed texts as they are assigned now.
-fn changed_texts(
-    proposed: &BTreeMap<String, String>,
-    texts: &StateDict,
-) -> BTreeMap<String, String> {
-    let now = |name: &String| texts.get(name).map(str::to_owned);
-    proposed
-        .iter()
-        .map(|(name, text)| (name.clone(), now(name).unwrap_or_else(|| text.clone())))
-        .collect()
 }
 
 /// The new texts by the first names of their parameters.

@@ -8,7 +8,7 @@ use textgrad_core::{
 };
 use textgrad_ops::layer::EngineExt;
 use textgrad_ops::store::request_key;
-use textgrad_ops::store::{DiskCache, DiskCacheConfig};
+use textgrad_ops::store::{SqliteCache, SqliteConfig};
 
 use super::{folder, textgrad};
 
@@ -25,7 +25,7 @@ fn question(index: usize) -> String {
 /// Four samples of one engine, two losses of another, in a file `answers`.
 async fn fill(folder: &Path) {
     let path = folder.join("answers");
-    let cache = DiskCache::open(path, DiskCacheConfig::default()).await.unwrap();
+    let cache = SqliteCache::open(path, SqliteConfig::default()).await.unwrap();
     for index in 0..ANSWERS {
         let (engine, model, purpose) = match index {
             0..4 => ("openai:small", "small-1", Purpose::Sample),

@@ -11,7 +11,7 @@ use textgrad_ops::engine::HttpOptions;
 use textgrad_ops::engine::openai::MaxTokensField;
 use textgrad_ops::engine::preset::{self, EngineBuilder, Preset};
 use textgrad_ops::layer::{EngineExt, Meter, RetryPolicy};
-use textgrad_ops::store::{DiskCache, DiskCacheConfig};
+use textgrad_ops::store::{SqliteCache, SqliteConfig};
 use tpo::{CancellationToken, Error};
 
 use crate::config::Settings;
@@ -25,7 +25,7 @@ pub(crate) struct Layers {
     settings: Settings,
     pub(crate) meter: Meter,
     pub(crate) cancel: CancellationToken,
-    pub(crate) cache: Option<DiskCache>,
+    pub(crate) cache: Option<SqliteCache>,
 }
 
 impl Layers {
@@ -39,7 +39,7 @@ impl Layers {
 
     /// These layers with a cache in a file.
     pub(crate) async fn with_cache(&self, path: &Path) -> Result<Self, Error> {
-        let opened = DiskCache::open(path, DiskCacheConfig::default()).await;
+        let opened = SqliteCache::open(path, SqliteConfig::default()).await;
         Ok(Self { cache: Some(opened.map_err(setup("cache"))?), ..self.clone() })
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value as Json, json};
 use textgrad_ops::layer::MeterSnapshot;
-use textgrad_ops::store::DiskCacheStats;
+use textgrad_ops::store::SqliteStats;
 use tokio::task::JoinHandle;
 use tpo::run::{ResultRecord, RunFolder, RunReport, RunStart};
 use tpo::{BatchProgress, Error};
@@ -105,7 +105,7 @@ impl Bar {
 pub(crate) struct RunSummary<'a> {
     pub(crate) report: &'a RunReport,
     pub(crate) sent: &'a MeterSnapshot,
-    pub(crate) cache: Option<DiskCacheStats>,
+    pub(crate) cache: Option<SqliteStats>,
 }
 
 impl RunSummary<'_> {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use textgrad_ops::store::DiskCache;
+use textgrad_ops::store::SqliteCache;
 use tpo::run::{ResultRecord, Run, RunConfig, RunFolder, RunObserver, RunReport, RunStart};
 use tpo::{CancellationToken, Error, Query};
 
@@ -25,7 +25,7 @@ pub(crate) async fn run(settings: &Settings) -> Result<ExitCode, Error> {
     let summary = output::RunSummary {
         report: &report,
         sent: &context.layers.meter.snapshot(),
-        cache: context.layers.cache.as_ref().map(DiskCache::stats),
+        cache: context.layers.cache.as_ref().map(SqliteCache::stats),
     };
     summary.print(settings.flag("json"))?;
     code(report)

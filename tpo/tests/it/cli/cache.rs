@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde_json::Value;
-use textgrad_ops::store::{DiskCache, DiskCacheConfig, DiskFilter};
+use textgrad_ops::store::{CacheFilter, SqliteCache, SqliteConfig};
 use textgrad_tests::fake_server::{FakeServer, Route};
 
 use super::{Ended, Running, folder, over_http, queries, quiet, read, run, simulation, tpo};
@@ -34,8 +34,8 @@ fn chats(server: &FakeServer) -> u64 {
     server.stats().route(Route::Chat).requests
 }
 
-async fn kept(folder: &Path) -> DiskCache {
-    DiskCache::open_existing(folder.join("answers"), DiskCacheConfig::default()).await.unwrap()
+async fn kept(folder: &Path) -> SqliteCache {
+    SqliteCache::open_existing(folder.join("answers"), SqliteConfig::default()).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -123,7 +123,7 @@ async fn a_journal_does_without_the_cache_and_the_other_way_around() {
     let expected = results(folder.path(), "out");
     // Half of the answers are gone from the cache, and half of the lines from the journal.
     let cache = kept(folder.path()).await;
-    cache.remove(DiskFilter::default().limit(CHATS / 2)).await.unwrap();
+    cache.remove(CacheFilter::default().limit(CHATS / 2)).await.unwrap();
     let journal = folder.path().join("out/journal.jsonl");
     let lines: Vec<String> = read(&journal).lines().map(|line| format!("{line}\n")).collect();
     std::fs::write(&journal, lines[..lines.len() / 2].concat()).unwrap();

@@ -1,6 +1,6 @@
 use textgrad_core::{Choice, FinishReason, Message, Purpose, Request, Response, Usage};
 
-use super::super::entry::DiskFilter;
+use super::super::entry::CacheFilter;
 use super::super::query::New;
 use super::*;
 use crate::store::CacheKey;
@@ -31,7 +31,7 @@ fn filled(store: &mut Database, count: usize) -> Vec<String> {
     (1..=count).map(put).collect()
 }
 
-fn keys(store: &mut Database, filter: DiskFilter) -> Vec<String> {
+fn keys(store: &mut Database, filter: CacheFilter) -> Vec<String> {
     store.entries(&filter).unwrap().into_iter().map(|entry| entry.key).collect()
 }
 
@@ -49,7 +49,7 @@ fn what_was_not_used_for_the_longest_goes_first() {
     assert_eq!(store.info().unwrap().entries, 100, "as large as it may be");
 
     store.keep_below(half).unwrap();
-    let left = keys(&mut store, DiskFilter::default());
+    let left = keys(&mut store, CacheFilter::default());
     let room = store.room().unwrap();
     assert!(room.used <= half / 10 * 9 && room.used > half / 10 * 8, "{room:?} of {half}");
     assert!(room.free > 0, "room for the next answers");
@@ -99,7 +99,7 @@ fn filters_are_all_that_must_hold() {
     let other = new("other", "x", 1);
     store.clock = || 10_000;
     store.write(&[other], &[]).unwrap();
-    let all_of_e = || DiskFilter::default().engine("e");
+    let all_of_e = || CacheFilter::default().engine("e");
     let seconds = Duration::from_secs;
     // At second 10: used 9, 8, 7 and 6 seconds ago.
     for (filter, expected) in [
@@ -112,7 +112,7 @@ fn filters_are_all_that_must_hold() {
         (all_of_e().unused_for(seconds(7)).used_within(seconds(8)), &[2, 1]),
         (all_of_e().limit(1), &[3]),
         (all_of_e().limit(0), &[]),
-        (DiskFilter::default().engine("e' OR 1 --"), &[]),
+        (CacheFilter::default().engine("e' OR 1 --"), &[]),
     ] {
         let expected: Vec<_> = expected.iter().map(|at: &usize| all[*at].clone()).collect();
         assert_eq!(keys(&mut store, filter.clone()), expected, "{filter:?}");
@@ -120,7 +120,7 @@ fn filters_are_all_that_must_hold() {
     let removed = store.remove(&all_of_e().unused_for(seconds(7)).limit(2)).unwrap();
     assert_eq!(removed.entries, 2);
     assert_eq!(keys(&mut store, all_of_e()), [all[3].clone(), all[0].clone()]);
-    assert_eq!(store.remove(&DiskFilter::default()).unwrap().entries, 3);
+    assert_eq!(store.remove(&CacheFilter::default()).unwrap().entries, 3);
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn an_answer_is_marked_as_used_once_a_minute() {
     assert!(store.get(&key).unwrap().unwrap().is_due());
     store.write(&[], std::slice::from_ref(&key)).unwrap();
     assert!(!store.get(&key).unwrap().unwrap().is_due());
-    let entry = store.entries(&DiskFilter::default()).unwrap().remove(0);
+    let entry = store.entries(&CacheFilter::default()).unwrap().remove(0);
     assert_eq!((entry.created, entry.used), (1000, 61_000));
 }
 

@@ -16,14 +16,14 @@ const SIZES: [(&str, u64); 7] = [
 ];
 
 /// An age such as `12h`.
-pub(super) fn age(text: &str) -> Result<Duration, String> {
+pub(crate) fn age(text: &str) -> Result<Duration, String> {
     let seconds = AGES.iter().find_map(|(unit, seconds)| scaled(text, unit, *seconds));
     let wrong = || format!("expected a number with s, m, h, d or w, such as 7d, got {text:?}");
     seconds.map(Duration::from_secs).ok_or_else(wrong)
 }
 
 /// A size such as `500MB`, or in plain bytes.
-pub(super) fn size(text: &str) -> Result<u64, String> {
+pub(crate) fn size(text: &str) -> Result<u64, String> {
     let bytes = SIZES.iter().find_map(|(unit, bytes)| scaled(text, unit, *bytes));
     let wrong = || {
         format!(
@@ -39,14 +39,14 @@ fn scaled(text: &str, unit: &str, factor: u64) -> Option<u64> {
 }
 
 /// In the largest unit of which there are two: `90m` says more than `1h`.
-pub(super) fn show_age(age: Duration) -> String {
+pub(crate) fn show_age(age: Duration) -> String {
     let seconds = age.as_secs();
     let fits = AGES.iter().find(|(unit, length)| *unit != "w" && seconds >= 2 * length);
     let (unit, length) = fits.copied().unwrap_or(("s", 1));
     format!("{}{unit}", seconds / length)
 }
 
-pub(super) fn show_size(bytes: u64) -> String {
+pub(crate) fn show_size(bytes: u64) -> String {
     match SIZES.iter().find(|(unit, factor)| unit.contains('i') && bytes >= *factor) {
         Some((unit, factor)) => format!("{:.1} {unit}", bytes as f64 / *factor as f64),
         None => format!("{bytes} B"),

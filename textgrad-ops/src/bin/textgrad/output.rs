@@ -1,0 +1,85 @@
+//! Standard output, failures and exit codes.
+
+use std::error::Error;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+/// Exit code of work that failed.
+pub(crate) const FAILED: u8 = 1;
+/// Exit code of wrong input, which is also what a wrong command line gives.
+const BAD_INPUT: u8 = 2;
+
+/// Why the program ends before its work is done.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// What it was given cannot be used.
+    Input(Box<dyn Error>),
+    /// What it was to do failed.
+    Work(Box<dyn Error>),
+    /// What it has to say cannot be written.
+    Output(io::Error),
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
+impl Failure {
+    pub(crate) fn input(error: impl Into<Box<dyn Error>>) -> Self {
+        Self::Input(error.into())
+    }
+
+    pub(crate) fn work(error: impl Into<Box<dyn Error>>) -> Self {
+        Self::Work(error.into())
+    }
+
+    /// Says it, and with which code to end.
+    pub(crate) fn report(self) -> ExitCode {
+        let (text, code) = match self {
+            // Whoever reads the output has seen enough, as in `textgrad cache list FILE | head`.
+            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                return ExitCode::SUCCESS;
+            }
+            Self::Output(error) => (format!("standard output: cannot be written: {error}"), FAILED),
+            Self::Work(error) => (textgrad_core::describe(&*error), FAILED),
+            Self::Input(error) => (textgrad_core::describe(&*error), BAD_INPUT),
+        };
+        eprintln!("error: {text}");
+        ExitCode::from(code)
+    }
+}
+
+/// Prints a value as one line of JSON.
+pub(crate) fn print_json(value: &(impl Serialize + ?Sized)) -> Result<(), Failure> {
+    let text = serde_json::to_string(value).map_err(io::Error::other)?;
+    let mut out = io::stdout().lock();
+    writeln!(out, "{text}")?;
+    Ok(out.flush()?)
+}
+
+/// The same text, with what a terminal would obey instead of show written out: `\u{1b}`. Line breaks and tabs
+/// stay.
+pub(crate) fn lines(text: &str) -> String {
+    escaped(text, |c| matches!(c, '\n' | '\t'))
+}
+
+/// The same on one line.
+pub(crate) fn line(text: &str) -> String {
+    escaped(text, |_| false)
+}
+
+fn escaped(text: &str, stays: impl Fn(char) -> bool) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() && !stays(c) {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}
