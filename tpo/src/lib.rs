@@ -80,8 +80,8 @@ pub use self::reward::{
     LikelihoodApi, LikelihoodBuilder, PpoReward, RewardApi,
 };
 pub use self::reward::{
-    Combine, EngineScope, Ensemble, JudgeReward, JudgeRewardBuilder, Member, RewardModel,
-    ScorerReward, reward_fn,
+    Combine, EngineScope, Ensemble, JudgeReward, JudgeRewardBuilder, Member, RewardInfo,
+    RewardModel, ScorerReward, reward_fn,
 };
 pub use self::search::{
     AlignError, Alignment, Candidate, CandidateRecord, Comparison, IterationRecord, PairCx,

@@ -16,9 +16,10 @@
 //! of [`textgrad_ops::prompts`]: that of a pair of
 //! answers by `contrastive_system`, that of one answer by `evaluation_system`.
 
-macro_rules! text {
-    ($name:literal) => {
-        include_str!(concat!("../prompts/", $name, ".hbs"))
+/// A template by its name and the type of its variables.
+macro_rules! template {
+    ($name:literal, $context:ty) => {
+        TemplateSpec::new::<$context>($name, include_str!(concat!("../prompts/", $name, ".hbs")))
     };
 }
 
@@ -119,19 +120,13 @@ impl TemplateContext for CompareContext<'_> {
 pub fn templates() -> Vec<TemplateSpec> {
     let mut templates = textgrad_ops::prompts::templates();
     templates.extend([
-        TemplateSpec::new::<SampleContext<'_>>("sample_system", text!("sample_system")),
-        TemplateSpec::new::<DirectContext<'_>>("direct_feedback", text!("direct_feedback")),
-        TemplateSpec::new::<GradeContext<'_>>(
-            "reward_pointwise_system",
-            text!("reward_pointwise_system"),
-        ),
-        TemplateSpec::new::<GradeContext<'_>>("reward_pointwise", text!("reward_pointwise")),
-        TemplateSpec::new::<CompareContext<'_>>(
-            "reward_pairwise_system",
-            text!("reward_pairwise_system"),
-        ),
-        TemplateSpec::new::<CompareContext<'_>>("reward_pairwise", text!("reward_pairwise")),
-        TemplateSpec::new::<RetryContext>("reward_retry", text!("reward_retry")),
+        template!("sample_system", SampleContext<'_>),
+        template!("direct_feedback", DirectContext<'_>),
+        template!("reward_pointwise_system", GradeContext<'_>),
+        template!("reward_pointwise", GradeContext<'_>),
+        template!("reward_pairwise_system", CompareContext<'_>),
+        template!("reward_pairwise", CompareContext<'_>),
+        template!("reward_retry", RetryContext),
     ]);
     #[cfg(feature = "bench")]
     templates.extend(bench_templates());
@@ -146,13 +141,13 @@ fn bench_templates() -> [TemplateSpec; 7] {
     use crate::bench::math500::MathContext;
     use crate::bench::xstest::RefusalContext;
     [
-        TemplateSpec::new::<GameContext<'_>>("duel_system", text!("duel_system")),
-        TemplateSpec::new::<GameContext<'_>>("duel", text!("duel")),
-        TemplateSpec::new::<PreferenceContext<'_>>("preference_system", text!("preference_system")),
-        TemplateSpec::new::<PreferenceContext<'_>>("preference", text!("preference")),
-        TemplateSpec::new::<RefusalContext<'_>>("refusal_system", text!("refusal_system")),
-        TemplateSpec::new::<RefusalContext<'_>>("refusal", text!("refusal")),
-        TemplateSpec::new::<MathContext<'_>>("math_query", text!("math_query")),
+        template!("duel_system", GameContext<'_>),
+        template!("duel", GameContext<'_>),
+        template!("preference_system", PreferenceContext<'_>),
+        template!("preference", PreferenceContext<'_>),
+        template!("refusal_system", RefusalContext<'_>),
+        template!("refusal", RefusalContext<'_>),
+        template!("math_query", MathContext<'_>),
     ]
 }
 

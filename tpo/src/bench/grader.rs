@@ -107,7 +107,7 @@ impl Grader {
         let session = Session::new(known, CancellationToken::new());
         let texts = dedup(answers.iter().copied());
         let scored = session.score(&session.bind(&self.reward), query, &texts).await;
-        let scored = session.interruption().map_or(scored, Err)?;
+        let scored = session.take_interruption().map_or(scored, Err)?;
         let score = |answer: &&str| {
             let place = texts.iter().position(|text| text == answer);
             place.and_then(|place| scored.get(place)).copied()

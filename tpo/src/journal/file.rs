@@ -11,9 +11,7 @@ use serde_json::Value as Json;
 use textgrad_ops::util::fs::{blocking, try_lock};
 use textgrad_ops::util::jsonl::{Reader, Writer};
 
-use super::Record;
-use super::SCHEMA;
-use super::query::QueryJournal;
+use super::{QueryJournal, Record, SCHEMA};
 use crate::error::Error;
 
 /// An open journal. Only one process can have it open for writing.
@@ -25,10 +23,12 @@ struct JournalInner {
     path: PathBuf,
     /// None where it is only read.
     writer: Option<Writer>,
-    /// Where the records of each query are in the file.
-    spans: HashMap<usize, Vec<RecordSpan>>,
+    spans: Spans,
     config: Json,
 }
+
+/// The records of each query in the file.
+type Spans = HashMap<usize, Vec<RecordSpan>>;
 
 #[derive(Clone, Copy)]
 struct RecordSpan {
@@ -52,7 +52,7 @@ impl Journal {
             })?;
             lock(&file, &path)?;
             begin(&file, &path, &config)?;
-            Ok(Self::open(path, file, HashMap::new(), config))
+            Ok(Self::open(path, Some(file), Spans::new(), config))
         })
         .await
     }
@@ -82,7 +82,7 @@ impl Journal {
                     config
                 }
             };
-            Ok(Self::open(path, file, scan.spans, config))
+            Ok(Self::open(path, Some(file), scan.spans, config))
         })
         .await
     }
@@ -102,18 +102,13 @@ impl Journal {
                 let reason = "expected a record of type run, got no whole line".to_owned();
                 return Err(Error::Journal { path, line: 1, reason });
             };
-            Ok(Self(Arc::new(JournalInner { path, writer: None, spans: scan.spans, config })))
+            Ok(Self::open(path, None, scan.spans, config))
         })
         .await
     }
 
-    fn open(
-        path: PathBuf,
-        file: File,
-        spans: HashMap<usize, Vec<RecordSpan>>,
-        config: Json,
-    ) -> Self {
-        let writer = Some(Writer::new(file));
+    fn open(path: PathBuf, file: Option<File>, spans: Spans, config: Json) -> Self {
+        let writer = file.map(Writer::new);
         Self(Arc::new(JournalInner { path, writer, spans, config }))
     }
 
@@ -122,9 +117,8 @@ impl Journal {
     /// # Errors
     /// [`Error::JournalWrite`] if that cannot be written; the run is as it was then.
     pub(crate) async fn extend(self, config: Json) -> Result<Self, Error> {
-        let record = Record::Extended { config: config.clone() };
         if let Some(writer) = &self.0.writer {
-            let written = writer.write(&record).await;
+            let written = writer.write(&Record::Extended { config: config.clone() }).await;
             written.map_err(|error| Error::JournalWrite { reason: error.to_string() })?;
         }
         let inner = Arc::unwrap_or_clone(self.0);
@@ -146,11 +140,12 @@ impl Journal {
     /// What is known about one query, read from the file.
     pub(crate) async fn query(&self, query: usize) -> Result<QueryJournal, Error> {
         let spans = self.0.spans.get(&query).cloned().unwrap_or_default();
-        let records = if spans.is_empty() {
-            Vec::new()
-        } else {
-            let path = self.0.path.clone();
-            blocking(move || read(&path, &spans)).await?
+        let records = match spans.is_empty() {
+            true => Vec::new(),
+            false => {
+                let path = self.0.path.clone();
+                blocking(move || read(&path, &spans)).await?
+            }
         };
         Ok(QueryJournal::new(query, self.0.writer.clone(), records))
     }
@@ -188,7 +183,7 @@ fn lock(file: &File, path: &Path) -> Result<(), Error> {
 }
 
 struct Scan {
-    spans: HashMap<usize, Vec<RecordSpan>>,
+    spans: Spans,
     /// What the first line says; `None` if there is no whole line.
     config: Option<Json>,
     /// Where the last whole line ends.
@@ -199,7 +194,7 @@ fn scan(file: &File, path: &Path) -> Result<Scan, Error> {
     let damaged =
         |line: usize, reason: String| Error::Journal { path: path.to_owned(), line, reason };
     let mut reader = Reader::new(BufReader::new(file));
-    let mut spans: HashMap<usize, Vec<RecordSpan>> = HashMap::new();
+    let mut spans = Spans::new();
     let mut config = None;
     while let Some(line) = reader.next_line().map_err(Error::io(path, "cannot be read"))? {
         let number = line.number;
@@ -256,12 +251,13 @@ mod tests {
     use textgrad_core::{Choice, FinishReason, Purpose, Response};
 
     use super::*;
+    use crate::journal::StepKey;
 
     fn call(query: usize, key: &str, text: &str) -> Record {
         Record::Call {
             query,
             purpose: Purpose::Sample,
-            key: key.into(),
+            key: StepKey(key.into()),
             response: Response::new(vec![Choice::new(text, FinishReason::Stop)]),
             ms: 1,
         }
@@ -299,7 +295,7 @@ mod tests {
             assert_eq!(journal.known_steps(), 2);
             assert_eq!(journal.config(), &json!({ "n": 5 }));
             let query = journal.query(2).await.unwrap();
-            let known = query.recall_call(&super::super::StepKey::from_text("b".into())).unwrap();
+            let known = query.recall_call(&StepKey("b".into())).unwrap();
             assert_eq!(known.unwrap().choices[0].text, "zwei — “ünïcode”");
             drop((journal, query));
             assert_eq!(std::fs::read(&path).unwrap(), whole);

@@ -20,19 +20,21 @@
 //! when the journal is opened again. Anything else that cannot be read is an error that names the line.
 
 mod file;
-mod query;
 
+use std::collections::{HashMap, VecDeque};
 use std::fmt::Write as _;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
-use textgrad_core::{Purpose, Request, Response};
+use textgrad_core::{EngineError, ErrorKind, Purpose, Request, Response};
 use textgrad_ops::layer::ChoicePart;
 use textgrad_ops::store::request_key;
+use textgrad_ops::util::jsonl::Writer;
 
 pub use self::file::Journal;
-pub(crate) use self::query::QueryJournal;
 use crate::query::Query;
 
 /// The version of the format that is written.
@@ -42,8 +44,8 @@ pub const SCHEMA: u32 = 1;
 ///
 /// It is no step number: a resumed run executes the same code and finds each step by its content. Under other
 /// settings no key matches, which is why a resume compares the settings first.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct StepKey(String);
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct StepKey(String);
 
 impl StepKey {
     pub(crate) fn of_call(engine: &str, request: &Request) -> Self {
@@ -52,7 +54,7 @@ impl StepKey {
 
     /// The key of a part of a request for several choices.
     pub(crate) fn of_choice(engine: &str, request: &Request, part: ChoicePart) -> Self {
-        let call = request_key(engine, request);
+        let Self(call) = Self::of_call(engine, request);
         Self(match part {
             ChoicePart::First => format!("{call}#first"),
             ChoicePart::Single(offset) => format!("{call}#{offset}"),
@@ -63,11 +65,9 @@ impl StepKey {
         Self(digest([model, &query.identity(), answer]))
     }
 
-    pub(crate) fn from_text(text: String) -> Self {
-        Self(text)
-    }
-
-    pub(crate) fn as_str(&self) -> &str {
+    /// The key as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
         &self.0
     }
 }
@@ -100,6 +100,11 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
+/// A duration as records have it.
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// A line of the journal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -124,7 +129,7 @@ pub enum Record {
         /// Why it was made.
         purpose: Purpose,
         /// The request.
-        key: String,
+        key: StepKey,
         /// The response.
         response: Response,
         /// How long it took, in milliseconds.
@@ -135,9 +140,9 @@ pub enum Record {
         /// The index of the query, from 0.
         query: usize,
         /// The key of the call.
-        call: String,
+        call: StepKey,
         /// The key of the part.
-        key: String,
+        key: StepKey,
         /// The response.
         response: Response,
     },
@@ -146,7 +151,7 @@ pub enum Record {
         /// The index of the query, from 0.
         query: usize,
         /// The request.
-        key: String,
+        key: StepKey,
         /// The response.
         score: f64,
         /// How long it took, in milliseconds; for several that were scored together, all of them.
@@ -157,7 +162,7 @@ pub enum Record {
         /// The index of the query, from 0.
         query: usize,
         /// The request.
-        key: String,
+        key: StepKey,
         /// The failure.
         message: String,
     },
@@ -172,5 +177,83 @@ impl Record {
             | Self::Score { query, .. }
             | Self::Failed { query, .. } => Some(*query),
         }
+    }
+}
+
+/// The recorded steps of one query, and the writer of new ones.
+pub(crate) struct QueryJournal {
+    query: usize,
+    writer: Option<Writer>,
+    recorded: Mutex<RecordedSteps>,
+}
+
+/// The same request made twice has two entries, in order.
+#[derive(Default)]
+struct RecordedSteps {
+    calls: HashMap<StepKey, VecDeque<Result<Response, String>>>,
+    /// The parts of calls that are not complete, by call and part.
+    choices: HashMap<StepKey, HashMap<StepKey, Response>>,
+    scores: HashMap<StepKey, f64>,
+}
+
+impl QueryJournal {
+    pub(super) fn new(query: usize, writer: Option<Writer>, records: Vec<Record>) -> Self {
+        let mut recorded = RecordedSteps::default();
+        for record in records {
+            match record {
+                Record::Call { key, response, .. } => {
+                    recorded.choices.remove(&key);
+                    recorded.calls.entry(key).or_default().push_back(Ok(response));
+                }
+                Record::Choice { call, key, response, .. } => {
+                    recorded.choices.entry(call).or_default().insert(key, response);
+                }
+                Record::Score { key, score, .. } => {
+                    recorded.scores.insert(key, score);
+                }
+                Record::Failed { key, message, .. } => {
+                    recorded.calls.entry(key).or_default().push_back(Err(message));
+                }
+                Record::Run { .. } | Record::Extended { .. } => {}
+            }
+        }
+        Self { query, writer, recorded: Mutex::new(recorded) }
+    }
+
+    /// The recorded outcome of a call: its response, or a failure that the search went on after.
+    pub(crate) fn recall_call(&self, key: &StepKey) -> Option<Result<Response, EngineError>> {
+        let recalled = self.recorded().calls.get_mut(key)?.pop_front()?;
+        Some(recalled.map_err(|message| EngineError::new(ErrorKind::Other, message)))
+    }
+
+    /// A part of a call that is not complete.
+    pub(crate) fn recall_choice(&self, call: &StepKey, key: &StepKey) -> Option<Response> {
+        self.recorded().choices.get(call)?.get(key).cloned()
+    }
+
+    pub(crate) fn recall_score(&self, key: &StepKey) -> Option<f64> {
+        self.recorded().scores.get(key).copied()
+    }
+
+    fn recorded(&self) -> MutexGuard<'_, RecordedSteps> {
+        self.recorded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Why nothing more can be written, if that is so.
+    pub(crate) fn failure(&self) -> Option<&str> {
+        self.writer.as_ref()?.failure()
+    }
+
+    /// Writes a step of the query with this index.
+    pub(crate) async fn write(&self, step: impl FnOnce(usize) -> Record) -> Result<(), String> {
+        let record = step(self.query);
+        match &self.writer {
+            Some(writer) => writer.write(&record).await.map_err(|error| error.to_string())?,
+            None => return Err("it is only read".to_owned()),
+        }
+        if let Record::Call { key, .. } = &record {
+            self.recorded().choices.remove(key);
+        }
+        Ok(())
     }
 }

@@ -1,17 +1,16 @@
 //! Several reward models as one.
 
-use std::borrow::Cow;
 use std::collections::HashSet;
-use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use derive_setters::Setters;
 use futures_util::future::join_all;
 use textgrad_core::{EngineError, ErrorKind};
 
 use super::monitor::{ExpectedScores, ScoreMonitor};
-use super::{EngineScope, RewardModel};
+use super::{EngineScope, RewardInfo, RewardModel};
 use crate::error::Error;
 use crate::query::Query;
 
@@ -54,61 +53,49 @@ impl FromStr for Combine {
 }
 
 /// A reward model within an [`Ensemble`].
-#[derive(Clone)]
+#[derive(Debug, Clone, Setters)]
+#[setters(generate = false)]
 pub struct Member {
     model: Arc<dyn RewardModel>,
+    /// How much it counts; greater than 0. Default: 1.
+    #[setters(generate)]
     weight: f64,
     center: f64,
     scale: f64,
 }
 
 impl Member {
-    /// A member of weight 1 whose scores are taken as they are.
+    /// A member whose scores are taken as they are.
     pub fn new(model: impl RewardModel + 'static) -> Self {
         Self { model: Arc::new(model), weight: 1.0, center: 0.0, scale: 1.0 }
-    }
-
-    /// How much it counts; greater than 0.
-    #[must_use]
-    pub fn weight(mut self, weight: f64) -> Self {
-        self.weight = weight;
-        self
     }
 
     /// Its scores count as `(score - center) / scale`, with `scale` not 0. Reward models have scales of their
     /// own, so take the mean and the standard deviation of each over answers like those to be scored; a
     /// negative scale turns a cost into a reward.
     #[must_use]
-    pub fn standardized(mut self, center: f64, scale: f64) -> Self {
-        (self.center, self.scale) = (center, scale);
-        self
+    pub fn standardized(self, center: f64, scale: f64) -> Self {
+        Self { center, scale, ..self }
     }
 
-    fn problem(&self) -> Option<String> {
+    fn is_valid(&self) -> bool {
         let numbers = [self.weight, self.center, self.scale];
-        let fine = numbers.iter().all(|number| number.is_finite())
-            && self.weight > 0.0
-            && self.scale != 0.0;
-        (!fine).then(|| {
-            format!(
-                "weight {}, center {}, scale {} for {}",
-                self.weight,
-                self.center,
-                self.scale,
-                self.model.name()
-            )
-        })
+        numbers.iter().all(|number| number.is_finite()) && self.weight > 0.0 && self.scale != 0.0
     }
-}
 
-impl fmt::Debug for Member {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Member")
-            .field("model", &self.model.name())
-            .field("weight", &self.weight)
-            .field("center", &self.center)
-            .field("scale", &self.scale)
-            .finish()
+    /// The standardized scores of answers.
+    async fn scores(&self, query: &Query, answers: &[&str]) -> Result<Vec<f64>, EngineError> {
+        let scores = self.model.score(query, answers).await?;
+        if scores.len() != answers.len() {
+            let message = format!(
+                "expected {} score(s) from the reward model {:?}, got {}",
+                answers.len(),
+                self.model.name(),
+                scores.len()
+            );
+            return Err(EngineError::new(ErrorKind::BadResponse, message).with_retryable(false));
+        }
+        Ok(scores.into_iter().map(|score| (score - self.center) / self.scale).collect())
     }
 }
 
@@ -127,7 +114,7 @@ impl fmt::Debug for Member {
 /// ```
 #[derive(Debug, Clone)]
 pub struct Ensemble {
-    name: String,
+    info: RewardInfo,
     members: Vec<Member>,
     combine: Combine,
     monitor: ScoreMonitor,
@@ -145,12 +132,15 @@ impl Ensemble {
         if members.is_empty() {
             return config("at least one reward model", "none".to_owned());
         }
-        if let Some(problem) = members.iter().find_map(Member::problem) {
-            return config("finite numbers, weights above 0, scales other than 0", problem);
+        if let Some(invalid) = members.iter().find(|member| !member.is_valid()) {
+            let Member { model, weight, center, scale } = invalid;
+            let got =
+                format!("weight {weight}, center {center}, scale {scale} for {}", model.name());
+            return config("finite numbers, weights above 0, scales other than 0", got);
         }
         let mut known = HashSet::new();
-        let twice = members.iter().map(|member| member.model.identity());
-        if let Some(twice) = twice.into_iter().find(|identity| !known.insert(identity.clone())) {
+        let mut identities = members.iter().map(|member| member.model.identity());
+        if let Some(twice) = identities.find(|identity| !known.insert(*identity)) {
             let expected = "reward models that differ in more than address and weight, so that a journal tells their \
                             scores apart; serve one under another name, or leave it out";
             return config(expected, format!("{twice:?} twice"));
@@ -160,99 +150,86 @@ impl Ensemble {
         {
             return config("a finite lambda of 0 or more", lambda.to_string());
         }
-        let names: Vec<&str> = members.iter().map(|member| member.model.name()).collect();
-        let how = match combine {
-            Combine::Mean => "mean".to_owned(),
-            Combine::Min => "min".to_owned(),
-            Combine::Pessimistic { lambda } => format!("mean-{lambda}sd"),
-        };
-        let name = format!("{how}({})", names.join(", "));
-        Ok(Self { name, members, combine, monitor: ScoreMonitor::new(ExpectedScores::any(ADVICE)) })
+        let info = info(&members, combine);
+        let monitor = ScoreMonitor::new(ExpectedScores::Any, ADVICE);
+        Ok(Self { info, members, combine, monitor })
     }
 
-    fn combined(&self, scores: impl Iterator<Item = f64> + Clone) -> f64 {
-        let weights = || self.members.iter().map(|member| member.weight);
-        let total: f64 = weights().sum();
-        let mean = |values: &mut dyn Iterator<Item = f64>| -> f64 {
-            values.zip(weights()).map(|(value, weight)| value * weight).sum::<f64>() / total
-        };
+    /// One score of those that the members give to an answer.
+    fn combined(&self, scores: &[f64]) -> f64 {
         match self.combine {
             // Not `f64::min`, which overlooks what is not a number.
             Combine::Min => {
+                let scores = scores.iter().copied();
                 scores.reduce(|a, b| if a.is_nan() || a <= b { a } else { b }).unwrap_or(f64::NAN)
             }
-            Combine::Mean => mean(&mut scores.clone()),
+            Combine::Mean => self.mean(scores.iter().copied()),
             Combine::Pessimistic { lambda } => {
-                let center = mean(&mut scores.clone());
-                let variance = mean(&mut scores.map(|score| (score - center).powi(2)));
+                let center = self.mean(scores.iter().copied());
+                let variance = self.mean(scores.iter().map(|score| (score - center).powi(2)));
                 center - lambda * variance.sqrt()
             }
         }
     }
+
+    /// The weighted mean of one value per member.
+    fn mean(&self, values: impl Iterator<Item = f64>) -> f64 {
+        let total: f64 = self.members.iter().map(|member| member.weight).sum();
+        values.zip(&self.members).map(|(value, member)| value * member.weight).sum::<f64>() / total
+    }
+}
+
+fn info(members: &[Member], combine: Combine) -> RewardInfo {
+    let models = || members.iter().map(|member| &member.model);
+    let names: Vec<&str> = models().map(RewardModel::name).collect();
+    let how = match combine {
+        Combine::Mean => "mean".to_owned(),
+        Combine::Min => "min".to_owned(),
+        Combine::Pessimistic { lambda } => format!("mean-{lambda}sd"),
+    };
+    let name = format!("{how}({})", names.join(", "));
+    let identities = members.iter().map(|Member { model, weight, center, scale }| {
+        format!("{weight} * ({} - {center}) / {scale}", model.identity())
+    });
+    let identity = format!("{name}: {}", identities.collect::<Vec<_>>().join("; "));
+    RewardInfo::new(name)
+        .with_identity(identity)
+        // That of the member that takes the fewest.
+        .with_batch(models().map(RewardModel::batch).min().unwrap_or(usize::MAX))
+        .with_simulation(models().any(RewardModel::is_simulation))
+        .with_relative(models().any(RewardModel::is_relative))
 }
 
 #[async_trait]
 impl RewardModel for Ensemble {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn identity(&self) -> Cow<'_, str> {
-        let members = self.members.iter().map(|member| {
-            let Member { model, weight, center, scale } = member;
-            format!("{weight} * ({} - {center}) / {scale}", model.identity())
-        });
-        format!("{}: {}", self.name, members.collect::<Vec<_>>().join("; ")).into()
-    }
-
-    /// That of the member that takes the fewest.
-    fn batch(&self) -> usize {
-        self.members.iter().map(|member| member.model.batch()).min().unwrap_or(usize::MAX)
+    fn info(&self) -> &RewardInfo {
+        &self.info
     }
 
     async fn score(&self, query: &Query, answers: &[&str]) -> Result<Vec<f64>, EngineError> {
-        let asked = self.members.iter().map(|member| member.model.score(query, answers));
-        let mut columns: Vec<Vec<f64>> = Vec::new();
-        for (member, scores) in self.members.iter().zip(join_all(asked).await) {
-            let scores = scores?;
-            if scores.len() != answers.len() {
-                let message = format!(
-                    "expected {} score(s) from the reward model {:?}, got {}",
-                    answers.len(),
-                    member.model.name(),
-                    scores.len()
-                );
-                return Err(EngineError::new(ErrorKind::BadResponse, message).with_retryable(false));
-            }
-            let standardized =
-                scores.into_iter().map(|score| (score - member.center) / member.scale);
-            columns.push(standardized.collect());
-        }
-        let row =
-            |answer: usize| columns.iter().filter_map(move |column| column.get(answer).copied());
-        let scores: Vec<f64> =
-            (0..answers.len()).map(|answer| self.combined(row(answer))).collect();
-        self.monitor.observe(&self.name, query, answers, &scores);
+        let scored = self.members.iter().map(|member| member.scores(query, answers));
+        // All end before the first failure is returned, so that no delivered score is lost.
+        let scored: Result<Vec<Vec<f64>>, EngineError> =
+            join_all(scored).await.into_iter().collect();
+        let by_member = scored?;
+        let combined = |answer: usize| {
+            let scores = by_member.iter().filter_map(|scores| scores.get(answer).copied());
+            self.combined(&scores.collect::<Vec<f64>>())
+        };
+        let scores: Vec<f64> = (0..answers.len()).map(combined).collect();
+        self.monitor.observe(self.name(), query, answers, &scores);
         Ok(scores)
-    }
-
-    fn is_simulation(&self) -> bool {
-        self.members.iter().any(|member| member.model.is_simulation())
-    }
-
-    fn is_relative(&self) -> bool {
-        self.members.iter().any(|member| member.model.is_relative())
     }
 
     /// None if no member asks an engine: the scores of the ensemble are then written down as one.
     fn bind(&self, scope: &dyn EngineScope) -> Option<Arc<dyn RewardModel>> {
-        let seen: Vec<Option<Arc<dyn RewardModel>>> =
+        let bound: Vec<Option<Arc<dyn RewardModel>>> =
             self.members.iter().map(|member| member.model.bind(scope)).collect();
-        if seen.iter().all(Option::is_none) {
+        if bound.iter().all(Option::is_none) {
             return None;
         }
-        let members = self.members.iter().zip(seen).map(|(member, seen)| Member {
-            model: seen.unwrap_or_else(|| scope.reward(&member.model)),
+        let members = self.members.iter().zip(bound).map(|(member, bound)| Member {
+            model: bound.unwrap_or_else(|| scope.reward(&member.model)),
             ..member.clone()
         });
         Some(Arc::new(Self { members: members.collect(), ..self.clone() }))

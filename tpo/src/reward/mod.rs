@@ -1,6 +1,5 @@
 //! Reward models.
 
-use std::fmt;
 mod ensemble;
 #[cfg(feature = "http")]
 mod http;
@@ -13,10 +12,14 @@ mod scorer;
 mod template;
 
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
+#[cfg(feature = "sim")]
+use std::sync::LazyLock;
 
 use async_trait::async_trait;
-use textgrad_core::{Engine, EngineError};
+use derive_setters::Setters;
+use textgrad_core::{Engine, EngineError, Error, ErrorKind, describe};
 #[cfg(feature = "sim")]
 use textgrad_ops::sim;
 
@@ -31,25 +34,69 @@ pub use self::scorer::{ScorerReward, reward_fn};
 pub use self::template::{ChatTemplate, ChatTemplateError};
 use crate::query::Query;
 
+/// The constant properties of a [`RewardModel`]; see [`RewardModel::info`].
+#[derive(Debug, Clone, PartialEq, Eq, Setters)]
+#[setters(prefix = "with_")]
+pub struct RewardInfo {
+    #[setters(skip)]
+    name: Cow<'static, str>,
+    /// Sets the identity: the name and the settings that the name omits. Two reward models of one identity give
+    /// equal scores. Journals keep scores by it. Never a secret. Default: the name.
+    #[setters(into, strip_option)]
+    identity: Option<String>,
+    /// Sets how many answers are scored with one request, at most. What was scored with one request is paid for
+    /// together; a search gives no more than this at a time, and several times at once. Default: no limit.
+    batch: usize,
+    /// Sets whether the scores are simulated. Anything that shows them must say so. Default: false.
+    #[setters(rename = "with_simulation")]
+    is_simulation: bool,
+    /// Sets whether the score of an answer depends on the others that it is scored with. A search then scores its
+    /// whole pool anew whenever answers are added, with one call, whatever the batch is: all scores of a pool
+    /// are those of the last call. Default: false.
+    #[setters(rename = "with_relative")]
+    is_relative: bool,
+}
+
+impl RewardInfo {
+    /// The info of a reward model by a short name for journals and reports. Never a secret.
+    pub fn new(name: impl Into<Cow<'static, str>>) -> Self {
+        let name = name.into();
+        Self { name, identity: None, batch: usize::MAX, is_simulation: false, is_relative: false }
+    }
+}
+
 /// Scores answers to a query. Scores are comparable only within one query and one model.
 ///
 /// # Examples
 /// See [`reward_fn`], a reward model from a function.
 #[async_trait]
 pub trait RewardModel: Send + Sync {
-    /// A short name for journals and reports. Never a secret.
-    fn name(&self) -> &str;
+    /// Name, identity and kind of scores. A reward model around another returns that of the inner one.
+    fn info(&self) -> &RewardInfo;
 
-    /// The name and the settings that the name omits: two reward models of one identity give equal scores.
-    /// Journals keep scores by it. Never a secret.
-    fn identity(&self) -> Cow<'_, str> {
-        Cow::Borrowed(self.name())
+    /// A short name for journals and reports; see [`RewardInfo::new`].
+    fn name(&self) -> &str {
+        &self.info().name
     }
 
-    /// How many answers it scores with one request, at most. What was scored with one request is paid for
-    /// together; a search gives it no more than this at a time, and several times at once.
+    /// The name and the settings that the name omits; see [`RewardInfo::with_identity`].
+    fn identity(&self) -> &str {
+        self.info().identity.as_deref().unwrap_or(self.name())
+    }
+
+    /// How many answers are scored with one request, at most; see [`RewardInfo::with_batch`].
     fn batch(&self) -> usize {
-        usize::MAX
+        self.info().batch
+    }
+
+    /// Whether the scores are simulated; see [`RewardInfo::with_simulation`].
+    fn is_simulation(&self) -> bool {
+        self.info().is_simulation
+    }
+
+    /// Whether scores depend on the answers that are scored together; see [`RewardInfo::with_relative`].
+    fn is_relative(&self) -> bool {
+        self.info().is_relative
     }
 
     /// Scores answers: one finite number per answer, in order; higher is better.
@@ -57,18 +104,6 @@ pub trait RewardModel: Send + Sync {
     /// # Errors
     /// An [`EngineError`] whose kind says what went wrong and whether trying again can help.
     async fn score(&self, query: &Query, answers: &[&str]) -> Result<Vec<f64>, EngineError>;
-
-    /// Whether the scores are simulated. Anything that shows them must say so.
-    fn is_simulation(&self) -> bool {
-        false
-    }
-
-    /// Whether the score of an answer depends on the others that it is scored with. A search then scores its
-    /// whole pool anew whenever answers are added, with one call, whatever [`batch`](Self::batch) says: all
-    /// scores of a pool are those of the last call.
-    fn is_relative(&self) -> bool {
-        false
-    }
 
     /// The same reward model within one search; none if it asks no engine. A reward model that asks
     /// engines returns one whose engines, and whose parts that are reward models, are bound to the
@@ -96,32 +131,24 @@ pub trait EngineScope {
 
 #[async_trait]
 impl<R: RewardModel + ?Sized> RewardModel for Arc<R> {
-    fn name(&self) -> &str {
-        (**self).name()
-    }
-
-    fn identity(&self) -> Cow<'_, str> {
-        (**self).identity()
-    }
-
-    fn batch(&self) -> usize {
-        (**self).batch()
+    fn info(&self) -> &RewardInfo {
+        (**self).info()
     }
 
     async fn score(&self, query: &Query, answers: &[&str]) -> Result<Vec<f64>, EngineError> {
         (**self).score(query, answers).await
     }
 
-    fn is_simulation(&self) -> bool {
-        (**self).is_simulation()
-    }
-
-    fn is_relative(&self) -> bool {
-        (**self).is_relative()
-    }
-
     fn bind(&self, scope: &dyn EngineScope) -> Option<Arc<dyn RewardModel>> {
         (**self).bind(scope)
+    }
+}
+
+/// The engine's own error, or a final one.
+fn engine_error(error: Error) -> EngineError {
+    match error.engine() {
+        Some(engine) => engine.clone(),
+        None => EngineError::new(ErrorKind::BadResponse, describe(&error)).with_retryable(false),
     }
 }
 
@@ -134,15 +161,13 @@ pub struct SimReward;
 #[cfg(feature = "sim")]
 #[async_trait]
 impl RewardModel for SimReward {
-    fn name(&self) -> &str {
-        "sim"
+    fn info(&self) -> &RewardInfo {
+        static INFO: LazyLock<RewardInfo> =
+            LazyLock::new(|| RewardInfo::new("sim").with_simulation(true));
+        &INFO
     }
 
     async fn score(&self, query: &Query, answers: &[&str]) -> Result<Vec<f64>, EngineError> {
         Ok(answers.iter().map(|answer| sim::reward(query.text(), answer)).collect())
-    }
-
-    fn is_simulation(&self) -> bool {
-        true
     }
 }

@@ -5,8 +5,9 @@ mod tests;
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::mem::discriminant;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::query::Query;
 
@@ -19,48 +20,26 @@ const SCALE_END: f64 = 0.1;
 /// Share of a judge's replies that may be unreadable.
 const MAX_UNREADABLE: f64 = 0.25;
 
-/// Expected range of a reward model's scores, and advice for scores outside of it.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct ExpectedScores {
-    scores: Scores,
-    /// Scores that differ by no more are equal.
-    tolerance: f64,
-    /// Advice for scores that do not distinguish answers.
-    advice: &'static str,
-}
+/// Different answers with the same score that make a query count.
+const MIN_ANSWERS: usize = 3;
 
-#[derive(Debug, Clone, Copy)]
-enum Scores {
-    Any,
-    #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "of servers"))]
-    /// Of a model of real numbers, without an activation behind them.
-    Raw,
-    /// Of a scale, from the lowest to the highest.
-    Scale(f64, f64),
-}
+/// Such queries in a row before a warning.
+const MIN_QUERIES: usize = 20;
 
-impl ExpectedScores {
+/// Remembered queries: more than a run has under way at the same time.
+const MAX_REMEMBERED: usize = 1024;
+
+/// Expected range of a reward model's scores.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum ExpectedScores {
     /// Any numbers.
-    pub(super) fn any(advice: &'static str) -> Self {
-        Self { scores: Scores::Any, tolerance: 0.0, advice }
-    }
-
-    /// Real numbers of a model, so that no two are the same by chance and some are outside of 0 to 1.
-    #[cfg(feature = "http")]
-    pub(super) fn raw(advice: &'static str) -> Self {
-        Self { scores: Scores::Raw, ..Self::any(advice) }
-    }
-
-    /// Numbers of a scale.
-    pub(super) fn scale(lowest: f64, highest: f64, advice: &'static str) -> Self {
-        Self { scores: Scores::Scale(lowest, highest), ..Self::any(advice) }
-    }
-
-    #[cfg(feature = "http")]
-    /// Scores that differ by no more than this are equal.
-    pub(super) fn tolerance(self, tolerance: f64) -> Self {
-        Self { tolerance, ..self }
-    }
+    Any,
+    /// Real numbers of a model without an activation, so that no two are the same by chance and some are outside of
+    /// 0 to 1.
+    #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "of servers"))]
+    Raw,
+    /// Numbers of a scale, from the lowest to the highest.
+    Scale(f64, f64),
 }
 
 /// Watches the scores of a reward model and warns once about each kind of problem. Clones share what they observed:
@@ -68,18 +47,33 @@ impl ExpectedScores {
 #[derive(Clone)]
 pub(super) struct ScoreMonitor {
     expected: ExpectedScores,
+    /// Scores that differ by no more are equal.
+    tolerance: f64,
+    /// Advice for scores that do not distinguish answers.
+    advice: &'static str,
     observed: Arc<Mutex<Observed>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Observed {
-    seen: usize,
+    scores: usize,
     /// The lowest and the highest score so far.
     range: Option<(f64, f64)>,
-    constant: ConstantScores,
+    queries: VecDeque<ObservedQuery>,
+    /// Queries in a row whose answers all have the same score, whatever it is.
+    constant_in_a_row: usize,
     replies: usize,
     unreadable: usize,
     reported: Vec<Suspicion>,
+}
+
+/// A query and its answers so far; texts by their hashes.
+struct ObservedQuery {
+    query: u64,
+    answers: Vec<u64>,
+    score: f64,
+    /// Whether another score was seen too.
+    differs: bool,
 }
 
 /// A problem that the scores suggest.
@@ -98,8 +92,13 @@ enum Suspicion {
 }
 
 impl ScoreMonitor {
-    pub(super) fn new(expected: ExpectedScores) -> Self {
-        Self { expected, observed: Arc::default() }
+    pub(super) fn new(expected: ExpectedScores, advice: &'static str) -> Self {
+        Self { expected, tolerance: 0.0, advice, observed: Arc::default() }
+    }
+
+    #[cfg(feature = "http")]
+    pub(super) fn tolerance(self, tolerance: f64) -> Self {
+        Self { tolerance, ..self }
     }
 
     /// Observes the scores of answers to a query.
@@ -116,36 +115,49 @@ impl ScoreMonitor {
         }
     }
 
+    fn observed(&self) -> MutexGuard<'_, Observed> {
+        self.observed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn suspect(&self, query: &Query, answers: &[&str], scores: &[f64]) -> Vec<Suspicion> {
-        let mut observed = self.observed.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = observed.seen;
+        let mut observed = self.observed();
+        let before = observed.scores;
         let mut constant = None;
         // A score that is not finite is an error elsewhere.
         for (answer, score) in answers.iter().zip(scores).filter(|(_, score)| score.is_finite()) {
-            observed.seen += 1;
+            observed.scores += 1;
             let (low, high) = observed.range.unwrap_or((*score, *score));
             observed.range = Some((low.min(*score), high.max(*score)));
-            constant = observed
-                .constant
-                .observe(query, answer, *score, self.expected.tolerance)
-                .or(constant);
+            constant =
+                observed.constant_per_query(query, answer, *score, self.tolerance).or(constant);
         }
         let of_all = match observed.range {
-            Some((low, high)) if before < MIN_SCORES && observed.seen >= MIN_SCORES => {
-                self.expected.suspect_all(low, high)
+            Some((low, high)) if before < MIN_SCORES && observed.scores >= MIN_SCORES => {
+                self.suspect_all(low, high)
             }
             _ => None,
         };
-        let constant = constant.map(|queries| Suspicion::ConstantPerQuery { queries });
-        let mut found = Vec::new();
-        for suspicion in of_all.into_iter().chain(constant) {
-            found.extend(observed.is_new(suspicion).then_some(suspicion));
+        let suspicions = of_all.into_iter().chain(constant);
+        suspicions.filter(|suspicion| observed.is_new(*suspicion)).collect()
+    }
+
+    /// The problem of all first scores.
+    fn suspect_all(&self, low: f64, high: f64) -> Option<Suspicion> {
+        match self.expected {
+            ExpectedScores::Any => None,
+            ExpectedScores::Raw if high - low <= self.tolerance => Some(Suspicion::Constant),
+            ExpectedScores::Raw if low >= 0.0 && high <= 1.0 => Some(Suspicion::Activation),
+            ExpectedScores::Raw => None,
+            ExpectedScores::Scale(lowest, highest) => {
+                let end = SCALE_END * (highest - lowest);
+                let is_end = high <= lowest + end || low >= highest - end;
+                is_end.then_some(Suspicion::End { lowest: low, highest: high })
+            }
         }
-        found
     }
 
     fn suspect_replies(&self, replies: usize, unreadable: usize) -> Option<Suspicion> {
-        let mut observed = self.observed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut observed = self.observed();
         observed.replies += replies;
         observed.unreadable += unreadable;
         #[expect(clippy::cast_precision_loss, reason = "no run has 2^52 replies")]
@@ -156,7 +168,7 @@ impl ScoreMonitor {
     }
 
     fn warn(&self, model: &str, suspicion: Suspicion) {
-        let advice = self.expected.advice;
+        let advice = self.advice;
         match suspicion {
             Suspicion::Activation => tracing::warn!(
                 model,
@@ -188,120 +200,66 @@ impl ScoreMonitor {
     }
 }
 
-impl ExpectedScores {
-    /// The problem of all first scores.
-    fn suspect_all(&self, low: f64, high: f64) -> Option<Suspicion> {
-        match self.scores {
-            Scores::Any => None,
-            Scores::Raw if high - low <= self.tolerance => Some(Suspicion::Constant),
-            Scores::Raw if low >= 0.0 && high <= 1.0 => Some(Suspicion::Activation),
-            Scores::Raw => None,
-            Scores::Scale(lowest, highest) => {
-                let end = SCALE_END * (highest - lowest);
-                let is_end = high <= lowest + end || low >= highest - end;
-                is_end.then_some(Suspicion::End { lowest: low, highest: high })
-            }
-        }
-    }
-}
-
 impl Observed {
     /// Notes a suspicion. False if one of its kind was reported, or if it follows from one.
     fn is_new(&mut self, suspicion: Suspicion) -> bool {
-        let follows = |reported: &Suspicion| match (reported, &suspicion) {
-            (Suspicion::Constant | Suspicion::End { .. }, Suspicion::ConstantPerQuery { .. }) => {
-                true
-            }
-            (reported, suspicion) => {
-                std::mem::discriminant(reported) == std::mem::discriminant(suspicion)
-            }
-        };
-        let is_new = !self.reported.iter().any(follows);
-        if is_new {
+        let is_constant = matches!(suspicion, Suspicion::ConstantPerQuery { .. });
+        let is_known = self.reported.iter().any(|reported| match reported {
+            Suspicion::Constant | Suspicion::End { .. } if is_constant => true,
+            reported => discriminant(reported) == discriminant(&suspicion),
+        });
+        if !is_known {
             self.reported.push(suspicion);
         }
-        is_new
+        !is_known
     }
+
+    /// Counts queries in a row whose answers all have the same score; a suspicion if there are enough.
+    fn constant_per_query(
+        &mut self,
+        query: &Query,
+        answer: &str,
+        score: f64,
+        tolerance: f64,
+    ) -> Option<Suspicion> {
+        let (query, answer) = (hash(&query.identity()), hash(answer));
+        // Those under way are the newest.
+        let Some(known) = self.queries.iter_mut().rev().find(|known| known.query == query) else {
+            if self.queries.len() == MAX_REMEMBERED {
+                self.queries.pop_front();
+            }
+            let answers = vec![answer];
+            self.queries.push_back(ObservedQuery { query, answers, score, differs: false });
+            return None;
+        };
+        // Scored anew: where scores are relative, it is worth something else now.
+        if known.differs || known.answers.contains(&answer) {
+            return None;
+        }
+        if (known.score - score).abs() > tolerance {
+            known.differs = true;
+            self.constant_in_a_row = 0;
+            return None;
+        }
+        if known.answers.len() >= MIN_ANSWERS {
+            return None;
+        }
+        known.answers.push(answer);
+        if known.answers.len() < MIN_ANSWERS {
+            return None;
+        }
+        self.constant_in_a_row += 1;
+        let queries = self.constant_in_a_row;
+        (queries >= MIN_QUERIES).then_some(Suspicion::ConstantPerQuery { queries })
+    }
+}
+
+fn hash(text: &str) -> u64 {
+    BuildHasherDefault::<DefaultHasher>::default().hash_one(text)
 }
 
 impl fmt::Debug for ScoreMonitor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ScoreMonitor").field("expected", &self.expected).finish_non_exhaustive()
     }
-}
-
-/// Different answers with the same score that make a query count.
-const MIN_ANSWERS: usize = 3;
-
-/// Such queries in a row before a warning.
-const MIN_QUERIES: usize = 20;
-
-/// Remembered queries: more than a run has under way at the same time.
-const MAX_REMEMBERED: usize = 1024;
-
-/// Counts queries in a row whose answers all have the same score, whatever it is.
-#[derive(Debug, Default)]
-pub(super) struct ConstantScores {
-    queries: VecDeque<ObservedQuery>,
-    in_a_row: usize,
-}
-
-/// A query and its answers so far; texts by their hashes.
-#[derive(Debug)]
-struct ObservedQuery {
-    query: u64,
-    answers: Vec<u64>,
-    score: f64,
-    /// Whether another score was seen too.
-    differs: bool,
-}
-
-impl ConstantScores {
-    /// How many there are in a row, if there are enough.
-    pub(super) fn observe(
-        &mut self,
-        query: &Query,
-        answer: &str,
-        score: f64,
-        tolerance: f64,
-    ) -> Option<usize> {
-        let (query, answer) = (hash(&query.identity()), hash(answer));
-        // Those under way are the newest.
-        let Some(seen) = self.queries.iter_mut().rev().find(|seen| seen.query == query) else {
-            if self.queries.len() == MAX_REMEMBERED {
-                self.queries.pop_front();
-            }
-            self.queries.push_back(ObservedQuery {
-                query,
-                answers: vec![answer],
-                score,
-                differs: false,
-            });
-            return None;
-        };
-        // Scored anew: where scores are relative, it is worth something else now.
-        if seen.differs || seen.answers.contains(&answer) {
-            return None;
-        }
-        if (seen.score - score).abs() > tolerance {
-            seen.differs = true;
-            self.in_a_row = 0;
-            return None;
-        }
-        if seen.answers.len() >= MIN_ANSWERS {
-            return None;
-        }
-        seen.answers.push(answer);
-        if seen.answers.len() < MIN_ANSWERS {
-            return None;
-        }
-        self.in_a_row += 1;
-        (self.in_a_row >= MIN_QUERIES).then_some(self.in_a_row)
-    }
-}
-
-fn hash(text: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
-    hasher.finish()
 }

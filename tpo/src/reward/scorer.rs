@@ -1,18 +1,16 @@
 //! Scorers of `textgrad-ops` as reward models: programs, checks, functions, graders.
 
-use std::borrow::Cow;
-use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::future::try_join_all;
-use textgrad_core::{Check, EngineError, Error as CoreError, ErrorKind, describe, truncate};
+use textgrad_core::{Check, EngineError, truncate};
 use textgrad_ops::command::{Run, Runner};
 use textgrad_ops::score::{CheckScorer, CommandScorer, Example, Scorer, scorer_fn};
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::monitor::{ExpectedScores, ScoreMonitor};
-use super::{EngineScope, RewardModel};
+use super::{EngineScope, RewardInfo, RewardModel, engine_error};
 use crate::error::Error;
 use crate::query::Query;
 
@@ -34,13 +32,10 @@ const COMMAND_ADVICE: &str = "see whether the program reads the answer, and wher
 /// assert_eq!(list.score(&"?".into(), &["- one", "one"]).await?, [1.0, 0.0]);
 /// # Ok::<(), textgrad_core::EngineError>(()) }).unwrap();
 /// ```
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct ScorerReward {
     scorer: Arc<dyn Scorer>,
-    name: Option<String>,
-    /// The identity, where the scorer's own omits a setting.
-    identity: Option<String>,
-    batch: usize,
+    info: RewardInfo,
     monitor: Option<ScoreMonitor>,
 }
 
@@ -53,8 +48,10 @@ impl ScorerReward {
 
     /// A reward by this scorer. Answers are scored one by one, so the failure of one does not lose the others.
     pub fn new(scorer: impl Scorer + 'static) -> Self {
-        let scorer = Arc::new(scorer);
-        Self { scorer, name: None, identity: None, batch: 1, monitor: None }
+        let info = RewardInfo::new(scorer.name().to_owned())
+            .with_identity(scorer.identity())
+            .with_simulation(scorer.is_simulation());
+        Self { scorer: Arc::new(scorer), info: info.with_batch(1), monitor: None }
     }
 
     /// A reward by a program: the last line of its standard output is the score.
@@ -93,14 +90,14 @@ impl ScorerReward {
             .name(name)
             .field_file(Self::QUERY_FIELD, Self::QUERY_FILE)
             .try_score_by(number);
-        let monitor = Some(ScoreMonitor::new(ExpectedScores::any(COMMAND_ADVICE)));
+        let monitor = Some(ScoreMonitor::new(ExpectedScores::Any, COMMAND_ADVICE));
         Ok(Self { monitor, ..Self::new(scorer.build()?) })
     }
 
     /// A reward for answers that a [`Check`] holds for, such as a format: 1 if it does, else 0. The name is `check: `
     /// and the rule.
     pub fn check(check: impl Check + 'static) -> Self {
-        Self { batch: usize::MAX, ..Self::new(CheckScorer::new(check)) }
+        Self::new(CheckScorer::new(check)).unbatched()
     }
 
     /// A reward for answers of `least` to `most` words: 0 within the bounds, and minus one for each `slack` words
@@ -127,13 +124,18 @@ impl ScorerReward {
             if off == 0 { 0.0 } else { -(off as f64 / slack as f64) }
         });
         let identity = format!("length of {least} to {most} words, slack {slack}");
-        Self { identity: Some(identity), ..length }
+        Self { info: length.info.with_identity(identity), ..length }
+    }
+
+    /// Scores all answers at once: no request is made.
+    fn unbatched(self) -> Self {
+        Self { info: self.info.with_batch(usize::MAX), ..self }
     }
 
     /// Replaces the name in journals and reports. The identity stays.
     #[must_use]
     pub fn named(mut self, name: impl Into<String>) -> Self {
-        self.name = Some(name.into());
+        self.info.name = name.into().into();
         self
     }
 
@@ -143,14 +145,6 @@ impl ScorerReward {
         let verdict = self.scorer.score(answer, &example).await;
         let score = verdict.and_then(|verdict| verdict.required()).map_err(engine_error)?;
         Ok(score.as_f64())
-    }
-}
-
-/// The engine's own error, or a final one.
-fn engine_error(error: CoreError) -> EngineError {
-    match error.engine() {
-        Some(engine) => engine.clone(),
-        None => EngineError::new(ErrorKind::BadResponse, describe(&error)).with_retryable(false),
     }
 }
 
@@ -173,21 +167,13 @@ where
     let scorer = scorer_fn(name, move |answer: &str, example: &Example| {
         Ok(function(example.text(ScorerReward::QUERY_FIELD)?, answer))
     });
-    ScorerReward { batch: usize::MAX, ..ScorerReward::new(scorer) }
+    ScorerReward::new(scorer).unbatched()
 }
 
 #[async_trait]
 impl RewardModel for ScorerReward {
-    fn name(&self) -> &str {
-        self.name.as_deref().unwrap_or_else(|| self.scorer.name())
-    }
-
-    fn identity(&self) -> Cow<'_, str> {
-        self.identity.as_deref().map_or_else(|| self.scorer.identity(), Cow::Borrowed)
-    }
-
-    fn batch(&self) -> usize {
-        self.batch
+    fn info(&self) -> &RewardInfo {
+        &self.info
     }
 
     async fn score(&self, query: &Query, answers: &[&str]) -> Result<Vec<f64>, EngineError> {
@@ -198,26 +184,16 @@ impl RewardModel for ScorerReward {
         Ok(scores)
     }
 
-    fn is_simulation(&self) -> bool {
-        self.scorer.is_simulation()
-    }
-
     fn bind(&self, scope: &dyn EngineScope) -> Option<Arc<dyn RewardModel>> {
         let scorer = self.scorer.with_engines(&|engine| scope.engine(engine))?;
         Some(Arc::new(Self { scorer, ..self.clone() }))
     }
 }
 
-impl fmt::Debug for ScorerReward {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ScorerReward").field("name", &self.name()).finish_non_exhaustive()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use textgrad_core::testing::ScriptedEngine;
-    use textgrad_core::{Engine, Request, engine_fn};
+    use textgrad_core::{Engine, ErrorKind, Request, engine_fn};
     use textgrad_ops::score::LlmJudge;
 
     use super::*;

@@ -88,7 +88,7 @@ impl RunConfig {
             policy,
             critic,
             optimizer,
-            reward: tpo.reward_identity().into_owned(),
+            reward: tpo.reward_identity().to_owned(),
             scores: tpo.scores(),
             pairs: tpo.pairs(),
             tokenizer: tpo.tokenizer().map(Cow::into_owned),

@@ -17,7 +17,7 @@ use crate::config::{EarlyStop, Mode, StopReason};
 use crate::error::Error;
 use crate::journal::Journal;
 use crate::query::Query;
-use crate::reward::{EngineScope, RewardModel};
+use crate::reward::{EngineScope, RewardInfo, RewardModel};
 use crate::search::{
     Alignment, CandidateRecord, Comparison, IterationRecord, PairCx, PairSelection, Tpo,
 };
@@ -110,13 +110,15 @@ impl RecordedRun {
         }
         let candidates = &record.trajectory.candidates;
         let score = |candidate: &CandidateRecord| (candidate.text.clone(), candidate.score);
+        let info = RewardInfo::new(reward.clone()).with_simulation(*simulated);
+        let replayed = Arc::new(Replay { info, missing: missing.clone() });
         let reward: Arc<dyn RewardModel> = match from_record {
             true => Arc::new(RecordedScores {
-                replay: replay(reward),
+                replay: replayed,
                 query: record.query.clone(),
                 scores: Arc::new(candidates.iter().map(score).collect()),
             }),
-            false => replay(reward),
+            false => replayed,
         };
         if from_record {
             // It ends where it did: rules look at what the reward model asked, and at scores that were others then.
@@ -157,13 +159,13 @@ impl Missing {
 
 /// An engine and reward model whose answers are all in the journal: any request that reaches it is missing there.
 #[derive(Debug)]
-struct Replay {
-    info: EngineInfo,
+struct Replay<Info> {
+    info: Info,
     missing: Missing,
 }
 
 #[async_trait]
-impl Engine for Replay {
+impl Engine for Replay<EngineInfo> {
     fn info(&self) -> &EngineInfo {
         &self.info
     }
@@ -175,32 +177,28 @@ impl Engine for Replay {
 }
 
 #[async_trait]
-impl RewardModel for Replay {
-    fn name(&self) -> &str {
-        self.info.name()
+impl RewardModel for Replay<RewardInfo> {
+    fn info(&self) -> &RewardInfo {
+        &self.info
     }
 
     async fn score(&self, _: &Query, _: &[&str]) -> Result<Vec<f64>, EngineError> {
         Err(self.missing.step("a score".to_owned()))
-    }
-
-    fn is_simulation(&self) -> bool {
-        self.info.is_simulation()
     }
 }
 
 /// A reward model whose scores are those that a record has: where it asked engines, the journal has the requests.
 #[derive(Debug, Clone)]
 struct RecordedScores {
-    replay: Arc<Replay>,
+    replay: Arc<Replay<RewardInfo>>,
     query: Query,
     scores: Arc<HashMap<String, f64>>,
 }
 
 #[async_trait]
 impl RewardModel for RecordedScores {
-    fn name(&self) -> &str {
-        RewardModel::name(&*self.replay)
+    fn info(&self) -> &RewardInfo {
+        &self.replay.info
     }
 
     async fn score(&self, query: &Query, answers: &[&str]) -> Result<Vec<f64>, EngineError> {
@@ -209,10 +207,6 @@ impl RewardModel for RecordedScores {
             score.ok_or_else(|| self.replay.missing.step("a score".to_owned()))
         };
         answers.iter().map(score).collect()
-    }
-
-    fn is_simulation(&self) -> bool {
-        self.replay.info.is_simulation()
     }
 
     /// Itself, since its scores are not to be written down.

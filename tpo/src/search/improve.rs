@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use textgrad_core::{Backward, Feedback, Layout, Seed, Variable, apply};
+use textgrad_core::{Backward, Feedback, Inputs, Layout, Output, Seed, Variable, apply, op_fn};
 use textgrad_ops::{ContrastiveLoss, ListwiseLoss, TextualGradientDescent, sum};
 
-use super::nodes::Choose;
+use super::outcome::IterationRecord;
 use super::pairs::Comparison;
 use super::run::Search;
 use super::shuffled::Critique;
-use super::trajectory::IterationRecord;
 use crate::config::Mode;
 use crate::error::Error;
 use crate::prompts::DirectContext;
@@ -95,16 +94,31 @@ impl Search<'_> {
         self.update(&chosen, &feedback, samples, seed, step).await
     }
 
+    /// The answer that is rewritten and those that it is compared with, truncated for prompts. Here the
+    /// differentiable part of an iteration begins: the chosen answer requires a gradient, and nothing before it is
+    /// differentiated again.
     async fn choose(&self, comparison: &Comparison) -> Result<(Variable, Vec<Variable>), Error> {
         let answer = |position: usize| self.pool.get(position).map(|c| c.answer.clone());
-        let mut inputs: Vec<(&str, Variable)> = Vec::new();
-        inputs.extend(answer(comparison.chosen).map(|answer| (Choose::BEST, answer)));
+        let chosen = answer(comparison.chosen).ok_or(Error::NoAnswer)?;
         let rejected = comparison.rejected.iter().filter_map(|position| answer(*position));
-        inputs.extend(rejected.map(|answer| (Choose::WORST, answer)));
-        let config = &self.tpo.config;
-        let choose =
-            Choose { role: config.mode.chosen_role(), truncator: self.tpo.truncator.clone() };
-        let mut outputs = apply(Arc::new(choose), inputs).await?.into_iter();
+        let inputs = [("best", chosen)].into_iter().chain(rejected.map(|answer| ("worst", answer)));
+        let role = self.tpo.config.mode.chosen_role();
+        let truncator = self.tpo.truncator.clone();
+        let choose = op_fn("choose", move |inputs: Inputs| {
+            let truncator = truncator.clone();
+            async move {
+                let answers = inputs.iter().map(|input| input.variable().value().clone());
+                let mut truncated = truncator.all(answers.collect()).await?.into_iter();
+                let chosen = truncated.next();
+                let chosen = chosen.map(|text| Output::new(text, role).with_requires_grad(true));
+                let rejected = truncated.map(|text| {
+                    let role = "a rejected response to a user query";
+                    Output::new(text, role).with_requires_grad(false)
+                });
+                Ok(chosen.into_iter().chain(rejected).collect())
+            }
+        });
+        let mut outputs = apply(Arc::new(choose), inputs.collect::<Vec<_>>()).await?.into_iter();
         Ok((outputs.next().ok_or(Error::NoAnswer)?, outputs.collect()))
     }
 
@@ -133,19 +147,16 @@ impl Search<'_> {
             rejected => (0..).zip(rejected).map(|(i, one)| loss(i).against(one)).collect(),
         };
         // All end before the first failure is returned, so that none that was delivered is lost.
-        let mut failure = None;
         let mut delivered = Vec::new();
+        let mut outcome = Ok(());
         for loss in join_all(losses.iter().map(|loss| loss.evaluate(chosen))).await {
             match loss {
                 Ok(loss) => delivered.push(loss),
-                Err(error) => failure = failure.or(Some(error)),
+                Err(error) => outcome = outcome.and(Err(error.into())),
             }
         }
         step.add_losses(&delivered);
-        match failure {
-            Some(error) => Err(error.into()),
-            None => Ok(delivered),
-        }
+        outcome.map(|()| delivered)
     }
 
     async fn gradient(

@@ -234,35 +234,21 @@ pub(crate) fn comparisons(
     }
     let newest_only = config.accept == Acceptance::Always || config.mode == Mode::Ungated;
     let cx = PairCx { pool, iteration, newest_only };
+    let answers = pool.candidates().len();
     let mut selected = pairs.select(&cx);
-    check_positions(&selected, pairs, &cx)?;
-    for comparison in &mut selected {
+    for (comparison, Comparison { chosen, rejected }) in selected.iter_mut().enumerate() {
+        let mut positions = [*chosen].into_iter().chain(rejected.iter().copied());
+        if let Some(position) = positions.find(|position| *position >= answers) {
+            let selection = pairs.name();
+            return Err(Error::Pairs { selection, iteration, comparison, position, answers });
+        }
         match config.mode {
-            Mode::Revision => comparison.rejected.clear(),
-            Mode::Listwise => {
-                comparison.rejected = ranked_with(&cx, comparison.chosen, config.samples);
-            }
+            Mode::Revision => rejected.clear(),
+            Mode::Listwise => *rejected = ranked_with(&cx, *chosen, config.samples),
             _ => {}
         }
     }
     Ok(selected)
-}
-
-/// Refuses positions of answers that do not exist.
-fn check_positions(
-    selected: &[Comparison],
-    pairs: &dyn PairSelection,
-    cx: &PairCx<'_>,
-) -> Result<(), Error> {
-    let answers = cx.pool().candidates().len();
-    for (comparison, Comparison { chosen, rejected }) in selected.iter().enumerate() {
-        let mut positions = [chosen].into_iter().chain(rejected);
-        if let Some(position) = positions.find(|position| **position >= answers) {
-            let (selection, iteration, position) = (pairs.name(), cx.iteration(), *position);
-            return Err(Error::Pairs { selection, iteration, comparison, position, answers });
-        }
-    }
-    Ok(())
 }
 
 /// The answers that one is ranked with: all others of the pool, or N - 1 of them, spread evenly over the

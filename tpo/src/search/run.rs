@@ -4,20 +4,21 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::future::join_all;
-use textgrad_core::{Engine, Message, Purpose, Seed, Variable, apply_one, catch_panic_async};
+use textgrad_core::{
+    Engine, Inputs, Message, Output, Purpose, Seed, Variable, apply_one, catch_panic_async, op_fn,
+};
 use textgrad_ops::LlmCall;
 
-use super::align::{AlignError, Alignment};
-use super::builder::TpoParts;
-use super::nodes::SampleInstruction;
-use super::pairs::Comparison;
-use super::pairs::comparisons;
+use super::TpoParts;
+use super::outcome::{AlignError, Alignment, CandidateRecord, IterationRecord, Trajectory};
+use super::pairs::{Comparison, comparisons};
 use super::pool::{Candidate, Pool};
 use super::shuffled::{BorrowedCritique, Critique, DonorQuery};
-use super::trajectory::{CandidateRecord, IterationRecord, Trajectory};
 use crate::config::{Mode, Progress, StopReason};
 use crate::error::Error;
+use crate::prompts::SampleContext;
 use crate::query::Query;
+use crate::reward::EngineScope;
 use crate::session::{BoundReward, Session};
 use crate::util::dedup;
 
@@ -86,12 +87,8 @@ impl<'a> Search<'a> {
         // A panic of a user's engine or reward model is an error of this query, and keeps what was found.
         let outcome = catch_panic_async(self.search_with(donor)).await;
         let outcome = outcome.unwrap_or_else(|message| Err(Error::Panic { message }));
-        let outcome = match outcome {
-            Ok(()) => self.session.commit_failures().await.map_err(Error::from),
-            Err(error) => Err(error),
-        };
         // An interruption may have been taken for a failure that a search can go on without.
-        let outcome = self.session.interruption().map_or(outcome, Err);
+        let outcome = self.session.take_interruption().map_or(outcome, Err);
         self.session.close();
         let trajectory = Trajectory {
             candidates: self.pool.candidates().iter().map(record).collect(),
@@ -99,11 +96,7 @@ impl<'a> Search<'a> {
             stopped: self.stopped,
             usage: self.session.usage(),
         };
-        let best = match outcome {
-            Ok(()) => self.pool.best().ok_or(Error::NoAnswer),
-            Err(error) => Err(error),
-        };
-        match best {
+        match outcome.and_then(|()| self.pool.best().ok_or(Error::NoAnswer)) {
             Ok(best) => {
                 let model_time = self.session.model_time();
                 let (query, pool, ends) = (self.asked, self.pool, self.ends);
@@ -119,7 +112,8 @@ impl<'a> Search<'a> {
             self.borrowed = BorrowedCritique::search(self.tpo, donor, &self.session).await?;
             self.ends.append(&mut self.borrowed.ends);
         }
-        self.search().await
+        self.search().await?;
+        Ok(self.session.commit_failures().await?)
     }
 
     /// All critiques of this search, by iteration and comparison, and the ends of its graph.
@@ -169,12 +163,25 @@ impl<'a> Search<'a> {
         })
     }
 
+    /// The system message of the first answers.
+    async fn instruction(&self) -> Result<Variable, Error> {
+        let prompts = Arc::clone(&self.tpo.prompts);
+        let instruction = op_fn("sample instruction", move |inputs: Inputs| {
+            let prompts = Arc::clone(&prompts);
+            async move {
+                let context = SampleContext { query: inputs.text("query")? };
+                let text = prompts.render("sample_system", &context)?;
+                Ok(vec![Output::new(text, "system prompt of the policy").with_requires_grad(false)])
+            }
+        });
+        Ok(apply_one(Arc::new(instruction), [("query", &self.query)]).await?)
+    }
+
     /// Answers to the query itself: the first ones, or those of an iteration that rewrites nothing.
     async fn sample(&mut self, iteration: u32) -> Result<Vec<Variable>, Error> {
-        let instruction = SampleInstruction(Arc::clone(&self.tpo.prompts));
         let system = match self.asked.system() {
             Some(own) => Variable::constant(own, "system prompt of the query"),
-            None => apply_one(Arc::new(instruction), [("query", &self.query)]).await?,
+            None => self.instruction().await?,
         };
         let config = &self.tpo.config;
         let call = LlmCall::builder(Arc::clone(&self.policy))
@@ -203,7 +210,7 @@ impl<'a> Search<'a> {
         let texts = answers.iter().filter_map(Variable::text);
         let new = dedup(texts.filter(|text| self.pool.score_of(text).is_none()));
         // Among the same texts scores stay as they are.
-        let relative = self.reward.is_relative() && !new.is_empty();
+        let relative = self.reward.model.is_relative() && !new.is_empty();
         let mut texts = match relative {
             true => dedup(self.pool.candidates().iter().map(Candidate::text)),
             false => Vec::new(),

@@ -9,7 +9,7 @@ use textgrad_core::{
 };
 use textgrad_ops::prompts::{ContrastiveContext, EvaluationContext};
 
-use super::builder::TpoParts;
+use super::TpoParts;
 use super::run::Search;
 use crate::config::{EarlyStop, Mode, TpoConfig};
 use crate::error::Error;
@@ -72,7 +72,10 @@ impl BorrowedCritique {
             });
         };
         let early_stop = EarlyStop::default();
-        let inner = tpo.with(TpoConfig { mode: Mode::Tpo, early_stop, ..tpo.config.clone() });
+        let inner = TpoParts {
+            config: TpoConfig { mode: Mode::Tpo, early_stop, ..tpo.config.clone() },
+            ..tpo.clone()
+        };
         // In a box, for this search is part of a search.
         let search = Box::pin(Search::new(&inner, index, query, session.clone()).critiques());
         let (critiques, ends) = search.await?;
@@ -81,10 +84,10 @@ impl BorrowedCritique {
 
     /// The critique of a comparison in an iteration. Default: the last, if the donor's search had fewer.
     pub(super) fn critique(&self, iteration: u32, comparison: usize) -> Critique {
-        let place = (iteration as usize).saturating_sub(1);
-        let made = self.critiques.get(place).or(self.critiques.last());
-        let made = made.map(|made| made.get(comparison).or(made.last()));
-        made.flatten().cloned().unwrap_or_default()
+        let index = (iteration as usize).saturating_sub(1);
+        let critiques = self.critiques.get(index).or(self.critiques.last());
+        let critique = critiques.and_then(|made| made.get(comparison).or(made.last()));
+        critique.cloned().unwrap_or_default()
     }
 }
 

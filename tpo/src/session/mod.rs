@@ -5,23 +5,21 @@
 //! goes on: before each call and score, and at the end of a search that succeeded. A failure that ended the search
 //! thus never reaches the journal, and is asked again on resume.
 
-mod engine;
 mod reward;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use futures_util::future::join_all;
-use textgrad_core::{Engine, EngineError, ErrorKind, Purpose, Request, Response, truncate};
+use async_trait::async_trait;
+use textgrad_core::{Engine, EngineError, EngineInfo, ErrorKind, Request, Response};
 use textgrad_ops::CancellationToken;
-use textgrad_ops::layer::{Money, Price, Prices};
+use textgrad_ops::layer::{ChoicePart, ChoiceStore, Money, Price, Prices, with_choice_store};
 
 use crate::error::Error;
-use crate::journal::{QueryJournal, StepKey, among};
-use crate::query::Query;
+use crate::journal::{QueryJournal, Record, StepKey, millis};
 use crate::search::UsageRecord;
 
-use self::engine::SessionEngine;
 pub(crate) use self::reward::BoundReward;
 
 /// The scope of one query. Every call of an engine or of the reward model goes through it: the call is counted,
@@ -44,7 +42,8 @@ struct Accounts {
     money: Money,
     model_time: ModelTime,
     pending_failures: Vec<(StepKey, String)>,
-    interruption: Option<Interruption>,
+    /// Why a call was not made although nothing is wrong with it.
+    interruption: Option<Error>,
 }
 
 /// How long calls were under way; concurrent calls count once.
@@ -71,13 +70,6 @@ impl Drop for UnderWay<'_> {
     }
 }
 
-/// Why a call was not made although nothing is wrong with it.
-#[derive(Clone)]
-enum Interruption {
-    Stopped,
-    JournalWrite(String),
-}
-
 impl Session {
     pub(crate) fn new(journal: Option<QueryJournal>, stop: CancellationToken) -> Self {
         let journal = Mutex::new(journal.map(Arc::new));
@@ -91,136 +83,15 @@ impl Session {
         self
     }
 
-    /// The engine within this session.
-    pub(crate) fn engine(&self, inner: &Arc<dyn Engine>) -> Arc<dyn Engine> {
-        Arc::new(SessionEngine::new(Arc::clone(inner), self.clone()))
-    }
-
-    /// Scores answers and counts them.
-    pub(crate) async fn score(
-        &self,
-        reward: &BoundReward,
-        query: &Query,
-        answers: &[&str],
-    ) -> Result<Vec<f64>, Error> {
-        let scores = self.scores(reward, query, answers).await?;
-        self.accounts().usage.scored += answers.len() as u64;
-        Ok(scores)
-    }
-
-    /// Scores answers, as many at a time as the reward model takes. Each score is written down as soon as it is
-    /// there; the failure of one answer does not lose the others.
-    async fn scores(
-        &self,
-        reward: &BoundReward,
-        query: &Query,
-        answers: &[&str],
-    ) -> Result<Vec<f64>, Error> {
-        self.commit_failures().await?;
-        let BoundReward { model, is_journaled } = reward;
-        let journal = self.journal().filter(|_| *is_journaled);
-        let mut identity = model.identity().into_owned();
-        let mut batch = model.batch().max(1);
-        if model.is_relative() {
-            identity = among(&identity, answers);
-            batch = usize::MAX;
-        }
-        let keys = answers.iter().map(|answer| StepKey::of_score(&identity, query, answer));
-        let mut scores: Vec<(StepKey, Option<f64>)> = keys
-            .map(|key| {
-                let known = journal.as_ref().and_then(|journal| journal.recall_score(&key));
-                (key, known)
-            })
-            .collect();
-        // Relative scores are asked for together or not at all.
-        let all = model.is_relative() && scores.iter().any(|(_, known)| known.is_none());
-        let unknown: Vec<(usize, &str)> = scores
-            .iter()
-            .zip(answers)
-            .enumerate()
-            .filter(|(_, ((_, known), _))| all || known.is_none())
-            .map(|(index, (_, answer))| (index, *answer))
-            .collect();
-        let asked = unknown.chunks(batch).map(|chunk| {
-            let keys = &scores;
-            async move { self.score_chunk(reward, query, chunk, keys).await }
-        });
-        let answered = join_all(asked).await;
-        let mut failure = None;
-        for answered in answered {
-            match answered {
-                Ok(found) => {
-                    for (index, score) in found {
-                        if let Some((_, slot)) = scores.get_mut(index) {
-                            *slot = Some(score);
-                        }
-                    }
-                }
-                Err(error) => {
-                    failure.get_or_insert(error);
-                }
-            }
-        }
-        if let Some(error) = failure {
-            return Err(error);
-        }
-        Ok(scores.into_iter().filter_map(|(_, score)| score).collect())
-    }
-
-    async fn score_chunk(
-        &self,
-        reward: &BoundReward,
-        query: &Query,
-        chunk: &[(usize, &str)],
-        keys: &[(StepKey, Option<f64>)],
-    ) -> Result<Vec<(usize, f64)>, Error> {
-        let BoundReward { model, is_journaled } = reward;
-        let journal = self.journal().filter(|_| *is_journaled);
-        let answers: Vec<&str> = chunk.iter().map(|(_, answer)| *answer).collect();
-        let failed = |source| Error::Reward {
-            model: model.name().to_owned(),
-            answer: truncate(answers.first().copied().unwrap_or_default(), 80),
-            source,
-        };
-        self.may_begin().map_err(failed)?;
-        let begun = Instant::now();
-        let scores = {
-            // The calls of engines count for themselves.
-            let _under_way = is_journaled.then(|| self.begin());
-            model.score(query, &answers).await
-        };
-        let scores = scores.map_err(|error| failed(self.map_cancelled(error)))?;
-        let took = begun.elapsed();
-        if scores.len() != answers.len() {
-            return Err(Error::ScoreCount { expected: answers.len(), got: scores.len() });
-        }
-        for ((index, answer), score) in chunk.iter().zip(&scores) {
-            // A journal cannot hold what is not a number.
-            if !score.is_finite() {
-                return Err(Error::Score { answer: truncate(answer, 80), got: *score });
-            }
-            if let (Some(journal), Some((key, _))) = (&journal, keys.get(*index)) {
-                let written = journal.write_score(key, *score, took).await;
-                self.written(written).map_err(failed)?;
-            }
-        }
-        Ok(chunk.iter().map(|(index, _)| *index).zip(scores).collect())
-    }
-
-    /// The recorded outcome of a call: its response, or a failure that the search went on after.
-    fn recall_call(&self, key: &StepKey) -> Option<Result<Response, EngineError>> {
-        self.journal()?.recall_call(key)
-    }
-
     /// Fails after a cancellation, and when the journal cannot be written.
     fn may_begin(&self) -> Result<(), EngineError> {
         if let Some(journal) = self.journal()
             && let Some(reason) = journal.failure()
         {
-            return Err(self.interrupt(Interruption::JournalWrite(reason.to_owned())));
+            return Err(self.interrupt(Error::JournalWrite { reason: reason.to_owned() }));
         }
         if self.is_stopped() {
-            return Err(self.interrupt(Interruption::Stopped));
+            return Err(self.interrupt(Error::Stopped));
         }
         Ok(())
     }
@@ -231,21 +102,6 @@ impl Session {
         time.under_way += 1;
         time.since.get_or_insert_with(Instant::now);
         UnderWay(self)
-    }
-
-    /// Records a call that was answered.
-    async fn finish_call(
-        &self,
-        key: &StepKey,
-        purpose: Purpose,
-        response: &Response,
-        took: Duration,
-    ) -> Result<(), EngineError> {
-        if let Some(journal) = self.journal() {
-            let written = journal.write_call(key, purpose, response, took).await;
-            self.written(written)?;
-        }
-        Ok(())
     }
 
     /// Notes a call that failed for good; see the module for when it is recorded.
@@ -261,7 +117,7 @@ impl Session {
     /// A failure is an interruption if the cancellation ended its retries.
     fn map_cancelled(&self, error: EngineError) -> EngineError {
         match self.is_stopped() && error.is_retryable() {
-            true => self.interrupt(Interruption::Stopped),
+            true => self.interrupt(Error::Stopped),
             false => error,
         }
     }
@@ -270,11 +126,8 @@ impl Session {
     /// everything after them depends on it.
     pub(crate) async fn commit_failures(&self) -> Result<(), EngineError> {
         let failures = std::mem::take(&mut self.accounts().pending_failures);
-        if let Some(journal) = self.journal() {
-            for (key, message) in failures {
-                let written = journal.write_failed(&key, message).await;
-                self.written(written)?;
-            }
+        for (key, message) in failures {
+            self.write(|query| Record::Failed { query, key, message }).await?;
         }
         Ok(())
     }
@@ -304,29 +157,29 @@ impl Session {
         self.accounts().money
     }
 
-    fn written(&self, written: Result<(), String>) -> Result<(), EngineError> {
-        written.map_err(|reason| self.interrupt(Interruption::JournalWrite(reason)))
+    /// Writes a step to the journal, if there is one.
+    async fn write(&self, step: impl FnOnce(usize) -> Record) -> Result<(), EngineError> {
+        let Some(journal) = self.journal() else { return Ok(()) };
+        let written = journal.write(step).await;
+        written.map_err(|reason| self.interrupt(Error::JournalWrite { reason }))
     }
 
     fn is_stopped(&self) -> bool {
         self.0.stop.is_cancelled()
     }
 
-    fn interrupt(&self, interruption: Interruption) -> EngineError {
+    fn interrupt(&self, interruption: Error) -> EngineError {
         let message = match &interruption {
-            Interruption::Stopped => "the run was asked to stop",
-            Interruption::JournalWrite(_) => "the journal could not be written",
+            Error::Stopped => "the run was asked to stop",
+            _ => "the journal could not be written",
         };
         self.accounts().interruption.get_or_insert(interruption);
         EngineError::new(ErrorKind::Other, message)
     }
 
     /// Why the session was interrupted, if it was: that is then why the search failed.
-    pub(crate) fn interruption(&self) -> Option<Error> {
-        self.accounts().interruption.clone().map(|interruption| match interruption {
-            Interruption::Stopped => Error::Stopped,
-            Interruption::JournalWrite(reason) => Error::JournalWrite { reason },
-        })
+    pub(crate) fn take_interruption(&self) -> Option<Error> {
+        self.accounts().interruption.take()
     }
 
     pub(crate) fn usage(&self) -> UsageRecord {
@@ -350,5 +203,96 @@ impl Session {
 
     fn accounts(&self) -> MutexGuard<'_, Accounts> {
         self.0.accounts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An engine whose calls are counted, recorded, and answered from the journal where it has them.
+pub(super) struct SessionEngine {
+    inner: Arc<dyn Engine>,
+    session: Session,
+}
+
+impl SessionEngine {
+    /// Asks the engine and records the response.
+    async fn ask(&self, key: StepKey, request: &Request) -> Result<Response, EngineError> {
+        self.session.may_begin()?;
+        let began = Instant::now();
+        let parts = Arc::new(JournaledParts {
+            session: self.session.clone(),
+            call: key.clone(),
+            is_used: AtomicBool::new(false),
+        });
+        let answered = {
+            let _under_way = self.session.begin();
+            match request.sampling.n {
+                0 | 1 => self.inner.complete(request).await,
+                _ => with_choice_store(parts.clone(), self.inner.complete(request)).await,
+            }
+        };
+        let response = answered.map_err(|error| self.session.fail_call(&key, error))?;
+        let is_partial = response.choices.len() < request.sampling.n as usize;
+        if is_partial && self.session.is_stopped() && parts.is_used.load(Ordering::Relaxed) {
+            // The missing choices may have been given up for the stop. The others are in the journal.
+            return Err(self.session.interrupt(Error::Stopped));
+        }
+        let (purpose, ms) = (request.purpose, millis(began.elapsed()));
+        let recorded = response.clone();
+        let step = |query| Record::Call { query, purpose, key, response: recorded, ms };
+        self.session.write(step).await?;
+        Ok(response)
+    }
+}
+
+#[async_trait]
+impl Engine for SessionEngine {
+    fn info(&self) -> &EngineInfo {
+        self.inner.info()
+    }
+
+    async fn complete(&self, request: &Request) -> Result<Response, EngineError> {
+        self.session.commit_failures().await?;
+        let price = self.session.price(self.inner.name())?;
+        let key = StepKey::of_call(self.inner.name(), request);
+        let journal = self.session.journal();
+        let response = match journal.and_then(|journal| journal.recall_call(&key)) {
+            Some(recalled) => recalled?,
+            None => self.ask(key, request).await?,
+        };
+        self.session.count_call(request, &response, price);
+        Ok(response)
+    }
+}
+
+/// The choices of one call that were delivered one by one, each in the journal as soon as it is there.
+struct JournaledParts {
+    session: Session,
+    call: StepKey,
+    /// Whether the call has parts at all.
+    is_used: AtomicBool,
+}
+
+#[async_trait]
+impl ChoiceStore for JournaledParts {
+    fn recall(&self, engine: &str, request: &Request, part: ChoicePart) -> Option<Response> {
+        let key = StepKey::of_choice(engine, request, part);
+        let kept = self.session.journal()?.recall_choice(&self.call, &key)?;
+        self.is_used.store(true, Ordering::Relaxed);
+        Some(kept)
+    }
+
+    async fn keep(
+        &self,
+        engine: &str,
+        request: &Request,
+        part: ChoicePart,
+        response: &Response,
+    ) -> Result<(), EngineError> {
+        if self.session.journal().is_none() {
+            return Ok(());
+        }
+        self.is_used.store(true, Ordering::Relaxed);
+        let (call, key) = (self.call.clone(), StepKey::of_choice(engine, request, part));
+        let response = response.clone();
+        self.session.write(|query| Record::Choice { query, call, key, response }).await
     }
 }

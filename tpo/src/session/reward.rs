@@ -1,31 +1,24 @@
 //! Reward models within a session.
 
-use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_trait::async_trait;
-use textgrad_core::{Engine, EngineError, ErrorKind};
+use futures_util::future::join_all;
+use textgrad_core::{Engine, EngineError, ErrorKind, truncate};
 
-use super::Session;
+use super::{Session, SessionEngine};
+use crate::error::Error;
+use crate::journal::{Record, StepKey, among, millis};
 use crate::query::Query;
-use crate::reward::{EngineScope, RewardModel};
+use crate::reward::{EngineScope, RewardInfo, RewardModel};
 
 /// A reward model within a session.
 pub(crate) struct BoundReward {
-    pub(super) model: Arc<dyn RewardModel>,
+    pub(crate) model: Arc<dyn RewardModel>,
     /// Whether the journal has its scores. A model that asks engines scores again on resume: the journal has its
     /// requests instead.
-    pub(super) is_journaled: bool,
-}
-
-impl BoundReward {
-    pub(crate) fn is_relative(&self) -> bool {
-        self.model.is_relative()
-    }
-
-    pub(crate) fn is_journaled(&self) -> bool {
-        self.is_journaled
-    }
+    pub(crate) is_journaled: bool,
 }
 
 impl Session {
@@ -36,11 +29,94 @@ impl Session {
             None => BoundReward { model: Arc::clone(reward), is_journaled: true },
         }
     }
+
+    /// Scores answers and counts them.
+    pub(crate) async fn score(
+        &self,
+        reward: &BoundReward,
+        query: &Query,
+        answers: &[&str],
+    ) -> Result<Vec<f64>, Error> {
+        let scores = self.scores(reward, query, answers).await?;
+        self.accounts().usage.scored += answers.len() as u64;
+        Ok(scores)
+    }
+
+    /// Scores answers, as many at a time as the reward model takes. Each score is written down as soon as it is
+    /// there; the failure of one answer does not lose the others.
+    async fn scores(
+        &self,
+        reward: &BoundReward,
+        query: &Query,
+        answers: &[&str],
+    ) -> Result<Vec<f64>, Error> {
+        self.commit_failures().await?;
+        let BoundReward { model, is_journaled } = reward;
+        let (identity, batch) = match model.is_relative() {
+            true => (among(model.identity(), answers), usize::MAX),
+            false => (model.identity().to_owned(), model.batch().max(1)),
+        };
+        let keys = answers.iter().map(|answer| StepKey::of_score(&identity, query, answer));
+        let keys: Vec<StepKey> = keys.collect();
+        let journal = self.journal().filter(|_| *is_journaled);
+        let known = keys.iter().map(|key| journal.as_ref()?.recall_score(key));
+        let mut known: Vec<Option<f64>> = known.collect();
+        // Relative scores are asked for together or not at all.
+        if model.is_relative() && known.contains(&None) {
+            known.fill(None);
+        }
+        let steps = answers.iter().copied().zip(keys).zip(&known);
+        let unknown: Vec<(&str, StepKey)> =
+            steps.filter(|(_, known)| known.is_none()).map(|(step, _)| step).collect();
+        let scored = unknown.chunks(batch).map(|chunk| self.score_chunk(reward, query, chunk));
+        let scored: Result<Vec<Vec<f64>>, Error> = join_all(scored).await.into_iter().collect();
+        let mut scored = scored?.into_iter().flatten();
+        Ok(known.into_iter().filter_map(|known| known.or_else(|| scored.next())).collect())
+    }
+
+    async fn score_chunk(
+        &self,
+        reward: &BoundReward,
+        query: &Query,
+        chunk: &[(&str, StepKey)],
+    ) -> Result<Vec<f64>, Error> {
+        let BoundReward { model, is_journaled } = reward;
+        let answers: Vec<&str> = chunk.iter().map(|(answer, _)| *answer).collect();
+        let failed = |source| Error::Reward {
+            model: model.name().to_owned(),
+            answer: truncate(answers.first().copied().unwrap_or_default(), 80),
+            source,
+        };
+        self.may_begin().map_err(failed)?;
+        let begun = Instant::now();
+        let scores = {
+            // The calls of engines count for themselves.
+            let _under_way = is_journaled.then(|| self.begin());
+            model.score(query, &answers).await
+        };
+        let scores = scores.map_err(|error| failed(self.map_cancelled(error)))?;
+        let ms = millis(begun.elapsed());
+        if scores.len() != answers.len() {
+            return Err(Error::ScoreCount { expected: answers.len(), got: scores.len() });
+        }
+        for ((answer, key), score) in chunk.iter().zip(&scores) {
+            let (key, score) = (key.clone(), *score);
+            // A journal cannot hold what is not a number.
+            if !score.is_finite() {
+                return Err(Error::Score { answer: truncate(answer, 80), got: score });
+            }
+            if *is_journaled {
+                let step = |query| Record::Score { query, key, score, ms };
+                self.write(step).await.map_err(failed)?;
+            }
+        }
+        Ok(scores)
+    }
 }
 
 impl EngineScope for Session {
     fn engine(&self, engine: &Arc<dyn Engine>) -> Arc<dyn Engine> {
-        Session::engine(self, engine)
+        Arc::new(SessionEngine { inner: Arc::clone(engine), session: self.clone() })
     }
 
     fn reward(&self, reward: &Arc<dyn RewardModel>) -> Arc<dyn RewardModel> {
@@ -57,16 +133,8 @@ struct SessionReward {
 
 #[async_trait]
 impl RewardModel for SessionReward {
-    fn name(&self) -> &str {
-        self.bound.model.name()
-    }
-
-    fn identity(&self) -> Cow<'_, str> {
-        self.bound.model.identity()
-    }
-
-    fn batch(&self) -> usize {
-        self.bound.model.batch()
+    fn info(&self) -> &RewardInfo {
+        self.bound.model.info()
     }
 
     async fn score(&self, query: &Query, answers: &[&str]) -> Result<Vec<f64>, EngineError> {
@@ -77,13 +145,5 @@ impl RewardModel for SessionReward {
                 EngineError::new(ErrorKind::BadResponse, error.to_string()).with_retryable(false)
             }
         })
-    }
-
-    fn is_simulation(&self) -> bool {
-        self.bound.model.is_simulation()
-    }
-
-    fn is_relative(&self) -> bool {
-        self.bound.model.is_relative()
     }
 }

@@ -1,6 +1,5 @@
 //! A cache that the cells of a study share.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::io::{BufReader, ErrorKind};
@@ -17,7 +16,7 @@ use crate::config::TpoConfig;
 use crate::error::Error;
 use crate::journal::{Record, StepKey};
 use crate::query::Query;
-use crate::reward::{EngineScope, RewardModel};
+use crate::reward::{EngineScope, RewardInfo, RewardModel};
 use crate::search::Tpo;
 
 /// The maximum number of completions in memory. Older ones are dropped, and requested again.
@@ -33,7 +32,7 @@ pub struct SharedCache(Arc<Entries>);
 
 struct Entries {
     calls: MemoryStore,
-    scores: Mutex<HashMap<String, f64>>,
+    scores: Mutex<HashMap<StepKey, f64>>,
     hits: AtomicU64,
 }
 
@@ -75,7 +74,7 @@ impl SharedCache {
         while let Some(line) = reader.next_line().map_err(Error::io(&path, "cannot be read"))? {
             match line.parse() {
                 Ok(Record::Call { key, response, .. }) => {
-                    if let Ok(key) = key.parse()
+                    if let Ok(key) = key.as_str().parse()
                         && self.0.calls.lookup(key).is_none()
                     {
                         self.0.calls.insert(key, response);
@@ -102,7 +101,7 @@ impl SharedCache {
         self.0.hits.load(Ordering::Relaxed)
     }
 
-    fn scores(&self) -> MutexGuard<'_, HashMap<String, f64>> {
+    fn scores(&self) -> MutexGuard<'_, HashMap<StepKey, f64>> {
         self.0.scores.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -149,16 +148,8 @@ struct SharedReward {
 
 #[async_trait]
 impl RewardModel for SharedReward {
-    fn name(&self) -> &str {
-        self.reward.name()
-    }
-
-    fn identity(&self) -> Cow<'_, str> {
-        self.reward.identity()
-    }
-
-    fn batch(&self) -> usize {
-        self.reward.batch()
+    fn info(&self) -> &RewardInfo {
+        self.reward.info()
     }
 
     async fn score(&self, query: &Query, answers: &[&str]) -> Result<Vec<f64>, EngineError> {
@@ -166,8 +157,8 @@ impl RewardModel for SharedReward {
             return self.reward.score(query, answers).await;
         }
         let identity = self.reward.identity();
-        let key = |answer: &str| StepKey::of_score(&identity, query, answer).as_str().to_owned();
-        let keys: Vec<String> = answers.iter().map(|answer| key(answer)).collect();
+        let key = |answer: &&str| StepKey::of_score(identity, query, answer);
+        let keys: Vec<StepKey> = answers.iter().map(key).collect();
         let mut scores: Vec<Option<f64>> = {
             let known = self.cache.scores();
             keys.iter().map(|key| known.get(key).copied()).collect()
@@ -193,14 +184,6 @@ impl RewardModel for SharedReward {
             }
         }
         Ok(scores.into_iter().flatten().collect())
-    }
-
-    fn is_simulation(&self) -> bool {
-        self.reward.is_simulation()
-    }
-
-    fn is_relative(&self) -> bool {
-        self.reward.is_relative()
     }
 
     fn bind(&self, scope: &dyn EngineScope) -> Option<Arc<dyn RewardModel>> {

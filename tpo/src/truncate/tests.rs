@@ -20,7 +20,7 @@ impl Tokenizer for Words {
     }
 }
 
-/// Tokens at places that no text has, and one behind every text.
+/// Tokens at positions that no text has, and one behind every text.
 struct Wrong;
 
 impl Tokenizer for Wrong {
@@ -126,7 +126,7 @@ mod hf {
         let plain = |byte: &u8| matches!(byte, 0x21..=0x7e | 0xa1..=0xac | 0xae..=0xff);
         let others = (0..=u8::MAX).filter(|byte| !plain(byte));
         match others.clone().position(|other| other == byte) {
-            Some(place) => char::from_u32(256 + place as u32).unwrap(),
+            Some(index) => char::from_u32(256 + index as u32).unwrap(),
             None => char::from(byte),
         }
     }
@@ -236,7 +236,7 @@ mod hf {
     }
 
     #[test]
-    fn what_is_no_tokenizer_is_told_by_name() {
+    fn what_is_no_tokenizer_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tokenizer_config.json");
         for text in ["", "{}", "[1]", r#"{"chat_template": "x", "bos_token": "<s>"}"#] {

@@ -1,8 +1,8 @@
 //! Resuming from a journal: no request is sent twice, and the trajectory is equal.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use serde_json::json;
@@ -12,7 +12,8 @@ use textgrad_core::{
 use textgrad_ops::layer::EngineExt;
 use tpo::journal::Journal;
 use tpo::{
-    Batch, CancellationToken, Error, JudgeReward, QueryOutcome, RewardModel, Tpo, reward_fn,
+    Batch, CancellationToken, Error, JudgeReward, QueryOutcome, RewardInfo, RewardModel, Tpo,
+    reward_fn,
 };
 
 fn texts<const N: usize>(texts: [&str; N]) -> Response {
@@ -127,12 +128,10 @@ struct Fragile {
 
 #[async_trait::async_trait]
 impl RewardModel for Fragile {
-    fn name(&self) -> &str {
-        "fragile"
-    }
-
-    fn batch(&self) -> usize {
-        1
+    fn info(&self) -> &RewardInfo {
+        static INFO: LazyLock<RewardInfo> =
+            LazyLock::new(|| RewardInfo::new("fragile").with_batch(1));
+        &INFO
     }
 
     async fn score(&self, _: &tpo::Query, answers: &[&str]) -> Result<Vec<f64>, EngineError> {
@@ -186,11 +185,10 @@ async fn scores_that_are_made_side_by_side_are_not_waited_for_one_after_the_othe
     struct Slow;
     #[async_trait::async_trait]
     impl RewardModel for Slow {
-        fn name(&self) -> &str {
-            "slow"
-        }
-        fn batch(&self) -> usize {
-            1
+        fn info(&self) -> &RewardInfo {
+            static INFO: LazyLock<RewardInfo> =
+                LazyLock::new(|| RewardInfo::new("slow").with_batch(1));
+            &INFO
         }
         async fn score(&self, _: &tpo::Query, _: &[&str]) -> Result<Vec<f64>, EngineError> {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;

@@ -1,8 +1,7 @@
 //! Runs checked against the way that their scores speak for.
 
-use std::borrow::Cow;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
 use textgrad_core::{
@@ -12,8 +11,8 @@ use textgrad_ops::sim::Sim;
 use tpo::run::{RecordedRun, ResultRecord, Scores};
 use tpo::{
     Acceptance, Combine, Comparison, EarlyStop, EngineScope, Ensemble, JudgeReward, Member, Mode,
-    PairCx, PairSelection, Pairs, Query, RewardModel, SimReward, Tpo, TpoBuilder, TpoConfig,
-    reward_fn,
+    PairCx, PairSelection, Pairs, Query, RewardInfo, RewardModel, SimReward, Tpo, TpoBuilder,
+    TpoConfig, reward_fn,
 };
 
 use crate::support::recorded;
@@ -103,12 +102,11 @@ struct Ranks {
 
 #[async_trait]
 impl RewardModel for Ranks {
-    fn name(&self) -> &str {
-        "ranks"
-    }
-
-    fn identity(&self) -> Cow<'_, str> {
-        "ranks by length".into()
+    fn info(&self) -> &RewardInfo {
+        static INFO: LazyLock<RewardInfo> = LazyLock::new(|| {
+            RewardInfo::new("ranks").with_identity("ranks by length").with_relative(true)
+        });
+        &INFO
     }
 
     async fn score(&self, _: &Query, answers: &[&str]) -> Result<Vec<f64>, EngineError> {
@@ -117,10 +115,6 @@ impl RewardModel for Ranks {
         }
         let shorter = |one: &&str| answers.iter().filter(|other| other.len() < one.len()).count();
         Ok(answers.iter().map(|answer| shorter(answer) as f64).collect())
-    }
-
-    fn is_relative(&self) -> bool {
-        true
     }
 
     fn bind(&self, _: &dyn EngineScope) -> Option<Arc<dyn RewardModel>> {
@@ -195,17 +189,15 @@ struct Turns;
 
 #[async_trait]
 impl RewardModel for Turns {
-    fn name(&self) -> &str {
-        "turns"
+    fn info(&self) -> &RewardInfo {
+        static INFO: LazyLock<RewardInfo> =
+            LazyLock::new(|| RewardInfo::new("turns").with_relative(true));
+        &INFO
     }
 
     async fn score(&self, _: &Query, answers: &[&str]) -> Result<Vec<f64>, EngineError> {
         let count = answers.len();
         Ok((0..count).map(|place| ((place + count / 3) % 3) as f64).collect())
-    }
-
-    fn is_relative(&self) -> bool {
-        true
     }
 }
 

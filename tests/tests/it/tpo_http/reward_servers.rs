@@ -211,7 +211,7 @@ async fn a_key_is_sent_and_never_shown() {
     let error =
         scored(&reward(&server, nim()).build().unwrap(), &answers()[..1]).await.unwrap_err();
     assert!(describe(&error).contains("check the key"), "{error}");
-    for shown in [format!("{:?}", keyed()), keyed().identity().into_owned()] {
+    for shown in [format!("{:?}", keyed()), keyed().identity().to_owned()] {
         assert!(!shown.contains(KEY), "{shown}");
     }
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use textgrad_core::{
     Choice, Engine, EngineError, EngineInfo, ErrorKind, FinishReason, Purpose, Request, Response,
 };
-use tpo::{Query, RewardModel};
+use tpo::{Query, RewardInfo, RewardModel};
 
 use super::world::{Asked, Times, World, Worth};
 
@@ -94,29 +94,25 @@ impl Engine for Policy {
 
 /// The world as a reward model.
 pub(super) struct Rewards {
+    info: RewardInfo,
     world: World,
-    batch: usize,
     times: Mutex<Times>,
 }
 
 impl Rewards {
     pub(super) fn new(world: World, batch: usize) -> Self {
-        Self { world, batch, times: Mutex::default() }
+        Self { info: RewardInfo::new("world").with_batch(batch), world, times: Mutex::default() }
     }
 }
 
 #[async_trait]
 impl RewardModel for Rewards {
-    fn name(&self) -> &str {
-        "world"
-    }
-
-    fn batch(&self) -> usize {
-        self.batch
+    fn info(&self) -> &RewardInfo {
+        &self.info
     }
 
     async fn score(&self, query: &Query, answers: &[&str]) -> Result<Vec<f64>, EngineError> {
-        assert!(answers.len() <= self.batch);
+        assert!(answers.len() <= self.batch());
         dawdle(answers[0]).await;
         let mut times = self.times.lock().unwrap();
         let scores = answers.iter().map(|answer| {

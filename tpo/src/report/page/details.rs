@@ -131,7 +131,7 @@ impl Details {
 
 /// Whether an answer is the best one, or was chosen or rejected.
 fn matters(trajectory: &Trajectory, place: usize) -> bool {
-    trajectory.best_place() == Some(place)
+    trajectory.best_index() == Some(place)
         || trajectory
             .iterations
             .iter()
@@ -166,7 +166,7 @@ fn detail(record: &ResultRecord, shown: impl Fn(usize) -> bool) -> Json {
     json!({
         "query": record.query.text(),
         "error": record.error,
-        "best": trajectory.best_place(),
+        "best": trajectory.best_index(),
         "candidates": candidates,
         "iterations": trajectory.iterations,
         "stopped": trajectory.stopped,

@@ -1,10 +1,12 @@
 //! Request and response formats of reward model servers.
 
+use std::fmt::Display;
+
 use serde_json::{Value as Json, json};
 use textgrad_core::{EngineError, ErrorKind, truncate};
 
 use crate::query::Query;
-use crate::reward::template::ChatTemplate;
+use crate::reward::template::{ChatTemplate, ChatTemplateError, conversation};
 
 /// What a reward model's server speaks.
 ///
@@ -125,54 +127,34 @@ impl RewardApi {
             turns.chain([json!({ "role": "assistant", "content": answer })]).collect::<Json>()
         };
         Ok(match self {
-            Self::VllmClassify => json!({
+            Self::VllmClassify | Self::VllmPooling => self.raw(json!({
                 "model": model,
                 "messages": messages(),
                 "add_generation_prompt": false,
                 "add_special_tokens": false,
-                "use_activation": false,
-                "activation": false,
-            }),
-            Self::VllmClassifyText(template) => json!({
-                "model": model,
-                "input": without_bos(template, query, answers)?,
-                "use_activation": false,
-                "activation": false,
-            }),
-            Self::VllmPooling => json!({
-                "model": model,
-                "messages": messages(),
-                "add_generation_prompt": false,
-                "add_special_tokens": false,
-                "use_activation": false,
-                "activation": false,
-                "encoding_format": "float",
-            }),
-            Self::VllmPoolingText(template) => json!({
-                "model": model,
-                "input": without_bos(template, query, answers)?,
-                "use_activation": false,
-                "activation": false,
-                "encoding_format": "float",
-            }),
+            })),
+            Self::VllmClassifyText(template) | Self::VllmPoolingText(template) => {
+                self.raw(json!({ "model": model, "input": without_bos(template, query, answers)? }))
+            }
             Self::Sglang(template) => json!({ "text": without_bos(template, query, answers)? }),
             Self::Tei(template) => {
                 let inputs: Vec<Vec<String>> = match template {
                     Some(template) => without_bos(template, query, answers)?
                         .into_iter()
-                        .map(|t| vec![t])
+                        .map(|text| vec![text])
                         .collect(),
-                    None => answers
-                        .iter()
-                        .map(|a| vec![query.text().to_owned(), (*a).to_owned()])
-                        .collect(),
+                    None => {
+                        let pair =
+                            |answer: &&str| vec![query.text().to_owned(), (*answer).to_owned()];
+                        answers.iter().map(pair).collect()
+                    }
                 };
                 json!({ "inputs": inputs, "raw_scores": true, "truncate": false })
             }
             Self::OpenRlhf(template) => {
-                let texts = texts(template, query, answers)?;
-                let texts: Vec<String> =
-                    texts.iter().map(|text| template.with_one_bos(text)).collect();
+                let texts = texts(query, answers, |turns| {
+                    Ok(template.with_one_bos(&template.render(turns)?))
+                })?;
                 let prompts = vec![query.text(); answers.len()];
                 json!({ "query": texts, "prompts": prompts, "labels": vec![""; answers.len()] })
             }
@@ -180,94 +162,70 @@ impl RewardApi {
         })
     }
 
+    /// A request to vLLM for scores without an activation, by both names that the switch has had.
+    fn raw(&self, mut body: Json) -> Json {
+        if let Some(body) = body.as_object_mut() {
+            body.insert("use_activation".to_owned(), false.into());
+            body.insert("activation".to_owned(), false.into());
+            if let Self::VllmPooling | Self::VllmPoolingText(_) = self {
+                body.insert("encoding_format".to_owned(), "float".into());
+            }
+        }
+        body
+    }
+
     /// The scores of a reply, one per answer.
     pub(super) fn scores(&self, reply: &Json, answers: &[&str]) -> Result<Vec<f64>, EngineError> {
-        let path = self.path();
-        let of_items =
-            |list: Option<&Json>, score: &dyn Fn(&Json, &str) -> Result<f64, EngineError>| {
-                let items = items(path, list, answers)?;
-                items.into_iter().zip(answers).map(|(item, answer)| score(item, answer)).collect()
-            };
+        let first =
+            Asked { path: self.path(), answer: answers.first().copied().unwrap_or_default() };
+        if let Self::Nim { attribute } = self {
+            return Ok(vec![attribute_of(first, reply, attribute)?]);
+        }
+        let list = match self {
+            Self::Sglang(_) | Self::Tei(_) => Some(reply),
+            // Old servers know only `rewards`; where there are both, they are the same.
+            Self::OpenRlhf(_) => reply.get("rewards").or_else(|| reply.get("scores")),
+            _ => reply.get("data"),
+        };
+        let items = items(first, list, answers.len())?.into_iter().zip(answers);
+        items.map(|(item, answer)| self.score(item, Asked { answer, ..first })).collect()
+    }
+
+    /// The score of an answer in its item of a reply.
+    fn score(&self, item: &Json, asked: Asked<'_>) -> Result<f64, EngineError> {
         let field = |item: &Json, name: &str| item.get(name).cloned().unwrap_or_default();
         match self {
-            Self::VllmClassify | Self::VllmClassifyText(_) => {
-                of_items(reply.get("data"), &|item, answer| {
-                    only(path, &field(item, "probs"), answer)
-                })
-            }
             Self::VllmPooling | Self::VllmPoolingText(_) => {
-                of_items(reply.get("data"), &|item, answer| {
-                    pooled(path, &field(item, "data"), answer)
-                })
+                let data = field(item, "data");
+                // Of one score per token, the last one counts.
+                match data.as_array().and_then(|rows| rows.last()) {
+                    Some(last @ Json::Array(_)) => only(asked, last),
+                    _ if data.is_array() => only(asked, &data),
+                    _ => finite(asked, &data),
+                }
             }
-            Self::Sglang(_) => {
-                of_items(Some(reply), &|item, answer| only(path, &field(item, "embedding"), answer))
-            }
-            Self::Tei(_) => of_items(Some(reply), &|labels, answer| match labels
-                .as_array()
-                .map(Vec::as_slice)
-            {
-                Some([label]) => finite(path, &field(label, "score"), answer),
-                Some(many) => Err(classes(path, many.len(), answer)),
-                None => Err(wrong(path, "a list of labels", &labels.to_string(), Some(answer))),
-            }),
-            Self::OpenRlhf(_) => {
-                // Old servers know only `rewards`; where there are both, they are the same.
-                let list = reply.get("rewards").or_else(|| reply.get("scores"));
-                of_items(list, &|score, answer| match score {
-                    Json::Array(_) => only(path, score, answer),
-                    score => finite(path, score, answer),
-                })
-            }
-            Self::Nim { attribute } => {
-                let answer = answers.first().copied().unwrap_or_default();
-                let text = reply.pointer("/choices/0/message/content").and_then(Json::as_str);
-                let text = text.ok_or_else(|| {
-                    wrong(path, "an answer with scores", &reply.to_string(), Some(answer))
-                })?;
-                let score = text
-                    .split([',', '\n'])
-                    .filter_map(|part| part.split_once(':'))
-                    .find(|(name, _)| name.trim() == attribute)
-                    .and_then(|(_, number)| number.trim().parse::<f64>().ok())
-                    .filter(|score| score.is_finite());
-                let expected = format!("`{attribute}:` and a finite number");
-                Ok(vec![score.ok_or_else(|| wrong(path, &expected, text, Some(answer)))?])
-            }
+            Self::Sglang(_) => only(asked, &field(item, "embedding")),
+            Self::Tei(_) => match item.as_array().map(Vec::as_slice) {
+                Some([label]) => finite(asked, &field(label, "score")),
+                Some(labels) => Err(asked.classes(labels.len())),
+                None => Err(asked.unexpected("a list of labels", item)),
+            },
+            Self::OpenRlhf(_) if !item.is_array() => finite(asked, item),
+            Self::OpenRlhf(_) => only(asked, item),
+            _ => only(asked, &field(item, "probs")),
         }
     }
 }
 
-/// A pooled score: a number by itself or in a list, or one per token, of which the last one counts.
-fn pooled(path: &str, data: &Json, answer: &str) -> Result<f64, EngineError> {
-    match data {
-        Json::Array(rows) => match rows.last() {
-            Some(last @ Json::Array(_)) => only(path, last, answer),
-            _ => only(path, data, answer),
-        },
-        number => finite(path, number, answer),
-    }
-}
-
+/// Answers as a template renders them.
 fn texts(
-    template: &ChatTemplate,
     query: &Query,
     answers: &[&str],
+    render: impl Fn(&[(&str, &str)]) -> Result<String, ChatTemplateError>,
 ) -> Result<Vec<String>, EngineError> {
-    let turns: Vec<(&str, &str)> =
-        query.turns().map(|(role, text)| (role.as_str(), text)).collect();
-    answers
-        .iter()
-        .map(|answer| {
-            let turns: Vec<(&str, &str)> =
-                turns.iter().copied().chain([("assistant", *answer)]).collect();
-            template.render(&turns).map_err(|error| {
-                let message =
-                    "expected the reward model's chat template to take a query and an answer";
-                EngineError::new(ErrorKind::InvalidRequest, message).with_source(error)
-            })
-        })
-        .collect()
+    let text = |answer: &&str| render(&conversation(query, answer));
+    let texts: Result<Vec<String>, ChatTemplateError> = answers.iter().map(text).collect();
+    texts.map_err(|error| error.refused("the reward model's chat template"))
 }
 
 fn without_bos(
@@ -275,71 +233,85 @@ fn without_bos(
     query: &Query,
     answers: &[&str],
 ) -> Result<Vec<String>, EngineError> {
-    let texts = texts(template, query, answers)?;
-    Ok(texts.iter().map(|text| template.without_bos(text).to_owned()).collect())
+    texts(query, answers, |turns| Ok(template.without_bos(&template.render(turns)?).to_owned()))
 }
 
-/// The longest part of a reply that an error shows, in characters.
-const MAX_SHOWN: usize = 200;
+/// The request that a reply belongs to, for errors.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) path: &'a str,
+    pub(crate) answer: &'a str,
+}
 
-/// A reply that is not what the route promises. Asking again cannot help.
-pub(super) fn wrong(path: &str, expected: &str, got: &str, answer: Option<&str>) -> EngineError {
-    let mut message = format!("expected {expected} from /{path}, got {}", truncate(got, MAX_SHOWN));
-    if let Some(answer) = answer {
-        message.push_str(&format!(", for the answer {:?}", truncate(answer, 80)));
+impl Asked<'_> {
+    /// The error of a reply that is not what the route promises. Asking again cannot help.
+    pub(crate) fn unexpected(self, expected: &str, got: &dyn Display) -> EngineError {
+        let message = format!(
+            "expected {expected} from /{}, got {}, for the answer {:?}",
+            self.path,
+            truncate(&got.to_string(), 200),
+            truncate(self.answer, 80)
+        );
+        EngineError::new(ErrorKind::BadResponse, message).with_retryable(false)
     }
-    EngineError::new(ErrorKind::BadResponse, message).with_retryable(false)
+
+    /// The error of a model that gives another number of scores than one.
+    fn classes(self, count: usize) -> EngineError {
+        let got = format!("{count} classes: this is not a reward model with one output");
+        self.unexpected("one finite score", &got)
+    }
 }
 
 /// A finite number.
-pub(super) fn finite(path: &str, value: &Json, answer: &str) -> Result<f64, EngineError> {
-    value
-        .as_f64()
-        .filter(|score| score.is_finite())
-        .ok_or_else(|| wrong(path, "one finite score", &value.to_string(), Some(answer)))
+fn finite(asked: Asked<'_>, value: &Json) -> Result<f64, EngineError> {
+    let score = value.as_f64().filter(|score| score.is_finite());
+    score.ok_or_else(|| asked.unexpected("one finite score", value))
 }
 
 /// The only number of a list of scores, one per class.
-pub(super) fn only(path: &str, scores: &Json, answer: &str) -> Result<f64, EngineError> {
+fn only(asked: Asked<'_>, scores: &Json) -> Result<f64, EngineError> {
     match scores.as_array().map(Vec::as_slice) {
-        Some([score]) => finite(path, score, answer),
-        Some(many) => Err(classes(path, many.len(), answer)),
-        None => Err(wrong(path, "a list of scores", &scores.to_string(), Some(answer))),
+        Some([score]) => finite(asked, score),
+        Some(many) => Err(asked.classes(many.len())),
+        None => Err(asked.unexpected("a list of scores", scores)),
     }
 }
 
-/// A model that gives another number of scores than one.
-pub(super) fn classes(path: &str, count: usize, answer: &str) -> EngineError {
-    let got = format!("{count} classes: this is not a reward model with one output");
-    wrong(path, "one finite score", &got, Some(answer))
+/// The number behind the name of an attribute in a reply of text.
+fn attribute_of(asked: Asked<'_>, reply: &Json, attribute: &str) -> Result<f64, EngineError> {
+    let text = reply.pointer("/choices/0/message/content").and_then(Json::as_str);
+    let text = text.ok_or_else(|| asked.unexpected("an answer with scores", reply))?;
+    let score = text
+        .split([',', '\n'])
+        .filter_map(|part| part.split_once(':'))
+        .find(|(name, _)| name.trim() == attribute)
+        .and_then(|(_, number)| number.trim().parse::<f64>().ok())
+        .filter(|score| score.is_finite());
+    score.ok_or_else(|| asked.unexpected(&format!("`{attribute}:` and a finite number"), &text))
 }
 
 /// One item per answer, by `index` where the items have one.
-pub(super) fn items<'j>(
-    path: &str,
+fn items<'j>(
+    asked: Asked<'_>,
     list: Option<&'j Json>,
-    answers: &[&str],
+    answers: usize,
 ) -> Result<Vec<&'j Json>, EngineError> {
-    let items = list.and_then(Json::as_array);
-    let mut items: Vec<&Json> = items
-        .ok_or_else(|| {
-            let got = list.map_or_else(|| "none".to_owned(), ToString::to_string);
-            wrong(path, "a list of results", &got, answers.first().copied())
-        })?
-        .iter()
-        .collect();
-    if items.len() != answers.len() {
-        let (expected, got) = (format!("{} result(s)", answers.len()), items.len().to_string());
-        return Err(wrong(path, &expected, &got, answers.first().copied()));
+    let Some(items) = list.and_then(Json::as_array) else {
+        let got = list.map_or_else(|| "none".to_owned(), ToString::to_string);
+        return Err(asked.unexpected("a list of results", &got));
+    };
+    if items.len() != answers {
+        return Err(asked.unexpected(&format!("{answers} result(s)"), &items.len()));
     }
+    let mut items: Vec<&Json> = items.iter().collect();
     let index = |item: &Json| item.get("index").and_then(Json::as_u64);
     if items.iter().all(|item| index(item).is_some()) {
         items.sort_by_key(|item| index(item));
-        // A place that is there twice would give an answer the score of another.
-        if let Some((_, item)) = (0..).zip(&items).find(|(place, item)| index(item) != Some(*place))
-        {
+        // An index that is there twice would give an answer the score of another.
+        let mut positions = (0..).zip(&items);
+        if let Some((_, item)) = positions.find(|(position, item)| index(item) != Some(*position)) {
             let expected = format!("each index from 0 to {} once", items.len().saturating_sub(1));
-            return Err(wrong(path, &expected, &item.to_string(), answers.first().copied()));
+            return Err(asked.unexpected(&expected, item));
         }
     }
     Ok(items)

@@ -4,21 +4,22 @@ mod api;
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Cow;
-use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::stream::{self, StreamExt, TryStreamExt};
+use derive_setters::Setters;
+use futures_util::future::try_join_all;
 use secrecy::SecretString;
 use serde_json::Value as Json;
 use textgrad_core::{EngineError, Seed};
-use textgrad_ops::engine::http::{HttpOptions, JsonClient, JsonClientBuilder};
+use textgrad_ops::engine::http::{HttpOptions, JsonClient};
 use textgrad_ops::layer::{CallPolicy, Limits, RetryPolicy};
 
+pub(super) use self::api::Asked;
 pub use self::api::RewardApi;
-use super::RewardModel;
+use super::implicit::LikelihoodBuilder;
 use super::monitor::{ExpectedScores, ScoreMonitor};
+use super::{RewardInfo, RewardModel};
 use crate::query::Query;
 
 /// Advice for scores that do not distinguish answers.
@@ -42,26 +43,97 @@ const ADVICE: &str =
 /// # let _: &dyn tpo::RewardModel = &reward;
 /// # Ok::<(), textgrad_core::EngineError>(())
 /// ```
+#[derive(Debug)]
 pub struct HttpReward {
-    name: String,
+    info: RewardInfo,
     model: String,
     api: RewardApi,
-    client: JsonClient,
-    calls: CallPolicy,
-    batch: usize,
-    concurrency: usize,
+    server: Server,
     monitor: ScoreMonitor,
 }
 
 /// Settings of an [`HttpReward`].
-#[derive(Debug)]
+#[derive(Debug, Setters)]
+#[setters(generate = false)]
+#[must_use = "a builder does nothing until it builds"]
 pub struct HttpRewardBuilder {
-    client: JsonClientBuilder,
+    server: ServerSettings,
     model: String,
     api: RewardApi,
-    retry: RetryPolicy,
+    /// How many answers are scored with one request, at most. Default: what a server does by itself
+    /// ([`RewardApi::default_batch`]). Answers that travel together are paid for together.
+    #[setters(generate, strip_option)]
     batch: Option<usize>,
+}
+
+/// Connection to a server that scores answers or their tokens.
+#[derive(Debug, Setters)]
+#[setters(
+    generate_delegates(ty = "HttpRewardBuilder", field = "server"),
+    generate_delegates(ty = "LikelihoodBuilder", field = "server")
+)]
+pub(crate) struct ServerSettings {
+    #[setters(skip)]
+    url: String,
+    /// The key that is sent as a bearer token, for servers behind a proxy that asks for one.
+    #[setters(strip_option)]
+    key: Option<SecretString>,
+    /// The longest that one request may take.
+    #[setters(strip_option)]
+    timeout: Option<Duration>,
+    /// What is tried again, and when.
+    retry: RetryPolicy,
+    /// The most requests in flight. Default: [`HttpReward::DEFAULT_CONCURRENCY`].
     concurrency: usize,
+}
+
+impl ServerSettings {
+    /// A server whose base URL may be that of chat clients.
+    pub(super) fn new(url: &str) -> Self {
+        let (key, timeout, retry) = (None, None, RetryPolicy::default());
+        // SGLang has a route below `/v1` too that gives the same score to every answer.
+        let url = url.trim().trim_end_matches('/');
+        let url = url.strip_suffix("/v1").unwrap_or(url).to_owned();
+        Self { url, key, timeout, retry, concurrency: HttpReward::DEFAULT_CONCURRENCY }
+    }
+
+    /// # Errors
+    /// An [`EngineError`] if the URL or the key cannot be used.
+    pub(super) fn build(self) -> Result<Server, EngineError> {
+        let mut client = JsonClient::builder(self.url);
+        if let Some(key) = self.key {
+            client = client.key(key);
+        }
+        if let Some(timeout) = self.timeout {
+            client = client.http(HttpOptions::default().request_timeout(timeout));
+        }
+        let concurrency = u32::try_from(self.concurrency.max(1)).unwrap_or(u32::MAX);
+        let limits = Limits::default().concurrency(concurrency);
+        // The client bounds the time of a request.
+        let calls = CallPolicy::default().timeout(Duration::MAX).limits(limits).retry(self.retry);
+        Ok(Server { client: client.build()?, calls })
+    }
+}
+
+/// A server that scores answers or their tokens. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Server {
+    client: JsonClient,
+    calls: CallPolicy,
+}
+
+impl Server {
+    /// Posts a request about answers.
+    pub(super) async fn post(
+        &self,
+        path: &str,
+        body: &Json,
+        answers: &[&str],
+    ) -> Result<Json, EngineError> {
+        // A seed of its own for each request, so that retries do not come back all at once.
+        let seed = answers.iter().fold(Seed::new(0), |seed, answer| seed.child(answer, 0));
+        self.calls.run(seed, 0, |_attempt| self.client.post::<Json, Json>(path, body)).await
+    }
 }
 
 impl HttpReward {
@@ -76,14 +148,8 @@ impl HttpReward {
         model: impl Into<String>,
         api: RewardApi,
     ) -> HttpRewardBuilder {
-        HttpRewardBuilder {
-            client: JsonClient::builder(root(&url.into())),
-            model: model.into(),
-            api,
-            retry: RetryPolicy::default(),
-            batch: None,
-            concurrency: Self::DEFAULT_CONCURRENCY,
-        }
+        let (server, model) = (ServerSettings::new(&url.into()), model.into());
+        HttpRewardBuilder { server, model, api, batch: None }
     }
 
     /// Scores answers with one request.
@@ -93,119 +159,43 @@ impl HttpReward {
         answers: &[&str],
     ) -> Result<Vec<f64>, EngineError> {
         let body = self.api.body(&self.model, query, answers)?;
-        // A seed of its own for each request, so that retries do not come back all at once.
-        let seed = answers.iter().fold(Seed::new(0), |seed, answer| seed.child(answer, 0));
-        let call = |_attempt| self.client.post::<Json, Json>(self.api.path(), &body);
-        let reply = self.calls.run(seed, 0, call).await?;
+        let reply = self.server.post(self.api.path(), &body, answers).await?;
         let scores = self.api.scores(&reply, answers)?;
-        self.monitor.observe(&self.name, query, answers, &scores);
+        self.monitor.observe(self.name(), query, answers, &scores);
         Ok(scores)
     }
 }
 
 impl HttpRewardBuilder {
-    /// The key that is sent as a bearer token, for servers behind a proxy that asks for one.
-    #[must_use]
-    pub fn key(mut self, key: SecretString) -> Self {
-        self.client = self.client.key(key);
-        self
-    }
-
-    /// The longest that one request may take.
-    #[must_use]
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.client = self.client.http(HttpOptions::default().request_timeout(timeout));
-        self
-    }
-
-    /// What is tried again, and when.
-    #[must_use]
-    pub fn retry(mut self, retry: RetryPolicy) -> Self {
-        self.retry = retry;
-        self
-    }
-
-    /// How many answers are scored with one request, at most; what a server does by itself unless said
-    /// otherwise ([`RewardApi::default_batch`]). Answers that travel together are paid for together.
-    #[must_use]
-    pub fn batch(mut self, answers: usize) -> Self {
-        self.batch = Some(answers.max(1));
-        self
-    }
-
-    /// How many requests are made at the same time, at most; [`HttpReward::DEFAULT_CONCURRENCY`] unless
-    /// said otherwise.
-    #[must_use]
-    pub fn concurrency(mut self, requests: usize) -> Self {
-        self.concurrency = requests.max(1);
-        self
-    }
-
     /// The reward model.
     ///
     /// # Errors
     /// An [`EngineError`] if the URL or the key cannot be used.
     pub fn build(self) -> Result<HttpReward, EngineError> {
-        let most = self.api.max_batch();
-        let calls = calls(self.retry, self.concurrency);
+        let Self { server, model, api, batch } = self;
+        let name = format!("{}:{model}", api.name());
+        let identity = format!("{name}{}", api.settings());
+        let batch = batch.unwrap_or(api.default_batch()).clamp(1, api.max_batch());
         Ok(HttpReward {
-            name: format!("{}:{}", self.api.name(), self.model),
-            batch: self.batch.unwrap_or(self.api.default_batch()).min(most),
-            model: self.model,
-            api: self.api,
-            client: self.client.build()?,
-            calls,
-            concurrency: self.concurrency,
-            monitor: ScoreMonitor::new(ExpectedScores::raw(ADVICE)),
+            info: RewardInfo::new(name).with_identity(identity).with_batch(batch),
+            model,
+            api,
+            server: server.build()?,
+            monitor: ScoreMonitor::new(ExpectedScores::Raw, ADVICE),
         })
     }
 }
 
-/// The policy of calls to a reward server.
-pub(super) fn calls(retry: RetryPolicy, concurrency: usize) -> CallPolicy {
-    let concurrency = u32::try_from(concurrency).unwrap_or(u32::MAX);
-    let limits = Limits::default().concurrency(concurrency);
-    // The client bounds the time of a request.
-    CallPolicy::default().timeout(Duration::MAX).limits(limits).retry(retry)
-}
-
-/// The root of a server whose base URL may be that of chat clients. SGLang has a route below `/v1` too that
-/// gives the same score to every answer.
-pub(super) fn root(url: &str) -> &str {
-    let bare = url.trim().trim_end_matches('/');
-    bare.strip_suffix("/v1").unwrap_or(bare)
-}
-
 #[async_trait]
 impl RewardModel for HttpReward {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn identity(&self) -> Cow<'_, str> {
-        format!("{}{}", self.name, self.api.settings()).into()
-    }
-
-    fn batch(&self) -> usize {
-        self.batch
+    fn info(&self) -> &RewardInfo {
+        &self.info
     }
 
     async fn score(&self, query: &Query, answers: &[&str]) -> Result<Vec<f64>, EngineError> {
-        let asked: Vec<_> =
-            answers.chunks(self.batch).map(|answers| self.score_together(query, answers)).collect();
-        let scores: Vec<Vec<f64>> =
-            stream::iter(asked).buffered(self.concurrency).try_collect().await?;
-        Ok(scores.into_iter().flatten().collect())
-    }
-}
-
-impl fmt::Debug for HttpReward {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HttpReward")
-            .field("api", &self.api)
-            .field("model", &self.model)
-            .field("client", &self.client)
-            .field("batch", &self.batch)
-            .finish_non_exhaustive()
+        let chunks = answers.chunks(self.batch());
+        // The call policy bounds how many requests are in flight.
+        let scored = try_join_all(chunks.map(|answers| self.score_together(query, answers)));
+        Ok(scored.await?.concat())
     }
 }

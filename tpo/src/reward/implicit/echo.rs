@@ -3,9 +3,9 @@
 use serde_json::{Value as Json, json};
 use textgrad_core::{EngineError, truncate};
 
-use super::likelihood::Parts;
-use super::likelihood::{COMPLETIONS, Likelihood, finite, sum, wrong};
-use super::place::{Echoed, Unplaced};
+use super::likelihood::{COMPLETIONS, Likelihood, Parts, finite, sum};
+use super::span::{EchoedPrompt, SpanError};
+use crate::reward::http::Asked;
 
 /// What to do where a server has no echo.
 const NO_ECHO_ADVICE: &str = "such servers cannot tell likelihoods; name one that echoes prompts with their logprobs, \
@@ -26,51 +26,49 @@ impl Likelihood {
             "echo": true,
             "logprobs": 1,
         });
-        let reply = self.post(COMPLETIONS, &body, answer).await?;
-        let wrong = |expected: &str, got: &str| wrong(COMPLETIONS, expected, got, answer);
+        let asked = Asked { path: COMPLETIONS, answer };
+        let reply = self.post(&body, asked).await?;
         let Some((echoed, logprobs)) = echoed(&reply) else {
+            let got = truncate(&reply.to_string(), MAX_SHOWN);
             let expected = "tokens and token_logprobs of the echoed prompt";
-            return Err(wrong(
-                expected,
-                &format!("{}; {NO_ECHO_ADVICE}", truncate(&reply.to_string(), MAX_SHOWN)),
-            ));
+            return Err(asked.unexpected(expected, &format!("{got}; {NO_ECHO_ADVICE}")));
         };
-        let place = echoed.answer(&parts.prompt, &parts.whole).map_err(|unplaced| {
-            let begins = || truncate(&format!("{:?}", echoed.tokens), MAX_SHOWN);
-            match unplaced {
-                Unplaced::NotEchoed => wrong(
+        let span = echoed.answer(&parts.prompt, &parts.whole).map_err(|error| {
+            let begins = truncate(&format!("{:?}", echoed.tokens), MAX_SHOWN);
+            let (expected, got) = match error {
+                SpanError::NotEchoed => (
                     "the tokens of the echoed prompt",
-                    &format!("no more than {}; {NO_ECHO_ADVICE}", begins()),
+                    format!("no more than {begins}; {NO_ECHO_ADVICE}"),
                 ),
-                Unplaced::Unlike => wrong(
+                SpanError::Mismatch => (
                     "tokens that spell the prompt, or text_offset that adds up to it",
-                    &format!("{}, which do neither; with vLLM, prompt_logprobs needs neither", begins()),
+                    format!("{begins}, which do neither; with vLLM, prompt_logprobs needs neither"),
                 ),
-                Unplaced::Straddles(token) => wrong(
+                SpanError::Straddles(token) => (
                     "the answer to begin with a token of its own",
-                    &format!(
+                    format!(
                         "{:?}, which also holds the end of the prompt, whose probability is not the answer's; \
                          use a chat template whose generation prompt ends with a special token or white space",
                         truncate(&token, 20)
                     ),
                 ),
-                Unplaced::Uncertain => wrong(
+                SpanError::Uncertain => (
                     "tokens that show where the answer begins and ends",
-                    &format!("parts of characters there: {}; with vLLM, use prompt_logprobs", begins()),
+                    format!("parts of characters there: {begins}; with vLLM, use prompt_logprobs"),
                 ),
-            }
+            };
+            asked.unexpected(expected, &got)
         })?;
-        let reported = echoed.tokens.iter().zip(logprobs).skip(place.start).take(place.len());
+        let reported = echoed.tokens.iter().zip(logprobs).skip(span.start).take(span.len());
         sum(reported.map(|(token, logprob)| {
-            finite(logprob).ok_or_else(|| {
-                wrong(&format!("a finite logprob of the token {token:?}"), &logprob.to_string())
-            })
+            let expected = || format!("a finite logprob of the token {token:?}");
+            finite(logprob).ok_or_else(|| asked.unexpected(&expected(), logprob))
         }))
     }
 }
 
 /// The echoed tokens with their logprobs.
-fn echoed(reply: &Json) -> Option<(Echoed<'_>, &Vec<Json>)> {
+fn echoed(reply: &Json) -> Option<(EchoedPrompt<'_>, &Vec<Json>)> {
     let reported = reply.pointer("/choices/0/logprobs")?;
     let tokens: Option<Vec<&str>> =
         reported.get("tokens")?.as_array()?.iter().map(Json::as_str).collect();
@@ -85,7 +83,7 @@ fn echoed(reply: &Json) -> Option<(Echoed<'_>, &Vec<Json>)> {
     let prompt_tokens = reply.pointer("/usage/prompt_tokens").and_then(Json::as_u64);
     let prompt_tokens = prompt_tokens.and_then(|count| usize::try_from(count).ok());
     let same = tokens.len() == logprobs.len();
-    same.then_some((Echoed { tokens, offsets, prompt_tokens }, logprobs))
+    same.then_some((EchoedPrompt { tokens, offsets, prompt_tokens }, logprobs))
 }
 
 const TOKENIZE: &str = "tokenize";
@@ -107,7 +105,8 @@ impl Likelihood {
             "temperature": 0.0,
             "prompt_logprobs": 0,
         });
-        let reply = self.post(COMPLETIONS, &body, answer).await?;
+        let asked = Asked { path: COMPLETIONS, answer };
+        let reply = self.post(&body, asked).await?;
         let logprobs = reply
             .pointer("/choices/0/prompt_logprobs")
             .or_else(|| reply.get("prompt_logprobs"))
@@ -115,7 +114,7 @@ impl Likelihood {
             .filter(|logprobs| logprobs.len() == tokens.len());
         let Some(logprobs) = logprobs else {
             let expected = format!("prompt_logprobs of {} tokens, {VLLM},", tokens.len());
-            return Err(wrong(COMPLETIONS, &expected, &reply.to_string(), answer));
+            return Err(asked.unexpected(&expected, &reply));
         };
         // A token can hold the end of the prompt and the beginning of the answer: it is the answer's.
         let begin = before.iter().zip(&tokens).take_while(|(before, token)| before == token);
@@ -126,24 +125,23 @@ impl Likelihood {
                 reported.get(token.to_string()).and_then(|reported| reported.get("logprob"));
             logprob.and_then(finite).ok_or_else(|| {
                 let expected = format!("a finite logprob of the token {token}");
-                wrong(COMPLETIONS, &expected, &reported.to_string(), answer)
+                asked.unexpected(&expected, reported)
             })
         }))
     }
 
     async fn tokens(&self, text: &str, answer: &str) -> Result<Vec<u64>, EngineError> {
         let body = json!({ "model": self.model, "prompt": text, "add_special_tokens": true });
-        let reply = self.post(TOKENIZE, &body, answer).await?;
-        read_tokens(&reply, answer)
+        let asked = Asked { path: TOKENIZE, answer };
+        read_tokens(&self.post(&body, asked).await?, asked)
     }
 }
 
-fn read_tokens(reply: &Json, answer: &str) -> Result<Vec<u64>, EngineError> {
+fn read_tokens(reply: &Json, asked: Asked<'_>) -> Result<Vec<u64>, EngineError> {
     let tokens = reply.get("tokens").and_then(Json::as_array).filter(|tokens| !tokens.is_empty());
     let tokens = tokens.and_then(|tokens| tokens.iter().map(Json::as_u64).collect());
-    tokens.ok_or_else(|| {
-        wrong(TOKENIZE, &format!("the tokens of a text, {VLLM},"), &reply.to_string(), answer)
-    })
+    let expected = || format!("the tokens of a text, {VLLM},");
+    tokens.ok_or_else(|| asked.unexpected(&expected(), reply))
 }
 
 #[cfg(test)]
@@ -151,10 +149,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_route_of_the_same_name_that_reads_no_prompt_is_told() {
-        assert_eq!(read_tokens(&json!({"tokens": [1, 7]}), "So.").unwrap(), [1, 7]);
+    fn a_route_of_the_same_name_that_reads_no_prompt_is_an_error() {
+        let asked = Asked { path: TOKENIZE, answer: "So." };
+        assert_eq!(read_tokens(&json!({"tokens": [1, 7]}), asked).unwrap(), [1, 7]);
         for reply in [json!({"tokens": []}), json!({"tokens": ["a"]}), json!({})] {
-            let error = read_tokens(&reply, "So.").unwrap_err();
+            let error = read_tokens(&reply, asked).unwrap_err();
             for word in ["the tokens of a text, as vLLM", "/tokenize", "likelihood=echo", "\"So.\""]
             {
                 assert!(error.to_string().contains(word), "{error}");

@@ -1,25 +1,20 @@
 //! Likelihood of an answer under a model.
 
-use std::fmt;
-use std::time::Duration;
-
-use secrecy::SecretString;
+use derive_setters::Setters;
 use serde_json::Value as Json;
-use textgrad_core::{EngineError, ErrorKind, Seed, truncate};
-use textgrad_ops::engine::http::{HttpOptions, JsonClient, JsonClientBuilder};
-use textgrad_ops::layer::{CallPolicy, RetryPolicy};
+use textgrad_core::{EngineError, ErrorKind, truncate};
 
-use super::HttpReward;
 use crate::query::Query;
-use crate::reward::ChatTemplate;
-use crate::reward::http::{calls, root};
+use crate::reward::http::{Asked, Server, ServerSettings};
+use crate::reward::template::conversation;
+use crate::reward::{ChatTemplate, ChatTemplateError};
 
 pub(super) const COMPLETIONS: &str = "v1/completions";
 
 /// What vLLM, and what is modelled on it, writes for a probability of 0, which JSON has no logarithm of.
 const MIN_LOGPROB: f64 = -9999.0;
 
-/// How a server tells the logprobs of a prompt's tokens.
+/// How a server reports the logprobs of a prompt's tokens.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LikelihoodApi {
@@ -38,7 +33,7 @@ pub enum LikelihoodApi {
 
 /// How likely a model behind a server finds answers, by the logprobs of the tokens of a prompt. Cheap to clone.
 ///
-/// The server must tell these logprobs in one of the ways of [`LikelihoodApi`]. Query and answer are
+/// The server must report these logprobs in one of the ways of [`LikelihoodApi`]. Query and answer are
 /// written by the model's own chat template. What counts are the tokens behind the ones with which the
 /// template's generation prompt ends, up to and with the mark that ends the answer: what the model would have
 /// written. The servers' tokenizer begins texts with the special token, so a template's own is taken away.
@@ -52,70 +47,35 @@ pub enum LikelihoodApi {
 /// let policy = Likelihood::builder("http://localhost:8000", "my-policy", template).build()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Likelihood {
     pub(super) model: String,
     template: ChatTemplate,
     api: LikelihoodApi,
-    client: JsonClient,
-    calls: CallPolicy,
+    server: Server,
 }
 
 /// Settings of a [`Likelihood`].
-#[derive(Debug)]
+#[derive(Debug, Setters)]
+#[setters(generate = false)]
 #[must_use = "a builder does nothing until it builds"]
 pub struct LikelihoodBuilder {
+    pub(crate) server: ServerSettings,
     model: String,
     template: ChatTemplate,
+    /// How the server reports likelihoods. Default: by [`LikelihoodApi::PromptLogprobs`].
+    #[setters(generate)]
     api: LikelihoodApi,
-    client: JsonClientBuilder,
-    retry: RetryPolicy,
-    concurrency: usize,
 }
 
 impl LikelihoodBuilder {
-    /// How the server tells likelihoods; default: by [`LikelihoodApi::PromptLogprobs`].
-    pub fn api(mut self, api: LikelihoodApi) -> Self {
-        self.api = api;
-        self
-    }
-
-    /// The key that is sent as a bearer token.
-    pub fn key(mut self, key: SecretString) -> Self {
-        self.client = self.client.key(key);
-        self
-    }
-
-    /// The longest that one request may take.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.client = self.client.http(HttpOptions::default().request_timeout(timeout));
-        self
-    }
-
-    /// What is tried again, and when.
-    pub fn retry(mut self, retry: RetryPolicy) -> Self {
-        self.retry = retry;
-        self
-    }
-
-    /// The most requests in flight. Default: [`HttpReward::DEFAULT_CONCURRENCY`].
-    pub fn concurrency(mut self, answers: usize) -> Self {
-        self.concurrency = answers.max(1);
-        self
-    }
-
     /// Settings of the likelihood.
     ///
     /// # Errors
     /// An [`EngineError`] if the URL or the key cannot be used.
     pub fn build(self) -> Result<Likelihood, EngineError> {
-        Ok(Likelihood {
-            model: self.model,
-            template: self.template,
-            api: self.api,
-            client: self.client.build()?,
-            calls: calls(self.retry, self.concurrency),
-        })
+        let Self { server, model, template, api } = self;
+        Ok(Likelihood { model, template, api, server: server.build()? })
     }
 }
 
@@ -127,14 +87,8 @@ impl Likelihood {
         model: impl Into<String>,
         template: ChatTemplate,
     ) -> LikelihoodBuilder {
-        LikelihoodBuilder {
-            model: model.into(),
-            template,
-            api: LikelihoodApi::default(),
-            client: JsonClient::builder(root(&url.into())),
-            retry: RetryPolicy::default(),
-            concurrency: HttpReward::DEFAULT_CONCURRENCY,
-        }
+        let (server, model) = (ServerSettings::new(&url.into()), model.into());
+        LikelihoodBuilder { server, model, template, api: LikelihoodApi::default() }
     }
 
     /// The name of the model.
@@ -164,15 +118,8 @@ impl Likelihood {
         }
     }
 
-    pub(super) async fn post(
-        &self,
-        path: &str,
-        body: &Json,
-        answer: &str,
-    ) -> Result<Json, EngineError> {
-        // A seed of its own for each answer, so that retries do not come back all at once.
-        let seed = Seed::new(0).child(answer, 0);
-        self.calls.run(seed, 0, |_attempt| self.client.post::<Json, Json>(path, body)).await
+    pub(super) async fn post(&self, body: &Json, asked: Asked<'_>) -> Result<Json, EngineError> {
+        self.server.post(asked.path, body, &[asked.answer]).await
     }
 }
 
@@ -187,26 +134,6 @@ pub(super) fn sum(
 ) -> Result<f64, EngineError> {
     // From 0, which a sum of nothing would have with another sign.
     logprobs.into_iter().try_fold(0.0, |sum, logprob| Ok(sum + logprob?))
-}
-
-/// A reply that is not what the route promises. Asking again cannot help.
-pub(super) fn wrong(path: &str, expected: &str, got: &str, answer: &str) -> EngineError {
-    let message = format!(
-        "expected {expected} from /{path}, got {}, for the answer {:?}",
-        truncate(got, 200),
-        truncate(answer, 80)
-    );
-    EngineError::new(ErrorKind::BadResponse, message).with_retryable(false)
-}
-
-impl fmt::Debug for Likelihood {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Likelihood")
-            .field("model", &self.model)
-            .field("api", &self.api)
-            .field("client", &self.client)
-            .finish_non_exhaustive()
-    }
 }
 
 /// A conversation as a model's tokenizer sees it, without the token that begins it.
@@ -228,14 +155,10 @@ pub(super) fn parts(
     query: &Query,
     answer: &str,
 ) -> Result<Parts, EngineError> {
-    let mut turns: Vec<(&str, &str)> =
-        query.turns().map(|(role, text)| (role.as_str(), text)).collect();
-    let refused = |error| {
-        let message = "expected the model's chat template to take a query and an answer";
-        EngineError::new(ErrorKind::InvalidRequest, message).with_source(error)
-    };
-    let prompt = template.render_prompt(&turns).map_err(refused)?;
-    turns.push(("assistant", answer));
+    let refused = |error: ChatTemplateError| error.refused("the model's chat template");
+    let turns = conversation(query, answer);
+    let question = turns.get(..turns.len().saturating_sub(1)).unwrap_or_default();
+    let prompt = template.render_prompt(question).map_err(refused)?;
     let mut whole = template.render(&turns).map_err(refused)?;
     let Some(written) = whole.strip_prefix(prompt.as_str()) else {
         let message = format!(

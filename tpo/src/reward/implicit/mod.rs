@@ -2,10 +2,8 @@
 
 mod echo;
 mod likelihood;
-mod place;
+mod span;
 
-use std::borrow::Cow;
-use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -13,9 +11,8 @@ use futures_util::future::{join_all, try_join};
 use textgrad_core::EngineError;
 
 pub use self::likelihood::{Likelihood, LikelihoodApi, LikelihoodBuilder};
-use super::http::HttpReward;
 use super::monitor::{ExpectedScores, ScoreMonitor};
-use super::{EngineScope, RewardModel};
+use super::{EngineScope, RewardInfo, RewardModel};
 use crate::error::Error;
 use crate::query::Query;
 
@@ -45,7 +42,7 @@ const PPO_ADVICE: &str = "see what the reward model makes of answers by itself";
 /// ```
 #[derive(Debug, Clone)]
 pub struct DpoReward {
-    name: String,
+    info: RewardInfo,
     policy: Likelihood,
     reference: Likelihood,
     beta: f64,
@@ -66,8 +63,12 @@ impl DpoReward {
             return Err(Error::Config { setting: "beta", expected, got });
         }
         let name = format!("dpo:{}/{}", policy.model(), reference.model());
-        let expected = ExpectedScores::any(DPO_ADVICE).tolerance(NOISE * beta);
-        Ok(Self { name, policy, reference, beta, monitor: ScoreMonitor::new(expected) })
+        let identity =
+            format!("{beta} * log-ratio of {} and {}", policy.identity(), reference.identity());
+        // Each answer is scored by itself, so the failure of one does not lose the others.
+        let info = RewardInfo::new(name).with_identity(identity).with_batch(1);
+        let monitor = ScoreMonitor::new(ExpectedScores::Any, DPO_ADVICE).tolerance(NOISE * beta);
+        Ok(Self { info, policy, reference, beta, monitor })
     }
 
     /// The logarithm of how many times likelier the answer is to the policy than to the reference.
@@ -84,25 +85,15 @@ impl DpoReward {
 
 #[async_trait]
 impl RewardModel for DpoReward {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn identity(&self) -> Cow<'_, str> {
-        let Self { policy, reference, beta, .. } = self;
-        format!("{beta} * log-ratio of {} and {}", policy.identity(), reference.identity()).into()
-    }
-
-    /// One: each is asked for by itself, so the failure of one does not lose the others.
-    fn batch(&self) -> usize {
-        1
+    fn info(&self) -> &RewardInfo {
+        &self.info
     }
 
     async fn score(&self, query: &Query, answers: &[&str]) -> Result<Vec<f64>, EngineError> {
         let ratios = answers.iter().map(|answer| self.log_ratio(query, answer));
         let ratios: Result<Vec<f64>, EngineError> = join_all(ratios).await.into_iter().collect();
         let scores: Vec<f64> = ratios?.into_iter().map(|ratio| self.beta * ratio).collect();
-        self.monitor.observe(&self.name, query, answers, &scores);
+        self.monitor.observe(self.name(), query, answers, &scores);
         Ok(scores)
     }
 }
@@ -111,8 +102,9 @@ impl RewardModel for DpoReward {
 /// `reward - beta * (log p(answer) - log p_reference(answer))` (Ouyang et al., "Training language models to
 /// follow instructions with human feedback", 2022). The log-ratio of one answer is an estimate of the KL
 /// divergence from one sample: it can be negative.
+#[derive(Debug)]
 pub struct PpoReward {
-    name: String,
+    info: RewardInfo,
     reward: Arc<dyn RewardModel>,
     penalty: Arc<dyn RewardModel>,
     monitor: ScoreMonitor,
@@ -122,32 +114,22 @@ impl PpoReward {
     /// A reward model less this penalty, `beta` times the log-ratio.
     #[must_use]
     pub fn new(reward: Arc<dyn RewardModel>, penalty: DpoReward) -> Self {
-        Self::of(reward, Arc::new(penalty), ScoreMonitor::new(ExpectedScores::any(PPO_ADVICE)))
-    }
-
-    fn of(
-        reward: Arc<dyn RewardModel>,
-        penalty: Arc<dyn RewardModel>,
-        monitor: ScoreMonitor,
-    ) -> Self {
-        let models = penalty.name().strip_prefix("dpo:").unwrap_or(penalty.name()).to_owned();
-        Self { name: format!("{} - kl:{models}", reward.name()), reward, penalty, monitor }
+        let models = penalty.name().strip_prefix("dpo:").unwrap_or(penalty.name());
+        let info = RewardInfo::new(format!("{} - kl:{models}", reward.name()))
+            .with_identity(format!("{} - {}", reward.identity(), penalty.identity()))
+            // That of the part that takes fewer, so that the failure of one answer does not lose what the others cost.
+            .with_batch(reward.batch().min(penalty.batch()))
+            .with_simulation(reward.is_simulation())
+            .with_relative(reward.is_relative());
+        let monitor = ScoreMonitor::new(ExpectedScores::Any, PPO_ADVICE);
+        Self { info, reward, penalty: Arc::new(penalty), monitor }
     }
 }
 
 #[async_trait]
 impl RewardModel for PpoReward {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn identity(&self) -> Cow<'_, str> {
-        format!("{} - {}", self.reward.identity(), self.penalty.identity()).into()
-    }
-
-    /// That of the part that takes fewer, so that the failure of one answer does not lose what the others cost.
-    fn batch(&self) -> usize {
-        self.reward.batch().min(self.penalty.batch())
+    fn info(&self) -> &RewardInfo {
+        &self.info
     }
 
     async fn score(&self, query: &Query, answers: &[&str]) -> Result<Vec<f64>, EngineError> {
@@ -160,29 +142,16 @@ impl RewardModel for PpoReward {
         }
         let both = rewards.into_iter().zip(penalties);
         let scores: Vec<f64> = both.map(|(reward, penalty)| reward - penalty).collect();
-        self.monitor.observe(&self.name, query, answers, &scores);
+        self.monitor.observe(self.name(), query, answers, &scores);
         Ok(scores)
-    }
-
-    fn is_simulation(&self) -> bool {
-        self.reward.is_simulation()
-    }
-
-    fn is_relative(&self) -> bool {
-        self.reward.is_relative()
     }
 
     /// None if the reward model asks no engine: the scores are then written down as one.
     fn bind(&self, scope: &dyn EngineScope) -> Option<Arc<dyn RewardModel>> {
         let reward = self.reward.bind(scope)?;
         let penalty = scope.reward(&self.penalty);
-        Some(Arc::new(Self::of(reward, penalty, self.monitor.clone())))
-    }
-}
-
-impl fmt::Debug for PpoReward {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PpoReward").field("name", &self.name).finish_non_exhaustive()
+        let (info, monitor) = (self.info.clone(), self.monitor.clone());
+        Some(Arc::new(Self { info, reward, penalty, monitor }))
     }
 }
 

@@ -5,72 +5,103 @@ use textgrad_core::{Choice, EngineError, ErrorKind, TokenLogprob};
 use textgrad_ops::score::read_grade;
 
 use super::{END, JudgeReward, START, tags};
+use crate::error::Error;
 use crate::prompts::GradeContext;
 use crate::query::Query;
 use crate::stats::mean;
 
-/// What grades there are, and whether the expected one counts.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Scale {
+/// The scale of grades.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Grades {
     pub(super) lowest: f64,
     pub(super) highest: f64,
+    /// Whether the expected grade is the score.
     pub(super) expected: bool,
 }
 
 impl JudgeReward {
-    pub(super) async fn grade_all(
+    /// The mean of the grades of one answer.
+    pub(super) async fn grade(
         &self,
         query: &Query,
-        answers: &[&str],
-        scale: &Scale,
-    ) -> Result<Vec<f64>, EngineError> {
-        let graded = answers.iter().map(|answer| self.grade(query, answer, scale));
-        join_all(graded).await.into_iter().collect()
-    }
-
-    /// The mean of the grades of one answer.
-    async fn grade(&self, query: &Query, answer: &str, scale: &Scale) -> Result<f64, EngineError> {
+        answer: &str,
+        grades: &Grades,
+    ) -> Result<f64, EngineError> {
         let context = GradeContext {
             query: query.text(),
             answer,
             rubric: self.settings.rubric.as_deref(),
-            lowest: scale.lowest.to_string(),
-            highest: scale.highest.to_string(),
-            digits: scale.expected,
+            lowest: grades.lowest.to_string(),
+            highest: grades.highest.to_string(),
+            digits: grades.expected,
             start_tag: START,
             end_tag: END,
         };
         let votes = (0..self.settings.votes).map(|vote| {
             let templates = ["reward_pointwise_system", "reward_pointwise"];
-            self.vote(templates, &context, vote, |text, choice| scale.read(text, choice))
+            self.vote(templates, &context, vote, |text, choice| grades.read(text, choice))
         });
-        let mut grades = Vec::new();
+        let mut counted = Vec::new();
         let mut unread = None;
         for vote in join_all(votes).await {
             match vote? {
-                Ok(Some(grade)) => grades.push(grade),
+                Ok(Some(grade)) => counted.push(grade),
                 Ok(None) => return Err(self.without_logprobs()),
                 Err(problem) => {
                     let error = || self.unreadable(&problem, answer);
-                    grades.extend(self.settings.unreadable.resolve(scale.lowest, error)?);
+                    counted.extend(self.settings.unreadable.resolve(grades.lowest, error)?);
                     unread = Some(problem);
                 }
             }
         }
-        mean(&grades).ok_or_else(|| self.unreadable(&unread.unwrap_or_default(), answer))
+        mean(&counted).ok_or_else(|| self.unreadable(&unread.unwrap_or_default(), answer))
     }
 
     fn without_logprobs(&self) -> EngineError {
         let message = format!(
             "expected the logprobs of tokens, which the expected grade is computed from, but the engine of {} \
              tells none",
-            self.name
+            self.info.name
         );
         EngineError::new(ErrorKind::Unsupported, message)
     }
 }
 
-impl Scale {
+impl Grades {
+    pub(super) const DEFAULT: Self = Self { lowest: 1.0, highest: 10.0, expected: false };
+
+    /// The digits whose expected one is the score.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for comparisons, and for grades that are not digits.
+    pub(super) fn digits(grades: Option<Self>) -> Result<Self, Error> {
+        let (expected, got) = match grades {
+            Some(Self::DEFAULT) => return Ok(Self { lowest: 1.0, highest: 9.0, expected: true }),
+            Some(Self { lowest, highest, .. }) => {
+                let is_digit = |grade: f64| (0.0..=9.0).contains(&grade) && grade.fract() == 0.0;
+                if is_digit(lowest) && is_digit(highest) {
+                    return Ok(Self { lowest, highest, expected: true });
+                }
+                let expected = "digits, from 0 to 9, where the expected grade is asked for";
+                (expected, format!("{lowest} to {highest}"))
+            }
+            None => ("grades where the expected one is asked for", "comparisons".to_owned()),
+        };
+        Err(Error::Config { setting: "grades", expected, got })
+    }
+
+    /// # Errors
+    /// [`Error::Config`] for grades that are not finite or not in order.
+    pub(super) fn validate(&self) -> Result<(), Error> {
+        let Self { lowest, highest, .. } = self;
+        if lowest.is_finite() && highest.is_finite() && lowest < highest {
+            return Ok(());
+        }
+        let expected = "a lowest grade below the highest, both finite";
+        let got = format!("{lowest} to {highest}");
+        Err(Error::Config { setting: "grades", expected, got })
+    }
+
     /// The grade; none if it cannot be known, since there are no logprobs.
     fn read(&self, text: &str, choice: &Choice) -> Result<Option<f64>, String> {
         let grade = read_grade(text, self.lowest..=self.highest)?;
@@ -90,7 +121,7 @@ impl Scale {
 ///
 /// # Errors
 /// What is wrong with the tokens.
-pub(super) fn expected(tokens: &[TokenLogprob], scale: &Scale) -> Result<f64, String> {
+fn expected(tokens: &[TokenLogprob], grades: &Grades) -> Result<f64, String> {
     let spelled: String = tokens.iter().map(|token| token.token.as_str()).collect();
     let tags = tags().map_err(|error| error.to_string())?;
     let at = tags.find(&spelled).map_err(|error| error.to_string())?.start;
@@ -107,11 +138,11 @@ pub(super) fn expected(tokens: &[TokenLogprob], scale: &Scale) -> Result<f64, St
         let digit = text.next().and_then(|first| first.to_digit(10)).map(f64::from)?;
         // `10` and `7.5` are no digits.
         let is_whole = !text.next().is_some_and(|next| next.is_numeric() || next == '.');
-        (is_whole && (scale.lowest..=scale.highest).contains(&digit)).then_some(digit)
+        (is_whole && (grades.lowest..=grades.highest).contains(&digit)).then_some(digit)
     };
     let itself = (written.token.clone(), written.logprob);
-    let is_told = written.top.iter().any(|(token, _)| *token == written.token);
-    let others = written.top.iter().chain((!is_told).then_some(&itself));
+    let is_listed = written.top.iter().any(|(token, _)| *token == written.token);
+    let others = written.top.iter().chain((!is_listed).then_some(&itself));
     let (mut sum, mut mass) = (0.0, 0.0);
     for (token, logprob) in others {
         if let Some(digit) = digit(token) {
@@ -123,7 +154,7 @@ pub(super) fn expected(tokens: &[TokenLogprob], scale: &Scale) -> Result<f64, St
     if mass > 0.0 {
         return Ok(sum / mass);
     }
-    let Scale { lowest, highest, .. } = scale;
+    let Grades { lowest, highest, .. } = grades;
     let got = &written.token;
     Err(format!(
         "expected one whole digit from {lowest} to {highest} between the tags, got {got:?}"
@@ -141,7 +172,7 @@ mod tests {
     }
 
     fn of(tokens: &[TokenLogprob]) -> Result<f64, String> {
-        expected(tokens, &Scale { lowest: 1.0, highest: 9.0, expected: true })
+        expected(tokens, &Grades { lowest: 1.0, highest: 9.0, expected: true })
     }
 
     #[test]
@@ -167,11 +198,14 @@ mod tests {
         let tokens = [token("<VERDICT", &[]), token(">7", &top), token("</VERDICT>", &[])];
         assert!((of(&tokens).unwrap() - 5.0).abs() < 1e-12);
         let tokens = [token("<VERDICT>\n", &[]), token(" 8</", &[]), token("VERDICT>", &[])];
-        assert!((of(&tokens).unwrap() - 8.0).abs() < 1e-12, "itself, where nothing else is told");
+        assert!(
+            (of(&tokens).unwrap() - 8.0).abs() < 1e-12,
+            "itself, where nothing else is reported"
+        );
     }
 
     #[test]
-    fn what_is_no_digit_is_told() {
+    fn what_is_no_digit_is_an_error() {
         let ten = [token("<VERDICT>", &[]), token("10", &[("10", -0.1)]), token("</VERDICT>", &[])];
         assert!(of(&ten).unwrap_err().contains("one whole digit from 1 to 9"));
         assert!(of(&[token("7", &[])]).unwrap_err().contains("<VERDICT> was missing"));

@@ -1,33 +1,38 @@
 //! Language models as reward models.
 
-mod builder;
 mod grades;
 mod pairs;
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use derive_setters::Setters;
+use futures_util::future::join_all;
 use textgrad_core::{
-    Choice, Engine, EngineError, Error, ErrorKind, Message, TemplateContext, truncate,
+    Choice, Engine, EngineError, Error as CoreError, ErrorKind, Message, PromptPack, Sampling,
+    Seed, TemplateContext, truncate,
 };
 use textgrad_ops::Tags;
-use textgrad_ops::score::TaggedRequest;
+use textgrad_ops::score::{TaggedRequest, Unreadable};
 
-pub use self::builder::JudgeRewardBuilder;
-use self::builder::{Form, Settings};
-use self::grades::Scale;
+use self::grades::Grades;
 use super::monitor::{ExpectedScores, ScoreMonitor};
-use super::{EngineScope, RewardModel};
+use super::{EngineScope, RewardInfo, RewardModel, engine_error};
+use crate::error::Error;
 use crate::journal::digest;
+use crate::prompts::default_pack;
 use crate::query::Query;
 
 const START: &str = "<VERDICT>";
 const END: &str = "</VERDICT>";
+
+/// The number of alternatives that are requested for each token: as many as most servers report, and more than there
+/// are digits.
+const TOP_LOGPROBS: u32 = 20;
 
 /// Advice for grades that do not distinguish answers.
 const GRADES_ADVICE: &str = "a rubric that says what each grade is given for, a wider scale, expected grades \
@@ -43,7 +48,7 @@ const PAIRS_ADVICE: &str =
 /// model could have written, weighted by its probabilities.
 ///
 /// **Comparisons** ([`pairwise`](JudgeRewardBuilder::pairwise)): every two answers are compared, in both
-/// orders, since judges favor a place, `votes` times each; the scores are the strengths of the answers in the
+/// orders, since judges favor a position, `votes` times each; the scores are the strengths of the answers in the
 /// model of Bradley and Terry (Biometrika 39, 1952), in which an answer of strength `a` beats one of strength
 /// `b` with probability `1 / (1 + exp(b - a))`. Beside that, each answer counts as having drawn once with an
 /// answer of strength 0: so strengths are finite whoever wins, and an answer that was compared with none has
@@ -78,10 +83,9 @@ const PAIRS_ADVICE: &str =
 /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
 /// ```
 pub struct JudgeReward {
-    name: String,
-    settings: Arc<Settings>,
-    engine: Arc<dyn Engine>,
-    /// What came of the comparisons so far.
+    info: RewardInfo,
+    settings: JudgeRewardBuilder,
+    prompts: Arc<PromptPack>,
     compared: Mutex<Compared>,
     monitor: ScoreMonitor,
 }
@@ -89,29 +93,130 @@ pub struct JudgeReward {
 /// The share of the votes that the first of two answers got, by query and answers; none if no vote counts.
 type Compared = HashMap<(String, String, String), Option<f64>>;
 
+/// Settings of a [`JudgeReward`].
+#[derive(Debug, Clone, Setters)]
+#[setters(generate = false)]
+#[must_use = "a builder does nothing until it builds"]
+pub struct JudgeRewardBuilder {
+    engine: Arc<dyn Engine>,
+    /// None for comparisons.
+    grades: Option<Grades>,
+    /// Whether the expected grade is the score.
+    expected: bool,
+    /// The rubric in words. Default: the general one of the templates.
+    #[setters(generate, into, strip_option)]
+    rubric: Option<String>,
+    /// How many votes an answer gets, or two answers in each of their orders; at least 1, which is the
+    /// default. More than one needs a temperature above 0.
+    #[setters(generate)]
+    votes: u32,
+    /// How often a vote that cannot be read is asked for again. Default:
+    /// [`TaggedRequest::DEFAULT_PARSE_RETRIES`].
+    #[setters(generate)]
+    parse_retries: u32,
+    /// Policy for a vote that cannot be parsed after all retries. [`Worst`](Unreadable::Worst) is the worst grade,
+    /// in a comparison a tie; [`Skip`](Unreadable::Skip) leaves it out: an answer none of whose grades counts cannot
+    /// be scored, two answers none of whose votes counts are not compared.
+    #[setters(generate)]
+    unreadable: Unreadable,
+    /// Sampling parameters of votes; `n` and `seed` are ignored.
+    #[setters(generate)]
+    sampling: Sampling,
+    /// The seed that, with the request, the seeds of votes are derived from. Default: 0.
+    #[setters(generate)]
+    seed: Seed,
+    /// The wording; it needs the [templates](crate::prompts::templates) of this crate.
+    #[setters(generate, strip_option)]
+    prompts: Option<Arc<PromptPack>>,
+}
+
+impl JudgeRewardBuilder {
+    /// Asks for grades from `lowest` to `highest`. Default: 1 to 10.
+    pub fn grades(self, lowest: f64, highest: f64) -> Self {
+        Self { grades: Some(Grades { lowest, highest, expected: false }), ..self }
+    }
+
+    /// Scores by the grade that is expected, in place of the grade that was written: the mean of all grades of
+    /// one digit weighted by how likely each was in the position of the one that was written, by their
+    /// logprobs (Liu et al., "G-Eval", EMNLP 2023). It tells apart what one grade would not, from one vote. The
+    /// grades must be digits. Default: 1 to 9. The engine must return
+    /// [`top_logprobs`](Sampling::top_logprobs).
+    pub fn expected(self) -> Self {
+        Self { expected: true, ..self }
+    }
+
+    /// Asks for comparisons of two answers, in place of grades.
+    pub fn pairwise(self) -> Self {
+        Self { grades: None, ..self }
+    }
+
+    /// The judge.
+    ///
+    /// # Errors
+    /// [`Error::Config`] without votes, for grades that are not finite or not in order, and for the
+    /// [`expected`](Self::expected) one of grades that are not digits.
+    pub fn build(mut self) -> Result<JudgeReward, Error> {
+        if self.votes == 0 {
+            let (expected, got) = ("at least 1", "0".to_owned());
+            return Err(Error::Config { setting: "votes", expected, got });
+        }
+        if self.expected {
+            self.grades = Some(Grades::digits(self.grades)?);
+            self.sampling.top_logprobs = Some(TOP_LOGPROBS);
+        }
+        self.sampling.n = 1;
+        let (kind, batch, expected_scores, advice) = match self.grades {
+            Some(grades) => {
+                grades.validate()?;
+                let scale = ExpectedScores::Scale(grades.lowest, grades.highest);
+                // The failure of one answer does not lose the others.
+                ("judge", 1, scale, GRADES_ADVICE)
+            }
+            None => ("pairwise-judge", usize::MAX, ExpectedScores::Any, PAIRS_ADVICE),
+        };
+        let prompts = match self.prompts.take() {
+            Some(prompts) => prompts,
+            None => Arc::new(default_pack()?),
+        };
+        let name = format!("{kind}:{}", self.engine.name());
+        let settings = digest([self.identity(&prompts).as_str()]);
+        let settings: String = settings.chars().take(12).collect();
+        let info = RewardInfo::new(name.clone())
+            .with_identity(format!("{name} with settings {settings}"))
+            .with_batch(batch)
+            .with_simulation(self.engine.is_simulation())
+            .with_relative(self.grades.is_none());
+        let monitor = ScoreMonitor::new(expected_scores, advice);
+        Ok(JudgeReward { info, settings: self, prompts, compared: Mutex::default(), monitor })
+    }
+
+    /// All of it that can change a score, as text.
+    fn identity(&self, prompts: &PromptPack) -> String {
+        let Self { rubric, votes, parse_retries, unreadable, sampling, seed, .. } = self;
+        let form = self.grades.map_or_else(|| "Pairs".to_owned(), |grades| format!("{grades:?}"));
+        let wording = prompts.sources().filter(|(name, _)| name.starts_with("reward_"));
+        let wording: Vec<(&str, &str)> = wording.collect();
+        format!(
+            "{form} {rubric:?} {votes} {parse_retries} {unreadable:?} {sampling:?} {seed:?} {wording:?}"
+        )
+    }
+}
+
 impl JudgeReward {
     /// A judge by this engine.
     pub fn builder(engine: Arc<dyn Engine>) -> JudgeRewardBuilder {
-        JudgeRewardBuilder::new(engine)
-    }
-
-    fn new(settings: Arc<Settings>, engine: Arc<dyn Engine>) -> Self {
-        let expected = match settings.form {
-            Form::Grades { lowest, highest, .. } => {
-                ExpectedScores::scale(lowest, highest, GRADES_ADVICE)
-            }
-            Form::Pairs => ExpectedScores::any(PAIRS_ADVICE),
-        };
-        Self::watched(settings, engine, ScoreMonitor::new(expected))
-    }
-
-    fn watched(settings: Arc<Settings>, engine: Arc<dyn Engine>, monitor: ScoreMonitor) -> Self {
-        let form = match settings.form {
-            Form::Grades { .. } => "judge",
-            Form::Pairs => "pairwise-judge",
-        };
-        let name = format!("{form}:{}", engine.name());
-        Self { name, settings, engine, compared: Mutex::default(), monitor }
+        JudgeRewardBuilder {
+            engine,
+            grades: Some(Grades::DEFAULT),
+            expected: false,
+            rubric: None,
+            votes: 1,
+            parse_retries: TaggedRequest::DEFAULT_PARSE_RETRIES,
+            unreadable: Unreadable::default(),
+            sampling: Sampling::default(),
+            seed: Seed::new(0),
+            prompts: None,
+        }
     }
 
     fn compared(&self) -> MutexGuard<'_, Compared> {
@@ -126,20 +231,19 @@ impl JudgeReward {
         vote: u32,
         read: impl Fn(&str, &Choice) -> Result<T, String>,
     ) -> Result<Result<T, String>, EngineError> {
-        let Settings { prompts, sampling, parse_retries, seed, .. } = &*self.settings;
-        let render = |name: &str| prompts.render(name, context).map_err(Error::from);
-        let messages = vec![
-            Message::system(render(system).map_err(engine_error)?),
-            Message::user(render(user).map_err(engine_error)?),
-        ];
-        let ask = TaggedRequest::new(Arc::clone(&self.engine), tags().map_err(engine_error)?);
-        let ask = ask.prompts(Arc::clone(prompts)).sampling(sampling.clone());
+        let JudgeRewardBuilder { engine, sampling, parse_retries, seed, .. } = &self.settings;
+        let render = |name: &str| {
+            self.prompts.render(name, context).map_err(|error| engine_error(error.into()))
+        };
+        let messages = vec![Message::system(render(system)?), Message::user(render(user)?)];
+        let ask = TaggedRequest::new(Arc::clone(engine), tags().map_err(engine_error)?);
+        let ask = ask.prompts(Arc::clone(&self.prompts)).sampling(sampling.clone());
         let ask = ask.parse_retries(*parse_retries).seed(*seed);
         let reply = ask.ask(messages, Some(vote), read, "reward_retry").await;
         let reply = reply.map_err(engine_error)?;
         let unreadable = reply.unreadable as usize;
         let replies = unreadable + usize::from(reply.value.is_ok());
-        self.monitor.observe_replies(&self.name, replies, unreadable);
+        self.monitor.observe_replies(self.name(), replies, unreadable);
         Ok(reply.value)
     }
 
@@ -148,81 +252,54 @@ impl JudgeReward {
             "a vote of {} could not be read in {} request(s): {problem}, for the answer {:?}; let the judge say \
              more (max-tokens), ask it again more often (parse-retries), take a model that does what it is asked, or \
              let such votes count as {} (unreadable)",
-            self.name,
+            self.name(),
             1 + self.settings.parse_retries,
             truncate(answer, 80),
-            match self.settings.form {
-                Form::Grades { .. } => "the worst grade",
-                Form::Pairs => "ties",
+            match self.settings.grades {
+                Some(_) => "the worst grade",
+                None => "ties",
             }
         );
         EngineError::new(ErrorKind::BadResponse, message).with_retryable(false)
     }
 }
 
-fn tags() -> Result<Tags, Error> {
-    Tags::new(START, END).map_err(|error| Error::op(error.to_string()))
-}
-
-/// The engine's own error, or a final one.
-fn engine_error(error: Error) -> EngineError {
-    match error.engine() {
-        Some(engine) => engine.clone(),
-        None => EngineError::new(ErrorKind::Other, "the judge could not be asked")
-            .with_source(error)
-            .with_retryable(false),
-    }
+fn tags() -> Result<Tags, CoreError> {
+    Tags::new(START, END).map_err(|error| CoreError::op(error.to_string()))
 }
 
 #[async_trait]
 impl RewardModel for JudgeReward {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn identity(&self) -> Cow<'_, str> {
-        let settings = self.settings.identity();
-        let short: String = digest([settings.as_str()]).chars().take(12).collect();
-        format!("{} with settings {short}", self.name).into()
-    }
-
-    /// One for grades, so that the failure of one answer does not lose the others; as many as there are for
-    /// comparisons.
-    fn batch(&self) -> usize {
-        match self.settings.form {
-            Form::Grades { .. } => 1,
-            Form::Pairs => usize::MAX,
-        }
+    fn info(&self) -> &RewardInfo {
+        &self.info
     }
 
     async fn score(&self, query: &Query, answers: &[&str]) -> Result<Vec<f64>, EngineError> {
-        let scores = match self.settings.form {
-            Form::Grades { lowest, highest, expected } => {
-                self.grade_all(query, answers, &Scale { lowest, highest, expected }).await?
+        let scores = match &self.settings.grades {
+            Some(grades) => {
+                let graded = answers.iter().map(|answer| self.grade(query, answer, grades));
+                join_all(graded).await.into_iter().collect::<Result<Vec<f64>, EngineError>>()?
             }
-            Form::Pairs => self.compare_all(query, answers).await?,
+            None => self.compare_all(query, answers).await?,
         };
-        self.monitor.observe(&self.name, query, answers, &scores);
+        self.monitor.observe(self.name(), query, answers, &scores);
         Ok(scores)
     }
 
-    fn is_simulation(&self) -> bool {
-        self.engine.is_simulation()
-    }
-
-    fn is_relative(&self) -> bool {
-        matches!(self.settings.form, Form::Pairs)
-    }
-
     fn bind(&self, scope: &dyn EngineScope) -> Option<Arc<dyn RewardModel>> {
-        let engine = scope.engine(&self.engine);
-        let settings = Arc::clone(&self.settings);
-        Some(Arc::new(Self::watched(settings, engine, self.monitor.clone())))
+        let engine = scope.engine(&self.settings.engine);
+        Some(Arc::new(Self {
+            info: self.info.clone(),
+            settings: JudgeRewardBuilder { engine, ..self.settings.clone() },
+            prompts: Arc::clone(&self.prompts),
+            compared: Mutex::default(),
+            monitor: self.monitor.clone(),
+        }))
     }
 }
 
 impl fmt::Debug for JudgeReward {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JudgeReward").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("JudgeReward").field("settings", &self.settings).finish_non_exhaustive()
     }
 }

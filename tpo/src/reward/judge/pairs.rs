@@ -17,7 +17,7 @@ impl JudgeReward {
         answers: &[&str],
     ) -> Result<Vec<f64>, EngineError> {
         let texts = dedup(answers.iter().copied());
-        let behind = |place: usize| texts.iter().enumerate().skip(place + 1);
+        let behind = |index: usize| texts.iter().enumerate().skip(index + 1);
         let pairs = texts.iter().enumerate().flat_map(|(first, a)| {
             behind(first).map(move |(second, b)| ((first, *a), (second, *b)))
         });
@@ -31,8 +31,8 @@ impl JudgeReward {
         let games: Vec<Game> = played?.into_iter().flatten().collect();
         let strengths = strengths(texts.len(), &games);
         let strength = |answer: &&str| {
-            let place = texts.iter().position(|text| text == answer)?;
-            strengths.get(place).copied()
+            let index = texts.iter().position(|text| text == answer)?;
+            strengths.get(index).copied()
         };
         Ok(answers.iter().filter_map(strength).collect())
     }
@@ -127,7 +127,7 @@ pub(super) fn strengths(answers: usize, games: &[Game]) -> Vec<f64> {
         let mut moved = 0.0_f64;
         // One after the other, each against the newest strengths of the others: every step raises the posterior.
         for (me, (won, met)) in won.iter().zip(&met).enumerate() {
-            let strength = |place: usize| strengths.get(place).copied().unwrap_or(1.0);
+            let strength = |index: usize| strengths.get(index).copied().unwrap_or(1.0);
             let mine = strength(me);
             let played = met.iter().map(|other| 1.0 / (mine + strength(*other))).sum::<f64>();
             let next = won / (played + 1.0 / (mine + 1.0));

@@ -257,7 +257,7 @@ fn whatever_changes_a_score_changes_the_identity() {
         judge().sampling(Sampling::default().with_temperature(0.5)),
         judge().seed(Seed::new(9)),
     ];
-    let judges = judges.map(|judge| judge.build().unwrap().identity().into_owned());
+    let judges = judges.map(|judge| judge.build().unwrap().identity().to_owned());
     let distinct: std::collections::HashSet<&String> = judges.iter().collect();
     assert_eq!(distinct.len(), judges.len(), "{judges:?}");
 }

@@ -1,61 +1,38 @@
 //! Sources of a chat template and of its special tokens.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use minijinja::Value;
 use serde_json::{Map, Value as Json};
+use textgrad_core::{EngineError, ErrorKind};
 
 const CONFIG: &str = "tokenizer_config.json";
 const TEMPLATE: &str = "chat_template.jinja";
 
-/// A template and what it needs.
+/// A template and the special tokens of its tokenizer by their names: `bos_token`, `eos_token`, ...
 pub(super) struct Loaded {
     pub(super) source: String,
-    pub(super) tokens: SpecialTokens,
+    pub(super) tokens: BTreeMap<String, String>,
 }
 
-/// The special tokens of a tokenizer by their names: `bos_token`, `eos_token`, ...
-#[derive(Default)]
-pub(super) struct SpecialTokens(Vec<(String, String)>);
-
-impl SpecialTokens {
-    pub(super) fn with_bos(bos: Option<&str>) -> Self {
-        Self(bos.iter().map(|bos| ("bos_token".to_owned(), (*bos).to_owned())).collect())
-    }
-
-    /// All `..._token` of the settings: texts, or objects with their `content`.
-    fn of(config: &Map<String, Json>) -> Self {
-        let text = |value: &Json| match value {
-            Json::String(token) => Some(token.clone()),
-            Json::Object(token) => token.get("content")?.as_str().map(ToOwned::to_owned),
-            _ => None,
-        };
-        let tokens = config.iter().filter(|(name, _)| name.ends_with("_token"));
-        Self(tokens.filter_map(|(name, value)| Some((name.clone(), text(value)?))).collect())
-    }
-
-    pub(super) fn bos(&self) -> Option<&str> {
-        let (_, token) = self.0.iter().find(|(name, _)| name == "bos_token")?;
-        Some(token.as_str()).filter(|token| !token.is_empty())
-    }
-
-    /// The names with their tokens.
-    pub(super) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, token)| (name.as_str(), token.as_str()))
-    }
-
-    pub(super) fn as_value(&self) -> Value {
-        Value::from_pairs(self.pairs())
-    }
+/// All `..._token` of a tokenizer's settings: texts, or objects with their `content`.
+fn special_tokens(config: &Map<String, Json>) -> BTreeMap<String, String> {
+    let text = |value: &Json| match value {
+        Json::String(token) => Some(token.clone()),
+        Json::Object(token) => token.get("content")?.as_str().map(ToOwned::to_owned),
+        _ => None,
+    };
+    let tokens = config.iter().filter(|(name, _)| name.ends_with("_token"));
+    tokens.filter_map(|(name, value)| Some((name.clone(), text(value)?))).collect()
 }
 
 pub(super) fn from_config(json: &str) -> Result<Loaded, ChatTemplateError> {
     let config = object(json)?;
-    let missing = || ChatTemplateError::Missing { place: "the tokenizer's settings".to_owned() };
+    let missing = || ChatTemplateError::Missing { location: "the tokenizer's settings".to_owned() };
     let source = template_of(&config).ok_or_else(missing)?;
-    Ok(Loaded { source, tokens: SpecialTokens::of(&config) })
+    Ok(Loaded { source, tokens: special_tokens(&config) })
 }
 
 pub(super) fn from_path(path: &Path) -> Result<Loaded, ChatTemplateError> {
@@ -65,21 +42,21 @@ pub(super) fn from_path(path: &Path) -> Result<Loaded, ChatTemplateError> {
         file if is_jinja => (file.with_file_name(CONFIG), file.to_owned()),
         file => (file.to_owned(), file.with_file_name(TEMPLATE)),
     };
-    let config = match (is_jinja, read_if_there(&config)?) {
-        (_, Some(text)) => object(&text)?,
+    let config = match read_if_there(&config)? {
+        Some(text) => object(&text)?,
         // A template may stand by itself.
-        (true, None) => Map::new(),
-        (false, None) => return read(&config).and_then(|text| from_config(&text)),
+        None if is_jinja => Map::new(),
+        None => object(&read(&config)?)?,
     };
     // A template of its own file wins, as in Hugging Face's library.
     let source = match read_if_there(&template)? {
         Some(source) => source,
         None if is_jinja => read(&template)?,
         None => template_of(&config).ok_or_else(|| ChatTemplateError::Missing {
-            place: format!("{} or {TEMPLATE} beside it", path.display()),
+            location: format!("{} or {TEMPLATE} beside it", path.display()),
         })?,
     };
-    Ok(Loaded { source, tokens: SpecialTokens::of(&config) })
+    Ok(Loaded { source, tokens: special_tokens(&config) })
 }
 
 fn object(json: &str) -> Result<Map<String, Json>, ChatTemplateError> {
@@ -132,11 +109,11 @@ pub enum ChatTemplateError {
     },
     /// There is no template.
     #[error(
-        "expected a `chat_template`, but there is none in {place}; give the model's own .jinja file, or a server that applies the template itself"
+        "expected a `chat_template`, but there is none in {location}; give the model's own .jinja file, or a server that applies the template itself"
     )]
     Missing {
         /// Where it was looked for.
-        place: String,
+        location: String,
     },
     /// The template is larger than a template of a model can be.
     #[error("expected a chat template of at most {most} {what}, got {got}; give the model's own")]
@@ -165,6 +142,12 @@ pub enum ChatTemplateError {
 impl ChatTemplateError {
     pub(super) fn parse(error: minijinja::Error) -> Self {
         Self::Parse { source: Arc::new(error) }
+    }
+
+    /// The error of a template, by the name of its model, that refuses a conversation. Asking again cannot help.
+    pub(crate) fn refused(self, template: &str) -> EngineError {
+        let message = format!("expected {template} to take a query and an answer");
+        EngineError::new(ErrorKind::InvalidRequest, message).with_source(self)
     }
 }
 

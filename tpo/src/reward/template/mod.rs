@@ -11,13 +11,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::Serde;
+use minijinja::value::{Serde, Value};
 use minijinja::{Environment, context};
 use serde::Serialize;
 
 pub use self::load::ChatTemplateError;
-use self::load::{Loaded, SpecialTokens};
+use self::load::Loaded;
 use crate::journal::digest;
+use crate::query::Query;
 
 /// The name of the only template of an environment.
 const NAME: &str = "chat_template";
@@ -54,7 +55,9 @@ pub struct ChatTemplate(Arc<ParsedTemplate>);
 
 struct ParsedTemplate {
     environment: Environment<'static>,
-    tokens: SpecialTokens,
+    /// The special tokens by their names.
+    tokens: Value,
+    bos_token: Option<String>,
     fingerprint: String,
 }
 
@@ -91,7 +94,8 @@ impl ChatTemplate {
     /// # Errors
     /// A [`ChatTemplateError`] if it does not parse.
     pub fn from_source(source: &str, bos_token: Option<&str>) -> Result<Self, ChatTemplateError> {
-        let tokens = SpecialTokens::with_bos(bos_token);
+        let bos_token = bos_token.map(|token| ("bos_token".to_owned(), token.to_owned()));
+        let tokens = bos_token.into_iter().collect();
         Self::of(Loaded { source: source.to_owned(), tokens })
     }
 
@@ -107,11 +111,13 @@ impl ChatTemplate {
         let source = load::plain(&loaded.source);
         bounds::on_large_stack(|| environment.add_template_owned(NAME, source))
             .map_err(ChatTemplateError::parse)?;
-        let tokens = loaded.tokens.pairs().flat_map(|(name, token)| [name, token]);
+        let tokens = loaded.tokens.iter().flat_map(|(name, token)| [name.as_str(), token]);
         let fingerprint = digest([loaded.source.as_str()].into_iter().chain(tokens));
+        let bos_token = loaded.tokens.get("bos_token").filter(|token| !token.is_empty()).cloned();
         Ok(Self(Arc::new(ParsedTemplate {
             environment,
-            tokens: loaded.tokens,
+            tokens: Value::from_pairs(loaded.tokens),
+            bos_token,
             fingerprint: fingerprint.chars().take(12).collect(),
         })))
     }
@@ -119,7 +125,7 @@ impl ChatTemplate {
     /// The token that begins a text, if the model has one.
     #[must_use]
     pub fn bos_token(&self) -> Option<&str> {
-        self.0.tokens.bos()
+        self.0.bos_token.as_deref()
     }
 
     /// A short name for the template and its special tokens, other for every other: for journals.
@@ -153,7 +159,7 @@ impl ChatTemplate {
         let turns: Vec<TemplateTurn<'_>> =
             turns.iter().map(|(role, content)| TemplateTurn { role, content }).collect();
         let rendered = bounds::on_large_stack(|| {
-            let tokens = self.0.tokens.as_value();
+            let tokens = self.0.tokens.clone();
             self.0.environment.get_template(NAME)?.render(context! {
                 messages => Serde(turns),
                 add_generation_prompt,
@@ -185,6 +191,12 @@ impl ChatTemplate {
             _ => text.to_owned(),
         }
     }
+}
+
+/// The turns of a query and an answer to it, by role and content.
+pub(super) fn conversation<'a>(query: &'a Query, answer: &'a str) -> Vec<(&'a str, &'a str)> {
+    let turns = query.turns().map(|(role, text)| (role.as_str(), text));
+    turns.chain([("assistant", answer)]).collect()
 }
 
 impl fmt::Debug for ChatTemplate {

@@ -13,7 +13,7 @@ use textgrad_ops::util::jsonl::Reader;
 use super::folder::RecordedRun;
 use super::results::Status;
 use crate::error::Error;
-use crate::journal::{Record, SCHEMA, digest};
+use crate::journal::{Record, SCHEMA, StepKey, digest};
 
 const RESULTS: &str = "results.jsonl";
 const JOURNAL: &str = "journal.jsonl";
@@ -138,7 +138,7 @@ impl StepIndex {
         let mut reader = Reader::new(BufReader::new(file));
         let mut positions: BTreeMap<usize, Vec<(u64, usize)>> = BTreeMap::new();
         // What was asked, by query, and the line of the answer.
-        let mut paid: HashMap<(usize, String), usize> = HashMap::new();
+        let mut paid: HashMap<(usize, StepKey), usize> = HashMap::new();
         // The newest settings, and the line that has them.
         let mut settings = None;
         while let Some(read) = reader.next_line().map_err(Error::io(&path, "cannot be read"))? {

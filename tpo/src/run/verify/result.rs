@@ -21,7 +21,7 @@ use crate::util::dedup;
 #[derive(Default)]
 struct JournaledQuery {
     texts: HashMap<Purpose, Vec<String>>,
-    scores: HashMap<String, f64>,
+    scores: HashMap<StepKey, f64>,
     calls: u64,
     tokens: Usage,
 }
@@ -48,7 +48,7 @@ impl JournaledQuery {
 
     /// The score of an answer in the journal.
     fn score(&self, model: &str, query: &Query, answer: &str) -> Option<f64> {
-        self.scores.get(StepKey::of_score(model, query, answer).as_str()).copied()
+        self.scores.get(&StepKey::of_score(model, query, answer)).copied()
     }
 
     /// Whether a completion for this purpose contains a text.
@@ -141,7 +141,7 @@ fn texts(trajectory: &Trajectory) -> impl Iterator<Item = &str> {
 fn consistent(record: &ResultRecord, find: &mut impl FnMut(String)) {
     let best = BestRecord::of(&record.trajectory);
     if best != record.best {
-        let expected = match (best, record.trajectory.best_place()) {
+        let expected = match (best, record.trajectory.best_index()) {
             (Some(best), Some(index)) => {
                 format!("answer {index} of iteration {} with {}", best.iteration, best.score)
             }

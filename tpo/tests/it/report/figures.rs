@@ -1,5 +1,9 @@
 //! Values of the figures.
 
+use std::sync::LazyLock;
+
+use tpo::RewardInfo;
+
 use super::*;
 
 #[tokio::test]
@@ -221,8 +225,10 @@ struct Ranks;
 
 #[async_trait::async_trait]
 impl RewardModel for Ranks {
-    fn name(&self) -> &str {
-        "ranks"
+    fn info(&self) -> &RewardInfo {
+        static INFO: LazyLock<RewardInfo> =
+            LazyLock::new(|| RewardInfo::new("ranks").with_relative(true));
+        &INFO
     }
 
     async fn score(
@@ -232,10 +238,6 @@ impl RewardModel for Ranks {
     ) -> Result<Vec<f64>, textgrad_core::EngineError> {
         let shorter = |one: &&str| answers.iter().filter(|other| other.len() < one.len()).count();
         Ok(answers.iter().map(|answer| shorter(answer) as f64).collect())
-    }
-
-    fn is_relative(&self) -> bool {
-        true
     }
 }
 

@@ -1,12 +1,96 @@
-//! The trajectory of a search, as plain data.
+//! The outcome of a search: the answer, and the trajectory as plain data.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use textgrad_core::{Purpose, Usage};
+use textgrad_core::{Graph, Purpose, Usage, Variable};
 
-use super::pool::earliest;
+use super::pool::{Candidate, Pool, earliest};
 use crate::config::StopReason;
+use crate::error::Error;
+use crate::query::Query;
+
+/// The outcome of a query.
+#[derive(Debug, Clone)]
+pub struct Alignment {
+    pub(super) query: Query,
+    pub(super) best: usize,
+    pub(super) pool: Pool,
+    pub(crate) trajectory: Trajectory,
+    pub(super) ends: Vec<Variable>,
+    pub(super) model_time: Duration,
+}
+
+impl Alignment {
+    /// The query.
+    #[must_use]
+    pub fn query(&self) -> &str {
+        self.query.text()
+    }
+
+    /// The best answer: that with the highest score of all, whichever iteration it comes from.
+    #[must_use]
+    pub fn answer(&self) -> &str {
+        self.pool.get(self.best).map(Candidate::text).unwrap_or_default()
+    }
+
+    /// Its score.
+    #[must_use]
+    pub fn score(&self) -> f64 {
+        // The best of a pool is a position in it.
+        self.pool.get(self.best).map_or(f64::NAN, |candidate| candidate.score)
+    }
+
+    /// The position of the best answer among the candidates.
+    #[must_use]
+    pub fn best(&self) -> usize {
+        self.best
+    }
+
+    /// All answers, as variables of the graph.
+    #[must_use]
+    pub fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// Everything that happened, as plain data.
+    #[must_use]
+    pub fn trajectory(&self) -> &Trajectory {
+        &self.trajectory
+    }
+
+    /// The whole search as one graph: samples, losses, gradients, updates, and their dependencies.
+    #[must_use]
+    pub fn graph(&self) -> Graph {
+        Graph::trace_all(&self.ends)
+    }
+
+    /// How long the search waited for calls, with the waits between retries. Calls whose answers
+    /// came from a journal count nothing.
+    #[must_use]
+    pub fn model_time(&self) -> Duration {
+        self.model_time
+    }
+}
+
+/// A search that ended early.
+#[derive(Debug, thiserror::Error)]
+#[error("the search ended early; {} scored answer(s) are kept", trajectory.candidates.len())]
+pub struct AlignError {
+    /// The failure.
+    #[source]
+    pub error: Error,
+    /// The trajectory until then.
+    pub trajectory: Trajectory,
+}
+
+/// Keeps the error and drops what had been found: for callers that only want to pass it on.
+impl From<AlignError> for Error {
+    fn from(failure: AlignError) -> Self {
+        failure.error
+    }
+}
 
 /// Everything that happened in the search for one query, in order.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -27,11 +111,11 @@ impl Trajectory {
     /// The answer that is returned: the one with the highest score; of equal ones, the earliest.
     #[must_use]
     pub fn best(&self) -> Option<&CandidateRecord> {
-        self.best_place().and_then(|best| self.candidates.get(best))
+        self.best_index().and_then(|best| self.candidates.get(best))
     }
 
     /// The position of the answer that is returned.
-    pub(crate) fn best_place(&self) -> Option<usize> {
+    pub(crate) fn best_index(&self) -> Option<usize> {
         let scores = self.candidates.iter().map(|candidate| candidate.score);
         earliest(scores, |score, best| score > best)
     }
@@ -65,12 +149,12 @@ pub struct IterationRecord {
     pub chosen: usize,
     /// The positions of the answers that it was compared with; none where there is none to compare with.
     pub rejected: Vec<usize>,
-    /// What the critic said, once for each rejected answer or once without any: the textual losses. Where one
+    /// The critic's responses, once for each rejected answer or once without any: the textual losses. Where one
     /// could not be had, the iteration ended there, and the others stand here.
     pub losses: Vec<String>,
     /// What is to be changed: the textual gradient.
     pub gradient: Option<String>,
-    /// The place of the query that losses and gradient are about, if it is another one: see
+    /// The index of the query that losses and gradient are about, if it is another one: see
     /// [`Mode::Shuffled`](crate::Mode::Shuffled).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub critique_of: Option<usize>,
