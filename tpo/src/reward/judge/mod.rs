@@ -39,7 +39,7 @@ const GRADES_ADVICE: &str = "a rubric that says what each grade is given for, a 
     or comparisons may tell more";
 /// Advice for comparisons that do not.
 const PAIRS_ADVICE: &str =
-    "the judge seems to see nothing but ties, or to prefer a place whatever stands there";
+    "the judge seems to see nothing but ties, or to prefer a position whatever stands there";
 
 /// A language model that judges answers, by grades or by comparing them.
 ///
