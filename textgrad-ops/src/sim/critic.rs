@@ -1,7 +1,6 @@
 //! The critic: what one text has and the other lacks, in words.
 
-use super::criteria::{Kind, criteria};
-use super::detect::{Needs, Reading};
+use super::criteria::{Needs, Reading, criteria};
 use super::rng::Rng;
 
 /// How likely a criterion that is the same in both texts, or that there is only one text to see it in, is
@@ -21,51 +20,49 @@ pub(super) fn critique(
     let theirs = rejected.map(|text| Reading::of(text, needs.budget));
     let mut lines = vec![
         match rejected {
-            Some(_) => rng.pick(
-                "Set side by side, the chosen response serves the query better.|\
-                 The chosen response is the stronger one, for what follows.",
-            ),
-            None => rng.pick(
-                "Taken by itself, the response does part of what the query needs.|\
-                 The response is usable and leaves room for more.",
-            ),
+            Some(_) => rng.pick(&[
+                "Set side by side, the chosen response serves the query better.",
+                "The chosen response is the stronger one, for what follows.",
+            ]),
+            None => rng.pick(&[
+                "Taken by itself, the response does part of what the query needs.",
+                "The response is usable and leaves room for more.",
+            ]),
         }
         .to_owned(),
     ];
-    for (index, row) in criteria() {
-        let has = ours.marks.contains(index);
-        let other = theirs.as_ref().map(|theirs| theirs.marks.contains(index));
+    for row in criteria() {
+        let has = ours.marks.contains(&row);
+        let other = theirs.as_ref().map(|theirs| theirs.marks.contains(&row));
         let differs = other.is_some_and(|other| other != has);
         let noticed = rng.chance(if differs { skill } else { skill * WITHOUT_CONTRAST });
-        let name = rng.pick(row.names);
-        let wanted = needs.strengths.contains(index);
-        let line = match (row.kind, has, other) {
-            (Kind::Strength { .. }, false, None | Some(false)) if !wanted => None,
-            (Kind::Strength { .. }, true, Some(false)) => {
+        let name = rng.pick(&row.names);
+        let wanted = needs.strengths.contains(&row);
+        let line = match (row.is_wanted(), has, other) {
+            (true, false, None | Some(false)) if !wanted => None,
+            (true, true, Some(false)) => {
                 Some(format!("The chosen response has {name}, which the rejected response lacks."))
             }
-            (Kind::Strength { .. }, false, Some(true)) => Some(format!(
+            (true, false, Some(true)) => Some(format!(
                 "The chosen response lacks {name}, which the rejected response gives."
             )),
-            (Kind::Strength { .. }, true, Some(true)) => {
-                Some(format!("Both responses have {name}."))
-            }
-            (Kind::Strength { .. }, false, Some(false)) => {
+            (true, true, Some(true)) => Some(format!("Both responses have {name}.")),
+            (true, false, Some(false)) => {
                 Some(format!("Neither response gives {name}, which the query calls for."))
             }
-            (Kind::Strength { .. }, true, None) => Some(format!("The response has {name}.")),
-            (Kind::Strength { .. }, false, None) => {
+            (true, true, None) => Some(format!("The response has {name}.")),
+            (true, false, None) => {
                 Some(format!("The response lacks {name}, which the query calls for."))
             }
-            (_, true, Some(false)) => Some(format!(
+            (false, true, Some(false)) => Some(format!(
                 "The chosen response suffers from {name}, which the rejected response avoids."
             )),
-            (_, false, Some(true)) => Some(format!(
+            (false, false, Some(true)) => Some(format!(
                 "The rejected response suffers from {name}, which the chosen response avoids."
             )),
-            (_, true, Some(true)) => Some(format!("Both responses suffer from {name}.")),
-            (_, true, None) => Some(format!("The response suffers from {name}.")),
-            (_, false, None | Some(false)) => None,
+            (false, true, Some(true)) => Some(format!("Both responses suffer from {name}.")),
+            (false, true, None) => Some(format!("The response suffers from {name}.")),
+            (false, false, None | Some(false)) => None,
         };
         lines.extend(line.filter(|_| noticed));
     }
@@ -85,8 +82,7 @@ mod tests {
     const POOR: &str = "Great question! This matters because wood is dry.";
 
     fn action(text: &str, name: &str) -> Option<Action> {
-        let (index, _) = criteria().find(|(_, row)| row.name == name)?;
-        read(text).into_iter().find(|(change, _)| *change == index).map(|(_, action)| action)
+        read(text).into_iter().find(|(row, _)| row.name == name).map(|(_, action)| action)
     }
 
     #[test]

@@ -2,12 +2,12 @@
 //!
 //! Critic, gradient and updater exchange text only: one writes an instruction here, the next reads it here.
 
-use super::criteria::Criterion;
-use super::criteria::criteria;
-use super::detect::MENTIONS;
+use std::cmp::Reverse;
+
+use super::criteria::{Criterion, criteria, mentioned};
 use super::rng::Rng;
 use super::sections::parse;
-use super::text::{entries, has_any, normalise, sentences};
+use super::text::{entries, first, has_any, normalise, sentences};
 
 /// The action on a criterion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,15 +20,16 @@ pub(super) enum Action {
     Keep,
 }
 
-/// An criterion and what is to be done about it.
-pub(super) type Change = (usize, Action);
+/// A criterion and what is to be done about it.
+pub(super) type Change = (&'static Criterion, Action);
 
 const KEEPS: &str = "keep|preserve|retain|maintain";
 const LACKS: &str = "chosen response lacks|neither response|the response lacks";
 const HAS: &str =
     "chosen response has|rejected response lacks|both responses have|the response has";
-const CLEAN: &str = "chosen response avoids|the response avoids|free of";
-const REMOVALS: &str = "do not|dont|avoid|remove|cut|drop|leave out|omit";
+const CLEAN: &str = "chosen response avoids|the response avoids|free of|rejected response suffers";
+/// Phrases that negate the words that follow.
+const REMOVALS: &str = "do not|dont|never|avoid|remove|cut|drop|leave out|take out|omit";
 
 /// The changes in a text, each once, in order of appearance. Sections inside the text are quotations and not
 /// read, unless there is nothing else.
@@ -37,46 +38,44 @@ pub(super) fn read(text: &str) -> Vec<Change> {
     let outside = parsed.outside.concat();
     let text = if outside.trim().is_empty() { text } else { &outside };
     let mut changes: Vec<Change> = Vec::new();
-    for sentence in sentences(text) {
-        let words = normalise(sentence);
-        let mentioned = MENTIONS.find(&words);
-        for (index, row) in criteria() {
-            if mentioned.contains(index) && changes.iter().all(|(known, _)| *known != index) {
-                changes.push((index, action(row, &words)));
-            }
+    for change in sentences(text).into_iter().flat_map(read_sentence) {
+        if changes.iter().all(|(known, _)| *known != change.0) {
+            changes.push(change);
         }
     }
     changes
 }
 
+/// The changes in one sentence.
+pub(super) fn read_sentence(sentence: &str) -> Vec<Change> {
+    let words = normalise(sentence);
+    mentioned(&words).into_iter().map(|row| (row, action(row, &words))).collect()
+}
+
 fn action(row: &Criterion, words: &str) -> Action {
-    let any = |phrases| has_any(words, phrases);
-    if !row.is_strength() {
-        let others_only = any("rejected response suffers");
-        return if any(CLEAN) || any(KEEPS) || others_only { Action::Keep } else { Action::Cut };
-    }
-    let starts = |phrase: &str| words.starts_with(&format!(" {phrase} "));
+    let any = |phrases| has_any(words, entries(phrases));
     if any(KEEPS) {
-        Action::Keep
-    } else if any(LACKS) {
-        Action::Add
-    } else if any(HAS) {
-        Action::Keep
-    } else if entries(REMOVALS).any(starts) {
-        Action::Cut
-    } else {
-        Action::Add
+        return Action::Keep;
     }
+    if !row.is_wanted() {
+        return if any(CLEAN) { Action::Keep } else { Action::Cut };
+    }
+    if any(LACKS) {
+        return Action::Add;
+    }
+    if any(HAS) {
+        return Action::Keep;
+    }
+    let removal = first(words, entries(REMOVALS));
+    let is_negated = removal.is_some_and(|removal| first(words, &row.mentions) > Some(removal));
+    if is_negated { Action::Cut } else { Action::Add }
 }
 
 /// A change as an instruction.
-pub(super) fn instruction((index, action): Change, rng: &mut Rng) -> String {
-    let Some((_, row)) = criteria().nth(index) else {
-        return String::new();
-    };
-    let name = rng.pick(row.names);
-    let own = rng.pick(row.instructions);
-    match (action, row.is_strength()) {
+pub(super) fn instruction((row, action): Change, rng: &mut Rng) -> String {
+    let name = rng.pick(&row.names);
+    let own = rng.pick(&row.instructions);
+    match (action, row.is_wanted()) {
         (Action::Add, _) | (Action::Cut, false) => own.to_owned(),
         (Action::Cut, true) => format!("Leave out {name}."),
         (Action::Keep, true) => format!("Keep {name}."),
@@ -87,7 +86,7 @@ pub(super) fn instruction((index, action): Change, rng: &mut Rng) -> String {
 /// How often an instruction is made up: always a little, more so without skill.
 const INVENTS: (f64, f64) = (0.02, 0.2);
 
-const NOTHING: &str = "The text can stay as it is.";
+pub(super) const NOTHING: &str = "The text can stay as it is.";
 
 /// Turns a critique into instructions, forgetting some.
 pub(super) fn instructions(critique: &[&str], skill: f64, rng: &mut Rng) -> String {
@@ -99,11 +98,11 @@ pub(super) fn instructions(critique: &[&str], skill: f64, rng: &mut Rng) -> Stri
             lines.push(line);
         }
     }
-    let invented = rng.below(criteria().count());
-    let line = instruction((invented, Action::Add), rng);
-    let known = found.iter().any(|(index, _)| *index == invented);
+    let invented = criteria().nth(rng.below(criteria().count()));
+    let line = invented.map(|row| instruction((row, Action::Add), rng));
+    let known = found.iter().any(|(row, _)| Some(*row) == invented);
     if rng.chance(INVENTS.0 + INVENTS.1 * (1.0 - skill)) && !known {
-        lines.push(line);
+        lines.extend(line);
     }
     listed(&lines)
 }
@@ -126,19 +125,24 @@ pub(super) fn reduce(feedback: &[&str], rng: &mut Rng) -> String {
     listed(&lines)
 }
 
-/// The changes of several texts, each criterion once, what is to change before what is to stay: where one
-/// text wants a thing kept and another wants it changed, the change is what there is to do.
+/// The changes of several texts, each criterion once, what is to change before what is to stay, and what most
+/// texts ask for first: where one text wants a thing kept and another wants it changed, the change is what there
+/// is to do.
 pub(super) fn merged(texts: &[&str]) -> Vec<Change> {
-    let mut changes: Vec<Change> = Vec::new();
-    for change in texts.iter().flat_map(|text| read(text)) {
-        match changes.iter_mut().find(|(index, _)| *index == change.0) {
-            Some(known) if known.1 == Action::Keep => known.1 = change.1,
-            Some(_) => {}
-            None => changes.push(change),
+    let mut changes: Vec<(Change, usize)> = Vec::new();
+    for (row, action) in texts.iter().flat_map(|text| read(text)) {
+        match changes.iter_mut().find(|((known, _), _)| *known == row) {
+            Some(((_, known), times)) => {
+                *times += 1;
+                if *known == Action::Keep {
+                    *known = action;
+                }
+            }
+            None => changes.push(((row, action), 1)),
         }
     }
-    changes.sort_by_key(|(_, action)| *action == Action::Keep);
-    changes
+    changes.sort_by_key(|((_, action), times)| (*action == Action::Keep, Reverse(*times)));
+    changes.into_iter().map(|(change, _)| change).collect()
 }
 
 fn listed(lines: &[String]) -> String {
@@ -151,6 +155,7 @@ fn listed(lines: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sim::criteria::techniques;
 
     #[test]
     fn instructions_follow_the_critique_as_far_as_the_skill_goes() {
@@ -159,10 +164,9 @@ mod tests {
             (0..300)
                 .filter(|seed| {
                     let text = instructions(&critique, skill, &mut Rng::new(1, *seed));
-                    read(&text).iter().any(|(index, action)| {
-                        *action == Action::Add
-                            && criteria().nth(*index).is_some_and(|(_, row)| row.name == "caveat")
-                    })
+                    read(&text)
+                        .iter()
+                        .any(|(row, action)| *action == Action::Add && row.name == "caveat")
                 })
                 .count()
         };
@@ -193,16 +197,16 @@ mod tests {
 
     #[test]
     fn an_instruction_is_read_as_it_was_meant() {
-        for (index, row) in criteria() {
-            let actions: &[Action] = if row.is_strength() {
+        for row in criteria().chain(techniques().map(|(row, _)| row)) {
+            let actions: &[Action] = if row.is_wanted() {
                 &[Action::Add, Action::Cut, Action::Keep]
             } else {
                 &[Action::Cut, Action::Keep]
             };
             for action in actions {
                 for seed in 0..20 {
-                    let text = instruction((index, *action), &mut Rng::new(1, seed));
-                    assert_eq!(read(&text), [(index, *action)], "{text}");
+                    let text = instruction((row, *action), &mut Rng::new(1, seed));
+                    assert_eq!(read(&text), [(row, *action)], "{text}");
                 }
             }
         }
@@ -211,10 +215,7 @@ mod tests {
     #[test]
     fn instructions_of_others_are_understood_too() {
         let names = |text: &str| -> Vec<(&'static str, Action)> {
-            read(text)
-                .into_iter()
-                .filter_map(|(index, action)| Some((criteria().nth(index)?.1.name, action)))
-                .collect()
+            read(text).into_iter().map(|(row, action)| (row.name.as_str(), action)).collect()
         };
         assert_eq!(
             names("The text is wordy. It does not give any examples!\n- Do not use numbers"),

@@ -1,14 +1,11 @@
 //! Judgements that a program reads: a score on a scale, a verdict between two, yes or no.
 
-use std::collections::BTreeSet;
-
-use super::detect::count;
-use super::request::Conversation;
+use super::request::Turns;
 use super::reward::{HIGHEST, LOWEST, reward};
 use super::rng::Rng;
-use super::sections::parse;
+use super::sections::{parse, parse_any};
 use super::tagged;
-use super::text::{has_any, normalise};
+use super::text::{entries, has_any, normalise};
 
 /// The form of the judgement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,8 +20,8 @@ enum Scale<'a> {
 }
 
 /// A judgement that is asked for.
-#[derive(Debug)]
-pub(crate) struct Judge<'a> {
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Judge<'a> {
     scale: Scale<'a>,
     tag: Option<&'a str>,
     question: &'a str,
@@ -41,12 +38,13 @@ const JUDGES: &str = "judge|score|rate|grade|evaluate|assess|compare|better|corr
 impl<'a> Judge<'a> {
     /// Returns the judgement if one is asked for: by the system message, with the texts to judge as sections of the
     /// user message.
-    pub(crate) fn recognise(conversation: &'a Conversation) -> Option<Self> {
+    pub(super) fn recognise(turns: &Turns<'a>) -> Option<Self> {
+        let conversation = turns.conversation;
         let ([user], true) = (conversation.users.as_slice(), conversation.assistants.is_empty())
         else {
             return None;
         };
-        let system = parse(&conversation.system);
+        let system = &turns.system;
         let instruction = system.outside.concat();
         // The form of the judgement may stand at the end of the message, where it is not far off.
         let end = user.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
@@ -54,11 +52,8 @@ impl<'a> Judge<'a> {
         let instruction =
             if end_tag.is_some() { format!("{instruction}\n{end}") } else { instruction };
         let words = normalise(&instruction);
-        let ours = ["VARIABLE", "FEEDBACK", "LM_OUTPUT"];
-        if !has_any(&words, JUDGES)
-            || system.get("QUERY").is_some()
-            || ours.iter().any(|name| system.mentioned().contains(name))
-        {
+        let is_ours = system.instructs() || system.get("QUERY").is_some();
+        if is_ours || !has_any(&words, entries(JUDGES)) {
             return None;
         }
         let mut judge = Self {
@@ -67,11 +62,12 @@ impl<'a> Judge<'a> {
             question: "",
             answers: Vec::new(),
         };
-        for (label, text) in any_sections(user) {
-            if has_any(&label, ANSWERS) {
-                judge.answers.push(text);
-            } else if has_any(&label, QUESTIONS) {
-                judge.question = text;
+        for section in parse_any(user).sections {
+            let label = normalise(section.name);
+            if has_any(&label, entries(ANSWERS)) {
+                judge.answers.push(section.content);
+            } else if has_any(&label, entries(QUESTIONS)) {
+                judge.question = section.content;
             }
         }
         let enough = match judge.scale {
@@ -89,7 +85,7 @@ impl<'a> Judge<'a> {
     /// The judgement, with noise where skill is missing.
     pub(super) fn write(&self, skill: f64, rng: &mut Rng) -> String {
         let mut noisy = |worth: f64| {
-            let drift = (count(rng.below(2001)) / 1000.0 - 1.0) * NOISE * (1.0 - skill);
+            let drift = (rng.below(2001) as f64 / 1000.0 - 1.0) * NOISE * (1.0 - skill);
             (worth + drift).clamp(0.0, 1.0)
         };
         let worths: Vec<f64> =
@@ -116,12 +112,8 @@ impl<'a> Judge<'a> {
 /// The whole number of a scale that is nearest to a share of it.
 fn scaled(share: f64, low: u32, high: u32) -> u32 {
     let wanted = f64::from(low) + share * f64::from(high.saturating_sub(low));
-    (low..=high)
-        .min_by(|one, other| {
-            let off = |number: u32| (f64::from(number) - wanted).abs();
-            off(*one).total_cmp(&off(*other))
-        })
-        .unwrap_or(low)
+    // The lower of two that are as near.
+    (wanted - 0.5).ceil() as u32
 }
 
 /// A comparison by how much better the first is, as a share of the scale.
@@ -152,14 +144,14 @@ fn pair(instruction: &str) -> Option<Scale<'_>> {
 /// The scale that an instruction names.
 fn scale(instruction: &str) -> Option<Scale<'static>> {
     let words = normalise(instruction);
-    if has_any(&words, "a or b|a b or tie") {
+    if has_any(&words, ["a or b", "a b or tie"]) {
         return Some(Scale::Choice);
     }
-    let rates = has_any(&words, "score|rate|rating|grade|scale");
+    let rates = has_any(&words, ["score", "rate", "rating", "grade", "scale"]);
     if let Some((low, high)) = bounds(instruction).filter(|_| rates) {
         return Some(Scale::Score(low, high));
     }
-    has_any(&words, "yes or no").then_some(Scale::YesNo)
+    has_any(&words, ["yes or no"]).then_some(Scale::YesNo)
 }
 
 /// The bounds of `from 1 to 10`, `between 0 and 5`, `1-10`.
@@ -179,32 +171,3 @@ fn bounds(instruction: &str) -> Option<(u32, u32)> {
 
 const QUESTIONS: &str = "question|query|prompt|instruction|task|input|problem";
 const ANSWERS: &str = "answer|response|prediction|output|solution|completion|text|a|b";
-
-/// The parts of a message: sections of any name, each with its normalised name.
-fn any_sections(text: &str) -> Vec<(String, &str)> {
-    let mut found = Vec::new();
-    // What is not closed later is not closed later still.
-    let mut unclosed = BTreeSet::new();
-    let mut rest = text;
-    while let Some((_, after)) = rest.split_once('<') {
-        let section = after.split_once('>').and_then(|(name, body)| {
-            let plain = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || "_-".contains(c);
-            if name.is_empty() || !name.chars().all(plain) || unclosed.contains(name) {
-                return None;
-            }
-            let section = body.split_once(&format!("</{name}>"));
-            if section.is_none() {
-                unclosed.insert(name);
-            }
-            section.map(|(content, tail)| (normalise(name), content.trim(), tail))
-        });
-        match section {
-            Some((name, content, tail)) => {
-                found.push((name, content));
-                rest = tail;
-            }
-            None => rest = after,
-        }
-    }
-    found
-}

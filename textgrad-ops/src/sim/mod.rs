@@ -36,15 +36,17 @@
 //! offline. It works a question out in writing and makes mistakes: it misreads a number word, forgets a thing,
 //! counts one of another category, adds up wrongly, or puts the answer in the wrong place. The prompt changes
 //! that. Each technique that it asks for, in any of several phrasings, lowers the rate of one kind of mistake:
-//! go step by step, list every item, ignore other categories, watch number words and plurals, check the sum,
-//! put the answer on the last line. Asking for an immediate answer or a guess does harm, and so does a prompt of
-//! more than 110 words. A plain prompt gets about six questions of ten right, the best about 95 of a hundred.
+//! list every item, ignore other categories, watch number words and plurals, check the sum, put the answer on
+//! the last line. Asking for an immediate answer or a guess does harm. A plain prompt gets about six questions
+//! of ten right, the best about 95 of a hundred. Techniques are rows of the table of criteria, so feedback on
+//! prompts is read, merged and followed as all feedback is:
 //!
 //! * The **critic** compares a worked answer with its question where the answer was judged wrong, and asks for
 //!   the techniques against the mistakes that it sees: each with probability *skill*, else for another one.
 //! * **Merging** keeps each point once, the most frequent first.
-//! * The **updater** takes up two points at a time, each with probability *skill*. The less skill it has, the
-//!   more often it loses a sentence of the prompt or adds a harmful one: validation has something to catch.
+//! * The **updater** takes up two points of a prompt at a time, each with probability *skill*. The less skill it
+//!   has, the more often it loses a sentence of the prompt or adds a harmful one: validation has something to
+//!   catch.
 //!
 //! # The contract for prompt packs
 //! A request is recognised by its *sections*. A section is `<NAME>` at the start of a line, up to the next
@@ -68,7 +70,7 @@
 //! * **Update**: output tags are named, and the last user message has a `VARIABLE` section and one or more
 //!   `FEEDBACK` sections. After an assistant turn, that turn may replace the feedback, and an earlier `VARIABLE`,
 //!   `CHOSEN_RESPONSE` or (under a system message with a `QUERY`) the first user message may replace the
-//!   variable. A `QUERY` section anywhere gives the topic. If the `ROLE` names a system prompt or instructions,
+//!   variable. A `QUERY` section anywhere gives the topic. If the `ROLE` names a prompt or instructions,
 //!   the instructions themselves are added to the text.
 //! * **Reduce**: the last user message has two or more `FEEDBACK` sections and no `VARIABLE`.
 //! * **Plain**: anything without these markers. The last user message is the query.
@@ -85,7 +87,6 @@
 pub mod counting;
 mod criteria;
 mod critic;
-mod detect;
 mod gradient;
 mod judge;
 mod policy;
@@ -103,12 +104,11 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use derive_setters::Setters;
 use textgrad_core::{
     Engine, EngineError, EngineInfo, ErrorKind, Message, Request, Response, Usage, truncate,
 };
 
-use self::counting::PromptTask;
-use self::judge::Judge;
 use self::request::{Conversation, Task, recognise};
 use self::rng::Rng;
 
@@ -161,16 +161,20 @@ pub struct Sim {
 /// assert!(Sim::builder().skill(1.5).build().is_err());
 /// # Ok::<(), textgrad_core::EngineError>(())
 /// ```
-#[derive(Debug, Clone)]
+#[must_use]
+#[derive(Debug, Clone, Setters)]
 pub struct SimBuilder {
-    sim: Sim,
+    /// How well instructions are followed, from 0 (not at all, and with much damage) to 1 (always). Default:
+    /// 0.8; around 0.8 to 0.9 the loop improves its answers, at 0.2 it spoils them.
+    skill: f64,
+    /// How long each request takes. Default: no time.
+    latency: Duration,
 }
 
 impl Sim {
     /// Sets up a simulation.
-    #[must_use]
     pub fn builder() -> SimBuilder {
-        SimBuilder { sim: Self::default() }
+        SimBuilder { skill: SKILL, latency: Duration::ZERO }
     }
 
     /// How well instructions are followed, in [0, 1].
@@ -192,41 +196,24 @@ impl Default for Sim {
 }
 
 impl SimBuilder {
-    /// How well instructions are followed, from 0 (not at all, and with much damage) to 1 (always). Default:
-    /// 0.8; around 0.8 to 0.9 the loop improves its answers, at 0.2 it spoils them.
-    #[must_use]
-    pub fn skill(mut self, skill: f64) -> Self {
-        // Another skill gives other answers: caches and journals tell engines apart by their names.
-        self.sim.info = EngineInfo::new(if skill == SKILL {
-            "sim".to_owned()
-        } else {
-            format!("sim:skill-{skill}")
-        })
-        .with_simulation(true);
-        self.sim.skill = skill;
-        self
-    }
-
-    /// How long each request takes. Default: no time.
-    #[must_use]
-    pub fn latency(mut self, latency: Duration) -> Self {
-        self.sim.latency = latency;
-        self
-    }
-
     /// The simulation.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidRequest`] if the skill is not a number from 0 to 1.
     pub fn build(self) -> Result<Sim, EngineError> {
-        if (0.0..=1.0).contains(&self.sim.skill) {
-            Ok(self.sim)
-        } else {
-            Err(EngineError::new(
+        let Self { skill, latency } = self;
+        if !(0.0..=1.0).contains(&skill) {
+            return Err(EngineError::new(
                 ErrorKind::InvalidRequest,
-                format!("expected a skill from 0 to 1, got {}; 0.8 is the default", self.sim.skill),
-            ))
+                format!("expected a skill from 0 to 1, got {skill}; 0.8 is the default"),
+            ));
         }
+        let mut sim = Sim { skill, latency, ..Sim::default() };
+        // Another skill gives other answers: caches and journals tell engines apart by their names.
+        if skill != SKILL {
+            sim.info = EngineInfo::new(format!("sim:skill-{skill}")).with_simulation(true);
+        }
+        Ok(sim)
     }
 }
 
@@ -259,51 +246,30 @@ impl FromStr for SimBuilder {
     }
 }
 
-/// What answers a request.
-enum Writer<'a> {
-    Judge(Judge<'a>),
-    Prompt(PromptTask<'a>),
-    Open(Task<'a>),
-}
-
-impl<'a> Writer<'a> {
-    fn of(conversation: &'a Conversation) -> Result<Self, EngineError> {
-        if let Some(judge) = Judge::recognise(conversation) {
-            return Ok(Self::Judge(judge));
-        }
-        let task = recognise(conversation)?;
-        Ok(match PromptTask::recognise(conversation, &task) {
-            Some(task) => Self::Prompt(task),
-            None => Self::Open(task),
-        })
-    }
-
+impl Task<'_> {
     fn write(&self, skill: f64, rng: &mut Rng) -> String {
-        let task = match self {
-            Self::Judge(judge) => return judge.write(skill, rng),
-            Self::Prompt(task) => return task.write(skill, rng),
-            Self::Open(task) => task,
-        };
-        match task {
-            Task::Plain { system, query } => policy::answer(system, query, skill, rng),
-            Task::Loss { query, chosen, rejected } => {
+        match self {
+            Self::Judge(judge) => judge.write(skill, rng),
+            Self::Plain { system, query } => policy::answer(system, query, skill, rng),
+            Self::Solve { prompt, question } => {
+                question.answer(&counting::followed(prompt, skill, rng), rng)
+            }
+            Self::Loss { query, chosen, rejected } => {
                 critic::critique(query, chosen, *rejected, skill, rng)
             }
-            Task::Gradient { critique } => gradient::instructions(critique, skill, rng),
-            Task::Update { tag, query, role, variable, feedback } => {
+            Self::Gradient { critique } => gradient::instructions(critique, skill, rng),
+            Self::Work(work) => work.write(skill, rng),
+            Self::Update { tag, query, role, variable, feedback } => {
                 let task = updater::Rewrite { query: *query, role, variable, feedback };
-                rewritten(tag, &updater::rewrite(task, skill, rng))
+                let text = tagged(tag, &updater::rewrite(task, skill, rng));
+                format!("The text, rewritten by the feedback:\n{text}")
             }
-            Task::Reduce { tag, feedback } => {
+            Self::Reduce { tag, feedback } => {
                 let text = gradient::reduce(feedback, rng);
                 tag.map_or_else(|| text.clone(), |tag| tagged(tag, &text))
             }
         }
     }
-}
-
-fn rewritten(tag: &str, text: &str) -> String {
-    format!("The text, rewritten by the feedback:\n{}", tagged(tag, text))
 }
 
 fn tagged(tag: &str, text: &str) -> String {
@@ -341,7 +307,7 @@ impl Engine for Sim {
             ));
         }
         let conversation = Conversation::new(&request.messages);
-        let writer = Writer::of(&conversation)?;
+        let task = recognise(&conversation)?;
         let key = rng::key(&request.messages);
         let greedy = sampling.temperature.is_some_and(|t| t <= 0.0);
         let seed = sampling.seed.filter(|_| !greedy).unwrap_or_default();
@@ -349,7 +315,7 @@ impl Engine for Sim {
             .map(|index| {
                 let step = if greedy { 0 } else { u64::from(index) };
                 let mut rng = Rng::new(key, seed.wrapping_add(step));
-                text::finish(writer.write(self.skill, &mut rng), sampling)
+                text::finish(task.write(self.skill, &mut rng), sampling)
             })
             .collect();
         let usage = Usage {

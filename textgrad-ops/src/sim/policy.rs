@@ -1,7 +1,6 @@
 //! The policy: a first answer to a query.
 
-use super::criteria::{Criterion, Kind, criteria};
-use super::detect::Needs;
+use super::criteria::{Criterion, Kind, Needs, criteria};
 use super::gradient::{Action, read};
 use super::rng::Rng;
 
@@ -15,7 +14,7 @@ const SHORTENS: f64 = 0.6;
 
 /// A sentence of a criterion about a topic; `named` if the topic was named before.
 pub(super) fn sentence(row: &Criterion, topic: &str, named: bool, rng: &mut Rng) -> String {
-    let wording = rng.pick(row.wordings);
+    let wording = rng.pick(&row.wordings);
     let shortens = rng.chance(SHORTENS) && named;
     wording.replace("{topic}", if shortens { "it" } else { topic })
 }
@@ -28,16 +27,16 @@ pub(super) fn answer(system: &str, query: &str, skill: f64, rng: &mut Rng) -> St
     let needs = Needs::of(query);
     let asked = read(system);
     let mut covered: Vec<&Criterion> = Vec::new();
-    for (index, row) in criteria() {
+    for row in criteria() {
         let usual = match row.kind {
-            Kind::Strength { .. } if needs.strengths.contains(index) => COVERS.0,
-            Kind::Strength { .. } => COVERS.1,
+            Kind::Strength if needs.strengths.contains(&row) => COVERS.0,
+            Kind::Strength => COVERS.1,
             Kind::Flaw => FLAWED,
-            Kind::Length => continue,
+            Kind::Length | Kind::Technique(_) => continue,
         };
-        let action = asked.iter().find(|(asked, _)| *asked == index).map(|(_, action)| *action);
+        let action = asked.iter().find(|(asked, _)| *asked == row).map(|(_, action)| *action);
         let chance = match action {
-            Some(Action::Add | Action::Keep) if row.is_strength() => skill.max(usual),
+            Some(Action::Add | Action::Keep) if row.is_wanted() => skill.max(usual),
             Some(_) => usual * (1.0 - skill),
             None => usual,
         };
@@ -60,7 +59,7 @@ pub(super) fn answer(system: &str, query: &str, skill: f64, rng: &mut Rng) -> St
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sim::detect::Reading;
+    use crate::sim::criteria::Reading;
 
     #[test]
     fn answers_vary_and_speak_of_the_topic() {
@@ -81,7 +80,7 @@ mod tests {
                 .filter(|seed| {
                     let text = answer(system, "Why is it so?", skill, &mut Rng::new(5, *seed));
                     let marks = Reading::of(&text, 200).marks;
-                    criteria().any(|(index, row)| row.name == "example" && marks.contains(index))
+                    marks.iter().any(|row| row.name == "example")
                 })
                 .count()
         };

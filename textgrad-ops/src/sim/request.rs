@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 
 use textgrad_core::{EngineError, ErrorKind, Message, MessageRole};
 
+use super::counting::{Question, Work, work};
+use super::judge::Judge;
 use super::sections::{Parsed, parse};
 use crate::prompts::{brief, shorten};
 
 /// The texts of a conversation by which requests are recognised.
 #[derive(Debug, Default)]
-pub(crate) struct Conversation {
+pub(super) struct Conversation {
     pub(super) system: String,
     pub(super) users: Vec<String>,
     pub(super) assistants: Vec<String>,
@@ -34,12 +36,32 @@ impl Conversation {
     }
 }
 
-/// A request of the framework.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Task<'a> {
+/// A conversation, with the sections of its turns.
+pub(crate) struct Turns<'a> {
+    pub(super) conversation: &'a Conversation,
+    pub(super) system: Parsed<'a>,
+    pub(super) users: Vec<Parsed<'a>>,
+}
+
+impl<'a> Turns<'a> {
+    fn of(conversation: &'a Conversation) -> Self {
+        let users = conversation.users.iter().map(|user| parse(user)).collect();
+        Self { conversation, system: parse(&conversation.system), users }
+    }
+}
+
+/// What a request asks for.
+#[derive(Debug, PartialEq)]
+pub(super) enum Task<'a> {
+    Judge(Judge<'a>),
     Plain {
         system: &'a str,
         query: &'a str,
+    },
+    /// A counting question under a prompt.
+    Solve {
+        prompt: String,
+        question: Question,
     },
     Loss {
         query: &'a str,
@@ -49,6 +71,8 @@ pub(crate) enum Task<'a> {
     Gradient {
         critique: Vec<&'a str>,
     },
+    /// A gradient about a counting question.
+    Work(Work<'a>),
     Update {
         tag: &'a str,
         query: Option<&'a str>,
@@ -64,21 +88,20 @@ pub(crate) enum Task<'a> {
 
 /// Returns what a conversation asks for; see the contract in the documentation of the module `sim`.
 pub(super) fn recognise(conversation: &Conversation) -> Result<Task<'_>, EngineError> {
-    let system = parse(&conversation.system);
-    let users: Vec<Parsed<'_>> = conversation.users.iter().map(|user| parse(user)).collect();
+    let turns = Turns::of(conversation);
+    if let Some(judge) = Judge::recognise(&turns) {
+        return Ok(Task::Judge(judge));
+    }
+    let Turns { system, users, .. } = &turns;
     let last_text = conversation.users.last().map_or("", String::as_str);
     let nothing = Parsed::default();
     let last = users.last().unwrap_or(&nothing);
     let assistant = conversation.assistants.last().map(String::as_str);
 
-    let mentioned = system.mentioned();
-    let instructs =
-        ["VARIABLE", "FEEDBACK", "LM_OUTPUT"].iter().any(|name| mentioned.contains(name))
-            || system.output_tag().is_some();
+    let instructs = system.instructs() || system.output_tag().is_some();
     let judged = system.get("QUERY");
-    let plain = Task::Plain { system: &conversation.system, query: last_text };
     if !instructs && judged.is_none() && assistant.is_none() {
-        return Ok(plain);
+        return Ok(plain(&conversation.system, last_text));
     }
 
     // A loss that continues a conversation speaks of its last answer.
@@ -111,16 +134,16 @@ pub(super) fn recognise(conversation: &Conversation) -> Result<Task<'_>, EngineE
             _ => feedback.clone(),
         };
         let variable = match (variable, assistant) {
-            (variable, Some(_)) => variable
-                .or_else(|| earlier_text(&system, &users, conversation))
-                .map(|text| whole(text, conversation)),
+            (variable, Some(_)) => {
+                variable.or_else(|| earlier_text(&turns)).map(|text| whole(text, conversation))
+            }
             (variable, None) => variable,
         };
         if let (Some(variable), false) = (variable, feedback.is_empty()) {
             return Ok(Task::Update {
                 tag,
-                query: query(&system, &users).or_else(|| continued_query(&users, conversation)),
-                role: last.get("ROLE").unwrap_or_default(),
+                query: query(&turns).or_else(|| continued_query(&turns)),
+                role: users.iter().rev().find_map(|user| user.get("ROLE")).unwrap_or_default(),
                 variable,
                 feedback,
             });
@@ -132,7 +155,7 @@ pub(super) fn recognise(conversation: &Conversation) -> Result<Task<'_>, EngineE
         }
         if !critique.is_empty() {
             critique.extend(feedback);
-            return Ok(Task::Gradient { critique });
+            return Ok(work(&turns).map_or(Task::Gradient { critique }, Task::Work));
         }
     }
     if variable.is_none() && feedback.len() >= 2 {
@@ -141,19 +164,25 @@ pub(super) fn recognise(conversation: &Conversation) -> Result<Task<'_>, EngineE
 
     let sections: BTreeSet<&str> =
         system.sections.iter().chain(&last.sections).map(|section| section.name).collect();
-    let mentioned: BTreeSet<&str> = mentioned.union(&last.mentioned()).copied().collect();
+    let mentioned: BTreeSet<&str> = system.mentioned().union(&last.mentioned()).copied().collect();
     if sections.is_empty() && mentioned.is_empty() {
-        return Ok(plain);
+        return Ok(plain(&conversation.system, last_text));
     }
     Err(unsupported(&sections, &mentioned, tag, assistant.is_some()))
 }
 
+/// A query, or a counting question; what stands beside that is read like a prompt.
+fn plain<'a>(system: &'a str, query: &'a str) -> Task<'a> {
+    match Question::read(query) {
+        Some((question, rest)) => Task::Solve { prompt: format!("{system}\n{rest}"), question },
+        None => Task::Plain { system, query },
+    }
+}
+
 /// The query, wherever in the request it is quoted.
-fn query<'a>(system: &Parsed<'a>, users: &[Parsed<'a>]) -> Option<&'a str> {
-    [system]
-        .into_iter()
-        .chain(users.iter().rev())
-        .find_map(|parsed| parsed.all("QUERY").first().copied())
+fn query<'a>(turns: &Turns<'a>) -> Option<&'a str> {
+    let turns = [&turns.system].into_iter().chain(turns.users.iter().rev());
+    turns.filter_map(|parsed| parsed.all("QUERY").first().copied()).next()
 }
 
 /// The text that is shown shortened, where it stands whole in an earlier turn.
@@ -166,18 +195,15 @@ fn whole<'a>(short: &'a str, conversation: &'a Conversation) -> &'a str {
 }
 
 /// The query of a conversation that a loss continues: what the answer that it speaks of was an answer to.
-fn continued_query<'a>(users: &[Parsed<'a>], conversation: &'a Conversation) -> Option<&'a str> {
-    let loss = users.iter().position(|user| user.mentioned().contains("CHOSEN_RESPONSE"))?;
-    conversation.users.get(loss.checked_sub(1)?).map(String::as_str)
+fn continued_query<'a>(turns: &Turns<'a>) -> Option<&'a str> {
+    let loss = turns.users.iter().position(|user| user.mentioned().contains("CHOSEN_RESPONSE"))?;
+    turns.conversation.users.get(loss.checked_sub(1)?).map(String::as_str)
 }
 
 /// The text to rewrite, where a continued conversation does not repeat it: the variable or the chosen
 /// answer of an earlier turn.
-fn earlier_text<'a>(
-    system: &Parsed<'a>,
-    users: &[Parsed<'a>],
-    conversation: &'a Conversation,
-) -> Option<&'a str> {
+fn earlier_text<'a>(turns: &Turns<'a>) -> Option<&'a str> {
+    let Turns { conversation, system, users } = turns;
     let find = |name: &str| users.iter().rev().chain([system]).find_map(|parsed| parsed.get(name));
     find("VARIABLE").or_else(|| find("CHOSEN_RESPONSE")).or_else(|| {
         system.get("QUERY")?;

@@ -1,7 +1,6 @@
 //! The simulated reward model.
 
-use super::criteria::{Kind, criteria};
-use super::detect::{Needs, Reading, count};
+use super::criteria::{Kind, Needs, Reading, criteria};
 
 /// The reward of an answer without any words, and the lower bound of all rewards.
 pub(super) const LOWEST: f64 = -6.0;
@@ -45,19 +44,19 @@ pub fn reward(query: &str, answer: &str) -> f64 {
         return LOWEST;
     }
     let (mut wanted, mut covered, mut penalty) = (0.0, 0.0, 0.0);
-    for (index, row) in criteria() {
+    for row in criteria() {
         let times = match row.kind {
-            Kind::Strength { .. } => {
-                if needs.strengths.contains(index) {
-                    wanted += row.weight;
-                    covered += if reading.marks.contains(index) { row.weight } else { 0.0 };
-                }
-                0
+            Kind::Flaw => {
+                reading.sentences.iter().filter(|(_, marks)| marks.contains(&row)).count()
             }
             Kind::Length => reading.words.saturating_sub(needs.budget).div_ceil(EXCESS_WORDS),
-            Kind::Flaw => reading.count(index),
+            _ => 0,
         };
-        penalty -= row.weight * count(times.min(REPEATS));
+        penalty -= row.weight * times.min(REPEATS) as f64;
+        if needs.strengths.contains(&row) {
+            wanted += row.weight;
+            covered += if reading.marks.contains(&row) { row.weight } else { 0.0 };
+        }
     }
     let share = if wanted > 0.0 { covered / wanted } else { 0.0 };
     let relevance = RELEVANCE * needs.relevance(answer);
@@ -67,7 +66,6 @@ pub fn reward(query: &str, answer: &str) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sim::text::entries;
 
     const QUERY: &str = "How do I take care of a wooden table?";
 
@@ -75,15 +73,15 @@ mod tests {
     fn each_strength_that_is_wanted_raises_it_and_each_flaw_lowers_it() {
         let base = "A wooden table stands there.";
         let needs = Needs::of(QUERY);
-        for (index, row) in criteria() {
-            for wording in entries(row.wordings) {
+        for row in criteria() {
+            for wording in &row.wordings {
                 let with = format!("{base} {}", wording.replace("{topic}", "a wooden table"));
                 let change = reward(QUERY, &with) - reward(QUERY, base);
                 match row.kind {
-                    Kind::Strength { .. } if needs.strengths.contains(index) => {
+                    Kind::Strength if needs.strengths.contains(&row) => {
                         assert!(change > 0.3, "{wording}: {change}");
                     }
-                    Kind::Strength { .. } => assert!(change.abs() < 1e-9, "{wording}: {change}"),
+                    Kind::Strength => assert!(change.abs() < 1e-9, "{wording}: {change}"),
                     _ => assert!(change < -0.3, "{wording}: {change}"),
                 }
             }

@@ -2,8 +2,6 @@
 
 use textgrad_core::{Message, MessageRole, Part};
 
-use super::text::entries;
-
 const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
 const FNV_PRIME: u64 = 0x0000_0100_0000_01b3;
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -39,10 +37,9 @@ impl Rng {
             .unwrap_or(0)
     }
 
-    /// One entry of a list with `|` between them; the empty text if there are none.
-    pub(super) fn pick<'a>(&mut self, list: &'a str) -> &'a str {
-        let index = self.below(entries(list).count());
-        entries(list).nth(index).unwrap_or_default()
+    /// One of some texts; the empty text if there are none.
+    pub(super) fn pick<'a>(&mut self, texts: &'a [impl AsRef<str>]) -> &'a str {
+        texts.get(self.below(texts.len())).map_or("", AsRef::as_ref)
     }
 }
 

@@ -2,37 +2,13 @@
 
 use std::collections::BTreeSet;
 
-/// The names of sections that the simulation knows.
-pub(super) const NAMES: [&str; 28] = [
-    "QUERY",
-    "RESPONSE",
-    "CHOSEN_RESPONSE",
-    "REJECTED_RESPONSE",
-    "LM_SYSTEM_PROMPT",
-    "LM_INPUT",
-    "LM_OUTPUT",
-    "CONVERSATION",
-    "CONTEXT",
-    "VARIABLE",
-    "ROLE",
-    "FEEDBACK",
-    "CONSTRAINTS",
-    "EXAMPLES",
-    "EXAMPLE_INPUT",
-    "EXAMPLE_OUTPUT",
-    "FEEDBACK_EXAMPLE",
-    "OBJECTIVE_FUNCTION",
-    "FUNCTION_PURPOSE",
-    "FUNCTION_INPUT",
-    "PAST_FEEDBACK",
-    "PAST_VARIABLE",
-    "PAST_RESPONSE",
-    "REJECTED_VARIABLE",
-    "BROKEN_RULE",
-    "VIOLATION",
-    "LM_EARLIER_INPUT",
-    "LM_EARLIER_OUTPUT",
-];
+use super::text::entries;
+
+/// The names of sections of the framework's requests.
+const NAMES: &str = "QUERY|RESPONSE|CHOSEN_RESPONSE|REJECTED_RESPONSE|LM_SYSTEM_PROMPT|LM_INPUT|LM_OUTPUT|\
+     CONVERSATION|CONTEXT|VARIABLE|ROLE|FEEDBACK|CONSTRAINTS|EXAMPLES|EXAMPLE_INPUT|EXAMPLE_OUTPUT|\
+     FEEDBACK_EXAMPLE|OBJECTIVE_FUNCTION|FUNCTION_PURPOSE|FUNCTION_INPUT|PAST_FEEDBACK|PAST_VARIABLE|\
+     PAST_RESPONSE|REJECTED_VARIABLE|BROKEN_RULE|VIOLATION|LM_EARLIER_INPUT|LM_EARLIER_OUTPUT";
 
 /// Sections whose content may hold further sections of the request; the content of all others is data.
 const CONTAINERS: [&str; 3] = ["CONVERSATION", "CONTEXT", "LM_SYSTEM_PROMPT"];
@@ -43,7 +19,7 @@ const DEPTH: usize = 8;
 /// A section: its name without the fence, and the text between its tags, trimmed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Section<'a> {
-    pub(super) name: &'static str,
+    pub(super) name: &'a str,
     pub(super) content: &'a str,
 }
 
@@ -69,8 +45,17 @@ impl<'a> Parsed<'a> {
     }
 
     /// The names that are mentioned as `<NAME>` in the text outside of sections.
-    pub(super) fn mentioned(&self) -> BTreeSet<&'static str> {
-        self.tags().filter(|tag| !tag.closing).filter_map(|tag| known(tag.name)).collect()
+    pub(super) fn mentioned(&self) -> BTreeSet<&'a str> {
+        self.tags()
+            .filter(|(_, is_closing)| !is_closing)
+            .filter_map(|(tag, _)| known(tag))
+            .collect()
+    }
+
+    /// Whether it speaks of the sections of a gradient, an update or a merge.
+    pub(super) fn instructs(&self) -> bool {
+        let mentioned = self.mentioned();
+        ["VARIABLE", "FEEDBACK", "LM_OUTPUT"].iter().any(|name| mentioned.contains(name))
     }
 
     /// The last name whose opening and closing tag are both mentioned outside of sections, and which is not
@@ -79,32 +64,25 @@ impl<'a> Parsed<'a> {
         let mut opened = BTreeSet::new();
         let mut closed = BTreeSet::new();
         let mut last = None;
-        for tag in self.tags().filter(|tag| known(tag.name).is_none()) {
+        for (tag, is_closing) in self.tags().filter(|(tag, _)| known(tag).is_none()) {
             let (here, other) =
-                if tag.closing { (&mut closed, &opened) } else { (&mut opened, &closed) };
-            here.insert(tag.name);
-            if other.contains(tag.name) {
-                last = Some(tag.name);
+                if is_closing { (&mut closed, &opened) } else { (&mut opened, &closed) };
+            here.insert(tag);
+            if other.contains(tag) {
+                last = Some(tag);
             }
         }
         last
     }
 
-    fn tags(&self) -> impl Iterator<Item = Tag<'a>> + '_ {
+    /// The tags outside of sections, and whether they close.
+    fn tags(&self) -> impl Iterator<Item = (&'a str, bool)> + '_ {
         self.outside.iter().flat_map(|text| text.split('<').skip(1)).filter_map(|after| {
             let (inner, _) = after.split_once('>')?;
-            let (closing, name) = match inner.strip_prefix('/') {
-                Some(name) => (true, name),
-                None => (false, inner),
-            };
-            is_tag_name(name).then_some(Tag { closing, name })
+            let name = inner.strip_prefix('/').unwrap_or(inner);
+            is_tag_name(name).then_some((name, name.len() < inner.len()))
         })
     }
-}
-
-struct Tag<'a> {
-    closing: bool,
-    name: &'a str,
 }
 
 fn is_tag_name(name: &str) -> bool {
@@ -123,31 +101,32 @@ fn collect<'a>(sections: &[Section<'a>], name: &str, depth: usize, found: &mut V
 }
 
 /// The known name of a tag such as `QUERY` or, fenced, `QUERY-2`.
-fn known(tag: &str) -> Option<&'static str> {
+fn known(tag: &str) -> Option<&str> {
     let plain = match tag.rsplit_once('-') {
         Some((plain, fence)) => {
-            let whole = !fence.starts_with('0') && fence.bytes().all(|b| b.is_ascii_digit());
-            let number: u32 = fence.parse().ok()?;
-            if !whole || number < 2 {
-                return None;
-            }
-            plain
+            let is_fence = fence.bytes().all(|b| b.is_ascii_digit())
+                && !fence.starts_with('0')
+                && fence.parse::<u32>().is_ok_and(|number| number >= 2);
+            is_fence.then_some(plain)?
         }
         None => tag,
     };
-    NAMES.into_iter().find(|name| *name == plain)
-}
-
-/// The tag that opens at the start of a line, if it is that of a section: its full name and its known name.
-fn opening(line: &str) -> Option<(&str, &'static str)> {
-    let (tag, _) = line.strip_prefix('<')?.split_once('>')?;
-    Some((tag, known(tag)?))
+    entries(NAMES).any(|name| name == plain).then_some(plain)
 }
 
 /// Splits a text into its top-level sections and the rest.
-///
-/// A tag that is never closed opens nothing.
 pub(super) fn parse(text: &str) -> Parsed<'_> {
+    parse_by(text, known)
+}
+
+/// The sections of a text under any names in capital letters.
+pub(super) fn parse_any(text: &str) -> Parsed<'_> {
+    let is_plain = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || "_-".contains(c);
+    parse_by(text, |tag| (!tag.is_empty() && tag.chars().all(is_plain)).then_some(tag))
+}
+
+/// Splits a text by the names that its tags have. A tag that is never closed opens nothing.
+fn parse_by<'a>(text: &'a str, name: impl Fn(&'a str) -> Option<&'a str>) -> Parsed<'a> {
     let mut parsed = Parsed::default();
     // Tags that were looked for in vain: what is not closed later is not closed later still.
     let mut unclosed = BTreeSet::new();
@@ -157,28 +136,22 @@ pub(super) fn parse(text: &str) -> Parsed<'_> {
         && !rest.is_empty()
     {
         let line = rest.split_inclusive('\n').next().unwrap_or(rest);
-        let section = opening(line).and_then(|(tag, name)| {
-            let content = rest.get(tag.len() + 2..)?;
-            let close = format!("</{tag}>");
-            let end = (!unclosed.contains(tag)).then(|| content.find(&close)).flatten();
-            if end.is_none() {
+        let opening = line.strip_prefix('<').and_then(|line| line.split_once('>'));
+        let section = opening.and_then(|(tag, _)| {
+            let name = name(tag).filter(|_| !unclosed.contains(tag))?;
+            let section = rest.get(tag.len() + 2..)?.split_once(&format!("</{tag}>"));
+            if section.is_none() {
                 unclosed.insert(tag);
             }
-            let end = end?;
-            let content = content.get(..end)?;
-            Some((name, content, tag.len() + 2 + end + close.len()))
+            section.map(|(content, after)| (Section { name, content: content.trim() }, after))
         });
         match section {
-            Some((name, content, length)) => {
+            Some((section, after)) => {
                 parsed.outside.extend(text.get(outside_from..at));
-                parsed.sections.push(Section { name, content: content.trim() });
-                outside_from = at + length;
+                parsed.sections.push(section);
+                outside_from = text.len() - after.len();
                 // What follows on the line of the closing tag is not at the start of a line.
-                at = outside_from
-                    + text
-                        .get(outside_from..)
-                        .and_then(|rest| rest.split_inclusive('\n').next())
-                        .map_or(0, str::len);
+                at = outside_from + after.split_inclusive('\n').next().map_or(0, str::len);
             }
             None => at += line.len(),
         }
@@ -191,7 +164,7 @@ pub(super) fn parse(text: &str) -> Parsed<'_> {
 mod tests {
     use super::*;
 
-    fn names(text: &str) -> Vec<(&'static str, &str)> {
+    fn names(text: &str) -> Vec<(&str, &str)> {
         parse(text).sections.iter().map(|section| (section.name, section.content)).collect()
     }
 

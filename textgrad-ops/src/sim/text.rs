@@ -33,13 +33,20 @@ pub(super) fn entries(list: &str) -> impl Iterator<Item = &str> {
     list.split('|').filter(|entry| !entry.is_empty())
 }
 
-/// Whether one of the phrases (a list with `|` between them) occurs in a normalised text, as whole words.
-pub(super) fn has_any(normalised: &str, phrases: &str) -> bool {
-    entries(phrases).any(|phrase| position(normalised, phrase).is_some())
+/// Whether one of the phrases occurs in a normalised text, as whole words.
+pub(super) fn has_any(normalised: &str, phrases: impl IntoIterator<Item: AsRef<str>>) -> bool {
+    first(normalised, phrases).is_some()
 }
 
-/// The position of a phrase in a normalised text, as whole words.
-pub(super) fn position(normalised: &str, phrase: &str) -> Option<usize> {
+/// The position of the first of the phrases in a normalised text.
+pub(super) fn first(
+    normalised: &str,
+    phrases: impl IntoIterator<Item: AsRef<str>>,
+) -> Option<usize> {
+    phrases.into_iter().filter_map(|phrase| position(normalised, phrase.as_ref())).min()
+}
+
+fn position(normalised: &str, phrase: &str) -> Option<usize> {
     let bytes = normalised.as_bytes();
     normalised.match_indices(phrase).map(|(start, _)| start).find(|start| {
         let before = start.checked_sub(1).and_then(|at| bytes.get(at));
@@ -111,30 +118,21 @@ pub(super) fn finish(mut text: String, sampling: &Sampling) -> Choice {
     if tokens(&text) <= limit {
         return Choice::new(text, FinishReason::Stop);
     }
-    text.truncate(end_within(&text, limit));
+    text.truncate(within(&text, limit));
     Choice::new(text, FinishReason::Length)
 }
 
-/// Where the last word ends that is within the limit.
-fn end_within(text: &str, limit: u64) -> usize {
-    let mut end = 0;
-    let mut words = 0;
-    let mut in_word = false;
-    for (at, c) in text.char_indices() {
-        if c.is_whitespace() {
-            in_word = false;
-            continue;
+/// The length of the beginning of a text that has so many tokens at most.
+fn within(text: &str, limit: u64) -> usize {
+    let (mut words, mut end) = (0, 0);
+    for part in text.split_inclusive(char::is_whitespace) {
+        words += usize::from(!part.trim().is_empty());
+        if tokens_of(words) > limit {
+            break;
         }
-        if !in_word {
-            in_word = true;
-            words += 1;
-            if tokens_of(words) > limit {
-                break;
-            }
-        }
-        end = at + c.len_utf8();
+        end += part.len();
     }
-    end
+    text.get(..end).map_or(0, |kept| kept.trim_end().len())
 }
 
 #[cfg(test)]
@@ -165,8 +163,8 @@ mod tests {
     fn phrases_match_whole_words_only() {
         let text = normalise("Don't count 1,234 or 12: it's FOR-EXAMPLE here");
         assert_eq!(text, " dont count # # or # its for example here ");
-        assert!(has_any(&text, "for example"));
-        assert!(!has_any(&text, "or exam|here it|xample"));
+        assert!(has_any(&text, ["for example"]));
+        assert!(!has_any(&text, entries("or exam|here it|xample")));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
+use super::criteria::TABLES;
 use super::text::normalise;
 
 /// Words that are no topic, and that may stand inside of one (`color of the sky`) but not at its ends.
@@ -17,22 +18,8 @@ const LEADS: &[(&str, &str)] =
 const BEFORE_VERBS: &[&str] = &["to", "i", "you", "we", "they", "not", "please"];
 
 /// Words that say what is wanted or hold a sentence together, not what it is about.
-static STOPWORDS: LazyLock<BTreeSet<&str>> = LazyLock::new(|| {
-    "\
-    about above after all also am any around anyone are as be because been before being best better \
-    brief briefly but by can care come compare concise could create define describe did differ \
-    difference do does doing dont each every example examples expand explain find from generate \
-    get give given go good got had has have having he hello help her here hey hi him his how i \
-    id if im into is isnt it its ive just know learn learning let like list long look made make \
-    making many may me mean might mine more most much must my need no not now one only or other \
-    our out over people plan please reason recommend same see sentence she short should show so \
-    some someone something step steps suggest summarise summarize take tell than thank thanks \
-    that their them then there these they thing things think this those time too try trying two \
-    up us use using versus very vs want was way ways we well were what whats when where which \
-    while who whose why will wont would write year you your"
-        .split(' ')
-        .collect()
-});
+static STOPWORDS: LazyLock<BTreeSet<&str>> =
+    LazyLock::new(|| TABLES.stopwords.iter().map(String::as_str).collect());
 
 /// How much of a query is read for its topic and key words, in words.
 const READ: usize = 400;
@@ -46,18 +33,13 @@ const KEY_WORDS: usize = 8;
 
 /// The words of a query that say what it is about, in order, without repeats.
 pub(super) fn key_words(query: &str) -> Vec<String> {
+    let read: Vec<&str> = query.split_whitespace().take(READ).collect();
     let mut keys: Vec<String> = Vec::new();
-    for word in query.split_whitespace().take(READ) {
-        for word in normalise(word).split(' ') {
-            if is_content(word) && !keys.iter().any(|key| key == word) {
-                keys.push(word.to_owned());
-            }
-        }
-        if keys.len() >= KEY_WORDS {
-            break;
+    for word in normalise(&read.join(" ")).split(' ').filter(|word| is_content(word)) {
+        if keys.len() < KEY_WORDS && !keys.iter().any(|key| key == word) {
+            keys.push(word.to_owned());
         }
     }
-    keys.truncate(KEY_WORDS);
     keys
 }
 

@@ -1,11 +1,10 @@
 //! The updater: the text rewritten as the instructions say, as well as it can.
 
-use super::criteria::{Criterion, Kind, criteria};
-use super::detect::{Needs, Reading, Set, marks};
-use super::gradient::merged;
-use super::gradient::{Action, Change, instruction};
+use super::criteria::{Criterion, Kind, Needs, Reading, Technique, criteria, marks, techniques};
+use super::gradient::{Action, Change, instruction, merged, read, read_sentence};
 use super::policy::sentence;
 use super::rng::Rng;
+use super::text::sentences;
 use super::topic::topic;
 
 /// How often a good sentence is lost by somebody without any skill. With skill it falls with the square of
@@ -13,8 +12,12 @@ use super::topic::topic;
 const LOSES: f64 = 0.9;
 /// How often a flaw is committed by somebody without any skill; falls likewise.
 const COMMITS: f64 = 0.5;
+/// How often a harmful sentence comes into a prompt; falls with what is missing.
+const HARMS: f64 = 0.7;
 /// What is left of both where an instruction says to keep things as they are.
 const GUARDED: f64 = 0.2;
+/// The number of points that a prompt takes up at a time.
+const MAX_POINTS: usize = 2;
 
 /// What an update is made of.
 #[derive(Debug, Clone, Copy)]
@@ -27,58 +30,91 @@ pub(super) struct Rewrite<'a> {
 
 /// Rewrites a text.
 pub(super) fn rewrite(task: Rewrite<'_>, skill: f64, rng: &mut Rng) -> String {
+    let changes = merged(task.feedback);
+    if is_prompt(task.role) {
+        return prompt(task.variable, &changes, skill, rng);
+    }
     let mut needs = Needs::of(task.query.unwrap_or_default());
     if task.query.is_none() {
         needs.topic = topic(task.variable);
     }
-    let changes = merged(task.feedback);
-    let role = task.role.to_lowercase();
-    if role.contains("system prompt") || role.contains("instruction") {
-        return prompt(task.variable, &changes, skill, rng);
-    }
     let mut draft = Draft::of(task.variable, &needs);
-    let mut guarded = Set::default();
-    for (index, action) in changes {
-        let Some((_, row)) = criteria().nth(index) else {
-            continue;
-        };
+    let mut guarded = Vec::new();
+    for (row, action) in changes {
         let written = sentence(row, &needs.topic, draft.names(&needs.topic), rng);
         if !rng.chance(skill) {
             continue;
         }
         match action {
             Action::Add if row.wordings.is_empty() => {}
-            Action::Add => draft.add(index, row, written),
+            Action::Add => draft.add(row, written),
             Action::Cut if row.kind == Kind::Length => draft.shorten(&needs),
-            Action::Cut => draft.cut(index),
+            Action::Cut => draft.cut(row),
             Action::Keep => {}
         }
-        guarded.insert(index);
+        guarded.push(row);
     }
-    draft.damage(guarded, &needs.topic, skill, rng);
+    draft.damage(&guarded, &needs.topic, skill, rng);
     draft.text()
 }
 
+/// Whether a text of this role is a prompt.
+pub(super) fn is_prompt(role: &str) -> bool {
+    let role = role.to_lowercase();
+    role.contains("prompt") || role.contains("instruction")
+}
+
 /// A prompt is rewritten by adding the instruction itself: what is to be added to what the prompt makes a
-/// model write.
+/// model write. Some of its sentences may get lost, and a harmful one may come in.
 fn prompt(variable: &str, changes: &[Change], skill: f64, rng: &mut Rng) -> String {
-    let mut text = variable.trim_end().to_owned();
-    for change in changes {
-        let line = instruction(*change, rng);
-        if rng.chance(skill) && !text.contains(&line) {
-            if !text.is_empty() {
-                text.push(' ');
-            }
-            text.push_str(&line);
+    let lack = 1.0 - skill;
+    let is_cut = |row: &Criterion| row.is_wanted() && changes.contains(&(row, Action::Cut));
+    let obeys = rng.chance(skill);
+    let mut text = String::new();
+    for sentence in sentences(variable.trim()) {
+        let asks = read_sentence(sentence);
+        let is_lost = rng.chance(LOSES * lack * lack) && !asks.is_empty();
+        let is_unwanted = asks.iter().any(|(row, _)| is_cut(row));
+        if !(is_lost || is_unwanted && obeys) {
+            text.push_str(sentence);
         }
     }
-    text
+    let mut taken = 0;
+    for change in changes {
+        let line = instruction(*change, rng);
+        let follows = rng.chance(skill);
+        let (row, action) = change;
+        let is_point = *action == Action::Add || (*action == Action::Cut && !row.is_wanted());
+        if is_point && !read(&text).contains(change) && taken < MAX_POINTS {
+            taken += 1;
+            if follows {
+                append(&mut text, &line);
+            }
+        }
+    }
+    let harm = techniques().find(|(_, technique)| *technique == Technique::Brief);
+    let harm = harm.map_or("", |(row, _)| rng.pick(&row.instructions));
+    if rng.chance(HARMS * lack) && !text.contains(harm) {
+        append(&mut text, harm);
+    }
+    match text.trim() {
+        "" => variable.trim().to_owned(),
+        text => text.to_owned(),
+    }
+}
+
+fn append(text: &mut String, sentence: &str) {
+    text.truncate(text.trim_end().len());
+    if !text.is_empty() {
+        text.push(' ');
+    }
+    text.push_str(sentence);
 }
 
 /// A text that is being rewritten, sentence by sentence.
 struct Draft<'a> {
     original: &'a str,
-    sentences: Vec<(String, Set)>,
+    sentences: Vec<(String, Vec<&'static Criterion>)>,
 }
 
 impl<'a> Draft<'a> {
@@ -97,16 +133,11 @@ impl<'a> Draft<'a> {
     }
 
     /// Adds a sentence behind what comes before it in an answer, if nothing has the criterion yet.
-    fn add(&mut self, index: usize, row: &Criterion, written: String) {
-        if self.sentences.iter().any(|(_, marks)| marks.contains(index)) {
+    fn add(&mut self, row: &Criterion, written: String) {
+        if self.sentences.iter().any(|(_, marks)| marks.contains(&row)) {
             return;
         }
-        let rank = |marks: &Set| {
-            criteria()
-                .filter(|(index, _)| marks.contains(*index))
-                .map(|(_, row)| row.position)
-                .max()
-        };
+        let rank = |marks: &[&Criterion]| marks.iter().map(|mark| mark.position).max();
         let earlier = self
             .sentences
             .iter()
@@ -127,8 +158,8 @@ impl<'a> Draft<'a> {
         self.sentences.insert(at, (format!("{written} "), shown));
     }
 
-    fn cut(&mut self, index: usize) {
-        self.sentences.retain(|(_, marks)| !marks.contains(index));
+    fn cut(&mut self, row: &Criterion) {
+        self.sentences.retain(|(_, marks)| !marks.contains(&row));
     }
 
     /// Takes out what serves nothing, from the end on, until the text is within the budget.
@@ -139,8 +170,7 @@ impl<'a> Draft<'a> {
             let Some((text, marks)) = self.sentences.get(at) else {
                 continue;
             };
-            let serves = criteria()
-                .any(|(index, _)| marks.contains(index) && needs.strengths.contains(index));
+            let serves = marks.iter().any(|mark| needs.strengths.contains(mark));
             let length = text.split_whitespace().count();
             if words > needs.budget && !serves {
                 self.sentences.remove(at);
@@ -150,23 +180,18 @@ impl<'a> Draft<'a> {
     }
 
     /// What goes wrong along the way.
-    fn damage(&mut self, guarded: Set, topic: &str, skill: f64, rng: &mut Rng) {
+    fn damage(&mut self, guarded: &[&Criterion], topic: &str, skill: f64, rng: &mut Rng) {
         let lack = (1.0 - skill) * (1.0 - skill);
-        let guard = |index| {
-            if guarded.contains(index) { GUARDED } else { 1.0 }
-        };
+        let guard = |row: &&Criterion| if guarded.contains(row) { GUARDED } else { 1.0 };
         self.sentences.retain(|(_, marks)| {
-            let held = criteria()
-                .filter(|(index, row)| row.is_strength() && marks.contains(*index))
-                .map(|(index, _)| guard(index))
-                .reduce(f64::min);
+            let held = marks.iter().filter(|mark| mark.is_wanted()).map(guard).reduce(f64::min);
             // One draw a sentence, whatever it is.
             !rng.chance(LOSES * lack * held.unwrap_or(0.0))
         });
-        for (index, row) in criteria().filter(|(_, row)| row.kind == Kind::Flaw) {
+        for row in criteria().filter(|row| row.kind == Kind::Flaw) {
             let written = sentence(row, topic, self.names(topic), rng);
-            if rng.chance(COMMITS * lack * guard(index)) {
-                self.add(index, row, written);
+            if rng.chance(COMMITS * lack * guard(&row)) {
+                self.add(row, written);
             }
         }
     }
@@ -204,8 +229,7 @@ mod tests {
             .strip_prefix("The short answer is to oil it. ")
             .and_then(|text| text.strip_suffix("In short, oil it."));
         let caveat = rest.expect("the other sentences are as they were");
-        let (index, _) = criteria().find(|(_, row)| row.name == "caveat").expect("a row");
-        assert!(marks(caveat).contains(index), "{text}");
+        assert!(marks(caveat).iter().any(|row| row.name == "caveat"), "{text}");
         assert_eq!(rewritten(TEXT, "All is well.", "", 1.0), TEXT);
         assert_eq!(rewritten(TEXT, "Add a summary.", "", 1.0), TEXT);
     }

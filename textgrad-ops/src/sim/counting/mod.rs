@@ -3,20 +3,18 @@
 //! They are of the kind that object counting tests ask, over word lists of our own: number words, articles,
 //! plurals, and things of another category among those that are to be counted.
 
-mod advice;
-#[cfg(test)]
-mod advice_tests;
-mod prompt;
 mod question;
-mod technique;
 #[cfg(test)]
 mod tests;
+mod work;
+#[cfg(test)]
+mod work_tests;
 
+use super::criteria::{Category, TABLES};
 use super::rng::Rng;
-use super::text::entries;
 
-pub(crate) use self::prompt::PromptTask;
 pub(crate) use self::question::Question;
+pub(crate) use self::work::{Work, followed, work};
 
 /// How many things a question names, and how many of another category at most.
 const THINGS: (usize, usize) = (3, 8);
@@ -50,10 +48,11 @@ pub fn questions(n: usize, seed: u64) -> Vec<(String, String)> {
 
 fn one(rng: &mut Rng) -> (String, String) {
     let all = rng.chance(ALL);
-    let home = rng.below(CATEGORIES.len());
+    let categories = &TABLES.categories;
+    let home = rng.below(categories.len());
     let things = THINGS.0 + rng.below(THINGS.1 - THINGS.0 + 1);
     let others = if all { things } else { rng.below(OTHERS + 1).min(things - 2) };
-    let mut named: Vec<(usize, &str)> = Vec::new();
+    let mut named: Vec<&str> = Vec::new();
     let mut parts = Vec::new();
     let mut answer = 0;
     // Where things of another category stand among the first is a matter of chance too.
@@ -62,18 +61,15 @@ fn one(rng: &mut Rng) -> (String, String) {
         let other = rng.below(things - position) < left;
         left -= usize::from(other);
         let (category, (thing, plural)) = loop {
-            let mut category = home;
-            if other {
-                category = rng.below(CATEGORIES.len());
-            }
-            let Some(row) = CATEGORIES.get(category) else { continue };
-            let Some(thing) = row.things().nth(rng.below(row.things().count())) else { continue };
+            let category = if other { rng.below(categories.len()) } else { home };
+            let things = categories.get(category).map_or(&[][..], |row| &row.things);
+            let Some(thing) = things.get(rng.below(things.len())) else { continue };
             let strange = all || other == (category != home);
-            if strange && named.iter().all(|(_, known)| *known != thing.0) {
+            if strange && !named.contains(&thing.0.as_str()) {
                 break (category, thing);
             }
         };
-        named.push((category, thing));
+        named.push(thing);
         let alone = rng.chance(ALONE);
         let number = 2 + rng.below(MAX_COUNT - 1);
         if all || category == home {
@@ -81,77 +77,20 @@ fn one(rng: &mut Rng) -> (String, String) {
         }
         parts.push(match alone {
             true => format!("{} {thing}", article(thing)),
-            false => {
-                format!("{} {plural}", in_words(u32::try_from(number).unwrap_or(u32::MAX)))
-            }
+            false => format!("{} {plural}", in_words(number)),
         });
     }
     let last = parts.pop().unwrap_or_default();
-    let asked = match CATEGORIES.get(home) {
-        Some(category) if !all => category.name,
+    let asked = match categories.get(home) {
+        Some(category) if !all => &category.name,
         _ => "objects",
     };
     let text = format!("I have {}, and {last}. How many {asked} do I have?", parts.join(", "));
     (text, answer.to_string())
 }
 
-/// A category: what questions call it, and its things as `singular/plural`.
-#[derive(Debug)]
-struct Category {
-    name: &'static str,
-    things: &'static str,
-}
-
-impl Category {
-    fn things(&self) -> impl Iterator<Item = (&'static str, &'static str)> + use<> {
-        entries(self.things).filter_map(|thing| thing.split_once('/'))
-    }
-}
-
 /// What things of every category are called together.
 const ANYTHING: &[&str] = &["objects", "things", "items"];
-
-const CATEGORIES: &[Category] = &[
-    Category {
-        name: "animals",
-        things: "cat/cats|dog/dogs|goose/geese|mouse/mice|sheep/sheep|otter/otters|hedgehog/hedgehogs|\
-             pony/ponies|fox/foxes|wolf/wolves|owl/owls|toad/toads|heron/herons|rabbit/rabbits|\
-             bear/bears|cow/cows|duck/ducks|goat/goats|frog/frogs|snake/snakes|snail/snails|\
-             fish/fish|pig/pigs|chicken/chickens|donkey/donkeys",
-    },
-    Category {
-        name: "fruits",
-        things: "apple/apples|pear/pears|quince/quinces|cherry/cherries|apricot/apricots|melon/melons|\
-             fig/figs|lime/limes|papaya/papayas|banana/bananas|orange/oranges|grape/grapes|\
-             plum/plums|peach/peaches|nectarine/nectarines|strawberry/strawberries|\
-             raspberry/raspberries|blackberry/blackberries",
-    },
-    Category {
-        name: "vegetables",
-        things: "leek/leeks|radish/radishes|turnip/turnips|parsnip/parsnips|pepper/peppers|\
-             beetroot/beetroots|pumpkin/pumpkins|head of lettuce/heads of lettuce|\
-             stick of rhubarb/sticks of rhubarb|onion/onions|carrot/carrots|potato/potatoes|\
-             cabbage/cabbages|cauliflower/cauliflowers|head of broccoli/heads of broccoli|\
-             stalk of celery/stalks of celery|clove of garlic/cloves of garlic|yam/yams",
-    },
-    Category {
-        name: "musical instruments",
-        things: "cello/cellos|oboe/oboes|harp/harps|bassoon/bassoons|banjo/banjos|tuba/tubas|\
-             zither/zithers|lute/lutes|piano/pianos|violin/violins|trumpet/trumpets|\
-             trombone/trombones|clarinet/clarinets|flute/flutes|drum/drums|accordion/accordions",
-    },
-    Category {
-        name: "tools",
-        things: "hammer/hammers|saw/saws|chisel/chisels|wrench/wrenches|rasp/rasps|\
-             spirit level/spirit levels|screwdriver/screwdrivers|pair of pliers/pairs of pliers|\
-             spade/spades",
-    },
-    Category {
-        name: "pieces of furniture",
-        things: "shelf/shelves|bench/benches|stool/stools|armchair/armchairs|wardrobe/wardrobes|\
-             cradle/cradles|chair/chairs|table/tables|bed/beds|couch/couches",
-    },
-];
 
 #[rustfmt::skip]
 const NUMBERS: [&str; 21] = [
@@ -160,27 +99,21 @@ const NUMBERS: [&str; 21] = [
 ];
 
 /// The largest number that is read.
-const MAX_NUMBER: u32 = 1000;
+const MAX_NUMBER: usize = 1000;
 
 /// A number as a word, or in figures where it has none here.
-fn in_words(number: u32) -> String {
-    usize::try_from(number)
-        .ok()
-        .and_then(|index| NUMBERS.get(index))
-        .map_or_else(|| number.to_string(), |word| (*word).to_owned())
+fn in_words(number: usize) -> String {
+    NUMBERS.get(number).map_or_else(|| number.to_string(), |word| (*word).to_owned())
 }
 
 /// Reads a number word, an article, or figures.
-fn number(word: &str) -> Option<u32> {
+fn number(word: &str) -> Option<usize> {
     let word = word.to_lowercase();
-    match word.as_str() {
-        "a" | "an" => Some(1),
-        word => NUMBERS
-            .iter()
-            .position(|number| *number == word)
-            .and_then(|index| u32::try_from(index).ok())
-            .or_else(|| word.parse().ok().filter(|number| *number <= MAX_NUMBER)),
+    if matches!(word.as_str(), "a" | "an") {
+        return Some(1);
     }
+    let in_words = NUMBERS.iter().position(|number| *number == word);
+    in_words.or_else(|| word.parse().ok().filter(|number| *number <= MAX_NUMBER))
 }
 
 /// The category of a thing, by its name as it stands after the number; also of a `red apple`.
@@ -188,8 +121,9 @@ fn category(thing: &str) -> Option<&'static Category> {
     let thing = thing.to_lowercase();
     let mut rest = thing.as_str();
     loop {
-        let named = |(one, many): (&str, &str)| one == rest || many == rest;
-        if let Some(found) = CATEGORIES.iter().find(|category| category.things().any(named)) {
+        let named = |(one, many): &(String, String)| one == rest || many == rest;
+        let mut categories = TABLES.categories.iter();
+        if let Some(found) = categories.find(|category| category.things.iter().any(named)) {
             return Some(found);
         }
         rest = rest.split_once(' ')?.1;

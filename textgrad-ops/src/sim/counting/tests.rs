@@ -1,8 +1,8 @@
 //! Counting questions: asked, read, answered, reviewed.
 
-use super::advice_tests::GOOD;
-use super::technique::{Followed, Technique};
-use super::{Question, questions};
+use super::work_tests::GOOD;
+use super::{Question, followed, questions};
+use crate::sim::criteria::{Technique, techniques};
 use crate::sim::rng::Rng;
 
 const PLAIN: &str = "You will answer a reasoning question. Think step by step.";
@@ -17,7 +17,7 @@ fn answers(prompt: &str) -> Vec<(Question, String)> {
         .map(|(index, (text, _))| {
             let (question, _) = Question::read(&text).expect("a question");
             let mut rng = Rng::new(index, 5);
-            let followed = Followed::of(prompt, 0.8, &mut rng);
+            let followed = followed(prompt, 0.8, &mut rng);
             let answer = question.answer(&followed, &mut rng);
             (question, answer)
         })
@@ -110,8 +110,6 @@ fn what_a_prompt_asks_for_decides_how_many_are_right() {
     assert!(brief < plain - 0.15, "{brief} {plain}");
     let guessed = share_right(&format!("{best} A rough guess is enough."));
     assert!(guessed < good - 0.02, "{guessed} {good}");
-    let long = share_right(&format!("{best} {}", "And so it goes on. ".repeat(40)));
-    assert!(long < good - 0.1, "{long} {good}");
 }
 
 #[test]
@@ -128,7 +126,8 @@ fn each_technique_helps_against_its_own_mistake() {
     };
     let plain = tally(PLAIN);
     for (at, remedy) in REMEDIES.into_iter().enumerate() {
-        let asked = tally(&format!("{PLAIN} {}", remedy.sentence(&mut Rng::new(0, 0))));
+        let (row, _) = techniques().find(|(_, known)| *known == remedy).expect("a row");
+        let asked = tally(&format!("{PLAIN} {}", row.instructions[0]));
         for (other, count) in asked.into_iter().enumerate() {
             let before = plain[other];
             if other == at {
@@ -167,7 +166,7 @@ fn the_review_reads_answers_of_others() {
     assert_eq!(review("two cats (2), three geese (4).\nAnswer: 6"), [Technique::Numbers]);
     assert_eq!(review("two cats (2), three geese (3).\nAnswer: 6"), [Technique::Verify]);
     assert_eq!(review("2 cats, geese (3): 2 + 3 = 5\nAnswer: five"), [Technique::Form]);
-    assert_eq!(review("7"), [Technique::Steps]);
+    assert_eq!(review("7"), [Technique::List]);
     assert_eq!(review("5"), []);
-    assert_eq!(review(""), [Technique::Steps]);
+    assert_eq!(review(""), [Technique::List]);
 }

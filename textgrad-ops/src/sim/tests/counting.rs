@@ -55,7 +55,7 @@ fn a_question_is_answered_with_its_working_by_what_the_prompt_says() {
 fn draws_differ_by_seed_and_by_prompt_and_are_otherwise_the_same() {
     let messages = [Message::system(PROMPT), Message::user(QUESTION)];
     assert_eq!(texts(&sim(0.8), &messages, 8, 1), texts(&sim(0.8), &messages, 8, 1));
-    let mut answers = texts(&sim(0.8), &messages, 30, 1);
+    let mut answers = texts(&sim(0.8), &messages, 60, 1);
     answers.sort();
     answers.dedup();
     assert!(answers.len() > 5, "{answers:?}");
@@ -68,7 +68,7 @@ fn feedback_on_a_prompt_names_the_mistake_that_stands_in_the_transcript() {
         assert!(text.starts_with("The answer was wrong.\n"), "{text}");
         assert!(text.contains("does not ask for"), "{text}");
     }
-    let keep = "The answer was right: keep the prompt as it is.";
+    let keep = "The text can stay as it is.";
     assert_eq!(one(&sim(1.0), &chain(STRAY, "The answer is right."), 1), keep);
     // The continued layout shows the call by its turns.
     let asked = format!("{}<FEEDBACK>\nwrong\n</FEEDBACK>\nHow?", subject());
@@ -116,8 +116,7 @@ fn what_a_check_says_of_an_answer_is_handed_on() {
 
 #[test]
 fn sections_that_nobody_knows_break_nothing() {
-    let feedback =
-        "<FEEDBACK>\nThe answer was wrong.\n- Add to the prompt: Double-check.\n</FEEDBACK>\n";
+    let feedback = "<FEEDBACK>\nThe answer was wrong.\n- Double-check.\n</FEEDBACK>\n";
     let plain = one(&sim(1.0), &rewriting(feedback), 1);
     assert_eq!(inside(&plain, "NEW").split_once(PROMPT).map(|(before, _)| before), Some(""));
     for more in [
@@ -142,11 +141,11 @@ fn pieces_of_advice_are_merged_and_open_feedback_is_not_taken_for_advice() {
             parts.iter().map(|part| format!("<FEEDBACK>\n{part}\n</FEEDBACK>\n")).collect();
         one(&sim(0.8), &[Message::system("Merge the <FEEDBACK>."), Message::user(sections)], 1)
     };
-    let advice = "The answer was wrong.\n- Add to the prompt: Double-check.";
-    let keep = "The answer was right: keep the prompt as it is.";
+    let advice = "The answer was wrong.\n- Double-check.";
+    let keep = "The text can stay as it is.";
     let text = merge(&[advice, keep, advice]);
-    assert!(text.starts_with("The answer was wrong in 2 of 3.\n- Add to the prompt: "), "{text}");
-    assert_eq!(text.lines().count(), 2, "{text}");
+    assert!(text.starts_with("- "), "{text}");
+    assert_eq!(text.lines().count(), 1, "{text}");
     assert_eq!(merge(&[keep, keep]), keep);
     let text = merge(&["Add a caveat.", "Verify the sum of it."]);
     assert!(text.contains("Verify the sum of it."), "{text}");
