@@ -92,11 +92,6 @@ pub(crate) async fn bench(args: BenchArgs) -> Result<ExitCode, Error> {
         return Ok(ExitCode::from(exit::INTERRUPTED));
     };
     let folder = done.folder.as_ref().map(RunFolder::path);
-    for (name, text) in &graded.files {
-        if let Some(folder) = folder {
-            write_file(&folder.join("bench").join(name), text).await?;
-        }
-    }
     let table = Table {
         benchmark: args.name,
         simulated,
@@ -109,15 +104,14 @@ pub(crate) async fn bench(args: BenchArgs) -> Result<ExitCode, Error> {
         graded: &graded,
         folder,
     };
-    if let Some(folder) = folder {
-        let text = format!("{:#}\n", table.json());
-        write_file(&folder.join("bench").join("report.json"), &text).await?;
+    if let Some(folder) = folder.map(|folder| folder.join("bench")) {
+        for (name, text) in &graded.files {
+            write_file(&folder.join(name), text).await?;
+        }
+        write_file(&folder.join("report.json"), &format!("{:#}\n", table.json())).await?;
     }
-    output::print(&if settings.flag("json") {
-        format!("{}\n", table.json())
-    } else {
-        table.text()
-    })?;
+    let json = settings.flag("json");
+    output::print(&if json { format!("{}\n", table.json()) } else { table.text() })?;
     run::code(done)
 }
 

@@ -12,7 +12,7 @@ use std::ffi::OsStr;
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use serde_json::{Value as Json, json};
+use serde_json::{Number, Value as Json, json};
 use tpo::Error;
 
 use self::options::{Default, GROUPS, Group, OptionSpec, ValueKind};
@@ -172,7 +172,10 @@ impl Row {
         match self.option.kind {
             kind if kind.is_list() => self.values.as_slice().into(),
             ValueKind::Whole(..) => first.parse::<u64>().map_or_else(|_| text(), Json::from),
-            ValueKind::Number => first.parse::<f64>().map_or_else(|_| text(), Json::from),
+            ValueKind::Number => {
+                let number = first.parse().ok().and_then(Number::from_f64);
+                number.map_or_else(text, Json::Number)
+            }
             ValueKind::Bool => (first == "true").into(),
             ValueKind::Object | ValueKind::ObjectOrPath => {
                 serde_json::from_str(first).unwrap_or_else(|_| text())
