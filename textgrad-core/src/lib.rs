@@ -64,50 +64,37 @@ mod variable;
 #[cfg(feature = "page")]
 mod view;
 
-#[doc(inline)]
 pub use self::backward::{Backward, BackwardError, BackwardEvent, Observer, backward};
-#[doc(inline)]
 pub use self::check::{Check, CheckFn, check_fn};
-#[doc(inline)]
 pub use self::engine::{
     Choice, Engine, EngineError, EngineFn, EngineInfo, ErrorKind, FinishReason, Format,
     FormatError, Message, MessageRole, Part, Purpose, Request, Response, Sampling, TokenLogprob,
     Usage, engine_fn,
 };
-#[doc(inline)]
 pub use self::error::{Error, catch_panic, catch_panic_async, describe};
-#[doc(inline)]
 pub use self::gradient::{
     Context, Deduplicate, Feedback, Gradient, GradientOf, Gradients, IncomingFeedback, KeepAll,
     Reduce, ReduceCx, ReduceFn, reduce_fn,
 };
-#[doc(inline)]
 pub use self::graph::{CriticalPath, Graph, GraphEdge, GraphNode, GraphView};
-#[doc(inline)]
 pub use self::op::{
     BackwardCx, Call, Concat, Input, Inputs, Layout, Op, OpFailure, OpFn, Output, Quote, apply,
     apply_one, op_fn,
 };
-#[doc(inline)]
 pub use self::prompt::{
     PromptError, PromptPack, PromptTemplate, TemplateContext, TemplateSpec, section,
 };
-#[doc(inline)]
 pub use self::score::Score;
-#[doc(inline)]
 pub use self::seed::Seed;
-#[doc(inline)]
 pub use self::variable::{
     Assignment, Image, ImageError, Member, Module, Parameter, ParameterBuilder, ParameterState,
     Source, StateDict, Value, Variable, Version, truncate,
 };
 #[cfg(feature = "page")]
-#[doc(inline)]
 pub use self::view::{Page, PageCall, WordChange, WordChangeKind, word_changes};
 
 /// The names that most programs use.
 pub mod prelude {
-    #[doc(inline)]
     pub use crate::{
         Backward, BackwardCx, Check, Engine, Feedback, Gradient, Gradients, Graph, Inputs, Module,
         Op, Output, Parameter, Sampling, Score, Seed, Variable, apply, apply_one, backward, op_fn,

@@ -72,27 +72,20 @@ mod tags;
 pub mod train;
 pub mod util;
 
-#[doc(inline)]
 pub use self::algebra::{LlmReduce, aggregate, concat, sum};
-#[doc(inline)]
 pub use self::error::Error;
-#[doc(inline)]
 pub use self::function::StringFn;
-#[doc(inline)]
 pub use self::llm::{Field, LlmCall, LlmCallBuilder, LlmRequest};
-#[doc(inline)]
 pub use self::loss::{
     AllOf, ContrastiveLoss, FirstFailing, ImageQaLoss, ListwiseLoss, Loss, LossFn, MultiFieldLoss,
     MultiFieldOver, MultipleChoiceLoss, ScoreLoss, TextLoss, WeightedSum, all_of, all_passed,
     first_failing, loss_fn, weighted_sum, weighted_sum_of,
 };
-#[doc(inline)]
 pub use self::optim::{
     GraphOptimizer, GraphOptimizerBuilder, Optimizer, ParameterUpdate, Proposal, ProposalOutcome,
     Rejected, SampledMomentum, SampledMomentumBuilder, Selection, TextualGradientDescent,
     TextualGradientDescentBuilder, TrialParameter, UpdateOutcome, Violation,
 };
-#[doc(inline)]
 pub use self::tags::{ExtractError, Tags};
 /// Cancellation of work, from `tokio-util`: nothing new begins after it, waits end, and calls under way finish.
 pub use tokio_util::sync::CancellationToken;

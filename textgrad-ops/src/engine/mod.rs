@@ -16,15 +16,10 @@ pub mod openai;
 pub mod preset;
 mod wire;
 
-#[doc(inline)]
 pub use self::anthropic::Anthropic;
-#[doc(inline)]
 pub use self::gemini::Gemini;
-#[doc(inline)]
 pub use self::http::HttpOptions;
-#[doc(inline)]
 pub use self::openai::OpenAi;
-#[doc(inline)]
 pub use self::preset::{EngineBuilder, PRESETS, engine, engine_with};
 
 use textgrad_core::{EngineError, ErrorKind};

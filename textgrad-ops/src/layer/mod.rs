@@ -62,21 +62,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use textgrad_core::{Engine, EngineError, EngineInfo, Request, Response};
 
-#[doc(inline)]
 pub use self::budget::{Budget, BudgetBuilder, Budgeted, Remaining, Spent};
-#[doc(inline)]
 pub use self::choices::{ChoicePart, ChoiceStore, CompleteChoices, with_choice_store};
-#[doc(inline)]
 pub use self::limit::{Limiter, LimiterPermit, Limits};
-#[doc(inline)]
 pub use self::meter::{Meter, MeterSnapshot, PurposeCount};
-#[doc(inline)]
 pub use self::price::{Money, Price, Prices};
-#[doc(inline)]
 pub use self::retry::RetryPolicy;
-#[doc(inline)]
 pub use self::stack::{CallPolicy, DefaultStack, Timeout};
-#[doc(inline)]
 pub use self::trace::Trace;
 #[cfg(feature = "disk-cache")]
 use crate::store::SqliteCache;

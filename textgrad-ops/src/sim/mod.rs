@@ -112,7 +112,6 @@ use textgrad_core::{
 use self::request::{Conversation, Task, recognise};
 use self::rng::Rng;
 
-#[doc(inline)]
 pub use self::reward::reward;
 
 /// The default skill.

@@ -24,22 +24,14 @@ mod run_log;
 #[cfg(feature = "disk-cache")]
 mod sqlite;
 
-#[doc(inline)]
 pub use self::cache::{CacheKey, CacheLayer, CacheStore};
-#[doc(inline)]
 pub use self::key::{ParseRequestKeyError, RequestKey, request_key};
-#[doc(inline)]
 pub use self::log::RunLogger;
-#[doc(inline)]
 pub use self::memory::{Cache, CacheConfig, CacheStats, MemoryStore};
-#[doc(inline)]
 #[cfg(feature = "page")]
 pub use self::page::write_page;
-#[doc(inline)]
 pub use self::record::{Recorder, Replay};
-#[doc(inline)]
 pub use self::run_log::{LogError, RunLog, RunLogCall, RunLogGraph};
-#[doc(inline)]
 #[cfg(feature = "disk-cache")]
 pub use self::sqlite::{
     CacheEntry, CacheFilter, CachedCall, RemovedEntries, SqliteCache, SqliteConfig, SqliteInfo,

@@ -25,9 +25,6 @@ pub mod paper;
 mod records;
 pub mod xstest;
 
-#[doc(inline)]
 pub use self::grader::{Grader, MeanReward, mean_reward};
-#[doc(inline)]
 pub use self::item::{Benchmark, Item, sample};
-#[doc(inline)]
 pub use self::records::{read_file, to_csv, to_json, to_jsonl};

@@ -18,11 +18,7 @@ mod figures;
 mod folder;
 mod grid;
 
-#[doc(inline)]
 pub use self::cache::SharedCache;
-#[doc(inline)]
 pub use self::figures::{CellFigures, StudyRow, StudyTable};
-#[doc(inline)]
 pub use self::folder::{CellState, StudyFolder, is_study_file};
-#[doc(inline)]
 pub use self::grid::{Grid, GridCell};

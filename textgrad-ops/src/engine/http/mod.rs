@@ -14,9 +14,7 @@ pub(crate) mod test_server;
 #[cfg(test)]
 mod tests;
 
-#[doc(inline)]
 pub use self::builder::{HttpOptions, JsonClientBuilder};
-#[doc(inline)]
 pub use self::client::JsonClient;
 
 pub(crate) use self::body::{Event, Events};
