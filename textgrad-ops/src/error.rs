@@ -217,6 +217,7 @@ pub enum Error {
     #[error("blocking work ended early")]
     Blocking {
         /// Why.
+        #[from]
         source: crate::util::fs::BlockingError,
     },
 
@@ -295,12 +296,6 @@ pub enum Error {
 fn tried(candidate: Option<usize>) -> String {
     candidate
         .map_or_else(|| "the texts that there are".to_owned(), |place| format!("candidate {place}"))
-}
-
-impl From<crate::util::fs::BlockingError> for Error {
-    fn from(source: crate::util::fs::BlockingError) -> Self {
-        Self::Blocking { source }
-    }
 }
 
 impl From<EngineError> for Error {

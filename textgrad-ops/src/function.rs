@@ -8,12 +8,10 @@ use async_trait::async_trait;
 use derive_setters::Setters;
 use futures_util::future::BoxFuture;
 use textgrad_core::{
-    BackwardCx, Engine, Error, Gradient, Inputs, Op, OpFailure, Output, Quote, Sampling, Variable,
-    apply_one,
+    BackwardCx, Engine, Error, Gradient, Inputs, Op, OpFailure, Output, Quote, Variable, apply_one,
 };
 
 use crate::llm::{FeedbackSettings, request_feedback};
-use crate::prompts::Prompts;
 
 type Function = dyn Fn(Inputs) -> BoxFuture<'static, Result<String, Error>> + Send + Sync;
 
@@ -42,17 +40,18 @@ type Function = dyn Fn(Inputs) -> BoxFuture<'static, Result<String, Error>> + Se
 /// # Ok::<(), textgrad_core::Error>(()) }).unwrap();
 /// ```
 #[derive(Clone, Setters)]
-#[setters(generate = false)]
+#[setters(into)]
 pub struct StringFn {
     /// The name of the op in graphs and errors; default: `function`.
-    #[setters(generate, into)]
     name: Arc<str>,
+    #[setters(skip)]
     purpose: Arc<str>,
     /// What the result is for, in words.
-    #[setters(generate, into)]
     response_role: Arc<str>,
+    #[setters(skip)]
     function: Arc<Function>,
-    feedback: FeedbackSettings,
+    #[setters(skip)]
+    pub(crate) feedback: FeedbackSettings,
 }
 
 impl StringFn {
@@ -88,24 +87,10 @@ impl StringFn {
         }
     }
 
-    /// The wording of requests for feedback.
-    #[must_use]
-    pub fn prompts(mut self, prompts: impl Into<Prompts>) -> Self {
-        self.feedback.prompts = prompts.into();
-        self
-    }
-
     /// An example of good feedback, shown in requests for feedback.
     #[must_use]
     pub fn feedback_example(mut self, feedback: impl Into<String>) -> Self {
         self.feedback.examples.push(feedback.into());
-        self
-    }
-
-    /// How feedback is drawn; one answer whatever its `n` says.
-    #[must_use]
-    pub fn feedback_sampling(mut self, sampling: Sampling) -> Self {
-        self.feedback.sampling = sampling.with_n(1);
         self
     }
 

@@ -4,16 +4,16 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use derive_setters::Setters;
 use textgrad_core::{
-    BackwardCx, Engine, Error, Format, Gradient, Inputs, Message, Op, OpFailure, Output,
+    BackwardCx, Choice, Engine, Error, Format, Gradient, Inputs, Message, Op, OpFailure, Output,
     PromptError, Purpose, Quote, Request, Sampling, Score, Seed, Variable,
 };
 
-use super::conversation::{Conversation, complete};
 use super::feedback::{FeedbackSettings, request_feedback};
 use super::prompt::{Field, PromptForm, Render};
 use super::request::LlmRequest;
-use crate::prompts::{Exchange, Prompts};
+use crate::prompts::Exchange;
 
 /// Default role of a response.
 pub(crate) const RESPONSE_ROLE: &str = "response of the language model";
@@ -53,7 +53,7 @@ pub(crate) type ReadScore = dyn Fn(&str) -> Result<Option<Score>, Error> + Send 
 /// assert_eq!(gradients.text(&system.variable()), "Say that the answer must have a reason.");
 /// # Ok::<(), textgrad_core::Error>(()) }).unwrap();
 /// ```
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct LlmCall {
     pub(super) settings: Arc<LlmCallBuilder>,
     /// Whether the first input is a system prompt.
@@ -61,21 +61,41 @@ pub struct LlmCall {
 }
 
 /// Settings of an [`LlmCall`].
-#[derive(Clone)]
+#[derive(Clone, Setters)]
+#[setters(strip_option)]
+#[must_use = "a builder makes nothing until it is built"]
 pub struct LlmCallBuilder {
+    /// The name of the op in graphs and errors; default: `llm`.
+    #[setters(into)]
     pub(super) name: Arc<str>,
-    pub(super) engine: Arc<dyn Engine>,
+    #[setters(skip)]
+    engine: Arc<dyn Engine>,
+    #[setters(skip)]
     pub(super) feedback: FeedbackSettings,
-    pub(super) examples: Vec<Exchange>,
+    #[setters(skip)]
+    examples: Vec<Exchange>,
     /// Turns of this call's own before the prompt.
-    pub(super) history: Arc<[Message]>,
-    pub(super) sampling: Sampling,
-    pub(super) format: Option<Format>,
-    pub(super) purpose: Purpose,
-    pub(super) response_role: Arc<str>,
-    pub(super) requires_grad: Option<bool>,
+    #[setters(skip)]
+    history: Arc<[Message]>,
+    /// How answers are drawn, and how many.
+    sampling: Sampling,
+    /// The shape that answers must have; default: any. Feedback is always plain text. An engine
+    /// that cannot hold its answers to it fails the call.
+    format: Option<Format>,
+    /// What the call is for, in the accounts; default: [`Purpose::Forward`].
+    purpose: Purpose,
+    /// What the answer is for, in words.
+    #[setters(into)]
+    response_role: Arc<str>,
+    /// Whether answers require a gradient, whatever the inputs say; see
+    /// [`Output::with_requires_grad`].
+    requires_grad: Option<bool>,
+    #[setters(skip)]
     form: PromptForm,
+    /// The system prompt, a constant. A variable given to a request replaces it.
+    #[setters(into)]
     system: Option<Arc<str>>,
+    #[setters(skip)]
     score: Option<Arc<ReadScore>>,
 }
 
@@ -118,20 +138,6 @@ impl LlmCall {
 }
 
 impl LlmCallBuilder {
-    /// The name of the op in graphs and errors; default: `llm`.
-    #[must_use]
-    pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
-        self.name = name.into();
-        self
-    }
-
-    /// How answers are drawn, and how many.
-    #[must_use]
-    pub fn sampling(mut self, sampling: Sampling) -> Self {
-        self.sampling = sampling;
-        self
-    }
-
     /// An in-context example: a prompt and a good answer to it, sent as two turns before the prompt. Examples
     /// are sent in the order in which they are given, and requests for feedback show them.
     ///
@@ -150,7 +156,6 @@ impl LlmCallBuilder {
     /// assert_eq!(said, ["house", "maison", "cat", "chat", "cold"]);
     /// # Ok::<(), textgrad_core::Error>(()) }).unwrap();
     /// ```
-    #[must_use]
     pub fn example(mut self, prompt: impl Into<Arc<str>>, answer: impl Into<Arc<str>>) -> Self {
         let (prompt, answer): (Arc<str>, Arc<str>) = (prompt.into(), answer.into());
         self.examples.push(Exchange { prompt: prompt.to_string(), answer: answer.to_string() });
@@ -158,67 +163,14 @@ impl LlmCallBuilder {
     }
 
     /// An example of good feedback, shown in requests for feedback in a backward pass.
-    #[must_use]
     pub fn feedback_example(mut self, feedback: impl Into<String>) -> Self {
         self.feedback.examples.push(feedback.into());
         self
     }
 
-    /// The shape that answers must have; default: any. Feedback is always plain text. An engine
-    /// that cannot hold its answers to it fails the call.
-    #[must_use]
-    pub fn format(mut self, format: Format) -> Self {
-        self.format = Some(format);
-        self
-    }
-
-    /// How feedback is drawn in a backward pass; one answer whatever its `n` says.
-    #[must_use]
-    pub fn feedback_sampling(mut self, sampling: Sampling) -> Self {
-        self.feedback.sampling = sampling.with_n(1);
-        self
-    }
-
     /// The engine that gives feedback in a backward pass; default: the call's own.
-    #[must_use]
     pub fn feedback_engine(mut self, engine: Arc<dyn Engine>) -> Self {
         self.feedback.engine = engine;
-        self
-    }
-
-    /// The wording of requests for feedback.
-    #[must_use]
-    pub fn prompts(mut self, prompts: impl Into<Prompts>) -> Self {
-        self.feedback.prompts = prompts.into();
-        self
-    }
-
-    /// What the call is for, in the accounts; default: [`Purpose::Forward`].
-    #[must_use]
-    pub fn purpose(mut self, purpose: Purpose) -> Self {
-        self.purpose = purpose;
-        self
-    }
-
-    /// What the answer is for, in words.
-    #[must_use]
-    pub fn response_role(mut self, role: impl Into<Arc<str>>) -> Self {
-        self.response_role = role.into();
-        self
-    }
-
-    /// Whether answers require a gradient, whatever the inputs say; see
-    /// [`Output::with_requires_grad`].
-    #[must_use]
-    pub fn requires_grad(mut self, requires_grad: bool) -> Self {
-        self.requires_grad = Some(requires_grad);
-        self
-    }
-
-    /// The system prompt, a constant. A variable given to a request replaces it.
-    #[must_use]
-    pub fn system(mut self, system: impl Into<Arc<str>>) -> Self {
-        self.system = Some(system.into());
         self
     }
 
@@ -313,11 +265,37 @@ impl LlmCallBuilder {
 }
 
 impl LlmCall {
-    fn conversation(&self, inputs: &Inputs) -> Result<Conversation, Error> {
+    /// The request that the inputs make. An empty system prompt is not sent.
+    fn request_of_inputs(&self, inputs: &Inputs) -> Result<Request, Error> {
         let settings = &self.settings;
         let (system, prompt) = settings.form.messages(inputs, self.has_system)?;
         let system = system.as_deref().or(settings.system.as_deref());
-        Ok(Conversation::new(settings, system, prompt))
+        let system = system.filter(|system| !system.is_empty()).map(Message::system);
+        let examples = settings.examples.iter().flat_map(|example| {
+            [Message::user(&*example.prompt), Message::assistant(&*example.answer)]
+        });
+        let turns = settings.history.iter().cloned().chain([prompt]);
+        let messages = system.into_iter().chain(examples).chain(turns);
+        let mut request =
+            Request::new(settings.purpose, messages).with_sampling(settings.sampling.clone());
+        request.format.clone_from(&settings.format);
+        Ok(request)
+    }
+
+    fn output_of(&self, choice: Choice) -> Result<Output, Error> {
+        let settings = &self.settings;
+        let score = match &settings.score {
+            Some(read) => read(&choice.text)?,
+            None => None,
+        };
+        let mut output = Output::new(choice.text, Arc::clone(&settings.response_role));
+        if let Some(requires_grad) = settings.requires_grad {
+            output = output.with_requires_grad(requires_grad);
+        }
+        if let Some(score) = score {
+            output = output.with_score(score);
+        }
+        Ok(output)
     }
 }
 
@@ -328,16 +306,11 @@ impl Op for LlmCall {
     }
 
     async fn forward(&self, inputs: &Inputs) -> Result<Vec<Output>, Error> {
-        let outputs = complete(&self.settings, &self.conversation(inputs)?).await?;
-        let Some(read) = &self.settings.score else { return Ok(outputs) };
-        let scored = outputs.into_iter().map(|output| {
-            let score = read(output.value().as_text().unwrap_or_default())?;
-            Ok(match score {
-                Some(score) => output.with_score(score),
-                None => output,
-            })
-        });
-        scored.collect()
+        let settings = &self.settings;
+        let response = settings.engine.complete(&self.request_of_inputs(inputs)?).await?;
+        // Engines may give more than was asked for.
+        let choices = response.choices.into_iter().take(settings.sampling.n as usize);
+        choices.map(|choice| self.output_of(choice)).collect()
     }
 
     async fn backward(&self, cx: &BackwardCx) -> Result<Vec<Option<Gradient>>, OpFailure> {
@@ -345,28 +318,22 @@ impl Op for LlmCall {
     }
 
     fn quote(&self, inputs: &Inputs) -> Quote {
-        match self.conversation(inputs) {
-            Ok(conversation) => conversation.quote(&self.settings),
+        match self.request_of_inputs(inputs) {
+            Ok(request) => Quote::Conversation { request, examples: self.settings.examples.len() },
             Err(_) => Quote::function(self.name()),
         }
     }
 
     fn request(&self, inputs: &Inputs) -> Option<Request> {
-        Some(self.conversation(inputs).ok()?.request(&self.settings))
-    }
-}
-
-impl fmt::Debug for LlmCall {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.settings.fmt(f)
+        self.request_of_inputs(inputs).ok()
     }
 }
 
 impl fmt::Debug for LlmCallBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LlmCall")
+        f.debug_struct("LlmCallBuilder")
             .field("name", &self.name)
-            .field("engine", &self.engine.name())
+            .field("engine", &self.engine)
             .field("sampling", &self.sampling)
             .finish_non_exhaustive()
     }

@@ -3,21 +3,34 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use derive_setters::Setters;
 use textgrad_core::{
     BackwardCx, Engine, Error, Feedback, Gradient, Input, Inputs, Layout, Message, MessageRole, Op,
     OpFailure, Output, Part, Purpose, Quote, Request, Sampling, Variable, apply_one,
 };
 
+use super::call::LlmCallBuilder;
 use super::quote::quote_call;
+use crate::function::StringFn;
 use crate::prompts::{FeedbackContext, Prompts, VariableContext, brief};
 
-/// How an op asks for feedback on its inputs.
-#[derive(Debug, Clone)]
+/// Settings of the requests for feedback on the inputs of an op.
+#[derive(Debug, Clone, Setters)]
+#[setters(
+    generate_delegates(ty = "LlmCallBuilder", field = "feedback"),
+    generate_delegates(ty = "StringFn", field = "feedback")
+)]
 pub(crate) struct FeedbackSettings {
+    #[setters(skip)]
     pub(crate) engine: Arc<dyn Engine>,
+    /// The wording of requests for feedback.
+    #[setters(into)]
     pub(crate) prompts: Prompts,
+    /// How feedback is drawn in a backward pass; one answer whatever its `n` says.
+    #[setters(rename = "feedback_sampling")]
     pub(crate) sampling: Sampling,
     /// Examples of good feedback.
+    #[setters(skip)]
     pub(crate) examples: Vec<String>,
 }
 
@@ -80,7 +93,7 @@ impl FeedbackRequest<'_> {
         let Some(variable) = self.cx.inputs().get(input).map(Input::variable) else {
             return Ok(None);
         };
-        let sampling = self.settings.sampling.clone().at(self.cx.seed(input));
+        let sampling = self.settings.sampling.clone().with_n(1).at(self.cx.seed(input));
         let request = Request::new(Purpose::Gradient, self.messages(variable)?);
         let request = request.with_sampling(sampling);
         let words = self.ask(variable, request.clone()).await?;

@@ -1,7 +1,6 @@
 //! Calls of language models as differentiable ops.
 
 mod call;
-mod conversation;
 mod feedback;
 mod prompt;
 mod quote;

@@ -58,13 +58,14 @@ impl<'a> LlmRequest<'a> {
     /// [`Error::Forward`] with the cause: a field that is missing, unknown or given twice, an image where text is
     /// needed or the other way round, or the failure of the engine.
     pub async fn all(self) -> Result<Vec<Variable>, Error> {
-        let settings = &self.call.settings;
         let settings = if self.seed.is_none() && self.history.is_empty() {
-            Arc::clone(settings)
-        } else if self.history.is_empty() {
-            Arc::new((**settings).clone().at(self.seed))
+            Arc::clone(&self.call.settings)
         } else {
-            Arc::new((**settings).clone().at(self.seed).history(self.history))
+            let mut settings = (*self.call.settings).clone().at(self.seed);
+            if !self.history.is_empty() {
+                settings = settings.history(self.history);
+            }
+            Arc::new(settings)
         };
         let call = LlmCall { settings, has_system: self.system.is_some() };
         let inputs = with_system(self.system, self.attachments.into_iter().chain(self.inputs));

@@ -41,94 +41,67 @@ pub struct Difference<'a> {
 #[must_use]
 pub fn differences<'a>(then: &'a Json, now: &'a Json) -> Vec<Difference<'a>> {
     let mut found = Vec::new();
-    compare("", then, now, &mut found);
+    compare(String::new(), then, now, Lists::Whole, &mut found);
     found
 }
 
-fn compare<'a>(path: &str, then: &'a Json, now: &'a Json, found: &mut Vec<Difference<'a>>) {
+/// How lists are compared.
+#[derive(Clone, Copy, PartialEq)]
+enum Lists {
+    Whole,
+    ByItem,
+}
+
+fn compare<'a>(
+    path: String,
+    then: &'a Json,
+    now: &'a Json,
+    lists: Lists,
+    found: &mut Vec<Difference<'a>>,
+) {
     if then == now {
         return;
     }
-    let (Json::Object(old), Json::Object(new)) = (then, now) else {
-        found.push(Difference { path: path.to_owned(), then, now });
-        return;
-    };
-    let mut keys: Vec<&String> = old.keys().chain(new.keys()).collect();
-    keys.sort_unstable();
-    keys.dedup();
-    for key in keys {
-        let below = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-        let of = |fields: &'a Map<String, Json>| fields.get(key).unwrap_or(&Json::Null);
-        compare(&below, of(old), of(new), found);
-    }
-}
-
-/// The first place at which two values differ, and what stands there, in the order of the first value.
-pub(crate) fn first_difference(recorded: &Json, asked: &Json) -> Option<String> {
-    let mut path = String::new();
-    descend(recorded, asked, &mut path)
-}
-
-fn descend(recorded: &Json, asked: &Json, path: &mut String) -> Option<String> {
-    if recorded == asked {
-        return None;
-    }
-    let before = path.len();
-    match (recorded, asked) {
-        (Json::Object(recorded), Json::Object(asked)) => {
-            let keys =
-                recorded.keys().chain(asked.keys().filter(|key| !recorded.contains_key(*key)));
+    match (then, now) {
+        (Json::Object(old), Json::Object(new)) => {
+            let mut keys: Vec<&String> = old.keys().chain(new.keys()).collect();
+            keys.sort_unstable();
+            keys.dedup();
             for key in keys {
-                path.push('.');
-                path.push_str(key);
-                let absent = Json::Null;
-                let (left, right) =
-                    (recorded.get(key).unwrap_or(&absent), asked.get(key).unwrap_or(&absent));
-                if let Some(found) = descend(left, right, path) {
-                    return Some(found);
-                }
-                path.truncate(before);
+                let below = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                let of = |fields: &'a Map<String, Json>| fields.get(key).unwrap_or(&Json::Null);
+                compare(below, of(old), of(new), lists, found);
             }
-            None
         }
-        (Json::Array(recorded), Json::Array(asked)) => {
-            for index in 0..recorded.len().max(asked.len()) {
-                path.push_str(&format!("[{index}]"));
-                let absent = Json::Null;
-                let (left, right) =
-                    (recorded.get(index).unwrap_or(&absent), asked.get(index).unwrap_or(&absent));
-                if let Some(found) = descend(left, right, path) {
-                    return Some(found);
-                }
-                path.truncate(before);
+        (Json::Array(old), Json::Array(new)) if lists == Lists::ByItem => {
+            for index in 0..old.len().max(new.len()) {
+                let of = |items: &'a [Json]| items.get(index).unwrap_or(&Json::Null);
+                compare(format!("{path}[{index}]"), of(old), of(new), lists, found);
             }
-            None
         }
+        _ => found.push(Difference { path, then, now }),
+    }
+}
+
+/// The first place at which two values differ, and what stands there. Lists are compared item by item.
+pub(crate) fn first_difference(recorded: &Json, asked: &Json) -> Option<String> {
+    let mut found = Vec::new();
+    compare(String::new(), recorded, asked, Lists::ByItem, &mut found);
+    let Difference { path, then, now } = found.into_iter().next()?;
+    Some(match (then, now) {
         (Json::String(recorded), Json::String(asked)) => {
-            let same = recorded
-                .chars()
-                .zip(asked.chars())
-                .take_while(|(left, right)| left == right)
-                .count();
+            let pairs = recorded.chars().zip(asked.chars());
+            let same = pairs.take_while(|(left, right)| left == right).count();
             let from = same.saturating_sub(10);
             let show = |text: &str| truncate(&text.chars().skip(from).collect::<String>(), 40);
-            Some(described(
-                path,
-                &format!("{:?} from character {from}", show(recorded)),
-                &format!("{:?}", show(asked)),
-            ))
+            let (recorded, asked) = (show(recorded), show(asked));
+            format!("{path}: recorded {recorded:?} from character {from}, asked {asked:?}")
         }
-        _ => Some(described(
-            path,
-            &truncate(&recorded.to_string(), 60),
-            &truncate(&asked.to_string(), 60),
-        )),
-    }
-}
-
-fn described(path: &str, recorded: &str, asked: &str) -> String {
-    let path = path.trim_start_matches('.');
-    format!("{path}: recorded {recorded}, asked {asked}")
+        _ => {
+            let show = |value: &Json| truncate(&value.to_string(), 60);
+            format!("{path}: recorded {}, asked {}", show(then), show(now))
+        }
+    })
 }
 
 #[cfg(test)]
