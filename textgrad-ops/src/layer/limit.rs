@@ -25,8 +25,9 @@ pub struct Limits {
     tokens_per_minute: u32,
 }
 
-/// Enforces [`Limits`], first come, first served; see [`EngineExt::limit`](super::EngineExt::limit). Cheap to clone: clones share the limits, as several models of
-/// one account do.
+/// Enforces [`Limits`], first come, first served; see [`EngineExt::limit`](super::EngineExt::limit).
+///
+/// Cheap to clone: clones share the limits, as several models of one account do.
 ///
 /// # Examples
 /// ```
