@@ -12,6 +12,7 @@
 mod architecture;
 mod documents;
 mod fake_server;
+mod fuzz;
 mod goldens;
 mod prior_art_regressions;
 mod tidy;

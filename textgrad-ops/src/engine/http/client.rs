@@ -8,6 +8,7 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
 use reqwest::{Method, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use textgrad_core::{EngineError, ErrorKind};
 
 use super::body::Body;
@@ -90,6 +91,13 @@ impl JsonClient {
     /// As [`post`](Self::post).
     pub async fn get<R: DeserializeOwned>(&self, path: &str) -> Result<R, EngineError> {
         decode(self.send(Method::GET, path, None, "application/json").await?).await
+    }
+
+    /// A reply without the secrets of this client, for callers that quote what they could not read.
+    #[must_use]
+    pub fn redact(&self, mut reply: Value) -> Value {
+        self.0.redactor.clean_json(&mut reply);
+        reply
     }
 
     /// Posts `body` and returns the reply, to be read whole or as events.

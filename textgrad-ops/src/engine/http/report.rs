@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use reqwest::{Method, Url};
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
 use textgrad_core::{EngineError, ErrorKind, truncate};
 
 use super::client::shown;
@@ -120,6 +121,22 @@ impl Redactor {
             .fold(text.to_owned(), |text, secret| text.replace(secret.expose_secret(), BLOT))
     }
 
+    /// Takes the secrets out of all texts of a reply and out of the names of its fields.
+    pub(super) fn clean_json(&self, value: &mut Value) {
+        match value {
+            Value::String(text) => *text = self.clean(text),
+            Value::Array(items) => items.iter_mut().for_each(|item| self.clean_json(item)),
+            Value::Object(fields) => {
+                let old = std::mem::take(fields);
+                fields.extend(old.into_iter().map(|(name, mut value)| {
+                    self.clean_json(&mut value);
+                    (self.clean(&name), value)
+                }));
+            }
+            _ => {}
+        }
+    }
+
     /// The beginning of a body on one line, without the secrets.
     pub(super) fn truncate(&self, body: &[u8], max: usize) -> String {
         let head = body.get(..LOOKED_AT).unwrap_or(body);
@@ -152,6 +169,16 @@ mod tests {
         let redactor = Redactor::new(["abcd".into(), "abcd\"efgh".into()]);
         assert_eq!(redactor.clean(r#"{"m":"abcd\"efgh"}"#), r#"{"m":"[redacted]"}"#);
         assert_eq!(redactor.clean("abcd\"efgh"), "[redacted]");
+    }
+
+    #[test]
+    fn the_texts_and_names_of_a_reply_lose_the_secrets() {
+        let mut reply =
+            serde_json::json!({ "sk-1234": [1.5, { "a": "Bearer sk-1234" }], "b": null });
+        Redactor::new(["sk-1234".into()]).clean_json(&mut reply);
+        let expected =
+            serde_json::json!({ "[redacted]": [1.5, { "a": "Bearer [redacted]" }], "b": null });
+        assert_eq!(reply, expected);
     }
 
     #[test]

@@ -132,7 +132,9 @@ impl Server {
     ) -> Result<Json, EngineError> {
         // A seed of its own for each request, so that retries do not come back all at once.
         let seed = answers.iter().fold(Seed::new(0), |seed, answer| seed.child(answer, 0));
-        self.calls.run(seed, 0, |_attempt| self.client.post::<Json, Json>(path, body)).await
+        let reply = self.calls.run(seed, 0, |_attempt| self.client.post::<Json, Json>(path, body));
+        // Errors quote what they cannot read, and some servers repeat the request.
+        reply.await.map(|reply| self.client.redact(reply))
     }
 }
 
