@@ -66,7 +66,7 @@ impl BatchProgress {
 /// while let Some(outcome) = batch.next().await {
 ///     match outcome.result {
 ///         Ok(aligned) => println!("{}: {}", outcome.index, aligned.answer()),
-///         Err(failure) => eprintln!("{}: {failure}", outcome.index),
+///         Err(failure) => println!("{}: {failure}", outcome.index),
 ///     }
 /// }
 /// # Ok::<(), tpo::Error>(()) }).unwrap();

@@ -49,6 +49,7 @@ const RULES: &[(&str, Rule)] = &[
     ("module-docs", questions),
     ("words", banned_words),
     ("width", too_wide),
+    ("standard-error", unescaped_notes),
 ];
 
 struct File {
@@ -133,6 +134,14 @@ fn too_wide(file: &File) -> Vec<String> {
     })
 }
 
+/// Code of the crates: `eprintln` panics where standard error cannot be written, and does not escape.
+fn unescaped_notes(file: &File) -> Vec<String> {
+    let is_code = file.is_source() && file.path.contains("/src/");
+    let prints =
+        |line: &str| is_code && !line.trim_start().starts_with("//") && line.contains("eprint");
+    lines(file, |line| prints(line).then(|| "expected util::terminal::note".to_owned()))
+}
+
 fn lines(file: &File, check: impl Fn(&str) -> Option<String>) -> Vec<String> {
     let numbered = file.text.lines().zip(1..);
     let found =
@@ -194,6 +203,7 @@ fn each_rule_can_fail() {
         ("words", "a.md", "It can\u{20}not be.".into(), "It cannot be.".into()),
         ("words", "a.rs", "fn went_on() {}".into(), "fn went_only() {}".into()),
         ("width", "a.md", "x".repeat(MAX_WIDTH + 1), format!("| {}", "x".repeat(MAX_WIDTH))),
+        ("standard-error", "a/src/b.rs", "eprintln!();".into(), "// eprintln!();".into()),
     ];
     for (name, path, bad, good) in cases {
         let rule = RULES.iter().find(|(rule, _)| *rule == name).unwrap().1;

@@ -1,14 +1,16 @@
-//! Durable files: atomic replacement, locks, JSON Lines, and comparison of JSON settings.
+//! Durable files, comparison of JSON settings, and text for terminals.
 //!
 //! | module | contents |
 //! |---|---|
 //! | [`fs`] | atomic replacement with fsync of file and folder, exclusive locks, blocking work off the runtime |
 //! | [`jsonl`] | append-only writer and reader of JSON Lines that tolerate a torn last line |
 //! | [`json`] | names of JSON types, differences between two settings |
+//! | [`terminal`] | escaping of control characters, lines on standard error |
 
 pub mod fs;
 pub mod json;
 pub mod jsonl;
+pub mod terminal;
 
 use std::sync::{Mutex, PoisonError};
 

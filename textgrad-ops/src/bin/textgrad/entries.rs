@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use textgrad_core::{Part, Request, truncate};
 use textgrad_ops::store::{CacheEntry, CachedCall};
+use textgrad_ops::util::terminal::{escape, escape_line};
 
 use crate::cache::{Target, Which, ago};
-use crate::output::{Failure, line, lines, print_json};
+use crate::output::{Failure, print_json};
 use crate::units::{age, show_size};
 
 /// As many digits of a key as tell a hundred million answers apart.
@@ -55,12 +56,12 @@ fn print_entries(entries: &[CacheEntry]) -> io::Result<()> {
     };
     row(["KEY", "ENGINE", "MODEL", "PURPOSE", "TOKENS", "SIZE", "KEPT", "USED"])?;
     for entry in entries {
-        let name = |name: &str| line(&truncate(name, NAME));
+        let name = |name: &str| escape_line(&truncate(name, NAME)).into_owned();
         row([
             entry.key.get(..KEY).unwrap_or(&entry.key),
             &name(&entry.engine),
             &name(&entry.model),
-            &line(&entry.purpose),
+            &escape_line(&entry.purpose),
             &entry.usage.total().to_string(),
             &show_size(entry.bytes),
             &ago(entry.created),
@@ -93,9 +94,9 @@ fn print_call(stored: &CachedCall) -> io::Result<()> {
     let mut out = io::stdout().lock();
     let entry = &stored.entry;
     writeln!(out, "key      {}", entry.key)?;
-    writeln!(out, "engine   {}", line(&entry.engine))?;
-    writeln!(out, "model    {}", line(&entry.model))?;
-    writeln!(out, "purpose  {}", line(&entry.purpose))?;
+    writeln!(out, "engine   {}", escape_line(&entry.engine))?;
+    writeln!(out, "model    {}", escape_line(&entry.model))?;
+    writeln!(out, "purpose  {}", escape_line(&entry.purpose))?;
     let usage = entry.usage;
     writeln!(out, "tokens   {} read, {} written", usage.prompt_tokens, usage.completion_tokens)?;
     writeln!(out, "size     {}", show_size(entry.bytes))?;
@@ -106,24 +107,24 @@ fn print_call(stored: &CachedCall) -> io::Result<()> {
         None => writeln!(out, "\n(the request was not kept)")?,
     }
     for (index, choice) in stored.response.choices.iter().enumerate() {
-        let reason = line(choice.finish_reason.as_str());
+        let reason = escape_line(choice.finish_reason.as_str());
         writeln!(out, "\n--- answer {} ({reason})", index + 1)?;
-        writeln!(out, "{}", lines(&choice.text))?;
+        writeln!(out, "{}", escape(&choice.text))?;
     }
     out.flush()
 }
 
 fn asked(out: &mut impl Write, request: &Request) -> io::Result<()> {
     let sampling = serde_json::to_string(&request.sampling).map_err(io::Error::other)?;
-    writeln!(out, "sampling {}", line(&sampling))?;
+    writeln!(out, "sampling {}", escape_line(&sampling))?;
     for message in &request.messages {
         writeln!(out, "\n--- {}", message.role)?;
         for part in &message.parts {
             match part {
-                Part::Text(text) => writeln!(out, "{}", lines(text))?,
+                Part::Text(text) => writeln!(out, "{}", escape(text))?,
                 Part::Image(image) => {
                     let size = show_size(image.bytes().len() as u64);
-                    writeln!(out, "[{} of {size}]", line(image.media_type()))?;
+                    writeln!(out, "[{} of {size}]", escape_line(image.media_type()))?;
                 }
             }
         }

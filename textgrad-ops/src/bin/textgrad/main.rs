@@ -7,8 +7,8 @@ mod output;
 mod page;
 mod units;
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
+use textgrad_ops::util::terminal::{LogWriter, note};
 
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
@@ -56,7 +56,7 @@ fn main() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("error: the async runtime could not be started: {error}");
+            note(format_args!("error: the async runtime could not be started: {error}"));
             return ExitCode::from(FAILED);
         }
     };
@@ -71,12 +71,14 @@ fn main() -> ExitCode {
 fn start_logging() {
     let wanted = std::env::var("TEXTGRAD_LOG").unwrap_or_else(|_| "warn".to_owned());
     let filter = EnvFilter::try_new(&wanted).unwrap_or_else(|error| {
-        eprintln!("warning: TEXTGRAD_LOG is not understood, so warnings are logged: {error}");
+        note(format_args!(
+            "warning: TEXTGRAD_LOG is not understood, so warnings are logged: {error}"
+        ));
         EnvFilter::new("warn")
     });
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_writer(|| LogWriter)
         .init();
 }

@@ -9,13 +9,15 @@ use textgrad_ops::layer::{Money, Prices};
 use tokio::io::AsyncReadExt;
 use tpo::input::{self, Format};
 use tpo::{
-    EarlyStop, Error, HfTokenizer, MoneyBound, Query, RewardModel, Tokenizer, Tpo, TpoConfig,
-    Truncation,
+    CancellationToken, EarlyStop, Error, HfTokenizer, MoneyBound, Query, RewardModel, Tokenizer,
+    Tpo, TpoConfig, Truncation,
 };
 
 use crate::config::Settings;
 use crate::engines::{Layers, missing, setup};
+use crate::output::Bar;
 use crate::rewards::{self, RewardContext};
+use crate::signals;
 
 /// The parts of a run.
 pub(crate) struct RunContext {
@@ -27,6 +29,9 @@ pub(crate) struct RunContext {
     engine: Arc<dyn Engine>,
     /// The reward model that guides the search.
     pub(crate) reward: Arc<dyn RewardModel>,
+    pub(crate) bar: Bar,
+    /// Cancelled by the second signal; `layers.cancel` by the first.
+    pub(crate) abort: CancellationToken,
 }
 
 impl RunContext {
@@ -56,7 +61,9 @@ impl RunContext {
             tpo = tpo.tokenizer(tokenizer);
         }
         let tpo = tpo.config(config).prompts(Arc::clone(&prompts)).build()?;
-        Ok(Self { settings: settings.clone(), layers, prompts, tpo, engine, reward })
+        let (bar, abort) = (Bar::new(), CancellationToken::new());
+        signals::listen(layers.cancel.clone(), abort.clone(), bar.clone());
+        Ok(Self { settings: settings.clone(), layers, prompts, tpo, engine, reward, bar, abort })
     }
 
     pub(crate) fn reward_context(&self) -> RewardContext<'_> {

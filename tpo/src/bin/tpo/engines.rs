@@ -4,6 +4,7 @@ use std::env;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use textgrad_ops::util::terminal::note;
 
 use secrecy::SecretString;
 use textgrad_core::{Engine, EngineError};
@@ -105,7 +106,7 @@ impl Layers {
         if let Some(cache) = &self.cache
             && let Err(error) = cache.flush().await
         {
-            eprintln!("warning: {}", tpo::describe(&error));
+            note(format_args!("warning: {}", tpo::describe(&error)));
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use textgrad_ops::util::terminal::note;
 
 use textgrad_core::{Page, Seed, truncate};
 use tpo::Error;
@@ -10,7 +11,7 @@ use tpo::run::RecordedRun;
 use tpo::study::{StudyFolder, is_study_file};
 
 use crate::context::{prompts, tokenizer};
-use crate::output::{line, print};
+use crate::output::{line, print, print_data};
 use crate::{blocking, exit};
 
 /// The maximum number of findings that are printed.
@@ -74,7 +75,7 @@ pub(crate) fn compare(args: &CompareArgs) -> Result<ExitCode, Error> {
     let (a, b) = (RecordedRun::open(&args.a)?, RecordedRun::open(&args.b)?);
     let compared = Comparison::read(&a, &b, &args.figures.bootstrap(), &args.figures.cost())?;
     if args.json {
-        line(format_args!("{}", serde_json::json!(compared)))?;
+        print_data(serde_json::json!(compared))?;
         return Ok(ExitCode::SUCCESS);
     }
     let mark = if compared.simulated { " (SIMULATION)" } else { "" };
@@ -185,11 +186,11 @@ pub(crate) async fn graph(args: GraphArgs) -> Result<ExitCode, Error> {
         Some(file) => {
             let written = tokio::fs::write(file, drawing).await;
             written.map_err(Error::io(file, "cannot be written"))?;
-            eprintln!("graph: {}", file.display());
+            note(format_args!("graph: {}", file.display()));
         }
     }
     if simulated {
-        eprintln!("SIMULATION: a model or a reward model of this run is simulated");
+        note("SIMULATION: a model or a reward model of this run is simulated");
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -293,10 +294,10 @@ pub(crate) fn report(args: &ReportArgs) -> Result<ExitCode, Error> {
         out.join("report.html")
     };
     if report.is_simulation() {
-        eprintln!("SIMULATION: the figures say nothing about real models");
+        note("SIMULATION: the figures say nothing about real models");
     }
     for warning in report.warnings() {
-        eprintln!("warning: {warning}");
+        note(format_args!("warning: {warning}"));
     }
     line(format_args!("report: {}", page.display()))?;
     Ok(ExitCode::SUCCESS)

@@ -9,10 +9,12 @@ mod inspect;
 mod output;
 mod rewards;
 mod run;
+mod signals;
 mod study;
 
-use std::io::{ErrorKind, IsTerminal};
+use std::io::ErrorKind;
 use std::process::ExitCode;
+use textgrad_ops::util::terminal::{LogWriter, note};
 
 use clap::Parser;
 use tpo::Error;
@@ -33,7 +35,7 @@ fn main() -> ExitCode {
     let mut settings = None;
     if let Some(given) = command.settings() {
         if let Err(error) = given.read_file() {
-            eprintln!("error: {}", tpo::describe(&error));
+            note(format_args!("error: {}", tpo::describe(&error)));
             return ExitCode::from(exit::BAD_INPUT);
         }
         settings = Some(given.clone());
@@ -42,7 +44,7 @@ fn main() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("error: the async runtime could not be started: {error}");
+            note(format_args!("error: the async runtime could not be started: {error}"));
             return ExitCode::from(exit::RUN_FAILED);
         }
     };
@@ -66,12 +68,12 @@ fn main() -> ExitCode {
             // Settings are spelled as their flags.
             match (&error, config::option_of(&error)) {
                 (Error::Config { expected, got, .. }, Some(option)) => {
-                    eprintln!("error: --{}: expected {expected}, got {got}", option.name);
+                    note(format_args!("error: --{}: expected {expected}, got {got}", option.name));
                 }
-                _ => eprintln!("error: {}", tpo::describe(&error)),
+                _ => note(format_args!("error: {}", tpo::describe(&error))),
             }
             if let Some(origin) = settings.and_then(|settings| settings.origin(&error)) {
-                eprintln!("{origin}");
+                note(origin);
             }
             let bad_input = matches!(
                 error,
@@ -97,13 +99,13 @@ fn main() -> ExitCode {
 fn start_logging() {
     let filter = std::env::var("TPO_LOG").unwrap_or_else(|_| "warn".to_owned());
     let filter = EnvFilter::try_new(&filter).unwrap_or_else(|error| {
-        eprintln!("warning: TPO_LOG is invalid, so warnings are logged: {error}");
+        note(format_args!("warning: TPO_LOG is invalid, so warnings are logged: {error}"));
         EnvFilter::new("warn")
     });
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_writer(|| LogWriter)
         .init();
 }
 

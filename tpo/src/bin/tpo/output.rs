@@ -1,9 +1,11 @@
 //! Output for people and machines: heading, progress, summary.
 
+use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use textgrad_ops::util::terminal::{escape, escape_json, note};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value as Json, json};
@@ -12,6 +14,8 @@ use textgrad_ops::store::SqliteStats;
 use tokio::task::JoinHandle;
 use tpo::run::{ResultRecord, RunFolder, RunReport, RunStart};
 use tpo::{BatchProgress, Error};
+
+use crate::config::Settings;
 
 /// The interval of progress updates.
 const TICK: Duration = Duration::from_millis(200);
@@ -25,7 +29,7 @@ pub(crate) const SIMULATION: &str = "SIMULATION: the model or its reward model i
 pub(crate) fn heading(start: &RunStart<'_>) {
     let (config, queries) = (start.tpo.config(), start.queries);
     let [policy, _, _] = start.tpo.engines();
-    eprintln!(
+    note(format_args!(
         "{}: {queries} {} from {}, D={} N={} seed={}, policy {policy}, reward model {}",
         config.mode,
         if queries == 1 { "query" } else { "queries" },
@@ -34,15 +38,15 @@ pub(crate) fn heading(start: &RunStart<'_>) {
         config.samples,
         config.seed,
         start.tpo.reward()
-    );
+    ));
     if start.tpo.is_simulation() {
-        eprintln!("{SIMULATION}");
+        note(SIMULATION);
     }
     if let Some(out) = start.folder {
-        eprintln!("run folder: {}", out.display());
+        note(format_args!("run folder: {}", out.display()));
     }
     if start.journaled_steps > 0 {
-        eprintln!("resuming: {} finished steps are in the journal", start.journaled_steps);
+        note(format_args!("resuming: {} finished steps are in the journal", start.journaled_steps));
     }
 }
 
@@ -60,6 +64,7 @@ impl Bar {
 
     pub(crate) fn start(&self, total: usize, progress: &Arc<BatchProgress>) {
         let terminal = io::stderr().is_terminal();
+        self.bar.reset();
         if terminal {
             self.bar.set_length(total as u64);
             self.bar.set_draw_target(indicatif::ProgressDrawTarget::stderr());
@@ -80,7 +85,7 @@ impl Bar {
                 let now = finished * 10 / total.max(1);
                 if !terminal && now > tenth {
                     tenth = now;
-                    eprintln!("{finished}/{total} queries, {failed} failed");
+                    note(format_args!("{finished}/{total} queries, {failed} failed"));
                 }
             }
         });
@@ -89,7 +94,7 @@ impl Bar {
 
     /// Prints a line above the bar.
     pub(crate) fn println(&self, line: &str) {
-        self.bar.suspend(|| eprintln!("{line}"));
+        self.bar.suspend(|| note(line));
     }
 
     pub(crate) fn finish(&self) {
@@ -117,12 +122,12 @@ impl RunSummary<'_> {
     }
 
     /// Prints one JSON object; or the answers, if they are in no file, and a table.
-    pub(crate) fn print(&self, json: bool) -> Result<(), Error> {
-        let text = match json {
-            true => format!("{}\n", self.json()),
-            false => self.text(),
-        };
-        print(&text)
+    pub(crate) fn print(&self, settings: &Settings) -> Result<(), Error> {
+        match (settings.flag("json"), settings.flag("raw")) {
+            (true, _) => print_data(self.json()),
+            (false, true) => write(&self.text()),
+            (false, false) => print(&self.text()),
+        }
     }
 
     fn text(&self) -> String {
@@ -180,8 +185,17 @@ impl RunSummary<'_> {
     }
 }
 
-/// Prints a text that is complete.
+/// Prints a text that is complete, with its control characters escaped.
 pub(crate) fn print(text: &str) -> Result<(), Error> {
+    write(&escape(text))
+}
+
+/// Prints JSON or TOML, with control characters escaped as in JSON.
+pub(crate) fn print_data(data: impl Display) -> Result<(), Error> {
+    write(&escape_json(&format!("{data}\n")))
+}
+
+fn write(text: &str) -> Result<(), Error> {
     let mut out = io::stdout().lock();
     let printed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     printed.map_err(Error::io(Path::new("standard output"), "cannot be written"))
@@ -204,7 +218,7 @@ fn answer(record: &ResultRecord) -> String {
 }
 
 pub(crate) fn interrupted(done: usize, total: usize, folder: Option<&RunFolder>) {
-    eprintln!("interrupted: {done} of {total} queries are done");
+    note(format_args!("interrupted: {done} of {total} queries are done"));
     if let Some(folder) = folder {
         resume_hint(folder);
     }
@@ -212,5 +226,8 @@ pub(crate) fn interrupted(done: usize, total: usize, folder: Option<&RunFolder>)
 
 /// Prints the flags that continue a run.
 pub(crate) fn resume_hint(folder: &RunFolder) {
-    eprintln!("to continue, run the same command with --out {} --resume", folder.path().display());
+    note(format_args!(
+        "to continue, run the same command with --out {} --resume",
+        folder.path().display()
+    ));
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use textgrad_ops::store::SqliteCache;
 use tpo::run::{ResultRecord, Run, RunConfig, RunFolder, RunObserver, RunReport, RunStart};
-use tpo::{CancellationToken, Error, Query};
+use tpo::{Error, Query};
 
 use crate::config::Settings;
 use crate::context::{self, RunContext};
@@ -27,7 +27,7 @@ pub(crate) async fn run(settings: &Settings) -> Result<ExitCode, Error> {
         sent: &context.layers.meter.snapshot(),
         cache: context.layers.cache.as_ref().map(SqliteCache::stats),
     };
-    summary.print(settings.flag("json"))?;
+    summary.print(settings)?;
     code(report)
 }
 
@@ -73,35 +73,21 @@ pub(crate) async fn align(
     execute(context, run, Some(on_record)).await
 }
 
-/// Executes a run with a progress bar and the handling of Ctrl-C. Without `on_record`, no heading is printed.
+/// Executes a run with a progress bar and the handling of signals. Without `on_record`, no heading is printed.
 pub(crate) async fn execute(
     context: &RunContext,
     run: Run,
     on_record: Option<impl FnMut(&ResultRecord)>,
 ) -> Result<RunReport, Error> {
-    let (cancel, abort) = (context.layers.cancel.clone(), CancellationToken::new());
     let run = run
         .concurrency(context.settings.value("concurrency")?)
-        .cancellation(cancel.clone())
-        .abort(abort.clone());
-    let bar = Bar::new();
-    let signals = tokio::spawn(signals(cancel, abort, bar.clone()));
+        .cancellation(context.layers.cancel.clone())
+        .abort(context.abort.clone());
+    let bar = &context.bar;
     let mut observer = Observer { bar: bar.clone(), on_record };
     let report = run.execute(&mut observer).await;
-    signals.abort();
     bar.finish();
     report
-}
-
-/// The first Ctrl-C cancels, a second one aborts.
-async fn signals(cancel: CancellationToken, abort: CancellationToken, bar: Bar) {
-    if tokio::signal::ctrl_c().await.is_ok() {
-        cancel.cancel();
-        bar.println("stopping: waiting for running calls to finish (Ctrl-C again to drop them)");
-        if tokio::signal::ctrl_c().await.is_ok() {
-            abort.cancel();
-        }
-    }
 }
 
 struct Observer<F> {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use textgrad_ops::util::terminal::note;
 
 use serde_json::json;
 use tpo::report::Bootstrap;
@@ -11,7 +12,7 @@ use tpo::{Error, Mode, Tpo};
 
 use crate::config::Settings;
 use crate::context::{self, RunContext};
-use crate::output::line;
+use crate::output::{line, print_data};
 use crate::{blocking, exit, output, run};
 
 pub(crate) async fn study(settings: &Settings) -> Result<ExitCode, Error> {
@@ -41,17 +42,21 @@ pub(crate) async fn study(settings: &Settings) -> Result<ExitCode, Error> {
     let base = RunConfig::new(&context.tpo, &source, &queries);
     let folder = open(settings, &grid, &base).await?;
 
-    eprintln!("study of {} cells over {} queries from {source}", cells.len(), queries.len());
+    note(format_args!(
+        "study of {} cells over {} queries from {source}",
+        cells.len(),
+        queries.len()
+    ));
     if folder.is_simulation() {
-        eprintln!("{}", output::SIMULATION);
+        note(format_args!("{}", output::SIMULATION));
     }
     if base.scores.relative {
-        eprintln!(
+        note(
             "warning: the rewards are relative: they compare the answers that one search found for a query, \
-             so those of different cells cannot be compared"
+             so those of different cells cannot be compared",
         );
     }
-    eprintln!("study folder: {}", folder.path().display());
+    note(format_args!("study folder: {}", folder.path().display()));
     let mut last: Option<GridCell> = None;
     for (number, (cell, tpo)) in (1..).zip(&all) {
         if last.is_none_or(|last| !last.shares_with(cell)) {
@@ -69,11 +74,13 @@ pub(crate) async fn study(settings: &Settings) -> Result<ExitCode, Error> {
         };
         match state {
             CellState::Finished => {
-                eprintln!("cell {number} of {}: {name} is finished", cells.len());
+                note(format_args!("cell {number} of {}: {name} is finished", cells.len()));
                 continue;
             }
-            CellState::Begun => eprintln!("cell {number} of {}: {name}, continued", cells.len()),
-            CellState::New => eprintln!("cell {number} of {}: {name}", cells.len()),
+            CellState::Begun => {
+                note(format_args!("cell {number} of {}: {name}, continued", cells.len()))
+            }
+            CellState::New => note(format_args!("cell {number} of {}: {name}", cells.len())),
         }
         let config = RunConfig::new(tpo, &source, &queries);
         let cell_folder = folder.begin(cell, &config).await?;
@@ -81,11 +88,11 @@ pub(crate) async fn study(settings: &Settings) -> Result<ExitCode, Error> {
         let report = run::execute(&context, cell_run, None::<fn(&ResultRecord)>).await?;
         if report.cancelled {
             context.layers.flush().await;
-            eprintln!(
+            note(format_args!(
                 "interrupted in cell {number} of {}; to continue, run the same command with --out {} --resume",
                 cells.len(),
                 folder.path().display()
-            );
+            ));
             return Ok(ExitCode::from(exit::INTERRUPTED));
         }
         if !report.is_complete() {
@@ -102,7 +109,7 @@ pub(crate) async fn study(settings: &Settings) -> Result<ExitCode, Error> {
     let failed: usize = table.rows.iter().map(|row| row.failed).sum();
     let (sent, shared) = (context.layers.meter.snapshot(), cache.hits());
     if settings.flag("json") {
-        line(format_args!("{}", json!({ "table": table, "sent": sent, "shared": shared })))?;
+        print_data(json!({ "table": table, "sent": sent, "shared": shared }))?;
     } else {
         let title = if table.simulated { "study (SIMULATION)" } else { "study" };
         line(format_args!("{title}\n{}", table.shown().trim_end()))?;

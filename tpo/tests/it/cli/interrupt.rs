@@ -1,4 +1,4 @@
-//! Ctrl-C.
+//! Signals: SIGINT (Ctrl-C), SIGTERM and SIGHUP.
 
 use std::process::Command;
 use std::time::Duration;
@@ -10,8 +10,12 @@ use super::{Running, arrived, folder, json_lines, over_http, queries, quiet, rea
 const QUERIES: usize = 6;
 
 pub(super) fn interrupt(running: &Running) {
-    let id = running.id().to_string();
-    let status = Command::new("sh").args(["-c", "kill -INT \"$1\"", "sh", &id]).status();
+    send("INT", running);
+}
+
+fn send(signal: &str, running: &Running) {
+    let (id, signal) = (running.id().to_string(), format!("-{signal}"));
+    let status = Command::new("sh").args(["-c", "kill \"$1\" \"$2\"", "sh", &signal, &id]).status();
     assert!(status.unwrap().success());
 }
 
@@ -23,16 +27,17 @@ async fn undisturbed() -> String {
     read(folder.path().join("out/results.jsonl"))
 }
 
+/// Kind: Signals | SIGINT, SIGTERM or SIGHUP | running calls finish and are journaled; exit code 130
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_interrupted_run_says_how_to_go_on_and_pays_for_nothing_twice() {
     let expected = undisturbed().await;
-    for moment in [1, 15, 45, 80] {
+    for (moment, signal) in [(1, "INT"), (15, "TERM"), (45, "HUP"), (80, "TERM")] {
         let folder = folder();
         queries(folder.path(), QUERIES);
         let server = simulation().latency(Duration::from_millis(10)).start().await.unwrap();
         let running = Running::start(over_http(folder.path(), &server, &["--concurrency", "2"]));
         server.ended(moment).await;
-        interrupt(&running);
+        send(signal, &running);
         let ended = running.end().with_code(130);
         assert!(ended.err.contains("stopping: waiting for running calls"), "{}", ended.err);
         assert!(ended.err.contains("with --out out --resume"), "{}", ended.err);
@@ -51,6 +56,7 @@ async fn an_interrupted_run_says_how_to_go_on_and_pays_for_nothing_twice() {
     }
 }
 
+/// Kind: Signals | a second signal | running calls are dropped; exit code 130
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_interrupt_does_not_wait() {
     let folder = folder();
@@ -60,7 +66,7 @@ async fn a_second_interrupt_does_not_wait() {
     arrived(&server).await;
     interrupt(&running);
     tokio::time::sleep(Duration::from_millis(150)).await;
-    interrupt(&running);
+    send("TERM", &running);
     let ended = running.end().with_code(130);
     assert!(ended.err.contains("interrupted: 0 of 2"), "{}", ended.err);
     quiet(&server).await;
@@ -82,6 +88,23 @@ async fn an_interrupt_ends_the_wait_for_a_retry() {
     assert!(ended.err.contains("interrupted: 0 of 2"), "{}", ended.err);
     assert!(!ended.err.contains(" failed: "), "{}", ended.err);
     assert_eq!(server.stats().route(Route::Chat).requests, 2, "nothing was tried again");
+}
+
+/// Kind: Signals | SIGHUP under `nohup` | ignored
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_that_ignores_hang_ups_goes_on() {
+    let folder = folder();
+    queries(folder.path(), QUERIES);
+    let server = simulation().latency(Duration::from_millis(10)).start().await.unwrap();
+    let command = over_http(folder.path(), &server, &["--concurrency", "2"]);
+    let mut shell = Command::new("sh");
+    shell.args(["-c", r#"trap "" HUP; exec "$@""#, "sh"]).arg(command.get_program());
+    shell.args(command.get_args()).env_clear().current_dir(folder.path());
+    let running = Running::start(shell);
+    server.ended(5).await;
+    send("HUP", &running);
+    running.end().with_code(0);
 }
 
 fn stall() -> textgrad_tests::fake_server::FaultRule {

@@ -20,6 +20,7 @@ mod rewards;
 mod search_settings;
 mod secrets;
 mod study;
+mod terminal;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

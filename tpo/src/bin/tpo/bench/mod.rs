@@ -9,6 +9,7 @@ mod table;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use textgrad_ops::util::terminal::note;
 
 use textgrad_core::{Engine, Seed};
 use tpo::Error;
@@ -77,10 +78,9 @@ pub(crate) async fn bench(args: BenchArgs) -> Result<ExitCode, Error> {
         references,
         style_tokenizer,
     };
-    // Signals do not end a program that once listened to them.
     let graded = tokio::select! {
         graded = graders.grade(&records, &answers) => Some(graded),
-        _ = tokio::signal::ctrl_c() => None,
+        () = context.layers.cancel.cancelled() => None,
     };
     if let Some(layers) = &judge_layers {
         layers.flush().await;
@@ -88,7 +88,7 @@ pub(crate) async fn bench(args: BenchArgs) -> Result<ExitCode, Error> {
     context.layers.flush().await;
     let Some(graded) = graded.transpose()? else {
         output::interrupted(items, items, done.folder.as_ref());
-        eprintln!("the answers are not graded yet");
+        note("the answers are not graded yet");
         return Ok(ExitCode::from(exit::INTERRUPTED));
     };
     let folder = done.folder.as_ref().map(RunFolder::path);
@@ -110,8 +110,10 @@ pub(crate) async fn bench(args: BenchArgs) -> Result<ExitCode, Error> {
         }
         write_file(&folder.join("report.json"), &format!("{:#}\n", table.json())).await?;
     }
-    let json = settings.flag("json");
-    output::print(&if json { format!("{}\n", table.json()) } else { table.text() })?;
+    match settings.flag("json") {
+        true => output::print_data(table.json())?,
+        false => output::print(&table.text())?,
+    }
     run::code(done)
 }
 

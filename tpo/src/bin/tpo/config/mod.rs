@@ -19,7 +19,7 @@ use self::options::{Default, GROUPS, Group, OptionSpec, ValueKind};
 use self::settings::Source;
 pub(crate) use self::settings::{Flags, Settings, option_of};
 use crate::context;
-use crate::output::print;
+use crate::output::print_data;
 
 /// Show the settings of a run, or the JSON schema of their file.
 #[derive(Debug, clap::Args)]
@@ -60,7 +60,7 @@ impl ConfigArgs {
 /// `tpo config`.
 pub(crate) async fn config(args: ConfigArgs) -> Result<ExitCode, Error> {
     let ConfigCommand::Show(show) = args.command else {
-        print(&format!("{:#}\n", options::schema()))?;
+        print_data(format_args!("{:#}", options::schema()))?;
         return Ok(ExitCode::SUCCESS);
     };
     let ShowArgs { toml, settings: Flags(mut settings) } = *show;
@@ -77,7 +77,7 @@ pub(crate) async fn config(args: ConfigArgs) -> Result<ExitCode, Error> {
         }
         (false, false) => settings.lines("", |row| Ok(settings.line(row)))?,
     };
-    print(&text)?;
+    print_data(text.trim_end_matches('\n'))?;
     // Settings that cannot be run are shown too.
     context::search(&settings).await?.validate()?;
     Ok(ExitCode::SUCCESS)

@@ -278,6 +278,9 @@ pub(crate) const GROUPS: &[Group] = &[
                 .help("Print the summary as one JSON object.")
                 .details("It includes the answers where there is no directory for them.")
                 .common(),
+            option("raw", Bool, "BOOL", Value("false"))
+                .help("Print answers as they are, control characters included.")
+                .details("Else control characters are escaped, as in \\u{1b}."),
         ],
     },
 ];

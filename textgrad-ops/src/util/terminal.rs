@@ -1,0 +1,108 @@
+//! Text for terminals, and lines on standard error.
+//!
+//! Text of models, servers and files is data: a terminal shows its control characters and does not obey them. A
+//! standard error that cannot be written ends nothing.
+
+use std::borrow::Cow;
+use std::fmt::Display;
+use std::io::{self, Write};
+
+/// The text with control characters and bidirectional controls written out, as in `\u{1b}`. Line breaks and tabs
+/// stay.
+///
+/// # Examples
+/// ```
+/// use textgrad_ops::util::terminal::escape;
+///
+/// assert_eq!(escape("one\n\u{1b}[2Jtwo"), "one\n\\u{1b}[2Jtwo");
+/// ```
+#[must_use]
+pub fn escape(text: &str) -> Cow<'_, str> {
+    escape_except(text, |c| matches!(c, '\n' | '\t'))
+}
+
+/// [`escape`] for text that must stay on its line: line breaks and tabs are written out too.
+#[must_use]
+pub fn escape_line(text: &str) -> Cow<'_, str> {
+    escape_except(text, |_| false)
+}
+
+/// JSON in which no string holds a control character or bidirectional control as it is. It reads as the same value.
+#[must_use]
+pub fn escape_json(json: &str) -> Cow<'_, str> {
+    // The ASCII ones are escaped already but for U+007F, and all are in the first plane.
+    replace(json, |c| c != '\n' && is_control(c), |c| format!("\\u{:04x}", u32::from(c)))
+}
+
+/// Writes a line to standard error, escaped. A failure is ignored.
+pub fn note(line: impl Display) {
+    let line = format!("{line}\n");
+    let _ = io::stderr().lock().write_all(escape(&line).as_bytes());
+}
+
+/// A writer of whole lines to standard error that escapes them and never fails, for logs.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LogWriter;
+
+impl Write for LogWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(bytes);
+        let _ = io::stderr().lock().write_all(escape(&text).as_bytes());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn escape_except(text: &str, stays: impl Fn(char) -> bool) -> Cow<'_, str> {
+    replace(text, |c| is_control(c) && !stays(c), |c| c.escape_unicode().to_string())
+}
+
+fn is_control(c: char) -> bool {
+    // The Unicode property Bidi_Control.
+    let is_bidi = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    c.is_control() || is_bidi
+}
+
+fn replace(
+    text: &str,
+    is_replaced: impl Fn(char) -> bool,
+    by: impl Fn(char) -> String,
+) -> Cow<'_, str> {
+    if !text.contains(&is_replaced) {
+        return Cow::Borrowed(text);
+    }
+    let mut replaced = String::with_capacity(text.len());
+    for c in text.chars() {
+        match is_replaced(c) {
+            true => replaced.push_str(&by(c)),
+            false => replaced.push(c),
+        }
+    }
+    Cow::Owned(replaced)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn controls_are_shown_and_all_else_stays() {
+        let hostile = "a\u{1b}]0;title\u{7}\r\0\u{7f}\u{9b}31m\u{202e}b\u{2066}";
+        let shown = r"a\u{1b}]0;title\u{7}\u{d}\u{0}\u{7f}\u{9b}31m\u{202e}b\u{2066}";
+        assert_eq!(escape(hostile), shown);
+        assert_eq!(escape("tab\tline\nÄ 语 👩‍💻"), "tab\tline\nÄ 语 👩‍💻");
+        assert_eq!(escape_line("a\nb\t"), r"a\u{a}b\u{9}");
+    }
+
+    #[test]
+    fn json_reads_as_the_same() {
+        let value = serde_json::json!({ "a": "\u{1b}[2J\u{9b}\u{7f}\u{202e}\n", "b": [1.5, "ä"] });
+        let text = format!("{value:#}");
+        let escaped = escape_json(&text);
+        assert!(!escaped.contains(|c| c != '\n' && is_control(c)), "{escaped}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&escaped).unwrap(), value);
+    }
+}
