@@ -28,17 +28,17 @@ pub(super) struct Step {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Setters)]
 #[setters(generate_delegates(ty = "TextualGradientDescentBuilder", field = "memory_config"))]
 pub(super) struct MemoryConfig {
-    /// Shows the feedback of the last steps, as many as are given on a parameter beside that of this one; 0, the default,
-    /// is none. See [`TextualGradientDescent`](super::TextualGradientDescent) for what a step is.
+    /// Shows the feedback of that many last steps on a parameter beside that of this one; 0, the default, is none.
+    /// See [`TextualGradientDescent`](super::TextualGradientDescent) for what a step is.
     #[setters(rename = "gradient_memory")]
     pub(super) feedback: usize,
-    /// Momentum: shows the texts that a parameter had in the last steps, as many as are given, each with what was said about
-    /// it; 0, the default, is none. The text as it is now is not shown a second time, and several steps from
-    /// one text are shown as one text with all that was said about it.
+    /// Momentum: shows the texts that a parameter had in that many last steps, each with what was said about it;
+    /// 0, the default, is none. The text as it is now is not shown a second time, and several steps from one text
+    /// are shown as one text with all that was said about it.
     #[setters(rename = "momentum")]
     pub(super) texts: usize,
-    /// Shows what came, in the last steps, as many as are given, of the calls that a parameter was used in, each with what
-    /// was said then, and asks to overcome stagnation; 0, the default, is none.
+    /// Shows the outputs, in that many last steps, of the calls that a parameter was used in, each with what was
+    /// said then, and asks to overcome stagnation; 0, the default, is none.
     ///
     /// After REVOLVE: Zhang et al., "Revolve: Optimizing AI Systems by Tracking Response Evolution in Textual
     /// Optimization", ICML 2025, arXiv:2412.03092. Our reading of it: the responses are the outputs of the
