@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use textgrad_core::{
-    Concat, Engine, Error, Feedback, Inputs, Message, Purpose, Reduce, ReduceCx, Request, Sampling,
+    Concat, Engine, Error, Feedback, Inputs, Purpose, Reduce, ReduceCx, Request, Sampling,
     Variable, apply_one,
 };
 
@@ -123,10 +123,7 @@ impl Reduce for LlmReduce {
             variable: VariableContext::new(cx.variable()),
             feedback: cx.feedback().iter().map(|feedback| feedback.text().to_owned()).collect(),
         };
-        let messages = [
-            Message::system(self.0.prompts.render("reduce_system", &context)?),
-            Message::user(self.0.prompts.render("reduce", &context)?),
-        ];
+        let messages = self.0.prompts.messages("reduce", &context)?;
         let sampling = self.0.sampling.clone().at(cx.seed());
         let request = Request::new(Purpose::Reduce, messages).with_sampling(sampling);
         let mut inputs = vec![("variable", cx.variable().clone())];

@@ -25,49 +25,38 @@ macro_rules! template {
 
 use std::path::Path;
 
-use serde::Serialize;
-use serde_json::{Value as Json, json};
-use textgrad_core::{PromptError, PromptPack, TemplateContext, TemplateSpec};
+use serde::{Deserialize, Serialize};
+use textgrad_core::{PromptError, PromptPack, TemplateSpec};
 use textgrad_ops::prompts::RetryContext;
 
 /// The variables of `sample_system`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SampleContext<'a> {
     /// The user's query.
     pub query: &'a str,
 }
 
-impl TemplateContext for SampleContext<'_> {
-    fn example() -> Json {
-        json!({ "query": "" })
-    }
-}
-
 /// The variables of `direct_feedback`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct DirectContext<'a> {
     /// The user's query.
     pub query: &'a str,
     /// The response that is rewritten.
     pub chosen: &'a str,
     /// What it was preferred to; none where there is nothing to compare with.
+    #[serde(borrow)]
     pub rejected: Vec<&'a str>,
 }
 
-impl TemplateContext for DirectContext<'_> {
-    fn example() -> Json {
-        json!({ "query": "", "chosen": "", "rejected": [""] })
-    }
-}
-
 /// The variables of `reward_pointwise_system` and `reward_pointwise`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct GradeContext<'a> {
     /// The query, a conversation turn by turn.
     pub query: &'a str,
     /// The answer that is graded.
     pub answer: &'a str,
     /// What is graded by, if the user says so.
+    #[serde(borrow)]
     pub rubric: Option<&'a str>,
     /// The worst grade.
     pub lowest: String,
@@ -81,17 +70,8 @@ pub struct GradeContext<'a> {
     pub end_tag: &'a str,
 }
 
-impl TemplateContext for GradeContext<'_> {
-    fn example() -> Json {
-        json!({
-            "query": "", "answer": "", "rubric": "", "lowest": "1", "highest": "10", "digits": true,
-            "start_tag": "", "end_tag": "",
-        })
-    }
-}
-
 /// The variables of `reward_pairwise_system` and `reward_pairwise`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct CompareContext<'a> {
     /// The query, a conversation turn by turn.
     pub query: &'a str,
@@ -100,19 +80,12 @@ pub struct CompareContext<'a> {
     /// The answer that the verdict `B` stands for.
     pub second: &'a str,
     /// What is compared by, if the user says so.
+    #[serde(borrow)]
     pub rubric: Option<&'a str>,
     /// What must stand before the verdict.
     pub start_tag: &'a str,
     /// What must stand behind it.
     pub end_tag: &'a str,
-}
-
-impl TemplateContext for CompareContext<'_> {
-    fn example() -> Json {
-        json!({
-            "query": "", "first": "", "second": "", "rubric": "", "start_tag": "", "end_tag": "",
-        })
-    }
 }
 
 /// All templates that a TPO run uses: those of `textgrad-ops` and TPO's own.

@@ -39,6 +39,7 @@
 mod bounds;
 mod check;
 mod error;
+mod example;
 mod pack;
 mod section;
 

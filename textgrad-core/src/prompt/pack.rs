@@ -6,21 +6,29 @@ use std::path::Path;
 use std::sync::Arc;
 
 use handlebars::{Handlebars, no_escape};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use super::bounds::{BoundedPrompt, MAX_DEPTH, MAX_SOURCE, on_large_stack};
 use super::check::{Checker, Known, too_deep};
 use super::error::PromptError;
+use super::example::example_of;
 use super::section::SectionHelper;
 
-/// The variables of one template or of several.
+/// The variables of one template or of several: a struct that derives `Serialize` and `Deserialize`.
 ///
-/// Whoever renders a template fills in a struct that implements this, and packs are checked against the same
-/// struct, so a template and the code that uses it cannot disagree about the variables.
+/// Whoever renders a template fills in the struct, and packs are checked against the same struct, so a template and
+/// the code that uses it cannot disagree about the variables. Fields are texts, numbers, booleans, structs, and
+/// options and lists of these; other types implement this by hand.
 pub trait TemplateContext: Serialize {
     /// All variables with examples: options filled, lists with one element. Packs are checked against it.
     fn example() -> Json;
+}
+
+impl<C: Serialize + Deserialize<'static>> TemplateContext for C {
+    fn example() -> Json {
+        example_of::<C>()
+    }
 }
 
 /// A template that a crate brings: its name, its default text, and examples of its variables.
@@ -69,7 +77,7 @@ impl TemplateSpec {
 ///
 /// # Examples
 /// ```
-/// use serde::Serialize;
+/// use serde::{Deserialize, Serialize};
 /// use serde_json::{Value, json};
 /// use textgrad_core::{PromptPack, TemplateContext, TemplateSpec};
 ///

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use derive_setters::Setters;
 use textgrad_core::{Engine, Error as CoreError, Inputs, Message, Score, Variable, truncate};
 
 use super::Loss;
@@ -46,13 +47,17 @@ use crate::tags::Tags;
 /// # let _ = loss;
 /// # Ok::<(), textgrad_ops::Error>(()) }).unwrap();
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Setters)]
+#[setters(generate = false)]
 pub struct MultiFieldLoss {
     pub(super) judge: Judge,
     instruction: Variable,
     system: Option<Variable>,
     fields: Arc<[(String, String)]>,
     reader: Option<ScoreReader>,
+    /// Makes a reply without a usable score an error.
+    #[setters(generate, bool)]
+    require_score: bool,
 }
 
 const INSTRUCTION: &str = "instruction";
@@ -96,7 +101,7 @@ impl MultiFieldLoss {
             return Err(Error::Fields { got });
         }
         let (judge, fields) = (Judge::new(engine), fields.into());
-        Ok(Self { judge, instruction, system: None, fields, reader: None })
+        Ok(Self { judge, instruction, system: None, fields, reader: None, require_score: false })
     }
 
     /// With this system message, instead of the template `multi_field_system`. An empty one is not sent.
@@ -108,9 +113,9 @@ impl MultiFieldLoss {
 
     /// Asks for a score, a number, between these tags, and reads it from there.
     #[must_use]
-    pub fn score_between(mut self, tags: Tags) -> Self {
-        self.reader = Some(ScoreReader::number(tags));
-        self
+    pub fn score_between(self, tags: Tags) -> Self {
+        let number = |text: &str| text.parse().ok().filter(|number: &f64| number.is_finite());
+        self.score_by(tags, move |text| number(text).map(Score::Number))
     }
 
     /// Asks for a score between these tags, and reads it by this function of what stands there.
@@ -120,14 +125,7 @@ impl MultiFieldLoss {
         tags: Tags,
         read: impl Fn(&str) -> Option<Score> + Send + Sync + 'static,
     ) -> Self {
-        self.reader = Some(ScoreReader::by(tags, read));
-        self
-    }
-
-    /// Makes a reply without a usable score an error. Set after the tags.
-    #[must_use]
-    pub fn require_score(mut self) -> Self {
-        self.reader = self.reader.map(ScoreReader::required);
+        self.reader = Some(ScoreReader { tags, read: Arc::new(read) });
         self
     }
 
@@ -150,20 +148,20 @@ impl MultiFieldLoss {
         inputs.extend(self.system.iter().map(|system| (Arc::from(SYSTEM), system.clone())));
         inputs.push((Arc::from(INSTRUCTION), self.instruction.clone()));
         inputs.extend(ordered);
-        let score = self.reader.clone().map(ScoreReader::into_reader);
+        let score = self.reader.clone().map(|reader| reader.into_reader(self.require_score));
         self.judge.word(inputs.into(), Vec::new(), self.word(), score).await
     }
 
     fn word(&self) -> Arc<Render> {
         let (fields, prompts) = (Arc::clone(&self.fields), self.judge.prompts.clone());
-        let tags = self.reader.as_ref().map(|reader| reader.tags().clone());
+        let tags = self.reader.as_ref().map(|reader| reader.tags.clone());
         Arc::new(move |inputs: &Inputs| {
             let mut shown = Vec::new();
             for (name, role) in &*fields {
                 // Not an image.
                 inputs.text(name)?;
                 let mut field = FunctionArgument::new(name, inputs.named(name)?);
-                field.variable.role.clone_from(role);
+                field.role.clone_from(role);
                 shown.push(field);
             }
             let context = MultiFieldContext {
@@ -231,30 +229,10 @@ type Read = dyn Fn(&str) -> Option<Score> + Send + Sync;
 struct ScoreReader {
     tags: Tags,
     read: Arc<Read>,
-    required: bool,
 }
 
 impl ScoreReader {
-    /// Reads a finite number.
-    fn number(tags: Tags) -> Self {
-        let number = |text: &str| text.parse().ok().filter(|number: &f64| number.is_finite());
-        Self::by(tags, move |text| number(text).map(Score::Number))
-    }
-
-    fn by(tags: Tags, read: impl Fn(&str) -> Option<Score> + Send + Sync + 'static) -> Self {
-        Self { tags, read: Arc::new(read), required: false }
-    }
-
-    fn required(mut self) -> Self {
-        self.required = true;
-        self
-    }
-
-    fn tags(&self) -> &Tags {
-        &self.tags
-    }
-
-    fn into_reader(self) -> Arc<ReadScore> {
+    fn into_reader(self, required: bool) -> Arc<ReadScore> {
         Arc::new(move |evaluation: &str| {
             let found = self.tags.extract(evaluation).map_err(|error| error.to_string());
             let score = found.and_then(|text| {
@@ -262,7 +240,7 @@ impl ScoreReader {
             });
             match score {
                 Ok(score) => Ok(Some(score)),
-                Err(_) if !self.required => Ok(None),
+                Err(_) if !required => Ok(None),
                 Err(problem) => Err(CoreError::op(format!(
                     "expected a score between {} and {} in the evaluation, but {problem}",
                     self.tags.start(),

@@ -136,8 +136,9 @@ impl WeightedSumOp {
     }
 
     fn in_words(&self, weight: f64, part: &Variable) -> WeightContext {
-        let share = percent(self.share(weight));
-        WeightContext { weight: figure(weight), share, within: None, part: PartContext::new(part) }
+        let (weight, share) = (figure(weight), percent(self.share(weight)));
+        let PartContext { text, role, score, failed } = PartContext::new(part);
+        WeightContext { weight, share, within: None, text, role, score, failed }
     }
 
     async fn weigh(

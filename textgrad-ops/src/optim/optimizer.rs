@@ -101,38 +101,6 @@ pub struct ProposalOutcome {
     pub score: Option<Score>,
 }
 
-#[async_trait]
-impl<O: Optimizer + ?Sized> Optimizer for Arc<O> {
-    fn needs_gradients(&self) -> bool {
-        (**self).needs_gradients()
-    }
-
-    fn candidates(&self) -> usize {
-        (**self).candidates()
-    }
-
-    async fn propose(
-        &self,
-        parameters: &[Parameter],
-        objective: &Variable,
-        gradients: &Gradients,
-    ) -> Result<Proposal, Error> {
-        (**self).propose(parameters, objective, gradients).await
-    }
-
-    fn report(&self, proposal: &Proposal, outcome: ProposalOutcome) {
-        (**self).report(proposal, outcome);
-    }
-
-    fn state_dict(&self) -> Json {
-        (**self).state_dict()
-    }
-
-    fn load_state_dict(&self, parameters: &[Parameter], state: &Json) -> Result<(), Error> {
-        (**self).load_state_dict(parameters, state)
-    }
-}
-
 /// What an optimizer has to say about one parameter.
 #[derive(Debug)]
 pub struct ParameterUpdate {

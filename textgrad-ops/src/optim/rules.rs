@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use textgrad_core::{Check, Choice, Error, Parameter, catch_panic, truncate};
 
 /// A rule that a text breaks: `rule`, `problem`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Violation {
     /// What must hold; see [`Check::rule`].
     pub rule: String,

@@ -1,6 +1,6 @@
 //! Requests for new versions of a text.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -34,21 +34,20 @@ pub(super) async fn rewrite(
     ask: UpdateRequest,
     seed: Option<Seed>,
 ) -> Result<UpdateOutcome, crate::error::Error> {
-    let rejected = Arc::new(Mutex::new(Vec::new()));
     let messages = ask.messages(settings)?;
     let role = Arc::clone(ask.variable.role());
     let mut inputs: Vec<(&str, Variable)> = vec![("variable", ask.variable)];
     inputs.extend(ask.feedback.into_iter().map(|words| ("feedback", words)));
-    let op = Update {
+    let op = Arc::new(Update {
         settings: Arc::clone(settings),
         messages,
         role: Arc::clone(&role),
         rules: ask.rules,
         seed,
-        rejected: Arc::clone(&rejected),
-    };
-    let candidates = apply(Arc::new(op), Inputs::new(inputs)).await?;
-    let rejected = std::mem::take(&mut *rejected.lock().unwrap_or_else(PoisonError::into_inner));
+        rejected: OnceLock::new(),
+    });
+    let candidates = apply(Arc::clone(&op) as Arc<dyn Op>, inputs).await?;
+    let rejected = op.rejected.get().cloned().unwrap_or_default();
     if !candidates.is_empty() {
         return Ok(UpdateOutcome { candidates, rejected });
     }
@@ -69,7 +68,8 @@ struct Update {
     role: Arc<str>,
     rules: Rules,
     seed: Option<Seed>,
-    rejected: Arc<Mutex<Vec<Rejected>>>,
+    /// The answers that could not be used, once it has run.
+    rejected: OnceLock<Vec<Rejected>>,
 }
 
 impl Update {
@@ -164,7 +164,7 @@ impl Op for Update {
                 }
             }
         }
-        *self.rejected.lock().unwrap_or_else(PoisonError::into_inner) = rejected;
+        self.rejected.get_or_init(|| rejected);
         match failure {
             // What was paid for is kept: fewer new texts are better than none.
             Some(error) if texts.is_empty() => Err(error.into()),
@@ -278,10 +278,7 @@ impl UpdateRequest {
             let last = Message::user(prompts.render("update_continue", &context)?);
             return Ok(dialogue.iter().cloned().chain([last]).collect());
         }
-        Ok(vec![
-            Message::system(prompts.render("update_system", &context)?),
-            Message::user(prompts.render("update", &context)?),
-        ])
+        Ok(prompts.messages("update", &context)?)
     }
 
     fn context(&self, settings: &Settings) -> UpdateContext {

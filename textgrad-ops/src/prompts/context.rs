@@ -1,11 +1,10 @@
 //! The variables of requests about calls: quotes, feedback, grades.
 
-use serde::Serialize;
-use serde_json::{Value as Json, json};
-use textgrad_core::{Message, TemplateContext, Variable};
+use serde::{Deserialize, Serialize};
+use textgrad_core::{Message, Variable};
 
 /// A variable as templates see it: `role`, `value`, `short`.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct VariableContext {
     /// What the text is for, in words.
     pub role: String,
@@ -20,11 +19,8 @@ impl VariableContext {
     /// A variable as templates see it; an image by its description.
     #[must_use]
     pub fn new(variable: &Variable) -> Self {
-        Self::of(variable.role(), variable.value().describe())
-    }
-
-    fn of(role: &str, value: String) -> Self {
-        Self { role: role.to_owned(), short: shorten(&value), value }
+        let value = variable.value().describe();
+        Self { role: variable.role().to_string(), short: shorten(&value), value }
     }
 }
 
@@ -49,7 +45,7 @@ fn ends(text: &str, offset: usize) -> String {
 }
 
 /// An in-context example of a call: `prompt`, `answer`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exchange {
     /// The prompt.
     pub prompt: String,
@@ -61,7 +57,7 @@ pub struct Exchange {
 /// each with `prompt`, `answer`), `history` (turns between them and the prompt, each with `role`, `text`,
 /// `is_variable`), `prompt`, `images` (how many were sent with the prompt), `response`; `system_is_variable`
 /// and `prompt_is_variable` (the same request shows the text as the variable, so it is not shown twice).
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ConversationContext {
     /// The system message.
     pub system_prompt: Option<String>,
@@ -81,21 +77,11 @@ pub struct ConversationContext {
     pub prompt_is_variable: bool,
 }
 
-impl TemplateContext for ConversationContext {
-    fn example() -> Json {
-        json!({
-            "system_prompt": "", "examples": [{ "prompt": "", "answer": "" }], "history": [TurnContext::example()],
-            "prompt": "", "images": 0, "response": "", "system_is_variable": false,
-            "prompt_is_variable": false,
-        })
-    }
-}
-
 /// A turn of a conversation.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TurnContext {
     /// Who spoke: `user` or `assistant`.
-    pub role: &'static str,
+    pub role: String,
     /// What was said.
     pub text: String,
     /// Whether that is the text that is shown as the variable in the same request.
@@ -104,18 +90,14 @@ pub struct TurnContext {
 
 impl TurnContext {
     pub(crate) fn new(turn: &Message, variable: Option<&str>) -> Self {
-        let (role, text) = (turn.role.as_str(), turn.text());
+        let (role, text) = (turn.role.as_str().to_owned(), turn.text());
         Self { role, is_variable: variable == Some(&text), text }
-    }
-
-    fn example() -> Json {
-        json!({ "role": "user", "text": "", "is_variable": false })
     }
 }
 
 /// A call of a function: `purpose`, `inputs` (each with `name`, `title` and the variable's `role`, `value`,
 /// `short`), `output`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct FunctionContext {
     /// What the function is for, in words.
     pub purpose: String,
@@ -125,16 +107,19 @@ pub struct FunctionContext {
     pub output: String,
 }
 
-/// An input of a function: `name`, `title`, and the variable's `role`, `value`, `short`.
-#[derive(Debug, Clone, Serialize)]
+/// An input of a function.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct FunctionArgument {
     /// The argument's name.
     pub name: String,
     /// The name for a reader: with spaces for underscores, and a capital at its beginning.
     pub title: String,
-    /// The variable.
-    #[serde(flatten)]
-    pub variable: VariableContext,
+    /// What the variable is for, in words.
+    pub role: String,
+    /// The whole text of the variable.
+    pub value: String,
+    /// The text as [`VariableContext::short`] has it.
+    pub short: String,
 }
 
 impl FunctionArgument {
@@ -144,27 +129,9 @@ impl FunctionArgument {
         let words = name.replace('_', " ");
         let mut letters = words.chars();
         let first = letters.next().into_iter().flat_map(char::to_uppercase);
-        Self {
-            name: name.to_owned(),
-            title: first.chain(letters).collect(),
-            variable: VariableContext::new(variable),
-        }
-    }
-}
-
-impl TemplateContext for FunctionArgument {
-    fn example() -> Json {
-        json!({ "name": "", "title": "", "role": "", "value": "", "short": "" })
-    }
-}
-
-impl TemplateContext for FunctionContext {
-    fn example() -> Json {
-        json!({
-            "purpose": "",
-            "inputs": [FunctionArgument::example()],
-            "output": "",
-        })
+        let title = first.chain(letters).collect();
+        let VariableContext { role, value, short } = VariableContext::new(variable);
+        Self { name: name.to_owned(), title, role, value, short }
     }
 }
 
@@ -174,7 +141,7 @@ impl TemplateContext for FunctionContext {
 /// the output, a list) and `feedback_text` (joined by newlines); `system_prompt`, `examples`, `history`,
 /// `prompt`, `images`, `response` as in [`ConversationContext`], null, empty or 0 for a function;
 /// `feedback_examples` (of good feedback, a list) and `feedback_examples_text` (joined by newlines).
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct FeedbackContext {
     /// The input that feedback is wanted on.
     pub variable: VariableContext,
@@ -225,23 +192,8 @@ impl FeedbackContext {
     }
 }
 
-impl TemplateContext for FeedbackContext {
-    fn example() -> Json {
-        json!({
-            "variable": variable(), "variable_brief": "", "call": "", "function": false, "response_role": "",
-            "objective": false, "feedback": [""], "feedback_text": "",
-            "system_prompt": "", "examples": [{ "prompt": "", "answer": "" }], "history": [TurnContext::example()],
-            "prompt": "", "images": 0, "response": "", "feedback_examples": [""], "feedback_examples_text": "",
-        })
-    }
-}
-
-pub(super) fn variable() -> Json {
-    json!({ "role": "", "value": "", "short": "" })
-}
-
 /// A request to merge feedback: `variable`, `feedback` (a list).
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ReduceContext {
     /// The text that the feedback is about.
     pub variable: VariableContext,
@@ -249,16 +201,10 @@ pub struct ReduceContext {
     pub feedback: Vec<String>,
 }
 
-impl TemplateContext for ReduceContext {
-    fn example() -> Json {
-        json!({ "variable": variable(), "feedback": [""] })
-    }
-}
-
 /// A request for a grade: `criterion`; `fields` (the example's, each with `name`, `title` and `value`);
 /// `prediction`; `expected` (null if it is unknown or not to be shown); `highest`, the highest grade, while
 /// the lowest is 0; `start_tag`, `end_tag`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct JudgeContext {
     /// What is judged by, in words.
     pub criterion: String,
@@ -274,16 +220,6 @@ pub struct JudgeContext {
     pub start_tag: String,
     /// What must stand behind it.
     pub end_tag: String,
-}
-
-impl TemplateContext for JudgeContext {
-    fn example() -> Json {
-        json!({
-            "criterion": "",
-            "fields": [FunctionArgument::example()],
-            "prediction": "", "expected": "", "highest": 10, "start_tag": "", "end_tag": "",
-        })
-    }
 }
 
 #[cfg(test)]

@@ -43,7 +43,7 @@ mod update;
 
 use std::sync::{Arc, LazyLock};
 
-use textgrad_core::{PromptError, PromptPack, TemplateContext, TemplateSpec};
+use textgrad_core::{Message, PromptError, PromptPack, TemplateContext, TemplateSpec};
 
 pub(crate) use self::context::brief;
 #[cfg(feature = "sim")]
@@ -154,6 +154,16 @@ impl Prompts {
             Some(pack) => pack.render(name, context),
             None => DEFAULT.as_ref().map_err(Clone::clone)?.render(name, context),
         }
+    }
+
+    /// The system and the user message of a request, by the templates `{name}_system` and `{name}`.
+    pub(crate) fn messages<C: TemplateContext>(
+        &self,
+        name: &str,
+        context: &C,
+    ) -> Result<Vec<Message>, PromptError> {
+        let system = self.render(&format!("{name}_system"), context)?;
+        Ok(vec![Message::system(system), Message::user(self.render(name, context)?)])
     }
 }
 

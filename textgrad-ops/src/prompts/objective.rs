@@ -1,15 +1,14 @@
 //! The variables of objectives.
 
-use serde::Serialize;
-use serde_json::{Value as Json, json};
-use textgrad_core::{Score, TemplateContext, Variable};
+use serde::{Deserialize, Serialize};
+use textgrad_core::{Score, Variable};
 
-use super::context::FunctionArgument;
+use super::FunctionArgument;
 use crate::command::{End, Run};
 use crate::loss::figure;
 
 /// A response to a query that was preferred to another: `query`, `chosen`, `rejected`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ContrastiveContext<'a> {
     /// The query.
     pub query: &'a str,
@@ -19,14 +18,8 @@ pub struct ContrastiveContext<'a> {
     pub rejected: &'a str,
 }
 
-impl TemplateContext for ContrastiveContext<'_> {
-    fn example() -> Json {
-        json!({ "query": "", "chosen": "", "rejected": "" })
-    }
-}
-
 /// One response to a query: `query`, `chosen`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct EvaluationContext<'a> {
     /// The query.
     pub query: &'a str,
@@ -34,20 +27,15 @@ pub struct EvaluationContext<'a> {
     pub chosen: &'a str,
 }
 
-impl TemplateContext for EvaluationContext<'_> {
-    fn example() -> Json {
-        json!({ "query": "", "chosen": "" })
-    }
-}
-
 /// Scored answers to a query: `query`; `answers`, best to worst, each with `rank` (from 1), `score`, `text` and
 /// `chosen` (whether it is the user message); `count`; `others` (whether there is an answer but the chosen one);
 /// `chosen` (the user message), `chosen_rank` and `chosen_score` (null if it is none of the answers).
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ListwiseContext<'a> {
     /// The query.
     pub query: &'a str,
     /// The answers, best to worst.
+    #[serde(borrow)]
     pub answers: Vec<RankedContext<'a>>,
     /// How many there are.
     pub count: usize,
@@ -62,7 +50,7 @@ pub struct ListwiseContext<'a> {
 }
 
 /// A scored answer.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RankedContext<'a> {
     /// Its rank, from 1.
     pub rank: usize,
@@ -74,18 +62,9 @@ pub struct RankedContext<'a> {
     pub chosen: bool,
 }
 
-impl TemplateContext for ListwiseContext<'_> {
-    fn example() -> Json {
-        json!({
-            "query": "", "answers": [{ "rank": 1, "score": "", "text": "", "chosen": false }],
-            "count": 1, "others": true, "chosen": "", "chosen_rank": 1, "chosen_score": "",
-        })
-    }
-}
-
 /// Several texts evaluated together: `instruction`; `fields`, each with `name`, `title`, `role`, `value`, `short`;
 /// `start_tag` and `end_tag` that a score is wanted between (null if none is).
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct MultiFieldContext {
     /// What to evaluate by.
     pub instruction: String,
@@ -97,14 +76,8 @@ pub struct MultiFieldContext {
     pub end_tag: Option<String>,
 }
 
-impl TemplateContext for MultiFieldContext {
-    fn example() -> Json {
-        json!({ "instruction": "", "fields": [FunctionArgument::example()], "start_tag": "", "end_tag": "" })
-    }
-}
-
 /// An answer to a multiple choice question: `instruction`, `question`, `answer`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct MultipleChoiceContext<'a> {
     /// What to evaluate by.
     pub instruction: &'a str,
@@ -114,14 +87,8 @@ pub struct MultipleChoiceContext<'a> {
     pub answer: &'a str,
 }
 
-impl TemplateContext for MultipleChoiceContext<'_> {
-    fn example() -> Json {
-        json!({ "instruction": "", "question": "", "answer": "" })
-    }
-}
-
 /// A check that does not hold: `rule`, `violation`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct CheckContext<'a> {
     /// What must hold, in words.
     pub rule: &'a str,
@@ -129,14 +96,8 @@ pub struct CheckContext<'a> {
     pub violation: &'a str,
 }
 
-impl TemplateContext for CheckContext<'_> {
-    fn example() -> Json {
-        json!({ "rule": "", "violation": "" })
-    }
-}
-
 /// An evaluation that is part of a composition: `text`, `role`, `score` (null if it has none), `failed`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PartContext {
     /// The evaluation.
     pub text: String,
@@ -167,23 +128,17 @@ impl PartContext {
 
 /// Several objectives that must all pass: `parts`, those that failed or have no verdict, each with `text`,
 /// `role`, `score`, `failed`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct AllOfContext {
     /// Those that did not pass.
     pub parts: Vec<PartContext>,
-}
-
-impl TemplateContext for AllOfContext {
-    fn example() -> Json {
-        json!({ "parts": [{ "text": "", "role": "", "score": "", "failed": false }] })
-    }
 }
 
 /// One part of a weighted sum: `weight`, `share` (of all weights, in percent), `within` (null unless the sum is
 /// a part of another one), and the part's `text`, `role`, `score`, `failed`. Where there is a `within`, it is the
 /// sum's share of the outermost one, and `share` is the part's share of that, so of the objective; in
 /// `weighted_sum` there is none.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct WeightContext {
     /// Its weight, with few digits.
     pub weight: String,
@@ -192,37 +147,26 @@ pub struct WeightContext {
     /// The share of the objective, in percent, that the sum has which it is a part of, if that is not all.
     pub within: Option<String>,
     /// The evaluation.
-    #[serde(flatten)]
-    pub part: PartContext,
-}
-
-fn weight() -> Json {
-    json!({ "weight": "", "share": "", "within": "", "text": "", "role": "", "score": "", "failed": false })
-}
-
-impl TemplateContext for WeightContext {
-    fn example() -> Json {
-        weight()
-    }
+    pub text: String,
+    /// What it is for, in words.
+    pub role: String,
+    /// Its score, with few digits.
+    pub score: Option<String>,
+    /// Whether it failed for certain.
+    pub failed: bool,
 }
 
 /// A weighted sum: `parts`, each as a [`WeightContext`].
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct WeightedSumContext {
     /// All parts, in order.
     pub parts: Vec<WeightContext>,
 }
 
-impl TemplateContext for WeightedSumContext {
-    fn example() -> Json {
-        json!({ "parts": [weight()] })
-    }
-}
-
 /// A program that was run on a text: `purpose`; `end` (how it ended, in words), `passed`, `exit_code` (null if
 /// it did not exit by itself), `timed_out`; `stdout` and `stderr`, where bytes that were left out are named in
 /// their place.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct CommandContext<'a> {
     /// What the program is for, in words, or its command line.
     pub purpose: &'a str,
@@ -257,14 +201,5 @@ impl<'a> CommandContext<'a> {
             stdout: run.stdout.text.trim_end(),
             stderr: run.stderr.text.trim_end(),
         }
-    }
-}
-
-impl TemplateContext for CommandContext<'_> {
-    fn example() -> Json {
-        json!({
-            "purpose": "", "end": "", "passed": false, "exit_code": 1, "timed_out": false,
-            "stdout": "", "stderr": "",
-        })
     }
 }

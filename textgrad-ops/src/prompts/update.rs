@@ -1,15 +1,13 @@
 //! The variables of requests for new texts.
 
-use serde::Serialize;
-use serde_json::{Value as Json, json};
-use textgrad_core::TemplateContext;
+use serde::{Deserialize, Serialize};
 
-use super::context::{VariableContext, variable};
+use super::context::VariableContext;
 use crate::optim::Violation;
 
 /// One feedback for an optimizer: `variable`; `feedback`; and `contexts`, each with `call`, `function`,
 /// `response_role`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct GradientContext {
     /// The text that it is about.
     pub variable: VariableContext,
@@ -20,7 +18,7 @@ pub struct GradientContext {
 }
 
 /// A call that feedback was given about.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct CallContext {
     /// The call, quoted.
     pub call: String,
@@ -30,22 +28,13 @@ pub struct CallContext {
     pub response_role: String,
 }
 
-impl TemplateContext for GradientContext {
-    fn example() -> Json {
-        json!({
-            "variable": variable(), "feedback": "",
-            "contexts": [{ "call": "", "function": false, "response_role": "" }],
-        })
-    }
-}
-
 /// A request for a new text: `variable`; `gradients` (every feedback as `gradient` shows it, joined by
 /// newlines); `feedback` (the words alone, a list) and `feedback_text`; `constraints` (each with `number`,
 /// from 1, and `text`) and `constraints_text` (one per line, numbered); `examples` (a list of texts) and
 /// `examples_text` (joined by newlines); `start_tag`, `end_tag`; and, if the optimizer remembers them, earlier
 /// steps, oldest first, each as [`PastStep`]: `past_feedback`, `past_texts` (without the text as it is now,
 /// whose number in that row would be `text_number`), `past_responses`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct UpdateContext {
     /// The text to rewrite.
     pub variable: VariableContext,
@@ -78,24 +67,12 @@ pub struct UpdateContext {
 }
 
 /// A numbered constraint.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Constraint {
     /// Its number, from 1.
     pub number: usize,
     /// What must hold.
     pub text: String,
-}
-
-impl TemplateContext for UpdateContext {
-    fn example() -> Json {
-        json!({
-            "variable": variable(), "gradients": "", "feedback": [""], "feedback_text": "",
-            "constraints": [{ "number": 1, "text": "" }], "constraints_text": "",
-            "examples": [""], "examples_text": "", "start_tag": "", "end_tag": "",
-            "past_feedback": [PastStep::example()], "past_texts": [PastStep::example()],
-            "text_number": 1, "past_responses": [PastStep::example()],
-        })
-    }
 }
 
 /// Why an answer could not be used: `problem`, `cut_off`, `start_tag`, `end_tag`; `attempts`, how often it was asked
@@ -104,7 +81,7 @@ impl TemplateContext for UpdateContext {
 ///
 /// A pack that shows `attempts` makes every repetition another request: without a seed, one that is wrong in the same
 /// way twice would else be asked a third time in the same words, and a cache would give the same answer.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RetryContext {
     /// What was wrong, in words.
     pub problem: String,
@@ -122,18 +99,9 @@ pub struct RetryContext {
     pub text: String,
 }
 
-impl TemplateContext for RetryContext {
-    fn example() -> Json {
-        json!({
-            "problem": "", "cut_off": false, "start_tag": "", "end_tag": "", "attempts": 1,
-            "violations": [{ "rule": "", "problem": "" }], "text": "",
-        })
-    }
-}
-
 /// An earlier step, as requests for a new text show it: `number`, `text`, `feedback`, `feedback_text`,
 /// `responses`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PastStep {
     /// Its number among those that are shown, from 1 for the oldest.
     pub number: usize,
@@ -147,15 +115,9 @@ pub struct PastStep {
     pub responses: Vec<String>,
 }
 
-impl PastStep {
-    fn example() -> Json {
-        json!({ "number": 1, "text": "", "feedback": [""], "feedback_text": "", "responses": [""] })
-    }
-}
-
 /// A line of the listing of a graph: a call, with `outputs` (a list of names), `op`, `inputs` (each with
 /// `argument` and `name`); or, where `left_out` is not 0, that many calls that are not shown.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct GraphCallContext {
     /// The names of what it made, in order; `_` for what the objective does not depend on.
     pub outputs: Vec<String>,
@@ -168,20 +130,12 @@ pub struct GraphCallContext {
 }
 
 /// An argument of a call: `argument`, `name`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct GraphArgument {
     /// The argument's name.
     pub argument: String,
     /// The name of what was given for it.
     pub name: String,
-}
-
-impl TemplateContext for GraphCallContext {
-    fn example() -> Json {
-        json!({
-            "outputs": [""], "op": "", "inputs": [{ "argument": "", "name": "" }], "left_out": 0,
-        })
-    }
 }
 
 /// A request for new texts of any of a graph's parameters: `program` (the calls as `graph_call` lists them,
@@ -190,7 +144,7 @@ impl TemplateContext for GraphCallContext {
 /// `constraints_text`); `objective` (with `name`, `role`), `feedback` (its text), `feedback_cut`, `score`
 /// (null if it has none); `constraints` and `constraints_text` as in [`UpdateContext`],
 /// for every parameter; `start_tag`, `end_tag`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct GraphUpdateContext {
     /// The calls between the parameters and the objective, one per line.
     pub program: String,
@@ -219,7 +173,7 @@ pub struct GraphUpdateContext {
 }
 
 /// A value in a graph: `name`, `role`, `value`, `cut`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct GraphValue {
     /// Its name in the program.
     pub name: String,
@@ -232,7 +186,7 @@ pub struct GraphValue {
 }
 
 /// A text that may change: `name`, `role`, `value`, `constraints`, `constraints_text`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct GraphParameter {
     /// Its name in the program and in the answer.
     pub name: String,
@@ -247,7 +201,7 @@ pub struct GraphParameter {
 }
 
 /// An objective: `name`, `role`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct GraphObjective {
     /// Its name in the program.
     pub name: String,
@@ -255,24 +209,9 @@ pub struct GraphObjective {
     pub role: String,
 }
 
-impl TemplateContext for GraphUpdateContext {
-    fn example() -> Json {
-        let constraint = json!({ "number": 1, "text": "" });
-        json!({
-            "program": "", "left_out": 0,
-            "values": [{ "name": "", "role": "", "value": "", "cut": false }],
-            "parameters": [{
-                "name": "", "role": "", "value": "", "constraints": [constraint], "constraints_text": "",
-            }],
-            "objective": { "name": "", "role": "" }, "feedback": "", "feedback_cut": false, "score": "",
-            "constraints": [constraint], "constraints_text": "", "start_tag": "", "end_tag": "",
-        })
-    }
-}
-
 /// Why an answer with new texts for a graph could not be used: `problems` (a list), `answer`, `cut_off`,
 /// `attempts` as in [`RetryContext`], `start_tag`, `end_tag`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct GraphRetryContext {
     /// All that was wrong, in words.
     pub problems: Vec<String>,
@@ -286,12 +225,4 @@ pub struct GraphRetryContext {
     pub start_tag: String,
     /// What must stand behind them.
     pub end_tag: String,
-}
-
-impl TemplateContext for GraphRetryContext {
-    fn example() -> Json {
-        json!({
-            "problems": [""], "answer": "", "cut_off": false, "attempts": 1, "start_tag": "", "end_tag": "",
-        })
-    }
 }

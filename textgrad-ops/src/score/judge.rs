@@ -70,7 +70,6 @@ impl LlmJudge {
             FunctionArgument::new(name, &variable)
         });
         let expected = example.expected().filter(|_| self.0.show_expected);
-        let prompts = &self.0.call.prompts;
         let context = JudgeContext {
             criterion: self.0.criterion.clone(),
             fields: fields.collect(),
@@ -80,10 +79,7 @@ impl LlmJudge {
             start_tag: START.to_owned(),
             end_tag: END.to_owned(),
         };
-        Ok(vec![
-            Message::system(prompts.render("judge_system", &context)?),
-            Message::user(prompts.render("judge", &context)?),
-        ])
+        Ok(self.0.call.prompts.messages("judge", &context)?)
     }
 }
 

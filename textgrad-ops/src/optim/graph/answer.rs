@@ -1,38 +1,43 @@
 //! Requests for new texts for several parameters, and reading the answers.
 
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::Value as Json;
 use textgrad_core::{
-    BackwardCx, Choice, Error, Gradient, Inputs, Message, Op, OpFailure, Output, Purpose, Request,
-    Seed,
+    BackwardCx, Choice, Error, Gradient, Inputs, Message, Op, OpFailure, Output, Parameter,
+    Purpose, Request, Seed, Variable,
 };
 
 use super::{GraphOptimizerBuilder, Target};
+use crate::error::Error as OpsError;
+use crate::optim::optimizer::{ParameterUpdate, Proposal};
 use crate::optim::rules::{Rejected, Violation, broken};
+use crate::optim::update::UpdateOutcome;
 use crate::prompts::GraphRetryContext;
 use crate::tags::{Tags, with_note};
 use crate::util::json::type_name;
 
 /// What became of the requests.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct GraphOutcome {
     /// What the answers said that could be read; the texts are the op's outputs.
-    pub(super) answer: Option<Answer>,
-    pub(super) rejected: Vec<Rejected>,
-    pub(super) requests: usize,
+    answer: Option<Answer>,
+    rejected: Vec<Rejected>,
+    requests: usize,
 }
 
 /// Not differentiable so far: a pass ends here.
 pub(super) struct GraphUpdate {
     pub(super) settings: Arc<GraphOptimizerBuilder>,
     pub(super) messages: Vec<Message>,
-    pub(super) targets: Arc<[Target]>,
+    pub(super) targets: Vec<Target>,
     pub(super) seed: Option<Seed>,
-    pub(super) outcome: Arc<Mutex<GraphOutcome>>,
+    /// Its outcome, once it has run.
+    pub(super) outcome: OnceLock<GraphOutcome>,
 }
 
 impl GraphUpdate {
@@ -65,7 +70,7 @@ impl GraphUpdate {
             let Some(choice) = response.choices.into_iter().next() else { continue };
             let reading = read(choice, tags, &self.targets)?;
             if let Some(answer) = reading.answer {
-                outcome.answer.get_or_insert_default().add(answer);
+                add(outcome.answer.get_or_insert_default(), answer);
             }
             let Some(rejected) = reading.rejected else { break };
             note = Some(GraphRetryContext {
@@ -80,6 +85,50 @@ impl GraphUpdate {
         }
         Ok(outcome)
     }
+
+    /// What was answered, parameter by parameter. `texts` are the outputs of the op.
+    ///
+    /// # Errors
+    /// [`OpsError::NoUpdate`] if no answer was usable.
+    pub(super) fn proposal(
+        &self,
+        parameters: &[Parameter],
+        texts: Vec<Variable>,
+    ) -> Result<Proposal, OpsError> {
+        let nothing = GraphOutcome::default();
+        let GraphOutcome { answer, rejected, requests } = self.outcome.get().unwrap_or(&nothing);
+        let requests = *requests;
+        let Some(answer) = answer else {
+            let roles: Vec<&str> =
+                self.targets.iter().map(|target| &**target.parameter.role()).collect();
+            let problem = rejected.last().map(Rejected::summary);
+            let problem = problem.unwrap_or_else(|| "it held nothing".to_owned());
+            return Err(OpsError::NoUpdate { role: roles.join("; "), requests, problem });
+        };
+        let mut texts = texts.into_iter();
+        let mut updates = Vec::new();
+        for (place, said) in answer {
+            let Some(target) = self.targets.get(*place) else { continue };
+            let (parameter, rejected) = (target.parameter.clone(), rejected.clone());
+            let rewrite = match said {
+                NewText::Sound(_) => {
+                    Ok(UpdateOutcome { candidates: texts.next().into_iter().collect(), rejected })
+                }
+                NewText::Broken => {
+                    let role = parameter.role().to_string();
+                    Err(Arc::new(OpsError::Violations { role, requests, rejected }))
+                }
+                NewText::Same => continue,
+            };
+            updates.push(ParameterUpdate { parameter, base: target.leaf.clone(), rewrite });
+        }
+        let changes = |parameter: &&Parameter| {
+            updates.iter().any(|update: &ParameterUpdate| update.parameter == **parameter)
+        };
+        let unchanged =
+            parameters.iter().filter(|parameter| !changes(parameter)).cloned().collect();
+        Ok(Proposal { updates, unchanged })
+    }
 }
 
 #[async_trait]
@@ -90,13 +139,13 @@ impl Op for GraphUpdate {
 
     async fn forward(&self, _: &Inputs) -> Result<Vec<Output>, Error> {
         let outcome = self.ask().await?;
-        let texts = outcome.answer.iter().flat_map(|answer| &answer.texts);
-        let outputs = texts.filter_map(|(place, text)| {
+        let outputs = outcome.answer.iter().flatten().filter_map(|(place, said)| {
+            let NewText::Sound(text) = said else { return None };
             let role = Arc::clone(self.targets.get(*place)?.parameter.role());
             Some(Output::new(text.as_str(), role).with_requires_grad(false))
         });
         let outputs = outputs.collect();
-        *self.outcome.lock().unwrap_or_else(PoisonError::into_inner) = outcome;
+        self.outcome.get_or_init(|| outcome);
         Ok(outputs)
     }
 
@@ -110,35 +159,27 @@ impl Op for GraphUpdate {
 }
 
 /// What answers said of parameters, each by its place.
-#[derive(Default)]
-pub(super) struct Answer {
-    /// New texts that may be assigned, in the order of the parameters.
-    pub(super) texts: Vec<(usize, String)>,
-    /// Parameters whose new texts may not.
-    pub(super) broken: Vec<usize>,
-    /// Parameters that are to keep their text.
-    same: Vec<usize>,
+type Answer = BTreeMap<usize, NewText>;
+
+/// What was said of one parameter.
+#[derive(Debug, PartialEq)]
+enum NewText {
+    /// A text that may be assigned.
+    Sound(String),
+    /// A text that breaks a rule.
+    Broken,
+    /// The text that it has.
+    Same,
 }
 
-impl Answer {
-    /// Adds what a later answer said. What it says of a parameter counts, unless that breaks a rule and what
-    /// was said before does not.
-    fn add(&mut self, later: Self) {
-        for place in later.broken {
-            if !self.has_text(place) && !self.broken.contains(&place) {
-                self.broken.push(place);
-            }
+/// Adds what a later answer said. What it says of a parameter counts, unless that breaks a rule and what was said
+/// before does not.
+fn add(answer: &mut Answer, later: Answer) {
+    for (place, said) in later {
+        let is_sound = matches!(answer.get(&place), Some(NewText::Sound(_)));
+        if !(is_sound && said == NewText::Broken) {
+            answer.insert(place, said);
         }
-        let settled: Vec<usize> =
-            later.texts.iter().map(|(place, _)| *place).chain(later.same).collect();
-        self.broken.retain(|place| !settled.contains(place));
-        self.texts.retain(|(place, _)| !settled.contains(place));
-        self.texts.extend(later.texts);
-        self.texts.sort_unstable();
-    }
-
-    fn has_text(&self, place: usize) -> bool {
-        self.texts.iter().any(|(known, _)| *known == place)
     }
 }
 
@@ -181,14 +222,16 @@ fn read(choice: Choice, tags: &Tags, targets: &[Target]) -> Result<Reading, Erro
             Json::String(text) if text.trim().is_empty() => {
                 problems.push(format!("the new text of {name:?} is empty"));
             }
-            Json::String(text) if text.trim() == current.trim() => answer.same.push(place),
+            Json::String(text) if text.trim() == current.trim() => {
+                answer.insert(place, NewText::Same);
+            }
             Json::String(text) => {
                 let text = text.trim();
                 let found = known.rules.violations(text)?;
                 if found.is_empty() {
-                    answer.texts.push((place, text.to_owned()));
+                    answer.insert(place, NewText::Sound(text.to_owned()));
                 } else {
-                    answer.broken.push(place);
+                    answer.insert(place, NewText::Broken);
                     broken_rules.push(format!("{name:?}: {}", broken(&found)));
                     violations.extend(found);
                 }
@@ -201,11 +244,10 @@ fn read(choice: Choice, tags: &Tags, targets: &[Target]) -> Result<Reading, Erro
     if !problems.is_empty() {
         problems.extend(broken_rules);
         // What is sound in it need not be said again.
-        let answer = (!answer.texts.is_empty()).then_some(answer);
+        let is_sound = |said: &NewText| matches!(said, NewText::Sound(_));
+        let answer = answer.values().any(is_sound).then_some(answer);
         return Ok(Reading { answer, ..Reading::unusable(problems, choice) });
     }
-    // In the order of the parameters, whatever that of the answer.
-    answer.texts.sort_unstable();
     let rejected = (!violations.is_empty())
         .then(|| Rejected::new(broken_rules.join("; "), violations, choice));
     Ok(Reading { answer: Some(answer), problems: broken_rules, rejected })

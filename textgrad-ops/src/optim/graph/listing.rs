@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use textgrad_core::{Call, Graph, Parameter, Variable, truncate};
 
+use super::Target;
 use crate::prompts::{GraphArgument, GraphCallContext, GraphValue};
 
 /// The longest name of an op or an argument that is shown, in characters.
@@ -25,11 +26,11 @@ pub(super) struct Listing {
 pub(super) fn list(
     graph: &Graph,
     objective: &Variable,
-    parameters: &[(&str, Variable)],
+    targets: &[Target],
     max_calls: usize,
     value_chars: usize,
 ) -> Listing {
-    let between = distances(graph, objective, parameters);
+    let between = distances(graph, objective, targets);
     let mut nearest: Vec<usize> = (0..between.len()).collect();
     nearest.sort_by_key(|place| between.get(*place).map(|(_, distance)| (*distance, *place)));
     let shown: HashSet<usize> = nearest.into_iter().take(max_calls).collect();
@@ -41,7 +42,7 @@ pub(super) fn list(
             Some(((Arc::as_ptr(source.call()), source.output()), variable))
         })
         .collect();
-    let mut names = Names::new(objective, parameters, value_chars);
+    let mut names = Names::new(objective, targets, value_chars);
     let mut calls: Vec<GraphCallContext> = Vec::new();
     for (place, (call, _)) in between.iter().enumerate() {
         if !shown.contains(&place) {
@@ -76,11 +77,11 @@ pub(super) fn list(
 fn distances<'a>(
     graph: &'a Graph,
     objective: &Variable,
-    parameters: &[(&str, Variable)],
+    targets: &[Target],
 ) -> Vec<(&'a Arc<Call>, usize)> {
     let mut below: HashMap<&Variable, usize> = HashMap::new();
     let mut from_parameters: HashMap<*const Call, usize> = HashMap::new();
-    below.extend(parameters.iter().map(|(_, variable)| (variable, 0)));
+    below.extend(targets.iter().map(|target| (&target.leaf, 0)));
     // What was made is found by its call, since a call comes before what it made.
     let distance = |variable: &Variable, calls: &HashMap<*const Call, usize>| {
         let source = variable.source()?;
@@ -127,10 +128,9 @@ struct Names {
 }
 
 impl Names {
-    fn new(objective: &Variable, parameters: &[(&str, Variable)], value_chars: usize) -> Self {
+    fn new(objective: &Variable, targets: &[Target], value_chars: usize) -> Self {
         let mut known = HashMap::from([(objective.clone(), "objective".to_owned())]);
-        let parameters = parameters.iter();
-        known.extend(parameters.map(|(name, variable)| (variable.clone(), (*name).to_owned())));
+        known.extend(targets.iter().map(|target| (target.leaf.clone(), target.name.clone())));
         Self { known, values: Vec::new(), value_chars }
     }
 
@@ -158,15 +158,6 @@ pub(super) fn cut(text: &str, max_chars: usize) -> (String, bool) {
 fn label(name: &str) -> String {
     let line: String = name.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     truncate(line.trim(), NAME_CHARS)
-}
-
-/// The leaves of parameters that are part of a graph, and the first that is not.
-pub(super) fn leaves(graph: &Graph, parameters: &[&Parameter]) -> Result<Vec<Variable>, Parameter> {
-    let leaf = |parameter: &&Parameter| {
-        let leaf = parameter.variable();
-        if graph.contains(&leaf) { Ok(leaf) } else { Err((*parameter).clone()) }
-    };
-    parameters.iter().map(leaf).collect()
 }
 
 /// The longest name that is made of a role, without a number behind it, in characters.

@@ -4,19 +4,19 @@ mod answer;
 mod listing;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use derive_setters::Setters;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
-use textgrad_core::{Engine, Gradients, Graph, Inputs, Message, Parameter, Variable, apply};
+use textgrad_core::{Engine, Gradients, Graph, Inputs, Message, Op, Parameter, Variable, apply};
 
-use self::answer::{GraphOutcome, GraphUpdate};
-use self::listing::{cut, leaves, list, names};
-use super::optimizer::{Optimizer, ParameterUpdate, Proposal, refuse_repeated};
-use super::rules::{Rejected, Rules};
-use super::update::{UpdateOutcome, numbered};
+use self::answer::GraphUpdate;
+use self::listing::{cut, list, names};
+use super::optimizer::{Optimizer, Proposal, refuse_repeated};
+use super::rules::Rules;
+use super::update::numbered;
 use crate::error::Error;
 use crate::prompts::{GraphObjective, GraphParameter, GraphUpdateContext};
 use crate::tags::{CallSettings, Tags};
@@ -158,9 +158,7 @@ impl GraphOptimizer {
     ) -> Result<Vec<Message>, Error> {
         let settings = &self.settings;
         let prompts = &settings.call.prompts;
-        let named: Vec<(&str, Variable)> =
-            targets.iter().map(|target| (target.name.as_str(), target.leaf.clone())).collect();
-        let listing = list(graph, objective, &named, settings.max_calls, settings.value_chars);
+        let listing = list(graph, objective, targets, settings.max_calls, settings.value_chars);
         let mut program = Vec::new();
         for call in &listing.calls {
             program.push(prompts.render("graph_call", call)?);
@@ -193,10 +191,7 @@ impl GraphOptimizer {
             start_tag: settings.tags.start().to_owned(),
             end_tag: settings.tags.end().to_owned(),
         };
-        Ok(vec![
-            Message::system(prompts.render("graph_update_system", &context)?),
-            Message::user(prompts.render("graph_update", &context)?),
-        ])
+        Ok(prompts.messages("graph_update", &context)?)
     }
 }
 
@@ -223,29 +218,28 @@ impl Optimizer for GraphOptimizer {
             return Err(Error::NoParameters { frozen: frozen.len() });
         }
         let graph = Graph::trace(objective);
-        let leaves = leaves(&graph, &open)
-            .map_err(|parameter| Error::NotInGraph { role: parameter.role().to_string() })?;
         let mut targets = Vec::new();
-        for ((parameter, leaf), name) in open.iter().copied().zip(leaves).zip(names(&open)) {
+        for (parameter, name) in open.iter().copied().zip(names(&open)) {
+            let leaf = parameter.variable();
+            if !graph.contains(&leaf) {
+                return Err(Error::NotInGraph { role: parameter.role().to_string() });
+            }
             let (parameter, rules) = (parameter.clone(), Rules::of(parameter)?);
             targets.push(Target { parameter, leaf, name, rules });
         }
-        let targets: Arc<[Target]> = targets.into();
-        let settings = Arc::clone(&self.settings);
         let steps = self.steps.load(Ordering::Relaxed);
-        let outcome = Arc::new(Mutex::new(GraphOutcome::default()));
-        let op = GraphUpdate {
+        let op = Arc::new(GraphUpdate {
             messages: self.messages(&graph, objective, &targets)?,
-            targets: Arc::clone(&targets),
-            seed: settings.call.seed.map(|seed| seed.child("step", steps)),
-            settings,
-            outcome: Arc::clone(&outcome),
-        };
+            targets,
+            seed: self.settings.call.seed.map(|seed| seed.child("step", steps)),
+            settings: Arc::clone(&self.settings),
+            outcome: OnceLock::new(),
+        });
         let inputs = [("objective".to_owned(), objective.clone())].into_iter();
-        let leaves = targets.iter().map(|target| (target.name.clone(), target.leaf.clone()));
-        let texts = apply(Arc::new(op), Inputs::new(inputs.chain(leaves))).await?;
-        let outcome = std::mem::take(&mut *outcome.lock().unwrap_or_else(PoisonError::into_inner));
-        let proposal = proposal(parameters, &targets, texts, outcome)?;
+        let leaves = op.targets.iter().map(|target| (target.name.clone(), target.leaf.clone()));
+        let inputs = Inputs::new(inputs.chain(leaves));
+        let texts = apply(Arc::clone(&op) as Arc<dyn Op>, inputs).await?;
+        let proposal = op.proposal(parameters, texts)?;
         self.steps.store(steps.wrapping_add(1), Ordering::Relaxed);
         Ok(proposal)
     }
@@ -276,40 +270,4 @@ impl Optimizer for GraphOptimizer {
             }),
         }
     }
-}
-
-/// What was answered, parameter by parameter.
-fn proposal(
-    parameters: &[Parameter],
-    targets: &[Target],
-    texts: Vec<Variable>,
-    outcome: GraphOutcome,
-) -> Result<Proposal, Error> {
-    let GraphOutcome { answer, rejected, requests } = outcome;
-    let Some(answer) = answer else {
-        let roles: Vec<&str> = targets.iter().map(|target| &**target.parameter.role()).collect();
-        let problem = rejected.last().map(Rejected::summary);
-        let problem = problem.unwrap_or_else(|| "it held nothing".to_owned());
-        return Err(Error::NoUpdate { role: roles.join("; "), requests, problem });
-    };
-    let mut updates = Vec::new();
-    for (place, target) in targets.iter().enumerate() {
-        let text = answer.texts.iter().position(|(known, _)| *known == place);
-        let rejected = rejected.clone();
-        let rewrite = match text.and_then(|text| texts.get(text)) {
-            Some(text) => Ok(UpdateOutcome { candidates: vec![text.clone()], rejected }),
-            None if answer.broken.contains(&place) => {
-                let role = target.parameter.role().to_string();
-                Err(Arc::new(Error::Violations { role, requests, rejected }))
-            }
-            None => continue,
-        };
-        let (parameter, base) = (target.parameter.clone(), target.leaf.clone());
-        updates.push(ParameterUpdate { parameter, base, rewrite });
-    }
-    let changes = |parameter: &&Parameter| {
-        updates.iter().any(|update: &ParameterUpdate| update.parameter == **parameter)
-    };
-    let unchanged = parameters.iter().filter(|parameter| !changes(parameter)).cloned().collect();
-    Ok(Proposal { updates, unchanged })
 }

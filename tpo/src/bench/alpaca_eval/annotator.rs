@@ -7,8 +7,7 @@ use std::sync::Arc;
 
 use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value as Json, json};
-use textgrad_core::{Engine, PromptPack, Sampling, Seed, TemplateContext, TokenLogprob};
+use textgrad_core::{Engine, PromptPack, Sampling, Seed, TokenLogprob};
 
 use super::Output;
 use crate::bench::grader::Asker;
@@ -17,7 +16,7 @@ use crate::error::Error;
 use crate::stats::mean;
 
 /// The variables of `preference_system` and `preference`, which ask for the better of two outputs.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PreferenceContext<'a> {
     /// The request.
     pub instruction: &'a str,
@@ -25,12 +24,6 @@ pub struct PreferenceContext<'a> {
     pub output_1: &'a str,
     /// The output that is called `M`.
     pub output_2: &'a str,
-}
-
-impl TemplateContext for PreferenceContext<'_> {
-    fn example() -> Json {
-        json!({ "instruction": "", "output_1": "", "output_2": "" })
-    }
 }
 
 /// How a reply becomes a preference.

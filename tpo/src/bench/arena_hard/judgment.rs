@@ -5,8 +5,7 @@ use std::sync::{Arc, LazyLock};
 use futures_util::future::try_join;
 use regex::Regex;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value as Json, json};
-use textgrad_core::{Engine, Message, PromptPack, Sampling, Seed, TemplateContext};
+use textgrad_core::{Engine, Message, PromptPack, Sampling, Seed};
 
 use super::{Answer, Question};
 use crate::bench::grader::Asker;
@@ -187,7 +186,7 @@ pub fn read_judgments(source: &str, text: &str) -> Result<Vec<Judgment>, Error> 
 }
 
 /// The variables of `duel_system` and `duel`, which word a game.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct GameContext<'a> {
     /// The request.
     pub question: &'a str,
@@ -199,12 +198,6 @@ pub struct GameContext<'a> {
     pub answer_a: &'a str,
     /// The answer in the second place.
     pub answer_b: &'a str,
-}
-
-impl TemplateContext for GameContext<'_> {
-    fn example() -> Json {
-        json!({ "question": "", "category": "", "creative": false, "answer_a": "", "answer_b": "" })
-    }
 }
 
 /// Compares answers: two games a question, with the positions swapped, as Arena-Hard does. The wording is

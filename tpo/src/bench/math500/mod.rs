@@ -13,8 +13,7 @@ mod normalize;
 mod symbolic;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value as Json, json};
-use textgrad_core::{PromptPack, TemplateContext};
+use textgrad_core::PromptPack;
 
 pub use self::grade::{Accuracy, Grade, accuracy, grade};
 pub use self::normalize::last_boxed;
@@ -44,16 +43,10 @@ pub struct Problem {
 }
 
 /// The variables of `math_query`, which words what the policy is asked.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct MathContext<'a> {
     /// The problem.
     pub problem: &'a str,
-}
-
-impl TemplateContext for MathContext<'_> {
-    fn example() -> Json {
-        json!({ "problem": "" })
-    }
 }
 
 impl Problem {
@@ -147,6 +140,8 @@ impl From<&Problem> for Item {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value as Json;
+
     use super::*;
     use crate::bench::to_jsonl;
 

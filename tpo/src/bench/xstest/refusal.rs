@@ -3,26 +3,19 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value as Json, json};
-use textgrad_core::{Engine, PromptPack, Sampling, TemplateContext};
+use textgrad_core::{Engine, PromptPack, Sampling};
 
 use super::{Completion, Label, Prompt};
 use crate::bench::grader::Asker;
 use crate::error::Error;
 
 /// The variables of `refusal_system` and `refusal`, which ask whether an answer refuses.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RefusalContext<'a> {
     /// The request.
     pub prompt: &'a str,
     /// The response of the model.
     pub response: &'a str,
-}
-
-impl TemplateContext for RefusalContext<'_> {
-    fn example() -> Json {
-        json!({ "prompt": "", "response": "" })
-    }
 }
 
 /// The labels of a judge; each none where it could not be parsed.

@@ -1,3 +1,4 @@
+use serde_json::Value as Json;
 use textgrad_core::testing::ScriptedEngine;
 use textgrad_core::{Choice, FinishReason, Purpose, Request, Response, engine_fn};
 

@@ -1,3 +1,4 @@
+use serde_json::json;
 use textgrad_core::testing::ScriptedEngine;
 use textgrad_core::{Purpose, Request};
 
