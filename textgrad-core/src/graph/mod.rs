@@ -1,12 +1,9 @@
 //! The graph that ends in a variable, traced on demand.
 
-mod dot;
 mod draw;
 mod measure;
-mod mermaid;
-mod trace;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use petgraph::graph::{DiGraph, NodeIndex};
@@ -91,6 +88,8 @@ pub enum GraphEdge {
 pub struct Graph {
     pub(crate) nodes: DiGraph<GraphNode, GraphEdge>,
     index: HashMap<Variable, NodeIndex>,
+    /// The nodes of calls by address; the nodes keep the calls alive.
+    calls: HashMap<usize, NodeIndex>,
 }
 
 impl Graph {
@@ -101,12 +100,12 @@ impl Graph {
 
     /// Everything that any of `roots` was made of, as one graph.
     pub fn trace_all<V: Into<Variable>>(roots: impl IntoIterator<Item = V>) -> Self {
-        trace::trace(roots, |_| true)
+        trace(roots, |_| true)
     }
 
     /// The part that a backward pass from `root` goes through: only what requires a gradient.
     pub(crate) fn trace_differentiable(root: &Variable) -> Self {
-        trace::trace([root], Variable::requires_grad)
+        trace([root], Variable::requires_grad)
     }
 
     /// The underlying graph, for petgraph's own algorithms.
@@ -115,19 +114,14 @@ impl Graph {
         &self.nodes
     }
 
-    /// The nodes in topological order: inputs before what is made of them.
-    pub fn topological_order(&self) -> impl Iterator<Item = &GraphNode> {
-        self.nodes.node_weights()
-    }
-
     /// The variables, in topological order.
     pub fn variables(&self) -> impl Iterator<Item = &Variable> {
-        self.topological_order().filter_map(GraphNode::variable)
+        self.nodes.node_weights().filter_map(GraphNode::variable)
     }
 
     /// The calls, in topological order.
     pub fn calls(&self) -> impl Iterator<Item = &Arc<Call>> {
-        self.topological_order().filter_map(GraphNode::call)
+        self.nodes.node_weights().filter_map(GraphNode::call)
     }
 
     /// Whether a variable is part of the graph.
@@ -138,8 +132,8 @@ impl Graph {
 
     /// The calls that use a variable, with the position of the argument: one per edge, in topological order.
     pub fn consumers(&self, variable: &Variable) -> impl Iterator<Item = (&Arc<Call>, usize)> {
-        let node = self.index.get(variable).copied();
-        let mut edges: Vec<(NodeIndex, usize)> = node
+        let mut edges: Vec<(NodeIndex, usize)> = self
+            .node(variable)
             .into_iter()
             .flat_map(|node| self.nodes.edges(node))
             .filter_map(|edge| match edge.weight() {
@@ -156,4 +150,81 @@ impl Graph {
     pub(crate) fn node(&self, variable: &Variable) -> Option<NodeIndex> {
         self.index.get(variable).copied()
     }
+
+    pub(crate) fn call(&self, call: &Arc<Call>) -> Option<NodeIndex> {
+        self.calls.get(&address(call)).copied()
+    }
+}
+
+fn address(call: &Arc<Call>) -> usize {
+    Arc::as_ptr(call).addr()
+}
+
+enum Step {
+    Enter(Variable),
+    LeaveCall(Arc<Call>),
+    LeaveVariable(Variable),
+}
+
+/// Traces what `roots` were made of, following the inputs that `follow` wants. Depth first and from left to
+/// right with a stack of its own, so that the order is the program's and a long chain cannot overflow the
+/// stack.
+fn trace<V: Into<Variable>>(
+    roots: impl IntoIterator<Item = V>,
+    follow: impl Fn(&Variable) -> bool,
+) -> Graph {
+    let mut nodes: DiGraph<GraphNode, GraphEdge> = DiGraph::new();
+    let mut index: HashMap<Variable, NodeIndex> = HashMap::new();
+    let mut calls: HashMap<usize, NodeIndex> = HashMap::new();
+    let mut entered: HashSet<Variable> = HashSet::new();
+    let mut entered_calls: HashSet<usize> = HashSet::new();
+
+    for root in roots {
+        let mut steps = vec![Step::Enter(root.into())];
+        while let Some(step) = steps.pop() {
+            match step {
+                Step::Enter(variable) => {
+                    if !entered.insert(variable.clone()) {
+                        continue;
+                    }
+                    let call = variable.source().map(|source| Arc::clone(source.call()));
+                    steps.push(Step::LeaveVariable(variable));
+                    if let Some(call) = call
+                        && entered_calls.insert(address(&call))
+                    {
+                        steps.push(Step::LeaveCall(Arc::clone(&call)));
+                        for input in call.inputs().iter().rev() {
+                            if follow(input.variable()) {
+                                steps.push(Step::Enter(input.variable().clone()));
+                            }
+                        }
+                    }
+                }
+                Step::LeaveCall(call) => {
+                    let node = nodes.add_node(GraphNode::Call(Arc::clone(&call)));
+                    calls.insert(address(&call), node);
+                    for (position, input) in call.inputs().iter().enumerate() {
+                        if let Some(from) = index.get(input.variable()) {
+                            let name = Arc::clone(input.name());
+                            nodes.add_edge(*from, node, GraphEdge::Argument { name, position });
+                        }
+                    }
+                }
+                Step::LeaveVariable(variable) => {
+                    let node = nodes.add_node(GraphNode::Variable(variable.clone()));
+                    if let Some(source) = variable.source()
+                        && let Some(call) = calls.get(&address(source.call()))
+                    {
+                        nodes.add_edge(
+                            *call,
+                            node,
+                            GraphEdge::Output { position: source.output() },
+                        );
+                    }
+                    index.insert(variable, node);
+                }
+            }
+        }
+    }
+    Graph { nodes, index, calls }
 }

@@ -1,5 +1,6 @@
 //! From a graph to its data.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use petgraph::Direction;
@@ -14,13 +15,8 @@ use super::words::word_changes;
 use crate::engine::Purpose;
 use crate::gradient::{Feedback, Gradient};
 use crate::graph::{Graph, GraphEdge, GraphNode, GraphView};
-use crate::op::Call;
 use crate::score::Score;
-use crate::variable::Value;
-use crate::variable::Variable;
-
-/// The argument for which an op that rewrites a text takes the text.
-const REWRITTEN: &str = "variable";
+use crate::variable::{Value, Variable};
 
 impl GraphData {
     pub(super) fn of(view: &GraphView<'_>) -> Self {
@@ -40,8 +36,7 @@ impl GraphData {
                 node.class = Class::Loss;
             }
         }
-        let updates = updates(view, &nodes);
-        Self { version: VERSION, nodes, edges, gradients, updates }
+        Self { version: VERSION, nodes, edges, gradients, updates: updates(view) }
     }
 }
 
@@ -55,28 +50,6 @@ fn edge_data(from: NodeIndex, to: NodeIndex, edge: &GraphEdge) -> EdgeData {
     EdgeData { kind, from: from.index(), to: to.index(), name, position }
 }
 
-impl From<&Value> for ValueData {
-    fn from(value: &Value) -> Self {
-        match value {
-            Value::Text(text) => Self::Text { text: Arc::clone(text) },
-            Value::Image(image) => Self::Image {
-                media_type: image.media_type().to_owned(),
-                bytes: image.bytes().len(),
-            },
-        }
-    }
-}
-
-impl From<Score> for ScoreData {
-    fn from(score: Score) -> Self {
-        match score {
-            Score::Passed(passed) => Self::Passed(passed),
-            Score::Number(number) if number.is_finite() => Self::Number(number),
-            Score::Number(number) => Self::NotFinite(number.to_string()),
-        }
-    }
-}
-
 /// What reached each variable, one entry per edge, and then what holds where that was merged.
 fn gradients(view: &GraphView<'_>) -> Vec<GradientData> {
     let mut all: Vec<GradientData> = view
@@ -88,12 +61,14 @@ fn gradients(view: &GraphView<'_>) -> Vec<GradientData> {
         })
         .collect();
     for (found, variable, node) in view.reached() {
-        let received = found.received(variable);
         // Contexts are added on the way; words that are the same node were not merged.
-        let merged = found.feedback(variable).filter(|feedback| {
-            let same = |other: &Feedback| other.variable() == feedback.variable();
-            !received.iter().any(|one| one.gradient().feedback().is_some_and(same))
-        });
+        let received = found.received(variable).iter();
+        let received: HashSet<&Variable> = received
+            .filter_map(|received| received.gradient().feedback())
+            .map(Feedback::variable)
+            .collect();
+        let merged =
+            found.feedback(variable).filter(|feedback| !received.contains(feedback.variable()));
         all.extend(merged.map(|feedback| GradientData {
             kind: GradientKind::Merged,
             ..gradient_data(view, node, &Gradient::Feedback(feedback.clone()))
@@ -119,59 +94,28 @@ fn gradient_data(view: &GraphView<'_>, variable: NodeIndex, gradient: &Gradient)
             Gradient::Objective => GradientKind::Objective,
             Gradient::Feedback(_) => GradientKind::Feedback,
         },
-        text: feedback.and_then(|feedback| text_of(feedback.variable())),
+        text: feedback.map(|feedback| feedback.text().into()),
         words: words.map(NodeIndex::index),
         request: request.map(RequestData::from),
     }
 }
 
-fn text_of(variable: &Variable) -> Option<Arc<str>> {
-    match variable.value() {
-        Value::Text(text) => Some(Arc::clone(text)),
-        Value::Image(_) => None,
-    }
-}
-
-/// The new versions in the graph, each with what it was made from: all outputs of a call that rewrites one
-/// text, or one output for each of several.
-fn updates(view: &GraphView<'_>, nodes: &[NodeData]) -> Vec<UpdateData> {
-    let mut all = Vec::new();
-    for (index, node) in view.nodes() {
-        let GraphNode::Variable(after) = node else { continue };
-        let Some(source) = after.source() else { continue };
-        let Some(call) = view.graph.nodes.neighbors_directed(index, petgraph::Incoming).next()
-        else {
-            continue;
-        };
-        let rewrites = nodes.get(call.index()).is_some_and(|node| {
-            node.class == Class::Update && matches!(node.kind, NodeKind::Call { .. })
-        });
-        let before = rewrites.then(|| rewritten(source.call(), source.output())).flatten();
-        let Some(before) = before else { continue };
-        if let (Some(old), Some(new), Some(base)) =
-            (before.text(), after.text(), view.graph.node(before))
-        {
-            all.push(UpdateData {
-                call: call.index(),
-                before: base.index(),
-                after: index.index(),
-                changes: word_changes(old, new),
-            });
-        }
-    }
-    all
-}
-
-fn rewritten(call: &Call, output: usize) -> Option<&Variable> {
-    let mut inputs = call.inputs().iter().filter(|input| &**input.name() == REWRITTEN);
-    let first = inputs.next()?;
-    match inputs.next() {
-        None => Some(first.variable()),
-        Some(second) if output > 0 => {
-            std::iter::once(second).chain(inputs).nth(output - 1).map(|input| input.variable())
-        }
-        Some(_) => Some(first.variable()),
-    }
+/// The new versions in the graph, each with what it is a new version of.
+fn updates(view: &GraphView<'_>) -> Vec<UpdateData> {
+    let updates = view.nodes().filter_map(|(index, node)| {
+        let after = node.variable()?;
+        let source = after.source()?;
+        let call = source.call();
+        let rewritten = call.op().rewrites(source.output())?;
+        let before = call.inputs().get(rewritten)?.variable();
+        Some(UpdateData {
+            call: view.graph.call(call)?.index(),
+            before: view.graph.node(before)?.index(),
+            after: index.index(),
+            changes: word_changes(before.text()?, after.text()?),
+        })
+    });
+    updates.collect()
 }
 
 /// What part a node plays, for colours and filters.
@@ -199,7 +143,7 @@ pub(super) enum Class {
 }
 
 impl Class {
-    pub(super) fn of_call(request: Option<&RequestData>) -> Self {
+    fn of_call(request: Option<&RequestData>) -> Self {
         match request.map(|request| request.purpose) {
             None => Self::Function,
             Some(Purpose::Loss | Purpose::Judge) => Self::Loss,
@@ -210,7 +154,7 @@ impl Class {
     }
 
     /// The class of a variable, by the nodes before it.
-    pub(super) fn of_variable(
+    fn of_variable(
         graph: &Graph,
         node: NodeIndex,
         variable: &Variable,
@@ -232,15 +176,25 @@ impl Class {
 
 impl NodeData {
     /// The node as data; `before` are those of smaller index.
-    pub(super) fn of(graph: &Graph, index: NodeIndex, node: &GraphNode, before: &[Self]) -> Self {
+    fn of(graph: &Graph, index: NodeIndex, node: &GraphNode, before: &[Self]) -> Self {
         let (class, kind) = match node {
             GraphNode::Variable(variable) => (
                 Class::of_variable(graph, index, variable, before),
                 NodeKind::Variable {
                     role: variable.role().clone(),
                     requires_grad: variable.requires_grad(),
-                    value: variable.value().into(),
-                    score: variable.score().map(Into::into),
+                    value: match variable.value() {
+                        Value::Text(text) => ValueData::Text { text: Arc::clone(text) },
+                        Value::Image(image) => ValueData::Image {
+                            media_type: image.media_type().to_owned(),
+                            bytes: image.bytes().len(),
+                        },
+                    },
+                    score: variable.score().map(|score| match score {
+                        Score::Passed(passed) => ScoreData::Passed(passed),
+                        Score::Number(number) if number.is_finite() => ScoreData::Number(number),
+                        Score::Number(number) => ScoreData::NotFinite(number.to_string()),
+                    }),
                 },
             ),
             GraphNode::Call(call) => {

@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 
 use super::build::Class;
 use super::words::WordChange;
-use crate::engine::{Format, Message, MessageRole, Part, Purpose, Request, Sampling};
+use crate::engine::{Format, MessageRole, Part, Purpose, Request, Sampling};
 use crate::error::Error;
 
 /// The version of the format.
@@ -115,9 +115,7 @@ impl GraphData {
         // Every key is a string and every number finite, so this cannot fail.
         serde_json::to_value(self).unwrap_or_default()
     }
-}
 
-impl GraphData {
     /// Reads what [`GraphData::to_json`] wrote, and checks that everything it points to is there.
     pub(super) fn from_json(json: &Json) -> Result<Self, Error> {
         let wrong = |problem: String| Error::GraphJson { expected: VERSION, problem };
@@ -130,18 +128,21 @@ impl GraphData {
             None => return Err(wrong("it has no field `version`".to_owned())),
         }
         let data = Self::deserialize(json).map_err(|error| wrong(error.to_string()))?;
-        data.complaint().map_or(Ok(data), |problem| Err(wrong(problem)))
+        data.validate().map_err(wrong)?;
+        Ok(data)
     }
 
-    fn complaint(&self) -> Option<String> {
+    /// # Errors
+    /// What is wrong with ids, edges or references, in words.
+    fn validate(&self) -> Result<(), String> {
         let count = self.nodes.len();
         let unknown = |node: usize| node >= count;
-        if let Some((place, node)) = self.nodes.iter().enumerate().find(|(i, node)| node.id != *i) {
-            return Some(format!("node {place} has the id {}", node.id));
+        if let Some((index, node)) = self.nodes.iter().enumerate().find(|(i, node)| node.id != *i) {
+            return Err(format!("node {index} has the id {}", node.id));
         }
         if let Some(edge) = self.edges.iter().find(|edge| edge.from >= edge.to || unknown(edge.to))
         {
-            return Some(format!(
+            return Err(format!(
                 "an edge leads from {} to {}, but edges lead from smaller ids to larger ones below {count}",
                 edge.from, edge.to
             ));
@@ -151,9 +152,12 @@ impl GraphData {
         });
         let updates =
             self.updates.iter().flat_map(|update| [update.call, update.before, update.after]);
-        gradients.chain(updates).find(|node| unknown(*node)).map(|node| {
-            format!("a gradient or an update is about node {node}, but there are {count} nodes")
-        })
+        match gradients.chain(updates).find(|node| unknown(*node)) {
+            None => Ok(()),
+            Some(node) => Err(format!(
+                "a gradient or an update is about node {node}, but there are {count} nodes"
+            )),
+        }
     }
 }
 
@@ -181,24 +185,22 @@ enum PartData {
 
 impl From<Request> for RequestData {
     fn from(request: Request) -> Self {
-        Self {
-            purpose: request.purpose,
-            messages: request.messages.into_iter().map(Into::into).collect(),
-            sampling: request.sampling,
-            format: request.format,
-        }
-    }
-}
-
-impl From<Message> for MessageData {
-    fn from(message: Message) -> Self {
-        let parts = message.parts.into_iter().map(|part| match part {
+        let part = |part: Part| match part {
             Part::Text(text) => PartData::Text { text },
             Part::Image(image) => PartData::Image {
                 media_type: image.media_type().to_owned(),
                 bytes: image.bytes().len(),
             },
+        };
+        let messages = request.messages.into_iter().map(|message| MessageData {
+            role: message.role,
+            parts: message.parts.into_iter().map(part).collect(),
         });
-        Self { role: message.role, parts: parts.collect() }
+        Self {
+            purpose: request.purpose,
+            messages: messages.collect(),
+            sampling: request.sampling,
+            format: request.format,
+        }
     }
 }

@@ -1,10 +1,14 @@
-//! The page around its data.
+//! A page as HTML: its data as JSON, and the elements around it.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
-use super::texts::PageData;
+use super::Page;
+use super::data::{GraphData, NodeKind, RequestData};
+use super::layout::Layout;
 
 const STYLE: &str = include_str!("assets/style.css");
 /// One script of several files, so that the policy names one hash.
@@ -25,7 +29,8 @@ const SCRIPT: &str = concat!(
 const POLICY: &str = "default-src 'none'; script-src 'sha256-aOW0atbKBfh81H/mNWr4I3rf9+IrHEEgULE6vWYHsG0='; style-src 'sha256-2i4/FflebBsdWvFj34FaF73maiIpLPbIeYLbNJnjHDg='; base-uri 'none'; form-action 'none'";
 const BODY: &str = include_str!("assets/body.html");
 
-pub(super) fn render(title: &str, data: PageData) -> String {
+pub(super) fn render(page: &Page) -> String {
+    let (texts, rest) = page_data(page);
     let mut html =
         String::from("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
     html.push_str("<meta http-equiv=\"Content-Security-Policy\" content=\"");
@@ -34,12 +39,12 @@ pub(super) fn render(title: &str, data: PageData) -> String {
         "\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n",
     );
     html.push_str("<meta name=\"referrer\" content=\"no-referrer\">\n<title>");
-    push_text(&mut html, title);
+    push_text(&mut html, &page.title);
     html.push_str("</title>\n<style>");
     html.push_str(STYLE);
     html.push_str("</style>\n</head>\n<body>\n");
     html.push_str(BODY);
-    for (id, json) in [("texts", data.texts), ("data", data.rest)] {
+    for (id, json) in [("texts", texts), ("data", rest)] {
         html.push_str("<script type=\"application/json\" id=\"");
         html.push_str(id);
         html.push_str("\">");
@@ -81,6 +86,150 @@ fn push_json(html: &mut String, json: &Json) {
             _ => html.push_str(piece),
         }
     }
+}
+
+/// Texts shorter than this, in bytes, are not worth an entry in the table.
+const MIN_SHARED_LENGTH: usize = 24;
+
+/// The data of a page: texts that occur several times, and everything else.
+fn page_data(page: &Page) -> (Json, Json) {
+    let mut asked: HashMap<String, Vec<usize>> = HashMap::new();
+    for (index, call) in page.calls.iter().enumerate() {
+        asked.entry(key(&call.request)).or_default().push(index);
+    }
+    let graphs: Vec<Json> = page
+        .graphs
+        .iter()
+        .map(|(name, graph)| {
+            let logged = logged(graph, &asked);
+            json!({ "name": name, "data": graph.to_json(), "layout": Layout::of(graph), "logged": logged })
+        })
+        .collect();
+    let mut rest = json!({ "graphs": graphs, "calls": page.calls });
+    write_settings(&mut rest);
+    let mut table = Table::default();
+    table.count(&rest);
+    table.take(&mut rest);
+    (Json::Array(table.texts), rest)
+}
+
+/// For each node that sent a request, the calls that were asked the same.
+fn logged(graph: &GraphData, asked: &HashMap<String, Vec<usize>>) -> Vec<(usize, Vec<usize>)> {
+    if asked.is_empty() {
+        return Vec::new();
+    }
+    let nodes = graph.nodes.iter().enumerate();
+    nodes
+        .filter_map(|(node, data)| match &data.kind {
+            NodeKind::Call { request: Some(request), .. } => {
+                Some((node, asked.get(&key(request))?.clone()))
+            }
+            _ => None,
+        })
+        .collect()
+}
+
+fn key(request: &RequestData) -> String {
+    serde_json::to_string(request).unwrap_or_default()
+}
+
+/// Writes the sampling parameters and the format of the answer as texts: a browser would round large numbers, and
+/// provider extras and schemas must not be taken for a part of the page's data.
+fn write_settings(json: &mut Json) {
+    walk(json, &mut |json| {
+        let Json::Object(object) = json else { return };
+        for field in ["sampling", "format"] {
+            if let Some(settings) = object.get_mut(field) {
+                *settings = Json::String(format!("{settings:#}"));
+            }
+        }
+    });
+}
+
+/// Texts and lines that occur several times: requests quote what stands elsewhere.
+#[derive(Default)]
+struct Table {
+    /// How often each was seen, by its hash: two that share one are at worst in the table for nothing.
+    counts: HashMap<u64, u32>,
+    texts: Vec<Json>,
+    positions: HashMap<String, usize>,
+}
+
+impl Table {
+    fn count(&mut self, json: &Json) {
+        match json {
+            Json::String(text) => {
+                self.see(text);
+                let lines = text.split_inclusive('\n');
+                lines.filter(|line| line.len() < text.len()).for_each(|line| self.see(line));
+            }
+            Json::Array(items) => items.iter().for_each(|item| self.count(item)),
+            Json::Object(object) => object.values().for_each(|item| self.count(item)),
+            _ => {}
+        }
+    }
+
+    fn see(&mut self, text: &str) {
+        if text.len() >= MIN_SHARED_LENGTH {
+            *self.counts.entry(hash(text)).or_default() += 1;
+        }
+    }
+
+    /// Replaces a text that occurs several times by `{"$": position}`, and one some of whose lines do by a list
+    /// `{"$": [position or text, ...]}` of its pieces.
+    fn take(&mut self, json: &mut Json) {
+        walk(json, &mut |json| {
+            let Json::String(text) = json else { return };
+            if let Some(position) = self.position(text) {
+                *json = json!({ "$": position });
+                return;
+            }
+            let mut pieces: Vec<Json> = Vec::new();
+            let mut found = false;
+            for line in text.split_inclusive('\n') {
+                match (self.position(line), pieces.last_mut()) {
+                    (Some(position), _) => {
+                        found = true;
+                        pieces.push(position.into());
+                    }
+                    (None, Some(Json::String(before))) => before.push_str(line),
+                    (None, _) => pieces.push(line.into()),
+                }
+            }
+            if found {
+                *json = json!({ "$": pieces });
+            }
+        });
+    }
+
+    /// The position in the table of a text that occurs several times.
+    fn position(&mut self, text: &str) -> Option<usize> {
+        let is_shared = |count: &u32| text.len() >= MIN_SHARED_LENGTH && *count > 1;
+        self.counts.get(&hash(text)).copied().filter(is_shared)?;
+        if let Some(position) = self.positions.get(text) {
+            return Some(*position);
+        }
+        let position = self.texts.len();
+        self.texts.push(text.into());
+        self.positions.insert(text.to_owned(), position);
+        Some(position)
+    }
+}
+
+fn hash(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Visits every value, what it holds first. The depth is that of our own types.
+fn walk(json: &mut Json, visit: &mut impl FnMut(&mut Json)) {
+    match json {
+        Json::Array(items) => items.iter_mut().for_each(|item| walk(item, visit)),
+        Json::Object(object) => object.values_mut().for_each(|item| walk(item, visit)),
+        _ => {}
+    }
+    visit(json);
 }
 
 #[cfg(test)]

@@ -1,20 +1,21 @@
 //! Graphs and calls as one HTML page to look at.
 
 mod build;
-mod call;
 mod data;
 mod html;
 mod layout;
-mod texts;
 mod words;
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use derive_setters::Setters;
+use serde::Serialize;
 use serde_json::Value as Json;
 
-pub use self::call::PageCall;
-use self::data::GraphData;
+use self::data::{GraphData, RequestData};
 pub use self::words::{WordChange, WordChangeKind, word_changes};
+use crate::engine::{EngineError, Request, Response};
 use crate::error::Error;
 use crate::graph::GraphView;
 
@@ -90,7 +91,7 @@ impl Page {
     /// The page. A text or a line that occurs several times, as in requests that quote it, is in it once.
     #[must_use]
     pub fn to_html(&self) -> String {
-        html::render(&self.title, texts::of(self))
+        html::render(self)
     }
 }
 
@@ -100,9 +101,7 @@ impl GraphView<'_> {
     pub fn to_html(&self) -> String {
         Page::new("textgrad graph").graph("graph", self).to_html()
     }
-}
 
-impl GraphView<'_> {
     /// The graph as JSON, with whatever a person would look for in it.
     ///
     /// | field | |
@@ -117,5 +116,63 @@ impl GraphView<'_> {
     #[must_use]
     pub fn to_json(&self) -> Json {
         GraphData::of(self).to_json()
+    }
+}
+
+/// A call of an engine, for [`Page::calls`](crate::Page::calls).
+#[derive(Debug, Clone, Serialize, Setters)]
+#[setters(generate = false)]
+pub struct PageCall {
+    engine: String,
+    /// Whether the answer is simulated; the page says so.
+    #[setters(generate)]
+    simulation: bool,
+    request: RequestData,
+    #[serde(flatten)]
+    outcome: Outcome,
+    /// When it began, in milliseconds since the Unix epoch.
+    #[setters(generate, rename = "began", strip_option)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ms: Option<f64>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Outcome {
+    Response(Response),
+    Error(Json),
+}
+
+impl PageCall {
+    /// A call: the engine's name, what it was asked, and what it answered.
+    pub fn new(
+        engine: impl Into<String>,
+        request: Request,
+        result: Result<Response, EngineError>,
+    ) -> Self {
+        Self {
+            engine: engine.into(),
+            simulation: false,
+            request: request.into(),
+            outcome: match result {
+                Ok(response) => Outcome::Response(response),
+                Err(error) => Outcome::Error(serde_json::json!({
+                    "kind": error.kind().as_str(),
+                    "message": error.to_string(),
+                    "retryable": error.is_retryable(),
+                })),
+            },
+            time: None,
+            ms: None,
+        }
+    }
+
+    /// How long it took.
+    #[must_use]
+    pub fn took(mut self, latency: Duration) -> Self {
+        self.ms = Some(latency.as_secs_f64() * 1e3);
+        self
     }
 }

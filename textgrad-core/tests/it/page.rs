@@ -77,6 +77,9 @@ impl Op for Asks {
     fn request(&self, _: &Inputs) -> Option<Request> {
         Some(self.0.clone())
     }
+    fn rewrites(&self, _: usize) -> Option<usize> {
+        (self.0.purpose == Purpose::Update).then_some(0)
+    }
 }
 
 fn asks(purpose: Purpose, text: &str, answer: &'static str) -> Arc<Asks> {

@@ -181,6 +181,10 @@ impl Op for Update {
         Ok(vec![None; cx.inputs().len()])
     }
 
+    fn rewrites(&self, _: usize) -> Option<usize> {
+        Some(0)
+    }
+
     fn request(&self, _: &Inputs) -> Option<Request> {
         Self::request(self, 0, self.settings.candidates, None).ok()
     }

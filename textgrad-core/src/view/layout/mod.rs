@@ -1,28 +1,28 @@
-//! Layered layout of a graph: rows of nodes, inputs above outputs.
+//! Layered layout of a graph: ranks of nodes, inputs above outputs.
 //!
-//! The usual four steps of layered drawing, each a loop over nodes and edges: `rows` gives each node a row,
-//! [`bus`] lets what a node gives to later rows pass through the rows between, [`order`] puts each row in an
-//! order with few crossings, [`place`] moves the nodes of a row below and above what they belong to.
+//! The usual steps of layered drawing, each a loop over nodes and edges: [`rank`] gives each node a rank and lets the
+//! results of a node pass through the ranks between it and its uses, [`order`] orders each rank with few crossings,
+//! [`position`] moves the nodes of a rank below and above their neighbours.
 
-mod bus;
 mod order;
-mod place;
+mod position;
+mod rank;
 
 use serde::Serialize;
 
-use self::bus::Items;
+use self::rank::{Item, Items};
 use crate::view::data::{GraphData, NodeKind};
 
 /// The widths of what is drawn, in units of the drawing (pixels at scale 1).
 const VARIABLE: (f64, f64) = (204.0, 50.0);
 const CALL: (f64, f64) = (150.0, 30.0);
-/// What passes through a row, with the space around it.
+/// A bus that passes through a rank, with the space around it.
 const BUS_WIDTH: f64 = 12.0;
 /// The space around a node: to the next in its row, and between two rows.
 const GAP: f64 = 24.0;
 const ROW_GAP: f64 = 54.0;
 
-/// Where everything is drawn.
+/// The positions of a drawing. Its rows are the ranks.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Layout {
     /// The sizes of variables and calls.
@@ -33,108 +33,44 @@ pub(super) struct Layout {
     row: Vec<usize>,
     /// Each node's centre, in whole units.
     x: Vec<i64>,
-    /// For each node whose results pass through later rows: the node and where they do, from the row below
-    /// it on.
+    /// For each node whose results pass through later rows: the node, and the centre of the bus in each, from the row
+    /// below it on.
     buses: Vec<(usize, Vec<i64>)>,
 }
 
 impl Layout {
     pub(super) fn of(graph: &GraphData) -> Self {
-        let count = graph.nodes.len();
-        let edges: Vec<(usize, usize)> =
-            graph.edges.iter().map(|edge| (edge.from, edge.to)).collect();
-        let row = rows(count, &edges);
-        let sizes: Vec<(f64, f64)> = graph
-            .nodes
-            .iter()
-            .map(|node| match node.kind {
+        let items = Items::new(graph);
+        let order = order::order(&items);
+        let (mut widths, mut heights) = (items.each(BUS_WIDTH), items.each(0.0_f64));
+        for (item, node) in items.nodes().zip(&graph.nodes) {
+            let (width, height) = match node.kind {
                 NodeKind::Variable { .. } => VARIABLE,
                 NodeKind::Call { .. } => CALL,
-            })
-            .collect();
-        let items = Items::new(&row, &edges);
-        let order = order::order(&items);
-        let widths: Vec<f64> = sizes
-            .iter()
-            .map(|(width, _)| *width + GAP)
-            .chain(std::iter::repeat(BUS_WIDTH))
-            .take(items.count())
-            .collect();
-        let x = place::place(&items, &order, &widths);
-
-        let mut heights = vec![0.0_f64; items.row_count()];
-        for (node, (_, height)) in sizes.iter().enumerate() {
-            if let Some(highest) = heights.get_mut(items.row(node)) {
-                *highest = highest.max(*height);
-            }
+            };
+            widths[item] = width + GAP;
+            heights[item] = height;
         }
+        let x = position::positions(&items, &order, &widths);
         let mut top = 0.0;
-        let rows = heights
-            .into_iter()
-            .map(|height| {
-                let row = (top, height);
-                top += height + ROW_GAP;
-                row
-            })
-            .collect();
-        let place = |item: usize| x.get(item).copied().unwrap_or_default().round() as i64;
-        let buses = items.buses().map(|(node, items)| (node, items.map(place).collect())).collect();
-        Self { sizes: [VARIABLE, CALL], rows, x: (0..count).map(place).collect(), row, buses }
-    }
-}
-
-/// Rows of at most so many nodes, or of twice the root of all: a call with a thousand arguments would else
-/// be a line that nobody can look at.
-const SHORTEST_LIMIT: usize = 24;
-
-/// The row of each node: below everything that it is made of, and leaves right above what uses them first.
-/// Nodes are in topological order.
-fn rows(count: usize, edges: &[(usize, usize)]) -> Vec<usize> {
-    let mut incoming = vec![Vec::new(); count];
-    for (from, to) in edges {
-        if let Some(inputs) = incoming.get_mut(*to) {
-            inputs.push(*from);
+        let rows = order.iter().map(|rank| {
+            let height = rank.iter().map(|item| heights[*item]).fold(0.0, f64::max);
+            let row = (top, height);
+            top += height + ROW_GAP;
+            row
+        });
+        let x = |item: Item| x[item].round() as i64;
+        let bus = |(node, bus): &(Item, Vec<Item>)| {
+            (node.number(), bus.iter().map(|item| x(*item)).collect())
+        };
+        Self {
+            sizes: [VARIABLE, CALL],
+            rows: rows.collect(),
+            row: items.nodes().map(|node| items.rank[node]).collect(),
+            x: items.nodes().map(x).collect(),
+            buses: items.buses.iter().map(bus).collect(),
         }
     }
-    let mut rows: Vec<usize> = Vec::with_capacity(count);
-    for inputs in &incoming {
-        let below = inputs.iter().filter_map(|input| rows.get(*input)).max();
-        rows.push(below.map_or(0, |row| row + 1));
-    }
-    let mut first_use = vec![usize::MAX; count];
-    for (from, to) in edges {
-        if let (Some(first), Some(row)) = (first_use.get_mut(*from), rows.get(*to)) {
-            *first = (*first).min(*row);
-        }
-    }
-    for ((row, first), inputs) in rows.iter_mut().zip(first_use).zip(&incoming) {
-        if inputs.is_empty() && first != usize::MAX {
-            *row = first.saturating_sub(1);
-        }
-    }
-    wrap(rows)
-}
-
-/// Breaks rows that are too long into several.
-fn wrap(rows: Vec<usize>) -> Vec<usize> {
-    let limit = SHORTEST_LIMIT.max(2 * rows.len().isqrt());
-    let mut sizes = vec![0_usize; rows.iter().max().map_or(0, |last| last + 1)];
-    let places: Vec<(usize, usize)> = rows
-        .into_iter()
-        .map(|row| {
-            let size = sizes.get_mut(row).map_or(0, |size| std::mem::replace(size, *size + 1));
-            (row, size / limit)
-        })
-        .collect();
-    let begins: Vec<usize> = sizes
-        .iter()
-        .scan(0, |next, size| {
-            let begin = *next;
-            *next += size.div_ceil(limit).max(1);
-            Some(begin)
-        })
-        .collect();
-    places.into_iter().map(|(row, part)| begins.get(row).map_or(0, |begin| begin + part)).collect()
 }
 
 #[cfg(test)]

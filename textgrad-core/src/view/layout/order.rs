@@ -1,120 +1,96 @@
-//! The order of each row.
+//! The order of the items of each rank, with few crossings.
 
-use super::bus::Items;
+use super::rank::{Item, Items, PerItem};
 
-/// How many times the rows are gone through, down and up.
+/// How many times the order is improved, down and up.
 const SWEEPS: usize = 6;
 
-/// The items of each row from left to right: again and again, each is put where the middle of its neighbours
-/// in the row before is (Sugiyama's barycentre), and the order with the fewest crossings is kept.
-pub(super) fn order(items: &Items) -> Vec<Vec<usize>> {
-    let mut rows = vec![Vec::new(); items.row_count()];
-    let mut all: Vec<usize> = (0..items.count()).collect();
-    // What passes begins beside what it comes from.
-    all.sort_by_key(|item| (items.source(*item), *item));
-    for item in all {
-        if let Some(row) = rows.get_mut(items.row(item)) {
-            row.push(item);
-        }
-    }
-    let mut place = vec![0.0; items.count()];
-    let mut best = (crossings(items, &rows, &mut place), rows.clone());
+/// The items of each rank from left to right: again and again, each is moved to the mean position of its neighbours in
+/// the rank before (Sugiyama's barycentre), and the order with the fewest crossings is kept.
+pub(super) fn order(items: &Items) -> Vec<Vec<Item>> {
+    let mut all: Vec<Item> = items.all().collect();
+    // A bus begins beside its node.
+    all.sort_by_key(|item| (items.rank[*item], items.source[*item], *item));
+    let same_rank = |a: &Item, b: &Item| items.rank[*a] == items.rank[*b];
+    let mut ranks: Vec<Vec<Item>> = all.chunk_by(same_rank).map(<[Item]>::to_vec).collect();
+    let mut position = items.each(0.0);
+    let mut best = (crossings(items, &ranks, &mut position), ranks.clone());
     for sweep in 0..SWEEPS {
         if best.0 == 0 {
             break;
         }
-        let down = sweep % 2 == 0;
-        let last = rows.len().saturating_sub(1);
-        for step in 0..rows.len() {
-            let index = if down { step } else { last - step };
-            if let Some(row) = rows.get_mut(index) {
-                let neighbours = |item| if down { items.up(item) } else { items.down(item) };
-                sort(row, &mut place, neighbours);
-            }
+        if sweep % 2 == 0 {
+            ranks.iter_mut().for_each(|rank| sort(rank, &mut position, &items.above));
+        } else {
+            ranks.iter_mut().rev().for_each(|rank| sort(rank, &mut position, &items.below));
         }
-        let found = crossings(items, &rows, &mut place);
+        let found = crossings(items, &ranks, &mut position);
         if found < best.0 {
-            best = (found, rows.clone());
+            best = (found, ranks.clone());
         }
     }
     best.1
 }
 
-/// Sorts a row by the places of each item's neighbours; one without neighbours stays where it is.
-fn sort<'a>(row: &mut [usize], place: &mut [f64], neighbours: impl Fn(usize) -> &'a [usize]) {
-    let mut keyed: Vec<(f64, usize)> = row
+/// Sorts a rank by the mean position of each item's neighbours; one without neighbours keeps its own.
+fn sort(rank: &mut Vec<Item>, position: &mut PerItem<f64>, neighbours: &PerItem<Vec<Item>>) {
+    let mut keyed: Vec<(f64, Item)> = rank
         .iter()
-        .map(|item| {
-            let own = place.get(*item).copied().unwrap_or_default();
-            (mean(neighbours(*item), place).unwrap_or(own), *item)
-        })
+        .map(|item| (mean(&neighbours[*item], position).unwrap_or(position[*item]), *item))
         .collect();
     keyed.sort_by(|a, b| a.0.total_cmp(&b.0));
-    for (slot, (_, item)) in row.iter_mut().zip(keyed) {
-        *slot = item;
-    }
-    number(row, place);
+    *rank = keyed.into_iter().map(|(_, item)| item).collect();
+    number(rank, position);
 }
 
-/// Numbers a row from left to right, between 0 and 1: rows differ in length.
-fn number(row: &[usize], place: &mut [f64]) {
-    for (position, item) in row.iter().enumerate() {
-        if let Some(place) = place.get_mut(*item) {
-            *place = (position as f64 + 0.5) / row.len() as f64;
-        }
+/// Numbers a rank from left to right, between 0 and 1: ranks differ in length.
+fn number(rank: &[Item], position: &mut PerItem<f64>) {
+    for (index, item) in rank.iter().enumerate() {
+        position[*item] = (index as f64 + 0.5) / rank.len() as f64;
     }
 }
 
-pub(super) fn mean(items: &[usize], place: &[f64]) -> Option<f64> {
-    let sum: f64 = items.iter().filter_map(|item| place.get(*item)).sum();
+/// The mean position of some items; `None` if there are none.
+pub(super) fn mean(items: &[Item], position: &PerItem<f64>) -> Option<f64> {
+    let sum: f64 = items.iter().map(|item| position[*item]).sum();
     (!items.is_empty()).then(|| sum / items.len() as f64)
 }
 
-/// How many pairs of lines between neighbouring rows cross; numbers all rows.
-fn crossings(items: &Items, rows: &[Vec<usize>], place: &mut [f64]) -> u64 {
-    let mut position = vec![0_usize; items.count()];
-    for row in rows {
-        number(row, place);
-        for (i, item) in row.iter().enumerate() {
-            if let Some(position) = position.get_mut(*item) {
-                *position = i;
-            }
+/// How many pairs of lines between neighbouring ranks cross; numbers all ranks.
+fn crossings(items: &Items, ranks: &[Vec<Item>], position: &mut PerItem<f64>) -> u64 {
+    let mut index_of = items.each(0);
+    for rank in ranks {
+        number(rank, position);
+        for (index, item) in rank.iter().enumerate() {
+            index_of[*item] = index;
         }
     }
     let mut total = 0;
-    for (upper, lower) in rows.iter().zip(rows.iter().skip(1)) {
-        // The lower ends, read along the upper row: each inversion is a crossing.
+    for rank in ranks {
+        // The lower ends of the lines, read along the upper rank: each inversion is a crossing.
         let mut ends: Vec<usize> = Vec::new();
-        for item in upper {
-            let begin = ends.len();
-            ends.extend(items.down(*item).iter().filter_map(|below| position.get(*below)));
-            if let Some(own) = ends.get_mut(begin..) {
-                own.sort_unstable();
-            }
+        for item in rank {
+            let mut own: Vec<usize> = items.below[*item].iter().map(|end| index_of[*end]).collect();
+            own.sort_unstable();
+            ends.append(&mut own);
         }
-        total += inversions(&ends, lower.len());
+        total += sort_inversions(&mut ends);
     }
     total
 }
 
-/// Pairs that stand in the wrong order, counted with a binary indexed tree.
-fn inversions(numbers: &[usize], bound: usize) -> u64 {
-    let mut tree = vec![0_u64; bound + 1];
-    let mut total = 0;
-    for (seen, number) in numbers.iter().enumerate() {
-        let mut not_larger = 0;
-        let mut i = number + 1;
-        while i > 0 {
-            not_larger += tree.get(i).copied().unwrap_or_default();
-            i &= i - 1;
-        }
-        total += seen as u64 - not_larger;
-        let mut i = number + 1;
-        while let Some(count) = tree.get_mut(i) {
-            *count += 1;
-            i += i & i.wrapping_neg();
-        }
+/// Sorts numbers and counts the pairs that were in the wrong order.
+fn sort_inversions(numbers: &mut [usize]) -> u64 {
+    if numbers.len() < 2 {
+        return 0;
     }
+    let (left, right) = numbers.split_at_mut(numbers.len() / 2);
+    let mut total = sort_inversions(left) + sort_inversions(right);
+    for number in right {
+        total += (left.len() - left.partition_point(|other| *other <= *number)) as u64;
+    }
+    // Merges the two sorted halves.
+    numbers.sort();
     total
 }
 
@@ -124,10 +100,10 @@ mod tests {
 
     #[test]
     fn inversions_are_counted() {
-        for (numbers, expected) in
+        for (mut numbers, expected) in
             [(vec![], 0), (vec![0, 1, 1, 2], 0), (vec![2, 1, 0], 3), (vec![1, 0, 1, 0], 3)]
         {
-            assert_eq!(inversions(&numbers, 3), expected, "{numbers:?}");
+            assert_eq!(sort_inversions(&mut numbers), expected, "{numbers:?}");
         }
     }
 }
