@@ -27,8 +27,8 @@ pub enum WordChangeKind {
     Added,
 }
 
-/// The runs that lead from one text to another, in order; of a place where something went and something came,
-/// what went is first. Words are compared, of very long texts that share little only lines.
+/// The runs that lead from one text to another, in order; where characters were both removed and
+/// added, the removed ones are first. Words are compared, of very long texts that share little only lines.
 ///
 /// # Examples
 /// ```

@@ -259,7 +259,7 @@ fn what_is_missing_is_nothing_where_that_is_allowed() {
 }
 
 #[test]
-fn a_section_can_not_be_closed_from_inside() {
+fn a_section_cannot_be_closed_from_inside() {
     for text in HOSTILE {
         for name in ["QUERY", "NAME", "SEP"] {
             let section = section(name, text);

@@ -71,7 +71,7 @@ async fn both_ways_say_the_same() {
 }
 
 #[tokio::test]
-async fn what_a_server_can_not_tell_is_an_error_that_names_the_answer() {
+async fn what_a_server_cannot_tell_is_an_error_that_names_the_answer() {
     for (style, words) in [
         (
             EchoStyle::Ignored,

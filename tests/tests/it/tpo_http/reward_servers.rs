@@ -106,7 +106,7 @@ async fn a_conversation_is_scored_as_one() {
 }
 
 #[tokio::test]
-async fn an_activation_that_can_not_be_switched_off_gives_other_scores() {
+async fn an_activation_that_cannot_be_switched_off_gives_other_scores() {
     let server = serving(RewardServer::Vllm0_10).start().await.unwrap();
     let reward = reward(&server, RewardApi::VllmClassifyText(template())).build().unwrap();
     let scores = scored(&reward, &answers()).await.unwrap();
@@ -145,7 +145,7 @@ async fn what_may_pass_is_tried_again() {
 }
 
 #[tokio::test]
-async fn scores_that_can_not_be_used_are_final_and_name_the_answer() {
+async fn scores_that_cannot_be_used_are_final_and_name_the_answer() {
     for (api, kind) in all() {
         for rule in ["null-score", "string-score", "two-labels", "fewer-scores"] {
             if kind == RewardServer::Nim && rule == "two-labels" {

@@ -116,7 +116,7 @@ async fn judges_whose_comparisons_tell_nothing() {
 }
 
 #[tokio::test]
-async fn judges_whose_replies_can_not_be_read() {
+async fn judges_whose_replies_cannot_be_read() {
     let unreadable = |prompt: &str| match prompt.contains("It is.") {
         true => "I would rather not say.".to_owned(),
         false => graded(prompt, 8, 3),

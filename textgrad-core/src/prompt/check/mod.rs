@@ -1,7 +1,7 @@
 //! Checking a template against the variables that it will be given.
 //!
 //! Handlebars finds a missing variable only when it is rendered, and `{{#if missing}}` not even then. So the
-//! parsed template is walked once, with examples of the variables in place of their values.
+//! parsed template is walked once, with examples of the variables instead of their values.
 
 mod depth;
 mod scope;
@@ -53,12 +53,12 @@ pub(super) struct Checker<'a> {
 
 /// Where in which file.
 #[derive(Clone, Copy)]
-struct Place<'a> {
+struct Location<'a> {
     known: &'a Known,
     line: usize,
 }
 
-impl Place<'_> {
+impl Location<'_> {
     fn unsupported(self, reason: impl Into<String>) -> PromptError {
         PromptError::Unsupported {
             file: self.known.origin.clone(),
@@ -108,49 +108,49 @@ impl<'a> Walk<'a, '_> {
         scope: &Scope<'a>,
     ) -> Result<(), PromptError> {
         for (index, element) in template.elements.iter().enumerate() {
-            // `{{else if}}` is parsed into a template of one block, without a place of its own.
+            // `{{else if}}` is parsed into a template of one block, without a location of its own.
             let mapping = template.mapping.get(index);
-            let place = Place { known: self.known, line: mapping.map_or(line, |at| at.0) };
+            let location = Location { known: self.known, line: mapping.map_or(line, |at| at.0) };
             self.visited.set(self.visited.get() + 1);
-            self.check_bounds(place)?;
+            self.check_bounds(location)?;
             match element {
                 TemplateElement::RawString(_) | TemplateElement::Comment(_) => {}
                 TemplateElement::Expression(helper) | TemplateElement::HtmlExpression(helper) => {
                     let name = name_of(&helper.name);
                     if helper.params.is_empty() && helper.hash.is_empty() && !is_helper(name) {
-                        scalar(&helper.name, place, scope)?;
+                        scalar(&helper.name, location, scope)?;
                     } else {
-                        call(helper, place, scope)?;
+                        call(helper, location, scope)?;
                     }
                 }
                 TemplateElement::HelperBlock(_)
                     if mapping.is_some_and(|at| is_raw(self.known, at)) =>
                 {
-                    return Err(place.unsupported(
+                    return Err(location.unsupported(
                         "raw blocks cannot be used; write \\{{ for braces that are text",
                     ));
                 }
-                TemplateElement::HelperBlock(helper) => self.block(helper, place, scope)?,
+                TemplateElement::HelperBlock(helper) => self.block(helper, location, scope)?,
                 TemplateElement::PartialExpression(partial) => {
-                    self.partial(partial, place, scope)?;
+                    self.partial(partial, location, scope)?;
                 }
                 TemplateElement::PartialBlock(_) => {
-                    return Err(place.unsupported("partials have no content; write {{> name}}"));
+                    return Err(location.unsupported("partials have no content; write {{> name}}"));
                 }
-                _ => return Err(place.unsupported("decorators cannot be used in a prompt pack")),
+                _ => return Err(location.unsupported("decorators cannot be used in a prompt pack")),
             }
         }
         Ok(())
     }
 
-    fn check_bounds(&self, place: Place<'a>) -> Result<(), PromptError> {
+    fn check_bounds(&self, location: Location<'a>) -> Result<(), PromptError> {
         for (got, most, what) in [
             (self.visited.get(), MAX_ELEMENTS, "elements, those of partials included"),
             (self.depth, MAX_DEPTH, "levels of blocks and partials"),
             (self.loops, MAX_LOOPS, "{{#each}} within each other"),
         ] {
             if got > most {
-                return Err(place.unsupported(format!("expected at most {most} {what}")));
+                return Err(location.unsupported(format!("expected at most {most} {what}")));
             }
         }
         Ok(())
@@ -159,30 +159,32 @@ impl<'a> Walk<'a, '_> {
     fn block(
         &self,
         helper: &'a HelperTemplate,
-        place: Place<'a>,
+        location: Location<'a>,
         scope: &Scope<'a>,
     ) -> Result<(), PromptError> {
         let name = name_of(&helper.name);
         if !BLOCKS.contains(&name) {
-            return Err(place.unsupported(format!(
+            return Err(location.unsupported(format!(
                 "unknown block {{{{#{name}}}}}; known: {}",
                 BLOCKS.join(", ")
             )));
         }
         let [parameter] = helper.params.as_slice() else {
-            return Err(place.unsupported(format!(
+            return Err(location.unsupported(format!(
                 "expected {{{{#{name} value}}}}, got {} argument(s)",
                 helper.params.len()
             )));
         };
         let conditional = ["if", "unless"].contains(&name);
         if !helper.hash.keys().all(|key| conditional && key == "includeZero") {
-            return Err(place.unsupported(format!("{{{{#{name}}}}} takes no such named argument")));
+            return Err(
+                location.unsupported(format!("{{{{#{name}}}}} takes no such named argument"))
+            );
         }
         for value in helper.hash.values() {
-            resolve(value, place, scope)?;
+            resolve(value, location, scope)?;
         }
-        let value = resolve(parameter, place, scope)?;
+        let value = resolve(parameter, location, scope)?;
         let mut inner = match (name, value) {
             ("each", Json::Array(items)) => {
                 scope.clone().counting(items.first().unwrap_or(&Json::Null))
@@ -192,7 +194,7 @@ impl<'a> Walk<'a, '_> {
             _ => {
                 let kind = if name == "each" { "a list" } else { "an object" };
                 let written = name_of(parameter);
-                return Err(place.unsupported(format!(
+                return Err(location.unsupported(format!(
                     "{{{{#{name}}}}} needs {kind}, but {written:?} is {}",
                     kind_of(value)
                 )));
@@ -210,18 +212,18 @@ impl<'a> Walk<'a, '_> {
             }
             _ => {
                 return Err(
-                    place.unsupported(format!("{{{{#{name}}}}} has no such block parameters"))
+                    location.unsupported(format!("{{{{#{name}}}}} has no such block parameters"))
                 );
             }
         }
         let mut body = self.clone();
         body.depth += 1;
         if let Some(inverse) = &helper.inverse {
-            body.template(inverse, place.line, scope)?;
+            body.template(inverse, location.line, scope)?;
         }
         body.loops += usize::from(name == "each");
         if let Some(template) = &helper.template {
-            body.template(template, place.line, &inner)?;
+            body.template(template, location.line, &inner)?;
         }
         Ok(())
     }
@@ -229,21 +231,22 @@ impl<'a> Walk<'a, '_> {
     fn partial(
         &self,
         partial: &'a DecoratorTemplate,
-        place: Place<'a>,
+        location: Location<'a>,
         scope: &Scope<'a>,
     ) -> Result<(), PromptError> {
         let name = name_of(&partial.name);
         let Some((name, known)) = self.templates.get_key_value(name) else {
             let known: Vec<&str> = self.templates.keys().map(String::as_str).collect();
-            return Err(
-                place.unsupported(format!("unknown partial {name:?}; known: {}", known.join(", ")))
-            );
+            return Err(location
+                .unsupported(format!("unknown partial {name:?}; known: {}", known.join(", "))));
         };
         if !partial.params.is_empty() || !partial.hash.is_empty() {
-            return Err(place.unsupported("a partial takes no arguments: it sees what is in sight"));
+            return Err(
+                location.unsupported("a partial takes no arguments: it sees what is in sight")
+            );
         }
         if self.included.contains(&name.as_str()) {
-            return Err(place.unsupported(format!("partial {name:?} includes itself")));
+            return Err(location.unsupported(format!("partial {name:?} includes itself")));
         }
         let mut walk = self.clone();
         walk.included.push(name);
@@ -256,14 +259,14 @@ impl<'a> Walk<'a, '_> {
 /// A call of a helper that is no block.
 fn call<'a>(
     helper: &'a HelperTemplate,
-    place: Place<'a>,
+    location: Location<'a>,
     scope: &Scope<'a>,
 ) -> Result<(), PromptError> {
     let name = name_of(&helper.name);
     let got = helper.params.len();
     let Some((_, expected)) = HELPERS.iter().find(|(known, _)| *known == name) else {
         let known: Vec<&str> = HELPERS.iter().map(|(known, _)| *known).collect();
-        return Err(place.unsupported(match name {
+        return Err(location.unsupported(match name {
             _ if BLOCKS.contains(&name) => {
                 format!("{name} is a block: {{{{#{name} value}}}} ... {{{{/{name}}}}}")
             }
@@ -278,15 +281,15 @@ fn call<'a>(
             _ => format!("{name} value value"),
         };
         let named = helper.hash.len();
-        return Err(place.unsupported(format!(
+        return Err(location.unsupported(format!(
             "expected {{{{{usage}}}}}, got {got} argument(s) and {named} named one(s); a variable of this name is {{{{this.{name}}}}}"
         )));
     }
     for parameter in &helper.params {
         if name == "section" {
-            scalar(parameter, place, scope)?;
+            scalar(parameter, location, scope)?;
         } else {
-            resolve(parameter, place, scope)?;
+            resolve(parameter, location, scope)?;
         }
     }
     Ok(())
@@ -295,10 +298,10 @@ fn call<'a>(
 /// A parameter that is written into the prompt.
 fn scalar<'a>(
     parameter: &'a Parameter,
-    place: Place<'a>,
+    location: Location<'a>,
     scope: &Scope<'a>,
 ) -> Result<(), PromptError> {
-    let value = resolve(parameter, place, scope)?;
+    let value = resolve(parameter, location, scope)?;
     let use_instead = match value {
         Json::Array(_) => "use {{#each}}".to_owned(),
         Json::Object(fields) => {
@@ -308,25 +311,27 @@ fn scalar<'a>(
         _ => return Ok(()),
     };
     let (written, kind) = (name_of(parameter), kind_of(value));
-    Err(place.unsupported(format!("expected a text, but {written:?} is {kind}; {use_instead}")))
+    Err(location.unsupported(format!("expected a text, but {written:?} is {kind}; {use_instead}")))
 }
 
 /// An example of what a parameter stands for.
 fn resolve<'a>(
     parameter: &'a Parameter,
-    place: Place<'a>,
+    location: Location<'a>,
     scope: &Scope<'a>,
 ) -> Result<&'a Json, PromptError> {
     match parameter {
         Parameter::Literal(value) => Ok(value),
-        Parameter::Name(name) => scope.lookup(name, place),
-        Parameter::Path(Path::Local((level, name, raw))) => scope.local(*level, name, raw, place),
-        Parameter::Path(Path::Relative((_, raw))) => scope.lookup(raw, place),
+        Parameter::Name(name) => scope.lookup(name, location),
+        Parameter::Path(Path::Local((level, name, raw))) => {
+            scope.local(*level, name, raw, location)
+        }
+        Parameter::Path(Path::Relative((_, raw))) => scope.lookup(raw, location),
         Parameter::Subexpression(inner) => match inner.as_element() {
-            TemplateElement::Expression(helper) => call(helper, place, scope).map(|()| &SCALAR),
-            _ => Err(place.unsupported("this kind of subexpression cannot be used")),
+            TemplateElement::Expression(helper) => call(helper, location, scope).map(|()| &SCALAR),
+            _ => Err(location.unsupported("this kind of subexpression cannot be used")),
         },
-        _ => Err(place.unsupported("this kind of parameter cannot be used")),
+        _ => Err(location.unsupported("this kind of parameter cannot be used")),
     }
 }
 

@@ -1,8 +1,8 @@
-//! The variables in sight of a place in a template.
+//! The variables in sight at a location in a template.
 
 use serde_json::Value as Json;
 
-use super::Place;
+use super::Location;
 use crate::prompt::error::PromptError;
 
 /// Stands for every value without an example that is a number or a boolean.
@@ -51,10 +51,10 @@ impl<'a> Scope<'a> {
         level: usize,
         name: &str,
         raw: &str,
-        place: Place<'_>,
+        location: Location<'_>,
     ) -> Result<&'a Json, PromptError> {
         let counted = self.levels.iter().rev().nth(level).is_some_and(|level| level.counted);
-        Err(place.unsupported(match name {
+        Err(location.unsupported(match name {
             "index" | "first" | "last" if counted => return Ok(&SCALAR),
             "index" | "first" | "last" => {
                 format!("{raw} is known only inside of {{{{#each}}}}")
@@ -68,7 +68,11 @@ impl<'a> Scope<'a> {
     }
 
     /// What a path stands for.
-    pub(super) fn lookup(&self, raw: &str, place: Place<'_>) -> Result<&'a Json, PromptError> {
+    pub(super) fn lookup(
+        &self,
+        raw: &str,
+        location: Location<'_>,
+    ) -> Result<&'a Json, PromptError> {
         let path = Path::new(raw);
         let mut current = if path.from_root {
             self.levels.first()
@@ -88,25 +92,25 @@ impl<'a> Scope<'a> {
             current = match current {
                 Some(Json::Object(fields)) if fields.contains_key(*part) => fields.get(*part),
                 Some(Json::Array(_)) => {
-                    return Err(place.unsupported(format!(
+                    return Err(location.unsupported(format!(
                         "{raw:?} reaches into a list, which may be shorter; use {{{{#each}}}}"
                     )));
                 }
-                _ => return Err(self.unknown(raw, current, place)),
+                _ => return Err(self.unknown(raw, current, location)),
             };
         }
-        current.ok_or_else(|| self.unknown(raw, None, place))
+        current.ok_or_else(|| self.unknown(raw, None, location))
     }
 
-    fn unknown(&self, raw: &str, inside: Option<&Json>, place: Place<'_>) -> PromptError {
+    fn unknown(&self, raw: &str, inside: Option<&Json>, location: Location<'_>) -> PromptError {
         let mut known: Vec<String> = match inside {
             Some(Json::Object(fields)) => fields.keys().cloned().collect(),
             _ => vec!["this".to_owned()],
         };
         known.extend(self.params.iter().map(|(name, _)| name.clone()));
         PromptError::UnknownVariable {
-            file: place.known.origin.clone(),
-            line: place.line,
+            file: location.known.origin.clone(),
+            line: location.line,
             variable: raw.to_owned(),
             known,
         }
