@@ -33,6 +33,7 @@ pub(super) async fn answer(
             prompt_tokens: estimate_tokens(read),
             completion_tokens: written.map(estimate_tokens).sum(),
             cached_tokens: known / 4,
+            ..Usage::default()
         }
     } else {
         response.usage

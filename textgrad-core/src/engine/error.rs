@@ -35,6 +35,8 @@ pub enum ErrorKind {
     Server,
     /// A reply that breaks the protocol.
     BadResponse,
+    /// The model or its provider declined the content of the request or of the answer. Final.
+    Refused,
     /// The engine cannot do what the request asks (images, several answers, ...). Final.
     Unsupported,
     /// Anything else. Final.
@@ -66,6 +68,7 @@ impl ErrorKind {
             Self::Connection => "connection",
             Self::Server => "server",
             Self::BadResponse => "bad_response",
+            Self::Refused => "refused",
             Self::Unsupported => "unsupported",
             Self::Other => "other",
         }
@@ -214,6 +217,7 @@ mod tests {
             ErrorKind::Quota,
             ErrorKind::InvalidRequest,
             ErrorKind::NotFound,
+            ErrorKind::Refused,
             ErrorKind::Unsupported,
             ErrorKind::Other,
         ];

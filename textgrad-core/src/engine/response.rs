@@ -33,19 +33,33 @@ impl FinishReason {
         }
     }
 
-    /// Whether the answer ended before the model was done with it.
+    /// Whether the answer was truncated at its longest length.
     #[must_use]
     pub fn is_cut_off(&self) -> bool {
         matches!(self, Self::Length)
     }
+
+    /// Whether the model ended the answer. A reason that is missing or unknown is no end.
+    #[must_use]
+    pub fn is_end(&self) -> bool {
+        matches!(self, Self::Stop)
+    }
 }
 
 impl From<String> for FinishReason {
+    /// Reads a reason by any of the names that servers use, in any case of its letters.
     fn from(text: String) -> Self {
-        match text.as_str() {
-            "stop" => Self::Stop,
-            "length" => Self::Length,
-            "content_filter" => Self::ContentFilter,
+        match text.to_ascii_lowercase().as_str() {
+            "stop" | "eos" | "eos_token" | "end_turn" | "stop_sequence" | "finished"
+            | "complete" | "completed" => Self::Stop,
+            "length"
+            | "max_tokens"
+            | "max_output_tokens"
+            | "max_completion_tokens"
+            | "model_length"
+            | "model_context_window_exceeded"
+            | "token_limit" => Self::Length,
+            "content_filter" | "content_filtered" | "refusal" | "safety" => Self::ContentFilter,
             _ => Self::Other(text),
         }
     }
@@ -79,8 +93,13 @@ pub struct TokenLogprob {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Setters)]
 #[setters(generate = false, prefix = "with_")]
 pub struct Choice {
-    /// The text.
+    /// The text, without reasoning.
     pub text: String,
+    /// The reasoning of the model before the text, if it was returned. It is kept for logs, and never scored,
+    /// quoted or parsed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[setters(generate, strip_option, into)]
+    pub reasoning: Option<String>,
     /// Why it ended.
     pub finish_reason: FinishReason,
     /// Its tokens in order, if [`Sampling::top_logprobs`](super::Sampling::top_logprobs) asked for them and
@@ -94,7 +113,7 @@ pub struct Choice {
 impl Choice {
     /// An answer and why it ended.
     pub fn new(text: impl Into<String>, finish_reason: FinishReason) -> Self {
-        Self { text: text.into(), finish_reason, logprobs: Vec::new() }
+        Self { text: text.into(), reasoning: None, finish_reason, logprobs: Vec::new() }
     }
 }
 
@@ -108,6 +127,9 @@ pub struct Usage {
     /// Of the prompt tokens, those that the server had cached.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub cached_tokens: u64,
+    /// Of the completion tokens, those that the model reasoned with, where the server reports them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub reasoning_tokens: u64,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it by reference")]
@@ -131,6 +153,7 @@ impl Add for Usage {
             prompt_tokens: self.prompt_tokens.saturating_add(other.prompt_tokens),
             completion_tokens: self.completion_tokens.saturating_add(other.completion_tokens),
             cached_tokens: self.cached_tokens.saturating_add(other.cached_tokens),
+            reasoning_tokens: self.reasoning_tokens.saturating_add(other.reasoning_tokens),
         }
     }
 }

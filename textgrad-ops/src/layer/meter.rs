@@ -151,7 +151,12 @@ mod tests {
             if request.messages[0].text() == "fail" {
                 return Err(EngineError::new(ErrorKind::Server, "no"));
             }
-            let usage = Usage { prompt_tokens: 10, completion_tokens: 3, cached_tokens: 4 };
+            let usage = Usage {
+                prompt_tokens: 10,
+                completion_tokens: 3,
+                cached_tokens: 4,
+                ..Usage::default()
+            };
             let choice = Choice::new("x", FinishReason::Stop);
             Ok(Response::new(vec![choice.clone(), choice]).with_usage(usage))
         });

@@ -78,7 +78,7 @@ impl Price {
 ///
 /// let prices = Prices::from_json(r#"{ "gpt-x": { "input": 2.5, "cached": 1.25, "output": 10 } }"#)?;
 /// let price = prices.of("openai:gpt-x").unwrap();
-/// let usage = Usage { prompt_tokens: 1000, completion_tokens: 200, cached_tokens: 400 };
+/// let usage = Usage { prompt_tokens: 1000, completion_tokens: 200, cached_tokens: 400, ..Usage::default() };
 /// assert_eq!(price.of(usage).to_string(), "0.004");
 /// assert!(prices.of("openai:other").is_none());
 /// # Ok::<(), textgrad_core::EngineError>(())
@@ -245,7 +245,12 @@ pub(super) fn usage_or_estimate(request: &Request, response: &Response) -> Usage
         return response.usage;
     }
     let written = response.choices.iter().map(|choice| tokens_of(choice.text.len())).sum();
-    Usage { prompt_tokens: prompt_tokens(request), completion_tokens: written, cached_tokens: 0 }
+    Usage {
+        prompt_tokens: prompt_tokens(request),
+        completion_tokens: written,
+        cached_tokens: 0,
+        ..Usage::default()
+    }
 }
 
 fn prompt_tokens(request: &Request) -> u64 {
@@ -285,9 +290,11 @@ mod tests {
         let request = Request::new(Purpose::Sample, [Message::user("12345678")]);
         let answer = |text: &str| Choice::new(text, FinishReason::Stop);
         let response = Response::new(vec![answer("12345"), answer("")]);
-        let estimated = Usage { prompt_tokens: 2, completion_tokens: 2, cached_tokens: 0 };
+        let estimated =
+            Usage { prompt_tokens: 2, completion_tokens: 2, cached_tokens: 0, ..Usage::default() };
         assert_eq!(usage_or_estimate(&request, &response), estimated);
-        let said = Usage { prompt_tokens: 7, completion_tokens: 0, cached_tokens: 3 };
+        let said =
+            Usage { prompt_tokens: 7, completion_tokens: 0, cached_tokens: 3, ..Usage::default() };
         assert_eq!(usage_or_estimate(&request, &response.with_usage(said)), said);
     }
 }

@@ -324,7 +324,7 @@ impl Engine for Sim {
                 .map(|message| text::tokens(&message.text()))
                 .sum(),
             completion_tokens: choices.iter().map(|choice| text::tokens(&choice.text)).sum(),
-            cached_tokens: 0,
+            ..Usage::default()
         };
         Ok(Response::new(choices).with_usage(usage).with_model("sim (simulation)"))
     }

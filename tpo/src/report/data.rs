@@ -161,6 +161,7 @@ fn without(all: Usage, part: Usage) -> Usage {
         prompt_tokens: all.prompt_tokens.saturating_sub(part.prompt_tokens),
         completion_tokens: all.completion_tokens.saturating_sub(part.completion_tokens),
         cached_tokens: all.cached_tokens.saturating_sub(part.cached_tokens),
+        reasoning_tokens: all.reasoning_tokens.saturating_sub(part.reasoning_tokens),
     }
 }
 

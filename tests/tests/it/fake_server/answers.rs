@@ -89,7 +89,12 @@ async fn the_engine_is_asked_what_the_client_asked() {
 async fn an_engine_that_counts_tokens_is_believed_and_its_reasons_are_kept() {
     let engine = engine_fn("counting", |_| async {
         let choice = Choice::new("x", FinishReason::Other("abort".to_owned()));
-        let usage = Usage { prompt_tokens: 70, completion_tokens: 8, cached_tokens: 16 };
+        let usage = Usage {
+            prompt_tokens: 70,
+            completion_tokens: 8,
+            cached_tokens: 16,
+            ..Usage::default()
+        };
         Ok(textgrad_core::Response::new(vec![choice]).with_usage(usage))
     });
     let server = FakeServer::builder().engine(engine).start().await.unwrap();

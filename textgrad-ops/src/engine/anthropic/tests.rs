@@ -59,7 +59,8 @@ fn bad_request(message: &str) -> String {
 async fn a_call_is_made_and_read() {
     let server = TestServer::start(vec![reply(200, "", &message("hello", "end_turn"))]).await;
     let response = engine(&server, false).complete(&hello()).await.unwrap();
-    let usage = Usage { prompt_tokens: 325, completion_tokens: 7, cached_tokens: 300 };
+    let usage =
+        Usage { prompt_tokens: 325, completion_tokens: 7, cached_tokens: 300, ..Usage::default() };
     let expected = Response::new(vec![Choice::new("hello", FinishReason::Stop)])
         .with_model("claude-1")
         .with_usage(usage);
@@ -304,7 +305,12 @@ async fn a_stream_gives_the_same_response_however_it_is_cut() {
     for size in [1, 7, 4096] {
         let server = TestServer::start(vec![events(&stream(END), size)]).await;
         let response = engine(&server, true).complete(&hello()).await.unwrap();
-        let usage = Usage { prompt_tokens: 305, completion_tokens: 15, cached_tokens: 300 };
+        let usage = Usage {
+            prompt_tokens: 305,
+            completion_tokens: 15,
+            cached_tokens: 300,
+            ..Usage::default()
+        };
         let expected = Response::new(vec![Choice::new("één 🦀", FinishReason::Length)])
             .with_model("claude-1")
             .with_usage(usage);

@@ -197,5 +197,6 @@ fn usage(known: Usage, told: Option<&Value>) -> Usage {
         prompt_tokens: read.unwrap_or_default().max(known.prompt_tokens),
         completion_tokens: count("output_tokens").unwrap_or_default().max(known.completion_tokens),
         cached_tokens: cached.unwrap_or_default().max(known.cached_tokens),
+        ..known
     }
 }

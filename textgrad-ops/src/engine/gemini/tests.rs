@@ -61,7 +61,8 @@ async fn a_call_is_made_and_read() {
     let body = answer(&[candidate(0, "hello", "STOP")]);
     let server = TestServer::start(vec![reply(200, "", &body)]).await;
     let response = engine(&server, false).complete(&hello()).await.unwrap();
-    let usage = Usage { prompt_tokens: 9, completion_tokens: 34, cached_tokens: 8 };
+    let usage =
+        Usage { prompt_tokens: 9, completion_tokens: 34, cached_tokens: 8, ..Usage::default() };
     let expected = Response::new(vec![Choice::new("hello", FinishReason::Stop)])
         .with_model("gemini-x-001")
         .with_usage(usage);

@@ -140,5 +140,6 @@ fn usage(told: &Value) -> Usage {
         completion_tokens: count("candidatesTokenCount")
             .saturating_add(count("thoughtsTokenCount")),
         cached_tokens: count("cachedContentTokenCount"),
+        reasoning_tokens: count("thoughtsTokenCount"),
     }
 }

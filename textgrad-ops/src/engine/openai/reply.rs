@@ -95,6 +95,7 @@ fn read_usage(usage: &Value) -> Usage {
         prompt_tokens: count("/prompt_tokens"),
         completion_tokens: count("/completion_tokens"),
         cached_tokens: count("/prompt_tokens_details/cached_tokens"),
+        reasoning_tokens: count("/completion_tokens_details/reasoning_tokens"),
     }
 }
 
@@ -118,7 +119,12 @@ mod tests {
         };
         let expected = RawReply {
             choices: [(0, raw(None, "stop")), (1, raw(Some("b"), "length"))].into(),
-            usage: Usage { prompt_tokens: 3, completion_tokens: 4, cached_tokens: 2 },
+            usage: Usage {
+                prompt_tokens: 3,
+                completion_tokens: 4,
+                cached_tokens: 2,
+                ..Usage::default()
+            },
             model: "m-1".into(),
             ..RawReply::default()
         };

@@ -33,7 +33,8 @@ fn chunk(index: u64, text: &str, reason: Value) -> String {
 async fn a_call_is_made_and_read() {
     let body = r#"{"model":"m-1","choices":[{"index":0,"message":{"content":"hello"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":2}}"#;
     let server = TestServer::start(vec![reply(200, "", body)]).await;
-    let usage = Usage { prompt_tokens: 1, completion_tokens: 2, cached_tokens: 0 };
+    let usage =
+        Usage { prompt_tokens: 1, completion_tokens: 2, cached_tokens: 0, ..Usage::default() };
     let expected = Response::new(vec![Choice::new("hello", FinishReason::Stop)])
         .with_model("m-1")
         .with_usage(usage);

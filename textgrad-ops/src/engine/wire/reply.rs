@@ -137,7 +137,8 @@ mod tests {
 
     #[test]
     fn no_usable_choice_is_told_with_the_reasons() {
-        let usage = Usage { prompt_tokens: 7, completion_tokens: 1, cached_tokens: 0 };
+        let usage =
+            Usage { prompt_tokens: 7, completion_tokens: 1, cached_tokens: 0, ..Usage::default() };
         let none = |choices: Vec<(u64, RawChoice)>, refused: Option<&str>| {
             let (choices, refused) = (choices.into_iter().collect(), refused.map(Into::into));
             let reply = RawReply { choices, refused, usage, ..RawReply::default() };

@@ -11,7 +11,8 @@ use super::*;
 use crate::layer::{EngineExt, RetryPolicy};
 use crate::store::CacheConfig;
 
-const USAGE: Usage = Usage { prompt_tokens: 100, completion_tokens: 20, cached_tokens: 50 };
+const USAGE: Usage =
+    Usage { prompt_tokens: 100, completion_tokens: 20, cached_tokens: 50, reasoning_tokens: 0 };
 
 fn request(text: &str) -> Request {
     Request::new(Purpose::Sample, [Message::user(text)])
@@ -175,8 +176,12 @@ async fn a_later_run_goes_on_with_what_an_earlier_one_left() {
 #[test]
 fn sums_of_money_do_not_depend_on_their_order() {
     let price = Price::new(0.1, 0.7).unwrap();
-    let usage =
-        |tokens| Usage { prompt_tokens: tokens, completion_tokens: 3 * tokens, cached_tokens: 0 };
+    let usage = |tokens| Usage {
+        prompt_tokens: tokens,
+        completion_tokens: 3 * tokens,
+        cached_tokens: 0,
+        ..Usage::default()
+    };
     let all: Vec<Money> = (1..1000).map(|tokens| price.of(usage(tokens))).collect();
     let forth = all.iter().fold(Money::ZERO, |sum, cost| sum.plus(*cost));
     let back = all.iter().rev().fold(Money::ZERO, |sum, cost| sum.plus(*cost));
@@ -188,7 +193,12 @@ fn sums_of_money_do_not_depend_on_their_order() {
 fn an_amount_survives_json() {
     let price = Price::new(0.15, 0.6).unwrap();
     for tokens in 0..2000 {
-        let usage = Usage { prompt_tokens: tokens * 977, completion_tokens: 1, cached_tokens: 0 };
+        let usage = Usage {
+            prompt_tokens: tokens * 977,
+            completion_tokens: 1,
+            cached_tokens: 0,
+            ..Usage::default()
+        };
         let spent = Spent { calls: tokens, usage, money: price.of(usage) };
         let json = serde_json::to_string(&spent).unwrap();
         assert_eq!(serde_json::from_str::<Spent>(&json).unwrap(), spent, "{json}");

@@ -37,7 +37,7 @@ fn server(cap: u32, log: &Log) -> impl Engine + use<> {
             let usage = Usage {
                 prompt_tokens: 5,
                 completion_tokens: u64::from(n.min(cap)),
-                cached_tokens: 0,
+                ..Usage::default()
             };
             Ok(Response::new(choices).with_usage(usage).with_model("m"))
         }

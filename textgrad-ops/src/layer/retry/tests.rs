@@ -179,7 +179,8 @@ async fn a_final_error_is_final_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn the_last_error_has_the_usage_of_all_attempts_and_a_response_its_own() {
-    let usage = Usage { prompt_tokens: 7, completion_tokens: 1, cached_tokens: 0 };
+    let usage =
+        Usage { prompt_tokens: 7, completion_tokens: 1, cached_tokens: 0, ..Usage::default() };
     let failure =
         || Reply::error(EngineError::new(ErrorKind::BadResponse, "withheld").with_usage(usage));
     let request = Request::new(Purpose::Sample, []);

@@ -70,7 +70,8 @@ async fn a_call_has_a_span_of_what_was_asked_and_what_came_but_not_of_what_was_s
             Choice::new("SECRET", FinishReason::Stop),
             Choice::new("SECRET", FinishReason::Length),
         ];
-        let usage = Usage { prompt_tokens: 5, completion_tokens: 6, cached_tokens: 1 };
+        let usage =
+            Usage { prompt_tokens: 5, completion_tokens: 6, cached_tokens: 1, ..Usage::default() };
         Ok(Response::new(choices).with_usage(usage).with_model("llama3:8b-q4"))
     });
     let mut sampling =

@@ -119,7 +119,7 @@ fn bounds_and_usage_go_by_the_same_tokens() {
         Usage {
             prompt_tokens: 4 + 6,
             completion_tokens: (words * 4).div_ceil(3),
-            cached_tokens: 0
+            ..Usage::default()
         }
     );
     let sampling = Sampling::default().with_seed(1).with_max_tokens(8);

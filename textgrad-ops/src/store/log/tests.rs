@@ -38,7 +38,8 @@ async fn reopen(path: &std::path::Path) -> RunLogger {
 async fn a_line_has_what_was_asked_what_came_and_how_long_it_took() {
     let (_folder, path) = file();
     let log = RunLogger::open(&path).await.unwrap();
-    let usage = Usage { prompt_tokens: 5, completion_tokens: 2, cached_tokens: 1 };
+    let usage =
+        Usage { prompt_tokens: 5, completion_tokens: 2, cached_tokens: 1, ..Usage::default() };
     let engine = engine_fn("openai:m", move |_| async move {
         tokio::time::sleep(Duration::from_millis(1500)).await;
         let choice = Choice::new("</script>\n\u{2028}\0", FinishReason::Length);

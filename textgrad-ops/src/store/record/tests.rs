@@ -98,7 +98,8 @@ async fn everything_of_a_call_survives_the_file() {
 #[tokio::test]
 async fn the_format_is_one_line_for_each_call_after_a_header() {
     let (_folder, path) = file();
-    let usage = Usage { prompt_tokens: 1, completion_tokens: 2, cached_tokens: 0 };
+    let usage =
+        Usage { prompt_tokens: 1, completion_tokens: 2, cached_tokens: 0, ..Usage::default() };
     let engine = textgrad_core::engine_fn("e", move |_| async move {
         Ok(Response::new(vec![Choice::new("x", FinishReason::Stop)])
             .with_usage(usage)

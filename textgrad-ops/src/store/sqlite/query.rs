@@ -147,6 +147,7 @@ impl Database {
                     prompt_tokens: tokens(4)?,
                     completion_tokens: tokens(5)?,
                     cached_tokens: tokens(6)?,
+                    ..Usage::default()
                 },
                 oldest: time(1)?,
                 newest: time(2)?,
@@ -235,6 +236,7 @@ fn entry(row: &Row<'_>) -> Result<CacheEntry, Error> {
             prompt_tokens: number(6)?,
             completion_tokens: number(7)?,
             cached_tokens: number(8)?,
+            ..Usage::default()
         },
         bytes: number(9)?,
     })

@@ -59,7 +59,8 @@ async fn an_answer_comes_back_as_it_was_when_the_file_is_opened_again() {
     ask.messages.push(Message::new(MessageRole::User, [Part::Image(image)]));
     ask.sampling = Sampling::default().with_n(2).with_temperature(0.1 + 0.2);
     let awkward = "\u{0}\u{feff}\u{2028}\\ \u{1f469}\u{200d}\u{1f52c} '\"";
-    let usage = Usage { prompt_tokens: 10, completion_tokens: 3, cached_tokens: 4 };
+    let usage =
+        Usage { prompt_tokens: 10, completion_tokens: 3, cached_tokens: 4, ..Usage::default() };
     let response = Response::new(vec![
         Choice::new(awkward, FinishReason::Stop),
         Choice::new("", FinishReason::Stop),

@@ -229,6 +229,7 @@ impl<'a> Clock<'a> {
                     prompt_tokens: since(|usage| usage.prompt_tokens),
                     completion_tokens: since(|usage| usage.completion_tokens),
                     cached_tokens: since(|usage| usage.cached_tokens),
+                    reasoning_tokens: since(|usage| usage.reasoning_tokens),
                 }
             }),
         }

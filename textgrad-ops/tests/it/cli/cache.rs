@@ -31,7 +31,12 @@ async fn fill(folder: &Path) {
             0..4 => ("openai:small", "small-1", Purpose::Sample),
             _ => ("openai:large", "large\u{1b}[2J", Purpose::Loss),
         };
-        let usage = Usage { prompt_tokens: 100, completion_tokens: 10, cached_tokens: 0 };
+        let usage = Usage {
+            prompt_tokens: 100,
+            completion_tokens: 10,
+            cached_tokens: 0,
+            ..Usage::default()
+        };
         let answer = Choice::new(format!("answer {index}\n\u{7}done"), FinishReason::Stop);
         let response = Response::new(vec![answer]).with_usage(usage).with_model(model);
         let engine = engine_fn(engine, move |_| std::future::ready(Ok(response.clone())));

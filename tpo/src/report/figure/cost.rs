@@ -129,7 +129,12 @@ mod tests {
 
     #[test]
     fn the_formula_by_hand() {
-        let tokens = Usage { prompt_tokens: 900, completion_tokens: 300, cached_tokens: 200 };
+        let tokens = Usage {
+            prompt_tokens: 900,
+            completion_tokens: 300,
+            cached_tokens: 200,
+            ..Usage::default()
+        };
         let cost = Cost { policy_params: 10e9, reward_params: 5e9 };
         // 2 * (10e9 * 1000 + 5e9 * 400) / 1e15
         assert!((cost.pflops(tokens, 400) - 0.024).abs() < 1e-15);

@@ -296,6 +296,7 @@ async fn the_tokens_of_a_judge_are_the_reward_models() {
             prompt_tokens: read,
             completion_tokens: written,
             cached_tokens: cached,
+            ..Default::default()
         };
         let usage = &mut record.trajectory.usage;
         usage.tokens = tokens(1100, 300, 100);

@@ -8,7 +8,8 @@ use crate::store::CacheKey;
 fn new(engine: &str, text: &str, size: usize) -> Box<New> {
     let request = Request::new(Purpose::Sample, [Message::user(text)]);
     let key = CacheKey::new(engine, &request);
-    let usage = Usage { prompt_tokens: 3, completion_tokens: 2, cached_tokens: 1 };
+    let usage =
+        Usage { prompt_tokens: 3, completion_tokens: 2, cached_tokens: 1, ..Usage::default() };
     let answer = Choice::new("x".repeat(size), FinishReason::Stop);
     let response = Response::new(vec![answer]).with_usage(usage).with_model("m");
     Box::new(New::of(&key, &response, true).unwrap())
