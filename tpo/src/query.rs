@@ -42,8 +42,8 @@ struct Inner {
 /// One turn of a query.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Turn {
-    role: MessageRole,
-    content: String,
+    pub(crate) role: MessageRole,
+    pub(crate) content: String,
 }
 
 impl Query {

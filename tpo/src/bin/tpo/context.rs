@@ -77,15 +77,17 @@ pub(crate) async fn queries(settings: &Settings) -> Result<(String, Vec<Query>),
     let (name, text) = match settings.path("data") {
         None => ("built-in".to_owned(), None),
         Some(path) if path == Path::new("-") => {
-            let (name, mut text) = ("standard input", String::new());
-            let read = tokio::io::stdin().read_to_string(&mut text).await;
+            let (name, mut bytes) = ("standard input", Vec::new());
+            let read = tokio::io::stdin().read_to_end(&mut bytes).await;
             read.map_err(|source| unreadable(Path::new(name), source))?;
-            (name.to_owned(), Some(text))
+            (name.to_owned(), Some(input::decode(name, &bytes)?))
         }
         Some(path) => {
-            let text = tokio::fs::read_to_string(&path).await;
-            let text = text.map_err(|source| unreadable(&path, source))?;
-            (path.display().to_string(), Some(text))
+            let bytes = tokio::fs::read(&path).await;
+            let bytes = bytes.map_err(|source| unreadable(&path, source))?;
+            let name = path.display().to_string();
+            let text = input::decode(&name, &bytes)?;
+            (name, Some(text))
         }
     };
     let mut queries = match (text, settings.get_one::<Format>("format")?) {

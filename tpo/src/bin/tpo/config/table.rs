@@ -32,8 +32,8 @@ pub(crate) const GROUPS: &[Group] = &[
             option("data", Path, "FILE", Unset("a few built-in queries"))
                 .help("File of queries, or - for standard input.")
                 .details(
-                    "A JSON list of strings, JSONL with `prompt`, `instruction` or `messages`, or plain text with one \
-                     query per line.",
+                    "A JSON list, JSONL (a field `prompt`, `instruction` with `input`, `question` or `query`, beside it `system`, \
+                     or `messages`), or plain text with one query per line. UTF-16 and gzip are read too.",
                 )
                 .common(),
             option("format", FORMAT, "FORMAT", Unset("from the file name or the first character"))

@@ -1,0 +1,127 @@
+//! One query of a file, in the shapes of common data sets.
+
+use serde_json::{Map, Value as Json};
+use textgrad_core::MessageRole;
+use textgrad_ops::util::json::type_name;
+
+use crate::query::{Query, Turn};
+
+/// The fields that hold a query, the first that is there.
+const QUERY: [&str; 4] = ["prompt", "instruction", "question", "query"];
+
+/// The fields that hold a conversation: OpenAI's and ShareGPT's.
+const CONVERSATION: [&str; 2] = ["messages", "conversations"];
+
+/// The fields that hold a system message beside a query.
+const SYSTEM: [&str; 2] = ["system", "system_prompt"];
+
+/// The query of a record, or what is wrong with it.
+pub(super) fn query(item: &Json) -> Result<Query, String> {
+    match item {
+        Json::String(text) => of_turns(vec![user(text)]),
+        Json::Object(fields) => of_fields(fields),
+        other => Err(format!("expected a string or an object, got {}", type_name(other))),
+    }
+}
+
+fn of_fields(fields: &Map<String, Json>) -> Result<Query, String> {
+    let named =
+        |names: &[&'static str]| names.iter().find_map(|name| Some((*name, fields.get(*name)?)));
+    let all = [&QUERY[..], &CONVERSATION[..]].concat();
+    let (name, value) = named(&all).ok_or_else(|| {
+        let quoted = |names: Vec<&str>| {
+            let names: Vec<String> = names.iter().map(|name| format!("{name:?}")).collect();
+            names.join(", ")
+        };
+        let got = quoted(fields.keys().map(String::as_str).collect());
+        let got = if got.is_empty() { "none" } else { &got };
+        let known = quoted(all.clone());
+        format!("expected one of the fields {known}, got {got}")
+    })?;
+    let mut turns = match value {
+        Json::String(text) => vec![user(&with_input(text, fields)?)],
+        Json::Array(messages) => messages
+            .iter()
+            .map(|message| {
+                turn(message).map_err(|error| format!("expected {name:?} to be {error}"))
+            })
+            .collect::<Result<_, _>>()?,
+        other if QUERY.contains(&name) => {
+            return Err(format!("expected a string, got {}", type_name(other)));
+        }
+        other => return Err(format!("expected {name:?} to be a list, got {}", type_name(other))),
+    };
+    match named(&SYSTEM) {
+        None | Some((_, Json::Null)) => {}
+        Some((_, Json::String(system))) if system.trim().is_empty() => {}
+        Some((name, Json::String(system))) => {
+            if turns.first().is_some_and(|turn| turn.role == MessageRole::System) {
+                return Err(format!(
+                    "expected one system message, got two, one of them in {name:?}"
+                ));
+            }
+            turns.insert(0, Turn { role: MessageRole::System, content: system.clone() });
+        }
+        Some((name, other)) => {
+            return Err(format!("expected {name:?} to be a string, got {}", type_name(other)));
+        }
+    }
+    let plain = matches!(value, Json::String(_));
+    of_turns(turns).map_err(|error| {
+        if plain { error } else { format!("expected {name:?} to be turns: {error}") }
+    })
+}
+
+/// An instruction with its input, as Stanford Alpaca has them: the input after a blank line.
+fn with_input(text: &str, fields: &Map<String, Json>) -> Result<String, String> {
+    match fields.get("input") {
+        Some(Json::String(input)) if !input.trim().is_empty() => Ok(format!("{text}\n\n{input}")),
+        None | Some(Json::Null | Json::String(_)) => Ok(text.to_owned()),
+        Some(other) => Err(format!("expected \"input\" to be a string, got {}", type_name(other))),
+    }
+}
+
+fn user(text: &str) -> Turn {
+    Turn { role: MessageRole::User, content: text.to_owned() }
+}
+
+fn of_turns(turns: Vec<Turn>) -> Result<Query, String> {
+    match turns.as_slice() {
+        [only] if only.content.trim().is_empty() => {
+            Err("expected a query, got an empty text".to_owned())
+        }
+        [only] if only.role == MessageRole::User => Ok(Query::from(only.content.as_str())),
+        _ => Query::of(turns).map_err(|error| error.to_string()),
+    }
+}
+
+/// A turn, `role` and `content` as OpenAI has them, or `from` and `value` as ShareGPT does.
+fn turn(message: &Json) -> Result<Turn, String> {
+    let either = |names: [&str; 2]| names.iter().find_map(|name| message.get(name));
+    let expected = "turns with \"role\" (system, user or assistant) and \"content\"";
+    let role = match either(["role", "from"]).and_then(Json::as_str) {
+        Some("system" | "developer") => MessageRole::System,
+        Some("user" | "human") => MessageRole::User,
+        Some("assistant" | "gpt" | "model") => MessageRole::Assistant,
+        Some(other) => return Err(format!("{expected}, got the role {other:?}")),
+        None => return Err(format!("{expected}, got one without a role")),
+    };
+    let content = match either(["content", "value"]) {
+        Some(Json::String(text)) => text.clone(),
+        Some(Json::Array(parts)) => {
+            let text = |part: &Json| match part {
+                Json::String(text) => Some(text.clone()),
+                part => Some(part.get("text")?.as_str()?.to_owned()),
+            };
+            let texts: Option<Vec<String>> = parts.iter().map(text).collect();
+            let texts =
+                texts.ok_or_else(|| format!("{expected} of text, got a part of another type"))?;
+            texts.concat()
+        }
+        other => {
+            let got = other.map_or("nothing", type_name);
+            return Err(format!("{expected} that is a text, got {got}"));
+        }
+    };
+    Ok(Turn { role, content })
+}
