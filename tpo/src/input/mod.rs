@@ -242,7 +242,7 @@ mod tests {
             (r#"{"question":"one?","answer":"two"}"#, "one?".into()),
             (r#"{"query":"one?"}"#, "one?".into()),
             (r#"{"prompt":"one?","system":"Be brief."}"#, system("Be brief.")),
-            (r#"{"prompt":"one?","system_prompt":"Be kind.","system":null}"#, "one?".into()),
+            (r#"{"prompt":"one?","system_prompt":"Be kind.","system":null}"#, system("Be kind.")),
             (r#"{"instruction":"one?","system_prompt":"Be kind."}"#, system("Be kind.")),
             (
                 r#"{"messages":[{"role":"developer","content":"s"},{"role":"user","content":"one?"}]}"#,

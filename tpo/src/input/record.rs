@@ -25,8 +25,12 @@ pub(super) fn query(item: &Json) -> Result<Query, String> {
 }
 
 fn of_fields(fields: &Map<String, Json>) -> Result<Query, String> {
-    let named =
-        |names: &[&'static str]| names.iter().find_map(|name| Some((*name, fields.get(*name)?)));
+    // A field that is null is one that other records of the file have.
+    let named = |names: &[&'static str]| {
+        let mut there = names.iter().filter_map(|name| Some((*name, fields.get(*name)?)));
+        let first = there.clone().next();
+        there.find(|(_, value)| !value.is_null()).or(first)
+    };
     let all = [&QUERY[..], &CONVERSATION[..]].concat();
     let (name, value) = named(&all).ok_or_else(|| {
         let quoted = |names: Vec<&str>| {
