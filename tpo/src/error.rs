@@ -28,6 +28,20 @@ pub enum Error {
         /// What was expected and what came.
         source: EngineError,
     },
+    /// A server does not answer the request that is sent to it before a run.
+    #[error("the {server} does not answer; nothing was run (--no-preflight skips this check)")]
+    Preflight {
+        /// The part that it plays, and its name.
+        server: String,
+        /// What was expected and what was received.
+        source: EngineError,
+    },
+    /// The run ended since a server failed every request.
+    #[error("the run ended early, since a server fails each request")]
+    ServerFails {
+        /// The last failure.
+        source: EngineError,
+    },
     /// A prompt pack is not usable.
     #[error(transparent)]
     Prompt(#[from] PromptError),

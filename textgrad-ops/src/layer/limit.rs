@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use derive_setters::Setters;
-use textgrad_core::{Engine, EngineError, Request, Response};
+use textgrad_core::{Engine, EngineError, ErrorKind, Request, Response};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::Layer;
 use super::price::estimate;
@@ -16,8 +17,8 @@ use super::price::estimate;
 pub struct Limits {
     /// The most calls in flight at a time.
     concurrency: u32,
-    /// The most requests per minute. A minute's worth may go at once after a quiet minute, as providers'
-    /// own limiters allow.
+    /// The most requests per minute, evenly spread: at most a second's worth goes at once, since servers count in
+    /// windows shorter than a minute too.
     requests_per_minute: u32,
     /// The most tokens per minute, by estimate: a quarter of the request's bytes of text, 1,000 for each
     /// image, and `max_tokens` (512 where it is not set) for each answer. A request above the whole minute's
@@ -41,31 +42,52 @@ pub struct Limits {
 /// let policy = model("policy").limit(account.clone());
 /// let critic = model("critic").limit(account);
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Setters)]
+#[setters(generate = false)]
 pub struct Limiter {
     slots: Option<Arc<Semaphore>>,
     requests: Option<Arc<TokenBucket>>,
     tokens: Option<Arc<TokenBucket>>,
+    /// Cancellation: calls that wait then fail.
+    #[setters(generate)]
+    cancellation: CancellationToken,
 }
 
 impl Limiter {
     /// A limiter with full buckets.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        let bucket = |amount| (amount > 0).then(|| Arc::new(TokenBucket::per_minute(amount)));
+        let bucket = |amount: u32, capacity: u32| {
+            (amount > 0).then(|| Arc::new(TokenBucket::new(amount, capacity)))
+        };
         let slots =
             usize::try_from(limits.concurrency).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
         Self {
             slots: (slots > 0).then(|| Arc::new(Semaphore::new(slots))),
-            requests: bucket(limits.requests_per_minute),
-            tokens: bucket(limits.tokens_per_minute),
+            requests: bucket(limits.requests_per_minute, limits.requests_per_minute.div_ceil(60)),
+            tokens: bucket(limits.tokens_per_minute, limits.tokens_per_minute),
+            cancellation: CancellationToken::new(),
         }
     }
 
     /// Waits until a call of about so many tokens may start. Calls are admitted first come, first served; the
     /// slot is free again when the permit is dropped. For callers without an [`Engine`], such as clients of
     /// reward servers.
-    pub async fn acquire(&self, tokens: u64) -> LimiterPermit {
+    ///
+    /// # Errors
+    /// [`ErrorKind::RateLimited`] after a cancellation.
+    pub async fn acquire(&self, tokens: u64) -> Result<LimiterPermit, EngineError> {
+        tokio::select! {
+            biased;
+            () = self.cancellation.cancelled() => {
+                let message = "cancelled while it waited for the limit of requests";
+                Err(EngineError::new(ErrorKind::RateLimited, message))
+            }
+            permit = self.admit(tokens) => Ok(permit),
+        }
+    }
+
+    async fn admit(&self, tokens: u64) -> LimiterPermit {
         // The slot comes first: what the buckets admit must start at once, or it would pile up behind the slots
         // and then leave in a burst.
         let slot = match &self.slots {
@@ -84,7 +106,7 @@ impl Limiter {
 
 impl Layer for Limiter {
     async fn call(&self, engine: &impl Engine, request: &Request) -> Result<Response, EngineError> {
-        let _permit = self.acquire(estimate(request)).await;
+        let _permit = self.acquire(estimate(request)).await?;
         engine.complete(request).await
     }
 }
@@ -102,10 +124,11 @@ impl From<Limits> for Limiter {
     }
 }
 
-/// A token bucket that holds one minute's worth and refills evenly, first come, first served.
+/// A token bucket that refills evenly, first come, first served.
 #[derive(Debug)]
 struct TokenBucket {
     per_minute: u32,
+    capacity: u32,
     /// Only the first in line may take from the bucket: else small requests would forever drain what a large one
     /// waits for.
     line: Mutex<Level>,
@@ -119,28 +142,29 @@ struct Level {
 }
 
 impl TokenBucket {
-    fn per_minute(per_minute: u32) -> Self {
-        let level = Level { tokens: f64::from(per_minute), at: Instant::now() };
-        Self { per_minute, line: Mutex::new(level) }
+    /// A full bucket.
+    fn new(per_minute: u32, capacity: u32) -> Self {
+        let level = Level { tokens: f64::from(capacity), at: Instant::now() };
+        Self { per_minute, capacity, line: Mutex::new(level) }
     }
 
     /// Takes `amount` from the bucket as soon as it is there. More than the bucket holds takes the full bucket: a
     /// large request is late rather than never.
     async fn take(&self, amount: u64) {
-        let full = f64::from(self.per_minute);
+        let (full, per_second) = (f64::from(self.capacity), f64::from(self.per_minute) / 60.0);
         let amount = f64::from(u32::try_from(amount).unwrap_or(u32::MAX)).min(full);
         // Held while it waits: this is the line.
         let mut level = self.line.lock().await;
         loop {
             let now = Instant::now();
-            let refill = now.duration_since(level.at).as_secs_f64() * full / 60.0;
+            let refill = now.duration_since(level.at).as_secs_f64() * per_second;
             *level = Level { tokens: (level.tokens + refill).min(full), at: now };
             // Sums of fractions miss a whole number by a few units in the last place.
             if level.tokens + 1e-6 >= amount {
                 level.tokens -= amount;
                 return;
             }
-            let missing = (amount - level.tokens) * 60.0 / full;
+            let missing = (amount - level.tokens) / per_second;
             tokio::time::sleep(Duration::from_secs_f64(missing)).await;
         }
     }
@@ -207,14 +231,22 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn requests_per_minute_hold_under_concurrency() {
-        let requests: Vec<Request> = (0..14).map(|_| request("x", 1)).collect();
-        let times: Vec<u64> = passes(Limits::default().requests_per_minute(12), &requests)
-            .await
-            .into_iter()
-            .map(|(_, at)| at)
-            .collect();
-        // The full bucket at once, then one every five seconds.
-        assert_eq!(times, [[0; 12].as_slice(), &[5, 10]].concat());
+        let requests: Vec<Request> = (0..6).map(|_| request("x", 1)).collect();
+        for (per_minute, expected) in [(12, [0, 5, 10, 15, 20, 25]), (120, [0, 0, 0, 1, 1, 2])] {
+            let seen = passes(Limits::default().requests_per_minute(per_minute), &requests).await;
+            let times: Vec<u64> = seen.into_iter().map(|(_, at)| at).collect();
+            assert_eq!(times, expected);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cancellation_ends_the_wait() {
+        let token = CancellationToken::new();
+        let limiter = Limiter::new(Limits::default().requests_per_minute(1));
+        let limiter = limiter.cancellation(token.clone());
+        assert!(limiter.acquire(1).await.is_ok());
+        let (waited, ()) = tokio::join!(limiter.acquire(1), async { token.cancel() });
+        assert!(waited.unwrap_err().is_retryable());
     }
 
     #[tokio::test(start_paused = true)]
@@ -240,7 +272,7 @@ mod tests {
     async fn a_call_that_is_dropped_gives_its_place_back() {
         let limiter = Limiter::new(Limits::default().concurrency(1).requests_per_minute(1));
         let one = request("x", 1);
-        let slot = limiter.acquire(estimate(&one)).await;
+        let slot = limiter.acquire(estimate(&one)).await.unwrap();
         assert!(
             timeout(Duration::from_secs(1), limiter.acquire(estimate(&one))).await.is_err(),
             "the slot is taken"
@@ -258,10 +290,11 @@ mod tests {
         let limits = Limits::default().concurrency(0).requests_per_minute(0).tokens_per_minute(0);
         let free = Limiter::new(limits);
         let one = request("x", 1);
-        let (_a, _b) = (free.acquire(estimate(&one)).await, free.acquire(estimate(&one)).await);
+        let (a, b) = (free.acquire(estimate(&one)).await, free.acquire(estimate(&one)).await);
+        assert!(a.is_ok() && b.is_ok());
 
         let shared = Limiter::new(Limits::default().concurrency(1));
-        let _slot = shared.clone().acquire(estimate(&one)).await;
+        let _slot = shared.clone().acquire(estimate(&one)).await.unwrap();
         assert!(timeout(Duration::from_secs(1), shared.acquire(estimate(&one))).await.is_err());
     }
 }

@@ -9,11 +9,13 @@
 //!    call that waits for its next attempt holds no slot.
 //! 3. **retry** makes attempts out of calls. Inside complete_choices, so that one failed answer of several is asked
 //!    again alone.
-//! 4. **complete_choices** requests the choices that the server left out. Inside the cache, so that what is kept is
+//! 4. **breaker** makes no further call after failures of one kind in a row. Outside retry, so that what a retry mends
+//!    is no failure.
+//! 5. **complete_choices** requests the choices that the server left out. Inside the cache, so that what is kept is
 //!    whole.
-//! 5. **cache** answers what was answered before, at no cost to the limits: from a file that outlives the
+//! 6. **cache** answers what was answered before, at no cost to the limits: from a file that outlives the
 //!    process (**disk cache**), and around that from memory.
-//! 6. **trace** shows what the caller saw. Inside the cache it would show what was really sent; both at
+//! 7. **trace** shows what the caller saw. Inside the cache it would show what was really sent; both at
 //!    once is fine.
 //!
 //! [`EngineExt::default_stack`] stacks them so. A **meter** right around the client counts what was paid for,
@@ -43,6 +45,7 @@
 //! # Ok::<(), textgrad_core::EngineError>(())
 //! ```
 
+mod breaker;
 mod budget;
 mod choices;
 mod limit;
@@ -62,6 +65,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use textgrad_core::{Engine, EngineError, EngineInfo, Request, Response};
 
+pub use self::breaker::Breaker;
 pub use self::budget::{Budget, BudgetBuilder, Budgeted, Remaining, Spent};
 pub use self::choices::{ChoicePart, ChoiceStore, CompleteChoices, with_choice_store};
 pub use self::limit::{Limiter, LimiterPermit, Limits};
@@ -148,6 +152,11 @@ pub trait EngineExt: Engine + Sized + 'static {
     /// Retries calls that failed for a transient reason.
     fn retry(self, policy: RetryPolicy) -> Layered<Self, RetryPolicy> {
         Layered::new(self, policy)
+    }
+
+    /// Makes no further call after failures of one kind in a row.
+    fn breaker(self, breaker: &Breaker) -> Layered<Self, Breaker> {
+        Layered::new(self, breaker.clone())
     }
 
     /// Requests the choices that a server left out, one by one.

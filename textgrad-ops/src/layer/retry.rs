@@ -54,7 +54,7 @@ pub struct RetryPolicy {
     seed: Seed,
     /// Cancellation: nothing is retried after it, and a wait for the next attempt ends. The call then fails with
     /// the error that it had.
-    cancellation: CancellationToken,
+    pub(super) cancellation: CancellationToken,
 }
 
 impl Default for RetryPolicy {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use derive_setters::Setters;
 use textgrad_core::{Engine, EngineError, ErrorKind, Request, Response, Seed};
 
-use super::{EngineExt, Layer, Limiter, Limits, RetryPolicy};
+use super::{Breaker, EngineExt, Layer, Limiter, Limits, RetryPolicy};
 use crate::store::Cache;
 #[cfg(feature = "disk-cache")]
 use crate::store::SqliteCache;
@@ -63,6 +63,8 @@ pub struct CallPolicy {
     limits: Limiter,
     /// The retry policy.
     retry: RetryPolicy,
+    /// The breaker. Default: one that never opens.
+    breaker: Breaker,
 }
 
 impl Default for CallPolicy {
@@ -71,6 +73,7 @@ impl Default for CallPolicy {
             timeout: Duration::from_secs(600),
             limits: Limits::default().into(),
             retry: RetryPolicy::default(),
+            breaker: Breaker::default(),
         }
     }
 }
@@ -82,7 +85,7 @@ impl CallPolicy {
     ///
     /// # Errors
     /// Those of [`RetryPolicy::run`]; [`Timeout`](textgrad_core::ErrorKind::Timeout) for an attempt that takes too
-    /// long.
+    /// long; that of an open [`Breaker`].
     pub async fn run<T, F, Fut>(
         &self,
         seed: Seed,
@@ -93,19 +96,23 @@ impl CallPolicy {
         F: FnMut(u32) -> Fut,
         Fut: Future<Output = Result<T, EngineError>>,
     {
+        self.breaker.check()?;
         let retry = self.retry.clone().seed(seed);
+        let limits = self.limits.clone().cancellation(retry.cancellation.clone());
         let attempt = |attempt| {
-            let call = call(attempt);
+            let (call, limits) = (call(attempt), limits.clone());
             async move {
-                let _permit = self.limits.acquire(tokens).await;
+                let _permit = limits.acquire(tokens).await?;
                 within(self.timeout, "the server", call).await
             }
         };
-        retry.run(attempt).await
+        let result = retry.run(attempt).await;
+        self.breaker.observe(&result);
+        result
     }
 }
 
-/// The default stack of layers: timeout, limit, retry, complete_choices, cache (if one is given), and trace.
+/// The default stack of layers: timeout, limit, retry, breaker, complete_choices, cache (if one is given), and trace.
 ///
 /// # Examples
 /// ```
@@ -134,9 +141,14 @@ pub struct DefaultStack {
 
 impl DefaultStack {
     pub(super) fn layer<E: Engine + 'static>(self, engine: E) -> Arc<dyn Engine> {
-        let CallPolicy { timeout, limits, retry } = self.calls;
+        let CallPolicy { timeout, limits, retry, breaker } = self.calls;
         // The completion is outside of the retries, so that each missing choice has retries of its own.
-        let complete = engine.timeout(timeout).limit(limits).retry(retry).complete_choices();
+        let calls = engine
+            .timeout(timeout)
+            .limit(limits.cancellation(retry.cancellation.clone()))
+            .retry(retry)
+            .breaker(&breaker);
+        let complete = calls.complete_choices();
         #[cfg(feature = "disk-cache")]
         if let Some(disk) = self.disk_cache {
             return cached(complete.disk_cached(disk), self.cache);

@@ -7,6 +7,7 @@ mod body;
 mod builder;
 mod client;
 mod failure;
+mod models;
 mod report;
 mod server_error;
 #[cfg(test)]
@@ -16,5 +17,6 @@ mod tests;
 
 pub use self::builder::{HttpOptions, JsonClientBuilder};
 pub use self::client::JsonClient;
+pub use self::models::served_models;
 
 pub(crate) use self::body::{Event, Events};

@@ -9,7 +9,7 @@ use textgrad_core::{Engine, EngineError, ErrorKind, truncate};
 use super::table::{Api, KeyNeed, Preset, Quirk};
 use crate::engine::anthropic::AnthropicBuilder;
 use crate::engine::gemini::GeminiBuilder;
-use crate::engine::http::{JsonClient, JsonClientBuilder};
+use crate::engine::http::{JsonClient, JsonClientBuilder, served_models};
 use crate::engine::openai::{MaxTokensField, OpenAiBuilder, SeedField};
 use crate::engine::wire::ModelSettings;
 use crate::engine::{invalid, is_path_segment};
@@ -91,6 +91,27 @@ impl EngineBuilder {
             builder.api_version = lookup("OPENAI_API_VERSION");
         }
         builder
+    }
+
+    /// The name of the model, in place of the one in the line.
+    pub fn model(mut self, model: impl Into<String>) -> Self {
+        self.model.id = model.into();
+        self
+    }
+
+    /// The names of the models that the server lists, for servers with OpenAI's chat API.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build); those of the request.
+    pub async fn served_models(&self) -> Result<Vec<String>, EngineError> {
+        let preset = match &self.kind {
+            EngineKind::Server(preset) if preset.api == Api::Chat => *preset,
+            _ => return Err(invalid("expected a server with OpenAI's chat API")),
+        };
+        let mut client = self.client.clone();
+        client.base_url = self.address(&preset)?;
+        self.check_key(&preset)?;
+        served_models(&client.build()?, "models").await
     }
 
     /// The engine, without any layer around it.

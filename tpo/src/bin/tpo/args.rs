@@ -27,6 +27,11 @@ pub(crate) enum Command {
     /// Run each combination of modes, iterations, samples, temperatures and seeds, and compare them.
     #[command(after_help = SEE_HELP, after_long_help = STUDY_HELP)]
     Study(Flags<true>),
+    /// Check the servers of a run, and print what they can do.
+    ///
+    /// Sends one small request to each server, and six more to each engine. Nothing is run.
+    #[command(after_help = SEE_HELP)]
+    Check(Flags<false>),
     Report(ReportArgs),
     Compare(CompareArgs),
     Verify(VerifyArgs),
@@ -38,7 +43,9 @@ impl Command {
     /// The settings of a run, if the command has them.
     pub(crate) fn settings(&mut self) -> Option<&mut Settings> {
         match self {
-            Self::Run(Flags(settings)) | Self::Study(Flags(settings)) => Some(settings),
+            Self::Run(Flags(settings))
+            | Self::Study(Flags(settings))
+            | Self::Check(Flags(settings)) => Some(settings),
             Self::Bench(bench) => Some(&mut bench.settings.0),
             Self::Config(config) => config.settings(),
             _ => None,

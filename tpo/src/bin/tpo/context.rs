@@ -41,7 +41,7 @@ impl RunContext {
             return Err(missing("out", "the directory of the run to continue, --out <DIR>"));
         }
         let layers = Layers::open(settings).await?;
-        let engine = layers.policy()?;
+        let engine = layers.policy().await?;
         let context = RewardContext {
             settings,
             search: &config,
@@ -52,10 +52,10 @@ impl RunContext {
         let reward = rewards::reward(&context).await?;
         let mut tpo = Tpo::builder(Arc::clone(&engine), Arc::clone(&reward));
         if let Some(critic) = settings.get_one::<String>("critic")? {
-            tpo = tpo.critic(layers.other("critic", &critic, None)?);
+            tpo = tpo.critic(layers.other("critic", &critic, None).await?);
         }
         if let Some(optimizer) = settings.get_one::<String>("optimizer")? {
-            tpo = tpo.optimizer(layers.other("optimizer", &optimizer, None)?);
+            tpo = tpo.optimizer(layers.other("optimizer", &optimizer, None).await?);
         }
         if let Some(tokenizer) = tokenizer(settings.path("tokenizer").as_deref()).await? {
             tpo = tpo.tokenizer(tokenizer);
@@ -64,6 +64,16 @@ impl RunContext {
         let (bar, abort) = (Bar::new(), CancellationToken::new());
         signals::listen(layers.cancel.clone(), abort.clone(), bar.clone());
         Ok(Self { settings: settings.clone(), layers, prompts, tpo, engine, reward, bar, abort })
+    }
+
+    /// Probes the servers, unless the settings say otherwise or the run goes on from an earlier attempt.
+    pub(crate) async fn preflight(&self) -> Result<(), Error> {
+        let is_off =
+            ["no-preflight", "resume", "extend"].iter().any(|name| self.settings.flag(name));
+        match is_off {
+            true => Ok(()),
+            false => self.layers.servers.probe(&self.layers.cancel).await,
+        }
     }
 
     pub(crate) fn reward_context(&self) -> RewardContext<'_> {

@@ -11,11 +11,12 @@ use textgrad_core::{Engine, EngineError};
 use textgrad_ops::engine::HttpOptions;
 use textgrad_ops::engine::openai::MaxTokensField;
 use textgrad_ops::engine::preset::{self, EngineBuilder, Preset};
-use textgrad_ops::layer::{EngineExt, Meter, RetryPolicy};
+use textgrad_ops::layer::{Breaker, EngineExt, Limiter, Limits, Meter, RetryPolicy};
 use textgrad_ops::store::{SqliteCache, SqliteConfig};
 use tpo::{CancellationToken, Error};
 
 use crate::config::Settings;
+use crate::preflight::{Server, Servers};
 
 /// The default address of `--engine openai`.
 const LOCAL: &str = "http://localhost:8000/v1";
@@ -27,11 +28,23 @@ pub(crate) struct Layers {
     pub(crate) meter: Meter,
     pub(crate) cancel: CancellationToken,
     pub(crate) cache: Option<SqliteCache>,
+    /// The limits that all engines share.
+    limiter: Option<Limiter>,
+    pub(crate) breaker: Breaker,
+    pub(crate) servers: Servers,
 }
 
 impl Layers {
     pub(crate) async fn open(settings: &Settings) -> Result<Self, Error> {
-        let layers = Self { settings: settings.clone(), ..Self::default() };
+        let mut layers = Self { settings: settings.clone(), ..Self::default() };
+        let limit = |name| Ok::<u32, Error>(settings.get_one(name)?.unwrap_or(0));
+        let limits = Limits::default()
+            .concurrency(limit("max-concurrent-requests")?)
+            .requests_per_minute(limit("requests-per-minute")?)
+            .tokens_per_minute(limit("tokens-per-minute")?);
+        layers.limiter = Some(Limiter::new(limits).cancellation(layers.cancel.clone()));
+        let failures = settings.value("max-consecutive-failures")?;
+        layers.breaker = Breaker::canceling(failures, layers.cancel.clone());
         match settings.path("cache") {
             Some(path) => layers.with_cache(&path).await,
             None => Ok(layers),
@@ -45,34 +58,37 @@ impl Layers {
     }
 
     /// The engine that answers.
-    pub(crate) fn policy(&self) -> Result<Arc<dyn Engine>, Error> {
+    pub(crate) async fn policy(&self) -> Result<Arc<dyn Engine>, Error> {
         let engine: String = self.settings.value("engine")?;
         let base_url: Option<String> = self.settings.get_one("base-url")?;
         let model: Option<String> = self.settings.get_one("model")?;
-        let builder = self.builder(&engine, base_url.as_deref(), model.as_deref())?;
+        let builder = self.builder(&engine, base_url.as_deref(), model.as_deref()).await?;
         let field: Option<String> = self.settings.get_one("max-tokens-field")?;
-        self.engine(match field.as_deref() {
-            None => builder,
-            Some("max_tokens") => builder.max_tokens_field(MaxTokensField::MaxTokens),
-            Some(_) => builder.max_tokens_field(MaxTokensField::MaxCompletionTokens),
-        })
+        self.engine(
+            "engine",
+            match field.as_deref() {
+                None => builder,
+                Some("max_tokens") => builder.max_tokens_field(MaxTokensField::MaxTokens),
+                Some(_) => builder.max_tokens_field(MaxTokensField::MaxCompletionTokens),
+            },
+        )
     }
 
     /// An engine beside the policy, such as a judge. Address, model and field of the policy do not apply to it.
-    pub(crate) fn other(
+    pub(crate) async fn other(
         &self,
         what: &'static str,
         engine: &str,
         base_url: Option<&str>,
     ) -> Result<Arc<dyn Engine>, Error> {
-        let builder = self.builder(engine, base_url, None);
-        builder.and_then(|builder| self.engine(builder)).map_err(|error| match error {
+        let builder = self.builder(engine, base_url, None).await;
+        builder.and_then(|builder| self.engine(what, builder)).map_err(|error| match error {
             Error::Setup { source, .. } => Error::Setup { what, source },
             error => error,
         })
     }
 
-    fn engine(&self, builder: EngineBuilder) -> Result<Arc<dyn Engine>, Error> {
+    fn engine(&self, what: &'static str, builder: EngineBuilder) -> Result<Arc<dyn Engine>, Error> {
         let builder = builder
             .http(HttpOptions::default().request_timeout(self.timeout()?))
             .stream(self.settings.flag("stream"));
@@ -80,7 +96,11 @@ impl Layers {
         if engine.is_simulation() {
             return Ok(self.cached(engine.metered(&self.meter).complete_choices()));
         }
-        let filled = engine.metered(&self.meter).retry(self.retry()?).complete_choices();
+        let limiter = self.limiter.clone().unwrap_or_else(|| Limits::default().into());
+        let calls: Arc<dyn Engine> = Arc::new(engine.metered(&self.meter).limit(limiter));
+        self.servers.add(Server::Engine(what, Arc::clone(&calls)));
+        let retried = calls.retry(self.retry()?).breaker(&self.breaker.another());
+        let filled = retried.complete_choices();
         let single = self.settings.flag("one-per-request");
         let filled = if single { filled.always_single() } else { filled };
         Ok(Arc::new(self.cached(filled).traced()))
@@ -110,7 +130,7 @@ impl Layers {
         }
     }
 
-    fn builder(
+    async fn builder(
         &self,
         engine: &str,
         base_url: Option<&str>,
@@ -129,18 +149,18 @@ impl Layers {
                 (None, None) => preset::engine(&self.simulation(line)?).map_err(setup("engine")),
             };
         }
-        let named = || {
-            model.ok_or_else(|| missing("model", "the name of the model that the server serves"))
-        };
         if line == "openai" {
-            let builder = EngineBuilder::compatible(base_url.unwrap_or(LOCAL), named()?);
-            return Ok(match secret("OPENAI_API_KEY") {
+            let base_url = base_url.unwrap_or(LOCAL);
+            let builder = EngineBuilder::compatible(base_url, model.unwrap_or_default());
+            let builder = match secret("OPENAI_API_KEY") {
                 Some(key) => builder.key(key),
                 None => builder,
-            });
+            };
+            return if model.is_some() { Ok(builder) } else { named(builder).await };
         }
+        let is_named = model.is_some() || Preset::named(line).is_none();
         let builder = match (Preset::named(line), model) {
-            (Some(_), _) => preset::engine(&format!("{line}/{}", named()?)),
+            (Some(_), model) => preset::engine(&format!("{line}/{}", model.unwrap_or("MODEL"))),
             (None, None) => preset::engine(line),
             (None, Some(model)) => {
                 let expected =
@@ -149,10 +169,11 @@ impl Layers {
             }
         };
         let builder = builder.map_err(setup("engine"))?;
-        Ok(match base_url {
+        let builder = match base_url {
             Some(base_url) => builder.base_url(base_url),
             None => builder,
-        })
+        };
+        if is_named { Ok(builder) } else { named(builder).await }
     }
 
     /// The name of a simulation with its settings.
@@ -169,6 +190,36 @@ impl Layers {
         }
         Ok(line)
     }
+}
+
+/// The builder with the only model that its server lists.
+async fn named(builder: EngineBuilder) -> Result<EngineBuilder, Error> {
+    let model = only_model("model", builder.served_models().await)?;
+    Ok(builder.model(model))
+}
+
+/// The only model of a server's list.
+pub(crate) fn only_model(
+    setting: &'static str,
+    models: Result<Vec<String>, EngineError>,
+) -> Result<String, Error> {
+    const SHOWN: usize = 20;
+    let got = match models.as_deref() {
+        Ok([model]) => {
+            note(format_args!("{setting}: {model}, the only one that the server lists"));
+            return Ok(model.clone());
+        }
+        Ok([]) => "nothing, and the server lists none".to_owned(),
+        Ok(models) => {
+            let shown: Vec<&str> = models.iter().take(SHOWN).map(String::as_str).collect();
+            let more = if models.len() > SHOWN { ", ..." } else { "" };
+            format!("nothing, and the server lists {}{more}", shown.join(", "))
+        }
+        Err(error) => {
+            format!("nothing, and the server's list cannot be read: {}", tpo::describe(error))
+        }
+    };
+    Err(Error::Config { setting, expected: "the name of a model that the server serves", got })
 }
 
 pub(crate) fn secret(name: &str) -> Option<SecretString> {

@@ -2,11 +2,13 @@
 
 mod args;
 mod bench;
+mod check;
 mod config;
 mod context;
 mod engines;
 mod inspect;
 mod output;
+mod preflight;
 mod rewards;
 mod run;
 mod signals;
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
         Command::Run(settings) => runtime.block_on(run::run(&settings.0)),
         Command::Bench(bench) => runtime.block_on(bench::bench(*bench)),
         Command::Study(settings) => runtime.block_on(study::study(&settings.0)),
+        Command::Check(settings) => runtime.block_on(check::check(&settings.0)),
         Command::Report(args) => inspect::report(&args),
         Command::Compare(args) => inspect::compare(&args),
         Command::Verify(args) => inspect::verify(&args),
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
         Err(Error::Io { source, .. }) if source.kind() == ErrorKind::BrokenPipe => {
             ExitCode::SUCCESS
         }
+        Err(Error::Stopped) => ExitCode::from(exit::INTERRUPTED),
         Err(error) => {
             // Settings are spelled as their flags.
             match (&error, config::option_of(&error)) {
@@ -79,6 +83,7 @@ fn main() -> ExitCode {
                 error,
                 Error::Config { .. }
                     | Error::Setup { .. }
+                    | Error::Preflight { .. }
                     | Error::Prompt(_)
                     | Error::Tokenizer { .. }
                     | Error::Input { .. }

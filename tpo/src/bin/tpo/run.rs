@@ -19,6 +19,7 @@ pub(crate) async fn run(settings: &Settings) -> Result<ExitCode, Error> {
     let (source, queries) = context::queries(settings).await?;
     let prompts = context::prompts(settings.path("prompts").as_deref()).await?;
     let context = RunContext::new(settings, prompts).await?;
+    context.preflight().await?;
     let report = align(&context, &source, queries, |_| {}).await?;
 
     context.layers.flush().await;
@@ -36,7 +37,9 @@ pub(crate) fn code(report: RunReport) -> Result<ExitCode, Error> {
     let failed = report.summary.failed;
     if let Some(error) = report.error {
         // The error of a journal has this hint itself.
-        if let (Error::Io { .. }, Some(folder)) = (&error, &report.folder) {
+        if let (Error::Io { .. } | Error::ServerFails { .. }, Some(folder)) =
+            (&error, &report.folder)
+        {
             output::resume_hint(folder);
         }
         return Err(error);
@@ -87,7 +90,11 @@ pub(crate) async fn execute(
     let mut observer = Observer { bar: bar.clone(), on_record };
     let report = run.execute(&mut observer).await;
     bar.finish();
-    report
+    let mut report = report?;
+    if let Some(source) = context.layers.breaker.opened() {
+        report.error.get_or_insert(Error::ServerFails { source });
+    }
+    Ok(report)
 }
 
 struct Observer<F> {

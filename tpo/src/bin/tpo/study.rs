@@ -31,6 +31,7 @@ pub(crate) async fn study(settings: &Settings) -> Result<ExitCode, Error> {
     let (source, queries) = context::queries(settings).await?;
     let prompts = context::prompts(settings.path("prompts").as_deref()).await?;
     let context = RunContext::new(settings, prompts).await?;
+    context.preflight().await?;
     let cells = grid.cells()?;
     // All settings are checked before anything is paid for.
     let cache = SharedCache::default();
@@ -86,7 +87,7 @@ pub(crate) async fn study(settings: &Settings) -> Result<ExitCode, Error> {
         let cell_folder = folder.begin(cell, &config).await?;
         let cell_run = Run::new(tpo.clone(), queries.clone()).open(cell_folder);
         let report = run::execute(&context, cell_run, None::<fn(&ResultRecord)>).await?;
-        if report.cancelled {
+        if report.cancelled && report.error.is_none() {
             context.layers.flush().await;
             note(format_args!(
                 "interrupted in cell {number} of {}; to continue, run the same command with --out {} --resume",

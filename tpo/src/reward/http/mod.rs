@@ -12,8 +12,8 @@ use futures_util::future::try_join_all;
 use secrecy::SecretString;
 use serde_json::Value as Json;
 use textgrad_core::{EngineError, Seed};
-use textgrad_ops::engine::http::{HttpOptions, JsonClient};
-use textgrad_ops::layer::{CallPolicy, Limits, RetryPolicy};
+use textgrad_ops::engine::http::{self, HttpOptions, JsonClient};
+use textgrad_ops::layer::{Breaker, CallPolicy, Limits, RetryPolicy};
 
 pub(super) use self::api::Asked;
 pub use self::api::RewardApi;
@@ -85,6 +85,10 @@ pub(crate) struct ServerSettings {
     retry: RetryPolicy,
     /// The most requests in flight. Default: [`HttpReward::DEFAULT_CONCURRENCY`].
     concurrency: usize,
+    /// The most requests per minute, evenly spread. Default: 0, no limit.
+    requests_per_minute: u32,
+    /// The breaker that counts failed requests. Default: one that never opens.
+    breaker: Breaker,
 }
 
 impl ServerSettings {
@@ -94,7 +98,9 @@ impl ServerSettings {
         // SGLang has a route below `/v1` too that gives the same score to every answer.
         let url = url.trim().trim_end_matches('/');
         let url = url.strip_suffix("/v1").unwrap_or(url).to_owned();
-        Self { url, key, timeout, retry, concurrency: HttpReward::DEFAULT_CONCURRENCY }
+        let (requests_per_minute, breaker) = (0, Breaker::default());
+        let concurrency = HttpReward::DEFAULT_CONCURRENCY;
+        Self { url, key, timeout, retry, concurrency, requests_per_minute, breaker }
     }
 
     /// # Errors
@@ -109,8 +115,10 @@ impl ServerSettings {
         }
         let concurrency = u32::try_from(self.concurrency.max(1)).unwrap_or(u32::MAX);
         let limits = Limits::default().concurrency(concurrency);
+        let limits = limits.requests_per_minute(self.requests_per_minute);
         // The client bounds the time of a request.
         let calls = CallPolicy::default().timeout(Duration::MAX).limits(limits).retry(self.retry);
+        let calls = calls.breaker(self.breaker);
         Ok(Server { client: client.build()?, calls })
     }
 }
@@ -152,6 +160,19 @@ impl HttpReward {
     ) -> HttpRewardBuilder {
         let (server, model) = (ServerSettings::new(&url.into()), model.into());
         HttpRewardBuilder { server, model, api, batch: None }
+    }
+
+    /// The names of the models that a server lists.
+    ///
+    /// # Errors
+    /// Those of [`JsonClient::get`].
+    pub async fn served_models(
+        url: &str,
+        key: Option<SecretString>,
+    ) -> Result<Vec<String>, EngineError> {
+        let mut server = ServerSettings::new(url);
+        server.key = key;
+        http::served_models(&server.build()?.client, "v1/models").await
     }
 
     /// Scores answers with one request.

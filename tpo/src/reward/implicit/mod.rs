@@ -113,7 +113,8 @@ pub struct PpoReward {
 impl PpoReward {
     /// A reward model less this penalty, `beta` times the log-ratio.
     #[must_use]
-    pub fn new(reward: Arc<dyn RewardModel>, penalty: DpoReward) -> Self {
+    pub fn new(reward: Arc<dyn RewardModel>, penalty: impl Into<Arc<DpoReward>>) -> Self {
+        let penalty = penalty.into();
         let models = penalty.name().strip_prefix("dpo:").unwrap_or(penalty.name());
         let info = RewardInfo::new(format!("{} - kl:{models}", reward.name()))
             .with_identity(format!("{} - {}", reward.identity(), penalty.identity()))
@@ -122,7 +123,7 @@ impl PpoReward {
             .with_simulation(reward.is_simulation())
             .with_relative(reward.is_relative());
         let monitor = ScoreMonitor::new(ExpectedScores::Any, PPO_ADVICE);
-        Self { info, reward, penalty: Arc::new(penalty), monitor }
+        Self { info, reward, penalty, monitor }
     }
 }
 

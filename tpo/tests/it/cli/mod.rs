@@ -14,6 +14,7 @@ mod interrupt;
 mod invalid_args;
 mod kill;
 mod kills;
+mod preflight;
 mod presets;
 mod reports;
 mod rewards;
@@ -93,6 +94,8 @@ fn pointed_at(server: &FakeServer) -> Vec<String> {
         &url,
         "--reward-model",
         "sim",
+        // Tests count the requests of runs.
+        "--no-preflight",
     ];
     arguments.map(str::to_owned).to_vec()
 }

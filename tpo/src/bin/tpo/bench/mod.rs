@@ -48,6 +48,8 @@ pub(crate) async fn bench(args: BenchArgs) -> Result<ExitCode, Error> {
         None => None,
     };
 
+    context.preflight().await?;
+
     let mut answers = Vec::with_capacity(items);
     let source = data.display().to_string();
     let on_record = |record: &_| answers.extend(Answered::of(record));
@@ -87,6 +89,9 @@ pub(crate) async fn bench(args: BenchArgs) -> Result<ExitCode, Error> {
     }
     context.layers.flush().await;
     let Some(graded) = graded.transpose()? else {
+        if let Some(source) = context.layers.breaker.opened() {
+            return Err(Error::ServerFails { source });
+        }
         output::interrupted(items, items, done.folder.as_ref());
         note("the answers are not graded yet");
         return Ok(ExitCode::from(exit::INTERRUPTED));
@@ -180,5 +185,5 @@ async fn judge(
         _ => None,
     };
     let layers = own.as_ref().unwrap_or(&context.layers);
-    Ok((Some(layers.other("judge", line, None)?), own))
+    Ok((Some(layers.other("judge", line, None).await?), own))
 }

@@ -191,6 +191,14 @@ pub(crate) const GROUPS: &[Group] = &[
             option("timeout", U64, "SECONDS", Value("600"))
                 .help("Timeout of a request to the engine or the reward model."),
             option("retries", U32, "TIMES", Value("5")).help("Retries of a failed request."),
+            option("max-concurrent-requests", U32, "REQUESTS", Unset("no limit"))
+                .help("Most requests to engines at the same time.")
+                .details("This limit and the next two hold for all engines together."),
+            option("requests-per-minute", U32, "REQUESTS", Unset("no limit"))
+                .help("Most requests to engines per minute, evenly spread."),
+            option("tokens-per-minute", U32, "TOKENS", Unset("no limit"))
+                .help("Most tokens of requests to engines per minute, by estimate.")
+                .details("The estimate of a request is a quarter of its bytes, and --max-tokens for each answer."),
             option("cache", Path, "FILE", Unset("none"))
                 .help("Cache completions in this file, shared between runs.")
                 .details(
@@ -244,6 +252,8 @@ pub(crate) const GROUPS: &[Group] = &[
                 .help("Answers per request."),
             option("reward-concurrency", AT_LEAST_1, "REQUESTS", Unset("64 requests, one program per core"))
                 .help("Concurrent scoring requests or programs."),
+            option("reward-requests-per-minute", U32, "REQUESTS", Unset("no limit"))
+                .help("Most requests to each reward server per minute, evenly spread."),
             option("reward-command", Text, "PROGRAM", Unset("none"))
                 .help("Program of --reward command.")
                 .details(
@@ -274,6 +284,17 @@ pub(crate) const GROUPS: &[Group] = &[
             option("concurrency", AT_LEAST_1, "QUERIES", Value("16"))
                 .help("Queries searched at the same time.")
                 .common(),
+            option("no-preflight", Bool, "BOOL", Value("false"))
+                .help("Start without a request to each server that checks it.")
+                .details(
+                    "The check sends one small request to each engine and reward server, and ends the run if one does \
+                     not answer. With --resume and --extend it is left out. Its tokens count as sent in this run.",
+                ),
+            option("max-consecutive-failures", U32, "K", Value("10"))
+                .help("End the run after K failures of one kind in a row; 0: never.")
+                .details(
+                    "They are counted per server, after retries. The run can be continued with --resume.",
+                ),
             option("json", Bool, "BOOL", Value("false"))
                 .help("Print the summary as one JSON object.")
                 .details("It includes the answers where there is no directory for them.")

@@ -115,6 +115,7 @@ fn check_used(settings: &Settings, lines: &[Line]) -> Result<(), Error> {
         ("reward-attribute", "attribute"),
         ("reward-batch", "batch"),
         ("reward-concurrency", "concurrency"),
+        ("reward-requests-per-minute", "url"),
         ("reward-command", "program"),
         ("reward-arg", "program"),
     ] {

@@ -18,7 +18,8 @@ use tpo::{
 
 use super::RewardContext;
 use super::line::{KEY_ENV, Line, RewardKind};
-use crate::engines::{missing, secret, setup};
+use crate::engines::{missing, only_model, secret, setup};
+use crate::preflight::Server;
 
 /// The default address of a reward model's server.
 const LOCAL: &str = "http://localhost:8001";
@@ -36,7 +37,7 @@ pub(super) struct Source<'a> {
 }
 
 /// One of the two servers of a log-ratio.
-struct Server {
+struct LikelihoodServer {
     url: String,
     model: String,
     template: ChatTemplate,
@@ -52,7 +53,7 @@ impl Source<'_> {
             RewardKind::Format => return self.format().await,
             RewardKind::Command => return self.command(),
             RewardKind::Judge | RewardKind::PairwiseJudge => return self.judge().await,
-            RewardKind::Dpo | RewardKind::Kl => return Ok(Arc::new(self.penalty().await?)),
+            RewardKind::Dpo | RewardKind::Kl => return Ok(self.penalty().await?),
             RewardKind::Vllm => RewardApi::VllmClassify,
             RewardKind::VllmText => RewardApi::VllmClassifyText(self.template().await?),
             RewardKind::VllmPooling => RewardApi::VllmPooling,
@@ -65,16 +66,22 @@ impl Source<'_> {
                 RewardApi::Nim { attribute: attribute.unwrap_or_else(|| ATTRIBUTE.to_owned()) }
             }
         };
-        self.http(api)
+        self.http(api).await
     }
 
-    fn http(&self, api: RewardApi) -> Result<Arc<dyn RewardModel>, Error> {
-        let Some(model) = self.text("model", "reward-model")? else {
-            return Err(missing("reward-model", "the name of the reward model"));
+    async fn http(&self, api: RewardApi) -> Result<Arc<dyn RewardModel>, Error> {
+        let model = match self.text("model", "reward-model")? {
+            Some(model) => model,
+            None => {
+                let models = HttpReward::served_models(&self.url()?, self.key(KEY_ENV)?).await;
+                only_model("reward-model", models)?
+            }
         };
         let mut reward = HttpReward::builder(self.url()?, model, api)
             .timeout(self.context.layers.timeout()?)
-            .retry(self.context.layers.retry()?);
+            .retry(self.context.layers.retry()?)
+            .requests_per_minute(self.requests_per_minute()?)
+            .breaker(self.context.layers.breaker.another());
         if let Some(batch) = self.count("batch", "reward-batch")? {
             reward = reward.batch(batch);
         }
@@ -84,11 +91,13 @@ impl Source<'_> {
         if let Some(key) = self.key(KEY_ENV)? {
             reward = reward.key(key);
         }
-        Ok(Arc::new(reward.build().map_err(setup("reward model"))?))
+        let reward = Arc::new(reward.build().map_err(setup("reward model"))?);
+        self.context.layers.servers.add(Server::Reward(reward.clone()));
+        Ok(reward)
     }
 
     /// `beta` times the log-ratio of the policy and the reference.
-    pub(super) async fn penalty(&self) -> Result<DpoReward, Error> {
+    pub(super) async fn penalty(&self) -> Result<Arc<DpoReward>, Error> {
         let Some(model) = self.text("model", "reward-model")? else {
             return Err(missing("reward-model", "the name of the model whose likelihoods count"));
         };
@@ -105,8 +114,9 @@ impl Source<'_> {
             None => template.clone(),
         };
         let api = self.api("likelihood")?.unwrap_or_default();
-        let policy = Server { url: self.url()?, model, template, api, key: self.key(KEY_ENV)? };
-        let reference = Server {
+        let policy =
+            LikelihoodServer { url: self.url()?, model, template, api, key: self.key(KEY_ENV)? };
+        let reference = LikelihoodServer {
             url: reference_url,
             model: reference_model,
             template: reference_template,
@@ -115,7 +125,10 @@ impl Source<'_> {
             key: self.key("reference-key-env")?,
         };
         let beta = self.line.number("beta")?.unwrap_or(DpoReward::DEFAULT_BETA);
-        DpoReward::new(self.likelihood(policy)?, self.likelihood(reference)?, beta)
+        let (policy, reference) = (self.likelihood(policy)?, self.likelihood(reference)?);
+        let reward = Arc::new(DpoReward::new(policy, reference, beta)?);
+        self.context.layers.servers.add(Server::Reward(reward.clone()));
+        Ok(reward)
     }
 
     fn api(&self, setting: &'static str) -> Result<Option<LikelihoodApi>, Error> {
@@ -130,11 +143,13 @@ impl Source<'_> {
         }))
     }
 
-    fn likelihood(&self, server: Server) -> Result<Likelihood, Error> {
+    fn likelihood(&self, server: LikelihoodServer) -> Result<Likelihood, Error> {
         let mut likelihood = Likelihood::builder(server.url, server.model, server.template)
             .api(server.api)
             .timeout(self.context.layers.timeout()?)
-            .retry(self.context.layers.retry()?);
+            .retry(self.context.layers.retry()?)
+            .requests_per_minute(self.requests_per_minute()?)
+            .breaker(self.context.layers.breaker.another());
         if let Some(concurrency) = self.concurrency()? {
             likelihood = likelihood.concurrency(concurrency);
         }
@@ -148,7 +163,7 @@ impl Source<'_> {
         let (context, line) = (self.context, self.line);
         let base_url = line.get("base-url");
         let engine = match line.get("engine") {
-            Some(engine) => context.layers.other("judge", engine, base_url)?,
+            Some(engine) => context.layers.other("judge", engine, base_url).await?,
             None if base_url.is_some() => {
                 return Err(missing("reward", "an engine beside its base-url"));
             }
@@ -295,6 +310,10 @@ impl Source<'_> {
 
     fn url(&self) -> Result<String, Error> {
         Ok(self.text("url", "reward-url")?.unwrap_or_else(|| LOCAL.to_owned()))
+    }
+
+    fn requests_per_minute(&self) -> Result<u32, Error> {
+        Ok(self.context.settings.get_one("reward-requests-per-minute")?.unwrap_or(0))
     }
 
     fn concurrency(&self) -> Result<Option<usize>, Error> {

@@ -1,0 +1,152 @@
+//! `tpo check`: the preflight alone, and the capabilities of the servers.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use textgrad_core::{Engine, EngineError, Message, Purpose, Request, Response, Sampling, describe};
+use tpo::{CancellationToken, Error};
+
+use crate::config::Settings;
+use crate::context::{self, RunContext};
+use crate::exit;
+use crate::output::{line, print_data};
+use crate::preflight::{Server, complete, request};
+
+/// The longest time of one request.
+const MAX_TIME: Duration = Duration::from_secs(120);
+
+/// Words of the prompt that is sent twice, to see whether its beginning is cached: more than a block of any cache.
+const LONG_PROMPT: usize = 1500;
+
+/// One capability of a server.
+#[derive(Debug, Serialize)]
+struct Finding {
+    server: String,
+    capability: &'static str,
+    result: String,
+}
+
+/// `tpo check`.
+pub(crate) async fn check(settings: &Settings) -> Result<ExitCode, Error> {
+    let prompts = context::prompts(settings.path("prompts").as_deref()).await?;
+    let context = RunContext::new(settings, prompts).await?;
+    let cancel = context.layers.cancel.clone();
+    let servers = context.layers.servers.all();
+    let mut findings = Vec::new();
+    let mut failed = None;
+    for server in &servers {
+        let probed = server.probe(&cancel).await;
+        let result = probed.as_ref().map_or_else(|error| describe(error), |()| "ok".to_owned());
+        findings.push(Finding { server: server.name(), capability: "answers", result });
+        match (probed, server) {
+            (Err(error), _) => failed = failed.or(Some(error)),
+            (Ok(()), Server::Engine(_, engine)) => {
+                for (capability, result) in capabilities(engine, &cancel).await {
+                    findings.push(Finding { server: server.name(), capability, result });
+                }
+            }
+            (Ok(()), Server::Reward(_)) => {}
+        }
+        if cancel.is_cancelled() {
+            return Err(Error::Stopped);
+        }
+    }
+    if settings.flag("json") {
+        let sent = context.layers.meter.snapshot();
+        print_data(serde_json::json!({ "findings": findings, "sent": sent }))?;
+    } else {
+        if servers.is_empty() {
+            line(format_args!("no servers: the engine and the reward model are local"))?;
+        }
+        for Finding { server, capability, result } in &findings {
+            line(format_args!("{server:<32} {capability:<16} {result}"))?;
+        }
+        let sent = context.layers.meter.snapshot();
+        let tokens = sent.usage.prompt_tokens + sent.usage.completion_tokens;
+        line(format_args!("requests sent: {}, tokens: {tokens}", sent.requests))?;
+    }
+    Ok(ExitCode::from(if failed.is_some() { exit::RUN_FAILED } else { 0 }))
+}
+
+/// What an engine can do, by six requests of few tokens.
+async fn capabilities(
+    engine: &Arc<dyn Engine>,
+    cancel: &CancellationToken,
+) -> Vec<(&'static str, String)> {
+    let ask = async |request: Request| match tokio::time::timeout(
+        MAX_TIME,
+        complete(engine, &request, cancel),
+    )
+    .await
+    {
+        Ok(result) => result,
+        Err(_) => Err(EngineError::new(textgrad_core::ErrorKind::Timeout, "no answer in time")),
+    };
+    let sampled = |text: &str, change: &dyn Fn(Sampling) -> Sampling| {
+        let request = request(text);
+        let sampling = change(request.sampling.clone().with_temperature(1.0));
+        request.with_sampling(sampling)
+    };
+    let mut found = Vec::new();
+    let several = ask(sampled("Name a color.", &|sampling| sampling.with_n(2))).await;
+    found.push((
+        "n",
+        shown(several, |response| match response.choices.len() {
+            0 | 1 => "1 answer per request; the others are requested one by one".to_owned(),
+            count => format!("{count} answers per request"),
+        }),
+    ));
+
+    let seeded = || sampled("Write five random words.", &|sampling| sampling.with_seed(7));
+    let (first, second) = (ask(seeded()).await, ask(seeded()).await);
+    let text = |response: &Response| response.choices.first().map(|choice| choice.text.clone());
+    found.push((
+        "seed",
+        match (first, second) {
+            (Ok(first), Ok(second)) if text(&first) == text(&second) => {
+                "equal answers for equal seeds".to_owned()
+            }
+            (Ok(_), Ok(_)) => "different answers for equal seeds".to_owned(),
+            (Err(error), _) | (_, Err(error)) => failure(&error),
+        },
+    ));
+
+    let logprobs = Sampling { top_logprobs: Some(1), ..request("").sampling };
+    let logprobs = ask(request("Reply with OK.").with_sampling(logprobs)).await;
+    found.push((
+        "logprobs",
+        shown(logprobs, |response| {
+            let has = response.choices.iter().any(|choice| !choice.logprobs.is_empty());
+            if has { "returned" } else { "not returned" }.to_owned()
+        }),
+    ));
+
+    let messages = [Message::system("Reply in lower case."), Message::user("Reply with OK.")];
+    let system = Request::new(Purpose::Sample, messages).with_sampling(request("").sampling);
+    found.push(("system role", shown(ask(system).await, |_| "accepted".to_owned())));
+
+    let long = "one two three four five ".repeat(LONG_PROMPT / 5);
+    let first = ask(request(&long)).await;
+    let again = match first {
+        Ok(_) => ask(request(&long)).await,
+        Err(error) => Err(error),
+    };
+    found.push((
+        "prefix cache",
+        shown(again, |response| match response.usage.cached_tokens {
+            0 => "no cached tokens reported".to_owned(),
+            tokens => format!("{tokens} of {} prompt tokens cached", response.usage.prompt_tokens),
+        }),
+    ));
+    found
+}
+
+fn shown(result: Result<Response, EngineError>, show: impl Fn(Response) -> String) -> String {
+    result.map_or_else(|error| failure(&error), show)
+}
+
+fn failure(error: &EngineError) -> String {
+    format!("failed: {}", describe(error))
+}

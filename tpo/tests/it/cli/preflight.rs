@@ -1,0 +1,141 @@
+//! The check of servers before a run, names of models from servers, and the end of runs whose servers fail.
+
+use std::path::Path;
+use std::process::Command;
+
+use textgrad_tests::fake_server::{FakeServer, FaultRule, Route};
+use textgrad_tests::program::Ended;
+
+use super::{Running, folder, over_http, program, queries, simulation, tpo};
+
+/// A run with its check, against a policy and a reward server.
+fn checked(folder: &Path, policy: &FakeServer, reward: &FakeServer, more: &[&str]) -> Command {
+    let (base_url, url) = (policy.base_url(), reward.url());
+    let mut command = tpo(folder, ["--data", "queries.json", "--out", "out", "--engine", "openai"]);
+    command.args(["--base-url", &base_url, "--reward", "vllm", "--reward-url", &url]).args(more);
+    command
+}
+
+const MODELS: [&str; 4] = ["--model", "sim", "--reward-model", "sim"];
+
+fn chats(server: &FakeServer) -> u64 {
+    server.stats().route(Route::Chat).requests
+}
+
+async fn faulty(fault: &str) -> FakeServer {
+    simulation().fault(fault.parse::<FaultRule>().unwrap()).start().await.unwrap()
+}
+
+async fn sound() -> FakeServer {
+    simulation().start().await.unwrap()
+}
+
+fn refused(folder: &Path, ended: Ended, words: &[&str]) {
+    assert!(!folder.join("out").exists(), "no folder is left");
+    ended.refused(words);
+}
+
+/// Kind: Errors | a key or an account that is refused, before a run | one request, one error, no run folder
+/// Kind: Errors | a path that does not exist, before a run | one request, one error that names the path
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_refuses_is_found_before_anything_is_paid_for() {
+    for (fault, words) in
+        [("401@always", "check the key"), ("402@always", "credit"), ("404@always", "base URL")]
+    {
+        let folder = folder();
+        queries(folder.path(), 40);
+        let (policy, reward) = (faulty(&format!("{fault},chat")).await, sound().await);
+        let ended = Running::start(checked(folder.path(), &policy, &reward, &MODELS)).end();
+        refused(folder.path(), ended, &["engine openai:sim does not answer", words]);
+        assert_eq!(chats(&policy), 1);
+    }
+    let folder = folder();
+    queries(folder.path(), 40);
+    let (policy, reward) = (sound().await, faulty("404@always,classify").await);
+    let ended = Running::start(checked(folder.path(), &policy, &reward, &MODELS)).end();
+    refused(folder.path(), ended, &["reward model", "/classify"]);
+    assert_eq!(chats(&policy), 1);
+}
+
+/// Kind: Errors | a server that recovers within two retries, before a run | the run begins
+/// Kind: Errors | a server that limits the rate, before a run | a warning; the run begins
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_recovers_passes_and_a_resumed_run_is_not_checked() {
+    let folder = folder();
+    queries(folder.path(), 1);
+    let (policy, reward) = (faulty("503@nth:1,chat").await, sound().await);
+    let bon = [MODELS.as_slice(), &["--mode", "bon"]].concat();
+    let ended = Running::start(checked(folder.path(), &policy, &reward, &bon)).end().with_code(0);
+    assert!(ended.out.contains("sent in this run"), "{}", ended.out);
+    assert_eq!((chats(&policy), reward.stats().route(Route::Classify).requests), (3, 6));
+
+    let resumed = [bon.as_slice(), &["--resume"]].concat();
+    Running::start(checked(folder.path(), &policy, &reward, &resumed)).end().with_code(0);
+    assert_eq!(chats(&policy), 3);
+}
+
+/// Kind: Parameters | no `--model`, and a server with one model | that model
+/// Kind: Parameters | no `--model`, and a server with several models | an error that lists them
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_only_model_of_a_server_needs_no_name() {
+    let folder = folder();
+    queries(folder.path(), 1);
+    let one = simulation().models(["the-only"]).start().await.unwrap();
+    let ended =
+        Running::start(checked(folder.path(), &one, &one, &["--mode", "bon"])).end().with_code(0);
+    assert!(
+        ended.err.contains("policy openai:the-only, reward model vllm:the-only"),
+        "{}",
+        ended.err
+    );
+
+    let two = simulation().models(["first", "second"]).start().await.unwrap();
+    let ended = Running::start(checked(folder.path(), &two, &one, &["--resume"])).end();
+    ended.refused(&["--model: expected the name of a model", "the server lists first, second"]);
+    let model = ["--resume", "--model", "first"];
+    let ended = Running::start(checked(folder.path(), &one, &two, &model)).end();
+    ended.refused(&["--reward-model", "the server lists first, second"]);
+}
+
+/// Kind: Errors | failures of one kind in a row: 500, 401 | after ten the run ends with one error; it can be resumed
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_fails_all_requests_ends_the_run() {
+    for fault in ["500@always", "401@always"] {
+        let folder = folder();
+        queries(folder.path(), 60);
+        let server = faulty(&format!("{fault},chat")).await;
+        let few = ["--retries", "0", "--concurrency", "4"];
+        let ended = Running::start(over_http(folder.path(), &server, &few)).end().with_code(1);
+        assert!(ended.err.contains("10 requests in a row failed like this"), "{}", ended.err);
+        assert!(ended.err.contains("--out out --resume"), "{}", ended.err);
+        assert!(ended.err.matches(" failed: ").count() <= 13, "{}", ended.err);
+        assert!((10..=13).contains(&chats(&server)), "{}", chats(&server));
+
+        let server = sound().await;
+        let resumed = over_http(folder.path(), &server, &["--retries", "0", "--resume"]);
+        Running::start(resumed).end().with_code(0);
+    }
+    let folder = folder();
+    queries(folder.path(), 20);
+    let server = faulty("500@always,chat").await;
+    let never = ["--retries", "0", "--max-consecutive-failures", "0"];
+    Running::start(over_http(folder.path(), &server, &never)).end().with_code(3);
+    assert_eq!(chats(&server), 20);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_check_prints_what_servers_can_do() {
+    let folder = folder();
+    let server = sound().await;
+    let mut command = program(folder.path());
+    let (base_url, url) = (server.base_url(), server.url());
+    command.args(["check", "--engine", "openai", "--base-url", &base_url, "--reward", "vllm"]);
+    command.args(["--reward-url", &url]).args(MODELS);
+    let ended = Running::start(command).end().with_code(0);
+    for words in ["2 answers per request", "equal answers for equal seeds", "reward model vllm:sim"]
+    {
+        assert!(ended.out.contains(words), "{words}: {}", ended.out);
+    }
+    assert!(chats(&server) <= 8, "{}", ended.out);
+    assert!(ended.out.contains(&format!("requests sent: {}", chats(&server))), "{}", ended.out);
+}
