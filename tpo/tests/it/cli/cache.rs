@@ -15,7 +15,8 @@ const CHATS: u64 = QUERIES as u64 * 7;
 /// and would be asked for again.
 fn into(folder: &Path, server: &FakeServer, out: &str, more: &[&str]) -> Running {
     let url = server.base_url();
-    let arguments = ["--data", "queries.json", "--cache", "answers", "--json", "--out", out];
+    let arguments =
+        ["--data", "queries.json", "--cache", "answers", "--json", "--no-preflight", "--out", out];
     let engine = ["--engine", "openai", "--base-url", &url, "--model", "sim", "--reward", "sim"];
     let mut command = tpo(folder, arguments);
     command.args(engine).args(more);

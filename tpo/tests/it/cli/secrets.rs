@@ -51,7 +51,15 @@ async fn no_secret_is_written_or_logged() {
         let mut command = tpo(folder.path(), ["--data", "queries.json", "--out", "out"]);
         command.args(["--engine", "openai", "--base-url", &base_url, "--model", "m"]);
         command.args(["--reward", "vllm", "--reward-url", &reward_url, "--reward-model", "r"]);
-        command.args(["--retries", "1", "--concurrency", "1"]);
+        command.args([
+            "--retries",
+            "1",
+            "--concurrency",
+            "1",
+            "--no-preflight",
+            "--max-consecutive-failures",
+            "0",
+        ]);
         command.env("OPENAI_API_KEY", SECRETS[0]);
         if !login {
             command.env("REWARD_API_KEY", SECRETS[1]);

@@ -114,7 +114,7 @@ async fn the_program_sends_what_is_expected() {
     std::fs::write(run.path().join("queries.json"), queries).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_tpo"));
     command.env_clear().current_dir(run.path()).args(["run", "--data", "queries.json"]);
-    command.args(["--out", "out", "--samples", "2", "--prompts"]).arg(folder());
+    command.args(["--out", "out", "--samples", "2", "--no-preflight", "--prompts"]).arg(folder());
     command.args(["--engine", "openai", "--base-url", &server.base_url(), "--model", "m"]);
     command.args(["--reward", "vllm", "--reward-url", &server.url(), "--reward-model", "r"]);
     let output = command.output().unwrap();

@@ -33,7 +33,8 @@ async fn likelihoods_of_two_models_score_or_take_away() {
     let settings = settings(&policy, &reference);
     let (dpo, kl) = (format!("dpo:{settings}"), format!("kl:{settings}"));
     let run = |out: &str, rewards: &[&str]| {
-        let mut command = tpo(folder.path(), ["--data", "queries.json", "--out", out]);
+        let mut command =
+            tpo(folder.path(), ["--data", "queries.json", "--no-preflight", "--out", out]);
         command.args(["--samples", "3", "--iterations", "0"]);
         for reward in rewards {
             command.args(["--reward", reward]);
@@ -114,7 +115,7 @@ async fn each_server_has_its_own_key_and_no_file_or_log_has_any() {
             let reward = format!("dpo:{},likelihood=echo{line}", settings(&policy, &reference));
             let data = ["--data", "queries.json", "--out", "out", "--samples", "2"];
             let mut command = tpo(folder.path(), data);
-            command.args(["--iterations", "0"]);
+            command.args(["--iterations", "0", "--no-preflight"]);
             if from_file {
                 let file = format!("[reward]\nreward = [{reward:?}]\n");
                 fs::write(folder.path().join("study.toml"), file).unwrap();
@@ -142,7 +143,8 @@ async fn other_servers_have_keys_of_their_own_too() {
     for (line, code) in [("nim:key-env=POLICY_KEY", 0), ("nim", 3)] {
         let folder = folder();
         queries(folder.path(), 1);
-        let mut command = tpo(folder.path(), ["--data", "queries.json", "--out", "out"]);
+        let mut command =
+            tpo(folder.path(), ["--data", "queries.json", "--no-preflight", "--out", "out"]);
         command.args(["--reward", line, "--reward-url", &server.url(), "--reward-model", "m"]);
         for (name, key) in KEYS {
             command.env(name, key);
