@@ -181,8 +181,8 @@ fn query(item: &Json, place: String) -> Result<Query, Error> {
     record::query(item).map_err(|reason| wrong(place, reason))
 }
 
-/// What shows that lines of a text belong together: a mark of a list or a fence that the first line lacks, or an
-/// indentation.
+/// What shows that lines of a text belong together: a mark of a list or a fence that the first line lacks, or the
+/// indentation of code.
 fn continued(text: &str) -> Option<usize> {
     let is_item = |line: &str| {
         let number = line.trim_start_matches(|c: char| c.is_ascii_digit());
@@ -193,9 +193,9 @@ fn continued(text: &str) -> Option<usize> {
     let mut lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
     let (_, first) = lines.next()?;
     let first_is_item = is_item(first.trim_start());
-    let indented = |line: &str| line.len() - line.trim_start().len();
+    let is_code = |line: &str| line.starts_with("    ") || line.starts_with('\t');
     let belongs = |line: &str| {
-        (is_item(line.trim_start()) && !first_is_item) || indented(line) > indented(first)
+        (is_item(line.trim_start()) && !first_is_item) || (is_code(line) && !is_code(first))
     };
     lines.find_map(|(number, line)| belongs(line).then_some(number))
 }
