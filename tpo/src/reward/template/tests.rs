@@ -174,6 +174,19 @@ fn a_template_that_multiplies_is_stopped() {
     }
 }
 
+/// The templates of the test above, in a process that may take 1 GB of addresses.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_template_that_multiplies_takes_little_memory() {
+    let name = "reward::template::tests::a_template_that_multiplies_is_stopped";
+    let limited = "ulimit -v 1000000 && exec \"$0\" \"$@\"";
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", limited]).arg(std::env::current_exe().unwrap());
+    let output = command.args(["--exact", name, "--test-threads", "1"]).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+}
+
 #[test]
 fn generation_blocks_print_their_content() {
     let source = "{% for m in messages %}{%- generation -%} {{ m.role }} {%- endgeneration %}{% endfor %}{% set generations = 1 %}";

@@ -1,9 +1,14 @@
 //! Settings from a file.
 
+#[allow(unreachable_pub, reason = "a part of the crate of the fuzz targets")]
+#[path = "../../../../tests/fuzz/src/mutate.rs"]
+mod mutate;
+
 use std::path::Path;
 
 use serde_json::{Value, json};
 
+use self::mutate::Mutator;
 use super::cuts::words;
 use super::{Ended, Running, folder, json_lines, program, queries, read, run, simulation, tpo};
 
@@ -293,5 +298,26 @@ fn the_example_of_the_documents_names_every_setting_and_each_line_is_right() {
             let name = name.as_str().unwrap();
             assert_eq!(setting(&settings, name)["source"], "file", "{name}");
         }
+    }
+}
+
+/// A file of settings is read or refused, whatever it holds.
+///
+/// Kind: Bounds | a damaged file of settings | its settings, or an error that names the file; no panic
+#[test]
+fn a_damaged_file_of_settings_is_read_or_refused() {
+    let folder = folder();
+    let whole = "[engine]\nengine = \"openai\"\nmodel = \"m\"\nbase-url = \"http://localhost:1/v1\"\n\
+                 [search]\nsamples = 5\niterations = 2\ntemperature = 0.7\n[reward]\nreward = [\"length\"]\n";
+    let inputs = vec![whole.as_bytes().to_vec(), b"samples = 1e999\nmode = \"tpo\"\n".to_vec()];
+    let mut mutator = Mutator::new(3);
+    for _ in 0..60 {
+        let bytes = mutator.mutate(&inputs);
+        std::fs::write(folder.path().join("tpo.toml"), &bytes).unwrap();
+        let ended = show(folder.path(), &["--config", "tpo.toml"]);
+        let text = String::from_utf8_lossy(&bytes);
+        let refused = ended.code == Some(2) && ended.err.starts_with("error: ");
+        assert!(ended.code == Some(0) || refused, "{text}: {ended:?}");
+        assert!(ended.err.chars().count() < 4_000, "{text}: {ended:?}");
     }
 }
