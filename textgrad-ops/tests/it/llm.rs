@@ -6,7 +6,7 @@ use crate::support::{Answers, lines, pack, picture, script, user, whole};
 use textgrad_core::testing::{Reply, ScriptedEngine};
 use textgrad_core::{
     Backward, Engine, EngineError, ErrorKind, Feedback, Graph, Layout, Message, Purpose, Sampling,
-    Seed, Variable, backward,
+    Seed, Variable, backward, describe,
 };
 use textgrad_ops::{
     LlmCall, LlmCallBuilder, LlmReduce, TextLoss, TextualGradientDescent, aggregate,
@@ -246,6 +246,16 @@ async fn merged_feedback_is_a_node_of_the_graph_too() {
     assert!(graph.contains(&x) && losses.iter().all(|loss| graph.contains(loss)));
     let asked = "user: text=x said e gradient said e gradient";
     assert_eq!(lines(&engine.requests()[0]), ["system: merge", asked]);
+}
+
+#[tokio::test]
+async fn a_blank_reply_is_no_response() {
+    for blank in ["", " \n\t", "\u{a0}"] {
+        let engine = Arc::new(ScriptedEngine::new([blank]));
+        let llm = LlmCall::builder(engine).build();
+        let error = llm.ask(&Variable::constant("hi", "prompt")).one().await.unwrap_err();
+        assert!(describe(&error).contains("expected a text, got an empty reply"), "{error}");
+    }
 }
 
 #[tokio::test]

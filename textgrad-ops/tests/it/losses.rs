@@ -211,7 +211,6 @@ async fn a_score_is_read_from_between_tags() {
         ("<SCORE>inf</SCORE>", None),
         ("<SCORE>0.75", None),
         ("<SCORE></SCORE>", None),
-        ("", None),
     ] {
         let engine = Answers::new("judge", move |request| match request.purpose {
             Purpose::Loss => reply.to_owned(),

@@ -4,16 +4,13 @@
 mod tests;
 mod wire;
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use derive_setters::Setters;
-use textgrad_core::{Engine, EngineError, EngineInfo, ErrorKind, Request, Response, Sampling};
+use textgrad_core::{Engine, EngineError, EngineInfo, Request, Response};
 
 use self::wire::Messages;
 use super::http::{JsonClient, JsonClientBuilder};
 use super::wire::{ModelSettings, ServedModel};
-use crate::util::Learned;
 
 /// An engine that speaks Anthropic's Messages API.
 ///
@@ -46,7 +43,6 @@ use crate::util::Learned;
 pub struct Anthropic {
     model: ServedModel,
     default_max_tokens: u32,
-    controls: Arc<Learned<Controls>>,
 }
 
 impl Anthropic {
@@ -64,26 +60,7 @@ impl Engine for Anthropic {
     }
 
     async fn complete(&self, request: &Request) -> Result<Response, EngineError> {
-        let sampling = &request.sampling;
-        let mut controls = self.controls.get();
-        loop {
-            let body = self.body(request, controls)?;
-            let error = match self.model.exchange::<Messages>("v1/messages", &body, 1).await {
-                Ok(response) => return Ok(response),
-                Err(error) => error,
-            };
-            // Each turn sends less than the one before, so there are three at most.
-            let fewer = controls.after(&error, sampling).filter(|fewer| *fewer > controls);
-            let Some(fewer) = fewer else { return Err(error) };
-            if self.controls.raise(fewer) {
-                tracing::warn!(
-                    temperature = fewer.of(sampling).0,
-                    "the model refuses these controls of sampling; going on without top_p{}",
-                    if fewer == Controls::Neither { " and temperature" } else { "" }
-                );
-            }
-            controls = fewer;
-        }
+        self.model.exchange::<Messages>("v1/messages", self.body(request)?, 1).await
     }
 }
 
@@ -114,7 +91,7 @@ impl AnthropicBuilder {
     /// The engine.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidRequest`] if the model has no name, and
+    /// [`InvalidRequest`](textgrad_core::ErrorKind::InvalidRequest) if the model has no name, and
     /// those of [`JsonClientBuilder::build`].
     pub fn build(mut self) -> Result<Anthropic, EngineError> {
         self.client.key_header.get_or_insert_with(|| "x-api-key".to_owned());
@@ -122,49 +99,6 @@ impl AnthropicBuilder {
         Ok(Anthropic {
             model: ServedModel::new("anthropic", self.model, self.client)?,
             default_max_tokens: self.default_max_tokens,
-            controls: Arc::default(),
         })
-    }
-}
-
-/// What is sent of temperature and `top_p`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-enum Controls {
-    /// Whatever is set.
-    #[default]
-    Both,
-    /// The temperature; `top_p` only where there is none.
-    One,
-    /// Neither.
-    Neither,
-}
-
-impl Controls {
-    /// The temperature and `top_p` to send.
-    fn of(self, sampling: &Sampling) -> (Option<f64>, Option<f64>) {
-        match (self, sampling.temperature, sampling.top_p) {
-            (Self::Neither, ..) => (None, None),
-            (Self::One, Some(temperature), _) => (Some(temperature), None),
-            (_, temperature, top_p) => (temperature, top_p),
-        }
-    }
-
-    /// What to send after a refusal; `None` if the refusal is for something else.
-    ///
-    /// Models from Claude Opus 4.1 to 4.6 take one of the two; those after it take none and call both
-    /// deprecated. Only the message of the error shows it.
-    fn after(self, error: &EngineError, sampling: &Sampling) -> Option<Self> {
-        let says = |word| error.message().contains(word);
-        let refused = error.kind() == ErrorKind::InvalidRequest
-            && error.status() == Some(400)
-            && (says("temperature") || says("top_p"));
-        let next = if refused && says("cannot both be specified") {
-            Self::One
-        } else if refused && says("deprecated for this model") {
-            Self::Neither
-        } else {
-            return None;
-        };
-        (next.of(sampling) != self.of(sampling)).then_some(next)
     }
 }

@@ -61,9 +61,10 @@ async fn a_call_is_made_and_read() {
     let response = engine(&server, false).complete(&hello()).await.unwrap();
     let usage =
         Usage { prompt_tokens: 325, completion_tokens: 7, cached_tokens: 300, ..Usage::default() };
-    let expected = Response::new(vec![Choice::new("hello", FinishReason::Stop)])
-        .with_model("claude-1")
-        .with_usage(usage);
+    let expected =
+        Response::new(vec![Choice::new("hello", FinishReason::Stop).with_reasoning("hm")])
+            .with_model("claude-1")
+            .with_usage(usage);
     assert_eq!(response, expected);
     let seen = &server.seen().await[0];
     assert!(seen.head.starts_with("post /v1/messages http/1.1\r\n"), "{}", seen.head);
@@ -99,7 +100,10 @@ async fn all_that_the_api_knows_of_the_sampling_is_sent() {
         .with_sampling(sampling)
         .with_format(Format::json_schema("verdict", schema.clone()).unwrap());
     let (sent, outcome) = sent(request, &[(200, &message("{}", "stop_sequence"))]).await;
-    assert_eq!(outcome.unwrap().choices, [Choice::new("{}", FinishReason::Stop)]);
+    assert_eq!(
+        outcome.unwrap().choices,
+        [Choice::new("{}", FinishReason::Stop).with_reasoning("hm")]
+    );
     assert_eq!(
         sent,
         [json!({
@@ -233,7 +237,7 @@ async fn reasons_to_end_have_their_common_names() {
         ("brand_new", FinishReason::Other("brand_new".into())),
     ] {
         let (_, outcome) = sent(hello(), &[(200, &message("x", reason))]).await;
-        assert_eq!(outcome.unwrap().choices, [Choice::new("x", expected)]);
+        assert_eq!(outcome.unwrap().choices, [Choice::new("x", expected).with_reasoning("hm")]);
     }
 }
 
@@ -242,10 +246,10 @@ async fn a_reply_without_a_text_says_what_came() {
     let usage = json!({"input_tokens": 9, "output_tokens": 2});
     let empty = json!({"content": [], "stop_reason": "refusal", "usage": usage}).to_string();
     let error = sent(hello(), &[(200, &empty)]).await.1.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::BadResponse);
+    assert_eq!(error.kind(), ErrorKind::Refused);
     assert!(!error.is_retryable(), "it is refused again");
     assert_eq!(error.usage().total(), 11);
-    assert!(error.to_string().contains("(finish reasons: content_filter)"), "{error}");
+    assert!(error.to_string().contains("refused to answer: content_filter"), "{error}");
     let error = sent(hello(), &[(200, r#"{"choices":[]}"#)]).await.1.unwrap_err();
     assert!(error.to_string().contains("expected a message with content"), "{error}");
 }
@@ -311,9 +315,10 @@ async fn a_stream_gives_the_same_response_however_it_is_cut() {
             cached_tokens: 300,
             ..Usage::default()
         };
-        let expected = Response::new(vec![Choice::new("één 🦀", FinishReason::Length)])
-            .with_model("claude-1")
-            .with_usage(usage);
+        let expected =
+            Response::new(vec![Choice::new("één 🦀", FinishReason::Length).with_reasoning("hm")])
+                .with_model("claude-1")
+                .with_usage(usage);
         assert_eq!(response, expected);
         assert_eq!(server.seen().await[0].json()["stream"], true);
     }

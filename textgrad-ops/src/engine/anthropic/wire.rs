@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 use textgrad_core::{EngineError, ErrorKind, MessageRole, Part, Request, Sampling, Usage};
 
-use super::{Anthropic, Controls};
+use super::Anthropic;
 use crate::engine::invalid;
 use crate::engine::wire::{
     Conversation, Dialect, RawChoice, RawReply, Turn, check, refuse_own, set, stop, take_object,
@@ -24,11 +24,7 @@ const OWN: [(&str, &str); 8] = [
 
 impl Anthropic {
     /// The body of a request.
-    pub(super) fn body(
-        &self,
-        request: &Request,
-        controls: Controls,
-    ) -> Result<Map<String, Value>, EngineError> {
+    pub(super) fn body(&self, request: &Request) -> Result<Map<String, Value>, EngineError> {
         let sampling = &request.sampling;
         check(sampling)?;
         refuse_own(&sampling.extra, "", &OWN)?;
@@ -42,9 +38,8 @@ impl Anthropic {
         body.insert("max_tokens".into(), longest.into());
         set(&mut body, "system", system);
         body.insert("messages".into(), messages(&turns));
-        let (temperature, top_p) = controls.of(sampling);
-        set(&mut body, "temperature", temperature);
-        set(&mut body, "top_p", top_p);
+        set(&mut body, "temperature", sampling.temperature);
+        set(&mut body, "top_p", sampling.top_p);
         set(&mut body, "stop_sequences", stop(sampling));
         set(&mut body, "stream", self.model.stream.then_some(true));
         body.extend(sampling.extra.clone());
@@ -119,10 +114,9 @@ impl Dialect for Messages {
 
     fn whole(value: &Value) -> Option<RawReply> {
         let blocks = value.get("content")?.as_array()?;
-        let mut choice = RawChoice { finish_reason: reason(value), ..RawChoice::default() };
-        for text in blocks.iter().filter_map(text) {
-            choice.push(text);
-        }
+        let mut choice = RawChoice::default();
+        blocks.iter().for_each(|block| push_block(&mut choice, block));
+        choice.finish_reason = reason(value);
         Some(RawReply {
             choices: [(0, choice)].into(),
             usage: usage(Usage::default(), value.get("usage")),
@@ -140,15 +134,16 @@ impl Dialect for Messages {
                 reply.choice(0);
             }
             Some("content_block_start") => {
-                if let Some(text) = event.get("content_block").and_then(text) {
-                    reply.choice(0).push(text);
+                if let Some(block) = event.get("content_block") {
+                    push_block(reply.choice(0), block);
                 }
             }
             Some("content_block_delta") => {
-                // Thoughts and signatures are deltas of other types, without a text.
-                if let Some(text) = event.pointer("/delta/text").and_then(Value::as_str) {
+                let delta = |name| event.get("delta")?.get(name)?.as_str();
+                if let Some(text) = delta("text") {
                     reply.choice(0).push(text);
                 }
+                reply.choice(0).reasoning.push_str(delta("thinking").unwrap_or_default());
             }
             Some("message_delta") => {
                 // Figures are totals so far, not differences.
@@ -163,10 +158,14 @@ impl Dialect for Messages {
     }
 }
 
-/// The text of a block of type `text`.
-fn text(block: &Value) -> Option<&str> {
-    let kind = block.get("type").and_then(Value::as_str);
-    block.get("text").and_then(Value::as_str).filter(|_| kind == Some("text"))
+/// Adds a block of text or reasoning.
+fn push_block(choice: &mut RawChoice, block: &Value) {
+    let text = |name| block.get(name).and_then(Value::as_str);
+    match text("type") {
+        Some("text") => text("text").into_iter().for_each(|text| choice.push(text)),
+        Some("thinking") => choice.reasoning.push_str(text("thinking").unwrap_or_default()),
+        _ => {}
+    }
 }
 
 fn model(message: &Value) -> Option<String> {

@@ -4,16 +4,13 @@
 mod tests;
 mod wire;
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
-use textgrad_core::{Engine, EngineError, EngineInfo, ErrorKind, Request, Response, truncate};
+use textgrad_core::{Engine, EngineError, EngineInfo, Request, Response, truncate};
 
 use self::wire::{Candidates, body};
 use super::http::{JsonClient, JsonClientBuilder};
 use super::wire::{ModelSettings, ServedModel};
 use super::{invalid, is_path_segment};
-use crate::util::Learned;
 
 /// An engine that speaks the Gemini API.
 ///
@@ -43,8 +40,6 @@ use crate::util::Learned;
 pub struct Gemini {
     /// Its id is the path of the model.
     model: ServedModel,
-    /// Whether the model gives one candidate at a time.
-    single: Arc<Learned<bool>>,
 }
 
 impl Gemini {
@@ -53,22 +48,6 @@ impl Gemini {
     pub fn builder(base_url: impl Into<String>, model: impl Into<String>) -> GeminiBuilder {
         GeminiBuilder::new(JsonClient::builder(base_url), ModelSettings::new(model))
     }
-
-    async fn ask(&self, request: &Request, n: u32) -> Result<Response, EngineError> {
-        let stream = self.model.stream;
-        let method = if stream { "streamGenerateContent?alt=sse" } else { "generateContent" };
-        let path = format!("{}:{method}", self.model.id);
-        self.model.exchange::<Candidates>(&path, &body(request, n)?, n).await
-    }
-}
-
-/// Whether an error means that the model returns one candidate at a time; only its message shows it.
-fn knows_one_only(error: &EngineError) -> bool {
-    error.kind() == ErrorKind::InvalidRequest
-        && error.status() == Some(400)
-        && ["Multiple candidates", "Only one candidate"]
-            .iter()
-            .any(|words| error.message().contains(words))
 }
 
 #[async_trait]
@@ -78,16 +57,11 @@ impl Engine for Gemini {
     }
 
     async fn complete(&self, request: &Request) -> Result<Response, EngineError> {
+        let stream = self.model.stream;
+        let method = if stream { "streamGenerateContent?alt=sse" } else { "generateContent" };
+        let path = format!("{}:{method}", self.model.id);
         let n = request.sampling.n;
-        if n > 1 && !self.single.get() {
-            match self.ask(request, n).await {
-                Err(error) if knows_one_only(&error) => {
-                    self.single.raise(true);
-                }
-                result => return result,
-            }
-        }
-        self.ask(request, n.min(1)).await
+        self.model.exchange::<Candidates>(&path, body(request, n)?, n).await
     }
 }
 
@@ -107,14 +81,14 @@ impl GeminiBuilder {
     /// The engine.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidRequest`] if the model has no name or one that cannot be part of a path, and
+    /// [`InvalidRequest`](textgrad_core::ErrorKind::InvalidRequest) if the model has no name or one that cannot be part of a path, and
     /// those of [`JsonClientBuilder::build`].
     pub fn build(mut self) -> Result<Gemini, EngineError> {
         self.client.key_header.get_or_insert_with(|| "x-goog-api-key".to_owned());
         let mut model = self.model.named("gemini")?;
         model.id = resource(&model.id)?;
         let model = ServedModel::new("gemini", model, self.client)?;
-        Ok(Gemini { model, single: Arc::default() })
+        Ok(Gemini { model })
     }
 }
 

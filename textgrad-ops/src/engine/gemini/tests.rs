@@ -62,10 +62,11 @@ async fn a_call_is_made_and_read() {
     let server = TestServer::start(vec![reply(200, "", &body)]).await;
     let response = engine(&server, false).complete(&hello()).await.unwrap();
     let usage =
-        Usage { prompt_tokens: 9, completion_tokens: 34, cached_tokens: 8, ..Usage::default() };
-    let expected = Response::new(vec![Choice::new("hello", FinishReason::Stop)])
-        .with_model("gemini-x-001")
-        .with_usage(usage);
+        Usage { prompt_tokens: 9, completion_tokens: 34, cached_tokens: 8, reasoning_tokens: 30 };
+    let expected =
+        Response::new(vec![Choice::new("hello", FinishReason::Stop).with_reasoning("hm")])
+            .with_model("gemini-x-001")
+            .with_usage(usage);
     assert_eq!(response, expected);
     let seen = &server.seen().await[0];
     assert!(
@@ -100,7 +101,8 @@ async fn all_of_the_sampling_is_sent() {
         .with_format(Format::json_schema("verdict", schema.clone()).unwrap());
     let body = answer(&[candidate(1, "b", "MAX_TOKENS"), candidate(0, "a", "STOP")]);
     let (sent, outcome) = sent(request, &[(200, &body)]).await;
-    let expected = [Choice::new("a", FinishReason::Stop), Choice::new("b", FinishReason::Length)];
+    let expected = [("a", FinishReason::Stop), ("b", FinishReason::Length)]
+        .map(|(text, reason)| Choice::new(text, reason).with_reasoning("hm"));
     assert_eq!(outcome.unwrap().choices, expected);
     assert_eq!(
         sent,
@@ -212,23 +214,24 @@ async fn what_is_blocked_is_told() {
         json!({"promptFeedback": {"blockReason": "SAFETY"}, "usageMetadata": {"promptTokenCount": 9}})
             .to_string();
     let error = sent(hello(), &[(200, &blocked)]).await.1.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::BadResponse);
+    assert_eq!(error.kind(), ErrorKind::Refused);
     assert!(!error.is_retryable());
     assert_eq!(error.usage().prompt_tokens, 9);
-    assert!(error.to_string().contains("the prompt was refused (SAFETY)"), "{error}");
+    assert!(error.to_string().contains("the prompt was refused: SAFETY"), "{error}");
 
     let empty = json!({"candidates": [{"finishReason": "SAFETY"}], "usageMetadata": {"promptTokenCount": 8}});
     let error = sent(hello(), &[(200, &empty.to_string())]).await.1.unwrap_err();
     assert_eq!((error.is_retryable(), error.usage().prompt_tokens), (false, 8));
-    assert!(error.to_string().contains("(finish reasons: content_filter)"), "{error}");
+    assert!(error.to_string().contains("refused to answer: SAFETY"), "{error}");
 
     for (reason, expected) in [
         ("SAFETY", FinishReason::ContentFilter),
         ("RECITATION", FinishReason::ContentFilter),
-        ("LANGUAGE", FinishReason::Other("LANGUAGE".into())),
+        ("LANGUAGE", FinishReason::ContentFilter),
+        ("NEW_REASON", FinishReason::Other("NEW_REASON".into())),
     ] {
         let (_, outcome) = sent(hello(), &[(200, &answer(&[candidate(0, "x", reason)]))]).await;
-        assert_eq!(outcome.unwrap().choices, [Choice::new("x", expected)]);
+        assert_eq!(outcome.unwrap().choices, [Choice::new("x", expected).with_reasoning("hm")]);
     }
     let error = sent(hello(), &[(200, r#"{"choices":[]}"#)]).await.1.unwrap_err();
     assert!(error.to_string().contains("expected a reply with candidates"), "{error}");
@@ -270,7 +273,10 @@ async fn a_stream_gives_the_same_response_however_it_is_cut() {
         let server = TestServer::start(vec![events(&text, size)]).await;
         let request = hello().with_sampling(Sampling::default().with_n(2));
         let response = engine(&server, true).complete(&request).await.unwrap();
-        assert_eq!(response.choices, [Choice::new("één 🦀!", FinishReason::Stop)]);
+        assert_eq!(
+            response.choices,
+            [Choice::new("één 🦀!", FinishReason::Stop).with_reasoning("hm")]
+        );
         assert_eq!((response.usage.total(), response.model.as_str()), (14, "gemini-x-001"));
         let head = &server.seen().await[0].head;
         assert!(
@@ -285,12 +291,12 @@ async fn a_stream_gives_the_same_response_however_it_is_cut() {
         (begun, ErrorKind::Connection),
         (String::new(), ErrorKind::Connection),
         (failing, ErrorKind::Server),
-        (blocked, ErrorKind::BadResponse),
+        (blocked, ErrorKind::Refused),
     ] {
         let server = TestServer::start(vec![events(&text, 13)]).await;
         let error = engine(&server, true).complete(&hello()).await.unwrap_err();
         assert_eq!(error.kind(), kind, "{error}");
-        assert_eq!(error.is_retryable(), kind != ErrorKind::BadResponse);
+        assert_eq!(error.is_retryable(), kind != ErrorKind::Refused);
     }
 }
 

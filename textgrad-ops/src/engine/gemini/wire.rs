@@ -109,14 +109,19 @@ impl Dialect for Candidates {
             let choice = reply.choice(index);
             let parts = candidate.pointer("/content/parts").and_then(Value::as_array);
             for part in parts.into_iter().flatten() {
-                let is_thought = part.get("thought").and_then(Value::as_bool).unwrap_or_default();
-                if let Some(text) = part.get("text").and_then(Value::as_str).filter(|_| !is_thought)
-                {
-                    choice.push(text);
+                let text = part.get("text").and_then(Value::as_str).unwrap_or_default();
+                match part.get("thought").and_then(Value::as_bool) {
+                    Some(true) => choice.reasoning.push_str(text),
+                    _ if text.is_empty() => {}
+                    _ => choice.push(text),
                 }
             }
             if let Some(reason) = candidate.get("finishReason").and_then(Value::as_str) {
                 choice.finish_reason = Some(named(reason).to_owned());
+                if named(reason) == "content_filter" {
+                    let words = candidate.get("finishMessage").and_then(Value::as_str);
+                    choice.refusal = Some(words.unwrap_or(reason).to_owned());
+                }
             }
         }
     }
@@ -127,7 +132,9 @@ fn named(reason: &str) -> &str {
     match reason {
         "STOP" => "stop",
         "MAX_TOKENS" => "length",
-        "SAFETY" | "RECITATION" | "BLOCKLIST" | "PROHIBITED_CONTENT" | "SPII" => "content_filter",
+        "SAFETY" | "RECITATION" | "LANGUAGE" | "BLOCKLIST" | "PROHIBITED_CONTENT" | "SPII"
+        | "OTHER" => "content_filter",
+        reason if reason.starts_with("IMAGE_") => "content_filter",
         other => other,
     }
 }

@@ -3,11 +3,11 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use reqwest::header::CONTENT_TYPE;
 use serde_json::Value;
 use textgrad_core::{EngineError, ErrorKind};
 
-use super::failure::{in_band, succeeded};
+use super::failure::{in_band, not_json, succeeded};
+use super::json;
 use super::report::Report;
 
 /// A body that is read piece by piece, never past its bound.
@@ -15,6 +15,8 @@ use super::report::Report;
 pub(crate) struct Body {
     response: reqwest::Response,
     report: Report,
+    /// What was read to see what the body is.
+    begun: Option<Vec<u8>>,
     read: usize,
     limit: usize,
     timeout: Duration,
@@ -27,7 +29,7 @@ impl Body {
         limit: usize,
         timeout: Duration,
     ) -> Self {
-        Self { response, report, read: 0, limit, timeout }
+        Self { response, report, begun: None, read: 0, limit, timeout }
     }
 
     /// Makes the errors of this exchange.
@@ -35,16 +37,33 @@ impl Body {
         &self.report
     }
 
-    /// Whether the content type is JSON.
-    pub(crate) fn is_json(&self) -> bool {
-        self.response
-            .headers()
-            .get(CONTENT_TYPE)
-            .is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"))
+    /// Whether the body is a stream of events, by its beginning: content types are often wrong. An empty body is what
+    /// was asked for.
+    pub(crate) async fn is_stream(&mut self, asked: bool) -> Result<bool, EngineError> {
+        const FIELDS: [&[u8]; 5] = [b"data:", b"event:", b"id:", b"retry:", b":"];
+        let mut begun = Vec::new();
+        let is_stream = loop {
+            let text = begun.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&begun).trim_ascii_start();
+            let may_be = |field: &[u8]| text.len() < field.len() && field.starts_with(text);
+            if FIELDS.iter().any(|field| text.starts_with(field)) {
+                break true;
+            } else if !FIELDS.iter().any(|field| may_be(field)) {
+                break false;
+            }
+            match self.next().await? {
+                Some(chunk) => begun.extend(chunk),
+                None => break asked && begun.trim_ascii().is_empty(),
+            }
+        };
+        self.begun = Some(begun);
+        Ok(is_stream)
     }
 
     /// The next piece; `None` at the end.
-    async fn next(&mut self) -> Result<Option<impl AsRef<[u8]> + use<>>, EngineError> {
+    async fn next(&mut self) -> Result<Option<Vec<u8>>, EngineError> {
+        if let Some(begun) = self.begun.take().filter(|begun| !begun.is_empty()) {
+            return Ok(Some(begun));
+        }
         let chunk = self.response.chunk().await;
         let chunk = chunk.map_err(|error| self.report.transport(error, self.timeout))?;
         if let Some(chunk) = &chunk {
@@ -53,7 +72,7 @@ impl Body {
                 return Err(self.too_large());
             }
         }
-        Ok(chunk)
+        Ok(chunk.map(|chunk| chunk.to_vec()))
     }
 
     /// The whole body as JSON. An error of the server in it is that error.
@@ -64,7 +83,7 @@ impl Body {
         }
         let mut body = Vec::new();
         while let Some(chunk) = self.next().await? {
-            body.extend_from_slice(chunk.as_ref());
+            body.extend(chunk);
         }
         succeeded(&self.report, &body)
     }
@@ -115,12 +134,12 @@ impl Events {
                 match data.trim_ascii() {
                     b"" => {}
                     b"[DONE]" => return Ok(Event::Done),
-                    json => return read(self.report(), json),
+                    event => return read(self.report(), event),
                 }
             } else if self.ended {
                 return Ok(Event::End);
             } else if let Some(chunk) = self.body.next().await? {
-                self.ready.extend(self.decoder.feed(chunk.as_ref()));
+                self.ready.extend(self.decoder.feed(&chunk));
             } else {
                 self.ended = true;
                 self.ready.extend(self.decoder.finish());
@@ -129,11 +148,8 @@ impl Events {
     }
 }
 
-fn read(report: &Report, json: &[u8]) -> Result<Event, EngineError> {
-    let value = serde_json::from_slice(json).map_err(|error| {
-        let what = format!("expected an event of JSON, got `{}`", report.quote(json));
-        report.error(ErrorKind::BadResponse, what).with_source(error)
-    })?;
+fn read(report: &Report, event: &[u8]) -> Result<Event, EngineError> {
+    let value = json::read_event(event).map_err(|error| not_json(report, event, error))?;
     match in_band(report, &value) {
         Some(error) => Err(error),
         None => Ok(Event::Json(value)),

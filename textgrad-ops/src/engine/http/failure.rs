@@ -8,6 +8,7 @@ use serde_json::Value;
 use textgrad_core::{EngineError, ErrorKind};
 
 use super::client::shown;
+use super::json::{self, JsonError};
 use super::report::Report;
 use super::server_error::{ServerError, retry_delay};
 
@@ -18,7 +19,7 @@ pub(super) fn failed(
     headers: &HeaderMap,
     body: &[u8],
 ) -> EngineError {
-    let body_json = serde_json::from_slice::<Value>(body).ok();
+    let body_json = json::read(body).ok();
     let said = body_json.as_ref().and_then(ServerError::from_failure);
     let kind = said.clone().unwrap_or_default().kind_at(status.as_u16());
     let mut error = match (&said, redirect(status, headers)) {
@@ -54,8 +55,7 @@ fn redirect(status: StatusCode, headers: &HeaderMap) -> Option<String> {
 
 /// The JSON of a reply whose status is one of success.
 pub(super) fn succeeded(report: &Report, body: &[u8]) -> Result<Value, EngineError> {
-    let value =
-        serde_json::from_slice::<Value>(body).map_err(|error| not_json(report, body, error))?;
+    let value = json::read(body).map_err(|error| not_json(report, body, error))?;
     match in_band(report, &value) {
         Some(error) => Err(error),
         None => Ok(value),
@@ -68,7 +68,21 @@ pub(super) fn in_band(report: &Report, value: &Value) -> Option<EngineError> {
     Some(report.server(said.kind(), &said))
 }
 
-fn not_json(report: &Report, body: &[u8], error: serde_json::Error) -> EngineError {
+/// The class and the words of the error inside a part of a reply.
+pub(crate) fn error_in(value: &Value) -> Option<(ErrorKind, String)> {
+    let said = ServerError::from_success(value)?;
+    Some((said.kind(), said.message))
+}
+
+/// The error of a body or an event that is not JSON, or too much of it.
+pub(super) fn not_json(report: &Report, body: &[u8], error: JsonError) -> EngineError {
+    let error = match error {
+        JsonError::TooMany => {
+            let what = "the reply has more values than any answer; ask for less";
+            return report.error(ErrorKind::BadResponse, what).with_retryable(false);
+        }
+        JsonError::Syntax(error) => error,
+    };
     let what = if body.trim_ascii_start().is_empty() {
         "an empty body".to_owned()
     } else if body.trim_ascii_start().starts_with(b"<") {

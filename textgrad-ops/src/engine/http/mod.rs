@@ -7,6 +7,7 @@ mod body;
 mod builder;
 mod client;
 mod failure;
+mod json;
 mod models;
 mod report;
 mod server_error;
@@ -20,3 +21,5 @@ pub use self::client::JsonClient;
 pub use self::models::served_models;
 
 pub(crate) use self::body::{Event, Events};
+pub(crate) use self::failure::error_in;
+pub(crate) use self::json::join_halves;

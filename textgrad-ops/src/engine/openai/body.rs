@@ -115,11 +115,10 @@ impl OpenAi {
         set(&mut body, "stop", stop(sampling));
         set(&mut body, "logprobs", sampling.top_logprobs.map(|_| true));
         set(&mut body, "top_logprobs", sampling.top_logprobs);
-        if self.model.stream {
-            body.insert("stream".into(), true.into());
-            if !shape.no_stream_options {
-                body.insert("stream_options".into(), json!({"include_usage": true}));
-            }
+        // Some gateways stream where the field is left out.
+        body.insert("stream".into(), self.model.stream.into());
+        if self.model.stream && !shape.no_stream_options {
+            body.insert("stream_options".into(), json!({"include_usage": true}));
         }
         if let Some(format) = &request.format {
             if shape.no_json_schema {
@@ -178,7 +177,7 @@ mod tests {
             Request::new(Purpose::Forward, [Message::system("be brief"), Message::user("hi {x}")]);
         assert_eq!(
             body(engine(), &request).unwrap(),
-            json!({"model": "m", "messages": [
+            json!({"model": "m", "stream": false, "messages": [
                 {"role": "system", "content": "be brief"},
                 {"role": "user", "content": "hi {x}"},
             ]})
@@ -228,7 +227,7 @@ mod tests {
         let renamed = engine().seed_field(SeedField::RandomSeed);
         assert_eq!(
             body(renamed, &request).unwrap(),
-            json!({"model": "m", "messages": [], "n": 3, "random_seed": 7})
+            json!({"model": "m", "messages": [], "n": 3, "random_seed": 7, "stream": false})
         );
     }
 

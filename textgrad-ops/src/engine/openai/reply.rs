@@ -3,6 +3,7 @@
 use serde_json::Value;
 use textgrad_core::{TokenLogprob, Usage};
 
+use crate::engine::http::error_in;
 use crate::engine::wire::{Dialect, RawChoice, RawReply};
 
 /// The way chat completions are written.
@@ -11,6 +12,7 @@ pub(super) enum Chat {}
 impl Dialect for Chat {
     const REPLY: &'static str = "a chat completion with choices";
     const END_MARK: bool = true;
+    const SENDS_N: bool = true;
 
     fn whole(value: &Value) -> Option<RawReply> {
         let choices = (0..).zip(value.get("choices")?.as_array()?);
@@ -36,13 +38,7 @@ impl Dialect for Chat {
         let choices = chunk.get("choices").and_then(Value::as_array).into_iter().flatten();
         for (place, piece) in (0..).zip(choices) {
             let choice = reply.choice(index(piece, place));
-            if let Some(text) = piece.pointer("/delta/content").and_then(Value::as_str) {
-                choice.push(text);
-            }
-            choice.logprobs.extend(read_logprobs(piece));
-            if let Some(reason) = piece.get("finish_reason").and_then(Value::as_str) {
-                choice.finish_reason = Some(reason.to_owned());
-            }
+            read_into(choice, piece, piece.get("delta"));
         }
     }
 }
@@ -52,11 +48,27 @@ fn index(choice: &Value, place: u64) -> u64 {
 }
 
 fn read_choice(choice: &Value) -> RawChoice {
-    RawChoice {
-        text: choice.pointer("/message/content").and_then(read_content),
-        finish_reason: choice.get("finish_reason").and_then(Value::as_str).map(str::to_owned),
-        logprobs: read_logprobs(choice),
+    let mut raw = RawChoice::default();
+    read_into(&mut raw, choice, choice.get("message"));
+    raw
+}
+
+/// Adds a choice or a piece of one, with its message or delta.
+fn read_into(raw: &mut RawChoice, choice: &Value, message: Option<&Value>) {
+    let message = message.unwrap_or(&Value::Null);
+    let text = |name: &str| message.get(name).and_then(Value::as_str);
+    // Servers that send both names send the same under each.
+    raw.reasoning
+        .push_str(text("reasoning_content").or_else(|| text("reasoning")).unwrap_or_default());
+    if let Some(refusal) = text("refusal").filter(|refusal| !refusal.is_empty()) {
+        raw.refusal.get_or_insert_default().push_str(refusal);
     }
+    if let Some(content) = message.get("content") {
+        read_content(raw, content);
+    }
+    raw.logprobs.extend(read_logprobs(choice));
+    raw.error = error_in(choice).or(raw.error.take());
+    raw.finish(choice.get("finish_reason").and_then(Value::as_str).unwrap_or_default());
 }
 
 /// Tokens as reported. A probability of 0, which JSON has no logarithm of, is no alternative.
@@ -75,16 +87,35 @@ fn read_logprobs(choice: &Value) -> Vec<TokenLogprob> {
     tokens.collect()
 }
 
-/// A string, or a list of parts of which the texts count, as some servers write it.
-fn read_content(content: &Value) -> Option<String> {
+/// Adds a string, or a list of parts of text and reasoning, as some servers write it.
+fn read_content(raw: &mut RawChoice, content: &Value) {
     match content {
-        Value::String(text) => Some(text.clone()),
+        Value::String(text) => raw.push(text),
         Value::Array(parts) => {
-            let texts: Vec<&str> =
-                parts.iter().filter_map(|part| part.get("text")?.as_str()).collect();
-            (!texts.is_empty()).then(|| texts.concat())
+            for part in parts {
+                match part.get("type").and_then(Value::as_str) {
+                    Some(kind @ ("thinking" | "reasoning")) => {
+                        raw.reasoning.push_str(&texts(part.get(kind).unwrap_or(part)));
+                    }
+                    _ => part
+                        .get("text")
+                        .and_then(Value::as_str)
+                        .into_iter()
+                        .for_each(|text| raw.push(text)),
+                }
+            }
         }
-        _ => None,
+        _ => {}
+    }
+}
+
+/// All texts of a part of reasoning.
+fn texts(part: &Value) -> String {
+    match part {
+        Value::String(text) => text.clone(),
+        Value::Array(parts) => parts.iter().map(texts).collect(),
+        Value::Object(fields) => fields.get("text").map(texts).unwrap_or_default(),
+        _ => String::new(),
     }
 }
 
@@ -115,7 +146,7 @@ mod tests {
         let raw = |text: Option<&str>, reason: &str| RawChoice {
             text: text.map(Into::into),
             finish_reason: Some(reason.into()),
-            logprobs: Vec::new(),
+            ..RawChoice::default()
         };
         let expected = RawReply {
             choices: [(0, raw(None, "stop")), (1, raw(Some("b"), "length"))].into(),
@@ -138,8 +169,15 @@ mod tests {
     #[test]
     fn content_may_be_a_list_of_parts() {
         let parts = json!([{"type": "thinking", "thinking": []}, {"type": "text", "text": "a"}, {"type": "text", "text": "b"}]);
-        assert_eq!(read_content(&parts), Some("ab".into()));
-        assert_eq!(read_content(&json!([])), None);
+        let read = |content: &Value| {
+            let mut raw = RawChoice::default();
+            read_content(&mut raw, content);
+            (raw.text, raw.reasoning)
+        };
+        assert_eq!(read(&parts), (Some("ab".into()), String::new()));
+        assert_eq!(read(&json!([])), (None, String::new()));
+        let thinking = json!([{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, {"type": "reasoning", "text": "!"}, {"type": "text", "text": "a"}]);
+        assert_eq!(read(&thinking), (Some("a".into()), "hm!".into()));
     }
 
     #[test]
@@ -215,7 +253,7 @@ mod tests {
         let streamed = add(&pieces);
         assert_eq!(streamed.missing(true, 1), None);
         assert_eq!(streamed.choices[&0].logprobs, expected);
-        let response = streamed.into_response(1).unwrap();
+        let response = streamed.into_response(1, false).unwrap();
         assert_eq!(response.choices[0].logprobs, expected);
     }
 

@@ -43,7 +43,7 @@ async fn a_call_is_made_and_read() {
     assert!(seen.head.starts_with("post /v1/chat/completions "), "{}", seen.head);
     assert_eq!(
         seen.json(),
-        json!({"model": "m", "n": 2, "seed": 7, "messages": [{"role": "user", "content": "hi"}]})
+        json!({"model": "m", "n": 2, "seed": 7, "stream": false, "messages": [{"role": "user", "content": "hi"}]})
     );
 }
 
@@ -117,7 +117,7 @@ async fn a_reply_without_an_answer_says_what_came() {
     let error = complete(&server, false, 1).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::BadResponse);
     assert!(
-        error.to_string().contains("none of the 1 choices has a text (finish reasons: length)"),
+        error.to_string().contains("the bound on tokens was reached after 0 completion tokens"),
         "{error}"
     );
     let error = complete(&server, false, 1).await.unwrap_err();
@@ -158,9 +158,9 @@ async fn what_is_withheld_is_final_and_its_tokens_are_known() {
         );
         let server = TestServer::start(vec![reply(200, "", &body)]).await;
         let error = complete(&server, false, 1).await.unwrap_err();
-        assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::BadResponse, false));
+        assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Refused, false));
         assert_eq!(error.usage().total(), 11);
-        assert!(error.to_string().contains("(finish reasons: content_filter)"), "{error}");
+        assert!(error.to_string().contains("refused to answer: content_filter"), "{error}");
     }
     let stream = [
         chunk(0, "", json!("content_filter")),
@@ -174,4 +174,79 @@ async fn what_is_withheld_is_final_and_its_tokens_are_known() {
     let server = TestServer::start(vec![events(&broken, 4096)]).await;
     let error = complete(&server, true, 1).await.unwrap_err();
     assert_eq!((error.is_retryable(), error.usage().total()), (true, 11));
+}
+
+/// A reply that an engine streams from itself, or that a proxy calls by another name.
+#[tokio::test]
+async fn a_body_is_read_as_what_it_is() {
+    let whole = r#"{"choices":[{"index":0,"message":{"content":"hello"},"finish_reason":"stop"}]}"#;
+    let stream = [chunk(0, "hello", json!("stop")), "data: [DONE]\r\n\r\n".to_owned()].concat();
+    let bom = format!("\u{FEFF}{whole}");
+    for (streams, kind, body) in [
+        (false, "text/plain", whole),
+        (true, "Application/JSON", whole),
+        (true, "text/event-stream", whole),
+        (false, "application/json", stream.as_str()),
+        (true, "application/octet-stream", stream.as_str()),
+        (true, "text/event-stream", bom.as_str()),
+    ] {
+        let head = format!("content-type: {kind}\r\n");
+        let server = TestServer::start(vec![reply(200, &head, body)]).await;
+        let response = complete(&server, streams, 1).await.unwrap();
+        assert_eq!(response.choices[0].text, "hello", "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_server_refuses_is_left_out_once_and_remembered() {
+    let answer = r#"{"choices":[{"message":{"content":"hello"},"finish_reason":"stop"}]}"#;
+    let refuse = |words: &str| {
+        json!({"error": {"message": words, "type": "invalid_request_error"}}).to_string()
+    };
+    let seed = refuse("Extra parameter `seed` is not permitted here.");
+    let tokens = refuse(
+        "This model's maximum context length is 64 tokens. However, you requested 120 tokens (20 in the messages, 100 in the completion).",
+    );
+    let server = TestServer::start(vec![
+        reply(400, "", &seed),
+        reply(400, "", &tokens),
+        reply(200, "", answer),
+        reply(200, "", answer),
+    ])
+    .await;
+    let engine = OpenAi::builder(format!("http://{}/v1", server.address), "m")
+        .http(HttpOptions::default().no_proxy())
+        .build()
+        .unwrap();
+    let sampling = Sampling::default().with_seed(7).with_max_tokens(100);
+    for _ in 0..2 {
+        let request =
+            Request::new(Purpose::Sample, [Message::user("hi")]).with_sampling(sampling.clone());
+        engine.complete(&request).await.unwrap();
+    }
+    let seen = server.seen().await;
+    let sent: Vec<_> = seen
+        .iter()
+        .map(|seen| seen.json())
+        .map(|body| (body["seed"].clone(), body["max_tokens"].clone()))
+        .collect();
+    let none = Value::Null;
+    assert_eq!(
+        sent,
+        [
+            (json!(7), json!(100)),
+            (none.clone(), json!(100)),
+            (none.clone(), json!(44)),
+            (none, json!(100))
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_refusal_without_a_remedy_is_an_error_at_once() {
+    let body = json!({"error": {"message": "temperature must be at most 2"}}).to_string();
+    let server = TestServer::start(vec![reply(400, "", &body)]).await;
+    let error = complete(&server, false, 1).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+    assert_eq!(server.seen().await.len(), 1);
 }

@@ -187,6 +187,7 @@ async fn quirks_shape_what_is_sent() {
         let mut expected = expected;
         expected["model"] = "m".into();
         expected["messages"] = messages.clone();
+        expected["stream"] = false.into();
         assert_eq!(sent(line, &[]).await.1, expected, "{line}");
     }
 }

@@ -1,12 +1,17 @@
 //! Parts that all wire formats share: the settings of a model, requests, one exchange over HTTP, and replies.
 
+mod adapt;
+mod reasoning;
 mod reply;
 mod request;
+
+use std::sync::{Arc, Mutex, PoisonError};
 
 use derive_setters::Setters;
 use serde_json::{Map, Value};
 use textgrad_core::{EngineError, EngineInfo, ErrorKind, Response};
 
+use self::adapt::{Adaptation, Remedy, TruncationWatch};
 pub(super) use self::reply::{RawChoice, RawReply};
 pub(super) use self::request::{
     Conversation, Turn, check, refuse_own, set, stop, take_object, without_logprobs,
@@ -36,6 +41,10 @@ pub(crate) struct ModelSettings {
     /// Whether responses are streamed. Default: false. The response is the same: streaming only keeps long
     /// answers from running into the idle timeouts of proxies.
     pub(super) stream: bool,
+    /// Leaves reasoning that stands in the text of an answer, such as `<think>..</think>`, there. By default it is
+    /// separated; see [`Choice::reasoning`](textgrad_core::Choice::reasoning).
+    #[setters(bool)]
+    pub(super) inline_reasoning: bool,
 }
 
 impl ModelSettings {
@@ -63,8 +72,20 @@ pub(super) struct ServedModel {
     pub(super) info: EngineInfo,
     pub(super) id: String,
     pub(super) stream: bool,
+    inline_reasoning: bool,
     client: JsonClient,
+    learned: Arc<Mutex<Learned>>,
 }
+
+/// What an engine has learned about its server. Clones of the engine share it.
+#[derive(Debug, Default)]
+struct Learned {
+    adaptation: Adaptation,
+    truncation: TruncationWatch,
+}
+
+/// Largest number of changes of a request that was refused.
+const MAX_REMEDIES: usize = 8;
 
 impl ServedModel {
     /// The model at the server of a client. Its identity is protocol, address without credentials and query, and
@@ -77,26 +98,66 @@ impl ServedModel {
         settings: ModelSettings,
         client: JsonClientBuilder,
     ) -> Result<Self, EngineError> {
-        let ModelSettings { id, name, stream } = settings.named(protocol)?;
+        let ModelSettings { id, name, stream, inline_reasoning } = settings.named(protocol)?;
         let client = client.build()?;
         let address = client.base_url();
         let identity = format!("{protocol}+{}#{id}", address.trim_end_matches('/'));
         let info = EngineInfo::new(name.unwrap_or_default()).with_identity(identity);
-        Ok(Self { info, id, stream, client })
+        Ok(Self { info, id, stream, inline_reasoning, client, learned: Arc::default() })
     }
 
     /// Posts `body` and reads at most `n` answers.
+    ///
+    /// A request that the server refuses for something that it can go without is changed and posted again. What
+    /// holds for all requests is remembered.
     pub(super) async fn exchange<D: Dialect>(
         &self,
         path: &str,
-        body: &Map<String, Value>,
+        body: Map<String, Value>,
         n: u32,
     ) -> Result<Response, EngineError> {
+        let mut body = Value::Object(body);
+        self.learned(|learned| learned.adaptation.apply(&mut body));
+        for _ in 0..MAX_REMEDIES {
+            let error = match self.post::<D>(path, &body, n).await {
+                Ok(response) => {
+                    if self.learned(|learned| learned.truncation.observe(&body, response.usage)) {
+                        tracing::warn!(
+                            engine = self.info.name(),
+                            prompt_tokens = response.usage.prompt_tokens,
+                            "the server seems to truncate long prompts silently; raise its context length \
+                             (Ollama: num_ctx or OLLAMA_CONTEXT_LENGTH) or send shorter prompts"
+                        );
+                    }
+                    return Ok(response);
+                }
+                Err(error) => error,
+            };
+            let Some(remedy) = Remedy::find(&error, &body) else { return Err(error) };
+            remedy.apply(&mut body);
+            if self.learned(|learned| learned.adaptation.learn(&remedy)) {
+                tracing::warn!(engine = self.info.name(), %error, "the server refuses a request; {remedy}");
+            }
+        }
+        self.post::<D>(path, &body, n).await
+    }
+
+    fn learned<T>(&self, use_it: impl FnOnce(&mut Learned) -> T) -> T {
+        use_it(&mut self.learned.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    async fn post<D: Dialect>(
+        &self,
+        path: &str,
+        body: &Value,
+        n: u32,
+    ) -> Result<Response, EngineError> {
+        let n = if body.get("n").is_none() && D::SENDS_N { 1 } else { n };
         let accept = if self.stream { "text/event-stream" } else { "application/json" };
         let mut reply = self.client.post_body(path, body, accept).await?;
         let report = reply.report().clone();
-        // A server that does not stream answers whole.
-        let raw = if self.stream && !reply.is_json() {
+        // Some servers stream without being asked, others answer whole where a stream was asked for.
+        let raw = if reply.is_stream(self.stream).await? {
             collect::<D>(Events::new(reply), n).await?
         } else {
             let value = reply.json().await?;
@@ -105,7 +166,7 @@ impl ServedModel {
                 report.error(ErrorKind::BadResponse, format!("expected {}, got `{what}`", D::REPLY))
             })?
         };
-        raw.into_response(n).map_err(|error| report.locate(error))
+        raw.into_response(n, self.inline_reasoning).map_err(|error| report.locate(error))
     }
 }
 
@@ -116,6 +177,8 @@ pub(super) trait Dialect {
     /// Whether streams have an end mark. Without one, a stream that ends after the last answer that it began
     /// is whole, even with fewer choices than requested.
     const END_MARK: bool;
+    /// Whether a request without `n` asks for one answer.
+    const SENDS_N: bool = false;
 
     /// Reads a whole reply; `None` if it is none.
     fn whole(value: &Value) -> Option<RawReply>;

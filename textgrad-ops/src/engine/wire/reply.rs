@@ -4,19 +4,94 @@ use std::collections::BTreeMap;
 
 use textgrad_core::{Choice, EngineError, ErrorKind, FinishReason, Response, TokenLogprob, Usage};
 
-/// One choice as received: it may have no text. Finish reasons have OpenAI's names.
+use super::reasoning::{Separated, separate};
+use crate::engine::http::join_halves;
+
+/// One choice as received: it may have no text. Finish reasons have OpenAI's names where they have one.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct RawChoice {
     pub(crate) text: Option<String>,
+    pub(crate) reasoning: String,
+    /// Words with which the model or its provider declined to answer.
+    pub(crate) refusal: Option<String>,
+    /// The error of this choice alone.
+    pub(crate) error: Option<(ErrorKind, String)>,
     pub(crate) finish_reason: Option<String>,
     pub(crate) logprobs: Vec<TokenLogprob>,
+    /// Whether more was received after its end: a stream of several answers under one index.
+    pub(crate) is_mixed: bool,
 }
 
 impl RawChoice {
     /// Adds a piece of the text.
     pub(crate) fn push(&mut self, piece: &str) {
+        self.is_mixed |= self.finish_reason.is_some() && !piece.is_empty();
         self.text.get_or_insert_default().push_str(piece);
     }
+
+    /// Ends the choice. An empty reason is no end.
+    pub(crate) fn finish(&mut self, reason: &str) {
+        if !reason.is_empty() {
+            self.is_mixed |= self.finish_reason.is_some();
+            self.finish_reason = Some(reason.to_owned());
+        }
+    }
+
+    /// The answer, or why there is none.
+    fn into_choice(self, inline_reasoning: bool) -> Result<Choice, NoAnswer> {
+        let text = join_halves(self.text.unwrap_or_default());
+        let separated = if inline_reasoning {
+            Separated { answer: &text, ..Separated::default() }
+        } else {
+            separate(&text)
+        };
+        let mut reason = FinishReason::from(self.finish_reason.unwrap_or_default());
+        if separated.is_open {
+            reason = FinishReason::Length;
+        }
+        let thoughts = [Some(join_halves(self.reasoning)), separated.reasoning];
+        let thoughts: Vec<String> =
+            thoughts.into_iter().flatten().filter(|thought| !thought.trim().is_empty()).collect();
+        let answer = separated.answer;
+        if let Some((kind, words)) = self.error {
+            return Err(NoAnswer::Failed(kind, words));
+        }
+        if let FinishReason::Other(reason) = &reason
+            && ["abort", "error"].iter().any(|name| reason.eq_ignore_ascii_case(name))
+        {
+            return Err(NoAnswer::Failed(ErrorKind::Server, format!("finish reason {reason}")));
+        }
+        if answer.trim().is_empty() {
+            return Err(match (self.refusal, reason) {
+                (Some(words), _) => NoAnswer::Refused(words),
+                (None, FinishReason::ContentFilter) => {
+                    NoAnswer::Refused("content_filter".to_owned())
+                }
+                (None, FinishReason::Length) => {
+                    NoAnswer::Truncated { reasoned: !thoughts.is_empty() }
+                }
+                (None, reason) => NoAnswer::Empty(reason),
+            });
+        }
+        // Tokens of what stood before the answer are none of its tokens.
+        let before = text.len() - answer.len();
+        let mut length = 0;
+        let logprobs = self.logprobs.into_iter().skip_while(|token| {
+            length += token.token.len();
+            length <= before
+        });
+        let choice = Choice::new(answer, reason).with_logprobs(logprobs.collect::<Vec<_>>());
+        Ok(if thoughts.is_empty() { choice } else { choice.with_reasoning(thoughts.join("\n\n")) })
+    }
+}
+
+/// Why a choice is no answer.
+#[derive(Debug, Clone, PartialEq)]
+enum NoAnswer {
+    Refused(String),
+    Failed(ErrorKind, String),
+    Truncated { reasoned: bool },
+    Empty(FinishReason),
 }
 
 /// A reply as received, whole or as far as its events came.
@@ -32,7 +107,8 @@ pub(crate) struct RawReply {
     pub(crate) done: bool,
 }
 
-const WITHHELD: &str = "content_filter";
+/// Largest number of finish reasons that an error lists.
+const LISTED_REASONS: usize = 5;
 
 impl RawReply {
     /// The answer of an index, begun if it was not.
@@ -55,49 +131,101 @@ impl RawReply {
         broke_off.then(|| format!("the stream broke off after {ended} of {n} answers"))
     }
 
-    /// The answers in the order of their index, at most `n` of them.
+    /// The answers in the order of their index, at most `n` of them. Blank texts are no answers.
     ///
     /// # Errors
-    /// [`ErrorKind::BadResponse`] with the usage, if no choice has a text. It is final if the content was the reason:
-    /// a retry cannot help.
-    pub(crate) fn into_response(self, n: u32) -> Result<Response, EngineError> {
-        let reasons: Vec<&str> = self
-            .choices
-            .values()
-            .map(|choice| choice.finish_reason.as_deref().unwrap_or("none"))
-            .collect();
-        let what = match reasons.as_slice() {
-            [] if let Some(why) = &self.refused => format!("the prompt was refused ({why})"),
-            [] => "the reply has no choices".to_owned(),
-            reasons => format!(
-                "none of the {} choices has a text (finish reasons: {})",
-                reasons.len(),
-                reasons.join(", ")
-            ),
-        };
-        let withheld = !reasons.is_empty() && reasons.iter().all(|reason| *reason == WITHHELD);
-        let refused = self.refused.is_some() || withheld;
-        let choices: Vec<Choice> = self
-            .choices
-            .into_values()
-            // Some servers write a text that they withhold as an empty one.
-            .filter(|choice| {
-                let empty = choice.text.as_ref().is_some_and(String::is_empty);
-                !(empty && choice.finish_reason.as_deref() == Some(WITHHELD))
-            })
-            .filter_map(|choice| {
-                // A reason that is absent is kept as one that nobody knows, never as a normal end.
-                let reason = FinishReason::from(choice.finish_reason.unwrap_or_default());
-                Some(Choice::new(choice.text?, reason).with_logprobs(choice.logprobs))
-            })
-            .take(usize::try_from(n).unwrap_or(usize::MAX))
-            .collect();
-        if choices.is_empty() {
-            let what = format!("expected an answer, but {what}");
-            let error = EngineError::new(ErrorKind::BadResponse, what).with_usage(self.usage);
-            return Err(if refused { error.with_retryable(false) } else { error });
+    /// With the usage, if no choice is an answer: [`ErrorKind::Refused`] in the words of the provider;
+    /// the error of a choice; [`ErrorKind::BadResponse`], which is final where the bound on the tokens was the reason;
+    /// [`ErrorKind::Unsupported`] if a stream mixes several answers.
+    pub(crate) fn into_response(
+        self,
+        n: u32,
+        inline_reasoning: bool,
+    ) -> Result<Response, EngineError> {
+        let usage = self.usage;
+        if n > 1 && self.choices.values().any(|choice| choice.is_mixed) {
+            let what = "the server streams several answers under one index; ask for one at a time";
+            return Err(EngineError::new(ErrorKind::Unsupported, what).with_usage(usage));
         }
-        Ok(Response::new(choices).with_usage(self.usage).with_model(self.model))
+        let most = usize::try_from(n).unwrap_or(usize::MAX);
+        let mut choices = Vec::new();
+        let mut missing = Vec::new();
+        for choice in self.choices.into_values().take(most) {
+            match choice.into_choice(inline_reasoning) {
+                Ok(choice) => choices.push(choice),
+                Err(why) => missing.push(why),
+            }
+        }
+        if choices.is_empty() {
+            return Err(no_answer(self.refused, &missing, usage).with_usage(usage));
+        }
+        Ok(Response::new(choices).with_usage(usage).with_model(self.model))
+    }
+}
+
+/// The error of a reply without an answer.
+fn no_answer(refused: Option<String>, missing: &[NoAnswer], usage: Usage) -> EngineError {
+    if let Some(why) = refused {
+        return EngineError::new(ErrorKind::Refused, format!("the prompt was refused: {why}"));
+    }
+    if let Some(NoAnswer::Failed(kind, words)) =
+        missing.iter().find(|why| matches!(why, NoAnswer::Failed(..)))
+    {
+        return EngineError::new(
+            *kind,
+            format!("the server ended the answer with an error: {words}"),
+        );
+    }
+    match missing.first() {
+        Some(NoAnswer::Refused(words))
+            if missing.iter().all(|why| matches!(why, NoAnswer::Refused(_))) =>
+        {
+            EngineError::new(ErrorKind::Refused, format!("the model refused to answer: {words}"))
+        }
+        Some(NoAnswer::Truncated { reasoned })
+            if missing.iter().all(|why| matches!(why, NoAnswer::Truncated { .. })) =>
+        {
+            let tokens = usage.completion_tokens;
+            let why = if *reasoned || usage.reasoning_tokens > 0 {
+                format!("all {tokens} completion tokens went into reasoning")
+            } else {
+                format!("the bound on tokens was reached after {tokens} completion tokens")
+            };
+            let what = format!(
+                "expected an answer, got none: {why}; raise max tokens (--max-tokens, --critic-max-tokens) or \
+                 lower the reasoning effort"
+            );
+            EngineError::new(ErrorKind::BadResponse, what).with_retryable(false)
+        }
+        None => EngineError::new(
+            ErrorKind::BadResponse,
+            "expected an answer, but the reply has no choices",
+        ),
+        Some(_) => {
+            let mut reasons: Vec<&str> =
+                missing.iter().map(NoAnswer::reason).take(LISTED_REASONS).collect();
+            if missing.len() > LISTED_REASONS {
+                reasons.push("..");
+            }
+            let what = format!(
+                "expected an answer, but none of the {} choices has a text (finish reasons: {})",
+                missing.len(),
+                reasons.join(", ")
+            );
+            EngineError::new(ErrorKind::BadResponse, what)
+        }
+    }
+}
+
+impl NoAnswer {
+    fn reason(&self) -> &str {
+        match self {
+            Self::Refused(_) => "content_filter",
+            Self::Failed(..) => "error",
+            Self::Truncated { .. } => "length",
+            Self::Empty(reason) if reason.as_str().is_empty() => "none",
+            Self::Empty(reason) => reason.as_str(),
+        }
     }
 }
 
@@ -105,81 +233,116 @@ impl RawReply {
 mod tests {
     use super::*;
 
-    fn choice(index: u64, text: Option<&str>, reason: Option<&str>) -> (u64, RawChoice) {
-        let (text, finish_reason) = (text.map(Into::into), reason.map(Into::into));
-        (index, RawChoice { text, finish_reason, logprobs: Vec::new() })
+    fn choice(text: &str, reason: &str) -> RawChoice {
+        let text = Some(text.to_owned()).filter(|text| !text.is_empty());
+        RawChoice { text, finish_reason: Some(reason.to_owned()), ..RawChoice::default() }
     }
 
-    fn read(choices: Vec<(u64, RawChoice)>, n: u32) -> Result<Response, EngineError> {
-        RawReply { choices: choices.into_iter().collect(), ..RawReply::default() }.into_response(n)
+    fn reply(choices: impl IntoIterator<Item = RawChoice>) -> RawReply {
+        RawReply { choices: (0..).zip(choices).collect(), ..RawReply::default() }
     }
 
     #[test]
-    fn choices_without_a_text_are_dropped() {
-        let response = read(
-            vec![
-                choice(0, None, Some("content_filter")),
-                choice(1, Some("kept"), Some("abort")),
-                choice(2, None, Some("stop")),
-                choice(3, Some(""), None),
-            ],
-            4,
-        )
-        .unwrap();
+    fn choices_that_are_no_answers_are_dropped() {
+        let missing = RawChoice { text: Some("kept".into()), ..RawChoice::default() };
+        let failed =
+            RawChoice { error: Some((ErrorKind::Server, "x".into())), ..choice("half", "error") };
+        let choices =
+            [choice("", "stop"), choice("draft", "abort"), missing, choice(" \n", "stop"), failed];
+        let response = reply(choices).into_response(5, false).unwrap();
+        assert_eq!(response.choices, [Choice::new("kept", FinishReason::Other(String::new()))]);
+    }
+
+    #[test]
+    fn reasoning_is_apart_from_the_text() {
+        let mut apart = choice("<think>a</think>\n\nfour", "end_turn");
+        apart.reasoning = "before".to_owned();
+        apart.logprobs = ["<think>a", "</think>\n\n", "four"]
+            .map(|token| TokenLogprob { token: token.into(), logprob: -1.0, top: vec![] })
+            .into();
+        let response = reply([apart.clone()]).into_response(1, false).unwrap();
+        let only = &response.choices[0];
+        assert_eq!((only.text.as_str(), &only.finish_reason), ("four", &FinishReason::Stop));
+        assert_eq!(only.reasoning.as_deref(), Some("before\n\na"));
+        assert_eq!(only.logprobs.len(), 1);
+        let inline = reply([apart]).into_response(1, true).unwrap();
+        assert_eq!(inline.choices[0].text, "<think>a</think>\n\nfour");
+        assert_eq!(inline.choices[0].logprobs.len(), 3);
+    }
+
+    #[test]
+    fn a_reply_without_an_answer_says_why() {
+        let usage = Usage { completion_tokens: 9, ..Usage::default() };
+        let refused = RawChoice { refusal: Some("I cannot.".into()), ..choice("", "stop") };
+        let failed = RawChoice {
+            error: Some((ErrorKind::RateLimited, "slow".into())),
+            ..choice("a", "error")
+        };
+        let reasoned = RawChoice { reasoning: "hm".into(), ..choice("", "length") };
+        for (choices, kind, is_final, what) in [
+            (vec![], ErrorKind::BadResponse, false, "no choices"),
+            (
+                vec![choice("", "length"), choice("", "stop")],
+                ErrorKind::BadResponse,
+                false,
+                "(finish reasons: length, stop)",
+            ),
+            (
+                vec![choice("", "max_tokens")],
+                ErrorKind::BadResponse,
+                true,
+                "bound on tokens was reached after 9",
+            ),
+            (
+                vec![reasoned.clone(), reasoned],
+                ErrorKind::BadResponse,
+                true,
+                "all 9 completion tokens went into reasoning",
+            ),
+            (
+                vec![choice("<think>draft <a>", "stop")],
+                ErrorKind::BadResponse,
+                true,
+                "went into reasoning",
+            ),
+            (
+                vec![refused, choice("", "content_filter")],
+                ErrorKind::Refused,
+                true,
+                "refused to answer: I cannot.",
+            ),
+            (vec![choice("half", "ERROR")], ErrorKind::Server, false, "finish reason ERROR"),
+            (vec![choice("", "stop"), failed], ErrorKind::RateLimited, false, "slow"),
+            (vec![choice("", "stop"); 9], ErrorKind::BadResponse, false, "stop, stop, .."),
+        ] {
+            let reply = RawReply { usage, ..reply(choices) };
+            let error = reply.into_response(9, false).unwrap_err();
+            assert!(error.message().contains(what), "{error}");
+            assert_eq!((error.kind(), error.is_retryable()), (kind, !is_final), "{what}");
+            assert_eq!(error.usage(), usage);
+        }
+        let blocked = RawReply { refused: Some("SAFETY".into()), ..RawReply::default() };
+        let error = blocked.into_response(1, false).unwrap_err();
         assert_eq!(
-            response.choices,
-            [
-                Choice::new("kept", FinishReason::Other("abort".into())),
-                Choice::new("", FinishReason::Other(String::new()))
-            ]
+            (error.kind(), error.message()),
+            (ErrorKind::Refused, "the prompt was refused: SAFETY")
         );
     }
 
     #[test]
-    fn no_usable_choice_is_told_with_the_reasons() {
-        let usage =
-            Usage { prompt_tokens: 7, completion_tokens: 1, cached_tokens: 0, ..Usage::default() };
-        let none = |choices: Vec<(u64, RawChoice)>, refused: Option<&str>| {
-            let (choices, refused) = (choices.into_iter().collect(), refused.map(Into::into));
-            let reply = RawReply { choices, refused, usage, ..RawReply::default() };
-            let error = reply.into_response(2).unwrap_err();
-            assert_eq!((error.kind(), error.usage()), (ErrorKind::BadResponse, usage));
-            (error.message().to_owned(), !error.is_retryable())
-        };
-        let empty = |index, reason| choice(index, None, Some(reason));
-        for (choices, prompt, what, refused) in [
-            (
-                vec![choice(1, None, None), empty(0, "length")],
-                None,
-                "none of the 2 choices has a text (finish reasons: length, none)",
-                false,
-            ),
-            (vec![], None, "the reply has no choices", false),
-            (vec![], Some("SAFETY"), "the prompt was refused (SAFETY)", true),
-            (
-                vec![empty(0, "content_filter"), choice(1, Some(""), Some("content_filter"))],
-                None,
-                "none of the 2 choices has a text (finish reasons: content_filter, content_filter)",
-                true,
-            ),
-            (
-                vec![empty(0, "content_filter"), empty(1, "length")],
-                None,
-                "none of the 2 choices has a text (finish reasons: content_filter, length)",
-                false,
-            ),
-        ] {
-            let what = format!("expected an answer, but {what}");
-            assert_eq!(none(choices, prompt), (what, refused));
-        }
+    fn several_answers_under_one_index_are_no_answer() {
+        let mut mixed = choice("a", "stop");
+        mixed.push("b");
+        assert_eq!(reply([mixed.clone()]).into_response(1, false).unwrap().choices.len(), 1);
+        let error = reply([mixed]).into_response(2, false).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
     }
 
     #[test]
     fn more_choices_than_asked_for_are_cut() {
-        let many =
-            (0..5).map(|index| choice(index, Some(&index.to_string()), Some("stop"))).collect();
-        let texts: Vec<String> =
-            read(many, 2).unwrap().choices.into_iter().map(|choice| choice.text).collect();
+        let many = (0..5).map(|index| choice(&index.to_string(), "stop"));
+        let response = reply(many).into_response(2, false).unwrap();
+        let texts: Vec<&str> = response.choices.iter().map(|choice| choice.text.as_str()).collect();
         assert_eq!(texts, ["0", "1"]);
     }
 }

@@ -1,0 +1,524 @@
+//! Adaptation of requests to what a server refuses.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use regex::Regex;
+use serde_json::{Map, Value, json};
+use textgrad_core::{EngineError, ErrorKind, Usage};
+
+/// Parameters that a request may go without, as their names are in bodies of all wire formats.
+const OPTIONAL: [&str; 15] = [
+    "temperature",
+    "top_p",
+    "topP",
+    "frequency_penalty",
+    "frequencyPenalty",
+    "presence_penalty",
+    "presencePenalty",
+    "stop",
+    "stop_sequences",
+    "stopSequences",
+    "seed",
+    "random_seed",
+    "n",
+    "candidateCount",
+    "stream_options",
+];
+
+/// Names of the bound on the tokens of an answer.
+const MAX_TOKENS: [&str; 3] = ["max_completion_tokens", "max_tokens", "maxOutputTokens"];
+
+/// A change of a request after which a server may take it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Remedy {
+    /// Leaves a parameter out.
+    Drop(String),
+    /// Leaves the second parameter out where both are set.
+    Exclude(String, String),
+    /// Sends the bound on the tokens under another name.
+    RenameMaxTokens { from: &'static str, to: &'static str },
+    /// Sends at most so many tokens in every request of the model.
+    CapMaxTokens(u64),
+    /// Sends at most so many tokens in this request: prompt and answer share the context.
+    FitMaxTokens(u64),
+    /// Puts system text into the first turn of the user.
+    FoldSystem,
+}
+
+impl fmt::Display for Remedy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Drop(name) => write!(f, "requests omit `{name}` from now on"),
+            Self::Exclude(kept, dropped) => {
+                write!(f, "requests omit `{dropped}` beside `{kept}` from now on")
+            }
+            Self::RenameMaxTokens { from, to } => {
+                write!(f, "requests send `{from}` as `{to}` from now on")
+            }
+            Self::CapMaxTokens(tokens) => {
+                write!(f, "requests ask for at most {tokens} tokens from now on")
+            }
+            Self::FitMaxTokens(tokens) => {
+                write!(f, "this request asks for at most {tokens} tokens")
+            }
+            Self::FoldSystem => {
+                f.write_str("system text goes into the user's first message from now on")
+            }
+        }
+    }
+}
+
+/// What an engine has learned about the requests that its server takes.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Adaptation {
+    dropped: BTreeSet<String>,
+    excluded: Option<(String, String)>,
+    renamed: Option<(&'static str, &'static str)>,
+    cap: Option<u64>,
+    folds_system: bool,
+}
+
+impl Adaptation {
+    /// Remembers a remedy for later requests. Returns whether it is new.
+    pub(crate) fn learn(&mut self, remedy: &Remedy) -> bool {
+        match remedy {
+            Remedy::Drop(name) => self.dropped.insert(name.clone()),
+            Remedy::Exclude(kept, dropped) => {
+                let pair = (kept.clone(), dropped.clone());
+                self.excluded.replace(pair.clone()) != Some(pair)
+            }
+            Remedy::RenameMaxTokens { from, to } => {
+                self.renamed.replace((from, to)) != Some((from, to))
+            }
+            Remedy::CapMaxTokens(tokens) => {
+                let before = self.cap;
+                self.cap = Some(before.map_or(*tokens, |cap| cap.min(*tokens)));
+                self.cap != before
+            }
+            Remedy::FitMaxTokens(_) => false,
+            Remedy::FoldSystem => !std::mem::replace(&mut self.folds_system, true),
+        }
+    }
+
+    /// Applies everything that was learned to the body of a request.
+    pub(crate) fn apply(&self, body: &mut Value) {
+        let remedies = (self.dropped.iter().cloned().map(Remedy::Drop))
+            .chain(self.excluded.clone().map(|(kept, dropped)| Remedy::Exclude(kept, dropped)))
+            .chain(self.cap.map(Remedy::CapMaxTokens))
+            .chain(self.renamed.map(|(from, to)| Remedy::RenameMaxTokens { from, to }))
+            .chain(self.folds_system.then_some(Remedy::FoldSystem));
+        remedies.for_each(|remedy| remedy.apply(body));
+    }
+}
+
+impl Remedy {
+    /// The remedy of a refusal, if there is one that changes this body.
+    pub(super) fn find(error: &EngineError, body: &Value) -> Option<Self> {
+        if error.kind() == ErrorKind::Unsupported {
+            return field(body, "n").map(|_| Self::Drop("n".to_owned()));
+        }
+        // An error in a reply whose status is one of success has none of its own.
+        let assumed = if error.kind() == ErrorKind::InvalidRequest { 400 } else { 0 };
+        let status = error.status().unwrap_or(assumed);
+        // What precedes the words of the server is the address.
+        let message = error.message();
+        let words = message.split_once(": ").map_or(message, |(_, words)| words);
+        Self::by_words(status, words, body)
+    }
+
+    /// The remedy of a refusal by the words of the server.
+    fn by_words(status: u16, words: &str, body: &Value) -> Option<Self> {
+        // Chat templates that fail do so as an error of the server.
+        if matches!(status, 400 | 404 | 422 | 500) && refuses_system(words) && has_system(body) {
+            return Some(Self::FoldSystem);
+        }
+        if !matches!(status, 400 | 404 | 413 | 422) {
+            return None;
+        }
+        let bound =
+            MAX_TOKENS.into_iter().find_map(|name| Some((name, field(body, name)?.as_u64()?)));
+        if let Some((name, tokens)) = bound {
+            let other = if name == "max_tokens" { "max_completion_tokens" } else { "max_tokens" };
+            if refuses(words)
+                && names(words, other)
+                && names(words, name)
+                && name != "maxOutputTokens"
+            {
+                return Some(Self::RenameMaxTokens { from: name, to: other });
+            }
+            if let Some(remedy) = lower(words, tokens) {
+                return Some(remedy);
+            }
+        }
+        if matches(r"(?i)multiple candidates|only one candidate", words) {
+            return field(body, "candidateCount").map(|_| Self::Drop("candidateCount".to_owned()));
+        }
+        if !refuses(words) {
+            return None;
+        }
+        let sent = OPTIONAL.into_iter().filter(|name| field(body, name).is_some());
+        let named: Vec<&str> = sent.filter(|name| names(words, name)).collect();
+        match named.as_slice() {
+            // Of two that exclude each other, the first stays.
+            [kept, dropped, ..] if excludes(words) => {
+                Some(Self::Exclude((*kept).to_owned(), (*dropped).to_owned()))
+            }
+            [name, ..] => Some(Self::Drop((*name).to_owned())),
+            [] => None,
+        }
+    }
+
+    /// Changes a body.
+    pub(crate) fn apply(&self, body: &mut Value) {
+        match self {
+            Self::Exclude(kept, dropped) => each_object(body, |fields| {
+                if fields.contains_key(kept.as_str()) {
+                    fields.remove(dropped.as_str());
+                }
+            }),
+            Self::Drop(name) => each_object(body, |fields| {
+                fields.remove(name.as_str());
+            }),
+            Self::RenameMaxTokens { from, to } => each_object(body, |fields| {
+                if let Some(tokens) = fields.remove(*from) {
+                    fields.insert((*to).to_owned(), tokens);
+                }
+            }),
+            Self::CapMaxTokens(most) | Self::FitMaxTokens(most) => each_object(body, |fields| {
+                for name in MAX_TOKENS {
+                    if let Some(tokens) = fields.get_mut(name) {
+                        *tokens = tokens.as_u64().map_or(*most, |tokens| tokens.min(*most)).into();
+                    }
+                }
+            }),
+            Self::FoldSystem => fold_system(body),
+        }
+    }
+}
+
+/// The objects that parameters stand in: the body, and Gemini's `generationConfig`.
+fn each_object(body: &mut Value, mut change: impl FnMut(&mut Map<String, Value>)) {
+    if let Some(fields) = body.as_object_mut() {
+        change(fields);
+        if let Some(Value::Object(fields)) = fields.get_mut("generationConfig") {
+            change(fields);
+        }
+    }
+}
+
+fn field<'a>(body: &'a Value, name: &str) -> Option<&'a Value> {
+    body.get(name).or_else(|| body.get("generationConfig")?.get(name))
+}
+
+fn matches(pattern: &str, words: &str) -> bool {
+    Regex::new(pattern).is_ok_and(|pattern| pattern.is_match(words))
+}
+
+/// Whether the words say that something is not supported, rather than that its value is wrong.
+fn refuses(words: &str) -> bool {
+    let pattern = r"(?ix) unsupported | not\ (yet\ )?(currently\ )?(be\ )?(supported|permitted|allowed|available|accepted)
+        | (does|do)(\ not|n't)\ (support|accept|allow) | unrecognized | unknown\ (field|name|parameter|argument|key)
+        | unexpected\ (field|parameter|argument|keyword|key) | extra[_\ ](inputs|fields|forbidden)
+        | only\ the\ default | cannot\ (both\ )?be\ (both\ )?(set|specified|used) | cannot\ both | deprecated | no\ longer\ supported";
+    matches(pattern, words)
+}
+
+/// Whether the words say that two parameters exclude each other.
+fn excludes(words: &str) -> bool {
+    matches(r"(?i)cannot (be )?both|only one of|mutually exclusive|not both", words)
+}
+
+/// Whether the words name a parameter, in snake or camel case.
+fn names(words: &str, name: &str) -> bool {
+    let snake = snake_case(name);
+    let mut found = words.split(|char: char| !char.is_ascii_alphanumeric() && char != '_');
+    found.any(|word| snake_case(word) == snake)
+}
+
+fn snake_case(name: &str) -> String {
+    let mut snake = String::with_capacity(name.len());
+    for char in name.chars() {
+        if char.is_ascii_uppercase() && !snake.is_empty() {
+            snake.push('_');
+        }
+        snake.push(char.to_ascii_lowercase());
+    }
+    snake
+}
+
+fn refuses_system(words: &str) -> bool {
+    let pattern = r"(?ix) (system|developer)[\ _](role|message|prompt|instruction)s?\b .{0,40} (not|n't|un)\ ?(be\ )?(supported|enabled|allowed|available)
+        | (not|n't|un)\ ?support(ed)?\ .{0,20} \b(system|developer)\b | only\ user\ and\ (assistant|model)\ roles
+        | roles\ must\ alternate | (unknown|unsupported|invalid|unexpected)\ (message\ )?role:?\ .?system";
+    matches(pattern, words)
+}
+
+fn has_system(body: &Value) -> bool {
+    let messages = body.get("messages").and_then(Value::as_array).into_iter().flatten();
+    let mut roles = messages.filter_map(|message| message.get("role")?.as_str());
+    roles.any(|role| matches!(role, "system" | "developer"))
+        || body.get("systemInstruction").is_some()
+}
+
+/// The bound on the tokens of the answer that the numbers in a refusal allow.
+fn lower(words: &str, asked: u64) -> Option<Remedy> {
+    let words = without_separators(words);
+    let number = |pattern: &str| -> Option<u64> {
+        Regex::new(pattern).ok()?.captures(&words)?.get(1)?.as_str().parse().ok()
+    };
+    let fit = |context: u64, prompt: u64| {
+        let room = context.checked_sub(prompt).filter(|room| (1..asked).contains(room))?;
+        Some(Remedy::FitMaxTokens(room))
+    };
+    // Anthropic: "input length and `max_tokens` exceed context limit: 188240 + 21333 > 200000".
+    let sum = r"(?i)context limit[^0-9]*(\d+) *\+ *\d+ *>";
+    let total = r"(?i)context limit[^0-9]*\d+ *\+ *\d+ *> *(\d+)";
+    if let (Some(prompt), Some(context)) = (number(sum), number(total)) {
+        return fit(context, prompt);
+    }
+    let context = number(r"(?i)context (?:length|limit|window|size)[^0-9.]{0,40}(\d+)")
+        .or_else(|| number(r"(?i)must be <= *(\d+)"));
+    if let Some(context) = context {
+        let prompt = number(r"(?i)(\d+) (?:tokens )?(?:in|from|of) (?:the )?(?:input |your )?(?:messages|prompt|inputs?)")
+            .or_else(|| number(r"(?i)(\d+) .?inputs?.? tokens"))
+            .or_else(|| number(r"(?i)(?:prompt|request|input) (?:contains|has)(?: at least)? (\d+)"))
+            .or_else(|| number(r"(?i)requested (?:a total of )?(\d+) tokens")?.checked_sub(asked))?;
+        return fit(context, prompt);
+    }
+    let cap = number(r"(?i)at most (\d+) (?:completion|output)? ?tokens")
+        .or_else(|| number(r"(?i)\d+ *> *(\d+),? which is the maximum"))
+        .or_else(|| number(r"(?i)max[a-z_ ]*tokens[^0-9]*(?:less than or equal to|<=|at most|exceed)[^0-9]{0,20}(\d+)"))
+        .or_else(|| number(r"(?i)maximum (?:allowed )?(?:number of )?(?:output|completion) tokens[^0-9]{0,20}(\d+)"))
+        .or_else(|| number(r"(?i)tokens.{0,20}(?:\[|between )\d+(?:, ?| and )(\d+)"))?;
+    (1..asked).contains(&cap).then_some(Remedy::CapMaxTokens(cap))
+}
+
+/// The text without commas between digits: 128,000 is one number.
+fn without_separators(words: &str) -> String {
+    Regex::new(r"(\d),(\d{3})").map_or_else(
+        |_| words.to_owned(),
+        |pattern| pattern.replace_all(words, "$1$2").into_owned(),
+    )
+}
+
+/// Puts the system messages before the text of the first turn of the user.
+fn fold_system(body: &mut Value) {
+    let Some(Value::Array(messages)) = body.get_mut("messages") else { return };
+    let is_system = |message: &Value| {
+        message
+            .get("role")
+            .and_then(Value::as_str)
+            .is_some_and(|role| matches!(role, "system" | "developer"))
+    };
+    let system: Vec<String> = messages
+        .iter()
+        .filter(|message| is_system(message))
+        .filter_map(|message| text_of(message.get("content")?))
+        .filter(|text| !text.is_empty())
+        .collect();
+    messages.retain(|message| !is_system(message));
+    let system = system.join("\n\n");
+    let first = messages
+        .first_mut()
+        .filter(|first| first.get("role").and_then(Value::as_str) == Some("user"));
+    match first.and_then(|first| first.get_mut("content")) {
+        Some(Value::String(text)) => *text = format!("{system}\n\n{text}"),
+        Some(Value::Array(parts)) => {
+            parts.insert(0, json!({"type": "text", "text": format!("{system}\n\n")}));
+        }
+        _ => messages.insert(0, json!({"role": "user", "content": system})),
+    }
+}
+
+/// Looks for servers that truncate prompts without an error.
+#[derive(Debug, Default)]
+pub(crate) struct TruncationWatch {
+    is_reported: bool,
+    last: Option<(usize, u64)>,
+}
+
+impl TruncationWatch {
+    /// Smallest number of characters of a prompt that is looked at.
+    const MIN_CHARS: usize = 2_000;
+    /// Most characters that a token stands for, on average over a long prompt. Text in English has about 4.
+    const MAX_CHARS_PER_TOKEN: u64 = 16;
+
+    /// Whether the prompt tokens of a reply show for the first time that the prompt was truncated: too few for its
+    /// length, or as many as for a prompt of another length.
+    pub(crate) fn observe(&mut self, body: &Value, usage: Usage) -> bool {
+        let (chars, tokens) = (prompt_chars(body), usage.prompt_tokens);
+        if self.is_reported || tokens == 0 || chars < Self::MIN_CHARS {
+            return false;
+        }
+        let too_few = tokens.saturating_mul(Self::MAX_CHARS_PER_TOKEN) < chars as u64;
+        let last = self.last.replace((chars, tokens));
+        let constant =
+            last.is_some_and(|(before, same)| same == tokens && before.abs_diff(chars) > chars / 4);
+        self.is_reported = too_few || constant;
+        self.is_reported
+    }
+}
+
+/// The characters of all texts in the messages of a body.
+fn prompt_chars(body: &Value) -> usize {
+    fn chars(value: &Value) -> usize {
+        match value {
+            Value::String(text) => text.chars().count(),
+            Value::Array(items) => items.iter().map(chars).sum(),
+            // Images are no text.
+            Value::Object(fields) => ["content", "parts", "text"]
+                .iter()
+                .filter_map(|name| fields.get(*name))
+                .map(chars)
+                .sum(),
+            _ => 0,
+        }
+    }
+    let texts = ["messages", "system", "contents", "systemInstruction"];
+    texts.iter().filter_map(|name| body.get(*name)).map(chars).sum()
+}
+
+fn text_of(content: &Value) -> Option<String> {
+    match content {
+        Value::String(text) => Some(text.clone()),
+        Value::Array(parts) => {
+            Some(parts.iter().filter_map(|part| part.get("text")?.as_str()).collect())
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body() -> Value {
+        json!({
+            "model": "m", "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi."}],
+            "temperature": 0.7, "top_p": 0.95, "frequency_penalty": 0.5, "presence_penalty": 0.5,
+            "stop": ["x"], "seed": 7, "max_tokens": 8192, "n": 5,
+        })
+    }
+
+    fn find(words: &str) -> Option<Remedy> {
+        Remedy::by_words(400, words, &body())
+    }
+
+    #[test]
+    fn a_refused_parameter_is_dropped_or_renamed() {
+        let drop = |name: &str| Some(Remedy::Drop(name.to_owned()));
+        let rename = Remedy::RenameMaxTokens { from: "max_tokens", to: "max_completion_tokens" };
+        for (words, remedy) in [
+            (
+                "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.",
+                Some(rename),
+            ),
+            (
+                "Unsupported value: 'temperature' does not support 0.7 with this model. Only the default (1) value is supported.",
+                drop("temperature"),
+            ),
+            ("Argument not supported on this model: presencePenalty", drop("presence_penalty")),
+            ("Unsupported parameter: 'stop' is not supported with this model.", drop("stop")),
+            (
+                "`temperature` and `top_p` cannot both be specified for this model. Please use only one.",
+                Some(Remedy::Exclude("temperature".into(), "top_p".into())),
+            ),
+            (
+                "[{\"type\":\"extra_forbidden\",\"loc\":[\"body\",\"seed\"],\"msg\":\"Extra inputs are not permitted\"}]",
+                drop("seed"),
+            ),
+            ("n > 1 is not supported", drop("n")),
+            ("temperature must be between 0 and 2", None),
+            ("The model `m` does not support images.", None),
+            ("Invalid API key", None),
+        ] {
+            assert_eq!(find(words), remedy, "{words}");
+        }
+        assert_eq!(Remedy::by_words(500, "temperature is not supported", &body()), None);
+    }
+
+    #[test]
+    fn a_parameter_that_was_not_sent_is_not_dropped() {
+        let body = json!({"model": "m", "messages": []});
+        assert_eq!(Remedy::by_words(400, "temperature is not supported", &body), None);
+    }
+
+    #[test]
+    fn a_bound_that_does_not_fit_is_lowered_by_the_numbers_of_the_refusal() {
+        let fit = |tokens| Some(Remedy::FitMaxTokens(tokens));
+        let cap = |tokens| Some(Remedy::CapMaxTokens(tokens));
+        for (words, remedy) in [
+            (
+                "This model's maximum context length is 8192 tokens. However, you requested 8300 tokens (108 in the messages, 8192 in the completion). Please reduce the length of the messages or completion.",
+                fit(8084),
+            ),
+            (
+                "'max_tokens' or 'max_completion_tokens' is too large: 8192. This model's maximum context length is 8192 tokens and your request has 35 input tokens (8192 > 8192 - 35).",
+                fit(8157),
+            ),
+            (
+                "Requested token count exceeds the model's maximum context length of 8192 tokens. You requested a total of 8227 tokens: 35 tokens from the input messages and 8192 tokens for the completion.",
+                fit(8157),
+            ),
+            (
+                "input length and `max_tokens` exceed context limit: 3000 + 8192 > 10000, decrease input length or `max_tokens` and try again",
+                fit(7000),
+            ),
+            (
+                "max_tokens is too large: 8192. This model supports at most 4,096 completion tokens, whereas you provided 8192.",
+                cap(4096),
+            ),
+            (
+                "max_tokens: 8192 > 4096, which is the maximum allowed number of output tokens for m",
+                cap(4096),
+            ),
+            (
+                "`max_tokens` must be less than or equal to `4096`, the maximum value for `max_tokens` is less than the `context_window` for this model",
+                cap(4096),
+            ),
+            ("Range of max_tokens should be [1, 4096]", cap(4096)),
+            (
+                "This model's maximum context length is 8192 tokens. However, your messages resulted in 9000 tokens.",
+                None,
+            ),
+        ] {
+            assert_eq!(find(words), remedy, "{words}");
+        }
+    }
+
+    #[test]
+    fn system_text_is_folded_where_there_is_no_such_role() {
+        for words in [
+            "System role not supported",
+            "Developer instruction is not enabled for models/gemma-3-27b-it",
+            "Only user and assistant roles are supported!",
+            "Conversation roles must alternate user/assistant/user/assistant/...",
+            "This model does not support the system role",
+        ] {
+            assert_eq!(Remedy::by_words(400, words, &body()), Some(Remedy::FoldSystem), "{words}");
+        }
+        let mut folded = body();
+        Remedy::FoldSystem.apply(&mut folded);
+        assert_eq!(folded["messages"], json!([{"role": "user", "content": "Be brief.\n\nHi."}]));
+        assert_eq!(Remedy::by_words(400, "System role not supported", &folded), None);
+    }
+
+    #[test]
+    fn what_was_learned_holds_for_later_requests() {
+        let mut learned = Adaptation::default();
+        let rename = Remedy::RenameMaxTokens { from: "max_tokens", to: "max_completion_tokens" };
+        for remedy in [Remedy::Drop("temperature".into()), rename, Remedy::CapMaxTokens(4096)] {
+            assert!(learned.learn(&remedy));
+            assert!(!learned.learn(&remedy));
+        }
+        let mut body = body();
+        learned.apply(&mut body);
+        assert_eq!((body.get("temperature"), body.get("max_tokens")), (None, None));
+        assert_eq!(body["max_completion_tokens"], 4096);
+
+        let mut gemini = json!({"generationConfig": {"temperature": 0.7, "maxOutputTokens": 8192}});
+        learned.apply(&mut gemini);
+        assert_eq!(gemini, json!({"generationConfig": {"maxOutputTokens": 4096}}));
+    }
+}

@@ -1,0 +1,157 @@
+//! Separation of a model's reasoning from its answer.
+
+/// Marks that models and chat templates put around reasoning.
+const MARKS: [(&str, &str); 13] = [
+    ("<think>", "</think>"),
+    ("<thinking>", "</thinking>"),
+    ("<thought>", "</thought>"),
+    ("<thoughts>", "</thoughts>"),
+    ("<reasoning>", "</reasoning>"),
+    ("<seed:think>", "</seed:think>"),
+    ("[THINK]", "[/THINK]"),
+    ("\u{25C1}think\u{25B7}", "\u{25C1}/think\u{25B7}"),
+    ("<|begin_of_thought|>", "<|end_of_thought|>"),
+    ("<|START_THINKING|>", "<|END_THINKING|>"),
+    ("<unused94>", "<unused95>"),
+    ("<|channel|>analysis<|message|>", "<|end|>"),
+    ("<|channel|>analysis<|message|>", "<|start|>assistant"),
+];
+
+/// What stands before an answer in formats that mark it too.
+const ANSWER_MARKS: [&str; 4] = [
+    "<|start|>assistant<|channel|>final<|message|>",
+    "<|channel|>final<|message|>",
+    "<|begin_of_solution|>",
+    "<|START_RESPONSE|>",
+];
+
+/// A text whose reasoning is apart.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Separated<'a> {
+    /// The answer, without white space before it.
+    pub(crate) answer: &'a str,
+    /// The reasoning before the answer, without its marks.
+    pub(crate) reasoning: Option<String>,
+    /// Whether the reasoning has no end, so that there is no answer.
+    pub(crate) is_open: bool,
+}
+
+/// Separates the reasoning that a text begins with.
+///
+/// Reasoning is what stands between marks at the beginning, once or several times, or before a closing mark whose
+/// opening one was in the prompt. A closing mark in code or in quotes is text.
+pub(crate) fn separate(text: &str) -> Separated<'_> {
+    let mut thoughts: Vec<&str> = Vec::new();
+    let mut rest = text.trim_start();
+    while let Some((open, close)) = marks_at(rest) {
+        let inside = rest.get(open.len()..).unwrap_or_default();
+        let Some(end) = find(inside, close) else {
+            thoughts.push(inside);
+            return Separated { answer: "", reasoning: joined(&thoughts), is_open: true };
+        };
+        thoughts.push(inside.get(..end).unwrap_or_default());
+        rest = inside.get(end + close.len()..).unwrap_or_default().trim_start();
+    }
+    if thoughts.is_empty() {
+        match lone_close(rest) {
+            Some((before, after)) => {
+                thoughts.push(before);
+                rest = after.trim_start();
+            }
+            None => return Separated { answer: text, ..Separated::default() },
+        }
+    }
+    let marked = ANSWER_MARKS.iter().find_map(|mark| rest.strip_prefix(mark));
+    Separated { answer: marked.unwrap_or(rest), reasoning: joined(&thoughts), is_open: false }
+}
+
+fn joined(thoughts: &[&str]) -> Option<String> {
+    let thoughts: Vec<&str> = thoughts
+        .iter()
+        .map(|thought| thought.trim())
+        .filter(|thought| !thought.is_empty())
+        .collect();
+    (!thoughts.is_empty()).then(|| thoughts.join("\n\n"))
+}
+
+/// The marks whose opening one the text begins with; of several the one that is closed.
+fn marks_at(text: &str) -> Option<(&'static str, &'static str)> {
+    let mut at = MARKS.into_iter().filter(|(open, _)| find(text, open) == Some(0));
+    let first = at.next()?;
+    if find(text, first.1).is_some() {
+        Some(first)
+    } else {
+        Some(at.find(|(_, close)| find(text, close).is_some()).unwrap_or(first))
+    }
+}
+
+/// What stands before and after the first closing mark without an opening one.
+fn lone_close(text: &str) -> Option<(&str, &str)> {
+    let found = MARKS.into_iter().filter_map(|(open, close)| {
+        let at = find(text, close)?;
+        let (before, after) = (text.get(..at)?, text.get(at + close.len()..)?);
+        // `<|end|>` and the like end other things too.
+        let is_own = close.contains('/') || close.contains("thought") || close.contains("THINK");
+        let is_quoted =
+            before.ends_with(['`', '"', '\'']) || before.matches("```").count() % 2 == 1;
+        (is_own && !is_quoted && find(before, open).is_none()).then_some((before, after))
+    });
+    found.min_by_key(|(before, _)| before.len())
+}
+
+/// Where a mark stands first, in whatever case of its ASCII letters.
+fn find(text: &str, mark: &str) -> Option<usize> {
+    let mark = mark.as_bytes();
+    text.as_bytes().windows(mark.len()).position(|window| window.eq_ignore_ascii_case(mark))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn apart(text: &str) -> (&str, Option<String>, bool) {
+        let Separated { answer, reasoning, is_open } = separate(text);
+        (answer, reasoning, is_open)
+    }
+
+    #[test]
+    fn an_answer_without_reasoning_stays_as_it_is() {
+        for text in [
+            "",
+            " 4 ",
+            "Write `<think>` first.",
+            "The tag `</think>` ends it.",
+            "```\na</think>\n```",
+            "It says \"</think>\".",
+            "Four. <think>Hm.</think>",
+        ] {
+            assert_eq!(apart(text), (text, None, false));
+        }
+    }
+
+    #[test]
+    fn reasoning_at_the_beginning_is_apart() {
+        let some = |text: &str| Some(text.to_owned());
+        for (text, expected) in [
+            ("<think>\n2+2\n</think>\n\n4", ("4", some("2+2"), false)),
+            ("\n<THINK>a</think> 4", ("4", some("a"), false)),
+            ("[THINK]a[/THINK]4", ("4", some("a"), false)),
+            ("<think>\n\n</think>\n\n4", ("4", None, false)),
+            ("<think>a</think><thinking>b</thinking>4", ("4", some("a\n\nb"), false)),
+            ("a\n</think>\n\n4", ("4", some("a"), false)),
+            ("\u{25C1}think\u{25B7}a\u{25C1}/think\u{25B7}4", ("4", some("a"), false)),
+            (
+                "<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>final<|message|>4",
+                ("4", some("a"), false),
+            ),
+        ] {
+            assert_eq!(apart(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn reasoning_without_an_end_leaves_no_answer() {
+        assert_eq!(apart("<think>a <b>4</b>"), ("", Some("a <b>4</b>".to_owned()), true));
+        assert_eq!(apart("<think>"), ("", None, true));
+    }
+}
