@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use derive_setters::Setters;
 use textgrad_core::{
     BackwardCx, Choice, Engine, Error, Format, Gradient, Inputs, Message, Op, OpFailure, Output,
-    PromptError, Purpose, Quote, Request, Response, Sampling, Score, Seed, Variable,
+    PromptError, Purpose, Quote, Request, Sampling, Score, Seed, Variable,
 };
 
 use super::feedback::{FeedbackSettings, request_feedback};
@@ -299,21 +299,6 @@ impl LlmCall {
     }
 }
 
-/// The choices of a response that have a text: a blank one is no answer.
-///
-/// # Errors
-/// [`Error::Op`] if there is none.
-fn texts(response: Response) -> Result<impl Iterator<Item = Choice>, Error> {
-    let choices = response.choices.into_iter().filter(|choice| !choice.text.trim().is_empty());
-    let mut choices = choices.peekable();
-    match choices.peek() {
-        Some(_) => Ok(choices),
-        None => {
-            Err(Error::op("expected a text, got an empty reply; the model may need more tokens"))
-        }
-    }
-}
-
 #[async_trait]
 impl Op for LlmCall {
     fn name(&self) -> &str {
@@ -323,8 +308,9 @@ impl Op for LlmCall {
     async fn forward(&self, inputs: &Inputs) -> Result<Vec<Output>, Error> {
         let settings = &self.settings;
         let response = settings.engine.complete(&self.request_of_inputs(inputs)?).await?;
-        // Engines may give more than was asked for.
-        let choices = texts(response)?.take(settings.sampling.n as usize);
+        // A blank text is no answer. Engines may give more than was asked for.
+        let choices = response.choices.into_iter().filter(|choice| !choice.text.trim().is_empty());
+        let choices = choices.take(settings.sampling.n as usize);
         choices.map(|choice| self.output_of(choice)).collect()
     }
 

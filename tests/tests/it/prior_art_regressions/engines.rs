@@ -62,7 +62,8 @@ async fn what_is_not_set_is_not_sent() {
     let body = &server.requests()[0];
     let mut names: Vec<&str> = body.as_object().unwrap().keys().map(String::as_str).collect();
     names.sort_unstable();
-    assert_eq!(names, ["messages", "model"]);
+    assert_eq!(names, ["messages", "model", "stream"]);
+    assert_eq!(body["stream"], false, "some gateways stream where it is left out");
     assert_eq!(body["messages"], json!([{ "role": "user", "content": "hello" }]));
 }
 

@@ -81,8 +81,8 @@ impl GeminiBuilder {
     /// The engine.
     ///
     /// # Errors
-    /// [`InvalidRequest`](textgrad_core::ErrorKind::InvalidRequest) if the model has no name or one that cannot be part of a path, and
-    /// those of [`JsonClientBuilder::build`].
+    /// [`InvalidRequest`](textgrad_core::ErrorKind::InvalidRequest) if the model has no name or one that cannot be
+    /// part of a path, and those of [`JsonClientBuilder::build`].
     pub fn build(mut self) -> Result<Gemini, EngineError> {
         self.client.key_header.get_or_insert_with(|| "x-goog-api-key".to_owned());
         let mut model = self.model.named("gemini")?;

@@ -169,7 +169,9 @@ impl<'a, 'w> Loop<'a, 'w> {
 
     fn sample(&mut self) -> Result<Vec<String>, Failure> {
         let said = self.ask(Purpose::Sample, self.dialogue.clone(), self.case.samples)?;
-        Ok(said.into_iter().map(|said| said.text).collect())
+        // A blank text is no answer.
+        let texts = said.into_iter().map(|said| said.text);
+        Ok(texts.filter(|text| !text.trim().is_empty()).collect())
     }
 
     /// Whether there was something to do.
