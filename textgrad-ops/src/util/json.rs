@@ -1,4 +1,4 @@
-//! Names of JSON types, and the differences between two JSON values.
+//! Lenient reading of JSON, names of its types, and the differences between two JSON values.
 
 use serde_json::{Map, Value as Json};
 use textgrad_core::truncate;
@@ -13,6 +13,68 @@ pub fn type_name(value: &Json) -> &'static str {
         Json::String(_) => "a string",
         Json::Array(_) => "a list",
         Json::Object(_) => "an object",
+    }
+}
+
+/// Reads JSON as programs write it: what is strict, and else with `NaN`, `Infinity` and halves of a surrogate pair,
+/// which Python writes. The numbers become null, the halves U+FFFD.
+///
+/// # Errors
+/// The error of the strict reader.
+///
+/// # Examples
+/// ```
+/// use serde_json::json;
+/// use textgrad_ops::util::json::read_lenient;
+///
+/// let text = r#"{"prompt": "one \ud83d?", "score": -Infinity}"#;
+/// assert_eq!(read_lenient(text)?, json!({ "prompt": "one \u{fffd}?", "score": null }));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+pub fn read_lenient(text: &str) -> serde_json::Result<Json> {
+    serde_json::from_str(text)
+        .or_else(|error| serde_json::from_str(&strict(text)).map_err(|_| error))
+}
+
+/// The text with what strict JSON does not have replaced.
+fn strict(text: &str) -> String {
+    let (mut strict, mut rest, mut quoted) = (String::with_capacity(text.len()), text, false);
+    while let Some(next) = rest.chars().next() {
+        let number =
+            ["-Infinity", "Infinity", "NaN"].into_iter().find(|word| rest.starts_with(word));
+        let (taken, written) = match (quoted, next, number) {
+            (false, _, Some(number)) => (number.len(), "null"),
+            (true, '\\', _) => {
+                match (surrogate(rest), surrogate(rest.get(6..).unwrap_or_default())) {
+                    (Some(Half::High), Some(Half::Low)) => (12, ""),
+                    (Some(_), _) => (6, "\\ufffd"),
+                    // An escape of one character: a quote among them does not end the string.
+                    (None, _) => (1 + rest.chars().nth(1).map_or(0, char::len_utf8), ""),
+                }
+            }
+            _ => (next.len_utf8(), ""),
+        };
+        quoted ^= next == '"';
+        let (head, tail) = rest.split_at(taken);
+        strict.push_str(if written.is_empty() { head } else { written });
+        rest = tail;
+    }
+    strict
+}
+
+/// A half of a surrogate pair.
+enum Half {
+    High,
+    Low,
+}
+
+/// The half that an escape at the beginning of a text stands for.
+fn surrogate(text: &str) -> Option<Half> {
+    let digits = text.strip_prefix("\\u")?.get(..4)?;
+    match u16::from_str_radix(digits, 16).ok()? {
+        0xd800..=0xdbff => Some(Half::High),
+        0xdc00..=0xdfff => Some(Half::Low),
+        _ => None,
     }
 }
 

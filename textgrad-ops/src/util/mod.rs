@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`fs`] | atomic replacement with fsync of file and folder, exclusive locks, blocking work off the runtime |
 //! | [`jsonl`] | append-only writer and reader of JSON Lines that tolerate a torn last line |
-//! | [`json`] | names of JSON types, differences between two settings |
+//! | [`json`] | lenient reading of JSON, names of its types, differences between two settings |
 //! | [`terminal`] | escaping of control characters, lines on standard error |
 
 pub mod fs;

@@ -6,7 +6,7 @@ mod record;
 use std::str::FromStr;
 
 use serde_json::Value as Json;
-use textgrad_ops::util::json::type_name;
+use textgrad_ops::util::json::{read_lenient, type_name};
 
 pub use self::decode::decode;
 use crate::error::Error;
@@ -140,7 +140,7 @@ pub fn parse_as(format: Format, name: &str, text: &str) -> Result<Vec<Query>, Er
     let text = without_mark(text);
     let at_line = |line: usize| format!("{name}, line {}", line + 1);
     let queries: Result<Vec<Query>, Error> = match format {
-        Format::Json => match serde_json::from_str(text) {
+        Format::Json => match read_lenient(text) {
             Ok(Json::Array(items)) => {
                 let places = (1..).map(|item| format!("{name}, item {item}"));
                 items.iter().zip(places).map(|(item, place)| query(item, place)).collect()
@@ -160,7 +160,7 @@ pub fn parse_as(format: Format, name: &str, text: &str) -> Result<Vec<Query>, Er
             .lines()
             .enumerate()
             .filter(|(_, line)| !line.trim().is_empty())
-            .map(|(number, line)| match serde_json::from_str(without_mark(line)) {
+            .map(|(number, line)| match read_lenient(without_mark(line)) {
                 Ok(item) => query(&item, at_line(number)),
                 Err(error) => Err(wrong(at_line(number), format!("not JSON: {error}"))),
             })
@@ -319,6 +319,18 @@ mod tests {
             assert!(error.contains("a.txt: expected a text in UTF-8"), "{error}");
         }
         assert!(decode("a.gz", b"\x1f\x8bnot gzip").is_err());
+    }
+
+    /// Kind: Queries | JSON as Python writes it: `NaN`, `Infinity`, halves of surrogate pairs | the query; a half
+    /// is U+FFFD
+    #[test]
+    fn json_of_python_is_read() {
+        let text = r#"{"prompt": "one \ud83d half?", "score": NaN}"#;
+        assert_eq!(parse("a.jsonl", text).unwrap(), ["one \u{fffd} half?"]);
+        let list = r#"[{"question": "NaN?", "weights": [Infinity, -Infinity]}]"#;
+        assert_eq!(parse("a.json", list).unwrap(), ["NaN?"]);
+        let error = parse("a.jsonl", r#"{"prompt": NaN}"#).unwrap_err().to_string();
+        assert!(error.contains("expected a string, got null"), "{error}");
     }
 
     #[cfg(feature = "bench")]
