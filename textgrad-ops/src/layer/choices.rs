@@ -54,11 +54,11 @@ impl CompleteChoices {
         let parts = Parts::of(engine.name(), request);
         let greedy = request.sampling.temperature == Some(0.0);
         let single = self.always_single || greedy || self.support.get() == ChoiceSupport::One;
-        if single || parts.has_singles(u64::from(n)) {
+        if single || parts.has_singles(u64::from(n)).await {
             let all = singles(engine, request, &parts, 0..u64::from(n)).await;
             return merge(request, None, all);
         }
-        let kept = parts.recall(ChoicePart::First);
+        let kept = parts.recall(ChoicePart::First).await;
         let is_new = kept.is_none();
         let first = match kept {
             Some(first) => first,
@@ -134,6 +134,14 @@ impl ChoiceSupport {
     }
 }
 
+/// The request for one choice alone, by its offset from the seed.
+pub(crate) fn single(request: &Request, offset: u64) -> Request {
+    let mut single = request.clone();
+    single.sampling.n = 1;
+    single.sampling.seed = request.sampling.seed.map(|seed| seed.wrapping_add(offset));
+    single
+}
+
 /// Requests one choice for each offset of the seed, all at the same time.
 async fn singles<E: Engine>(
     engine: &E,
@@ -143,13 +151,10 @@ async fn singles<E: Engine>(
 ) -> Vec<Result<Response, EngineError>> {
     let calls = offsets.map(|offset| async move {
         let part = ChoicePart::Single(offset);
-        if let Some(kept) = parts.recall(part) {
+        if let Some(kept) = parts.recall(part).await {
             return Ok(kept);
         }
-        let mut single = request.clone();
-        single.sampling.n = 1;
-        single.sampling.seed = request.sampling.seed.map(|seed| seed.wrapping_add(offset));
-        let mut response = engine.complete(&single).await?;
+        let mut response = engine.complete(&single(request, offset)).await?;
         // An engine that gives more than it was asked for must not make the whole too many.
         response.choices.truncate(1);
         parts.keep(part, &response).await?;
@@ -204,11 +209,11 @@ fn merge(
 }
 
 /// Keeps the parts of a request for several choices, so that a call that was interrupted asks only for the rest when
-/// it is repeated. Active for the calls within [`with_choice_store`].
+/// it is repeated. Active for the calls within [`with_choice_store`]. A cache is one, for the calls that it makes.
 #[async_trait]
 pub trait ChoiceStore: Send + Sync {
     /// The response of an engine that was kept for a part of a request. Repeated calls return the same.
-    fn recall(&self, engine: &str, request: &Request, part: ChoicePart) -> Option<Response>;
+    async fn recall(&self, engine: &str, request: &Request, part: ChoicePart) -> Option<Response>;
 
     /// Keeps the response of an engine to a part of a request. The part is delivered once this returns.
     ///
@@ -248,6 +253,11 @@ pub async fn with_choice_store<F: Future>(store: Arc<dyn ChoiceStore>, future: F
     STORE.scope(store, future).await
 }
 
+/// The store of the current scope.
+pub(crate) fn choice_store() -> Option<Arc<dyn ChoiceStore>> {
+    STORE.try_with(Arc::clone).ok()
+}
+
 /// The parts of one request.
 struct Parts<'a> {
     engine: &'a str,
@@ -257,16 +267,17 @@ struct Parts<'a> {
 
 impl<'a> Parts<'a> {
     fn of(engine: &'a str, request: &'a Request) -> Self {
-        Self { engine, request, store: STORE.try_with(Arc::clone).ok() }
+        Self { engine, request, store: choice_store() }
     }
 
-    fn recall(&self, part: ChoicePart) -> Option<Response> {
-        self.store.as_ref()?.recall(self.engine, self.request, part)
+    async fn recall(&self, part: ChoicePart) -> Option<Response> {
+        self.store.as_ref()?.recall(self.engine, self.request, part).await
     }
 
     /// Whether the request was asked for by single choices before.
-    fn has_singles(&self, n: u64) -> bool {
-        (0..n).any(|offset| self.recall(ChoicePart::Single(offset)).is_some())
+    async fn has_singles(&self, n: u64) -> bool {
+        let singles = (0..n).map(|offset| self.recall(ChoicePart::Single(offset)));
+        join_all(singles).await.iter().any(Option::is_some)
     }
 
     async fn keep(&self, part: ChoicePart, response: &Response) -> Result<(), EngineError> {

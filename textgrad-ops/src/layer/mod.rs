@@ -12,7 +12,7 @@
 //! 4. **breaker** makes no further call after failures of one kind in a row. Outside retry, so that what a retry mends
 //!    is no failure.
 //! 5. **complete_choices** requests the choices that the server left out. Inside the cache, so that what is kept is
-//!    whole.
+//!    whole; the cache also keeps each choice that is asked for alone, as soon as it is there.
 //! 6. **cache** answers what was answered before, at no cost to the limits: from a file that outlives the
 //!    process (**disk cache**), and around that from memory.
 //! 7. **trace** shows what the caller saw. Inside the cache it would show what was really sent; both at
@@ -68,6 +68,7 @@ use textgrad_core::{Engine, EngineError, EngineInfo, Request, Response};
 pub use self::breaker::Breaker;
 pub use self::budget::{Budget, BudgetBuilder, Budgeted, Remaining, Spent};
 pub use self::choices::{ChoicePart, ChoiceStore, CompleteChoices, with_choice_store};
+pub(crate) use self::choices::{choice_store, single};
 pub use self::limit::{Limiter, LimiterPermit, Limits};
 pub use self::meter::{Meter, MeterSnapshot, PurposeCount};
 pub use self::price::{Money, Price, Prices};
@@ -126,10 +127,18 @@ impl<E: Engine, L: Layer> Engine for Layered<E, L> {
     }
 }
 
-impl<S: CacheStore> Layer for CacheLayer<S> {
+impl<S: CacheStore + 'static> Layer for CacheLayer<S> {
     async fn call(&self, engine: &impl Engine, request: &Request) -> Result<Response, EngineError> {
         let key = CacheKey::new(engine.identity(), request);
-        self.get_or(&key, || engine.complete(request)).await
+        let call = || async {
+            match request.sampling.n {
+                0 | 1 => engine.complete(request).await,
+                _ => {
+                    with_choice_store(self.parts(engine.identity()), engine.complete(request)).await
+                }
+            }
+        };
+        self.get_or(&key, call).await
     }
 }
 

@@ -4,10 +4,12 @@ use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use async_trait::async_trait;
 use textgrad_core::{EngineError, FinishReason, Request, Response};
 
-use super::flight::{Role, SingleFlight};
+use super::flight::{Lease, Role, SingleFlight};
 use super::key::{RequestKey, request_key};
+use crate::layer::{ChoicePart, ChoiceStore, choice_store, single};
 
 /// What a response is cached under.
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +29,11 @@ impl<'a> CacheKey<'a> {
     pub fn new(engine: &'a str, request: &'a Request) -> Self {
         Self { key: request_key(engine, request), engine, request }
     }
+
+    /// The key of the several, but not all, choices that one response had.
+    fn first(self) -> Self {
+        Self { key: self.key.derived("first"), ..self }
+    }
 }
 
 /// A backend that keeps responses by key. A failure of the backend is its own business: at worst it keeps
@@ -38,6 +45,13 @@ pub trait CacheStore: Send + Sync {
     /// Keeps a response. An implementation must begin the work before its first wait, so that dropping the future
     /// does not lose the response.
     fn put(&self, key: &CacheKey<'_>, response: &Response) -> impl Future<Output = ()> + Send;
+
+    /// Waits until no other process makes this request, and leases it for this one. A store of one process has
+    /// nothing to wait for.
+    fn lease(&self, key: &CacheKey<'_>) -> impl Future<Output = Lease> + Send {
+        let _ = key;
+        std::future::ready(Lease::default())
+    }
 }
 
 /// Counts of a cache.
@@ -57,7 +71,9 @@ pub(super) struct Counts {
 ///   the engine, same messages, same sampling, same format. The purpose is left out. A request without a seed is
 ///   cached as well: to draw several times, use seeds.
 /// * Of equal concurrent requests one is made. If its caller goes away, the next in line makes it. An error goes
-///   to those who wait and is not cached.
+///   to those who wait and is not cached. Where processes share the store, one of them makes the request; if it fails
+///   there, each makes its own.
+/// * Of a request for several choices that are asked for one by one, each is cached as soon as it is there.
 /// * Only complete responses are cached: as many choices as were requested, each ended by the model
 ///   ([`FinishReason::Stop`]). A later call may do better than a truncated, filtered or aborted one.
 /// * A cached response keeps its usage: a [`Meter`](crate::layer::Meter) counts what was paid for only inside of
@@ -139,13 +155,18 @@ impl<S: CacheStore> CacheLayer<S> {
             Some(Role::Leader(leader)) => leader,
             None => return call().await,
         };
+        let lease = shared.store.lease(key).await;
         // An equal call may have completed between the first lookup and this flight.
         if let Some(response) = shared.hit(key).await {
             leader.complete(Ok(response.clone()));
             return Ok(response);
         }
         shared.misses.fetch_add(1, Ordering::Relaxed);
-        let outcome = call().await;
+        let outcome = tokio::select! {
+            biased;
+            outcome = call() => outcome,
+            never = lease.keep() => match never {},
+        };
         match &outcome {
             Ok(response) if is_complete(response, key.request.sampling.n) => {
                 // Open until it is kept: who comes meanwhile has the response from here.
@@ -161,6 +182,83 @@ impl<S: CacheStore> CacheLayer<S> {
             }
         }
         outcome
+    }
+}
+
+impl<S: CacheStore + 'static> CacheLayer<S> {
+    /// A store of choices that keeps them here and in the store of the current scope.
+    pub(crate) fn parts(&self, engine: &str) -> Arc<dyn ChoiceStore> {
+        Arc::new(CachedParts {
+            cache: self.clone(),
+            engine: engine.to_owned(),
+            outer: choice_store(),
+        })
+    }
+}
+
+/// The choices of calls, each cached as soon as it is there.
+struct CachedParts<S> {
+    cache: CacheLayer<S>,
+    /// The identity of the engine.
+    engine: String,
+    outer: Option<Arc<dyn ChoiceStore>>,
+}
+
+impl<S> CachedParts<S> {
+    /// The request for a part alone, by which others may ask for it too.
+    fn request(request: &Request, part: ChoicePart) -> Request {
+        match part {
+            ChoicePart::First => request.clone(),
+            ChoicePart::Single(offset) => single(request, offset),
+        }
+    }
+
+    fn key<'a>(&'a self, request: &'a Request, part: ChoicePart) -> CacheKey<'a> {
+        let key = CacheKey::new(&self.engine, request);
+        match part {
+            ChoicePart::First => key.first(),
+            ChoicePart::Single(_) => key,
+        }
+    }
+}
+
+#[async_trait]
+impl<S: CacheStore + 'static> ChoiceStore for CachedParts<S> {
+    async fn recall(&self, engine: &str, request: &Request, part: ChoicePart) -> Option<Response> {
+        if let Some(outer) = &self.outer
+            && let Some(kept) = outer.recall(engine, request, part).await
+        {
+            return Some(kept);
+        }
+        let own = Self::request(request, part);
+        self.cache.0.store.get(&self.key(&own, part)).await
+    }
+
+    async fn keep(
+        &self,
+        engine: &str,
+        request: &Request,
+        part: ChoicePart,
+        response: &Response,
+    ) -> Result<(), EngineError> {
+        let own = Self::request(request, part);
+        let key = self.key(&own, part);
+        let put = async {
+            if is_complete(response, 1) {
+                self.cache.0.store.put(&key, response).await;
+            }
+        };
+        match &self.outer {
+            // Both at once: neither may be late because of the other.
+            Some(outer) => {
+                let kept = outer.keep(engine, request, part, response);
+                futures_util::future::join(kept, put).await.0
+            }
+            None => {
+                put.await;
+                Ok(())
+            }
+        }
     }
 }
 

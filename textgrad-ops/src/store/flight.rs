@@ -1,6 +1,9 @@
-//! Single flight: one call for equal concurrent requests.
+//! Single flight: one call for equal concurrent requests, of one process and, by leases, of several.
 
+use std::convert::Infallible;
+use std::fmt;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use dashmap::DashMap;
 use textgrad_core::{EngineError, Response};
@@ -34,6 +37,53 @@ impl SingleFlight {
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+/// The right to make a call, among processes that share a store. It is renewed while the call runs and released when
+/// it is dropped; that of a killed process expires.
+#[derive(Default)]
+pub struct Lease(Option<LeaseHandle>);
+
+struct LeaseHandle {
+    every: Duration,
+    renew: Box<dyn Fn() + Send + Sync>,
+    release: Box<dyn Fn() + Send + Sync>,
+}
+
+impl Lease {
+    /// A lease that is kept by calling `renew` at this interval, and ended by `release`. Neither may block.
+    pub fn new(
+        every: Duration,
+        renew: impl Fn() + Send + Sync + 'static,
+        release: impl Fn() + Send + Sync + 'static,
+    ) -> Self {
+        Self(Some(LeaseHandle { every, renew: Box::new(renew), release: Box::new(release) }))
+    }
+
+    /// Renews the lease until the future is dropped.
+    pub(super) async fn keep(&self) -> Infallible {
+        let Some(LeaseHandle { every, renew, .. }) = &self.0 else {
+            return std::future::pending().await;
+        };
+        loop {
+            tokio::time::sleep(*every).await;
+            renew();
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(handle) = &self.0 {
+            (handle.release)();
+        }
+    }
+}
+
+impl fmt::Debug for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Lease").field(&self.0.as_ref().map(|handle| handle.every)).finish()
     }
 }
 

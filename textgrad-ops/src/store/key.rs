@@ -19,6 +19,11 @@ const VERSION: &str = "textgrad-request-key/1";
 pub struct RequestKey([u8; 32]);
 
 impl RequestKey {
+    /// The key of a part of what this one names.
+    pub(super) fn derived(self, part: &str) -> Self {
+        Self(Sha256::new().chain_update(self.0).chain_update(part).finalize().into())
+    }
+
     /// A seed of the request's own, for what must be spread evenly over requests yet repeat with them.
     #[must_use]
     pub fn seed(self) -> Seed {

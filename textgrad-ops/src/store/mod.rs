@@ -5,7 +5,7 @@
 //! | type | backend | use |
 //! |---|---|---|
 //! | [`Cache`] | memory, bounded | equal requests of one process |
-//! | `SqliteCache` | SQLite file, bounded | equal requests of several processes (feature `disk-cache`) |
+//! | `SqliteCache` | SQLite file, bounded | equal requests of several processes, also concurrent ones (feature `disk-cache`) |
 //! | [`Recorder`], [`Replay`] | JSON Lines | offline replay of a run, request by request |
 //! | [`RunLogger`], [`RunLog`] | JSON Lines | inspection of a run as an HTML page |
 //!
@@ -25,6 +25,7 @@ mod run_log;
 mod sqlite;
 
 pub use self::cache::{CacheKey, CacheLayer, CacheStore};
+pub use self::flight::Lease;
 pub use self::key::{ParseRequestKeyError, RequestKey, request_key};
 pub use self::log::RunLogger;
 pub use self::memory::{Cache, CacheConfig, CacheStats, MemoryStore};

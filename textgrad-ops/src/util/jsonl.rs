@@ -6,6 +6,10 @@
 //! a line without one was torn: [`Reader`] stops in front of it, and who continues the file cuts it off with
 //! [`Reader::end`] or [`end_of_last_line`]. After a failed write half a line may be in the file, so the writer
 //! refuses all later lines.
+//!
+//! # Checksums
+//! A writer [with checksums](Writer::with_checksums) ends each line with `,"crc":"xxxxxxxx"}`: the CRC-32C of the
+//! bytes before it, as eight hexadecimal digits. The line stays JSON, and [`Line::is_intact`] finds a flipped bit.
 
 use std::fs::File;
 use std::io::{self, BufRead, Read, Seek, SeekFrom, Write as _};
@@ -23,6 +27,7 @@ pub struct Writer(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     file: File,
+    has_checksums: bool,
     queue: Mutex<Queue>,
     failure: OnceLock<String>,
 }
@@ -45,8 +50,18 @@ impl Writer {
     /// Writes to the end of a file that was opened for appending.
     #[must_use]
     pub fn new(file: File) -> Self {
+        Self::open(file, false)
+    }
+
+    /// Writes to the end of a file that was opened for appending, each line with a checksum. Values must be objects.
+    #[must_use]
+    pub fn with_checksums(file: File) -> Self {
+        Self::open(file, true)
+    }
+
+    fn open(file: File, has_checksums: bool) -> Self {
         let (queue, failure) = (Mutex::default(), OnceLock::new());
-        Self(Arc::new(Shared { file, queue, failure }))
+        Self(Arc::new(Shared { file, has_checksums, queue, failure }))
     }
 
     /// Why nothing more can be written, after a failed write.
@@ -61,8 +76,10 @@ impl Writer {
     /// # Errors
     /// A value that is not JSON, and those of the operating system, of this write or an earlier one.
     pub async fn write(&self, line: &impl Serialize) -> io::Result<()> {
-        let mut text = serde_json::to_string(line)?;
-        text.push('\n');
+        let text = match self.0.has_checksums {
+            true => line_with_checksum(line)?,
+            false => serde_json::to_string(line)? + "\n",
+        };
         let (written, outcome) = oneshot::channel();
         if self.queue(Pending { text, written }) {
             let shared = Arc::clone(&self.0);
@@ -115,6 +132,30 @@ impl Shared {
     }
 }
 
+const CRC: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISCSI);
+
+/// The CRC-32C of parts that follow one another.
+pub(crate) fn crc32c<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> u32 {
+    let mut digest = CRC.digest();
+    parts.into_iter().for_each(|part| digest.update(part));
+    digest.finalize()
+}
+
+/// An object as a line with its checksum and a newline.
+///
+/// # Errors
+/// A value that is not a JSON object with fields.
+pub fn line_with_checksum(line: &impl Serialize) -> serde_json::Result<String> {
+    let text = serde_json::to_string(line)?;
+    match text.strip_suffix('}') {
+        Some(open) if open.len() > 1 => {
+            let checksum = crc32c([open.as_bytes()]);
+            Ok(format!("{open},\"crc\":\"{checksum:08x}\"}}\n"))
+        }
+        _ => Err(serde::ser::Error::custom("expected an object with fields")),
+    }
+}
+
 /// Reads the whole lines of a file, one at a time.
 ///
 /// # Examples
@@ -156,6 +197,16 @@ impl Line<'_> {
     /// Those of the format.
     pub fn parse<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
         serde_json::from_slice(self.bytes)
+    }
+
+    /// Whether the line ends with the [checksum](self#checksums) of what is before it.
+    #[must_use]
+    pub fn is_intact(&self) -> bool {
+        const LENGTH: usize = ",\"crc\":\"00000000\"}\n".len();
+        let Some(split) = self.bytes.len().checked_sub(LENGTH) else { return false };
+        let (content, end) = self.bytes.split_at(split);
+        let expected = format!(",\"crc\":\"{:08x}\"}}\n", crc32c([content]));
+        end == expected.as_bytes()
     }
 }
 
@@ -283,6 +334,26 @@ mod tests {
         assert!(writer.failure().is_some());
         let later = writer.write(&2).await.unwrap_err().to_string();
         assert!(later.starts_with("an earlier line could not be written: "), "{later}");
+    }
+
+    #[tokio::test]
+    async fn any_flipped_bit_of_a_line_with_a_checksum_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.jsonl");
+        let value = serde_json::json!({ "score": 1.5, "text": "zwei — “ünïcode”" });
+        Writer::with_checksums(append(&path)).write(&value).await.unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        assert_eq!(whole, line_with_checksum(&value).unwrap().as_bytes());
+        let intact = |bytes: &[u8]| Line { number: 1, offset: 0, bytes }.is_intact();
+        assert!(intact(&whole));
+        assert!(!intact(b"{\"score\":1.5}\n") && !intact(b"\n") && !intact(b""));
+        for bit in 0..whole.len() * 8 {
+            let mut flipped = whole.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(!intact(&flipped), "bit {bit}");
+        }
+        assert!(line_with_checksum(&[1]).is_err() && line_with_checksum(&()).is_err());
+        assert!(line_with_checksum(&serde_json::json!({})).is_err());
     }
 
     #[test]

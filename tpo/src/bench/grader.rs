@@ -258,11 +258,10 @@ mod tests {
     #[tokio::test]
     async fn a_file_of_something_else_is_refused_and_left_alone() {
         let (_folder, path) = file();
+        let run = json!({ "type": "run", "schema": 1, "config": { "search": {} } });
+        let run = textgrad_ops::util::jsonl::line_with_checksum(&run).unwrap();
         for (text, part) in [
-            (
-                "{\"type\":\"run\",\"schema\":1,\"config\":{\"search\":{}}}\n",
-                "got the journal of a run",
-            ),
+            (run.as_str(), "got the journal of a run"),
             ("{\"answer\": 1}\n", "line 1"),
             ("notes", "line 1"),
         ] {

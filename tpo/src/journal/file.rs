@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 use textgrad_ops::util::fs::{blocking, try_lock};
-use textgrad_ops::util::jsonl::{Reader, Writer};
+use textgrad_ops::util::jsonl::{Line, Reader, Writer, line_with_checksum};
 
-use super::{QueryJournal, Record, SCHEMA};
+use super::{QueryJournal, ReadLine, Record, SCHEMA};
 use crate::error::Error;
 
 /// An open journal. Only one process can have it open for writing.
@@ -51,19 +51,19 @@ impl Journal {
                 _ => Error::io(&path, "cannot be created")(source),
             })?;
             lock(&file, &path)?;
-            begin(&file, &path, &config)?;
+            append(&file, &path, &Record::Run { schema: SCHEMA, config: config.clone() })?;
             Ok(Self::open(path, Some(file), Spans::new(), config))
         })
         .await
     }
 
     /// Continues a journal: repairs its end and finds what it knows. A journal without a whole first line,
-    /// left by a process that was killed before it had begun, is begun with `config`. It must be called
-    /// within a tokio runtime.
+    /// left by a process that was killed before it had begun, is begun with `config`; one whose first line is
+    /// damaged goes on with it. Damaged lines are dropped with a warning. It must be called within a tokio runtime.
     ///
     /// # Errors
     /// [`Error::Io`] if it cannot be read, [`Error::RunLocked`] if another process has it,
-    /// [`Error::Journal`] if a line that is not the last cannot be read or the version is unknown.
+    /// [`Error::Journal`] if an intact line cannot be read, the version is unknown, or the file is no journal.
     pub async fn resume(path: &Path, config: Json) -> Result<Self, Error> {
         let path = path.to_owned();
         blocking(move || {
@@ -75,13 +75,26 @@ impl Journal {
             lock(&file, &path)?;
             let scan = scan(&file, &path)?;
             file.set_len(scan.end).map_err(Error::io(&path, "cannot be repaired"))?;
-            let config = match scan.config {
-                Some(config) => config,
-                None => {
-                    begin(&file, &path, &config)?;
-                    config
-                }
-            };
+            if scan.config.is_none() {
+                let config = config.clone();
+                // Steps follow on a damaged first line, so the settings are appended.
+                let record = match scan.end {
+                    0 => Record::Run { schema: SCHEMA, config },
+                    _ => Record::Extended { config },
+                };
+                append(&file, &path, &record)?;
+            }
+            for line in &scan.damaged {
+                tracing::warn!(
+                    file = %path.display(),
+                    line,
+                    "expected a journal record with its checksum, got a damaged line; its step is requested again"
+                );
+            }
+            if !scan.damaged.is_empty() {
+                append(&file, &path, &Record::Dropped { lines: scan.damaged })?;
+            }
+            let config = scan.config.unwrap_or(config);
             Ok(Self::open(path, Some(file), scan.spans, config))
         })
         .await
@@ -91,15 +104,16 @@ impl Journal {
     /// writing is not disturbed: what it wrote until now is known. It must be called within a tokio runtime.
     ///
     /// # Errors
-    /// [`Error::Io`] if it cannot be read, [`Error::Journal`] if a line that is not the last cannot be read,
-    /// the version is unknown, or there is no whole line.
+    /// [`Error::Io`] if it cannot be read, [`Error::Journal`] if an intact line cannot be read, the version is
+    /// unknown, or there is no intact first line.
     pub async fn read(path: &Path) -> Result<Self, Error> {
         let path = path.to_owned();
         blocking(move || {
             let file = File::open(&path).map_err(Error::io(&path, "cannot be opened"))?;
             let scan = scan(&file, &path)?;
             let Some(config) = scan.config else {
-                let reason = "expected a record of type run, got no whole line".to_owned();
+                let reason =
+                    "expected a record of type run, got no whole or a damaged line".to_owned();
                 return Err(Error::Journal { path, line: 1, reason });
             };
             Ok(Self::open(path, None, scan.spans, config))
@@ -108,7 +122,7 @@ impl Journal {
     }
 
     fn open(path: PathBuf, file: Option<File>, spans: Spans, config: Json) -> Self {
-        let writer = file.map(Writer::new);
+        let writer = file.map(Writer::with_checksums);
         Self(Arc::new(JournalInner { path, writer, spans, config }))
     }
 
@@ -167,12 +181,11 @@ fn folder(path: &Path) -> PathBuf {
 /// What the first line begins with. A file that has no whole line and is not begun like this is not ours to repair.
 const HEAD: &[u8] = br#"{"type":"run","#;
 
-/// Writes the first line.
-fn begin(mut file: &File, path: &Path, config: &Json) -> Result<(), Error> {
-    let record = Record::Run { schema: SCHEMA, config: config.clone() };
-    let line = serde_json::to_string(&record)
+/// Writes a line of a journal that is being opened.
+fn append(mut file: &File, path: &Path, record: &Record) -> Result<(), Error> {
+    let line = line_with_checksum(record)
         .map_err(|error| Error::JournalWrite { reason: error.to_string() })?;
-    file.write_all(format!("{line}\n").as_bytes()).map_err(Error::io(path, "cannot be written"))
+    file.write_all(line.as_bytes()).map_err(Error::io(path, "cannot be written"))
 }
 
 fn lock(file: &File, path: &Path) -> Result<(), Error> {
@@ -188,6 +201,14 @@ struct Scan {
     config: Option<Json>,
     /// Where the last whole line ends.
     end: u64,
+    /// Damaged lines that are not noted as dropped.
+    damaged: Vec<usize>,
+}
+
+/// Whether a line is the first of a journal from before there were checksums, rather than a damaged one.
+fn has_no_checksum(line: &Line<'_>) -> bool {
+    let fields = line.parse::<serde_json::Map<String, Json>>().unwrap_or_default();
+    fields.len() == 3 && ["type", "schema", "config"].iter().all(|name| fields.contains_key(*name))
 }
 
 fn scan(file: &File, path: &Path) -> Result<Scan, Error> {
@@ -195,19 +216,28 @@ fn scan(file: &File, path: &Path) -> Result<Scan, Error> {
         |line: usize, reason: String| Error::Journal { path: path.to_owned(), line, reason };
     let mut reader = Reader::new(BufReader::new(file));
     let mut spans = Spans::new();
-    let mut config = None;
+    let (mut config, mut lost) = (None, Vec::new());
     while let Some(line) = reader.next_line().map_err(Error::io(path, "cannot be read"))? {
         let number = line.number;
-        let record: Record = line.parse().map_err(|error| damaged(number, error.to_string()))?;
-        match (record, number) {
+        let read = ReadLine::parse(&line).map_err(|error| damaged(number, error.to_string()))?;
+        let ReadLine::Record(record) = read else {
+            if number == 1 && has_no_checksum(&line) {
+                let reason = "expected a checksum (crc) in each line, got a journal without; begin a new run";
+                return Err(damaged(1, reason.to_owned()));
+            }
+            lost.push(number);
+            continue;
+        };
+        match (*record, number) {
             (Record::Run { schema: SCHEMA, config: found }, 1) => config = Some(found),
             (Record::Run { schema, .. }, 1) => {
                 let reason = format!("expected schema {SCHEMA}, got {schema}");
                 return Err(damaged(1, reason));
             }
-            (Record::Extended { config: found }, _) if config.is_some() => config = Some(found),
-            (record, _) => match (record.query(), &config) {
-                (Some(query), Some(_)) => {
+            (Record::Extended { config: found }, 2..) => config = Some(found),
+            (Record::Dropped { lines }, 2..) => lost.retain(|line| !lines.contains(line)),
+            (record, _) => match (record.query(), number) {
+                (Some(query), 2..) => {
                     let (offset, length) = (line.offset, line.bytes.len());
                     spans.entry(query).or_default().push(RecordSpan { offset, length, number });
                 }
@@ -218,14 +248,16 @@ fn scan(file: &File, path: &Path) -> Result<Scan, Error> {
             },
         }
     }
-    if let Some(torn) = reader.torn().filter(|_| config.is_none())
-        && !(torn.starts_with(HEAD) || HEAD.starts_with(torn))
-    {
+    let is_foreign = match reader.number() {
+        0 => reader.torn().is_some_and(|torn| !torn.starts_with(HEAD) && !HEAD.starts_with(torn)),
+        lines => lost.len() == lines,
+    };
+    if is_foreign {
         let reason = "expected a record of type run, got something else".to_owned();
         return Err(damaged(1, reason));
     }
     let end = reader.end();
-    Ok(Scan { spans, config, end })
+    Ok(Scan { spans, config, end, damaged: lost })
 }
 
 fn read(path: &Path, spans: &[RecordSpan]) -> Result<Vec<Record>, Error> {
@@ -236,115 +268,18 @@ fn read(path: &Path, spans: &[RecordSpan]) -> Result<Vec<Record>, Error> {
         file.seek(SeekFrom::Start(span.offset)).map_err(&failed)?;
         let mut line = vec![0; span.length];
         file.read_exact(&mut line).map_err(&failed)?;
-        records.push(serde_json::from_slice(&line).map_err(|error| Error::Journal {
-            path: path.to_owned(),
-            line: span.number,
-            reason: error.to_string(),
-        })?);
+        let line = Line { number: span.number, offset: span.offset, bytes: &line };
+        let wrong = |reason| Error::Journal { path: path.to_owned(), line: span.number, reason };
+        match ReadLine::parse(&line).map_err(|error| wrong(error.to_string()))? {
+            ReadLine::Record(record) => records.push(*record),
+            ReadLine::Damaged => {
+                let reason = "its checksum matched when the run began, and no longer does";
+                return Err(wrong(reason.to_owned()));
+            }
+        }
     }
     Ok(records)
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-    use textgrad_core::{Choice, FinishReason, Purpose, Response};
-
-    use super::*;
-    use crate::journal::StepKey;
-
-    fn call(query: usize, key: &str, text: &str) -> Record {
-        Record::Call {
-            query,
-            purpose: Purpose::Sample,
-            key: StepKey(key.into()),
-            response: Response::new(vec![Choice::new(text, FinishReason::Stop)]),
-            ms: 1,
-        }
-    }
-
-    async fn resumed(path: &Path, config: Json) -> Journal {
-        for _ in 0..10_000 {
-            // The thread that had the file before may be about to let go of it.
-            match Journal::resume(path, config.clone()).await {
-                Err(Error::RunLocked { .. }) => tokio::task::yield_now().await,
-                other => return other.unwrap(),
-            }
-        }
-        panic!("the journal is still locked");
-    }
-
-    #[tokio::test]
-    async fn a_torn_last_line_is_cut_off() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("journal.jsonl");
-        let journal = Journal::create(&path, json!({ "n": 5 })).await.unwrap();
-        journal.0.writer.as_ref().unwrap().write(&call(0, "a", "one")).await.unwrap();
-        journal.0.writer.as_ref().unwrap().write(&call(2, "b", "zwei — “ünïcode”")).await.unwrap();
-        drop(journal);
-        let whole = std::fs::read(&path).unwrap();
-
-        for cut in [1, 5, 40] {
-            let mut torn = whole.clone();
-            torn.extend_from_slice(
-                br#"{"type":"call","query":0,"purpose":"sample","key":"c","resp"#,
-            );
-            torn.truncate(whole.len() + cut);
-            std::fs::write(&path, &torn).unwrap();
-            let journal = resumed(&path, json!({})).await;
-            assert_eq!(journal.known_steps(), 2);
-            assert_eq!(journal.config(), &json!({ "n": 5 }));
-            let query = journal.query(2).await.unwrap();
-            let known = query.recall_call(&StepKey("b".into())).unwrap();
-            assert_eq!(known.unwrap().choices[0].text, "zwei — “ünïcode”");
-            drop((journal, query));
-            assert_eq!(std::fs::read(&path).unwrap(), whole);
-        }
-    }
-
-    #[tokio::test]
-    async fn a_damaged_line_in_the_middle_is_named() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("journal.jsonl");
-        let header = r#"{"type":"run","schema":1,"config":{}}"#;
-        for (text, line, part) in [
-            (format!("{header}\nnot json\n{header}\n"), 2, "expected"),
-            (format!("{header}\n{header}\n"), 2, "first line"),
-            ("{\"type\":\"run\",\"schema\":9,\"config\":{}}\n".to_owned(), 1, "schema 1, got 9"),
-            ("some notes".to_owned(), 1, "got something else"),
-        ] {
-            std::fs::write(&path, &text).unwrap();
-            match Journal::resume(&path, json!({})).await {
-                Err(Error::Journal { line: found, reason, .. }) => {
-                    assert_eq!(found, line, "{reason}");
-                    assert!(reason.contains(part), "{reason}");
-                }
-                other => panic!("{other:?}"),
-            }
-            assert_eq!(std::fs::read_to_string(&path).unwrap(), text, "it is left as it was");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_journal_that_was_not_begun_is_begun() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("journal.jsonl");
-        for text in ["", "{\"type\":\"run\",\"sche"] {
-            std::fs::write(&path, text).unwrap();
-            let journal = resumed(&path, json!({ "n": 5 })).await;
-            assert_eq!(journal.config(), &json!({ "n": 5 }));
-            let begun = std::fs::read_to_string(&path).unwrap();
-            assert_eq!(begun, "{\"type\":\"run\",\"schema\":1,\"config\":{\"n\":5}}\n");
-            drop(journal);
-        }
-    }
-
-    #[tokio::test]
-    async fn two_writers_are_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("journal.jsonl");
-        let _open = Journal::create(&path, json!({})).await.unwrap();
-        let second = Journal::resume(&path, json!({})).await.unwrap_err();
-        assert!(matches!(second, Error::RunLocked { .. }), "{second}");
-    }
-}
+mod tests;

@@ -16,8 +16,12 @@
 //! * `failed`: `query`, `key`, `message`: a call that failed for good and that the search went on without. A
 //!   call whose failure ended the search is not written, and is made again on resume.
 //!
+//! Every line ends with `crc`, the [checksum](textgrad_ops::util::jsonl#checksums) of its other bytes.
+//!
 //! A last line without its newline is the trace of a process that was killed while it wrote: it is cut off
-//! when the journal is opened again. Anything else that cannot be read is an error that names the line.
+//! when the journal is opened again. A line whose checksum does not match is damaged: a warning names it, its step
+//! is requested again, and `dropped` (`lines`, their numbers) says that this was done. Anything else that cannot be
+//! read is an error that names the line.
 
 mod file;
 
@@ -32,7 +36,7 @@ use sha2::{Digest, Sha256};
 use textgrad_core::{EngineError, ErrorKind, Purpose, Request, Response};
 use textgrad_ops::layer::ChoicePart;
 use textgrad_ops::store::request_key;
-use textgrad_ops::util::jsonl::Writer;
+use textgrad_ops::util::jsonl::{Line, Writer};
 
 pub use self::file::Journal;
 use crate::query::Query;
@@ -122,6 +126,11 @@ pub enum Record {
         /// The settings that the results depend on.
         config: Json,
     },
+    /// Lines before this one are damaged; their steps are requested again.
+    Dropped {
+        /// Their numbers, from 1.
+        lines: Vec<usize>,
+    },
     /// A call of a language model.
     Call {
         /// The index of the query, from 0.
@@ -168,10 +177,30 @@ pub enum Record {
     },
 }
 
+/// A line of a journal, as it was found.
+pub(crate) enum ReadLine {
+    Record(Box<Record>),
+    /// The checksum does not match.
+    Damaged,
+}
+
+impl ReadLine {
+    /// Reads a line.
+    ///
+    /// # Errors
+    /// An intact line that is no record of this version.
+    pub(crate) fn parse(line: &Line<'_>) -> serde_json::Result<Self> {
+        match line.is_intact() {
+            true => Ok(Self::Record(Box::new(line.parse()?))),
+            false => Ok(Self::Damaged),
+        }
+    }
+}
+
 impl Record {
     pub(super) fn query(&self) -> Option<usize> {
         match self {
-            Self::Run { .. } | Self::Extended { .. } => None,
+            Self::Run { .. } | Self::Extended { .. } | Self::Dropped { .. } => None,
             Self::Call { query, .. }
             | Self::Choice { query, .. }
             | Self::Score { query, .. }
@@ -214,7 +243,7 @@ impl QueryJournal {
                 Record::Failed { key, message, .. } => {
                     recorded.calls.entry(key).or_default().push_back(Err(message));
                 }
-                Record::Run { .. } | Record::Extended { .. } => {}
+                Record::Run { .. } | Record::Extended { .. } | Record::Dropped { .. } => {}
             }
         }
         Self { query, writer, recorded: Mutex::new(recorded) }

@@ -41,7 +41,8 @@ impl RunFolder {
     ///
     /// # Errors
     /// [`Error::NoRun`] if there is none, [`Error::RunDiffers`] if it was made with other settings, and
-    /// those of [`Journal::resume`].
+    /// those of [`Journal::resume`]. A folder that a process left that was killed before its journal, empty or with
+    /// `config.json` alone, holds a run without steps: it begins anew.
     pub async fn resume(path: &Path, config: &RunConfig) -> Result<Self, Error> {
         let journal = reopen(path, config).await?;
         same(path, config.differences(journal.config()))?;
@@ -97,10 +98,35 @@ impl RunFolder {
 
 async fn reopen(path: &Path, config: &RunConfig) -> Result<Journal, Error> {
     let file = path.join("journal.jsonl");
-    if !tokio::fs::try_exists(&file).await.unwrap_or(false) {
+    if tokio::fs::try_exists(&file).await.unwrap_or(false) {
+        // A journal that has lost its first line is of the run of `config.json`.
+        let config = read_config(path).await.map_or_else(|| config.to_json(), Ok)?;
+        return Journal::resume(&file, config).await;
+    }
+    if !is_unbegun(path).await {
         return Err(Error::NoRun { path: path.to_owned() });
     }
-    Journal::resume(&file, config.to_json()?).await
+    let folder = path.display();
+    tracing::warn!(%folder, "no journal.jsonl, as after a kill at the very start: the run begins anew");
+    Journal::create(&file, config.to_json()?).await
+}
+
+/// Whether a folder is what a run leaves that is killed before its journal begins.
+async fn is_unbegun(path: &Path) -> bool {
+    let Ok(mut entries) = tokio::fs::read_dir(path).await else { return false };
+    while let Ok(entry) = entries.next_entry().await {
+        match entry {
+            Some(entry) if entry.file_name() == "config.json" => {}
+            Some(_) => return false,
+            None => return true,
+        }
+    }
+    false
+}
+
+async fn read_config(folder: &Path) -> Option<Json> {
+    let text = tokio::fs::read(folder.join("config.json")).await.ok()?;
+    serde_json::from_slice(&text).ok()
 }
 
 pub(super) fn same(path: &Path, differences: Vec<String>) -> Result<(), Error> {
@@ -112,8 +138,7 @@ pub(super) fn same(path: &Path, differences: Vec<String>) -> Result<(), Error> {
 
 /// Makes `config.json` what the journal says.
 async fn restore_config(folder: &Path, config: &Json) -> Result<(), Error> {
-    let read = tokio::fs::read(folder.join("config.json")).await;
-    match read.ok().and_then(|text| serde_json::from_slice::<Json>(&text).ok()) {
+    match read_config(folder).await {
         Some(found) if found == *config => Ok(()),
         _ => write_config(folder, config).await,
     }

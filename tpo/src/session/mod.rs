@@ -273,7 +273,7 @@ struct JournaledParts {
 
 #[async_trait]
 impl ChoiceStore for JournaledParts {
-    fn recall(&self, engine: &str, request: &Request, part: ChoicePart) -> Option<Response> {
+    async fn recall(&self, engine: &str, request: &Request, part: ChoicePart) -> Option<Response> {
         let key = StepKey::of_choice(engine, request, part);
         let kept = self.session.journal()?.recall_choice(&self.call, &key)?;
         self.is_used.store(true, Ordering::Relaxed);

@@ -14,7 +14,7 @@ use textgrad_ops::util::jsonl::Reader;
 
 use crate::config::TpoConfig;
 use crate::error::Error;
-use crate::journal::{Record, StepKey};
+use crate::journal::{ReadLine, Record, StepKey};
 use crate::query::Query;
 use crate::reward::{EngineScope, RewardInfo, RewardModel};
 use crate::search::Tpo;
@@ -61,7 +61,7 @@ impl SharedCache {
     /// Adds the calls and scores of a run's journal, if it has one. Blocks.
     ///
     /// # Errors
-    /// [`Error::Io`] if the journal cannot be read. Lines that cannot be parsed are skipped: the run itself
+    /// [`Error::Io`] if the journal cannot be read. Damaged lines are skipped: the run itself
     /// reports them.
     pub fn load(&self, run: &Path) -> Result<(), Error> {
         let path = run.join("journal.jsonl");
@@ -72,15 +72,16 @@ impl SharedCache {
         };
         let mut reader = Reader::new(BufReader::new(file));
         while let Some(line) = reader.next_line().map_err(Error::io(&path, "cannot be read"))? {
-            match line.parse() {
-                Ok(Record::Call { key, response, .. }) => {
+            let Ok(ReadLine::Record(record)) = ReadLine::parse(&line) else { continue };
+            match *record {
+                Record::Call { key, response, .. } => {
                     if let Ok(key) = key.as_str().parse()
                         && self.0.calls.lookup(key).is_none()
                     {
                         self.0.calls.insert(key, response);
                     }
                 }
-                Ok(Record::Score { key, score, .. }) => {
+                Record::Score { key, score, .. } => {
                     self.scores().entry(key).or_insert(score);
                 }
                 _ => {}

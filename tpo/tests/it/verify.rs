@@ -15,7 +15,7 @@ use tpo::{
     TpoConfig, reward_fn,
 };
 
-use crate::support::recorded;
+use crate::support::{recorded, sealed};
 
 const QUERIES: [&str; 3] =
     ["How do I take care of a wooden table?", "Why is the sky blue?", "How do I boil an egg?"];
@@ -139,7 +139,7 @@ async fn scores_that_hold_for_a_moment_only_are_those_of_then() {
         .filter(|line| line.contains("\"query\":1,") && line.contains("\"score\":2.0"));
     let first = first.min_by_key(|line| journal.find(*line)).unwrap();
     let low = first.replace("\"score\":2.0", "\"score\":-1.0");
-    std::fs::write(run.journal(), journal.replacen(first, &low, 1)).unwrap();
+    std::fs::write(run.journal(), sealed(&journal.replacen(first, &low, 1))).unwrap();
     let told = told(&run);
     assert!(told.iter().any(|told| told.contains("query 1: iteration 1: expected")), "{told:?}");
     let config = std::fs::read_to_string(run.path().join("config.json")).unwrap();
@@ -342,7 +342,7 @@ async fn scores_that_were_changed_in_both_files_lead_to_other_pairs() {
     let lower = format!("\"score\":{}", number(score - 1000.0));
     let changed = journal.replace(&format!("\"score\":{}", number(score)), &lower);
     assert_ne!(changed, journal);
-    std::fs::write(run.journal(), changed).unwrap();
+    std::fs::write(run.journal(), sealed(&changed)).unwrap();
     edit(&run, 2, |record| {
         for candidate in &mut record.trajectory.candidates {
             if candidate.score == score {

@@ -10,7 +10,7 @@ use textgrad_core::{EngineError, ErrorKind};
 const APPLICATION: i64 = 0x5447_6361;
 
 /// Goes up when an older program would misread the file. Held in SQLite's `user_version`.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 /// The metadata of a response is apart from its texts, so that to mark it as used, to list, and to prune do
 /// not read these. A trigger, not a foreign key: those hold only where a connection asks for them.
@@ -32,8 +32,14 @@ CREATE INDEX entries_by_use ON entries (used);
 CREATE TABLE texts (
     id INTEGER PRIMARY KEY,
     response TEXT NOT NULL,
-    request TEXT
+    request TEXT,
+    checksum INTEGER NOT NULL
 ) STRICT;
+CREATE TABLE leases (
+    key TEXT PRIMARY KEY,
+    owner INTEGER NOT NULL,
+    expires INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 CREATE TRIGGER texts_go_with_their_entry AFTER DELETE ON entries BEGIN
     DELETE FROM texts WHERE id = old.id;
 END;
@@ -79,6 +85,11 @@ impl Database {
 
     pub(super) fn garble(&mut self) -> Result<(), rusqlite::Error> {
         self.db.execute_batch("UPDATE texts SET response = 'half a '")
+    }
+
+    /// As if another letter were on the disk, in a text that stays JSON.
+    pub(super) fn flip(&mut self) -> Result<(), rusqlite::Error> {
+        self.db.execute_batch("UPDATE texts SET response = replace(response, '\"x\"', '\"y\"')")
     }
 }
 
@@ -149,7 +160,7 @@ impl Database {
         create(&mut db)?;
         // Finds out at once whether each table can be read, and the file be written.
         let change = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        for table in ["entries", "texts"] {
+        for table in ["entries", "texts", "leases"] {
             change.query_row(
                 &format!("SELECT count(*) FROM (SELECT 1 FROM {table} LIMIT 1)"),
                 [],
@@ -180,6 +191,8 @@ fn connect(path: &Path, open: Open) -> Result<Connection, Error> {
     }
     let db = Connection::open_with_flags(path, flags)?;
     db.busy_timeout(PATIENCE)?;
+    // Damaged pages are found where they are read.
+    db.pragma_update(None, "cell_size_check", true)?;
     db.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(db)
 }
@@ -226,7 +239,12 @@ pub(super) fn wrong(path: &Path, what: impl std::fmt::Display) -> EngineError {
 
 /// An error of SQLite, with what it means and what to do.
 pub(super) fn explain(path: &Path, error: Error) -> EngineError {
-    let what = match error.sqlite_error_code() {
+    wrong(path, advice(&error)).with_source(error)
+}
+
+/// What an error of SQLite means and what to do.
+pub(super) fn advice(error: &Error) -> &'static str {
+    match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase) => {
             "expected a cache file, got something else or a damaged one; choose another file, or move this one away"
         }
@@ -247,8 +265,7 @@ pub(super) fn explain(path: &Path, error: Error) -> EngineError {
             "the disk failed to read or write it; check for space, limits and the disk itself"
         }
         _ => "SQLite refused",
-    };
-    wrong(path, what).with_source(error)
+    }
 }
 
 #[cfg(test)]

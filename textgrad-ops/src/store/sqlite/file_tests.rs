@@ -40,7 +40,7 @@ async fn files_that_are_no_caches_are_refused_and_left_alone() {
     drop(db);
     let error = SqliteCache::open(&newer, SqliteConfig::default()).await.unwrap_err();
     assert!(
-        error.to_string().contains("expected version 1 of its format, got version 99"),
+        error.to_string().contains("expected version 2 of its format, got version 99"),
         "{error}"
     );
 

@@ -6,9 +6,11 @@
 //! | `worker` | the two threads that run SQLite |
 //! | `database` | opening the file, schema, errors |
 //! | `query`, `prune` | inserts, lookups, listing; removal and the bound on the size |
+//! | `lease` | which process makes a request |
 
 mod database;
 mod entry;
+mod lease;
 mod prune;
 mod query;
 mod worker;
@@ -27,10 +29,13 @@ pub use self::entry::{
 use self::query::{Found, New};
 use self::worker::{Failure, Job, Worker};
 use super::cache::{CacheKey, CacheLayer, CacheStore, Counts};
+use super::flight::Lease;
 
 /// A cache in one file, for this process, later ones and concurrent ones; see [`CacheLayer`] for what is cached.
 ///
-/// * Of equal concurrent requests each process may make one.
+/// * Of equal concurrent requests, of this and other processes, one is made, and the others wait for it. If the
+///   process that makes it is killed, another one makes it after two seconds.
+/// * Each entry has a checksum: one that is damaged is dropped with a warning, and its request made again.
 /// * An answer is handed on when it is in the file, as far as the operating system is concerned: a process
 ///   that is killed loses none that it handed on. A power cut may lose the last ones, but damages nothing.
 /// * A file that fails during a run (full disk, damage) loses no answer either: it is handed on, a warning is
@@ -172,7 +177,8 @@ pub struct SqliteStore {
     path: Arc<Path>,
     config: SqliteConfig,
     reader: Worker,
-    writer: Worker,
+    writer: Arc<Worker>,
+    owner: i64,
     failures: AtomicU64,
 }
 
@@ -185,7 +191,8 @@ impl SqliteStore {
         let begin =
             |path: &Path| Database::open_reading(path).map_err(|error| explain(path, error));
         let reader = Worker::start(Arc::clone(&path), config.max_bytes, begin).await?;
-        Ok(Self { path, config, reader, writer, failures: AtomicU64::new(0) })
+        let (writer, owner) = (Arc::new(writer), lease::new_owner());
+        Ok(Self { path, config, reader, writer, owner, failures: AtomicU64::new(0) })
     }
 
     fn path(&self) -> &Path {
@@ -250,6 +257,18 @@ impl SqliteStore {
     }
 
     fn read(&self, key: &CacheKey<'_>, found: &Found) -> Option<Response> {
+        if !found.is_intact {
+            self.failed(
+                "an entry of the cache is dropped, and its request made again",
+                &Failure::Damaged,
+            );
+            let digits = key.key.to_string();
+            self.writer.send(Job::Call(Box::new(move |database| {
+                // An entry that stays is found damaged again, or replaced.
+                let _ = database.drop_entry(&digits);
+            })));
+            return None;
+        }
         match serde_json::from_str(&found.response) {
             Ok(response) => {
                 if found.is_due() {
@@ -288,9 +307,15 @@ impl CacheStore for SqliteStore {
             self.failed("an answer is not kept, for the cache cannot be written", &error);
         }
     }
+
+    async fn lease(&self, key: &CacheKey<'_>) -> Lease {
+        self.lease_request(key).await
+    }
 }
 
 #[cfg(test)]
 mod file_tests;
+#[cfg(test)]
+mod lease_tests;
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,7 @@ use textgrad_core::{Response, Usage};
 use super::database::{Database, VERSION, millis, signed, unsigned};
 use super::entry::{CacheEntry, CacheFilter, SqliteInfo};
 use crate::store::cache::CacheKey;
+use crate::util::jsonl::crc32c;
 
 /// An answer is marked as used when its mark is older, in milliseconds: a minute is fine enough to tell old
 /// from young, and a run that asks again and again writes little.
@@ -36,6 +37,8 @@ pub(super) struct Texts {
 #[derive(Debug, Clone)]
 pub(super) struct Found {
     pub(super) response: String,
+    /// Whether the checksum matches.
+    pub(super) is_intact: bool,
     used: i64,
     now: i64,
 }
@@ -64,6 +67,11 @@ impl New {
         })
     }
 
+    /// The checksum of a response under its key.
+    fn checksum(key: &str, response: &str) -> i64 {
+        crc32c([key.as_bytes(), response.as_bytes()]).into()
+    }
+
     fn bytes(&self) -> i64 {
         let request = self.texts.request.as_ref().map_or(0, String::len);
         signed((self.texts.response.len() + request) as u64)
@@ -88,10 +96,19 @@ impl Database {
     pub(super) fn get(&mut self, key: &str) -> Result<Option<Found>, Error> {
         let now = (self.clock)();
         let mut find = self.db.prepare_cached(
-            "SELECT t.response, e.used FROM entries e JOIN texts t USING (id) WHERE e.key = ?1",
+            "SELECT t.response, e.used, t.checksum FROM entries e JOIN texts t USING (id) WHERE e.key = ?1",
         )?;
-        let found = |row: &Row<'_>| Ok(Found { response: row.get(0)?, used: row.get(1)?, now });
+        let found = |row: &Row<'_>| {
+            let response = text(row, 0)?;
+            let is_intact = New::checksum(key, &response) == row.get::<_, i64>(2)?;
+            Ok(Found { response, is_intact, used: row.get(1)?, now })
+        };
         find.query_row([key], found).optional()
+    }
+
+    /// Removes an entry.
+    pub(super) fn drop_entry(&mut self, key: &str) -> Result<(), Error> {
+        self.db.execute("DELETE FROM entries WHERE key = ?1", [key]).map(drop)
     }
 
     /// Puts answers in and marks others as used, all or none of it.
@@ -101,7 +118,7 @@ impl Database {
         {
             let mut entry = change.prepare_cached(PUT_ENTRY)?;
             let mut texts = change.prepare_cached(
-                "INSERT OR REPLACE INTO texts (id, response, request) VALUES (?1, ?2, ?3)",
+                "INSERT OR REPLACE INTO texts (id, response, request, checksum) VALUES (?1, ?2, ?3, ?4)",
             )?;
             for new in news {
                 let usage = new.usage;
@@ -117,7 +134,8 @@ impl Database {
                     new.bytes()
                 ];
                 let id: i64 = entry.query_row(row, |row| row.get(0))?;
-                texts.execute(params![id, new.texts.response, new.texts.request])?;
+                let checksum = New::checksum(&new.key, &new.texts.response);
+                texts.execute(params![id, new.texts.response, new.texts.request, checksum])?;
             }
             let mut mark =
                 change.prepare_cached("UPDATE entries SET used = max(used, ?2) WHERE key = ?1")?;
@@ -174,7 +192,7 @@ impl Database {
              WHERE e.key >= ?1 AND e.key < ?1 || 'g' LIMIT 2"
         ))?;
         let stored = |row: &Row<'_>| {
-            Ok((entry(row)?, Texts { response: row.get(10)?, request: row.get(11)? }))
+            Ok((entry(row)?, Texts { response: text(row, 10)?, request: row.get(11)? }))
         };
         find.query_map([prefix], stored)?.collect()
     }
@@ -183,8 +201,14 @@ impl Database {
     pub(super) fn check(&mut self) -> Result<Vec<String>, Error> {
         let mut check = self.db.prepare("PRAGMA integrity_check")?;
         let said: Result<Vec<String>, Error> = check.query_map([], |row| row.get(0))?.collect();
+        let said = said.and_then(|said| Ok((said, self.damaged()?)));
         match said {
-            Ok(said) => Ok(said.into_iter().filter(|line| line != "ok").collect()),
+            Ok((said, damaged)) => {
+                let damaged = damaged
+                    .into_iter()
+                    .map(|key| format!("the checksum of the entry {key} does not match"));
+                Ok(said.into_iter().filter(|line| line != "ok").chain(damaged).collect())
+            }
             // Damaged where the check itself must read on.
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => {
                 Ok(vec![error.to_string()])
@@ -192,6 +216,27 @@ impl Database {
             Err(error) => Err(error),
         }
     }
+}
+
+impl Database {
+    /// The keys of entries whose checksum does not match.
+    fn damaged(&self) -> Result<Vec<String>, Error> {
+        let mut all = self.db.prepare(
+            "SELECT e.key, t.response, t.checksum FROM entries e JOIN texts t USING (id)",
+        )?;
+        let damaged = |row: &Row<'_>| {
+            let key: String = row.get(0)?;
+            let is_intact = New::checksum(&key, &text(row, 1)?) == row.get::<_, i64>(2)?;
+            Ok((!is_intact).then_some(key))
+        };
+        all.query_map([], damaged)?.filter_map(Result::transpose).collect()
+    }
+}
+
+/// A text that may be damaged: what is not UTF-8 is replaced, so that its checksum cannot match.
+fn text(row: &Row<'_>, column: usize) -> Result<String, Error> {
+    let bytes = row.get_ref(column)?.as_bytes()?;
+    Ok(String::from_utf8_lossy(bytes).into_owned())
 }
 
 pub(super) fn limit(filter: &CacheFilter) -> i64 {

@@ -13,7 +13,7 @@ use textgrad_core::EngineError;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
 
-use super::database::{Database, wrong};
+use super::database::{Database, advice, wrong};
 use super::query::New;
 
 /// One commit takes in at most so many inserts.
@@ -22,8 +22,10 @@ const BATCH: usize = 256;
 /// Why a lookup or an insert failed. Many can fail of one cause, and SQLite's error cannot be cloned.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(super) enum Failure {
-    #[error("{0}")]
+    #[error("{0}: {advice}", advice = advice(.0))]
     Sqlite(Arc<Error>),
+    #[error("expected the checksum of the entry, got another")]
+    Damaged,
     #[error("the thread that does it has stopped")]
     Stopped,
 }

@@ -13,7 +13,7 @@ use textgrad_ops::util::jsonl::Reader;
 use super::folder::RecordedRun;
 use super::results::Status;
 use crate::error::Error;
-use crate::journal::{Record, SCHEMA, StepKey, digest};
+use crate::journal::{ReadLine, Record, SCHEMA, StepKey, digest};
 
 const RESULTS: &str = "results.jsonl";
 const JOURNAL: &str = "journal.jsonl";
@@ -71,7 +71,8 @@ impl Verification {
 }
 
 impl RecordedRun {
-    /// Checks the run against its journal: that every line can be read, that both have the same settings, that
+    /// Checks the run against its journal: that every line can be read and has its checksum, or is noted as dropped,
+    /// that both have the same settings, that
     /// every answer, score, loss and gradient of the results is in the journal, that requests, tokens and
     /// scores are as many as were written down, and that nothing was paid for twice. It blocks.
     ///
@@ -141,10 +142,15 @@ impl StepIndex {
         let mut paid: HashMap<(usize, StepKey), usize> = HashMap::new();
         // The newest settings, and the line that has them.
         let mut settings = None;
+        let mut damaged = Vec::new();
         while let Some(read) = reader.next_line().map_err(Error::io(&path, "cannot be read"))? {
             let (line, position) = (read.number, (read.offset, read.bytes.len()));
-            let record: Record = match read.parse() {
-                Ok(record) => record,
+            let record = match ReadLine::parse(&read) {
+                Ok(ReadLine::Record(record)) => *record,
+                Ok(ReadLine::Damaged) => {
+                    damaged.push(line);
+                    continue;
+                }
                 Err(error) => {
                     found.find(JOURNAL, line, format!("not a record: {error}"));
                     continue;
@@ -157,6 +163,10 @@ impl StepIndex {
             }
             if let Record::Extended { config } = record {
                 settings = Some((config, line));
+                continue;
+            }
+            if let Record::Dropped { lines } = &record {
+                damaged.retain(|line| !lines.contains(line));
                 continue;
             }
             if line == 1 {
@@ -172,7 +182,7 @@ impl StepIndex {
                     (query, Some(key))
                 }
                 Record::Choice { query, .. } | Record::Failed { query, .. } => (query, None),
-                Record::Run { .. } | Record::Extended { .. } => continue,
+                Record::Run { .. } | Record::Extended { .. } | Record::Dropped { .. } => continue,
             };
             positions.entry(query).or_default().push(position);
             // Every request has a seed of its own, so no step is asked for twice.
@@ -181,6 +191,11 @@ impl StepIndex {
                     format!("the step of query {query} that line {before} has, paid again");
                 found.find(JOURNAL, line, problem);
             }
+        }
+        for line in damaged {
+            let problem = "not a record: its checksum does not match, so it is damaged; --resume requests its step \
+                           again";
+            found.find(JOURNAL, line, problem);
         }
         if let Some(torn) = reader.torn() {
             let problem = format!(

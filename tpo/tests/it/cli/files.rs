@@ -84,14 +84,15 @@ fn files_have_their_fields() {
     }
 
     let journal = json_lines(&read(out.join("journal.jsonl")));
-    assert_eq!(journal[0], json!({ "type": "run", "schema": 1, "config": config }));
+    let crc = &journal[0]["crc"];
+    assert_eq!(journal[0], json!({ "type": "run", "schema": 1, "config": config, "crc": crc }));
     let scored: u64 =
         results.iter().map(|line| line["trajectory"]["usage"]["scored"].as_u64().unwrap()).sum();
     assert_eq!(journal.len() as u64, 1 + 2 * 7 + scored);
     for line in &journal[1..] {
         let fields = match line["type"].as_str() {
-            Some("call") => vec!["key", "ms", "purpose", "query", "response", "type"],
-            _ => vec!["key", "ms", "query", "score", "type"],
+            Some("call") => vec!["crc", "key", "ms", "purpose", "query", "response", "type"],
+            _ => vec!["crc", "key", "ms", "query", "score", "type"],
         };
         assert_eq!(keys(line), fields);
     }

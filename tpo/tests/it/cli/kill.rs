@@ -179,18 +179,75 @@ async fn a_folder_has_one_process_at_a_time() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_journal_that_is_damaged_in_its_middle_is_not_guessed_at() {
+async fn a_damaged_line_of_a_journal_is_named_and_its_step_alone_is_asked_for_again() {
     let folder = folder();
     queries(folder.path(), 2);
     let server = simulation().start().await.unwrap();
     Running::start(over_http(folder.path(), &server, &[])).end().with_code(0);
-    let asked = server.stats().route(Route::Chat).requests;
-    let journal = folder.path().join("out/journal.jsonl");
-    let mut lines: Vec<String> = read(&journal).lines().map(str::to_owned).collect();
-    lines[4].truncate(10);
-    std::fs::write(&journal, lines.join("\n") + "\n").unwrap();
-    let ended = Running::start(over_http(folder.path(), &server, &["--resume"])).end();
-    let ended = ended.with_code(1);
-    assert!(ended.err.contains("journal.jsonl, line 5: not a journal record"), "{}", ended.err);
-    assert_eq!(server.stats().route(Route::Chat).requests, asked);
+    let asked = || {
+        let stats = server.stats();
+        stats.route(Route::Chat).requests + stats.route(Route::Classify).requests
+    };
+    let (journal, results) =
+        (folder.path().join("out/journal.jsonl"), folder.path().join("out/results.jsonl"));
+    let expected = read(&results);
+    // Half a line, a digit of a score, and a letter of a key.
+    let changes: [(usize, fn(&str) -> String); 3] = [
+        (5, |line| line[..10].to_owned()),
+        (6, |line| line.replacen("\"ms\":", "\"ms\":1", 1)),
+        (7, |line| line.replacen("\"key\":\"", "\"key\":\"0", 1)),
+    ];
+    for (number, change) in changes {
+        let mut lines: Vec<String> = read(&journal).lines().map(str::to_owned).collect();
+        lines[number - 1] = change(&lines[number - 1]);
+        std::fs::write(&journal, lines.join("\n") + "\n").unwrap();
+        let verify = || {
+            let mut verify = super::program(folder.path());
+            verify.args(["verify", "out"]);
+            Running::start(verify).end()
+        };
+        let found = verify();
+        assert_ne!(found.code, Some(0));
+        let said = found.out + &found.err;
+        assert!(said.contains(&format!("journal.jsonl, line {number}: ")), "{said}");
+
+        let before = asked();
+        let ended = Running::start(over_http(folder.path(), &server, &["--resume"])).end();
+        let ended = ended.with_code(0);
+        assert!(
+            ended.err.contains("out/journal.jsonl") && ended.err.contains("got a damaged line")
+        );
+        assert!(ended.err.contains(&format!("line={number}")), "{}", ended.err);
+        assert_eq!(asked() - before, 1, "line {number}");
+        assert_eq!(read(&results), expected);
+        verify().with_code(0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_was_killed_before_its_journal_began_is_begun_anew() {
+    let expected = undisturbed().await;
+    for config in [None, Some("{}"), Some("{\"schema\":")] {
+        let folder = folder();
+        queries(folder.path(), QUERIES);
+        let server = simulation().start().await.unwrap();
+        std::fs::create_dir(folder.path().join("out")).unwrap();
+        if let Some(config) = config {
+            std::fs::write(folder.path().join("out/config.json"), config).unwrap();
+        }
+        let ended = Running::start(over_http(folder.path(), &server, &["--resume"])).end();
+        let ended = ended.with_code(0);
+        assert!(ended.err.contains("the run begins anew"), "{}", ended.err);
+        assert_eq!(read(folder.path().join("out/results.jsonl")), expected.results);
+    }
+    // Results without a journal were paid for, and notes are of somebody.
+    for name in ["results.jsonl", "notes.txt"] {
+        let folder = folder();
+        queries(folder.path(), 1);
+        let server = simulation().start().await.unwrap();
+        std::fs::create_dir(folder.path().join("out")).unwrap();
+        std::fs::write(folder.path().join("out").join(name), "").unwrap();
+        let ended = Running::start(over_http(folder.path(), &server, &["--resume"])).end();
+        ended.refused(&["out holds no run to resume"]);
+    }
 }

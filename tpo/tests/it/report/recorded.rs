@@ -74,7 +74,7 @@ async fn what_is_wrong_with_a_run_is_found() {
         text.lines().filter(|line| line.contains(kind)).min().unwrap().to_owned() + "\n"
     };
     type Edit<'a> = &'a dyn Fn(&str) -> String;
-    let cases: [(&str, Edit<'_>, &str); 11] = [
+    let cases: [(&str, Edit<'_>, &str); 12] = [
         ("journal.jsonl", &|t| t.to_owned() + &line(t, "\"score\""), "paid again"),
         ("journal.jsonl", &|t| t.to_owned() + &line(t, "\"loss\""), "paid again"),
         ("journal.jsonl", &|t| t.replacen(&line(t, "\"loss\""), "", 1), "a loss of iteration"),
@@ -93,6 +93,11 @@ async fn what_is_wrong_with_a_run_is_found() {
         (
             "journal.jsonl",
             &|t| t.replacen("\"seed\":7", "\"seed\":8", 1),
+            "journal.jsonl, line 1: not a record: its checksum does not match",
+        ),
+        (
+            "journal.jsonl",
+            &|t| crate::support::sealed(&t.replacen("\"seed\":7", "\"seed\":8", 1)),
             "search.seed: 8 then, 7 now",
         ),
         (

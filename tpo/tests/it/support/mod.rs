@@ -24,3 +24,14 @@ pub(crate) async fn recorded(
     results.finish().await.unwrap();
     RecordedRun::open(path).unwrap()
 }
+
+/// The lines with the checksums that they should have.
+pub(crate) fn sealed(lines: &str) -> String {
+    let sealed = |line: &str| {
+        let mut record: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_str(line).unwrap();
+        record.remove("crc");
+        textgrad_ops::util::jsonl::line_with_checksum(&record).unwrap()
+    };
+    lines.lines().map(sealed).collect()
+}
