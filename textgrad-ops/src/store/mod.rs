@@ -5,7 +5,7 @@
 //! | type | backend | use |
 //! |---|---|---|
 //! | [`Cache`] | memory, bounded | equal requests of one process |
-//! | `SqliteCache` | SQLite file, bounded | equal requests of several processes, also concurrent ones (feature `disk-cache`) |
+//! | `SqliteCache` | SQLite file, bounded | equal requests of processes, also concurrent ones (feature `disk-cache`) |
 //! | [`Recorder`], [`Replay`] | JSON Lines | offline replay of a run, request by request |
 //! | [`RunLogger`], [`RunLog`] | JSON Lines | inspection of a run as an HTML page |
 //!
