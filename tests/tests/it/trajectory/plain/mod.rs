@@ -169,9 +169,7 @@ impl<'a, 'w> Loop<'a, 'w> {
 
     fn sample(&mut self) -> Result<Vec<String>, Failure> {
         let said = self.ask(Purpose::Sample, self.dialogue.clone(), self.case.samples)?;
-        // A blank text is no answer.
-        let texts = said.into_iter().map(|said| said.text);
-        Ok(texts.filter(|text| !text.trim().is_empty()).collect())
+        Ok(said.into_iter().map(|said| said.text).collect())
     }
 
     /// Whether there was something to do.
@@ -230,6 +228,10 @@ impl<'a, 'w> Loop<'a, 'w> {
         let said = self.models.world.says(&asked, before);
         self.models.asked.push(asked);
         let mut said = said.ok_or(CALL_FAILED)?;
+        // A blank text is no answer.
+        if matches!(purpose, Purpose::Sample | Purpose::Loss) {
+            said.retain(|said| !said.text.trim().is_empty());
+        }
         said.truncate(n as usize);
         self.found.answered += 1;
         Ok(said)

@@ -171,8 +171,7 @@ impl Loop<'_, '_> {
     fn losses(&mut self, compared: &Comparison) -> (Vec<Loss>, Option<Failure>) {
         let (mut losses, mut failure) = (Vec::new(), None);
         for turns in self.evaluations(compared) {
-            let said = self.ask(Purpose::Loss, turns.clone(), 1);
-            match said.map(|said| said.into_iter().find(|said| !said.text.trim().is_empty())) {
+            match self.ask(Purpose::Loss, turns.clone(), 1).map(|said| said.into_iter().next()) {
                 Ok(Some(said)) => losses.push(Loss { turns, text: said.text }),
                 Ok(None) => failure = failure.or(Some(NO_ANSWER)),
                 Err(error) => failure = failure.or(Some(error)),
