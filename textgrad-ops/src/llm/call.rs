@@ -20,7 +20,7 @@ pub(crate) const RESPONSE_ROLE: &str = "response of the language model";
 const PROMPT: &str = "prompt";
 
 /// Reads the score from a response.
-pub(crate) type ReadScore = dyn Fn(&str) -> Result<Option<Score>, Error> + Send + Sync;
+pub(crate) type ReadScore = dyn Fn(&Choice) -> Result<Option<Score>, Error> + Send + Sync;
 
 /// A call of a language model: a system prompt and a user message, both made of variables, and N responses.
 ///
@@ -285,7 +285,7 @@ impl LlmCall {
     fn output_of(&self, choice: Choice) -> Result<Output, Error> {
         let settings = &self.settings;
         let score = match &settings.score {
-            Some(read) => read(&choice.text)?,
+            Some(read) => read(&choice)?,
             None => None,
         };
         let mut output = Output::new(choice.text, Arc::clone(&settings.response_role));

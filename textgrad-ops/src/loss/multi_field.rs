@@ -5,14 +5,16 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use derive_setters::Setters;
-use textgrad_core::{Engine, Error as CoreError, Inputs, Message, Score, Variable, truncate};
+use textgrad_core::{
+    Choice, Engine, Error as CoreError, Inputs, Message, Score, Variable, truncate,
+};
 
 use super::Loss;
 use super::judge::Judge;
 use crate::error::Error;
 use crate::llm::{ReadScore, Render};
 use crate::prompts::{FunctionArgument, MultiFieldContext};
-use crate::tags::Tags;
+use crate::tags::{Tags, read_number};
 
 /// Several named texts evaluated together by an instruction: a question, its prediction, the ground truth.
 ///
@@ -114,8 +116,7 @@ impl MultiFieldLoss {
     /// Asks for a score, a number, between these tags, and reads it from there.
     #[must_use]
     pub fn score_between(self, tags: Tags) -> Self {
-        let number = |text: &str| text.parse().ok().filter(|number: &f64| number.is_finite());
-        self.score_by(tags, move |text| number(text).map(Score::Number))
+        self.score_by(tags, |text| read_number(text).ok().map(Score::Number))
     }
 
     /// Asks for a score between these tags, and reads it by this function of what stands there.
@@ -233,12 +234,12 @@ struct ScoreReader {
 
 impl ScoreReader {
     fn into_reader(self, required: bool) -> Arc<ReadScore> {
-        Arc::new(move |evaluation: &str| {
-            let found = self.tags.extract(evaluation).map_err(|error| error.to_string());
-            let score = found.and_then(|text| {
+        Arc::new(move |evaluation: &Choice| {
+            let read = |text: &str| {
                 (self.read)(text).ok_or_else(|| format!("there stood {:?}", truncate(text, 80)))
-            });
-            match score {
+            };
+            let found = self.tags.read(evaluation).map_err(|error| error.to_string());
+            match found.and_then(|text| read(&text)) {
                 Ok(score) => Ok(Some(score)),
                 Err(_) if !required => Ok(None),
                 Err(problem) => Err(CoreError::op(format!(

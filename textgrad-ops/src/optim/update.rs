@@ -78,12 +78,9 @@ impl Update {
     /// # Errors
     /// If a check panics.
     fn read(&self, choice: Choice) -> Result<Result<String, Rejected>, Error> {
-        let (problem, violations) = match self.settings.tags.extract(&choice.text) {
-            Ok(_) if choice.finish_reason.is_cut_off() => {
-                ("it was cut off at its longest length".to_owned(), Vec::new())
-            }
-            Ok(text) => match self.rules.violations(text)? {
-                violations if violations.is_empty() => return Ok(Ok(text.to_owned())),
+        let (problem, violations) = match self.settings.tags.read(&choice) {
+            Ok(text) => match self.rules.violations(&text)? {
+                violations if violations.is_empty() => return Ok(Ok(text)),
                 violations => (broken(&violations), violations),
             },
             Err(error) => (error.to_string(), Vec::new()),

@@ -13,9 +13,10 @@ use crate::tags::{CallSettings, TaggedRequest, Tags, Unreadable, read_grade};
 
 /// A language model that grades a text by a criterion.
 ///
-/// The grade is read from between `<SCORE>` and `</SCORE>`, as `7` or, with 10 as the highest, as `7/10`. It
-/// becomes a number from 0 to 1. A reply without one, or with one out of range, is asked for again with what
-/// was wrong; [`Unreadable`] says what becomes of the last.
+/// The grade is read from between `<SCORE>` and `</SCORE>`, as [`read_grade`] reads it: `7`, `**7**`,
+/// `7/10`. A reply that is the grade alone has it too. It becomes a number from 0 to 1. A reply without a grade, with
+/// two, with one out of range, or that did not end is asked for again with what was wrong; [`Unreadable`]
+/// says what becomes of the last.
 ///
 /// # Examples
 /// ```
@@ -98,7 +99,7 @@ impl Scorer for LlmJudge {
     /// That of the engine; [`Error::Op`] for a grade that cannot be parsed, by [`Unreadable::Fail`].
     async fn score(&self, text: &str, example: &Example) -> Result<Verdict, Error> {
         let tags = Tags::of(START, END);
-        let request = TaggedRequest { call: self.0.call.clone(), tags };
+        let request = TaggedRequest { call: self.0.call.clone(), tags, bare_values: true };
         let highest = f64::from(self.0.highest);
         let read = |grade: &str, _: &_| Ok(read_grade(grade, 0.0..=highest)? / highest);
         let messages = self.messages(text, example)?;

@@ -35,7 +35,7 @@ pub(crate) use self::example::{letter, place_of};
 pub use self::judge::{LlmJudge, LlmJudgeBuilder};
 pub use self::number::NumericMatch;
 pub use self::text::{Contains, ExactMatch, Normalization};
-pub use crate::tags::{TaggedReply, TaggedRequest, Unreadable, read_grade};
+pub use crate::tags::{TaggedReply, TaggedRequest, Unreadable, read_grade, read_word};
 
 /// A function that replaces an engine, as by one that journals and counts its requests.
 pub type ReplaceEngine<'a> = &'a dyn Fn(&Arc<dyn Engine>) -> Arc<dyn Engine>;

@@ -2,13 +2,17 @@
 //! sent again with what was wrong.
 
 mod request;
+mod spelling;
+mod value;
 
-use std::ops::{Range, RangeInclusive};
+use std::ops::Range;
 
-use textgrad_core::truncate;
+use textgrad_core::{Choice, FinishReason};
 
 pub(crate) use self::request::{CallSettings, with_note};
 pub use self::request::{TaggedReply, TaggedRequest, Unreadable};
+pub(crate) use self::value::read_number;
+pub use self::value::{read_grade, read_word};
 use crate::error::Error;
 
 /// The tags between which a model puts a new text.
@@ -41,7 +45,22 @@ pub enum ExtractError {
     /// There is nothing between the tags.
     #[error("there was nothing between {0} and its closing tag")]
     Empty(String),
+    /// The reply did not end, so whatever it holds is not final.
+    #[error("it was truncated (finish reason {:?}); if it was too long, raise max tokens", .0.as_str())]
+    Truncated(FinishReason),
 }
+
+/// The tags of sections in requests. A model that copies them around the whole of its text did not write them.
+const SECTIONS: [&str; 8] = [
+    "VARIABLE",
+    "PAST_VARIABLE",
+    "LM_OUTPUT",
+    "RESPONSE",
+    "CHOSEN_RESPONSE",
+    "REJECTED_RESPONSE",
+    "PAST_RESPONSE",
+    "IMPROVED_VARIABLE",
+];
 
 impl Default for Tags {
     /// `<IMPROVED_VARIABLE>` and `</IMPROVED_VARIABLE>`, as TextGrad has them.
@@ -111,7 +130,9 @@ impl Tags {
     /// with which a line of prose ends. What is opened at the beginning of a
     /// line and never closed makes the answer unusable: it was cut off, or cannot be told from one that was.
     ///
-    /// Emphasis or code marks of Markdown on both sides of a tag (`**<TAG>**`) belong to the tag.
+    /// Emphasis, code and heading marks of Markdown around a tag (`**<TAG>**`) belong to the tag. A tag may have
+    /// other letter case, blanks, attributes, `\_` for `_`, and entities for its brackets. Sections of the request
+    /// that enclose the whole text (`<VARIABLE>..</VARIABLE>`) are not part of it.
     ///
     /// # Errors
     /// An [`ExtractError`] that says which tag was missing.
@@ -124,20 +145,90 @@ impl Tags {
     /// # Errors
     /// As [`extract`](Self::extract).
     pub fn find(&self, reply: &str) -> Result<Range<usize>, ExtractError> {
-        let tags = without_mentions(self.tags_in(reply), reply);
+        let found = self.find_among(self.tags_in(reply, spelling::places), reply);
+        found.or_else(|error| {
+            // A text may hold other spellings of its tags, unmatched.
+            let exact = |reply: &str, tag: &str| {
+                reply.match_indices(tag).map(|(at, tag)| (at, tag.len())).collect()
+            };
+            self.find_among(self.tags_in(reply, exact), reply).map_err(|_| error)
+        })
+    }
+
+    fn find_among(&self, tags: Vec<Found>, reply: &str) -> Result<Range<usize>, ExtractError> {
+        let tags = without_mentions(tags, reply);
         let (from, to) = match self.last_block(&tags)? {
             Some(block) => block,
             None => self.last_pair(&tags)?,
         };
-        let text = reply.get(from..to).unwrap_or_default();
-        let bare = text.trim_start();
-        let from = from + (text.len() - bare.len());
-        let length = bare.trim_end().len();
-        if length == 0 {
-            Err(ExtractError::Empty(self.start.clone()))
-        } else {
-            Ok(from..from + length)
+        let mut at = trimmed(reply, from..to);
+        let section = |at: &Range<usize>| {
+            let text = reply.get(at.clone())?;
+            let inner = SECTIONS.iter().find_map(|name| spelling::unwrap(text, name))?;
+            Some(trimmed(reply, at.start + inner.start..at.start + inner.end))
+        };
+        while let Some(inner) = section(&at) {
+            at = inner;
         }
+        if at.is_empty() { Err(ExtractError::Empty(self.start.clone())) } else { Ok(at) }
+    }
+
+    /// Reads the new text from a reply that ended. Where the tags are written with entities, so is the text.
+    pub(crate) fn read(&self, choice: &Choice) -> Result<String, ExtractError> {
+        if !choice.finish_reason.is_end() {
+            return Err(ExtractError::Truncated(choice.finish_reason.clone()));
+        }
+        let at = self.find(&choice.text)?;
+        let text = choice.text.get(at.clone()).unwrap_or_default();
+        let before = choice.text.get(..at.start).unwrap_or_default().trim_end();
+        Ok(if before.ends_with("&gt;") { value::unescape(text) } else { text.to_owned() })
+    }
+
+    /// Reads the one value of a reply that ended. With `bare`, a reply that is the value alone, or lacks one of
+    /// the tags around it, has it too.
+    pub(crate) fn read_value<T: PartialEq>(
+        &self,
+        choice: &Choice,
+        bare: bool,
+        read: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<T, String> {
+        let reply = choice.text.as_str();
+        let missing = match self.read(choice) {
+            Ok(text) => {
+                let value = read(&text)?;
+                for other in self.pairs(reply) {
+                    if other.trim() != text && read(other).is_ok_and(|other| other != value) {
+                        let (start, end) = (&self.start, &self.end);
+                        return Err(format!(
+                            "expected one value between {start} and {end}, got two"
+                        ));
+                    }
+                }
+                return Ok(value);
+            }
+            Err(missing) => missing,
+        };
+        let tags = self.tags_in(reply, spelling::places);
+        let text = match tags.as_slice() {
+            _ if !bare || !choice.finish_reason.is_end() => None,
+            [] => Some(reply),
+            [Found { kind: Kind::Start, to, .. }] => reply.get(*to..),
+            [Found { kind: Kind::End, at, .. }] => reply.get(..*at),
+            _ => None,
+        };
+        text.and_then(|text| read(text.trim()).ok()).ok_or_else(|| missing.to_string())
+    }
+
+    /// The texts between an opening tag and the closing tag that follows it.
+    fn pairs<'a>(&self, reply: &'a str) -> Vec<&'a str> {
+        let tags = self.tags_in(reply, spelling::places);
+        let pair = |pair: &[Found]| match pair {
+            [start, end] if (start.kind, end.kind) == (Kind::Start, Kind::End) => {
+                reply.get(start.to..end.at)
+            }
+            _ => None,
+        };
+        tags.windows(2).filter_map(pair).collect()
     }
 
     /// The last block between tags that stand at the edges of lines, nested ones matched.
@@ -181,33 +272,46 @@ impl Tags {
         }
     }
 
-    /// All tags of an answer, in order.
-    fn tags_in(&self, reply: &str) -> Vec<Found> {
+    /// All tags of an answer, in order, of those that `places` finds: start and length of each.
+    fn tags_in(
+        &self,
+        reply: &str,
+        places: impl Fn(&str, &str) -> Vec<(usize, usize)>,
+    ) -> Vec<Found> {
         let mut tags = Vec::new();
-        let mut offset = 0;
-        for line in reply.split_inclusive('\n') {
-            for (kind, name) in [(Kind::Start, &self.start), (Kind::End, &self.end)] {
-                for (at, _) in line.match_indices(name.as_str()) {
-                    let (before, behind) = (line.get(..at), line.get(at + name.len()..));
-                    let (before, behind) = (before.unwrap_or_default(), behind.unwrap_or_default());
-                    let marks = marks_around(kind, before, behind);
-                    let first = before.get(..at - marks).unwrap_or_default().trim().is_empty();
-                    let last = behind.get(marks..).unwrap_or_default().trim().is_empty();
-                    // One with marks is as likely to be mentioned, unless it is alone on its line.
-                    let edge = match kind {
-                        _ if marks > 0 => first && last,
-                        Kind::Start => first,
-                        Kind::End => last,
-                    };
-                    let (at, to) = (offset + at - marks, offset + at + name.len() + marks);
-                    tags.push(Found { kind, at, to, first, edge });
-                }
+        for (kind, name) in [(Kind::Start, &self.start), (Kind::End, &self.end)] {
+            for (at, length) in places(reply, name) {
+                let (before, behind) = (reply.get(..at), reply.get(at + length..));
+                let (before, behind) = (before.unwrap_or_default(), behind.unwrap_or_default());
+                let marks = marks_around(kind, before, behind);
+                let before = before.get(..at - marks).unwrap_or_default();
+                let behind = behind.get(marks..).unwrap_or_default();
+                let is_blank = |c: char| c.is_whitespace() && c != '\n';
+                // A tag may stand in a heading.
+                let lead = before.trim_end_matches(|c: char| is_blank(c) || c == '#');
+                let first = lead.is_empty() || lead.ends_with('\n');
+                let tail = behind.trim_start_matches(is_blank);
+                let last = tail.is_empty() || tail.starts_with('\n');
+                // One with marks is as likely to be mentioned, unless it is alone on its line.
+                let edge = match kind {
+                    _ if marks > 0 => first && last,
+                    Kind::Start => first,
+                    Kind::End => last,
+                };
+                let begins = if first { lead.len() } else { before.len() };
+                tags.push(Found { kind, at: begins, to: at + length + marks, first, edge });
             }
-            offset += line.len();
         }
         tags.sort_by_key(|tag| tag.at);
         tags
     }
+}
+
+/// A part of a text without the white space around it.
+fn trimmed(text: &str, at: Range<usize>) -> Range<usize> {
+    let part = text.get(at.clone()).unwrap_or_default();
+    let from = at.start + (part.len() - part.trim_start().len());
+    from..from + part.trim().len()
 }
 
 /// The tags without those that only end a sentence about tags: `... between <T> and </T>`.
@@ -256,23 +360,6 @@ fn is_closed_before_an_edge<'a>(behind: impl Iterator<Item = &'a Found>) -> bool
         }
     }
     false
-}
-
-/// Reads a grade within a scale, also as `7/10` where 10 is the highest.
-///
-/// # Errors
-/// What is wrong with it.
-pub fn read_grade(text: &str, scale: RangeInclusive<f64>) -> Result<f64, String> {
-    let (lowest, highest) = (*scale.start(), *scale.end());
-    let (number, of) = match text.split_once('/') {
-        Some((number, of)) => (number, of.trim().parse().unwrap_or(f64::NAN)),
-        None => (text, highest),
-    };
-    let grade = number.trim().parse::<f64>().ok().filter(|grade| scale.contains(grade));
-    grade.filter(|_| of.total_cmp(&highest).is_eq()).ok_or_else(|| {
-        let got = truncate(text, 40);
-        format!("expected a number from {lowest} to {highest} between the tags, got {got:?}")
-    })
 }
 
 #[cfg(test)]

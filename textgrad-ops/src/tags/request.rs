@@ -123,6 +123,7 @@ pub(crate) fn with_note(messages: &[Message], note: &str) -> Vec<Message> {
 pub struct TaggedRequest {
     pub(crate) call: CallSettings,
     pub(crate) tags: Tags,
+    pub(crate) bare_values: bool,
 }
 
 /// The outcome of a [`TaggedRequest`].
@@ -142,16 +143,23 @@ impl TaggedRequest {
     /// derived from that, the messages and the number of the vote.
     #[must_use]
     pub fn new(engine: Arc<dyn Engine>, tags: Tags) -> Self {
-        Self { call: CallSettings::new(engine), tags }
+        Self { call: CallSettings::new(engine), tags, bare_values: false }
+    }
+
+    /// Accepts a reply that is the value alone or lacks one tag, if the reader accepts that text. Default: no.
+    #[must_use]
+    pub fn bare_values(self, bare_values: bool) -> Self {
+        Self { bare_values, ..self }
     }
 
     /// Sends the messages and parses the text between the tags, trimmed. `vote` numbers equal requests; `read`
     /// gets the text and the whole choice; `retry` names the template of the note that is added to the last
-    /// message of a retry ([`RetryContext`]).
+    /// message of a retry ([`RetryContext`]). A reply that did not end has no value, nor has one with two different
+    /// values.
     ///
     /// # Errors
     /// That of the engine or of the template.
-    pub async fn ask<T>(
+    pub async fn ask<T: PartialEq>(
         &self,
         messages: Vec<Message>,
         vote: Option<u32>,
@@ -172,8 +180,8 @@ impl TaggedRequest {
             let response = engine.complete(&request).await?;
             let nothing = || Choice::new("", FinishReason::Stop);
             let choice = response.choices.into_iter().next().unwrap_or_else(nothing);
-            let found = self.tags.extract(&choice.text).map_err(|error| error.to_string());
-            match found.and_then(|text| read(text, &choice)) {
+            let value = |text: &str| read(text, &choice);
+            match self.tags.read_value(&choice, self.bare_values, value) {
                 Ok(value) => return Ok(TaggedReply { value: Ok(value), unreadable: attempt }),
                 Err(found) => problem = found,
             }

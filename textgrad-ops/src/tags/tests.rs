@@ -142,3 +142,198 @@ fn tags_are_checked() {
         assert!(Tags::new(start, end).is_err(), "{start:?} {end:?}");
     }
 }
+
+/// Kind: Tags, grades, verdicts | tags in other letter case, with blanks, attributes, escapes, entities
+/// or fullwidth brackets | read
+///
+/// Kind: Tags, grades, verdicts | sections of the request around the whole text | left out
+#[test]
+fn tags_are_read_in_any_spelling() {
+    for reply in [
+        "<improved_variable>\nnew\n</improved_variable>",
+        "< IMPROVED_VARIABLE >new< / IMPROVED_VARIABLE >",
+        "<IMPROVED\\_VARIABLE>\nnew\n</IMPROVED\\_VARIABLE>",
+        "&lt;IMPROVED_VARIABLE&gt;\nnew\n&lt;/IMPROVED_VARIABLE&gt;",
+        "<IMPROVED_VARIABLE>\n<VARIABLE> new </VARIABLE>\n</IMPROVED_VARIABLE>",
+        "<IMPROVED_VARIABLE>\n<IMPROVED_VARIABLE>\nnew\n</IMPROVED_VARIABLE>\n</IMPROVED_VARIABLE>",
+        "<IMPROVED_VARIABLE type=\"text\" n=1>\nnew\n</IMPROVED_VARIABLE\n>",
+        "＜IMPROVED VARIABLE＞new＜／Improved-Variable＞",
+        "### <ImprovedVariable>\nnew\n### </ImprovedVariable>",
+        "```xml\n**<Improved_Variable>**\nnew\n**</Improved_Variable>**\n```",
+        "\\<IMPROVED\\_VARIABLE\\>\nnew\n\\</IMPROVED\\_VARIABLE\\>",
+    ] {
+        assert_eq!(Tags::default().extract(reply), Ok("new"), "{reply}");
+    }
+}
+
+#[test]
+fn other_spellings_and_sections_in_a_text_are_text() {
+    assert_eq!(extract("<T>\nuse <t> here\n<t>\nand\n</T>"), Ok("use <t> here\n<t>\nand"));
+    assert_eq!(extract("<T>\n<VARIABLE>a</VARIABLE> b\n</T>"), Ok("<VARIABLE>a</VARIABLE> b"));
+    assert_eq!(extract("<T>\n<tr>a</tr>\n</T>"), Ok("<tr>a</tr>"));
+    let two = "<RESPONSE>a</RESPONSE><RESPONSE>b</RESPONSE>";
+    assert_eq!(extract(&format!("<T>{two}</T>")), Ok(two));
+    assert_eq!(
+        extract("<T>\n<VARIABLE>\n</VARIABLE>\n</T>"),
+        Err(ExtractError::Empty("<T>".into()))
+    );
+}
+
+#[test]
+fn escaped_tags_enclose_an_escaped_text() {
+    let read = |text: &str| Tags::default().read(&Choice::new(text, FinishReason::Stop));
+    let escaped = "&lt;IMPROVED_VARIABLE&gt;a &lt; b &amp;lt;&lt;/IMPROVED_VARIABLE&gt;";
+    assert_eq!(read(escaped).unwrap(), "a < b &lt;");
+    let plain = "<IMPROVED_VARIABLE>a &lt; b</IMPROVED_VARIABLE>";
+    assert_eq!(read(plain).unwrap(), "a &lt; b");
+}
+
+/// Kind: Ends | a text, a grade or a verdict in a reply with a finish reason other than an end | not used; asked
+/// again; the error says that it was truncated
+#[test]
+fn a_reply_that_did_not_end_has_no_text_and_no_value() {
+    for reason in ["length", "abort", "error", "", "content_filter", "unheard"] {
+        let choice = Choice::new("<T>5</T>", FinishReason::from(reason.to_owned()));
+        let tags = Tags::new("<T>", "</T>").unwrap();
+        let error = tags.read(&choice).unwrap_err().to_string();
+        assert!(error.contains("truncated") && error.contains("max tokens"), "{error}");
+        let value = tags.read_value(&choice, true, |text| read_grade(text, 0.0..=9.0));
+        assert_eq!(value.unwrap_err(), error);
+        let bare = Choice::new("5", choice.finish_reason);
+        assert!(tags.read_value(&bare, true, |text| read_grade(text, 0.0..=9.0)).is_err());
+    }
+}
+
+/// A grade from 0 to 10 in a reply that ended.
+fn grade(reply: &str) -> Result<f64, String> {
+    let tags = Tags::new("<T>", "</T>").unwrap();
+    let choice = Choice::new(reply, FinishReason::Stop);
+    tags.read_value(&choice, true, |text| read_grade(text, 0.0..=10.0))
+}
+
+/// Kind: Tags, grades, verdicts | a grade with marks of Markdown, quotes, brackets, fences, a label or
+/// its scale, or without tags | read
+#[test]
+fn grades_are_read_in_any_decoration() {
+    for form in [
+        "8",
+        "8.0",
+        "+8",
+        "**8**",
+        "__8__",
+        "`8`",
+        "```\n8\n```",
+        "```text\n8\n```",
+        "[[8]]",
+        "(8)",
+        "\"8\"",
+        "“8”",
+        "'8'",
+        "«8»",
+        "８",
+        "８．０",
+        "8/10",
+        "**8**/10",
+        "8 / 10",
+        "8 out of 10",
+        "８／１０",
+        "8 of 10",
+        "Score: 8",
+        "**Score:** 8",
+        "Rating is 8",
+        "The final grade is 8.",
+        "\"score\": 8",
+        "{\"score\": 8}",
+        "Score\n8",
+        "8\n8",
+        "Score: 8\n8/10",
+        "8 points",
+        "&quot;8&quot;",
+        "\\[8\\]",
+        "$\\boxed{8}$",
+        "# 8",
+        "8!",
+        "<SCORE>8</SCORE>",
+        "\u{200b}8",
+        "Grade = 8",
+        "Score：8",
+    ] {
+        for reply in
+            [form.to_owned(), format!("<T>{form}</T>"), format!("Good.\n< t >\n{form}\n</T>")]
+        {
+            assert_eq!(grade(&reply), Ok(8.0), "{reply}");
+        }
+    }
+    assert_eq!(grade("Good.\n<T>8"), Ok(8.0));
+    assert_eq!(grade("8</T>"), Ok(8.0));
+    assert_eq!(grade("<T>8</T>\nI repeat: <T>8.0</T>"), Ok(8.0));
+    assert_eq!(grade("I answer between <T> and </T>.\n<T>8</T>"), Ok(8.0));
+    assert_eq!(read_grade("0,25", 0.0..=1.0), Ok(0.25));
+}
+
+/// Kind: Tags, grades, verdicts | a range, two different grades, a grade out of range or of another scale
+/// | asked again with the
+/// problem
+#[test]
+fn grades_that_are_ambiguous_are_refused() {
+    for form in [
+        "7-8",
+        "7–8",
+        "7 to 8",
+        "7 or 8",
+        "8 or 9, say 8",
+        "7\n8",
+        "8, 7",
+        "8,5",
+        "11",
+        "-1",
+        "80%",
+        "8/100",
+        "4/5",
+        "8 out of 5",
+        "4 stars",
+        "not 8",
+        "eight",
+        "NaN",
+        "inf",
+        "8e400",
+        "A8",
+        "8?",
+        "1,000",
+        "",
+        "8/10/10",
+    ] {
+        for reply in [form.to_owned(), format!("<T>{form}</T>")] {
+            assert!(grade(&reply).is_err(), "{reply}");
+        }
+    }
+    assert!(grade("<T>3</T> or rather\n<T>8</T>").unwrap_err().contains("got two"));
+    assert!(grade("<T>8").is_ok() && grade("<T>8, for it is").is_err());
+    assert!(grade("I think 8").is_err());
+}
+
+/// Kind: Tags, grades, verdicts | a verdict with the same decorations | read; two different ones are asked again
+#[test]
+fn words_are_read_in_any_decoration() {
+    let words = [("A", 'a'), ("B", 'b'), ("tie", 't')];
+    for form in [
+        "A",
+        "a",
+        "**A**",
+        "[[A]]",
+        "Answer A",
+        "The better answer is A.",
+        "\"A\"",
+        "Ａ",
+        "A\nA",
+        "Verdict: A",
+    ] {
+        assert_eq!(read_word(form, &words), Ok('a'), "{form}");
+    }
+    assert_eq!(read_word("_Tie_", &words), Ok('t'));
+    for form in
+        ["A or B", "A/B", "A>B", "not A", "C", "", "A?", "A, B", "A+", "answer", "A bit", "A/A"]
+    {
+        assert!(read_word(form, &words).is_err(), "{form}");
+    }
+}

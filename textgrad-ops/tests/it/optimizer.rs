@@ -180,7 +180,9 @@ async fn what_is_missing_is_asked_for_again_with_what_was_wrong() {
     let missing = format!("again: the closing tag {close} was missing cut=false {open}{close}");
     assert_eq!(lines(&requests[1])[1], format!("{asked} + \n\n{missing}"));
     // Each note stands alone: it is about the last answer, behind the same request.
-    let cut = format!("again: it was cut off at its longest length cut=true {open}{close}");
+    let cut = format!(
+        "again: it was truncated (finish reason \"length\"); if it was too long, raise max tokens cut=true {open}{close}"
+    );
     assert_eq!(lines(&requests[2])[1], format!("{asked} + \n\n{cut}"));
 
     let rejected: Vec<(&str, bool)> =

@@ -18,7 +18,7 @@ use crate::optim::optimizer::{ParameterUpdate, Proposal};
 use crate::optim::rules::{Rejected, Violation, broken};
 use crate::optim::update::UpdateOutcome;
 use crate::prompts::GraphRetryContext;
-use crate::tags::{Tags, with_note};
+use crate::tags::{ExtractError, Tags, with_note};
 use crate::util::json::type_name;
 
 /// What became of the requests.
@@ -196,13 +196,7 @@ struct Reading {
 /// # Errors
 /// If a check panics.
 fn read(choice: Choice, tags: &Tags, targets: &[Target]) -> Result<Reading, Error> {
-    let object = match object(&choice.text, tags) {
-        Ok(_) if choice.finish_reason.is_cut_off() => {
-            return Ok(Reading::unusable(
-                vec!["it was cut off at its longest length".into()],
-                choice,
-            ));
-        }
+    let object = match object(&choice, tags) {
         Ok(object) => object,
         Err(problem) => return Ok(Reading::unusable(vec![problem], choice)),
     };
@@ -291,13 +285,14 @@ impl<'de> Visitor<'de> for Entries {
 }
 
 /// The object in an answer, or what is wrong.
-fn object(reply: &str, tags: &Tags) -> Result<Object, String> {
-    match tags.extract(reply) {
-        Ok(inner) => parse(inner).map_err(|error| {
+fn object(choice: &Choice, tags: &Tags) -> Result<Object, String> {
+    match tags.read(choice) {
+        Ok(inner) => parse(&inner).map_err(|error| {
             format!("expected one JSON object of names and texts between the tags, but: {error}")
         }),
         // A server that was told to answer in JSON leaves the tags away.
-        Err(missing) => parse(reply).map_err(|error| match error.is_data() {
+        Err(missing @ ExtractError::Truncated(_)) => Err(missing.to_string()),
+        Err(missing) => parse(&choice.text).map_err(|error| match error.is_data() {
             true => format!("expected one JSON object of names and texts, but: {error}"),
             false => missing.to_string(),
         }),

@@ -164,6 +164,7 @@ impl Annotator {
         let (_, choice) = self.asker.ask(templates, &context, seed).await?;
         let Some(choice) = choice else { return Ok((String::new(), None)) };
         let share = match self.reading {
+            Reading::Letter if !choice.finish_reason.is_end() => None,
             Reading::Letter => second_wins(&choice.text).map(f64::from),
             Reading::Probabilities => {
                 let first = choice.logprobs.first().ok_or_else(|| {

@@ -271,7 +271,10 @@ impl Judge {
         };
         let seed = self.0.seed.child(&question.uid, 0).child("game", place);
         let (messages, reply) = self.0.ask(["duel_system", "duel"], &context, seed).await?;
-        Ok(Game::new(&messages, reply.map(|choice| choice.text).unwrap_or_default()))
+        let is_end = reply.as_ref().is_some_and(|choice| choice.finish_reason.is_end());
+        let game = Game::new(&messages, reply.map(|choice| choice.text).unwrap_or_default());
+        // The last verdict of a reply that was truncated is not the final one.
+        Ok(Game { score: game.score.filter(|_| is_end), ..game })
     }
 }
 

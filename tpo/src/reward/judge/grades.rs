@@ -45,8 +45,8 @@ impl JudgeReward {
         let mut unread = None;
         for vote in join_all(votes).await {
             match vote? {
-                Ok(Some(grade)) => counted.push(grade),
-                Ok(None) => return Err(self.without_logprobs()),
+                Ok((_, Some(grade))) => counted.push(grade),
+                Ok((_, None)) => return Err(self.without_logprobs()),
                 Err(problem) => {
                     let error = || self.unreadable(&problem, answer);
                     counted.extend(self.settings.unreadable.resolve(grades.lowest, error)?);
@@ -102,17 +102,17 @@ impl Grades {
         Err(Error::Config { setting: "grades", expected, got })
     }
 
-    /// The grade; none if it cannot be known, since there are no logprobs.
-    fn read(&self, text: &str, choice: &Choice) -> Result<Option<f64>, String> {
+    /// The grade in the text, and the one that counts; none if it cannot be known, since there are no logprobs.
+    fn read(&self, text: &str, choice: &Choice) -> Result<(f64, Option<f64>), String> {
         let grade = read_grade(text, self.lowest..=self.highest)?;
         match self.expected {
-            false => Ok(Some(grade)),
-            true if choice.logprobs.is_empty() => Ok(None),
+            false => Ok((grade, Some(grade))),
+            true if choice.logprobs.is_empty() => Ok((grade, None)),
             // Its first digit is not the grade.
             true if grade.fract() != 0.0 => {
                 Err(format!("expected one digit between the tags, got {text:?}"))
             }
-            true => expected(&choice.logprobs, self).map(Some),
+            true => Ok((grade, Some(expected(&choice.logprobs, self, grade)?))),
         }
     }
 }
@@ -121,10 +121,17 @@ impl Grades {
 ///
 /// # Errors
 /// What is wrong with the tokens.
-fn expected(tokens: &[TokenLogprob], grades: &Grades) -> Result<f64, String> {
+fn expected(tokens: &[TokenLogprob], grades: &Grades, grade: f64) -> Result<f64, String> {
     let spelled: String = tokens.iter().map(|token| token.token.as_str()).collect();
     let tags = tags().map_err(|error| error.to_string())?;
-    let at = tags.find(&spelled).map_err(|error| error.to_string())?.start;
+    // Without tags, the reply is the grade.
+    let value = tags.find(&spelled).unwrap_or(0..spelled.len());
+    let is_grade = |c: char| c.to_digit(10).map(f64::from) == Some(grade);
+    let first = spelled.get(value.clone()).and_then(|text| text.find(|c: char| c.is_numeric()));
+    let at = value.start + first.unwrap_or_default();
+    if !spelled.get(at..).is_some_and(|text| text.starts_with(is_grade)) {
+        return Err(format!("expected the tokens to spell the grade {grade} between the tags"));
+    }
     let mut begins = 0;
     let written = tokens.iter().find_map(|token| {
         // What the token holds before the grade: the end of the tag, white space.
@@ -171,8 +178,8 @@ mod tests {
         TokenLogprob { token: token.to_owned(), logprob, top }
     }
 
-    fn of(tokens: &[TokenLogprob]) -> Result<f64, String> {
-        expected(tokens, &Grades { lowest: 1.0, highest: 9.0, expected: true })
+    fn of(tokens: &[TokenLogprob], grade: f64) -> Result<f64, String> {
+        expected(tokens, &Grades { lowest: 1.0, highest: 9.0, expected: true }, grade)
     }
 
     #[test]
@@ -188,7 +195,7 @@ mod tests {
             token("</VERDICT>", &[]),
             token("<|im_end|>", &[]),
         ];
-        assert!((of(&tokens).unwrap() - (3.5 + 1.0) / 0.75).abs() < 1e-12);
+        assert!((of(&tokens, 7.0).unwrap() - (3.5 + 1.0) / 0.75).abs() < 1e-12);
     }
 
     #[test]
@@ -196,10 +203,10 @@ mod tests {
         let top =
             [(">7", -1.0), (">3", -1.0), ("5", -1.0), (" 5", -1.0), (">10", -0.1), (">7.5", -0.1)];
         let tokens = [token("<VERDICT", &[]), token(">7", &top), token("</VERDICT>", &[])];
-        assert!((of(&tokens).unwrap() - 5.0).abs() < 1e-12);
+        assert!((of(&tokens, 7.0).unwrap() - 5.0).abs() < 1e-12);
         let tokens = [token("<VERDICT>\n", &[]), token(" 8</", &[]), token("VERDICT>", &[])];
         assert!(
-            (of(&tokens).unwrap() - 8.0).abs() < 1e-12,
+            (of(&tokens, 8.0).unwrap() - 8.0).abs() < 1e-12,
             "itself, where nothing else is reported"
         );
     }
@@ -207,8 +214,22 @@ mod tests {
     #[test]
     fn what_is_no_digit_is_an_error() {
         let ten = [token("<VERDICT>", &[]), token("10", &[("10", -0.1)]), token("</VERDICT>", &[])];
-        assert!(of(&ten).unwrap_err().contains("one whole digit from 1 to 9"));
-        assert!(of(&[token("7", &[])]).unwrap_err().contains("<VERDICT> was missing"));
-        assert!(of(&[]).is_err());
+        assert!(of(&ten, 1.0).unwrap_err().contains("one whole digit from 1 to 9"));
+        assert!(of(&[], 7.0).is_err());
+        assert!(of(&[token("seven", &[])], 7.0).unwrap_err().contains("spell the grade 7"));
+    }
+
+    #[test]
+    fn the_digit_is_found_in_its_decoration() {
+        let top = [("7", -1.0), ("5", -1.0)];
+        let bold = [
+            token("<VERDICT>", &[]),
+            token("**", &[]),
+            token("7", &top),
+            token("**</VERDICT>", &[]),
+        ];
+        assert!((of(&bold, 7.0).unwrap() - 6.0).abs() < 1e-12);
+        let bare = [token("Score", &[]), token(": ", &[]), token("7", &top)];
+        assert!((of(&bare, 7.0).unwrap() - 6.0).abs() < 1e-12);
     }
 }

@@ -55,8 +55,9 @@ const PAIRS_ADVICE: &str =
 /// strength 0. They depend on the answers that are there: a search scores its whole pool anew when answers are
 /// added, and compares no two answers twice.
 ///
-/// Votes are read from between `<VERDICT>` and `</VERDICT>`. One that cannot be read is asked for again with
-/// what was wrong; [`Unreadable`](textgrad_ops::score::Unreadable) is the
+/// Votes are read from between `<VERDICT>` and `</VERDICT>`, or from a reply that is the vote alone. One that cannot
+/// be read, is ambiguous or stands in a reply that did not end is asked for again with what was wrong;
+/// [`Unreadable`](textgrad_ops::score::Unreadable) is the
 /// policy for one that stays so. A vote that the engine fails to give
 /// fails the scoring.
 ///
@@ -224,7 +225,7 @@ impl JudgeReward {
     }
 
     /// One vote, or why it could not be read. Its seeds come from what is asked and from its number.
-    async fn vote<C: TemplateContext + Sync, T>(
+    async fn vote<C: TemplateContext + Sync, T: PartialEq>(
         &self,
         [system, user]: [&str; 2],
         context: &C,
@@ -238,7 +239,7 @@ impl JudgeReward {
         let messages = vec![Message::system(render(system)?), Message::user(render(user)?)];
         let ask = TaggedRequest::new(Arc::clone(engine), tags().map_err(engine_error)?);
         let ask = ask.prompts(Arc::clone(&self.prompts)).sampling(sampling.clone());
-        let ask = ask.parse_retries(*parse_retries).seed(*seed);
+        let ask = ask.parse_retries(*parse_retries).seed(*seed).bare_values(true);
         let reply = ask.ask(messages, Some(vote), read, "reward_retry").await;
         let reply = reply.map_err(engine_error)?;
         let unreadable = reply.unreadable as usize;

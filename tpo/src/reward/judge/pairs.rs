@@ -1,7 +1,8 @@
 //! Pairwise comparisons, and strengths in the model of Bradley and Terry.
 
 use futures_util::future::join_all;
-use textgrad_core::{Choice, EngineError, truncate};
+use textgrad_core::{Choice, EngineError};
+use textgrad_ops::score::read_word;
 
 use super::{END, JudgeReward, START};
 use crate::prompts::CompareContext;
@@ -83,13 +84,7 @@ impl JudgeReward {
 
 /// What a verdict is worth for the answer that stands first.
 fn verdict(text: &str, _: &Choice) -> Result<f64, String> {
-    let bare = text.trim_matches(|c: char| c.is_whitespace() || ".*\"'`[]()".contains(c));
-    match bare.to_ascii_lowercase().as_str() {
-        "a" => Ok(1.0),
-        "b" => Ok(0.0),
-        "tie" => Ok(0.5),
-        _ => Err(format!("expected A, B or tie between the tags, got {:?}", truncate(text, 40))),
-    }
+    read_word(text, &[("A", 1.0), ("B", 0.0), ("tie", 0.5)])
 }
 
 /// The most rounds of the iteration, which stops long before.
