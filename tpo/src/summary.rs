@@ -29,6 +29,8 @@ pub struct Summary {
     /// Those among them that brought no new answer, because nothing that the critic or the optimizer said could be
     /// used; for the optimizer, [`IterationRecord::unusable`](crate::IterationRecord::unusable) says why.
     pub fruitless: usize,
+    /// Answers that were truncated at their longest length.
+    pub truncated: usize,
     /// Requests, tokens, and answers scored.
     pub usage: UsageRecord,
     /// The duration of the run, in seconds.
@@ -72,6 +74,7 @@ impl Summary {
         self.succeeded += 1;
         let trajectory = aligned.trajectory();
         self.usage.add(&trajectory.usage);
+        self.truncated += trajectory.candidates.iter().filter(|one| one.truncated).count();
         // An iteration that rewrites several answers has several records.
         let made: Vec<&[IterationRecord]> =
             trajectory.iterations.chunk_by(|one, next| one.iteration == next.iteration).collect();

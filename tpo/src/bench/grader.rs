@@ -110,9 +110,10 @@ impl Grader {
         let scored = session.take_interruption().map_or(scored, Err)?;
         let score = |answer: &&str| {
             let place = texts.iter().position(|text| text == answer);
-            place.and_then(|place| scored.get(place)).copied()
+            place.and_then(|place| scored.get(place).copied()?)
         };
-        let counts = Error::ScoreCount { expected: texts.len(), got: scored.len() };
+        let counts =
+            Error::ScoreCount { expected: texts.len(), got: scored.iter().flatten().count() };
         answers.iter().map(score).collect::<Option<_>>().ok_or(counts)
     }
 }

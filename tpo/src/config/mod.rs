@@ -69,8 +69,6 @@ impl Default for TpoConfig {
             temperature: Some(0.7),
             top_p: Some(top_p),
             max_tokens: Some(max_tokens),
-            frequency_penalty: Some(0.0),
-            presence_penalty: Some(0.0),
             stop: STOP_TEXTS.map(str::to_owned).to_vec(),
             ..Sampling::default()
         };

@@ -58,12 +58,20 @@ pub struct BestRecord {
     pub score: f64,
     /// The iteration that it comes from; 0 is the first sampling.
     pub iteration: u32,
+    /// Whether it was truncated at the longest length of an answer.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub truncated: bool,
 }
 
 impl BestRecord {
     pub(super) fn of(trajectory: &Trajectory) -> Option<Self> {
         let best = trajectory.best()?;
-        Some(Self { text: best.text.clone(), score: best.score, iteration: best.iteration })
+        Some(Self {
+            text: best.text.clone(),
+            score: best.score,
+            iteration: best.iteration,
+            truncated: best.truncated,
+        })
     }
 }
 

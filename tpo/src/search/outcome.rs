@@ -137,6 +137,9 @@ pub struct CandidateRecord {
     pub text: String,
     /// The score of the reward model.
     pub score: f64,
+    /// Whether it was truncated at the longest length of an answer.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub truncated: bool,
 }
 
 /// One comparison of an iteration and its outcome. Texts are missing where the iteration ended before

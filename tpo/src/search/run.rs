@@ -91,7 +91,12 @@ impl<'a> Search<'a> {
         let outcome = self.session.take_interruption().map_or(outcome, Err);
         self.session.close();
         let trajectory = Trajectory {
-            candidates: self.pool.candidates().iter().map(record).collect(),
+            candidates: self
+                .pool
+                .candidates()
+                .iter()
+                .map(|one| record(one, &self.session))
+                .collect(),
             iterations: self.iterations,
             stopped: self.stopped,
             usage: self.session.usage(),
@@ -217,7 +222,9 @@ impl<'a> Search<'a> {
         };
         texts.extend(new);
         let scores = self.session.score(&self.reward, &self.asked, &texts).await?;
-        let scored: Vec<(String, f64)> = texts.into_iter().map(str::to_owned).zip(scores).collect();
+        let scored = texts.into_iter().map(str::to_owned).zip(scores);
+        let scored = scored.filter_map(|(text, score)| Some((text, score?)));
+        let scored: Vec<(String, f64)> = scored.collect();
         if relative {
             self.pool.rescore(&scored)?;
         }
@@ -275,10 +282,11 @@ impl<'a> Search<'a> {
     }
 }
 
-fn record(candidate: &Candidate) -> CandidateRecord {
+fn record(candidate: &Candidate, session: &Session) -> CandidateRecord {
     CandidateRecord {
         iteration: candidate.iteration,
         text: candidate.text().to_owned(),
         score: candidate.score,
+        truncated: session.is_truncated(candidate.text()),
     }
 }

@@ -7,12 +7,13 @@
 
 mod reward;
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use textgrad_core::{Engine, EngineError, EngineInfo, ErrorKind, Request, Response};
+use textgrad_core::{Engine, EngineError, EngineInfo, ErrorKind, Purpose, Request, Response};
 use textgrad_ops::CancellationToken;
 use textgrad_ops::layer::{ChoicePart, ChoiceStore, Money, Price, Prices, with_choice_store};
 
@@ -42,6 +43,8 @@ struct Accounts {
     money: Money,
     model_time: ModelTime,
     pending_failures: Vec<(StepKey, String)>,
+    /// First answers that were truncated at their longest length.
+    truncated: BTreeSet<String>,
     /// Why a call was not made although nothing is wrong with it.
     interruption: Option<Error>,
 }
@@ -135,6 +138,11 @@ impl Session {
     fn count_call(&self, request: &Request, response: &Response, price: Option<Price>) {
         let mut accounts = self.accounts();
         accounts.usage.add_call(request.purpose, response.usage);
+        if request.purpose == Purpose::Sample {
+            let truncated =
+                response.choices.iter().filter(|choice| choice.finish_reason.is_cut_off());
+            accounts.truncated.extend(truncated.map(|choice| choice.text.clone()));
+        }
         if let Some(price) = price {
             accounts.money = accounts.money.plus(price.of_call(request, response));
         }
@@ -180,6 +188,11 @@ impl Session {
     /// Why the session was interrupted, if it was: that is then why the search failed.
     pub(crate) fn take_interruption(&self) -> Option<Error> {
         self.accounts().interruption.take()
+    }
+
+    /// Whether an answer was truncated.
+    pub(crate) fn is_truncated(&self, text: &str) -> bool {
+        self.accounts().truncated.contains(text)
     }
 
     pub(crate) fn usage(&self) -> UsageRecord {

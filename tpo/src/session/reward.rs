@@ -13,6 +13,24 @@ use crate::journal::{Record, StepKey, among, millis};
 use crate::query::Query;
 use crate::reward::{EngineScope, RewardInfo, RewardModel};
 
+/// Whether a server refuses a text for its length.
+fn is_too_long(error: &EngineError) -> bool {
+    const WORDS: [&str; 9] = [
+        "context length",
+        "context window",
+        "too long",
+        "too large",
+        "reduce the length",
+        "max_model_len",
+        "must have less than",
+        "maximum input length",
+        "exceeds the maximum",
+    ];
+    let message = error.message().to_lowercase();
+    let is_refused = error.kind() == ErrorKind::InvalidRequest;
+    error.status() == Some(413) || (is_refused && WORDS.iter().any(|words| message.contains(words)))
+}
+
 /// A reward model within a session.
 pub(crate) struct BoundReward {
     pub(crate) model: Arc<dyn RewardModel>,
@@ -30,13 +48,13 @@ impl Session {
         }
     }
 
-    /// Scores answers and counts them.
+    /// Scores answers and counts them. An answer that is too long for the reward model has no score.
     pub(crate) async fn score(
         &self,
         reward: &BoundReward,
         query: &Query,
         answers: &[&str],
-    ) -> Result<Vec<f64>, Error> {
+    ) -> Result<Vec<Option<f64>>, Error> {
         let scores = self.scores(reward, query, answers).await?;
         self.accounts().usage.scored += answers.len() as u64;
         Ok(scores)
@@ -49,7 +67,7 @@ impl Session {
         reward: &BoundReward,
         query: &Query,
         answers: &[&str],
-    ) -> Result<Vec<f64>, Error> {
+    ) -> Result<Vec<Option<f64>>, Error> {
         self.commit_failures().await?;
         let BoundReward { model, is_journaled } = reward;
         let (identity, batch) = match model.is_relative() {
@@ -68,10 +86,51 @@ impl Session {
         let steps = answers.iter().copied().zip(keys).zip(&known);
         let unknown: Vec<(&str, StepKey)> =
             steps.filter(|(_, known)| known.is_none()).map(|(step, _)| step).collect();
-        let scored = unknown.chunks(batch).map(|chunk| self.score_chunk(reward, query, chunk));
-        let scored: Result<Vec<Vec<f64>>, Error> = join_all(scored).await.into_iter().collect();
-        let mut scored = scored?.into_iter().flatten();
-        Ok(known.into_iter().filter_map(|known| known.or_else(|| scored.next())).collect())
+        let chunks = || unknown.chunks(batch);
+        let scored = join_all(chunks().map(|chunk| self.score_chunk(reward, query, chunk))).await;
+        let (mut scores, mut too_long) = (Vec::new(), None);
+        for (chunk, scored) in chunks().zip(scored) {
+            match scored {
+                Ok(scored) => scores.extend(scored.into_iter().map(Some)),
+                Err(Error::Reward { source, .. })
+                    if is_too_long(&source) && !model.is_relative() =>
+                {
+                    for step in chunk {
+                        let alone = self.score_alone(reward, query, step, chunk.len()).await?;
+                        scores.push(alone);
+                    }
+                    too_long = Some(source);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if let Some(source) = too_long {
+            tracing::warn!("answers that are too long for the reward model are left out: {source}");
+            if scores.iter().all(Option::is_none) && known.iter().all(Option::is_none) {
+                let answer = truncate(answers.first().copied().unwrap_or_default(), 80);
+                return Err(Error::Reward { model: model.name().to_owned(), answer, source });
+            }
+        }
+        let mut scores = scores.into_iter();
+        Ok(known.into_iter().map(|known| known.or_else(|| scores.next().flatten())).collect())
+    }
+
+    /// Scores one answer of a chunk that was too long; none if it is the long one.
+    async fn score_alone(
+        &self,
+        reward: &BoundReward,
+        query: &Query,
+        step: &(&str, StepKey),
+        chunk: usize,
+    ) -> Result<Option<f64>, Error> {
+        if chunk == 1 {
+            return Ok(None);
+        }
+        match self.score_chunk(reward, query, std::slice::from_ref(step)).await {
+            Ok(scores) => Ok(scores.first().copied()),
+            Err(Error::Reward { source, .. }) if is_too_long(&source) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     async fn score_chunk(
@@ -139,11 +198,34 @@ impl RewardModel for SessionReward {
 
     async fn score(&self, query: &Query, answers: &[&str]) -> Result<Vec<f64>, EngineError> {
         let scored = self.session.scores(&self.bound, query, answers).await;
-        scored.map_err(|error| match error.engine() {
+        let scored = scored.map_err(|error| match error.engine() {
             Some(engine) => engine.clone(),
             None => {
                 EngineError::new(ErrorKind::BadResponse, error.to_string()).with_retryable(false)
             }
-        })
+        })?;
+        // The whole then scores the answers one by one, and leaves the long one out.
+        let too_long = || EngineError::new(ErrorKind::InvalidRequest, "an answer is too long");
+        scored.into_iter().collect::<Option<Vec<f64>>>().ok_or_else(too_long)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_for_length_are_told_from_others() {
+        let error = |message| EngineError::new(ErrorKind::InvalidRequest, message);
+        for message in [
+            "This model's maximum context length is 4096 tokens. However, you requested 5000 tokens",
+            "`inputs` must have less than 512 tokens. Given: 900",
+            "Input is too long for this model",
+        ] {
+            assert!(is_too_long(&error(message)), "{message}");
+        }
+        assert!(is_too_long(&EngineError::new(ErrorKind::InvalidRequest, "").with_status(413)));
+        assert!(!is_too_long(&error("the model `m` does not exist")));
+        assert!(!is_too_long(&EngineError::new(ErrorKind::Server, "context length")));
     }
 }

@@ -17,6 +17,7 @@ mod custom_pack;
 mod cuts;
 mod graph;
 mod layout;
+mod long_answers;
 mod modes;
 mod official;
 #[cfg(feature = "report")]

@@ -138,7 +138,7 @@ impl RewardModel for Fragile {
         self.calls.fetch_add(1, Ordering::SeqCst);
         match answers {
             ["bb"] if self.down.load(Ordering::SeqCst) => {
-                Err(EngineError::new(ErrorKind::InvalidRequest, "too long"))
+                Err(EngineError::new(ErrorKind::InvalidRequest, "refused"))
             }
             _ => Ok(answers.iter().map(|answer| answer.len() as f64).collect()),
         }
@@ -155,7 +155,7 @@ async fn one_answer_that_can_not_be_scored_is_named_and_does_not_lose_the_others
     let first = run(&tpo, Journal::create(&path, json!({})).await.unwrap()).await;
     let error = first.result.unwrap_err().error;
     let message = tpo::describe(&error);
-    assert_eq!(message, r#"reward model "fragile" could not score the answer "bb": too long"#);
+    assert_eq!(message, r#"reward model "fragile" could not score the answer "bb": refused"#);
     assert_eq!(reward.calls.load(Ordering::SeqCst), 2);
 
     reward.down.store(false, Ordering::SeqCst);

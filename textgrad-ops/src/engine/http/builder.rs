@@ -11,7 +11,8 @@ use rustls_platform_verifier::BuilderVerifierExt as _;
 use secrecy::{ExposeSecret, SecretString};
 use textgrad_core::{EngineError, ErrorKind};
 
-use super::client::{BaseUrl, ClientInner, JsonClient};
+use super::base_url::BaseUrl;
+use super::client::{ClientInner, JsonClient};
 use super::report::Redactor;
 use crate::engine::anthropic::AnthropicBuilder;
 use crate::engine::gemini::GeminiBuilder;
@@ -42,6 +43,8 @@ pub struct HttpOptions {
     /// Connects straight to the server, without the proxies of the environment and the system.
     #[setters(bool)]
     no_proxy: bool,
+    /// Whether requests to this machine go through the proxies of the environment too. Default: false.
+    proxy_loopback: bool,
     /// The largest reply that is read, in bytes. Default: 64 MiB.
     max_body: usize,
 }
@@ -53,6 +56,7 @@ impl Default for HttpOptions {
             connect_timeout: Duration::from_secs(5),
             request_timeout: Duration::from_secs(600),
             no_proxy: false,
+            proxy_loopback: false,
             max_body: 64 * 1024 * 1024,
         }
     }
@@ -90,6 +94,9 @@ pub struct JsonClientBuilder {
     /// The header that holds the key. Default: `Authorization: Bearer <key>`, and for Anthropic, Gemini and Azure the
     /// header of their APIs.
     pub(crate) key_header: Option<String>,
+    /// The path of a base URL without one.
+    #[setters(skip)]
+    pub(crate) default_path: &'static str,
     /// HTTP settings: headers, timeouts, proxies, and the bound on the size of a reply.
     pub(crate) http: HttpOptions,
 }
@@ -102,7 +109,7 @@ impl JsonClientBuilder {
     /// sent, two settings would both set `Authorization`, or the system's certificates or proxies cannot
     /// be read; [`ErrorKind::Auth`] if the key is empty or cannot be sent.
     pub fn build(self) -> Result<JsonClient, EngineError> {
-        let base = BaseUrl::parse(self.base_url.expose_secret())?;
+        let base = BaseUrl::parse(self.base_url.expose_secret(), self.default_path)?;
         let mut headers = HeaderMap::new();
         let mut secrets: Vec<SecretString> = base.secrets().into_iter().map(Into::into).collect();
         if let Some(key) = &self.key {
@@ -130,9 +137,11 @@ impl JsonClientBuilder {
             invalid("the system's root certificates could not be read").with_source(error)
         })?;
         let mut http = reqwest::Client::builder().tls_backend_preconfigured(tls);
-        if self.http.no_proxy {
+        let is_direct = self.http.no_proxy || (base.is_loopback() && !self.http.proxy_loopback);
+        if is_direct {
             http = http.no_proxy();
         }
+        let proxy = proxy_variable(base.is_https()).filter(|_| !is_direct);
         let http = http
             .user_agent(concat!("textgrad/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(self.http.connect_timeout)
@@ -149,8 +158,19 @@ impl JsonClientBuilder {
             redactor: Arc::new(Redactor::new(secrets)),
             max_body: self.http.max_body,
             timeout: self.http.request_timeout,
+            proxy,
         })))
     }
+}
+
+/// The environment variable that names a proxy for a scheme, if one is set.
+fn proxy_variable(is_https: bool) -> Option<&'static str> {
+    let variables = match is_https {
+        true => ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"],
+        false => ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"],
+    };
+    let is_set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    variables.into_iter().find(is_set)
 }
 
 fn key_header(name: Option<&str>, key: &str) -> Result<(HeaderName, HeaderValue), EngineError> {

@@ -4,13 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use reqwest::Method;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
-use reqwest::{Method, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use textgrad_core::{EngineError, ErrorKind};
 
+use super::base_url::BaseUrl;
 use super::body::Body;
 use super::builder::{HttpOptions, JsonClientBuilder};
 use super::failure::failed;
@@ -44,6 +45,8 @@ pub(super) struct ClientInner {
     pub(super) redactor: Arc<Redactor>,
     pub(super) max_body: usize,
     pub(super) timeout: Duration,
+    /// The environment variable of the proxy that stands before the server, if there is one.
+    pub(super) proxy: Option<&'static str>,
 }
 
 impl JsonClient {
@@ -57,6 +60,7 @@ impl JsonClient {
             key: None,
             key_header: None,
             http: HttpOptions::default(),
+            default_path: "",
         }
     }
 
@@ -128,8 +132,10 @@ impl JsonClient {
         if let Some(body) = body {
             request = request.header(CONTENT_TYPE, "application/json").body(body);
         }
-        let response =
-            request.send().await.map_err(|error| report.transport(error, inner.timeout))?;
+        let response = request
+            .send()
+            .await
+            .map_err(|error| self.through_proxy(report.transport(error, inner.timeout)))?;
         let status = response.status();
         if status.is_success() {
             return Ok(Body::new(response, report, inner.max_body, inner.timeout));
@@ -137,7 +143,17 @@ impl JsonClient {
         let headers = response.headers().clone();
         let limit = inner.max_body.min(MAX_ERROR_BODY);
         let body = beginning(response, limit).await;
-        Err(failed(&report, status, &headers, &body))
+        let error = failed(&report, status, &headers, &body);
+        // 407 and the errors of gateways.
+        let is_of_proxy = matches!(status.as_u16(), 403 | 407 | 502..=504);
+        Err(if is_of_proxy { self.through_proxy(error) } else { error })
+    }
+
+    /// The error with the proxy that may have caused it.
+    fn through_proxy(&self, error: EngineError) -> EngineError {
+        let Some(variable) = self.0.proxy else { return error };
+        let message = format!("{}; requests go through the proxy of {variable}", error.message());
+        error.with_message(message)
     }
 }
 
@@ -167,73 +183,4 @@ async fn decode<R: DeserializeOwned>(mut body: Body) -> Result<R, EngineError> {
         let what = format!("the reply has another shape than expected: `{quote}`");
         body.report().error(ErrorKind::BadResponse, what).with_source(error)
     })
-}
-
-/// A validated base URL. Its user information and query are sent, never shown.
-#[derive(Clone)]
-pub(super) struct BaseUrl(Url);
-
-impl BaseUrl {
-    /// Reads a base URL such as `http://localhost:8000/v1`, with or without a slash at its end.
-    pub(super) fn parse(text: &str) -> Result<Self, EngineError> {
-        // The text is not repeated in the error: it may hold a password.
-        let wrong = |what: String| {
-            invalid(format!("expected a base URL such as http://localhost:8000/v1, {what}"))
-        };
-        let mut url =
-            Url::parse(text.trim()).map_err(|error| wrong(format!("but it is no URL: {error}")))?;
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(wrong("but it does not begin with http:// or https://".into()));
-        }
-        if url.host_str().is_none_or(str::is_empty) {
-            return Err(wrong("but it names no host".into()));
-        }
-        url.set_fragment(None);
-        Ok(Self(url))
-    }
-
-    /// The URL of a path below this one; the query stays, and one that the path brings follows it.
-    pub(super) fn join(&self, path: &str) -> Url {
-        let mut url = self.0.clone();
-        let (path, query) = match path.split_once('?') {
-            Some((path, query)) => (path, Some(query)),
-            None => (path, None),
-        };
-        let base = self.0.path().trim_end_matches('/');
-        let path = path.trim_start_matches('/');
-        if path.is_empty() {
-            url.set_path(base);
-        } else {
-            url.set_path(&format!("{base}/{path}"));
-        }
-        if let Some(query) = query {
-            let own = url.query().map(|own| format!("{own}&")).unwrap_or_default();
-            url.set_query(Some(&format!("{own}{query}")));
-        }
-        url
-    }
-
-    /// Whether the URL brings a user or a password, which become an `Authorization` header.
-    pub(super) fn has_credentials(&self) -> bool {
-        !self.0.username().is_empty() || self.0.password().is_some()
-    }
-
-    /// The parts of the URL that nobody may be shown.
-    pub(super) fn secrets(&self) -> Vec<String> {
-        let password = self.0.password().map(str::to_owned);
-        let query = self.0.query_pairs().map(|(_, value)| value.into_owned());
-        password.into_iter().chain(query).collect()
-    }
-
-    /// The URL without user information, query and fragment.
-    pub(super) fn shown(&self) -> String {
-        shown(&self.0)
-    }
-}
-
-/// Scheme, host, port and path of a URL: what an error may name.
-pub(super) fn shown(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-    format!("{}://{host}{port}{}", url.scheme(), url.path())
 }

@@ -7,7 +7,7 @@ use reqwest::header::{DATE, HeaderMap, LOCATION, RETRY_AFTER};
 use serde_json::Value;
 use textgrad_core::{EngineError, ErrorKind};
 
-use super::client::shown;
+use super::base_url::shown;
 use super::json::{self, JsonError};
 use super::report::Report;
 use super::server_error::{ServerError, retry_delay};

@@ -3,6 +3,7 @@
 //! [`JsonClient`] turns a reply into JSON, or into an [`EngineError`](textgrad_core::EngineError) whose
 //! kind, retry advice and message a caller can rely on, however the server spells its errors.
 
+mod base_url;
 mod body;
 mod builder;
 mod client;

@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use textgrad_core::{EngineError, ErrorKind, truncate};
 
-use super::client::shown;
+use super::base_url::shown;
 use super::server_error::{ServerError, advice};
 
 /// The longest text of a server that a message repeats, in characters.

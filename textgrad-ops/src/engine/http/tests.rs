@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use textgrad_core::{EngineError, ErrorKind};
 
-use super::client::BaseUrl;
+use super::base_url::BaseUrl;
 use super::test_server::{TestServer, reply};
 use super::{HttpOptions, JsonClient, JsonClientBuilder};
 
@@ -219,27 +219,27 @@ fn the_client_can_be_shared() {
 #[test]
 fn a_path_is_joined_with_and_without_slashes() {
     for base in ["http://h:1/v1", "http://h:1/v1/", " http://h:1/v1// "] {
-        let base = BaseUrl::parse(base).unwrap();
+        let base = BaseUrl::parse(base, "").unwrap();
         for path in ["chat/completions", "/chat/completions"] {
             assert_eq!(base.join(path).as_str(), "http://h:1/v1/chat/completions");
         }
         assert_eq!(base.join("").as_str(), "http://h:1/v1");
     }
-    let root = BaseUrl::parse("http://h").unwrap();
+    let root = BaseUrl::parse("http://h", "").unwrap();
     assert_eq!(root.join("classify").as_str(), "http://h/classify");
 }
 
 #[test]
 fn the_query_of_a_path_follows_that_of_the_base_url() {
-    let base = BaseUrl::parse("http://h/v1").unwrap();
+    let base = BaseUrl::parse("http://h/v1", "").unwrap();
     assert_eq!(base.join("a:b?alt=sse").as_str(), "http://h/v1/a:b?alt=sse");
-    let base = BaseUrl::parse("http://h/v1?x=1").unwrap();
+    let base = BaseUrl::parse("http://h/v1?x=1", "").unwrap();
     assert_eq!(base.join("a?alt=sse").as_str(), "http://h/v1/a?x=1&alt=sse");
 }
 
 #[test]
 fn a_query_is_sent_but_not_shown() {
-    let base = BaseUrl::parse("https://user:pass-word@h/v1?api-version=2024#x").unwrap();
+    let base = BaseUrl::parse("https://user:pass-word@h/v1?api-version=2024#x", "").unwrap();
     assert_eq!(base.join("chat").as_str(), "https://user:pass-word@h/v1/chat?api-version=2024");
     assert_eq!(base.shown(), "https://h/v1");
     assert!(base.has_credentials());
@@ -248,8 +248,8 @@ fn a_query_is_sent_but_not_shown() {
 
 #[test]
 fn what_is_no_base_url_is_named_without_being_repeated() {
-    for text in ["", "localhost", "user:hunter2@host/v1", "ftp://hunter2", "http://"] {
-        let error = BaseUrl::parse(text).map(|base| base.shown()).unwrap_err();
+    for text in ["", "user:hunter2@host/v1", "ftp://hunter2", "http://"] {
+        let error = BaseUrl::parse(text, "").map(|base| base.shown()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidRequest);
         assert!(error.to_string().contains("http://localhost:8000/v1"), "{error}");
         assert!(!error.to_string().contains("hunter2"), "{error}");

@@ -73,7 +73,8 @@ impl OpenAiBuilder {
     /// # Errors
     /// [`ErrorKind::InvalidRequest`](textgrad_core::ErrorKind::InvalidRequest) if the model has no name, and
     /// those of [`JsonClientBuilder::build`].
-    pub fn build(self) -> Result<OpenAi, EngineError> {
+    pub fn build(mut self) -> Result<OpenAi, EngineError> {
+        self.client.default_path = "/v1";
         Ok(OpenAi {
             model: ServedModel::new("openai", self.model, self.client)?,
             shape: self.shape,

@@ -109,6 +109,7 @@ impl EngineBuilder {
             _ => return Err(invalid("expected a server with OpenAI's chat API")),
         };
         let mut client = self.client.clone();
+        client.default_path = "/v1";
         client.base_url = self.address(&preset)?;
         self.check_key(&preset)?;
         served_models(&client.build()?, "models").await

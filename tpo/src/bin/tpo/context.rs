@@ -177,8 +177,10 @@ pub(crate) async fn search(settings: &Settings) -> Result<TpoConfig, Error> {
     let extra: Option<Map<String, Json>> = extra.and_then(|text| serde_json::from_str(&text).ok());
     for sampling in [&mut config.sampling, &mut config.critic] {
         sampling.temperature = settings.get_one("temperature")?;
-        sampling.frequency_penalty = settings.get_one("frequency-penalty")?;
-        sampling.presence_penalty = settings.get_one("presence-penalty")?;
+        // Some servers refuse a penalty even of 0.
+        let penalty = |name| Ok::<_, Error>(settings.get_one(name)?.filter(|value| *value != 0.0));
+        sampling.frequency_penalty = penalty("frequency-penalty")?;
+        sampling.presence_penalty = penalty("presence-penalty")?;
         sampling.extra = extra.clone().unwrap_or_default();
         if settings.flag("no-stop-sequences") {
             sampling.stop.clear();
@@ -190,6 +192,8 @@ pub(crate) async fn search(settings: &Settings) -> Result<TpoConfig, Error> {
     config.critic.max_tokens = settings.get_one("critic-max-tokens")?;
     if let Some(temperature) = settings.get_one("critic-temperature")? {
         config.critic.temperature = Some(temperature);
+    } else if settings.is_none("critic-temperature") {
+        config.critic.temperature = None;
     }
     Ok(config)
 }

@@ -7,11 +7,13 @@ use std::time::Duration;
 use textgrad_ops::util::terminal::note;
 
 use secrecy::SecretString;
-use textgrad_core::{Engine, EngineError};
+use textgrad_core::{Engine, EngineError, Request, Response, Sampling};
 use textgrad_ops::engine::HttpOptions;
 use textgrad_ops::engine::openai::MaxTokensField;
 use textgrad_ops::engine::preset::{self, EngineBuilder, Preset};
-use textgrad_ops::layer::{Breaker, EngineExt, Limiter, Limits, Meter, RetryPolicy};
+use textgrad_ops::layer::{
+    Breaker, EngineExt, Layer, Layered, Limiter, Limits, Meter, RetryPolicy,
+};
 use textgrad_ops::store::{SqliteCache, SqliteConfig};
 use tpo::{CancellationToken, Error};
 
@@ -90,12 +92,20 @@ impl Layers {
 
     fn engine(&self, what: &'static str, builder: EngineBuilder) -> Result<Arc<dyn Engine>, Error> {
         let builder = builder
-            .http(HttpOptions::default().request_timeout(self.timeout()?))
+            .http(
+                HttpOptions::default()
+                    .request_timeout(self.timeout()?)
+                    .proxy_loopback(self.settings.flag("proxy-loopback")),
+            )
             .stream(self.settings.flag("stream"));
         let engine = builder.build().map_err(setup("engine"))?;
         if engine.is_simulation() {
             return Ok(self.cached(engine.metered(&self.meter).complete_choices()));
         }
+        let engine: Arc<dyn Engine> = match self.settings.flag("no-seeds") {
+            true => Arc::new(Layered::new(engine, NoSeeds)),
+            false => engine,
+        };
         let limiter = self.limiter.clone().unwrap_or_else(|| Limits::default().into());
         let calls: Arc<dyn Engine> = Arc::new(engine.metered(&self.meter).limit(limiter));
         self.servers.add(Server::Engine(what, Arc::clone(&calls)));
@@ -189,6 +199,16 @@ impl Layers {
             line.push_str(&format!(",latency_ms={milliseconds}"));
         }
         Ok(line)
+    }
+}
+
+/// Sends no seeds.
+struct NoSeeds;
+
+impl Layer for NoSeeds {
+    async fn call(&self, engine: &impl Engine, request: &Request) -> Result<Response, EngineError> {
+        let sampling = Sampling { seed: None, ..request.sampling.clone() };
+        engine.complete(&request.clone().with_sampling(sampling)).await
     }
 }
 

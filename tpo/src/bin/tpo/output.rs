@@ -150,6 +150,9 @@ impl RunSummary<'_> {
             let all = summary.iterations;
             row("iterations without answers", format!("{} of {all}", summary.fruitless));
         }
+        if summary.truncated > 0 {
+            row("truncated answers", summary.truncated.to_string());
+        }
         row("requests answered", summary.usage.requests.to_string());
         row("  sent in this run", self.sent.requests.to_string());
         if let Some(cache) = self.cache {
@@ -160,6 +163,11 @@ impl RunSummary<'_> {
         }
         row("prompt tokens", summary.usage.tokens.prompt_tokens.to_string());
         row("completion tokens", summary.usage.tokens.completion_tokens.to_string());
+        let sent = self.sent.usage;
+        if self.sent.errors > 0 {
+            let tokens = sent.prompt_tokens + sent.completion_tokens;
+            row("  sent in this run", format!("{tokens} in all"));
+        }
         row("answers scored", summary.usage.scored.to_string());
         row("wall time", format!("{:.2} s", summary.wall_s));
         if let Some(seconds) = self.critical_path() {

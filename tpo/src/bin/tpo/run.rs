@@ -87,7 +87,7 @@ pub(crate) async fn execute(
         .cancellation(context.layers.cancel.clone())
         .abort(context.abort.clone());
     let bar = &context.bar;
-    let mut observer = Observer { bar: bar.clone(), on_record };
+    let mut observer = Observer { bar: bar.clone(), on_record, warned_of_truncation: false };
     let report = run.execute(&mut observer).await;
     bar.finish();
     let mut report = report?;
@@ -100,6 +100,7 @@ pub(crate) async fn execute(
 struct Observer<F> {
     bar: Bar,
     on_record: Option<F>,
+    warned_of_truncation: bool,
 }
 
 impl<F: FnMut(&ResultRecord)> RunObserver for Observer<F> {
@@ -113,6 +114,12 @@ impl<F: FnMut(&ResultRecord)> RunObserver for Observer<F> {
     fn finished(&mut self, record: &ResultRecord) {
         if let Some(error) = &record.error {
             self.bar.println(&format!("query {} failed: {}", record.index, error.message));
+        }
+        let is_truncated = record.trajectory.candidates.iter().any(|answer| answer.truncated);
+        if is_truncated && !std::mem::replace(&mut self.warned_of_truncation, true) {
+            self.bar.println(
+                "warning: answers were truncated at --max-tokens; raise it to have whole ones",
+            );
         }
         if let Some(on_record) = &mut self.on_record {
             on_record(record);

@@ -197,7 +197,12 @@ mod tests {
 
     #[test]
     fn new_versions_know_what_they_were_made_of() {
-        let candidate = |iteration| CandidateRecord { iteration, text: String::new(), score: 0.0 };
+        let candidate = |iteration| CandidateRecord {
+            iteration,
+            text: String::new(),
+            score: 0.0,
+            truncated: false,
+        };
         let made = |iteration, chosen, updates| IterationRecord {
             iteration,
             chosen,

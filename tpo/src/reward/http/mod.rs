@@ -87,6 +87,8 @@ pub(crate) struct ServerSettings {
     concurrency: usize,
     /// The most requests per minute, evenly spread. Default: 0, no limit.
     requests_per_minute: u32,
+    /// Whether requests to this machine go through the proxies of the environment too. Default: false.
+    proxy_loopback: bool,
     /// The breaker that counts failed requests. Default: one that never opens.
     breaker: Breaker,
 }
@@ -96,11 +98,23 @@ impl ServerSettings {
     pub(super) fn new(url: &str) -> Self {
         let (key, timeout, retry) = (None, None, RetryPolicy::default());
         // SGLang has a route below `/v1` too that gives the same score to every answer.
-        let url = url.trim().trim_end_matches('/');
-        let url = url.strip_suffix("/v1").unwrap_or(url).to_owned();
+        let url = url.trim_matches(|c: char| c.is_whitespace() || "\"'".contains(c));
+        let url = url.trim_end_matches('/');
+        let routes = ["/chat/completions", "/completions", "/v1"];
+        let url = routes.iter().fold(url, |url, route| url.strip_suffix(route).unwrap_or(url));
+        let url = url.trim_end_matches('/').to_owned();
         let (requests_per_minute, breaker) = (0, Breaker::default());
         let concurrency = HttpReward::DEFAULT_CONCURRENCY;
-        Self { url, key, timeout, retry, concurrency, requests_per_minute, breaker }
+        Self {
+            url,
+            key,
+            timeout,
+            retry,
+            concurrency,
+            requests_per_minute,
+            proxy_loopback: false,
+            breaker,
+        }
     }
 
     /// # Errors
@@ -110,9 +124,11 @@ impl ServerSettings {
         if let Some(key) = self.key {
             client = client.key(key);
         }
+        let mut http = HttpOptions::default().proxy_loopback(self.proxy_loopback);
         if let Some(timeout) = self.timeout {
-            client = client.http(HttpOptions::default().request_timeout(timeout));
+            http = http.request_timeout(timeout);
         }
+        client = client.http(http);
         let concurrency = u32::try_from(self.concurrency.max(1)).unwrap_or(u32::MAX);
         let limits = Limits::default().concurrency(concurrency);
         let limits = limits.requests_per_minute(self.requests_per_minute);

@@ -38,7 +38,6 @@ fn files_have_their_fields() {
     let sampling = |n: u32, top_p: f64, max_tokens: u32| {
         json!({
             "n": n, "temperature": 0.7, "top_p": top_p, "max_tokens": max_tokens, "stop": stop,
-            "frequency_penalty": 0.0, "presence_penalty": 0.0,
         })
     };
     let search = json!({

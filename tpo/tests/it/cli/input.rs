@@ -97,6 +97,7 @@ fn the_summary_for_machines_has_its_fields() {
             "iterations",
             "simulated",
             "succeeded",
+            "truncated",
             "usage",
             "wall_s"
         ]

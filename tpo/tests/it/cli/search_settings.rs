@@ -205,3 +205,42 @@ async fn iterations_that_bring_nothing_are_told() {
     let ended = Running::start(command).end().with_code(0);
     assert!(ended.out.contains("iterations without answers         4 of 4\n"), "{}", ended.out);
 }
+
+/// Kind: Empty, truncated, refused | first answers that were truncated | counted, marked in results, warned of once
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn truncated_answers_are_counted_marked_and_warned_of_once() {
+    let folder = super::folder();
+    super::queries(folder.path(), 3);
+    let rule: textgrad_tests::fake_server::FaultRule = "length@always,chat".parse().unwrap();
+    let server = super::simulation().fault(rule).start().await.unwrap();
+    let bon = ["--mode", "bon", "--samples", "2"];
+    let command = super::over_http(folder.path(), &server, &bon);
+    let ended = super::Running::start(command).end().with_code(0);
+    assert_eq!(ended.err.matches("raise it to have whole ones").count(), 1, "{}", ended.err);
+    assert!(ended.out.contains("truncated answers"), "{}", ended.out);
+    for record in super::json_lines(&super::read(folder.path().join("out/results.jsonl"))) {
+        assert!(record["trajectory"]["candidates"].to_string().contains("\"truncated\":true"));
+    }
+}
+
+/// Kind: Parameters | `none` for temperature, top-p, token bounds; a penalty of 0; `--no-seeds` | not sent
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_none_is_not_sent() {
+    let folder = super::folder();
+    super::queries(folder.path(), 1);
+    let server = super::simulation().start().await.unwrap();
+    let file = "[sampling]\ntop-p = \"none\"\nmax-tokens = \"none\"\n";
+    std::fs::write(folder.path().join("none.toml"), file).unwrap();
+    let mut flags = vec!["--config", "none.toml", "--presence-penalty", "0", "--no-seeds"];
+    flags.extend(["--no-stop-sequences", "--critic-max-tokens", "none", "--critic-top-p", "none"]);
+    flags.extend(["--temperature", "none", "--iterations", "1"]);
+    let command = super::over_http(folder.path(), &server, &flags);
+    super::Running::start(command).end().with_code(0);
+    let requests = server.requests_to(textgrad_tests::fake_server::Route::Chat);
+    assert!(requests.len() >= 4, "{}", requests.len());
+    for request in requests {
+        let fields: Vec<&String> = request.as_object().unwrap().keys().collect();
+        let known = ["model", "messages", "n", "stream"];
+        assert!(fields.iter().all(|field| known.contains(&field.as_str())), "{fields:?}");
+    }
+}

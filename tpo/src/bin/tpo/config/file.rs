@@ -1,7 +1,7 @@
 //! Files of settings, in TOML.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use serde_json::{Map, Number, Value as Json};
@@ -67,7 +67,7 @@ impl File<'_> {
     ) -> Result<(&'static OptionSpec, FileValue), Error> {
         let option = OptionSpec::named(key).filter(|option| option.table() == table);
         let option = option.ok_or_else(|| self.unknown(Some(table), key, start))?;
-        let values = values(option.kind, value.get_ref()).map_err(|got| {
+        let values = values(option, value.get_ref()).map_err(|got| {
             let expected = option.kind.expected();
             self.invalid(value.span().start, format!("{key}: expected {expected}, got {got}"))
         })?;
@@ -79,7 +79,7 @@ impl File<'_> {
             return Err(self.invalid(start, reason));
         }
         for value in &values {
-            option.kind.check(value.as_ref()).map_err(|reason| {
+            option.check(value.as_ref()).map_err(|reason| {
                 self.invalid(start, format!("invalid value '{value}' for '--{key}': {reason}"))
             })?;
         }
@@ -157,8 +157,11 @@ fn near<'a>(
 }
 
 /// The values as flags take them, so that both sources have the same parser and checks; on failure, what the value is.
-fn values(kind: ValueKind, value: &DeValue<'_>) -> Result<Vec<String>, String> {
-    match (kind, value) {
+fn values(option: &OptionSpec, value: &DeValue<'_>) -> Result<Vec<String>, String> {
+    match (option.kind, value) {
+        (_, DeValue::String(text)) if option.is_none(OsStr::new(&**text)) => {
+            Ok(vec![text.clone().into_owned()])
+        }
         (ValueKind::Whole(..) | ValueKind::Number, DeValue::Integer(number)) => {
             Ok(vec![decimal(number).ok_or_else(|| format!("{number}, which is too large"))?])
         }

@@ -162,7 +162,8 @@ impl Settings {
 impl Row {
     fn unset(&self) -> &'static str {
         match self.option.default {
-            Default::Unset(words) | Default::Value(words) => words,
+            Default::Unset(words) => words,
+            Default::Value(_) => "not sent",
         }
     }
 
@@ -188,7 +189,10 @@ impl Row {
     fn toml(&self) -> Result<String, Error> {
         let name = self.option.name;
         let Some(first) = self.values.first() else {
-            return Ok(format!("# {name}: {}\n", self.unset()));
+            return Ok(match self.option.default {
+                Default::Unset(words) => format!("# {name}: {words}\n"),
+                Default::Value(_) => format!("{name} = \"none\"\n"),
+            });
         };
         if self.has_secret {
             return Err(Error::Input {

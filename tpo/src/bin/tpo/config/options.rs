@@ -124,6 +124,8 @@ pub(crate) struct OptionSpec {
     details: &'static str,
     /// Whether `-h` lists it.
     common: bool,
+    /// Whether `none` takes the default back.
+    none: bool,
     pub(crate) study: Option<StudyList>,
 }
 
@@ -143,7 +145,17 @@ pub(crate) const fn option(
     default: Default,
 ) -> OptionSpec {
     let (help, details) = ("", "");
-    OptionSpec { name, kind, value_name, default, help, details, common: false, study: None }
+    OptionSpec {
+        name,
+        kind,
+        value_name,
+        default,
+        help,
+        details,
+        common: false,
+        none: false,
+        study: None,
+    }
 }
 
 impl OptionSpec {
@@ -154,6 +166,12 @@ impl OptionSpec {
 
     pub(crate) const fn details(mut self, details: &'static str) -> Self {
         self.details = details;
+        self
+    }
+
+    /// Accepts `none`: nothing is sent.
+    pub(crate) const fn or_none(mut self) -> Self {
+        self.none = true;
         self
     }
 
@@ -169,6 +187,20 @@ impl OptionSpec {
     ) -> Self {
         self.study = Some(StudyList { flag, default });
         self
+    }
+
+    /// Whether this value takes the default back.
+    pub(crate) fn is_none(&self, value: &OsStr) -> bool {
+        self.none && value == "none"
+    }
+
+    /// Checks a value as flags take it.
+    pub(crate) fn check(&self, value: &OsStr) -> Result<(), String> {
+        if self.is_none(value) {
+            return Ok(());
+        }
+        let or_none = if self.none { " or none" } else { "" };
+        self.kind.check(value).map_err(|reason| reason + or_none)
     }
 
     pub(crate) fn all() -> impl Iterator<Item = &'static Self> {
@@ -188,14 +220,16 @@ impl OptionSpec {
 
     /// Help and details.
     fn meaning(&self) -> String {
-        format!("{} {}", self.help, self.details).trim_end().to_owned()
+        let none = if self.none { "none: not sent." } else { "" };
+        let parts = [self.help, self.details, none].into_iter().filter(|part| !part.is_empty());
+        parts.collect::<Vec<_>>().join(" ")
     }
 
     /// The flag. For a study, settings that it varies are lists.
     fn arg(&'static self, heading: &'static str, for_study: bool) -> Arg {
         let kind = self.kind;
         let parser = OsStringValueParser::new()
-            .try_map(move |value: OsString| kind.check(&value).map(|()| value));
+            .try_map(move |value: OsString| self.check(&value).map(|()| value));
         let mut arg = Arg::new(self.name)
             .long(self.name)
             .help_heading(heading)
@@ -247,6 +281,9 @@ pub(crate) fn schema() -> Json {
     let table = |group: &Group| {
         let option = |option: &OptionSpec| {
             let mut schema = option.kind.schema();
+            if option.none {
+                schema = json!({ "anyOf": [schema, { "const": "none" }] });
+            }
             if let Json::Object(fields) = &mut schema {
                 fields.insert("description".to_owned(), option.meaning().into());
                 if let Default::Value(text) = option.default {

@@ -56,6 +56,15 @@ impl Settings {
 
     /// The values of a setting as flags take them, and their source. Empty if it is unset.
     pub(super) fn get(&self, option: &OptionSpec) -> (Vec<&OsStr>, Source) {
+        let (mut values, source) = self.given(option);
+        if !(self.for_study && option.study.is_some()) {
+            values.retain(|value| !option.is_none(value));
+        }
+        (values, source)
+    }
+
+    /// The values as they were given, `none` included.
+    fn given(&self, option: &OptionSpec) -> (Vec<&OsStr>, Source) {
         if let Some(values) = self.flags.get(option.name) {
             return (values.iter().map(OsString::as_os_str).collect(), Source::Flag);
         }
@@ -81,6 +90,12 @@ impl Settings {
 
     pub(crate) fn path(&self, name: &str) -> Option<PathBuf> {
         self.values(name).first().map(PathBuf::from)
+    }
+
+    /// Whether a setting was taken back with `none`.
+    pub(crate) fn is_none(&self, name: &str) -> bool {
+        let option = OptionSpec::named(name);
+        option.is_some_and(|option| self.given(option).0.iter().any(|value| option.is_none(value)))
     }
 
     pub(crate) fn flag(&self, name: &str) -> bool {

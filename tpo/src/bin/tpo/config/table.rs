@@ -135,25 +135,36 @@ pub(crate) const GROUPS: &[Group] = &[
         options: &[
             option("temperature", Number, "T", Value("0.7"))
                 .help("Temperature of all requests, from 0 to 2.")
+                .or_none()
                 .study("temperatures", &["0.7"])
                 .common(),
             option("critic-temperature", Number, "T", Unset("as temperature"))
-                .help("Temperature of losses and gradients."),
+                .help("Temperature of losses and gradients.")
+                .or_none(),
             option("top-p", Number, "P", Value("0.95"))
-                .help("Nucleus sampling of answers and rewrites."),
+                .help("Nucleus sampling of answers and rewrites.")
+                .or_none(),
             option("critic-top-p", Number, "P", Value("0.99"))
-                .help("Nucleus sampling of losses and gradients."),
-            option("frequency-penalty", Number, "PENALTY", Value("0"))
-                .help("Frequency penalty, from -2 to 2."),
-            option("presence-penalty", Number, "PENALTY", Value("0"))
-                .help("Presence penalty, from -2 to 2."),
+                .help("Nucleus sampling of losses and gradients.")
+                .or_none(),
+            option("frequency-penalty", Number, "PENALTY", Unset("not sent"))
+                .help("Frequency penalty, from -2 to 2.")
+                .or_none(),
+            option("presence-penalty", Number, "PENALTY", Unset("not sent"))
+                .help("Presence penalty, from -2 to 2.")
+                .or_none(),
             option("max-tokens", U32, "TOKENS", Value("2048"))
                 .help("Maximum tokens of an answer or rewrite.")
+                .or_none()
                 .common(),
             option("critic-max-tokens", U32, "TOKENS", Value("8192"))
-                .help("Maximum tokens of a loss or gradient."),
+                .help("Maximum tokens of a loss or gradient.")
+                .or_none(),
             option("no-stop-sequences", Bool, "BOOL", Value("false"))
                 .help("Send no stop sequences."),
+            option("no-seeds", Bool, "BOOL", Value("false"))
+                .help("Send no seeds.")
+                .details("The search itself still derives its decisions from --seed."),
             option("extra-body", Object, "JSON", Unset("none"))
                 .help("Extra fields of every request, as '{\"top_k\": 40}'."),
         ],
@@ -188,6 +199,9 @@ pub(crate) const GROUPS: &[Group] = &[
                     "For servers that return N equal completions (SGLang with --enable-deterministic-inference) or \
                      count the tokens of only one of them (llama.cpp).",
                 ),
+            option("proxy-loopback", Bool, "BOOL", Value("false"))
+                .help("Send requests to this machine through the proxies of the environment.")
+                .details("By default, localhost and loopback addresses are reached without a proxy."),
             option("timeout", U64, "SECONDS", Value("600"))
                 .help("Timeout of a request to the engine or the reward model."),
             option("retries", U32, "TIMES", Value("5")).help("Retries of a failed request."),

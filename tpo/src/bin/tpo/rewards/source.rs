@@ -81,6 +81,7 @@ impl Source<'_> {
             .timeout(self.context.layers.timeout()?)
             .retry(self.context.layers.retry()?)
             .requests_per_minute(self.requests_per_minute()?)
+            .proxy_loopback(self.context.settings.flag("proxy-loopback"))
             .breaker(self.context.layers.breaker.another());
         if let Some(batch) = self.count("batch", "reward-batch")? {
             reward = reward.batch(batch);
@@ -149,6 +150,7 @@ impl Source<'_> {
             .timeout(self.context.layers.timeout()?)
             .retry(self.context.layers.retry()?)
             .requests_per_minute(self.requests_per_minute()?)
+            .proxy_loopback(self.context.settings.flag("proxy-loopback"))
             .breaker(self.context.layers.breaker.another());
         if let Some(concurrency) = self.concurrency()? {
             likelihood = likelihood.concurrency(concurrency);
