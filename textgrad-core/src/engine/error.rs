@@ -33,6 +33,8 @@ pub enum ErrorKind {
     Connection,
     /// The server failed.
     Server,
+    /// The server runs, and its model is not loaded yet.
+    Loading,
     /// A reply that breaks the protocol.
     BadResponse,
     /// The model or its provider declined the content of the request or of the answer. Final.
@@ -50,7 +52,12 @@ impl ErrorKind {
     pub fn is_retryable(self) -> bool {
         matches!(
             self,
-            Self::RateLimited | Self::Timeout | Self::Connection | Self::Server | Self::BadResponse
+            Self::RateLimited
+                | Self::Timeout
+                | Self::Connection
+                | Self::Server
+                | Self::Loading
+                | Self::BadResponse
         )
     }
 
@@ -67,6 +74,7 @@ impl ErrorKind {
             Self::Timeout => "timeout",
             Self::Connection => "connection",
             Self::Server => "server",
+            Self::Loading => "loading",
             Self::BadResponse => "bad_response",
             Self::Refused => "refused",
             Self::Unsupported => "unsupported",
@@ -210,6 +218,7 @@ mod tests {
             ErrorKind::Timeout,
             ErrorKind::Connection,
             ErrorKind::Server,
+            ErrorKind::Loading,
             ErrorKind::BadResponse,
         ];
         let last = [

@@ -1,10 +1,12 @@
 //! Retries of failed requests: which failures, how often, and with which backoff.
 
 use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use derive_setters::Setters;
-use textgrad_core::{Engine, EngineError, Request, Response, Seed};
+use textgrad_core::{Engine, EngineError, ErrorKind, Request, Response, Seed};
 use tokio_util::sync::CancellationToken;
 
 use super::Layer;
@@ -16,7 +18,10 @@ use crate::store::request_key;
 /// The defaults are those of the official OpenAI clients: 2 retries; a `retry-after` of the server is obeyed up to
 /// 120 s, and fails the call beyond; without one, the backoff is 0.5 s, doubled with each retry up to 8 s, less a
 /// jitter of up to a quarter. The jitter is derived from a seed, so that a run repeats. Final errors are never
-/// retried.
+/// retried. An invalid reply ([`BadResponse`](ErrorKind::BadResponse)) is whole and paid for: it is retried once.
+///
+/// A server whose model is [`Loading`](ErrorKind::Loading) is waited for up to 10 minutes, which is warned of once and
+/// does not count as retries.
 ///
 /// Around an engine, the jitter is derived from the request. The last error has the usage of all attempts. A response
 /// has its own usage only: what a run records must not depend on which attempts failed. A meter inside this layer
@@ -49,13 +54,30 @@ pub struct RetryPolicy {
     max_backoff: Duration,
     /// The longest `retry-after` of a server that is obeyed; with a longer one the call fails. Default: 120 s.
     max_retry_after: Duration,
+    /// The longest wait in all for a server whose model is loading. Default: 10 minutes.
+    max_loading: Duration,
     /// The seed of the jitter. Calls that fail together should have seeds of their own, or they all come
     /// back together.
     seed: Seed,
     /// Cancellation: nothing is retried after it, and a wait for the next attempt ends. The call then fails with
     /// the error that it had.
     pub(super) cancellation: CancellationToken,
+    /// Whether the wait for a server was warned of.
+    #[setters(skip)]
+    warned: Arc<AtomicBool>,
 }
+
+/// Attempts and waits of one call.
+#[derive(Debug, Default)]
+struct Attempts {
+    retries: u32,
+    invalid: u32,
+    loading: u32,
+    loaded_for: Duration,
+}
+
+/// The longest wait between two looks at a server whose model is loading.
+const MAX_LOADING_BACKOFF: Duration = Duration::from_secs(15);
 
 impl Default for RetryPolicy {
     fn default() -> Self {
@@ -66,6 +88,8 @@ impl Default for RetryPolicy {
             max_retry_after: Duration::from_secs(120),
             seed: Seed::new(0),
             cancellation: CancellationToken::new(),
+            max_loading: Duration::from_secs(600),
+            warned: Arc::default(),
         }
     }
 }
@@ -80,13 +104,42 @@ impl RetryPolicy {
         match error.retry_after() {
             Some(delay) if delay > self.max_retry_after => None,
             Some(delay) if !delay.is_zero() => Some(delay),
-            _ => {
-                let doublings = retry.saturating_sub(1).min(31);
+            _ => Some(self.backoff(retry, self.max_backoff)),
+        }
+    }
+
+    fn backoff(&self, retry: u32, longest: Duration) -> Duration {
+        let doublings = retry.saturating_sub(1).min(31);
+        let delay = self.initial_backoff.saturating_mul(1 << doublings).min(longest);
+        let share = 1.0 - 0.25 * self.jitter(retry);
+        Duration::try_from_secs_f64(delay.as_secs_f64() * share).unwrap_or(delay)
+    }
+
+    /// The wait before the next attempt of a call; `None` if the error is to be final.
+    fn next(&self, error: &EngineError, attempts: &mut Attempts) -> Option<Duration> {
+        match error.kind() {
+            ErrorKind::Loading if error.is_retryable() => {
+                attempts.loading += 1;
+                let named = error.retry_after();
+                let named =
+                    named.filter(|delay| !delay.is_zero() && *delay <= self.max_retry_after);
                 let delay =
-                    self.initial_backoff.saturating_mul(1 << doublings).min(self.max_backoff);
-                let share = 1.0 - 0.25 * self.jitter(retry);
-                let spread = Duration::try_from_secs_f64(delay.as_secs_f64() * share);
-                Some(spread.unwrap_or(delay))
+                    named.unwrap_or_else(|| self.backoff(attempts.loading, MAX_LOADING_BACKOFF));
+                attempts.loaded_for = attempts.loaded_for.saturating_add(delay);
+                if attempts.loaded_for > self.max_loading {
+                    return None;
+                }
+                if !self.warned.swap(true, Ordering::Relaxed) {
+                    let longest = self.max_loading;
+                    tracing::warn!("{}; waiting for it, up to {longest:?}", error.message());
+                }
+                Some(delay)
+            }
+            ErrorKind::BadResponse if attempts.invalid > 0 => None,
+            kind => {
+                attempts.invalid += u32::from(kind == ErrorKind::BadResponse);
+                attempts.retries += 1;
+                self.delay(error, attempts.retries)
             }
         }
     }
@@ -119,7 +172,8 @@ impl RetryPolicy {
     {
         let mut attempt = 1;
         let mut failed = error.usage();
-        while let Some(delay) = self.delay(&error, attempt) {
+        let mut attempts = Attempts::default();
+        while let Some(delay) = self.next(&error, &mut attempts) {
             tracing::debug!(attempt, ?delay, kind = %error.kind(), "a call failed and is retried");
             tokio::select! {
                 biased;
@@ -145,6 +199,7 @@ impl RetryPolicy {
             separator = ", ";
         }
         let asked = error.retry_after().filter(|delay| *delay > self.max_retry_after);
+        let asked = asked.filter(|_| error.kind() != ErrorKind::Loading);
         if let Some(delay) = asked.filter(|_| error.is_retryable() && self.max_retries > 0) {
             let longest = self.max_retry_after;
             message.push_str(&format!(

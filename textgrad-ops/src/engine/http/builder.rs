@@ -13,7 +13,7 @@ use textgrad_core::{EngineError, ErrorKind};
 
 use super::base_url::BaseUrl;
 use super::client::{ClientInner, JsonClient};
-use super::report::Redactor;
+use super::redact::Redactor;
 use crate::engine::anthropic::AnthropicBuilder;
 use crate::engine::gemini::GeminiBuilder;
 use crate::engine::invalid;

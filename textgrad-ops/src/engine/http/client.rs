@@ -15,7 +15,8 @@ use super::base_url::BaseUrl;
 use super::body::Body;
 use super::builder::{HttpOptions, JsonClientBuilder};
 use super::failure::failed;
-use super::report::{Redactor, Report};
+use super::redact::Redactor;
+use super::report::Report;
 use crate::engine::invalid;
 
 /// The most of a failed reply that is read, in bytes.
@@ -75,9 +76,10 @@ impl JsonClient {
     /// # Errors
     /// An [`EngineError`] that names the host and the path: [`ErrorKind::Connection`] and
     /// [`ErrorKind::Timeout`] where no whole reply arrived; the class of its status for a reply that is not a
-    /// success (401 and 403 [`Auth`](ErrorKind::Auth); 402, and 429 for want of credit,
-    /// [`Quota`](ErrorKind::Quota); 429 [`RateLimited`](ErrorKind::RateLimited); 404
-    /// [`NotFound`](ErrorKind::NotFound); 408 [`Timeout`](ErrorKind::Timeout); 409 and 5xx
+    /// success and of its words (401 and 403 [`Auth`](ErrorKind::Auth); 402, and any want of credit or limit of a
+    /// day or month, [`Quota`](ErrorKind::Quota); content that was declined [`Refused`](ErrorKind::Refused); 429
+    /// [`RateLimited`](ErrorKind::RateLimited); a model that is not loaded yet [`Loading`](ErrorKind::Loading); 404
+    /// [`NotFound`](ErrorKind::NotFound); 408 [`Timeout`](ErrorKind::Timeout); 409, 421, 423 to 425 and 5xx
     /// [`Server`](ErrorKind::Server); other 3xx and 4xx [`InvalidRequest`](ErrorKind::InvalidRequest));
     /// [`ErrorKind::BadResponse`] for a reply that is not the JSON of `R` or is too large. The server's
     /// `x-should-retry` and `retry-after` are kept.

@@ -1,16 +1,17 @@
-//! Replies as JSON or as an error, and the wait that an error asks for.
+//! Replies as JSON or as an error.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use reqwest::StatusCode;
-use reqwest::header::{DATE, HeaderMap, LOCATION, RETRY_AFTER};
+use reqwest::header::{HeaderMap, LOCATION};
 use serde_json::Value;
 use textgrad_core::{EngineError, ErrorKind};
 
 use super::base_url::shown;
 use super::json::{self, JsonError};
 use super::report::Report;
-use super::server_error::{ServerError, retry_delay};
+use super::server_error::ServerError;
+use super::waits;
 
 /// The error of a reply whose status is not one of success.
 pub(super) fn failed(
@@ -21,7 +22,11 @@ pub(super) fn failed(
 ) -> EngineError {
     let body_json = json::read(body).ok();
     let said = body_json.as_ref().and_then(ServerError::from_failure);
-    let kind = said.clone().unwrap_or_default().kind_at(status.as_u16());
+    // A page is no message.
+    let is_text = body_json.is_none() && !body.trim_ascii_start().starts_with(b"<");
+    let message = if is_text { report.quote(body) } else { String::new() };
+    let words = said.clone().unwrap_or_else(|| ServerError { message, ..ServerError::default() });
+    let kind = words.kind(Some(status.as_u16()));
     let mut error = match (&said, redirect(status, headers)) {
         (Some(said), _) => report.server(kind, said),
         (None, Some(to)) => report.error(
@@ -31,10 +36,14 @@ pub(super) fn failed(
         (None, None) => report.unreadable(kind, body),
     };
     error = error.with_status(status.as_u16());
-    let wish = retry_after(headers, SystemTime::now())
-        .or_else(|| body_json.as_ref().and_then(retry_delay))
-        .or_else(|| (status == StatusCode::TOO_MANY_REQUESTS).then(|| limits_reset(headers))?);
-    if let Some(delay) = wish {
+    let in_headers = waits::retry_after(headers, SystemTime::now());
+    let delay = in_headers
+        .or_else(|| waits::in_body(body_json.as_ref()?))
+        .or_else(|| kind.is_retryable().then(|| waits::in_text(&words.message))?)
+        .or_else(|| {
+            (status == StatusCode::TOO_MANY_REQUESTS).then(|| waits::limits_reset(headers))?
+        });
+    if let Some(delay) = delay {
         error = error.with_retry_after(delay);
     }
     match headers.get("x-should-retry").map(reqwest::header::HeaderValue::as_bytes) {
@@ -65,7 +74,12 @@ pub(super) fn succeeded(report: &Report, body: &[u8]) -> Result<Value, EngineErr
 /// The error inside a body or an event of a successful reply.
 pub(super) fn in_band(report: &Report, value: &Value) -> Option<EngineError> {
     let said = ServerError::from_success(value)?;
-    Some(report.server(said.kind(), &said))
+    let error = report.server(said.kind(None), &said);
+    let delay = waits::in_body(value).or_else(|| waits::in_text(&said.message));
+    Some(match delay.filter(|_| error.is_retryable()) {
+        Some(delay) => error.with_retry_after(delay),
+        None => error,
+    })
 }
 
 /// The class and the words of the error inside a part of a reply.
@@ -95,75 +109,14 @@ pub(super) fn not_json(report: &Report, body: &[u8], error: JsonError) -> Engine
     report.error(ErrorKind::BadResponse, format!("expected JSON, got {what}")).with_source(error)
 }
 
-/// Reads `retry-after-ms`, then `retry-after` as seconds, then as a date, as the OpenAI clients do.
-///
-/// A date counts from the server's own `Date`, so that a clock that is wrong here does no harm; `now` stands
-/// in where the server sends none. A value that is not a positive number is ignored.
-fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
-    let number = |text: &str, unit: f64| {
-        let seconds = text.parse::<f64>().ok()? * unit;
-        let usable = seconds.is_finite() && seconds > 0.0;
-        // A number too large for a duration still asks for a wait.
-        usable.then(|| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
-    };
-    if let Some(delay) = text("retry-after-ms").and_then(|text| number(text, 1e-3)) {
-        return Some(delay);
-    }
-    let wish = text(RETRY_AFTER.as_str())?;
-    if let Some(delay) = number(wish, 1.0) {
-        return Some(delay);
-    }
-    let until = httpdate::parse_http_date(wish).ok()?;
-    let from =
-        text(DATE.as_str()).and_then(|date| httpdate::parse_http_date(date).ok()).unwrap_or(now);
-    until.duration_since(from).ok().filter(|delay| !delay.is_zero())
-}
-
-/// The wait until the limits that are used up begin anew: of `x-ratelimit-reset-requests` and `-tokens`
-/// those whose `x-ratelimit-remaining-*` is 0, the longer one. For a 429 without another header.
-fn limits_reset(headers: &HeaderMap) -> Option<Duration> {
-    let text = |name: String| headers.get(name).and_then(|value| value.to_str().ok());
-    let reset = |limit: &str| {
-        let remaining =
-            text(format!("x-ratelimit-remaining-{limit}"))?.trim().parse::<i64>().ok()?;
-        let reset = duration(text(format!("x-ratelimit-reset-{limit}"))?)?;
-        (remaining <= 0).then_some(reset)
-    };
-    [reset("requests"), reset("tokens")].into_iter().flatten().max()
-}
-
-/// Reads a duration as Go and protocol buffers write it: `36s`, `6m0s`, `1h2m3.5s`, `12ms`. `None` for
-/// anything else and for no time at all.
-pub(super) fn duration(text: &str) -> Option<Duration> {
-    let mut rest = text.trim();
-    let mut seconds = 0.0;
-    while !rest.is_empty() {
-        let is_digit = |c: char| c.is_ascii_digit() || c == '.';
-        let (number, tail) = rest.split_at_checked(rest.find(|c| !is_digit(c))?)?;
-        let (unit, tail) = tail.split_at_checked(tail.find(is_digit).unwrap_or(tail.len()))?;
-        let unit = match unit {
-            "h" => 3600.0,
-            "m" => 60.0,
-            "s" => 1.0,
-            "ms" => 1e-3,
-            "us" | "\u{b5}s" | "\u{3bc}s" => 1e-6,
-            "ns" => 1e-9,
-            _ => return None,
-        };
-        seconds += number.parse::<f64>().ok()? * unit;
-        rest = tail;
-    }
-    (seconds > 0.0).then(|| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::time::Duration;
 
     use reqwest::{Method, Url};
 
-    use super::super::report::Redactor;
+    use super::super::redact::Redactor;
     use super::*;
 
     fn report() -> Report {
@@ -265,87 +218,37 @@ mod tests {
         assert_eq!(succeeded(&report(), b"[1]").unwrap(), serde_json::json!([1]));
     }
 
-    fn read(headers: &[(&'static str, &str)]) -> Option<Duration> {
-        let mut map = HeaderMap::new();
-        for (name, value) in headers {
-            map.insert(*name, value.parse().unwrap());
-        }
-        // Sun, 06 Nov 1994 08:49:37 GMT
-        retry_after(&map, SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777))
-    }
-
     #[test]
-    fn milliseconds_go_before_seconds() {
+    fn a_wait_is_read_from_texts_and_bodies() {
+        let wait = |status, headers: &[(&'static str, &str)], body: &str| {
+            fail(status, headers, body).retry_after().map(|wait| wait.as_secs())
+        };
+        assert_eq!(wait(429, &[("retry-after", "17s")], "{}"), Some(17));
         assert_eq!(
-            read(&[("retry-after-ms", "1500"), ("retry-after", "9")]),
-            Some(Duration::from_millis(1500))
+            wait(429, &[], r#"{"error":{"message":"Please try again in 6m0s."}}"#),
+            Some(360)
         );
+        assert_eq!(wait(503, &[], "Busy, retry after 20 seconds"), Some(20));
+        assert_eq!(wait(503, &[], r#"{"error":"m is loading","estimated_time":30.5}"#), Some(30));
+        // The text of an invalid request is the caller's.
+        assert_eq!(wait(400, &[], r#"{"error":{"message":"got `try again in 5s`"}}"#), None);
+        let body = br#"{"error":{"message":"try again in 9s","code":429}}"#;
         assert_eq!(
-            read(&[("retry-after-ms", "soon"), ("retry-after", "9")]),
+            succeeded(&report(), body).unwrap_err().retry_after(),
             Some(Duration::from_secs(9))
         );
     }
 
     #[test]
-    fn seconds_may_have_a_fraction() {
-        assert_eq!(read(&[("retry-after", "0.25")]), Some(Duration::from_millis(250)));
-        assert_eq!(read(&[("retry-after", "1e300")]), Some(Duration::MAX));
-    }
-
-    #[test]
-    fn a_date_counts_from_the_servers_date_or_from_now() {
-        let wish = ("retry-after", "Sun, 06 Nov 1994 08:49:57 GMT");
-        assert_eq!(read(&[wish]), Some(Duration::from_secs(20)));
-        let date = ("date", "Sun, 06 Nov 1994 08:49:47 GMT");
-        assert_eq!(read(&[wish, date]), Some(Duration::from_secs(10)));
-        let past = ("date", "Sun, 06 Nov 1994 09:49:47 GMT");
-        assert_eq!(read(&[wish, past]), None);
-    }
-
-    #[test]
-    fn what_is_no_wait_says_nothing() {
-        for value in ["0", "-1", "NaN", "inf", "", "tomorrow"] {
-            assert_eq!(read(&[("retry-after", value)]), None, "{value}");
-        }
-        assert_eq!(read(&[]), None);
-    }
-
-    #[test]
-    fn durations_of_go_are_read() {
-        for (text, milliseconds) in [
-            ("1s", 1000),
-            ("36.5s", 36_500),
-            ("6m0s", 360_000),
-            ("12ms", 12),
-            ("1h2m3.5s", 3_723_500),
-            ("2m59.56s", 179_560),
-            (" 1500us ", 1),
-        ] {
-            let read = duration(text).unwrap();
-            assert_eq!(read.as_millis(), milliseconds, "{text}");
-        }
-        for text in ["", "0s", "5", "s", "-1s", "1.2.3s", "1d", "soon", "1s later", "é"] {
-            assert_eq!(duration(text), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn a_limit_that_is_used_up_says_when_it_begins_anew() {
-        let reset = |headers: &[(&'static str, &str)]| {
-            let mut map = HeaderMap::new();
-            for (name, value) in headers {
-                map.insert(*name, value.parse().unwrap());
-            }
-            limits_reset(&map)
-        };
-        let requests =
-            [("x-ratelimit-remaining-requests", "0"), ("x-ratelimit-reset-requests", "8.64s")];
-        let tokens = [("x-ratelimit-remaining-tokens", "0"), ("x-ratelimit-reset-tokens", "1m3s")];
-        let left = [("x-ratelimit-remaining-tokens", "17"), ("x-ratelimit-reset-tokens", "1m3s")];
-        assert_eq!(reset(&requests), Some(Duration::from_millis(8640)));
-        assert_eq!(reset(&[requests, left].concat()), Some(Duration::from_millis(8640)));
-        assert_eq!(reset(&[requests, tokens].concat()), Some(Duration::from_secs(63)));
-        assert_eq!(reset(&left), None);
-        assert_eq!(reset(&tokens[1..]), None);
+    fn a_text_that_is_no_json_has_the_class_of_its_words() {
+        assert_eq!(fail(503, &[], "Loading model").kind(), ErrorKind::Loading);
+        assert_eq!(fail(429, &[], "daily limit reached").kind(), ErrorKind::Quota);
+        assert_eq!(fail(503, &[], "<html>The site is loading</html>").kind(), ErrorKind::Server);
+        let refused =
+            fail(403, &[], r#"{"error":{"message":"Your input was flagged","code":403}}"#);
+        assert_eq!(refused.kind(), ErrorKind::Refused);
+        let message =
+            "POST http://host:1/v1/chat: the server says: Your input was flagged [403] (HTTP 403)";
+        assert_eq!(refused.to_string(), message);
     }
 }

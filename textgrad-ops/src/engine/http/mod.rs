@@ -7,15 +7,18 @@ mod base_url;
 mod body;
 mod builder;
 mod client;
+mod error_class;
 mod failure;
 mod json;
 mod models;
+mod redact;
 mod report;
 mod server_error;
 #[cfg(test)]
 pub(crate) mod test_server;
 #[cfg(test)]
 mod tests;
+mod waits;
 
 pub use self::builder::{HttpOptions, JsonClientBuilder};
 pub use self::client::JsonClient;

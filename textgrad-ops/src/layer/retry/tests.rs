@@ -202,3 +202,65 @@ async fn the_last_error_has_the_usage_of_all_attempts_and_a_response_its_own() {
     let retried = Layered::new(answers, RetryPolicy::default()).complete(&request).await;
     assert_eq!(retried.unwrap().usage, usage);
 }
+
+fn loading() -> EngineError {
+    EngineError::new(ErrorKind::Loading, "loading model").with_status(503)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_loads_is_waited_for_and_counts_no_retry() {
+    let start = Instant::now();
+    let policy = RetryPolicy::default().max_retries(1);
+    let answer = policy.run(|attempt| async move {
+        match attempt {
+            // A failure of another kind in between has its retry.
+            20 => Err(server()),
+            30.. => Ok(attempt),
+            _ => Err(loading()),
+        }
+    });
+    assert_eq!(answer.await.unwrap(), 30);
+    assert!(start.elapsed() > Duration::from_secs(240), "{:?}", start.elapsed());
+
+    let policy = policy.max_retries(0);
+    let named = policy.run(|attempt| async move {
+        if attempt == 1 { Err(loading().with_retry_after(Duration::from_secs(30))) } else { Ok(()) }
+    });
+    let start = Instant::now();
+    named.await.unwrap();
+    assert_eq!(start.elapsed(), Duration::from_secs(30));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_loads_forever_is_given_up() {
+    for named in [None, Some(Duration::from_secs(7)), Some(Duration::from_secs(5000))] {
+        let start = Instant::now();
+        let policy = RetryPolicy::default();
+        let error = policy.run(|_| async move {
+            Err::<(), _>(named.map_or_else(loading, |delay| loading().with_retry_after(delay)))
+        });
+        let error = error.await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Loading);
+        assert!(error.message().contains("loading model; gave up after"), "{error}");
+        let waited = start.elapsed();
+        assert!(
+            waited <= Duration::from_secs(601) && waited > Duration::from_secs(580),
+            "{waited:?}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_invalid_reply_is_paid_for_once_more_at_most() {
+    let count = |kinds: &'static [ErrorKind]| async move {
+        let policy = RetryPolicy::default().max_retries(5);
+        let error = policy.run(|attempt| async move {
+            let kind = kinds.get(attempt as usize - 1).copied().unwrap_or(ErrorKind::BadResponse);
+            Err::<(), _>(EngineError::new(kind, "no"))
+        });
+        error.await.unwrap_err().to_string()
+    };
+    assert_eq!(count(&[]).await, "no; gave up after 2 attempts");
+    let broken = &[ErrorKind::Connection, ErrorKind::BadResponse, ErrorKind::Connection];
+    assert_eq!(count(broken).await, "no; gave up after 4 attempts");
+}

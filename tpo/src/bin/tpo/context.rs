@@ -13,7 +13,7 @@ use tpo::{
     Tpo, TpoConfig, Truncation,
 };
 
-use crate::config::Settings;
+use crate::config::{Settings, secret};
 use crate::engines::{Layers, missing, setup};
 use crate::output::Bar;
 use crate::rewards::{self, RewardContext};
@@ -174,7 +174,16 @@ pub(crate) async fn search(settings: &Settings) -> Result<TpoConfig, Error> {
         _ => {}
     }
     let extra: Option<String> = settings.get_one("extra-body")?;
-    let extra: Option<Map<String, Json>> = extra.and_then(|text| serde_json::from_str(&text).ok());
+    let extra: Option<Json> = extra.and_then(|text| serde_json::from_str(&text).ok());
+    if let Some(field) = extra.as_ref().and_then(secret::named) {
+        let variable = secret::variable("", field).unwrap_or_else(|| "OPENAI_API_KEY".to_owned());
+        let reason = format!(
+            "{field:?} looks like a secret, which a run folder would keep; set the environment variable {variable} \
+             (or that of the server's preset) instead"
+        );
+        return Err(Error::Input { source_name: "--extra-body".to_owned(), reason });
+    }
+    let extra: Option<Map<String, Json>> = extra.and_then(|extra| extra.as_object().cloned());
     for sampling in [&mut config.sampling, &mut config.critic] {
         sampling.temperature = settings.get_one("temperature")?;
         // Some servers refuse a penalty even of 0.

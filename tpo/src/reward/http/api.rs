@@ -4,6 +4,7 @@ use std::fmt::Display;
 
 use serde_json::{Value as Json, json};
 use textgrad_core::{EngineError, ErrorKind, truncate};
+use textgrad_ops::util::terminal::escape_line;
 
 use crate::query::Query;
 use crate::reward::template::{ChatTemplate, ChatTemplateError, conversation};
@@ -249,7 +250,7 @@ impl Asked<'_> {
         let message = format!(
             "expected {expected} from /{}, got {}, for the answer {:?}",
             self.path,
-            truncate(&got.to_string(), 200),
+            truncate(&escape_line(&got.to_string()), 200),
             truncate(self.answer, 80)
         );
         EngineError::new(ErrorKind::BadResponse, message).with_retryable(false)

@@ -2,7 +2,7 @@
 
 mod file;
 mod options;
-mod secret;
+pub(crate) mod secret;
 mod settings;
 mod table;
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use crate::rewards::{KEY_ENV, is_variable};
 
 /// The environment variable for a key that somebody wrote into a file, if the name is one of a key.
-pub(super) fn variable(table: &str, key: &str) -> Option<String> {
+pub(crate) fn variable(table: &str, key: &str) -> Option<String> {
     let name = key.to_ascii_uppercase().replace(['-', '.', ' '], "_");
     let plain = ["KEY", "APIKEY", "TOKEN", "SECRET", "PASSWORD", "AUTHORIZATION", "BEARER"];
     let parts: Vec<&str> = name.split('_').collect();
@@ -31,19 +31,30 @@ pub(super) fn within(value: &str) -> bool {
     let addresses = value.split("://").skip(1);
     let mut hosts = addresses.map(|rest| rest.split(['/', '?', '#', ',']).next().unwrap_or(rest));
     hosts.any(|host| host.contains('@'))
-        || serde_json::from_str(value).is_ok_and(|json: serde_json::Value| named(&json))
+        || serde_json::from_str(value).is_ok_and(|json: serde_json::Value| named(&json).is_some())
 }
 
-fn named(json: &serde_json::Value) -> bool {
-    const NAMES: [&str; 5] = ["apikey", "password", "secret", "authorization", "accesstoken"];
+/// The name of a field that holds a secret.
+pub(crate) fn named(json: &serde_json::Value) -> Option<&str> {
+    const NAMES: [&str; 8] = [
+        "apikey",
+        "password",
+        "secret",
+        "secretkey",
+        "authorization",
+        "accesstoken",
+        "authtoken",
+        "bearertoken",
+    ];
     // Depth is bounded: the parser of JSON bounds it.
     match json {
-        serde_json::Value::Object(fields) => fields.iter().any(|(key, value)| {
-            let key = key.to_ascii_lowercase().replace(['-', '_'], "");
-            NAMES.iter().any(|name| key.ends_with(name)) || named(value)
+        serde_json::Value::Object(fields) => fields.iter().find_map(|(key, value)| {
+            let name = key.to_ascii_lowercase().replace(['-', '_'], "");
+            let is_secret = name == "token" || NAMES.iter().any(|secret| name.ends_with(secret));
+            if is_secret { Some(key.as_str()) } else { named(value) }
         }),
-        serde_json::Value::Array(items) => items.iter().any(named),
-        _ => false,
+        serde_json::Value::Array(items) => items.iter().find_map(named),
+        _ => None,
     }
 }
 
@@ -76,6 +87,8 @@ mod tests {
             "http://me:hunter2@host/v1#m",
             "vllm:url=https://k@host,weight=2",
             r#"{"a": [{"Api_Key": "x"}]}"#,
+            r#"{"headers": {"X-Auth-Token": "x"}}"#,
+            r#"{"token": "x"}"#,
             "vllm:key-env=sk-123",
             "kl:url=http://host:1/v1,reference-key-env= gsk_abc,beta=1",
         ] {
