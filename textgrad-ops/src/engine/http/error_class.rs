@@ -255,6 +255,7 @@ mod tests {
 
     use super::*;
 
+    /// Kind: Errors | 408, 409, 421, 423, 424, 425, 429, 498, 499, 5xx | retried
     #[test]
     fn a_status_has_its_class() {
         let table = [
@@ -289,6 +290,7 @@ mod tests {
         }
     }
 
+    /// Kind: Errors | a limit of a day or month, a lack of credit, at any status | final; the advice names plan and credit
     #[test]
     fn limits_that_no_retry_outlasts_are_final() {
         for (status, words, kind) in [
@@ -315,6 +317,7 @@ mod tests {
         }
     }
 
+    /// Kind: Errors | 400 or 403 of a content filter | final, in the words of the provider
     #[test]
     fn a_refusal_is_not_a_matter_of_the_key() {
         for (status, words, kind) in [

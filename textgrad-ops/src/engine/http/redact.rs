@@ -244,6 +244,7 @@ mod tests {
         assert_eq!(Redactor::new(["x".into(), "".into()]).clean("exit"), "exit");
     }
 
+    /// Kind: Keys and terminals | an error that repeats the key in hexadecimal digits, escapes or another case | `[redacted]`
     #[test]
     fn a_secret_is_found_in_any_encoding() {
         let key = "sk-Live/9+a\"é~";
@@ -274,6 +275,7 @@ mod tests {
         assert!(forms.is_empty(), "{forms:?}");
     }
 
+    /// Kind: Keys and terminals | an error that repeats the key in base64, behind any text | `[redacted]`
     #[test]
     fn a_secret_is_found_in_base64_behind_any_text() {
         let key = "sk-1234567890abcdef";
@@ -298,6 +300,7 @@ mod tests {
         );
     }
 
+    /// Kind: Keys and terminals | escape sequences in an error of a server | shown escaped
     #[test]
     fn a_quote_shows_control_characters() {
         let redactor = Redactor::default();

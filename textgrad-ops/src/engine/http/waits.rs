@@ -221,6 +221,7 @@ mod tests {
         assert_eq!(reset(&tokens[1..]), None);
     }
 
+    /// Kind: Errors | `retry-after: 17s`, `1m`, `500ms` | waited for
     #[test]
     fn a_header_may_have_a_unit() {
         for (value, milliseconds) in
@@ -253,6 +254,7 @@ mod tests {
         assert_eq!(reset(&[("x-ratelimit-reset", "1741305600000")]), None);
     }
 
+    /// Kind: Errors | a wait in a body: `retryDelay`, `retry_after`, `estimated_time` | waited for
     #[test]
     fn bodies_name_waits_in_many_ways() {
         for (body, milliseconds) in [
@@ -273,6 +275,7 @@ mod tests {
         }
     }
 
+    /// Kind: Errors | a wait in a message: `1.2s`, `6m0s`, `20 seconds` | waited for
     #[test]
     fn messages_name_waits_in_words() {
         for (message, milliseconds) in [

@@ -207,6 +207,7 @@ fn loading() -> EngineError {
     EngineError::new(ErrorKind::Loading, "loading model").with_status(503)
 }
 
+/// Kind: Errors | a server that loads its model | waited for, up to 10 minutes, with one warning; no retries
 #[tokio::test(start_paused = true)]
 async fn a_server_that_loads_is_waited_for_and_counts_no_retry() {
     let start = Instant::now();
@@ -250,6 +251,7 @@ async fn a_server_that_loads_forever_is_given_up() {
     }
 }
 
+/// Kind: Errors | a whole reply that cannot be read | retried once
 #[tokio::test(start_paused = true)]
 async fn an_invalid_reply_is_paid_for_once_more_at_most() {
     let count = |kinds: &'static [ErrorKind]| async move {
