@@ -85,7 +85,7 @@ pub(super) fn in_band(report: &Report, value: &Value) -> Option<EngineError> {
 /// The class and the words of the error inside a part of a reply.
 pub(crate) fn error_in(value: &Value) -> Option<(ErrorKind, String)> {
     let said = ServerError::from_success(value)?;
-    Some((said.kind(), said.message))
+    Some((said.kind(None), said.message))
 }
 
 /// The error of a body or an event that is not JSON, or too much of it.

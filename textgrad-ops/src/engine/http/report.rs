@@ -33,8 +33,9 @@ impl Report {
 
     /// An error that was made without knowledge of the exchange, as one of it.
     pub(crate) fn locate(&self, error: EngineError) -> EngineError {
-        let message = format!("{}: {}", self.target, error.message());
-        error.with_message(message)
+        // It may repeat words of the reply.
+        let message = self.redactor.quote(error.message(), usize::MAX);
+        error.with_message(format!("{}: {message}", self.target))
     }
 
     /// The beginning of a body, fit for a message.
