@@ -8,7 +8,7 @@ use std::fmt;
 
 use regex::Regex;
 use serde_json::{Map, Value, json};
-use textgrad_core::{EngineError, ErrorKind, Usage};
+use textgrad_core::{EngineError, ErrorKind};
 
 /// Parameters that a request may go without, as their names are in bodies of all wire formats.
 const OPTIONAL: [&str; 15] = [
@@ -200,6 +200,18 @@ impl Remedy {
     }
 }
 
+/// The error with what to do about it, where the prompt is too long for the model and no bound can be lowered.
+pub(super) fn with_advice(error: EngineError) -> EngineError {
+    let is_too_long = r"(?i)maximum context length|context (length|window|limit|size)|prompt is too long|too many tokens";
+    if error.kind() != ErrorKind::InvalidRequest || !matches(is_too_long, error.message()) {
+        return error;
+    }
+    let advice = "truncate what prompts quote (--truncate), or ask for fewer tokens (--max-tokens, \
+                  --critic-max-tokens)";
+    let message = format!("{}; {advice}", error.message());
+    error.with_message(message)
+}
+
 /// The objects that parameters stand in: the body, and Gemini's `generationConfig`.
 fn each_object(body: &mut Value, mut change: impl FnMut(&mut Map<String, Value>)) {
     if let Some(fields) = body.as_object_mut() {
@@ -332,54 +344,6 @@ fn fold_system(body: &mut Value) {
         }
         _ => messages.insert(0, json!({"role": "user", "content": system})),
     }
-}
-
-/// Looks for servers that truncate prompts without an error.
-#[derive(Debug, Default)]
-pub(crate) struct TruncationWatch {
-    is_reported: bool,
-    last: Option<(usize, u64)>,
-}
-
-impl TruncationWatch {
-    /// Smallest number of characters of a prompt that is looked at.
-    const MIN_CHARS: usize = 2_000;
-    /// Most characters that a token stands for, on average over a long prompt. Text in English has about 4.
-    const MAX_CHARS_PER_TOKEN: u64 = 16;
-
-    /// Whether the prompt tokens of a reply show for the first time that the prompt was truncated: too few for its
-    /// length, or as many as for a prompt of another length.
-    pub(crate) fn observe(&mut self, body: &Value, usage: Usage) -> bool {
-        let (chars, tokens) = (prompt_chars(body), usage.prompt_tokens);
-        if self.is_reported || tokens == 0 || chars < Self::MIN_CHARS {
-            return false;
-        }
-        let too_few = tokens.saturating_mul(Self::MAX_CHARS_PER_TOKEN) < chars as u64;
-        let last = self.last.replace((chars, tokens));
-        let constant =
-            last.is_some_and(|(before, same)| same == tokens && before.abs_diff(chars) > chars / 4);
-        self.is_reported = too_few || constant;
-        self.is_reported
-    }
-}
-
-/// The characters of all texts in the messages of a body.
-fn prompt_chars(body: &Value) -> usize {
-    fn chars(value: &Value) -> usize {
-        match value {
-            Value::String(text) => text.chars().count(),
-            Value::Array(items) => items.iter().map(chars).sum(),
-            // Images are no text.
-            Value::Object(fields) => ["content", "parts", "text"]
-                .iter()
-                .filter_map(|name| fields.get(*name))
-                .map(chars)
-                .sum(),
-            _ => 0,
-        }
-    }
-    let texts = ["messages", "system", "contents", "systemInstruction"];
-    texts.iter().filter_map(|name| body.get(*name)).map(chars).sum()
 }
 
 fn text_of(content: &Value) -> Option<String> {

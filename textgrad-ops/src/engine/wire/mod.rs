@@ -4,6 +4,7 @@ mod adapt;
 mod reasoning;
 mod reply;
 mod request;
+mod truncation;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,11 +12,12 @@ use derive_setters::Setters;
 use serde_json::{Map, Value};
 use textgrad_core::{EngineError, EngineInfo, ErrorKind, Response};
 
-use self::adapt::{Adaptation, Remedy, TruncationWatch};
+use self::adapt::{Adaptation, Remedy};
 pub(super) use self::reply::{RawChoice, RawReply};
 pub(super) use self::request::{
     Conversation, Turn, check, refuse_own, set, stop, take_object, without_logprobs,
 };
+use self::truncation::TruncationWatch;
 use super::anthropic::AnthropicBuilder;
 use super::gemini::GeminiBuilder;
 use super::http::{Event, Events, JsonClient, JsonClientBuilder};
@@ -133,7 +135,9 @@ impl ServedModel {
                 }
                 Err(error) => error,
             };
-            let Some(remedy) = Remedy::find(&error, &body) else { return Err(error) };
+            let Some(remedy) = Remedy::find(&error, &body) else {
+                return Err(adapt::with_advice(error));
+            };
             remedy.apply(&mut body);
             if self.learned(|learned| learned.adaptation.learn(&remedy)) {
                 tracing::warn!(engine = self.info.name(), %error, "the server refuses a request; {remedy}");

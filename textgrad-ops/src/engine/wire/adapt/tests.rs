@@ -130,3 +130,14 @@ fn what_was_learned_holds_for_later_requests() {
     learned.apply(&mut gemini);
     assert_eq!(gemini, json!({"generationConfig": {"maxOutputTokens": 4096}}));
 }
+
+#[test]
+fn a_prompt_that_is_too_long_names_the_settings() {
+    let error = |words: &str| EngineError::new(ErrorKind::InvalidRequest, words);
+    for words in
+        ["prompt is too long: 9000 tokens > 8192 maximum", "Input exceeds the context window"]
+    {
+        assert!(with_advice(error(words)).message().contains("--truncate"), "{words}");
+    }
+    assert_eq!(with_advice(error("no such thing")).message(), "no such thing");
+}
