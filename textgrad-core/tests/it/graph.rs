@@ -143,7 +143,7 @@ async fn json_holds_any_text_whole() {
 #[tokio::test]
 async fn a_cut_never_parts_a_character() {
     let family = "👩‍👩‍👧";
-    let graph = Graph::trace(&Variable::constant(family.repeat(5), "e\u{301}".repeat(5)));
+    let graph = Graph::trace(Variable::constant(family.repeat(5), "e\u{301}".repeat(5)));
     let view = graph.view().max_chars(3);
     let label = format!("{0}{0}…\\n{1}{1}…", "e\u{301}", family);
     assert!(view.to_dot().contains(&format!("label=\"{label}\"")), "{}", view.to_dot());

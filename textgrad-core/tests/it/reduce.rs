@@ -305,7 +305,7 @@ fn context(prompt: &str) -> Context {
     }
     let prompt = Variable::constant(prompt, "prompt");
     let answer = apply_one(Arc::new(Answer), [("prompt", &prompt)]).now_or_never();
-    Context::of(&answer.unwrap().unwrap()).unwrap()
+    Context::of(answer.unwrap().unwrap()).unwrap()
 }
 
 fn plain<const N: usize>(said: [(&str, usize); N]) -> Vec<(String, usize)> {

@@ -95,14 +95,12 @@ pub struct TextualGradientDescentBuilder {
 
 impl TextualGradientDescentBuilder {
     /// Something that a new text must obey, in words.
-    #[must_use]
     pub fn constraint(mut self, constraint: impl Into<String>) -> Self {
         self.constraints.push(constraint.into());
         self
     }
 
     /// An example of a good text of this kind.
-    #[must_use]
     pub fn example(mut self, example: impl Into<String>) -> Self {
         self.examples.push(example.into());
         self

@@ -32,7 +32,7 @@ pub fn read_grade(text: &str, scale: RangeInclusive<f64>) -> Result<f64, String>
         let is_one = second.is_none_or(|second| !scale.contains(&second));
         (is_ours && is_one && scale.contains(&value)).then_some(value)
     });
-    number.ok_or_else(|| problem(&format!("a number from {lowest} to {highest}"), text))
+    number.ok_or_else(|| problem(format!("a number from {lowest} to {highest}"), text))
 }
 
 /// Reads a number with the same decorations. A number of a scale (`7/10`) is none.

@@ -126,7 +126,7 @@ impl fmt::Debug for Redactor {
 /// A secret in base64, behind any text: the digits that hold nothing else, in both alphabets.
 fn base64(secret: &[u8]) -> impl Iterator<Item = String> {
     (0..3).flat_map(move |offset| {
-        let padded = [&[0; 2][..offset], secret].concat();
+        let padded = [vec![0; offset].as_slice(), secret].concat();
         // A digit holds 6 bits: those at the ends that it shares with other bytes are unknown.
         let (begin, end) = ((offset * 8).div_ceil(6), padded.len() * 8 / 6);
         [STANDARD_NO_PAD.encode(&padded), URL_SAFE_NO_PAD.encode(&padded)]

@@ -99,7 +99,6 @@ pub struct GraphOptimizerBuilder {
 
 impl GraphOptimizerBuilder {
     /// Something that every new text must obey, in words, beside what its parameter demands.
-    #[must_use]
     pub fn constraint(mut self, constraint: impl Into<String>) -> Self {
         self.constraints.push(constraint.into());
         self

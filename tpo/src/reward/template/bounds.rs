@@ -66,7 +66,7 @@ fn tokens(tag: &str) -> (usize, usize) {
     let mut chars = tag.char_indices();
     while let Some((at, c)) = chars.next() {
         let word = c.is_alphanumeric() || c == '_';
-        tokens += usize::from(!c.is_whitespace() && !(word && in_word));
+        tokens += usize::from(!(c.is_whitespace() || word && in_word));
         in_word = word;
         match c {
             '\'' | '"' => skip_string(&mut chars, c),
