@@ -99,7 +99,7 @@ async fn a_function_that_fails_teaches_the_prompt_before_it() {
         script(["four", "ask for digits", "<IMPROVED_VARIABLE>\nDigits!\n</IMPROVED_VARIABLE>"]);
     let prompt = Parameter::new("2 + 2?", "question");
     let writer = LlmCall::builder(engine.clone()).prompts(pack()).build();
-    let answer = writer.ask(&prompt.variable()).one().await.unwrap();
+    let answer = writer.ask(prompt.variable()).one().await.unwrap();
     let read = apply_one(Arc::new(number(&engine)), [("answer", &answer)]).await;
     let failed = read.unwrap_err().to_variable([("answer", &answer)]).unwrap();
     assert_eq!(failed.score(), Some(Score::Passed(false)));

@@ -152,7 +152,7 @@ async fn attachments_go_before_the_prompt_and_images_are_only_shown() {
 async fn an_image_can_be_the_prompt() {
     let engine = script(["a cat", "name the breed"]);
     let system = Variable::differentiable("describe it", "system prompt");
-    let answer = llm(engine.clone()).build().ask(&picture()).system(&system).one().await.unwrap();
+    let answer = llm(engine.clone()).build().ask(picture()).system(&system).one().await.unwrap();
     let gradients = backward(&answer).await.unwrap();
     assert_eq!(gradients.text(&system), "name the breed");
     assert_eq!(lines(&engine.requests()[0]), ["system: describe it", "user: (image)"]);
@@ -253,7 +253,7 @@ async fn a_blank_reply_is_no_response() {
     for blank in ["", " \n\t", "\u{a0}"] {
         let engine = Arc::new(ScriptedEngine::new([blank]));
         let llm = LlmCall::builder(engine).build();
-        let error = llm.ask(&Variable::constant("hi", "prompt")).one().await.unwrap_err();
+        let error = llm.ask(Variable::constant("hi", "prompt")).one().await.unwrap_err();
         assert!(matches!(error, Error::OutputCount { got: 0, .. }), "{error}");
     }
 }

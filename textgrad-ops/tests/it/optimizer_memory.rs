@@ -35,7 +35,7 @@ async fn feedback_on(engine: &Arc<Answers>, parameters: &[Parameter], layout: La
     for parameter in parameters {
         losses.push(loss.evaluate(&parameter.variable()).await.unwrap());
     }
-    Backward::new(&sum(&losses).await.unwrap()).layout(layout).run().await.unwrap()
+    Backward::new(sum(&losses).await.unwrap()).layout(layout).run().await.unwrap()
 }
 
 async fn step(

@@ -36,7 +36,7 @@ async fn third_step(layout: Layout) -> Arc<ScriptedEngine> {
         .response_history(3)
         .build();
     for _ in 0..3 {
-        let draft = writer.ask(&prompt[0].variable()).one().await.unwrap();
+        let draft = writer.ask(prompt[0].variable()).one().await.unwrap();
         let verdict = loss.evaluate(&draft).await.unwrap();
         let pass = Backward::new(&verdict).layout(layout);
         let gradients = pass.run().await.map_err(|failure| failure.error).unwrap();
@@ -106,7 +106,7 @@ async fn of_a_whole_graph() {
         Parameter::builder("Plan.", "prompt of a planner").constraint("Be kind.").check(short());
     let (planner, system) = (planner.build(), Parameter::new("You write.", "system prompt"));
     let llm = LlmCall::builder(engine.clone()).response_role("a step").build();
-    let plan = llm.ask(&planner.variable()).one().await.unwrap();
+    let plan = llm.ask(planner.variable()).one().await.unwrap();
     let draft = llm.ask(&plan).system(&system.variable()).one().await.unwrap();
     let better = llm.ask(&draft).one().await.unwrap();
     let loss = TextLoss::new(engine.clone(), "Judge the draft by its length, and by nothing else.");

@@ -29,7 +29,7 @@ async fn all_of_the_sampling_of_every_kind_of_call_reaches_the_server() {
     let engine = patient(&server);
     let x = Parameter::new("x", "text");
     let llm = LlmCall::builder(engine.clone()).sampling(all()).feedback_sampling(all()).build();
-    let answer = llm.ask(&x.variable()).one().await.unwrap();
+    let answer = llm.ask(x.variable()).one().await.unwrap();
     let loss = TextLoss::new(engine.clone(), "judge").sampling(all()).feedback_sampling(all());
     let verdict = loss.evaluate(&answer).await.unwrap();
     let gradients = backward(&verdict).await.unwrap();

@@ -192,7 +192,8 @@ async fn a_damaged_line_of_a_journal_is_named_and_its_step_alone_is_asked_for_ag
         (folder.path().join("out/journal.jsonl"), folder.path().join("out/results.jsonl"));
     let expected = read(&results);
     // Half a line, a digit of a score, and a letter of a key.
-    let changes: [(usize, fn(&str) -> String); 3] = [
+    type Change = fn(&str) -> String;
+    let changes: [(usize, Change); 3] = [
         (5, |line| line[..10].to_owned()),
         (6, |line| line.replacen("\"ms\":", "\"ms\":1", 1)),
         (7, |line| line.replacen("\"key\":\"", "\"key\":\"0", 1)),

@@ -18,7 +18,7 @@ async fn a_chain_of_calls_without_and_with_a_system_prompt() {
         Arc::new(ScriptedEngine::new(["draft", "the judgement", "on the draft", "on the prompt"]));
     let prompt = Parameter::new("Write a draft.", "prompt of a writer");
     let writer = LlmCall::builder(engine.clone()).prompts(pack()).response_role("a draft").build();
-    let draft = writer.ask(&prompt.variable()).one().await.unwrap();
+    let draft = writer.ask(prompt.variable()).one().await.unwrap();
     let judge = TextLoss::new(engine.clone(), "Judge.").prompts(pack());
     let verdict = judge.evaluate(&draft).await.unwrap();
     backward(&verdict).await.map_err(|failure| failure.error).unwrap();
@@ -47,7 +47,7 @@ async fn examples_of_feedback_in_both_forms() {
         let call = LlmCall::builder(engine.clone()).prompts(pack()).response_role(role);
         examples.iter().fold(call, |call, example| call.feedback_example(*example)).build()
     };
-    let draft = call("a draft").ask(&prompt.variable()).one().await.unwrap();
+    let draft = call("a draft").ask(prompt.variable()).one().await.unwrap();
     let verdict = call("a verdict").ask(&draft).one().await.unwrap();
     backward(&verdict).await.map_err(|failure| failure.error).unwrap();
 

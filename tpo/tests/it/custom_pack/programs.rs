@@ -66,7 +66,7 @@ async fn of_a_whole_graph() {
     let prompt = Parameter::builder("Write {it}.", "prompt of a writer").constraint("Be kind.");
     let prompt = [prompt.build()];
     let draft = LlmCall::builder(engine.clone()).response_role("a draft").build();
-    let draft = draft.ask(&prompt[0].variable()).one().await.unwrap();
+    let draft = draft.ask(prompt[0].variable()).one().await.unwrap();
     let verdict = TextLoss::new(engine.clone(), "Judge.").evaluate(&draft).await.unwrap();
     let optimizer = GraphOptimizer::builder(engine.clone()).prompts(pack()).build();
     optimizer.propose(&prompt, &verdict, &Gradients::default()).await.unwrap().apply().unwrap();
