@@ -290,7 +290,8 @@ mod tests {
         }
     }
 
-    /// Kind: Errors | a limit of a day or month, a lack of credit, at any status | final; the advice names plan and credit
+    /// Kind: Errors | a limit of a day or month, a lack of credit, at any status | final; the advice
+    /// names plan and credit
     #[test]
     fn limits_that_no_retry_outlasts_are_final() {
         for (status, words, kind) in [

@@ -244,7 +244,8 @@ mod tests {
         assert_eq!(Redactor::new(["x".into(), "".into()]).clean("exit"), "exit");
     }
 
-    /// Kind: Keys and terminals | an error that repeats the key in hexadecimal digits, escapes or another case | `[redacted]`
+    /// Kind: Keys and terminals | an error that repeats the key in hexadecimal digits, escapes or another case |
+    /// `[redacted]`
     #[test]
     fn a_secret_is_found_in_any_encoding() {
         let key = "sk-Live/9+a\"é~";

@@ -177,6 +177,7 @@ async fn what_is_withheld_is_final_and_its_tokens_are_known() {
 }
 
 /// A reply that an engine streams from itself, or that a proxy calls by another name.
+/// Kind: Streams | JSON under any content type, or a stream that was not asked for | read as what it is
 #[tokio::test]
 async fn a_body_is_read_as_what_it_is() {
     let whole = r#"{"choices":[{"index":0,"message":{"content":"hello"},"finish_reason":"stop"}]}"#;
@@ -197,6 +198,8 @@ async fn a_body_is_read_as_what_it_is() {
     }
 }
 
+/// Kind: Parameters | a 400 that names a parameter which is not supported | left out once and from then
+/// on, with a warning
 #[tokio::test]
 async fn what_a_server_refuses_is_left_out_once_and_remembered() {
     let answer = r#"{"choices":[{"message":{"content":"hello"},"finish_reason":"stop"}]}"#;
@@ -242,6 +245,7 @@ async fn what_a_server_refuses_is_left_out_once_and_remembered() {
     );
 }
 
+/// Kind: Parameters | a 400 for the value of a parameter | an error after one request
 #[tokio::test]
 async fn a_refusal_without_a_remedy_is_an_error_at_once() {
     let body = json!({"error": {"message": "temperature must be at most 2"}}).to_string();

@@ -149,6 +149,7 @@ mod tests {
         }
     }
 
+    /// Kind: Thoughts | reasoning without an end | a truncated answer without text
     #[test]
     fn reasoning_without_an_end_leaves_no_answer() {
         assert_eq!(apart("<think>a <b>4</b>"), ("", Some("a <b>4</b>".to_owned()), true));

@@ -242,6 +242,9 @@ mod tests {
         RawReply { choices: (0..).zip(choices).collect(), ..RawReply::default() }
     }
 
+    /// Kind: Ends | a choice with an error, or with the finish reason `error` or `abort` | no answer; the
+    /// others are kept
+    /// Kind: Empty, truncated, refused | a blank text | no answer
     #[test]
     fn choices_that_are_no_answers_are_dropped() {
         let missing = RawChoice { text: Some("kept".into()), ..RawChoice::default() };
@@ -253,6 +256,7 @@ mod tests {
         assert_eq!(response.choices, [Choice::new("kept", FinishReason::Other(String::new()))]);
     }
 
+    /// Kind: Thoughts | reasoning in a field, in typed parts or between marks | kept apart from the text, in logs only
     #[test]
     fn reasoning_is_apart_from_the_text() {
         let mut apart = choice("<think>a</think>\n\nfour", "end_turn");
@@ -270,6 +274,9 @@ mod tests {
         assert_eq!(inline.choices[0].logprobs.len(), 3);
     }
 
+    /// Kind: Empty, truncated, refused | all tokens went into reasoning | final; the error names the setting
+    /// Kind: Empty, truncated, refused | a refusal, a safety stop or a blocked prompt | final, in the
+    /// words of the provider
     #[test]
     fn a_reply_without_an_answer_says_why() {
         let usage = Usage { completion_tokens: 9, ..Usage::default() };
@@ -329,6 +336,7 @@ mod tests {
         );
     }
 
+    /// Kind: Streams | several answers under one index | asked for one by one from then on
     #[test]
     fn several_answers_under_one_index_are_no_answer() {
         let mut mixed = choice("a", "stop");

@@ -62,6 +62,7 @@ mod tests {
         watch.observe(&body, Usage { prompt_tokens: tokens, ..Usage::default() })
     }
 
+    /// Kind: Silent truncation | prompt tokens far below the length of the prompt | one warning with what to set
     #[test]
     fn too_few_tokens_are_reported_once() {
         let mut watch = TruncationWatch::default();
@@ -72,6 +73,7 @@ mod tests {
         assert!(!observed(&mut watch, 40_000, 2_048));
     }
 
+    /// Kind: Silent truncation | equal prompt tokens for prompts of different lengths | one warning with what to set
     #[test]
     fn a_constant_number_of_tokens_is_reported() {
         let mut watch = TruncationWatch::default();

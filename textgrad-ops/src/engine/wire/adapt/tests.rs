@@ -14,6 +14,7 @@ fn find(words: &str) -> Option<Remedy> {
     Remedy::by_words(400, words, &body())
 }
 
+/// Kind: Parameters | `max_tokens` refused in favour of `max_completion_tokens` | renamed from then on
 #[test]
 fn a_refused_parameter_is_dropped_or_renamed() {
     let drop = |name: &str| Some(Remedy::Drop(name.to_owned()));
@@ -53,6 +54,8 @@ fn a_parameter_that_was_not_sent_is_not_dropped() {
     assert_eq!(Remedy::by_words(400, "temperature is not supported", &body), None);
 }
 
+/// Kind: Parameters | a bound on tokens that does not fit the context or the model | lowered to the numbers
+/// of the error
 #[test]
 fn a_bound_that_does_not_fit_is_lowered_by_the_numbers_of_the_refusal() {
     let fit = |tokens| Some(Remedy::FitMaxTokens(tokens));
@@ -96,6 +99,7 @@ fn a_bound_that_does_not_fit_is_lowered_by_the_numbers_of_the_refusal() {
     }
 }
 
+/// Kind: System role | a model without a system role | the text goes into the first message of the user
 #[test]
 fn system_text_is_folded_where_there_is_no_such_role() {
     for words in [
@@ -131,6 +135,7 @@ fn what_was_learned_holds_for_later_requests() {
     assert_eq!(gemini, json!({"generationConfig": {"maxOutputTokens": 4096}}));
 }
 
+/// Kind: Parameters | a prompt that is too long by itself | an error that names the settings
 #[test]
 fn a_prompt_that_is_too_long_names_the_settings() {
     let error = |words: &str| EngineError::new(ErrorKind::InvalidRequest, words);
