@@ -123,7 +123,7 @@ impl RewardModel for Rewards {
             }
         });
         let scores: Vec<Option<f64>> = scores.collect();
-        let failed = || EngineError::new(ErrorKind::InvalidRequest, "too long");
+        let failed = || EngineError::new(ErrorKind::InvalidRequest, "refused");
         scores.into_iter().map(|score| score.ok_or_else(failed)).collect()
     }
 }

@@ -61,7 +61,7 @@ async fn what_a_file_holds_is_told() {
     let folder = folder();
     fill(folder.path()).await;
     let info = json(folder.path(), &["info", "answers", "--check"]);
-    assert_eq!((&info["entries"], &info["schema"]), (&6.into(), &1.into()));
+    assert_eq!((&info["entries"], &info["schema"]), (&6.into(), &2.into()));
     assert_eq!(info["usage"]["prompt_tokens"], 600);
     assert_eq!(info["damage"], serde_json::json!([]));
     let size = folder.path().join("answers").metadata().unwrap().len();
