@@ -33,7 +33,7 @@ const MAX_ERROR_BODY: usize = 64 * 1024;
 /// use textgrad_ops::engine::http::JsonClient;
 ///
 /// let client = JsonClient::builder("http://user:pass@localhost:8000/v1/").build()?;
-/// assert_eq!(format!("{client:?}"), r#"JsonClient { base_url: "http://localhost:8000/v1/", .. }"#);
+/// assert_eq!(format!("{client:?}"), r#"JsonClient { base_url: "http://localhost:8000/v1", .. }"#);
 /// # Ok::<(), textgrad_core::EngineError>(())
 /// ```
 #[derive(Clone)]

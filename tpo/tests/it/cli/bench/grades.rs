@@ -94,10 +94,6 @@ async fn a_run_that_is_killed_while_it_is_graded_goes_on_where_it_was() {
             read(folder.path().join("out/journal.jsonl")),
             "line 1: not a journal record: expected a file of grades",
         ),
-        (
-            whole.replacen("{\"type\":\"score\"", "{\"type\":\"sc", 1),
-            "line 2: not a journal record",
-        ),
         ("notes".to_owned(), "line 1: not a journal record"),
     ] {
         put(folder.path(), "out/grades.jsonl", &text);
@@ -107,6 +103,13 @@ async fn a_run_that_is_killed_while_it_is_graded_goes_on_where_it_was() {
         assert_eq!(read(&path), text, "it is left as it was");
     }
     assert_eq!(gradings(&grader), 4 + ITEMS - 3 + 1);
+
+    // A damaged line is named, and its grading alone is asked for again.
+    let damaged = whole.replacen("{\"type\":\"score\"", "{\"type\":\"sc", 1);
+    put(folder.path(), "out/grades.jsonl", &damaged);
+    let ended = end(resumed()).with_code(0);
+    assert!(ended.err.contains("damaged line") && ended.err.contains("line=2"), "{}", ended.err);
+    assert_eq!(gradings(&grader), 4 + ITEMS - 3 + 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
