@@ -144,7 +144,7 @@ impl<S: CacheStore + 'static> Layer for CacheLayer<S> {
 
 /// Puts layers around any engine; see the [module](super) for the order in which they belong.
 ///
-/// Each method takes an engine and returns an engine of the same [`EngineInfo`](textgrad_core::EngineInfo).
+/// Each method takes an engine and returns an engine of the same [`EngineInfo`].
 pub trait EngineExt: Engine + Sized + 'static {
     /// Gives each call `limit` to be answered, then fails it with a retryable
     /// [`Timeout`](textgrad_core::ErrorKind::Timeout).
@@ -152,7 +152,7 @@ pub trait EngineExt: Engine + Sized + 'static {
         Layered::new(self, Timeout(limit))
     }
 
-    /// Keeps within [`Limits`](super::Limits), of its own or of a shared [`Limiter`]. Calls wait, first come,
+    /// Keeps within [`Limits`], of its own or of a shared [`Limiter`]. Calls wait, first come,
     /// first served; none fails.
     fn limit(self, limits: impl Into<Limiter>) -> Layered<Self, Limiter> {
         Layered::new(self, limits.into())

@@ -41,7 +41,8 @@ use super::invalid;
 /// see the [module](self) for the lines.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidRequest`] if the line names no engine: the message lists the known names and the nearest one.
+/// [`InvalidRequest`](textgrad_core::ErrorKind::InvalidRequest) if the line names no engine: the message
+/// lists the known names and the nearest one.
 /// Missing keys and addresses are errors of [`EngineBuilder::build`].
 pub fn engine(line: &str) -> Result<EngineBuilder, EngineError> {
     engine_with(line, |variable| std::env::var(variable).ok())

@@ -40,7 +40,7 @@ use crate::tags::{CallSettings, Tags};
 /// An answer is a JSON object of names and new texts. One that is no such thing, gives a name twice, names what
 /// is no parameter, or has a text that breaks a check, is asked for again with all that is wrong, up to a
 /// bound. What was sound in an earlier answer counts unless a later one says something else of the same
-/// parameter. A parameter of which every new text breaks a check [keeps its own](ParameterUpdate::is_kept).
+/// parameter. A parameter of which every new text breaks a check [keeps its own](crate::ParameterUpdate::is_kept).
 /// Parameters that no answer names, or that the last one that names them gives the text that they have, are
 /// unchanged.
 ///
