@@ -2,6 +2,7 @@
 
 mod bench;
 mod cache;
+mod campaign;
 mod config;
 mod cuts;
 mod extend;
