@@ -32,7 +32,7 @@ struct File<'a> {
 }
 
 fn tables() -> impl Iterator<Item = &'static str> {
-    GROUPS.iter().map(|group| group.table)
+    GROUPS.iter().map(|group| group.table.as_str())
 }
 
 impl File<'_> {
@@ -49,7 +49,7 @@ impl File<'_> {
                     for (key, value) in fields {
                         let (name, start) = (key.get_ref(), key.span().start);
                         let (option, value) = self.setting(table, name, start, value)?;
-                        found.insert(option.name, value);
+                        found.insert(option.name.as_str(), value);
                     }
                 }
                 _ => return Err(self.unknown(None, table, key.span().start)),
@@ -109,12 +109,15 @@ impl File<'_> {
                 _ => name.to_owned(),
             };
             let top = tables().filter(|_| table.is_none());
-            let near = near(key, top.chain(OptionSpec::all().map(|option| option.name)), shown);
+            let near =
+                near(key, top.chain(OptionSpec::all().map(|option| option.name.as_str())), shown);
             let known = || match table {
                 Some(table) => format!(
                     "[{table}] has {}",
                     listed(
-                        OptionSpec::all().filter(|own| own.table() == table).map(|own| own.name)
+                        OptionSpec::all()
+                            .filter(|own| own.table() == table)
+                            .map(|own| own.name.as_str())
                     )
                 ),
                 None => format!("the tables are {}", listed(tables())),
@@ -158,11 +161,12 @@ fn near<'a>(
 
 /// The values as flags take them, so that both sources have the same parser and checks; on failure, what the value is.
 fn values(option: &OptionSpec, value: &DeValue<'_>) -> Result<Vec<String>, String> {
-    match (option.kind, value) {
+    let is_whole = option.kind.range().is_some();
+    match (&option.kind, value) {
         (_, DeValue::String(text)) if option.is_none(OsStr::new(&**text)) => {
             Ok(vec![text.clone().into_owned()])
         }
-        (ValueKind::Whole(..) | ValueKind::Number, DeValue::Integer(number)) => {
+        (kind, DeValue::Integer(number)) if is_whole || matches!(kind, ValueKind::Number) => {
             Ok(vec![decimal(number).ok_or_else(|| format!("{number}, which is too large"))?])
         }
         (ValueKind::Number, DeValue::Float(number)) => Ok(vec![number.as_str().to_owned()]),
@@ -170,7 +174,8 @@ fn values(option: &OptionSpec, value: &DeValue<'_>) -> Result<Vec<String>, Strin
         (ValueKind::Object | ValueKind::ObjectOrPath, table @ DeValue::Table(_)) => {
             Ok(vec![json(table)?.to_string()])
         }
-        (ValueKind::Whole(..) | ValueKind::Number | ValueKind::Bool, other) => Err(named(other)),
+        (ValueKind::Number | ValueKind::Bool, other) => Err(named(other)),
+        (_, other) if is_whole => Err(named(other)),
         (_, DeValue::String(text)) => Ok(vec![text.clone().into_owned()]),
         (kind, DeValue::Array(items)) if kind.is_list() => items
             .iter()

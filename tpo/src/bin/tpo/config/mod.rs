@@ -4,7 +4,6 @@ mod file;
 mod options;
 pub(crate) mod secret;
 mod settings;
-mod table;
 #[cfg(test)]
 mod tests;
 
@@ -15,7 +14,7 @@ use clap::Subcommand;
 use serde_json::{Number, Value as Json, json};
 use tpo::Error;
 
-use self::options::{Default, GROUPS, Group, OptionSpec, ValueKind};
+use self::options::{GROUPS, Group, OptionSpec, ValueKind};
 use self::settings::Source;
 pub(crate) use self::settings::{Flags, Settings, option_of};
 use crate::context;
@@ -115,9 +114,9 @@ impl Settings {
         gap: &str,
         line: impl Fn(&Row) -> Result<String, Error>,
     ) -> Result<String, Error> {
-        let table = |group: &Group| {
+        let table = |group: &'static Group| {
             let mut text = format!("[{}]\n", group.table);
-            for option in group.options {
+            for option in &group.options {
                 text.push_str(&line(&self.row(option)?)?);
             }
             Ok(text)
@@ -128,7 +127,7 @@ impl Settings {
 
     fn line(&self, row: &Row) -> String {
         let value = match row.values.as_slice() {
-            [] => format!("- ({})", row.unset()),
+            [] => format!("- ({})", row.option.unset),
             _ if row.has_secret => HIDDEN.to_owned(),
             values => values.join(" | "),
         };
@@ -149,7 +148,7 @@ impl Settings {
             Source::Flag => ("flag", None),
         };
         let value = if row.has_secret { HIDDEN.into() } else { row.json() };
-        let (table, name) = (row.option.table(), row.option.name);
+        let (table, name) = (row.option.table(), &row.option.name);
         let mut json = json!({ "table": table, "name": name, "value": value, "source": source });
         if let (Some(line), Json::Object(fields)) = (line, &mut json) {
             fields.insert("file".to_owned(), self.file_path().display().to_string().into());
@@ -160,19 +159,14 @@ impl Settings {
 }
 
 impl Row {
-    fn unset(&self) -> &'static str {
-        match self.option.default {
-            Default::Unset(words) => words,
-            Default::Value(_) => "not sent",
-        }
-    }
-
     fn json(&self) -> Json {
         let Some(first) = self.values.first() else { return Json::Null };
         let text = || first.as_str().into();
-        match self.option.kind {
+        match &self.option.kind {
             kind if kind.is_list() => self.values.as_slice().into(),
-            ValueKind::Whole(..) => first.parse::<u64>().map_or_else(|_| text(), Json::from),
+            kind if kind.range().is_some() => {
+                first.parse::<u64>().map_or_else(|_| text(), Json::from)
+            }
             ValueKind::Number => {
                 let number = first.parse().ok().and_then(Number::from_f64);
                 number.map_or_else(text, Json::Number)
@@ -187,11 +181,11 @@ impl Row {
 
     /// The line of a file that sets it; a comment if it is unset.
     fn toml(&self) -> Result<String, Error> {
-        let name = self.option.name;
+        let OptionSpec { name, default, unset, .. } = self.option;
         let Some(first) = self.values.first() else {
-            return Ok(match self.option.default {
-                Default::Unset(words) => format!("# {name}: {words}\n"),
-                Default::Value(_) => format!("{name} = \"none\"\n"),
+            return Ok(match default {
+                None => format!("# {name}: {unset}\n"),
+                Some(_) => format!("{name} = \"none\"\n"),
             });
         };
         if self.has_secret {

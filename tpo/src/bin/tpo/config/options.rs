@@ -1,24 +1,48 @@
-//! Declaration of settings: flags, file keys, help, JSON schema and documentation derive from it.
+//! Declaration of settings in `table.toml`: flags, file keys, help, JSON schema and documentation derive from it.
 
 use std::ffi::{OsStr, OsString};
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+use std::sync::LazyLock;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Arg, ArgAction};
+use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 
-pub(crate) use super::table::GROUPS;
+/// Every setting of a run, in the order of help and documentation.
+pub(crate) static GROUPS: LazyLock<Vec<Group>> = LazyLock::new(|| {
+    // A test reads the table too.
+    let table: Option<Table> = toml::from_str(TABLE).ok();
+    table.map(|table| table.groups).unwrap_or_default()
+});
+
+pub(super) const TABLE: &str = include_str!("table.toml");
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Table {
+    groups: Vec<Group>,
+}
 
 /// The type of a setting.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum ValueKind {
     Text,
     Path,
     /// One of these words.
-    Choice(&'static [&'static str]),
-    /// Text that this function accepts.
-    Parsed(fn(&str) -> Result<(), String>),
-    /// A whole number in this range.
-    Whole(u64, u64),
+    Choice(Vec<String>),
+    // Texts that a type of the library parses.
+    Mode,
+    Pairs,
+    Acceptance,
+    Combine,
+    Truncation,
+    U32,
+    U64,
+    /// A whole number of at least 1.
+    Positive,
     Number,
     Bool,
     /// A list of texts, or one text.
@@ -33,37 +57,54 @@ pub(crate) enum ValueKind {
 
 impl ValueKind {
     /// The type, in words.
-    pub(crate) fn expected(self) -> &'static str {
+    pub(crate) fn expected(&self) -> &'static str {
         match self {
-            Self::Text | Self::Path | Self::Choice(_) | Self::Parsed(_) => "text",
-            Self::Whole(..) => "a whole number",
+            Self::U32 | Self::U64 | Self::Positive => "a whole number",
             Self::Number => "a number",
             Self::Bool => "true or false",
             Self::List | Self::Arguments => "a list of texts",
             Self::Object | Self::ObjectOrPath => "a table",
+            _ => "text",
         }
     }
 
-    pub(crate) fn is_list(self) -> bool {
+    pub(crate) fn is_list(&self) -> bool {
         matches!(self, Self::List | Self::Arguments)
     }
 
+    /// The range of a whole number.
+    pub(crate) fn range(&self) -> Option<RangeInclusive<u64>> {
+        match self {
+            Self::U32 => Some(0..=u32::MAX.into()),
+            Self::U64 => Some(0..=u64::MAX),
+            Self::Positive => Some(1..=u32::MAX.into()),
+            _ => None,
+        }
+    }
+
     /// Checks a value as flags take it.
-    pub(crate) fn check(self, value: &OsStr) -> Result<(), String> {
+    pub(crate) fn check(&self, value: &OsStr) -> Result<(), String> {
         if matches!(self, Self::Path) {
             return if value.is_empty() { Err("expected a path".to_owned()) } else { Ok(()) };
         }
         let text = value.to_str().ok_or("expected UTF-8")?;
+        if let Some(range) = self.range() {
+            let (from, to) = (range.start(), range.end());
+            return match text.parse::<u64>() {
+                Ok(number) if range.contains(&number) => Ok(()),
+                _ if *to == u64::MAX => Err(format!("expected a whole number of at least {from}")),
+                _ => Err(format!("expected a whole number from {from} to {to}")),
+            };
+        }
         match self {
-            Self::Choice(words) if !words.contains(&text) => {
+            Self::Choice(words) if !words.iter().any(|word| word == text) => {
                 Err(format!("[possible values: {}]", words.join(", ")))
             }
-            Self::Parsed(parse) => parse(text),
-            Self::Whole(from, to) => match text.parse::<u64>() {
-                Ok(number) if (from..=to).contains(&number) => Ok(()),
-                _ if to == u64::MAX => Err(format!("expected a whole number of at least {from}")),
-                _ => Err(format!("expected a whole number from {from} to {to}")),
-            },
+            Self::Mode => parsed::<tpo::Mode>(text),
+            Self::Pairs => parsed::<tpo::Pairs>(text),
+            Self::Acceptance => parsed::<tpo::Acceptance>(text),
+            Self::Combine => parsed::<tpo::Combine>(text),
+            Self::Truncation => parsed::<tpo::Truncation>(text),
             Self::Number => match text.parse::<f64>() {
                 Ok(_) => Ok(()),
                 Err(_) => Err("expected a number".to_owned()),
@@ -79,116 +120,76 @@ impl ValueKind {
         }
     }
 
-    fn schema(self) -> Json {
+    fn schema(&self) -> Json {
         let text = json!({ "type": "string" });
+        if let Some(range) = self.range() {
+            return json!({ "type": "integer", "minimum": range.start() });
+        }
         match self {
-            Self::Text | Self::Path | Self::Parsed(_) => text,
             Self::Choice(words) => json!({ "enum": words }),
-            Self::Whole(from, _) => json!({ "type": "integer", "minimum": from }),
             Self::Number => json!({ "type": "number" }),
             Self::Bool => json!({ "type": "boolean" }),
             Self::List | Self::Arguments => {
                 json!({ "anyOf": [text, { "type": "array", "items": { "type": "string" } }] })
             }
             Self::Object | Self::ObjectOrPath => json!({ "anyOf": [{ "type": "object" }, text] }),
+            _ => text,
         }
     }
 }
 
-/// The default of a setting.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Default {
-    /// A value.
-    Value(&'static str),
-    /// No value; what then holds, in words.
-    Unset(&'static str),
+fn parsed<T: FromStr<Err = tpo::Error>>(text: &str) -> Result<(), String> {
+    text.parse::<T>().map(|_| ()).map_err(|error| error.to_string())
 }
 
 /// A setting of `tpo study` that takes a list where one run takes a value.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct StudyList {
-    pub(crate) flag: &'static str,
-    pub(crate) default: &'static [&'static str],
+    pub(crate) flag: String,
+    pub(crate) default: Vec<String>,
 }
 
 /// One setting. Its name is both its flag and its key in a file.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct OptionSpec {
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     pub(crate) kind: ValueKind,
-    pub(crate) value_name: &'static str,
-    pub(crate) default: Default,
+    /// What help calls its value.
+    value: String,
+    pub(crate) default: Option<String>,
+    /// What holds without a value, in words.
+    #[serde(default = "not_sent")]
+    pub(crate) unset: String,
     /// One sentence.
-    help: &'static str,
+    help: String,
     /// What `--help` adds to it.
-    details: &'static str,
+    #[serde(default)]
+    details: String,
     /// Whether `-h` lists it.
+    #[serde(default)]
     common: bool,
     /// Whether `none` takes the default back.
+    #[serde(default)]
     none: bool,
     pub(crate) study: Option<StudyList>,
 }
 
-/// Settings under one heading of the help and in one table of a file.
-#[derive(Debug)]
-pub(crate) struct Group {
-    pub(crate) table: &'static str,
-    pub(crate) title: &'static str,
-    pub(crate) options: &'static [OptionSpec],
+fn not_sent() -> String {
+    "not sent".to_owned()
 }
 
-/// Declares a setting.
-pub(crate) const fn option(
-    name: &'static str,
-    kind: ValueKind,
-    value_name: &'static str,
-    default: Default,
-) -> OptionSpec {
-    let (help, details) = ("", "");
-    OptionSpec {
-        name,
-        kind,
-        value_name,
-        default,
-        help,
-        details,
-        common: false,
-        none: false,
-        study: None,
-    }
+/// Settings under one heading of the help and in one table of a file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Group {
+    pub(crate) table: String,
+    pub(crate) title: String,
+    pub(crate) options: Vec<OptionSpec>,
 }
 
 impl OptionSpec {
-    pub(crate) const fn help(mut self, help: &'static str) -> Self {
-        self.help = help;
-        self
-    }
-
-    pub(crate) const fn details(mut self, details: &'static str) -> Self {
-        self.details = details;
-        self
-    }
-
-    /// Accepts `none`: nothing is sent.
-    pub(crate) const fn or_none(mut self) -> Self {
-        self.none = true;
-        self
-    }
-
-    pub(crate) const fn common(mut self) -> Self {
-        self.common = true;
-        self
-    }
-
-    pub(crate) const fn study(
-        mut self,
-        flag: &'static str,
-        default: &'static [&'static str],
-    ) -> Self {
-        self.study = Some(StudyList { flag, default });
-        self
-    }
-
     /// Whether this value takes the default back.
     pub(crate) fn is_none(&self, value: &OsStr) -> bool {
         self.none && value == "none"
@@ -204,7 +205,7 @@ impl OptionSpec {
     }
 
     pub(crate) fn all() -> impl Iterator<Item = &'static Self> {
-        GROUPS.iter().flat_map(|group| group.options)
+        GROUPS.iter().flat_map(|group| &group.options)
     }
 
     pub(crate) fn named(name: &str) -> Option<&'static Self> {
@@ -215,29 +216,28 @@ impl OptionSpec {
     pub(crate) fn table(&self) -> &'static str {
         let mut groups = GROUPS.iter();
         let group = groups.find(|group| group.options.iter().any(|own| own.name == self.name));
-        group.map_or("", |group| group.table)
+        group.map_or("", |group| &group.table)
     }
 
     /// Help and details.
     fn meaning(&self) -> String {
         let none = if self.none { "none: not sent." } else { "" };
-        let parts = [self.help, self.details, none].into_iter().filter(|part| !part.is_empty());
+        let parts = [&self.help, &self.details, none].into_iter().filter(|part| !part.is_empty());
         parts.collect::<Vec<_>>().join(" ")
     }
 
     /// The flag. For a study, settings that it varies are lists.
     fn arg(&'static self, heading: &'static str, for_study: bool) -> Arg {
-        let kind = self.kind;
         let parser = OsStringValueParser::new()
             .try_map(move |value: OsString| self.check(&value).map(|()| value));
-        let mut arg = Arg::new(self.name)
-            .long(self.name)
+        let mut arg = Arg::new(self.name.as_str())
+            .long(self.name.as_str())
             .help_heading(heading)
-            .value_name(self.value_name)
+            .value_name(self.value.as_str())
             .value_parser(parser)
             .hide_short_help(!self.common)
             .action(ArgAction::Set);
-        arg = match kind {
+        arg = match self.kind {
             ValueKind::Bool => {
                 arg.num_args(0..=1).require_equals(true).default_missing_value("true")
             }
@@ -246,13 +246,13 @@ impl OptionSpec {
             ValueKind::Number => arg.allow_negative_numbers(true),
             _ => arg,
         };
-        let mut default = match self.default {
-            Default::Value("false") => String::new(),
-            Default::Value(words) | Default::Unset(words) => format!(" [default: {words}]"),
+        let mut default = match self.default.as_ref().unwrap_or(&self.unset).as_str() {
+            "false" => String::new(),
+            words => format!(" [default: {words}]"),
         };
         let mut several = "";
-        if let Some(list) = self.study.filter(|_| for_study) {
-            arg = arg.long(list.flag).alias(self.name).value_delimiter(',');
+        if let Some(list) = self.study.as_ref().filter(|_| for_study) {
+            arg = arg.long(list.flag.as_str()).alias(self.name.as_str()).value_delimiter(',');
             default = format!(" [default: {}]", list.default.join(","));
             several = " Several values are separated by commas.";
         }
@@ -271,7 +271,7 @@ pub(super) fn args(for_study: bool) -> impl Iterator<Item = Arg> {
         .help_heading("Run")
         .help("TOML file of settings; flags override it (see docs/configuration.md)");
     let flags = move |group: &'static Group| {
-        group.options.iter().map(move |option| option.arg(group.title, for_study))
+        group.options.iter().map(move |option| option.arg(&group.title, for_study))
     };
     GROUPS.iter().flat_map(flags).chain([config])
 }
@@ -286,18 +286,19 @@ pub(crate) fn schema() -> Json {
             }
             if let Json::Object(fields) = &mut schema {
                 fields.insert("description".to_owned(), option.meaning().into());
-                if let Default::Value(text) = option.default {
-                    let default = serde_json::from_str(text).unwrap_or_else(|_| text.into());
+                if let Some(text) = &option.default {
+                    let default =
+                        serde_json::from_str(text).unwrap_or_else(|_| text.as_str().into());
                     fields.insert("default".to_owned(), default);
                 }
             }
-            (option.name.to_owned(), schema)
+            (option.name.clone(), schema)
         };
         let options: Map<String, Json> = group.options.iter().map(option).collect();
         let schema = json!({
             "type": "object", "title": group.title, "properties": options, "additionalProperties": false,
         });
-        (group.table.to_owned(), schema)
+        (group.table.clone(), schema)
     };
     let tables: Map<String, Json> = GROUPS.iter().map(table).collect();
     json!({
@@ -310,15 +311,13 @@ pub(crate) fn schema() -> Json {
 #[cfg(test)]
 pub(super) fn document() -> String {
     let mut text = String::new();
-    for group in GROUPS {
+    for group in GROUPS.iter() {
         text.push_str(&format!("\n### {} (`[{}]`)\n\n", group.title, group.table));
         text.push_str("| setting | type | default | meaning |\n|---|---|---|---|\n");
-        for option in group.options {
-            let default = match option.default {
-                Default::Value(value) => format!("`{value}`"),
-                Default::Unset(words) => words.to_owned(),
-            };
-            let (name, kind) = (option.name, option.kind.expected());
+        for option in &group.options {
+            let default = option.default.as_ref().map(|value| format!("`{value}`"));
+            let default = default.unwrap_or_else(|| option.unset.clone());
+            let (name, kind) = (&option.name, option.kind.expected());
             let meaning = option.meaning().replace('|', "\\|");
             text.push_str(&format!("| `{name}` | {kind} | {default} | {meaning} |\n"));
         }

@@ -9,7 +9,7 @@ use clap::{ArgMatches, Command};
 use tpo::Error;
 
 use super::file;
-use super::options::{self, Default as OptionDefault, OptionSpec};
+use super::options::{self, OptionSpec};
 
 /// A setting from a file.
 #[derive(Debug, Clone)]
@@ -55,7 +55,7 @@ impl Settings {
     }
 
     /// The values of a setting as flags take them, and their source. Empty if it is unset.
-    pub(super) fn get(&self, option: &OptionSpec) -> (Vec<&OsStr>, Source) {
+    pub(super) fn get(&self, option: &'static OptionSpec) -> (Vec<&OsStr>, Source) {
         let (mut values, source) = self.given(option);
         if !(self.for_study && option.study.is_some()) {
             values.retain(|value| !option.is_none(value));
@@ -64,18 +64,17 @@ impl Settings {
     }
 
     /// The values as they were given, `none` included.
-    fn given(&self, option: &OptionSpec) -> (Vec<&OsStr>, Source) {
-        if let Some(values) = self.flags.get(option.name) {
+    fn given(&self, option: &'static OptionSpec) -> (Vec<&OsStr>, Source) {
+        if let Some(values) = self.flags.get(option.name.as_str()) {
             return (values.iter().map(OsString::as_os_str).collect(), Source::Flag);
         }
-        if let Some(found) = self.file.get(option.name) {
+        if let Some(found) = self.file.get(option.name.as_str()) {
             let values = found.values.iter().map(OsString::as_os_str).collect();
             return (values, Source::File(found.line));
         }
-        let values = match (option.study, option.default) {
-            (Some(list), _) if self.for_study => list.default.iter().map(OsStr::new).collect(),
-            (_, OptionDefault::Value(value)) => vec![OsStr::new(value)],
-            (_, OptionDefault::Unset(_)) => Vec::new(),
+        let values = match &option.study {
+            Some(list) if self.for_study => list.default.iter().map(OsStr::new).collect(),
+            _ => option.default.iter().map(OsStr::new).collect(),
         };
         (values, Source::Default)
     }
@@ -144,8 +143,8 @@ pub(crate) fn option_of(error: &Error) -> Option<&'static OptionSpec> {
 impl<const STUDY: bool> clap::FromArgMatches for Flags<STUDY> {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let given = |option: &'static OptionSpec| {
-            let values = matches.get_raw(option.name)?;
-            Some((option.name, values.map(OsStr::to_owned).collect()))
+            let values = matches.get_raw(&option.name)?;
+            Some((option.name.as_str(), values.map(OsStr::to_owned).collect()))
         };
         Ok(Self(Settings {
             file_path: matches.get_one::<PathBuf>("config").cloned(),

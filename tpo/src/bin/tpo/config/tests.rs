@@ -2,7 +2,7 @@
 
 use clap::CommandFactory;
 
-use super::options::{Default, GROUPS, OptionSpec, document};
+use super::options::{GROUPS, OptionSpec, TABLE, Table, document};
 use crate::args::Args;
 
 /// The generated tables of docs/configuration.md. With `UPDATE_DOCS=1` in the environment they are written.
@@ -24,19 +24,18 @@ fn the_document_has_the_generated_tables() {
 
 #[test]
 fn names_are_unique_and_defaults_are_accepted() {
-    let mut names: Vec<&str> = OptionSpec::all().map(|option| option.name).collect();
-    names.extend(GROUPS.iter().map(|group| group.table));
+    toml::from_str::<Table>(TABLE).unwrap();
+    assert_ne!(OptionSpec::all().count(), 0);
+    let mut names: Vec<&str> = OptionSpec::all().map(|option| option.name.as_str()).collect();
+    names.extend(GROUPS.iter().map(|group| group.table.as_str()));
     names.sort_unstable();
     names.dedup();
     // The tables [data] and [engine], and more, hold a setting of the same name.
-    let shared = GROUPS.iter().filter(|group| OptionSpec::named(group.table).is_some()).count();
+    let shared = GROUPS.iter().filter(|group| OptionSpec::named(&group.table).is_some()).count();
     assert_eq!(names.len() + shared, OptionSpec::all().count() + GROUPS.len());
     for option in OptionSpec::all() {
-        let own = match option.default {
-            Default::Value(value) => vec![value],
-            Default::Unset(_) => Vec::new(),
-        };
-        for value in own.iter().chain(option.study.iter().flat_map(|list| list.default)) {
+        let of_study = option.study.iter().flat_map(|list| &list.default);
+        for value in option.default.iter().chain(of_study) {
             assert_eq!(option.kind.check(value.as_ref()), Ok(()), "--{}", option.name);
         }
     }
