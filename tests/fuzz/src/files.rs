@@ -89,7 +89,7 @@ fn read_run(path: &Path) {
     let bootstrap = Bootstrap { resamples: 20, ..Bootstrap::default() };
     let config = ReportConfig { bootstrap, ..ReportConfig::default() };
     if let Ok(report) = Report::read(&[run], &config) {
-        assert!(report.to_html().contains("<html"));
+        assert!(report.to_html().unwrap().contains("<html"));
     }
 }
 

@@ -33,7 +33,8 @@ pub use self::compare::{Comparison, Side};
 pub use self::figure::{Cost, DPO_PFLOPS, Figure, PAPER_PFLOPS, PAPER_TOKENS};
 pub use self::stats::Paired;
 pub use self::stats::{Bootstrap, Interval, deviation, expected_max, mean, quantile};
-pub use self::table::{Cell, Table};
+pub use self::table::Table;
+pub(crate) use self::table::exact;
 
 use self::data::RunData;
 use self::page::Details;
@@ -125,8 +126,10 @@ impl Report {
     }
 
     /// The page: one file that needs nothing else and asks nobody for anything. Texts are shown, never run.
-    #[must_use]
-    pub fn to_html(&self) -> String {
+    ///
+    /// # Errors
+    /// None in practice: it is rendered in memory.
+    pub fn to_html(&self) -> Result<String, Error> {
         page::render(self)
     }
 
@@ -163,7 +166,7 @@ impl Report {
     pub fn write(&self, folder: &Path) -> Result<(), Error> {
         let made = std::fs::create_dir_all(folder);
         made.map_err(Error::io(folder, "cannot be created"))?;
-        write(&folder.join("report.html"), &self.to_html())?;
+        write(&folder.join("report.html"), &self.to_html()?)?;
         let simulated = self.is_simulation();
         for figure in &self.figures {
             if let Some(chart) = &figure.chart {
@@ -181,7 +184,7 @@ impl Report {
     /// # Errors
     /// [`Error::Io`] if that cannot be done.
     pub fn write_html(&self, file: &Path) -> Result<(), Error> {
-        write(file, &self.to_html())
+        write(file, &self.to_html()?)
     }
 }
 

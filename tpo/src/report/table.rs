@@ -1,42 +1,26 @@
 //! Tables of numbers.
 
+use serde_json::Value as Json;
+
 use super::stats::Interval;
 use crate::error::Error;
 
-/// A cell of a [`Table`].
-#[derive(Debug, Clone, PartialEq)]
-pub enum Cell {
-    /// Words.
-    Text(String),
-    /// A number that was measured.
-    Number(f64),
-    /// A number that was counted.
-    Count(u64),
-    /// Nothing: it is not known, or there is none.
-    None,
+/// A cell for machines: all of every number.
+pub(crate) fn exact(cell: &Json) -> String {
+    match cell {
+        Json::Null => String::new(),
+        Json::String(text) => text.clone(),
+        Json::Number(number) if number.is_f64() => number.as_f64().unwrap_or(f64::NAN).to_string(),
+        other => other.to_string(),
+    }
 }
 
-impl Cell {
-    /// As it is written for machines: all of every number.
-    #[must_use]
-    pub fn exact(&self) -> String {
-        match self {
-            Self::Text(text) => text.clone(),
-            Self::Number(number) => number.to_string(),
-            Self::Count(count) => count.to_string(),
-            Self::None => String::new(),
-        }
-    }
-
-    /// As it is shown to people.
-    #[must_use]
-    pub fn shown(&self) -> String {
-        match self {
-            Self::Number(number) => shown(*number),
-            Self::Count(count) => grouped(*count),
-            Self::None => "–".to_owned(),
-            Self::Text(text) => text.clone(),
-        }
+/// A cell for people.
+pub(super) fn readable(cell: &Json) -> String {
+    match (cell, cell.as_u64()) {
+        (Json::Null, _) => "–".to_owned(),
+        (_, Some(count)) => grouped(count),
+        _ => cell.as_f64().map_or_else(|| exact(cell), shown),
     }
 }
 
@@ -71,52 +55,10 @@ fn grouped(count: u64) -> String {
     text
 }
 
-impl<T: Into<Cell>> From<Option<T>> for Cell {
-    fn from(cell: Option<T>) -> Self {
-        cell.map_or(Self::None, T::into)
-    }
-}
-
 impl Interval {
     /// The mean and both ends.
-    pub(super) fn cells(self) -> [Cell; 3] {
-        [self.mean, self.low, self.high].map(Cell::Number)
-    }
-}
-
-impl From<f64> for Cell {
-    fn from(number: f64) -> Self {
-        Self::Number(number)
-    }
-}
-
-impl From<usize> for Cell {
-    fn from(count: usize) -> Self {
-        Self::Count(count as u64)
-    }
-}
-
-impl From<u64> for Cell {
-    fn from(count: u64) -> Self {
-        Self::Count(count)
-    }
-}
-
-impl From<u32> for Cell {
-    fn from(count: u32) -> Self {
-        Self::Count(count.into())
-    }
-}
-
-impl From<&str> for Cell {
-    fn from(text: &str) -> Self {
-        Self::Text(text.to_owned())
-    }
-}
-
-impl From<String> for Cell {
-    fn from(text: String) -> Self {
-        Self::Text(text)
+    pub(super) fn cells(self) -> [Json; 3] {
+        [self.mean, self.low, self.high].map(Json::from)
     }
 }
 
@@ -125,8 +67,9 @@ impl From<String> for Cell {
 pub struct Table {
     /// The names of the columns.
     pub columns: Vec<&'static str>,
-    /// The rows, each with as many cells as there are columns.
-    pub rows: Vec<Vec<Cell>>,
+    /// The rows, each with as many cells as there are columns: texts, numbers, and null where there is none. A whole
+    /// number was counted, another one measured.
+    pub rows: Vec<Vec<Json>>,
 }
 
 impl Table {
@@ -135,7 +78,7 @@ impl Table {
         Self { columns: header.split(',').collect(), rows: Vec::new() }
     }
 
-    pub(super) fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {
+    pub(super) fn row(&mut self, cells: impl IntoIterator<Item = Json>) {
         self.rows.push(cells.into_iter().collect());
     }
 
@@ -152,10 +95,10 @@ impl Table {
         writer.write_record(names).map_err(|error| failed(error.to_string()))?;
         for row in &self.rows {
             let cells = row.iter().map(|cell| match cell {
-                Cell::Text(text) if text.starts_with(['=', '+', '-', '@', '\t', '\r']) => {
+                Json::String(text) if text.starts_with(['=', '+', '-', '@', '\t', '\r']) => {
                     format!("'{text}")
                 }
-                cell => cell.exact(),
+                cell => exact(cell),
             });
             let cells = cells.chain([simulated.to_string()]);
             writer.write_record(cells).map_err(|error| failed(error.to_string()))?;
@@ -184,14 +127,14 @@ mod tests {
         ] {
             assert_eq!(shown(number), expected);
         }
-        assert_eq!(Cell::Count(1_234_567).shown(), "1,234,567");
+        assert_eq!(readable(&1_234_567_u64.into()), "1,234,567");
     }
 
     #[test]
     fn csv_holds_any_text_and_all_of_a_number() {
         let mut table = Table::new("run,mean");
         table.row(["a,\"b\"\nc".into(), (0.1 + 0.2).into()]);
-        table.row(["=1+1".into(), Cell::None]);
+        table.row(["=1+1".into(), Json::Null]);
         let expected =
             "run,mean,simulated\n\"a,\"\"b\"\"\nc\",0.30000000000000004,true\n'=1+1,,true\n";
         assert_eq!(table.to_csv(true).unwrap(), expected);

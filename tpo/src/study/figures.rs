@@ -1,11 +1,12 @@
 //! Figures of the cells of a study, and their table.
 
 use serde::Serialize;
+use serde_json::Value as Json;
 
 use super::grid::GridCell;
 use crate::config::Mode;
 use crate::error::Error;
-use crate::report::{Bootstrap, Cell, Interval, Table, deviation, mean};
+use crate::report::{Bootstrap, Interval, Table, deviation, exact, mean};
 use crate::run::{ResultRecord, Status};
 use crate::search::UsageRecord;
 
@@ -214,7 +215,7 @@ fn row(
 }
 
 /// What a column shows of a row.
-type Shown = fn(&StudyRow) -> Cell;
+type Shown = fn(&StudyRow) -> Json;
 
 /// The columns.
 const COLUMNS: [(&str, Shown); 21] = [
@@ -279,13 +280,12 @@ fn in_columns(table: &Table) -> String {
 }
 
 /// A number with three digits behind the point, if it has any.
-fn rounded(cell: &Cell) -> String {
-    match cell {
-        Cell::Number(number) if number.fract() == 0.0 => format!("{number}"),
-        Cell::Number(number) if number.abs() >= 100.0 => format!("{number:.0}"),
-        Cell::Number(number) => format!("{number:.3}").trim_end_matches('0').to_owned(),
-        Cell::None => "-".to_owned(),
-        other => other.exact(),
+fn rounded(cell: &Json) -> String {
+    match cell.as_f64().filter(|number| number.fract() != 0.0) {
+        Some(number) if number.abs() >= 100.0 => format!("{number:.0}"),
+        Some(number) => format!("{number:.3}").trim_end_matches('0').to_owned(),
+        None if cell.is_null() => "-".to_owned(),
+        None => exact(cell),
     }
 }
 

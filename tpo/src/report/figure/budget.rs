@@ -41,16 +41,7 @@ pub(super) fn budget(context: &Context<'_>) -> Figure {
             chart.add(label, colour, Shape::Line { points, dash: dash(run) });
         }
     }
-    Figure {
-        name: "reward-by-budget",
-        title: "Reward by budget",
-        caption: "Reward by how many answers were drawn for a query. Best of k (dotted) is the expected best of k \
-                  of the first answers, drawn without replacement: an unbiased estimate for every k up to N. To see \
-                  best-of-N at the budget of a search and beyond, give a run of best-of-N that drew as many."
-            .to_owned(),
-        chart: Some(chart),
-        table,
-    }
+    Figure::new("reward-by-budget", context, Some(chart), table)
 }
 
 /// Every number of answers up to 32, then steps of a tenth, and the last.
@@ -94,16 +85,7 @@ pub(super) fn depth(context: &Context<'_>) -> Figure {
         let label = format!("{}: N = {}", run.name, run.config.search.samples);
         chart.add(label, colour, Shape::Line { points, dash: Dash::Solid });
     }
-    Figure {
-        name: "depth",
-        title: "Depth",
-        caption: "The best answer so far by how many answers were drawn. Along a line the search goes deeper, from \
-                  line to line it is wider; where two lines meet at the same number of answers, depth makes up for \
-                  width. Only runs of mode tpo are shown."
-            .to_owned(),
-        chart: Some(chart),
-        table,
-    }
+    Figure::new("depth", context, Some(chart), table)
 }
 
 fn reward_by_answers(context: &Context<'_>) -> Chart {

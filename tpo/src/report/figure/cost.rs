@@ -22,7 +22,7 @@ use super::{Context, Figure, Point, REFERENCE_COLOUR};
 use crate::report::chart::Axis;
 use crate::report::data::QueryData;
 use crate::report::stats::mean;
-use crate::report::table::{Table, shown};
+use crate::report::table::Table;
 
 /// What training by DPO took in the paper of TPO, in PFLOPs.
 pub const DPO_PFLOPS: f64 = 72_840.0;
@@ -102,25 +102,7 @@ pub(super) fn cost(context: &Context<'_>) -> Figure {
     }
     chart.add_row("paper, D2-N5: a query".to_owned(), REFERENCE_COLOUR, point(PAPER_PFLOPS));
     chart.add_row("paper: training by DPO".to_owned(), REFERENCE_COLOUR, point(DPO_PFLOPS));
-    let (policy, reward) = (context.cost.policy_params, context.cost.reward_params);
-    Figure {
-        name: "cost",
-        title: "Tokens, time and operations",
-        caption: format!(
-            "A PFLOP is 10^15 floating-point operations. They are 2 × parameters × tokens: for a policy of {} billion \
-             parameters, all prompt tokens (but those that the server had cached) and completion tokens; for a reward \
-             model of {} billion, an estimate of what it read. The paper (arXiv 2501.12895v1) gives {PAPER_PFLOPS} \
-             PFLOPs per query, counted at the longest texts that its settings allow, and {} for training by DPO \
-             (direct preference optimization), so {:.4} % of it per query. Seconds are those that calls of models \
-             took, one after the other, retries included.",
-            policy / 1e9,
-            reward / 1e9,
-            shown(DPO_PFLOPS),
-            100.0 * PAPER_PFLOPS / DPO_PFLOPS,
-        ),
-        chart: Some(chart),
-        table,
-    }
+    Figure::new("cost", context, Some(chart), table)
 }
 
 #[cfg(test)]

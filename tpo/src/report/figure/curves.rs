@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::Value as Json;
+
 use super::{Context, Dash, Figure, Point, REFERENCE_COLOUR, Shape, alike, dash};
 use crate::config::Mode;
 use crate::report::chart::Axis;
 use crate::report::data::{QueryData, RunData};
 use crate::report::stats::{Interval, mean};
-use crate::report::table::{Cell, Table};
+use crate::report::table::Table;
 
 /// Of more runs than this, only the best answers are drawn.
 const DETAILED: usize = 3;
@@ -55,18 +57,7 @@ pub(super) fn rewards(context: &Context<'_>) -> Figure {
         let label = format!("{policy}: one answer, no search");
         chart.add(label, REFERENCE_COLOUR, Shape::Level(level));
     }
-    Figure {
-        name: "reward-by-iteration",
-        title: "Reward by iteration",
-        caption: format!(
-            "The best answer so far, and the mean of the answers that an iteration brought (dotted, for up to three \
-             runs), as means over queries with {} bootstrap bands. Baselines are dashed: one answer and best of N as \
-             levels, revision as a curve. A search that ended early keeps its best.",
-            context.level()
-        ),
-        chart: Some(chart),
-        table,
-    }
+    Figure::new("reward-by-iteration", context, Some(chart), table)
 }
 
 /// What each policy reaches without a search: the mean of first answers, in its first run.
@@ -126,18 +117,7 @@ pub(super) fn width(context: &Context<'_>) -> Figure {
             chart.add(label, colour, Shape::Line { points, dash });
         }
     }
-    Figure {
-        name: "width",
-        title: "Width",
-        caption: format!(
-            "The best answer so far by how many answers are drawn at a time, with {} bootstrap bands: of one kind of \
-             runs a curve for each iteration, of several kinds the first answers and the last iteration. Runs of \
-             mode tpo that differ in nothing but N, D and seed are of one kind, which is named by the first of them.",
-            context.level()
-        ),
-        chart: Some(chart),
-        table,
-    }
+    Figure::new("width", context, Some(chart), table)
 }
 
 fn widths(runs: &[&RunData]) -> usize {
@@ -163,7 +143,7 @@ fn curves(
     let mut curves: BTreeMap<usize, Vec<Point>> = BTreeMap::new();
     for ((iteration, samples), (runs, values)) in values {
         let Some(reward) = context.bootstrap.mean(&values) else { continue };
-        let counts = [iteration, samples as usize, runs, values.len()].map(Cell::from);
+        let counts = [iteration, samples as usize, runs, values.len()].map(Json::from);
         table.row([like.into()].into_iter().chain(counts).chain(reward.cells()));
         let point = Point::over(f64::from(samples), reward);
         curves.entry(iteration).or_default().push(point);

@@ -7,14 +7,16 @@ mod pairs;
 mod spread;
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
+use serde::Deserialize;
 use serde_json::Value as Json;
 
 pub use self::cost::{Cost, DPO_PFLOPS, PAPER_PFLOPS, PAPER_TOKENS};
 use super::chart::{Axis, Chart, Dash, Point, Shape};
 use super::data::RunData;
 use super::stats::{Bootstrap, mean};
-use super::table::Table;
+use super::table::{Table, shown};
 use crate::config::{Mode, TpoConfig};
 
 /// A figure: what is drawn, the numbers behind it, and what they mean.
@@ -32,6 +34,35 @@ pub struct Figure {
     pub table: Table,
 }
 
+/// Titles and captions by the name of the figure. A test reads the file too.
+static WORDS: LazyLock<BTreeMap<String, Words>> =
+    LazyLock::new(|| toml::from_str(include_str!("figures.toml")).unwrap_or_default());
+
+#[derive(Deserialize)]
+struct Words {
+    title: String,
+    caption: String,
+}
+
+impl Figure {
+    fn new(name: &'static str, context: &Context<'_>, chart: Option<Chart>, table: Table) -> Self {
+        let words = WORDS.get(name);
+        let (title, caption) =
+            words.map_or((name, ""), |words| (words.title.as_str(), words.caption.as_str()));
+        let values = [
+            ("{level}", format!("{:.0} %", context.bootstrap.level * 100.0)),
+            ("{policy}", (context.cost.policy_params / 1e9).to_string()),
+            ("{reward}", (context.cost.reward_params / 1e9).to_string()),
+            ("{paper}", PAPER_PFLOPS.to_string()),
+            ("{training}", shown(DPO_PFLOPS)),
+            ("{share}", format!("{:.4}", 100.0 * PAPER_PFLOPS / DPO_PFLOPS)),
+        ];
+        let with = |text: String, (name, value): &(&str, String)| text.replace(name, value);
+        let caption = values.iter().fold(caption.to_owned(), with);
+        Self { name, title, caption, chart, table }
+    }
+}
+
 /// The colour of what is no run.
 const REFERENCE_COLOUR: usize = 7;
 
@@ -46,11 +77,6 @@ impl Context<'_> {
     fn chart(&self, x: Axis, y: Axis) -> Chart {
         let simulated = self.runs.iter().any(|run| run.config.simulated);
         Chart { x, y, simulated, ..Chart::default() }
-    }
-
-    /// How many per cent an interval holds, in words.
-    fn level(&self) -> String {
-        format!("{:.0} %", self.bootstrap.level * 100.0)
     }
 }
 
@@ -98,19 +124,7 @@ fn runs(context: &Context<'_>) -> Figure {
             best.zip(best_of_n).map(|(best, best_of_n)| best.mean - best_of_n).into(),
         ]);
     }
-    Figure {
-        name: "runs",
-        title: "Runs",
-        caption: format!(
-            "Mean rewards over the queries that came to their end: of the first answer, of the best of the first \
-             N, and of the answer that was returned, with its {} bootstrap interval over queries. D is how often \
-             the best answer was rewritten, N how many answers were drawn at a time. Other settings are named where \
-             they are not the usual ones.",
-            context.level()
-        ),
-        chart: None,
-        table,
-    }
+    Figure::new("runs", context, None, table)
 }
 
 /// The settings of a search, besides its mode, size and seed, that are not the default.

@@ -1,5 +1,6 @@
 //! Figures of runs against each other, query by query.
 
+use serde_json::Value as Json;
 use textgrad_core::truncate;
 
 use super::{Context, Figure, Point, REFERENCE_COLOUR, Shape};
@@ -7,7 +8,7 @@ use crate::config::Mode;
 use crate::report::chart::Axis;
 use crate::report::data::{QueryData, RunData};
 use crate::report::stats::{Bootstrap, Interval, Paired, expected_max, mean};
-use crate::report::table::{Cell, Table};
+use crate::report::table::Table;
 
 /// With more pairs than this, only those with the first run are shown.
 const MAX_RUNS: usize = 28;
@@ -26,9 +27,9 @@ pub(super) fn wins(context: &Context<'_>) -> Figure {
         let Some(paired) = Paired::of(scores, &context.bootstrap) else { return };
         let name = format!("{} vs {}", truncate(run, 18), truncate(against, 18));
         chart.add_row(name, colour, Point::along(paired.win_rate));
-        let counts = [scores.len(), paired.wins, paired.ties, paired.losses].map(Cell::from);
+        let counts = [scores.len(), paired.wins, paired.ties, paired.losses].map(Json::from);
         let intervals = [paired.win_rate, paired.difference].map(Interval::cells);
-        let names = [run, against].map(Cell::from);
+        let names = [run, against].map(Json::from);
         table.row(names.into_iter().chain(counts).chain(intervals.into_iter().flatten()));
     };
     for (a, b) in pairs.filter(|(_, against)| all || *against == 0) {
@@ -41,19 +42,7 @@ pub(super) fn wins(context: &Context<'_>) -> Figure {
         let scores = run.queries.iter().filter_map(|q| Some((q.best, *q.first().first()?)));
         add(colour, &run.name, "its first answer", &scores.collect::<Vec<_>>());
     }
-    Figure {
-        name: "win-rates",
-        title: "Win rates",
-        caption: format!(
-            "How often the answer that a run returned has a higher reward than another run's, over the queries that \
-             both finished, and than the first answer that it drew itself, with paired {} bootstrap intervals. It is \
-             the reward model that the search itself climbed that judges here: a win says that the search worked, not \
-             that people would agree.",
-            context.level()
-        ),
-        chart: Some(chart),
-        table,
-    }
+    Figure::new("win-rates", context, Some(chart), table)
 }
 
 /// How many times the answers of the search best-of-N is given.
@@ -78,26 +67,14 @@ pub(super) fn contrast(context: &Context<'_>) -> Figure {
                 let (name, other) = (truncate(&run.name, 14), truncate(&rival.name, 14));
                 let name = format!("{name} vs {other}, k = {answers:.0} ({budget})");
                 chart.add_row(name, colour, Point::along(difference));
-                let names = [&run.name, &rival.name, budget].map(Cell::from);
+                let names = [&run.name, &rival.name, budget].map(Json::from);
                 let counts = [answers.into(), pairs.len().into()];
                 let cells = names.into_iter().chain(counts).chain(difference.cells());
                 table.row(cells.chain([matching.into()]));
             }
         }
     }
-    Figure {
-        name: "best-of-n",
-        title: "Search against best of N",
-        caption: format!(
-            "The reward of the answer that a search returned, less the expected best of k answers of a run of \
-             best-of-N, query by query, with paired {} bootstrap intervals: right of the line the search is ahead. k \
-             is as many answers as the search drew for the query (equal), multiples of it, and all that the other run \
-             drew. Answers to match: the least k whose mean reaches that of the search; none if all are too few.",
-            context.level()
-        ),
-        chart: Some(chart),
-        table,
-    }
+    Figure::new("best-of-n", context, Some(chart), table)
 }
 
 /// For each budget that the rival has for every query: its name, the mean of k, and the mean difference.

@@ -44,15 +44,7 @@ pub(super) fn distribution(context: &Context<'_>) -> Figure {
             }
         }
     }
-    Figure {
-        name: "scores",
-        title: "Distribution of scores",
-        caption: "The scores of the first answers (all of them) and of the answers that were returned. Of several \
-                  runs, the answers that were returned are drawn."
-            .to_owned(),
-        chart: Some(chart),
-        table,
-    }
+    Figure::new("scores", context, Some(chart), table)
 }
 
 fn all_first(run: &RunData) -> Vec<f64> {
@@ -117,18 +109,7 @@ pub(super) fn stability(context: &Context<'_>) -> Figure {
         add(&label, &all, "one answer", place, first);
         add(&label, &all, "returned answer", place, best);
     }
-    Figure {
-        name: "stability",
-        title: "Inference stability",
-        caption: format!(
-            "How much the reward of a query changes from one generation to the next: the standard deviation (n - 1) \
-             over the first answers, over the answers of its last iteration, and over runs that differ in nothing \
-             but their seed; means over queries with {} bootstrap intervals.",
-            context.level()
-        ),
-        chart: Some(chart),
-        table,
-    }
+    Figure::new("stability", context, Some(chart), table)
 }
 
 /// For each query that at least two of the runs have: the deviation of the first and of the returned answer's

@@ -120,12 +120,8 @@ impl Details {
         &self.rows
     }
 
-    pub(super) fn push_blocks(&self, html: &mut String) {
-        for (place, block) in self.brief.blocks.iter().enumerate() {
-            html.push_str(if place == 0 { "\"" } else { ",\"" });
-            html.push_str(block);
-            html.push('"');
-        }
+    pub(super) fn blocks(&self) -> Json {
+        self.brief.blocks.as_slice().into()
     }
 }
 

@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use base64::Engine as _;
+use serde_json::Value as Json;
 use textgrad_core::{Layout, Page, Seed};
 use textgrad_ops::sim::Sim;
-use tpo::report::{Bootstrap, Cell, Comparison, Cost, Figure, Report, ReportConfig};
+use tpo::report::{Bootstrap, Comparison, Cost, Figure, Report, ReportConfig};
 use tpo::run::{RecordedRun, ResultRecord};
 use tpo::{Error, Mode, Query, RewardModel, SimReward, Tpo, TpoBuilder, TpoConfig, reward_fn};
 
@@ -31,12 +32,8 @@ fn figure<'a>(report: &'a Report, name: &str) -> &'a Figure {
     report.figures().iter().find(|figure| figure.name == name).unwrap()
 }
 
-fn number(cell: &Cell) -> f64 {
-    match cell {
-        Cell::Number(number) => *number,
-        Cell::Count(count) => *count as f64,
-        other => panic!("{other:?}"),
-    }
+fn number(cell: &Json) -> f64 {
+    cell.as_f64().unwrap()
 }
 
 fn close(found: f64, expected: f64) {
@@ -55,7 +52,7 @@ fn edit_results(run: &RecordedRun, change: impl Fn(&mut ResultRecord)) {
 }
 
 /// What a page unpacks for the queries of its runs.
-fn unpacked(html: &str) -> Vec<Vec<serde_json::Value>> {
+fn unpacked(html: &str) -> Vec<Vec<Json>> {
     let (_, blocks) = html.split_once("id=\"blocks\">").unwrap();
     let (blocks, _) = blocks.split_once("</script>").unwrap();
     let blocks: Vec<Vec<String>> = serde_json::from_str(blocks).unwrap();

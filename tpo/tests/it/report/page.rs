@@ -8,7 +8,7 @@ async fn texts_are_shown_and_not_run() {
     let run = run(&folder.path().join("a<b>"), search(Mode::Tpo, 7), &QUERIES).await;
     let report = Report::read(&[run], &ReportConfig::default()).unwrap();
     assert!(report.is_simulation() && report.warnings().is_empty());
-    let html = report.to_html();
+    let html = report.to_html().unwrap();
     assert!(html.contains("<strong>SIMULATION</strong>") && html.contains("a&lt;b&gt;"));
     assert!(!html.contains("<script>alert"));
     // Those of the page itself: lists, blocks, the script.
@@ -37,7 +37,7 @@ async fn texts_are_shown_and_not_run() {
 async fn what_would_not_be_seen_is_shown_as_on_pages_of_graphs() {
     let folder = tempfile::tempdir().unwrap();
     let run = run(&folder.path().join("a"), search(Mode::Tpo, 7), &QUERIES[..1]).await;
-    let report = Report::read(&[run], &ReportConfig::default()).unwrap().to_html();
+    let report = Report::read(&[run], &ReportConfig::default()).unwrap().to_html().unwrap();
     for html in [report, Page::new("graphs").to_html()] {
         assert_eq!(html.matches(Page::UNSEEN_SCRIPT).count(), 1);
         for name in ["const UNSEEN =", "const signs =", "function fill("] {
@@ -63,7 +63,7 @@ async fn scripts_in_answers_losses_and_gradients_are_shown_and_not_run() {
             made.unusable = vec![EVIL.to_owned()];
         }
     });
-    let html = Report::read(&[run], &ReportConfig::default()).unwrap().to_html();
+    let html = Report::read(&[run], &ReportConfig::default()).unwrap().to_html().unwrap();
     assert_eq!((html.matches("<script").count(), html.matches("</script>").count()), (3, 3));
     assert!(!html.contains("<img") && !html.contains("alert(2)") && !html.contains('\u{202e}'));
     // Nothing but the page's own script may run, and nothing may be asked for.
@@ -80,7 +80,7 @@ async fn where_not_all_has_room_the_texts_that_made_a_difference_are_kept() {
     let run = run(&folder.path().join("a"), search(Mode::Tpo, 7), &QUERIES).await;
     let page = |max_bytes| {
         let config = ReportConfig { max_bytes, ..ReportConfig::default() };
-        let html = Report::read(std::slice::from_ref(&run), &config).unwrap().to_html();
+        let html = Report::read(std::slice::from_ref(&run), &config).unwrap().to_html().unwrap();
         let details = unpacked(&html).concat();
         let told = |detail: &serde_json::Value| {
             let candidates = detail["candidates"].as_array().unwrap();
@@ -117,7 +117,7 @@ async fn a_page_has_no_more_texts_than_it_may() {
     let run = run(&folder.path().join("a"), search(Mode::Tpo, 7), &QUERIES).await;
     let page = |max_bytes| {
         let config = ReportConfig { max_bytes, ..ReportConfig::default() };
-        Report::read(std::slice::from_ref(&run), &config).unwrap().to_html().len()
+        Report::read(std::slice::from_ref(&run), &config).unwrap().to_html().unwrap().len()
     };
     let (none, all) = (page(0), page(1 << 20));
     assert!(page(2000) < none + 2000 && all > none + 3000, "{none} {all}");
