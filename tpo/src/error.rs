@@ -280,6 +280,11 @@ impl From<BlockingError> for Error {
 }
 
 impl Error {
+    /// The error of a setting.
+    pub fn config(setting: &'static str, expected: &'static str, got: impl Into<String>) -> Self {
+        Self::Config { setting, expected, got: got.into() }
+    }
+
     /// What becomes of a failure at a file or a folder: `Error::io(path, "cannot be written")`.
     pub fn io(path: &Path, action: &'static str) -> impl Fn(std::io::Error) -> Self + use<> {
         let path = path.to_owned();

@@ -84,7 +84,7 @@ pub(super) fn datasets(bytes: &[u8]) {
 /// Files of benchmarks, the answers and judgments of others among them.
 pub(super) fn benchmarks(bytes: &[u8]) {
     let text = text(bytes);
-    for benchmark in Benchmark::ALL {
+    for benchmark in Benchmark::ALL.iter().copied() {
         let _ = benchmark.items("items", &text);
     }
     let _ = bench::arena_hard::read_answers("answers", &text);

@@ -1,10 +1,8 @@
 //! Items: the part of a benchmark's record that a run needs.
 
-use std::fmt;
-use std::str::FromStr;
-
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
+use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 use textgrad_core::Seed;
 
 use super::{alpaca_eval, arena_hard, beavertails, hh_rlhf, math500, xstest};
@@ -68,44 +66,48 @@ pub fn sample<T>(records: Vec<T>, count: usize, seed: Seed) -> Vec<T> {
 /// assert_eq!(items[0].query, "How?");
 /// # Ok::<(), tpo::Error>(())
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Display,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+)]
+#[strum(serialize_all = "kebab-case", parse_err_fn = unknown_benchmark, parse_err_ty = Error)]
 pub enum Benchmark {
     /// [`alpaca_eval`].
     AlpacaEval,
     /// [`arena_hard`].
     ArenaHard,
     /// [`hh_rlhf`].
+    #[strum(to_string = "hh")]
     HhRlhf,
     /// [`beavertails`].
+    #[strum(to_string = "beavertails")]
     BeaverTails,
     /// [`xstest`].
+    #[strum(to_string = "xstest")]
     XsTest,
     /// [`math500`].
+    #[strum(to_string = "math500")]
     Math500,
 }
 
 impl Benchmark {
     /// All of them, in the order of the paper's table.
-    pub const ALL: [Self; 6] = [
-        Self::AlpacaEval,
-        Self::ArenaHard,
-        Self::HhRlhf,
-        Self::BeaverTails,
-        Self::XsTest,
-        Self::Math500,
-    ];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// Its name on a command line.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::AlpacaEval => "alpaca-eval",
-            Self::ArenaHard => "arena-hard",
-            Self::HhRlhf => "hh",
-            Self::BeaverTails => "beavertails",
-            Self::XsTest => "xstest",
-            Self::Math500 => "math500",
-        }
+        self.into()
     }
 
     /// Reads its file as items. `source` is the file's name, for errors.
@@ -130,22 +132,9 @@ impl Benchmark {
     }
 }
 
-impl fmt::Display for Benchmark {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Benchmark {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Self, Error> {
-        Self::ALL.into_iter().find(|known| known.as_str() == name).ok_or_else(|| Error::Config {
-            setting: "benchmark",
-            expected: "alpaca-eval, arena-hard, hh, beavertails, xstest or math500",
-            got: name.to_owned(),
-        })
-    }
+fn unknown_benchmark(name: &str) -> Error {
+    let expected = "alpaca-eval, arena-hard, hh, beavertails, xstest or math500";
+    Error::config("benchmark", expected, name)
 }
 
 #[cfg(test)]

@@ -23,8 +23,8 @@ impl Row {
     /// is the plain win rate.
     #[must_use]
     pub fn figure(&self, benchmark: Benchmark) -> f64 {
-        let mut figures = Benchmark::ALL.into_iter().zip(self.figures);
-        figures.find(|(known, _)| *known == benchmark).map_or(f64::NAN, |(_, figure)| figure)
+        let mut figures = Benchmark::ALL.iter().zip(self.figures);
+        figures.find(|(known, _)| **known == benchmark).map_or(f64::NAN, |(_, figure)| figure)
     }
 }
 

@@ -146,29 +146,26 @@ impl EarlyStop {
     pub(crate) fn validate_engines(&self, engines: &[&str]) -> Result<(), Error> {
         let Some(money) = &self.money else { return Ok(()) };
         match engines.iter().find(|engine| money.prices.of(engine).is_none()) {
-            Some(engine) => Err(Error::Config {
-                setting: "early-stop-money",
-                expected: "a price for each engine, 0 if it costs nothing",
-                got: format!("none for {engine:?}"),
-            }),
+            Some(engine) => {
+                let expected = "a price for each engine, 0 if it costs nothing";
+                Err(Error::config("early-stop-money", expected, format!("none for {engine:?}")))
+            }
             None => Ok(()),
         }
     }
 
     pub(super) fn validate(&self) -> Result<(), Error> {
-        let fail = |setting, expected, got: String| Err(Error::Config { setting, expected, got });
-        if let Some(target) = self.target.filter(|target| !target.is_finite()) {
-            return fail("early-stop-target", "a finite number", target.to_string());
-        }
-        for (setting, number) in
-            [("early-stop-min-gain", Some(self.min_gain)), ("early-stop-margin", self.min_margin)]
-        {
-            if let Some(number) = number.filter(|n| !(n.is_finite() && *n >= 0.0)) {
-                return fail(setting, "a finite number of 0 or more", number.to_string());
+        let fail = |setting, expected, got: String| Err(Error::config(setting, expected, got));
+        let from_0 = "a finite number of 0 or more";
+        for (setting, number, least, expected) in [
+            ("early-stop-target", self.target, f64::MIN, "a finite number"),
+            ("early-stop-min-gain", Some(self.min_gain), 0.0, from_0),
+            ("early-stop-margin", self.min_margin, 0.0, from_0),
+            ("early-stop-seconds", self.seconds, f64::MIN_POSITIVE, "a finite number above 0"),
+        ] {
+            if let Some(number) = number.filter(|number| !(least..=f64::MAX).contains(number)) {
+                return fail(setting, expected, number.to_string());
             }
-        }
-        if let Some(seconds) = self.seconds.filter(|s| !(s.is_finite() && *s > 0.0)) {
-            return fail("early-stop-seconds", "a finite number above 0", seconds.to_string());
         }
         for (setting, count) in [
             ("early-stop-patience", self.patience.map(u64::from)),

@@ -123,9 +123,7 @@ impl TpoConfig {
     /// # Errors
     /// [`Error::Config`] that names the setting, what was expected and what came.
     pub fn validate(&self) -> Result<(), Error> {
-        let fail = |setting: &'static str, expected: &'static str, got: String| {
-            Err(Error::Config { setting, expected, got })
-        };
+        let fail = |setting, expected, got: String| Err(Error::config(setting, expected, got));
         if self.samples == 0 {
             return fail("samples", "at least 1", self.samples.to_string());
         }
@@ -136,18 +134,16 @@ impl TpoConfig {
             let modes = "quoted, or another mode than direct, shuffled and listwise";
             return fail("layout", modes, format!("continued with {}", self.mode));
         }
-        for (setting, penalty) in [&self.sampling, &self.critic].into_iter().flat_map(|sampling| {
-            [
-                ("frequency-penalty", sampling.frequency_penalty),
-                ("presence-penalty", sampling.presence_penalty),
-            ]
-        }) {
-            if let Some(penalty) = penalty.filter(|penalty| !(-2.0..=2.0).contains(penalty)) {
-                return fail(setting, "a number from -2 to 2", penalty.to_string());
-            }
-        }
         self.early_stop.validate()?;
         for sampling in [&self.sampling, &self.critic] {
+            for (setting, penalty) in [
+                ("frequency-penalty", sampling.frequency_penalty),
+                ("presence-penalty", sampling.presence_penalty),
+            ] {
+                if let Some(penalty) = penalty.filter(|penalty| !(-2.0..=2.0).contains(penalty)) {
+                    return fail(setting, "a number from -2 to 2", penalty.to_string());
+                }
+            }
             if let Some(t) = sampling.temperature.filter(|t| !(0.0..=2.0).contains(t)) {
                 return fail("temperature", "a number from 0 to 2", t.to_string());
             }

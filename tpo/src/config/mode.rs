@@ -1,9 +1,7 @@
 //! Search modes, and the acceptance of new versions.
 
-use std::fmt;
-use std::str::FromStr;
-
 use serde::{Deserialize, Serialize};
+use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
 use crate::error::Error;
 
@@ -13,8 +11,23 @@ use crate::error::Error;
 /// All but [`Bon`](Self::Bon) draw the same number of answers, N first and N in each iteration, and return the best
 /// of all N(D + 1). What they spend on critique differs; [`TpoConfig::requests`](crate::TpoConfig::requests)
 /// counts it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    Display,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase", parse_err_fn = unknown_mode, parse_err_ty = Error)]
 #[non_exhaustive]
 pub enum Mode {
     /// Why is the best answer preferred to the worst? The paper's method.
@@ -42,30 +55,12 @@ pub enum Mode {
 
 impl Mode {
     /// All of them, in the order in which they are listed for people.
-    pub const ALL: [Self; 8] = [
-        Self::Tpo,
-        Self::Revision,
-        Self::Bon,
-        Self::Resample,
-        Self::Direct,
-        Self::Shuffled,
-        Self::Listwise,
-        Self::Ungated,
-    ];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// The name on the command line and in files.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Tpo => "tpo",
-            Self::Revision => "revision",
-            Self::Bon => "bon",
-            Self::Resample => "resample",
-            Self::Direct => "direct",
-            Self::Shuffled => "shuffled",
-            Self::Listwise => "listwise",
-            Self::Ungated => "ungated",
-        }
+        self.into()
     }
 
     /// What the answer that is rewritten is, in words; as the reference implementation has it.
@@ -93,28 +88,29 @@ impl Mode {
     }
 }
 
-impl fmt::Display for Mode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Mode {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
-        Self::ALL.into_iter().find(|mode| mode.as_str() == text).ok_or_else(|| Error::Config {
-            setting: "mode",
-            expected: "tpo, revision, bon, resample, direct, shuffled, listwise or ungated",
-            got: text.to_owned(),
-        })
-    }
+fn unknown_mode(text: &str) -> Error {
+    let expected = "tpo, revision, bon, resample, direct, shuffled, listwise or ungated";
+    Error::config("mode", expected, text)
 }
 
 /// The answers that may be rewritten. In either case every answer stays in the pool, and the best of all is
 /// returned.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    Display,
+    EnumString,
+    IntoStaticStr,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", parse_err_fn = unknown_acceptance, parse_err_ty = Error)]
 pub enum Acceptance {
     /// Those that the scores speak for: a new version takes an older one's place only if it is better. The
     /// paper's method.
@@ -128,30 +124,12 @@ impl Acceptance {
     /// The name on the command line and in files.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Improvement => "improvement",
-            Self::Always => "always",
-        }
+        self.into()
     }
 }
 
-impl fmt::Display for Acceptance {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Acceptance {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
-        let mut known = [Self::Improvement, Self::Always].into_iter();
-        known.find(|accept| accept.as_str() == text).ok_or_else(|| Error::Config {
-            setting: "accept",
-            expected: "improvement or always",
-            got: text.to_owned(),
-        })
-    }
+fn unknown_acceptance(text: &str) -> Error {
+    Error::config("accept", "improvement or always", text)
 }
 
 #[cfg(test)]
@@ -160,12 +138,12 @@ mod tests {
 
     #[test]
     fn names_go_both_ways() {
-        for mode in Mode::ALL {
+        for mode in Mode::ALL.iter().copied() {
             assert_eq!(mode.as_str().parse::<Mode>().unwrap(), mode);
             assert_eq!(serde_json::to_value(mode).unwrap(), mode.as_str());
         }
         let error = "best".parse::<Mode>().unwrap_err().to_string();
-        for mode in Mode::ALL {
+        for mode in Mode::ALL.iter().copied() {
             assert!(error.contains(mode.as_str()), "{error}");
         }
     }

@@ -3,9 +3,8 @@
 mod decode;
 mod record;
 
-use std::str::FromStr;
-
 use serde_json::Value as Json;
+use strum::EnumString;
 use textgrad_ops::util::json::{read_lenient, type_name};
 
 pub use self::decode::decode;
@@ -25,7 +24,8 @@ pub const BUILTIN: [&str; 8] = [
 ];
 
 /// The format of a file of queries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString)]
+#[strum(serialize_all = "lowercase", parse_err_fn = unknown_format, parse_err_ty = Error)]
 pub enum Format {
     /// A JSON list of strings, or of objects as in [`Format::Jsonl`].
     Json,
@@ -56,20 +56,8 @@ impl Format {
     }
 }
 
-impl FromStr for Format {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
-        match text {
-            "json" => Ok(Self::Json),
-            "jsonl" => Ok(Self::Jsonl),
-            "text" => Ok(Self::Text),
-            _ => {
-                let (expected, got) = ("json, jsonl or text", text.to_owned());
-                Err(Error::Config { setting: "format", expected, got })
-            }
-        }
-    }
+fn unknown_format(text: &str) -> Error {
+    Error::config("format", "json, jsonl or text", text)
 }
 
 /// The extension of a file's name, that of the packed file if it is compressed.

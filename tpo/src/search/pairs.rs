@@ -199,11 +199,8 @@ impl FromStr for Pairs {
             let k = text.strip_prefix("top-bottom:")?.parse().ok()?;
             (k > 0).then_some(Self::TopBottom(k))
         };
-        plain.or_else(top_bottom).ok_or_else(|| Error::Config {
-            setting: "pairs",
-            expected: "best-worst, newest, median, all, or top-bottom:K with K at least 1",
-            got: text.to_owned(),
-        })
+        let expected = "best-worst, newest, median, all, or top-bottom:K with K at least 1";
+        plain.or_else(top_bottom).ok_or_else(|| Error::config("pairs", expected, text))
     }
 }
 

@@ -65,11 +65,8 @@ impl BorrowedCritique {
         session: &Session,
     ) -> Result<Self, Error> {
         let Some(DonorQuery { index, query }) = donor else {
-            return Err(Error::Config {
-                setting: "mode",
-                expected: "two or more different queries for shuffled, so that each has the critique of another",
-                got: "none besides this one".to_owned(),
-            });
+            let expected = "two or more different queries for shuffled, so that each has the critique of another";
+            return Err(Error::config("mode", expected, "none besides this one"));
         };
         let early_stop = EarlyStop::default();
         let inner = TpoParts {

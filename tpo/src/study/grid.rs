@@ -83,8 +83,7 @@ impl Grid {
             ("seeds", seeds.is_empty()),
         ] {
             if empty {
-                let got = "none".to_owned();
-                return Err(Error::Config { setting, expected: "at least one value", got });
+                return Err(Error::config(setting, "at least one value", "none"));
             }
         }
         let mut descending = iterations.clone();

@@ -68,11 +68,8 @@ impl FromStr for Truncation {
             Some(("tokens", number)) => limit(number).map(Self::Tokens),
             _ => None,
         };
-        parsed.ok_or_else(|| Error::Config {
-            setting: "truncate",
-            expected: "chars:N or tokens:N with N at least 1",
-            got: text.to_owned(),
-        })
+        let expected = "chars:N or tokens:N with N at least 1";
+        parsed.ok_or_else(|| Error::config("truncate", expected, text))
     }
 }
 
@@ -157,8 +154,7 @@ impl Truncator {
         truncation: Option<Truncation>,
         tokenizer: Option<Arc<dyn Tokenizer>>,
     ) -> Result<Self, Error> {
-        let missing =
-            |setting, expected| Err(Error::Config { setting, expected, got: "nothing".to_owned() });
+        let missing = |setting, expected| Err(Error::config(setting, expected, "nothing"));
         match (truncation, &tokenizer) {
             (Some(Truncation::Tokens(_)), None) => {
                 missing("tokenizer", "a tokenizer that counts the tokens of truncate")

@@ -217,7 +217,7 @@ async fn without_the_gate_the_newest_are_rewritten() {
 
 #[test]
 fn modes_that_quote_do_not_continue() {
-    for mode in Mode::ALL {
+    for mode in Mode::ALL.iter().copied() {
         let config = TpoConfig { layout: Layout::Continued, ..config(mode) };
         let quotes = [Mode::Direct, Mode::Shuffled, Mode::Listwise].contains(&mode);
         assert_eq!(config.validate().is_err(), quotes, "{mode}");
@@ -233,7 +233,7 @@ async fn run(path: &std::path::Path, mode: Mode, concurrency: usize) -> Recorded
 #[tokio::test]
 async fn runs_of_all_modes_are_the_same_at_any_concurrency_and_can_be_checked_and_drawn() {
     let folder = tempfile::tempdir().unwrap();
-    for mode in Mode::ALL {
+    for mode in Mode::ALL.iter().copied() {
         let path = |n: u32| folder.path().join(format!("{mode}-{n}"));
         let (one, many) = (run(&path(1), mode, 1).await, run(&path(2), mode, 4).await);
         let results =

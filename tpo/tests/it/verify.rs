@@ -51,7 +51,7 @@ fn coarse() -> impl RewardModel {
 #[tokio::test]
 async fn runs_of_all_modes_pairs_and_layouts_are_sound() {
     let folder = tempfile::tempdir().unwrap();
-    for (place, mode) in Mode::ALL.into_iter().enumerate() {
+    for (place, mode) in Mode::ALL.iter().copied().enumerate() {
         for pairs in ALL_PAIRS {
             for (accept, layout) in [
                 (Acceptance::Improvement, Layout::Quoted),

@@ -107,11 +107,8 @@ fn id(of: &[&str]) -> String {
 /// [`Error::Config`] for a name that cannot be a file's, such as one with a slash.
 pub fn file_name(model: &str) -> Result<String, Error> {
     if model.trim().is_empty() || model.starts_with('.') || model.contains(['/', '\\', '\0', ':']) {
-        return Err(Error::Config {
-            setting: "model name",
-            expected: "one that can be a file's name, since Arena-Hard takes it from there",
-            got: format!("{model:?}"),
-        });
+        let expected = "one that can be a file's name, since Arena-Hard takes it from there";
+        return Err(Error::config("model name", expected, format!("{model:?}")));
     }
     Ok(format!("{model}.jsonl"))
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, LazyLock};
 use futures_util::future::try_join;
 use regex::Regex;
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr};
 use textgrad_core::{Engine, Message, PromptPack, Sampling, Seed};
 
 use super::{Answer, Question};
@@ -13,18 +14,23 @@ use crate::bench::records::{records, wrong};
 use crate::error::Error;
 
 /// Which of two answers is better, and how much.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, EnumString, IntoStaticStr)]
 #[serde(try_from = "String", into = "&'static str")]
 pub enum Verdict {
-    /// `A>>B`.
+    /// A is much better.
+    #[strum(to_string = "A>>B", serialize = "B<<A")]
     AMuchBetter,
-    /// `A>B`.
+    /// A is better.
+    #[strum(to_string = "A>B", serialize = "B<A")]
     ABetter,
-    /// `A=B`.
+    /// Neither is better.
+    #[strum(to_string = "A=B", serialize = "B=A")]
     Tie,
-    /// `B>A`.
+    /// B is better.
+    #[strum(to_string = "B>A", serialize = "A<B")]
     BBetter,
-    /// `B>>A`.
+    /// B is much better.
+    #[strum(to_string = "B>>A", serialize = "A<<B")]
     BMuchBetter,
 }
 
@@ -32,26 +38,13 @@ impl Verdict {
     /// The verdict that a label says, either way round; none for something else.
     #[must_use]
     pub fn from_label(label: &str) -> Option<Self> {
-        match label {
-            "A>>B" | "B<<A" => Some(Self::AMuchBetter),
-            "A>B" | "B<A" => Some(Self::ABetter),
-            "A=B" | "B=A" => Some(Self::Tie),
-            "B>A" | "A<B" => Some(Self::BBetter),
-            "B>>A" | "A<<B" => Some(Self::BMuchBetter),
-            _ => None,
-        }
+        label.parse().ok()
     }
 
     /// Its label.
     #[must_use]
     pub fn label(self) -> &'static str {
-        match self {
-            Self::AMuchBetter => "A>>B",
-            Self::ABetter => "A>B",
-            Self::Tie => "A=B",
-            Self::BBetter => "B>A",
-            Self::BMuchBetter => "B>>A",
-        }
+        self.into()
     }
 
     /// The verdict of a judgment, letters of any case: the last label in two square brackets, else the last
@@ -96,12 +89,6 @@ impl TryFrom<String> for Verdict {
     fn try_from(label: String) -> Result<Self, String> {
         let wrong = || format!("expected a verdict such as A>>B, got {label:?}");
         Self::from_label(&label).ok_or_else(wrong)
-    }
-}
-
-impl From<Verdict> for &'static str {
-    fn from(verdict: Verdict) -> Self {
-        verdict.label()
     }
 }
 

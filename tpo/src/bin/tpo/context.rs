@@ -112,10 +112,7 @@ pub(crate) async fn queries(settings: &Settings) -> Result<(String, Vec<Query>),
 /// Keeps the first items, as many as `--limit` says.
 pub(crate) fn limit_to<T>(items: &mut Vec<T>, settings: &Settings) -> Result<(), Error> {
     match settings.get_one("limit")? {
-        Some(0) => {
-            let (expected, got) = ("at least 1", "0".to_owned());
-            Err(Error::Config { setting: "limit", expected, got })
-        }
+        Some(0) => Err(Error::config("limit", "at least 1", "0")),
         limit => {
             items.truncate(limit.unwrap_or(usize::MAX));
             Ok(())

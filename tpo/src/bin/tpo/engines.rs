@@ -147,9 +147,7 @@ impl Layers {
         model: Option<&str>,
     ) -> Result<EngineBuilder, Error> {
         let line = engine.trim();
-        let unused = |setting, expected, got: &str| {
-            Err(Error::Config { setting, expected, got: got.to_owned() })
-        };
+        let unused = |setting, expected, got| Err(Error::config(setting, expected, got));
         if line == "sim" || line.starts_with("sim:") {
             let expected = "none beside the simulation, or --engine with a server, such as openai";
             return match (model, base_url) {
@@ -239,7 +237,7 @@ pub(crate) fn only_model(
             format!("nothing, and the server's list cannot be read: {}", tpo::describe(error))
         }
     };
-    Err(Error::Config { setting, expected: "the name of a model that the server serves", got })
+    Err(Error::config(setting, "the name of a model that the server serves", got))
 }
 
 pub(crate) fn secret(name: &str) -> Option<SecretString> {
@@ -247,7 +245,7 @@ pub(crate) fn secret(name: &str) -> Option<SecretString> {
 }
 
 pub(crate) fn missing(setting: &'static str, expected: &'static str) -> Error {
-    Error::Config { setting, expected, got: "nothing".to_owned() }
+    Error::config(setting, expected, "nothing")
 }
 
 pub(crate) fn setup(what: &'static str) -> impl Fn(EngineError) -> Error {

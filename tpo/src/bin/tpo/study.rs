@@ -18,7 +18,7 @@ use crate::{blocking, exit, output, run};
 pub(crate) async fn study(settings: &Settings) -> Result<ExitCode, Error> {
     if settings.flag("extend") {
         let expected = "nothing: a study grows by its lists, with --resume, and keeps its queries";
-        return Err(Error::Config { setting: "extend", expected, got: "the flag".to_owned() });
+        return Err(Error::config("extend", expected, "the flag"));
     }
     let grid = Grid {
         modes: settings.list::<Mode>("mode")?,

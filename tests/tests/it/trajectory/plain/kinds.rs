@@ -65,7 +65,7 @@ pub(crate) fn kinds(case: &Case, found: &Found) -> Vec<(String, bool)> {
     .into();
     let stopped = format!("{:?}", found.stopped);
     kinds.push(("continued".to_owned(), layout && is_ended && step(&|step| step.updates > 0)));
-    for mode in Mode::ALL {
+    for mode in Mode::ALL.iter().copied() {
         let there = mode == Mode::Bon || found.steps.len() > 1;
         kinds.push((mode.to_string(), case.mode == mode && there));
     }

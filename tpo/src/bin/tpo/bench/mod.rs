@@ -127,7 +127,7 @@ fn check(args: &BenchArgs) -> Result<(), Error> {
     let is = |names: &[Benchmark]| names.contains(&args.name);
     let (alpaca_eval, arena_hard) = (is(&[Benchmark::AlpacaEval]), is(&[Benchmark::ArenaHard]));
     let judged = args.judge.is_some();
-    let wrong = |setting, expected, got| Err(Error::Config { setting, expected, got });
+    let wrong = |setting, expected, got: String| Err(Error::config(setting, expected, got));
     if args.settings.0.get_one::<String>("format")?.is_some() {
         let expected = "nothing: the benchmark says how its file is written";
         return wrong("format", expected, "a format".to_owned());

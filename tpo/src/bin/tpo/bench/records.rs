@@ -67,8 +67,7 @@ fn chosen<T>(
     let mut records = read(name, text)?;
     if let Some(count) = args.subset {
         if count == 0 {
-            let (expected, got) = ("at least 1", "0".to_owned());
-            return Err(Error::Config { setting: "--subset", expected, got });
+            return Err(Error::config("--subset", "at least 1", "0"));
         }
         let seed = Seed::new(args.settings.0.value("seed")?);
         records = tpo::bench::sample(records, count, seed);

@@ -77,13 +77,10 @@ impl References {
     fn differ_from(&self, ours: &str) -> Result<(), Error> {
         let outputs = self.outputs.values().map(|output| output.generator.as_str());
         let answers = self.answers.values().map(|answer| answer.model.as_str());
+        let expected = "another name than that of what the answers are compared with";
         match outputs.chain(answers).any(|name| name == ours) {
             false => Ok(()),
-            true => Err(Error::Config {
-                setting: "--model-name",
-                expected: "another name than that of what the answers are compared with",
-                got: ours.to_owned(),
-            }),
+            true => Err(Error::config("--model-name", expected, ours)),
         }
     }
 

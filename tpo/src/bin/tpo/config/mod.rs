@@ -66,8 +66,7 @@ pub(crate) async fn config(args: ConfigArgs) -> Result<ExitCode, Error> {
     // To this command, the flag is the format of its own output.
     let text = match (toml, settings.take_flag("json")) {
         (true, true) => {
-            let (expected, got) = ("one of --toml and --json", "both".to_owned());
-            return Err(Error::Config { setting: "toml", expected, got });
+            return Err(Error::config("toml", "one of --toml and --json", "both"));
         }
         (true, false) => settings.lines("\n", Row::toml)?,
         (false, true) => {

@@ -104,12 +104,10 @@ impl Settings {
     /// All values of a setting.
     pub(crate) fn list<T: FromStr>(&self, name: &'static str) -> Result<Vec<T>, Error> {
         let parsed = |value: &OsStr| {
-            value.to_str().and_then(|text| text.parse().ok()).ok_or_else(|| Error::Config {
-                setting: name,
-                expected: OptionSpec::named(name)
-                    .map_or("a value", |option| option.kind.expected()),
-                got: value.display().to_string(),
-            })
+            let kind = OptionSpec::named(name).map(|option| &option.kind);
+            let expected = kind.map_or("a value", |kind| kind.expected());
+            let parsed = value.to_str().and_then(|text| text.parse().ok());
+            parsed.ok_or_else(|| Error::config(name, expected, value.display().to_string()))
         };
         self.values(name).into_iter().map(parsed).collect()
     }
@@ -121,9 +119,7 @@ impl Settings {
 
     /// The value of a setting that has a default.
     pub(crate) fn value<T: FromStr>(&self, name: &'static str) -> Result<T, Error> {
-        let missing =
-            || Error::Config { setting: name, expected: "a value", got: "nothing".into() };
-        self.get_one(name)?.ok_or_else(missing)
+        self.get_one(name)?.ok_or_else(|| Error::config(name, "a value", "nothing"))
     }
 
     /// Where the setting that an error names was set, if that was in a file.

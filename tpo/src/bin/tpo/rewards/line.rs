@@ -118,7 +118,7 @@ impl Line {
     pub(super) fn count(&self, key: &'static str) -> Result<Option<usize>, Error> {
         let counted = self.parsed(key, "a whole number")?;
         match counted {
-            Some(0) if key != "from" => Err(wrong(key, "at least 1", "0".to_owned())),
+            Some(0) if key != "from" => Err(Error::config(key, "at least 1", "0")),
             counted => Ok(counted),
         }
     }
@@ -129,7 +129,7 @@ impl Line {
         expected: &'static str,
     ) -> Result<Option<T>, Error> {
         let Some(value) = self.get(key) else { return Ok(None) };
-        value.parse().map(Some).map_err(|_| wrong(key, expected, value.to_owned()))
+        value.parse().map(Some).map_err(|_| Error::config(key, expected, value))
     }
 }
 
@@ -139,7 +139,7 @@ impl FromStr for Line {
     fn from_str(text: &str) -> Result<Self, Error> {
         let (name, rest) = text.split_once(':').unwrap_or((text, ""));
         let found = KINDS.iter().find(|(known, ..)| *known == name.trim());
-        let (_, kind, known) = found.ok_or_else(|| wrong("reward", NAMES, name.to_owned()))?;
+        let (_, kind, known) = found.ok_or_else(|| Error::config("reward", NAMES, name))?;
         let keys: Vec<&str> = known.split_whitespace().chain(SHARED_KEYS).collect();
         let mut settings: Vec<Setting> = Vec::new();
         let mut rest = rest;
@@ -148,17 +148,17 @@ impl FromStr for Line {
             let (key, value) = setting;
             if !keys.contains(&key.as_str()) {
                 let got = format!("{key:?}; {name} has {}", keys.join(", "));
-                return Err(wrong("reward", "a setting that it has", got));
+                return Err(Error::config("reward", "a setting that it has", got));
             }
             if settings.iter().any(|(known, _)| *known == key) {
-                return Err(wrong("reward", "each setting once", format!("{key:?} twice")));
+                return Err(Error::config("reward", "each setting once", format!("{key:?} twice")));
             }
             // What is no name may be the key itself, which errors that show the line would print.
             if key.ends_with(KEY_ENV) && !is_variable(&value) {
                 let expected =
                     "the name of an environment variable (A to Z, 0 to 9 and _), never a key";
-                let got = "something else, which is not shown".to_owned();
-                return Err(wrong("key-env", expected, got));
+                let got = "something else, which is not shown";
+                return Err(Error::config("key-env", expected, got));
             }
             settings.push((key, value));
         }
@@ -181,7 +181,7 @@ fn next(list: &str) -> Result<Option<(Setting, &str)>, Error> {
     let plain = list.split(',').next().unwrap_or(list);
     let Some((key, _)) = plain.split_once('=') else {
         let expected = "settings as KIND:key=value,key=value";
-        return Err(wrong("reward", expected, plain.to_owned()));
+        return Err(Error::config("reward", expected, plain));
     };
     let value = list.get(key.len() + 1..).unwrap_or_default().trim_start();
     let key = key.trim().to_owned();
@@ -195,7 +195,7 @@ fn next(list: &str) -> Result<Option<(Setting, &str)>, Error> {
         _ => {
             let expected = "a quoted value to end with a quote, and nothing but a comma behind it; a quote \
                             within it is written twice";
-            Err(wrong("reward", expected, format!("another value of {key:?}")))
+            Err(Error::config("reward", expected, format!("another value of {key:?}")))
         }
     }
 }
@@ -210,10 +210,6 @@ fn unquoted(mut text: &str) -> Option<(String, &str)> {
         value.push('"');
         text = more;
     }
-}
-
-fn wrong(setting: &'static str, expected: &'static str, got: String) -> Error {
-    Error::Config { setting, expected, got }
 }
 
 #[cfg(test)]

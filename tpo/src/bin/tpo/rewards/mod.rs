@@ -65,8 +65,7 @@ async fn of_lines(
             RewardKind::Kl if line.is_member() => {
                 let expected =
                     "no weight, center or scale for kl: its beta says how much it counts";
-                let got = line.to_string();
-                return Err(Error::Config { setting: "reward", expected, got });
+                return Err(Error::config("reward", expected, line.to_string()));
             }
             RewardKind::Kl => penalties.push(source.penalty().await?),
             _ => members.push((source.model().await?, line)),
@@ -74,8 +73,7 @@ async fn of_lines(
     }
     let reward = combined(members, context.settings.get_one("combine")?)?;
     if penalties.len() > 1 {
-        let got = penalties.len().to_string();
-        return Err(Error::Config { setting: "reward", expected: "kl at most once", got });
+        return Err(Error::config("reward", "kl at most once", penalties.len().to_string()));
     }
     Ok(match penalties.pop() {
         Some(penalty) => Arc::new(PpoReward::new(reward, penalty)),
@@ -90,10 +88,7 @@ fn combined(
     match (members.as_slice(), how) {
         ([], _) => Err(missing("reward", "another --reward beside kl, which only takes away")),
         ([(model, line)], None) if !line.is_member() => Ok(Arc::clone(model)),
-        ([_], Some(_)) => {
-            let (expected, got) = ("several --reward to combine", "one".to_owned());
-            Err(Error::Config { setting: "combine", expected, got })
-        }
+        ([_], Some(_)) => Err(Error::config("combine", "several --reward to combine", "one")),
         (_, how) => {
             let members = members.into_iter().map(|(model, line)| {
                 let member = Member::new(model).weight(line.number("weight")?.unwrap_or(1.0));
@@ -120,9 +115,9 @@ fn check_used(settings: &Settings, lines: &[Line]) -> Result<(), Error> {
         ("reward-arg", "program"),
     ] {
         let used = lines.iter().any(|line| line.has(key));
-        if let Some(got) = settings.get_one(option)?.filter(|_| !used) {
+        if let Some(got) = settings.get_one::<String>(option)?.filter(|_| !used) {
             let expected = "none for what --reward names: it would change nothing";
-            return Err(Error::Config { setting: option, expected, got });
+            return Err(Error::config(option, expected, got));
         }
     }
     Ok(())

@@ -138,8 +138,7 @@ impl Source<'_> {
             Some("prompt_logprobs") => LikelihoodApi::PromptLogprobs,
             Some("echo") => LikelihoodApi::Echo,
             Some(other) => {
-                let (expected, got) = ("prompt_logprobs or echo", other.to_owned());
-                return Err(Error::Config { setting, expected, got });
+                return Err(Error::config(setting, "prompt_logprobs or echo", other));
             }
         }))
     }
@@ -177,7 +176,7 @@ impl Source<'_> {
         {
             let expected = "a price for each engine, 0 if it costs nothing";
             let got = format!("none for {:?}", engine.name());
-            return Err(Error::Config { setting: "prices", expected, got });
+            return Err(Error::config("prices", expected, got));
         }
         let max_tokens = line.parsed("max-tokens", "a number of tokens")?;
         let sampling = Sampling {
@@ -215,10 +214,7 @@ impl Source<'_> {
                 "fail" => Unreadable::Fail,
                 "worst" => Unreadable::Worst,
                 "skip" => Unreadable::Skip,
-                _ => {
-                    let (expected, got) = ("fail, worst or skip", unreadable.to_owned());
-                    return Err(Error::Config { setting: "unreadable", expected, got });
-                }
+                _ => return Err(Error::config("unreadable", "fail, worst or skip", unreadable)),
             });
         }
         Ok(Arc::new(judge.build()?))
@@ -233,8 +229,7 @@ impl Source<'_> {
         let [from, to] = [from.unwrap_or(0), to.unwrap_or(usize::MAX)];
         if from > to {
             let expected = "at least as many words in `to` as in `from`";
-            let got = self.line.to_string();
-            return Err(Error::Config { setting: "reward", expected, got });
+            return Err(Error::config("reward", expected, self.line.to_string()));
         }
         Ok(Arc::new(ScorerReward::length(from, to, self.line.count("slack")?.unwrap_or(1))))
     }
@@ -276,12 +271,10 @@ impl Source<'_> {
                 let name = format!("schema:{path}");
                 Ok(Arc::new(ScorerReward::check(schema_of(path).await?).named(name)))
             }
-            _ => Err(Error::Config {
-                setting: "reward",
-                expected: "one of format:pattern=REGEX, format:never=REGEX, format:json=true or \
-                           format:schema=FILE",
-                got: self.line.to_string(),
-            }),
+            _ => {
+                let expected = "one of format:pattern=REGEX, format:never=REGEX, format:json=true or format:schema=FILE";
+                Err(Error::config("reward", expected, self.line.to_string()))
+            }
         }
     }
 
@@ -302,11 +295,8 @@ impl Source<'_> {
     /// The key of a server, from the environment variable that the line names, else from the usual one.
     fn key(&self, setting: &'static str) -> Result<Option<SecretString>, Error> {
         let Some(name) = self.line.get(setting) else { return Ok(secret(KEY)) };
-        let missing = || Error::Config {
-            setting,
-            expected: "the name of an environment variable that holds a key",
-            got: format!("{name}, which is not set"),
-        };
+        let expected = "the name of an environment variable that holds a key";
+        let missing = || Error::config(setting, expected, format!("{name}, which is not set"));
         secret(name).map(Some).ok_or_else(missing)
     }
 
@@ -368,12 +358,8 @@ async fn schema_of(path: &str) -> Result<JsonSchema, Error> {
 }
 
 fn matching(check: Result<RegexCheck, textgrad_ops::Error>) -> Result<Arc<dyn RewardModel>, Error> {
-    let check = check.map_err(|error| Error::Config {
-        setting: "pattern",
-        expected: "a regular expression",
-        got: describe(&error),
-    })?;
-    Ok(Arc::new(ScorerReward::check(check)))
+    let wrong = |error| Error::config("pattern", "a regular expression", describe(&error));
+    Ok(Arc::new(ScorerReward::check(check.map_err(wrong)?)))
 }
 
 /// A program's path as it is from here: it is run in a folder of its own.
