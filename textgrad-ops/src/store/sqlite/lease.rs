@@ -24,13 +24,13 @@ pub(super) fn new_owner() -> i64 {
 }
 
 impl Database {
-    /// Leases a request, unless another owner has it.
+    /// Leases a request, unless another owner has it. A lease that ends later than any can is none.
     fn claim(&mut self, key: &str, owner: i64) -> Result<bool, Error> {
         let now = (self.clock)();
         let mut claim = self.db.prepare_cached(
             "INSERT INTO leases (key, owner, expires) VALUES (?1, ?2, ?3)
              ON CONFLICT (key) DO UPDATE SET owner = excluded.owner, expires = excluded.expires
-             WHERE expires <= ?4 OR owner = excluded.owner",
+             WHERE expires <= ?4 OR expires > excluded.expires OR owner = excluded.owner",
         )?;
         let expires = now.saturating_add(millis(HOLDS));
         Ok(claim.execute(params![key, owner, expires, now])? > 0)

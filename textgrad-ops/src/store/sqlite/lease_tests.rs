@@ -47,6 +47,7 @@ async fn a_request_that_another_process_makes_is_waited_for() {
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
 }
 
+/// Kind: Money | a process that is killed while others wait for its request | another one makes it after two seconds
 #[tokio::test]
 async fn the_lease_of_a_killed_process_expires() {
     let (_folder, path) = place();
@@ -64,6 +65,26 @@ async fn the_lease_of_a_killed_process_expires() {
     let waited = begun.elapsed().as_millis();
     assert!((250..3000).contains(&waited), "{waited}");
     assert_eq!(calls.load(Ordering::SeqCst), 1);
+}
+
+/// Kind: Money | a lease that ends later than any can, as after a change of the clock | not waited for
+#[tokio::test]
+async fn a_lease_that_ends_later_than_any_can_is_not_waited_for() {
+    let (_folder, path) = place();
+    let cache = open(&path).await;
+    let (engine, calls) = counting("e");
+    let engine = engine.disk_cached(&cache);
+    for (ask, expires) in [("x", i64::MAX), ("y", 1 << 50)] {
+        let key = request_key("e", &request(ask)).to_string();
+        let claim = move |store: &mut Database| {
+            store.db.execute("INSERT INTO leases VALUES (?1, 1, ?2)", (key, expires)).map(drop)
+        };
+        cache.store().call(claim).await.unwrap();
+        let asked_for = request(ask);
+        let answered = tokio::time::timeout(Duration::from_secs(20), text(&engine, &asked_for));
+        assert_eq!(answered.await.expect("it waits"), ask);
+    }
+    assert_eq!(calls.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test]
