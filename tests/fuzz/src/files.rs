@@ -3,12 +3,13 @@
 use std::fs;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use tempfile::TempDir;
 use textgrad_core::{Engine, Message, Purpose, Request};
 use textgrad_ops::layer::EngineExt;
 use textgrad_ops::sim::Sim;
-use textgrad_ops::store::{Replay, RunLog, RunLogger};
+use textgrad_ops::store::{CacheFilter, Replay, RunLog, RunLogger, SqliteCache, SqliteConfig};
 use tokio::runtime::Runtime;
 use tpo::journal::Journal;
 use tpo::report::{Bootstrap, Report, ReportConfig};
@@ -23,19 +24,24 @@ fn runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-/// The files of a run of the simulation, of a recording and of a log, as they are written today.
+/// The files of a run of the simulation, of a recording, of a log and of a cache, as they are written today.
 struct Recorded {
     config: Vec<u8>,
     journal: Vec<u8>,
     results: Vec<u8>,
     recording: Vec<u8>,
     run_log: Vec<u8>,
+    cache: Vec<u8>,
 }
 
 static RECORDED: LazyLock<Recorded> = LazyLock::new(|| {
     // A thread of its own, for the caller may be within a runtime.
     std::thread::spawn(|| runtime().block_on(record())).join().unwrap()
 });
+
+fn request(question: &str) -> Request {
+    Request::new(Purpose::Forward, [Message::user(question)])
+}
 
 async fn record() -> Recorded {
     let folder = tempfile::tempdir().unwrap();
@@ -46,12 +52,15 @@ async fn record() -> Recorded {
 
     let log = RunLogger::open(path("log")).await.unwrap();
     let engine = Sim::default().logged(&log).record(path("recording")).await.unwrap();
+    let cache = SqliteCache::open(path("cache"), SqliteConfig::default()).await.unwrap();
+    let cached = Sim::default().disk_cached(&cache);
     for question in ["Why?", "How?"] {
-        let request = Request::new(Purpose::Forward, [Message::user(question)]);
-        engine.complete(&request).await.unwrap();
+        engine.complete(&request(question)).await.unwrap();
+        cached.complete(&request(question)).await.unwrap();
     }
     drop(engine);
     drop(log);
+    cache.flush().await.unwrap();
     let read = |name: &str| fs::read(path(name)).unwrap();
     Recorded {
         config: read("run/config.json"),
@@ -59,6 +68,7 @@ async fn record() -> Recorded {
         results: read("run/results.jsonl"),
         recording: read("recording"),
         run_log: read("log"),
+        cache: read("cache"),
     }
 }
 
@@ -118,8 +128,7 @@ pub(super) fn recording(bytes: &[u8]) {
         let path = folder.path().join("recording");
         fs::write(&path, bytes).unwrap();
         if let Ok(replay) = runtime.block_on(Replay::open(&path)) {
-            let request = Request::new(Purpose::Forward, [Message::user("Why?")]);
-            let _ = runtime.block_on(replay.complete(&request));
+            let _ = runtime.block_on(replay.complete(&request("Why?")));
         }
     });
 }
@@ -132,6 +141,36 @@ pub(super) fn run_log(bytes: &[u8]) {
         if let Ok(log) = runtime.block_on(RunLog::read(&path)) {
             let _ = log.page().map(|page| page.to_html());
         }
+    });
+}
+
+/// Everything that is read of a cache.
+async fn read_cache(path: &Path) {
+    let opened = SqliteCache::open_existing(path, SqliteConfig::default()).await;
+    let Ok(cache) = opened else { return };
+    let engine = Sim::default().disk_cached(&cache);
+    // Damage costs a request, never an answer.
+    for question in ["Why?", "How?", "When?"] {
+        engine.complete(&request(question)).await.unwrap();
+    }
+    let (_, _) = (cache.info().await, cache.check().await);
+    for entry in cache.entries(CacheFilter::default()).await.unwrap_or_default() {
+        let _ = cache.entry(&entry.key).await;
+    }
+    let (_, _) = (cache.prune(1).await, cache.flush().await);
+}
+
+/// A cache.
+pub(super) fn cache(bytes: &[u8]) {
+    // A folder of its own: the threads of the one before may still close their files.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cache");
+    fs::write(&path, bytes).unwrap();
+    FOLDER.with(|(_, runtime)| {
+        runtime.block_on(async {
+            let read = tokio::time::timeout(Duration::from_secs(60), read_cache(&path));
+            read.await.expect("a read that ends");
+        });
     });
 }
 
@@ -153,4 +192,8 @@ pub(super) fn recordings() -> Vec<Vec<u8>> {
 
 pub(super) fn run_logs() -> Vec<Vec<u8>> {
     vec![RECORDED.run_log.clone()]
+}
+
+pub(super) fn caches() -> Vec<Vec<u8>> {
+    vec![RECORDED.cache.clone()]
 }

@@ -61,4 +61,5 @@ pub const READERS: &[Reader] = &[
     with_seeds("run-config", 30, files::config, files::configs),
     with_seeds("recording", 100, files::recording, files::recordings),
     with_seeds("run-log", 100, files::run_log, files::run_logs),
+    with_seeds("cache", 30, files::cache, files::caches),
 ];
