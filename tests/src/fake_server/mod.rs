@@ -53,4 +53,4 @@ pub use self::fault::{Fault, FaultRule, MAX_DELAY, On, ParseFaultError, RetryAft
 pub use self::rewards::{MISPLACED_BOS, RewardServer};
 pub use self::routes::Route;
 pub use self::server::FakeServer;
-pub use self::stats::{Prefixes, Repeat, Reuse, RouteStats, Stats};
+pub use self::stats::{Prefixes, Reuse, RouteStats, Stats};

@@ -28,7 +28,7 @@ use super::delivery::Reset;
 use super::error::ApiError;
 use super::fault::{Fault, FaultBook};
 use super::routes::{Route, router};
-use super::stats::{Recorder, Repeat, Stats};
+use super::stats::{Recorder, Stats};
 use super::wire::Head;
 
 /// How long answers under way may take when the server stops.
@@ -209,12 +209,6 @@ impl FakeServer {
     #[must_use]
     pub fn requests_to(&self, route: Route) -> Vec<Value> {
         self.shared.recorder().bodies(|other| other == route)
-    }
-
-    /// The requests that had been answered whole before they came again.
-    #[must_use]
-    pub fn repeats(&self) -> Vec<Repeat> {
-        self.shared.recorder().repeats()
     }
 
     /// Waits until so many requests to `chat` and `classify` have ended, in whatever way.

@@ -9,7 +9,6 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use self::prefix::{Prefixes, Reuse};
-pub use self::recorder::Repeat;
 pub(super) use self::recorder::{Arrival, Recorder};
 
 use super::routes::Route;

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::time::Instant;
 
 use axum::http::StatusCode;
 use serde_json::Value;
@@ -17,21 +16,6 @@ use crate::fake_server::routes::Route;
 /// The most bodies kept, and the most bytes of them.
 const MAX_BODIES: usize = 4096;
 const MAX_BODY_BYTES: usize = 32 << 20;
-/// The most repeated requests kept.
-const MAX_REPEATS: usize = 1 << 16;
-
-/// A request whose body had been answered whole before it came again.
-#[derive(Debug, Clone, Copy)]
-pub struct Repeat {
-    /// The route.
-    pub route: Route,
-    /// A hash of route and body.
-    pub body: u64,
-    /// When the earlier answer was sent.
-    pub answered: Instant,
-    /// When it came again.
-    pub again: Instant,
-}
 
 /// A request that came, as the recorder knows it.
 #[derive(Debug, Clone, Copy)]
@@ -48,7 +32,6 @@ pub(crate) struct Recorder {
     seen: Seen,
     bodies: VecDeque<(Route, Value, usize)>,
     body_bytes: usize,
-    repeats: Vec<Repeat>,
 }
 
 impl Recorder {
@@ -61,11 +44,6 @@ impl Recorder {
         (route, body).hash(&mut hasher);
         let hash = hasher.finish();
         let duplicate = !body.is_empty() && self.seen.arrive(hash);
-        if let Some(answered) = self.seen.answered(hash).filter(|_| duplicate)
-            && self.repeats.len() < MAX_REPEATS
-        {
-            self.repeats.push(Repeat { route, body: hash, answered, again: Instant::now() });
-        }
         let figures = self.route(route);
         figures.requests += 1;
         figures.duplicates += u64::from(duplicate);
@@ -95,10 +73,6 @@ impl Recorder {
             .filter(|(route, _, _)| wanted(*route))
             .map(|(_, body, _)| body.clone())
             .collect()
-    }
-
-    pub(crate) fn repeats(&self) -> Vec<Repeat> {
-        self.repeats.clone()
     }
 
     /// Counts the messages of a request; the characters of it that were known.

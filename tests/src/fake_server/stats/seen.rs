@@ -1,15 +1,14 @@
 //! Repeated request bodies.
 
 use std::collections::{HashMap, VecDeque};
-use std::time::Instant;
 
 /// The most bodies remembered.
 const CAPACITY: usize = 1 << 16;
 
-/// The hashes of the last bodies, and when they were first answered.
+/// The hashes of the last bodies, and which of them were answered.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
-    answered: HashMap<u64, Option<Instant>>,
+    answered: HashMap<u64, bool>,
     order: VecDeque<u64>,
 }
 
@@ -19,7 +18,7 @@ impl Seen {
         if self.answered.contains_key(&hash) {
             return true;
         }
-        self.answered.insert(hash, None);
+        self.answered.insert(hash, false);
         self.order.push_back(hash);
         if self.order.len() > CAPACITY
             && let Some(oldest) = self.order.pop_front()
@@ -31,15 +30,7 @@ impl Seen {
 
     /// Remembers that a body was answered; whether that had happened before.
     pub(super) fn finish(&mut self, hash: u64) -> bool {
-        let Some(answered) = self.answered.get_mut(&hash) else { return false };
-        let before = answered.is_some();
-        answered.get_or_insert_with(Instant::now);
-        before
-    }
-
-    /// When a body was first answered.
-    pub(super) fn answered(&self, hash: u64) -> Option<Instant> {
-        self.answered.get(&hash).copied().flatten()
+        self.answered.get_mut(&hash).is_some_and(|answered| std::mem::replace(answered, true))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The parts of a run from its settings: queries, prompts, engines, reward model, search.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use serde_json::{Map, Value as Json};
 use textgrad_core::{Engine, Layout, PromptPack};
@@ -32,6 +32,8 @@ pub(crate) struct RunContext {
     pub(crate) bar: Bar,
     /// Cancelled by the second signal; `layers.cancel` by the first.
     pub(crate) abort: CancellationToken,
+    /// The warning of truncated answers: a study has many runs.
+    pub(crate) truncation: Once,
 }
 
 impl RunContext {
@@ -63,7 +65,8 @@ impl RunContext {
         let tpo = tpo.config(config).prompts(Arc::clone(&prompts)).build()?;
         let (bar, abort) = (Bar::new(), CancellationToken::new());
         signals::listen(layers.cancel.clone(), abort.clone(), bar.clone());
-        Ok(Self { settings: settings.clone(), layers, prompts, tpo, engine, reward, bar, abort })
+        let (settings, truncation) = (settings.clone(), Once::new());
+        Ok(Self { settings, layers, prompts, tpo, engine, reward, bar, abort, truncation })
     }
 
     /// Probes the servers, unless the settings say otherwise or the run goes on from an earlier attempt.

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Once;
 
 use textgrad_ops::store::SqliteCache;
 use tpo::run::{ResultRecord, Run, RunConfig, RunFolder, RunObserver, RunReport, RunStart};
@@ -87,7 +88,7 @@ pub(crate) async fn execute(
         .cancellation(context.layers.cancel.clone())
         .abort(context.abort.clone());
     let bar = &context.bar;
-    let mut observer = Observer { bar: bar.clone(), on_record, warned_of_truncation: false };
+    let mut observer = Observer { bar, on_record, truncation: &context.truncation };
     let report = run.execute(&mut observer).await;
     bar.finish();
     let mut report = report?;
@@ -97,13 +98,13 @@ pub(crate) async fn execute(
     Ok(report)
 }
 
-struct Observer<F> {
-    bar: Bar,
+struct Observer<'a, F> {
+    bar: &'a Bar,
     on_record: Option<F>,
-    warned_of_truncation: bool,
+    truncation: &'a Once,
 }
 
-impl<F: FnMut(&ResultRecord)> RunObserver for Observer<F> {
+impl<F: FnMut(&ResultRecord)> RunObserver for Observer<'_, F> {
     fn started(&mut self, start: &RunStart<'_>) {
         if self.on_record.is_some() {
             output::heading(start);
@@ -115,11 +116,10 @@ impl<F: FnMut(&ResultRecord)> RunObserver for Observer<F> {
         if let Some(error) = &record.error {
             self.bar.println(&format!("query {} failed: {}", record.index, error.message));
         }
-        let is_truncated = record.trajectory.candidates.iter().any(|answer| answer.truncated);
-        if is_truncated && !std::mem::replace(&mut self.warned_of_truncation, true) {
-            self.bar.println(
-                "warning: answers were truncated at --max-tokens; raise it to have whole ones",
-            );
+        if record.trajectory.candidates.iter().any(|answer| answer.truncated) {
+            let warning =
+                "warning: answers were truncated at --max-tokens; raise it to have whole ones";
+            self.truncation.call_once(|| self.bar.println(warning));
         }
         if let Some(on_record) = &mut self.on_record {
             on_record(record);

@@ -13,7 +13,7 @@ pub(super) fn interrupt(running: &Running) {
     send("INT", running);
 }
 
-fn send(signal: &str, running: &Running) {
+pub(super) fn send(signal: &str, running: &Running) {
     let (id, signal) = (running.id().to_string(), format!("-{signal}"));
     let status = Command::new("sh").args(["-c", "kill \"$1\" \"$2\"", "sh", &signal, &id]).status();
     assert!(status.unwrap().success());
@@ -105,6 +105,57 @@ async fn a_program_that_ignores_hang_ups_goes_on() {
     server.ended(5).await;
     send("HUP", &running);
     running.end().with_code(0);
+}
+
+/// A program that scores answers starts another one, and both run for long.
+#[cfg(target_os = "linux")]
+const SCORER: &str = "#!/bin/sh
+/bin/sleep 1000 &
+echo $$ $! >> \"$1\"
+wait
+";
+
+/// Whether a process runs. One that nobody has waited for does not.
+#[cfg(target_os = "linux")]
+fn runs(id: &str) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+    stat.rsplit(')').next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with(" Z"))
+}
+
+/// Kind: Signals | a second signal while a program scores answers | its processes end and its folder is removed
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_ends_leaves_no_process_and_no_folder_of_its_programs() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let folder = folder();
+    queries(folder.path(), 2);
+    let (scorer, ids) = (folder.path().join("scorer"), folder.path().join("ids"));
+    std::fs::write(&scorer, SCORER).unwrap();
+    std::fs::set_permissions(&scorer, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let temporary = folder.path().join("temporary");
+    std::fs::create_dir(&temporary).unwrap();
+    let mut command = super::tpo(folder.path(), ["--data", "queries.json", "--out", "out"]);
+    command.args(["--engine", "sim", "--reward", "command", "--reward-command"]).arg(&scorer);
+    command.arg(format!("--reward-arg={}", ids.display())).env("TMPDIR", &temporary);
+    let running = Running::start(command);
+    let begun = std::time::Instant::now();
+    let started = || std::fs::read_to_string(&ids).unwrap_or_default();
+    while started().lines().count() < 2 {
+        assert!(begun.elapsed() < super::PATIENCE, "no program is started");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    send("TERM", &running);
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    send("HUP", &running);
+    let ended = running.end().with_code(130);
+    assert!(ended.err.contains("interrupted: 0 of 2"), "{}", ended.err);
+    let left = || started().split_whitespace().filter(|id| runs(id)).count();
+    while left() > 0 {
+        assert!(begun.elapsed() < super::PATIENCE, "{} processes are left", left());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 0, "folders are left");
 }
 
 fn stall() -> textgrad_tests::fake_server::FaultRule {

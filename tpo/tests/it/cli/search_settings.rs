@@ -206,21 +206,61 @@ async fn iterations_that_bring_nothing_are_told() {
     assert!(ended.out.contains("iterations without answers         4 of 4\n"), "{}", ended.out);
 }
 
+/// A server whose first choice of each request is truncated.
+async fn truncating() -> FakeServer {
+    use textgrad_core::{Choice, FinishReason, Request, Response};
+
+    let engine = textgrad_core::engine_fn("cut", |request: Request| async move {
+        let whole = |_| Choice::new("It is whole.", FinishReason::Stop);
+        let cut = Choice::new("It is cut o", FinishReason::Length);
+        let rest = (1..request.sampling.n).map(whole);
+        Ok(Response::new(std::iter::once(cut).chain(rest).collect()))
+    });
+    // The truncated answer is the best one of the first query alone.
+    let reward = |query: &str, answer: &str| {
+        f64::from(u8::from(query.contains("number 0") == answer.ends_with("cut o")))
+    };
+    FakeServer::builder().engine(engine).reward(reward).start().await.unwrap()
+}
+
 /// Kind: Empty, truncated, refused | first answers that were truncated | counted, marked in results, warned of once
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn truncated_answers_are_counted_marked_and_warned_of_once() {
     let folder = super::folder();
     super::queries(folder.path(), 3);
-    let rule: textgrad_tests::fake_server::FaultRule = "length@always,chat".parse().unwrap();
-    let server = super::simulation().fault(rule).start().await.unwrap();
-    let bon = ["--mode", "bon", "--samples", "2"];
+    let server = truncating().await;
+    let warnings = |ended: &super::Ended| ended.err.matches("raise it to have whole ones").count();
+    let bon = ["--mode", "bon", "--samples", "3"];
     let command = super::over_http(folder.path(), &server, &bon);
     let ended = super::Running::start(command).end().with_code(0);
-    assert_eq!(ended.err.matches("raise it to have whole ones").count(), 1, "{}", ended.err);
-    assert!(ended.out.contains("truncated answers"), "{}", ended.out);
-    for record in super::json_lines(&super::read(folder.path().join("out/results.jsonl"))) {
-        assert!(record["trajectory"]["candidates"].to_string().contains("\"truncated\":true"));
+    assert_eq!(warnings(&ended), 1, "{}", ended.err);
+    let row = |line: &&str| line.starts_with("truncated answers") && line.ends_with(" 3");
+    assert!(ended.out.lines().any(|line| row(&line)), "{}", ended.out);
+    let results = super::read(folder.path().join("out/results.jsonl"));
+    for (index, record) in super::json_lines(&results).iter().enumerate() {
+        let is_marked = |answer: &serde_json::Value| answer["truncated"] == true;
+        assert_eq!(is_marked(&record["best"]), index == 0, "{record}");
+        for answer in record["trajectory"]["candidates"].as_array().unwrap() {
+            assert_eq!(is_marked(answer), answer["text"] == "It is cut o", "{answer}");
+        }
     }
+    // The same from the journal.
+    let mut command = super::over_http(folder.path(), &server, &bon);
+    command.args(["--resume", "--json"]);
+    let ended = super::Running::start(command).end().with_code(0);
+    let summary: serde_json::Value = serde_json::from_str(&ended.out).unwrap();
+    assert_eq!((&summary["summary"]["truncated"], warnings(&ended)), (&3.into(), 1));
+    assert_eq!(super::read(folder.path().join("out/results.jsonl")), results);
+    let mut command = super::program(folder.path());
+    command.args(["verify", "out"]);
+    super::Running::start(command).end().with_code(0);
+
+    // A study has many runs.
+    let mut command = super::program(folder.path());
+    command.args(["study", "--data", "queries.json", "--out", "study", "--modes", "bon"]);
+    command.args(["--samples", "2,3", "--seeds", "1,2"]).args(pointed_at(&server));
+    let ended = super::Running::start(command).end().with_code(0);
+    assert_eq!(warnings(&ended), 1, "{}", ended.err);
 }
 
 /// Kind: Parameters | `none` for temperature, top-p, token bounds; a penalty of 0; `--no-seeds` | not sent

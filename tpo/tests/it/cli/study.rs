@@ -155,6 +155,29 @@ async fn a_study_that_is_killed_is_continued_and_finished_cells_are_left_alone()
     }
 }
 
+/// Kind: Signals | SIGTERM or SIGHUP to a study | running calls finish and are journaled; exit code 130
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_study_that_is_interrupted_pays_for_nothing_twice() {
+    for (moment, signal) in [(3, "TERM"), (150, "HUP")] {
+        let folder = folder();
+        queries(folder.path(), QUERIES);
+        let server = simulation().latency(Duration::from_millis(5)).start().await.unwrap();
+        let running = Running::start(over_http(folder.path(), &server, &["--concurrency", "2"]));
+        server.ended(moment).await;
+        super::interrupt::send(signal, &running);
+        let ended = running.end().with_code(130);
+        assert!(ended.err.contains("interrupted in cell"), "{}", ended.err);
+        assert!(ended.err.contains("with --out out --resume"), "{}", ended.err);
+        quiet(&server).await;
+        Running::start(over_http(folder.path(), &server, &["--resume"])).end().with_code(0);
+        let (chats, scores) =
+            (server.stats().route(Route::Chat), server.stats().route(Route::Classify));
+        assert_eq!(chats.requests, 2 * QUERIES as u64 * (1 + 6 + 6 + 2), "{signal}: {chats:?}");
+        assert_eq!((chats.paid_twice, chats.dropped, scores.paid_twice), (0, 0, 0), "{signal}");
+    }
+}
+
 #[test]
 fn a_folder_of_another_study_is_refused_and_a_grid_may_grow() {
     let folder = folder();

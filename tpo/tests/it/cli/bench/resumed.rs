@@ -133,3 +133,31 @@ async fn an_interrupt_ends_the_judging() {
     assert_eq!(chats(&policy), 8 * 7);
     assert_eq!(chats(&other), 9, "all but the one that was under way were kept");
 }
+
+/// Kind: Signals | SIGTERM or SIGHUP to a benchmark | running calls finish and are journaled; exit code 130
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_benchmark_that_is_interrupted_pays_for_nothing_twice() {
+    for (moment, signal) in [(2, "TERM"), (40, "HUP")] {
+        let folder = folder();
+        put(folder.path(), "xstest.csv", prompts(6));
+        let policy =
+            simulation().latency(std::time::Duration::from_millis(5)).start().await.unwrap();
+        let command = |more: &[&str]| {
+            let mut command = bench(folder.path(), "xstest", "xstest.csv", more);
+            command.args(pointed_at(&policy)).args(["--concurrency", "2"]);
+            command
+        };
+        let running = Running::start(command(&[]));
+        policy.ended(moment).await;
+        super::super::interrupt::send(signal, &running);
+        let ended = running.end().with_code(130);
+        assert!(ended.err.contains("with --out out --resume"), "{}", ended.err);
+        quiet(&policy).await;
+        end(command(&["--resume"])).with_code(0);
+        let (chats, scores) =
+            (policy.stats().route(Route::Chat), policy.stats().route(Route::Classify));
+        assert_eq!(chats.requests, 6 * 7, "{signal}: {chats:?}");
+        assert_eq!((chats.paid_twice, chats.dropped, scores.paid_twice), (0, 0, 0), "{signal}");
+    }
+}
