@@ -4,8 +4,8 @@
 //! what it was given by then, whatever it still waits for, so nothing is asked for again. A run that is killed at once
 //! may have writes under way; exactly these are asked for again.
 //!
-//! Answers are counted, and not identified by their requests: the searches of a shuffled run ask for the same answers, each
-//! for itself, and a process that has not learned yet that a server gives one choice asks for several.
+//! Answers are counted, and not identified by their requests: the searches of a shuffled run ask for the same answers,
+//! each for itself, and a process that has not learned yet that a server gives one choice asks for several.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
