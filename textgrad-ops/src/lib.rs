@@ -54,6 +54,8 @@
 mod algebra;
 pub mod check;
 pub mod command;
+#[cfg(feature = "data")]
+pub mod data;
 #[cfg(feature = "http")]
 pub mod engine;
 mod error;

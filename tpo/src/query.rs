@@ -5,13 +5,16 @@ use std::sync::Arc;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Map, Value as Json};
 use textgrad_core::{Message, MessageRole, Part};
 
 use crate::error::Error;
 
 /// What a user asks: a text, or a conversation that ends with a turn of the user's. Cheap to clone.
 ///
-/// As JSON it is a string where it is one text, else a list of messages with `role` and `content`.
+/// As JSON it is a string where it is one text, else a list of messages with `role` and `content`. It can carry
+/// [`fields`](Self::fields) of its record, such as an id, which are in the results of a run and nowhere else: queries
+/// with equal turns are equal.
 ///
 /// # Examples
 /// ```
@@ -30,13 +33,13 @@ use crate::error::Error;
 /// assert!(talk.text().ends_with("Assistant: Red.\n\nUser: And of Neptune?"));
 /// # Ok::<(), tpo::Error>(())
 /// ```
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Query(Arc<Inner>);
 
-#[derive(PartialEq, Eq)]
 struct Inner {
     turns: Vec<Turn>,
     shown: String,
+    fields: Map<String, Json>,
 }
 
 /// One turn of a query.
@@ -74,7 +77,24 @@ impl Query {
             }
         }
         let shown = shown(&turns);
-        Ok(Self(Arc::new(Inner { turns, shown })))
+        Ok(Self(Arc::new(Inner { turns, shown, fields: Map::new() })))
+    }
+
+    /// The same query with these fields of its record.
+    #[must_use]
+    pub fn with_fields(self, fields: Map<String, Json>) -> Self {
+        let inner = Arc::try_unwrap(self.0).unwrap_or_else(|shared| Inner {
+            turns: shared.turns.clone(),
+            shown: shared.shown.clone(),
+            fields: Map::new(),
+        });
+        Self(Arc::new(Inner { fields, ..inner }))
+    }
+
+    /// The other fields of the record that it was read from, such as an id or a reference.
+    #[must_use]
+    pub fn fields(&self) -> &Map<String, Json> {
+        &self.0.fields
     }
 
     /// The query as prompts and reports show it: the text itself, or the conversation turn by turn.
@@ -155,7 +175,7 @@ impl From<&str> for Query {
 impl From<String> for Query {
     fn from(text: String) -> Self {
         let turns = vec![Turn { role: MessageRole::User, content: text.clone() }];
-        Self(Arc::new(Inner { turns, shown: text }))
+        Self(Arc::new(Inner { turns, shown: text, fields: Map::new() }))
     }
 }
 
@@ -170,6 +190,14 @@ impl From<&Query> for Query {
         query.clone()
     }
 }
+
+impl PartialEq for Query {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.turns == other.0.turns
+    }
+}
+
+impl Eq for Query {}
 
 /// Whether it is this text and nothing else.
 impl PartialEq<str> for Query {

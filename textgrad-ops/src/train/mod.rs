@@ -9,7 +9,7 @@ mod record;
 mod run;
 mod trainer;
 
-pub use self::data::{Batches, Benchmark, DataFormat, Dataset, Mapping, Split};
+pub use self::data::{Batches, Benchmark, Dataset, Mapping, Split};
 pub use self::observe::{Phase, TrainEvent, TrainObserver};
 pub use self::program::{EveryExample, ExampleLoss, ExampleLossFn, Program, example_loss_fn};
 #[cfg(feature = "progress")]
@@ -19,6 +19,7 @@ pub use self::record::{
     TrainFailure, Training,
 };
 pub use self::trainer::{Acceptance, Trainer, TrainerBuilder};
+pub use crate::data::DataFormat;
 
 /// Bytes in hexadecimal.
 fn hex(bytes: &[u8]) -> String {

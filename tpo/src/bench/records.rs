@@ -1,23 +1,17 @@
 //! Records in JSON files, and files of data sets.
 
 use std::fmt::Display;
-use std::io::Read;
 use std::path::Path;
 
-use flate2::read::MultiGzDecoder;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-
-use crate::error::Error;
+use serde_json::Value as Json;
+use textgrad_ops::data::{DataFormat, decode, unpack};
 use textgrad_ops::util::fs::blocking;
 
-/// The longest decompressed file, in bytes: a small file may claim to hold anything.
-const MAX_BYTES: u64 = 1 << 30;
+use crate::error::Error;
 
-/// The beginning of a file that gzip made.
-const GZIP: [u8; 2] = [0x1f, 0x8b];
-
-/// Reads a file of a data set, compressed with gzip or not; its name does not matter.
+/// Reads a file of a data set, compressed or not; its name does not matter.
 ///
 /// # Errors
 /// [`Error::Input`] if it cannot be read, is no text or decompresses to more than 1 GiB.
@@ -27,28 +21,9 @@ pub async fn read_file(path: &Path) -> Result<String, Error> {
         let name = path.display().to_string();
         let bytes = std::fs::read(&path);
         let bytes = bytes.map_err(|error| wrong(&name, format!("cannot be read: {error}")))?;
-        decode(&name, bytes)
+        Ok(decode(&name, &unpack(&name, &bytes)?)?)
     })
     .await
-}
-
-fn decode(name: &str, bytes: Vec<u8>) -> Result<String, Error> {
-    let bytes = if bytes.starts_with(&GZIP) {
-        let mut decoded = Vec::new();
-        let read =
-            MultiGzDecoder::new(bytes.as_slice()).take(MAX_BYTES + 1).read_to_end(&mut decoded);
-        read.map_err(|error| wrong(name, format!("cannot be decompressed: {error}")))?;
-        if decoded.len() as u64 > MAX_BYTES {
-            return Err(wrong(name, "expected at most 1 GiB of text, got more".to_owned()));
-        }
-        decoded
-    } else {
-        bytes
-    };
-    String::from_utf8(bytes).map_err(|error| {
-        let place = error.utf8_error().valid_up_to();
-        wrong(name, format!("expected UTF-8 text, got something else at byte {place}"))
-    })
 }
 
 /// An error of what was read at a place.
@@ -61,17 +36,13 @@ pub(super) fn records<T: DeserializeOwned>(
     source: &str,
     text: &str,
 ) -> Result<Vec<(String, T)>, Error> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    if text.trim_start().starts_with('[') {
-        let list: Vec<serde_json::Value> = serde_json::from_str(text)
-            .map_err(|error| wrong(source, format!("not a JSON list: {error}")))?;
-        let items = (1..).map(|number| format!("{source}, item {number}")).zip(list);
-        placed(source, items.map(|(place, item)| (place, serde_json::from_value(item))))
-    } else {
-        let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
-        let place = |number| format!("{source}, line {number}");
-        placed(source, lines.map(|(number, line)| (place(number), serde_json::from_str(line))))
-    }
+    let is_list = text.trim_start_matches('\u{feff}').trim_start().starts_with('[');
+    let format = if is_list { DataFormat::Json } else { DataFormat::Jsonl };
+    let records = textgrad_ops::data::records(source, text.as_bytes(), Some(format))?;
+    let read = |value: Result<Json, String>| {
+        serde_json::from_value(value?).map_err(|error| error.to_string())
+    };
+    placed(source, records.into_iter().map(|record| (record.place, read(record.value))))
 }
 
 /// The records of a CSV file, as [`records`] are read.
@@ -165,10 +136,10 @@ mod tests {
         assert_eq!(read_file(&path).await.unwrap(), "grüß dich");
         std::fs::write(&path, &bytes[..bytes.len() - 4]).unwrap();
         let error = read_file(&path).await.unwrap_err().to_string();
-        assert!(error.contains("cannot be decompressed"), "{error}");
+        assert!(error.contains("compressed by gzip, but it is damaged"), "{error}");
         std::fs::write(&path, [b'a', 0xff]).unwrap();
         let error = read_file(&path).await.unwrap_err().to_string();
-        assert!(error.contains("got something else at byte 1"), "{error}");
+        assert!(error.contains("line 1: expected UTF-8, got other bytes"), "{error}");
         let error = read_file(&dir.path().join("none")).await.unwrap_err().to_string();
         assert!(error.contains("none: cannot be read: "), "{error}");
     }
@@ -179,7 +150,7 @@ mod tests {
         assert!(read("[[1], [300]]").starts_with("f, item 2: "));
         assert!(read("{\"a\": 1}\n").starts_with("f, line 1: "));
         assert_eq!(read("\n\n"), "f: expected at least one record, found none");
-        assert!(read("[1").starts_with("f: not a JSON list: "));
+        assert!(read("[1").starts_with("f: expected a JSON list: "));
         assert_eq!(records::<String>("f", "\u{feff}\"a\"\n\n\"b\"").unwrap()[1].0, "f, line 3");
     }
 }

@@ -1,13 +1,10 @@
-//! Queries from text: a JSON list, JSONL, or plain text; and built-in ones.
+//! Queries from data files, and built-in ones.
 
-mod decode;
 mod record;
 
-use serde_json::Value as Json;
-use strum::EnumString;
-use textgrad_ops::util::json::{read_lenient, type_name};
+use derive_setters::Setters;
+use textgrad_ops::data::{self, DataFormat};
 
-pub use self::decode::decode;
 use crate::error::Error;
 use crate::query::Query;
 
@@ -23,62 +20,45 @@ pub const BUILTIN: [&str; 8] = [
     "Suggest three names for a small bakery near the sea.",
 ];
 
-/// The format of a file of queries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString)]
-#[strum(serialize_all = "lowercase", parse_err_fn = unknown_format, parse_err_ty = Error)]
-pub enum Format {
-    /// A JSON list of strings, or of objects as in [`Format::Jsonl`].
-    Json,
-    /// One JSON object a line, or one JSON string. An object has its query in `prompt`, `instruction` (with
-    /// `input`), `question` or `query`, with `system` or `system_prompt` beside it; or its conversation in
-    /// `messages` or `conversations`, which `prompt` may hold too.
-    Jsonl,
-    /// One query a line; blank lines are skipped.
-    Text,
+/// How a file of queries is read.
+///
+/// A record is a text, or an object (in a table: a row) that has its query in `prompt`, `instruction` (with `input`),
+/// `question` or `query`, with `system` or `system_prompt` beside it; or its conversation in `messages` or
+/// `conversations`, which `prompt` may hold too. An answer at the end of a conversation is left out. The other
+/// fields become those of the [`Query`].
+#[must_use]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Setters)]
+#[setters(into, strip_option)]
+pub struct Input {
+    /// The format. Default: that of the file's name, else of its contents.
+    format: Option<DataFormat>,
+    /// The field or column that holds the query. Default: the first of the usual names.
+    prompt_column: Option<String>,
 }
 
-impl Format {
-    /// The format that a file's name promises, or else the one that its text looks like.
-    #[must_use]
-    pub fn detect(name: &str, text: &str) -> Self {
-        match extension(name).as_deref() {
-            Some("json") => Self::Json,
-            Some("jsonl" | "ndjson") => Self::Jsonl,
-            Some("txt" | "md") => Self::Text,
-            _ => match text.trim_start().chars().next() {
-                Some('[') => Self::Json,
-                Some('{') => Self::Jsonl,
-                // A first line that is a JSON string, and not a sentence that begins with a quotation.
-                Some('"') if text.lines().next().is_some_and(is_json_string) => Self::Jsonl,
-                _ => Self::Text,
-            },
+impl Input {
+    /// Reads a file's contents. `name` is that of the file, for its format and for errors.
+    ///
+    /// # Errors
+    /// [`Error::Input`] with the file, the line or the position in the list, and what was expected.
+    pub fn parse(&self, name: &str, contents: impl AsRef<[u8]>) -> Result<Vec<Query>, Error> {
+        let records = data::records(name, contents.as_ref(), self.format).map_err(input_error)?;
+        if records.is_empty() {
+            return Err(wrong(name, "expected at least one query, found none".to_owned()));
         }
+        let column = self.prompt_column.as_deref();
+        let queries = records.into_iter().map(|data::Record { place, value }| {
+            let query = value.and_then(|value| record::query(value, column));
+            query.map_err(|reason| wrong(place, reason))
+        });
+        queries.collect()
     }
 }
 
-fn unknown_format(text: &str) -> Error {
-    Error::config("format", "json, jsonl or text", text)
-}
-
-/// The extension of a file's name, that of the packed file if it is compressed.
-fn extension(name: &str) -> Option<String> {
-    let name = name.to_ascii_lowercase();
-    let name = name.strip_suffix(".gz").unwrap_or(&name);
-    Some(name.rsplit_once('.')?.1.to_owned())
-}
-
-/// Formats of tables, whose lines are not queries.
-const TABLES: [&str; 5] = ["csv", "tsv", "parquet", "arrow", "xlsx"];
-
-fn is_json_string(line: &str) -> bool {
-    serde_json::from_str::<String>(line).is_ok()
-}
-
-/// Reads queries in the format that [`Format::detect`] finds. `name` is that of the file, for its format and
-/// for errors.
+/// Reads queries with the defaults of [`Input`].
 ///
 /// # Errors
-/// [`Error::Input`] with the file, the line or the place in the list, and what was expected.
+/// Those of [`Input::parse`].
 ///
 /// # Examples
 /// ```
@@ -87,105 +67,26 @@ fn is_json_string(line: &str) -> bool {
 /// assert_eq!(parse("q.json", r#"["one", "two"]"#)?, ["one", "two"]);
 /// assert_eq!(parse("q.jsonl", "{\"prompt\": \"one\"}\n{\"instruction\": \"two\"}\n")?, ["one", "two"]);
 /// assert_eq!(parse("q.txt", "one\n\ntwo\n")?, ["one", "two"]);
+/// let queries = parse("q.csv", "id,question\n17,one\n")?;
+/// assert_eq!((queries[0].text(), &queries[0].fields()["id"]), ("one", &"17".into()));
 /// let error = parse("q.jsonl", "{\"prompt\": \"one\"}\n{\"promt\": \"two\"}\n").unwrap_err();
 /// assert_eq!(
 ///     error.to_string(),
 ///     "q.jsonl, line 2: expected one of the fields \"prompt\", \"instruction\", \"question\", \"query\", \
-///      \"messages\", \"conversations\", got \"promt\""
+///      \"messages\", \"conversations\", got \"promt\"; name the right one with --prompt-column"
 /// );
 /// # Ok::<(), tpo::Error>(())
 /// ```
-pub fn parse(name: &str, text: &str) -> Result<Vec<Query>, Error> {
-    let text = without_mark(text);
-    let kind = extension(name).filter(|kind| TABLES.contains(&kind.as_str()));
-    if let Some(kind) = kind {
-        let advice = "write one {\"prompt\": ...} a line, or set --format";
-        return Err(wrong(
-            name,
-            format!("expected JSON, JSONL or text, got a .{kind} file; {advice}"),
-        ));
+pub fn parse(name: &str, contents: impl AsRef<[u8]>) -> Result<Vec<Query>, Error> {
+    Input::default().parse(name, contents)
+}
+
+/// An error of data, as one of input.
+pub(crate) fn input_error(error: textgrad_ops::Error) -> Error {
+    match error {
+        textgrad_ops::Error::Data { place, reason, .. } => wrong(place, reason),
+        other => other.into(),
     }
-    let format = Format::detect(name, text);
-    if let (Format::Text, Some(line)) = (format, continued(text)) {
-        let advice = "a query of several lines needs JSON or JSONL; set --format text if each line is a query";
-        let reason = format!(
-            "expected one query a line, got a line that continues the one before; {advice}"
-        );
-        return Err(wrong(format!("{name}, line {line}"), reason));
-    }
-    parse_as(format, name, text)
-}
-
-fn without_mark(text: &str) -> &str {
-    text.strip_prefix('\u{feff}').unwrap_or(text)
-}
-
-/// Reads queries in a given format; see [`parse`].
-///
-/// # Errors
-/// Those of [`parse`].
-pub fn parse_as(format: Format, name: &str, text: &str) -> Result<Vec<Query>, Error> {
-    let text = without_mark(text);
-    let at_line = |line: usize| format!("{name}, line {}", line + 1);
-    let queries: Result<Vec<Query>, Error> = match format {
-        Format::Json => match read_lenient(text) {
-            Ok(Json::Array(items)) => {
-                let places = (1..).map(|item| format!("{name}, item {item}"));
-                items.iter().zip(places).map(|(item, place)| query(item, place)).collect()
-            }
-            Ok(other) => {
-                Err(wrong(name, format!("expected a JSON list, got {}", type_name(&other))))
-            }
-            Err(error) => {
-                let lines = text.lines().next().is_some_and(|line| {
-                    serde_json::from_str::<serde_json::Map<String, Json>>(line).is_ok()
-                });
-                let hint = if lines { "; it looks like JSONL, one object a line" } else { "" };
-                Err(wrong(name, format!("not a JSON list: {error}{hint}")))
-            }
-        },
-        Format::Jsonl => text
-            .lines()
-            .enumerate()
-            .filter(|(_, line)| !line.trim().is_empty())
-            .map(|(number, line)| match read_lenient(without_mark(line)) {
-                Ok(item) => query(&item, at_line(number)),
-                Err(error) => Err(wrong(at_line(number), format!("not JSON: {error}"))),
-            })
-            .collect(),
-        Format::Text => {
-            let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-            Ok(lines.map(Query::from).collect())
-        }
-    };
-    let queries = queries?;
-    if queries.is_empty() {
-        return Err(wrong(name, "expected at least one query, found none".to_owned()));
-    }
-    Ok(queries)
-}
-
-fn query(item: &Json, place: String) -> Result<Query, Error> {
-    record::query(item).map_err(|reason| wrong(place, reason))
-}
-
-/// What shows that lines of a text belong together: a mark of a list or a fence that the first line lacks, or the
-/// indentation of code.
-fn continued(text: &str) -> Option<usize> {
-    let is_item = |line: &str| {
-        let number = line.trim_start_matches(|c: char| c.is_ascii_digit());
-        let is_number =
-            number.len() < line.len() && [". ", ") "].iter().any(|end| number.starts_with(end));
-        ["- ", "* ", "+ ", "\u{2022}", "```"].iter().any(|mark| line.starts_with(mark)) || is_number
-    };
-    let mut lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
-    let (_, first) = lines.next()?;
-    let first_is_item = is_item(first.trim_start());
-    let is_code = |line: &str| line.starts_with("    ") || line.starts_with('\t');
-    let belongs = |line: &str| {
-        (is_item(line.trim_start()) && !first_is_item) || (is_code(line) && !is_code(first))
-    };
-    lines.find_map(|(number, line)| belongs(line).then_some(number))
 }
 
 fn wrong(source_name: impl Into<String>, reason: String) -> Error {
@@ -241,6 +142,10 @@ mod tests {
                 "one?".into(),
             ),
             (r#"{"prompt":[{"role":"user","content":"one?"}]}"#, "one?".into()),
+            (
+                r#"{"messages":[{"role":"user","content":"one?"},{"role":"assistant","content":"the data set's"}]}"#,
+                "one?".into(),
+            ),
             (r#"{"prompt":null,"messages":[{"role":"user","content":"one?"}]}"#, "one?".into()),
             (r#"{"system":"s","conversations":[{"from":"human","value":"one?"}]}"#, system("s")),
             (
@@ -265,16 +170,20 @@ mod tests {
         }
     }
 
-    /// Kind: Queries | a CSV or Parquet file, or a text whose lines belong together | an error that names the
+    /// Kind: Queries | a file in an unknown format, or a text whose lines belong together | an error that names the
     /// formats
     #[test]
     fn lines_that_are_no_queries_are_refused() {
         for (name, text, words) in [
-            ("a.csv", "prompt,label\n\"one, two?\",a\n", "got a .csv file"),
-            ("a.TSV.gz", "prompt\tlabel\n", "got a .tsv file"),
-            ("a.parquet", "PAR1", "got a .parquet file"),
-            ("a.txt", "Write about:\n- rain\n- spring", "a.txt, line 2: expected one query a line"),
-            ("-", "Steps:\n\n1. boil\n2. wait", "-, line 3: expected one query"),
+            ("a.xlsx", "PK", "got .xlsx; convert it"),
+            ("prompts.v2", "one?", "got .v2; convert it, or set the format"),
+            ("a.parquet", "PAR1", "expected Parquet"),
+            (
+                "a.txt",
+                "Write about:\n- rain\n- spring",
+                "a.txt, line 2: expected one record per line",
+            ),
+            ("-", "Steps:\n\n1. boil\n2. wait", "-, line 3: expected one record"),
             ("a.txt", "Explain:\n```\nlet a;\n```", "a.txt, line 2"),
             ("a.txt", "def f():\n    return 1", "a.txt, line 2"),
         ] {
@@ -282,7 +191,10 @@ mod tests {
             assert!(error.contains(words), "{error}");
         }
         assert_eq!(parse("a.txt", "- one?\n- two?\n").unwrap(), ["- one?", "- two?"]);
-        assert_eq!(parse_as(Format::Text, "a.txt", "a:\n- b").unwrap(), ["a:", "- b"]);
+        assert_eq!(
+            Input::default().format(DataFormat::Text).parse("a.txt", "a:\n- b").unwrap(),
+            ["a:", "- b"]
+        );
     }
 
     /// Kind: Queries | a file in UTF-16, with byte order marks, with the line ends of old Macs, or compressed by
@@ -298,15 +210,14 @@ mod tests {
             utf16("one?\r\ntwo \u{1f980}?", u16::to_le_bytes),
             utf16("one?\ntwo \u{1f980}?", u16::to_be_bytes),
         ] {
-            let text = decode("a.txt", &bytes).unwrap();
-            assert_eq!(parse("a.txt", &text).unwrap(), ["one?", "two \u{1f980}?"]);
+            assert_eq!(parse("a.txt", bytes).unwrap(), ["one?", "two \u{1f980}?"]);
         }
         assert_eq!(parse("a.jsonl", "\u{feff}\"a\"\n\u{feff}\"b\"").unwrap(), ["a", "b"]);
         for bytes in [&b"caf\xe9"[..], b"\xff\xfea", b"\xff\xfe\x3d\xd8"] {
-            let error = decode("a.txt", bytes).unwrap_err().to_string();
-            assert!(error.contains("a.txt: expected a text in UTF-8"), "{error}");
+            let error = parse("a.txt", bytes).unwrap_err().to_string();
+            assert!(error.contains("a.txt, line 1: expected UTF-8"), "{error}");
         }
-        assert!(decode("a.gz", b"\x1f\x8bnot gzip").is_err());
+        assert!(parse("a.gz", b"\x1f\x8bnot gzip").is_err());
     }
 
     /// Kind: Queries | JSON as Python writes it: `NaN`, `Infinity`, halves of surrogate pairs | the query; a half
@@ -321,16 +232,45 @@ mod tests {
         assert!(error.contains("expected a string, got null"), "{error}");
     }
 
-    #[cfg(feature = "bench")]
+    #[cfg(feature = "parquet")]
     #[test]
     fn compressed_files_are_unpacked() {
         use std::io::Write;
+        let text = b"{\"prompt\":\"one?\"}";
         let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        packed.write_all(b"{\"prompt\":\"one?\"}").unwrap();
-        let bytes = packed.finish().unwrap();
-        let text = decode("a.jsonl.gz", &bytes).unwrap();
-        assert_eq!(parse("a.jsonl.gz", &text).unwrap(), ["one?"]);
-        assert!(decode("a.jsonl.gz", &bytes[..bytes.len() - 9]).is_err());
+        packed.write_all(text).unwrap();
+        let gzip = packed.finish().unwrap();
+        // A frame without compression: magic, header (one block, 14 bytes), block, contents.
+        let zstd = [&[0x28, 0xb5, 0x2f, 0xfd, 0x20, 17, 0x89, 0, 0], &text[..]].concat();
+        for (name, bytes) in [("a.jsonl.gz", gzip), ("a.jsonl.zst", zstd)] {
+            assert_eq!(parse(name, &bytes).unwrap(), ["one?"]);
+            assert!(parse(name, &bytes[..bytes.len() - 9]).is_err());
+        }
+    }
+
+    /// Kind: Queries | a table: CSV with a quoted comma, TSV without quoting, a column by name, an odd case | the
+    /// queries; the other columns travel into the results
+    #[test]
+    fn tables_are_read_by_column() {
+        let csv = "\u{feff}id,Prompt,label\r\n7,\"one, two?\",a\r\n8,\"three\nfour?\",b\r\n";
+        let queries = parse("a.csv", csv).unwrap();
+        assert_eq!(queries, ["one, two?", "three\nfour?"]);
+        assert_eq!(queries[1].fields()["id"], "8");
+        assert_eq!(queries[1].fields().len(), 2);
+        let tsv = "question\tanswer\nWhat is \"it\"?\tno\n";
+        assert_eq!(parse("a.tsv.gz", tsv).unwrap(), ["What is \"it\"?"]);
+        let input = Input::default().prompt_column("ask");
+        assert_eq!(input.parse("a.csv", "ask,prompt\nx,y\n").unwrap(), ["x"]);
+        let error = input.parse("a.csv", "prompt,id\ny,1\n").unwrap_err().to_string();
+        assert_eq!(error, "a.csv, line 2: expected the field \"ask\", got \"id\", \"prompt\"");
+        let error = parse("a.csv", "text,id\ny,1\n").unwrap_err().to_string();
+        assert!(
+            error.ends_with("got \"id\", \"text\"; name the right one with --prompt-column"),
+            "{error}"
+        );
+        let turns = r#"[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]"#;
+        let cell = turns.replace('"', "\"\"");
+        assert_eq!(parse("a.csv", format!("messages\n\"{cell}\"\n")).unwrap(), ["a"]);
     }
 
     #[test]
@@ -350,12 +290,13 @@ mod tests {
             assert_eq!(parse(name, text).unwrap_err().to_string(), message);
         }
         let error = parse("a.json", "[\"x\"").unwrap_err().to_string();
-        assert!(error.starts_with("a.json: not a JSON list: "), "{error}");
-        let error =
-            parse("a.json", "{\"prompt\":\"x\"}\n{\"prompt\":\"y\"}").unwrap_err().to_string();
-        assert!(error.ends_with("; it looks like JSONL, one object a line"), "{error}");
+        assert!(error.starts_with("a.json: expected a JSON list: "), "{error}");
+        let lines = "{\"prompt\":\"x\"}\n{\"prompt\":\"y\"}";
+        assert_eq!(parse("a.json", lines).unwrap(), ["x", "y"]);
+        assert!(parse("a.json", "").unwrap_err().to_string().contains("found none"));
         for (messages, words) in [
             (r#"[{"role":"assistant","content":"a"}]"#, "ends with the user's turn, got assistant"),
+            (r#"[{"role":"system","content":"a"}]"#, "ends with the user's turn, got system"),
             (r#"[{"role":"tool","content":"a"}]"#, "got the role \"tool\""),
             (r#"[{"role":"user","content":[{"type":"image_url"}]}]"#, "a part of another type"),
             (r#"[{"role":"user"}]"#, "got nothing"),

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value as Json};
 use textgrad_core::MessageRole;
-use textgrad_ops::util::json::type_name;
+use textgrad_ops::util::json::{read_lenient, type_name};
 
 use crate::query::{Query, Turn};
 
@@ -15,47 +15,67 @@ const CONVERSATION: [&str; 2] = ["messages", "conversations"];
 /// The fields that hold a system message beside a query.
 const SYSTEM: [&str; 2] = ["system", "system_prompt"];
 
-/// The query of a record, or what is wrong with it.
-pub(super) fn query(item: &Json) -> Result<Query, String> {
+/// The query of a record, with the other fields of the record; or what is wrong with it. `column` names the field
+/// of the query, else it is the first of the usual ones.
+pub(super) fn query(item: Json, column: Option<&str>) -> Result<Query, String> {
     match item {
-        Json::String(text) => of_turns(vec![user(text)]),
-        Json::Object(fields) => of_fields(fields),
-        other => Err(format!("expected a string or an object, got {}", type_name(other))),
+        Json::String(text) => of_turns(vec![user(&text)]),
+        Json::Object(fields) => of_fields(fields, column),
+        other => Err(format!("expected a string or an object, got {}", type_name(&other))),
     }
 }
 
-fn of_fields(fields: &Map<String, Json>) -> Result<Query, String> {
+fn of_fields(mut fields: Map<String, Json>, column: Option<&str>) -> Result<Query, String> {
     // A field that is null is one that other records of the file have.
-    let named = |names: &[&'static str]| {
-        let mut there = names.iter().filter_map(|name| Some((*name, fields.get(*name)?)));
+    let named = |names: &[&str]| {
+        let mut there = names.iter().filter_map(|name| {
+            fields.iter().find(|(field, _)| field.trim().eq_ignore_ascii_case(name))
+        });
         let first = there.clone().next();
         there.find(|(_, value)| !value.is_null()).or(first)
     };
-    let all = [&QUERY[..], &CONVERSATION[..]].concat();
-    let (name, value) = named(&all).ok_or_else(|| {
+    let usual = [&QUERY[..], &CONVERSATION[..]].concat();
+    let found = column.map_or_else(|| named(&usual), |column| fields.get_key_value(column));
+    let (name, value) = found.ok_or_else(|| {
         let quoted = |names: Vec<&str>| {
             let names: Vec<String> = names.iter().map(|name| format!("{name:?}")).collect();
             names.join(", ")
         };
         let got = quoted(fields.keys().map(String::as_str).collect());
         let got = if got.is_empty() { "none" } else { &got };
-        let known = quoted(all.clone());
-        format!("expected one of the fields {known}, got {got}")
+        match column {
+            Some(column) => format!("expected the field {column:?}, got {got}"),
+            None => {
+                let known = quoted(usual);
+                let advice = "name the right one with --prompt-column";
+                format!("expected one of the fields {known}, got {got}; {advice}")
+            }
+        }
     })?;
+    let is_conversation = CONVERSATION.iter().any(|usual| name.trim().eq_ignore_ascii_case(usual));
+    // A cell of a table holds a conversation as JSON.
+    let cell = value.as_str().filter(|_| is_conversation).and_then(|text| read_lenient(text).ok());
+    let value = cell.as_ref().unwrap_or(value);
     let mut turns = match value {
-        Json::String(text) => vec![user(&with_input(text, fields)?)],
+        Json::String(text) if !is_conversation => vec![user(&with_input(text, &fields)?)],
         Json::Array(messages) => messages
             .iter()
             .map(|message| {
                 turn(message).map_err(|error| format!("expected {name:?} to be {error}"))
             })
             .collect::<Result<_, _>>()?,
-        other if QUERY.contains(&name) => {
-            return Err(format!("expected a string, got {}", type_name(other)));
+        other if is_conversation => {
+            return Err(format!("expected {name:?} to be a list, got {}", type_name(other)));
         }
-        other => return Err(format!("expected {name:?} to be a list, got {}", type_name(other))),
+        other => return Err(format!("expected a string, got {}", type_name(other))),
     };
-    match named(&SYSTEM) {
+    // Data sets for training end with the answer.
+    let ends = turns.last_chunk().map(|[asked, answer]| [asked.role, answer.role]);
+    if ends == Some([MessageRole::User, MessageRole::Assistant]) {
+        turns.pop();
+    }
+    let system = named(&SYSTEM);
+    match system {
         None | Some((_, Json::Null)) => {}
         Some((_, Json::String(system))) if system.trim().is_empty() => {}
         Some((name, Json::String(system))) => {
@@ -70,10 +90,13 @@ fn of_fields(fields: &Map<String, Json>) -> Result<Query, String> {
             return Err(format!("expected {name:?} to be a string, got {}", type_name(other)));
         }
     }
-    let plain = matches!(value, Json::String(_));
-    of_turns(turns).map_err(|error| {
-        if plain { error } else { format!("expected {name:?} to be turns: {error}") }
-    })
+    let query = of_turns(turns).map_err(|error| match value {
+        Json::Array(_) => format!("expected {name:?} to be turns: {error}"),
+        _ => error,
+    })?;
+    let used = [Some(name), system.map(|(name, _)| name)].map(Option::<&String>::cloned);
+    fields.retain(|name, value| !value.is_null() && !used.contains(&Some(name.clone())));
+    Ok(query.with_fields(fields))
 }
 
 /// An instruction with its input, as Stanford Alpaca has them: the input after a blank line.

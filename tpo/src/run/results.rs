@@ -5,6 +5,7 @@ use std::io::{BufReader, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json};
 use textgrad_core::describe;
 use textgrad_ops::util::fs::{blocking, partial_path, persist};
 use textgrad_ops::util::jsonl::Reader;
@@ -26,6 +27,9 @@ pub struct ResultRecord {
     pub index: usize,
     /// The query.
     pub query: Query,
+    /// The other fields of the record that the query was read from, such as an id.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub fields: Map<String, Json>,
     /// Whether the search came to its end.
     pub status: Status,
     /// Whether any part of it is simulated.
@@ -96,6 +100,7 @@ impl ResultRecord {
             schema: SCHEMA,
             index: outcome.index,
             query: outcome.query.clone(),
+            fields: outcome.query.fields().clone(),
             status: if error.is_some() { Status::Error } else { Status::Ok },
             simulated,
             best: BestRecord::of(trajectory),

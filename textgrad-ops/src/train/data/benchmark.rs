@@ -6,9 +6,10 @@ use serde_json::{Map, Value as Json};
 use textgrad_core::Seed;
 
 use super::mapping::{text as text_of, texts};
-use super::read::{DataFormat, json_list, read_text, records, rows, without_mark};
+use super::read::read_file;
 use super::split::shuffled;
 use super::{Dataset, Example, Problems, wrong};
+use crate::data::{DataFormat, Record, decode, json_list, records, rows, unpack};
 use crate::error::Error;
 use crate::score::{letter, place_of};
 use crate::util::json::type_name;
@@ -52,17 +53,17 @@ impl Benchmark {
     /// # Errors
     /// [`Error::Io`] if it cannot be read, and those of [`parse`](Self::parse).
     pub async fn read(self, path: &Path) -> Result<Dataset, Error> {
-        let (name, text) = read_text(path).await?;
-        self.parse(&name, &text)
+        let (name, contents) = read_file(path).await?;
+        self.parse(&name, contents)
     }
 
-    /// Reads a text; `name` is for errors, and where JSON and JSONL are both known its ending tells them
+    /// Reads a file's contents; `name` is for errors, and where JSON and JSONL are both known its ending tells them
     /// apart.
     ///
     /// # Errors
     /// [`Error::Data`] with the first place that cannot be read, and how many there are.
-    pub fn parse(self, name: &str, text: &str) -> Result<Dataset, Error> {
-        let text = without_mark(text);
+    pub fn parse(self, name: &str, contents: impl AsRef<[u8]>) -> Result<Dataset, Error> {
+        let text = &*decode(name, &unpack(name, contents.as_ref())?)?;
         let mut problems = Problems::default();
         let examples = match self {
             Self::BigBenchHard => big_bench_hard(name, text, &mut problems)?,
@@ -78,17 +79,17 @@ impl Benchmark {
 
 /// Examples of records with their places, by a function that gets each record's number, from 1.
 fn examples(
-    records: Vec<(String, Json)>,
+    records: Vec<Record>,
     problems: &mut Problems,
     example: impl Fn(usize, Map<String, Json>) -> Result<Example, String>,
 ) -> Vec<Example> {
     let numbered = (1..).zip(records);
     numbered
-        .filter_map(|(number, (place, record))| {
-            let read = match record {
+        .filter_map(|(number, Record { place, value })| {
+            let read = value.and_then(|value| match value {
                 Json::Object(record) => example(number, record),
                 other => Err(format!("expected an object, got {}", type_name(&other))),
-            };
+            });
             problems.take(|| place, read)
         })
         .collect()
@@ -102,8 +103,11 @@ fn big_bench_hard(name: &str, text: &str, problems: &mut Problems) -> Result<Vec
         let reason = format!("expected a JSON object with a list \"examples\", got {got}");
         return Err(wrong(name, reason));
     };
-    let place = |item| format!("{name}, example {item}");
-    let records = (1..).map(place).zip(items.iter().cloned()).collect();
+    let record = |(number, item): (usize, &Json)| Record {
+        place: format!("{name}, example {number}"),
+        value: Ok(item.clone()),
+    };
+    let records = (1..).zip(items).map(record).collect();
     Ok(examples(records, problems, |number, record| {
         let example =
             Example::new(number.to_string()).with_field("question", text_of(&record, "input")?);
@@ -112,7 +116,7 @@ fn big_bench_hard(name: &str, text: &str, problems: &mut Problems) -> Result<Vec
 }
 
 fn gsm8k(name: &str, text: &str, problems: &mut Problems) -> Result<Vec<Example>, Error> {
-    let records = records(DataFormat::Jsonl, name, text, problems)?;
+    let records = records(name, text.as_bytes(), Some(DataFormat::Jsonl))?;
     Ok(examples(records, problems, |number, record| {
         let answer = text_of(&record, "answer")?;
         let (solution, result) = answer.rsplit_once("####").ok_or_else(|| {
@@ -131,7 +135,7 @@ fn gsm8k(name: &str, text: &str, problems: &mut Problems) -> Result<Vec<Example>
 }
 
 fn mmlu(name: &str, text: &str, problems: &mut Problems) -> Result<Vec<Example>, Error> {
-    let rows = (1..).zip(rows(name, text, problems)?);
+    let rows = (1..).zip(rows(name, text, b',')?);
     let read = |number: usize, row: Vec<String>| {
         let [question, choices @ .., answer] = row.as_slice() else {
             return Err("expected 6 columns, got too few".to_owned());
@@ -153,7 +157,10 @@ fn mmlu(name: &str, text: &str, problems: &mut Problems) -> Result<Vec<Example>,
             .with_expected(letter))
     };
     Ok(rows
-        .filter_map(|(number, (place, row))| problems.take(|| place, read(number, row)))
+        .filter_map(|(number, (line, row))| {
+            let example = row.and_then(|row| read(number, row));
+            problems.take(|| format!("{name}, line {line}"), example)
+        })
         .collect())
 }
 
@@ -170,7 +177,7 @@ fn gpqa(
         "Incorrect Answer 2",
         "Incorrect Answer 3",
     ];
-    let records = records(DataFormat::Csv, name, text, problems)?;
+    let records = records(name, text.as_bytes(), Some(DataFormat::Csv))?;
     Ok(examples(records, problems, |number, mut record| {
         let mut texts = COLUMNS.iter().map(|column| text_of(&record, column));
         let question = texts.next().unwrap_or_else(|| Ok(String::new()))?;
@@ -196,8 +203,8 @@ fn gpqa(
 }
 
 fn math_vista(name: &str, text: &str, problems: &mut Problems) -> Result<Vec<Example>, Error> {
-    let records = if matches!(DataFormat::of_name(name), Ok(DataFormat::Jsonl)) {
-        records(DataFormat::Jsonl, name, text, problems)?
+    let records = if DataFormat::of_name(name) == Some(DataFormat::Jsonl) {
+        records(name, text.as_bytes(), Some(DataFormat::Jsonl))?
     } else {
         problems_by_pid(name, text)?
     };
@@ -205,7 +212,7 @@ fn math_vista(name: &str, text: &str, problems: &mut Problems) -> Result<Vec<Exa
 }
 
 /// A list of records, or an object of records by their `pid`.
-fn problems_by_pid(name: &str, text: &str) -> Result<Vec<(String, Json)>, Error> {
+fn problems_by_pid(name: &str, text: &str) -> Result<Vec<Record>, Error> {
     match serde_json::from_str(text) {
         Ok(Json::Object(items)) => {
             let mut items: Vec<(String, Json)> = items.into_iter().collect();
@@ -217,7 +224,7 @@ fn problems_by_pid(name: &str, text: &str) -> Result<Vec<(String, Json)>, Error>
                 if let Json::Object(fields) = &mut record {
                     fields.entry("pid").or_insert_with(|| Json::String(pid.clone()));
                 }
-                (format!("{name}, problem {pid:?}"), record)
+                Record { place: format!("{name}, problem {pid:?}"), value: Ok(record) }
             };
             Ok(items.into_iter().map(with_pid).collect())
         }

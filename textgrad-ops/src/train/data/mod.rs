@@ -14,7 +14,6 @@ use textgrad_core::truncate;
 
 pub use self::benchmark::Benchmark;
 pub use self::mapping::Mapping;
-pub use self::read::DataFormat;
 pub use self::split::{Batches, Split};
 use crate::error::Error;
 use crate::score::Example;

@@ -1,13 +1,16 @@
 //! The parts of a run from its settings: queries, prompts, engines, reward model, search.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::{Arc, Once};
 
 use serde_json::{Map, Value as Json};
 use textgrad_core::{Engine, Layout, PromptPack};
+use textgrad_ops::data::DataFormat;
 use textgrad_ops::layer::{Money, Prices};
+use textgrad_ops::util::fs::blocking;
 use tokio::io::AsyncReadExt;
-use tpo::input::{self, Format};
+use tpo::input::{self, Input};
 use tpo::{
     CancellationToken, EarlyStop, Error, HfTokenizer, MoneyBound, Query, RewardModel, Tokenizer,
     Tpo, TpoConfig, Truncation,
@@ -87,26 +90,36 @@ impl RunContext {
 
 /// The queries of the settings, and the name of their source.
 pub(crate) async fn queries(settings: &Settings) -> Result<(String, Vec<Query>), Error> {
-    let (name, text) = match settings.path("data") {
+    let (name, bytes) = match settings.path("data") {
         None => ("built-in".to_owned(), None),
         Some(path) if path == Path::new("-") => {
             let (name, mut bytes) = ("standard input", Vec::new());
             let read = tokio::io::stdin().read_to_end(&mut bytes).await;
             read.map_err(|source| unreadable(Path::new(name), source))?;
-            (name.to_owned(), Some(input::decode(name, &bytes)?))
+            (name.to_owned(), Some(bytes))
         }
         Some(path) => {
             let bytes = tokio::fs::read(&path).await;
             let bytes = bytes.map_err(|source| unreadable(&path, source))?;
-            let name = path.display().to_string();
-            let text = input::decode(&name, &bytes)?;
-            (name, Some(text))
+            (path.display().to_string(), Some(bytes))
         }
     };
-    let mut queries = match (text, settings.get_one::<Format>("format")?) {
-        (None, _) => input::BUILTIN.map(Query::from).to_vec(),
-        (Some(text), Some(format)) => input::parse_as(format, &name, &text)?,
-        (Some(text), None) => input::parse(&name, &text)?,
+    let mut queries = match bytes {
+        None => input::BUILTIN.map(Query::from).to_vec(),
+        Some(bytes) => {
+            let mut input = Input::default();
+            if let Some(format) = settings.get_one::<DataFormat>("format")? {
+                input = input.format(format);
+            }
+            if let Some(column) = settings.get_one::<String>("prompt-column")? {
+                input = input.prompt_column(column);
+            }
+            blocking({
+                let name = name.clone();
+                move || input.parse(&name, bytes)
+            })
+            .await?
+        }
     };
     limit_to(&mut queries, settings)?;
     Ok((name, queries))
@@ -124,7 +137,19 @@ pub(crate) fn limit_to<T>(items: &mut Vec<T>, settings: &Settings) -> Result<(),
 }
 
 fn unreadable(path: &Path, source: std::io::Error) -> Error {
-    let reason = format!("cannot be read: {source}");
+    let name = path.to_string_lossy();
+    let is_remote = ["hf:", "hf://", "http:", "https:"].iter().any(|start| name.starts_with(start));
+    let hint = match source.kind() {
+        _ if is_remote => {
+            "; expected a local file: download one, for example with `hf download --repo-type dataset`"
+        }
+        ErrorKind::IsADirectory => "; expected one file: name one of those in the directory",
+        ErrorKind::NotFound if !name.contains('.') && name.matches('/').count() == 1 => {
+            "; if it is the name of a data set, download a file of it, for example with `hf download --repo-type dataset`"
+        }
+        _ => "",
+    };
+    let reason = format!("cannot be read: {source}{hint}");
     Error::Input { source_name: path.display().to_string(), reason }
 }
 

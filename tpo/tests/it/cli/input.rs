@@ -51,6 +51,43 @@ fn every_format_of_queries_comes_to_the_same_results() {
 }
 
 #[test]
+fn the_other_fields_of_a_record_are_in_the_results() {
+    let folder = folder();
+    let table = "id,ask,level\nq-17,Why?,3\nq-18,\"Why, then?\",4\n";
+    std::fs::write(folder.path().join("a.csv"), table).unwrap();
+    let arguments = ["--data", "a.csv", "--prompt-column", "ask", "--out", "out"];
+    run(folder.path(), &arguments).with_code(0);
+    let results = json_lines(&read(folder.path().join("out/results.jsonl")));
+    let found: Vec<_> = results.iter().map(|line| (&line["query"], &line["fields"])).collect();
+    let fields = [json!({ "id": "q-17", "level": "3" }), json!({ "id": "q-18", "level": "4" })];
+    assert_eq!(found, [(&json!("Why?"), &fields[0]), (&json!("Why, then?"), &fields[1])]);
+    run(folder.path(), &[&arguments[..], &["--resume"]].concat()).with_code(0);
+    assert_eq!(json_lines(&read(folder.path().join("out/results.jsonl"))), results);
+}
+
+#[test]
+fn what_is_no_file_of_queries_is_refused_with_the_remedy() {
+    let folder = folder();
+    std::fs::create_dir(folder.path().join("sub")).unwrap();
+    std::fs::write(folder.path().join("latin.txt"), b"caf\xe9?").unwrap();
+    std::fs::write(folder.path().join("empty.json"), b"").unwrap();
+    std::fs::write(folder.path().join("a.xlsx"), b"PK").unwrap();
+    for (data, words) in [
+        ("sub", "name one of those in the directory"),
+        ("hf:org/prompts", "hf download --repo-type dataset"),
+        ("https://example.org/prompts.jsonl", "hf download"),
+        ("org/prompts", "if it is the name of a data set"),
+        ("latin.txt", "iconv -f LATIN1 -t UTF-8"),
+        ("empty.json", "expected at least one query, found none"),
+        ("a.xlsx", "got .xlsx; convert it, or set the format"),
+        ("none.csv", "none.csv: cannot be read: No such file"),
+    ] {
+        let ended = run(folder.path(), &["--data", data]).with_code(2);
+        assert!(ended.err.contains(words), "{data}: {}", ended.err);
+    }
+}
+
+#[test]
 fn a_folder_is_chosen_that_holds_no_run_yet() {
     let folder = folder();
     std::fs::write(folder.path().join("q.txt"), "Why?\n").unwrap();

@@ -63,7 +63,7 @@ fn what_is_wrong_is_said() {
         (
             "d.txt",
             "x",
-            "d.txt: expected a name that ends in .jsonl, .ndjson, .json or .csv; or say which format it is",
+            "d.txt: expected a name that ends in .jsonl, .ndjson, .json, .csv, .tsv or .parquet; or say which format it is",
         ),
         ("d.json", "{}", "d.json: expected a JSON list, got an object"),
         ("d.json", "[3]", "d.json, item 1: expected an object or a string, got a number"),
@@ -134,7 +134,7 @@ async fn files_are_read_and_other_bytes_are_named() {
     assert_eq!(Dataset::read(&path, &mapped()).await.unwrap().len(), 1);
     std::fs::write(&path, b"{}\n{\"input\": \"\xe4\"}\n").unwrap();
     let message = Dataset::read(&path, &mapped()).await.unwrap_err().to_string();
-    assert!(message.ends_with("d.jsonl, line 2: expected UTF-8, got other bytes"), "{message}");
+    assert!(message.contains("d.jsonl, line 2: expected UTF-8, got other bytes; "), "{message}");
     let missing = Dataset::read(&folder.path().join("none.jsonl"), &mapped()).await.unwrap_err();
     assert!(matches!(missing, Error::Io { .. }), "{missing}");
 }

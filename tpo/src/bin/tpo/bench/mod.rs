@@ -128,9 +128,11 @@ fn check(args: &BenchArgs) -> Result<(), Error> {
     let (alpaca_eval, arena_hard) = (is(&[Benchmark::AlpacaEval]), is(&[Benchmark::ArenaHard]));
     let judged = args.judge.is_some();
     let wrong = |setting, expected, got: String| Err(Error::config(setting, expected, got));
-    if args.settings.0.get_one::<String>("format")?.is_some() {
-        let expected = "nothing: the benchmark says how its file is written";
-        return wrong("format", expected, "a format".to_owned());
+    for setting in ["format", "prompt-column"] {
+        if let Some(got) = args.settings.0.get_one::<String>(setting)? {
+            let expected = "nothing: the benchmark says how its file is written";
+            return wrong(setting, expected, got);
+        }
     }
     let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
     let flag = |given: bool| given.then(|| "the flag".to_owned());

@@ -1,0 +1,76 @@
+//! Text of the bytes of a file.
+
+use std::borrow::Cow;
+use std::io::Read;
+
+use super::wrong;
+use crate::error::Error;
+
+/// The largest contents that a compressed file may have, in bytes: a small file may claim any size.
+const MAX_UNPACKED: u64 = 1 << 30;
+
+/// The contents of a file, compressed by gzip or Zstandard or not; its name does not matter.
+///
+/// # Errors
+/// [`Error::Data`] if the file is damaged, or unpacks to more than 1 GiB.
+pub fn unpack<'a>(name: &str, bytes: &'a [u8]) -> Result<Cow<'a, [u8]>, Error> {
+    let (format, unpacked) = match bytes {
+        [0x1f, 0x8b, ..] => ("gzip", read(flate2::read::MultiGzDecoder::new(bytes))),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => ("Zstandard", zstd(bytes)),
+        _ => return Ok(Cow::Borrowed(bytes)),
+    };
+    let unpacked = unpacked.map_err(|error| {
+        wrong(name, format!("expected a file compressed by {format}, but it is damaged: {error}"))
+    })?;
+    match u64::try_from(unpacked.len()).is_ok_and(|length| length <= MAX_UNPACKED) {
+        true => Ok(Cow::Owned(unpacked)),
+        false => Err(wrong(name, "expected at most 1 GiB in the compressed file, got more")),
+    }
+}
+
+fn read(reader: impl Read) -> std::io::Result<Vec<u8>> {
+    let mut unpacked = Vec::new();
+    reader.take(MAX_UNPACKED + 1).read_to_end(&mut unpacked)?;
+    Ok(unpacked)
+}
+
+#[cfg(feature = "parquet")]
+fn zstd(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+    read(zstd::Decoder::new(bytes)?)
+}
+
+#[cfg(not(feature = "parquet"))]
+fn zstd(_bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+    Err(std::io::Error::other("Zstandard needs the feature parquet; unpack the file first"))
+}
+
+/// The text of bytes: UTF-8, or UTF-16 with a byte order mark. Line ends of old Macs become newlines.
+///
+/// # Errors
+/// [`Error::Data`] if it is another encoding.
+pub fn decode(name: &str, bytes: &[u8]) -> Result<String, Error> {
+    let text = match bytes {
+        [0xff, 0xfe, units @ ..] => utf16(units, u16::from_le_bytes),
+        [0xfe, 0xff, units @ ..] => utf16(units, u16::from_be_bytes),
+        other => std::str::from_utf8(other).ok().map(str::to_owned),
+    };
+    let Some(mut text) = text else {
+        let valid = bytes.utf8_chunks().next().map_or(0, |chunk| chunk.valid().len());
+        let line = 1 + bytes.iter().take(valid).filter(|byte| **byte == b'\n').count();
+        let advice = "convert it, for example with `iconv -f LATIN1 -t UTF-8`";
+        let reason = format!("expected UTF-8, got other bytes; {advice}");
+        return Err(wrong(format!("{name}, line {line}"), reason));
+    };
+    if text.starts_with('\u{feff}') {
+        text.remove(0);
+    }
+    // Lines that end in carriage returns only would be one.
+    let is_one_line = text.contains('\r') && !text.contains('\n');
+    Ok(if is_one_line { text.replace('\r', "\n") } else { text })
+}
+
+fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Option<String> {
+    let (pairs, rest) = bytes.as_chunks::<2>();
+    let units: Vec<u16> = pairs.iter().map(|pair| unit(*pair)).collect();
+    String::from_utf16(&units).ok().filter(|_| rest.is_empty())
+}

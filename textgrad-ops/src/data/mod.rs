@@ -1,0 +1,248 @@
+//! Records of data files: JSON lists, JSON Lines, plain lines, tables and Parquet, compressed or not.
+
+mod decode;
+#[cfg(feature = "parquet")]
+mod parquet;
+mod table;
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde_json::Value as Json;
+
+pub use self::decode::{decode, unpack};
+pub(crate) use self::table::rows;
+use crate::error::Error;
+use crate::util::json::{read_lenient, type_name};
+
+/// The format of a file of records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DataFormat {
+    /// A JSON list.
+    Json,
+    /// One JSON value per line; blank lines are skipped.
+    Jsonl,
+    /// One text per line; blank lines are skipped.
+    Text,
+    /// A table whose first line names the columns, after RFC 4180: a quotation mark within a field is written
+    /// twice, and the field stands between two. One elsewhere is an error.
+    Csv,
+    /// The same with tabs between the fields.
+    Tsv,
+    /// Apache Parquet (feature `parquet`).
+    Parquet,
+}
+
+/// The formats by their names, with the extensions of their files.
+const FORMATS: [(DataFormat, &str, &[&str]); 6] = [
+    (DataFormat::Json, "json", &["json"]),
+    (DataFormat::Jsonl, "jsonl", &["jsonl", "ndjson"]),
+    (DataFormat::Text, "text", &["txt", "text", "md"]),
+    (DataFormat::Csv, "csv", &["csv"]),
+    (DataFormat::Tsv, "tsv", &["tsv", "tab"]),
+    (DataFormat::Parquet, "parquet", &["parquet"]),
+];
+
+/// The formats, for messages.
+const KNOWN: &str = "json, jsonl, text, csv, tsv or parquet";
+
+impl DataFormat {
+    /// The format that a file's extension promises (`.jsonl`, `.ndjson`, `.json`, `.csv`, `.tsv`, `.parquet`,
+    /// `.txt`, `.md`), before `.gz` and `.zst`.
+    ///
+    /// # Examples
+    /// ```
+    /// use textgrad_ops::data::DataFormat;
+    ///
+    /// assert_eq!(DataFormat::of_name("runs/prompts.jsonl.gz"), Some(DataFormat::Jsonl));
+    /// assert_eq!(DataFormat::of_name("prompts.xlsx"), None);
+    /// ```
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<Self> {
+        let extension = extension(name)?;
+        let known = FORMATS.iter().find(|(.., extensions)| extensions.contains(&&*extension));
+        known.map(|(format, ..)| *format)
+    }
+
+    /// The format that a text looks like.
+    fn of_text(text: &str) -> Self {
+        let is_string = |line: &str| serde_json::from_str::<String>(line).is_ok();
+        match text.trim_start().chars().next() {
+            Some('[') => Self::Json,
+            Some('{') => Self::Jsonl,
+            // A first line that is a JSON string, and not a sentence that begins with a quotation.
+            Some('"') if text.lines().next().is_some_and(is_string) => Self::Jsonl,
+            _ => Self::Text,
+        }
+    }
+}
+
+impl fmt::Display for DataFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name =
+            FORMATS.iter().find(|(format, ..)| format == self).map_or("", |(_, name, _)| name);
+        f.write_str(name)
+    }
+}
+
+impl FromStr for DataFormat {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let known = FORMATS.iter().find(|(_, name, _)| *name == text);
+        let got = || wrong("format", format!("expected {KNOWN}, got {text:?}"));
+        known.map(|(format, ..)| *format).ok_or_else(got)
+    }
+}
+
+/// The extension of a file's name in lower case, that of the packed file if it is compressed.
+fn extension(name: &str) -> Option<String> {
+    let name = name.rsplit(['/', '\\']).next().unwrap_or(name).to_ascii_lowercase();
+    let packed = [".gz", ".zst"].iter().find_map(|end| name.strip_suffix(end));
+    Some(packed.unwrap_or(&name).rsplit_once('.')?.1.to_owned())
+}
+
+/// A record of a file, and the place that errors name.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    /// The file with the line, or the place in the list.
+    pub place: String,
+    /// The JSON value, the row of a table as an object, or the line as a string; or why it cannot be read.
+    pub value: Result<Json, String>,
+}
+
+/// The records of a file, in the given format or in that of its name, else of its contents. Compressed files (gzip,
+/// Zstandard), byte order marks, UTF-16 and CRLF are read. A name with an unknown extension is refused without a
+/// format, because its lines are unlikely to be records.
+///
+/// # Errors
+/// [`Error::Data`] if the file as a whole cannot be read; a record that cannot is an error of its own.
+///
+/// # Examples
+/// ```
+/// use textgrad_ops::data::records;
+///
+/// let table = "id,prompt\nq1,\"1, 2 or 3?\"\n";
+/// let records = records("prompts.csv", table.as_bytes(), None)?;
+/// assert_eq!(records[0].place, "prompts.csv, line 2");
+/// assert_eq!(records[0].value.as_ref().unwrap()["prompt"], "1, 2 or 3?");
+/// # Ok::<(), textgrad_ops::Error>(())
+/// ```
+pub fn records(name: &str, bytes: &[u8], given: Option<DataFormat>) -> Result<Vec<Record>, Error> {
+    let bytes = unpack(name, bytes)?;
+    let format = given.or_else(|| DataFormat::of_name(name));
+    if bytes.starts_with(b"PAR1") || format == Some(DataFormat::Parquet) {
+        return parquet_records(name, bytes.into_owned());
+    }
+    let unknown = extension(name).filter(|_| format.is_none());
+    if let Some(extension) = unknown {
+        let reason =
+            format!("expected a file of {KNOWN}, got .{extension}; convert it, or set the format");
+        return Err(wrong(name, reason));
+    }
+    let text = decode(name, &bytes)?;
+    if text.trim().is_empty() {
+        return Ok(Vec::new());
+    }
+    let found = format.unwrap_or_else(|| DataFormat::of_text(&text));
+    if given.is_none()
+        && found == DataFormat::Text
+        && let Some(line) = continued(&text)
+    {
+        let advice = "a text of several lines needs JSON or JSONL; set --format text if each line is a record";
+        let reason = format!(
+            "expected one record per line, got a line that continues the one before; {advice}"
+        );
+        return Err(wrong(format!("{name}, line {line}"), reason));
+    }
+    match found {
+        // Many data sets have JSON Lines in a file named .json.
+        DataFormat::Json if is_json_lines(&text) => Ok(json_lines(name, &text)),
+        DataFormat::Json => json_list(name, read_lenient(&text), "a JSON list"),
+        DataFormat::Jsonl => Ok(json_lines(name, &text)),
+        DataFormat::Csv => table::records(name, &text, b','),
+        DataFormat::Tsv => table::records(name, &text, b'\t'),
+        DataFormat::Text | DataFormat::Parquet => Ok(lines(&text)
+            .map(|(number, line)| record(name, number, Ok(Json::String(line.to_owned()))))
+            .collect()),
+    }
+}
+
+#[cfg(feature = "parquet")]
+use self::parquet::records as parquet_records;
+
+#[cfg(not(feature = "parquet"))]
+fn parquet_records(name: &str, _bytes: Vec<u8>) -> Result<Vec<Record>, Error> {
+    let reason = "expected a text, got Parquet, which this program was built without (feature parquet); convert it";
+    Err(wrong(name, reason))
+}
+
+fn record(name: &str, line: usize, value: Result<Json, String>) -> Record {
+    Record { place: format!("{name}, line {line}"), value }
+}
+
+/// The lines that are not blank, trimmed, with their numbers.
+fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    (1..).zip(text.lines().map(str::trim)).filter(|(_, line)| !line.is_empty())
+}
+
+/// The line that shows that lines of a text belong together: a mark of a list or a fence that the first line lacks,
+/// or the indentation of code.
+fn continued(text: &str) -> Option<usize> {
+    let is_item = |line: &str| {
+        let number = line.trim_start_matches(|c: char| c.is_ascii_digit());
+        let is_number =
+            number.len() < line.len() && [". ", ") "].iter().any(|end| number.starts_with(end));
+        ["- ", "* ", "+ ", "\u{2022}", "```"].iter().any(|mark| line.starts_with(mark)) || is_number
+    };
+    let is_code = |line: &str| line.starts_with("    ") || line.starts_with('\t');
+    let mut lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
+    let (_, first) = lines.next()?;
+    let first_is_item = is_item(first.trim_start());
+    let belongs = |line: &str| {
+        (is_item(line.trim_start()) && !first_is_item) || (is_code(line) && !is_code(first))
+    };
+    lines.find_map(|(number, line)| belongs(line).then_some(number))
+}
+
+/// Whether a text is several JSON values, one per line.
+fn is_json_lines(text: &str) -> bool {
+    let mut lines =
+        lines(text).map(|(_, line)| serde_json::from_str::<serde::de::IgnoredAny>(line));
+    matches!((lines.next(), lines.next()), (Some(Ok(_)), Some(_)))
+}
+
+fn json_lines(name: &str, text: &str) -> Vec<Record> {
+    let read = |line: &str| {
+        let line = line.trim_start_matches('\u{feff}');
+        read_lenient(line).map_err(|error| format!("not JSON: {error}"))
+    };
+    lines(text).map(|(number, line)| record(name, number, read(line))).collect()
+}
+
+/// The items of a JSON list.
+pub(crate) fn json_list(
+    name: &str,
+    parsed: serde_json::Result<Json>,
+    expected: &str,
+) -> Result<Vec<Record>, Error> {
+    match parsed {
+        Ok(Json::Array(items)) => Ok((1..)
+            .zip(items)
+            .map(|(number, item)| Record {
+                place: format!("{name}, item {number}"),
+                value: Ok(item),
+            })
+            .collect()),
+        Ok(other) => Err(wrong(name, format!("expected {expected}, got {}", type_name(&other)))),
+        Err(error) => Err(wrong(name, format!("expected {expected}: {error}"))),
+    }
+}
+
+fn wrong(place: impl Into<String>, reason: impl Into<String>) -> Error {
+    Error::Data { place: place.into(), reason: reason.into(), bad: 1 }
+}
+
+#[cfg(test)]
+mod tests;
