@@ -45,6 +45,7 @@ mod batch;
 pub mod bench;
 mod config;
 mod error;
+#[cfg(feature = "data")]
 pub mod input;
 pub mod journal;
 pub mod prompts;

@@ -11,6 +11,7 @@ use std::str::FromStr;
 use serde_json::Value as Json;
 
 pub use self::decode::{decode, unpack};
+#[cfg(feature = "train")]
 pub(crate) use self::table::rows;
 use crate::error::Error;
 use crate::util::json::{read_lenient, type_name};
