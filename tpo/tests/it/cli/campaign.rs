@@ -183,7 +183,7 @@ impl Kills<'_> {
         let server = variant.server().await;
         let (mut killed, mut lost) = (0, 0);
         while killed < self.count {
-            let left = expected.delivered.saturating_sub(variant.kept(folder.path()).await);
+            let left = expected.delivered.saturating_sub(variant.kept(folder.path()).await + lost);
             if left <= MIN_LEFT {
                 break;
             }
@@ -219,7 +219,13 @@ impl Kills<'_> {
         let results = read(folder.path().join("out/results.jsonl"));
         assert_eq!(results, expected.results, "{mode}, {}", variant.name);
         let (delivered, once) = (variant.delivered(&server), expected.delivered);
-        assert_eq!(delivered, once + lost, "{mode}, {}: {lost} under way", variant.name);
+        // A journal may have what a cache beside it does not.
+        let least = if variant.has_cache { once } else { once + lost };
+        let name = variant.name;
+        assert!(
+            (least..=once + lost).contains(&delivered),
+            "{mode}, {name}: {delivered} delivered, {once} needed, {lost} under way"
+        );
         counts.runs += 1;
         counts.kills += killed;
         counts.under_way += lost;
