@@ -67,9 +67,9 @@ mod view;
 pub use self::backward::{Backward, BackwardError, BackwardEvent, Observer, backward};
 pub use self::check::{Check, CheckFn, check_fn};
 pub use self::engine::{
-    Choice, Engine, EngineError, EngineFn, EngineInfo, ErrorKind, FinishReason, Format,
-    FormatError, Message, MessageRole, Part, Purpose, Request, Response, Sampling, TokenLogprob,
-    Usage, engine_fn,
+    Choice, Engine, EngineError, EngineFn, EngineInfo, EngineStatus, ErrorKind, FinishReason,
+    Format, FormatError, Message, MessageRole, Part, Purpose, Request, Response, Sampling,
+    TokenLogprob, Usage, engine_fn,
 };
 pub use self::error::{Error, catch_panic, catch_panic_async, describe};
 pub use self::gradient::{

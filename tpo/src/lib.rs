@@ -82,7 +82,7 @@ pub use self::reward::{
 };
 pub use self::reward::{
     Combine, EngineScope, Ensemble, JudgeReward, JudgeRewardBuilder, Member, RewardInfo,
-    RewardModel, ScorerReward, reward_fn,
+    RewardModel, ScorerReward, TruncatedReward, reward_fn,
 };
 pub use self::search::{
     AlignError, Alignment, Candidate, CandidateRecord, Comparison, IterationRecord, PairCx,

@@ -78,6 +78,12 @@ pub trait Engine: Send + Sync {
         self.info().is_simulation()
     }
 
+    /// What is known about the server. It may be asked for it. An engine around another returns that of the inner
+    /// engine.
+    async fn status(&self) -> EngineStatus {
+        EngineStatus::default()
+    }
+
     /// Completes the conversation in `request`.
     ///
     /// # Errors
@@ -98,9 +104,22 @@ impl<E: Engine + ?Sized> Engine for Arc<E> {
         (**self).info()
     }
 
+    async fn status(&self) -> EngineStatus {
+        (**self).status().await
+    }
+
     async fn complete(&self, request: &Request) -> Result<Response, EngineError> {
         (**self).complete(request).await
     }
+}
+
+/// What is known about the server of an engine; see [`Engine::status`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EngineStatus {
+    /// The length of the context in tokens, where the server reports it.
+    pub context_length: Option<u64>,
+    /// How requests are changed since the server refused others, one sentence each.
+    pub adaptations: Vec<String>,
 }
 
 /// The name of an engine, what distinguishes it in caches, and whether its responses are simulated.

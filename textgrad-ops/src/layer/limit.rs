@@ -1,5 +1,6 @@
 //! Concurrency and rate limits, with token buckets per minute.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Layer;
+use super::pace::Pace;
 use super::price::estimate;
 
 /// Bounds on concurrency and on requests and tokens per minute. Default: no limits; 0 lifts a limit.
@@ -27,6 +29,12 @@ pub struct Limits {
 }
 
 /// Enforces [`Limits`], first come, first served; see [`EngineExt::limit`](super::EngineExt::limit).
+///
+/// It also adapts to limits of the server that nobody has set. A refusal for the rate of requests
+/// ([`RateLimited`](ErrorKind::RateLimited)) pauses all calls: as long as the server asks, up to 120 s, else with
+/// growing pauses until a call passes. From then on, calls are spread to the rate at which they passed, which rises
+/// again with each call. Such a call is made again here, and does not count as a retry. It fails after ten minutes in
+/// which no call passed.
 ///
 /// Cheap to clone: clones share the limits, as several models of one account do.
 ///
@@ -48,6 +56,7 @@ pub struct Limiter {
     slots: Option<Arc<Semaphore>>,
     requests: Option<Arc<TokenBucket>>,
     tokens: Option<Arc<TokenBucket>>,
+    pace: Arc<Pace>,
     /// Cancellation: calls that wait then fail.
     #[setters(generate)]
     cancellation: CancellationToken,
@@ -66,13 +75,47 @@ impl Limiter {
             slots: (slots > 0).then(|| Arc::new(Semaphore::new(slots))),
             requests: bucket(limits.requests_per_minute, limits.requests_per_minute.div_ceil(60)),
             tokens: bucket(limits.tokens_per_minute, limits.tokens_per_minute),
+            pace: Arc::default(),
             cancellation: CancellationToken::new(),
         }
     }
 
+    /// A limiter of another server, which shares the limits and adapts to that server alone.
+    #[must_use]
+    pub fn another(&self) -> Self {
+        Self { pace: Arc::default(), ..self.clone() }
+    }
+
+    /// Makes a call of about so many tokens, and again where the server refuses it for the rate of requests. For
+    /// callers without an [`Engine`], such as clients of reward servers.
+    ///
+    /// # Errors
+    /// Those of the call; those of [`acquire`](Self::acquire).
+    pub async fn run<T, F, Fut>(&self, tokens: u64, mut call: F) -> Result<T, EngineError>
+    where
+        F: FnMut() -> Fut,
+        Fut: Future<Output = Result<T, EngineError>>,
+    {
+        loop {
+            let permit = self.acquire(tokens).await?;
+            let sent = Instant::now();
+            let result = call().await;
+            drop(permit);
+            match result {
+                Err(error) if error.kind() == ErrorKind::RateLimited && error.is_retryable() => {
+                    self.pace.refuse(sent, error)?;
+                }
+                Err(error) => return Err(error),
+                Ok(value) => {
+                    self.pace.pass(sent);
+                    return Ok(value);
+                }
+            }
+        }
+    }
+
     /// Waits until a call of about so many tokens may start. Calls are admitted first come, first served; the
-    /// slot is free again when the permit is dropped. For callers without an [`Engine`], such as clients of
-    /// reward servers.
+    /// slot is free again when the permit is dropped.
     ///
     /// # Errors
     /// [`ErrorKind::RateLimited`] after a cancellation.
@@ -94,6 +137,7 @@ impl Limiter {
             Some(slots) => Arc::clone(slots).acquire_owned().await.ok(),
             None => None,
         };
+        self.pace.start().await;
         if let Some(bucket) = &self.requests {
             bucket.take(1).await;
         }
@@ -106,8 +150,7 @@ impl Limiter {
 
 impl Layer for Limiter {
     async fn call(&self, engine: &impl Engine, request: &Request) -> Result<Response, EngineError> {
-        let _permit = self.acquire(estimate(request)).await?;
-        engine.complete(request).await
+        self.run(estimate(request), || engine.complete(request)).await
     }
 }
 

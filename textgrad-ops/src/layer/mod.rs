@@ -5,8 +5,8 @@
 //!
 //! 1. **timeout** bounds one attempt. Around anything that waits (limits, retries) it would count the
 //!    waiting, and a busy minute would look like a slow server.
-//! 2. **limit** lets attempts through. Inside retry, so that each attempt counts against the limits and a
-//!    call that waits for its next attempt holds no slot.
+//! 2. **limit** lets attempts through, and pauses all of them where the server limits their rate. Inside retry, so
+//!    that each attempt counts against the limits and a call that waits for its next attempt holds no slot.
 //! 3. **retry** makes attempts out of calls. Inside complete_choices, so that one failed answer of several is asked
 //!    again alone.
 //! 4. **breaker** makes no further call after failures of one kind in a row. Outside retry, so that what a retry mends
@@ -50,6 +50,7 @@ mod budget;
 mod choices;
 mod limit;
 mod meter;
+mod pace;
 mod price;
 mod retry;
 mod stack;
@@ -63,7 +64,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use textgrad_core::{Engine, EngineError, EngineInfo, Request, Response};
+use textgrad_core::{Engine, EngineError, EngineInfo, EngineStatus, Request, Response};
 
 pub use self::breaker::Breaker;
 pub use self::budget::{Budget, BudgetBuilder, Budgeted, Remaining, Spent};
@@ -122,6 +123,10 @@ impl<E: Engine, L: Layer> Engine for Layered<E, L> {
         self.engine.info()
     }
 
+    async fn status(&self) -> EngineStatus {
+        self.engine.status().await
+    }
+
     async fn complete(&self, request: &Request) -> Result<Response, EngineError> {
         self.layer.call(&self.engine, request).await
     }
@@ -152,8 +157,8 @@ pub trait EngineExt: Engine + Sized + 'static {
         Layered::new(self, Timeout(limit))
     }
 
-    /// Keeps within [`Limits`], of its own or of a shared [`Limiter`]. Calls wait, first come,
-    /// first served; none fails.
+    /// Keeps within [`Limits`], of its own or of a shared [`Limiter`], and within the limits that the server
+    /// enforces. Calls wait, first come, first served.
     fn limit(self, limits: impl Into<Limiter>) -> Layered<Self, Limiter> {
         Layered::new(self, limits.into())
     }

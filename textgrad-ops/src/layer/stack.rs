@@ -86,26 +86,17 @@ impl CallPolicy {
     /// # Errors
     /// Those of [`RetryPolicy::run`]; [`Timeout`](textgrad_core::ErrorKind::Timeout) for an attempt that takes too
     /// long; that of an open [`Breaker`].
-    pub async fn run<T, F, Fut>(
-        &self,
-        seed: Seed,
-        tokens: u64,
-        mut call: F,
-    ) -> Result<T, EngineError>
+    pub async fn run<T, F, Fut>(&self, seed: Seed, tokens: u64, call: F) -> Result<T, EngineError>
     where
-        F: FnMut(u32) -> Fut,
+        F: Fn(u32) -> Fut,
         Fut: Future<Output = Result<T, EngineError>>,
     {
         self.breaker.check()?;
         let retry = self.retry.clone().seed(seed);
         let limits = self.limits.clone().cancellation(retry.cancellation.clone());
-        let attempt = |attempt| {
-            let (call, limits) = (call(attempt), limits.clone());
-            async move {
-                let _permit = limits.acquire(tokens).await?;
-                within(self.timeout, "the server", call).await
-            }
-        };
+        let (call, limits) = (&call, &limits);
+        let attempt =
+            |attempt| limits.run(tokens, move || within(self.timeout, "the server", call(attempt)));
         let result = retry.run(attempt).await;
         self.breaker.observe(&result);
         result

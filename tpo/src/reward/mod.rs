@@ -10,6 +10,7 @@ mod monitor;
 mod scorer;
 #[cfg(feature = "http")]
 mod template;
+mod truncated;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -32,6 +33,7 @@ pub use self::judge::{JudgeReward, JudgeRewardBuilder};
 pub use self::scorer::{ScorerReward, reward_fn};
 #[cfg(feature = "http")]
 pub use self::template::{ChatTemplate, ChatTemplateError};
+pub use self::truncated::TruncatedReward;
 use crate::query::Query;
 
 /// The constant properties of a [`RewardModel`]; see [`RewardModel::info`].
@@ -99,6 +101,11 @@ pub trait RewardModel: Send + Sync {
         self.info().is_relative
     }
 
+    /// The longest text that is scored, in tokens, where the server reports it. It is asked for it.
+    async fn max_length(&self) -> Option<u64> {
+        None
+    }
+
     /// Scores answers: one finite number per answer, in order; higher is better.
     ///
     /// # Errors
@@ -133,6 +140,10 @@ pub trait EngineScope {
 impl<R: RewardModel + ?Sized> RewardModel for Arc<R> {
     fn info(&self) -> &RewardInfo {
         (**self).info()
+    }
+
+    async fn max_length(&self) -> Option<u64> {
+        (**self).max_length().await
     }
 
     async fn score(&self, query: &Query, answers: &[&str]) -> Result<Vec<f64>, EngineError> {

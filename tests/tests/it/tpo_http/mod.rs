@@ -4,6 +4,7 @@ mod echoed;
 mod final_errors;
 mod implicit;
 mod passing_errors;
+mod refusals;
 mod reward_servers;
 mod rewards;
 mod sameness;

@@ -6,7 +6,7 @@ mod wire;
 
 use async_trait::async_trait;
 use derive_setters::Setters;
-use textgrad_core::{Engine, EngineError, EngineInfo, Request, Response};
+use textgrad_core::{Engine, EngineError, EngineInfo, EngineStatus, Request, Response};
 
 use self::wire::Messages;
 use super::http::{JsonClient, JsonClientBuilder};
@@ -57,6 +57,10 @@ impl Anthropic {
 impl Engine for Anthropic {
     fn info(&self) -> &EngineInfo {
         &self.model.info
+    }
+
+    async fn status(&self) -> EngineStatus {
+        self.model.status()
     }
 
     async fn complete(&self, request: &Request) -> Result<Response, EngineError> {

@@ -5,7 +5,7 @@ mod tests;
 mod wire;
 
 use async_trait::async_trait;
-use textgrad_core::{Engine, EngineError, EngineInfo, Request, Response, truncate};
+use textgrad_core::{Engine, EngineError, EngineInfo, EngineStatus, Request, Response, truncate};
 
 use self::wire::{Candidates, body};
 use super::http::{JsonClient, JsonClientBuilder};
@@ -54,6 +54,10 @@ impl Gemini {
 impl Engine for Gemini {
     fn info(&self) -> &EngineInfo {
         &self.model.info
+    }
+
+    async fn status(&self) -> EngineStatus {
+        self.model.status()
     }
 
     async fn complete(&self, request: &Request) -> Result<Response, EngineError> {

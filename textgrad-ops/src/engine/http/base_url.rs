@@ -110,6 +110,15 @@ impl BaseUrl {
         url
     }
 
+    /// The URL without a version of the API at its end, where servers have routes of their own.
+    pub(super) fn root(&self) -> Self {
+        let mut url = self.0.clone();
+        if let Some(path) = self.0.path().trim_end_matches('/').strip_suffix("/v1") {
+            url.set_path(path);
+        }
+        Self(url)
+    }
+
     /// Whether the URL brings a user or a password, which become an `Authorization` header.
     pub(super) fn has_credentials(&self) -> bool {
         !self.0.username().is_empty() || self.0.password().is_some()

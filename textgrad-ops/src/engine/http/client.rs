@@ -39,6 +39,7 @@ const MAX_ERROR_BODY: usize = 64 * 1024;
 #[derive(Clone)]
 pub struct JsonClient(pub(super) Arc<ClientInner>);
 
+#[derive(Clone)]
 pub(super) struct ClientInner {
     pub(super) http: reqwest::Client,
     pub(super) base: BaseUrl,
@@ -69,6 +70,13 @@ impl JsonClient {
     #[must_use]
     pub fn base_url(&self) -> String {
         self.0.base.shown()
+    }
+
+    /// The same client at the base URL without `/v1`, where servers have routes of their own.
+    #[must_use]
+    pub fn root(&self) -> Self {
+        let base = self.0.base.root();
+        Self(Arc::new(ClientInner { base, ..(*self.0).clone() }))
     }
 
     /// Posts `body` to a path below the base URL and reads the reply.

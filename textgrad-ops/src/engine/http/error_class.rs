@@ -171,6 +171,7 @@ const RULES: &[Rule] = &[
             "rate limit",
             "ratelimit",
             "rate-limit",
+            "rate exceeded",
             "too many requests",
             "too_many_requests",
             "throttl",
@@ -311,6 +312,7 @@ mod tests {
             (400, "your credit balance is too low", Quota),
             (403, "key limit exceeded (monthly limit)", Quota),
             (403, "api rate limit exceeded for this address", RateLimited),
+            (400, "rate exceeded\ncom.amazon.coral.availability#throttlingexception", RateLimited),
             (503, "monthly report service is down", Server),
             (500, "no available channel\ninsufficient_user_quota", Quota),
         ] {

@@ -22,7 +22,7 @@ mod waits;
 
 pub use self::builder::{HttpOptions, JsonClientBuilder};
 pub use self::client::JsonClient;
-pub use self::models::served_models;
+pub use self::models::{context_length, served_models};
 
 pub(crate) use self::body::{Event, Events};
 pub(crate) use self::failure::error_in;

@@ -63,7 +63,7 @@ impl Report {
 
     /// A reply that holds an error of the server; `kind` and status are the caller's to set.
     pub(super) fn server(&self, kind: ErrorKind, error: &ServerError) -> EngineError {
-        let message = self.redactor.quote(error.message.trim(), LONGEST_QUOTE);
+        let message = self.quote(error.message.as_bytes());
         let words = [error.class.as_deref(), error.code.as_deref()];
         let words: Vec<&str> =
             words.into_iter().flatten().filter(|word| !word.is_empty()).collect();
@@ -82,6 +82,13 @@ impl Report {
         } else {
             format!("the server failed with `{quote}`")
         };
-        self.error(kind, format!("{what}{}", advice(kind)))
+        let is_page = body.trim_ascii_start().starts_with(b"<");
+        let advice = match kind {
+            ErrorKind::Auth if is_page => {
+                "; a proxy or a firewall before the server refuses the request"
+            }
+            kind => advice(kind),
+        };
+        self.error(kind, format!("{what}{advice}"))
     }
 }

@@ -156,9 +156,9 @@ impl ServerError {
         let inner = error.get("detail").and_then(Value::as_object);
         Some(Self {
             message,
-            class: error
-                .get("type")
-                .and_then(text)
+            class: ["type", "__type"]
+                .iter()
+                .find_map(|name| text(error.get(*name)?))
                 .or_else(|| quota(error))
                 .or_else(|| details(error).find_map(|detail| text(detail.get("reason")?)))
                 .or_else(|| error.get("status").and_then(text))

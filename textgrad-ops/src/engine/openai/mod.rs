@@ -6,7 +6,7 @@ mod reply;
 mod tests;
 
 use async_trait::async_trait;
-use textgrad_core::{Engine, EngineError, EngineInfo, Request, Response};
+use textgrad_core::{Engine, EngineError, EngineInfo, EngineStatus, Request, Response};
 
 use self::body::Shape;
 pub use self::body::{MaxTokensField, SeedField};
@@ -46,6 +46,11 @@ impl OpenAi {
 impl Engine for OpenAi {
     fn info(&self) -> &EngineInfo {
         &self.model.info
+    }
+
+    async fn status(&self) -> EngineStatus {
+        let context_length = self.model.context_length().await;
+        EngineStatus { context_length, ..self.model.status() }
     }
 
     async fn complete(&self, request: &Request) -> Result<Response, EngineError> {

@@ -106,12 +106,16 @@ impl Adaptation {
 
     /// Applies everything that was learned to the body of a request.
     pub(crate) fn apply(&self, body: &mut Value) {
-        let remedies = (self.dropped.iter().cloned().map(Remedy::Drop))
+        self.remedies().for_each(|remedy| remedy.apply(body));
+    }
+
+    /// Everything that was learned.
+    pub(crate) fn remedies(&self) -> impl Iterator<Item = Remedy> {
+        (self.dropped.iter().cloned().map(Remedy::Drop))
             .chain(self.excluded.clone().map(|(kept, dropped)| Remedy::Exclude(kept, dropped)))
             .chain(self.cap.map(Remedy::CapMaxTokens))
             .chain(self.renamed.map(|(from, to)| Remedy::RenameMaxTokens { from, to }))
-            .chain(self.folds_system.then_some(Remedy::FoldSystem));
-        remedies.for_each(|remedy| remedy.apply(body));
+            .chain(self.folds_system.then_some(Remedy::FoldSystem))
     }
 }
 
@@ -136,7 +140,7 @@ impl Remedy {
         if matches!(status, 400 | 404 | 422 | 500) && refuses_system(words) && has_system(body) {
             return Some(Self::FoldSystem);
         }
-        if !matches!(status, 400 | 404 | 413 | 422) {
+        if !matches!(status, 400 | 402 | 404 | 413 | 422) {
             return None;
         }
         let bound =
@@ -157,7 +161,7 @@ impl Remedy {
         if matches(r"(?i)multiple candidates|only one candidate", words) {
             return field(body, "candidateCount").map(|_| Self::Drop("candidateCount".to_owned()));
         }
-        if !refuses(words) {
+        if !refuses(words) && !excludes(words) {
             return None;
         }
         let sent = OPTIONAL.into_iter().filter(|name| field(body, name).is_some());
@@ -202,7 +206,7 @@ impl Remedy {
 
 /// The error with what to do about it, where the prompt is too long for the model and no bound can be lowered.
 pub(super) fn with_advice(error: EngineError) -> EngineError {
-    let is_too_long = r"(?i)maximum context length|context (length|window|limit|size)|prompt is too long|too many tokens";
+    let is_too_long = r"(?i)maximum context length|context (length|window|limit|size)|prompt is too long|too many tokens|must be at least 1, got -";
     if error.kind() != ErrorKind::InvalidRequest || !matches(is_too_long, error.message()) {
         return error;
     }
@@ -295,13 +299,16 @@ fn lower(words: &str, asked: u64) -> Option<Remedy> {
     let context = number(r"(?i)context (?:length|limit|window|size)[^0-9.]{0,40}(\d+)")
         .or_else(|| number(r"(?i)must be <= *(\d+)"));
     if let Some(context) = context {
-        let prompt = number(r"(?i)(\d+) (?:tokens )?(?:in|from|of) (?:the )?(?:input |your )?(?:messages|prompt|inputs?)")
+        let prompt = number(r"(?i)(\d+) (?:tokens )?(?:in|from|of) (?:the )?(?:input |your |text )?(?:messages|prompt|inputs?)")
             .or_else(|| number(r"(?i)(\d+) .?inputs?.? tokens"))
             .or_else(|| number(r"(?i)(?:prompt|request|input) (?:contains|has)(?: at least)? (\d+)"))
-            .or_else(|| number(r"(?i)requested (?:a total of )?(\d+) tokens")?.checked_sub(asked))?;
+            .or_else(|| number(r"(?i)requested (?:about |a total of )?(\d+) tokens")?.checked_sub(asked))?;
         return fit(context, prompt);
     }
-    let cap = number(r"(?i)at most (\d+) (?:completion|output)? ?tokens")
+    // OpenRouter: "fewer max_tokens. You requested up to 8192 tokens, but can only afford 3000".
+    let cap = number(r"(?i)max[a-z_ ]*tokens.{0,60} can only afford (\d+)")
+        .or_else(|| number(r"(?i)max[a-z_ ]*tokens > (\d+) must"))
+        .or_else(|| number(r"(?i)at most (\d+) (?:completion|output)? ?tokens"))
         .or_else(|| number(r"(?i)\d+ *> *(\d+),? which is the maximum"))
         .or_else(|| number(r"(?i)max[a-z_ ]*tokens[^0-9]*(?:less than or equal to|<=|at most|exceed)[^0-9]{0,20}(\d+)"))
         .or_else(|| number(r"(?i)maximum (?:allowed )?(?:number of )?(?:output|completion) tokens[^0-9]{0,20}(\d+)"))
@@ -319,6 +326,16 @@ fn without_separators(words: &str) -> String {
 
 /// Puts the system messages before the text of the first turn of the user.
 fn fold_system(body: &mut Value) {
+    // Gemini has it in a field of its own.
+    if let Some(instruction) =
+        body.as_object_mut().and_then(|body| body.remove("systemInstruction"))
+    {
+        let text = instruction.get("parts").and_then(text_of).unwrap_or_default();
+        if let Some(Value::Array(parts)) = body.pointer_mut("/contents/0/parts") {
+            parts.insert(0, json!({"text": format!("{text}\n\n")}));
+        }
+        return;
+    }
     let Some(Value::Array(messages)) = body.get_mut("messages") else { return };
     let is_system = |message: &Value| {
         message

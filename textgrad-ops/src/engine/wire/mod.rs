@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use derive_setters::Setters;
 use serde_json::{Map, Value};
-use textgrad_core::{EngineError, EngineInfo, ErrorKind, Response};
+use textgrad_core::{EngineError, EngineInfo, EngineStatus, ErrorKind, Response};
 
 use self::adapt::{Adaptation, Remedy};
 pub(super) use self::reply::{RawChoice, RawReply};
@@ -20,7 +20,7 @@ pub(super) use self::request::{
 use self::truncation::TruncationWatch;
 use super::anthropic::AnthropicBuilder;
 use super::gemini::GeminiBuilder;
-use super::http::{Event, Events, JsonClient, JsonClientBuilder};
+use super::http::{Event, Events, JsonClient, JsonClientBuilder, context_length};
 use super::invalid;
 use super::openai::OpenAiBuilder;
 use super::preset::EngineBuilder;
@@ -144,6 +144,19 @@ impl ServedModel {
             }
         }
         self.post::<D>(path, &body, n).await
+    }
+
+    /// What was learned from refusals.
+    pub(super) fn status(&self) -> EngineStatus {
+        let adaptations = self.learned(|learned| {
+            learned.adaptation.remedies().map(|remedy| remedy.to_string()).collect()
+        });
+        EngineStatus { context_length: None, adaptations }
+    }
+
+    /// The length of the context that the server reports.
+    pub(super) async fn context_length(&self) -> Option<u64> {
+        context_length(&self.client, &self.id).await
     }
 
     fn learned<T>(&self, use_it: impl FnOnce(&mut Learned) -> T) -> T {

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
-use textgrad_core::{Engine, EngineError, Message, Purpose, Request, Response, Sampling, describe};
+use textgrad_core::{
+    Engine, EngineError, ErrorKind, Message, Purpose, Request, Response, Sampling, describe,
+};
 use tpo::{CancellationToken, Error};
 
 use crate::config::Settings;
@@ -47,7 +49,16 @@ pub(crate) async fn check(settings: &Settings) -> Result<ExitCode, Error> {
                     findings.push(Finding { server: server.name(), capability, result });
                 }
             }
-            (Ok(()), Server::Reward(_)) => {}
+            (Ok(()), Server::Reward(reward)) => {
+                let result = tokens(
+                    tokio::time::timeout(MAX_TIME, reward.max_length()).await.ok().flatten(),
+                );
+                findings.push(Finding {
+                    server: server.name(),
+                    capability: "maximal length",
+                    result,
+                });
+            }
         }
         if cancel.is_cancelled() {
             return Err(Error::Stopped);
@@ -70,7 +81,7 @@ pub(crate) async fn check(settings: &Settings) -> Result<ExitCode, Error> {
     Ok(ExitCode::from(if failed.is_some() { exit::RUN_FAILED } else { 0 }))
 }
 
-/// What an engine can do, by six requests of few tokens.
+/// What an engine can do, by seven requests of few tokens and what its server reports.
 async fn capabilities(
     engine: &Arc<dyn Engine>,
     cancel: &CancellationToken,
@@ -82,7 +93,7 @@ async fn capabilities(
     .await
     {
         Ok(result) => result,
-        Err(_) => Err(EngineError::new(textgrad_core::ErrorKind::Timeout, "no answer in time")),
+        Err(_) => Err(EngineError::new(ErrorKind::Timeout, "no answer in time")),
     };
     let sampled = |text: &str, change: &dyn Fn(Sampling) -> Sampling| {
         let request = request(text);
@@ -90,14 +101,20 @@ async fn capabilities(
         request.with_sampling(sampling)
     };
     let mut found = Vec::new();
-    let several = ask(sampled("Name a color.", &|sampling| sampling.with_n(2))).await;
-    found.push((
-        "n",
-        shown(several, |response| match response.choices.len() {
-            0 | 1 => "1 answer per request; the others are requested one by one".to_owned(),
-            count => format!("{count} answers per request"),
-        }),
-    ));
+    let single = "1 answer per request; the others are requested one by one";
+    let several = match ask(sampled("Name a color.", &|sampling| sampling.with_n(2))).await {
+        Ok(response) if response.choices.len() > 1 => {
+            format!("{} answers per request", response.choices.len())
+        }
+        Ok(_) => single.to_owned(),
+        Err(error)
+            if matches!(error.kind(), ErrorKind::InvalidRequest | ErrorKind::Unsupported) =>
+        {
+            single.to_owned()
+        }
+        Err(error) => failure(&error),
+    };
+    found.push(("n", several));
 
     let seeded = || sampled("Write five random words.", &|sampling| sampling.with_seed(7));
     let (first, second) = (ask(seeded()).await, ask(seeded()).await);
@@ -125,7 +142,19 @@ async fn capabilities(
 
     let messages = [Message::system("Reply in lower case."), Message::user("Reply with OK.")];
     let system = Request::new(Purpose::Sample, messages).with_sampling(request("").sampling);
-    found.push(("system role", shown(ask(system).await, |_| "accepted".to_owned())));
+    let before = engine.status().await.adaptations;
+    let asked = ask(system).await;
+    let status = engine.status().await;
+    let new: Vec<&str> =
+        status.adaptations.iter().filter(|new| !before.contains(new)).map(String::as_str).collect();
+    found.push((
+        "system role",
+        shown(asked, |_| match new.as_slice() {
+            [] => "accepted".to_owned(),
+            new => format!("not supported; {}", new.join("; ")),
+        }),
+    ));
+    found.push(("context length", tokens(status.context_length)));
 
     let long = "one two three four five ".repeat(LONG_PROMPT / 5);
     let first = ask(request(&long)).await;
@@ -140,7 +169,15 @@ async fn capabilities(
             tokens => format!("{tokens} of {} prompt tokens cached", response.usage.prompt_tokens),
         }),
     ));
+    if !before.is_empty() {
+        found.push(("parameters", before.join("; ")));
+    }
     found
+}
+
+/// A length that a server may report.
+fn tokens(length: Option<u64>) -> String {
+    length.map_or_else(|| "not reported".to_owned(), |length| format!("{length} tokens"))
 }
 
 fn shown(result: Result<Response, EngineError>, show: impl Fn(Response) -> String) -> String {

@@ -62,7 +62,9 @@ impl RunContext {
         if let Some(optimizer) = settings.get_one::<String>("optimizer")? {
             tpo = tpo.optimizer(layers.other("optimizer", &optimizer, None).await?);
         }
-        if let Some(tokenizer) = tokenizer(settings.path("tokenizer").as_deref()).await? {
+        if let Some(Truncation::Tokens(_)) = config.truncate
+            && let Some(tokenizer) = tokenizer(settings.path("tokenizer").as_deref()).await?
+        {
             tpo = tpo.tokenizer(tokenizer);
         }
         let tpo = tpo.config(config).prompts(Arc::clone(&prompts)).build()?;
@@ -189,13 +191,18 @@ pub(crate) async fn search(settings: &Settings) -> Result<TpoConfig, Error> {
         parse_retries: settings.value("parse-retries")?,
         ..TpoConfig::default()
     };
-    match (config.truncate, settings.path("tokenizer")) {
-        (Some(Truncation::Tokens(_)), None) => {
-            return Err(missing("tokenizer", "a tokenizer.json beside --truncate tokens:N"));
+    let reward_truncate = settings.get_one("reward-truncate")?;
+    let counts_tokens = [config.truncate, reward_truncate]
+        .iter()
+        .any(|unit| matches!(unit, Some(Truncation::Tokens(_))));
+    match (counts_tokens, settings.path("tokenizer")) {
+        (true, None) => {
+            return Err(missing(
+                "tokenizer",
+                "a tokenizer.json beside --truncate or --reward-truncate tokens:N",
+            ));
         }
-        (None | Some(Truncation::Chars(_)), Some(_)) => {
-            return Err(missing("truncate", "tokens:N beside --tokenizer"));
-        }
+        (false, Some(_)) => return Err(missing("truncate", "tokens:N beside --tokenizer")),
         _ => {}
     }
     let extra: Option<String> = settings.get_one("extra-body")?;

@@ -98,6 +98,10 @@ impl Layers {
                     .proxy_loopback(self.settings.flag("proxy-loopback")),
             )
             .stream(self.settings.flag("stream"));
+        let builder = match self.settings.flag("inline-reasoning") {
+            true => builder.inline_reasoning(),
+            false => builder,
+        };
         let engine = builder.build().map_err(setup("engine"))?;
         if engine.is_simulation() {
             return Ok(self.cached(engine.metered(&self.meter).complete_choices()));
@@ -106,7 +110,8 @@ impl Layers {
             true => Arc::new(Layered::new(engine, NoSeeds)),
             false => engine,
         };
-        let limiter = self.limiter.clone().unwrap_or_else(|| Limits::default().into());
+        let limiter =
+            self.limiter.as_ref().map_or_else(|| Limits::default().into(), Limiter::another);
         let calls: Arc<dyn Engine> = Arc::new(engine.metered(&self.meter).limit(limiter));
         self.servers.add(Server::Engine(what, Arc::clone(&calls)));
         let retried = calls.retry(self.retry()?).breaker(&self.breaker.another());

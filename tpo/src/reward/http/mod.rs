@@ -97,12 +97,7 @@ impl ServerSettings {
     /// A server whose base URL may be that of chat clients.
     pub(super) fn new(url: &str) -> Self {
         let (key, timeout, retry) = (None, None, RetryPolicy::default());
-        // SGLang has a route below `/v1` too that gives the same score to every answer.
-        let url = url.trim_matches(|c: char| c.is_whitespace() || "\"'".contains(c));
-        let url = url.trim_end_matches('/');
-        let routes = ["/chat/completions", "/completions", "/v1"];
-        let url = routes.iter().fold(url, |url, route| url.strip_suffix(route).unwrap_or(url));
-        let url = url.trim_end_matches('/').to_owned();
+        let url = url.to_owned();
         let (requests_per_minute, breaker) = (0, Breaker::default());
         let concurrency = HttpReward::DEFAULT_CONCURRENCY;
         Self {
@@ -135,7 +130,8 @@ impl ServerSettings {
         // The client bounds the time of a request.
         let calls = CallPolicy::default().timeout(Duration::MAX).limits(limits).retry(self.retry);
         let calls = calls.breaker(self.breaker);
-        Ok(Server { client: client.build()?, calls })
+        // SGLang has a route below `/v1` too that gives the same score to every answer.
+        Ok(Server { client: client.build()?.root(), calls })
     }
 }
 
@@ -229,6 +225,10 @@ impl HttpRewardBuilder {
 impl RewardModel for HttpReward {
     fn info(&self) -> &RewardInfo {
         &self.info
+    }
+
+    async fn max_length(&self) -> Option<u64> {
+        http::context_length(&self.server.client, &self.model).await
     }
 
     async fn score(&self, query: &Query, answers: &[&str]) -> Result<Vec<f64>, EngineError> {

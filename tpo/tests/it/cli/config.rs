@@ -258,6 +258,18 @@ fn what_is_written_as_toml_gives_the_same_settings() {
 }
 
 #[test]
+fn whole_numbers_stay_whole() {
+    let folder = folder();
+    let arguments = ["--temperature", "1", "--early-stop-target", "-2", "--top-p", "0.5"];
+    let toml = show(folder.path(), &[&arguments[..], &["--toml"]].concat()).with_code(0).out;
+    for line in ["temperature = 1\n", "early-stop-target = -2\n", "top-p = 0.5\n"] {
+        assert!(toml.contains(line), "{line}: {toml}");
+    }
+    let settings = shown(folder.path(), &arguments);
+    assert_eq!(setting(&settings, "temperature")["value"].to_string(), "1");
+}
+
+#[test]
 fn the_schema_accepts_the_example_of_the_documents() {
     let folder = folder();
     let mut command = program(folder.path());

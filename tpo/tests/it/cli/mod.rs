@@ -21,6 +21,7 @@ mod reports;
 mod rewards;
 mod search_settings;
 mod secrets;
+mod servers;
 mod study;
 mod terminal;
 

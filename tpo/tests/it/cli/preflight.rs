@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
+use textgrad_core::{Engine, EngineError, ErrorKind, MessageRole, Request, engine_fn};
+use textgrad_ops::sim::Sim;
 use textgrad_tests::fake_server::{FakeServer, FaultRule, Route};
 use textgrad_tests::program::Ended;
 
@@ -66,7 +68,7 @@ async fn a_server_that_refuses_is_found_before_anything_is_paid_for() {
 }
 
 /// Kind: Errors | a server that recovers within two retries, before a run | the run begins
-/// Kind: Errors | a server that limits the rate, before a run | a warning; the run begins
+/// Kind: Errors | a server that asks to wait more than two minutes, before a run | a warning; the run begins
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_recovers_passes_and_a_resumed_run_is_not_checked() {
     let folder = folder();
@@ -80,6 +82,13 @@ async fn a_server_that_recovers_passes_and_a_resumed_run_is_not_checked() {
     let resumed = [bon.as_slice(), &["--resume"]].concat();
     Running::start(checked(folder.path(), &policy, &reward, &resumed)).end().with_code(0);
     assert_eq!(chats(&policy), 3);
+
+    let policy = faulty("429-seconds=300@nth:1,chat").await;
+    let folder = super::folder();
+    queries(folder.path(), 1);
+    let ended = Running::start(checked(folder.path(), &policy, &reward, &bon)).end().with_code(0);
+    assert!(ended.err.contains("limits the rate of requests"), "{}", ended.err);
+    assert_eq!(chats(&policy), 2);
 }
 
 /// Kind: Parameters | no `--model`, and a server with one model | that model
@@ -144,10 +153,41 @@ async fn a_check_prints_what_servers_can_do() {
     command.args(["check", "--engine", "openai", "--base-url", &base_url, "--reward", "vllm"]);
     command.args(["--reward-url", &url]).args(MODELS);
     let ended = Running::start(command).end().with_code(0);
-    for words in ["2 answers per request", "equal answers for equal seeds", "reward model vllm:sim"]
-    {
+    for words in [
+        "2 answers per request",
+        "equal answers for equal seeds",
+        "reward model vllm:sim",
+        "context length   8192 tokens",
+        "maximal length   8192 tokens",
+        "system role      accepted",
+    ] {
         assert!(ended.out.contains(words), "{words}: {}", ended.out);
     }
     assert!(chats(&server) <= 8, "{}", ended.out);
     assert!(ended.out.contains(&format!("requests sent: {}", chats(&server))), "{}", ended.out);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_check_prints_what_requests_go_without() {
+    let folder = folder();
+    let choosy = engine_fn("choosy", |request: Request| async move {
+        let is_system = request.messages.iter().any(|message| message.role == MessageRole::System);
+        let refusal = if is_system {
+            "Chat template error: system role is not supported"
+        } else if request.sampling.temperature.is_some() {
+            "temperature is deprecated for this model"
+        } else {
+            return Sim::default().complete(&request).await;
+        };
+        Err(EngineError::new(ErrorKind::InvalidRequest, refusal))
+    });
+    let server = FakeServer::builder().engine(choosy).start().await.unwrap();
+    let mut command = program(folder.path());
+    let base_url = server.base_url();
+    command.args(["check", "--engine", "openai", "--base-url", &base_url, "--model", "m"]);
+    command.args(["--reward", "sim"]);
+    let ended = Running::start(command).end().with_code(0);
+    let folded = "system role      not supported; system text goes into the user's first message";
+    assert!(ended.out.contains(folded), "{}", ended.out);
+    assert!(ended.out.contains("requests omit `temperature`"), "{}", ended.out);
 }

@@ -35,6 +35,10 @@ fn a_refused_parameter_is_dropped_or_renamed() {
             Some(Remedy::Exclude("temperature".into(), "top_p".into())),
         ),
         (
+            "temperature and top_p are mutually exclusive",
+            Some(Remedy::Exclude("temperature".into(), "top_p".into())),
+        ),
+        (
             "[{\"type\":\"extra_forbidden\",\"loc\":[\"body\",\"seed\"],\"msg\":\"Extra inputs are not permitted\"}]",
             drop("seed"),
         ),
@@ -90,6 +94,17 @@ fn a_bound_that_does_not_fit_is_lowered_by_the_numbers_of_the_refusal() {
             cap(4096),
         ),
         ("Range of max_tokens should be [1, 4096]", cap(4096)),
+        ("Requests with max_tokens > 4096 must have stream=true", cap(4096)),
+        (
+            "This request requires more credits, or fewer max_tokens. You requested up to 8192 tokens, but can only \
+             afford 3000.",
+            cap(3000),
+        ),
+        (
+            "This endpoint's maximum context length is 9000 tokens. However, you requested about 9192 tokens (1000 of \
+             text input, 8192 in the output).",
+            fit(8000),
+        ),
         (
             "This model's maximum context length is 8192 tokens. However, your messages resulted in 9000 tokens.",
             None,
@@ -115,6 +130,13 @@ fn system_text_is_folded_where_there_is_no_such_role() {
     Remedy::FoldSystem.apply(&mut folded);
     assert_eq!(folded["messages"], json!([{"role": "user", "content": "Be brief.\n\nHi."}]));
     assert_eq!(Remedy::by_words(400, "System role not supported", &folded), None);
+    let mut gemini = json!({
+        "systemInstruction": {"parts": [{"text": "Be brief."}]},
+        "contents": [{"role": "user", "parts": [{"text": "Hi."}]}],
+    });
+    Remedy::FoldSystem.apply(&mut gemini);
+    let folded = json!({"contents": [{"role": "user", "parts": [{"text": "Be brief.\n\n"}, {"text": "Hi."}]}]});
+    assert_eq!(gemini, folded);
 }
 
 #[test]

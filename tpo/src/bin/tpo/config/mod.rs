@@ -167,7 +167,8 @@ impl Row {
                 first.parse::<u64>().map_or_else(|_| text(), Json::from)
             }
             ValueKind::Number => {
-                let number = first.parse().ok().and_then(Number::from_f64);
+                let whole = first.parse::<i64>().ok().map(Number::from);
+                let number = whole.or_else(|| first.parse().ok().and_then(Number::from_f64));
                 number.map_or_else(text, Json::Number)
             }
             ValueKind::Bool => (first == "true").into(),

@@ -34,13 +34,22 @@ pub(super) fn within(value: &str) -> bool {
         || serde_json::from_str(value).is_ok_and(|json: serde_json::Value| named(&json).is_some())
 }
 
+/// Beginnings of keys.
+const KEYS: [&str; 8] = ["sk-", "gsk_", "hf_", "xai-", "AIza", "nvapi-", "pplx-", "Bearer "];
+
+/// Length from which a text with such a beginning is taken for a key.
+const MIN_KEY_LENGTH: usize = 20;
+
 /// The name of a field that holds a secret.
 pub(crate) fn named(json: &serde_json::Value) -> Option<&str> {
-    const NAMES: [&str; 8] = [
+    const NAMES: [&str; 11] = [
         "apikey",
         "password",
         "secret",
         "secretkey",
+        "accesskey",
+        "privatekey",
+        "credentials",
         "authorization",
         "accesstoken",
         "authtoken",
@@ -50,7 +59,11 @@ pub(crate) fn named(json: &serde_json::Value) -> Option<&str> {
     match json {
         serde_json::Value::Object(fields) => fields.iter().find_map(|(key, value)| {
             let name = key.to_ascii_lowercase().replace(['-', '_'], "");
-            let is_secret = name == "token" || NAMES.iter().any(|secret| name.ends_with(secret));
+            let value_text = value.as_str().unwrap_or_default();
+            let is_secret = name == "token"
+                || NAMES.iter().any(|secret| name.ends_with(secret))
+                || (value_text.len() >= MIN_KEY_LENGTH
+                    && KEYS.iter().any(|key| value_text.starts_with(key)));
             if is_secret { Some(key.as_str()) } else { named(value) }
         }),
         serde_json::Value::Array(items) => items.iter().find_map(named),
@@ -89,6 +102,8 @@ mod tests {
             r#"{"a": [{"Api_Key": "x"}]}"#,
             r#"{"headers": {"X-Auth-Token": "x"}}"#,
             r#"{"token": "x"}"#,
+            r#"{"provider": {"aws_access_key": "x"}}"#,
+            r#"{"user": "sk-0123456789abcdefghij"}"#,
             "vllm:key-env=sk-123",
             "kl:url=http://host:1/v1,reference-key-env= gsk_abc,beta=1",
         ] {

@@ -27,12 +27,12 @@ pub(super) enum RewardKind {
 }
 
 /// Settings of a server that applies the chat template itself.
-const SERVER: &str = "url model key-env concurrency";
+const SERVER: &str = "url model truncate key-env concurrency";
 
 /// Settings of a server that is sent the text of the chat template.
-const TEMPLATED: &str = "url model template key-env batch concurrency";
+const TEMPLATED: &str = "url model template truncate key-env batch concurrency";
 
-const NIM: &str = "url model attribute key-env concurrency";
+const NIM: &str = "url model attribute truncate key-env concurrency";
 
 const JUDGE: &str = "engine base-url rubric lowest highest expected votes parse-retries unreadable temperature max-tokens";
 

@@ -108,6 +108,7 @@ fn check_used(settings: &Settings, lines: &[Line]) -> Result<(), Error> {
         ("reward-model", "model"),
         ("reward-template", "template"),
         ("reward-attribute", "attribute"),
+        ("reward-truncate", "truncate"),
         ("reward-batch", "batch"),
         ("reward-concurrency", "concurrency"),
         ("reward-requests-per-minute", "url"),

@@ -13,11 +13,12 @@ use textgrad_ops::command::Runner;
 use textgrad_ops::score::Unreadable;
 use tpo::{
     ChatTemplate, DpoReward, Error, HttpReward, JudgeReward, Likelihood, LikelihoodApi, RewardApi,
-    RewardModel, ScorerReward, SimReward,
+    RewardModel, ScorerReward, SimReward, TruncatedReward, Truncation,
 };
 
 use super::RewardContext;
 use super::line::{KEY_ENV, Line, RewardKind};
+use crate::context::tokenizer;
 use crate::engines::{missing, only_model, secret, setup};
 use crate::preflight::Server;
 
@@ -92,8 +93,18 @@ impl Source<'_> {
         if let Some(key) = self.key(KEY_ENV)? {
             reward = reward.key(key);
         }
-        let reward = Arc::new(reward.build().map_err(setup("reward model"))?);
-        self.context.layers.servers.add(Server::Reward(reward.clone()));
+        let reward = reward.build().map_err(setup("reward model"))?;
+        let reward: Arc<dyn RewardModel> = match self.text("truncate", "reward-truncate")? {
+            None => Arc::new(reward),
+            Some(truncation) => {
+                let truncation = truncation.parse()?;
+                let path = self.context.settings.path("tokenizer");
+                let path = path.filter(|_| matches!(truncation, Truncation::Tokens(_)));
+                let tokenizer = tokenizer(path.as_deref()).await?;
+                Arc::new(TruncatedReward::new(reward, truncation, tokenizer)?)
+            }
+        };
+        self.context.layers.servers.add(Server::Reward(Arc::clone(&reward)));
         Ok(reward)
     }
 
