@@ -15,7 +15,7 @@ use crate::reward::{EngineScope, RewardInfo, RewardModel};
 
 /// Whether a server refuses a text for its length.
 fn is_too_long(error: &EngineError) -> bool {
-    const WORDS: [&str; 9] = [
+    const WORDS: [&str; 11] = [
         "context length",
         "context window",
         "too long",
@@ -25,6 +25,8 @@ fn is_too_long(error: &EngineError) -> bool {
         "must have less than",
         "maximum input length",
         "exceeds the maximum",
+        "exceeds maximum",
+        "longer than the",
     ];
     let message = error.message().to_lowercase();
     let is_refused = error.kind() == ErrorKind::InvalidRequest;

@@ -98,6 +98,13 @@ const RULES: &[Rule] = &[
         ],
         none: &[],
     },
+    // More tokens at once than the limit of a minute: no wait helps.
+    Rule {
+        kind: ErrorKind::InvalidRequest,
+        at: Statuses::Limited,
+        any: &["request too large"],
+        none: &[],
+    },
     Rule {
         kind: ErrorKind::Quota,
         at: Statuses::Any,
@@ -312,6 +319,7 @@ mod tests {
             (400, "your credit balance is too low", Quota),
             (403, "key limit exceeded (monthly limit)", Quota),
             (403, "api rate limit exceeded for this address", RateLimited),
+            (429, "request too large for m on tokens per min (tpm): limit 10000", InvalidRequest),
             (400, "rate exceeded\ncom.amazon.coral.availability#throttlingexception", RateLimited),
             (503, "monthly report service is down", Server),
             (500, "no available channel\ninsufficient_user_quota", Quota),

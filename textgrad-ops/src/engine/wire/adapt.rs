@@ -127,7 +127,7 @@ impl Remedy {
         }
         // An error in a reply whose status is one of success has none of its own.
         let assumed = if error.kind() == ErrorKind::InvalidRequest { 400 } else { 0 };
-        let status = error.status().unwrap_or(assumed);
+        let status = error.status().filter(|status| *status != 429).unwrap_or(assumed);
         // What precedes the words of the server is the address.
         let message = error.message();
         let words = message.split_once(": ").map_or(message, |(_, words)| words);
@@ -295,6 +295,11 @@ fn lower(words: &str, asked: u64) -> Option<Remedy> {
     let total = r"(?i)context limit[^0-9]*\d+ *\+ *\d+ *> *(\d+)";
     if let (Some(prompt), Some(context)) = (number(sum), number(total)) {
         return fit(context, prompt);
+    }
+    // Groq and OpenAI: "Request too large .. tokens per minute (TPM): Limit 6000, Requested 8813".
+    let limit = number(r"(?i)request too large.*\blimit:? (\d+)");
+    if let (Some(limit), Some(requested)) = (limit, number(r"(?i)\brequested:? (\d+)")) {
+        return fit(limit, requested.checked_sub(asked)?);
     }
     let context = number(r"(?i)context (?:length|limit|window|size)[^0-9.]{0,40}(\d+)")
         .or_else(|| number(r"(?i)must be <= *(\d+)"));

@@ -94,6 +94,16 @@ fn a_bound_that_does_not_fit_is_lowered_by_the_numbers_of_the_refusal() {
             cap(4096),
         ),
         ("Range of max_tokens should be [1, 4096]", cap(4096)),
+        (
+            "Request too large for model `m` on tokens per minute (TPM): Limit 6000, Requested 8813, please reduce \
+             your message size and try again.",
+            fit(5379),
+        ),
+        (
+            "Request too large for m on tokens per min (TPM): Limit 10,000, Requested 12,192. The input or output \
+             tokens must be reduced in order to run successfully.",
+            fit(6000),
+        ),
         ("Requests with max_tokens > 4096 must have stream=true", cap(4096)),
         (
             "This request requires more credits, or fewer max_tokens. You requested up to 8192 tokens, but can only \
