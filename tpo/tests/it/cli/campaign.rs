@@ -13,6 +13,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use textgrad_core::Seed;
 use textgrad_ops::store::{CacheFilter, SqliteCache, SqliteConfig};
 use textgrad_tests::fake_server::{FakeServer, Route};
@@ -108,13 +109,18 @@ impl Variant {
     }
 }
 
-/// How many answered requests stand in whole lines of a journal: for answers, and for scores.
-fn journaled(path: &Path) -> (u64, u64) {
+/// The whole lines of a journal, if there is one.
+pub(super) fn whole_lines(path: &Path) -> Vec<Value> {
     let journal = std::fs::read(path).unwrap_or_default();
     let end = journal.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
-    let lines = json_lines(std::str::from_utf8(&journal[..end]).unwrap());
+    json_lines(std::str::from_utf8(&journal[..end]).unwrap())
+}
+
+/// How many answered requests a journal has: for answers, and for scores.
+fn journaled(path: &Path) -> (u64, u64) {
+    let lines = whole_lines(path);
     let of = |kind| lines.iter().filter(move |line| line["type"] == kind);
-    let key = |line: &serde_json::Value, name| (line["query"].to_string(), line[name].to_string());
+    let key = |line: &Value, name| (line["query"].to_string(), line[name].to_string());
     let in_parts: HashSet<_> = of("choice").map(|line| key(line, "call")).collect();
     let whole = of("call").filter(|line| !in_parts.contains(&key(line, "key"))).count();
     ((whole + of("choice").count()) as u64, of("score").count() as u64)

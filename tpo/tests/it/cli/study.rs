@@ -1,13 +1,18 @@
 //! `tpo study`.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use textgrad_tests::fake_server::{FakeServer, Route};
 
-use super::{Ended, Running, folder, pointed_at, program, queries, quiet, read, simulation};
+use super::campaign::whole_lines;
+use super::kill::answered;
+use super::{
+    Ended, PATIENCE, Running, folder, pointed_at, program, queries, quiet, read, simulation,
+};
 
 const QUERIES: usize = 4;
 const GRID: [&str; 8] = [
@@ -152,6 +157,63 @@ async fn a_study_that_is_killed_is_continued_and_finished_cells_are_left_alone()
         assert_eq!(server.stats().route(Route::Chat).requests, before, "nothing is asked again");
         assert_eq!(again.err.matches(" is finished").count(), CELLS, "{}", again.err);
         assert_eq!(results(&folder.path().join("out")), whole);
+    }
+}
+
+/// How many answered requests the journals of all cells have: none twice, for cells share answers.
+fn kept(study: &Path) -> u64 {
+    let cells = std::fs::read_dir(study).into_iter().flatten();
+    let journals = cells.map(|cell| cell.unwrap().path().join("journal.jsonl"));
+    let lines: Vec<Value> = journals.flat_map(|path| whole_lines(&path)).collect();
+    let keys = |kind: &'static str, name| -> HashSet<String> {
+        let lines = lines.iter().filter(|line| line["type"] == kind);
+        lines.map(|line| line[name].to_string()).collect()
+    };
+    let (calls, in_parts) = (keys("call", "key"), keys("choice", "call"));
+    let whole = calls.difference(&in_parts).count();
+    (whole + keys("choice", "key").len() + keys("score", "key").len()) as u64
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_study_that_is_killed_after_any_answer_asks_for_none_again() {
+    let grid = ["--modes", "tpo,shuffled", "--iterations", "1", "--samples", "3", "--seeds", "1"];
+    let begin = |folder: &Path, server: &FakeServer, more: &[&str]| {
+        let mut command = study(folder, &["--data", "queries.json", "--out", "out"]);
+        command.args(grid).args(pointed_at(server)).args(more);
+        Running::start(command)
+    };
+    let delivered = |server: &FakeServer| {
+        [Route::Chat, Route::Classify].map(|route| answered(server, route)).iter().sum::<u64>()
+    };
+    // A server of one choice: the others are asked for one by one.
+    let server = || simulation().max_choices(1).start();
+    let whole = folder();
+    queries(whole.path(), 3);
+    let undisturbed = server().await.unwrap();
+    begin(whole.path(), &undisturbed, &[]).end().with_code(0);
+    let all = delivered(&undisturbed);
+    assert_eq!(kept(&whole.path().join("out")), all);
+
+    for moment in [2, all / 4, all / 2, all - 4] {
+        let folder = folder();
+        queries(folder.path(), 3);
+        let server = server().await.unwrap();
+        server.answer_at_most(moment);
+        let mut running = begin(folder.path(), &server, &[]);
+        server.ended(moment).await;
+        let begun = Instant::now();
+        while kept(&folder.path().join("out")) < moment {
+            assert!(begun.elapsed() < PATIENCE, "not all of {moment} answers are kept");
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        running.kill();
+        assert_eq!(running.end().code, None);
+        quiet(&server).await;
+        server.answer_at_most(u64::MAX);
+        begin(folder.path(), &server, &["--resume"]).end().with_code(0);
+        assert_eq!(delivered(&server), all, "killed after {moment}");
+        let (found, expected) = (folder.path().join("out"), whole.path().join("out"));
+        assert_eq!(results(&found), results(&expected));
     }
 }
 
