@@ -20,7 +20,7 @@ use textgrad_core::{
 use textgrad_ops::layer::EngineExt;
 use textgrad_ops::layer::{Limits, Meter};
 use textgrad_ops::score::Example;
-use textgrad_ops::train::{Dataset, EveryExample, Program, Trainer};
+use textgrad_ops::train::{Dataset, Program, Trainer};
 use textgrad_ops::{LlmCall, LlmReduce, TextLoss, TextualGradientDescent};
 
 const LATENCY: Duration = Duration::from_millis(50);
@@ -99,8 +99,7 @@ async fn run(setup: &Setup) -> Result<(f64, f64), Box<dyn Error>> {
         system: Parameter::new("Answer the question. Think step by step.", "system prompt"),
         llm: LlmCall::builder(Arc::clone(&engine)).build(),
     };
-    let loss =
-        EveryExample(TextLoss::new(Arc::clone(&engine), "Say what is wrong with the answer."));
+    let loss = TextLoss::new(Arc::clone(&engine), "Say what is wrong with the answer.");
     let optimizer = TextualGradientDescent::builder(Arc::clone(&engine)).seed(Seed::new(1)).build();
     let questions = Dataset::new("questions", questions)?;
     let trainer =

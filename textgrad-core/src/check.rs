@@ -1,7 +1,6 @@
 //! Checks of texts without a model.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::sync::Arc;
 
 /// Something that must hold of a text and can be checked without a model.
@@ -31,11 +30,7 @@ pub trait Check: Send + Sync {
     fn check(&self, text: &str) -> Result<(), String>;
 }
 
-impl fmt::Debug for dyn Check + '_ {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Check").field(&self.rule()).finish()
-    }
-}
+crate::debug_by!(dyn Check, rule);
 
 impl<C: Check + ?Sized> Check for Arc<C> {
     fn rule(&self) -> Cow<'_, str> {
@@ -71,8 +66,4 @@ impl<F: Fn(&str) -> Result<(), String> + Send + Sync> Check for CheckFn<F> {
     }
 }
 
-impl<F> fmt::Debug for CheckFn<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CheckFn").field("rule", &self.rule).finish_non_exhaustive()
-    }
-}
+crate::debug_by!(CheckFn<F> { rule });

@@ -50,6 +50,7 @@
 
 mod backward;
 mod check;
+mod debug;
 mod engine;
 mod error;
 mod gradient;

@@ -1,6 +1,5 @@
 //! Functions as differentiable ops.
 
-use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
@@ -124,11 +123,4 @@ impl Op for StringFn {
     }
 }
 
-impl fmt::Debug for StringFn {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StringFn")
-            .field("name", &self.name)
-            .field("purpose", &self.purpose)
-            .finish_non_exhaustive()
-    }
-}
+textgrad_core::debug_by!(StringFn { name, purpose });

@@ -79,9 +79,9 @@ pub use self::error::Error;
 pub use self::function::StringFn;
 pub use self::llm::{Field, LlmCall, LlmCallBuilder, LlmRequest};
 pub use self::loss::{
-    AllOf, ContrastiveLoss, FirstFailing, ImageQaLoss, ListwiseLoss, Loss, LossFn, MultiFieldLoss,
-    MultiFieldOver, MultipleChoiceLoss, ScoreLoss, TextLoss, WeightedSum, all_of, all_passed,
-    first_failing, loss_fn, weighted_sum, weighted_sum_of,
+    AllOf, ContrastiveLoss, ExampleLossFn, FirstFailing, ImageQaLoss, ListwiseLoss, Loss, LossFn,
+    MultiFieldLoss, MultiFieldOver, MultipleChoiceLoss, ScoreLoss, TextLoss, WeightedSum, all_of,
+    all_passed, example_loss_fn, first_failing, loss_fn, weighted_sum, weighted_sum_of,
 };
 pub use self::optim::{
     GraphOptimizer, GraphOptimizerBuilder, Optimizer, ParameterUpdate, Proposal, ProposalOutcome,

@@ -154,11 +154,7 @@ pub trait Observer: Send + Sync {
     fn event(&self, event: &BackwardEvent<'_>);
 }
 
-impl fmt::Debug for dyn Observer + '_ {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Observer")
-    }
-}
+crate::debug_by!(dyn Observer);
 
 impl<F: Fn(&BackwardEvent<'_>) + Send + Sync> Observer for F {
     fn event(&self, event: &BackwardEvent<'_>) {

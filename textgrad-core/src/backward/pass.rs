@@ -11,7 +11,7 @@ use super::{Backward, BackwardError, BackwardEvent};
 use crate::error::{Error, catch_panic_async};
 use crate::gradient::{Feedback, Gradient, Gradients, ReduceCx};
 use crate::graph::GraphNode;
-use crate::op::{BackwardCx, Call, OpFailure};
+use crate::op::{BackwardCall, BackwardCx, Call, OpFailure};
 use crate::variable::Variable;
 
 /// What a job brought back.
@@ -106,7 +106,9 @@ impl Pass {
         self.notify(&BackwardEvent::CallStarted { call: &call });
         let seed = self.settings.seed.map(|seed| seed.child("call", node.index() as u64));
         let (engine, layout) = (self.settings.engine.clone(), self.settings.layout);
-        let cx = BackwardCx::new(Arc::clone(&call), gradients, outputs, engine, layout, seed);
+        let given = Arc::clone(&call);
+        let cx = BackwardCall { call: given, gradients, outputs, engine, layout, seed };
+        let cx = BackwardCx(Arc::new(cx));
         self.jobs.push(Box::pin(async move {
             let said = match catch_panic_async(async { call.op().backward(&cx).await }).await {
                 Ok(said) => checked(&call, said),

@@ -9,7 +9,6 @@ mod request;
 mod response;
 
 use std::borrow::Cow;
-use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
@@ -92,11 +91,7 @@ pub trait Engine: Send + Sync {
     async fn complete(&self, request: &Request) -> Result<Response, EngineError>;
 }
 
-impl fmt::Debug for dyn Engine + '_ {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Engine").field(&self.name()).finish()
-    }
-}
+crate::debug_by!(dyn Engine, name);
 
 #[async_trait]
 impl<E: Engine + ?Sized> Engine for Arc<E> {
@@ -212,11 +207,7 @@ where
     EngineFn { info: EngineInfo::new(name.into()), function }
 }
 
-impl<F> fmt::Debug for EngineFn<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EngineFn").field("name", &self.info.name()).finish_non_exhaustive()
-    }
-}
+crate::debug_by!(EngineFn<F> { info });
 
 #[async_trait]
 impl<F, Fut> Engine for EngineFn<F>

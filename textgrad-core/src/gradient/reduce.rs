@@ -1,7 +1,6 @@
 //! Merging several gradients on one variable.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
@@ -31,11 +30,7 @@ pub trait Reduce: Send + Sync {
     async fn reduce(&self, cx: &ReduceCx) -> Result<Vec<Feedback>, Error>;
 }
 
-impl fmt::Debug for dyn Reduce + '_ {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Reduce").field(&self.name()).finish()
-    }
-}
+crate::debug_by!(dyn Reduce, name);
 
 /// The input of a [`Reduce`].
 #[derive(Debug, Clone)]
@@ -163,8 +158,4 @@ where
     }
 }
 
-impl<F> fmt::Debug for ReduceFn<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ReduceFn").field("name", &self.name).finish_non_exhaustive()
-    }
-}
+crate::debug_by!(ReduceFn<F> { name });

@@ -44,30 +44,20 @@ impl<E: Into<Error>> From<E> for OpFailure {
 
 /// The input of an op's backward: the call, and the gradients of each of its outputs. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct BackwardCx(Arc<Inner>);
+pub struct BackwardCx(pub(crate) Arc<BackwardCall>);
 
+/// What a [`BackwardCx`] shows.
 #[derive(Debug)]
-struct Inner {
-    call: Arc<Call>,
-    gradients: Vec<Vec<Gradient>>,
-    outputs: Vec<Option<Variable>>,
-    engine: Option<Arc<dyn Engine>>,
-    layout: Layout,
-    seed: Option<Seed>,
+pub(crate) struct BackwardCall {
+    pub(crate) call: Arc<Call>,
+    pub(crate) gradients: Vec<Vec<Gradient>>,
+    pub(crate) outputs: Vec<Option<Variable>>,
+    pub(crate) engine: Option<Arc<dyn Engine>>,
+    pub(crate) layout: Layout,
+    pub(crate) seed: Option<Seed>,
 }
 
 impl BackwardCx {
-    pub(crate) fn new(
-        call: Arc<Call>,
-        gradients: Vec<Vec<Gradient>>,
-        outputs: Vec<Option<Variable>>,
-        engine: Option<Arc<dyn Engine>>,
-        layout: Layout,
-        seed: Option<Seed>,
-    ) -> Self {
-        Self(Arc::new(Inner { call, gradients, outputs, engine, layout, seed }))
-    }
-
     /// The call.
     #[must_use]
     pub fn call(&self) -> &Arc<Call> {

@@ -219,8 +219,4 @@ impl Op for JoinFeedback {
     async fn forward(&self, inputs: &Inputs) -> Result<Vec<Output>, Error> {
         Ok(vec![Self::output(inputs.texts()?.into_iter())])
     }
-
-    async fn backward(&self, cx: &BackwardCx) -> Result<Vec<Option<Gradient>>, OpFailure> {
-        Ok(vec![None; cx.inputs().len()])
-    }
 }

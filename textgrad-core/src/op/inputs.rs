@@ -88,7 +88,7 @@ impl Inputs {
     /// # Errors
     /// [`Error::MissingInput`], or [`Error::NotText`] if it holds an image.
     pub fn text(&self, name: &str) -> Result<&str, Error> {
-        text_of(name, self.named(name)?)
+        self.named(name)?.require_text(name)
     }
 
     /// The image of the first input of a name.
@@ -109,7 +109,7 @@ impl Inputs {
     /// # Errors
     /// [`Error::NotText`] if one holds an image.
     pub fn texts(&self) -> Result<Vec<&str>, Error> {
-        self.iter().map(|input| text_of(&input.name, &input.variable)).collect()
+        self.iter().map(|input| input.variable.require_text(&input.name)).collect()
     }
 
     /// The variables, if nobody else holds these inputs.
@@ -145,14 +145,6 @@ impl<N: Into<Arc<str>>, V: Into<Variable>> FromIterator<(N, V)> for Inputs {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(inputs: I) -> Self {
         Self::new(inputs)
     }
-}
-
-fn text_of<'a>(name: &str, variable: &'a Variable) -> Result<&'a str, Error> {
-    variable.text().ok_or_else(|| Error::NotText {
-        input: name.to_owned(),
-        role: variable.role().to_string(),
-        got: variable.value().kind(),
-    })
 }
 
 /// A value that an op made.

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 
+pub(crate) use self::backward::BackwardCall;
 pub use self::backward::{BackwardCx, Layout, OpFailure};
 pub use self::call::{Call, apply, apply_one};
 pub use self::concat::Concat;
@@ -72,12 +73,14 @@ pub trait Op: Send + Sync {
 
     /// What is to be said about each input: one entry per input, in order; `None` is "nothing to say", ends
     /// the pass on that edge, and costs nothing. Entries for inputs that
-    /// [need no gradient](BackwardCx::needs) are ignored, so do not pay for them.
+    /// [need no gradient](BackwardCx::needs) are ignored, so do not pay for them. Default: nothing to say.
     ///
     /// # Errors
     /// Whatever went wrong, with the gradients that were already paid for; see
     /// [`BackwardCx::for_each_input`].
-    async fn backward(&self, cx: &BackwardCx) -> Result<Vec<Option<Gradient>>, OpFailure>;
+    async fn backward(&self, cx: &BackwardCx) -> Result<Vec<Option<Gradient>>, OpFailure> {
+        Ok(vec![None; cx.inputs().len()])
+    }
 
     /// How gradients that have passed through this call are merged, at every variable that more than one of
     /// them reaches. `None`: they are kept as they are.
@@ -110,11 +113,7 @@ pub trait Op: Send + Sync {
     }
 }
 
-impl fmt::Debug for dyn Op + '_ {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Op").field(&self.name()).finish()
-    }
-}
+crate::debug_by!(dyn Op, name);
 
 /// How prompts quote a call: the part of the quotation that the call's inputs and output do not hold.
 #[derive(Debug, Clone)]

@@ -245,11 +245,7 @@ impl PromptTemplate {
     }
 }
 
-impl fmt::Debug for PromptTemplate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PromptTemplate").field("name", &self.name).finish_non_exhaustive()
-    }
-}
+crate::debug_by!(PromptTemplate { name });
 
 /// An engine with templates that were checked against examples, and rendered with them once.
 fn engine_of<'a>(

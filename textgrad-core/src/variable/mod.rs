@@ -11,6 +11,7 @@ use std::sync::Arc;
 pub use self::module::{Member, Module, StateDict};
 pub use self::parameter::{Assignment, Parameter, ParameterBuilder, ParameterState, Version};
 pub use self::value::{Image, ImageError, Value, truncate};
+use crate::error::Error;
 use crate::op::{Call, Output};
 use crate::score::Score;
 
@@ -110,6 +111,18 @@ impl Variable {
     #[must_use]
     pub fn text(&self) -> Option<&str> {
         self.0.value.as_text()
+    }
+
+    /// The text, for an input of this name.
+    ///
+    /// # Errors
+    /// [`Error::NotText`] if it is an image.
+    pub fn require_text(&self, input: &str) -> Result<&str, Error> {
+        self.text().ok_or_else(|| Error::NotText {
+            input: input.to_owned(),
+            role: self.role().to_string(),
+            got: self.value().kind(),
+        })
     }
 
     /// What the text is for, in words.

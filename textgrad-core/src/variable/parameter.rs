@@ -139,14 +139,7 @@ impl Parameter {
     /// [`Error::NotText`] if the variable holds an image.
     pub fn from_variable(variable: impl Into<Variable>) -> Result<Self, Error> {
         let variable = variable.into();
-        match variable.text() {
-            Some(text) => Ok(Self::new(text, Arc::clone(variable.role()))),
-            None => Err(Error::NotText {
-                input: "parameter".to_owned(),
-                role: variable.role().to_string(),
-                got: variable.value().kind(),
-            }),
-        }
+        Ok(Self::new(variable.require_text("parameter")?, Arc::clone(variable.role())))
     }
 
     /// Identifies the leaves of this parameter, current and replaced; see [`Variable::parameter`].

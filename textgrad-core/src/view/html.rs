@@ -30,35 +30,22 @@ const POLICY: &str = "default-src 'none'; script-src 'sha256-aOW0atbKBfh81H/mNWr
 const BODY: &str = include_str!("assets/body.html");
 
 pub(super) fn render(page: &Page) -> String {
-    let (texts, rest) = page_data(page);
-    let mut html =
-        String::from("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
-    html.push_str("<meta http-equiv=\"Content-Security-Policy\" content=\"");
-    html.push_str(POLICY);
-    html.push_str(
-        "\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n",
-    );
-    html.push_str("<meta name=\"referrer\" content=\"no-referrer\">\n<title>");
-    push_text(&mut html, &page.title);
-    html.push_str("</title>\n<style>");
-    html.push_str(STYLE);
-    html.push_str("</style>\n</head>\n<body>\n");
-    html.push_str(BODY);
-    for (id, json) in [("texts", texts), ("data", rest)] {
-        html.push_str("<script type=\"application/json\" id=\"");
-        html.push_str(id);
-        html.push_str("\">");
-        push_json(&mut html, &json);
-        html.push_str("</script>\n");
-    }
-    html.push_str("<script>");
-    html.push_str(SCRIPT);
-    html.push_str("</script>\n</body>\n</html>\n");
-    html
+    let (texts, data) = page_data(page);
+    format!(
+        include_str!("assets/page.html"),
+        policy = POLICY,
+        title = escape_text(&page.title),
+        style = STYLE,
+        body = BODY,
+        texts = escape_json(&texts),
+        data = escape_json(&data),
+        script = SCRIPT
+    )
 }
 
 /// Text between tags.
-fn push_text(html: &mut String, text: &str) {
+fn escape_text(text: &str) -> String {
+    let mut html = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
             '&' => html.push_str("&amp;"),
@@ -68,13 +55,14 @@ fn push_text(html: &mut String, text: &str) {
             c => html.push(c),
         }
     }
+    html
 }
 
 /// JSON inside a script element: nothing in it can end the element or open a comment, since what could is
 /// escaped, as is what an editor would not show. These characters occur in JSON only within strings.
-fn push_json(html: &mut String, json: &Json) {
+fn escape_json(json: &Json) -> String {
     let json = json.to_string();
-    html.reserve(json.len() + json.len() / 16);
+    let mut html = String::with_capacity(json.len() + json.len() / 16);
     let special =
         |c: char| matches!(c, '<' | '>' | '&' | '\u{2028}' | '\u{2029}') || c.is_control();
     for piece in json.split_inclusive(special) {
@@ -86,6 +74,7 @@ fn push_json(html: &mut String, json: &Json) {
             _ => html.push_str(piece),
         }
     }
+    html
 }
 
 /// Texts shorter than this, in bytes, are not worth an entry in the table.

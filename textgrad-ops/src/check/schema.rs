@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
-use std::fmt::{self, Debug, Formatter};
 use std::sync::Arc;
 
 use boon::{
@@ -59,11 +58,7 @@ pub struct JsonSchema {
     rule: String,
 }
 
-impl Debug for JsonSchema {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JsonSchema").field("rule", &self.rule).finish_non_exhaustive()
-    }
-}
+textgrad_core::debug_by!(JsonSchema { rule });
 
 /// Refuses every document.
 struct NoLoader;

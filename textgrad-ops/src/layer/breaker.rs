@@ -1,7 +1,8 @@
 //! A circuit breaker: after failures of one kind in a row, no further call is made.
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
+use parking_lot::Mutex;
 use textgrad_core::{Engine, EngineError, ErrorKind, Request, Response};
 use tokio_util::sync::CancellationToken;
 
@@ -86,7 +87,7 @@ impl Breaker {
 
     /// Counts the end of a call.
     pub fn observe<T>(&self, result: &Result<T, EngineError>) {
-        let mut streak = self.streak();
+        let mut streak = self.streak.lock();
         let Err(error) = result else {
             *streak = Streak::default();
             return;
@@ -107,10 +108,6 @@ impl Breaker {
             self.circuit.error.get_or_init(|| error.clone().with_message(message));
             self.circuit.cancellation.cancel();
         }
-    }
-
-    fn streak(&self) -> MutexGuard<'_, Streak> {
-        self.streak.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

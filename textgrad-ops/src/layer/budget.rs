@@ -1,8 +1,9 @@
 //! Budgets of calls, tokens and money.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use derive_setters::Setters;
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use textgrad_core::{Engine, EngineError, ErrorKind, Request, Response, Usage};
 
@@ -122,7 +123,7 @@ impl Budget {
     /// What was spent, what an earlier run had spent included.
     #[must_use]
     pub fn spent(&self) -> Spent {
-        *self.counts()
+        *self.0.spent.lock()
     }
 
     /// What is left. Nothing is left of what was exceeded.
@@ -133,7 +134,7 @@ impl Budget {
 
     /// Lets one more call begin, and counts it, in one step.
     fn take_call(&self) -> Result<(), EngineError> {
-        let mut spent = self.counts();
+        let mut spent = self.0.spent.lock();
         if self.left(&spent).is_exhausted() {
             return Err(self.used_up(&spent));
         }
@@ -143,7 +144,7 @@ impl Budget {
 
     /// Counts the usage of a call.
     fn pay(&self, usage: Usage, price: Option<Price>) {
-        let mut spent = self.counts();
+        let mut spent = self.0.spent.lock();
         spent.usage += usage;
         if let Some(price) = price {
             spent.money = spent.money.plus(price.of(usage));
@@ -171,10 +172,6 @@ impl Budget {
             ErrorKind::Budget,
             format!("the budget is used up ({}); raise it to go on", bounds.join(", ")),
         )
-    }
-
-    fn counts(&self) -> MutexGuard<'_, Spent> {
-        self.0.spent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

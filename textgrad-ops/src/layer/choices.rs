@@ -1,6 +1,5 @@
 //! Completion of the choices that a server leaves out of a response.
 
-use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -228,11 +227,7 @@ pub trait ChoiceStore: Send + Sync {
     ) -> Result<(), EngineError>;
 }
 
-impl fmt::Debug for dyn ChoiceStore + '_ {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ChoiceStore")
-    }
-}
+textgrad_core::debug_by!(dyn ChoiceStore);
 
 /// A part of a request for several choices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,8 +1,9 @@
 //! Counts of requests, failures and tokens, by purpose.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use serde::Serialize;
 use textgrad_core::{Engine, EngineError, Purpose, Request, Response, Usage};
 
@@ -66,20 +67,16 @@ impl Meter {
     /// The counts as they are now.
     #[must_use]
     pub fn snapshot(&self) -> MeterSnapshot {
-        self.counts().clone()
+        self.0.lock().clone()
     }
 
     fn begin(&self, purpose: Purpose) -> Call<'_> {
-        let mut counts = self.counts();
+        let mut counts = self.0.lock();
         counts.requests += 1;
         counts.in_flight += 1;
         counts.max_in_flight = counts.max_in_flight.max(counts.in_flight);
         counts.purposes.entry(purpose).or_default().requests += 1;
         Call { meter: self, purpose, ended: false }
-    }
-
-    fn counts(&self) -> MutexGuard<'_, MeterSnapshot> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -103,7 +100,7 @@ struct Call<'a> {
 impl Call<'_> {
     fn end(mut self, result: &Result<Response, EngineError>) {
         self.ended = true;
-        let mut counts = self.meter.counts();
+        let mut counts = self.meter.0.lock();
         let purpose = counts.purposes.entry(self.purpose).or_default();
         match result {
             Ok(response) => {
@@ -123,7 +120,7 @@ impl Call<'_> {
 
 impl Drop for Call<'_> {
     fn drop(&mut self) {
-        let mut counts = self.meter.counts();
+        let mut counts = self.meter.0.lock();
         counts.in_flight = counts.in_flight.saturating_sub(1);
         counts.abandoned += u64::from(!self.ended);
     }

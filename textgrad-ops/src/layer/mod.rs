@@ -224,7 +224,7 @@ pub trait EngineExt: Engine + Sized + 'static {
     ) -> impl Future<Output = Result<Layered<Self, Recorder>, EngineError>> + Send {
         let path = path.into();
         async move {
-            let recorder = Recorder::create(path, self.info()).await?;
+            let recorder = Recorder::create(path).await?;
             Ok(Layered::new(self, recorder))
         }
     }

@@ -1,6 +1,5 @@
 //! Calls of language models.
 
-use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -330,12 +329,4 @@ impl Op for LlmCall {
     }
 }
 
-impl fmt::Debug for LlmCallBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LlmCallBuilder")
-            .field("name", &self.name)
-            .field("engine", &self.engine)
-            .field("sampling", &self.sampling)
-            .finish_non_exhaustive()
-    }
-}
+textgrad_core::debug_by!(LlmCallBuilder { name, engine, sampling });

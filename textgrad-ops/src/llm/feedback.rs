@@ -240,10 +240,6 @@ impl Op for LlmFeedback {
             .collect())
     }
 
-    async fn backward(&self, cx: &BackwardCx) -> Result<Vec<Option<Gradient>>, OpFailure> {
-        Ok(vec![None; cx.inputs().len()])
-    }
-
     fn request(&self, _: &Inputs) -> Option<Request> {
         Some(self.request.clone())
     }

@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use textgrad_core::{Engine, Error, Inputs, Message, MessageRole, Variable};
 
-use super::Loss;
 use super::judge::{Judge, instruction};
 use crate::prompts::{ContrastiveContext, EvaluationContext, Prompts};
 
@@ -110,10 +108,3 @@ fn render(prompts: &Prompts, form: &str, inputs: &Inputs) -> Result<String, Erro
 const QUERY: &str = "query";
 const CHOSEN: &str = "chosen";
 const REJECTED: &str = "rejected";
-
-#[async_trait]
-impl Loss for ContrastiveLoss {
-    async fn evaluate(&self, text: &Variable) -> Result<Variable, Error> {
-        self.evaluate(text).await
-    }
-}

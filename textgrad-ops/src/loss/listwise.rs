@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use textgrad_core::{Engine, Error as CoreError, Inputs, Variable};
 
+use super::figure;
 use super::judge::{Judge, instruction};
-use super::{Loss, figure};
 use crate::error::Error;
 use crate::prompts::{ListwiseContext, RankedContext};
 
@@ -124,12 +123,5 @@ impl ListwiseLoss {
         };
         let instruction = instruction(inputs.into(), render).await?;
         self.judge.read(&instruction, &chosen).await
-    }
-}
-
-#[async_trait]
-impl Loss for ListwiseLoss {
-    async fn evaluate(&self, text: &Variable) -> Result<Variable, CoreError> {
-        self.evaluate(text).await
     }
 }

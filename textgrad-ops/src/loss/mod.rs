@@ -10,12 +10,11 @@ mod score;
 mod text;
 mod weighted;
 
-use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use textgrad_core::{Error, Feedback, Output, Score, Variable, apply_one, op_fn};
+use textgrad_core::{Error, Feedback, Output, Score, Seed, Variable, apply_one, op_fn};
 
 pub use self::compose::{AllOf, FirstFailing, all_of, all_passed, first_failing};
 pub use self::contrastive::ContrastiveLoss;
@@ -25,6 +24,7 @@ pub use self::question::{ImageQaLoss, MultipleChoiceLoss};
 pub use self::score::ScoreLoss;
 pub use self::text::TextLoss;
 pub use self::weighted::{WeightedSum, weighted_sum, weighted_sum_of};
+use crate::score::Example;
 
 /// An objective over one text.
 ///
@@ -52,20 +52,53 @@ pub trait Loss: Send + Sync {
     /// # Errors
     /// Whatever went wrong, as [`Error::Forward`] with the op's name.
     async fn evaluate(&self, text: &Variable) -> Result<Variable, Error>;
-}
 
-impl fmt::Debug for dyn Loss + '_ {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Loss")
+    /// Evaluates a prediction for an example of a data set, with the seed of its position. Default: as
+    /// [`evaluate`](Loss::evaluate), the same for every example.
+    ///
+    /// # Errors
+    /// As [`evaluate`](Loss::evaluate).
+    async fn evaluate_example(
+        &self,
+        prediction: &Variable,
+        example: &Example,
+        seed: Seed,
+    ) -> Result<Variable, Error> {
+        let _ = (example, seed);
+        self.evaluate(prediction).await
     }
 }
+
+textgrad_core::debug_by!(dyn Loss);
 
 #[async_trait]
 impl<L: Loss + ?Sized> Loss for Arc<L> {
     async fn evaluate(&self, text: &Variable) -> Result<Variable, Error> {
         (**self).evaluate(text).await
     }
+
+    async fn evaluate_example(
+        &self,
+        prediction: &Variable,
+        example: &Example,
+        seed: Seed,
+    ) -> Result<Variable, Error> {
+        (**self).evaluate_example(prediction, example, seed).await
+    }
 }
+
+// Their own `evaluate` takes a parameter, too.
+macro_rules! loss {
+    ($($loss:ident),*) => {$(
+        #[async_trait]
+        impl Loss for $loss {
+            async fn evaluate(&self, text: &Variable) -> Result<Variable, Error> {
+                self.evaluate(text).await
+            }
+        }
+    )*};
+}
+loss!(ContrastiveLoss, ImageQaLoss, ListwiseLoss, MultipleChoiceLoss, TextLoss);
 
 /// An objective made of a function; see [`loss_fn`].
 #[derive(Clone)]
@@ -112,11 +145,43 @@ where
     }
 }
 
-impl<F> fmt::Debug for LossFn<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LossFn").finish_non_exhaustive()
+textgrad_core::debug_by!(LossFn<F> {});
+
+/// An objective made of a function of examples; see [`example_loss_fn`].
+#[derive(Clone)]
+pub struct ExampleLossFn<F>(F);
+
+/// Makes a [`Loss`] of an async function of a prediction, an example, and the seed of its position. A text without an
+/// example is evaluated with an empty one.
+pub fn example_loss_fn<F, Fut>(function: F) -> ExampleLossFn<F>
+where
+    F: Fn(Variable, Example, Seed) -> Fut + Send + Sync,
+    Fut: Future<Output = Result<Variable, Error>> + Send,
+{
+    ExampleLossFn(function)
+}
+
+#[async_trait]
+impl<F, Fut> Loss for ExampleLossFn<F>
+where
+    F: Fn(Variable, Example, Seed) -> Fut + Send + Sync,
+    Fut: Future<Output = Result<Variable, Error>> + Send,
+{
+    async fn evaluate(&self, text: &Variable) -> Result<Variable, Error> {
+        (self.0)(text.clone(), Example::default(), Seed::new(0)).await
+    }
+
+    async fn evaluate_example(
+        &self,
+        prediction: &Variable,
+        example: &Example,
+        seed: Seed,
+    ) -> Result<Variable, Error> {
+        (self.0)(prediction.clone(), example.clone(), seed).await
     }
 }
+
+textgrad_core::debug_by!(ExampleLossFn<F> {});
 
 /// Feedback in these words, as a call of this name in the graph. No model is asked.
 async fn constant_feedback(

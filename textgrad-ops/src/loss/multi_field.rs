@@ -1,6 +1,5 @@
 //! Evaluations of several named texts together.
 
-use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -214,14 +213,7 @@ impl Loss for MultiFieldOver {
     }
 }
 
-impl fmt::Debug for MultiFieldLoss {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MultiFieldLoss")
-            .field("judge", &self.judge)
-            .field("fields", &self.fields)
-            .finish_non_exhaustive()
-    }
-}
+textgrad_core::debug_by!(MultiFieldLoss { judge, fields });
 
 type Read = dyn Fn(&str) -> Option<Score> + Send + Sync;
 

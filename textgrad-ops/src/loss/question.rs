@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use textgrad_core::{Engine, Error, Image, Inputs, Message, MessageRole, Part, Variable};
+use textgrad_core::{Engine, Error, Inputs, Message, MessageRole, Part, Variable};
 
-use super::Loss;
 use super::judge::Judge;
 use crate::prompts::{FunctionArgument, MultipleChoiceContext};
 
@@ -89,13 +87,6 @@ impl MultipleChoiceLoss {
     }
 }
 
-#[async_trait]
-impl Loss for MultipleChoiceLoss {
-    async fn evaluate(&self, text: &Variable) -> Result<Variable, Error> {
-        self.evaluate(text).await
-    }
-}
-
 /// The answer to a question about an image, evaluated by a model that sees the image.
 ///
 /// The user message holds, in this order, the instruction, the question, the image and the answer, each text
@@ -168,7 +159,7 @@ impl ImageQaLoss {
             for input in inputs {
                 let (name, variable) = (&**input.name(), input.variable());
                 if name == IMAGE {
-                    parts.push(Part::Image(image(variable)?));
+                    parts.push(Part::Image(inputs.image(name)?.clone()));
                 } else {
                     // Not an image.
                     inputs.text(name)?;
@@ -187,19 +178,5 @@ impl ImageQaLoss {
             (ANSWER, &answer),
         ];
         self.judge.word(inputs.into(), Vec::new(), Arc::new(word), None).await
-    }
-}
-
-fn image(variable: &Variable) -> Result<Image, Error> {
-    variable.value().as_image().cloned().ok_or_else(|| {
-        let (role, got) = (variable.role(), variable.value().kind());
-        Error::op(format!("expected an image for the question (role: {role}), but it holds {got}"))
-    })
-}
-
-#[async_trait]
-impl Loss for ImageQaLoss {
-    async fn evaluate(&self, text: &Variable) -> Result<Variable, Error> {
-        self.evaluate(text).await
     }
 }

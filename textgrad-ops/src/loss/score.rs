@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use derive_setters::Setters;
 use textgrad_core::{
     BackwardCx, Check, Engine, Error, Gradient, Inputs, Op, OpFailure, Output, Quote, Sampling,
-    Score, Variable, apply_one,
+    Score, Seed, Variable, apply_one,
 };
 
 use super::{Loss, constant_feedback, scored};
@@ -152,6 +152,15 @@ impl ScoreLoss {
 impl Loss for ScoreLoss {
     async fn evaluate(&self, text: &Variable) -> Result<Variable, Error> {
         self.evaluate(text).await
+    }
+
+    async fn evaluate_example(
+        &self,
+        prediction: &Variable,
+        example: &Example,
+        _: Seed,
+    ) -> Result<Variable, Error> {
+        self.evaluate_for(prediction, example).await
     }
 }
 

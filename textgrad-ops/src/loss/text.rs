@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use textgrad_core::{Engine, Error, Variable};
 
-use super::Loss;
 use super::judge::Judge;
 
 /// An objective in words: a model evaluates a text by an instruction.
@@ -58,12 +56,5 @@ impl TextLoss {
     /// [`Error::Forward`] with the engine's failure.
     pub async fn evaluate(&self, text: impl Into<Variable>) -> Result<Variable, Error> {
         self.judge.read(&self.instruction, &text.into()).await
-    }
-}
-
-#[async_trait]
-impl Loss for TextLoss {
-    async fn evaluate(&self, text: &Variable) -> Result<Variable, Error> {
-        self.evaluate(text).await
     }
 }

@@ -1,15 +1,16 @@
 //! Textual gradient descent.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use derive_setters::Setters;
 use futures_util::future::join_all;
+use parking_lot::Mutex;
 use serde_json::Value as Json;
 use textgrad_core::{Engine, Feedback, Gradients, Layout, Parameter, Seed, Variable};
 
 use self::TextualGradientDescentBuilder as Settings;
-use super::memory::{Memory, MemoryConfig, Step};
+use super::memory::{Memory, MemoryConfig, Slots, Step};
 use super::optimizer::{
     FeedbackTarget, Optimizer, ParameterUpdate, Proposal, refuse_repeated, with_feedback,
 };
@@ -68,7 +69,7 @@ use crate::tags::{CallSettings, TaggedRequest, Tags};
 #[derive(Debug, Clone)]
 pub struct TextualGradientDescent {
     pub(super) settings: Arc<TextualGradientDescentBuilder>,
-    memory: Arc<Mutex<Memory>>,
+    memory: Arc<Mutex<Slots<Memory>>>,
 }
 
 /// Settings of [`TextualGradientDescent`]. A [`seed`](Self::seed) is that of
@@ -114,6 +115,8 @@ impl TextualGradientDescentBuilder {
     }
 }
 
+const KIND: &str = "textual gradient descent";
+
 impl TextualGradientDescent {
     /// Default number of retries after an unusable answer.
     pub const DEFAULT_PARSE_RETRIES: u32 = TaggedRequest::DEFAULT_PARSE_RETRIES;
@@ -134,11 +137,6 @@ impl TextualGradientDescent {
             layout: Layout::Quoted,
             memory_config: MemoryConfig::default(),
         }
-    }
-
-    fn memory(&self) -> MutexGuard<'_, Memory> {
-        // A panic elsewhere leaves at worst a step unrecorded.
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether there is anything to be saved.
@@ -181,22 +179,24 @@ impl TextualGradientDescent {
         let parameters: Vec<Parameter> = parameters.into_iter().cloned().collect();
         refuse_repeated(&parameters)?;
         if self.remembers() {
-            let mut memory = self.memory();
-            parameters.iter().for_each(|parameter| memory.register(parameter));
+            let mut memory = self.memory.lock();
+            memory.register(&parameters);
+            memory.iter_mut().for_each(|(parameter, memory)| memory.follow(parameter));
         }
         let (targets, unchanged) = with_feedback(&parameters, gradients)?;
         let asked = targets.into_iter().map(|target| self.update(target));
         let (updates, steps): (Vec<ParameterUpdate>, Vec<Step>) =
             join_all(asked).await.into_iter().unzip();
         let limit = self.settings.memory_config.longest();
-        if limit > 0 {
-            let mut memory = self.memory();
-            for (update, step) in updates.iter().zip(steps) {
-                if update.rewrite.is_ok() || update.is_kept() {
-                    memory.record(&update.parameter, step, limit);
-                }
+        let mut memory = self.memory.lock();
+        for (update, step) in updates.iter().zip(steps) {
+            if (update.rewrite.is_ok() || update.is_kept())
+                && let Some(memory) = memory.get(&update.parameter)
+            {
+                memory.record(step, limit);
             }
         }
+        drop(memory);
         Ok(Proposal { updates, unchanged })
     }
 
@@ -204,15 +204,16 @@ impl TextualGradientDescent {
     async fn update(&self, target: FeedbackTarget) -> (ParameterUpdate, Step) {
         let FeedbackTarget { position, parameter, base, feedback } = target;
         let Settings { call, memory_config, .. } = &*self.settings;
-        let version = self.memory().version(&parameter);
-        let seed =
-            call.seed.map(|seed| seed.child("parameter", position).child("version", version));
+        let memory = self.memory.lock().get(&parameter).cloned().unwrap_or_default();
+        let seed = call
+            .seed
+            .map(|seed| seed.child("parameter", position).child("version", memory.version));
         let text = base.text().unwrap_or_default();
         let step = Step::new(text, &feedback, memory_config.responses > 0);
         let ask = || {
             let mut ask = UpdateRequest::new(&self.settings, &base, &feedback)?;
             ask.rules = Rules::of(&parameter)?;
-            ask.past = self.memory().past(&parameter, text, *memory_config);
+            ask.past = memory.past(text, *memory_config);
             Ok::<UpdateRequest, Error>(ask)
         };
         let rewrite = match ask() {
@@ -256,16 +257,17 @@ impl Optimizer for TextualGradientDescent {
     }
 
     fn state_dict(&self) -> Json {
-        if self.remembers() { self.memory().to_json() } else { Json::Null }
+        let mut memory = self.memory.lock();
+        memory.iter_mut().for_each(|(parameter, memory)| memory.refresh(parameter));
+        if self.remembers() { memory.save(KIND) } else { Json::Null }
     }
 
     fn load_state_dict(&self, parameters: &[Parameter], state: &Json) -> Result<(), Error> {
         if !self.remembers() && state.is_null() {
             return Ok(());
         }
-        let limit = self.settings.memory_config.longest();
-        let loaded = Memory::from_json(parameters, state, limit)?;
-        *self.memory() = loaded;
+        let loaded = Slots::load(KIND, parameters, state)?;
+        *self.memory.lock() = loaded;
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! Memory of an optimizer: earlier steps on each parameter, and its form as JSON.
+//! Memory of an optimizer: what it keeps for each parameter, and its form as JSON.
 
 use std::collections::VecDeque;
 
@@ -58,28 +58,23 @@ pub(super) struct Past {
     pub(super) responses: Vec<PastStep>,
 }
 
-/// The steps of several parameters. Each is held by its handle, so that no other can take its address.
-#[derive(Debug, Default)]
+/// The memory of one parameter.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Memory {
-    slots: Vec<Slot>,
-}
-
-#[derive(Debug)]
-struct Slot {
-    parameter: Parameter,
+    /// The version that the parameter counts as in seeds.
+    pub(super) version: u64,
+    /// How far it is ahead of the parameter's own version, which starts anew with every process. Texts may be loaded
+    /// before or after the optimizer's state, so this is found out only when it is needed.
+    #[serde(skip)]
+    ahead: Option<u64>,
     steps: VecDeque<Step>,
-    versions: Versions,
 }
 
-/// The version that a parameter counts as in seeds: its own, which starts anew with every process, and what
-/// it had when the state was saved.
-#[derive(Debug, Clone, Copy)]
-enum Versions {
-    /// It counts from this one on, since a state was loaded and nothing was asked yet. Texts may be loaded
-    /// before or after the optimizer's state, so what is added is found out only when it is needed.
-    Saved(u64),
-    /// What is added to its own.
-    Ahead(u64),
+impl Default for Memory {
+    /// The memory of a new parameter counts with it; a saved one goes on from its own version.
+    fn default() -> Self {
+        Self { version: 0, ahead: Some(0), steps: VecDeque::new() }
+    }
 }
 
 impl Step {
@@ -111,64 +106,36 @@ impl MemoryConfig {
 }
 
 impl Memory {
-    /// Makes room for a parameter. The order in which parameters come here is that of the state.
-    pub(super) fn register(&mut self, parameter: &Parameter) {
-        match self.slots.iter_mut().find(|slot| slot.parameter == *parameter) {
-            Some(slot) => {
-                let ahead = slot.version().wrapping_sub(parameter.version());
-                slot.versions = Versions::Ahead(ahead);
-            }
-            None => {
-                let (parameter, versions) = (parameter.clone(), Versions::Ahead(0));
-                self.slots.push(Slot { parameter, steps: VecDeque::new(), versions });
-            }
+    /// Follows the assignments to the parameter since the last proposal.
+    pub(super) fn refresh(&mut self, parameter: &Parameter) {
+        if let Some(ahead) = self.ahead {
+            self.version = parameter.version().wrapping_add(ahead);
         }
     }
 
-    /// The version that a parameter counts as.
-    pub(super) fn version(&self, parameter: &Parameter) -> u64 {
-        self.slot(parameter).map_or_else(|| parameter.version(), Slot::version)
+    /// Prepares for a proposal: from now on the version is that of the parameter and what it is ahead.
+    pub(super) fn follow(&mut self, parameter: &Parameter) {
+        self.refresh(parameter);
+        self.ahead = Some(self.version.wrapping_sub(parameter.version()));
     }
 
-    /// What a request about a parameter with this text shows.
-    pub(super) fn past(
-        &self,
-        parameter: &Parameter,
-        text: &str,
-        memory_config: MemoryConfig,
-    ) -> Past {
-        let Some(slot) = self.slot(parameter) else { return Past::default() };
+    /// What a request about the parameter with this text shows.
+    pub(super) fn past(&self, text: &str, memory_config: MemoryConfig) -> Past {
         Past {
-            feedback: shown(slot.steps.iter(), memory_config.feedback),
-            texts: slot.texts(text, memory_config.texts),
-            responses: shown(slot.steps.iter(), memory_config.responses),
+            feedback: shown(self.steps.iter(), memory_config.feedback),
+            texts: self.texts(text, memory_config.texts),
+            responses: shown(self.steps.iter(), memory_config.responses),
         }
     }
 
-    /// Remembers a step; at most `limit` of each parameter, the oldest forgotten first. The same step over
-    /// again, as when it is repeated after a failure, is one step.
-    pub(super) fn record(&mut self, parameter: &Parameter, step: Step, limit: usize) {
-        let slot = self.slots.iter_mut().find(|slot| slot.parameter == *parameter);
-        if let Some(slot) = slot
-            && slot.steps.back() != Some(&step)
-        {
-            slot.steps.push_back(step);
-            while slot.steps.len() > limit {
-                slot.steps.pop_front();
-            }
+    /// Remembers a step; at most `limit`, the oldest forgotten first. The same step over again, as when it is repeated
+    /// after a failure, is one step.
+    pub(super) fn record(&mut self, step: Step, limit: usize) {
+        if self.steps.back() != Some(&step) {
+            self.steps.push_back(step);
         }
-    }
-
-    fn slot(&self, parameter: &Parameter) -> Option<&Slot> {
-        self.slots.iter().find(|slot| slot.parameter == *parameter)
-    }
-}
-
-impl Slot {
-    fn version(&self) -> u64 {
-        match self.versions {
-            Versions::Saved(saved) => saved,
-            Versions::Ahead(ahead) => self.parameter.version().wrapping_add(ahead),
+        while self.steps.len() > limit {
+            self.steps.pop_front();
         }
     }
 
@@ -202,95 +169,95 @@ fn shown<'a>(steps: impl ExactSizeIterator<Item = &'a Step>, window: usize) -> V
     shown.collect()
 }
 
-const KIND: &str = "textual gradient descent";
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ParameterState {
-    role: String,
-    version: u64,
-    steps: VecDeque<Step>,
-}
-
-impl Memory {
-    /// All of it, the parameters in the order in which they came.
-    pub(super) fn to_json(&self) -> Json {
-        let parameters = self.slots.iter().map(|slot| ParameterState {
-            role: slot.parameter.role().to_string(),
-            version: slot.version(),
-            steps: slot.steps.clone(),
-        });
-        save(KIND, parameters.collect())
-    }
-
-    /// What was saved, for these parameters in the same order; of the steps of each, the last `limit`.
-    pub(super) fn from_json(
-        parameters: &[Parameter],
-        state: &Json,
-        limit: usize,
-    ) -> Result<Self, Error> {
-        let saved = load(KIND, parameters, state, |saved: &ParameterState| &saved.role)?;
-        let mut memory = Self::default();
-        for (parameter, saved) in parameters.iter().zip(saved) {
-            let skipped = saved.steps.len().saturating_sub(limit);
-            memory.slots.push(Slot {
-                parameter: parameter.clone(),
-                steps: saved.steps.into_iter().skip(skipped).collect(),
-                versions: Versions::Saved(saved.version),
-            });
-        }
-        parameters.iter().skip(memory.slots.len()).for_each(|new| memory.register(new));
-        Ok(memory)
-    }
-}
-
 /// The format that is written.
 const FORMAT: u32 = 1;
+
+/// State of several parameters, in the order in which they were first proposed for. Each is held by its handle, so that
+/// no other can take its address.
+#[derive(Debug)]
+pub(super) struct Slots<T>(Vec<(Parameter, T)>);
 
 /// The state of an optimizer as JSON.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct SavedState<P> {
+struct SavedState<T> {
     optimizer: String,
     format: u32,
-    parameters: Vec<P>,
+    parameters: Vec<SavedSlot<T>>,
 }
 
-/// The state of an optimizer of this kind.
-pub(super) fn save<P: Serialize>(kind: &str, parameters: Vec<P>) -> Json {
-    let state = SavedState { optimizer: kind.to_owned(), format: FORMAT, parameters };
-    // Texts and finite numbers only: nothing in it can fail to be JSON.
-    serde_json::to_value(state).unwrap_or_default()
+#[derive(Serialize, Deserialize)]
+struct SavedSlot<T> {
+    role: String,
+    #[serde(flatten)]
+    state: T,
 }
 
-/// The states of these parameters, at most as many as there are parameters.
-///
-/// # Errors
-/// [`Error::State`] if it is no state of this kind, or of parameters with other roles.
-pub(super) fn load<P: DeserializeOwned>(
-    kind: &str,
-    parameters: &[Parameter],
-    state: &Json,
-    role: impl Fn(&P) -> &str,
-) -> Result<Vec<P>, Error> {
-    let wrong = |expected: String| Error::State { expected, got: state.to_string() };
-    let saved = SavedState::<P>::deserialize(state)
-        .map_err(|error| wrong(format!("an object of {kind:?}; {error}")))?;
-    if (saved.optimizer.as_str(), saved.format) != (kind, FORMAT) {
-        return Err(wrong(format!("{kind:?} in format {FORMAT}")));
+impl<T> Default for Slots<T> {
+    fn default() -> Self {
+        Self(Vec::new())
     }
-    // It is by position that parameters are told apart, and roles are what shows that positions have changed.
-    // Parameters that are new stand behind those of the state.
-    refuse_repeated(parameters)?;
-    let mut given = parameters.iter().map(|parameter| &**parameter.role());
-    for (place, saved) in saved.parameters.iter().enumerate() {
-        let (role, given) = (role(saved), given.next());
-        if given != Some(role) {
-            let found = given.map_or("there is none".to_owned(), |role| format!("it is {role:?}"));
-            return Err(wrong(format!(
-                "of parameters in the order in which they were first proposed for; parameter {place} has the role {role:?} there, and {found} here"
-            )));
+}
+
+impl<T: Clone + Default + Serialize + DeserializeOwned> Slots<T> {
+    /// Makes room for parameters.
+    pub(super) fn register(&mut self, parameters: &[Parameter]) {
+        for parameter in parameters {
+            if self.get(parameter).is_none() {
+                self.0.push((parameter.clone(), T::default()));
+            }
         }
     }
-    Ok(saved.parameters)
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut (Parameter, T)> {
+        self.0.iter_mut()
+    }
+
+    pub(super) fn get(&mut self, parameter: &Parameter) -> Option<&mut T> {
+        self.0.iter_mut().find(|(known, _)| known == parameter).map(|(_, state)| state)
+    }
+
+    /// The state of an optimizer of this kind.
+    pub(super) fn save(&self, kind: &str) -> Json {
+        let slots = self.0.iter().map(|(parameter, state)| SavedSlot {
+            role: parameter.role().to_string(),
+            state: state.clone(),
+        });
+        let (optimizer, format, parameters) = (kind.to_owned(), FORMAT, slots.collect());
+        // Texts and finite numbers only: nothing in it can fail to be JSON.
+        serde_json::to_value(SavedState { optimizer, format, parameters }).unwrap_or_default()
+    }
+
+    /// What was saved, for these parameters in the same order. Parameters that are new stand behind those of the state.
+    ///
+    /// # Errors
+    /// [`Error::State`] if it is no state of this kind, or of parameters with other roles.
+    pub(super) fn load(kind: &str, parameters: &[Parameter], state: &Json) -> Result<Self, Error> {
+        let wrong = |expected: String| Error::State { expected, got: state.to_string() };
+        let saved = SavedState::<T>::deserialize(state)
+            .map_err(|error| wrong(format!("an object of {kind:?}; {error}")))?;
+        if (saved.optimizer.as_str(), saved.format) != (kind, FORMAT) {
+            return Err(wrong(format!("{kind:?} in format {FORMAT}")));
+        }
+        // Parameters are told apart by position, and roles show that positions have changed.
+        refuse_repeated(parameters)?;
+        let mut slots = Self::default();
+        for (place, SavedSlot { role, state }) in saved.parameters.into_iter().enumerate() {
+            match parameters.get(place) {
+                Some(parameter) if **parameter.role() == *role => {
+                    slots.0.push((parameter.clone(), state));
+                }
+                given => {
+                    let found = given.map_or("there is none".to_owned(), |given| {
+                        format!("it is {:?}", given.role())
+                    });
+                    return Err(wrong(format!(
+                        "of parameters in the order in which they were first proposed for; parameter {place} has the role {role:?} there, and {found} here"
+                    )));
+                }
+            }
+        }
+        slots.register(parameters);
+        Ok(slots)
+    }
 }

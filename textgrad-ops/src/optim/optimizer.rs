@@ -1,6 +1,5 @@
 //! The trait of optimizers, and proposals: new texts that are not assigned yet.
 
-use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -86,11 +85,7 @@ pub trait Optimizer: Send + Sync {
     }
 }
 
-impl fmt::Debug for dyn Optimizer + '_ {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Optimizer")
-    }
-}
+textgrad_core::debug_by!(dyn Optimizer);
 
 /// What became of a proposal.
 #[derive(Debug, Clone, Copy, PartialEq)]

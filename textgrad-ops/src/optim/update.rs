@@ -5,8 +5,8 @@ use std::sync::{Arc, OnceLock};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use textgrad_core::{
-    BackwardCx, Choice, Error, Feedback, Gradient, Inputs, Layout, Message, Op, OpFailure, Output,
-    Purpose, Request, Seed, Variable, apply,
+    Choice, Error, Feedback, Inputs, Layout, Message, Op, Output, Purpose, Request, Seed, Variable,
+    apply,
 };
 
 use super::descent::TextualGradientDescentBuilder as Settings;
@@ -172,10 +172,6 @@ impl Op for Update {
                 .map(|text| Output::new(text, Arc::clone(&self.role)).with_requires_grad(false))
                 .collect()),
         }
-    }
-
-    async fn backward(&self, cx: &BackwardCx) -> Result<Vec<Option<Gradient>>, OpFailure> {
-        Ok(vec![None; cx.inputs().len()])
     }
 
     fn rewrites(&self, _: usize) -> Option<usize> {

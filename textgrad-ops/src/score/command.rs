@@ -1,7 +1,6 @@
 //! Programs as scorers.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -238,13 +237,4 @@ impl CommandScorerBuilder {
     }
 }
 
-impl fmt::Debug for CommandScorerBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CommandScorer")
-            .field("name", &self.name)
-            .field("runner", &self.runner)
-            .field("field_files", &self.field_files)
-            .field("failed", &self.failed)
-            .finish_non_exhaustive()
-    }
-}
+textgrad_core::debug_by!(CommandScorerBuilder { name, runner, field_files, failed });

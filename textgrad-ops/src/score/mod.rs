@@ -20,7 +20,6 @@ mod number;
 mod text;
 
 use std::borrow::Cow;
-use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -94,11 +93,7 @@ pub trait Scorer: Send + Sync {
     }
 }
 
-impl fmt::Debug for dyn Scorer + '_ {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Scorer").field(&self.name()).finish()
-    }
-}
+textgrad_core::debug_by!(dyn Scorer, name);
 
 #[async_trait]
 impl<S: Scorer + ?Sized> Scorer for Arc<S> {
@@ -279,8 +274,4 @@ where
     }
 }
 
-impl<F> fmt::Debug for ScorerFn<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ScorerFn").field("name", &self.name).finish_non_exhaustive()
-    }
-}
+textgrad_core::debug_by!(ScorerFn<F> { name });

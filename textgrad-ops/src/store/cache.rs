@@ -2,9 +2,10 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
+use serde::Serialize;
 use textgrad_core::{EngineError, FinishReason, Request, Response};
 
 use super::flight::{Lease, Role, SingleFlight};
@@ -52,16 +53,28 @@ pub trait CacheStore: Send + Sync {
         let _ = key;
         std::future::ready(Lease::default())
     }
+
+    /// How many lookups and inserts failed.
+    fn failures(&self) -> u64 {
+        0
+    }
 }
 
-/// Counts of a cache.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Counts {
-    pub(super) hits: u64,
-    pub(super) shared: u64,
-    pub(super) misses: u64,
-    #[cfg_attr(not(feature = "disk-cache"), expect(dead_code, reason = "reported of files only"))]
-    pub(super) not_kept: u64,
+/// Statistics of a cache, in this process.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct CacheStats {
+    /// Requests answered from the store.
+    pub hits: u64,
+    /// Requests answered by an equal one that was under way, with its response or its error.
+    pub shared: u64,
+    /// Requests that were made.
+    pub misses: u64,
+    /// Of these, how many had a response that is not fit to be cached.
+    pub not_kept: u64,
+    /// Lookups and inserts that failed. No response was lost by it: what could not be looked up was requested, what
+    /// could not be kept was only handed on.
+    pub failures: u64,
 }
 
 /// A response cache over a [`CacheStore`]. Cheap to clone: engines can share one, and whoever keeps a clone can
@@ -85,10 +98,7 @@ pub struct CacheLayer<S>(Arc<Shared<S>>);
 struct Shared<S> {
     store: S,
     flights: SingleFlight,
-    hits: AtomicU64,
-    shared: AtomicU64,
-    misses: AtomicU64,
-    not_kept: AtomicU64,
+    stats: Mutex<CacheStats>,
 }
 
 impl<S> Clone for CacheLayer<S> {
@@ -106,24 +116,14 @@ impl<S> From<&Self> for CacheLayer<S> {
 impl<S> CacheLayer<S> {
     /// A cache over a store.
     pub fn over(store: S) -> Self {
-        let (hits, shared, misses, not_kept) = Default::default();
-        let flights = SingleFlight::default();
-        Self(Arc::new(Shared { store, flights, hits, shared, misses, not_kept }))
+        let (flights, stats) = Default::default();
+        Self(Arc::new(Shared { store, flights, stats }))
     }
 
     /// The store.
     #[must_use]
     pub fn store(&self) -> &S {
         &self.0.store
-    }
-
-    pub(super) fn counts(&self) -> Counts {
-        Counts {
-            hits: self.0.hits.load(Ordering::Relaxed),
-            shared: self.0.shared.load(Ordering::Relaxed),
-            misses: self.0.misses.load(Ordering::Relaxed),
-            not_kept: self.0.not_kept.load(Ordering::Relaxed),
-        }
     }
 
     #[cfg(test)]
@@ -133,6 +133,12 @@ impl<S> CacheLayer<S> {
 }
 
 impl<S: CacheStore> CacheLayer<S> {
+    /// What the cache did so far.
+    #[must_use]
+    pub fn stats(&self) -> CacheStats {
+        CacheStats { failures: self.0.store.failures(), ..*self.0.stats.lock() }
+    }
+
     /// The response of a key: from the store, from an equal call under way, or from `call`.
     ///
     /// # Errors
@@ -149,7 +155,7 @@ impl<S: CacheStore> CacheLayer<S> {
         let waiter = shared.flights.join(key.key);
         let leader = match waiter.role().await {
             Some(Role::Waiter(outcome)) => {
-                shared.shared.fetch_add(1, Ordering::Relaxed);
+                shared.stats.lock().shared += 1;
                 return outcome;
             }
             Some(Role::Leader(leader)) => leader,
@@ -161,7 +167,7 @@ impl<S: CacheStore> CacheLayer<S> {
             leader.complete(Ok(response.clone()));
             return Ok(response);
         }
-        shared.misses.fetch_add(1, Ordering::Relaxed);
+        shared.stats.lock().misses += 1;
         let outcome = tokio::select! {
             biased;
             outcome = call() => outcome,
@@ -175,7 +181,7 @@ impl<S: CacheStore> CacheLayer<S> {
                 waiter.close();
             }
             _ => {
-                shared.not_kept.fetch_add(u64::from(outcome.is_ok()), Ordering::Relaxed);
+                shared.stats.lock().not_kept += u64::from(outcome.is_ok());
                 // Closed before it completes: who comes later makes a call of its own.
                 waiter.close();
                 leader.complete(outcome.clone());
@@ -265,7 +271,7 @@ impl<S: CacheStore + 'static> ChoiceStore for CachedParts<S> {
 impl<S: CacheStore> Shared<S> {
     async fn hit(&self, key: &CacheKey<'_>) -> Option<Response> {
         let response = self.store.get(key).await?;
-        self.hits.fetch_add(1, Ordering::Relaxed);
+        self.stats.lock().hits += 1;
         Some(response)
     }
 }

@@ -4,12 +4,12 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::Value;
+use serde_json::json;
 use sha2::{Digest, Sha256};
-use textgrad_core::{Format, Message, MessageRole, Part, Request, Sampling, Seed};
+use textgrad_core::{Request, Seed};
 
 /// Goes into every key: a change of what is hashed, or how, needs a new one.
-const VERSION: &str = "textgrad-request-key/1";
+const VERSION: &str = "textgrad-request-key/2";
 
 /// A name for what a request asks of an engine: equal for equal requests, on every machine and in every
 /// version of this library that writes the same version of the key.
@@ -31,13 +31,12 @@ impl RequestKey {
     }
 }
 
-/// The key of a request to an engine: SHA-256 over everything that may change the answer.
+/// The key of a request to an engine: SHA-256 over everything that may change the answer, as JSON with sorted names.
 ///
 /// That is the engine, by its [name](textgrad_core::Engine::name) for journals and recordings and by its
 /// [identity](textgrad_core::Engine::identity) for caches, the messages with their images, the whole sampling,
 /// and the format if there is one. The purpose is left
-/// out: engines may not answer by it, so the same question for another purpose has the same answer. Keys of
-/// provider extras are sorted at every depth, so their order does not matter.
+/// out: engines may not answer by it, so the same question for another purpose has the same answer.
 ///
 /// # Examples
 /// ```
@@ -53,148 +52,10 @@ impl RequestKey {
 pub fn request_key(engine: &str, request: &Request) -> RequestKey {
     // Taken apart by name, so that a field that is added to a request cannot be forgotten here.
     let Request { messages, sampling, purpose: _, format } = request;
-    let mut hash = Encoder(Sha256::new());
-    hash.text(VERSION);
-    hash.text(engine);
-    hash.count(messages.len());
-    for message in messages {
-        hash.message(message);
-    }
-    hash.sampling(sampling);
-    // Nothing is written where there is no format, so that keys from before there were any still hold. What
-    // comes before says where it ends, so no other request has these bytes.
-    if let Some(format) = format {
-        hash.format(format);
-    }
-    RequestKey(hash.0.finalize().into())
-}
-
-/// Feeds values to the hash so that no two sequences of values give the same bytes: each begins with its
-/// length or its tag.
-struct Encoder(Sha256);
-
-impl Encoder {
-    fn tag(&mut self, tag: u8) {
-        self.0.update([tag]);
-    }
-
-    fn count(&mut self, count: usize) {
-        self.0.update((count as u64).to_le_bytes());
-    }
-
-    fn bytes(&mut self, bytes: &[u8]) {
-        self.count(bytes.len());
-        self.0.update(bytes);
-    }
-
-    fn text(&mut self, text: &str) {
-        self.bytes(text.as_bytes());
-    }
-
-    fn optional(&mut self, value: Option<[u8; 8]>) {
-        self.tag(u8::from(value.is_some()));
-        self.0.update(value.unwrap_or_default());
-    }
-
-    fn message(&mut self, message: &Message) {
-        let Message { role, parts } = message;
-        self.tag(match role {
-            MessageRole::System => 0,
-            MessageRole::User => 1,
-            MessageRole::Assistant => 2,
-        });
-        self.count(parts.len());
-        for part in parts {
-            match part {
-                Part::Text(text) => {
-                    self.tag(0);
-                    self.text(text);
-                }
-                Part::Image(image) => {
-                    self.tag(1);
-                    self.text(image.media_type());
-                    self.bytes(image.bytes());
-                }
-            }
-        }
-    }
-
-    fn sampling(&mut self, sampling: &Sampling) {
-        let Sampling {
-            n,
-            temperature,
-            top_p,
-            max_tokens,
-            seed,
-            stop,
-            frequency_penalty,
-            presence_penalty,
-            top_logprobs,
-            extra,
-        } = sampling;
-        self.0.update(n.to_le_bytes());
-        for number in [temperature, top_p, frequency_penalty, presence_penalty] {
-            self.optional(number.map(f64::to_le_bytes));
-        }
-        self.optional(max_tokens.map(|tokens| u64::from(tokens).to_le_bytes()));
-        self.optional(seed.map(u64::to_le_bytes));
-        self.count(stop.len());
-        for text in stop {
-            self.text(text);
-        }
-        self.object(extra);
-        // As with the format: nothing where there is none, and another tag than the format's.
-        if let Some(top) = top_logprobs {
-            self.tag(2);
-            self.0.update(top.to_le_bytes());
-        }
-    }
-
-    fn format(&mut self, format: &Format) {
-        self.tag(1);
-        self.text(format.name());
-        self.tag(u8::from(format.is_strict()));
-        self.object(format.schema());
-    }
-
-    fn object(&mut self, object: &serde_json::Map<String, Value>) {
-        let mut fields: Vec<_> = object.iter().collect();
-        fields.sort_by_key(|(key, _)| *key);
-        self.count(fields.len());
-        for (key, value) in fields {
-            self.text(key);
-            self.value(value);
-        }
-    }
-
-    fn value(&mut self, value: &Value) {
-        match value {
-            Value::Null => self.tag(0),
-            Value::Bool(value) => {
-                self.tag(1);
-                self.tag(u8::from(*value));
-            }
-            Value::Number(number) => {
-                self.tag(2);
-                self.text(&number.to_string());
-            }
-            Value::String(text) => {
-                self.tag(3);
-                self.text(text);
-            }
-            Value::Array(values) => {
-                self.tag(4);
-                self.count(values.len());
-                for value in values {
-                    self.value(value);
-                }
-            }
-            Value::Object(object) => {
-                self.tag(5);
-                self.object(object);
-            }
-        }
-    }
+    let mut asked = json!([VERSION, engine, messages, sampling, format]);
+    // They are sorted already, unless another crate asks for the order of insertion.
+    asked.sort_all_objects();
+    RequestKey(Sha256::digest(asked.to_string()).into())
 }
 
 impl fmt::Display for RequestKey {
@@ -245,8 +106,7 @@ impl<'de> Deserialize<'de> for RequestKey {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-    use textgrad_core::{Image, Purpose};
+    use textgrad_core::{Format, Image, Message, MessageRole, Part, Purpose, Sampling};
 
     use super::*;
 
@@ -266,7 +126,7 @@ mod tests {
         // Python; a change of the encoding needs a new version.
         assert_eq!(
             request_key("engine", &request()).to_string(),
-            "d0128e3ddf4490f9b6070d3d144416d44c8e26862e553fabf8d3e4b44306e137"
+            "bef816d8ef48052d3399d9b3c8eff73b17257146257c2bec2207191889507841"
         );
     }
 

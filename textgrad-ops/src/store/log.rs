@@ -27,8 +27,7 @@ use crate::util::jsonl::{Writer, end_of_last_line};
 /// to one log, and a log may be continued. It holds all texts, so it is as confidential as
 /// the conversation; keys are not part of a request and so not of it.
 ///
-/// Unlike a [recording](super::Recorder), which is to be replayed and so refuses to have holes, a log is there
-/// to be looked at: an answer that was paid for is handed on even where its line cannot be written, which is
+/// A [recording](super::Recorder) is a log that refuses to have holes, for it is to be replayed. In this one, an answer that was paid for is handed on even where its line cannot be written, which is
 /// said as a warning. A call whose caller goes away before it ends has no line.
 #[derive(Debug, Clone)]
 pub struct RunLogger {
@@ -44,10 +43,8 @@ impl RunLogger {
     /// [`LogError`] if the file cannot be opened, holds something else than a log (it is left as it is then), or
     /// another process has it open for writing.
     pub async fn open(path: impl Into<PathBuf>) -> Result<Self, LogError> {
-        let path: Arc<Path> = path.into().into();
-        let opened = Arc::clone(&path);
-        let file = fs::blocking(move || open(&opened)).await?;
-        Ok(Self { lines: Writer::new(file), path })
+        let path = path.into();
+        fs::blocking(move || Ok(Self::new(&path, open(&path)?))).await
     }
 
     pub(super) async fn write(&self, entry: Entry) -> Result<(), LogError> {
@@ -56,8 +53,18 @@ impl RunLogger {
     }
 }
 
-impl Layer for RunLogger {
-    async fn call(&self, engine: &impl Engine, request: &Request) -> Result<Response, EngineError> {
+impl RunLogger {
+    /// A log in a new, empty file.
+    pub(super) fn new(path: &Path, file: std::fs::File) -> Self {
+        Self { path: path.into(), lines: Writer::new(file) }
+    }
+
+    /// Makes a call and writes its line.
+    pub(super) async fn complete(
+        &self,
+        engine: &impl Engine,
+        request: &Request,
+    ) -> (Result<Response, EngineError>, Result<(), LogError>) {
         let (time, begun) = (unix_ms(), Instant::now());
         let result = engine.complete(request).await;
         let call = CallLine {
@@ -69,7 +76,15 @@ impl Layer for RunLogger {
             request: request.clone(),
             outcome: (&result).into(),
         };
-        if let Err(error) = self.write(Entry::Call(Box::new(call))).await {
+        let written = self.write(Entry::Call(Box::new(call))).await;
+        (result, written)
+    }
+}
+
+impl Layer for RunLogger {
+    async fn call(&self, engine: &impl Engine, request: &Request) -> Result<Response, EngineError> {
+        let (result, written) = self.complete(engine, request).await;
+        if let Err(error) = written {
             tracing::warn!(%error, "a call is missing in the run log");
         }
         result

@@ -1,14 +1,14 @@
 //! Responses in memory.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use dashmap::DashMap;
 use derive_setters::Setters;
-use serde::Serialize;
+use parking_lot::Mutex;
 use textgrad_core::Response;
 
-use super::cache::{CacheKey, CacheLayer, CacheStore, Counts};
+use super::cache::{CacheKey, CacheLayer, CacheStore};
 use super::key::RequestKey;
 
 /// A cache in memory; see [`CacheLayer`] for what is cached.
@@ -32,31 +32,11 @@ impl Default for CacheConfig {
     }
 }
 
-/// Statistics of a [`Cache`].
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct CacheStats {
-    /// Requests answered from memory.
-    pub hits: u64,
-    /// Requests answered by an equal one that was under way, with its response or its error.
-    pub shared: u64,
-    /// Requests that were made.
-    pub misses: u64,
-    /// Responses kept now.
-    pub entries: usize,
-}
-
 impl Cache {
     /// An empty cache.
     #[must_use]
     pub fn new(config: CacheConfig) -> Self {
         Self::over(MemoryStore::new(config.max_entries))
-    }
-
-    /// What the cache did so far.
-    #[must_use]
-    pub fn stats(&self) -> CacheStats {
-        let Counts { hits, shared, misses, .. } = self.counts();
-        CacheStats { hits, shared, misses, entries: self.store().len() }
     }
 }
 
@@ -104,7 +84,7 @@ impl MemoryStore {
         if self.max_entries == 0 || self.responses.insert(key, Arc::new(response)).is_some() {
             return;
         }
-        let mut order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut order = self.order.lock();
         order.push_back(key);
         while order.len() > self.max_entries {
             if let Some(oldest) = order.pop_front() {
@@ -115,7 +95,7 @@ impl MemoryStore {
 
     /// Removes all responses.
     pub fn clear(&self) {
-        self.order.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.order.lock().clear();
         self.responses.clear();
     }
 }

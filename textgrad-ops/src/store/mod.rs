@@ -24,11 +24,11 @@ mod run_log;
 #[cfg(feature = "disk-cache")]
 mod sqlite;
 
-pub use self::cache::{CacheKey, CacheLayer, CacheStore};
+pub use self::cache::{CacheKey, CacheLayer, CacheStats, CacheStore};
 pub use self::flight::Lease;
 pub use self::key::{ParseRequestKeyError, RequestKey, request_key};
 pub use self::log::RunLogger;
-pub use self::memory::{Cache, CacheConfig, CacheStats, MemoryStore};
+pub use self::memory::{Cache, CacheConfig, MemoryStore};
 #[cfg(feature = "page")]
 pub use self::page::write_page;
 pub use self::record::{Recorder, Replay};
@@ -36,5 +36,5 @@ pub use self::run_log::{LogError, RunLog, RunLogCall, RunLogGraph};
 #[cfg(feature = "disk-cache")]
 pub use self::sqlite::{
     CacheEntry, CacheFilter, CachedCall, RemovedEntries, SqliteCache, SqliteConfig, SqliteInfo,
-    SqliteStats, SqliteStore,
+    SqliteStore,
 };

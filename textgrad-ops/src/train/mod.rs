@@ -11,7 +11,7 @@ mod trainer;
 
 pub use self::data::{Batches, Benchmark, Dataset, Mapping, Split};
 pub use self::observe::{Phase, TrainEvent, TrainObserver};
-pub use self::program::{EveryExample, ExampleLoss, ExampleLossFn, Program, example_loss_fn};
+pub use self::program::Program;
 #[cfg(feature = "progress")]
 pub use self::progress::ProgressBars;
 pub use self::record::{

@@ -1,6 +1,5 @@
 //! Watching a training.
 
-use std::fmt;
 use textgrad_core::Error;
 
 use super::record::{EndReason, Evaluation, StepRecord};
@@ -104,11 +103,7 @@ pub trait TrainObserver: Send + Sync {
     fn event(&self, event: &TrainEvent<'_>);
 }
 
-impl fmt::Debug for dyn TrainObserver + '_ {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("TrainObserver")
-    }
-}
+textgrad_core::debug_by!(dyn TrainObserver);
 
 impl<F: Fn(&TrainEvent<'_>) + Send + Sync> TrainObserver for F {
     fn event(&self, event: &TrainEvent<'_>) {

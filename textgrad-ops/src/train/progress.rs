@@ -1,9 +1,9 @@
 //! Progress bars.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use parking_lot::Mutex;
 
 use super::observe::{Phase, TrainEvent, TrainObserver};
 use super::record::StepOutcome;
@@ -63,10 +63,6 @@ impl ProgressBars {
         }
     }
 
-    fn counts(&self) -> MutexGuard<'_, Counts> {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn begin(&self, examples: usize, what: &'static str) {
         self.examples.reset();
         self.examples.set_length(examples as u64);
@@ -74,7 +70,7 @@ impl ProgressBars {
     }
 
     fn show_counts(&self) {
-        let counts = self.counts();
+        let counts = self.counts.lock();
         let score = counts.score.map_or(String::new(), |score| format!("score {score:.3}, "));
         let Counts { accepted, reverted, failed, .. } = *counts;
         self.steps
@@ -99,7 +95,7 @@ impl TrainObserver for ProgressBars {
             TrainEvent::ProposalBegun => self.examples.set_message("new texts"),
             TrainEvent::Proposed { .. } => {}
             TrainEvent::Evaluated { phase: Phase::Validation, evaluation, .. } => {
-                let mut counts = self.counts();
+                let mut counts = self.counts.lock();
                 // The first one is the baseline; later ones count only if the step is kept.
                 counts.score.get_or_insert(evaluation.score);
                 drop(counts);
@@ -107,7 +103,7 @@ impl TrainObserver for ProgressBars {
             }
             TrainEvent::Evaluated { .. } => {}
             TrainEvent::StepDone { record } => {
-                let mut counts = self.counts();
+                let mut counts = self.counts.lock();
                 counts.score = record.score.or(counts.score);
                 match record.outcome {
                     StepOutcome::Accepted => counts.accepted += 1,

@@ -3,8 +3,9 @@
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 use textgrad_core::truncate;
@@ -116,7 +117,7 @@ impl Folder {
         let (line, checkpoint) = (self.json(record)?, self.json(checkpoint)?);
         let (path, history) = (self.path.clone(), Arc::clone(&self.history));
         blocking(move || {
-            let mut history = history.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut history = history.lock();
             history
                 .append(&format!("{line}\n"))
                 .map_err(io(&path.join(HISTORY), "cannot be written"))?;
@@ -135,7 +136,7 @@ impl Folder {
         let checkpoint = self.json(checkpoint)?;
         let (path, history) = (self.path.clone(), Arc::clone(&self.history));
         blocking(move || {
-            let history = history.lock().unwrap_or_else(PoisonError::into_inner);
+            let history = history.lock();
             if history.records != 1 + steps {
                 return Ok(());
             }

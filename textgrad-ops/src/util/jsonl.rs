@@ -13,8 +13,9 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, Read, Seek, SeekFrom, Write as _};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
+use parking_lot::Mutex;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
@@ -93,7 +94,7 @@ impl Writer {
 
     /// Queues a line. Returns whether a thread must be started to write it.
     fn queue(&self, line: Pending) -> bool {
-        let mut queue = self.0.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut queue = self.0.queue.lock();
         queue.lines.push(line);
         !std::mem::replace(&mut queue.is_draining, true)
     }
@@ -104,7 +105,7 @@ impl Shared {
     fn drain(&self) {
         loop {
             let batch = {
-                let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut queue = self.queue.lock();
                 queue.is_draining = !queue.lines.is_empty();
                 std::mem::take(&mut queue.lines)
             };

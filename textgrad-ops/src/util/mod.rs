@@ -12,7 +12,7 @@ pub mod json;
 pub mod jsonl;
 pub mod terminal;
 
-use std::sync::{Mutex, PoisonError};
+use parking_lot::Mutex;
 
 /// A level that calls learn of a server, such as what it refuses. It only rises.
 #[derive(Debug, Default)]
@@ -20,12 +20,12 @@ pub(crate) struct Learned<T>(Mutex<T>);
 
 impl<T: Copy + Ord> Learned<T> {
     pub(crate) fn get(&self) -> T {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.0.lock()
     }
 
     /// Raises the level. Returns whether it was lower.
     pub(crate) fn raise(&self, to: T) -> bool {
-        let mut level = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut level = self.0.lock();
         let is_higher = *level < to;
         *level = (*level).max(to);
         is_higher

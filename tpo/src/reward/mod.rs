@@ -13,7 +13,6 @@ mod template;
 mod truncated;
 
 use std::borrow::Cow;
-use std::fmt;
 use std::sync::Arc;
 #[cfg(feature = "sim")]
 use std::sync::LazyLock;
@@ -121,11 +120,7 @@ pub trait RewardModel: Send + Sync {
     }
 }
 
-impl fmt::Debug for dyn RewardModel + '_ {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("RewardModel").field(&self.name()).finish()
-    }
-}
+textgrad_core::debug_by!(dyn RewardModel, name);
 
 /// The scope of one search, which engines and reward models are bound to; see [`RewardModel::bind`].
 pub trait EngineScope {

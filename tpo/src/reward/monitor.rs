@@ -4,7 +4,6 @@
 mod tests;
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::mem::discriminant;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -258,8 +257,4 @@ fn hash(text: &str) -> u64 {
     BuildHasherDefault::<DefaultHasher>::default().hash_one(text)
 }
 
-impl fmt::Debug for ScoreMonitor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ScoreMonitor").field("expected", &self.expected).finish_non_exhaustive()
-    }
-}
+textgrad_core::debug_by!(ScoreMonitor { expected });

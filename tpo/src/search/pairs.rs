@@ -33,11 +33,7 @@ pub trait PairSelection: Send + Sync {
     fn select(&self, cx: &PairCx<'_>) -> Vec<Comparison>;
 }
 
-impl fmt::Debug for dyn PairSelection + '_ {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("PairSelection").field(&self.name()).finish()
-    }
-}
+textgrad_core::debug_by!(dyn PairSelection, name);
 
 /// The input of a [`PairSelection`].
 #[derive(Debug, Clone, Copy)]

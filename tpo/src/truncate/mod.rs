@@ -134,11 +134,7 @@ pub trait Tokenizer: Send + Sync {
     fn tokens(&self, text: &str) -> Result<Vec<Range<usize>>, CoreError>;
 }
 
-impl fmt::Debug for dyn Tokenizer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Tokenizer").field(&self.identity()).finish()
-    }
-}
+textgrad_core::debug_by!(dyn Tokenizer, identity);
 
 /// Truncates values as the settings say.
 #[derive(Debug, Clone, Default)]

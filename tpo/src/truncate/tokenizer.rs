@@ -1,7 +1,6 @@
 //! Tokenizers of Hugging Face, from a `tokenizer.json`.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::ops::Range;
 use std::path::Path;
 
@@ -88,8 +87,4 @@ impl Tokenizer for HfTokenizer {
     }
 }
 
-impl fmt::Debug for HfTokenizer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HfTokenizer").field("identity", &self.identity).finish_non_exhaustive()
-    }
-}
+textgrad_core::debug_by!(HfTokenizer { identity });

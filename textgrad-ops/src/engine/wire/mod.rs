@@ -6,9 +6,10 @@ mod reply;
 mod request;
 mod truncation;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use derive_setters::Setters;
+use parking_lot::Mutex;
 use serde_json::{Map, Value};
 use textgrad_core::{EngineError, EngineInfo, EngineStatus, ErrorKind, Response};
 
@@ -160,7 +161,7 @@ impl ServedModel {
     }
 
     fn learned<T>(&self, use_it: impl FnOnce(&mut Learned) -> T) -> T {
-        use_it(&mut self.learned.lock().unwrap_or_else(PoisonError::into_inner))
+        use_it(&mut self.learned.lock())
     }
 
     async fn post<D: Dialect>(

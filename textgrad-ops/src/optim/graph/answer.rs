@@ -8,8 +8,7 @@ use async_trait::async_trait;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::Value as Json;
 use textgrad_core::{
-    BackwardCx, Choice, Error, Gradient, Inputs, Message, Op, OpFailure, Output, Parameter,
-    Purpose, Request, Seed, Variable,
+    Choice, Error, Inputs, Message, Op, Output, Parameter, Purpose, Request, Seed, Variable,
 };
 
 use super::{GraphOptimizerBuilder, Target};
@@ -147,10 +146,6 @@ impl Op for GraphUpdate {
         let outputs = outputs.collect();
         self.outcome.get_or_init(|| outcome);
         Ok(outputs)
-    }
-
-    async fn backward(&self, cx: &BackwardCx) -> Result<Vec<Option<Gradient>>, OpFailure> {
-        Ok(vec![None; cx.inputs().len()])
     }
 
     fn request(&self, _: &Inputs) -> Option<Request> {

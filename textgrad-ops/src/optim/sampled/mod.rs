@@ -2,15 +2,17 @@
 
 mod history;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
+use parking_lot::Mutex;
 use serde_json::Value as Json;
 use textgrad_core::{Gradients, Parameter, Score, Seed, Variable};
 
 use self::history::{Draw, History};
 use super::descent::TextualGradientDescent;
+use super::memory::Slots;
 use super::optimizer::{
     FeedbackTarget, Optimizer, ParameterUpdate, Proposal, ProposalOutcome, refuse_repeated,
     with_feedback,
@@ -70,7 +72,7 @@ use crate::error::Error;
 #[derive(Debug, Clone)]
 pub struct SampledMomentum {
     settings: SampledMomentumBuilder,
-    history: Arc<Mutex<History>>,
+    history: Arc<Mutex<Slots<History>>>,
 }
 
 /// Settings of [`SampledMomentum`].
@@ -108,6 +110,8 @@ impl SampledMomentumBuilder {
     }
 }
 
+const KIND: &str = "sampled momentum";
+
 impl SampledMomentum {
     /// Default weight of a score: for scores between 0 and 1, a text that is better by 0.1
     /// is drawn e times as often.
@@ -119,10 +123,6 @@ impl SampledMomentum {
     pub fn builder(descent: TextualGradientDescent, seed: Seed) -> SampledMomentumBuilder {
         let (temperature, limit) = (Self::DEFAULT_TEMPERATURE, Self::DEFAULT_HISTORY);
         SampledMomentumBuilder { descent, seed, draw: Draw { temperature, bases: 1, limit } }
-    }
-
-    fn history(&self) -> MutexGuard<'_, History> {
-        self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// New texts for one parameter, from each text that is drawn.
@@ -142,7 +142,10 @@ impl SampledMomentum {
         let text = base.text().unwrap_or_default();
         let rendered = UpdateRequest::new(&descent.settings, base, feedback)?.rendered;
         let seed = seed.child("parameter", *position);
-        let (drawn, seed) = self.history().draw(parameter, text, rendered, score, (*draw, seed));
+        let (drawn, seed) = match self.history.lock().get(parameter) {
+            Some(history) => history.draw(text, rendered, score, (*draw, seed)),
+            None => (Vec::new(), seed),
+        };
         let mut asked = Vec::new();
         for (rank, entry) in (0_u64..).zip(drawn) {
             let mut ask = if entry.text == text {
@@ -205,17 +208,16 @@ impl Optimizer for SampledMomentum {
         gradients: &Gradients,
     ) -> Result<Proposal, Error> {
         refuse_repeated(parameters)?;
-        {
-            let mut history = self.history();
-            parameters.iter().for_each(|parameter| history.register(parameter));
-        }
+        self.history.lock().register(parameters);
         let score = objective.score().map(Score::as_f64).filter(|score| score.is_finite());
         let (targets, unchanged) = with_feedback(parameters, gradients)?;
         let asked = targets.into_iter().map(|target| self.update(target, score));
         let updates = join_all(asked).await;
-        let mut history = self.history();
+        let mut history = self.history.lock();
         for update in updates.iter().filter(|update| update.rewrite.is_ok() || update.is_kept()) {
-            history.advance(&update.parameter);
+            if let Some(history) = history.get(&update.parameter) {
+                history.steps = history.steps.wrapping_add(1);
+            }
         }
         drop(history);
         Ok(Proposal { updates, unchanged })
@@ -225,21 +227,23 @@ impl Optimizer for SampledMomentum {
     fn report(&self, proposal: &Proposal, outcome: ProposalOutcome) {
         let score = outcome.score.map(Score::as_f64).filter(|score| score.is_finite());
         if let (true, Some(score)) = (outcome.accepted, score) {
-            let mut history = self.history();
+            let mut history = self.history.lock();
             let parameters = proposal.updates.iter().map(|update| &update.parameter);
-            parameters
-                .chain(&proposal.unchanged)
-                .for_each(|parameter| history.learn(parameter, score));
+            for parameter in parameters.chain(&proposal.unchanged) {
+                if let Some(history) = history.get(parameter) {
+                    history.learn(&parameter.text(), score);
+                }
+            }
         }
     }
 
     fn state_dict(&self) -> Json {
-        self.history().to_json()
+        self.history.lock().save(KIND)
     }
 
     fn load_state_dict(&self, parameters: &[Parameter], state: &Json) -> Result<(), Error> {
-        let loaded = History::from_json(parameters, state, self.settings.draw.limit)?;
-        *self.history() = loaded;
+        let loaded = Slots::load(KIND, parameters, state)?;
+        *self.history.lock() = loaded;
         Ok(())
     }
 }

@@ -96,7 +96,7 @@ async fn everything_of_a_call_survives_the_file() {
 }
 
 #[tokio::test]
-async fn the_format_is_one_line_for_each_call_after_a_header() {
+async fn the_format_is_that_of_a_run_log() {
     let (_folder, path) = file();
     let usage =
         Usage { prompt_tokens: 1, completion_tokens: 2, cached_tokens: 0, ..Usage::default() };
@@ -107,20 +107,18 @@ async fn the_format_is_one_line_for_each_call_after_a_header() {
     });
     let record = EngineExt::record(engine, path.clone()).await.unwrap();
     record.complete(&request("hi")).await.unwrap();
-    let lines: Vec<serde_json::Value> = std::fs::read_to_string(&path)
-        .unwrap()
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
+    let lines = std::fs::read_to_string(&path).unwrap();
+    let mut line: serde_json::Value = serde_json::from_str(&lines).unwrap();
+    for moment in ["time", "ms"] {
+        assert!(line[moment].take().is_number());
+    }
     assert_eq!(
-        lines,
-        [
-            serde_json::json!({"format": "textgrad-recording", "version": 1, "engine": "e", "is_simulation": false}),
-            serde_json::json!({
-                "request": {"messages": [{"role": "user", "parts": [{"text": "hi"}]}], "sampling": {"n": 1}, "purpose": "sample"},
-                "response": {"choices": [{"text": "x", "finish_reason": "stop"}], "usage": {"prompt_tokens": 1, "completion_tokens": 2}, "model": "m"},
-            }),
-        ]
+        line,
+        serde_json::json!({
+            "version": 1, "type": "call", "time": null, "ms": null, "engine": "e", "is_simulation": false,
+            "request": {"messages": [{"role": "user", "parts": [{"text": "hi"}]}], "sampling": {"n": 1}, "purpose": "sample"},
+            "response": {"choices": [{"text": "x", "finish_reason": "stop"}], "usage": {"prompt_tokens": 1, "completion_tokens": 2}, "model": "m"},
+        })
     );
 }
 
@@ -185,10 +183,11 @@ async fn a_torn_last_line_is_left_out_and_anything_else_is_named() {
     assert_eq!(replay.remaining(), 0);
 
     for (content, complaint) in [
-        (String::new(), "expected a header in line 1"),
-        ("{}\n".into(), "expected a header in line 1"),
-        (whole.replace("\"version\":1", "\"version\":2"), "of version 2"),
-        (whole.replace("\"response\"", "\"nothing\""), "expected a recorded call in line 2"),
+        (String::new(), "expected a recorded call, got none"),
+        ("{}\n".into(), "expected a call or a graph in line 1"),
+        (whole.replace("\"version\":1", "\"version\":2"), "got version 2 in line 1"),
+        (whole.replace("\"response\"", "\"nothing\""), "expected a call or a graph in line 1"),
+        (whole.replacen("scripted", "another", 1), "expected calls of one engine, got another and"),
     ] {
         std::fs::write(&path, content).unwrap();
         let error = Replay::open(&path).await.unwrap_err();

@@ -29,23 +29,6 @@ impl Default for SqliteConfig {
     }
 }
 
-/// What a [`SqliteStore`](super::SqliteStore) did so far, in this process.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct SqliteStats {
-    /// Requests answered from the file.
-    pub hits: u64,
-    /// Requests answered, well or with an error, by an equal one that was under way.
-    pub shared: u64,
-    /// Requests that were made.
-    pub misses: u64,
-    /// Of these, how many had an answer that is not fit to be kept.
-    pub not_kept: u64,
-    /// Lookups and inserts that failed. No answer was lost by it: what could not be looked up was asked, what
-    /// could not be kept was only handed on.
-    pub failures: u64,
-}
-
 /// What a file of answers holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]

@@ -24,11 +24,11 @@ use textgrad_core::{EngineError, Response};
 
 use self::database::{Database, Open, explain, wrong};
 pub use self::entry::{
-    CacheEntry, CacheFilter, CachedCall, RemovedEntries, SqliteConfig, SqliteInfo, SqliteStats,
+    CacheEntry, CacheFilter, CachedCall, RemovedEntries, SqliteConfig, SqliteInfo,
 };
 use self::query::{Found, New};
 use self::worker::{Failure, Job, Worker};
-use super::cache::{CacheKey, CacheLayer, CacheStore, Counts};
+use super::cache::{CacheKey, CacheLayer, CacheStore};
 use super::flight::Lease;
 
 /// A cache in one file, for this process, later ones and concurrent ones; see [`CacheLayer`] for what is cached.
@@ -96,13 +96,6 @@ impl SqliteCache {
     #[must_use]
     pub fn path(&self) -> &Path {
         self.store().path()
-    }
-
-    /// What the cache did so far, in this process.
-    #[must_use]
-    pub fn stats(&self) -> SqliteStats {
-        let Counts { hits, shared, misses, not_kept } = self.counts();
-        SqliteStats { hits, shared, misses, not_kept, failures: self.store().failures() }
     }
 
     /// What the file holds.
@@ -197,10 +190,6 @@ impl SqliteStore {
 
     fn path(&self) -> &Path {
         &self.path
-    }
-
-    fn failures(&self) -> u64 {
-        self.failures.load(Ordering::Relaxed)
     }
 
     /// Runs something over the file, after all that was queued before it.
@@ -310,6 +299,10 @@ impl CacheStore for SqliteStore {
 
     async fn lease(&self, key: &CacheKey<'_>) -> Lease {
         self.lease_request(key).await
+    }
+
+    fn failures(&self) -> u64 {
+        self.failures.load(Ordering::Relaxed)
     }
 }
 

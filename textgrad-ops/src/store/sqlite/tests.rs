@@ -15,6 +15,7 @@ use textgrad_core::{
 use super::super::key::request_key;
 use super::*;
 use crate::layer::EngineExt;
+use crate::store::CacheStats;
 
 pub(super) fn request(text: &str) -> Request {
     Request::new(Purpose::Sample, [Message::user(text)])
@@ -81,7 +82,7 @@ async fn an_answer_comes_back_as_it_was_when_the_file_is_opened_again() {
     let back = again.complete(&ask).await.unwrap();
     assert_eq!(back, response);
     assert_eq!(serde_json::to_vec(&back).unwrap(), serde_json::to_vec(&response).unwrap());
-    assert_eq!(cache.stats(), SqliteStats { hits: 1, ..Default::default() });
+    assert_eq!(cache.stats(), CacheStats { hits: 1, ..Default::default() });
 
     let stored = cache.entry(&request_key("live", &ask).to_string().to_uppercase()).await.unwrap();
     assert_eq!(stored.request, Some(ask));
@@ -156,7 +157,7 @@ async fn only_whole_answers_are_kept() {
     for _ in 0..2 {
         assert_eq!(engine.complete(&ask).await.unwrap().choices.len(), 2);
     }
-    let stats = SqliteStats { hits: 1, misses: bad + 1, not_kept: bad - 1, ..Default::default() };
+    let stats = CacheStats { hits: 1, misses: bad + 1, not_kept: bad - 1, ..Default::default() };
     assert_eq!(cache.stats(), stats);
     assert_eq!(script.requests().len() as u64, bad + 1);
 }

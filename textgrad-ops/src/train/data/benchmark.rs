@@ -5,10 +5,10 @@ use std::path::Path;
 use serde_json::{Map, Value as Json};
 use textgrad_core::Seed;
 
-use super::mapping::{text as text_of, texts};
+use super::mapping::text as text_of;
 use super::read::read_file;
 use super::split::shuffled;
-use super::{Dataset, Example, Problems, wrong};
+use super::{Dataset, Example, Mapping, Problems, wrong};
 use crate::data::{DataFormat, Record, decode, json_list, records, rows, unpack};
 use crate::error::Error;
 use crate::score::{letter, place_of};
@@ -208,7 +208,7 @@ fn math_vista(name: &str, text: &str, problems: &mut Problems) -> Result<Vec<Exa
     } else {
         problems_by_pid(name, text)?
     };
-    Ok(examples(records, problems, |_, record| math_vista_example(record)))
+    Ok(examples(records, problems, math_vista_example))
 }
 
 /// A list of records, or an object of records by their `pid`.
@@ -232,23 +232,9 @@ fn problems_by_pid(name: &str, text: &str) -> Result<Vec<Record>, Error> {
     }
 }
 
-fn math_vista_example(mut record: Map<String, Json>) -> Result<Example, String> {
-    let given = |name: &str| record.get(name).is_some_and(|value| !value.is_null());
-    let mut example = Example::new(text_of(&record, "pid")?)
-        .with_field("question", text_of(&record, "question")?);
-    if given("image") {
-        example = example.with_image(text_of(&record, "image")?);
-    }
-    if given("choices") {
-        example = example.with_choices(texts(&record, "choices")?);
-    }
-    if given("answer") {
-        let answer = text_of(&record, "answer")?;
-        // Answers that are kept back are empty texts.
-        if !answer.is_empty() {
-            example = example.with_expected(answer);
-        }
-    }
+fn math_vista_example(number: usize, mut record: Map<String, Json>) -> Result<Example, String> {
+    // Answers that are kept back are empty texts.
+    record.retain(|name, value| !(value.is_null() || name == "answer" && *value == ""));
     for (name, known) in [
         ("question_type", ["multi_choice", "free_form"].as_slice()),
         ("answer_type", ["text", "integer", "float", "list"].as_slice()),
@@ -260,16 +246,19 @@ fn math_vista_example(mut record: Map<String, Json>) -> Result<Example, String> 
             ));
         }
     }
-    if text_of(&record, "question_type")? == "multi_choice" && example.choices().is_empty() {
+    let mut mapping = Mapping::new().id("pid").field("question", "question").image("image");
+    if record.contains_key("choices") {
+        mapping = mapping.choices("choices");
+    }
+    if record.contains_key("answer") {
+        mapping = mapping.expected("answer");
+    }
+    let is_choice = text_of(&record, "question_type")? == "multi_choice";
+    let example = mapping.example(number, Json::Object(record))?;
+    if is_choice && example.choices().is_empty() {
         return Err("expected the field \"choices\" to be a list of texts for a question of type multi_choice".to_owned());
     }
-    record.retain(|name, value| {
-        !["pid", "question", "image", "choices", "answer"].contains(&name.as_str())
-            && !value.is_null()
-    });
-    Ok(record
-        .into_iter()
-        .fold(example, |example, (name, value)| example.with_metadata(name, value)))
+    Ok(example)
 }
 
 #[cfg(test)]

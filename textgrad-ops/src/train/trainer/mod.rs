@@ -17,11 +17,12 @@ use textgrad_core::{Engine, Layout, Reduce, Seed};
 
 use super::data::{Batches, Dataset};
 use super::observe::TrainObserver;
-use super::program::{ExampleLoss, Program};
+use super::program::Program;
 use super::run::SCHEMA;
 use crate::CancellationToken;
 use crate::error::Error;
 use crate::layer::Meter;
+use crate::loss::Loss;
 use crate::optim::Optimizer;
 use crate::score::Scorer;
 
@@ -149,7 +150,7 @@ pub struct TrainerBuilder {
     #[setters(skip)]
     program: Arc<dyn Program>,
     #[setters(skip)]
-    loss: Arc<dyn ExampleLoss>,
+    loss: Arc<dyn Loss>,
     #[setters(skip)]
     optimizer: Arc<dyn Optimizer>,
     #[setters(skip)]
@@ -215,7 +216,7 @@ impl Trainer {
     /// Trains the parameters of `program` on the examples of `train`, by an objective for each prediction.
     pub fn builder(
         program: Arc<dyn Program>,
-        loss: Arc<dyn ExampleLoss>,
+        loss: Arc<dyn Loss>,
         optimizer: Arc<dyn Optimizer>,
         train: Dataset,
     ) -> TrainerBuilder {

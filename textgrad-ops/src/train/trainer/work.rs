@@ -48,10 +48,12 @@ impl Trainer {
             if is_right(score) {
                 return Ok(ExampleResult { score: Some(score.as_f64()), loss: None });
             }
-            let loss = settings.loss.evaluate(&prediction, example, seed.child("loss", 0)).await?;
+            let loss =
+                settings.loss.evaluate_example(&prediction, example, seed.child("loss", 0)).await?;
             return Ok(ExampleResult { score: Some(score.as_f64()), loss: Some(loss) });
         }
-        let loss = settings.loss.evaluate(&prediction, example, seed.child("loss", 0)).await?;
+        let loss =
+            settings.loss.evaluate_example(&prediction, example, seed.child("loss", 0)).await?;
         let score = loss.score().map(Score::as_f64).filter(|score| score.is_finite());
         Ok(ExampleResult { score, loss: Some(loss) })
     }
@@ -60,11 +62,7 @@ impl Trainer {
         let Some(evaluator) = &self.settings.evaluator else {
             return Err(CoreError::op("expected an evaluator"));
         };
-        let text = prediction.text().ok_or_else(|| CoreError::NotText {
-            input: "prediction".to_owned(),
-            role: prediction.role().to_string(),
-            got: prediction.value().kind(),
-        })?;
+        let text = prediction.require_text("prediction")?;
         let score = evaluator.score(text, example).await?.required()?;
         if score.as_f64().is_finite() {
             Ok(score)

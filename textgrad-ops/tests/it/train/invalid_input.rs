@@ -4,10 +4,8 @@ use std::sync::Arc;
 
 use textgrad_core::{Member, Module, Variable};
 use textgrad_ops::score::{Example, NumericMatch, scorer_fn};
-use textgrad_ops::train::{
-    Acceptance, Dataset, EveryExample, Program, Trainer, TrainerBuilder, example_loss_fn,
-};
-use textgrad_ops::{Error, TextLoss};
+use textgrad_ops::train::{Acceptance, Dataset, Program, Trainer, TrainerBuilder};
+use textgrad_ops::{Error, TextLoss, example_loss_fn};
 
 use crate::train::support::{Fault, Model, Remembering, data, setup, setup_of};
 
@@ -33,7 +31,7 @@ fn settings_are_checked() {
 fn what_is_missing_is_named() {
     let base = setup(Fault::None);
     let builder = || {
-        let loss = Arc::new(EveryExample(TextLoss::new(base.model.clone(), "Judge it.")));
+        let loss = Arc::new(TextLoss::new(base.model.clone(), "Judge it."));
         let optimizer = Arc::new(Remembering::new(base.model.clone()));
         Trainer::builder(base.solver.clone(), loss, optimizer, data("train", 0, 3))
     };

@@ -10,7 +10,7 @@ use textgrad_ops::util::terminal::{escape, escape_json, note};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value as Json, json};
 use textgrad_ops::layer::MeterSnapshot;
-use textgrad_ops::store::SqliteStats;
+use textgrad_ops::store::CacheStats;
 use tokio::task::JoinHandle;
 use tpo::run::{ResultRecord, RunFolder, RunReport, RunStart};
 use tpo::{BatchProgress, Error};
@@ -110,7 +110,7 @@ impl Bar {
 pub(crate) struct RunSummary<'a> {
     pub(crate) report: &'a RunReport,
     pub(crate) sent: &'a MeterSnapshot,
-    pub(crate) cache: Option<SqliteStats>,
+    pub(crate) cache: Option<CacheStats>,
 }
 
 impl RunSummary<'_> {

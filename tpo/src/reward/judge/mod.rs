@@ -6,7 +6,6 @@ mod pairs;
 mod tests;
 
 use std::collections::HashMap;
-use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -299,8 +298,4 @@ impl RewardModel for JudgeReward {
     }
 }
 
-impl fmt::Debug for JudgeReward {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JudgeReward").field("settings", &self.settings).finish_non_exhaustive()
-    }
-}
+textgrad_core::debug_by!(JudgeReward { settings });

@@ -1,0 +1,25 @@
+//! `Debug` for trait objects, and for types that hold closures.
+
+/// Implements `Debug` by the name of a type, with what tells its values apart.
+///
+/// `debug_by!(dyn Check, rule)` shows what a method returns, `debug_by!(CheckFn<F> { rule })` fields.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! debug_by {
+    (dyn $name:ident $(, $method:ident)?) => {
+        impl ::std::fmt::Debug for dyn $name + '_ {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                f.debug_tuple(stringify!($name))$(.field(&self.$method()))?.finish()
+            }
+        }
+    };
+    ($name:ident $(<$parameter:ident>)? { $($field:ident),* }) => {
+        impl $(<$parameter>)? ::std::fmt::Debug for $name $(<$parameter>)? {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                f.debug_struct(stringify!($name))
+                    $(.field(stringify!($field), &self.$field))*
+                    .finish_non_exhaustive()
+            }
+        }
+    };
+}
