@@ -60,7 +60,7 @@ fn escape_text(text: &str) -> String {
 
 /// JSON inside a script element: nothing in it can end the element or open a comment, since what could is
 /// escaped, as is what an editor would not show. These characters occur in JSON only within strings.
-fn escape_json(json: &Json) -> String {
+pub(super) fn escape_json(json: &Json) -> String {
     let json = json.to_string();
     let mut html = String::with_capacity(json.len() + json.len() / 16);
     let special =

@@ -59,6 +59,12 @@ impl Page {
     /// holds nothing that could end a script element.
     pub const UNSEEN_SCRIPT: &str = include_str!("assets/unseen.js");
 
+    /// JSON for the inside of a script element, which nothing in it can end.
+    #[must_use]
+    pub fn script_json(json: &serde_json::Value) -> String {
+        html::escape_json(json)
+    }
+
     /// A page without content.
     pub fn new(title: impl Into<Arc<str>>) -> Self {
         Self { title: title.into(), graphs: Vec::new(), calls: Vec::new() }

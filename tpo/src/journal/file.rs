@@ -1,6 +1,6 @@
 //! Journal files: create, resume, read.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{BufReader, Read, Seek, SeekFrom, Write as _};
@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 use textgrad_ops::util::fs::{blocking, try_lock};
 use textgrad_ops::util::jsonl::{Line, Reader, Writer, line_with_checksum};
 
-use super::{QueryJournal, ReadLine, Record, SCHEMA};
+use super::{QueryJournal, Record, SCHEMA};
 use crate::error::Error;
 
 /// An open journal. Only one process can have it open for writing.
@@ -28,10 +28,11 @@ struct JournalInner {
 }
 
 /// The records of each query in the file.
-type Spans = HashMap<usize, Vec<RecordSpan>>;
+pub(crate) type Spans = BTreeMap<usize, Vec<RecordSpan>>;
 
+/// The position of a record.
 #[derive(Clone, Copy)]
-struct RecordSpan {
+pub(crate) struct RecordSpan {
     offset: u64,
     length: usize,
     number: usize,
@@ -73,7 +74,7 @@ impl Journal {
                 .open(&path)
                 .map_err(Error::io(&path, "cannot be opened"))?;
             lock(&file, &path)?;
-            let scan = scan(&file, &path)?;
+            let scan = scan(&file, &path, |_, _| {})?.sound(&path)?;
             file.set_len(scan.end).map_err(Error::io(&path, "cannot be repaired"))?;
             if scan.config.is_none() {
                 let config = config.clone();
@@ -94,7 +95,7 @@ impl Journal {
             if !scan.damaged.is_empty() {
                 append(&file, &path, &Record::Dropped { lines: scan.damaged })?;
             }
-            let config = scan.config.unwrap_or(config);
+            let config = scan.config.map_or(config, |(config, _)| config);
             Ok(Self::open(path, Some(file), scan.spans, config))
         })
         .await
@@ -110,8 +111,8 @@ impl Journal {
         let path = path.to_owned();
         blocking(move || {
             let file = File::open(&path).map_err(Error::io(&path, "cannot be opened"))?;
-            let scan = scan(&file, &path)?;
-            let Some(config) = scan.config else {
+            let scan = scan(&file, &path, |_, _| {})?.sound(&path)?;
+            let Some((config, _)) = scan.config else {
                 let reason =
                     "expected a record of type run, got no whole or a damaged line".to_owned();
                 return Err(Error::Journal { path, line: 1, reason });
@@ -195,14 +196,32 @@ fn lock(file: &File, path: &Path) -> Result<(), Error> {
     }
 }
 
-struct Scan {
-    spans: Spans,
-    /// What the first line says; `None` if there is no whole line.
-    config: Option<Json>,
+/// What a journal has.
+#[derive(Default)]
+pub(crate) struct Scan {
+    pub(crate) spans: Spans,
+    /// The newest settings, and their line; `None` if there is no whole line.
+    pub(crate) config: Option<(Json, usize)>,
     /// Where the last whole line ends.
     end: u64,
+    /// How many whole lines there are.
+    pub(crate) lines: usize,
+    /// The length of a last line without its end, in bytes.
+    pub(crate) torn: usize,
     /// Damaged lines that are not noted as dropped.
-    damaged: Vec<usize>,
+    pub(crate) damaged: Vec<usize>,
+    /// Intact lines that cannot be read or have no business there, and why.
+    pub(crate) wrong: Vec<(usize, String)>,
+}
+
+impl Scan {
+    /// Fails with the first line that is wrong.
+    fn sound(self, path: &Path) -> Result<Self, Error> {
+        match self.wrong.into_iter().next() {
+            Some((line, reason)) => Err(Error::Journal { path: path.to_owned(), line, reason }),
+            None => Ok(Self { wrong: Vec::new(), ..self }),
+        }
+    }
 }
 
 /// Whether a line is the first of a journal from before there were checksums, rather than a damaged one.
@@ -211,56 +230,72 @@ fn has_no_checksum(line: &Line<'_>) -> bool {
     fields.len() == 3 && ["type", "schema", "config"].iter().all(|name| fields.contains_key(*name))
 }
 
-fn scan(file: &File, path: &Path) -> Result<Scan, Error> {
-    let damaged =
-        |line: usize, reason: String| Error::Journal { path: path.to_owned(), line, reason };
+/// Reads a journal to its end; `record` is given every intact record with its line.
+///
+/// # Errors
+/// [`Error::Io`]. Lines that are damaged or wrong are in the scan.
+pub(crate) fn scan(
+    file: &File,
+    path: &Path,
+    mut visit: impl FnMut(usize, &Record),
+) -> Result<Scan, Error> {
     let mut reader = Reader::new(BufReader::new(file));
-    let mut spans = Spans::new();
-    let (mut config, mut lost) = (None, Vec::new());
+    let mut scan = Scan::default();
     while let Some(line) = reader.next_line().map_err(Error::io(path, "cannot be read"))? {
         let number = line.number;
-        let read = ReadLine::parse(&line).map_err(|error| damaged(number, error.to_string()))?;
-        let ReadLine::Record(record) = read else {
-            if number == 1 && has_no_checksum(&line) {
+        let record = match Record::parse(&line) {
+            Ok(Some(record)) => record,
+            Ok(None) if number == 1 && has_no_checksum(&line) => {
                 let reason = "expected a checksum (crc) in each line, got a journal without; begin a new run";
-                return Err(damaged(1, reason.to_owned()));
+                scan.wrong.push((1, reason.to_owned()));
+                continue;
             }
-            lost.push(number);
-            continue;
+            Ok(None) => {
+                scan.damaged.push(number);
+                continue;
+            }
+            Err(error) => {
+                scan.wrong.push((number, error.to_string()));
+                continue;
+            }
         };
-        match (*record, number) {
-            (Record::Run { schema: SCHEMA, config: found }, 1) => config = Some(found),
-            (Record::Run { schema, .. }, 1) => {
-                let reason = format!("expected schema {SCHEMA}, got {schema}");
-                return Err(damaged(1, reason));
+        visit(number, &record);
+        match (record, number) {
+            (Record::Run { schema: SCHEMA, config }, 1) | (Record::Extended { config }, 2..) => {
+                scan.config = Some((config, number));
             }
-            (Record::Extended { config: found }, 2..) => config = Some(found),
-            (Record::Dropped { lines }, 2..) => lost.retain(|line| !lines.contains(line)),
+            (Record::Run { schema, .. }, 1) => {
+                scan.wrong.push((1, format!("expected schema {SCHEMA}, got {schema}")));
+            }
+            (Record::Dropped { lines }, 2..) => scan.damaged.retain(|line| !lines.contains(line)),
             (record, _) => match (record.query(), number) {
                 (Some(query), 2..) => {
                     let (offset, length) = (line.offset, line.bytes.len());
-                    spans.entry(query).or_default().push(RecordSpan { offset, length, number });
+                    let span = RecordSpan { offset, length, number };
+                    scan.spans.entry(query).or_default().push(span);
                 }
                 _ => {
                     let reason = "expected one record of type run, as the first line";
-                    return Err(damaged(number, reason.to_owned()));
+                    scan.wrong.push((number, reason.to_owned()));
                 }
             },
         }
     }
-    let is_foreign = match reader.number() {
+    (scan.lines, scan.end) = (reader.number(), reader.end());
+    scan.torn = reader.torn().map_or(0, <[u8]>::len);
+    let is_foreign = match scan.lines {
         0 => reader.torn().is_some_and(|torn| !torn.starts_with(HEAD) && !HEAD.starts_with(torn)),
-        lines => lost.len() == lines,
+        lines => scan.damaged.len() == lines,
     };
     if is_foreign {
-        let reason = "expected a record of type run, got something else".to_owned();
-        return Err(damaged(1, reason));
+        let reason = "expected a record of type run, got something else";
+        scan.wrong.push((1, reason.to_owned()));
     }
-    let end = reader.end();
-    Ok(Scan { spans, config, end, damaged: lost })
+    Ok(scan)
 }
 
-fn read(path: &Path, spans: &[RecordSpan]) -> Result<Vec<Record>, Error> {
+/// Reads records at their positions.
+pub(crate) fn read(path: &Path, spans: &[RecordSpan]) -> Result<Vec<Record>, Error> {
     let failed = Error::io(path, "cannot be read");
     let mut file = File::open(path).map_err(&failed)?;
     let mut records = Vec::with_capacity(spans.len());
@@ -270,9 +305,9 @@ fn read(path: &Path, spans: &[RecordSpan]) -> Result<Vec<Record>, Error> {
         file.read_exact(&mut line).map_err(&failed)?;
         let line = Line { number: span.number, offset: span.offset, bytes: &line };
         let wrong = |reason| Error::Journal { path: path.to_owned(), line: span.number, reason };
-        match ReadLine::parse(&line).map_err(|error| wrong(error.to_string()))? {
-            ReadLine::Record(record) => records.push(*record),
-            ReadLine::Damaged => {
+        match Record::parse(&line).map_err(|error| wrong(error.to_string()))? {
+            Some(record) => records.push(record),
+            None => {
                 let reason = "its checksum matched when the run began, and no longer does";
                 return Err(wrong(reason.to_owned()));
             }

@@ -39,6 +39,7 @@ use textgrad_ops::store::request_key;
 use textgrad_ops::util::jsonl::{Line, Writer};
 
 pub use self::file::Journal;
+pub(crate) use self::file::{Scan, read, scan};
 use crate::query::Query;
 
 /// The version of the format that is written.
@@ -177,27 +178,15 @@ pub enum Record {
     },
 }
 
-/// A line of a journal, as it was found.
-pub(crate) enum ReadLine {
-    Record(Box<Record>),
-    /// The checksum does not match.
-    Damaged,
-}
-
-impl ReadLine {
-    /// Reads a line.
+impl Record {
+    /// Reads a line; `None` if its checksum does not match.
     ///
     /// # Errors
     /// An intact line that is no record of this version.
-    pub(crate) fn parse(line: &Line<'_>) -> serde_json::Result<Self> {
-        match line.is_intact() {
-            true => Ok(Self::Record(Box::new(line.parse()?))),
-            false => Ok(Self::Damaged),
-        }
+    fn parse(line: &Line<'_>) -> serde_json::Result<Option<Self>> {
+        line.is_intact().then(|| line.parse()).transpose()
     }
-}
 
-impl Record {
     pub(super) fn query(&self) -> Option<usize> {
         match self {
             Self::Run { .. } | Self::Extended { .. } | Self::Dropped { .. } => None,

@@ -92,13 +92,10 @@ impl Comparison {
 
 impl Side {
     fn of(run: &RunData, other: &RunData, cost: &Cost) -> Self {
+        let own: Vec<&QueryData> = run.shared(other).map(|(own, _)| own).collect();
         let each = |number: &dyn Fn(&QueryData) -> f64| {
-            let pairs = run.paired(other, number);
-            mean(&pairs.into_iter().map(|(own, _)| own).collect::<Vec<f64>>())
+            mean(&own.iter().map(|query| number(query)).collect::<Vec<f64>>())
         };
-        let shared: std::collections::HashSet<usize> =
-            other.queries.iter().map(|query| query.index).collect();
-        let own = run.queries.iter().filter(|query| shared.contains(&query.index));
         let queries = (run.queries.len() + run.failed).max(1) as f64;
         Self {
             name: run.name.clone(),
@@ -106,7 +103,7 @@ impl Side {
             reward: each(&|query| query.best),
             requests: each(&|query| query.requests as f64),
             answers: each(&|query| query.answers() as f64),
-            tokens: own.map(|query| query.tokens).sum(),
+            tokens: own.iter().map(|query| query.tokens).sum(),
             pflops: each(&|query| cost.pflops(query.policy_tokens, query.scored_tokens)),
             call_seconds: run.call_seconds.map(|seconds| seconds / queries),
         }

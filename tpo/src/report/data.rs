@@ -2,13 +2,12 @@
 
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::io::{self, BufRead, BufReader};
+use std::io;
 
-use serde::Deserialize;
 use textgrad_core::{Purpose, Usage};
-use textgrad_ops::util::jsonl::Reader;
 
 use crate::error::Error;
+use crate::journal::{Record, scan};
 use crate::run::{RecordedRun, ResultRecord, RunConfig, Status};
 
 /// The numbers of a run: no texts, so that runs of any length fit.
@@ -24,21 +23,23 @@ pub(super) struct RunData {
 
 /// The numbers of a query that was searched to its end.
 #[derive(Debug, Clone)]
-pub(super) struct QueryData {
-    pub(super) index: usize,
+pub(crate) struct QueryData {
+    pub(crate) index: usize,
     /// Tells queries apart.
-    pub(super) identity: u64,
+    pub(crate) identity: u64,
     /// The scores that each iteration brought, the first sampling first.
-    pub(super) scores: Vec<Vec<f64>>,
+    pub(crate) scores: Vec<Vec<f64>>,
     /// The best score of all.
-    pub(super) best: f64,
-    pub(super) best_iteration: u32,
-    pub(super) requests: u64,
-    pub(super) tokens: Usage,
+    pub(crate) best: f64,
+    pub(crate) best_iteration: u32,
+    pub(crate) requests: u64,
+    pub(crate) tokens: Usage,
+    /// Answers that were scored.
+    pub(crate) scored: u64,
     /// Those of the tokens that are not a judge's.
-    pub(super) policy_tokens: Usage,
+    pub(crate) policy_tokens: Usage,
     /// The tokens that the reward model read, as far as is known; those of a judge where there is one.
-    pub(super) scored_tokens: u64,
+    pub(crate) scored_tokens: u64,
 }
 
 impl RunData {
@@ -48,17 +49,9 @@ impl RunData {
     /// Those of [`RecordedRun::results`] and of its items, and what `each` returns.
     pub(super) fn read(
         run: &RecordedRun,
-        mut each: impl FnMut(&ResultRecord) -> Result<(), Error>,
+        each: impl FnMut(&ResultRecord) -> Result<(), Error>,
     ) -> Result<Self, Error> {
-        let (mut queries, mut failed) = (Vec::new(), 0);
-        for record in run.results()? {
-            let record = record?;
-            each(&record)?;
-            match QueryData::of(&record) {
-                Some(query) => queries.push(query),
-                None => failed += 1,
-            }
-        }
+        let (queries, failed) = QueryData::all(run, each)?;
         Ok(Self {
             name: run.name(),
             config: run.config().clone(),
@@ -103,6 +96,23 @@ impl RunData {
 }
 
 impl QueryData {
+    /// The queries of a run that were searched to their end, and how many others there are.
+    pub(crate) fn all(
+        run: &RecordedRun,
+        mut each: impl FnMut(&ResultRecord) -> Result<(), Error>,
+    ) -> Result<(Vec<Self>, usize), Error> {
+        let (mut queries, mut failed) = (Vec::new(), 0);
+        for record in run.results()? {
+            let record = record?;
+            each(&record)?;
+            match Self::of(&record) {
+                Some(query) => queries.push(query),
+                None => failed += 1,
+            }
+        }
+        Ok((queries, failed))
+    }
+
     fn of(record: &ResultRecord) -> Option<Self> {
         let best = record.best.as_ref().filter(|_| record.status == Status::Ok)?;
         let trajectory = &record.trajectory;
@@ -124,6 +134,7 @@ impl QueryData {
             best_iteration: best.iteration,
             requests: usage.requests,
             tokens: usage.tokens,
+            scored: usage.scored,
             policy_tokens: without(usage.tokens, judged(record)),
             scored_tokens: scored_tokens(record),
         })
@@ -144,8 +155,13 @@ impl QueryData {
         self.scores.get(iteration).map_or(&[], Vec::as_slice)
     }
 
+    /// The scores of the newest answers.
+    pub(crate) fn newest(&self) -> &[f64] {
+        self.scores.iter().rfind(|scores| !scores.is_empty()).map_or(&[], Vec::as_slice)
+    }
+
     /// All answers.
-    pub(super) fn answers(&self) -> usize {
+    pub(crate) fn answers(&self) -> usize {
         self.scores.iter().map(Vec::len).sum()
     }
 }
@@ -181,47 +197,19 @@ fn scored_tokens(record: &ResultRecord) -> u64 {
     ((written / answers + query) * usage.scored as f64).round() as u64
 }
 
-/// A line of the journal, as far as times go.
-#[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Timed {
-    Call {
-        ms: u64,
-    },
-    #[serde(other)]
-    Other,
-}
-
 /// The time of all calls. Lines that cannot be read are skipped; `verify` reports them.
 fn call_seconds(run: &RecordedRun) -> Result<Option<f64>, Error> {
     let path = run.journal();
-    match File::open(&path).and_then(|file| call_millis(BufReader::new(file))) {
-        Ok(millis) => Ok(Some(millis as f64 / 1000.0)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Error::io(&path, "cannot be read")(error)),
-    }
-}
-
-fn call_millis(journal: impl BufRead) -> io::Result<u64> {
-    let (mut reader, mut sum) = (Reader::new(journal), 0_u64);
-    while let Some(line) = reader.next_line()? {
-        if let Ok(Timed::Call { ms }) = line.parse() {
-            sum = sum.saturating_add(ms);
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::io(&path, "cannot be read")(error)),
+    };
+    let mut millis = 0_u64;
+    scan(&file, &path, |_, record| {
+        if let Record::Call { ms, .. } = record {
+            millis = millis.saturating_add(*ms);
         }
-    }
-    Ok(sum)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_beyond_all_bounds_are_not_wrapped() {
-        let call = |ms: u64| format!("{{\"type\":\"call\",\"ms\":{ms}}}\n");
-        let journal = format!("{{\"type\":\"run\"}}\n{}no json\n{}", call(7), call(8));
-        assert_eq!(call_millis(journal.as_bytes()).unwrap(), 15);
-        let journal = format!("{}{}", call(u64::MAX), call(1));
-        assert_eq!(call_millis(journal.as_bytes()).unwrap(), u64::MAX);
-    }
+    })?;
+    Ok(Some(millis as f64 / 1000.0))
 }

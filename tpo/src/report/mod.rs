@@ -36,6 +36,7 @@ pub use self::stats::{Bootstrap, Interval, deviation, expected_max, mean, quanti
 pub use self::table::Table;
 pub(crate) use self::table::exact;
 
+pub(crate) use self::data::QueryData;
 use self::data::RunData;
 use self::page::Details;
 use crate::error::Error;

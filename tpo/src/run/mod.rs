@@ -21,7 +21,5 @@ pub(crate) use self::config::differences;
 pub use self::config::{DataConfig, RunConfig, Scores};
 pub use self::execute::{Run, RunObserver, RunReport, RunStart};
 pub use self::folder::{RecordedRun, RunFolder};
-pub use self::results::{
-    BestRecord, ErrorRecord, ResultRecord, ResultsReader, ResultsWriter, Status,
-};
+pub use self::results::{ErrorRecord, ResultRecord, ResultsReader, ResultsWriter, Status};
 pub use self::verify::{Finding, Verification};

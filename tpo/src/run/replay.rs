@@ -1,7 +1,7 @@
 //! Replay of a search from the journal and the results of its run.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use textgrad_core::{
@@ -56,11 +56,11 @@ impl RecordedRun {
         let session = Session::new(Some(journal.query(index).await?), CancellationToken::new());
         let donor = tpo.donor(index, &queries);
         let outcome = tpo.align_in(index, record.query, donor, session).await;
-        match missing.take() {
+        match missing.get() {
             Some(step) => Err(Error::NotRecorded {
                 path: self.path().to_owned(),
                 index,
-                step,
+                step: step.clone(),
                 ended: record.error.map(|error| error.message),
             }),
             None => Ok(outcome?),
@@ -142,19 +142,11 @@ impl RecordedRun {
 }
 
 /// The first step that was asked for and is not in the journal.
-#[derive(Debug, Clone, Default)]
-struct Missing(Arc<Mutex<Option<String>>>);
+type Missing = Arc<OnceLock<String>>;
 
-impl Missing {
-    fn step(&self, step: String) -> EngineError {
-        let error = EngineError::new(ErrorKind::Other, "the journal does not have this step");
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(step);
-        error
-    }
-
-    fn take(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
+fn lacks(missing: &Missing, step: String) -> EngineError {
+    missing.get_or_init(|| step);
+    EngineError::new(ErrorKind::Other, "the journal does not have this step")
 }
 
 /// An engine and reward model whose answers are all in the journal: any request that reaches it is missing there.
@@ -172,7 +164,7 @@ impl Engine for Replay<EngineInfo> {
 
     async fn complete(&self, request: &Request) -> Result<Response, EngineError> {
         let purpose: Purpose = request.purpose;
-        Err(self.missing.step(format!("a call for {purpose}")))
+        Err(lacks(&self.missing, format!("a call for {purpose}")))
     }
 }
 
@@ -183,7 +175,7 @@ impl RewardModel for Replay<RewardInfo> {
     }
 
     async fn score(&self, _: &Query, _: &[&str]) -> Result<Vec<f64>, EngineError> {
-        Err(self.missing.step("a score".to_owned()))
+        Err(lacks(&self.missing, "a score".to_owned()))
     }
 }
 
@@ -204,7 +196,7 @@ impl RewardModel for RecordedScores {
     async fn score(&self, query: &Query, answers: &[&str]) -> Result<Vec<f64>, EngineError> {
         let score = |answer: &&str| {
             let score = self.scores.get(*answer).filter(|_| *query == self.query).copied();
-            score.ok_or_else(|| self.replay.missing.step("a score".to_owned()))
+            score.ok_or_else(|| lacks(&self.replay.missing, "a score".to_owned()))
         };
         answers.iter().map(score).collect()
     }

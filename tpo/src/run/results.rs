@@ -16,7 +16,7 @@ use crate::batch::QueryOutcome;
 use crate::error::Error;
 use crate::journal::SCHEMA;
 use crate::query::Query;
-use crate::search::Trajectory;
+use crate::search::{CandidateRecord, Trajectory};
 
 /// A line of `results.jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,7 +35,7 @@ pub struct ResultRecord {
     /// Whether any part of it is simulated.
     pub simulated: bool,
     /// The best answer; for a failed search the best that it had, if it had any.
-    pub best: Option<BestRecord>,
+    pub best: Option<CandidateRecord>,
     /// What went wrong, if anything did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorRecord>,
@@ -51,32 +51,6 @@ pub enum Status {
     Ok,
     /// It did not.
     Error,
-}
-
-/// The best answer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct BestRecord {
-    /// The answer.
-    pub text: String,
-    /// Its score.
-    pub score: f64,
-    /// The iteration that it comes from; 0 is the first sampling.
-    pub iteration: u32,
-    /// Whether it was truncated at the longest length of an answer.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub truncated: bool,
-}
-
-impl BestRecord {
-    pub(super) fn of(trajectory: &Trajectory) -> Option<Self> {
-        let best = trajectory.best()?;
-        Some(Self {
-            text: best.text.clone(),
-            score: best.score,
-            iteration: best.iteration,
-            truncated: best.truncated,
-        })
-    }
 }
 
 /// What went wrong.
@@ -103,7 +77,7 @@ impl ResultRecord {
             fields: outcome.query.fields().clone(),
             status: if error.is_some() { Status::Error } else { Status::Ok },
             simulated,
-            best: BestRecord::of(trajectory),
+            best: trajectory.best().cloned(),
             error: error.map(|error| ErrorRecord {
                 kind: error.kind().to_owned(),
                 message: describe(error),

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::io::{BufReader, ErrorKind};
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,11 +10,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use textgrad_core::{Engine, EngineError, EngineInfo, Request, Response};
 use textgrad_ops::store::{MemoryStore, request_key};
-use textgrad_ops::util::jsonl::Reader;
 
 use crate::config::TpoConfig;
 use crate::error::Error;
-use crate::journal::{ReadLine, Record, StepKey};
+use crate::journal::{Record, StepKey, scan};
 use crate::query::Query;
 use crate::reward::{EngineScope, RewardInfo, RewardModel};
 use crate::search::Tpo;
@@ -70,23 +69,19 @@ impl SharedCache {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(Error::io(&path, "cannot be read")(error)),
         };
-        let mut reader = Reader::new(BufReader::new(file));
-        while let Some(line) = reader.next_line().map_err(Error::io(&path, "cannot be read"))? {
-            let Ok(ReadLine::Record(record)) = ReadLine::parse(&line) else { continue };
-            match *record {
-                Record::Call { key, response, .. } => {
-                    if let Ok(key) = key.as_str().parse()
-                        && self.0.calls.lookup(key).is_none()
-                    {
-                        self.0.calls.insert(key, response);
-                    }
+        scan(&file, &path, |_, record| match record {
+            Record::Call { key, response, .. } => {
+                if let Ok(key) = key.as_str().parse()
+                    && self.0.calls.lookup(key).is_none()
+                {
+                    self.0.calls.insert(key, response.clone());
                 }
-                Record::Score { key, score, .. } => {
-                    self.scores().entry(key).or_insert(score);
-                }
-                _ => {}
             }
-        }
+            Record::Score { key, score, .. } => {
+                self.scores().entry(key.clone()).or_insert(*score);
+            }
+            _ => {}
+        })?;
         Ok(())
     }
 

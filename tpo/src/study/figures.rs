@@ -3,52 +3,38 @@
 use serde::Serialize;
 use serde_json::Value as Json;
 
+use super::folder::StudyFolder;
 use super::grid::GridCell;
 use crate::config::Mode;
 use crate::error::Error;
-use crate::report::{Bootstrap, Interval, Table, deviation, exact, mean};
-use crate::run::{ResultRecord, Status};
-use crate::search::UsageRecord;
+use crate::report::{Bootstrap, Interval, QueryData, Table, deviation, exact, mean};
+use crate::run::RecordedRun;
 
-/// The numbers of one cell, gathered from its results in their order.
+/// The numbers of one cell.
 #[derive(Debug, Clone, Default)]
-pub struct CellFigures {
+struct CellFigures {
     /// The best score of each query; none where it failed.
     best: Vec<Option<f64>>,
-    /// How far the scores of the newest answers of each query lie apart.
-    spread: Vec<f64>,
-    /// Their mean.
-    newest: Vec<f64>,
-    answers: usize,
-    usage: UsageRecord,
+    /// The queries that were searched to their end.
+    queries: Vec<QueryData>,
 }
 
 impl CellFigures {
-    /// Takes in what came of the next query.
-    pub fn add(&mut self, record: &ResultRecord) {
-        let best = record.best.as_ref().filter(|_| record.status == Status::Ok);
-        self.best.push(best.map(|best| best.score));
-        if best.is_none() {
-            return;
+    fn read(run: &RecordedRun) -> Result<Self, Error> {
+        let (queries, failed) = QueryData::all(run, |_| Ok(()))?;
+        let mut best = vec![None; queries.len() + failed];
+        for query in &queries {
+            if let Some(best) = best.get_mut(query.index) {
+                *best = Some(query.best);
+            }
         }
-        let candidates = &record.trajectory.candidates;
-        let newest = candidates.iter().map(|candidate| candidate.iteration).max();
-        let newest = candidates.iter().filter(|candidate| Some(candidate.iteration) == newest);
-        let newest: Vec<f64> = newest.map(|candidate| candidate.score).collect();
-        self.spread.extend(deviation(&newest));
-        self.newest.extend(mean(&newest));
-        self.answers += candidates.len();
-        self.usage.add(&record.trajectory.usage);
+        Ok(Self { best, queries })
     }
 
     /// The differences of the best scores, query by query.
     fn ahead_of(&self, other: &Self) -> Vec<Option<f64>> {
         let pairs = self.best.iter().zip(&other.best);
         pairs.map(|(one, other)| Some((*one)? - (*other)?)).collect()
-    }
-
-    fn succeeded(&self) -> usize {
-        self.best.iter().flatten().count()
     }
 }
 
@@ -106,9 +92,18 @@ pub struct StudyTable {
 }
 
 impl StudyTable {
-    /// The table of these cells.
-    #[must_use]
-    pub fn new(simulated: bool, cells: &[(GridCell, CellFigures)], bootstrap: &Bootstrap) -> Self {
+    /// The table of a study whose cells are finished. It blocks.
+    ///
+    /// # Errors
+    /// Those of [`RecordedRun::open`], [`RecordedRun::results`] and its items.
+    pub fn read(study: &StudyFolder, bootstrap: &Bootstrap) -> Result<Self, Error> {
+        let read =
+            |cell: &GridCell| Ok((*cell, CellFigures::read(&RecordedRun::open(study.run(cell))?)?));
+        let cells: Vec<_> = study.cells().iter().map(read).collect::<Result<_, Error>>()?;
+        Ok(Self::new(study.is_simulation(), &cells, bootstrap))
+    }
+
+    fn new(simulated: bool, cells: &[(GridCell, CellFigures)], bootstrap: &Bootstrap) -> Self {
         let alike = |a: &GridCell, b: &GridCell| GridCell { seed: b.seed, ..*a } == *b;
         let against = cells.first().map(|(cell, _)| cell.mode);
         let mut rows = Vec::new();
@@ -176,23 +171,21 @@ fn row(
     ahead: Option<Interval>,
     bootstrap: &Bootstrap,
 ) -> StudyRow {
-    let searches: usize = seeds.iter().map(|figures| figures.succeeded()).sum();
+    let queries = || seeds.iter().flat_map(|figures| &figures.queries);
+    let searches = queries().count();
     let all: usize = seeds.iter().map(|figures| figures.best.len()).sum();
-    let mut usage = UsageRecord::default();
-    for figures in seeds {
-        usage.add(&figures.usage);
-    }
-    let each = |sum: u64| if searches == 0 { 0.0 } else { sum as f64 / searches as f64 };
+    let means = |number: fn(&QueryData) -> Option<f64>| -> Option<f64> {
+        mean(&queries().filter_map(number).collect::<Vec<f64>>())
+    };
+    let each = |number| means(number).unwrap_or(0.0);
     let best: Vec<&[Option<f64>]> = seeds.iter().map(|figures| &figures.best[..]).collect();
-    let queries = best.iter().map(|best| best.len()).max().unwrap_or(0);
-    let over_seeds: Vec<f64> = (0..queries)
+    let count = best.iter().map(|best| best.len()).max().unwrap_or(0);
+    let over_seeds: Vec<f64> = (0..count)
         .filter_map(|query| {
             let scores = best.iter().filter_map(|best| *best.get(query)?);
             deviation(&scores.collect::<Vec<f64>>())
         })
         .collect();
-    let newest: Vec<f64> = seeds.iter().flat_map(|figures| &figures.newest).copied().collect();
-    let spread: Vec<f64> = seeds.iter().flat_map(|figures| &figures.spread).copied().collect();
     StudyRow {
         mode: cell.mode,
         iterations: cell.iterations,
@@ -201,16 +194,16 @@ fn row(
         seeds: seeds.len(),
         searches,
         failed: all - searches,
-        answers: each(seeds.iter().map(|figures| figures.answers as u64).sum()),
+        answers: each(|query| Some(query.answers() as f64)),
         reward: bootstrap.crossed(&best),
         ahead,
-        newest: mean(&newest),
-        spread: mean(&spread),
+        newest: means(|query| mean(query.newest())),
+        spread: means(|query| deviation(query.newest())),
         seed_spread: mean(&over_seeds),
-        calls: each(usage.requests),
-        prompt_tokens: each(usage.tokens.prompt_tokens),
-        completion_tokens: each(usage.tokens.completion_tokens),
-        scored: each(usage.scored),
+        calls: each(|query| Some(query.requests as f64)),
+        prompt_tokens: each(|query| Some(query.tokens.prompt_tokens as f64)),
+        completion_tokens: each(|query| Some(query.tokens.completion_tokens as f64)),
+        scored: each(|query| Some(query.scored as f64)),
     }
 }
 

@@ -19,6 +19,6 @@ mod folder;
 mod grid;
 
 pub use self::cache::SharedCache;
-pub use self::figures::{CellFigures, StudyRow, StudyTable};
+pub use self::figures::{StudyRow, StudyTable};
 pub use self::folder::{CellState, StudyFolder, is_study_file};
 pub use self::grid::{Grid, GridCell};

@@ -6,8 +6,8 @@ use textgrad_ops::util::terminal::note;
 
 use serde_json::json;
 use tpo::report::Bootstrap;
-use tpo::run::{RecordedRun, ResultRecord, Run, RunConfig};
-use tpo::study::{CellFigures, CellState, Grid, GridCell, SharedCache, StudyFolder, StudyTable};
+use tpo::run::{ResultRecord, Run, RunConfig};
+use tpo::study::{CellState, Grid, GridCell, SharedCache, StudyFolder, StudyTable};
 use tpo::{Error, Mode, Tpo};
 
 use crate::config::Settings;
@@ -102,7 +102,7 @@ pub(crate) async fn study(settings: &Settings) -> Result<ExitCode, Error> {
     }
     context.layers.flush().await;
     let (table, csv) = blocking(move || {
-        let table = table(&folder)?;
+        let table = StudyTable::read(&folder, &Bootstrap::default())?;
         let csv = folder.write_csv(&table.to_csv()?)?;
         Ok((table, csv))
     })
@@ -119,18 +119,6 @@ pub(crate) async fn study(settings: &Settings) -> Result<ExitCode, Error> {
         line(format_args!("table: {}", csv.display()))?;
     }
     Ok(ExitCode::from(if failed > 0 { exit::SOME_QUERIES_FAILED } else { 0 }))
-}
-
-fn table(folder: &StudyFolder) -> Result<StudyTable, Error> {
-    let mut cells = Vec::new();
-    for cell in folder.cells() {
-        let mut figures = CellFigures::default();
-        for record in RecordedRun::open(folder.run(cell))?.results()? {
-            figures.add(&record?);
-        }
-        cells.push((*cell, figures));
-    }
-    Ok(StudyTable::new(folder.is_simulation(), &cells, &Bootstrap::default()))
 }
 
 async fn open(settings: &Settings, grid: &Grid, base: &RunConfig) -> Result<StudyFolder, Error> {

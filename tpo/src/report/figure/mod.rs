@@ -11,12 +11,13 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 use serde_json::Value as Json;
+use textgrad_ops::util::json;
 
 pub use self::cost::{Cost, DPO_PFLOPS, PAPER_PFLOPS, PAPER_TOKENS};
 use super::chart::{Axis, Chart, Dash, Point, Shape};
 use super::data::RunData;
 use super::stats::{Bootstrap, mean};
-use super::table::{Table, shown};
+use super::table::{Table, exact, shown};
 use crate::config::{Mode, TpoConfig};
 
 /// A figure: what is drawn, the numbers behind it, and what they mean.
@@ -129,30 +130,14 @@ fn runs(context: &Context<'_>) -> Figure {
 
 /// The settings of a search, besides its mode, size and seed, that are not the default.
 fn others(run: &RunData) -> Option<String> {
-    const SHOWN: [&str; 10] = [
-        "/pairs",
-        "/accept",
-        "/layout",
-        "/truncate",
-        "/early_stop",
-        "/parse_retries",
-        "/sampling/temperature",
-        "/sampling/top_p",
-        "/sampling/max_tokens",
-        "/critic/max_tokens",
-    ];
-    let ours = serde_json::to_value(&run.config.search).ok()?;
+    const NAMED: [&str; 5] = ["mode", "iterations", "samples", "seed", "sampling.n"];
     let usual = serde_json::to_value(TpoConfig::default()).ok()?;
-    let differ = SHOWN.iter().filter(|path| ours.pointer(path) != usual.pointer(path));
-    let reported = differ.filter_map(|path| {
-        let name = path.trim_start_matches('/').replace('/', ".");
-        Some(match ours.pointer(path)? {
-            Json::String(word) => format!("{name} {word}"),
-            value => format!("{name} {value}"),
-        })
-    });
-    let reported: Vec<String> = reported.collect();
-    (!reported.is_empty()).then(|| reported.join(", "))
+    let ours = serde_json::to_value(&run.config.search).ok()?;
+    let differ = json::differences(&usual, &ours);
+    let differ = differ.iter().filter(|setting| !NAMED.contains(&setting.path.as_str()));
+    let shown = differ.map(|setting| format!("{} {}", setting.path, exact(setting.now)));
+    let shown: Vec<String> = shown.collect();
+    (!shown.is_empty()).then(|| shown.join(", "))
 }
 
 /// Runs that differ in nothing but their seed and in what `besides` names, by JSON pointers into their settings;

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
 use serde_json::{Value as Json, json};
-use textgrad_core::{truncate, word_changes};
+use textgrad_core::{Page, truncate, word_changes};
 
 use crate::error::Error;
 use crate::run::ResultRecord;
@@ -78,7 +78,7 @@ impl Details {
             best.map(|best| best.iteration),
             record.error.is_some(),
         ]);
-        self.listed += super::harmless(&row).len() + 1;
+        self.listed += Page::script_json(&row).len() + 1;
         self.rows.push(row);
         let room = self.room.saturating_sub(self.listed);
         if !self.whole.full {

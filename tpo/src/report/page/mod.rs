@@ -2,8 +2,6 @@
 
 mod details;
 
-use std::fmt::Write as _;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use handlebars::Handlebars;
@@ -55,8 +53,8 @@ pub(super) fn render(report: &Report) -> Result<String, Error> {
         "simulated": report.is_simulation(),
         "warnings": report.warnings(),
         "figures": figures,
-        "lists": harmless(&lists.collect()),
-        "blocks": harmless(&blocks.collect()),
+        "lists": Page::script_json(&lists.collect()),
+        "blocks": Page::script_json(&blocks.collect()),
     });
     let mut page = Handlebars::new();
     page.register_escape_fn(escape);
@@ -88,21 +86,6 @@ fn figure(figure: &Figure, alone: bool) -> Json {
     })
 }
 
-/// JSON for the inside of a script element: nothing in it can end the element or open a comment, for what could
-/// is escaped. These characters occur in JSON only within strings.
-fn harmless(json: &Json) -> String {
-    let mut text = String::new();
-    for c in json.to_string().chars() {
-        match c {
-            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
-                let _ = write!(text, "\\u{:04x}", u32::from(c));
-            }
-            c => text.push(c),
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,7 +99,7 @@ mod tests {
 
     #[test]
     fn json_can_not_end_its_element() {
-        let inside = harmless(&json!(["</script><!--", "a\u{2028}&b"]));
+        let inside = Page::script_json(&json!(["</script><!--", "a\u{2028}&b"]));
         assert!(!inside.contains('<') && !inside.contains('\u{2028}'), "{inside}");
         let read: Json = serde_json::from_str(&inside).unwrap();
         assert_eq!(read, json!(["</script><!--", "a\u{2028}&b"]));

@@ -2,18 +2,15 @@
 
 mod result;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fmt;
 use std::fs::File;
-use std::io::{BufReader, Read as _, Seek as _, SeekFrom};
-
-use serde::Serialize;
-use textgrad_ops::util::jsonl::Reader;
 
 use super::folder::RecordedRun;
 use super::results::Status;
 use crate::error::Error;
-use crate::journal::{ReadLine, Record, SCHEMA, StepKey, digest};
+use crate::journal::{Record, Scan, StepKey, digest, scan};
+use serde::Serialize;
 
 const RESULTS: &str = "results.jsonl";
 const JOURNAL: &str = "journal.jsonl";
@@ -86,7 +83,7 @@ impl RecordedRun {
     /// [`Error::Io`] if a file cannot be read. What is wrong inside of them is a [`Finding`].
     pub fn verify(&self) -> Result<Verification, Error> {
         let mut found = Verification::default();
-        let steps = StepIndex::scan(self, &mut found)?;
+        let journal = check_journal(self, &mut found)?;
         let mut identities: Vec<String> = Vec::new();
         let mut results = self.results()?;
         for line in 1.. {
@@ -105,7 +102,7 @@ impl RecordedRun {
                 let problem = format!("expected query {}, got {}", line - 1, record.index);
                 found.find(RESULTS, line, problem);
             }
-            result::check(self, &record, &steps, line, &mut found)?;
+            result::check(self, &record, &journal, line, &mut found)?;
             identities.push(record.query.identity());
         }
         let data = &self.config().data;
@@ -118,7 +115,7 @@ impl RecordedRun {
         } else if digest(identities.iter().map(String::as_str)) != data.sha256 {
             found.find(RESULTS, 0, "the queries are not those of config.json");
         }
-        for query in steps.beyond(data.queries) {
+        for (query, _) in journal.spans.range(data.queries..) {
             let problem = format!("steps of query {query}, but there are {} queries", data.queries);
             found.find(JOURNAL, 0, problem);
         }
@@ -126,119 +123,45 @@ impl RecordedRun {
     }
 }
 
-/// The positions of the steps of each query.
-struct StepIndex {
-    positions: BTreeMap<usize, Vec<(u64, usize)>>,
-}
-
-impl StepIndex {
-    /// Scans the journal, and adds what is wrong with it to the findings.
-    fn scan(run: &RecordedRun, found: &mut Verification) -> Result<Self, Error> {
-        let path = run.journal();
-        let file = File::open(&path).map_err(Error::io(&path, "cannot be read"))?;
-        let mut reader = Reader::new(BufReader::new(file));
-        let mut positions: BTreeMap<usize, Vec<(u64, usize)>> = BTreeMap::new();
-        // What was asked, by query, and the line of the answer.
-        let mut paid: HashMap<(usize, StepKey), usize> = HashMap::new();
-        // The newest settings, and the line that has them.
-        let mut settings = None;
-        let mut damaged = Vec::new();
-        while let Some(read) = reader.next_line().map_err(Error::io(&path, "cannot be read"))? {
-            let (line, position) = (read.number, (read.offset, read.bytes.len()));
-            let record = match ReadLine::parse(&read) {
-                Ok(ReadLine::Record(record)) => *record,
-                Ok(ReadLine::Damaged) => {
-                    damaged.push(line);
-                    continue;
-                }
-                Err(error) => {
-                    found.find(JOURNAL, line, format!("not a record: {error}"));
-                    continue;
-                }
-            };
-            if let Record::Run { schema, config } = &record {
-                first(*schema, line, found);
-                settings = Some((config.clone(), line));
-                continue;
-            }
-            if let Record::Extended { config } = record {
-                settings = Some((config, line));
-                continue;
-            }
-            if let Record::Dropped { lines } = &record {
-                damaged.retain(|line| !lines.contains(line));
-                continue;
-            }
-            if line == 1 {
-                found.find(JOURNAL, 1, "expected a record of type run as the first line");
-            }
-            let (query, key) = match record {
-                Record::Call { query, key, .. } => {
-                    found.calls += 1;
-                    (query, Some(key))
-                }
-                Record::Score { query, key, .. } => {
-                    found.scores += 1;
-                    (query, Some(key))
-                }
-                Record::Choice { query, .. } | Record::Failed { query, .. } => (query, None),
-                Record::Run { .. } | Record::Extended { .. } | Record::Dropped { .. } => continue,
-            };
-            positions.entry(query).or_default().push(position);
-            // Every request has a seed of its own, so no step is asked for twice.
-            if let Some(before) = key.and_then(|key| paid.insert((query, key), line)) {
-                let problem =
-                    format!("the step of query {query} that line {before} has, paid again");
-                found.find(JOURNAL, line, problem);
-            }
-        }
-        for line in damaged {
-            let problem = "not a record: its checksum does not match, so it is damaged; --resume requests its step \
-                           again";
+/// Reads the journal, and adds what is wrong with it to the findings.
+fn check_journal(run: &RecordedRun, found: &mut Verification) -> Result<Scan, Error> {
+    let path = run.journal();
+    let file = File::open(&path).map_err(Error::io(&path, "cannot be read"))?;
+    // What was asked, by query, and the line of the answer.
+    let mut paid: HashMap<(usize, StepKey), usize> = HashMap::new();
+    let journal = scan(&file, &path, |line, record| {
+        let (query, key, count) = match record {
+            Record::Call { query, key, .. } => (*query, key, &mut found.calls),
+            Record::Score { query, key, .. } => (*query, key, &mut found.scores),
+            _ => return,
+        };
+        *count += 1;
+        // Every request has a seed of its own, so no step is asked for twice.
+        if let Some(before) = paid.insert((query, key.clone()), line) {
+            let problem = format!("the step of query {query} that line {before} has, paid again");
             found.find(JOURNAL, line, problem);
         }
-        if let Some(torn) = reader.torn() {
-            let problem = format!(
-                "{} bytes without an end, as a process leaves that is killed while it writes; --resume cuts them off",
-                torn.len()
-            );
-            found.find(JOURNAL, reader.number() + 1, problem);
+    })?;
+    for (line, reason) in &journal.wrong {
+        found.find(JOURNAL, *line, format!("not a record: {reason}"));
+    }
+    for line in &journal.damaged {
+        let problem = "not a record: its checksum does not match, so it is damaged; --resume requests its step \
+                       again";
+        found.find(JOURNAL, *line, problem);
+    }
+    if journal.torn > 0 {
+        let problem = format!(
+            "{} bytes without an end, as a process leaves that is killed while it writes; --resume cuts them off",
+            journal.torn
+        );
+        found.find(JOURNAL, journal.lines + 1, problem);
+    }
+    if let Some((config, line)) = &journal.config {
+        for difference in run.config().differences(config) {
+            let problem = format!("its settings are not those of config.json: {difference}");
+            found.find(JOURNAL, *line, problem);
         }
-        if let Some((config, line)) = settings {
-            for difference in run.config().differences(&config) {
-                let problem = format!("its settings are not those of config.json: {difference}");
-                found.find(JOURNAL, line, problem);
-            }
-        }
-        Ok(Self { positions })
     }
-
-    /// The steps of a query that can be parsed.
-    fn of(&self, run: &RecordedRun, query: usize) -> Result<Vec<Record>, Error> {
-        let path = run.journal();
-        let mut file = File::open(&path).map_err(Error::io(&path, "cannot be read"))?;
-        let mut records = Vec::new();
-        for (offset, length) in self.positions.get(&query).map(Vec::as_slice).unwrap_or_default() {
-            let mut text = vec![0; *length];
-            file.seek(SeekFrom::Start(*offset)).map_err(Error::io(&path, "cannot be read"))?;
-            file.read_exact(&mut text).map_err(Error::io(&path, "cannot be read"))?;
-            records.extend(serde_json::from_slice::<Record>(&text));
-        }
-        Ok(records)
-    }
-
-    /// Queries with steps whose index is not below this.
-    fn beyond(&self, queries: usize) -> impl Iterator<Item = usize> {
-        self.positions.range(queries..).map(|(query, _)| *query)
-    }
-}
-
-fn first(schema: u32, line: usize, found: &mut Verification) {
-    if line != 1 {
-        found.find(JOURNAL, line, "a record of type run, expected as the first line only");
-        return;
-    }
-    if schema != SCHEMA {
-        found.find(JOURNAL, line, format!("expected schema {SCHEMA}, got {schema}"));
-    }
+    Ok(journal)
 }

@@ -4,14 +4,14 @@ use std::collections::HashMap;
 
 use textgrad_core::{Purpose, Usage, Variable};
 
-use super::{RESULTS, StepIndex, Verification};
+use super::{RESULTS, Verification};
 use crate::config::{Mode, StopReason};
 use crate::error::Error;
-use crate::journal::{Record, StepKey, among};
+use crate::journal::{Record, Scan, StepKey, among, read};
 use crate::query::Query;
 use crate::run::config::RunConfig;
 use crate::run::folder::RecordedRun;
-use crate::run::results::{BestRecord, ResultRecord, Status};
+use crate::run::results::{ResultRecord, Status};
 use crate::search::{
     Candidate, CandidateRecord, Comparison, IterationRecord, Pool, Trajectory, comparisons,
 };
@@ -61,11 +61,12 @@ impl JournaledQuery {
 pub(super) fn check(
     run: &RecordedRun,
     record: &ResultRecord,
-    steps: &StepIndex,
+    journal: &Scan,
     line: usize,
     found: &mut Verification,
 ) -> Result<(), Error> {
-    let known = JournaledQuery::of(steps.of(run, record.index)?);
+    let spans = journal.spans.get(&record.index).map(Vec::as_slice).unwrap_or_default();
+    let known = JournaledQuery::of(read(&run.journal(), spans)?);
     let trajectory = &record.trajectory;
     let config = run.config();
     let mut find = |problem: String| {
@@ -139,8 +140,8 @@ fn texts(trajectory: &Trajectory) -> impl Iterator<Item = &str> {
 
 /// Fields of a result that repeat each other must agree.
 fn consistent(record: &ResultRecord, find: &mut impl FnMut(String)) {
-    let best = BestRecord::of(&record.trajectory);
-    if best != record.best {
+    let best = record.trajectory.best();
+    if best != record.best.as_ref() {
         let expected = match (best, record.trajectory.best_index()) {
             (Some(best), Some(index)) => {
                 format!("answer {index} of iteration {} with {}", best.iteration, best.score)
