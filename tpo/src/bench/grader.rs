@@ -68,22 +68,10 @@ impl Grader {
         Ok(Self { journal: Some(journal), ..self })
     }
 
-    /// The name of the reward model.
+    /// The reward model.
     #[must_use]
-    pub fn name(&self) -> &str {
-        self.reward.name()
-    }
-
-    /// Whether its scores are simulated.
-    #[must_use]
-    pub fn is_simulation(&self) -> bool {
-        self.reward.is_simulation()
-    }
-
-    /// Whether its scores hold only among the answers that are scored together.
-    #[must_use]
-    pub fn is_relative(&self) -> bool {
-        self.reward.is_relative()
+    pub fn reward(&self) -> &dyn RewardModel {
+        self.reward.as_ref()
     }
 
     /// Scores answers to the query at a place, from 0, of a benchmark: one finite number for each answer. Equal

@@ -2,7 +2,7 @@
 //!
 //! The evaluation set and the outputs are JSON lists of `{"instruction","output","generator","dataset"}`. The
 //! official program joins outputs and references on the text of the instruction: one that was changed by a
-//! space disappears with a line in a log. [`Outputs`] keeps instructions as they are and refuses what would be
+//! space disappears with a line in a log. [`write_outputs`] keeps instructions as they are and refuses what would be
 //! lost, and [`missing`] says what an outputs file lacks.
 //!
 //! [`Annotator`] lets any engine compare, to the letter and in both orders, or as the leaderboard's annotator
@@ -63,74 +63,44 @@ pub fn missing<'a>(set: &'a [Output], outputs: &[Output]) -> Vec<&'a str> {
     asked.filter(|instruction| !answered.contains(instruction)).collect()
 }
 
-/// The outputs of one model, to be scored by the official program.
+/// The text of `model_outputs.json`: outputs of one model, to be scored by the official program. Instructions are
+/// those of the evaluation set, letter by letter.
+///
+/// # Errors
+/// [`Error::Config`] for a model without a name, [`Error::Input`] for an instruction that comes twice.
 ///
 /// # Examples
 /// ```
-/// use tpo::bench::alpaca_eval::{Outputs, read};
+/// use tpo::bench::alpaca_eval::{Output, read, write_outputs};
 ///
-/// let mut outputs = Outputs::new("my-model")?;
-/// outputs.push("Name a color. ", "Blue.")?;
-/// assert!(outputs.push("Name a color. ", "Red.").is_err());
-/// assert_eq!(read("model_outputs.json", &outputs.to_json()?)?[0].instruction, "Name a color. ");
+/// let output = Output {
+///     instruction: "Name a color. ".to_owned(),
+///     output: "Blue.".to_owned(),
+///     generator: "my-model".to_owned(),
+///     dataset: None,
+/// };
+/// assert!(write_outputs(&[output.clone(), output.clone()]).is_err());
+/// let text = write_outputs(&[output])?;
+/// assert_eq!(read("model_outputs.json", &text)?[0].instruction, "Name a color. ");
 /// # Ok::<(), tpo::Error>(())
 /// ```
-#[derive(Debug, Clone)]
-pub struct Outputs {
-    generator: String,
-    outputs: Vec<Output>,
-    seen: HashSet<String>,
+pub fn write_outputs(outputs: &[Output]) -> Result<String, Error> {
+    let named = outputs.iter().map(|o| (o.generator.as_str(), o.instruction.as_str()));
+    unique(named.clone(), "instruction")?;
+    for (generator, _) in named {
+        check_generator(generator)?;
+    }
+    to_json(outputs)
 }
 
-impl Outputs {
-    /// No outputs yet of a model. The name must differ from those of all other models that are compared.
-    ///
-    /// # Errors
-    /// [`Error::Config`] for an empty name.
-    pub fn new(generator: impl Into<String>) -> Result<Self, Error> {
-        let generator = generator.into();
-        if generator.trim().is_empty() {
-            return Err(Error::Config {
-                setting: "generator",
-                expected: "a name of the model",
-                got: "an empty text".to_owned(),
-            });
-        }
-        Ok(Self { generator, outputs: Vec::new(), seen: HashSet::new() })
-    }
-
-    /// Adds the response of the model to an instruction, given as the evaluation set has it.
-    ///
-    /// # Errors
-    /// [`Error::Input`] for an instruction that was added before.
-    pub fn push(
-        &mut self,
-        instruction: impl Into<String>,
-        output: impl Into<String>,
-    ) -> Result<(), Error> {
-        let instruction = instruction.into();
-        if !self.seen.insert(instruction.clone()) {
-            let short = textgrad_core::truncate(&instruction, 60);
-            let reason = format!("expected each instruction once, got {short:?} again");
-            return Err(wrong(&self.generator, reason));
-        }
-        let (generator, output) = (self.generator.clone(), output.into());
-        self.outputs.push(Output { instruction, output, generator, dataset: None });
-        Ok(())
-    }
-
-    /// What was added, in order.
-    #[must_use]
-    pub fn outputs(&self) -> &[Output] {
-        &self.outputs
-    }
-
-    /// The text of `model_outputs.json`.
-    ///
-    /// # Errors
-    /// None in practice.
-    pub fn to_json(&self) -> Result<String, Error> {
-        to_json(&self.outputs)
+/// Refuses an empty name of a model. It must also differ from those of all other models that are compared.
+///
+/// # Errors
+/// [`Error::Config`].
+pub fn check_generator(name: &str) -> Result<(), Error> {
+    match name.trim().is_empty() {
+        true => Err(Error::config("generator", "a name of the model", "an empty text")),
+        false => Ok(()),
     }
 }
 
@@ -204,23 +174,25 @@ mod tests {
         {"instruction": "one ", "output": "a", "generator": "ref", "dataset": "koala"},
         {"instruction": "two\n", "output": "b", "generator": "ref"}]"#;
 
+    fn output(instruction: &str) -> Output {
+        let (generator, output) = ("m".to_owned(), "said".to_owned());
+        Output { instruction: instruction.to_owned(), output, generator, dataset: None }
+    }
+
     #[test]
     fn a_changed_instruction_is_reported_as_missing() {
         let set = read("f", SET).unwrap();
-        let mut outputs = Outputs::new("m").unwrap();
-        outputs.push("one", "x").unwrap();
-        outputs.push("two\n", "y").unwrap();
-        assert_eq!(missing(&set, outputs.outputs()), ["one "]);
+        let outputs = [output("one"), output("two\n")];
+        assert_eq!(missing(&set, &outputs), ["one "]);
         assert!(missing(&set, &set).is_empty());
     }
 
     #[test]
     fn the_file_is_a_list_with_the_very_instructions() {
-        let mut outputs = Outputs::new("m").unwrap();
-        for output in read("f", SET).unwrap() {
-            outputs.push(output.instruction, "said").unwrap();
-        }
-        let json: serde_json::Value = serde_json::from_str(&outputs.to_json().unwrap()).unwrap();
+        let set = read("f", SET).unwrap();
+        let outputs: Vec<Output> = set.iter().map(|one| output(&one.instruction)).collect();
+        let text = write_outputs(&outputs).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(json[0]["instruction"], "one ");
         assert_eq!(json[1]["generator"], "m");
         assert_eq!(json.as_array().unwrap().len(), 2);
@@ -231,7 +203,9 @@ mod tests {
         let twice = r#"[{"instruction":"a","output":"","generator":"g"},{"instruction":"a","output":"","generator":"g"}]"#;
         let error = read("f", twice).unwrap_err().to_string();
         assert_eq!(error, "f, item 2: expected each instruction once, got \"a\" again");
-        assert!(Outputs::new(" ").is_err());
+        let error = write_outputs(&[output("a"), output("a")]).unwrap_err().to_string();
+        assert_eq!(error, "m: expected each instruction once, got \"a\" again");
+        assert!(write_outputs(&[Output { generator: " ".to_owned(), ..output("a") }]).is_err());
         assert!(read("f", r#"[{"instruction":"","output":"","generator":"g"}]"#).is_err());
         assert!(read("f", r#"[{"instruction":"a"}]"#).is_err());
     }

@@ -4,7 +4,7 @@
 //! computed unless a [`Tokenizer`] is given.
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -20,66 +20,41 @@ pub struct Style {
     /// Its length in tokens; none where they were not counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_len: Option<usize>,
-    /// Headers by level.
-    pub header_count: HeaderCount,
-    /// Items of lists.
-    pub list_count: ListCount,
-    /// Bold words or phrases.
-    pub bold_count: BoldCount,
+    /// Headers by level, `h1` to `h6`.
+    pub header_count: MarkupCount,
+    /// Items of lists, `ordered` and `unordered`.
+    pub list_count: MarkupCount,
+    /// Bold words or phrases by their mark, `**` and `__`.
+    pub bold_count: MarkupCount,
 }
 
-/// Headers by level.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the names are all there is to say")]
-pub struct HeaderCount {
-    pub h1: usize,
-    pub h2: usize,
-    pub h3: usize,
-    pub h4: usize,
-    pub h5: usize,
-    pub h6: usize,
-}
+/// Counts of markup of one kind, by the names of the official files.
+pub type MarkupCount = BTreeMap<String, usize>;
 
-/// Items of lists.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ListCount {
-    /// With numbers.
-    pub ordered: usize,
-    /// With bullets.
-    pub unordered: usize,
-}
-
-/// Bold words or phrases, by their mark.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BoldCount {
-    /// Two asterisks.
-    #[serde(rename = "**")]
-    pub asterisks: usize,
-    /// Two underscores.
-    #[serde(rename = "__")]
-    pub underscores: usize,
-}
-
-/// The patterns, compiled once. A pattern that would not compile counts nothing, and a test would fail.
-struct Patterns {
+/// The patterns of fences, and of headers, lists and bold words by name. A pattern that would not compile counts
+/// nothing, and a test would fail.
+struct Markup {
     code: Option<Regex>,
-    headers: [Option<Regex>; 6],
-    ordered: Option<Regex>,
-    unordered: Option<Regex>,
-    asterisks: Option<Regex>,
-    underscores: Option<Regex>,
+    kinds: [Vec<(&'static str, Regex)>; 3],
 }
 
-static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| {
+static MARKUP: LazyLock<Markup> = LazyLock::new(|| {
     // White space as Python's patterns have it, with the four separators of ASCII.
     let regex = |pattern: &str| Regex::new(&pattern.replace(r"\s", r"[\s\x1c-\x1f]")).ok();
-    Patterns {
+    let headers = ["h1", "h2", "h3", "h4", "h5", "h6"].into_iter().zip(1..);
+    let header =
+        |(name, level): (&'static str, u32)| Some((name, regex(&format!(r"(?m)^#{{{level}}}\s"))?));
+    let named = |patterns: [(&'static str, &str); 2]| {
+        let named = patterns.into_iter().map(|(name, pattern)| Some((name, regex(pattern)?)));
+        named.flatten().collect()
+    };
+    Markup {
         code: regex("```([^`]*)```"),
-        headers: [1, 2, 3, 4, 5, 6].map(|level| regex(&format!(r"(?m)^#{{{level}}}\s"))),
-        ordered: regex(r"(?m)^\s*\d+\.\s"),
-        unordered: regex(r"(?m)^\s*[-*+]\s"),
-        asterisks: regex(r"\*\*[^*\n]+\*\*"),
-        underscores: regex(r"__[^_\n]+__"),
+        kinds: [
+            headers.filter_map(header).collect(),
+            named([("ordered", r"(?m)^\s*\d+\.\s"), ("unordered", r"(?m)^\s*[-*+]\s")]),
+            named([("**", r"\*\*[^*\n]+\*\*"), ("__", r"__[^_\n]+__")]),
+        ],
     }
 });
 
@@ -92,29 +67,19 @@ impl Style {
     /// use tpo::bench::arena_hard::Style;
     ///
     /// let style = Style::of("# Title\n\n1. **one**\n2. two\n");
-    /// assert_eq!((style.header_count.h1, style.list_count.ordered), (1, 2));
-    /// assert_eq!(style.bold_count.asterisks, 1);
+    /// assert_eq!((style.header_count["h1"], style.list_count["ordered"]), (1, 2));
+    /// assert_eq!(style.bold_count["**"], 1);
     /// ```
     #[must_use]
     pub fn of(answer: &str) -> Self {
-        let patterns = &*PATTERNS;
-        let text = without_code(answer, patterns.code.as_ref());
-        let count = |pattern: &Option<Regex>| {
-            pattern.as_ref().map_or(0, |pattern| pattern.find_iter(&text).count())
+        let text = without_code(answer, MARKUP.code.as_ref());
+        let count = |kind: &Vec<(&str, Regex)>| {
+            let counts =
+                kind.iter().map(|(name, of)| ((*name).to_owned(), of.find_iter(&text).count()));
+            counts.collect()
         };
-        let [h1, h2, h3, h4, h5, h6] = patterns.headers.each_ref().map(count);
-        Self {
-            token_len: o200k_tokens(answer),
-            header_count: HeaderCount { h1, h2, h3, h4, h5, h6 },
-            list_count: ListCount {
-                ordered: count(&patterns.ordered),
-                unordered: count(&patterns.unordered),
-            },
-            bold_count: BoldCount {
-                asterisks: count(&patterns.asterisks),
-                underscores: count(&patterns.underscores),
-            },
-        }
+        let [header_count, list_count, bold_count] = MARKUP.kinds.each_ref().map(count);
+        Self { token_len: o200k_tokens(answer), header_count, list_count, bold_count }
     }
 
     /// Counts the length of the answer in tokens of a tokenizer. Style control compares lengths, so all answers need
@@ -129,10 +94,8 @@ impl Style {
 
     /// Headers, items of lists and bold words, of all kinds.
     pub(super) fn markup(&self) -> [usize; 3] {
-        let HeaderCount { h1, h2, h3, h4, h5, h6 } = self.header_count;
-        let ListCount { ordered, unordered } = self.list_count;
-        let BoldCount { asterisks, underscores } = self.bold_count;
-        [h1 + h2 + h3 + h4 + h5 + h6, ordered + unordered, asterisks + underscores]
+        let kinds = [&self.header_count, &self.list_count, &self.bold_count];
+        kinds.map(|counts| counts.values().sum())
     }
 }
 
@@ -208,10 +171,10 @@ mod tests {
     #[test]
     fn what_stands_in_a_fence_disappears_elsewhere_too() {
         // Both items of the list are counted where the fence holds other text.
-        assert_eq!(Style::of("```\nother\n```\n- a\n- b\n").list_count.unordered, 2);
+        assert_eq!(Style::of("```\nother\n```\n- a\n- b\n").list_count["unordered"], 2);
         // The text in the fence is "- a\n": the item outside goes with it, the fence itself stays.
-        assert_eq!(Style::of("```- a\n```\n- a\n- b\n").list_count.unordered, 1);
-        let code = PATTERNS.code.as_ref();
+        assert_eq!(Style::of("```- a\n```\n- a\n- b\n").list_count["unordered"], 1);
+        let code = MARKUP.code.as_ref();
         assert_eq!(without_code("x ```x``` y x", code), " `````` y ");
         // A back-tick inside is no code at all; what stands between the fences then is.
         assert_eq!(without_code("```a`b``` c ``````", code), "```a`b`````````");
@@ -229,7 +192,7 @@ mod tests {
 
     #[test]
     fn the_text_of_a_fence_is_removed_from_what_is_left() {
-        let code = PATTERNS.code.as_ref();
+        let code = MARKUP.code.as_ref();
         // "cdef" is there once "ab" is removed, "abab" no more.
         assert_eq!(without_code("cabdef ```ab``` ```cdef``` abab", code), " `````` `````` ");
         let parts = ["a", "ab", "abcd", "cabdef", "efgh", "abcdefgh", " ", "\u{e9}\u{e9}", "`", ""];
@@ -259,7 +222,7 @@ mod tests {
         let other: String = (0..30_000).map(|i| format!("```let x{i} = 1;\n```\n")).collect();
         let began = std::time::Instant::now();
         for answer in [same, other] {
-            let left = without_code(&answer, PATTERNS.code.as_ref());
+            let left = without_code(&answer, MARKUP.code.as_ref());
             assert!(left.len() < answer.len());
         }
         let took = began.elapsed();
@@ -272,21 +235,18 @@ mod tests {
             "# a\n## b\n###### c\n####### d\n#e\n 1. x\n2) y\n10. z\n* i\n  + j\n-k\n**b** ** c ** **d\ne** __u__ __ __",
         );
         let headers = &style.header_count;
-        assert_eq!((headers.h1, headers.h2, headers.h3, headers.h6), (1, 1, 0, 1));
-        assert_eq!((style.list_count.ordered, style.list_count.unordered), (2, 2));
-        assert_eq!((style.bold_count.asterisks, style.bold_count.underscores), (2, 2));
-        assert!(
-            PATTERNS.headers.iter().all(Option::is_some)
-                && PATTERNS.code.is_some()
-                && PATTERNS.underscores.is_some()
-        );
+        assert_eq!((headers["h1"], headers["h2"], headers["h3"], headers["h6"]), (1, 1, 0, 1));
+        assert_eq!((style.list_count["ordered"], style.list_count["unordered"]), (2, 2));
+        assert_eq!((style.bold_count["**"], style.bold_count["__"]), (2, 2));
+        assert_eq!(MARKUP.kinds.each_ref().map(Vec::len), [6, 2, 2]);
+        assert!(MARKUP.code.is_some());
     }
 
     #[test]
     fn blank_lines_before_an_item_belong_to_it() {
         // The white space at the start of the pattern runs over lines, so this is one match and not two.
-        assert_eq!(Style::of("\n\n- a").list_count.unordered, 1);
-        assert_eq!(Style::of("\u{1f}- a\n*\u{1c}b").list_count.unordered, 2);
+        assert_eq!(Style::of("\n\n- a").list_count["unordered"], 1);
+        assert_eq!(Style::of("\u{1f}- a\n*\u{1c}b").list_count["unordered"], 2);
     }
 
     #[test]

@@ -18,7 +18,7 @@ use textgrad_core::Seed;
 pub use self::answer::{Answer, file_name, read_answers, write_answers};
 pub use self::control::{Interval, StyleControlled};
 pub use self::judgment::{Game, GameContext, Judge, Judgment, Verdict, read_judgments};
-pub use self::markdown::{BoldCount, HeaderCount, ListCount, Style};
+pub use self::markdown::{MarkupCount, Style};
 use super::item::Item;
 use super::records::{records, unique, wrong};
 use crate::error::Error;

@@ -2,6 +2,7 @@
 
 use std::iter::Peekable;
 use std::str::Chars;
+use std::vec::IntoIter;
 
 use num_bigint::BigInt;
 use num_rational::BigRational;
@@ -47,9 +48,9 @@ pub(super) fn parse(text: &str) -> Result<Expression, Unread> {
     if text.trim().is_empty() {
         return Err(Unread::Malformed);
     }
-    let mut parser = Parser { tokens: tokens(text)?, next: 0, depth: 0 };
+    let mut parser = Parser { tokens: tokens(text)?.into_iter().peekable(), depth: 0 };
     let expression = parser.sum()?;
-    match parser.peek() {
+    match parser.tokens.peek() {
         None => Ok(expression),
         Some(_) => Err(unknown("a parenthesis is closed that was not opened")),
     }
@@ -60,26 +61,13 @@ fn unknown(reason: impl Into<String>) -> Unread {
 }
 
 struct Parser {
-    tokens: Vec<Token>,
-    next: usize,
+    tokens: Peekable<IntoIter<Token>>,
     depth: usize,
 }
 
 impl Parser {
-    fn peek(&self) -> Option<&Token> {
-        self.tokens.get(self.next)
-    }
-
-    fn take(&mut self) -> Option<Token> {
-        let token = self.tokens.get(self.next).cloned();
-        self.next += 1;
-        token
-    }
-
     fn next_is(&mut self, sign: char) -> bool {
-        let is = self.peek() == Some(&Token::Sign(sign));
-        self.next += usize::from(is);
-        is
+        self.tokens.next_if_eq(&Token::Sign(sign)).is_some()
     }
 
     fn sum(&mut self) -> Result<Expression, Unread> {
@@ -104,7 +92,7 @@ impl Parser {
             } else if self.next_is('/') {
                 product = Expression::Quotient(product.into(), self.signed()?.into());
             } else if matches!(
-                self.peek(),
+                self.tokens.peek(),
                 Some(
                     Token::Pi
                         | Token::Symbol(_)
@@ -143,12 +131,12 @@ impl Parser {
     }
 
     fn atom(&mut self) -> Result<Expression, Unread> {
-        match self.take() {
+        match self.tokens.next() {
             Some(Token::Number(number)) => Ok(Expression::Number(number)),
             Some(Token::Pi) => Ok(Expression::Pi),
             Some(Token::Symbol(letter)) => Ok(Expression::Symbol(letter)),
             Some(Token::Root) => {
-                self.take();
+                self.tokens.next();
                 Ok(Expression::Root(self.group()?.into()))
             }
             Some(Token::Sign('(')) => self.group(),

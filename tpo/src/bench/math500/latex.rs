@@ -1,7 +1,9 @@
 //! LaTeX as plain text, the way the rules' converter writes it, as far as answers need it.
 
+use std::collections::HashMap;
 use std::iter::Peekable;
 use std::str::Chars;
+use std::sync::LazyLock;
 
 /// Groups within groups, at most.
 const MAX_DEPTH: usize = 50;
@@ -114,7 +116,7 @@ impl Reader<'_> {
             }
             // A backslash at the end.
             "" => String::new(),
-            name if is_listed(LOST, name) => String::new(),
+            name if LOST.split_whitespace().any(|lost| lost == name) => String::new(),
             "frac" => {
                 let over = self.argument(depth)?;
                 format!("{over}/{}", self.argument(depth)?)
@@ -231,25 +233,11 @@ impl Reader<'_> {
     }
 }
 
-/// Commands that stand for a sign, with it.
-const SIGNS: &str = "\
-    pi=π infty=∞ cup=∪ cdot=· times=× alpha=α beta=β gamma=γ delta=δ epsilon=ϵ zeta=ζ eta=η theta=θ iota=ι kappa=κ \
-    lambda=λ mu=μ nu=ν xi=ξ rho=ρ sigma=σ tau=τ phi=ϕ varphi=φ chi=χ psi=ψ omega=ω Gamma=Γ Delta=Δ Theta=Θ \
-    Lambda=Λ Sigma=Σ Phi=Φ Psi=Ψ Omega=Ω le=≤ leq=≤ ge=≥ geq=≥ neq=≠ pm=± mp=∓ in=∈ notin=∉ to=→ rightarrow=→ \
-    ldots=… dots=… cdots=⋯ circ=∘ angle=∠ emptyset=∅ mid=| div=÷ approx=≈ cap=∩ setminus=∖ subset=⊂ equiv=≡ perp=⊥ \
-    parallel=∥ lfloor=⌊ rfloor=⌋ lceil=⌈ rceil=⌉ lbrace={ rbrace=} varnothing=∅ ell=ℓ star=⋆ ast=∗ bullet=∙ \
-    Rightarrow=⇒ Leftrightarrow=⇔ Longrightarrow=⟹ longrightarrow=⟶ mapsto=↦ leftarrow=← lvert=| rvert=| vert=| \
-    lVert=‖ rVert=‖ Vert=‖ langle=⟨ rangle=⟩ leqslant=⩽ geqslant=⩾ square=□ prime=' sim=∼ cong=≅ simeq=≃ propto=∝ \
-    because=∵ therefore=∴ forall=∀ exists=∃ subseteq=⊆ supset=⊃ supseteq=⊇ nmid=∤ textdollar=$ textdegree=° \
-    dotsc=… dotsb=… vdots=⋮ ddots=⋱ partial=∂ nabla=∇ int=∫ sum=∑ prod=∏ upsilon=υ varepsilon=ε vartheta=ϑ \
-    varsigma=ς varrho=ϱ Upsilon=Υ Xi=Ξ Pi=Π oplus=⊕ otimes=⊗ wedge=∧ vee=∨ lnot=¬";
-
-/// Commands that stand for their own name.
-const NAMED: &str =
-    "sin cos tan log ln cosh sinh tanh arctan arcsin arccos exp max min lim sup inf";
-
-/// Commands of which nothing is written.
-const SILENT: &str = "! left right big Big bigl bigr displaystyle textstyle rm limits";
+/// The texts that commands stand for: a sign, their own name, or nothing.
+static SYMBOLS: LazyLock<HashMap<&str, &str>> = LazyLock::new(|| {
+    let pairs = include_str!("symbols.txt").split_whitespace();
+    pairs.filter_map(|pair| pair.split_once('=')).collect()
+});
 
 /// The text that a command stands for.
 fn symbol(name: &str) -> Option<&str> {
@@ -258,28 +246,13 @@ fn symbol(name: &str) -> Option<&str> {
         "quad" => Some("  "),
         "qquad" => Some("    "),
         "{" | "}" | "$" | "%" | "#" | "&" | "_" => Some(name),
-        name if is_listed(NAMED, name) => Some(name),
-        name if is_listed(SILENT, name) => Some(""),
-        name => {
-            let mut signs = SIGNS.split(' ').filter_map(|pair| pair.split_once('='));
-            signs.find(|(known, _)| *known == name).map(|(_, sign)| sign)
-        }
+        name => SYMBOLS.get(name).copied(),
     }
-}
-
-fn is_listed(words: &str, name: &str) -> bool {
-    words.split(' ').any(|word| word == name)
 }
 
 /// Commands that the rules' converter does not know, or that do nothing there: what they hold stays. (That of
 /// pylatexenc 2.10.)
-const LOST: &str = "ne lt gt cot sec csc text textbf textit textrm textsc textsl textnormal emph mathrm mathop mathbin \
-    mathrel operatorname overline underline widehat widetilde overrightarrow underbrace overset underset \
-    stackrel boxed fbox hbox phantom smash bm boldsymbol bf it sf binom dbinom tbinom choose cfrac coth \
-    sech csch arcsec lg gcd lcm det deg dim arg ker Pr Re Im mod pmod bmod cdotp iff implies lbrack \
-    rbrack triangle degree hline newline space enspace thinspace medspace negthinspace Bigl Bigr bigg \
-    Bigg biggl biggr Biggl Biggr middle scriptstyle mathstrut cancel tag colon lor land neg bot percent \
-    textpercent cent | / < >";
+const LOST: &str = include_str!("lost.txt");
 
 /// Tables that are written in brackets.
 const TABLES: &[&str] =

@@ -142,24 +142,8 @@ fn slashed(text: &str) -> Option<String> {
 }
 
 /// Units, in the order in which they are taken away.
-const UNITS: [&str; 16] = [
-    "degree",
-    "cm",
-    "centimeter",
-    "meter",
-    "mile",
-    "second",
-    "minute",
-    "hour",
-    "day",
-    "week",
-    "month",
-    "year",
-    "foot",
-    "feet",
-    "inch",
-    "yard",
-];
+const UNITS: &str =
+    "degree cm centimeter meter mile second minute hour day week month year foot feet inch yard";
 
 struct Patterns {
     text: Option<Regex>,
@@ -175,7 +159,7 @@ static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| {
     Patterns {
         text: regex(r"^\\text\{(.+?)\}$"),
         units: UNITS
-            .iter()
+            .split(' ')
             .filter_map(|unit| regex(&format!(r"{unit}(es)?(s)? *(\^[0-9]+)?")))
             .collect(),
         degree: regex(r"\^ *\\circ"),

@@ -8,6 +8,7 @@ use std::f64::consts::PI;
 
 use num_bigint::BigInt;
 use num_complex::Complex64;
+use num_integer::Integer;
 use num_rational::BigRational;
 use num_traits::{One, ToPrimitive, Zero};
 use textgrad_core::Seed;
@@ -71,7 +72,7 @@ fn are_equal(one: &Expression, other: &Expression) -> Option<bool> {
     for point in points() {
         let difference = exact(one, Some(point))?.minus(&exact(other, Some(point))?)?;
         if !difference.is_zero() {
-            return difference.is_certain().then_some(false);
+            return difference.certain.then_some(false);
         }
     }
     Some(true)
@@ -186,7 +187,7 @@ impl RootSum {
         let mut product = Self::default();
         for (one, factor) in &self.0 {
             for (other, by) in &other.0 {
-                let shared = greatest_common_divisor(*one, *other);
+                let shared = one.gcd(other);
                 let radicand = (one / shared).checked_mul(other / shared)?;
                 // The product of two imaginary numbers is negative.
                 let outside = if *one < 0 && *other < 0 { -shared } else { shared };
@@ -227,19 +228,12 @@ impl RootSum {
     }
 }
 
-fn greatest_common_divisor(one: i128, other: i128) -> i128 {
-    let (mut one, mut other) = (one.abs(), other.abs());
-    while other != 0 {
-        (one, other) = (other, one % other);
-    }
-    one
-}
-
 /// A quotient of sums of roots; the divisor is never zero.
 #[derive(Debug, Clone)]
 struct Exact {
     over: RootSum,
     under: RootSum,
+    /// Whether it is known to be another number than zero if it is not zero.
     certain: bool,
 }
 
@@ -260,11 +254,6 @@ impl Exact {
 
     fn is_zero(&self) -> bool {
         self.over.0.is_empty()
-    }
-
-    /// Whether it is known to be another number than zero if it is not zero.
-    fn is_certain(&self) -> bool {
-        self.certain
     }
 
     fn plus(&self, other: &Self) -> Option<Self> {

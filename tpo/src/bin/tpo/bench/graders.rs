@@ -140,7 +140,7 @@ impl Graders<'_> {
                     let query = Item::from(record).query;
                     async move { score(reward, &query, said).await }
                 });
-                (format!("mean score of {}", reward.name()), self.all(asked).await?)
+                (format!("mean score of {}", reward.reward().name()), self.all(asked).await?)
             }
         };
         if self.relative {

@@ -14,6 +14,7 @@ use tpo::bench::{to_csv, to_json, to_jsonl, xstest};
 use super::graders::{BEST, Figure, Graded, Graders};
 use super::records::Answered;
 use super::references::{Others, References};
+use crate::blocking;
 use crate::engines::missing;
 
 impl Graders<'_> {
@@ -22,12 +23,17 @@ impl Graders<'_> {
         set: &[alpaca_eval::Output],
         answers: &[Answered],
     ) -> Result<Graded, Error> {
-        let mut outputs = alpaca_eval::Outputs::new(&self.args.model_name)?;
-        for (item, said) in Answered::with(answers, set) {
-            outputs.push(&item.instruction, said.best.text.as_str())?;
-        }
+        let answered = Answered::with(answers, set).into_iter();
+        let outputs = answered.map(|(item, said)| alpaca_eval::Output {
+            instruction: item.instruction.clone(),
+            output: said.best.text.clone(),
+            generator: self.args.model_name.clone(),
+            dataset: None,
+        });
+        let outputs: Vec<alpaca_eval::Output> = outputs.collect();
         let results = Path::new("results").join(as_folder(&self.args.model_name));
-        let mut files = vec![(results.join("model_outputs.json"), outputs.to_json()?)];
+        let mut files =
+            vec![(results.join("model_outputs.json"), alpaca_eval::write_outputs(&outputs)?)];
         let Some(engine) = self.judge.clone() else {
             return Ok(Graded::ungraded("give model_outputs.json to the official program", files));
         };
@@ -43,11 +49,10 @@ impl Graders<'_> {
         let judge = Annotator::new(engine, Arc::clone(&self.prompts)).seed(self.seed);
         let judge = judge.reading(reading).orders(orders);
         let pairs: Vec<_> = outputs
-            .outputs()
             .iter()
             .filter_map(|output| Some((self.references.outputs.get(&output.instruction)?, output)))
             .collect();
-        let unmatched = outputs.outputs().len() - pairs.len();
+        let unmatched = outputs.len() - pairs.len();
         let asked = pairs.into_iter().map(|(reference, output)| judge.annotate(reference, output));
         let mut annotations: Vec<Annotation> = self.all(asked).await?;
         let preferences: Vec<Option<f64>> =
@@ -164,7 +169,7 @@ impl Graders<'_> {
             }
             Ok(answers)
         });
-        counted.await?
+        counted.await
     }
 
     /// The score with style control, by what style is worth to all models that are known.
@@ -181,7 +186,7 @@ impl Graders<'_> {
         let others = self.references.others.answers.iter().chain(baselines);
         let answers = self.with_lengths(others.chain(answers).cloned().collect()).await?;
         let (judgments, others) = (judgments.to_vec(), Arc::clone(&self.references.others));
-        let fitted = blocking(move || control(&judgments, &answers, &others, seed)).await?;
+        let fitted = blocking(move || control(&judgments, &answers, &others, seed)).await;
         // The judgments are paid for, so the other figures are shown all the same.
         let all = match fitted {
             Ok(Some(all)) => all,
@@ -240,13 +245,6 @@ impl Graders<'_> {
             files,
         })
     }
-}
-
-/// Runs long computations beside the runtime.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Error> {
-    crate::blocking(move || Ok(work())).await
 }
 
 /// Fits our judgments together with those of others in the same category and against the same baseline.

@@ -63,12 +63,12 @@ pub(crate) async fn bench(args: BenchArgs) -> Result<ExitCode, Error> {
     if let (Some(folder), Some(given)) = (&done.folder, grader.take()) {
         grader = Some(given.keeping(&folder.path().join(GRADES)).await?);
     }
-    let reward_name = grader.as_ref().map(|grader| grader.name().to_owned());
+    let reward_name = grader.as_ref().map(|grader| grader.reward().name().to_owned());
     let judge_name = judge.as_ref().map(|judge| judge.name().to_owned());
     let simulated = context.tpo.is_simulation()
         || judge.as_ref().is_some_and(|judge| judge.is_simulation())
-        || grader.as_ref().is_some_and(Grader::is_simulation);
-    let relative = grader.as_ref().map_or(context.reward.is_relative(), Grader::is_relative);
+        || grader.as_ref().is_some_and(|grader| grader.reward().is_simulation());
+    let relative = grader.as_ref().map_or(context.reward.as_ref(), Grader::reward).is_relative();
     let graders = Graders {
         args: &args,
         concurrency: settings.value("concurrency")?,
@@ -165,9 +165,7 @@ fn check(args: &BenchArgs) -> Result<(), Error> {
     }
     match args.name {
         Benchmark::ArenaHard => tpo::bench::arena_hard::file_name(&args.model_name).map(|_| ()),
-        Benchmark::AlpacaEval => {
-            tpo::bench::alpaca_eval::Outputs::new(args.model_name.as_str()).map(|_| ())
-        }
+        Benchmark::AlpacaEval => tpo::bench::alpaca_eval::check_generator(&args.model_name),
         _ => Ok(()),
     }
 }

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use serde_json::{Value as Json, json};
 use tpo::Tpo;
-use tpo::bench::{Benchmark, paper};
+use tpo::bench::Benchmark;
+use tpo::bench::paper::PAPER;
 
 use super::graders::Graded;
 
@@ -46,7 +47,8 @@ impl Table<'_> {
         lines.push(String::new());
         let ours = self.graded.figures.iter().map(|figure| format!("{}{mark}", figure.of));
         let ours: Vec<String> = ours.collect();
-        let names = ours.iter().map(String::as_str).chain(paper::TABLE.map(|row| row.policy));
+        let names =
+            ours.iter().map(String::as_str).chain(PAPER.rows.iter().map(|row| row.policy.as_str()));
         let width = names.map(|name| name.chars().count()).max().unwrap_or_default();
         let line = |of: &str, figure: Option<f64>, detail: &str| {
             let figure = figure.map_or("-".to_owned(), |figure| format!("{figure:.1}"));
@@ -54,14 +56,14 @@ impl Table<'_> {
         };
         let figures = ours.iter().zip(&self.graded.figures);
         lines.extend(figures.map(|(of, figure)| line(of, figure.figure, &figure.detail)));
-        let setting = paper::setting(self.benchmark);
+        let setting = PAPER.setting(self.benchmark);
         lines.push(format!("the paper's (arXiv 2501.12895): {setting}"));
-        lines.extend(paper::TABLE.map(|row| {
+        lines.extend(PAPER.rows.iter().map(|row| {
             let detail = match self.benchmark {
                 Benchmark::AlpacaEval => format!("length-controlled {:.1}", row.alpaca_eval_lc),
                 _ => String::new(),
             };
-            line(row.policy, Some(row.figure(self.benchmark)), &detail)
+            line(&row.policy, Some(row.figure(self.benchmark)), &detail)
         }));
         let note = match self.simulated {
             true => {
@@ -78,7 +80,7 @@ impl Table<'_> {
     /// For machines, and for `bench/report.json`.
     pub(super) fn json(&self) -> Json {
         let [policy, ..] = self.tpo.engines();
-        let rows = paper::TABLE.map(|row| {
+        let rows = PAPER.rows.iter().map(|row| {
             let lc = (self.benchmark == Benchmark::AlpacaEval).then_some(row.alpaca_eval_lc);
             let figure = row.figure(self.benchmark);
             json!({ "policy": row.policy, "figure": figure, "length_controlled": lc })
@@ -94,7 +96,7 @@ impl Table<'_> {
             "grading_reward": self.grading_reward,
             "graded_by": self.graded.grader,
             "ours": self.graded.figures,
-            "paper": { "setting": paper::setting(self.benchmark), "rows": rows },
+            "paper": { "setting": PAPER.setting(self.benchmark), "rows": rows.collect::<Vec<Json>>() },
         })
     }
 }
