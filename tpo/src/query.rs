@@ -166,22 +166,11 @@ fn shown(turns: &[Turn]) -> String {
 }
 
 /// A plain query: whatever the text is, also an empty one.
-impl From<&str> for Query {
-    fn from(text: &str) -> Self {
-        Self::from(text.to_owned())
-    }
-}
-
-impl From<String> for Query {
-    fn from(text: String) -> Self {
-        let turns = vec![Turn { role: MessageRole::User, content: text.clone() }];
-        Self(Arc::new(Inner { turns, shown: text, fields: Map::new() }))
-    }
-}
-
-impl From<&String> for Query {
-    fn from(text: &String) -> Self {
-        Self::from(text.clone())
+impl<T: Into<String>> From<T> for Query {
+    fn from(text: T) -> Self {
+        let shown = text.into();
+        let turns = vec![Turn { role: MessageRole::User, content: shown.clone() }];
+        Self(Arc::new(Inner { turns, shown, fields: Map::new() }))
     }
 }
 

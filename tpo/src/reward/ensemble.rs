@@ -44,10 +44,7 @@ impl FromStr for Combine {
             ("mean", _) => Ok(Self::Mean),
             ("min", _) => Ok(Self::Min),
             (_, Some(lambda)) => Ok(Self::Pessimistic { lambda }),
-            (_, None) => {
-                let (expected, got) = ("mean, min or pessimistic:LAMBDA", text.to_owned());
-                Err(Error::Config { setting: "combine", expected, got })
-            }
+            (_, None) => Err(Error::config("combine", "mean, min or pessimistic:LAMBDA", text)),
         }
     }
 }
@@ -128,7 +125,7 @@ impl Ensemble {
     /// center, a scale or a lambda out of its range.
     pub fn new(members: impl IntoIterator<Item = Member>, combine: Combine) -> Result<Self, Error> {
         let members: Vec<Member> = members.into_iter().collect();
-        let config = |expected, got| Err(Error::Config { setting: "ensemble", expected, got });
+        let config = |expected, got: String| Err(Error::config("ensemble", expected, got));
         if members.is_empty() {
             return config("at least one reward model", "none".to_owned());
         }
@@ -209,9 +206,8 @@ impl RewardModel for Ensemble {
     async fn score(&self, query: &Query, answers: &[&str]) -> Result<Vec<f64>, EngineError> {
         let scored = self.members.iter().map(|member| member.scores(query, answers));
         // All end before the first failure is returned, so that no delivered score is lost.
-        let scored: Result<Vec<Vec<f64>>, EngineError> =
-            join_all(scored).await.into_iter().collect();
-        let by_member = scored?;
+        let by_member: Vec<Vec<f64>> =
+            join_all(scored).await.into_iter().collect::<Result<_, _>>()?;
         let combined = |answer: usize| {
             let scores = by_member.iter().filter_map(|scores| scores.get(answer).copied());
             self.combined(&scores.collect::<Vec<f64>>())

@@ -200,19 +200,7 @@ impl FromStr for Pairs {
     }
 }
 
-impl TryFrom<String> for Pairs {
-    type Error = Error;
-
-    fn try_from(text: String) -> Result<Self, Error> {
-        text.parse()
-    }
-}
-
-impl From<Pairs> for String {
-    fn from(pairs: Pairs) -> Self {
-        pairs.to_string()
-    }
-}
+crate::util::text_form!(Pairs);
 
 /// The comparisons of an iteration, by nothing but the settings and the answers so far. None ends the search.
 pub(crate) fn comparisons(

@@ -73,19 +73,7 @@ impl FromStr for Truncation {
     }
 }
 
-impl TryFrom<String> for Truncation {
-    type Error = Error;
-
-    fn try_from(text: String) -> Result<Self, Error> {
-        text.parse()
-    }
-}
-
-impl From<Truncation> for String {
-    fn from(truncation: Truncation) -> Self {
-        truncation.to_string()
-    }
-}
+crate::util::text_form!(Truncation);
 
 /// Splits a text into tokens, for [`Truncation::Tokens`].
 ///

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 
 use serde_json::{Value as Json, json};
+use strum::IntoStaticStr;
 use textgrad_core::{EngineError, ErrorKind, truncate};
 use textgrad_ops::util::terminal::escape_line;
 
@@ -28,28 +29,36 @@ use crate::reward::template::{ChatTemplate, ChatTemplateError, conversation};
 /// A model that begins every text with a special token must see it exactly once. vLLM, SGLang and
 /// text-embeddings-inference put it there themselves, so a template's own is taken away; OpenRLHF's server
 /// puts none there, so the template's stays.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, IntoStaticStr)]
 #[non_exhaustive]
 pub enum RewardApi {
     /// vLLM's `/classify` with messages. By default vLLM sends the output of a one-label model through a
     /// sigmoid; both names that the switch has had are sent.
+    #[strum(to_string = "vllm")]
     VllmClassify,
     /// vLLM's `/classify` with texts, for versions that know no messages there.
+    #[strum(to_string = "vllm-text")]
     VllmClassifyText(ChatTemplate),
     /// vLLM's `/pooling` with messages: also reward models that give a number per token, of which the last
     /// counts.
+    #[strum(to_string = "vllm-pooling")]
     VllmPooling,
     /// vLLM's `/pooling` with texts.
+    #[strum(to_string = "vllm-pooling-text")]
     VllmPoolingText(ChatTemplate),
     /// SGLang's native `/classify`, which gives raw scores.
+    #[strum(to_string = "sglang")]
     Sglang(ChatTemplate),
     /// `/predict` of text-embeddings-inference, raw scores. Without a template, query and answer are sent as
     /// a pair, as classifiers of the BERT family take them.
+    #[strum(to_string = "tei")]
     Tei(Option<ChatTemplate>),
     /// The reward server of OpenRLHF.
+    #[strum(to_string = "openrlhf")]
     OpenRlhf(ChatTemplate),
     /// A reward model of NVIDIA NIM, whose reply is a text such as `reward:-9.6` or
     /// `helpfulness:1.6,correctness:1.2`: the attribute of this name is the score.
+    #[strum(to_string = "nim")]
     Nim {
         /// Which attribute, such as `reward` or `helpfulness`.
         attribute: String,
@@ -60,16 +69,7 @@ impl RewardApi {
     /// A short name, for journals and reports.
     #[must_use]
     pub fn name(&self) -> &'static str {
-        match self {
-            Self::VllmClassify => "vllm",
-            Self::VllmClassifyText(_) => "vllm-text",
-            Self::VllmPooling => "vllm-pooling",
-            Self::VllmPoolingText(_) => "vllm-pooling-text",
-            Self::Sglang(_) => "sglang",
-            Self::Tei(_) => "tei",
-            Self::OpenRlhf(_) => "openrlhf",
-            Self::Nim { .. } => "nim",
-        }
+        self.into()
     }
 
     /// The settings that change scores and that the name omits.

@@ -59,8 +59,7 @@ impl DpoReward {
     /// [`Error::Config`] unless `beta` is finite and above 0.
     pub fn new(policy: Likelihood, reference: Likelihood, beta: f64) -> Result<Self, Error> {
         if !(beta.is_finite() && beta > 0.0) {
-            let (expected, got) = ("a finite number above 0", beta.to_string());
-            return Err(Error::Config { setting: "beta", expected, got });
+            return Err(Error::config("beta", "a finite number above 0", beta.to_string()));
         }
         let name = format!("dpo:{}/{}", policy.model(), reference.model());
         let identity =

@@ -87,7 +87,7 @@ impl Grades {
             }
             None => ("grades where the expected one is asked for", "comparisons".to_owned()),
         };
-        Err(Error::Config { setting: "grades", expected, got })
+        Err(Error::config("grades", expected, got))
     }
 
     /// # Errors
@@ -98,8 +98,7 @@ impl Grades {
             return Ok(());
         }
         let expected = "a lowest grade below the highest, both finite";
-        let got = format!("{lowest} to {highest}");
-        Err(Error::Config { setting: "grades", expected, got })
+        Err(Error::config("grades", expected, format!("{lowest} to {highest}")))
     }
 
     /// The grade in the text, and the one that counts; none if it cannot be known, since there are no logprobs.

@@ -157,8 +157,7 @@ impl JudgeRewardBuilder {
     /// [`expected`](Self::expected) one of grades that are not digits.
     pub fn build(mut self) -> Result<JudgeReward, Error> {
         if self.votes == 0 {
-            let (expected, got) = ("at least 1", "0".to_owned());
-            return Err(Error::Config { setting: "votes", expected, got });
+            return Err(Error::config("votes", "at least 1", "0"));
         }
         if self.expected {
             self.grades = Some(Grades::digits(self.grades)?);

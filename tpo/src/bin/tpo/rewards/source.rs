@@ -12,8 +12,9 @@ use textgrad_ops::check::{JsonSchema, RegexCheck};
 use textgrad_ops::command::Runner;
 use textgrad_ops::score::Unreadable;
 use tpo::{
-    ChatTemplate, DpoReward, Error, HttpReward, JudgeReward, Likelihood, LikelihoodApi, RewardApi,
-    RewardModel, ScorerReward, SimReward, TruncatedReward, Truncation,
+    ChatTemplate, DpoReward, Error, HttpReward, JudgeReward, Likelihood, LikelihoodApi,
+    LikelihoodBuilder, RewardApi, RewardModel, ScorerReward, SimReward, TruncatedReward,
+    Truncation,
 };
 
 use super::RewardContext;
@@ -35,15 +36,6 @@ const ATTRIBUTE: &str = "reward";
 pub(super) struct Source<'a> {
     pub(super) context: &'a RewardContext<'a>,
     pub(super) line: &'a Line,
-}
-
-/// One of the two servers of a log-ratio.
-struct LikelihoodServer {
-    url: String,
-    model: String,
-    template: ChatTemplate,
-    api: LikelihoodApi,
-    key: Option<SecretString>,
 }
 
 impl Source<'_> {
@@ -126,18 +118,13 @@ impl Source<'_> {
             None => template.clone(),
         };
         let api = self.api("likelihood")?.unwrap_or_default();
-        let policy =
-            LikelihoodServer { url: self.url()?, model, template, api, key: self.key(KEY_ENV)? };
-        let reference = LikelihoodServer {
-            url: reference_url,
-            model: reference_model,
-            template: reference_template,
-            api: self.api("reference-likelihood")?.unwrap_or(api),
-            // The key of the policy's server is not for another one.
-            key: self.key("reference-key-env")?,
-        };
+        let policy = Likelihood::builder(self.url()?, model, template).api(api);
+        let reference = Likelihood::builder(reference_url, reference_model, reference_template)
+            .api(self.api("reference-likelihood")?.unwrap_or(api));
         let beta = self.line.number("beta")?.unwrap_or(DpoReward::DEFAULT_BETA);
-        let (policy, reference) = (self.likelihood(policy)?, self.likelihood(reference)?);
+        let policy = self.likelihood(policy, self.key(KEY_ENV)?)?;
+        // The key of the policy's server is not for another one.
+        let reference = self.likelihood(reference, self.key("reference-key-env")?)?;
         let reward = Arc::new(DpoReward::new(policy, reference, beta)?);
         self.context.layers.servers.add(Server::Reward(reward.clone()));
         Ok(reward)
@@ -154,9 +141,12 @@ impl Source<'_> {
         }))
     }
 
-    fn likelihood(&self, server: LikelihoodServer) -> Result<Likelihood, Error> {
-        let mut likelihood = Likelihood::builder(server.url, server.model, server.template)
-            .api(server.api)
+    fn likelihood(
+        &self,
+        builder: LikelihoodBuilder,
+        key: Option<SecretString>,
+    ) -> Result<Likelihood, Error> {
+        let mut likelihood = builder
             .timeout(self.context.layers.timeout()?)
             .retry(self.context.layers.retry()?)
             .requests_per_minute(self.requests_per_minute()?)
@@ -165,7 +155,7 @@ impl Source<'_> {
         if let Some(concurrency) = self.concurrency()? {
             likelihood = likelihood.concurrency(concurrency);
         }
-        if let Some(key) = server.key {
+        if let Some(key) = key {
             likelihood = likelihood.key(key);
         }
         likelihood.build().map_err(setup("reward model"))
