@@ -107,7 +107,10 @@ impl Session {
             }
         }
         if let Some(source) = too_long {
-            tracing::warn!("answers that are too long for the reward model are left out: {source}");
+            tracing::warn!(
+                "answers that are too long for the reward model are left out; --reward-truncate has their beginning \
+                 scored: {source}"
+            );
             if scores.iter().all(Option::is_none) && known.iter().all(Option::is_none) {
                 let answer = truncate(answers.first().copied().unwrap_or_default(), 80);
                 return Err(Error::Reward { model: model.name().to_owned(), answer, source });
