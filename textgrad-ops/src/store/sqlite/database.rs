@@ -93,8 +93,9 @@ impl Database {
     }
 }
 
-/// How long to wait for another process. They only ever hold a file for the moment of a commit.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long to wait for another process. They only ever hold a file for the moment of a commit, which a busy disk
+/// makes longer.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// SQLite does not wait by itself where two processes begin a file at the same time.
 const PAUSE: Duration = Duration::from_millis(10);
 /// What a lookup needs, and lists, are prepared once.

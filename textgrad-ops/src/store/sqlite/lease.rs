@@ -11,9 +11,12 @@ use super::worker::{Failure, Job, Worker};
 use super::{CacheKey, SqliteStore};
 use crate::store::flight::Lease;
 
-/// How long a lease holds without being renewed: what the request of a killed process costs the others at most.
+/// How long a lease holds without being renewed.
 const HOLDS: Duration = Duration::from_secs(2);
 const RENEW_EVERY: Duration = Duration::from_millis(400);
+/// How long an expired lease must stay as it is before another owner has it: while the file is busy, no lease can be
+/// renewed. With it, what the request of a killed process costs the others at most is about three seconds.
+const GRACE: Duration = Duration::from_millis(800);
 /// How often a leased request is looked up: first, and at most.
 const FIRST_POLL: Duration = Duration::from_millis(10);
 const MAX_POLL: Duration = Duration::from_millis(200);
@@ -24,16 +27,15 @@ pub(super) fn new_owner() -> i64 {
 }
 
 impl Database {
-    /// Leases a request, unless another owner has it. A lease that ends later than any can is none.
-    fn claim(&mut self, key: &str, owner: i64) -> Result<bool, Error> {
-        let now = (self.clock)();
+    /// Leases a request, unless another owner has it. `abandoned` is the end of a lease that nobody renews.
+    fn claim(&mut self, key: &str, owner: i64, abandoned: Option<i64>) -> Result<bool, Error> {
         let mut claim = self.db.prepare_cached(
             "INSERT INTO leases (key, owner, expires) VALUES (?1, ?2, ?3)
              ON CONFLICT (key) DO UPDATE SET owner = excluded.owner, expires = excluded.expires
-             WHERE expires <= ?4 OR expires > excluded.expires OR owner = excluded.owner",
+             WHERE expires = ?4 OR owner = excluded.owner",
         )?;
-        let expires = now.saturating_add(millis(HOLDS));
-        Ok(claim.execute(params![key, owner, expires, now])? > 0)
+        let expires = (self.clock)().saturating_add(millis(HOLDS));
+        Ok(claim.execute(params![key, owner, expires, abandoned])? > 0)
     }
 
     fn renew(&mut self, key: &str, owner: i64) -> Result<(), Error> {
@@ -47,13 +49,22 @@ impl Database {
         self.db.prepare_cached(release)?.execute(params![key, owner]).map(drop)
     }
 
-    /// Whether some owner has a request now. A clock that was set back does not make a lease longer.
-    fn is_leased(&mut self, key: &str) -> Result<bool, Error> {
+    /// The lease on a request, if there is one.
+    fn leased(&mut self, key: &str) -> Result<Option<FoundLease>, Error> {
         let now = (self.clock)();
         let mut find = self.db.prepare_cached("SELECT expires FROM leases WHERE key = ?1")?;
         let expires: Option<i64> = find.query_row([key], |row| row.get(0)).optional()?;
-        Ok(expires.is_some_and(|expires| (now..=now + millis(HOLDS)).contains(&expires)))
+        // A clock that was set back does not make a lease longer.
+        let holds = |expires| (now..=now.saturating_add(millis(HOLDS))).contains(&expires);
+        Ok(expires.map(|expires| FoundLease { expires, holds: holds(expires) }))
     }
+}
+
+/// A lease, as it was found.
+struct FoundLease {
+    expires: i64,
+    /// Whether it has not expired.
+    holds: bool,
 }
 
 impl SqliteStore {
@@ -61,12 +72,14 @@ impl SqliteStore {
     /// request is made.
     pub(super) async fn lease_request(&self, key: &CacheKey<'_>) -> Lease {
         let (digits, owner) = (key.key.to_string(), self.owner);
+        let mut abandoned = None;
         loop {
             let asked = digits.clone();
-            let claimed = self.writer.call(move |database| database.claim(&asked, owner)).await;
+            let claim = move |database: &mut Database| database.claim(&asked, owner, abandoned);
+            let claimed = self.writer.call(claim).await;
             match claimed.ok_or(Failure::Stopped).and_then(|claimed| Ok(claimed?)) {
                 Ok(true) => return lease(Arc::clone(&self.writer), digits, owner),
-                Ok(false) => self.released(&digits).await,
+                Ok(false) => abandoned = self.released(&digits).await,
                 Err(error) => {
                     self.failed("a request cannot be leased in the cache; it is made", &error);
                     return Lease::default();
@@ -75,17 +88,19 @@ impl SqliteStore {
         }
     }
 
-    /// Waits while another process has a request: lookups do not wait for writes.
-    async fn released(&self, digits: &str) {
-        let mut poll = FIRST_POLL;
+    /// Waits while another process has a request: lookups do not wait for writes. Returns the end of a lease that
+    /// nobody renews.
+    async fn released(&self, digits: &str) -> Option<i64> {
+        let (mut poll, mut expired) = (FIRST_POLL, None);
         loop {
             tokio::time::sleep(poll).await;
             let asked = digits.to_owned();
-            let leased = self.reader.call(move |database| database.is_leased(&asked)).await;
-            if !matches!(leased, Some(Ok(true))) {
-                return;
+            let found = self.reader.call(move |database| database.leased(&asked)).await;
+            let Some(Ok(Some(FoundLease { expires, holds }))) = found else { return None };
+            if !holds && expired.replace(expires) == Some(expires) {
+                return Some(expires);
             }
-            poll = (poll * 2).min(MAX_POLL);
+            poll = if holds { (poll * 2).min(MAX_POLL) } else { GRACE };
         }
     }
 }

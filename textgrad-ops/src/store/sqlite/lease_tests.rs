@@ -47,7 +47,7 @@ async fn a_request_that_another_process_makes_is_waited_for() {
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
 }
 
-/// Kind: Money | a process that is killed while others wait for its request | another one makes it after two seconds
+/// Kind: Money | a process that is killed while others wait for its request | another one makes it after three seconds
 #[tokio::test]
 async fn the_lease_of_a_killed_process_expires() {
     let (_folder, path) = place();

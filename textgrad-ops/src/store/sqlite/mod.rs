@@ -34,7 +34,7 @@ use super::flight::Lease;
 /// A cache in one file, for this process, later ones and concurrent ones; see [`CacheLayer`] for what is cached.
 ///
 /// * Of equal concurrent requests, of this and other processes, one is made, and the others wait for it. If the
-///   process that makes it is killed, another one makes it after two seconds.
+///   process that makes it is killed, another one makes it after about three seconds.
 /// * Each entry has a checksum: one that is damaged is dropped with a warning, and its request made again.
 /// * An answer is handed on when it is in the file, as far as the operating system is concerned: a process
 ///   that is killed loses none that it handed on. A power cut may lose the last ones, but damages nothing.
