@@ -37,6 +37,8 @@ pub enum ErrorKind {
     Loading,
     /// A reply that breaks the protocol.
     BadResponse,
+    /// A reply without an answer: it is blank, or ended within its reasoning.
+    NoAnswer,
     /// The model or its provider declined the content of the request or of the answer. Final.
     Refused,
     /// The engine cannot do what the request asks (images, several answers, ...). Final.
@@ -58,6 +60,7 @@ impl ErrorKind {
                 | Self::Server
                 | Self::Loading
                 | Self::BadResponse
+                | Self::NoAnswer
         )
     }
 
@@ -76,6 +79,7 @@ impl ErrorKind {
             Self::Server => "server",
             Self::Loading => "loading",
             Self::BadResponse => "bad_response",
+            Self::NoAnswer => "no_answer",
             Self::Refused => "refused",
             Self::Unsupported => "unsupported",
             Self::Other => "other",
@@ -220,6 +224,7 @@ mod tests {
             ErrorKind::Server,
             ErrorKind::Loading,
             ErrorKind::BadResponse,
+            ErrorKind::NoAnswer,
         ];
         let last = [
             ErrorKind::Auth,

@@ -28,7 +28,7 @@ pub use self::response::{Choice, FinishReason, Response, TokenLogprob, Usage};
 /// # Contract
 /// * `complete` may return fewer choices than [`Sampling::n`] asked for (many servers only know one), but
 ///   never more, and never none: a reply without any usable choice is an error of kind
-///   [`ErrorKind::BadResponse`].
+///   [`ErrorKind::NoAnswer`].
 /// * An engine that cannot hold its answers to [`Request::format`] fails such a request with
 ///   [`ErrorKind::Unsupported`].
 /// * An engine that cannot tell [`Sampling::top_logprobs`] fails such a request with

@@ -121,8 +121,10 @@ fn counts(kind: ErrorKind) -> bool {
 }
 
 fn is_alike(one: &EngineError, other: &EngineError) -> bool {
-    let depends_on_request =
-        matches!(one.kind(), ErrorKind::InvalidRequest | ErrorKind::BadResponse);
+    let depends_on_request = matches!(
+        one.kind(),
+        ErrorKind::InvalidRequest | ErrorKind::BadResponse | ErrorKind::NoAnswer
+    );
     one.kind() == other.kind() && (!depends_on_request || one.message() == other.message())
 }
 

@@ -18,7 +18,8 @@ use crate::store::request_key;
 /// The defaults are those of the official OpenAI clients: 2 retries; a `retry-after` of the server is obeyed up to
 /// 120 s, and fails the call beyond; without one, the backoff is 0.5 s, doubled with each retry up to 8 s, less a
 /// jitter of up to a quarter. The jitter is derived from a seed, so that a run repeats. Final errors are never
-/// retried. An invalid reply ([`BadResponse`](ErrorKind::BadResponse)) is whole and paid for: it is retried once.
+/// retried. A reply that is invalid ([`BadResponse`](ErrorKind::BadResponse)) or has no answer
+/// ([`NoAnswer`](ErrorKind::NoAnswer)) is whole and paid for: it is retried once.
 ///
 /// A server whose model is [`Loading`](ErrorKind::Loading) is waited for up to 10 minutes, which is warned of once and
 /// does not count as retries.
@@ -135,9 +136,10 @@ impl RetryPolicy {
                 }
                 Some(delay)
             }
-            ErrorKind::BadResponse if attempts.invalid > 0 => None,
+            ErrorKind::BadResponse | ErrorKind::NoAnswer if attempts.invalid > 0 => None,
             kind => {
-                attempts.invalid += u32::from(kind == ErrorKind::BadResponse);
+                let is_paid_for = matches!(kind, ErrorKind::BadResponse | ErrorKind::NoAnswer);
+                attempts.invalid += u32::from(is_paid_for);
                 attempts.retries += 1;
                 self.delay(error, attempts.retries)
             }

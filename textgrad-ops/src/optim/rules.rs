@@ -88,13 +88,16 @@ impl Rejected {
         Self { problem, cut_off, violations, text: answer.text }
     }
 
-    /// A request that failed.
+    /// A request that failed, or whose reply has no answer.
     pub(super) fn failed(problem: String) -> Self {
         Self { problem, cut_off: false, violations: Vec::new(), text: String::new() }
     }
 
     /// What was wrong, and how it began.
     pub(super) fn summary(&self) -> String {
-        format!("{}; it began: {:?}", self.problem, truncate(&self.text, 80))
+        match self.text.as_str() {
+            "" => self.problem.clone(),
+            text => format!("{}; it began: {:?}", self.problem, truncate(text, 80)),
+        }
     }
 }

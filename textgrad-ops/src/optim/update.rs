@@ -5,8 +5,8 @@ use std::sync::{Arc, OnceLock};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use textgrad_core::{
-    Choice, Error, Feedback, Inputs, Layout, Message, Op, Output, Purpose, Request, Seed, Variable,
-    apply,
+    Choice, Error, ErrorKind, Feedback, FinishReason, Inputs, Layout, Message, Op, Output, Purpose,
+    Request, Seed, Variable, apply,
 };
 
 use super::descent::TextualGradientDescentBuilder as Settings;
@@ -16,15 +16,16 @@ use crate::llm::quote_call;
 use crate::prompts::{
     CallContext, Constraint, GradientContext, RetryContext, UpdateContext, VariableContext,
 };
-use crate::tags::with_note;
+use crate::tags::{ExtractError, NO_ANSWER, unwrap_fence, with_note};
 
 /// New versions of a text, and the answers that could not be used.
 #[derive(Debug, Clone)]
 pub struct UpdateOutcome {
     /// The new versions, at least one.
     pub candidates: Vec<Variable>,
-    /// Answers that could not be used, in order; each was asked for again unless the bound was reached. A
-    /// request that failed after some answers could be used stands here too, as the last.
+    /// Answers that could not be used, in order; each was asked for again unless the bound was reached. A reply
+    /// without an answer stands here too. So does a
+    /// request that failed after some answers could be used, as the last.
     pub rejected: Vec<Rejected>,
 }
 
@@ -36,12 +37,14 @@ pub(super) async fn rewrite(
 ) -> Result<UpdateOutcome, crate::error::Error> {
     let messages = ask.messages(settings)?;
     let role = Arc::clone(ask.variable.role());
+    let base = ask.variable.text().unwrap_or_default().to_owned();
     let mut inputs: Vec<(&str, Variable)> = vec![("variable", ask.variable)];
     inputs.extend(ask.feedback.into_iter().map(|words| ("feedback", words)));
     let op = Arc::new(Update {
         settings: Arc::clone(settings),
         messages,
         role: Arc::clone(&role),
+        base,
         rules: ask.rules,
         seed,
         rejected: OnceLock::new(),
@@ -66,6 +69,8 @@ struct Update {
     settings: Arc<Settings>,
     messages: Vec<Message>,
     role: Arc<str>,
+    /// The present text.
+    base: String,
     rules: Rules,
     seed: Option<Seed>,
     /// The answers that could not be used, once it has run.
@@ -73,12 +78,18 @@ struct Update {
 }
 
 impl Update {
+    /// The text in an answer that ended, without a fence around the whole.
+    fn text(&self, choice: &Choice) -> Result<String, ExtractError> {
+        let text = self.settings.tags.read(choice)?;
+        Ok(unwrap_fence(&text, &self.base).map(str::to_owned).unwrap_or(text))
+    }
+
     /// One answer: a new text, or why it is none.
     ///
     /// # Errors
     /// If a check panics.
     fn read(&self, choice: Choice) -> Result<Result<String, Rejected>, Error> {
-        let (problem, violations) = match self.settings.tags.read(&choice) {
+        let (problem, violations) = match self.text(&choice) {
             Ok(text) => match self.rules.violations(&text)? {
                 violations if violations.is_empty() => return Ok(Ok(text)),
                 violations => (broken(&violations), violations),
@@ -99,15 +110,17 @@ impl Update {
         let messages = match last {
             None => self.messages.clone(),
             Some(last) => {
-                let text = tags.extract(&last.text).ok().filter(|_| !last.violations.is_empty());
+                let ended = Choice::new(last.text.as_str(), FinishReason::Stop);
+                let text = self.text(&ended).ok().filter(|_| !last.violations.is_empty());
+                let problem = if last.text.is_empty() { NO_ANSWER } else { &last.problem };
                 let context = RetryContext {
-                    problem: last.problem.clone(),
+                    problem: problem.to_owned(),
                     cut_off: last.cut_off,
                     attempts: attempt,
                     start_tag: tags.start().to_owned(),
                     end_tag: tags.end().to_owned(),
                     violations: last.violations.clone(),
-                    text: text.unwrap_or_default().to_owned(),
+                    text: text.unwrap_or_default(),
                 };
                 with_note(&self.messages, &call.prompts.render("update_retry", &context)?)
             }
@@ -153,6 +166,9 @@ impl Op for Update {
                     if short && unusable == 0 {
                         break;
                     }
+                }
+                Err(error) if error.kind() == ErrorKind::NoAnswer => {
+                    rejected.push(Rejected::failed(error.to_string()));
                 }
                 Err(error) => {
                     rejected.push(Rejected::failed(format!("the request failed: {error}")));

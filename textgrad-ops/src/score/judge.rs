@@ -138,8 +138,8 @@ impl LlmJudgeBuilder {
 
 #[cfg(test)]
 mod tests {
-    use textgrad_core::testing::ScriptedEngine;
-    use textgrad_core::{Purpose, Score, Seed};
+    use textgrad_core::testing::{Reply, ScriptedEngine};
+    use textgrad_core::{EngineError, ErrorKind, Purpose, Score, Seed};
 
     use super::*;
 
@@ -192,6 +192,22 @@ mod tests {
         let seeds: std::collections::HashSet<_> =
             engine.requests().iter().map(|r| r.sampling.seed).collect();
         assert_eq!(seeds.len(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_reply_without_an_answer_is_asked_for_again() {
+        let none = || {
+            Reply::error(EngineError::new(ErrorKind::NoAnswer, "POST http://h: none of the tokens"))
+        };
+        let engine = Arc::new(ScriptedEngine::new([none(), "<SCORE>5</SCORE>".into()]));
+        let score = judge(&engine).build().score("No.", &example()).await.unwrap();
+        assert_eq!(score.score(), Some(Score::Number(0.5)));
+        let again = engine.requests()[1].messages[1].text();
+        assert!(again.contains("its reasoning did not end"), "{again}");
+        assert!(!again.contains("http"), "{again}");
+        let engine = Arc::new(ScriptedEngine::new([none(), none(), none()]));
+        let error = judge(&engine).build().score("No.", &example()).await.unwrap_err().to_string();
+        assert!(error.contains("in 3 request(s): POST http://h: none of the tokens"), "{error}");
     }
 
     #[tokio::test]

@@ -1,19 +1,23 @@
 //! Tagged replies: the tags between which a model writes a text or a grade, their reader, and requests that are
 //! sent again with what was wrong.
 
+mod fence;
 mod request;
 mod spelling;
+mod unclosed;
 mod value;
 
 use std::ops::Range;
 
 use textgrad_core::{Choice, FinishReason};
 
-pub(crate) use self::request::{CallSettings, with_note};
+pub(crate) use self::fence::unwrap as unwrap_fence;
+pub(crate) use self::request::{CallSettings, NO_ANSWER, with_note};
 pub use self::request::{TaggedReply, TaggedRequest, Unreadable};
 pub(crate) use self::value::read_number;
 pub use self::value::{read_grade, read_word};
 use crate::error::Error;
+use crate::util::reasoning::answer_in;
 
 /// The tags between which a model puts a new text.
 ///
@@ -45,22 +49,23 @@ pub enum ExtractError {
     /// There is nothing between the tags.
     #[error("there was nothing between {0} and its closing tag")]
     Empty(String),
+    /// The reasoning before the text has no end.
+    #[error("its reasoning did not end")]
+    OpenReasoning,
     /// The reply did not end, so whatever it holds is not final.
-    #[error("it was truncated (finish reason {:?}); if it was too long, raise max tokens", .0.as_str())]
-    Truncated(FinishReason),
+    #[error("{}", unfinished(.0))]
+    Unfinished(FinishReason),
 }
 
-/// The tags of sections in requests. A model that copies them around the whole of its text did not write them.
-const SECTIONS: [&str; 8] = [
-    "VARIABLE",
-    "PAST_VARIABLE",
-    "LM_OUTPUT",
-    "RESPONSE",
-    "CHOSEN_RESPONSE",
-    "REJECTED_RESPONSE",
-    "PAST_RESPONSE",
-    "IMPROVED_VARIABLE",
-];
+fn unfinished(reason: &FinishReason) -> String {
+    match reason.as_str() {
+        _ if reason.is_cut_off() => {
+            format!("it was truncated (finish reason {reason}); raise max tokens")
+        }
+        "" => "it broke off (no finish reason)".to_owned(),
+        reason => format!("it broke off (finish reason {reason})"),
+    }
+}
 
 impl Default for Tags {
     /// `<IMPROVED_VARIABLE>` and `</IMPROVED_VARIABLE>`, as TextGrad has them.
@@ -127,15 +132,20 @@ impl Tags {
     /// of a line are text. Where no tags stand like that, or one more is closed than was opened, the text
     /// runs from the last opening tag before the last closing one to that one, if at least one of the two
     /// stands at such an edge: a sentence about the tags is no text, and neither is the `and` between two tags
-    /// with which a line of prose ends. What is opened at the beginning of a
-    /// line and never closed makes the answer unusable: it was cut off, or cannot be told from one that was.
+    /// with which a line of prose ends.
+    ///
+    /// The reply must have ended: the only tag may then be an opening one at the beginning of a line, with the text up
+    /// to the end of the reply behind it. Anything there that looks like another section makes the reply unusable, and
+    /// so does any other opening tag at the beginning of a line that is never closed.
+    ///
+    /// Reasoning at the beginning (`<think>..</think>`) is left out, with all tags in it.
     ///
     /// Emphasis, code and heading marks of Markdown around a tag (`**<TAG>**`) belong to the tag. A tag may have
     /// other letter case, blanks, attributes, `\_` for `_`, and entities for its brackets. Sections of the request
     /// that enclose the whole text (`<VARIABLE>..</VARIABLE>`) are not part of it.
     ///
     /// # Errors
-    /// An [`ExtractError`] that says which tag was missing.
+    /// An [`ExtractError`] that says what was missing.
     pub fn extract<'a>(&self, reply: &'a str) -> Result<&'a str, ExtractError> {
         Ok(reply.get(self.find(reply)?).unwrap_or_default())
     }
@@ -145,26 +155,37 @@ impl Tags {
     /// # Errors
     /// As [`extract`](Self::extract).
     pub fn find(&self, reply: &str) -> Result<Range<usize>, ExtractError> {
-        let found = self.find_among(self.tags_in(reply, spelling::places), reply);
-        found.or_else(|error| {
+        let answer = answer_in(reply).ok_or(ExtractError::OpenReasoning)?;
+        let text = reply.get(answer.clone()).unwrap_or_default();
+        let found = self.find_among(self.tags_in(text, spelling::places), text);
+        let found = found.or_else(|error| {
             // A text may hold other spellings of its tags, unmatched.
             let exact = |reply: &str, tag: &str| {
                 reply.match_indices(tag).map(|(at, tag)| (at, tag.len())).collect()
             };
-            self.find_among(self.tags_in(reply, exact), reply).map_err(|_| error)
-        })
+            self.find_among(self.tags_in(text, exact), text).map_err(|_| error)
+        })?;
+        Ok(answer.start + found.start..answer.start + found.end)
     }
 
     fn find_among(&self, tags: Vec<Found>, reply: &str) -> Result<Range<usize>, ExtractError> {
         let tags = without_mentions(tags, reply);
-        let (from, to) = match self.last_block(&tags)? {
-            Some(block) => block,
-            None => self.last_pair(&tags)?,
+        let unclosed = match tags.as_slice() {
+            [Found { kind: Kind::Start, first: true, to, .. }] => Some(*to),
+            _ => None,
+        };
+        let is_text = |from: &usize| unclosed::is_text(reply.get(*from..).unwrap_or_default());
+        let (from, to) = match unclosed.filter(is_text) {
+            Some(from) => (from, reply.len()),
+            None => match self.last_block(&tags)? {
+                Some(block) => block,
+                None => self.last_pair(&tags)?,
+            },
         };
         let mut at = trimmed(reply, from..to);
         let section = |at: &Range<usize>| {
             let text = reply.get(at.clone())?;
-            let inner = SECTIONS.iter().find_map(|name| spelling::unwrap(text, name))?;
+            let inner = spelling::SECTIONS.iter().find_map(|name| spelling::unwrap(text, name))?;
             Some(trimmed(reply, at.start + inner.start..at.start + inner.end))
         };
         while let Some(inner) = section(&at) {
@@ -176,7 +197,7 @@ impl Tags {
     /// Reads the new text from a reply that ended. Where the tags are written with entities, so is the text.
     pub(crate) fn read(&self, choice: &Choice) -> Result<String, ExtractError> {
         if !choice.finish_reason.is_end() {
-            return Err(ExtractError::Truncated(choice.finish_reason.clone()));
+            return Err(ExtractError::Unfinished(choice.finish_reason.clone()));
         }
         let at = self.find(&choice.text)?;
         let text = choice.text.get(at.clone()).unwrap_or_default();
@@ -192,7 +213,8 @@ impl Tags {
         bare: bool,
         read: impl Fn(&str) -> Result<T, String>,
     ) -> Result<T, String> {
-        let reply = choice.text.as_str();
+        let answer = answer_in(&choice.text).and_then(|answer| choice.text.get(answer));
+        let reply = answer.unwrap_or_default();
         let missing = match self.read(choice) {
             Ok(text) => {
                 let value = read(&text)?;
@@ -364,3 +386,5 @@ fn is_closed_before_an_edge<'a>(behind: impl Iterator<Item = &'a Found>) -> bool
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod value_tests;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use derive_setters::Setters;
 use textgrad_core::{
-    Choice, Engine, Error, FinishReason, Message, Part, Purpose, Request, Sampling, Seed,
+    Choice, Engine, Error, ErrorKind, FinishReason, Message, Part, Purpose, Request, Sampling, Seed,
 };
 
 use super::Tags;
@@ -89,6 +89,9 @@ impl CallSettings {
     }
 }
 
+/// What a model is told of a reply that has no answer ([`ErrorKind::NoAnswer`]).
+pub(crate) const NO_ANSWER: &str = "it held no answer, or its reasoning did not end";
+
 /// A conversation with a note on the last reply added to its last message.
 pub(crate) fn with_note(messages: &[Message], note: &str) -> Vec<Message> {
     let mut messages = messages.to_vec();
@@ -154,8 +157,8 @@ impl TaggedRequest {
 
     /// Sends the messages and parses the text between the tags, trimmed. `vote` numbers equal requests; `read`
     /// gets the text and the whole choice; `retry` names the template of the note that is added to the last
-    /// message of a retry ([`RetryContext`]). A reply that did not end has no value, nor has one with two different
-    /// values.
+    /// message of a retry ([`RetryContext`]). A reply that did not end or has no answer has no value, nor has one with
+    /// two different values.
     ///
     /// # Errors
     /// That of the engine or of the template.
@@ -177,17 +180,28 @@ impl TaggedRequest {
         let mut problem = String::new();
         for attempt in 0..=*parse_retries {
             let request = self.call.request(Purpose::Judge, asked, seed, attempt);
-            let response = engine.complete(&request).await?;
-            let nothing = || Choice::new("", FinishReason::Stop);
-            let choice = response.choices.into_iter().next().unwrap_or_else(nothing);
-            let value = |text: &str| read(text, &choice);
-            match self.tags.read_value(&choice, self.bare_values, value) {
-                Ok(value) => return Ok(TaggedReply { value: Ok(value), unreadable: attempt }),
-                Err(found) => problem = found,
-            }
+            let (note, cut_off) = match engine.complete(&request).await {
+                Ok(response) => {
+                    let nothing = || Choice::new("", FinishReason::Stop);
+                    let choice = response.choices.into_iter().next().unwrap_or_else(nothing);
+                    let value = |text: &str| read(text, &choice);
+                    match self.tags.read_value(&choice, self.bare_values, value) {
+                        Ok(value) => {
+                            return Ok(TaggedReply { value: Ok(value), unreadable: attempt });
+                        }
+                        Err(found) => problem = found,
+                    }
+                    (problem.clone(), choice.finish_reason.is_cut_off())
+                }
+                Err(error) if error.kind() == ErrorKind::NoAnswer => {
+                    problem = error.to_string();
+                    (NO_ANSWER.to_owned(), false)
+                }
+                Err(error) => return Err(error.into()),
+            };
             let context = RetryContext {
-                problem: problem.clone(),
-                cut_off: choice.finish_reason.is_cut_off(),
+                problem: note,
+                cut_off,
                 attempts: attempt + 1,
                 violations: Vec::new(),
                 text: String::new(),

@@ -9,6 +9,18 @@ const GREATER: [&str; 4] = [">", "\\>", "&gt;", "＞"];
 /// The forms of a joint in a name, which may also be missing.
 const JOINTS: [&str; 5] = ["\\_", "_", "\\-", "-", " "];
 
+/// The tags of sections in requests. A model that copies them around the whole of its text did not write them.
+pub(super) const SECTIONS: [&str; 8] = [
+    "VARIABLE",
+    "PAST_VARIABLE",
+    "LM_OUTPUT",
+    "RESPONSE",
+    "CHOSEN_RESPONSE",
+    "REJECTED_RESPONSE",
+    "PAST_RESPONSE",
+    "IMPROVED_VARIABLE",
+];
+
 /// Places of a tag in a text, in any spelling: start and length in bytes. A tag that is not `<NAME>` or
 /// `</NAME>` has one spelling.
 pub(super) fn places(text: &str, tag: &str) -> Vec<(usize, usize)> {

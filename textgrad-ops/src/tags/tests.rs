@@ -1,5 +1,6 @@
 //! Tests of tags.
 
+use super::value_tests::grade;
 use super::*;
 
 fn extract(reply: &str) -> Result<&str, ExtractError> {
@@ -127,7 +128,6 @@ fn marks_of_markdown_around_the_tags_are_not_text() {
 fn says_what_was_missing() {
     assert_eq!(extract("new"), Err(ExtractError::NoStart("<T>".into())));
     assert_eq!(extract("new</T>"), Err(ExtractError::NoStart("<T>".into())));
-    assert_eq!(extract("<T>\nnew"), Err(ExtractError::NoEnd("</T>".into())));
     assert_eq!(extract("</T> and then <T>new"), Err(ExtractError::NoEnd("</T>".into())));
     assert_eq!(extract("<T>\ndraft\n</T>\n<T>\nfin"), Err(ExtractError::NoEnd("</T>".into())));
     assert_eq!(extract("<T>\n \n</T>"), Err(ExtractError::Empty("<T>".into())));
@@ -188,152 +188,77 @@ fn escaped_tags_enclose_an_escaped_text() {
     assert_eq!(read(plain).unwrap(), "a &lt; b");
 }
 
+/// Kind: Tags, grades, verdicts | no closing tag at the end of a reply that ended | read if there is one opening
+/// tag, and nothing behind it looks like another section
+#[test]
+fn a_closing_tag_may_be_missing_at_the_end() {
+    for (reply, text) in [
+        ("<T>\nnew", "new"),
+        ("Here it is:\n\n**<T>**\nnew\n\nin two\n", "new\n\nin two"),
+        ("< t >new text", "new text"),
+        ("<think>Use <T> and </T>.</think>\n<T>\nnew", "new"),
+        ("<T>\n```sh\nls\n```", "```sh\nls\n```"),
+        ("### <T>\n1. one\n2. two", "1. one\n2. two"),
+    ] {
+        assert_eq!(extract(reply), Ok(text), "{reply}");
+    }
+    for behind in [
+        " is where it goes.\nnew",
+        ", as asked: new",
+        "",
+        " \n \n",
+        "\nnew\n\n---\nI made it shorter.",
+        "\nnew\n\n**Explanation:** it is shorter.",
+        "\nnew\n\n### Changes made\n- shorter",
+        "\nnew\n</VARIABLE>",
+        "\nnew</IMPROVED_TEXT>",
+        "\n<RESPONSE>\nnew",
+        "\nnew\n\nI've made it shorter.",
+        "\nnew\n```",
+        "\nnew\n<T>",
+        "\nnew\n***\nmore",
+    ] {
+        let reply = format!("<T>{behind}");
+        assert!(extract(&reply).is_err(), "{reply}");
+    }
+    assert_eq!(extract("I put it into <T>\nnew"), Err(ExtractError::NoEnd("</T>".into())));
+}
+
+#[test]
+fn reasoning_before_the_tags_is_left_out() {
+    let first = "I could write\n<T>\na draft\n</T>\nbut it is too long.";
+    for (open, close) in [("<think>", "</think>"), ("[THINK]", "[/THINK]"), ("", "</think>")] {
+        let reply = format!("{open}\n{first}\n{close}\n\n<T>\nnew\n</T>");
+        let at = Tags::new("<T>", "</T>").unwrap().find(&reply).unwrap();
+        assert_eq!(reply.get(at), Some("new"), "{reply}");
+    }
+    for open in ["<think>", "<Thinking>", "<reasoning>", "<|channel|>analysis<|message|>"] {
+        let reply = format!("{open}\n{first}");
+        assert_eq!(extract(&reply), Err(ExtractError::OpenReasoning), "{reply}");
+        assert!(grade(&reply.replace("a draft", "8")).is_err(), "{reply}");
+    }
+}
+
 /// Kind: Ends | a text, a grade or a verdict in a reply with a finish reason other than an end | not used; asked
-/// again; the error says that it was truncated
+/// again; the error says that it was truncated or broke off
 #[test]
 fn a_reply_that_did_not_end_has_no_text_and_no_value() {
-    for reason in ["length", "abort", "error", "", "content_filter", "unheard"] {
+    for (reason, words) in [
+        ("length", "it was truncated (finish reason length); raise max tokens"),
+        ("max_tokens", "it was truncated (finish reason length); raise max tokens"),
+        ("abort", "it broke off (finish reason abort)"),
+        ("error", "it broke off (finish reason error)"),
+        ("", "it broke off (no finish reason)"),
+        ("content_filter", "it broke off (finish reason content_filter)"),
+        ("unheard", "it broke off (finish reason unheard)"),
+    ] {
         let choice = Choice::new("<T>5</T>", FinishReason::from(reason.to_owned()));
         let tags = Tags::new("<T>", "</T>").unwrap();
         let error = tags.read(&choice).unwrap_err().to_string();
-        assert!(error.contains("truncated") && error.contains("max tokens"), "{error}");
+        assert_eq!(error, words);
         let value = tags.read_value(&choice, true, |text| read_grade(text, 0.0..=9.0));
         assert_eq!(value.unwrap_err(), error);
         let bare = Choice::new("5", choice.finish_reason);
         assert!(tags.read_value(&bare, true, |text| read_grade(text, 0.0..=9.0)).is_err());
-    }
-}
-
-/// A grade from 0 to 10 in a reply that ended.
-fn grade(reply: &str) -> Result<f64, String> {
-    let tags = Tags::new("<T>", "</T>").unwrap();
-    let choice = Choice::new(reply, FinishReason::Stop);
-    tags.read_value(&choice, true, |text| read_grade(text, 0.0..=10.0))
-}
-
-/// Kind: Tags, grades, verdicts | a grade with marks of Markdown, quotes, brackets, fences, a label or
-/// its scale, or without tags | read
-#[test]
-fn grades_are_read_in_any_decoration() {
-    for form in [
-        "8",
-        "8.0",
-        "+8",
-        "**8**",
-        "__8__",
-        "`8`",
-        "```\n8\n```",
-        "```text\n8\n```",
-        "[[8]]",
-        "(8)",
-        "\"8\"",
-        "“8”",
-        "'8'",
-        "«8»",
-        "８",
-        "８．０",
-        "8/10",
-        "**8**/10",
-        "8 / 10",
-        "8 out of 10",
-        "８／１０",
-        "8 of 10",
-        "Score: 8",
-        "**Score:** 8",
-        "Rating is 8",
-        "The final grade is 8.",
-        "\"score\": 8",
-        "{\"score\": 8}",
-        "Score\n8",
-        "8\n8",
-        "Score: 8\n8/10",
-        "8 points",
-        "&quot;8&quot;",
-        "\\[8\\]",
-        "$\\boxed{8}$",
-        "# 8",
-        "8!",
-        "<SCORE>8</SCORE>",
-        "\u{200b}8",
-        "Grade = 8",
-        "Score：8",
-    ] {
-        for reply in
-            [form.to_owned(), format!("<T>{form}</T>"), format!("Good.\n< t >\n{form}\n</T>")]
-        {
-            assert_eq!(grade(&reply), Ok(8.0), "{reply}");
-        }
-    }
-    assert_eq!(grade("Good.\n<T>8"), Ok(8.0));
-    assert_eq!(grade("8</T>"), Ok(8.0));
-    assert_eq!(grade("<T>8</T>\nI repeat: <T>8.0</T>"), Ok(8.0));
-    assert_eq!(grade("I answer between <T> and </T>.\n<T>8</T>"), Ok(8.0));
-    assert_eq!(read_grade("0,25", 0.0..=1.0), Ok(0.25));
-}
-
-/// Kind: Tags, grades, verdicts | a range, two different grades, a grade out of range or of another scale
-/// | asked again with the
-/// problem
-#[test]
-fn grades_that_are_ambiguous_are_refused() {
-    for form in [
-        "7-8",
-        "7–8",
-        "7 to 8",
-        "7 or 8",
-        "8 or 9, say 8",
-        "7\n8",
-        "8, 7",
-        "8,5",
-        "11",
-        "-1",
-        "80%",
-        "8/100",
-        "4/5",
-        "8 out of 5",
-        "4 stars",
-        "not 8",
-        "eight",
-        "NaN",
-        "inf",
-        "8e400",
-        "A8",
-        "8?",
-        "1,000",
-        "",
-        "8/10/10",
-    ] {
-        for reply in [form.to_owned(), format!("<T>{form}</T>")] {
-            assert!(grade(&reply).is_err(), "{reply}");
-        }
-    }
-    assert!(grade("<T>3</T> or rather\n<T>8</T>").unwrap_err().contains("got two"));
-    assert!(grade("<T>8").is_ok() && grade("<T>8, for it is").is_err());
-    assert!(grade("I think 8").is_err());
-}
-
-/// Kind: Tags, grades, verdicts | a verdict with the same decorations | read; two different ones are asked again
-#[test]
-fn words_are_read_in_any_decoration() {
-    let words = [("A", 'a'), ("B", 'b'), ("tie", 't')];
-    for form in [
-        "A",
-        "a",
-        "**A**",
-        "[[A]]",
-        "Answer A",
-        "The better answer is A.",
-        "\"A\"",
-        "Ａ",
-        "A\nA",
-        "Verdict: A",
-    ] {
-        assert_eq!(read_word(form, &words), Ok('a'), "{form}");
-    }
-    assert_eq!(read_word("_Tie_", &words), Ok('t'));
-    for form in
-        ["A or B", "A/B", "A>B", "not A", "C", "", "A?", "A, B", "A+", "answer", "A bit", "A/A"]
-    {
-        assert!(read_word(form, &words).is_err(), "{form}");
     }
 }

@@ -5,7 +5,11 @@ use std::ops::RangeInclusive;
 use std::sync::LazyLock;
 
 use regex::Regex;
+use serde_json::{Map, Value as Json};
 use textgrad_core::truncate;
+
+use super::fence;
+use crate::util::json::read_lenient;
 
 /// Reads a grade within a scale, also as `7/10` or `7 out of 10` where 10 is the highest, with marks of Markdown,
 /// quotes, brackets or a label (`Score: 7`) around it. A range, two different grades and a grade of another
@@ -46,8 +50,8 @@ pub(crate) fn read_number(text: &str) -> Result<f64, String> {
         .ok_or_else(|| problem("a number", text))
 }
 
-/// Reads one of some words, each with its value, in any letter case, with the decorations of a grade. Two
-/// different words and any other word are none.
+/// Reads one of some words, each with its value, with the decorations of a grade. Letter case does not matter unless
+/// two words differ by nothing else. Words of different values and any other word are none.
 ///
 /// # Errors
 /// The problem, with the text.
@@ -59,23 +63,19 @@ pub(crate) fn read_number(text: &str) -> Result<f64, String> {
 /// let words = [("yes", true), ("no", false)];
 /// assert_eq!(read_word("**Yes.**", &words), Ok(true));
 /// assert!(read_word("yes and no", &words).is_err());
+/// assert!(read_word("no answer", &words).is_err());
 /// ```
-pub fn read_word<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, String> {
-    let bare = plain(text);
-    let is_known = |c: char| c.is_alphanumeric() || is_decoration(c) || ".,:;!=".contains(c);
-    let mut tokens = bare.split(|c: char| !c.is_alphanumeric());
-    let found = tokens.try_fold(None, |found: Option<usize>, token| {
-        let at = words.iter().position(|(word, _)| word.eq_ignore_ascii_case(token));
-        match (found, at) {
-            (Some(found), Some(at)) if found != at => None,
-            (found, Some(at)) => Some(found.or(Some(at))),
-            (found, None) => (token.is_empty() || is_label(token)).then_some(found),
+pub fn read_word<T: Copy + PartialEq>(text: &str, words: &[(&str, T)]) -> Result<T, String> {
+    word(&plain(text), words).ok_or_else(|| {
+        let mut values = Vec::new();
+        let mut expected = Vec::new();
+        for (word, value) in words {
+            if !values.contains(value) {
+                values.push(*value);
+                expected.push(*word);
+            }
         }
-    });
-    let found = found.flatten().filter(|_| bare.chars().all(is_known));
-    found.and_then(|at| words.get(at)).map(|(_, value)| *value).ok_or_else(|| {
-        let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-        let expected = match words.split_last() {
+        let expected = match expected.split_last() {
             Some((last, [])) => (*last).to_owned(),
             Some((last, others)) => format!("{} or {last}", others.join(", ")),
             None => "nothing".to_owned(),
@@ -84,14 +84,56 @@ pub fn read_word<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, String> 
     })
 }
 
+fn word<T: Copy + PartialEq>(bare: &str, words: &[(&str, T)]) -> Option<T> {
+    let is_known = |c: char| c.is_alphanumeric() || is_decoration(c) || ".,:;!=".contains(c);
+    if !bare.chars().all(is_known) {
+        return None;
+    }
+    let find = |token: &str| {
+        let exact = words.iter().find(|(word, _)| *word == token);
+        let mut alike = words.iter().filter(|(word, _)| word.eq_ignore_ascii_case(token));
+        let alike = alike.next().filter(|_| alike.next().is_none());
+        exact.or(alike).map(|(_, value)| *value)
+    };
+    let mut found = None;
+    let mut rest = bare.trim_start_matches(|c: char| !c.is_alphanumeric());
+    while !rest.is_empty() {
+        let behind = rest.trim_start_matches(char::is_alphanumeric);
+        let token = rest.strip_suffix(behind).unwrap_or_default();
+        rest = behind.trim_start_matches(|c: char| !c.is_alphanumeric());
+        // The word that follows within the same phrase.
+        let next = behind.trim_start_matches(' ');
+        let next = next.strip_suffix(next.trim_start_matches(char::is_alphanumeric));
+        let next = next.unwrap_or_default();
+        if token.eq_ignore_ascii_case("no") && is_label(next) && !VERBS.contains(&next) {
+            // `no answer`
+            return None;
+        }
+        match find(token) {
+            // `a tie`
+            Some(_)
+                if token.eq_ignore_ascii_case("a") && next.len() > 1 && find(next).is_some() => {}
+            Some(value) if found.is_some_and(|found| found != value) => return None,
+            Some(value) => found = Some(value),
+            None if is_label(token) => {}
+            None => return None,
+        }
+    }
+    found
+}
+
+/// Labels that may follow a value.
+const VERBS: [&str; 2] = ["is", "wins"];
+
 fn problem(expected: impl Display, got: &str) -> String {
     let got = truncate(got, 40);
     format!("expected {expected} between the tags, got {got:?}")
 }
 
 /// The words that may stand beside a value.
-const LABELS: &str = "the|my|is|it|final|overall|total|verdict|score|grade|rating|mark|value|result|number|\
-                      answer|response|winner|better|best|wins|option|output|choice|judgment|judgement|boxed";
+const LABELS: &str = "the|my|is|it|this|final|overall|total|verdict|score|grade|rating|mark|value|result|number|\
+                      answer|response|winner|better|best|wins|option|output|choice|judgment|judgement|boxed|\
+                      assistant|model|candidate|completion|decision|preference|i|would|rate|give|choose|prefer|pick";
 
 fn is_label(word: &str) -> bool {
     LABELS.split('|').any(|label| label.eq_ignore_ascii_case(word))
@@ -120,7 +162,8 @@ fn number(text: &str) -> Option<Number> {
         let of = format!(r"(?:(?:/|out\s+of\b|of\b){around}(?P<of>{value}){around})?");
         let unit = format!(r"(?:(?:points?|pts?)\b{around})?");
         let end = format!("[.!,;]?{around}");
-        let whole = format!("(?is)^{around}{label}(?P<value>{value}){around}{of}{unit}{end}$");
+        let whole =
+            format!(r"(?is)^{around}{label}(?:an?\s+)?(?P<value>{value}){around}{of}{unit}{end}$");
         Regex::new(&whole).ok()
     });
     let found = PATTERN.as_ref()?.captures(text)?;
@@ -166,12 +209,26 @@ pub(super) fn plain(text: &str) -> String {
     }
     let mut bare = plain.trim();
     loop {
-        let unfenced = unfence(bare).unwrap_or(bare);
+        let unfenced = fence::whole(bare).map_or(bare, |fenced| fenced.inner);
         let inner = untag(unfenced).unwrap_or(unfenced);
         if inner.len() == bare.len() {
-            return inner.to_owned();
+            return field(inner).unwrap_or_else(|| inner.to_owned());
         }
         bare = inner.trim();
+    }
+}
+
+/// The value in a JSON object: that of its only field whose name is a label, such as `score`.
+fn field(text: &str) -> Option<String> {
+    let fields: Map<String, Json> =
+        text.starts_with('{').then(|| read_lenient(text).ok()).flatten()?;
+    let is_value = |(name, _): &(&String, &Json)| name.split(['_', ' ']).all(is_label);
+    let mut values = fields.iter().filter(is_value);
+    let (_, value) = values.next().filter(|_| values.next().is_none())?;
+    match value {
+        Json::String(text) => Some(text.clone()),
+        Json::Number(number) => Some(number.to_string()),
+        _ => None,
     }
 }
 
@@ -194,12 +251,6 @@ pub(super) fn unescape(text: &str) -> String {
         }
     }
     text
-}
-
-/// The text in a block of code that is the whole.
-fn unfence(text: &str) -> Option<&str> {
-    let (info, block) = text.strip_prefix("```")?.strip_suffix("```")?.split_once('\n')?;
-    info.trim().chars().all(char::is_alphanumeric).then_some(block)
 }
 
 /// The text between an opening and a closing tag of one name that enclose the whole.

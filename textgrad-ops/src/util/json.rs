@@ -1,5 +1,6 @@
 //! Lenient reading of JSON, names of its types, and the differences between two JSON values.
 
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json};
 use textgrad_core::truncate;
 
@@ -16,66 +17,109 @@ pub fn type_name(value: &Json) -> &'static str {
     }
 }
 
-/// Reads JSON as programs write it: what is strict, and else with `NaN`, `Infinity` and halves of a surrogate pair,
-/// which Python writes. The numbers become null, the halves U+FFFD.
+/// Reads JSON as programs and models write it: what is strict, and else with what Python, JavaScript and language
+/// models write beside it.
+///
+/// | text | read as |
+/// |---|---|
+/// | `NaN`, `Infinity` | null |
+/// | `True`, `False`, `None` | true, false, null |
+/// | half of a surrogate pair | U+FFFD |
+/// | an escape that JSON does not have, such as `\\(` | the backslash and the character |
+/// | a line break or another control character in a string | itself |
+/// | a comma before a closing bracket | nothing |
 ///
 /// # Errors
 /// The error of the strict reader.
 ///
 /// # Examples
 /// ```
-/// use serde_json::json;
+/// use serde_json::{Value, json};
 /// use textgrad_ops::util::json::read_lenient;
 ///
-/// let text = r#"{"prompt": "one \ud83d?", "score": -Infinity}"#;
-/// assert_eq!(read_lenient(text)?, json!({ "prompt": "one \u{fffd}?", "score": null }));
+/// let text = r#"{"prompt": "one \ud83d?", "score": -Infinity,}"#;
+/// assert_eq!(read_lenient::<Value>(text)?, json!({ "prompt": "one \u{fffd}?", "score": null }));
 /// # Ok::<(), serde_json::Error>(())
 /// ```
-pub fn read_lenient(text: &str) -> serde_json::Result<Json> {
+pub fn read_lenient<T: DeserializeOwned>(text: &str) -> serde_json::Result<T> {
+    let lone = |_| char::REPLACEMENT_CHARACTER;
     serde_json::from_str(text)
-        .or_else(|error| serde_json::from_str(&strict(text)).map_err(|_| error))
+        .or_else(|error| serde_json::from_str(&mend(text, lone)).map_err(|_| error))
 }
 
-/// The text with what strict JSON does not have replaced.
-fn strict(text: &str) -> String {
-    let (mut strict, mut rest, mut quoted) = (String::with_capacity(text.len()), text, false);
-    while let Some(next) = rest.chars().next() {
-        let number =
-            ["-Infinity", "Infinity", "NaN"].into_iter().find(|word| rest.starts_with(word));
-        let (taken, written) = match (quoted, next, number) {
-            (false, _, Some(number)) => (number.len(), "null"),
-            (true, '\\', _) => {
-                match (surrogate(rest), surrogate(rest.get(6..).unwrap_or_default())) {
-                    (Some(Half::High), Some(Half::Low)) => (12, ""),
-                    (Some(_), _) => (6, "\\ufffd"),
-                    // An escape of one character: a quote among them does not end the string.
-                    (None, _) => (1 + rest.chars().nth(1).map_or(0, char::len_utf8), ""),
-                }
+/// Words that other languages have, and what JSON has for them.
+const WORDS: [(&str, &str); 7] = [
+    ("NaN", "null"),
+    ("-NaN", "null"),
+    ("Infinity", "null"),
+    ("-Infinity", "null"),
+    ("None", "null"),
+    ("True", "true"),
+    ("False", "false"),
+];
+
+/// Replaces what strict JSON does not have; see [`read_lenient`]. A half of a surrogate pair becomes what `lone` makes
+/// of its code unit.
+pub(crate) fn mend(text: &str, lone: impl Fn(u32) -> char) -> String {
+    let mut mended = String::with_capacity(text.len());
+    let (mut rest, mut in_string) = (text, false);
+    while let Some(char) = rest.chars().next() {
+        let taken = match char {
+            '\\' if in_string => escape(rest, &lone, &mut mended),
+            c if in_string && c.is_ascii_control() => {
+                mended.push_str(&format!("\\u{:04x}", u32::from(c)));
+                1
             }
-            _ => (next.len_utf8(), ""),
+            ',' if !in_string && is_last(rest) => 1,
+            _ => match WORDS.iter().find(|(word, _)| !in_string && rest.starts_with(word)) {
+                Some((word, value)) => {
+                    mended.push_str(value);
+                    word.len()
+                }
+                None => {
+                    in_string ^= char == '"';
+                    mended.push(char);
+                    char.len_utf8()
+                }
+            },
         };
-        quoted ^= next == '"';
-        let (head, tail) = rest.split_at(taken);
-        strict.push_str(if written.is_empty() { head } else { written });
-        rest = tail;
+        rest = rest.get(taken..).unwrap_or_default();
     }
-    strict
+    mended
 }
 
-/// A half of a surrogate pair.
-enum Half {
-    High,
-    Low,
+/// Whether a closing bracket follows the comma that a text begins with.
+fn is_last(text: &str) -> bool {
+    let behind = text.strip_prefix(',').unwrap_or_default();
+    behind.trim_ascii_start().starts_with(['}', ']'])
 }
 
-/// The half that an escape at the beginning of a text stands for.
-fn surrogate(text: &str) -> Option<Half> {
+/// Copies the escape that `rest` begins with, and returns its length.
+fn escape(rest: &str, lone: impl Fn(u32) -> char, mended: &mut String) -> usize {
+    let Some(unit) = code_unit(rest) else {
+        let next = rest.chars().nth(1);
+        let is_known = next.is_some_and(|next| "\"\\/bfnrt".contains(next));
+        mended.push_str(if is_known { "\\" } else { "\\\\" });
+        mended.extend(next);
+        return 1 + next.map_or(0, char::len_utf8);
+    };
+    let next = rest.get(6..).and_then(code_unit);
+    let is_pair = (0xD800..0xDC00).contains(&unit)
+        && next.is_some_and(|next| (0xDC00..0xE000).contains(&next));
+    let taken = if is_pair { 12 } else { 6 };
+    if !is_pair && (0xD800..0xE000).contains(&unit) {
+        mended.push(lone(unit));
+    } else {
+        mended.push_str(rest.get(..taken).unwrap_or_default());
+    }
+    taken
+}
+
+/// The code unit of an escape `\uXXXX` at the beginning.
+fn code_unit(text: &str) -> Option<u32> {
     let digits = text.strip_prefix("\\u")?.get(..4)?;
-    match u16::from_str_radix(digits, 16).ok()? {
-        0xd800..=0xdbff => Some(Half::High),
-        0xdc00..=0xdfff => Some(Half::Low),
-        _ => None,
-    }
+    let is_hex = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_hex.then(|| u32::from_str_radix(digits, 16).ok())?
 }
 
 /// A value that differs between two settings.
@@ -171,6 +215,28 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    /// Kind: Not quite JSON | JSON of a model: commas before brackets, line breaks and `\(` in strings, `True` | read
+    #[test]
+    fn what_models_write_is_read() {
+        for (text, value) in [
+            ("{\"a\": \"one\ntwo\", \"b\": [1, 2,],}", json!({"a": "one\ntwo", "b": [1, 2]})),
+            (
+                r#"{"a": "\(x\) \d \' \u12", "b": "\\( ,} \""}"#,
+                json!({"a": "\\(x\\) \\d \\' \\u12", "b": "\\( ,} \""}),
+            ),
+            (
+                r#"[True, False, None, NaN, -Infinity, "True NaN,]"]"#,
+                json!([true, false, null, null, null, "True NaN,]"]),
+            ),
+            ("{\"a\": \"\t\u{7f}\" ,\n }", json!({"a": "\t\u{7f}"})),
+        ] {
+            assert_eq!(read_lenient::<Json>(text).unwrap(), value);
+        }
+        for text in ["", "{,}x", "[1,,]", "{\"a\": 1} {", "{'a': 1}", "\"\\"] {
+            assert!(read_lenient::<Json>(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn each_difference_is_named_by_its_path() {

@@ -1,15 +1,17 @@
-//! Durable files, comparison of JSON settings, and text for terminals.
+//! Durable files, JSON, reasoning of models, and text for terminals.
 //!
 //! | module | contents |
 //! |---|---|
 //! | [`fs`] | atomic replacement with fsync of file and folder, exclusive locks, blocking work off the runtime |
 //! | [`jsonl`] | append-only writer and reader of JSON Lines that tolerate a torn last line |
 //! | [`json`] | lenient reading of JSON, names of its types, differences between two settings |
+//! | [`reasoning`] | the answer of a text that begins with reasoning |
 //! | [`terminal`] | escaping of control characters, lines on standard error |
 
 pub mod fs;
 pub mod json;
 pub mod jsonl;
+pub mod reasoning;
 pub mod terminal;
 
 use parking_lot::Mutex;

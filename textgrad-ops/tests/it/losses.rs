@@ -209,7 +209,8 @@ async fn a_score_is_read_from_between_tags() {
         ("<SCORE>8/10</SCORE>", None),
         ("<SCORE>NaN</SCORE>", None),
         ("<SCORE>inf</SCORE>", None),
-        ("<SCORE>0.75", None),
+        ("<SCORE>0.75", Some(0.75)),
+        ("<SCORE> 0.75", None),
         ("<SCORE></SCORE>", None),
     ] {
         let engine = Answers::new("judge", move |request| match request.purpose {

@@ -160,7 +160,11 @@ async fn candidates_are_variables_of_the_graph() {
 async fn what_is_missing_is_asked_for_again_with_what_was_wrong() {
     let cut = Choice::new(tagged("cut"), FinishReason::Length);
     let replies = [
-        Reply::texts([tagged("one"), "no tags".to_owned(), "<IMPROVED_VARIABLE>\nopen".to_owned()]),
+        Reply::texts([
+            tagged("one"),
+            "no tags".to_owned(),
+            "<IMPROVED_VARIABLE>\nopen\n---".to_owned(),
+        ]),
         Reply::choices([Choice::new(tagged("two"), FinishReason::Stop), cut]),
         Reply::from(tagged("three")),
     ];
@@ -181,7 +185,7 @@ async fn what_is_missing_is_asked_for_again_with_what_was_wrong() {
     assert_eq!(lines(&requests[1])[1], format!("{asked} + \n\n{missing}"));
     // Each note stands alone: it is about the last answer, behind the same request.
     let cut = format!(
-        "again: it was truncated (finish reason \"length\"); if it was too long, raise max tokens cut=true {open}{close}"
+        "again: it was truncated (finish reason length); raise max tokens cut=true {open}{close}"
     );
     assert_eq!(lines(&requests[2])[1], format!("{asked} + \n\n{cut}"));
 

@@ -118,7 +118,7 @@ fn differ<T: PartialEq>(asked: &[T]) {
 async fn no_answer_is_asked_for_again_in_the_same_words() {
     let x = Variable::differentiable("x", "text");
     let feedback = [Feedback::new("better!")];
-    for wrong in ["no tags", "<IMPROVED_VARIABLE>\nx", "<IMPROVED_VARIABLE></IMPROVED_VARIABLE>"] {
+    for wrong in ["no tags", "<IMPROVED_VARIABLE> x", "<IMPROVED_VARIABLE></IMPROVED_VARIABLE>"] {
         let engine = script([wrong; 5]);
         let optimizer = TextualGradientDescent::builder(engine.clone()).parse_retries(4).build();
         optimizer.rewrite(&x, &feedback, None).await.unwrap_err();

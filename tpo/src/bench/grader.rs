@@ -6,7 +6,8 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::json;
 use textgrad_core::{
-    Choice, Engine, Message, PromptPack, Purpose, Request, Sampling, Seed, TemplateContext,
+    Choice, Engine, ErrorKind, Message, PromptPack, Purpose, Request, Sampling, Seed,
+    TemplateContext,
 };
 use textgrad_ops::CancellationToken;
 
@@ -141,8 +142,11 @@ impl Asker {
         let messages: Vec<Message> = system.into_iter().chain([user]).collect();
         let sampling = self.sampling.clone().with_n(1).at(Some(seed));
         let request = Request::new(Purpose::Judge, messages.clone()).with_sampling(sampling);
-        let response = self.engine.complete(&request).await?;
-        Ok((messages, response.choices.into_iter().next()))
+        match self.engine.complete(&request).await {
+            Ok(response) => Ok((messages, response.choices.into_iter().next())),
+            Err(error) if error.kind() == ErrorKind::NoAnswer => Ok((messages, None)),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 

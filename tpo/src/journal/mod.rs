@@ -13,7 +13,7 @@
 //!   requests answer, written as soon as it is delivered. The call's own record, which follows once all parts are
 //!   there, has them all. A resumed call asks only for the parts that it lacks;
 //! * `score`: `query`, `key`, `score`, `ms`;
-//! * `failed`: `query`, `key`, `message`: a call that failed for good and that the search went on without. A
+//! * `failed`: `query`, `key`, `kind`, `message`: a call that failed for good and that the search went on without. A
 //!   call whose failure ended the search is not written, and is made again on resume.
 //!
 //! Every line ends with `crc`, the [checksum](textgrad_ops::util::jsonl#checksums) of its other bytes.
@@ -173,9 +173,21 @@ pub enum Record {
         query: usize,
         /// The request.
         key: StepKey,
+        /// The class of the failure, which decides how the search went on.
+        #[serde(default = "other", skip_serializing_if = "is_other")]
+        kind: ErrorKind,
         /// The failure.
         message: String,
     },
+}
+
+fn other() -> ErrorKind {
+    ErrorKind::Other
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it by reference")]
+fn is_other(kind: &ErrorKind) -> bool {
+    *kind == ErrorKind::Other
 }
 
 impl Record {
@@ -208,7 +220,7 @@ pub(crate) struct QueryJournal {
 /// The same request made twice has two entries, in order.
 #[derive(Default)]
 struct RecordedSteps {
-    calls: HashMap<StepKey, VecDeque<Result<Response, String>>>,
+    calls: HashMap<StepKey, VecDeque<Result<Response, EngineError>>>,
     /// The parts of calls that are not complete, by call and part.
     choices: HashMap<StepKey, HashMap<StepKey, Response>>,
     scores: HashMap<StepKey, f64>,
@@ -229,8 +241,9 @@ impl QueryJournal {
                 Record::Score { key, score, .. } => {
                     recorded.scores.insert(key, score);
                 }
-                Record::Failed { key, message, .. } => {
-                    recorded.calls.entry(key).or_default().push_back(Err(message));
+                Record::Failed { key, kind, message, .. } => {
+                    let error = EngineError::new(kind, message);
+                    recorded.calls.entry(key).or_default().push_back(Err(error));
                 }
                 Record::Run { .. } | Record::Extended { .. } | Record::Dropped { .. } => {}
             }
@@ -240,8 +253,7 @@ impl QueryJournal {
 
     /// The recorded outcome of a call: its response, or a failure that the search went on after.
     pub(crate) fn recall_call(&self, key: &StepKey) -> Option<Result<Response, EngineError>> {
-        let recalled = self.recorded().calls.get_mut(key)?.pop_front()?;
-        Some(recalled.map_err(|message| EngineError::new(ErrorKind::Other, message)))
+        self.recorded().calls.get_mut(key)?.pop_front()
     }
 
     /// A part of a call that is not complete.

@@ -42,7 +42,7 @@ struct Accounts {
     usage: UsageRecord,
     money: Money,
     model_time: ModelTime,
-    pending_failures: Vec<(StepKey, String)>,
+    pending_failures: Vec<(StepKey, ErrorKind, String)>,
     /// First answers that were truncated at their longest length.
     truncated: BTreeSet<String>,
     /// Why a call was not made although nothing is wrong with it.
@@ -112,7 +112,7 @@ impl Session {
         let error = self.map_cancelled(error);
         let mut accounts = self.accounts();
         if accounts.interruption.is_none() {
-            accounts.pending_failures.push((key.clone(), error.to_string()));
+            accounts.pending_failures.push((key.clone(), error.kind(), error.to_string()));
         }
         error
     }
@@ -129,8 +129,8 @@ impl Session {
     /// everything after them depends on it.
     pub(crate) async fn commit_failures(&self) -> Result<(), EngineError> {
         let failures = std::mem::take(&mut self.accounts().pending_failures);
-        for (key, message) in failures {
-            self.write(|query| Record::Failed { query, key, message }).await?;
+        for (key, kind, message) in failures {
+            self.write(|query| Record::Failed { query, key, kind, message }).await?;
         }
         Ok(())
     }

@@ -63,6 +63,9 @@ pub enum Fault {
     FewerChoices(usize),
     /// `null-content`: choices whose content is null (in a stream: that never have any).
     NullContent,
+    /// `open-reasoning=REASON`: texts within reasoning that has no end, with this finish reason, or none at all
+    /// for `none`.
+    OpenReasoning(String),
     /// `length`: texts cut in half, with finish reason `length`.
     Length,
     /// `missing-tags`: texts without the `<TAG>` and `</TAG>` around them: lines that are only a tag are
@@ -147,6 +150,10 @@ pub(super) const KINDS: &[Kind] = &[
         argument.parse().ok().filter(|count| *count > 0).map(Fault::FewerChoices)
     }),
     plain("null-content", |_| Some(Fault::NullContent)),
+    with("open-reasoning", Some("a finish reason, or none"), |argument| {
+        let reason = if argument == "none" { "" } else { argument };
+        Some(Fault::OpenReasoning(reason.to_owned()))
+    }),
     plain("length", |_| Some(Fault::Length)),
     plain("missing-tags", |_| Some(Fault::MissingTags)),
     plain("missing-close-tag", |_| Some(Fault::MissingCloseTag)),
@@ -183,6 +190,7 @@ impl Fault {
             Self::EmptyChoices => "empty-choices",
             Self::FewerChoices(_) => "fewer-choices",
             Self::NullContent => "null-content",
+            Self::OpenReasoning(_) => "open-reasoning",
             Self::Length => "length",
             Self::MissingTags => "missing-tags",
             Self::MissingCloseTag => "missing-close-tag",
@@ -207,6 +215,7 @@ impl Fault {
             | Self::EmptyChoices
             | Self::FewerChoices(_)
             | Self::NullContent
+            | Self::OpenReasoning(_)
             | Self::Length
             | Self::MissingTags
             | Self::MissingCloseTag

@@ -90,6 +90,12 @@ pub(crate) fn edit(fault: &Fault, answers: &mut Vec<Answer>) -> bool {
             }
             true
         }
+        Fault::OpenReasoning(reason) => {
+            for answer in answers.iter_mut() {
+                answer.finish_reason.clone_from(reason);
+            }
+            edit_texts(answers, |text| format!("<think>\nI could write\n{text}\nbut that"))
+        }
         Fault::Length => {
             for answer in answers.iter_mut() {
                 answer.finish_reason = "length".to_owned();

@@ -138,8 +138,17 @@ async fn an_answer_without_choices() {
 
 #[tokio::test]
 async fn choices_without_a_text() {
-    let words = &["none of the 5 choices has a text", "stop, stop"];
-    passes("null-content", ErrorKind::BadResponse, words).await;
+    passes_at_every_step("null-content").await;
+    // A first answer without a text is an error, after a retry.
+    let (outcome, policy) = with_faults(&["null-content@nth:1", "null-content@nth:2"]).await;
+    let failure = outcome.unwrap_err();
+    assert_eq!(failure.error.engine().unwrap().kind(), ErrorKind::NoAnswer);
+    assert_says(&failure, &["none of the 5 choices has a text", "stop, stop", "2 attempts"]);
+    assert_eq!(chats(&policy), 2);
+    // A rewrite is asked for again.
+    let (outcome, policy) = with_faults(&["null-content@nth:4", "null-content@nth:5"]).await;
+    let aligned = outcome.unwrap();
+    assert_eq!((chats(&policy), aligned.trajectory().candidates.len()), (STEPS + 2, 15));
 }
 
 #[tokio::test]

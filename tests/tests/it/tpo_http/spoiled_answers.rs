@@ -82,9 +82,40 @@ async fn a_rewrite_without_tags() {
 }
 
 #[tokio::test]
-async fn a_rewrite_without_its_closing_tag() {
-    asked_again("missing-close-tag", "the closing tag </IMPROVED_VARIABLE> was missing").await;
-    given_up("missing-close-tag", "the closing tag </IMPROVED_VARIABLE> was missing").await;
+async fn a_rewrite_without_its_closing_tag_is_read() {
+    let (outcome, policy) = with_faults(&["missing-close-tag@nth:4"]).await;
+    assert_eq!((chats(&policy), policy.stats().fault("missing-close-tag")), (7, 1));
+    assert_eq!(outcome.unwrap().trajectory(), &undisturbed().await);
+}
+
+/// Kind: Thoughts | an update or a verdict within reasoning that has no end | asked again with the problem
+#[tokio::test]
+async fn a_rewrite_within_reasoning_that_has_no_end() {
+    let note = "it held no answer, or its reasoning did not end";
+    for (reason, problem) in [
+        ("stop", "the reply ended within its reasoning"),
+        ("none", "the reply broke off within its reasoning"),
+        ("aborted", "the reply broke off within its reasoning"),
+        ("error", "the reply broke off within its reasoning"),
+        ("length", "raise max tokens"),
+    ] {
+        // A reply that did not reach a bound is first requested once more as it is.
+        let attempts = if reason == "length" { 1 } else { 2 };
+        let fault = |step: usize| format!("open-reasoning={reason}@nth:{step}");
+        let faults: Vec<String> = (4..4 + attempts).map(fault).collect();
+        let faults: Vec<&str> = faults.iter().map(String::as_str).collect();
+        let (outcome, policy) = with_faults(&faults).await;
+        let aligned = outcome.unwrap();
+        assert_eq!(chats(&policy), 7 + attempts as u64, "{reason}");
+        let again = &policy.requests_to(Route::Chat)[3 + attempts];
+        assert!(last_message(again).contains(note), "{again}");
+        let iteration = &aligned.trajectory().iterations[0];
+        let [why] = iteration.unusable.as_slice() else { panic!("{:?}", iteration.unusable) };
+        assert!(why.contains(problem), "{why}");
+        assert_eq!(why.contains("max tokens"), reason == "length", "{why}");
+        assert_eq!((iteration.updates, aligned.trajectory().candidates.len()), (5, 15));
+    }
+    given_up("open-reasoning=length", "went into reasoning").await;
 }
 
 #[tokio::test]

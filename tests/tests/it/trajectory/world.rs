@@ -117,7 +117,11 @@ impl World {
                 match fault {
                     0 => unusable(&tagged, true),
                     1 => unusable(&version, false),
-                    2 => unusable(&format!("<IMPROVED_VARIABLE>\n{version}"), false),
+                    2 => Said {
+                        text: format!("<IMPROVED_VARIABLE>\n{version}"),
+                        cut_off: false,
+                        version: Some(version),
+                    },
                     3 => unusable("<IMPROVED_VARIABLE>\n\n</IMPROVED_VARIABLE>", false),
                     4 => unusable("", true),
                     5 => Said {

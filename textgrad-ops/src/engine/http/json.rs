@@ -2,6 +2,8 @@
 
 use serde_json::{Deserializer, Error, Value};
 
+use crate::util::json::mend;
+
 /// Largest number of values in one body. As many numbers in a list take about 64 MB.
 const MAX_VALUES: usize = 2_000_000;
 
@@ -16,9 +18,8 @@ pub(super) enum JsonError {
 
 /// Reads a body.
 ///
-/// A body that is not strict JSON is read again with what servers in Python and JavaScript write: a byte order
-/// mark, UTF-16, bytes that are no UTF-8, `NaN` and `Infinity` (read as null), halves of surrogate pairs (read as
-/// U+FFFD), and anything after a whole object or list.
+/// A body that is not strict JSON is read leniently ([`read_lenient`](crate::util::json::read_lenient)), and with a
+/// byte order mark, in UTF-16, with bytes that are no UTF-8, and with anything after a whole object or list.
 ///
 /// # Errors
 /// [`JsonError`].
@@ -81,60 +82,6 @@ fn decode(body: &[u8]) -> String {
         _ => String::from_utf8_lossy(body).into_owned(),
     };
     text.trim_start_matches('\u{FEFF}').to_owned()
-}
-
-/// Replaces what strict JSON has no word for: numbers that are not finite by null, halves of surrogate pairs by
-/// what `lone` makes of their code unit.
-fn mend(text: &str, lone: fn(u32) -> char) -> String {
-    let mut mended = String::with_capacity(text.len());
-    let mut rest = text;
-    let mut in_string = false;
-    while let Some(char) = rest.chars().next() {
-        let taken = if in_string {
-            in_string = char != '"';
-            if char == '\\' { escape(rest, lone, &mut mended) } else { 0 }
-        } else {
-            in_string = char == '"';
-            let words = ["NaN", "-Infinity", "Infinity", "-NaN"];
-            let word = words.into_iter().find(|word| rest.starts_with(word));
-            mended.push_str(word.map_or("", |_| "null"));
-            word.map_or(0, str::len)
-        };
-        let taken = if taken == 0 {
-            mended.push(char);
-            char.len_utf8()
-        } else {
-            taken
-        };
-        rest = rest.get(taken..).unwrap_or_default();
-    }
-    mended
-}
-
-/// Copies the escape that `rest` begins with, and returns its length.
-fn escape(rest: &str, lone: fn(u32) -> char, mended: &mut String) -> usize {
-    let Some(unit) = code_unit(rest) else {
-        let whole: String = rest.chars().take(2).collect();
-        mended.push_str(&whole);
-        return whole.len();
-    };
-    let next = rest.get(6..).and_then(code_unit);
-    let is_pair = (0xD800..0xDC00).contains(&unit)
-        && next.is_some_and(|next| (0xDC00..0xE000).contains(&next));
-    let taken = if is_pair { 12 } else { 6 };
-    if !is_pair && (0xD800..0xE000).contains(&unit) {
-        mended.push(lone(unit));
-    } else {
-        mended.push_str(rest.get(..taken).unwrap_or_default());
-    }
-    taken
-}
-
-/// The code unit of an escape `\uXXXX` at the beginning.
-fn code_unit(text: &str) -> Option<u32> {
-    let digits = text.strip_prefix("\\u")?.get(..4)?;
-    let is_hex = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-    is_hex.then(|| u32::from_str_radix(digits, 16).ok())?
 }
 
 /// The plane of private characters in which half of a surrogate pair waits for the other one.

@@ -115,7 +115,7 @@ async fn a_reply_without_an_answer_says_what_came() {
     let server =
         TestServer::start(vec![reply(200, "", empty), reply(200, "", r#"{"data":[]}"#)]).await;
     let error = complete(&server, false, 1).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::BadResponse);
+    assert_eq!(error.kind(), ErrorKind::NoAnswer);
     assert!(
         error.to_string().contains("the bound on tokens was reached after 0 completion tokens"),
         "{error}"

@@ -1,7 +1,6 @@
 //! Parts that all wire formats share: the settings of a model, requests, one exchange over HTTP, and replies.
 
 mod adapt;
-mod reasoning;
 mod reply;
 mod request;
 mod truncation;

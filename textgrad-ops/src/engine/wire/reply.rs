@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use textgrad_core::{Choice, EngineError, ErrorKind, FinishReason, Response, TokenLogprob, Usage};
 
-use super::reasoning::{Separated, separate};
 use crate::engine::http::join_halves;
+use crate::util::reasoning::{Separated, separate};
 
 /// One choice as received: it may have no text. Finish reasons have OpenAI's names where they have one.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -45,10 +45,7 @@ impl RawChoice {
         } else {
             separate(&text)
         };
-        let mut reason = FinishReason::from(self.finish_reason.unwrap_or_default());
-        if separated.is_open {
-            reason = FinishReason::Length;
-        }
+        let reason = FinishReason::from(self.finish_reason.unwrap_or_default());
         let thoughts = [Some(join_halves(self.reasoning)), separated.reasoning];
         let thoughts: Vec<String> =
             thoughts.into_iter().flatten().filter(|thought| !thought.trim().is_empty()).collect();
@@ -57,6 +54,7 @@ impl RawChoice {
             return Err(NoAnswer::Failed(kind, words));
         }
         if let FinishReason::Other(reason) = &reason
+            && !separated.is_open
             && ["abort", "error"].iter().any(|name| reason.eq_ignore_ascii_case(name))
         {
             return Err(NoAnswer::Failed(ErrorKind::Server, format!("finish reason {reason}")));
@@ -70,6 +68,7 @@ impl RawChoice {
                 (None, FinishReason::Length) => {
                     NoAnswer::Truncated { reasoned: !thoughts.is_empty() }
                 }
+                (None, reason) if separated.is_open => NoAnswer::OpenReasoning(reason),
                 (None, reason) => NoAnswer::Empty(reason),
             });
         }
@@ -90,7 +89,11 @@ impl RawChoice {
 enum NoAnswer {
     Refused(String),
     Failed(ErrorKind, String),
-    Truncated { reasoned: bool },
+    Truncated {
+        reasoned: bool,
+    },
+    /// The reasoning has no end, and the bound on tokens is not the reason.
+    OpenReasoning(FinishReason),
     Empty(FinishReason),
 }
 
@@ -135,8 +138,9 @@ impl RawReply {
     ///
     /// # Errors
     /// With the usage, if no choice is an answer: [`ErrorKind::Refused`] in the words of the provider;
-    /// the error of a choice; [`ErrorKind::BadResponse`], which is final where the bound on the tokens was the reason;
-    /// [`ErrorKind::Unsupported`] if a stream mixes several answers.
+    /// the error of a choice; [`ErrorKind::NoAnswer`], which is final where the bound on the tokens was the reason;
+    /// [`ErrorKind::BadResponse`] if there are no choices; [`ErrorKind::Unsupported`] if a stream mixes several
+    /// answers.
     pub(crate) fn into_response(
         self,
         n: u32,
@@ -195,7 +199,7 @@ fn no_answer(refused: Option<String>, missing: &[NoAnswer], usage: Usage) -> Eng
                 "expected an answer, got none: {why}; raise max tokens (--max-tokens, --critic-max-tokens) or \
                  lower the reasoning effort"
             );
-            EngineError::new(ErrorKind::BadResponse, what).with_retryable(false)
+            EngineError::new(ErrorKind::NoAnswer, what).with_retryable(false)
         }
         None => EngineError::new(
             ErrorKind::BadResponse,
@@ -207,12 +211,21 @@ fn no_answer(refused: Option<String>, missing: &[NoAnswer], usage: Usage) -> Eng
             if missing.len() > LISTED_REASONS {
                 reasons.push("..");
             }
+            let is_open = |ended: bool| {
+                let is_open = |why: &NoAnswer| matches!(why, NoAnswer::OpenReasoning(reason) if reason.is_end() == ended);
+                missing.iter().any(is_open)
+            };
+            let within = match (is_open(false), is_open(true)) {
+                (true, _) => "; the reply broke off within its reasoning",
+                (false, true) => "; the reply ended within its reasoning",
+                (false, false) => "",
+            };
             let what = format!(
-                "expected an answer, but none of the {} choices has a text (finish reasons: {})",
+                "expected an answer, but none of the {} choices has a text (finish reasons: {}){within}",
                 missing.len(),
                 reasons.join(", ")
             );
-            EngineError::new(ErrorKind::BadResponse, what)
+            EngineError::new(ErrorKind::NoAnswer, what)
         }
     }
 }
@@ -223,8 +236,10 @@ impl NoAnswer {
             Self::Refused(_) => "content_filter",
             Self::Failed(..) => "error",
             Self::Truncated { .. } => "length",
-            Self::Empty(reason) if reason.as_str().is_empty() => "none",
-            Self::Empty(reason) => reason.as_str(),
+            Self::Empty(reason) | Self::OpenReasoning(reason) => match reason.as_str() {
+                "" => "none",
+                reason => reason,
+            },
         }
     }
 }
@@ -274,6 +289,8 @@ mod tests {
         assert_eq!(inline.choices[0].logprobs.len(), 3);
     }
 
+    /// Kind: Thoughts | reasoning without an end, and any finish reason but `length` | no answer; the error says that
+    /// the reply broke off or ended within its reasoning
     /// Kind: Empty, truncated, refused | all tokens went into reasoning | final; the error names the setting
     /// Kind: Empty, truncated, refused | a refusal, a safety stop or a blocked prompt | final, in the
     /// words of the provider
@@ -290,27 +307,45 @@ mod tests {
             (vec![], ErrorKind::BadResponse, false, "no choices"),
             (
                 vec![choice("", "length"), choice("", "stop")],
-                ErrorKind::BadResponse,
+                ErrorKind::NoAnswer,
                 false,
                 "(finish reasons: length, stop)",
             ),
             (
                 vec![choice("", "max_tokens")],
-                ErrorKind::BadResponse,
+                ErrorKind::NoAnswer,
                 true,
                 "bound on tokens was reached after 9",
             ),
             (
                 vec![reasoned.clone(), reasoned],
-                ErrorKind::BadResponse,
+                ErrorKind::NoAnswer,
                 true,
                 "all 9 completion tokens went into reasoning",
             ),
             (
-                vec![choice("<think>draft <a>", "stop")],
-                ErrorKind::BadResponse,
+                vec![choice("<think>draft <a>", "length")],
+                ErrorKind::NoAnswer,
                 true,
                 "went into reasoning",
+            ),
+            (
+                vec![choice("<think>draft <a>", "eos")],
+                ErrorKind::NoAnswer,
+                false,
+                "(finish reasons: stop); the reply ended within its reasoning",
+            ),
+            (
+                vec![choice("[THINK]draft", ""), choice("<thought>draft", "aborted")],
+                ErrorKind::NoAnswer,
+                false,
+                "(finish reasons: none, aborted); the reply broke off within its reasoning",
+            ),
+            (
+                vec![choice("<think>draft", "error"), choice("<think>draft", "abort")],
+                ErrorKind::NoAnswer,
+                false,
+                "the reply broke off within its reasoning",
             ),
             (
                 vec![refused, choice("", "content_filter")],
@@ -320,7 +355,7 @@ mod tests {
             ),
             (vec![choice("half", "ERROR")], ErrorKind::Server, false, "finish reason ERROR"),
             (vec![choice("", "stop"), failed], ErrorKind::RateLimited, false, "slow"),
-            (vec![choice("", "stop"); 9], ErrorKind::BadResponse, false, "stop, stop, .."),
+            (vec![choice("", "stop"); 9], ErrorKind::NoAnswer, false, "stop, stop, .."),
         ] {
             let reply = RawReply { usage, ..reply(choices) };
             let error = reply.into_response(9, false).unwrap_err();

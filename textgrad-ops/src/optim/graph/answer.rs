@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::Value as Json;
 use textgrad_core::{
-    Choice, Error, Inputs, Message, Op, Output, Parameter, Purpose, Request, Seed, Variable,
+    Choice, Error, ErrorKind, Inputs, Message, Op, Output, Parameter, Purpose, Request, Seed,
+    Variable,
 };
 
 use super::{GraphOptimizerBuilder, Target};
@@ -17,8 +18,8 @@ use crate::optim::optimizer::{ParameterUpdate, Proposal};
 use crate::optim::rules::{Rejected, Violation, broken};
 use crate::optim::update::UpdateOutcome;
 use crate::prompts::GraphRetryContext;
-use crate::tags::{ExtractError, Tags, with_note};
-use crate::util::json::type_name;
+use crate::tags::{ExtractError, NO_ANSWER, Tags, with_note};
+use crate::util::json::{read_lenient, type_name};
 
 /// What became of the requests.
 #[derive(Debug, Default)]
@@ -49,6 +50,23 @@ impl GraphUpdate {
         Ok(call.request(Purpose::Update, messages, self.seed, attempt))
     }
 
+    fn note(
+        &self,
+        attempt: u32,
+        problems: Vec<String>,
+        rejected: Option<&Rejected>,
+    ) -> GraphRetryContext {
+        let tags = &self.settings.tags;
+        GraphRetryContext {
+            problems,
+            answer: rejected.map(|rejected| rejected.text.clone()).unwrap_or_default(),
+            cut_off: rejected.is_some_and(|rejected| rejected.cut_off),
+            attempts: attempt + 1,
+            start_tag: tags.start().to_owned(),
+            end_tag: tags.end().to_owned(),
+        }
+    }
+
     async fn ask(&self) -> Result<GraphOutcome, Error> {
         let GraphOptimizerBuilder { call, tags, .. } = &*self.settings;
         let mut outcome = GraphOutcome::default();
@@ -58,6 +76,11 @@ impl GraphUpdate {
             outcome.requests += 1;
             let response = match call.engine.complete(&request).await {
                 Ok(response) => response,
+                Err(error) if error.kind() == ErrorKind::NoAnswer => {
+                    outcome.rejected.push(Rejected::failed(error.to_string()));
+                    note = Some(self.note(attempt, vec![NO_ANSWER.to_owned()], None));
+                    continue;
+                }
                 Err(error) if outcome.answer.is_none() => return Err(error.into()),
                 // What was paid for is kept.
                 Err(error) => {
@@ -72,14 +95,7 @@ impl GraphUpdate {
                 add(outcome.answer.get_or_insert_default(), answer);
             }
             let Some(rejected) = reading.rejected else { break };
-            note = Some(GraphRetryContext {
-                problems: reading.problems,
-                answer: rejected.text.clone(),
-                cut_off: rejected.cut_off,
-                attempts: attempt + 1,
-                start_tag: tags.start().to_owned(),
-                end_tag: tags.end().to_owned(),
-            });
+            note = Some(self.note(attempt, reading.problems, Some(&rejected)));
             outcome.rejected.push(rejected);
         }
         Ok(outcome)
@@ -286,7 +302,9 @@ fn object(choice: &Choice, tags: &Tags) -> Result<Object, String> {
             format!("expected one JSON object of names and texts between the tags, but: {error}")
         }),
         // A server that was told to answer in JSON leaves the tags away.
-        Err(missing @ ExtractError::Truncated(_)) => Err(missing.to_string()),
+        Err(missing @ (ExtractError::Unfinished(_) | ExtractError::OpenReasoning)) => {
+            Err(missing.to_string())
+        }
         Err(missing) => parse(&choice.text).map_err(|error| match error.is_data() {
             true => format!("expected one JSON object of names and texts, but: {error}"),
             false => missing.to_string(),
@@ -294,13 +312,59 @@ fn object(choice: &Choice, tags: &Tags) -> Result<Object, String> {
     }
 }
 
-/// Reads a text that is an object, or has one in its last block of code.
+/// Reads a text that is an object, or has one in its last block of code or among other words.
 fn parse(text: &str) -> Result<Object, serde_json::Error> {
-    let whole = serde_json::from_str(text);
-    match last_block(text) {
-        Some(block) if whole.is_err() => serde_json::from_str(block),
-        _ => whole,
+    read_lenient(text).or_else(|error| match last_block(text).or_else(|| only_object(text)) {
+        Some(part) => read_lenient(part),
+        None => Err(error),
+    })
+}
+
+/// The most braces at which an object is looked for.
+const MAX_BRACES: usize = 64;
+
+/// The object in a text of other words; none if there are several.
+fn only_object(text: &str) -> Option<&str> {
+    let (mut found, mut end) = (None, 0);
+    for (at, _) in text.match_indices('{').take(MAX_BRACES) {
+        if at < end {
+            continue;
+        }
+        let object = text.get(at..)?;
+        let Some(object) = length(object).and_then(|length| object.get(..length)) else { break };
+        let is_object = match read_lenient::<Object>(object) {
+            Ok(object) => !object.0.is_empty(),
+            Err(error) => error.is_data(),
+        };
+        if is_object {
+            end = at + object.len();
+            if found.replace(object).is_some() {
+                return None;
+            }
+        }
     }
+    found
+}
+
+/// The length of a text up to the brace that closes its first one.
+fn length(text: &str) -> Option<usize> {
+    let (mut open, mut in_string, mut is_escaped) = (0_usize, false, false);
+    for (at, c) in text.char_indices() {
+        match c {
+            _ if is_escaped => is_escaped = false,
+            '\\' if in_string => is_escaped = true,
+            '"' => in_string = !in_string,
+            '{' if !in_string => open += 1,
+            '}' if !in_string => {
+                open = open.saturating_sub(1);
+                if open == 0 {
+                    return Some(at + 1);
+                }
+            }
+            _ => {}
+        }
+    }
+    None
 }
 
 /// What stands in the last block of code of a text, between lines that begin with its marks. No line of JSON

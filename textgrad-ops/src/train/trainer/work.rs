@@ -203,7 +203,10 @@ pub(super) fn is_engine_failure(error: &CoreError) -> bool {
         engine.is_retryable()
             || !matches!(
                 engine.kind(),
-                ErrorKind::InvalidRequest | ErrorKind::Unsupported | ErrorKind::BadResponse
+                ErrorKind::InvalidRequest
+                    | ErrorKind::Unsupported
+                    | ErrorKind::BadResponse
+                    | ErrorKind::NoAnswer
             )
     })
 }

@@ -69,8 +69,7 @@ async fn asking_again_is_bounded_and_a_cut_answer_is_none() {
         let error = propose(&optimizer, &[prompt, style], &objective).await.unwrap_err();
         let said = format!(
             "no usable new text for the variable (role: system prompt; style) in {} request(s); \
-             the last answer: it was truncated (finish reason \"length\"); if it was too long, raise max tokens; \
-             it began: ",
+             the last answer: it was truncated (finish reason length); raise max tokens; it began: ",
             1 + parse_retries
         );
         assert!(error.to_string().starts_with(&said), "{error}");

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
 use textgrad_core::{Engine, PromptPack, Sampling, Seed, TokenLogprob};
+use textgrad_ops::score::read_word;
+use textgrad_ops::util::reasoning::answer_in;
 
 use super::Output;
 use crate::bench::grader::Asker;
@@ -191,15 +193,13 @@ fn share_of_second(token: &TokenLogprob) -> Option<f64> {
     (first + second > 0.0).then(|| second / (first + second))
 }
 
-/// Whether a reply names the second output: its last line is `M`, or `m` for the first, and nothing else but
-/// signs around it. None for anything else.
+/// Whether a reply names the second output: it is `M`, or `m` for the first, or its last line is, as [`read_word`]
+/// reads it. None for anything else, and for reasoning that has no end.
 fn second_wins(reply: &str) -> Option<bool> {
-    let last = reply.lines().rev().find(|line| !line.trim().is_empty())?;
-    match last.trim_matches(|letter: char| !letter.is_alphanumeric()) {
-        "M" => Some(true),
-        "m" => Some(false),
-        _ => None,
-    }
+    const LETTERS: [(&str, bool); 2] = [("M", true), ("m", false)];
+    let answer = reply.get(answer_in(reply)?)?;
+    let last = answer.lines().rev().find(|line| line.contains(char::is_alphanumeric))?;
+    read_word(answer, &LETTERS).or_else(|_| read_word(last, &LETTERS)).ok()
 }
 
 /// A comparison with the reference, in the fields of the official annotations. Output 1 is the reference's.

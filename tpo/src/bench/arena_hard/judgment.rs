@@ -7,6 +7,7 @@ use regex::Regex;
 use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr};
 use textgrad_core::{Engine, Message, PromptPack, Sampling, Seed};
+use textgrad_ops::util::reasoning::answer_in;
 
 use super::{Answer, Question};
 use crate::bench::grader::Asker;
@@ -48,7 +49,9 @@ impl Verdict {
     }
 
     /// The verdict of a judgment, letters of any case: the last label in two square brackets, else the last
-    /// in one. None if there is none, or if the last is no comparison.
+    /// in one. None if there is none, or if the last is no comparison. Reasoning before the judgment does not count.
+    /// Where there is none, labels with marks of Markdown, escapes or entities in them count. One with blanks is none, as
+    /// in the official program.
     ///
     /// # Examples
     /// ```
@@ -62,13 +65,16 @@ impl Verdict {
         static PATTERNS: LazyLock<[Option<Regex>; 2]> = LazyLock::new(|| {
             [r"\[\[([AB<>=]+)\]\]", r"\[([AB<>=]+)\]"].map(|pattern| Regex::new(pattern).ok())
         });
-        let upper = judgment.to_uppercase();
-        let last = |pattern: &Regex| {
-            let found = pattern.captures_iter(&upper).last()?;
-            Some(found.get(1)?.as_str().to_owned())
+        let label = |judgment: &str| {
+            let upper = judgment.to_uppercase();
+            let last = |pattern: &Regex| {
+                let found = pattern.captures_iter(&upper).last()?;
+                Some(found.get(1)?.as_str().to_owned())
+            };
+            PATTERNS.iter().flatten().find_map(last)
         };
-        let label = PATTERNS.iter().flatten().find_map(last)?;
-        Self::from_label(&label)
+        let answer = judgment.get(answer_in(judgment)?)?;
+        Self::from_label(&label(answer).or_else(|| label(&without_marks(answer)))?)
     }
 
     /// What it gives A, from 0 to 1, and whether it counts more than once.
@@ -81,6 +87,12 @@ impl Verdict {
             Self::BMuchBetter => (0.0, true),
         }
     }
+}
+
+/// A judgment without marks of Markdown, escapes and entities.
+fn without_marks(judgment: &str) -> String {
+    let judgment = judgment.replace("&gt;", ">").replace("&lt;", "<").replace('\u{226b}', ">>");
+    judgment.replace('\u{226a}', "<<").replace(['*', '_', '`', '\\'], "")
 }
 
 impl TryFrom<String> for Verdict {

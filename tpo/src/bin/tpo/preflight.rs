@@ -108,8 +108,9 @@ impl Server {
 
 /// Whether a server answered, and only this answer cannot be used: it is truncated, or the model refuses.
 fn is_about_the_answer(error: &EngineError) -> bool {
-    error.status().is_none_or(|status| status == 200)
-        && error.usage() != textgrad_core::Usage::default()
+    let is_answered = error.usage() != textgrad_core::Usage::default();
+    error.kind() == ErrorKind::NoAnswer
+        || is_answered && error.status().is_none_or(|status| status == 200)
 }
 
 /// A request of few tokens.

@@ -1,5 +1,5 @@
 use serde_json::json;
-use textgrad_core::{Choice, FinishReason, Purpose, Response};
+use textgrad_core::{Choice, ErrorKind, FinishReason, Purpose, Response};
 
 use super::*;
 use crate::journal::StepKey;
@@ -134,4 +134,24 @@ async fn two_writers_are_refused() {
     let _open = Journal::create(&path, json!({})).await.unwrap();
     let second = Journal::resume(&path, json!({})).await.unwrap_err();
     assert!(matches!(second, Error::RunLocked { .. }), "{second}");
+}
+
+#[tokio::test]
+async fn a_failure_keeps_its_class() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.jsonl");
+    let journal = Journal::create(&path, json!({})).await.unwrap();
+    let query = journal.query(0).await.unwrap();
+    for (key, kind) in [("a", ErrorKind::NoAnswer), ("b", ErrorKind::Other)] {
+        let key = StepKey(key.to_owned());
+        let failed = |query| Record::Failed { query, key, kind, message: "none".to_owned() };
+        query.write(failed).await.unwrap();
+    }
+    drop((journal, query));
+    assert!(!std::fs::read_to_string(&path).unwrap().contains("other"));
+    let query = resumed(&path, json!({})).await.query(0).await.unwrap();
+    for (key, kind) in [("a", ErrorKind::NoAnswer), ("b", ErrorKind::Other)] {
+        let recalled = query.recall_call(&StepKey(key.to_owned())).unwrap().unwrap_err();
+        assert_eq!((recalled.kind(), recalled.message()), (kind, "none"));
+    }
 }

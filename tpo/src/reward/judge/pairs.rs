@@ -84,7 +84,10 @@ impl JudgeReward {
 
 /// What a verdict is worth for the answer that stands first.
 fn verdict(text: &str, _: &Choice) -> Result<f64, String> {
-    read_word(text, &[("A", 1.0), ("B", 0.0), ("tie", 0.5)])
+    read_word(
+        text,
+        &[("A", 1.0), ("B", 0.0), ("tie", 0.5), ("tied", 0.5), ("draw", 0.5), ("equal", 0.5)],
+    )
 }
 
 /// The most rounds of the iteration, which stops long before.

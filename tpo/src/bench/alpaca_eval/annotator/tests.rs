@@ -90,6 +90,15 @@ fn replies_are_read_to_the_letter() {
         ("Mm", None),
         ("", None),
         ("\n \n", None),
+        ("<think>Is it M?</think>m", Some(false)),
+        ("<think>Is it\nM", None),
+        ("The better output is **M**.", Some(true)),
+        ("```\nm\n```", Some(false)),
+        ("{\"choice\": \"M\"}", Some(true)),
+        ("m\nM", Some(true)),
+        ("m and M", None),
+        ("Ｍ", Some(true)),
+        ("no answer", None),
     ] {
         assert_eq!(second_wins(reply), second, "{reply:?}");
     }

@@ -72,6 +72,17 @@ fn the_last_verdict_in_two_brackets_counts() {
         // A verdict that is no comparison is none, also after one that is.
         ("[[A>B]] [[A]]", None),
         ("", None),
+        ("<think>[[A>>B]], I would say</think>\n[[B>A]]", Some(Verdict::BBetter)),
+        ("[THINK]At first [[A>B]], but", None),
+        ("**[[A>B]]**", Some(Verdict::ABetter)),
+        ("My final verdict: [[**B>>A**]]", Some(Verdict::BMuchBetter)),
+        ("\\[\\[A\\>B\\]\\]", Some(Verdict::ABetter)),
+        ("[[**A=B**]]", Some(Verdict::Tie)),
+        ("[[ A = B ]]", None),
+        ("[[B&gt;&gt;A]]", Some(Verdict::BMuchBetter)),
+        ("[[A\u{226b}B]]", Some(Verdict::AMuchBetter)),
+        ("[[`A>B`]]", Some(Verdict::ABetter)),
+        ("**A** is better (A > B)", None),
     ] {
         assert_eq!(Verdict::of(reply), verdict, "{reply}");
     }

@@ -1,4 +1,6 @@
-//! Separation of a model's reasoning from its answer.
+//! Separation of a model's reasoning from its answer, for texts that no engine has separated.
+
+use std::ops::Range;
 
 /// Marks that models and chat templates put around reasoning.
 const MARKS: [(&str, &str); 13] = [
@@ -36,10 +38,26 @@ pub(crate) struct Separated<'a> {
     pub(crate) is_open: bool,
 }
 
+/// The position of the answer in a text that may begin with reasoning, in bytes; none if the reasoning has no end.
+///
+/// # Examples
+/// ```
+/// use textgrad_ops::util::reasoning::answer_in;
+///
+/// let reply = "<think>Is it 3? No.</think>\n\nIt is 4.";
+/// assert_eq!(answer_in(reply).map(|answer| &reply[answer]), Some("It is 4."));
+/// assert_eq!(answer_in("<think>Is it 3?"), None);
+/// ```
+#[must_use]
+pub fn answer_in(text: &str) -> Option<Range<usize>> {
+    let separated = separate(text);
+    (!separated.is_open).then(|| text.len() - separated.answer.len()..text.len())
+}
+
 /// Separates the reasoning that a text begins with.
 ///
 /// Reasoning is what stands between marks at the beginning, once or several times, or before a closing mark whose
-/// opening one was in the prompt. A closing mark in code or in quotes is text.
+/// opening one was in the prompt. A closing mark in code, in quotes or between the words of a sentence is text.
 pub(crate) fn separate(text: &str) -> Separated<'_> {
     let mut thoughts: Vec<&str> = Vec::new();
     let mut rest = text.trim_start();
@@ -94,7 +112,11 @@ fn lone_close(text: &str) -> Option<(&str, &str)> {
         let is_own = close.contains('/') || close.contains("thought") || close.contains("THINK");
         let is_quoted =
             before.ends_with(['`', '"', '\'']) || before.matches("```").count() % 2 == 1;
-        (is_own && !is_quoted && find(before, open).is_none()).then_some((before, after))
+        // A sentence may name the mark.
+        let is_mention =
+            before.ends_with([' ', '(']) && after.starts_with([' ', '.', ',', ';', ')']);
+        let is_reasoning = is_own && !is_mention && !is_quoted && find(before, open).is_none();
+        is_reasoning.then_some((before, after))
     });
     found.min_by_key(|(before, _)| before.len())
 }
@@ -124,6 +146,7 @@ mod tests {
             "```\na</think>\n```",
             "It says \"</think>\".",
             "Four. <think>Hm.</think>",
+            "Models end their reasoning with </think> and then answer.",
         ] {
             assert_eq!(apart(text), (text, None, false));
         }
@@ -139,6 +162,7 @@ mod tests {
             ("<think>\n\n</think>\n\n4", ("4", None, false)),
             ("<think>a</think><thinking>b</thinking>4", ("4", some("a\n\nb"), false)),
             ("a\n</think>\n\n4", ("4", some("a"), false)),
+            ("a.</think>\r\n4", ("4", some("a."), false)),
             ("\u{25C1}think\u{25B7}a\u{25C1}/think\u{25B7}4", ("4", some("a"), false)),
             (
                 "<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>final<|message|>4",
@@ -149,7 +173,6 @@ mod tests {
         }
     }
 
-    /// Kind: Thoughts | reasoning without an end | a truncated answer without text
     #[test]
     fn reasoning_without_an_end_leaves_no_answer() {
         assert_eq!(apart("<think>a <b>4</b>"), ("", Some("a <b>4</b>".to_owned()), true));
