@@ -27,8 +27,9 @@ use crate::util::jsonl::{Writer, end_of_last_line};
 /// to one log, and a log may be continued. It holds all texts, so it is as confidential as
 /// the conversation; keys are not part of a request and so not of it.
 ///
-/// A [recording](super::Recorder) is a log that refuses to have holes, for it is to be replayed. In this one, an answer that was paid for is handed on even where its line cannot be written, which is
-/// said as a warning. A call whose caller goes away before it ends has no line.
+/// A [recording](super::Recorder) is a log that refuses to have holes, for it is to be replayed. In this one, an answer
+/// that was paid for is handed on even where its line cannot be written; a warning says so. A call whose caller goes
+/// away before it ends has no line.
 #[derive(Debug, Clone)]
 pub struct RunLogger {
     path: Arc<Path>,

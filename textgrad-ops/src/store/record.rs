@@ -18,7 +18,7 @@ use crate::util::json::first_difference;
 /// [`EngineExt::record`](crate::layer::EngineExt::record) and [`Replay`].
 ///
 /// The file is a [run log](super::RunLogger) of one engine. An answer is handed on when its line is with the operating
-/// system. One that cannot be written is an error: a recording with holes would only fail later, and far from the cause.
+/// system. One that cannot be written is an error: a recording with holes would only fail later, far from the cause.
 #[derive(Debug)]
 pub struct Recorder(RunLogger);
 
