@@ -50,8 +50,8 @@ impl Verdict {
 
     /// The verdict of a judgment, letters of any case: the last label in two square brackets, else the last
     /// in one. None if there is none, or if the last is no comparison. Reasoning before the judgment does not count.
-    /// Where there is none, labels with marks of Markdown, escapes or entities in them count. One with blanks is none, as
-    /// in the official program.
+    /// Where there is none, labels with marks of Markdown, escapes or entities in them count. One with blanks
+    /// is none, as in the official program.
     ///
     /// # Examples
     /// ```
