@@ -1,9 +1,11 @@
-//! Records of data files: JSON lists, JSON Lines, plain lines, tables and Parquet, compressed or not.
+//! Records of data files, read and written: JSON lists, JSON Lines, plain lines, tables and Parquet. Compressed
+//! files are read too.
 
 mod decode;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod table;
+mod write;
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,6 +13,7 @@ use std::str::FromStr;
 use serde_json::Value as Json;
 
 pub use self::decode::{decode, unpack};
+pub use self::write::contents;
 #[cfg(feature = "train")]
 pub(crate) use self::table::rows;
 use crate::error::Error;

@@ -11,6 +11,7 @@
 
 mod config;
 mod execute;
+mod export;
 mod folder;
 mod replay;
 mod results;
@@ -20,6 +21,7 @@ mod verify;
 pub(crate) use self::config::differences;
 pub use self::config::{DataConfig, RunConfig, Scores};
 pub use self::execute::{Run, RunObserver, RunReport, RunStart};
+pub use self::export::{ExportRows, ExportStyle};
 pub use self::folder::{RecordedRun, RunFolder};
 pub use self::results::{ErrorRecord, ResultRecord, ResultsReader, ResultsWriter, Status};
 pub use self::verify::{Finding, Verification};

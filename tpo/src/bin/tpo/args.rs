@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 use tpo::bench::Benchmark;
 
 use crate::config::{ConfigArgs, Flags, Settings};
+use crate::export::ExportArgs;
 use crate::inspect::{CompareArgs, GraphArgs, ReportArgs, VerifyArgs};
 
 /// Test-time preference optimization: align answers of language models while they are generated.
@@ -36,6 +37,7 @@ pub(crate) enum Command {
     Compare(CompareArgs),
     Verify(VerifyArgs),
     Graph(GraphArgs),
+    Export(ExportArgs),
     Config(ConfigArgs),
 }
 

@@ -6,6 +6,7 @@ mod check;
 mod config;
 mod context;
 mod engines;
+mod export;
 mod inspect;
 mod output;
 mod preflight;
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
         Command::Compare(args) => inspect::compare(&args),
         Command::Verify(args) => inspect::verify(&args),
         Command::Graph(args) => runtime.block_on(inspect::graph(args)),
+        Command::Export(args) => export::export(&args),
         Command::Config(args) => runtime.block_on(config::config(args)),
     };
     match outcome {

@@ -1,0 +1,73 @@
+//! `tpo export`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use textgrad_ops::data::{DataFormat, contents};
+use textgrad_ops::util::fs::replace;
+use textgrad_ops::util::terminal::note;
+use tpo::Error;
+use tpo::run::{ExportRows, ExportStyle, RecordedRun, Status};
+
+use crate::output::{line, print_data};
+
+/// Write the results of runs as a data set for training: preference pairs or answers with their scores.
+///
+/// Each row also has `index`, `simulated` and the other fields of the query's record. Queries that failed have no
+/// rows.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ExportArgs {
+    /// Directories of runs.
+    #[arg(required = true, value_name = "RUN")]
+    runs: Vec<PathBuf>,
+
+    /// File to write: .jsonl, .json, .csv, .tsv or .parquet; default: JSONL on standard output.
+    #[arg(short, long, value_name = "FILE")]
+    out: Option<PathBuf>,
+
+    /// Rows: pairs (best and worst answer of each query), comparisons (each pair that was compared), best or
+    /// answers.
+    #[arg(long, value_name = "ROWS", default_value_t)]
+    rows: ExportRows,
+
+    /// Form: trl (lists of messages), trl-text (texts) or openrlhf (whole conversations).
+    #[arg(long, value_name = "STYLE", default_value_t)]
+    style: ExportStyle,
+}
+
+pub(crate) fn export(args: &ExportArgs) -> Result<ExitCode, Error> {
+    let format = match &args.out {
+        None => DataFormat::Jsonl,
+        Some(file) => {
+            let format = DataFormat::of_name(&file.to_string_lossy());
+            let format = format.filter(|format| *format != DataFormat::Text);
+            let expected = "a file that ends in .jsonl, .json, .csv, .tsv or .parquet";
+            format.ok_or_else(|| Error::config("out", expected, file.display().to_string()))?
+        }
+    };
+    let (mut rows, mut failed, mut simulated) = (Vec::new(), 0, false);
+    for folder in &args.runs {
+        for record in RecordedRun::open(folder)?.results()? {
+            let record = record?;
+            failed += usize::from(record.status == Status::Error);
+            simulated |= record.simulated;
+            rows.extend(record.export(args.rows, args.style));
+        }
+    }
+    let contents = contents(format, &rows)?;
+    match &args.out {
+        None if rows.is_empty() => {}
+        None => print_data(String::from_utf8_lossy(&contents).trim_end())?,
+        Some(file) => {
+            replace(file, &contents).map_err(Error::io(file, "cannot be written"))?;
+            line(format_args!("{} rows: {}", rows.len(), file.display()))?;
+        }
+    }
+    if failed > 0 {
+        note(format_args!("warning: {failed} queries failed and have no rows"));
+    }
+    if simulated {
+        note("SIMULATION: a model or a reward model of these answers is simulated");
+    }
+    Ok(ExitCode::SUCCESS)
+}
