@@ -13,9 +13,9 @@ use std::str::FromStr;
 use serde_json::Value as Json;
 
 pub use self::decode::{decode, unpack};
-pub use self::write::contents;
 #[cfg(feature = "train")]
 pub(crate) use self::table::rows;
+pub use self::write::contents;
 use crate::error::Error;
 use crate::util::json::{read_lenient, type_name};
 

@@ -5,9 +5,7 @@ use std::panic::catch_unwind;
 use std::sync::Arc;
 
 use parquet::basic::{Compression, LogicalType, Repetition, Type as Physical};
-use parquet::data_type::{
-    BoolType, ByteArray, ByteArrayType, DataType, DoubleType, Int64Type,
-};
+use parquet::data_type::{BoolType, ByteArray, ByteArrayType, DataType, DoubleType, Int64Type};
 use parquet::errors::Result;
 use parquet::file::properties::WriterProperties;
 use parquet::file::reader::{FileReader, SerializedFileReader};
@@ -29,7 +27,8 @@ pub(super) fn records(name: &str, bytes: Vec<u8>) -> std::result::Result<Vec<Rec
     let rows = catch_unwind(rows)
         .map_err(|_| wrong(name, "expected Parquet, but the file is damaged"))?
         .map_err(|error| wrong(name, format!("expected Parquet: {error}")))?;
-    let record = |(number, value)| Record { place: format!("{name}, row {number}"), value: Ok(value) };
+    let record =
+        |(number, value)| Record { place: format!("{name}, row {number}"), value: Ok(value) };
     Ok((1..).zip(rows).map(record).collect())
 }
 
@@ -46,7 +45,7 @@ enum Kind {
 impl Kind {
     /// The narrowest type that all values of a column have; null is of any.
     fn of<'a>(values: impl Iterator<Item = &'a Json> + Clone) -> Self {
-        let mut values = values.filter(|value| !value.is_null()).peekable();
+        let values = values.filter(|value| !value.is_null());
         let all = |is: fn(&Json) -> bool| values.clone().all(is);
         let turns = |value: &Json| -> Option<Vec<String>> {
             let turns = value.as_array()?.iter().map(|turn| {
@@ -55,7 +54,7 @@ impl Kind {
             });
             Some(turns.collect::<Option<Vec<_>>>()?.into_iter().flatten().collect())
         };
-        if values.peek().is_none() || all(Json::is_string) {
+        if all(Json::is_string) {
             return Self::Text;
         }
         match values.clone().map(turns).collect::<Option<Vec<_>>>() {
@@ -81,22 +80,26 @@ impl Kind {
             Self::Number => leaf(name, Physical::DOUBLE, None),
             Self::Bool => leaf(name, Physical::BOOLEAN, None),
             Self::Conversation(keys) => {
-                let fields = keys.iter().map(|key| text(key).map(Arc::new)).collect::<Result<_>>()?;
-                let group = |name: &str, repetition| {
-                    Type::group_type_builder(name).with_repetition(repetition)
+                let fields =
+                    keys.iter().map(|key| text(key).map(Arc::new)).collect::<Result<_>>()?;
+                let group = |name, repetition, logical, fields| {
+                    let group = Type::group_type_builder(name).with_repetition(repetition);
+                    group.with_logical_type(logical).with_fields(fields).build()
                 };
-                let turn = group("element", Repetition::REQUIRED).with_fields(fields).build()?;
-                let list = group("list", Repetition::REPEATED).with_fields(vec![Arc::new(turn)]);
-                group(name, Repetition::OPTIONAL)
-                    .with_logical_type(Some(LogicalType::List))
-                    .with_fields(vec![Arc::new(list.build()?)])
-                    .build()
+                let turn = group("element", Repetition::REQUIRED, None, fields)?;
+                let list = group("list", Repetition::REPEATED, None, vec![Arc::new(turn)])?;
+                let logical = Some(LogicalType::List);
+                group(name, Repetition::OPTIONAL, logical, vec![Arc::new(list)])
             }
         }
     }
 
     /// Writes the columns of the file that hold the values.
-    fn write(&self, values: &[&Json], group: &mut SerializedRowGroupWriter<'_, Vec<u8>>) -> Result<()> {
+    fn write(
+        &self,
+        values: &[&Json],
+        group: &mut SerializedRowGroupWriter<'_, Vec<u8>>,
+    ) -> Result<()> {
         let text = |value: &Json| Some(ByteArray::from(cell(value).into_bytes()));
         match self {
             Self::Text => flat::<ByteArrayType>(group, values, text),
@@ -112,7 +115,11 @@ impl Kind {
                         Some(turns) => {
                             for (index, turn) in turns.iter().enumerate() {
                                 let text = turn.get(key).and_then(text);
-                                cells.push((i16::from(index > 0), if text.is_some() { 3 } else { 2 }, text));
+                                cells.push((
+                                    i16::from(index > 0),
+                                    if text.is_some() { 3 } else { 2 },
+                                    text,
+                                ));
                             }
                         }
                     }
@@ -156,9 +163,12 @@ pub(super) fn contents(rows: &[Map<String, Json>]) -> Result<Vec<u8>> {
         .into_iter()
         .map(|name| (name, rows.iter().map(|row| row.get(name).unwrap_or(&Json::Null)).collect()))
         .collect();
-    let kinds: Vec<Kind> = columns.iter().map(|(_, values)| Kind::of(values.iter().copied())).collect();
-    let fields = kinds.iter().zip(&columns).map(|(kind, (name, _))| kind.schema(name).map(Arc::new));
-    let schema = Type::group_type_builder("rows").with_fields(fields.collect::<Result<_>>()?).build()?;
+    let kinds: Vec<Kind> =
+        columns.iter().map(|(_, values)| Kind::of(values.iter().copied())).collect();
+    let fields =
+        kinds.iter().zip(&columns).map(|(kind, (name, _))| kind.schema(name).map(Arc::new));
+    let schema =
+        Type::group_type_builder("rows").with_fields(fields.collect::<Result<_>>()?).build()?;
     let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
     let mut writer = SerializedFileWriter::new(Vec::new(), Arc::new(schema), Arc::new(properties))?;
     let mut group = writer.next_row_group()?;

@@ -86,7 +86,10 @@ fn rows_are_written_in_each_format_and_read_back() {
     for name in ["t.csv", "t.tsv"] {
         let bytes = contents(DataFormat::of_name(name).unwrap(), &rows()).unwrap();
         let read = values(name, &bytes);
-        assert_eq!((&read[0]["id"], &read[1]["x"], &read[3]["id"]), (&json!("1"), &json!("2"), &json!("")));
+        assert_eq!(
+            (&read[0]["id"], &read[1]["x"], &read[3]["id"]),
+            (&json!("1"), &json!("2"), &json!(""))
+        );
         assert_eq!(read[0]["turns"], json!(rows()[0]["turns"].to_string()), "{name}");
     }
     assert!(contents(DataFormat::Text, &rows()).is_err());

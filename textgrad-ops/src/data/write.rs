@@ -46,15 +46,17 @@ pub fn contents(format: DataFormat, rows: &[Map<String, Json>]) -> Result<Vec<u8
             let columns = columns(rows);
             writer.write_record(&columns).map_err(|error| failed(&error))?;
             for row in rows {
-                let cells = columns.iter().map(|column| row.get(*column).map_or_else(String::new, cell));
+                let cells =
+                    columns.iter().map(|column| row.get(*column).map_or_else(String::new, cell));
                 writer.write_record(cells).map_err(|error| failed(&error))?;
             }
             writer.into_inner().map_err(|error| failed(&error))
         }
         DataFormat::Parquet => parquet(rows),
-        DataFormat::Text => {
-            Err(wrong("format", "expected json, jsonl, csv, tsv or parquet, got text: it has no columns"))
-        }
+        DataFormat::Text => Err(wrong(
+            "format",
+            "expected json, jsonl, csv, tsv or parquet, got text: it has no columns",
+        )),
     }
 }
 
@@ -66,12 +68,16 @@ fn parquet(rows: &[Map<String, Json>]) -> Result<Vec<u8>, Error> {
 
 #[cfg(not(feature = "parquet"))]
 fn parquet(_rows: &[Map<String, Json>]) -> Result<Vec<u8>, Error> {
-    Err(wrong("format", "expected json, jsonl, csv or tsv: this program was built without the feature parquet"))
+    Err(wrong(
+        "format",
+        "expected json, jsonl, csv or tsv: this program was built without the feature parquet",
+    ))
 }
 
 /// The keys of all rows, sorted.
 pub(super) fn columns(rows: &[Map<String, Json>]) -> Vec<&str> {
-    let mut columns: Vec<&str> = rows.iter().flat_map(|row| row.keys().map(String::as_str)).collect();
+    let mut columns: Vec<&str> =
+        rows.iter().flat_map(|row| row.keys().map(String::as_str)).collect();
     columns.sort_unstable();
     columns.dedup();
     columns

@@ -5,6 +5,7 @@ mod cache;
 mod campaign;
 mod config;
 mod cuts;
+mod export;
 mod extend;
 mod files;
 #[cfg(target_os = "linux")]
