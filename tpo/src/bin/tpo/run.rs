@@ -1,9 +1,11 @@
 //! `tpo run`.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Once;
 
+use textgrad_ops::layer::Breaker;
 use textgrad_ops::store::SqliteCache;
 use tpo::run::{ResultRecord, Run, RunConfig, RunFolder, RunObserver, RunReport, RunStart};
 use tpo::{Error, Query};
@@ -88,9 +90,15 @@ pub(crate) async fn execute(
         .cancellation(context.layers.cancel.clone())
         .abort(context.abort.clone());
     let bar = &context.bar;
-    let mut observer = Observer { bar, on_record, truncation: &context.truncation };
+    let truncation = &context.truncation;
+    let (breaker, failures) = (&context.layers.breaker, BTreeSet::new());
+    let mut observer = Observer { bar, on_record, truncation, breaker, failures, repeated: 0 };
     let report = run.execute(&mut observer).await;
+    let repeated = observer.repeated;
     bar.finish();
+    if repeated > 0 {
+        bar.println(&format!("{repeated} more queries failed with the errors above"));
+    }
     let mut report = report?;
     if let Some(source) = context.layers.breaker.opened() {
         report.error.get_or_insert(Error::ServerFails { source });
@@ -102,6 +110,11 @@ struct Observer<'a, F> {
     bar: &'a Bar,
     on_record: Option<F>,
     truncation: &'a Once,
+    breaker: &'a Breaker,
+    /// The messages of failures, each printed once.
+    failures: BTreeSet<String>,
+    /// Failures whose message was printed before.
+    repeated: usize,
 }
 
 impl<F: FnMut(&ResultRecord)> RunObserver for Observer<'_, F> {
@@ -113,8 +126,13 @@ impl<F: FnMut(&ResultRecord)> RunObserver for Observer<'_, F> {
     }
 
     fn finished(&mut self, record: &ResultRecord) {
-        if let Some(error) = &record.error {
-            self.bar.println(&format!("query {} failed: {}", record.index, error.message));
+        // Once the breaker is open, its error ends the run and says what fails.
+        if let Some(error) = record.error.as_ref().filter(|_| self.breaker.opened().is_none()) {
+            if self.failures.insert(error.message.clone()) {
+                self.bar.println(&format!("query {} failed: {}", record.index, error.message));
+            } else {
+                self.repeated += 1;
+            }
         }
         if record.trajectory.candidates.iter().any(|answer| answer.truncated) {
             let warning =
