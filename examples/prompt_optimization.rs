@@ -227,7 +227,7 @@ mod tests {
     use super::*;
 
     fn split() -> Split {
-        let data = Benchmark::BigBenchHard.parse("questions.json", &questions(100, 7)).unwrap();
+        let data = Benchmark::BigBenchHard.parse("questions.json", questions(100, 7)).unwrap();
         data.split_counts(20, 50).unwrap()
     }
 

@@ -77,7 +77,7 @@ pub(super) fn queries(bytes: &[u8]) {
 pub(super) fn datasets(bytes: &[u8]) {
     let mapping = Mapping::new().field("question", "question").expected("answer");
     for format in [DataFormat::Jsonl, DataFormat::Json, DataFormat::Csv, DataFormat::Tsv] {
-        let _ = Dataset::parse_as(format, "data", &text(bytes), &mapping);
+        let _ = Dataset::parse_as(format, "data", text(bytes), &mapping);
     }
 }
 

@@ -82,8 +82,7 @@ async fn what_a_server_refuses_is_left_out_of_a_whole_search() {
     for (refuses, kind, words, count) in refusals {
         let served = engine_fn("choosy", move |request| answer(refuses, kind, words, request));
         let server = FakeServer::builder().engine(served).start().await.unwrap();
-        let mut config = TpoConfig::default();
-        config.iterations = 1;
+        let config = TpoConfig { iterations: 1, ..TpoConfig::default() };
         let tpo = Tpo::builder(engine(client(&server)), Arc::new(SimReward)).config(config).build();
         let found = tpo.unwrap().align(QUERY).await;
         assert!(found.is_ok(), "{words}: {:?}", found.err());
