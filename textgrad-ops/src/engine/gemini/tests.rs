@@ -224,6 +224,16 @@ async fn what_is_blocked_is_told() {
     assert_eq!((error.is_retryable(), error.usage().prompt_tokens), (false, 8));
     assert!(error.to_string().contains("refused to answer: SAFETY"), "{error}");
 
+    for reason in ["TOO_MANY_TOOL_CALLS", "IMAGE_RECITATION", "BLOCKLIST"] {
+        let empty =
+            json!({ "candidates": [{ "content": {}, "finishReason": reason }] }).to_string();
+        let error = sent(hello(), &[(200, &empty)]).await.1.unwrap_err();
+        assert!(
+            error.kind() == ErrorKind::Refused && error.to_string().contains(reason),
+            "{error}"
+        );
+    }
+
     for (reason, expected) in [
         ("SAFETY", FinishReason::ContentFilter),
         ("RECITATION", FinishReason::ContentFilter),

@@ -135,6 +135,8 @@ fn named(reason: &str) -> &str {
         "SAFETY" | "RECITATION" | "LANGUAGE" | "BLOCKLIST" | "PROHIBITED_CONTENT" | "SPII"
         | "OTHER" => "content_filter",
         reason if reason.starts_with("IMAGE_") => "content_filter",
+        // Calls of tools that no request offers: the same request is likely to bring one again.
+        reason if reason.ends_with("_CALL") || reason.ends_with("_TOOL_CALLS") => "content_filter",
         other => other,
     }
 }
