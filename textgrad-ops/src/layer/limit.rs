@@ -36,6 +36,9 @@ pub struct Limits {
 /// again with each call. Such a call is made again here, and does not count as a retry. It fails after ten minutes in
 /// which no call passed.
 ///
+/// Calls to a server that is down are paced too: after ten attempts in a row that could not reach it or that it failed,
+/// one is made at a time, and after six of these, all calls that wait fail.
+///
 /// Cheap to clone: clones share the limits, as several models of one account do.
 ///
 /// # Examples
@@ -105,7 +108,10 @@ impl Limiter {
                 Err(error) if error.kind() == ErrorKind::RateLimited && error.is_retryable() => {
                     self.pace.refuse(sent, error)?;
                 }
-                Err(error) => return Err(error),
+                Err(error) => {
+                    self.pace.fail(sent, &error);
+                    return Err(error);
+                }
                 Ok(value) => {
                     self.pace.pass(sent);
                     return Ok(value);
@@ -118,7 +124,8 @@ impl Limiter {
     /// slot is free again when the permit is dropped.
     ///
     /// # Errors
-    /// [`ErrorKind::RateLimited`] after a cancellation.
+    /// [`ErrorKind::RateLimited`] after a cancellation; the last error of a server that was given up while the call
+    /// waited.
     pub async fn acquire(&self, tokens: u64) -> Result<LimiterPermit, EngineError> {
         tokio::select! {
             biased;
@@ -126,25 +133,25 @@ impl Limiter {
                 let message = "cancelled while it waited for the limit of requests";
                 Err(EngineError::new(ErrorKind::RateLimited, message))
             }
-            permit = self.admit(tokens) => Ok(permit),
+            permit = self.admit(tokens) => permit,
         }
     }
 
-    async fn admit(&self, tokens: u64) -> LimiterPermit {
+    async fn admit(&self, tokens: u64) -> Result<LimiterPermit, EngineError> {
         // The slot comes first: what the buckets admit must start at once, or it would pile up behind the slots
         // and then leave in a burst.
         let slot = match &self.slots {
             Some(slots) => Arc::clone(slots).acquire_owned().await.ok(),
             None => None,
         };
-        self.pace.start().await;
+        self.pace.start().await?;
         if let Some(bucket) = &self.requests {
             bucket.take(1).await;
         }
         if let Some(bucket) = &self.tokens {
             bucket.take(tokens).await;
         }
-        LimiterPermit { _slot: slot }
+        Ok(LimiterPermit { _slot: slot })
     }
 }
 

@@ -1,10 +1,10 @@
-//! Adaptive pacing of requests to a server that limits their rate.
+//! Adaptive pacing of requests to a server that limits their rate, or that is down.
 
-use std::sync::{Mutex as StdMutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use textgrad_core::EngineError;
-use tokio::sync::{Mutex, Notify};
+use parking_lot::Mutex;
+use textgrad_core::{EngineError, ErrorKind};
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 /// The pause after a first refusal, in seconds; it grows by `PAUSE_GROWTH` up to `MAX_PAUSE`.
@@ -34,16 +34,28 @@ const MIN_INTERVAL: f64 = 0.01;
 /// Requests that must have passed before a wait that the server names shows its rate.
 const MIN_PASSED: u32 = 3;
 
-/// The pace of requests to one server, learned from its refusals.
+/// Attempts in a row that a server must fail to be taken for down: more than one request makes with its retries.
+const MIN_FAILURES: u32 = 10;
+
+/// Attempts that are made, one after the other, to see whether a server that is down is up again.
+const MAX_PROBES: u32 = 6;
+
+/// The longest pause between two of them, in seconds; the first one is `MIN_PAUSE`.
+const MAX_PROBE_PAUSE: f64 = 8.0;
+
+/// The pace of requests to one server, learned from its refusals and failures.
 ///
 /// A refusal pauses all requests. Pauses grow until a request passes. From then on, requests are spread to the rate at
 /// which they passed, pauses included. Each request that passes raises this rate a little.
+///
+/// A server that fails ten attempts in a row is taken for down: then one attempt is made at a time, after growing
+/// pauses. When the sixth of them has failed, all requests that wait fail with its error.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
     /// Requests start first come, first served.
-    line: Mutex<()>,
+    line: tokio::sync::Mutex<()>,
     changed: Notify,
-    state: StdMutex<PaceState>,
+    state: Mutex<PaceState>,
 }
 
 /// Times in seconds are floating-point numbers.
@@ -64,6 +76,11 @@ struct PaceState {
     pause: f64,
     is_named: bool,
     is_reported: bool,
+    /// Attempts in a row that failed as those of a server that is down.
+    failures: u32,
+    /// How often a server was given up, and the last error of it.
+    given_up: u32,
+    last_error: Option<EngineError>,
 }
 
 impl PaceState {
@@ -78,9 +95,40 @@ impl PaceState {
         if !is_limited && self.interval == 0.0 && is_old {
             (self.since, self.passed) = (Some(now), 0);
         }
-        let gap = if is_limited { self.pause } else { self.interval };
+        let gap = if is_limited || self.is_down() { self.pause } else { self.interval };
         self.next = Some(now + Duration::from_secs_f64(gap));
         Ok(())
+    }
+
+    fn is_down(&self) -> bool {
+        self.failures >= MIN_FAILURES
+    }
+
+    fn recover(&mut self) {
+        if std::mem::take(&mut self.failures) >= MIN_FAILURES {
+            self.next = None;
+        }
+    }
+
+    /// Counts an attempt that failed.
+    fn fail(&mut self, now: Instant, sent: Instant, error: &EngineError) {
+        let is_outage = matches!(error.kind(), ErrorKind::Connection | ErrorKind::Server);
+        if !is_outage || !error.is_retryable() {
+            self.recover();
+        } else if !self.is_stale(sent) {
+            self.failures += 1;
+            if let Some(probes) = self.failures.checked_sub(MIN_FAILURES) {
+                let longer = 2_f64.powi(probes.min(MAX_PROBES) as i32);
+                self.pause = (MIN_PAUSE * longer).min(MAX_PROBE_PAUSE);
+                (self.paused_at, self.is_named) = (Some(now), false);
+                self.next = Some(now + Duration::from_secs_f64(self.pause));
+                if probes >= MAX_PROBES {
+                    self.failures = MIN_FAILURES;
+                    self.given_up += 1;
+                    self.last_error = Some(error.clone());
+                }
+            }
+        }
     }
 
     /// Whether a request was sent before the last refusal was known.
@@ -91,6 +139,7 @@ impl PaceState {
     /// Counts a request that passed. Returns the new interval if it ends a pause.
     fn pass(&mut self, sent: Instant) -> Option<f64> {
         self.passed = self.passed.saturating_add(1);
+        self.recover();
         if self.limited_since.is_none() {
             self.interval *= self.decay.unwrap_or(FAST_DECAY);
             if self.interval < MIN_INTERVAL {
@@ -137,12 +186,28 @@ impl PaceState {
 
 impl Pace {
     /// Waits until a request may start.
-    pub(super) async fn start(&self) {
+    ///
+    /// # Errors
+    /// That of a server that was given up while the request waited.
+    pub(super) async fn start(&self) -> Result<(), EngineError> {
+        let given_up = self.state.lock().given_up;
         // Held while it waits: this is the line.
         let _turn = self.line.lock().await;
         loop {
-            let started = self.state().start(Instant::now());
-            let Err(next) = started else { return };
+            let started = {
+                let mut state = self.state.lock();
+                if let Some(error) = state.last_error.as_ref().filter(|_| state.given_up > given_up)
+                {
+                    let attempts = MIN_FAILURES + MAX_PROBES;
+                    let message = format!(
+                        "{}; the last {attempts} attempts failed like this",
+                        error.message()
+                    );
+                    return Err(error.clone().with_message(message).with_retryable(false));
+                }
+                state.start(Instant::now())
+            };
+            let Err(next) = started else { return Ok(()) };
             tokio::select! {
                 () = sleep_until(next) => {}
                 () = self.changed.notified() => {}
@@ -150,9 +215,31 @@ impl Pace {
         }
     }
 
+    /// Counts an attempt that failed, other than for the rate of requests.
+    pub(super) fn fail(&self, sent: Instant, error: &EngineError) {
+        let mut state = self.state.lock();
+        let was_down = state.is_down();
+        let given_up = state.given_up;
+        state.fail(Instant::now(), sent, error);
+        let (is_down, is_given_up) = (state.is_down(), state.given_up > given_up);
+        drop(state);
+        if is_down && !was_down {
+            tracing::warn!(
+                "{}; the server failed {MIN_FAILURES} attempts in a row, so one is made at a time",
+                error.message()
+            );
+        }
+        if is_given_up || (was_down && !is_down) {
+            self.changed.notify_one();
+        }
+    }
+
     /// Counts a request that the server did not refuse.
     pub(super) fn pass(&self, sent: Instant) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
+        if state.is_down() {
+            self.changed.notify_one();
+        }
         let Some(interval) = state.pass(sent) else { return };
         let is_new = interval > 0.0 && !std::mem::replace(&mut state.is_reported, true);
         drop(state);
@@ -173,7 +260,7 @@ impl Pace {
     /// passed for ten minutes.
     pub(super) fn refuse(&self, sent: Instant, error: EngineError) -> Result<(), EngineError> {
         let named = error.retry_after().filter(|wait| !wait.is_zero());
-        if self.state().refuse(Instant::now(), sent, named) {
+        if self.state.lock().refuse(Instant::now(), sent, named) {
             return Ok(());
         }
         if named.is_some_and(|wait| wait > MAX_NAMED) {
@@ -186,123 +273,7 @@ impl Pace {
         );
         Err(error.with_message(message).with_retryable(false))
     }
-
-    fn state(&self) -> MutexGuard<'_, PaceState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::VecDeque;
-    use std::sync::atomic::{AtomicU32, Ordering};
-
-    use futures_util::future::join_all;
-    use textgrad_core::{ErrorKind, Seed};
-
-    use super::*;
-    use crate::layer::{CallPolicy, Limiter, Limits, RetryPolicy};
-
-    fn refused() -> EngineError {
-        EngineError::new(ErrorKind::RateLimited, "Too many requests").with_status(429)
-    }
-
-    /// Sends so many requests, eight at a time. Returns the time that it took and the number of requests sent.
-    async fn served(requests: usize, accept: impl FnMut(f64) -> bool) -> (f64, u32) {
-        let (start, sent, accept) = (Instant::now(), AtomicU32::new(0), StdMutex::new(accept));
-        let limiter = Limiter::new(Limits::default().concurrency(8));
-        // Retries are for other failures.
-        let calls =
-            CallPolicy::default().limits(limiter).retry(RetryPolicy::default().max_retries(0));
-        let call = |_| async {
-            sent.fetch_add(1, Ordering::Relaxed);
-            let is_accepted = (accept.lock().unwrap())(start.elapsed().as_secs_f64());
-            tokio::time::sleep(Duration::from_millis(if is_accepted { 300 } else { 20 })).await;
-            if is_accepted { Ok(()) } else { Err(refused()) }
-        };
-        let all = (0..requests).map(|_| calls.run(Seed::new(0), 0, call));
-        for result in join_all(all).await {
-            result.unwrap();
-        }
-        (start.elapsed().as_secs_f64(), sent.into_inner())
-    }
-
-    /// Kind: Errors | 429 without a wait, from a window or a bucket of any length | all requests pause; their rate
-    /// adapts; no retries
-    #[tokio::test(start_paused = true)]
-    async fn a_server_that_names_no_wait_is_served_at_its_rate() {
-        // A bucket of one request that refills every two seconds.
-        let mut last = f64::NEG_INFINITY;
-        let bucket = move |now: f64| {
-            let is_full = now - last >= 2.0;
-            last = if is_full { now } else { last };
-            is_full
-        };
-        let (seconds, sent) = served(60, bucket).await;
-        assert!(seconds < 120.0 * 1.4 && sent < 90, "{seconds} s, {sent} requests");
-
-        // A sliding window of 10 requests in 60 seconds.
-        let mut passed = VecDeque::new();
-        let window = move |now: f64| {
-            passed.retain(|at| now - at < 60.0);
-            let is_open = passed.len() < 10;
-            passed.extend(is_open.then_some(now));
-            is_open
-        };
-        let (seconds, sent) = served(40, window).await;
-        assert!(seconds < 240.0 * 1.2 && sent < 70, "{seconds} s, {sent} requests");
-
-        // Two requests in each second of the clock.
-        let mut second = (0.0, 0);
-        let clock = move |now: f64| {
-            second =
-                if second.0 == now.floor() { (second.0, second.1 + 1) } else { (now.floor(), 1) };
-            second.1 <= 2
-        };
-        let (seconds, sent) = served(100, clock).await;
-        assert!(seconds < 50.0 * 1.4 && sent < 150, "{seconds} s, {sent} requests");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_server_that_refuses_everything_is_given_up() {
-        let (start, calls) = (Instant::now(), CallPolicy::default());
-        let run = || calls.run(Seed::new(0), 0, |_| async { Err::<(), _>(refused()) });
-        let errors = join_all((0..5).map(|_| run())).await;
-        for error in errors.into_iter().map(Result::unwrap_err) {
-            let message = error.to_string();
-            assert!(
-                message.contains("Too many requests; no request passed within 600s"),
-                "{message}"
-            );
-            assert!(
-                message.contains("--requests-per-minute") && !error.is_retryable(),
-                "{message}"
-            );
-        }
-        let minutes = start.elapsed().as_secs() / 60;
-        assert!((10..=16).contains(&minutes), "{minutes} minutes");
-    }
-
-    /// Kind: Errors | 429 with a wait of up to 120 s | all requests pause for it; no retries
-    #[tokio::test(start_paused = true)]
-    async fn a_wait_that_a_server_names_pauses_all_requests() {
-        let (start, sent) = (Instant::now(), AtomicU32::new(0));
-        let calls = CallPolicy::default().retry(RetryPolicy::default().max_retries(0));
-        let call = |_| async {
-            sent.fetch_add(1, Ordering::Relaxed);
-            match start.elapsed() < Duration::from_secs(30) {
-                true => Err(refused().with_retry_after(Duration::from_secs(31))),
-                false => Ok(()),
-            }
-        };
-        let run = || calls.run(Seed::new(0), 0, call);
-        assert!(join_all((0..4).map(|_| run())).await.iter().all(Result::is_ok));
-        assert_eq!(sent.load(Ordering::Relaxed), 5, "one refusal, then four that pass");
-        assert_eq!(start.elapsed().as_secs(), 31);
-
-        let long = |_| async { Err::<(), _>(refused().with_retry_after(Duration::from_secs(121))) };
-        let begun = Instant::now();
-        let error = calls.run(Seed::new(0), 0, long).await.unwrap_err();
-        assert_eq!((error.is_retryable(), begun.elapsed()), (true, Duration::ZERO));
-    }
-}
+mod tests;
