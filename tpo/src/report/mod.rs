@@ -6,6 +6,7 @@
 //!
 //! | figure | shows |
 //! |---|---|
+//! | `gain` | mean gain over the first answer, over best of N, and over best-of-N at an equal budget |
 //! | `runs` | what was run, and mean rewards |
 //! | `reward-by-iteration` | the best so far and what each iteration brought, with bootstrap bands; baselines dashed |
 //! | `reward-by-budget` | reward by answers drawn, beside the expected best of k first answers |

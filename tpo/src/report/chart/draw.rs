@@ -7,13 +7,16 @@ use super::{Chart, DARK, Dash, Point, Series, Shape};
 use super::{Svg, escape, fit, width};
 use crate::report::table::shown;
 
-const WIDTH: f64 = 720.0;
+/// About the width of a card of the page, so that texts are as large on the screen as in the style.
+const WIDTH: f64 = 560.0;
+/// The room for names of categories; longer ones have two lines.
+const MAX_NAMES: f64 = WIDTH * 0.45;
 const COLOURS: usize = 8;
 /// The height of a row of categories, and of the legend.
 const ROW: f64 = 26.0;
 const LEGEND_ROW: f64 = 20.0;
 
-struct Frame {
+pub(super) struct Frame {
     left: f64,
     right: f64,
     top: f64,
@@ -21,18 +24,25 @@ struct Frame {
 }
 
 impl Chart {
-    pub(super) fn draw(&self, title: &str, style: Option<&str>) -> String {
+    /// The frame, the legend, and the height of all.
+    pub(super) fn layout(&self) -> (Frame, Svg, f64) {
         let names = self.y.categories.iter().map(|name| width(name)).fold(44.0, f64::max);
-        let left = (names + 24.0).min(WIDTH * 0.45);
+        let left = (names + 24.0).min(MAX_NAMES);
         let top = if self.simulated { 38.0 } else { 18.0 };
         let rows = self.y.categories.len() as f64;
-        let height = if rows > 0.0 { rows * ROW + 10.0 } else { 300.0 };
+        let row = if names + 24.0 > MAX_NAMES { 1.5 * ROW } else { ROW };
+        let height = if rows > 0.0 { rows * row + 10.0 } else { 300.0 };
         // Beside dots there stand their values.
         let right = if rows > 0.0 { WIDTH - 76.0 } else { WIDTH - 22.0 };
         let frame = Frame { left, right, top, bottom: top + height };
         let (legend, legend_height) = self.legend(frame.bottom + 64.0);
         let total = frame.bottom + 52.0 + legend_height;
+        (frame, legend, total)
+    }
 
+    pub(super) fn draw(&self, title: &str, style: Option<&str>) -> String {
+        let (frame, legend, total) = self.layout();
+        let rows = self.y.categories.len() as f64;
         let x = Scale::new(&self.x, self.values(true), frame.left, frame.right);
         // Numbers go upwards, categories downwards.
         let (from, to) =
@@ -86,8 +96,11 @@ impl Chart {
         for (value, label) in y.ticks(&self.y) {
             let at = y.at(value);
             svg.line("grid", [frame.left, at, frame.right, at]);
-            let label = fit(&label, frame.left - 12.0);
-            svg.text("soft", "end", frame.left - 8.0, at + 4.0, &label);
+            let lines = lines(&label, frame.left - 12.0);
+            for (place, line) in lines.iter().enumerate() {
+                let above = 8.0 * (lines.len() as f64 - 1.0) - 16.0 * place as f64;
+                svg.text("soft", "end", frame.left - 8.0, at + 4.0 - above, line);
+            }
         }
         for (value, label) in x.ticks(&self.x) {
             let at = x.at(value);
@@ -95,7 +108,9 @@ impl Chart {
             svg.text("soft", "middle", at, frame.bottom + 18.0, &label);
         }
         svg.line("axis", [frame.left, frame.bottom, frame.right, frame.bottom]);
-        let middle = (frame.left + frame.right) / 2.0;
+        // Under the middle of the axis, or as near as there is room.
+        let half = width(&self.x.label) / 2.0;
+        let middle = ((frame.left + frame.right) / 2.0).min(WIDTH - 4.0 - half).max(half + 4.0);
         svg.text("", "middle", middle, frame.bottom + 38.0, &self.x.label);
         let (turned, at) = (escape(&self.y.label), (frame.top + frame.bottom) / 2.0);
         let _ = write!(
@@ -131,6 +146,16 @@ impl Chart {
             x += wide;
         }
         (svg, y - top + LEGEND_ROW + 4.0)
+    }
+}
+
+/// A name in one line, or in two that are parted between words.
+fn lines(name: &str, room: f64) -> Vec<String> {
+    let spaces = name.match_indices(' ').filter_map(|(at, _)| name.split_at_checked(at));
+    let parted = spaces.filter(|(first, _)| width(first) <= room).last();
+    match parted.filter(|_| width(name) > room) {
+        Some((first, rest)) => vec![first.to_owned(), fit(rest.trim_start(), room)],
+        None => vec![fit(name, room)],
     }
 }
 
@@ -251,6 +276,14 @@ mod tests {
         }
         assert!(!svg.contains("<script") && !svg.contains('\u{202e}') && !svg.contains('\u{0}'));
         assert_eq!(svg.matches("</svg>").count(), 1);
+    }
+
+    #[test]
+    fn long_names_have_two_lines() {
+        assert_eq!(lines("tpo vs bon", 200.0), ["tpo vs bon"]);
+        let name = "tpo-d2-n5-t0.7-s1 vs bon-n15-t0.7-s1, k = 15 (equal)";
+        assert_eq!(lines(name, 240.0), ["tpo-d2-n5-t0.7-s1 vs", "bon-n15-t0.7-s1, k = 15 (equal)"]);
+        assert_eq!(lines(&"x".repeat(99), 50.0), [fit(&"x".repeat(99), 50.0)]);
     }
 
     #[test]

@@ -97,6 +97,11 @@ impl Chart {
         format!("{}\n", self.draw(title, Some(STYLE)))
     }
 
+    /// How high it is drawn.
+    pub(super) fn height(&self) -> f64 {
+        self.layout().2
+    }
+
     /// As an element of a page that has the style.
     pub(super) fn element(&self, title: &str) -> String {
         self.draw(title, None)
@@ -123,9 +128,9 @@ pub(crate) fn escape(text: &str) -> String {
     escaped
 }
 
-/// How wide a text is at 12 px, estimated without the font.
+/// How wide a text is at 13 px, estimated without the font.
 pub(super) fn width(text: &str) -> f64 {
-    text.chars().map(|c| if c.is_ascii() { 7.0 } else { 9.0 }).sum()
+    text.chars().map(|c| if c.is_ascii() { 7.4 } else { 10.0 }).sum()
 }
 
 /// As much of a text as has room, with a sign that there was more.

@@ -84,6 +84,7 @@ impl Context<'_> {
 /// All figures that these runs have the data for.
 pub(super) fn all(context: &Context<'_>) -> Vec<Figure> {
     let figures = [
+        pairs::gain(context),
         runs(context),
         curves::rewards(context),
         budget::budget(context),

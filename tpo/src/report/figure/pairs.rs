@@ -25,7 +25,7 @@ pub(super) fn wins(context: &Context<'_>) -> Figure {
     chart.add(String::new(), REFERENCE_COLOUR, Shape::Upright(0.5));
     let mut add = |colour: usize, run: &str, against: &str, scores: &[(f64, f64)]| {
         let Some(paired) = Paired::of(scores, &context.bootstrap) else { return };
-        let name = format!("{} vs {}", truncate(run, 18), truncate(against, 18));
+        let name = format!("{} vs {}", truncate(run, 32), truncate(against, 28));
         chart.add_row(name, colour, Point::along(paired.win_rate));
         let counts = [scores.len(), paired.wins, paired.ties, paired.losses].map(Json::from);
         let intervals = [paired.win_rate, paired.difference].map(Interval::cells);
@@ -45,10 +45,54 @@ pub(super) fn wins(context: &Context<'_>) -> Figure {
     Figure::new("win-rates", context, Some(chart), table)
 }
 
+/// How far each run improves: over its first answer, over the best of its first answers, and over a run of
+/// best-of-N that drew as many answers.
+pub(super) fn gain(context: &Context<'_>) -> Figure {
+    let mut table = Table::new("run,mode,over,queries,gain,low,high");
+    for run in context.runs {
+        let mut add = |over: String, queries: usize, gain: Option<Interval>| {
+            let Some(gain) = gain else { return };
+            let names = [&run.name, run.config.search.mode.as_str(), &over].map(Json::from);
+            table.row(names.into_iter().chain([queries.into()]).chain(gain.cells()));
+        };
+        let mut own = |over: String, than: &dyn Fn(&QueryData) -> Option<f64>| {
+            let gains = run.each(|query| Some(query.best - than(query)?));
+            add(over, gains.len(), context.bootstrap.mean(&gains));
+        };
+        own("first answer".to_owned(), &|query| query.first().first().copied());
+        if run.depth() > 0 {
+            let samples = run.config.search.samples;
+            own(format!("best of its first {samples} answers"), &|query| query.best_by(0));
+        }
+        for (rival, pairs) in rivals(context, run) {
+            let contrasts = contrasts(&pairs, &context.bootstrap);
+            for (_, answers, gain) in contrasts.into_iter().filter(|found| found.0 == EQUAL) {
+                let over = format!("best of {answers:.0} answers of {}", rival.name);
+                add(over, pairs.len(), Some(gain));
+            }
+        }
+    }
+    Figure::new("gain", context, None, table)
+}
+
 /// How many times the answers of the search best-of-N is given.
-const BUDGETS: [(usize, &str); 4] = [(1, "equal"), (2, "2 times"), (4, "4 times"), (8, "8 times")];
+const BUDGETS: [(usize, &str); 4] = [(1, EQUAL), (2, "2 times"), (4, "4 times"), (8, "8 times")];
+
+/// The name of the budget of the search itself.
+const EQUAL: &str = "equal";
 
 type Pairs<'a> = [(&'a QueryData, &'a QueryData)];
+
+/// The runs of best-of-N to compare a search with, with the queries that both have; none for best-of-N itself.
+fn rivals<'a>(
+    context: &Context<'a>,
+    run: &'a RunData,
+) -> impl Iterator<Item = (&'a RunData, Vec<(&'a QueryData, &'a QueryData)>)> {
+    let is_bon = |run: &RunData| run.config.search.mode == Mode::Bon;
+    let rivals = context.runs.iter().filter(move |other| !is_bon(run) && is_bon(other));
+    let rivals = rivals.filter(|rival| rival.config.reward == run.config.reward);
+    rivals.map(|rival| (rival, run.shared(rival).collect()))
+}
 
 /// Every search against every run of best-of-N that drew enough answers.
 pub(super) fn contrast(context: &Context<'_>) -> Figure {
@@ -57,14 +101,11 @@ pub(super) fn contrast(context: &Context<'_>) -> Figure {
     let x = Axis { holds: vec![0.0], ..Axis::new("reward of the search less that of best of k") };
     let mut chart = context.chart(x, Axis::default());
     chart.add(String::new(), REFERENCE_COLOUR, Shape::Upright(0.0));
-    let is_bon = |run: &RunData| run.config.search.mode == Mode::Bon;
-    for (colour, run) in context.runs.iter().enumerate().filter(|(_, run)| !is_bon(run)) {
-        let rivals = context.runs.iter().filter(|other| is_bon(other));
-        for rival in rivals.filter(|rival| rival.config.reward == run.config.reward) {
-            let pairs: Vec<(&QueryData, &QueryData)> = run.shared(rival).collect();
+    for (colour, run) in context.runs.iter().enumerate() {
+        for (rival, pairs) in rivals(context, run) {
             let matching = matching(&pairs);
             for (budget, answers, difference) in contrasts(&pairs, &context.bootstrap) {
-                let (name, other) = (truncate(&run.name, 14), truncate(&rival.name, 14));
+                let (name, other) = (truncate(&run.name, 24), truncate(&rival.name, 24));
                 let name = format!("{name} vs {other}, k = {answers:.0} ({budget})");
                 chart.add_row(name, colour, Point::along(difference));
                 let names = [&run.name, &rival.name, budget].map(Json::from);

@@ -18,9 +18,11 @@ use crate::error::Error;
 
 const STYLE: &str = include_str!("assets/style.css");
 /// One script of several files, so that the policy names one hash.
-const SCRIPT: [&str; 6] = [
+const SCRIPT: [&str; 8] = [
     include_str!("assets/dom.js"),
     Page::UNSEEN_SCRIPT,
+    include_str!("assets/markdown.js"),
+    include_str!("assets/difference.js"),
     include_str!("assets/plot.js"),
     include_str!("assets/graph.js"),
     include_str!("assets/detail.js"),
@@ -35,14 +37,12 @@ pub(super) fn render(report: &Report) -> Result<String, Error> {
     let style =
         format!("{CHART_STYLE}:root[data-theme=\"dark\"] .chart {{ {CHART_DARK} }}\n{STYLE}");
     let script = SCRIPT.concat();
-    // Figures with a drawing stand side by side, except for the last if it has no neighbour.
-    let beside = |figure: &&Figure| figure.chart.is_some() && figure.name != "cost";
-    let pairs: Vec<&Figure> = report.figures().iter().filter(beside).collect();
-    let alone = pairs.last().filter(|_| pairs.len() % 2 == 1).map(|last| last.name);
-    let figures: Vec<Json> =
-        report.figures().iter().map(|one| figure(one, alone == Some(one.name))).collect();
     let lists = report.runs.iter().zip(&report.details);
-    let lists = lists.map(|(run, details)| json!({ "name": run.name, "rows": details.rows() }));
+    let lists = lists.map(|(run, details)| {
+        let mode = run.config.search.mode.as_str();
+        json!({ "name": run.name, "mode": mode, "rows": details.rows() })
+    });
+    let named = |name| report.figures().iter().find(|figure| figure.name == name).map(figure);
     let blocks = report.details.iter().map(Details::blocks);
     let context = json!({
         "title": format!("TPO report: {}", shown_runs(report)),
@@ -52,7 +52,12 @@ pub(super) fn render(report: &Report) -> Result<String, Error> {
         "script": script,
         "simulated": report.is_simulation(),
         "warnings": report.warnings(),
-        "figures": figures,
+        "gains": gains(report),
+        "links": report.figures().iter().map(|figure| [figure.name, figure.title]).collect::<Vec<_>>(),
+        "gain": named("gain"),
+        "runs": named("runs"),
+        "columns": columns(report.figures()),
+        "cost": named("cost"),
         "lists": Page::script_json(&lists.collect()),
         "blocks": Page::script_json(&blocks.collect()),
     });
@@ -68,7 +73,59 @@ fn hash(text: &str) -> String {
     format!("sha256-{}", STANDARD.encode(Sha256::digest(text)))
 }
 
-fn figure(figure: &Figure, alone: bool) -> Json {
+/// The gains of each run in large letters.
+fn gains(report: &Report) -> Vec<Json> {
+    let rows = report.figures().iter().filter(|figure| figure.name == "gain");
+    let rows: Vec<&Vec<Json>> = rows.flat_map(|figure| &figure.table.rows).collect();
+    let of_run = |rows: &[&Vec<Json>]| {
+        let gains = rows.iter().filter_map(|row| {
+            let [_, _, over, _, gain, low, high] = row.as_slice() else { return None };
+            let sign = if gain.as_f64()? > 0.0 { "+" } else { "" };
+            let [gain, low, high] = [gain, low, high].map(readable);
+            Some(json!({ "over": over, "gain": format!("{sign}{gain}"), "low": low, "high": high }))
+        });
+        let first = rows.first().map(|row| json!([row.first(), row.get(1), row.get(3)]));
+        json!({ "run": first, "gains": gains.collect::<Vec<Json>>() })
+    };
+    rows.chunk_by(|a, b| a.first() == b.first()).map(of_run).collect()
+}
+
+/// Figures with a drawing in two columns of about equal height; one of them has a row of its own where the columns
+/// are nearer to each other without it.
+fn columns(figures: &[Figure]) -> Json {
+    /// What stands around a drawing and its caption, and the height of a character of a caption, in pixels.
+    const AROUND: f64 = 110.0;
+    const CHARACTER: f64 = 0.3;
+    let height = |figure: &Figure| {
+        let chart = figure.chart.as_ref().filter(|_| figure.name != "cost")?;
+        Some(chart.height() + AROUND + CHARACTER * figure.caption.len() as f64)
+    };
+    let drawn = figures.iter().filter_map(|one| Some((one, height(one)?)));
+    let mut drawn: Vec<(&Figure, f64)> = drawn.collect();
+    drawn.sort_by(|a, b| b.1.total_cmp(&a.1));
+    // The tallest first, each into the shorter column.
+    let split = |alone: Option<&'static str>| {
+        let (mut left, mut right) = ((0.0_f64, Vec::new()), (0.0_f64, Vec::new()));
+        for (one, height) in drawn.iter().filter(|(one, _)| alone != Some(one.name)) {
+            let shorter = if left.0 > right.0 { &mut right } else { &mut left };
+            shorter.0 += height;
+            shorter.1.push(one.name);
+        }
+        ((left.0 - right.0).abs(), [left.1, right.1], alone)
+    };
+    let choices = drawn.iter().map(|(one, _)| split(Some(one.name))).chain([split(None)]);
+    let Some((_, both, alone)) = choices.min_by(|a, b| a.0.total_cmp(&b.0)) else {
+        return Json::Null;
+    };
+    // Within a column in the order of the report.
+    let shown = |holds: &dyn Fn(&'static str) -> bool| {
+        figures.iter().filter(|one| holds(one.name)).map(figure).collect::<Vec<Json>>()
+    };
+    let both = both.map(|column| shown(&|name| column.contains(&name)));
+    json!({ "both": both, "alone": shown(&|name| alone == Some(name)).first() })
+}
+
+fn figure(figure: &Figure) -> Json {
     let cell = |cell: &Json| json!({ "text": readable(cell), "number": !cell.is_string() });
     let rows = figure.table.rows.iter().take(MAX_ROWS);
     let rows: Vec<Vec<Json>> = rows.map(|row| row.iter().map(cell).collect()).collect();
@@ -78,7 +135,6 @@ fn figure(figure: &Figure, alone: bool) -> Json {
         "title": figure.title,
         "caption": figure.caption,
         "chart": figure.chart.as_ref().map(|chart| chart.element(figure.title)),
-        "alone": alone,
         "open": figure.name == "cost",
         "columns": figure.table.columns,
         "rows": rows,

@@ -309,3 +309,32 @@ async fn the_tokens_of_a_judge_are_the_reward_models() {
     // 2 * (70e9 * 800 + 8e9 * 500) / 1e15
     close(number(&table.rows[0][column]), 0.12);
 }
+
+#[tokio::test]
+async fn gains_are_over_the_first_answer_best_of_n_and_an_equal_budget() {
+    let folder = tempfile::tempdir().unwrap();
+    let queries = &QUERIES[..2];
+    let a = run(&folder.path().join("a"), search(Mode::Tpo, 7).iterations(1), queries).await;
+    let b = run(&folder.path().join("b"), search(Mode::Bon, 7).samples(6), queries).await;
+    let first = [(0, 1.0), (0, 2.0), (0, 4.0), (1, 3.0), (1, 5.0), (1, 7.0)];
+    let second = [(0, 0.0), (0, -2.0), (0, 2.0), (1, 1.0), (1, 1.0), (1, 1.0)];
+    rescore(&a, &[&first, &second]);
+    rescore(&b, &[&first.map(|(_, score)| (0, score - 1.0)), &second.map(|(_, score)| (0, score))]);
+    let report = Report::read(&[a, b], &ReportConfig::default()).unwrap();
+    let rows = &figure(&report, "gain").table.rows;
+    let found: Vec<(&str, &str, f64)> = rows
+        .iter()
+        .map(|row| (row[0].as_str().unwrap(), row[2].as_str().unwrap(), number(&row[4])))
+        .collect();
+    let expected = [
+        ("a", "first answer", (6.0 + 2.0) / 2.0),
+        ("a", "best of its first 3 answers", (3.0 + 0.0) / 2.0),
+        ("a", "best of 6 answers of b", (1.0 + 0.0) / 2.0),
+        ("b", "first answer", (6.0 + 2.0) / 2.0),
+    ];
+    assert_eq!(found, expected);
+    // Before all other figures.
+    let html = report.to_html().unwrap();
+    let at = |part: &str| html.find(part).unwrap();
+    assert!(at("<strong>+4</strong>") < at("id=\"runs\"") && at("id=\"gain\"") < at("id=\"runs\""));
+}

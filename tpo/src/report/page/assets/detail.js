@@ -1,17 +1,5 @@
 
 // Everything about one query.
-function difference(before, after, changes) {
-  const [old, fresh] = [Array.from(before), Array.from(after)];
-  const box = el("pre", { dir: "auto", tabindex: "0" });
-  let [i, j] = [0, 0];
-  for (const [kind, length] of changes) {
-    if (kind === "-") { box.append(fill(el("del", {}), old.slice(i, i + length).join(""))); i += length; }
-    else if (kind === "+") { box.append(fill(el("ins", {}), fresh.slice(j, j + length).join(""))); j += length; }
-    else { fill(box, fresh.slice(j, j + length).join("")); i += length; j += length; }
-  }
-  return box;
-}
-
 function answerView(detail, place) {
   const [, score, text, parent, changes] = detail.candidates[place];
   const box = el("details", { class: "answer", id: "answer-" + place },
@@ -30,7 +18,7 @@ function answerView(detail, place) {
       box.append(el("h4", {}, `What changed against answer ${parent} (${signed(score - detail.candidates[parent][1])})`),
         moved ? difference(detail.candidates[parent][2], text, changes) : el("p", { class: "soft" }, "nothing"));
     }
-    box.append(el("h4", {}, "Text"), pre(text));
+    box.append(el("h4", {}, "Text"), prose(text));
   });
   return box;
 }
@@ -41,8 +29,8 @@ function stepView(detail, made, places, step) {
   return el("div", { class: "step" },
     el("h3", {}, "Iteration " + made.iteration),
     el("p", {}, "chosen ", link(made.chosen), made.rejected.length ? " against " : "", made.rejected.map((place) => [link(place), " "])),
-    made.losses.map((loss, i) => [el("h4", { id: `loss-${step}-${i}`, tabindex: "-1" }, made.losses.length > 1 ? "Loss " + (i + 1) : "Loss"), pre(loss)]),
-    made.gradient !== null && [el("h4", { id: "gradient-" + step, tabindex: "-1" }, "Gradient"), pre(made.gradient)],
+    made.losses.map((loss, i) => [el("h4", { id: `loss-${step}-${i}`, tabindex: "-1" }, made.losses.length > 1 ? "Loss " + (i + 1) : "Loss"), prose(loss)]),
+    made.gradient !== null && [el("h4", { id: "gradient-" + step, tabindex: "-1" }, "Gradient"), prose(made.gradient)],
     el("h4", { id: "update-" + step, tabindex: "-1" }, "Update: " + plural(made.updates, "new version")),
     (made.unusable || []).map((why) => fill(el("p", { class: "warning" }), "unusable: " + why)),
     places.map((place) => answerView(detail, place)));
@@ -74,8 +62,8 @@ function detailView(row, detail) {
       best !== null && bon !== null && el("span", { class: "badge" }, signed(best - bon) + " over best of N"),
       el("span", { class: "badge" }, plural(detail.candidates.length, "answer")),
       el("span", { class: "badge" }, plural(usage.requests, "request")),
-      el("span", { class: "badge" }, plural(usage.tokens.prompt_tokens, "token") + " read"),
-      el("span", { class: "badge" }, plural(usage.tokens.completion_tokens, "token") + " written"),
+      el("span", { class: "badge" }, plural(usage.tokens.prompt_tokens, "prompt token")),
+      el("span", { class: "badge" }, plural(usage.tokens.completion_tokens, "completion token")),
       detail.stopped && el("span", { class: "badge" }, "ended early: " + detail.stopped),
       detail.error && el("span", { class: "badge bad" }, "failed: " + detail.error.kind)),
     detail.error && fill(el("p", { class: "warning" }), detail.error.message),
@@ -91,7 +79,7 @@ function detailView(row, detail) {
   });
   if (detail.candidates.length) parts.push(plot(detail, openAnswer), el("h3", {}, "Graph of the search"), graphView(detail, brought),
     el("p", { class: "soft" }, "From left to right: the query, answers with their rewards, and what led to new ones. Blue lines come from chosen answers, orange ones from rejected answers; the best answer is green. A box leads to its text."));
-  if (detail.best !== null) parts.push(el("h3", {}, "Best answer"), pre(detail.candidates[detail.best][2]));
+  if (detail.best !== null) parts.push(el("h3", {}, "Best answer"), prose(detail.candidates[detail.best][2] ?? LEFT_OUT), sideBySide(row, detail));
   parts.push(el("h3", {}, "First answers"), of(0).map((place) => answerView(detail, place)));
   detail.iterations.forEach((made, step) => parts.push(stepView(detail, made, brought[step], step)));
   return parts.flat(2).filter(Boolean);

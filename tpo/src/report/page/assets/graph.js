@@ -1,7 +1,7 @@
 
 // The graph of a search: from the query to the first answers, from chosen and rejected ones by loss, gradient and
 // update to new ones. Boxes lead to their texts.
-const BOX = { wide: 68, high: 24, column: 94, row: 32, lane: 16 };
+const BOX = { wide: 84, high: 26, column: 112, row: 32, lane: 16 };
 
 function searchGraph(detail, places) {
   const nodes = new Map(), edges = [];
@@ -67,10 +67,9 @@ function graphView(detail, places) {
     drawing.append(svg("g", { class: "box " + node.kind, tabindex: 0, role: "button", "aria-label": node.label, on: pressed(node.go) },
       svg("title", {}, brief(node.text ?? LEFT_OUT)),
       svg("rect", { x: node.x, y: node.y, width: BOX.wide, height: BOX.high, rx: 6 }),
-      svg("text", { "text-anchor": "middle", x: node.x + BOX.wide / 2, y: node.y + 16 }, node.label)));
+      svg("text", { "text-anchor": "middle", x: node.x + BOX.wide / 2, y: node.y + 17 }, node.label)));
   }
-  // No wider than it needs to be, and never so small that it cannot be read.
-  drawing.style.minWidth = Math.round(wide * 0.8) + "px";
-  drawing.style.maxWidth = wide + "px";
+  // As large as it is, so that it can be read.
+  drawing.style.minWidth = drawing.style.maxWidth = wide + "px";
   return el("div", { class: "wide" }, drawing);
 }

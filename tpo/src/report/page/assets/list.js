@@ -9,14 +9,24 @@ const ORDERS = {
   least: (row) => gain(row) ?? Infinity,
   best: (row) => -(row[4] ?? -Infinity),
   worst: (row) => row[4] ?? Infinity,
-  failed: (row) => row[6] ? 0 : 1,
 };
+const STATUS = {
+  all: () => true,
+  improved: (row) => gain(row) > 0,
+  same: (row) => gain(row) !== null && gain(row) <= 0,
+  failed: (row) => row[6],
+};
+
+// A bound without a number bounds nothing.
+const bound = (id, otherwise) => { const { value } = $(id); return value === "" ? otherwise : Number(value); };
 
 function pick() {
   const words = $("find").value.toLowerCase().split(/\s+/).filter(Boolean);
   const key = ORDERS[$("order").value];
+  const status = STATUS[$("status").value], [least, most] = [bound("above", -Infinity), bound("below", Infinity)];
+  const within = (row) => least === -Infinity && most === Infinity || gain(row) !== null && gain(row) >= least && gain(row) <= most;
   shown = lists[run].rows.map((row, place) => ({ row, place, key: key(row) }))
-    .filter(({ row }) => words.every((word) => row[1].toLowerCase().includes(word)));
+    .filter(({ row }) => words.every((word) => row[1].toLowerCase().includes(word)) && status(row) && within(row));
   shown.sort((a, b) => a.key < b.key ? -1 : a.key > b.key ? 1 : a.place - b.place);
   at = 0;
   list();
@@ -56,20 +66,26 @@ async function open(place) {
   $("detail").replaceChildren(...parts);
 }
 
-$("run").append(...lists.map(({ name, rows }, i) => el("option", { value: i }, `${name} (${rows.length})`)));
+$("run").append(...lists.map(({ name, mode, rows }, i) => el("option", { value: i }, `${name} (${mode}, ${rows.length})`)));
 $("run").hidden = lists.length < 2;
-$("run").addEventListener("change", () => { run = Number($("run").value); opened = null; $("detail").replaceChildren(); pick(); });
-$("find").addEventListener("input", pick);
-$("order").addEventListener("change", pick);
+function choose(other) {
+  run = other;
+  $("run").value = String(run);
+  opened = null;
+  $("detail").replaceChildren();
+  pick();
+}
+$("run").addEventListener("change", () => choose(Number($("run").value)));
+for (const id of ["find", "above", "below"]) $(id).addEventListener("input", pick);
+for (const id of ["order", "status"]) $(id).addEventListener("change", pick);
+$("formatted").addEventListener("change", () => { if (opened !== null) open(opened); });
 $("back").addEventListener("click", () => { at -= PAGE; list(); });
 $("next").addEventListener("click", () => { at += PAGE; list(); });
 
 function start() {
   const wanted = /^#query\/(\d+)\/(\d+)$/.exec(location.hash);
   if (wanted && lists[wanted[1]]?.rows[wanted[2]]) {
-    run = Number(wanted[1]);
-    $("run").value = String(run);
-    pick();
+    choose(Number(wanted[1]));
     at = Math.floor(Number(wanted[2]) / PAGE) * PAGE;
     open(Number(wanted[2])).then(() => $("queries").scrollIntoView());
   } else {

@@ -2,7 +2,7 @@
 // The trajectory of a query: answers by iteration and score, and what was made of what.
 function plot(detail, open) {
   const answers = detail.candidates.map(([iteration, score, text, parent], place) => ({ iteration, score, text, parent, place }));
-  const wide = 720, high = 290, left = 64, right = 20, top = 14, bottom = 60;
+  const wide = 640, high = 290, left = 64, right = 20, top = 14, bottom = 60;
   const last = Math.max(1, ...answers.map((answer) => answer.iteration));
   const scores = answers.map((answer) => answer.score);
   let low = Math.min(...scores), up = Math.max(...scores);
@@ -57,7 +57,7 @@ function plot(detail, open) {
   let x = left;
   for (const [kind, name] of [["f2", "best"], ["f0", "chosen"], ["f1", "rejected"], ["f7", "other"]]) {
     drawing.append(svg("circle", { class: "dot " + kind, cx: x + 6, cy: high - 12, r: 5 }), svg("text", { class: "soft", x: x + 16, y: high - 8 }, name));
-    x += 90;
+    x += 100;
   }
   return el("div", { class: "wide" }, drawing);
 }
