@@ -22,7 +22,11 @@ function openTab(name) {
 
 function legend() {
   const counts = new Map();
-  for (const node of graph.nodes) counts.set(node.class, (counts.get(node.class) ?? 0) + 1);
+  // The calls of a class are counted where it has no texts.
+  for (const kind of ["variable", "call"]) {
+    const own = graph.nodes.filter((node) => node.kind === kind), known = new Set(counts.keys());
+    for (const node of own) if (!known.has(node.class)) counts.set(node.class, (counts.get(node.class) ?? 0) + 1);
+  }
   $("legend").replaceChildren(...Object.entries(CLASSES).filter(([key]) => counts.has(key)).map(([key, { name }]) => {
     const button = el("button", { type: "button", "aria-pressed": String(!hidden.has(key)), title: "Show or hide" },
       dot({ class: key, kind: key === "model" || key === "function" ? "call" : "variable" }), `${name} ${counts.get(key)}`);

@@ -116,10 +116,25 @@ function select(index) {
   show(index);
 }
 
+// Feedback that is a node of the graph is one text, whatever it reached.
+const feedbackTexts = () => graph.nodes.filter((node) => node.kind === "variable" && node.class === "feedback").length
+  + graph.gradients.filter((gradient) => gradient.kind === "feedback" && (gradient.words ?? null) === null).length;
+
+// Explains what is drawn, and nothing else.
+function drawnSigns() {
+  const lines = graph.gradients.some((gradient) => gradient.consumer !== null && gradient.kind !== "objective");
+  return ["Boxes are texts, pills are calls.",
+    graph.nodes.some((node) => node.requires_grad) && "A thick border marks a text that requires feedback.",
+    graph.nodes.some((node) => node.score !== undefined) && "The number in a box is its score.",
+    lines && "Dashed red lines are feedback, from a call back to what it used" + (graph.quiet ? ", of the node under the pointer and of the one selected." : "."),
+    graph.gradients.some((gradient) => gradient.kind === "feedback") && "The red number counts the feedback that a text received.",
+    graph.madeFrom.size > 0 && "\u00b1 marks a new version of a text."].filter(Boolean).join(" ");
+}
+
 function overview() {
   const count = (kind) => graph.nodes.filter((node) => node.kind === kind).length;
   panel.replaceChildren(fill(el("h2", {}), graph.name),
-    el("p", { class: "soft" }, `${plural(count("variable"), "variable")}, ${plural(count("call"), "call")}, ${plural(graph.gradients.filter((g) => g.kind === "feedback").length, "feedback text")}`),
+    el("p", { class: "soft" }, `${plural(count("variable"), "variable")}, ${plural(count("call"), "call")}, ${plural(feedbackTexts(), "feedback text")}`),
     el("p", {}, "Click a node, or go along the edges with the arrow keys. Drag to move, turn the wheel to zoom."),
-    el("p", { class: "soft" }, "Boxes are texts, a thick border means that feedback is wanted. Pills are calls. Dashed red lines are feedback, from a call back to what it used" + (graph.quiet ? ", of the node under the pointer and of the one selected" : "") + "; the red number counts it. \u00b1 marks a new version of a text."));
+    el("p", { class: "soft" }, drawnSigns()));
 }
