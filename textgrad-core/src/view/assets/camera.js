@@ -45,14 +45,15 @@ function fit() {
   redraw();
 }
 
-// All of a small graph; of a large one, its beginning at a size that can be read.
+// All of a small graph; of a large one, its beginning, as large as it can be read.
+const READABLE = 1;
 function begin() {
-  if (fitScale() >= 0.4) return fit();
+  if (fitScale() >= READABLE) return fit();
   const { x, y, w } = graph.box;
-  const width = (wide - 60) / Math.max(w, 1);
-  camera.k = width >= 0.4 ? Math.min(1, width) : 0.6;
+  const whole = (wide - 60) / Math.max(w, 1) >= READABLE;
+  camera.k = READABLE;
   const first = graph.byRow[0].map((i) => graph.nodes[i].x);
-  camera.x = width >= 0.4 ? x + w / 2 : first[Math.floor(first.length / 2)] ?? x;
+  camera.x = whole ? x + w / 2 : first[Math.floor(first.length / 2)] ?? x;
   camera.y = y + high / 2 / camera.k - 30 / camera.k;
   redraw();
 }

@@ -7,7 +7,7 @@ const labels = new WeakMap();
 function label(node, text, width, font) {
   let known = labels.get(node);
   if (!known) labels.set(node, (known = {}));
-  const key = font + width;
+  const key = font + width + text.slice(0, 48);
   if (known[key] === undefined) {
     pen.font = font;
     let cut = brief(text, 48);
@@ -188,7 +188,7 @@ function drawText(node, i, x, y, ink, soft, stroke) {
     pen.fillText(text, node.x, node.y + 0.5);
     return;
   }
-  const small = FONT.replace("12px", "11px"), room = node.w - 20;
+  const small = FONT.replace("12px", "12px"), room = node.w - 20;
   const role = label(node, node.role, room - (score ? 46 : 0), small);
   pen.font = small;
   pen.fillStyle = stroke;
@@ -221,7 +221,7 @@ const map = $("map"), mapPen = map.getContext("2d");
 let mapped = null;
 function drawMap() {
   const { x, y, w, h } = graph.box, k = Math.min(172 / Math.max(w, 1), 122 / Math.max(h, 1));
-  map.hidden = fitScale() >= 0.4 || wide < 520;
+  map.hidden = fitScale() >= READABLE || wide < 520;
   if (map.hidden) return;
   const at = (px, py) => [90 + (px - x - w / 2) * k, 65 + (py - y - h / 2) * k];
   if (!mapped || mapped.graph !== graph || mapped.dark !== dark) {

@@ -13,10 +13,11 @@ function openTab(name) {
   if (calls) { callsOverview(); return query.value ? search() : listCalls(); }
   graph = models[name];
   selected = hovered = -1;
-  resize();
-  begin();
+  // The panel and the legend leave less room for the graph.
   overview();
   legend();
+  resize();
+  begin();
   if (query.value) search();
 }
 
