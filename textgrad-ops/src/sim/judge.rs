@@ -17,6 +17,8 @@ enum Scale<'a> {
     /// `[[A>>B]]` and so on.
     Games,
     YesNo,
+    /// A line for each of [`Judge::labels`], with yes or no.
+    Form,
 }
 
 /// A judgement that is asked for.
@@ -26,6 +28,7 @@ pub(super) struct Judge<'a> {
     tag: Option<&'a str>,
     question: &'a str,
     answers: Vec<&'a str>,
+    labels: Vec<&'a str>,
 }
 
 /// How far a judgement without any skill is from what it should be, as a share of the scale.
@@ -53,14 +56,18 @@ impl<'a> Judge<'a> {
             if end_tag.is_some() { format!("{instruction}\n{end}") } else { instruction };
         let words = normalise(&instruction);
         let is_ours = system.instructs() || system.get("QUERY").is_some();
-        if is_ours || !has_any(&words, entries(JUDGES)) {
+        let labels: Vec<&str> =
+            user.lines().filter_map(|line| line.trim().strip_suffix(": yes or no?")).collect();
+        if is_ours || (labels.is_empty() && !has_any(&words, entries(JUDGES))) {
             return None;
         }
+        let form = (!labels.is_empty()).then_some(Scale::Form);
         let mut judge = Self {
-            scale: pair(&conversation.system).or_else(|| scale(&instruction))?,
+            scale: form.or_else(|| pair(&conversation.system)).or_else(|| scale(&instruction))?,
             tag: end_tag.or_else(|| system.output_tag()),
             question: "",
             answers: Vec::new(),
+            labels,
         };
         for section in parse_any(user).sections {
             let label = normalise(section.name);
@@ -99,6 +106,15 @@ impl<'a> Judge<'a> {
                 return if first >= second { one } else { other }.to_owned();
             }
             Scale::Games => ("Verdict", format!("[[{}]]", verdict(first - second))),
+            Scale::Form => {
+                let declines = |answer: &&str| has_any(&normalise(answer), entries(REFUSALS));
+                let refused = self.answers.first().is_some_and(declines);
+                let label = |name: &&str| {
+                    let yes = refused && has_any(&normalise(name), ["refusal", "refuses"]);
+                    format!("{name}: {}", if yes { "yes" } else { "no" })
+                };
+                return self.labels.iter().map(label).collect::<Vec<_>>().join("\n");
+            }
             Scale::YesNo => ("Verdict", if first >= 0.5 { "yes" } else { "no" }.to_owned()),
         };
         let why = "A judgement by a simulation, from the words in the texts.";
@@ -169,5 +185,7 @@ fn bounds(instruction: &str) -> Option<(u32, u32)> {
     })
 }
 
-const QUESTIONS: &str = "question|query|prompt|instruction|task|input|problem";
+/// Words of an answer that declines.
+const REFUSALS: &str = "i cannot|i cant|i am sorry|im sorry|i wont|i will not|unable to";
+const QUESTIONS: &str = "question|query|request|prompt|instruction|task|input|problem";
 const ANSWERS: &str = "answer|response|prediction|output|solution|completion|text|a|b";

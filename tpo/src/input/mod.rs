@@ -23,9 +23,9 @@ pub const BUILTIN: [&str; 8] = [
 /// How a file of queries is read.
 ///
 /// A record is a text, or an object (in a table: a row) that has its query in `prompt`, `instruction` (with `input`),
-/// `question` or `query`, with `system` or `system_prompt` beside it; or its conversation in `messages` or
-/// `conversations`, which `prompt` may hold too. An answer at the end of a conversation is left out. The other
-/// fields become those of the [`Query`].
+/// `question`, `query` or `problem`, with `system` or `system_prompt` beside it; or its conversation in `messages`,
+/// `conversations` or `turns` (the user's where they have no role), which `prompt` may hold too. An answer at the end
+/// of a conversation is left out. The other fields become those of the [`Query`].
 #[must_use]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Setters)]
 #[setters(into, strip_option)]
@@ -73,7 +73,8 @@ impl Input {
 /// assert_eq!(
 ///     error.to_string(),
 ///     "q.jsonl, line 2: expected one of the fields \"prompt\", \"instruction\", \"question\", \"query\", \
-///      \"messages\", \"conversations\", got \"promt\"; name the right one with --prompt-column"
+///      \"problem\", \"messages\", \"conversations\", \"turns\", got \"promt\"; name the right one \
+///      with --prompt-column"
 /// );
 /// # Ok::<(), tpo::Error>(())
 /// ```
@@ -271,6 +272,32 @@ mod tests {
         let turns = r#"[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]"#;
         let cell = turns.replace('"', "\"\"");
         assert_eq!(parse("a.csv", format!("messages\n\"{cell}\"\n")).unwrap(), ["a"]);
+    }
+
+    /// Kind: Queries | the question files of benchmarks: AlpacaEval, Arena-Hard v0.1 in both shapes, XSTest, MATH-500 |
+    /// the queries; the other fields travel into the results
+    #[test]
+    fn questions_of_benchmarks_are_read() {
+        for (name, text, field) in [
+            (
+                "a.json",
+                r#"[{"instruction":"ask","output":"o","generator":"g","dataset":"d"}]"#,
+                "generator",
+            ),
+            (
+                "q.jsonl",
+                r#"{"question_id":"1","cluster":"c","turns":[{"content":"ask"}]}"#,
+                "question_id",
+            ),
+            ("q.jsonl", r#"{"question_id":81,"category":"c","turns":["ask"]}"#, "question_id"),
+            ("q.jsonl", r#"{"uid":"1","category":"c","cluster":"c","prompt":"ask"}"#, "uid"),
+            ("x.csv", "id,prompt,type,label,focus,note\nv2-1,ask,homonyms,safe,kill,\n", "label"),
+            ("m.jsonl", r#"{"problem":"ask","solution":"s","answer":"1","level":2}"#, "answer"),
+        ] {
+            let queries = parse(name, text).unwrap();
+            assert_eq!(queries, ["ask"], "{text}");
+            assert!(queries[0].fields().contains_key(field), "{text}");
+        }
     }
 
     #[test]

@@ -7,10 +7,11 @@ use textgrad_ops::util::json::{read_lenient, type_name};
 use crate::query::{Query, Turn};
 
 /// The fields that hold a query, the first that is there.
-const QUERY: [&str; 4] = ["prompt", "instruction", "question", "query"];
+const QUERY: [&str; 5] = ["prompt", "instruction", "question", "query", "problem"];
 
-/// The fields that hold a conversation: OpenAI's and ShareGPT's.
-const CONVERSATION: [&str; 2] = ["messages", "conversations"];
+/// The fields that hold a conversation: OpenAI's, ShareGPT's, and that of benchmarks, whose turns are the user's.
+const CONVERSATION: [&str; 3] = ["messages", "conversations", TURNS];
+const TURNS: &str = "turns";
 
 /// The fields that hold a system message beside a query.
 const SYSTEM: [&str; 2] = ["system", "system_prompt"];
@@ -56,12 +57,14 @@ fn of_fields(mut fields: Map<String, Json>, column: Option<&str>) -> Result<Quer
     // A cell of a table holds a conversation as JSON.
     let cell = value.as_str().filter(|_| is_conversation).and_then(|text| read_lenient(text).ok());
     let value = cell.as_ref().unwrap_or(value);
+    let default_role = name.trim().eq_ignore_ascii_case(TURNS).then_some(MessageRole::User);
     let mut turns = match value {
         Json::String(text) if !is_conversation => vec![user(&with_input(text, &fields)?)],
         Json::Array(messages) => messages
             .iter()
             .map(|message| {
-                turn(message).map_err(|error| format!("expected {name:?} to be {error}"))
+                turn(message, default_role)
+                    .map_err(|error| format!("expected {name:?} to be {error}"))
             })
             .collect::<Result<_, _>>()?,
         other if is_conversation => {
@@ -123,7 +126,7 @@ fn of_turns(turns: Vec<Turn>) -> Result<Query, String> {
 }
 
 /// A turn, `role` and `content` as OpenAI has them, or `from` and `value` as ShareGPT does.
-fn turn(message: &Json) -> Result<Turn, String> {
+fn turn(message: &Json, default_role: Option<MessageRole>) -> Result<Turn, String> {
     let either = |names: [&str; 2]| names.iter().find_map(|name| message.get(name));
     let expected = "turns with \"role\" (system, user or assistant) and \"content\"";
     let role = match either(["role", "from"]).and_then(Json::as_str) {
@@ -131,9 +134,10 @@ fn turn(message: &Json) -> Result<Turn, String> {
         Some("user" | "human") => MessageRole::User,
         Some("assistant" | "gpt" | "model") => MessageRole::Assistant,
         Some(other) => return Err(format!("{expected}, got the role {other:?}")),
-        None => return Err(format!("{expected}, got one without a role")),
+        None => default_role.ok_or_else(|| format!("{expected}, got one without a role"))?,
     };
-    let content = match either(["content", "value"]) {
+    let text = Some(message).filter(|message| default_role.is_some() && message.is_string());
+    let content = match text.or_else(|| either(["content", "value"])) {
         Some(Json::String(text)) => text.clone(),
         Some(Json::Array(parts)) => {
             let text = |part: &Json| match part {

@@ -7,7 +7,10 @@ use super::data::{QueryData, RunData};
 use super::figure::Cost;
 use super::stats::{Bootstrap, Paired, mean};
 use crate::error::Error;
-use crate::run::RecordedRun;
+use crate::run::{RecordedRun, SettingDifference};
+
+/// Below this number of queries a comparison is an anecdote.
+const MIN_QUERIES: usize = 30;
 
 /// Two runs over the same queries, compared query by query. Rewards are those of the answers that were returned.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -18,10 +21,15 @@ pub struct Comparison {
     pub a: Side,
     /// The other run.
     pub b: Side,
+    /// The settings that differ.
+    pub settings: Vec<SettingDifference>,
     /// Queries that both finished: only these count.
     pub queries: usize,
     /// The first run's rewards against the second's; `None` if no query was finished by both.
     pub reward: Option<Paired>,
+    /// The same at an equal number of answers: of each query, the best of the first answers of either run, as many as
+    /// the smaller pool has. `None` if all pools are of equal size.
+    pub equal_budget: Option<Paired>,
 }
 
 /// A run of a [`Comparison`], in means over the queries that both finished.
@@ -80,12 +88,32 @@ impl Comparison {
         }
         let (one, other) = (RunData::read(a, |_| Ok(()))?, RunData::read(b, |_| Ok(()))?);
         let scores = one.paired(&other, |query| query.best);
+        let unequal = one.shared(&other).any(|(own, their)| own.answers() != their.answers());
+        let equal = one.shared(&other).filter_map(|(own, their)| {
+            let budget = own.answers().min(their.answers());
+            Some((own.best_of_first(budget)?, their.best_of_first(budget)?))
+        });
+        let equal: Vec<(f64, f64)> = equal.filter(|_| unequal).collect();
         Ok(Self {
             simulated: one.config.simulated || other.config.simulated,
             queries: scores.len(),
+            settings: SettingDifference::all(&one.config, &other.config),
+            equal_budget: Paired::of(&equal, bootstrap),
             reward: Paired::of(&scores, bootstrap),
             a: Side::of(&one, &other, cost),
             b: Side::of(&other, &one, cost),
+        })
+    }
+
+    /// A warning if there are too few queries to tell the runs apart.
+    #[must_use]
+    pub fn warning(&self) -> Option<String> {
+        let Self { queries, .. } = self;
+        (*queries < MIN_QUERIES).then(|| {
+            format!(
+                "{queries} queries are too few: fewer than {MIN_QUERIES} are an anecdote, and their intervals are \
+                 too narrow; run both on more queries"
+            )
         })
     }
 }

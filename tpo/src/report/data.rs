@@ -150,6 +150,11 @@ impl QueryData {
         self.scores.iter().take(iteration + 1).flatten().copied().reduce(f64::max)
     }
 
+    /// The best score of the first answers of the pool.
+    pub(super) fn best_of_first(&self, answers: usize) -> Option<f64> {
+        self.scores.iter().flatten().take(answers).copied().reduce(f64::max)
+    }
+
     /// The scores that an iteration brought.
     pub(super) fn brought(&self, iteration: usize) -> &[f64] {
         self.scores.get(iteration).map_or(&[], Vec::as_slice)

@@ -138,6 +138,30 @@ impl RunConfig {
     }
 }
 
+/// A setting that differs between two runs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SettingDifference {
+    /// The setting, as `config.json` has it, with dots between keys.
+    pub setting: String,
+    /// Its value in the one run; null where it has none.
+    pub a: Json,
+    /// Its value in the other run.
+    pub b: Json,
+}
+
+impl SettingDifference {
+    /// The settings that differ between two runs. The version of this crate and the file of the queries are none.
+    #[must_use]
+    pub fn all(a: &RunConfig, b: &RunConfig) -> Vec<Self> {
+        let [a, b] = [a, b].map(|config| serde_json::to_value(config).unwrap_or_default());
+        let differences = json::differences(&a, &b).into_iter();
+        let settings = differences.filter(|found| !matches!(&*found.path, "tpo" | "data.source"));
+        settings
+            .map(|found| Self { setting: found.path, a: found.then.clone(), b: found.now.clone() })
+            .collect()
+    }
+}
+
 /// The differences between settings, each as `setting: then, now`.
 pub(crate) fn differences(then: &Json, now: &Json) -> Vec<String> {
     let shown = |difference: json::Difference<'_>| {

@@ -19,7 +19,7 @@ mod verify;
 
 #[cfg(feature = "report")]
 pub(crate) use self::config::differences;
-pub use self::config::{DataConfig, RunConfig, Scores};
+pub use self::config::{DataConfig, RunConfig, Scores, SettingDifference};
 pub use self::execute::{Run, RunObserver, RunReport, RunStart};
 pub use self::export::{ExportRows, ExportStyle};
 pub use self::folder::{RecordedRun, RunFolder};

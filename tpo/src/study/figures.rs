@@ -60,10 +60,13 @@ pub struct StudyRow {
     pub answers: f64,
     /// The mean of the best scores, with its interval over seeds and queries; none if all failed.
     pub reward: Option<Interval>,
-    /// How far the best scores are above those of the study's first mode at equal D, N and temperature, query
-    /// by query and seed by seed, with the interval over both; none for that mode itself, and if there is
-    /// nothing to pair.
+    /// How far the best scores are above those of the study's first mode at equal D, N and temperature (of
+    /// best-of-N at an equal number of answers), query by query and seed by seed, with the interval over both; none
+    /// for that mode itself, and if there is nothing to pair.
     pub ahead: Option<Interval>,
+    /// How far the best scores are above those of best-of-N with an equal number of answers, N(1 + D), paired as
+    /// [`ahead`](Self::ahead); none for best-of-N itself, and if the study lacks it.
+    pub ahead_of_bon: Option<Interval>,
     /// The mean score of the newest answers of a search: those of its last iteration, better or not.
     pub newest: Option<f64>,
     /// The mean standard deviation of the scores of the newest answers of a search.
@@ -114,15 +117,20 @@ impl StudyTable {
             let same: Vec<&(GridCell, CellFigures)> =
                 cells.iter().filter(|(other, _)| alike(other, cell)).collect();
             let figures: Vec<&CellFigures> = same.iter().map(|(_, figures)| figures).collect();
-            let ahead = against.filter(|against| *against != cell.mode).and_then(|against| {
-                let pairs = same.iter().filter_map(|(cell, figures)| {
-                    let against = GridCell { mode: against, ..*cell };
-                    let (_, other) = cells.iter().find(|(other, _)| *other == against)?;
-                    Some(figures.ahead_of(other))
-                });
+            let ahead_of = |against: Mode| {
+                let pairs =
+                    same.iter().filter(|_| against != cell.mode).filter_map(|(cell, figures)| {
+                        let against = match against {
+                            Mode::Bon => cell.best_of_n(),
+                            mode => GridCell { mode, ..*cell },
+                        };
+                        let (_, other) = cells.iter().find(|(other, _)| *other == against)?;
+                        Some(figures.ahead_of(other))
+                    });
                 let pairs: Vec<Vec<Option<f64>>> = pairs.collect();
                 bootstrap.crossed(&pairs.iter().map(Vec::as_slice).collect::<Vec<_>>())
-            });
+            };
+            let ahead = [against.and_then(ahead_of), ahead_of(Mode::Bon)];
             rows.push(row(cell, &figures, ahead, bootstrap));
         }
         // Beside one another what is compared: by temperature and samples, then mode, then iterations.
@@ -145,14 +153,23 @@ impl StudyTable {
     /// For a person, in columns: the settings with their figures, then the differences.
     #[must_use]
     pub fn shown(&self) -> String {
-        let mut shown = in_columns(&table(self.rows.iter(), |column| !is_paired(column)));
-        let paired = || self.rows.iter().filter(|row| row.ahead.is_some());
-        if let Some(against) = self.against.filter(|_| paired().next().is_some()) {
-            shown.push_str(&format!("\nreward ahead of {against}, paired by query and seed\n"));
-            let setting = ["mode", "D", "N", "temperature"];
-            let of = |column: &str| is_paired(column) || setting.contains(&column);
-            shown.push_str(&in_columns(&table(paired(), of)));
+        let mut shown = in_columns(&table(self.rows.iter(), |column| !column.starts_with("ahead")));
+        let mut differences = |title: String, columns: [&str; 3], of: Difference| {
+            let paired: Vec<&StudyRow> = self.rows.iter().filter(|row| of(row).is_some()).collect();
+            if !paired.is_empty() {
+                let setting = ["mode", "D", "N", "temperature"];
+                let wanted = |column: &str| columns.contains(&column) || setting.contains(&column);
+                shown.push_str(&format!("\nreward ahead of {title}, paired by query and seed\n"));
+                shown.push_str(&in_columns(&table(paired.into_iter(), wanted)));
+            }
+        };
+        if let Some(against) = self.against.filter(|against| *against != Mode::Bon) {
+            let columns = ["ahead", "ahead_low", "ahead_high"];
+            differences(against.to_string(), columns, |row| row.ahead);
         }
+        let title = "best-of-N with an equal number of answers, N(1 + D)";
+        let columns = ["ahead_of_bon", "ahead_of_bon_low", "ahead_of_bon_high"];
+        differences(title.to_owned(), columns, |row| row.ahead_of_bon);
         shown
     }
 
@@ -168,7 +185,7 @@ impl StudyTable {
 fn row(
     cell: &GridCell,
     seeds: &[&CellFigures],
-    ahead: Option<Interval>,
+    [ahead, ahead_of_bon]: [Option<Interval>; 2],
     bootstrap: &Bootstrap,
 ) -> StudyRow {
     let queries = || seeds.iter().flat_map(|figures| &figures.queries);
@@ -197,6 +214,7 @@ fn row(
         answers: each(|query| Some(query.answers() as f64)),
         reward: bootstrap.crossed(&best),
         ahead,
+        ahead_of_bon,
         newest: means(|query| mean(query.newest())),
         spread: means(|query| deviation(query.newest())),
         seed_spread: mean(&over_seeds),
@@ -207,11 +225,14 @@ fn row(
     }
 }
 
+/// A paired difference of a row.
+type Difference = fn(&StudyRow) -> Option<Interval>;
+
 /// What a column shows of a row.
 type Shown = fn(&StudyRow) -> Json;
 
 /// The columns.
-const COLUMNS: [(&str, Shown); 21] = [
+const COLUMNS: [(&str, Shown); 24] = [
     ("mode", |row| row.mode.as_str().into()),
     ("D", |row| u64::from(row.iterations).into()),
     ("N", |row| u64::from(row.samples).into()),
@@ -233,12 +254,10 @@ const COLUMNS: [(&str, Shown); 21] = [
     ("ahead", |row| row.ahead.as_ref().map(|ahead| ahead.mean).into()),
     ("ahead_low", |row| row.ahead.as_ref().map(|ahead| ahead.low).into()),
     ("ahead_high", |row| row.ahead.as_ref().map(|ahead| ahead.high).into()),
+    ("ahead_of_bon", |row| row.ahead_of_bon.map(|ahead| ahead.mean).into()),
+    ("ahead_of_bon_low", |row| row.ahead_of_bon.map(|ahead| ahead.low).into()),
+    ("ahead_of_bon_high", |row| row.ahead_of_bon.map(|ahead| ahead.high).into()),
 ];
-
-/// Whether a column is of the difference to another mode.
-fn is_paired(column: &str) -> bool {
-    column.starts_with("ahead")
-}
 
 /// Rows with the columns that are wanted.
 fn table<'a>(rows: impl Iterator<Item = &'a StudyRow>, wanted: impl Fn(&str) -> bool) -> Table {
@@ -330,5 +349,31 @@ mod tests {
         assert!(
             csv.lines().next().is_some_and(|line| line.contains(",ahead,ahead_low,ahead_high,"))
         );
+    }
+
+    #[test]
+    fn modes_are_paired_with_best_of_n_of_equal_budget() {
+        let bon =
+            |samples| GridCell { mode: Mode::Bon, iterations: 0, samples, ..cell(Mode::Bon, 1) };
+        for modes in [[Mode::Tpo, Mode::Revision], [Mode::Ungated, Mode::Listwise]] {
+            let cells = [
+                (cell(modes[0], 1), figures([Some(2.0), Some(20.0), None])),
+                (cell(modes[1], 1), figures([Some(1.0), Some(19.0), Some(7.0)])),
+                (bon(5), figures([Some(0.0); 3])),
+                (bon(15), figures([Some(1.5), Some(19.5), Some(6.5)])),
+            ];
+            let table = StudyTable::new(false, &cells, &Bootstrap::default());
+            let ahead = modes.map(|mode| {
+                let ahead = table.row(mode, 2, 5).and_then(|row| row.ahead_of_bon).expect("a pair");
+                (ahead.low, ahead.mean, ahead.high)
+            });
+            assert_eq!(ahead[0], (0.5, 0.5, 0.5));
+            assert!((ahead[1].1 + 1.0 / 6.0).abs() < 1e-9, "{ahead:?}");
+            assert!(table.row(Mode::Bon, 0, 15).is_some_and(|row| row.ahead_of_bon.is_none()));
+            let shown = table.shown();
+            let title =
+                "reward ahead of best-of-N with an equal number of answers, N(1 + D), paired";
+            assert!(shown.contains(title), "{shown}");
+        }
     }
 }

@@ -14,14 +14,17 @@ use crate::error::Error;
 ///
 /// let grid = Grid { modes: vec![Mode::Tpo, Mode::Bon], iterations: vec![1, 2], ..Grid::default() };
 /// let names: Vec<String> = grid.cells()?.iter().map(|cell| cell.name()).collect();
-/// // Best-of-N has no iterations, so it is run once.
-/// assert_eq!(names, ["tpo-d2-n5-t0.7-s7", "tpo-d1-n5-t0.7-s7", "bon-n5-t0.7-s7"]);
+/// let tpo = ["tpo-d2-n5-t0.7-s7", "tpo-d1-n5-t0.7-s7"];
+/// // Best-of-N has no iterations. It also runs with as many answers as the other mode.
+/// let bon = ["bon-n5-t0.7-s7", "bon-n15-t0.7-s7", "bon-n10-t0.7-s7"];
+/// assert_eq!(names, [&tpo[..], &bon].concat());
 /// # Ok::<(), tpo::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Grid {
-    /// What is done with answers.
+    /// What is done with answers. Beside other modes, best-of-N also runs with N(1 + D) answers for each D, so that
+    /// each of them has a partner of equal budget.
     pub modes: Vec<Mode>,
     /// D: how many times the best answer is rewritten.
     pub iterations: Vec<u32>,
@@ -69,7 +72,7 @@ pub struct GridCell {
 }
 
 impl Grid {
-    /// The cells, those that share answers behind one another, and of them the deepest first. None stands twice.
+    /// The cells, those that share answers behind one another, and the deepest first. None stands twice.
     ///
     /// # Errors
     /// [`Error::Config`] if a setting has no values.
@@ -88,23 +91,32 @@ impl Grid {
         }
         let mut descending = iterations.clone();
         descending.sort_unstable_by(|a, b| b.cmp(a));
+        let only_bon = modes.iter().all(|mode| *mode == Mode::Bon);
         let mut cells: Vec<GridCell> = Vec::new();
+        let mut add = |cell: GridCell| {
+            if !cells.contains(&cell) {
+                cells.push(cell);
+            }
+        };
         for temperature in temperatures {
             for seed in seeds {
                 for samples in samples {
                     for mode in modes {
-                        for iterations in &descending {
-                            let cell = GridCell {
-                                mode: *mode,
-                                iterations: if *mode == Mode::Bon { 0 } else { *iterations },
-                                samples: *samples,
-                                temperature: *temperature,
-                                critic_temperature: *critic_temperature,
-                                seed: *seed,
-                            };
-                            if !cells.contains(&cell) {
-                                cells.push(cell);
+                        let cell = |iterations| GridCell {
+                            mode: *mode,
+                            iterations,
+                            samples: *samples,
+                            temperature: *temperature,
+                            critic_temperature: *critic_temperature,
+                            seed: *seed,
+                        };
+                        match mode {
+                            Mode::Bon => {
+                                add(cell(0));
+                                let others = descending.iter().filter(|_| !only_bon);
+                                others.for_each(|iterations| add(cell(*iterations).best_of_n()));
                             }
+                            _ => descending.iter().for_each(|iterations| add(cell(*iterations))),
                         }
                     }
                 }
@@ -138,10 +150,17 @@ impl GridCell {
         config
     }
 
-    /// Whether its requests may be those of another cell.
+    /// The cell of best-of-N with an equal number of answers, N(1 + D).
+    #[must_use]
+    pub fn best_of_n(&self) -> Self {
+        let samples = self.samples.saturating_mul(self.iterations.saturating_add(1));
+        Self { mode: Mode::Bon, iterations: 0, samples, ..*self }
+    }
+
+    /// Whether its requests, or the answers that it scores, may be those of another cell.
     #[must_use]
     pub fn shares_with(&self, other: &Self) -> bool {
-        let key = |cell: &Self| (cell.samples, cell.seed, cell.temperature.to_bits());
+        let key = |cell: &Self| (cell.seed, cell.temperature.to_bits());
         key(self) == key(other)
     }
 }
@@ -161,12 +180,12 @@ mod tests {
             ..Grid::default()
         };
         let cells = grid.cells().unwrap();
-        assert_eq!(cells.len(), (3 + 1) * 2 * 2 * 2);
+        assert_eq!(cells.len(), (3 + 3) * 2 * 2 * 2);
         let mut groups = 1;
         for pair in cells.windows(2) {
             groups += usize::from(!pair[0].shares_with(&pair[1]));
         }
-        assert_eq!(groups, 8);
+        assert_eq!(groups, 4);
         let names: Vec<String> = cells.iter().take(4).map(GridCell::name).collect();
         let expected =
             ["tpo-d2-n3-t0.7-s1", "tpo-d1-n3-t0.7-s1", "tpo-d0-n3-t0.7-s1", "bon-n3-t0.7-s1"];

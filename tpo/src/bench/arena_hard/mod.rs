@@ -29,24 +29,61 @@ pub const V01: &str = "arena-hard-v0.1";
 
 /// A question.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "PublishedQuestion")]
 pub struct Question {
     /// Its name.
     pub uid: String,
     /// Its category: `hard_prompt` or `creative_writing` in version 2.
-    #[serde(default = "v01")]
     pub category: String,
     /// What it is about, in version 2.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub subcategory: Option<String>,
     /// What it is about, in version 0.1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cluster: Option<String>,
     /// What is asked.
     pub prompt: String,
 }
 
-fn v01() -> String {
-    V01.to_owned()
+/// A question in either shape that the authors published: `uid` with `prompt`, or `question_id` with `turns`.
+#[derive(Deserialize)]
+struct PublishedQuestion {
+    uid: Option<String>,
+    question_id: Option<String>,
+    category: Option<String>,
+    subcategory: Option<String>,
+    cluster: Option<String>,
+    prompt: Option<String>,
+    #[serde(default)]
+    turns: Vec<PublishedTurn>,
+}
+
+#[derive(Deserialize)]
+struct PublishedTurn {
+    content: String,
+}
+
+impl TryFrom<PublishedQuestion> for Question {
+    type Error = String;
+
+    fn try_from(published: PublishedQuestion) -> Result<Self, String> {
+        let PublishedQuestion { uid, question_id, category, subcategory, cluster, prompt, turns } =
+            published;
+        let uid = uid.or(question_id).ok_or("expected \"uid\" or \"question_id\", got neither")?;
+        let mut turns = turns.into_iter();
+        let prompt = match (prompt, turns.next(), turns.len()) {
+            (Some(prompt), ..) => prompt,
+            (None, Some(turn), 0) => turn.content,
+            (None, Some(_), more) => {
+                return Err(format!("expected one turn in \"turns\", got {}", more + 1));
+            }
+            (None, None, _) => {
+                return Err("expected \"prompt\" or \"turns\", got neither".to_owned());
+            }
+        };
+        let category = category.unwrap_or_else(|| V01.to_owned());
+        Ok(Self { uid, category, subcategory, cluster, prompt })
+    }
 }
 
 impl Question {
@@ -185,6 +222,28 @@ mod tests {
         let expected = ["gpt-4-0314", "o3-mini-2025-01-31", "gemini-2.0-flash-001", "gpt-4-0314"];
         assert_eq!(baselines, expected.map(Some));
         assert_eq!(Item::from(&questions[0]).metadata["cluster"], "Tables");
+    }
+
+    #[test]
+    fn the_first_shape_of_version_0_1_is_read() {
+        let line = |turns: &str| {
+            format!(
+                r#"{{"question_id":"ab1","category":"arena-hard-v0.1","cluster":"C","turns":{turns}}}"#
+            )
+        };
+        let questions = read("f", &line(r#"[{"content":"Sort it."}]"#)).unwrap();
+        let expected =
+            r#"{"uid":"ab1","category":"arena-hard-v0.1","cluster":"C","prompt":"Sort it."}"#;
+        assert_eq!(serde_json::to_string(&questions[0]).unwrap(), expected);
+        for (turns, reason) in [
+            (r#"[{"content":"a"},{"content":"b"}]"#, "expected one turn in \"turns\", got 2"),
+            ("[]", "expected \"prompt\" or \"turns\", got neither"),
+        ] {
+            let error = read("f", &line(turns)).unwrap_err().to_string();
+            assert!(error.ends_with(reason), "{error}");
+        }
+        let error = read("f", r#"{"prompt":"a"}"#).unwrap_err().to_string();
+        assert!(error.ends_with("expected \"uid\" or \"question_id\", got neither"), "{error}");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use textgrad_ops::util::terminal::note;
 use textgrad_core::{Page, Seed, truncate};
 use tpo::Error;
 use tpo::report::{Bootstrap, Comparison, Cost, Interval, Report, ReportConfig, Side};
-use tpo::run::RecordedRun;
+use tpo::run::{RecordedRun, SettingDifference};
 use tpo::study::{StudyFolder, is_study_file};
 
 use crate::context::{prompts, tokenizer};
@@ -84,7 +84,20 @@ pub(crate) fn compare(args: &CompareArgs) -> Result<ExitCode, Error> {
         format!("A: {}\nB: {}", args.a.display(), args.b.display()),
         format!("{} queries that both finished{mark}", compared.queries),
     ];
-    if let Some(reward) = &compared.reward {
+    if compared.settings.is_empty() {
+        lines.push("all settings are equal".to_owned());
+    } else {
+        lines.push(format!("{:<28} {:>12} {:>12}", "settings that differ", "A", "B"));
+        lines.extend(compared.settings.iter().map(|SettingDifference { setting, a, b }| {
+            format!("  {setting:<26} {:>12} {:>12}", setting_value(a), setting_value(b))
+        }));
+    }
+    let equal = "at an equal number of answers:";
+    let pairs = [("", &compared.reward), (equal, &compared.equal_budget)];
+    for (title, reward) in
+        pairs.into_iter().filter_map(|(title, pair)| Some((title, pair.as_ref()?)))
+    {
+        lines.extend(Some(title.to_owned()).filter(|title| !title.is_empty()));
         let (wins, ties, losses) = (reward.wins, reward.ties, reward.losses);
         lines.push(format!("wins / ties / losses of A    {wins} / {ties} / {losses}"));
         lines.push(format!("win rate of A                {}", interval(&reward.win_rate)));
@@ -105,7 +118,19 @@ pub(crate) fn compare(args: &CompareArgs) -> Result<ExitCode, Error> {
     row("seconds of calls per query", 3, &|side| side.call_seconds);
     row("queries failed", 0, &|side| Some(side.failed as f64));
     print(&(lines.join("\n") + "\n"))?;
+    if let Some(warning) = compared.warning() {
+        note(format_args!("warning: {warning}"));
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A setting in a column: strings without quotes, nothing as a dash.
+fn setting_value(value: &serde_json::Value) -> String {
+    match value {
+        serde_json::Value::Null => "-".to_owned(),
+        serde_json::Value::String(text) => truncate(text, 60),
+        other => truncate(&other.to_string(), 60),
+    }
 }
 
 fn interval(interval: &Interval) -> String {

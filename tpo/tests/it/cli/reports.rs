@@ -59,7 +59,24 @@ fn runs_are_reported_compared_verified_and_drawn() {
     let sum: u64 =
         ["wins", "ties", "losses"].iter().map(|name| reward[name].as_u64().unwrap()).sum();
     assert_eq!((compared["queries"].as_u64(), sum), (Some(3), 3), "{compared}");
+    // 20 answers against 15: also paired at 15.
+    let equal = &compared["equal_budget"];
+    let better = |pair: &Value| pair["difference"]["mean"].as_f64().unwrap();
+    assert!(better(equal) >= better(reward), "{compared}");
+    let settings = compared["settings"].as_array().unwrap();
+    let names: Vec<&str> =
+        settings.iter().map(|found| found["setting"].as_str().unwrap()).collect();
+    for name in ["search.mode", "search.samples"] {
+        assert!(names.contains(&name), "{names:?}");
+    }
     let told = ask(folder, ["compare", "tpo", "bon"]).with_code(0);
+    for words in ["settings that differ", "search.samples", "at an equal number of answers:"] {
+        assert!(told.out.contains(words), "{words}: {}", told.out);
+    }
+    assert!(told.err.contains("warning: 3 queries are too few"), "{}", told.err);
+    let same = ask(folder, ["compare", "tpo", "tpo"]).with_code(0);
+    assert!(same.out.contains("all settings are equal"), "{}", same.out);
+    assert!(!same.out.contains("equal number of answers"), "{}", same.out);
     assert!(told.out.contains("win rate of A") && told.out.contains("SIMULATION"), "{}", told.out);
 
     let sound = ask(folder, ["verify", "tpo"]).with_code(0);

@@ -25,8 +25,8 @@ const GRID: [&str; 8] = [
     "--seeds",
     "1,2",
 ];
-/// Three modes with three depths and one without, two seeds.
-const CELLS: usize = (3 * 3 + 1) * 2;
+/// Three modes with three depths, and best-of-N with as many answers as each, two seeds.
+const CELLS: usize = (3 * 3 + 3) * 2;
 
 fn study(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = program(folder);
@@ -70,9 +70,9 @@ async fn cells_are_what_single_runs_are_and_pay_once_for_what_they_share() {
     let found = results(&folder.path().join("out"));
     assert_eq!(found.len(), CELLS + 1);
     // For each seed and query: a first draw; twice loss, gradient and update for tpo and for revision;
-    // twice an update with the critique of another, which tpo has asked for.
+    // twice an update with the critique of another, which tpo has asked for; twice best-of-N with more answers.
     let chats = server.stats().route(Route::Chat);
-    assert_eq!(chats.requests, 2 * QUERIES as u64 * (1 + 6 + 6 + 2));
+    assert_eq!(chats.requests, 2 * QUERIES as u64 * (1 + 6 + 6 + 2 + 2));
     assert_eq!((chats.paid_twice, server.stats().route(Route::Classify).paid_twice), (0, 0));
     let report: Value = serde_json::from_str(&ended.out).unwrap();
     assert_eq!(report["sent"]["requests"], chats.requests);
@@ -94,6 +94,14 @@ async fn cells_are_what_single_runs_are_and_pay_once_for_what_they_share() {
         (&9.0.into(), &1.0.into())
     );
     assert_eq!(row("tpo", 0, 3)["reward"], row("revision", 0, 3)["reward"]);
+    // Paired with best-of-N at an equal number of answers.
+    for (mode, depth) in [("tpo", 2), ("shuffled", 1)] {
+        let (own, bon) = (row(mode, depth, 3), row("bon", 0, 3 * (depth + 1)));
+        assert_eq!(own["answers"], bon["answers"]);
+        let mean = |row: &Value| row["reward"]["mean"].as_f64().unwrap();
+        let ahead = own["ahead_of_bon"]["mean"].as_f64().unwrap();
+        assert!((ahead - (mean(own) - mean(bon))).abs() < 1e-9, "{own} {bon}");
+    }
 
     // A single run comes to the same, with the same figures.
     for (mode, name) in [("tpo", "tpo-d1-n3-t0.7-s2"), ("shuffled", "shuffled-d1-n3-t0.7-s2")] {
@@ -235,7 +243,7 @@ async fn a_study_that_is_interrupted_pays_for_nothing_twice() {
         Running::start(over_http(folder.path(), &server, &["--resume"])).end().with_code(0);
         let (chats, scores) =
             (server.stats().route(Route::Chat), server.stats().route(Route::Classify));
-        assert_eq!(chats.requests, 2 * QUERIES as u64 * (1 + 6 + 6 + 2), "{signal}: {chats:?}");
+        assert_eq!(chats.requests, 2 * QUERIES as u64 * (1 + 6 + 6 + 2 + 2), "{signal}: {chats:?}");
         assert_eq!((chats.paid_twice, chats.dropped, scores.paid_twice), (0, 0, 0), "{signal}");
     }
 }
@@ -266,7 +274,7 @@ fn a_folder_of_another_study_is_refused_and_a_grid_may_grow() {
     }
     let grown = with(&["--modes", "tpo,bon", "--iterations", "1,2", "--resume"]).with_code(0);
     assert_eq!(grown.err.matches(" is finished").count(), 1, "{}", grown.err);
-    assert_eq!(results(&folder.path().join("out")).len(), 4);
+    assert_eq!(results(&folder.path().join("out")).len(), 6);
     assert!(grown.out.contains("study (SIMULATION)"), "{}", grown.out);
     assert!(grown.err.contains("SIMULATION"), "{}", grown.err);
     assert!(

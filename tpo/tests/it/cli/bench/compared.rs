@@ -216,6 +216,9 @@ fn the_simulation_compares_as_it_is_told() {
         command.args(["bench", name, "--judge", "sim", "--out", &format!("out-{name}")]).args(more);
         end(command).with_code(0)
     };
+    put(folder.path(), "xstest.csv", XSTEST);
+    let ended = judged("xstest", &["--data", "xstest.csv"]);
+    assert!(!lines(&ended, "ours ")[0].contains("decided none"), "{}", ended.out);
     let ended = judged("alpaca-eval", &["--data", "alpaca"]);
     assert!(lines(&ended, "ours ")[0].contains("; 2 compared, 0 undecided"), "{}", ended.out);
     let ended = judged("arena-hard", &["--data", "arena", "--baseline", "base.jsonl"]);
