@@ -3,8 +3,8 @@
 //! The parser, the compiler and the values of minijinja recurse. Its own guard counts parentheses, brackets and
 //! nested blocks, but neither operators nor branches, whose number is checked here before anything is parsed. A
 //! template can still nest values as deep as its fuel lasts, so parsing and rendering run on a stack that is
-//! large enough for that. Fuel pays for data too, 64 bytes a unit, and so bounds memory. Only lists that a template
-//! adds to themselves are not paid for, which is minijinja's to mend: 33 doublings of a list do not end.
+//! large enough for that. Fuel pays for data too, 64 bytes a unit, and so bounds memory. Lists that are added to each
+//! other pay in [`functions`](super::functions), since the operator itself does not charge for them.
 
 use std::fmt;
 use std::io;

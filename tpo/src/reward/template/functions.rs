@@ -2,14 +2,18 @@
 
 use jiff::Timestamp;
 use minijinja::value::{Kwargs, Value, ValueKind};
-use minijinja::{Environment, Error, ErrorKind, Output, State, escape_formatter};
+use minijinja::{Environment, Error, ErrorKind, Output, State, context, escape_formatter};
 use minijinja_contrib::pycompat;
 use serde::Serialize;
 use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
 
 use super::bounds::BoundedText;
 
+/// The filter that adds two values. No template can name it.
+pub(super) const ADD: &str = "a+b";
+
 pub(super) fn add(environment: &mut Environment<'static>) {
+    environment.add_filter(ADD, sum);
     environment.set_formatter(write_value);
     environment.set_unknown_method_callback(method);
     environment.add_filter("string", to_text);
@@ -28,6 +32,18 @@ fn write_value(
         None => escape_formatter(out, state, value),
         Some(_) => Ok(out.write_str(&BoundedText::display(value)?)?),
     }
+}
+
+/// The sum of two values. That of two lists is made at once and paid for by its length: the operator makes one that
+/// is no larger than its parts, however long it is.
+fn sum(state: &mut State<'_, '_>, a: &Value, b: &Value) -> Result<Value, Error> {
+    let is_list = |value: &Value| matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable);
+    if is_list(a) && is_list(b) && !(a.is_tuple() && b.is_tuple()) {
+        let length = a.len().unwrap_or(0).saturating_add(b.len().unwrap_or(0));
+        state.consume_fuel(length as u64)?;
+        return Ok(a.try_iter()?.chain(b.try_iter()?).collect());
+    }
+    state.env().compile_expression(ADD)?.eval(context! { a, b })
 }
 
 fn to_text(value: &Value) -> Result<Value, Error> {

@@ -10,9 +10,12 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+use minijinja::machinery::{
+    CompiledTemplate, Instruction, TemplateConfig, eval, make_string_output,
+};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Serde, Value};
-use minijinja::{Environment, context};
+use minijinja::{AutoEscape, Environment, Error, context};
 use serde::Serialize;
 
 pub use self::load::ChatTemplateError;
@@ -20,7 +23,7 @@ use self::load::Loaded;
 use crate::journal::digest;
 use crate::query::Query;
 
-/// The name of the only template of an environment.
+/// The name of a template, for its errors.
 const NAME: &str = "chat_template";
 
 /// How a model's conversations are written as one text: the Jinja template that comes with its tokenizer.
@@ -55,10 +58,32 @@ pub struct ChatTemplate(Arc<ParsedTemplate>);
 
 struct ParsedTemplate {
     environment: Environment<'static>,
+    source: String,
     /// The special tokens by their names.
     tokens: Value,
     bos_token: Option<String>,
     fingerprint: String,
+}
+
+/// A template as instructions. Additions are those of [`functions::ADD`], which pays for lists.
+fn compile(source: &str) -> Result<CompiledTemplate<'_>, Error> {
+    let config = TemplateConfig {
+        syntax_config: SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?,
+        // The text is for a tokenizer: nothing is escaped.
+        default_auto_escape: Arc::new(|_| AutoEscape::None),
+    };
+    let mut compiled = CompiledTemplate::new(NAME, source, &config)?;
+    for at in 0.. {
+        match compiled.instructions.get_mut(at) {
+            None => break,
+            // The filter takes two values, and is looked up at each call.
+            Some(instruction @ Instruction::Add) => {
+                *instruction = Instruction::ApplyFilter(functions::ADD, Some(2), u8::MAX);
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(compiled)
 }
 
 /// A turn as templates see it.
@@ -101,21 +126,18 @@ impl ChatTemplate {
 
     fn of(loaded: Loaded) -> Result<Self, ChatTemplateError> {
         let mut environment = Environment::new();
-        let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
-        environment.set_syntax(syntax.map_err(ChatTemplateError::parse)?);
-        // The text is for a tokenizer: nothing is escaped.
-        environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
         environment.set_fuel(Some(bounds::FUEL));
         functions::add(&mut environment);
         bounds::check(&loaded.source)?;
         let source = load::plain(&loaded.source);
-        bounds::on_large_stack(|| environment.add_template_owned(NAME, source))
+        bounds::on_large_stack(|| compile(&source).map(|_| ()))
             .map_err(ChatTemplateError::parse)?;
         let tokens = loaded.tokens.iter().flat_map(|(name, token)| [name.as_str(), token]);
         let fingerprint = digest([loaded.source.as_str()].into_iter().chain(tokens));
         let bos_token = loaded.tokens.get("bos_token").filter(|token| !token.is_empty()).cloned();
         Ok(Self(Arc::new(ParsedTemplate {
             environment,
+            source,
             tokens: Value::from_pairs(loaded.tokens),
             bos_token,
             fingerprint: fingerprint.chars().take(12).collect(),
@@ -159,12 +181,14 @@ impl ChatTemplate {
         let turns: Vec<TemplateTurn<'_>> =
             turns.iter().map(|(role, content)| TemplateTurn { role, content }).collect();
         let rendered = bounds::on_large_stack(|| {
-            let tokens = self.0.tokens.clone();
-            self.0.environment.get_template(NAME)?.render(context! {
-                messages => Serde(turns),
-                add_generation_prompt,
-                ..tokens
-            })
+            let (compiled, tokens) = (compile(&self.0.source)?, self.0.tokens.clone());
+            let values = context! { messages => Serde(turns), add_generation_prompt, ..tokens };
+            let mut text = String::new();
+            let mut out = make_string_output(&mut text);
+            let (instructions, blocks) = (&compiled.instructions, &compiled.blocks);
+            let environment = &self.0.environment;
+            eval(environment, instructions, values, blocks, &mut out, AutoEscape::None)?;
+            Ok(text)
         });
         rendered.map_err(|error| ChatTemplateError::Render { source: Arc::new(error) })
     }

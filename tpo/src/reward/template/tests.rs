@@ -151,6 +151,9 @@ fn a_template_that_multiplies_is_stopped() {
         grow("{% set ns.y = [ns.y, ns.y] %}"),
         grow("{% set ns.y = [ns.y, ns.y] %}").replace("{{ ns.y }}", "{{ ns.y | string }}"),
         grow("{% set ns.y = {'a': ns.y, 'b': ns.y} %}").replace("{{ ns.y }}", "{{ ns.y|tojson }}"),
+        grow("{% set ns.y = ns.y + ns.y %}"),
+        grow("{% set ns.y = [0] + ns.y + ns.y %}").replace("{{ ns.y }}", "{{ ns.y | length }}"),
+        "{% macro d(x, n) %}{{ d(x + x, n - 1) if n else x | list | length }}{% endmacro %}{{ d([1], 40) }}".to_owned(),
         huge("a.replace('a', a)"),
         huge("a.split('')"),
         huge("[a] * 100000"),
@@ -185,6 +188,26 @@ fn a_template_that_multiplies_takes_little_memory() {
     let output = command.args(["--exact", name, "--test-threads", "1"]).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && text.contains("1 passed"), "{text}");
+}
+
+#[test]
+fn values_are_added_as_in_python() {
+    for (expression, expected) in [
+        ("1 + 2", "3"),
+        ("0.5 + 1", "1.5"),
+        ("'a' + 'b' + 'c'", "abc"),
+        ("([1] + [2, 3]) | tojson", "[1, 2, 3]"),
+        ("((messages + [{'role': 'x'}])[1:] | map(attribute='role') | join(','))", "assistant,x"),
+        ("([] + []) | length", "0"),
+        ("(1, 2) + (3,)", "(1, 2, 3)"),
+    ] {
+        let text = template(&format!("{{{{ {expression} }}}}")).render(&TURNS).unwrap();
+        assert_eq!(text, expected, "{expression}");
+    }
+    for expression in ["1 + 'a'", "[1] + 'a'", "{'a': 1} + {}"] {
+        let error = template(&format!("{{{{ {expression} }}}}")).render(&TURNS).unwrap_err();
+        assert!(matches!(error, ChatTemplateError::Render { .. }), "{expression}: {error}");
+    }
 }
 
 #[test]
