@@ -152,7 +152,7 @@ impl Chart {
 /// A name in one line, or in two that are parted between words.
 fn lines(name: &str, room: f64) -> Vec<String> {
     let spaces = name.match_indices(' ').filter_map(|(at, _)| name.split_at_checked(at));
-    let parted = spaces.filter(|(first, _)| width(first) <= room).last();
+    let parted = spaces.rev().find(|(first, _)| width(first) <= room);
     match parted.filter(|_| width(name) > room) {
         Some((first, rest)) => vec![first.to_owned(), fit(rest.trim_start(), room)],
         None => vec![fit(name, room)],
