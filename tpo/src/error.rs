@@ -180,8 +180,8 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
-    /// The run that is to be resumed was made with other settings.
-    #[error("{} was run with other settings, so it cannot be resumed: {}{}", path.display(), differences.join("; "), extension(differences))]
+    /// A run that is to be resumed or read was made with other settings.
+    #[error("{} was run with other settings: {}{}", path.display(), differences.join("; "), extension(differences))]
     RunDiffers {
         /// The folder.
         path: PathBuf,

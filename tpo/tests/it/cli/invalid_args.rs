@@ -17,7 +17,7 @@ fn mistakes_on_the_command_line() {
         (&["--engine", "ollama/"], &["expected ollama/MODEL"]),
         (&["--engine", "ollama/llama3", "--model", "m"], &["model: expected none beside", "m"]),
         (&["--engine", "groq/m"], &["the engine cannot be set up", "GROQ_API_KEY"]),
-        (&["--engine", "vllm/m"], &["reward", "vllm", "got nothing"]),
+        (&["--engine", "vllm/m"], &["pairwise-judge", "tei", "got nothing", "REWARD_API_KEY"]),
         (&["--engine", "http://localhost:1/v1"], &["no `#MODEL` at the end"]),
         (&["--engine", "sim:skil=1"], &["expected `skill=0.8` or `latency_ms=5`", "skil=1"]),
         (&["--reward", "vllm"], &["reward-model", "got nothing"]),

@@ -63,7 +63,7 @@ const KINDS: [(&str, RewardKind, &str); 16] = [
 ];
 
 /// The kinds, for messages.
-const NAMES: &str = "sim, vllm, vllm-text, vllm-pooling, vllm-pooling-text, sglang, tei, openrlhf, nim, \
+pub(super) const NAMES: &str = "sim, vllm, vllm-text, vllm-pooling, vllm-pooling-text, sglang, tei, openrlhf, nim, \
                      judge, pairwise-judge, dpo, kl, length, format or command";
 
 /// Settings of every kind.

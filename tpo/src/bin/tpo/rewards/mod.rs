@@ -10,9 +10,9 @@ use tpo::{
     Combine, EarlyStop, Ensemble, Error, Member, PpoReward, RewardModel, SimReward, TpoConfig,
 };
 
-use self::line::RewardKind;
 pub(crate) use self::line::{KEY_ENV, Line, is_variable};
-use self::source::Source;
+use self::line::{NAMES, RewardKind};
+use self::source::{KEY, Source};
 use crate::config::Settings;
 use crate::engines::{Layers, missing};
 
@@ -32,7 +32,9 @@ pub(crate) async fn reward(context: &RewardContext<'_>) -> Result<Arc<dyn Reward
     let lines: Vec<String> = context.settings.list("reward")?;
     let lines: Vec<Line> = lines.iter().map(|line| line.parse()).collect::<Result<_, _>>()?;
     if lines.is_empty() && !context.engine.is_simulation() {
-        return Err(missing("reward", "vllm, or sim for simulated rewards of real answers"));
+        let got =
+            format!("nothing; sim simulates rewards, and the key of a server is read from {KEY}");
+        return Err(Error::config("reward", NAMES, got));
     }
     check_used(context.settings, &lines)?;
     match lines.is_empty() {

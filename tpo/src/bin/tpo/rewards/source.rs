@@ -27,7 +27,7 @@ use crate::preflight::Server;
 const LOCAL: &str = "http://localhost:8001";
 
 /// The environment variable with the key of a reward model's server.
-const KEY: &str = "REWARD_API_KEY";
+pub(super) const KEY: &str = "REWARD_API_KEY";
 
 /// The attribute of a NIM's reply that is the score.
 const ATTRIBUTE: &str = "reward";
