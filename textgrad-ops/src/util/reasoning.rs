@@ -94,7 +94,7 @@ fn joined(thoughts: &[&str]) -> Option<String> {
 
 /// The marks whose opening one the text begins with; of several the one that is closed.
 fn marks_at(text: &str) -> Option<(&'static str, &'static str)> {
-    let mut at = MARKS.into_iter().filter(|(open, _)| find(text, open) == Some(0));
+    let mut at = MARKS.into_iter().filter(|(open, _)| begins(text, open));
     let first = at.next()?;
     if find(text, first.1).is_some() {
         Some(first)
@@ -121,10 +121,15 @@ fn lone_close(text: &str) -> Option<(&str, &str)> {
     found.min_by_key(|(before, _)| before.len())
 }
 
-/// Where a mark stands first, in whatever case of its ASCII letters.
+/// Whether a text begins with a mark, in whatever case of its ASCII letters.
+fn begins(text: &str, mark: &str) -> bool {
+    text.get(..mark.len()).is_some_and(|start| start.eq_ignore_ascii_case(mark))
+}
+
+/// Where a mark stands first, in whatever case of its ASCII letters. A mark begins with no letter.
 fn find(text: &str, mark: &str) -> Option<usize> {
-    let mark = mark.as_bytes();
-    text.as_bytes().windows(mark.len()).position(|window| window.eq_ignore_ascii_case(mark))
+    let mut starts = text.match_indices(mark.chars().next()?);
+    starts.find_map(|(at, _)| begins(text.get(at..)?, mark).then_some(at))
 }
 
 #[cfg(test)]
