@@ -9,7 +9,7 @@ use textgrad_core::{EngineError, ErrorKind, Part, Request, Response, Usage, trun
 
 /// What a model costs, in units of money for a million tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with input and output")]
 pub struct Price {
     /// Prompt tokens.
     pub input: Money,
@@ -103,7 +103,7 @@ impl Prices {
         serde_json::from_str(text).map_err(|error| {
             EngineError::new(
                 ErrorKind::InvalidRequest,
-                "expected prices as a JSON object of {\"model\": {\"input\": 2.5, \"cached\": 1.25, \"output\": 10}}, for a million tokens each, \"cached\" as you like",
+                "expected prices per million tokens as a JSON object, {\"MODEL\": {\"input\": 2.5, \"cached\": 1.25, \"output\": 10}}; \"cached\" is optional",
             )
             .with_source(error)
         })

@@ -28,6 +28,13 @@ impl RunFolder {
     /// [`Error::RunExists`] if the folder holds a run, [`Error::Io`] if it cannot be written.
     pub async fn create(path: &Path, config: &RunConfig) -> Result<Self, Error> {
         let journal = path.join("journal.jsonl");
+        if tokio::fs::metadata(path).await.is_ok_and(|found| !found.is_dir()) {
+            return Err(Error::config(
+                "out",
+                "a directory",
+                format!("the file {}", path.display()),
+            ));
+        }
         let made = tokio::fs::create_dir_all(path).await;
         made.map_err(Error::io(path, "cannot be created"))?;
         let json = config.to_json()?;
@@ -180,7 +187,7 @@ impl RecordedRun {
         let path = path.into();
         let file = path.join("config.json");
         let text = std::fs::read_to_string(&file).map_err(|error| match error.kind() {
-            ErrorKind::NotFound => Error::NotARun { path: path.clone() },
+            ErrorKind::NotFound | ErrorKind::NotADirectory => Error::NotARun { path: path.clone() },
             _ => Error::io(&file, "cannot be read")(error),
         })?;
         let wrong = |reason| Error::Record { path: file.clone(), line: 1, reason };

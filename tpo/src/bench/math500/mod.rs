@@ -24,6 +24,7 @@ use crate::query::Query;
 
 /// A problem.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(expecting = "an object with problem, answer and unique_id, as in MATH-500")]
 pub struct Problem {
     /// What is asked.
     pub problem: String,

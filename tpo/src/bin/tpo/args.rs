@@ -2,16 +2,17 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{Arg, Parser, Subcommand};
 use tpo::bench::Benchmark;
 
 use crate::config::{ConfigArgs, Flags, Settings};
 use crate::export::ExportArgs;
+use crate::generate::{CompletionsArgs, ManArgs};
 use crate::inspect::{CompareArgs, GraphArgs, ReportArgs, VerifyArgs};
 
 /// Test-time preference optimization: align answers of language models while they are generated.
 #[derive(Debug, Parser)]
-#[command(version, about, max_term_width = 100)]
+#[command(name = "tpo", version, about, max_term_width = 100)]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -22,10 +23,10 @@ pub(crate) enum Command {
     /// Align every query of a file and write the results to a directory.
     #[command(after_help = SEE_HELP, after_long_help = RUN_HELP)]
     Run(Flags<false>),
-    /// Answer a benchmark, grade the answers, and compare the figure with those of the paper.
-    #[command(after_help = SEE_HELP, after_long_help = BENCH_HELP)]
+    /// Answer and grade a benchmark, and compare with the paper's figures.
+    #[command(after_help = SEE_HELP, after_long_help = BENCH_HELP, mut_args = common_of_bench)]
     Bench(Box<BenchArgs>),
-    /// Run each combination of modes, iterations, samples, temperatures and seeds, and compare them.
+    /// Run a grid of modes, sizes, temperatures and seeds, and compare its runs.
     #[command(after_help = SEE_HELP, after_long_help = STUDY_HELP)]
     Study(Flags<true>),
     /// Check the servers of a run, and print what they can do.
@@ -39,6 +40,8 @@ pub(crate) enum Command {
     Graph(GraphArgs),
     Export(ExportArgs),
     Config(ConfigArgs),
+    Completions(CompletionsArgs),
+    Man(ManArgs),
 }
 
 impl Command {
@@ -53,6 +56,13 @@ impl Command {
             _ => None,
         }
     }
+}
+
+/// Hides settings from `tpo bench -h` that most benchmarks leave alone: with its own options, the rest fits a screen.
+fn common_of_bench(arg: Arg) -> Arg {
+    let hidden = ["temperature", "max-tokens", "cache", "concurrency", "json"];
+    let hide = hidden.contains(&arg.get_id().as_str());
+    if hide { arg.hide_short_help(true) } else { arg }
 }
 
 const SEE_HELP: &str =
@@ -113,17 +123,19 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "FILE", hide_short_help = true)]
     pub(crate) style_tokenizer: Option<PathBuf>,
 
-    /// Draw K items of the file at random, by --seed; --limit takes the first.
+    /// Draw K items of the file at random.
+    ///
+    /// By --seed; --limit takes the first.
     #[arg(long, value_name = "K")]
     pub(crate) subset: Option<usize>,
 
-    /// hh and beavertails: reward model that grades, in the form of --reward.
+    /// Reward model that grades hh or beavertails.
     ///
-    /// Default: the reward model of the search. As in `vllm:model=MODEL,url=http://localhost:8002`.
+    /// In the form of --reward. Default: the reward model of the search. As in `vllm:model=MODEL,url=http://localhost:8002`.
     #[arg(long, value_name = "REWARD")]
     pub(crate) grade: Option<String>,
 
-    /// Name of the model in the files that are written.
+    /// Name of the model in written files.
     #[arg(long, value_name = "NAME", default_value = "tpo")]
     pub(crate) model_name: String,
 

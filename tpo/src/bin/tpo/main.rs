@@ -7,6 +7,7 @@ mod config;
 mod context;
 mod engines;
 mod export;
+mod generate;
 mod inspect;
 mod output;
 mod preflight;
@@ -61,6 +62,8 @@ fn main() -> ExitCode {
         Command::Verify(args) => inspect::verify(&args),
         Command::Graph(args) => runtime.block_on(inspect::graph(args)),
         Command::Export(args) => export::export(&args),
+        Command::Completions(args) => generate::completions(&args),
+        Command::Man(args) => generate::man(&args),
         Command::Config(args) => runtime.block_on(config::config(args)),
     };
     match outcome {

@@ -18,7 +18,7 @@ fn show(folder: &Path, arguments: &[&str]) -> Ended {
     Running::start(command).end()
 }
 
-fn shown(folder: &Path, arguments: &[&str]) -> Vec<Value> {
+pub(super) fn shown(folder: &Path, arguments: &[&str]) -> Vec<Value> {
     let ended = show(folder, &[arguments, &["--json"]].concat()).with_code(0);
     serde_json::from_str(&ended.out).unwrap()
 }
@@ -162,6 +162,49 @@ fn mistakes_are_told_with_their_line() {
     run(folder, &["--config", "none.toml"]).refused(&["none.toml: expected a file of settings"]);
     run(folder, &["--config"]).refused(&["--config <FILE>"]);
     show(folder, &["--sampels", "3"]).refused(&["unexpected argument '--sampels'"]);
+}
+
+#[test]
+fn all_mistakes_of_a_file_are_told_at_once() {
+    let folder = folder();
+    let folder = folder.path();
+    for (text, messages) in [
+        (
+            "[search]\nsamples = \"x\"\nseed = 1\nsampels = 1\n[smapling]\n[reward]\nseed = 2\n",
+            &[
+                ":2: samples: expected a whole number, got text",
+                ":4: unknown key \"sampels\" in [search]; near: samples",
+                ":5: unknown key \"smapling\"; near: [sampling]",
+                ":7: seed belongs into [search], not [reward]",
+            ][..],
+        ),
+        (
+            // The rest of a line that is not TOML is not judged.
+            "[search]\nlayout = \"sideways\"\nseed = five\n[engine]\napi-key = \"hunter2\"\nstream = 1\nmodel x\n",
+            &[
+                ":2: invalid value 'sideways' for '--layout'",
+                ":3: not TOML: ",
+                ":5: api-key looks like a secret",
+                ":6: stream: expected true or false, got the number 1",
+                ":7: not TOML: key with no value",
+            ],
+        ),
+    ] {
+        file(folder, text);
+        let ended = run(folder, &["--config", "study.toml"]).with_code(2);
+        let lines: Vec<&str> = ended.err.lines().collect();
+        assert_eq!(lines[0], format!("error: study.toml: {} mistakes", messages.len()));
+        assert_eq!(lines.len(), 1 + messages.len(), "{}", ended.err);
+        for (line, message) in lines[1..].iter().zip(messages) {
+            assert!(line.starts_with(&format!("  study.toml{message}")), "{message}: {line}");
+        }
+        assert!(!ended.err.contains("hunter2"), "{}", ended.err);
+    }
+    let many: String = (0..30).map(|i| format!("unknown-{i} = 1\n")).collect();
+    file(folder, &many);
+    let ended = run(folder, &["--config", "study.toml"]).with_code(2);
+    assert_eq!(ended.err.lines().count(), 22);
+    assert!(ended.err.contains("30 mistakes") && ended.err.ends_with("... and 10 more\n"));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Mistakes are told before anything is asked or written, with exit code 2.
 
-use super::{folder, queries, read, run};
+use super::{Running, folder, program, queries, read, run};
 
 #[test]
 fn mistakes_on_the_command_line() {
@@ -143,4 +143,128 @@ fn the_help_says_what_a_user_must_know() {
     {
         assert!(ended.out.contains(words), "{words}");
     }
+}
+
+/// Files that cannot be read as queries or as settings.
+const FILES: &[(&str, &[u8])] = &[
+    ("q.json", b"[\"Why?\"]"),
+    ("ok.jsonl", b"{\"prompt\": \"x\"}\n"),
+    ("open.csv", b"id,prompt\n1,\"Why"),
+    ("short.csv", b"id,prompt\n1,Why\n2\n"),
+    ("twice.csv", b"a,a\n1,2\n"),
+    ("blank.jsonl", b"{\"prompt\": \"\"}\n"),
+    ("turns.jsonl", b"{\"messages\": []}\n"),
+    ("role.jsonl", b"{\"messages\": [{\"role\": \"robot\", \"content\": \"x\"}]}\n"),
+    ("system.jsonl", b"{\"prompt\": \"x\", \"system\": 4}\n"),
+    ("column.jsonl", b"{\"id\": 1, \"text\": \"x\"}\n"),
+    ("cut.json", b"{\"prompt\": \"x\""),
+    ("empty.json", b""),
+    ("q.docx", b"x"),
+    ("latin.txt", b"caf\xe9\n"),
+    ("q.parquet", b"PAR1xx"),
+    ("query.toml", b"prompt = 'x'\n"),
+    ("list.toml", b"[search]\nsamples = [1, 2]\n"),
+    ("date.toml", b"[sampling]\nextra-body = { a = 2020-01-01 }\n"),
+    ("huge.toml", b"[search]\nseed = 99999999999999999999\n"),
+    ("study.toml", b"[search]\nseeds = [1, 2]\n"),
+];
+
+/// Mistakes of new users: the command line after `tpo`, and the words of the message that decide.
+const MISTAKES: &[(&str, &[&str])] = &[
+    // Commands.
+    ("rnu", &["unrecognized subcommand 'rnu'"]),
+    ("config shwo", &["unrecognized subcommand 'shwo'", "'show'"]),
+    ("completions tcsh", &["invalid value 'tcsh'", "<SHELL>"]),
+    ("bench aime", &["'aime'", "alpaca-eval, arena-hard", "math500"]),
+    ("bench math500", &["--data: expected the benchmark's file", "got nothing"]),
+    (
+        "bench math500 --data q.json",
+        &["q.json, item 1", "an object with problem, answer and unique_id"],
+    ),
+    ("bench math500 --judge sim --data q.json", &["--judge: expected nothing", "tpo bench --help"]),
+    ("study --modes tpo,best", &["'best'", "tpo, revision, bon, resample"]),
+    ("study --seeds 1,x", &["'x' for '--seeds", "a whole number of at least 0"]),
+    ("study --samples 3,0", &["--samples: expected at least 1, got 0"]),
+    ("compare q.json", &["required arguments", "<B>"]),
+    ("report none", &["none holds no run", "--out"]),
+    ("verify q.json", &["q.json holds no run", "--out"]),
+    ("graph none", &["required arguments", "<QUERY>"]),
+    ("export none --rows pair", &["'pair'", "pairs, comparisons, best or answers"]),
+    ("export none --style hf", &["'hf'", "trl, trl-text or openrlhf"]),
+    ("export none --out x.xlsx", &["--out", ".jsonl, .json, .csv, .tsv or .parquet", "x.xlsx"]),
+    ("config show --toml --json", &["expected one of --toml and --json, got both"]),
+    // Flags and their values.
+    ("run --data", &["a value is required for '--data <FILE>'"]),
+    ("run --data=", &["invalid value ''", "expected a path"]),
+    ("run --limit -1", &["'-1' for '--limit <K>'", "a whole number of at least 0"]),
+    ("run --retries -2", &["'-2' for '--retries", "a whole number from 0"]),
+    ("run --samples 2.5", &["'2.5' for '--samples <N>'", "a whole number"]),
+    ("run --timeout 0", &["'0' for '--timeout <SECONDS>'", "a whole number from 1"]),
+    ("run --concurrency 0", &["'0' for '--concurrency", "from 1"]),
+    ("run --early-stop-target high", &["'high'", "expected a number"]),
+    ("run --seed 1 --seed 2", &["'--seed <SEED>' cannot be used multiple times"]),
+    ("run --resume=maybe", &["'maybe'", "true, false"]),
+    ("run --format xml", &["'xml'", "json, jsonl, text, csv, tsv, parquet"]),
+    ("run --stop-target 1", &["unexpected argument", "'--early-stop-target'"]),
+    ("run --api-key hunter2", &["unexpected argument '--api-key", "OPENAI_API_KEY", "environment"]),
+    ("run --engine gpt-4", &["did you mean openai/gpt-4?"]),
+    ("run --combine median", &["mean, min or pessimistic:LAMBDA", "median"]),
+    ("run --truncate 8000", &["chars:N or tokens:N", "8000"]),
+    ("run --truncate tokens:10", &["--tokenizer", "tokenizer.json", "got nothing"]),
+    ("run --reward lenght:from=1", &["expected sim, vllm", "length, format or command", "lenght"]),
+    ("run --reward length:from=9,to=1", &["at least as many words in `to`"]),
+    ("run --reward sim:weight=x", &["weight: expected a number, got x"]),
+    ("run --reward command", &["--reward-command: expected the program", "got nothing"]),
+    ("run --prices {\"x\":1} --early-stop-money 1", &["per million tokens", "\"output\": 10"]),
+    ("run --prompts none", &["none: cannot be read"]),
+    ("run --out q.json --data q.json", &["--out: expected a directory, got the file q.json"]),
+    // Files of queries.
+    ("run --data open.csv", &["open.csv, line 2", "a quotation mark"]),
+    ("run --data short.csv", &["short.csv, line 3: expected 2 columns", "got 1"]),
+    ("run --data twice.csv", &["twice.csv, line 1", "\"a\" occurs twice"]),
+    ("run --data blank.jsonl", &["blank.jsonl, line 1: expected a query, got an empty text"]),
+    ("run --data turns.jsonl", &["turns.jsonl, line 1", "got no message"]),
+    ("run --data role.jsonl", &["role.jsonl, line 1", "system, user or assistant", "\"robot\""]),
+    ("run --data system.jsonl", &["\"system\" to be a string, got a number"]),
+    ("run --data column.jsonl", &["\"prompt\"", "got \"id\", \"text\"", "--prompt-column"]),
+    ("run --data ok.jsonl --prompt-column q", &["ok.jsonl, line 1", "\"q\"", "\"prompt\""]),
+    ("run --data cut.json", &["cut.json", "expected a JSON"]),
+    ("run --data empty.json", &["expected at least one query, found none"]),
+    ("run --data q.docx", &["got .docx", "convert it"]),
+    ("run --data latin.txt", &["latin.txt, line 1: expected UTF-8", "iconv"]),
+    ("run --data q.parquet", &["q.parquet: expected Parquet"]),
+    ("run --data .", &["one file: name one of those in the directory"]),
+    ("run --data hf:org/set", &["expected a local file", "hf download"]),
+    // Files of settings.
+    ("run --config .", &["expected a file of settings"]),
+    ("run --config latin.txt", &["latin.txt: expected a file of settings", "UTF-8"]),
+    ("run --config q.json", &["q.json:1: unknown key \"Why?\"; the tables are data"]),
+    ("run --config query.toml", &["query.toml:1: unknown key \"prompt\"", "prompts in [search]"]),
+    ("run --config list.toml", &["list.toml:2: samples: expected a whole number, got a list"]),
+    ("run --config date.toml", &["date.toml:2: extra-body", "a date; write it as text"]),
+    ("run --config huge.toml", &["huge.toml:2: ", "a whole number of at least 0"]),
+    ("run --config study.toml", &["study.toml:2: unknown key \"seeds\"", "near: seed"]),
+];
+
+#[test]
+fn mistakes_of_new_users() {
+    let folder = folder();
+    for (name, bytes) in FILES {
+        std::fs::write(folder.path().join(name), bytes).unwrap();
+    }
+    for (line, words) in MISTAKES {
+        let mut command = program(folder.path());
+        command.args(line.split(' '));
+        let ended = Running::start(command).end();
+        assert!(!ended.err.contains("hunter2"), "{line}: {}", ended.err);
+        for technical in ["struct ", "panicked", "None", "Some("] {
+            assert!(!ended.err.contains(technical), "{line}: {}", ended.err);
+        }
+        ended.refused(words);
+    }
+    assert_eq!(
+        std::fs::read_dir(folder.path()).unwrap().count(),
+        FILES.len(),
+        "nothing was written"
+    );
 }

@@ -10,6 +10,7 @@ mod extend;
 mod files;
 #[cfg(target_os = "linux")]
 mod full;
+mod generated;
 mod input;
 #[cfg(unix)]
 mod interrupt;

@@ -16,6 +16,8 @@ use super::settings::FileValue;
 /// The similarity from which known names are suggested for an unknown one; 1 for equal names.
 const MIN_SIMILARITY: f64 = 0.75;
 const MAX_SUGGESTIONS: usize = 3;
+/// The most mistakes of a file that are listed.
+const MAX_MISTAKES: usize = 20;
 
 /// Reads the settings of a file.
 pub(super) fn read(path: &Path) -> Result<BTreeMap<&'static str, FileValue>, Error> {
@@ -35,27 +37,43 @@ fn tables() -> impl Iterator<Item = &'static str> {
     GROUPS.iter().map(|group| group.table.as_str())
 }
 
+/// A mistake in a file, with the byte that it begins at.
+struct Mistake {
+    start: usize,
+    reason: String,
+}
+
 impl File<'_> {
+    /// The settings; on failure, all mistakes in the order of their lines. The parser recovers from all but a line
+    /// without `=`: below it, only the syntax is checked.
     fn settings(&self) -> Result<BTreeMap<&'static str, FileValue>, Error> {
-        let parsed = DeTable::parse(self.text).map_err(|error| {
-            let start = error.span().map_or(0, |span| span.start);
-            self.invalid(start, format!("not TOML: {}", error.message().replace('\n', " ")))
-        })?;
+        let (parsed, errors) = DeTable::parse_recoverable(self.text);
+        let syntax = errors.iter().map(|error| Mistake {
+            start: error.span().map_or(0, |span| span.start),
+            reason: format!("not TOML: {}", error.message().replace('\n', " ")),
+        });
+        let mut mistakes: Vec<Mistake> = syntax.collect();
+        let broken: Vec<usize> = mistakes.iter().map(|mistake| self.line(mistake.start)).collect();
         let mut found = BTreeMap::new();
+        let mut insert = |setting: Result<(&'static OptionSpec, FileValue), Mistake>| match setting
+        {
+            Ok((option, value)) => drop(found.insert(option.name.as_str(), value)),
+            // The rest of a line that is not TOML is a guess of the parser.
+            Err(mistake) if broken.contains(&self.line(mistake.start)) => {}
+            Err(mistake) => mistakes.push(mistake),
+        };
         for (key, value) in parsed.get_ref() {
             let table: &str = key.get_ref();
             match value.get_ref() {
                 DeValue::Table(fields) if tables().any(|known| known == table) => {
                     for (key, value) in fields {
-                        let (name, start) = (key.get_ref(), key.span().start);
-                        let (option, value) = self.setting(table, name, start, value)?;
-                        found.insert(option.name.as_str(), value);
+                        insert(self.setting(table, key.get_ref(), key.span().start, value));
                     }
                 }
-                _ => return Err(self.unknown(None, table, key.span().start)),
+                _ => insert(Err(unknown(None, table, key.span().start))),
             }
         }
-        Ok(found)
+        if mistakes.is_empty() { Ok(found) } else { Err(self.invalid(mistakes)) }
     }
 
     fn setting(
@@ -64,78 +82,97 @@ impl File<'_> {
         key: &str,
         start: usize,
         value: &Spanned<DeValue<'_>>,
-    ) -> Result<(&'static OptionSpec, FileValue), Error> {
+    ) -> Result<(&'static OptionSpec, FileValue), Mistake> {
         let option = OptionSpec::named(key).filter(|option| option.table() == table);
-        let option = option.ok_or_else(|| self.unknown(Some(table), key, start))?;
+        let option = option.ok_or_else(|| unknown(Some(table), key, start))?;
         let values = values(option, value.get_ref()).map_err(|got| {
             let expected = option.kind.expected();
-            self.invalid(value.span().start, format!("{key}: expected {expected}, got {got}"))
+            let reason = format!("{key}: expected {expected}, got {got}");
+            Mistake { start: value.span().start, reason }
         })?;
         if values.iter().any(|value| secret::within(value)) {
             let reason = format!(
                 "{key} holds a password or a key; secrets are taken from the environment only, as \
                  OPENAI_API_KEY and REWARD_API_KEY are (see tpo run --help)"
             );
-            return Err(self.invalid(start, reason));
+            return Err(Mistake { start, reason });
         }
         for value in &values {
             option.check(value.as_ref()).map_err(|reason| {
-                self.invalid(start, format!("invalid value '{value}' for '--{key}': {reason}"))
+                let reason = format!("invalid value '{value}' for '--{key}': {reason}");
+                Mistake { start, reason }
             })?;
         }
         let values = values.into_iter().map(OsString::from).collect();
         Ok((option, FileValue { line: self.line(start), values }))
     }
 
-    /// The error of a key in a table, or of a key at the top of the file.
-    fn unknown(&self, table: Option<&str>, key: &str, start: usize) -> Error {
-        let is_table = |name: &str| table.is_none() && tables().any(|known| known == name);
-        let reason = if let Some(variable) = secret::variable(table.unwrap_or_default(), key) {
-            format!(
-                "{key} looks like a secret, which does not belong into a file; set the environment variable \
-                 {variable} instead"
-            )
-        } else if is_table(key) {
-            format!("expected a table [{key}], got a value")
-        } else if let Some(option) = OptionSpec::named(key) {
-            match table {
-                Some(table) => format!("{key} belongs into [{}], not [{table}]", option.table()),
-                None => format!("{key} belongs into the table [{}]", option.table()),
-            }
-        } else {
-            let shown = |name: &str| match OptionSpec::named(name).map(OptionSpec::table) {
-                _ if is_table(name) => format!("[{name}]"),
-                Some(other) if table != Some(other) => format!("{name} in [{other}]"),
-                _ => name.to_owned(),
-            };
-            let top = tables().filter(|_| table.is_none());
-            let near =
-                near(key, top.chain(OptionSpec::all().map(|option| option.name.as_str())), shown);
-            let known = || match table {
-                Some(table) => format!(
-                    "[{table}] has {}",
-                    listed(
-                        OptionSpec::all()
-                            .filter(|own| own.table() == table)
-                            .map(|own| own.name.as_str())
-                    )
-                ),
-                None => format!("the tables are {}", listed(tables())),
-            };
-            let place = table.map(|table| format!(" in [{table}]")).unwrap_or_default();
-            format!("unknown key {key:?}{place}; {}", near.unwrap_or_else(known))
-        };
-        self.invalid(start, reason)
-    }
-
-    fn invalid(&self, start: usize, reason: String) -> Error {
-        let source_name = format!("{}:{}", self.path.display(), self.line(start));
-        Error::Input { source_name, reason }
+    /// One error of all mistakes, each with its line.
+    fn invalid(&self, mut mistakes: Vec<Mistake>) -> Error {
+        mistakes.sort_by_key(|mistake| mistake.start);
+        let path = self.path.display().to_string();
+        if let [Mistake { start, reason }] = mistakes.as_mut_slice() {
+            let source_name = format!("{path}:{}", self.line(*start));
+            return Error::Input { source_name, reason: std::mem::take(reason) };
+        }
+        let mut reason = format!("{} mistakes", mistakes.len());
+        for mistake in mistakes.iter().take(MAX_MISTAKES) {
+            reason.push_str(&format!(
+                "\n  {path}:{}: {}",
+                self.line(mistake.start),
+                mistake.reason
+            ));
+        }
+        if mistakes.len() > MAX_MISTAKES {
+            reason.push_str(&format!("\n  ... and {} more", mistakes.len() - MAX_MISTAKES));
+        }
+        Error::Input { source_name: path, reason }
     }
 
     fn line(&self, start: usize) -> usize {
         1 + self.text.bytes().take(start).filter(|byte| *byte == b'\n').count()
     }
+}
+
+/// The mistake of a key in a table, or of a key at the top of the file.
+fn unknown(table: Option<&str>, key: &str, start: usize) -> Mistake {
+    let is_table = |name: &str| table.is_none() && tables().any(|known| known == name);
+    let reason = if let Some(variable) = secret::variable(table.unwrap_or_default(), key) {
+        format!(
+            "{key} looks like a secret, which does not belong into a file; set the environment variable \
+             {variable} instead"
+        )
+    } else if is_table(key) {
+        format!("expected a table [{key}], got a value")
+    } else if let Some(option) = OptionSpec::named(key) {
+        match table {
+            Some(table) => format!("{key} belongs into [{}], not [{table}]", option.table()),
+            None => format!("{key} belongs into the table [{}]", option.table()),
+        }
+    } else {
+        let shown = |name: &str| match OptionSpec::named(name).map(OptionSpec::table) {
+            _ if is_table(name) => format!("[{name}]"),
+            Some(other) if table != Some(other) => format!("{name} in [{other}]"),
+            _ => name.to_owned(),
+        };
+        let top = tables().filter(|_| table.is_none());
+        let near =
+            near(key, top.chain(OptionSpec::all().map(|option| option.name.as_str())), shown);
+        let known = || match table {
+            Some(table) => format!(
+                "[{table}] has {}",
+                listed(
+                    OptionSpec::all()
+                        .filter(|own| own.table() == table)
+                        .map(|own| own.name.as_str())
+                )
+            ),
+            None => format!("the tables are {}", listed(tables())),
+        };
+        let place = table.map(|table| format!(" in [{table}]")).unwrap_or_default();
+        format!("unknown key {key:?}{place}; {}", near.unwrap_or_else(known))
+    };
+    Mistake { start, reason }
 }
 
 fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {

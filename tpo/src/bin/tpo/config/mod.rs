@@ -29,9 +29,9 @@ pub(crate) struct ConfigArgs {
 
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
-    /// Print the effective settings of a run with these flags, and where each comes from.
+    /// Print the effective settings of a run, and where each comes from.
     ///
-    /// Nothing is run. --json prints them as JSON.
+    /// Flags are those of `tpo run`. Nothing is run. --json prints them as JSON.
     Show(Box<ShowArgs>),
     /// Print the JSON schema of the file of --config, for editors and validators.
     Schema,
@@ -66,7 +66,7 @@ pub(crate) async fn config(args: ConfigArgs) -> Result<ExitCode, Error> {
     // To this command, the flag is the format of its own output.
     let text = match (toml, settings.take_flag("json")) {
         (true, true) => {
-            return Err(Error::config("toml", "one of --toml and --json", "both"));
+            return Err(Error::config("--toml", "one of --toml and --json", "both"));
         }
         (true, false) => settings.lines("\n", Row::toml)?,
         (false, true) => {

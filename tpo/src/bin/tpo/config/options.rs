@@ -5,8 +5,10 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::sync::LazyLock;
 
-use clap::builder::{OsStringValueParser, TypedValueParser};
-use clap::{Arg, ArgAction};
+use clap::builder::{
+    OsStringValueParser, PossibleValue, TypedValueParser, UnknownArgumentValueParser,
+};
+use clap::{Arg, ArgAction, Command, ValueHint};
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 
@@ -226,15 +228,24 @@ impl OptionSpec {
         parts.collect::<Vec<_>>().join(" ")
     }
 
+    /// What shells complete its value with.
+    fn hint(&self) -> ValueHint {
+        match (&self.kind, self.value.as_str()) {
+            (ValueKind::Path, "DIR") => ValueHint::DirPath,
+            (ValueKind::Path | ValueKind::ObjectOrPath, _) => ValueHint::FilePath,
+            _ => ValueHint::Other,
+        }
+    }
+
     /// The flag. For a study, settings that it varies are lists.
     fn arg(&'static self, heading: &'static str, for_study: bool) -> Arg {
-        let parser = OsStringValueParser::new()
-            .try_map(move |value: OsString| self.check(&value).map(|()| value));
         let mut arg = Arg::new(self.name.as_str())
             .long(self.name.as_str())
             .help_heading(heading)
             .value_name(self.value.as_str())
-            .value_parser(parser)
+            .value_parser(CheckedValue(self))
+            .value_hint(self.hint())
+            .hide_possible_values(true)
             .hide_short_help(!self.common)
             .action(ArgAction::Set);
         arg = match self.kind {
@@ -243,22 +254,57 @@ impl OptionSpec {
             }
             ValueKind::List => arg.action(ArgAction::Append),
             ValueKind::Arguments => arg.action(ArgAction::Append).allow_hyphen_values(true),
-            ValueKind::Number => arg.allow_negative_numbers(true),
+            // So that the error of -1 names the range.
+            ValueKind::Number | ValueKind::U32 | ValueKind::U64 | ValueKind::Positive => {
+                arg.allow_negative_numbers(true)
+            }
             _ => arg,
         };
-        let mut default = match self.default.as_ref().unwrap_or(&self.unset).as_str() {
-            "false" => String::new(),
-            words => format!(" [default: {words}]"),
-        };
+        let shown = |words: &String| format!(" [default: {words}]");
+        let mut default = self.default.as_ref().filter(|value| *value != "false").map(shown);
+        let unset = self.default.is_none().then(|| shown(&self.unset));
         let mut several = "";
         if let Some(list) = self.study.as_ref().filter(|_| for_study) {
             arg = arg.long(list.flag.as_str()).alias(self.name.as_str()).value_delimiter(',');
-            default = format!(" [default: {}]", list.default.join(","));
+            default = Some(shown(&list.default.join(",")));
             several = " Several values are separated by commas.";
         }
         let sentence = self.help.trim_end_matches('.');
+        // Without the words for no value, an option is one line of 80 columns.
+        let default = default.unwrap_or_default();
+        let unset = unset.unwrap_or_default();
         arg.help(format!("{sentence}{default}"))
-            .long_help(format!("{}{several}{default}", self.meaning()))
+            .long_help(format!("{}{several}{default}{unset}", self.meaning()))
+    }
+}
+
+/// Parses the value of a flag, and names the values that shells complete.
+#[derive(Clone)]
+struct CheckedValue(&'static OptionSpec);
+
+impl TypedValueParser for CheckedValue {
+    type Value = OsString;
+
+    fn parse_ref(
+        &self,
+        command: &Command,
+        arg: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<OsString, clap::Error> {
+        let option = self.0;
+        OsStringValueParser::new()
+            .try_map(move |value: OsString| option.check(&value).map(|()| value))
+            .parse_ref(command, arg, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        let values: Vec<&str> = match &self.0.kind {
+            ValueKind::Choice(words) => words.iter().map(String::as_str).collect(),
+            ValueKind::Bool => vec!["true", "false"],
+            ValueKind::Mode => tpo::Mode::ALL.iter().map(Into::into).collect(),
+            _ => return None,
+        };
+        Some(Box::new(values.into_iter().map(PossibleValue::new)))
     }
 }
 
@@ -268,12 +314,19 @@ pub(super) fn args(for_study: bool) -> impl Iterator<Item = Arg> {
         .long("config")
         .value_name("FILE")
         .value_parser(clap::value_parser!(std::path::PathBuf))
+        .value_hint(ValueHint::FilePath)
         .help_heading("Run")
-        .help("TOML file of settings; flags override it (see docs/configuration.md)");
+        .help("TOML file of settings; flags override it");
+    // Refused, without its value.
+    let key = Arg::new("api-key").long("api-key").value_name("KEY").hide(true).value_parser(
+        UnknownArgumentValueParser::suggest(
+            "keys are read from the environment, as OPENAI_API_KEY and REWARD_API_KEY are",
+        ),
+    );
     let flags = move |group: &'static Group| {
         group.options.iter().map(move |option| option.arg(&group.title, for_study))
     };
-    GROUPS.iter().flat_map(flags).chain([config])
+    GROUPS.iter().flat_map(flags).chain([config, key])
 }
 
 /// The JSON schema of a file of settings.

@@ -1,0 +1,34 @@
+//! Completions and man pages.
+
+use super::config::shown;
+use super::{Ended, folder, program, read};
+
+/// Completions and man pages have every command and every setting.
+#[test]
+fn completions_and_man_pages_name_every_setting() {
+    let folder = folder();
+    let folder = folder.path();
+    let tpo = |arguments: &[&str]| {
+        let mut command = program(folder);
+        command.args(arguments);
+        // A script does not fit a pipe.
+        Ended::from(command.output().unwrap()).with_code(0).out
+    };
+    tpo(&["man", "man/man1"]);
+    let page = read(folder.join("man/man1/tpo-run.1")).replace("\\-", "-");
+    let settings = shown(folder, &[]);
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let script = tpo(&["completions", shell]);
+        for setting in &settings {
+            let name = setting["name"].as_str().unwrap();
+            assert!(script.contains(name), "{shell}: {name}");
+            assert!(page.contains(&format!("--{name}")), "{name}");
+        }
+        for command in ["bench", "export", "completions"] {
+            assert!(script.contains(command), "{shell}: {command}");
+            assert!(folder.join(format!("man/man1/tpo-{command}.1")).exists(), "{command}");
+        }
+        // A choice of values is completed.
+        assert!(script.contains("continued") || shell == "elvish" || shell == "powershell");
+    }
+}
