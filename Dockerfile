@@ -1,0 +1,20 @@
+# The programs `tpo` and `textgrad` in a small image, run by a user without privileges.
+#
+#   docker build -t tpo .
+#   docker run --rm -v "$PWD:/work" --user "$(id -u):$(id -g)" tpo run --data prompts.json --out runs/first
+# This image has the C compiler that SQLite and Zstandard need.
+FROM rust:1-slim-bookworm AS build
+WORKDIR /source
+COPY . .
+RUN cargo install --locked --path tpo --root /out \
+    && cargo install --locked --path textgrad-ops --features cli --root /out
+
+FROM debian:bookworm-slim
+# The system's root certificates, for servers with HTTPS.
+RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates && rm -rf /var/lib/apt/lists/* \
+    && useradd --create-home --uid 10001 tpo && mkdir /work && chown tpo /work
+COPY --from=build /out/bin/tpo /out/bin/textgrad /usr/local/bin/
+USER tpo
+WORKDIR /work
+ENTRYPOINT ["tpo"]
+CMD ["run"]
