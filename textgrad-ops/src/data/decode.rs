@@ -9,11 +9,17 @@ use crate::error::Error;
 /// The largest contents that a compressed file may have, in bytes: a small file may claim any size.
 const MAX_UNPACKED: u64 = 1 << 30;
 
-/// The contents of a file, compressed by gzip or Zstandard or not; its name does not matter.
+/// The text of a file: UTF-8, or UTF-16 with a byte order mark; compressed by gzip or Zstandard or not, whatever its
+/// name. Line ends of old Macs become newlines.
 ///
 /// # Errors
-/// [`Error::Data`] if the file is damaged, or unpacks to more than 1 GiB.
-pub fn unpack<'a>(name: &str, bytes: &'a [u8]) -> Result<Cow<'a, [u8]>, Error> {
+/// [`Error::Data`] if the file is damaged, unpacks to more than 1 GiB, or has another encoding.
+pub fn decode(name: &str, bytes: &[u8]) -> Result<String, Error> {
+    text(name, &unpack(name, bytes)?)
+}
+
+/// The contents of a file without its compression.
+pub(super) fn unpack<'a>(name: &str, bytes: &'a [u8]) -> Result<Cow<'a, [u8]>, Error> {
     let (format, unpacked) = match bytes {
         [0x1f, 0x8b, ..] => ("gzip", read(flate2::read::MultiGzDecoder::new(bytes))),
         [0x28, 0xb5, 0x2f, 0xfd, ..] => ("Zstandard", zstd(bytes)),
@@ -44,11 +50,8 @@ fn zstd(_bytes: &[u8]) -> std::io::Result<Vec<u8>> {
     Err(std::io::Error::other("Zstandard needs the feature parquet; unpack the file first"))
 }
 
-/// The text of bytes: UTF-8, or UTF-16 with a byte order mark. Line ends of old Macs become newlines.
-///
-/// # Errors
-/// [`Error::Data`] if it is another encoding.
-pub fn decode(name: &str, bytes: &[u8]) -> Result<String, Error> {
+/// The text of contents that are not compressed.
+pub(super) fn text(name: &str, bytes: &[u8]) -> Result<String, Error> {
     let text = match bytes {
         [0xff, 0xfe, units @ ..] => utf16(units, u16::from_le_bytes),
         [0xfe, 0xff, units @ ..] => utf16(units, u16::from_be_bytes),

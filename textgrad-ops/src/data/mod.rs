@@ -12,7 +12,7 @@ use std::str::FromStr;
 
 use serde_json::Value as Json;
 
-pub use self::decode::{decode, unpack};
+pub use self::decode::decode;
 #[cfg(feature = "train")]
 pub(crate) use self::table::rows;
 pub use self::write::contents;
@@ -134,7 +134,7 @@ pub struct Record {
 /// # Ok::<(), textgrad_ops::Error>(())
 /// ```
 pub fn records(name: &str, bytes: &[u8], given: Option<DataFormat>) -> Result<Vec<Record>, Error> {
-    let bytes = unpack(name, bytes)?;
+    let bytes = decode::unpack(name, bytes)?;
     let format = given.or_else(|| DataFormat::of_name(name));
     if bytes.starts_with(b"PAR1") || format == Some(DataFormat::Parquet) {
         return parquet_records(name, bytes.into_owned());
@@ -145,7 +145,7 @@ pub fn records(name: &str, bytes: &[u8], given: Option<DataFormat>) -> Result<Ve
             format!("expected a file of {KNOWN}, got .{extension}; convert it, or set the format");
         return Err(wrong(name, reason));
     }
-    let text = decode(name, &bytes)?;
+    let text = decode::text(name, &bytes)?;
     if text.trim().is_empty() {
         return Ok(Vec::new());
     }
@@ -212,9 +212,11 @@ fn continued(text: &str) -> Option<usize> {
 
 /// Whether a text is several JSON values, one per line.
 fn is_json_lines(text: &str) -> bool {
-    let mut lines =
-        lines(text).map(|(_, line)| serde_json::from_str::<serde::de::IgnoredAny>(line));
-    matches!((lines.next(), lines.next()), (Some(Ok(_)), Some(_)))
+    let mut lines = lines(text).map(|(_, line)| line);
+    let (first, second) = (lines.next(), lines.next());
+    let is_value = |line: &str| serde_json::from_str::<serde::de::IgnoredAny>(line).is_ok();
+    // A list in one line is not parsed here.
+    second.is_some() && first.is_some_and(is_value)
 }
 
 fn json_lines(name: &str, text: &str) -> Vec<Record> {

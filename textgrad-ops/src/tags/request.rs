@@ -89,7 +89,7 @@ impl CallSettings {
     }
 }
 
-/// What a model is told of a reply that has no answer ([`ErrorKind::NoAnswer`]).
+/// The problem in the note to a model whose reply has no answer ([`ErrorKind::NoAnswer`]).
 pub(crate) const NO_ANSWER: &str = "it held no answer, or its reasoning did not end";
 
 /// A conversation with a note on the last reply added to its last message.

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
-use textgrad_ops::data::{DataFormat, decode, unpack};
+use textgrad_ops::data::{DataFormat, decode};
 use textgrad_ops::util::fs::blocking;
 
 use crate::error::Error;
@@ -21,7 +21,7 @@ pub async fn read_file(path: &Path) -> Result<String, Error> {
         let name = path.display().to_string();
         let bytes = std::fs::read(&path);
         let bytes = bytes.map_err(|error| wrong(&name, format!("cannot be read: {error}")))?;
-        Ok(decode(&name, &unpack(&name, &bytes)?)?)
+        Ok(decode(&name, &bytes)?)
     })
     .await
 }

@@ -44,7 +44,7 @@ pub(super) struct Draw {
 }
 
 impl History {
-    /// Adds what was said about the present text of the parameter, and draws what to start from. With it comes
+    /// Adds the feedback on the present text of the parameter, and draws the entries to start from. Returns them with
     /// the seed of this step.
     pub(super) fn draw(
         &mut self,

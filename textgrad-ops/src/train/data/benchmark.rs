@@ -9,7 +9,7 @@ use super::mapping::text as text_of;
 use super::read::read_file;
 use super::split::shuffled;
 use super::{Dataset, Example, Mapping, Problems, wrong};
-use crate::data::{DataFormat, Record, decode, json_list, records, rows, unpack};
+use crate::data::{DataFormat, Record, decode, json_list, records, rows};
 use crate::error::Error;
 use crate::score::{letter, place_of};
 use crate::util::json::type_name;
@@ -63,7 +63,7 @@ impl Benchmark {
     /// # Errors
     /// [`Error::Data`] with the first place that cannot be read, and how many there are.
     pub fn parse(self, name: &str, contents: impl AsRef<[u8]>) -> Result<Dataset, Error> {
-        let text = &*decode(name, &unpack(name, contents.as_ref())?)?;
+        let text = &*decode(name, contents.as_ref())?;
         let mut problems = Problems::default();
         let examples = match self {
             Self::BigBenchHard => big_bench_hard(name, text, &mut problems)?,

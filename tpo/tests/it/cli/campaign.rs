@@ -1,8 +1,8 @@
 //! Runs in all modes that are killed and continued, counted at the server: what was delivered is not asked for again.
 //!
-//! A server gives a run so many answers and withholds the others until the run is killed. A *settled* run has written
-//! what it was given by then, whatever it still waits for, so nothing is asked for again. A run that is killed at once
-//! may have writes under way; exactly these are asked for again.
+//! A server sends a run a number of answers and withholds the others until the run is killed. A *settled* run is killed
+//! when it has written all the answers that were sent, so nothing is requested again. Another run is killed as soon as
+//! the last answer is sent. It may have writes under way, and exactly these answers are requested again.
 //!
 //! Answers are counted, and not identified by their requests: the searches of a shuffled run ask for the same answers,
 //! each for itself, and a process that has not learned yet that a server gives one choice asks for several.
