@@ -77,7 +77,7 @@ pub use self::gradient::{
     Context, Deduplicate, Feedback, Gradient, GradientOf, Gradients, IncomingFeedback, KeepAll,
     Reduce, ReduceCx, ReduceFn, reduce_fn,
 };
-pub use self::graph::{CriticalPath, Graph, GraphEdge, GraphNode, GraphView};
+pub use self::graph::{Annotations, CriticalPath, Graph, GraphEdge, GraphNode, GraphView};
 pub use self::op::{
     BackwardCx, Call, Concat, Input, Inputs, Layout, Op, OpFailure, OpFn, Output, Quote, apply,
     apply_one, op_fn,

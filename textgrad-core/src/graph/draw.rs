@@ -6,7 +6,7 @@ use derive_setters::Setters;
 use petgraph::graph::NodeIndex;
 use petgraph::visit::EdgeRef;
 
-use super::{Graph, GraphEdge, GraphNode};
+use super::{Annotations, Graph, GraphEdge, GraphNode};
 use crate::gradient::{Gradient, Gradients, IncomingFeedback};
 use crate::variable::{Variable, truncate};
 
@@ -27,6 +27,9 @@ pub struct GraphView<'a> {
     /// Shows the results of a backward pass.
     #[setters(generate, strip_option)]
     gradients: Option<&'a Gradients>,
+    /// Shows labels, scores and stages.
+    #[setters(generate, strip_option)]
+    pub(crate) annotations: Option<&'a Annotations>,
     /// Shows at most this many characters of each text; see [`truncate`]. It does not hold for JSON, which has all of
     /// every text.
     #[setters(generate)]
@@ -37,7 +40,7 @@ impl Graph {
     /// The graph, to be drawn. At most 60 characters of each text are shown, and no gradients.
     #[must_use]
     pub fn view(&self) -> GraphView<'_> {
-        GraphView { graph: self, gradients: None, max_chars: 60 }
+        GraphView { graph: self, gradients: None, annotations: None, max_chars: 60 }
     }
 }
 
@@ -117,8 +120,16 @@ impl<'a> GraphView<'a> {
     }
 
     fn label(&self, variable: &Variable) -> String {
-        let (role, value) = (variable.role(), variable.value().describe());
-        format!("{}\n{}", self.cut(role), self.cut(&value))
+        let value = self.cut(&variable.value().describe());
+        let Some(annotations) = self.annotations else {
+            return format!("{}\n{value}", self.cut(variable.role()));
+        };
+        let label = annotations.label_of(variable).unwrap_or_else(|| variable.role());
+        let stage = annotations.stage_of(variable).map(|stage| self.cut(stage));
+        let score = annotations.score_of(variable).map(|score| format!("score {score:.3}"));
+        let notes = stage.into_iter().chain(score).collect::<Vec<_>>().join(", ");
+        let lines = [self.cut(label), notes, value].into_iter();
+        lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
     }
 
     fn edge_label(&self, edge: &GraphEdge) -> String {

@@ -1,5 +1,6 @@
 //! The graph that ends in a variable, traced on demand.
 
+mod annotations;
 mod draw;
 mod measure;
 
@@ -9,6 +10,7 @@ use std::sync::Arc;
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
 
+pub use self::annotations::Annotations;
 pub use self::draw::GraphView;
 pub use self::measure::CriticalPath;
 use crate::op::Call;

@@ -15,15 +15,23 @@ use super::words::word_changes;
 use crate::engine::Purpose;
 use crate::gradient::{Feedback, Gradient};
 use crate::graph::{Graph, GraphEdge, GraphNode, GraphView};
-use crate::score::Score;
 use crate::variable::{Value, Variable};
 
 impl GraphData {
     pub(super) fn of(view: &GraphView<'_>) -> Self {
         let mut nodes: Vec<NodeData> = Vec::with_capacity(view.graph.nodes.node_count());
         for (index, node) in view.nodes() {
-            let node = NodeData::of(view.graph, index, node, &nodes);
+            let node = NodeData::of(view, index, node, &nodes);
             nodes.push(node);
+        }
+        let mut stages = Vec::new();
+        if let Some(annotations) = view.annotations {
+            stages = annotations.stages().to_vec();
+            for (index, stage) in annotations.stages_of_nodes(view.graph) {
+                if let Some(node) = nodes.get_mut(index.index()) {
+                    node.stage = Some(stage);
+                }
+            }
         }
         let edges = view.edges().map(|(from, to, edge)| edge_data(from, to, edge)).collect();
         let gradients = gradients(view);
@@ -36,7 +44,7 @@ impl GraphData {
                 node.class = Class::Loss;
             }
         }
-        Self { version: VERSION, nodes, edges, gradients, updates: updates(view) }
+        Self { version: VERSION, stages, nodes, edges, gradients, updates: updates(view) }
     }
 }
 
@@ -176,12 +184,14 @@ impl Class {
 
 impl NodeData {
     /// The node as data; `before` are those of smaller index.
-    fn of(graph: &Graph, index: NodeIndex, node: &GraphNode, before: &[Self]) -> Self {
+    fn of(view: &GraphView<'_>, index: NodeIndex, node: &GraphNode, before: &[Self]) -> Self {
+        let (graph, annotations) = (view.graph, view.annotations);
         let (class, kind) = match node {
             GraphNode::Variable(variable) => (
                 Class::of_variable(graph, index, variable, before),
                 NodeKind::Variable {
                     role: variable.role().clone(),
+                    label: annotations.and_then(|notes| notes.label_of(variable)).cloned(),
                     requires_grad: variable.requires_grad(),
                     value: match variable.value() {
                         Value::Text(text) => ValueData::Text { text: Arc::clone(text) },
@@ -190,11 +200,10 @@ impl NodeData {
                             bytes: image.bytes().len(),
                         },
                     },
-                    score: variable.score().map(|score| match score {
-                        Score::Passed(passed) => ScoreData::Passed(passed),
-                        Score::Number(number) if number.is_finite() => ScoreData::Number(number),
-                        Score::Number(number) => ScoreData::NotFinite(number.to_string()),
-                    }),
+                    score: annotations
+                        .and_then(|notes| notes.score_of(variable))
+                        .or_else(|| variable.score())
+                        .map(ScoreData::from),
                 },
             ),
             GraphNode::Call(call) => {
@@ -203,6 +212,6 @@ impl NodeData {
                 (class, NodeKind::Call { op: call.op().name().to_owned(), request })
             }
         };
-        Self { id: index.index(), class, kind }
+        Self { id: index.index(), class, stage: None, kind }
     }
 }

@@ -9,6 +9,7 @@ use super::build::Class;
 use super::words::WordChange;
 use crate::engine::{Format, MessageRole, Part, Purpose, Request, Sampling};
 use crate::error::Error;
+use crate::score::Score;
 
 /// The version of the format.
 pub(super) const VERSION: u32 = 2;
@@ -17,6 +18,9 @@ pub(super) const VERSION: u32 = 2;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct GraphData {
     pub(super) version: u32,
+    /// The names of stages, which follow one another.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) stages: Vec<Arc<str>>,
     pub(super) nodes: Vec<NodeData>,
     pub(super) edges: Vec<EdgeData>,
     pub(super) gradients: Vec<GradientData>,
@@ -27,6 +31,9 @@ pub(super) struct GraphData {
 pub(super) struct NodeData {
     pub(super) id: usize,
     pub(super) class: Class,
+    /// The position of the node's stage among all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) stage: Option<usize>,
     #[serde(flatten)]
     pub(super) kind: NodeKind,
 }
@@ -36,6 +43,8 @@ pub(super) struct NodeData {
 pub(super) enum NodeKind {
     Variable {
         role: Arc<str>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        label: Option<Arc<str>>,
         requires_grad: bool,
         value: ValueData,
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -62,6 +71,16 @@ pub(super) enum ScoreData {
     Passed(bool),
     Number(f64),
     NotFinite(String),
+}
+
+impl From<Score> for ScoreData {
+    fn from(score: Score) -> Self {
+        match score {
+            Score::Passed(passed) => Self::Passed(passed),
+            Score::Number(number) if number.is_finite() => Self::Number(number),
+            Score::Number(number) => Self::NotFinite(number.to_string()),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -137,6 +156,11 @@ impl GraphData {
     fn validate(&self) -> Result<(), String> {
         let count = self.nodes.len();
         let unknown = |node: usize| node >= count;
+        let stages = self.stages.len();
+        let stage = |node: &NodeData| node.stage.filter(|stage| *stage >= stages);
+        if let Some(stage) = self.nodes.iter().find_map(stage) {
+            return Err(format!("a node is of stage {stage}, but there are {stages} stages"));
+        }
         if let Some((index, node)) = self.nodes.iter().enumerate().find(|(i, node)| node.id != *i) {
             return Err(format!("node {index} has the id {}", node.id));
         }

@@ -9,6 +9,7 @@
     reason = "a panic fails the test"
 )]
 
+mod annotations;
 mod backward;
 mod concat;
 mod deep;

@@ -36,7 +36,7 @@ fn block(html: &str, id: &str) -> Json {
 }
 
 /// The page's data as its script reads it.
-fn data(html: &str) -> Json {
+pub(crate) fn data(html: &str) -> Json {
     fn expand(json: &mut Json, texts: &Json) {
         match json {
             Json::Array(items) => items.iter_mut().for_each(|item| expand(item, texts)),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use textgrad_core::{Graph, Purpose, Usage, Variable};
+use textgrad_core::{Annotations, Graph, Purpose, Usage, Variable};
 
 use super::pool::{Candidate, Pool, earliest};
 use crate::config::StopReason;
@@ -18,7 +18,8 @@ pub struct Alignment {
     pub(super) best: usize,
     pub(super) pool: Pool,
     pub(crate) trajectory: Trajectory,
-    pub(super) ends: Vec<Variable>,
+    /// The ends of the graph, each with its iteration.
+    pub(super) ends: Vec<(u32, Variable)>,
     pub(super) model_time: Duration,
 }
 
@@ -63,7 +64,28 @@ impl Alignment {
     /// The whole search as one graph: samples, losses, gradients, updates, and their dependencies.
     #[must_use]
     pub fn graph(&self) -> Graph {
-        Graph::trace_all(&self.ends)
+        Graph::trace_all(self.ends.iter().map(|(_, end)| end))
+    }
+
+    /// What a drawing of the graph shows: answers with their scores, and the iterations.
+    #[must_use]
+    pub fn annotations(&self) -> Annotations {
+        let mut annotations = Annotations::default();
+        let iterations = self.ends.iter().map(|(iteration, _)| *iteration).max();
+        for iteration in 0..=iterations.unwrap_or_default() {
+            let name = match iteration {
+                0 => "Iteration 0: first answers".to_owned(),
+                later => format!("Iteration {later}"),
+            };
+            let own = self.ends.iter().filter(|(of, _)| *of == iteration);
+            annotations.stage(name, own.map(|(_, end)| end));
+        }
+        for (position, candidate) in self.pool.candidates().iter().enumerate() {
+            let returned = if position == self.best { ", returned" } else { "" };
+            annotations.label(&candidate.answer, format!("answer {position}{returned}"));
+            annotations.score(&candidate.answer, candidate.score);
+        }
+        annotations
     }
 
     /// How long the search waited for calls, with the waits between retries. Calls whose answers

@@ -32,7 +32,7 @@ pub(super) struct Search<'a> {
     pub(super) query: Variable,
     pub(super) pool: Pool,
     iterations: Vec<IterationRecord>,
-    ends: Vec<Variable>,
+    ends: Vec<(u32, Variable)>,
     /// Critiques by iteration and comparison.
     critiques: Vec<Vec<Critique>>,
     /// The critique of another query.
@@ -122,7 +122,9 @@ impl<'a> Search<'a> {
     }
 
     /// All critiques of this search, by iteration and comparison, and the ends of its graph.
-    pub(super) async fn critiques(mut self) -> Result<(Vec<Vec<Critique>>, Vec<Variable>), Error> {
+    pub(super) async fn critiques(
+        mut self,
+    ) -> Result<(Vec<Vec<Critique>>, Vec<(u32, Variable)>), Error> {
         self.critiques_only = true;
         self.search().await?;
         Ok((self.critiques, self.ends))
@@ -211,7 +213,7 @@ impl<'a> Search<'a> {
     /// Scores answers and puts them into the pool. Identical texts are scored once. Where scores are relative,
     /// the whole pool is scored anew.
     async fn admit(&mut self, answers: Vec<Variable>, iteration: u32) -> Result<(), Error> {
-        self.ends.extend(answers.iter().cloned());
+        self.ends.extend(answers.iter().map(|answer| (iteration, answer.clone())));
         let texts = answers.iter().filter_map(Variable::text);
         let new = dedup(texts.filter(|text| self.pool.score_of(text).is_none()));
         // Among the same texts scores stay as they are.
@@ -258,7 +260,7 @@ impl<'a> Search<'a> {
         let mut outcome = Ok(());
         for (step, end) in join_all(improving).await {
             self.iterations.push(step.record);
-            self.ends.extend(step.ends);
+            self.ends.extend(step.ends.into_iter().map(|end| (iteration, end)));
             updates.extend(step.updates);
             critiques.push(step.critique);
             outcome = outcome.and(end);

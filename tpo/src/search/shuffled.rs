@@ -50,7 +50,7 @@ pub(super) struct Critique {
 pub(super) struct BorrowedCritique {
     pub(super) index: usize,
     critiques: Vec<Vec<Critique>>,
-    pub(super) ends: Vec<Variable>,
+    pub(super) ends: Vec<(u32, Variable)>,
 }
 
 impl BorrowedCritique {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde_json::json;
 use textgrad_core::{Graph, GraphNode};
 use textgrad_ops::sim::Sim;
 use tpo::{Mode, SimReward, Tpo};
@@ -28,6 +29,33 @@ async fn every_call_of_a_search_stands_in_its_graph() {
         for candidate in aligned.pool().candidates() {
             assert!(graph.contains(&candidate.answer), "{mode}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_drawing_shows_each_answer_with_its_score_and_its_iteration() {
+    let (aligned, graph) = search(Mode::Tpo).await;
+    let annotations = aligned.annotations();
+    let json = graph.view().annotations(&annotations).to_json();
+    assert_eq!(json["stages"], json!(["Iteration 0: first answers", "Iteration 1", "Iteration 2"]));
+    let nodes = json["nodes"].as_array().unwrap();
+    for (position, candidate) in aligned.pool().candidates().iter().enumerate() {
+        let returned = if position == aligned.best() { ", returned" } else { "" };
+        let label = json!(format!("answer {position}{returned}"));
+        let node = nodes.iter().find(|node| node["label"] == label).unwrap();
+        let shown = (&node["score"], &node["stage"], &node["value"]["text"]);
+        let expected =
+            (&json!(candidate.score), &json!(candidate.iteration), &json!(candidate.text()));
+        assert_eq!(shown, expected);
+    }
+    // What led to an update is of its iteration.
+    let op = |name: &str| {
+        let calls = nodes.iter().filter(|node| node["op"] == json!(name));
+        calls.map(|node| node["stage"].as_u64().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(op("sample"), [0]);
+    for name in ["choose", "loss instruction", "loss", "gradient", "update"] {
+        assert_eq!(op(name), [1, 2], "{name}");
     }
 }
 

@@ -15,6 +15,8 @@ function redraw() {
 
 function resize() {
   const rect = canvas.getBoundingClientRect(), dots = devicePixelRatio || 1;
+  // What is at the top stays there.
+  camera.y += (rect.height - high) / 2 / camera.k;
   [wide, high] = [Math.max(1, rect.width), Math.max(1, rect.height)];
   canvas.width = Math.round(wide * dots);
   canvas.height = Math.round(high * dots);
@@ -54,7 +56,7 @@ function begin() {
   camera.k = READABLE;
   const first = graph.byRow[0].map((i) => graph.nodes[i].x);
   camera.x = whole ? x + w / 2 : first[Math.floor(first.length / 2)] ?? x;
-  camera.y = y + high / 2 / camera.k - 30 / camera.k;
+  camera.y = y + high / 2 / camera.k - 44 / camera.k;
   redraw();
 }
 

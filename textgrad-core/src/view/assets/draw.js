@@ -47,6 +47,7 @@ function draw() {
       drawNode(node, i, ink, soft, accent, k);
     }
   });
+  drawStages(dots, ink, line, style.getPropertyValue("--back"));
   drawMap();
 }
 
@@ -82,6 +83,34 @@ function drawEdges(view, line, unseen, k) {
   }
   pen.stroke();
   pen.globalAlpha = 1;
+}
+
+// Names stages at the left, each above its first row; that of the topmost row stays in sight.
+function drawStages(dots, ink, line, back) {
+  pen.setTransform(dots, 0, 0, dots, 0, 0);
+  pen.font = "600 " + FONT;
+  pen.textAlign = "left";
+  pen.textBaseline = "middle";
+  let below = Infinity;
+  for (const { row, name, best } of graph.stages.toReversed()) {
+    const y = toScreen(0, graph.rows[row][0])[1] - Math.min(27, 27 * camera.k), place = Math.min(Math.max(y, 16), below - 22);
+    if (y > high) continue;
+    pen.strokeStyle = line;
+    pen.lineWidth = 1;
+    pen.setLineDash([2, 4]);
+    pen.beginPath();
+    if (y > 0) curve(0, y, wide, y, false);
+    pen.stroke();
+    pen.setLineDash([]);
+    if (place < 16) break;
+    const text = brief(name, 40) + (best === undefined ? "" : ` \u00b7 best score so far ${scoreText(best, 4)}`);
+    pen.fillStyle = back;
+    pen.fillRect(6, place - 10, pen.measureText(text).width + 12, 20);
+    pen.fillStyle = ink;
+    pen.fillText(text, 12, place);
+    below = place;
+    if (y <= 16) break;
+  }
 }
 
 // The first `count` rows that the results of a node pass through.
@@ -176,7 +205,7 @@ function drawNode(node, i, ink, soft, accent, k) {
 }
 
 function drawText(node, i, x, y, ink, soft, stroke) {
-  const score = node.score === undefined ? "" : scoreText(node.score);
+  const score = node.score === undefined ? "" : scoreText(node.score, 4);
   pen.textAlign = "left";
   pen.textBaseline = "middle";
   if (node.kind === "call") {
@@ -189,7 +218,7 @@ function drawText(node, i, x, y, ink, soft, stroke) {
     return;
   }
   const small = FONT.replace("12px", "12px"), room = node.w - 20;
-  const role = label(node, node.role, room - (score ? 46 : 0), small);
+  const role = label(node, graph.title(node), room - (score ? 46 : 0), small);
   pen.font = small;
   pen.fillStyle = stroke;
   pen.fillText(role, x + 10, y + 16);

@@ -24,11 +24,14 @@ class GraphModel {
     this.nodes = data.nodes;
     this.edges = data.edges;
     this.gradients = data.gradients;
-    const { sizes, rows, row, x, buses } = layout;
+    const { sizes, rows, row, x, buses, stages } = layout;
     this.rows = rows;
     this.row = row;
     this.bus = new Map(buses);
     this.logged = new Map(logged);
+    this.stageNames = data.stages ?? [];
+    // Each stage that is drawn: its first row, its name and the best score so far.
+    this.stages = stages.map(([row, name]) => ({ row, name, best: this.bestBy(name) }));
     this.inputs = this.nodes.map(() => []);
     this.outputs = this.nodes.map(() => []);
     this.received = this.nodes.map(() => []);
@@ -89,7 +92,13 @@ class GraphModel {
     return node.value.type === "text" ? node.value.text : `[${node.value.media_type}, ${node.value.bytes} bytes]`;
   }
 
-  title(node) { return node.kind === "call" ? node.op : node.role; }
+  title(node) { return node.kind === "call" ? node.op : node.label ?? node.role; }
+
+  bestBy(name) {
+    const last = this.stageNames.indexOf(name);
+    const scores = this.nodes.filter((node) => node.stage <= last && typeof node.score === "number").map((node) => node.score);
+    return scores.length ? scores.reduce((best, score) => Math.max(best, score)) : undefined;
+  }
 }
 
-const scoreText = (score) => typeof score === "boolean" ? (score ? "passed" : "failed") : String(typeof score === "number" ? +score.toPrecision(6) : score);
+const scoreText = (score, digits) => typeof score === "boolean" ? (score ? "passed" : "failed") : String(typeof score === "number" ? +score.toPrecision(digits) : score);

@@ -108,7 +108,9 @@ function select(index) {
   const badges = el("div", { class: "badges" },
     el("span", { class: "badge" }, dot(node), classOf(node).name),
     node.requires_grad && el("span", { class: "badge" }, "requires gradient"),
-    node.score !== undefined && el("span", { class: "badge" }, "score " + scoreText(node.score)),
+    node.score !== undefined && el("span", { class: "badge" }, "score " + scoreText(node.score, 6)),
+    graph.stageNames[node.stage] !== undefined && fill(el("span", { class: "badge", dir: "auto" }), graph.stageNames[node.stage]),
+    node.label !== undefined && fill(el("span", { class: "badge", dir: "auto" }), node.role),
     el("span", { class: "badge soft" }, "node " + index));
   const content = node.kind === "call" ? callOfNode(index, node) : variableView(index, node);
   panel.replaceChildren(fill(el("h2", { dir: "auto" }), title), badges, ...content.flat(3).filter(Boolean));
@@ -131,10 +133,26 @@ function drawnSigns() {
     graph.madeFrom.size > 0 && "\u00b1 marks a new version of a text."].filter(Boolean).join(" ");
 }
 
+// What has a score, by stage.
+const SCORED = 200;
+function scored() {
+  const stages = new Map();
+  graph.nodes.forEach((node, i) => {
+    if (node.score === undefined) return;
+    if (!stages.has(node.stage)) stages.set(node.stage, []);
+    stages.get(node.stage).push(i);
+  });
+  return [...stages].sort(([a], [b]) => (a ?? 0) - (b ?? 0)).flatMap(([stage, nodes]) => section(
+    graph.stageNames[stage] ?? "Scores",
+    nodes.slice(0, SCORED).map((i) => el("div", { class: "row" }, linkTo(i), el("b", {}, scoreText(graph.nodes[i].score, 6)))),
+    nodes.length > SCORED && el("p", { class: "soft" }, `and ${nodes.length - SCORED} more`)));
+}
+
 function overview() {
   const count = (kind) => graph.nodes.filter((node) => node.kind === kind).length;
   panel.replaceChildren(fill(el("h2", {}), graph.name),
     el("p", { class: "soft" }, `${plural(count("variable"), "variable")}, ${plural(count("call"), "call")}, ${plural(feedbackTexts(), "feedback text")}`),
     el("p", {}, "Click a node, or go along the edges with the arrow keys. Drag to move, turn the wheel to zoom."),
-    el("p", { class: "soft" }, drawnSigns()));
+    el("p", { class: "soft narrow" }, drawnSigns()), ...scored());
+  $("signs").textContent = drawnSigns();
 }

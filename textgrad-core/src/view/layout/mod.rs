@@ -8,6 +8,8 @@ mod order;
 mod position;
 mod rank;
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use self::rank::{Item, Items};
@@ -36,6 +38,8 @@ pub(super) struct Layout {
     /// For each node whose results pass through later rows: the node, and the centre of the bus in each, from the row
     /// below it on.
     buses: Vec<(usize, Vec<i64>)>,
+    /// The first row of each named stage that has nodes.
+    stages: Vec<(usize, Arc<str>)>,
 }
 
 impl Layout {
@@ -60,6 +64,8 @@ impl Layout {
             row
         });
         let x = |item: Item| x[item].round() as i64;
+        let stage =
+            |(stage, row): (&usize, &usize)| Some((*row, Arc::clone(graph.stages.get(*stage)?)));
         let bus = |(node, bus): &(Item, Vec<Item>)| {
             (node.number(), bus.iter().map(|item| x(*item)).collect())
         };
@@ -69,6 +75,7 @@ impl Layout {
             row: items.nodes().map(|node| items.rank[node]).collect(),
             x: items.nodes().map(x).collect(),
             buses: items.buses.iter().map(bus).collect(),
+            stages: items.first_ranks.iter().filter_map(stage).collect(),
         }
     }
 }

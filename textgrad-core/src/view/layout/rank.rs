@@ -67,6 +67,8 @@ pub(super) struct Items {
     pub(super) source: PerItem<Item>,
     /// Each node that has a bus, with the bus's items from above.
     pub(super) buses: Vec<(Item, Vec<Item>)>,
+    /// The first rank of each stage that has nodes.
+    pub(super) first_ranks: BTreeMap<usize, usize>,
 }
 
 impl Items {
@@ -75,7 +77,8 @@ impl Items {
         // The ends of all edges are nodes, and edges lead from smaller to larger ids: `GraphData` holds to that.
         let edges: Vec<(Item, Item)> =
             graph.edges.iter().map(|edge| (Item(edge.from), Item(edge.to))).collect();
-        let mut rank = ranks(node_count, &edges);
+        let stages = graph.nodes.iter().map(|node| node.stage.unwrap_or_default()).collect();
+        let (mut rank, first_ranks) = ranks(PerItem(stages), &edges);
         let mut source = PerItem((0..node_count).map(Item).collect());
         let buses = buses(node_count, &edges, &mut rank, &mut source);
 
@@ -103,7 +106,7 @@ impl Items {
                 connect(*last, to);
             }
         }
-        Self { node_count, rank, above, below, source, buses }
+        Self { node_count, rank, above, below, source, buses, first_ranks }
     }
 
     pub(super) fn nodes(&self) -> impl Iterator<Item = Item> {
@@ -125,16 +128,30 @@ impl Items {
     }
 }
 
-/// The rank of each node: below everything that it is made of, and leaves right above their first use. Nodes are in
-/// topological order.
-fn ranks(count: usize, edges: &[(Item, Item)]) -> PerItem<usize> {
+/// The rank of each node, and the first rank of each stage that has nodes. A node is below everything that it is made
+/// of and below the stages before its own; leaves are right above their first use. Nodes are in topological order.
+fn ranks(
+    mut stage: PerItem<usize>,
+    edges: &[(Item, Item)],
+) -> (PerItem<usize>, BTreeMap<usize, usize>) {
+    let count = stage.0.len();
     let mut inputs = PerItem(vec![Vec::new(); count]);
     for (from, to) in edges {
         inputs[*to].push(*from);
     }
-    let mut rank = PerItem(vec![0; count]);
     for node in (0..count).map(Item) {
-        rank[node] = inputs[node].iter().map(|input| rank[*input] + 1).max().unwrap_or(0);
+        let stages = inputs[node].iter().map(|input| stage[*input]);
+        stage[node] = stages.fold(stage[node], usize::max);
+    }
+    let mut by_stage: Vec<Item> = (0..count).map(Item).collect();
+    by_stage.sort_by_key(|node| stage[*node]);
+    let mut rank = PerItem(vec![0; count]);
+    let mut base = 0;
+    for nodes in by_stage.chunk_by(|a, b| stage[*a] == stage[*b]) {
+        for node in nodes {
+            rank[*node] = inputs[*node].iter().map(|input| rank[*input] + 1).fold(base, usize::max);
+        }
+        base = nodes.iter().map(|node| rank[*node] + 1).fold(base, usize::max);
     }
     let mut first_use: PerItem<Option<usize>> = PerItem(vec![None; count]);
     for (from, to) in edges {
@@ -150,10 +167,14 @@ fn ranks(count: usize, edges: &[(Item, Item)]) -> PerItem<usize> {
     // Ranks that are too long become several.
     let limit = MIN_RANK_LIMIT.max(2 * count.isqrt());
     let parts = by_rank.values().flat_map(|nodes| nodes.chunks(limit));
+    let mut first_ranks: BTreeMap<usize, usize> = BTreeMap::new();
     for (number, nodes) in parts.enumerate() {
-        nodes.iter().for_each(|node| rank[*node] = number);
+        for node in nodes {
+            rank[*node] = number;
+            first_ranks.entry(stage[*node]).or_insert(number);
+        }
     }
-    rank
+    (rank, first_ranks)
 }
 
 /// Adds the items of buses to the nodes, the shortest buses first.

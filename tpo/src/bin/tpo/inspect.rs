@@ -191,7 +191,8 @@ pub(crate) async fn graph(args: GraphArgs) -> Result<ExitCode, Error> {
     }
     let aligned = run.align(args.query, pack).await?;
     let graph = aligned.graph();
-    let view = graph.view().max_chars(args.max_chars);
+    let annotations = aligned.annotations();
+    let view = graph.view().annotations(&annotations).max_chars(args.max_chars);
     let simulated = run.config().simulated;
     let marked = |comment: &str, drawing: String| match simulated {
         true => format!("{comment} SIMULATION: a model or a reward model is simulated\n{drawing}"),
