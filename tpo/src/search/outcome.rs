@@ -201,6 +201,14 @@ pub struct UsageRecord {
     pub by_purpose: BTreeMap<Purpose, PurposeUsage>,
     /// Answers that the reward model scored; identical ones are scored once.
     pub scored: u64,
+    /// Answers that were left out because they are too long for the reward model.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub too_long: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it by reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl UsageRecord {
@@ -217,6 +225,7 @@ impl UsageRecord {
         self.requests += other.requests;
         self.tokens += other.tokens;
         self.scored += other.scored;
+        self.too_long += other.too_long;
         for (purpose, usage) in &other.by_purpose {
             let entry = self.by_purpose.entry(*purpose).or_default();
             entry.requests += usage.requests;

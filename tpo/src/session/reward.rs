@@ -50,7 +50,8 @@ impl Session {
         }
     }
 
-    /// Scores answers and counts them. An answer that is too long for the reward model has no score.
+    /// Scores answers and counts them. An answer that is too long for the reward model has no score, and is counted
+    /// apart.
     pub(crate) async fn score(
         &self,
         reward: &BoundReward,
@@ -58,7 +59,10 @@ impl Session {
         answers: &[&str],
     ) -> Result<Vec<Option<f64>>, Error> {
         let scores = self.scores(reward, query, answers).await?;
-        self.accounts().usage.scored += answers.len() as u64;
+        let scored = scores.iter().flatten().count();
+        let mut accounts = self.accounts();
+        accounts.usage.scored += scored as u64;
+        accounts.usage.too_long += (scores.len() - scored) as u64;
         Ok(scores)
     }
 
@@ -107,9 +111,8 @@ impl Session {
             }
         }
         if let Some(source) = too_long {
-            tracing::warn!(
-                "answers that are too long for the reward model are left out; --reward-truncate has their beginning \
-                 scored: {source}"
+            tracing::debug!(
+                "answers that are too long for the reward model are left out: {source}"
             );
             if scores.iter().all(Option::is_none) && known.iter().all(Option::is_none) {
                 let answer = truncate(answers.first().copied().unwrap_or_default(), 80);

@@ -39,6 +39,8 @@ pub enum Fault {
     Unauthorized,
     /// `400`: the request is refused.
     BadRequest,
+    /// `413`: a request whose text is too long for the model.
+    TooLong,
     /// `html`: an HTML page with status 200.
     Html,
     /// `html-502`: an HTML page with status 502, as proxies write it.
@@ -137,6 +139,7 @@ pub(super) const KINDS: &[Kind] = &[
     plain("503", |_| Some(Fault::Unavailable)),
     plain("401", |_| Some(Fault::Unauthorized)),
     plain("400", |_| Some(Fault::BadRequest)),
+    plain("413", |_| Some(Fault::TooLong)),
     plain("html", |_| Some(Fault::Html)),
     plain("html-502", |_| Some(Fault::BadGateway)),
     plain("not-json", |_| Some(Fault::NotJson)),
@@ -179,6 +182,7 @@ impl Fault {
             Self::Unavailable => "503",
             Self::Unauthorized => "401",
             Self::BadRequest => "400",
+            Self::TooLong => "413",
             Self::Html => "html",
             Self::BadGateway => "html-502",
             Self::NotJson => "not-json",

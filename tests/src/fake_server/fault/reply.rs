@@ -32,6 +32,10 @@ pub(crate) fn refusal(fault: &Fault, shape: ErrorShape) -> Option<Refusal> {
         }
         Fault::Unauthorized => unauthorized(),
         Fault::BadRequest => ApiError::bad_request("The request is not valid").response(shape),
+        Fault::TooLong => {
+            ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "The input is too long for this model")
+                .response(shape)
+        }
         Fault::Html => html(StatusCode::OK, "Welcome"),
         Fault::BadGateway => html(StatusCode::BAD_GATEWAY, "502 Bad Gateway"),
         Fault::Reset => return Some(Refusal::Reset),

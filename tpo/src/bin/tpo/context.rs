@@ -35,8 +35,8 @@ pub(crate) struct RunContext {
     pub(crate) bar: Bar,
     /// Cancelled by the second signal; `layers.cancel` by the first.
     pub(crate) abort: CancellationToken,
-    /// The warning of truncated answers: a study has many runs.
-    pub(crate) truncation: Once,
+    /// The warnings of truncated answers and of those that the reward model cannot take: a study has many runs.
+    pub(crate) warnings: [Once; 2],
 }
 
 impl RunContext {
@@ -70,8 +70,8 @@ impl RunContext {
         let tpo = tpo.config(config).prompts(Arc::clone(&prompts)).build()?;
         let (bar, abort) = (Bar::new(), CancellationToken::new());
         signals::listen(layers.cancel.clone(), abort.clone(), bar.clone());
-        let (settings, truncation) = (settings.clone(), Once::new());
-        Ok(Self { settings, layers, prompts, tpo, engine, reward, bar, abort, truncation })
+        let (settings, warnings) = (settings.clone(), [Once::new(), Once::new()]);
+        Ok(Self { settings, layers, prompts, tpo, engine, reward, bar, abort, warnings })
     }
 
     /// Probes the servers, unless the settings say otherwise or the run goes on from an earlier attempt.

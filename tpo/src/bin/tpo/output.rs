@@ -169,6 +169,9 @@ impl RunSummary<'_> {
             row("  sent in this run", format!("{tokens} in all"));
         }
         row("answers scored", summary.usage.scored.to_string());
+        if summary.usage.too_long > 0 {
+            row("  too long for the reward", summary.usage.too_long.to_string());
+        }
         row("wall time", format!("{:.2} s", summary.wall_s));
         if let Some(seconds) = self.critical_path() {
             row("critical path", format!("{seconds:.2} s"));

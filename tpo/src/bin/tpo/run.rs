@@ -90,9 +90,9 @@ pub(crate) async fn execute(
         .cancellation(context.layers.cancel.clone())
         .abort(context.abort.clone());
     let bar = &context.bar;
-    let truncation = &context.truncation;
+    let warnings = &context.warnings;
     let (breaker, failures) = (&context.layers.breaker, BTreeSet::new());
-    let mut observer = Observer { bar, on_record, truncation, breaker, failures, repeated: 0 };
+    let mut observer = Observer { bar, on_record, warnings, breaker, failures, repeated: 0 };
     let report = run.execute(&mut observer).await;
     let repeated = observer.repeated;
     bar.finish();
@@ -109,7 +109,7 @@ pub(crate) async fn execute(
 struct Observer<'a, F> {
     bar: &'a Bar,
     on_record: Option<F>,
-    truncation: &'a Once,
+    warnings: &'a [Once; 2],
     breaker: &'a Breaker,
     /// The messages of failures, each printed once.
     failures: BTreeSet<String>,
@@ -134,10 +134,16 @@ impl<F: FnMut(&ResultRecord)> RunObserver for Observer<'_, F> {
                 self.repeated += 1;
             }
         }
+        let [truncated, too_long] = self.warnings;
         if record.trajectory.candidates.iter().any(|answer| answer.truncated) {
             let warning =
                 "warning: answers were truncated at --max-tokens; raise it to have whole ones";
-            self.truncation.call_once(|| self.bar.println(warning));
+            truncated.call_once(|| self.bar.println(warning));
+        }
+        if record.trajectory.usage.too_long > 0 {
+            let warning = "warning: answers that are too long for the reward model were left out; \
+                           --reward-truncate has their beginning scored";
+            too_long.call_once(|| self.bar.println(warning));
         }
         if let Some(on_record) = &mut self.on_record {
             on_record(record);

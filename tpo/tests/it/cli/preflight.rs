@@ -2,13 +2,16 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use textgrad_core::{Engine, EngineError, ErrorKind, MessageRole, Request, engine_fn};
-use textgrad_ops::sim::Sim;
+use textgrad_ops::sim::{self, Sim};
 use textgrad_tests::fake_server::{FakeServer, FaultRule, Route};
 use textgrad_tests::program::Ended;
 
-use super::{Running, folder, over_http, program, queries, simulation, tpo};
+use super::{Running, folder, json_lines, over_http, program, queries, read, simulation, tpo};
 
 /// A run with its check, against a policy and a reward server.
 fn checked(folder: &Path, policy: &FakeServer, reward: &FakeServer, more: &[&str]) -> Command {
@@ -142,6 +145,44 @@ async fn a_server_that_fails_all_requests_ends_the_run() {
     let never = ["--retries", "0", "--max-consecutive-failures", "0"];
     Running::start(over_http(folder.path(), &server, &never)).end().with_code(3);
     assert_eq!(chats(&server), 20);
+}
+
+/// Kind: Errors | a server that is down for a while, in the middle of a run of 64 queries | few attempts until it is up
+/// again; no query is lost
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_outage_costs_few_attempts_and_no_query() {
+    const ANSWERED: u64 = 150;
+    for error in [ErrorKind::Server, ErrorKind::Connection] {
+        // The server is up again a second after the first attempt that failed.
+        let (calls, failures) = (AtomicU64::new(0), Arc::new(AtomicU64::new(0)));
+        let down_since = OnceLock::new();
+        let (counted, state) = (Arc::clone(&failures), Arc::new((calls, down_since)));
+        let engine = engine_fn("outage", move |request: Request| {
+            let (counted, state) = (Arc::clone(&counted), Arc::clone(&state));
+            async move {
+                let (calls, down_since) = &*state;
+                let is_down = calls.fetch_add(1, Ordering::SeqCst) >= ANSWERED
+                    && down_since.get_or_init(Instant::now).elapsed() < Duration::from_secs(1);
+                if is_down {
+                    counted.fetch_add(1, Ordering::SeqCst);
+                    return Err(EngineError::new(error, "the server is being restarted"));
+                }
+                Sim::default().complete(&request).await
+            }
+        });
+        let builder = FakeServer::builder().engine(engine).reward(sim::reward);
+        let server = builder.latency(Duration::from_millis(5)).start().await.unwrap();
+        let folder = folder();
+        queries(folder.path(), 64);
+        let many = ["--concurrency", "64", "--iterations", "1", "--samples", "2"];
+        Running::start(over_http(folder.path(), &server, &many)).end().with_code(0);
+        let failed = failures.load(Ordering::SeqCst);
+        // All that were under way fail once; then one attempt is made at a time.
+        assert!((1..=64 + 6).contains(&failed), "{failed}");
+        let results = json_lines(&read(folder.path().join("out/results.jsonl")));
+        let answered = results.iter().map(|one| one["trajectory"]["usage"]["requests"].as_u64());
+        assert_eq!(answered.flatten().sum::<u64>() + failed, chats(&server));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,9 +4,9 @@ use std::process::Command;
 
 use serde_json::Value;
 use textgrad_core::{Choice, EngineError, FinishReason, Request, Response, engine_fn};
-use textgrad_tests::fake_server::{FakeServer, Route};
+use textgrad_tests::fake_server::{FakeServer, FaultRule, Route};
 
-use super::{Running, folder, queries, read, run, simulation, tpo};
+use super::{Running, folder, json_lines, over_http, program, queries, read, run, simulation, tpo};
 
 /// A best-of-2 of one query.
 fn best_of_two(folder: &std::path::Path, base_url: &str, more: &[&str]) -> Command {
@@ -74,6 +74,31 @@ fn secrets_in_extra_fields_are_refused() {
             run(folder.path(), &["--data", "queries.json", "--out", "out", "--extra-body", extra]);
         assert!(!ended.err.contains("hunter2"), "{}", ended.err);
         ended.refused(&["looks like a secret", "environment variable"]);
+    }
+}
+
+/// Kind: Reward servers | answers that are too long, in several queries | counted in the summary and in results, warned
+/// of once
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_that_are_too_long_for_the_reward_model_are_counted() {
+    for fault in ["413@every:3,classify", "413@every:2,classify"] {
+        let server = simulation().fault(fault.parse::<FaultRule>().unwrap()).start().await.unwrap();
+        let folder = folder();
+        queries(folder.path(), 3);
+        let bon = ["--mode", "bon", "--samples", "6"];
+        let ended = Running::start(over_http(folder.path(), &server, &bon)).end().with_code(0);
+        assert_eq!(ended.err.matches("too long for the reward model").count(), 1, "{}", ended.err);
+        let results = json_lines(&read(folder.path().join("out/results.jsonl")));
+        let count = |one: &Value, name| one["trajectory"]["usage"][name].as_u64().unwrap_or(0);
+        let sum = |name| results.iter().map(|one| count(one, name)).sum::<u64>();
+        let (scored, too_long) = (sum("scored"), sum("too_long"));
+        let requests = server.stats().route(Route::Classify).requests;
+        assert!(too_long > 3 && scored + too_long == requests, "{scored} {too_long} {requests}");
+        let row = ended.out.lines().find(|line| line.starts_with("  too long for the reward"));
+        assert!(row.is_some_and(|row| row.ends_with(&format!(" {too_long}"))), "{}", ended.out);
+        let mut verify = program(folder.path());
+        verify.args(["verify", "out"]);
+        Running::start(verify).end().with_code(0);
     }
 }
 
