@@ -29,7 +29,7 @@ pub(crate) struct RunContext {
     pub(crate) prompts: Arc<PromptPack>,
     pub(crate) tpo: Tpo,
     /// The policy.
-    engine: Arc<dyn Engine>,
+    pub(crate) engine: Arc<dyn Engine>,
     /// The reward model that guides the search.
     pub(crate) reward: Arc<dyn RewardModel>,
     pub(crate) bar: Bar,

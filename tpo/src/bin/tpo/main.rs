@@ -9,6 +9,7 @@ mod engines;
 mod export;
 mod generate;
 mod inspect;
+mod journey;
 mod output;
 mod preflight;
 mod rewards;

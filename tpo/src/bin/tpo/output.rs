@@ -16,6 +16,7 @@ use tpo::run::{ResultRecord, RunFolder, RunReport, RunStart};
 use tpo::{BatchProgress, Error};
 
 use crate::config::Settings;
+use crate::journey::{self, NextCommands};
 
 /// The interval of progress updates.
 const TICK: Duration = Duration::from_millis(200);
@@ -23,7 +24,14 @@ const TICK: Duration = Duration::from_millis(200);
 /// The shortest critical path that is reported: below it, calls take too little time for a comparison.
 const MIN_SECONDS: f64 = 0.1;
 
-pub(crate) const SIMULATION: &str = "SIMULATION: the model or its reward model is simulated; the figures say nothing about real ones";
+pub(crate) const SIMULATION: &str =
+    "SIMULATION: a simulated model takes part; the scores say nothing of real ones";
+
+/// Printed above the journey of a query through a search in which everything is simulated.
+const STOCK_PHRASES: &str = "\
+SIMULATION: no language model was called. Answers are stock phrases, and scores
+follow fixed rules. They show how TPO works, not how well.
+";
 
 /// Prints what is about to run.
 pub(crate) fn heading(start: &RunStart<'_>) {
@@ -111,6 +119,10 @@ pub(crate) struct RunSummary<'a> {
     pub(crate) report: &'a RunReport,
     pub(crate) sent: &'a MeterSnapshot,
     pub(crate) cache: Option<CacheStats>,
+    /// The records of built-in queries, to be shown step by step.
+    pub(crate) shown: Vec<ResultRecord>,
+    /// Whether the engine is the simulation.
+    pub(crate) simulated_engine: bool,
 }
 
 impl RunSummary<'_> {
@@ -121,13 +133,39 @@ impl RunSummary<'_> {
         (self.report.journaled_steps == 0 && seconds >= MIN_SECONDS).then_some(seconds)
     }
 
-    /// Prints one JSON object; or the answers, if they are in no file, and a table.
+    /// Prints one JSON object; or one query step by step and a table, for built-in queries; or the answers, if they
+    /// are in no file, and the figures.
     pub(crate) fn print(&self, settings: &Settings) -> Result<(), Error> {
         match (settings.flag("json"), settings.flag("raw")) {
             (true, _) => print_data(self.json()),
             (false, true) => write(&self.text()),
+            (false, false) if !self.shown.is_empty() => print(&self.journey()),
             (false, false) => print(&self.text()),
         }
+    }
+
+    fn journey(&self) -> String {
+        let summary = &self.report.summary;
+        let mark = match (self.simulated_engine, summary.simulated) {
+            (true, _) => format!("{STOCK_PHRASES}\n"),
+            (false, true) => format!("{SIMULATION}\n\n"),
+            (false, false) => String::new(),
+        };
+        let journey = journey::text(&self.shown, summary);
+        let tokens = summary.usage.tokens;
+        let figures = format!(
+            "{} requests, {} prompt and {} completion tokens, {:.1} s",
+            summary.usage.requests, tokens.prompt_tokens, tokens.completion_tokens, summary.wall_s
+        );
+        let results = self.report.results.as_ref();
+        let results = results.map(|path| format!("results: {}\n", path.display()));
+        let program = program();
+        let next = NextCommands {
+            program: &program,
+            simulated: self.simulated_engine,
+            folder: self.report.folder.as_ref().map(RunFolder::path),
+        };
+        format!("{mark}{journey}\n{figures}\n{}\n{}", results.unwrap_or_default(), next.text())
     }
 
     fn text(&self) -> String {
@@ -215,6 +253,15 @@ fn write(text: &str) -> Result<(), Error> {
 /// Prints a line.
 pub(crate) fn line(line: std::fmt::Arguments<'_>) -> Result<(), Error> {
     print(&format!("{line}\n"))
+}
+
+/// The program as it was called, if that can be typed again.
+fn program() -> String {
+    let called = std::env::args_os().next();
+    let called = called.as_deref().map(Path::new).filter(|called| called.is_relative());
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-/\\".contains(c);
+    let called = called.and_then(Path::to_str).filter(|called| called.chars().all(is_plain));
+    called.unwrap_or("tpo").to_owned()
 }
 
 fn answer(record: &ResultRecord) -> String {

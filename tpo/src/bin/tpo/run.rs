@@ -23,13 +23,22 @@ pub(crate) async fn run(settings: &Settings) -> Result<ExitCode, Error> {
     let prompts = context::prompts(settings.path("prompts").as_deref()).await?;
     let context = RunContext::new(settings, prompts).await?;
     context.preflight().await?;
-    let report = align(&context, &source, queries, |_| {}).await?;
+    let mut shown = Vec::new();
+    let is_built_in = settings.path("data").is_none();
+    let keep = |record: &ResultRecord| {
+        if is_built_in {
+            shown.push(record.clone());
+        }
+    };
+    let report = align(&context, &source, queries, keep).await?;
 
     context.layers.flush().await;
     let summary = output::RunSummary {
         report: &report,
         sent: &context.layers.meter.snapshot(),
         cache: context.layers.cache.as_ref().map(SqliteCache::stats),
+        shown,
+        simulated_engine: context.engine.is_simulation(),
     };
     summary.print(settings)?;
     code(report)

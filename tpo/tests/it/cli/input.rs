@@ -11,7 +11,7 @@ use super::{Running, folder, json_lines, read, run, tpo};
 #[test]
 fn without_data_the_built_in_queries_are_answered_and_no_file_is_written() {
     let folder = folder();
-    let ended = run(folder.path(), &[]).with_code(0);
+    let ended = run(folder.path(), &["--raw"]).with_code(0);
     for query in BUILTIN {
         assert!(ended.out.contains(&format!("--- {query}\n")), "{}", ended.out);
     }
