@@ -41,6 +41,9 @@ pub enum Fault {
     BadRequest,
     /// `413`: a request whose text is too long for the model.
     TooLong,
+    /// `reply=STATUS`: an error of this status. A rule that is built may have any body; one that is JSON is sent as
+    /// such.
+    Reply(u16, String),
     /// `html`: an HTML page with status 200.
     Html,
     /// `html-502`: an HTML page with status 502, as proxies write it.
@@ -140,6 +143,10 @@ pub(super) const KINDS: &[Kind] = &[
     plain("401", |_| Some(Fault::Unauthorized)),
     plain("400", |_| Some(Fault::BadRequest)),
     plain("413", |_| Some(Fault::TooLong)),
+    with("reply", Some("a status from 200 to 599"), |argument| {
+        let status = argument.parse().ok().filter(|status| (200..600).contains(status))?;
+        Some(Fault::Reply(status, r#"{"error":{"message":"This is a test"}}"#.to_owned()))
+    }),
     plain("html", |_| Some(Fault::Html)),
     plain("html-502", |_| Some(Fault::BadGateway)),
     plain("not-json", |_| Some(Fault::NotJson)),
@@ -183,6 +190,7 @@ impl Fault {
             Self::Unauthorized => "401",
             Self::BadRequest => "400",
             Self::TooLong => "413",
+            Self::Reply(..) => "reply",
             Self::Html => "html",
             Self::BadGateway => "html-502",
             Self::NotJson => "not-json",
@@ -241,7 +249,11 @@ mod tests {
     #[test]
     fn every_kind_builds_the_fault_of_its_name() {
         for kind in KINDS {
-            let argument = if kind.argument.is_some() { "2" } else { "" };
+            let argument = match kind.name {
+                "reply" => "424",
+                _ if kind.argument.is_some() => "2",
+                _ => "",
+            };
             let fault = (kind.build)(argument).unwrap();
             assert_eq!(fault.name(), kind.name);
         }

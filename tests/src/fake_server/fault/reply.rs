@@ -36,6 +36,10 @@ pub(crate) fn refusal(fault: &Fault, shape: ErrorShape) -> Option<Refusal> {
             ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "The input is too long for this model")
                 .response(shape)
         }
+        Fault::Reply(status, body) => {
+            let status = StatusCode::from_u16(*status).unwrap_or_default();
+            (status, [(header::CONTENT_TYPE, "application/json")], body.clone()).into_response()
+        }
         Fault::Html => html(StatusCode::OK, "Welcome"),
         Fault::BadGateway => html(StatusCode::BAD_GATEWAY, "502 Bad Gateway"),
         Fault::Reset => return Some(Refusal::Reset),

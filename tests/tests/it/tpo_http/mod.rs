@@ -1,6 +1,7 @@
 //! Searches over the real client stack, against servers on loopback that misbehave on demand.
 
 mod echoed;
+mod error_classes;
 mod final_errors;
 mod implicit;
 mod passing_errors;

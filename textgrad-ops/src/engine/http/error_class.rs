@@ -263,7 +263,6 @@ mod tests {
 
     use super::*;
 
-    /// Kind: Errors | 408, 409, 421, 423, 424, 425, 429, 498, 499, 5xx | retried
     #[test]
     fn a_status_has_its_class() {
         let table = [
