@@ -209,14 +209,16 @@ pub enum Error {
         reason: String,
     },
     /// The results of a run do not have a query.
-    #[error("{} has no result for query {index}; it was run over {queries} queries, counted from 0", path.display())]
+    #[error("{} has no result for query {index}: {}", path.display(), results(*index, *queries, *found))]
     NoResult {
         /// The folder.
         path: PathBuf,
-        /// The place of the query, from 0.
+        /// The index of the query, from 0.
         index: usize,
-        /// How many queries the run has.
+        /// The number of queries of the run.
         queries: usize,
+        /// The index behind that of the last result.
+        found: usize,
     },
     /// A query cannot be searched from the journal alone.
     #[error(
@@ -252,6 +254,20 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+}
+
+/// The results that a run has, and how to get that of another query.
+fn results(index: usize, queries: usize, found: usize) -> String {
+    let there = match found {
+        0 => "there are none".to_owned(),
+        found if index < found => "its search is not finished".to_owned(),
+        found => format!("expected an index from 0 to {}", found - 1),
+    };
+    let advice = match index < queries {
+        true => "the run is not finished, tpo run --resume finishes it",
+        false => "tpo run --extend adds queries behind them",
+    };
+    format!("{there}; {advice}")
 }
 
 /// What to do where a run may be meant to be extended.

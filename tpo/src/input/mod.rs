@@ -158,6 +158,16 @@ mod tests {
                 parse("a.jsonl", record).unwrap_or_else(|error| panic!("{record}: {error}"));
             assert_eq!(queries[0].text(), expected, "{record}");
         }
+        for (name, texts) in
+            [("a.json", r#"["one?", "two?"]"#), ("a.jsonl", "\"one?\""), ("a.txt", "one?")]
+        {
+            let error = Input::default().prompt_column("text").parse(name, texts).unwrap_err();
+            let error = error.to_string();
+            assert!(
+                error.contains("with the field \"text\", got a string; leave --prompt-column"),
+                "{error}"
+            );
+        }
         for (record, words) in [
             (r#"{"prompt":"x","system":["a"]}"#, "expected \"system\" to be a string, got a list"),
             (r#"{"instruction":"x","input":{"a":1}}"#, "expected \"input\" to be a string"),

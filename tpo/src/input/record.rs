@@ -20,7 +20,13 @@ const SYSTEM: [&str; 2] = ["system", "system_prompt"];
 /// of the query, else it is the first of the usual ones.
 pub(super) fn query(item: Json, column: Option<&str>) -> Result<Query, String> {
     match item {
-        Json::String(text) => of_turns(vec![user(&text)]),
+        Json::String(text) => match column {
+            None => of_turns(vec![user(&text)]),
+            Some(column) => Err(format!(
+                "expected an object with the field {column:?}, got a string; leave --prompt-column out where each \
+                 record is the query itself"
+            )),
+        },
         Json::Object(fields) => of_fields(fields, column),
         other => Err(format!("expected a string or an object, got {}", type_name(&other))),
     }

@@ -1,5 +1,7 @@
 //! Comparison of two runs over the same queries.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 use textgrad_core::{Usage, truncate};
 
@@ -7,7 +9,8 @@ use super::data::{QueryData, RunData};
 use super::figure::Cost;
 use super::stats::{Bootstrap, Paired, mean};
 use crate::error::Error;
-use crate::run::{RecordedRun, SettingDifference};
+use crate::query::Query;
+use crate::run::{RecordedRun, ResultRecord, SettingDifference, Status};
 
 /// Below this number of queries a comparison is an anecdote.
 const MIN_QUERIES: usize = 30;
@@ -30,6 +33,19 @@ pub struct Comparison {
     /// The same at an equal number of answers: of each query, the best of the first answers of either run, as many as
     /// the smaller pool has. `None` if all pools are of equal size.
     pub equal_budget: Option<Paired>,
+}
+
+/// The answers that two runs returned to one query.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AnswerPair {
+    /// The index of the query.
+    pub index: usize,
+    /// The query.
+    pub query: Query,
+    /// The answer of the first run.
+    pub a: String,
+    /// The answer of the second run.
+    pub b: String,
 }
 
 /// A run of a [`Comparison`], in means over the queries that both finished.
@@ -66,14 +82,9 @@ impl Comparison {
         bootstrap: &Bootstrap,
         cost: &Cost,
     ) -> Result<Self, Error> {
-        let differ = |reason: String| {
-            let (a, b) = (a.path().to_owned(), b.path().to_owned());
-            Err(Error::NotComparable { a, b, reason })
-        };
+        same_queries(a, b)?;
+        let differ = |reason: String| Err(not_comparable(a, b, reason));
         let (one, other) = (a.config(), b.config());
-        if one.data.sha256 != other.data.sha256 {
-            return differ(difference(a, b)?);
-        }
         if one.reward != other.reward {
             let reason = format!(
                 "their rewards are of different reward models: {} and {}",
@@ -103,6 +114,32 @@ impl Comparison {
             a: Side::of(&one, &other, cost),
             b: Side::of(&other, &one, cost),
         })
+    }
+
+    /// The answers that two runs returned to the queries that both finished, in the order of the queries, for a judge.
+    /// It blocks.
+    ///
+    /// # Errors
+    /// [`Error::NotComparable`] if the runs are over different queries, and those of [`RecordedRun::results`] and of
+    /// its items.
+    pub fn answers(a: &RecordedRun, b: &RecordedRun) -> Result<Vec<AnswerPair>, Error> {
+        same_queries(a, b)?;
+        let returned = |record: ResultRecord| {
+            let text = record.best.filter(|_| record.status == Status::Ok)?.text;
+            Some((record.index, (record.query, text)))
+        };
+        let theirs = b.results()?.map(|record| record.map(returned));
+        let mut theirs: HashMap<usize, (Query, String)> =
+            theirs.filter_map(Result::transpose).collect::<Result<_, Error>>()?;
+        let mut pairs = Vec::new();
+        for record in a.results()? {
+            if let Some((index, (query, a))) = returned(record?)
+                && let Some((_, b)) = theirs.remove(&index).filter(|(other, _)| *other == query)
+            {
+                pairs.push(AnswerPair { index, query, a, b });
+            }
+        }
+        Ok(pairs)
     }
 
     /// A warning if there are too few queries to tell the runs apart.
@@ -135,6 +172,17 @@ impl Side {
             pflops: each(&|query| cost.pflops(query.policy_tokens, query.scored_tokens)),
             call_seconds: run.call_seconds.map(|seconds| seconds / queries),
         }
+    }
+}
+
+fn not_comparable(a: &RecordedRun, b: &RecordedRun, reason: String) -> Error {
+    Error::NotComparable { a: a.path().to_owned(), b: b.path().to_owned(), reason }
+}
+
+fn same_queries(a: &RecordedRun, b: &RecordedRun) -> Result<(), Error> {
+    match a.config().data.sha256 == b.config().data.sha256 {
+        true => Ok(()),
+        false => Err(not_comparable(a, b, difference(a, b)?)),
     }
 }
 

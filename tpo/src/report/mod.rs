@@ -30,7 +30,7 @@ mod table;
 use std::path::Path;
 
 pub use self::chart::Chart;
-pub use self::compare::{Comparison, Side};
+pub use self::compare::{AnswerPair, Comparison, Side};
 pub use self::figure::{Cost, DPO_PFLOPS, Figure, PAPER_PFLOPS, PAPER_TOKENS};
 pub use self::stats::Paired;
 pub use self::stats::{Bootstrap, Interval, deviation, expected_max, mean, quantile};

@@ -155,11 +155,17 @@ pub struct Paired {
     pub losses: usize,
     /// The share of wins, a tie counting half.
     pub win_rate: Interval,
-    /// The first score less the second.
+    /// The mean difference: the first score minus the second.
     pub difference: Interval,
 }
 
 impl Paired {
+    /// The number of pairs.
+    #[must_use]
+    pub fn queries(&self) -> usize {
+        self.wins + self.ties + self.losses
+    }
+
     /// What these pairs say; `None` if there are none. Intervals are paired: queries are drawn, not scores.
     #[must_use]
     pub fn of(pairs: &[(f64, f64)], bootstrap: &Bootstrap) -> Option<Self> {

@@ -250,13 +250,15 @@ impl RecordedRun {
     /// # Errors
     /// [`Error::NoResult`] if the results do not have it, and those of [`results`](Self::results).
     pub fn result(&self, index: usize) -> Result<ResultRecord, Error> {
+        let mut found = 0;
         for record in self.results()? {
             let record = record?;
             if record.index == index {
                 return Ok(record);
             }
+            found = record.index + 1;
         }
         let queries = self.config.data.queries;
-        Err(Error::NoResult { path: self.path.clone(), index, queries })
+        Err(Error::NoResult { path: self.path.clone(), index, queries, found })
     }
 }

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use clap::{Arg, Parser, Subcommand};
 use tpo::bench::Benchmark;
 
+use crate::compare::CompareArgs;
 use crate::config::{ConfigArgs, Flags, Settings};
 use crate::export::ExportArgs;
 use crate::generate::{CompletionsArgs, ManArgs};
-use crate::inspect::{CompareArgs, GraphArgs, ReportArgs, VerifyArgs};
+use crate::inspect::{GraphArgs, ReportArgs, VerifyArgs};
 
 /// Test-time preference optimization: align answers of language models while they are generated.
 #[derive(Debug, Parser)]
@@ -35,7 +36,7 @@ pub(crate) enum Command {
     #[command(after_help = SEE_HELP)]
     Check(Flags<false>),
     Report(ReportArgs),
-    Compare(CompareArgs),
+    Compare(Box<CompareArgs>),
     Verify(VerifyArgs),
     Graph(GraphArgs),
     Export(ExportArgs),

@@ -129,13 +129,8 @@ pub(crate) async fn queries(settings: &Settings) -> Result<(String, Vec<Query>),
 
 /// Keeps the first items, as many as `--limit` says.
 pub(crate) fn limit_to<T>(items: &mut Vec<T>, settings: &Settings) -> Result<(), Error> {
-    match settings.get_one("limit")? {
-        Some(0) => Err(Error::config("limit", "at least 1", "0")),
-        limit => {
-            items.truncate(limit.unwrap_or(usize::MAX));
-            Ok(())
-        }
-    }
+    items.truncate(settings.get_one("limit")?.unwrap_or(usize::MAX));
+    Ok(())
 }
 
 fn unreadable(path: &Path, source: std::io::Error) -> Error {

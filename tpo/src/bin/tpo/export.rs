@@ -9,6 +9,7 @@ use textgrad_ops::util::terminal::note;
 use tpo::Error;
 use tpo::run::{ExportRows, ExportStyle, RecordedRun, Status};
 
+use crate::inspect::folders;
 use crate::output::{line, print_data};
 
 /// Write the results of runs as a data set for training: preference pairs or answers with their scores.
@@ -17,7 +18,7 @@ use crate::output::{line, print_data};
 /// rows.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ExportArgs {
-    /// Directories of runs.
+    /// Directories of runs or studies.
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
 
@@ -46,7 +47,7 @@ pub(crate) fn export(args: &ExportArgs) -> Result<ExitCode, Error> {
         }
     };
     let (mut rows, mut failed, mut simulated) = (Vec::new(), 0, false);
-    for folder in &args.runs {
+    for folder in folders(&args.runs)? {
         for record in RecordedRun::open(folder)?.results()? {
             let record = record?;
             failed += usize::from(record.status == Status::Error);

@@ -1,4 +1,4 @@
-//! `tpo verify`, `tpo compare`, `tpo graph` and `tpo report`.
+//! `tpo verify`, `tpo graph` and `tpo report`.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -6,12 +6,12 @@ use textgrad_ops::util::terminal::note;
 
 use textgrad_core::{Page, Seed, truncate};
 use tpo::Error;
-use tpo::report::{Bootstrap, Comparison, Cost, Interval, Report, ReportConfig, Side};
-use tpo::run::{RecordedRun, SettingDifference};
+use tpo::report::{Bootstrap, Cost, Report, ReportConfig};
+use tpo::run::RecordedRun;
 use tpo::study::{StudyFolder, is_study_file};
 
 use crate::context::{prompts, tokenizer};
-use crate::output::{line, print, print_data};
+use crate::output::line;
 use crate::{blocking, exit};
 
 /// The maximum number of findings that are printed.
@@ -32,7 +32,7 @@ pub(crate) struct VerifyArgs {
 }
 
 pub(crate) fn verify(args: &VerifyArgs) -> Result<ExitCode, Error> {
-    let run = RecordedRun::open(&args.run)?;
+    let run = open(&args.run)?;
     let found = run.verify()?;
     if args.json {
         let report = serde_json::json!({ "sound": found.is_sound(), "verification": found });
@@ -54,89 +54,6 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<ExitCode, Error> {
     Ok(if found.is_sound() { ExitCode::SUCCESS } else { ExitCode::from(exit::RUN_FAILED) })
 }
 
-/// Compare two runs over the same queries by their paired difference.
-#[derive(Debug, clap::Args)]
-pub(crate) struct CompareArgs {
-    /// Directory of one run.
-    a: PathBuf,
-
-    /// Directory of the other run.
-    b: PathBuf,
-
-    #[command(flatten)]
-    figures: FigureArgs,
-
-    /// Print the comparison as one JSON object.
-    #[arg(long)]
-    json: bool,
-}
-
-pub(crate) fn compare(args: &CompareArgs) -> Result<ExitCode, Error> {
-    let (a, b) = (RecordedRun::open(&args.a)?, RecordedRun::open(&args.b)?);
-    let compared = Comparison::read(&a, &b, &args.figures.bootstrap(), &args.figures.cost())?;
-    if args.json {
-        print_data(serde_json::json!(compared))?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    let mark = if compared.simulated { " (SIMULATION)" } else { "" };
-    let (a, b) = (&compared.a, &compared.b);
-    let mut lines = vec![
-        format!("A: {}\nB: {}", args.a.display(), args.b.display()),
-        format!("{} queries that both finished{mark}", compared.queries),
-    ];
-    if compared.settings.is_empty() {
-        lines.push("all settings are equal".to_owned());
-    } else {
-        lines.push(format!("{:<28} {:>12} {:>12}", "settings that differ", "A", "B"));
-        lines.extend(compared.settings.iter().map(|SettingDifference { setting, a, b }| {
-            format!("  {setting:<26} {:>12} {:>12}", setting_value(a), setting_value(b))
-        }));
-    }
-    let equal = "at an equal number of answers:";
-    let pairs = [("", &compared.reward), (equal, &compared.equal_budget)];
-    for (title, reward) in
-        pairs.into_iter().filter_map(|(title, pair)| Some((title, pair.as_ref()?)))
-    {
-        lines.extend(Some(title.to_owned()).filter(|title| !title.is_empty()));
-        let (wins, ties, losses) = (reward.wins, reward.ties, reward.losses);
-        lines.push(format!("wins / ties / losses of A    {wins} / {ties} / {losses}"));
-        lines.push(format!("win rate of A                {}", interval(&reward.win_rate)));
-        lines.push(format!("reward of A less that of B   {}", interval(&reward.difference)));
-    }
-    lines.push(format!("{:<28} {:>12} {:>12}", "", "A", "B"));
-    let mut row = |name: &str, digits: usize, of: &dyn Fn(&Side) -> Option<f64>| {
-        let text = |side| of(side).map_or("-".to_owned(), |number| format!("{number:.digits$}"));
-        lines.push(format!("{name:<28} {:>12} {:>12}", text(a), text(b)));
-    };
-    let each = |tokens: u64| Some(tokens as f64 / compared.queries.max(1) as f64);
-    row("mean reward", 3, &|side| side.reward);
-    row("requests per query", 1, &|side| side.requests);
-    row("answers per query", 1, &|side| side.answers);
-    row("prompt tokens per query", 0, &|side| each(side.tokens.prompt_tokens));
-    row("completion tokens per query", 0, &|side| each(side.tokens.completion_tokens));
-    row("PFLOPs per query", 4, &|side| side.pflops);
-    row("seconds of calls per query", 3, &|side| side.call_seconds);
-    row("queries failed", 0, &|side| Some(side.failed as f64));
-    print(&(lines.join("\n") + "\n"))?;
-    if let Some(warning) = compared.warning() {
-        note(format_args!("warning: {warning}"));
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-/// A setting in a column: strings without quotes, nothing as a dash.
-fn setting_value(value: &serde_json::Value) -> String {
-    match value {
-        serde_json::Value::Null => "-".to_owned(),
-        serde_json::Value::String(text) => truncate(text, 60),
-        other => truncate(&other.to_string(), 60),
-    }
-}
-
-fn interval(interval: &Interval) -> String {
-    format!("{:.3} ({:.3} to {:.3})", interval.mean, interval.low, interval.high)
-}
-
 /// Draw the graph of one query: samples, losses, gradients and updates.
 ///
 /// Everything comes from the journal; no engine is asked.
@@ -146,6 +63,7 @@ pub(crate) struct GraphArgs {
     run: PathBuf,
 
     /// Index of the query, from 0, as `index` in results.jsonl.
+    #[arg(allow_negative_numbers = true, value_parser = index)]
     query: usize,
 
     #[command(flatten)]
@@ -185,7 +103,7 @@ struct Form {
 pub(crate) async fn graph(args: GraphArgs) -> Result<ExitCode, Error> {
     let pack = prompts(args.prompts.as_deref()).await?;
     let folder = args.run.clone();
-    let mut run = blocking(move || RecordedRun::open(folder)).await?;
+    let mut run = blocking(move || open(&folder)).await?;
     if let Some(tokenizer) = tokenizer(args.tokenizer.as_deref()).await? {
         run = run.with_tokenizer(tokenizer);
     }
@@ -246,7 +164,7 @@ pub(crate) struct ReportArgs {
 
 /// Parameters of figures.
 #[derive(Debug, clap::Args)]
-struct FigureArgs {
+pub(crate) struct FigureArgs {
     /// Parameters of the policy, for PFLOPs.
     #[arg(long, value_name = "COUNT", default_value = "70e9", value_parser = positive)]
     policy_params: f64,
@@ -269,14 +187,18 @@ struct FigureArgs {
 }
 
 impl FigureArgs {
-    fn bootstrap(&self) -> Bootstrap {
+    pub(crate) fn bootstrap(&self) -> Bootstrap {
         let (resamples, level) = (self.resamples, self.level);
         Bootstrap { resamples, level, seed: Seed::new(self.seed) }
     }
 
-    fn cost(&self) -> Cost {
+    pub(crate) fn cost(&self) -> Cost {
         Cost { policy_params: self.policy_params, reward_params: self.reward_params }
     }
+}
+
+fn index(text: &str) -> Result<usize, String> {
+    text.parse().map_err(|_| "expected the index of a query, a whole number from 0".to_owned())
 }
 
 fn positive(text: &str) -> Result<f64, String> {
@@ -289,8 +211,23 @@ fn share(text: &str) -> Result<f64, String> {
     number.ok_or_else(|| "expected a number above 0 and below 1".to_owned())
 }
 
+/// The run in a folder. The error of a study names its runs.
+pub(crate) fn open(path: &Path) -> Result<RecordedRun, Error> {
+    let run = RecordedRun::open(path);
+    if let Err(Error::NotARun { .. }) = run
+        && let Some(study) = StudyFolder::open(path)?
+    {
+        let runs = study.cells().iter().map(|cell| study.run(cell).display().to_string());
+        let runs: Vec<String> = runs.collect();
+        let reason =
+            format!("expected a run, got a study; name one of its runs: {}", runs.join(", "));
+        return Err(Error::Input { source_name: path.display().to_string(), reason });
+    }
+    run
+}
+
 /// The folders of runs: those of its cells for a study, and not the files of a study beside them.
-fn folders(named: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
+pub(crate) fn folders(named: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
     let mut folders = Vec::new();
     for path in named.iter().filter(|path| !(is_study_file(path) && path.is_file())) {
         match StudyFolder::open(path)? {

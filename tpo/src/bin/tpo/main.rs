@@ -3,6 +3,7 @@
 mod args;
 mod bench;
 mod check;
+mod compare;
 mod config;
 mod context;
 mod engines;
@@ -59,7 +60,7 @@ fn main() -> ExitCode {
         Command::Study(settings) => runtime.block_on(study::study(&settings.0)),
         Command::Check(settings) => runtime.block_on(check::check(&settings.0)),
         Command::Report(args) => inspect::report(&args),
-        Command::Compare(args) => inspect::compare(&args),
+        Command::Compare(args) => runtime.block_on(compare::compare(*args)),
         Command::Verify(args) => inspect::verify(&args),
         Command::Graph(args) => runtime.block_on(inspect::graph(args)),
         Command::Export(args) => export::export(&args),

@@ -145,13 +145,12 @@ fn mistakes_are_told_with_their_line() {
         ),
         (
             "[search]\nsamples = 0\n",
-            &["samples: expected at least 1, got 0", "samples is set in study.toml:2"],
+            &["study.toml:2: invalid value '0' for '--samples': expected at least 1"],
         ),
         (
             "[early-stop]\nearly-stop-seconds = -1\n",
             &[
-                "early-stop-seconds: expected a finite number above 0",
-                "early-stop-seconds is set in study.toml:2",
+                "study.toml:2: invalid value '-1' for '--early-stop-seconds': expected a number above 0",
             ],
         ),
     ] {
@@ -177,6 +176,20 @@ fn all_mistakes_of_a_file_are_told_at_once() {
                 ":5: unknown key \"smapling\"; near: [sampling]",
                 ":7: seed belongs into [search], not [reward]",
             ][..],
+        ),
+        (
+            "[search]\nsamples = 0\nseeed = 1\n[sampling]\ntemperature = 2.5\ntop-p = 0\n[data]\nlimit = 0\n\
+             [engine]\nsim-skill = -0.5\n[early-stop]\nearly-stop-target = nan\nearly-stop-calls = 0\n",
+            &[
+                ":2: invalid value '0' for '--samples': expected at least 1",
+                ":3: unknown key \"seeed\" in [search]; near: seed",
+                ":5: invalid value '2.5' for '--temperature': expected a number from 0 to 2 or none",
+                ":6: invalid value '0' for '--top-p': expected a number above 0, at most 1",
+                ":8: invalid value '0' for '--limit': expected at least 1",
+                ":10: invalid value '-0.5' for '--sim-skill': expected a number from 0 to 1",
+                ":12: invalid value 'nan' for '--early-stop-target': expected a finite number",
+                ":13: invalid value '0' for '--early-stop-calls': expected at least 1",
+            ],
         ),
         (
             // The rest of a line that is not TOML is not judged.

@@ -102,3 +102,36 @@ fn what_cannot_be_exported_is_refused() {
         assert!(ended.err.contains(words), "{}", ended.err);
     }
 }
+
+#[test]
+fn the_runs_of_a_study_are_exported_together() {
+    let folder = folder();
+    let folder = folder.path();
+    std::fs::write(folder.join("q.json"), r#"["Why?", "How?"]"#).unwrap();
+    let grid = ["--modes", "tpo,revision", "--iterations", "1", "--samples", "3", "--seeds", "1"];
+    let mut study = program(folder);
+    study.args(["study", "--data", "q.json", "--out", "study"]).args(grid);
+    Running::start(study).end().with_code(0);
+    let cells = std::fs::read_dir(folder.join("study")).unwrap().map(|entry| entry.unwrap().path());
+    let mut cells: Vec<String> = cells
+        .filter(|path| path.join("results.jsonl").exists())
+        .map(|path| path.display().to_string())
+        .collect();
+    cells.sort();
+    assert!(cells.len() >= 2, "{cells:?}");
+    let rows = |arguments: &[&str]| {
+        let ended = export(folder, arguments).with_code(0);
+        let mut rows: Vec<String> = ended.out.lines().map(str::to_owned).collect();
+        rows.sort();
+        rows
+    };
+    let own = rows(&["study", "--rows", "best"]);
+    let named: Vec<&str> = cells.iter().map(String::as_str).chain(["--rows", "best"]).collect();
+    assert_eq!(own.len(), 2 * cells.len());
+    assert_eq!(own, rows(&named));
+    // Where one run is expected, its runs are named.
+    let mut graph = program(folder);
+    graph.args(["graph", "study", "0"]);
+    let words = ["expected a run, got a study", "tpo"];
+    Running::start(graph).end().refused(&words);
+}

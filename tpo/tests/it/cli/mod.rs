@@ -16,6 +16,7 @@ mod input;
 #[cfg(unix)]
 mod interrupt;
 mod invalid_args;
+mod judged;
 mod kill;
 mod kills;
 mod preflight;

@@ -108,7 +108,13 @@ fn what_can_not_be_reported_is_told() {
     std::fs::copy(folder.join("a/config.json"), folder.join("killed/config.json")).unwrap();
     ask(folder, ["report", "killed"]).refused(&["killed has no results.jsonl", "--resume"]);
     ask(folder, ["compare", "a", "b"]).refused(&["different queries"]);
-    ask(folder, ["graph", "a", "7"]).refused(&["7"]);
+    let ended = ask(folder, ["graph", "a", "7"]);
+    ended.refused(&["no result for query 7: expected an index from 0 to 1; tpo run --extend adds"]);
+    // A run that is not finished.
+    let path = folder.join("b/config.json");
+    std::fs::write(&path, read(&path).replace("\"queries\": 1", "\"queries\": 4")).unwrap();
+    let ended = ask(folder, ["graph", "b", "3"]);
+    ended.refused(&["expected an index from 0 to 0; the run is not finished, tpo run --resume"]);
     ask(folder, ["report", "a", "--level", "2"]).refused(&["above 0 and below 1"]);
     ask(folder, ["report", "a", "--policy-params", "0"]).refused(&["--policy-params"]);
     ask(folder, ["graph", "a", "0", "--dot", "--html"]).refused(&["cannot be used with"]);

@@ -25,8 +25,8 @@ use crate::context::{self, RunContext};
 use crate::engines::{Layers, missing};
 use crate::{exit, output, rewards, run};
 
-/// The scores of `--grade`, in the directory of the run.
-const GRADES: &str = "grades.jsonl";
+/// The scores of `--grade`, and the replies of the judge of `tpo compare`, in the directory of a run.
+pub(crate) const GRADES: &str = "grades.jsonl";
 
 pub(crate) async fn bench(args: BenchArgs) -> Result<ExitCode, Error> {
     let settings = &args.settings.0;

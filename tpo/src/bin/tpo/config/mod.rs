@@ -16,7 +16,7 @@ use tpo::Error;
 
 use self::options::{GROUPS, Group, OptionSpec, ValueKind};
 use self::settings::Source;
-pub(crate) use self::settings::{Flags, Settings, option_of};
+pub(crate) use self::settings::{Flags, JudgeFlags, Settings, option_of};
 use crate::context;
 use crate::output::print_data;
 

@@ -144,6 +144,47 @@ fn parsed<T: FromStr<Err = tpo::Error>>(text: &str) -> Result<(), String> {
     text.parse::<T>().map(|_| ()).map_err(|error| error.to_string())
 }
 
+/// The range of a number; its ends are finite.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Range {
+    from: Option<f64>,
+    /// Excluded itself.
+    above: Option<f64>,
+    to: Option<f64>,
+}
+
+impl Range {
+    fn contains(&self, number: f64) -> bool {
+        number.is_finite()
+            && self.from.is_none_or(|from| number >= from)
+            && self.above.is_none_or(|above| number > above)
+            && self.to.is_none_or(|to| number <= to)
+    }
+
+    fn expected(&self) -> String {
+        match (self.from, self.above, self.to) {
+            (Some(from), _, None) => format!("at least {from}"),
+            (Some(from), _, Some(to)) => format!("a number from {from} to {to}"),
+            (None, Some(above), None) => format!("a number above {above}"),
+            (None, Some(above), Some(to)) => format!("a number above {above}, at most {to}"),
+            (None, None, _) => "a finite number".to_owned(),
+        }
+    }
+
+    fn schema(&self, fields: &mut Map<String, Json>) {
+        let ends = [("minimum", self.from), ("exclusiveMinimum", self.above), ("maximum", self.to)];
+        for (name, end) in ends {
+            // Whole numbers stay whole.
+            let end = end.map(|end| match end.fract() == 0.0 {
+                true => Json::from(end as i64),
+                false => Json::from(end),
+            });
+            fields.extend(end.map(|end| (name.to_owned(), end)));
+        }
+    }
+}
+
 /// A setting of `tpo study` that takes a list where one run takes a value.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -158,6 +199,8 @@ pub(crate) struct StudyList {
 pub(crate) struct OptionSpec {
     pub(crate) name: String,
     pub(crate) kind: ValueKind,
+    /// The range of a number, where its type has a wider one.
+    range: Option<Range>,
     /// What help calls its value.
     value: String,
     pub(crate) default: Option<String>,
@@ -203,7 +246,14 @@ impl OptionSpec {
             return Ok(());
         }
         let or_none = if self.none { " or none" } else { "" };
-        self.kind.check(value).map_err(|reason| reason + or_none)
+        self.kind.check(value).map_err(|reason| reason + or_none)?;
+        let Some(range) = &self.range else { return Ok(()) };
+        match value.to_str().and_then(|text| text.parse().ok()) {
+            Some(number) if !range.contains(number) => {
+                Err(format!("expected {}{or_none}", range.expected()))
+            }
+            _ => Ok(()),
+        }
     }
 
     pub(crate) fn all() -> impl Iterator<Item = &'static Self> {
@@ -329,11 +379,44 @@ pub(super) fn args(for_study: bool) -> impl Iterator<Item = Arg> {
     GROUPS.iter().flat_map(flags).chain([config, key])
 }
 
+/// The settings of a judge's engine, where no run has them.
+const JUDGE: [&str; 17] = [
+    "prompts",
+    "no-seeds",
+    "stream",
+    "inline-reasoning",
+    "one-per-request",
+    "proxy-loopback",
+    "timeout",
+    "retries",
+    "max-concurrent-requests",
+    "requests-per-minute",
+    "tokens-per-minute",
+    "cache",
+    "sim-skill",
+    "sim-latency-ms",
+    "concurrency",
+    "no-preflight",
+    "max-consecutive-failures",
+];
+
+pub(super) fn of_judge() -> impl Iterator<Item = &'static OptionSpec> {
+    OptionSpec::all().filter(|option| JUDGE.contains(&option.name.as_str()))
+}
+
+/// The flags of a judge's engine.
+pub(super) fn args_of_judge() -> impl Iterator<Item = Arg> {
+    of_judge().map(|option| option.arg("Judge", false).requires("judge"))
+}
+
 /// The JSON schema of a file of settings.
 pub(crate) fn schema() -> Json {
     let table = |group: &Group| {
         let option = |option: &OptionSpec| {
             let mut schema = option.kind.schema();
+            if let (Some(range), Json::Object(fields)) = (&option.range, &mut schema) {
+                range.schema(fields);
+            }
             if option.none {
                 schema = json!({ "anyOf": [schema, { "const": "none" }] });
             }

@@ -136,18 +136,23 @@ pub(crate) fn option_of(error: &Error) -> Option<&'static OptionSpec> {
     OptionSpec::named(&setting.replace('_', "-"))
 }
 
+/// The values of flags.
+fn given(
+    matches: &ArgMatches,
+    options: impl Iterator<Item = &'static OptionSpec>,
+) -> BTreeMap<&'static str, Vec<OsString>> {
+    let given = |option: &'static OptionSpec| {
+        let values = matches.get_raw(&option.name)?;
+        Some((option.name.as_str(), values.map(OsStr::to_owned).collect()))
+    };
+    options.filter_map(given).collect()
+}
+
 impl<const STUDY: bool> clap::FromArgMatches for Flags<STUDY> {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let given = |option: &'static OptionSpec| {
-            let values = matches.get_raw(&option.name)?;
-            Some((option.name.as_str(), values.map(OsStr::to_owned).collect()))
-        };
-        Ok(Self(Settings {
-            file_path: matches.get_one::<PathBuf>("config").cloned(),
-            flags: OptionSpec::all().filter_map(given).collect(),
-            file: BTreeMap::new(),
-            for_study: STUDY,
-        }))
+        let file_path = matches.get_one::<PathBuf>("config").cloned();
+        let flags = given(matches, OptionSpec::all());
+        Ok(Self(Settings { file_path, flags, file: BTreeMap::new(), for_study: STUDY }))
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
@@ -159,6 +164,32 @@ impl<const STUDY: bool> clap::FromArgMatches for Flags<STUDY> {
 impl<const STUDY: bool> clap::Args for Flags<STUDY> {
     fn augment_args(command: Command) -> Command {
         command.args(options::args(STUDY))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+/// The flags of a judge's engine, for a command without a run. All need `--judge`.
+#[derive(Debug)]
+pub(crate) struct JudgeFlags(pub(crate) Settings);
+
+impl clap::FromArgMatches for JudgeFlags {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let flags = given(matches, options::of_judge());
+        Ok(Self(Settings { flags, ..Settings::default() }))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl clap::Args for JudgeFlags {
+    fn augment_args(command: Command) -> Command {
+        command.args(options::args_of_judge())
     }
 
     fn augment_args_for_update(command: Command) -> Command {

@@ -30,7 +30,10 @@ fn mistakes_are_told_before_anything_is_paid_for() {
         (&["xstest", "--data", "math"], &["math, record 1: "]),
         (&["arena-hard", "--data", "beavertails"], &["beavertails, item 1: ", "uid"]),
         (&["hh", "--data", "math"], &["math, line 1: ", "chosen"]),
-        (&["math500", "--data", "math", "--limit", "0"], &["limit: expected at least 1, got 0"]),
+        (
+            &["math500", "--data", "math", "--limit", "0"],
+            &["'0' for '--limit <K>': expected at least 1"],
+        ),
         (&["math500", "--data", "math", "--subset", "0"], &["subset: expected at least 1, got 0"]),
         (
             &["math500", "--data", "math", "--judge", "sim"],
