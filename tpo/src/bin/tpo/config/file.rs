@@ -9,7 +9,8 @@ use toml::Spanned;
 use toml::de::{DeInteger, DeTable, DeValue};
 use tpo::Error;
 
-use super::options::{GROUPS, OptionSpec, ValueKind};
+use super::kind::ValueKind;
+use super::options::{GROUPS, OptionSpec};
 use super::secret;
 use super::settings::FileValue;
 

@@ -1,6 +1,7 @@
 //! Settings of a run, and `tpo config`.
 
 mod file;
+mod kind;
 mod options;
 pub(crate) mod secret;
 mod settings;
@@ -14,7 +15,8 @@ use clap::Subcommand;
 use serde_json::{Number, Value as Json, json};
 use tpo::Error;
 
-use self::options::{GROUPS, Group, OptionSpec, ValueKind};
+use self::kind::ValueKind;
+use self::options::{GROUPS, Group, OptionSpec};
 use self::settings::Source;
 pub(crate) use self::settings::{Flags, JudgeFlags, Settings, option_of};
 use crate::context;

@@ -1,8 +1,6 @@
 //! Declaration of settings in `table.toml`: flags, file keys, help, JSON schema and documentation derive from it.
 
 use std::ffi::{OsStr, OsString};
-use std::ops::RangeInclusive;
-use std::str::FromStr;
 use std::sync::LazyLock;
 
 use clap::builder::{
@@ -11,6 +9,8 @@ use clap::builder::{
 use clap::{Arg, ArgAction, Command, ValueHint};
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
+
+use super::kind::{Range, ValueKind};
 
 /// Every setting of a run, in the order of help and documentation.
 pub(crate) static GROUPS: LazyLock<Vec<Group>> = LazyLock::new(|| {
@@ -25,164 +25,6 @@ pub(super) const TABLE: &str = include_str!("table.toml");
 #[serde(deny_unknown_fields)]
 pub(super) struct Table {
     groups: Vec<Group>,
-}
-
-/// The type of a setting.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum ValueKind {
-    Text,
-    Path,
-    /// One of these words.
-    Choice(Vec<String>),
-    // Texts that a type of the library parses.
-    Mode,
-    Pairs,
-    Acceptance,
-    Combine,
-    Truncation,
-    U32,
-    U64,
-    /// A whole number of at least 1.
-    Positive,
-    Number,
-    Bool,
-    /// A list of texts, or one text.
-    List,
-    /// A list of texts that may begin with a hyphen.
-    Arguments,
-    /// A table, as JSON.
-    Object,
-    /// A table, as JSON or as the file of it.
-    ObjectOrPath,
-}
-
-impl ValueKind {
-    /// The type, in words.
-    pub(crate) fn expected(&self) -> &'static str {
-        match self {
-            Self::U32 | Self::U64 | Self::Positive => "a whole number",
-            Self::Number => "a number",
-            Self::Bool => "true or false",
-            Self::List | Self::Arguments => "a list of texts",
-            Self::Object | Self::ObjectOrPath => "a table",
-            _ => "text",
-        }
-    }
-
-    pub(crate) fn is_list(&self) -> bool {
-        matches!(self, Self::List | Self::Arguments)
-    }
-
-    /// The range of a whole number.
-    pub(crate) fn range(&self) -> Option<RangeInclusive<u64>> {
-        match self {
-            Self::U32 => Some(0..=u32::MAX.into()),
-            Self::U64 => Some(0..=u64::MAX),
-            Self::Positive => Some(1..=u32::MAX.into()),
-            _ => None,
-        }
-    }
-
-    /// Checks a value as flags take it.
-    pub(crate) fn check(&self, value: &OsStr) -> Result<(), String> {
-        if matches!(self, Self::Path) {
-            return if value.is_empty() { Err("expected a path".to_owned()) } else { Ok(()) };
-        }
-        let text = value.to_str().ok_or("expected UTF-8")?;
-        if let Some(range) = self.range() {
-            let (from, to) = (range.start(), range.end());
-            return match text.parse::<u64>() {
-                Ok(number) if range.contains(&number) => Ok(()),
-                _ if *to == u64::MAX => Err(format!("expected a whole number of at least {from}")),
-                _ => Err(format!("expected a whole number from {from} to {to}")),
-            };
-        }
-        match self {
-            Self::Choice(words) if !words.iter().any(|word| word == text) => {
-                Err(format!("[possible values: {}]", words.join(", ")))
-            }
-            Self::Mode => parsed::<tpo::Mode>(text),
-            Self::Pairs => parsed::<tpo::Pairs>(text),
-            Self::Acceptance => parsed::<tpo::Acceptance>(text),
-            Self::Combine => parsed::<tpo::Combine>(text),
-            Self::Truncation => parsed::<tpo::Truncation>(text),
-            Self::Number => match text.parse::<f64>() {
-                Ok(_) => Ok(()),
-                Err(_) => Err("expected a number".to_owned()),
-            },
-            Self::Bool if !["true", "false"].contains(&text) => {
-                Err("[possible values: true, false]".to_owned())
-            }
-            Self::Object => match serde_json::from_str::<Map<String, Json>>(text) {
-                Ok(_) => Ok(()),
-                Err(error) => Err(format!("expected a JSON object: {error}")),
-            },
-            _ => Ok(()),
-        }
-    }
-
-    fn schema(&self) -> Json {
-        let text = json!({ "type": "string" });
-        if let Some(range) = self.range() {
-            return json!({ "type": "integer", "minimum": range.start() });
-        }
-        match self {
-            Self::Choice(words) => json!({ "enum": words }),
-            Self::Number => json!({ "type": "number" }),
-            Self::Bool => json!({ "type": "boolean" }),
-            Self::List | Self::Arguments => {
-                json!({ "anyOf": [text, { "type": "array", "items": { "type": "string" } }] })
-            }
-            Self::Object | Self::ObjectOrPath => json!({ "anyOf": [{ "type": "object" }, text] }),
-            _ => text,
-        }
-    }
-}
-
-fn parsed<T: FromStr<Err = tpo::Error>>(text: &str) -> Result<(), String> {
-    text.parse::<T>().map(|_| ()).map_err(|error| error.to_string())
-}
-
-/// The range of a number; its ends are finite.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Range {
-    from: Option<f64>,
-    /// Excluded itself.
-    above: Option<f64>,
-    to: Option<f64>,
-}
-
-impl Range {
-    fn contains(&self, number: f64) -> bool {
-        number.is_finite()
-            && self.from.is_none_or(|from| number >= from)
-            && self.above.is_none_or(|above| number > above)
-            && self.to.is_none_or(|to| number <= to)
-    }
-
-    fn expected(&self) -> String {
-        match (self.from, self.above, self.to) {
-            (Some(from), _, None) => format!("at least {from}"),
-            (Some(from), _, Some(to)) => format!("a number from {from} to {to}"),
-            (None, Some(above), None) => format!("a number above {above}"),
-            (None, Some(above), Some(to)) => format!("a number above {above}, at most {to}"),
-            (None, None, _) => "a finite number".to_owned(),
-        }
-    }
-
-    fn schema(&self, fields: &mut Map<String, Json>) {
-        let ends = [("minimum", self.from), ("exclusiveMinimum", self.above), ("maximum", self.to)];
-        for (name, end) in ends {
-            // Whole numbers stay whole.
-            let end = end.map(|end| match end.fract() == 0.0 {
-                true => Json::from(end as i64),
-                false => Json::from(end),
-            });
-            fields.extend(end.map(|end| (name.to_owned(), end)));
-        }
-    }
 }
 
 /// A setting of `tpo study` that takes a list where one run takes a value.
