@@ -1,19 +1,25 @@
 //! Classes of errors: one table of statuses, and of words in codes and messages.
 
+use std::sync::LazyLock;
+
+use serde::Deserialize;
 use textgrad_core::ErrorKind;
 
 /// Words that name a class at some statuses.
+#[derive(Deserialize)]
 struct Rule {
     kind: ErrorKind,
     at: Statuses,
     /// One of them is in the message, the type or the code, in lower case.
-    any: &'static [&'static str],
+    any: Vec<String>,
     /// None of them is.
-    none: &'static [&'static str],
+    #[serde(default)]
+    none: Vec<String>,
 }
 
 /// The statuses at which words count. An error in a successful reply has none.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
 enum Statuses {
     Any,
     /// None, and those of a server that is not ready.
@@ -41,193 +47,17 @@ impl Statuses {
     }
 }
 
-/// Windows that end soon.
-const SHORT: &[&str] =
-    &["per min", "per-min", "perminute", "per second", "persecond", "(rpm)", "(tpm)", "/min"];
-
-/// The first rule that fits counts.
-const RULES: &[Rule] = &[
-    Rule {
-        kind: ErrorKind::Loading,
-        at: Statuses::NotReady,
-        any: &[
-            "loading model",
-            "loading the model",
-            "model_loading",
-            "currently loading",
-            "is loading",
-            "still loading",
-            "being loaded",
-            "model_not_ready",
-            "model not ready",
-            "model is not ready",
-            "not ready yet",
-            "warming up",
-            "starting up",
-        ],
-        none: &["error loading", "failed", "failure"],
-    },
-    Rule {
-        kind: ErrorKind::Refused,
-        at: Statuses::Declined,
-        any: &[
-            "content_filter",
-            "content filter",
-            "content_policy",
-            "content policy",
-            "content management policy",
-            "usage polic",
-            "responsibleai",
-            "responsible ai",
-            "moderation",
-            "flagged",
-            "safety system",
-            "safety check",
-            "safety_check",
-            "data_inspection_failed",
-            "datainspectionfailed",
-            "content exists risk",
-            "inappropriate content",
-            "prohibited content",
-            "prohibited_content",
-            "sensitive content",
-            "sensitive_words",
-            "sensitive words",
-            "unsafe content",
-            "敏感",
-        ],
-        none: &[],
-    },
-    // More tokens at once than the limit of a minute: no wait helps.
-    Rule {
-        kind: ErrorKind::InvalidRequest,
-        at: Statuses::Limited,
-        any: &["request too large"],
-        none: &[],
-    },
-    Rule {
-        kind: ErrorKind::Quota,
-        at: Statuses::Any,
-        any: &[
-            "insufficient_quota",
-            "insufficient quota",
-            "insufficient_user_quota",
-            "insufficient_balance",
-            "insufficient balance",
-            "insufficient account balance",
-            "balance is insufficient",
-            "balance not enough",
-            "insufficient_credits",
-            "insufficient credit",
-            "insufficient fund",
-            "credit balance is too low",
-            "out of credit",
-            "not enough credit",
-            "no credits",
-            "requires more credits",
-            "billing_error",
-            "billing_not_active",
-            "billing_hard_limit",
-            "billing hard limit",
-            "spend limit",
-            "spending limit",
-            "spending_limit",
-            "spending cap",
-            "payment required",
-            "payment_required",
-            "arrearage",
-            "account is not active",
-            "余额不足",
-            "欠费",
-        ],
-        none: &[],
-    },
-    Rule {
-        kind: ErrorKind::Quota,
-        at: Statuses::Limited,
-        any: &[
-            "per day",
-            "per-day",
-            "perday",
-            "/day",
-            "daily",
-            "(rpd)",
-            "(tpd)",
-            "per month",
-            "per-month",
-            "permonth",
-            "monthly",
-            "per week",
-            "weekly",
-            "quota_exceeded",
-        ],
-        none: SHORT,
-    },
-    Rule {
-        kind: ErrorKind::Quota,
-        at: Statuses::Limited,
-        any: &["exceeded your current quota", "check your plan and billing"],
-        // Google writes so of the limit of a minute too.
-        none: &["resource_exhausted", "per min", "perminute", "per-min", "per second"],
-    },
-    Rule {
-        kind: ErrorKind::RateLimited,
-        at: Statuses::Vague,
-        any: &[
-            "rate_limit",
-            "rate limit",
-            "ratelimit",
-            "rate-limit",
-            "rate exceeded",
-            "too many requests",
-            "too_many_requests",
-            "throttl",
-            "resource_exhausted",
-        ],
-        none: &[],
-    },
-    Rule {
-        kind: ErrorKind::Auth,
-        at: Statuses::Vague,
-        any: &[
-            "api_key_invalid",
-            "api key not valid",
-            "invalid_api_key",
-            "invalid api key",
-            "incorrect api key",
-            "authentication_error",
-            "permission_error",
-            "unauthorized",
-            "invalid token",
-            "invalid_token",
-        ],
-        none: &[],
-    },
-    Rule {
-        kind: ErrorKind::NotFound,
-        at: Statuses::None,
-        any: &["not_found_error", "notfounderror", "model_not_found"],
-        none: &[],
-    },
-    Rule {
-        kind: ErrorKind::InvalidRequest,
-        at: Statuses::None,
-        any: &[
-            "invalid_request_error",
-            "badrequesterror",
-            "request_too_large",
-            "context_length_exceeded",
-            "maximum context length",
-        ],
-        none: &[],
-    },
-    Rule { kind: ErrorKind::Timeout, at: Statuses::None, any: &["timeout_error"], none: &[] },
-];
+/// The first rule that fits counts. Quotas of a day go before limits of a minute, whose words they share; Google
+/// writes of a quota where the limit of a minute is meant.
+static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
+    // A test reads the file, so it is known to be right.
+    serde_json::from_str(include_str!("error_words.json")).unwrap_or_default()
+});
 
 /// The class of an error by its status, if it has one, and its words in lower case.
 pub(super) fn class(status: Option<u16>, words: &str) -> ErrorKind {
-    let has = |needles: &[&str]| needles.iter().any(|needle| words.contains(needle));
-    let fits = |rule: &&Rule| rule.at.contains(status) && has(rule.any) && !has(rule.none);
+    let has = |needles: &[String]| needles.iter().any(|needle| words.contains(needle));
+    let fits = |rule: &&Rule| rule.at.contains(status) && has(&rule.any) && !has(&rule.none);
     if let Some(rule) = RULES.iter().find(fits) {
         return rule.kind;
     }
