@@ -1,7 +1,8 @@
 //! Checks of texts without a model.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+
+use auto_impl::auto_impl;
 
 /// Something that must hold of a text and can be checked without a model.
 ///
@@ -19,6 +20,7 @@ use std::sync::Arc;
 /// assert_eq!(short.rule(), "at most three words");
 /// assert_eq!(short.check("one two three four"), Err("it has 4 words".to_owned()));
 /// ```
+#[auto_impl(Arc)]
 pub trait Check: Send + Sync {
     /// What must hold, in words: models are told so.
     fn rule(&self) -> Cow<'_, str>;
@@ -31,16 +33,6 @@ pub trait Check: Send + Sync {
 }
 
 crate::debug_by!(dyn Check, rule);
-
-impl<C: Check + ?Sized> Check for Arc<C> {
-    fn rule(&self) -> Cow<'_, str> {
-        (**self).rule()
-    }
-
-    fn check(&self, text: &str) -> Result<(), String> {
-        (**self).check(text)
-    }
-}
 
 /// A check made of a function; see [`check_fn`].
 pub struct CheckFn<F> {

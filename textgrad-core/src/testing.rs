@@ -38,14 +38,8 @@ impl Reply {
     }
 }
 
-impl From<&str> for Reply {
-    fn from(text: &str) -> Self {
-        Self::text(text)
-    }
-}
-
-impl From<String> for Reply {
-    fn from(text: String) -> Self {
+impl<T: Into<String>> From<T> for Reply {
+    fn from(text: T) -> Self {
         Self::text(text)
     }
 }

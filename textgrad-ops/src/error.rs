@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use textgrad_core::{BackwardError, EngineError, PromptError, Score, truncate};
+use textgrad_core::{EngineError, Score, truncate};
 
 use crate::optim::Rejected;
 
@@ -14,7 +14,7 @@ use crate::optim::Rejected;
 pub enum Error {
     /// An op, an engine, a prompt or an assignment failed.
     #[error(transparent)]
-    Core(#[from] textgrad_core::Error),
+    Core(textgrad_core::Error),
 
     /// Tags that cannot delimit a text.
     #[error(
@@ -298,22 +298,11 @@ fn tried(candidate: Option<usize>) -> String {
         .map_or_else(|| "the texts that there are".to_owned(), |place| format!("candidate {place}"))
 }
 
-impl From<EngineError> for Error {
-    fn from(error: EngineError) -> Self {
+/// Of a backward pass, keeps why it ended and drops the gradients; see
+/// [`BackwardError::gradients`](textgrad_core::BackwardError::gradients).
+impl<E: Into<textgrad_core::Error>> From<E> for Error {
+    fn from(error: E) -> Self {
         Self::Core(error.into())
-    }
-}
-
-impl From<PromptError> for Error {
-    fn from(error: PromptError) -> Self {
-        Self::Core(error.into())
-    }
-}
-
-/// Keeps why the pass ended and drops the gradients that it had found; see [`BackwardError::gradients`].
-impl From<BackwardError> for Error {
-    fn from(failure: BackwardError) -> Self {
-        Self::Core(failure.into())
     }
 }
 

@@ -3,7 +3,6 @@
 mod pass;
 mod state;
 
-use std::fmt;
 use std::sync::Arc;
 
 use derive_setters::Setters;
@@ -19,25 +18,14 @@ use crate::variable::Variable;
 ///
 /// A call that fails lets those that are already under way finish, for they are paid for; nothing new is
 /// started. To stop at once, drop the pass.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("the backward pass ended early; what reached {} variable(s) is kept", .gradients.len())]
 pub struct BackwardError {
     /// What went wrong first, in the order of the graph.
+    #[source]
     pub error: Error,
     /// Everything that was found before the pass ended.
     pub gradients: Gradients,
-}
-
-impl fmt::Display for BackwardError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let found = self.gradients.len();
-        write!(f, "the backward pass ended early; what reached {found} variable(s) is kept")
-    }
-}
-
-impl std::error::Error for BackwardError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.error)
-    }
 }
 
 /// Keeps why the pass ended and drops the gradients that it had found, so that `?` works where they are of no

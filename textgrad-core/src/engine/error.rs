@@ -7,12 +7,15 @@ use std::time::Duration;
 
 use derive_setters::Setters;
 use serde::{Deserialize, Serialize};
+use strum::{Display, IntoStaticStr};
 
 use super::Usage;
 
 /// The class of an [`EngineError`]: what a caller would decide by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[derive(Display, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// The key is missing, wrong, or not allowed to do this. Final.
@@ -67,29 +70,7 @@ impl ErrorKind {
     /// The name used in journals, traces and reports.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Auth => "auth",
-            Self::Quota => "quota",
-            Self::Budget => "budget",
-            Self::RateLimited => "rate_limited",
-            Self::InvalidRequest => "invalid_request",
-            Self::NotFound => "not_found",
-            Self::Timeout => "timeout",
-            Self::Connection => "connection",
-            Self::Server => "server",
-            Self::Loading => "loading",
-            Self::BadResponse => "bad_response",
-            Self::NoAnswer => "no_answer",
-            Self::Refused => "refused",
-            Self::Unsupported => "unsupported",
-            Self::Other => "other",
-        }
-    }
-}
-
-impl fmt::Display for ErrorKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        self.into()
     }
 }
 
@@ -109,7 +90,7 @@ impl fmt::Display for ErrorKind {
 /// assert_eq!(error.retry_after(), Some(Duration::from_secs(2)));
 /// assert_eq!(error.to_string(), "the server asks to slow down (HTTP 429)");
 /// ```
-#[derive(Debug, Clone, Setters)]
+#[derive(Debug, Clone, Serialize, Deserialize, Setters)]
 #[setters(generate = false, prefix = "with_", strip_option)]
 pub struct EngineError {
     kind: ErrorKind,
@@ -118,15 +99,20 @@ pub struct EngineError {
     message: String,
     /// Sets the HTTP status.
     #[setters(generate)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<u16>,
     /// Sets how long the server asks to wait.
     #[setters(generate)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     retry_after: Option<Duration>,
     /// Sets the server's own word on whether to try again; it overrides the class's.
     #[setters(generate)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     retryable: Option<bool>,
     // Boxed: errors are returned by value everywhere, and hardly one has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     usage: Option<Box<Usage>>,
+    #[serde(skip)]
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 

@@ -10,9 +10,9 @@ mod response;
 
 use std::borrow::Cow;
 use std::future::Future;
-use std::sync::Arc;
 
 use async_trait::async_trait;
+use auto_impl::auto_impl;
 use derive_setters::Setters;
 
 pub use self::error::{EngineError, ErrorKind};
@@ -58,6 +58,7 @@ pub use self::response::{Choice, FinishReason, Response, TokenLogprob, Usage};
 /// }
 /// ```
 #[async_trait]
+#[auto_impl(Arc)]
 pub trait Engine: Send + Sync {
     /// Name, identity and nature of the engine. An engine around another returns that of the inner engine.
     fn info(&self) -> &EngineInfo;
@@ -92,21 +93,6 @@ pub trait Engine: Send + Sync {
 }
 
 crate::debug_by!(dyn Engine, name);
-
-#[async_trait]
-impl<E: Engine + ?Sized> Engine for Arc<E> {
-    fn info(&self) -> &EngineInfo {
-        (**self).info()
-    }
-
-    async fn status(&self) -> EngineStatus {
-        (**self).status().await
-    }
-
-    async fn complete(&self, request: &Request) -> Result<Response, EngineError> {
-        (**self).complete(request).await
-    }
-}
 
 /// What is known about the server of an engine; see [`Engine::status`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -226,6 +212,8 @@ where
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     struct Placed(EngineInfo);

@@ -1,9 +1,8 @@
 //! Requests to engines: a conversation, and how to sample its completions.
 
-use std::fmt;
-
 use derive_setters::Setters;
 use serde::{Deserialize, Serialize};
+use strum::{Display, IntoStaticStr};
 
 use super::format::Format;
 use crate::seed::Seed;
@@ -12,6 +11,8 @@ use crate::variable::{Image, Value};
 /// Why a request is made. For accounting and traces; engines must not change their answer by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[derive(Display, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 #[non_exhaustive]
 pub enum Purpose {
     /// A first answer to a query.
@@ -34,21 +35,7 @@ impl Purpose {
     /// The name used in journals, traces and reports.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Sample => "sample",
-            Self::Forward => "forward",
-            Self::Loss => "loss",
-            Self::Gradient => "gradient",
-            Self::Reduce => "reduce",
-            Self::Update => "update",
-            Self::Judge => "judge",
-        }
-    }
-}
-
-impl fmt::Display for Purpose {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        self.into()
     }
 }
 
@@ -156,6 +143,8 @@ impl Request {
 /// Who speaks a [`Message`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[derive(Display, IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum MessageRole {
     /// Instructions that hold for the whole conversation.
     System,
@@ -169,17 +158,7 @@ impl MessageRole {
     /// The name that servers use.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::System => "system",
-            Self::User => "user",
-            Self::Assistant => "assistant",
-        }
-    }
-}
-
-impl fmt::Display for MessageRole {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        self.into()
     }
 }
 

@@ -7,10 +7,8 @@ mod parquet;
 mod table;
 mod write;
 
-use std::fmt;
-use std::str::FromStr;
-
 use serde_json::Value as Json;
+use strum::{Display, EnumString};
 
 pub use self::decode::decode;
 #[cfg(feature = "train")]
@@ -20,7 +18,8 @@ use crate::error::Error;
 use crate::util::json::{read_lenient, type_name};
 
 /// The format of a file of records.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Display, EnumString)]
+#[strum(serialize_all = "lowercase", parse_err_fn = unknown_format, parse_err_ty = Error)]
 #[non_exhaustive]
 pub enum DataFormat {
     /// A JSON list.
@@ -37,16 +36,6 @@ pub enum DataFormat {
     /// Apache Parquet (feature `parquet`).
     Parquet,
 }
-
-/// The formats by their names, with the extensions of their files.
-const FORMATS: [(DataFormat, &str, &[&str]); 6] = [
-    (DataFormat::Json, "json", &["json"]),
-    (DataFormat::Jsonl, "jsonl", &["jsonl", "ndjson"]),
-    (DataFormat::Text, "text", &["txt", "text", "md"]),
-    (DataFormat::Csv, "csv", &["csv"]),
-    (DataFormat::Tsv, "tsv", &["tsv", "tab"]),
-    (DataFormat::Parquet, "parquet", &["parquet"]),
-];
 
 /// The formats, for messages.
 const KNOWN: &str = "json, jsonl, text, csv, tsv or parquet";
@@ -65,8 +54,13 @@ impl DataFormat {
     #[must_use]
     pub fn of_name(name: &str) -> Option<Self> {
         let extension = extension(name)?;
-        let known = FORMATS.iter().find(|(.., extensions)| extensions.contains(&&*extension));
-        known.map(|(format, ..)| *format)
+        let name = match &*extension {
+            "ndjson" => "jsonl",
+            "txt" | "md" => "text",
+            "tab" => "tsv",
+            other => other,
+        };
+        name.parse().ok()
     }
 
     /// The format that a text looks like.
@@ -82,22 +76,8 @@ impl DataFormat {
     }
 }
 
-impl fmt::Display for DataFormat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name =
-            FORMATS.iter().find(|(format, ..)| format == self).map_or("", |(_, name, _)| name);
-        f.write_str(name)
-    }
-}
-
-impl FromStr for DataFormat {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
-        let known = FORMATS.iter().find(|(_, name, _)| *name == text);
-        let got = || wrong("format", format!("expected {KNOWN}, got {text:?}"));
-        known.map(|(format, ..)| *format).ok_or_else(got)
-    }
+fn unknown_format(text: &str) -> Error {
+    wrong("format", format!("expected {KNOWN}, got {text:?}"))
 }
 
 /// The extension of a file's name in lower case, that of the packed file if it is compressed.

@@ -14,6 +14,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use auto_impl::auto_impl;
 use textgrad_core::{Error, Feedback, Output, Score, Seed, Variable, apply_one, op_fn};
 
 pub use self::compose::{AllOf, FirstFailing, all_of, all_passed, first_failing};
@@ -46,6 +47,7 @@ use crate::score::Example;
 /// # Ok::<(), textgrad_core::Error>(()) }).unwrap();
 /// ```
 #[async_trait]
+#[auto_impl(Arc)]
 pub trait Loss: Send + Sync {
     /// Evaluates a text.
     ///
@@ -70,22 +72,6 @@ pub trait Loss: Send + Sync {
 }
 
 textgrad_core::debug_by!(dyn Loss);
-
-#[async_trait]
-impl<L: Loss + ?Sized> Loss for Arc<L> {
-    async fn evaluate(&self, text: &Variable) -> Result<Variable, Error> {
-        (**self).evaluate(text).await
-    }
-
-    async fn evaluate_example(
-        &self,
-        prediction: &Variable,
-        example: &Example,
-        seed: Seed,
-    ) -> Result<Variable, Error> {
-        (**self).evaluate_example(prediction, example, seed).await
-    }
-}
 
 // Their own `evaluate` takes a parameter, too.
 macro_rules! loss {

@@ -242,8 +242,8 @@ impl<T: Clone + Default + Serialize + DeserializeOwned> Slots<T> {
         // Parameters are told apart by position, and roles show that positions have changed.
         refuse_repeated(parameters)?;
         let mut slots = Self::default();
-        for (place, SavedSlot { role, state }) in saved.parameters.into_iter().enumerate() {
-            match parameters.get(place) {
+        for (position, SavedSlot { role, state }) in saved.parameters.into_iter().enumerate() {
+            match parameters.get(position) {
                 Some(parameter) if **parameter.role() == *role => {
                     slots.0.push((parameter.clone(), state));
                 }
@@ -252,7 +252,7 @@ impl<T: Clone + Default + Serialize + DeserializeOwned> Slots<T> {
                         format!("it is {:?}", given.role())
                     });
                     return Err(wrong(format!(
-                        "of parameters in the order in which they were first proposed for; parameter {place} has the role {role:?} there, and {found} here"
+                        "of parameters in the order in which they were first proposed for; parameter {position} has the role {role:?} there, and {found} here"
                     )));
                 }
             }

@@ -109,11 +109,11 @@ impl Proposal {
         );
         // Each distinct trial; of each candidate, which one it is. The first is of the texts that there are.
         let mut trials: Vec<TrialParameter> = vec![base];
-        let mut places = Vec::new();
+        let mut positions = Vec::new();
         for assignments in &candidates {
             let trial = TrialParameter::of(assignments);
             let known = trials.iter().position(|known| known.same(&trial));
-            places.push(known.unwrap_or(trials.len()));
+            positions.push(known.unwrap_or(trials.len()));
             if known.is_none() {
                 trials.push(trial);
             }
@@ -122,7 +122,8 @@ impl Proposal {
         let results = join_all(asked).await.into_iter().map(|result| result.map_err(Into::into));
         let mut scored = Vec::new();
         for (trial, result) in current.map(Ok).into_iter().chain(results).enumerate() {
-            let candidate = places.iter().position(|place| *place == trial).filter(|_| trial > 0);
+            let candidate =
+                positions.iter().position(|position| *position == trial).filter(|_| trial > 0);
             let score: Score = result.map_err(|source| Error::Scoring { candidate, source })?;
             if !score.as_f64().is_finite() {
                 return Err(Error::NotFinite { candidate, score });
@@ -130,7 +131,7 @@ impl Proposal {
             scored.push(score);
         }
         let scores: Vec<Score> =
-            places.iter().filter_map(|place| scored.get(*place).copied()).collect();
+            positions.iter().filter_map(|position| scored.get(*position).copied()).collect();
         // There is always a first trial: the default is never taken.
         let current = scored.first().copied().unwrap_or(Score::Number(0.0));
         let best = best(current, &scores);
@@ -158,13 +159,13 @@ impl Proposal {
 /// The first of the highest scores that are above the current one.
 fn best(current: Score, scores: &[Score]) -> Option<usize> {
     let mut best: Option<(usize, f64)> = None;
-    for (place, score) in scores.iter().enumerate() {
+    for (position, score) in scores.iter().enumerate() {
         let score = score.as_f64();
         if score > best.map_or(current.as_f64(), |(_, most)| most) {
-            best = Some((place, score));
+            best = Some((position, score));
         }
     }
-    best.map(|(place, _)| place)
+    best.map(|(position, _)| position)
 }
 
 /// The candidates of a proposal as whole assignments.
@@ -180,9 +181,9 @@ fn candidates(updates: &[&ParameterUpdate]) -> Result<Vec<Vec<Assignment>>, Erro
         columns.push((update, texts));
     }
     let count = columns.iter().map(|(_, texts)| texts.len()).max().unwrap_or(0);
-    let row = |place: usize| {
+    let row = |position: usize| {
         let texts = columns.iter().filter_map(|(update, texts)| {
-            Some(update.assign(texts.get(place).or_else(|| texts.first())?))
+            Some(update.assign(texts.get(position).or_else(|| texts.first())?))
         });
         texts.collect()
     };

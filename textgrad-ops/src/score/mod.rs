@@ -23,6 +23,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use auto_impl::auto_impl;
 use derive_setters::Setters;
 use textgrad_core::{Engine, Error, PromptError, Score};
 
@@ -55,6 +56,7 @@ pub type ReplaceEngine<'a> = &'a dyn Fn(&Arc<dyn Engine>) -> Arc<dyn Engine>;
 /// # Ok::<(), textgrad_core::Error>(()) }).unwrap();
 /// ```
 #[async_trait]
+#[auto_impl(Arc)]
 pub trait Scorer: Send + Sync {
     /// A short name for reports and records. Never a secret. A run is not resumed with a scorer of another name.
     fn name(&self) -> &str;
@@ -94,37 +96,6 @@ pub trait Scorer: Send + Sync {
 }
 
 textgrad_core::debug_by!(dyn Scorer, name);
-
-#[async_trait]
-impl<S: Scorer + ?Sized> Scorer for Arc<S> {
-    fn name(&self) -> &str {
-        (**self).name()
-    }
-
-    fn identity(&self) -> Cow<'_, str> {
-        (**self).identity()
-    }
-
-    fn purpose(&self) -> Cow<'_, str> {
-        (**self).purpose()
-    }
-
-    fn role(&self) -> Cow<'_, str> {
-        (**self).role()
-    }
-
-    async fn score(&self, text: &str, example: &Example) -> Result<Verdict, Error> {
-        (**self).score(text, example).await
-    }
-
-    fn is_simulation(&self) -> bool {
-        (**self).is_simulation()
-    }
-
-    fn with_engines(&self, replace: ReplaceEngine<'_>) -> Option<Arc<dyn Scorer>> {
-        (**self).with_engines(replace)
-    }
-}
 
 /// The verdict of a [`Scorer`]: a score, the verdict in words, and feedback if something is to be improved.
 #[derive(Debug, Clone, PartialEq, Setters)]
@@ -210,21 +181,9 @@ impl Verdict {
     }
 }
 
-impl From<Score> for Verdict {
-    fn from(score: Score) -> Self {
+impl<S: Into<Score>> From<S> for Verdict {
+    fn from(score: S) -> Self {
         Self::new(score)
-    }
-}
-
-impl From<f64> for Verdict {
-    fn from(number: f64) -> Self {
-        Self::new(number)
-    }
-}
-
-impl From<bool> for Verdict {
-    fn from(passed: bool) -> Self {
-        Self::new(passed)
     }
 }
 

@@ -20,8 +20,3 @@ pub use self::record::{
 };
 pub use self::trainer::{Acceptance, Trainer, TrainerBuilder};
 pub use crate::data::DataFormat;
-
-/// Bytes in hexadecimal.
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}

@@ -1,12 +1,14 @@
 //! Watching a training.
 
+use strum::IntoStaticStr;
 use textgrad_core::Error;
 
 use super::record::{EndReason, Evaluation, StepRecord};
 use crate::optim::Proposal;
 
 /// What an example is worked on for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 #[non_exhaustive]
 pub enum Phase {
     /// A step.
@@ -21,11 +23,7 @@ impl Phase {
     /// Its name in files, seeds and progress: `train`, `validation`, `test`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Train => "train",
-            Self::Validation => "validation",
-            Self::Test => "test",
-        }
+        self.into()
     }
 }
 

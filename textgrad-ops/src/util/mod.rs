@@ -7,6 +7,7 @@
 //! | [`json`] | lenient reading of JSON, names of its types, differences between two settings |
 //! | [`reasoning`] | the answer of a text that begins with reasoning |
 //! | [`terminal`] | escaping of control characters, lines on standard error |
+//! | [`hex`] | bytes in hexadecimal |
 
 pub mod fs;
 pub mod json;
@@ -32,4 +33,10 @@ impl<T: Copy + Ord> Learned<T> {
         *level = (*level).max(to);
         is_higher
     }
+}
+
+/// Bytes in hexadecimal.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

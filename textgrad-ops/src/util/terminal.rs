@@ -56,6 +56,22 @@ impl Write for LogWriter {
     }
 }
 
+/// Logs to standard error by the filter in this environment variable. Default: warnings.
+#[cfg(feature = "logging")]
+pub fn start_logging(variable: &str) {
+    use tracing_subscriber::EnvFilter;
+    let filter = std::env::var(variable).unwrap_or_else(|_| "warn".to_owned());
+    let filter = EnvFilter::try_new(&filter).unwrap_or_else(|error| {
+        note(format_args!("warning: {variable} is invalid, so warnings are logged: {error}"));
+        EnvFilter::new("warn")
+    });
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(false)
+        .with_writer(|| LogWriter)
+        .init();
+}
+
 fn escape_except(text: &str, stays: impl Fn(char) -> bool) -> Cow<'_, str> {
     replace(text, |c| is_control(c) && !stays(c), |c| c.escape_unicode().to_string())
 }

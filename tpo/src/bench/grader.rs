@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use derive_setters::Setters;
 use serde::Serialize;
 use serde_json::json;
 use textgrad_core::{
@@ -11,6 +12,9 @@ use textgrad_core::{
 };
 use textgrad_ops::CancellationToken;
 
+use super::alpaca_eval::Annotator;
+use super::arena_hard::Judge;
+use super::xstest::RefusalJudge;
 use crate::error::Error;
 use crate::journal::Journal;
 use crate::query::Query;
@@ -108,12 +112,21 @@ impl Grader {
 }
 
 /// An engine that judges, with the wording of its questions.
-#[derive(Debug, Clone)]
-pub(super) struct Asker {
+#[derive(Debug, Clone, Setters)]
+#[setters(
+    generate_delegates(ty = "Annotator", field = "asker"),
+    generate_delegates(ty = "Judge", field = "asker"),
+    generate_delegates(ty = "RefusalJudge", field = "asker")
+)]
+pub(crate) struct Asker {
+    #[setters(skip)]
     engine: Arc<dyn Engine>,
+    #[setters(skip)]
     prompts: Arc<PromptPack>,
-    pub(super) sampling: Sampling,
-    pub(super) seed: Seed,
+    /// Sampling parameters of replies; `n` is ignored.
+    pub(crate) sampling: Sampling,
+    /// The seed that the seeds of requests are derived from.
+    pub(crate) seed: Seed,
 }
 
 impl Asker {

@@ -32,7 +32,7 @@ impl Item {
     }
 }
 
-/// A sample of `count` records, drawn without replacement, in their order. The same seed draws the same places.
+/// A sample of `count` records, drawn without replacement, in their order. The same seed draws the same positions.
 ///
 /// # Examples
 /// ```
@@ -47,11 +47,11 @@ impl Item {
 pub fn sample<T>(records: Vec<T>, count: usize, seed: Seed) -> Vec<T> {
     let ranked = (0_u64..).zip(records);
     let mut ranked: Vec<(u64, u64, T)> = ranked
-        .map(|(place, record)| (seed.child("record", place).value(), place, record))
+        .map(|(position, record)| (seed.child("record", position).value(), position, record))
         .collect();
     ranked.sort_by_key(|(rank, _, _)| *rank);
     ranked.truncate(count);
-    ranked.sort_by_key(|(_, place, _)| *place);
+    ranked.sort_by_key(|(_, position, _)| *position);
     ranked.into_iter().map(|(_, _, record)| record).collect()
 }
 
@@ -113,7 +113,7 @@ impl Benchmark {
     /// Reads its file as items. `source` is the file's name, for errors.
     ///
     /// # Errors
-    /// [`Error::Input`] with the file, the place in it, and what was expected.
+    /// [`Error::Input`] with the file, the position in it, and what was expected.
     pub fn items(self, source: &str, text: &str) -> Result<Vec<Item>, Error> {
         fn items<T>(records: &[T]) -> Vec<Item>
         where

@@ -24,8 +24,8 @@ pub(super) struct Row {
 
 impl Row {
     fn logit(&self, coefficients: &[f64]) -> f64 {
-        let product = |(place, value): &(usize, f64)| {
-            coefficients.get(*place).map_or(0.0, |coefficient| coefficient * value)
+        let product = |(position, value): &(usize, f64)| {
+            coefficients.get(*position).map_or(0.0, |coefficient| coefficient * value)
         };
         self.features.iter().map(product).sum()
     }
@@ -93,11 +93,11 @@ impl Curve {
         for row in rows {
             let predicted = row.predicted(coefficients);
             let (slope, bend) = (predicted - row.outcome, predicted * (1.0 - predicted));
-            for (place, value) in &row.features {
-                if let Some(sum) = curve.slope.get_mut(*place) {
+            for (position, value) in &row.features {
+                if let Some(sum) = curve.slope.get_mut(*position) {
                     *sum += row.weight * slope * value;
                 }
-                let Some(line) = curve.curvature.get_mut(*place) else { continue };
+                let Some(line) = curve.curvature.get_mut(*position) else { continue };
                 for (other, by) in &row.features {
                     if let Some(sum) = line.get_mut(*other) {
                         *sum += row.weight * bend * value * by;
@@ -114,10 +114,10 @@ impl Curve {
         for _ in 0..MAX_ROUNDS {
             let mut furthest: f64 = 0.0;
             let lines = self.slope.iter().zip(&self.curvature).zip(coefficients);
-            for (place, ((slope, line), coefficient)) in lines.enumerate() {
-                let Some(&bend) = line.get(place).filter(|bend| **bend > 0.0) else { continue };
+            for (position, ((slope, line), coefficient)) in lines.enumerate() {
+                let Some(&bend) = line.get(position).filter(|bend| **bend > 0.0) else { continue };
                 let along: f64 = line.iter().zip(&step).map(|(bend, by)| bend * by).sum();
-                let Some(by) = step.get_mut(place) else { continue };
+                let Some(by) = step.get_mut(position) else { continue };
                 let without = coefficient + *by - (slope + along) / bend;
                 let after = without.signum() * (without.abs() - penalty / bend).max(0.0);
                 furthest = furthest.max((after - coefficient - *by).abs());
@@ -162,11 +162,11 @@ mod tests {
                     + penalty * c.iter().map(|c| c.abs()).sum::<f64>()
             };
             let fitted = fit(&rows, 3, penalty);
-            for place in 0..3 {
+            for position in 0..3 {
                 for by in [-1e-4, 1e-4] {
                     let mut other = fitted.clone();
-                    other[place] += by;
-                    assert!(total(&other) > total(&fitted), "{penalty} {place} {by} {fitted:?}");
+                    other[position] += by;
+                    assert!(total(&other) > total(&fitted), "{penalty} {position} {by} {fitted:?}");
                 }
             }
         }

@@ -3,6 +3,7 @@
 mod early_stop;
 mod mode;
 
+use derive_setters::Setters;
 use serde::{Deserialize, Serialize};
 use textgrad_core::{Layout, Sampling};
 
@@ -10,7 +11,7 @@ pub(crate) use self::early_stop::Progress;
 pub use self::early_stop::{EarlyStop, MoneyBound, StopReason};
 pub use self::mode::{Acceptance, Mode};
 use crate::error::Error;
-use crate::search::Pairs;
+use crate::search::{Pairs, TpoBuilder};
 use crate::truncate::Truncation;
 
 /// Texts that end an answer in the chat formats of Llama and Qwen models. The reference implementation sends
@@ -27,23 +28,29 @@ pub const STOP_TEXTS: [&str; 3] = ["<|end_of_text|>", "<|eot_id|>", "<|im_end|>"
 /// let config = TpoConfig { samples: 8, ..TpoConfig::default() };
 /// assert_eq!(config.requests(), 1 + 3 * 2);
 /// ```
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Setters)]
 #[serde(default, deny_unknown_fields)]
+#[setters(generate = false, generate_delegates(ty = "TpoBuilder", field = "config"))]
 pub struct TpoConfig {
     /// Which objective drives the search.
+    #[setters(generate)]
     pub mode: Mode,
     /// D: how many times the best answer is rewritten. 2, as in the paper's tables (the reference's
     /// command line has 5).
+    #[setters(generate)]
     pub iterations: u32,
     /// N: how many answers are sampled, and how many new versions are asked for in each iteration. 5.
+    #[setters(generate)]
     pub samples: u32,
     /// How answers and new versions are drawn: temperature 0.7, top-p 0.95, at most 2048 tokens. `n` and
     /// `seed` are set by the search.
+    #[setters(generate)]
     pub sampling: Sampling,
     /// How losses and gradients are drawn: temperature 0.7, top-p 0.99, at most 8192 tokens. `n` and `seed`
     /// are set by the search.
     pub critic: Sampling,
     /// The seed that the seeds of all requests are derived from. 7.
+    #[setters(generate)]
     pub seed: u64,
     /// Which answers are compared in an iteration. The best with the worst.
     pub pairs: Pairs,

@@ -26,16 +26,16 @@
 mod file;
 
 use std::collections::{HashMap, VecDeque};
-use std::fmt::Write as _;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 use textgrad_core::{EngineError, ErrorKind, Purpose, Request, Response};
 use textgrad_ops::layer::ChoicePart;
 use textgrad_ops::store::request_key;
+use textgrad_ops::util::hex;
 use textgrad_ops::util::jsonl::{Line, Writer};
 
 pub use self::file::Journal;
@@ -96,13 +96,6 @@ pub(crate) fn digest<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
 #[cfg(feature = "tokenizer")]
 pub(crate) fn sha256(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
 }
 
 /// A duration as records have it.
@@ -253,20 +246,16 @@ impl QueryJournal {
 
     /// The recorded outcome of a call: its response, or a failure that the search went on after.
     pub(crate) fn recall_call(&self, key: &StepKey) -> Option<Result<Response, EngineError>> {
-        self.recorded().calls.get_mut(key)?.pop_front()
+        self.recorded.lock().calls.get_mut(key)?.pop_front()
     }
 
     /// A part of a call that is not complete.
     pub(crate) fn recall_choice(&self, call: &StepKey, key: &StepKey) -> Option<Response> {
-        self.recorded().choices.get(call)?.get(key).cloned()
+        self.recorded.lock().choices.get(call)?.get(key).cloned()
     }
 
     pub(crate) fn recall_score(&self, key: &StepKey) -> Option<f64> {
-        self.recorded().scores.get(key).copied()
-    }
-
-    fn recorded(&self) -> MutexGuard<'_, RecordedSteps> {
-        self.recorded.lock().unwrap_or_else(PoisonError::into_inner)
+        self.recorded.lock().scores.get(key).copied()
     }
 
     /// Why nothing more can be written, if that is so.
@@ -282,7 +271,7 @@ impl QueryJournal {
             None => return Err("it is only read".to_owned()),
         }
         if let Record::Call { key, .. } = &record {
-            self.recorded().choices.remove(key);
+            self.recorded.lock().choices.remove(key);
         }
         Ok(())
     }

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::sync::LazyLock;
 
 use async_trait::async_trait;
+use auto_impl::auto_impl;
 use derive_setters::Setters;
 use textgrad_core::{Engine, EngineError, Error, ErrorKind, describe};
 #[cfg(feature = "sim")]
@@ -71,6 +72,7 @@ impl RewardInfo {
 /// # Examples
 /// See [`reward_fn`], a reward model from a function.
 #[async_trait]
+#[auto_impl(Arc)]
 pub trait RewardModel: Send + Sync {
     /// Name, identity and kind of scores. A reward model around another returns that of the inner one.
     fn info(&self) -> &RewardInfo;
@@ -129,25 +131,6 @@ pub trait EngineScope {
 
     /// A reward model that is part of another, within the search.
     fn reward(&self, reward: &Arc<dyn RewardModel>) -> Arc<dyn RewardModel>;
-}
-
-#[async_trait]
-impl<R: RewardModel + ?Sized> RewardModel for Arc<R> {
-    fn info(&self) -> &RewardInfo {
-        (**self).info()
-    }
-
-    async fn max_length(&self) -> Option<u64> {
-        (**self).max_length().await
-    }
-
-    async fn score(&self, query: &Query, answers: &[&str]) -> Result<Vec<f64>, EngineError> {
-        (**self).score(query, answers).await
-    }
-
-    fn bind(&self, scope: &dyn EngineScope) -> Option<Arc<dyn RewardModel>> {
-        (**self).bind(scope)
-    }
 }
 
 /// The engine's own error, or a final one.

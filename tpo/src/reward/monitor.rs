@@ -6,7 +6,9 @@ mod tests;
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::mem::discriminant;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use crate::query::Query;
 
@@ -114,12 +116,8 @@ impl ScoreMonitor {
         }
     }
 
-    fn observed(&self) -> MutexGuard<'_, Observed> {
-        self.observed.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn suspect(&self, query: &Query, answers: &[&str], scores: &[f64]) -> Vec<Suspicion> {
-        let mut observed = self.observed();
+        let mut observed = self.observed.lock();
         let before = observed.scores;
         let mut constant = None;
         // A score that is not finite is an error elsewhere.
@@ -156,7 +154,7 @@ impl ScoreMonitor {
     }
 
     fn suspect_replies(&self, replies: usize, unreadable: usize) -> Option<Suspicion> {
-        let mut observed = self.observed();
+        let mut observed = self.observed.lock();
         observed.replies += replies;
         observed.unreadable += unreadable;
         #[expect(clippy::cast_precision_loss, reason = "no run has 2^52 replies")]

@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use derive_setters::Setters;
-use textgrad_core::{Engine, PromptPack, Sampling};
+use textgrad_core::{Engine, PromptPack};
 
 pub use self::outcome::{
     AlignError, Alignment, CandidateRecord, IterationRecord, PurposeUsage, Trajectory, UsageRecord,
@@ -85,7 +85,7 @@ pub struct TpoBuilder {
     /// The tokenizer that counts the tokens of [`TpoConfig::truncate`].
     tokenizer: Option<Arc<dyn Tokenizer>>,
     /// All settings at once.
-    config: TpoConfig,
+    pub(crate) config: TpoConfig,
 }
 
 impl Tpo {
@@ -233,36 +233,6 @@ impl Tpo {
 }
 
 impl TpoBuilder {
-    /// The objective that drives the search. Default: [`Mode::Tpo`].
-    pub fn mode(mut self, mode: Mode) -> Self {
-        self.config.mode = mode;
-        self
-    }
-
-    /// D: how many times the best answer is rewritten.
-    pub fn iterations(mut self, iterations: u32) -> Self {
-        self.config.iterations = iterations;
-        self
-    }
-
-    /// N: how many answers and new versions are drawn at a time.
-    pub fn samples(mut self, samples: u32) -> Self {
-        self.config.samples = samples;
-        self
-    }
-
-    /// How answers and new versions are drawn.
-    pub fn sampling(mut self, sampling: Sampling) -> Self {
-        self.config.sampling = sampling;
-        self
-    }
-
-    /// The seed of everything.
-    pub fn seed(mut self, seed: u64) -> Self {
-        self.config.seed = seed;
-        self
-    }
-
     /// The search.
     ///
     /// # Errors

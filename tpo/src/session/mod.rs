@@ -9,10 +9,11 @@ mod reward;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use parking_lot::{Mutex, MutexGuard};
 use textgrad_core::{Engine, EngineError, EngineInfo, ErrorKind, Purpose, Request, Response};
 use textgrad_ops::CancellationToken;
 use textgrad_ops::layer::{ChoicePart, ChoiceStore, Money, Price, Prices, with_choice_store};
@@ -205,17 +206,17 @@ impl Session {
     }
 
     fn journal(&self) -> Option<Arc<QueryJournal>> {
-        self.0.journal.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.journal.lock().clone()
     }
 
     /// Lets go of the journal: the graph of a search holds its engines, and so this session, for as long as
     /// somebody looks at it.
     pub(crate) fn close(&self) {
-        *self.0.journal.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.0.journal.lock() = None;
     }
 
     fn accounts(&self) -> MutexGuard<'_, Accounts> {
-        self.0.accounts.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.accounts.lock()
     }
 }
 

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io::ErrorKind;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use textgrad_core::{Engine, EngineError, EngineInfo, Request, Response};
 use textgrad_ops::store::{MemoryStore, request_key};
 
@@ -78,7 +79,7 @@ impl SharedCache {
                 }
             }
             Record::Score { key, score, .. } => {
-                self.scores().entry(key.clone()).or_insert(*score);
+                self.0.scores.lock().entry(key.clone()).or_insert(*score);
             }
             _ => {}
         })?;
@@ -88,7 +89,7 @@ impl SharedCache {
     /// Removes all entries.
     pub fn clear(&self) {
         self.0.calls.clear();
-        self.scores().clear();
+        self.0.scores.lock().clear();
     }
 
     /// The number of requests that were answered from the cache.
@@ -96,17 +97,13 @@ impl SharedCache {
     pub fn hits(&self) -> u64 {
         self.0.hits.load(Ordering::Relaxed)
     }
-
-    fn scores(&self) -> MutexGuard<'_, HashMap<StepKey, f64>> {
-        self.0.scores.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl fmt::Debug for SharedCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SharedCache")
             .field("calls", &self.0.calls.len())
-            .field("scores", &self.scores().len())
+            .field("scores", &self.0.scores.lock().len())
             .finish_non_exhaustive()
     }
 }
@@ -156,7 +153,7 @@ impl RewardModel for SharedReward {
         let key = |answer: &&str| StepKey::of_score(identity, query, answer);
         let keys: Vec<StepKey> = answers.iter().map(key).collect();
         let mut scores: Vec<Option<f64>> = {
-            let known = self.cache.scores();
+            let known = self.cache.0.scores.lock();
             keys.iter().map(|key| known.get(key).copied()).collect()
         };
         let unknown: Vec<&str> = scores
@@ -170,7 +167,7 @@ impl RewardModel for SharedReward {
                 // For the search to refuse, as it would without a cache.
                 return Ok(new);
             }
-            let mut known = self.cache.scores();
+            let mut known = self.cache.0.scores.lock();
             let slots = scores.iter_mut().zip(&keys).filter(|(score, _)| score.is_none());
             for ((slot, key), score) in slots.zip(new) {
                 *slot = Some(score);

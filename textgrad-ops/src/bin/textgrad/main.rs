@@ -8,10 +8,9 @@ mod page;
 mod units;
 
 use std::process::ExitCode;
-use textgrad_ops::util::terminal::{LogWriter, note};
+use textgrad_ops::util::terminal::{note, start_logging};
 
 use clap::{Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
 
 use self::cache::CacheArgs;
 use self::engines::EnginesArgs;
@@ -52,7 +51,7 @@ Exit codes:
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    start_logging();
+    start_logging("TEXTGRAD_LOG");
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -66,19 +65,4 @@ fn main() -> ExitCode {
         Command::Engines(args) => engines::run(&args),
     };
     outcome.map_or_else(Failure::report, |()| ExitCode::SUCCESS)
-}
-
-fn start_logging() {
-    let wanted = std::env::var("TEXTGRAD_LOG").unwrap_or_else(|_| "warn".to_owned());
-    let filter = EnvFilter::try_new(&wanted).unwrap_or_else(|error| {
-        note(format_args!(
-            "warning: TEXTGRAD_LOG is not understood, so warnings are logged: {error}"
-        ));
-        EnvFilter::new("warn")
-    });
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(false)
-        .with_writer(|| LogWriter)
-        .init();
 }

@@ -122,8 +122,8 @@ impl GraphUpdate {
         };
         let mut texts = texts.into_iter();
         let mut updates = Vec::new();
-        for (place, said) in answer {
-            let Some(target) = self.targets.get(*place) else { continue };
+        for (position, said) in answer {
+            let Some(target) = self.targets.get(*position) else { continue };
             let (parameter, rejected) = (target.parameter.clone(), rejected.clone());
             let rewrite = match said {
                 NewText::Sound(_) => {
@@ -154,9 +154,9 @@ impl Op for GraphUpdate {
 
     async fn forward(&self, _: &Inputs) -> Result<Vec<Output>, Error> {
         let outcome = self.ask().await?;
-        let outputs = outcome.answer.iter().flatten().filter_map(|(place, said)| {
+        let outputs = outcome.answer.iter().flatten().filter_map(|(position, said)| {
             let NewText::Sound(text) = said else { return None };
-            let role = Arc::clone(self.targets.get(*place)?.parameter.role());
+            let role = Arc::clone(self.targets.get(*position)?.parameter.role());
             Some(Output::new(text.as_str(), role).with_requires_grad(false))
         });
         let outputs = outputs.collect();
@@ -186,10 +186,10 @@ enum NewText {
 /// Adds what a later answer said. What it says of a parameter counts, unless that breaks a rule and what was said
 /// before does not.
 fn add(answer: &mut Answer, later: Answer) {
-    for (place, said) in later {
-        let is_sound = matches!(answer.get(&place), Some(NewText::Sound(_)));
+    for (position, said) in later {
+        let is_sound = matches!(answer.get(&position), Some(NewText::Sound(_)));
         if !(is_sound && said == NewText::Broken) {
-            answer.insert(place, said);
+            answer.insert(position, said);
         }
     }
 }
@@ -216,27 +216,27 @@ fn read(choice: Choice, tags: &Tags, targets: &[Target]) -> Result<Reading, Erro
     let mut violations: Vec<Violation> = Vec::new();
     let mut broken_rules = Vec::new();
     for (name, value) in &object.0 {
-        let Some(place) = targets.iter().position(|known| known.name == *name) else {
+        let Some(position) = targets.iter().position(|known| known.name == *name) else {
             let names: Vec<&str> = targets.iter().map(|known| known.name.as_str()).collect();
             problems.push(format!("{name:?} is no parameter; they are: {}", names.join(", ")));
             continue;
         };
-        let Some(known) = targets.get(place) else { continue };
+        let Some(known) = targets.get(position) else { continue };
         let current = known.leaf.text().unwrap_or_default();
         match value {
             Json::String(text) if text.trim().is_empty() => {
                 problems.push(format!("the new text of {name:?} is empty"));
             }
             Json::String(text) if text.trim() == current.trim() => {
-                answer.insert(place, NewText::Same);
+                answer.insert(position, NewText::Same);
             }
             Json::String(text) => {
                 let text = text.trim();
                 let found = known.rules.violations(text)?;
                 if found.is_empty() {
-                    answer.insert(place, NewText::Sound(text.to_owned()));
+                    answer.insert(position, NewText::Sound(text.to_owned()));
                 } else {
-                    answer.insert(place, NewText::Broken);
+                    answer.insert(position, NewText::Broken);
                     broken_rules.push(format!("{name:?}: {}", broken(&found)));
                     violations.extend(found);
                 }

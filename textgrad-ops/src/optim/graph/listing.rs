@@ -32,7 +32,8 @@ pub(super) fn list(
 ) -> Listing {
     let between = distances(graph, objective, targets);
     let mut nearest: Vec<usize> = (0..between.len()).collect();
-    nearest.sort_by_key(|place| between.get(*place).map(|(_, distance)| (*distance, *place)));
+    nearest
+        .sort_by_key(|position| between.get(*position).map(|(_, distance)| (*distance, *position)));
     let shown: HashSet<usize> = nearest.into_iter().take(max_calls).collect();
 
     let made: HashMap<(*const Call, usize), &Variable> = graph
@@ -44,8 +45,8 @@ pub(super) fn list(
         .collect();
     let mut names = Names::new(objective, targets, value_chars);
     let mut calls: Vec<GraphCallContext> = Vec::new();
-    for (place, (call, _)) in between.iter().enumerate() {
-        if !shown.contains(&place) {
+    for (position, (call, _)) in between.iter().enumerate() {
+        if !shown.contains(&position) {
             match calls.last_mut() {
                 Some(last) if last.left_out > 0 => last.left_out += 1,
                 _ => calls.push(GraphCallContext {

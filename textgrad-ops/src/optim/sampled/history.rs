@@ -66,8 +66,9 @@ impl History {
             self.entries.pop_front();
         }
         let seed = seed.child("step", self.steps);
-        let places = gumbel_top_k(&self.scores(), draw.temperature, draw.bases, seed);
-        let drawn = places.into_iter().filter_map(|place| self.entries.get(place).cloned());
+        let positions = gumbel_top_k(&self.scores(), draw.temperature, draw.bases, seed);
+        let drawn =
+            positions.into_iter().filter_map(|position| self.entries.get(position).cloned());
         (drawn.collect(), seed)
     }
 
@@ -87,7 +88,7 @@ impl History {
     }
 }
 
-/// Draws `count` of these scores without replacement, the places in the order of the draw: each draw takes a
+/// Draws `count` of these scores without replacement, the positions in the order of the draw: each draw takes a
 /// score with a probability in proportion to exp(score / temperature) among those that are left.
 ///
 /// The Gumbel-top-k trick: the largest of score / temperature plus independent Gumbel noise. Kool, van Hoof and
@@ -98,12 +99,12 @@ fn gumbel_top_k(scores: &[f64], temperature: f64, count: usize, seed: Seed) -> V
     let mut keys: Vec<(f64, usize)> = (0_u64..)
         .zip(scores)
         .enumerate()
-        .map(|(place, (number, score))| {
-            ((score - highest) / temperature + noise(seed.child("entry", number)), place)
+        .map(|(position, (number, score))| {
+            ((score - highest) / temperature + noise(seed.child("entry", number)), position)
         })
         .collect();
     keys.sort_by(|(left, first), (right, second)| right.total_cmp(left).then(first.cmp(second)));
-    keys.into_iter().take(count).map(|(_, place)| place).collect()
+    keys.into_iter().take(count).map(|(_, position)| position).collect()
 }
 
 /// A draw from the standard Gumbel distribution.
@@ -138,9 +139,9 @@ mod tests {
         let sum: f64 = weights.iter().sum();
         close(&shares(&scores, 0.1, 0), &weights.map(|weight| weight / sum));
         // The second draw: over which one was first.
-        let second = |place: usize| -> f64 {
-            let others = (0..3).filter(|other| *other != place);
-            others.map(|o| weights[o] / sum * weights[place] / (sum - weights[o])).sum()
+        let second = |position: usize| -> f64 {
+            let others = (0..3).filter(|other| *other != position);
+            others.map(|o| weights[o] / sum * weights[position] / (sum - weights[o])).sum()
         };
         close(&shares(&scores, 0.1, 1), &[second(0), second(1), second(2)]);
         close(&shares(&scores, 1e9, 0), &[1.0 / 3.0; 3]);

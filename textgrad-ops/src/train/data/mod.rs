@@ -17,6 +17,7 @@ pub use self::mapping::Mapping;
 pub use self::split::{Batches, Split};
 use crate::error::Error;
 use crate::score::Example;
+use crate::util::hex;
 
 /// Examples in a fixed order. Cheap to clone.
 ///
@@ -111,7 +112,7 @@ impl Dataset {
             hash.update((json.len() as u64).to_le_bytes());
             hash.update(json);
         }
-        super::hex(&hash.finalize())
+        hex(&hash.finalize())
     }
 
     /// Some of the examples, by place; places that there are not are left out.

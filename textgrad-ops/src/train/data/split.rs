@@ -47,11 +47,11 @@ impl Batches {
         if self.drop_last && full > 0 { full } else { self.examples.div_ceil(self.size.get()) }
     }
 
-    /// The minibatches of an epoch: places in the data set.
+    /// The minibatches of an epoch: positions in the data set.
     #[must_use]
     pub fn epoch(&self, epoch: u64) -> Vec<Vec<usize>> {
-        let places = shuffled(self.examples, self.seed.child("epoch", epoch));
-        let batches = places.chunks(self.size.get()).take(self.per_epoch());
+        let positions = shuffled(self.examples, self.seed.child("epoch", epoch));
+        let batches = positions.chunks(self.size.get()).take(self.per_epoch());
         batches.map(<[usize]>::to_vec).collect()
     }
 }
@@ -64,16 +64,16 @@ impl Dataset {
     }
 }
 
-/// The places `0..count` in an order drawn with the seed (Fisher and Yates). Each draw has a seed of its
-/// own place, so that the order depends on nothing else.
+/// The positions `0..count` in an order drawn with the seed (Fisher and Yates). Each draw has a seed of its
+/// own position, so that the order depends on nothing else.
 pub(super) fn shuffled(count: usize, seed: Seed) -> Vec<usize> {
-    let mut places: Vec<usize> = (0..count).collect();
+    let mut positions: Vec<usize> = (0..count).collect();
     for last in (1..count).rev() {
         // The high half of a 128-bit product: a number below `last + 1`, without the bias of a remainder.
         let draw = u128::from(seed.child("shuffle", last as u64).value()) * (last as u128 + 1);
-        places.swap(last, usize::try_from(draw >> 64).unwrap_or(last));
+        positions.swap(last, usize::try_from(draw >> 64).unwrap_or(last));
     }
-    places
+    positions
 }
 
 /// A data set, split. The parts have no example in common.
@@ -114,7 +114,7 @@ impl Dataset {
             return Err(wrong(self.name(), reason));
         }
         let part =
-            |what: &str, places| self.pick(places).named(format!("{} ({what})", self.name()));
+            |what: &str, positions| self.pick(positions).named(format!("{} ({what})", self.name()));
         Ok(Split {
             train: part("training", 0..train),
             validation: part("validation", train..both),
@@ -187,7 +187,7 @@ mod tests {
     use super::*;
 
     fn data(count: usize) -> Dataset {
-        Dataset::new("d", (0..count).map(|place| Example::new(place.to_string()))).unwrap()
+        Dataset::new("d", (0..count).map(|position| Example::new(position.to_string()))).unwrap()
     }
 
     fn ids(data: &Dataset) -> Vec<usize> {
@@ -245,13 +245,13 @@ mod tests {
     #[test]
     fn every_place_occurs_once_and_orders_differ() {
         for count in [0, 1, 2, 3, 100, 1001] {
-            let mut places = shuffled(count, Seed::new(3));
-            places.sort_unstable();
-            assert_eq!(places, (0..count).collect::<Vec<_>>());
+            let mut positions = shuffled(count, Seed::new(3));
+            positions.sort_unstable();
+            assert_eq!(positions, (0..count).collect::<Vec<_>>());
         }
         let firsts: std::collections::HashSet<usize> =
             (0..200).map(|seed| shuffled(10, Seed::new(seed))[0]).collect();
-        assert_eq!(firsts.len(), 10, "each place comes first for some seed");
+        assert_eq!(firsts.len(), 10, "each position comes first for some seed");
     }
 
     #[test]

@@ -9,9 +9,9 @@ use textgrad_core::{ParameterState, StateDict};
 
 use super::TrainerBuilder;
 use crate::error::Error;
-use crate::train::hex;
 use crate::train::observe::Phase;
 use crate::train::record::Evaluation;
+use crate::util::hex;
 
 /// All that the next step depends on, besides the settings and the data.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -62,11 +62,12 @@ impl Trainer {
     pub(super) async fn step(&self, state: &mut State) -> Result<StepRecord, StepError> {
         let clock = Clock::start(&self.settings);
         let number = state.steps + 1;
-        let (epoch, place) = (state.steps / self.per_epoch, state.steps % self.per_epoch);
-        let seed = self.settings.seed.child("epoch", epoch as u64).child("step", place as u64);
-        let places = self.batches.epoch(epoch as u64).into_iter().nth(place).unwrap_or_default();
+        let (epoch, position) = (state.steps / self.per_epoch, state.steps % self.per_epoch);
+        let seed = self.settings.seed.child("epoch", epoch as u64).child("step", position as u64);
+        let positions =
+            self.batches.epoch(epoch as u64).into_iter().nth(position).unwrap_or_default();
         let batch: Vec<&Arc<Example>> =
-            places.iter().filter_map(|place| self.settings.train.get(*place)).collect();
+            positions.iter().filter_map(|position| self.settings.train.get(*position)).collect();
         self.tell(&TrainEvent::StepBegun { step: number, epoch: epoch + 1, examples: batch.len() });
 
         let program = &*self.settings.program;
@@ -92,7 +93,7 @@ impl Trainer {
         Ok(StepRecord {
             step: number,
             epoch: epoch + 1,
-            batch: place + 1,
+            batch: position + 1,
             examples: batch
                 .iter()
                 .zip(&worked)

@@ -33,8 +33,8 @@ impl Trainer {
         batch: &[&Arc<Example>],
         seed: Seed,
     ) -> Result<Vec<Result<ExampleResult, Arc<CoreError>>>, StepError> {
-        let worked = batch.iter().zip(0..).map(|(example, place)| {
-            let work = self.work_on(example, seed.child("example", place));
+        let worked = batch.iter().zip(0..).map(|(example, position)| {
+            let work = self.work_on(example, seed.child("example", position));
             self.guarded(Phase::Train, example, work, |worked| worked.score)
         });
         self.judge("forward pass and objective", join_all(worked).await)
@@ -74,7 +74,7 @@ impl Trainer {
 
     /// How good the program's texts are on a set. Texts that were measured before are not measured again.
     ///
-    /// The seeds are those of the examples' places alone, so that two states are compared on equal draws. An
+    /// The seeds are those of the examples' positions alone, so that two states are compared on equal draws. An
     /// example on which an engine fails in a way that may pass is measured again; a set of which some are left
     /// without a score for want of an engine has none, and nothing is decided by it.
     pub(super) async fn measure(
@@ -90,8 +90,8 @@ impl Trainer {
         }
         self.tell(&TrainEvent::EvaluationBegun { phase, examples: set.len() });
         let seed = self.settings.seed.child(phase.as_str(), 0);
-        let scored = set.iter().zip(0..).map(|(example, place)| {
-            let seed = seed.child("example", place).child("forward", 0);
+        let scored = set.iter().zip(0..).map(|(example, position)| {
+            let seed = seed.child("example", position).child("forward", 0);
             let scored = async move {
                 let mut measurement = 1;
                 loop {

@@ -58,7 +58,7 @@ pub enum Orders {
 /// only figures of the same judge, wording, reading and orders.
 #[derive(Debug, Clone)]
 pub struct Annotator {
-    asker: Asker,
+    pub(crate) asker: Asker,
     reading: Reading,
     orders: Orders,
 }
@@ -70,13 +70,6 @@ impl Annotator {
     pub fn new(engine: Arc<dyn Engine>, prompts: Arc<PromptPack>) -> Self {
         let asker = Asker::new(engine, prompts);
         Self { asker, reading: Reading::default(), orders: Orders::default() }
-    }
-
-    /// Sampling parameters of replies; `n` is ignored.
-    #[must_use]
-    pub fn sampling(mut self, sampling: Sampling) -> Self {
-        self.asker.sampling = sampling;
-        self
     }
 
     /// How replies are read. Probabilities are asked for as the leaderboard's annotator does, which replaces
@@ -95,13 +88,6 @@ impl Annotator {
     #[must_use]
     pub fn orders(mut self, orders: Orders) -> Self {
         self.orders = orders;
-        self
-    }
-
-    /// The seed that the orders and the seeds of the comparisons are derived from.
-    #[must_use]
-    pub fn seed(mut self, seed: Seed) -> Self {
-        self.asker.seed = seed;
         self
     }
 

@@ -43,14 +43,14 @@ const FEATURES: usize = 3;
 /// use tpo::bench::alpaca_eval::{Annotation, LengthControl};
 ///
 /// // A model that wins where it says more, and loses where it says less.
-/// let annotation = |place: usize| Annotation {
-///     instruction: place.to_string(),
+/// let annotation = |position: usize| Annotation {
+///     instruction: position.to_string(),
 ///     output_1: "x".repeat(100),
 ///     generator_1: "reference".to_owned(),
-///     output_2: "x".repeat(if place % 4 == 0 { 50 } else { 150 }),
+///     output_2: "x".repeat(if position % 4 == 0 { 50 } else { 150 }),
 ///     generator_2: "model".to_owned(),
 ///     annotator: "judge".to_owned(),
-///     preference: Some(if place % 4 == 0 { 1.1 } else { 1.9 }),
+///     preference: Some(if position % 4 == 0 { 1.1 } else { 1.9 }),
 ///     ..Annotation::default()
 /// };
 /// let annotations: Vec<Annotation> = (0..40).map(annotation).collect();
@@ -62,7 +62,7 @@ const FEATURES: usize = 3;
 #[derive(Debug, Clone, Default)]
 pub struct LengthControl {
     gamed: Vec<Row>,
-    /// By the place of the instruction; none for the variant without.
+    /// By the position of the instruction; none for the variant without.
     difficulty: Option<Vec<f64>>,
 }
 
@@ -118,15 +118,16 @@ impl LengthControl {
         let mut gamed = Vec::new();
         let mut difficulty = BTreeMap::new();
         for (line, record) in (2..).zip(reader.deserialize::<Gamed>()) {
-            let place = || format!("{source}, record {}", line - 1);
-            let record = record.map_err(|error| wrong(place(), error.to_string()))?;
+            let position = || format!("{source}, record {}", line - 1);
+            let record = record.map_err(|error| wrong(position(), error.to_string()))?;
             if record.index > 100_000 {
-                let reason = format!("expected the place of an instruction, got {}", record.index);
-                return Err(wrong(place(), reason));
+                let reason =
+                    format!("expected the position of an instruction, got {}", record.index);
+                return Err(wrong(position(), reason));
             }
             let numbers = [record.std_delta_len, record.instruction_difficulty];
             if let Some(got) = numbers.into_iter().find(|number| !number.is_finite()) {
-                return Err(wrong(place(), format!("expected finite numbers, got {got}")));
+                return Err(wrong(position(), format!("expected finite numbers, got {got}")));
             }
             difficulty.entry(record.index).or_insert(record.instruction_difficulty);
             let Some(outcome) = record.preference.filter(|preference| !preference.is_nan()) else {
@@ -134,7 +135,7 @@ impl LengthControl {
             };
             if !(0.0..=1.0).contains(&outcome) {
                 let reason = format!("expected a preference from 0 to 1, got {outcome}");
-                return Err(wrong(place(), reason));
+                return Err(wrong(position(), reason));
             }
             let ours = record.not_gamed_baseline;
             gamed.push(Row {
@@ -148,7 +149,7 @@ impl LengthControl {
             });
         }
         if difficulty.is_empty() || !difficulty.keys().copied().eq(0..difficulty.len()) {
-            let reason = "expected a line for each instruction, by its place from 0";
+            let reason = "expected a line for each instruction, by its position from 0";
             return Err(wrong(source, reason.to_owned()));
         }
         Ok(Self { gamed, difficulty: Some(difficulty.into_values().collect()) })
@@ -185,9 +186,10 @@ impl LengthControl {
         annotations: impl IntoIterator<Item = (usize, &'a Annotation)>,
     ) -> Result<Option<LengthControlled>, Error> {
         let annotations: Vec<(usize, &Annotation)> = annotations.into_iter().collect();
-        let outcomes = (1..).zip(&annotations).map(|(place, (_, a))| share(place, a.preference));
+        let outcomes =
+            (1..).zip(&annotations).map(|(position, (_, a))| share(position, a.preference));
         let outcomes: Vec<Option<f64>> = outcomes.collect::<Result<_, _>>()?;
-        let difficulties = annotations.iter().map(|(place, _)| self.difficulty_at(*place));
+        let difficulties = annotations.iter().map(|(position, _)| self.difficulty_at(*position));
         let difficulties: Vec<f64> = difficulties.collect::<Result<_, _>>()?;
 
         let lengths = length_differences(&annotations);
@@ -223,15 +225,15 @@ impl LengthControl {
         }))
     }
 
-    fn difficulty_at(&self, place: usize) -> Result<f64, Error> {
+    fn difficulty_at(&self, position: usize) -> Result<f64, Error> {
         let Some(known) = &self.difficulty else { return Ok(0.0) };
-        known.get(place).copied().ok_or_else(|| {
+        known.get(position).copied().ok_or_else(|| {
             let reason = format!(
                 "expected one of the {} instructions whose difficulty is known, in their order; use the \
                  whole evaluation set",
                 known.len()
             );
-            wrong(format!("instruction {}", place + 1), reason)
+            wrong(format!("instruction {}", position + 1), reason)
         })
     }
 }
@@ -256,8 +258,8 @@ fn choose(rows: &[Row]) -> f64 {
     let folds: Vec<(Vec<Row>, Vec<Row>)> = (0..FOLDS)
         .map(|fold| {
             let part = |held: bool| -> Vec<Row> {
-                let places = rows.iter().enumerate();
-                let of = places.filter(|(place, _)| (place % FOLDS == fold) == held);
+                let positions = rows.iter().enumerate();
+                let of = positions.filter(|(position, _)| (position % FOLDS == fold) == held);
                 of.map(|(_, row)| row.clone()).collect()
             };
             (part(false), part(true))

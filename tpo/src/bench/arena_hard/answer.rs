@@ -93,8 +93,8 @@ impl Answer {
 
 fn id(of: &[&str]) -> String {
     let seed = of.iter().fold(Seed::new(0), |seed, text| seed.child(text, 0));
-    let letter = |place| {
-        let drawn = seed.child("letter", place).value() % ALPHABET.len() as u64;
+    let letter = |position| {
+        let drawn = seed.child("letter", position).value() % ALPHABET.len() as u64;
         let drawn = usize::try_from(drawn).unwrap_or_default();
         char::from(ALPHABET.get(drawn).copied().unwrap_or(b'2'))
     };
@@ -135,7 +135,7 @@ pub fn write_answers(answers: &[Answer]) -> Result<String, Error> {
 /// [`Error::Input`] with the line and what was expected; also for a question that comes twice.
 pub fn read_answers(source: &str, text: &str) -> Result<Vec<Answer>, Error> {
     let read = records::<Answer>(source, text)?;
-    unique(read.iter().map(|(place, a)| (place.as_str(), a.uid.as_str())), "uid")?;
+    unique(read.iter().map(|(position, a)| (position.as_str(), a.uid.as_str())), "uid")?;
     Ok(read.into_iter().map(|(_, answer)| answer.with_style()).collect())
 }
 

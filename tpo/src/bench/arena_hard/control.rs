@@ -66,8 +66,8 @@ impl StyleControlled {
         let sample = |round: u64| {
             let mut drawn = rows.clone();
             drawn.iter_mut().for_each(|row| row.weight = 0.0);
-            for place in draws(seed, round, rows.len()) {
-                if let Some(row) = drawn.get_mut(place) {
+            for position in draws(seed, round, rows.len()) {
+                if let Some(row) = drawn.get_mut(position) {
                     row.weight += 1.0;
                 }
             }
@@ -75,21 +75,21 @@ impl StyleControlled {
             fit(&drawn, size, 0.0)
         };
         let fitted: Vec<Vec<f64>> = (0..ROUNDS).map(sample).collect();
-        let at = |place: usize| {
+        let at = |position: usize| {
             let mut values: Vec<f64> =
-                fitted.iter().filter_map(|one| one.get(place).copied()).collect();
+                fitted.iter().filter_map(|one| one.get(position).copied()).collect();
             values.sort_by(f64::total_cmp);
             move |share| quantile(&values, share).unwrap_or_default()
         };
-        let interval = |(place, model): (usize, &str)| {
-            let at = at(place);
+        let interval = |(position, model): (usize, &str)| {
+            let at = at(position);
             let percent = |share| 100.0 * sigmoid(at(share));
             let (score, lower, upper) = (percent(0.5), percent(0.05), percent(0.95));
             (model.to_owned(), Interval { score, lower, upper })
         };
-        let style: [usize; STYLE] = std::array::from_fn(|place| models.len() + place);
+        let style: [usize; STYLE] = std::array::from_fn(|position| models.len() + position);
         Ok(Some(Self {
-            coefficients: style.map(|place| at(place)(0.5)),
+            coefficients: style.map(|position| at(position)(0.5)),
             models: models.into_iter().enumerate().map(interval).collect(),
         }))
     }
@@ -136,8 +136,8 @@ fn rows<'a>(
     for (judgment, verdicts) in &counted {
         let (model, uid) = (judgment.model.as_str(), judgment.uid.as_str());
         let apart = difference(style(model, uid)?, style(&judgment.baseline, uid)?);
-        let place = models.binary_search(&model).unwrap_or_default();
-        battles.extend(points(verdicts).into_iter().map(|outcome| (place, apart, outcome)));
+        let position = models.binary_search(&model).unwrap_or_default();
+        battles.extend(points(verdicts).into_iter().map(|outcome| (position, apart, outcome)));
     }
     let scales: [Option<(f64, f64)>; STYLE] = std::array::from_fn(|feature| {
         let values = battles.iter().filter_map(|(_, apart, _)| apart.get(feature).copied());
@@ -145,12 +145,12 @@ fn rows<'a>(
         let (mean, spread) = (mean(&values)?, deviation(&values)?);
         (spread > 0.0).then_some((mean, spread))
     });
-    let row = |(place, apart, outcome): (usize, [f64; STYLE], f64)| {
+    let row = |(position, apart, outcome): (usize, [f64; STYLE], f64)| {
         let scaled = apart.iter().zip(&scales).enumerate().filter_map(|(at, (value, scale))| {
             scale.map(|(mean, spread)| (models.len() + at, (value - mean) / spread))
         });
         Row {
-            features: std::iter::once((place, 1.0)).chain(scaled).collect(),
+            features: std::iter::once((position, 1.0)).chain(scaled).collect(),
             outcome,
             weight: 1.0,
         }

@@ -6,7 +6,7 @@ use futures_util::future::try_join;
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr};
-use textgrad_core::{Engine, Message, PromptPack, Sampling, Seed};
+use textgrad_core::{Engine, Message, PromptPack, Sampling};
 use textgrad_ops::util::reasoning::answer_in;
 
 use super::{Answer, Question};
@@ -193,9 +193,9 @@ pub struct GameContext<'a> {
     pub category: &'a str,
     /// Whether the category is one where a judge need not answer the question first.
     pub creative: bool,
-    /// The answer in the first place.
+    /// The answer in the first position.
     pub answer_a: &'a str,
-    /// The answer in the second place.
+    /// The answer in the second position.
     pub answer_b: &'a str,
 }
 
@@ -203,7 +203,9 @@ pub struct GameContext<'a> {
 /// ours unless a pack brings the official one, and the score depends on the judge: compare only scores of the
 /// same judge and wording.
 #[derive(Debug, Clone)]
-pub struct Judge(Asker);
+pub struct Judge {
+    pub(crate) asker: Asker,
+}
 
 impl Judge {
     /// A judge, at temperature 0 and at most 16000 tokens a judgment, as the authors have it for version 2.
@@ -211,21 +213,7 @@ impl Judge {
     #[must_use]
     pub fn new(engine: Arc<dyn Engine>, prompts: Arc<PromptPack>) -> Self {
         let sampling = Sampling::default().with_temperature(0.0).with_max_tokens(16_000);
-        Self(Asker::new(engine, prompts)).sampling(sampling)
-    }
-
-    /// Sampling parameters of judgments; `n` is ignored.
-    #[must_use]
-    pub fn sampling(mut self, sampling: Sampling) -> Self {
-        self.0.sampling = sampling;
-        self
-    }
-
-    /// The seed that the seeds of the games are derived from.
-    #[must_use]
-    pub fn seed(mut self, seed: Seed) -> Self {
-        self.0.seed = seed;
-        self
+        Self { asker: Asker::new(engine, prompts).sampling(sampling) }
     }
 
     /// Plays both games of a question at the same time. A judgment without a verdict is kept as it is.
@@ -253,14 +241,20 @@ impl Judge {
         Ok(Judgment {
             uid: question.uid.clone(),
             category: question.category.clone(),
-            judge: self.0.name().to_owned(),
+            judge: self.asker.name().to_owned(),
             model: answer.model.clone(),
             baseline: baseline.model.clone(),
             games: [Some(first), Some(second)],
         })
     }
 
-    async fn game(&self, question: &Question, a: &str, b: &str, place: u64) -> Result<Game, Error> {
+    async fn game(
+        &self,
+        question: &Question,
+        a: &str,
+        b: &str,
+        position: u64,
+    ) -> Result<Game, Error> {
         let context = GameContext {
             question: &question.prompt,
             category: &question.category,
@@ -268,8 +262,8 @@ impl Judge {
             answer_a: a,
             answer_b: b,
         };
-        let seed = self.0.seed.child(&question.uid, 0).child("game", place);
-        let (messages, reply) = self.0.ask(["duel_system", "duel"], &context, seed).await?;
+        let seed = self.asker.seed.child(&question.uid, 0).child("game", position);
+        let (messages, reply) = self.asker.ask(["duel_system", "duel"], &context, seed).await?;
         let is_end = reply.as_ref().is_some_and(|choice| choice.finish_reason.is_end());
         let game = Game::new(&messages, reply.map(|choice| choice.text).unwrap_or_default());
         // The last verdict of a reply that was truncated is not the final one.

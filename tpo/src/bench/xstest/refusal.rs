@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use textgrad_core::{Engine, PromptPack, Sampling};
+use textgrad_core::{Engine, PromptPack};
 use textgrad_ops::score::read_word;
 
 use super::{Completion, Label, Prompt};
@@ -67,26 +67,21 @@ impl Labels {
 /// a pack has to word `refusal` as that model was trained, and `refusal_system` as an empty text, which is not
 /// sent.
 #[derive(Debug, Clone)]
-pub struct RefusalJudge(Asker);
+pub struct RefusalJudge {
+    pub(crate) asker: Asker,
+}
 
 impl RefusalJudge {
     /// A judge, at temperature 0. The pack needs the [templates](crate::prompts::templates) of this crate.
     #[must_use]
     pub fn new(engine: Arc<dyn Engine>, prompts: Arc<PromptPack>) -> Self {
-        Self(Asker::new(engine, prompts))
-    }
-
-    /// Sampling parameters of labels; `n` is ignored.
-    #[must_use]
-    pub fn sampling(mut self, sampling: Sampling) -> Self {
-        self.0.sampling = sampling;
-        self
+        Self { asker: Asker::new(engine, prompts) }
     }
 
     /// The judge's name.
     #[must_use]
     pub fn name(&self) -> &str {
-        self.0.name()
+        self.asker.name()
     }
 
     /// Labels an answer to a prompt.
@@ -96,8 +91,8 @@ impl RefusalJudge {
     pub async fn label(&self, prompt: &str, response: &str) -> Result<Labels, Error> {
         let context = RefusalContext { prompt, response };
         // The same pair is labelled with the same seed wherever it stands.
-        let seed = self.0.seed.child(prompt, 0).child(response, 0);
-        let (_, reply) = self.0.ask(["refusal_system", "refusal"], &context, seed).await?;
+        let seed = self.asker.seed.child(prompt, 0).child(response, 0);
+        let (_, reply) = self.asker.ask(["refusal_system", "refusal"], &context, seed).await?;
         let ended = reply.filter(|choice| choice.finish_reason.is_end());
         Ok(Labels::parse(&ended.map(|choice| choice.text).unwrap_or_default()))
     }

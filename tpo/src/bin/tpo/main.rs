@@ -20,11 +20,10 @@ mod study;
 
 use std::io::ErrorKind;
 use std::process::ExitCode;
-use textgrad_ops::util::terminal::{LogWriter, note};
+use textgrad_ops::util::terminal::{note, start_logging};
 
 use clap::Parser;
 use tpo::Error;
-use tracing_subscriber::EnvFilter;
 
 use self::args::{Args, Command};
 
@@ -46,7 +45,7 @@ fn main() -> ExitCode {
         }
         settings = Some(given.clone());
     }
-    start_logging();
+    start_logging("TPO_LOG");
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -106,19 +105,6 @@ fn main() -> ExitCode {
             ExitCode::from(if bad_input { exit::BAD_INPUT } else { exit::RUN_FAILED })
         }
     }
-}
-
-fn start_logging() {
-    let filter = std::env::var("TPO_LOG").unwrap_or_else(|_| "warn".to_owned());
-    let filter = EnvFilter::try_new(&filter).unwrap_or_else(|error| {
-        note(format_args!("warning: TPO_LOG is invalid, so warnings are logged: {error}"));
-        EnvFilter::new("warn")
-    });
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(false)
-        .with_writer(|| LogWriter)
-        .init();
 }
 
 /// Runs blocking work beside the runtime. Dropping the future does not stop the work.

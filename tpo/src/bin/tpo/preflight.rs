@@ -1,9 +1,10 @@
 //! One tiny request to each server before a run: a wrong address, key or model ends it before anything is paid for.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use parking_lot::Mutex;
 use textgrad_core::{
     Engine, EngineError, ErrorKind, Message, Purpose, Request, Response, Sampling,
 };
@@ -35,14 +36,14 @@ pub(crate) struct Servers(Arc<Mutex<Vec<Server>>>);
 impl Servers {
     /// Adds a server, unless it is there.
     pub(crate) fn add(&self, server: Server) {
-        let mut servers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut servers = self.0.lock();
         if !servers.iter().any(|other| other.identity() == server.identity()) {
             servers.push(server);
         }
     }
 
     pub(crate) fn all(&self) -> Vec<Server> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.lock().clone()
     }
 
     /// Probes all servers at the same time. Returns the first failure, in the order of the servers.

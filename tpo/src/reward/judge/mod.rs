@@ -6,11 +6,12 @@ mod pairs;
 mod tests;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use derive_setters::Setters;
 use futures_util::future::join_all;
+use parking_lot::Mutex;
 use textgrad_core::{
     Choice, Engine, EngineError, Error as CoreError, ErrorKind, Message, PromptPack, Sampling,
     Seed, TemplateContext, truncate,
@@ -216,10 +217,6 @@ impl JudgeReward {
             seed: Seed::new(0),
             prompts: None,
         }
-    }
-
-    fn compared(&self) -> MutexGuard<'_, Compared> {
-        self.compared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// One vote, or why it could not be read. Its seeds come from what is asked and from its number.

@@ -41,7 +41,7 @@ impl JudgeReward {
     /// The share of votes that `a` gets against `b`; none if no vote counts.
     async fn share(&self, query: &Query, a: &str, b: &str) -> Result<Option<f64>, EngineError> {
         let key = (query.identity(), a.to_owned(), b.to_owned());
-        if let Some(known) = self.compared().get(&key) {
+        if let Some(known) = self.compared.lock().get(&key) {
             return Ok(*known);
         }
         let votes = (0..self.settings.votes).flat_map(|vote| [(vote, false), (vote, true)]);
@@ -49,7 +49,7 @@ impl JudgeReward {
         let votes: Result<Vec<Option<f64>>, EngineError> =
             join_all(votes).await.into_iter().collect();
         let share = mean(&votes?.into_iter().flatten().collect::<Vec<f64>>());
-        self.compared().insert(key, share);
+        self.compared.lock().insert(key, share);
         Ok(share)
     }
 

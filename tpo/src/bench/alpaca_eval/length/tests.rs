@@ -69,7 +69,7 @@ fn what_the_judge_did_not_decide_is_expected_too() {
     let rate = controlled(&control, &annotations);
     assert_eq!(rate.preferences.len(), 60);
     assert_eq!(annotations[7].preference, None);
-    // The instruction of place 38 is as difficult as that of place 7.
+    // The instruction of position 38 is as difficult as that of position 7.
     assert!((rate.preferences[7] - rate.preferences[38]).abs() < 1e-12);
 }
 
@@ -77,17 +77,17 @@ fn what_the_judge_did_not_decide_is_expected_too() {
 fn difficulties_go_by_the_place_in_the_set() {
     let (annotations, control) = (annotations(), LengthControl::read("f", &gamed()).unwrap());
     assert_eq!((control.name(), control.instructions()), ("length_controlled_v1", Some(60)));
-    let half = || (0..).zip(&annotations).filter(|(place, _)| place % 2 == 1);
+    let half = || (0..).zip(&annotations).filter(|(position, _)| position % 2 == 1);
     let rate = control.win_rate(half()).unwrap().unwrap();
     let [_, difficulty, model] = rate.coefficients;
-    let expected = |place: usize| {
-        let known = (place * 17 % 31) as f64 / 10.0 - 1.5;
+    let expected = |position: usize| {
+        let known = (position * 17 % 31) as f64 / 10.0 - 1.5;
         1.0 / (1.0 + (-(model + difficulty * known)).exp())
     };
-    for ((place, _), preference) in half().zip(&rate.preferences) {
-        assert!((preference - expected(place)).abs() < 1e-12, "{place}");
+    for ((position, _), preference) in half().zip(&rate.preferences) {
+        assert!((preference - expected(position)).abs() < 1e-12, "{position}");
     }
-    let beyond = half().map(|(place, annotation)| (place + 30, annotation));
+    let beyond = half().map(|(position, annotation)| (position + 30, annotation));
     let error = control.win_rate(beyond).unwrap_err().to_string();
     assert!(error.starts_with("instruction 62: expected one of the 60 instructions"), "{error}");
 }
@@ -118,7 +118,9 @@ fn a_wrong_file_is_refused_with_its_place() {
     assert!(line("1,0.5,nan,0.2,False").contains("record 2: expected finite numbers, got NaN"));
     assert!(line("1,0.5,0.1,0.2,no").contains("expected True or False, got \"no\""));
     assert!(line("2,0.5,0.1,0.2,True").contains("expected a line for each instruction"));
-    assert!(line("99999999999,0.5,0.1,0.2,True").contains("expected the place of an instruction"));
+    assert!(
+        line("99999999999,0.5,0.1,0.2,True").contains("expected the position of an instruction")
+    );
     assert!(read(head).contains("expected a line for each instruction"));
     assert!(read("instruction,difficulty\na,1\n").contains("record 1: "));
     let without = format!("{head}0,,0.1,0.2,False\n");

@@ -47,9 +47,9 @@ fn made_up() -> (Vec<Judgment>, Vec<Answer>) {
     for n in 0..40 {
         let base = 60 + n * 37 % 90;
         answers.push(answer(n, "base", base, [n % 3, n * 5 % 7, n * 3 % 4]));
-        for (place, model) in ["long", "short"].into_iter().enumerate() {
-            let words = if place == 0 { 80 + n * 53 % 150 } else { 20 + n * 41 % 100 };
-            let markup = [n * 7 % 4, n * 11 % (9 - 4 * place), n % (5 - 2 * place)];
+        for (position, model) in ["long", "short"].into_iter().enumerate() {
+            let words = if position == 0 { 80 + n * 53 % 150 } else { 20 + n * 41 % 100 };
+            let markup = [n * 7 % 4, n * 11 % (9 - 4 * position), n % (5 - 2 * position)];
             answers.push(answer(n, model, words, markup));
             // From 0, much worse than the baseline, to 4.
             let liked = (2 * words / (words + base) * 2 + n * 13 % 4).min(4);
