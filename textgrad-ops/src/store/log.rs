@@ -6,12 +6,10 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value as Json;
 use textgrad_core::{Engine, EngineError, Request, Response};
 use tokio::time::Instant;
 
-use super::outcome::CallOutcome;
-use super::run_log::{LogError, entry};
+use super::run_log::{LogError, RunLogCall, RunLogGraph, entry};
 use crate::layer::Layer;
 use crate::util::fs;
 use crate::util::jsonl::{Writer, end_of_last_line};
@@ -68,14 +66,13 @@ impl RunLogger {
     ) -> (Result<Response, EngineError>, Result<(), LogError>) {
         let (time, begun) = (unix_ms(), Instant::now());
         let result = engine.complete(request).await;
-        let call = CallLine {
+        let call = RunLogCall {
             time,
-            // Microseconds are more than any clock of a network call is good for.
-            ms: (begun.elapsed().as_secs_f64() * 1e6).round() / 1e3,
+            latency: begun.elapsed(),
             engine: engine.name().to_owned(),
             is_simulation: engine.is_simulation(),
             request: request.clone(),
-            outcome: (&result).into(),
+            result: result.clone(),
         };
         let written = self.write(Entry::Call(Box::new(call))).await;
         (result, written)
@@ -162,19 +159,8 @@ pub(super) struct Line {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum Entry {
-    Call(Box<CallLine>),
-    Graph { time: u64, name: String, graph: Json },
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct CallLine {
-    pub(super) time: u64,
-    pub(super) ms: f64,
-    pub(super) engine: String,
-    pub(super) is_simulation: bool,
-    pub(super) request: Request,
-    #[serde(flatten)]
-    pub(super) outcome: CallOutcome,
+    Call(Box<RunLogCall>),
+    Graph(RunLogGraph),
 }
 
 #[cfg(test)]

@@ -1,71 +1,31 @@
 //! The outcome of a call as JSON, in recordings and run logs.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
-use textgrad_core::{EngineError, ErrorKind, Response, Usage};
+use textgrad_core::{EngineError, Response};
 
 /// A response or an error.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Result<Response, EngineError>")]
 pub(super) enum CallOutcome {
-    Response(Response),
-    Error(FailedCall),
+    #[serde(rename = "response")]
+    Ok(Response),
+    #[serde(rename = "error")]
+    Err(EngineError),
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct FailedCall {
-    kind: ErrorKind,
-    message: String,
-    retryable: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    status: Option<u16>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    retry_after: Option<Duration>,
-    #[serde(default, skip_serializing_if = "is_none")]
-    usage: Usage,
-}
+/// A duration in milliseconds.
+pub(super) mod millis {
+    use std::time::Duration;
 
-fn is_none(usage: &Usage) -> bool {
-    *usage == Usage::default()
-}
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-impl From<&Result<Response, EngineError>> for CallOutcome {
-    fn from(result: &Result<Response, EngineError>) -> Self {
-        match result {
-            Ok(response) => Self::Response(response.clone()),
-            Err(error) => Self::Error(FailedCall {
-                kind: error.kind(),
-                message: error.message().to_owned(),
-                retryable: error.is_retryable(),
-                status: error.status(),
-                retry_after: error.retry_after(),
-                usage: error.usage(),
-            }),
-        }
+    pub(crate) fn serialize<S: Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        // Microseconds are more than any clock of a network call is good for.
+        ((time.as_secs_f64() * 1e6).round() / 1e3).serialize(to)
     }
-}
 
-impl From<CallOutcome> for Result<Response, EngineError> {
-    fn from(outcome: CallOutcome) -> Self {
-        match outcome {
-            CallOutcome::Response(response) => Ok(response),
-            CallOutcome::Error(failure) => Err(failure.into()),
-        }
-    }
-}
-
-impl From<FailedCall> for EngineError {
-    fn from(failure: FailedCall) -> Self {
-        let mut error = Self::new(failure.kind, failure.message)
-            .with_retryable(failure.retryable)
-            .with_usage(failure.usage);
-        if let Some(status) = failure.status {
-            error = error.with_status(status);
-        }
-        if let Some(delay) = failure.retry_after {
-            error = error.with_retry_after(delay);
-        }
-        error
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        let ms = f64::deserialize(from)?;
+        Ok(Duration::try_from_secs_f64(ms / 1e3).unwrap_or_default())
     }
 }

@@ -18,8 +18,8 @@ impl RunLogger {
         name: impl Into<String>,
         view: &GraphView<'_>,
     ) -> Result<(), LogError> {
-        let (name, graph) = (name.into(), view.to_json());
-        self.write(Entry::Graph { time: unix_ms(), name, graph }).await
+        let graph = RunLogGraph { time: unix_ms(), name: name.into(), json: view.to_json() };
+        self.write(Entry::Graph(graph)).await
     }
 }
 

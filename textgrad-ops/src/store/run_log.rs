@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::Deserialize as _;
+use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use textgrad_core::{EngineError, Request, Response};
 
-use super::log::{CallLine, Entry, Line, VERSION};
+use super::log::{Entry, Line, VERSION};
+use super::outcome::{CallOutcome, millis};
 use crate::util::fs;
 use crate::util::jsonl::Reader;
 
@@ -38,12 +39,13 @@ pub struct RunLog {
 }
 
 /// A call in a run log.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct RunLogCall {
     /// When it began, in milliseconds since the Unix epoch.
     pub time: u64,
     /// How long it took.
+    #[serde(rename = "ms", with = "millis")]
     pub latency: Duration,
     /// The engine's name.
     pub engine: String,
@@ -52,11 +54,12 @@ pub struct RunLogCall {
     /// What was asked.
     pub request: Request,
     /// What was answered, with its tokens.
+    #[serde(flatten, with = "CallOutcome")]
     pub result: Result<Response, EngineError>,
 }
 
 /// A graph in a run log.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct RunLogGraph {
     /// When it was written, in milliseconds since the Unix epoch.
@@ -64,6 +67,7 @@ pub struct RunLogGraph {
     /// The name that it was written under.
     pub name: String,
     /// The graph, as `GraphView::to_json` writes it.
+    #[serde(rename = "graph")]
     pub json: Json,
 }
 
@@ -86,10 +90,8 @@ impl RunLog {
         let failed = |error| LogError::io(path, "cannot be read", error);
         while let Some(line) = lines.next_line().map_err(failed)? {
             match entry(line.bytes, path, line.number)? {
-                Entry::Call(call) => log.calls.push((*call).into()),
-                Entry::Graph { time, name, graph } => {
-                    log.graphs.push(RunLogGraph { time, name, json: graph });
-                }
+                Entry::Call(call) => log.calls.push(*call),
+                Entry::Graph(graph) => log.graphs.push(graph),
             }
         }
         log.torn = lines.torn().is_some();
@@ -112,19 +114,6 @@ impl RunLog {
     #[must_use]
     pub fn is_torn(&self) -> bool {
         self.torn
-    }
-}
-
-impl From<CallLine> for RunLogCall {
-    fn from(line: CallLine) -> Self {
-        Self {
-            time: line.time,
-            latency: Duration::try_from_secs_f64(line.ms / 1e3).unwrap_or_default(),
-            engine: line.engine,
-            is_simulation: line.is_simulation,
-            request: line.request,
-            result: line.outcome.into(),
-        }
     }
 }
 
