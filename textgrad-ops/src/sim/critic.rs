@@ -7,6 +7,22 @@ use super::rng::Rng;
 /// noticed, as a share of how likely a difference is: contrast draws attention.
 const WITHOUT_CONTRAST: f64 = 0.3;
 
+/// The state of a criterion: whether it is wanted, whether the text has it, and whether the other text does.
+type Seen = (bool, bool, Option<bool>);
+#[rustfmt::skip]
+const LINES: [(Seen, &str); 10] = [
+    ((true, true, Some(false)), "The chosen response has {name}, which the rejected response lacks."),
+    ((true, false, Some(true)), "The chosen response lacks {name}, which the rejected response gives."),
+    ((true, true, Some(true)), "Both responses have {name}."),
+    ((true, false, Some(false)), "Neither response gives {name}, which the query calls for."),
+    ((true, true, None), "The response has {name}."),
+    ((true, false, None), "The response lacks {name}, which the query calls for."),
+    ((false, true, Some(false)), "The chosen response suffers from {name}, which the rejected response avoids."),
+    ((false, false, Some(true)), "The rejected response suffers from {name}, which the chosen response avoids."),
+    ((false, true, Some(true)), "Both responses suffer from {name}."),
+    ((false, true, None), "The response suffers from {name}."),
+];
+
 /// Compares the chosen text with the rejected one, or looks at it alone.
 pub(super) fn critique(
     query: &str,
@@ -38,33 +54,10 @@ pub(super) fn critique(
         let noticed = rng.chance(if differs { skill } else { skill * WITHOUT_CONTRAST });
         let name = rng.pick(&row.names);
         let wanted = needs.strengths.contains(&row);
-        let line = match (row.is_wanted(), has, other) {
-            (true, false, None | Some(false)) if !wanted => None,
-            (true, true, Some(false)) => {
-                Some(format!("The chosen response has {name}, which the rejected response lacks."))
-            }
-            (true, false, Some(true)) => Some(format!(
-                "The chosen response lacks {name}, which the rejected response gives."
-            )),
-            (true, true, Some(true)) => Some(format!("Both responses have {name}.")),
-            (true, false, Some(false)) => {
-                Some(format!("Neither response gives {name}, which the query calls for."))
-            }
-            (true, true, None) => Some(format!("The response has {name}.")),
-            (true, false, None) => {
-                Some(format!("The response lacks {name}, which the query calls for."))
-            }
-            (false, true, Some(false)) => Some(format!(
-                "The chosen response suffers from {name}, which the rejected response avoids."
-            )),
-            (false, false, Some(true)) => Some(format!(
-                "The rejected response suffers from {name}, which the chosen response avoids."
-            )),
-            (false, true, Some(true)) => Some(format!("Both responses suffer from {name}.")),
-            (false, true, None) => Some(format!("The response suffers from {name}.")),
-            (false, false, None | Some(false)) => None,
-        };
-        lines.extend(line.filter(|_| noticed));
+        let is_unneeded = row.is_wanted() && !has && other != Some(true) && !wanted;
+        let line = LINES.iter().find(|(seen, _)| *seen == (row.is_wanted(), has, other));
+        let line = line.filter(|_| noticed && !is_unneeded);
+        lines.extend(line.map(|(_, line)| line.replace("{name}", name)));
     }
     if lines.len() == 1 {
         lines.push("Nothing else stands out.".to_owned());
