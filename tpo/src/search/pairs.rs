@@ -1,9 +1,9 @@
 //! Pair selection: the answers that an iteration compares.
 
-use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use strum::Display;
 
 use super::pool::{Candidate, Pool};
 use crate::config::{Acceptance, Mode, TpoConfig};
@@ -105,8 +105,9 @@ fn rank<'a>(candidates: impl Iterator<Item = (usize, &'a Candidate)>) -> Vec<usi
 
 /// The selections of this crate. In settings: `best-worst`, `newest`, `median`, `all`,
 /// `top-bottom:K`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, Display)]
 #[serde(try_from = "String", into = "String")]
+#[strum(serialize_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Pairs {
     /// The best against the worst of all answers so far: the paper's method.
@@ -122,6 +123,7 @@ pub enum Pairs {
     /// The best K answers, each against the one as far from the other end: the best against the worst, the
     /// second best against the second worst, ... Where the one is not better than the other, they are not
     /// compared.
+    #[strum(to_string = "top-bottom:{0}")]
     TopBottom(u32),
 }
 
@@ -169,18 +171,6 @@ impl PairSelection for Pairs {
                     .collect();
                 if compared.is_empty() { vec![against(best, None)] } else { compared }
             }
-        }
-    }
-}
-
-impl fmt::Display for Pairs {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::BestWorst => f.write_str("best-worst"),
-            Self::Newest => f.write_str("newest"),
-            Self::Median => f.write_str("median"),
-            Self::All => f.write_str("all"),
-            Self::TopBottom(k) => write!(f, "top-bottom:{k}"),
         }
     }
 }

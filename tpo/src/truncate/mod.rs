@@ -6,12 +6,12 @@ mod tests;
 mod tokenizer;
 
 use std::borrow::Cow;
-use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use strum::Display;
 use textgrad_core::{Error as CoreError, Value};
 use tokio::runtime::Handle;
 
@@ -30,12 +30,14 @@ use crate::error::Error;
 /// assert_eq!(truncation, Truncation::Tokens(2048));
 /// # Ok::<(), tpo::Error>(())
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Display)]
 #[serde(try_from = "String", into = "String")]
 pub enum Truncation {
     /// At most so many characters.
+    #[strum(to_string = "chars:{0}")]
     Chars(usize),
     /// At most so many tokens of the [`Tokenizer`] that the search is [given](crate::TpoBuilder::tokenizer).
+    #[strum(to_string = "tokens:{0}")]
     Tokens(usize),
 }
 
@@ -45,15 +47,6 @@ impl Truncation {
     pub fn limit(self) -> usize {
         match self {
             Self::Chars(limit) | Self::Tokens(limit) => limit,
-        }
-    }
-}
-
-impl fmt::Display for Truncation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Chars(limit) => write!(f, "chars:{limit}"),
-            Self::Tokens(limit) => write!(f, "tokens:{limit}"),
         }
     }
 }

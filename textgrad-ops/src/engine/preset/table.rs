@@ -1,21 +1,24 @@
 //! The servers that are known by name.
 
-use std::fmt;
-
 use serde::Serialize;
+use strum::Display;
 
 /// The API that a server speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Display)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Api {
     /// OpenAI's chat completions: [`OpenAi`](crate::engine::OpenAi).
+    #[strum(to_string = "chat completions")]
     Chat,
     /// The same at a deployment on Azure, with its own path, version and header.
+    #[strum(to_string = "chat completions on Azure")]
     Azure,
     /// Anthropic's Messages: [`Anthropic`](crate::engine::Anthropic).
+    #[strum(to_string = "Anthropic's Messages")]
     Messages,
     /// Google's `generateContent`: [`Gemini`](crate::engine::Gemini).
+    #[strum(to_string = "Google's generateContent")]
     GenerateContent,
 }
 
@@ -31,49 +34,31 @@ pub enum KeyNeed {
 }
 
 /// In what a server departs from OpenAI's own chat completions, as vLLM has them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Display)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Quirk {
     /// The longest answer is sent as `max_completion_tokens`.
+    #[strum(to_string = "max_completion_tokens")]
     MaxCompletionTokens,
     /// One answer at a time: `n` is not sent, and
     /// [`complete_choices`](crate::layer::EngineExt::complete_choices) asks for the
     /// others.
+    #[strum(to_string = "one answer a request")]
     NoN,
     /// The seed is not sent.
+    #[strum(to_string = "no seed")]
     NoSeed,
     /// The seed is sent as `random_seed`.
+    #[strum(to_string = "seed as random_seed")]
     RandomSeed,
     /// A [`format`](textgrad_core::Request::format) is refused with
     /// [`Unsupported`](textgrad_core::ErrorKind::Unsupported).
+    #[strum(to_string = "no JSON schema")]
     NoJsonSchema,
     /// `stream_options` is not sent.
+    #[strum(to_string = "no stream_options")]
     NoStreamOptions,
-}
-
-impl fmt::Display for Api {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Chat => "chat completions",
-            Self::Azure => "chat completions on Azure",
-            Self::Messages => "Anthropic's Messages",
-            Self::GenerateContent => "Google's generateContent",
-        })
-    }
-}
-
-impl fmt::Display for Quirk {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::MaxCompletionTokens => "max_completion_tokens",
-            Self::NoN => "one answer a request",
-            Self::NoSeed => "no seed",
-            Self::RandomSeed => "seed as random_seed",
-            Self::NoJsonSchema => "no JSON schema",
-            Self::NoStreamOptions => "no stream_options",
-        })
-    }
 }
 
 /// A server that is known by name.

@@ -4,10 +4,10 @@
 mod tests;
 
 use std::collections::BTreeSet;
-use std::fmt;
 
 use regex::Regex;
 use serde_json::{Map, Value, json};
+use strum::Display;
 use textgrad_core::{EngineError, ErrorKind};
 
 /// Parameters that a request may go without, as their names are in bodies of all wire formats.
@@ -33,43 +33,26 @@ const OPTIONAL: [&str; 15] = [
 const MAX_TOKENS: [&str; 3] = ["max_completion_tokens", "max_tokens", "maxOutputTokens"];
 
 /// A change of a request after which a server may take it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Display)]
 pub(crate) enum Remedy {
     /// Leaves a parameter out.
+    #[strum(to_string = "requests omit `{0}` from now on")]
     Drop(String),
     /// Leaves the second parameter out where both are set.
+    #[strum(to_string = "requests omit `{1}` beside `{0}` from now on")]
     Exclude(String, String),
     /// Sends the bound on the tokens under another name.
+    #[strum(to_string = "requests send `{from}` as `{to}` from now on")]
     RenameMaxTokens { from: &'static str, to: &'static str },
     /// Sends at most so many tokens in every request of the model.
+    #[strum(to_string = "requests ask for at most {0} tokens from now on")]
     CapMaxTokens(u64),
     /// Sends at most so many tokens in this request: prompt and answer share the context.
+    #[strum(to_string = "this request asks for at most {0} tokens")]
     FitMaxTokens(u64),
     /// Puts system text into the first turn of the user.
+    #[strum(to_string = "system text goes into the user's first message from now on")]
     FoldSystem,
-}
-
-impl fmt::Display for Remedy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Drop(name) => write!(f, "requests omit `{name}` from now on"),
-            Self::Exclude(kept, dropped) => {
-                write!(f, "requests omit `{dropped}` beside `{kept}` from now on")
-            }
-            Self::RenameMaxTokens { from, to } => {
-                write!(f, "requests send `{from}` as `{to}` from now on")
-            }
-            Self::CapMaxTokens(tokens) => {
-                write!(f, "requests ask for at most {tokens} tokens from now on")
-            }
-            Self::FitMaxTokens(tokens) => {
-                write!(f, "this request asks for at most {tokens} tokens")
-            }
-            Self::FoldSystem => {
-                f.write_str("system text goes into the user's first message from now on")
-            }
-        }
-    }
 }
 
 /// What an engine has learned about the requests that its server takes.

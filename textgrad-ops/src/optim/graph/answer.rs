@@ -169,7 +169,7 @@ impl Op for GraphUpdate {
     }
 }
 
-/// What answers said of parameters, each by its place.
+/// What answers said of parameters, each by its position.
 type Answer = BTreeMap<usize, NewText>;
 
 /// What was said of one parameter.

@@ -2,6 +2,7 @@
 
 use derive_setters::Setters;
 use serde_json::Value as Json;
+use strum::EnumString;
 use textgrad_core::{EngineError, ErrorKind, truncate};
 
 use crate::query::Query;
@@ -15,7 +16,8 @@ pub(super) const COMPLETIONS: &str = "v1/completions";
 const MIN_LOGPROB: f64 = -9999.0;
 
 /// How a server reports the logprobs of a prompt's tokens.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, EnumString)]
+#[strum(serialize_all = "snake_case")]
 #[non_exhaustive]
 pub enum LikelihoodApi {
     /// vLLM's own fields: `prompt_logprobs` of `/v1/completions`, and `/tokenize`, which says where the answer

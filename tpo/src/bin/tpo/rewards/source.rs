@@ -12,9 +12,8 @@ use textgrad_ops::check::{JsonSchema, RegexCheck};
 use textgrad_ops::command::Runner;
 use textgrad_ops::score::Unreadable;
 use tpo::{
-    ChatTemplate, DpoReward, Error, HttpReward, JudgeReward, Likelihood, LikelihoodApi,
-    LikelihoodBuilder, RewardApi, RewardModel, ScorerReward, SimReward, TruncatedReward,
-    Truncation,
+    ChatTemplate, DpoReward, Error, HttpReward, JudgeReward, Likelihood, LikelihoodBuilder,
+    RewardApi, RewardModel, ScorerReward, SimReward, TruncatedReward, Truncation,
 };
 
 use super::RewardContext;
@@ -31,6 +30,9 @@ pub(super) const KEY: &str = "REWARD_API_KEY";
 
 /// The attribute of a NIM's reply that is the score.
 const ATTRIBUTE: &str = "reward";
+
+/// How servers report likelihoods.
+const API: &str = "prompt_logprobs or echo";
 
 /// The settings of one reward model: those of its line, and the options that are their defaults.
 pub(super) struct Source<'a> {
@@ -117,10 +119,10 @@ impl Source<'_> {
             Some(path) => read_template(path.into()).await?,
             None => template.clone(),
         };
-        let api = self.api("likelihood")?.unwrap_or_default();
+        let api = self.line.parsed("likelihood", API)?.unwrap_or_default();
         let policy = Likelihood::builder(self.url()?, model, template).api(api);
         let reference = Likelihood::builder(reference_url, reference_model, reference_template)
-            .api(self.api("reference-likelihood")?.unwrap_or(api));
+            .api(self.line.parsed("reference-likelihood", API)?.unwrap_or(api));
         let beta = self.line.number("beta")?.unwrap_or(DpoReward::DEFAULT_BETA);
         let policy = self.likelihood(policy, self.key(KEY_ENV)?)?;
         // The key of the policy's server is not for another one.
@@ -128,17 +130,6 @@ impl Source<'_> {
         let reward = Arc::new(DpoReward::new(policy, reference, beta)?);
         self.context.layers.servers.add(Server::Reward(reward.clone()));
         Ok(reward)
-    }
-
-    fn api(&self, setting: &'static str) -> Result<Option<LikelihoodApi>, Error> {
-        Ok(Some(match self.line.get(setting) {
-            None => return Ok(None),
-            Some("prompt_logprobs") => LikelihoodApi::PromptLogprobs,
-            Some("echo") => LikelihoodApi::Echo,
-            Some(other) => {
-                return Err(Error::config(setting, "prompt_logprobs or echo", other));
-            }
-        }))
     }
 
     fn likelihood(
