@@ -10,7 +10,7 @@ mod units;
 use std::process::ExitCode;
 use textgrad_ops::util::terminal::{note, start_logging};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use self::cache::CacheArgs;
 use self::engines::EnginesArgs;
@@ -31,8 +31,16 @@ enum Command {
     Cache(CacheArgs),
     /// Make a page of a run log: its calls and graphs, to be opened in a browser.
     Page(PageArgs),
-    /// The model servers that are known by name.
+    /// The engines that are known by name, and the model servers of this machine that answer.
     Engines(EnginesArgs),
+    /// Print a completion script for a shell.
+    ///
+    /// As in `textgrad completions bash > ~/.local/share/bash-completion/completions/textgrad`.
+    Completions {
+        /// bash, elvish, fish, powershell or zsh.
+        #[arg(hide_possible_values = true)]
+        shell: clap_complete::Shell,
+    },
 }
 
 const AFTER_HELP: &str = "\
@@ -62,7 +70,8 @@ fn main() -> ExitCode {
     let outcome = match args.command {
         Command::Cache(args) => runtime.block_on(cache::run(args)),
         Command::Page(args) => page::run(&args),
-        Command::Engines(args) => engines::run(&args),
+        Command::Engines(args) => runtime.block_on(engines::run(&args)),
+        Command::Completions { shell } => output::completions(shell, &mut Args::command()),
     };
     outcome.map_or_else(Failure::report, |()| ExitCode::SUCCESS)
 }

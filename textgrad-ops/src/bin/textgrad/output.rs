@@ -54,6 +54,18 @@ impl Failure {
     }
 }
 
+/// Prints a completion script of the program.
+pub(crate) fn completions(
+    shell: clap_complete::Shell,
+    command: &mut clap::Command,
+) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, command, "textgrad", &mut script);
+    let mut out = io::stdout().lock();
+    out.write_all(&script)?;
+    Ok(out.flush()?)
+}
+
 /// Prints a value as one line of JSON.
 pub(crate) fn print_json(value: &(impl Serialize + ?Sized)) -> Result<(), Failure> {
     let text = serde_json::to_string(value).map_err(io::Error::other)?;

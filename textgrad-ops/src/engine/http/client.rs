@@ -72,6 +72,11 @@ impl JsonClient {
         self.0.base.shown()
     }
 
+    /// Whether the server is on this machine.
+    pub(crate) fn is_loopback(&self) -> bool {
+        self.0.base.is_loopback()
+    }
+
     /// The same client at the base URL without `/v1`, where servers have routes of their own.
     #[must_use]
     pub fn root(&self) -> Self {

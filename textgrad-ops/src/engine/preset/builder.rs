@@ -104,6 +104,17 @@ impl EngineBuilder {
     /// # Errors
     /// As [`build`](Self::build); those of the request.
     pub async fn served_models(&self) -> Result<Vec<String>, EngineError> {
+        served_models(&self.models_client()?, "models").await
+    }
+
+    /// The address and the models of a server on this machine. None for a server that does not list them, or that
+    /// is elsewhere, which is sent nothing.
+    pub(super) async fn local_models(&self) -> Option<(String, Vec<String>)> {
+        let client = self.models_client().ok().filter(JsonClient::is_loopback)?;
+        Some((client.base_url(), served_models(&client, "models").await.ok()?))
+    }
+
+    fn models_client(&self) -> Result<JsonClient, EngineError> {
         let preset = match &self.kind {
             EngineKind::Server(preset) if preset.api == Api::Chat => *preset,
             _ => return Err(invalid("expected a server with OpenAI's chat API")),
@@ -112,7 +123,7 @@ impl EngineBuilder {
         client.default_path = "/v1";
         client.base_url = self.address(&preset)?;
         self.check_key(&preset)?;
-        served_models(&client.build()?, "models").await
+        client.build()
     }
 
     /// The engine, without any layer around it.

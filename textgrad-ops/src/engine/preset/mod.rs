@@ -26,6 +26,7 @@
 //! ```
 
 mod builder;
+mod local;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -34,6 +35,7 @@ use textgrad_core::{EngineError, truncate};
 
 use self::builder::COMPATIBLE;
 pub use self::builder::EngineBuilder;
+pub use self::local::{ListedPreset, LocalServer, listed, listing, local_servers};
 pub use self::table::{Api, KeyNeed, PRESETS, Preset, Quirk};
 use super::invalid;
 

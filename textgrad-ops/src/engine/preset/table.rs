@@ -122,6 +122,7 @@ presets! {
     "vllm" Chat "http://localhost:8000/v1" "VLLM_BASE_URL" Optional "VLLM_API_KEY" []
     "llamacpp" Chat "http://localhost:8080/v1" "LLAMACPP_BASE_URL" Optional "LLAMA_API_KEY" []
     "sglang" Chat "http://localhost:30000/v1" "SGLANG_BASE_URL" Optional "SGLANG_API_KEY" []
+    "lmstudio" Chat "http://localhost:1234/v1" "LMSTUDIO_BASE_URL" Optional "LMSTUDIO_API_KEY" [NoN]
     "groq" Chat "https://api.groq.com/openai/v1" "GROQ_BASE_URL" Required "GROQ_API_KEY" [MaxCompletionTokens NoN]
     "together" Chat "https://api.together.xyz/v1" "TOGETHER_BASE_URL" Required "TOGETHER_API_KEY" []
     "openrouter" Chat "https://openrouter.ai/api/v1" "OPENROUTER_BASE_URL" Required "OPENROUTER_API_KEY" [NoN]

@@ -26,11 +26,19 @@ fn the_help_says_what_a_user_must_know() {
     let folder = folder();
     let ended = textgrad(folder.path(), &["--help"]).with_code(0);
     assert!(ended.out.starts_with("Tools around automatic differentiation over text\n"));
-    for words in
-        ["  cache  ", "  page  ", "  engines  ", "Examples:", "TEXTGRAD_LOG", "Exit codes:"]
-    {
+    for words in [
+        "  cache ",
+        "  page ",
+        "  engines ",
+        "  completions ",
+        "Examples:",
+        "TEXTGRAD_LOG",
+        "Exit codes:",
+    ] {
         assert!(ended.out.contains(words), "{words}");
     }
+    let script = textgrad(folder.path(), &["completions", "bash"]).with_code(0).out;
+    assert!(script.contains("older-than") && script.contains("engines"), "{script}");
     textgrad(folder.path(), &[]).with_code(2);
     textgrad(folder.path(), &["cahce"]).refused(&["unrecognized subcommand 'cahce'"]);
 }

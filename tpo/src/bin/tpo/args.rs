@@ -1,8 +1,10 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
 use clap::{Arg, Parser, Subcommand};
+use textgrad_ops::data::DataFormat;
 use tpo::bench::Benchmark;
 
 use crate::compare::CompareArgs;
@@ -10,6 +12,7 @@ use crate::config::{ConfigArgs, Flags, Settings};
 use crate::export::ExportArgs;
 use crate::generate::{CompletionsArgs, ManArgs};
 use crate::inspect::{GraphArgs, ReportArgs, VerifyArgs};
+use crate::presets::EnginesArgs;
 
 /// Test-time preference optimization: align answers of language models while they are generated.
 #[derive(Debug, Parser)]
@@ -17,6 +20,41 @@ use crate::inspect::{GraphArgs, ReportArgs, VerifyArgs};
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+/// Parses the command line. Ends the program with a message if that cannot be done.
+pub(crate) fn parse() -> Args {
+    Args::try_parse().unwrap_or_else(|mut error| {
+        if let Some(tip) = tip(&error) {
+            let tip = ContextValue::StyledStrs(vec![tip.into()]);
+            error.insert(ContextKind::Suggested, tip);
+        }
+        error.exit()
+    })
+}
+
+/// A hint for a file, a directory, a query or a number where a command or a flag is expected.
+fn tip(error: &Error) -> Option<String> {
+    let kind = match error.kind() {
+        ErrorKind::InvalidSubcommand => ContextKind::InvalidSubcommand,
+        ErrorKind::UnknownArgument => ContextKind::InvalidArg,
+        _ => return None,
+    };
+    let Some(ContextValue::String(got)) = error.get(kind) else { return None };
+    let path = Path::new(got);
+    if got.starts_with('-') {
+        let number = got.trim_start_matches('-').starts_with(|c: char| c.is_ascii_digit());
+        return number
+            .then(|| "a value that begins with a hyphen is written --flag=VALUE".to_owned());
+    }
+    if path.is_dir() {
+        return Some(format!("to see the results of a run, use 'tpo report {got}'"));
+    }
+    if path.is_file() || DataFormat::of_name(got).is_some() {
+        return Some(format!("to align the queries of a file, use 'tpo run --data {got}'"));
+    }
+    let is_query = got.contains(char::is_whitespace);
+    is_query.then(|| "to align one query, use 'echo \"QUERY\" | tpo run --data -'".to_owned())
 }
 
 #[derive(Debug, Subcommand)]
@@ -35,6 +73,7 @@ pub(crate) enum Command {
     /// Sends one small request to each server, and six more to each engine. Nothing is run.
     #[command(after_help = SEE_HELP)]
     Check(Flags<false>),
+    Engines(EnginesArgs),
     Report(ReportArgs),
     Compare(Box<CompareArgs>),
     Verify(VerifyArgs),
@@ -127,7 +166,7 @@ pub(crate) struct BenchArgs {
     /// Draw K items of the file at random.
     ///
     /// By --seed; --limit takes the first.
-    #[arg(long, value_name = "K")]
+    #[arg(long, value_name = "K", allow_negative_numbers = true)]
     pub(crate) subset: Option<usize>,
 
     /// Reward model that grades hh or beavertails.

@@ -19,6 +19,7 @@ use tpo::{
 use crate::config::{Settings, secret};
 use crate::engines::{Layers, missing, setup};
 use crate::output::Bar;
+use crate::presets;
 use crate::rewards::{self, RewardContext};
 use crate::signals;
 
@@ -74,8 +75,10 @@ impl RunContext {
         Ok(Self { settings, layers, prompts, tpo, engine, reward, bar, abort, warnings })
     }
 
+    /// Notes that a simulation answers, if no engine is named.
     /// Probes the servers, unless the settings say otherwise or the run goes on from an earlier attempt.
     pub(crate) async fn preflight(&self) -> Result<(), Error> {
+        presets::note_simulation(&self.settings).await;
         let is_off =
             ["no-preflight", "resume", "extend"].iter().any(|name| self.settings.flag(name));
         match is_off {

@@ -270,24 +270,27 @@ pub(crate) struct NextCommands<'a> {
     pub(crate) program: &'a str,
     /// Whether the engine of this run is the simulation.
     pub(crate) simulated: bool,
+    /// A model that is served on this machine.
+    pub(crate) served: Option<String>,
     /// The directory of this run.
     pub(crate) folder: Option<&'a Path>,
 }
 
 impl NextCommands<'_> {
     pub(crate) fn text(&self) -> String {
-        let Self { program, simulated, folder } = self;
+        let Self { program, simulated, served, folder } = self;
         let mut lines = vec!["WHAT TO TYPE NEXT".to_owned()];
         let mut add = |what: &str, commands: &[&str]| {
             lines.push(format!("# {what}"));
             lines.extend(commands.iter().map(|command| format!("{program} {command}")));
         };
+        let engine = served.as_deref().unwrap_or("vllm");
         let mut with = ", with the same flags for model and reward";
         if *simulated {
             with = "";
             add(
                 "A real model: list servers, then name one, and what scores its answers",
-                &["engines", "run --engine vllm --reward judge"],
+                &["engines", &format!("run --engine {engine} --reward judge")],
             );
         }
         add(

@@ -13,6 +13,7 @@ mod inspect;
 mod journey;
 mod output;
 mod preflight;
+mod presets;
 mod rewards;
 mod run;
 mod signals;
@@ -22,10 +23,9 @@ use std::io::ErrorKind;
 use std::process::ExitCode;
 use textgrad_ops::util::terminal::{note, start_logging};
 
-use clap::Parser;
 use tpo::Error;
 
-use self::args::{Args, Command};
+use self::args::Command;
 
 /// Exit codes. 2 is also that of an invalid command line.
 mod exit {
@@ -36,7 +36,7 @@ mod exit {
 }
 
 fn main() -> ExitCode {
-    let mut command = Args::parse().command;
+    let mut command = args::parse().command;
     let mut settings = None;
     if let Some(given) = command.settings() {
         if let Err(error) = given.read_file() {
@@ -58,6 +58,7 @@ fn main() -> ExitCode {
         Command::Bench(bench) => runtime.block_on(bench::bench(*bench)),
         Command::Study(settings) => runtime.block_on(study::study(&settings.0)),
         Command::Check(settings) => runtime.block_on(check::check(&settings.0)),
+        Command::Engines(args) => runtime.block_on(presets::engines(&args)),
         Command::Report(args) => inspect::report(&args),
         Command::Compare(args) => runtime.block_on(compare::compare(*args)),
         Command::Verify(args) => inspect::verify(&args),

@@ -123,6 +123,8 @@ pub(crate) struct RunSummary<'a> {
     pub(crate) shown: Vec<ResultRecord>,
     /// Whether the engine is the simulation.
     pub(crate) simulated_engine: bool,
+    /// A model that is served on this machine, to be offered.
+    pub(crate) served: Option<String>,
 }
 
 impl RunSummary<'_> {
@@ -163,6 +165,7 @@ impl RunSummary<'_> {
         let next = NextCommands {
             program: &program,
             simulated: self.simulated_engine,
+            served: self.served.clone(),
             folder: self.report.folder.as_ref().map(RunFolder::path),
         };
         format!("{mark}{journey}\n{figures}\n{}\n{}", results.unwrap_or_default(), next.text())

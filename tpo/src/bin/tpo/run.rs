@@ -1,6 +1,7 @@
 //! `tpo run`.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Once;
@@ -14,6 +15,7 @@ use crate::config::Settings;
 use crate::context::{self, RunContext};
 use crate::exit;
 use crate::output::{self, Bar};
+use crate::presets;
 
 /// The highest number of a new directory under `runs`.
 const MAX_RUNS: u32 = 9999;
@@ -33,12 +35,18 @@ pub(crate) async fn run(settings: &Settings) -> Result<ExitCode, Error> {
     let report = align(&context, &source, queries, keep).await?;
 
     context.layers.flush().await;
+    let simulated_engine = context.engine.is_simulation();
+    let served = match is_built_in && simulated_engine {
+        true => presets::served_model(&io::stdout()).await,
+        false => None,
+    };
     let summary = output::RunSummary {
         report: &report,
         sent: &context.layers.meter.snapshot(),
         cache: context.layers.cache.as_ref().map(SqliteCache::stats),
         shown,
-        simulated_engine: context.engine.is_simulation(),
+        simulated_engine,
+        served,
     };
     summary.print(settings)?;
     code(report)

@@ -173,6 +173,12 @@ const FILES: &[(&str, &[u8])] = &[
 const MISTAKES: &[(&str, &[&str])] = &[
     // Commands.
     ("rnu", &["unrecognized subcommand 'rnu'"]),
+    ("q.json", &["unrecognized subcommand 'q.json'", "use 'tpo run --data q.json'"]),
+    ("none.csv.gz", &["'none.csv.gz'", "use 'tpo run --data none.csv.gz'"]),
+    ("run ok.jsonl", &["unexpected argument 'ok.jsonl'", "use 'tpo run --data ok.jsonl'"]),
+    ("run ..", &["unexpected argument '..'", "use 'tpo report ..'"]),
+    ("study --temperatures -1,0", &["a value that begins with a hyphen", "--flag=VALUE"]),
+    ("bench math500 --subset -1", &["'-1' for '--subset <K>'"]),
     ("config shwo", &["unrecognized subcommand 'shwo'", "'show'"]),
     ("completions tcsh", &["invalid value 'tcsh'", "<SHELL>"]),
     ("bench aime", &["'aime'", "alpaca-eval, arena-hard", "math500"]),
@@ -247,6 +253,16 @@ const MISTAKES: &[(&str, &[&str])] = &[
     ("run --config huge.toml", &["huge.toml:2: ", "a whole number of at least 0"]),
     ("run --config study.toml", &["study.toml:2: unknown key \"seeds\"", "near: seed"]),
 ];
+
+/// A query in place of a file gets the command that reads it.
+#[test]
+fn a_query_on_the_command_line_gets_a_hint() {
+    let folder = folder();
+    run(folder.path(), &["Why is the sky blue?"]).refused(&[
+        "unexpected argument 'Why is the sky blue?'",
+        "echo \"QUERY\" | tpo run --data -",
+    ]);
+}
 
 #[test]
 fn mistakes_of_new_users() {

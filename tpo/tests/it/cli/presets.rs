@@ -1,9 +1,10 @@
 //! Engines by name.
 
 use serde_json::Value;
+use textgrad_ops::engine::PRESETS;
 use textgrad_tests::fake_server::Route;
 
-use super::{Running, folder, queries, read, simulation, tpo};
+use super::{Running, folder, program, queries, read, run, simulation, tpo};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_is_found_by_its_preset_or_its_address() {
@@ -44,6 +45,51 @@ async fn a_server_is_found_by_its_preset_or_its_address() {
             serde_json::from_str(&read(folder.path().join("out/config.json"))).unwrap();
         assert_eq!(config["policy"], policy);
         assert_eq!(config["simulated"], true, "the reward is");
+    }
+}
+
+/// `tpo engines` offers the flags of a model that a server of this machine serves, and these run.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_engines_that_answer_are_listed_with_their_flags() {
+    let server = simulation().models(["org/policy-8b"]).start().await.unwrap();
+    let (folder, url) = (folder(), server.base_url());
+    let engines = |arguments: &[&str]| {
+        let mut command = program(folder.path());
+        command.arg("engines").args(arguments);
+        // Nothing of this machine is probed.
+        command.envs(PRESETS.iter().map(|preset| (preset.base_url_var, "http://127.0.0.1:9")));
+        command.env("VLLM_BASE_URL", &url);
+        Running::start(command).end().with_code(0).out
+    };
+    let listed = engines(&[]);
+    let flags = "--engine vllm/org/policy-8b";
+    assert!(listed.contains(&format!("\n  {flags}\n")), "{listed}");
+    assert!(listed.contains(&format!("--data prompts.txt {flags} --reward judge\n")), "{listed}");
+    assert!(listed.lines().all(|line| line.len() <= 80), "{listed}");
+    let rows: Value = serde_json::from_str(&engines(&["--json"])).unwrap();
+    assert_eq!(rows.as_array().unwrap().len(), PRESETS.len());
+
+    let mut command = tpo(folder.path(), ["--limit", "1", "--mode", "bon", "--reward", "sim"]);
+    command.args(flags.split(' ')).env("VLLM_BASE_URL", &url);
+    Running::start(command).end().with_code(0);
+}
+
+/// A run of the user's queries that names no engine says before it starts that a simulation answers.
+#[test]
+fn a_run_without_an_engine_says_that_it_simulates() {
+    let folder = folder();
+    queries(folder.path(), 1);
+    let note = "no --engine is named: a simulation answers";
+    let data = ["--data", "queries.json"];
+    for (arguments, is_noted) in [
+        (&data[..], true),
+        (&["--data", "queries.json", "--json"], true),
+        (&["--data", "queries.json", "--engine", "sim"], false),
+        (&["--limit", "1"], false),
+    ] {
+        let ended = run(folder.path(), arguments).with_code(0);
+        assert_eq!(ended.err.starts_with(note), is_noted, "{arguments:?}: {}", ended.err);
+        assert!(!ended.out.contains(note), "{}", ended.out);
     }
 }
 

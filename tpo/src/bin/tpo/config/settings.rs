@@ -97,6 +97,11 @@ impl Settings {
         option.is_some_and(|option| self.given(option).0.iter().any(|value| option.is_none(value)))
     }
 
+    /// Whether a setting was not given.
+    pub(crate) fn is_default(&self, name: &str) -> bool {
+        OptionSpec::named(name).is_some_and(|option| self.given(option).1 == Source::Default)
+    }
+
     pub(crate) fn flag(&self, name: &str) -> bool {
         self.values(name).first().is_some_and(|value| *value == "true")
     }
