@@ -7,16 +7,16 @@ use super::{Chart, DARK, Dash, Point, Series, Shape};
 use super::{Svg, escape, fit, width};
 use crate::report::table::shown;
 
-/// About the width of a card of the page, so that texts are as large on the screen as in the style.
-const WIDTH: f64 = 560.0;
-/// The room for names of categories; longer ones have two lines.
-const MAX_NAMES: f64 = WIDTH * 0.45;
+/// The share of the width for names of categories; longer ones have two lines.
+const MAX_NAMES: f64 = 0.45;
 const COLOURS: usize = 8;
 /// The height of a row of categories, and of the legend.
 const ROW: f64 = 26.0;
 const LEGEND_ROW: f64 = 20.0;
+const LABEL_ROW: f64 = 17.0;
 
 pub(super) struct Frame {
+    wide: f64,
     left: f64,
     right: f64,
     top: f64,
@@ -24,24 +24,26 @@ pub(super) struct Frame {
 }
 
 impl Chart {
-    /// The frame, the legend, and the height of all.
-    pub(super) fn layout(&self) -> (Frame, Svg, f64) {
+    /// The frame, the lines of the label below, the legend, and the height of all.
+    pub(super) fn layout(&self, wide: f64) -> (Frame, Vec<String>, Svg, f64) {
         let names = self.y.categories.iter().map(|name| width(name)).fold(44.0, f64::max);
-        let left = (names + 24.0).min(MAX_NAMES);
+        let most = wide * MAX_NAMES;
+        let left = (names + 24.0).min(most);
         let top = if self.simulated { 38.0 } else { 18.0 };
         let rows = self.y.categories.len() as f64;
-        let row = if names + 24.0 > MAX_NAMES { 1.5 * ROW } else { ROW };
+        let row = if names + 24.0 > most { 1.5 * ROW } else { ROW };
         let height = if rows > 0.0 { rows * row + 10.0 } else { 300.0 };
         // Beside dots there stand their values.
-        let right = if rows > 0.0 { WIDTH - 76.0 } else { WIDTH - 22.0 };
-        let frame = Frame { left, right, top, bottom: top + height };
-        let (legend, legend_height) = self.legend(frame.bottom + 64.0);
-        let total = frame.bottom + 52.0 + legend_height;
-        (frame, legend, total)
+        let right = if rows > 0.0 { wide - 76.0 } else { wide - 22.0 };
+        let frame = Frame { wide, left, right, top, bottom: top + height };
+        let label = lines(&self.x.label, wide - 8.0);
+        let below = frame.bottom + 52.0 + LABEL_ROW * (label.len() as f64 - 1.0);
+        let (legend, legend_height) = self.legend(wide, below + 12.0);
+        (frame, label, legend, below + legend_height)
     }
 
-    pub(super) fn draw(&self, title: &str, style: Option<&str>) -> String {
-        let (frame, legend, total) = self.layout();
+    pub(super) fn draw(&self, title: &str, wide: f64, class: &str, style: Option<&str>) -> String {
+        let (frame, label, legend, total) = self.layout(wide);
         let rows = self.y.categories.len() as f64;
         let x = Scale::new(&self.x, self.values(true), frame.left, frame.right);
         // Numbers go upwards, categories downwards.
@@ -53,15 +55,19 @@ impl Chart {
         let title = escape(title);
         let _ = write!(
             svg.0,
-            r#"<svg xmlns="http://www.w3.org/2000/svg" class="chart" viewBox="0 0 {WIDTH} {total:.0}" role="img" aria-label="{title}">"#
+            r#"<svg xmlns="http://www.w3.org/2000/svg" class="chart {class}" viewBox="0 0 {wide} {total:.0}" role="img" aria-label="{title}">"#
         );
         if let Some(style) = style {
             let dark = format!("@media (prefers-color-scheme: dark) {{ .chart {{ {DARK} }} }}");
             let _ = write!(svg.0, "<title>{title}</title><style>{style}{dark}</style>");
-            let _ = write!(svg.0, r#"<rect class="back" width="{WIDTH}" height="{total:.0}"/>"#);
+            let _ = write!(svg.0, r#"<rect class="back" width="{wide}" height="{total:.0}"/>"#);
         }
-        self.axes(&mut svg, &frame, x, y);
-        for series in &self.series {
+        self.axes(&mut svg, &frame, &label, x, y);
+        // Values stand before the lines that they are compared with.
+        let is_upright = |series: &&Series| matches!(series.shape, Shape::Upright(_));
+        let (uprights, others): (Vec<&Series>, Vec<&Series>) =
+            self.series.iter().partition(is_upright);
+        for series in uprights.into_iter().chain(others) {
             series.draw(&mut svg, &frame, x, y, rows > 0.0);
         }
         if self.simulated {
@@ -92,7 +98,7 @@ impl Chart {
         })
     }
 
-    fn axes(&self, svg: &mut Svg, frame: &Frame, x: Scale, y: Scale) {
+    fn axes(&self, svg: &mut Svg, frame: &Frame, label: &[String], x: Scale, y: Scale) {
         for (value, label) in y.ticks(&self.y) {
             let at = y.at(value);
             svg.line("grid", [frame.left, at, frame.right, at]);
@@ -102,16 +108,25 @@ impl Chart {
                 svg.text("soft", "end", frame.left - 8.0, at + 4.0 - above, line);
             }
         }
-        for (value, label) in x.ticks(&self.x) {
+        let mut free = f64::NEG_INFINITY;
+        for (value, tick) in x.ticks(&self.x) {
             let at = x.at(value);
             svg.line("grid", [at, frame.top, at, frame.bottom]);
-            svg.text("soft", "middle", at, frame.bottom + 18.0, &label);
+            let half = width(&tick) / 2.0;
+            // A mark that would overlap the one before has no number.
+            if at - half > free {
+                svg.text("soft", "middle", at, frame.bottom + 18.0, &tick);
+                free = at + half + 4.0;
+            }
         }
         svg.line("axis", [frame.left, frame.bottom, frame.right, frame.bottom]);
-        // Under the middle of the axis, or as near as there is room.
-        let half = width(&self.x.label) / 2.0;
-        let middle = ((frame.left + frame.right) / 2.0).min(WIDTH - 4.0 - half).max(half + 4.0);
-        svg.text("", "middle", middle, frame.bottom + 38.0, &self.x.label);
+        for (place, line) in label.iter().enumerate() {
+            // Under the middle of the axis, or as near as there is room.
+            let half = width(line) / 2.0;
+            let middle = (frame.left + frame.right) / 2.0;
+            let middle = middle.min(frame.wide - 4.0 - half).max(half + 4.0);
+            svg.text("", "middle", middle, frame.bottom + 38.0 + LABEL_ROW * place as f64, line);
+        }
         let (turned, at) = (escape(&self.y.label), (frame.top + frame.bottom) / 2.0);
         let _ = write!(
             svg.0,
@@ -120,7 +135,7 @@ impl Chart {
     }
 
     /// The legend from a place downwards, with its height.
-    fn legend(&self, top: f64) -> (Svg, f64) {
+    fn legend(&self, wide: f64, top: f64) -> (Svg, f64) {
         let mut svg = Svg::default();
         let named: Vec<&Series> = self.series.iter().filter(|s| !s.label.is_empty()).collect();
         if named.is_empty() {
@@ -128,8 +143,9 @@ impl Chart {
         }
         let (mut x, mut y) = (24.0, top);
         for series in named {
-            let wide = width(&series.label) + 48.0;
-            if x + wide > WIDTH - 10.0 && x > 24.0 {
+            let label = fit(&series.label, wide - 64.0);
+            let room = width(&label) + 48.0;
+            if x + room > wide - 10.0 && x > 24.0 {
                 (x, y) = (24.0, y + LEGEND_ROW);
             }
             let colour = series.colour % COLOURS;
@@ -142,8 +158,8 @@ impl Chart {
                     svg.line(&class, [x, y - 4.0, x + 24.0, y - 4.0]);
                 }
             }
-            svg.text("", "start", x + 30.0, y, &series.label);
-            x += wide;
+            svg.text("", "start", x + 30.0, y, &label);
+            x += room;
         }
         (svg, y - top + LEGEND_ROW + 4.0)
     }
@@ -187,7 +203,7 @@ impl Series {
                 let path: Vec<(f64, f64)> = points.iter().map(|p| (x.at(p.x), y.at(p.y))).collect();
                 svg.path(&line, &path, false);
                 if *dash != Dash::Dotted {
-                    points.iter().for_each(|point| self.dot(svg, point, x, y, across));
+                    points.iter().for_each(|point| self.dot(svg, frame, point, across, x, y));
                 }
             }
             Shape::Level(level) => {
@@ -220,13 +236,13 @@ impl Series {
                         };
                         svg.line(&format!("whisker k{colour}"), ends);
                     }
-                    self.dot(svg, point, x, y, across);
+                    self.dot(svg, frame, point, across, x, y);
                 }
             }
         }
     }
 
-    fn dot(&self, svg: &mut Svg, point: &Point, x: Scale, y: Scale, across: bool) {
+    fn dot(&self, svg: &mut Svg, frame: &Frame, point: &Point, across: bool, x: Scale, y: Scale) {
         let value = if across { point.x } else { point.y };
         let mut title = format!("{}: {}", self.label, shown(value));
         if let Some((low, high)) = point.ends {
@@ -239,7 +255,7 @@ impl Series {
             let (low, high) = point.ends.unwrap_or((point.x, point.x));
             let text = shown(value);
             let right = x.at(high) + 9.0;
-            match right + width(&text) <= WIDTH - 8.0 {
+            match right + width(&text) <= frame.wide - 8.0 {
                 true => svg.text("value", "start", right, py + 4.0, &text),
                 false => svg.text("value", "end", x.at(low) - 9.0, py + 4.0, &text),
             }
@@ -276,6 +292,44 @@ mod tests {
         }
         assert!(!svg.contains("<script") && !svg.contains('\u{202e}') && !svg.contains('\u{0}'));
         assert_eq!(svg.matches("</svg>").count(), 1);
+    }
+
+    #[test]
+    fn a_narrow_chart_wraps_its_label_and_leaves_out_numbers_that_would_overlap() {
+        let point = Point { x: 2e5, ..Point::default() };
+        let chart = Chart {
+            x: Axis {
+                log: true,
+                holds: vec![0.5],
+                ..Axis::new("a long label with many words ".repeat(3).trim())
+            },
+            y: Axis { categories: vec!["a category of many words".into()], ..Axis::default() },
+            series: vec![Series {
+                label: "x".repeat(99),
+                colour: 0,
+                shape: Shape::Dots(vec![point]),
+            }],
+            simulated: false,
+        };
+        let elements = chart.elements("both");
+        let (broad, narrow) = elements.split_at(elements.rfind("<svg").unwrap());
+        let texts = |svg: &str| -> Vec<(f64, String)> {
+            let texts = svg.split("<text").skip(1).filter(|text| text.contains(" x=\""));
+            let x = |text: &str| {
+                text.split(" x=\"").nth(1).unwrap().split('"').next().unwrap().parse().unwrap()
+            };
+            let words =
+                |text: &str| text.split_once('>').unwrap().1.split_once('<').unwrap().0.to_owned();
+            texts.map(|text| (x(text), words(text))).collect()
+        };
+        assert!(broad.contains("chart broad") && narrow.contains("chart slim"), "{elements}");
+        for (svg, wide) in [(broad, 560.0), (narrow, 320.0)] {
+            let long = |(x, text): &(f64, String)| *x > wide || width(text) > wide;
+            assert!(!texts(svg).iter().any(long), "{svg}");
+        }
+        let shown = |svg: &str, text: &str| texts(svg).iter().any(|(_, own)| own == text);
+        assert!(shown(broad, "10,000") && !shown(narrow, "10,000"), "{narrow}");
+        assert!(shown(narrow, "1"), "{narrow}");
     }
 
     #[test]

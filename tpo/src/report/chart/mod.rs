@@ -15,6 +15,12 @@ pub(super) const STYLE: &str = include_str!("style.css");
 /// What of the style is another in the dark: declarations for `.chart`.
 pub(super) const DARK: &str = include_str!("dark.css");
 
+/// About the width of a card of the page, so that texts are as large on the screen as in the style.
+const WIDTH: f64 = 560.0;
+
+/// The width of a card on a phone.
+const NARROW_WIDTH: f64 = 320.0;
+
 /// A chart.
 #[derive(Debug, Clone, Default)]
 pub struct Chart {
@@ -94,17 +100,18 @@ impl Chart {
     /// As an SVG file that needs nothing else: it has its own style, in light and in dark.
     #[must_use]
     pub fn to_svg(&self, title: &str) -> String {
-        format!("{}\n", self.draw(title, Some(STYLE)))
+        format!("{}\n", self.draw(title, WIDTH, "broad", Some(STYLE)))
     }
 
     /// How high it is drawn.
     pub(super) fn height(&self) -> f64 {
-        self.layout().2
+        self.layout(WIDTH).3
     }
 
-    /// As an element of a page that has the style.
-    pub(super) fn element(&self, title: &str) -> String {
-        self.draw(title, None)
+    /// As elements of a page that has the style: one for wide screens, and one for narrow ones.
+    pub(super) fn elements(&self, title: &str) -> String {
+        let forms = [(WIDTH, "broad"), (NARROW_WIDTH, "slim")];
+        forms.map(|(wide, class)| self.draw(title, wide, class, None)).concat()
     }
 }
 

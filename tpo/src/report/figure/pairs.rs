@@ -98,7 +98,7 @@ fn rivals<'a>(
 pub(super) fn contrast(context: &Context<'_>) -> Figure {
     let mut table =
         Table::new("run,against,budget,answers,queries,difference,low,high,answers to match");
-    let x = Axis { holds: vec![0.0], ..Axis::new("reward of the search less that of best of k") };
+    let x = Axis { holds: vec![0.0], ..Axis::new("mean reward difference: search - best of k") };
     let mut chart = context.chart(x, Axis::default());
     chart.add(String::new(), REFERENCE_COLOUR, Shape::Upright(0.0));
     for (colour, run) in context.runs.iter().enumerate() {

@@ -81,7 +81,9 @@ fn gains(report: &Report) -> Vec<Json> {
         let gains = rows.iter().filter_map(|row| {
             let [_, _, over, _, gain, low, high] = row.as_slice() else { return None };
             let sign = if gain.as_f64()? > 0.0 { "+" } else { "" };
-            let [gain, low, high] = [gain, low, high].map(readable);
+            // Both ends with as many digits.
+            let end = |end: &Json| Some(format!("{:.3}", end.as_f64()?).replace('-', "\u{2212}"));
+            let (gain, low, high) = (readable(gain), end(low)?, end(high)?);
             Some(json!({ "over": over, "gain": format!("{sign}{gain}"), "low": low, "high": high }))
         });
         let first = rows.first().map(|row| json!([row.first(), row.get(1), row.get(3)]));
@@ -134,7 +136,7 @@ fn figure(figure: &Figure) -> Json {
         "name": figure.name,
         "title": figure.title,
         "caption": figure.caption,
-        "chart": figure.chart.as_ref().map(|chart| chart.element(figure.title)),
+        "chart": figure.chart.as_ref().map(|chart| chart.elements(figure.title)),
         "open": figure.name == "cost",
         "columns": figure.table.columns,
         "rows": rows,

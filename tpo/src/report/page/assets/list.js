@@ -32,10 +32,15 @@ function pick() {
   list();
 }
 
+// On a small screen the query is below the list.
+function reveal() {
+  if ($("detail").getBoundingClientRect().top > innerHeight * 0.7) $("detail").scrollIntoView({ behavior: "smooth" });
+}
+
 function list() {
   const some = shown.slice(at, at + PAGE);
   $("list").tBodies[0].replaceChildren(...some.map(({ row, place }) => {
-    const line = el("tr", { class: opened === place ? "on" : null, on: { click: () => open(place) } },
+    const line = el("tr", { class: opened === place ? "on" : null, on: { click: () => open(place).then(reveal) } },
       el("td", { class: "n" }, String(row[0])),
       el("td", {}, fill(el("button", { type: "button", class: row[6] ? "bad" : null }), brief(row[1]) || "(empty)")),
       el("td", { class: "n" }, number(row[3], 2)), el("td", { class: "n" }, row[6] ? "failed" : number(row[4], 2)), el("td", { class: "n" }, gain(row) === null ? "\u2013" : signed(gain(row)).slice(0, -1)));

@@ -2,7 +2,8 @@
 // The trajectory of a query: answers by iteration and score, and what was made of what.
 function plot(detail, open) {
   const answers = detail.candidates.map(([iteration, score, text, parent], place) => ({ iteration, score, text, parent, place }));
-  const wide = 640, high = 290, left = 64, right = 20, top = 14, bottom = 60;
+  // As wide as there is room, so that texts are as large as in the style.
+  const wide = Math.min(640, Math.max(300, $("detail").clientWidth || 640)), high = 290, left = 64, right = 20, top = 14, bottom = 60;
   const last = Math.max(1, ...answers.map((answer) => answer.iteration));
   const scores = answers.map((answer) => answer.score);
   let low = Math.min(...scores), up = Math.max(...scores);
@@ -31,7 +32,9 @@ function plot(detail, open) {
       svg("text", { class: "soft", "text-anchor": "end", x: left - 8, y: y(score) + 4 }, number(score, digits)));
   }
   drawing.append(svg("text", { "text-anchor": "middle", transform: `translate(14 ${(top + high - bottom) / 2}) rotate(-90)` }, "reward"));
-  for (let i = 0; i <= last; i++) {
+  // Names that would overlap are left out.
+  const every = Math.ceil(90 / row);
+  for (let i = 0; i <= last; i += every) {
     drawing.append(svg("text", { class: "soft", "text-anchor": "middle", x: left + (i + 0.5) * row, y: high - 40 }, i === 0 ? "first answers" : "iteration " + i));
   }
   // The way to the best answer.
@@ -54,10 +57,11 @@ function plot(detail, open) {
       on: pressed(go) },
       svg("title", {}, `answer ${answer.place}: ${number(answer.score)}`)));
   }
+  const step = Math.min(100, (wide - left) / 4);
   let x = left;
   for (const [kind, name] of [["f2", "best"], ["f0", "chosen"], ["f1", "rejected"], ["f7", "other"]]) {
     drawing.append(svg("circle", { class: "dot " + kind, cx: x + 6, cy: high - 12, r: 5 }), svg("text", { class: "soft", x: x + 16, y: high - 8 }, name));
-    x += 100;
+    x += step;
   }
   return el("div", { class: "wide" }, drawing);
 }
