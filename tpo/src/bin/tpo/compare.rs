@@ -18,7 +18,8 @@ use crate::config::JudgeFlags;
 use crate::context;
 use crate::engines::Layers;
 use crate::inspect::{FigureArgs, open};
-use crate::output::{Bar, print, print_data};
+use crate::output::{print, print_data};
+use crate::progress::Bar;
 use crate::{blocking, signals};
 
 /// Compare two runs over the same queries by their paired difference.
@@ -228,7 +229,8 @@ async fn judge(args: &CompareArgs, engine: &str, answers: &[AnswerPair]) -> Resu
         layers.servers.probe(&layers.cancel).await?;
     }
     let grader = Grader::new(Arc::new(judge)).keeping(&home(args).join(GRADES)).await?;
-    signals::listen(layers.cancel.clone(), CancellationToken::new(), Bar::new());
+    let bar = Bar::new(layers.meter.clone(), layers.bill.clone());
+    signals::listen(layers.cancel.clone(), CancellationToken::new(), bar);
     let different = answers.iter().filter(|pair| pair.a != pair.b).count();
     note(format_args!("judge {name}: {different} pairs of different answers"));
     let scored = answers.iter().map(async |pair| {

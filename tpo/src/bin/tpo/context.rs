@@ -18,8 +18,8 @@ use tpo::{
 
 use crate::config::{Settings, secret};
 use crate::engines::{Layers, missing, setup};
-use crate::output::Bar;
 use crate::presets;
+use crate::progress::Bar;
 use crate::rewards::{self, RewardContext};
 use crate::signals;
 
@@ -69,7 +69,8 @@ impl RunContext {
             tpo = tpo.tokenizer(tokenizer);
         }
         let tpo = tpo.config(config).prompts(Arc::clone(&prompts)).build()?;
-        let (bar, abort) = (Bar::new(), CancellationToken::new());
+        let (bar, abort) =
+            (Bar::new(layers.meter.clone(), layers.bill.clone()), CancellationToken::new());
         signals::listen(layers.cancel.clone(), abort.clone(), bar.clone());
         let (settings, warnings) = (settings.clone(), [Once::new(), Once::new()]);
         Ok(Self { settings, layers, prompts, tpo, engine, reward, bar, abort, warnings })
@@ -237,25 +238,26 @@ pub(crate) async fn search(settings: &Settings) -> Result<TpoConfig, Error> {
     Ok(config)
 }
 
+/// The prices of tokens.
+pub(crate) async fn prices(settings: &Settings) -> Result<Option<Prices>, Error> {
+    let Some(prices) = settings.get_one::<String>("prices")? else { return Ok(None) };
+    let prices = match prices.trim_start().starts_with('{') {
+        true => Prices::from_json(&prices),
+        false => Prices::load(Path::new(&prices)).await,
+    };
+    prices.map(Some).map_err(setup("table of prices"))
+}
+
 async fn early_stop(settings: &Settings) -> Result<EarlyStop, Error> {
     let money: Option<f64> = settings.get_one("early-stop-money")?;
-    let prices: Option<String> = settings.get_one("prices")?;
-    let money = match (money, prices) {
-        (None, None) => None,
+    let money = match (money, prices(settings).await?) {
+        (None, _) => None,
         (Some(_), None) => {
             return Err(missing("prices", "prices of tokens beside --early-stop-money"));
         }
-        (None, Some(_)) => {
-            return Err(missing("early-stop-money", "a bound on money beside --prices"));
-        }
         (Some(bound), Some(prices)) => {
-            let invalid = setup("bound on money");
-            let prices = match prices.trim_start().starts_with('{') {
-                true => Prices::from_json(&prices),
-                false => Prices::load(Path::new(&prices)).await,
-            };
-            let prices = prices.map_err(&invalid)?;
-            Some(MoneyBound { bound: Money::new(bound).map_err(&invalid)?, prices })
+            let bound = Money::new(bound).map_err(setup("bound on money"))?;
+            Some(MoneyBound { bound, prices })
         }
     };
     Ok(EarlyStop {

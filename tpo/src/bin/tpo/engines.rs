@@ -18,7 +18,9 @@ use textgrad_ops::store::{SqliteCache, SqliteConfig};
 use tpo::{CancellationToken, Error};
 
 use crate::config::Settings;
+use crate::context;
 use crate::preflight::{Server, Servers};
+use crate::progress::Bill;
 
 /// The default address of `--engine openai`.
 const LOCAL: &str = "http://localhost:8000/v1";
@@ -28,6 +30,7 @@ const LOCAL: &str = "http://localhost:8000/v1";
 pub(crate) struct Layers {
     settings: Settings,
     pub(crate) meter: Meter,
+    pub(crate) bill: Bill,
     pub(crate) cancel: CancellationToken,
     pub(crate) cache: Option<SqliteCache>,
     /// The limits that all engines share.
@@ -45,6 +48,7 @@ impl Layers {
             .requests_per_minute(limit("requests-per-minute")?)
             .tokens_per_minute(limit("tokens-per-minute")?);
         layers.limiter = Some(Limiter::new(limits).cancellation(layers.cancel.clone()));
+        layers.bill = Bill::new(context::prices(settings).await?);
         let failures = settings.value("max-consecutive-failures")?;
         layers.breaker = Breaker::canceling(failures, layers.cancel.clone());
         match settings.path("cache") {
@@ -102,7 +106,10 @@ impl Layers {
             true => builder.inline_reasoning(),
             false => builder,
         };
-        let engine = builder.build().map_err(setup("engine"))?;
+        let mut engine = builder.build().map_err(setup("engine"))?;
+        if let Some(meter) = self.bill.meter(engine.name()) {
+            engine = Arc::new(engine.metered(&meter));
+        }
         if engine.is_simulation() {
             return Ok(self.cached(engine.metered(&self.meter).complete_choices()));
         }

@@ -272,34 +272,37 @@ pub(crate) struct NextCommands<'a> {
     pub(crate) simulated: bool,
     /// A model that is served on this machine.
     pub(crate) served: Option<String>,
+    /// The flags of engine and reward model that were given.
+    pub(crate) flags: String,
     /// The directory of this run.
     pub(crate) folder: Option<&'a Path>,
 }
 
 impl NextCommands<'_> {
     pub(crate) fn text(&self) -> String {
-        let Self { program, simulated, served, folder } = self;
+        let Self { program, simulated, served, flags, folder } = self;
         let mut lines = vec!["WHAT TO TYPE NEXT".to_owned()];
         let mut add = |what: &str, commands: &[&str]| {
             lines.push(format!("# {what}"));
             lines.extend(commands.iter().map(|command| format!("{program} {command}")));
         };
         let engine = served.as_deref().unwrap_or("vllm");
-        let mut with = ", with the same flags for model and reward";
         if *simulated {
-            with = "";
             add(
                 "A real model: list servers, then name one, and what scores its answers",
                 &["engines", &format!("run --engine {engine} --reward judge")],
             );
         }
         add(
-            &format!("Your queries{with}: JSON, JSONL, CSV, Parquet, or text by line"),
-            &["run --data prompts.txt --out runs/first"],
+            "Your own queries: JSON, JSONL, CSV, Parquet, or text with one per line",
+            &[&format!("run --data prompts.txt --out runs/first{flags}")],
         );
         let shown = folder.map_or("runs/first".into(), |folder| folder.display().to_string());
         add("A page with figures, answers and feedback", &[&format!("report {shown}")]);
-        add(&format!("TPO and best-of-N with as many answers{with}"), &["study --modes tpo,bon"]);
+        add(
+            "TPO and best-of-N with the same number of answers",
+            &[&format!("study --modes tpo,bon{flags}")],
+        );
         lines.join("\n") + "\n"
     }
 }

@@ -14,6 +14,7 @@ mod journey;
 mod output;
 mod preflight;
 mod presets;
+mod progress;
 mod rewards;
 mod run;
 mod signals;

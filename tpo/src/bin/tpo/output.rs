@@ -1,25 +1,18 @@
-//! Output for people and machines: heading, progress, summary.
+//! Output for people and machines: heading and summary.
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 use textgrad_ops::util::terminal::{escape, escape_json, note};
 
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value as Json, json};
-use textgrad_ops::layer::MeterSnapshot;
+use textgrad_ops::layer::{MeterSnapshot, Money};
 use textgrad_ops::store::CacheStats;
-use tokio::task::JoinHandle;
+use tpo::Error;
 use tpo::run::{ResultRecord, RunFolder, RunReport, RunStart};
-use tpo::{BatchProgress, Error};
 
 use crate::config::Settings;
 use crate::journey::{self, NextCommands};
-
-/// The interval of progress updates.
-const TICK: Duration = Duration::from_millis(200);
 
 /// The shortest critical path that is reported: below it, calls take too little time for a comparison.
 const MIN_SECONDS: f64 = 0.1;
@@ -58,67 +51,13 @@ pub(crate) fn heading(start: &RunStart<'_>) {
     }
 }
 
-/// Progress: a bar on a terminal, else a line per tenth of the queries. Cheap to clone.
-#[derive(Clone)]
-pub(crate) struct Bar {
-    bar: ProgressBar,
-    ticker: Arc<Mutex<Option<JoinHandle<()>>>>,
-}
-
-impl Bar {
-    pub(crate) fn new() -> Self {
-        Self { bar: ProgressBar::hidden(), ticker: Arc::default() }
-    }
-
-    pub(crate) fn start(&self, total: usize, progress: &Arc<BatchProgress>) {
-        let terminal = io::stderr().is_terminal();
-        self.bar.reset();
-        if terminal {
-            self.bar.set_length(total as u64);
-            self.bar.set_draw_target(indicatif::ProgressDrawTarget::stderr());
-        }
-        if let Ok(style) =
-            ProgressStyle::with_template("{bar:40} {pos}/{len} queries, {elapsed}, {msg}")
-        {
-            self.bar.set_style(style);
-        }
-        let (bar, progress) = (self.bar.clone(), Arc::clone(progress));
-        let ticker = tokio::spawn(async move {
-            let mut tenth = 0;
-            loop {
-                tokio::time::sleep(TICK).await;
-                let (finished, failed) = (progress.finished(), progress.failed());
-                bar.set_position(finished as u64);
-                bar.set_message(format!("{failed} failed"));
-                let now = finished * 10 / total.max(1);
-                if !terminal && now > tenth {
-                    tenth = now;
-                    note(format_args!("{finished}/{total} queries, {failed} failed"));
-                }
-            }
-        });
-        *self.ticker.lock().unwrap_or_else(PoisonError::into_inner) = Some(ticker);
-    }
-
-    /// Prints a line above the bar.
-    pub(crate) fn println(&self, line: &str) {
-        self.bar.suspend(|| note(line));
-    }
-
-    pub(crate) fn finish(&self) {
-        let ticker = self.ticker.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(ticker) = ticker {
-            ticker.abort();
-        }
-        self.bar.finish_and_clear();
-    }
-}
-
 /// The end of a run, as it is printed.
 pub(crate) struct RunSummary<'a> {
     pub(crate) report: &'a RunReport,
     pub(crate) sent: &'a MeterSnapshot,
     pub(crate) cache: Option<CacheStats>,
+    /// The cost of the requests sent, if all prices are known.
+    pub(crate) cost: Option<Money>,
     /// The records of built-in queries, to be shown step by step.
     pub(crate) shown: Vec<ResultRecord>,
     /// Whether the engine is the simulation.
@@ -141,12 +80,12 @@ impl RunSummary<'_> {
         match (settings.flag("json"), settings.flag("raw")) {
             (true, _) => print_data(self.json()),
             (false, true) => write(&self.text()),
-            (false, false) if !self.shown.is_empty() => print(&self.journey()),
+            (false, false) if !self.shown.is_empty() => print(&self.journey(settings)),
             (false, false) => print(&self.text()),
         }
     }
 
-    fn journey(&self) -> String {
+    fn journey(&self, settings: &Settings) -> String {
         let summary = &self.report.summary;
         let mark = match (self.simulated_engine, summary.simulated) {
             (true, _) => format!("{STOCK_PHRASES}\n"),
@@ -155,10 +94,17 @@ impl RunSummary<'_> {
         };
         let journey = journey::text(&self.shown, summary);
         let tokens = summary.usage.tokens;
-        let figures = format!(
+        let mut figures = format!(
             "{} requests, {} prompt and {} completion tokens, {:.1} s",
             summary.usage.requests, tokens.prompt_tokens, tokens.completion_tokens, summary.wall_s
         );
+        if summary.fruitless > 0 {
+            let (none, all) = (summary.fruitless, summary.iterations);
+            figures.push_str(&format!("\n{none} of {all} iterations brought no new answer"));
+        }
+        if let Some(cost) = self.cost {
+            figures.push_str(&format!("\ncost by --prices: {cost}"));
+        }
         let results = self.report.results.as_ref();
         let results = results.map(|path| format!("results: {}\n", path.display()));
         let program = program();
@@ -166,6 +112,7 @@ impl RunSummary<'_> {
             program: &program,
             simulated: self.simulated_engine,
             served: self.served.clone(),
+            flags: settings.typed(&["engine", "reward"]),
             folder: self.report.folder.as_ref().map(RunFolder::path),
         };
         format!("{mark}{journey}\n{figures}\n{}\n{}", results.unwrap_or_default(), next.text())
@@ -209,6 +156,9 @@ impl RunSummary<'_> {
             let tokens = sent.prompt_tokens + sent.completion_tokens;
             row("  sent in this run", format!("{tokens} in all"));
         }
+        if let Some(cost) = self.cost {
+            row("cost by --prices", cost.to_string());
+        }
         row("answers scored", summary.usage.scored.to_string());
         if summary.usage.too_long > 0 {
             row("  too long for the reward", summary.usage.too_long.to_string());
@@ -225,7 +175,7 @@ impl RunSummary<'_> {
     }
 
     fn json(&self) -> Json {
-        json!({
+        let mut summary = json!({
             "summary": self.report.summary,
             "critical_path_s": self.critical_path(),
             "sent": self.sent,
@@ -233,7 +183,11 @@ impl RunSummary<'_> {
             "interrupted": self.report.cancelled,
             "results": self.report.results,
             "answers": self.report.results.is_none().then_some(&self.report.records),
-        })
+        });
+        if let (Some(cost), Json::Object(fields)) = (self.cost, &mut summary) {
+            fields.insert("cost".to_owned(), json!(cost));
+        }
+        summary
     }
 }
 
@@ -282,6 +236,14 @@ pub(crate) fn interrupted(done: usize, total: usize, folder: Option<&RunFolder>)
     note(format_args!("interrupted: {done} of {total} queries are done"));
     if let Some(folder) = folder {
         resume_hint(folder);
+    }
+}
+
+/// Prints the command that shows the results of a run, for people. Built-in queries have hints of their own.
+pub(crate) fn report_hint(report: &RunReport, is_built_in: bool) {
+    let folder = report.folder.as_ref().filter(|_| report.is_complete() && !is_built_in);
+    if let Some(folder) = folder.filter(|_| io::stderr().is_terminal()) {
+        note(format_args!("figures and answers: {} report {}", program(), folder.path().display()));
     }
 }
 

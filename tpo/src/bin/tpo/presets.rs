@@ -26,7 +26,7 @@ pub(crate) async fn engines(args: &EnginesArgs) -> Result<ExitCode, Error> {
         return Ok(ExitCode::SUCCESS);
     }
     let engine = first(&servers).unwrap_or_else(|| "ollama/llama3".to_owned());
-    let example = format!("tpo run --data prompts.txt --engine {engine} --reward judge");
+    let example = format!("tpo run --data prompts.txt \\\n    --engine {engine} --reward judge");
     print(&format!("{}\nEXAMPLE\n{example}\n", listing(&servers)))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -49,13 +49,13 @@ pub(crate) async fn note_simulation(settings: &Settings) {
 }
 
 fn simulation(served: Option<String>) -> String {
-    let (found, engine) = match &served {
-        Some(engine) => ("; this model is served here", engine.as_str()),
-        None => ("; `tpo engines` lists engines", "vllm"),
+    let (model, engine, end) = match &served {
+        Some(engine) => ("the model served here", engine.as_str(), ""),
+        None => ("a model", "vllm", "; `tpo engines` lists engines"),
     };
     format!(
-        "no --engine is named: a simulation answers, not a model. For a model, add:\n\
-         \x20 --engine {engine} --reward judge{found}"
+        "no --engine is named: a simulation answers. For {model}, add:\n\
+         \x20 --engine {engine} --reward judge{end}"
     )
 }
 
@@ -66,10 +66,7 @@ mod tests {
     #[test]
     fn the_note_has_the_flags_of_the_model_that_is_served() {
         let served = simulation(Some("ollama/llama3".to_owned()));
-        assert!(
-            served.contains("\n  --engine ollama/llama3 --reward judge; this model"),
-            "{served}"
-        );
+        assert!(served.ends_with("\n  --engine ollama/llama3 --reward judge"), "{served}");
         let none = simulation(None);
         assert!(none.contains("\n  --engine vllm --reward judge; `tpo engines`"), "{none}");
         assert!(served.lines().chain(none.lines()).all(|line| line.len() <= 80));

@@ -14,8 +14,9 @@ use tpo::{Error, Query};
 use crate::config::Settings;
 use crate::context::{self, RunContext};
 use crate::exit;
-use crate::output::{self, Bar};
+use crate::output;
 use crate::presets;
+use crate::progress::Bar;
 
 /// The highest number of a new directory under `runs`.
 const MAX_RUNS: u32 = 9999;
@@ -44,11 +45,13 @@ pub(crate) async fn run(settings: &Settings) -> Result<ExitCode, Error> {
         report: &report,
         sent: &context.layers.meter.snapshot(),
         cache: context.layers.cache.as_ref().map(SqliteCache::stats),
+        cost: context.layers.bill.total(),
         shown,
         simulated_engine,
         served,
     };
     summary.print(settings)?;
+    output::report_hint(&report, is_built_in);
     code(report)
 }
 
@@ -139,7 +142,7 @@ impl<F: FnMut(&ResultRecord)> RunObserver for Observer<'_, F> {
         if self.on_record.is_some() {
             output::heading(start);
         }
-        self.bar.start(start.queries, &start.progress);
+        self.bar.start(start.queries, &start.progress, start.journaled_steps > 0);
     }
 
     fn finished(&mut self, record: &ResultRecord) {

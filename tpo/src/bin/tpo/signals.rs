@@ -5,7 +5,7 @@ use std::io;
 use textgrad_ops::util::terminal::note;
 use tpo::CancellationToken;
 
-use crate::output::Bar;
+use crate::progress::Bar;
 
 /// Cancels at the first signal and aborts at the second, for the rest of the process.
 pub(crate) fn listen(cancel: CancellationToken, abort: CancellationToken, bar: Bar) {

@@ -141,7 +141,7 @@ fn mistakes_are_told_with_their_line() {
         ("[search]\nseed = \n", &["study.toml:2: not TOML: "]),
         (
             "[early-stop]\nprices = \"none.json\"\n",
-            &["early-stop-money: expected a bound on money"],
+            &["the table of prices cannot be set up: the prices in none.json"],
         ),
         (
             "[search]\nsamples = 0\n",

@@ -60,11 +60,14 @@ async fn a_real_model_is_shown_without_the_simulation() {
     let server = FakeServer::builder().engine(engine).start().await.unwrap();
     let folder = folder();
     let mut command = tpo(folder.path(), ["--reward", "length:from=1,to=9", "--out", "runs/own"]);
-    command.args(["--engine", &format!("{}#real", server.base_url())]);
+    let engine = format!("{}#real", server.base_url());
+    command.args(["--engine", &engine]);
     let ended = Running::start(command).end().with_code(0);
     assert!(!ended.out.contains("SIMULATION") && !ended.out.contains("engines"), "{}", ended.out);
     assert!(ended.out.contains("\ntpo report runs/own\n"), "{}", ended.out);
     assert!(!ended.out.contains('\u{1b}'), "{}", ended.out);
+    let flags = format!("--engine='{engine}' --reward=length:from=1,to=9\n");
+    assert!(ended.out.contains(&flags), "{}", ended.out);
 }
 
 /// Scripts get the whole answers: as JSON, and as they are with `--raw`.

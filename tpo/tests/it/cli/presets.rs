@@ -64,7 +64,7 @@ async fn the_engines_that_answer_are_listed_with_their_flags() {
     let listed = engines(&[]);
     let flags = "--engine vllm/org/policy-8b";
     assert!(listed.contains(&format!("\n  {flags}\n")), "{listed}");
-    assert!(listed.contains(&format!("--data prompts.txt {flags} --reward judge\n")), "{listed}");
+    assert!(listed.contains(&format!("\n    {flags} --reward judge\n")), "{listed}");
     assert!(listed.lines().all(|line| line.len() <= 80), "{listed}");
     let rows: Value = serde_json::from_str(&engines(&["--json"])).unwrap();
     assert_eq!(rows.as_array().unwrap().len(), PRESETS.len());

@@ -64,6 +64,24 @@ async fn searches_end_by_the_rules_of_the_file() {
     assert_eq!(server.stats().route(Route::Chat).requests, asked);
 }
 
+/// With prices, summaries have the cost of what was sent, unless an engine has no price.
+#[test]
+fn prices_alone_show_the_cost() {
+    let folder = folder();
+    queries(folder.path(), 2);
+    let summary = |out: &str, prices: &str| {
+        let data = ["--data", "queries.json", "--out", out, "--prices", prices, "--json"];
+        let ended = run(folder.path(), &data).with_code(0);
+        serde_json::from_str::<Value>(&ended.out).unwrap()
+    };
+    let priced = summary("a", r#"{"sim": {"input": 1, "output": 2}}"#);
+    let usage = &priced["sent"]["usage"];
+    let tokens = |name: &str| usage[name].as_f64().unwrap();
+    let cost = (tokens("prompt_tokens") + 2.0 * tokens("completion_tokens")) / 1e6;
+    assert!((priced["cost"].as_f64().unwrap() - cost).abs() < 1e-9, "{priced}");
+    assert_eq!(summary("b", r#"{"other": {"input": 1, "output": 2}}"#)["cost"], Value::Null);
+}
+
 #[test]
 fn every_setting_of_a_search_reaches_it() {
     let folder = folder();

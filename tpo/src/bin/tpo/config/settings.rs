@@ -10,6 +10,7 @@ use tpo::Error;
 
 use super::file;
 use super::options::{self, OptionSpec};
+use super::secret;
 
 /// A setting from a file.
 #[derive(Debug, Clone)]
@@ -100,6 +101,32 @@ impl Settings {
     /// Whether a setting was not given.
     pub(crate) fn is_default(&self, name: &str) -> bool {
         OptionSpec::named(name).is_some_and(|option| self.given(option).1 == Source::Default)
+    }
+
+    /// The flags of some tables, and the file, as they are typed in a shell. Those that hold a secret are left out.
+    pub(crate) fn typed(&self, tables: &[&str]) -> String {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-/:=,@+".contains(c);
+        let quoted = |value: &OsStr| {
+            let value = value.to_string_lossy();
+            let has_secret = secret::within(&value);
+            let is_plain = !value.is_empty() && value.chars().all(is_plain);
+            let text = match is_plain {
+                true => value.into_owned(),
+                false => format!("'{}'", value.replace('\'', r"'\''")),
+            };
+            (!has_secret).then_some(text)
+        };
+        let mut typed = String::new();
+        let file = self.file_path.iter().map(|path| ("config", path.as_os_str()));
+        let options = OptionSpec::all().filter(|option| tables.contains(&option.table()));
+        let flags = options.filter_map(|option| self.flags.get_key_value(option.name.as_str()));
+        let flags = flags.flat_map(|(name, values)| values.iter().map(|value| (*name, &**value)));
+        for (name, value) in file.chain(flags) {
+            if let Some(value) = quoted(value) {
+                typed.push_str(&format!(" --{name}={value}"));
+            }
+        }
+        typed
     }
 
     pub(crate) fn flag(&self, name: &str) -> bool {

@@ -1,0 +1,218 @@
+//! Progress of a run on standard error, with rate, time left, tokens and cost.
+
+use std::fmt;
+use std::io::{self, IsTerminal};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use textgrad_core::Usage;
+use textgrad_ops::layer::{Meter, Money, Price, Prices};
+use textgrad_ops::util::terminal::note;
+use tokio::task::JoinHandle;
+use tpo::BatchProgress;
+
+/// The interval of updates.
+const TICK: Duration = Duration::from_millis(200);
+
+/// Without a terminal: the shortest and the longest time between two lines.
+const MIN_INTERVAL: Duration = Duration::from_secs(10);
+const MAX_INTERVAL: Duration = Duration::from_secs(300);
+
+/// Meters of engines by their prices. Cheap to clone: clones count together.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Bill {
+    prices: Option<Arc<Prices>>,
+    meters: Arc<Mutex<Vec<(Option<Price>, Meter)>>>,
+}
+
+impl Bill {
+    pub(crate) fn new(prices: Option<Prices>) -> Self {
+        Self { prices: prices.map(Arc::new), meters: Arc::default() }
+    }
+
+    /// A meter for an engine, if there are prices.
+    pub(crate) fn meter(&self, engine: &str) -> Option<Meter> {
+        let price = self.prices.as_ref()?.of(engine);
+        let meter = Meter::default();
+        let mut meters = self.meters.lock().unwrap_or_else(PoisonError::into_inner);
+        meters.push((price, meter.clone()));
+        Some(meter)
+    }
+
+    /// The cost of all calls. None if an engine was used that has no price.
+    pub(crate) fn total(&self) -> Option<Money> {
+        self.prices.as_ref()?;
+        let meters = self.meters.lock().unwrap_or_else(PoisonError::into_inner);
+        meters.iter().try_fold(Money::ZERO, |sum, (price, meter)| {
+            match (price, meter.snapshot().usage) {
+                (Some(price), usage) => Some(sum.plus(price.of(usage))),
+                (None, usage) => (usage == Usage::default()).then_some(sum),
+            }
+        })
+    }
+}
+
+/// Progress: a bar on a terminal, else a line per tenth of the queries and at times. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Bar {
+    bar: ProgressBar,
+    meter: Meter,
+    bill: Bill,
+    ticker: Arc<Mutex<Option<JoinHandle<()>>>>,
+}
+
+impl Bar {
+    pub(crate) fn new(meter: Meter, bill: Bill) -> Self {
+        Self { bar: ProgressBar::hidden(), meter, bill, ticker: Arc::default() }
+    }
+
+    /// Starts with so many queries. Those that a resumed run has at once do not count in the rate.
+    pub(crate) fn start(&self, total: usize, progress: &Arc<BatchProgress>, is_resumed: bool) {
+        let terminal = io::stderr().is_terminal();
+        self.bar.reset();
+        if terminal {
+            self.bar.set_length(total as u64);
+            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
+        if let Ok(style) = ProgressStyle::with_template("{bar:16} {msg}") {
+            self.bar.set_style(style);
+        }
+        let (this, progress) = (self.clone(), Arc::clone(progress));
+        let before = self.meter.snapshot().usage.total();
+        let ticker = tokio::spawn(async move {
+            let (mut tenth, mut last, mut replayed) = (0, Instant::now(), None);
+            let begun = Instant::now();
+            loop {
+                tokio::time::sleep(TICK).await;
+                let finished = progress.finished();
+                let replayed = *replayed.get_or_insert(if is_resumed { finished } else { 0 });
+                let status = Status {
+                    finished,
+                    total,
+                    failed: progress.failed(),
+                    replayed,
+                    elapsed: begun.elapsed(),
+                    tokens: this.meter.snapshot().usage.total().saturating_sub(before),
+                    cost: this.bill.total(),
+                };
+                this.bar.set_position(finished as u64);
+                this.bar.set_message(status.to_string());
+                let now = finished * 10 / total.max(1);
+                if !terminal && is_due(last.elapsed(), now > tenth) {
+                    (tenth, last) = (now, Instant::now());
+                    note(status);
+                }
+            }
+        });
+        *self.ticker.lock().unwrap_or_else(PoisonError::into_inner) = Some(ticker);
+    }
+
+    /// Prints a line above the bar.
+    pub(crate) fn println(&self, line: &str) {
+        self.bar.suspend(|| note(line));
+    }
+
+    pub(crate) fn finish(&self) {
+        let ticker = self.ticker.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(ticker) = ticker {
+            ticker.abort();
+        }
+        self.bar.finish_and_clear();
+    }
+}
+
+/// Whether a line is due without a terminal: logs are not flooded, and a slow run is seen to go on.
+fn is_due(since_last: Duration, is_tenth_done: bool) -> bool {
+    since_last >= MAX_INTERVAL || is_tenth_done && since_last >= MIN_INTERVAL
+}
+
+/// The state of a run at a moment.
+struct Status {
+    finished: usize,
+    total: usize,
+    failed: usize,
+    /// Queries that were finished at the start.
+    replayed: usize,
+    elapsed: Duration,
+    tokens: u64,
+    cost: Option<Money>,
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { finished, total, failed, replayed, elapsed, tokens, cost } = self;
+        write!(f, "{finished}/{total} queries")?;
+        let per_second =
+            finished.saturating_sub(*replayed) as f64 / elapsed.as_secs_f64().max(1e-3);
+        if per_second > 0.0 {
+            match per_second {
+                10.0.. => write!(f, ", {per_second:.0}/s")?,
+                _ => write!(f, ", {:.1}/min", per_second * 60.0)?,
+            }
+            let left = total.saturating_sub(*finished) as f64 / per_second;
+            match left {
+                ..100.0 => write!(f, ", {left:.0} s left")?,
+                ..6000.0 => write!(f, ", {:.0} min left", left / 60.0)?,
+                _ => write!(f, ", {:.1} h left", left / 3600.0)?,
+            }
+        }
+        match tokens {
+            ..10_000 => write!(f, ", {tokens} tokens")?,
+            ..10_000_000 => write!(f, ", {}k tokens", tokens / 1000)?,
+            _ => write!(f, ", {}M tokens", tokens / 1_000_000)?,
+        }
+        if let Some(cost) = cost {
+            write!(f, ", cost {:.2}", cost.units())?;
+        }
+        if *failed > 0 {
+            write!(f, ", {failed} failed")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(finished: usize, total: usize, seconds: u64, tokens: u64) -> Status {
+        let elapsed = Duration::from_secs(seconds);
+        Status { finished, total, failed: 0, replayed: 0, elapsed, tokens, cost: None }
+    }
+
+    #[test]
+    fn rate_time_left_tokens_and_cost_are_shown() {
+        for (status, words) in [
+            (status(0, 8, 3, 950), "0/8 queries, 950 tokens"),
+            (status(4, 8, 20, 45_120), "4/8 queries, 12.0/min, 20 s left, 45k tokens"),
+            (status(400, 9000, 20, 0), "400/9000 queries, 20/s, 7 min left, 0 tokens"),
+            (
+                status(10, 9000, 600, 25_000_000),
+                "10/9000 queries, 1.0/min, 149.8 h left, 25M tokens",
+            ),
+        ] {
+            assert_eq!(status.to_string(), words);
+        }
+        let resumed = Status { replayed: 4, failed: 1, ..status(6, 8, 60, 0) };
+        assert_eq!(resumed.to_string(), "6/8 queries, 2.0/min, 60 s left, 0 tokens, 1 failed");
+        let cost = Some(Money::new(1.5).unwrap());
+        assert!(Status { cost, ..status(0, 8, 3, 0) }.to_string().ends_with("0 tokens, cost 1.50"));
+    }
+
+    #[test]
+    fn lines_are_few_without_a_terminal() {
+        let seconds = Duration::from_secs;
+        assert!(!is_due(seconds(1), true) && !is_due(seconds(200), false));
+        assert!(is_due(seconds(10), true) && is_due(seconds(300), false));
+    }
+
+    #[test]
+    fn a_bill_needs_the_price_of_each_engine_that_is_used() {
+        assert!(Bill::default().total().is_none() && Bill::default().meter("a").is_none());
+        let prices = Prices::default().with("a", Price::new(1.0, 2.0).unwrap());
+        let bill = Bill::new(Some(prices));
+        assert!(bill.meter("openai:a").is_some() && bill.meter("b").is_some());
+        assert_eq!(bill.total(), Some(Money::ZERO));
+    }
+}
