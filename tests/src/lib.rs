@@ -2,6 +2,7 @@
 
 pub mod fake_server;
 pub mod program;
+pub mod script;
 
 /// The README's example, so that it compiles.
 #[cfg(doctest)]

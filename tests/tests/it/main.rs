@@ -14,6 +14,7 @@ mod documents;
 mod fake_server;
 mod fuzz;
 mod goldens;
+mod graph_page;
 mod model_values;
 mod prior_art_regressions;
 mod tidy;

@@ -3,6 +3,7 @@
 mod figures;
 mod page;
 mod recorded;
+mod script;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

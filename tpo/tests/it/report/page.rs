@@ -46,7 +46,8 @@ async fn what_would_not_be_seen_is_shown_as_on_pages_of_graphs() {
     }
 }
 
-const EVIL: &str = "</script><script>alert(2)</script><img src=x onerror=alert(3)><!-- \u{202e}";
+pub(super) const EVIL: &str =
+    "</script><script>alert(2)</script><img src=x onerror=alert(3)><!-- \u{202e}";
 
 #[tokio::test]
 async fn scripts_in_answers_losses_and_gradients_are_shown_and_not_run() {
