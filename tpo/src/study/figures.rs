@@ -150,14 +150,23 @@ impl StudyTable {
         table(self.rows.iter(), |_| true).to_csv(self.simulated)
     }
 
-    /// For a person, in columns: the settings with their figures, then the differences.
+    /// For a person, in tables of about 80 columns: rewards, their spread, cost, and the differences.
     #[must_use]
     pub fn shown(&self) -> String {
-        let mut shown = in_columns(&table(self.rows.iter(), |column| !column.starts_with("ahead")));
+        let setting = ["mode", "D", "N", "temperature"];
+        let mut shown = String::new();
+        for (title, columns) in [
+            ("", &["seeds", "failed", "answers", "reward", "low", "high"][..]),
+            ("\nspread of rewards\n", &["searches", "newest", "spread", "seed_spread"]),
+            ("\nper query\n", &["calls", "prompt_tokens", "completion_tokens", "scored"]),
+        ] {
+            let wanted = |column: &str| columns.contains(&column) || setting.contains(&column);
+            shown.push_str(title);
+            shown.push_str(&in_columns(&table(self.rows.iter(), wanted)));
+        }
         let mut differences = |title: String, columns: [&str; 3], of: Difference| {
             let paired: Vec<&StudyRow> = self.rows.iter().filter(|row| of(row).is_some()).collect();
             if !paired.is_empty() {
-                let setting = ["mode", "D", "N", "temperature"];
                 let wanted = |column: &str| columns.contains(&column) || setting.contains(&column);
                 shown.push_str(&format!("\nreward ahead of {title}, paired by query and seed\n"));
                 shown.push_str(&in_columns(&table(paired.into_iter(), wanted)));
@@ -374,6 +383,9 @@ mod tests {
             let title =
                 "reward ahead of best-of-N with an equal number of answers, N(1 + D), paired";
             assert!(shown.contains(title), "{shown}");
+            assert!(COLUMNS.iter().all(|(name, _)| shown.contains(name)));
+            let lines = shown.lines().filter(|line| !line.starts_with("reward ahead"));
+            assert!(lines.clone().all(|line| line.len() <= 80), "{shown}");
         }
     }
 }

@@ -301,7 +301,7 @@ impl NextCommands<'_> {
         add("A page with figures, answers and feedback", &[&format!("report {shown}")]);
         add(
             "TPO and best-of-N with the same number of answers",
-            &[&format!("study --modes tpo,bon{flags}")],
+            &[&format!("study --modes tpo,bon --seeds 1{flags}")],
         );
         lines.join("\n") + "\n"
     }
