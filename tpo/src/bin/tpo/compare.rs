@@ -238,7 +238,7 @@ async fn judge(args: &CompareArgs, engine: &str, answers: &[AnswerPair]) -> Resu
         Ok::<_, Error>(scores.first().copied().zip(scores.last().copied()))
     });
     let scored = stream::iter(scored).buffered(settings.value("concurrency")?).try_collect();
-    let scored: Option<Result<Vec<Option<(f64, f64)>>, Error>> = tokio::select! {
+    let scored: Option<Result<Vec<_>, Error>> = tokio::select! {
         scored = scored => Some(scored),
         () = layers.cancel.cancelled() => None,
     };

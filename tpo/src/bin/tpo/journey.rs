@@ -166,7 +166,7 @@ impl Journey {
             0..=MAX_COLUMNS => (1..=last).collect(),
             _ => vec![1, last / 2, last],
         };
-        let samples = records.iter().map(|record| sampled(record)).max().unwrap_or(0);
+        let samples = records.iter().map(sampled).max().unwrap_or(0);
         let mut head = vec!["first".to_owned(), format!("best of {samples}")];
         head.extend(iterations.iter().map(|iteration| format!("iter. {iteration}")));
         let columns: Vec<usize> = head.iter().map(|name| SCORE.max(name.len() + 2)).collect();
@@ -327,7 +327,8 @@ mod tests {
         let mut journey = Journey::default();
         let text: Vec<String> = (1..=9).map(|number| format!("line {number}")).collect();
         journey.block("label", &text.join("\n"));
-        let shown: Vec<&str> = journey.lines.iter().map(|line| line[LABELS..].trim()).collect();
+        let shown: Vec<&str> =
+            journey.lines.iter().map(|line| line.get(LABELS..).unwrap().trim()).collect();
         assert_eq!(shown, ["line 1", "line 2", "line 3", "[...]", "line 8", "line 9"]);
         assert!(journey.lines[0].starts_with("label "));
     }

@@ -23,28 +23,35 @@ const MAX_INTERVAL: Duration = Duration::from_secs(300);
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Bill {
     prices: Option<Arc<Prices>>,
-    meters: Arc<Mutex<Vec<(Option<Price>, Meter)>>>,
+    engines: Arc<Mutex<Vec<BilledEngine>>>,
+}
+
+/// An engine's calls and its price, if it has one.
+#[derive(Debug)]
+struct BilledEngine {
+    price: Option<Price>,
+    meter: Meter,
 }
 
 impl Bill {
     pub(crate) fn new(prices: Option<Prices>) -> Self {
-        Self { prices: prices.map(Arc::new), meters: Arc::default() }
+        Self { prices: prices.map(Arc::new), engines: Arc::default() }
     }
 
     /// A meter for an engine, if there are prices.
     pub(crate) fn meter(&self, engine: &str) -> Option<Meter> {
         let price = self.prices.as_ref()?.of(engine);
         let meter = Meter::default();
-        let mut meters = self.meters.lock().unwrap_or_else(PoisonError::into_inner);
-        meters.push((price, meter.clone()));
+        let mut engines = self.engines.lock().unwrap_or_else(PoisonError::into_inner);
+        engines.push(BilledEngine { price, meter: meter.clone() });
         Some(meter)
     }
 
     /// The cost of all calls. None if an engine was used that has no price.
     pub(crate) fn total(&self) -> Option<Money> {
         self.prices.as_ref()?;
-        let meters = self.meters.lock().unwrap_or_else(PoisonError::into_inner);
-        meters.iter().try_fold(Money::ZERO, |sum, (price, meter)| {
+        let engines = self.engines.lock().unwrap_or_else(PoisonError::into_inner);
+        engines.iter().try_fold(Money::ZERO, |sum, BilledEngine { price, meter }| {
             match (price, meter.snapshot().usage) {
                 (Some(price), usage) => Some(sum.plus(price.of(usage))),
                 (None, usage) => (usage == Usage::default()).then_some(sum),
