@@ -125,6 +125,20 @@ pub enum Error {
         role: String,
     },
 
+    /// The objective was made of none of the variables that a pass is with respect to.
+    #[error(
+        "expected a variable that the objective (role: {}) was made of, got only others (roles: {}); a pass does not go \
+         past what is stopped, nor past an output that requires no gradient",
+        truncate(role, 80),
+        truncate(&wrt.join(", "), 200)
+    )]
+    NothingInGraph {
+        /// The objective's role.
+        role: String,
+        /// The roles of the variables.
+        wrt: Vec<String>,
+    },
+
     /// The bookkeeping of a backward pass contradicts itself.
     #[error(
         "expected {expected} in the backward pass, got {got}; this is a defect of textgrad-core"

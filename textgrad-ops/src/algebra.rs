@@ -128,8 +128,10 @@ impl Reduce for LlmReduce {
         let request = Request::new(Purpose::Reduce, messages).with_sampling(sampling);
         let mut inputs = vec![("variable", cx.variable().clone())];
         inputs.extend(cx.feedback().iter().map(|part| ("feedback", part.variable().clone())));
-        let engine = cx.engine_or(&self.0.engine);
-        let merged = word_feedback("reduce", engine, request, cx.variable(), inputs).await?;
+        let templates = ["reduce_system", "reduce"];
+        inputs.extend(self.0.prompts.wording(&templates, &request.messages, &inputs).await?);
+        let settings = self.0.with_engine(cx.engine_or(&self.0.engine));
+        let merged = word_feedback("reduce", settings, request, cx.variable(), inputs).await?;
         let blank = merged.text().is_none_or(|text| text.trim().is_empty());
         Ok((!blank).then(|| Feedback::from_variable(merged)).into_iter().collect())
     }

@@ -3,6 +3,7 @@
 mod pass;
 mod state;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use derive_setters::Setters;
@@ -10,6 +11,7 @@ use derive_setters::Setters;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::gradient::Gradients;
+use crate::graph::Graph;
 use crate::op::{Call, Layout};
 use crate::seed::Seed;
 use crate::variable::Variable;
@@ -74,6 +76,12 @@ pub async fn backward(root: impl Into<Variable>) -> Result<Gradients, BackwardEr
 #[must_use = "a pass does nothing until it is run"]
 pub struct Backward {
     root: Variable,
+    /// Whether the words of the feedback are differentiable, so that a later pass goes through them: to the instructions
+    /// that they were asked for with, the texts that they are about, and the feedback that they are made of.
+    /// Default: false.
+    #[setters(generate)]
+    create_graph: bool,
+    wrt: Option<HashSet<Variable>>,
     /// Asks this engine for all feedback, instead of each op's own.
     #[setters(generate)]
     engine: Option<Arc<dyn Engine>>,
@@ -93,14 +101,55 @@ impl Backward {
     /// A pass from `root`.
     pub fn new(root: impl Into<Variable>) -> Self {
         let (root, layout) = (root.into(), Layout::default());
-        Self { root, engine: None, layout, seed: None, observer: None }
+        let (create_graph, wrt) = (false, None);
+        Self { root, create_graph, wrt, engine: None, layout, seed: None, observer: None }
+    }
+
+    /// Restricts the pass to what lies between these variables and the root: nothing else is asked about. They need not
+    /// require a gradient, nor need what lies between. The pass goes neither through what is
+    /// [stopped](Variable::stop_gradient) nor past an output that [requires no
+    /// gradient](crate::Output::with_requires_grad). Variables that the root was not made of have no gradients.
+    ///
+    /// # Examples
+    /// ```
+    /// use textgrad_core::{Backward, Variable};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let (task, rules) = (Variable::constant("Why?", "task"), Variable::differentiable("Be brief. ", "rules"));
+    /// let prompt = (&rules + &task)?;
+    /// let gradients = Backward::new(&prompt).wrt([&task]).run().await?;
+    /// assert_eq!((gradients.get(&task).len(), gradients.get(&rules).len()), (1, 0));
+    /// # Ok::<(), textgrad_core::Error>(()) }).unwrap();
+    /// ```
+    pub fn wrt(mut self, variables: impl IntoIterator<Item = impl Into<Variable>>) -> Self {
+        self.wrt = Some(variables.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// The part of the graph that the pass goes through.
+    fn graph(&self) -> Result<Graph, Error> {
+        let root = &self.root;
+        let role = root.role().to_string();
+        let Some(wanted) = &self.wrt else {
+            return match root.requires_grad() {
+                true => Ok(Graph::trace_differentiable(root)),
+                false => Err(Error::NothingRequiresGrad { role }),
+            };
+        };
+        let graph = Graph::trace_between(root, wanted);
+        if root.is_open() && wanted.iter().any(|wanted| graph.contains(wanted)) {
+            return Ok(graph);
+        }
+        let mut wrt: Vec<String> = wanted.iter().map(|wanted| wanted.role().to_string()).collect();
+        wrt.sort_unstable();
+        Err(Error::NothingInGraph { role, wrt })
     }
 
     /// Runs the pass. Dropping the future ends it and everything that it has under way.
     ///
     /// # Errors
     /// A [`BackwardError`] with what was found before: an op that failed or panicked, or a root that depends
-    /// on nothing that requires a gradient.
+    /// on nothing that requires a gradient, or on none of the variables of [`wrt`](Self::wrt).
     pub async fn run(self) -> Result<Gradients, BackwardError> {
         pass::run(self).await
     }

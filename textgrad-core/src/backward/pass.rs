@@ -29,7 +29,9 @@ struct Pass {
 }
 
 pub(super) async fn run(settings: Backward) -> Result<Gradients, BackwardError> {
-    let state = State::new(&settings.root)
+    let state = settings
+        .graph()
+        .and_then(|graph| State::new(&settings.root, graph))
         .map_err(|error| BackwardError { error, gradients: Gradients::default() })?;
     let mut pass = Pass { state, settings, jobs: FuturesUnordered::new(), failure: None };
     pass.advance();
@@ -100,14 +102,15 @@ impl Pass {
 
     fn start_call(&mut self, node: NodeIndex, call: Arc<Call>) -> Result<(), Error> {
         let (gradients, outputs) = self.state.outputs(node, &call)?;
-        if !call.requires_grad() || gradients.iter().all(Vec::is_empty) {
+        let needs = self.state.needs(node, &call);
+        if !needs.contains(&true) || gradients.iter().all(Vec::is_empty) {
             return self.state.finish_call(node, &call, Vec::new());
         }
         self.notify(&BackwardEvent::CallStarted { call: &call });
         let seed = self.settings.seed.map(|seed| seed.child("call", node.index() as u64));
         let (engine, layout) = (self.settings.engine.clone(), self.settings.layout);
         let given = Arc::clone(&call);
-        let cx = BackwardCall { call: given, gradients, outputs, engine, layout, seed };
+        let cx = BackwardCall { call: given, gradients, outputs, needs, engine, layout, seed };
         let cx = BackwardCx(Arc::new(cx));
         self.jobs.push(Box::pin(async move {
             let said = match catch_panic_async(async { call.op().backward(&cx).await }).await {
@@ -124,10 +127,15 @@ impl Pass {
     fn take(&mut self, done: Done) {
         match done {
             Done::Call { node, call, said } => {
-                let said = said.unwrap_or_else(|failure| {
+                let mut said = said.unwrap_or_else(|failure| {
                     self.fail(node, failure.error);
                     failure.gradients
                 });
+                if !self.settings.create_graph {
+                    for gradient in said.iter_mut().flatten() {
+                        gradient.stop_gradient();
+                    }
+                }
                 let gradients = said.iter().flatten().count();
                 self.notify(&BackwardEvent::CallFinished { call: &call, gradients });
                 if let Err(error) = self.state.finish_call(node, &call, said) {
@@ -146,8 +154,11 @@ impl Pass {
         &mut self,
         node: NodeIndex,
         group: &Group,
-        merged: Vec<Feedback>,
+        mut merged: Vec<Feedback>,
     ) -> Result<(), Error> {
+        if !self.settings.create_graph {
+            merged.iter_mut().for_each(Feedback::stop_gradient);
+        }
         self.state.merged(node, group, merged)?;
         match self.state.weight(node)? {
             GraphNode::Variable(variable) if self.failure.is_none() => {

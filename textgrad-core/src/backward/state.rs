@@ -74,11 +74,8 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn new(root: &Variable) -> Result<Self, Error> {
-        if !root.requires_grad() {
-            return Err(Error::NothingRequiresGrad { role: root.role().to_string() });
-        }
-        let graph = Graph::trace_differentiable(root);
+    /// The state of a pass over this graph, from one of its variables.
+    pub(super) fn new(root: &Variable, graph: Graph) -> Result<Self, Error> {
         let node = graph.node(root).ok_or_else(|| internal("the root in its graph", "none"))?;
         let nodes = graph.nodes.node_indices();
         let nodes = nodes.map(|node| NodeState {
@@ -227,6 +224,19 @@ impl State {
         Ok((gradients, variables))
     }
 
+    /// Which inputs of a call are part of the pass.
+    pub(super) fn needs(&self, node: NodeIndex, call: &Call) -> Vec<bool> {
+        let mut needs = vec![false; call.inputs().len()];
+        for edge in self.graph.nodes.edges_directed(node, Direction::Incoming) {
+            if let GraphEdge::Argument { position, .. } = edge.weight()
+                && let Some(needs) = needs.get_mut(*position)
+            {
+                *needs = true;
+            }
+        }
+        needs
+    }
+
     /// A call is done: passes its gradients on to its inputs.
     pub(super) fn finish_call(
         &mut self,
@@ -359,7 +369,7 @@ mod tests {
     fn state() -> (State, NodeIndex) {
         let x = Variable::differentiable("x", "x");
         let sum = (&x + &x).unwrap();
-        let state = State::new(&sum).unwrap();
+        let state = State::new(&sum, Graph::trace_differentiable(&sum)).unwrap();
         let node = state.graph.node(&x).unwrap();
         (state, node)
     }

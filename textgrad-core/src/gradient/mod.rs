@@ -36,6 +36,13 @@ impl Gradient {
             Self::Feedback(feedback) => Some(feedback),
         }
     }
+
+    /// Closes the words for a later pass.
+    pub(crate) fn stop_gradient(&mut self) {
+        if let Self::Feedback(feedback) = self {
+            feedback.stop_gradient();
+        }
+    }
 }
 
 /// The text of the feedback; of the objective, `objective`.
@@ -116,6 +123,14 @@ impl Feedback {
         let all = self.contexts.iter().cloned().chain(contexts);
         self.contexts = all.filter(|context| known.insert(Arc::as_ptr(context))).collect();
         self
+    }
+
+    /// Closes the words for a later pass; see [`Variable::stop_gradient`].
+    pub(crate) fn stop_gradient(&mut self) {
+        self.words = self.words.stop_gradient();
+        if !self.parts.is_empty() {
+            self.parts = self.parts.iter().map(Variable::stop_gradient).collect();
+        }
     }
 
     /// The words.

@@ -7,6 +7,7 @@ mod measure;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
 
@@ -102,12 +103,39 @@ impl Graph {
 
     /// Everything that any of `roots` was made of, as one graph.
     pub fn trace_all<V: Into<Variable>>(roots: impl IntoIterator<Item = V>) -> Self {
-        trace(roots, |_| true)
+        trace(roots, |_| true, |_| true)
     }
 
     /// The part that a backward pass from `root` goes through: only what requires a gradient.
     pub(crate) fn trace_differentiable(root: &Variable) -> Self {
-        trace([root], Variable::requires_grad)
+        trace([root], Variable::requires_grad, |_| true)
+    }
+
+    /// The part that lies between `root` and the variables `wanted`, whatever requires a gradient: without what is
+    /// stopped, and without what is closed by the op that made it.
+    pub(crate) fn trace_between(root: &Variable, wanted: &HashSet<Variable>) -> Self {
+        let all = trace([root], Variable::is_open, Variable::leads_on);
+        let mut leads = vec![false; all.nodes.node_count()];
+        // Indices are topological: what a node was made of stands before it.
+        for node in all.nodes.node_indices() {
+            let mut before = all.nodes.neighbors_directed(node, Direction::Incoming);
+            let from_before =
+                before.any(|node| leads.get(node.index()).is_some_and(|leads| *leads));
+            let variable = all.nodes.node_weight(node).and_then(GraphNode::variable);
+            let is_wanted = variable.is_some_and(|variable| wanted.contains(variable));
+            if let Some(leads) = leads.get_mut(node.index()) {
+                *leads = from_before || is_wanted;
+            }
+        }
+        let leads = |node: Option<NodeIndex>| {
+            node.and_then(|node| leads.get(node.index())).is_some_and(|leads| *leads)
+        };
+        let source = |variable: &Variable| all.call(variable.source()?.call());
+        trace(
+            [root],
+            |variable| variable.is_open() && leads(all.node(variable)),
+            |variable| variable.leads_on() && leads(source(variable)),
+        )
     }
 
     /// The underlying graph, for petgraph's own algorithms.
@@ -168,12 +196,14 @@ enum Step {
     LeaveVariable(Variable),
 }
 
-/// Traces what `roots` were made of, following the inputs that `follow` wants. Depth first and from left to
+/// Traces what `roots` were made of, following the inputs that `follow` wants, and from a variable to the call that made
+/// it where `leads_on` says so. Depth first and from left to
 /// right with a stack of its own, so that the order is the program's and a long chain cannot overflow the
 /// stack.
 fn trace<V: Into<Variable>>(
     roots: impl IntoIterator<Item = V>,
     follow: impl Fn(&Variable) -> bool,
+    leads_on: impl Fn(&Variable) -> bool,
 ) -> Graph {
     let mut nodes: DiGraph<GraphNode, GraphEdge> = DiGraph::new();
     let mut index: HashMap<Variable, NodeIndex> = HashMap::new();
@@ -189,7 +219,8 @@ fn trace<V: Into<Variable>>(
                     if !entered.insert(variable.clone()) {
                         continue;
                     }
-                    let call = variable.source().map(|source| Arc::clone(source.call()));
+                    let source = variable.source().filter(|_| leads_on(&variable));
+                    let call = source.map(|source| Arc::clone(source.call()));
                     steps.push(Step::LeaveVariable(variable));
                     if let Some(call) = call
                         && entered_calls.insert(address(&call))
@@ -206,7 +237,9 @@ fn trace<V: Into<Variable>>(
                     let node = nodes.add_node(GraphNode::Call(Arc::clone(&call)));
                     calls.insert(address(&call), node);
                     for (position, input) in call.inputs().iter().enumerate() {
-                        if let Some(from) = index.get(input.variable()) {
+                        if let Some(from) = index.get(input.variable())
+                            && follow(input.variable())
+                        {
                             let name = Arc::clone(input.name());
                             nodes.add_edge(*from, node, GraphEdge::Argument { name, position });
                         }
@@ -214,7 +247,7 @@ fn trace<V: Into<Variable>>(
                 }
                 Step::LeaveVariable(variable) => {
                     let node = nodes.add_node(GraphNode::Variable(variable.clone()));
-                    if let Some(source) = variable.source()
+                    if let Some(source) = variable.source().filter(|_| leads_on(&variable))
                         && let Some(call) = calls.get(&address(source.call()))
                     {
                         nodes.add_edge(

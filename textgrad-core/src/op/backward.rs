@@ -52,6 +52,8 @@ pub(crate) struct BackwardCall {
     pub(crate) call: Arc<Call>,
     pub(crate) gradients: Vec<Vec<Gradient>>,
     pub(crate) outputs: Vec<Option<Variable>>,
+    /// Whether an input is part of the pass.
+    pub(crate) needs: Vec<bool>,
     pub(crate) engine: Option<Arc<dyn Engine>>,
     pub(crate) layout: Layout,
     pub(crate) seed: Option<Seed>,
@@ -95,10 +97,10 @@ impl BackwardCx {
         self.0.gradients.get(output).map_or(&[], Vec::as_slice)
     }
 
-    /// Whether feedback is wanted for an input.
+    /// Whether feedback is wanted for an input: whether this edge of the graph is part of the pass.
     #[must_use]
     pub fn needs(&self, input: usize) -> bool {
-        self.inputs().get(input).is_some_and(|input| input.variable().requires_grad())
+        self.0.needs.get(input).copied().unwrap_or_default()
     }
 
     /// The engine of the pass, if it was given one, else the op's own.

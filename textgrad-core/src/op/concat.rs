@@ -206,7 +206,7 @@ impl JoinFeedback {
 
     fn output<'a>(texts: impl Iterator<Item = &'a str>) -> Output {
         let texts: Vec<&str> = texts.collect();
-        Output::new(texts.join("\n"), Feedback::ROLE).with_requires_grad(false)
+        Output::new(texts.join("\n"), Feedback::ROLE)
     }
 }
 
@@ -218,5 +218,9 @@ impl Op for JoinFeedback {
 
     async fn forward(&self, inputs: &Inputs) -> Result<Vec<Output>, Error> {
         Ok(vec![Self::output(inputs.texts()?.into_iter())])
+    }
+
+    async fn backward(&self, cx: &BackwardCx) -> Result<Vec<Option<Gradient>>, OpFailure> {
+        Ok(vec![Gradient::join(cx.gradients(0)); cx.inputs().len()])
     }
 }

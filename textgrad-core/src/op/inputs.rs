@@ -186,6 +186,11 @@ impl Output {
         &self.role
     }
 
+    /// Whether every backward pass ends here.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.requires_grad == Some(false)
+    }
+
     pub(super) fn requires_grad(&self, any_input: bool) -> bool {
         matches!(self.value, Value::Text(_)) && self.requires_grad.unwrap_or(any_input)
     }

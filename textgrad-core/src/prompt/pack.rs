@@ -14,6 +14,7 @@ use super::check::{Checker, Known, too_deep};
 use super::error::PromptError;
 use super::example::example_of;
 use super::section::SectionHelper;
+use crate::variable::Variable;
 
 /// The variables of one template or of several: a struct that derives `Serialize` and `Deserialize`.
 ///
@@ -101,7 +102,11 @@ impl TemplateSpec {
 /// ```
 pub struct PromptPack {
     engine: Handlebars<'static>,
-    sources: BTreeMap<String, String>,
+    templates: BTreeMap<String, Known>,
+    /// Examples of the variables of each template that is not a partial.
+    examples: BTreeMap<&'static str, Json>,
+    /// Templates that are variables of a graph.
+    variables: BTreeMap<String, Variable>,
 }
 
 /// The most characters of what the parser says.
@@ -176,10 +181,64 @@ impl PromptPack {
             templates.insert(name, known);
         }
 
-        let examples = specs.iter().filter(|spec| !spec.name.starts_with('_'));
-        let engine = engine_of(&templates, examples.map(|spec| (spec.name, &spec.example)))?;
-        let sources = templates.into_iter().map(|(name, known)| (name, known.text)).collect();
-        Ok(Self { engine, sources })
+        let examples = specs.into_iter().filter(|spec| !spec.name.starts_with('_'));
+        let examples = examples.map(|spec| (spec.name, spec.example)).collect();
+        let engine = engine_of(&templates, &examples)?;
+        Ok(Self { engine, templates, examples, variables: BTreeMap::new() })
+    }
+
+    /// The same pack with the text of a variable in place of a template. Ops that word a request by this template have
+    /// the variable as an input, so that a backward pass reaches it: the wording of losses, of requests for feedback and
+    /// of updates can be learned.
+    ///
+    /// # Errors
+    /// [`PromptError::Missing`] if the pack has no template of this name, or it is a partial; otherwise a
+    /// [`PromptError`] that names the template and the line.
+    ///
+    /// # Examples
+    /// ```
+    /// use serde::{Deserialize, Serialize};
+    /// use textgrad_core::{Parameter, PromptPack, TemplateSpec};
+    ///
+    /// #[derive(Serialize, Deserialize)]
+    /// struct Greeting {
+    ///     name: String,
+    /// }
+    ///
+    /// let pack = PromptPack::new([TemplateSpec::new::<Greeting>("greeting", "Hello {{name}}!")])?;
+    /// let wording = Parameter::new("Dear {{name}},", "template of a greeting");
+    /// let pack = pack.with_variable("greeting", &wording)?;
+    /// assert_eq!(pack.render("greeting", &Greeting { name: "Ada".to_owned() })?, "Dear Ada,");
+    /// assert_eq!(pack.variable("greeting"), Some(&wording.variable()));
+    /// assert!(pack.with_variable("greeting", &Parameter::new("Dear {{nmae}},", "template")).is_err());
+    /// # Ok::<(), textgrad_core::PromptError>(())
+    /// ```
+    pub fn with_variable(
+        &self,
+        name: &str,
+        variable: impl Into<Variable>,
+    ) -> Result<Self, PromptError> {
+        let variable = variable.into();
+        let missing = || PromptError::Missing { name: name.to_owned() };
+        if !self.examples.contains_key(name) {
+            return Err(missing());
+        }
+        let text = variable.text().ok_or_else(missing)?.to_owned();
+        let (mut templates, examples) = (self.templates.clone(), self.examples.clone());
+        let engine = compiled(name, || {
+            let source = Source { origin: name.to_owned(), text };
+            templates.insert(name.to_owned(), compile(name, source)?);
+            engine_of(&templates, &examples)
+        })?;
+        let mut variables = self.variables.clone();
+        variables.insert(name.to_owned(), variable);
+        Ok(Self { engine, templates, examples, variables })
+    }
+
+    /// The variable that a template is the text of; `None` if the template is none of a graph.
+    #[must_use]
+    pub fn variable(&self, name: &str) -> Option<&Variable> {
+        self.variables.get(name)
     }
 
     /// Fills in a template.
@@ -199,7 +258,7 @@ impl PromptPack {
 
     /// The names and texts of all templates, in alphabetical order: what identifies the pack.
     pub fn sources(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.sources.iter().map(|(name, text)| (name.as_str(), text.as_str()))
+        self.templates.iter().map(|(name, known)| (name.as_str(), known.text.as_str()))
     }
 }
 
@@ -231,7 +290,7 @@ impl PromptTemplate {
         let source = Source { origin: name.to_owned(), text: text.to_owned() };
         let engine = compiled(name, || {
             let templates = BTreeMap::from([(name.to_owned(), compile(name, source)?)]);
-            engine_of(&templates, [(name, example)])
+            engine_of(&templates, &BTreeMap::from([(name, example.clone())]))
         })?;
         Ok(Self { name: name.to_owned(), engine: Arc::new(engine) })
     }
@@ -248,9 +307,9 @@ impl PromptTemplate {
 crate::debug_by!(PromptTemplate { name });
 
 /// An engine with templates that were checked against examples, and rendered with them once.
-fn engine_of<'a>(
-    templates: &'a BTreeMap<String, Known>,
-    examples: impl IntoIterator<Item = (&'a str, &'a Json)>,
+fn engine_of(
+    templates: &BTreeMap<String, Known>,
+    examples: &BTreeMap<&str, Json>,
 ) -> Result<Handlebars<'static>, PromptError> {
     let mut engine = Handlebars::new();
     engine.set_strict_mode(true);
@@ -262,7 +321,7 @@ fn engine_of<'a>(
     let checker = Checker::new(templates);
     for (name, example) in examples {
         checker.check(name, example)?;
-        render(&engine, name, example).map_err(|error| match (error, templates.get(name)) {
+        render(&engine, name, example).map_err(|error| match (error, templates.get(*name)) {
             (PromptError::Render { reason, .. }, Some(known)) => {
                 PromptError::Render { name: known.origin.clone(), reason }
             }
@@ -334,7 +393,7 @@ fn compile(name: &str, source: Source) -> Result<Known, PromptError> {
 impl fmt::Debug for PromptPack {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PromptPack")
-            .field("templates", &self.sources.keys().collect::<Vec<_>>())
+            .field("templates", &self.templates.keys().collect::<Vec<_>>())
             .finish_non_exhaustive()
     }
 }

@@ -32,12 +32,18 @@ use crate::score::Score;
 /// assert_ne!(Variable::constant("x", "r"), Variable::constant("x", "r"));
 /// ```
 #[derive(Clone)]
-pub struct Variable(Arc<Node>);
+pub struct Variable {
+    node: Arc<Node>,
+    /// Whether no backward pass goes through this reference; see [`Variable::stop_gradient`].
+    stopped: bool,
+}
 
 struct Node {
     value: Value,
     role: Arc<str>,
     requires_grad: bool,
+    /// Whether every backward pass ends here, as the op that made it wants.
+    closed: bool,
     source: Option<Source>,
     /// The parameter whose leaf this is, or was.
     parameter: Option<Arc<()>>,
@@ -82,35 +88,40 @@ impl Variable {
     }
 
     fn leaf(value: Value, role: Arc<str>, requires_grad: bool, parameter: Option<Arc<()>>) -> Self {
-        Self(Arc::new(Node { value, role, requires_grad, source: None, parameter }))
+        Self::of_node(Node { value, role, requires_grad, closed: false, source: None, parameter })
     }
 
     /// The identity of the parameter whose leaf this is, or was; see [`Parameter::identity`].
     pub(crate) fn parameter(&self) -> Option<&Arc<()>> {
-        self.0.parameter.as_ref()
+        self.node.parameter.as_ref()
     }
 
     /// The output at a position of a call, which made it.
     pub(crate) fn from_call(call: &Arc<Call>, position: usize, output: &Output) -> Self {
-        Self(Arc::new(Node {
+        Self::of_node(Node {
             value: output.value().clone(),
             role: Arc::clone(output.role()),
             requires_grad: call.output_requires_grad(output),
+            closed: output.is_closed(),
             source: Some(Source { call: Arc::clone(call), output: position }),
             parameter: None,
-        }))
+        })
+    }
+
+    fn of_node(node: Node) -> Self {
+        Self { node: Arc::new(node), stopped: false }
     }
 
     /// What it holds.
     #[must_use]
     pub fn value(&self) -> &Value {
-        &self.0.value
+        &self.node.value
     }
 
     /// The text, if it holds one.
     #[must_use]
     pub fn text(&self) -> Option<&str> {
-        self.0.value.as_text()
+        self.node.value.as_text()
     }
 
     /// The text, for an input of this name.
@@ -128,13 +139,23 @@ impl Variable {
     /// What the text is for, in words.
     #[must_use]
     pub fn role(&self) -> &Arc<str> {
-        &self.0.role
+        &self.node.role
     }
 
     /// Whether feedback is wanted for it or for something that it was made of.
     #[must_use]
     pub fn requires_grad(&self) -> bool {
-        self.0.requires_grad
+        self.node.requires_grad && !self.stopped
+    }
+
+    /// Whether a pass with respect to named variables can give this argument feedback.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.stopped && matches!(self.node.value, Value::Text(_))
+    }
+
+    /// Whether such a pass can go on to what it was made of.
+    pub(crate) fn leads_on(&self) -> bool {
+        !self.node.closed
     }
 
     /// Its value as an objective: how well something did, if the op that made it says so.
@@ -147,13 +168,33 @@ impl Variable {
     /// The call that made it; `None` for a leaf.
     #[must_use]
     pub fn source(&self) -> Option<&Source> {
-        self.0.source.as_ref()
+        self.node.source.as_ref()
+    }
+
+    /// The same variable as a constant: no backward pass goes through it where this is an argument, and what is made of
+    /// it requires no gradient for its sake. Its past is kept, so that drawings show it. It equals the variable.
+    ///
+    /// # Examples
+    /// ```
+    /// use textgrad_core::{Variable, backward};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let (draft, rules) = (Variable::differentiable("a", "draft"), Variable::differentiable("b", "rules"));
+    /// let prompt = (draft.stop_gradient() + &rules)?;
+    /// let gradients = backward(&prompt).await?;
+    /// assert_eq!((gradients.get(&draft).len(), gradients.get(&rules).len()), (0, 1));
+    /// assert_eq!(draft.stop_gradient(), draft);
+    /// # Ok::<(), textgrad_core::Error>(()) }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn stop_gradient(&self) -> Self {
+        Self { node: Arc::clone(&self.node), stopped: true }
     }
 
     /// The same value and role as a constant without a past.
     #[must_use]
     pub fn detach(&self) -> Self {
-        Self::constant(self.0.value.clone(), Arc::clone(&self.0.role))
+        Self::constant(self.node.value.clone(), Arc::clone(&self.node.role))
     }
 }
 
@@ -161,7 +202,7 @@ impl Variable {
 // variables as keys holds them, so that no address is reused.
 impl PartialEq for Variable {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        Arc::ptr_eq(&self.node, &other.node)
     }
 }
 
@@ -169,7 +210,7 @@ impl Eq for Variable {}
 
 impl Hash for Variable {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        Arc::as_ptr(&self.0).hash(state);
+        Arc::as_ptr(&self.node).hash(state);
     }
 }
 
@@ -182,16 +223,16 @@ impl From<&Self> for Variable {
 /// The text; of an image, its description.
 impl fmt::Display for Variable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.value.describe())
+        f.write_str(&self.node.value.describe())
     }
 }
 
 impl fmt::Debug for Variable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Variable")
-            .field("role", &self.0.role)
-            .field("value", &truncate(&self.0.value.describe(), 60))
-            .field("requires_grad", &self.0.requires_grad)
+            .field("role", &self.node.role)
+            .field("value", &truncate(&self.node.value.describe(), 60))
+            .field("requires_grad", &self.requires_grad())
             .field("op", &self.source().map(|source| source.call.op().name()))
             .finish()
     }
@@ -210,7 +251,7 @@ impl Drop for Node {
             pending.extend(
                 call.into_input_variables()
                     .into_iter()
-                    .filter_map(|variable| Arc::into_inner(variable.0)?.source.take()),
+                    .filter_map(|variable| Arc::into_inner(variable.node)?.source.take()),
             );
         }
     }

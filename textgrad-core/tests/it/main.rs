@@ -20,5 +20,6 @@ mod page;
 mod properties;
 mod reduce;
 mod schedule;
+mod second_order;
 mod support;
 mod variables;

@@ -43,6 +43,25 @@ proptest! {
     }
 
     #[test]
+    fn a_pass_to_named_variables_asks_each_edge_that_leads_to_them_once_and_no_other(
+        spec in spec(),
+        picks in prop::collection::vec(any::<prop::sample::Index>(), 1..4),
+    ) {
+        let built = run(Built::new(&spec, &vec![(0, 0); 14]));
+        let wanted: Vec<usize> = picks.iter().map(|pick| pick.index(built.variables.len())).collect();
+        let found = run(built.backward_to(&wanted));
+        let mut asked = built.runs.lock().unwrap().clone();
+        asked.sort_unstable();
+        let model = Model::to(&spec, &built, &wanted);
+        let (expected, expected_asked) = model.expected();
+        prop_assert_eq!(found.is_some(), wanted.iter().any(|place| model.holds(*place)));
+        if let Some(found) = found {
+            prop_assert_eq!(found, expected);
+        }
+        prop_assert_eq!(asked, expected_asked);
+    }
+
+    #[test]
     fn a_graph_measures_what_the_definition_says(
         spec in spec(),
         costs in prop::collection::vec(0..9_u8, 14),

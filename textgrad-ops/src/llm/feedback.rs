@@ -14,6 +14,9 @@ use super::quote::quote_call;
 use crate::function::StringFn;
 use crate::prompts::{FeedbackContext, Prompts, VariableContext, brief};
 
+/// The template of the system message of a request that does not continue a conversation.
+const SYSTEM: &str = "feedback_system";
+
 /// Settings of the requests for feedback on the inputs of an op.
 #[derive(Debug, Clone, Setters)]
 #[setters(
@@ -39,6 +42,11 @@ impl FeedbackSettings {
     pub(crate) fn new(engine: Arc<dyn Engine>) -> Self {
         let (prompts, sampling) = (Prompts::default(), Sampling::default());
         Self { engine, prompts, sampling, examples: Vec::new() }
+    }
+
+    /// The same settings with another engine.
+    pub(crate) fn with_engine(&self, engine: Arc<dyn Engine>) -> Self {
+        Self { engine, ..self.clone() }
     }
 }
 
@@ -129,17 +137,25 @@ impl FeedbackRequest<'_> {
         if let Form::Continued(response) = &self.form {
             let mut dialogue = self.messages.clone();
             dialogue.extend(response.as_deref().map(Message::assistant));
-            dialogue.push(Message::user(prompts.render("feedback_continue", &context)?));
+            dialogue.push(Message::user(prompts.render(self.template(), &context)?));
             return Ok(dialogue);
         }
-        let template = if context.objective { "feedback_base" } else { "feedback_chain" };
         let images = self.messages.iter().flat_map(|message| &message.parts);
         let images = images.filter(|part| matches!(part, Part::Image(_))).cloned();
-        let text = Part::Text(prompts.render(template, &context)?);
+        let text = Part::Text(prompts.render(self.template(), &context)?);
         Ok(vec![
-            Message::system(prompts.render("feedback_system", &context)?),
+            Message::system(prompts.render(SYSTEM, &context)?),
             Message::new(MessageRole::User, images.chain([text])),
         ])
+    }
+
+    /// The template of the last message.
+    fn template(&self) -> &'static str {
+        match self.form {
+            Form::Continued(_) => "feedback_continue",
+            Form::Quoted if self.base.objective => "feedback_base",
+            Form::Quoted => "feedback_chain",
+        }
     }
 
     /// Makes the request as a call in the graph, so that the feedback has its past.
@@ -151,8 +167,14 @@ impl FeedbackRequest<'_> {
         let said = self.outputs.iter().flat_map(|output| cx.gradients(*output));
         let said = said.filter_map(Gradient::feedback);
         inputs.extend(said.map(|feedback| ("feedback", feedback.variable().clone())));
-        let engine = cx.engine_or(&self.settings.engine);
-        word_feedback("gradient", engine, request, variable, inputs).await
+        let templates = match self.form {
+            Form::Quoted => &[SYSTEM, self.template()][..],
+            Form::Continued(_) => &[self.template()][..],
+        };
+        let prompts = &self.settings.prompts;
+        inputs.extend(prompts.wording(templates, &request.messages, &inputs).await?);
+        let settings = self.settings.with_engine(cx.engine_or(&self.settings.engine));
+        word_feedback("gradient", settings, request, variable, inputs).await
     }
 }
 
@@ -206,20 +228,20 @@ fn numbered_feedback(cx: &BackwardCx, outputs: &[(usize, &Output)]) -> Vec<Strin
 /// Has a model word feedback on a variable, as a call of this name in the graph.
 pub(crate) async fn word_feedback(
     name: &'static str,
-    engine: Arc<dyn Engine>,
+    settings: FeedbackSettings,
     request: Request,
     variable: &Variable,
     inputs: Vec<(&str, Variable)>,
 ) -> Result<Variable, Error> {
     let role = format!("feedback on: {}", variable.role()).into();
-    let op = LlmFeedback { name, engine, request, role };
+    let op = LlmFeedback { name, settings, request, role };
     apply_one(Arc::new(op), Inputs::new(inputs)).await
 }
 
-/// The call of the model that words the feedback. Not differentiable so far: a pass ends here.
+/// The call of the model that words the feedback. Backwards, the same model is asked for feedback on its inputs.
 struct LlmFeedback {
     name: &'static str,
-    engine: Arc<dyn Engine>,
+    settings: FeedbackSettings,
     request: Request,
     role: Arc<str>,
 }
@@ -231,13 +253,13 @@ impl Op for LlmFeedback {
     }
 
     async fn forward(&self, _: &Inputs) -> Result<Vec<Output>, Error> {
-        let response = self.engine.complete(&self.request).await?;
+        let response = self.settings.engine.complete(&self.request).await?;
         let choices = response.choices.into_iter().take(1);
-        Ok(choices
-            .map(|choice| {
-                Output::new(choice.text, Arc::clone(&self.role)).with_requires_grad(false)
-            })
-            .collect())
+        Ok(choices.map(|choice| Output::new(choice.text, Arc::clone(&self.role))).collect())
+    }
+
+    async fn backward(&self, cx: &BackwardCx) -> Result<Vec<Option<Gradient>>, OpFailure> {
+        request_feedback(cx, &self.settings).await
     }
 
     fn request(&self, _: &Inputs) -> Option<Request> {

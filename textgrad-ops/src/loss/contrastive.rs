@@ -74,8 +74,13 @@ impl ContrastiveLoss {
         inputs.extend(self.rejected.iter().map(|rejected| (REJECTED, rejected.clone())));
         let prompts = self.judge.prompts.clone();
         let Some(dialogue) = &self.dialogue else {
-            let render = move |inputs: &Inputs| render(&prompts, "system", inputs);
-            let instruction = instruction(inputs.into(), render).await?;
+            let template = match self.rejected {
+                Some(_) => "contrastive_system",
+                None => "evaluation_system",
+            };
+            let render = move |inputs: &Inputs| render(&prompts, template, inputs);
+            let template = self.judge.prompts.variable(template);
+            let instruction = instruction(inputs, template, render).await?;
             return self.judge.read(&instruction, &chosen).await;
         };
         // The response is the model's own last turn.
@@ -85,22 +90,28 @@ impl ContrastiveLoss {
         };
         let answer = Message::assistant(chosen.text().unwrap_or_default());
         let history = turns.iter().cloned().chain([answer]).collect();
+        let template = match self.rejected {
+            Some(_) => "contrastive_continue",
+            None => "evaluation_continue",
+        };
+        let wording = prompts.variable(template);
+        inputs.extend(wording.map(|wording| ("template", wording.clone())));
         let word = move |inputs: &Inputs| {
-            let text = render(&prompts, "continue", inputs)?;
+            let text = render(&prompts, template, inputs)?;
             Ok((system.clone(), Message::user(text)))
         };
         self.judge.word(inputs.into(), history, Arc::new(word), None).await
     }
 }
 
-/// The request in words, by the templates of this form.
-fn render(prompts: &Prompts, form: &str, inputs: &Inputs) -> Result<String, Error> {
+/// The request in words, by a template.
+fn render(prompts: &Prompts, template: &str, inputs: &Inputs) -> Result<String, Error> {
     let (query, chosen) = (inputs.text(QUERY)?, inputs.text(CHOSEN)?);
     let rendered = if inputs.find(REJECTED).is_some() {
         let context = ContrastiveContext { query, chosen, rejected: inputs.text(REJECTED)? };
-        prompts.render(&format!("contrastive_{form}"), &context)
+        prompts.render(template, &context)
     } else {
-        prompts.render(&format!("evaluation_{form}"), &EvaluationContext { query, chosen })
+        prompts.render(template, &EvaluationContext { query, chosen })
     };
     Ok(rendered?)
 }

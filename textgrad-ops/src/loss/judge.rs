@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use derive_setters::Setters;
 use textgrad_core::{
-    Engine, Error, Inputs, Message, Output, Purpose, Sampling, Seed, Variable, apply_one, op_fn,
+    BackwardCx, Engine, Error, Gradient, Inputs, Message, Output, Purpose, Sampling, Seed,
+    Variable, apply_one, op_fn,
 };
 
 use super::{
@@ -89,17 +90,24 @@ impl Judge {
     }
 }
 
-/// The system message of an evaluation, made of what it speaks of: a constant of the graph with a past.
+/// The system message of an evaluation, made of what it speaks of, and of its template where that is a variable. All but
+/// the template are constants here: feedback on a text is on the text itself.
 pub(super) async fn instruction(
-    inputs: Inputs,
+    inputs: Vec<(&str, Variable)>,
+    template: Option<&Variable>,
     render: impl Fn(&Inputs) -> Result<String, Error> + Send + Sync + 'static,
 ) -> Result<Variable, Error> {
     let op = op_fn("loss instruction", move |inputs: Inputs| {
         let rendered = render(&inputs);
         async move {
             let role = "instruction that a response is evaluated by";
-            Ok(vec![Output::new(rendered?, role).with_requires_grad(false)])
+            Ok(vec![Output::new(rendered?, role)])
         }
+    })
+    .with_backward(|cx: BackwardCx| async move {
+        Ok(vec![Gradient::join(cx.gradients(0)); cx.inputs().len()])
     });
-    apply_one(Arc::new(op), inputs).await
+    let inputs = inputs.iter().map(|(name, value)| (*name, value.stop_gradient()));
+    let template = template.map(|template| ("template", template.clone()));
+    apply_one(Arc::new(op), Inputs::from_iter(inputs.chain(template))).await
 }

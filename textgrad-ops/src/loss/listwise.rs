@@ -100,6 +100,7 @@ impl ListwiseLoss {
         let prompts = self.judge.prompts.clone();
         let render = move |inputs: &Inputs| {
             let texts = inputs.texts()?;
+            // Behind the answers there may be the template.
             let answers = texts.iter().skip(2).zip(&scores).enumerate();
             let answers: Vec<RankedContext<'_>> = answers
                 .map(|(place, (text, score))| RankedContext {
@@ -121,7 +122,8 @@ impl ListwiseLoss {
             };
             Ok(prompts.render("listwise_system", &context)?)
         };
-        let instruction = instruction(inputs.into(), render).await?;
+        let template = self.judge.prompts.variable("listwise_system");
+        let instruction = instruction(inputs, template, render).await?;
         self.judge.read(&instruction, &chosen).await
     }
 }

@@ -90,6 +90,10 @@ pub struct TextualGradientDescentBuilder {
     pub(super) candidates: u32,
     /// Whether the request continues the exchange that the feedback came out of, where there is exactly one.
     pub(super) layout: Layout,
+    /// Whether a later backward pass goes through the update: to the feedback, to the text that was improved, and to
+    /// the templates of the update that are [variables](textgrad_core::PromptPack::with_variable). Default: false, each
+    /// step is differentiated by itself.
+    pub(super) create_graph: bool,
     #[setters(skip)]
     pub(super) memory_config: MemoryConfig,
 }
@@ -135,6 +139,7 @@ impl TextualGradientDescent {
             tags: Tags::default(),
             candidates: 1,
             layout: Layout::Quoted,
+            create_graph: false,
             memory_config: MemoryConfig::default(),
         }
     }

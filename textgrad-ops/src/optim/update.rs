@@ -5,18 +5,18 @@ use std::sync::{Arc, OnceLock};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use textgrad_core::{
-    Choice, Error, ErrorKind, Feedback, FinishReason, Inputs, Layout, Message, Op, Output, Purpose,
-    Request, Seed, Variable, apply,
+    BackwardCx, Choice, Error, ErrorKind, Feedback, FinishReason, Gradient, Inputs, Layout,
+    Message, Op, OpFailure, Output, Purpose, Request, Seed, Variable, apply,
 };
 
 use super::descent::TextualGradientDescentBuilder as Settings;
 use super::memory::Past;
 use super::rules::{Rejected, Rules, broken};
-use crate::llm::quote_call;
+use crate::llm::{FeedbackSettings, quote_call, request_feedback};
 use crate::prompts::{
     CallContext, Constraint, GradientContext, RetryContext, UpdateContext, VariableContext,
 };
-use crate::tags::{ExtractError, NO_ANSWER, unwrap_fence, with_note};
+use crate::tags::{CallSettings, ExtractError, NO_ANSWER, unwrap_fence, with_note};
 
 /// New versions of a text, and the answers that could not be used.
 #[derive(Debug, Clone)]
@@ -38,8 +38,15 @@ pub(super) async fn rewrite(
     let messages = ask.messages(settings)?;
     let role = Arc::clone(ask.variable.role());
     let base = ask.variable.text().unwrap_or_default().to_owned();
+    let templates: &[&str] = match ask.dialogue {
+        Some(_) => &["update_continue"],
+        None => &["update_system", "update"],
+    };
     let mut inputs: Vec<(&str, Variable)> = vec![("variable", ask.variable)];
     inputs.extend(ask.feedback.into_iter().map(|words| ("feedback", words)));
+    if settings.create_graph {
+        inputs.extend(settings.call.prompts.wording(templates, &messages, &inputs).await?);
+    }
     let op = Arc::new(Update {
         settings: Arc::clone(settings),
         messages,
@@ -64,7 +71,8 @@ pub(super) async fn rewrite(
     Err(crate::error::Error::NoUpdate { role, requests, problem })
 }
 
-/// The call of the model that writes new versions. Not differentiable so far: a pass ends here.
+/// The call of the model that writes new versions. A pass ends here, unless the settings say that the step is part of the
+/// graph: then the same model is asked for feedback on the inputs.
 struct Update {
     settings: Arc<Settings>,
     messages: Vec<Message>,
@@ -181,13 +189,28 @@ impl Op for Update {
         match failure {
             // What was paid for is kept: fewer new texts are better than none.
             Some(error) if texts.is_empty() => Err(error.into()),
-            // New texts require no gradient, so that a later backward pass ends here and each step is
-            // differentiated by itself. To differentiate through an update, change this flag.
-            _ => Ok(texts
-                .into_iter()
-                .map(|text| Output::new(text, Arc::clone(&self.role)).with_requires_grad(false))
-                .collect()),
+            _ => {
+                let output = |text| Output::new(text, Arc::clone(&self.role));
+                // By default each step is differentiated by itself.
+                Ok(texts
+                    .into_iter()
+                    .map(|text| match self.settings.create_graph {
+                        true => output(text),
+                        false => output(text).with_requires_grad(false),
+                    })
+                    .collect())
+            }
         }
+    }
+
+    async fn backward(&self, cx: &BackwardCx) -> Result<Vec<Option<Gradient>>, OpFailure> {
+        let CallSettings { engine, prompts, sampling, .. } = &self.settings.call;
+        let settings = FeedbackSettings {
+            prompts: prompts.clone(),
+            sampling: sampling.clone(),
+            ..FeedbackSettings::new(Arc::clone(engine))
+        };
+        request_feedback(cx, &settings).await
     }
 
     fn rewrites(&self, _: usize) -> Option<usize> {

@@ -43,7 +43,11 @@ mod update;
 
 use std::sync::{Arc, LazyLock};
 
-use textgrad_core::{Message, PromptError, PromptPack, TemplateContext, TemplateSpec};
+use async_trait::async_trait;
+use textgrad_core::{
+    BackwardCx, Error, Gradient, Inputs, Message, Op, OpFailure, Output, PromptError, PromptPack,
+    TemplateContext, TemplateSpec, Variable, apply_one,
+};
 
 pub(crate) use self::context::brief;
 #[cfg(feature = "sim")]
@@ -156,6 +160,32 @@ impl Prompts {
         }
     }
 
+    /// What a request is worded by, as inputs of its call: of its last messages, which are rendered from these
+    /// templates, those whose template is a [variable](PromptPack::with_variable). Each is made of its template, and of
+    /// the values in it, which are constants here.
+    pub(crate) async fn wording(
+        &self,
+        templates: &[&'static str],
+        messages: &[Message],
+        values: &[(&str, Variable)],
+    ) -> Result<Vec<(&'static str, Variable)>, Error> {
+        let mut inputs = Vec::new();
+        for (name, message) in templates.iter().rev().zip(messages.iter().rev()) {
+            if let Some(template) = self.variable(name) {
+                let values = values.iter().map(|(name, value)| (*name, value.stop_gradient()));
+                let arguments = [("template", template.clone())].into_iter().chain(values);
+                let op = Arc::new(Render { name, text: message.text().into() });
+                inputs.push((*name, apply_one(op, Inputs::from_iter(arguments)).await?));
+            }
+        }
+        Ok(inputs)
+    }
+
+    /// The variable that a template is the text of, if it is one.
+    pub(crate) fn variable(&self, name: &str) -> Option<&Variable> {
+        self.0.as_ref()?.variable(name)
+    }
+
     /// The system and the user message of a request, by the templates `{name}_system` and `{name}`.
     pub(crate) fn messages<C: TemplateContext>(
         &self,
@@ -164,6 +194,28 @@ impl Prompts {
     ) -> Result<Vec<Message>, PromptError> {
         let system = self.render(&format!("{name}_system"), context)?;
         Ok(vec![Message::system(system), Message::user(self.render(name, context)?)])
+    }
+}
+
+/// The rendering of a template that is a variable. Feedback on the text is feedback on the template.
+struct Render {
+    name: &'static str,
+    text: Arc<str>,
+}
+
+#[async_trait]
+impl Op for Render {
+    fn name(&self) -> &str {
+        "template"
+    }
+
+    async fn forward(&self, _: &Inputs) -> Result<Vec<Output>, Error> {
+        let role = format!("part of a request, by the template {}", self.name);
+        Ok(vec![Output::new(Arc::clone(&self.text), role)])
+    }
+
+    async fn backward(&self, cx: &BackwardCx) -> Result<Vec<Option<Gradient>>, OpFailure> {
+        Ok(vec![Gradient::join(cx.gradients(0)); cx.inputs().len()])
     }
 }
 

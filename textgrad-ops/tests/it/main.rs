@@ -33,6 +33,7 @@ mod prior_art_regressions_optimizers;
 mod prompt_optimization;
 mod replies;
 mod requests_in_the_graph;
+mod second_order;
 mod support;
 mod texts_are_data;
 mod train;

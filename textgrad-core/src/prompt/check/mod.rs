@@ -41,6 +41,7 @@ const BLOCKS: [&str; 4] = ["if", "unless", "each", "with"];
 /// Helpers of handlebars that packs may not use; a variable of such a name cannot be written alone.
 const REFUSED: [&str; 3] = ["lookup", "log", "raw"];
 
+#[derive(Clone)]
 pub(super) struct Known {
     pub(super) origin: String,
     pub(super) text: String,

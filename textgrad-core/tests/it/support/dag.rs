@@ -146,6 +146,13 @@ impl Built {
         &self.variables[self.ops.last().unwrap().1[0]]
     }
 
+    /// A pass with respect to some variables.
+    pub(crate) async fn backward_to(&self, wanted: &[usize]) -> Option<Found> {
+        let wanted = wanted.iter().map(|place| &self.variables[*place]);
+        let pass = Backward::new(self.root()).wrt(wanted).run().await;
+        Some(self.found(&pass.ok()?))
+    }
+
     pub(crate) async fn backward(&self) -> Option<Found> {
         let pass = Backward::new(self.root()).seed(Seed::new(5)).run().await;
         assert_eq!(pass.is_ok(), self.root().requires_grad());
@@ -177,6 +184,8 @@ pub(crate) struct Model<'a> {
     spec: &'a Spec,
     ops: &'a [(Vec<usize>, Vec<usize>)],
     requires: Vec<bool>,
+    /// Variables that a pass does not go on from.
+    closed: Vec<bool>,
     /// Variables and ops in the order of the graph, as far as a gradient is wanted.
     order: Vec<usize>,
     op_order: Vec<usize>,
@@ -189,8 +198,28 @@ impl<'a> Model<'a> {
             let any = inputs.iter().any(|input| requires[*input]);
             requires.extend(op.outputs.iter().map(|own| own.unwrap_or(any)));
         }
-        let mut model =
-            Self { spec, ops: &built.ops, requires, order: Vec::new(), op_order: Vec::new() };
+        let closed = vec![false; requires.len()];
+        Self::of(spec, built, requires, closed)
+    }
+
+    /// The model of a pass with respect to some variables: what leads to them is in it, and nothing else.
+    pub(crate) fn to(spec: &'a Spec, built: &'a Built, wanted: &[usize]) -> Self {
+        let mut leads: Vec<bool> =
+            (0..spec.leaves.len()).map(|place| wanted.contains(&place)).collect();
+        let mut closed = vec![false; leads.len()];
+        for (op, (inputs, _)) in spec.ops.iter().zip(&built.ops) {
+            let any = inputs.iter().any(|input| leads[*input]);
+            for own in &op.outputs {
+                closed.push(*own == Some(false));
+                leads.push(wanted.contains(&leads.len()) || any && *own != Some(false));
+            }
+        }
+        Self::of(spec, built, leads, closed)
+    }
+
+    fn of(spec: &'a Spec, built: &'a Built, requires: Vec<bool>, closed: Vec<bool>) -> Self {
+        let (order, op_order) = Default::default();
+        let mut model = Self { spec, ops: &built.ops, requires, closed, order, op_order };
         model.visit(built.ops.last().unwrap().1[0]);
         model
     }
@@ -202,6 +231,7 @@ impl<'a> Model<'a> {
         let ops = self.ops;
         let maker = ops.iter().position(|(_, outputs)| outputs.contains(&variable));
         if let Some(maker) = maker
+            && !self.closed[variable]
             && !self.op_order.contains(&maker)
         {
             for input in &ops[maker].0 {
@@ -210,6 +240,11 @@ impl<'a> Model<'a> {
             self.op_order.push(maker);
         }
         self.order.push(variable);
+    }
+
+    /// Whether a variable is part of the pass.
+    pub(crate) fn holds(&self, variable: usize) -> bool {
+        self.order.contains(&variable)
     }
 
     /// What every variable gets, and which ops are asked.
@@ -222,7 +257,10 @@ impl<'a> Model<'a> {
             let (inputs, outputs) = &self.ops[*op];
             let told: Vec<Vec<String>> = outputs
                 .iter()
-                .map(|output| received[*output].iter().map(|(_, _, text)| text.clone()).collect())
+                .map(|output| match self.closed[*output] {
+                    true => Vec::new(),
+                    false => received[*output].iter().map(|(_, _, text)| text.clone()).collect(),
+                })
                 .collect();
             let wanted = inputs.iter().any(|input| self.requires[*input]);
             if !wanted || told.iter().all(Vec::is_empty) {
