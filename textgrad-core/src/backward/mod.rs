@@ -76,7 +76,7 @@ pub async fn backward(root: impl Into<Variable>) -> Result<Gradients, BackwardEr
 #[must_use = "a pass does nothing until it is run"]
 pub struct Backward {
     root: Variable,
-    /// Whether the words of the feedback are differentiable, so that a later pass goes through them: to the instructions
+    /// Whether the words of the feedback are differentiable, so that a later pass goes through them: to the templates
     /// that they were asked for with, the texts that they are about, and the feedback that they are made of.
     /// Default: false.
     #[setters(generate)]

@@ -196,8 +196,8 @@ enum Step {
     LeaveVariable(Variable),
 }
 
-/// Traces what `roots` were made of, following the inputs that `follow` wants, and from a variable to the call that made
-/// it where `leads_on` says so. Depth first and from left to
+/// Traces what `roots` were made of, following the inputs that `follow` wants, and from a variable to the call that
+/// made it where `leads_on` says so. Depth first and from left to
 /// right with a stack of its own, so that the order is the program's and a long chain cannot overflow the
 /// stack.
 fn trace<V: Into<Variable>>(

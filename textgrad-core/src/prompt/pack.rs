@@ -188,8 +188,8 @@ impl PromptPack {
     }
 
     /// The same pack with the text of a variable in place of a template. Ops that word a request by this template have
-    /// the variable as an input, so that a backward pass reaches it: the wording of losses, of requests for feedback and
-    /// of updates can be learned.
+    /// the variable as an input, so that a backward pass reaches it: the wording of losses, of requests for feedback
+    /// and of updates can be learned.
     ///
     /// # Errors
     /// [`PromptError::Missing`] if the pack has no template of this name, or it is a partial; otherwise a

@@ -90,8 +90,8 @@ impl Judge {
     }
 }
 
-/// The system message of an evaluation, made of what it speaks of, and of its template where that is a variable. All but
-/// the template are constants here: feedback on a text is on the text itself.
+/// The system message of an evaluation, made of what it speaks of, and of its template where that is a variable. All
+/// but the template are constants here: feedback on a text is on the text itself.
 pub(super) async fn instruction(
     inputs: Vec<(&str, Variable)>,
     template: Option<&Variable>,

@@ -71,8 +71,8 @@ pub(super) async fn rewrite(
     Err(crate::error::Error::NoUpdate { role, requests, problem })
 }
 
-/// The call of the model that writes new versions. A pass ends here, unless the settings say that the step is part of the
-/// graph: then the same model is asked for feedback on the inputs.
+/// The call of the model that writes new versions. A pass ends here, unless the settings say that the step is part of
+/// the graph: then the same model is asked for feedback on the inputs.
 struct Update {
     settings: Arc<Settings>,
     messages: Vec<Message>,
