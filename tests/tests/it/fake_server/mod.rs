@@ -8,6 +8,7 @@ mod life;
 mod scores;
 mod stats;
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use reqwest::{Client, Response};
@@ -20,10 +21,15 @@ use tokio::net::TcpStream;
 /// Nothing here takes long; a test that waits for what never comes fails.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// One client, since each one parses the certificates anew. No connection outlives the runtime of its test.
 fn client() -> Client {
-    // A client needs a provider of TLS even where it only speaks plain HTTP.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    Client::builder().no_proxy().timeout(PATIENCE).build().unwrap()
+    static CLIENT: LazyLock<Client> = LazyLock::new(|| {
+        // A client needs a provider of TLS even where it only speaks plain HTTP.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = Client::builder().no_proxy().timeout(PATIENCE).pool_max_idle_per_host(0);
+        client.build().unwrap()
+    });
+    CLIENT.clone()
 }
 
 /// An echoing server with these faults.
