@@ -105,7 +105,10 @@ function drawStages(dots, ink, line, back) {
     if (place < 16) break;
     const text = brief(name, 40) + (best === undefined ? "" : ` \u00b7 best score so far ${scoreText(best, 4)}`);
     pen.fillStyle = back;
+    // Boxes below stay visible.
+    pen.globalAlpha = camera.k < 0.3 ? 0.3 : 0.75;
     pen.fillRect(6, place - 10, pen.measureText(text).width + 12, 20);
+    pen.globalAlpha = 1;
     pen.fillStyle = ink;
     pen.fillText(text, 12, place);
     below = place;
