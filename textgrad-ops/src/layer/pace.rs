@@ -78,6 +78,8 @@ struct PaceState {
     is_reported: bool,
     /// Attempts in a row that failed as those of a server that is down.
     failures: u32,
+    /// When the first of them failed.
+    failing_since: Option<Instant>,
     /// How often a server was given up, and the last error of it.
     given_up: u32,
     last_error: Option<EngineError>,
@@ -104,7 +106,13 @@ impl PaceState {
         self.failures >= MIN_FAILURES
     }
 
-    fn recover(&mut self) {
+    /// Ends the count of failures, if a request was sent after the first of them: an earlier one does not show that the
+    /// server is up.
+    fn recover(&mut self, sent: Instant) {
+        if self.failing_since.is_some_and(|since| sent < since) {
+            return;
+        }
+        self.failing_since = None;
         if std::mem::take(&mut self.failures) >= MIN_FAILURES {
             self.next = None;
         }
@@ -114,9 +122,10 @@ impl PaceState {
     fn fail(&mut self, now: Instant, sent: Instant, error: &EngineError) {
         let is_outage = matches!(error.kind(), ErrorKind::Connection | ErrorKind::Server);
         if !is_outage || !error.is_retryable() {
-            self.recover();
+            self.recover(sent);
         } else if !self.is_stale(sent) {
             self.failures += 1;
+            self.failing_since.get_or_insert(now);
             if let Some(probes) = self.failures.checked_sub(MIN_FAILURES) {
                 let longer = 2_f64.powi(probes.min(MAX_PROBES) as i32);
                 self.pause = (MIN_PAUSE * longer).min(MAX_PROBE_PAUSE);
@@ -139,7 +148,7 @@ impl PaceState {
     /// Counts a request that passed. Returns the new interval if it ends a pause.
     fn pass(&mut self, sent: Instant) -> Option<f64> {
         self.passed = self.passed.saturating_add(1);
-        self.recover();
+        self.recover(sent);
         if self.limited_since.is_none() {
             self.interval *= self.decay.unwrap_or(FAST_DECAY);
             if self.interval < MIN_INTERVAL {

@@ -105,6 +105,23 @@ async fn a_server_that_is_down_is_tried_by_one_request_at_a_time() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn replies_to_requests_from_before_an_outage_do_not_end_it() {
+    let (pace, before) = (Pace::default(), Instant::now());
+    let down = EngineError::new(ErrorKind::Server, "down");
+    for _ in 0..5 * MIN_FAILURES {
+        tokio::time::advance(Duration::from_millis(10)).await;
+        pace.fail(before, &down);
+        pace.pass(before);
+        if pace.state.lock().is_down() {
+            break;
+        }
+    }
+    assert_eq!(pace.state.lock().failures, MIN_FAILURES);
+    pace.pass(Instant::now());
+    assert!(!pace.state.lock().is_down());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_server_that_refuses_everything_is_given_up() {
     let (start, calls) = (Instant::now(), CallPolicy::default());
     let run = || calls.run(Seed::new(0), 0, |_| async { Err::<(), _>(refused()) });
