@@ -2,14 +2,20 @@
 
 use super::{Running, folder, program, queries, read, run};
 
+/// An address where no server listens: one at the usual port of a preset would be asked for its models.
+const NOBODY: &str = "http://127.0.0.1:9/v1";
+
 #[test]
 fn mistakes_on_the_command_line() {
     let folder = folder();
     queries(folder.path(), 1);
     for (arguments, words) in [
-        (&["--engine", "openai", "--reward", "sim"][..], &["model", "got nothing"][..]),
+        (
+            &["--engine", "openai", "--reward", "sim", "--base-url", NOBODY][..],
+            &["model", "got nothing"][..],
+        ),
         (&["--engine", "openai", "--model", "m"], &["reward", "vllm", "got nothing"]),
-        (&["--engine", "vllm"], &["model", "got nothing"]),
+        (&["--engine", "vllm", "--base-url", NOBODY], &["model", "got nothing"]),
         (
             &["--engine", "olama/llama3"],
             &["the engine cannot be set up", "did you mean ollama/MODEL?", "openrouter", "sim"],
@@ -20,7 +26,7 @@ fn mistakes_on_the_command_line() {
         (&["--engine", "vllm/m"], &["pairwise-judge", "tei", "got nothing", "REWARD_API_KEY"]),
         (&["--engine", "http://localhost:1/v1"], &["no `#MODEL` at the end"]),
         (&["--engine", "sim:skil=1"], &["expected `skill=0.8` or `latency_ms=5`", "skil=1"]),
-        (&["--reward", "vllm"], &["reward-model", "got nothing"]),
+        (&["--reward", "vllm", "--reward-url", NOBODY], &["reward-model", "got nothing"]),
         (&["--samlpes", "3"], &["unexpected argument '--samlpes'", "--samples"]),
         (&["--mode", "best"], &["mode", "tpo, revision, bon", "best"]),
         (&["--samples", "0"], &["'0' for '--samples <N>': expected at least 1"]),
