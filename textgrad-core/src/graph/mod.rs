@@ -216,6 +216,8 @@ fn trace<V: Into<Variable>>(
         while let Some(step) = steps.pop() {
             match step {
                 Step::Enter(variable) => {
+                    // The first reference to a node may be one that is stopped.
+                    let variable = variable.unstopped();
                     if !entered.insert(variable.clone()) {
                         continue;
                     }

@@ -56,10 +56,6 @@ impl Call {
     pub(crate) fn output_requires_grad(&self, output: &Output) -> bool {
         output.requires_grad(self.requires_grad())
     }
-
-    pub(crate) fn into_input_variables(self) -> Vec<Variable> {
-        self.inputs.into_variables()
-    }
 }
 
 /// Runs an op and records the call: the variables that come back know where they come from.

@@ -111,12 +111,6 @@ impl Inputs {
     pub fn texts(&self) -> Result<Vec<&str>, Error> {
         self.iter().map(|input| input.variable.require_text(&input.name)).collect()
     }
-
-    /// The variables, if nobody else holds these inputs.
-    pub(super) fn into_variables(self) -> Vec<Variable> {
-        let inputs = Arc::into_inner(self.0).unwrap_or_default();
-        inputs.into_iter().map(|input| input.variable).collect()
-    }
 }
 
 impl<'a> IntoIterator for &'a Inputs {

@@ -192,8 +192,8 @@ impl PromptPack {
     /// and of updates can be learned.
     ///
     /// # Errors
-    /// [`PromptError::Missing`] if the pack has no template of this name, or it is a partial; otherwise a
-    /// [`PromptError`] that names the template and the line.
+    /// [`PromptError::Missing`] if the pack has no template of this name. [`PromptError::Unsupported`] if it is a
+    /// partial, or the variable an image. Otherwise a [`PromptError`] that names the template and the line.
     ///
     /// # Examples
     /// ```
@@ -219,20 +219,36 @@ impl PromptPack {
         variable: impl Into<Variable>,
     ) -> Result<Self, PromptError> {
         let variable = variable.into();
-        let missing = || PromptError::Missing { name: name.to_owned() };
-        if !self.examples.contains_key(name) {
-            return Err(missing());
+        if !self.templates.contains_key(name) {
+            return Err(PromptError::Missing { name: name.to_owned() });
         }
-        let text = variable.text().ok_or_else(missing)?.to_owned();
+        let unsupported = |reason: &str| {
+            let (file, reason) = (name.to_owned(), reason.to_owned());
+            PromptError::Unsupported { file, line: 1, reason }
+        };
+        if !self.examples.contains_key(name) {
+            return Err(unsupported("expected a template of a message, got a partial"));
+        }
+        let text = variable.text().ok_or_else(|| unsupported("expected a text, got an image"))?;
+        let text = text.to_owned();
         let (mut templates, examples) = (self.templates.clone(), self.examples.clone());
-        let engine = compiled(name, || {
-            let source = Source { origin: name.to_owned(), text };
-            templates.insert(name.to_owned(), compile(name, source)?);
-            engine_of(&templates, &examples)
+        let mut engine = self.engine.clone();
+        compiled(name, || {
+            let known = compile(name, Source { origin: name.to_owned(), text })?;
+            engine.register_template(name, known.template.clone());
+            templates.insert(name.to_owned(), known);
+            let is_partial = self.includes(name);
+            check(&engine, &templates, examples.iter().filter(|(of, _)| is_partial || **of == name))
         })?;
         let mut variables = self.variables.clone();
         variables.insert(name.to_owned(), variable);
         Ok(Self { engine, templates, examples, variables })
+    }
+
+    /// Whether a template may include this one.
+    fn includes(&self, name: &str) -> bool {
+        let mut behind = self.templates.values().flat_map(|known| known.text.split('>').skip(1));
+        behind.any(|text| text.trim_start().starts_with(name))
     }
 
     /// The variable that a template is the text of; `None` if the template is none of a graph.
@@ -318,17 +334,27 @@ fn engine_of(
     for (name, known) in templates {
         engine.register_template(name, known.template.clone());
     }
+    check(&engine, templates, examples)?;
+    Ok(engine)
+}
+
+/// Checks templates against examples, and renders them with these.
+fn check<'a>(
+    engine: &Handlebars<'_>,
+    templates: &BTreeMap<String, Known>,
+    examples: impl IntoIterator<Item = (&'a &'a str, &'a Json)>,
+) -> Result<(), PromptError> {
     let checker = Checker::new(templates);
     for (name, example) in examples {
         checker.check(name, example)?;
-        render(&engine, name, example).map_err(|error| match (error, templates.get(*name)) {
+        render(engine, name, example).map_err(|error| match (error, templates.get(*name)) {
             (PromptError::Render { reason, .. }, Some(known)) => {
                 PromptError::Render { name: known.origin.clone(), reason }
             }
             (error, _) => error,
         })?;
     }
-    Ok(engine)
+    Ok(())
 }
 
 fn render(

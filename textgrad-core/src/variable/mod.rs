@@ -4,8 +4,10 @@ mod module;
 mod parameter;
 mod value;
 
+use std::cell::RefCell;
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
 
 pub use self::module::{Member, Module, StateDict};
@@ -191,6 +193,11 @@ impl Variable {
         Self { node: Arc::clone(&self.node), stopped: true }
     }
 
+    /// The variable itself, whatever this reference is stopped for.
+    pub(crate) fn unstopped(self) -> Self {
+        Self { stopped: false, ..self }
+    }
+
     /// The same value and role as a constant without a past.
     #[must_use]
     pub fn detach(&self) -> Self {
@@ -238,22 +245,40 @@ impl fmt::Debug for Variable {
     }
 }
 
+thread_local! {
+    /// What the outermost drop of a node has yet to take apart; `None` while there is none. It is never destroyed, so
+    /// that nodes in other variables of the thread can use it, and holds no memory between drops.
+    static PENDING: ManuallyDrop<RefCell<Option<Vec<Source>>>> =
+        const { ManuallyDrop::new(RefCell::new(None)) };
+}
+
 impl Drop for Node {
-    /// Takes the past apart in a loop: the compiler's own way recurses, and a long chain would overflow the
-    /// stack.
+    /// Takes the past apart in a loop: the compiler's own way recurses, and a long chain would overflow the stack.
+    /// A node that goes with a call, as its input or as what its op holds, waits for the outermost drop.
     fn drop(&mut self) {
-        let mut pending: Vec<Source> = self.source.take().into_iter().collect();
-        while let Some(source) = pending.pop() {
-            // Only the last owner takes a call apart; `into_inner` tells exactly one of them.
-            let Some(call) = Arc::into_inner(source.call) else {
-                continue;
-            };
-            pending.extend(
-                call.into_input_variables()
-                    .into_iter()
-                    .filter_map(|variable| Arc::into_inner(variable.node)?.source.take()),
-            );
+        let Some(source) = self.source.take() else { return };
+        let is_outermost = PENDING.with(|pending| {
+            let mut pending = pending.borrow_mut();
+            let is_outermost = pending.is_none();
+            pending.get_or_insert_default().push(source);
+            is_outermost
+        });
+        if is_outermost {
+            let _end = EndOfDrop;
+            let next = || PENDING.with(|pending| pending.borrow_mut().as_mut()?.pop());
+            while let Some(source) = next() {
+                drop(source);
+            }
         }
+    }
+}
+
+/// Ends the outermost drop, also where the drop of an op panics.
+struct EndOfDrop;
+
+impl Drop for EndOfDrop {
+    fn drop(&mut self) {
+        drop(PENDING.with(|pending| pending.borrow_mut().take()));
     }
 }
 

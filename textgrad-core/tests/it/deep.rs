@@ -140,3 +140,54 @@ fn a_wide_graph_is_differentiated() {
         });
     });
 }
+
+/// An op that holds a variable, which is none of its inputs.
+fn holds(variable: Variable) -> OpFn {
+    op_fn("holds", move |_: Inputs| {
+        let text = variable.value().describe();
+        async move { Ok(vec![Output::new(text, "link")]) }
+    })
+}
+
+#[test]
+fn a_long_chain_of_ops_that_hold_variables_is_dropped() {
+    on_a_small_stack(|| {
+        run(async {
+            let (x, mut end) = (Variable::constant("x", "x"), Variable::constant("x", "x"));
+            for _ in 0..CHAIN {
+                end = apply_one(Arc::new(holds(end)), [("x", &x)]).await.unwrap();
+            }
+            let graph = Graph::trace(&end);
+            drop(end);
+            drop(graph);
+        });
+    });
+}
+
+#[test]
+fn the_rest_of_a_chain_is_dropped_where_the_drop_of_an_op_panics() {
+    struct Panics;
+    impl Drop for Panics {
+        fn drop(&mut self) {
+            panic!("an op that cannot be dropped");
+        }
+    }
+    let x = Variable::constant("x", "x");
+    let panics = Panics;
+    let op = op_fn("panics", move |_: Inputs| {
+        let _ = &panics;
+        async { Ok(vec![Output::new("x", "x")]) }
+    });
+    let end = run(apply_one(Arc::new(op), [("x", &x)])).unwrap();
+    let dropped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(end)));
+    assert!(dropped.is_err());
+    // Later drops take their pasts apart.
+    let held = Arc::new(());
+    let kept = Arc::clone(&held);
+    let op = op_fn("keeps", move |_: Inputs| {
+        let _ = &kept;
+        async { Ok(vec![Output::new("x", "x")]) }
+    });
+    drop(run(apply_one(Arc::new(op), [("x", &x)])).unwrap());
+    assert_eq!(Arc::strong_count(&held), 1);
+}

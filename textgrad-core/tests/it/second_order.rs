@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use textgrad_core::{
-    Backward, BackwardCx, Error, Feedback, Gradient, Inputs, OpFn, Output, Variable, apply_one,
-    backward, op_fn,
+    Backward, BackwardCx, Error, Feedback, Gradient, Graph, Inputs, OpFn, Output, PromptPack,
+    TemplateSpec, Variable, apply_one, backward, op_fn,
 };
 
 /// An op whose feedback on each input is made of an instruction, as a call in the graph.
@@ -91,4 +92,41 @@ async fn constants_that_are_named_have_gradients_and_stopped_edges_have_none() {
         let error = Backward::new(&root).wrt([&a, &b]).run().await.unwrap_err().error;
         assert!(matches!(error, Error::NothingInGraph { .. }), "{error}");
     }
+}
+
+#[tokio::test]
+async fn a_drawing_shows_a_variable_as_it_is_whichever_reference_comes_first() {
+    let a = Variable::differentiable("a", "a");
+    for sum in
+        [a.stop_gradient() + &a, &a + a.stop_gradient(), a.stop_gradient() + a.stop_gradient()]
+    {
+        let graph = Graph::trace(&sum.unwrap().stop_gradient());
+        assert!(graph.variables().filter(|drawn| **drawn == a).all(Variable::requires_grad));
+        let mermaid = graph.view().to_mermaid();
+        assert!(mermaid.contains("[[\"a<br/>a\"]]"), "{mermaid}");
+    }
+}
+
+#[test]
+fn a_variable_in_place_of_a_template_is_checked_where_it_is_included() {
+    #[derive(Serialize, Deserialize)]
+    struct Person {
+        name: String,
+        title: String,
+    }
+    #[derive(Serialize, Deserialize)]
+    struct Name {
+        name: String,
+    }
+    let pack = PromptPack::new([
+        TemplateSpec::new::<Person>("greeting", "Hello {{name}}"),
+        TemplateSpec::new::<Name>("letter", "{{> greeting}}, goodbye."),
+    ]);
+    let pack = pack.unwrap();
+    let formal = Variable::constant("Dear {{title}} {{name}}", "template");
+    let error = pack.with_variable("greeting", &formal).unwrap_err();
+    assert!(error.to_string().contains("\"title\""), "{error}");
+    let short = pack.with_variable("greeting", &Variable::constant("Hi {{name}}", "template"));
+    let letter = short.unwrap().render("letter", &Name { name: "Ada".to_owned() });
+    assert_eq!(letter.unwrap(), "Hi Ada, goodbye.");
 }

@@ -73,14 +73,16 @@ impl ContrastiveLoss {
         let mut inputs = vec![(QUERY, self.query.clone()), (CHOSEN, chosen.clone())];
         inputs.extend(self.rejected.iter().map(|rejected| (REJECTED, rejected.clone())));
         let prompts = self.judge.prompts.clone();
+        let template = match (&self.rejected, &self.dialogue) {
+            (Some(_), None) => "contrastive_system",
+            (None, None) => "evaluation_system",
+            (Some(_), Some(_)) => "contrastive_continue",
+            (None, Some(_)) => "evaluation_continue",
+        };
+        let render = move |inputs: &Inputs| render(&prompts, template, inputs);
+        let template = self.judge.prompts.variable(template);
+        let instruction = instruction(&inputs, template, render).await?;
         let Some(dialogue) = &self.dialogue else {
-            let template = match self.rejected {
-                Some(_) => "contrastive_system",
-                None => "evaluation_system",
-            };
-            let render = move |inputs: &Inputs| render(&prompts, template, inputs);
-            let template = self.judge.prompts.variable(template);
-            let instruction = instruction(inputs, template, render).await?;
             return self.judge.read(&instruction, &chosen).await;
         };
         // The response is the model's own last turn.
@@ -90,17 +92,10 @@ impl ContrastiveLoss {
         };
         let answer = Message::assistant(chosen.text().unwrap_or_default());
         let history = turns.iter().cloned().chain([answer]).collect();
-        let template = match self.rejected {
-            Some(_) => "contrastive_continue",
-            None => "evaluation_continue",
-        };
-        let wording = prompts.variable(template);
-        inputs.extend(wording.map(|wording| ("template", wording.clone())));
-        let word = move |inputs: &Inputs| {
-            let text = render(&prompts, template, inputs)?;
-            Ok((system.clone(), Message::user(text)))
-        };
-        self.judge.word(inputs.into(), history, Arc::new(word), None).await
+        let word =
+            move |inputs: &Inputs| Ok((system.clone(), Message::user(inputs.text(INSTRUCTION)?)));
+        let inputs = Inputs::new([(CHOSEN, chosen), (INSTRUCTION, instruction)]);
+        self.judge.word(inputs, history, Arc::new(word), None).await
     }
 }
 
@@ -119,3 +114,4 @@ fn render(prompts: &Prompts, template: &str, inputs: &Inputs) -> Result<String, 
 const QUERY: &str = "query";
 const CHOSEN: &str = "chosen";
 const REJECTED: &str = "rejected";
+const INSTRUCTION: &str = "instruction";

@@ -3,16 +3,13 @@
 use std::sync::Arc;
 
 use derive_setters::Setters;
-use textgrad_core::{
-    BackwardCx, Engine, Error, Gradient, Inputs, Message, Output, Purpose, Sampling, Seed,
-    Variable, apply_one, op_fn,
-};
+use textgrad_core::{Engine, Error, Inputs, Message, Purpose, Sampling, Seed, Variable, apply_one};
 
 use super::{
     ContrastiveLoss, ImageQaLoss, ListwiseLoss, MultiFieldLoss, MultipleChoiceLoss, TextLoss,
 };
 use crate::llm::{LlmCall, LlmCallBuilder, ReadScore, Render};
-use crate::prompts::Prompts;
+use crate::prompts::{Prompts, rendered};
 
 /// The model behind a loss in words, and how it is asked.
 #[derive(Debug, Clone, Setters)]
@@ -90,24 +87,13 @@ impl Judge {
     }
 }
 
-/// The system message of an evaluation, made of what it speaks of, and of its template where that is a variable. All
-/// but the template are constants here: feedback on a text is on the text itself.
+/// The instruction of an evaluation, which speaks of these values.
 pub(super) async fn instruction(
-    inputs: Vec<(&str, Variable)>,
+    values: &[(&str, Variable)],
     template: Option<&Variable>,
     render: impl Fn(&Inputs) -> Result<String, Error> + Send + Sync + 'static,
 ) -> Result<Variable, Error> {
-    let op = op_fn("loss instruction", move |inputs: Inputs| {
-        let rendered = render(&inputs);
-        async move {
-            let role = "instruction that a response is evaluated by";
-            Ok(vec![Output::new(rendered?, role)])
-        }
-    })
-    .with_backward(|cx: BackwardCx| async move {
-        Ok(vec![Gradient::join(cx.gradients(0)); cx.inputs().len()])
-    });
-    let inputs = inputs.iter().map(|(name, value)| (*name, value.stop_gradient()));
-    let template = template.map(|template| ("template", template.clone()));
-    apply_one(Arc::new(op), Inputs::from_iter(inputs.chain(template))).await
+    let role = "instruction that a response is evaluated by";
+    let render = move |inputs: &Inputs| render(inputs).map(Arc::from);
+    rendered("loss instruction", role, values, template, render).await
 }

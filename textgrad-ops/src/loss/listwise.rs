@@ -123,7 +123,7 @@ impl ListwiseLoss {
             Ok(prompts.render("listwise_system", &context)?)
         };
         let template = self.judge.prompts.variable("listwise_system");
-        let instruction = instruction(inputs, template, render).await?;
+        let instruction = instruction(&inputs, template, render).await?;
         self.judge.read(&instruction, &chosen).await
     }
 }

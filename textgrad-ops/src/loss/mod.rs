@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use auto_impl::auto_impl;
-use textgrad_core::{Error, Feedback, Output, Score, Seed, Variable, apply_one, op_fn};
+use textgrad_core::{Error, Feedback, Inputs, Output, Score, Seed, Variable};
 
 pub use self::compose::{AllOf, FirstFailing, all_of, all_passed, first_failing};
 pub use self::contrastive::ContrastiveLoss;
@@ -25,6 +25,7 @@ pub use self::question::{ImageQaLoss, MultipleChoiceLoss};
 pub use self::score::ScoreLoss;
 pub use self::text::TextLoss;
 pub use self::weighted::{WeightedSum, weighted_sum, weighted_sum_of};
+use crate::prompts::rendered;
 use crate::score::Example;
 
 /// An objective over one text.
@@ -173,13 +174,13 @@ textgrad_core::debug_by!(ExampleLossFn<F> {});
 async fn constant_feedback(
     name: &'static str,
     words: String,
-    inputs: Vec<(&str, Variable)>,
+    values: &[(&str, Variable)],
+    template: Option<&Variable>,
 ) -> Result<Feedback, Error> {
-    let op = op_fn(name, move |_| {
-        let output = Output::new(words.as_str(), Feedback::ROLE).with_requires_grad(false);
-        async move { Ok(vec![output]) }
-    });
-    Ok(Feedback::from_variable(apply_one(Arc::new(op), inputs).await?))
+    let words: Arc<str> = words.into();
+    let render = move |_: &Inputs| Ok(Arc::clone(&words));
+    let words = rendered(name, Feedback::ROLE, values, template, render).await?;
+    Ok(Feedback::from_variable(words))
 }
 
 /// An output with a score, if it has one.

@@ -226,7 +226,8 @@ async fn stated(
     if let Some(feedback) = feedback {
         let mut inputs = vec![("variable", input.variable().clone())];
         inputs.extend(cx.output_variable(0).map(|output| ("response", output.clone())));
-        gradients.push(constant_feedback("violation", feedback.to_owned(), inputs).await?.into());
+        gradients
+            .push(constant_feedback("violation", feedback.to_owned(), &inputs, None).await?.into());
     }
     let received = cx.gradients(0).iter().filter(|gradient| gradient.feedback().is_some());
     gradients.extend(received.cloned());

@@ -155,12 +155,13 @@ impl WeightedSumOp {
             ..self.in_words(weight, part)
         };
         let words = self.prompts.render("weight_feedback", &context)?;
-        let inputs = vec![
+        let values = [
             ("variable", part.clone()),
             (SHARE, Variable::constant(share.to_string(), SHARE_ROLE)),
         ];
-        let mut gradients: Vec<Gradient> =
-            vec![constant_feedback(WEIGHT, words, inputs).await?.into()];
+        let template = self.prompts.variable("weight_feedback");
+        let words = constant_feedback(WEIGHT, words, &values, template).await?;
+        let mut gradients: Vec<Gradient> = vec![words.into()];
         gradients.extend(received.said.iter().cloned());
         Ok(Gradient::join(&gradients))
     }

@@ -43,10 +43,9 @@ mod update;
 
 use std::sync::{Arc, LazyLock};
 
-use async_trait::async_trait;
 use textgrad_core::{
-    BackwardCx, Error, Gradient, Inputs, Message, Op, OpFailure, Output, PromptError, PromptPack,
-    TemplateContext, TemplateSpec, Variable, apply_one,
+    BackwardCx, Error, Gradient, Inputs, Message, Output, PromptError, PromptPack, TemplateContext,
+    TemplateSpec, Variable, apply_one, op_fn,
 };
 
 pub(crate) use self::context::brief;
@@ -172,10 +171,11 @@ impl Prompts {
         let mut inputs = Vec::new();
         for (name, message) in templates.iter().rev().zip(messages.iter().rev()) {
             if let Some(template) = self.variable(name) {
-                let values = values.iter().map(|(name, value)| (*name, value.stop_gradient()));
-                let arguments = [("template", template.clone())].into_iter().chain(values);
-                let op = Arc::new(Render { name, text: message.text().into() });
-                inputs.push((*name, apply_one(op, Inputs::from_iter(arguments)).await?));
+                let text: Arc<str> = message.text().into();
+                let render = move |_: &Inputs| Ok(Arc::clone(&text));
+                let role = format!("part of a request, by the template {name}");
+                let text = rendered("template", role, values, Some(template), render).await?;
+                inputs.push((*name, text));
             }
         }
         Ok(inputs)
@@ -197,26 +197,26 @@ impl Prompts {
     }
 }
 
-/// The rendering of a template that is a variable. Feedback on the text is feedback on the template.
-struct Render {
+/// A text that is rendered from values, as a call of this name in the graph, and its template as an input where that is
+/// a variable. The values are constants here. Feedback on the text is feedback on the template.
+pub(crate) async fn rendered(
     name: &'static str,
-    text: Arc<str>,
-}
-
-#[async_trait]
-impl Op for Render {
-    fn name(&self) -> &str {
-        "template"
-    }
-
-    async fn forward(&self, _: &Inputs) -> Result<Vec<Output>, Error> {
-        let role = format!("part of a request, by the template {}", self.name);
-        Ok(vec![Output::new(Arc::clone(&self.text), role)])
-    }
-
-    async fn backward(&self, cx: &BackwardCx) -> Result<Vec<Option<Gradient>>, OpFailure> {
+    role: impl Into<Arc<str>>,
+    values: &[(&str, Variable)],
+    template: Option<&Variable>,
+    render: impl Fn(&Inputs) -> Result<Arc<str>, Error> + Send + Sync + 'static,
+) -> Result<Variable, Error> {
+    let role = role.into();
+    let op = op_fn(name, move |inputs: Inputs| {
+        let (text, role) = (render(&inputs), Arc::clone(&role));
+        async move { Ok(vec![Output::new(text?, role)]) }
+    })
+    .with_backward(|cx: BackwardCx| async move {
         Ok(vec![Gradient::join(cx.gradients(0)); cx.inputs().len()])
-    }
+    });
+    let values = values.iter().map(|(name, value)| (*name, value.stop_gradient()));
+    let template = template.map(|template| ("template", template.clone()));
+    apply_one(Arc::new(op), Inputs::from_iter(values.chain(template))).await
 }
 
 impl From<Arc<PromptPack>> for Prompts {

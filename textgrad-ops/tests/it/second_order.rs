@@ -4,10 +4,14 @@ use std::sync::Arc;
 
 use textgrad_core::testing::ScriptedEngine;
 use textgrad_core::{
-    Backward, Error, Feedback, Gradients, Parameter, PromptPack, Purpose, Variable, backward,
+    Backward, Error, Feedback, Gradient, Gradients, Image, Layout, Message, Parameter, PromptPack,
+    Purpose, Value, Variable, backward,
 };
 use textgrad_ops::prompts::templates;
-use textgrad_ops::{ContrastiveLoss, LlmReduce, TextLoss, TextualGradientDescent, aggregate, sum};
+use textgrad_ops::{
+    ContrastiveLoss, LlmReduce, Loss, TextLoss, TextualGradientDescent, aggregate, all_of,
+    first_failing, sum, weighted_sum,
+};
 
 /// What the parts of a step are worded by.
 struct Wording {
@@ -187,4 +191,91 @@ async fn by_default_steps_are_differentiated_by_themselves() {
         );
     }
     assert_eq!(requests(&engine), before);
+}
+
+#[tokio::test]
+async fn a_conversation_that_goes_on_is_worded_by_rendered_templates_too() {
+    for (name, rejected, asked) in [
+        ("contrastive_continue", Some("It just is."), "Better than It just is.?"),
+        ("evaluation_continue", None, "Is it good?"),
+    ] {
+        let engine = engine();
+        let text = if rejected.is_some() { "Better than {{rejected}}?" } else { "Is it good?" };
+        let template = Parameter::new(text, "template");
+        let pack = PromptPack::new(templates()).unwrap().with_variable(name, &template).unwrap();
+        // Query and rejected response are constants of a loss, whatever they require.
+        let query = Variable::differentiable("Why is the sky blue?", "query");
+        let rejected = rejected.map(|text| Variable::differentiable(text, "answer"));
+        let chosen = Variable::differentiable("Air scatters light.", "answer");
+        let mut loss = ContrastiveLoss::new(engine.clone(), &query).prompts(Arc::new(pack));
+        if let Some(rejected) = &rejected {
+            loss = loss.against(rejected);
+        }
+        let loss = loss.continuing([Message::user("Why is the sky blue?")]);
+        let loss = loss.evaluate(&chosen).await.unwrap();
+        let pass = Backward::new(&loss).layout(Layout::Continued);
+        let gradients = pass.run().await.unwrap();
+        assert_eq!(requests(&engine), 1 + 2, "feedback on the answer and on the wording");
+        assert_eq!(gradients.received(&template.variable()).len(), 1);
+        let about = engine.requests()[1..].iter().any(|request| {
+            let [.., wording, _, last] = request.messages.as_slice() else { return false };
+            wording.text() == asked && last.text().contains(&format!("\n{asked}\n"))
+        });
+        assert!(about, "{:?}", engine.requests());
+    }
+}
+
+#[tokio::test]
+async fn feedback_through_compositions_leads_to_instructions_and_to_the_wording_of_weights() {
+    let weight = Parameter::new("It counts {{share}} %.", "template");
+    let pack = PromptPack::new(templates()).unwrap().with_variable("weight_feedback", &weight);
+    let pack = Arc::new(pack.unwrap());
+    for (composition, expected) in
+        [("weighted", [1, 1, 2]), ("all", [1, 1, 0]), ("first", [1, 0, 0])]
+    {
+        let engine = engine();
+        let instructions = ["Judge the style.", "Judge the facts."];
+        let instructions = instructions.map(|text| Variable::constant(text, "instruction"));
+        let parts = instructions.clone().map(|instruction| -> Arc<dyn Loss> {
+            Arc::new(TextLoss::with_instruction(engine.clone(), instruction))
+        });
+        let loss: Arc<dyn Loss> = match composition {
+            "weighted" => {
+                let parts = [1.0, 3.0].into_iter().zip(parts);
+                Arc::new(weighted_sum(parts).unwrap().prompts(Arc::clone(&pack)))
+            }
+            "all" => Arc::new(all_of(parts).unwrap()),
+            _ => Arc::new(first_failing(parts).unwrap()),
+        };
+        let text = Variable::constant("The sky is green.", "text");
+        let loss = loss.evaluate(&text).await.unwrap();
+        let pass = Backward::new(&loss).wrt([&text]).create_graph(true);
+        let gradients = pass.run().await.unwrap();
+        let words = Gradient::join(gradients.get(&text)).unwrap();
+        let [style, facts] = instructions;
+        let wording = [style, facts, weight.variable()];
+        let words = words.feedback().unwrap().variable();
+        let outer = Backward::new(words).wrt(&wording).run().await.unwrap();
+        assert_eq!(wording.map(|text| outer.received(&text).len()), expected, "{composition}");
+    }
+}
+
+#[test]
+fn a_template_is_a_text_of_a_message() {
+    let pack = PromptPack::new(templates()).unwrap();
+    let image = Image::new(vec![1], "image/png").unwrap();
+    for (name, template, expected) in [
+        ("feedback_system", image.into(), "expected a text, got an image"),
+        ("_subject", Value::from("text"), "got a partial"),
+        ("feedback", Value::from("text"), "has no template \"feedback\""),
+        ("update", Value::from("{{> _subject}}\n{{nothing}}"), "update, line 2: unknown variable"),
+    ] {
+        let error = pack.with_variable(name, Variable::constant(template, "template")).unwrap_err();
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+    let update = Variable::constant("{{> _subject}}", "template");
+    let pack = pack.with_variable("update", &update).unwrap();
+    // One variable may be several templates.
+    let pack = pack.with_variable("update_system", &update).unwrap();
+    assert_eq!(pack.variable("update"), pack.variable("update_system"));
 }
