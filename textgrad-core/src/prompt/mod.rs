@@ -42,7 +42,9 @@ mod error;
 mod example;
 mod pack;
 mod section;
+mod spec;
 
 pub use self::error::PromptError;
-pub use self::pack::{PromptPack, PromptTemplate, TemplateContext, TemplateSpec};
+pub use self::pack::{PromptPack, PromptTemplate};
 pub use self::section::section;
+pub use self::spec::{TemplateContext, TemplateSpec};

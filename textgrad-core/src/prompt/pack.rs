@@ -6,79 +6,21 @@ use std::path::Path;
 use std::sync::Arc;
 
 use handlebars::{Handlebars, no_escape};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value as Json;
 
 use super::bounds::{BoundedPrompt, MAX_DEPTH, MAX_SOURCE, on_large_stack};
 use super::check::{Checker, Known, too_deep};
 use super::error::PromptError;
-use super::example::example_of;
 use super::section::SectionHelper;
+use super::spec::{TemplateContext, TemplateSpec};
 use crate::variable::Variable;
-
-/// The variables of one template or of several: a struct that derives `Serialize` and `Deserialize`.
-///
-/// Whoever renders a template fills in the struct, and packs are checked against the same struct, so a template and
-/// the code that uses it cannot disagree about the variables. Fields are texts, numbers, booleans, structs, and
-/// options and lists of these; other types implement this by hand.
-pub trait TemplateContext: Serialize {
-    /// All variables with examples: options filled, lists with one element. Packs are checked against it.
-    fn example() -> Json;
-}
-
-impl<C: Serialize + Deserialize<'static>> TemplateContext for C {
-    fn example() -> Json {
-        example_of::<C>()
-    }
-}
-
-/// A template that a crate brings: its name, its default text, and examples of its variables.
-#[derive(Debug, Clone)]
-pub struct TemplateSpec {
-    name: &'static str,
-    source: &'static str,
-    example: Json,
-}
-
-impl TemplateSpec {
-    /// A template over the variables of `C`: its name, which is that of its file without `.hbs`, and its
-    /// default text.
-    #[must_use]
-    pub fn new<C: TemplateContext>(name: &'static str, source: &'static str) -> Self {
-        Self { name, source, example: C::example() }
-    }
-
-    /// A text that templates include with `{{> name}}`; the name begins with an underscore. It is checked
-    /// where it is included.
-    #[must_use]
-    pub fn partial(name: &'static str, source: &'static str) -> Self {
-        Self { name, source, example: Json::Null }
-    }
-
-    /// The template's name.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        self.name
-    }
-
-    /// Its default text, as it was given.
-    #[must_use]
-    pub fn source(&self) -> &'static str {
-        self.source
-    }
-
-    /// Examples of its variables.
-    #[must_use]
-    pub fn example(&self) -> &Json {
-        &self.example
-    }
-}
 
 /// A checked set of templates.
 ///
 /// # Examples
 /// ```
-/// use serde::{Deserialize, Serialize};
+/// use serde::Serialize;
 /// use serde_json::{Value, json};
 /// use textgrad_core::{PromptPack, TemplateContext, TemplateSpec};
 ///
@@ -197,7 +139,7 @@ impl PromptPack {
     ///
     /// # Examples
     /// ```
-    /// use serde::{Deserialize, Serialize};
+    /// use serde::Serialize;
     /// use textgrad_core::{Parameter, PromptPack, TemplateSpec};
     ///
     /// #[derive(Serialize, Deserialize)]
