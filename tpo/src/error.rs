@@ -163,10 +163,12 @@ pub enum Error {
         path: PathBuf,
     },
     /// There is no run to read.
-    #[error("{} holds no run (no config.json); expected a folder that tpo run was given with --out", path.display())]
+    #[error("{} holds no run (no config.json); expected the directory of a run, {}", path.display(), example(runs))]
     NotARun {
         /// The folder.
         path: PathBuf,
+        /// The runs in it.
+        runs: Vec<PathBuf>,
     },
     /// A run has no results yet.
     #[error("{} has no results.jsonl: the run goes on, or was killed; tpo run --resume finishes it", path.display())]
@@ -271,6 +273,13 @@ fn results(index: usize, queries: usize, found: usize) -> String {
 }
 
 /// What to do where a run may be meant to be extended.
+fn example(runs: &[PathBuf]) -> String {
+    match runs.first() {
+        Some(run) => format!("such as {}", run.display()),
+        None => "as tpo run prints it, or --out names it".to_owned(),
+    }
+}
+
 fn extension(differences: &[String]) -> &'static str {
     let extends = |difference: &String| {
         difference.starts_with("search.iterations: ") || difference == "the queries"

@@ -97,8 +97,8 @@ pub struct Record {
 }
 
 /// The records of a file, in the given format or in that of its name, else of its contents. Compressed files (gzip,
-/// Zstandard), byte order marks, UTF-16 and CRLF are read. A name with an unknown extension is refused without a
-/// format, because its lines are unlikely to be records.
+/// Zstandard), byte order marks, UTF-16, CRLF and CSV with semicolons are read. A name with an unknown extension is
+/// refused without a format, because its lines are unlikely to be records.
 ///
 /// # Errors
 /// [`Error::Data`] if the file as a whole cannot be read; a record that cannot is an error of its own.
@@ -121,8 +121,9 @@ pub fn records(name: &str, bytes: &[u8], given: Option<DataFormat>) -> Result<Ve
     }
     let unknown = extension(name).filter(|_| format.is_none());
     if let Some(extension) = unknown {
-        let reason =
-            format!("expected a file of {KNOWN}, got .{extension}; convert it, or set the format");
+        let reason = format!(
+            "expected a file of {KNOWN}, got .{extension}; convert it, or name its format with --format"
+        );
         return Err(wrong(name, reason));
     }
     let text = decode::text(name, &bytes)?;
@@ -221,7 +222,13 @@ pub(crate) fn json_list(
                 value: Ok(item),
             })
             .collect()),
-        Ok(other) => Err(wrong(name, format!("expected {expected}, got {}", type_name(&other)))),
+        Ok(other) => {
+            let lists =
+                other.as_object().into_iter().flatten().filter(|(_, value)| value.is_array());
+            let advice = lists.map(|(field, _)| format!("; extract the list in {field:?}")).next();
+            let (got, advice) = (type_name(&other), advice.unwrap_or_default());
+            Err(wrong(name, format!("expected {expected}, got {got}{advice}")))
+        }
         Err(error) => Err(wrong(name, format!("expected {expected}: {error}"))),
     }
 }

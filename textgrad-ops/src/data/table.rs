@@ -10,6 +10,10 @@ type Row = (usize, Result<Vec<String>, String>);
 
 /// The rows behind the header as objects.
 pub(super) fn records(name: &str, text: &str, delimiter: u8) -> Result<Vec<Record>, Error> {
+    // Spreadsheets of many countries separate the columns of a CSV file by semicolons.
+    let first = text.lines().next().unwrap_or_default();
+    let has_semicolons = delimiter == b',' && !first.contains(',') && first.contains(';');
+    let delimiter = if has_semicolons { b';' } else { delimiter };
     let mut rows = rows(name, text, delimiter)?.into_iter();
     let Some((line, header)) = rows.next() else { return Ok(Vec::new()) };
     let place = format!("{name}, line {line}");
@@ -41,7 +45,7 @@ pub(crate) fn rows(name: &str, text: &str, delimiter: u8) -> Result<Vec<Row>, Er
     let quotes = quotes(text, char::from(delimiter));
     // Many programs write tables with tabs without any quoting.
     let is_quoted = match &quotes {
-        Err((line, reason)) if delimiter == b',' => {
+        Err((line, reason)) if delimiter != b'\t' => {
             return Err(wrong(format!("{name}, line {line}"), reason));
         }
         quotes => quotes.is_ok(),

@@ -16,6 +16,8 @@ fn one_table_in_each_format() {
         ("t.ndjson", "{\"id\": \"1\", \"q\": \"a, b\"}\r\n\n{\"id\": \"2\", \"q\": \"c\"}"),
         ("standard input", "{\"id\": \"1\", \"q\": \"a, b\"}\n{\"id\": \"2\", \"q\": \"c\"}"),
         ("t.csv", "id,q\n1,\"a, b\"\n2,c\n"),
+        ("t.csv", "id;q\r\n1;a, b\r\n2;\"c\"\r\n"),
+        ("t.csv", "\"id\";\"q\"\n\"1\";\"a, b\"\n2;c\n"),
         ("t.tsv", "id\tq\n1\ta, b\n2\tc\n"),
     ] {
         assert_eq!(values(name, text.as_bytes()), rows, "{name}");

@@ -187,7 +187,7 @@ mod tests {
     fn lines_that_are_no_queries_are_refused() {
         for (name, text, words) in [
             ("a.xlsx", "PK", "got .xlsx; convert it"),
-            ("prompts.v2", "one?", "got .v2; convert it, or set the format"),
+            ("prompts.v2", "one?", "got .v2; convert it, or name its format with --format"),
             ("a.parquet", "PAR1", "expected Parquet"),
             (
                 "a.txt",
@@ -240,7 +240,7 @@ mod tests {
         let list = r#"[{"question": "NaN?", "weights": [Infinity, -Infinity]}]"#;
         assert_eq!(parse("a.json", list).unwrap(), ["NaN?"]);
         let error = parse("a.jsonl", r#"{"prompt": NaN}"#).unwrap_err().to_string();
-        assert!(error.contains("expected a string, got null"), "{error}");
+        assert!(error.contains("expected \"prompt\" to be a string, got null"), "{error}");
     }
 
     #[cfg(feature = "parquet")]
@@ -316,12 +316,21 @@ mod tests {
             ("a.json", "{}", "a.json: expected a JSON list, got an object"),
             (
                 "a.json",
+                r#"{"version":1,"data":[]}"#,
+                "a.json: expected a JSON list, got an object; extract the list in \"data\"",
+            ),
+            (
+                "a.json",
                 "[\"x\", 3]",
                 "a.json, item 2: expected a string or an object, got a number",
             ),
             ("a.json", "[]", "a.json: expected at least one query, found none"),
             ("a.json", "[\" \"]", "a.json, item 1: expected a query, got an empty text"),
-            ("a.jsonl", "{\"prompt\": null}", "a.jsonl, line 1: expected a string, got null"),
+            (
+                "a.jsonl",
+                "{\"prompt\": null}",
+                "a.jsonl, line 1: expected \"prompt\" to be a string, got null",
+            ),
             ("a.txt", "\n \n", "a.txt: expected at least one query, found none"),
         ] {
             assert_eq!(parse(name, text).unwrap_err().to_string(), message);
@@ -335,7 +344,10 @@ mod tests {
             (r#"[{"role":"assistant","content":"a"}]"#, "ends with the user's turn, got assistant"),
             (r#"[{"role":"system","content":"a"}]"#, "ends with the user's turn, got system"),
             (r#"[{"role":"tool","content":"a"}]"#, "got the role \"tool\""),
-            (r#"[{"role":"user","content":[{"type":"image_url"}]}]"#, "a part of another type"),
+            (
+                r#"[{"role":"user","content":[{"type":"image_url"}]}]"#,
+                "got the part \"image_url\"; only text is read",
+            ),
             (r#"[{"role":"user"}]"#, "got nothing"),
             ("3", "to be a list, got a number"),
         ] {

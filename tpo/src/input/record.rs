@@ -76,7 +76,9 @@ fn of_fields(mut fields: Map<String, Json>, column: Option<&str>) -> Result<Quer
         other if is_conversation => {
             return Err(format!("expected {name:?} to be a list, got {}", type_name(other)));
         }
-        other => return Err(format!("expected a string, got {}", type_name(other))),
+        other => {
+            return Err(format!("expected {name:?} to be a string, got {}", type_name(other)));
+        }
     };
     // Data sets for training end with the answer.
     let ends = turns.last_chunk().map(|[asked, answer]| [asked.role, answer.role]);
@@ -100,7 +102,9 @@ fn of_fields(mut fields: Map<String, Json>, column: Option<&str>) -> Result<Quer
         }
     }
     let query = of_turns(turns).map_err(|error| match value {
-        Json::Array(_) => format!("expected {name:?} to be turns: {error}"),
+        Json::Array(_) => {
+            format!("expected {name:?} with {}", error.trim_start_matches("expected "))
+        }
         _ => error,
     })?;
     let used = [Some(name), system.map(|(name, _)| name)].map(Option::<&String>::cloned);
@@ -146,14 +150,14 @@ fn turn(message: &Json, default_role: Option<MessageRole>) -> Result<Turn, Strin
     let content = match text.or_else(|| either(["content", "value"])) {
         Some(Json::String(text)) => text.clone(),
         Some(Json::Array(parts)) => {
-            let text = |part: &Json| match part {
-                Json::String(text) => Some(text.clone()),
-                part => Some(part.get("text")?.as_str()?.to_owned()),
+            let text = |part: &Json| {
+                let text = part.as_str().or_else(|| part.get("text")?.as_str());
+                text.map(str::to_owned).ok_or_else(|| {
+                    let kind = part.get("type").and_then(Json::as_str).unwrap_or("without a type");
+                    format!("{expected} of text, got the part {kind:?}; only text is read")
+                })
             };
-            let texts: Option<Vec<String>> = parts.iter().map(text).collect();
-            let texts =
-                texts.ok_or_else(|| format!("{expected} of text, got a part of another type"))?;
-            texts.concat()
+            parts.iter().map(text).collect::<Result<String, _>>()?
         }
         other => {
             let got = other.map_or("nothing", type_name);

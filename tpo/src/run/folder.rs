@@ -177,6 +177,14 @@ pub struct RecordedRun {
     pub(super) tokenizer: Option<Arc<dyn Tokenizer>>,
 }
 
+/// The runs in a folder.
+fn runs(folder: &Path) -> Vec<PathBuf> {
+    let paths = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut runs: Vec<PathBuf> = paths.filter(|path| path.join("config.json").is_file()).collect();
+    runs.sort();
+    runs
+}
+
 impl RecordedRun {
     /// Reads the settings of the run in a folder.
     ///
@@ -187,7 +195,9 @@ impl RecordedRun {
         let path = path.into();
         let file = path.join("config.json");
         let text = std::fs::read_to_string(&file).map_err(|error| match error.kind() {
-            ErrorKind::NotFound | ErrorKind::NotADirectory => Error::NotARun { path: path.clone() },
+            ErrorKind::NotFound | ErrorKind::NotADirectory => {
+                Error::NotARun { path: path.clone(), runs: runs(&path) }
+            }
             _ => Error::io(&file, "cannot be read")(error),
         })?;
         let wrong = |reason| Error::Record { path: file.clone(), line: 1, reason };

@@ -16,7 +16,7 @@ use crate::presets::EnginesArgs;
 
 /// Test-time preference optimization: align answers of language models while they are generated.
 #[derive(Debug, Parser)]
-#[command(name = "tpo", version, about, max_term_width = 100)]
+#[command(name = "tpo", version, about, max_term_width = 80, after_help = START)]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -33,6 +33,19 @@ pub(crate) fn parse() -> Args {
     })
 }
 
+/// Names that other programs have for a flag or a command, and what to type instead.
+const OTHER_NAMES: [(&[&str], &str); 9] = [
+    (&["--file", "--input", "--dataset", "--queries", "-f", "-i"], "--data FILE"),
+    (&["--output", "--output-dir", "-o"], "--out"),
+    (&["-n", "-N", "--n"], "--samples N"),
+    (&["-d", "-D", "--depth"], "--iterations D"),
+    (&["-m", "--policy"], "--engine PRESET/MODEL"),
+    (&["-t", "-T"], "--temperature T"),
+    (&["-v", "--verbose", "--debug"], "TPO_LOG=debug tpo COMMAND"),
+    (&["-q", "--quiet", "--silent"], "TPO_LOG=off tpo COMMAND 2>/dev/null"),
+    (&["resume", "continue"], "tpo run --out DIR --resume"),
+];
+
 /// A hint for a file, a directory, a query or a number where a command or a flag is expected.
 fn tip(error: &Error) -> Option<String> {
     let kind = match error.kind() {
@@ -42,6 +55,9 @@ fn tip(error: &Error) -> Option<String> {
     };
     let Some(ContextValue::String(got)) = error.get(kind) else { return None };
     let path = Path::new(got);
+    if let Some((_, advice)) = OTHER_NAMES.iter().find(|(names, _)| names.contains(&got.as_str())) {
+        return Some(format!("use '{advice}'"));
+    }
     if got.starts_with('-') {
         let number = got.trim_start_matches('-').starts_with(|c: char| c.is_ascii_digit());
         return number
@@ -104,6 +120,8 @@ fn common_of_bench(arg: Arg) -> Arg {
     let hide = hidden.contains(&arg.get_id().as_str());
     if hide { arg.hide_short_help(true) } else { arg }
 }
+
+const START: &str = "Begin with `tpo run`: it shows how TPO works, and needs no model and no file.";
 
 const SEE_HELP: &str =
     "See --help for all settings, environment variables, exit codes and examples.";

@@ -159,13 +159,15 @@ impl Layers {
         model: Option<&str>,
     ) -> Result<EngineBuilder, Error> {
         let line = engine.trim();
-        let unused = |setting, expected, got| Err(Error::config(setting, expected, got));
+        let unused = |setting, expected, got: &str| Err(Error::config(setting, expected, got));
         if line == "sim" || line.starts_with("sim:") {
-            let expected = "none beside the simulation, or --engine with a server, such as openai";
+            let expected = "--engine with a server beside it, such as vllm or openai";
             return match (model, base_url) {
-                (Some(model), _) => unused("model", expected, model),
+                (Some(model), _) => {
+                    unused("model", expected, &format!("the simulation and {model}"))
+                }
                 // An address may hold a password.
-                (None, Some(_)) => unused("base-url", expected, "an address"),
+                (None, Some(_)) => unused("base-url", expected, "the simulation and an address"),
                 (None, None) => preset::engine(&self.simulation(line)?).map_err(setup("engine")),
             };
         }

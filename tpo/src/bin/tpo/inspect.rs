@@ -69,7 +69,7 @@ pub(crate) struct GraphArgs {
     #[command(flatten)]
     form: Form,
 
-    /// File to write; default: standard output.
+    /// File to write: .html, .dot or .mmd; default: standard output.
     #[arg(short, long, value_name = "FILE")]
     out: Option<PathBuf>,
 
@@ -100,7 +100,28 @@ struct Form {
     mermaid: bool,
 }
 
-pub(crate) async fn graph(args: GraphArgs) -> Result<ExitCode, Error> {
+/// The form that a file's name has, if no flag names one.
+fn form_of(file: &Path) -> Result<Form, Error> {
+    let extension = file.extension().map(|extension| extension.to_string_lossy().to_lowercase());
+    let (html, dot, mermaid) = match extension.as_deref() {
+        None | Some("html" | "htm") => (true, false, false),
+        Some("dot" | "gv") => (false, true, false),
+        Some("mmd") => (false, false, true),
+        Some(_) => {
+            let expected =
+                "a file that ends in .html, .dot or .mmd (`dot -Tpng` draws a .dot file)";
+            return Err(Error::config("out", expected, file.display().to_string()));
+        }
+    };
+    Ok(Form { html, dot, mermaid })
+}
+
+pub(crate) async fn graph(mut args: GraphArgs) -> Result<ExitCode, Error> {
+    if let Some(file) = &args.out
+        && !(args.form.html || args.form.dot || args.form.mermaid)
+    {
+        args.form = form_of(file)?;
+    }
     let pack = prompts(args.prompts.as_deref()).await?;
     let folder = args.run.clone();
     let mut run = blocking(move || open(&folder)).await?;
@@ -198,7 +219,10 @@ impl FigureArgs {
 }
 
 fn index(text: &str) -> Result<usize, String> {
-    text.parse().map_err(|_| "expected the index of a query, a whole number from 0".to_owned())
+    text.parse().map_err(|_| {
+        "expected the index of a query, a whole number from 0, as `index` in results.jsonl"
+            .to_owned()
+    })
 }
 
 fn positive(text: &str) -> Result<f64, String> {

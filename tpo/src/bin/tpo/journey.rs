@@ -86,7 +86,7 @@ impl Journey {
         let count = of(0).count();
         self.step(
             "SAMPLE",
-            &format!("{count} answers, scored by the reward model (higher is better):"),
+            &format!("{}, scored by the reward model (higher is better):", answers(count, "")),
         );
         self.block("", &scores(of(0)));
         if let Some(first) = trajectory.candidates.first() {
@@ -136,7 +136,10 @@ impl Journey {
         }
         let new = trajectory.candidates.iter().filter(|answer| answer.iteration == step.iteration);
         let new: Vec<&CandidateRecord> = new.collect();
-        self.step("UPDATE", &format!("{} new answers, scored by the reward model:", new.len()));
+        self.step(
+            "UPDATE",
+            &format!("{}, scored by the reward model:", answers(new.len(), "new ")),
+        );
         self.block("", &scores(new.into_iter()));
         if let Some(best) = best_of(trajectory, step.iteration) {
             self.answer("best", best);
@@ -305,6 +308,10 @@ impl NextCommands<'_> {
         );
         lines.join("\n") + "\n"
     }
+}
+
+fn answers(count: usize, kind: &str) -> String {
+    format!("{count} {kind}answer{}", if count == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use crate::journey::{self, NextCommands};
 const MIN_SECONDS: f64 = 0.1;
 
 pub(crate) const SIMULATION: &str =
-    "SIMULATION: a simulated model takes part; the scores say nothing of real ones";
+    "SIMULATION: a model is simulated; the scores say nothing about real models";
 
 /// Printed above the journey of a query through a search in which everything is simulated.
 const STOCK_PHRASES: &str = "\
@@ -241,9 +241,15 @@ pub(crate) fn interrupted(done: usize, total: usize, folder: Option<&RunFolder>)
 
 /// Prints the command that shows the results of a run, for people. Built-in queries have hints of their own.
 pub(crate) fn report_hint(report: &RunReport, is_built_in: bool) {
-    let folder = report.folder.as_ref().filter(|_| report.is_complete() && !is_built_in);
-    if let Some(folder) = folder.filter(|_| io::stderr().is_terminal()) {
-        note(format_args!("figures and answers: {} report {}", program(), folder.path().display()));
+    if let Some(folder) = report.folder.as_ref().filter(|_| report.is_complete() && !is_built_in) {
+        figures_hint(folder.path());
+    }
+}
+
+/// Prints the command that shows the runs of a folder, for people.
+pub(crate) fn figures_hint(folder: &Path) {
+    if io::stderr().is_terminal() {
+        note(format_args!("figures and answers: {} report {}", program(), folder.display()));
     }
 }
 

@@ -117,6 +117,7 @@ pub(crate) async fn study(settings: &Settings) -> Result<ExitCode, Error> {
         line(format_args!("requests sent in this run: {}", sent.requests))?;
         line(format_args!("  answered from another cell: {shared}"))?;
         line(format_args!("table: {}", csv.display()))?;
+        output::figures_hint(csv.parent().unwrap_or(&csv));
     }
     Ok(ExitCode::from(if failed > 0 { exit::SOME_QUERIES_FAILED } else { 0 }))
 }

@@ -79,7 +79,7 @@ fn what_is_no_file_of_queries_is_refused_with_the_remedy() {
         ("org/prompts", "if it is the name of a data set"),
         ("latin.txt", "iconv -f LATIN1 -t UTF-8"),
         ("empty.json", "expected at least one query, found none"),
-        ("a.xlsx", "got .xlsx; convert it, or set the format"),
+        ("a.xlsx", "got .xlsx; convert it, or name its format with --format"),
         ("none.csv", "none.csv: cannot be read: No such file"),
     ] {
         let ended = run(folder.path(), &["--data", data]).with_code(2);

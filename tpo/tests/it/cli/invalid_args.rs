@@ -37,7 +37,7 @@ fn mistakes_on_the_command_line() {
         (&["--top-p", "0"], &["'0' for '--top-p", "expected a number above 0, at most 1"]),
         (&["--limit", "0"], &["'0' for '--limit <K>': expected at least 1"]),
         (&["--sim-skill", "2"], &["'2' for '--sim-skill", "expected a number from 0 to 1"]),
-        (&["--model", "m"], &["model: expected none beside the simulation", "--engine"]),
+        (&["--model", "m"], &["model: expected --engine with a server", "the simulation and m"]),
         (&["--engine", "sim", "--base-url", "http://a:b@c"], &["base-url", "an address"]),
         (&["--resume"], &["--out <DIR>"]),
         (&["--out", "none", "--resume"], &["none holds no run to resume", "leave out --resume"]),
@@ -154,6 +154,13 @@ fn the_help_says_what_a_user_must_know() {
 /// Files that cannot be read as queries or as settings.
 const FILES: &[(&str, &[u8])] = &[
     ("q.json", b"[\"Why?\"]"),
+    ("old/config.json", b"{}"),
+    ("wrapped.json", b"{\"rows\": [{\"prompt\": \"x\"}]}"),
+    (
+        "image.json",
+        b"[{\"messages\": [{\"role\": \"user\", \"content\": [{\"type\": \"image_url\"}]}]}]",
+    ),
+    ("null.json", b"[{\"prompt\": null}]"),
     ("ok.jsonl", b"{\"prompt\": \"x\"}\n"),
     ("open.csv", b"id,prompt\n1,\"Why"),
     ("short.csv", b"id,prompt\n1,Why\n2\n"),
@@ -199,6 +206,19 @@ const MISTAKES: &[(&str, &[&str])] = &[
     ("study --samples 3,0", &["'0' for '--samples", "expected at least 1"]),
     ("compare q.json", &["required arguments", "<B>"]),
     ("report none", &["none holds no run", "--out"]),
+    ("export .", &[". holds no run", "expected the directory of a run, such as ./old"]),
+    ("resume runs/first", &["use 'tpo run --out DIR --resume'"]),
+    ("run --dataset q.json", &["use '--data FILE'"]),
+    ("run -n 5", &["use '--samples N'"]),
+    ("run --verbose", &["use 'TPO_LOG=debug tpo COMMAND'"]),
+    ("run --reward https://host:8001", &["an address", "--reward vllm --reward-url ADDRESS"]),
+    (
+        "graph none 0 --out g.png",
+        &["--out: expected a file that ends in .html, .dot or .mmd", "g.png"],
+    ),
+    ("run --data wrapped.json", &["wrapped.json: expected a JSON list", "the list in \"rows\""]),
+    ("run --data image.json", &["image.json, item 1", "\"image_url\"", "only text is read"]),
+    ("run --data null.json", &["null.json, item 1", "\"prompt\" to be a string, got null"]),
     ("verify q.json", &["q.json holds no run", "--out"]),
     ("graph none", &["required arguments", "<QUERY>"]),
     ("graph none first", &["'first' for '<QUERY>'", "the index of a query, a whole number from 0"]),
@@ -274,7 +294,9 @@ fn a_query_on_the_command_line_gets_a_hint() {
 fn mistakes_of_new_users() {
     let folder = folder();
     for (name, bytes) in FILES {
-        std::fs::write(folder.path().join(name), bytes).unwrap();
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
     }
     for (line, words) in MISTAKES {
         let mut command = program(folder.path());

@@ -147,8 +147,8 @@ fn unknown(table: Option<&str>, key: &str, start: usize) -> Mistake {
         format!("expected a table [{key}], got a value")
     } else if let Some(option) = OptionSpec::named(key) {
         match table {
-            Some(table) => format!("{key} belongs into [{}], not [{table}]", option.table()),
-            None => format!("{key} belongs into the table [{}]", option.table()),
+            Some(table) => format!("{key} belongs in [{}], not [{table}]", option.table()),
+            None => format!("{key} belongs in the table [{}]", option.table()),
         }
     } else {
         let shown = |name: &str| match OptionSpec::named(name).map(OptionSpec::table) {

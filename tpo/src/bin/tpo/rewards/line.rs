@@ -139,7 +139,11 @@ impl FromStr for Line {
     fn from_str(text: &str) -> Result<Self, Error> {
         let (name, rest) = text.split_once(':').unwrap_or((text, ""));
         let found = KINDS.iter().find(|(known, ..)| *known == name.trim());
-        let (_, kind, known) = found.ok_or_else(|| Error::config("reward", NAMES, name))?;
+        let (_, kind, known) = found.ok_or_else(|| {
+            let is_address = matches!(name.trim(), "http" | "https");
+            let advice = "an address; name its kind, as in --reward vllm --reward-url ADDRESS";
+            Error::config("reward", NAMES, if is_address { advice } else { name })
+        })?;
         let keys: Vec<&str> = known.split_whitespace().chain(SHARED_KEYS).collect();
         let mut settings: Vec<Setting> = Vec::new();
         let mut rest = rest;

@@ -32,8 +32,9 @@ pub(crate) async fn reward(context: &RewardContext<'_>) -> Result<Arc<dyn Reward
     let lines: Vec<String> = context.settings.list("reward")?;
     let lines: Vec<Line> = lines.iter().map(|line| line.parse()).collect::<Result<_, _>>()?;
     if lines.is_empty() && !context.engine.is_simulation() {
-        let got =
-            format!("nothing; sim simulates rewards, and the key of a server is read from {KEY}");
+        let got = format!(
+            "nothing; with judge, the model judges its own answers, and a server's key is read from {KEY}"
+        );
         return Err(Error::config("reward", NAMES, got));
     }
     check_used(context.settings, &lines)?;
