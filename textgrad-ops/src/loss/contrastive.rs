@@ -94,7 +94,7 @@ impl ContrastiveLoss {
         let history = turns.iter().cloned().chain([answer]).collect();
         let word =
             move |inputs: &Inputs| Ok((system.clone(), Message::user(inputs.text(INSTRUCTION)?)));
-        let inputs = Inputs::new([(CHOSEN, chosen), (INSTRUCTION, instruction)]);
+        let inputs = Inputs::new([(INSTRUCTION, instruction), (CHOSEN, chosen)]);
         self.judge.word(inputs, history, Arc::new(word), None).await
     }
 }
