@@ -22,9 +22,6 @@ use crate::context;
 use crate::preflight::{Server, Servers};
 use crate::progress::Bill;
 
-/// The default address of `--engine openai`.
-const LOCAL: &str = "http://localhost:8000/v1";
-
 /// The layers that all engines of a run share: timeouts and retries, a meter, cancellation, a cache.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Layers {
@@ -171,8 +168,10 @@ impl Layers {
                 (None, None) => preset::engine(&self.simulation(line)?).map_err(setup("engine")),
             };
         }
-        if line == "openai" {
-            let base_url = base_url.unwrap_or(LOCAL);
+        // Any server with this chat API; without an address it is the preset.
+        if line == "openai"
+            && let Some(base_url) = base_url
+        {
             let builder = EngineBuilder::compatible(base_url, model.unwrap_or_default());
             let builder = match secret("OPENAI_API_KEY") {
                 Some(key) => builder.key(key),

@@ -14,7 +14,14 @@ fn mistakes_on_the_command_line() {
             &["--engine", "openai", "--reward", "sim", "--base-url", NOBODY][..],
             &["model", "got nothing"][..],
         ),
-        (&["--engine", "openai", "--model", "m"], &["reward", "vllm", "got nothing"]),
+        (
+            &["--engine", "openai", "--model", "m"],
+            &["expected the key of openai", "OPENAI_API_KEY"],
+        ),
+        (
+            &["--engine", "openai", "--model", "m", "--base-url", NOBODY],
+            &["reward", "vllm", "got nothing"],
+        ),
         (&["--engine", "vllm", "--base-url", NOBODY], &["model", "got nothing"]),
         (
             &["--engine", "olama/llama3"],
