@@ -100,7 +100,7 @@ async fn a_drawing_shows_a_variable_as_it_is_whichever_reference_comes_first() {
     for sum in
         [a.stop_gradient() + &a, &a + a.stop_gradient(), a.stop_gradient() + a.stop_gradient()]
     {
-        let graph = Graph::trace(&sum.unwrap().stop_gradient());
+        let graph = Graph::trace(sum.unwrap().stop_gradient());
         assert!(graph.variables().filter(|drawn| **drawn == a).all(Variable::requires_grad));
         let mermaid = graph.view().to_mermaid();
         assert!(mermaid.contains("[[\"a<br/>a\"]]"), "{mermaid}");
@@ -126,7 +126,7 @@ fn a_variable_in_place_of_a_template_is_checked_where_it_is_included() {
     let formal = Variable::constant("Dear {{title}} {{name}}", "template");
     let error = pack.with_variable("greeting", &formal).unwrap_err();
     assert!(error.to_string().contains("\"title\""), "{error}");
-    let short = pack.with_variable("greeting", &Variable::constant("Hi {{name}}", "template"));
+    let short = pack.with_variable("greeting", Variable::constant("Hi {{name}}", "template"));
     let letter = short.unwrap().render("letter", &Name { name: "Ada".to_owned() });
     assert_eq!(letter.unwrap(), "Hi Ada, goodbye.");
 }
