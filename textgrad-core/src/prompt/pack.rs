@@ -139,7 +139,7 @@ impl PromptPack {
     ///
     /// # Examples
     /// ```
-    /// use serde::Serialize;
+    /// use serde::{Deserialize, Serialize};
     /// use textgrad_core::{Parameter, PromptPack, TemplateSpec};
     ///
     /// #[derive(Serialize, Deserialize)]
