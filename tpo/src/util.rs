@@ -1,6 +1,11 @@
-//! Texts without repetitions, and types that files hold as texts.
+//! Texts without repetitions, defaults that files omit, and types that files hold as texts.
 
 use std::collections::HashSet;
+
+/// Whether a field has its default, so that files omit it.
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
 
 /// The texts in their order, equal ones once.
 pub(crate) fn dedup<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {

@@ -114,7 +114,7 @@ async fn an_iteration_gives_feedback_on_all_of_its_wording() {
     assert!(shows("Say how the text has to change.") >= 1);
     assert!(shows("Write a better text.") >= 1);
 
-    // A step on the wording shows the template and what was said about its text.
+    // A step on the templates shows each template and the feedback on its text.
     let optimizer = TextualGradientDescent::builder(engine.clone()).build();
     optimizer.step(&wording.parameters, &gradients).await.unwrap();
     assert!(wording.parameters.iter().all(|parameter| parameter.text().starts_with("new ")));
@@ -156,7 +156,7 @@ async fn several_losses_each_have_their_edge() {
 #[tokio::test]
 async fn merged_feedback_leads_to_what_it_was_merged_of_and_to_the_wording_of_the_merge() {
     let engine = engine();
-    let merge = Parameter::new("Merge what was said.", "template");
+    let merge = Parameter::new("Merge the feedback.", "template");
     let pack = PromptPack::new(templates()).unwrap().with_variable("reduce_system", &merge);
     let reduce = LlmReduce::new(engine.clone()).prompts(Arc::new(pack.unwrap()));
     let text = Variable::differentiable("text", "text");

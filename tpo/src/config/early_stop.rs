@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use textgrad_ops::layer::{Money, Prices};
 
 use crate::error::Error;
+use crate::util::is_default;
 
 /// When a search ends before its last iteration. By default it does not: D iterations are made.
 ///
@@ -29,7 +30,7 @@ pub struct EarlyStop {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub patience: Option<u32>,
     /// What counts as a rise of the best score, 0 or more.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "is_default")]
     pub min_gain: f64,
     /// The scores of the newest answers are all within this of the best one: nothing is left to compare.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -62,11 +63,6 @@ pub struct MoneyBound {
     /// does not say how many tokens it took is estimated, as in a
     /// [`Budget`](textgrad_ops::layer::Budget).
     pub prices: Prices,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it by reference")]
-fn is_zero(number: &f64) -> bool {
-    *number == 0.0
 }
 
 /// Why a search ended before its last iteration.

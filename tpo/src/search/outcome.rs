@@ -10,6 +10,7 @@ use super::pool::{Candidate, Pool, earliest};
 use crate::config::StopReason;
 use crate::error::Error;
 use crate::query::Query;
+use crate::util::is_default;
 
 /// The outcome of a query.
 #[derive(Debug, Clone)]
@@ -202,13 +203,8 @@ pub struct UsageRecord {
     /// Answers that the reward model scored; identical ones are scored once.
     pub scored: u64,
     /// Answers that were left out because they are too long for the reward model.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub too_long: u64,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it by reference")]
-fn is_zero(number: &u64) -> bool {
-    *number == 0
 }
 
 impl UsageRecord {

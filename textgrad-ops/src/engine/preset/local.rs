@@ -74,9 +74,9 @@ pub fn listing(servers: &[LocalServer]) -> String {
         for line in server.iter().flat_map(|server| server.lines().take(MAX_SHOWN)) {
             text += &format!("  --engine {line}\n");
         }
-        if let Some(more) = server.and_then(|server| server.models.len().checked_sub(MAX_SHOWN + 1))
-        {
-            text += &format!("  and {} more\n", more + 1);
+        let count = server.map_or(0, |server| server.models.len());
+        if count > MAX_SHOWN {
+            text += &format!("  and {} more\n", count - MAX_SHOWN);
         }
     }
     text += "\n";

@@ -146,7 +146,7 @@ impl Journey {
         }
     }
 
-    /// The place of an iteration among all.
+    /// The number of an iteration, and the best score after each one.
     fn conclusion(&mut self, trajectory: &Trajectory, step: &IterationRecord) {
         let depth = depth(trajectory);
         let best = (0..=depth).filter_map(|iteration| trajectory.best_score_by(iteration));

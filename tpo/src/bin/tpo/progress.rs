@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::io::{self, IsTerminal};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use parking_lot::Mutex;
 use textgrad_core::Usage;
 use textgrad_ops::layer::{Meter, Money, Price, Prices};
 use textgrad_ops::util::terminal::note;
@@ -42,7 +43,7 @@ impl Bill {
     pub(crate) fn meter(&self, engine: &str) -> Option<Meter> {
         let price = self.prices.as_ref()?.of(engine);
         let meter = Meter::default();
-        let mut engines = self.engines.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut engines = self.engines.lock();
         engines.push(BilledEngine { price, meter: meter.clone() });
         Some(meter)
     }
@@ -50,7 +51,7 @@ impl Bill {
     /// The cost of all calls. None if an engine was used that has no price.
     pub(crate) fn total(&self) -> Option<Money> {
         self.prices.as_ref()?;
-        let engines = self.engines.lock().unwrap_or_else(PoisonError::into_inner);
+        let engines = self.engines.lock();
         engines.iter().try_fold(Money::ZERO, |sum, BilledEngine { price, meter }| {
             match (price, meter.snapshot().usage) {
                 (Some(price), usage) => Some(sum.plus(price.of(usage))),
@@ -112,7 +113,7 @@ impl Bar {
                 }
             }
         });
-        *self.ticker.lock().unwrap_or_else(PoisonError::into_inner) = Some(ticker);
+        *self.ticker.lock() = Some(ticker);
     }
 
     /// Prints a line above the bar.
@@ -121,7 +122,7 @@ impl Bar {
     }
 
     pub(crate) fn finish(&self) {
-        let ticker = self.ticker.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let ticker = self.ticker.lock().take();
         if let Some(ticker) = ticker {
             ticker.abort();
         }
