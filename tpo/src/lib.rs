@@ -86,7 +86,8 @@ pub use self::reward::{
 };
 pub use self::search::{
     AlignError, Alignment, Candidate, CandidateRecord, Comparison, IterationRecord, PairCx,
-    PairSelection, Pairs, Pool, PurposeUsage, Tpo, TpoBuilder, Trajectory, UsageRecord,
+    PairSelection, Pairs, Pool, PurposeUsage, SearchEvent, SearchObserver, Tpo, TpoBuilder,
+    Trajectory, UsageRecord,
 };
 pub use self::summary::Summary;
 #[cfg(feature = "tokenizer")]

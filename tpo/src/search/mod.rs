@@ -1,6 +1,7 @@
 //! One query: sample, compare, rewrite, repeat, return the best.
 
 mod improve;
+mod observe;
 mod outcome;
 mod pairs;
 mod pool;
@@ -12,7 +13,10 @@ use std::sync::Arc;
 
 use derive_setters::Setters;
 use textgrad_core::{Engine, PromptPack};
+use textgrad_ops::CancellationToken;
 
+pub(crate) use self::observe::newest;
+pub use self::observe::{SearchEvent, SearchObserver};
 pub use self::outcome::{
     AlignError, Alignment, CandidateRecord, IterationRecord, PurposeUsage, Trajectory, UsageRecord,
 };
@@ -158,6 +162,46 @@ impl Tpo {
     ) -> Result<Alignment, AlignError> {
         let donor = DonorQuery { index: other_index, query: other.into() };
         self.align_in(index, query.into(), Some(donor), Session::default()).await
+    }
+
+    /// Aligns the query at an index of a list, reports every scored answer to an observer, and ends when the token is
+    /// cancelled: what is under way then is abandoned, and the trajectory of the error has the answers until then.
+    ///
+    /// # Errors
+    /// An [`AlignError`] with what went wrong and the trajectory until then; [`Error::Stopped`] after a cancellation.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::time::Duration;
+    /// use textgrad_ops::sim::Sim;
+    /// use tpo::{CancellationToken, SearchEvent, SimReward, Tpo};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// let tpo = Tpo::builder(Arc::new(Sim::default()), Arc::new(SimReward)).build()?;
+    /// let observer = Arc::new(|event: &SearchEvent<'_>| println!("best so far: {:.2}", event.best_score));
+    /// let token = CancellationToken::new();
+    /// let deadline = token.clone();
+    /// tokio::spawn(async move {
+    ///     tokio::time::sleep(Duration::from_secs(30)).await;
+    ///     deadline.cancel();
+    /// });
+    /// let best = match tpo.align_observed(0, "Why is the sky blue?", observer, token).await {
+    ///     Ok(aligned) => Some(aligned.answer().to_owned()),
+    ///     Err(failure) => failure.trajectory.best().map(|best| best.text.clone()),
+    /// };
+    /// assert!(best.is_some());
+    /// # Ok::<(), tpo::Error>(()) }).unwrap();
+    /// ```
+    pub async fn align_observed(
+        &self,
+        index: usize,
+        query: impl Into<Query>,
+        observer: Arc<dyn SearchObserver>,
+        cancellation: CancellationToken,
+    ) -> Result<Alignment, AlignError> {
+        let session = Session::default().observed(observer, cancellation);
+        self.align_in(index, query.into(), None, session).await
     }
 
     pub(crate) async fn align_in(

@@ -85,7 +85,9 @@ impl<'a> Search<'a> {
 
     pub(super) async fn run(mut self, donor: Option<DonorQuery>) -> Result<Alignment, AlignError> {
         // A panic of a user's engine or reward model is an error of this query, and keeps what was found.
-        let outcome = catch_panic_async(self.search_with(donor)).await;
+        let session = self.session.clone();
+        let outcome = session.until_aborted(catch_panic_async(self.search_with(donor))).await;
+        let outcome = outcome.unwrap_or(Ok(Err(Error::Stopped)));
         let outcome = outcome.unwrap_or_else(|message| Err(Error::Panic { message }));
         // An interruption may have been taken for a failure that a search can go on without.
         let outcome = self.session.take_interruption().map_or(outcome, Err);
@@ -235,6 +237,9 @@ impl<'a> Search<'a> {
             let fresh = scored.iter().find(|(known, _)| known == text).map(|(_, score)| *score);
             if let Some(score) = fresh.or_else(|| self.pool.score_of(text)) {
                 self.pool.push(Candidate { answer, score, iteration })?;
+                if !self.critiques_only {
+                    self.session.report_newest(&self.pool);
+                }
             }
         }
         Ok(())

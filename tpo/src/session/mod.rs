@@ -20,7 +20,7 @@ use textgrad_ops::layer::{ChoicePart, ChoiceStore, Money, Price, Prices, with_ch
 
 use crate::error::Error;
 use crate::journal::{QueryJournal, Record, StepKey, millis};
-use crate::search::UsageRecord;
+use crate::search::{Pool, SearchObserver, UsageRecord, newest};
 
 pub(crate) use self::reward::BoundReward;
 
@@ -33,6 +33,9 @@ pub(crate) struct Session(Arc<SessionInner>);
 struct SessionInner {
     journal: Mutex<Option<Arc<QueryJournal>>>,
     stop: CancellationToken,
+    /// Ends the search at once, without waiting for calls.
+    abort: OnceLock<CancellationToken>,
+    observer: OnceLock<Arc<dyn SearchObserver>>,
     /// The prices of calls, for a search that is bounded in money.
     prices: OnceLock<Prices>,
     accounts: Mutex<Accounts>,
@@ -77,8 +80,37 @@ impl Drop for UnderWay<'_> {
 impl Session {
     pub(crate) fn new(journal: Option<QueryJournal>, stop: CancellationToken) -> Self {
         let journal = Mutex::new(journal.map(Arc::new));
-        let (prices, accounts) = Default::default();
-        Self(Arc::new(SessionInner { journal, stop, prices, accounts }))
+        Self(Arc::new(SessionInner { journal, stop, ..SessionInner::default() }))
+    }
+
+    /// Reports scored answers, and ends the search as soon as the token is cancelled.
+    pub(crate) fn observed(
+        self,
+        observer: Arc<dyn SearchObserver>,
+        abort: CancellationToken,
+    ) -> Self {
+        self.0.observer.get_or_init(|| observer);
+        self.0.abort.get_or_init(|| abort);
+        self
+    }
+
+    /// Reports the newest answer of the pool.
+    pub(crate) fn report_newest(&self, pool: &Pool) {
+        if let Some(observer) = self.0.observer.get()
+            && let Some(event) = newest(pool)
+        {
+            observer.scored(&event);
+        }
+    }
+
+    /// The outcome of some work, or none if the search was ended before it was done.
+    pub(crate) async fn until_aborted<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let Some(abort) = self.0.abort.get() else { return Some(work.await) };
+        tokio::select! {
+            biased;
+            outcome = work => Some(outcome),
+            () = abort.cancelled() => None,
+        }
     }
 
     /// Counts what calls cost from now on.

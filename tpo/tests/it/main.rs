@@ -19,6 +19,7 @@ mod graph;
 mod layout;
 mod long_answers;
 mod modes;
+mod observe;
 mod official;
 #[cfg(feature = "report")]
 mod report;
