@@ -139,6 +139,17 @@ pub enum Error {
         wrt: Vec<String>,
     },
 
+    /// A pass with respect to no variable.
+    #[error(
+        "expected at least one variable for `wrt`, got none (objective: {}); without `wrt` a pass goes to all that \
+         requires a gradient",
+        truncate(role, 80)
+    )]
+    EmptyWrt {
+        /// The objective's role.
+        role: String,
+    },
+
     /// The bookkeeping of a backward pass contradicts itself.
     #[error(
         "expected {expected} in the backward pass, got {got}; this is a defect of textgrad-core"

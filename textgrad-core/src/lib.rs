@@ -83,7 +83,8 @@ pub use self::op::{
     apply_one, op_fn,
 };
 pub use self::prompt::{
-    PromptError, PromptPack, PromptTemplate, TemplateContext, TemplateSpec, section,
+    PromptError, PromptModule, PromptPack, PromptTemplate, TemplateCheck, TemplateContext,
+    TemplateSpec, section,
 };
 pub use self::score::Score;
 pub use self::seed::Seed;

@@ -136,6 +136,9 @@ impl Backward {
                 false => Err(Error::NothingRequiresGrad { role }),
             };
         };
+        if wanted.is_empty() {
+            return Err(Error::EmptyWrt { role });
+        }
         let graph = Graph::trace_between(root, wanted);
         if root.is_open() && wanted.iter().any(|wanted| graph.contains(wanted)) {
             return Ok(graph);
@@ -148,8 +151,8 @@ impl Backward {
     /// Runs the pass. Dropping the future ends it and everything that it has under way.
     ///
     /// # Errors
-    /// A [`BackwardError`] with what was found before: an op that failed or panicked, or a root that depends
-    /// on nothing that requires a gradient, or on none of the variables of [`wrt`](Self::wrt).
+    /// A [`BackwardError`] with what was found before: an op that failed or panicked; a root that depends
+    /// on nothing that requires a gradient, or on none of the variables of [`wrt`](Self::wrt); a `wrt` that is empty.
     pub async fn run(self) -> Result<Gradients, BackwardError> {
         pass::run(self).await
     }

@@ -40,11 +40,15 @@ mod bounds;
 mod check;
 mod error;
 mod example;
+mod module;
 mod pack;
 mod section;
 mod spec;
+mod template;
 
 pub use self::error::PromptError;
-pub use self::pack::{PromptPack, PromptTemplate};
+pub use self::module::{PromptModule, TemplateCheck};
+pub use self::pack::PromptPack;
 pub use self::section::section;
 pub use self::spec::{TemplateContext, TemplateSpec};
+pub use self::template::PromptTemplate;

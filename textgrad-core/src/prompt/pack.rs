@@ -42,21 +42,31 @@ use crate::variable::Variable;
 /// assert_eq!(typo.to_string(), r#"greeting.hbs, line 2: unknown variable "nmae"; known here: name"#);
 /// # Ok::<(), textgrad_core::PromptError>(())
 /// ```
+///
+/// Cheap to clone: clones share the parsed templates.
+#[derive(Clone)]
 pub struct PromptPack {
-    engine: Handlebars<'static>,
-    templates: BTreeMap<String, Known>,
+    engine: Arc<Handlebars<'static>>,
+    templates: BTreeMap<String, Arc<Known>>,
     /// Examples of the variables of each template that is not a partial.
-    examples: BTreeMap<&'static str, Json>,
+    examples: Arc<BTreeMap<&'static str, Json>>,
     /// Templates that are variables of a graph.
-    variables: BTreeMap<String, Variable>,
+    variables: BTreeMap<String, VariableTemplate>,
+}
+
+/// A template that is a variable of a graph, parsed with all that it includes.
+#[derive(Clone)]
+struct VariableTemplate {
+    variable: Variable,
+    engine: Arc<Handlebars<'static>>,
 }
 
 /// The most characters of what the parser says.
 const MAX_REASON: usize = 500;
 
-struct Source {
-    origin: String,
-    text: String,
+pub(super) struct Source {
+    pub(super) origin: String,
+    pub(super) text: String,
 }
 
 impl PromptPack {
@@ -116,16 +126,18 @@ impl PromptPack {
                 origin: format!("{}.hbs", spec.name),
                 text: file_text(spec.source),
             });
-            templates.insert(spec.name.to_owned(), compile(spec.name, source)?);
+            templates.insert(spec.name.to_owned(), Arc::new(compile(spec.name, source)?));
         }
         for (name, source) in overrides {
             let known = compile(&name, source)?;
-            templates.insert(name, known);
+            templates.insert(name, Arc::new(known));
         }
 
         let examples = specs.into_iter().filter(|spec| !spec.name.starts_with('_'));
         let examples = examples.map(|spec| (spec.name, spec.example)).collect();
-        let engine = engine_of(&templates, &examples)?;
+        let engine = engine_of(&templates);
+        check(&engine, &templates, &examples)?;
+        let (engine, examples) = (Arc::new(engine), Arc::new(examples));
         Ok(Self { engine, templates, examples, variables: BTreeMap::new() })
     }
 
@@ -172,31 +184,56 @@ impl PromptPack {
             return Err(unsupported("expected a template of a message, got a partial"));
         }
         let text = variable.text().ok_or_else(|| unsupported("expected a text, got an image"))?;
-        let text = text.to_owned();
-        let (mut templates, examples) = (self.templates.clone(), self.examples.clone());
-        let mut engine = self.engine.clone();
-        compiled(name, || {
-            let known = compile(name, Source { origin: name.to_owned(), text })?;
-            engine.register_template(name, known.template.clone());
-            templates.insert(name.to_owned(), known);
-            let is_partial = self.includes(name);
-            check(&engine, &templates, examples.iter().filter(|(of, _)| is_partial || **of == name))
+        let source = Source { origin: name.to_owned(), text: text.to_owned() };
+        let mut pack = self.clone();
+        let engine = compiled(name, || {
+            pack.templates.insert(name.to_owned(), Arc::new(compile(name, source)?));
+            if !self.templates.values().any(|known| includes(&known.text, name)) {
+                let engine = engine_of(&pack.included_by(name));
+                let own = pack.examples.iter().filter(|(of, _)| **of == name);
+                check(&engine, &pack.templates, own)?;
+                return Ok(Arc::new(engine));
+            }
+            // Others show it, too.
+            let engine = engine_of(&pack.templates);
+            check(&engine, &pack.templates, pack.examples.iter())?;
+            pack.engine = Arc::new(engine);
+            for other in pack.variables.values_mut() {
+                other.engine = Arc::clone(&pack.engine);
+            }
+            Ok(Arc::clone(&pack.engine))
         })?;
-        let mut variables = self.variables.clone();
-        variables.insert(name.to_owned(), variable);
-        Ok(Self { engine, templates, examples, variables })
+        pack.variables.insert(name.to_owned(), VariableTemplate { variable, engine });
+        Ok(pack)
     }
 
-    /// Whether a template may include this one.
-    fn includes(&self, name: &str) -> bool {
-        let mut behind = self.templates.values().flat_map(|known| known.text.split('>').skip(1));
-        behind.any(|text| text.trim_start().starts_with(name))
+    /// A template, and those that it includes.
+    fn included_by(&self, name: &str) -> BTreeMap<String, Arc<Known>> {
+        let mut found = BTreeMap::new();
+        let mut open: Vec<&str> = vec![name];
+        while let Some(name) = open.pop() {
+            let Some((name, known)) = self.templates.get_key_value(name) else { continue };
+            if found.insert(name.clone(), Arc::clone(known)).is_none() {
+                open.extend(
+                    self.templates
+                        .keys()
+                        .map(String::as_str)
+                        .filter(|of| includes(&known.text, of)),
+                );
+            }
+        }
+        found
     }
 
     /// The variable that a template is the text of; `None` if the template is none of a graph.
     #[must_use]
     pub fn variable(&self, name: &str) -> Option<&Variable> {
-        self.variables.get(name)
+        self.variables.get(name).map(|template| &template.variable)
+    }
+
+    /// Examples of the values that a template may use; `None` if it is a partial, or there is none of this name.
+    pub(super) fn example(&self, name: &str) -> Option<&Json> {
+        self.examples.get(name)
     }
 
     /// Fills in a template.
@@ -211,7 +248,14 @@ impl PromptPack {
         if !self.engine.has_template(name) {
             return Err(PromptError::Missing { name: name.to_owned() });
         }
-        render(&self.engine, name, context)
+        let own = self.variables.get(name).map(|template| &template.engine);
+        render(own.unwrap_or(&self.engine), name, context)
+    }
+
+    /// The text of a template; `None` if there is none of this name.
+    #[must_use]
+    pub fn source(&self, name: &str) -> Option<&str> {
+        self.templates.get(name).map(|known| known.text.as_str())
     }
 
     /// The names and texts of all templates, in alphabetical order: what identifies the pack.
@@ -220,55 +264,8 @@ impl PromptPack {
     }
 }
 
-/// A template of the user's own over named values, checked when it is made.
-///
-/// # Examples
-/// ```
-/// use serde_json::json;
-/// use textgrad_core::PromptTemplate;
-///
-/// let template = PromptTemplate::new("my prompt", "Q: {{question}}", &json!({ "question": "" }))?;
-/// assert_eq!(template.render(&json!({ "question": "{{x}}?" }))?, "Q: {{x}}?");
-/// assert!(PromptTemplate::new("my prompt", "Q: {{qestion}}", &json!({ "question": "" })).is_err());
-/// # Ok::<(), textgrad_core::PromptError>(())
-/// ```
-#[derive(Clone)]
-pub struct PromptTemplate {
-    name: String,
-    engine: Arc<Handlebars<'static>>,
-}
-
-impl PromptTemplate {
-    /// A template with a name for errors and examples of its variables. Its text is taken as it is, the
-    /// newline at its end too.
-    ///
-    /// # Errors
-    /// A [`PromptError`] that names the template and the line.
-    pub fn new(name: &str, text: &str, example: &Json) -> Result<Self, PromptError> {
-        let source = Source { origin: name.to_owned(), text: text.to_owned() };
-        let engine = compiled(name, || {
-            let templates = BTreeMap::from([(name.to_owned(), compile(name, source)?)]);
-            engine_of(&templates, &BTreeMap::from([(name, example.clone())]))
-        })?;
-        Ok(Self { name: name.to_owned(), engine: Arc::new(engine) })
-    }
-
-    /// Fills it in.
-    ///
-    /// # Errors
-    /// [`PromptError::Render`] if a variable is missing.
-    pub fn render(&self, values: &impl Serialize) -> Result<String, PromptError> {
-        render(&self.engine, &self.name, values)
-    }
-}
-
-crate::debug_by!(PromptTemplate { name });
-
-/// An engine with templates that were checked against examples, and rendered with them once.
-fn engine_of(
-    templates: &BTreeMap<String, Known>,
-    examples: &BTreeMap<&str, Json>,
-) -> Result<Handlebars<'static>, PromptError> {
+/// An engine with these templates.
+pub(super) fn engine_of(templates: &BTreeMap<String, Arc<Known>>) -> Handlebars<'static> {
     let mut engine = Handlebars::new();
     engine.set_strict_mode(true);
     engine.register_escape_fn(no_escape);
@@ -276,14 +273,18 @@ fn engine_of(
     for (name, known) in templates {
         engine.register_template(name, known.template.clone());
     }
-    check(&engine, templates, examples)?;
-    Ok(engine)
+    engine
+}
+
+/// Whether a text may include a template.
+fn includes(text: &str, name: &str) -> bool {
+    text.split('>').skip(1).any(|after| after.trim_start().starts_with(name))
 }
 
 /// Checks templates against examples, and renders them with these.
-fn check<'a>(
+pub(super) fn check<'a>(
     engine: &Handlebars<'_>,
-    templates: &BTreeMap<String, Known>,
+    templates: &BTreeMap<String, Arc<Known>>,
     examples: impl IntoIterator<Item = (&'a &'a str, &'a Json)>,
 ) -> Result<(), PromptError> {
     let checker = Checker::new(templates);
@@ -299,7 +300,7 @@ fn check<'a>(
     Ok(())
 }
 
-fn render(
+pub(super) fn render(
     engine: &Handlebars<'_>,
     name: &str,
     values: &impl Serialize,
@@ -321,7 +322,7 @@ fn file_text(text: &str) -> String {
 }
 
 /// The result of work that parses templates.
-fn compiled<T: Send>(
+pub(super) fn compiled<T: Send>(
     name: &str,
     work: impl FnOnce() -> Result<T, PromptError> + Send,
 ) -> Result<T, PromptError> {
@@ -332,7 +333,7 @@ fn compiled<T: Send>(
     on_large_stack(work).map_err(failed)?
 }
 
-fn compile(name: &str, source: Source) -> Result<Known, PromptError> {
+pub(super) fn compile(name: &str, source: Source) -> Result<Known, PromptError> {
     let unsupported =
         |line, reason| PromptError::Unsupported { file: source.origin.clone(), line, reason };
     let length = source.text.len();

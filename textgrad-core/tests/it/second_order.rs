@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use textgrad_core::{
-    Backward, BackwardCx, Error, Feedback, Gradient, Graph, Inputs, OpFn, Output, PromptPack,
-    TemplateSpec, Variable, apply_one, backward, op_fn,
+    Backward, BackwardCx, Error, Feedback, Gradient, Graph, Inputs, Module, OpFn, Output,
+    Parameter, PromptModule, PromptPack, TemplateSpec, Variable, apply_one, backward, op_fn,
 };
 
 /// An op whose feedback on each input is made of an instruction, as a call in the graph.
@@ -107,6 +107,17 @@ async fn a_drawing_shows_a_variable_as_it_is_whichever_reference_comes_first() {
     }
 }
 
+#[tokio::test]
+async fn a_pass_with_respect_to_nothing_is_an_error_that_says_so() {
+    let text = Variable::differentiable("text", "poem");
+    let pass = Backward::new(&text).wrt(Vec::<Variable>::new());
+    let error = pass.run().await.unwrap_err().error;
+    assert!(
+        matches!(error, Error::EmptyWrt { .. }) && error.to_string().contains("poem"),
+        "{error}"
+    );
+}
+
 #[test]
 fn a_variable_in_place_of_a_template_is_checked_where_it_is_included() {
     #[derive(Serialize, Deserialize)]
@@ -129,4 +140,74 @@ fn a_variable_in_place_of_a_template_is_checked_where_it_is_included() {
     let short = pack.with_variable("greeting", Variable::constant("Hi {{name}}", "template"));
     let letter = short.unwrap().render("letter", &Name { name: "Ada".to_owned() });
     assert_eq!(letter.unwrap(), "Hi Ada, goodbye.");
+}
+
+#[derive(Serialize, Deserialize)]
+struct Letter {
+    name: String,
+    body: String,
+}
+
+fn letters() -> PromptPack {
+    PromptPack::new([
+        TemplateSpec::new::<Letter>("letter", "{{> _head}} {{body}}"),
+        TemplateSpec::new::<Letter>("copy", "Copy of: {{> letter}}"),
+        TemplateSpec::new::<Letter>("note", "{{body}}"),
+        TemplateSpec::partial("_head", "Dear {{name}},"),
+    ])
+    .unwrap()
+}
+
+fn letter() -> Letter {
+    Letter { name: "Ada".to_owned(), body: "come soon.".to_owned() }
+}
+
+#[test]
+fn templates_that_include_a_variable_show_its_text_and_clones_do_not() {
+    let pack = letters();
+    let note =
+        pack.with_variable("note", Variable::constant("Note: {{body}}", "template")).unwrap();
+    let text = Variable::constant("{{> _head}} please {{body}}", "template");
+    let both = note.with_variable("letter", &text).unwrap();
+    let copy = |pack: &PromptPack| pack.render("copy", &letter()).unwrap();
+    assert_eq!(copy(&both), "Copy of: Dear Ada, please come soon.");
+    assert_eq!(both.render("note", &letter()).unwrap(), "Note: come soon.");
+    assert_eq!(both.render("letter", &letter()).unwrap(), "Dear Ada, please come soon.");
+    assert_eq!(copy(&note), "Copy of: Dear Ada, come soon.");
+    assert_eq!((both.variable("letter"), note.variable("letter")), (Some(&text), None));
+    // A text that does not fit where it is included is refused.
+    assert!(pack.with_variable("letter", Variable::constant("{{> _tail}}", "template")).is_err());
+    assert!(pack.with_variable("letter", Variable::constant("{{> copy}}", "template")).is_err());
+}
+
+#[test]
+fn a_module_of_templates_is_saved_loaded_and_kept_whole() {
+    let pack = letters();
+    let module = PromptModule::new(&pack, ["letter", "note"]).unwrap();
+    let saved = module.state_dict().unwrap();
+    let first = module.pack().unwrap();
+    assert_eq!(first.variable("note"), Some(&module.parameter("note").unwrap().variable()));
+    module.parameter("letter").unwrap().set("{{body}} {{name}}");
+    let second = module.pack().unwrap();
+    assert_eq!(second.render("letter", &letter()).unwrap(), "come soon. Ada");
+    assert_eq!(first.render("letter", &letter()).unwrap(), "Dear Ada, come soon.");
+    module.load_state_dict(&saved).unwrap();
+    assert_eq!(module.pack().unwrap().render("letter", &letter()).unwrap(), "Dear Ada, come soon.");
+
+    // Texts are checked where an optimizer proposes them; a caller's own are refused when they are used.
+    module.parameter("note").unwrap().set("{{boddy}}");
+    let error = module.pack().unwrap_err().to_string();
+    assert!(error.contains("note") && error.contains("boddy"), "{error}");
+    let check = &module.parameter("letter").unwrap().checks()[0];
+    assert!(check.rule().contains("body") && check.check("{{> _head}} {{body}}").is_ok());
+    for (text, problem) in [("{{body}", "handlebars"), ("{{> _head}}", "body"), ("{{x}}", "\"x\"")]
+    {
+        assert!(check.check(text).unwrap_err().contains(problem), "{text}");
+    }
+
+    assert!(PromptModule::new(&pack, ["lettre"]).is_err());
+    assert!(PromptModule::new(&pack, ["_head"]).is_err());
+    let own = Parameter::new("{{body}}!", "a note");
+    let module = PromptModule::from_parameters(&pack, [("note", own.clone())]).unwrap();
+    assert_eq!(module.parameters().unwrap(), [own]);
 }

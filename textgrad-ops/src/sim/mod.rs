@@ -16,7 +16,8 @@
 //! * the **gradient** turns the critique into instructions, each with probability *skill*, and now and then
 //!   invents one;
 //! * the **updater** follows each instruction with probability *skill*, and the less skill it has, the more it
-//!   damages the rest of the text;
+//!   damages the rest of the text. Sentences of the system message that instruct (*Add a concrete example.*) are
+//!   followed like the feedback, so the wording of an update can be learned;
 //! * the **reward model** ([`reward`]) finds the criteria in any text by the words in it;
 //! * the **judge** answers requests for a score on a scale, a verdict `A` or `B`, or yes or no, by the reward
 //!   model, with noise where skill is missing.
@@ -258,8 +259,8 @@ impl Task<'_> {
             }
             Self::Gradient { critique } => gradient::instructions(critique, skill, rng),
             Self::Work(work) => work.write(skill, rng),
-            Self::Update { tag, query, role, variable, feedback } => {
-                let task = updater::Rewrite { query: *query, role, variable, feedback };
+            Self::Update { tag, query, wording, role, variable, feedback } => {
+                let task = updater::Rewrite { query: *query, wording, role, variable, feedback };
                 let text = tagged(tag, &updater::rewrite(task, skill, rng));
                 format!("The text, rewritten by the feedback:\n{text}")
             }

@@ -76,6 +76,7 @@ pub(super) enum Task<'a> {
     Update {
         tag: &'a str,
         query: Option<&'a str>,
+        wording: String,
         role: &'a str,
         variable: &'a str,
         feedback: Vec<&'a str>,
@@ -143,6 +144,7 @@ pub(super) fn recognise(conversation: &Conversation) -> Result<Task<'_>, EngineE
             return Ok(Task::Update {
                 tag,
                 query: query(&turns).or_else(|| continued_query(&turns)),
+                wording: system.outside.concat(),
                 role: users.iter().rev().find_map(|user| user.get("ROLE")).unwrap_or_default(),
                 variable,
                 feedback,

@@ -4,7 +4,7 @@ use super::criteria::{Criterion, Kind, Needs, Reading, Technique, criteria, mark
 use super::gradient::{Action, Change, instruction, merged, read, read_sentence};
 use super::policy::sentence;
 use super::rng::Rng;
-use super::text::sentences;
+use super::text::{normalise, sentences};
 use super::topic::topic;
 
 /// How often a good sentence is lost by somebody without any skill. With skill it falls with the square of
@@ -19,10 +19,15 @@ const GUARDED: f64 = 0.2;
 /// The number of points that a prompt takes up at a time.
 const MAX_POINTS: usize = 2;
 
+/// How instructions begin that are written for what is to stay or to go.
+const KEEPS_OR_LEAVES: [&str; 2] = ["keep", "leave"];
+
 /// What an update is made of.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rewrite<'a> {
     pub(super) query: Option<&'a str>,
+    /// The system message of the request, without its sections.
+    pub(super) wording: &'a str,
     pub(super) role: &'a str,
     pub(super) variable: &'a str,
     pub(super) feedback: &'a [&'a str],
@@ -40,7 +45,10 @@ pub(super) fn rewrite(task: Rewrite<'_>, skill: f64, rng: &mut Rng) -> String {
     }
     let mut draft = Draft::of(task.variable, &needs);
     let mut guarded = Vec::new();
-    for (row, action) in changes {
+    let standing = standing(task.wording).into_iter();
+    let standing: Vec<Change> =
+        standing.filter(|(row, _)| changes.iter().all(|(known, _)| known != row)).collect();
+    for (row, action) in changes.into_iter().chain(standing) {
         let written = sentence(row, &needs.topic, draft.names(&needs.topic), rng);
         if !rng.chance(skill) {
             continue;
@@ -56,6 +64,20 @@ pub(super) fn rewrite(task: Rewrite<'_>, skill: f64, rng: &mut Rng) -> String {
     }
     draft.damage(&guarded, &needs.topic, skill, rng);
     draft.text()
+}
+
+/// What the wording of a request for an update asks of every text: its sentences that begin as an instruction does.
+/// Others describe the request.
+fn standing(wording: &str) -> Vec<Change> {
+    let opens = |sentence: &&str| {
+        let words = normalise(sentence);
+        let first = words.split_whitespace().next();
+        let own = criteria().flat_map(|row| &row.instructions);
+        first.is_some_and(|first| KEEPS_OR_LEAVES.contains(&first))
+            || own.map(|own| normalise(own)).any(|own| own.split_whitespace().next() == first)
+    };
+    let instructions: String = sentences(wording).into_iter().filter(opens).collect();
+    read(&instructions)
 }
 
 /// Whether a text of this role is a prompt.
@@ -215,6 +237,7 @@ mod tests {
     fn rewritten(variable: &str, feedback: &str, role: &str, skill: f64) -> String {
         let task = Rewrite {
             query: Some("How do I take care of a wooden table?"),
+            wording: "",
             role,
             variable,
             feedback: &[feedback],
@@ -239,6 +262,32 @@ mod tests {
         let text = rewritten(&format!("{TEXT} ").repeat(10), "Add a caveat.", "", 0.0);
         assert!(text.matches("oil it").count() < 10, "{text}");
         assert_eq!(text.matches("By the way, it rains").count(), 10, "{text}");
+    }
+
+    #[test]
+    fn the_wording_of_the_request_is_followed_where_it_instructs() {
+        let followed = |wording: &str, skill: f64| {
+            let seeds = 0..200;
+            let rewritten = seeds.map(|seed| {
+                let task =
+                    Rewrite { query: None, wording, role: "", variable: TEXT, feedback: &["-"] };
+                rewrite(task, skill, &mut Rng::new(1, seed))
+            });
+            rewritten.filter(|text| marks(text).iter().any(|row| row.name == "caveat")).count()
+        };
+        let describes = "You rewrite texts with caveats. A caveat is what limits a text.";
+        assert_eq!(followed(describes, 1.0), 0);
+        assert_eq!(followed(&format!("{describes} Add a caveat."), 1.0), 200);
+        assert!((20..80).contains(&followed(&format!("{describes} Add a caveat."), 0.2)));
+        // What the feedback says of it counts first.
+        let task = Rewrite {
+            query: None,
+            wording: "Remove the digression.",
+            role: "",
+            variable: TEXT,
+            feedback: &["Keep the text free of a digression."],
+        };
+        assert_eq!(rewrite(task, 1.0, &mut Rng::new(1, 1)), TEXT);
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod scope;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use handlebars::template::{
     BlockParam, DecoratorTemplate, HelperTemplate, Parameter, TemplateElement, TemplateMapping,
@@ -41,7 +42,6 @@ const BLOCKS: [&str; 4] = ["if", "unless", "each", "with"];
 /// Helpers of handlebars that packs may not use; a variable of such a name cannot be written alone.
 const REFUSED: [&str; 3] = ["lookup", "log", "raw"];
 
-#[derive(Clone)]
 pub(super) struct Known {
     pub(super) origin: String,
     pub(super) text: String,
@@ -49,7 +49,7 @@ pub(super) struct Known {
 }
 
 pub(super) struct Checker<'a> {
-    templates: &'a BTreeMap<String, Known>,
+    templates: &'a BTreeMap<String, Arc<Known>>,
 }
 
 /// Where in which file.
@@ -70,7 +70,7 @@ impl Location<'_> {
 }
 
 impl<'a> Checker<'a> {
-    pub(super) fn new(templates: &'a BTreeMap<String, Known>) -> Self {
+    pub(super) fn new(templates: &'a BTreeMap<String, Arc<Known>>) -> Self {
         Self { templates }
     }
 
@@ -91,7 +91,7 @@ impl<'a> Checker<'a> {
 /// The walk through one template, and through how it was included.
 #[derive(Clone)]
 struct Walk<'a, 'v> {
-    templates: &'a BTreeMap<String, Known>,
+    templates: &'a BTreeMap<String, Arc<Known>>,
     known: &'a Known,
     included: Vec<&'a str>,
     /// The number of elements so far, in all templates.

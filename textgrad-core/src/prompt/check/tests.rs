@@ -2,7 +2,7 @@ use serde_json::json;
 
 use super::*;
 
-fn templates(text: &str) -> Result<BTreeMap<String, Known>, String> {
+fn templates(text: &str) -> Result<BTreeMap<String, Arc<Known>>, String> {
     let sources = [
         ("t", text),
         ("_p", "{{title}}"),
@@ -13,7 +13,7 @@ fn templates(text: &str) -> Result<BTreeMap<String, Known>, String> {
     let compiled = sources.into_iter().map(|(name, text)| {
         let template = Template::compile(text).map_err(|error| error.to_string())?;
         let origin = format!("{name}.hbs");
-        Ok((name.to_owned(), Known { origin, text: text.to_owned(), template }))
+        Ok((name.to_owned(), Arc::new(Known { origin, text: text.to_owned(), template })))
     });
     compiled.collect()
 }
@@ -36,7 +36,7 @@ fn rendered(text: &str) -> Result<String, String> {
     engine.set_strict_mode(true);
     engine.register_helper("section", Box::new(crate::prompt::section::SectionHelper));
     for (name, known) in templates(text)? {
-        engine.register_template(&name, known.template);
+        engine.register_template(&name, known.template.clone());
     }
     engine.render("t", &example()).map_err(|error| error.to_string())
 }

@@ -124,7 +124,7 @@ fn merging_keeps_each_point_once_and_what_most_ask_for_first() {
 }
 
 fn rewritten_by(variable: &str, feedback: &[&str], skill: f64, seed: u64) -> String {
-    let task = Rewrite { query: None, role: "system prompt", variable, feedback };
+    let task = Rewrite { query: None, wording: "", role: "system prompt", variable, feedback };
     rewrite(task, skill, &mut rng(seed))
 }
 

@@ -83,6 +83,7 @@ fn an_update_answers_inside_the_tags_that_it_was_told() {
         let expected = Task::Update {
             tag: "IMPROVED_VARIABLE",
             query: Some(QUERY),
+            wording: system.text(),
             role: "a chosen response",
             variable: GOOD,
             feedback: vec!["Add a caveat."],
@@ -118,6 +119,7 @@ fn an_update_may_continue_the_conversation() {
         let expected = Task::Update {
             tag: "NEW",
             query: Some(QUERY),
+            wording: "Say what speaks for the chosen response.\n\n\n".to_owned(),
             role: "",
             variable: GOOD,
             feedback: vec!["- Add a caveat."],
@@ -189,6 +191,7 @@ fn data_cannot_break_out_of_its_fence() {
         let expected = Task::Update {
             tag: "NEW",
             query: None,
+            wording: messages[0].text(),
             role: "",
             variable: bait,
             feedback: vec!["Add a caveat."],
