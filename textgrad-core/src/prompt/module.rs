@@ -48,8 +48,8 @@ pub struct PromptModule {
 }
 
 impl PromptModule {
-    /// The pack with these templates as parameters. Each has the template's text, the role `prompt template {name}`, and
-    /// a [`TemplateCheck`].
+    /// The pack with these templates as parameters. Each has the template's text, the role `prompt template
+    /// {name}`, and a [`TemplateCheck`].
     ///
     /// # Errors
     /// Those of [`PromptPack::with_variable`].
@@ -66,8 +66,8 @@ impl PromptModule {
         Self::from_parameters(pack, parameters.collect::<Result<Vec<_>, PromptError>>()?)
     }
 
-    /// The pack with templates that are parameters of the user's own, by name. Give each a [`TemplateCheck`]: a text that
-    /// is no template makes [`pack`](Self::pack) fail. Of a name that is given twice, the last counts.
+    /// The pack with templates that are parameters of the user's own, by name. Give each a [`TemplateCheck`]: a
+    /// text that is no template makes [`pack`](Self::pack) fail. Of a name that is given twice, the last counts.
     ///
     /// # Errors
     /// Those of [`PromptPack::with_variable`].
@@ -125,8 +125,8 @@ impl Module for PromptModule {
 
 crate::debug_by!(PromptModule { templates });
 
-/// Holds for a text that can replace a template of a pack: it parses, names no unknown value, and still names each value
-/// that the template names. A value that was left out would be missing in every request from then on.
+/// Holds for a text that can replace a template of a pack: it parses, names no unknown value, and still shows each
+/// value that the template shows. A value that was left out would be missing in every request from then on.
 #[derive(Debug, Clone)]
 pub struct TemplateCheck {
     pack: PromptPack,
@@ -139,7 +139,8 @@ impl TemplateCheck {
     /// The check of new texts for this template.
     ///
     /// # Errors
-    /// [`PromptError::Missing`] if the pack has no template of this name, [`PromptError::Unsupported`] if it is a partial.
+    /// [`PromptError::Missing`] if the pack has no template of this name, [`PromptError::Unsupported`] if it is a
+    /// partial.
     pub fn new(pack: &PromptPack, name: &str) -> Result<Self, PromptError> {
         let text = pack.source(name).unwrap_or_default();
         // The error of what is no template of a message.
