@@ -174,10 +174,10 @@ pub enum Error {
     },
     /// A JSON schema that does not compile.
     #[cfg(feature = "json-schema")]
-    #[error("expected a JSON schema, but at {place}: {problem}")]
+    #[error("expected a JSON schema, but at {location}: {problem}")]
     Schema {
-        /// The place in the schema, as a JSON pointer.
-        place: String,
+        /// The location in the schema, as a JSON pointer.
+        location: String,
         /// What is wrong there.
         problem: String,
     },
@@ -194,13 +194,13 @@ pub enum Error {
 
     // Data sets.
     /// A data set cannot be read or used.
-    #[error("{place}: {reason}{}", if *bad > 1 { format!(" ({bad} such places in all; the first is named)") } else { String::new() })]
+    #[error("{location}: {reason}{}", if *bad > 1 { format!(" ({bad} such errors in all; the first is named)") } else { String::new() })]
     Data {
-        /// The file or data set, with the line or the place in the list where that is known.
-        place: String,
+        /// The file or data set, with the line or the index in the list where that is known.
+        location: String,
         /// What was expected and what came.
         reason: String,
-        /// How many places are wrong.
+        /// The number of wrong records.
         bad: usize,
     },
     /// A file cannot be read or written.
@@ -294,8 +294,10 @@ pub enum Error {
 
 /// What was to be scored, in words.
 fn tried(candidate: Option<usize>) -> String {
-    candidate
-        .map_or_else(|| "the texts that there are".to_owned(), |place| format!("candidate {place}"))
+    candidate.map_or_else(
+        || "the texts that there are".to_owned(),
+        |position| format!("candidate {position}"),
+    )
 }
 
 /// Of a backward pass, keeps why it ended and drops the gradients; see

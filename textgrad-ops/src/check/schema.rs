@@ -131,12 +131,12 @@ fn invalid(schema: &Json, error: &CompileError) -> Error {
             )
         }
         CompileError::InvalidRegex { url, regex, src } => {
-            let place = url.split_once('#').map_or("", |(_, fragment)| fragment);
-            (place.to_owned(), format!("invalid regex {regex:?}: {src}"))
+            let fragment = url.split_once('#').map_or("", |(_, fragment)| fragment);
+            (fragment.to_owned(), format!("invalid regex {regex:?}: {src}"))
         }
         error => (String::new(), format!("{error:#}").replace(ADDRESS, "the schema")),
     };
-    Error::Schema { place: location(&place).to_owned(), problem: truncate(&problem, MAX_SHOWN) }
+    Error::Schema { location: location(&place).to_owned(), problem: truncate(&problem, MAX_SHOWN) }
 }
 
 /// The violations behind an error: its leaves, and combinations of schemas as a whole.

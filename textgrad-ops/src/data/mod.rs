@@ -15,7 +15,7 @@ pub use self::decode::decode;
 pub(crate) use self::table::rows;
 pub use self::write::contents;
 use crate::error::Error;
-use crate::util::json::{read_lenient, type_name};
+use crate::util::json::{error_in_line, read_lenient, type_name};
 
 /// The format of a file of records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Display, EnumString)]
@@ -87,11 +87,11 @@ fn extension(name: &str) -> Option<String> {
     Some(packed.unwrap_or(&name).rsplit_once('.')?.1.to_owned())
 }
 
-/// A record of a file, and the place that errors name.
+/// A record of a file, and the location that errors name.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
-    /// The file with the line, or the place in the list.
-    pub place: String,
+    /// The file with the line, or the location in the list.
+    pub location: String,
     /// The JSON value, the row of a table as an object, or the line as a string; or why it cannot be read.
     pub value: Result<Json, String>,
 }
@@ -109,7 +109,7 @@ pub struct Record {
 ///
 /// let table = "id,prompt\nq1,\"1, 2 or 3?\"\n";
 /// let records = records("prompts.csv", table.as_bytes(), None)?;
-/// assert_eq!(records[0].place, "prompts.csv, line 2");
+/// assert_eq!(records[0].location, "prompts.csv, line 2");
 /// assert_eq!(records[0].value.as_ref().unwrap()["prompt"], "1, 2 or 3?");
 /// # Ok::<(), textgrad_ops::Error>(())
 /// ```
@@ -164,7 +164,7 @@ fn parquet_records(name: &str, _bytes: Vec<u8>) -> Result<Vec<Record>, Error> {
 }
 
 fn record(name: &str, line: usize, value: Result<Json, String>) -> Record {
-    Record { place: format!("{name}, line {line}"), value }
+    Record { location: format!("{name}, line {line}"), value }
 }
 
 /// The lines that are not blank, trimmed, with their numbers.
@@ -203,7 +203,7 @@ fn is_json_lines(text: &str) -> bool {
 fn json_lines(name: &str, text: &str) -> Vec<Record> {
     let read = |line: &str| {
         let line = line.trim_start_matches('\u{feff}');
-        read_lenient(line).map_err(|error| format!("not JSON: {error}"))
+        read_lenient(line).map_err(|error| format!("not JSON: {}", error_in_line(&error)))
     };
     lines(text).map(|(number, line)| record(name, number, read(line))).collect()
 }
@@ -218,7 +218,7 @@ pub(crate) fn json_list(
         Ok(Json::Array(items)) => Ok((1..)
             .zip(items)
             .map(|(number, item)| Record {
-                place: format!("{name}, item {number}"),
+                location: format!("{name}, item {number}"),
                 value: Ok(item),
             })
             .collect()),
@@ -233,8 +233,8 @@ pub(crate) fn json_list(
     }
 }
 
-fn wrong(place: impl Into<String>, reason: impl Into<String>) -> Error {
-    Error::Data { place: place.into(), reason: reason.into(), bad: 1 }
+fn wrong(location: impl Into<String>, reason: impl Into<String>) -> Error {
+    Error::Data { location: location.into(), reason: reason.into(), bad: 1 }
 }
 
 #[cfg(test)]

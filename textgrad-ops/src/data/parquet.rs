@@ -28,7 +28,7 @@ pub(super) fn records(name: &str, bytes: Vec<u8>) -> std::result::Result<Vec<Rec
         .map_err(|_| wrong(name, "expected Parquet, but the file is damaged"))?
         .map_err(|error| wrong(name, format!("expected Parquet: {error}")))?;
     let record =
-        |(number, value)| Record { place: format!("{name}, row {number}"), value: Ok(value) };
+        |(number, value)| Record { location: format!("{name}, row {number}"), value: Ok(value) };
     Ok((1..).zip(rows).map(record).collect())
 }
 

@@ -16,14 +16,14 @@ pub(super) fn records(name: &str, text: &str, delimiter: u8) -> Result<Vec<Recor
     let delimiter = if has_semicolons { b';' } else { delimiter };
     let mut rows = rows(name, text, delimiter)?.into_iter();
     let Some((line, header)) = rows.next() else { return Ok(Vec::new()) };
-    let place = format!("{name}, line {line}");
-    let header = header.map_err(|reason| wrong(&place, reason))?;
+    let location = format!("{name}, line {line}");
+    let header = header.map_err(|reason| wrong(&location, reason))?;
     for (index, column) in header.iter().enumerate() {
         if header.iter().take(index).any(|known| known == column) {
             let reason = format!(
                 "expected each column to have a name of its own, but {column:?} occurs twice"
             );
-            return Err(wrong(place, reason));
+            return Err(wrong(location, reason));
         }
     }
     let object = |row: Vec<String>| match row.len() == header.len() {

@@ -42,7 +42,7 @@ fn a_bad_record_is_one_error_and_a_bad_file_another() {
     let found = records("t.jsonl", b"1\nx\n3", None).unwrap();
     assert!(found[1].value.as_ref().unwrap_err().starts_with("not JSON: "));
     assert_eq!(
-        (found[1].place.as_str(), found[2].value.clone()),
+        (found[1].location.as_str(), found[2].value.clone()),
         ("t.jsonl, line 2", Ok(json!(3)))
     );
     for (name, bytes, words) in [
@@ -117,9 +117,9 @@ fn damaged_parquet_is_an_error() {
     for cut in 0..bytes.len() {
         assert!(records("t.parquet", &bytes[..cut], None).is_err(), "{cut}");
     }
-    for place in 0..bytes.len() {
+    for index in 0..bytes.len() {
         let mut damaged = bytes.clone();
-        damaged[place] ^= 1 << (place % 8);
+        damaged[index] ^= 1 << (index % 8);
         // It is read or refused, without a panic.
         let _ = records("t.parquet", &damaged, None);
     }

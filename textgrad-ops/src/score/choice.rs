@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 use textgrad_core::Error;
 
 use super::number::last_number;
-use super::{Example, Scorer, Verdict, letter, place_of};
+use super::{Example, Scorer, Verdict, index_of_letter, letter};
 
 /// Reads what stands behind the last occurrence of a mark, in either case, that can be read.
 fn behind_last<'a, T>(text: &'a str, mark: &str, read: impl Fn(&'a str) -> Option<T>) -> Option<T> {
@@ -69,9 +69,9 @@ impl ChoiceLetter {
         let rest = skip(skip(rest).strip_prefix(':')?);
         let mut chars = rest.chars();
         let found = chars.next()?;
-        let place = place_of(found).filter(|place| *place < self.letters.clamp(1, 26))?;
+        let index = index_of_letter(found).filter(|index| *index < self.letters.clamp(1, 26))?;
         let runs_on = chars.next().is_some_and(|next| next.is_alphanumeric() || next == '\'');
-        if self.lenient && runs_on { None } else { letter(place) }
+        if self.lenient && runs_on { None } else { letter(index) }
     }
 }
 
@@ -84,8 +84,8 @@ impl Scorer for ChoiceLetter {
     async fn score(&self, prediction: &str, example: &Example) -> Result<Verdict, Error> {
         let answer = example.answer()?.trim();
         let mut chars = answer.chars();
-        let expected = match (chars.next().and_then(place_of), chars.next()) {
-            (Some(place), None) => letter(place),
+        let expected = match (chars.next().and_then(index_of_letter), chars.next()) {
+            (Some(index), None) => letter(index),
             _ => None,
         };
         if expected.is_none() {
@@ -154,7 +154,7 @@ fn final_answer(prediction: &str) -> Option<&str> {
 
 /// The choice that an answer means.
 fn choice<'a>(answer: &str, choices: &'a [String]) -> Option<&'a str> {
-    let by_letter = |letter: char| choices.get(place_of(letter)?);
+    let by_letter = |letter: char| choices.get(index_of_letter(letter)?);
     let bracketed = answer.split('(').skip(1).find_map(|rest| {
         let mut chars = rest.chars();
         let letter = chars.next().filter(char::is_ascii_alphabetic)?;

@@ -132,7 +132,7 @@ impl Example {
     pub async fn load_image(&self, folder: &Path) -> Result<Option<Image>, Error> {
         let Some(path) = &self.image else { return Ok(None) };
         let wrong = |reason: String| Error::Data {
-            place: format!("example {}", self.quoted_id()),
+            location: format!("example {}", self.quoted_id()),
             reason,
             bad: 1,
         };
@@ -193,13 +193,13 @@ impl Example {
     }
 }
 
-/// The letter of a choice: `A` for place 0.
-pub(crate) fn letter(place: usize) -> Option<char> {
-    u8::try_from(place).ok().filter(|place| *place < 26).map(|place| char::from(b'A' + place))
+/// The letter of a choice: `A` for index 0.
+pub(crate) fn letter(index: usize) -> Option<char> {
+    u8::try_from(index).ok().filter(|index| *index < 26).map(|index| char::from(b'A' + index))
 }
 
-/// The place of a letter's choice; either case.
-pub(crate) fn place_of(letter: char) -> Option<usize> {
+/// The index of a letter's choice; either case.
+pub(crate) fn index_of_letter(letter: char) -> Option<usize> {
     let upper = letter.to_ascii_uppercase();
     upper.is_ascii_uppercase().then(|| usize::from(upper as u8 - b'A'))
 }
@@ -235,6 +235,9 @@ mod tests {
         let example = Example::new("1").with_choices(["red", "blue"]);
         assert_eq!(example.choices_text(), "A) red\nB) blue");
         assert_eq!((letter(25), letter(26)), (Some('Z'), None));
-        assert_eq!((place_of('b'), place_of('é'), place_of('1')), (Some(1), None, None));
+        assert_eq!(
+            (index_of_letter('b'), index_of_letter('é'), index_of_letter('1')),
+            (Some(1), None, None)
+        );
     }
 }

@@ -31,7 +31,7 @@ pub use self::check::CheckScorer;
 pub use self::choice::{ChoiceLetter, MathVistaMatch};
 pub use self::command::{CommandScorer, CommandScorerBuilder};
 pub use self::example::Example;
-pub(crate) use self::example::{letter, place_of};
+pub(crate) use self::example::{index_of_letter, letter};
 pub use self::judge::{LlmJudge, LlmJudgeBuilder};
 pub use self::number::NumericMatch;
 pub use self::text::{Contains, ExactMatch, Normalization};

@@ -10,6 +10,7 @@ use textgrad_core::{EngineError, Request, Response};
 use super::log::{Entry, Line, VERSION};
 use super::outcome::{CallOutcome, millis};
 use crate::util::fs;
+use crate::util::json::error_in_line;
 use crate::util::jsonl::Reader;
 
 /// What a run log holds: calls in the order in which they ended, and graphs.
@@ -119,7 +120,7 @@ impl RunLog {
 
 pub(super) fn entry(line: &[u8], path: &Path, number: usize) -> Result<Entry, LogError> {
     let wrong = |source| LogError::Line { path: path.to_owned(), line: number, source };
-    let json: Json = serde_json::from_slice(line).map_err(wrong)?;
+    let json: Json = serde_json::from_slice(line).map_err(|error| wrong(error_in_line(&error)))?;
     if let Some(got) = json.get("version").and_then(Json::as_u64)
         && got != u64::from(VERSION)
     {

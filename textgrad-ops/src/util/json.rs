@@ -1,6 +1,6 @@
 //! Lenient reading of JSON, names of its types, and the differences between two JSON values.
 
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error as _};
 use serde_json::{Map, Value as Json};
 use textgrad_core::truncate;
 
@@ -45,6 +45,12 @@ pub fn read_lenient<T: DeserializeOwned>(text: &str) -> serde_json::Result<T> {
     let lone = |_| char::REPLACEMENT_CHARACTER;
     serde_json::from_str(text)
         .or_else(|error| serde_json::from_str(&mend(text, lone)).map_err(|_| error))
+}
+
+/// The error of a JSON text that is one line of a file: with the column, without a line number of its own.
+#[must_use]
+pub fn error_in_line(error: &serde_json::Error) -> serde_json::Error {
+    serde_json::Error::custom(error.to_string().replace(" at line 1 column ", " at column "))
 }
 
 /// Words that other languages have, and what JSON has for them.

@@ -20,6 +20,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
+use super::json::error_in_line;
+
 /// Appends JSON values to a file, one a line, in the order of the calls. Clones write to the same file, which is
 /// closed with the last of them.
 #[derive(Debug, Clone)]
@@ -197,7 +199,7 @@ impl Line<'_> {
     /// # Errors
     /// Those of the format.
     pub fn parse<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
-        serde_json::from_slice(self.bytes)
+        serde_json::from_slice(self.bytes).map_err(|error| error_in_line(&error))
     }
 
     /// Whether the line ends with the [checksum](self#checksums) of what is before it.

@@ -34,6 +34,21 @@ pub fn escape_json(json: &str) -> Cow<'_, str> {
     replace(json, |c| c != '\n' && is_control(c), |c| format!("\\u{:04x}", u32::from(c)))
 }
 
+/// Whether a text needs no quotes in a shell: it has only letters, digits and `._-/:=,@+` of ASCII.
+///
+/// # Examples
+/// ```
+/// use textgrad_ops::util::terminal::is_shell_word;
+///
+/// assert!(is_shell_word("--engine=ollama/llama3:8b"));
+/// assert!(!is_shell_word("two words") && !is_shell_word("$HOME") && !is_shell_word(""));
+/// ```
+#[must_use]
+pub fn is_shell_word(text: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/:=,@+".contains(&byte);
+    !text.is_empty() && text.bytes().all(is_plain)
+}
+
 /// Writes a line to standard error, escaped. A failure is ignored.
 pub fn note(line: impl Display) {
     let line = format!("{line}\n");

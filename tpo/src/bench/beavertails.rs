@@ -20,20 +20,20 @@ pub struct Prompt {
     /// Its number.
     #[serde(default)]
     pub category_id: Option<Json>,
-    /// Its place in the file, from 1: the requests have no names.
+    /// Its number in the file, from 1: the requests have no names.
     #[serde(skip)]
-    pub place: usize,
+    pub number: usize,
 }
 
 /// Reads requests. `source` is the file's name, for errors.
 ///
 /// # Errors
-/// [`Error::Input`] with the place and what was expected.
+/// [`Error::Input`] with the location and what was expected.
 pub fn read(source: &str, text: &str) -> Result<Vec<Prompt>, Error> {
     let read = (1..).zip(records::<Prompt>(source, text)?);
-    let prompts = read.map(|(number, (place, prompt))| match prompt.prompt.trim().is_empty() {
-        true => Err(wrong(place, "expected a prompt, got an empty text".to_owned())),
-        false => Ok(Prompt { place: number, ..prompt }),
+    let prompts = read.map(|(number, (location, prompt))| match prompt.prompt.trim().is_empty() {
+        true => Err(wrong(location, "expected a prompt, got an empty text".to_owned())),
+        false => Ok(Prompt { number, ..prompt }),
     });
     prompts.collect()
 }
@@ -67,7 +67,7 @@ impl From<&Prompt> for Item {
             ("category", prompt.category.clone().into()),
             ("category_id", prompt.category_id.clone().into()),
         ];
-        Self::new(prompt.place.to_string(), prompt.prompt.as_str(), metadata)
+        Self::new(prompt.number.to_string(), prompt.prompt.as_str(), metadata)
     }
 }
 

@@ -19,8 +19,8 @@ const ASSISTANT: &str = "\n\nAssistant:";
 /// One dialogue.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dialogue {
-    /// Its place in the file, from 1.
-    pub place: usize,
+    /// Its number in the file, from 1.
+    pub number: usize,
     /// What is asked in the file's form: all up to the last `Assistant:`, with it.
     pub prompt: String,
     /// What is asked, turn by turn.
@@ -55,18 +55,18 @@ impl Dialogue {
 /// [`Error::Input`] with the line and what was expected.
 pub fn read(source: &str, text: &str) -> Result<Vec<Dialogue>, Error> {
     let read = (1..).zip(records::<Pair>(source, text)?);
-    read.map(|(number, (place, line))| dialogue(number, &place, &line)).collect()
+    read.map(|(number, (location, line))| dialogue(number, &location, &line)).collect()
 }
 
-fn dialogue(number: usize, place: &str, line: &Pair) -> Result<Dialogue, Error> {
+fn dialogue(number: usize, location: &str, line: &Pair) -> Result<Dialogue, Error> {
     let Some((asked, answer)) = line.chosen.rsplit_once(ASSISTANT) else {
         let reason = "expected \"chosen\" to have a turn \"\\n\\nAssistant:\", got none";
-        return Err(wrong(place, reason.to_owned()));
+        return Err(wrong(location, reason.to_owned()));
     };
     let prompt = format!("{asked}{ASSISTANT}");
-    let query = query(asked).map_err(|error| wrong(place, error.to_string()))?;
+    let query = query(asked).map_err(|error| wrong(location, error.to_string()))?;
     let rejected = line.rejected.strip_prefix(&prompt).map(|end| end.trim().to_owned());
-    Ok(Dialogue { place: number, prompt, query, chosen: answer.trim().to_owned(), rejected })
+    Ok(Dialogue { number, prompt, query, chosen: answer.trim().to_owned(), rejected })
 }
 
 /// The turns before the answer. A turn that follows one of the same side is joined to it, an empty one is
@@ -74,11 +74,11 @@ fn dialogue(number: usize, place: &str, line: &Pair) -> Result<Dialogue, Error> 
 /// if the user said something after it.
 fn query(asked: &str) -> Result<Query, Error> {
     let mut turns: Vec<(bool, String)> = Vec::new();
-    for (place, part) in asked.split(HUMAN).enumerate() {
+    for (index, part) in asked.split(HUMAN).enumerate() {
         for (side, content) in part.split(ASSISTANT).map(str::trim).enumerate() {
             let human = side == 0;
             // What stands before the first mark is no turn.
-            if content.is_empty() || (place == 0 && human) {
+            if content.is_empty() || (index == 0 && human) {
                 continue;
             }
             match turns.last_mut() {
@@ -105,7 +105,7 @@ impl From<&Dialogue> for Item {
             ("chosen", dialogue.chosen.clone().into()),
             ("rejected", dialogue.rejected.clone().into()),
         ];
-        Self::new(dialogue.place.to_string(), &dialogue.query, metadata)
+        Self::new(dialogue.number.to_string(), &dialogue.query, metadata)
     }
 }
 

@@ -26,12 +26,12 @@ pub async fn read_file(path: &Path) -> Result<String, Error> {
     .await
 }
 
-/// An error of what was read at a place.
-pub(super) fn wrong(place: impl Display, reason: String) -> Error {
-    Error::Input { source_name: place.to_string(), reason }
+/// An error of what was read at a location.
+pub(super) fn wrong(location: impl Display, reason: String) -> Error {
+    Error::Input { source_name: location.to_string(), reason }
 }
 
-/// The records of a JSON list or of JSONL, each with its place for errors. A file without any is refused.
+/// The records of a JSON list or of JSONL, each with its location for errors. A file without any is refused.
 pub(super) fn records<T: DeserializeOwned>(
     source: &str,
     text: &str,
@@ -42,7 +42,7 @@ pub(super) fn records<T: DeserializeOwned>(
     let read = |value: Result<Json, String>| {
         serde_json::from_value(value?).map_err(|error| error.to_string())
     };
-    placed(source, records.into_iter().map(|record| (record.place, read(record.value))))
+    placed(source, records.into_iter().map(|record| (record.location, read(record.value))))
 }
 
 /// The records of a CSV file, as [`records`] are read.
@@ -52,17 +52,17 @@ pub(super) fn csv_records<T: DeserializeOwned>(
 ) -> Result<Vec<(String, T)>, Error> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut reader = csv::Reader::from_reader(text.as_bytes());
-    let places = (1..).map(|number| format!("{source}, record {number}"));
-    placed(source, places.zip(reader.deserialize()))
+    let locations = (1..).map(|number| format!("{source}, record {number}"));
+    placed(source, locations.zip(reader.deserialize()))
 }
 
 fn placed<T, E: Display>(
     source: &str,
     parsed: impl Iterator<Item = (String, Result<T, E>)>,
 ) -> Result<Vec<(String, T)>, Error> {
-    let placed = parsed.map(|(place, record)| match record {
-        Ok(record) => Ok((place, record)),
-        Err(error) => Err(wrong(place, error.to_string())),
+    let placed = parsed.map(|(location, record)| match record {
+        Ok(record) => Ok((location, record)),
+        Err(error) => Err(wrong(location, error.to_string())),
     });
     let records = placed.collect::<Result<Vec<_>, _>>()?;
     if records.is_empty() {
@@ -77,10 +77,10 @@ pub(super) fn unique<'a>(
     what: &str,
 ) -> Result<(), Error> {
     let mut seen = std::collections::HashSet::new();
-    for (place, id) in ids {
+    for (location, id) in ids {
         if !seen.insert(id) {
             let short = textgrad_core::truncate(id, 60);
-            return Err(wrong(place, format!("expected each {what} once, got {short:?} again")));
+            return Err(wrong(location, format!("expected each {what} once, got {short:?} again")));
         }
     }
     Ok(())

@@ -47,9 +47,9 @@ impl Input {
             return Err(wrong(name, "expected at least one query, found none".to_owned()));
         }
         let column = self.prompt_column.as_deref();
-        let queries = records.into_iter().map(|data::Record { place, value }| {
+        let queries = records.into_iter().map(|data::Record { location, value }| {
             let query = value.and_then(|value| record::query(value, column));
-            query.map_err(|reason| wrong(place, reason))
+            query.map_err(|reason| wrong(location, reason))
         });
         queries.collect()
     }
@@ -85,7 +85,7 @@ pub fn parse(name: &str, contents: impl AsRef<[u8]>) -> Result<Vec<Query>, Error
 /// An error of data, as one of input.
 pub(crate) fn input_error(error: textgrad_ops::Error) -> Error {
     match error {
-        textgrad_ops::Error::Data { place, reason, .. } => wrong(place, reason),
+        textgrad_ops::Error::Data { location, reason, .. } => wrong(location, reason),
         other => other.into(),
     }
 }

@@ -185,8 +185,8 @@ fn reason(message: &Value) -> Option<String> {
 
 /// Tokens as reported, else as known before; totals never fall. Prompt tokens from and to the server's
 /// cache are counted apart from the others.
-fn usage(known: Usage, told: Option<&Value>) -> Usage {
-    let count = |name: &str| told?.get(name)?.as_u64();
+fn usage(known: Usage, reported: Option<&Value>) -> Usage {
+    let count = |name: &str| reported?.get(name)?.as_u64();
     let cached = count("cache_read_input_tokens");
     let read = count("input_tokens").map(|input| {
         let written = count("cache_creation_input_tokens").unwrap_or_default();

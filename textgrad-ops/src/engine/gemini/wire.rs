@@ -97,8 +97,8 @@ impl Dialect for Candidates {
         if let Some(model) = text("/modelVersion") {
             model.clone_into(&mut reply.model);
         }
-        if let Some(told) = value.get("usageMetadata").filter(|told| told.is_object()) {
-            reply.usage = usage(told);
+        if let Some(reported) = value.get("usageMetadata").filter(|reported| reported.is_object()) {
+            reply.usage = usage(reported);
         }
         if let Some(reason) = text("/promptFeedback/blockReason") {
             reply.refused = Some(reason.to_owned());
@@ -142,8 +142,8 @@ fn named(reason: &str) -> &str {
 }
 
 /// Tokens as reported. Thoughts are completion tokens as well.
-fn usage(told: &Value) -> Usage {
-    let count = |name: &str| told.get(name).and_then(Value::as_u64).unwrap_or_default();
+fn usage(reported: &Value) -> Usage {
+    let count = |name: &str| reported.get(name).and_then(Value::as_u64).unwrap_or_default();
     Usage {
         prompt_tokens: count("promptTokenCount"),
         completion_tokens: count("candidatesTokenCount")

@@ -50,8 +50,11 @@ impl Statuses {
 /// The first rule that fits counts. Quotas of a day go before limits of a minute, whose words they share; Google
 /// writes of a quota where the limit of a minute is meant.
 static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
-    // A test reads the file, so it is known to be right.
-    serde_json::from_str(include_str!("error_words.json")).unwrap_or_default()
+    serde_json::from_str(include_str!("error_words.json")).unwrap_or_else(|error| {
+        // A test reads the file, so this is seen only while it is edited.
+        tracing::error!(%error, "error_words.json cannot be parsed: errors are classified by status alone");
+        Vec::new()
+    })
 });
 
 /// The class of an error by its status, if it has one, and its words in lower case.

@@ -16,11 +16,12 @@ impl Dialect for Chat {
 
     fn whole(value: &Value) -> Option<RawReply> {
         let choices = (0..).zip(value.get("choices")?.as_array()?);
-        let mut choices: Vec<_> =
-            choices.map(|(place, choice)| (index(choice, place), read_choice(choice))).collect();
+        let mut choices: Vec<_> = choices
+            .map(|(position, choice)| (index(choice, position), read_choice(choice)))
+            .collect();
         choices.sort_by_key(|(index, _)| *index);
         Some(RawReply {
-            // By place: some servers give all choices one index.
+            // By position: some servers give all choices one index.
             choices: (0..).zip(choices.into_iter().map(|(_, choice)| choice)).collect(),
             usage: value.get("usage").map(read_usage).unwrap_or_default(),
             model: value.get("model").and_then(Value::as_str).unwrap_or_default().to_owned(),
@@ -36,15 +37,15 @@ impl Dialect for Chat {
             reply.usage = read_usage(usage);
         }
         let choices = chunk.get("choices").and_then(Value::as_array).into_iter().flatten();
-        for (place, piece) in (0..).zip(choices) {
-            let choice = reply.choice(index(piece, place));
+        for (position, piece) in (0..).zip(choices) {
+            let choice = reply.choice(index(piece, position));
             read_into(choice, piece, piece.get("delta"));
         }
     }
 }
 
-fn index(choice: &Value, place: u64) -> u64 {
-    choice.get("index").and_then(Value::as_u64).unwrap_or(place)
+fn index(choice: &Value, position: u64) -> u64 {
+    choice.get("index").and_then(Value::as_u64).unwrap_or(position)
 }
 
 fn read_choice(choice: &Value) -> RawChoice {
@@ -231,7 +232,7 @@ mod tests {
         let mut first = token("7", -0.5);
         first["top_logprobs"] =
             json!([token("7", -0.5), token("8", -1.0), {"token": "9", "logprob": null}]);
-        let told = |tokens: Value| json!({"content": tokens, "refusal": null});
+        let logprobs = |tokens: Value| json!({"content": tokens, "refusal": null});
         let expected = [
             TokenLogprob {
                 token: "7".into(),
@@ -241,14 +242,14 @@ mod tests {
             TokenLogprob { token: "!".into(), logprob: -2.0, top: vec![] },
         ];
         let whole = json!({"choices": [{"message": {"content": "7!"}, "finish_reason": "stop",
-            "logprobs": told(json!([first.clone(), token("!", -2.0)]))}]});
+            "logprobs": logprobs(json!([first.clone(), token("!", -2.0)]))}]});
         assert_eq!(Chat::whole(&whole).unwrap().choices[&0].logprobs, expected);
         let mut pieces = [
             piece(0, json!({"content": "7"}), Value::Null),
             piece(0, json!({"content": "!"}), json!("stop")),
         ];
         for (piece, token) in pieces.iter_mut().zip([first, token("!", -2.0)]) {
-            piece["choices"][0]["logprobs"] = told(json!([token]));
+            piece["choices"][0]["logprobs"] = logprobs(json!([token]));
         }
         let streamed = add(&pieces);
         assert_eq!(streamed.missing(true, 1), None);

@@ -9,6 +9,7 @@ use tokio::time::timeout;
 
 use super::builder::EngineBuilder;
 use super::table::{KeyNeed, PRESETS, Preset};
+use crate::util::terminal::is_shell_word;
 
 /// The longest wait for the servers of this machine, all at the same time.
 const MAX_WAIT: Duration = Duration::from_millis(250);
@@ -43,15 +44,11 @@ pub async fn local_servers() -> Vec<LocalServer> {
     let probe = async |preset: &'static Preset| {
         let builder = EngineBuilder::preset(*preset, "", |name| env::var(name).ok());
         let (base_url, mut models) = timeout(MAX_WAIT, builder.local_models()).await.ok()??;
-        models.retain(|model| model.chars().all(is_plain));
+        models.retain(|model| is_shell_word(model));
         (!models.is_empty()).then_some(LocalServer { preset, base_url, models })
     };
     let local = PRESETS.iter().filter(|preset| preset.is_local());
     join_all(local.map(probe)).await.into_iter().flatten().collect()
-}
-
-fn is_plain(c: char) -> bool {
-    c.is_ascii_alphanumeric() || "._-/:@+".contains(c)
 }
 
 /// All engines by name in columns of 80 characters, with the variables of their keys and the servers that answer.

@@ -238,9 +238,16 @@ pub(super) fn wrong(path: &Path, what: impl std::fmt::Display) -> EngineError {
     EngineError::new(ErrorKind::Other, format!("the cache {}: {what}", path.display()))
 }
 
-/// An error of SQLite, with what it means and what to do.
+/// An error of SQLite, with what it means and what to do. SQLite's own words may name the path again, so the code
+/// alone is kept where it is known.
 pub(super) fn explain(path: &Path, error: Error) -> EngineError {
-    wrong(path, advice(&error)).with_source(error)
+    let explained = wrong(path, advice(&error));
+    match error {
+        Error::SqliteFailure(code, Some(words)) if words.contains(&*path.to_string_lossy()) => {
+            explained.with_source(code)
+        }
+        error => explained.with_source(error),
+    }
 }
 
 /// What an error of SQLite means and what to do.

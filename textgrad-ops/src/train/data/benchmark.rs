@@ -11,7 +11,7 @@ use super::split::shuffled;
 use super::{Dataset, Example, Mapping, Problems, wrong};
 use crate::data::{DataFormat, Record, decode, json_list, records, rows};
 use crate::error::Error;
-use crate::score::{letter, place_of};
+use crate::score::{index_of_letter, letter};
 use crate::util::json::type_name;
 
 /// A known format of a benchmark's files. The questions are always the field `question`.
@@ -61,7 +61,7 @@ impl Benchmark {
     /// apart.
     ///
     /// # Errors
-    /// [`Error::Data`] with the first place that cannot be read, and how many there are.
+    /// [`Error::Data`] with the first record that cannot be read, and how many there are.
     pub fn parse(self, name: &str, contents: impl AsRef<[u8]>) -> Result<Dataset, Error> {
         let text = &*decode(name, contents.as_ref())?;
         let mut problems = Problems::default();
@@ -77,7 +77,7 @@ impl Benchmark {
     }
 }
 
-/// Examples of records with their places, by a function that gets each record's number, from 1.
+/// Examples of records with their locations, by a function that gets each record's number, from 1.
 fn examples(
     records: Vec<Record>,
     problems: &mut Problems,
@@ -85,12 +85,12 @@ fn examples(
 ) -> Vec<Example> {
     let numbered = (1..).zip(records);
     numbered
-        .filter_map(|(number, Record { place, value })| {
+        .filter_map(|(number, Record { location, value })| {
             let read = value.and_then(|value| match value {
                 Json::Object(record) => example(number, record),
                 other => Err(format!("expected an object, got {}", type_name(&other))),
             });
-            problems.take(|| place, read)
+            problems.take(|| location, read)
         })
         .collect()
 }
@@ -104,7 +104,7 @@ fn big_bench_hard(name: &str, text: &str, problems: &mut Problems) -> Result<Vec
         return Err(wrong(name, reason));
     };
     let record = |(number, item): (usize, &Json)| Record {
-        place: format!("{name}, example {number}"),
+        location: format!("{name}, example {number}"),
         value: Ok(item.clone()),
     };
     let records = (1..).zip(items).map(record).collect();
@@ -144,11 +144,11 @@ fn mmlu(name: &str, text: &str, problems: &mut Problems) -> Result<Vec<Example>,
             let reason = "expected 6 columns (question, four choices, letter), got";
             return Err(format!("{reason} {}", row.len()));
         }
-        let place = match answer.trim().chars().collect::<Vec<_>>().as_slice() {
-            [only] => place_of(*only).filter(|place| *place < choices.len()),
+        let index = match answer.trim().chars().collect::<Vec<_>>().as_slice() {
+            [only] => index_of_letter(*only).filter(|index| *index < choices.len()),
             _ => None,
         };
-        let letter = place.and_then(letter).ok_or_else(|| {
+        let letter = index.and_then(letter).ok_or_else(|| {
             format!("expected a letter from A to D in the last column, got {answer:?}")
         })?;
         Ok(Example::new(number.to_string())
@@ -185,8 +185,8 @@ fn gpqa(
         let answers =
             texts.map(|text| Ok(text?.trim().to_owned())).collect::<Result<Vec<_>, String>>()?;
         let order = shuffled(answers.len(), seed.child("question", number as u64));
-        let right = order.iter().position(|place| *place == 0).and_then(letter);
-        let choices = order.iter().filter_map(|place| answers.get(*place).cloned());
+        let right = order.iter().position(|index| *index == 0).and_then(letter);
+        let choices = order.iter().filter_map(|index| answers.get(*index).cloned());
         let mut example =
             Example::new(number.to_string()).with_field("question", question).with_choices(choices);
         if let Some(letter) = right {
@@ -224,7 +224,7 @@ fn problems_by_pid(name: &str, text: &str) -> Result<Vec<Record>, Error> {
                 if let Json::Object(fields) = &mut record {
                     fields.entry("pid").or_insert_with(|| Json::String(pid.clone()));
                 }
-                Record { place: format!("{name}, problem {pid:?}"), value: Ok(record) }
+                Record { location: format!("{name}, problem {pid:?}"), value: Ok(record) }
             };
             Ok(items.into_iter().map(with_pid).collect())
         }

@@ -53,12 +53,12 @@ impl Dataset {
     ) -> Result<Self, Error> {
         let name = name.into();
         let examples: Arc<[Arc<Example>]> = examples.into_iter().map(Arc::new).collect();
-        let mut places: HashMap<&str, usize> = HashMap::new();
-        for (place, example) in (1..).zip(examples.iter()) {
-            if let Some(first) = places.insert(example.id(), place) {
+        let mut numbers: HashMap<&str, usize> = HashMap::new();
+        for (number, example) in (1..).zip(examples.iter()) {
+            if let Some(first) = numbers.insert(example.id(), number) {
                 let id = truncate(example.id(), 80);
                 let reason = format!(
-                    "expected every example to have an id of its own, but examples {first} and {place} both have {id:?}"
+                    "expected every example to have an id of its own, but examples {first} and {number} both have {id:?}"
                 );
                 return Err(wrong(&*name, reason));
             }
@@ -91,10 +91,10 @@ impl Dataset {
         self.examples.is_empty()
     }
 
-    /// An example by its place.
+    /// An example by its index.
     #[must_use]
-    pub fn get(&self, place: usize) -> Option<&Arc<Example>> {
-        self.examples.get(place)
+    pub fn get(&self, index: usize) -> Option<&Arc<Example>> {
+        self.examples.get(index)
     }
 
     /// The examples in order.
@@ -115,9 +115,9 @@ impl Dataset {
         hex(&hash.finalize())
     }
 
-    /// Some of the examples, by place; places that there are not are left out.
-    fn pick(&self, places: impl IntoIterator<Item = usize>) -> Self {
-        let examples = places.into_iter().filter_map(|place| self.get(place).cloned()).collect();
+    /// Some of the examples, by index; indices out of range are left out.
+    fn pick(&self, indices: impl IntoIterator<Item = usize>) -> Self {
+        let examples = indices.into_iter().filter_map(|index| self.get(index).cloned()).collect();
         Self { name: Arc::clone(&self.name), examples }
     }
 }
@@ -149,13 +149,13 @@ struct Problems {
 
 impl Problems {
     /// Keeps the value, or takes note of why there is none.
-    fn take<T>(&mut self, place: impl FnOnce() -> String, read: Result<T, String>) -> Option<T> {
+    fn take<T>(&mut self, location: impl FnOnce() -> String, read: Result<T, String>) -> Option<T> {
         match read {
             Ok(value) => Some(value),
             Err(reason) => {
                 self.count += 1;
                 if self.first.is_none() {
-                    self.first = Some((place(), reason));
+                    self.first = Some((location(), reason));
                 }
                 None
             }
@@ -166,12 +166,12 @@ impl Problems {
     fn finish(self) -> Result<(), Error> {
         match self.first {
             None => Ok(()),
-            Some((place, reason)) => Err(Error::Data { place, reason, bad: self.count }),
+            Some((location, reason)) => Err(Error::Data { location, reason, bad: self.count }),
         }
     }
 }
 
 /// One thing that is wrong.
-fn wrong(place: impl Into<String>, reason: impl Into<String>) -> Error {
-    Error::Data { place: place.into(), reason: reason.into(), bad: 1 }
+fn wrong(location: impl Into<String>, reason: impl Into<String>) -> Error {
+    Error::Data { location: location.into(), reason: reason.into(), bad: 1 }
 }

@@ -47,9 +47,9 @@ impl Dataset {
         let records = crate::data::records(name, contents.as_ref(), Some(format))?;
         let examples: Vec<_> = (1..)
             .zip(records)
-            .filter_map(|(number, Record { place, value })| {
+            .filter_map(|(number, Record { location, value })| {
                 let example = value.and_then(|record| mapping.example(number, record));
-                problems.take(|| place, example)
+                problems.take(|| location, example)
             })
             .collect();
         problems.finish()?;

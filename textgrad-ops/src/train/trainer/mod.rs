@@ -329,9 +329,9 @@ impl TrainerBuilder {
         }
         let sets = [Some(&self.train), self.validation.as_ref(), self.test.as_ref()];
         if let Some(empty) = sets.into_iter().flatten().find(|set| set.is_empty()) {
-            let (place, reason) =
+            let (location, reason) =
                 (empty.name().to_owned(), "expected at least one example, got none");
-            return Err(Error::Data { place, reason: reason.to_owned(), bad: 1 });
+            return Err(Error::Data { location, reason: reason.to_owned(), bad: 1 });
         }
         let evaluates = self.validation.is_some() || self.test.is_some() || self.errors_only;
         if evaluates && self.evaluator.is_none() {

@@ -32,7 +32,7 @@ const FEATURES: usize = 3;
 ///
 /// The variant of the leaderboard, `length_controlled_v1`, needs a file of the benchmark's authors,
 /// `df_gamed.csv` of the data set `tatsu-lab/alpaca_eval`: the difficulty of each instruction, and annotations
-/// of models that were told to be brief or verbose. [`read`](Self::read) takes it. [`minimal`](Self::minimal)
+/// of models that were instructed to be brief or verbose. [`read`](Self::read) takes it. [`minimal`](Self::minimal)
 /// is the official variant `length_controlled_minimal`, which needs nothing but the annotations.
 ///
 /// Source: Dubois et al., "Length-Controlled AlpacaEval", arXiv 2404.04475, and the official program, version
@@ -170,11 +170,11 @@ impl LengthControl {
         self.difficulty.as_ref().map(Vec::len)
     }
 
-    /// The win rate at equal lengths. Each annotation comes with the place of its instruction in the
+    /// The win rate at equal lengths. Each annotation comes with the index of its instruction in the
     /// evaluation set, from 0. Those without a preference do not count, but one is expected of them too. None
     /// if fewer than five count.
     ///
-    /// The official program takes the place in the list of annotations, which is another one as soon as an
+    /// The official program takes the index in the list of annotations, which is another one as soon as an
     /// annotation is missing. Where all lengths are equal, or all differences are, it divides by zero; here
     /// lengths then say nothing.
     ///

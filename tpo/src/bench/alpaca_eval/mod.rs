@@ -41,14 +41,17 @@ pub struct Output {
 /// Reads an evaluation set or the outputs of a model. `source` is the file's name, for errors.
 ///
 /// # Errors
-/// [`Error::Input`] with the place and what was expected; also for an instruction that comes twice, of which
+/// [`Error::Input`] with the location and what was expected; also for an instruction that comes twice, of which
 /// the official program would keep one.
 pub fn read(source: &str, text: &str) -> Result<Vec<Output>, Error> {
     let read = records::<Output>(source, text)?;
-    unique(read.iter().map(|(place, o)| (place.as_str(), o.instruction.as_str())), "instruction")?;
-    for (place, output) in &read {
+    unique(
+        read.iter().map(|(location, o)| (location.as_str(), o.instruction.as_str())),
+        "instruction",
+    )?;
+    for (location, output) in &read {
         if output.instruction.is_empty() {
-            return Err(wrong(place, "expected an instruction, got an empty text".to_owned()));
+            return Err(wrong(location, "expected an instruction, got an empty text".to_owned()));
         }
     }
     Ok(read.into_iter().map(|(_, output)| output).collect())
@@ -132,7 +135,7 @@ pub struct WinRate {
 /// returned if all are.
 ///
 /// # Errors
-/// [`Error::Input`] for a preference that is none of these, with its place, from 1.
+/// [`Error::Input`] for a preference that is none of these, with its number, from 1.
 ///
 /// # Examples
 /// ```
@@ -143,7 +146,7 @@ pub struct WinRate {
 /// # Ok::<(), tpo::Error>(())
 /// ```
 pub fn win_rate(preferences: &[Option<f64>]) -> Result<Option<WinRate>, Error> {
-    let shares = (1..).zip(preferences).map(|(place, preference)| share(place, *preference));
+    let shares = (1..).zip(preferences).map(|(number, preference)| share(number, *preference));
     let shares: Vec<Option<f64>> = shares.collect::<Result<_, _>>()?;
     let wins: Vec<f64> = shares.into_iter().flatten().collect();
     Ok(mean_reward(&wins).map(|wins| WinRate {
@@ -154,13 +157,13 @@ pub fn win_rate(preferences: &[Option<f64>]) -> Result<Option<WinRate>, Error> {
 }
 
 /// A preference as a share of the model, from 0 to 1.
-pub(super) fn share(place: usize, preference: Option<f64>) -> Result<Option<f64>, Error> {
+pub(super) fn share(number: usize, preference: Option<f64>) -> Result<Option<f64>, Error> {
     match preference {
         None => Ok(None),
         Some(0.0) => Ok(Some(0.5)),
         Some(value) if (1.0..=2.0).contains(&value) => Ok(Some(value - 1.0)),
         Some(value) => Err(Error::Input {
-            source_name: format!("preference {place}"),
+            source_name: format!("preference {number}"),
             reason: format!("expected 0 or 1 to 2, got {value}"),
         }),
     }

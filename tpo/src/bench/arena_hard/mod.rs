@@ -114,10 +114,10 @@ impl Question {
 /// ```
 pub fn read(source: &str, text: &str) -> Result<Vec<Question>, Error> {
     let read = records::<Question>(source, text)?;
-    unique(read.iter().map(|(place, q)| (place.as_str(), q.uid.as_str())), "uid")?;
-    for (place, question) in &read {
+    unique(read.iter().map(|(location, q)| (location.as_str(), q.uid.as_str())), "uid")?;
+    for (location, question) in &read {
         if question.prompt.trim().is_empty() {
-            return Err(wrong(place, "expected a prompt, got an empty text".to_owned()));
+            return Err(wrong(location, "expected a prompt, got an empty text".to_owned()));
         }
     }
     Ok(read.into_iter().map(|(_, question)| question).collect())
@@ -169,7 +169,7 @@ pub fn leaderboard(judgments: &[Judgment], seed: Seed) -> Option<Score> {
     let mean_of = |points: &mut dyn Iterator<Item = f64>| points.sum::<f64>() / size.get() as f64;
     let sample = |round: u64| {
         let drawn = draws(seed, round, size.get());
-        mean_of(&mut drawn.filter_map(|place| points.get(place).copied()))
+        mean_of(&mut drawn.filter_map(|index| points.get(index).copied()))
     };
     let mut samples: Vec<f64> = (0..ROUNDS).map(sample).collect();
     samples.sort_by(f64::total_cmp);
@@ -183,11 +183,11 @@ pub fn leaderboard(judgments: &[Judgment], seed: Seed) -> Option<Score> {
     })
 }
 
-/// The places of a bootstrap sample: as many as there are, drawn with replacement.
+/// The indices of a bootstrap sample: as many as there are, drawn with replacement.
 pub(super) fn draws(seed: Seed, round: u64, size: usize) -> impl Iterator<Item = usize> {
     let round = seed.child("bootstrap", round);
-    let draw = move |place: usize| {
-        let drawn = round.child("draw", place as u64).value().checked_rem(size as u64)?;
+    let draw = move |index: usize| {
+        let drawn = round.child("draw", index as u64).value().checked_rem(size as u64)?;
         usize::try_from(drawn).ok()
     };
     (0..size).filter_map(draw)

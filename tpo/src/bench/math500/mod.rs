@@ -73,7 +73,10 @@ impl Problem {
 /// [`Error::Input`] with the line and what was expected; also for an id that comes twice.
 pub fn read(source: &str, text: &str) -> Result<Vec<Problem>, Error> {
     let read = records::<Problem>(source, text)?;
-    unique(read.iter().map(|(place, p)| (place.as_str(), p.unique_id.as_str())), "unique_id")?;
+    unique(
+        read.iter().map(|(location, p)| (location.as_str(), p.unique_id.as_str())),
+        "unique_id",
+    )?;
     Ok(read.into_iter().map(|(_, problem)| problem).collect())
 }
 

@@ -90,12 +90,12 @@ impl Completion {
 /// ```
 pub fn read(source: &str, text: &str) -> Result<Vec<Prompt>, Error> {
     let prompts: Vec<(String, Prompt)> = csv_records(source, text)?;
-    unique(prompts.iter().map(|(place, prompt)| (place.as_str(), prompt.id.as_str())), "id")?;
-    for (place, prompt) in &prompts {
+    unique(prompts.iter().map(|(location, prompt)| (location.as_str(), prompt.id.as_str())), "id")?;
+    for (location, prompt) in &prompts {
         let known = matches!(prompt.label.as_str(), "" | "safe" | "unsafe");
         if !known {
             let reason = format!("expected the label safe or unsafe, got {:?}", prompt.label);
-            return Err(wrong(place, reason));
+            return Err(wrong(location, reason));
         }
     }
     Ok(prompts.into_iter().map(|(_, prompt)| prompt).collect())

@@ -75,7 +75,7 @@ fn gpqa() {
     for example in &data {
         let expected = example.expected().unwrap().chars().next().unwrap();
         letters.insert(expected);
-        let right = &example.choices()[crate::score::place_of(expected).unwrap()];
+        let right = &example.choices()[crate::score::index_of_letter(expected).unwrap()];
         assert_eq!(right, "right");
         let mut sorted = example.choices().to_vec();
         sorted.sort();

@@ -48,12 +48,12 @@ fn every_bad_line_is_counted_and_the_first_is_named() {
     let text = "{\"input\": \"a\", \"target\": \"1\"}\n\nnot json\n{\"input\": \"b\"}\n{\"input\": null, \"target\": 1}\n";
     let message = error("d.jsonl", text, &mapped());
     assert!(message.starts_with("d.jsonl, line 3: not JSON: "), "{message}");
-    assert!(message.ends_with("(3 such places in all; the first is named)"), "{message}");
+    assert!(message.ends_with("(3 such errors in all; the first is named)"), "{message}");
 
     let message = error("d.csv", "input,target\na,1\nb\nc,2,3\n", &mapped());
     assert_eq!(
         message,
-        "d.csv, line 3: expected 2 columns as in the first line, got 1 (2 such places in all; the first is named)"
+        "d.csv, line 3: expected 2 columns as in the first line, got 1 (2 such errors in all; the first is named)"
     );
 }
 

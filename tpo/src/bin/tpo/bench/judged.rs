@@ -83,9 +83,9 @@ impl Graders<'_> {
 
     /// The win rate at equal lengths; the annotations get what is expected of them.
     fn at_equal_lengths(&self, annotations: &mut [Annotation]) -> Result<Figure, Error> {
-        let References { control, places, .. } = &self.references;
-        let place = |a: &Annotation| places.get(&a.instruction).copied().unwrap_or_default();
-        let rate = control.win_rate(annotations.iter().map(|a| (place(a), a)))?;
+        let References { control, indices, .. } = &self.references;
+        let index = |a: &Annotation| indices.get(&a.instruction).copied().unwrap_or_default();
+        let rate = control.win_rate(annotations.iter().map(|a| (index(a), a)))?;
         let of = format!("{BEST}, length-controlled");
         let Some(rate) = rate else {
             return Ok(Figure::new(of, None, "fewer than 5 are compared".to_owned()));

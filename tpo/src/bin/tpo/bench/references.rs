@@ -19,8 +19,8 @@ pub(super) struct References {
     pub(super) outputs: HashMap<String, alpaca_eval::Output>,
     /// How the length of outputs is controlled.
     pub(super) control: LengthControl,
-    /// Where each instruction stands in the whole evaluation set, if the control needs to know.
-    pub(super) places: HashMap<String, usize>,
+    /// The index of each instruction in the whole evaluation set, if the control needs to know.
+    pub(super) indices: HashMap<String, usize>,
     /// Answers by question: of several baselines, that of the question's category.
     pub(super) answers: HashMap<String, Answer>,
     /// Other models of a leaderboard.
@@ -97,7 +97,7 @@ impl References {
         }
     }
 
-    /// Difficulties go by the place in the whole set, whatever part of it is asked.
+    /// Difficulties go by the index in the whole set, whatever part of it is used.
     async fn control_lengths(&mut self, path: &Path, data: &Path) -> Result<(), Error> {
         let name = path.display().to_string();
         self.control = LengthControl::read(&name, &read_file(path).await?)?;
@@ -106,13 +106,13 @@ impl References {
         if set.len() != known {
             let reason = format!(
                 "expected the difficulties of the {} instructions in {}, got those of {known}; difficulties \
-                 go by the place in the whole evaluation set, of which --limit or --subset take a part",
+                 go by the index in the whole evaluation set, of which --limit or --subset take a part",
                 set.len(),
                 data.display()
             );
             return Err(Error::Input { source_name: name, reason });
         }
-        self.places = set.into_iter().map(|output| output.instruction).zip(0..).collect();
+        self.indices = set.into_iter().map(|output| output.instruction).zip(0..).collect();
         Ok(())
     }
 }
