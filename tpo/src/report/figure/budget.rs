@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::{Context, Dash, Figure, Point, Shape, dash, setting};
+use super::{Context, DETAILED, Dash, Figure, Point, Shape, setting};
 use crate::config::Mode;
 use crate::report::chart::{Axis, Chart};
-use crate::report::data::RunData;
+use crate::report::data::{QueryData, RunData};
 use crate::report::stats::{expected_max, mean};
 use crate::report::table::Table;
 
@@ -13,35 +13,55 @@ use crate::report::table::Table;
 pub(super) fn budget(context: &Context<'_>) -> Figure {
     let mut table = Table::new("run,series,answers,queries,reward");
     let mut chart = reward_by_answers(context);
-    for (colour, run) in context.runs.iter().enumerate() {
-        let alone = !context.runs.iter().any(is_baseline);
-        let most = run.each(|query| Some(query.first().len() as f64));
-        let most = most.into_iter().fold(f64::INFINITY, f64::min);
-        let most = if most.is_finite() { most as usize } else { 0 };
-        let mut points = Vec::new();
-        for k in sizes(most) {
-            let values = run.each(|query| expected_max(query.first(), k));
-            let Some(reward) = mean(&values) else { continue };
+    for run in context.runs {
+        for point in best_of_first(std::slice::from_ref(&run)) {
             let (name, kind) = (run.name.clone().into(), "best of k first answers".into());
-            table.row([name, kind, k.into(), values.len().into(), reward.into()]);
-            points.push(Point { x: k as f64, y: reward, ..Point::default() });
+            table.row([
+                name,
+                kind,
+                (point.x as usize).into(),
+                run.queries.len().into(),
+                point.y.into(),
+            ]);
         }
-        // Beside a run of best-of-N, which reaches further, those of others would only cover it.
-        if alone || is_baseline(run) {
-            let label = format!("{}: best of k", run.name);
-            chart.add(label, colour, Shape::Line { points, dash: Dash::Dotted });
-        }
-        let points = spent(run);
-        for point in &points {
+        for point in spent(std::slice::from_ref(&run)) {
             let (name, kind) = (run.name.clone().into(), "best so far".into());
             table.row([name, kind, point.x.into(), run.queries.len().into(), point.y.into()]);
         }
-        if !is_baseline(run) {
-            let label = format!("{}: {}", run.name, run.config.search.mode);
-            chart.add(label, colour, Shape::Line { points, dash: dash(run) });
+    }
+    let curves = context.curves();
+    let alone = !context.runs.iter().any(is_baseline);
+    for curve in &curves {
+        let is_baseline = curve.mode() == Mode::Bon;
+        // Beside a run of best-of-N, which reaches further, those of others would only cover it.
+        if is_baseline || alone && curves.len() <= DETAILED {
+            let label = format!("{}: best of k", curve.label);
+            let points = best_of_first(&curve.runs);
+            chart.add(label, curve.colour, Shape::Line { points, dash: Dash::Dotted });
+        }
+        if !is_baseline {
+            let label = format!("{}: {}", curve.label, curve.mode());
+            let points = spent(&curve.runs);
+            chart.add(label, curve.colour, Shape::Line { points, dash: curve.dash() });
         }
     }
     Figure::new("reward-by-budget", context, Some(chart), table)
+}
+
+/// Best of k, for every k that the first answers of all queries allow.
+fn best_of_first(runs: &[&RunData]) -> Vec<Point> {
+    let most = each(runs, |query| Some(query.first().len() as f64));
+    let most = most.into_iter().fold(f64::INFINITY, f64::min);
+    let most = if most.is_finite() { most as usize } else { 0 };
+    let point = |k: usize| {
+        let reward = mean(&each(runs, |query| expected_max(query.first(), k)))?;
+        Some(Point { x: k as f64, y: reward, ..Point::default() })
+    };
+    sizes(most).into_iter().filter_map(point).collect()
+}
+
+fn each(runs: &[&RunData], number: impl Fn(&QueryData) -> Option<f64>) -> Vec<f64> {
+    runs.iter().flat_map(|run| run.each(&number)).collect()
 }
 
 /// Every number of answers up to 32, then steps of a tenth, and the last.
@@ -69,7 +89,7 @@ pub(super) fn depth(context: &Context<'_>) -> Figure {
     let mut chart = reward_by_answers(context);
     let mut labelled = BTreeSet::new();
     for (colour, run) in runs {
-        let mut points = spent(run);
+        let mut points = spent(&[run]);
         for (iteration, point) in points.iter().enumerate() {
             let values = run.each(|query| query.best_by(iteration));
             let Some(reward) = context.bootstrap.mean(&values) else { continue };
@@ -94,12 +114,13 @@ fn reward_by_answers(context: &Context<'_>) -> Chart {
 }
 
 /// The mean best by each iteration, over the mean number of answers until then.
-fn spent(run: &RunData) -> Vec<Point> {
-    let points = (0..=run.depth()).filter_map(|iteration| {
-        let answers = run.each(|query| {
+fn spent(runs: &[&RunData]) -> Vec<Point> {
+    let depth = runs.iter().map(|run| run.depth()).max().unwrap_or_default();
+    let points = (0..=depth).filter_map(|iteration| {
+        let answers = each(runs, |query| {
             Some(query.scores.iter().take(iteration + 1).map(Vec::len).sum::<usize>() as f64)
         });
-        let y = mean(&run.each(|query| query.best_by(iteration)))?;
+        let y = mean(&each(runs, |query| query.best_by(iteration)))?;
         Some(Point { x: mean(&answers)?, y, ..Point::default() })
     });
     points.collect()

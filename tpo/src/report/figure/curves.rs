@@ -4,15 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value as Json;
 
-use super::{Context, Dash, Figure, Point, REFERENCE_COLOUR, Shape, alike, dash};
+use super::{Context, DETAILED, Dash, Figure, Point, REFERENCE_COLOUR, Shape, alike};
 use crate::config::Mode;
 use crate::report::chart::Axis;
 use crate::report::data::{QueryData, RunData};
 use crate::report::stats::{Interval, mean};
 use crate::report::table::Table;
-
-/// Of more runs than this, only the best answers are drawn.
-const DETAILED: usize = 3;
 
 /// A mean over the queries that have an iteration.
 struct Step {
@@ -25,9 +22,11 @@ pub(super) fn rewards(context: &Context<'_>) -> Figure {
     let x = Axis { whole: true, ..Axis::new("iteration (0: the first N answers)") };
     let mut chart = context.chart(x, Axis::new("reward"));
     let mut table = Table::new("run,iteration,series,queries,mean,low,high");
-    for (colour, run) in context.runs.iter().enumerate() {
-        let best = steps(context, run, |query, iteration| query.best_by(iteration));
-        let new = steps(context, run, |query, iteration| mean(query.brought(iteration)));
+    let best_by = QueryData::best_by;
+    let brought = |query: &QueryData, iteration| mean(query.brought(iteration));
+    for run in context.runs {
+        let best = steps(context, run.depth(), |iteration| run.each(|q| best_by(q, iteration)));
+        let new = steps(context, run.depth(), |iteration| run.each(|q| brought(q, iteration)));
         for (series, steps) in [("best so far", &best), ("new answers", &new)] {
             for Step { iteration, queries, reward } in steps {
                 let name = run.name.as_str().into();
@@ -35,22 +34,36 @@ pub(super) fn rewards(context: &Context<'_>) -> Figure {
                 table.row(cells.into_iter().chain(reward.cells()));
             }
         }
-        let label = |what: &str| format!("{}: {what}", run.name);
-        if run.config.search.mode == Mode::Bon {
+    }
+    let curves = context.curves();
+    let is_detailed = curves.len() <= DETAILED;
+    for curve in &curves {
+        let best = steps(context, curve.depth(), |iteration| curve.each(|q| best_by(q, iteration)));
+        let label = |what: &str| match is_detailed {
+            true => format!("{}: {what}", curve.label),
+            false => curve.label.clone(),
+        };
+        if let (Mode::Bon, Some(run)) = (curve.mode(), curve.runs.first()) {
             if let Some(first) = best.first() {
                 let label = label(&format!("best of {}", run.config.search.samples));
-                chart.add(label, colour, Shape::Level(first.reward.mean));
+                chart.add(label, curve.colour, Shape::Level(first.reward.mean));
             }
-        } else {
-            let line = |steps: &[Step], dash| {
-                let points =
-                    steps.iter().map(|step| Point::over(step.iteration as f64, step.reward));
-                Shape::Line { points: points.collect(), dash }
+            continue;
+        }
+        let line = |steps: &[Step], dash| {
+            // The queries of several seeds are not independent, so their interval would be too narrow.
+            let has_band = is_detailed && curve.runs.len() == 1;
+            let point = |Step { iteration, reward, .. }: &Step| match has_band {
+                true => Point::over(*iteration as f64, *reward),
+                false => Point { x: *iteration as f64, y: reward.mean, ..Point::default() },
             };
-            chart.add(label("best so far"), colour, line(&best, dash(run)));
-            if context.runs.len() <= DETAILED {
-                chart.add(label("new answers"), colour, line(&new, Dash::Dotted));
-            }
+            Shape::Line { points: steps.iter().map(point).collect(), dash }
+        };
+        chart.add(label("best so far"), curve.colour, line(&best, curve.dash()));
+        if is_detailed {
+            let new = |iteration| curve.each(|query| brought(query, iteration));
+            let new = steps(context, curve.depth(), new);
+            chart.add(label("new answers"), curve.colour, line(&new, Dash::Dotted));
         }
     }
     for (policy, level) in alone(context.runs) {
@@ -74,13 +87,9 @@ fn alone(runs: &[RunData]) -> Vec<(&str, f64)> {
 }
 
 /// The mean of a number of queries at each iteration that any query has.
-fn steps(
-    context: &Context<'_>,
-    run: &RunData,
-    number: fn(&QueryData, usize) -> Option<f64>,
-) -> Vec<Step> {
-    let steps = (0..=run.depth()).filter_map(|iteration| {
-        let values = run.each(|query| number(query, iteration));
+fn steps(context: &Context<'_>, depth: usize, values: impl Fn(usize) -> Vec<f64>) -> Vec<Step> {
+    let steps = (0..=depth).filter_map(|iteration| {
+        let values = values(iteration);
         let reward = context.bootstrap.mean(&values)?;
         Some(Step { iteration, queries: values.len(), reward })
     });

@@ -15,7 +15,7 @@ use textgrad_ops::util::json;
 
 pub use self::cost::{Cost, DPO_PFLOPS, PAPER_PFLOPS, PAPER_TOKENS};
 use super::chart::{Axis, Chart, Dash, Point, Shape};
-use super::data::RunData;
+use super::data::{QueryData, RunData};
 use super::stats::{Bootstrap, mean};
 use super::table::{Table, exact, shown};
 use crate::config::{Mode, TpoConfig};
@@ -64,6 +64,42 @@ impl Figure {
     }
 }
 
+/// Of more runs than this, those that differ in their seed alone are drawn as one curve.
+const MAX_CURVES: usize = 6;
+
+/// The most curves that are drawn with bands and in detail: more would cover each other.
+const DETAILED: usize = 3;
+
+/// A run that is drawn, or runs that differ in their seed alone.
+struct Curve<'a> {
+    label: String,
+    colour: usize,
+    runs: Vec<&'a RunData>,
+}
+
+impl Curve<'_> {
+    fn depth(&self) -> usize {
+        self.runs.iter().map(|run| run.depth()).max().unwrap_or_default()
+    }
+
+    /// A number of each query of each run that has it.
+    fn each(&self, number: impl Fn(&QueryData) -> Option<f64>) -> Vec<f64> {
+        self.runs.iter().flat_map(|run| run.each(&number)).collect()
+    }
+
+    fn mode(&self) -> Mode {
+        self.runs.first().map(|run| run.config.search.mode).unwrap_or_default()
+    }
+
+    /// A baseline is drawn with dashes.
+    fn dash(&self) -> Dash {
+        match self.mode() {
+            Mode::Tpo => Dash::Solid,
+            _ => Dash::Dashed,
+        }
+    }
+}
+
 /// The colour of what is no run.
 const REFERENCE_COLOUR: usize = 7;
 
@@ -75,6 +111,23 @@ pub(super) struct Context<'a> {
 }
 
 impl Context<'_> {
+    /// What is drawn of the runs. Tables have each run.
+    fn curves(&self) -> Vec<Curve<'_>> {
+        let groups = match self.runs.len() {
+            ..=MAX_CURVES => self.runs.iter().map(|run| vec![run]).enumerate().collect(),
+            _ => alike(self.runs.iter(), &[]),
+        };
+        let curve = |(colour, (_, runs)): (usize, (usize, Vec<_>))| {
+            let name = runs.first().map(|run: &&RunData| run.name.as_str()).unwrap_or_default();
+            let label = match runs.len() {
+                1 => name.to_owned(),
+                seeds => format!("{name} ({seeds} seeds)"),
+            };
+            Curve { label, colour, runs }
+        };
+        groups.into_iter().enumerate().map(curve).collect()
+    }
+
     fn chart(&self, x: Axis, y: Axis) -> Chart {
         let simulated = self.runs.iter().any(|run| run.config.simulated);
         Chart { x, y, simulated, ..Chart::default() }
@@ -166,12 +219,4 @@ fn alike<'a>(
 fn setting(run: &RunData) -> String {
     let search = &run.config.search;
     format!("D{}-N{}", search.depth(), search.samples)
-}
-
-/// A baseline is drawn with dashes.
-fn dash(run: &RunData) -> Dash {
-    match run.config.search.mode {
-        Mode::Tpo => Dash::Solid,
-        _ => Dash::Dashed,
-    }
 }

@@ -25,10 +25,10 @@ pub(super) fn distribution(context: &Context<'_>) -> Figure {
     let width = ((high - low) / BINS as f64).max(f64::MIN_POSITIVE);
     let mut table = Table::new("run,scores,from,to,share");
     let mut chart = context.chart(Axis::new("reward"), Axis::new("share of answers"));
-    // Of several runs only the best answers are drawn: more would be a tangle.
+    // Of several runs only the best answers are drawn, since more would cover each other.
     let alone = context.runs.len() == 1;
-    for (colour, run) in context.runs.iter().enumerate() {
-        let (first, best) = (first.get(colour), best.get(colour));
+    for (position, run) in context.runs.iter().enumerate() {
+        let (first, best) = (first.get(position), best.get(position));
         for (kind, scores) in [("first answers", first), ("best", best)] {
             let Some(scores) = scores.filter(|scores| !scores.is_empty()) else { continue };
             let steps = histogram(scores, low, width);
@@ -36,12 +36,20 @@ pub(super) fn distribution(context: &Context<'_>) -> Figure {
                 let name = run.name.clone().into();
                 table.row([name, kind.into(), (*from).into(), (*to).into(), (*share).into()]);
             }
-            if alone || kind == "best" {
-                let colour = if kind == "best" { colour } else { REFERENCE_COLOUR };
+            if alone && kind != "best" {
                 let label = format!("{}: {kind}", run.name);
-                let shape = Shape::Steps { steps: within(steps), filled: context.runs.len() < 3 };
-                chart.add(label, colour, shape);
+                let shape = Shape::Steps { steps: within(steps), filled: true };
+                chart.add(label, REFERENCE_COLOUR, shape);
             }
+        }
+    }
+    let curves = context.curves();
+    for curve in &curves {
+        let best = curve.each(|query| Some(query.best));
+        if !best.is_empty() {
+            let steps = within(histogram(&best, low, width));
+            let shape = Shape::Steps { steps, filled: curves.len() < 3 };
+            chart.add(format!("{}: best", curve.label), curve.colour, shape);
         }
     }
     Figure::new("scores", context, Some(chart), table)

@@ -62,6 +62,41 @@ async fn figures_are_those_computed_by_hand() {
     assert!(pflops > least && pflops < 1.2 * least, "the reward model's share: {pflops}, {least}");
 }
 
+/// Many runs are drawn as few curves: one for all seeds, without bands, and with names that say how many.
+#[tokio::test]
+async fn seeds_of_many_runs_are_one_curve() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut runs = Vec::new();
+    for (mode, samples) in
+        [(Mode::Tpo, 2), (Mode::Tpo, 3), (Mode::Revision, 2), (Mode::Revision, 3)]
+    {
+        for seed in 1..=3 {
+            let path = folder.path().join(format!("{mode}-n{samples}-s{seed}"));
+            let tpo = search(mode, seed).samples(samples).iterations(1);
+            runs.push(run(&path, tpo, &QUERIES[..2]).await);
+        }
+    }
+    let drawn = |runs: &[RecordedRun], name: &str| {
+        let report = Report::read(runs, &ReportConfig::default()).unwrap();
+        let figure = figure(&report, name);
+        (figure.chart.as_ref().unwrap().to_svg(name), figure.table.rows.len())
+    };
+    let (many, rows) = drawn(&runs, "reward-by-iteration");
+    // Best so far and new answers of two iterations.
+    assert_eq!(rows, 12 * 4);
+    assert_eq!(many.matches("class=\"line k").count(), 2 * 4 + 2, "lines and their legend: {many}");
+    assert_eq!(many.matches(" (3 seeds)<").count(), 4, "{many}");
+    assert!(!many.contains("class=\"band"), "{many}");
+    let (few, _) = drawn(&runs[..2], "reward-by-iteration");
+    assert_eq!(few.matches("class=\"band").count(), 4, "{few}");
+    assert!(few.contains("tpo-n2-s1: new answers") && !few.contains("seeds)"), "{few}");
+    for name in ["reward-by-budget", "scores"] {
+        let (svg, _) = drawn(&runs, name);
+        assert!(svg.contains("revision-n2-s1 (3 seeds)"), "{svg}");
+        assert!(!svg.contains("revision-n2-s2"), "{svg}");
+    }
+}
+
 #[tokio::test]
 async fn searches_are_set_against_best_of_n_at_equal_and_larger_budgets() {
     let folder = tempfile::tempdir().unwrap();
