@@ -110,6 +110,27 @@ impl Benchmark {
         self.into()
     }
 
+    /// The authors' file with its records, and who publishes it.
+    #[must_use]
+    pub fn file(self) -> &'static str {
+        match self {
+            Self::AlpacaEval => {
+                "alpaca_eval.json of the Hugging Face data set tatsu-lab/alpaca_eval"
+            }
+            Self::ArenaHard => {
+                "data/arena-hard-v2.0/question.jsonl of the Hugging Face data set lmarena-ai/arena-hard-auto"
+            }
+            Self::HhRlhf => {
+                "harmless-base/test.jsonl.gz of the Hugging Face data set Anthropic/hh-rlhf"
+            }
+            Self::BeaverTails => {
+                "the JSON file of the Hugging Face data set PKU-Alignment/BeaverTails-Evaluation"
+            }
+            Self::XsTest => "xstest_prompts.csv of the GitHub repository paul-rottger/xstest",
+            Self::Math500 => "test.jsonl of the Hugging Face data set HuggingFaceH4/MATH-500",
+        }
+    }
+
     /// Reads its file as items. `source` is the file's name, for errors.
     ///
     /// # Errors

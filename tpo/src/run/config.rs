@@ -150,16 +150,22 @@ pub struct SettingDifference {
 }
 
 impl SettingDifference {
-    /// The settings that differ between two runs. The version of this crate and the file of the queries are none.
+    /// The settings that differ between two runs. The version of this crate and the file of the queries are none, and
+    /// `search.sampling.n` is that of `search.samples`.
     #[must_use]
     pub fn all(a: &RunConfig, b: &RunConfig) -> Vec<Self> {
         let [a, b] = [a, b].map(|config| serde_json::to_value(config).unwrap_or_default());
         let differences = json::differences(&a, &b).into_iter();
-        let settings = differences.filter(|found| !matches!(&*found.path, "tpo" | "data.source"));
+        let settings = differences.filter(|found| !is_derived(&found.path));
         settings
             .map(|found| Self { setting: found.path, a: found.then.clone(), b: found.now.clone() })
             .collect()
     }
+}
+
+/// Whether a value is no setting, or follows from another one.
+fn is_derived(path: &str) -> bool {
+    matches!(path, "tpo" | "data.source" | "search.sampling.n")
 }
 
 /// The differences between settings, each as `setting: then, now`.
@@ -167,8 +173,8 @@ pub(crate) fn differences(then: &Json, now: &Json) -> Vec<String> {
     let shown = |difference: json::Difference<'_>| {
         let json::Difference { path, then, now } = difference;
         match path.as_str() {
+            path if is_derived(path) => None,
             // The reward model says what is kept of its scores.
-            "tpo" | "data.source" => None,
             path if path == "scores" || path.starts_with("scores.") => None,
             "prompts" => Some("the wording of the prompts".to_owned()),
             "tokenizer" => Some("the tokenizer".to_owned()),

@@ -177,6 +177,9 @@ pub struct RecordedRun {
     pub(super) tokenizer: Option<Arc<dyn Tokenizer>>,
 }
 
+/// Fields of a record that may hold the user's id of it, in this order.
+const ID_FIELDS: [&str; 4] = ["id", "uid", "question_id", "unique_id"];
+
 /// The runs in a folder.
 fn runs(folder: &Path) -> Vec<PathBuf> {
     let paths = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
@@ -253,6 +256,27 @@ impl RecordedRun {
     /// The queries, in their order.
     pub(super) fn queries(&self) -> Result<Vec<Query>, Error> {
         self.results()?.map(|record| Ok(record?.query)).collect()
+    }
+
+    /// The index of the first query with an id of the user: a text or number in the field `id` of its record, or else
+    /// in `uid`, `question_id` or `unique_id`. `None` if no result has it. It blocks.
+    ///
+    /// # Errors
+    /// Those of [`results`](Self::results) and of its items.
+    pub fn index_of(&self, id: &str) -> Result<Option<usize>, Error> {
+        for record in self.results()? {
+            let record = record?;
+            let own = ID_FIELDS.iter().find_map(|name| record.fields.get(*name));
+            let is_same = match own {
+                Some(Json::String(text)) => text == id,
+                Some(Json::Number(number)) => number.to_string() == id,
+                _ => false,
+            };
+            if is_same {
+                return Ok(Some(record.index));
+            }
+        }
+        Ok(None)
     }
 
     /// What came of one query.

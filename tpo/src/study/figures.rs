@@ -156,9 +156,20 @@ impl StudyTable {
         let setting = ["mode", "D", "N", "temperature"];
         let mut shown = String::new();
         for (title, columns) in [
-            ("", &["seeds", "failed", "answers", "reward", "low", "high"][..]),
-            ("\nspread of rewards\n", &["searches", "newest", "spread", "seed_spread"]),
-            ("\nper query\n", &["calls", "prompt_tokens", "completion_tokens", "scored"]),
+            (
+                "reward: mean of the best scores; low, high: ends of its 95 % interval\n",
+                &["seeds", "failed", "answers", "reward", "low", "high"][..],
+            ),
+            (
+                "\nspread of rewards; newest: mean score of the answers of the last iteration,\n\
+                 spread: their standard deviation per search, seed_spread: that of a query's\n\
+                 best score over the seeds\n",
+                &["searches", "newest", "spread", "seed_spread"],
+            ),
+            (
+                "\nper query; calls: requests to models, scored: answers that were scored\n",
+                &["calls", "prompt_tokens", "completion_tokens", "scored"],
+            ),
         ] {
             let wanted = |column: &str| columns.contains(&column) || setting.contains(&column);
             shown.push_str(title);

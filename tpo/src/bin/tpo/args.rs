@@ -86,7 +86,8 @@ pub(crate) enum Command {
     Study(Flags<true>),
     /// Check the servers of a run, and print what they can do.
     ///
-    /// Sends one small request to each server, and six more to each engine. Nothing is run.
+    /// Sends one small request to each server, and six more to each engine. Nothing is run. Without --reward, the
+    /// engines are checked alone.
     #[command(after_help = SEE_HELP)]
     Check(Flags<false>),
     Engines(EnginesArgs),
@@ -129,6 +130,12 @@ const SEE_HELP: &str =
 const RUN_HELP: &str = include_str!("help/run.txt");
 const BENCH_HELP: &str = include_str!("help/bench.txt");
 const STUDY_HELP: &str = include_str!("help/study.txt");
+
+/// Reads a whole number from 1.
+pub(crate) fn count(text: &str) -> Result<u32, String> {
+    let number = text.parse().ok().filter(|number| *number > 0);
+    number.ok_or_else(|| "expected a whole number of at least 1".to_owned())
+}
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct BenchArgs {
@@ -184,8 +191,8 @@ pub(crate) struct BenchArgs {
     /// Draw K items of the file at random.
     ///
     /// By --seed; --limit takes the first.
-    #[arg(long, value_name = "K", allow_negative_numbers = true)]
-    pub(crate) subset: Option<usize>,
+    #[arg(long, value_name = "K", allow_negative_numbers = true, value_parser = count)]
+    pub(crate) subset: Option<u32>,
 
     /// Reward model that grades hh or beavertails.
     ///

@@ -30,9 +30,18 @@ struct Finding {
     result: String,
 }
 
-/// `tpo check`.
+/// Printed where nothing is checked.
+const NEXT: &str = "\
+next: name an engine, and with --reward its reward model, as in
+  tpo check --engine vllm/MODEL --reward judge
+`tpo engines` lists engines, and the servers of this machine that answer";
+
+/// `tpo check`. Without a reward model, the engines are checked alone.
 pub(crate) async fn check(settings: &Settings) -> Result<ExitCode, Error> {
     let prompts = context::prompts(settings.path("prompts").as_deref()).await?;
+    let has_reward = !settings.is_default("reward");
+    // The simulation stands in for a reward model, since it is no server.
+    let settings = &settings.clone().or_default("reward", "sim");
     let context = RunContext::new(settings, prompts).await?;
     let cancel = context.layers.cancel.clone();
     let servers = context.layers.servers.all();
@@ -40,7 +49,12 @@ pub(crate) async fn check(settings: &Settings) -> Result<ExitCode, Error> {
     let mut failed = None;
     for server in &servers {
         let probed = server.probe(&cancel).await;
-        let result = probed.as_ref().map_or_else(|error| describe(error), |()| "ok".to_owned());
+        let result = match &probed {
+            Ok(()) => "ok".to_owned(),
+            // The error of a run names the server again, and its flag.
+            Err(Error::Preflight { source, .. }) => format!("no: {}", describe(source)),
+            Err(error) => describe(error),
+        };
         findings.push(Finding { server: server.name(), capability: "answers", result });
         match (probed, server) {
             (Err(error), _) => failed = failed.or(Some(error)),
@@ -74,9 +88,15 @@ pub(crate) async fn check(settings: &Settings) -> Result<ExitCode, Error> {
         for Finding { server, capability, result } in &findings {
             line(format_args!("{server:<32} {capability:<16} {result}"))?;
         }
+        if !servers.is_empty() && !has_reward {
+            line(format_args!("no reward model was checked: name it with --reward"))?;
+        }
         let sent = context.layers.meter.snapshot();
         let tokens = sent.usage.prompt_tokens + sent.usage.completion_tokens;
         line(format_args!("requests sent: {}, tokens: {tokens}", sent.requests))?;
+        if servers.is_empty() {
+            line(format_args!("{NEXT}"))?;
+        }
     }
     Ok(ExitCode::from(if failed.is_some() { exit::RUN_FAILED } else { 0 }))
 }

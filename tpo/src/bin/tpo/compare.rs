@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::{Value as Json, json};
@@ -13,6 +14,7 @@ use tpo::report::{AnswerPair, Comparison, Interval, Paired, Side};
 use tpo::run::SettingDifference;
 use tpo::{CancellationToken, Error, JudgeReward};
 
+use crate::args::count;
 use crate::bench::GRADES;
 use crate::config::JudgeFlags;
 use crate::context;
@@ -50,7 +52,7 @@ pub(crate) struct CompareArgs {
     /// Two different answers to a query take two requests.
     #[arg(
         long, value_name = "K", requires = "judge", help_heading = "Judge",
-        value_parser = clap::value_parser!(u32).range(1..),
+        allow_negative_numbers = true, value_parser = count,
     )]
     judge_limit: Option<u32>,
 
@@ -230,11 +232,18 @@ async fn judge(args: &CompareArgs, engine: &str, answers: &[AnswerPair]) -> Resu
     }
     let grader = Grader::new(Arc::new(judge)).keeping(&home(args).join(GRADES)).await?;
     let bar = Bar::new(layers.meter.clone(), layers.bill.clone());
-    signals::listen(layers.cancel.clone(), CancellationToken::new(), bar);
+    signals::listen(layers.cancel.clone(), CancellationToken::new(), bar.clone());
     let different = answers.iter().filter(|pair| pair.a != pair.b).count();
     note(format_args!("judge {name}: {different} pairs of different answers"));
+    let judged = Arc::new(AtomicUsize::new(0));
+    let done = {
+        let judged = Arc::clone(&judged);
+        move || (judged.load(Ordering::Relaxed), 0)
+    };
+    bar.start_with(different, "pairs", done, false);
     let scored = answers.iter().map(async |pair| {
         let scores = grader.scores(pair.index, &pair.query, &[&pair.a, &pair.b]).await?;
+        judged.fetch_add(usize::from(pair.a != pair.b), Ordering::Relaxed);
         Ok::<_, Error>(scores.first().copied().zip(scores.last().copied()))
     });
     let scored = stream::iter(scored).buffered(settings.value("concurrency")?).try_collect();
@@ -242,6 +251,7 @@ async fn judge(args: &CompareArgs, engine: &str, answers: &[AnswerPair]) -> Resu
         scored = scored => Some(scored),
         () = layers.cancel.cancelled() => None,
     };
+    bar.finish();
     layers.flush().await;
     let Some(scored) = scored else {
         if let Some(source) = layers.breaker.opened() {

@@ -22,6 +22,7 @@ use crate::presets;
 use crate::progress::Bar;
 use crate::rewards::{self, RewardContext};
 use crate::signals;
+use crate::suggest;
 
 /// The parts of a run.
 pub(crate) struct RunContext {
@@ -101,14 +102,15 @@ pub(crate) async fn queries(settings: &Settings) -> Result<(String, Vec<Query>),
         Some(path) if path == Path::new("-") => {
             let (name, mut bytes) = ("standard input", Vec::new());
             let read = tokio::io::stdin().read_to_end(&mut bytes).await;
-            read.map_err(|source| unreadable(Path::new(name), source))?;
+            if let Err(source) = read {
+                return Err(unreadable(Path::new(name), source).await);
+            }
             (name.to_owned(), Some(bytes))
         }
-        Some(path) => {
-            let bytes = tokio::fs::read(&path).await;
-            let bytes = bytes.map_err(|source| unreadable(&path, source))?;
-            (path.display().to_string(), Some(bytes))
-        }
+        Some(path) => match tokio::fs::read(&path).await {
+            Ok(bytes) => (path.display().to_string(), Some(bytes)),
+            Err(source) => return Err(unreadable(&path, source).await),
+        },
     };
     let mut queries = match bytes {
         None => input::BUILTIN.map(Query::from).to_vec(),
@@ -137,7 +139,8 @@ pub(crate) fn limit_to<T>(items: &mut Vec<T>, settings: &Settings) -> Result<(),
     Ok(())
 }
 
-fn unreadable(path: &Path, source: std::io::Error) -> Error {
+/// The error of a file of the user that cannot be read.
+pub(crate) async fn unreadable(path: &Path, source: std::io::Error) -> Error {
     let name = path.to_string_lossy();
     let is_remote = ["hf:", "hf://", "http:", "https:"].iter().any(|start| name.starts_with(start));
     let hint = match source.kind() {
@@ -150,7 +153,14 @@ fn unreadable(path: &Path, source: std::io::Error) -> Error {
         }
         _ => "",
     };
-    let reason = format!("cannot be read: {source}{hint}");
+    let near = match source.kind() {
+        ErrorKind::NotFound if !is_remote => {
+            let path = path.to_owned();
+            blocking(move || Ok::<_, Error>(suggest::near_files(&path))).await.unwrap_or_default()
+        }
+        _ => String::new(),
+    };
+    let reason = format!("cannot be read: {source}{hint}{near}");
     Error::Input { source_name: path.display().to_string(), reason }
 }
 
@@ -167,7 +177,7 @@ pub(crate) async fn tokenizer(file: Option<&Path>) -> Result<Option<Arc<dyn Toke
     let read = crate::blocking(move || HfTokenizer::from_file(&file)).await;
     match read {
         Ok(tokenizer) => Ok(Some(Arc::new(tokenizer))),
-        Err(Error::Io { path, source, .. }) => Err(unreadable(&path, source)),
+        Err(Error::Io { path, source, .. }) => Err(unreadable(&path, source).await),
         Err(error) => Err(error),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::str::FromStr;
 use textgrad_ops::util::terminal::note;
 
 use textgrad_core::{Page, Seed, truncate};
@@ -62,9 +63,12 @@ pub(crate) struct GraphArgs {
     /// Directory of the run.
     run: PathBuf,
 
-    /// Index of the query, from 0, as `index` in results.jsonl.
-    #[arg(allow_negative_numbers = true, value_parser = index)]
-    query: usize,
+    /// Index of the query, from 0, as `index` in results.jsonl, or its id.
+    ///
+    /// The id is the field `id` of the data, or else `uid`, `question_id` or `unique_id`. A number that is an index
+    /// is one.
+    #[arg(allow_negative_numbers = true, value_parser = index_or_id)]
+    query: String,
 
     #[command(flatten)]
     form: Form,
@@ -82,7 +86,7 @@ pub(crate) struct GraphArgs {
     tokenizer: Option<PathBuf>,
 
     /// Maximum characters of each text in DOT and Mermaid.
-    #[arg(long, value_name = "CHARS", default_value_t = 60)]
+    #[arg(long, value_name = "CHARS", default_value_t = 60, allow_negative_numbers = true, value_parser = whole::<usize>)]
     max_chars: usize,
 }
 
@@ -128,7 +132,13 @@ pub(crate) async fn graph(mut args: GraphArgs) -> Result<ExitCode, Error> {
     if let Some(tokenizer) = tokenizer(args.tokenizer.as_deref()).await? {
         run = run.with_tokenizer(tokenizer);
     }
-    let aligned = run.align(args.query, pack).await?;
+    let index = blocking({
+        let run = run.clone();
+        let query = std::mem::take(&mut args.query);
+        move || index(&run, &query)
+    })
+    .await?;
+    let aligned = run.align(index, pack).await?;
     let graph = aligned.graph();
     let annotations = aligned.annotations();
     let view = graph.view().annotations(&annotations).max_chars(args.max_chars);
@@ -143,7 +153,7 @@ pub(crate) async fn graph(mut args: GraphArgs) -> Result<ExitCode, Error> {
         marked("%%", view.to_mermaid())
     } else {
         let mark = if simulated { " (SIMULATION)" } else { "" };
-        let title = format!("{} query {}{mark}", run.name(), args.query);
+        let title = format!("{} query {}{mark}", run.name(), index);
         Page::new(title).graph(truncate(aligned.query(), 60), &view).to_html()
     };
     match &args.out {
@@ -195,7 +205,7 @@ pub(crate) struct FigureArgs {
     reward_params: f64,
 
     /// Bootstrap resamples of an interval.
-    #[arg(long, value_name = "TIMES", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(long, value_name = "TIMES", default_value_t = 1000, allow_negative_numbers = true, value_parser = resamples)]
     resamples: u32,
 
     /// Confidence level of intervals, above 0 and below 1.
@@ -203,7 +213,7 @@ pub(crate) struct FigureArgs {
     level: f64,
 
     /// Seed of the bootstrap.
-    #[arg(long, default_value_t = 7)]
+    #[arg(long, default_value_t = 7, allow_negative_numbers = true, value_parser = whole::<u64>)]
     seed: u64,
 }
 
@@ -218,11 +228,42 @@ impl FigureArgs {
     }
 }
 
-fn index(text: &str) -> Result<usize, String> {
-    text.parse().map_err(|_| {
-        "expected the index of a query, a whole number from 0, as `index` in results.jsonl"
-            .to_owned()
-    })
+/// Refuses negative numbers: all else may be an id.
+fn index_or_id(text: &str) -> Result<String, String> {
+    match text.parse::<f64>() {
+        Ok(number) if number < 0.0 => {
+            Err("expected the index of a query, a whole number from 0, or its id".to_owned())
+        }
+        _ => Ok(text.to_owned()),
+    }
+}
+
+/// The index of the query that is named by its index or its id. It blocks.
+fn index(run: &RecordedRun, named: &str) -> Result<usize, Error> {
+    let number = named.parse::<usize>().ok();
+    let queries = run.config().data.queries;
+    if let Some(number) = number.filter(|number| *number < queries) {
+        return Ok(number);
+    }
+    match (run.index_of(named)?, number) {
+        (Some(index), _) | (None, Some(index)) => Ok(index),
+        (None, None) => {
+            let reason = format!(
+                "expected the index of a query, from 0 to {}, or its id, got {named:?}; no result has this id",
+                queries.saturating_sub(1)
+            );
+            Err(Error::Input { source_name: run.path().display().to_string(), reason })
+        }
+    }
+}
+
+fn resamples(text: &str) -> Result<u32, String> {
+    let number = text.parse().ok().filter(|number| (1..=1_000_000).contains(number));
+    number.ok_or_else(|| "expected a whole number from 1 to 1000000".to_owned())
+}
+
+fn whole<T: FromStr>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|_| "expected a whole number of at least 0".to_owned())
 }
 
 fn positive(text: &str) -> Result<f64, String> {

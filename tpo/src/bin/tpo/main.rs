@@ -19,6 +19,7 @@ mod rewards;
 mod run;
 mod signals;
 mod study;
+mod suggest;
 
 use std::io::ErrorKind;
 use std::process::ExitCode;

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
-use textgrad_ops::util::terminal::{escape, escape_json, note};
+use textgrad_ops::util::terminal::{escape, escape_json, is_shell_word, note};
 
 use serde_json::{Value as Json, json};
 use textgrad_ops::layer::{MeterSnapshot, Money};
@@ -30,7 +30,7 @@ follow fixed rules. They show how TPO works, not how well.
 pub(crate) fn heading(start: &RunStart<'_>) {
     let (config, queries) = (start.tpo.config(), start.queries);
     let [policy, _, _] = start.tpo.engines();
-    note(format_args!(
+    let heading = format!(
         "{}: {queries} {} from {}, D={} N={} seed={}, policy {policy}, reward model {}",
         config.mode,
         if queries == 1 { "query" } else { "queries" },
@@ -39,7 +39,8 @@ pub(crate) fn heading(start: &RunStart<'_>) {
         config.samples,
         config.seed,
         start.tpo.reward()
-    ));
+    );
+    note(wrap(&heading));
     if start.tpo.is_simulation() {
         note(SIMULATION);
     }
@@ -49,6 +50,23 @@ pub(crate) fn heading(start: &RunStart<'_>) {
     if start.journaled_steps > 0 {
         note(format_args!("resuming: {} finished steps are in the journal", start.journaled_steps));
     }
+}
+
+/// A list in lines of 80 columns, which end behind commas; longer parts stay whole.
+fn wrap(list: &str) -> String {
+    let mut lines = String::new();
+    let mut width = 0;
+    for part in list.split_inclusive(", ") {
+        let columns = textwrap::core::display_width(part.trim_end());
+        if width > 0 && width + columns > 80 {
+            lines.truncate(lines.trim_end().len());
+            lines.push_str("\n  ");
+            width = 2;
+        }
+        lines.push_str(part);
+        width += textwrap::core::display_width(part);
+    }
+    lines
 }
 
 /// The end of a run, as it is printed.
@@ -216,8 +234,7 @@ pub(crate) fn line(line: std::fmt::Arguments<'_>) -> Result<(), Error> {
 fn program() -> String {
     let called = std::env::args_os().next();
     let called = called.as_deref().map(Path::new).filter(|called| called.is_relative());
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-/\\".contains(c);
-    let called = called.and_then(Path::to_str).filter(|called| called.chars().all(is_plain));
+    let called = called.and_then(Path::to_str).filter(|called| is_shell_word(called));
     called.unwrap_or("tpo").to_owned()
 }
 
@@ -259,4 +276,21 @@ pub(crate) fn resume_hint(folder: &RunFolder) {
         "to continue, run the same command with --out {} --resume",
         folder.path().display()
     ));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_heading_is_in_lines_of_80_columns() {
+        let model = "openai:meta-llama/Llama-3.3-70B-Instruct-AWQ-INT4";
+        let heading =
+            format!("tpo: 2 queries from q.json, D=2, policy {model}, reward model {model}");
+        let wrapped = wrap(&heading);
+        assert!(wrapped.lines().all(|line| line.len() <= 80), "{wrapped}");
+        assert_eq!(wrapped.replace("\n  ", " "), heading);
+        let long = "m".repeat(100);
+        assert_eq!(wrap(&long), long);
+    }
 }

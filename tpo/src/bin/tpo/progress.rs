@@ -77,6 +77,19 @@ impl Bar {
 
     /// Starts with so many queries. Those that a resumed run has at once do not count in the rate.
     pub(crate) fn start(&self, total: usize, progress: &Arc<BatchProgress>, is_resumed: bool) {
+        let progress = Arc::clone(progress);
+        let done = move || (progress.finished(), progress.failed());
+        self.start_with(total, "queries", done, is_resumed);
+    }
+
+    /// Starts with so many things of a name; `done` returns how many are finished, and how many of those failed.
+    pub(crate) fn start_with(
+        &self,
+        total: usize,
+        unit: &'static str,
+        done: impl Fn() -> (usize, usize) + Send + 'static,
+        is_resumed: bool,
+    ) {
         let terminal = io::stderr().is_terminal();
         self.bar.reset();
         if terminal {
@@ -86,19 +99,20 @@ impl Bar {
         if let Ok(style) = ProgressStyle::with_template("{bar:16} {msg}") {
             self.bar.set_style(style);
         }
-        let (this, progress) = (self.clone(), Arc::clone(progress));
+        let this = self.clone();
         let before = self.meter.snapshot().usage.total();
         let ticker = tokio::spawn(async move {
             let (mut tenth, mut last, mut replayed) = (0, Instant::now(), None);
             let begun = Instant::now();
             loop {
                 tokio::time::sleep(TICK).await;
-                let finished = progress.finished();
+                let (finished, failed) = done();
                 let replayed = *replayed.get_or_insert(if is_resumed { finished } else { 0 });
                 let status = Status {
                     finished,
                     total,
-                    failed: progress.failed(),
+                    unit,
+                    failed,
                     replayed,
                     elapsed: begun.elapsed(),
                     tokens: this.meter.snapshot().usage.total().saturating_sub(before),
@@ -139,6 +153,8 @@ fn is_due(since_last: Duration, is_tenth_done: bool) -> bool {
 struct Status {
     finished: usize,
     total: usize,
+    /// What is counted.
+    unit: &'static str,
     failed: usize,
     /// Queries that were finished at the start.
     replayed: usize,
@@ -149,8 +165,8 @@ struct Status {
 
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { finished, total, failed, replayed, elapsed, tokens, cost } = self;
-        write!(f, "{finished}/{total} queries")?;
+        let Self { finished, total, unit, failed, replayed, elapsed, tokens, cost } = self;
+        write!(f, "{finished}/{total} {unit}")?;
         let per_second =
             finished.saturating_sub(*replayed) as f64 / elapsed.as_secs_f64().max(1e-3);
         if per_second > 0.0 {
@@ -186,7 +202,8 @@ mod tests {
 
     fn status(finished: usize, total: usize, seconds: u64, tokens: u64) -> Status {
         let elapsed = Duration::from_secs(seconds);
-        Status { finished, total, failed: 0, replayed: 0, elapsed, tokens, cost: None }
+        let unit = "queries";
+        Status { finished, total, unit, failed: 0, replayed: 0, elapsed, tokens, cost: None }
     }
 
     #[test]
@@ -204,6 +221,8 @@ mod tests {
         }
         let resumed = Status { replayed: 4, failed: 1, ..status(6, 8, 60, 0) };
         assert_eq!(resumed.to_string(), "6/8 queries, 2.0/min, 60 s left, 0 tokens, 1 failed");
+        let pairs = Status { unit: "pairs", ..status(1, 2, 60, 0) };
+        assert_eq!(pairs.to_string(), "1/2 pairs, 1.0/min, 60 s left, 0 tokens");
         let cost = Some(Money::new(1.5).unwrap());
         assert!(Status { cost, ..status(0, 8, 3, 0) }.to_string().ends_with("0 tokens, cost 1.50"));
     }

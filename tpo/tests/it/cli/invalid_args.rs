@@ -184,6 +184,10 @@ const FILES: &[(&str, &[u8])] = &[
     ("q.parquet", b"PAR1xx"),
     ("query.toml", b"prompt = 'x'\n"),
     ("list.toml", b"[search]\nsamples = [1, 2]\n"),
+    ("mode.toml", b"[search]\nmode = \"BoN\"\n"),
+    ("key.toml", b"[sampling]\napi-key = \"x\"\n"),
+    ("half.jsonl", b"{\"prompt\": \"x\"}\n{\"prompt\": \n"),
+    ("prompts.jsonl", b"{\"prompt\": \"x\"}\n"),
     ("date.toml", b"[sampling]\nextra-body = { a = 2020-01-01 }\n"),
     ("huge.toml", b"[search]\nseed = 99999999999999999999\n"),
     ("study.toml", b"[search]\nseeds = [1, 2]\n"),
@@ -198,17 +202,34 @@ const MISTAKES: &[(&str, &[&str])] = &[
     ("run ok.jsonl", &["unexpected argument 'ok.jsonl'", "use 'tpo run --data ok.jsonl'"]),
     ("run ..", &["unexpected argument '..'", "use 'tpo report ..'"]),
     ("study --temperatures -1,0", &["a value that begins with a hyphen", "--flag=VALUE"]),
-    ("bench math500 --subset -1", &["'-1' for '--subset <K>'"]),
+    (
+        "bench math500 --subset -1",
+        &["'-1' for '--subset <K>': expected a whole number of at least 1"],
+    ),
+    (
+        "compare old old --judge sim --judge-limit x",
+        &["'x' for '--judge-limit <K>': expected a whole number of at least 1"],
+    ),
+    ("report old --resamples 1.5", &["'1.5' for '--resamples", "a whole number from 1 to 1000000"]),
+    ("report old --seed x", &["'x' for '--seed <SEED>': expected a whole number of at least 0"]),
     ("config shwo", &["unrecognized subcommand 'shwo'", "'show'"]),
     ("completions tcsh", &["invalid value 'tcsh'", "<SHELL>"]),
     ("bench aime", &["'aime'", "alpaca-eval, arena-hard", "math500"]),
-    ("bench math500", &["--data: expected the benchmark's file", "got nothing"]),
+    (
+        "bench math500",
+        &["--data: expected a local copy of test.jsonl", "HuggingFaceH4/MATH-500", "got nothing"],
+    ),
+    ("bench xstest", &["--data: expected a local copy of xstest_prompts.csv", "GitHub"]),
+    ("bench xstest --data xstest.csv", &["xstest.csv: cannot be read"]),
+    ("bench math500 --data prompt.jsonl", &["prompt.jsonl: ", "did you mean prompts.jsonl?"]),
     (
         "bench math500 --data q.json",
         &["q.json, item 1", "an object with problem, answer and unique_id"],
     ),
     ("bench math500 --judge sim --data q.json", &["--judge: expected nothing", "tpo bench --help"]),
     ("study --modes tpo,best", &["'best'", "tpo, revision, bon, resample"]),
+    ("study --seeds 1..3", &["'1..3' for '--seeds", "separated by commas, as in --seeds=1,2,3"]),
+    ("study --temperatures 0.1-0.5", &["'0.1-0.5'", "separated by commas"]),
     ("study --seeds 1,x", &["'x' for '--seeds", "a whole number of at least 0"]),
     ("study --samples 3,0", &["'0' for '--samples", "expected at least 1"]),
     ("compare q.json", &["required arguments", "<B>"]),
@@ -228,7 +249,7 @@ const MISTAKES: &[(&str, &[&str])] = &[
     ("run --data null.json", &["null.json, item 1", "\"prompt\" to be a string, got null"]),
     ("verify q.json", &["q.json holds no run", "--out"]),
     ("graph none", &["required arguments", "<QUERY>"]),
-    ("graph none first", &["'first' for '<QUERY>'", "the index of a query, a whole number from 0"]),
+    ("graph none first", &["none holds no run"]),
     ("graph none -1", &["'-1' for '<QUERY>'", "a whole number from 0"]),
     ("export none --rows pair", &["'pair'", "pairs, comparisons, best or answers"]),
     ("export none --style hf", &["'hf'", "trl, trl-text or openrlhf"]),
@@ -245,6 +266,9 @@ const MISTAKES: &[(&str, &[&str])] = &[
     ("run --early-stop-target high", &["'high'", "expected a number"]),
     ("run --seed 1 --seed 2", &["'--seed <SEED>' cannot be used multiple times"]),
     ("run --resume=maybe", &["'maybe'", "true, false"]),
+    ("run --mode best-of-n", &["tpo, revision, bon", "got best-of-n; did you mean bon?"]),
+    ("run --mode TPO", &["got TPO; did you mean tpo?"]),
+    ("run --mode revison", &["got revison; did you mean revision?"]),
     ("run --format xml", &["'xml'", "json, jsonl, text, csv, tsv, parquet"]),
     ("run --stop-target 1", &["unexpected argument", "'--early-stop-target'"]),
     ("run --api-key hunter2", &["unexpected argument '--api-key", "OPENAI_API_KEY", "environment"]),
@@ -258,8 +282,17 @@ const MISTAKES: &[(&str, &[&str])] = &[
     ("run --reward command", &["--reward-command: expected the program", "got nothing"]),
     ("run --prices {\"x\":1} --early-stop-money 1", &["per million tokens", "\"output\": 10"]),
     ("run --prompts none", &["none: cannot be read"]),
+    (
+        "run --data q.json --cache none/cache.db",
+        &["the cache none/cache.db: it cannot be opened", "check that its folder exists"],
+    ),
     ("run --out q.json --data q.json", &["--out: expected a directory, got the file q.json"]),
     // Files of queries.
+    ("run --data prompts.json", &["prompts.json: cannot be read", "mean prompts.jsonl?"]),
+    (
+        "run --data half.jsonl",
+        &["half.jsonl, line 2: not JSON: EOF while parsing a value at column"],
+    ),
     ("run --data open.csv", &["open.csv, line 2", "a quotation mark"]),
     ("run --data short.csv", &["short.csv, line 3: expected 2 columns", "got 1"]),
     ("run --data twice.csv", &["twice.csv, line 1", "\"a\" occurs twice"]),
@@ -281,6 +314,8 @@ const MISTAKES: &[(&str, &[&str])] = &[
     ("run --config latin.txt", &["latin.txt: expected a file of settings", "UTF-8"]),
     ("run --config q.json", &["q.json:1: unknown key \"Why?\"; the tables are data"]),
     ("run --config query.toml", &["query.toml:1: unknown key \"prompt\"", "prompts in [search]"]),
+    ("run --config mode.toml", &["mode.toml:2: ", "got BoN; did you mean bon?"]),
+    ("run --config key.toml", &["key.toml:2: ", "does not belong in a file", "OPENAI_API_KEY"]),
     ("run --config list.toml", &["list.toml:2: samples: expected a whole number, got a list"]),
     ("run --config date.toml", &["date.toml:2: extra-body", "a date; write it as text"]),
     ("run --config huge.toml", &["huge.toml:2: ", "a whole number of at least 0"]),
@@ -310,7 +345,8 @@ fn mistakes_of_new_users() {
         command.args(line.split(' '));
         let ended = Running::start(command).end();
         assert!(!ended.err.contains("hunter2"), "{line}: {}", ended.err);
-        for technical in ["struct ", "panicked", "None", "Some("] {
+        assert!(ended.err.matches("none/cache.db").count() <= 1, "{line}: {}", ended.err);
+        for technical in ["struct ", "panicked", "None", "Some(", "invalid digit"] {
             assert!(!ended.err.contains(technical), "{line}: {}", ended.err);
         }
         ended.refused(words);

@@ -103,11 +103,9 @@ async fn the_only_model_of_a_server_needs_no_name() {
     let one = simulation().models(["the-only"]).start().await.unwrap();
     let ended =
         Running::start(checked(folder.path(), &one, &one, &["--mode", "bon"])).end().with_code(0);
-    assert!(
-        ended.err.contains("policy openai:the-only, reward model vllm:the-only"),
-        "{}",
-        ended.err
-    );
+    for words in ["policy openai:the-only", "reward model vllm:the-only"] {
+        assert!(ended.err.contains(words), "{}", ended.err);
+    }
 
     let two = simulation().models(["first", "second"]).start().await.unwrap();
     let ended = Running::start(checked(folder.path(), &two, &one, &["--resume"])).end();
@@ -206,6 +204,31 @@ async fn a_check_prints_what_servers_can_do() {
     }
     assert!(chats(&server) <= 8, "{}", ended.out);
     assert!(ended.out.contains(&format!("requests sent: {}", chats(&server))), "{}", ended.out);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn engines_are_checked_without_a_reward_model() {
+    let folder = folder();
+    let server = sound().await;
+    let mut command = program(folder.path());
+    command.args(["check", "--engine", &format!("{}#sim", server.base_url())]);
+    let ended = Running::start(command).end().with_code(0);
+    for words in ["answers          ok", "no reward model was checked: name it with --reward"] {
+        assert!(ended.out.contains(words), "{words}: {}", ended.out);
+    }
+    assert!(!ended.out.contains("reward model sim"), "{}", ended.out);
+    // Where nothing answers, the words of a run are left out.
+    let mut command = program(folder.path());
+    command.args(["check", "--engine", "http://127.0.0.1:9/v1#m"]);
+    let ended = Running::start(command).end().with_code(1);
+    assert!(ended.out.contains("answers          no: POST http://127.0.0.1:9"), "{}", ended.out);
+    assert!(!ended.out.contains("--no-preflight"), "{}", ended.out);
+    // Without a server there is a next step.
+    let mut command = program(folder.path());
+    command.arg("check");
+    let ended = Running::start(command).end().with_code(0);
+    assert!(ended.out.contains("tpo check --engine vllm/MODEL --reward judge"), "{}", ended.out);
+    assert!(ended.out.lines().all(|line| line.len() <= 80), "{}", ended.out);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

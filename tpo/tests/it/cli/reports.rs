@@ -73,6 +73,8 @@ fn runs_are_reported_compared_verified_and_drawn() {
     for words in ["settings that differ", "search.samples", "at an equal number of answers:"] {
         assert!(told.out.contains(words), "{words}: {}", told.out);
     }
+    // It is that of `search.samples`.
+    assert!(!told.out.contains("search.sampling.n"), "{}", told.out);
     assert!(told.err.contains("warning: 3 queries are too few"), "{}", told.err);
     let same = ask(folder, ["compare", "tpo", "tpo"]).with_code(0);
     assert!(same.out.contains("all settings are equal"), "{}", same.out);
@@ -92,6 +94,23 @@ fn runs_are_reported_compared_verified_and_drawn() {
     std::fs::write(&path, results.replacen("\"score\":", "\"score\":9", 1)).unwrap();
     let unsound = ask(folder, ["verify", "tpo"]).with_code(1);
     assert!(unsound.out.contains("NOT SOUND"), "{}", unsound.out);
+}
+
+#[test]
+fn a_graph_is_found_by_the_id_of_its_query() {
+    let folder = folder();
+    let folder = folder.path();
+    let data = "{\"id\": \"u-1\", \"prompt\": \"Why?\"}\n{\"id\": 17, \"prompt\": \"How so?\"}\n\
+                {\"uid\": \"0\", \"prompt\": \"Who?\"}\n";
+    std::fs::write(folder.join("ids.jsonl"), data).unwrap();
+    run(folder, &["--data", "ids.jsonl", "--out", "ids"]).with_code(0);
+    for (named, text) in [("u-1", "Why?"), ("17", "How so?"), ("1", "How so?"), ("0", "Why?")] {
+        let drawn = ask(folder, ["graph", "ids", named, "--dot"]).with_code(0);
+        assert!(drawn.out.contains(text), "{named}: {}", drawn.out);
+    }
+    ask(folder, ["graph", "ids", "u-2"])
+        .refused(&["from 0 to 2, or its id, got \"u-2\"", "no result"]);
+    ask(folder, ["graph", "ids", "18"]).refused(&["no result for query 18"]);
 }
 
 #[test]

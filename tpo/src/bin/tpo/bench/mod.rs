@@ -31,9 +31,16 @@ pub(crate) const GRADES: &str = "grades.jsonl";
 pub(crate) async fn bench(args: BenchArgs) -> Result<ExitCode, Error> {
     let settings = &args.settings.0;
     let Some(data) = settings.path("data") else {
-        return Err(missing("data", "the benchmark's file, see `tpo bench --help`"));
+        let reason = format!(
+            "expected a local copy of {}, got nothing; download it once, then name it as --data FILE",
+            args.name.file()
+        );
+        return Err(Error::Input { source_name: "--data".to_owned(), reason });
     };
     check(&args)?;
+    if let Err(source) = tokio::fs::metadata(&data).await {
+        return Err(context::unreadable(&data, source).await);
+    }
     let records = Records::read(&args, &data).await?;
     let prompts = context::prompts(settings.path("prompts").as_deref()).await?;
     let queries = records.queries(&prompts)?;

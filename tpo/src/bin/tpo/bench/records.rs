@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use serde_json::Map;
 use textgrad_core::{PromptPack, Seed};
 use tpo::bench::{
     Benchmark, Item, alpaca_eval, arena_hard, beavertails, hh_rlhf, math500, read_file, xstest,
@@ -56,7 +57,11 @@ fn queries<'a, T>(records: &'a [T]) -> Vec<Query>
 where
     Item: From<&'a T>,
 {
-    records.iter().map(|record| Item::from(record).query).collect()
+    let queries = records.iter().map(|record| {
+        let Item { id, query, .. } = Item::from(record);
+        query.with_fields(Map::from_iter([("id".to_owned(), id.into())]))
+    });
+    queries.collect()
 }
 
 fn chosen<T>(
@@ -66,11 +71,8 @@ fn chosen<T>(
 ) -> Result<Vec<T>, Error> {
     let mut records = read(name, text)?;
     if let Some(count) = args.subset {
-        if count == 0 {
-            return Err(Error::config("--subset", "at least 1", "0"));
-        }
         let seed = Seed::new(args.settings.0.value("seed")?);
-        records = tpo::bench::sample(records, count, seed);
+        records = tpo::bench::sample(records, count as usize, seed);
     }
     limit_to(&mut records, &args.settings.0)?;
     Ok(records)

@@ -13,10 +13,8 @@ use super::kind::ValueKind;
 use super::options::{GROUPS, OptionSpec};
 use super::secret;
 use super::settings::FileValue;
+use crate::suggest;
 
-/// The similarity from which known names are suggested for an unknown one; 1 for equal names.
-const MIN_SIMILARITY: f64 = 0.75;
-const MAX_SUGGESTIONS: usize = 3;
 /// The most mistakes of a file that are listed.
 const MAX_MISTAKES: usize = 20;
 
@@ -140,7 +138,7 @@ fn unknown(table: Option<&str>, key: &str, start: usize) -> Mistake {
     let is_table = |name: &str| table.is_none() && tables().any(|known| known == name);
     let reason = if let Some(variable) = secret::variable(table.unwrap_or_default(), key) {
         format!(
-            "{key} looks like a secret, which does not belong into a file; set the environment variable \
+            "{key} looks like a secret, which does not belong in a file; set the environment variable \
              {variable} instead"
         )
     } else if is_table(key) {
@@ -157,8 +155,9 @@ fn unknown(table: Option<&str>, key: &str, start: usize) -> Mistake {
             _ => name.to_owned(),
         };
         let top = tables().filter(|_| table.is_none());
-        let near =
-            near(key, top.chain(OptionSpec::all().map(|option| option.name.as_str())), shown);
+        let names = top.chain(OptionSpec::all().map(|option| option.name.as_str()));
+        let near: Vec<String> = suggest::near(key, names).into_iter().map(shown).collect();
+        let near = (!near.is_empty()).then(|| format!("near: {}", near.join(", ")));
         let known = || match table {
             Some(table) => format!(
                 "[{table}] has {}",
@@ -170,31 +169,14 @@ fn unknown(table: Option<&str>, key: &str, start: usize) -> Mistake {
             ),
             None => format!("the tables are {}", listed(tables())),
         };
-        let place = table.map(|table| format!(" in [{table}]")).unwrap_or_default();
-        format!("unknown key {key:?}{place}; {}", near.unwrap_or_else(known))
+        let within = table.map(|table| format!(" in [{table}]")).unwrap_or_default();
+        format!("unknown key {key:?}{within}; {}", near.unwrap_or_else(known))
     };
     Mistake { start, reason }
 }
 
 fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
     names.collect::<Vec<_>>().join(", ")
-}
-
-/// `near: a, b`, the nearest first, if there is any.
-fn near<'a>(
-    unknown: &str,
-    names: impl Iterator<Item = &'a str>,
-    shown: impl Fn(&str) -> String,
-) -> Option<String> {
-    let unknown = unknown.to_lowercase().replace('_', "-");
-    let scored = |name: &'a str| (strsim::normalized_damerau_levenshtein(&unknown, name), name);
-    let part = |name: &str| unknown.len() >= 4 && name.contains(&unknown);
-    let similar = |(score, name): &(f64, &str)| *score >= MIN_SIMILARITY || part(name);
-    let mut similar: Vec<(f64, &str)> = names.map(scored).filter(similar).collect();
-    similar.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(b.1)));
-    let suggested = similar.iter().take(MAX_SUGGESTIONS).map(|(_, name)| shown(name));
-    let suggested: Vec<String> = suggested.collect();
-    (!suggested.is_empty()).then(|| format!("near: {}", suggested.join(", ")))
 }
 
 /// The values as flags take them, so that both sources have the same parser and checks; on failure, what the value is.

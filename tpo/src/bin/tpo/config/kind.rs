@@ -7,6 +7,8 @@ use std::str::FromStr;
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 
+use crate::suggest;
+
 /// The type of a setting.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -82,7 +84,9 @@ impl ValueKind {
             Self::Choice(words) if !words.iter().any(|word| word == text) => {
                 Err(format!("[possible values: {}]", words.join(", ")))
             }
-            Self::Mode => parsed::<tpo::Mode>(text),
+            Self::Mode => {
+                parsed::<tpo::Mode>(text).map_err(|error| error + &suggest::near_mode(text))
+            }
             Self::Pairs => parsed::<tpo::Pairs>(text),
             Self::Acceptance => parsed::<tpo::Acceptance>(text),
             Self::Combine => parsed::<tpo::Combine>(text),

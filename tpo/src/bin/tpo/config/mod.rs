@@ -193,7 +193,7 @@ impl Row {
         if self.has_secret {
             return Err(Error::Input {
                 source_name: format!("--{name}"),
-                reason: "it holds a password, which does not belong into a file; take it from the environment"
+                reason: "it holds a password, which does not belong in a file; take it from the environment"
                     .to_owned(),
             });
         }

@@ -60,6 +60,9 @@ pub(crate) struct OptionSpec {
     /// Whether `none` takes the default back.
     #[serde(default)]
     none: bool,
+    /// Whether a judge's engine has it too, where no run has settings.
+    #[serde(default)]
+    judge: bool,
     pub(crate) study: Option<StudyList>,
 }
 
@@ -135,7 +138,7 @@ impl OptionSpec {
             .long(self.name.as_str())
             .help_heading(heading)
             .value_name(self.value.as_str())
-            .value_parser(CheckedValue(self))
+            .value_parser(CheckedValue { option: self, for_study })
             .value_hint(self.hint())
             .hide_possible_values(true)
             .hide_short_help(!self.common)
@@ -172,7 +175,28 @@ impl OptionSpec {
 
 /// Parses the value of a flag, and names the values that shells complete.
 #[derive(Clone)]
-struct CheckedValue(&'static OptionSpec);
+struct CheckedValue {
+    option: &'static OptionSpec,
+    for_study: bool,
+}
+
+impl CheckedValue {
+    fn check(&self, value: &OsStr) -> Result<(), String> {
+        let Err(reason) = self.option.check(value) else { return Ok(()) };
+        let list = self.option.study.as_ref().filter(|_| self.for_study);
+        let text = value.to_string_lossy();
+        let is_several =
+            text.contains("..") || text.trim_start_matches('-').contains([' ', ';', ':', '-']);
+        Err(match list.filter(|_| is_several) {
+            Some(list) => format!(
+                "{reason}; several are separated by commas, as in --{}={}",
+                list.flag,
+                list.default.join(",")
+            ),
+            None => reason,
+        })
+    }
+}
 
 impl TypedValueParser for CheckedValue {
     type Value = OsString;
@@ -183,14 +207,14 @@ impl TypedValueParser for CheckedValue {
         arg: Option<&Arg>,
         value: &OsStr,
     ) -> Result<OsString, clap::Error> {
-        let option = self.0;
+        let this = self.clone();
         OsStringValueParser::new()
-            .try_map(move |value: OsString| option.check(&value).map(|()| value))
+            .try_map(move |value: OsString| this.check(&value).map(|()| value))
             .parse_ref(command, arg, value)
     }
 
     fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
-        let values: Vec<&str> = match &self.0.kind {
+        let values: Vec<&str> = match &self.option.kind {
             ValueKind::Choice(words) => words.iter().map(String::as_str).collect(),
             ValueKind::Bool => vec!["true", "false"],
             ValueKind::Mode => tpo::Mode::ALL.iter().map(Into::into).collect(),
@@ -222,28 +246,8 @@ pub(super) fn args(for_study: bool) -> impl Iterator<Item = Arg> {
 }
 
 /// The settings of a judge's engine, where no run has them.
-const JUDGE: [&str; 17] = [
-    "prompts",
-    "no-seeds",
-    "stream",
-    "inline-reasoning",
-    "one-per-request",
-    "proxy-loopback",
-    "timeout",
-    "retries",
-    "max-concurrent-requests",
-    "requests-per-minute",
-    "tokens-per-minute",
-    "cache",
-    "sim-skill",
-    "sim-latency-ms",
-    "concurrency",
-    "no-preflight",
-    "max-consecutive-failures",
-];
-
 pub(super) fn of_judge() -> impl Iterator<Item = &'static OptionSpec> {
-    OptionSpec::all().filter(|option| JUDGE.contains(&option.name.as_str()))
+    OptionSpec::all().filter(|option| option.judge)
 }
 
 /// The flags of a judge's engine.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::{ArgMatches, Command};
+use textgrad_ops::util::terminal::is_shell_word;
 use tpo::Error;
 
 use super::file;
@@ -48,6 +49,14 @@ impl Settings {
             self.file = file::read(path)?;
         }
         Ok(())
+    }
+
+    /// These settings, with a value for one that was not given.
+    pub(crate) fn or_default(mut self, name: &'static str, value: &str) -> Self {
+        if self.is_default(name) {
+            self.flags.insert(name, vec![value.into()]);
+        }
+        self
     }
 
     /// Removes a flag. Returns whether it was given.
@@ -105,12 +114,10 @@ impl Settings {
 
     /// The flags of some tables, and the file, as they are typed in a shell. Those that hold a secret are left out.
     pub(crate) fn typed(&self, tables: &[&str]) -> String {
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-/:=,@+".contains(c);
         let quoted = |value: &OsStr| {
             let value = value.to_string_lossy();
             let has_secret = secret::within(&value);
-            let is_plain = !value.is_empty() && value.chars().all(is_plain);
-            let text = match is_plain {
+            let text = match is_shell_word(&value) {
                 true => value.into_owned(),
                 false => format!("'{}'", value.replace('\'', r"'\''")),
             };

@@ -22,7 +22,7 @@ fn mistakes_are_told_before_anything_is_paid_for() {
     let files = std::fs::read_dir(folder.path()).unwrap().count();
     for (arguments, words) in [
         (&["maths", "--data", "math"][..], &["alpaca-eval, arena-hard, hh", "maths"][..]),
-        (&["math500"], &["data: ", "got nothing"]),
+        (&["math500"], &["--data: ", "MATH-500", "got nothing"]),
         (&["math500", "--data", "none"], &["none", "cannot be read"]),
         (&["math500", "--data", "empty"], &["empty: expected at least one record"]),
         (&["beavertails", "--data", "list"], &["list: expected at least one record"]),
@@ -34,7 +34,10 @@ fn mistakes_are_told_before_anything_is_paid_for() {
             &["math500", "--data", "math", "--limit", "0"],
             &["'0' for '--limit <K>': expected at least 1"],
         ),
-        (&["math500", "--data", "math", "--subset", "0"], &["subset: expected at least 1, got 0"]),
+        (
+            &["math500", "--data", "math", "--subset", "0"],
+            &["'0' for '--subset <K>': expected a whole number of at least 1"],
+        ),
         (
             &["math500", "--data", "math", "--judge", "sim"],
             &["judge: expected nothing: nothing is graded with it here"],
