@@ -138,7 +138,7 @@ mod tests {
                 (Purpose::Forward, 1),
                 (Purpose::Loss, 1),
                 (Purpose::Gradient, 1),
-                (Purpose::Update, 0)
+                (Purpose::Update, 1)
             ]
         );
     }

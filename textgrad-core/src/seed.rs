@@ -51,6 +51,70 @@ impl Seed {
         self.0
     }
 
+    /// A number drawn evenly from [0, 1), of 53 random bits.
+    #[must_use]
+    pub fn unit(self) -> f64 {
+        (self.0 >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// A number drawn evenly from those below `end`; 0 if `end` is 0.
+    #[must_use]
+    pub fn below(self, end: usize) -> usize {
+        // The high half of a product, without the bias of a remainder. It is below `end`.
+        usize::try_from((u128::from(self.0) * end as u128) >> 64).unwrap_or_default()
+    }
+
+    /// A position drawn with a probability in proportion to its weight. `None` if no weight is above 0. A weight that is
+    /// negative or no number counts as 0, and an infinite one as more than all finite ones.
+    ///
+    /// # Examples
+    /// ```
+    /// use textgrad_core::Seed;
+    ///
+    /// let draws = (0..1000).filter_map(|draw| Seed::new(7).child("draw", draw).pick(&[1.0, 0.0, 3.0]));
+    /// let draws: Vec<usize> = draws.collect();
+    /// let first = draws.iter().filter(|draw| **draw == 0).count();
+    /// assert!((200..300).contains(&first) && !draws.contains(&1));
+    /// assert_eq!(Seed::new(7).pick(&[0.0, f64::NAN]), None);
+    /// ```
+    #[must_use]
+    pub fn pick(self, weights: &[f64]) -> Option<usize> {
+        let infinite = weights.contains(&f64::INFINITY);
+        let weight = |weight: &f64| match infinite {
+            true => f64::from(u8::from(*weight == f64::INFINITY)),
+            false => weight.max(0.0),
+        };
+        // By shares of the largest, so that the sum is finite.
+        let largest = weights.iter().map(weight).fold(0.0, f64::max);
+        let share = |of: &f64| weight(of) / largest;
+        let mut left = self.unit() * weights.iter().map(share).sum::<f64>();
+        let mut last = None;
+        for (position, of) in weights.iter().enumerate().filter(|(_, of)| weight(of) > 0.0) {
+            last = Some(position);
+            left -= share(of);
+            if left < 0.0 {
+                break;
+            }
+        }
+        last
+    }
+
+    /// Puts items in an order of its own: the algorithm of Fisher and Yates, from the last to the second.
+    ///
+    /// # Examples
+    /// ```
+    /// use textgrad_core::Seed;
+    ///
+    /// let mut items: Vec<usize> = (0..8).collect();
+    /// Seed::new(7).shuffle(&mut items);
+    /// assert_eq!(items, [4, 5, 6, 3, 0, 7, 1, 2]);
+    /// ```
+    pub fn shuffle<T>(self, items: &mut [T]) {
+        for last in (1..items.len()).rev() {
+            items.swap(last, self.child("shuffle", last as u64).below(last + 1));
+        }
+    }
+
     /// The seed as a request carries it: 30 bits, so that every server can read it and `seed + i` of the
     /// i-th choice does not overflow.
     #[must_use]
@@ -76,6 +140,25 @@ mod tests {
         // The figures were computed by a separate implementation in Python.
         assert_eq!(Seed::new(7).child("query", 0).value(), 0xaa3f_948c_f64a_f4d0);
         assert_eq!(Seed::new(7).child("query", 0).request_seed(), 135_583_180);
+    }
+
+    #[test]
+    fn draws_never_change_and_are_in_their_range() {
+        // Runs are resumed with the draws of earlier versions.
+        assert_eq!(
+            (Seed::new(u64::MAX).below(5), Seed::new(0).below(5), Seed::new(3).below(0)),
+            (4, 0, 0)
+        );
+        assert_eq!((Seed::new(1 << 63).unit(), Seed::new(0).unit()), (0.5, 0.0));
+        assert!(Seed::new(u64::MAX).unit() < 1.0);
+        let high = Seed::new(u64::MAX);
+        assert_eq!(
+            (high.pick(&[1.0, 1.0, 0.0]), Seed::new(0).pick(&[0.0, 1.0])),
+            (Some(1), Some(1))
+        );
+        assert_eq!(high.pick(&[1.0, f64::INFINITY, f64::MAX]), Some(1));
+        assert_eq!(high.pick(&[f64::MAX, f64::MAX]), Some(1));
+        assert_eq!((high.pick(&[]), high.pick(&[-1.0, f64::NAN])), (None, None));
     }
 
     #[test]

@@ -1,15 +1,118 @@
-//! A scripted engine: gives scripted answers and records the requests.
+//! Tests of ops and engines without a network.
 //!
-//! Tests of ops, losses and optimizers assert on what was *sent*, not only on what came back.
+//! * [`ScriptedEngine`] gives scripted answers and records the requests: tests of ops, losses and optimizers assert on
+//!   what was *sent*, not only on what came back.
+//! * [`BackwardCxBuilder`] makes the context of a backward: tests of an op need no pass.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
 use crate::engine::{
     Choice, Engine, EngineError, EngineInfo, ErrorKind, FinishReason, Purpose, Request, Response,
 };
+use crate::gradient::Gradient;
+use crate::op::{BackwardCall, BackwardCx, Call, Inputs, Layout, Op, Output};
+use crate::seed::Seed;
+use crate::variable::Variable;
+
+/// The context of an op's [`backward`](Op::backward), made by a test: a call that was recorded without running the op.
+///
+/// Nothing is said about the outputs, and the inputs that require a gradient need one, unless it is set.
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+/// use textgrad_core::testing::BackwardCxBuilder;
+/// use textgrad_core::{Concat, Feedback, Op, Output, Variable};
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let op = Arc::new(Concat::new("list", ", "));
+/// let (a, b) = (Variable::differentiable("a", "letter"), Variable::constant("b", "letter"));
+/// let cx = BackwardCxBuilder::new(op.clone(), [("first", &a), ("second", &b)], [Output::new("a, b", "list")])
+///     .gradient(0, Feedback::new("Sort it."))
+///     .build();
+/// assert!(cx.needs(0) && !cx.needs(1));
+/// let gradients = op.backward(&cx).await.unwrap();
+/// assert_eq!(gradients[0].as_ref().unwrap().to_string(), "Sort it.");
+/// # });
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "a builder does nothing until it builds"]
+pub struct BackwardCxBuilder {
+    outputs: Vec<Variable>,
+    call: Arc<Call>,
+    gradients: Vec<Vec<Gradient>>,
+    needs: Vec<bool>,
+    engine: Option<Arc<dyn Engine>>,
+    layout: Layout,
+    seed: Option<Seed>,
+}
+
+impl BackwardCxBuilder {
+    /// The call of an op with these inputs, which made these outputs.
+    pub fn new(
+        op: Arc<dyn Op>,
+        inputs: impl Into<Inputs>,
+        outputs: impl IntoIterator<Item = Output>,
+    ) -> Self {
+        let (call, outputs) = Call::recorded(op, inputs.into(), outputs.into_iter().collect());
+        let needs = call.inputs().iter().map(|input| input.variable().requires_grad()).collect();
+        let gradients = vec![Vec::new(); outputs.len()];
+        let layout = Layout::default();
+        Self { outputs, call, gradients, needs, engine: None, layout, seed: None }
+    }
+
+    /// Adds what was said about an output. An output that there is not is ignored.
+    pub fn gradient(mut self, output: usize, gradient: impl Into<Gradient>) -> Self {
+        if let Some(gradients) = self.gradients.get_mut(output) {
+            gradients.push(gradient.into());
+        }
+        self
+    }
+
+    /// Sets which inputs need a gradient, by position. Those beyond the list need none.
+    pub fn needs(mut self, needs: impl IntoIterator<Item = bool>) -> Self {
+        self.needs = needs.into_iter().collect();
+        self
+    }
+
+    /// Sets the engine of the pass.
+    pub fn engine(mut self, engine: Arc<dyn Engine>) -> Self {
+        self.engine = Some(engine);
+        self
+    }
+
+    /// Sets the layout of the pass.
+    pub fn layout(mut self, layout: Layout) -> Self {
+        self.layout = layout;
+        self
+    }
+
+    /// Sets the seed of the call in the pass.
+    pub fn seed(mut self, seed: Seed) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// The outputs as variables, in the order of the call.
+    #[must_use]
+    pub fn outputs(&self) -> &[Variable] {
+        &self.outputs
+    }
+
+    /// The context.
+    #[must_use]
+    pub fn build(self) -> BackwardCx {
+        let Self { outputs, call, gradients, needs, engine, layout, seed } = self;
+        // An output that nothing was said about has no part in the pass.
+        let outputs = outputs.into_iter().zip(&gradients);
+        let outputs = outputs.map(|(output, said)| Some(output).filter(|_| !said.is_empty()));
+        let outputs = outputs.collect();
+        BackwardCx(Arc::new(BackwardCall { call, gradients, outputs, needs, engine, layout, seed }))
+    }
+}
 
 /// One scripted answer.
 #[derive(Debug, Clone)]

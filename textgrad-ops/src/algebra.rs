@@ -9,7 +9,7 @@ use textgrad_core::{
     Variable, apply_one,
 };
 
-use crate::llm::{FeedbackSettings, word_feedback};
+use crate::llm::{FeedbackRequest, word_feedback};
 use crate::prompts::{Prompts, ReduceContext, VariableContext};
 
 /// What stands between the terms of a sum.
@@ -89,12 +89,12 @@ async fn join<V: Into<Variable>>(
 
 /// A reduction that asks a model to merge feedback into one text.
 #[derive(Debug, Clone)]
-pub struct LlmReduce(FeedbackSettings);
+pub struct LlmReduce(FeedbackRequest);
 
 impl LlmReduce {
     /// A reduction by this engine.
     pub fn new(engine: Arc<dyn Engine>) -> Self {
-        Self(FeedbackSettings::new(engine))
+        Self(FeedbackRequest::new(engine))
     }
 
     /// The wording of the request.

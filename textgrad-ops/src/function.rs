@@ -7,11 +7,13 @@ use async_trait::async_trait;
 use derive_setters::Setters;
 use futures_util::future::BoxFuture;
 use textgrad_core::{
-    BackwardCx, Engine, Error, Gradient, Inputs, Op, OpFailure, Output, Quote, Variable, apply_one,
+    BackwardCx, Engine, Error, Gradient, Inputs, Op, OpFailure, Output, Quote, Score, Variable,
+    apply_one,
 };
 
-use crate::llm::{FeedbackSettings, request_feedback};
+use crate::llm::FeedbackRequest;
 
+type ReadScore = dyn Fn(&str) -> Result<Option<Score>, Error> + Send + Sync;
 type Function = dyn Fn(Inputs) -> BoxFuture<'static, Result<String, Error>> + Send + Sync;
 
 /// A function on texts, with its purpose in words.
@@ -50,7 +52,9 @@ pub struct StringFn {
     #[setters(skip)]
     function: Arc<Function>,
     #[setters(skip)]
-    pub(crate) feedback: FeedbackSettings,
+    score: Option<Arc<ReadScore>>,
+    #[setters(skip)]
+    pub(crate) feedback: FeedbackRequest,
 }
 
 impl StringFn {
@@ -82,8 +86,38 @@ impl StringFn {
             response_role: format!("result of a function: {purpose}").into(),
             purpose,
             function: Arc::new(move |inputs| Box::pin(function(inputs))),
-            feedback: FeedbackSettings::new(engine),
+            score: None,
+            feedback: FeedbackRequest::new(engine),
         }
+    }
+
+    /// Reads the [score](Variable::score) of the result from its text; `None` is no score. It makes the function an
+    /// objective with a value, for compositions and records.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::Arc;
+    /// use textgrad_core::testing::ScriptedEngine;
+    /// use textgrad_core::{Score, Variable};
+    /// use textgrad_ops::StringFn;
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let engine = Arc::new(ScriptedEngine::default());
+    /// let check = StringFn::new(engine, "says whether the answer is the number 4", |inputs| {
+    ///     Ok((inputs.text("answer")? == "4").to_string())
+    /// });
+    /// let check = check.score(|verdict| Ok(Some(Score::Passed(verdict == "true"))));
+    /// let verdict = check.call([("answer", &Variable::constant("4", "answer to a sum"))]).await?;
+    /// assert_eq!(verdict.score(), Some(Score::Passed(true)));
+    /// # Ok::<(), textgrad_core::Error>(()) }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn score<F>(mut self, read: F) -> Self
+    where
+        F: Fn(&str) -> Result<Option<Score>, Error> + Send + Sync + 'static,
+    {
+        self.score = Some(Arc::new(read));
+        self
     }
 
     /// An example of good feedback, shown in requests for feedback.
@@ -111,11 +145,16 @@ impl Op for StringFn {
 
     async fn forward(&self, inputs: &Inputs) -> Result<Vec<Output>, Error> {
         let text = (self.function)(inputs.clone()).await?;
-        Ok(vec![Output::new(text, Arc::clone(&self.response_role))])
+        let score = self.score.as_ref().map(|read| read(&text)).transpose()?.flatten();
+        let output = Output::new(text, Arc::clone(&self.response_role));
+        Ok(vec![match score {
+            Some(score) => output.with_score(score),
+            None => output,
+        }])
     }
 
     async fn backward(&self, cx: &BackwardCx) -> Result<Vec<Option<Gradient>>, OpFailure> {
-        request_feedback(cx, &self.feedback).await
+        self.feedback.send(cx).await
     }
 
     fn quote(&self, _: &Inputs) -> Quote {

@@ -42,9 +42,20 @@ impl Call {
 
     /// Records a call that was made: what came out, as variables that know where they come from.
     pub(crate) fn record(op: Arc<dyn Op>, inputs: Inputs, outputs: Vec<Output>) -> Vec<Variable> {
+        Self::recorded(op, inputs, outputs).1
+    }
+
+    /// The same, with the call.
+    pub(crate) fn recorded(
+        op: Arc<dyn Op>,
+        inputs: Inputs,
+        outputs: Vec<Output>,
+    ) -> (Arc<Self>, Vec<Variable>) {
         let call = Arc::new(Self { op, inputs, outputs });
         let made = call.outputs.iter().enumerate();
-        made.map(|(position, output)| Variable::from_call(&call, position, output)).collect()
+        let made = made.map(|(position, output)| Variable::from_call(&call, position, output));
+        let made = made.collect();
+        (call, made)
     }
 
     /// Records a call that made one output.

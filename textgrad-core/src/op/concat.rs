@@ -187,37 +187,65 @@ impl Gradient {
         let whole = said.iter().find(|feedback| feedback.parts().len() == parts.len());
         let joined = match whole {
             Some(whole) => Feedback::clone(whole),
-            None => Feedback::joined(JoinFeedback::call(&parts), parts),
+            None => Feedback::joined(JoinFeedback { label: None }.call(&parts), parts),
         };
         let contexts = said.iter().flat_map(|feedback| feedback.contexts().iter().cloned());
         Some(joined.with_contexts(contexts).into())
     }
 }
 
-/// The call that puts words below one another, so that what was joined knows what it was made of.
-struct JoinFeedback;
+impl Feedback {
+    /// The same feedback with a label before its words, for an op that says of which output it speaks. The labelled words
+    /// are made of the words, so that a later pass goes through them. Contexts are kept.
+    ///
+    /// # Examples
+    /// ```
+    /// use textgrad_core::Feedback;
+    ///
+    /// let feedback = Feedback::new("Use another tool.");
+    /// let labelled = feedback.labelled("On the first step");
+    /// assert_eq!(labelled.text(), "On the first step: Use another tool.");
+    /// let source = labelled.variable().source().unwrap();
+    /// assert_eq!(source.call().inputs().get(0).unwrap().variable(), feedback.variable());
+    /// ```
+    #[must_use]
+    pub fn labelled(&self, label: &str) -> Self {
+        let words = JoinFeedback { label: Some(label.into()) };
+        let words = words.call(std::slice::from_ref(self.variable()));
+        Self::from_variable(words).with_contexts(self.contexts().iter().cloned())
+    }
+}
+
+/// The call that puts words below one another, or behind a label, so that what was joined knows what it was made of.
+struct JoinFeedback {
+    label: Option<Arc<str>>,
+}
 
 impl JoinFeedback {
-    fn call(parts: &[Variable]) -> Variable {
+    fn call(self, parts: &[Variable]) -> Variable {
         let inputs = Inputs::new(parts.iter().map(|part| ("feedback", part.clone())));
-        let output = Self::output(parts.iter().filter_map(Variable::text));
-        Call::record_one(Arc::new(Self), inputs, output)
+        let output = self.output(parts.iter().filter_map(Variable::text));
+        Call::record_one(Arc::new(self), inputs, output)
     }
 
-    fn output<'a>(texts: impl Iterator<Item = &'a str>) -> Output {
-        let texts: Vec<&str> = texts.collect();
-        Output::new(texts.join("\n"), Feedback::ROLE)
+    fn output<'a>(&self, texts: impl Iterator<Item = &'a str>) -> Output {
+        let words = texts.collect::<Vec<&str>>().join("\n");
+        let words = match &self.label {
+            Some(label) => format!("{label}: {words}"),
+            None => words,
+        };
+        Output::new(words, Feedback::ROLE)
     }
 }
 
 #[async_trait]
 impl Op for JoinFeedback {
     fn name(&self) -> &str {
-        "join feedback"
+        if self.label.is_some() { "label feedback" } else { "join feedback" }
     }
 
     async fn forward(&self, inputs: &Inputs) -> Result<Vec<Output>, Error> {
-        Ok(vec![Self::output(inputs.texts()?.into_iter())])
+        Ok(vec![self.output(inputs.texts()?.into_iter())])
     }
 
     async fn backward(&self, cx: &BackwardCx) -> Result<Vec<Option<Gradient>>, OpFailure> {

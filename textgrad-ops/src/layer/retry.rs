@@ -211,12 +211,9 @@ impl RetryPolicy {
         error.with_message(message)
     }
 
-    /// A number in `[0, 1)` of 53 random bits.
+    /// A number in `[0, 1)`.
     fn jitter(&self, retry: u32) -> f64 {
-        let bits = self.seed.child("retry", u64::from(retry)).value() >> 11;
-        #[expect(clippy::cast_precision_loss, reason = "53 bits fit a double exactly")]
-        let jitter = bits as f64 / (1_u64 << 53) as f64;
-        jitter
+        self.seed.child("retry", u64::from(retry)).unit()
     }
 }
 

@@ -9,7 +9,7 @@ use textgrad_core::{
     PromptError, Purpose, Quote, Request, Sampling, Score, Seed, Variable,
 };
 
-use super::feedback::{FeedbackSettings, request_feedback};
+use super::feedback::FeedbackRequest;
 use super::prompt::{Field, PromptForm, Render};
 use super::request::LlmRequest;
 use crate::prompts::Exchange;
@@ -70,7 +70,7 @@ pub struct LlmCallBuilder {
     #[setters(skip)]
     engine: Arc<dyn Engine>,
     #[setters(skip)]
-    pub(super) feedback: FeedbackSettings,
+    pub(super) feedback: FeedbackRequest,
     #[setters(skip)]
     examples: Vec<Exchange>,
     /// Turns of this call's own before the prompt.
@@ -104,7 +104,7 @@ impl LlmCall {
         LlmCallBuilder {
             name: "llm".into(),
             engine: Arc::clone(&engine),
-            feedback: FeedbackSettings::new(engine),
+            feedback: FeedbackRequest::new(engine),
             examples: Vec::new(),
             history: Arc::from([]),
             sampling: Sampling::default(),
@@ -314,7 +314,7 @@ impl Op for LlmCall {
     }
 
     async fn backward(&self, cx: &BackwardCx) -> Result<Vec<Option<Gradient>>, OpFailure> {
-        request_feedback(cx, &self.settings.feedback).await
+        self.settings.feedback.send(cx).await
     }
 
     fn quote(&self, inputs: &Inputs) -> Quote {

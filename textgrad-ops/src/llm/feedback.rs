@@ -1,5 +1,6 @@
 //! Requests for feedback on the inputs of a call.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -17,13 +18,64 @@ use crate::prompts::{FeedbackContext, Prompts, VariableContext, brief};
 /// The template of the system message of a request that does not continue a conversation.
 const SYSTEM: &str = "feedback_system";
 
-/// Settings of the requests for feedback on the inputs of an op.
+/// A request for feedback on the inputs of a call, made in the backward of an op: what [`LlmCall`](crate::LlmCall) and
+/// [`StringFn`](crate::StringFn) ask, for ops of one's own.
+///
+/// The call is quoted as its [`Op::quote`] says. The form of the request follows from the pass:
+///
+/// | form | where |
+/// |---|---|
+/// | base | the output of the call is the objective |
+/// | chain | there is feedback on the output; of several outputs, each feedback has the number of its output |
+/// | continued | [`Layout::Continued`], the quote is a conversation, and one output has gradients |
+///
+/// The feedback is a call in the graph, made of the input, the outputs, the feedback on these, and the templates that are
+/// variables, so a pass with `create_graph` goes through it. Its context is the call.
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+/// use async_trait::async_trait;
+/// use textgrad_core::testing::ScriptedEngine;
+/// use textgrad_core::{
+///     BackwardCx, Error, Gradient, Inputs, Op, OpFailure, Output, Quote, Variable, apply_one, backward,
+/// };
+/// use textgrad_ops::FeedbackRequest;
+///
+/// /// Runs a query. What it finds is no text of a model, but feedback on it can be passed to the query by one.
+/// struct Search(FeedbackRequest);
+///
+/// #[async_trait]
+/// impl Op for Search {
+///     fn name(&self) -> &str {
+///         "search"
+///     }
+///     async fn forward(&self, inputs: &Inputs) -> Result<Vec<Output>, Error> {
+///         Ok(vec![Output::new(format!("no hits for {:?}", inputs.text("query")?), "hits of a search")])
+///     }
+///     async fn backward(&self, cx: &BackwardCx) -> Result<Vec<Option<Gradient>>, OpFailure> {
+///         self.0.send(cx).await
+///     }
+///     fn quote(&self, _: &Inputs) -> Quote {
+///         Quote::function("searches the index for all words of the query")
+///     }
+/// }
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let engine = Arc::new(ScriptedEngine::new(["Use fewer words."]));
+/// let search = Search(FeedbackRequest::new(engine));
+/// let query = Variable::differentiable("red planet rust why", "query of a search");
+/// let hits = apply_one(Arc::new(search), [("query", &query)]).await?;
+/// assert_eq!(backward(&hits).await?.text(&query), "Use fewer words.");
+/// # Ok::<(), Error>(()) }).unwrap();
+/// ```
 #[derive(Debug, Clone, Setters)]
 #[setters(
     generate_delegates(ty = "LlmCallBuilder", field = "feedback"),
     generate_delegates(ty = "StringFn", field = "feedback")
 )]
-pub(crate) struct FeedbackSettings {
+#[must_use = "nothing is asked until it is sent"]
+pub struct FeedbackRequest {
     #[setters(skip)]
     pub(crate) engine: Arc<dyn Engine>,
     /// The wording of requests for feedback.
@@ -37,45 +89,59 @@ pub(crate) struct FeedbackSettings {
     pub(crate) examples: Vec<String>,
 }
 
-impl FeedbackSettings {
-    /// The default settings.
-    pub(crate) fn new(engine: Arc<dyn Engine>) -> Self {
+impl FeedbackRequest {
+    /// A request to this engine, or to that of the pass if it has one.
+    pub fn new(engine: Arc<dyn Engine>) -> Self {
         let (prompts, sampling) = (Prompts::default(), Sampling::default());
         Self { engine, prompts, sampling, examples: Vec::new() }
+    }
+
+    /// An example of good feedback, shown in requests.
+    pub fn feedback_example(mut self, feedback: impl Into<String>) -> Self {
+        self.examples.push(feedback.into());
+        self
+    }
+
+    /// Asks about every input that needs a gradient, all at the same time. A variable that is an input more than once is
+    /// asked about once, for the first of these inputs: a model sees the text, not the argument.
+    ///
+    /// # Errors
+    /// The failure of the first input, in order, that had one, with what the others brought.
+    pub async fn send(&self, cx: &BackwardCx) -> Result<Vec<Option<Gradient>>, OpFailure> {
+        let Some(requests) = InputRequests::new(cx, self)? else {
+            return Ok(vec![None; cx.inputs().len()]);
+        };
+        let mut known = HashSet::new();
+        let asks: Vec<bool> = (0..)
+            .zip(cx.inputs())
+            .map(|(at, input)| cx.needs(at) && known.insert(input.variable()))
+            .collect();
+        let (asks, requests) = (&asks, &requests);
+        cx.for_each_input(|input| async move {
+            match asks.get(input) {
+                Some(true) => requests.on(input).await,
+                _ => Ok(None),
+            }
+        })
+        .await
+    }
+
+    /// Asks about one input, whether it needs a gradient or not; `None` if nothing was said about the outputs, if there
+    /// is no such input, or if the reply is blank.
+    ///
+    /// # Errors
+    /// [`Error::Forward`] with the failure of the engine, [`Error::Prompt`] if a template cannot be rendered.
+    pub async fn send_for(&self, cx: &BackwardCx, input: usize) -> Result<Option<Gradient>, Error> {
+        match InputRequests::new(cx, self)? {
+            Some(requests) => requests.on(input).await,
+            None => Ok(None),
+        }
     }
 
     /// The same settings with another engine.
     pub(crate) fn with_engine(&self, engine: Arc<dyn Engine>) -> Self {
         Self { engine, ..self.clone() }
     }
-}
-
-/// Asks for feedback on every input of a call that requires a gradient.
-///
-/// In the continued layout, a request continues the conversation of the forward call, if the call has one and the
-/// feedback on its outputs is about one output only.
-pub(crate) async fn request_feedback(
-    cx: &BackwardCx,
-    settings: &FeedbackSettings,
-) -> Result<Vec<Option<Gradient>>, OpFailure> {
-    let outputs: Vec<(usize, &Output)> =
-        cx.outputs().iter().enumerate().filter(|(i, _)| !cx.gradients(*i).is_empty()).collect();
-    let Some((first, _)) = outputs.first() else { return Ok(vec![None; cx.inputs().len()]) };
-    let quote = cx.call().op().quote(cx.inputs());
-    let base = feedback_context(cx, settings, &quote, &outputs)?;
-    let messages = match quote {
-        Quote::Conversation { request, .. } => request.messages,
-        _ => Vec::new(),
-    };
-    let continued = cx.layout() == Layout::Continued && outputs.len() == 1 && !messages.is_empty();
-    let form = if continued {
-        Form::Continued(cx.context(*first).map(|context| context.response().value().describe()))
-    } else {
-        Form::Quoted
-    };
-    let outputs: Vec<usize> = outputs.into_iter().map(|(output, _)| output).collect();
-    let asked = FeedbackRequest { cx, settings, messages, base, form, outputs };
-    cx.for_each_input(|input| asked.on(input)).await
 }
 
 /// The form of a request for feedback.
@@ -86,9 +152,9 @@ enum Form {
 }
 
 /// What requests for feedback on all inputs of a call share.
-struct FeedbackRequest<'a> {
+struct InputRequests<'a> {
     cx: &'a BackwardCx,
-    settings: &'a FeedbackSettings,
+    settings: &'a FeedbackRequest,
     messages: Vec<Message>,
     base: FeedbackContext,
     form: Form,
@@ -96,7 +162,30 @@ struct FeedbackRequest<'a> {
     outputs: Vec<usize>,
 }
 
-impl FeedbackRequest<'_> {
+impl<'a> InputRequests<'a> {
+    /// `None` if nothing was said about the outputs.
+    fn new(cx: &'a BackwardCx, settings: &'a FeedbackRequest) -> Result<Option<Self>, Error> {
+        let outputs = cx.outputs().iter().enumerate();
+        let outputs: Vec<(usize, &Output)> =
+            outputs.filter(|(i, _)| !cx.gradients(*i).is_empty()).collect();
+        let Some((first, _)) = outputs.first() else { return Ok(None) };
+        let quote = cx.call().op().quote(cx.inputs());
+        let base = feedback_context(cx, settings, &quote, &outputs)?;
+        let messages = match quote {
+            Quote::Conversation { request, .. } => request.messages,
+            _ => Vec::new(),
+        };
+        let continued =
+            cx.layout() == Layout::Continued && outputs.len() == 1 && !messages.is_empty();
+        let form = if continued {
+            Form::Continued(cx.context(*first).map(|context| context.response().value().describe()))
+        } else {
+            Form::Quoted
+        };
+        let outputs: Vec<usize> = outputs.into_iter().map(|(output, _)| output).collect();
+        Ok(Some(Self { cx, settings, messages, base, form, outputs }))
+    }
+
     async fn on(&self, input: usize) -> Result<Option<Gradient>, Error> {
         let Some(variable) = self.cx.inputs().get(input).map(Input::variable) else {
             return Ok(None);
@@ -181,7 +270,7 @@ impl FeedbackRequest<'_> {
 /// The template values of requests for feedback on any input: the call, quoted, and the feedback on its outputs.
 fn feedback_context(
     cx: &BackwardCx,
-    settings: &FeedbackSettings,
+    settings: &FeedbackRequest,
     quote: &Quote,
     outputs: &[(usize, &Output)],
 ) -> Result<FeedbackContext, Error> {
@@ -228,7 +317,7 @@ fn numbered_feedback(cx: &BackwardCx, outputs: &[(usize, &Output)]) -> Vec<Strin
 /// Has a model word feedback on a variable, as a call of this name in the graph.
 pub(crate) async fn word_feedback(
     name: &'static str,
-    settings: FeedbackSettings,
+    settings: FeedbackRequest,
     request: Request,
     variable: &Variable,
     inputs: Vec<(&str, Variable)>,
@@ -241,7 +330,7 @@ pub(crate) async fn word_feedback(
 /// The call of the model that words the feedback. Backwards, the same model is asked for feedback on its inputs.
 struct LlmFeedback {
     name: &'static str,
-    settings: FeedbackSettings,
+    settings: FeedbackRequest,
     request: Request,
     role: Arc<str>,
 }
@@ -259,7 +348,7 @@ impl Op for LlmFeedback {
     }
 
     async fn backward(&self, cx: &BackwardCx) -> Result<Vec<Option<Gradient>>, OpFailure> {
-        request_feedback(cx, &self.settings).await
+        self.settings.send(cx).await
     }
 
     fn request(&self, _: &Inputs) -> Option<Request> {

@@ -8,7 +8,8 @@ mod request;
 
 pub(crate) use self::call::ReadScore;
 pub use self::call::{LlmCall, LlmCallBuilder};
-pub(crate) use self::feedback::{FeedbackSettings, request_feedback, word_feedback};
+pub use self::feedback::FeedbackRequest;
+pub(crate) use self::feedback::word_feedback;
 pub use self::prompt::Field;
 pub(crate) use self::prompt::Render;
 pub(crate) use self::quote::quote_call;

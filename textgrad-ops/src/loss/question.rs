@@ -11,6 +11,7 @@ const INSTRUCTION: &str = "instruction";
 const QUESTION: &str = "question";
 const IMAGE: &str = "image";
 const ANSWER: &str = "answer";
+const SYSTEM: &str = "system";
 const ROLE: &str = "instruction that an answer is evaluated by";
 
 /// The answer to a multiple choice question, evaluated without knowing the right one: what a model is asked
@@ -37,6 +38,7 @@ const ROLE: &str = "instruction that an answer is evaluated by";
 #[derive(Debug, Clone)]
 pub struct MultipleChoiceLoss {
     pub(super) judge: Judge,
+    system: Option<Variable>,
     instruction: Variable,
     question: Variable,
 }
@@ -61,7 +63,15 @@ impl MultipleChoiceLoss {
         instruction: Variable,
         question: &Variable,
     ) -> Self {
-        Self { judge: Judge::new(engine), instruction, question: question.clone() }
+        let question = question.clone();
+        Self { judge: Judge::new(engine), system: None, instruction, question }
+    }
+
+    /// With this system message, instead of the template `multiple_choice_system`. An empty one is not sent.
+    #[must_use]
+    pub fn system(mut self, system: impl Into<Variable>) -> Self {
+        self.system = Some(system.into());
+        self
     }
 
     /// Evaluates an answer.
@@ -77,13 +87,17 @@ impl MultipleChoiceLoss {
                 question: inputs.text(QUESTION)?,
                 answer: inputs.text(ANSWER)?,
             };
-            let system = prompts.render("multiple_choice_system", &context)?;
+            let system = match inputs.find(SYSTEM) {
+                Some(system) => system.require_text(SYSTEM)?.to_owned(),
+                None => prompts.render("multiple_choice_system", &context)?,
+            };
             let user = prompts.render("multiple_choice", &context)?;
             Ok((system, Message::user(user)))
         };
         let inputs =
             [(INSTRUCTION, &self.instruction), (QUESTION, &self.question), (ANSWER, &answer)];
-        self.judge.word(inputs.into(), Vec::new(), Arc::new(word), None).await
+        let inputs = with_system(self.system.as_ref(), inputs);
+        self.judge.word(inputs, Vec::new(), Arc::new(word), None).await
     }
 }
 
@@ -116,6 +130,7 @@ impl MultipleChoiceLoss {
 #[derive(Debug, Clone)]
 pub struct ImageQaLoss {
     pub(super) judge: Judge,
+    system: Option<Variable>,
     instruction: Variable,
     question: Variable,
     image: Variable,
@@ -144,7 +159,14 @@ impl ImageQaLoss {
         image: &Variable,
     ) -> Self {
         let (question, image) = (question.clone(), image.clone());
-        Self { judge: Judge::new(engine), instruction, question, image }
+        Self { judge: Judge::new(engine), system: None, instruction, question, image }
+    }
+
+    /// With this system message, instead of the template `image_qa_system`. An empty one is not sent.
+    #[must_use]
+    pub fn system(mut self, system: impl Into<Variable>) -> Self {
+        self.system = Some(system.into());
+        self
     }
 
     /// Evaluates an answer.
@@ -156,7 +178,7 @@ impl ImageQaLoss {
         let prompts = self.judge.prompts.clone();
         let word = move |inputs: &Inputs| {
             let mut parts = Vec::new();
-            for input in inputs {
+            for input in inputs.iter().filter(|input| &**input.name() != SYSTEM) {
                 let (name, variable) = (&**input.name(), input.variable());
                 if name == IMAGE {
                     parts.push(Part::Image(inputs.image(name)?.clone()));
@@ -168,7 +190,10 @@ impl ImageQaLoss {
                 }
             }
             let instruction = FunctionArgument::new(INSTRUCTION, inputs.named(INSTRUCTION)?);
-            let system = prompts.render("image_qa_system", &instruction)?;
+            let system = match inputs.find(SYSTEM) {
+                Some(system) => system.require_text(SYSTEM)?.to_owned(),
+                None => prompts.render("image_qa_system", &instruction)?,
+            };
             Ok((system, Message::new(MessageRole::User, parts)))
         };
         let inputs = [
@@ -177,6 +202,15 @@ impl ImageQaLoss {
             (IMAGE, &self.image),
             (ANSWER, &answer),
         ];
-        self.judge.word(inputs.into(), Vec::new(), Arc::new(word), None).await
+        let inputs = with_system(self.system.as_ref(), inputs);
+        self.judge.word(inputs, Vec::new(), Arc::new(word), None).await
     }
+}
+
+/// The inputs of an evaluation, a system message of its own first.
+fn with_system<const K: usize>(
+    system: Option<&Variable>,
+    inputs: [(&str, &Variable); K],
+) -> Inputs {
+    system.map(|system| (SYSTEM, system)).into_iter().chain(inputs).collect()
 }

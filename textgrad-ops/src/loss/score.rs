@@ -10,7 +10,7 @@ use textgrad_core::{
 };
 
 use super::{Loss, constant_feedback, scored};
-use crate::llm::{FeedbackSettings, request_feedback};
+use crate::llm::FeedbackRequest;
 use crate::prompts::Prompts;
 use crate::score::{CheckScorer, CommandScorer, Example, Scorer, Verdict, is_right};
 
@@ -201,13 +201,13 @@ impl Op for ScoreOp {
         if is_good && !verdict.is_some_and(Verdict::has_feedback) && !has_feedback {
             return Ok(vec![None; cx.inputs().len()]);
         }
-        let settings = FeedbackSettings {
+        let settings = FeedbackRequest {
             examples: Vec::new(),
             engine: Arc::clone(engine),
             prompts: loss.prompts.clone(),
             sampling: loss.feedback_sampling.clone().with_n(1),
         };
-        request_feedback(cx, &settings).await
+        settings.send(cx).await
     }
 
     fn quote(&self, _: &Inputs) -> Quote {

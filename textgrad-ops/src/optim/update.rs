@@ -5,14 +5,14 @@ use std::sync::{Arc, OnceLock};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use textgrad_core::{
-    BackwardCx, Choice, Error, ErrorKind, Feedback, FinishReason, Gradient, Inputs, Layout,
-    Message, Op, OpFailure, Output, Purpose, Request, Seed, Variable, apply,
+    BackwardCx, Choice, Context, Error, ErrorKind, Feedback, FinishReason, Gradient, Inputs,
+    Layout, Message, Op, OpFailure, Output, Part, Purpose, Quote, Request, Seed, Variable, apply,
 };
 
 use super::descent::TextualGradientDescentBuilder as Settings;
 use super::memory::Past;
 use super::rules::{Rejected, Rules, broken};
-use crate::llm::{FeedbackSettings, quote_call, request_feedback};
+use crate::llm::{FeedbackRequest, quote_call};
 use crate::prompts::{
     CallContext, Constraint, GradientContext, RetryContext, UpdateContext, VariableContext,
 };
@@ -205,12 +205,12 @@ impl Op for Update {
 
     async fn backward(&self, cx: &BackwardCx) -> Result<Vec<Option<Gradient>>, OpFailure> {
         let CallSettings { engine, prompts, sampling, .. } = &self.settings.call;
-        let settings = FeedbackSettings {
+        let settings = FeedbackRequest {
             prompts: prompts.clone(),
             sampling: sampling.clone(),
-            ..FeedbackSettings::new(Arc::clone(engine))
+            ..FeedbackRequest::new(Arc::clone(engine))
         };
-        request_feedback(cx, &settings).await
+        settings.send(cx).await
     }
 
     fn rewrites(&self, _: usize) -> Option<usize> {
@@ -228,6 +228,8 @@ pub(super) struct UpdateRequest {
     /// The feedback as variables, so that the new texts stand in the graph behind it.
     pub(super) feedback: Vec<Variable>,
     pub(super) rendered: RenderedFeedback,
+    /// The images of the calls that the feedback is about, each once.
+    images: Vec<Part>,
     /// The one exchange that the feedback came out of, if the request is to continue it.
     dialogue: Option<Arc<[Message]>>,
     pub(super) rules: Rules,
@@ -283,7 +285,13 @@ impl UpdateRequest {
             },
             _ => None,
         };
+        let contexts = feedback.iter().flat_map(Feedback::contexts);
+        let images = match settings.show_images {
+            true => images(contexts.map(|context| &**context)),
+            false => Vec::new(),
+        };
         Ok(Self {
+            images,
             variable: variable.clone(),
             feedback: feedback.iter().map(|feedback| feedback.variable().clone()).collect(),
             rendered: RenderedFeedback::new(settings, variable, feedback)?,
@@ -300,6 +308,7 @@ impl UpdateRequest {
             variable,
             feedback: words.map(|words| Feedback::new(words.as_str()).variable().clone()).collect(),
             rendered,
+            images: Vec::new(),
             dialogue: None,
             rules: Rules::default(),
             past: Past::default(),
@@ -314,7 +323,11 @@ impl UpdateRequest {
             let last = Message::user(prompts.render("update_continue", &context)?);
             return Ok(dialogue.iter().cloned().chain([last]).collect());
         }
-        Ok(prompts.messages("update", &context)?)
+        let mut messages = prompts.messages("update", &context)?;
+        if let Some(user) = messages.last_mut() {
+            user.parts.splice(0..0, self.images.iter().cloned());
+        }
+        Ok(messages)
     }
 
     fn context(&self, settings: &Settings) -> UpdateContext {
@@ -337,6 +350,21 @@ impl UpdateRequest {
             past_responses: self.past.responses.clone(),
         }
     }
+}
+
+/// The images of calls, in order, each once.
+fn images<'a>(contexts: impl Iterator<Item = &'a Context>) -> Vec<Part> {
+    let mut images: Vec<Part> = Vec::new();
+    for context in contexts {
+        let call = context.call();
+        let Quote::Conversation { request, .. } = call.op().quote(call.inputs()) else { continue };
+        for part in request.messages.into_iter().flat_map(|message| message.parts) {
+            if matches!(part, Part::Image(_)) && !images.contains(&part) {
+                images.push(part);
+            }
+        }
+    }
+    images
 }
 
 /// Constraints with their numbers, and the same as text, one per line.

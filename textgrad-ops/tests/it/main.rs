@@ -17,6 +17,7 @@ mod cli;
 mod command;
 mod compositions;
 mod examples;
+mod feedback_request;
 mod llm;
 mod llm_fields;
 mod losses;

@@ -1,10 +1,10 @@
 //! Calls over ordered fields of text and images: what is sent, and what is refused.
 
-use crate::support::{lines, pack, picture, script, user};
+use crate::support::{lines, pack, picture, script, tagged, user};
 use std::sync::Arc;
 use textgrad_core::testing::ScriptedEngine;
-use textgrad_core::{Backward, Error, Inputs, Layout, Part, Quote, Variable, backward};
-use textgrad_ops::{Field, LlmCall};
+use textgrad_core::{Backward, Error, Feedback, Inputs, Layout, Part, Quote, Variable, backward};
+use textgrad_ops::{Field, ImageQaLoss, LlmCall, MultipleChoiceLoss, TextualGradientDescent};
 
 fn judge(engine: &Arc<ScriptedEngine>) -> LlmCall {
     let fields = [
@@ -62,6 +62,47 @@ async fn fields_are_sent_in_their_order_as_one_message() {
     let pass = Backward::new(&verdict).layout(Layout::Continued).engine(continued.clone());
     pass.run().await.unwrap();
     assert_eq!(lines(&continued.requests()[0])[0], lines(&requests[0])[0]);
+}
+
+#[tokio::test]
+async fn an_optimizer_sees_each_image_of_what_it_improves_once() {
+    let new = tagged("five");
+    for show_images in [true, false] {
+        let engine = script(["B", "on the answer", "on the question", &new, &new]);
+        let fields = variables();
+        let verdict = judge(&engine).ask_fields(Inputs::new(fields.clone())).one().await.unwrap();
+        let gradients = backward(&verdict).await.unwrap();
+        let feedback: Vec<Feedback> = gradients.feedback(&fields[1].1).cloned().collect();
+        let optimizer = TextualGradientDescent::builder(engine.clone()).show_images(show_images);
+        let updated = optimizer.build().rewrite(&fields[1].1, &feedback, None).await.unwrap();
+        assert_eq!(updated.candidates[0].text(), Some("five"));
+        let update = engine.requests().pop().unwrap();
+        // The figure and the key are equal pictures.
+        let images = update.messages[1].parts.iter().map(|part| matches!(part, Part::Image(_)));
+        let expected: &[bool] = if show_images { &[true, false] } else { &[false] };
+        assert_eq!(images.collect::<Vec<bool>>(), expected);
+        assert!(!update.messages[0].has_image());
+    }
+}
+
+#[tokio::test]
+async fn losses_of_questions_take_a_system_prompt_that_is_learned() {
+    let engine = script(["B", "on the system prompt", "C", "on the image's system prompt"]);
+    let system = Variable::differentiable("Be strict.", "system prompt");
+    let (question, answer) =
+        (Variable::constant("Which?", "question"), Variable::constant("A", "answer"));
+    let loss = MultipleChoiceLoss::new(engine.clone(), "Judge.", &question).system(&system);
+    let gradients = backward(&loss.evaluate(&answer).await.unwrap()).await.unwrap();
+    assert_eq!(gradients.text(&system), "on the system prompt");
+    let loss = ImageQaLoss::new(engine.clone(), "Judge.", &question, &picture()).system(&system);
+    let gradients = backward(&loss.evaluate(&answer).await.unwrap()).await.unwrap();
+    assert_eq!(gradients.text(&system), "on the image's system prompt");
+    for request in [&engine.requests()[0], &engine.requests()[2]] {
+        assert_eq!(lines(request)[0], "system: Be strict.");
+        assert!(!lines(request)[1].contains("Be strict."));
+    }
+    let loss = MultipleChoiceLoss::new(script([]), "Judge.", &question).system(picture());
+    assert!(loss.evaluate(&answer).await.is_err());
 }
 
 #[tokio::test]

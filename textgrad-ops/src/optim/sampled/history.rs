@@ -110,7 +110,7 @@ fn gumbel_top_k(scores: &[f64], temperature: f64, count: usize, seed: Seed) -> V
 /// A draw from the standard Gumbel distribution.
 fn noise(seed: Seed) -> f64 {
     // 53 bits, in the middle of their interval: neither 0 nor 1.
-    let uniform = ((seed.value() >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
+    let uniform = seed.unit() + 0.5 / (1_u64 << 53) as f64;
     -(-uniform.ln()).ln()
 }
 

@@ -64,15 +64,10 @@ impl Dataset {
     }
 }
 
-/// The positions `0..count` in an order drawn with the seed (Fisher and Yates). Each draw has a seed of its
-/// own position, so that the order depends on nothing else.
+/// The positions `0..count` in an order drawn with the seed.
 pub(super) fn shuffled(count: usize, seed: Seed) -> Vec<usize> {
     let mut positions: Vec<usize> = (0..count).collect();
-    for last in (1..count).rev() {
-        // The high half of a 128-bit product: a number below `last + 1`, without the bias of a remainder.
-        let draw = u128::from(seed.child("shuffle", last as u64).value()) * (last as u128 + 1);
-        positions.swap(last, usize::try_from(draw >> 64).unwrap_or(last));
-    }
+    seed.shuffle(&mut positions);
     positions
 }
 
