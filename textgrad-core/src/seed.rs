@@ -64,8 +64,8 @@ impl Seed {
         usize::try_from((u128::from(self.0) * end as u128) >> 64).unwrap_or_default()
     }
 
-    /// A position drawn with a probability in proportion to its weight. `None` if no weight is above 0. A weight that is
-    /// negative or no number counts as 0, and an infinite one as more than all finite ones.
+    /// A position drawn with a probability in proportion to its weight. `None` if no weight is above 0. A weight that
+    /// is negative or no number counts as 0, and an infinite one as more than all finite ones.
     ///
     /// # Examples
     /// ```

@@ -195,8 +195,8 @@ impl Gradient {
 }
 
 impl Feedback {
-    /// The same feedback with a label before its words, for an op that says of which output it speaks. The labelled words
-    /// are made of the words, so that a later pass goes through them. Contexts are kept.
+    /// The same feedback with a label before its words, for an op that says of which output it speaks. The labelled
+    /// words are made of the words, so that a later pass goes through them. Contexts are kept.
     ///
     /// # Examples
     /// ```

@@ -29,8 +29,8 @@ const SYSTEM: &str = "feedback_system";
 /// | chain | there is feedback on the output; of several outputs, each feedback has the number of its output |
 /// | continued | [`Layout::Continued`], the quote is a conversation, and one output has gradients |
 ///
-/// The feedback is a call in the graph, made of the input, the outputs, the feedback on these, and the templates that are
-/// variables, so a pass with `create_graph` goes through it. Its context is the call.
+/// The feedback is a call in the graph, made of the input, the outputs, the feedback on these, and the templates that
+/// are variables, so a pass with `create_graph` goes through it. Its context is the call.
 ///
 /// # Examples
 /// ```
@@ -102,8 +102,8 @@ impl FeedbackRequest {
         self
     }
 
-    /// Asks about every input that needs a gradient, all at the same time. A variable that is an input more than once is
-    /// asked about once, for the first of these inputs: a model sees the text, not the argument.
+    /// Asks about every input that needs a gradient, all at the same time. A variable that is an input more than once
+    /// is asked about once, for the first of these inputs: a model sees the text, not the argument.
     ///
     /// # Errors
     /// The failure of the first input, in order, that had one, with what the others brought.

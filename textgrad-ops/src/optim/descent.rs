@@ -90,8 +90,8 @@ pub struct TextualGradientDescentBuilder {
     pub(super) candidates: u32,
     /// Whether the request continues the exchange that the feedback came out of, where there is exactly one.
     pub(super) layout: Layout,
-    /// Whether the request shows the images of the calls that the feedback is about, before its text. Default: true. Set
-    /// it to false for an engine without vision. Of earlier steps no images are shown.
+    /// Whether the request shows the images of the calls that the feedback is about, before its text. Default: true.
+    /// Set it to false for an engine without vision. Of earlier steps no images are shown.
     pub(super) show_images: bool,
     /// Whether a later backward pass goes through the update: to the feedback, to the text that was improved, and to
     /// the templates of the update that are [variables](textgrad_core::PromptPack::with_variable). Default: false, each
