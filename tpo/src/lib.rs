@@ -37,6 +37,7 @@
 //! | `bench` | `bench`: the benchmarks that the method was published with |
 //! | `o200k` | counts of o200k tokens in the files of Arena-Hard; not in `cli` |
 //! | `tokenizer` | `HfTokenizer`: truncation by tokens of any `tokenizer.json` |
+//! | `serve` | `serve`: a server with OpenAI's API in front of searches |
 //! | `sim` | `SimReward`: the simulated reward model, and the simulation of `textgrad-ops` |
 //! | `report` | `report`: figures over runs, as one HTML page, SVG and CSV; `study`: grids of runs |
 
@@ -55,6 +56,8 @@ pub mod report;
 mod reward;
 pub mod run;
 mod search;
+#[cfg(feature = "serve")]
+pub mod serve;
 mod session;
 #[cfg_attr(
     not(feature = "report"),

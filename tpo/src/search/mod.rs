@@ -109,8 +109,14 @@ impl Tpo {
         }
     }
 
+    /// The engine that answers.
+    #[cfg(feature = "serve")]
+    pub(crate) fn policy(&self) -> &Arc<dyn Engine> {
+        &self.0.policy
+    }
+
     /// The builder of the same search with other engines and another reward model.
-    #[cfg(feature = "report")]
+    #[cfg(any(feature = "report", feature = "serve"))]
     pub(crate) fn rebuild(
         &self,
         engine: impl Fn(&Arc<dyn Engine>) -> Arc<dyn Engine>,

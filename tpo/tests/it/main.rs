@@ -24,6 +24,8 @@ mod official;
 #[cfg(feature = "report")]
 mod report;
 mod resume;
+#[cfg(feature = "serve")]
+mod serve;
 #[cfg(feature = "report")]
 mod simulated_study;
 mod support;

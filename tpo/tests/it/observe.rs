@@ -5,14 +5,14 @@ use std::sync::{Arc, Mutex};
 
 use textgrad_core::{Engine, Purpose, Request, engine_fn};
 use textgrad_ops::sim::Sim;
-use tpo::{CancellationToken, Error, SearchEvent, SimReward, Tpo};
+use tpo::{CancellationToken, Error, SearchEvent, SearchObserver, SimReward, Tpo};
 
 const QUERY: &str = "How do I take care of a wooden table?";
 
 /// Iteration, candidate, text, score, best, best score.
 type Seen = (u32, usize, String, f64, usize, f64);
 
-fn observer() -> (Arc<impl Fn(&SearchEvent<'_>) + Send + Sync>, Arc<Mutex<Vec<Seen>>>) {
+fn observer() -> (Arc<dyn SearchObserver>, Arc<Mutex<Vec<Seen>>>) {
     let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
     let written = Arc::clone(&seen);
     let observe = move |event: &SearchEvent<'_>| {

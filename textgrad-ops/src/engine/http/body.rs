@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use reqwest::header::CONTENT_TYPE;
 use serde_json::Value;
 use textgrad_core::{EngineError, ErrorKind};
 
@@ -37,6 +38,11 @@ impl Body {
         &self.report
     }
 
+    /// The content type, if it is a text.
+    pub(super) fn content_type(&self) -> Option<&str> {
+        self.response.headers().get(CONTENT_TYPE)?.to_str().ok()
+    }
+
     /// Whether the body is a stream of events, by its beginning: content types are often wrong. An empty body is what
     /// was asked for.
     pub(crate) async fn is_stream(&mut self, asked: bool) -> Result<bool, EngineError> {
@@ -60,7 +66,7 @@ impl Body {
     }
 
     /// The next piece; `None` at the end.
-    async fn next(&mut self) -> Result<Option<Vec<u8>>, EngineError> {
+    pub(super) async fn next(&mut self) -> Result<Option<Vec<u8>>, EngineError> {
         if let Some(begun) = self.begun.take().filter(|begun| !begun.is_empty()) {
             return Ok(Some(begun));
         }

@@ -112,6 +112,18 @@ impl JsonClient {
         decode(self.send(Method::GET, path, None, "application/json").await?).await
     }
 
+    /// Posts `body` and returns the reply piece by piece, as it is: for proxies.
+    ///
+    /// # Errors
+    /// As [`post`](Self::post), for a reply that is not a success or does not begin.
+    pub async fn forward<B>(&self, path: &str, body: &B) -> Result<ForwardedReply, EngineError>
+    where
+        B: Serialize + Sync + ?Sized,
+    {
+        let body = self.post_body(path, body, "application/json, text/event-stream").await?;
+        Ok(ForwardedReply(body))
+    }
+
     /// A reply without the secrets of this client, for callers that quote what they could not read.
     #[must_use]
     pub fn redact(&self, mut reply: Value) -> Value {
@@ -169,6 +181,32 @@ impl JsonClient {
         let Some(variable) = self.0.proxy else { return error };
         let message = format!("{}; requests go through the proxy of {variable}", error.message());
         error.with_message(message)
+    }
+}
+
+/// A reply that is read piece by piece; see [`JsonClient::forward`].
+pub struct ForwardedReply(Body);
+
+impl ForwardedReply {
+    /// The content type, as the server sent it.
+    #[must_use]
+    pub fn content_type(&self) -> Option<&str> {
+        self.0.content_type()
+    }
+
+    /// The next piece; none at the end.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Connection`] and [`ErrorKind::Timeout`] where the reply breaks off, [`ErrorKind::BadResponse`]
+    /// where it is too large.
+    pub async fn next(&mut self) -> Result<Option<Vec<u8>>, EngineError> {
+        self.0.next().await
+    }
+}
+
+impl fmt::Debug for ForwardedReply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ForwardedReply").finish_non_exhaustive()
     }
 }
 

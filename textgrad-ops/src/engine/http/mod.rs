@@ -21,7 +21,7 @@ mod tests;
 mod waits;
 
 pub use self::builder::{HttpOptions, JsonClientBuilder};
-pub use self::client::JsonClient;
+pub use self::client::{ForwardedReply, JsonClient};
 pub use self::models::{context_length, served_models};
 
 pub(crate) use self::body::{Event, Events};

@@ -107,6 +107,15 @@ impl EngineBuilder {
         served_models(&self.models_client()?, "models").await
     }
 
+    /// The client of the server's own chat API, and the name of its model; none for servers with another API.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build).
+    pub fn chat_client(&self) -> Result<Option<(JsonClient, String)>, EngineError> {
+        let is_chat = matches!(&self.kind, EngineKind::Server(preset) if preset.api == Api::Chat);
+        is_chat.then(|| Ok((self.models_client()?, self.model.id.clone()))).transpose()
+    }
+
     /// The address and the models of a server on this machine. None for a server that does not list them, or that
     /// is elsewhere, which is sent nothing.
     pub(super) async fn local_models(&self) -> Option<(String, Vec<String>)> {

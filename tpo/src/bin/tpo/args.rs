@@ -84,6 +84,11 @@ pub(crate) enum Command {
     /// Run a grid of modes, sizes, temperatures and seeds, and compare its runs.
     #[command(after_help = SEE_HELP, after_long_help = STUDY_HELP)]
     Study(Flags<true>),
+    /// Serve searches behind OpenAI's API.
+    ///
+    /// Any client of chat completions works with its base URL set to the address that is printed.
+    #[command(after_help = SEE_HELP, after_long_help = SERVE_HELP)]
+    Serve(Flags<false, true>),
     /// Check the servers of a run, and print what they can do.
     ///
     /// Sends one small request to each server, and six more to each engine. Nothing is run. Without --reward, the
@@ -107,6 +112,7 @@ impl Command {
         match self {
             Self::Run(Flags(settings))
             | Self::Study(Flags(settings))
+            | Self::Serve(Flags(settings))
             | Self::Check(Flags(settings)) => Some(settings),
             Self::Bench(bench) => Some(&mut bench.settings.0),
             Self::Config(config) => config.settings(),
@@ -130,6 +136,7 @@ const SEE_HELP: &str =
 const RUN_HELP: &str = include_str!("help/run.txt");
 const BENCH_HELP: &str = include_str!("help/bench.txt");
 const STUDY_HELP: &str = include_str!("help/study.txt");
+const SERVE_HELP: &str = include_str!("help/serve.txt");
 
 /// Reads a whole number from 1.
 pub(crate) fn count(text: &str) -> Result<u32, String> {

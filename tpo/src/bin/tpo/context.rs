@@ -43,11 +43,22 @@ pub(crate) struct RunContext {
 
 impl RunContext {
     pub(crate) async fn new(settings: &Settings, prompts: Arc<PromptPack>) -> Result<Self, Error> {
-        let config = search(settings).await?;
         if (settings.flag("resume") || settings.flag("extend")) && settings.path("out").is_none() {
             return Err(missing("out", "the directory of the run to continue, --out <DIR>"));
         }
-        let layers = Layers::open(settings).await?;
+        let context = Self::with_layers(settings, prompts, Layers::open(settings).await?).await?;
+        let (cancel, abort) = (context.layers.cancel.clone(), context.abort.clone());
+        signals::listen(cancel, abort, context.bar.clone());
+        Ok(context)
+    }
+
+    /// The parts with these layers around their engines. Signals are left to the caller.
+    pub(crate) async fn with_layers(
+        settings: &Settings,
+        prompts: Arc<PromptPack>,
+        layers: Layers,
+    ) -> Result<Self, Error> {
+        let config = search(settings).await?;
         let engine = layers.policy().await?;
         let context = RewardContext {
             settings,
@@ -72,7 +83,6 @@ impl RunContext {
         let tpo = tpo.config(config).prompts(Arc::clone(&prompts)).build()?;
         let (bar, abort) =
             (Bar::new(layers.meter.clone(), layers.bill.clone()), CancellationToken::new());
-        signals::listen(layers.cancel.clone(), abort.clone(), bar.clone());
         let (settings, warnings) = (settings.clone(), [Once::new(), Once::new()]);
         Ok(Self { settings, layers, prompts, tpo, engine, reward, bar, abort, warnings })
     }

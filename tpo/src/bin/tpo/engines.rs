@@ -2,7 +2,7 @@
 
 use std::env;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use textgrad_ops::util::terminal::note;
 
@@ -15,6 +15,7 @@ use textgrad_ops::layer::{
     Breaker, EngineExt, Layer, Layered, Limiter, Limits, Meter, RetryPolicy,
 };
 use textgrad_ops::store::{SqliteCache, SqliteConfig};
+use tpo::serve::Upstream;
 use tpo::{CancellationToken, Error};
 
 use crate::config::Settings;
@@ -34,6 +35,8 @@ pub(crate) struct Layers {
     limiter: Option<Limiter>,
     pub(crate) breaker: Breaker,
     pub(crate) servers: Servers,
+    /// Receives the policy's own server, if it has OpenAI's chat API.
+    pub(crate) upstream: Option<Arc<OnceLock<Upstream>>>,
 }
 
 impl Layers {
@@ -66,6 +69,12 @@ impl Layers {
         let base_url: Option<String> = self.settings.get_one("base-url")?;
         let model: Option<String> = self.settings.get_one("model")?;
         let builder = self.builder(&engine, base_url.as_deref(), model.as_deref()).await?;
+        if let Some(upstream) = &self.upstream {
+            let own = builder.clone().http(self.http()?).chat_client().map_err(setup("engine"))?;
+            if let Some((client, model)) = own {
+                upstream.get_or_init(|| Upstream { client, model });
+            }
+        }
         let field: Option<String> = self.settings.get_one("max-tokens-field")?;
         self.engine(
             "engine",
@@ -92,13 +101,7 @@ impl Layers {
     }
 
     fn engine(&self, what: &'static str, builder: EngineBuilder) -> Result<Arc<dyn Engine>, Error> {
-        let builder = builder
-            .http(
-                HttpOptions::default()
-                    .request_timeout(self.timeout()?)
-                    .proxy_loopback(self.settings.flag("proxy-loopback")),
-            )
-            .stream(self.settings.flag("stream"));
+        let builder = builder.http(self.http()?).stream(self.settings.flag("stream"));
         let builder = match self.settings.flag("inline-reasoning") {
             true => builder.inline_reasoning(),
             false => builder,
@@ -123,6 +126,11 @@ impl Layers {
         let single = self.settings.flag("one-per-request");
         let filled = if single { filled.always_single() } else { filled };
         Ok(Arc::new(self.cached(filled).traced()))
+    }
+
+    fn http(&self) -> Result<HttpOptions, Error> {
+        let proxy_loopback = self.settings.flag("proxy-loopback");
+        Ok(HttpOptions::default().request_timeout(self.timeout()?).proxy_loopback(proxy_loopback))
     }
 
     pub(crate) fn timeout(&self) -> Result<Duration, Error> {

@@ -17,6 +17,7 @@ mod presets;
 mod progress;
 mod rewards;
 mod run;
+mod serve;
 mod signals;
 mod study;
 mod suggest;
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
         Command::Run(settings) => runtime.block_on(run::run(&settings.0)),
         Command::Bench(bench) => runtime.block_on(bench::bench(*bench)),
         Command::Study(settings) => runtime.block_on(study::study(&settings.0)),
+        Command::Serve(settings) => runtime.block_on(serve::serve(&settings.0)),
         Command::Check(settings) => runtime.block_on(check::check(&settings.0)),
         Command::Engines(args) => runtime.block_on(presets::engines(&args)),
         Command::Report(args) => inspect::report(&args),

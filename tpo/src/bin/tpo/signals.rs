@@ -9,6 +9,16 @@ use crate::progress::Bar;
 
 /// Cancels at the first signal and aborts at the second, for the rest of the process.
 pub(crate) fn listen(cancel: CancellationToken, abort: CancellationToken, bar: Bar) {
+    let words = "stopping: waiting for running calls to finish (Ctrl-C again to drop them)";
+    listen_with(cancel, abort, move || bar.println(words));
+}
+
+/// [`listen`], with a note of one's own after the first signal.
+pub(crate) fn listen_with(
+    cancel: CancellationToken,
+    abort: CancellationToken,
+    cancelled: impl FnOnce() + Send + 'static,
+) {
     let mut signals = match Signals::new() {
         Ok(signals) => signals,
         Err(error) => return note(format_args!("warning: signals are not handled: {error}")),
@@ -16,7 +26,7 @@ pub(crate) fn listen(cancel: CancellationToken, abort: CancellationToken, bar: B
     tokio::spawn(async move {
         signals.next().await;
         cancel.cancel();
-        bar.println("stopping: waiting for running calls to finish (Ctrl-C again to drop them)");
+        cancelled();
         signals.next().await;
         abort.cancel();
     });

@@ -64,6 +64,18 @@ pub(crate) struct OptionSpec {
     #[serde(default)]
     judge: bool,
     pub(crate) study: Option<StudyList>,
+    /// The only kind of command that has it; default: all have it.
+    only: Option<CommandKind>,
+}
+
+/// Commands by the flags that they have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum CommandKind {
+    /// Those that align queries of files.
+    Run,
+    /// `tpo serve`.
+    Serve,
 }
 
 fn not_sent() -> String {
@@ -103,6 +115,15 @@ impl OptionSpec {
 
     pub(crate) fn all() -> impl Iterator<Item = &'static Self> {
         GROUPS.iter().flat_map(|group| &group.options)
+    }
+
+    /// The settings that are flags of a kind of command.
+    pub(super) fn of(command: CommandKind) -> impl Iterator<Item = &'static Self> {
+        Self::all().filter(move |option| option.is_of(command))
+    }
+
+    fn is_of(&self, command: CommandKind) -> bool {
+        self.only.is_none_or(|only| only == command)
     }
 
     pub(crate) fn named(name: &str) -> Option<&'static Self> {
@@ -224,8 +245,8 @@ impl TypedValueParser for CheckedValue {
     }
 }
 
-/// The flags of a run or of a study.
-pub(super) fn args(for_study: bool) -> impl Iterator<Item = Arg> {
+/// The flags of a kind of command; for a study, those that it varies are lists.
+pub(super) fn args(command: CommandKind, for_study: bool) -> impl Iterator<Item = Arg> {
     let config = Arg::new("config")
         .long("config")
         .value_name("FILE")
@@ -240,7 +261,8 @@ pub(super) fn args(for_study: bool) -> impl Iterator<Item = Arg> {
         ),
     );
     let flags = move |group: &'static Group| {
-        group.options.iter().map(move |option| option.arg(&group.title, for_study))
+        let own = group.options.iter().filter(move |option| option.is_of(command));
+        own.map(move |option| option.arg(&group.title, for_study))
     };
     GROUPS.iter().flat_map(flags).chain([config, key])
 }

@@ -10,7 +10,7 @@ use textgrad_ops::util::terminal::is_shell_word;
 use tpo::Error;
 
 use super::file;
-use super::options::{self, OptionSpec};
+use super::options::{self, CommandKind, OptionSpec};
 use super::secret;
 
 /// A setting from a file.
@@ -38,9 +38,13 @@ pub(crate) struct Settings {
     for_study: bool,
 }
 
-/// The flags of settings. For a study, those that it varies are lists.
+/// The flags of settings. For a study, those that it varies are lists; a server has those of its own.
 #[derive(Debug)]
-pub(crate) struct Flags<const STUDY: bool>(pub(crate) Settings);
+pub(crate) struct Flags<const STUDY: bool, const SERVE: bool = false>(pub(crate) Settings);
+
+impl<const STUDY: bool, const SERVE: bool> Flags<STUDY, SERVE> {
+    const COMMAND: CommandKind = if SERVE { CommandKind::Serve } else { CommandKind::Run };
+}
 
 impl Settings {
     /// Reads the file that `--config` names.
@@ -187,10 +191,10 @@ fn given(
     options.filter_map(given).collect()
 }
 
-impl<const STUDY: bool> clap::FromArgMatches for Flags<STUDY> {
+impl<const STUDY: bool, const SERVE: bool> clap::FromArgMatches for Flags<STUDY, SERVE> {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let file_path = matches.get_one::<PathBuf>("config").cloned();
-        let flags = given(matches, OptionSpec::all());
+        let flags = given(matches, OptionSpec::of(Self::COMMAND));
         Ok(Self(Settings { file_path, flags, file: BTreeMap::new(), for_study: STUDY }))
     }
 
@@ -200,9 +204,9 @@ impl<const STUDY: bool> clap::FromArgMatches for Flags<STUDY> {
     }
 }
 
-impl<const STUDY: bool> clap::Args for Flags<STUDY> {
+impl<const STUDY: bool, const SERVE: bool> clap::Args for Flags<STUDY, SERVE> {
     fn augment_args(command: Command) -> Command {
-        command.args(options::args(STUDY))
+        command.args(options::args(Self::COMMAND, STUDY))
     }
 
     fn augment_args_for_update(command: Command) -> Command {

@@ -1,0 +1,119 @@
+//! Settings of a server.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use derive_setters::Setters;
+use textgrad_ops::engine::http::JsonClient;
+use textgrad_ops::layer::Prices;
+
+use super::app::App;
+use super::keys::Keys;
+use super::options::SearchOptions;
+use super::server::Server;
+use crate::search::Tpo;
+
+/// What a server does with requests that a search cannot serve, such as those with tools.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Unsearchable {
+    /// The policy serves them, without a search.
+    #[default]
+    Pass,
+    /// They are refused, with the name of what cannot be served.
+    Refuse,
+}
+
+/// The policy's own server, for requests that pass through as they are.
+#[derive(Debug, Clone)]
+pub struct Upstream {
+    /// The client of its API; its base URL ends with `/v1` or the like.
+    pub client: JsonClient,
+    /// The name of its model.
+    pub model: String,
+}
+
+/// Settings of a [`Server`]; see [`Server::builder`].
+#[derive(Debug, Clone, Setters)]
+#[must_use = "a builder does nothing until it builds"]
+pub struct ServerBuilder {
+    #[setters(skip)]
+    pub(crate) tpo: Tpo,
+    /// The keys of clients. Default: none, so that every client is served.
+    pub(crate) keys: Keys,
+    /// The policy's own server. Default: none; requests pass through the engine of the policy.
+    pub(crate) upstream: Option<Upstream>,
+    /// Requests that a search cannot serve. Default: the policy serves them.
+    pub(crate) unsearchable: Unsearchable,
+    /// Named sets of search options, as models.
+    pub(crate) presets: BTreeMap<String, SearchOptions>,
+    /// Prices, for costs in answers and metrics, and for bounds on money.
+    pub(crate) prices: Option<Prices>,
+    /// Requests in flight, at least 1. Default: 64.
+    pub(crate) max_in_flight: usize,
+    /// Requests that wait. Default: 256.
+    pub(crate) max_queued: usize,
+    /// Requests of one key, in flight and waiting; 0: no bound. Default: 0.
+    pub(crate) max_per_key: usize,
+    /// The longest wait for a place. Default: 60 s.
+    pub(crate) queue_timeout: Duration,
+    /// The deadline of requests that name none. Default: none.
+    pub(crate) deadline: Option<Duration>,
+    /// The most iterations that a request may ask for. Default: 16.
+    pub(crate) max_iterations: u32,
+    /// The most samples that a request may ask for. Default: 64.
+    pub(crate) max_samples: u32,
+    /// The largest body of a request, in bytes. Default: 32 MiB.
+    pub(crate) max_body: usize,
+    /// How long headers, and then the body, may take to arrive. Default: 30 s.
+    pub(crate) read_timeout: Duration,
+    /// How long a client may take for each piece of an answer. Default: 60 s.
+    pub(crate) write_timeout: Duration,
+    /// The longest silence of a stream. Default: 10 s.
+    pub(crate) keep_alive: Duration,
+    /// How long requests in flight may take when the server stops. Default: 60 s.
+    pub(crate) drain_timeout: Duration,
+    /// The number of ended searches that `/v1/tpo` has. Default: 256.
+    pub(crate) recent: usize,
+    /// The origin that browsers may send requests from, or `*`. Default: none.
+    pub(crate) cors: Option<String>,
+    /// Whether the host of requests must be this machine, which keeps web pages of other hosts out. For servers without
+    /// keys. Default: false.
+    pub(crate) local_only: bool,
+}
+
+impl ServerBuilder {
+    pub(crate) fn new(tpo: Tpo) -> Self {
+        Self {
+            tpo,
+            keys: Keys::default(),
+            upstream: None,
+            unsearchable: Unsearchable::default(),
+            presets: BTreeMap::new(),
+            prices: None,
+            max_in_flight: 64,
+            max_queued: 256,
+            max_per_key: 0,
+            queue_timeout: Duration::from_secs(60),
+            deadline: None,
+            max_iterations: 16,
+            max_samples: 64,
+            max_body: 32 * 1024 * 1024,
+            read_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(60),
+            keep_alive: Duration::from_secs(10),
+            drain_timeout: Duration::from_secs(60),
+            recent: 256,
+            cors: None,
+            local_only: false,
+        }
+    }
+
+    /// The server. Its search settings bound those of requests: they may always ask for as much as it does itself.
+    #[must_use]
+    pub fn build(mut self) -> Server {
+        let config = self.tpo.config();
+        self.max_iterations = self.max_iterations.max(config.iterations);
+        self.max_samples = self.max_samples.max(config.samples);
+        Server::new(App::new(self))
+    }
+}

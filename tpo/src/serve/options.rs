@@ -1,0 +1,273 @@
+//! Search options of a request: the object `tpo`, the header of the same name, and named presets.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::Value as Json;
+use textgrad_core::Layout;
+use textgrad_ops::layer::{Money, Prices};
+
+use super::error::ApiError;
+use crate::config::{Acceptance, Mode, MoneyBound, TpoConfig};
+use crate::search::Pairs;
+
+/// What a request, a virtual model or a preset changes of the search. All fields are optional; the fields of a
+/// request's body win over those of its header, and these over those of its model.
+///
+/// # Examples
+/// ```
+/// use tpo::serve::SearchOptions;
+///
+/// let options: SearchOptions =
+///     serde_json::from_str(r#"{"iterations": 1, "deadline_ms": 5000, "gate": {"score": 2.5}}"#)?;
+/// assert_eq!(options.iterations, Some(1));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SearchOptions {
+    /// The mode.
+    pub mode: Option<Mode>,
+    /// D: iterations.
+    pub iterations: Option<u32>,
+    /// N: answers sampled first, and rewrites of each iteration.
+    pub samples: Option<u32>,
+    /// The answers that an iteration compares.
+    pub pairs: Option<Pairs>,
+    /// The answers that may be rewritten.
+    pub accept: Option<Acceptance>,
+    /// The layout of requests.
+    pub layout: Option<Layout>,
+    /// Ends the search when the best score is at least this.
+    pub target: Option<f64>,
+    /// Ends the search when the best score has not risen for so many iterations.
+    pub patience: Option<u32>,
+    /// Milliseconds from the arrival of the request to its answer: the best one until then.
+    pub deadline_ms: Option<u64>,
+    /// What the search may spend.
+    pub budget: BudgetOptions,
+    /// When the first answers are good enough.
+    pub gate: Option<Gate>,
+    /// Whether the answer has the trajectory of the search. Default: false.
+    pub trajectory: Option<bool>,
+    /// Whether a stream has the events of the search. Default: true.
+    pub progress: Option<bool>,
+    /// Whether the event of the first sampling has its best answer. Default: false.
+    pub draft: Option<bool>,
+}
+
+/// What one search may spend. The best answer so far is returned when a bound is reached.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BudgetOptions {
+    /// Requests to language models; never exceeded.
+    pub calls: Option<u64>,
+    /// Prompt and completion tokens; may be exceeded by the calls that are under way when it is reached.
+    pub tokens: Option<u64>,
+    /// Money, by the prices of the server; may be exceeded as tokens may.
+    pub money: Option<f64>,
+}
+
+/// Answers at once where the first answers are good enough: easy requests then cost one call.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Gate {
+    /// The number of first answers. Default: 1.
+    pub samples: u32,
+    /// Good enough: the best of them has at least this score.
+    pub score: Option<f64>,
+    /// Good enough: all of them are within this of the best, so that there is nothing to choose. Needs two or more.
+    pub margin: Option<f64>,
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self { samples: 1, score: None, margin: None }
+    }
+}
+
+impl Gate {
+    /// Whether answers with these scores are good enough.
+    pub(crate) fn is_open(&self, scores: &[f64]) -> bool {
+        let Some(best) = scores.iter().copied().reduce(f64::max) else { return false };
+        let worst = scores.iter().copied().fold(best, f64::min);
+        self.score.is_some_and(|score| best >= score)
+            || self.margin.is_some_and(|margin| scores.len() > 1 && best - worst <= margin)
+    }
+
+    fn validate(&self) -> Result<(), ApiError> {
+        let fail = |field: &str, expected: &str| {
+            Err(ApiError::invalid(format!("tpo.gate.{field}"), format!("expected {expected}")))
+        };
+        if self.samples == 0 {
+            return fail("samples", "at least 1, got 0");
+        }
+        if self.score.is_none() && self.margin.is_none() {
+            return fail("score", "a score or a margin that is good enough, got neither");
+        }
+        if self.score.is_some_and(|score| !score.is_finite()) {
+            return fail("score", "a finite number");
+        }
+        if self.margin.is_some_and(|margin| !margin.is_finite() || margin < 0.0) {
+            return fail("margin", "a finite number of 0 or more");
+        }
+        if self.margin.is_some() && self.samples < 2 {
+            return fail("samples", "at least 2 beside a margin");
+        }
+        Ok(())
+    }
+}
+
+/// Bounds on what a request may ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct MaxSearch {
+    pub(crate) iterations: u32,
+    pub(crate) samples: u32,
+}
+
+impl SearchOptions {
+    /// Reads the object of a body or a header.
+    pub(crate) fn read(json: &Json, place: &str) -> Result<Self, ApiError> {
+        Self::deserialize(json).map_err(|error| {
+            ApiError::invalid(
+                place,
+                format!("{place}: expected an object of search options: {error}"),
+            )
+        })
+    }
+
+    /// These options, and those of `other` where these have none.
+    #[must_use]
+    pub(crate) fn or(self, other: &Self) -> Self {
+        let BudgetOptions { calls, tokens, money } = other.budget;
+        Self {
+            mode: self.mode.or(other.mode),
+            iterations: self.iterations.or(other.iterations),
+            samples: self.samples.or(other.samples),
+            pairs: self.pairs.or(other.pairs),
+            accept: self.accept.or(other.accept),
+            layout: self.layout.or(other.layout),
+            target: self.target.or(other.target),
+            patience: self.patience.or(other.patience),
+            deadline_ms: self.deadline_ms.or(other.deadline_ms),
+            budget: BudgetOptions {
+                calls: self.budget.calls.or(calls),
+                tokens: self.budget.tokens.or(tokens),
+                money: self.budget.money.or(money),
+            },
+            gate: self.gate.or(other.gate),
+            trajectory: self.trajectory.or(other.trajectory),
+            progress: self.progress.or(other.progress),
+            draft: self.draft.or(other.draft),
+        }
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Duration> {
+        self.deadline_ms.map(Duration::from_millis)
+    }
+
+    /// The settings of the search: those of the server with these changes.
+    pub(crate) fn apply(
+        &self,
+        base: &TpoConfig,
+        max: MaxSearch,
+        prices: Option<&Prices>,
+    ) -> Result<TpoConfig, ApiError> {
+        let mut config = base.clone();
+        let fail =
+            |field: &str, message: String| Err(ApiError::invalid(format!("tpo.{field}"), message));
+        for (field, asked, most) in [
+            ("iterations", self.iterations, max.iterations),
+            ("samples", self.samples, max.samples),
+            ("gate.samples", self.gate.map(|gate| gate.samples), max.samples),
+        ] {
+            if let Some(asked) = asked.filter(|asked| *asked > most) {
+                return fail(field, format!("expected at most {most} on this server, got {asked}"));
+            }
+        }
+        if self.mode == Some(Mode::Shuffled) {
+            let message =
+                "the mode shuffled takes the critique of another query, and a request has one";
+            return fail("mode", message.to_owned());
+        }
+        if self.deadline_ms == Some(0) {
+            return fail("deadline_ms", "expected at least 1, got 0".to_owned());
+        }
+        self.gate.map_or(Ok(()), |gate| gate.validate())?;
+        config.mode = self.mode.unwrap_or(config.mode);
+        config.iterations = self.iterations.unwrap_or(config.iterations);
+        config.samples = self.samples.unwrap_or(config.samples);
+        config.pairs = self.pairs.unwrap_or(config.pairs);
+        config.accept = self.accept.unwrap_or(config.accept);
+        config.layout = self.layout.unwrap_or(config.layout);
+        let stop = &mut config.early_stop;
+        stop.target = self.target.or(stop.target);
+        stop.patience = self.patience.or(stop.patience);
+        stop.calls = self.budget.calls.or(stop.calls);
+        stop.tokens = self.budget.tokens.or(stop.tokens);
+        if let Some(money) = self.budget.money {
+            let Some(prices) = prices else {
+                let message = "expected no bound on money: the server has no prices (--prices)";
+                return fail("budget.money", message.to_owned());
+            };
+            let bound = Money::new(money);
+            let bound =
+                bound.map_err(|error| ApiError::invalid("tpo.budget.money", error.message()))?;
+            stop.money = Some(MoneyBound { bound, prices: prices.clone() });
+        }
+        Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAX: MaxSearch = MaxSearch { iterations: 8, samples: 32 };
+
+    fn options(json: &str) -> SearchOptions {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn a_request_wins_over_its_model_and_both_over_the_server() {
+        let model = options(r#"{"mode": "bon", "samples": 8, "budget": {"calls": 3}}"#);
+        let own = options(r#"{"samples": 2, "budget": {"tokens": 9}}"#);
+        let both = own.or(&model);
+        assert_eq!((both.mode, both.samples), (Some(Mode::Bon), Some(2)));
+        assert_eq!((both.budget.calls, both.budget.tokens), (Some(3), Some(9)));
+        let config = both.apply(&TpoConfig::default(), MAX, None).unwrap();
+        assert_eq!((config.mode, config.samples, config.iterations), (Mode::Bon, 2, 2));
+        assert_eq!(config.early_stop.calls, Some(3));
+    }
+
+    #[test]
+    fn what_cannot_be_asked_for_is_named() {
+        for (json, param) in [
+            (r#"{"iterations": 9}"#, "tpo.iterations"),
+            (r#"{"samples": 33}"#, "tpo.samples"),
+            (r#"{"mode": "shuffled"}"#, "tpo.mode"),
+            (r#"{"deadline_ms": 0}"#, "tpo.deadline_ms"),
+            (r#"{"budget": {"money": 1}}"#, "tpo.budget.money"),
+            (r#"{"gate": {}}"#, "tpo.gate.score"),
+            (r#"{"gate": {"margin": 0.5}}"#, "tpo.gate.samples"),
+            (r#"{"gate": {"score": 1, "samples": 99}}"#, "tpo.gate.samples"),
+        ] {
+            let error = options(json).apply(&TpoConfig::default(), MAX, None).unwrap_err();
+            assert_eq!(error.body()["error"]["param"], param, "{json}");
+        }
+        let error = SearchOptions::read(&serde_json::json!({"depth": 1}), "tpo").unwrap_err();
+        assert!(error.message().contains("depth"), "{}", error.message());
+    }
+
+    #[test]
+    fn a_gate_opens_at_its_score_or_within_its_margin() {
+        let gate = |json| serde_json::from_str::<Gate>(json).unwrap();
+        assert!(gate(r#"{"score": 1}"#).is_open(&[0.5, 1.0]));
+        assert!(!gate(r#"{"score": 1.1}"#).is_open(&[0.5, 1.0]));
+        assert!(gate(r#"{"margin": 0.5}"#).is_open(&[0.5, 1.0]));
+        assert!(!gate(r#"{"margin": 0.4}"#).is_open(&[0.5, 1.0]));
+        assert!(!gate(r#"{"margin": 0.4}"#).is_open(&[0.5]), "one answer has no margin");
+        assert!(!gate(r#"{"score": 1}"#).is_open(&[]));
+    }
+}

@@ -1,0 +1,158 @@
+//! Searches of a server: those under way, and the latest of those that ended.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use serde::Serialize;
+use serde_json::{Value as Json, json};
+use textgrad_core::truncate;
+
+use super::json::set;
+use super::keys::Client;
+use super::search::{Answered, Job};
+use crate::search::SearchEvent;
+
+/// The most bytes of kept searches.
+const MAX_BYTES: usize = 64 * 1024 * 1024;
+/// The longest beginning of a query in a list.
+const MAX_QUERY: usize = 200;
+
+/// Searches under way and ended. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Recent(Arc<RecentInner>);
+
+struct RecentInner {
+    /// The most ended searches that are kept.
+    capacity: usize,
+    state: Mutex<RecentState>,
+}
+
+#[derive(Default)]
+struct RecentState {
+    live: BTreeMap<String, LiveSearch>,
+    ended: VecDeque<EndedSearch>,
+    bytes: usize,
+}
+
+/// A search under way, as a page shows it.
+#[derive(Debug, Clone, Serialize)]
+struct LiveSearch {
+    id: String,
+    #[serde(skip)]
+    client: Client,
+    model: String,
+    created: u64,
+    query: String,
+    iteration: u32,
+    candidates: usize,
+    first_score: Option<f64>,
+    best_score: Option<f64>,
+}
+
+struct EndedSearch {
+    summary: LiveSearch,
+    end: &'static str,
+    elapsed_ms: u64,
+    /// Everything, as JSON.
+    detail: String,
+}
+
+/// A search under way, to be reported on.
+#[derive(Clone)]
+pub(crate) struct Live {
+    recent: Recent,
+    id: String,
+}
+
+/// Keeps a search in the list until it is dropped.
+pub(crate) struct Listed(Live);
+
+impl Recent {
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self(Arc::new(RecentInner { capacity, state: Mutex::default() }))
+    }
+
+    /// Lists a search until the guard is dropped.
+    pub(crate) fn begin(&self, job: &Job) -> Listed {
+        let live = LiveSearch {
+            id: job.id.clone(),
+            client: job.client,
+            model: truncate(&job.model, 80),
+            created: job.created,
+            query: truncate(job.query.text(), MAX_QUERY),
+            iteration: 0,
+            candidates: 0,
+            first_score: None,
+            best_score: None,
+        };
+        self.0.state.lock().live.insert(job.id.clone(), live);
+        Listed(self.live(&job.id))
+    }
+
+    pub(crate) fn live(&self, id: &str) -> Live {
+        Live { recent: self.clone(), id: id.to_owned() }
+    }
+
+    /// Keeps an ended search, with its detail as JSON.
+    pub(crate) fn end(&self, job: &Job, answered: &Answered, detail: &Json) {
+        let mut state = self.0.state.lock();
+        let Some(mut summary) = state.live.get(&job.id).cloned() else { return };
+        summary.first_score = answered.first_score();
+        summary.best_score = answered.best_score();
+        let detail = detail.to_string();
+        let end = if answered.stopped.as_deref() == Some("gate") { "gated" } else { "answered" };
+        let elapsed_ms = u64::try_from(answered.elapsed.as_millis()).unwrap_or(u64::MAX);
+        state.bytes += detail.len();
+        state.ended.push_front(EndedSearch { summary, end, elapsed_ms, detail });
+        while state.ended.len() > self.0.capacity || state.bytes > MAX_BYTES {
+            let Some(oldest) = state.ended.pop_back() else { break };
+            state.bytes = state.bytes.saturating_sub(oldest.detail.len());
+        }
+    }
+
+    /// The searches of a client, newest first: those under way, and those that ended.
+    pub(crate) fn list(&self, client: Client) -> Json {
+        let state = self.0.state.lock();
+        let live = state.live.values().filter(|live| live.client == client);
+        let mut live: Vec<&LiveSearch> = live.collect();
+        live.sort_by_key(|live| std::cmp::Reverse(live.created));
+        let ended = state.ended.iter().filter(|ended| ended.summary.client == client);
+        let ended: Vec<Json> = ended
+            .map(|ended| {
+                let mut summary = json!(ended.summary);
+                set(&mut summary, "end", ended.end);
+                set(&mut summary, "elapsed_ms", ended.elapsed_ms);
+                summary
+            })
+            .collect();
+        json!({ "live": live, "ended": ended })
+    }
+
+    /// The detail of an ended search of a client, as JSON.
+    pub(crate) fn detail(&self, client: Client, id: &str) -> Option<String> {
+        let state = self.0.state.lock();
+        let found = state.ended.iter().find(|ended| ended.summary.id == id)?;
+        (found.summary.client == client).then(|| found.detail.clone())
+    }
+}
+
+impl Live {
+    /// Notes a scored answer.
+    pub(crate) fn scored(&self, event: &SearchEvent<'_>) {
+        let mut state = self.recent.0.state.lock();
+        let Some(live) = state.live.get_mut(&self.id) else { return };
+        live.iteration = event.iteration;
+        live.candidates = event.candidate + 1;
+        live.best_score = Some(event.best_score);
+        if event.iteration == 0 {
+            live.first_score = live.best_score;
+        }
+    }
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        self.0.recent.0.state.lock().live.remove(&self.0.id);
+    }
+}

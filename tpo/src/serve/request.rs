@@ -1,0 +1,353 @@
+//! Requests of chat completions.
+
+use serde_json::{Map, Value as Json};
+use textgrad_core::{Message, MessageRole, Part, Sampling};
+use textgrad_ops::util::json::type_name;
+
+use super::error::ApiError;
+use super::json::field;
+use super::message::{Turn, message};
+use super::options::SearchOptions;
+use crate::query::Query;
+
+/// The most choices of one answer.
+const MAX_CHOICES: u64 = 128;
+
+/// Fields that only the policy itself can serve.
+const DIRECT: [&str; 11] = [
+    "tools",
+    "tool_choice",
+    "functions",
+    "function_call",
+    "response_format",
+    "logprobs",
+    "top_logprobs",
+    "logit_bias",
+    "modalities",
+    "audio",
+    "prediction",
+];
+
+/// Fields that are about the client and its account, and change no answer.
+const IGNORED: [&str; 10] = [
+    "user",
+    "metadata",
+    "store",
+    "service_tier",
+    "safety_identifier",
+    "prompt_cache_key",
+    "prompt_cache_retention",
+    "parallel_tool_calls",
+    "verbosity",
+    "moderation",
+];
+
+/// What a client asks for.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Ask {
+    pub(crate) model: String,
+    pub(crate) messages: Vec<Message>,
+    /// The number of answers, best first.
+    pub(crate) n: usize,
+    pub(crate) sampling: RequestSampling,
+    pub(crate) options: SearchOptions,
+    pub(crate) stream: bool,
+    pub(crate) include_usage: bool,
+    /// What only the policy itself can serve.
+    pub(crate) direct: Vec<String>,
+}
+
+/// How the request wants answers to be sampled. What it does not set is that of the server.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct RequestSampling {
+    pub(crate) temperature: Option<f64>,
+    pub(crate) top_p: Option<f64>,
+    pub(crate) max_tokens: Option<u32>,
+    pub(crate) stop: Vec<String>,
+    pub(crate) seed: Option<u64>,
+    pub(crate) frequency_penalty: Option<f64>,
+    pub(crate) presence_penalty: Option<f64>,
+    /// Fields of the server behind this one, such as `top_k`.
+    pub(crate) extra: Map<String, Json>,
+}
+
+impl RequestSampling {
+    /// The sampling of answers, with what the request sets.
+    pub(crate) fn apply(&self, base: &Sampling) -> Sampling {
+        let mut sampling = base.clone();
+        sampling.temperature = self.temperature.or(sampling.temperature);
+        sampling.top_p = self.top_p.or(sampling.top_p);
+        sampling.max_tokens = self.max_tokens.or(sampling.max_tokens);
+        sampling.frequency_penalty = self.frequency_penalty.or(sampling.frequency_penalty);
+        sampling.presence_penalty = self.presence_penalty.or(sampling.presence_penalty);
+        for stop in &self.stop {
+            if !sampling.stop.contains(stop) {
+                sampling.stop.push(stop.clone());
+            }
+        }
+        sampling.extra.extend(self.extra.clone());
+        sampling
+    }
+}
+
+impl Ask {
+    /// Reads the body of a chat completion.
+    pub(crate) fn chat(body: &[u8]) -> Result<Self, ApiError> {
+        let mut fields = object(body)?;
+        let mut ask = Self { n: 1, ..Self::common(&mut fields)? };
+        ask.include_usage = fields
+            .remove("stream_options")
+            .is_some_and(|options| *field(&options, "include_usage") == Json::Bool(true));
+        if let Some(n) = whole(&mut fields, "n", MAX_CHOICES)? {
+            ask.n = usize::try_from(n.max(1)).unwrap_or(1);
+        }
+        let max_tokens = whole(&mut fields, "max_tokens", u32::MAX.into())?;
+        let max_tokens =
+            whole(&mut fields, "max_completion_tokens", u32::MAX.into())?.or(max_tokens);
+        ask.sampling.max_tokens = max_tokens.and_then(|tokens| u32::try_from(tokens).ok());
+        ask.sampling.stop = match fields.remove("stop") {
+            None => Vec::new(),
+            Some(Json::String(stop)) => vec![stop],
+            Some(stops) => serde_json::from_value(stops)
+                .map_err(|_| expected("stop", "a text or a list of texts"))?,
+        };
+        ask.sampling.seed = fields
+            .remove("seed")
+            .map(|seed| {
+                seed.as_u64()
+                    .or_else(|| seed.as_i64().map(i64::cast_unsigned))
+                    .ok_or_else(|| expected("seed", "a whole number"))
+            })
+            .transpose()?;
+        ask.sampling.frequency_penalty = number(&mut fields, "frequency_penalty", -2.0, 2.0)?;
+        ask.sampling.presence_penalty = number(&mut fields, "presence_penalty", -2.0, 2.0)?;
+        for name in DIRECT {
+            if fields.remove(name).is_some_and(|value| needs_policy(name, &value)) {
+                ask.direct.push(name.to_owned());
+            }
+        }
+        let messages = fields.remove("messages").ok_or_else(|| expected("messages", "a list"))?;
+        let Json::Array(messages) = messages else {
+            return Err(expected("messages", &format!("a list, got {}", type_name(&messages))));
+        };
+        for (position, one) in messages.iter().enumerate() {
+            let place = format!("messages[{position}]");
+            match self::message(one, &place)? {
+                Turn::Message(message) => ask.messages.push(message),
+                Turn::Direct(what) => ask.direct.push(what),
+            }
+        }
+        for name in IGNORED {
+            fields.remove(name);
+        }
+        ask.sampling.extra = fields;
+        Ok(ask)
+    }
+
+    /// What requests of all forms have.
+    pub(crate) fn common(fields: &mut Map<String, Json>) -> Result<Self, ApiError> {
+        let model = match fields.remove("model") {
+            Some(Json::String(model)) => model,
+            _ => return Err(expected("model", "the name of a model; GET /v1/models lists them")),
+        };
+        let stream = match fields.remove("stream") {
+            None => false,
+            Some(Json::Bool(stream)) => stream,
+            Some(_) => return Err(expected("stream", "true or false")),
+        };
+        let options = match fields.remove("tpo") {
+            None => SearchOptions::default(),
+            Some(options) => SearchOptions::read(&options, "tpo")?,
+        };
+        let sampling = RequestSampling {
+            temperature: number(fields, "temperature", 0.0, 2.0)?,
+            top_p: number(fields, "top_p", 0.0, 1.0)?.filter(|p| *p > 0.0),
+            ..RequestSampling::default()
+        };
+        Ok(Self { model, stream, options, sampling, n: 1, ..Self::default() })
+    }
+
+    /// The query of a search, in which an image is a text in its place.
+    pub(crate) fn query(&self) -> Result<Query, ApiError> {
+        let text = |message: &Message| {
+            let mut text = message.text();
+            let images = message.parts.iter().filter(|part| matches!(part, Part::Image(_)));
+            for _ in images {
+                text.push_str(if text.is_empty() { "[image]" } else { "\n[image]" });
+            }
+            text
+        };
+        let mut messages: Vec<Message> = Vec::new();
+        for message in &self.messages {
+            match messages.last_mut() {
+                // Clients split what they tell the model into several messages.
+                Some(last) if last.role == MessageRole::System && message.role == last.role => {
+                    *last = Message::system(format!("{}\n\n{}", last.text(), text(message)));
+                }
+                _ => messages.push(Message::new(message.role, [Part::Text(text(message))])),
+            }
+        }
+        Query::conversation(messages)
+            .map_err(|error| ApiError::invalid("messages", error.to_string()))
+    }
+
+    /// Whether any message has an image.
+    pub(crate) fn has_image(&self) -> bool {
+        self.messages.iter().any(Message::has_image)
+    }
+}
+
+/// The fields of a body, those that are null left out.
+pub(crate) fn object(body: &[u8]) -> Result<Map<String, Json>, ApiError> {
+    let json: Json = serde_json::from_slice(body)
+        .map_err(|error| ApiError::invalid("", format!("expected a JSON object: {error}")))?;
+    match json {
+        Json::Object(fields) => {
+            Ok(fields.into_iter().filter(|(_, value)| !value.is_null()).collect())
+        }
+        other => {
+            Err(ApiError::invalid("", format!("expected a JSON object, got {}", type_name(&other))))
+        }
+    }
+}
+
+pub(crate) fn expected(param: &str, what: &str) -> ApiError {
+    ApiError::invalid(param, format!("{param}: expected {what}"))
+}
+
+/// A whole number of at least 1 and at most `most`.
+pub(crate) fn whole(
+    fields: &mut Map<String, Json>,
+    name: &str,
+    most: u64,
+) -> Result<Option<u64>, ApiError> {
+    let Some(value) = fields.remove(name) else { return Ok(None) };
+    match value.as_u64() {
+        Some(number) if (1..=most).contains(&number) => Ok(Some(number)),
+        _ => Err(expected(name, &format!("a whole number from 1 to {most}, got {value}"))),
+    }
+}
+
+fn number(
+    fields: &mut Map<String, Json>,
+    name: &str,
+    from: f64,
+    to: f64,
+) -> Result<Option<f64>, ApiError> {
+    let Some(value) = fields.remove(name) else { return Ok(None) };
+    match value.as_f64() {
+        Some(number) if (from..=to).contains(&number) => Ok(Some(number)),
+        _ => Err(expected(name, &format!("a number from {from} to {to}, got {value}"))),
+    }
+}
+
+/// Whether the value of a field asks for anything that a search does not do.
+fn needs_policy(name: &str, value: &Json) -> bool {
+    match (name, value) {
+        (_, Json::Bool(false)) => false,
+        (_, Json::Array(items)) if items.is_empty() => false,
+        (_, Json::Object(fields)) if fields.is_empty() => false,
+        ("modalities", Json::Array(items)) => items.iter().any(|item| item != "text"),
+        ("response_format", format) => field(format, "type") != "text",
+        ("tool_choice" | "function_call", choice) => choice != "none" && choice != "auto",
+        ("top_logprobs", count) => count.as_u64() != Some(0),
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn ask(body: &Json) -> Result<Ask, ApiError> {
+        Ask::chat(body.to_string().as_bytes())
+    }
+
+    fn with(more: Json) -> Json {
+        let mut body = json!({"model": "tpo", "messages": [{"role": "user", "content": "why?"}]});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body
+    }
+
+    #[test]
+    fn parameters_are_read_and_change_the_sampling() {
+        let ask = ask(&with(json!({
+            "n": 3, "temperature": 0.1, "top_p": 0.5, "max_completion_tokens": 9, "max_tokens": 8, "stop": "x",
+            "seed": -1, "stream": true, "stream_options": {"include_usage": true}, "top_k": 40, "user": "u",
+            "tpo": {"samples": 4}, "logprobs": false, "tools": [], "response_format": {"type": "text"},
+            "presence_penalty": null,
+        })))
+        .unwrap();
+        assert_eq!((ask.n, ask.stream, ask.include_usage), (3, true, true));
+        assert_eq!(ask.options.samples, Some(4));
+        assert!(ask.direct.is_empty(), "{:?}", ask.direct);
+        let base = Sampling { stop: vec!["end".to_owned()], ..Sampling::default() };
+        let sampling = ask.sampling.apply(&base);
+        assert_eq!((sampling.temperature, sampling.top_p), (Some(0.1), Some(0.5)));
+        assert_eq!((sampling.max_tokens, sampling.stop), (Some(9), vec!["end".into(), "x".into()]));
+        assert_eq!(Json::Object(sampling.extra), json!({"top_k": 40}));
+        assert_eq!(ask.sampling.seed, Some(u64::MAX));
+    }
+
+    #[test]
+    fn conversations_are_queries_with_images_as_texts() {
+        let url = "data:image/png;base64,AQID";
+        let ask = ask(&with(json!({"messages": [
+            {"role": "developer", "content": "a"},
+            {"role": "system", "content": "b"},
+            {"role": "user", "content": "hi"},
+            {"role": "assistant", "content": [{"type": "text", "text": "yes?"}]},
+            {"role": "user", "content": [
+                {"type": "text", "text": "what?"}, {"type": "image_url", "image_url": {"url": url}},
+            ]},
+        ]})))
+        .unwrap();
+        let query = ask.query().unwrap();
+        assert!(ask.has_image());
+        assert_eq!(query.system(), Some("a\n\nb"));
+        let turns: Vec<&str> = query.turns().map(|(_, text)| text).collect();
+        assert_eq!(turns[1..], ["hi", "yes?", "what?\n[image]"]);
+    }
+
+    #[test]
+    fn what_only_the_policy_can_do_is_named() {
+        let tool = json!({"messages": [
+            {"role": "user", "content": "hi"},
+            {"role": "assistant", "content": null, "tool_calls": [{"id": "1"}]},
+            {"role": "tool", "content": "4", "tool_call_id": "1"},
+            {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "http://h/a.png"}}]},
+        ], "tools": [{"type": "function"}], "logprobs": true, "response_format": {"type": "json_object"}});
+        let direct = ask(&with(tool)).unwrap().direct;
+        assert_eq!(direct[..3], ["tools", "response_format", "logprobs"]);
+        assert_eq!(direct[3], "messages[1].tool_calls");
+        assert!(direct[4].contains("role tool") && direct[5].contains("an image by its address"));
+    }
+
+    #[test]
+    fn what_is_no_request_is_refused_with_its_place() {
+        for (body, param) in [
+            (json!([]), ""),
+            (json!({"messages": []}), "model"),
+            (json!({"model": "tpo"}), "messages"),
+            (with(json!({"n": 0})), "n"),
+            (with(json!({"n": 129})), "n"),
+            (with(json!({"temperature": 3})), "temperature"),
+            (with(json!({"temperature": "hot"})), "temperature"),
+            (with(json!({"stop": 7})), "stop"),
+            (with(json!({"stream": "yes"})), "stream"),
+            (with(json!({"tpo": {"depth": 1}})), "tpo"),
+            (with(json!({"messages": [{"role": "king", "content": "x"}]})), "messages[0].role"),
+            (with(json!({"messages": [{"role": "user"}]})), "messages[0].content"),
+        ] {
+            let error = ask(&body).unwrap_err().body();
+            assert_eq!(error["error"]["param"].as_str().unwrap_or_default(), param, "{body}");
+        }
+        for messages in [json!([]), json!([{"role": "assistant", "content": "a"}])] {
+            let ask = ask(&with(json!({"messages": messages}))).unwrap();
+            assert_eq!(ask.query().unwrap_err().body()["error"]["param"], "messages");
+        }
+        assert!(Ask::chat(b"{").is_err());
+    }
+}

@@ -1,0 +1,366 @@
+//! One search of a request: deadline, budget, gate, and the best answers that it has.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use textgrad_core::{Engine, EngineError, ErrorKind, Purpose, describe};
+use textgrad_ops::CancellationToken;
+use textgrad_ops::layer::{Budget, EngineExt as _, Money};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+
+use super::app::App;
+use super::error::ApiError;
+use super::images::WithImages;
+use super::keys::Client;
+use super::metrics::SearchEnd;
+use super::options::SearchOptions;
+use super::request::Ask;
+use crate::config::{Mode, TpoConfig};
+use crate::error::Error;
+use crate::query::Query;
+use crate::search::{
+    AlignError, Alignment, CandidateRecord, SearchEvent, Tpo, Trajectory, UsageRecord,
+};
+use crate::session::Session;
+
+/// A search that was asked for.
+pub(crate) struct Job {
+    pub(crate) id: String,
+    pub(crate) client: Client,
+    /// The virtual model, as the client named it.
+    pub(crate) model: String,
+    pub(crate) arrived: Instant,
+    /// When it arrived, in seconds since 1970.
+    pub(crate) created: u64,
+    pub(crate) ask: Ask,
+    pub(crate) query: Query,
+    /// The options of request, header, model and server together.
+    pub(crate) options: SearchOptions,
+    pub(crate) config: TpoConfig,
+    /// The index that its seeds derive from.
+    pub(crate) index: usize,
+}
+
+/// A scored answer, as streams report it.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Progress {
+    pub(crate) iteration: u32,
+    pub(crate) candidate: usize,
+    pub(crate) score: f64,
+    pub(crate) best: usize,
+    pub(crate) best_score: f64,
+    /// The text of the best answer, where it is new and the client wants drafts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) draft: Option<String>,
+}
+
+/// An answered search.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    /// Different answers, best first; at least one.
+    pub(crate) ranked: Vec<CandidateRecord>,
+    pub(crate) trajectory: Trajectory,
+    /// What was spent, the gate included.
+    pub(crate) usage: UsageRecord,
+    /// By the prices of the server.
+    pub(crate) money: Option<f64>,
+    pub(crate) end: SearchEnd,
+    /// Why it ended before its last iteration.
+    pub(crate) stopped: Option<String>,
+    /// The failure that ended it, if one did.
+    pub(crate) failure: Option<String>,
+    pub(crate) elapsed: Duration,
+}
+
+impl Answered {
+    /// The best score of the first sampling.
+    pub(crate) fn first_score(&self) -> Option<f64> {
+        self.trajectory.best_score_by(0)
+    }
+
+    pub(crate) fn best_score(&self) -> Option<f64> {
+        self.ranked.first().map(|best| best.score)
+    }
+}
+
+/// The figures of a search, counted once: also where its future is dropped.
+struct Accounting<'a> {
+    app: &'a App,
+    job: &'a Job,
+    sessions: Vec<Session>,
+    end: SearchEnd,
+}
+
+impl Accounting<'_> {
+    fn usage(&self) -> UsageRecord {
+        let mut usage = UsageRecord::default();
+        self.sessions.iter().for_each(|session| usage.add(&session.usage()));
+        usage
+    }
+}
+
+impl Drop for Accounting<'_> {
+    fn drop(&mut self) {
+        let usage = self.usage();
+        let money = self.app.money(&usage);
+        self.app.metrics.usage(&usage, money);
+        self.app.metrics.search(self.end, self.job.arrived.elapsed());
+    }
+}
+
+/// Searches, and reports every scored answer to a channel while that has room.
+pub(crate) async fn run(
+    app: &App,
+    job: &Job,
+    progress: Option<mpsc::Sender<Progress>>,
+) -> Result<Answered, ApiError> {
+    let mut accounting = Accounting { app, job, sessions: Vec::new(), end: SearchEnd::Cancelled };
+    let outcome = search(app, job, progress, &mut accounting).await;
+    accounting.end = outcome.as_ref().map_or(SearchEnd::Failed, |answered| answered.end);
+    if let Ok(answered) = &outcome
+        && let (Some(first), Some(best)) = (answered.first_score(), answered.best_score())
+    {
+        app.metrics.scores(first, best);
+    }
+    outcome
+}
+
+async fn search(
+    app: &App,
+    job: &Job,
+    progress: Option<mpsc::Sender<Progress>>,
+    accounting: &mut Accounting<'_>,
+) -> Result<Answered, ApiError> {
+    let deadline = job.options.deadline().map(|deadline| job.arrived + deadline);
+    let phase = Phase { app, job, budget: budget(&job.options), deadline, progress };
+    let mut first = Vec::new();
+    if let Some(gate) = job.options.gate {
+        let config = TpoConfig {
+            mode: Mode::Bon,
+            samples: gate.samples,
+            layout: app.tpo.config().layout,
+            ..job.config.clone()
+        };
+        let outcome = phase.search(config, accounting).await?;
+        let scores: Vec<f64> = outcome.candidates().iter().map(|one| one.score).collect();
+        if gate.is_open(&scores) || outcome.is_over() {
+            let end = outcome.end(SearchEnd::Gated);
+            return outcome.answered(job, accounting, Vec::new(), end);
+        }
+        first = outcome.into_trajectory().candidates;
+    }
+    let outcome = phase.search(job.config.clone(), accounting).await?;
+    let end = outcome.end(SearchEnd::Complete);
+    outcome.answered(job, accounting, first, end)
+}
+
+/// A hard bound on calls and tokens; the bound on money is one of early stopping.
+fn budget(options: &SearchOptions) -> Option<Budget> {
+    let (calls, tokens) = (options.budget.calls, options.budget.tokens);
+    if calls.is_none() && tokens.is_none() {
+        return None;
+    }
+    let mut budget = Budget::builder();
+    if let Some(calls) = calls {
+        budget = budget.calls(calls);
+    }
+    if let Some(tokens) = tokens {
+        budget = budget.tokens(tokens);
+    }
+    Some(budget.build())
+}
+
+/// What the searches of one request share.
+struct Phase<'a> {
+    app: &'a App,
+    job: &'a Job,
+    budget: Option<Budget>,
+    deadline: Option<Instant>,
+    progress: Option<mpsc::Sender<Progress>>,
+}
+
+impl Phase<'_> {
+    fn tpo(&self, config: TpoConfig) -> Result<Tpo, ApiError> {
+        let engine = |engine: &Arc<dyn Engine>| {
+            let mut engine = Arc::clone(engine);
+            if self.job.ask.has_image() {
+                engine = Arc::new(WithImages::new(engine, &self.job.ask.messages));
+            }
+            // Without a bound on money, no price is missing.
+            match self.budget.as_ref().and_then(|budget| Arc::clone(&engine).budget(budget).ok()) {
+                Some(bounded) => Arc::new(bounded),
+                None => engine,
+            }
+        };
+        let mut tpo = self.app.tpo.rebuild(engine, Arc::clone);
+        if self.job.options.pairs.is_some() {
+            tpo = tpo.pairs(Arc::new(config.pairs));
+        }
+        tpo.config(config).build().map_err(|error| ApiError::search(&error))
+    }
+
+    async fn search(
+        &self,
+        config: TpoConfig,
+        accounting: &mut Accounting<'_>,
+    ) -> Result<PhaseOutcome, ApiError> {
+        let tpo = self.tpo(config)?;
+        let abort = CancellationToken::new();
+        let (progress, draft) = (self.progress.clone(), self.job.options.draft.unwrap_or(false));
+        let live = self.app.recent.live(&self.job.id);
+        let observer = move |event: &SearchEvent<'_>| {
+            live.scored(event);
+            let Some(progress) = &progress else { return };
+            let is_new_best = event.best == event.candidate;
+            // A client that does not read misses events, and holds nothing up.
+            let _ = progress.try_send(Progress {
+                iteration: event.iteration,
+                candidate: event.candidate,
+                score: event.score,
+                best: event.best,
+                best_score: event.best_score,
+                draft: (draft && is_new_best).then(|| event.text.to_owned()),
+            });
+        };
+        let session = Session::default().observed(Arc::new(observer), abort.clone());
+        accounting.sessions.push(session.clone());
+        let search = tpo.align_in(self.job.index, self.job.query.clone(), None, session);
+        let outcome = match self.deadline {
+            None => search.await,
+            Some(deadline) => {
+                tokio::pin!(search);
+                tokio::select! {
+                    biased;
+                    outcome = &mut search => outcome,
+                    () = sleep_until(deadline) => {
+                        abort.cancel();
+                        search.await
+                    }
+                }
+            }
+        };
+        Ok(PhaseOutcome { outcome, is_late: abort.is_cancelled() })
+    }
+}
+
+struct PhaseOutcome {
+    outcome: Result<Alignment, AlignError>,
+    /// Whether the deadline ended it.
+    is_late: bool,
+}
+
+impl PhaseOutcome {
+    fn trajectory(&self) -> &Trajectory {
+        match &self.outcome {
+            Ok(aligned) => aligned.trajectory(),
+            Err(failure) => &failure.trajectory,
+        }
+    }
+
+    fn candidates(&self) -> &[CandidateRecord] {
+        &self.trajectory().candidates
+    }
+
+    fn into_trajectory(self) -> Trajectory {
+        match self.outcome {
+            Ok(aligned) => aligned.trajectory,
+            Err(failure) => failure.trajectory,
+        }
+    }
+
+    /// Whether nothing more can be done for the request.
+    fn is_over(&self) -> bool {
+        self.outcome.is_err()
+    }
+
+    fn end(&self, complete: SearchEnd) -> SearchEnd {
+        if self.outcome.is_ok() { complete } else { SearchEnd::Partial }
+    }
+
+    /// The answers, those of an earlier phase among them; the failure if there are none.
+    fn answered(
+        self,
+        job: &Job,
+        accounting: &Accounting<'_>,
+        first: Vec<CandidateRecord>,
+        end: SearchEnd,
+    ) -> Result<Answered, ApiError> {
+        let (stopped, failure) = match &self.outcome {
+            Ok(_) if end == SearchEnd::Gated => (Some("gate".to_owned()), None),
+            Ok(aligned) => {
+                let reason = aligned.trajectory().stopped.and_then(|reason| {
+                    serde_json::to_value(reason).ok()?.as_str().map(str::to_owned)
+                });
+                (reason, None)
+            }
+            Err(AlignError { error, trajectory }) => {
+                let is_budget = error.engine().map(EngineError::kind) == Some(ErrorKind::Budget);
+                if first.is_empty() && trajectory.candidates.is_empty() {
+                    return Err(match error {
+                        Error::Stopped if self.is_late => ApiError::deadline(),
+                        _ if is_budget => ApiError::budget(),
+                        error => ApiError::search(error),
+                    });
+                }
+                match error {
+                    Error::Stopped if self.is_late => (Some("deadline".to_owned()), None),
+                    _ if is_budget => (Some("budget".to_owned()), None),
+                    error => (Some("error".to_owned()), Some(describe(error))),
+                }
+            }
+        };
+        let trajectory = self.into_trajectory();
+        let ranked = ranked(first.iter().chain(&trajectory.candidates));
+        let usage = accounting.usage();
+        let money = accounting.app.money(&usage);
+        let elapsed = job.arrived.elapsed();
+        Ok(Answered { ranked, trajectory, usage, money, end, stopped, failure, elapsed })
+    }
+}
+
+/// Different answers, best first; of equal scores, the earliest first.
+fn ranked<'a>(candidates: impl Iterator<Item = &'a CandidateRecord>) -> Vec<CandidateRecord> {
+    let mut ranked: Vec<&CandidateRecord> = candidates.collect();
+    ranked.sort_by(|a, b| b.score.total_cmp(&a.score));
+    let mut seen = HashSet::new();
+    ranked.into_iter().filter(|one| seen.insert(one.text.as_str())).cloned().collect()
+}
+
+impl App {
+    /// The cost of a search, if the server has prices for its engines.
+    pub(crate) fn money(&self, usage: &UsageRecord) -> Option<f64> {
+        let prices = self.options.prices.as_ref()?;
+        let [policy, critic, optimizer] = self.tpo.engines();
+        let mut total = Money::ZERO;
+        for (purpose, used) in &usage.by_purpose {
+            let engine = match purpose {
+                Purpose::Loss | Purpose::Gradient => critic,
+                Purpose::Update => optimizer,
+                _ => policy,
+            };
+            total = total.plus(prices.of(engine)?.of(used.tokens));
+        }
+        Some(total.units())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_ranked_once_each() {
+        let record = |text: &str, score| CandidateRecord {
+            iteration: 0,
+            text: text.to_owned(),
+            score,
+            truncated: false,
+        };
+        let pool = [record("a", 1.0), record("b", 2.0), record("a", 1.0), record("c", 2.0)];
+        let texts: Vec<String> = ranked(pool.iter()).into_iter().map(|one| one.text).collect();
+        assert_eq!(texts, ["b", "c", "a"]);
+    }
+}

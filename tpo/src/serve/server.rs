@@ -1,0 +1,149 @@
+//! The running server: connections, their limits, and its end.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use textgrad_ops::CancellationToken;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use super::app::App;
+use super::builder::ServerBuilder;
+use super::routes::router;
+use crate::search::Tpo;
+
+/// The most bytes of the headers of a request.
+const MAX_HEADERS: usize = 64 * 1024;
+
+/// A server with OpenAI's API in front of searches.
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+/// use textgrad_ops::sim::Sim;
+/// use tpo::serve::Server;
+/// use tpo::{CancellationToken, SimReward, Tpo};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let tpo = Tpo::builder(Arc::new(Sim::default()), Arc::new(SimReward)).build()?;
+/// let server = Server::builder(tpo).max_in_flight(16).build();
+/// let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+/// let shutdown = CancellationToken::new();
+/// let running = tokio::spawn({
+///     let shutdown = shutdown.clone();
+///     async move { server.run(listener, shutdown, CancellationToken::new()).await }
+/// });
+/// // Requests are served here.
+/// shutdown.cancel();
+/// running.await.unwrap();
+/// # Ok::<(), tpo::Error>(()) }).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct Server(Arc<App>);
+
+impl Server {
+    /// Settings of a server whose searches are those of `tpo`, as far as requests do not change them.
+    pub fn builder(tpo: Tpo) -> ServerBuilder {
+        ServerBuilder::new(tpo)
+    }
+
+    pub(crate) fn new(app: App) -> Self {
+        Self(Arc::new(app))
+    }
+
+    /// Serves the connections of a listener until `shutdown` is cancelled. Then no connection is accepted, no request
+    /// is taken, and those in flight have the time of [`drain_timeout`](ServerBuilder::drain_timeout), or until
+    /// `abort` is cancelled. It must be called within a tokio runtime.
+    ///
+    /// Returns whether all requests in flight were answered.
+    pub async fn run(
+        &self,
+        listener: TcpListener,
+        shutdown: CancellationToken,
+        abort: CancellationToken,
+    ) -> bool {
+        let router = router(Arc::clone(&self.0));
+        let mut connections = JoinSet::new();
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                Some(_) = connections.join_next() => {}
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, _)) => {
+                        let served = self.serve(stream, router.clone(), shutdown.clone());
+                        connections.spawn(served);
+                    }
+                    // Out of descriptors, or gone already: the next one may do.
+                    Err(error) => {
+                        tracing::warn!(%error, "a connection could not be accepted");
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                    }
+                },
+            }
+        }
+        drop(listener);
+        self.0.draining.store(true, Ordering::Relaxed);
+        let drained = async { while connections.join_next().await.is_some() {} };
+        tokio::select! {
+            () = drained => true,
+            () = tokio::time::sleep(self.0.options.drain_timeout) => false,
+            () = abort.cancelled() => false,
+        }
+    }
+
+    fn serve(
+        &self,
+        stream: TcpStream,
+        router: Router,
+        shutdown: CancellationToken,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        let app = Arc::clone(&self.0);
+        async move {
+            app.connections.fetch_add(1, Ordering::Relaxed);
+            let _open = Open(Arc::clone(&app));
+            let _ = stream.set_nodelay(true);
+            let service = TowerToHyperService::new(router);
+            let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
+                hyper::service::Service::call(&service, request)
+            });
+            let mut http = http1::Builder::new();
+            http.timer(TokioTimer::new())
+                .header_read_timeout(app.options.read_timeout)
+                .max_buf_size(MAX_HEADERS);
+            let mut connection =
+                std::pin::pin!(http.serve_connection(TokioIo::new(stream), service));
+            let ended = tokio::select! {
+                ended = connection.as_mut() => ended,
+                () = shutdown.cancelled() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            };
+            if let Err(error) = ended {
+                tracing::debug!(%error, "a connection ended early");
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("options", &self.0.options).finish_non_exhaustive()
+    }
+}
+
+/// An open connection, counted until it is dropped.
+struct Open(Arc<App>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}

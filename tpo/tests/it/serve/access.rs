@@ -1,0 +1,63 @@
+//! Keys, hosts, and what they let through.
+
+use serde_json::json;
+use tpo::serve::{Keys, hashed_key};
+
+use super::{chat_body, serve, tpo};
+
+fn head(method: &str, path: &str, key: &str) -> String {
+    format!(
+        "{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\nauthorization: Bearer {key}"
+    )
+}
+
+#[tokio::test]
+async fn a_key_opens_its_own_searches_and_no_others() {
+    let keys = Keys::parse(&format!("a made-up-1\n{}", hashed_key("b", "made-up-2"))).unwrap();
+    let serving = serve(tpo(), |builder| builder.keys(keys)).await;
+    let body = chat_body(json!({"model": "bon-2"})).to_string();
+    let path = "/v1/chat/completions";
+    for head in [super::post(path), head("POST", path, "made-up-3"), head("POST", path, "")] {
+        let reply = serving.send(&head, &body).await;
+        assert_eq!(reply.error(401)["code"], "invalid_api_key");
+        assert_eq!(reply.headers["www-authenticate"], "Bearer");
+    }
+    let answer = serving.send(&head("POST", path, "made-up-1"), &body).await.ok();
+    let own = format!("/v1/tpo/{}", answer["id"].as_str().unwrap());
+    serving.send(&head("GET", &own, "made-up-1"), "").await.ok();
+    serving.send(&head("GET", &own, "made-up-2"), "").await.error(404);
+    let list = serving.send(&head("GET", "/v1/tpo", "made-up-2"), "").await.ok();
+    assert_eq!(list["ended"], json!([]));
+    for closed in ["/metrics", "/v1/models", "/v1/tpo"] {
+        serving.get(closed).await.error(401);
+    }
+    for open in ["/health", "/ready"] {
+        serving.get(open).await.ok();
+    }
+}
+
+#[tokio::test]
+async fn web_pages_of_other_hosts_are_kept_out() {
+    let serving = serve(tpo(), |builder| builder.local_only(true)).await;
+    let body = chat_body(json!({"model": "bon-1"})).to_string();
+    let rebound = "POST /v1/chat/completions HTTP/1.1\r\nhost: evil.example\r\ncontent-type: application/json";
+    assert_eq!(serving.send(rebound, &body).await.error(400)["param"], "host");
+    let simple =
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: text/plain";
+    assert_eq!(serving.send(simple, &body).await.error(400)["param"], "content-type");
+    let reply = serving.chat(json!({"model": "bon-1"})).await;
+    assert!(!reply.headers.contains_key("access-control-allow-origin"));
+    reply.ok();
+}
+
+#[tokio::test]
+async fn an_origin_is_allowed_where_it_is_named() {
+    let origin = "https://app.example".to_owned();
+    let serving = serve(tpo(), |builder| builder.cors(Some(origin.clone()))).await;
+    let preflight =
+        "OPTIONS /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\norigin: https://app.example";
+    let reply = serving.send(preflight, "").await;
+    assert_eq!((reply.status, &reply.headers["access-control-allow-origin"]), (204, &origin));
+    let reply = serving.chat(json!({"model": "bon-1"})).await;
+    assert_eq!(reply.headers["access-control-allow-origin"], origin);
+}

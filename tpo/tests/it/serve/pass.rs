@@ -1,0 +1,72 @@
+//! Requests that the policy serves without a search.
+
+use serde_json::json;
+use textgrad_ops::engine::http::JsonClient;
+use textgrad_tests::fake_server::{FakeServer, FaultRule, Route};
+use tpo::serve::{Unsearchable, Upstream};
+
+use super::{QUERY, serve, tpo};
+
+async fn upstream(server: &FakeServer) -> Option<Upstream> {
+    let client = JsonClient::builder(server.base_url()).build().unwrap();
+    Some(Upstream { client, model: "sim".to_owned() })
+}
+
+#[tokio::test]
+async fn the_policy_answers_without_a_search() {
+    let serving = serve(tpo(), |builder| builder).await;
+    let answer = serving.chat(json!({"model": "policy", "n": 2})).await.ok();
+    assert_eq!(answer["choices"].as_array().unwrap().len(), 2);
+    assert_eq!(answer["choices"][1]["index"], 1);
+    assert!(answer["tpo"].is_null());
+    assert!(answer["usage"]["completion_tokens"].as_u64().unwrap() > 0);
+    let events = serving.chat(json!({"model": "policy", "stream": true})).await.events();
+    let text: String = events
+        .iter()
+        .filter_map(|event| event["choices"][0]["delta"]["content"].as_str())
+        .collect();
+    assert!(!text.is_empty());
+    let error = serving.chat(json!({"model": "policy", "logprobs": true})).await.error(400);
+    assert_eq!(error["param"], "logprobs");
+}
+
+#[tokio::test]
+async fn requests_pass_to_the_policys_server_as_they_are() {
+    let server = FakeServer::builder().start().await.unwrap();
+    let upstream = upstream(&server).await;
+    let serving = serve(tpo(), |builder| builder.upstream(upstream)).await;
+    let tools = json!([{"type": "function", "function": {"name": "f", "parameters": {}}}]);
+    let more = json!({"tools": tools, "temperature": 0.5, "tpo": {"samples": 3}, "top_k": 4});
+    let answer = serving.chat(more).await.ok();
+    assert_eq!(answer["choices"][0]["message"]["role"], "assistant");
+    let sent = server.requests_to(Route::Chat).pop().unwrap();
+    assert_eq!(
+        (&sent["model"], &sent["tools"], &sent["top_k"]),
+        (&json!("sim"), &tools, &json!(4))
+    );
+    assert_eq!(sent["messages"][0]["content"], QUERY);
+    assert!(sent["tpo"].is_null());
+    let streamed = serving.chat(json!({"model": "policy", "stream": true})).await;
+    assert!(streamed.headers["content-type"].starts_with("text/event-stream"));
+    assert!(!streamed.events().is_empty());
+    assert_eq!(server.stats().route(Route::Chat).requests, 2);
+}
+
+#[tokio::test]
+async fn failures_of_the_policys_server_are_those_of_a_gateway() {
+    let rule: FaultRule = "500@always".parse().unwrap();
+    let server = FakeServer::builder().fault(rule).start().await.unwrap();
+    let upstream = upstream(&server).await;
+    let serving = serve(tpo(), |builder| builder.upstream(upstream)).await;
+    let error = serving.chat(json!({"model": "policy"})).await.error(502);
+    assert_eq!(error["code"], "upstream_error");
+}
+
+#[tokio::test]
+async fn what_no_search_serves_is_refused_by_name_where_that_is_set() {
+    let serving = serve(tpo(), |builder| builder.unsearchable(Unsearchable::Refuse)).await;
+    let format = json!({"response_format": {"type": "json_object"}});
+    let error = serving.chat(format).await.error(400);
+    assert_eq!(error["param"], "response_format");
+    assert!(error["message"].as_str().unwrap().contains("\"policy\""), "{error}");
+}
