@@ -18,6 +18,7 @@
 //! 7. **trace** shows what the caller saw. Inside the cache it would show what was really sent; both at
 //!    once is fine.
 //!
+//! [`Balanced`] makes one engine of several addresses of one model, right around their clients.
 //! [`EngineExt::default_stack`] stacks them so. A **meter** right around the client counts what was paid for,
 //! outside of the cache what was asked for. A **budget** belongs where such a meter does. **record** belongs
 //! outermost to replay a run without any of the others, and right around the client to replay it with all of
@@ -45,6 +46,7 @@
 //! # Ok::<(), textgrad_core::EngineError>(())
 //! ```
 
+mod balance;
 mod breaker;
 mod budget;
 mod choices;
@@ -66,6 +68,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use textgrad_core::{Engine, EngineError, EngineInfo, EngineStatus, Request, Response};
 
+pub use self::balance::Balanced;
 pub use self::breaker::Breaker;
 pub use self::budget::{Budget, BudgetBuilder, Budgeted, Remaining, Spent};
 pub use self::choices::{ChoicePart, ChoiceStore, CompleteChoices, with_choice_store};

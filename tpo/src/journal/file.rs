@@ -164,6 +164,19 @@ impl Journal {
         };
         Ok(QueryJournal::new(query, self.0.writer.clone(), records))
     }
+
+    /// [`query`](Self::query), with the steps that were written since the journal was opened.
+    #[cfg(feature = "serve")]
+    pub(crate) async fn query_anew(&self, query: usize) -> Result<QueryJournal, Error> {
+        let path = self.0.path.clone();
+        let records = blocking(move || {
+            let file = File::open(&path).map_err(Error::io(&path, "cannot be opened"))?;
+            let spans = scan(&file, &path, |_, _| {})?.spans;
+            read(&path, spans.get(&query).map_or(&[], Vec::as_slice))
+        })
+        .await?;
+        Ok(QueryJournal::new(query, self.0.writer.clone(), records))
+    }
 }
 
 impl fmt::Debug for Journal {

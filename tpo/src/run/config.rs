@@ -75,6 +75,13 @@ pub struct DataConfig {
     pub sha256: String,
 }
 
+impl DataConfig {
+    fn new(source: &str, queries: &[Query]) -> Self {
+        let (source, sha256) = (source.to_owned(), queries_digest(queries));
+        Self { source, queries: queries.len(), sha256 }
+    }
+}
+
 impl RunConfig {
     /// The settings of a run of `tpo` over `queries`.
     #[must_use]
@@ -93,12 +100,14 @@ impl RunConfig {
             pairs: tpo.pairs(),
             tokenizer: tpo.tokenizer().map(Cow::into_owned),
             prompts: pack_digest(tpo.prompts()),
-            data: DataConfig {
-                source: source.to_owned(),
-                queries: queries.len(),
-                sha256: queries_digest(queries),
-            },
+            data: DataConfig::new(source, queries),
         }
+    }
+
+    /// The same settings with other queries.
+    #[cfg(feature = "serve")]
+    pub(crate) fn with_queries(self, source: &str, queries: &[Query]) -> Self {
+        Self { data: DataConfig::new(source, queries), ..self }
     }
 
     /// What keeps a run of `queries` with these settings from extending one with `then`, as

@@ -94,6 +94,23 @@ impl RunFolder {
         &self.path
     }
 
+    /// Gives an open run these queries, the first of which it had.
+    #[cfg(feature = "serve")]
+    pub(crate) async fn set_queries(
+        &mut self,
+        source: &str,
+        queries: &[Query],
+    ) -> Result<(), Error> {
+        let config = serde_json::from_value::<RunConfig>(self.journal.config().clone());
+        let config = config.map_err(|error| Error::JournalWrite { reason: error.to_string() })?;
+        let json = config.with_queries(source, queries).to_json()?;
+        if *self.journal.config() != json {
+            // As in `extend`: a resume repairs the file after a kill between the two writes.
+            self.journal = self.journal.clone().extend(json.clone()).await?;
+        }
+        restore_config(&self.path, &json).await
+    }
+
     /// Begins `results.jsonl`. What an earlier attempt left there stays until this one is finished.
     ///
     /// # Errors

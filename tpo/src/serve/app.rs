@@ -183,6 +183,7 @@ impl App {
             options,
             config,
             index,
+            key: idempotency_key(headers)?,
         })))
     }
 
@@ -193,6 +194,16 @@ impl App {
             self.metrics.refused(self.options.keys.name(client));
         }
         entered
+    }
+}
+
+/// The key by which a client repeats a request.
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
+    const NAME: &str = "idempotency-key";
+    let Some(value) = headers.get(NAME) else { return Ok(None) };
+    match value.to_str() {
+        Ok(key) if (1..=255).contains(&key.len()) => Ok(Some(key.to_owned())),
+        _ => Err(ApiError::invalid(NAME, "idempotency-key: expected 1 to 255 ASCII characters")),
     }
 }
 

@@ -1,6 +1,8 @@
 //! Settings of a server.
 
 use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use derive_setters::Setters;
@@ -10,7 +12,9 @@ use textgrad_ops::layer::Prices;
 use super::app::App;
 use super::keys::Keys;
 use super::options::SearchOptions;
+use super::record::Recorder;
 use super::server::Server;
+use crate::error::Error;
 use crate::search::Tpo;
 
 /// What a server does with requests that a search cannot serve, such as those with tools.
@@ -48,6 +52,8 @@ pub struct ServerBuilder {
     pub(crate) presets: BTreeMap<String, SearchOptions>,
     /// Prices, for costs in answers and metrics, and for bounds on money.
     pub(crate) prices: Option<Prices>,
+    #[setters(skip)]
+    pub(crate) recorder: Option<Arc<Recorder>>,
     /// Requests in flight, at least 1. Default: 64.
     pub(crate) max_in_flight: usize,
     /// Requests that wait. Default: 256.
@@ -90,6 +96,7 @@ impl ServerBuilder {
             unsearchable: Unsearchable::default(),
             presets: BTreeMap::new(),
             prices: None,
+            recorder: None,
             max_in_flight: 64,
             max_queued: 256,
             max_per_key: 0,
@@ -106,6 +113,17 @@ impl ServerBuilder {
             cors: None,
             local_only: false,
         }
+    }
+
+    /// Records every search in a run folder below this directory, one folder for each set of search settings. What a
+    /// killed server left there is finished.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the directory cannot be read or written, [`Error::RunLocked`] if another process has a folder,
+    /// and other errors of a run that cannot be opened.
+    pub async fn record(self, directory: impl AsRef<Path>) -> Result<Self, Error> {
+        let recorder = Recorder::open(directory.as_ref()).await?;
+        Ok(Self { recorder: Some(Arc::new(recorder)), ..self })
     }
 
     /// The server. Its search settings bound those of requests: they may always ask for as much as it does itself.

@@ -69,7 +69,7 @@ impl ChatStream {
 }
 
 impl StreamForm for ChatStream {
-    fn begin(&mut self, job: &Job) -> Vec<Bytes> {
+    fn begin(&mut self, _: &App, job: &Job) -> Vec<Bytes> {
         vec![data(&Self::delta(job, 0, &json!({"role": "assistant", "content": ""}), None))]
     }
 

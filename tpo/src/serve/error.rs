@@ -85,6 +85,11 @@ impl ApiError {
         error.code("budget_exceeded")
     }
 
+    /// The same request twice at a time.
+    pub(crate) fn conflict(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "invalid_request_error", message).code("conflict")
+    }
+
     pub(crate) fn internal(message: impl Into<String>) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", message)
     }
@@ -130,7 +135,11 @@ impl ApiError {
                 Self::new(StatusCode::BAD_GATEWAY, "server_error", describe(error))
                     .code("upstream_error")
             }
-            _ => Self::internal(describe(error)),
+            // Messages about files are not for clients.
+            _ => {
+                tracing::error!(error = describe(error), "a request failed");
+                Self::internal("an error within the server; its log on standard error says which")
+            }
         }
     }
 

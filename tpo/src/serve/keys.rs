@@ -69,10 +69,13 @@ impl Keys {
     /// Reads a file of keys.
     ///
     /// # Errors
-    /// [`Error::Io`] if it cannot be read, and those of [`parse`](Self::parse).
+    /// [`Error::Input`] if it cannot be read, and those of [`parse`](Self::parse).
     pub async fn load(path: &Path) -> Result<Self, Error> {
-        let text = tokio::fs::read_to_string(path).await;
-        Self::parse(&text.map_err(Error::io(path, "cannot be read"))?)
+        let text = tokio::fs::read_to_string(path).await.map_err(|error| Error::Input {
+            source_name: path.display().to_string(),
+            reason: format!("expected a file of keys, cannot be read: {error}"),
+        })?;
+        Self::parse(&text)
     }
 
     /// These keys and others.

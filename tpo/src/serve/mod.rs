@@ -7,6 +7,7 @@
 //! | path | answer |
 //! |---|---|
 //! | `POST /v1/chat/completions` | the best answers of a search, whole or as a stream |
+//! | `POST /v1/responses` | the best answer, text only, whole or as a stream |
 //! | `GET /v1/models` | virtual models: `tpo`, `tpo-d1-n3`, `bon-8`, `revision`, presets, and `policy` without a search |
 //! | `GET /v1/tpo`, `GET /v1/tpo/{id}` | searches under way and ended; one ended search with its trajectory |
 //! | `GET /health`, `GET /ready` | whether the process serves, and whether it takes new requests |
@@ -28,8 +29,10 @@ mod model;
 mod options;
 mod pass;
 mod recent;
+mod record;
 mod reply;
 mod request;
+mod responses;
 mod routes;
 mod search;
 mod server;

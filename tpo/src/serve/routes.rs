@@ -16,10 +16,12 @@ use super::error::ApiError;
 use super::json::set;
 use super::keys::Client;
 use super::model::{listed, target};
+use super::responses::responses;
 
 pub(crate) fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/v1/chat/completions", post(chat))
+        .route("/v1/responses", post(responses))
         .route("/v1/models", get(models))
         .route("/v1/models/{*id}", get(model))
         .route("/v1/tpo", get(searches))

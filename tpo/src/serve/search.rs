@@ -17,6 +17,7 @@ use super::images::WithImages;
 use super::keys::Client;
 use super::metrics::SearchEnd;
 use super::options::SearchOptions;
+use super::record::{Recorded, request_key};
 use super::request::Ask;
 use crate::config::{Mode, TpoConfig};
 use crate::error::Error;
@@ -40,8 +41,10 @@ pub(crate) struct Job {
     /// The options of request, header, model and server together.
     pub(crate) options: SearchOptions,
     pub(crate) config: TpoConfig,
-    /// The index that its seeds derive from.
+    /// The index that its seeds derive from, where searches are not recorded.
     pub(crate) index: usize,
+    /// The idempotency key.
+    pub(crate) key: Option<String>,
 }
 
 /// A scored answer, as streams report it.
@@ -144,7 +147,7 @@ async fn search(
             layout: app.tpo.config().layout,
             ..job.config.clone()
         };
-        let outcome = phase.search(config, accounting).await?;
+        let outcome = phase.search(config, "gate", accounting).await?;
         let scores: Vec<f64> = outcome.candidates().iter().map(|one| one.score).collect();
         if gate.is_open(&scores) || outcome.is_over() {
             let end = outcome.end(SearchEnd::Gated);
@@ -152,7 +155,7 @@ async fn search(
         }
         first = outcome.into_trajectory().candidates;
     }
-    let outcome = phase.search(job.config.clone(), accounting).await?;
+    let outcome = phase.search(job.config.clone(), "search", accounting).await?;
     let end = outcome.end(SearchEnd::Complete);
     outcome.answered(job, accounting, first, end)
 }
@@ -205,9 +208,15 @@ impl Phase<'_> {
     async fn search(
         &self,
         config: TpoConfig,
+        name: &str,
         accounting: &mut Accounting<'_>,
     ) -> Result<PhaseOutcome, ApiError> {
         let tpo = self.tpo(config)?;
+        let recorded = self.record(&tpo, name).await?;
+        let (index, journal) = match &recorded {
+            Some(recorded) => (recorded.index, recorded.journal().await?),
+            None => (self.job.index, None),
+        };
         let abort = CancellationToken::new();
         let (progress, draft) = (self.progress.clone(), self.job.options.draft.unwrap_or(false));
         let live = self.app.recent.live(&self.job.id);
@@ -225,9 +234,10 @@ impl Phase<'_> {
                 draft: (draft && is_new_best).then(|| event.text.to_owned()),
             });
         };
-        let session = Session::default().observed(Arc::new(observer), abort.clone());
+        let session = Session::new(journal, CancellationToken::new());
+        let session = session.observed(Arc::new(observer), abort.clone());
         accounting.sessions.push(session.clone());
-        let search = tpo.align_in(self.job.index, self.job.query.clone(), None, session);
+        let search = tpo.align_in(index, self.job.query.clone(), None, session);
         let outcome = match self.deadline {
             None => search.await,
             Some(deadline) => {
@@ -242,7 +252,19 @@ impl Phase<'_> {
                 }
             }
         };
+        let outcome = match &recorded {
+            Some(recorded) => recorded.finish(&self.job.query, outcome).await,
+            None => outcome,
+        };
         Ok(PhaseOutcome { outcome, is_late: abort.is_cancelled() })
+    }
+
+    async fn record(&self, tpo: &Tpo, name: &str) -> Result<Option<Recorded>, ApiError> {
+        let (app, job) = (self.app, self.job);
+        let Some(recorder) = &app.options.recorder else { return Ok(None) };
+        let client = app.options.keys.name(job.client);
+        let key = job.key.as_ref().map(|key| request_key(client, key, name, &job.query));
+        recorder.begin(tpo, &job.id, &job.query, key).await.map(Some)
     }
 }
 

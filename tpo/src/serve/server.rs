@@ -62,7 +62,7 @@ impl Server {
     /// is taken, and those in flight have the time of [`drain_timeout`](ServerBuilder::drain_timeout), or until
     /// `abort` is cancelled. It must be called within a tokio runtime.
     ///
-    /// Returns whether all requests in flight were answered.
+    /// Returns whether all requests in flight were answered, and what they left was written.
     pub async fn run(
         &self,
         listener: TcpListener,
@@ -91,10 +91,22 @@ impl Server {
         drop(listener);
         self.0.draining.store(true, Ordering::Relaxed);
         let drained = async { while connections.join_next().await.is_some() {} };
-        tokio::select! {
+        let is_drained = tokio::select! {
             () = drained => true,
             () = tokio::time::sleep(self.0.options.drain_timeout) => false,
             () = abort.cancelled() => false,
+        };
+        connections.shutdown().await;
+        let Some(recorder) = &self.0.options.recorder else { return is_drained };
+        match recorder.finish().await {
+            Ok(()) => is_drained,
+            Err(error) => {
+                tracing::error!(
+                    error = textgrad_core::describe(&error),
+                    "results could not be written"
+                );
+                false
+            }
         }
     }
 

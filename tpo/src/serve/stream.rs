@@ -27,7 +27,7 @@ const CAPACITY: usize = 64;
 /// The events of one API.
 pub(crate) trait StreamForm: Send + 'static {
     /// Events before anything is known.
-    fn begin(&mut self, job: &Job) -> Vec<Bytes>;
+    fn begin(&mut self, app: &App, job: &Job) -> Vec<Bytes>;
     /// A scored answer.
     fn progress(&mut self, job: &Job, progress: &Progress) -> Vec<Bytes>;
     /// The answer, and the end.
@@ -73,7 +73,7 @@ async fn work(
 ) {
     let listed = app.recent.begin(&job);
     let mut started = Some(started);
-    for event in form.begin(&job) {
+    for event in form.begin(&app, &job) {
         let _ = sender.try_send(event);
     }
     let (progress, mut events) = mpsc::channel(CAPACITY);

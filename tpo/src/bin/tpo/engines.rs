@@ -12,7 +12,7 @@ use textgrad_ops::engine::HttpOptions;
 use textgrad_ops::engine::openai::MaxTokensField;
 use textgrad_ops::engine::preset::{self, EngineBuilder, Preset};
 use textgrad_ops::layer::{
-    Breaker, EngineExt, Layer, Layered, Limiter, Limits, Meter, RetryPolicy,
+    Balanced, Breaker, EngineExt, Layer, Layered, Limiter, Limits, Meter, RetryPolicy,
 };
 use textgrad_ops::store::{SqliteCache, SqliteConfig};
 use tpo::serve::Upstream;
@@ -66,24 +66,29 @@ impl Layers {
     /// The engine that answers.
     pub(crate) async fn policy(&self) -> Result<Arc<dyn Engine>, Error> {
         let engine: String = self.settings.value("engine")?;
-        let base_url: Option<String> = self.settings.get_one("base-url")?;
         let model: Option<String> = self.settings.get_one("model")?;
-        let builder = self.builder(&engine, base_url.as_deref(), model.as_deref()).await?;
-        if let Some(upstream) = &self.upstream {
-            let own = builder.clone().http(self.http()?).chat_client().map_err(setup("engine"))?;
-            if let Some((client, model)) = own {
-                upstream.get_or_init(|| Upstream { client, model });
-            }
-        }
         let field: Option<String> = self.settings.get_one("max-tokens-field")?;
-        self.engine(
-            "engine",
-            match field.as_deref() {
+        let mut base_urls: Vec<Option<String>> =
+            self.settings.list("base-url")?.into_iter().map(Some).collect();
+        if base_urls.is_empty() {
+            base_urls.push(None);
+        }
+        let mut builders = Vec::with_capacity(base_urls.len());
+        for base_url in base_urls {
+            let builder = self.builder(&engine, base_url.as_deref(), model.as_deref()).await?;
+            if let Some(upstream) = &self.upstream {
+                let own = builder.clone().http(self.http()?).chat_client();
+                if let Some((client, model)) = own.map_err(setup("engine"))? {
+                    upstream.get_or_init(|| Upstream { client, model });
+                }
+            }
+            builders.push(match field.as_deref() {
                 None => builder,
                 Some("max_tokens") => builder.max_tokens_field(MaxTokensField::MaxTokens),
                 Some(_) => builder.max_tokens_field(MaxTokensField::MaxCompletionTokens),
-            },
-        )
+            });
+        }
+        self.engine("engine", builders)
     }
 
     /// An engine beside the policy, such as a judge. Address, model and field of the policy do not apply to it.
@@ -94,19 +99,33 @@ impl Layers {
         base_url: Option<&str>,
     ) -> Result<Arc<dyn Engine>, Error> {
         let builder = self.builder(engine, base_url, None).await;
-        builder.and_then(|builder| self.engine(what, builder)).map_err(|error| match error {
+        builder.and_then(|builder| self.engine(what, vec![builder])).map_err(|error| match error {
             Error::Setup { source, .. } => Error::Setup { what, source },
             error => error,
         })
     }
 
-    fn engine(&self, what: &'static str, builder: EngineBuilder) -> Result<Arc<dyn Engine>, Error> {
-        let builder = builder.http(self.http()?).stream(self.settings.flag("stream"));
-        let builder = match self.settings.flag("inline-reasoning") {
-            true => builder.inline_reasoning(),
-            false => builder,
+    /// An engine of one model, at one or several addresses.
+    fn engine(
+        &self,
+        what: &'static str,
+        builders: Vec<EngineBuilder>,
+    ) -> Result<Arc<dyn Engine>, Error> {
+        let mut engines = Vec::with_capacity(builders.len());
+        for builder in builders {
+            let builder = builder.http(self.http()?).stream(self.settings.flag("stream"));
+            let builder = match self.settings.flag("inline-reasoning") {
+                true => builder.inline_reasoning(),
+                false => builder,
+            };
+            engines.push(builder.build().map_err(setup("engine"))?);
+        }
+        let mut engine: Arc<dyn Engine> = match engines.pop() {
+            Some(only) if engines.is_empty() => only,
+            last => {
+                Arc::new(Balanced::new(engines.into_iter().chain(last)).map_err(setup("engine"))?)
+            }
         };
-        let mut engine = builder.build().map_err(setup("engine"))?;
         if let Some(meter) = self.bill.meter(engine.name()) {
             engine = Arc::new(engine.metered(&meter));
         }

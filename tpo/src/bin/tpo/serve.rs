@@ -44,8 +44,11 @@ pub(crate) async fn serve(settings: &Settings) -> Result<ExitCode, Error> {
         .await?
         .upstream(upstream.get().cloned())
         .local_only(is_loopback && keys.is_empty())
-        .keys(keys)
-        .build();
+        .keys(keys);
+    let server = match settings.path("out") {
+        Some(directory) => server.record(directory).await?.build(),
+        None => server.build(),
+    };
     let address = listener.local_addr().map_err(failed)?;
     print_data(format_args!("http://{address}/v1"))?;
     let simulated = if context.tpo.is_simulation() { "; answers are SIMULATED" } else { "" };

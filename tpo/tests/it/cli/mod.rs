@@ -25,6 +25,8 @@ mod reports;
 mod rewards;
 mod search_settings;
 mod secrets;
+#[cfg(unix)]
+mod serve;
 mod servers;
 mod study;
 mod terminal;

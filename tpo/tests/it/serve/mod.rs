@@ -5,6 +5,8 @@ mod anytime;
 mod chat;
 mod load;
 mod pass;
+mod record;
+mod responses;
 mod stream;
 
 use std::collections::BTreeMap;
@@ -66,7 +68,10 @@ struct Serving {
 }
 
 async fn serve(tpo: Tpo, set: impl FnOnce(ServerBuilder) -> ServerBuilder) -> Serving {
-    let server = set(Server::builder(tpo)).build();
+    running(set(Server::builder(tpo)).build()).await
+}
+
+async fn running(server: Server) -> Serving {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, shutdown) = (listener.local_addr().unwrap(), CancellationToken::new());
     let token = shutdown.clone();
@@ -77,8 +82,8 @@ async fn serve(tpo: Tpo, set: impl FnOnce(ServerBuilder) -> ServerBuilder) -> Se
 
 /// A reply as it came.
 #[derive(Debug)]
-struct Reply {
-    status: u16,
+pub(crate) struct Reply {
+    pub(crate) status: u16,
     headers: BTreeMap<String, String>,
     body: String,
 }
@@ -90,14 +95,14 @@ impl Reply {
 
     /// The body of an answered request.
     #[track_caller]
-    fn ok(&self) -> Value {
+    pub(crate) fn ok(&self) -> Value {
         assert_eq!(self.status, 200, "{self:?}");
         self.json()
     }
 
     /// The error of a refused request.
     #[track_caller]
-    fn error(&self, status: u16) -> Value {
+    pub(crate) fn error(&self, status: u16) -> Value {
         assert_eq!(self.status, status, "{self:?}");
         let mut json = self.json();
         assert!(
@@ -109,7 +114,7 @@ impl Reply {
 
     /// The JSON events of a stream that ended.
     #[track_caller]
-    fn events(&self) -> Vec<Value> {
+    pub(crate) fn events(&self) -> Vec<Value> {
         assert_eq!(self.status, 200, "{self:?}");
         let mut lines: Vec<&str> =
             self.body.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
@@ -163,13 +168,13 @@ fn post(path: &str) -> String {
     format!("POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json")
 }
 
-fn chat_body(more: Value) -> Value {
+pub(crate) fn chat_body(more: Value) -> Value {
     let mut body = json!({"model": "tpo", "messages": [{"role": "user", "content": QUERY}]});
     body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     body
 }
 
-async fn end(mut stream: TcpStream) -> Reply {
+pub(crate) async fn end(mut stream: TcpStream) -> Reply {
     let mut bytes = Vec::new();
     let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut bytes));
     read.await.expect("the reply does not end").unwrap();
@@ -201,7 +206,7 @@ fn joined(mut body: &str) -> String {
 }
 
 /// Waits until something holds.
-async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let begun = Instant::now();
     while !holds().await {
         assert!(begun.elapsed() < PATIENCE, "{what}");

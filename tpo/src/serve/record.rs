@@ -1,0 +1,312 @@
+//! Served searches in run folders: one for each set of search settings, below the directory of the server.
+//!
+//! A folder has the files of `tpo run`, and `served.jsonl`: a line for each request before its search begins, and one
+//! for its result. `results.jsonl` is written from it when the server stops, and when it starts again after a kill.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs::OpenOptions;
+use std::io::{BufReader, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use textgrad_core::truncate;
+use textgrad_ops::util::fs::blocking;
+use textgrad_ops::util::jsonl::{Reader, Writer, end_of_last_line};
+use tokio::sync::OnceCell;
+
+use super::error::ApiError;
+use crate::batch::QueryOutcome;
+use crate::error::Error;
+use crate::journal::{QueryJournal, digest};
+use crate::query::Query;
+use crate::run::{ResultRecord, RunConfig, RunFolder};
+use crate::search::{AlignError, Alignment, Tpo, Trajectory};
+
+/// The source of served queries, in the settings of a run.
+const SOURCE: &str = "served";
+const SERVED: &str = "served.jsonl";
+/// The most folders that are open; further settings are refused.
+const MAX_FOLDERS: usize = 512;
+
+/// Records searches below a directory.
+pub(crate) struct Recorder {
+    root: PathBuf,
+    folders: Mutex<HashMap<String, Arc<OnceCell<ServedRun>>>>,
+}
+
+impl std::fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Recorder").field("root", &self.root).finish_non_exhaustive()
+    }
+}
+
+/// An open run folder.
+struct ServedRun {
+    folder: RunFolder,
+    served: Writer,
+    simulated: bool,
+    state: Mutex<RunState>,
+}
+
+#[derive(Default)]
+struct RunState {
+    next: usize,
+    /// Requests by their idempotency keys.
+    keys: HashMap<String, usize>,
+    /// Requests whose search is under way.
+    busy: HashSet<usize>,
+}
+
+/// A line of `served.jsonl`.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Served {
+    /// A request, before its search.
+    Request {
+        index: usize,
+        /// The id of the answer.
+        id: String,
+        /// A hash of the client's idempotency key.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        key: Option<String>,
+        query: Query,
+    },
+    /// The result of its search; the last one holds.
+    Result { record: Box<ResultRecord> },
+}
+
+/// A search that is recorded, until it is dropped.
+pub(crate) struct Recorded {
+    cell: Arc<OnceCell<ServedRun>>,
+    pub(crate) index: usize,
+}
+
+impl Recorder {
+    /// Opens a directory, which is made if it is not there. Folders that a killed server left get their results.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it cannot be written, [`Error::RunLocked`] if another server has it, and those of
+    /// [`RunFolder::extend`].
+    pub(crate) async fn open(root: &Path) -> Result<Self, Error> {
+        let made = tokio::fs::create_dir_all(root).await;
+        made.map_err(Error::io(root, "cannot be created"))?;
+        let failed = Error::io(root, "cannot be read");
+        let mut entries = tokio::fs::read_dir(root).await.map_err(&failed)?;
+        while let Some(entry) = entries.next_entry().await.map_err(&failed)? {
+            let path = entry.path();
+            if !tokio::fs::try_exists(path.join(SERVED)).await.unwrap_or(false) {
+                continue;
+            }
+            let file = path.join("config.json");
+            let text = tokio::fs::read(&file).await.map_err(Error::io(&file, "cannot be read"))?;
+            let config = serde_json::from_slice(&text).map_err(|error| Error::Record {
+                path: file,
+                line: 1,
+                reason: error.to_string(),
+            })?;
+            ServedRun::open(&path, config).await?.finish().await?;
+        }
+        Ok(Self { root: root.to_owned(), folders: Mutex::default() })
+    }
+
+    /// Notes a request before its search. One with the idempotency key of an earlier one takes its place: what was paid
+    /// for then is answered from the journal.
+    pub(crate) async fn begin(
+        &self,
+        tpo: &Tpo,
+        id: &str,
+        query: &Query,
+        key: Option<String>,
+    ) -> Result<Recorded, ApiError> {
+        let config = RunConfig::new(tpo, SOURCE, &[]);
+        let settings = digest([serde_json::to_string(&config).unwrap_or_default().as_str()]);
+        let name = format!(
+            "{}-d{}-n{}-{}",
+            tpo.config().mode,
+            tpo.config().depth(),
+            tpo.config().samples,
+            truncate(&settings, 8)
+        );
+        let cell = {
+            let mut folders = self.folders.lock();
+            if !folders.contains_key(&name) && folders.len() >= MAX_FOLDERS {
+                let message = format!(
+                    "this server records at most {MAX_FOLDERS} different sets of search settings, a seed among them"
+                );
+                return Err(ApiError::invalid("tpo", message));
+            }
+            Arc::clone(folders.entry(name.clone()).or_default())
+        };
+        let path = self.root.join(&name);
+        let run = cell.get_or_try_init(|| ServedRun::open(&path, config)).await;
+        let run = run.map_err(|error| ApiError::search(&error))?;
+        let (index, is_new) = run.place(key.as_ref())?;
+        let recorded = Recorded { cell: Arc::clone(&cell), index };
+        if is_new {
+            let line = Served::Request { index, id: id.to_owned(), key, query: query.clone() };
+            let written = run.served.write(&line).await;
+            written.map_err(|error| ApiError::internal(error.to_string()))?;
+        }
+        Ok(recorded)
+    }
+
+    /// Writes the results of all folders.
+    pub(crate) async fn finish(&self) -> Result<(), Error> {
+        let folders = std::mem::take(&mut *self.folders.lock());
+        for cell in folders.into_values() {
+            // Searches that were dropped with their server let go of it as soon as the runtime runs them.
+            for _ in 0..100 {
+                if Arc::strong_count(&cell) == 1 {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            if let Some(run) = Arc::into_inner(cell).and_then(OnceCell::into_inner) {
+                run.finish().await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl ServedRun {
+    async fn open(path: &Path, config: RunConfig) -> Result<Self, Error> {
+        let (file, has_run) = (path.join(SERVED), path.join("journal.jsonl"));
+        let (requests, _) = read(&file).await?;
+        let simulated = config.simulated;
+        let folder = match tokio::fs::try_exists(&has_run).await.unwrap_or(false) {
+            false => RunFolder::create(path, &config).await?,
+            true => {
+                let queries: Vec<Query> = requests.iter().map(|(query, _)| query.clone()).collect();
+                let config = config.with_queries(SOURCE, &queries);
+                RunFolder::extend(path, &config, &queries).await?
+            }
+        };
+        let keys = requests.iter().enumerate();
+        let keys = keys.filter_map(|(index, (_, key))| Some((key.clone()?, index)));
+        let state = RunState { next: requests.len(), keys: keys.collect(), ..RunState::default() };
+        let served = blocking(move || {
+            let failed = Error::io(&file, "cannot be opened");
+            let opened = OpenOptions::new().read(true).append(true).create(true).open(&file);
+            let mut opened = opened.map_err(&failed)?;
+            // A process that was killed may have left half a line.
+            let end = end_of_last_line(&mut opened).map_err(&failed)?;
+            opened.set_len(end).map_err(&failed)?;
+            opened.seek(SeekFrom::End(0)).map_err(&failed)?;
+            Ok::<_, Error>(Writer::new(opened))
+        })
+        .await?;
+        Ok(Self { folder, served, simulated, state: Mutex::new(state) })
+    }
+
+    /// The index of a request, and whether it is new.
+    fn place(&self, key: Option<&String>) -> Result<(usize, bool), ApiError> {
+        let mut state = self.state.lock();
+        let known = key.and_then(|key| state.keys.get(key).copied());
+        let index = known.unwrap_or(state.next);
+        if !state.busy.insert(index) {
+            return Err(ApiError::conflict("a request with this idempotency key is under way"));
+        }
+        if known.is_none() {
+            state.next += 1;
+            if let Some(key) = key {
+                state.keys.insert(key.clone(), index);
+            }
+        }
+        Ok((index, known.is_none()))
+    }
+
+    /// Writes `results.jsonl`, in the order of the requests; those that were dropped are failures.
+    async fn finish(mut self) -> Result<(), Error> {
+        let path = self.folder.path().join(SERVED);
+        let (requests, mut results) = read(&path).await?;
+        let queries: Vec<Query> = requests.into_iter().map(|(query, _)| query).collect();
+        self.folder.set_queries(SOURCE, &queries).await?;
+        let mut writer = self.folder.results().await?;
+        for (index, query) in queries.into_iter().enumerate() {
+            let record = match results.remove(&index) {
+                Some(record) => record,
+                None => {
+                    let (error, trajectory) = (Error::Stopped, Trajectory::default());
+                    let result = Err(AlignError { error, trajectory });
+                    ResultRecord::new(&QueryOutcome { index, query, result }, self.simulated)
+                }
+            };
+            writer.write(&record).await?;
+        }
+        writer.finish().await.map(|_| ())
+    }
+}
+
+impl Recorded {
+    /// The journal of the search, with the steps of earlier attempts.
+    pub(crate) async fn journal(&self) -> Result<Option<QueryJournal>, ApiError> {
+        let Some(run) = self.cell.get() else { return Ok(None) };
+        let journal = run.folder.journal().query_anew(self.index).await;
+        journal.map(Some).map_err(|error| ApiError::search(&error))
+    }
+
+    /// Notes the result of the search.
+    pub(crate) async fn finish(
+        &self,
+        query: &Query,
+        result: Result<Alignment, AlignError>,
+    ) -> Result<Alignment, AlignError> {
+        let Some(run) = self.cell.get() else { return result };
+        let outcome = QueryOutcome { index: self.index, query: query.clone(), result };
+        let record = Box::new(ResultRecord::new(&outcome, run.simulated));
+        if let Err(error) = run.served.write(&Served::Result { record }).await {
+            tracing::error!(%error, "a result could not be recorded");
+        }
+        outcome.result
+    }
+}
+
+impl Drop for Recorded {
+    fn drop(&mut self) {
+        if let Some(run) = self.cell.get() {
+            run.state.lock().busy.remove(&self.index);
+        }
+    }
+}
+
+/// Requests in their order, with the hashes of their keys.
+type Requests = Vec<(Query, Option<String>)>;
+
+/// The requests of a file, and the last result of each.
+async fn read(path: &Path) -> Result<(Requests, BTreeMap<usize, ResultRecord>), Error> {
+    let path = path.to_owned();
+    blocking(move || {
+        let mut requests = BTreeMap::new();
+        let mut results = BTreeMap::new();
+        let file = match std::fs::File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Ok((Vec::new(), results));
+            }
+            Err(error) => return Err(Error::io(&path, "cannot be opened")(error)),
+        };
+        let mut reader = Reader::new(BufReader::new(file));
+        while let Some(line) = reader.next_line().map_err(Error::io(&path, "cannot be read"))? {
+            let wrong = |reason| Error::Record { path: path.clone(), line: line.number, reason };
+            match line.parse().map_err(|error| wrong(error.to_string()))? {
+                Served::Request { index, query, key, .. } => {
+                    drop(requests.insert(index, (query, key)))
+                }
+                Served::Result { record } => drop(results.insert(record.index, *record)),
+            }
+        }
+        // Lines of concurrent requests may be out of order, and the last of them be lost with a kill.
+        let whole = requests.into_iter().zip(0..).take_while(|((index, _), place)| index == place);
+        Ok((whole.map(|((_, request), _)| request).collect(), results))
+    })
+    .await
+}
+
+/// The hash of a client's idempotency key for one search of a request.
+pub(crate) fn request_key(client: &str, key: &str, search: &str, query: &Query) -> String {
+    digest([client, key, search, query.identity().as_str()])
+}

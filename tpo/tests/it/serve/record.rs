@@ -1,0 +1,135 @@
+//! Served searches in run folders, and requests that are repeated.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+use textgrad_core::{Engine, EngineError, ErrorKind, Purpose, Request, engine_fn};
+use textgrad_ops::sim::Sim;
+use tpo::Tpo;
+use tpo::run::{RecordedRun, Status};
+use tpo::serve::Server;
+
+use super::{QUERY, Serving, chat_body, post, running, tpo, with_engine};
+
+async fn recording(tpo: Tpo, directory: &Path) -> Serving {
+    running(Server::builder(tpo).record(directory).await.unwrap().build()).await
+}
+
+/// The run folders, by the beginning of their names.
+fn folders(directory: &Path) -> BTreeMap<String, PathBuf> {
+    let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let name = |path: &PathBuf| path.file_name().unwrap().to_string_lossy().into_owned();
+    entries.map(|path| (name(&path).rsplit_once('-').unwrap().0.to_owned(), path)).collect()
+}
+
+#[tokio::test]
+async fn served_searches_are_runs() {
+    let directory = tempfile::tempdir().unwrap();
+    let serving = recording(tpo(), directory.path()).await;
+    let mut ids = Vec::new();
+    for model in ["tpo-d1-n3", "bon-4", "tpo-d1-n3", "tpo-d1-n3"] {
+        ids.push(serving.chat(json!({"model": model})).await.ok()["tpo"]["score"].clone());
+    }
+    assert!(serving.stop().await);
+    let found = folders(directory.path());
+    assert_eq!(found.keys().map(String::as_str).collect::<Vec<_>>(), ["bon-d0-n4", "tpo-d1-n3"]);
+    let run = RecordedRun::open(&found["tpo-d1-n3"]).unwrap();
+    let verified = run.verify().unwrap();
+    assert!(verified.is_sound(), "{verified:?}");
+    assert_eq!((verified.results, verified.failed), (3, 0));
+    let scores: Vec<Value> =
+        run.results().unwrap().map(|record| json!(record.unwrap().best.unwrap().score)).collect();
+    assert_eq!(scores, [ids[0].clone(), ids[2].clone(), ids[3].clone()]);
+
+    // A server that starts again goes on behind them.
+    let serving = recording(tpo(), directory.path()).await;
+    serving.chat(json!({"model": "tpo-d1-n3"})).await.ok();
+    assert!(serving.stop().await);
+    let verified = RecordedRun::open(&found["tpo-d1-n3"]).unwrap().verify().unwrap();
+    assert!(verified.is_sound() && verified.results == 4, "{verified:?}");
+}
+
+/// The simulation, which fails at gradients while it is told to, and what it was asked.
+fn failing(fails: &Arc<AtomicBool>) -> (Tpo, Arc<Mutex<Vec<Purpose>>>) {
+    let asked: Arc<Mutex<Vec<Purpose>>> = Arc::default();
+    let (written, fails, sim) = (Arc::clone(&asked), Arc::clone(fails), Arc::new(Sim::default()));
+    let engine = engine_fn("sim", move |request: Request| {
+        let (written, fails, sim) = (Arc::clone(&written), Arc::clone(&fails), Arc::clone(&sim));
+        async move {
+            if request.purpose == Purpose::Gradient && fails.load(Ordering::SeqCst) {
+                return Err(EngineError::new(ErrorKind::Connection, "made to fail"));
+            }
+            written.lock().unwrap().push(request.purpose);
+            sim.complete(&request).await
+        }
+    });
+    (with_engine(Arc::new(engine)), asked)
+}
+
+#[tokio::test]
+async fn a_repeated_request_pays_for_no_step_twice() {
+    let directory = tempfile::tempdir().unwrap();
+    let fails = Arc::new(AtomicBool::new(true));
+    let (tpo, asked) = failing(&fails);
+    let head = format!("{}\r\nidempotency-key: one", post("/v1/chat/completions"));
+    let body = chat_body(json!({"model": "tpo-d1-n3"})).to_string();
+    let serving = recording(tpo.clone(), directory.path()).await;
+    let partial = serving.send(&head, &body).await.ok();
+    assert_eq!(partial["tpo"]["stopped"], "error");
+    assert_eq!(*asked.lock().unwrap(), [Purpose::Sample, Purpose::Loss]);
+
+    // By the same server, ...
+    fails.store(false, Ordering::SeqCst);
+    let whole = serving.send(&head, &body).await.ok();
+    assert_eq!(whole["tpo"]["complete"], true);
+    let once = [Purpose::Sample, Purpose::Loss, Purpose::Gradient, Purpose::Update];
+    assert_eq!(*asked.lock().unwrap(), once);
+    // ... and by one that starts again.
+    assert!(serving.stop().await);
+    let serving = recording(tpo, directory.path()).await;
+    let again = serving.send(&head, &body).await.ok();
+    assert_eq!(again["choices"], whole["choices"]);
+    assert_eq!(again["usage"], whole["usage"]);
+    assert_eq!(*asked.lock().unwrap(), once);
+    // Another key is another request.
+    let other = format!("{}\r\nidempotency-key: two", post("/v1/chat/completions"));
+    serving.send(&other, &body).await.ok();
+    assert_eq!(asked.lock().unwrap().len(), 8);
+    assert!(serving.stop().await);
+    let run = RecordedRun::open(&folders(directory.path())["tpo-d1-n3"]).unwrap();
+    let results: Vec<_> = run.results().unwrap().map(Result::unwrap).collect();
+    assert_eq!(results.iter().map(|record| record.status).collect::<Vec<_>>(), [Status::Ok; 2]);
+    assert!(results.iter().all(|record| record.query == QUERY));
+    let verified = run.verify().unwrap();
+    assert!(verified.is_sound(), "{verified:?}");
+}
+
+#[tokio::test]
+async fn the_same_key_twice_at_a_time_is_a_conflict_and_gates_are_recorded_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let (tpo, stalled) = super::stalling(Purpose::Loss);
+    let serving = recording(tpo, directory.path()).await;
+    let head = format!("{}\r\nidempotency-key: one", post("/v1/chat/completions"));
+    let body = chat_body(json!({})).to_string();
+    let first = serving.begin(&head, &body).await;
+    super::until("the first begins", async || stalled.load(Ordering::SeqCst) == 1).await;
+    serving.send(&head, &body).await.error(409);
+    drop(first);
+    let gated = chat_body(json!({"tpo": {"gate": {"score": -100.0}}})).to_string();
+    super::until("the client that left holds its key", async || {
+        serving.send(&head, &gated).await.status == 200
+    })
+    .await;
+    assert!(serving.stop().await);
+    let found = folders(directory.path());
+    for (name, failed) in [("bon-d2-n1", 0), ("tpo-d2-n5", 1)] {
+        let Some(path) = found.get(name).or_else(|| found.get("bon-d0-n1")) else {
+            panic!("{found:?}")
+        };
+        let verified = RecordedRun::open(path).unwrap().verify().unwrap();
+        assert!(verified.is_sound() && verified.failed == failed, "{name}: {verified:?}");
+    }
+}
