@@ -77,7 +77,7 @@ pub mod util;
 pub use self::algebra::{LlmReduce, aggregate, concat, sum};
 pub use self::error::Error;
 pub use self::function::StringFn;
-pub use self::llm::{FeedbackRequest, Field, LlmCall, LlmCallBuilder, LlmRequest};
+pub use self::llm::{FeedbackRequest, Field, LlmCall, LlmCallBuilder, LlmRequest, Turn};
 pub use self::loss::{
     AllOf, ContrastiveLoss, ExampleLossFn, FirstFailing, ImageQaLoss, ListwiseLoss, Loss, LossFn,
     MultiFieldLoss, MultiFieldOver, MultipleChoiceLoss, ScoreLoss, TextLoss, WeightedSum, all_of,

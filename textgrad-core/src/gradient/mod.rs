@@ -168,6 +168,7 @@ impl Feedback {
 pub struct Context {
     call: Arc<Call>,
     response: Output,
+    response_variable: Option<Variable>,
     /// Adds the messages of the request for the feedback, followed by the feedback itself, for a later request to
     /// continue.
     #[setters(generate)]
@@ -179,14 +180,15 @@ impl Context {
     pub fn of(response: impl Into<Variable>) -> Option<Self> {
         let response = response.into();
         let source = response.source()?;
-        Self::new(source.call(), source.output())
+        let context = Self::new(source.call(), source.output())?;
+        Some(Self { response_variable: Some(response), ..context })
     }
 
     /// A call and the position of the output that the feedback came through; `None` if there is no such output.
     #[must_use]
     pub fn new(call: &Arc<Call>, output: usize) -> Option<Self> {
         let response = call.outputs().get(output)?.clone();
-        Some(Self { call: Arc::clone(call), response, dialogue: None })
+        Some(Self { call: Arc::clone(call), response, response_variable: None, dialogue: None })
     }
 
     /// The call.
@@ -199,6 +201,12 @@ impl Context {
     #[must_use]
     pub fn response(&self) -> &Output {
         &self.response
+    }
+
+    /// The same output as a variable of the graph, if the context was made of one or in a backward pass.
+    #[must_use]
+    pub fn response_variable(&self) -> Option<&Variable> {
+        self.response_variable.as_ref()
     }
 
     /// The messages of the request for the feedback, followed by the feedback itself, if a later request may

@@ -70,7 +70,10 @@ impl BackwardCx {
     /// output.
     #[must_use]
     pub fn context(&self, output: usize) -> Option<Context> {
-        Context::new(&self.0.call, output)
+        match self.output_variable(output) {
+            Some(response) => Context::of(response),
+            None => Context::new(&self.0.call, output),
+        }
     }
 
     /// What went into the call.

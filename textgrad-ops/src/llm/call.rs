@@ -6,11 +6,11 @@ use async_trait::async_trait;
 use derive_setters::Setters;
 use textgrad_core::{
     BackwardCx, Choice, Engine, Error, Format, Gradient, Inputs, Message, Op, OpFailure, Output,
-    PromptError, Purpose, Quote, Request, Sampling, Score, Seed, Variable,
+    Part, PromptError, Purpose, Quote, Request, Sampling, Score, Seed, Variable,
 };
 
 use super::feedback::FeedbackRequest;
-use super::prompt::{Field, PromptForm, Render};
+use super::prompt::{Field, PromptForm, Render, TurnSlot};
 use super::request::LlmRequest;
 use crate::prompts::Exchange;
 
@@ -57,6 +57,8 @@ pub struct LlmCall {
     pub(super) settings: Arc<LlmCallBuilder>,
     /// Whether the first input is a system prompt.
     pub(super) has_system: bool,
+    /// The earlier turns of the request; those of the settings if there are none.
+    pub(super) turns: Arc<[TurnSlot]>,
 }
 
 /// Settings of an [`LlmCall`].
@@ -73,7 +75,7 @@ pub struct LlmCallBuilder {
     pub(super) feedback: FeedbackRequest,
     #[setters(skip)]
     examples: Vec<Exchange>,
-    /// Turns of this call's own before the prompt.
+    /// Turns of this call's own before those of the request.
     #[setters(skip)]
     history: Arc<[Message]>,
     /// How answers are drawn, and how many.
@@ -259,7 +261,7 @@ impl LlmCallBuilder {
         if !matches!(self.form, PromptForm::Parts) {
             self.sampling.n = 1;
         }
-        LlmCall { settings: Arc::new(self), has_system: false }
+        LlmCall { settings: Arc::new(self), has_system: false, turns: Arc::from([]) }
     }
 }
 
@@ -267,18 +269,32 @@ impl LlmCall {
     /// The request that the inputs make. An empty system prompt is not sent.
     fn request_of_inputs(&self, inputs: &Inputs) -> Result<Request, Error> {
         let settings = &self.settings;
-        let (system, prompt) = settings.form.messages(inputs, self.has_system)?;
+        let variables = self.turns.iter().filter(|turn| matches!(turn, TurnSlot::Input(_))).count();
+        let (system, prompt) = settings.form.messages(inputs, self.has_system, variables)?;
         let system = system.as_deref().or(settings.system.as_deref());
         let system = system.filter(|system| !system.is_empty()).map(Message::system);
         let examples = settings.examples.iter().flat_map(|example| {
             [Message::user(&*example.prompt), Message::assistant(&*example.answer)]
         });
-        let turns = settings.history.iter().cloned().chain([prompt]);
+        let turns = settings.history.iter().cloned().chain(self.earlier_turns(inputs));
+        let turns = turns.chain([prompt]);
         let messages = system.into_iter().chain(examples).chain(turns);
         let mut request =
             Request::new(settings.purpose, messages).with_sampling(settings.sampling.clone());
         request.format.clone_from(&settings.format);
         Ok(request)
+    }
+
+    fn earlier_turns(&self, inputs: &Inputs) -> Vec<Message> {
+        let mut variables = inputs.iter().skip(usize::from(self.has_system));
+        let turns = self.turns.iter().filter_map(|turn| match turn {
+            TurnSlot::Constant(message) => Some(message.clone()),
+            TurnSlot::Input(role) => {
+                let value = variables.next()?.variable().value();
+                Some(Message::new(*role, [Part::from(value)]))
+            }
+        });
+        turns.collect()
     }
 
     fn output_of(&self, choice: Choice) -> Result<Output, Error> {

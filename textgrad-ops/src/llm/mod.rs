@@ -10,7 +10,7 @@ pub(crate) use self::call::ReadScore;
 pub use self::call::{LlmCall, LlmCallBuilder};
 pub use self::feedback::FeedbackRequest;
 pub(crate) use self::feedback::word_feedback;
-pub use self::prompt::Field;
 pub(crate) use self::prompt::Render;
+pub use self::prompt::{Field, Turn};
 pub(crate) use self::quote::quote_call;
 pub use self::request::LlmRequest;

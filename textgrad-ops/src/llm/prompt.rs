@@ -41,6 +41,42 @@ impl Field {
     }
 }
 
+/// An earlier turn of a conversation; see [`LlmRequest::history`](super::LlmRequest::history). A [`Message`] is a
+/// constant. A variable that requires a gradient receives feedback.
+#[derive(Debug, Clone)]
+pub struct Turn(pub(super) TurnText);
+
+#[derive(Debug, Clone)]
+pub(super) enum TurnText {
+    Constant(Message),
+    Variable(MessageRole, Variable),
+}
+
+impl Turn {
+    /// A turn of the user.
+    pub fn user(text: impl Into<Variable>) -> Self {
+        Self(TurnText::Variable(MessageRole::User, text.into()))
+    }
+
+    /// A turn of the model.
+    pub fn assistant(text: impl Into<Variable>) -> Self {
+        Self(TurnText::Variable(MessageRole::Assistant, text.into()))
+    }
+}
+
+impl From<Message> for Turn {
+    fn from(message: Message) -> Self {
+        Self(TurnText::Constant(message))
+    }
+}
+
+/// An earlier turn of a recorded call. The variables are inputs of the call, in the order of their turns.
+#[derive(Debug, Clone)]
+pub(super) enum TurnSlot {
+    Constant(Message),
+    Input(MessageRole),
+}
+
 /// The form of the user message.
 #[derive(Clone)]
 pub(super) enum PromptForm {
@@ -82,18 +118,19 @@ impl PromptForm {
     }
 
     /// The system prompt, if the inputs hold one, and the user message. `has_system` tells an input that is the
-    /// system prompt from a field of its name.
+    /// system prompt from a field of its name; behind it are `turns` inputs of earlier turns.
     pub(super) fn messages<'a>(
         &self,
         inputs: &'a Inputs,
         has_system: bool,
+        turns: usize,
     ) -> Result<(Option<Cow<'a, str>>, Message), Error> {
         if let Self::Rendered(render) = self {
             let (system, user) = render(inputs)?;
             return Ok((Some(Cow::Owned(system)), user));
         }
         let system = has_system.then(|| inputs.text(SYSTEM)).transpose()?.map(Cow::Borrowed);
-        let rest = inputs.iter().skip(usize::from(has_system));
+        let rest = inputs.iter().skip(usize::from(has_system) + turns);
         let user = match self {
             Self::Parts | Self::Rendered(_) => {
                 let parts = rest.map(|input| Part::from(input.variable().value()));

@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
-use textgrad_core::{Error, Message, Seed, Variable, apply};
+use textgrad_core::{Error, Seed, Variable, apply};
 
 use super::call::LlmCall;
-use super::prompt::with_system;
+use super::prompt::{Turn, TurnSlot, TurnText, with_system};
 
 /// Name of the inputs before the prompt.
 const ATTACHMENT: &str = "attachment";
+
+/// Name of the inputs that are earlier turns.
+const TURN: &str = "turn";
 
 /// A request about to be sent; see [`LlmCall::ask`].
 #[derive(Debug, Clone)]
@@ -18,7 +21,7 @@ pub struct LlmRequest<'a> {
     system: Option<Variable>,
     attachments: Vec<(Arc<str>, Variable)>,
     inputs: Vec<(Arc<str>, Variable)>,
-    history: Vec<Message>,
+    history: Vec<Turn>,
     seed: Option<Seed>,
 }
 
@@ -40,9 +43,29 @@ impl<'a> LlmRequest<'a> {
         self
     }
 
-    /// Adds earlier turns between the system prompt and the user message. They are constants.
-    pub fn history(mut self, turns: impl IntoIterator<Item = Message>) -> Self {
-        self.history = turns.into_iter().collect();
+    /// Adds earlier turns between the system prompt and the user message: [messages](textgrad_core::Message), which are
+    /// constants, or [turns](Turn) made of variables, which a backward pass reaches.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::Arc;
+    /// use textgrad_core::testing::ScriptedEngine;
+    /// use textgrad_core::{Message, Variable, backward};
+    /// use textgrad_ops::{LlmCall, Turn};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let engine = Arc::new(ScriptedEngine::new(["Three.", "Four.", "Name the shape."]));
+    /// let llm = LlmCall::builder(engine).build();
+    /// let first = Variable::differentiable("How many corners?", "first question");
+    /// let count = llm.ask(&first).one().await?;
+    /// let second = Variable::constant("And of a square?", "second question");
+    /// let turns = [Turn::user(&first), Turn::assistant(count.stop_gradient())];
+    /// let answer = llm.ask(&second).history(turns).one().await?;
+    /// assert_eq!(backward(&answer).await?.text(&first), "Name the shape.");
+    /// # Ok::<(), textgrad_core::Error>(()) }).unwrap();
+    /// ```
+    pub fn history<T: Into<Turn>>(mut self, turns: impl IntoIterator<Item = T>) -> Self {
+        self.history = turns.into_iter().map(Into::into).collect();
         self
     }
 
@@ -58,17 +81,23 @@ impl<'a> LlmRequest<'a> {
     /// [`Error::Forward`] with the cause: a field that is missing, unknown or given twice, an image where text is
     /// needed or the other way round, or the failure of the engine.
     pub async fn all(self) -> Result<Vec<Variable>, Error> {
-        let settings = if self.seed.is_none() && self.history.is_empty() {
-            Arc::clone(&self.call.settings)
-        } else {
-            let mut settings = (*self.call.settings).clone().at(self.seed);
-            if !self.history.is_empty() {
-                settings = settings.history(self.history);
-            }
-            Arc::new(settings)
+        let settings = match self.seed {
+            None => Arc::clone(&self.call.settings),
+            seed => Arc::new((*self.call.settings).clone().at(seed)),
         };
-        let call = LlmCall { settings, has_system: self.system.is_some() };
-        let inputs = with_system(self.system, self.attachments.into_iter().chain(self.inputs));
+        let (mut turns, mut inputs) = (Vec::new(), Vec::new());
+        for Turn(turn) in self.history {
+            turns.push(match turn {
+                TurnText::Constant(message) => TurnSlot::Constant(message),
+                TurnText::Variable(role, text) => {
+                    inputs.push((TURN.into(), text));
+                    TurnSlot::Input(role)
+                }
+            });
+        }
+        let call = LlmCall { settings, has_system: self.system.is_some(), turns: turns.into() };
+        inputs.extend(self.attachments.into_iter().chain(self.inputs));
+        let inputs = with_system(self.system, inputs);
         apply(Arc::new(call), inputs).await
     }
 

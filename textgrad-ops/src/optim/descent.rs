@@ -15,7 +15,8 @@ use super::optimizer::{
     FeedbackTarget, Optimizer, ParameterUpdate, Proposal, refuse_repeated, with_feedback,
 };
 use super::rules::Rules;
-use super::update::{UpdateOutcome, UpdateRequest, rewrite};
+use super::shown::UpdateRequest;
+use super::update::{UpdateOutcome, rewrite};
 use crate::error::Error;
 use crate::tags::{CallSettings, TaggedRequest, Tags};
 
@@ -97,6 +98,9 @@ pub struct TextualGradientDescentBuilder {
     /// the templates of the update that are [variables](textgrad_core::PromptPack::with_variable). Default: false, each
     /// step is differentiated by itself.
     pub(super) create_graph: bool,
+    /// Whether such a pass also goes to the inputs and the responses of the calls that the request quotes, each of
+    /// which costs a request. Default: false, they are constants to the update.
+    pub(super) differentiate_contexts: bool,
     #[setters(skip)]
     pub(super) memory_config: MemoryConfig,
 }
@@ -144,6 +148,7 @@ impl TextualGradientDescent {
             layout: Layout::Quoted,
             show_images: true,
             create_graph: false,
+            differentiate_contexts: false,
             memory_config: MemoryConfig::default(),
         }
     }

@@ -7,6 +7,7 @@ mod optimizer;
 mod rules;
 mod sampled;
 mod selection;
+mod shown;
 mod update;
 
 pub use self::descent::{TextualGradientDescent, TextualGradientDescentBuilder};

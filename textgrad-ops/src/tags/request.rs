@@ -8,6 +8,7 @@ use textgrad_core::{
 };
 
 use super::Tags;
+use crate::llm::FeedbackRequest;
 use crate::optim::{GraphOptimizerBuilder, TextualGradientDescentBuilder};
 use crate::prompts::{Prompts, RetryContext};
 use crate::score::LlmJudgeBuilder;
@@ -73,6 +74,12 @@ impl CallSettings {
             seed: None,
             parse_retries: TaggedRequest::DEFAULT_PARSE_RETRIES,
         }
+    }
+
+    /// The request for feedback on the inputs of such a call.
+    pub(crate) fn feedback(&self) -> FeedbackRequest {
+        let (prompts, sampling) = (self.prompts.clone(), self.sampling.clone());
+        FeedbackRequest { prompts, sampling, ..FeedbackRequest::new(Arc::clone(&self.engine)) }
     }
 
     /// A request for one reply, with the seed of an attempt.

@@ -35,6 +35,7 @@ mod prompt_optimization;
 mod replies;
 mod requests_in_the_graph;
 mod second_order;
+mod second_order_edges;
 mod support;
 mod texts_are_data;
 mod train;

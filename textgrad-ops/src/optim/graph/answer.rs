@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::Value as Json;
 use textgrad_core::{
-    Choice, Error, ErrorKind, Inputs, Message, Op, Output, Parameter, Purpose, Request, Seed,
-    Variable,
+    BackwardCx, Choice, Error, ErrorKind, Gradient, Inputs, Message, Op, OpFailure, Output,
+    Parameter, Purpose, Request, Seed, Variable,
 };
 
 use super::{GraphOptimizerBuilder, Target};
@@ -30,7 +30,7 @@ pub(super) struct GraphOutcome {
     requests: usize,
 }
 
-/// Not differentiable so far: a pass ends here.
+/// The call of the model that writes new texts. A pass ends here, unless the settings say otherwise.
 pub(super) struct GraphUpdate {
     pub(super) settings: Arc<GraphOptimizerBuilder>,
     pub(super) messages: Vec<Message>,
@@ -157,11 +157,19 @@ impl Op for GraphUpdate {
         let outputs = outcome.answer.iter().flatten().filter_map(|(position, said)| {
             let NewText::Sound(text) = said else { return None };
             let role = Arc::clone(self.targets.get(*position)?.parameter.role());
-            Some(Output::new(text.as_str(), role).with_requires_grad(false))
+            let output = Output::new(text.as_str(), role);
+            Some(match self.settings.create_graph {
+                true => output,
+                false => output.with_requires_grad(false),
+            })
         });
         let outputs = outputs.collect();
         self.outcome.get_or_init(|| outcome);
         Ok(outputs)
+    }
+
+    async fn backward(&self, cx: &BackwardCx) -> Result<Vec<Option<Gradient>>, OpFailure> {
+        self.settings.call.feedback().send(cx).await
     }
 
     fn request(&self, _: &Inputs) -> Option<Request> {

@@ -16,7 +16,7 @@ use self::answer::GraphUpdate;
 use self::listing::{cut, list, names};
 use super::optimizer::{Optimizer, Proposal, refuse_repeated};
 use super::rules::Rules;
-use super::update::numbered;
+use super::shown::numbered;
 use crate::error::Error;
 use crate::prompts::{GraphObjective, GraphParameter, GraphUpdateContext};
 use crate::tags::{CallSettings, Tags};
@@ -95,6 +95,9 @@ pub struct GraphOptimizerBuilder {
     /// How many characters are shown of what the objective says;
     /// default: [`GraphOptimizer::DEFAULT_FEEDBACK_CHARS`].
     feedback_chars: usize,
+    /// Whether a later backward pass goes through the update: to the objective, to the texts of the parameters, and to
+    /// the templates of the update that are [variables](textgrad_core::PromptPack::with_variable). Default: false.
+    create_graph: bool,
 }
 
 impl GraphOptimizerBuilder {
@@ -146,6 +149,7 @@ impl GraphOptimizer {
             max_calls: Self::DEFAULT_MAX_CALLS,
             value_chars: Self::DEFAULT_VALUE_CHARS,
             feedback_chars: Self::DEFAULT_FEEDBACK_CHARS,
+            create_graph: false,
         }
     }
 
@@ -234,9 +238,15 @@ impl Optimizer for GraphOptimizer {
             settings: Arc::clone(&self.settings),
             outcome: OnceLock::new(),
         });
-        let inputs = [("objective".to_owned(), objective.clone())].into_iter();
-        let leaves = op.targets.iter().map(|target| (target.name.clone(), target.leaf.clone()));
-        let inputs = Inputs::new(inputs.chain(leaves));
+        let mut inputs = vec![("objective", objective.clone())];
+        let leaves = op.targets.iter();
+        inputs.extend(leaves.map(|target| (target.name.as_str(), target.leaf.clone())));
+        if self.settings.create_graph {
+            let prompts = &self.settings.call.prompts;
+            let templates = ["graph_update_system", "graph_update"];
+            inputs.extend(prompts.wording(&templates, &op.messages, &inputs).await?);
+        }
+        let inputs = Inputs::new(inputs);
         let texts = apply(Arc::clone(&op) as Arc<dyn Op>, inputs).await?;
         let proposal = op.proposal(parameters, texts)?;
         self.steps.store(steps.wrapping_add(1), Ordering::Relaxed);

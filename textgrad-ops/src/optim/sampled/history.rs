@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use textgrad_core::Seed;
 
 use super::SampledMomentumBuilder;
-use crate::optim::update::RenderedFeedback;
+use crate::optim::shown::RenderedFeedback;
 
 /// A text with what was last said about it.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -18,7 +18,8 @@ use super::optimizer::{
     with_feedback,
 };
 use super::rules::{Rejected, Rules};
-use super::update::{UpdateOutcome, UpdateRequest, rewrite};
+use super::shown::UpdateRequest;
+use super::update::{UpdateOutcome, rewrite};
 use crate::error::Error;
 
 /// Textual gradient descent with momentum by sampling: each new text is written from a text that is drawn from
