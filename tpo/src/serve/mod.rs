@@ -11,6 +11,7 @@
 //! | `GET /v1/models` | virtual models: `tpo`, `tpo-d1-n3`, `bon-8`, `revision`, presets, and `policy` without a search |
 //! | `GET /v1/tpo`, `GET /v1/tpo/{id}` | searches under way and ended; one ended search with its trajectory |
 //! | `GET /health`, `GET /ready` | whether the process serves, and whether it takes new requests |
+//! | `GET /` | a live page of searches and figures |
 //! | `GET /metrics` | figures in the text format of Prometheus |
 //!
 //! A search is dropped, with the calls that are under way for it, when its client goes away.

@@ -61,3 +61,19 @@ async fn an_origin_is_allowed_where_it_is_named() {
     let reply = serving.chat(json!({"model": "bon-1"})).await;
     assert_eq!(reply.headers["access-control-allow-origin"], origin);
 }
+
+#[tokio::test]
+async fn the_page_holds_no_data_and_loads_nothing_from_elsewhere() {
+    let keys = Keys::parse("made-up-1").unwrap();
+    let serving = serve(tpo(), |builder| builder.keys(keys)).await;
+    let page = serving.get("/").await;
+    assert_eq!(page.status, 200);
+    assert!(page.headers["content-type"].starts_with("text/html"));
+    assert!(page.headers["content-security-policy"].starts_with("default-src 'none'"));
+    // Texts of models and clients are set as texts.
+    for unsafe_word in
+        ["innerHTML", "insertAdjacentHTML", "document.write", "eval(", "http://", "https://"]
+    {
+        assert!(!page.body.contains(unsafe_word), "{unsafe_word}");
+    }
+}
