@@ -1,6 +1,7 @@
 //! `tpo serve` under load: wall time of concurrent streams, memory per request in flight, cost of pass-through.
 //!
-//! `cargo bench -p textgrad-tests --bench serve`
+//! `cargo bench -p textgrad-tests --bench serve`, and with `-- --soak N` for N requests, with clients that leave and
+//! requests that are refused among them.
 //!
 //! The server is a process of its own with a fake policy that takes 50 ms and a fake reward model. The clients share the
 //! machine with it.
@@ -18,13 +19,16 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::StreamExt as _;
 use futures_util::future::try_join_all;
+use futures_util::stream;
 use serde_json::{Value as Json, json};
 use textgrad_core::{Choice, FinishReason, Purpose, Request, Response, engine_fn};
 use textgrad_ops::engine::http::JsonClient;
 use textgrad_ops::layer::{EngineExt, Limits};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 use tpo::serve::{Server, Upstream};
 use tpo::{CancellationToken, Tpo, reward_fn};
 
@@ -68,7 +72,7 @@ async fn serve(upstream: &str) -> Result<(), Box<dyn Error>> {
         .max_in_flight(STREAMS)
         .max_queued(STREAMS)
         .recent(16)
-        .upstream(Some(Upstream { client, model: "fake".to_owned() }))
+        .upstream(Some(Upstream { clients: vec![client], model: "fake".to_owned() }))
         .build();
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("{}", listener.local_addr()?);
@@ -119,15 +123,15 @@ impl Serving {
             "messages": [{"role": "user", "content": format!("Why does wood {question} float?")}],
         });
         let body = body.to_string();
-        let mut stream = TcpStream::connect(&self.address).await?;
+        let mut socket = TcpStream::connect(&self.address).await?;
         let head = format!(
             "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
              connection: close\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         );
-        stream.write_all(head.as_bytes()).await?;
+        socket.write_all(head.as_bytes()).await?;
         let mut reply = Vec::new();
-        stream.read_to_end(&mut reply).await?;
+        socket.read_to_end(&mut reply).await?;
         Ok(reply.windows(12).any(|window| window == b"data: [DONE]"))
     }
 
@@ -154,10 +158,57 @@ impl Serving {
     }
 }
 
+/// The number behind `--soak`.
+fn soak_requests() -> Option<usize> {
+    let mut arguments = std::env::args().skip_while(|argument| argument != "--soak").skip(1);
+    arguments.next()?.parse().ok()
+}
+
+/// Many requests: every seventh client leaves, every eleventh request is refused.
+async fn soak(serving: &Serving, requests: usize) -> Result<(), Box<dyn Error>> {
+    let one = async |number: usize| -> std::io::Result<()> {
+        if number % 7 == 0 {
+            let left = timeout(Duration::from_millis(20), serving.stream(number)).await;
+            return left.unwrap_or(Ok(true)).map(|_| ());
+        }
+        if number % 11 == 0 {
+            let mut socket = TcpStream::connect(&serving.address).await?;
+            socket
+                .write_all(b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\n\r\n{")
+                .await?;
+            return socket.shutdown().await;
+        }
+        match serving.stream(number).await? {
+            true => Ok(()),
+            false => Err(std::io::Error::other(format!("request {number} was not answered"))),
+        }
+    };
+    println!("{requests} requests, 500 at a time");
+    let begun = Instant::now();
+    for tenth in 1..=10 {
+        let numbers = requests * (tenth - 1) / 10..requests * tenth / 10;
+        let mut running = stream::iter(numbers).map(one).buffer_unordered(500);
+        while let Some(outcome) = running.next().await {
+            outcome?;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let (memory, files) = serving.held();
+        let seconds = begun.elapsed().as_secs_f64();
+        println!(
+            "  {:>7} requests, {seconds:>6.1} s: {memory} KiB, {files} descriptors",
+            requests * tenth / 10
+        );
+    }
+    Ok(())
+}
+
 async fn measure() -> Result<(), Box<dyn Error>> {
     machine::title("tpo serve");
     let upstream = ServerProcess::start()?;
     let serving = Serving::start(&format!("{}/v1", upstream.url()))?;
+    if let Some(requests) = soak_requests() {
+        return soak(&serving, requests).await;
+    }
     serving.load(32).await?;
     tokio::time::sleep(Duration::from_millis(200)).await;
     let (before, files_before) = serving.held();

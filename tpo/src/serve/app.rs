@@ -39,6 +39,8 @@ pub(crate) struct App {
     pub(crate) draining: AtomicBool,
     pub(crate) connections: AtomicUsize,
     pub(crate) created: u64,
+    /// Requests that were passed through.
+    pub(crate) passed: AtomicUsize,
     searches: AtomicUsize,
     ids: AtomicU64,
     /// Differs from that of other servers, for ids.
@@ -71,6 +73,7 @@ impl App {
             draining: AtomicBool::new(false),
             connections: AtomicUsize::new(0),
             created: since.as_secs(),
+            passed: AtomicUsize::new(0),
             searches: AtomicUsize::new(0),
             ids: AtomicU64::new(0),
             nonce,

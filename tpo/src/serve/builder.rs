@@ -30,8 +30,9 @@ pub enum Unsearchable {
 /// The policy's own server, for requests that pass through as they are.
 #[derive(Debug, Clone)]
 pub struct Upstream {
-    /// The client of its API; its base URL ends with `/v1` or the like.
-    pub client: JsonClient,
+    /// Clients of its addresses, at least one; their base URLs end with `/v1` or the like. Requests go to them in turn,
+    /// and past one that cannot be reached.
+    pub clients: Vec<JsonClient>,
     /// The name of its model.
     pub model: String,
 }

@@ -1,6 +1,7 @@
 //! Requests that the policy serves without a search.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use axum::Json;
 use axum::body::{Body, Bytes};
@@ -8,7 +9,7 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use serde_json::{Value, json};
-use textgrad_core::{Choice, Purpose, Request, Sampling};
+use textgrad_core::{Choice, EngineError, ErrorKind, Purpose, Request, Sampling};
 
 use super::admission::Permit;
 use super::app::{App, now};
@@ -28,18 +29,33 @@ pub(crate) async fn pass(
     permit: Permit,
 ) -> Result<Response, ApiError> {
     match &app.options.upstream {
-        Some(upstream) => forward(upstream, body, permit).await,
+        Some(upstream) => forward(app, upstream, body, permit).await,
         None => complete(app, ask, permit).await,
     }
 }
 
 /// Forwards the body, with the name of the policy's model, and the reply as it comes.
-async fn forward(upstream: &Upstream, body: &[u8], permit: Permit) -> Result<Response, ApiError> {
+async fn forward(
+    app: &App,
+    upstream: &Upstream,
+    body: &[u8],
+    permit: Permit,
+) -> Result<Response, ApiError> {
     let mut fields = object(body)?;
     fields.remove("tpo");
     fields.insert("model".to_owned(), upstream.model.as_str().into());
-    let reply = upstream.client.forward("chat/completions", &fields).await;
-    let reply = reply.map_err(|error| ApiError::upstream(&error))?;
+    let first = app.passed.fetch_add(1, Ordering::Relaxed);
+    let clients = &upstream.clients;
+    let clients = clients.iter().cycle().skip(first % clients.len().max(1)).take(clients.len());
+    let mut outcome = Err(EngineError::new(ErrorKind::Connection, "the policy has no address"));
+    for client in clients {
+        outcome = client.forward("chat/completions", &fields).await;
+        // Nothing was taken on by an address without connection.
+        if !matches!(&outcome, Err(error) if error.kind() == ErrorKind::Connection) {
+            break;
+        }
+    }
+    let reply = outcome.map_err(|error| ApiError::upstream(&error))?;
     let content_type = reply.content_type().and_then(|kind| HeaderValue::from_str(kind).ok());
     let chunks = stream::unfold((reply, permit), |(mut reply, permit)| async move {
         let chunk = reply.next().await.transpose()?;

@@ -2,10 +2,11 @@
 
 use std::env;
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 use textgrad_ops::util::terminal::note;
 
+use parking_lot::Mutex;
 use secrecy::SecretString;
 use textgrad_core::{Engine, EngineError, Request, Response, Sampling};
 use textgrad_ops::engine::HttpOptions;
@@ -36,7 +37,7 @@ pub(crate) struct Layers {
     pub(crate) breaker: Breaker,
     pub(crate) servers: Servers,
     /// Receives the policy's own server, if it has OpenAI's chat API.
-    pub(crate) upstream: Option<Arc<OnceLock<Upstream>>>,
+    pub(crate) upstream: Option<Arc<Mutex<Option<Upstream>>>>,
 }
 
 impl Layers {
@@ -79,7 +80,10 @@ impl Layers {
             if let Some(upstream) = &self.upstream {
                 let own = builder.clone().http(self.http()?).chat_client();
                 if let Some((client, model)) = own.map_err(setup("engine"))? {
-                    upstream.get_or_init(|| Upstream { client, model });
+                    let mut upstream = upstream.lock();
+                    let clients = upstream.take().map(|known| known.clients).unwrap_or_default();
+                    let clients = clients.into_iter().chain([client]).collect();
+                    *upstream = Some(Upstream { clients, model });
                 }
             }
             builders.push(match field.as_deref() {

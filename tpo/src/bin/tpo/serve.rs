@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::env;
 use std::net::IpAddr;
 use std::process::ExitCode;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use textgrad_ops::layer::Breaker;
@@ -26,7 +26,7 @@ const KEYS: &str = "TPO_SERVE_KEYS";
 pub(crate) async fn serve(settings: &Settings) -> Result<ExitCode, Error> {
     let keys = keys(settings).await?;
     let (listener, is_loopback) = listen(settings, &keys).await?;
-    let upstream = Arc::new(OnceLock::new());
+    let upstream = Arc::default();
     let mut layers = Layers::open(settings).await?;
     // A server outlives the outages of those behind it.
     layers.breaker = Breaker::new(0);
@@ -42,7 +42,7 @@ pub(crate) async fn serve(settings: &Settings) -> Result<ExitCode, Error> {
     }
     let server = builder(settings, &context)
         .await?
-        .upstream(upstream.get().cloned())
+        .upstream(upstream.lock().clone())
         .local_only(is_loopback && keys.is_empty())
         .keys(keys);
     let server = match settings.path("out") {

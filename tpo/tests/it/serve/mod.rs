@@ -3,6 +3,7 @@
 mod access;
 mod anytime;
 mod chat;
+mod faults;
 mod load;
 mod pass;
 mod record;

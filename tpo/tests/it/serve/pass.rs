@@ -8,8 +8,11 @@ use tpo::serve::{Unsearchable, Upstream};
 use super::{QUERY, serve, tpo};
 
 async fn upstream(server: &FakeServer) -> Option<Upstream> {
-    let client = JsonClient::builder(server.base_url()).build().unwrap();
-    Some(Upstream { client, model: "sim".to_owned() })
+    let dead = FakeServer::builder().start().await.unwrap();
+    let urls = [dead.base_url(), server.base_url()];
+    dead.stop().await;
+    let clients = urls.map(|url| JsonClient::builder(url).build().unwrap()).into();
+    Some(Upstream { clients, model: "sim".to_owned() })
 }
 
 #[tokio::test]
