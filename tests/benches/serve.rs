@@ -167,11 +167,11 @@ fn soak_requests() -> Option<usize> {
 /// Many requests: every seventh client leaves, every eleventh request is refused.
 async fn soak(serving: &Serving, requests: usize) -> Result<(), Box<dyn Error>> {
     let one = async |number: usize| -> std::io::Result<()> {
-        if number % 7 == 0 {
+        if number.is_multiple_of(7) {
             let left = timeout(Duration::from_millis(20), serving.stream(number)).await;
             return left.unwrap_or(Ok(true)).map(|_| ());
         }
-        if number % 11 == 0 {
+        if number.is_multiple_of(11) {
             let mut socket = TcpStream::connect(&serving.address).await?;
             socket
                 .write_all(b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\n\r\n{")
