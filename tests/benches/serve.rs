@@ -3,8 +3,8 @@
 //! `cargo bench -p textgrad-tests --bench serve`, and with `-- --soak N` for N requests, with clients that leave and
 //! requests that are refused among them.
 //!
-//! The server is a process of its own with a fake policy that takes 50 ms and a fake reward model. The clients share the
-//! machine with it.
+//! The server is a process of its own with a fake policy that takes 50 ms and a fake reward model. The clients share
+//! the machine with it.
 
 #[path = "common/figures.rs"]
 mod figures;

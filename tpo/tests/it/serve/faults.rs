@@ -63,7 +63,7 @@ async fn search(fault: &str) -> (Tpo, FakeServer) {
     (tpo, server)
 }
 
-/// Kind: Serving | any fault of the servers behind `tpo serve` | an answer, or an error of the API; never a hang
+/// Kind: Errors | any fault of the servers behind `tpo serve` | an answer, or an error of the API; never a hang
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_fault_ends_in_an_answer_or_an_error_of_the_api() {
     let cases = FAULTS.iter().flat_map(|fault| {
