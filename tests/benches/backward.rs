@@ -1,4 +1,5 @@
-//! Wall time of passes whose calls wait, against their critical path.
+//! Wall time of passes whose calls wait, against their critical path; and what the settings of a pass cost, where calls
+//! answer at once.
 //!
 //! `cargo bench -p textgrad-tests --bench backward`
 
@@ -14,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
 use textgrad_core::{
-    Choice, Engine, FinishReason, Parameter, Response, Variable, backward, engine_fn,
+    Backward, Choice, Engine, FinishReason, Parameter, Response, Variable, backward, engine_fn,
 };
 use textgrad_ops::{LlmCall, TextLoss, sum};
 
@@ -138,6 +139,65 @@ fn all(found: usize, expected: usize) -> Result<(), Box<dyn Error>> {
     Err(format!("expected feedback from {expected} losses, got it from {found}").into())
 }
 
+/// How many calls the graph of [`settings`] has beside one loss.
+const CHAIN: usize = 2_000;
+
+/// What `wrt` and `create_graph` cost, as ratios to a pass without them over the same graph. All of them ask about the
+/// same texts.
+async fn settings(calls: &Arc<Calls>) -> Result<(), Box<dyn Error>> {
+    let counted = Arc::clone(calls);
+    let engine: Arc<dyn Engine> = Arc::new(engine_fn("at once", move |_| {
+        counted.made.fetch_add(1, Ordering::Relaxed);
+        async { Ok(Response::new(vec![Choice::new("Say why.", FinishReason::Stop)])) }
+    }));
+    let llm = LlmCall::builder(Arc::clone(&engine)).build();
+    let prompt = Parameter::new("Think first.", "system prompt");
+    let system = prompt.variable();
+    let question = Variable::constant("What is 2 + 2?", "question");
+    let mut answers = Vec::new();
+    for _ in 0..CHAIN {
+        answers.push(llm.ask(&question).system(&system).one().await?);
+    }
+    let total = sum(&answers).await?;
+    let root = TextLoss::new(engine, "Is this answer right?").evaluate(&total).await?;
+    calls.take();
+
+    let pass = || Backward::new(&root);
+    let kinds = ["neither", "wrt", "create_graph", "both"];
+    let mut times: [Vec<f64>; 4] = Default::default();
+    for run in 0..RUNS * 3 {
+        let passes = [
+            pass(),
+            pass().wrt([&system]),
+            pass().create_graph(true),
+            pass().wrt([&system]).create_graph(true),
+        ];
+        for (times, pass) in times.iter_mut().zip(passes) {
+            let begun = Instant::now();
+            let gradients = pass.run().await?;
+            let took = begun.elapsed().as_secs_f64();
+            all(gradients.received(&system).len(), CHAIN)?;
+            all(calls.take().0, CHAIN + 1)?;
+            // The first passes warm the machine up.
+            if run >= RUNS {
+                times.push(took);
+            }
+        }
+    }
+    let middles = times.map(figures::median);
+    let [neither, ..] = middles;
+    for (kind, middle) in kinds.iter().zip(middles) {
+        println!(
+            "{:<44} {:>8.1} ms  {:>5.2} x a pass with neither, {} calls each",
+            format!("{CHAIN} calls that answer at once: {kind}"),
+            middle * 1e3,
+            middle / neither,
+            CHAIN + 1,
+        );
+    }
+    Ok(())
+}
+
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     machine::title("passes over 64 losses, 50 ms a call, median of 7 runs");
@@ -153,5 +213,5 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let [forward, back] = batch;
     forward.print("minibatch of 64, answers and losses forward", 2);
     back.print("minibatch of 64, backward", 2);
-    Ok(())
+    settings(&calls).await
 }
