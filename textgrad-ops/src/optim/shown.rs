@@ -1,4 +1,4 @@
-//! What a request for a new version of a text shows: the text, the feedback, and the calls that it is about.
+//! The content of a request for a new version of a text: the text, the feedback, and the calls that it is about.
 
 use std::collections::HashSet;
 use std::sync::Arc;
