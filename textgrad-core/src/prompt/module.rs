@@ -48,8 +48,8 @@ pub struct PromptModule {
 }
 
 impl PromptModule {
-    /// The pack with these templates as parameters. Each has the template's text, the role `prompt template
-    /// {name}`, and a [`TemplateCheck`].
+    /// The pack with these templates as parameters. Each has the template's text, the role `{name}, a prompt
+    /// template`, and a [`TemplateCheck`].
     ///
     /// # Errors
     /// Those of [`PromptPack::with_variable`].
@@ -60,7 +60,7 @@ impl PromptModule {
         let parameters = names.into_iter().map(|name| {
             let check = TemplateCheck::new(pack, name)?;
             let text = pack.source(name).unwrap_or_default();
-            let parameter = Parameter::builder(text, format!("prompt template {name}"));
+            let parameter = Parameter::builder(text, format!("{name}, a prompt template"));
             Ok((name, parameter.check(check).build()))
         });
         Self::from_parameters(pack, parameters.collect::<Result<Vec<_>, PromptError>>()?)
