@@ -10,7 +10,10 @@
 use std::sync::Arc;
 
 use clap::Parser;
-use textgrad_core::{Backward, Engine, Feedback, Gradients, Parameter, PromptPack, Seed, Variable};
+use textgrad_core::{
+    Backward, Engine, Feedback, Gradients, Module, Parameter, PromptModule, PromptPack, Seed,
+    Variable,
+};
 use textgrad_examples::{Failure, Options, announce, heading, quote};
 use textgrad_ops::prompts::templates;
 use textgrad_ops::{ContrastiveLoss, TextLoss, TextualGradientDescent};
@@ -30,16 +33,8 @@ struct Iteration {
 
 async fn iterate(engine: &Arc<dyn Engine>, seed: Seed) -> Result<Iteration, Failure> {
     // Three templates of the default pack become parameters.
-    let mut pack = PromptPack::new(templates())?;
-    let mut wording = Vec::new();
-    for name in LEARNED {
-        let text = pack.sources().find(|(source, _)| *source == name);
-        let text = text.map(|(_, text)| text.to_owned()).unwrap_or_default();
-        let template = Parameter::new(text, format!("template {name}; {{{{x}}}} is a value"));
-        pack = pack.with_variable(name, &template)?;
-        wording.push(template);
-    }
-    let pack = Arc::new(pack);
+    let module = PromptModule::new(&PromptPack::new(templates())?, LEARNED)?;
+    let (wording, pack) = (module.parameters()?, module.pack()?);
 
     // Loss, gradient, update: the graph goes on through the feedback and the new answer.
     let query = Variable::constant(QUERY, "query of a user");
