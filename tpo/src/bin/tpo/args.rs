@@ -11,7 +11,8 @@ use crate::compare::CompareArgs;
 use crate::config::{ConfigArgs, Flags, Settings};
 use crate::export::ExportArgs;
 use crate::generate::{CompletionsArgs, ManArgs};
-use crate::inspect::{GraphArgs, ReportArgs, VerifyArgs};
+use crate::headroom;
+use crate::inspect::{GraphArgs, ReportArgs, VerifyArgs, positive};
 use crate::presets::EnginesArgs;
 
 /// Test-time preference optimization: align answers of language models while they are generated.
@@ -95,6 +96,13 @@ pub(crate) enum Command {
     /// engines are checked alone.
     #[command(after_help = SEE_HELP)]
     Check(Flags<false>),
+    /// Measure what a search can gain on this data, before it is paid for.
+    ///
+    /// Samples answers and scores them, without a search: the expected best of N samples, queries whose samples have
+    /// equal scores, the noise of a judge, and the number of queries that shows a difference. Answers of an LLM judge
+    /// are scored twice.
+    #[command(after_help = SEE_HELP, mut_args = args_of_headroom)]
+    Headroom(Box<HeadroomArgs>),
     Engines(EnginesArgs),
     Report(ReportArgs),
     Compare(Box<CompareArgs>),
@@ -115,6 +123,7 @@ impl Command {
             | Self::Serve(Flags(settings))
             | Self::Check(Flags(settings)) => Some(settings),
             Self::Bench(bench) => Some(&mut bench.settings.0),
+            Self::Headroom(args) => Some(&mut args.settings.0),
             Self::Config(config) => config.settings(),
             _ => None,
         }
@@ -128,6 +137,18 @@ fn common_of_bench(arg: Arg) -> Arg {
     if hide { arg.hide_short_help(true) } else { arg }
 }
 
+/// Hides the settings of a search from `tpo headroom -h`, and names its own default.
+fn args_of_headroom(arg: Arg) -> Arg {
+    match arg.get_id().as_str() {
+        "mode" | "iterations" => arg.hide_short_help(true),
+        "samples" => {
+            let help = format!("N: answers sampled per query [default: {}]", headroom::SAMPLES);
+            arg.help(help.clone()).long_help(help)
+        }
+        _ => arg,
+    }
+}
+
 const START: &str = "Begin with `tpo run`: it shows how TPO works, and needs no model and no file.";
 
 const SEE_HELP: &str =
@@ -137,6 +158,19 @@ const RUN_HELP: &str = include_str!("help/run.txt");
 const BENCH_HELP: &str = include_str!("help/bench.txt");
 const STUDY_HELP: &str = include_str!("help/study.txt");
 const SERVE_HELP: &str = include_str!("help/serve.txt");
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct HeadroomArgs {
+    /// Difference to find the number of queries for.
+    ///
+    /// In units of the reward, between two methods. May be given several times. Default: parts of the gain of the best
+    /// sample.
+    #[arg(long, value_name = "REWARD", allow_negative_numbers = true, value_parser = positive)]
+    pub(crate) difference: Vec<f64>,
+
+    #[command(flatten)]
+    pub(crate) settings: Flags<false>,
+}
 
 /// Reads a whole number from 1.
 pub(crate) fn count(text: &str) -> Result<u32, String> {

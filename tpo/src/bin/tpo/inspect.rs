@@ -266,9 +266,9 @@ fn whole<T: FromStr>(text: &str) -> Result<T, String> {
     text.parse().map_err(|_| "expected a whole number of at least 0".to_owned())
 }
 
-fn positive(text: &str) -> Result<f64, String> {
+pub(crate) fn positive(text: &str) -> Result<f64, String> {
     let number = text.parse().ok().filter(|number: &f64| number.is_finite() && *number > 0.0);
-    number.ok_or_else(|| "expected a number above 0, such as 70e9".to_owned())
+    number.ok_or_else(|| "expected a number above 0, such as 0.5 or 70e9".to_owned())
 }
 
 fn share(text: &str) -> Result<f64, String> {

@@ -9,6 +9,7 @@ mod context;
 mod engines;
 mod export;
 mod generate;
+mod headroom;
 mod inspect;
 mod journey;
 mod output;
@@ -62,6 +63,7 @@ fn main() -> ExitCode {
         Command::Study(settings) => runtime.block_on(study::study(&settings.0)),
         Command::Serve(settings) => runtime.block_on(serve::serve(&settings.0)),
         Command::Check(settings) => runtime.block_on(check::check(&settings.0)),
+        Command::Headroom(args) => runtime.block_on(headroom::headroom(*args)),
         Command::Engines(args) => runtime.block_on(presets::engines(&args)),
         Command::Report(args) => inspect::report(&args),
         Command::Compare(args) => runtime.block_on(compare::compare(*args)),
