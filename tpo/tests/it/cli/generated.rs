@@ -15,13 +15,17 @@ fn completions_and_man_pages_name_every_setting() {
         Ended::from(command.output().unwrap()).with_code(0).out
     };
     tpo(&["man", "man/man1"]);
-    let page = read(folder.join("man/man1/tpo-run.1")).replace("\\-", "-");
+    let page =
+        |command: &str| read(folder.join(format!("man/man1/tpo-{command}.1"))).replace("\\-", "-");
+    let pages = [page("run"), page("serve")];
     let settings = shown(folder, &[]);
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let script = tpo(&["completions", shell]);
         for setting in &settings {
             let name = setting["name"].as_str().unwrap();
             assert!(script.contains(name), "{shell}: {name}");
+            let [run, serve] = &pages;
+            let page = if setting["table"] == "serve" { serve } else { run };
             assert!(page.contains(&format!("--{name}")), "{name}");
         }
         for command in ["bench", "export", "completions"] {
