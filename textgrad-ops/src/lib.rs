@@ -82,6 +82,7 @@ pub use self::loss::{
     AllOf, ContrastiveLoss, ExampleLossFn, FirstFailing, ImageQaLoss, ListwiseLoss, Loss, LossFn,
     MultiFieldLoss, MultiFieldOver, MultipleChoiceLoss, ScoreLoss, TextLoss, WeightedSum, all_of,
     all_passed, example_loss_fn, first_failing, loss_fn, weighted_sum, weighted_sum_of,
+    weighted_sum_worded,
 };
 pub use self::optim::{
     GraphOptimizer, GraphOptimizerBuilder, Optimizer, ParameterUpdate, Proposal, ProposalOutcome,

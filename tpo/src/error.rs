@@ -103,22 +103,19 @@ pub enum Error {
         /// How many scores came.
         got: usize,
     },
-    /// A [`PairSelection`](crate::PairSelection) names an answer that does not exist.
-    #[error(
-        "the pair selection {selection:?} names answer {position} in comparison {comparison} of iteration \
-         {iteration}, expected a position from 0 to {}", answers.saturating_sub(1)
-    )]
-    Pairs {
-        /// The name of the selection.
-        selection: String,
+    /// A part of the search that is not of this crate broke a rule of its trait.
+    #[error("the {part} {name:?} in iteration {iteration}: expected {expected}, got {got}")]
+    Part {
+        /// What kind of part: its trait, in words.
+        part: &'static str,
+        /// Its name.
+        name: String,
         /// The number of the iteration, from 1.
         iteration: u32,
-        /// The index of the comparison among those of the iteration, from 0.
-        comparison: usize,
-        /// The position that it names.
-        position: usize,
-        /// The number of answers in the pool.
-        answers: usize,
+        /// What was expected.
+        expected: String,
+        /// What it did.
+        got: String,
     },
     /// The policy gave no answer.
     #[error("the policy gave no answer to the query")]
@@ -345,7 +342,7 @@ impl Error {
             Self::Input { .. } => "input",
             Self::Core(_) | Self::Ops(_) => "op",
             Self::Reward { .. } | Self::Score { .. } | Self::ScoreCount { .. } => "reward",
-            Self::Pairs { .. } => "pairs",
+            Self::Part { .. } => "part",
             Self::NoAnswer => "no_answer",
             Self::Panic { .. } => "panic",
             Self::Stopped => "stopped",

@@ -24,6 +24,7 @@
 //! # The parts
 //! * [`Tpo`] searches one query and returns an [`Alignment`]: the answer, its [`Trajectory`], its graph.
 //! * [`RewardModel`] judges: [`HttpReward`] behind vLLM, SGLang and others, [`reward_fn`] of a function.
+//! * [`mod@search`] is open: methods, critiques, updates, selections of pairs, pool policies and stop rules of your own.
 //! * [`Batch`] searches many queries at once; with a [`Journal`](journal::Journal) it can be killed and
 //!   continued without paying for anything twice.
 //! * [`run::Run`] does what `tpo run` does: it searches a batch, journals it in a folder, and writes results and a
@@ -55,7 +56,7 @@ mod query;
 pub mod report;
 mod reward;
 pub mod run;
-mod search;
+pub mod search;
 #[cfg(feature = "serve")]
 pub mod serve;
 mod session;

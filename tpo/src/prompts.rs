@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `sample_system` | system message of the first answers; not sent if it is empty | [`SampleContext`] |
 //! | `direct_feedback` | what stands for feedback in the request for an update, where there is neither loss nor gradient | [`DirectContext`] |
+//! | `improve_feedback` | the same without any criticism | [`DirectContext`] |
 //! | `reward_pointwise_system`, `reward_pointwise` | system and user message of a request for a grade | [`GradeContext`] |
 //! | `reward_pairwise_system`, `reward_pairwise` | those of a request to compare two answers | [`CompareContext`] |
 //! | `reward_retry` | added to the last message of these when the reply could not be read | [`RetryContext`] |
@@ -95,6 +96,7 @@ pub fn templates() -> Vec<TemplateSpec> {
     templates.extend([
         template!("sample_system", SampleContext<'_>),
         template!("direct_feedback", DirectContext<'_>),
+        template!("improve_feedback", DirectContext<'_>),
         template!("reward_pointwise_system", GradeContext<'_>),
         template!("reward_pointwise", GradeContext<'_>),
         template!("reward_pairwise_system", CompareContext<'_>),

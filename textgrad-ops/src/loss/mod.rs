@@ -24,7 +24,7 @@ pub use self::multi_field::{MultiFieldLoss, MultiFieldOver};
 pub use self::question::{ImageQaLoss, MultipleChoiceLoss};
 pub use self::score::ScoreLoss;
 pub use self::text::TextLoss;
-pub use self::weighted::{WeightedSum, weighted_sum, weighted_sum_of};
+pub use self::weighted::{WeightedSum, weighted_sum, weighted_sum_of, weighted_sum_worded};
 use crate::prompts::rendered;
 use crate::score::Example;
 

@@ -90,9 +90,20 @@ pub fn weighted_sum(
 pub async fn weighted_sum_of<'a>(
     evaluations: impl IntoIterator<Item = (f64, &'a Variable)>,
 ) -> Result<Variable, Error> {
+    weighted_sum_worded(evaluations, Prompts::default()).await
+}
+
+/// [`weighted_sum_of`] with other prompts than the default ones.
+///
+/// # Errors
+/// Those of [`weighted_sum_of`].
+pub async fn weighted_sum_worded<'a>(
+    evaluations: impl IntoIterator<Item = (f64, &'a Variable)>,
+    prompts: impl Into<Prompts>,
+) -> Result<Variable, Error> {
     let (weights, evaluations): (Vec<f64>, Vec<&Variable>) = evaluations.into_iter().unzip();
     check(&weights)?;
-    let op = WeightedSumOp { weights: weights.into(), prompts: Prompts::default() };
+    let op = WeightedSumOp { weights: weights.into(), prompts: prompts.into() };
     Ok(apply_one(Arc::new(op), parts(evaluations.into_iter().cloned())).await?)
 }
 

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use textgrad_ops::layer::{Money, Prices};
 
 use crate::error::Error;
+use crate::search::Pool;
 use crate::util::is_default;
 
 /// When a search ends before its last iteration. By default it does not: D iterations are made.
@@ -66,7 +67,7 @@ pub struct MoneyBound {
 }
 
 /// Why a search ended before its last iteration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum StopReason {
@@ -84,22 +85,72 @@ pub enum StopReason {
     Seconds,
     /// The bound on money was reached.
     Money,
-    /// The selection of pairs had nothing to compare.
+    /// The method had nothing to do: no answers to compare.
     NoPair,
+    /// A rule that is not of this crate, in its words.
+    #[serde(untagged)]
+    Other(String),
 }
 
-/// What the rules are applied to.
+/// A rule of one's own that ends a search before its last iteration, beside those of [`EarlyStop`].
+///
+/// It must depend on nothing but what it is given, so that a run can be repeated.
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+/// use textgrad_ops::sim::Sim;
+/// use tpo::search::{Progress, StopRule};
+/// use tpo::{SimReward, StopReason, Tpo};
+///
+/// struct LongEnough;
+///
+/// impl StopRule for LongEnough {
+///     fn name(&self) -> String {
+///         "long enough".to_owned()
+///     }
+///
+///     fn stops(&self, progress: &Progress<'_>) -> bool {
+///         progress.pool.candidates().iter().any(|one| one.text().len() > 10)
+///     }
+/// }
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// let tpo = Tpo::builder(Arc::new(Sim::default()), Arc::new(SimReward)).stop_rule(Arc::new(LongEnough)).build()?;
+/// let aligned = tpo.align("Why is the sky blue?").await?;
+/// assert_eq!(aligned.trajectory().stopped, Some(StopReason::Other("long enough".to_owned())));
+/// # Ok::<(), tpo::Error>(()) }).unwrap();
+/// ```
+pub trait StopRule: Send + Sync {
+    /// A short name: the [reason](StopReason::Other) of a search that it ends. A run is only continued with the same
+    /// one.
+    fn name(&self) -> String;
+
+    /// Whether the search is to end before its next iteration.
+    fn stops(&self, progress: &Progress<'_>) -> bool;
+}
+
+textgrad_core::debug_by!(dyn StopRule, name);
+
+/// What stop rules are applied to.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Progress<'a> {
+#[non_exhaustive]
+pub struct Progress<'a> {
+    /// All answers so far.
+    pub pool: &'a Pool,
     /// The best score by each iteration, the first sampling's first.
-    pub(crate) best: &'a [f64],
+    pub best: &'a [f64],
     /// How far the lowest score of the newest answers was below the best one, by each iteration; `None` where an
     /// iteration brought no answers.
-    pub(crate) margins: &'a [Option<f64>],
-    pub(crate) calls: u64,
-    pub(crate) tokens: u64,
-    pub(crate) seconds: f64,
-    pub(crate) money: Money,
+    pub margins: &'a [Option<f64>],
+    /// Requests to language models that were answered.
+    pub calls: u64,
+    /// Their prompt and completion tokens.
+    pub tokens: u64,
+    /// Seconds since the search began.
+    pub seconds: f64,
+    /// What the requests cost, as far as engines have a price.
+    pub money: Money,
 }
 
 impl EarlyStop {
@@ -193,9 +244,9 @@ impl EarlyStop {
 mod tests {
     use super::*;
 
-    fn progress(best: &[f64]) -> Progress<'_> {
+    fn progress<'a>(pool: &'a Pool, best: &'a [f64]) -> Progress<'a> {
         let money = Money::new(0.25).unwrap();
-        Progress { best, margins: &[Some(3.0)], calls: 4, tokens: 900, seconds: 2.5, money }
+        Progress { pool, best, margins: &[Some(3.0)], calls: 4, tokens: 900, seconds: 2.5, money }
     }
 
     fn costs(bound: f64) -> Option<MoneyBound> {
@@ -203,7 +254,7 @@ mod tests {
     }
 
     fn reason(early_stop: &EarlyStop, best: &[f64]) -> Option<StopReason> {
-        early_stop.reason(progress(best))
+        early_stop.reason(progress(&Pool::default(), best))
     }
 
     #[test]
@@ -230,8 +281,8 @@ mod tests {
             (rule(|s| s.seconds = Some(2.5)), rule(|s| s.seconds = Some(2.6)), StopReason::Seconds),
             (rule(|s| s.money = costs(0.25)), rule(|s| s.money = costs(0.26)), StopReason::Money),
         ] {
-            assert_eq!(reason(&met, &[1.0, 3.0]), Some(why));
             assert_eq!(reason(&not_met, &[1.0, 3.0]), None, "{why:?}");
+            assert_eq!(reason(&met, &[1.0, 3.0]), Some(why));
         }
     }
 
@@ -249,7 +300,8 @@ mod tests {
     fn a_margin_must_stay_small_as_long_as_its_patience() {
         let early_stop =
             EarlyStop { min_margin: Some(0.5), margin_patience: Some(2), ..EarlyStop::default() };
-        let reason = |margins| early_stop.reason(Progress { margins, ..progress(&[1.0]) });
+        let pool = Pool::default();
+        let reason = |margins| early_stop.reason(Progress { margins, ..progress(&pool, &[1.0]) });
         assert_eq!(reason(&[Some(0.1)]), None, "one iteration is not two");
         assert_eq!(reason(&[Some(0.1), Some(0.5)]), Some(StopReason::Margin));
         assert_eq!(reason(&[Some(0.1), Some(0.6)]), None);

@@ -3,12 +3,13 @@
 mod early_stop;
 mod mode;
 
+use std::sync::Arc;
+
 use derive_setters::Setters;
 use serde::{Deserialize, Serialize};
 use textgrad_core::{Layout, Sampling};
 
-pub(crate) use self::early_stop::Progress;
-pub use self::early_stop::{EarlyStop, MoneyBound, StopReason};
+pub use self::early_stop::{EarlyStop, MoneyBound, Progress, StopReason, StopRule};
 pub use self::mode::{Acceptance, Mode};
 use crate::error::Error;
 use crate::search::{Pairs, TpoBuilder};
@@ -107,16 +108,12 @@ impl TpoConfig {
     }
 
     /// How many requests a query takes where the server gives all answers to one and an iteration compares one
-    /// pair: 1 + 3D; 1 + D without critique or chain rule; 1 + 4D with the critique of another query, whose
-    /// search takes 3D.
+    /// pair: 1 + 3D for the paper's method. A method of one's own [says](crate::search::Method::requests) so itself:
+    /// [`Tpo::requests`](crate::Tpo::requests).
     #[must_use]
     pub fn requests(&self) -> u64 {
-        let each = match self.mode {
-            Mode::Resample | Mode::Direct => 1,
-            Mode::Shuffled => 4,
-            _ => 3,
-        };
-        1 + each * u64::from(self.depth())
+        let method = self.mode.method(self, Arc::new(self.pairs));
+        1 + method.requests(self) * u64::from(self.depth())
     }
 
     /// How many answers a query draws, the best of which is returned: N(D + 1).
@@ -137,9 +134,13 @@ impl TpoConfig {
         if let Some(truncation) = self.truncate.filter(|truncation| truncation.limit() == 0) {
             return fail("truncate", "at least 1", truncation.to_string());
         }
-        if self.layout == Layout::Continued && !self.mode.can_continue() {
-            let modes = "quoted, or another mode than direct, shuffled and listwise";
-            return fail("layout", modes, format!("continued with {}", self.mode));
+        if self.layout == Layout::Continued
+            && self.mode != Mode::Own
+            && !self.mode.method(self, Arc::new(self.pairs)).can_continue()
+        {
+            let expected =
+                "quoted, or a mode that can continue a conversation, such as tpo or revision";
+            return fail("layout", expected, format!("continued with {}", self.mode));
         }
         self.early_stop.validate()?;
         for sampling in [&self.sampling, &self.critic] {

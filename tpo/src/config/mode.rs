@@ -1,9 +1,17 @@
 //! Search modes, and the acceptance of new versions.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
+use super::TpoConfig;
 use crate::error::Error;
+use crate::search::methods::Resample;
+use crate::search::{
+    Adapted, Adaption, BorrowedCritique, Descent, ListwiseCritique, Method, PairSelection, Rewrite,
+    TemplateCritique,
+};
 
 /// What a search does with its answers: the paper's method, its baselines, and ablations that each leave one part of
 /// it out.
@@ -51,11 +59,24 @@ pub enum Mode {
     /// No validation gate: the newest answers are rewritten whatever their scores, as with
     /// [`Acceptance::Always`](crate::Acceptance::Always).
     Ungated,
+    /// No critique at all: the request for an update says nothing but that the answer is to be improved. A control.
+    Improve,
+    /// The paper's method as if the worst score were the best: it rewrites the worst answer against the best. A
+    /// control; the answer with the highest score is returned nevertheless.
+    Reversed,
+    /// The paper's method with pairs by scores drawn at random, by seed and text. A control; the answer with the
+    /// highest score is returned nevertheless.
+    Random,
+    /// A [method](crate::search::Method) that was given to [the builder](crate::TpoBuilder::method).
+    Own,
 }
 
 impl Mode {
-    /// All of them, in the order in which they are listed for people.
-    pub const ALL: &'static [Self] = Self::VARIANTS;
+    /// All of this crate, in the order in which they are listed for people.
+    pub const ALL: &'static [Self] = match Self::VARIANTS {
+        [all @ .., Self::Own] => all,
+        all => all,
+    };
 
     /// The name on the command line and in files.
     #[must_use]
@@ -63,33 +84,46 @@ impl Mode {
         self.into()
     }
 
-    /// What the answer that is rewritten is, in words; as the reference implementation has it.
-    pub(crate) fn chosen_role(self) -> &'static str {
+    /// Its method, with the selection of pairs where it has one.
+    pub(crate) fn method(
+        self,
+        config: &TpoConfig,
+        pairs: Arc<dyn PairSelection>,
+    ) -> Arc<dyn Method> {
+        let adapted = |how| Arc::new(Adapted { inner: Arc::clone(&pairs), how });
+        let rewrite = Rewrite::default();
+        // Without a rejected answer, neither role nor constraints speak of a comparison.
+        let alone = || {
+            let update = Descent::new(["Write a response to the user query, nothing else."]);
+            let role = "a model response to a user query";
+            Rewrite::default().pairs(adapted(Adaption::Alone)).update(Arc::new(update)).role(role)
+        };
         match self {
-            Self::Revision => "a model response to a user query",
-            _ => "a chosen response to a user query",
+            Self::Bon | Self::Resample => Arc::new(Resample),
+            Self::Tpo | Self::Ungated | Self::Own => Arc::new(rewrite.pairs(pairs)),
+            Self::Revision => Arc::new(alone()),
+            Self::Direct => {
+                Arc::new(rewrite.pairs(pairs).critique(Arc::new(TemplateCritique::DIRECT)))
+            }
+            Self::Improve => Arc::new(alone().critique(Arc::new(TemplateCritique::IMPROVE))),
+            Self::Shuffled => Arc::new(rewrite.pairs(pairs).critique(Arc::new(BorrowedCritique))),
+            Self::Listwise => {
+                let pairs = adapted(Adaption::Ranked(config.samples));
+                Arc::new(rewrite.pairs(pairs).critique(Arc::new(ListwiseCritique)))
+            }
+            Self::Reversed => Arc::new(rewrite.pairs(adapted(Adaption::Reversed))),
+            Self::Random => Arc::new(rewrite.pairs(adapted(Adaption::Random(config.seed)))),
         }
     }
 
-    /// What a new version must obey.
-    pub(crate) fn constraints(self) -> &'static [&'static str] {
-        match self {
-            Self::Revision => &["Write a response to the user query, nothing else."],
-            _ => &[
-                "Write a response to the user query that would be chosen.",
-                "Do not write a response that would be rejected.",
-            ],
-        }
-    }
-
-    /// Whether a search can continue the policy's own conversation.
-    pub(crate) fn can_continue(self) -> bool {
-        !matches!(self, Self::Direct | Self::Shuffled | Self::Listwise)
+    /// Which answers may be built on: those of the settings, or what the mode says.
+    pub(crate) fn pool_policy(self, accept: Acceptance) -> Acceptance {
+        if self == Self::Ungated { Acceptance::Always } else { accept }
     }
 }
 
 fn unknown_mode(text: &str) -> Error {
-    let expected = "tpo, revision, bon, resample, direct, shuffled, listwise or ungated";
+    let expected = "tpo, revision, bon, resample, direct, shuffled, listwise, ungated, improve, reversed or random";
     Error::config("mode", expected, text)
 }
 

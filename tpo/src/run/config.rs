@@ -1,6 +1,7 @@
 //! Settings of a run in `config.json`, and their comparison on resume.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -37,6 +38,9 @@ pub struct RunConfig {
     pub scores: Scores,
     /// How answers are paired.
     pub pairs: String,
+    /// The names of parts of the search that are not of this crate: `method`, `pool_policy`, `stop_rule`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub own_parts: BTreeMap<String, String>,
     /// What tells the tokenizer that answers are cut by from others: SHA-256 of its file. None where they are
     /// not cut so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -98,6 +102,7 @@ impl RunConfig {
             reward: tpo.reward_identity().to_owned(),
             scores: tpo.scores(),
             pairs: tpo.pairs(),
+            own_parts: tpo.own_parts(),
             tokenizer: tpo.tokenizer().map(Cow::into_owned),
             prompts: pack_digest(tpo.prompts()),
             data: DataConfig::new(source, queries),

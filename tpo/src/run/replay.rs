@@ -85,6 +85,9 @@ impl RecordedRun {
         if config.pairs != config.search.pairs.to_string() {
             differences.push(format!("pairs: {:?} is not a selection of this crate", config.pairs));
         }
+        for (part, name) in &config.own_parts {
+            differences.push(format!("{part}: {name:?} is not of this crate"));
+        }
         same(self.path(), differences)
     }
 
@@ -221,8 +224,6 @@ impl PairSelection for RecordedPairs {
 
     fn select(&self, cx: &PairCx<'_>) -> Vec<Comparison> {
         let made = self.made.iter().filter(|made| made.iteration == cx.iteration());
-        let compared =
-            made.map(|made| Comparison { chosen: made.chosen, rejected: made.rejected.clone() });
-        compared.collect()
+        made.map(IterationRecord::comparison).collect()
     }
 }

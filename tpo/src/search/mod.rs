@@ -1,31 +1,57 @@
-//! One query: sample, compare, rewrite, repeat, return the best.
+//! The search for one query: sample, compare, rewrite, repeat, return the best.
+//!
+//! # A search of one's own
+//! | part | trait | of this crate |
+//! |---|---|---|
+//! | what an iteration does | [`Method`] | [`Rewrite`], and the [`methods`] of the literature |
+//! | which answers are compared | [`PairSelection`] | [`Pairs`] |
+//! | what is said about the chosen one | [`Critique`] | [`PreferenceCritique`], [`ListwiseCritique`], [`TemplateCritique`], [`BorrowedCritique`] |
+//! | how it is rewritten | [`Update`] | [`Descent`] |
+//! | which answers may be built on | [`PoolPolicy`] | [`Acceptance`](crate::Acceptance) |
+//! | when the search ends | [`StopRule`] | [`EarlyStop`](crate::EarlyStop) |
+//! | scores | [`RewardModel`] | those of the crate |
+//!
+//! Pairs, critique and update are the parts of [`Rewrite`]; [`TpoBuilder`] takes the others. All modes of this crate
+//! are written with these traits. Journal, resume, usage, budgets, reports, batches and studies serve parts of one's
+//! own as well; their names are in `config.json`.
 
-mod improve;
+mod critique;
+mod method;
+pub mod methods;
 mod observe;
 mod outcome;
 mod pairs;
 mod pool;
+mod rewrite;
 mod run;
 mod shuffled;
+mod update;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use derive_setters::Setters;
-use textgrad_core::{Engine, PromptPack};
+use textgrad_core::{Engine, Layout, PromptPack};
 use textgrad_ops::CancellationToken;
 
+pub use self::critique::{Critique, ListwiseCritique, PreferenceCritique, TemplateCritique};
+pub use self::method::{Iteration, IterationCx, Method, Step};
 pub(crate) use self::observe::newest;
 pub use self::observe::{SearchEvent, SearchObserver};
 pub use self::outcome::{
     AlignError, Alignment, CandidateRecord, IterationRecord, PurposeUsage, Trajectory, UsageRecord,
 };
-pub(crate) use self::pairs::comparisons;
+pub(crate) use self::pairs::{Adapted, Adaption};
 pub use self::pairs::{Comparison, PairCx, PairSelection, Pairs};
-pub use self::pool::{Candidate, Pool};
+pub use self::pool::{Candidate, Pool, PoolPolicy};
+pub use self::rewrite::{ComparisonCx, Rewrite};
 use self::run::Search;
+pub use self::shuffled::BorrowedCritique;
 pub(crate) use self::shuffled::DonorQuery;
+pub use self::update::{Descent, Update};
 use crate::config::{Mode, TpoConfig};
+pub use crate::config::{Progress, StopRule};
 use crate::error::Error;
 use crate::prompts::default_pack;
 use crate::query::Query;
@@ -65,8 +91,19 @@ struct TpoParts {
     reward: Arc<dyn RewardModel>,
     prompts: Arc<PromptPack>,
     pairs: Arc<dyn PairSelection>,
+    method: Arc<dyn Method>,
+    pool_policy: Arc<dyn PoolPolicy>,
+    stop_rule: Option<Arc<dyn StopRule>>,
+    own: OwnParts,
     truncator: Truncator,
     config: TpoConfig,
+}
+
+/// Parts that were given to the builder in place of those of the settings.
+#[derive(Debug, Clone, Default)]
+struct OwnParts {
+    method: Option<Arc<dyn Method>>,
+    pool_policy: Option<Arc<dyn PoolPolicy>>,
 }
 
 /// Settings of a [`Tpo`].
@@ -86,6 +123,10 @@ pub struct TpoBuilder {
     prompts: Option<Arc<PromptPack>>,
     /// Replaces the pair selection of the settings.
     pairs: Option<Arc<dyn PairSelection>>,
+    #[setters(skip)]
+    own: OwnParts,
+    /// A rule that ends a search early, beside those of [`TpoConfig::early_stop`].
+    stop_rule: Option<Arc<dyn StopRule>>,
     /// The tokenizer that counts the tokens of [`TpoConfig::truncate`].
     tokenizer: Option<Arc<dyn Tokenizer>>,
     /// All settings at once.
@@ -104,6 +145,8 @@ impl Tpo {
             reward,
             prompts: None,
             pairs: None,
+            own: OwnParts::default(),
+            stop_rule: None,
             tokenizer: None,
             config,
         }
@@ -124,7 +167,12 @@ impl Tpo {
     ) -> TpoBuilder {
         let parts = &self.0;
         let builder = Self::builder(engine(&parts.policy), reward(&parts.reward));
-        let builder = TpoBuilder { tokenizer: parts.truncator.tokenizer().cloned(), ..builder };
+        let builder = TpoBuilder {
+            tokenizer: parts.truncator.tokenizer().cloned(),
+            own: parts.own.clone(),
+            stop_rule: parts.stop_rule.clone(),
+            ..builder
+        };
         builder
             .critic(engine(&parts.critic))
             .optimizer(engine(&parts.optimizer))
@@ -154,8 +202,8 @@ impl Tpo {
         self.align_in(index, query.into(), None, Session::default()).await
     }
 
-    /// Aligns the query at an index of a list, with the critique of another of the list where the mode is
-    /// [`Mode::Shuffled`]; other modes take no notice of it. A [`Batch`](crate::Batch) draws one for each query.
+    /// Aligns the query at an index of a list, with the critique of another of the list where the method
+    /// [needs](Method::needs_donor) it, as [`Mode::Shuffled`] does; others take no notice of it. A [`Batch`](crate::Batch) draws one for each query.
     ///
     /// # Errors
     /// An [`AlignError`] with what went wrong and the trajectory until then.
@@ -222,8 +270,8 @@ impl Tpo {
 
     /// Whose critique a query of a list is given, if the mode asks for that.
     pub(crate) fn donor(&self, index: usize, queries: &[Query]) -> Option<DonorQuery> {
-        let shuffled = self.0.config.mode == Mode::Shuffled;
-        shuffled.then(|| DonorQuery::of(self.0.config.seed, index, queries)).flatten()
+        let needed = self.0.method.needs_donor();
+        needed.then(|| DonorQuery::of(self.0.config.seed, index, queries)).flatten()
     }
 
     /// The settings.
@@ -248,6 +296,29 @@ impl Tpo {
     #[must_use]
     pub fn pairs(&self) -> String {
         self.0.pairs.name()
+    }
+
+    /// The method.
+    #[must_use]
+    pub fn method(&self) -> &Arc<dyn Method> {
+        &self.0.method
+    }
+
+    /// How many requests a query takes where the server gives all answers to one and an iteration compares one pair.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        let config = &self.0.config;
+        1 + self.0.method.requests(config) * u64::from(config.depth())
+    }
+
+    /// The names of parts that are not of this crate, by what they are: of method, pool policy and stop rule.
+    pub(crate) fn own_parts(&self) -> BTreeMap<String, String> {
+        let parts = &*self.0;
+        let method = (parts.config.mode == Mode::Own).then(|| parts.method.name());
+        let pool_policy = parts.own.pool_policy.as_ref().map(|policy| policy.name());
+        let stop_rule = parts.stop_rule.as_ref().map(|rule| rule.name());
+        let named = [("method", method), ("pool_policy", pool_policy), ("stop_rule", stop_rule)];
+        named.into_iter().filter_map(|(part, name)| Some((part.to_owned(), name?))).collect()
     }
 
     /// The identity of the tokenizer that counts [`TpoConfig::truncate`], if there is one.
@@ -283,9 +354,23 @@ impl Tpo {
 }
 
 impl TpoBuilder {
+    /// The method, in place of that of a mode: the mode is [`Mode::Own`] then.
+    pub fn method(mut self, method: Arc<dyn Method>) -> Self {
+        self.config.mode = Mode::Own;
+        self.own.method = Some(method);
+        self
+    }
+
+    /// Which answers may be built on, in place of [`TpoConfig::accept`].
+    pub fn pool_policy(mut self, policy: Arc<dyn PoolPolicy>) -> Self {
+        self.own.pool_policy = Some(policy);
+        self
+    }
+
     /// The search.
     ///
     /// # Errors
+    /// [`Error::Config`] for [`Mode::Own`] without a method, or for a layout that the method cannot take,
     /// [`Error::Config`] if a setting is out of range, or if one of the tokenizer and a number of tokens to
     /// [`truncate`](TpoConfig::truncate) to is given without the other.
     pub fn build(mut self) -> Result<Tpo, Error> {
@@ -302,13 +387,37 @@ impl TpoBuilder {
         let optimizer = self.optimizer.unwrap_or_else(|| Arc::clone(&self.policy));
         let engines = [self.policy.name(), critic.name(), optimizer.name()];
         self.config.early_stop.validate_engines(&engines)?;
+        let mode = self.config.mode;
+        let pairs = self.pairs.unwrap_or_else(|| Arc::new(self.config.pairs));
+        let method = match (mode, &self.own.method) {
+            (Mode::Own, Some(method)) => Arc::clone(method),
+            (Mode::Own, None) => {
+                let expected = "a mode of this crate, or a method given to the builder";
+                return Err(Error::config("mode", expected, "own without a method"));
+            }
+            _ => mode.method(&self.config, Arc::clone(&pairs)),
+        };
+        if self.config.layout == Layout::Continued && !method.can_continue() {
+            let expected = "quoted, or a method that can continue a conversation";
+            return Err(Error::config(
+                "layout",
+                expected,
+                format!("continued with {}", method.name()),
+            ));
+        }
+        let accept = mode.pool_policy(self.config.accept);
+        let pool_policy = self.own.pool_policy.clone().unwrap_or_else(|| Arc::new(accept));
         Ok(Tpo(Arc::new(TpoParts {
             critic,
             optimizer,
             policy: self.policy,
             reward: self.reward,
             prompts,
-            pairs: self.pairs.unwrap_or_else(|| Arc::new(self.config.pairs)),
+            pairs,
+            method,
+            pool_policy,
+            stop_rule: self.stop_rule,
+            own: self.own,
             truncator,
             config: self.config,
         })))

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use textgrad_core::{Annotations, Graph, Purpose, Usage, Variable};
 
+use super::pairs::Comparison;
 use super::pool::{Candidate, Pool, earliest};
 use crate::config::StopReason;
 use crate::error::Error;
@@ -31,7 +32,8 @@ impl Alignment {
         self.query.text()
     }
 
-    /// The best answer: that with the highest score of all, whichever iteration it comes from.
+    /// The best answer: that with the highest score of all, whichever iteration it comes from, unless the
+    /// [method](super::Method::select) selected another one.
     #[must_use]
     pub fn answer(&self) -> &str {
         self.pool.get(self.best).map(Candidate::text).unwrap_or_default()
@@ -126,12 +128,16 @@ pub struct Trajectory {
     /// Why the search ended before its last iteration, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped: Option<StopReason>,
+    /// The position of the answer that the method selected, where that is not the one with the highest score.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selected: Option<usize>,
     /// Requests and tokens.
     pub usage: UsageRecord,
 }
 
 impl Trajectory {
-    /// The answer that is returned: the one with the highest score; of equal ones, the earliest.
+    /// The answer that is returned: the one that the method selected, or the one with the highest score; of equal
+    /// ones, the earliest.
     #[must_use]
     pub fn best(&self) -> Option<&CandidateRecord> {
         self.best_index().and_then(|best| self.candidates.get(best))
@@ -139,6 +145,9 @@ impl Trajectory {
 
     /// The position of the answer that is returned.
     pub(crate) fn best_index(&self) -> Option<usize> {
+        if self.selected.is_some_and(|selected| selected < self.candidates.len()) {
+            return self.selected;
+        }
         let scores = self.candidates.iter().map(|candidate| candidate.score);
         earliest(scores, |score, best| score > best)
     }
@@ -175,6 +184,9 @@ pub struct IterationRecord {
     pub chosen: usize,
     /// The positions of the answers that it was compared with; none where there is none to compare with.
     pub rejected: Vec<usize>,
+    /// How much each of these comparisons weighed; none where all weighed the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub weights: Vec<f64>,
     /// The critic's responses, once for each rejected answer or once without any: the textual losses. Where one
     /// could not be had, the iteration ended there, and the others stand here.
     pub losses: Vec<String>,
@@ -189,6 +201,15 @@ pub struct IterationRecord {
     /// Why answers of the optimizer could not be used, one entry each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unusable: Vec<String>,
+}
+
+impl IterationRecord {
+    /// What was compared.
+    #[must_use]
+    pub fn comparison(&self) -> Comparison {
+        let (rejected, weights) = (self.rejected.clone(), self.weights.clone());
+        Comparison { chosen: self.chosen, rejected, weights }
+    }
 }
 
 /// Requests and tokens, in all and by purpose.

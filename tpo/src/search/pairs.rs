@@ -1,21 +1,52 @@
 //! Pair selection: the answers that an iteration compares.
 
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use strum::Display;
+use textgrad_core::Seed;
 
-use super::pool::{Candidate, Pool};
-use crate::config::{Acceptance, Mode, TpoConfig};
+use super::pool::{Candidate, Pool, PoolPolicy};
 use crate::error::Error;
 
 /// An answer to rewrite and those that it is compared with, as positions in the pool.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Comparison {
     /// The answer that is rewritten.
     pub chosen: usize,
     /// The answers that were rejected in favour of it; none where there is none to compare with.
     pub rejected: Vec<usize>,
+    /// How much each comparison with a rejected answer weighs, above 0, in the same order: critiques tell the model
+    /// their shares. None: all the same.
+    pub weights: Vec<f64>,
+}
+
+impl Comparison {
+    /// One answer against others, which all weigh the same.
+    #[must_use]
+    pub fn new(chosen: usize, rejected: impl IntoIterator<Item = usize>) -> Self {
+        Self { chosen, rejected: rejected.into_iter().collect(), weights: Vec::new() }
+    }
+
+    /// What was expected and what came, where it cannot be made in a pool.
+    pub(super) fn check(&self, pool: &Pool) -> Result<(), (String, String)> {
+        let answers = pool.candidates().len();
+        let mut positions = [self.chosen].into_iter().chain(self.rejected.iter().copied());
+        if let Some(position) = positions.find(|position| *position >= answers) {
+            let expected = format!("a position from 0 to {}", answers.saturating_sub(1));
+            return Err((expected, format!("answer {position}")));
+        }
+        if ![0, self.rejected.len()].contains(&self.weights.len()) {
+            let expected = format!("no weights, or {}", self.rejected.len());
+            return Err((expected, self.weights.len().to_string()));
+        }
+        let is_weight = |weight: &&f64| weight.is_finite() && **weight > 0.0;
+        match self.weights.iter().find(|weight| !is_weight(weight)) {
+            Some(weight) => Err(("a finite weight above 0".to_owned(), weight.to_string())),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Selects the answers that an iteration compares.
@@ -28,8 +59,8 @@ pub trait PairSelection: Send + Sync {
     /// A short name, for reports. A run is only continued with the same one.
     fn name(&self) -> String;
 
-    /// The comparisons of an iteration. None ends the search. A position that is not in the pool is an
-    /// [`Error::Pairs`].
+    /// The comparisons of an iteration. None ends the search. A position that is not in the pool, or a weight that is
+    /// none, is an [`Error::Part`].
     fn select(&self, cx: &PairCx<'_>) -> Vec<Comparison>;
 }
 
@@ -38,12 +69,18 @@ textgrad_core::debug_by!(dyn PairSelection, name);
 /// The input of a [`PairSelection`].
 #[derive(Debug, Clone, Copy)]
 pub struct PairCx<'a> {
-    pub(super) pool: &'a Pool,
-    pub(super) iteration: u32,
-    pub(super) newest_only: bool,
+    pool: &'a Pool,
+    iteration: u32,
+    policy: &'a dyn PoolPolicy,
 }
 
 impl<'a> PairCx<'a> {
+    /// The input of an iteration: the answers so far, and which of them may be rewritten.
+    #[must_use]
+    pub fn new(pool: &'a Pool, iteration: u32, policy: &'a dyn PoolPolicy) -> Self {
+        Self { pool, iteration, policy }
+    }
+
     /// All answers so far.
     #[must_use]
     pub fn pool(&self) -> &'a Pool {
@@ -59,22 +96,19 @@ impl<'a> PairCx<'a> {
     /// The positions of all answers, best first; of equal ones, the earliest first.
     #[must_use]
     pub fn ranked(&self) -> Vec<usize> {
-        rank(self.pool.candidates().iter().enumerate())
+        self.pool.ranked()
     }
 
     /// The positions of the answers that the newest iteration with any brought, best first.
     #[must_use]
     pub fn newest(&self) -> Vec<usize> {
-        let candidates = || self.pool.candidates().iter().enumerate();
-        let newest = candidates().map(|(_, candidate)| candidate.iteration).max();
-        rank(candidates().filter(|(_, candidate)| Some(candidate.iteration) == newest))
+        self.pool.newest()
     }
 
-    /// The positions of the answers that may be rewritten, best first: all, or only the newest where every
-    /// rewrite is accepted; see [`Acceptance`](crate::Acceptance).
+    /// The positions of the answers that may be rewritten, best first, by the [`PoolPolicy`].
     #[must_use]
     pub fn eligible(&self) -> Vec<usize> {
-        if self.newest_only { self.newest() } else { self.ranked() }
+        self.policy.eligible(self.pool)
     }
 
     /// The worst answer of all; of equal ones, the earliest.
@@ -95,16 +129,8 @@ impl<'a> PairCx<'a> {
     }
 }
 
-fn rank<'a>(candidates: impl Iterator<Item = (usize, &'a Candidate)>) -> Vec<usize> {
-    let mut ranked: Vec<(usize, f64)> =
-        candidates.map(|(position, candidate)| (position, candidate.score)).collect();
-    // The sort is stable, so equal ones stay in their order. Zero and minus zero are equal.
-    ranked.sort_by(|(_, a), (_, b)| (b + 0.0).total_cmp(&(a + 0.0)));
-    ranked.into_iter().map(|(position, _)| position).collect()
-}
-
 /// The selections of this crate. In settings: `best-worst`, `newest`, `median`, `all`,
-/// `top-bottom:K`.
+/// `top-bottom:K`, `group:K`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, Display)]
 #[serde(try_from = "String", into = "String")]
 #[strum(serialize_all = "kebab-case")]
@@ -125,6 +151,10 @@ pub enum Pairs {
     /// compared.
     #[strum(to_string = "top-bottom:{0}")]
     TopBottom(u32),
+    /// Each of the best K answers against the worst K that are worse, weighted by how far the two are apart in
+    /// standard deviations of the pool: group-relative advantages, as in GRPO (arXiv:2402.03300).
+    #[strum(to_string = "group:{0}")]
+    Group(u32),
 }
 
 impl PairSelection for Pairs {
@@ -138,12 +168,11 @@ impl PairSelection for Pairs {
         let Some(best) = eligible.first().copied() else { return Vec::new() };
         // An answer is compared with what is worse only: not with itself, nor with its equal. Without a rejected
         // answer, the loss is that of `revision`. The reference implementation compares the answer with itself.
-        let against = |chosen: usize, rejected: Option<usize>| Comparison {
-            chosen,
-            rejected: rejected
-                .filter(|rejected| cx.score(*rejected) < cx.score(chosen))
-                .into_iter()
-                .collect(),
+        let against = |chosen: usize, rejected: Option<usize>| {
+            Comparison::new(
+                chosen,
+                rejected.filter(|rejected| cx.score(*rejected) < cx.score(chosen)),
+            )
         };
         match *self {
             Self::BestWorst => vec![against(best, cx.worst())],
@@ -157,10 +186,7 @@ impl PairSelection for Pairs {
             Self::Median => vec![against(best, ranked.get(ranked.len() / 2).copied())],
             Self::All => {
                 let worse = |position: &usize| cx.score(*position) < cx.score(best);
-                vec![Comparison {
-                    chosen: best,
-                    rejected: ranked.iter().copied().filter(worse).collect(),
-                }]
+                vec![Comparison::new(best, ranked.iter().copied().filter(worse))]
             }
             Self::TopBottom(k) => {
                 let top = eligible.iter().take(k.max(1) as usize);
@@ -169,6 +195,25 @@ impl PairSelection for Pairs {
                     .map(|(chosen, rejected)| against(*chosen, Some(rejected)))
                     .filter(|comparison| !comparison.rejected.is_empty())
                     .collect();
+                if compared.is_empty() { vec![against(best, None)] } else { compared }
+            }
+            Self::Group(k) => {
+                let deviation = cx.pool().deviation();
+                let group = |chosen: &usize| {
+                    let mut comparison = Comparison::new(*chosen, []);
+                    for rejected in cx.worst_first().into_iter().take(k.max(1) as usize) {
+                        let weight = (cx.score(*chosen) - cx.score(rejected)) / deviation;
+                        if weight.is_finite() && weight > 0.0 {
+                            comparison.rejected.push(rejected);
+                            comparison.weights.push(weight);
+                        }
+                    }
+                    comparison
+                };
+                let compared: Vec<Comparison> =
+                    eligible.iter().take(k.max(1) as usize).map(group).collect();
+                let compared: Vec<Comparison> =
+                    compared.into_iter().filter(|one| !one.rejected.is_empty()).collect();
                 if compared.is_empty() { vec![against(best, None)] } else { compared }
             }
         }
@@ -181,45 +226,71 @@ impl FromStr for Pairs {
     fn from_str(text: &str) -> Result<Self, Error> {
         let known = [Self::BestWorst, Self::Newest, Self::Median, Self::All];
         let plain = known.into_iter().find(|pairs| pairs.to_string() == text);
-        let top_bottom = || {
-            let k = text.strip_prefix("top-bottom:")?.parse().ok()?;
-            (k > 0).then_some(Self::TopBottom(k))
+        let with_k = || {
+            let (name, k) = text.split_once(':')?;
+            let k = k.parse().ok().filter(|k| *k > 0)?;
+            match name {
+                "top-bottom" => Some(Self::TopBottom(k)),
+                "group" => Some(Self::Group(k)),
+                _ => None,
+            }
         };
-        let expected = "best-worst, newest, median, all, or top-bottom:K with K at least 1";
-        plain.or_else(top_bottom).ok_or_else(|| Error::config("pairs", expected, text))
+        let expected =
+            "best-worst, newest, median, all, or top-bottom:K or group:K with K at least 1";
+        plain.or_else(with_k).ok_or_else(|| Error::config("pairs", expected, text))
     }
 }
 
 crate::util::text_form!(Pairs);
 
-/// The comparisons of an iteration, by nothing but the settings and the answers so far. None ends the search.
-pub(crate) fn comparisons(
-    config: &TpoConfig,
-    pairs: &dyn PairSelection,
-    pool: &Pool,
-    iteration: u32,
-) -> Result<Vec<Comparison>, Error> {
-    if config.mode == Mode::Resample {
-        let best = pool.best().map(|chosen| Comparison { chosen, rejected: Vec::new() });
-        return Ok(best.into_iter().collect());
+/// Changes what another selection selects: the modes that differ from the paper's method in their pairs.
+#[derive(Debug, Clone)]
+pub(crate) struct Adapted {
+    pub(crate) inner: Arc<dyn PairSelection>,
+    pub(crate) how: Adaption,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Adaption {
+    /// Without rejected answers.
+    Alone,
+    /// Each chosen answer among at most so many, spread over the ranks.
+    Ranked(u32),
+    /// As if the worst score were the best.
+    Reversed,
+    /// As if scores were drawn at random, by a seed and the texts.
+    Random(u64),
+}
+
+impl PairSelection for Adapted {
+    fn name(&self) -> String {
+        self.inner.name()
     }
-    let newest_only = config.accept == Acceptance::Always || config.mode == Mode::Ungated;
-    let cx = PairCx { pool, iteration, newest_only };
-    let answers = pool.candidates().len();
-    let mut selected = pairs.select(&cx);
-    for (comparison, Comparison { chosen, rejected }) in selected.iter_mut().enumerate() {
-        let mut positions = [*chosen].into_iter().chain(rejected.iter().copied());
-        if let Some(position) = positions.find(|position| *position >= answers) {
-            let selection = pairs.name();
-            return Err(Error::Pairs { selection, iteration, comparison, position, answers });
-        }
-        match config.mode {
-            Mode::Revision => rejected.clear(),
-            Mode::Listwise => *rejected = ranked_with(&cx, *chosen, config.samples),
-            _ => {}
+
+    fn select(&self, cx: &PairCx<'_>) -> Vec<Comparison> {
+        let rescored = |score: &dyn Fn(&Candidate) -> f64| {
+            let mut pool = cx.pool().clone();
+            pool.map_scores(score);
+            self.inner.select(&PairCx { pool: &pool, ..*cx })
+        };
+        match self.how {
+            Adaption::Reversed => rescored(&|candidate| -candidate.score),
+            Adaption::Random(seed) => rescored(&|candidate| {
+                let drawn = Seed::new(seed).child(candidate.text(), 0).value();
+                // The upper 53 bits are the mantissa of a number from 0 to 1.
+                (drawn >> 11) as f64 / (1_u64 << 53) as f64
+            }),
+            Adaption::Alone => {
+                let selected = self.inner.select(cx).into_iter();
+                selected.map(|comparison| Comparison::new(comparison.chosen, [])).collect()
+            }
+            Adaption::Ranked(samples) => {
+                let selected = self.inner.select(cx).into_iter();
+                let ranked = |chosen| Comparison::new(chosen, ranked_with(cx, chosen, samples));
+                selected.map(|comparison| ranked(comparison.chosen)).collect()
+            }
         }
     }
-    Ok(selected)
 }
 
 /// The answers that one is ranked with: all others of the pool, or N - 1 of them, spread evenly over the
@@ -248,6 +319,7 @@ mod tests {
     use textgrad_core::Variable;
 
     use super::*;
+    use crate::config::Acceptance;
 
     /// Answers with their scores, and the iterations that they come from.
     fn pool(answers: &[(f64, u32)]) -> Pool {
@@ -260,7 +332,8 @@ mod tests {
     }
 
     fn select(pairs: Pairs, pool: &Pool, newest_only: bool) -> Vec<(usize, Vec<usize>)> {
-        let selected = pairs.select(&PairCx { pool, iteration: 2, newest_only });
+        let policy = if newest_only { Acceptance::Always } else { Acceptance::Improvement };
+        let selected = pairs.select(&PairCx::new(pool, 2, &policy));
         selected.into_iter().map(|comparison| (comparison.chosen, comparison.rejected)).collect()
     }
 

@@ -2,6 +2,7 @@
 
 use textgrad_core::{Variable, truncate};
 
+use crate::config::Acceptance;
 use crate::error::Error;
 
 /// An answer with its score.
@@ -84,6 +85,34 @@ impl Pool {
         earliest(self.scores(), |score, worst| score < worst)
     }
 
+    /// The positions of all answers, best first; of equal ones, the earliest first.
+    #[must_use]
+    pub fn ranked(&self) -> Vec<usize> {
+        rank(self.0.iter().enumerate())
+    }
+
+    /// The positions of the answers that the newest iteration with any brought, best first.
+    #[must_use]
+    pub fn newest(&self) -> Vec<usize> {
+        let newest = self.0.iter().map(|candidate| candidate.iteration).max();
+        let candidates = self.0.iter().enumerate();
+        rank(candidates.filter(|(_, candidate)| Some(candidate.iteration) == newest))
+    }
+
+    /// The standard deviation of the scores.
+    pub(super) fn deviation(&self) -> f64 {
+        let count = self.0.len() as f64;
+        let mean = self.scores().sum::<f64>() / count;
+        (self.scores().map(|score| (score - mean).powi(2)).sum::<f64>() / count).sqrt()
+    }
+
+    /// Gives each answer another score, which must be a number.
+    pub(super) fn map_scores(&mut self, score: &dyn Fn(&Candidate) -> f64) {
+        for candidate in &mut self.0 {
+            candidate.score = score(candidate);
+        }
+    }
+
     fn scores(&self) -> impl Iterator<Item = f64> {
         self.0.iter().map(|candidate| candidate.score)
     }
@@ -92,6 +121,42 @@ impl Pool {
     #[must_use]
     pub fn score_of(&self, text: &str) -> Option<f64> {
         self.0.iter().find(|candidate| candidate.text() == text).map(|candidate| candidate.score)
+    }
+}
+
+fn rank<'a>(candidates: impl Iterator<Item = (usize, &'a Candidate)>) -> Vec<usize> {
+    let mut ranked: Vec<(usize, f64)> =
+        candidates.map(|(position, candidate)| (position, candidate.score)).collect();
+    // The sort is stable, so equal ones stay in their order. Zero and minus zero are equal.
+    ranked.sort_by(|(_, a), (_, b)| (b + 0.0).total_cmp(&(a + 0.0)));
+    ranked.into_iter().map(|(position, _)| position).collect()
+}
+
+/// Says which answers of a pool the next iteration may build on. Every answer stays in the pool, and the best of all
+/// is returned.
+///
+/// It must depend on nothing but the pool, so that a run can be repeated. [`Acceptance`](crate::Acceptance) has those
+/// of this crate.
+pub trait PoolPolicy: Send + Sync {
+    /// A short name, for reports. A run is only continued with the same one.
+    fn name(&self) -> String;
+
+    /// The positions of the answers that may be built on, best first. None ends the search.
+    fn eligible(&self, pool: &Pool) -> Vec<usize>;
+}
+
+textgrad_core::debug_by!(dyn PoolPolicy, name);
+
+impl PoolPolicy for Acceptance {
+    fn name(&self) -> String {
+        self.as_str().to_owned()
+    }
+
+    fn eligible(&self, pool: &Pool) -> Vec<usize> {
+        match self {
+            Self::Improvement => pool.ranked(),
+            Self::Always => pool.newest(),
+        }
     }
 }
 

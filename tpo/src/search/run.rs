@@ -3,18 +3,17 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use futures_util::future::join_all;
 use textgrad_core::{
     Engine, Inputs, Message, Output, Purpose, Seed, Variable, apply_one, catch_panic_async, op_fn,
 };
 use textgrad_ops::LlmCall;
 
 use super::TpoParts;
-use super::outcome::{AlignError, Alignment, CandidateRecord, IterationRecord, Trajectory};
-use super::pairs::{Comparison, comparisons};
+use super::method::{Iteration, IterationCx, Step};
+use super::outcome::{AlignError, Alignment, CandidateRecord, Trajectory};
 use super::pool::{Candidate, Pool};
-use super::shuffled::{BorrowedCritique, Critique, DonorQuery};
-use crate::config::{Mode, Progress, StopReason};
+use super::shuffled::{BorrowedSteps, DonorQuery};
+use crate::config::{Progress, StopReason};
 use crate::error::Error;
 use crate::prompts::SampleContext;
 use crate::query::Query;
@@ -30,18 +29,15 @@ pub(super) struct Search<'a> {
     pub(super) optimizer: Arc<dyn Engine>,
     /// The query as a variable of the graph.
     pub(super) query: Variable,
+    pub(super) asked: Query,
     pub(super) pool: Pool,
-    iterations: Vec<IterationRecord>,
-    ends: Vec<(u32, Variable)>,
-    /// Critiques by iteration and comparison.
-    critiques: Vec<Vec<Critique>>,
+    pub(super) steps: Vec<Step>,
     /// The critique of another query.
-    pub(super) borrowed: BorrowedCritique,
+    pub(super) borrowed: Option<BorrowedSteps>,
     /// Whether only critiques are needed: the last iteration then rewrites nothing.
-    critiques_only: bool,
-    /// The policy's conversation up to its answer.
-    pub(super) dialogue: Vec<Message>,
-    asked: Query,
+    pub(super) critiques_only: bool,
+    conversation: Option<Conversation>,
+    ends: Vec<(u32, Variable)>,
     session: Session,
     reward: BoundReward,
     seed: Seed,
@@ -51,6 +47,17 @@ pub(super) struct Search<'a> {
     /// How far the newest answers reached below it.
     margins: Vec<Option<f64>>,
     stopped: Option<StopReason>,
+    selected: Option<usize>,
+}
+
+/// The policy's conversation up to its answer, as messages and as variables.
+struct Conversation {
+    dialogue: Vec<Message>,
+    system: Variable,
+    /// The turns before the last.
+    history: Vec<Message>,
+    /// The last turn.
+    prompt: Variable,
 }
 
 impl<'a> Search<'a> {
@@ -67,19 +74,19 @@ impl<'a> Search<'a> {
             session,
             tpo,
             query: Variable::constant(query.text(), "query of a user"),
-            dialogue: Vec::new(),
             asked: query,
             seed: Seed::new(tpo.config.seed).child("query", index as u64),
             pool: Pool::default(),
-            iterations: Vec::new(),
-            ends: Vec::new(),
-            critiques: Vec::new(),
-            borrowed: BorrowedCritique::default(),
+            steps: Vec::new(),
+            borrowed: None,
             critiques_only: false,
+            conversation: None,
+            ends: Vec::new(),
             begun: Instant::now(),
             best: Vec::new(),
             margins: Vec::new(),
             stopped: None,
+            selected: None,
         }
     }
 
@@ -99,11 +106,13 @@ impl<'a> Search<'a> {
                 .iter()
                 .map(|one| record(one, &self.session))
                 .collect(),
-            iterations: self.iterations,
+            iterations: self.steps.into_iter().map(|step| step.record).collect(),
             stopped: self.stopped,
+            selected: self.selected,
             usage: self.session.usage(),
         };
-        match outcome.and_then(|()| self.pool.best().ok_or(Error::NoAnswer)) {
+        let best = self.selected.or_else(|| self.pool.best());
+        match outcome.and_then(|()| best.ok_or(Error::NoAnswer)) {
             Ok(best) => {
                 let model_time = self.session.model_time();
                 let (query, pool, ends) = (self.asked, self.pool, self.ends);
@@ -115,43 +124,85 @@ impl<'a> Search<'a> {
 
     async fn search_with(&mut self, donor: Option<DonorQuery>) -> Result<(), Error> {
         // First, so that a failure there ends this search before it has gone on after anything else.
-        if self.tpo.config.mode == Mode::Shuffled && self.tpo.config.depth() > 0 {
-            self.borrowed = BorrowedCritique::search(self.tpo, donor, &self.session).await?;
-            self.ends.append(&mut self.borrowed.ends);
+        if self.tpo.method.needs_donor() && self.tpo.config.depth() > 0 {
+            let mut borrowed = BorrowedSteps::search(self.tpo, donor, &self.session).await?;
+            self.ends.append(&mut borrowed.ends);
+            self.borrowed = Some(borrowed);
         }
         self.search().await?;
+        self.select().await?;
         Ok(self.session.commit_failures().await?)
     }
 
-    /// All critiques of this search, by iteration and comparison, and the ends of its graph.
-    pub(super) async fn critiques(
-        mut self,
-    ) -> Result<(Vec<Vec<Critique>>, Vec<(u32, Variable)>), Error> {
+    /// All steps of this search up to its last critique, and the ends of its graph.
+    pub(super) async fn critiques(mut self) -> Result<(Vec<Step>, Vec<(u32, Variable)>), Error> {
         self.critiques_only = true;
         self.search().await?;
-        Ok((self.critiques, self.ends))
-    }
-
-    /// Whether the search is over after the critique of this iteration.
-    pub(super) fn is_critiqued(&self, iteration: u32) -> bool {
-        self.critiques_only && iteration == self.tpo.config.depth()
+        Ok((self.steps, self.ends))
     }
 
     async fn search(&mut self) -> Result<(), Error> {
-        let answers = self.sample(0).await?;
+        self.conversation = Some(self.begin().await?);
+        let answers = self.sample(0, self.tpo.config.samples).await?;
         self.admit(answers, 0).await?;
         for iteration in 1..=self.tpo.config.depth() {
             self.stopped = self.reason_to_stop(iteration - 1);
             if self.stopped.is_some() {
                 break;
             }
-            let seed = self.seed.child("iteration", u64::from(iteration));
-            if !self.iterate(iteration, seed).await? {
+            if !self.iterate(iteration).await? {
                 self.stopped = Some(StopReason::NoPair);
                 break;
             }
         }
         Ok(())
+    }
+
+    fn cx(&self, iteration: u32) -> IterationCx<'_> {
+        let seed = self.seed.child("iteration", u64::from(iteration));
+        IterationCx { search: self, iteration, seed }
+    }
+
+    /// One iteration; false if there was nothing to do.
+    async fn iterate(&mut self, iteration: u32) -> Result<bool, Error> {
+        let mut made = Iteration::default();
+        let outcome = self.tpo.method.iterate(&self.cx(iteration), &mut made).await;
+        let is_idle = made.steps.is_empty() && made.answers.is_empty();
+        let answers = self.keep(made, iteration);
+        outcome?;
+        if let Some(position) = answers.iter().position(|answer| answer.text().is_none()) {
+            let got = format!("no text as number {position}");
+            return Err(self.fault(iteration, "texts as new answers".to_owned(), got));
+        }
+        self.admit(answers, iteration).await?;
+        Ok(!is_idle)
+    }
+
+    /// The answer that the method returns, if it selects one.
+    async fn select(&mut self) -> Result<(), Error> {
+        let iteration = self.steps.last().map_or(0, |step| step.record.iteration) + 1;
+        let mut made = Iteration::default();
+        let selected = self.tpo.method.select(&self.cx(iteration), &mut made).await;
+        self.keep(made, iteration);
+        let selected = selected?;
+        let answers = self.pool.candidates().len();
+        if let Some(position) = selected.filter(|position| *position >= answers) {
+            let expected = format!("a position from 0 to {}", answers.saturating_sub(1));
+            return Err(self.fault(iteration, expected, format!("answer {position}")));
+        }
+        self.selected = selected;
+        Ok(())
+    }
+
+    /// Keeps what an iteration brought, also if it failed, and returns its answers.
+    fn keep(&mut self, made: Iteration, iteration: u32) -> Vec<Variable> {
+        self.ends.extend(made.ends.into_iter().map(|end| (iteration, end)));
+        self.steps.extend(made.steps);
+        made.answers
+    }
+
+    fn fault(&self, iteration: u32, expected: String, got: String) -> Error {
+        Error::Part { part: "method", name: self.tpo.method.name(), iteration, expected, got }
     }
 
     /// Why the search is to end after this iteration, if it is.
@@ -162,14 +213,20 @@ impl<'a> Search<'a> {
         let newest_low = newest.map(|candidate| candidate.score).reduce(f64::min);
         self.margins.push(newest_low.map(|low| best - low));
         let usage = self.session.usage();
-        self.tpo.config.early_stop.reason(Progress {
+        let progress = Progress {
+            pool: &self.pool,
             best: &self.best,
             margins: &self.margins,
             calls: usage.requests,
             tokens: usage.tokens.total(),
             seconds: self.begun.elapsed().as_secs_f64(),
             money: self.session.money(),
-        })
+        };
+        let own = || {
+            let rule = self.tpo.stop_rule.as_ref().filter(|rule| rule.stops(&progress))?;
+            Some(StopReason::Other(rule.name()))
+        };
+        self.tpo.config.early_stop.reason(progress).or_else(own)
     }
 
     /// The system message of the first answers.
@@ -186,30 +243,52 @@ impl<'a> Search<'a> {
         Ok(apply_one(Arc::new(instruction), [("query", &self.query)]).await?)
     }
 
-    /// Answers to the query itself: the first ones, or those of an iteration that rewrites nothing.
-    async fn sample(&mut self, iteration: u32) -> Result<Vec<Variable>, Error> {
+    /// The policy's conversation up to its answer.
+    async fn begin(&self) -> Result<Conversation, Error> {
         let system = match self.asked.system() {
             Some(own) => Variable::constant(own, "system prompt of the query"),
             None => self.instruction().await?,
         };
-        let config = &self.tpo.config;
-        let call = LlmCall::builder(Arc::clone(&self.policy))
-            .name("sample")
-            .purpose(Purpose::Sample)
-            .sampling(config.sampling.clone().with_n(config.samples))
-            .response_role("a response to a user query")
-            .build();
-        let seed = self.seed.child("sample", u64::from(iteration));
         let mut history = self.asked.dialogue();
         let instruction = system.text().filter(|text| !text.is_empty()).map(Message::system);
-        self.dialogue = instruction.into_iter().chain(history.iter().cloned()).collect();
+        let dialogue = instruction.into_iter().chain(history.iter().cloned()).collect();
         let last = history.pop().map(|turn| turn.text()).unwrap_or_default();
         // A query of one turn is the prompt itself; of several, the prompt is only the last.
         let prompt = match self.query.text() == Some(last.as_str()) {
             true => self.query.clone(),
             false => Variable::constant(last, "last turn of a user"),
         };
-        Ok(call.ask(&prompt).system(&system).history(history).seed(seed).all().await?)
+        Ok(Conversation { dialogue, system, history, prompt })
+    }
+
+    /// The policy's conversation up to its answer, as messages.
+    pub(super) fn dialogue(&self) -> &[Message] {
+        self.conversation.as_ref().map_or(&[], |conversation| &conversation.dialogue)
+    }
+
+    /// Its system message, the turns before the last, and the last.
+    pub(super) fn parts(&self) -> Result<(&Variable, &[Message], &Variable), Error> {
+        let conversation = self.conversation.as_ref().ok_or(Error::NoAnswer)?;
+        let Conversation { system, history, prompt, .. } = conversation;
+        Ok((system, history, prompt))
+    }
+
+    /// Answers to the query itself.
+    pub(super) async fn sample(
+        &self,
+        iteration: u32,
+        samples: u32,
+    ) -> Result<Vec<Variable>, Error> {
+        let call = LlmCall::builder(Arc::clone(&self.policy))
+            .name("sample")
+            .purpose(Purpose::Sample)
+            .sampling(self.tpo.config.sampling.clone().with_n(samples))
+            .response_role("a response to a user query")
+            .build();
+        let seed = self.seed.child("sample", u64::from(iteration));
+        let (system, history, prompt) = self.parts()?;
+        let history = history.iter().cloned();
+        Ok(call.ask(prompt).system(system).history(history).seed(seed).all().await?)
     }
 
     /// Scores answers and puts them into the pool. Identical texts are scored once. Where scores are relative,
@@ -243,49 +322,6 @@ impl<'a> Search<'a> {
             }
         }
         Ok(())
-    }
-
-    /// One iteration; false if there is nothing to compare.
-    async fn iterate(&mut self, iteration: u32, seed: Seed) -> Result<bool, Error> {
-        let config = &self.tpo.config;
-        let comparisons = comparisons(config, self.tpo.pairs.as_ref(), &self.pool, iteration)?;
-        if config.mode == Mode::Resample {
-            return self.resample(iteration, comparisons.first()).await;
-        }
-        let groups = u32::try_from(comparisons.len()).unwrap_or(u32::MAX);
-        let samples = config.samples;
-        let improving = (0..).zip(comparisons).map(|(index, comparison)| {
-            // New versions are shared out, the first comparisons getting what is left over.
-            let share = samples / groups + u32::from(index < samples % groups);
-            // The only comparison, or the first, has the seeds of the iteration itself.
-            let seed = if index == 0 { seed } else { seed.child("comparison", u64::from(index)) };
-            self.improve(iteration, index as usize, comparison, share.max(1), seed)
-        });
-        let (mut updates, mut critiques) = (Vec::new(), Vec::new());
-        let mut outcome = Ok(());
-        for (step, end) in join_all(improving).await {
-            self.iterations.push(step.record);
-            self.ends.extend(step.ends.into_iter().map(|end| (iteration, end)));
-            updates.extend(step.updates);
-            critiques.push(step.critique);
-            outcome = outcome.and(end);
-        }
-        outcome?;
-        self.critiques.push(critiques);
-        if !self.is_critiqued(iteration) {
-            self.admit(updates, iteration).await?;
-        }
-        Ok(groups > 0)
-    }
-
-    /// An iteration without critique: more answers to the query.
-    async fn resample(&mut self, iteration: u32, best: Option<&Comparison>) -> Result<bool, Error> {
-        let Some(Comparison { chosen, .. }) = best.cloned() else { return Ok(false) };
-        let answers = self.sample(iteration).await?;
-        let updates = answers.len();
-        self.iterations.push(IterationRecord { iteration, chosen, updates, ..Default::default() });
-        self.admit(answers, iteration).await?;
-        Ok(true)
     }
 }
 

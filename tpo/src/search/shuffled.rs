@@ -10,6 +10,9 @@ use textgrad_core::{
 use textgrad_ops::prompts::{ContrastiveContext, EvaluationContext};
 
 use super::TpoParts;
+use super::critique::Critique;
+use super::method::Step;
+use super::rewrite::ComparisonCx;
 use super::run::Search;
 use crate::config::{EarlyStop, Mode, TpoConfig};
 use crate::error::Error;
@@ -38,22 +41,15 @@ impl DonorQuery {
     }
 }
 
-/// Losses and feedback of one comparison.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Critique {
-    pub(super) losses: Vec<Variable>,
-    pub(super) feedback: Vec<Feedback>,
-}
-
-/// The critiques in the search of a donor, by iteration and comparison, and the ends of its graph.
-#[derive(Default)]
-pub(super) struct BorrowedCritique {
+/// The search of a donor: its steps, and the ends of its graph.
+#[derive(Debug)]
+pub(super) struct BorrowedSteps {
     pub(super) index: usize,
-    critiques: Vec<Vec<Critique>>,
+    pub(super) steps: Vec<Step>,
     pub(super) ends: Vec<(u32, Variable)>,
 }
 
-impl BorrowedCritique {
+impl BorrowedSteps {
     /// Searches the donor as [`Mode::Tpo`] would, up to its last critique. The requests are those that a run of
     /// that mode with the same seed makes.
     ///
@@ -69,67 +65,94 @@ impl BorrowedCritique {
             return Err(Error::config("mode", expected, "none besides this one"));
         };
         let early_stop = EarlyStop::default();
-        let inner = TpoParts {
-            config: TpoConfig { mode: Mode::Tpo, early_stop, ..tpo.config.clone() },
-            ..tpo.clone()
-        };
+        let config = TpoConfig { mode: Mode::Tpo, early_stop, ..tpo.config.clone() };
+        let method = Mode::Tpo.method(&config, Arc::clone(&tpo.pairs));
+        let inner = TpoParts { config, method, stop_rule: None, ..tpo.clone() };
         // In a box, for this search is part of a search.
         let search = Box::pin(Search::new(&inner, index, query, session.clone()).critiques());
-        let (critiques, ends) = search.await?;
-        Ok(Self { index, critiques, ends })
-    }
-
-    /// The critique of a comparison in an iteration. Default: the last, if the donor's search had fewer.
-    pub(super) fn critique(&self, iteration: u32, comparison: usize) -> Critique {
-        let index = (iteration as usize).saturating_sub(1);
-        let critiques = self.critiques.get(index).or(self.critiques.last());
-        let critique = critiques.and_then(|made| made.get(comparison).or(made.last()));
-        critique.cloned().unwrap_or_default()
+        let (steps, ends) = search.await?;
+        Ok(Self { index, steps, ends })
     }
 }
 
-impl Search<'_> {
-    /// Feedback on an answer with the context of its own comparison and the words of another.
-    pub(super) async fn swapped(
-        &self,
-        chosen: &Variable,
-        rejected: &[Variable],
-        critique: &Critique,
-    ) -> Result<Vec<Feedback>, Error> {
-        let text = |variable: &Variable| variable.text().unwrap_or_default().to_owned();
-        let (query, own) = (text(&self.query), text(chosen));
-        let (query, chosen) = (query.as_str(), own.as_str());
-        let mut swapped = Vec::new();
-        for (index, feedback) in critique.feedback.iter().enumerate() {
-            let against = rejected.get(index % rejected.len().max(1)).map(text);
-            let system = match &against {
-                Some(rejected) => {
-                    let context = ContrastiveContext { query, chosen, rejected };
-                    self.tpo.prompts.render("contrastive_system", &context)?
-                }
-                None => {
-                    let context = EvaluationContext { query, chosen };
-                    self.tpo.prompts.render("evaluation_system", &context)?
-                }
-            };
-            // Feedback without a conversation came from no loss and gets no context.
-            let mut contexts = Vec::new();
-            for context in feedback.contexts() {
-                let call = context.call();
-                if matches!(call.op().quote(call.inputs()), Quote::Conversation { .. }) {
-                    let messages = [Message::system(system.as_str()), Message::user(chosen)];
-                    let request = Request::new(Purpose::Loss, messages);
-                    let response = context.response().clone();
-                    let loss = Arc::new(BorrowedLoss { request, response });
-                    let loss = apply_one(loss, Vec::<(&str, Variable)>::new()).await?;
-                    contexts.extend(Context::of(&loss).map(Arc::new));
-                }
-            }
-            let words = Feedback::from_variable(feedback.variable().clone());
-            swapped.push(words.with_contexts(contexts));
-        }
-        Ok(swapped)
+/// The critique of another query: everything is as in [`PreferenceCritique`](super::PreferenceCritique), but losses
+/// and gradient are those that the search of another query came to in the same iteration.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct BorrowedCritique;
+
+#[async_trait]
+impl Critique for BorrowedCritique {
+    fn name(&self) -> String {
+        "borrowed".to_owned()
     }
+
+    async fn critique(
+        &self,
+        cx: &ComparisonCx<'_>,
+        step: &mut Step,
+    ) -> Result<Vec<Feedback>, Error> {
+        let Some((index, steps)) = cx.search().borrowed() else { return Ok(Vec::new()) };
+        // The same comparison of the same iteration; the last, if the donor's search had fewer.
+        let last = steps.last().map_or(0, |step| step.record.iteration);
+        let iteration = cx.search().iteration().min(last);
+        let mut steps = steps.iter().filter(|step| step.record.iteration == iteration);
+        let borrowed = steps.clone().nth(cx.index()).or(steps.next_back());
+        let Some(borrowed) = borrowed else { return Ok(Vec::new()) };
+        step.record.losses.clone_from(&borrowed.record.losses);
+        step.record.gradient = (!borrowed.feedback.is_empty()).then(|| {
+            let texts: Vec<&str> = borrowed.feedback.iter().map(Feedback::text).collect();
+            texts.join("\n")
+        });
+        step.record.critique_of = Some(index);
+        swapped(cx, &borrowed.feedback).await
+    }
+
+    /// Beside the critique of the donor, its samples and updates.
+    fn requests(&self, _: &TpoConfig) -> u64 {
+        3
+    }
+
+    fn needs_donor(&self) -> bool {
+        true
+    }
+}
+
+/// Feedback on an answer with the context of its own comparison and the words of another.
+async fn swapped(cx: &ComparisonCx<'_>, words: &[Feedback]) -> Result<Vec<Feedback>, Error> {
+    let text = |variable: &Variable| variable.text().unwrap_or_default().to_owned();
+    let (rejected, prompts) = (cx.rejected(), cx.search().prompts());
+    let (query, own) = (text(cx.search().query_variable()), text(cx.chosen()));
+    let (query, chosen) = (query.as_str(), own.as_str());
+    let mut swapped = Vec::new();
+    for (index, feedback) in words.iter().enumerate() {
+        let against = rejected.get(index % rejected.len().max(1)).map(text);
+        let system = match &against {
+            Some(rejected) => {
+                let context = ContrastiveContext { query, chosen, rejected };
+                prompts.render("contrastive_system", &context)?
+            }
+            None => {
+                let context = EvaluationContext { query, chosen };
+                prompts.render("evaluation_system", &context)?
+            }
+        };
+        // Feedback without a conversation came from no loss and gets no context.
+        let mut contexts = Vec::new();
+        for context in feedback.contexts() {
+            let call = context.call();
+            if matches!(call.op().quote(call.inputs()), Quote::Conversation { .. }) {
+                let messages = [Message::system(system.as_str()), Message::user(chosen)];
+                let request = Request::new(Purpose::Loss, messages);
+                let response = context.response().clone();
+                let loss = Arc::new(BorrowedLoss { request, response });
+                let loss = apply_one(loss, Vec::<(&str, Variable)>::new()).await?;
+                contexts.extend(Context::of(&loss).map(Arc::new));
+            }
+        }
+        let words = Feedback::from_variable(feedback.variable().clone());
+        swapped.push(words.with_contexts(contexts));
+    }
+    Ok(swapped)
 }
 
 /// The evaluation of an answer, with the response of another evaluation. No model is asked.

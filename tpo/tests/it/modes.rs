@@ -219,7 +219,7 @@ async fn without_the_gate_the_newest_are_rewritten() {
 fn modes_that_quote_do_not_continue() {
     for mode in Mode::ALL.iter().copied() {
         let config = TpoConfig { layout: Layout::Continued, ..config(mode) };
-        let quotes = [Mode::Direct, Mode::Shuffled, Mode::Listwise].contains(&mode);
+        let quotes = [Mode::Direct, Mode::Shuffled, Mode::Listwise, Mode::Improve].contains(&mode);
         assert_eq!(config.validate().is_err(), quotes, "{mode}");
     }
 }
@@ -296,7 +296,7 @@ impl PairSelection for Positions {
     }
 
     fn select(&self, cx: &PairCx<'_>) -> Vec<Comparison> {
-        let exists = Comparison { chosen: 0, rejected: vec![cx.pool().candidates().len() - 1] };
+        let exists = Comparison::new(0, vec![cx.pool().candidates().len() - 1]);
         vec![exists, self.0.clone()]
     }
 }
@@ -304,20 +304,19 @@ impl PairSelection for Positions {
 #[tokio::test]
 async fn a_pair_selection_that_names_no_answer_is_an_error_with_the_position() {
     let engine: Arc<dyn Engine> = Arc::new(textgrad_ops::sim::Sim::default());
-    for (comparison, position) in [
-        (Comparison { chosen: 3, rejected: Vec::new() }, 3),
-        (Comparison { chosen: 0, rejected: vec![1, 7] }, 7),
-    ] {
+    for (comparison, position) in
+        [(Comparison::new(3, Vec::new()), 3), (Comparison::new(0, vec![1, 7]), 7)]
+    {
         let tpo = Tpo::builder(Arc::clone(&engine), Arc::new(SimReward));
         let tpo = tpo.samples(3).iterations(1).pairs(Arc::new(Positions(comparison)));
         let failure = tpo.build().unwrap().align("Why?").await.unwrap_err();
         assert_eq!(
             failure.error.to_string(),
             format!(
-                "the pair selection \"positions\" names answer {position} in comparison 1 of iteration 1, expected \
-                 a position from 0 to 2"
+                "the pair selection \"positions\" in iteration 1: expected a position from 0 to 2 in comparison 1, got \
+                 answer {position}"
             )
         );
-        assert_eq!((failure.error.kind(), failure.trajectory.candidates.len()), ("pairs", 3));
+        assert_eq!((failure.error.kind(), failure.trajectory.candidates.len()), ("part", 3));
     }
 }

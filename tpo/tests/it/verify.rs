@@ -245,7 +245,7 @@ impl PairSelection for Own {
 
     fn select(&self, cx: &PairCx<'_>) -> Vec<Comparison> {
         let last = cx.pool().candidates().len() - 1;
-        vec![Comparison { chosen: 0, rejected: vec![last] }]
+        vec![Comparison::new(0, vec![last])]
     }
 }
 

@@ -55,7 +55,7 @@ fn found(result: &Result<Alignment, AlignError>) -> Found {
     Found {
         pool: pool.map(|one| (one.iteration, one.text.clone(), one.score)).collect(),
         steps: steps.collect(),
-        stopped: trajectory.stopped,
+        stopped: trajectory.stopped.clone(),
         answered: trajectory.usage.requests,
         scored: trajectory.usage.scored,
         end: Some(end),

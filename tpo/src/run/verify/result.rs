@@ -1,6 +1,7 @@
 //! Verification of one result.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use textgrad_core::{Purpose, Usage, Variable};
 
@@ -12,9 +13,7 @@ use crate::query::Query;
 use crate::run::config::RunConfig;
 use crate::run::folder::RecordedRun;
 use crate::run::results::{ResultRecord, Status};
-use crate::search::{
-    Candidate, CandidateRecord, Comparison, IterationRecord, Pool, Trajectory, comparisons,
-};
+use crate::search::{Candidate, CandidateRecord, Comparison, PairCx, Pool, Trajectory};
 use crate::util::dedup;
 
 /// The texts, scores and usage of a query in the journal.
@@ -210,7 +209,7 @@ fn check_selection(
     }
     let search = SearchCheck { config, record, journaled };
     // A selection that is not of this crate cannot be repeated, nor can scores that only a model would tell.
-    let is_known = config.pairs == config.search.pairs.to_string();
+    let is_known = config.pairs == config.search.pairs.to_string() && config.own_parts.is_empty();
     if is_known && !(config.scores.asked && config.scores.relative) {
         search.check(last, find);
     }
@@ -229,6 +228,10 @@ impl SearchCheck<'_> {
         let (mut candidates, mut made) =
             (trajectory.candidates.iter().peekable(), trajectory.iterations.iter().peekable());
         let mut pool = Pool::default();
+        let method = search.mode.method(search, Arc::new(search.pairs));
+        let policy = search.mode.pool_policy(search.accept);
+        let select =
+            |pool: &Pool, iteration| method.comparisons(&PairCx::new(pool, iteration, &policy));
         // Every turn takes an iteration off the list, so a false number makes no long loop.
         for iteration in 1..=last {
             let came = |candidate: &&CandidateRecord| candidate.iteration < iteration;
@@ -244,15 +247,14 @@ impl SearchCheck<'_> {
                 find(format!("iteration {iteration}: {problem}"));
                 return;
             }
-            let expected = match comparisons(search, &search.pairs, &pool, iteration) {
-                Ok(expected) => expected,
+            let expected = match select(&pool, iteration) {
+                Ok(Some(expected)) => expected,
+                Ok(None) => return,
                 Err(error) => return find(error.to_string()),
             };
             let mut got = Vec::new();
-            while let Some(IterationRecord { chosen, rejected, .. }) =
-                made.next_if(|made| made.iteration == iteration)
-            {
-                got.push(Comparison { chosen: *chosen, rejected: rejected.clone() });
+            while let Some(record) = made.next_if(|made| made.iteration == iteration) {
+                got.push(record.comparison());
             }
             if expected != got {
                 let (expected, got) = (shown(&expected), shown(&got));
@@ -265,8 +267,8 @@ impl SearchCheck<'_> {
             }
         }
         let over = trajectory.stopped == Some(StopReason::NoPair);
-        let left = comparisons(search, &search.pairs, &pool, last + 1);
-        if over && left.is_ok_and(|left| !left.is_empty()) {
+        let left = select(&pool, last + 1).ok().flatten();
+        if over && left.is_some_and(|left| !left.is_empty()) {
             find(format!("iteration {}: there are answers to compare", last + 1));
         }
     }
@@ -289,7 +291,7 @@ impl SearchCheck<'_> {
 }
 
 fn shown(comparisons: &[Comparison]) -> String {
-    let one = |Comparison { chosen, rejected }: &Comparison| match rejected.as_slice() {
+    let one = |Comparison { chosen, rejected, .. }: &Comparison| match rejected.as_slice() {
         [] => format!("answer {chosen} against none"),
         rejected => format!("answer {chosen} against {rejected:?}"),
     };

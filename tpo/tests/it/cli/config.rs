@@ -133,10 +133,7 @@ fn mistakes_are_told_with_their_line() {
             "[search]\nlayout = \"sideways\"\n",
             &["study.toml:2: ", "[possible values: quoted, continued]"],
         ),
-        (
-            "[search]\npairs = \"top-bottom:0\"\n",
-            &["study.toml:2: ", "top-bottom:K with K at least 1"],
-        ),
+        ("[search]\npairs = \"top-bottom:0\"\n", &["study.toml:2: ", "group:K with K at least 1"]),
         ("[search]\nseed = 1\nseed = 2\n", &["study.toml:3: not TOML: duplicate key"]),
         ("[search]\nseed = \n", &["study.toml:2: not TOML: "]),
         (
