@@ -24,7 +24,7 @@
 //! # The parts
 //! * [`Tpo`] searches one query and returns an [`Alignment`]: the answer, its [`Trajectory`], its graph.
 //! * [`RewardModel`] judges: [`HttpReward`] behind vLLM, SGLang and others, [`reward_fn`] of a function.
-//! * [`mod@search`] is open: methods, critiques, updates, selections of pairs, pool policies and stop rules of your own.
+//! * [`mod@search`] is open: methods, critiques, updates, pairs, pool policies and stop rules of your own.
 //! * [`Batch`] searches many queries at once; with a [`Journal`](journal::Journal) it can be killed and
 //!   continued without paying for anything twice.
 //! * [`run::Run`] does what `tpo run` does: it searches a batch, journals it in a folder, and writes results and a
@@ -86,7 +86,7 @@ pub use self::reward::{
 };
 pub use self::reward::{
     Combine, EngineScope, Ensemble, JudgeReward, JudgeRewardBuilder, Member, RewardInfo,
-    RewardModel, ScorerReward, TruncatedReward, reward_fn,
+    RewardModel, ScorerReward, TruncatedReward, Verdict, reward_fn,
 };
 pub use self::search::{
     AlignError, Alignment, Candidate, CandidateRecord, Comparison, IterationRecord, PairCx,

@@ -5,6 +5,8 @@
 //! | `sample_system` | system message of the first answers; not sent if it is empty | [`SampleContext`] |
 //! | `direct_feedback` | what stands for feedback in the request for an update, where there is neither loss nor gradient | [`DirectContext`] |
 //! | `improve_feedback` | the same without any criticism | [`DirectContext`] |
+//! | `fuse` | the request for an answer made of several, by notes on them, or both | [`FuseContext`] |
+//! | `attend`, `distill` | those for notes: which parts of answers matter; what drafts come to | [`FuseContext`] |
 //! | `reward_pointwise_system`, `reward_pointwise` | system and user message of a request for a grade | [`GradeContext`] |
 //! | `reward_pairwise_system`, `reward_pairwise` | those of a request to compare two answers | [`CompareContext`] |
 //! | `reward_retry` | added to the last message of these when the reply could not be read | [`RetryContext`] |
@@ -47,6 +49,18 @@ pub struct DirectContext<'a> {
     /// What it was preferred to; none where there is nothing to compare with.
     #[serde(borrow)]
     pub rejected: Vec<&'a str>,
+}
+
+/// The variables of `fuse`, `attend` and `distill`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FuseContext<'a> {
+    /// The user's query.
+    pub query: &'a str,
+    /// Answers to it.
+    #[serde(borrow)]
+    pub answers: Vec<&'a str>,
+    /// Notes on them, or on earlier ones.
+    pub notes: Option<&'a str>,
 }
 
 /// The variables of `reward_pointwise_system` and `reward_pointwise`.
@@ -97,6 +111,9 @@ pub fn templates() -> Vec<TemplateSpec> {
         template!("sample_system", SampleContext<'_>),
         template!("direct_feedback", DirectContext<'_>),
         template!("improve_feedback", DirectContext<'_>),
+        template!("fuse", FuseContext<'_>),
+        template!("attend", FuseContext<'_>),
+        template!("distill", FuseContext<'_>),
         template!("reward_pointwise_system", GradeContext<'_>),
         template!("reward_pointwise", GradeContext<'_>),
         template!("reward_pairwise_system", CompareContext<'_>),

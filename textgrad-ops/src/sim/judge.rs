@@ -1,5 +1,6 @@
 //! Judgements that a program reads: a score on a scale, a verdict between two, yes or no.
 
+use super::critic;
 use super::request::Turns;
 use super::reward::{HIGHEST, LOWEST, reward};
 use super::rng::Rng;
@@ -117,7 +118,12 @@ impl<'a> Judge<'a> {
             }
             Scale::YesNo => ("Verdict", if first >= 0.5 { "yes" } else { "no" }.to_owned()),
         };
-        let why = "A judgement by a simulation, from the words in the texts.";
+        let mut why = "A judgement by a simulation, from the words in the texts.".to_owned();
+        if let (Scale::Choice, [one, other, ..]) = (self.scale, self.answers.as_slice()) {
+            let (better, worse) = if first >= second { (one, other) } else { (other, one) };
+            why.push(' ');
+            why.push_str(&critic::critique(self.question, better, Some(worse), skill, rng));
+        }
         match self.tag {
             Some(tag) => format!("{why}\n{}", tagged(tag, &judgement)),
             None => format!("{why}\n{label}: {judgement}"),

@@ -19,6 +19,8 @@
 //!   damages the rest of the text. Sentences of the system message that instruct (*Add a concrete example.*) are
 //!   followed like the feedback, so the wording of an update can be learned;
 //! * the **reward model** ([`reward`]) finds the criteria in any text by the words in it;
+//! * what **fuses** answers starts from one of them, takes over what others have and the query calls for, and drops
+//!   flaws that most of them do not have;
 //! * the **judge** answers requests for a score on a scale, a verdict `A` or `B`, or yes or no, by the reward
 //!   model, with noise where skill is missing.
 //!
@@ -57,7 +59,7 @@
 //!
 //! The names are `QUERY`, `RESPONSE`, `CHOSEN_RESPONSE`, `REJECTED_RESPONSE`, `LM_SYSTEM_PROMPT`, `LM_INPUT`,
 //! `LM_OUTPUT`, `CONVERSATION`, `CONTEXT`, `VARIABLE`, `ROLE`, `FEEDBACK`, `CONSTRAINTS`, `EXAMPLES`,
-//! `EXAMPLE_INPUT`, `EXAMPLE_OUTPUT`, `FEEDBACK_EXAMPLE`, `OBJECTIVE_FUNCTION`, `FUNCTION_PURPOSE` and
+//! `CANDIDATE`, `DRAFT`, `NOTES`, `EXAMPLE_INPUT`, `EXAMPLE_OUTPUT`, `FEEDBACK_EXAMPLE`, `OBJECTIVE_FUNCTION`, `FUNCTION_PURPOSE` and
 //! `FUNCTION_INPUT`; and `PAST_FEEDBACK`, `PAST_VARIABLE`, `PAST_RESPONSE`, `REJECTED_VARIABLE`, `BROKEN_RULE`,
 //! `VIOLATION`, `LM_EARLIER_INPUT` and `LM_EARLIER_OUTPUT`, which are ignored. Sections are looked for inside
 //! `CONVERSATION`, `CONTEXT` and `LM_SYSTEM_PROMPT`, and inside no other.
@@ -73,6 +75,8 @@
 //!   `CHOSEN_RESPONSE` or (under a system message with a `QUERY`) the first user message may replace the
 //!   variable. A `QUERY` section anywhere gives the topic. If the `ROLE` names a prompt or instructions,
 //!   the instructions themselves are added to the text.
+//! * **Fuse**: the last user message has a `QUERY` and `CANDIDATE` sections, of which one answer is made, by `NOTES` if
+//!   there are any; or `NOTES` alone; or `DRAFT` sections, for which notes are written.
 //! * **Reduce**: the last user message has two or more `FEEDBACK` sections and no `VARIABLE`.
 //! * **Plain**: anything without these markers. The last user message is the query.
 //!
@@ -88,6 +92,7 @@
 pub mod counting;
 mod criteria;
 mod critic;
+mod fuse;
 mod gradient;
 mod judge;
 mod policy;
@@ -259,6 +264,7 @@ impl Task<'_> {
             }
             Self::Gradient { critique } => gradient::instructions(critique, skill, rng),
             Self::Work(work) => work.write(skill, rng),
+            Self::Fuse(fuse) => fuse.write(skill, rng),
             Self::Update { tag, query, wording, role, variable, feedback } => {
                 let task = updater::Rewrite { query: *query, wording, role, variable, feedback };
                 let text = tagged(tag, &updater::rewrite(task, skill, rng));

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use textgrad_core::{EngineError, ErrorKind, Message, MessageRole};
 
 use super::counting::{Question, Work, work};
+use super::fuse::Fuse;
 use super::judge::Judge;
 use super::sections::{Parsed, parse};
 use crate::prompts::{brief, shorten};
@@ -73,6 +74,8 @@ pub(super) enum Task<'a> {
     },
     /// A gradient about a counting question.
     Work(Work<'a>),
+    /// Several answers, of which one is made, or notes.
+    Fuse(Fuse<'a>),
     Update {
         tag: &'a str,
         query: Option<&'a str>,
@@ -99,6 +102,9 @@ pub(super) fn recognise(conversation: &Conversation) -> Result<Task<'_>, EngineE
     let last = users.last().unwrap_or(&nothing);
     let assistant = conversation.assistants.last().map(String::as_str);
 
+    if let (Some(fuse), None, false) = (Fuse::recognise(last), assistant, system.instructs()) {
+        return Ok(Task::Fuse(fuse));
+    }
     let instructs = system.instructs() || system.output_tag().is_some();
     let judged = system.get("QUERY");
     if !instructs && judged.is_none() && assistant.is_none() {

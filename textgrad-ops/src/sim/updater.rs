@@ -53,13 +53,7 @@ pub(super) fn rewrite(task: Rewrite<'_>, skill: f64, rng: &mut Rng) -> String {
         if !rng.chance(skill) {
             continue;
         }
-        match action {
-            Action::Add if row.wordings.is_empty() => {}
-            Action::Add => draft.add(row, written),
-            Action::Cut if row.kind == Kind::Length => draft.shorten(&needs),
-            Action::Cut => draft.cut(row),
-            Action::Keep => {}
-        }
+        draft.apply(row, action, written, &needs);
         guarded.push(row);
     }
     draft.damage(&guarded, &needs.topic, skill, rng);
@@ -134,13 +128,13 @@ fn append(text: &mut String, sentence: &str) {
 }
 
 /// A text that is being rewritten, sentence by sentence.
-struct Draft<'a> {
+pub(super) struct Draft<'a> {
     original: &'a str,
     sentences: Vec<(String, Vec<&'static Criterion>)>,
 }
 
 impl<'a> Draft<'a> {
-    fn of(text: &'a str, needs: &Needs) -> Self {
+    pub(super) fn of(text: &'a str, needs: &Needs) -> Self {
         let sentences = Reading::of(text, needs.budget)
             .sentences
             .into_iter()
@@ -150,12 +144,29 @@ impl<'a> Draft<'a> {
     }
 
     /// Whether the text begins with a sentence about the topic, so that what follows may call it `it`.
-    fn names(&self, topic: &str) -> bool {
+    pub(super) fn names(&self, topic: &str) -> bool {
         self.sentences.first().is_some_and(|(text, _)| text.contains(topic))
     }
 
+    /// Does to the text what an instruction says; `written` is the sentence that it may need.
+    pub(super) fn apply(
+        &mut self,
+        row: &'static Criterion,
+        action: Action,
+        written: String,
+        needs: &Needs,
+    ) {
+        match action {
+            Action::Add if row.wordings.is_empty() => {}
+            Action::Add => self.add(row, written),
+            Action::Cut if row.kind == Kind::Length => self.shorten(needs),
+            Action::Cut => self.cut(row),
+            Action::Keep => {}
+        }
+    }
+
     /// Adds a sentence behind what comes before it in an answer, if nothing has the criterion yet.
-    fn add(&mut self, row: &Criterion, written: String) {
+    pub(super) fn add(&mut self, row: &Criterion, written: String) {
         if self.sentences.iter().any(|(_, marks)| marks.contains(&row)) {
             return;
         }
@@ -180,7 +191,7 @@ impl<'a> Draft<'a> {
         self.sentences.insert(at, (format!("{written} "), shown));
     }
 
-    fn cut(&mut self, row: &Criterion) {
+    pub(super) fn cut(&mut self, row: &Criterion) {
         self.sentences.retain(|(_, marks)| !marks.contains(&row));
     }
 
@@ -202,7 +213,13 @@ impl<'a> Draft<'a> {
     }
 
     /// What goes wrong along the way.
-    fn damage(&mut self, guarded: &[&Criterion], topic: &str, skill: f64, rng: &mut Rng) {
+    pub(super) fn damage(
+        &mut self,
+        guarded: &[&Criterion],
+        topic: &str,
+        skill: f64,
+        rng: &mut Rng,
+    ) {
         let lack = (1.0 - skill) * (1.0 - skill);
         let guard = |row: &&Criterion| if guarded.contains(row) { GUARDED } else { 1.0 };
         self.sentences.retain(|(_, marks)| {
@@ -219,7 +236,7 @@ impl<'a> Draft<'a> {
     }
 
     /// The text; the original if nothing is left of it, since no answer is worse than a bad one.
-    fn text(self) -> String {
+    pub(super) fn text(self) -> String {
         let text: String = self.sentences.into_iter().map(|(text, _)| text).collect();
         match text.trim() {
             "" => self.original.trim().to_owned(),

@@ -50,6 +50,10 @@ pub struct TpoConfig {
     /// How losses and gradients are drawn: temperature 0.7, top-p 0.99, at most 8192 tokens. `n` and `seed`
     /// are set by the search.
     pub critic: Sampling,
+    /// K: how many answers one new answer is made of, at least 1, in the modes `fuse`, `rsa` and `tsan`. 4, as in the
+    /// paper of `rsa`.
+    #[setters(generate)]
+    pub fuse: u32,
     /// The seed that the seeds of all requests are derived from. 7.
     #[setters(generate)]
     pub seed: u64,
@@ -86,6 +90,7 @@ impl Default for TpoConfig {
             samples: 5,
             sampling: sampling(0.95, 2048),
             critic: sampling(0.99, 8192),
+            fuse: 4,
             seed: 7,
             pairs: Pairs::default(),
             accept: Acceptance::default(),
@@ -130,6 +135,9 @@ impl TpoConfig {
         let fail = |setting, expected, got: String| Err(Error::config(setting, expected, got));
         if self.samples == 0 {
             return fail("samples", "at least 1", self.samples.to_string());
+        }
+        if self.fuse == 0 {
+            return fail("fuse", "at least 1", "0".to_owned());
         }
         if let Some(truncation) = self.truncate.filter(|truncation| truncation.limit() == 0) {
             return fail("truncate", "at least 1", truncation.to_string());

@@ -7,7 +7,9 @@ use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
 use super::TpoConfig;
 use crate::error::Error;
-use crate::search::methods::Resample;
+use crate::search::methods::{
+    DraftDistilRefine, FeedbackDescent, Fuse, Resample, Rsa, SelfAttention, Tournament, Vote,
+};
 use crate::search::{
     Adapted, Adaption, BorrowedCritique, Descent, ListwiseCritique, Method, PairSelection, Rewrite,
     TemplateCritique,
@@ -34,8 +36,8 @@ use crate::search::{
     IntoStaticStr,
     VariantArray,
 )]
-#[serde(rename_all = "lowercase")]
-#[strum(serialize_all = "lowercase", parse_err_fn = unknown_mode, parse_err_ty = Error)]
+#[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case", parse_err_fn = unknown_mode, parse_err_ty = Error)]
 #[non_exhaustive]
 pub enum Mode {
     /// Why is the best answer preferred to the worst? The paper's method.
@@ -67,6 +69,20 @@ pub enum Mode {
     /// The paper's method with pairs by scores drawn at random, by seed and text. A control; the answer with the
     /// highest score is returned nevertheless.
     Random,
+    /// Recursive self-aggregation: [`Rsa`].
+    Rsa,
+    /// Mixture of agents by one model: [`Fuse`].
+    Fuse,
+    /// Textual self-attention: [`SelfAttention`].
+    Tsan,
+    /// Parallel drafts, distilled and refined: [`DraftDistilRefine`].
+    Pdr,
+    /// A pairwise knock-out by the critic: [`Tournament`].
+    Tournament,
+    /// A champion, a pairwise judge and its rationales: [`FeedbackDescent`].
+    FeedbackDescent,
+    /// Self-consistency, for answers with a short conclusion: [`Vote`].
+    Vote,
     /// A [method](crate::search::Method) that was given to [the builder](crate::TpoBuilder::method).
     Own,
 }
@@ -111,6 +127,13 @@ impl Mode {
                 let pairs = adapted(Adaption::Ranked(config.samples));
                 Arc::new(rewrite.pairs(pairs).critique(Arc::new(ListwiseCritique)))
             }
+            Self::Rsa => Arc::new(Rsa),
+            Self::Fuse => Arc::new(Fuse),
+            Self::Tsan => Arc::new(SelfAttention),
+            Self::Pdr => Arc::new(DraftDistilRefine),
+            Self::Tournament => Arc::new(Tournament),
+            Self::FeedbackDescent => Arc::new(FeedbackDescent),
+            Self::Vote => Arc::new(Vote),
             Self::Reversed => Arc::new(rewrite.pairs(adapted(Adaption::Reversed))),
             Self::Random => Arc::new(rewrite.pairs(adapted(Adaption::Random(config.seed)))),
         }
@@ -123,7 +146,8 @@ impl Mode {
 }
 
 fn unknown_mode(text: &str) -> Error {
-    let expected = "tpo, revision, bon, resample, direct, shuffled, listwise, ungated, improve, reversed or random";
+    let expected = "tpo, revision, bon, resample, direct, shuffled, listwise, ungated, improve, reversed, random, rsa, \
+                    fuse, tsan, pdr, tournament, feedback-descent or vote";
     Error::config("mode", expected, text)
 }
 

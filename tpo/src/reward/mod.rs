@@ -29,7 +29,7 @@ pub use self::ensemble::{Combine, Ensemble, Member};
 pub use self::http::{HttpReward, HttpRewardBuilder, RewardApi};
 #[cfg(feature = "http")]
 pub use self::implicit::{DpoReward, Likelihood, LikelihoodApi, LikelihoodBuilder, PpoReward};
-pub use self::judge::{JudgeReward, JudgeRewardBuilder};
+pub use self::judge::{JudgeReward, JudgeRewardBuilder, Verdict};
 pub use self::scorer::{ScorerReward, reward_fn};
 #[cfg(feature = "http")]
 pub use self::template::{ChatTemplate, ChatTemplateError};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use textgrad_core::{
     Engine, Feedback, Inputs, Message, Output, PromptPack, Purpose, Seed, TemplateContext,
-    Variable, apply_one, op_fn,
+    Variable, apply, apply_one, op_fn,
 };
 use textgrad_ops::LlmCall;
 
@@ -259,6 +259,30 @@ impl<'a> IterationCx<'a> {
     /// Whether nothing after the critique of this iteration is needed.
     pub(super) fn ends_with_critique(&self) -> bool {
         self.search.critiques_only && self.iteration == self.search.tpo.config.depth()
+    }
+
+    /// Answers of the pool as prompts have them: truncated, if the settings say so.
+    ///
+    /// # Errors
+    /// Failures of the truncation.
+    pub async fn shown(&self, positions: &[usize]) -> Result<Vec<Variable>, Error> {
+        let answers = positions.iter().filter_map(|position| self.pool().get(*position));
+        let answers: Vec<Variable> = answers.map(|candidate| candidate.answer.clone()).collect();
+        if self.config().truncate.is_none() {
+            return Ok(answers);
+        }
+        let truncator = self.truncator().clone();
+        let truncate = op_fn("truncate", move |inputs: Inputs| {
+            let truncator = truncator.clone();
+            async move {
+                let answers = inputs.iter().map(|input| input.variable().value().clone());
+                let truncated = truncator.all(answers.collect()).await?.into_iter();
+                let output = |text| Output::new(text, "a response to a user query");
+                Ok(truncated.map(|text| output(text).with_requires_grad(false)).collect())
+            }
+        });
+        let inputs: Vec<_> = answers.into_iter().map(|answer| ("answer", answer)).collect();
+        Ok(apply(Arc::new(truncate), inputs).await?)
     }
 
     /// More answers to the query itself. The same number in the same iteration gives the same answers.

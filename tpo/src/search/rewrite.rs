@@ -150,8 +150,7 @@ impl Rewrite {
         seed: Seed,
         step: &mut Step,
     ) -> Result<Vec<Variable>, Error> {
-        let (chosen, rejected) = choose(search, comparison, self.role.clone()).await?;
-        let cx = ComparisonCx { search, index, comparison, chosen, rejected, seed };
+        let cx = search.compare(index, comparison, self.role.clone(), seed).await?;
         let feedback = self.critique.critique(&cx, step).await?;
         if feedback.is_empty() || search.ends_with_critique() {
             return Ok(Vec::new());
@@ -170,35 +169,54 @@ impl Rewrite {
     }
 }
 
-/// The answer that is rewritten and those that it is compared with, truncated for prompts. Here the
-/// differentiable part of an iteration begins: the chosen answer requires a gradient, and nothing before it is
-/// differentiated again.
-async fn choose(
-    cx: IterationCx<'_>,
-    comparison: &Comparison,
-    role: Cow<'static, str>,
-) -> Result<(Variable, Vec<Variable>), Error> {
-    let answer = |position: usize| cx.pool().get(position).map(|c| c.answer.clone());
-    let chosen = answer(comparison.chosen).ok_or(Error::NoAnswer)?;
-    let rejected = comparison.rejected.iter().filter_map(|position| answer(*position));
-    let inputs = [("best", chosen)].into_iter().chain(rejected.map(|answer| ("worst", answer)));
-    let truncator = cx.truncator().clone();
-    let choose = op_fn("choose", move |inputs: Inputs| {
-        let (truncator, role) = (truncator.clone(), role.clone());
-        async move {
-            let answers = inputs.iter().map(|input| input.variable().value().clone());
-            let mut truncated = truncator.all(answers.collect()).await?.into_iter();
-            let chosen = truncated.next();
-            let chosen = chosen.map(|text| Output::new(text, role).with_requires_grad(true));
-            let rejected = truncated.map(|text| {
-                let role = "a rejected response to a user query";
-                Output::new(text, role).with_requires_grad(false)
-            });
-            Ok(chosen.into_iter().chain(rejected).collect())
-        }
-    });
-    let mut outputs = apply(Arc::new(choose), inputs.collect::<Vec<_>>()).await?.into_iter();
-    Ok((outputs.next().ok_or(Error::NoAnswer)?, outputs.collect()))
+impl<'a> IterationCx<'a> {
+    /// The input of critiques and updates: the answer that is rewritten and those that it is compared with, truncated
+    /// for prompts. `role` says what the first is, in words.
+    ///
+    /// Here the differentiable part of an iteration begins: the chosen answer requires a gradient, and nothing before
+    /// it is differentiated again.
+    ///
+    /// # Errors
+    /// [`Error::NoAnswer`] if the chosen answer does not exist, and failures of the truncation.
+    pub async fn compare(
+        &self,
+        index: usize,
+        comparison: &'a Comparison,
+        role: impl Into<Cow<'static, str>>,
+        seed: Seed,
+    ) -> Result<ComparisonCx<'a>, Error> {
+        let answer = |position: usize| self.pool().get(position).map(|c| c.answer.clone());
+        let chosen = answer(comparison.chosen).ok_or(Error::NoAnswer)?;
+        let rejected = comparison.rejected.iter().filter_map(|position| answer(*position));
+        let inputs = [("best", chosen)].into_iter().chain(rejected.map(|answer| ("worst", answer)));
+        let role = role.into();
+        let truncator = self.truncator().clone();
+        let choose = op_fn("choose", move |inputs: Inputs| {
+            let (truncator, role) = (truncator.clone(), role.clone());
+            async move {
+                let answers = inputs.iter().map(|input| input.variable().value().clone());
+                let mut truncated = truncator.all(answers.collect()).await?.into_iter();
+                let chosen = truncated.next();
+                let chosen = chosen.map(|text| Output::new(text, role).with_requires_grad(true));
+                let rejected = truncated.map(|text| {
+                    let role = "a rejected response to a user query";
+                    Output::new(text, role).with_requires_grad(false)
+                });
+                Ok(chosen.into_iter().chain(rejected).collect())
+            }
+        });
+        let outputs = apply(Arc::new(choose), inputs.collect::<Vec<_>>()).await?;
+        let mut outputs = outputs.into_iter();
+        let chosen = outputs.next().ok_or(Error::NoAnswer)?;
+        Ok(ComparisonCx {
+            search: *self,
+            index,
+            comparison,
+            chosen,
+            rejected: outputs.collect(),
+            seed,
+        })
+    }
 }
 
 /// The input of a [`Critique`] and of an [`Update`]: one comparison in a search.

@@ -92,6 +92,7 @@ impl Critique for BorrowedCritique {
         step: &mut Step,
     ) -> Result<Vec<Feedback>, Error> {
         let Some((index, steps)) = cx.search().borrowed() else { return Ok(Vec::new()) };
+        step.record.critique_of = Some(index);
         // The same comparison of the same iteration; the last, if the donor's search had fewer.
         let last = steps.last().map_or(0, |step| step.record.iteration);
         let iteration = cx.search().iteration().min(last);
@@ -103,7 +104,6 @@ impl Critique for BorrowedCritique {
             let texts: Vec<&str> = borrowed.feedback.iter().map(Feedback::text).collect();
             texts.join("\n")
         });
-        step.record.critique_of = Some(index);
         swapped(cx, &borrowed.feedback).await
     }
 

@@ -202,6 +202,7 @@ pub(crate) async fn search(settings: &Settings) -> Result<TpoConfig, Error> {
         },
         iterations: settings.value("iterations")?,
         samples: settings.value("samples")?,
+        fuse: settings.value("fuse")?,
         seed: settings.value("seed")?,
         pairs: settings.value("pairs")?,
         accept: settings.value("accept")?,

@@ -20,6 +20,7 @@ use textgrad_ops::Tags;
 use textgrad_ops::score::{TaggedRequest, Unreadable};
 
 use self::grades::Grades;
+pub use self::pairs::Verdict;
 use super::monitor::{ExpectedScores, ScoreMonitor};
 use super::{EngineScope, RewardInfo, RewardModel, engine_error};
 use crate::error::Error;

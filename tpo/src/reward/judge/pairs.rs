@@ -44,24 +44,39 @@ impl JudgeReward {
         if let Some(known) = self.compared.lock().get(&key) {
             return Ok(*known);
         }
-        let votes = (0..self.settings.votes).flat_map(|vote| [(vote, false), (vote, true)]);
-        let votes = votes.map(|(vote, swapped)| self.compare(query, a, b, vote, swapped));
-        let votes: Result<Vec<Option<f64>>, EngineError> =
-            join_all(votes).await.into_iter().collect();
-        let share = mean(&votes?.into_iter().flatten().collect::<Vec<f64>>());
+        let verdicts = self.compare(query, a, b).await?;
+        let share = mean(&verdicts.iter().map(|verdict| verdict.share).collect::<Vec<f64>>());
         self.compared.lock().insert(key, share);
         Ok(share)
     }
 
-    /// What one vote is worth for `a`, who stands second if they are swapped; none if it does not count.
-    async fn compare(
+    /// The verdicts on two answers, each vote once in each order; without those that do not count.
+    ///
+    /// # Errors
+    /// Those of the engine, and [`ErrorKind::BadResponse`](textgrad_core::ErrorKind::BadResponse) for a vote that
+    /// cannot be read where such votes are errors.
+    pub async fn compare(
+        &self,
+        query: &Query,
+        a: &str,
+        b: &str,
+    ) -> Result<Vec<Verdict>, EngineError> {
+        let votes = (0..self.settings.votes).flat_map(|vote| [(vote, false), (vote, true)]);
+        let votes = votes.map(|(vote, swapped)| self.vote_on(query, a, b, vote, swapped));
+        let votes: Result<Vec<Option<Verdict>>, EngineError> =
+            join_all(votes).await.into_iter().collect();
+        Ok(votes?.into_iter().flatten().collect())
+    }
+
+    /// One vote on `a`, who stands second if they are swapped; none if it does not count.
+    async fn vote_on(
         &self,
         query: &Query,
         a: &str,
         b: &str,
         vote: u32,
         swapped: bool,
-    ) -> Result<Option<f64>, EngineError> {
+    ) -> Result<Option<Verdict>, EngineError> {
         let (first, second) = if swapped { (b, a) } else { (a, b) };
         let context = CompareContext {
             query: query.text(),
@@ -72,18 +87,34 @@ impl JudgeReward {
             end_tag: END,
         };
         let templates = ["reward_pairwise_system", "reward_pairwise"];
-        let worth = self.vote(templates, &context, vote, verdict).await?;
-        match worth {
-            Ok(worth) => Ok(Some(if swapped { 1.0 - worth } else { worth })),
+        let read = |text: &str, choice: &Choice| {
+            let share = verdict(text)?;
+            let share = if swapped { 1.0 - share } else { share };
+            Ok(Verdict { share, rationale: choice.text.clone() })
+        };
+        match self.vote(templates, &context, vote, read).await? {
+            Ok(verdict) => Ok(Some(verdict)),
             Err(problem) => {
-                self.settings.unreadable.resolve(0.5, || self.unreadable(&problem, first))
+                let share =
+                    self.settings.unreadable.resolve(0.5, || self.unreadable(&problem, first))?;
+                Ok(share.map(|share| Verdict { share, rationale: String::new() }))
             }
         }
     }
 }
 
+/// The verdict of a judge on two answers.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Verdict {
+    /// How much of it the first answer has won: 1, 0, or 0.5 for a tie.
+    pub share: f64,
+    /// The judge's reply; empty if it could not be read.
+    pub rationale: String,
+}
+
 /// What a verdict is worth for the answer that stands first.
-fn verdict(text: &str, _: &Choice) -> Result<f64, String> {
+fn verdict(text: &str) -> Result<f64, String> {
     read_word(
         text,
         &[("A", 1.0), ("B", 0.0), ("tie", 0.5), ("tied", 0.5), ("draw", 0.5), ("equal", 0.5)],

@@ -1,5 +1,26 @@
 //! Methods of the literature, each written with the public parts of a search.
+//!
+//! | mode | method | requests in an iteration |
+//! |---|---|---|
+//! | `resample` | [`Resample`] | 1 |
+//! | `fuse` | [`Fuse`]: mixture of agents by one model | 1 |
+//! | `rsa` | [`Rsa`]: recursive self-aggregation | N |
+//! | `tsan` | [`SelfAttention`] | 2 |
+//! | `pdr` | [`DraftDistilRefine`] | 2 |
+//! | `tournament` | [`Tournament`]: pairwise knock-out | 1, and 2 for each match at the end |
+//! | `feedback-descent` | [`FeedbackDescent`]: a champion, a pairwise judge, and its rationales | 3 |
+//! | `vote` | [`Vote`]: self-consistency | 1 |
 
+mod feedback_descent;
+mod fuse;
+mod notes;
 mod resample;
+mod tournament;
+mod vote;
 
+pub use self::feedback_descent::FeedbackDescent;
+pub use self::fuse::{Fuse, Rsa};
+pub use self::notes::{DraftDistilRefine, SelfAttention};
 pub use self::resample::Resample;
+pub use self::tournament::Tournament;
+pub use self::vote::{Vote, conclusion};
