@@ -139,6 +139,15 @@ impl Mode {
         }
     }
 
+    /// Whether the answers of an iteration are samples of the policy; `None` if it cannot be said.
+    pub(crate) fn samples(self) -> Option<bool> {
+        match self {
+            Self::Resample | Self::Tournament | Self::Vote => Some(true),
+            Self::Own => None,
+            _ => Some(false),
+        }
+    }
+
     /// Which answers may be built on: those of the settings, or what the mode says.
     pub(crate) fn pool_policy(self, accept: Acceptance) -> Acceptance {
         if self == Self::Ungated { Acceptance::Always } else { accept }

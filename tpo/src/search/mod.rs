@@ -136,7 +136,8 @@ impl Tpo {
     }
 
     /// Aligns the query at an index of a list, with the critique of another of the list where the method
-    /// [needs](Method::needs_donor) it, as [`Mode::Shuffled`] does; others take no notice of it. A [`Batch`](crate::Batch) draws one for each query.
+    /// [needs](Method::needs_donor) it, as [`Mode::Shuffled`] does; others take no notice of it. A
+    /// [`Batch`](crate::Batch) draws one for each query.
     ///
     /// # Errors
     /// An [`AlignError`] with what went wrong and the trajectory until then.

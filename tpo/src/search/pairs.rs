@@ -255,6 +255,7 @@ mod tests {
 
     use super::*;
     use crate::config::Acceptance;
+    use crate::search::Candidate;
 
     /// Answers with their scores, and the iterations that they come from.
     fn pool(answers: &[(f64, u32)]) -> Pool {

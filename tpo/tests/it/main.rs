@@ -18,6 +18,7 @@ mod cuts;
 mod graph;
 mod layout;
 mod long_answers;
+mod methods;
 mod modes;
 mod observe;
 mod official;

@@ -219,7 +219,18 @@ async fn without_the_gate_the_newest_are_rewritten() {
 fn modes_that_quote_do_not_continue() {
     for mode in Mode::ALL.iter().copied() {
         let config = TpoConfig { layout: Layout::Continued, ..config(mode) };
-        let quotes = [Mode::Direct, Mode::Shuffled, Mode::Listwise, Mode::Improve].contains(&mode);
+        let quotes = matches!(
+            mode,
+            Mode::Direct
+                | Mode::Shuffled
+                | Mode::Listwise
+                | Mode::Improve
+                | Mode::Rsa
+                | Mode::Fuse
+                | Mode::Tsan
+                | Mode::Pdr
+                | Mode::FeedbackDescent
+        );
         assert_eq!(config.validate().is_err(), quotes, "{mode}");
     }
 }

@@ -57,6 +57,32 @@ async fn of_an_update_without_the_chain_rule() {
     snapshots(|| insta::assert_snapshot!("request_direct_update", shown(&requests[1])));
 }
 
+/// Of the methods that fuse answers, and of an update without any criticism.
+#[tokio::test]
+async fn of_other_methods() {
+    for mode in [Mode::Improve, Mode::Fuse, Mode::Tsan, Mode::Pdr] {
+        let texts = |texts: [&str; 2]| Reply::texts(texts.map(improved));
+        let engine = ScriptedEngine::default()
+            .on(Purpose::Sample, Reply::texts(["It is.", "Air scatters blue light most."]))
+            .on(Purpose::Update, texts(["One.", "Two."]));
+        let engine = match mode {
+            Mode::Tsan | Mode::Pdr => engine.on(Purpose::Loss, "The cause is in the second."),
+            _ => engine,
+        };
+        let engine = Arc::new(engine);
+        let longest = reward_fn("longest", |_, answer: &str| answer.len() as f64);
+        let tpo = Tpo::builder(Arc::clone(&engine) as Arc<dyn Engine>, Arc::new(longest));
+        let tpo = tpo.mode(mode).samples(2).iterations(1).build().unwrap();
+        tpo.align(QUERY).await.unwrap();
+        snapshots(|| {
+            for request in engine.requests().iter().skip(1) {
+                let name = format!("request_{}_{}", mode, request.purpose);
+                insta::assert_snapshot!(name, shown(request));
+            }
+        });
+    }
+}
+
 /// One file a request, so that a difference is easy to read.
 async fn golden(mode: Mode) {
     let requests = requests(mode).await;

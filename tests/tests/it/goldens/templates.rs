@@ -203,6 +203,10 @@ fn every_template_is_in_a_golden_file() {
         // Searches.
         "sample_system",
         "direct_feedback",
+        "improve_feedback",
+        "fuse",
+        "attend",
+        "distill",
         "contrastive_system",
         "evaluation_system",
         "contrastive_continue",

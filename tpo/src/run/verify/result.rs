@@ -79,7 +79,11 @@ pub(super) fn check(
     let mut sampled_texts = known.texts.get(&Purpose::Sample).into_iter().flatten();
 
     for (index, candidate) in trajectory.candidates.iter().enumerate() {
-        let sampled = candidate.iteration == 0 || config.search.mode == Mode::Resample;
+        let sampled = match (candidate.iteration, config.search.mode.samples()) {
+            (0, _) => true,
+            (_, Some(sampled)) => sampled,
+            (_, None) => !known.has(Purpose::Update, &candidate.text),
+        };
         let from = if sampled { Purpose::Sample } else { Purpose::Update };
         if !known.has(from, &candidate.text) {
             find(format!("answer {index} is in no answer to a request for {from}"));
@@ -101,13 +105,18 @@ pub(super) fn check(
     }
     for made in &trajectory.iterations {
         let number = made.iteration;
-        for loss in made.losses.iter().filter(|loss| !known.has(Purpose::Loss, loss)) {
+        // What a method of one's own calls a loss need not come from a model.
+        let is_own = config.search.mode == Mode::Own;
+        let asked = |loss: &&String| {
+            [Purpose::Loss, Purpose::Judge].iter().any(|purpose| known.has(*purpose, loss))
+        };
+        for loss in made.losses.iter().filter(|loss| !is_own && !asked(loss)) {
             let words = textgrad_core::truncate(loss, 40);
             find(format!("a loss of iteration {number} is not in the journal: {words:?}"));
         }
         // A gradient may be several that were put together.
         let gradients = [Purpose::Gradient, Purpose::Reduce];
-        if let Some(gradient) = &made.gradient
+        if let Some(gradient) = made.gradient.as_ref().filter(|_| !is_own)
             && !gradients.iter().flat_map(|purpose| known.texts.get(purpose)).flatten().any(
                 |text| {
                     let text = text.trim();

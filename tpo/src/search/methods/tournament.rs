@@ -40,6 +40,10 @@ impl Method for Tournament {
         Resample.iterate(cx, made).await
     }
 
+    fn can_continue(&self) -> bool {
+        true
+    }
+
     async fn select(
         &self,
         cx: &IterationCx<'_>,

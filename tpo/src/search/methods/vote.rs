@@ -27,6 +27,10 @@ impl Method for Vote {
         Resample.iterate(cx, made).await
     }
 
+    fn can_continue(&self) -> bool {
+        true
+    }
+
     async fn select(
         &self,
         cx: &IterationCx<'_>,
@@ -51,8 +55,8 @@ impl Method for Vote {
     }
 }
 
-/// The conclusion of an answer, in a form in which equal ones are equal: what stands in the last `\boxed{..}`, else what
-/// follows `answer is` or `answer:` in its last line, else that line; without marks, case and end points.
+/// The conclusion of an answer, in a form in which equal ones are equal: what stands in the last `\boxed{..}`, else
+/// what follows `answer is` or `answer:` in its last line, else that line; without marks, case and end points.
 #[must_use]
 pub fn conclusion(answer: &str) -> String {
     let last = answer.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();

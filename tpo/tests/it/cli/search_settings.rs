@@ -93,6 +93,7 @@ fn every_setting_of_a_search_reaches_it() {
         "--mode=revision",
         "--iterations=1",
         "--samples=2",
+        "--fuse=3",
         "--pairs=top-bottom:2",
         "--accept=always",
         "--truncate=chars:900",
@@ -128,7 +129,7 @@ fn every_setting_of_a_search_reaches_it() {
         })
     };
     let expected = json!({
-        "mode": "revision", "iterations": 1, "samples": 2, "seed": 11, "parse_retries": 1, "layout": "quoted",
+        "mode": "revision", "iterations": 1, "samples": 2, "fuse": 3, "seed": 11, "parse_retries": 1, "layout": "quoted",
         "sampling": sampling(2, 0.5, 0.9, 1000), "critic": sampling(1, 0.25, 0.8, 2000),
         "pairs": "top-bottom:2", "accept": "always", "truncate": "chars:900",
         "early_stop": {

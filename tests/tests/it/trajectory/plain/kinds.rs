@@ -65,7 +65,16 @@ pub(crate) fn kinds(case: &Case, found: &Found) -> Vec<(String, bool)> {
     .into();
     let stopped = format!("{:?}", found.stopped);
     kinds.push(("continued".to_owned(), layout && is_ended && step(&|step| step.updates > 0)));
-    for mode in Mode::ALL.iter().copied() {
+    for mode in [
+        Mode::Tpo,
+        Mode::Revision,
+        Mode::Bon,
+        Mode::Resample,
+        Mode::Direct,
+        Mode::Shuffled,
+        Mode::Listwise,
+        Mode::Ungated,
+    ] {
         let there = mode == Mode::Bon || found.steps.len() > 1;
         kinds.push((mode.to_string(), case.mode == mode && there));
     }
