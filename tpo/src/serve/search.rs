@@ -313,7 +313,7 @@ impl PhaseOutcome {
         let (stopped, failure) = match &self.outcome {
             Ok(_) if end == SearchEnd::Gated => (Some("gate".to_owned()), None),
             Ok(aligned) => {
-                let reason = aligned.trajectory().stopped.and_then(|reason| {
+                let reason = aligned.trajectory().stopped.as_ref().and_then(|reason| {
                     serde_json::to_value(reason).ok()?.as_str().map(str::to_owned)
                 });
                 (reason, None)
