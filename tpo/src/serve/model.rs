@@ -31,10 +31,12 @@ pub(crate) fn target(name: &str, presets: &BTreeMap<String, SearchOptions>) -> O
         "tpo" => return Some(Target::Search(SearchOptions::default())),
         _ => {}
     }
-    let mut parts = name.split('-');
-    let mode: Mode = parts.next()?.parse().ok()?;
+    let (mode, sizes) = Mode::ALL.iter().find_map(|mode| {
+        let sizes = name.strip_prefix(mode.as_str())?;
+        (sizes.is_empty() || sizes.starts_with('-')).then_some((*mode, sizes))
+    })?;
     let mut options = SearchOptions { mode: Some(mode), ..SearchOptions::default() };
-    for part in parts {
+    for part in sizes.split('-').skip(1) {
         let number = |digits: &str| digits.parse::<u32>().ok();
         let slot = if let Some(digits) = part.strip_prefix('d') {
             (&mut options.iterations, number(digits)?)
@@ -84,6 +86,8 @@ mod tests {
             ("bon-8", search(Some(Mode::Bon), None, Some(8))),
             ("revision", search(Some(Mode::Revision), None, None)),
             ("revision-d4", search(Some(Mode::Revision), Some(4), None)),
+            ("feedback-descent-n2", search(Some(Mode::FeedbackDescent), None, Some(2))),
+            ("own", None),
             ("fast", Some(Target::Search(fast))),
             ("policy", Some(Target::Policy)),
             ("shuffled", None),
