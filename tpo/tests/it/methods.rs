@@ -16,7 +16,7 @@ use tpo::search::{
 };
 use tpo::{
     Comparison, Error, Mode, PairCx, PairSelection, Pool, Query, RewardModel, SimReward,
-    StopReason, Tpo, TpoBuilder, TpoConfig, reward_fn,
+    StopReason, Tpo, TpoBuilder, reward_fn,
 };
 
 const QUERIES: [&str; 2] = ["How do I take care of a wooden table?", "Why is the sky blue?"];
@@ -160,14 +160,13 @@ async fn a_champion_is_replaced_by_who_wins_in_both_orders_and_rationales_are_th
 #[tokio::test]
 async fn a_vote_returns_the_most_frequent_conclusion() {
     let answers = ["It is long, but the answer is 7.", "The answer is 4.", "So: answer: 4"];
-    let engine = ScriptedEngine::default().on(Purpose::Sample, Reply::texts(answers));
-    let engine = Arc::new(engine);
+    let engine = Arc::new(ScriptedEngine::default().on(Purpose::Sample, Reply::texts(answers)));
     let tpo = on(&engine, Mode::Vote).samples(3).iterations(0).build().unwrap();
     assert_eq!(tpo.align("2 + 2?").await.unwrap().answer(), answers[1]);
-    let engine = ScriptedEngine::default().on(Purpose::Sample, Reply::texts(["1", "two"]));
-    let engine = Arc::new(engine);
+    let answers = ["1", "two"];
+    let engine = Arc::new(ScriptedEngine::default().on(Purpose::Sample, Reply::texts(answers)));
     let tpo = on(&engine, Mode::Vote).samples(2).iterations(0).build().unwrap();
-    assert_eq!(tpo.align("2 + 2?").await.unwrap().answer(), "two", "no majority: by score");
+    assert_eq!(tpo.align("2 + 2?").await.unwrap().answer(), answers[1], "no majority: by score");
 }
 
 #[tokio::test]
@@ -180,8 +179,7 @@ async fn groups_weigh_their_comparisons_by_how_far_apart_scores_are() {
         .on(Purpose::Gradient, "gradient 2")
         .on(Purpose::Update, Reply::texts([UPDATE; 3]));
     let engine = Arc::new(engine);
-    let config = TpoConfig { pairs: "group:2".parse().unwrap(), ..TpoConfig::default() };
-    let tpo = Tpo::builder(Arc::clone(&engine) as Arc<dyn Engine>, length()).config(config);
+    let tpo = Tpo::builder(Arc::clone(&engine) as Arc<dyn Engine>, length());
     let tpo = tpo.samples(3).iterations(1).pairs(Arc::new(OnlyFirst)).build().unwrap();
     let aligned = tpo.align("Why?").await.unwrap();
     let step = &aligned.trajectory().iterations[0];
@@ -209,8 +207,6 @@ impl PairSelection for OnlyFirst {
         group.select(cx).into_iter().take(1).collect()
     }
 }
-
-// A method of one's own, by parts of one's own.
 
 struct Terse;
 

@@ -12,8 +12,8 @@ use crate::search::{Comparison, Descent, Iteration, IterationCx, Method, Step, U
 /// both is the champion. The judge's rationales since the last change of champion are the feedback of the update.
 ///
 /// Lee et al., "Feedback Descent: Open-Ended Text Optimization via Pairwise Comparison" (arXiv:2511.07919). Changed:
-/// the reward model names the first champion among N samples and the challenger among N proposals, the rationale of a win
-/// is kept, and the best answer by the reward model is returned.
+/// the reward model names the first champion among N samples and the challenger among N proposals, the rationale of a
+/// win is kept, and the best answer by the reward model is returned.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct FeedbackDescent;
 
