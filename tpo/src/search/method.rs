@@ -73,7 +73,7 @@ pub trait Method: Send + Sync {
     ///
     /// # Errors
     /// Any failure ends the search with what was found. A method of one's own reports a fault that is not that of a
-    /// call by [`Error::part`].
+    /// call by [`Error::Part`].
     async fn iterate(&self, cx: &IterationCx<'_>, made: &mut Iteration) -> Result<(), Error>;
 
     /// The position in the pool of the answer that is returned. `None`, the default: the one with the highest score.
