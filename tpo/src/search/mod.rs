@@ -156,8 +156,8 @@ impl Tpo {
     /// cancelled: what is under way then is abandoned, and the trajectory of the error has the answers until then.
     ///
     /// # Errors
-    /// An [`AlignError`] with what went wrong and the trajectory until then; [`Error::Stopped`](crate::Error::Stopped) after a
-    /// cancellation.
+    /// An [`AlignError`] with what went wrong and the trajectory until then;
+    /// [`Error::Stopped`](crate::Error::Stopped) after a cancellation.
     ///
     /// # Examples
     /// ```
