@@ -64,7 +64,7 @@ impl BackwardCxBuilder {
         Self { outputs, call, gradients, needs, engine: None, layout, seed: None }
     }
 
-    /// Adds what was said about an output. An output that there is not is ignored.
+    /// Adds feedback on an output. An index without an output is ignored.
     pub fn gradient(mut self, output: usize, gradient: impl Into<Gradient>) -> Self {
         if let Some(gradients) = self.gradients.get_mut(output) {
             gradients.push(gradient.into());

@@ -28,7 +28,7 @@ pub(super) struct UpdateRequest {
     pub(super) past: Past,
 }
 
-/// What was said about a text, in words.
+/// Feedback on a text, in words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RenderedFeedback {
@@ -98,7 +98,7 @@ impl UpdateRequest {
         })
     }
 
-    /// About an earlier text and what was said about it then.
+    /// An earlier text with the feedback on it.
     pub(super) fn again(variable: Variable, rendered: RenderedFeedback) -> Self {
         let words = rendered.words.iter();
         Self {

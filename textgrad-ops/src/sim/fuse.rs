@@ -81,14 +81,7 @@ impl<'a> Fuse<'a> {
             }
         }
         let notes: Vec<&str> = self.notes.into_iter().collect();
-        for (row, action) in merged(&notes) {
-            let written = policy::sentence(row, &needs.topic, draft.names(&needs.topic), rng);
-            if !rng.chance(skill) {
-                continue;
-            }
-            draft.apply(row, action, written, &needs);
-            guarded.push(row);
-        }
+        guarded.extend(draft.follow(merged(&notes), &needs, skill, rng));
         draft.damage(&guarded, &needs.topic, skill, rng);
         draft.text()
     }

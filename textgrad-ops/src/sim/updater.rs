@@ -44,18 +44,10 @@ pub(super) fn rewrite(task: Rewrite<'_>, skill: f64, rng: &mut Rng) -> String {
         needs.topic = topic(task.variable);
     }
     let mut draft = Draft::of(task.variable, &needs);
-    let mut guarded = Vec::new();
     let standing = standing(task.wording).into_iter();
     let standing: Vec<Change> =
         standing.filter(|(row, _)| changes.iter().all(|(known, _)| known != row)).collect();
-    for (row, action) in changes.into_iter().chain(standing) {
-        let written = sentence(row, &needs.topic, draft.names(&needs.topic), rng);
-        if !rng.chance(skill) {
-            continue;
-        }
-        draft.apply(row, action, written, &needs);
-        guarded.push(row);
-    }
+    let guarded = draft.follow(changes.into_iter().chain(standing), &needs, skill, rng);
     draft.damage(&guarded, &needs.topic, skill, rng);
     draft.text()
 }
@@ -148,14 +140,27 @@ impl<'a> Draft<'a> {
         self.sentences.first().is_some_and(|(text, _)| text.contains(topic))
     }
 
-    /// Does to the text what an instruction says; `written` is the sentence that it may need.
-    pub(super) fn apply(
+    /// Follows each change with probability `skill`, and returns the criteria of those that were followed.
+    pub(super) fn follow(
         &mut self,
-        row: &'static Criterion,
-        action: Action,
-        written: String,
+        changes: impl IntoIterator<Item = Change>,
         needs: &Needs,
-    ) {
+        skill: f64,
+        rng: &mut Rng,
+    ) -> Vec<&'static Criterion> {
+        let mut followed = Vec::new();
+        for (row, action) in changes {
+            let written = sentence(row, &needs.topic, self.names(&needs.topic), rng);
+            if rng.chance(skill) {
+                self.apply(row, action, written, needs);
+                followed.push(row);
+            }
+        }
+        followed
+    }
+
+    /// Does to the text what an instruction says; `written` is the sentence that it may need.
+    fn apply(&mut self, row: &'static Criterion, action: Action, written: String, needs: &Needs) {
         match action {
             Action::Add if row.wordings.is_empty() => {}
             Action::Add => self.add(row, written),

@@ -39,11 +39,9 @@ impl PairSelection for Adapted {
         };
         match self.how {
             Adaption::Reversed => rescored(&|candidate| -candidate.score),
-            Adaption::Random(seed) => rescored(&|candidate| {
-                let drawn = Seed::new(seed).child(candidate.text(), 0).value();
-                // The upper 53 bits are the mantissa of a number from 0 to 1.
-                (drawn >> 11) as f64 / (1_u64 << 53) as f64
-            }),
+            Adaption::Random(seed) => {
+                rescored(&|candidate| Seed::new(seed).child(candidate.text(), 0).unit())
+            }
             Adaption::Alone => {
                 let selected = self.inner.select(cx).into_iter();
                 selected.map(|comparison| Comparison::new(comparison.chosen, [])).collect()

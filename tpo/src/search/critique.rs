@@ -53,7 +53,7 @@ pub trait Critique: Send + Sync {
     /// A short name, for reports.
     fn name(&self) -> String;
 
-    /// Feedback on the chosen answer; none leaves it as it is. Losses and the gradient belong into the record of
+    /// Feedback on the chosen answer; none leaves it as it is. Losses and the gradient belong in the record of
     /// the step, which is kept if the critique fails.
     ///
     /// # Errors

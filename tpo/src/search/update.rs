@@ -18,7 +18,7 @@ pub trait Update: Send + Sync {
     fn name(&self) -> String;
 
     /// New versions, `samples` at most. None is not the end of a search: the pool is still there. Why replies could
-    /// not be used belongs into the record of the step.
+    /// not be used belongs in the record of the step.
     ///
     /// # Errors
     /// Any failure ends the search with what was found.

@@ -52,7 +52,7 @@ async fn served_searches_are_runs() {
     assert!(verified.is_sound() && verified.results == 4, "{verified:?}");
 }
 
-/// The simulation, which fails at gradients while it is told to, and what it was asked.
+/// The simulation, which can be set to fail at gradients, and the requests that it received.
 fn failing(fails: &Arc<AtomicBool>) -> (Tpo, Arc<Mutex<Vec<Purpose>>>) {
     let asked: Arc<Mutex<Vec<Purpose>>> = Arc::default();
     let (written, fails, sim) = (Arc::clone(&asked), Arc::clone(fails), Arc::new(Sim::default()));
