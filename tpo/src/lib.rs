@@ -73,7 +73,7 @@ mod util;
 
 pub use self::batch::{Batch, BatchProgress, QueryOutcome};
 pub use self::config::{
-    Acceptance, EarlyStop, Mode, MoneyBound, STOP_TEXTS, StopReason, TpoConfig,
+    Acceptance, EarlyStop, Mode, STOP_TEXTS, SearchBudget, StopReason, TpoConfig,
 };
 pub use self::error::Error;
 pub use self::query::Query;

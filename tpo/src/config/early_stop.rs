@@ -1,17 +1,18 @@
 //! Early stopping.
 
 use serde::{Deserialize, Serialize};
-use textgrad_ops::layer::{Money, Prices};
+use textgrad_ops::layer::Prices;
 
+use super::budget::{SearchBudget, Spent};
 use crate::error::Error;
 use crate::search::Pool;
 use crate::util::is_default;
 
 /// When a search ends before its last iteration. By default it does not: D iterations are made.
 ///
-/// Rules are looked at after each iteration, in the order of the fields, so a bound on calls, tokens, time or
-/// money is passed by at most what one iteration takes. All but `seconds` depend on nothing but the answers, so a
-/// run that is repeated ends at the same place.
+/// Rules are looked at after each iteration, in the order of the fields, so a bound on time is passed by at most what
+/// one iteration takes. All but `seconds` depend on nothing but the answers, so a run that is repeated ends at the
+/// same place.
 ///
 /// # Examples
 /// ```
@@ -40,30 +41,17 @@ pub struct EarlyStop {
     /// Default: 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub margin_patience: Option<u32>,
-    /// Requests to language models, at least 1.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub calls: Option<u64>,
-    /// Prompt and completion tokens, at least 1.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tokens: Option<u64>,
     /// Seconds since the search of this query began, above 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds: Option<f64>,
-    /// What the requests to language models may cost.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub money: Option<MoneyBound>,
-}
-
-/// What a search may cost.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct MoneyBound {
-    /// So much, above 0, in the currency of the prices.
-    pub bound: Money,
-    /// What tokens cost. Every engine of the search needs a price, 0 if it costs nothing. A reply whose server
-    /// does not say how many tokens it took is estimated, as in a
+    /// What the search may spend.
+    #[serde(skip_serializing_if = "SearchBudget::is_unbounded")]
+    pub budget: SearchBudget,
+    /// What tokens cost, for a bound on money. Every engine of the search needs a price then, 0 if it costs nothing. A
+    /// reply whose server does not say how many tokens it took is estimated, as in a
     /// [`Budget`](textgrad_ops::layer::Budget).
-    pub prices: Prices,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prices: Option<Prices>,
 }
 
 /// Why a search ended before its last iteration.
@@ -77,13 +65,15 @@ pub enum StopReason {
     Plateau,
     /// The newest answers were as good as the best.
     Margin,
-    /// The bound on requests was reached.
-    Calls,
-    /// The bound on tokens was reached.
-    Tokens,
     /// The bound on time was reached.
     Seconds,
-    /// The bound on money was reached.
+    /// Another iteration would have passed the bound on answers.
+    Answers,
+    /// Another iteration would have passed the bound on requests.
+    Calls,
+    /// Another iteration would have passed a bound on tokens.
+    Tokens,
+    /// Another iteration would have passed the bound on money.
     Money,
     /// The method had nothing to do: no answers to compare.
     NoPair,
@@ -143,14 +133,12 @@ pub struct Progress<'a> {
     /// How far the lowest score of the newest answers was below the best one, by each iteration; `None` where an
     /// iteration brought no answers.
     pub margins: &'a [Option<f64>],
-    /// Requests to language models that were answered.
-    pub calls: u64,
-    /// Their prompt and completion tokens.
-    pub tokens: u64,
+    /// What the search took so far.
+    pub spent: Spent,
+    /// What the next iteration is expected to take: see [`SearchBudget`].
+    pub next: Spent,
     /// Seconds since the search began.
     pub seconds: f64,
-    /// What the requests cost, as far as engines have a price.
-    pub money: Money,
 }
 
 impl EarlyStop {
@@ -176,26 +164,27 @@ impl EarlyStop {
                 return Some(StopReason::Margin);
             }
         }
-        if self.calls.is_some_and(|bound| progress.calls >= bound) {
-            return Some(StopReason::Calls);
-        }
-        if self.tokens.is_some_and(|bound| progress.tokens >= bound) {
-            return Some(StopReason::Tokens);
-        }
         if self.seconds.is_some_and(|bound| progress.seconds >= bound) {
             return Some(StopReason::Seconds);
         }
-        let money = self.money.as_ref().is_some_and(|money| progress.money >= money.bound);
-        money.then_some(StopReason::Money)
+        self.budget.passed(&progress.spent.plus(&progress.next))
+    }
+
+    /// The prices, if they bound anything.
+    pub(crate) fn bounding_prices(&self) -> Option<&Prices> {
+        self.prices.as_ref().filter(|_| self.budget.money.is_some())
     }
 
     /// Refuses engines without a price where money is bounded.
-    pub(crate) fn validate_engines(&self, engines: &[&str]) -> Result<(), Error> {
-        let Some(money) = &self.money else { return Ok(()) };
-        match engines.iter().find(|engine| money.prices.of(engine).is_none()) {
+    ///
+    /// # Errors
+    /// [`Error::Config`] that names the first of them.
+    pub fn validate_engines(&self, engines: &[&str]) -> Result<(), Error> {
+        let Some(prices) = self.bounding_prices() else { return Ok(()) };
+        match engines.iter().find(|engine| prices.of(engine).is_none()) {
             Some(engine) => {
                 let expected = "a price for each engine, 0 if it costs nothing";
-                Err(Error::config("early-stop-money", expected, format!("none for {engine:?}")))
+                Err(Error::config("prices", expected, format!("none for {engine:?}")))
             }
             None => Ok(()),
         }
@@ -217,8 +206,6 @@ impl EarlyStop {
         for (setting, count) in [
             ("early-stop-patience", self.patience.map(u64::from)),
             ("early-stop-margin-patience", self.margin_patience.map(u64::from)),
-            ("early-stop-calls", self.calls),
-            ("early-stop-tokens", self.tokens),
         ] {
             if count == Some(0) {
                 return fail(setting, "at least 1", "0".to_owned());
@@ -233,10 +220,11 @@ impl EarlyStop {
             let expected = "none without --early-stop-patience: it would change nothing";
             return fail("early-stop-min-gain", expected, self.min_gain.to_string());
         }
-        if self.money.as_ref().is_some_and(|money| money.bound == Money::ZERO) {
-            return fail("early-stop-money", "an amount above 0", "0".to_owned());
+        if let (Some(money), None) = (self.budget.money, &self.prices) {
+            let expected = "prices of tokens beside a bound on money";
+            return fail("prices", expected, format!("none, and money:{money}"));
         }
-        Ok(())
+        self.budget.validate()
     }
 }
 
@@ -245,12 +233,8 @@ mod tests {
     use super::*;
 
     fn progress<'a>(pool: &'a Pool, best: &'a [f64]) -> Progress<'a> {
-        let money = Money::new(0.25).unwrap();
-        Progress { pool, best, margins: &[Some(3.0)], calls: 4, tokens: 900, seconds: 2.5, money }
-    }
-
-    fn costs(bound: f64) -> Option<MoneyBound> {
-        Some(MoneyBound { bound: Money::new(bound).unwrap(), prices: Prices::default() })
+        let [spent, next] = [3, 2].map(|calls| Spent { calls, ..Spent::default() });
+        Progress { pool, best, margins: &[Some(3.0)], spent, next, seconds: 2.5 }
     }
 
     fn reason(early_stop: &EarlyStop, best: &[f64]) -> Option<StopReason> {
@@ -276,10 +260,13 @@ mod tests {
                 rule(|s| s.min_margin = Some(2.9)),
                 StopReason::Margin,
             ),
-            (rule(|s| s.calls = Some(4)), rule(|s| s.calls = Some(5)), StopReason::Calls),
-            (rule(|s| s.tokens = Some(900)), rule(|s| s.tokens = Some(901)), StopReason::Tokens),
             (rule(|s| s.seconds = Some(2.5)), rule(|s| s.seconds = Some(2.6)), StopReason::Seconds),
-            (rule(|s| s.money = costs(0.25)), rule(|s| s.money = costs(0.26)), StopReason::Money),
+            // Three were made, and the next iteration is expected to make two.
+            (
+                rule(|s| s.budget.calls = Some(4)),
+                rule(|s| s.budget.calls = Some(5)),
+                StopReason::Calls,
+            ),
         ] {
             assert_eq!(reason(&not_met, &[1.0, 3.0]), None, "{why:?}");
             assert_eq!(reason(&met, &[1.0, 3.0]), Some(why));
@@ -312,7 +299,9 @@ mod tests {
 
     #[test]
     fn every_engine_needs_a_price_where_money_is_bounded() {
-        let early_stop = EarlyStop { money: costs(1.0), ..EarlyStop::default() };
+        let budget: SearchBudget = "money:1".parse().unwrap();
+        let early_stop =
+            EarlyStop { budget, prices: Some(Prices::default()), ..EarlyStop::default() };
         let error = early_stop.validate_engines(&["openai:gpt-x"]).unwrap_err().to_string();
         assert!(error.contains("none for \"openai:gpt-x\""), "{error}");
         assert!(EarlyStop::default().validate_engines(&["openai:gpt-x"]).is_ok());
@@ -320,15 +309,15 @@ mod tests {
 
     #[test]
     fn settings_out_of_range_are_named() {
+        let zero = SearchBudget { calls: Some(0), ..SearchBudget::default() };
         for (early_stop, name) in [
             (EarlyStop { target: Some(f64::NAN), ..EarlyStop::default() }, "target"),
             (EarlyStop { patience: Some(0), ..EarlyStop::default() }, "patience"),
             (EarlyStop { min_gain: -1.0, ..EarlyStop::default() }, "min-gain"),
             (EarlyStop { min_margin: Some(-0.1), ..EarlyStop::default() }, "margin"),
-            (EarlyStop { calls: Some(0), ..EarlyStop::default() }, "calls"),
-            (EarlyStop { tokens: Some(0), ..EarlyStop::default() }, "tokens"),
+            (EarlyStop { budget: zero, ..EarlyStop::default() }, "calls"),
+            (EarlyStop { budget: "money:1".parse().unwrap(), ..EarlyStop::default() }, "prices"),
             (EarlyStop { seconds: Some(0.0), ..EarlyStop::default() }, "seconds"),
-            (EarlyStop { money: costs(0.0), ..EarlyStop::default() }, "money"),
             (EarlyStop { margin_patience: Some(2), ..EarlyStop::default() }, "margin-patience"),
             (EarlyStop { min_gain: 0.1, ..EarlyStop::default() }, "min-gain"),
         ] {

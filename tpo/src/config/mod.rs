@@ -1,5 +1,6 @@
 //! Settings of a search.
 
+mod budget;
 mod early_stop;
 mod mode;
 
@@ -9,7 +10,8 @@ use derive_setters::Setters;
 use serde::{Deserialize, Serialize};
 use textgrad_core::{Layout, Sampling};
 
-pub use self::early_stop::{EarlyStop, MoneyBound, Progress, StopReason, StopRule};
+pub use self::budget::{SearchBudget, Spent};
+pub use self::early_stop::{EarlyStop, Progress, StopReason, StopRule};
 pub use self::mode::{Acceptance, Mode};
 use crate::error::Error;
 use crate::search::{Pairs, TpoBuilder};

@@ -36,6 +36,9 @@ pub(crate) struct QueryData {
     pub(crate) tokens: Usage,
     /// Answers that were scored.
     pub(crate) scored: u64,
+    pub(crate) budget_left: Option<f64>,
+    /// Tokens up to the end of each iteration.
+    pub(crate) tokens_by: Vec<u64>,
     /// Those of the tokens that are not a judge's.
     pub(crate) policy_tokens: Usage,
     /// The tokens that the reward model read, as far as is known; those of a judge where there is one.
@@ -135,6 +138,8 @@ impl QueryData {
             requests: usage.requests,
             tokens: usage.tokens,
             scored: usage.scored,
+            budget_left: trajectory.budget_left,
+            tokens_by: trajectory.tokens_by.clone(),
             policy_tokens: without(usage.tokens, judged(record)),
             scored_tokens: scored_tokens(record),
         })
@@ -148,6 +153,12 @@ impl QueryData {
     /// The best score by an iteration; a search that had ended before keeps its best.
     pub(super) fn best_by(&self, iteration: usize) -> Option<f64> {
         self.scores.iter().take(iteration + 1).flatten().copied().reduce(f64::max)
+    }
+
+    /// The best score that so many tokens bought; none if they do not reach for the first answers.
+    pub(super) fn best_for(&self, tokens: f64) -> Option<f64> {
+        let iterations = self.tokens_by.iter().take_while(|spent| **spent as f64 <= tokens).count();
+        self.best_by(iterations.checked_sub(1)?)
     }
 
     /// The best score of the first answers of the pool.

@@ -105,6 +105,12 @@ pub trait Method: Send + Sync {
         1
     }
 
+    /// Whether [`select`](Self::select) makes requests: a [budget](crate::SearchBudget) then leaves room for as much as
+    /// an iteration takes. Default: no.
+    fn selects_by_requests(&self) -> bool {
+        false
+    }
+
     /// Whether losses, gradients and updates can continue the policy's conversation. Default: no.
     fn can_continue(&self) -> bool {
         false

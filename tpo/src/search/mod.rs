@@ -53,7 +53,7 @@ pub use self::shuffled::BorrowedCritique;
 pub(crate) use self::shuffled::DonorQuery;
 pub use self::update::{Descent, Update};
 use crate::config::{Mode, TpoConfig};
-pub use crate::config::{Progress, StopRule};
+pub use crate::config::{Progress, Spent, StopRule};
 use crate::query::Query;
 use crate::reward::RewardModel;
 use crate::run::Scores;

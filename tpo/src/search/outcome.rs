@@ -125,12 +125,19 @@ pub struct Trajectory {
     pub candidates: Vec<CandidateRecord>,
     /// The iterations.
     pub iterations: Vec<IterationRecord>,
+    /// Prompt and completion tokens up to the end of the first sampling and of each iteration.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tokens_by: Vec<u64>,
     /// Why the search ended before its last iteration, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped: Option<StopReason>,
     /// The position of the answer that the method selected, where that is not the one with the highest score.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selected: Option<usize>,
+    /// The part of the scarcest bound of a [budget](crate::SearchBudget) that was left: 0.1 is a tenth of it, below 0
+    /// is what was spent beyond it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_left: Option<f64>,
     /// Requests and tokens.
     pub usage: UsageRecord,
 }

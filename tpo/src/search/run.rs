@@ -13,7 +13,7 @@ use super::method::{Iteration, IterationCx, Step};
 use super::outcome::{AlignError, Alignment, CandidateRecord, Trajectory};
 use super::pool::{Candidate, Pool};
 use super::shuffled::{BorrowedSteps, DonorQuery};
-use crate::config::{Progress, StopReason};
+use crate::config::{Progress, Spent, StopReason};
 use crate::error::Error;
 use crate::prompts::SampleContext;
 use crate::query::Query;
@@ -42,6 +42,12 @@ pub(super) struct Search<'a> {
     reward: BoundReward,
     seed: Seed,
     begun: Instant,
+    /// What another query's search took that is not part of this one's budget.
+    aside: Spent,
+    /// What was spent by the last look at the rules, and the most that an iteration took.
+    spent: Spent,
+    next: Spent,
+    tokens_by: Vec<u64>,
     /// The best score by each iteration.
     best: Vec<f64>,
     /// How far the newest answers reached below it.
@@ -62,8 +68,8 @@ struct Conversation {
 
 impl<'a> Search<'a> {
     pub(super) fn new(tpo: &'a TpoParts, index: usize, query: Query, session: Session) -> Self {
-        let session = match &tpo.config.early_stop.money {
-            Some(money) => session.priced(&money.prices),
+        let session = match tpo.config.early_stop.bounding_prices() {
+            Some(prices) => session.priced(prices),
             None => session,
         };
         Self {
@@ -83,6 +89,10 @@ impl<'a> Search<'a> {
             conversation: None,
             ends: Vec::new(),
             begun: Instant::now(),
+            aside: Spent::default(),
+            spent: Spent::default(),
+            next: Spent::default(),
+            tokens_by: Vec::new(),
             best: Vec::new(),
             margins: Vec::new(),
             stopped: None,
@@ -99,6 +109,7 @@ impl<'a> Search<'a> {
         // An interruption may have been taken for a failure that a search can go on without.
         let outcome = self.session.take_interruption().map_or(outcome, Err);
         self.session.close();
+        let spent = self.spent();
         let trajectory = Trajectory {
             candidates: self
                 .pool
@@ -107,8 +118,10 @@ impl<'a> Search<'a> {
                 .map(|one| record(one, &self.session))
                 .collect(),
             iterations: self.steps.into_iter().map(|step| step.record).collect(),
+            tokens_by: self.tokens_by,
             stopped: self.stopped,
             selected: self.selected,
+            budget_left: self.tpo.config.early_stop.budget.left(&spent),
             usage: self.session.usage(),
         };
         let best = self.selected.or_else(|| self.pool.best());
@@ -127,6 +140,10 @@ impl<'a> Search<'a> {
         if self.tpo.method.needs_donor() && self.tpo.config.depth() > 0 {
             let mut borrowed = BorrowedSteps::search(self.tpo, donor, &self.session).await?;
             self.ends.append(&mut borrowed.ends);
+            // The borrowed critique is part of this search; the donor's answers are not.
+            let answers = [Purpose::Sample, Purpose::Update];
+            self.aside = self.session.cost(|purpose| answers.contains(&purpose));
+            self.spent = self.session.cost(|_| true).minus(&self.aside);
             self.borrowed = Some(borrowed);
         }
         self.search().await?;
@@ -145,6 +162,7 @@ impl<'a> Search<'a> {
         self.conversation = Some(self.begin().await?);
         let answers = self.sample(0, self.tpo.config.samples).await?;
         self.admit(answers, 0).await?;
+        self.count(0);
         for iteration in 1..=self.tpo.config.depth() {
             self.stopped = self.reason_to_stop(iteration - 1);
             if self.stopped.is_some() {
@@ -154,6 +172,7 @@ impl<'a> Search<'a> {
                 self.stopped = Some(StopReason::NoPair);
                 break;
             }
+            self.count(iteration);
         }
         Ok(())
     }
@@ -212,21 +231,44 @@ impl<'a> Search<'a> {
         let newest = self.pool.candidates().iter().filter(|c| c.iteration == iteration);
         let newest_low = newest.map(|candidate| candidate.score).reduce(f64::min);
         self.margins.push(newest_low.map(|low| best - low));
-        let usage = self.session.usage();
+        let next = match self.tpo.method.selects_by_requests() {
+            true => self.next.plus(&self.next),
+            false => self.next,
+        };
         let progress = Progress {
             pool: &self.pool,
             best: &self.best,
             margins: &self.margins,
-            calls: usage.requests,
-            tokens: usage.tokens.total(),
+            spent: self.spent,
+            next,
             seconds: self.begun.elapsed().as_secs_f64(),
-            money: self.session.money(),
         };
         let own = || {
             let rule = self.tpo.stop_rule.as_ref().filter(|rule| rule.stops(&progress))?;
             Some(StopReason::Other(rule.name()))
         };
         self.tpo.config.early_stop.reason(progress).or_else(own)
+    }
+
+    /// What the search took that is part of its budget.
+    fn spent(&self) -> Spent {
+        let answers = self.pool.candidates().len() as u64;
+        Spent { answers, ..self.session.cost(|_| true).minus(&self.aside) }
+    }
+
+    /// Counts what was spent, and what the next iteration is expected to take.
+    fn count(&mut self, iteration: u32) {
+        let spent = self.spent();
+        let took = spent.minus(&self.spent);
+        self.next = match iteration {
+            // With a borrowed critique, only the update is left to ask for.
+            0 if self.borrowed.is_some() => took,
+            0 => took.times(self.tpo.method.requests(&self.tpo.config)),
+            1 => took,
+            _ => self.next.max(&took),
+        };
+        self.spent = spent;
+        self.tokens_by.push(spent.tokens.total());
     }
 
     /// The system message of the first answers.

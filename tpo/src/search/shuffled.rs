@@ -64,7 +64,9 @@ impl BorrowedSteps {
             let expected = "two or more different queries for shuffled, so that each has the critique of another";
             return Err(Error::config("mode", expected, "none besides this one"));
         };
-        let early_stop = EarlyStop::default();
+        // The donor has the same budget, so that it comes as far as the borrower.
+        let EarlyStop { budget, prices, .. } = tpo.config.early_stop.clone();
+        let early_stop = EarlyStop { budget, prices, ..EarlyStop::default() };
         let config = TpoConfig { mode: Mode::Tpo, early_stop, ..tpo.config.clone() };
         let method = Mode::Tpo.method(&config, Arc::clone(&tpo.pairs));
         let inner = TpoParts { config, method, stop_rule: None, ..tpo.clone() };

@@ -115,7 +115,7 @@ impl App {
     ) -> Result<Asked, ApiError> {
         let of_model = match target(&ask.model, &self.options.presets) {
             Some(Target::Policy) => return Ok(Asked::Policy(Box::new(ask))),
-            Some(Target::Search(options)) => options,
+            Some(Target::Search(options)) => *options,
             None => {
                 let name = truncate(&ask.model, 80);
                 let message = format!(

@@ -45,7 +45,7 @@ use axum::response::Response;
 use self::app::App;
 pub use self::builder::{ServerBuilder, Unsearchable, Upstream};
 pub use self::keys::{Keys, hashed_key};
-pub use self::options::{BudgetOptions, Gate, SearchOptions};
+pub use self::options::{Gate, SearchOptions};
 use self::search::{Answered, Job};
 pub use self::server::Server;
 

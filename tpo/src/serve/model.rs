@@ -14,21 +14,21 @@ pub(crate) enum Target {
     /// The policy alone, without a search.
     Policy,
     /// A search with these changes.
-    Search(SearchOptions),
+    Search(Box<SearchOptions>),
 }
 
 /// The meaning of a name: a preset, `policy`, `tpo` (the search of the server's settings), or a mode with sizes, such
 /// as `tpo-d1-n3`, `revision`, `bon-8`. A provider before a slash, as some clients add it, is passed over.
 pub(crate) fn target(name: &str, presets: &BTreeMap<String, SearchOptions>) -> Option<Target> {
     if let Some(preset) = presets.get(name) {
-        return Some(Target::Search(preset.clone()));
+        return Some(Target::Search(Box::new(preset.clone())));
     }
     if let Some((_, name)) = name.split_once('/') {
         return target(name, presets);
     }
     match name {
         POLICY => return Some(Target::Policy),
-        "tpo" => return Some(Target::Search(SearchOptions::default())),
+        "tpo" => return Some(Target::Search(Box::default())),
         _ => {}
     }
     let (mode, sizes) = Mode::ALL.iter().find_map(|mode| {
@@ -50,7 +50,7 @@ pub(crate) fn target(name: &str, presets: &BTreeMap<String, SearchOptions>) -> O
             return None;
         }
     }
-    (mode != Mode::Shuffled).then_some(Target::Search(options))
+    (mode != Mode::Shuffled).then_some(Target::Search(Box::new(options)))
 }
 
 /// The names that a list of models has.
@@ -76,7 +76,7 @@ mod tests {
         let presets = BTreeMap::from([("fast".to_owned(), fast.clone())]);
         let search = |mode, iterations, samples| {
             let options = SearchOptions { mode, iterations, samples, ..SearchOptions::default() };
-            Some(Target::Search(options))
+            Some(Target::Search(Box::new(options)))
         };
         for (name, expected) in [
             ("tpo", search(None, None, None)),
@@ -88,7 +88,7 @@ mod tests {
             ("revision-d4", search(Some(Mode::Revision), Some(4), None)),
             ("feedback-descent-n2", search(Some(Mode::FeedbackDescent), None, Some(2))),
             ("own", None),
-            ("fast", Some(Target::Search(fast))),
+            ("fast", Some(Target::Search(Box::new(fast)))),
             ("policy", Some(Target::Policy)),
             ("shuffled", None),
             ("tpo-d1-d2", None),

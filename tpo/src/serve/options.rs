@@ -5,10 +5,10 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::Value as Json;
 use textgrad_core::Layout;
-use textgrad_ops::layer::{Money, Prices};
+use textgrad_ops::layer::Prices;
 
 use super::error::ApiError;
-use crate::config::{Acceptance, Mode, MoneyBound, TpoConfig};
+use crate::config::{Acceptance, Mode, SearchBudget, TpoConfig};
 use crate::search::Pairs;
 
 /// What a request, a virtual model or a preset changes of the search. All fields are optional; the fields of a
@@ -44,8 +44,9 @@ pub struct SearchOptions {
     pub patience: Option<u32>,
     /// Milliseconds from the arrival of the request to its answer: the best one until then.
     pub deadline_ms: Option<u64>,
-    /// What the search may spend.
-    pub budget: BudgetOptions,
+    /// What the search may spend. Calls are never exceeded, tokens by at most the calls under way, the others by at
+    /// most what one iteration takes; the best answer so far is returned when a bound is reached.
+    pub budget: SearchBudget,
     /// When the first answers are good enough.
     pub gate: Option<Gate>,
     /// Whether the answer has the trajectory of the search. Default: false.
@@ -54,18 +55,6 @@ pub struct SearchOptions {
     pub progress: Option<bool>,
     /// Whether the event of the first sampling has its best answer. Default: false.
     pub draft: Option<bool>,
-}
-
-/// What one search may spend. The best answer so far is returned when a bound is reached.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct BudgetOptions {
-    /// Requests to language models; never exceeded.
-    pub calls: Option<u64>,
-    /// Prompt and completion tokens; may be exceeded by the calls that are under way when it is reached.
-    pub tokens: Option<u64>,
-    /// Money, by the prices of the server; may be exceeded as tokens may.
-    pub money: Option<f64>,
 }
 
 /// Answers at once where the first answers are good enough: easy requests then cost one call.
@@ -139,7 +128,6 @@ impl SearchOptions {
     /// These options, and those of `other` where these have none.
     #[must_use]
     pub(crate) fn or(self, other: &Self) -> Self {
-        let BudgetOptions { calls, tokens, money } = other.budget;
         Self {
             mode: self.mode.or(other.mode),
             iterations: self.iterations.or(other.iterations),
@@ -150,11 +138,7 @@ impl SearchOptions {
             target: self.target.or(other.target),
             patience: self.patience.or(other.patience),
             deadline_ms: self.deadline_ms.or(other.deadline_ms),
-            budget: BudgetOptions {
-                calls: self.budget.calls.or(calls),
-                tokens: self.budget.tokens.or(tokens),
-                money: self.budget.money.or(money),
-            },
+            budget: self.budget.or(other.budget),
             gate: self.gate.or(other.gate),
             trajectory: self.trajectory.or(other.trajectory),
             progress: self.progress.or(other.progress),
@@ -203,17 +187,13 @@ impl SearchOptions {
         let stop = &mut config.early_stop;
         stop.target = self.target.or(stop.target);
         stop.patience = self.patience.or(stop.patience);
-        stop.calls = self.budget.calls.or(stop.calls);
-        stop.tokens = self.budget.tokens.or(stop.tokens);
-        if let Some(money) = self.budget.money {
-            let Some(prices) = prices else {
+        stop.budget = self.budget.or(stop.budget);
+        if self.budget.money.is_some() {
+            if prices.is_none() {
                 let message = "expected no bound on money: the server has no prices (--prices)";
                 return fail("budget.money", message.to_owned());
-            };
-            let bound = Money::new(money);
-            let bound =
-                bound.map_err(|error| ApiError::invalid("tpo.budget.money", error.message()))?;
-            stop.money = Some(MoneyBound { bound, prices: prices.clone() });
+            }
+            stop.prices = prices.cloned();
         }
         Ok(config)
     }
@@ -238,7 +218,7 @@ mod tests {
         assert_eq!((both.budget.calls, both.budget.tokens), (Some(3), Some(9)));
         let config = both.apply(&TpoConfig::default(), MAX, None).unwrap();
         assert_eq!((config.mode, config.samples, config.iterations), (Mode::Bon, 2, 2));
-        assert_eq!(config.early_stop.calls, Some(3));
+        assert_eq!(config.early_stop.budget.calls, Some(3));
     }
 
     #[test]

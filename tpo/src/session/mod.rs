@@ -7,7 +7,7 @@
 
 mod reward;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -18,6 +18,7 @@ use textgrad_core::{Engine, EngineError, EngineInfo, ErrorKind, Purpose, Request
 use textgrad_ops::CancellationToken;
 use textgrad_ops::layer::{ChoicePart, ChoiceStore, Money, Price, Prices, with_choice_store};
 
+use crate::config::Spent;
 use crate::error::Error;
 use crate::journal::{QueryJournal, Record, StepKey, millis};
 use crate::search::{Pool, SearchObserver, UsageRecord, newest};
@@ -44,7 +45,7 @@ struct SessionInner {
 #[derive(Default)]
 struct Accounts {
     usage: UsageRecord,
-    money: Money,
+    money: BTreeMap<Purpose, Money>,
     model_time: ModelTime,
     pending_failures: Vec<(StepKey, ErrorKind, String)>,
     /// First answers that were truncated at their longest length.
@@ -177,7 +178,8 @@ impl Session {
             accounts.truncated.extend(truncated.map(|choice| choice.text.clone()));
         }
         if let Some(price) = price {
-            accounts.money = accounts.money.plus(price.of_call(request, response));
+            let money = accounts.money.entry(request.purpose).or_default();
+            *money = money.plus(price.of_call(request, response));
         }
     }
 
@@ -193,9 +195,16 @@ impl Session {
         })
     }
 
-    /// What the calls cost, as far as they have a price.
-    pub(crate) fn money(&self) -> Money {
-        self.accounts().money
+    /// What the calls for these purposes took, without the answers, which the session does not count.
+    pub(crate) fn cost(&self, counts: impl Fn(Purpose) -> bool) -> Spent {
+        let accounts = self.accounts();
+        let mut cost = Spent::default();
+        for (purpose, usage) in accounts.usage.by_purpose.iter().filter(|(of, _)| counts(**of)) {
+            cost.calls += usage.requests;
+            cost.tokens += usage.tokens;
+            cost.money = cost.money.plus(accounts.money.get(purpose).copied().unwrap_or_default());
+        }
+        cost
     }
 
     /// Writes a step to the journal, if there is one.

@@ -1,13 +1,13 @@
 //! Figures of the cells of a study, and their table.
 
 use serde::Serialize;
-use serde_json::Value as Json;
 
+use super::columns::{in_columns, table};
 use super::folder::StudyFolder;
 use super::grid::GridCell;
-use crate::config::Mode;
+use crate::config::{Mode, SearchBudget};
 use crate::error::Error;
-use crate::report::{Bootstrap, Interval, QueryData, Table, deviation, exact, mean};
+use crate::report::{Bootstrap, Interval, QueryData, deviation, mean};
 use crate::run::RecordedRun;
 
 /// The numbers of one cell.
@@ -44,7 +44,7 @@ impl CellFigures {
 pub struct StudyRow {
     /// What was done with answers.
     pub mode: Mode,
-    /// D.
+    /// D, 0 where a budget is the end.
     pub iterations: u32,
     /// N.
     pub samples: u32,
@@ -56,6 +56,11 @@ pub struct StudyRow {
     pub searches: usize,
     /// Searches that failed.
     pub failed: usize,
+    /// Iterations that were made, per query.
+    pub made: f64,
+    /// The part of the scarcest bound of an equal budget that was left, per query: 0.1 is a tenth of it, below 0 is
+    /// what was spent beyond it. None without one.
+    pub left: Option<f64>,
     /// Answers drawn and kept per query.
     pub answers: f64,
     /// The mean of the best scores, with its interval over seeds and queries; none if all failed.
@@ -64,8 +69,8 @@ pub struct StudyRow {
     /// best-of-N at an equal number of answers), query by query and seed by seed, with the interval over both; none
     /// for that mode itself, and if there is nothing to pair.
     pub ahead: Option<Interval>,
-    /// How far the best scores are above those of best-of-N with an equal number of answers, N(1 + D), paired as
-    /// [`ahead`](Self::ahead); none for best-of-N itself, and if the study lacks it.
+    /// How far the best scores are above those of best-of-N with an equal number of answers, N(1 + D), or up to the
+    /// same budget, paired as [`ahead`](Self::ahead); none for best-of-N itself, and if the study lacks it.
     pub ahead_of_bon: Option<Interval>,
     /// The mean score of the newest answers of a search: those of its last iteration, better or not.
     pub newest: Option<f64>,
@@ -90,6 +95,9 @@ pub struct StudyTable {
     pub simulated: bool,
     /// The study's first mode, with which the others are compared.
     pub against: Option<Mode>,
+    /// The budget up to which all searches went on; none if they had a number of iterations.
+    #[serde(skip_serializing_if = "SearchBudget::is_unbounded")]
+    pub equal: SearchBudget,
     /// The rows: by temperature and samples, then mode, then iterations.
     pub rows: Vec<StudyRow>,
 }
@@ -118,15 +126,15 @@ impl StudyTable {
                 cells.iter().filter(|(other, _)| alike(other, cell)).collect();
             let figures: Vec<&CellFigures> = same.iter().map(|(_, figures)| figures).collect();
             let ahead_of = |against: Mode| {
-                let pairs =
-                    same.iter().filter(|_| against != cell.mode).filter_map(|(cell, figures)| {
-                        let against = match against {
-                            Mode::Bon => cell.best_of_n(),
-                            mode => GridCell { mode, ..*cell },
-                        };
-                        let (_, other) = cells.iter().find(|(other, _)| *other == against)?;
-                        Some(figures.ahead_of(other))
-                    });
+                let pairs = same.iter().filter_map(|(cell, figures)| {
+                    let against = match against {
+                        Mode::Bon => cell.best_of_n(),
+                        mode => GridCell { mode, ..*cell },
+                    };
+                    let other = cells.iter().find(|(other, _)| *other == against);
+                    let (_, other) = other.filter(|_| against.mode != cell.mode)?;
+                    Some(figures.ahead_of(other))
+                });
                 let pairs: Vec<Vec<Option<f64>>> = pairs.collect();
                 bootstrap.crossed(&pairs.iter().map(Vec::as_slice).collect::<Vec<_>>())
             };
@@ -139,7 +147,8 @@ impl StudyTable {
             let key = |row: &StudyRow| (row.samples, mode(row.mode), row.iterations);
             a.temperature.total_cmp(&b.temperature).then_with(|| key(a).cmp(&key(b)))
         });
-        Self { simulated, against, rows }
+        let equal = cells.first().map(|(cell, _)| cell.equal).unwrap_or_default();
+        Self { simulated, against, equal, rows }
     }
 
     /// As CSV.
@@ -153,8 +162,22 @@ impl StudyTable {
     /// For a person, in tables of about 80 columns: rewards, their spread, cost, and the differences.
     #[must_use]
     pub fn shown(&self) -> String {
-        let setting = ["mode", "D", "N", "temperature"];
-        let mut shown = String::new();
+        let has_budget = !self.equal.is_unbounded();
+        let first = self.rows.first().map(|row| row.temperature);
+        let is_one = self.rows.iter().all(|row| Some(row.temperature) == first);
+        let setting = |column: &str| match column {
+            "mode" | "N" => true,
+            "D" => !has_budget,
+            "temperature" => !is_one,
+            _ => false,
+        };
+        let mut shown = match has_budget {
+            true => format!(
+                "each search up to {}; made: iterations, left: part of it unspent\n\n",
+                self.equal
+            ),
+            false => String::new(),
+        };
         for (title, columns) in [
             (
                 "reward: mean of the best scores; low, high: ends of its 95 % interval\n",
@@ -168,26 +191,33 @@ impl StudyTable {
             ),
             (
                 "\nper query; calls: requests to models, scored: answers that were scored\n",
-                &["calls", "prompt_tokens", "completion_tokens", "scored"],
+                match has_budget {
+                    true => &["made", "calls", "prompt_tokens", "completion_tokens", "left"],
+                    false => &["calls", "prompt_tokens", "completion_tokens", "scored"],
+                },
             ),
         ] {
-            let wanted = |column: &str| columns.contains(&column) || setting.contains(&column);
+            let wanted = |column: &str| columns.contains(&column) || setting(column);
             shown.push_str(title);
             shown.push_str(&in_columns(&table(self.rows.iter(), wanted)));
         }
         let mut differences = |title: String, columns: [&str; 3], of: Difference| {
             let paired: Vec<&StudyRow> = self.rows.iter().filter(|row| of(row).is_some()).collect();
             if !paired.is_empty() {
-                let wanted = |column: &str| columns.contains(&column) || setting.contains(&column);
+                let wanted = |column: &str| columns.contains(&column) || setting(column);
                 shown.push_str(&format!("\nreward ahead of {title}, paired by query and seed\n"));
                 shown.push_str(&in_columns(&table(paired.into_iter(), wanted)));
             }
         };
-        if let Some(against) = self.against.filter(|against| *against != Mode::Bon) {
+        let of_bon = if has_budget { Mode::Resample } else { Mode::Bon };
+        if let Some(against) = self.against.filter(|against| *against != of_bon) {
             let columns = ["ahead", "ahead_low", "ahead_high"];
             differences(against.to_string(), columns, |row| row.ahead);
         }
-        let title = "best-of-N at N(1 + D) answers";
+        let title = match has_budget {
+            true => "best-of-N (resample) at equal budget",
+            false => "best-of-N at N(1 + D) answers",
+        };
         let columns = ["ahead_of_bon", "ahead_of_bon_low", "ahead_of_bon_high"];
         differences(title.to_owned(), columns, |row| row.ahead_of_bon);
         shown
@@ -231,6 +261,8 @@ fn row(
         seeds: seeds.len(),
         searches,
         failed: all - searches,
+        made: each(|query| Some(query.scores.len().saturating_sub(1) as f64)),
+        left: means(|query| query.budget_left),
         answers: each(|query| Some(query.answers() as f64)),
         reward: bootstrap.crossed(&best),
         ahead,
@@ -248,82 +280,10 @@ fn row(
 /// A paired difference of a row.
 type Difference = fn(&StudyRow) -> Option<Interval>;
 
-/// What a column shows of a row.
-type Shown = fn(&StudyRow) -> Json;
-
-/// The columns.
-const COLUMNS: [(&str, Shown); 24] = [
-    ("mode", |row| row.mode.as_str().into()),
-    ("D", |row| u64::from(row.iterations).into()),
-    ("N", |row| u64::from(row.samples).into()),
-    ("temperature", |row| row.temperature.into()),
-    ("seeds", |row| row.seeds.into()),
-    ("searches", |row| row.searches.into()),
-    ("failed", |row| row.failed.into()),
-    ("answers", |row| row.answers.into()),
-    ("reward", |row| row.reward.as_ref().map(|reward| reward.mean).into()),
-    ("low", |row| row.reward.as_ref().map(|reward| reward.low).into()),
-    ("high", |row| row.reward.as_ref().map(|reward| reward.high).into()),
-    ("newest", |row| row.newest.into()),
-    ("spread", |row| row.spread.into()),
-    ("seed_spread", |row| row.seed_spread.into()),
-    ("calls", |row| row.calls.into()),
-    ("prompt_tokens", |row| row.prompt_tokens.into()),
-    ("completion_tokens", |row| row.completion_tokens.into()),
-    ("scored", |row| row.scored.into()),
-    ("ahead", |row| row.ahead.as_ref().map(|ahead| ahead.mean).into()),
-    ("ahead_low", |row| row.ahead.as_ref().map(|ahead| ahead.low).into()),
-    ("ahead_high", |row| row.ahead.as_ref().map(|ahead| ahead.high).into()),
-    ("ahead_of_bon", |row| row.ahead_of_bon.map(|ahead| ahead.mean).into()),
-    ("ahead_of_bon_low", |row| row.ahead_of_bon.map(|ahead| ahead.low).into()),
-    ("ahead_of_bon_high", |row| row.ahead_of_bon.map(|ahead| ahead.high).into()),
-];
-
-/// Rows with the columns that are wanted.
-fn table<'a>(rows: impl Iterator<Item = &'a StudyRow>, wanted: impl Fn(&str) -> bool) -> Table {
-    let wanted: Vec<_> = COLUMNS.iter().filter(|(name, _)| wanted(name)).collect();
-    let cells = |row: &StudyRow| wanted.iter().map(|(_, of)| of(row)).collect();
-    Table {
-        rows: rows.map(cells).collect(),
-        columns: wanted.iter().map(|(name, _)| *name).collect(),
-    }
-}
-
-/// A table as text, the first column to the left.
-fn in_columns(table: &Table) -> String {
-    let mut lines = vec![table.columns.iter().map(ToString::to_string).collect::<Vec<_>>()];
-    lines.extend(table.rows.iter().map(|row| row.iter().map(rounded).collect()));
-    let width = |column: usize| {
-        let cells = lines.iter().filter_map(|line| line.get(column));
-        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..table.columns.len()).map(width).collect();
-    let mut text = String::new();
-    for line in &lines {
-        let cells = line.iter().zip(&widths).enumerate();
-        let cells = cells.map(|(column, (cell, width))| match column {
-            0 => format!("{cell:<width$}"),
-            _ => format!("{cell:>width$}"),
-        });
-        text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
-        text.push('\n');
-    }
-    text
-}
-
-/// A number with three digits behind the point, if it has any.
-fn rounded(cell: &Json) -> String {
-    match cell.as_f64().filter(|number| number.fract() != 0.0) {
-        Some(number) if number.abs() >= 100.0 => format!("{number:.0}"),
-        Some(number) => format!("{number:.3}").trim_end_matches('0').to_owned(),
-        None if cell.is_null() => "-".to_owned(),
-        None => exact(cell),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::study::columns::COLUMNS;
 
     fn cell(mode: Mode, seed: u64) -> GridCell {
         GridCell {
@@ -332,6 +292,7 @@ mod tests {
             samples: 5,
             temperature: 0.7,
             critic_temperature: None,
+            equal: SearchBudget::default(),
             seed,
         }
     }
@@ -362,8 +323,8 @@ mod tests {
             shown.split_once("reward ahead of tpo, paired by query and seed\n").expect("a part");
         assert_eq!(
             paired,
-            "mode      D  N  temperature  ahead  ahead_low  ahead_high\n\
-             revision  2  5          0.7   -0.5       -0.5        -0.5\n"
+            "mode      D  N  ahead  ahead_low  ahead_high\n\
+             revision  2  5   -0.5       -0.5        -0.5\n"
         );
         let csv = table.to_csv().expect("text");
         assert!(
@@ -393,7 +354,10 @@ mod tests {
             let shown = table.shown();
             let title = "reward ahead of best-of-N at N(1 + D) answers, paired";
             assert!(shown.contains(title), "{shown}");
-            assert!(COLUMNS.iter().all(|(name, _)| shown.contains(name)));
+            assert!(
+                COLUMNS.iter().all(|(name, _)| shown.contains(name)
+                    || ["made", "left", "temperature"].contains(name))
+            );
             assert!(shown.lines().all(|line| line.len() <= 80), "{shown}");
         }
     }

@@ -16,7 +16,7 @@ const TABLE: &str = "study.csv";
 /// The version of the format that is written.
 const SCHEMA: u32 = 1;
 /// Where a run's settings hold what the grid varies, or what follows from it.
-const VARIED: [&str; 7] = [
+const VARIED: [&str; 8] = [
     "/search/mode",
     "/search/iterations",
     "/search/samples",
@@ -24,6 +24,7 @@ const VARIED: [&str; 7] = [
     "/search/sampling/n",
     "/search/sampling/temperature",
     "/search/critic/temperature",
+    "/search/early_stop/budget",
 ];
 
 /// Whether a file of this name in the folder of a study is the study's own, and no run.

@@ -2,8 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Mode, TpoConfig};
+use crate::config::{Mode, SearchBudget, TpoConfig};
 use crate::error::Error;
+use crate::util::is_default;
+
+/// The iterations of a search that ends at its budget: none has as many.
+const UNTIL_BUDGET: u32 = 1_000;
 
 /// The settings that a study varies; it runs each combination of them once.
 ///
@@ -28,6 +32,10 @@ pub struct Grid {
     pub modes: Vec<Mode>,
     /// D: how many times the best answer is rewritten.
     pub iterations: Vec<u32>,
+    /// The budget up to which each search goes on, whatever its mode; D has no meaning then, and best-of-N is
+    /// [`Mode::Resample`].
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub equal: SearchBudget,
     /// N: how many answers are drawn at a time.
     pub samples: Vec<u32>,
     /// Temperatures of all requests, or of all but the critic's.
@@ -45,6 +53,7 @@ impl Default for Grid {
         Self {
             modes: vec![Mode::Tpo],
             iterations: vec![2],
+            equal: SearchBudget::default(),
             samples: vec![5],
             temperatures: vec![0.7],
             critic_temperature: None,
@@ -58,8 +67,11 @@ impl Default for Grid {
 pub struct GridCell {
     /// What is done with answers.
     pub mode: Mode,
-    /// D, 0 where the mode has none.
+    /// D, 0 where the mode has none, or a budget is its end.
     pub iterations: u32,
+    /// The budget up to which it goes on.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub equal: SearchBudget,
     /// N.
     pub samples: u32,
     /// The temperature of all requests, or of all but the critic's.
@@ -75,9 +87,10 @@ impl Grid {
     /// The cells, those that share answers behind one another, and the deepest first. None stands twice.
     ///
     /// # Errors
-    /// [`Error::Config`] if a setting has no values.
+    /// [`Error::Config`] if a setting has no values, and for best-of-N up to a budget.
     pub fn cells(&self) -> Result<Vec<GridCell>, Error> {
-        let Self { modes, iterations, samples, temperatures, critic_temperature, seeds } = self;
+        let Self { modes, iterations, equal, samples, temperatures, critic_temperature, seeds } =
+            self;
         for (setting, empty) in [
             ("modes", modes.is_empty()),
             ("iterations", iterations.is_empty()),
@@ -89,7 +102,12 @@ impl Grid {
                 return Err(Error::config(setting, "at least one value", "none"));
             }
         }
-        let mut descending = iterations.clone();
+        let has_budget = !equal.is_unbounded();
+        if has_budget && modes.contains(&Mode::Bon) {
+            let expected = "resample in place of bon, which draws all its answers at once: best-of-N up to a budget";
+            return Err(Error::config("mode", expected, "bon"));
+        }
+        let mut descending = if has_budget { vec![0] } else { iterations.clone() };
         descending.sort_unstable_by(|a, b| b.cmp(a));
         let only_bon = modes.iter().all(|mode| *mode == Mode::Bon);
         let mut cells: Vec<GridCell> = Vec::new();
@@ -105,6 +123,7 @@ impl Grid {
                         let cell = |iterations| GridCell {
                             mode: *mode,
                             iterations,
+                            equal: *equal,
                             samples: *samples,
                             temperature: *temperature,
                             critic_temperature: *critic_temperature,
@@ -130,11 +149,15 @@ impl GridCell {
     /// The name of its folder.
     #[must_use]
     pub fn name(&self) -> String {
-        let Self { mode, iterations, samples, temperature, seed, .. } = self;
-        match mode {
-            Mode::Bon => format!("{mode}-n{samples}-t{temperature}-s{seed}"),
-            _ => format!("{mode}-d{iterations}-n{samples}-t{temperature}-s{seed}"),
-        }
+        let Self { mode, iterations, equal, samples, temperature, seed, .. } = self;
+        let depth = match mode {
+            _ if !equal.is_unbounded() => {
+                format!("-{}", equal.to_string().replace([':', ','], "-"))
+            }
+            Mode::Bon => String::new(),
+            _ => format!("-d{iterations}"),
+        };
+        format!("{mode}{depth}-n{samples}-t{temperature}-s{seed}")
     }
 
     /// The settings of its run.
@@ -143,6 +166,10 @@ impl GridCell {
         let mut config = base.clone();
         config.mode = self.mode;
         config.iterations = self.iterations;
+        if !self.equal.is_unbounded() {
+            config.iterations = UNTIL_BUDGET;
+            config.early_stop.budget = self.equal.or(config.early_stop.budget);
+        }
         config.samples = self.samples;
         config.seed = self.seed;
         config.sampling.temperature = Some(self.temperature);
@@ -150,9 +177,12 @@ impl GridCell {
         config
     }
 
-    /// The cell of best-of-N with an equal number of answers, N(1 + D).
+    /// The cell of best-of-N with an equal number of answers, N(1 + D), or up to the same budget.
     #[must_use]
     pub fn best_of_n(&self) -> Self {
+        if !self.equal.is_unbounded() {
+            return Self { mode: Mode::Resample, ..*self };
+        }
         let samples = self.samples.saturating_mul(self.iterations.saturating_add(1));
         Self { mode: Mode::Bon, iterations: 0, samples, ..*self }
     }
@@ -200,6 +230,23 @@ mod tests {
         let cells = Grid { critic_temperature: Some(0.2), ..grid }.cells().unwrap();
         let own = cells.last().unwrap().config(&TpoConfig::default());
         assert_eq!((own.sampling.temperature, own.critic.temperature), (Some(1.0), Some(0.2)));
+    }
+
+    #[test]
+    fn cells_of_an_equal_budget_have_no_depth() {
+        let equal: SearchBudget = "tokens:20000".parse().unwrap();
+        let modes = vec![Mode::Tpo, Mode::Resample];
+        let grid = Grid { modes, equal, iterations: vec![1, 2], ..Grid::default() };
+        let cells = grid.cells().unwrap();
+        let names: Vec<String> = cells.iter().map(GridCell::name).collect();
+        assert_eq!(names, ["tpo-tokens-20000-n5-t0.7-s7", "resample-tokens-20000-n5-t0.7-s7"]);
+        assert_eq!(cells[0].best_of_n(), cells[1]);
+        let base = TpoConfig::default();
+        let config = cells[0].config(&base);
+        assert_eq!((config.iterations, config.early_stop.budget), (UNTIL_BUDGET, equal));
+        let bon = Grid { modes: vec![Mode::Bon], ..grid };
+        let error = bon.cells().unwrap_err().to_string();
+        assert!(error.contains("resample in place of bon"), "{error}");
     }
 
     #[test]

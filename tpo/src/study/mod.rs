@@ -14,6 +14,7 @@
 //! The program `tpo study` puts these parts together.
 
 mod cache;
+mod columns;
 mod figures;
 mod folder;
 mod grid;

@@ -10,6 +10,7 @@
 )]
 
 #[cfg(feature = "cli")]
+mod budgets;
 mod cli;
 #[cfg(feature = "cli")]
 mod custom_pack;

@@ -217,7 +217,7 @@ async fn searches_that_judges_scored_are_drawn_from_their_journals() {
         for (early_stop, what) in [
             (EarlyStop::default(), "whole"),
             // What the reward model asks counts, and scores are those of then.
-            (EarlyStop { calls: Some(12), ..EarlyStop::default() }, "calls"),
+            (EarlyStop { budget: "calls:12".parse().unwrap(), ..EarlyStop::default() }, "calls"),
             (EarlyStop { target: Some(1.5), ..EarlyStop::default() }, "target"),
         ] {
             let config = TpoConfig { early_stop, iterations: 3, ..config(Mode::Tpo) };

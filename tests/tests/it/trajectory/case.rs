@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use textgrad_core::{Layout, Message};
-use tpo::{Acceptance, EarlyStop, Mode, Pairs, Query, TpoConfig};
+use tpo::{Acceptance, EarlyStop, Mode, Pairs, Query, SearchBudget, TpoConfig};
 
 /// One random search.
 #[derive(Debug, Clone)]
@@ -197,6 +197,10 @@ pub(super) fn ablations() -> impl Strategy<Value = Case> {
     prop_oneof![3 => any, 1 => several]
 }
 
+fn calls_at_most(calls: u64) -> SearchBudget {
+    SearchBudget { calls: Some(calls), ..SearchBudget::default() }
+}
+
 /// Searches that end early.
 pub(super) fn early_stop() -> impl Strategy<Value = Case> {
     let halves = |range: std::ops::Range<i32>| range.prop_map(|halves| f64::from(halves) / 2.0);
@@ -212,11 +216,12 @@ pub(super) fn early_stop() -> impl Strategy<Value = Case> {
             margin_patience: Some(patience),
             ..EarlyStop::default()
         }),
-        (1..12_u64).prop_map(|calls| EarlyStop { calls: Some(calls), ..EarlyStop::default() }),
+        (1..16_u64)
+            .prop_map(|calls| EarlyStop { budget: calls_at_most(calls), ..EarlyStop::default() }),
         // The first of two rules that hold is told.
-        (halves(1..8), 1..12_u64).prop_map(|(target, calls)| EarlyStop {
+        (halves(1..8), 1..16_u64).prop_map(|(target, calls)| EarlyStop {
             target: Some(target),
-            calls: Some(calls),
+            budget: calls_at_most(calls),
             ..EarlyStop::default()
         }),
     ];

@@ -7,12 +7,12 @@ use std::sync::{Arc, Once};
 use serde_json::{Map, Value as Json};
 use textgrad_core::{Engine, Layout, PromptPack};
 use textgrad_ops::data::DataFormat;
-use textgrad_ops::layer::{Money, Prices};
+use textgrad_ops::layer::Prices;
 use textgrad_ops::util::fs::blocking;
 use tokio::io::AsyncReadExt;
 use tpo::input::{self, Input};
 use tpo::{
-    CancellationToken, EarlyStop, Error, HfTokenizer, MoneyBound, Query, RewardModel, Tokenizer,
+    CancellationToken, EarlyStop, Error, HfTokenizer, Query, RewardModel, SearchBudget, Tokenizer,
     Tpo, TpoConfig, Truncation,
 };
 
@@ -269,27 +269,22 @@ pub(crate) async fn prices(settings: &Settings) -> Result<Option<Prices>, Error>
     prices.map(Some).map_err(setup("table of prices"))
 }
 
+/// What a query may take. A study has a list in place of one value with commas.
+pub(crate) fn budget(settings: &Settings) -> Result<SearchBudget, Error> {
+    let bounds = settings.list::<SearchBudget>("budget")?;
+    Ok(bounds.into_iter().fold(SearchBudget::default(), SearchBudget::or))
+}
+
 async fn early_stop(settings: &Settings) -> Result<EarlyStop, Error> {
-    let money: Option<f64> = settings.get_one("early-stop-money")?;
-    let money = match (money, prices(settings).await?) {
-        (None, _) => None,
-        (Some(_), None) => {
-            return Err(missing("prices", "prices of tokens beside --early-stop-money"));
-        }
-        (Some(bound), Some(prices)) => {
-            let bound = Money::new(bound).map_err(setup("bound on money"))?;
-            Some(MoneyBound { bound, prices })
-        }
-    };
+    let budget = budget(settings)?;
     Ok(EarlyStop {
         target: settings.get_one("early-stop-target")?,
         patience: settings.get_one("early-stop-patience")?,
         min_gain: settings.get_one("early-stop-min-gain")?.unwrap_or(0.0),
         min_margin: settings.get_one("early-stop-margin")?,
         margin_patience: settings.get_one("early-stop-margin-patience")?,
-        calls: settings.get_one("early-stop-calls")?,
-        tokens: settings.get_one("early-stop-tokens")?,
         seconds: settings.get_one("early-stop-seconds")?,
-        money,
+        budget,
+        prices: if budget.money.is_some() { prices(settings).await? } else { None },
     })
 }

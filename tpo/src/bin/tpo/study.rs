@@ -20,9 +20,17 @@ pub(crate) async fn study(settings: &Settings) -> Result<ExitCode, Error> {
         let expected = "nothing: a study grows by its lists, with --resume, and keeps its queries";
         return Err(Error::config("extend", expected, "the flag"));
     }
+    let equal = context::budget(settings)?;
+    if !equal.is_unbounded() && !settings.is_default("iterations") {
+        let expected = "none beside --equal: each search goes on up to the budget";
+        let given = settings.list::<u32>("iterations")?;
+        let given: Vec<String> = given.iter().map(ToString::to_string).collect();
+        return Err(Error::config("iterations", expected, given.join(",")));
+    }
     let grid = Grid {
         modes: settings.list::<Mode>("mode")?,
         iterations: settings.list("iterations")?,
+        equal,
         samples: settings.list("samples")?,
         temperatures: settings.list("temperature")?,
         critic_temperature: settings.get_one("critic-temperature")?,

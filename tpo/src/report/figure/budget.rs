@@ -48,6 +48,53 @@ pub(super) fn budget(context: &Context<'_>) -> Figure {
     Figure::new("reward-by-budget", context, Some(chart), table)
 }
 
+/// The points of a curve by tokens.
+const TOKEN_STEPS: u32 = 24;
+
+/// The best answer by the tokens that were spent.
+pub(super) fn tokens(context: &Context<'_>) -> Figure {
+    let mut table = Table::new("run,tokens,queries,reward");
+    for run in context.runs {
+        for point in by_tokens(std::slice::from_ref(&run)) {
+            let tokens = point.x.round() as u64;
+            table.row([
+                run.name.as_str().into(),
+                tokens.into(),
+                run.queries.len().into(),
+                point.y.into(),
+            ]);
+        }
+    }
+    let x = Axis { log: true, ..Axis::new("tokens per query (logarithmic)") };
+    let mut chart = context.chart(x, Axis::new("reward"));
+    for curve in context.curves() {
+        let shape = match by_tokens(&curve.runs) {
+            points if points.len() > 1 => Shape::Line { points, dash: curve.dash() },
+            points => Shape::Dots(points),
+        };
+        chart.add(format!("{}: {}", curve.label, curve.mode()), curve.colour, shape);
+    }
+    Figure::new("reward-by-tokens", context, Some(chart), table)
+}
+
+/// From where every query has its first answers to where every search has ended, in equal ratios.
+fn by_tokens(runs: &[&RunData]) -> Vec<Point> {
+    let first = each(runs, |query| Some(*query.tokens_by.first()? as f64)).into_iter();
+    let last = each(runs, |query| Some(*query.tokens_by.last()? as f64)).into_iter();
+    let (Some(from), Some(to)) = (first.reduce(f64::max), last.reduce(f64::max)) else {
+        return Vec::new();
+    };
+    let steps = if to > from && from > 0.0 { TOKEN_STEPS } else { 0 };
+    let points = (0..=steps).filter_map(|step| {
+        let share = f64::from(step) / f64::from(steps.max(1));
+        // Not below its ends by a rounding.
+        let x = if step == 0 { from } else { (from * (to / from).powf(share)).ceil() };
+        let y = mean(&each(runs, |query| query.best_for(x)))?;
+        Some(Point { x, y, ..Point::default() })
+    });
+    points.collect()
+}
+
 /// Best of k, for every k that the first answers of all queries allow.
 fn best_of_first(runs: &[&RunData]) -> Vec<Point> {
     let most = each(runs, |query| Some(query.first().len() as f64));

@@ -141,6 +141,7 @@ pub(super) fn all(context: &Context<'_>) -> Vec<Figure> {
         runs(context),
         curves::rewards(context),
         budget::budget(context),
+        budget::tokens(context),
         pairs::contrast(context),
         budget::depth(context),
         curves::width(context),

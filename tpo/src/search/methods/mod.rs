@@ -7,7 +7,7 @@
 //! | `rsa` | [`Rsa`]: recursive self-aggregation | N |
 //! | `tsan` | [`SelfAttention`] | 2 |
 //! | `pdr` | [`DraftDistilRefine`] | 2 |
-//! | `tournament` | [`Tournament`]: pairwise knock-out | 1, and 2 for each match at the end |
+//! | `tournament` | [`Tournament`]: pairwise knock-out | 1, and 2 for each match |
 //! | `feedback-descent` | [`FeedbackDescent`]: a champion, a pairwise judge, and its rationales | 3 |
 //! | `vote` | [`Vote`]: self-consistency | 1 |
 

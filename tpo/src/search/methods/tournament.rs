@@ -1,13 +1,15 @@
 //! Pairwise knock-out.
 
+use std::collections::HashSet;
+
 use async_trait::async_trait;
 use futures_util::future::join_all;
 
-use super::Resample;
 use super::fuse::drawn;
+use crate::TpoConfig;
 use crate::error::Error;
 use crate::reward::JudgeReward;
-use crate::search::{Iteration, IterationCx, Method};
+use crate::search::{Iteration, IterationCx, Method, Step};
 
 /// The critic as a judge of two answers.
 pub(super) fn judge(cx: &IterationCx<'_>) -> Result<JudgeReward, Error> {
@@ -20,13 +22,13 @@ pub(super) fn judge(cx: &IterationCx<'_>) -> Result<JudgeReward, Error> {
         .build()
 }
 
-/// Best of N(D + 1) by a knock-out: more answers in each iteration; at the end all that differ meet in pairs, in an
-/// order that the seed draws, and the critic says which of two is better, once in each order. A tie goes to the
-/// earlier answer. The last one left is returned.
+/// Best of N(D + 1) by a knock-out: in each iteration the answers that are new and differ meet in pairs, and the
+/// champion with them, in an order that the seed draws; the critic says which of two is better, once in each order. A
+/// tie goes to the earlier answer. Then N more are sampled. The champion of the last round is returned.
 ///
 /// Chen et al., "Simple and Provable Scaling Laws for the Test-Time Compute of Large Language Models"
-/// (arXiv:2411.19477), with one comparison in each order. The reward model has no say in what is returned: its score
-/// of that answer is a held-out one.
+/// (arXiv:2411.19477), with one comparison in each order, and with a round in each iteration, so that a budget can
+/// end it anywhere. The reward model has no say in what is returned: its score of that answer is a held-out one.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Tournament;
 
@@ -37,11 +39,12 @@ impl Method for Tournament {
     }
 
     async fn iterate(&self, cx: &IterationCx<'_>, made: &mut Iteration) -> Result<(), Error> {
-        Resample.iterate(cx, made).await
-    }
-
-    fn can_continue(&self) -> bool {
-        true
+        made.steps.extend(round(cx).await?);
+        made.answers = cx.sample(cx.config().samples).await?;
+        if let Some(step) = made.steps.last_mut() {
+            step.record.updates = made.answers.len();
+        }
+        Ok(())
     }
 
     async fn select(
@@ -49,26 +52,57 @@ impl Method for Tournament {
         cx: &IterationCx<'_>,
         _: &mut Iteration,
     ) -> Result<Option<usize>, Error> {
-        let candidates = cx.pool().candidates();
-        let text =
-            |position: usize| candidates.get(position).map(|one| one.text()).unwrap_or_default();
-        let mut seen = std::collections::HashSet::new();
-        let different: Vec<usize> =
-            (0..candidates.len()).filter(|position| seen.insert(text(*position))).collect();
-        let mut left = drawn(&different, different.len(), cx.seed().child("knock-out", 0));
-        let judge = judge(cx)?;
-        while left.len() > 1 {
-            let matches = left.chunks(2).map(|pair| async {
-                let [first, second] = pair else { return Ok(pair.first().copied()) };
-                let (a, b) = (first.min(second), first.max(second));
-                let verdicts = judge.compare(cx.query(), text(*a), text(*b)).await?;
-                let lead: f64 = verdicts.iter().map(|verdict| verdict.share - 0.5).sum();
-                Ok::<_, Error>(Some(if lead < 0.0 { *b } else { *a }))
-            });
-            // All end before the first failure is returned, so that no verdict that was delivered is lost.
-            let winners = join_all(matches).await.into_iter().collect::<Result<Vec<_>, Error>>()?;
-            left = winners.into_iter().flatten().collect();
-        }
-        Ok(left.first().copied())
+        Ok(round(cx).await?.map(|step| step.record.chosen))
     }
+
+    /// The samples, and both orders of N matches.
+    fn requests(&self, config: &TpoConfig) -> u64 {
+        1 + 2 * u64::from(config.samples)
+    }
+
+    fn can_continue(&self) -> bool {
+        true
+    }
+
+    fn selects_by_requests(&self) -> bool {
+        true
+    }
+}
+
+/// A knock-out of the champion and the newest answers; in the first round, of all.
+async fn round(cx: &IterationCx<'_>) -> Result<Option<Step>, Error> {
+    let candidates = cx.pool().candidates();
+    let text = |position: usize| candidates.get(position).map(|one| one.text()).unwrap_or_default();
+    let champion = cx.steps().last().map(|step| step.record.chosen);
+    let last = cx.steps().last().map_or(0, |step| step.record.iteration);
+    let newest = (0..candidates.len())
+        .filter(|position| candidates.get(*position).is_some_and(|one| one.iteration >= last));
+    let mut seen = HashSet::new();
+    let entrants: Vec<usize> = champion
+        .into_iter()
+        .chain(newest)
+        .filter(|position| seen.insert(text(*position)))
+        .collect();
+    let mut left = drawn(&entrants, entrants.len(), cx.seed().child("knock-out", 0));
+    let judge = judge(cx)?;
+    while left.len() > 1 {
+        let matches = left.chunks(2).map(|pair| async {
+            let [first, second] = pair else { return Ok(pair.first().copied()) };
+            let (a, b) = (first.min(second), first.max(second));
+            let verdicts = judge.compare(cx.query(), text(*a), text(*b)).await?;
+            let lead: f64 = verdicts.iter().map(|verdict| verdict.share - 0.5).sum();
+            Ok::<_, Error>(Some(if lead < 0.0 { *b } else { *a }))
+        });
+        // All end before the first failure is returned, so that no verdict that was delivered is lost.
+        let winners = join_all(matches).await.into_iter().collect::<Result<Vec<_>, Error>>()?;
+        left = winners.into_iter().flatten().collect();
+    }
+    let step = |winner: usize| {
+        let mut step = Step::default();
+        step.record.iteration = cx.iteration();
+        step.record.chosen = winner;
+        step.record.rejected = entrants.iter().copied().filter(|one| *one != winner).collect();
+        step
+    };
+    Ok(left.first().copied().map(step))
 }

@@ -176,7 +176,7 @@ fn all_mistakes_of_a_file_are_told_at_once() {
         ),
         (
             "[search]\nsamples = 0\nseeed = 1\n[sampling]\ntemperature = 2.5\ntop-p = 0\n[data]\nlimit = 0\n\
-             [engine]\nsim-skill = -0.5\n[early-stop]\nearly-stop-target = nan\nearly-stop-calls = 0\n",
+             [engine]\nsim-skill = -0.5\n[early-stop]\nearly-stop-target = nan\nearly-stop-patience = 0\n",
             &[
                 ":2: invalid value '0' for '--samples': expected at least 1",
                 ":3: unknown key \"seeed\" in [search]; near: seed",
@@ -185,7 +185,7 @@ fn all_mistakes_of_a_file_are_told_at_once() {
                 ":8: invalid value '0' for '--limit': expected at least 1",
                 ":10: invalid value '-0.5' for '--sim-skill': expected a number from 0 to 1",
                 ":12: invalid value 'nan' for '--early-stop-target': expected a finite number",
-                ":13: invalid value '0' for '--early-stop-calls': expected at least 1",
+                ":13: invalid value '0' for '--early-stop-patience': expected at least 1",
             ],
         ),
         (
@@ -287,8 +287,8 @@ fn what_is_written_as_toml_gives_the_same_settings() {
         &[
             "--prices",
             r#"{"x":{"input":1,"output":2.5}}"#,
-            "--early-stop-money",
-            "0.5",
+            "--budget",
+            "money:0.5",
             "--engine",
             "openai/x",
         ],

@@ -117,11 +117,7 @@ async fn any_other_change_is_refused_by_name() {
         ((2, 2), &["--extend"], &["data.queries: 3 then, 2 now", "the queries"]),
         ((3, 4), &["--extend", "--seed", "8"], &["search.seed: 7 then, 8 now"]),
         ((5, 2), &["--extend", "--samples", "6"], &["search.samples: 5 then, 6 now"]),
-        (
-            (3, 2),
-            &["--extend", "--early-stop-calls", "9"],
-            &["search.early_stop.calls: null then, 9 now"],
-        ),
+        ((3, 2), &["--extend", "--budget", "calls:9"], &["search.early_stop.budget: null then"]),
         ((3, 3), &["--resume"], &["search.iterations: 2 then, 3 now", "--extend takes more"]),
         ((4, 2), &["--resume"], &["data.queries: 3 then, 4 now", "--extend takes more"]),
     ] {

@@ -69,7 +69,7 @@ fn files_have_their_fields() {
         assert_eq!((&line["status"], &line["simulated"]), (&json!("ok"), &json!(true)));
         assert_eq!(keys(&line["best"]), ["iteration", "score", "text"]);
         let trajectory = &line["trajectory"];
-        assert_eq!(keys(trajectory), ["candidates", "iterations", "usage"]);
+        assert_eq!(keys(trajectory), ["candidates", "iterations", "tokens_by", "usage"]);
         assert_eq!(keys(&trajectory["candidates"][0]), ["iteration", "score", "text"]);
         assert_eq!(
             keys(&trajectory["iterations"][0]),
@@ -102,7 +102,7 @@ fn files_have_their_fields() {
 fn the_document_names_the_fields() {
     let folder = folder();
     queries(folder.path(), 1);
-    let arguments = ["--data", "queries.json", "--out", "out", "--early-stop-calls", "1"];
+    let arguments = ["--data", "queries.json", "--out", "out", "--budget", "calls:1"];
     run(folder.path(), &arguments).with_code(0);
     run(folder.path(), &["--data", "queries.json", "--out", "whole"]).with_code(0);
     run(folder.path(), &["--data", "queries.json", "--out", "whole", "--extend", "--iterations=3"])

@@ -280,7 +280,12 @@ const MISTAKES: &[(&str, &[&str])] = &[
     ("run --reward length:from=9,to=1", &["at least as many words in `to`"]),
     ("run --reward sim:weight=x", &["weight: expected a number, got x"]),
     ("run --reward command", &["--reward-command: expected the program", "got nothing"]),
-    ("run --prices {\"x\":1} --early-stop-money 1", &["per million tokens", "\"output\": 10"]),
+    ("run --prices {\"x\":1} --budget money:1", &["per million tokens", "\"output\": 10"]),
+    ("run --budget 20000", &["answers, calls, tokens", "as in tokens:20000"]),
+    ("run --budget tokens:0", &["with an amount above 0"]),
+    ("run --budget money:2", &["prices: expected prices of tokens beside a bound on money"]),
+    ("study --equal calls:9 --iterations 2", &["none beside --equal", "up to the budget"]),
+    ("study --equal calls:9 --modes bon", &["resample in place of bon"]),
     ("run --prompts none", &["none: cannot be read"]),
     (
         "run --data q.json --cache none/cache.db",

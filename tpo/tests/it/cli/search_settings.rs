@@ -18,21 +18,38 @@ async fn searches_end_by_the_rules_of_the_file() {
     queries(folder, 2);
     let server = simulation().start().await.unwrap();
     for (out, rule, reason, requests) in [
-        ("target", "early-stop-target = -1000", "target", 1),
-        ("plateau", "early-stop-patience = 2\nearly-stop-min-gain = 1000", "plateau", 7),
-        ("margin", "early-stop-margin = 1000", "margin", 1),
-        ("patience", "early-stop-margin = 1000\nearly-stop-margin-patience = 3", "margin", 7),
-        ("calls", "early-stop-calls = 4", "calls", 4),
-        ("tokens", "early-stop-tokens = 1", "tokens", 1),
+        ("target", "[early-stop]\nearly-stop-target = -1000", "target", 1),
+        (
+            "plateau",
+            "[early-stop]\nearly-stop-patience = 2\nearly-stop-min-gain = 1000",
+            "plateau",
+            7,
+        ),
+        ("margin", "[early-stop]\nearly-stop-margin = 1000", "margin", 1),
+        (
+            "patience",
+            "[early-stop]\nearly-stop-margin = 1000\nearly-stop-margin-patience = 3",
+            "margin",
+            7,
+        ),
+        ("calls", "budget = \"calls:4\"", "calls", 4),
+        ("more", "budget = \"calls:9,tokens:900000\"", "calls", 7),
+        ("answers", "budget = \"answers:14\"", "answers", 4),
+        ("tokens", "budget = \"tokens:1\"", "tokens", 1),
         (
             "money",
-            "early-stop-money = 0.0000001\nprices = { sim = { input = 1, output = 1 } }",
+            "budget = \"money:0.0000001\"\n[early-stop]\nprices = { sim = { input = 1, output = 1 } }",
             "money",
             1,
         ),
-        ("free", "early-stop-money = 1\nprices = { sim = { input = 0, output = 0 } }", "", 16),
+        (
+            "free",
+            "budget = \"money:1\"\n[early-stop]\nprices = { sim = { input = 0, output = 0 } }",
+            "",
+            16,
+        ),
     ] {
-        file(folder, &format!("[early-stop]\n{rule}\n[search]\niterations = 5\n"));
+        file(folder, &format!("[search]\niterations = 5\n{rule}\n"));
         let arguments = ["--config", "study.toml", "--data", "queries.json", "--out", out];
         let mut command = tpo(folder, arguments);
         command.args(pointed_at(&server));
@@ -51,13 +68,13 @@ async fn searches_end_by_the_rules_of_the_file() {
     let asked = server.stats().route(Route::Chat).requests;
     file(
         folder,
-        "[early-stop]\nearly-stop-money = 1\nprices = { gpt-x = { input = 1, output = 1 } }\n",
+        "[search]\nbudget = \"money:1\"\n[early-stop]\nprices = { gpt-x = { input = 1, output = 1 } }\n",
     );
     let mut command = tpo(folder, ["--config", "study.toml"]);
     command.args(pointed_at(&server));
     Running::start(command).end().refused(&["a price for each engine", "none for \"openai:sim\""]);
     let judged = r#"{"sim": {"input": 1, "output": 1}}"#;
-    let mut command = tpo(folder, ["--prices", judged, "--early-stop-money", "1"]);
+    let mut command = tpo(folder, ["--prices", judged, "--budget", "money:1"]);
     command.args(pointed_at(&server)[..6].iter());
     command.args(["--reward", "judge:engine=http://localhost:1/v1#grader"]);
     Running::start(command).end().refused(&["prices: expected a price for each engine", "grader"]);
@@ -104,10 +121,8 @@ fn every_setting_of_a_search_reaches_it() {
         "--early-stop-min-gain=0.25",
         "--early-stop-margin=0.001",
         "--early-stop-margin-patience=2",
-        "--early-stop-calls=100",
-        "--early-stop-tokens=200000",
+        "--budget=calls:100,tokens:200000,money:2",
         "--early-stop-seconds=300.5",
-        "--early-stop-money=2",
         r#"--prices={"sim":{"input":1,"cached":0.5,"output":2}}"#,
         "--temperature=0.5",
         "--critic-temperature=0.25",
@@ -134,8 +149,8 @@ fn every_setting_of_a_search_reaches_it() {
         "pairs": "top-bottom:2", "accept": "always", "truncate": "chars:900",
         "early_stop": {
             "target": 99.5, "patience": 3, "min_gain": 0.25, "min_margin": 0.001, "margin_patience": 2,
-            "calls": 100, "tokens": 200_000, "seconds": 300.5,
-            "money": { "bound": 2.0, "prices": { "sim": { "input": 1.0, "cached": 0.5, "output": 2.0 } } },
+            "seconds": 300.5, "budget": { "calls": 100, "tokens": 200_000, "money": 2.0 },
+            "prices": { "sim": { "input": 1.0, "cached": 0.5, "output": 2.0 } },
         },
     });
     assert_eq!(config["search"], expected);

@@ -1,6 +1,6 @@
 //! Early stopping.
 
-use tpo::StopReason;
+use tpo::{Mode, StopReason};
 
 use super::Loop;
 
@@ -31,8 +31,21 @@ impl Loop<'_, '_> {
                 return Some(StopReason::Margin);
             }
         }
-        let calls = rules.calls.is_some_and(|bound| self.found.answered >= bound);
+        let calls = rules.budget.calls.is_some_and(|bound| self.spent + self.next > bound);
         calls.then_some(StopReason::Calls)
+    }
+
+    /// Counts the calls of an iteration; the next one may take as many as the one that took the most.
+    pub(super) fn count(&mut self, iteration: u32) {
+        let spent = self.found.answered - self.aside;
+        let took = spent - self.spent;
+        self.next = match (iteration, self.case.mode) {
+            (0, Mode::Resample | Mode::Shuffled) => took,
+            (0, _) => 3 * took,
+            (1, _) => took,
+            _ => took.max(self.next),
+        };
+        self.spent = spent;
     }
 
     /// The best score when an iteration had ended.

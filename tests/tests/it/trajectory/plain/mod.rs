@@ -83,6 +83,12 @@ struct Loop<'a, 'w> {
     borrowed: Option<(usize, Vec<Vec<Critique>>)>,
     /// Whether only what is said is wanted: then nothing is rewritten in the last iteration.
     critiques_only: bool,
+    /// Calls for answers, and those for answers to another query.
+    for_answers: u64,
+    aside: u64,
+    /// Calls so far, and what the next iteration may take.
+    spent: u64,
+    next: u64,
 }
 
 /// The whole search of a query; `partner` is the one whose critique a shuffled one gets, at place 1.
@@ -115,6 +121,10 @@ impl<'a, 'w> Loop<'a, 'w> {
             critiques: Vec::new(),
             borrowed: None,
             critiques_only: false,
+            for_answers: 0,
+            aside: 0,
+            spent: 0,
+            next: 0,
         }
     }
 
@@ -127,12 +137,17 @@ impl<'a, 'w> Loop<'a, 'w> {
 
     /// Searches another query, as the paper does, for what is said there.
     fn borrow(&mut self, partner: &Query) -> Result<(), Failure> {
-        let case = Case { mode: Mode::Tpo, early_stop: EarlyStop::default(), ..self.case.clone() };
+        let budget = self.case.early_stop.budget;
+        let early_stop = EarlyStop { budget, ..EarlyStop::default() };
+        let case = Case { mode: Mode::Tpo, early_stop, ..self.case.clone() };
         let mut other = Loop::new(&case, self.models, partner);
         other.critiques_only = true;
         let end = other.go();
         let (critiques, answered, scored) =
             (other.critiques, other.found.answered, other.found.scored);
+        // What is said of the other's answers counts here, the answers themselves do not.
+        self.aside = other.for_answers;
+        self.spent = answered - self.aside;
         self.found.answered += answered;
         self.found.scored += scored;
         end?;
@@ -155,6 +170,7 @@ impl<'a, 'w> Loop<'a, 'w> {
         self.admit(first, 0)?;
         let depth = if self.case.mode == Mode::Bon { 0 } else { self.case.iterations };
         for iteration in 1..=depth {
+            self.count(iteration - 1);
             self.found.stopped = self.reason_to_stop(iteration - 1);
             if self.found.stopped.is_some() {
                 break;
@@ -234,6 +250,7 @@ impl<'a, 'w> Loop<'a, 'w> {
         }
         said.truncate(n as usize);
         self.found.answered += 1;
+        self.for_answers += u64::from(matches!(purpose, Purpose::Sample | Purpose::Update));
         Ok(said)
     }
 

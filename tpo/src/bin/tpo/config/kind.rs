@@ -21,6 +21,7 @@ pub(crate) enum ValueKind {
     Mode,
     Pairs,
     Acceptance,
+    Budget,
     Combine,
     Truncation,
     U32,
@@ -89,6 +90,7 @@ impl ValueKind {
             }
             Self::Pairs => parsed::<tpo::Pairs>(text),
             Self::Acceptance => parsed::<tpo::Acceptance>(text),
+            Self::Budget => parsed::<tpo::SearchBudget>(text),
             Self::Combine => parsed::<tpo::Combine>(text),
             Self::Truncation => parsed::<tpo::Truncation>(text),
             Self::Number => match text.parse::<f64>() {

@@ -162,7 +162,7 @@ impl OptionSpec {
             .value_parser(CheckedValue { option: self, for_study })
             .value_hint(self.hint())
             .hide_possible_values(true)
-            .hide_short_help(!self.common)
+            .hide_short_help(!self.common && self.study.as_ref().filter(|_| for_study).is_none())
             .action(ArgAction::Set);
         arg = match self.kind {
             ValueKind::Bool => {
@@ -182,7 +182,8 @@ impl OptionSpec {
         let mut several = "";
         if let Some(list) = self.study.as_ref().filter(|_| for_study) {
             arg = arg.long(list.flag.as_str()).alias(self.name.as_str()).value_delimiter(',');
-            default = Some(shown(&list.default.join(",")));
+            default = Some(list.default.join(",")).filter(|words| !words.is_empty());
+            default = default.as_ref().map(shown);
             several = " Several values are separated by commas.";
         }
         let sentence = self.help.trim_end_matches('.');

@@ -163,13 +163,7 @@ impl Source<'_> {
             None => Arc::clone(context.engine),
         };
         let search = context.search;
-        if let Some(money) = &search.early_stop.money
-            && money.prices.of(engine.name()).is_none()
-        {
-            let expected = "a price for each engine, 0 if it costs nothing";
-            let got = format!("none for {:?}", engine.name());
-            return Err(Error::config("prices", expected, got));
-        }
+        search.early_stop.validate_engines(&[engine.name()])?;
         let max_tokens = line.parsed("max-tokens", "a number of tokens")?;
         let sampling = Sampling {
             temperature: line.number("temperature")?.or(search.sampling.temperature),
