@@ -10,8 +10,12 @@ use crate::report::table::shown;
 /// The share of the width for names of categories; longer ones have two lines.
 const MAX_NAMES: f64 = 0.45;
 const COLOURS: usize = 8;
-/// The height of a row of categories, and of the legend.
+/// The height of a row of categories, of each of several values in it, and of a row of the legend.
 const ROW: f64 = 26.0;
+const VALUE_ROW: f64 = 17.0;
+/// The height of each of more rows than these.
+const MANY_ROWS: f64 = 8.0;
+const SMALL_ROW: f64 = 20.0;
 const LEGEND_ROW: f64 = 20.0;
 const LABEL_ROW: f64 = 17.0;
 
@@ -31,7 +35,12 @@ impl Chart {
         let left = (names + 24.0).min(most);
         let top = if self.simulated { 38.0 } else { 18.0 };
         let rows = self.y.categories.len() as f64;
-        let row = if names + 24.0 > most { 1.5 * ROW } else { ROW };
+        let row = match rows {
+            _ if names + 24.0 > most => 1.5 * ROW,
+            rows if rows > MANY_ROWS => SMALL_ROW,
+            _ => ROW,
+        };
+        let row = row.max(VALUE_ROW * self.per_row as f64 + 2.0);
         let height = if rows > 0.0 { rows * row + 10.0 } else { 300.0 };
         // Beside dots there stand their values.
         let right = if rows > 0.0 { wide - 76.0 } else { wide - 22.0 };
@@ -165,11 +174,20 @@ impl Chart {
     }
 }
 
-/// A name in one line, or in two that are parted between words.
+/// A name in one line, or in two that are parted between words, or else after a hyphen.
 fn lines(name: &str, room: f64) -> Vec<String> {
-    let spaces = name.match_indices(' ').filter_map(|(at, _)| name.split_at_checked(at));
-    let parted = spaces.rev().find(|(first, _)| width(first) <= room);
-    match parted.filter(|_| width(name) > room) {
+    if width(name) <= room {
+        return vec![name.to_owned()];
+    }
+    let parted = |marks: &[char]| {
+        let ends = name.match_indices(marks).map(|(at, mark)| at + mark.trim_end().len());
+        let parts = ends.filter_map(|at| name.split_at_checked(at));
+        parts.rev().find(|(first, _)| width(first) <= room)
+    };
+    let fits = |(_, rest): &(&str, &str)| width(rest.trim_start()) <= room;
+    let between_words = parted(&[' ']);
+    match between_words.filter(fits).or_else(|| parted(&[' ', '-']).filter(fits)).or(between_words)
+    {
         Some((first, rest)) => vec![first.to_owned(), fit(rest.trim_start(), room)],
         None => vec![fit(name, room)],
     }
@@ -244,7 +262,8 @@ impl Series {
 
     fn dot(&self, svg: &mut Svg, frame: &Frame, point: &Point, across: bool, x: Scale, y: Scale) {
         let value = if across { point.x } else { point.y };
-        let mut title = format!("{}: {}", self.label, shown(value));
+        let kind = if self.label.is_empty() { "" } else { ": " };
+        let mut title = format!("{}{kind}{}", self.label, shown(value));
         if let Some((low, high)) = point.ends {
             let _ = write!(title, " ({} to {})", shown(low), shown(high));
         }
@@ -283,6 +302,7 @@ mod tests {
                 shape: Shape::Dots(vec![point]),
             }],
             simulated: true,
+            ..Chart::default()
         };
         let svg = chart.to_svg("<title>");
         for part in
@@ -309,7 +329,7 @@ mod tests {
                 colour: 0,
                 shape: Shape::Dots(vec![point]),
             }],
-            simulated: false,
+            ..Chart::default()
         };
         let elements = chart.elements("both");
         let (broad, narrow) = elements.split_at(elements.rfind("<svg").unwrap());
@@ -337,6 +357,9 @@ mod tests {
         assert_eq!(lines("tpo vs bon", 200.0), ["tpo vs bon"]);
         let name = "tpo-d2-n5-t0.7-s1 vs bon-n15-t0.7-s1, k = 15 (equal)";
         assert_eq!(lines(name, 240.0), ["tpo-d2-n5-t0.7-s1 vs", "bon-n15-t0.7-s1, k = 15 (equal)"]);
+        let name = "revision-d2-n3-t0.7-s1 (2 seeds)";
+        assert_eq!(lines(name, 180.0), ["revision-d2-n3-t0.7-s1", "(2 seeds)"]);
+        assert_eq!(lines(name, 132.0), ["revision-d2-n3-", "t0.7-s1 (2 seeds)"]);
         assert_eq!(lines(&"x".repeat(99), 50.0), [fit(&"x".repeat(99), 50.0)]);
     }
 

@@ -29,6 +29,8 @@ pub struct Chart {
     pub(super) series: Vec<Series>,
     /// Whether it must say that it shows a simulation.
     pub(super) simulated: bool,
+    /// The most values that a row has.
+    pub(super) per_row: usize,
 }
 
 /// What is drawn in one colour and named in the legend.
@@ -90,11 +92,27 @@ impl Chart {
         self.series.push(Series { label, colour, shape });
     }
 
-    /// Adds a point below those that are there, with a name.
-    pub(super) fn add_row(&mut self, name: String, colour: usize, point: Point) {
-        let y = self.y.categories.len() as f64;
+    /// Adds a row with a name below those that are there. Its values stand one below the other. A legend names their
+    /// kinds; a kind without a name has no entry.
+    pub(super) fn add_row(&mut self, name: String, values: Vec<(&str, usize, Point)>) {
+        let row = self.y.categories.len() as f64;
+        let share = 0.9 / values.len().max(1) as f64;
+        let middle = (values.len() as f64 - 1.0) / 2.0;
         self.y.categories.push(name);
-        self.add(String::new(), colour, Shape::Dots(vec![Point { y, ..point }]));
+        self.per_row = self.per_row.max(values.len());
+        for (position, (kind, colour, point)) in values.into_iter().enumerate() {
+            let point = Point { y: row + share * (position as f64 - middle), ..point };
+            let same = self.series.iter_mut().find_map(|series| match &mut series.shape {
+                Shape::Dots(points) if series.label == kind && series.colour == colour => {
+                    Some(points)
+                }
+                _ => None,
+            });
+            match same {
+                Some(points) => points.push(point),
+                None => self.add(kind.to_owned(), colour, Shape::Dots(vec![point])),
+            }
+        }
     }
 
     /// As an SVG file that needs nothing else: it has its own style, in light and in dark.

@@ -126,18 +126,16 @@ fn is_baseline(run: &RunData) -> bool {
 
 /// Along depth, from width to width, where runs differ in them.
 pub(super) fn depth(context: &Context<'_>) -> Figure {
-    let of_tpo = |(_, run): &(usize, &RunData)| run.config.search.mode == Mode::Tpo;
-    let mut runs: Vec<(usize, &RunData)> = context.runs.iter().enumerate().filter(of_tpo).collect();
-    let settings: BTreeSet<String> = runs.iter().map(|(_, run)| setting(run)).collect();
+    let of_tpo = |run: &&RunData| run.config.search.mode == Mode::Tpo;
+    let mut runs: Vec<&RunData> = context.runs.iter().filter(of_tpo).collect();
+    let settings: BTreeSet<String> = runs.iter().map(|run| setting(run)).collect();
     if settings.len() < 2 {
         runs.clear();
     }
     let mut table = Table::new("run,depth,width,answers,reward,low,high");
     let mut chart = reward_by_answers(context);
-    let mut labelled = BTreeSet::new();
-    for (colour, run) in runs {
-        let mut points = spent(&[run]);
-        for (iteration, point) in points.iter().enumerate() {
+    for run in runs {
+        for (iteration, point) in spent(&[run]).iter().enumerate() {
             let values = run.each(|query| query.best_by(iteration));
             let Some(reward) = context.bootstrap.mean(&values) else { continue };
             let samples = run.config.search.samples;
@@ -145,12 +143,16 @@ pub(super) fn depth(context: &Context<'_>) -> Figure {
                 [run.name.as_str().into(), iteration.into(), samples.into(), point.x.into()];
             table.row(cells.into_iter().chain(reward.cells()));
         }
-        let new = labelled.insert(setting(run));
+    }
+    let mut labelled = BTreeSet::new();
+    for curve in context.curves().into_iter().filter(|curve| curve.mode() == Mode::Tpo) {
+        let mut points = spent(&curve.runs);
+        let setting = curve.runs.first().map(|run| setting(run)).unwrap_or_default();
+        let new = labelled.insert(setting.clone());
         if let Some(last) = points.last_mut().filter(|_| new) {
-            last.label = Some(setting(run));
+            last.label = Some(setting);
         }
-        let label = format!("{}: N = {}", run.name, run.config.search.samples);
-        chart.add(label, colour, Shape::Line { points, dash: Dash::Solid });
+        chart.add(curve.label, curve.colour, Shape::Line { points, dash: Dash::Solid });
     }
     Figure::new("depth", context, Some(chart), table)
 }

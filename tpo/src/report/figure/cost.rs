@@ -73,18 +73,23 @@ pub(super) fn cost(context: &Context<'_>) -> Figure {
          completion tokens per query,seconds of model calls per query,PFLOPs per query,\
          % of DPO training,queries for the price of DPO training",
     );
-    let x = Axis { log: true, ..Axis::new("PFLOPs (logarithmic)") };
+    let x =
+        Axis { log: true, ..Axis::new("PFLOPs per query, and for training by DPO (logarithmic)") };
     let mut chart = context.chart(x, Axis::default());
     let point = |pflops| Point { x: pflops, ..Point::default() };
-    for (colour, run) in context.runs.iter().enumerate() {
+    let of_query =
+        |query: &QueryData| context.cost.pflops(query.policy_tokens, query.scored_tokens);
+    for curve in context.curves() {
+        let pflops = mean(&curve.each(|query| Some(of_query(query))));
+        if let Some(pflops) = pflops.filter(|pflops| *pflops > 0.0) {
+            chart.add_row(curve.label, vec![("", curve.colour, point(pflops))]);
+        }
+    }
+    for run in context.runs {
         let each =
             |number: &dyn Fn(&QueryData) -> f64| mean(&run.each(|query| Some(number(query))));
-        let pflops = each(&|query| context.cost.pflops(query.policy_tokens, query.scored_tokens));
+        let pflops = each(&of_query);
         let computed = pflops.filter(|pflops| *pflops > 0.0);
-        if let Some(pflops) = computed {
-            let name = format!("{}: a query", textgrad_core::truncate(&run.name, 24));
-            chart.add_row(name, colour, point(pflops));
-        }
         let queries = run.queries.len() + run.failed;
         let seconds = run.call_seconds.filter(|_| queries > 0);
         table.row([
@@ -100,8 +105,9 @@ pub(super) fn cost(context: &Context<'_>) -> Figure {
             computed.map(|pflops| DPO_PFLOPS / pflops).into(),
         ]);
     }
-    chart.add_row("paper, D2-N5: a query".to_owned(), REFERENCE_COLOUR, point(PAPER_PFLOPS));
-    chart.add_row("paper: training by DPO".to_owned(), REFERENCE_COLOUR, point(DPO_PFLOPS));
+    for (name, pflops) in [("paper, D2-N5", PAPER_PFLOPS), ("paper: training by DPO", DPO_PFLOPS)] {
+        chart.add_row(name.to_owned(), vec![("", REFERENCE_COLOUR, point(pflops))]);
+    }
     Figure::new("cost", context, Some(chart), table)
 }
 

@@ -77,7 +77,7 @@ struct Curve<'a> {
     runs: Vec<&'a RunData>,
 }
 
-impl Curve<'_> {
+impl<'a> Curve<'a> {
     fn depth(&self) -> usize {
         self.runs.iter().map(|run| run.depth()).max().unwrap_or_default()
     }
@@ -85,6 +85,12 @@ impl Curve<'_> {
     /// A number of each query of each run that has it.
     fn each(&self, number: impl Fn(&QueryData) -> Option<f64>) -> Vec<f64> {
         self.runs.iter().flat_map(|run| run.each(&number)).collect()
+    }
+
+    /// The run to pair with a run of another curve: the one with its seed, or else the first.
+    fn partner(&self, of: &RunData) -> Option<&'a RunData> {
+        let seed = |run: &&&RunData| run.config.search.seed == of.config.search.seed;
+        self.runs.iter().find(seed).or(self.runs.first()).copied()
     }
 
     fn mode(&self) -> Mode {

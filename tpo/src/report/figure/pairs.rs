@@ -1,10 +1,9 @@
 //! Figures of runs against each other, query by query.
 
 use serde_json::Value as Json;
-use textgrad_core::truncate;
 
-use super::{Context, Figure, Point, REFERENCE_COLOUR, Shape};
-use crate::config::Mode;
+use super::{Context, Curve, Figure, Point, REFERENCE_COLOUR, Shape};
+use crate::config::{Mode, TpoConfig};
 use crate::report::chart::Axis;
 use crate::report::data::{QueryData, RunData};
 use crate::report::stats::{Bootstrap, Interval, Paired, expected_max, mean};
@@ -23,10 +22,8 @@ pub(super) fn wins(context: &Context<'_>) -> Figure {
     let x = Axis { holds: vec![0.0, 1.0], ..Axis::new("win rate (a tie counts half)") };
     let mut chart = context.chart(x, Axis::default());
     chart.add(String::new(), REFERENCE_COLOUR, Shape::Upright(0.5));
-    let mut add = |colour: usize, run: &str, against: &str, scores: &[(f64, f64)]| {
+    let mut add = |run: &str, against: &str, scores: &[(f64, f64)]| {
         let Some(paired) = Paired::of(scores, &context.bootstrap) else { return };
-        let name = format!("{} vs {}", truncate(run, 32), truncate(against, 28));
-        chart.add_row(name, colour, Point::along(paired.win_rate));
         let counts = [scores.len(), paired.wins, paired.ties, paired.losses].map(Json::from);
         let intervals = [paired.win_rate, paired.difference].map(Interval::cells);
         let names = [run, against].map(Json::from);
@@ -34,15 +31,43 @@ pub(super) fn wins(context: &Context<'_>) -> Figure {
     };
     for (a, b) in pairs.filter(|(_, against)| all || *against == 0) {
         let (Some(run), Some(other)) = (runs.get(a), runs.get(b)) else { continue };
-        if run.config.reward == other.config.reward {
-            add(a, &run.name, &other.name, &run.paired(other, |query| query.best));
-        }
+        add(&run.name, &other.name, &returned(run, other));
     }
-    for (colour, run) in runs.iter().enumerate() {
-        let scores = run.queries.iter().filter_map(|q| Some((q.best, *q.first().first()?)));
-        add(colour, &run.name, "its first answer", &scores.collect::<Vec<_>>());
+    for run in runs {
+        add(&run.name, "its first answer", &over_first(run));
+    }
+
+    let curves = context.curves();
+    let against = curves.first().map(|first| format!("against {}", first.label));
+    let against = against.unwrap_or_default();
+    for (position, curve) in curves.iter().enumerate() {
+        let first = curves.first().filter(|_| position > 0);
+        let partners = curve.runs.iter().filter_map(|run| Some((*run, first?.partner(run)?)));
+        let others: Vec<(f64, f64)> =
+            partners.flat_map(|(run, other)| returned(run, other)).collect();
+        let own: Vec<(f64, f64)> = curve.runs.iter().flat_map(|run| over_first(run)).collect();
+        let kinds = [("against its first answer", 0, own), (against.as_str(), 1, others)];
+        let values = kinds.into_iter().filter_map(|(kind, colour, scores)| {
+            let paired = Paired::of(&scores, &context.bootstrap)?;
+            Some((kind, colour, Point::along(paired.win_rate)))
+        });
+        chart.add_row(curve.label.clone(), values.collect());
     }
     Figure::new("win-rates", context, Some(chart), table)
+}
+
+/// The rewards of the answers that two runs returned; none where their rewards do not compare.
+fn returned(run: &RunData, other: &RunData) -> Vec<(f64, f64)> {
+    match run.config.reward == other.config.reward {
+        true => run.paired(other, |query| query.best),
+        false => Vec::new(),
+    }
+}
+
+/// The rewards of the answers that a run returned, and of those that it drew first.
+fn over_first(run: &RunData) -> Vec<(f64, f64)> {
+    let scores = run.queries.iter().filter_map(|q| Some((q.best, *q.first().first()?)));
+    scores.collect()
 }
 
 /// How far each run improves: over its first answer, over the best of its first answers, and over a run of
@@ -64,7 +89,10 @@ pub(super) fn gain(context: &Context<'_>) -> Figure {
             let samples = run.config.search.samples;
             own(format!("best of its first {samples} answers"), &|query| query.best_by(0));
         }
-        for (rival, pairs) in rivals(context, run) {
+        let mut rivals: Vec<_> = rivals(context, run).collect();
+        // Those with the seed of the run come first.
+        rivals.sort_by_key(|(rival, _)| rival.config.search.seed != run.config.search.seed);
+        for (rival, pairs) in rivals {
             let contrasts = contrasts(&pairs, &context.bootstrap);
             for (_, answers, gain) in contrasts.into_iter().filter(|found| found.0 == EQUAL) {
                 let over = format!("best of {answers:.0} answers of {}", rival.name);
@@ -77,6 +105,9 @@ pub(super) fn gain(context: &Context<'_>) -> Figure {
 
 /// How many times the answers of the search best-of-N is given.
 const BUDGETS: [(usize, &str); 4] = [(1, EQUAL), (2, "2 times"), (4, "4 times"), (8, "8 times")];
+
+/// The most pairs of a search and a run of best-of-N that are drawn. Of more, each search has the nearest one.
+const MAX_DRAWN: usize = 12;
 
 /// The name of the budget of the search itself.
 const EQUAL: &str = "equal";
@@ -101,13 +132,10 @@ pub(super) fn contrast(context: &Context<'_>) -> Figure {
     let x = Axis { holds: vec![0.0], ..Axis::new("mean reward difference: search - best of k") };
     let mut chart = context.chart(x, Axis::default());
     chart.add(String::new(), REFERENCE_COLOUR, Shape::Upright(0.0));
-    for (colour, run) in context.runs.iter().enumerate() {
+    for run in context.runs {
         for (rival, pairs) in rivals(context, run) {
             let matching = matching(&pairs);
             for (budget, answers, difference) in contrasts(&pairs, &context.bootstrap) {
-                let (name, other) = (truncate(&run.name, 24), truncate(&rival.name, 24));
-                let name = format!("{name} vs {other}, k = {answers:.0} ({budget})");
-                chart.add_row(name, colour, Point::along(difference));
                 let names = [&run.name, &rival.name, budget].map(Json::from);
                 let counts = [answers.into(), pairs.len().into()];
                 let cells = names.into_iter().chain(counts).chain(difference.cells());
@@ -115,7 +143,50 @@ pub(super) fn contrast(context: &Context<'_>) -> Figure {
             }
         }
     }
+
+    let curves = context.curves();
+    let (baselines, searches): (Vec<&Curve<'_>>, Vec<&Curve<'_>>) =
+        curves.iter().partition(|curve| curve.mode() == Mode::Bon);
+    let crowded = baselines.len() * searches.len() > MAX_DRAWN;
+    for search in searches {
+        let mut rows: Vec<_> = baselines
+            .iter()
+            .map(|rival| (*rival, contrasts(&matched(search, rival), &context.bootstrap)))
+            .filter(|(_, found)| !found.is_empty())
+            .collect();
+        if crowded {
+            rows.sort_by_key(|(rival, found)| unlike(search, rival, found));
+            rows.truncate(1);
+        }
+        for (rival, found) in rows {
+            let values = found.into_iter().map(|(budget, _, difference)| {
+                let colour = BUDGETS.iter().position(|(_, name)| *name == budget);
+                (budget, colour.unwrap_or(BUDGETS.len()), Point::along(difference))
+            });
+            chart.add_row(format!("{} vs {}", search.label, rival.label), values.collect());
+        }
+    }
     Figure::new("best-of-n", context, Some(chart), table)
+}
+
+/// The queries that both curves have, with the runs of one seed beside each other.
+fn matched<'a>(search: &Curve<'a>, rival: &Curve<'a>) -> Vec<(&'a QueryData, &'a QueryData)> {
+    let runs = search.runs.iter().filter_map(|run| Some((*run, rival.partner(run)?)));
+    let runs = runs.filter(|(run, other)| run.config.reward == other.config.reward);
+    runs.flat_map(|(run, other)| run.shared(other)).collect()
+}
+
+/// How unlike a run of best-of-N is to a search: whether it has too few answers, another temperature, more answers.
+fn unlike(
+    search: &Curve<'_>,
+    rival: &Curve<'_>,
+    found: &[(&'static str, f64, Interval)],
+) -> (bool, bool, Option<u32>) {
+    let config = |curve: &Curve<'_>| curve.runs.first().map(|run| run.config.search.clone());
+    let (own, other) = (config(search), config(rival));
+    let temperature = |config: &Option<TpoConfig>| config.as_ref()?.sampling.temperature;
+    let few = found.iter().all(|(budget, ..)| *budget != EQUAL);
+    (few, temperature(&own) != temperature(&other), other.map(|config| config.samples))
 }
 
 /// For each budget that the rival has for every query: its name, the mean of k, and the mean difference.

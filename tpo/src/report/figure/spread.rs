@@ -2,11 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use textgrad_core::truncate;
-
 use super::{Context, Figure, Point, REFERENCE_COLOUR, Shape, alike};
 use crate::report::chart::Axis;
-use crate::report::data::RunData;
+use crate::report::data::{QueryData, RunData};
 use crate::report::stats::deviation;
 use crate::report::table::Table;
 
@@ -89,40 +87,64 @@ pub(super) fn stability(context: &Context<'_>) -> Figure {
         ..Axis::new("standard deviation of rewards within a query, mean over queries")
     };
     let mut chart = context.chart(x, Axis::default());
-    let mut add = |name: &str, runs: &str, kind: &str, colour: usize, values: Vec<f64>| {
+    let mut add = |runs: &str, kind: &str, values: Vec<f64>| {
         let Some(deviation) = context.bootstrap.mean(&values) else { return };
-        let label = format!("{}: {kind}", truncate(name, 26));
-        chart.add_row(label, colour, Point::along(deviation));
         let cells = [runs.into(), kind.into(), values.len().into()];
         table.row(cells.into_iter().chain(deviation.cells()));
     };
-    for (colour, run) in context.runs.iter().enumerate() {
-        let first = run.each(|query| deviation(query.first()));
-        add(&run.name, &run.name, "first answers", colour, first);
-        if run.depth() > 0 {
-            // A search that ended early has a last iteration too, and one may bring nothing.
-            let last = run.each(|query| {
-                let brought = query.scores.iter().skip(1).rfind(|brought| !brought.is_empty());
-                deviation(brought?)
-            });
-            add(&run.name, &run.name, "last iteration", colour, last);
+    for run in context.runs {
+        for (kind, of) in WITHIN {
+            add(&run.name, kind, run.each(of));
         }
     }
     let repeated = alike(context.runs.iter(), &[]);
-    for (place, runs) in repeated.into_iter().filter(|(_, runs)| runs.len() > 1) {
+    let repeated = repeated.into_iter().map(|(_, runs)| runs).filter(|runs| runs.len() > 1);
+    let repeated: Vec<Vec<&RunData>> = repeated.collect();
+    for runs in &repeated {
         let names: Vec<&str> = runs.iter().map(|run| run.name.as_str()).collect();
-        let (first, best) = over_seeds(&runs);
-        let (label, all) = (names.first().copied().unwrap_or_default(), names.join(" + "));
-        let label = format!("{} and {} more", truncate(label, 16), names.len() - 1);
-        add(&label, &all, "one answer", place, first);
-        add(&label, &all, "returned answer", place, best);
+        for (kind, values) in over_seeds(runs) {
+            add(&names.join(" + "), kind, values);
+        }
+    }
+
+    let mut draw = |name: String, values: &[(&'static str, usize, Vec<f64>)]| {
+        let values = values.iter().filter_map(|(kind, colour, values)| {
+            Some((*kind, *colour, Point::along(context.bootstrap.mean(values)?)))
+        });
+        let values: Vec<(&str, usize, Point)> = values.collect();
+        if !values.is_empty() {
+            chart.add_row(name, values);
+        }
+    };
+    for curve in context.curves() {
+        let values = WITHIN.into_iter().enumerate();
+        let values = values.map(|(colour, (kind, of))| (kind, colour, curve.each(of)));
+        draw(curve.label.clone(), &values.collect::<Vec<_>>());
+    }
+    for runs in &repeated {
+        let name = runs.first().map(|run| run.name.as_str()).unwrap_or_default();
+        let name = format!("{name}, over {} seeds", runs.len());
+        let values = over_seeds(runs).into_iter().zip(WITHIN.len()..);
+        let values = values.map(|((kind, values), colour)| (kind, colour, values));
+        draw(name, &values.collect::<Vec<_>>());
     }
     Figure::new("stability", context, Some(chart), table)
 }
 
+type OfQuery = fn(&QueryData) -> Option<f64>;
+
+/// Deviations within the answers to a query.
+const WITHIN: [(&str, OfQuery); 2] = [
+    ("first answers", |query| deviation(query.first())),
+    // A search that ended early has a last iteration too, and one may bring nothing.
+    ("last iteration", |query| {
+        deviation(query.scores.iter().skip(1).rfind(|brought| !brought.is_empty())?)
+    }),
+];
+
 /// For each query that at least two of the runs have: the deviation of the first and of the returned answer's
 /// scores.
-fn over_seeds(runs: &[&RunData]) -> (Vec<f64>, Vec<f64>) {
+fn over_seeds(runs: &[&RunData]) -> [(&'static str, Vec<f64>); 2] {
     let mut firsts: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
     let mut bests: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
     for query in runs.iter().flat_map(|run| &run.queries) {
@@ -132,5 +154,5 @@ fn over_seeds(runs: &[&RunData]) -> (Vec<f64>, Vec<f64>) {
     let deviations = |scores: BTreeMap<usize, Vec<f64>>| {
         scores.values().filter_map(|scores| deviation(scores)).collect()
     };
-    (deviations(firsts), deviations(bests))
+    [("one answer", deviations(firsts)), ("returned answer", deviations(bests))]
 }

@@ -14,6 +14,7 @@ use super::chart::{DARK as CHART_DARK, STYLE as CHART_STYLE, escape};
 use super::figure::Figure;
 use super::table::readable;
 use super::{Report, shown_runs};
+use crate::config::Mode;
 use crate::error::Error;
 
 const STYLE: &str = include_str!("assets/style.css");
@@ -29,6 +30,13 @@ const SCRIPT: [&str; 8] = [
     include_str!("assets/list.js"),
 ];
 const TEMPLATE: &str = include_str!("assets/page.hbs");
+
+/// The most runs whose gains are in large letters, and the most gains of each; a table has the others.
+const MAX_RUNS: usize = 4;
+const MAX_GAINS: usize = 3;
+
+/// The longest text of a cell that is not wrapped, in bytes.
+const SHORT: usize = 26;
 
 /// The most rows of a table; all of it is in the CSV file.
 const MAX_ROWS: usize = 400;
@@ -73,7 +81,7 @@ fn hash(text: &str) -> String {
     format!("sha256-{}", STANDARD.encode(Sha256::digest(text)))
 }
 
-/// The gains of each run in large letters.
+/// The gains of the first runs in large letters, baselines last.
 fn gains(report: &Report) -> Vec<Json> {
     let rows = report.figures().iter().filter(|figure| figure.name == "gain");
     let rows: Vec<&Vec<Json>> = rows.flat_map(|figure| &figure.table.rows).collect();
@@ -81,15 +89,26 @@ fn gains(report: &Report) -> Vec<Json> {
         let gains = rows.iter().filter_map(|row| {
             let [_, _, over, _, gain, low, high] = row.as_slice() else { return None };
             let sign = if gain.as_f64()? > 0.0 { "+" } else { "" };
-            // Both ends with as many digits.
-            let end = |end: &Json| Some(format!("{:.3}", end.as_f64()?).replace('-', "\u{2212}"));
-            let (gain, low, high) = (readable(gain), end(low)?, end(high)?);
+            // All with as many digits, unless they are too small.
+            let is_small =
+                [gain, low, high].iter().all(|n| n.as_f64().is_none_or(|n| n.abs() < 0.05));
+            let number = |number: &Json| match number.as_f64() {
+                Some(n) if !is_small => format!("{n:.3}").replace('-', "\u{2212}"),
+                _ => readable(number),
+            };
+            let (gain, low, high) = (number(gain), number(low), number(high));
             Some(json!({ "over": over, "gain": format!("{sign}{gain}"), "low": low, "high": high }))
         });
+        let gains = gains.take(MAX_GAINS);
         let first = rows.first().map(|row| json!([row.first(), row.get(1), row.get(3)]));
         json!({ "run": first, "gains": gains.collect::<Vec<Json>>() })
     };
-    rows.chunk_by(|a, b| a.first() == b.first()).map(of_run).collect()
+    let mut runs: Vec<&[&Vec<Json>]> = rows.chunk_by(|a, b| a.first() == b.first()).collect();
+    let is_baseline = |rows: &&[&Vec<Json>]| {
+        rows.first().and_then(|row| row.get(1)).is_some_and(|mode| mode == Mode::Bon.as_str())
+    };
+    runs.sort_by_key(is_baseline);
+    runs.into_iter().take(MAX_RUNS).map(of_run).collect()
 }
 
 /// Figures with a drawing in two columns of about equal height; one of them has a row of its own where the columns
@@ -124,11 +143,18 @@ fn columns(figures: &[Figure]) -> Json {
         figures.iter().filter(|one| holds(one.name)).map(figure).collect::<Vec<Json>>()
     };
     let both = both.map(|column| shown(&|name| column.contains(&name)));
-    json!({ "both": both, "alone": shown(&|name| alone == Some(name)).first() })
+    let alone = figures.iter().find(|one| alone == Some(one.name));
+    let alone = alone.map(|one| json!({ "figure": figure(one), "open": true }));
+    json!({ "both": both, "alone": alone })
 }
 
 fn figure(figure: &Figure) -> Json {
-    let cell = |cell: &Json| json!({ "text": readable(cell), "number": !cell.is_string() });
+    let class = |cell: &Json| match cell {
+        Json::String(text) if text.len() > SHORT => "long",
+        Json::String(_) => "",
+        _ => "n",
+    };
+    let cell = |cell: &Json| json!({ "text": readable(cell), "class": class(cell) });
     let rows = figure.table.rows.iter().take(MAX_ROWS);
     let rows: Vec<Vec<Json>> = rows.map(|row| row.iter().map(cell).collect()).collect();
     let all = figure.table.rows.len();
@@ -137,7 +163,7 @@ fn figure(figure: &Figure) -> Json {
         "title": figure.title,
         "caption": figure.caption,
         "chart": figure.chart.as_ref().map(|chart| chart.elements(figure.title)),
-        "open": figure.name == "cost",
+        "beside": figure.name != "cost",
         "columns": figure.table.columns,
         "rows": rows,
         "cut": (all > MAX_ROWS).then(|| json!({ "shown": MAX_ROWS, "all": all })),

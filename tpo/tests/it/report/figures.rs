@@ -90,11 +90,44 @@ async fn seeds_of_many_runs_are_one_curve() {
     let (few, _) = drawn(&runs[..2], "reward-by-iteration");
     assert_eq!(few.matches("class=\"band").count(), 4, "{few}");
     assert!(few.contains("tpo-n2-s1: new answers") && !few.contains("seeds)"), "{few}");
-    for name in ["reward-by-budget", "scores"] {
+    for name in ["reward-by-budget", "scores", "depth", "stability", "win-rates", "cost"] {
         let (svg, _) = drawn(&runs, name);
-        assert!(svg.contains("revision-n2-s1 (3 seeds)"), "{svg}");
-        assert!(!svg.contains("revision-n2-s2"), "{svg}");
+        let shown =
+            if name == "depth" { "tpo-n2-s1 (3 seeds)" } else { "revision-n2-s1 (3 seeds)" };
+        assert!(svg.contains(shown), "{name}: {svg}");
+        assert!(!svg.contains("-s2"), "{name}: {svg}");
     }
+}
+
+/// A report of a dozen different runs: no chart is much taller than it is wide, and the first gains are large.
+#[tokio::test]
+async fn charts_of_a_dozen_different_runs_fit_a_screen() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut runs = Vec::new();
+    for samples in 1..=4 {
+        let modes = [(Mode::Tpo, samples), (Mode::Revision, samples), (Mode::Bon, 3 * samples)];
+        for (mode, samples) in modes {
+            let path = folder.path().join(format!("a-rather-long-name-of-{mode}-n{samples}"));
+            runs.push(run(&path, search(mode, 7).samples(samples).iterations(2), &QUERIES).await);
+        }
+    }
+    let report = Report::read(&runs, &ReportConfig::default()).unwrap();
+    let mut rows = Vec::new();
+    for figure in report.figures() {
+        let Some(chart) = &figure.chart else { continue };
+        let svg = chart.to_svg(figure.title);
+        let size = svg.split_once("viewBox=\"0 0 ").unwrap().1.split_once('"').unwrap().0;
+        let height: f64 = size.split_once(' ').unwrap().1.parse().unwrap();
+        assert!((150.0..=700.0).contains(&height), "{}: {height}", figure.name);
+        rows.push((figure.name, svg.matches("<circle").count()));
+    }
+    // Each of 8 searches against the run of best-of-N with as many answers, and a dot of the legend.
+    assert!(rows.contains(&("best-of-n", 8 + 1)), "{rows:?}");
+    let best_of_n = &figure(&report, "best-of-n").table.rows;
+    assert!(best_of_n.len() > 20, "the table has all pairs: {}", best_of_n.len());
+    let html = report.to_html().unwrap();
+    assert_eq!(html.matches("<div class=\"gains\">").count(), 4);
+    assert!(html.matches("<div class=\"gain\">").count() <= 4 * 3);
 }
 
 #[tokio::test]
@@ -371,5 +404,7 @@ async fn gains_are_over_the_first_answer_best_of_n_and_an_equal_budget() {
     // Before all other figures.
     let html = report.to_html().unwrap();
     let at = |part: &str| html.find(part).unwrap();
-    assert!(at("<strong>+4</strong>") < at("id=\"runs\"") && at("id=\"gain\"") < at("id=\"runs\""));
+    assert!(
+        at("<strong>+4.000</strong>") < at("id=\"runs\"") && at("id=\"gain\"") < at("id=\"runs\"")
+    );
 }
