@@ -7,8 +7,12 @@ use super::{Chart, DARK, Dash, Point, Series, Shape};
 use super::{Svg, escape, fit, width};
 use crate::report::table::shown;
 
-/// The share of the width for names of categories; longer ones have two lines.
+/// The share of the width for names of categories; longer ones have several lines.
 const MAX_NAMES: f64 = 0.45;
+const MAX_LINES: usize = 4;
+const NAME_ROW: f64 = 16.0;
+/// Between a name and the axis, and at its other side.
+const NAME_GAP: f64 = 12.0;
 const COLOURS: usize = 8;
 /// The height of a row of categories, of each of several values in it, and of a row of the legend.
 const ROW: f64 = 26.0;
@@ -35,10 +39,11 @@ impl Chart {
         let left = (names + 24.0).min(most);
         let top = if self.simulated { 38.0 } else { 18.0 };
         let rows = self.y.categories.len() as f64;
-        let row = match rows {
-            _ if names + 24.0 > most => 1.5 * ROW,
-            rows if rows > MANY_ROWS => SMALL_ROW,
-            _ => ROW,
+        let high = self.y.categories.iter().map(|name| lines(name, left - NAME_GAP).len());
+        let row = match high.max().unwrap_or_default() {
+            0 | 1 if rows > MANY_ROWS => SMALL_ROW,
+            0 | 1 => ROW,
+            high => NAME_ROW * high as f64 + 7.0,
         };
         let row = row.max(VALUE_ROW * self.per_row as f64 + 2.0);
         let height = if rows > 0.0 { rows * row + 10.0 } else { 300.0 };
@@ -111,9 +116,9 @@ impl Chart {
         for (value, label) in y.ticks(&self.y) {
             let at = y.at(value);
             svg.line("grid", [frame.left, at, frame.right, at]);
-            let lines = lines(&label, frame.left - 12.0);
+            let lines = lines(&label, frame.left - NAME_GAP);
             for (place, line) in lines.iter().enumerate() {
-                let above = 8.0 * (lines.len() as f64 - 1.0) - 16.0 * place as f64;
+                let above = NAME_ROW * ((lines.len() as f64 - 1.0) / 2.0 - place as f64);
                 svg.text("soft", "end", frame.left - 8.0, at + 4.0 - above, line);
             }
         }
@@ -174,23 +179,26 @@ impl Chart {
     }
 }
 
-/// A name in one line, or in two that are parted between words, or else after a hyphen.
+/// A name in one line, or in several that are parted between words, or else after a hyphen.
 fn lines(name: &str, room: f64) -> Vec<String> {
-    if width(name) <= room {
-        return vec![name.to_owned()];
+    let mut lines = Vec::new();
+    let mut rest = name;
+    while width(rest) > room && lines.len() + 1 < MAX_LINES {
+        let parted = |marks: &[char]| {
+            let ends = rest.match_indices(marks).map(|(at, mark)| at + mark.trim_end().len());
+            let parts = ends.filter_map(|at| rest.split_at_checked(at));
+            parts.rev().find(|(first, _)| width(first) <= room)
+        };
+        let is_long = |(first, _): &(&str, &str)| width(first) > room / 2.0;
+        let Some((first, after)) = parted(&[' ']).filter(is_long).or_else(|| parted(&[' ', '-']))
+        else {
+            break;
+        };
+        lines.push(first.to_owned());
+        rest = after.trim_start();
     }
-    let parted = |marks: &[char]| {
-        let ends = name.match_indices(marks).map(|(at, mark)| at + mark.trim_end().len());
-        let parts = ends.filter_map(|at| name.split_at_checked(at));
-        parts.rev().find(|(first, _)| width(first) <= room)
-    };
-    let fits = |(_, rest): &(&str, &str)| width(rest.trim_start()) <= room;
-    let between_words = parted(&[' ']);
-    match between_words.filter(fits).or_else(|| parted(&[' ', '-']).filter(fits)).or(between_words)
-    {
-        Some((first, rest)) => vec![first.to_owned(), fit(rest.trim_start(), room)],
-        None => vec![fit(name, room)],
-    }
+    lines.push(fit(rest, room));
+    lines
 }
 
 impl Shape {
@@ -353,13 +361,13 @@ mod tests {
     }
 
     #[test]
-    fn long_names_have_two_lines() {
+    fn long_names_have_several_lines() {
         assert_eq!(lines("tpo vs bon", 200.0), ["tpo vs bon"]);
         let name = "tpo-d2-n5-t0.7-s1 vs bon-n15-t0.7-s1, k = 15 (equal)";
         assert_eq!(lines(name, 240.0), ["tpo-d2-n5-t0.7-s1 vs", "bon-n15-t0.7-s1, k = 15 (equal)"]);
-        let name = "revision-d2-n3-t0.7-s1 (2 seeds)";
-        assert_eq!(lines(name, 180.0), ["revision-d2-n3-t0.7-s1", "(2 seeds)"]);
-        assert_eq!(lines(name, 132.0), ["revision-d2-n3-", "t0.7-s1 (2 seeds)"]);
+        let name = "revision-d2-n3-t0.7-s1 (2 seeds) vs bon-n9-t0.7-s1 (2 seeds)";
+        let narrow = ["revision-d2-n3-", "t0.7-s1 (2 seeds)", "vs bon-n9-t0.7-s1", "(2 seeds)"];
+        assert_eq!(lines(name, 132.0), narrow);
         assert_eq!(lines(&"x".repeat(99), 50.0), [fit(&"x".repeat(99), 50.0)]);
     }
 

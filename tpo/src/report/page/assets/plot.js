@@ -57,11 +57,10 @@ function plot(detail, open) {
       on: pressed(go) },
       svg("title", {}, `answer ${answer.place}: ${number(answer.score)}`)));
   }
-  const step = Math.min(100, (wide - left) / 4);
-  let x = left;
+  let x = Math.min(left, wide - 280);
   for (const [kind, name] of [["f2", "best"], ["f0", "chosen"], ["f1", "rejected"], ["f7", "other"]]) {
     drawing.append(svg("circle", { class: "dot " + kind, cx: x + 6, cy: high - 12, r: 5 }), svg("text", { class: "soft", x: x + 16, y: high - 8 }, name));
-    x += step;
+    x += 24 + 7.4 * name.length + Math.min(30, (wide - 280) / 4);
   }
   return el("div", { class: "wide" }, drawing);
 }
