@@ -57,9 +57,18 @@ pub(super) fn text(name: &str, bytes: &[u8]) -> Result<String, Error> {
         [0xfe, 0xff, units @ ..] => utf16(units, u16::from_be_bytes),
         other => std::str::from_utf8(other).ok().map(str::to_owned),
     };
+    let line = |before: usize| 1 + bytes.iter().take(before).filter(|byte| **byte == b'\n').count();
+    if let Some(at) = text.as_deref().and_then(|text| text.find('\0')) {
+        let reason = match bytes {
+            [_, 0, _, 0, ..] => without_mark("UTF-16LE"),
+            [0, _, 0, _, ..] => without_mark("UTF-16BE"),
+            _ => "expected text, got a binary file: it has a zero byte".to_owned(),
+        };
+        return Err(wrong(format!("{name}, line {}", line(at)), reason));
+    }
     let Some(mut text) = text else {
         let valid = bytes.utf8_chunks().next().map_or(0, |chunk| chunk.valid().len());
-        let line = 1 + bytes.iter().take(valid).filter(|byte| **byte == b'\n').count();
+        let line = line(valid);
         let advice = "convert it, for example with `iconv -f LATIN1 -t UTF-8`";
         let reason = format!("expected UTF-8, got other bytes; {advice}");
         return Err(wrong(format!("{name}, line {line}"), reason));
@@ -70,6 +79,12 @@ pub(super) fn text(name: &str, bytes: &[u8]) -> Result<String, Error> {
     // Lines that end in carriage returns only would be one.
     let is_one_line = text.contains('\r') && !text.contains('\n');
     Ok(if is_one_line { text.replace('\r', "\n") } else { text })
+}
+
+fn without_mark(encoding: &str) -> String {
+    format!(
+        "expected UTF-8, got UTF-16 without a byte order mark; convert it with `iconv -f {encoding} -t UTF-8`"
+    )
 }
 
 fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Option<String> {

@@ -37,6 +37,9 @@ pub enum DataFormat {
     Parquet,
 }
 
+/// Extensions of archives and compressed files that cannot be read.
+const PACKED: [&str; 9] = ["zip", "xz", "bz2", "7z", "tar", "tgz", "lz4", "br", "rar"];
+
 /// The formats, for messages.
 const KNOWN: &str = "json, jsonl, text, csv, tsv or parquet";
 
@@ -121,9 +124,11 @@ pub fn records(name: &str, bytes: &[u8], given: Option<DataFormat>) -> Result<Ve
     }
     let unknown = extension(name).filter(|_| format.is_none());
     if let Some(extension) = unknown {
-        let reason = format!(
-            "expected a file of {KNOWN}, got .{extension}; convert it, or name its format with --format"
-        );
+        let advice = match PACKED.contains(&extension.as_str()) {
+            true => "unpack it; gzip and Zstandard are read as they are",
+            false => "convert it, or name its format with --format",
+        };
+        let reason = format!("expected a file of {KNOWN}, got .{extension}; {advice}");
         return Err(wrong(name, reason));
     }
     let text = decode::text(name, &bytes)?;

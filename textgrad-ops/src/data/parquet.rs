@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use parquet::basic::{Compression, LogicalType, Repetition, Type as Physical};
 use parquet::data_type::{BoolType, ByteArray, ByteArrayType, DataType, DoubleType, Int64Type};
-use parquet::errors::Result;
+use parquet::errors::{ParquetError, Result};
 use parquet::file::properties::WriterProperties;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
@@ -26,7 +26,16 @@ pub(super) fn records(name: &str, bytes: Vec<u8>) -> std::result::Result<Vec<Rec
     // The reader asserts what a damaged file does not hold to.
     let rows = catch_unwind(rows)
         .map_err(|_| wrong(name, "expected Parquet, but the file is damaged"))?
-        .map_err(|error| wrong(name, format!("expected Parquet: {error}")))?;
+        .map_err(|error| match error {
+            ParquetError::General(text)
+                if text.starts_with("Disabled feature at compile time: ") =>
+            {
+                let codec = text.rsplit(' ').next().unwrap_or_default();
+                let codecs = "expected Parquet without compression, or with snappy, gzip or zstd";
+                wrong(name, format!("{codecs}, got {codec}; write it again with one of them"))
+            }
+            error => wrong(name, format!("expected Parquet: {error}")),
+        })?;
     let record =
         |(number, value)| Record { location: format!("{name}, row {number}"), value: Ok(value) };
     Ok((1..).zip(rows).map(record).collect())

@@ -47,6 +47,9 @@ fn a_bad_record_is_one_error_and_a_bad_file_another() {
     );
     for (name, bytes, words) in [
         ("t.xlsx", &b"PK"[..], "got .xlsx"),
+        ("t.jsonl.xz", b"x", "got .xz; unpack it; gzip and Zstandard"),
+        ("t.tar.gz", b"x", "got .tar; unpack it"),
+        ("t.csv", b"q\na\0b\n", "t.csv, line 2: expected text, got a binary file"),
         ("folder.d/t", b"a:\n- b", "folder.d/t, line 2: expected one record per line"),
         ("t.csv", b"a,a\n1,2\n", "t.csv, line 1: expected each column"),
         ("t.txt", b"caf\xe9", "t.txt, line 1: expected UTF-8"),
@@ -108,6 +111,24 @@ fn parquet_is_written_and_read_back() {
     expected[2]["turns"][1]["content"] = Json::Null;
     assert_eq!(present(values("whatever the name", &bytes)), expected);
     assert_eq!(values("t.parquet", &contents(DataFormat::Parquet, &[]).unwrap()), [] as [Json; 0]);
+}
+
+/// A table of one row, compressed by Brotli.
+#[cfg(feature = "parquet")]
+const BROTLI: &[u8] =
+    b"PAR1\x15\x00\x15\x18\x15 ,\x15\x02\x15\x00\x15\x06\x15\x06\x1c\x00\x00\x00\x8b\x05\
+    \x80\x02\x00\x00\x00\x02\x01\x02\x00\x00\x00a?\x03\x15\x04\x19,5\x00\x18\x06schema\
+    \x15\x02\x00\x15\x0c%\x02\x18\x01q%\x00L\x1c\x00\x00\x00\x16\x02\x19\x1c\x19\x1c&\
+    \x00\x1c\x15\x0c\x19%\x06\x00\x19\x18\x01q\x15\x08\x16\x02\x16>\x16F&\x08I\x1c\x15\
+    \x00\x15\x00\x15\x02\x00<\x16\x04\x19\x06\x19&\x00\x02\x00\x00\x00\x16>\x16\x02&\x08\
+    \x16F\x00( parquet-cpp-arrow version 26.0.1\x19\x1c\x1c\x00\x00\x00\x82\x00\x00\x00P\
+    AR1";
+
+#[cfg(feature = "parquet")]
+#[test]
+fn parquet_of_another_codec_is_refused_with_the_remedy() {
+    let error = records("t.parquet", BROTLI, None).unwrap_err().to_string();
+    assert!(error.contains("with snappy, gzip or zstd, got brotli; write it again"), "{error}");
 }
 
 #[cfg(feature = "parquet")]

@@ -24,8 +24,8 @@ pub const BUILTIN: [&str; 8] = [
 ///
 /// A record is a text, or an object (in a table: a row) that has its query in `prompt`, `instruction` (with `input`),
 /// `question`, `query` or `problem`, with `system` or `system_prompt` beside it; or its conversation in `messages`,
-/// `conversations` or `turns` (the user's where they have no role), which `prompt` may hold too. An answer at the end
-/// of a conversation is left out. The other fields become those of the [`Query`].
+/// `conversations`, `turns` (the user's where they have no role) or `chosen`, which `prompt` may hold too; a table has
+/// it as JSON. An answer at the end of a conversation is left out. The other fields become those of the [`Query`].
 #[must_use]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Setters)]
 #[setters(into, strip_option)]
@@ -73,8 +73,8 @@ impl Input {
 /// assert_eq!(
 ///     error.to_string(),
 ///     "q.jsonl, line 2: expected one of the fields \"prompt\", \"instruction\", \"question\", \"query\", \
-///      \"problem\", \"messages\", \"conversations\", \"turns\", got \"promt\"; name the right one \
-///      with --prompt-column"
+///      \"problem\", \"messages\", \"conversations\", \"turns\", \"chosen\", got \"promt\"; name the right \
+///      one with --prompt-column"
 /// );
 /// # Ok::<(), tpo::Error>(())
 /// ```
@@ -147,6 +147,15 @@ mod tests {
                 r#"{"messages":[{"role":"user","content":"one?"},{"role":"assistant","content":"the data set's"}]}"#,
                 "one?".into(),
             ),
+            (
+                r#"{"chosen":[{"role":"user","content":"one?"},{"role":"assistant","content":"a"}],"rejected":[]}"#,
+                "one?".into(),
+            ),
+            (
+                r#"{"prompt":"[{\"role\":\"user\",\"content\":\"one?\"}]","chosen":"a"}"#,
+                "one?".into(),
+            ),
+            (r#"{"prompt":"[{\"name\":\"x\"}]"}"#, r#"[{"name":"x"}]"#.into()),
             (r#"{"prompt":null,"messages":[{"role":"user","content":"one?"}]}"#, "one?".into()),
             (r#"{"system":"s","conversations":[{"from":"human","value":"one?"}]}"#, system("s")),
             (
@@ -227,6 +236,14 @@ mod tests {
         for bytes in [&b"caf\xe9"[..], b"\xff\xfea", b"\xff\xfe\x3d\xd8"] {
             let error = parse("a.txt", bytes).unwrap_err().to_string();
             assert!(error.contains("a.txt, line 1: expected UTF-8"), "{error}");
+        }
+        for (bytes, words) in [
+            (&b"o\0n\0e\0?\0"[..], "iconv -f UTF-16LE -t UTF-8"),
+            (b"\0o\0n\0e\0?", "iconv -f UTF-16BE -t UTF-8"),
+            (b"one?\ntw\0o?", "a.txt, line 2: expected text, got a binary file"),
+        ] {
+            let error = parse("a.txt", bytes).unwrap_err().to_string();
+            assert!(error.contains(words), "{error}");
         }
         assert!(parse("a.gz", b"\x1f\x8bnot gzip").is_err());
     }

@@ -9,8 +9,9 @@ use crate::query::{Query, Turn};
 /// The fields that hold a query, the first that is there.
 const QUERY: [&str; 5] = ["prompt", "instruction", "question", "query", "problem"];
 
-/// The fields that hold a conversation: OpenAI's, ShareGPT's, and that of benchmarks, whose turns are the user's.
-const CONVERSATION: [&str; 3] = ["messages", "conversations", TURNS];
+/// The fields that hold a conversation: OpenAI's, ShareGPT's, that of benchmarks, whose turns are the user's, and that
+/// of preference pairs without a prompt.
+const CONVERSATION: [&str; 4] = ["messages", "conversations", TURNS, "chosen"];
 const TURNS: &str = "turns";
 
 /// The fields that hold a system message beside a query.
@@ -61,7 +62,7 @@ fn of_fields(mut fields: Map<String, Json>, column: Option<&str>) -> Result<Quer
     })?;
     let is_conversation = CONVERSATION.iter().any(|usual| name.trim().eq_ignore_ascii_case(usual));
     // A cell of a table holds a conversation as JSON.
-    let cell = value.as_str().filter(|_| is_conversation).and_then(|text| read_lenient(text).ok());
+    let cell = value.as_str().and_then(|text| conversation(text, is_conversation));
     let value = cell.as_ref().unwrap_or(value);
     let default_role = name.trim().eq_ignore_ascii_case(TURNS).then_some(MessageRole::User);
     let mut turns = match value {
@@ -110,6 +111,18 @@ fn of_fields(mut fields: Map<String, Json>, column: Option<&str>) -> Result<Quer
     let used = [Some(name), system.map(|(name, _)| name)].map(Option::<&String>::cloned);
     fields.retain(|name, value| !value.is_null() && !used.contains(&Some(name.clone())));
     Ok(query.with_fields(fields))
+}
+
+/// The conversation that a text is as JSON. Where a query is expected, all its turns must have their usual form.
+fn conversation(text: &str, is_expected: bool) -> Option<Json> {
+    let is_list = text.trim_start().starts_with('[');
+    let parsed: Json = (is_expected || is_list).then(|| read_lenient(text).ok()).flatten()?;
+    let is_turn = |turn: &Json| {
+        let named = |name: &str| turn.get(name).is_some_and(Json::is_string);
+        named("role") && turn.get("content").is_some() || named("from") && named("value")
+    };
+    let is_turns = |turns: &Vec<Json>| !turns.is_empty() && turns.iter().all(is_turn);
+    (is_expected || parsed.as_array().is_some_and(is_turns)).then_some(parsed)
 }
 
 /// An instruction with its input, as Stanford Alpaca has them: the input after a blank line.

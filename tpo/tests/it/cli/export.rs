@@ -86,6 +86,27 @@ fn pairs_and_answers_of_a_run_are_data_sets() {
     );
 }
 
+/// A file of each format and style is a file of queries again, with the ids of the data.
+#[test]
+fn data_sets_of_each_style_and_format_are_queries_again() {
+    let folder = folder();
+    let folder = folder.path();
+    std::fs::write(folder.join("q.csv"), "id,prompt\na,\"Why, then?\"\n").unwrap();
+    run(folder, &["--data", "q.csv", "--out", "out"]).with_code(0);
+    for (rows, style) in
+        [("pairs", "trl"), ("pairs", "trl-text"), ("best", "openrlhf"), ("pairs", "openrlhf")]
+    {
+        for format in ["jsonl", "json", "csv", "tsv", "parquet"] {
+            let name = format!("{rows}-{style}.{format}");
+            export(folder, &["out", "--rows", rows, "--style", style, "--out", &name]).with_code(0);
+            let bytes = std::fs::read(folder.join(&name)).unwrap();
+            let queries = tpo::input::parse(&name, bytes).unwrap();
+            assert_eq!(queries, ["Why, then?"], "{name}");
+            assert_eq!(queries[0].fields()["id"], "a", "{name}");
+        }
+    }
+}
+
 #[test]
 fn what_cannot_be_exported_is_refused() {
     let folder = folder();

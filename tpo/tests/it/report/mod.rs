@@ -1,6 +1,7 @@
 //! Figures, checks and drawings of runs that the simulation made.
 
 mod figures;
+mod many_runs;
 mod page;
 mod recorded;
 mod script;
