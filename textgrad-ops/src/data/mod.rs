@@ -118,6 +118,10 @@ pub struct Record {
 /// ```
 pub fn records(name: &str, bytes: &[u8], given: Option<DataFormat>) -> Result<Vec<Record>, Error> {
     let bytes = decode::unpack(name, bytes)?;
+    if bytes.starts_with(b"version https://git-lfs.github.com/spec/") {
+        let reason = "expected data, got a pointer of Git LFS; fetch the file with `git lfs pull`";
+        return Err(wrong(name, reason));
+    }
     let format = given.or_else(|| DataFormat::of_name(name));
     if bytes.starts_with(b"PAR1") || format == Some(DataFormat::Parquet) {
         return parquet_records(name, bytes.into_owned());
@@ -149,6 +153,10 @@ pub fn records(name: &str, bytes: &[u8], given: Option<DataFormat>) -> Result<Ve
     match found {
         // Many data sets have JSON Lines in a file named .json.
         DataFormat::Json if is_json_lines(&text) => Ok(json_lines(name, &text)),
+        DataFormat::Json if text.trim_start().starts_with('<') => Err(wrong(
+            name,
+            "expected a JSON list, got HTML or XML; check the address that the file is from",
+        )),
         DataFormat::Json => json_list(name, read_lenient(&text), "a JSON list"),
         DataFormat::Jsonl => Ok(json_lines(name, &text)),
         DataFormat::Csv => table::records(name, &text, b','),

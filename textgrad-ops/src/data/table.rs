@@ -91,7 +91,7 @@ fn quotes(text: &str, delimiter: char) -> Result<(), (usize, String)> {
             (At::Closed, c) => {
                 let reason = "expected a comma or the end of the line behind the quotation mark that ends a \
                               field, got";
-                return Err((line, format!("{reason} {c:?}; write each within the field twice")));
+                return Err((line, format!("{reason} {c:?}; one within a field is written twice")));
             }
             (At::Begin | At::Plain, _) => At::Plain,
         };

@@ -158,6 +158,7 @@ pub(crate) async fn unreadable(path: &Path, source: std::io::Error) -> Error {
             "; expected a local file: download one, for example with `hf download --repo-type dataset`"
         }
         ErrorKind::IsADirectory => "; expected one file: name one of those in the directory",
+        ErrorKind::NotFound if name.contains(['*', '?']) => "; expected one file, got a pattern",
         ErrorKind::NotFound if !name.contains('.') && name.matches('/').count() == 1 => {
             "; if it is the name of a data set, download a file of it, for example with `hf download --repo-type dataset`"
         }

@@ -1,5 +1,6 @@
 //! `tpo verify`, `tpo graph` and `tpo report`.
 
+use std::io::{IsTerminal as _, stdout};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -73,7 +74,7 @@ pub(crate) struct GraphArgs {
     #[command(flatten)]
     form: Form,
 
-    /// File to write: .html, .dot or .mmd; default: standard output.
+    /// File to write: .html, .dot or .mmd; default: standard output, for a page only if it is no terminal.
     #[arg(short, long, value_name = "FILE")]
     out: Option<PathBuf>,
 
@@ -104,6 +105,12 @@ struct Form {
     mermaid: bool,
 }
 
+impl Form {
+    fn is_page(&self) -> bool {
+        !self.dot && !self.mermaid
+    }
+}
+
 /// The form that a file's name has, if no flag names one.
 fn form_of(file: &Path) -> Result<Form, Error> {
     let extension = file.extension().map(|extension| extension.to_string_lossy().to_lowercase());
@@ -125,6 +132,10 @@ pub(crate) async fn graph(mut args: GraphArgs) -> Result<ExitCode, Error> {
         && !(args.form.html || args.form.dot || args.form.mermaid)
     {
         args.form = form_of(file)?;
+    }
+    if args.out.is_none() && args.form.is_page() && stdout().is_terminal() {
+        let expected = "a file of the page, such as graph.html; or --mermaid or --dot";
+        return Err(Error::config("out", expected, "a terminal"));
     }
     let pack = prompts(args.prompts.as_deref()).await?;
     let folder = args.run.clone();

@@ -8,8 +8,9 @@ use std::sync::Once;
 
 use textgrad_ops::layer::Breaker;
 use textgrad_ops::store::SqliteCache;
+use textgrad_ops::util::terminal::note;
 use tpo::run::{ResultRecord, Run, RunConfig, RunFolder, RunObserver, RunReport, RunStart};
-use tpo::{Error, Query};
+use tpo::{Error, Mode, Query};
 
 use crate::config::Settings;
 use crate::context::{self, RunContext};
@@ -25,6 +26,7 @@ pub(crate) async fn run(settings: &Settings) -> Result<ExitCode, Error> {
     let (source, queries) = context::queries(settings).await?;
     let prompts = context::prompts(settings.path("prompts").as_deref()).await?;
     let context = RunContext::new(settings, prompts).await?;
+    note_unused(settings)?;
     context.preflight().await?;
     let mut shown = Vec::new();
     let is_built_in = settings.path("data").is_none();
@@ -53,6 +55,35 @@ pub(crate) async fn run(settings: &Settings) -> Result<ExitCode, Error> {
     summary.print(settings)?;
     output::report_hint(&report, is_built_in);
     code(report)
+}
+
+type IsUsed = fn(Mode) -> bool;
+
+/// Settings that only some modes use, with a hint.
+const OF_MODES: [(&str, IsUsed, &str); 3] = [
+    ("iterations", |mode| mode != Mode::Bon, "best-of-N has none"),
+    (
+        "fuse",
+        |mode| matches!(mode, Mode::Fuse | Mode::Rsa | Mode::Tsan),
+        "fuse, rsa and tsan use it",
+    ),
+    ("pairs", has_pairs, "tpo and its ablations use it"),
+];
+
+fn has_pairs(mode: Mode) -> bool {
+    use Mode::{Bon, FeedbackDescent, Fuse, Pdr, Resample, Rsa, Tournament, Tsan, Vote};
+    !matches!(mode, Bon | FeedbackDescent | Fuse | Pdr | Resample | Rsa | Tournament | Tsan | Vote)
+}
+
+/// Warns of settings that have no effect in the mode of the run.
+fn note_unused(settings: &Settings) -> Result<(), Error> {
+    let mode: Mode = settings.value("mode")?;
+    for (name, is_used, hint) in OF_MODES {
+        if !settings.is_default(name) && !is_used(mode) {
+            note(format_args!("warning: --{name} has no effect in mode {mode}; {hint}"));
+        }
+    }
+    Ok(())
 }
 
 /// The exit code of a run that is the last thing to do.

@@ -67,7 +67,14 @@ pub(crate) async fn serve(settings: &Settings) -> Result<ExitCode, Error> {
 
 async fn keys(settings: &Settings) -> Result<Keys, Error> {
     let of_file = match settings.path("keys") {
-        Some(path) => Keys::load(&path).await?,
+        Some(path) => match Keys::load(&path).await? {
+            keys if keys.is_empty() => {
+                let reason = "expected at least one line with KEY or NAME KEY, found none";
+                let source_name = path.display().to_string();
+                return Err(Error::Input { source_name, reason: reason.to_owned() });
+            }
+            keys => keys,
+        },
         None => Keys::default(),
     };
     let of_environment = env::var(KEYS).unwrap_or_default().replace(',', "\n");
@@ -78,6 +85,10 @@ async fn keys(settings: &Settings) -> Result<Keys, Error> {
 async fn listen(settings: &Settings, keys: &Keys) -> Result<(TcpListener, bool), Error> {
     let host: String = settings.value("host")?;
     let port: u16 = settings.value("port")?;
+    if host.split_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) {
+        let expected = "an address without a port, which is set by --port";
+        return Err(Error::config("host", expected, host));
+    }
     let is_loopback = host.eq_ignore_ascii_case("localhost")
         || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
     if !is_loopback && keys.is_empty() && !settings.flag("insecure") {

@@ -142,7 +142,9 @@ fn mistakes_are_told_with_their_line() {
         ),
         (
             "[search]\nsamples = 0\n",
-            &["study.toml:2: invalid value '0' for '--samples': expected at least 1"],
+            &[
+                "study.toml:2: invalid value '0' for '--samples': expected a whole number of at least 1",
+            ],
         ),
         (
             "[early-stop]\nearly-stop-seconds = -1\n",
@@ -178,14 +180,14 @@ fn all_mistakes_of_a_file_are_told_at_once() {
             "[search]\nsamples = 0\nseeed = 1\n[sampling]\ntemperature = 2.5\ntop-p = 0\n[data]\nlimit = 0\n\
              [engine]\nsim-skill = -0.5\n[early-stop]\nearly-stop-target = nan\nearly-stop-patience = 0\n",
             &[
-                ":2: invalid value '0' for '--samples': expected at least 1",
+                ":2: invalid value '0' for '--samples': expected a whole number of at least 1",
                 ":3: unknown key \"seeed\" in [search]; near: seed",
                 ":5: invalid value '2.5' for '--temperature': expected a number from 0 to 2 or none",
                 ":6: invalid value '0' for '--top-p': expected a number above 0, at most 1",
-                ":8: invalid value '0' for '--limit': expected at least 1",
+                ":8: invalid value '0' for '--limit': expected a whole number of at least 1",
                 ":10: invalid value '-0.5' for '--sim-skill': expected a number from 0 to 1",
                 ":12: invalid value 'nan' for '--early-stop-target': expected a finite number",
-                ":13: invalid value '0' for '--early-stop-patience': expected at least 1",
+                ":13: invalid value '0' for '--early-stop-patience': expected a whole number of at least 1",
             ],
         ),
         (

@@ -148,7 +148,7 @@ fn other_addresses_need_keys() {
     refused(&["--host", "0.0.0.0"], &["--host", "--keys", "--insecure"]);
     refused(&["--keys", "none.txt"], &["none.txt", "cannot be read"]);
     refused(&["--presets", "{\"fast\": {\"depth\": 1}}"], &["--presets", "depth"]);
-    refused(&["--max-in-flight", "0"], &["--max-in-flight", "from 1"]);
+    refused(&["--max-in-flight", "0"], &["--max-in-flight", "of at least 1"]);
     refused(&["--data", "x.json"], &["--data"]);
     std::fs::write(folder.path().join("keys.txt"), "a b c-made-up").unwrap();
     refused(&["--keys", "keys.txt"], &["keys, line 1"]);

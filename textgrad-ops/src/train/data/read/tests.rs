@@ -95,7 +95,7 @@ fn what_is_wrong_is_said() {
         (
             "d.csv",
             "input,target\n\"say \"c\"\",1\n",
-            "d.csv, line 2: expected a comma or the end of the line behind the quotation mark that ends a field, got 'c'; write each within the field twice",
+            "d.csv, line 2: expected a comma or the end of the line behind the quotation mark that ends a field, got 'c'; one within a field is written twice",
         ),
         (
             "d.csv",

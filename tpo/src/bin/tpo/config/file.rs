@@ -20,6 +20,15 @@ const MAX_MISTAKES: usize = 20;
 
 /// Reads the settings of a file.
 pub(super) fn read(path: &Path) -> Result<BTreeMap<&'static str, FileValue>, Error> {
+    let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default();
+    if ["json", "yaml", "yml"].contains(&extension) {
+        return Err(Error::Input {
+            source_name: path.display().to_string(),
+            reason: format!(
+                "expected a file of settings in TOML, got .{extension}; `tpo config show --toml` prints one"
+            ),
+        });
+    }
     let text = std::fs::read_to_string(path).map_err(|error| Error::Input {
         source_name: path.display().to_string(),
         reason: format!("expected a file of settings, cannot be read: {error}"),

@@ -77,8 +77,10 @@ impl ValueKind {
             let (from, to) = (range.start(), range.end());
             return match text.parse::<u64>() {
                 Ok(number) if range.contains(&number) => Ok(()),
-                _ if *to == u64::MAX => Err(format!("expected a whole number of at least {from}")),
-                _ => Err(format!("expected a whole number from {from} to {to}")),
+                Ok(number) if number > *to => {
+                    Err(format!("expected a whole number from {from} to {to}"))
+                }
+                _ => Err(format!("expected a whole number of at least {from}")),
             };
         }
         match self {
@@ -148,12 +150,13 @@ impl Range {
             && self.to.is_none_or(|to| number <= to)
     }
 
-    pub(super) fn expected(&self) -> String {
+    pub(super) fn expected(&self, is_whole: bool) -> String {
+        let number = if is_whole { "a whole number" } else { "a number" };
         match (self.from, self.above, self.to) {
-            (Some(from), _, None) => format!("at least {from}"),
-            (Some(from), _, Some(to)) => format!("a number from {from} to {to}"),
-            (None, Some(above), None) => format!("a number above {above}"),
-            (None, Some(above), Some(to)) => format!("a number above {above}, at most {to}"),
+            (Some(from), _, None) => format!("{number} of at least {from}"),
+            (Some(from), _, Some(to)) => format!("{number} from {from} to {to}"),
+            (None, Some(above), None) => format!("{number} above {above}"),
+            (None, Some(above), Some(to)) => format!("{number} above {above}, at most {to}"),
             (None, None, _) => "a finite number".to_owned(),
         }
     }

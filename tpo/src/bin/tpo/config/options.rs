@@ -103,13 +103,15 @@ impl OptionSpec {
             return Ok(());
         }
         let or_none = if self.none { " or none" } else { "" };
-        self.kind.check(value).map_err(|reason| reason + or_none)?;
-        let Some(range) = &self.range else { return Ok(()) };
+        let checked = self.kind.check(value);
+        let Some(range) = &self.range else { return checked.map_err(|reason| reason + or_none) };
+        let is_whole = self.kind.range().is_some();
         match value.to_str().and_then(|text| text.parse().ok()) {
-            Some(number) if !range.contains(number) => {
-                Err(format!("expected {}{or_none}", range.expected()))
-            }
-            _ => Ok(()),
+            Some(number) if range.contains(number) => checked.map_err(|reason| reason + or_none),
+            // A range of whole numbers tells what to type for a word, too.
+            Some(_) => Err(format!("expected {}{or_none}", range.expected(is_whole))),
+            None if is_whole => Err(format!("expected {}{or_none}", range.expected(true))),
+            None => checked.map_err(|reason| reason + or_none),
         }
     }
 

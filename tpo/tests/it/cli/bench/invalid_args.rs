@@ -32,7 +32,7 @@ fn mistakes_are_told_before_anything_is_paid_for() {
         (&["hh", "--data", "math"], &["math, line 1: ", "chosen"]),
         (
             &["math500", "--data", "math", "--limit", "0"],
-            &["'0' for '--limit <K>': expected at least 1"],
+            &["'0' for '--limit <K>': expected a whole number of at least 1"],
         ),
         (
             &["math500", "--data", "math", "--subset", "0"],

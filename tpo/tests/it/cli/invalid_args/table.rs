@@ -1,165 +1,7 @@
-//! Mistakes are told before anything is asked or written, with exit code 2.
-
-use super::{Running, folder, program, queries, read, run};
-
-/// An address where no server listens: one at the usual port of a preset would be asked for its models.
-const NOBODY: &str = "http://127.0.0.1:9/v1";
-
-#[test]
-fn mistakes_on_the_command_line() {
-    let folder = folder();
-    queries(folder.path(), 1);
-    for (arguments, words) in [
-        (
-            &["--engine", "openai", "--reward", "sim", "--base-url", NOBODY][..],
-            &["model", "got nothing"][..],
-        ),
-        (
-            &["--engine", "openai", "--model", "m"],
-            &["expected the key of openai", "OPENAI_API_KEY"],
-        ),
-        (
-            &["--engine", "openai", "--model", "m", "--base-url", NOBODY],
-            &["reward", "vllm", "got nothing"],
-        ),
-        (&["--engine", "vllm", "--base-url", NOBODY], &["model", "got nothing"]),
-        (
-            &["--engine", "olama/llama3"],
-            &["the engine cannot be set up", "did you mean ollama/MODEL?", "openrouter", "sim"],
-        ),
-        (&["--engine", "ollama/"], &["expected ollama/MODEL"]),
-        (&["--engine", "ollama/llama3", "--model", "m"], &["model: expected none beside", "m"]),
-        (&["--engine", "groq/m"], &["the engine cannot be set up", "GROQ_API_KEY"]),
-        (&["--engine", "vllm/m"], &["pairwise-judge", "tei", "got nothing", "REWARD_API_KEY"]),
-        (&["--engine", "http://localhost:1/v1"], &["no `#MODEL` at the end"]),
-        (&["--engine", "sim:skil=1"], &["expected `skill=0.8` or `latency_ms=5`", "skil=1"]),
-        (&["--reward", "vllm", "--reward-url", NOBODY], &["reward-model", "got nothing"]),
-        (&["--samlpes", "3"], &["unexpected argument '--samlpes'", "--samples"]),
-        (&["--mode", "best"], &["mode", "tpo, revision, bon", "best"]),
-        (&["--samples", "0"], &["'0' for '--samples <N>': expected at least 1"]),
-        (
-            &["--temperature", "3"],
-            &["'3' for '--temperature", "expected a number from 0 to 2 or none"],
-        ),
-        (&["--top-p", "0"], &["'0' for '--top-p", "expected a number above 0, at most 1"]),
-        (&["--limit", "0"], &["'0' for '--limit <K>': expected at least 1"]),
-        (&["--sim-skill", "2"], &["'2' for '--sim-skill", "expected a number from 0 to 1"]),
-        (&["--model", "m"], &["model: expected --engine with a server", "the simulation and m"]),
-        (&["--engine", "sim", "--base-url", "http://a:b@c"], &["base-url", "an address"]),
-        (&["--resume"], &["--out <DIR>"]),
-        (&["--out", "none", "--resume"], &["none holds no run to resume", "leave out --resume"]),
-        (
-            &["--engine", "openai", "--model", "m", "--reward", "sim", "--base-url", "what"],
-            &["the engine cannot be set up: expected a base URL such as http://localhost:8000/v1"],
-        ),
-        (
-            &["--reward", "vllm", "--reward-model", "m", "--reward-url", "ftp://x"],
-            &["the reward model cannot be set up: expected a base URL"],
-        ),
-    ] {
-        let data = ["--data", "queries.json"];
-        run(folder.path(), &[&data[..], arguments].concat()).refused(words);
-    }
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing was written");
-}
-
-#[test]
-fn mistakes_in_the_queries_are_told_with_their_line() {
-    let folder = folder();
-    let cases = [
-        ("a.jsonl", "{\"prompt\": \"x\"}\n{\"prompt\": \n", &["a.jsonl, line 2: not JSON"][..]),
-        (
-            "b.jsonl",
-            "{\"prompt\": \"x\"}\n\n{\"promt\": \"y\"}\n",
-            &["b.jsonl, line 3", "\"instruction\"", "got \"promt\""],
-        ),
-        ("c.json", "[\"x\", 7]", &["c.json, item 2: expected a string or an object"]),
-        ("d.txt", "\n\n", &["d.txt: expected at least one query, found none"]),
-    ];
-    for (name, text, words) in cases {
-        std::fs::write(folder.path().join(name), text).unwrap();
-        run(folder.path(), &["--data", name, "--out", "out"]).refused(words);
-    }
-    run(folder.path(), &["--data", "none.json"]).refused(&["none.json: cannot be read"]);
-    assert!(!folder.path().join("out").exists());
-}
-
-#[test]
-fn mistakes_in_a_prompt_pack_are_told_with_their_file() {
-    let folder = folder();
-    queries(folder.path(), 1);
-    let pack = folder.path().join("pack");
-    for (name, text, words) in [
-        (
-            "update.hbs",
-            "one\n{{varaible.role}}\n",
-            &["update.hbs, line 2", "\"varaible.role\""][..],
-        ),
-        ("update.hbs", "{{#if constraints}}", &["update.hbs, line 1"]),
-        ("updte.hbs", "text", &["updte.hbs", "update_system"]),
-        ("readme.txt", "text", &["pack", ".hbs"]),
-    ] {
-        std::fs::create_dir(&pack).unwrap();
-        std::fs::write(pack.join(name), text).unwrap();
-        let arguments = ["--data", "queries.json", "--out", "out", "--prompts", "pack"];
-        run(folder.path(), &arguments).refused(words);
-        std::fs::remove_dir_all(&pack).unwrap();
-    }
-    assert!(!folder.path().join("out").exists());
-}
-
-#[test]
-fn a_folder_with_a_run_is_not_written_over() {
-    let folder = folder();
-    queries(folder.path(), 2);
-    let arguments = ["--data", "queries.json", "--out", "out"];
-    run(folder.path(), &arguments).with_code(0);
-    let files = ["config.json", "journal.jsonl", "results.jsonl"];
-    let before = files.map(|file| read(folder.path().join("out").join(file)));
-    run(folder.path(), &arguments).refused(&["out holds a run already", "--resume", "--out"]);
-    let other = [&arguments[..], &["--seed", "8"]].concat();
-    run(folder.path(), &other).refused(&["out holds a run already"]);
-    assert_eq!(before, files.map(|file| read(folder.path().join("out").join(file))));
-}
-
-#[test]
-fn a_run_is_not_continued_with_other_settings() {
-    let folder = folder();
-    queries(folder.path(), 2);
-    let arguments = ["--data", "queries.json", "--out", "out"];
-    run(folder.path(), &arguments).with_code(0);
-    let journal = read(folder.path().join("out/journal.jsonl"));
-    let other = ["--resume", "--samples", "4", "--temperature", "0.5", "--mode", "revision"];
-    run(folder.path(), &[&arguments[..], &other].concat()).refused(&[
-        "out was run with other settings",
-        "search.samples: 5 then, 4 now",
-        "search.sampling.temperature: 0.7 then, 0.5 now",
-        "search.critic.temperature: 0.7 then, 0.5 now",
-        "search.mode: \"tpo\" then, \"revision\" now",
-    ]);
-    let fewer = [&arguments[..], &["--resume", "--limit", "1"]].concat();
-    run(folder.path(), &fewer).refused(&["data.queries: 2 then, 1 now", "; the queries"]);
-    assert_eq!(read(folder.path().join("out/journal.jsonl")), journal);
-
-    // What does not change the results may differ: where the queries were read from, and how many at a time.
-    std::fs::rename(folder.path().join("queries.json"), folder.path().join("moved.json")).unwrap();
-    let moved = ["--data", "moved.json", "--out", "out", "--resume", "--concurrency", "1"];
-    run(folder.path(), &moved).with_code(0);
-    assert_eq!(read(folder.path().join("out/journal.jsonl")), journal, "nothing was asked again");
-}
-
-#[test]
-fn the_help_says_what_a_user_must_know() {
-    let folder = folder();
-    let ended = run(folder.path(), &["--help"]).with_code(0);
-    for words in ["OPENAI_API_KEY", "REWARD_API_KEY", "TPO_LOG", "Exit codes:", "130", "Examples:"]
-    {
-        assert!(ended.out.contains(words), "{words}");
-    }
-}
+//! Mistakes of new users, with the words of each message.
 
 /// Files that cannot be read as queries or as settings.
-const FILES: &[(&str, &[u8])] = &[
+pub(super) const FILES: &[(&str, &[u8])] = &[
     ("q.json", b"[\"Why?\"]"),
     ("old/config.json", b"{}"),
     ("wrapped.json", b"{\"rows\": [{\"prompt\": \"x\"}]}"),
@@ -191,10 +33,29 @@ const FILES: &[(&str, &[u8])] = &[
     ("date.toml", b"[sampling]\nextra-body = { a = 2020-01-01 }\n"),
     ("huge.toml", b"[search]\nseed = 99999999999999999999\n"),
     ("study.toml", b"[search]\nseeds = [1, 2]\n"),
+    ("serve.toml", b"[serve]\nport = \"8080\"\nkeys = 3\ndeadline-ms = 0\nmax-samples = true\n"),
+    ("modes.toml", b"[search]\nmode = \"fuse\"\nfuse = 0\npairs = \"group:0\"\n"),
+    ("open.toml", b"[headroom]\ndifference = 0.1\n[search\nsamples = 3\n"),
+    ("presets.toml", b"[serve]\npresets = \"fast\"\n[reward]\nrewards = \"judge\"\n"),
+    ("wide.toml", b"\xff\xfe[\x00s\x00"),
+    ("settings.yaml", b"search:\n  samples: 3\n"),
+    ("keys.txt", b"# nothing\n\n"),
+    ("name.txt", b"team a key\n"),
+    ("wide.txt", b"W\x00h\x00y\x00?\x00"),
+    ("two.jsonl", b"{\"prompt\":\"a\"}{\"prompt\":\"b\"}\n"),
+    ("single.json", b"[{'prompt':'a'}]"),
+    ("inner.csv", b"prompt,id\n\"say \"a\"\",1\n"),
+    ("header.csv", b"id,prompt\n"),
+    ("texts.jsonl", b"{\"prompt\":[\"a\",\"b\"]}\n"),
+    ("said.jsonl", b"{\"messages\":\"hi\"}\n"),
+    ("answer.jsonl", b"{\"messages\":[{\"role\":\"assistant\",\"content\":\"x\"}]}\n"),
+    ("lfs.parquet", b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 12\n"),
+    ("page.json", b"<!doctype html><html></html>"),
+    ("q.tar.gz", b"x"),
 ];
 
 /// Mistakes of new users: the command line after `tpo`, and the words of the message that decide.
-const MISTAKES: &[(&str, &[&str])] = &[
+pub(super) const MISTAKES: &[(&str, &[&str])] = &[
     // Commands.
     ("rnu", &["unrecognized subcommand 'rnu'"]),
     ("q.json", &["unrecognized subcommand 'q.json'", "use 'tpo run --data q.json'"]),
@@ -231,7 +92,7 @@ const MISTAKES: &[(&str, &[&str])] = &[
     ("study --seeds 1..3", &["'1..3' for '--seeds", "separated by commas, as in --seeds=1,2,3"]),
     ("study --temperatures 0.1-0.5", &["'0.1-0.5'", "separated by commas"]),
     ("study --seeds 1,x", &["'x' for '--seeds", "a whole number of at least 0"]),
-    ("study --samples 3,0", &["'0' for '--samples", "expected at least 1"]),
+    ("study --samples 3,0", &["'0' for '--samples", "expected a whole number of at least 1"]),
     ("compare q.json", &["required arguments", "<B>"]),
     ("report none", &["none holds no run", "--out"]),
     ("export .", &[". holds no run", "expected the directory of a run, such as ./old"]),
@@ -258,11 +119,11 @@ const MISTAKES: &[(&str, &[&str])] = &[
     // Flags and their values.
     ("run --data", &["a value is required for '--data <FILE>'"]),
     ("run --data=", &["invalid value ''", "expected a path"]),
-    ("run --limit -1", &["'-1' for '--limit <K>'", "a whole number of at least 0"]),
-    ("run --retries -2", &["'-2' for '--retries", "a whole number from 0"]),
+    ("run --limit -1", &["'-1' for '--limit <K>'", "a whole number of at least 1"]),
+    ("run --retries -2", &["'-2' for '--retries", "a whole number of at least 0"]),
     ("run --samples 2.5", &["'2.5' for '--samples <N>'", "a whole number"]),
-    ("run --timeout 0", &["'0' for '--timeout <SECONDS>'", "a whole number from 1"]),
-    ("run --concurrency 0", &["'0' for '--concurrency", "from 1"]),
+    ("run --timeout 0", &["'0' for '--timeout <SECONDS>'", "a whole number of at least 1"]),
+    ("run --concurrency 0", &["'0' for '--concurrency", "of at least 1"]),
     ("run --early-stop-target high", &["'high'", "expected a number"]),
     ("run --seed 1 --seed 2", &["'--seed <SEED>' cannot be used multiple times"]),
     ("run --resume=maybe", &["'maybe'", "true, false"]),
@@ -317,7 +178,7 @@ const MISTAKES: &[(&str, &[&str])] = &[
     // Files of settings.
     ("run --config .", &["expected a file of settings"]),
     ("run --config latin.txt", &["latin.txt: expected a file of settings", "UTF-8"]),
-    ("run --config q.json", &["q.json:1: unknown key \"Why?\"; the tables are data"]),
+    ("run --config q.json", &["q.json: expected a file of settings in TOML, got .json"]),
     ("run --config query.toml", &["query.toml:1: unknown key \"prompt\"", "prompts in [search]"]),
     ("run --config mode.toml", &["mode.toml:2: ", "got BoN; did you mean bon?"]),
     ("run --config key.toml", &["key.toml:2: ", "does not belong in a file", "OPENAI_API_KEY"]),
@@ -325,40 +186,72 @@ const MISTAKES: &[(&str, &[&str])] = &[
     ("run --config date.toml", &["date.toml:2: extra-body", "a date; write it as text"]),
     ("run --config huge.toml", &["huge.toml:2: ", "a whole number of at least 0"]),
     ("run --config study.toml", &["study.toml:2: unknown key \"seeds\"", "near: seed"]),
+    // Modes and methods.
+    ("run --fuse 0", &["'0' for '--fuse <K>'", "a whole number of at least 1"]),
+    ("run --fuse two", &["'two' for '--fuse <K>'", "a whole number of at least 1"]),
+    ("run --mode feedback_descent", &["did you mean feedback-descent?"]),
+    ("run --mode FUSE", &["tsan, pdr, tournament, feedback-descent or vote", "did you mean fuse?"]),
+    ("run --mode tounament", &["did you mean tournament?"]),
+    ("run --pairs group", &["top-bottom:K or group:K with K at least 1, got group"]),
+    ("run --pairs group:0", &["group:K with K at least 1, got group:0"]),
+    ("run --pairs group:-2", &["group:K with K at least 1, got group:-2"]),
+    ("study --modes tpo,pdr,fuze", &["'fuze'", "did you mean fuse?"]),
+    ("run --config modes.toml", &["2 mistakes", "modes.toml:3: ", "--fuse", "modes.toml:4: "]),
+    // The server.
+    ("serve --port http", &["'http' for '--port <PORT>'", "a whole number from 0 to 65535"]),
+    ("serve --port 99999", &["'99999'", "a whole number from 0 to 65535"]),
+    ("serve --port -1", &["'-1' for '--port <PORT>'", "from 0 to 65535"]),
+    ("serve --host localhost:8080", &["without a port", "--port", "localhost:8080"]),
+    ("serve --host 0.0.0.0", &["a loopback address, or --keys, or --insecure", "0.0.0.0"]),
+    ("serve --keys none.txt", &["none.txt: expected a file of keys, cannot be read"]),
+    ("serve --keys keys.txt", &["keys.txt: expected at least one line", "NAME KEY", "found none"]),
+    ("serve --keys name.txt", &["line 1", "KEY or NAME KEY"]),
+    ("serve --deadline-ms 5s", &["'5s' for '--deadline-ms <MS>'", "of at least 1"]),
+    ("serve --data ok.jsonl", &["unexpected argument '--data'"]),
+    (
+        "serve --config serve.toml",
+        &[
+            "4 mistakes",
+            "serve.toml:2: port: expected a whole number, got text",
+            "serve.toml:3: keys: expected text, got the number 3",
+            "serve.toml:4: invalid value '0' for '--deadline-ms'",
+            "serve.toml:5: max-samples: expected a whole number, got true",
+        ],
+    ),
+    (
+        "serve --config presets.toml",
+        &[
+            "presets.toml:2: ",
+            "a JSON object",
+            "presets.toml:4: unknown key \"rewards\"",
+            "near: reward",
+        ],
+    ),
+    // Headroom.
+    ("headroom --samples 1", &["--samples: expected at least 2: one sample has no spread"]),
+    ("headroom --mode tpo", &["bon: headroom is measured without a search"]),
+    ("headroom --difference -1", &["'-1' for '--difference <REWARD>'", "a number above 0"]),
+    ("headroom --difference big", &["'big' for '--difference <REWARD>'", "a number above 0"]),
+    // Further files.
+    (
+        "run --config open.toml",
+        &["open.toml:1: unknown key \"headroom\"", "open.toml:3: not TOML: unclosed table"],
+    ),
+    ("run --config wide.toml", &["wide.toml: expected a file of settings", "UTF-8"]),
+    ("run --config settings.yaml", &["settings.yaml: expected a file of settings in TOML"]),
+    ("run --data wide.txt", &["UTF-16 without a byte order mark", "iconv -f UTF-16LE"]),
+    ("run --data two.jsonl", &["two.jsonl, line 1: not JSON: trailing characters at column 15"]),
+    ("run --data single.json", &["single.json: expected a JSON list", "line 1 column 3"]),
+    ("run --data inner.csv", &["inner.csv, line 2", "one within a field is written twice"]),
+    ("run --data header.csv", &["header.csv: expected at least one query, found none"]),
+    ("run --data texts.jsonl", &["\"prompt\" to be turns with \"role\"", "one without a role"]),
+    ("run --data said.jsonl", &["expected \"messages\" to be a list, got a string"]),
+    ("run --data answer.jsonl", &["ends with the user's turn, got assistant"]),
+    ("run --data lfs.parquet", &["lfs.parquet: expected data, got a pointer", "git lfs pull"]),
+    ("run --data page.json", &["page.json: expected a JSON list, got HTML or XML"]),
+    ("run --data q.tar.gz", &["got .tar; unpack it"]),
+    ("run --data *.jsonl", &["*.jsonl: cannot be read", "expected one file, got a pattern"]),
+    ("run --data ok.jsonl --format parquet", &["ok.jsonl: expected Parquet"]),
+    ("graph none 0 --max-chars -1", &["'-1' for '--max-chars <CHARS>'", "of at least 0"]),
+    ("graph none 0 --max-chars many", &["'many' for '--max-chars <CHARS>'", "a whole number"]),
 ];
-
-/// A query in place of a file gets the command that reads it.
-#[test]
-fn a_query_on_the_command_line_gets_a_hint() {
-    let folder = folder();
-    run(folder.path(), &["Why is the sky blue?"]).refused(&[
-        "unexpected argument 'Why is the sky blue?'",
-        "echo \"QUERY\" | tpo run --data -",
-    ]);
-}
-
-#[test]
-fn mistakes_of_new_users() {
-    let folder = folder();
-    for (name, bytes) in FILES {
-        let path = folder.path().join(name);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, bytes).unwrap();
-    }
-    for (line, words) in MISTAKES {
-        let mut command = program(folder.path());
-        command.args(line.split(' '));
-        let ended = Running::start(command).end();
-        assert!(!ended.err.contains("hunter2"), "{line}: {}", ended.err);
-        assert!(ended.err.matches("none/cache.db").count() <= 1, "{line}: {}", ended.err);
-        for technical in ["struct ", "panicked", "None", "Some(", "invalid digit"] {
-            assert!(!ended.err.contains(technical), "{line}: {}", ended.err);
-        }
-        ended.refused(words);
-    }
-    assert_eq!(
-        std::fs::read_dir(folder.path()).unwrap().count(),
-        FILES.len(),
-        "nothing was written"
-    );
-}
