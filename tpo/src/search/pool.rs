@@ -1,6 +1,9 @@
 //! The pool: all answers to one query with their scores.
 
-use textgrad_core::{Variable, truncate};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use textgrad_core::{Value, Variable, truncate};
 
 use crate::config::Acceptance;
 use crate::error::Error;
@@ -26,7 +29,12 @@ impl Candidate {
 
 /// All answers to one query so far, in their order.
 #[derive(Debug, Clone, Default)]
-pub struct Pool(Vec<Candidate>);
+pub struct Pool {
+    candidates: Vec<Candidate>,
+    /// The first answer with each text.
+    by_text: HashMap<Arc<str>, usize>,
+    best: Option<usize>,
+}
 
 impl Pool {
     /// Adds an answer.
@@ -40,7 +48,15 @@ impl Pool {
                 got: candidate.score,
             });
         }
-        self.0.push(candidate);
+        let position = self.candidates.len();
+        if let Value::Text(text) = candidate.answer.value() {
+            self.by_text.entry(Arc::clone(text)).or_insert(position);
+        }
+        let best = self.best.and_then(|best| self.candidates.get(best));
+        if best.is_none_or(|best| candidate.score > best.score) {
+            self.best = Some(position);
+        }
+        self.candidates.push(candidate);
         Ok(())
     }
 
@@ -52,31 +68,28 @@ impl Pool {
         if let Some((text, score)) = scores.iter().find(|(_, score)| !score.is_finite()) {
             return Err(Error::Score { answer: truncate(text, 80), got: *score });
         }
-        for candidate in &mut self.0 {
-            let text = candidate.answer.text().unwrap_or_default();
-            if let Some((_, score)) = scores.iter().find(|(known, _)| known == text) {
-                candidate.score = *score;
-            }
-        }
+        let scores: HashMap<&str, f64> =
+            scores.iter().rev().map(|(text, score)| (text.as_str(), *score)).collect();
+        self.map_scores(&|candidate| *scores.get(candidate.text()).unwrap_or(&candidate.score));
         Ok(())
     }
 
     /// The answers, in their order.
     #[must_use]
     pub fn candidates(&self) -> &[Candidate] {
-        &self.0
+        &self.candidates
     }
 
     /// The answer at a position.
     #[must_use]
     pub fn get(&self, position: usize) -> Option<&Candidate> {
-        self.0.get(position)
+        self.candidates.get(position)
     }
 
     /// The position of the answer with the highest score; of equal ones, the earliest.
     #[must_use]
     pub fn best(&self) -> Option<usize> {
-        earliest(self.scores(), |score, best| score > best)
+        self.best
     }
 
     /// The position of the answer with the lowest score; of equal ones, the earliest.
@@ -88,39 +101,41 @@ impl Pool {
     /// The positions of all answers, best first; of equal ones, the earliest first.
     #[must_use]
     pub fn ranked(&self) -> Vec<usize> {
-        rank(self.0.iter().enumerate())
+        rank(self.candidates.iter().enumerate())
     }
 
     /// The positions of the answers that the newest iteration with any brought, best first.
     #[must_use]
     pub fn newest(&self) -> Vec<usize> {
-        let newest = self.0.iter().map(|candidate| candidate.iteration).max();
-        let candidates = self.0.iter().enumerate();
+        let newest = self.candidates.iter().map(|candidate| candidate.iteration).max();
+        let candidates = self.candidates.iter().enumerate();
         rank(candidates.filter(|(_, candidate)| Some(candidate.iteration) == newest))
     }
 
     /// The standard deviation of the scores.
     pub(super) fn deviation(&self) -> f64 {
-        let count = self.0.len() as f64;
+        let count = self.candidates.len() as f64;
         let mean = self.scores().sum::<f64>() / count;
         (self.scores().map(|score| (score - mean).powi(2)).sum::<f64>() / count).sqrt()
     }
 
     /// Gives each answer another score, which must be a number.
     pub(super) fn map_scores(&mut self, score: &dyn Fn(&Candidate) -> f64) {
-        for candidate in &mut self.0 {
+        for candidate in &mut self.candidates {
             candidate.score = score(candidate);
         }
+        self.best = earliest(self.scores(), |score, best| score > best);
     }
 
     fn scores(&self) -> impl Iterator<Item = f64> {
-        self.0.iter().map(|candidate| candidate.score)
+        self.candidates.iter().map(|candidate| candidate.score)
     }
 
     /// The score of an identical text that is there already.
     #[must_use]
     pub fn score_of(&self, text: &str) -> Option<f64> {
-        self.0.iter().find(|candidate| candidate.text() == text).map(|candidate| candidate.score)
+        let first = self.by_text.get(text)?;
+        Some(self.candidates.get(*first)?.score)
     }
 }
 
@@ -194,6 +209,21 @@ mod tests {
         let equal = self::pool(&[0.5, 0.5]);
         assert_eq!((equal.best(), equal.worst()), (Some(0), Some(0)));
         assert_eq!(Pool::default().best(), None);
+    }
+
+    #[test]
+    fn other_scores_change_the_best_and_equal_texts_have_one_score() {
+        let mut pool = pool(&[1.0, 3.0, 2.0]);
+        let again = Variable::constant("answer 0", "answer");
+        pool.push(Candidate { answer: again, score: 1.0, iteration: 1 }).unwrap();
+        assert_eq!((pool.score_of("answer 0"), pool.score_of("other")), (Some(1.0), None));
+        pool.rescore(&[("answer 0".to_owned(), 9.0), ("other".to_owned(), 10.0)]).unwrap();
+        assert_eq!((pool.best(), pool.score_of("answer 0")), (Some(0), Some(9.0)));
+        assert_eq!(pool.candidates()[3].score, 9.0);
+        pool.rescore(&[("answer 0".to_owned(), 2.0)]).unwrap();
+        assert_eq!((pool.best(), pool.ranked()), (Some(1), vec![1, 0, 2, 3]));
+        assert!(pool.rescore(&[("answer 1".to_owned(), f64::NAN)]).is_err());
+        assert_eq!(pool.best(), Some(1));
     }
 
     #[test]

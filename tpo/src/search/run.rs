@@ -1,5 +1,6 @@
 //! The search loop.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -228,7 +229,7 @@ impl<'a> Search<'a> {
     fn reason_to_stop(&mut self, iteration: u32) -> Option<StopReason> {
         let best = self.pool.best().and_then(|best| self.pool.get(best))?.score;
         self.best.push(best);
-        let newest = self.pool.candidates().iter().filter(|c| c.iteration == iteration);
+        let newest = self.pool.candidates().iter().rev().take_while(|c| c.iteration == iteration);
         let newest_low = newest.map(|candidate| candidate.score).reduce(f64::min);
         self.margins.push(newest_low.map(|low| best - low));
         let next = match self.tpo.method.selects_by_requests() {
@@ -353,9 +354,10 @@ impl<'a> Search<'a> {
         if relative {
             self.pool.rescore(&scored)?;
         }
+        let scored: HashMap<String, f64> = scored.into_iter().collect();
         for answer in answers {
             let text = answer.text().unwrap_or_default();
-            let fresh = scored.iter().find(|(known, _)| known == text).map(|(_, score)| *score);
+            let fresh = scored.get(text).copied();
             if let Some(score) = fresh.or_else(|| self.pool.score_of(text)) {
                 self.pool.push(Candidate { answer, score, iteration })?;
                 if !self.critiques_only {
