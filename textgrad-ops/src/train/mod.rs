@@ -18,5 +18,5 @@ pub use self::record::{
     Baseline, Cost, EndReason, Evaluation, ExampleRecord, HistoryRecord, StepOutcome, StepRecord,
     TrainFailure, Training,
 };
-pub use self::trainer::{Acceptance, Trainer, TrainerBuilder};
+pub use self::trainer::{Acceptance, Population, Trainer, TrainerBuilder};
 pub use crate::data::DataFormat;

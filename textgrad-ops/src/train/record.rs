@@ -85,6 +85,10 @@ pub struct StepRecord {
     pub batch: usize,
     /// The examples, in their order.
     pub examples: Vec<ExampleRecord>,
+    /// The numbers of the members of the [population](super::Population) that the texts came from, if they are a new
+    /// member; the first texts are number 0.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parents: Vec<usize>,
     /// What became of it.
     pub outcome: StepOutcome,
     /// Why, where that is not plain.

@@ -1,8 +1,10 @@
 //! The training loop.
 
+mod population;
 mod state;
 mod step;
 mod train;
+mod trial;
 mod work;
 
 use std::fmt;
@@ -11,10 +13,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use derive_setters::Setters;
-use serde::Serialize;
 use serde_json::{Map, Value as Json, json};
 use textgrad_core::{Engine, Layout, Reduce, Seed};
 
+pub use self::population::Population;
+pub use self::trial::Acceptance;
 use super::data::{Batches, Dataset};
 use super::observe::TrainObserver;
 use super::program::Program;
@@ -120,21 +123,6 @@ pub struct Trainer {
     steps: usize,
 }
 
-/// Which new texts are kept, by their score on the validation set.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Acceptance {
-    /// Those that are not worse than the texts they would replace. TextGrad does the same: it takes a step
-    /// back if the score has fallen.
-    #[default]
-    NotWorse,
-    /// Those that are better.
-    Better,
-    /// All. The best texts are remembered nevertheless.
-    Always,
-}
-
 /// Where a run is kept.
 #[derive(Debug)]
 enum Place {
@@ -174,6 +162,19 @@ pub struct TrainerBuilder {
     seed: Seed,
     /// Which new texts are kept; default: [`Acceptance::NotWorse`].
     acceptance: Acceptance,
+    /// The texts that steps start from; default: [`Population::Last`].
+    population: Population,
+    /// Whether new texts go to the validation set only if they score more on the minibatch than the texts that they
+    /// come from; an evaluator measures both. Default: false.
+    minibatch_gate: bool,
+    /// How many times at most two members of a [`Population::Pareto`] are merged: after a step that brought a member,
+    /// one that takes of each text the side that changed it, if it is not worse than either on five examples of the
+    /// validation set. Default: 0. Only a program with two or more texts can gain by it.
+    merges: usize,
+    /// Whether several [candidates](Optimizer::candidates) are measured on a part of the validation set first, and the
+    /// worse half is dropped, until two are left for the whole: Karnin et al., "Almost Optimal Exploration in
+    /// Multi-Armed Bandits", 2013. Default: false, all are measured on all.
+    successive_halving: bool,
     /// Ends when the best validation score has not risen for so many steps, from 1 on.
     patience: Option<usize>,
     /// Ends when the validation score is at least this.
@@ -234,6 +235,10 @@ impl Trainer {
             steps_per_epoch: None,
             seed: Seed::new(0),
             acceptance: Acceptance::default(),
+            population: Population::default(),
+            minibatch_gate: false,
+            merges: 0,
+            successive_halving: false,
             patience: None,
             target: None,
             errors_only: false,
@@ -319,6 +324,7 @@ impl TrainerBuilder {
             ("patience", self.patience.is_some()),
             ("target", self.target.is_some()),
             ("acceptance", self.acceptance != Acceptance::NotWorse),
+            ("population", self.population != Population::Last),
             // Candidates are selected by their validation score.
             ("candidates", self.optimizer.candidates() > 1),
         ];
@@ -327,15 +333,21 @@ impl TrainerBuilder {
         {
             return Err(wrong(setting, "a validation set beside it", &"none"));
         }
+        if self.merges > 0 && self.population != Population::Pareto {
+            return Err(wrong("merges", "0 without Population::Pareto", &self.merges));
+        }
         let sets = [Some(&self.train), self.validation.as_ref(), self.test.as_ref()];
         if let Some(empty) = sets.into_iter().flatten().find(|set| set.is_empty()) {
             let (location, reason) =
                 (empty.name().to_owned(), "expected at least one example, got none");
             return Err(Error::Data { location, reason: reason.to_owned(), bad: 1 });
         }
-        let evaluates = self.validation.is_some() || self.test.is_some() || self.errors_only;
+        let evaluates = self.validation.is_some()
+            || self.test.is_some()
+            || self.errors_only
+            || self.minibatch_gate;
         if evaluates && self.evaluator.is_none() {
-            let expected = "one for the validation set, the test set or errors_only";
+            let expected = "one for the validation set, the test set, errors_only or the gate";
             return Err(wrong("evaluator", expected, &"none"));
         }
         if self.program.parameters()?.is_empty() {
@@ -358,6 +370,10 @@ impl TrainerBuilder {
             "epochs": self.epochs,
             "steps_per_epoch": self.steps_per_epoch,
             "acceptance": self.acceptance,
+            "population": self.population,
+            "minibatch_gate": self.minibatch_gate,
+            "merges": self.merges,
+            "successive_halving": self.successive_halving,
             "patience": self.patience,
             "target": self.target,
             "errors_only": self.errors_only,

@@ -8,9 +8,9 @@ use sha2::{Digest, Sha256};
 use textgrad_core::{ParameterState, StateDict};
 
 use super::TrainerBuilder;
+use super::population::Members;
 use crate::error::Error;
 use crate::train::observe::Phase;
-use crate::train::record::Evaluation;
 use crate::util::hex;
 
 /// All that the next step depends on, besides the settings and the data.
@@ -27,8 +27,10 @@ pub(super) struct State {
     pub(super) score: Option<f64>,
     /// Steps since the best score rose.
     pub(super) stale: usize,
-    /// What was measured, by set and SHA-256 of the texts.
-    evaluations: BTreeMap<String, Evaluation>,
+    /// What was measured, by set and SHA-256 of the texts: a score for each example from the first on, none where it
+    /// failed.
+    evaluations: BTreeMap<String, Vec<Option<f64>>>,
+    pub(super) members: Members,
 }
 
 /// The best texts so far.
@@ -50,6 +52,7 @@ impl State {
             score: None,
             stale: 0,
             evaluations: BTreeMap::new(),
+            members: Members::default(),
         };
         state.capture(settings)?;
         Ok(state)
@@ -91,12 +94,13 @@ impl State {
         self.steps = step;
     }
 
-    pub(super) fn known(&self, phase: Phase, texts: &StateDict) -> Option<Evaluation> {
-        self.evaluations.get(&key(phase, texts)).copied()
+    /// The scores that are known of some texts.
+    pub(super) fn known(&self, phase: Phase, texts: &StateDict) -> &[Option<f64>] {
+        self.evaluations.get(&key(phase, texts)).map_or(&[], Vec::as_slice)
     }
 
-    pub(super) fn learn(&mut self, phase: Phase, texts: &StateDict, evaluation: Evaluation) {
-        self.evaluations.insert(key(phase, texts), evaluation);
+    pub(super) fn learn(&mut self, phase: Phase, texts: &StateDict, more: Vec<Option<f64>>) {
+        self.evaluations.entry(key(phase, texts)).or_default().extend(more);
     }
 }
 

@@ -7,43 +7,63 @@ use textgrad_core::{
     Backward, Error as CoreError, Gradients, Parameter, Seed, StateDict, Variable, describe,
 };
 
+use super::Trainer;
+use super::population::Member;
 use super::state::State;
 use super::train::Clock;
 use super::work::{ExampleResult, StepError, is_budget};
-use super::{Acceptance, Trainer};
 use crate::algebra::{aggregate, sum};
 use crate::error::Error;
-use crate::optim::{Proposal, ProposalOutcome};
 use crate::score::Example;
-use crate::train::data::Dataset;
 use crate::train::observe::{Phase, TrainEvent};
 use crate::train::program::Program;
 use crate::train::record::{EndReason, Evaluation, ExampleRecord, StepOutcome, StepRecord};
 
 /// What a step came to, before it is written down.
-struct Change {
-    outcome: StepOutcome,
-    reason: Option<String>,
-    proposed: BTreeMap<String, String>,
-    validation: Option<Evaluation>,
+pub(super) struct Change {
+    pub(super) outcome: StepOutcome,
+    pub(super) reason: Option<String>,
+    pub(super) proposed: BTreeMap<String, String>,
+    pub(super) validation: Option<Evaluation>,
+    /// The members that it adds to the population.
+    pub(super) members: Vec<Member>,
+    /// The members that were merged.
+    pub(super) merge: Option<[usize; 2]>,
 }
 
 impl Change {
-    fn none(outcome: StepOutcome, reason: impl Into<String>) -> Self {
+    pub(super) fn none(outcome: StepOutcome, reason: impl Into<String>) -> Self {
         let reason = Some(reason.into());
-        Self { outcome, reason, proposed: BTreeMap::new(), validation: None }
+        let (proposed, members) = (BTreeMap::new(), Vec::new());
+        Self { outcome, reason, proposed, validation: None, members, merge: None }
     }
+}
+
+/// The texts that a step starts from.
+pub(super) struct Start {
+    /// The member of the population, if it has some.
+    pub(super) parent: Option<usize>,
+    /// Their validation score.
+    pub(super) score: Option<f64>,
+    /// The minibatch: each example with the seed of its prediction.
+    pub(super) batch: Vec<(Arc<Example>, Seed)>,
+    /// What they scored on it, none where an example failed.
+    pub(super) scores: Vec<Option<f64>>,
 }
 
 /// Puts the old texts back when it is dropped, unless the new ones are kept: a step that is cancelled or
 /// fails leaves nothing behind.
-struct Revert<'a> {
+pub(super) struct Revert<'a> {
     program: &'a dyn Program,
     before: Option<StateDict>,
 }
 
-impl Revert<'_> {
-    fn keep(mut self) {
+impl<'a> Revert<'a> {
+    pub(super) fn new(program: &'a dyn Program) -> Result<Self, CoreError> {
+        Ok(Self { program, before: Some(program.state_dict()?) })
+    }
+
+    pub(super) fn keep(mut self) {
         self.before = None;
     }
 }
@@ -70,24 +90,35 @@ impl Trainer {
             positions.iter().filter_map(|position| self.settings.train.get(*position)).collect();
         self.tell(&TrainEvent::StepBegun { step: number, epoch: epoch + 1, examples: batch.len() });
 
-        let program = &*self.settings.program;
-        let guard = Revert { program, before: Some(program.state_dict()?) };
-        let worked = self.work(&batch, seed).await?;
-        let losses: Vec<Variable> =
-            worked.iter().flatten().filter_map(|worked| worked.loss.clone()).collect();
-        let change = if losses.is_empty() {
-            Change::none(StepOutcome::Unchanged, "every example was right")
-        } else {
-            self.change(state, &losses, seed).await?
+        let guard = Revert::new(&*self.settings.program)?;
+        let merge = state.members.merge(self.settings.merges, seed.child("merge", 0));
+        let (change, held, worked) = match merge {
+            Some(merge) => (self.merge(state, merge).await?, state.score, Vec::new()),
+            None => {
+                let mut start = self.start(state, &batch, seed)?;
+                let worked = self.work(&batch, seed).await?;
+                let score = |done: &Result<ExampleResult, _>| done.as_ref().ok()?.score;
+                start.scores = worked.iter().map(score).collect();
+                let losses: Vec<Variable> =
+                    worked.iter().flatten().filter_map(|worked| worked.loss.clone()).collect();
+                let change = if losses.is_empty() {
+                    Change::none(StepOutcome::Unchanged, "every example was right")
+                } else {
+                    self.change(state, &start, &losses, seed).await?
+                };
+                (change, start.score, worked)
+            }
         };
 
         let texts = self.settings.program.state_dict()?;
         let score = match change.outcome {
             StepOutcome::Accepted => change.validation.map(|evaluation| evaluation.score),
-            _ => state.score,
+            _ => held,
         };
         let test = self.test_step(state, &texts).await?;
+        let parents = change.members.first().map(|member| member.parents.clone());
         state.advance(number, &texts, score);
+        state.members.advance(change.members, change.merge);
         state.capture(&self.settings)?;
         guard.keep();
         Ok(StepRecord {
@@ -99,6 +130,7 @@ impl Trainer {
                 .zip(&worked)
                 .map(|(example, done)| record(example, done))
                 .collect(),
+            parents: parents.unwrap_or_default(),
             outcome: change.outcome,
             reason: change.reason,
             proposed: change.proposed,
@@ -124,10 +156,30 @@ impl Trainer {
         }
     }
 
+    /// Gives the program the texts that the step starts from: those of a member, if there is a population.
+    fn start(
+        &self,
+        state: &State,
+        batch: &[&Arc<Example>],
+        seed: Seed,
+    ) -> Result<Start, StepError> {
+        let parent = state.members.parent(self.settings.population, state.steps, seed);
+        let member = parent.and_then(|parent| state.members.get(parent));
+        if let Some(member) = member {
+            self.settings.program.load_state_dict(&member.texts)?;
+        }
+        let batch = batch.iter().zip(0..).map(|(example, position)| {
+            (Arc::clone(example), seed.child("example", position).child("forward", 0))
+        });
+        let score = member.map(Member::mean).or(state.score);
+        Ok(Start { parent, score, batch: batch.collect(), scores: Vec::new() })
+    }
+
     /// From objectives to new texts that are kept or not.
     async fn change(
         &self,
         state: &mut State,
+        start: &Start,
         losses: &[Variable],
         seed: Seed,
     ) -> Result<Change, StepError> {
@@ -145,7 +197,7 @@ impl Trainer {
             Err(error) => return self.no_proposal(error, problem),
         };
         self.tell(&TrainEvent::Proposed { proposal: &proposal });
-        self.try_out(state, &proposal, problem).await
+        self.try_out(state, start, &proposal, problem).await
     }
 
     /// Runs the backward pass. One that failed in part still serves, if it brought feedback on a parameter.
@@ -204,108 +256,6 @@ impl Trainer {
             ended => Err(ended),
         }
     }
-
-    /// Assigns new texts, measures them, and keeps them or not.
-    async fn try_out(
-        &self,
-        state: &mut State,
-        proposal: &Proposal,
-        problem: Option<String>,
-    ) -> Result<Change, StepError> {
-        let settings = &self.settings;
-        let mut proposed = proposed_texts(&settings.program.named_parameters()?, proposal);
-        let before = settings.program.state_dict()?;
-        if let Err(error) = proposal.apply() {
-            if settings.stop.is_cancelled() {
-                return Err(StepError::Ended(EndReason::Stopped));
-            }
-            return match StepError::from(error) {
-                StepError::Failed(error) => {
-                    settings
-                        .optimizer
-                        .report(proposal, ProposalOutcome { accepted: false, score: None });
-                    let reason = Some(describe(&error));
-                    Ok(Change { outcome: StepOutcome::Failed, reason, proposed, validation: None })
-                }
-                ended @ StepError::Ended(_) => Err(ended),
-            };
-        }
-        let guard = Revert { program: &*settings.program, before: Some(before.clone()) };
-        let validation = match &settings.validation {
-            Some(set) => Some(self.measure_candidates(state, set, proposal).await?),
-            None => None,
-        };
-        let texts = settings.program.state_dict()?;
-        // A candidate may have been better than the first.
-        for (name, text) in &mut proposed {
-            if let Some(assigned) = texts.get(name) {
-                assigned.clone_into(text);
-            }
-        }
-        let score = validation.map(|evaluation| evaluation.score);
-        let unchanged = texts == before;
-        let accepted = unchanged || is_accepted(settings.acceptance, score, state.score);
-        let outcome = match (unchanged, accepted) {
-            (true, _) => StepOutcome::Unchanged,
-            (_, true) => StepOutcome::Accepted,
-            (_, false) => StepOutcome::Reverted,
-        };
-        if accepted {
-            guard.keep();
-        } else {
-            drop(guard);
-        }
-        let score = score.map(textgrad_core::Score::Number);
-        settings.optimizer.report(proposal, ProposalOutcome { accepted, score });
-        let reason =
-            problem.or_else(|| unchanged.then(|| "the new texts are the old ones".to_owned()));
-        Ok(Change { outcome, reason, proposed, validation })
-    }
-
-    /// Measures the candidates of an applied proposal, in order, and leaves the best assigned; of equals, the
-    /// first.
-    async fn measure_candidates(
-        &self,
-        state: &mut State,
-        set: &Dataset,
-        proposal: &Proposal,
-    ) -> Result<Evaluation, StepError> {
-        let program = &*self.settings.program;
-        let mut texts = program.state_dict()?;
-        let mut best = self.measure(state, Phase::Validation, set, &texts).await?;
-        let mut assigned = texts.clone();
-        for trial in proposal.trials()?.into_iter().skip(1) {
-            assigned = trial.state_dict(program)?;
-            program.load_state_dict(&assigned)?;
-            let evaluation = self.measure(state, Phase::Validation, set, &assigned).await?;
-            if evaluation.score > best.score {
-                (best, texts) = (evaluation, assigned.clone());
-            }
-        }
-        if assigned != texts {
-            program.load_state_dict(&texts)?;
-        }
-        Ok(best)
-    }
-}
-
-fn is_accepted(acceptance: Acceptance, new: Option<f64>, old: Option<f64>) -> bool {
-    let (Some(new), Some(old)) = (new, old) else { return true };
-    match acceptance {
-        Acceptance::NotWorse => new >= old,
-        Acceptance::Better => new > old,
-        Acceptance::Always => true,
-    }
-}
-
-/// The new texts by the first names of their parameters.
-fn proposed_texts(named: &[(String, Parameter)], proposal: &Proposal) -> BTreeMap<String, String> {
-    let updates = proposal.updates.iter().filter_map(|update| {
-        let (name, _) = named.iter().find(|(_, parameter)| *parameter == update.parameter)?;
-        let text = update.rewrite.as_ref().ok()?.candidates.first()?.text()?;
-        Some((name.clone(), text.to_owned()))
-    });
-    updates.collect()
 }
 
 fn record(example: &Example, done: &Result<ExampleResult, Arc<CoreError>>) -> ExampleRecord {

@@ -5,6 +5,7 @@ use std::time::Instant;
 use serde_json::json;
 use textgrad_core::Usage;
 
+use super::population::Population;
 use super::state::State;
 use super::work::StepError;
 use super::{Place, Trainer, TrainerBuilder};
@@ -115,6 +116,10 @@ impl Trainer {
         };
         let test = self.test_step(state, &parameters).await?;
         state.advance(0, &parameters, validation.map(|evaluation| evaluation.score));
+        if self.settings.population != Population::Last {
+            let first = self.member(state, parameters.clone(), Vec::new());
+            state.members.advance(vec![first], None);
+        }
         Ok(Baseline { parameters, validation, test, cost: clock.cost() })
     }
 

@@ -43,9 +43,9 @@ impl Trainer {
     async fn work_on(&self, example: &Example, seed: Seed) -> Result<ExampleResult, CoreError> {
         let settings = &self.settings;
         let prediction = settings.program.forward(example, seed.child("forward", 0)).await?;
-        if settings.errors_only {
+        if settings.errors_only || settings.minibatch_gate {
             let score = self.score(&prediction, example).await?;
-            if is_right(score) {
+            if settings.errors_only && is_right(score) {
                 return Ok(ExampleResult { score: Some(score.as_f64()), loss: None });
             }
             let loss =
@@ -72,11 +72,7 @@ impl Trainer {
         }
     }
 
-    /// How good the program's texts are on a set. Texts that were measured before are not measured again.
-    ///
-    /// The seeds are those of the examples' positions alone, so that two states are compared on equal draws. An
-    /// example on which an engine fails in a way that may pass is measured again; a set of which some are left
-    /// without a score for want of an engine has none, and nothing is decided by it.
+    /// How good the program's texts are on a set.
     pub(super) async fn measure(
         &self,
         state: &mut State,
@@ -84,14 +80,58 @@ impl Trainer {
         set: &Dataset,
         texts: &StateDict,
     ) -> Result<Evaluation, StepError> {
-        if let Some(evaluation) = state.known(phase, texts) {
-            self.tell(&TrainEvent::Evaluated { phase, evaluation: &evaluation, known: true });
-            return Ok(evaluation);
+        self.measure_first(state, phase, set, set.len(), texts).await
+    }
+
+    /// How good the program's texts are on the first examples of a set. What was measured before is not measured again.
+    ///
+    /// The seeds are those of the examples' positions alone, so that two states are compared on equal draws.
+    pub(super) async fn measure_first(
+        &self,
+        state: &mut State,
+        phase: Phase,
+        set: &Dataset,
+        count: usize,
+        texts: &StateDict,
+    ) -> Result<Evaluation, StepError> {
+        let known = state.known(phase, texts).len();
+        if known < count {
+            self.tell(&TrainEvent::EvaluationBegun { phase, examples: count - known });
+            let seed = self.settings.seed.child(phase.as_str(), 0);
+            let examples = set.iter().zip(0..).take(count).skip(known);
+            let examples = examples.map(|(example, position)| {
+                (example, seed.child("example", position).child("forward", 0))
+            });
+            let may_all_fail = count < set.len() || known > 0;
+            let scores = self.score_all(phase, examples, may_all_fail).await?;
+            state.learn(phase, texts, scores);
         }
-        self.tell(&TrainEvent::EvaluationBegun { phase, examples: set.len() });
-        let seed = self.settings.seed.child(phase.as_str(), 0);
-        let scored = set.iter().zip(0..).map(|(example, position)| {
-            let seed = seed.child("example", position).child("forward", 0);
+        let scores = state.known(phase, texts).get(..count).unwrap_or_default();
+        let evaluation = Evaluation {
+            score: self.total(scores) / count.max(1) as f64,
+            examples: count,
+            failed: scores.iter().filter(|score| score.is_none()).count(),
+        };
+        self.tell(&TrainEvent::Evaluated { phase, evaluation: &evaluation, known: known >= count });
+        Ok(evaluation)
+    }
+
+    /// The sum of scores, of which those that are missing have the score of a failure.
+    pub(super) fn total(&self, scores: &[Option<f64>]) -> f64 {
+        scores.iter().map(|score| score.unwrap_or(self.settings.failure_score)).sum()
+    }
+
+    /// The scores of examples with the program's texts, none where an example failed.
+    ///
+    /// An example on which an engine fails in a way that may pass is measured again; a set of which some are left
+    /// without a score for want of an engine has none, and nothing is decided by it.
+    pub(super) async fn score_all<'a>(
+        &self,
+        phase: Phase,
+        examples: impl Iterator<Item = (&'a Arc<Example>, Seed)>,
+        may_all_fail: bool,
+    ) -> Result<Vec<Option<f64>>, StepError> {
+        let scored = examples.map(|(example, seed)| {
             let scored = async move {
                 let mut measurement = 1;
                 loop {
@@ -107,32 +147,30 @@ impl Trainer {
             };
             self.guarded(phase, example, scored, |score| Some(score.as_f64()))
         });
-        let scores = self.judge("evaluation", join_all(scored).await)?;
+        let scored = join_all(scored).await;
         let engine_failures = || {
-            scores
+            scored
                 .iter()
                 .filter_map(|score| score.as_ref().err())
                 .filter(|error| is_engine_failure(error))
         };
-        if let Some(first) = engine_failures().next() {
-            return Err(StepError::Failed(Error::Unmeasured {
-                set: phase.as_str(),
-                failed: engine_failures().count(),
-                examples: set.len(),
-                source: Arc::clone(first),
-            }));
+        let (failed, examples) = (engine_failures().count(), scored.len());
+        let unmeasured = engine_failures().next().map(|first| Error::Unmeasured {
+            set: phase.as_str(),
+            failed,
+            examples,
+            source: Arc::clone(first),
+        });
+        let scored = match self.judge("evaluation", scored) {
+            Err(StepError::Failed(Error::AllFailed { .. })) if may_all_fail && failed == 0 => {
+                return Ok(vec![None; examples]);
+            }
+            judged => judged?,
+        };
+        match unmeasured {
+            Some(error) => Err(StepError::Failed(error)),
+            None => Ok(scored.into_iter().map(|score| Some(score.ok()?.as_f64())).collect()),
         }
-        let of = |score: &Result<Score, _>| {
-            score.as_ref().map_or(self.settings.failure_score, |score| score.as_f64())
-        };
-        let evaluation = Evaluation {
-            score: scores.iter().map(of).sum::<f64>() / set.len().max(1) as f64,
-            examples: set.len(),
-            failed: scores.iter().filter(|score| score.is_err()).count(),
-        };
-        state.learn(phase, texts, evaluation);
-        self.tell(&TrainEvent::Evaluated { phase, evaluation: &evaluation, known: false });
-        Ok(evaluation)
     }
 
     async fn score_once(&self, example: &Example, seed: Seed) -> Result<Score, CoreError> {

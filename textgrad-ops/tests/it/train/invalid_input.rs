@@ -36,8 +36,7 @@ fn what_is_missing_is_named() {
         Trainer::builder(base.solver.clone(), loss, optimizer, data("train", 0, 3))
     };
     let refused = |builder: TrainerBuilder| builder.build().unwrap_err().to_string();
-    let evaluator =
-        "evaluator: expected one for the validation set, the test set or errors_only, got none";
+    let evaluator = "evaluator: expected one for the validation set, the test set, errors_only or the gate, got none";
     assert_eq!(refused(builder().validation(data("v", 0, 1))), evaluator);
     assert_eq!(refused(builder().errors_only(true)), evaluator);
     let validation = "patience: expected a validation set beside it, got none";

@@ -9,6 +9,7 @@ mod endings;
 mod invalid_input;
 mod lapses;
 mod losses;
+mod populations;
 mod resume;
 mod steps;
 mod support;
