@@ -1,11 +1,13 @@
 //! The numbers of a run that figures need.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
 
 use textgrad_core::{Purpose, Usage};
 
+use super::held_out::{HeldOut, HeldOutGrade};
 use crate::error::Error;
 use crate::journal::{Record, scan};
 use crate::run::{RecordedRun, ResultRecord, RunConfig, Status};
@@ -17,6 +19,8 @@ pub(super) struct RunData {
     pub(super) config: RunConfig,
     pub(super) queries: Vec<QueryData>,
     pub(super) failed: usize,
+    /// The reward model that graded answers after the search, and whether it is a simulation.
+    pub(super) held_out: Option<(String, bool)>,
     /// How long calls of models took together, in seconds; `None` without a journal.
     pub(super) call_seconds: Option<f64>,
 }
@@ -32,6 +36,8 @@ pub(crate) struct QueryData {
     /// The best score of all.
     pub(crate) best: f64,
     pub(crate) best_iteration: u32,
+    /// The held-out grades of the first and of the returned answer.
+    pub(crate) held_out: Option<[f64; 2]>,
     pub(crate) requests: u64,
     pub(crate) tokens: Usage,
     /// Answers that were scored.
@@ -60,6 +66,7 @@ impl RunData {
             config: run.config().clone(),
             queries,
             failed,
+            held_out: HeldOut::read(run)?.map(|held_out| (held_out.reward, held_out.simulated)),
             call_seconds: call_seconds(run)?,
         })
     }
@@ -105,11 +112,20 @@ impl QueryData {
         mut each: impl FnMut(&ResultRecord) -> Result<(), Error>,
     ) -> Result<(Vec<Self>, usize), Error> {
         let (mut queries, mut failed) = (Vec::new(), 0);
+        let held_out = HeldOut::read(run)?.map(|held_out| held_out.grades).unwrap_or_default();
+        let held_out: HashMap<usize, HeldOutGrade> =
+            held_out.into_iter().map(|grade| (grade.index, grade)).collect();
         for record in run.results()? {
             let record = record?;
             each(&record)?;
             match Self::of(&record) {
-                Some(query) => queries.push(query),
+                Some(mut query) => {
+                    let returned = record.trajectory.best_index();
+                    let grade = held_out.get(&query.index);
+                    let grade = grade.filter(|grade| Some(grade.returned) == returned);
+                    query.held_out = grade.map(|grade| [grade.first, grade.best]);
+                    queries.push(query);
+                }
                 None => failed += 1,
             }
         }
@@ -135,6 +151,7 @@ impl QueryData {
             scores,
             best: best.score,
             best_iteration: best.iteration,
+            held_out: None,
             requests: usage.requests,
             tokens: usage.tokens,
             scored: usage.scored,

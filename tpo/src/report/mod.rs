@@ -7,6 +7,7 @@
 //! | figure | shows |
 //! |---|---|
 //! | `gain` | mean gain over the first answer, over best of N, and over best-of-N at an equal budget |
+//! | `held-out` | gain by a reward model that had no part in the search |
 //! | `runs` | what was run, and mean rewards |
 //! | `reward-by-iteration` | the best so far and what each iteration brought, with bootstrap bands; baselines dashed |
 //! | `reward-by-budget` | reward by answers drawn, beside the expected best of k first answers |
@@ -24,6 +25,7 @@ mod compare;
 mod data;
 mod figure;
 mod headroom;
+mod held_out;
 mod page;
 mod stats;
 mod table;
@@ -34,6 +36,7 @@ pub use self::chart::Chart;
 pub use self::compare::{AnswerPair, Comparison, Side};
 pub use self::figure::{Cost, DPO_PFLOPS, Figure, PAPER_PFLOPS, PAPER_TOKENS};
 pub use self::headroom::{BestOf, Headroom, Noise, SampleScores};
+pub use self::held_out::{HeldOut, HeldOutGrade};
 pub use self::stats::Paired;
 pub use self::stats::{Bootstrap, Interval, deviation, expected_max, mean, quantile};
 pub use self::table::Table;

@@ -9,7 +9,7 @@ use crate::report::{Table, exact};
 pub(super) type Shown = fn(&StudyRow) -> Json;
 
 /// The columns.
-pub(super) const COLUMNS: [(&str, Shown); 26] = [
+pub(super) const COLUMNS: [(&str, Shown); 32] = [
     ("mode", |row| row.mode.as_str().into()),
     ("D", |row| if row.left.is_some() { Json::Null } else { row.iterations.into() }),
     ("made", |row| row.made.into()),
@@ -36,6 +36,12 @@ pub(super) const COLUMNS: [(&str, Shown); 26] = [
     ("ahead_of_bon", |row| row.ahead_of_bon.map(|ahead| ahead.mean).into()),
     ("ahead_of_bon_low", |row| row.ahead_of_bon.map(|ahead| ahead.low).into()),
     ("ahead_of_bon_high", |row| row.ahead_of_bon.map(|ahead| ahead.high).into()),
+    ("held_out", |row| row.held_out.map(|grade| grade.mean).into()),
+    ("held_out_low", |row| row.held_out.map(|grade| grade.low).into()),
+    ("held_out_high", |row| row.held_out.map(|grade| grade.high).into()),
+    ("held_out_ahead", |row| row.held_out_ahead.map(|ahead| ahead.mean).into()),
+    ("held_out_ahead_low", |row| row.held_out_ahead.map(|ahead| ahead.low).into()),
+    ("held_out_ahead_high", |row| row.held_out_ahead.map(|ahead| ahead.high).into()),
 ];
 
 /// Rows with the columns that are wanted.

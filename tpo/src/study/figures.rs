@@ -15,6 +15,8 @@ use crate::run::RecordedRun;
 struct CellFigures {
     /// The best score of each query; none where it failed.
     best: Vec<Option<f64>>,
+    /// The held-out grade of each returned answer; none where there is none.
+    held_out: Vec<Option<f64>>,
     /// The queries that were searched to their end.
     queries: Vec<QueryData>,
 }
@@ -23,19 +25,22 @@ impl CellFigures {
     fn read(run: &RecordedRun) -> Result<Self, Error> {
         let (queries, failed) = QueryData::all(run, |_| Ok(()))?;
         let mut best = vec![None; queries.len() + failed];
+        let mut held_out = best.clone();
         for query in &queries {
             if let Some(best) = best.get_mut(query.index) {
                 *best = Some(query.best);
             }
+            if let Some(grade) = held_out.get_mut(query.index) {
+                *grade = query.held_out.map(|[_, returned]| returned);
+            }
         }
-        Ok(Self { best, queries })
+        Ok(Self { best, held_out, queries })
     }
+}
 
-    /// The differences of the best scores, query by query.
-    fn ahead_of(&self, other: &Self) -> Vec<Option<f64>> {
-        let pairs = self.best.iter().zip(&other.best);
-        pairs.map(|(one, other)| Some((*one)? - (*other)?)).collect()
-    }
+/// Differences, query by query.
+fn differences(own: &[Option<f64>], other: &[Option<f64>]) -> Vec<Option<f64>> {
+    own.iter().zip(other).map(|(own, other)| Some((*own)? - (*other)?)).collect()
 }
 
 /// A row of the table: the cells that differ in nothing but the seed. Figures per query are means over all
@@ -72,6 +77,10 @@ pub struct StudyRow {
     /// How far the best scores are above those of best-of-N with an equal number of answers, N(1 + D), or up to the
     /// same budget, paired as [`ahead`](Self::ahead); none for best-of-N itself, and if the study lacks it.
     pub ahead_of_bon: Option<Interval>,
+    /// The mean held-out grade of the returned answers, as [`reward`](Self::reward); none if nothing was graded.
+    pub held_out: Option<Interval>,
+    /// How far the held-out grades are above those of the study's first mode, as [`ahead`](Self::ahead).
+    pub held_out_ahead: Option<Interval>,
     /// The mean score of the newest answers of a search: those of its last iteration, better or not.
     pub newest: Option<f64>,
     /// The mean standard deviation of the scores of the newest answers of a search.
@@ -125,7 +134,7 @@ impl StudyTable {
             let same: Vec<&(GridCell, CellFigures)> =
                 cells.iter().filter(|(other, _)| alike(other, cell)).collect();
             let figures: Vec<&CellFigures> = same.iter().map(|(_, figures)| figures).collect();
-            let ahead_of = |against: Mode| {
+            let ahead_of = |against: Mode, number: fn(&CellFigures) -> &[Option<f64>]| {
                 let pairs = same.iter().filter_map(|(cell, figures)| {
                     let against = match against {
                         Mode::Bon => cell.best_of_n(),
@@ -133,13 +142,19 @@ impl StudyTable {
                     };
                     let other = cells.iter().find(|(other, _)| *other == against);
                     let (_, other) = other.filter(|_| against.mode != cell.mode)?;
-                    Some(figures.ahead_of(other))
+                    Some(differences(number(figures), number(other)))
                 });
                 let pairs: Vec<Vec<Option<f64>>> = pairs.collect();
                 bootstrap.crossed(&pairs.iter().map(Vec::as_slice).collect::<Vec<_>>())
             };
-            let ahead = [against.and_then(ahead_of), ahead_of(Mode::Bon)];
-            rows.push(row(cell, &figures, ahead, bootstrap));
+            let best: fn(&CellFigures) -> &[Option<f64>] = |figures| &figures.best;
+            let held_out = |against| ahead_of(against, |figures| &figures.held_out);
+            rows.push(StudyRow {
+                ahead: against.and_then(|against| ahead_of(against, best)),
+                ahead_of_bon: ahead_of(Mode::Bon, best),
+                held_out_ahead: against.and_then(held_out),
+                ..row(cell, &figures, bootstrap)
+            });
         }
         // Beside one another what is compared: by temperature and samples, then mode, then iterations.
         let mode = |mode: Mode| Mode::ALL.iter().position(|known| *known == mode);
@@ -201,25 +216,34 @@ impl StudyTable {
             shown.push_str(title);
             shown.push_str(&in_columns(&table(self.rows.iter(), wanted)));
         }
-        let mut differences = |title: String, columns: [&str; 3], of: Difference| {
+        let mut part = |title: String, columns: [&str; 3], of: Difference| {
             let paired: Vec<&StudyRow> = self.rows.iter().filter(|row| of(row).is_some()).collect();
             if !paired.is_empty() {
                 let wanted = |column: &str| columns.contains(&column) || setting(column);
-                shown.push_str(&format!("\nreward ahead of {title}, paired by query and seed\n"));
+                shown.push_str(&format!("\n{title}\n"));
                 shown.push_str(&in_columns(&table(paired.into_iter(), wanted)));
             }
         };
         let of_bon = if has_budget { Mode::Resample } else { Mode::Bon };
         if let Some(against) = self.against.filter(|against| *against != of_bon) {
             let columns = ["ahead", "ahead_low", "ahead_high"];
-            differences(against.to_string(), columns, |row| row.ahead);
+            let title = format!("reward ahead of {against}, paired by query and seed");
+            part(title, columns, |row| row.ahead);
         }
         let title = match has_budget {
             true => "best-of-N (resample) at equal budget",
             false => "best-of-N at N(1 + D) answers",
         };
         let columns = ["ahead_of_bon", "ahead_of_bon_low", "ahead_of_bon_high"];
-        differences(title.to_owned(), columns, |row| row.ahead_of_bon);
+        let title = format!("reward ahead of {title}, paired by query and seed");
+        part(title, columns, |row| row.ahead_of_bon);
+        let title = "mean grade of the returned answers by the held-out reward model".to_owned();
+        part(title, ["held_out", "held_out_low", "held_out_high"], |row| row.held_out);
+        if let Some(against) = self.against {
+            let columns = ["held_out_ahead", "held_out_ahead_low", "held_out_ahead_high"];
+            let title = format!("held-out grade ahead of {against}, paired by query and seed");
+            part(title, columns, |row| row.held_out_ahead);
+        }
         shown
     }
 
@@ -232,12 +256,8 @@ impl StudyTable {
     }
 }
 
-fn row(
-    cell: &GridCell,
-    seeds: &[&CellFigures],
-    [ahead, ahead_of_bon]: [Option<Interval>; 2],
-    bootstrap: &Bootstrap,
-) -> StudyRow {
+/// A row without the differences from others.
+fn row(cell: &GridCell, seeds: &[&CellFigures], bootstrap: &Bootstrap) -> StudyRow {
     let queries = || seeds.iter().flat_map(|figures| &figures.queries);
     let searches = queries().count();
     let all: usize = seeds.iter().map(|figures| figures.best.len()).sum();
@@ -246,6 +266,7 @@ fn row(
     };
     let each = |number| means(number).unwrap_or(0.0);
     let best: Vec<&[Option<f64>]> = seeds.iter().map(|figures| &figures.best[..]).collect();
+    let held_out: Vec<&[Option<f64>]> = seeds.iter().map(|figures| &figures.held_out[..]).collect();
     let count = best.iter().map(|best| best.len()).max().unwrap_or(0);
     let over_seeds: Vec<f64> = (0..count)
         .filter_map(|query| {
@@ -265,8 +286,10 @@ fn row(
         left: means(|query| query.budget_left),
         answers: each(|query| Some(query.answers() as f64)),
         reward: bootstrap.crossed(&best),
-        ahead,
-        ahead_of_bon,
+        ahead: None,
+        ahead_of_bon: None,
+        held_out: bootstrap.crossed(&held_out),
+        held_out_ahead: None,
         newest: means(|query| mean(query.newest())),
         spread: means(|query| deviation(query.newest())),
         seed_spread: mean(&over_seeds),
@@ -354,10 +377,9 @@ mod tests {
             let shown = table.shown();
             let title = "reward ahead of best-of-N at N(1 + D) answers, paired";
             assert!(shown.contains(title), "{shown}");
-            assert!(
-                COLUMNS.iter().all(|(name, _)| shown.contains(name)
-                    || ["made", "left", "temperature"].contains(name))
-            );
+            assert!(COLUMNS.iter().all(|(name, _)| shown.contains(name)
+                || name.starts_with("held_out")
+                || ["made", "left", "temperature"].contains(name)));
             assert!(shown.lines().all(|line| line.len() <= 80), "{shown}");
         }
     }

@@ -13,6 +13,8 @@ use crate::run::{RecordedRun, RunConfig, RunFolder, Status, differences};
 
 const SETTINGS: &str = "study.json";
 const TABLE: &str = "study.csv";
+/// The grades of `tpo grade`, shared by the cells.
+const GRADES: &str = "grades.jsonl";
 /// The version of the format that is written.
 const SCHEMA: u32 = 1;
 /// Where a run's settings hold what the grid varies, or what follows from it.
@@ -30,7 +32,7 @@ const VARIED: [&str; 8] = [
 /// Whether a file of this name in the folder of a study is the study's own, and no run.
 #[must_use]
 pub fn is_study_file(path: &Path) -> bool {
-    [SETTINGS, TABLE].iter().any(|name| path.file_name().is_some_and(|own| own == *name))
+    [SETTINGS, TABLE, GRADES].iter().any(|name| path.file_name().is_some_and(|own| own == *name))
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

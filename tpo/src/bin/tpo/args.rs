@@ -11,6 +11,7 @@ use crate::compare::CompareArgs;
 use crate::config::{ConfigArgs, Flags, Settings};
 use crate::export::ExportArgs;
 use crate::generate::{CompletionsArgs, ManArgs};
+use crate::grade::GradeArgs;
 use crate::headroom;
 use crate::inspect::{GraphArgs, ReportArgs, VerifyArgs, positive};
 use crate::presets::EnginesArgs;
@@ -106,6 +107,7 @@ pub(crate) enum Command {
     Engines(EnginesArgs),
     Report(ReportArgs),
     Compare(Box<CompareArgs>),
+    Grade(Box<GradeArgs>),
     Verify(VerifyArgs),
     Graph(GraphArgs),
     Export(ExportArgs),

@@ -9,6 +9,7 @@ mod context;
 mod engines;
 mod export;
 mod generate;
+mod grade;
 mod headroom;
 mod inspect;
 mod journey;
@@ -67,6 +68,7 @@ fn main() -> ExitCode {
         Command::Engines(args) => runtime.block_on(presets::engines(&args)),
         Command::Report(args) => inspect::report(&args),
         Command::Compare(args) => runtime.block_on(compare::compare(*args)),
+        Command::Grade(args) => runtime.block_on(grade::grade(*args)),
         Command::Verify(args) => inspect::verify(&args),
         Command::Graph(args) => runtime.block_on(inspect::graph(args)),
         Command::Export(args) => export::export(&args),

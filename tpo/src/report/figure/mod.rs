@@ -3,6 +3,7 @@
 mod budget;
 mod cost;
 mod curves;
+mod held_out;
 mod pairs;
 mod spread;
 
@@ -144,6 +145,7 @@ impl Context<'_> {
 pub(super) fn all(context: &Context<'_>) -> Vec<Figure> {
     let figures = [
         pairs::gain(context),
+        held_out::held_out(context),
         runs(context),
         curves::rewards(context),
         budget::budget(context),

@@ -12,6 +12,7 @@ mod first_run;
 #[cfg(target_os = "linux")]
 mod full;
 mod generated;
+mod grade;
 mod headroom;
 mod input;
 #[cfg(unix)]

@@ -56,6 +56,33 @@ pub(crate) async fn alone(
     of_lines(&context, &[line.parse()?]).await
 }
 
+/// A reward model for answers of finished runs, from its line alone.
+pub(crate) async fn held_out(
+    layers: &Layers,
+    prompts: &Arc<PromptPack>,
+    text: &str,
+) -> Result<Arc<dyn RewardModel>, Error> {
+    let line: Line = text.parse()?;
+    let is_judge = matches!(line.kind(), RewardKind::Judge | RewardKind::PairwiseJudge);
+    if is_judge && line.get("engine").is_none() {
+        let expected = "an engine of the judge, as in judge:engine=openai/gpt-4.1";
+        return Err(Error::config("reward", expected, text));
+    }
+    // Nothing is asked of it: there is no policy here.
+    let engine = layers.other("policy", "sim", None).await?;
+    let mut search = TpoConfig::default();
+    search.sampling.temperature = Some(0.0);
+    let settings = Settings::default();
+    let context =
+        RewardContext { settings: &settings, search: &search, engine: &engine, prompts, layers };
+    let reward = of_lines(&context, &[line]).await?;
+    if reward.is_relative() {
+        let expected = "a reward model whose scores compare across runs, such as judge";
+        return Err(Error::config("reward", expected, reward.name()));
+    }
+    Ok(reward)
+}
+
 async fn of_lines(
     context: &RewardContext<'_>,
     lines: &[Line],
