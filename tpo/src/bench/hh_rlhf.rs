@@ -6,15 +6,12 @@
 //! say which ones.
 
 use serde::{Deserialize, Serialize};
-use textgrad_core::Message;
 
 use super::item::Item;
 use super::records::{records, wrong};
 use crate::error::Error;
+use crate::input::{ASSISTANT, dialogue, of_turns};
 use crate::query::Query;
-
-const HUMAN: &str = "\n\nHuman:";
-const ASSISTANT: &str = "\n\nAssistant:";
 
 /// One dialogue.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,48 +52,18 @@ impl Dialogue {
 /// [`Error::Input`] with the line and what was expected.
 pub fn read(source: &str, text: &str) -> Result<Vec<Dialogue>, Error> {
     let read = (1..).zip(records::<Pair>(source, text)?);
-    read.map(|(number, (location, line))| dialogue(number, &location, &line)).collect()
+    read.map(|(number, (location, line))| parsed(number, &location, &line)).collect()
 }
 
-fn dialogue(number: usize, location: &str, line: &Pair) -> Result<Dialogue, Error> {
+fn parsed(number: usize, location: &str, line: &Pair) -> Result<Dialogue, Error> {
     let Some((asked, answer)) = line.chosen.rsplit_once(ASSISTANT) else {
         let reason = "expected \"chosen\" to have a turn \"\\n\\nAssistant:\", got none";
         return Err(wrong(location, reason.to_owned()));
     };
     let prompt = format!("{asked}{ASSISTANT}");
-    let query = query(asked).map_err(|error| wrong(location, error.to_string()))?;
+    let query = of_turns(dialogue(asked)).map_err(|reason| wrong(location, reason))?;
     let rejected = line.rejected.strip_prefix(&prompt).map(|end| end.trim().to_owned());
     Ok(Dialogue { number, prompt, query, chosen: answer.trim().to_owned(), rejected })
-}
-
-/// The turns before the answer. A turn that follows one of the same side is joined to it, an empty one is
-/// left out, and what an answer said last before the answer that is asked for stays a turn of its own only
-/// if the user said something after it.
-fn query(asked: &str) -> Result<Query, Error> {
-    let mut turns: Vec<(bool, String)> = Vec::new();
-    for (index, part) in asked.split(HUMAN).enumerate() {
-        for (side, content) in part.split(ASSISTANT).map(str::trim).enumerate() {
-            let human = side == 0;
-            // What stands before the first mark is no turn.
-            if content.is_empty() || (index == 0 && human) {
-                continue;
-            }
-            match turns.last_mut() {
-                Some((last, text)) if *last == human => {
-                    text.push_str("\n\n");
-                    text.push_str(content);
-                }
-                _ => turns.push((human, content.to_owned())),
-            }
-        }
-    }
-    match turns.as_slice() {
-        [(true, only)] => Ok(Query::from(only.as_str())),
-        _ => Query::conversation(turns.into_iter().map(|(human, text)| match human {
-            true => Message::user(text),
-            false => Message::assistant(text),
-        })),
-    }
 }
 
 impl From<&Dialogue> for Item {

@@ -5,6 +5,8 @@ mod record;
 use derive_setters::Setters;
 use textgrad_ops::data::{self, DataFormat};
 
+#[cfg(feature = "bench")]
+pub(crate) use self::record::{ASSISTANT, dialogue, of_turns};
 use crate::error::Error;
 use crate::query::Query;
 
@@ -150,6 +152,14 @@ mod tests {
             (
                 r#"{"chosen":[{"role":"user","content":"one?"},{"role":"assistant","content":"a"}],"rejected":[]}"#,
                 "one?".into(),
+            ),
+            (
+                r#"{"chosen":"\n\nHuman: one?\n\nAssistant: a","rejected":"\n\nHuman: one?\n\nAssistant: b"}"#,
+                "one?".into(),
+            ),
+            (
+                r#"{"chosen":"\n\nHuman: a\n\nAssistant: b\n\nHuman: c\n\nAssistant: d"}"#,
+                "User: a\n\nAssistant: b\n\nUser: c".into(),
             ),
             (
                 r#"{"prompt":"[{\"role\":\"user\",\"content\":\"one?\"}]","chosen":"a"}"#,

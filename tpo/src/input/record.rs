@@ -14,6 +14,10 @@ const QUERY: [&str; 5] = ["prompt", "instruction", "question", "query", "problem
 const CONVERSATION: [&str; 4] = ["messages", "conversations", TURNS, "chosen"];
 const TURNS: &str = "turns";
 
+/// What begins the turns of HH-RLHF.
+const HUMAN: &str = "\n\nHuman:";
+pub(crate) const ASSISTANT: &str = "\n\nAssistant:";
+
 /// The fields that hold a system message beside a query.
 const SYSTEM: [&str; 2] = ["system", "system_prompt"];
 
@@ -64,8 +68,12 @@ fn of_fields(mut fields: Map<String, Json>, column: Option<&str>) -> Result<Quer
     // A cell of a table holds a conversation as JSON.
     let cell = value.as_str().and_then(|text| conversation(text, is_conversation));
     let value = cell.as_ref().unwrap_or(value);
+    let text = value.as_str().filter(|text| is_conversation && text.starts_with(HUMAN));
+    // The answer comes last.
+    let asked = text.map(|text| text.rsplit_once(ASSISTANT).map_or(text, |(asked, _)| asked));
     let default_role = name.trim().eq_ignore_ascii_case(TURNS).then_some(MessageRole::User);
     let mut turns = match value {
+        Json::String(_) if asked.is_some() => asked.map(dialogue).unwrap_or_default(),
         Json::String(text) if !is_conversation => vec![user(&with_input(text, &fields)?)],
         Json::Array(messages) => messages
             .iter()
@@ -134,11 +142,34 @@ fn with_input(text: &str, fields: &Map<String, Json>) -> Result<String, String> 
     }
 }
 
+/// The turns of a text in the form of HH-RLHF: each begins with a blank line and `Human:` or `Assistant:`. A turn that
+/// follows one of the same side is joined to it, and an empty one is left out.
+pub(crate) fn dialogue(text: &str) -> Vec<Turn> {
+    let mut turns: Vec<Turn> = Vec::new();
+    for (index, part) in text.split(HUMAN).enumerate() {
+        for (side, content) in part.split(ASSISTANT).map(str::trim).enumerate() {
+            let role = if side == 0 { MessageRole::User } else { MessageRole::Assistant };
+            // What stands before the first mark is no turn.
+            if content.is_empty() || (index == 0 && side == 0) {
+                continue;
+            }
+            match turns.last_mut() {
+                Some(last) if last.role == role => {
+                    last.content.push_str("\n\n");
+                    last.content.push_str(content);
+                }
+                _ => turns.push(Turn { role, content: content.to_owned() }),
+            }
+        }
+    }
+    turns
+}
+
 fn user(text: &str) -> Turn {
     Turn { role: MessageRole::User, content: text.to_owned() }
 }
 
-fn of_turns(turns: Vec<Turn>) -> Result<Query, String> {
+pub(crate) fn of_turns(turns: Vec<Turn>) -> Result<Query, String> {
     match turns.as_slice() {
         [only] if only.content.trim().is_empty() => {
             Err("expected a query, got an empty text".to_owned())
