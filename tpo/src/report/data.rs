@@ -36,6 +36,8 @@ pub(crate) struct QueryData {
     /// The best score of all.
     pub(crate) best: f64,
     pub(crate) best_iteration: u32,
+    /// The value of the field by which a report is sliced.
+    pub(crate) slice: Option<String>,
     /// The held-out grades of the first and of the returned answer.
     pub(crate) held_out: Option<[f64; 2]>,
     pub(crate) requests: u64,
@@ -151,6 +153,7 @@ impl QueryData {
             scores,
             best: best.score,
             best_iteration: best.iteration,
+            slice: None,
             held_out: None,
             requests: usage.requests,
             tokens: usage.tokens,

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `gain` | mean gain over the first answer, over best of N, and over best-of-N at an equal budget |
 //! | `held-out` | gain by a reward model that had no part in the search |
+//! | `slices` | gain by the values of a field of the data |
 //! | `runs` | what was run, and mean rewards |
 //! | `reward-by-iteration` | the best so far and what each iteration brought, with bootstrap bands; baselines dashed |
 //! | `reward-by-budget` | reward by answers drawn, beside the expected best of k first answers |
@@ -30,6 +31,7 @@ mod page;
 mod stats;
 mod table;
 
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 pub use self::chart::Chart;
@@ -59,11 +61,14 @@ pub struct ReportConfig {
     /// later queries are left out, first of answers that were neither chosen, rejected nor best. 9 million, so
     /// that the page stays below 10 MB.
     pub max_bytes: usize,
+    /// The field of the data by whose values gains are shown too. None.
+    pub slice: Option<String>,
 }
 
 impl Default for ReportConfig {
     fn default() -> Self {
-        Self { bootstrap: Bootstrap::default(), cost: Cost::default(), max_bytes: 9_000_000 }
+        let (bootstrap, cost) = (Bootstrap::default(), Cost::default());
+        Self { bootstrap, cost, max_bytes: 9_000_000, slice: None }
     }
 }
 
@@ -91,14 +96,27 @@ impl Report {
     /// Reads runs and makes the figures. Runs of the same folder name are distinguished by their paths.
     ///
     /// # Errors
-    /// Those of [`RecordedRun::results`] and of its items.
+    /// Those of [`RecordedRun::results`] and of its items, and [`Error::Config`] if no query has the field by which the
+    /// report is to be sliced.
     pub fn read(runs: &[RecordedRun], config: &ReportConfig) -> Result<Self, Error> {
         let (mut read, mut details) = (Vec::new(), Vec::new());
         let mut left = config.max_bytes;
+        let mut fields = BTreeSet::new();
         for (place, run) in runs.iter().enumerate() {
             // What a run leaves is for those after it.
             let mut detail = Details::new(left / (runs.len() - place));
-            let mut data = RunData::read(run, |record| detail.add(record))?;
+            let mut slices = HashMap::new();
+            let mut data = RunData::read(run, |record| {
+                if let Some(field) = &config.slice {
+                    let own = &record.fields;
+                    slices.extend(own.get(field).map(|value| (record.index, exact(value))));
+                    fields.extend(own.keys().cloned());
+                }
+                detail.add(record)
+            })?;
+            for query in &mut data.queries {
+                query.slice = slices.remove(&query.index);
+            }
             if runs.iter().filter(|other| other.name() == run.name()).count() > 1 {
                 data.name = run.path().display().to_string();
             }
@@ -106,6 +124,12 @@ impl Report {
             left = left.saturating_sub(detail.bytes());
             read.push(data);
             details.push(detail);
+        }
+        if let Some(field) = config.slice.as_ref().filter(|field| !fields.contains(*field)) {
+            let fields: Vec<String> = fields.into_iter().collect();
+            let there = if fields.is_empty() { "none".to_owned() } else { fields.join(", ") };
+            let got = format!("{field:?}; beside the queries the data has {there}");
+            return Err(Error::config("by", "a field of the data", got));
         }
         let context =
             figure::Context { runs: &read, bootstrap: config.bootstrap, cost: config.cost };

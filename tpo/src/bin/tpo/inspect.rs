@@ -199,6 +199,10 @@ pub(crate) struct ReportArgs {
     #[command(flatten)]
     figures: FigureArgs,
 
+    /// Show gains by the values of this field of the data too, such as a category.
+    #[arg(long, value_name = "FIELD")]
+    by: Option<String>,
+
     /// Maximum size of the texts of single queries in the page, in megabytes.
     #[arg(long, value_name = "MB", default_value_t = 9.0, value_parser = positive)]
     max_mb: f64,
@@ -321,6 +325,7 @@ pub(crate) fn report(args: &ReportArgs) -> Result<ExitCode, Error> {
         bootstrap: args.figures.bootstrap(),
         cost: args.figures.cost(),
         max_bytes: (args.max_mb * 1e6) as usize,
+        slice: args.by.clone(),
     };
     let report = Report::read(&runs?, &config)?;
     let first = args.runs.first().map_or(Path::new("."), PathBuf::as_path);

@@ -5,6 +5,7 @@ mod cost;
 mod curves;
 mod held_out;
 mod pairs;
+mod slices;
 mod spread;
 
 use std::collections::BTreeMap;
@@ -146,6 +147,7 @@ pub(super) fn all(context: &Context<'_>) -> Vec<Figure> {
     let figures = [
         pairs::gain(context),
         held_out::held_out(context),
+        slices::slices(context),
         runs(context),
         curves::rewards(context),
         budget::budget(context),

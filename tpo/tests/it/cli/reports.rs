@@ -138,3 +138,34 @@ fn what_can_not_be_reported_is_told() {
     ask(folder, ["report", "a", "--policy-params", "0"]).refused(&["--policy-params"]);
     ask(folder, ["graph", "a", "0", "--dot", "--html"]).refused(&["cannot be used with"]);
 }
+
+#[test]
+fn gains_are_shown_by_a_field_of_the_data() {
+    let folder = folder();
+    let folder = folder.path();
+    let lines = [
+        r#"{"prompt":"Why is the sky blue?","kind":"<b>science</b>","level":1}"#,
+        r#"{"prompt":"Why does bread rise?","kind":"<b>science</b>","level":2}"#,
+        r#"{"prompt":"How do I boil an egg?","kind":"=cooking"}"#,
+        r#"{"prompt":"How do I fry an egg?"}"#,
+    ];
+    std::fs::write(folder.join("q.jsonl"), lines.join("\n")).unwrap();
+    run(folder, &["--data", "q.jsonl", "--out", "a"]).with_code(0);
+    ask(folder, ["report", "a", "--by", "kind", "--out", "r"]).with_code(0);
+    let csv = read(folder.join("r/slices.csv"));
+    let rows: Vec<&str> = csv.lines().collect();
+    assert_eq!(rows.len(), 3, "{csv}");
+    assert!(
+        rows[1].starts_with("a,<b>science</b>,2,") && rows[2].starts_with("a,'=cooking,1,"),
+        "{csv}"
+    );
+    let html = read(folder.join("r/report.html"));
+    assert!(html.contains("<section id=\"slices\"") && !html.contains("<b>science</b>"));
+    ask(folder, ["report", "a", "--out", "plain"]).with_code(0);
+    assert!(!folder.join("plain/slices.csv").exists());
+    ask(folder, ["report", "a", "--by", "kin"]).refused(&[
+        "by: expected a field of the data",
+        "\"kin\"",
+        "kind, level",
+    ]);
+}
