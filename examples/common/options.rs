@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn without_options_it_is_the_simulation_and_a_wrong_engine_is_told() {
+    fn without_options_it_is_the_simulation_and_a_wrong_engine_is_reported() {
         let options = Options::parse_from(["example"]);
         assert!(options.connect().unwrap().is_simulation());
         let options = Options::parse_from(["example", "--engine", "olama/llama3"]);

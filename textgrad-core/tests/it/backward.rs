@@ -277,7 +277,7 @@ async fn the_settings_reach_the_op() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_observer_is_told_what_happens() {
+async fn an_observer_receives_each_event() {
     let log = Log::default();
     let x = Variable::differentiable("x", "x");
     let y = on(says("slow", Duration::from_millis(20), &Log::default()), &[&x]).await;

@@ -34,7 +34,7 @@ async fn failure(op: Arc<OpFn>, inputs: impl Into<Inputs>) -> (Error, Variable) 
 }
 
 #[tokio::test]
-async fn every_input_that_may_change_is_told_and_no_other() {
+async fn every_input_that_may_change_receives_feedback_and_no_other() {
     let (number, unit) =
         (Variable::differentiable("four", "a number"), Variable::differentiable("m", "a unit"));
     let constant = Variable::constant("c", "constant");

@@ -114,7 +114,7 @@ async fn hostile_texts_are_in_the_page_as_they_are_and_nowhere_as_markup() {
 }
 
 #[tokio::test]
-async fn requests_scores_feedback_and_changes_are_told() {
+async fn requests_scores_feedback_and_changes_are_reported() {
     let text = Variable::differentiable("Be brief.", "system prompt");
     let image = Variable::constant(Image::new(vec![1, 2, 3], "image/png").unwrap(), "picture");
     let parts = [Part::Text("see".into()), Part::from(image.value())];

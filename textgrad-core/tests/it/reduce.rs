@@ -120,7 +120,7 @@ async fn each_merge_has_a_seed_of_its_own() {
 }
 
 #[tokio::test]
-async fn the_wish_travels_through_ops() {
+async fn the_cancellation_travels_through_ops() {
     // x -> f -> y, and y is used twice on the way to two losses: merged at y, so f is told once.
     let log = Log::default();
     let x = Variable::differentiable("x", "x");
@@ -134,7 +134,7 @@ async fn the_wish_travels_through_ops() {
 }
 
 #[tokio::test]
-async fn feedback_without_the_wish_is_kept_in_its_place() {
+async fn feedback_without_the_wish_is_kept_at_its_position() {
     let log = Log::default();
     let x = Variable::differentiable("x", "x");
     let mut losses = Vec::new();
@@ -245,7 +245,7 @@ async fn a_merge_that_was_paid_for_is_kept_when_a_later_one_fails() {
 }
 
 #[tokio::test]
-async fn an_observer_is_told_of_merges() {
+async fn an_observer_receives_merges() {
     let log = Log::default();
     let (_, total) = nested(&log).await;
     let seen = Log::default();

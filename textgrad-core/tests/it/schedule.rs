@@ -113,7 +113,7 @@ async fn a_failure_lets_finish_what_is_under_way_and_starts_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_several_failures_the_one_nearest_to_the_root_is_told() {
+async fn of_several_failures_the_one_nearest_to_the_root_is_reported() {
     for (first, second) in [(CALL, 2 * CALL), (2 * CALL, CALL)] {
         let log = Log::default();
         let x = Variable::differentiable("x", "x");

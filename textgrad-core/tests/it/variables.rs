@@ -31,7 +31,7 @@ fn every_assignment_is_a_version() {
 }
 
 #[test]
-fn history_holds_as_many_as_it_was_told() {
+fn history_holds_as_many_as_configured() {
     for limit in [0, 1, Parameter::DEFAULT_HISTORY] {
         let parameter = Parameter::builder("0", "text").history(limit).build();
         for i in 1..40 {

@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn an_expression_that_does_not_parse_is_named_with_its_place() {
+    fn an_expression_that_does_not_parse_is_named_with_its_position() {
         let error = RegexCheck::new("a(b").unwrap_err();
         assert_eq!(error.to_string(), r#"expected a regular expression, got "a(b""#);
         let source = std::error::Error::source(&error).unwrap().to_string();

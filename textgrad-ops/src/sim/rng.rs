@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn conversations_are_told_apart() {
+    fn conversations_are_distinguished() {
         let keys = [
             key(&[]),
             key(&[Message::user("ab")]),

@@ -62,7 +62,7 @@ fn an_engine_that_nobody_knows() {
 }
 
 #[tokio::test]
-async fn a_line_of_data_that_can_not_be_read() {
+async fn a_line_of_data_that_cannot_be_read() {
     let folder = tempfile::tempdir().unwrap();
     let mapping = Mapping::new().field("question", "input").expected("target");
     for (name, text, told) in [

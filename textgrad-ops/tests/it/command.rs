@@ -89,7 +89,7 @@ async fn arguments_are_not_looked_into() {
 }
 
 #[tokio::test]
-async fn what_hangs_is_killed_with_its_children_and_said_so() {
+async fn what_hangs_is_killed_with_its_children_and_reported() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("pid");
     let commands = "echo begun; sleep 1000 & echo $! > \"$0\"; wait";
@@ -131,7 +131,7 @@ async fn dropping_the_run_kills_the_program_with_its_children() {
 }
 
 #[tokio::test]
-async fn what_floods_is_cut_and_said_so() {
+async fn what_floods_is_cut_and_reported() {
     let flood =
         shell("printf begin; yes a | head -c 3000000; printf end; yes b | head -c 50000 >&2");
     let runner = flood.env("PATH", std::env::var("PATH").unwrap()).output_limit(1000);
@@ -161,7 +161,7 @@ async fn memory_is_bounded() {
 }
 
 #[tokio::test]
-async fn what_can_not_be_started_is_a_clear_error() {
+async fn what_cannot_be_started_is_a_clear_error() {
     for memory in [false, true] {
         for program in ["no-such-program-anywhere", "/no/such/program", "./text", "/"] {
             let mut runner = Runner::builder(program).text_file("text");

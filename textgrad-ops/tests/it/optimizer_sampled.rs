@@ -209,7 +209,7 @@ async fn a_restored_optimizer_sends_the_same_bytes() {
 }
 
 #[tokio::test]
-async fn settings_that_can_not_work_are_refused() {
+async fn settings_that_cannot_work_are_refused() {
     let engine = engine();
     for temperature in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         let error = momentum(&engine).temperature(temperature).build().unwrap_err();

@@ -81,7 +81,7 @@ async fn ties_keep_the_old_text_and_what_is_known_is_not_scored() {
 }
 
 #[tokio::test]
-async fn what_can_not_be_compared_is_an_error_that_says_which() {
+async fn what_cannot_be_compared_is_an_error_that_says_which() {
     let a = Parameter::new("a", "first");
     let proposal = proposal(vec![update(&a, &["a1", "a1", "a2"])]);
     for (bad, said) in [

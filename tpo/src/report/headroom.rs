@@ -264,7 +264,7 @@ mod tests {
 
     /// A known truth: scores of 1 + noise of 0.5 within queries, found again from two scorings.
     #[test]
-    fn noise_is_told_from_spread() {
+    fn noise_is_distinguished_from_spread() {
         let mut draws = 12_u64;
         let mut normal = || {
             // The sum of twelve uniform numbers has the variance 1.

@@ -239,7 +239,7 @@ mod tests {
         }
 
         #[tokio::test]
-        async fn what_is_no_score_is_an_error_that_says_what_came() {
+        async fn what_is_no_score_is_an_error_that_says_what_it_got() {
             for (script, words) in [
                 ("echo why >&2; exit 3", &["it exited with code 3", "why"][..]),
                 ("true", &["no output"]),

@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_request_is_refused_with_its_place() {
+    fn what_is_no_request_is_refused_with_its_position() {
         for (body, param) in [
             (json!([]), ""),
             (json!({"messages": []}), "model"),

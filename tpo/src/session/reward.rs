@@ -223,7 +223,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn refusals_for_length_are_told_from_others() {
+    fn refusals_for_length_are_distinguished_from_others() {
         let error = |message| EngineError::new(ErrorKind::InvalidRequest, message);
         for message in [
             "This model's maximum context length is 4096 tokens. However, you requested 5000 tokens",

@@ -58,7 +58,7 @@ fn a_text_is_cut_behind_its_last_token() {
 }
 
 #[test]
-fn tokens_that_can_not_be_cut_nothing_in_two() {
+fn tokens_that_cannot_be_cut_nothing_in_two() {
     for text in ["x", "\u{1F9FF}\u{1F9FF}", "a\u{e9}b"] {
         for most in 1..12 {
             let left = cut(&by(Wrong, most), text);

@@ -146,7 +146,7 @@ impl RewardModel for Fragile {
 }
 
 #[tokio::test]
-async fn one_answer_that_can_not_be_scored_is_named_and_does_not_lose_the_others() {
+async fn one_answer_that_cannot_be_scored_is_named_and_does_not_lose_the_others() {
     let reward = Arc::new(Fragile { calls: AtomicUsize::new(0), down: AtomicBool::new(true) });
     let tpo = tpo(engine(&Arc::default(), |_| Ok(texts(["x"]))), reward.clone(), 0);
     let folder = tempfile::tempdir().unwrap();

@@ -39,7 +39,7 @@ async fn a_conversation_has_one_score_in_the_shape_of_the_protocol() {
 }
 
 #[tokio::test]
-async fn scores_go_through_a_sigmoid_unless_told_not_to() {
+async fn scores_go_through_a_sigmoid_by_default() {
     let server = rewarding().await;
     let squashed = 1.0 / (1.0 + 1_f64.exp());
     for (fields, expected) in [

@@ -107,7 +107,7 @@ async fn a_conversation_that_goes_on_reuses_what_was_read_and_written() {
 }
 
 #[tokio::test]
-async fn figures_are_told_and_reset_over_http() {
+async fn figures_are_reported_and_reset_over_http() {
     let server = server_with(&["500@nth:2"]).await;
     chat(&server, &hello()).await;
     let url = format!("{}/stats", server.url());

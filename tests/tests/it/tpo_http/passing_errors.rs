@@ -85,7 +85,7 @@ async fn a_rate_limit_until_a_date() {
 }
 
 #[tokio::test]
-async fn the_wish_of_a_server_is_waited_for() {
+async fn the_retry_time_of_a_server_is_waited_for() {
     let begun = Instant::now();
     let (outcome, _policy) = with_faults(&["429-ms=120@nth:2", "429-seconds=0.13@nth:4"]).await;
     outcome.unwrap();

@@ -179,7 +179,7 @@ async fn a_score_that_is_no_number_is_an_error_that_names_the_answer() {
 }
 
 #[tokio::test]
-async fn errors_of_every_shape_are_told() {
+async fn errors_of_every_shape_are_reported() {
     for (api, kind) in all() {
         let server = serving(kind).fault(fault("400@always,classify")).start().await.unwrap();
         let reward = reward(&server, api).build().unwrap();

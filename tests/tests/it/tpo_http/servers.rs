@@ -23,6 +23,7 @@ async fn a_server_that_knows_one_answer_per_request_gives_the_same_answers() {
     assert!(tokens(&found).prompt_tokens > tokens(&expected).prompt_tokens);
     assert_eq!(tokens(&found).completion_tokens, tokens(&expected).completion_tokens);
     (found.usage, expected.usage) = Default::default();
+    (found.tokens_by, expected.tokens_by) = Default::default();
     assert_eq!(found, expected);
     assert_eq!(chats(&policy), 5 + 2 * (1 + 1 + 5));
 
@@ -57,7 +58,7 @@ async fn a_server_that_refuses_several_answers_at_temperature_0_is_asked_for_sin
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_query_that_fails_among_ten_is_reported_in_its_place() {
+async fn one_query_that_fails_among_ten_is_reported_at_its_position() {
     let queries: Vec<String> =
         (0..10).map(|i| format!("How do I plant {i} apple trees?")).collect();
     let sim = engine_fn("choosy", |request: Request| async move {

@@ -98,7 +98,11 @@ fn print_call(stored: &CachedCall) -> io::Result<()> {
     writeln!(out, "model    {}", escape_line(&entry.model))?;
     writeln!(out, "purpose  {}", escape_line(&entry.purpose))?;
     let usage = entry.usage;
-    writeln!(out, "tokens   {} read, {} written", usage.prompt_tokens, usage.completion_tokens)?;
+    writeln!(
+        out,
+        "tokens   {} prompt, {} completion",
+        usage.prompt_tokens, usage.completion_tokens
+    )?;
     writeln!(out, "size     {}", show_size(entry.bytes))?;
     writeln!(out, "kept     {} ago", ago(entry.created))?;
     writeln!(out, "used     {} ago", ago(entry.used))?;

@@ -209,7 +209,7 @@ async fn another_refusal_of_several_answers_is_an_error() {
 }
 
 #[tokio::test]
-async fn what_is_blocked_is_told() {
+async fn what_is_blocked_is_reported() {
     let blocked =
         json!({"promptFeedback": {"blockReason": "SAFETY"}, "usageMetadata": {"promptTokenCount": 9}})
             .to_string();

@@ -85,7 +85,7 @@ fn an_address_names_a_server_without_a_preset() {
 }
 
 #[test]
-fn what_is_unknown_is_told_with_what_is_known_and_what_was_meant() {
+fn what_is_unknown_is_reported_with_what_is_known_and_what_was_meant() {
     let error = refused("antropic/claude", &[]).to_string();
     assert!(error.contains(r#"got "antropic"; did you mean anthropic/MODEL?"#), "{error}");
     for preset in PRESETS {

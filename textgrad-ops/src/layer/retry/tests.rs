@@ -49,7 +49,7 @@ fn no_setting_makes_a_wait_overflow() {
 }
 
 #[test]
-fn the_servers_wish_is_followed_exactly_up_to_the_longest() {
+fn the_servers_retry_time_is_followed_exactly_up_to_the_longest() {
     let policy = RetryPolicy::default();
     assert_eq!(policy.delay(&busy(0.25), 1), Some(Duration::from_millis(250)));
     assert_eq!(policy.delay(&busy(120.0), 2), Some(Duration::from_secs(120)));

@@ -134,7 +134,7 @@ async fn lines_of_concurrent_calls_stay_whole() {
 }
 
 #[tokio::test]
-async fn a_request_that_was_not_recorded_is_told_from_the_only_one_like_it() {
+async fn a_request_that_was_not_recorded_is_distinguished_from_the_only_one_like_it() {
     let (_folder, path) = file();
     let record = EngineExt::record(ScriptedEngine::new(["1", "2"]), path.clone()).await.unwrap();
     record.complete(&request("the old wording")).await.unwrap();

@@ -247,7 +247,7 @@ async fn a_cache_that_fails_during_a_run_loses_no_answer() {
 }
 
 #[tokio::test]
-async fn an_answer_that_can_not_be_read_is_asked_for_again_and_replaced() {
+async fn an_answer_that_cannot_be_read_is_asked_for_again_and_replaced() {
     let (_folder, path) = place();
     let cache = open(&path).await;
     let (engine, calls) = counting("e");

@@ -57,7 +57,7 @@ fn listed(folder: &Path, filters: &[&str]) -> usize {
 }
 
 #[tokio::test]
-async fn what_a_file_holds_is_told() {
+async fn what_a_file_holds_is_reported() {
     let folder = folder();
     fill(folder.path()).await;
     let info = json(folder.path(), &["info", "answers", "--check"]);
@@ -163,7 +163,7 @@ async fn answers_are_removed_as_told_and_no_others() {
 }
 
 #[tokio::test]
-async fn mistakes_are_told_and_nothing_is_made_or_removed() {
+async fn mistakes_are_reported_and_nothing_is_made_or_removed() {
     let folder = folder();
     fill(folder.path()).await;
     std::fs::write(folder.path().join("notes"), "no cache at all, only notes ".repeat(40)).unwrap();

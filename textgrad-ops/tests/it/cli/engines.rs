@@ -67,7 +67,7 @@ async fn servers_that_answer_are_listed_with_their_models() {
 }
 
 #[test]
-fn the_same_is_told_to_programs() {
+fn programs_receive_the_same() {
     let rows: Vec<Value> = serde_json::from_str(&engines(&["--json"], &[]).out).unwrap();
     assert_eq!(rows.len(), PRESETS.len());
     let mistral = rows.iter().find(|row| row["name"] == "mistral").unwrap();

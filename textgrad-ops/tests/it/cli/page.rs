@@ -49,7 +49,7 @@ async fn a_log_becomes_a_page() {
 }
 
 #[tokio::test]
-async fn mistakes_are_told_and_leave_the_files_alone() {
+async fn mistakes_are_reported_and_leave_the_files_alone() {
     let folder = folder();
     log(folder.path()).await;
     let before = std::fs::read(folder.path().join("run.jsonl")).unwrap();

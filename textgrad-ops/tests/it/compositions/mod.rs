@@ -66,7 +66,7 @@ async fn parts_of_equal_weight_are_each_the_objective() {
 }
 
 #[tokio::test]
-async fn parts_of_other_weights_are_told_theirs() {
+async fn parts_of_other_weights_receive_theirs() {
     let engine = Answers::plain("e");
     let text = Variable::differentiable("x", "text");
     let parts = [(0.5, judge(&engine, "rule a")), (1.0, judge(&engine, "rule b"))];
@@ -120,7 +120,7 @@ async fn the_value_of_a_weighted_sum() {
 }
 
 #[tokio::test]
-async fn a_part_that_passed_is_told_nothing() {
+async fn a_part_that_passed_receives_no_feedback() {
     let text = Variable::differentiable("y", "text");
     for weights in [[1.0, 1.0], [1.0, 2.0]] {
         let parts = weights.into_iter().zip([has("y"), has("z")]);

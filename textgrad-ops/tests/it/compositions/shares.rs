@@ -33,7 +33,7 @@ async fn told(outer: [f64; 2], inner: [f64; 2]) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn parts_of_a_part_are_told_their_share_of_the_whole() {
+async fn parts_of_a_part_receive_their_share_of_the_whole() {
     assert_eq!(
         told([1.0, 3.0], [1.0, 4.0]).await,
         [

@@ -11,7 +11,7 @@ use super::{graph, new_texts, parameters, program, propose, proposed};
 use crate::support::{script, user};
 
 #[tokio::test]
-async fn what_can_not_be_read_is_asked_for_again_with_all_that_is_wrong() {
+async fn what_cannot_be_read_is_asked_for_again_with_all_that_is_wrong() {
     let answers = [
         ("no tags at all", "the opening tag <NEW_TEXTS> was missing"),
         ("<NEW_TEXTS>\n{\"style\": \n</NEW_TEXTS>", "expected one JSON object of names and texts"),

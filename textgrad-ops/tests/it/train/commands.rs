@@ -80,7 +80,7 @@ async fn a_number_is_the_score() {
 }
 
 #[tokio::test]
-async fn mistakes_are_told() {
+async fn mistakes_are_reported() {
     let refused = |evaluator: CommandScorerBuilder| evaluator.build().unwrap_err().to_string();
     for (evaluator, part) in [
         (by(shell("true").file("expected.txt", "")), "different names, got \"expected.txt\""),

@@ -54,7 +54,7 @@ fn train_within(blocks: u64, folder: &Path) {
 }
 
 #[tokio::test]
-async fn a_history_that_can_not_be_written_ends_it_and_it_can_be_resumed() {
+async fn a_history_that_cannot_be_written_ends_it_and_it_can_be_resumed() {
     let folder = tempfile::tempdir().unwrap();
     let whole = folder.path().join("whole");
     tokio::time::pause();

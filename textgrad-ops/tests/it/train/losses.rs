@@ -29,7 +29,7 @@ async fn asked(
 }
 
 #[tokio::test]
-async fn the_expected_answer_is_shown_only_if_told() {
+async fn the_expected_answer_is_shown_only_if_set() {
     for show in [false, true] {
         let engine = Arc::new(ScriptedEngine::new(["Count again."]));
         let loss = ScoreLoss::new(NumericMatch::new())

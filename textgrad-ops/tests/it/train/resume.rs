@@ -177,7 +177,7 @@ async fn other_settings_are_refused_and_named() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn folders_that_can_not_be_used() {
+async fn folders_that_cannot_be_used() {
     let whole = whole().await;
     let run = |setup: Setup| async move { setup.trainer.build().unwrap().run().await };
     let failure = run(with_test(Fault::None).with(|t| t.create(whole.path()))).await.unwrap_err();

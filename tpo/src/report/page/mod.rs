@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn json_can_not_end_its_element() {
+    fn json_cannot_end_its_element() {
         let inside = Page::script_json(&json!(["</script><!--", "a\u{2028}&b"]));
         assert!(!inside.contains('<') && !inside.contains('\u{2028}'), "{inside}");
         let read: Json = serde_json::from_str(&inside).unwrap();

@@ -72,7 +72,7 @@ async fn votes_have_seeds_of_their_own_and_their_mean_is_the_score() {
 }
 
 #[tokio::test]
-async fn what_can_not_be_read_is_a_matter_of_policy() {
+async fn what_cannot_be_read_is_a_matter_of_policy() {
     let replies = || [verdict("9"), "no idea".to_owned(), "none".to_owned()];
     let judge = |unreadable| {
         let engine = Arc::new(ScriptedEngine::new(replies()));
@@ -209,7 +209,7 @@ async fn no_two_answers_are_compared_twice() {
 }
 
 #[tokio::test]
-async fn a_verdict_that_can_not_be_read_is_a_tie_or_nothing_or_an_error() {
+async fn a_verdict_that_cannot_be_read_is_a_tie_or_nothing_or_an_error() {
     let judge = |unreadable| {
         let engine = Arc::new(ScriptedEngine::new([verdict("A"), verdict("neither")]));
         let judge = JudgeReward::builder(engine).pairwise().parse_retries(0);

@@ -127,7 +127,7 @@ fn scores_within_the_tolerance_are_the_same() {
 }
 
 #[test]
-fn replies_are_suspected_once_if_a_quarter_can_not_be_read() {
+fn replies_are_suspected_once_if_a_quarter_cannot_be_read() {
     let found = |bad: usize| {
         let monitor = grades();
         let replies = (0..100).map(|i| monitor.suspect_replies(1, usize::from(i % bad == 0)));

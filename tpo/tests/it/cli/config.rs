@@ -98,7 +98,7 @@ fn a_list_of_the_file_is_replaced_by_flags() {
 }
 
 #[test]
-fn mistakes_are_told_with_their_line() {
+fn mistakes_are_reported_with_their_line() {
     let folder = folder();
     let folder = folder.path();
     for (text, words) in [
@@ -163,7 +163,7 @@ fn mistakes_are_told_with_their_line() {
 }
 
 #[test]
-fn all_mistakes_of_a_file_are_told_at_once() {
+fn all_mistakes_of_a_file_are_reported_at_once() {
     let folder = folder();
     let folder = folder.path();
     for (text, messages) in [

@@ -88,7 +88,7 @@ async fn a_full_disk_lets_no_query_begin() {
 
 /// The device that is always full stands where the results are written.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn results_that_can_not_be_written_are_made_of_the_journal_later() {
+async fn results_that_cannot_be_written_are_made_of_the_journal_later() {
     let expected = undisturbed().await;
     let folder = folder();
     queries(folder.path(), QUERIES);
@@ -114,7 +114,7 @@ async fn results_that_can_not_be_written_are_made_of_the_journal_later() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_folder_that_can_not_hold_results_is_refused_before_anything_is_paid_for() {
+async fn a_folder_that_cannot_hold_results_is_refused_before_anything_is_paid_for() {
     let folder = folder();
     queries(folder.path(), 2);
     let server = simulation().start().await.unwrap();

@@ -114,7 +114,7 @@ fn a_graph_is_found_by_the_id_of_its_query() {
 }
 
 #[test]
-fn what_can_not_be_reported_is_told() {
+fn what_cannot_be_reported_is_named() {
     let folder = folder();
     let folder = folder.path();
     queries(folder, 2);

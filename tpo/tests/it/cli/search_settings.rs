@@ -224,7 +224,7 @@ async fn other_engines_criticize_and_rewrite() {
 
 /// A model that never writes a new version between tags, as small ones do.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn iterations_that_bring_nothing_are_told() {
+async fn iterations_that_bring_nothing_are_reported() {
     let engine = textgrad_core::engine_fn("idle", |request: textgrad_core::Request| async move {
         let said = |n: u32| {
             textgrad_core::Choice::new(format!("no {n}"), textgrad_core::FinishReason::Stop)

@@ -79,7 +79,7 @@ async fn no_secret_is_written_or_logged() {
 }
 
 #[test]
-fn an_address_or_a_key_that_can_not_be_used_is_refused_without_its_secrets() {
+fn an_address_or_a_key_that_cannot_be_used_is_refused_without_its_secrets() {
     let folder = folder();
     for (url, key) in [
         ("http://user:the-password@ho st/v1?token=the-token", ""),

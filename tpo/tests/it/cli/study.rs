@@ -318,7 +318,7 @@ fn the_temperature_of_the_critic_holds_for_every_cell() {
 }
 
 #[test]
-fn rewards_that_can_not_be_compared_are_warned_of() {
+fn rewards_that_cannot_be_compared_are_warned_of() {
     let folder = folder();
     queries(folder.path(), 1);
     let given = ["--data", "queries.json", "--modes", "tpo,bon", "--seeds", "1", "--reward"];

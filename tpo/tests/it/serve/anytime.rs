@@ -41,7 +41,7 @@ async fn a_budget_of_calls_is_never_exceeded() {
 }
 
 #[tokio::test]
-async fn bounds_on_money_need_prices_and_costs_are_told() {
+async fn bounds_on_money_need_prices_and_costs_are_reported() {
     let serving = serve(tpo(), |builder| builder).await;
     let money = json!({"tpo": {"budget": {"money": 0.000001}}});
     assert_eq!(serving.chat(money.clone()).await.error(400)["param"], "tpo.budget.money");

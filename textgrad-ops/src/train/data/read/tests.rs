@@ -58,7 +58,7 @@ fn every_bad_line_is_counted_and_the_first_is_named() {
 }
 
 #[test]
-fn what_is_wrong_is_said() {
+fn errors_say_what_is_wrong() {
     for (name, text, expected) in [
         (
             "d.txt",

@@ -93,7 +93,7 @@ fn difficulties_go_by_the_place_in_the_set() {
 }
 
 #[test]
-fn nothing_to_fit_is_told_from_a_figure() {
+fn nothing_to_fit_is_distinguished_from_a_figure() {
     let mut annotations = annotations();
     let control = LengthControl::minimal();
     assert_eq!(control.win_rate(annotations.iter().take(4).enumerate()).unwrap(), None);
@@ -110,7 +110,7 @@ fn nothing_to_fit_is_told_from_a_figure() {
 }
 
 #[test]
-fn a_wrong_file_is_refused_with_its_place() {
+fn a_wrong_file_is_refused_with_its_position() {
     let read = |text: &str| LengthControl::read("df_gamed.csv", text).unwrap_err().to_string();
     let head = "index,preference,std_delta_len,instruction_difficulty,not_gamed_baseline\n";
     let line = |line: &str| read(&format!("{head}0,0.5,0.1,0.2,False\n{line}\n"));

@@ -116,7 +116,7 @@ fn equal_styles_and_empty_answers_leave_the_plain_score() {
 }
 
 #[test]
-fn what_can_not_be_compared_is_named() {
+fn what_cannot_be_compared_is_named() {
     let (mut judgments, answers) = made_up();
     let seed = Seed::new(1);
     let without: Vec<Answer> = answers

@@ -58,7 +58,7 @@ fn commands_are_written_as_the_rules_converter_does() {
 }
 
 #[test]
-fn what_is_not_known_is_said() {
+fn what_is_not_known_is_reported() {
     for latex in [
         r"\foo{x}",
         r"\frac{1}",

@@ -65,7 +65,7 @@ fn what_differs_is_refuted() {
 }
 
 #[test]
-fn what_cannot_be_decided_is_said() {
+fn what_cannot_be_decided_is_reported() {
     for (one, other) in [
         ("sqrt(3+2sqrt(2))", "1+sqrt(2)"),
         ("2^x*2^x", "4^x"),

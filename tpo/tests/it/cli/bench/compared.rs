@@ -188,7 +188,7 @@ async fn xstest_is_judged_by_refusals() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_judge_of_which_nothing_can_be_read_is_told_with_where_to_look() {
+async fn a_judge_of_which_nothing_can_be_read_is_reported_with_where_to_look() {
     let folder = folder();
     put(folder.path(), "alpaca", ALPACA);
     put(folder.path(), "xstest.csv", XSTEST);
@@ -205,7 +205,7 @@ async fn a_judge_of_which_nothing_can_be_read_is_told_with_where_to_look() {
 }
 
 #[test]
-fn the_simulation_compares_as_it_is_told() {
+fn the_simulation_compares_as_instructed() {
     let folder = folder();
     put(folder.path(), "alpaca", ALPACA);
     put(folder.path(), "arena", ARENA);

@@ -4,7 +4,7 @@ use super::compared::answer;
 use super::{ALPACA, ARENA, BEAVERTAILS, MATH, XSTEST, dialogues, end, folder, program, put};
 
 #[test]
-fn mistakes_are_told_before_anything_is_paid_for() {
+fn mistakes_are_reported_before_anything_is_paid_for() {
     let folder = folder();
     for (name, text) in [
         ("math", MATH),

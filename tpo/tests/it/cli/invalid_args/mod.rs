@@ -67,7 +67,7 @@ fn mistakes_on_the_command_line() {
 }
 
 #[test]
-fn mistakes_in_the_queries_are_told_with_their_line() {
+fn mistakes_in_the_queries_are_reported_with_their_line() {
     let folder = folder();
     let cases = [
         ("a.jsonl", "{\"prompt\": \"x\"}\n{\"prompt\": \n", &["a.jsonl, line 2: not JSON"][..]),
@@ -88,7 +88,7 @@ fn mistakes_in_the_queries_are_told_with_their_line() {
 }
 
 #[test]
-fn mistakes_in_a_prompt_pack_are_told_with_their_file() {
+fn mistakes_in_a_prompt_pack_are_reported_with_their_file() {
     let folder = folder();
     queries(folder.path(), 1);
     let pack = folder.path().join("pack");
