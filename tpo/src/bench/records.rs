@@ -51,6 +51,12 @@ pub(super) fn csv_records<T: DeserializeOwned>(
     text: &str,
 ) -> Result<Vec<(String, T)>, Error> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if text.trim_start().starts_with(['{', '[']) {
+        return Err(wrong(
+            source,
+            "expected CSV with the columns in its first line, got JSON".into(),
+        ));
+    }
     let mut reader = csv::Reader::from_reader(text.as_bytes());
     let locations = (1..).map(|number| format!("{source}, record {number}"));
     placed(source, locations.zip(reader.deserialize()))

@@ -211,7 +211,7 @@ impl CheckedValue {
         let text = value.to_string_lossy();
         let is_several =
             text.contains("..") || text.trim_start_matches('-').contains([' ', ';', ':', '-']);
-        Err(match list.filter(|_| is_several) {
+        Err(match list.filter(|list| is_several && !list.default.is_empty()) {
             Some(list) => format!(
                 "{reason}; several are separated by commas, as in --{}={}",
                 list.flag,

@@ -27,7 +27,7 @@ fn mistakes_are_reported_before_anything_is_paid_for() {
         (&["math500", "--data", "empty"], &["empty: expected at least one record"]),
         (&["beavertails", "--data", "list"], &["list: expected at least one record"]),
         (&["math500", "--data", "xstest"], &["xstest, line 1: "]),
-        (&["xstest", "--data", "math"], &["math, record 1: "]),
+        (&["xstest", "--data", "math"], &["math: expected CSV"]),
         (&["arena-hard", "--data", "beavertails"], &["beavertails, item 1: ", "uid"]),
         (&["hh", "--data", "math"], &["math, line 1: ", "chosen"]),
         (

@@ -197,6 +197,9 @@ pub(super) const MISTAKES: &[(&str, &[&str])] = &[
     ("run --pairs group:-2", &["group:K with K at least 1, got group:-2"]),
     ("study --modes tpo,pdr,fuze", &["'fuze'", "did you mean fuse?"]),
     ("run --config modes.toml", &["2 mistakes", "modes.toml:3: ", "--fuse", "modes.toml:4: "]),
+    ("study --equal 20000", &["answers, calls, tokens", "as in tokens:20000, got 20000"]),
+    ("run --budget requests:5", &["answers, calls, tokens", "got requests:5"]),
+    ("bench xstest --data ok.jsonl", &["ok.jsonl: expected CSV with the columns", "got JSON"]),
     // The server.
     ("serve --port http", &["'http' for '--port <PORT>'", "a whole number from 0 to 65535"]),
     ("serve --port 99999", &["'99999'", "a whole number from 0 to 65535"]),
