@@ -5,6 +5,7 @@
 //! | `sample_system` | system message of the first answers; not sent if it is empty | [`SampleContext`] |
 //! | `direct_feedback` | what stands for feedback in the request for an update, where there is neither loss nor gradient | [`DirectContext`] |
 //! | `improve_feedback` | the same without any criticism | [`DirectContext`] |
+//! | `answer_role`, `update_constraints` | what the answer that is rewritten is, in words; what new versions must obey, a line each | [`AnswerContext`] |
 //! | `fuse` | the request for an answer made of several, by notes on them, or both | [`FuseContext`] |
 //! | `attend`, `distill` | those for notes: which parts of answers matter; what drafts come to | [`FuseContext`] |
 //! | `reward_pointwise_system`, `reward_pointwise` | system and user message of a request for a grade | [`GradeContext`] |
@@ -49,6 +50,15 @@ pub struct DirectContext<'a> {
     /// What it was preferred to; none where there is nothing to compare with.
     #[serde(borrow)]
     pub rejected: Vec<&'a str>,
+}
+
+/// The variables of `answer_role` and `update_constraints`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AnswerContext<'a> {
+    /// The user's query.
+    pub query: &'a str,
+    /// Whether the answer is compared with others.
+    pub compared: bool,
 }
 
 /// The variables of `fuse`, `attend` and `distill`.
@@ -111,6 +121,8 @@ pub fn templates() -> Vec<TemplateSpec> {
         template!("sample_system", SampleContext<'_>),
         template!("direct_feedback", DirectContext<'_>),
         template!("improve_feedback", DirectContext<'_>),
+        template!("answer_role", AnswerContext<'_>),
+        template!("update_constraints", AnswerContext<'_>),
         template!("fuse", FuseContext<'_>),
         template!("attend", FuseContext<'_>),
         template!("distill", FuseContext<'_>),

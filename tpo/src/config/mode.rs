@@ -11,7 +11,7 @@ use crate::search::methods::{
     DraftDistilRefine, FeedbackDescent, Fuse, Resample, Rsa, SelfAttention, Tournament, Vote,
 };
 use crate::search::{
-    Adapted, Adaption, BorrowedCritique, Descent, ListwiseCritique, Method, PairSelection, Rewrite,
+    Adapted, Adaption, BorrowedCritique, ListwiseCritique, Method, PairSelection, Rewrite,
     TemplateCritique,
 };
 
@@ -108,12 +108,7 @@ impl Mode {
     ) -> Arc<dyn Method> {
         let adapted = |how| Arc::new(Adapted { inner: Arc::clone(&pairs), how });
         let rewrite = Rewrite::default();
-        // Without a rejected answer, neither role nor constraints speak of a comparison.
-        let alone = || {
-            let update = Descent::new(["Write a response to the user query, nothing else."]);
-            let role = "a model response to a user query";
-            Rewrite::default().pairs(adapted(Adaption::Alone)).update(Arc::new(update)).role(role)
-        };
+        let alone = || Rewrite::default().pairs(adapted(Adaption::Alone));
         match self {
             Self::Bon | Self::Resample => Arc::new(Resample),
             Self::Tpo | Self::Ungated | Self::Own => Arc::new(rewrite.pairs(pairs)),

@@ -1,6 +1,5 @@
 //! The method of test-time preference optimization: select pairs, criticize, update.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -14,6 +13,7 @@ use super::pairs::{Comparison, PairCx, PairSelection, Pairs};
 use super::update::{Descent, Update};
 use crate::config::TpoConfig;
 use crate::error::Error;
+use crate::prompts::AnswerContext;
 
 /// The method that rewrites chosen answers: a selection of pairs, a critique of each comparison, and an update.
 ///
@@ -37,9 +37,6 @@ pub struct Rewrite {
     critique: Arc<dyn Critique>,
     /// How new versions are made. Default: textual gradient descent.
     update: Arc<dyn Update>,
-    /// What the chosen answer is, in words, in prompts.
-    #[setters(into)]
-    role: Cow<'static, str>,
 }
 
 impl Default for Rewrite {
@@ -47,8 +44,7 @@ impl Default for Rewrite {
         Self {
             pairs: Arc::new(Pairs::BestWorst),
             critique: Arc::new(PreferenceCritique),
-            update: Arc::new(Descent::default()),
-            role: "a chosen response to a user query".into(),
+            update: Arc::new(Descent),
         }
     }
 }
@@ -150,7 +146,7 @@ impl Rewrite {
         seed: Seed,
         step: &mut Step,
     ) -> Result<Vec<Variable>, Error> {
-        let cx = search.compare(index, comparison, self.role.clone(), seed).await?;
+        let cx = search.compare(index, comparison, seed).await?;
         let feedback = self.critique.critique(&cx, step).await?;
         if feedback.is_empty() || search.ends_with_critique() {
             return Ok(Vec::new());
@@ -171,25 +167,27 @@ impl Rewrite {
 
 impl<'a> IterationCx<'a> {
     /// The input of critiques and updates: the answer that is rewritten and those that it is compared with, truncated
-    /// for prompts. `role` says what the first is, in words.
+    /// for prompts. The template `answer_role` says what the first is.
     ///
     /// Here the differentiable part of an iteration begins: the chosen answer requires a gradient, and nothing before
     /// it is differentiated again.
     ///
     /// # Errors
-    /// [`Error::NoAnswer`] if the chosen answer does not exist, and failures of the truncation.
+    /// [`Error::NoAnswer`] if the chosen answer does not exist, [`Error::Prompt`] if the template cannot be rendered,
+    /// and failures of the truncation.
     pub async fn compare(
         &self,
         index: usize,
         comparison: &'a Comparison,
-        role: impl Into<Cow<'static, str>>,
         seed: Seed,
     ) -> Result<ComparisonCx<'a>, Error> {
         let answer = |position: usize| self.pool().get(position).map(|c| c.answer.clone());
         let chosen = answer(comparison.chosen).ok_or(Error::NoAnswer)?;
         let rejected = comparison.rejected.iter().filter_map(|position| answer(*position));
         let inputs = [("best", chosen)].into_iter().chain(rejected.map(|answer| ("worst", answer)));
-        let role = role.into();
+        let context =
+            AnswerContext { query: self.query().text(), compared: !comparison.rejected.is_empty() };
+        let role = self.prompts().render("answer_role", &context)?.trim().to_owned();
         let truncator = self.truncator().clone();
         let choose = op_fn("choose", move |inputs: Inputs| {
             let (truncator, role) = (truncator.clone(), role.clone());

@@ -1,6 +1,5 @@
 //! Updates: new versions of an answer by feedback on it.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -10,6 +9,7 @@ use textgrad_ops::TextualGradientDescent;
 use super::method::Step;
 use super::rewrite::ComparisonCx;
 use crate::error::Error;
+use crate::prompts::AnswerContext;
 
 /// Makes new versions of the chosen answer of a comparison.
 #[async_trait]
@@ -33,28 +33,9 @@ pub trait Update: Send + Sync {
 
 textgrad_core::debug_by!(dyn Update, name);
 
-/// Textual gradient descent under constraints.
-#[derive(Debug, Clone)]
-pub struct Descent {
-    constraints: Vec<Cow<'static, str>>,
-}
-
-impl Descent {
-    /// An update under these constraints, each a sentence.
-    pub fn new<C: Into<Cow<'static, str>>>(constraints: impl IntoIterator<Item = C>) -> Self {
-        Self { constraints: constraints.into_iter().map(Into::into).collect() }
-    }
-}
-
-impl Default for Descent {
-    /// The constraints of the reference implementation.
-    fn default() -> Self {
-        Self::new([
-            "Write a response to the user query that would be chosen.",
-            "Do not write a response that would be rejected.",
-        ])
-    }
-}
+/// Textual gradient descent under the constraints of the template `update_constraints`, one in each line.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Descent;
 
 #[async_trait]
 impl Update for Descent {
@@ -77,8 +58,11 @@ impl Update for Descent {
             .candidates(samples)
             .layout(config.layout)
             .parse_retries(config.parse_retries);
-        for constraint in &self.constraints {
-            optimizer = optimizer.constraint(constraint.clone());
+        let compared = !cx.comparison().rejected.is_empty();
+        let context = AnswerContext { query: search.query().text(), compared };
+        let constraints = search.prompts().render("update_constraints", &context)?;
+        for constraint in constraints.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            optimizer = optimizer.constraint(constraint);
         }
         let optimizer = optimizer.build();
         let seed = cx.seed().child("update", 0);

@@ -204,6 +204,8 @@ fn every_template_is_in_a_golden_file() {
         "sample_system",
         "direct_feedback",
         "improve_feedback",
+        "answer_role",
+        "update_constraints",
         "fuse",
         "attend",
         "distill",

@@ -46,11 +46,8 @@ impl Method for FeedbackDescent {
         let answers = match feedback.is_empty() {
             true => Ok(Vec::new()),
             false => {
-                let role = "a response to a user query that was preferred";
-                let chosen = cx.compare(0, &comparison, role, cx.seed()).await?;
-                let update =
-                    Descent::new(["Write a response to the user query that would be preferred."]);
-                update.update(&chosen, &feedback, cx.config().samples, &mut step).await
+                let chosen = cx.compare(0, &comparison, cx.seed()).await?;
+                Descent.update(&chosen, &feedback, cx.config().samples, &mut step).await
             }
         };
         step.record.updates = answers.as_ref().map_or(0, Vec::len);

@@ -19,11 +19,8 @@ const QUERY: &str = "Why {{is}} the <sky> blue &\n\"clear\"?";
 const LONG: &str = "one two three four five six seven eight nine ten eleven twelve thirteen \
                     fourteen fifteen sixteen seventeen eighteen nineteen twenty twenty-one!!";
 const LOSS_ROLE: &str = "evaluation of a text";
-const TPO_ROLE: &str = "a chosen response to a user query";
-const TPO_RULES: [&str; 2] = [
-    "Write a response to the user query that would be chosen.",
-    "Do not write a response that would be rejected.",
-];
+const TPO_ROLE: &str = "the preferred answer of the assistant";
+const TPO_RULES: [&str; 2] = ["Give the answer alone.", "Keep away from what was not preferred."];
 
 /// Answers get better with their marks.
 fn marks(answer: &str) -> f64 {
@@ -51,10 +48,7 @@ fn script() -> Vec<(Purpose, Vec<String>)> {
 /// System and user message of the seven requests.
 fn expected(mode: Mode) -> Vec<(String, String)> {
     let (role, rules) = match mode {
-        Mode::Revision => (
-            "a model response to a user query",
-            &["Write a response to the user query, nothing else."][..],
-        ),
+        Mode::Revision => ("an answer of the assistant", &["Give the answer alone."][..]),
         _ => (TPO_ROLE, &TPO_RULES[..]),
     };
     let mut requests = vec![(SAMPLE_SYSTEM.to_owned(), QUERY.to_owned())];
