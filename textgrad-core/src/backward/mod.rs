@@ -2,6 +2,7 @@
 
 mod pass;
 mod state;
+mod tags;
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -6,7 +6,8 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use petgraph::graph::NodeIndex;
 
-use super::state::{Group, State};
+use super::state::State;
+use super::tags::Group;
 use super::{Backward, BackwardError, BackwardEvent};
 use crate::error::{Error, catch_panic_async};
 use crate::gradient::{Feedback, Gradient, Gradients, ReduceCx};
@@ -83,12 +84,12 @@ impl Pass {
             feedback: group.feedback.clone(),
             // Several reductions may meet at one variable: each has a seed of its own.
             seed: self.settings.seed.map(|seed| {
-                seed.child("reduce", node.index() as u64).child("of", group.tag.rank as u64)
+                seed.child("reduce", node.index() as u64).child("of", group.rank as u64)
             }),
             engine: self.settings.engine.clone(),
         };
         self.jobs.push(Box::pin(async move {
-            let reduce = &group.tag.reduce;
+            let reduce = &group.reduce;
             let op = || reduce.name().to_owned();
             let merged = match catch_panic_async(async { reduce.reduce(&cx).await }).await {
                 Ok(merged) => {

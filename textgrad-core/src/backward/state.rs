@@ -1,37 +1,23 @@
 //! The bookkeeping of a pass.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use petgraph::Direction;
 use petgraph::graph::NodeIndex;
 use petgraph::visit::EdgeRef;
 
+use super::tags::{Group, Items, Tags};
 use crate::error::Error;
-use crate::gradient::{Context, Feedback, Gradient, Gradients, IncomingFeedback, Reduce};
+use crate::gradient::{Feedback, Gradient, Gradients, IncomingFeedback};
 use crate::graph::{Graph, GraphEdge, GraphNode};
 use crate::op::Call;
 use crate::variable::Variable;
 
-/// A reduction that travels with the gradients which passed through the call that asks for it.
-///
-/// The pass keeps tags, not the gradient: an op cannot lose a tag by returning a new gradient.
-#[derive(Clone)]
-pub(super) struct Tag {
-    /// The call's index in the graph: the smaller, the further inside.
-    pub(super) rank: usize,
-    pub(super) reduce: Arc<dyn Reduce>,
-}
-
 struct Arrival {
     consumer: usize,
     received: IncomingFeedback,
-    tags: Vec<Tag>,
-}
-
-struct Item {
-    gradient: Gradient,
-    tags: Vec<Tag>,
+    tag: Option<usize>,
 }
 
 /// One node: how many it still waits for (consumers of a variable, outputs of a call), and what arrived.
@@ -41,27 +27,9 @@ struct NodeState {
     arrivals: Vec<Arrival>,
     /// Whether the arrivals were put in order; from then on the items hold, not the arrivals.
     gathered: bool,
-    items: Vec<Item>,
-    /// How many items with feedback have the tag of a rank.
-    members: BTreeMap<usize, usize>,
-    /// The tags of everything that arrived: gradients that leave this node carry them too.
-    tags: Vec<Tag>,
-}
-
-impl NodeState {
-    fn count(&mut self, item: &Item) {
-        if item.gradient.feedback().is_some() {
-            for tag in &item.tags {
-                *self.members.entry(tag.rank).or_default() += 1;
-            }
-        }
-    }
-}
-
-/// Feedback to be merged at a variable.
-pub(super) struct Group {
-    pub(super) tag: Tag,
-    pub(super) feedback: Vec<Feedback>,
+    items: Items,
+    /// The tag of everything that arrived: gradients that leave this node carry it too.
+    tag: Option<usize>,
 }
 
 /// The bookkeeping of a pass: pure, without any call.
@@ -70,6 +38,7 @@ pub(super) struct Group {
 pub(super) struct State {
     graph: Graph,
     nodes: Vec<NodeState>,
+    tags: Tags,
     settled: VecDeque<NodeIndex>,
 }
 
@@ -83,11 +52,12 @@ impl State {
             ..NodeState::default()
         });
         let nodes = nodes.collect();
-        let mut state = Self { graph, nodes, settled: VecDeque::from([node]) };
+        let settled = VecDeque::from([node]);
+        let mut state = Self { graph, nodes, tags: Tags::default(), settled };
         state.node_mut(node)?.arrivals.push(Arrival {
             consumer: usize::MAX,
             received: IncomingFeedback::seed(),
-            tags: Vec::new(),
+            tag: None,
         });
         Ok(state)
     }
@@ -111,42 +81,22 @@ impl State {
 
     /// A variable has all that will reach it: puts it in order.
     pub(super) fn gather(&mut self, node: NodeIndex) -> Result<(), Error> {
-        let state = self.node_mut(node)?;
+        let Self { nodes, tags, .. } = self;
+        let state = nodes.get_mut(node.index()).ok_or_else(|| no_node(node))?;
         state.gathered = true;
         state.arrivals.sort_by_key(|arrival| (arrival.consumer, arrival.received.argument()));
-        let items = state.arrivals.iter().map(|arrival| Item {
-            gradient: arrival.received.gradient().clone(),
-            tags: arrival.tags.clone(),
-        });
-        let items: Vec<Item> = items.collect();
-        for item in &items {
-            state.count(item);
-            for tag in &item.tags {
-                add_tag(&mut state.tags, tag);
-            }
-        }
-        state.items = items;
+        let arrivals = state.arrivals.iter();
+        state.tag = tags.through(node.index(), arrivals.clone().map(|arrival| arrival.tag), None);
+        state.items =
+            Items::new(arrivals.map(|arrival| (arrival.received.gradient().clone(), arrival.tag)));
         Ok(())
     }
 
     /// The next group of feedback to merge at a variable: that of the innermost reduction which two or more share.
-    pub(super) fn next_group(&self, node: NodeIndex) -> Result<Option<Group>, Error> {
-        let state = self.node(node)?;
-        let Some((&rank, _)) = state.members.iter().find(|(_, count)| **count > 1) else {
-            return Ok(None);
-        };
-        let mut found = None;
-        let mut feedback = Vec::new();
-        for item in &state.items {
-            if let (Some(tag), Some(words)) = (tag_of(&item.tags, rank), item.gradient.feedback()) {
-                found.get_or_insert(tag);
-                feedback.push(words.clone());
-            }
-        }
-        match found {
-            Some(tag) => Ok(Some(Group { tag: tag.clone(), feedback })),
-            None => Err(internal("feedback with a tag that is counted", "none")),
-        }
+    pub(super) fn next_group(&mut self, node: NodeIndex) -> Result<Option<Group>, Error> {
+        let Self { nodes, tags, .. } = self;
+        let state = nodes.get_mut(node.index()).ok_or_else(|| no_node(node))?;
+        Ok(state.items.next_group(tags))
     }
 
     /// Replaces feedback by what it was merged into.
@@ -154,41 +104,14 @@ impl State {
         &mut self,
         node: NodeIndex,
         group: &Group,
-        mut merged: Vec<Feedback>,
+        merged: Vec<Feedback>,
     ) -> Result<(), Error> {
-        let state = self.node_mut(node)?;
-        keep_contexts(group, &mut merged);
-        let (mut items, mut inner) = (Vec::new(), Vec::new());
-        let mut first = None;
-        for item in std::mem::take(&mut state.items) {
-            let is_merged = tag_of(&item.tags, group.tag.rank).is_some();
-            if !is_merged || item.gradient.feedback().is_none() {
-                items.push(item);
-                continue;
-            }
-            first.get_or_insert(items.len());
-            for tag in &item.tags {
-                let count = state.members.get_mut(&tag.rank).and_then(|count| {
-                    *count = count.checked_sub(1)?;
-                    Some(())
-                });
-                count.ok_or_else(|| {
-                    internal("a count for each tag", format!("none for {}", tag.rank))
-                })?;
-                if tag.rank != group.tag.rank {
-                    add_tag(&mut inner, tag);
-                }
-            }
+        let Self { nodes, tags, .. } = self;
+        let state = nodes.get_mut(node.index()).ok_or_else(|| no_node(node))?;
+        match state.items.merged(tags, group, merged) {
+            true => Ok(()),
+            false => Err(internal("feedback that was merged", "none")),
         }
-        let at = first.ok_or_else(|| internal("feedback that was merged", "none"))?;
-        let replacements = merged.into_iter();
-        let replacements =
-            replacements.map(|feedback| Item { gradient: feedback.into(), tags: inner.clone() });
-        let replacements: Vec<Item> = replacements.collect();
-        replacements.iter().for_each(|item| state.count(item));
-        items.splice(at..at, replacements);
-        state.items = items;
-        Ok(())
     }
 
     /// Everything at a variable is merged: the call that made it may be due.
@@ -218,7 +141,7 @@ impl State {
             else {
                 return Err(internal("an output of the call", format!("output {position}")));
             };
-            *gradients = items.iter().map(|item| item.gradient.clone()).collect();
+            *gradients = items.gradients().cloned().collect();
             *variable = nodes.node_weight(edge.target()).and_then(GraphNode::variable).cloned();
         }
         Ok((gradients, variables))
@@ -244,7 +167,7 @@ impl State {
         call: &Arc<Call>,
         mut gradients: Vec<Option<Gradient>>,
     ) -> Result<(), Error> {
-        let tags = self.tags_through(node, call)?;
+        let tag = self.tag_through(node, call)?;
         let mut arguments: Vec<(usize, NodeIndex)> = self
             .graph
             .nodes
@@ -260,7 +183,7 @@ impl State {
                 self.node_mut(variable)?.arrivals.push(Arrival {
                     consumer: node.index(),
                     received: IncomingFeedback::new(gradient, Arc::clone(call), position),
-                    tags: tags.clone(),
+                    tag,
                 });
             }
             self.settle_one(variable)?;
@@ -268,17 +191,11 @@ impl State {
         Ok(())
     }
 
-    fn tags_through(&self, node: NodeIndex, call: &Call) -> Result<Vec<Tag>, Error> {
-        let mut tags = Vec::new();
-        for output in self.graph.nodes.neighbors(node) {
-            for tag in &self.node(output)?.tags {
-                add_tag(&mut tags, tag);
-            }
-        }
-        if let Some(reduce) = call.op().reduction() {
-            add_tag(&mut tags, &Tag { rank: node.index(), reduce });
-        }
-        Ok(tags)
+    fn tag_through(&mut self, node: NodeIndex, call: &Call) -> Result<Option<usize>, Error> {
+        let outputs = self.graph.nodes.neighbors(node);
+        let arrived = outputs.map(|output| Ok(self.node(output)?.tag));
+        let arrived: Vec<Option<usize>> = arrived.collect::<Result<_, Error>>()?;
+        Ok(self.tags.through(node.index(), arrived.into_iter(), call.op().reduction()))
     }
 
     fn settle_one(&mut self, node: NodeIndex) -> Result<(), Error> {
@@ -317,7 +234,7 @@ impl State {
                 Ok(state) if !state.arrivals.is_empty() => {
                     let received = state.arrivals.drain(..).map(|arrival| arrival.received);
                     let received = received.collect();
-                    let items = state.items.drain(..).map(|item| item.gradient).collect();
+                    let items = std::mem::take(&mut state.items).into_gradients().collect();
                     gradients.insert(variable, received, items);
                 }
                 Ok(_) => {}
@@ -336,30 +253,6 @@ fn internal(expected: &'static str, got: impl Into<String>) -> Error {
 
 fn no_node(node: NodeIndex) -> Error {
     internal("a state for each node of the graph", format!("none for node {}", node.index()))
-}
-
-/// What was merged is still about the same uses of the variable: contexts that the merge let go of belong to
-/// the first that it made.
-fn keep_contexts(group: &Group, merged: &mut [Feedback]) {
-    let kept: HashSet<*const Context> =
-        merged.iter().flat_map(Feedback::contexts).map(Arc::as_ptr).collect();
-    let contexts = group.feedback.iter().flat_map(Feedback::contexts);
-    let lost: Vec<Arc<Context>> =
-        contexts.filter(|context| !kept.contains(&Arc::as_ptr(context))).cloned().collect();
-    if let Some(first) = merged.first_mut() {
-        *first = first.clone().with_contexts(lost);
-    }
-}
-
-/// Tags are sorted by rank.
-fn tag_of(tags: &[Tag], rank: usize) -> Option<&Tag> {
-    tags.binary_search_by_key(&rank, |tag| tag.rank).ok().and_then(|at| tags.get(at))
-}
-
-fn add_tag(tags: &mut Vec<Tag>, tag: &Tag) {
-    if let Err(at) = tags.binary_search_by_key(&tag.rank, |tag| tag.rank) {
-        tags.insert(at, tag.clone());
-    }
 }
 
 #[cfg(test)]
