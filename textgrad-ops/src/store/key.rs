@@ -4,9 +4,11 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use textgrad_core::{Request, Seed};
+use textgrad_core::{Message, MessageRole, Part, Request, Seed};
+
+use crate::util::hex;
 
 /// Goes into every key: a change of what is hashed, or how, needs a new one.
 const VERSION: &str = "textgrad-request-key/2";
@@ -52,15 +54,50 @@ impl RequestKey {
 pub fn request_key(engine: &str, request: &Request) -> RequestKey {
     // Taken apart by name, so that a field that is added to a request cannot be forgotten here.
     let Request { messages, sampling, purpose: _, format } = request;
-    let mut asked = json!([VERSION, engine, messages, sampling, format]);
-    // They are sorted already, unless another crate asks for the order of insertion.
-    asked.sort_all_objects();
-    RequestKey(Sha256::digest(asked.to_string()).into())
+    let mut length = 512;
+    let messages: Vec<SortedMessage<'_>> = messages
+        .iter()
+        .map(|Message { role, parts }| {
+            let parts = parts.iter().map(|part| match part {
+                Part::Text(text) => {
+                    length += text.len() + text.len() / 8;
+                    SortedPart::Text(text)
+                }
+                Part::Image(image) => SortedPart::Image(sorted(json!(image))),
+            });
+            SortedMessage { parts: parts.collect(), role: *role }
+        })
+        .collect();
+    let asked = (VERSION, engine, messages, sorted(json!(sampling)), sorted(json!(format)));
+    let mut text = Vec::with_capacity(length);
+    // Every name is a text, and memory does not fail.
+    let _ = serde_json::to_writer(&mut text, &asked);
+    RequestKey(Sha256::digest(text).into())
+}
+
+/// A message with its fields sorted by name, so that no text is copied first.
+#[derive(Serialize)]
+struct SortedMessage<'a> {
+    parts: Vec<SortedPart<'a>>,
+    role: MessageRole,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum SortedPart<'a> {
+    Text(&'a str),
+    Image(Value),
+}
+
+/// Objects are sorted already, unless another crate asks for the order of insertion.
+fn sorted(mut value: Value) -> Value {
+    value.sort_all_objects();
+    value
 }
 
 impl fmt::Display for RequestKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&hex(&self.0))
     }
 }
 
@@ -106,7 +143,7 @@ impl<'de> Deserialize<'de> for RequestKey {
 
 #[cfg(test)]
 mod tests {
-    use textgrad_core::{Format, Image, Message, MessageRole, Part, Purpose, Sampling};
+    use textgrad_core::{Format, Image, Purpose, Sampling};
 
     use super::*;
 

@@ -27,7 +27,9 @@ pub(super) fn places(text: &str, tag: &str) -> Vec<(usize, usize)> {
     let Some((name, is_end)) = name_of(tag) else {
         return text.match_indices(tag).map(|(at, _)| (at, tag.len())).collect();
     };
-    let starts = text.char_indices().filter(|(_, c)| matches!(c, '<' | '\\' | '&' | '＜'));
+    // The last is the first byte of `＜` and of other characters.
+    let starts = text.bytes().enumerate();
+    let starts = starts.filter(|(_, byte)| matches!(byte, b'<' | b'\\' | b'&' | 0xEF));
     let mut places: Vec<(usize, usize)> = Vec::new();
     for (at, _) in starts {
         let is_within = places.last().is_some_and(|(before, length)| at < before + length);

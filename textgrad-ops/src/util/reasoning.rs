@@ -105,8 +105,12 @@ fn marks_at(text: &str) -> Option<(&'static str, &'static str)> {
 
 /// What stands before and after the first closing mark without an opening one.
 fn lone_close(text: &str) -> Option<(&str, &str)> {
+    // Most answers have none of the bytes that marks begin with.
+    let starts = text.bytes().enumerate();
+    let starts = starts.filter(|(_, byte)| matches!(byte, b'<' | b'[' | 0xE2));
+    let tails: Vec<&str> = starts.filter_map(|(at, _)| text.get(at..)).collect();
     let found = MARKS.into_iter().filter_map(|(open, close)| {
-        let at = find(text, close)?;
+        let at = text.len() - tails.iter().find(|tail| begins(tail, close))?.len();
         let (before, after) = (text.get(..at)?, text.get(at + close.len()..)?);
         // `<|end|>` and the like end other things too.
         let is_own = close.contains('/') || close.contains("thought") || close.contains("THINK");

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use derive_setters::Setters;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
-use rustls::ClientConfig;
 use rustls::crypto::{CryptoProvider, ring};
+use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt as _;
 use secrecy::{ExposeSecret, SecretString};
 use textgrad_core::{EngineError, ErrorKind};
@@ -133,15 +133,19 @@ impl JsonClientBuilder {
                 "expected a key or a user in the base URL, got both; leave one out",
             ));
         }
-        let tls = tls_config().map_err(|error| {
+        let is_direct = self.http.no_proxy || (base.is_loopback() && !self.http.proxy_loopback);
+        let proxy = proxy_variable(base.is_https()).filter(|_| !is_direct);
+        let tls = match base.is_https() || proxy.is_some() {
+            true => tls_config(),
+            false => plain_config(),
+        };
+        let tls = tls.map_err(|error| {
             invalid("the system's root certificates could not be read").with_source(error)
         })?;
         let mut http = reqwest::Client::builder().tls_backend_preconfigured(tls);
-        let is_direct = self.http.no_proxy || (base.is_loopback() && !self.http.proxy_loopback);
         if is_direct {
             http = http.no_proxy();
         }
-        let proxy = proxy_variable(base.is_https()).filter(|_| !is_direct);
         let http = http
             .user_agent(concat!("textgrad/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(self.http.connect_timeout)
@@ -207,17 +211,26 @@ fn header(name: &str, value: &SecretString) -> Result<(HeaderName, HeaderValue),
     Ok((parsed, sent))
 }
 
+/// The provider that the process installed; default: ring.
+fn provider() -> Arc<CryptoProvider> {
+    CryptoProvider::get_default().map_or_else(|| Arc::new(ring::default_provider()), Arc::clone)
+}
+
+/// No certificate is trusted: for an address without TLS. To read the system's takes longer than a request.
+fn plain_config() -> Result<ClientConfig, rustls::Error> {
+    let config = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(RootCertStore::empty());
+    Ok(config.with_no_client_auth())
+}
+
 /// TLS 1.2 and 1.3 with the system's root certificates, which are read once per process.
-///
-/// The provider that the process installed does the cryptography; default: ring.
 fn tls_config() -> Result<ClientConfig, rustls::Error> {
     static CONFIG: OnceLock<ClientConfig> = OnceLock::new();
     if let Some(config) = CONFIG.get() {
         return Ok(config.clone());
     }
-    let provider = CryptoProvider::get_default()
-        .map_or_else(|| Arc::new(ring::default_provider()), Arc::clone);
-    let mut config = ClientConfig::builder_with_provider(provider)
+    let mut config = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()?
         .with_platform_verifier()?
         .with_no_client_auth();

@@ -97,7 +97,8 @@ pub(crate) fn join_halves(text: String) -> String {
         let unit = u32::from(char).checked_sub(MARKERS)?;
         u16::try_from(unit).ok().filter(|unit| (0xD800..0xE000).contains(unit))
     };
-    if !text.chars().any(|char| unit(char).is_some()) {
+    // Characters of that plane begin with this byte.
+    if !text.bytes().any(|byte| byte == 0xF4) || !text.chars().any(|char| unit(char).is_some()) {
         return text;
     }
     let mut units = Vec::with_capacity(text.len());
