@@ -46,8 +46,8 @@ impl RunLogger {
         fs::blocking(move || Ok(Self::new(&path, open(&path)?))).await
     }
 
-    pub(super) async fn write(&self, entry: Entry) -> Result<(), LogError> {
-        let written = self.lines.write(&Line { version: VERSION, entry }).await;
+    pub(super) fn write(&self, entry: Entry) -> Result<(), LogError> {
+        let written = self.lines.write(&Line { version: VERSION, entry });
         written.map_err(|error| LogError::io(&self.path, "cannot be written", error))
     }
 }
@@ -74,7 +74,7 @@ impl RunLogger {
             request: request.clone(),
             result: result.clone(),
         };
-        let written = self.write(Entry::Call(Box::new(call))).await;
+        let written = self.write(Entry::Call(Box::new(call)));
         (result, written)
     }
 }

@@ -19,7 +19,7 @@ impl RunLogger {
         view: &GraphView<'_>,
     ) -> Result<(), LogError> {
         let graph = RunLogGraph { time: unix_ms(), name: name.into(), json: view.to_json() };
-        self.write(Entry::Graph(graph)).await
+        self.write(Entry::Graph(graph))
     }
 }
 

@@ -7,11 +7,13 @@ use std::io::{BufReader, Read, Seek, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
+use textgrad_core::Response;
 use textgrad_ops::util::fs::{blocking, try_lock};
 use textgrad_ops::util::jsonl::{Line, Reader, Writer, line_with_checksum};
 
-use super::{QueryJournal, Record, SCHEMA};
+use super::{NewRecord, QueryJournal, Record, RecordHead, SCHEMA};
 use crate::error::Error;
 
 /// An open journal. Only one process can have it open for writing.
@@ -30,12 +32,19 @@ struct JournalInner {
 /// The records of each query in the file.
 pub(crate) type Spans = BTreeMap<usize, Vec<RecordSpan>>;
 
-/// The position of a record.
+/// The position of a record. A journal may have millions.
 #[derive(Clone, Copy)]
 pub(crate) struct RecordSpan {
     offset: u64,
-    length: usize,
-    number: usize,
+    length: u32,
+    number: u32,
+}
+
+impl RecordSpan {
+    fn of(line: &Line<'_>) -> Self {
+        let count = |count| u32::try_from(count).unwrap_or(u32::MAX);
+        Self { offset: line.offset, length: count(line.bytes.len()), number: count(line.number) }
+    }
 }
 
 impl Journal {
@@ -52,7 +61,7 @@ impl Journal {
                 _ => Error::io(&path, "cannot be created")(source),
             })?;
             lock(&file, &path)?;
-            append(&file, &path, &Record::Run { schema: SCHEMA, config: config.clone() })?;
+            append(&file, &path, &NewRecord::Run { schema: SCHEMA, config: config.clone() })?;
             Ok(Self::open(path, Some(file), Spans::new(), config))
         })
         .await
@@ -74,14 +83,14 @@ impl Journal {
                 .open(&path)
                 .map_err(Error::io(&path, "cannot be opened"))?;
             lock(&file, &path)?;
-            let scan = scan(&file, &path, |_, _| {})?.sound(&path)?;
+            let scan = heads(&file, &path)?.sound(&path)?;
             file.set_len(scan.end).map_err(Error::io(&path, "cannot be repaired"))?;
             if scan.config.is_none() {
                 let config = config.clone();
                 // Steps follow on a damaged first line, so the settings are appended.
                 let record = match scan.end {
-                    0 => Record::Run { schema: SCHEMA, config },
-                    _ => Record::Extended { config },
+                    0 => NewRecord::Run { schema: SCHEMA, config },
+                    _ => NewRecord::Extended { config },
                 };
                 append(&file, &path, &record)?;
             }
@@ -93,7 +102,7 @@ impl Journal {
                 );
             }
             if !scan.damaged.is_empty() {
-                append(&file, &path, &Record::Dropped { lines: scan.damaged })?;
+                append(&file, &path, &NewRecord::Dropped { lines: scan.damaged })?;
             }
             let config = scan.config.map_or(config, |(config, _)| config);
             Ok(Self::open(path, Some(file), scan.spans, config))
@@ -110,8 +119,8 @@ impl Journal {
     pub async fn read(path: &Path) -> Result<Self, Error> {
         let path = path.to_owned();
         blocking(move || {
-            let file = File::open(&path).map_err(Error::io(&path, "cannot be opened"))?;
-            let scan = scan(&file, &path, |_, _| {})?.sound(&path)?;
+            let file = opened(&path)?;
+            let scan = heads(&file, &path)?.sound(&path)?;
             let Some((config, _)) = scan.config else {
                 let reason =
                     "expected a record of type run, got no whole or a damaged line".to_owned();
@@ -133,7 +142,7 @@ impl Journal {
     /// [`Error::JournalWrite`] if that cannot be written; the run is as it was then.
     pub(crate) async fn extend(self, config: Json) -> Result<Self, Error> {
         if let Some(writer) = &self.0.writer {
-            let written = writer.write(&Record::Extended { config: config.clone() }).await;
+            let written = writer.write(&NewRecord::Extended { config: config.clone() });
             written.map_err(|error| Error::JournalWrite { reason: error.to_string() })?;
         }
         let inner = Arc::unwrap_or_clone(self.0);
@@ -159,7 +168,8 @@ impl Journal {
             true => Vec::new(),
             false => {
                 let path = self.0.path.clone();
-                blocking(move || read(&path, &spans)).await?
+                let read = move || read(&opened(&path)?, &path, &spans);
+                blocking(read).await?
             }
         };
         Ok(QueryJournal::new(query, self.0.writer.clone(), records))
@@ -170,9 +180,9 @@ impl Journal {
     pub(crate) async fn query_anew(&self, query: usize) -> Result<QueryJournal, Error> {
         let path = self.0.path.clone();
         let records = blocking(move || {
-            let file = File::open(&path).map_err(Error::io(&path, "cannot be opened"))?;
-            let spans = scan(&file, &path, |_, _| {})?.spans;
-            read(&path, spans.get(&query).map_or(&[], Vec::as_slice))
+            let file = opened(&path)?;
+            let spans = heads(&file, &path)?.spans;
+            read(&file, &path, spans.get(&query).map_or(&[], Vec::as_slice))
         })
         .await?;
         Ok(QueryJournal::new(query, self.0.writer.clone(), records))
@@ -188,15 +198,22 @@ impl fmt::Debug for Journal {
     }
 }
 
+fn opened(path: &Path) -> Result<File, Error> {
+    File::open(path).map_err(Error::io(path, "cannot be opened"))
+}
+
 fn folder(path: &Path) -> PathBuf {
     path.parent().unwrap_or(path).to_owned()
 }
+
+/// Bytes that are read at a time.
+const BUFFER: usize = 256 * 1024;
 
 /// What the first line begins with. A file that has no whole line and is not begun like this is not ours to repair.
 const HEAD: &[u8] = br#"{"type":"run","#;
 
 /// Writes a line of a journal that is being opened.
-fn append(mut file: &File, path: &Path, record: &Record) -> Result<(), Error> {
+fn append(mut file: &File, path: &Path, record: &NewRecord<'_>) -> Result<(), Error> {
     let line = line_with_checksum(record)
         .map_err(|error| Error::JournalWrite { reason: error.to_string() })?;
     file.write_all(line.as_bytes()).map_err(Error::io(path, "cannot be written"))
@@ -243,20 +260,25 @@ fn has_no_checksum(line: &Line<'_>) -> bool {
     fields.len() == 3 && ["type", "schema", "config"].iter().all(|name| fields.contains_key(*name))
 }
 
-/// Reads a journal to its end; `record` is given every intact record with its line.
+/// The positions of the records of a journal.
+fn heads(file: &File, path: &Path) -> Result<Scan, Error> {
+    scan(file, path, |_, _: &RecordHead| {})
+}
+
+/// Reads a journal to its end; `visit` is given every intact record with its line.
 ///
 /// # Errors
 /// [`Error::Io`]. Lines that are damaged or wrong are in the scan.
-pub(crate) fn scan(
+pub(crate) fn scan<R: DeserializeOwned>(
     file: &File,
     path: &Path,
-    mut visit: impl FnMut(usize, &Record),
+    mut visit: impl FnMut(usize, &Record<R>),
 ) -> Result<Scan, Error> {
-    let mut reader = Reader::new(BufReader::new(file));
+    let mut reader = Reader::new(BufReader::with_capacity(BUFFER, file));
     let mut scan = Scan::default();
     while let Some(line) = reader.next_line().map_err(Error::io(path, "cannot be read"))? {
-        let number = line.number;
-        let record = match Record::parse(&line) {
+        let (number, span) = (line.number, RecordSpan::of(&line));
+        let record = match Record::<R>::parse(&line) {
             Ok(Some(record)) => record,
             Ok(None) if number == 1 && has_no_checksum(&line) => {
                 let reason = "expected a checksum (crc) in each line, got a journal without; begin a new run";
@@ -282,11 +304,7 @@ pub(crate) fn scan(
             }
             (Record::Dropped { lines }, 2..) => scan.damaged.retain(|line| !lines.contains(line)),
             (record, _) => match (record.query(), number) {
-                (Some(query), 2..) => {
-                    let (offset, length) = (line.offset, line.bytes.len());
-                    let span = RecordSpan { offset, length, number };
-                    scan.spans.entry(query).or_default().push(span);
-                }
+                (Some(query), 2..) => scan.spans.entry(query).or_default().push(span),
                 _ => {
                     let reason = "expected one record of type run, as the first line";
                     scan.wrong.push((number, reason.to_owned()));
@@ -308,17 +326,20 @@ pub(crate) fn scan(
 }
 
 /// Reads records at their positions.
-pub(crate) fn read(path: &Path, spans: &[RecordSpan]) -> Result<Vec<Record>, Error> {
+pub(crate) fn read(
+    mut file: &File,
+    path: &Path,
+    spans: &[RecordSpan],
+) -> Result<Vec<Record>, Error> {
     let failed = Error::io(path, "cannot be read");
-    let mut file = File::open(path).map_err(&failed)?;
-    let mut records = Vec::with_capacity(spans.len());
+    let (mut records, mut line) = (Vec::with_capacity(spans.len()), Vec::new());
     for span in spans {
         file.seek(SeekFrom::Start(span.offset)).map_err(&failed)?;
-        let mut line = vec![0; span.length];
+        line.resize(span.length as usize, 0);
         file.read_exact(&mut line).map_err(&failed)?;
-        let line = Line { number: span.number, offset: span.offset, bytes: &line };
-        let wrong = |reason| Error::Journal { path: path.to_owned(), line: span.number, reason };
-        match Record::parse(&line).map_err(|error| wrong(error.to_string()))? {
+        let line = Line { number: span.number as usize, offset: span.offset, bytes: &line };
+        let wrong = |reason| Error::Journal { path: path.to_owned(), line: line.number, reason };
+        match Record::<Response>::parse(&line).map_err(|error| wrong(error.to_string()))? {
             Some(record) => records.push(record),
             None => {
                 let reason = "its checksum matched when the run began, and no longer does";

@@ -24,22 +24,24 @@
 //! read is an error that names the line.
 
 mod file;
+mod record;
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
-use textgrad_core::{EngineError, ErrorKind, Purpose, Request, Response};
+use textgrad_core::{EngineError, Request, Response};
 use textgrad_ops::layer::ChoicePart;
 use textgrad_ops::store::request_key;
 use textgrad_ops::util::hex;
-use textgrad_ops::util::jsonl::{Line, Writer};
+use textgrad_ops::util::jsonl::Writer;
 
 pub use self::file::Journal;
 pub(crate) use self::file::{Scan, read, scan};
+pub use self::record::Record;
+pub(crate) use self::record::{NewRecord, RecordHead};
 use crate::query::Query;
 
 /// The version of the format that is written.
@@ -103,106 +105,6 @@ pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// A line of the journal.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Record {
-    /// The first line.
-    Run {
-        /// The version of the format.
-        schema: u32,
-        /// The settings that the results depend on.
-        config: Json,
-    },
-    /// From here on the run has other settings: more iterations, or more queries. Steps before it hold on.
-    Extended {
-        /// The settings that the results depend on.
-        config: Json,
-    },
-    /// Lines before this one are damaged; their steps are requested again.
-    Dropped {
-        /// Their numbers, from 1.
-        lines: Vec<usize>,
-    },
-    /// A call of a language model.
-    Call {
-        /// The index of the query, from 0.
-        query: usize,
-        /// Why it was made.
-        purpose: Purpose,
-        /// The request.
-        key: StepKey,
-        /// The response.
-        response: Response,
-        /// How long it took, in milliseconds.
-        ms: u64,
-    },
-    /// A part of a call that several requests answer, before all parts are there.
-    Choice {
-        /// The index of the query, from 0.
-        query: usize,
-        /// The key of the call.
-        call: StepKey,
-        /// The key of the part.
-        key: StepKey,
-        /// The response.
-        response: Response,
-    },
-    /// A score of the reward model.
-    Score {
-        /// The index of the query, from 0.
-        query: usize,
-        /// The request.
-        key: StepKey,
-        /// The response.
-        score: f64,
-        /// How long it took, in milliseconds; for several that were scored together, all of them.
-        ms: u64,
-    },
-    /// A call that failed for good and that the search went on without: a repetition does the same.
-    Failed {
-        /// The index of the query, from 0.
-        query: usize,
-        /// The request.
-        key: StepKey,
-        /// The class of the failure, which decides how the search went on.
-        #[serde(default = "other", skip_serializing_if = "is_other")]
-        kind: ErrorKind,
-        /// The failure.
-        message: String,
-    },
-}
-
-fn other() -> ErrorKind {
-    ErrorKind::Other
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it by reference")]
-fn is_other(kind: &ErrorKind) -> bool {
-    *kind == ErrorKind::Other
-}
-
-impl Record {
-    /// Reads a line; `None` if its checksum does not match.
-    ///
-    /// # Errors
-    /// An intact line that is no record of this version.
-    fn parse(line: &Line<'_>) -> serde_json::Result<Option<Self>> {
-        line.is_intact().then(|| line.parse()).transpose()
-    }
-
-    pub(super) fn query(&self) -> Option<usize> {
-        match self {
-            Self::Run { .. } | Self::Extended { .. } | Self::Dropped { .. } => None,
-            Self::Call { query, .. }
-            | Self::Choice { query, .. }
-            | Self::Score { query, .. }
-            | Self::Failed { query, .. } => Some(*query),
-        }
-    }
-}
-
 /// The recorded steps of one query, and the writer of new ones.
 pub(crate) struct QueryJournal {
     query: usize,
@@ -249,9 +151,14 @@ impl QueryJournal {
         self.recorded.lock().calls.get_mut(key)?.pop_front()
     }
 
-    /// A part of a call that is not complete.
-    pub(crate) fn recall_choice(&self, call: &StepKey, key: &StepKey) -> Option<Response> {
-        self.recorded.lock().choices.get(call)?.get(key).cloned()
+    /// A part of a call that is not complete. Its key is made only where the call has parts: it is a hash over the
+    /// whole request.
+    pub(crate) fn recall_choice(
+        &self,
+        call: &StepKey,
+        key: impl FnOnce() -> StepKey,
+    ) -> Option<Response> {
+        self.recorded.lock().choices.get(call)?.get(&key()).cloned()
     }
 
     pub(crate) fn recall_score(&self, key: &StepKey) -> Option<f64> {
@@ -263,15 +170,20 @@ impl QueryJournal {
         self.writer.as_ref()?.failure()
     }
 
-    /// Writes a step of the query with this index.
-    pub(crate) async fn write(&self, step: impl FnOnce(usize) -> Record) -> Result<(), String> {
-        let record = step(self.query);
+    /// Writes steps of the query with this index, all of them at once.
+    pub(crate) fn write<'a>(
+        &self,
+        steps: impl FnOnce(usize) -> Vec<NewRecord<'a>>,
+    ) -> Result<(), String> {
+        let records = steps(self.query);
         match &self.writer {
-            Some(writer) => writer.write(&record).await.map_err(|error| error.to_string())?,
+            Some(writer) => writer.write_all(&records).map_err(|error| error.to_string())?,
             None => return Err("it is only read".to_owned()),
         }
-        if let Record::Call { key, .. } = &record {
-            self.recorded.lock().choices.remove(key);
+        for record in &records {
+            if let Record::Call { key, .. } = record {
+                self.recorded.lock().choices.remove(key);
+            }
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use textgrad_core::{Purpose, Usage};
 
 use super::held_out::{HeldOut, HeldOutGrade};
 use crate::error::Error;
-use crate::journal::{Record, scan};
+use crate::journal::{Record, RecordHead, scan};
 use crate::run::{RecordedRun, ResultRecord, RunConfig, Status};
 
 /// The numbers of a run: no texts, so that runs of any length fit.
@@ -242,7 +242,7 @@ fn call_seconds(run: &RecordedRun) -> Result<Option<f64>, Error> {
         Err(error) => return Err(Error::io(&path, "cannot be read")(error)),
     };
     let mut millis = 0_u64;
-    scan(&file, &path, |_, record| {
+    scan(&file, &path, |_, record: &RecordHead| {
         if let Record::Call { ms, .. } = record {
             millis = millis.saturating_add(*ms);
         }

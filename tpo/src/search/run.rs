@@ -149,7 +149,7 @@ impl<'a> Search<'a> {
         }
         self.search().await?;
         self.select().await?;
-        Ok(self.session.commit_failures().await?)
+        Ok(self.session.commit_failures()?)
     }
 
     /// All steps of this search up to its last critique, and the ends of its graph.

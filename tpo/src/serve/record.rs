@@ -82,6 +82,8 @@ enum Served {
 pub(crate) struct Recorded {
     cell: Arc<OnceCell<ServedRun>>,
     pub(crate) index: usize,
+    /// Whether no earlier request has its place: then the journal has no steps of it.
+    is_new: bool,
 }
 
 impl Recorder {
@@ -144,10 +146,10 @@ impl Recorder {
         let run = cell.get_or_try_init(|| ServedRun::open(&path, config)).await;
         let run = run.map_err(|error| ApiError::search(&error))?;
         let (index, is_new) = run.place(key.as_ref())?;
-        let recorded = Recorded { cell: Arc::clone(&cell), index };
+        let recorded = Recorded { cell: Arc::clone(&cell), index, is_new };
         if is_new {
             let line = Served::Request { index, id: id.to_owned(), key, query: query.clone() };
-            let written = run.served.write(&line).await;
+            let written = run.served.write(&line);
             written.map_err(|error| ApiError::internal(error.to_string()))?;
         }
         Ok(recorded)
@@ -245,7 +247,11 @@ impl Recorded {
     /// The journal of the search, with the steps of earlier attempts.
     pub(crate) async fn journal(&self) -> Result<Option<QueryJournal>, ApiError> {
         let Some(run) = self.cell.get() else { return Ok(None) };
-        let journal = run.folder.journal().query_anew(self.index).await;
+        let journal = run.folder.journal();
+        let journal = match self.is_new {
+            true => journal.query(self.index).await,
+            false => journal.query_anew(self.index).await,
+        };
         journal.map(Some).map_err(|error| ApiError::search(&error))
     }
 
@@ -258,7 +264,7 @@ impl Recorded {
         let Some(run) = self.cell.get() else { return result };
         let outcome = QueryOutcome { index: self.index, query: query.clone(), result };
         let record = Box::new(ResultRecord::new(&outcome, run.simulated));
-        if let Err(error) = run.served.write(&Served::Result { record }).await {
+        if let Err(error) = run.served.write(&Served::Result { record }) {
             tracing::error!(%error, "a result could not be recorded");
         }
         outcome.result

@@ -20,7 +20,7 @@ use textgrad_ops::layer::{ChoicePart, ChoiceStore, Money, Price, Prices, with_ch
 
 use crate::config::Spent;
 use crate::error::Error;
-use crate::journal::{QueryJournal, Record, StepKey, millis};
+use crate::journal::{NewRecord, QueryJournal, Record, StepKey, millis};
 use crate::search::{Pool, SearchObserver, UsageRecord, newest};
 
 pub(crate) use self::reward::BoundReward;
@@ -161,12 +161,14 @@ impl Session {
 
     /// Records the failures that the search went on after: a repetition must go on without these calls too, since
     /// everything after them depends on it.
-    pub(crate) async fn commit_failures(&self) -> Result<(), EngineError> {
+    pub(crate) fn commit_failures(&self) -> Result<(), EngineError> {
         let failures = std::mem::take(&mut self.accounts().pending_failures);
-        for (key, kind, message) in failures {
-            self.write(|query| Record::Failed { query, key, kind, message }).await?;
+        if failures.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let failed =
+            |query| move |(key, kind, message)| Record::Failed { query, key, kind, message };
+        self.write(|query| failures.into_iter().map(failed(query)).collect())
     }
 
     fn count_call(&self, request: &Request, response: &Response, price: Option<Price>) {
@@ -207,10 +209,13 @@ impl Session {
         cost
     }
 
-    /// Writes a step to the journal, if there is one.
-    async fn write(&self, step: impl FnOnce(usize) -> Record) -> Result<(), EngineError> {
+    /// Writes steps to the journal, if there is one.
+    fn write<'a>(
+        &self,
+        steps: impl FnOnce(usize) -> Vec<NewRecord<'a>>,
+    ) -> Result<(), EngineError> {
         let Some(journal) = self.journal() else { return Ok(()) };
-        let written = journal.write(step).await;
+        let written = journal.write(steps);
         written.map_err(|reason| self.interrupt(Error::JournalWrite { reason }))
     }
 
@@ -291,9 +296,8 @@ impl SessionEngine {
             return Err(self.session.interrupt(Error::Stopped));
         }
         let (purpose, ms) = (request.purpose, millis(began.elapsed()));
-        let recorded = response.clone();
-        let step = |query| Record::Call { query, purpose, key, response: recorded, ms };
-        self.session.write(step).await?;
+        let step = |query| vec![Record::Call { query, purpose, key, response: &response, ms }];
+        self.session.write(step)?;
         Ok(response)
     }
 }
@@ -305,7 +309,7 @@ impl Engine for SessionEngine {
     }
 
     async fn complete(&self, request: &Request) -> Result<Response, EngineError> {
-        self.session.commit_failures().await?;
+        self.session.commit_failures()?;
         let price = self.session.price(self.inner.name())?;
         let key = StepKey::of_call(self.inner.name(), request);
         let journal = self.session.journal();
@@ -329,8 +333,8 @@ struct JournaledParts {
 #[async_trait]
 impl ChoiceStore for JournaledParts {
     async fn recall(&self, engine: &str, request: &Request, part: ChoicePart) -> Option<Response> {
-        let key = StepKey::of_choice(engine, request, part);
-        let kept = self.session.journal()?.recall_choice(&self.call, &key)?;
+        let key = || StepKey::of_choice(engine, request, part);
+        let kept = self.session.journal()?.recall_choice(&self.call, key)?;
         self.is_used.store(true, Ordering::Relaxed);
         Some(kept)
     }
@@ -347,7 +351,6 @@ impl ChoiceStore for JournaledParts {
         }
         self.is_used.store(true, Ordering::Relaxed);
         let (call, key) = (self.call.clone(), StepKey::of_choice(engine, request, part));
-        let response = response.clone();
-        self.session.write(|query| Record::Choice { query, call, key, response }).await
+        self.session.write(|query| vec![Record::Choice { query, call, key, response }])
     }
 }

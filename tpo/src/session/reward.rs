@@ -74,7 +74,7 @@ impl Session {
         query: &Query,
         answers: &[&str],
     ) -> Result<Vec<Option<f64>>, Error> {
-        self.commit_failures().await?;
+        self.commit_failures()?;
         let BoundReward { model, is_journaled } = reward;
         let (identity, batch) = match model.is_relative() {
             true => (among(model.identity(), answers), usize::MAX),
@@ -166,18 +166,25 @@ impl Session {
         if scores.len() != answers.len() {
             return Err(Error::ScoreCount { expected: answers.len(), got: scores.len() });
         }
-        for ((answer, key), score) in chunk.iter().zip(&scores) {
-            let (key, score) = (key.clone(), *score);
-            // A journal cannot hold what is not a number.
-            if !score.is_finite() {
-                return Err(Error::Score { answer: truncate(answer, 80), got: score });
-            }
-            if *is_journaled {
-                let step = |query| Record::Score { query, key, score, ms };
-                self.write(step).await.map_err(failed)?;
-            }
+        let scored = chunk.iter().zip(scores.iter().copied());
+        // A journal cannot hold what is not a number.
+        let finite = scored.clone().take_while(|(_, score)| score.is_finite());
+        if *is_journaled {
+            let steps = |query| {
+                let step = |((_, key), score): (&(&str, StepKey), f64)| Record::Score {
+                    query,
+                    key: key.clone(),
+                    score,
+                    ms,
+                };
+                finite.map(step).collect()
+            };
+            self.write(steps).map_err(failed)?;
         }
-        Ok(scores)
+        match scored.into_iter().find(|(_, score)| !score.is_finite()) {
+            Some(((answer, _), got)) => Err(Error::Score { answer: truncate(answer, 80), got }),
+            None => Ok(scores),
+        }
     }
 }
 

@@ -70,7 +70,7 @@ impl SharedCache {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(Error::io(&path, "cannot be read")(error)),
         };
-        scan(&file, &path, |_, record| match record {
+        scan(&file, &path, |_, record: &Record| match record {
             Record::Call { key, response, .. } => {
                 if let Ok(key) = key.as_str().parse()
                     && self.0.calls.lookup(key).is_none()

@@ -2,14 +2,17 @@
 
 mod result;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::fs::File;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::io::Seek as _;
+use std::path::PathBuf;
 
 use super::folder::RecordedRun;
 use super::results::Status;
 use crate::error::Error;
-use crate::journal::{Record, Scan, StepKey, digest, scan};
+use crate::journal::{Record, RecordHead, Scan, StepKey, digest, read, scan};
 use serde::Serialize;
 
 const RESULTS: &str = "results.jsonl";
@@ -115,7 +118,7 @@ impl RecordedRun {
         } else if digest(identities.iter().map(String::as_str)) != data.sha256 {
             found.find(RESULTS, 0, "the queries are not those of config.json");
         }
-        for (query, _) in journal.spans.range(data.queries..) {
+        for (query, _) in journal.scan.spans.range(data.queries..) {
             let problem = format!("steps of query {query}, but there are {} queries", data.queries);
             found.find(JOURNAL, 0, problem);
         }
@@ -123,25 +126,79 @@ impl RecordedRun {
     }
 }
 
-/// Reads the journal, and adds what is wrong with it to the findings.
-fn check_journal(run: &RecordedRun, found: &mut Verification) -> Result<Scan, Error> {
-    let path = run.journal();
-    let file = File::open(&path).map_err(Error::io(&path, "cannot be read"))?;
-    // What was asked, by query, and the line of the answer.
-    let mut paid: HashMap<(usize, StepKey), usize> = HashMap::new();
-    let journal = scan(&file, &path, |line, record| {
-        let (query, key, count) = match record {
-            Record::Call { query, key, .. } => (*query, key, &mut found.calls),
-            Record::Score { query, key, .. } => (*query, key, &mut found.scores),
-            _ => return,
-        };
-        *count += 1;
-        // Every request has a seed of its own, so no step is asked for twice.
-        if let Some(before) = paid.insert((query, key.clone()), line) {
+/// An open journal, and the positions of its records.
+struct Journaled {
+    path: PathBuf,
+    file: File,
+    scan: Scan,
+}
+
+impl Journaled {
+    /// The records of a query.
+    fn records(&self, query: usize) -> Result<Vec<Record>, Error> {
+        let spans = self.scan.spans.get(&query).map(Vec::as_slice).unwrap_or_default();
+        read(&self.file, &self.path, spans)
+    }
+}
+
+/// The query and the key of a step that is paid for once: every request has a seed of its own.
+fn paid(record: &RecordHead) -> Option<(usize, &StepKey)> {
+    match record {
+        Record::Call { query, key, .. } | Record::Score { query, key, .. } => Some((*query, key)),
+        _ => None,
+    }
+}
+
+/// The hash of a step: a journal has millions.
+fn hash(step: (usize, &StepKey)) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    step.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Finds the steps that were paid for twice, among those whose hash is there twice.
+fn check_paid_once(
+    journal: &Journaled,
+    hashes: &[u64],
+    found: &mut Verification,
+) -> Result<(), Error> {
+    let pairs = hashes.iter().zip(hashes.iter().skip(1));
+    let twice: HashSet<u64> = pairs.filter(|(a, b)| a == b).map(|(hash, _)| *hash).collect();
+    if twice.is_empty() {
+        return Ok(());
+    }
+    let mut lines: HashMap<(usize, StepKey), usize> = HashMap::new();
+    let mut file = &journal.file;
+    file.rewind().map_err(Error::io(&journal.path, "cannot be read"))?;
+    scan(file, &journal.path, |line, record| {
+        let step = paid(record).filter(|step| twice.contains(&hash(*step)));
+        if let Some((query, key)) = step
+            && let Some(before) = lines.insert((query, key.clone()), line)
+        {
             let problem = format!("the step of query {query} that line {before} has, paid again");
             found.find(JOURNAL, line, problem);
         }
     })?;
+    Ok(())
+}
+
+/// Reads the journal, and adds what is wrong with it to the findings.
+fn check_journal(run: &RecordedRun, found: &mut Verification) -> Result<Journaled, Error> {
+    let path = run.journal();
+    let file = File::open(&path).map_err(Error::io(&path, "cannot be read"))?;
+    let mut hashes = Vec::new();
+    let scan = scan(&file, &path, |_, record| {
+        match record {
+            RecordHead::Call { .. } => found.calls += 1,
+            RecordHead::Score { .. } => found.scores += 1,
+            _ => {}
+        }
+        hashes.extend(paid(record).map(hash));
+    })?;
+    hashes.sort_unstable();
+    let journaled = Journaled { path, file, scan };
+    check_paid_once(&journaled, &hashes, found)?;
+    let journal = &journaled.scan;
     for (line, reason) in &journal.wrong {
         found.find(JOURNAL, *line, format!("not a record: {reason}"));
     }
@@ -163,5 +220,5 @@ fn check_journal(run: &RecordedRun, found: &mut Verification) -> Result<Scan, Er
             found.find(JOURNAL, *line, problem);
         }
     }
-    Ok(journal)
+    Ok(journaled)
 }

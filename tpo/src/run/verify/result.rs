@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use textgrad_core::{Purpose, Usage, Variable};
 
-use super::{RESULTS, Verification};
+use super::{JOURNAL, Journaled, RESULTS, Verification};
 use crate::config::{Mode, StopReason};
 use crate::error::Error;
-use crate::journal::{Record, Scan, StepKey, among, read};
+use crate::journal::{Record, StepKey, among};
 use crate::query::Query;
 use crate::run::config::RunConfig;
 use crate::run::folder::RecordedRun;
@@ -60,12 +60,18 @@ impl JournaledQuery {
 pub(super) fn check(
     run: &RecordedRun,
     record: &ResultRecord,
-    journal: &Scan,
+    journal: &Journaled,
     line: usize,
     found: &mut Verification,
 ) -> Result<(), Error> {
-    let spans = journal.spans.get(&record.index).map(Vec::as_slice).unwrap_or_default();
-    let known = JournaledQuery::of(read(&run.journal(), spans)?);
+    let known = match journal.records(record.index) {
+        Ok(records) => JournaledQuery::of(records),
+        Err(Error::Journal { line, reason, .. }) => {
+            found.find(JOURNAL, line, format!("not a record: {reason}"));
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    };
     let trajectory = &record.trajectory;
     let config = run.config();
     let mut find = |problem: String| {
