@@ -20,6 +20,7 @@ use textgrad_ops::Tags;
 use textgrad_ops::score::{TaggedRequest, Unreadable};
 
 use self::grades::Grades;
+use self::pairs::AnswerKey;
 pub use self::pairs::Verdict;
 use super::monitor::{ExpectedScores, ScoreMonitor};
 use super::{EngineScope, RewardInfo, RewardModel, engine_error};
@@ -92,8 +93,8 @@ pub struct JudgeReward {
     monitor: ScoreMonitor,
 }
 
-/// The share of the votes that the first of two answers got, by query and answers; none if no vote counts.
-type Compared = HashMap<(String, String, String), Option<f64>>;
+/// The share of the votes that the first of two answers got; none if no vote counts.
+type Compared = HashMap<(AnswerKey, AnswerKey), Option<f64>>;
 
 /// Settings of a [`JudgeReward`].
 #[derive(Debug, Clone, Setters)]

@@ -1,6 +1,10 @@
 //! Pairwise comparisons, and strengths in the model of Bradley and Terry.
 
+use std::collections::HashMap;
+
 use futures_util::future::join_all;
+use parking_lot::Mutex;
+use sha2::{Digest as _, Sha256};
 use textgrad_core::{Choice, EngineError};
 use textgrad_ops::score::read_word;
 
@@ -10,6 +14,27 @@ use crate::query::Query;
 use crate::stats::mean;
 use crate::util::dedup;
 
+/// The most comparisons of one scoring that are under way at the same time: each holds its prompts.
+const MAX_COMPARISONS: usize = 256;
+
+/// A text that takes part, and its hash with the query.
+struct Entry<'a> {
+    text: &'a str,
+    key: AnswerKey,
+}
+
+/// The first half of a SHA-256.
+pub(super) type AnswerKey = [u8; 16];
+
+fn key(query: &str, answer: &str) -> AnswerKey {
+    let length = (query.len() as u64).to_le_bytes();
+    let hash =
+        Sha256::new().chain_update(length).chain_update(query).chain_update(answer).finalize();
+    let mut key = AnswerKey::default();
+    key.iter_mut().zip(hash).for_each(|(to, from)| *to = from);
+    key
+}
+
 impl JudgeReward {
     /// The strengths of answers. Equal texts are one answer.
     pub(super) async fn compare_all(
@@ -17,34 +42,58 @@ impl JudgeReward {
         query: &Query,
         answers: &[&str],
     ) -> Result<Vec<f64>, EngineError> {
+        let identity = query.identity();
         let texts = dedup(answers.iter().copied());
-        let behind = |index: usize| texts.iter().enumerate().skip(index + 1);
-        let pairs = texts.iter().enumerate().flat_map(|(first, a)| {
-            behind(first).map(move |(second, b)| ((first, *a), (second, *b)))
+        let entries: Vec<Entry<'_>> =
+            texts.iter().map(|text| Entry { text, key: key(&identity, text) }).collect();
+        let count = entries.len();
+        let pairs =
+            (0..count).flat_map(|first| (first + 1..count).map(move |second| (first, second)));
+        let pairs = Mutex::new(pairs);
+        // Those under way end before the first failure is returned, so that no delivered vote is lost.
+        let workers = MAX_COMPARISONS.min(count.saturating_mul(count.saturating_sub(1)) / 2);
+        let workers = (0..workers).map(|_| async {
+            let (mut games, mut failure) = (Vec::new(), None);
+            while failure.is_none() {
+                let pair = pairs.lock().next();
+                let Some((first, second)) = pair else { break };
+                let (Some(a), Some(b)) = (entries.get(first), entries.get(second)) else { break };
+                match self.share(query, a, b).await {
+                    Ok(share) => games.extend(share.map(|share| Game { first, second, share })),
+                    Err(error) => {
+                        // What the failure ends is not begun.
+                        pairs.lock().by_ref().for_each(drop);
+                        failure = Some(((first, second), error));
+                    }
+                }
+            }
+            (games, failure)
         });
-        let played = pairs.map(|((first, a), (second, b))| async move {
-            let share = self.share(query, a, b).await?;
-            Ok::<_, EngineError>(share.map(|share| Game { first, second, share }))
-        });
-        // All end before the first failure is returned, so that no delivered vote is lost.
-        let played: Result<Vec<Option<Game>>, EngineError> =
-            join_all(played).await.into_iter().collect();
-        let games: Vec<Game> = played?.into_iter().flatten().collect();
+        let (games, failures): (Vec<_>, Vec<_>) = join_all(workers).await.into_iter().unzip();
+        let first = failures.into_iter().flatten().min_by_key(|(pair, _)| *pair);
+        if let Some((_, error)) = first {
+            return Err(error);
+        }
+        let mut games: Vec<Game> = games.into_iter().flatten().collect();
+        // Sums of strengths must not depend on which ended first.
+        games.sort_unstable_by_key(|game| (game.first, game.second));
         let strengths = strengths(texts.len(), &games);
-        let strength = |answer: &&str| {
-            let index = texts.iter().position(|text| text == answer)?;
-            strengths.get(index).copied()
-        };
-        Ok(answers.iter().filter_map(strength).collect())
+        let strengths: HashMap<&str, f64> = texts.into_iter().zip(strengths).collect();
+        Ok(answers.iter().filter_map(|answer| strengths.get(answer).copied()).collect())
     }
 
     /// The share of votes that `a` gets against `b`; none if no vote counts.
-    async fn share(&self, query: &Query, a: &str, b: &str) -> Result<Option<f64>, EngineError> {
-        let key = (query.identity(), a.to_owned(), b.to_owned());
+    async fn share(
+        &self,
+        query: &Query,
+        a: &Entry<'_>,
+        b: &Entry<'_>,
+    ) -> Result<Option<f64>, EngineError> {
+        let key = (a.key, b.key);
         if let Some(known) = self.compared.lock().get(&key) {
             return Ok(*known);
         }
-        let verdicts = self.compare(query, a, b).await?;
+        let verdicts = self.compare(query, a.text, b.text).await?;
         let share = mean(&verdicts.iter().map(|verdict| verdict.share).collect::<Vec<f64>>());
         self.compared.lock().insert(key, share);
         Ok(share)
