@@ -87,6 +87,9 @@ pub struct Batch {
     /// then have the outcome [`Error::Stopped`], or none if they were not begun.
     #[setters(generate)]
     cancellation: CancellationToken,
+    /// Whether outcomes keep the graph of their search, which is most of their memory. Default: true.
+    #[setters(generate)]
+    keep_graphs: bool,
     progress: Arc<BatchProgress>,
     tasks: JoinSet<(usize, Result<Alignment, AlignError>)>,
     indices: HashMap<Id, usize>,
@@ -104,6 +107,7 @@ impl Batch {
             concurrency: 64,
             journal: None,
             cancellation: CancellationToken::new(),
+            keep_graphs: true,
             progress: Arc::default(),
             tasks: JoinSet::new(),
             indices: HashMap::new(),
@@ -167,8 +171,13 @@ impl Batch {
             let donor = self.tpo.donor(index, &self.queries);
             let (tpo, journal, cancel) =
                 (self.tpo.clone(), self.journal.clone(), self.cancellation.clone());
+            let keep_graph = self.keep_graphs;
             let task = self.tasks.spawn(async move {
-                (index, search(tpo, journal, cancel, index, query, donor).await)
+                let mut result = search(tpo, journal, cancel, index, query, donor).await;
+                if !keep_graph && let Ok(aligned) = &mut result {
+                    aligned.forget_graph();
+                }
+                (index, result)
             });
             self.indices.insert(task.id(), index);
             self.started += 1;

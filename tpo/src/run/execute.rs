@@ -220,6 +220,7 @@ impl Run {
         let total = queries.len();
         let mut batch =
             Batch::new(tpo.clone(), queries).concurrency(concurrency).cancellation(cancel.clone());
+        batch = batch.keep_graphs(false);
         let (mut writer, mut journaled_steps) = (None, 0);
         if let Some(folder) = &folder {
             batch = batch.journal(folder.journal().clone());

@@ -18,6 +18,9 @@ use crate::journal::SCHEMA;
 use crate::query::Query;
 use crate::search::{CandidateRecord, Trajectory};
 
+/// Bytes that are written at a time: each write is handed to another thread.
+const BUFFER: usize = 256 * 1024;
+
 /// A line of `results.jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ResultRecord {
@@ -101,7 +104,7 @@ impl ResultsWriter {
         let partial = partial_path(path);
         let file =
             File::create(&partial).await.map_err(Error::io(&partial, "cannot be created"))?;
-        Ok(Self { path: path.to_owned(), partial, file: BufWriter::new(file) })
+        Ok(Self { path: path.to_owned(), partial, file: BufWriter::with_capacity(BUFFER, file) })
     }
 
     /// Adds a line.

@@ -1,6 +1,7 @@
 //! The outcome of a search: the answer, and the trajectory as plain data.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -68,6 +69,22 @@ impl Alignment {
     #[must_use]
     pub fn graph(&self) -> Graph {
         Graph::trace_all(self.ends.iter().map(|(_, end)| end))
+    }
+
+    /// Lets go of the graph: what is left are the texts and the scores.
+    pub(crate) fn forget_graph(&mut self) {
+        self.ends.clear();
+        let mut pool = Pool::default();
+        for candidate in self.pool.candidates() {
+            let answer = candidate.answer.value().clone();
+            let answer = Variable::constant(answer, Arc::clone(candidate.answer.role()));
+            let (score, iteration) = (candidate.score, candidate.iteration);
+            // It was in a pool before.
+            if pool.push(Candidate { answer, score, iteration }).is_err() {
+                return;
+            }
+        }
+        self.pool = pool;
     }
 
     /// What a drawing of the graph shows: answers with their scores, and the iterations.
