@@ -3,8 +3,9 @@
 #   docker build -t tpo .
 #   docker run --rm -v "$PWD:/work" --user "$(id -u):$(id -g)" tpo run --data prompts.json --out runs/first
 #   docker run --rm -p 8080:8080 -e TPO_SERVE_KEYS tpo serve --host 0.0.0.0   # see docs/serve.md
-# This image has the C compiler that SQLite and Zstandard need.
+# This image has the C compiler that SQLite and Zstandard need, but not the make that the allocator needs.
 FROM rust:1-slim-bookworm AS build
+RUN apt-get update && apt-get install -y --no-install-recommends make && rm -rf /var/lib/apt/lists/*
 WORKDIR /source
 COPY . .
 RUN cargo install --locked --path tpo --root /out \

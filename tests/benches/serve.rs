@@ -34,6 +34,11 @@ use tpo::{CancellationToken, Tpo, reward_fn};
 
 use self::server::ServerProcess;
 
+/// That of the program.
+#[cfg(not(target_env = "msvc"))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 const LATENCY: Duration = Duration::from_millis(50);
 const STREAMS: usize = 1000;
 /// Calls that the policy takes at a time.

@@ -32,6 +32,11 @@ use tpo::Error;
 
 use self::args::Command;
 
+/// Searches allocate and free many texts on all threads, and a server gives memory back when it is idle.
+#[cfg(all(feature = "jemalloc", not(target_env = "msvc")))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Exit codes. 2 is also that of an invalid command line.
 mod exit {
     pub(crate) const RUN_FAILED: u8 = 1;
