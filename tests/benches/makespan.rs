@@ -1,4 +1,5 @@
-//! Wall time of a batch of searches, against the least that any schedule could take.
+//! Wall time of a batch of searches in this process, against the least that any schedule could take. The benchmark
+//! `program` measures the program over HTTP.
 //!
 //! `cargo bench -p textgrad-tests --bench makespan`
 
@@ -19,13 +20,8 @@ use cpu_time::ProcessTime;
 use textgrad_core::{
     Choice, Engine, EngineError, EngineInfo, FinishReason, Purpose, Request, Response,
 };
-use textgrad_ops::engine::HttpOptions;
-use textgrad_ops::engine::OpenAi;
-use textgrad_ops::layer::EngineExt;
-use textgrad_ops::layer::{DefaultStack, Limits};
-use textgrad_ops::sim::Sim;
-use textgrad_tests::fake_server::FakeServer;
-use tpo::{Batch, RewardModel, SimReward, Tpo, reward_fn};
+use textgrad_ops::layer::{EngineExt, Limits};
+use tpo::{Batch, RewardModel, Tpo, reward_fn};
 
 const LATENCY: Duration = Duration::from_millis(50);
 const SAMPLES: u32 = 5;
@@ -38,12 +34,11 @@ struct Setup {
     calls_at_once: Option<u32>,
     /// Whether a call gives one answer only, so that the answers of a query are asked for side by side.
     single: bool,
-    http: bool,
 }
 
 impl Setup {
     const fn new(queries: usize, concurrency: usize) -> Self {
-        Self { queries, concurrency, calls_at_once: None, single: false, http: false }
+        Self { queries, concurrency, calls_at_once: None, single: false }
     }
 
     const fn calls(mut self, at_once: u32) -> Self {
@@ -56,17 +51,8 @@ impl Setup {
         self
     }
 
-    const fn http(mut self) -> Self {
-        self.http = true;
-        self
-    }
-
     fn name(&self) -> String {
-        let mut name = String::new();
-        if self.http {
-            name.push_str("over HTTP: ");
-        }
-        name.push_str(&format!("{} queries, {} at a time", self.queries, self.concurrency));
+        let mut name = format!("{} queries, {} at a time", self.queries, self.concurrency);
         if let Some(calls) = self.calls_at_once {
             name.push_str(&format!(", {calls} calls at once"));
         }
@@ -178,9 +164,7 @@ async fn run(engine: Arc<dyn Engine>, setup: &Setup) -> Result<Run, Box<dyn Erro
         true => Arc::new(limited.complete_choices().always_single()),
         false => limited,
     };
-    let reward: Arc<dyn RewardModel> =
-        if setup.http { Arc::new(SimReward) } else { Arc::new(latest()) };
-    let tpo = Tpo::builder(engine, reward).iterations(2).samples(SAMPLES).build()?;
+    let tpo = Tpo::builder(engine, Arc::new(latest())).iterations(2).samples(SAMPLES).build()?;
     let queries: Vec<String> = (0..setup.queries)
         .map(|place| format!("How do I take care of a wooden table, part {place}?"))
         .collect();
@@ -222,12 +206,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
     machine::title("batches of searches, D2-N5, 50 ms a call, median of 5 runs");
     let (words, drawn) = (words::words(100, 1), AtomicUsize::new(0));
     let waiting: Arc<dyn Engine> = Arc::new(Elsewhere { words, drawn });
-    // The server and its simulated model share the process: their CPU time is part of what is shown.
-    let server = FakeServer::builder().engine(Sim::default()).latency(LATENCY).start().await?;
-    let client = OpenAi::builder(server.base_url(), "fake")
-        .http(HttpOptions::default().no_proxy())
-        .build()?;
-    let client = client.default_stack(DefaultStack::default());
     for setup in [
         Setup::new(64, 16),
         Setup::new(64, 64),
@@ -238,17 +216,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
         Setup::new(64, 64).calls(16).single(),
         Setup::new(64, 64).calls(64).single(),
         Setup::new(64, 64).calls(448).single(),
-        Setup::new(16, 16).http(),
-        Setup::new(100, 64).http(),
-        Setup::new(100, 100).http(),
     ] {
-        let engine = if setup.http { &client } else { &waiting };
         let mut runs = Vec::new();
         for _ in 0..RUNS {
-            runs.push(run(Arc::clone(engine), &setup).await?);
+            runs.push(run(Arc::clone(&waiting), &setup).await?);
         }
         print(&setup, &runs);
     }
-    server.stop().await;
     Ok(())
 }

@@ -27,7 +27,7 @@ use textgrad_core::{Choice, FinishReason, Purpose, Request, Response, engine_fn}
 use textgrad_ops::engine::http::JsonClient;
 use textgrad_ops::layer::{EngineExt, Limits};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tpo::serve::{Server, Upstream};
 use tpo::{CancellationToken, Tpo, reward_fn};
@@ -41,6 +41,8 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 const LATENCY: Duration = Duration::from_millis(50);
 const STREAMS: usize = 1000;
+/// How long a server is idle until its memory is looked at: the allocator gives pages back over ten seconds.
+const IDLE: Duration = Duration::from_secs(15);
 /// Calls that the policy takes at a time.
 const CALLS_AT_ONCE: u32 = 256;
 /// Calls of a search of one iteration, one after the other.
@@ -79,7 +81,7 @@ async fn serve(upstream: &str) -> Result<(), Box<dyn Error>> {
         .recent(16)
         .upstream(Some(Upstream { clients: vec![client], model: "fake".to_owned() }))
         .build();
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let listener = Server::listen("127.0.0.1", 0).await?;
     println!("{}", listener.local_addr()?);
     let never = CancellationToken::new();
     server.run(listener, never.clone(), never).await;
@@ -229,7 +231,7 @@ async fn measure() -> Result<(), Box<dyn Error>> {
         walls.push(wall);
         (peak, files_peak) = (peak.max(memory), files_peak.max(files));
     }
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    tokio::time::sleep(IDLE).await;
     let (after, files_after) = serving.held();
     let wall = figures::median(walls);
     let bound = path.max(work);

@@ -162,16 +162,18 @@ impl Bench {
     /// Memory of a long batch, per search in flight.
     fn memory(&self) -> Result<(), Box<dyn Error>> {
         println!("\nmemory");
-        let one = self.tpo(Batch { queries: 1, concurrency: 1, latency: LATENCY_MS })?;
-        let batch = Batch { queries: 5000, concurrency: 1000, latency: LATENCY_MS };
-        let all = self.tpo(batch)?;
-        let each = (all.peak as f64 - one.peak as f64) / batch.concurrency as f64;
-        println!(
-            "  5,000 at 1,000: {:.2} s, {:.1} s of CPU, {:.0} MB (goal 110), {each:.0} KiB a search in flight (goal 60)",
-            all.wall,
-            all.cpu,
-            all.peak as f64 * 1024.0 / 1e6
-        );
+        let batch = |queries, concurrency| Batch { queries, concurrency, latency: LATENCY_MS };
+        let large = batch(5000, 1000);
+        let show = |name: &str, one: Ended, all: Ended| {
+            let each = (all.peak as f64 - one.peak as f64) / large.concurrency as f64;
+            let peak = all.peak as f64 * 1024.0 / 1e6;
+            println!(
+                "  {name:<4} 5,000 at 1,000: {:.2} s, {:.1} s of CPU, {peak:.0} MB, {each:.0} KiB a search in flight",
+                all.wall, all.cpu
+            );
+        };
+        show("tpo", self.tpo(batch(1, 1))?, self.tpo(large)?);
+        show("raw", self.raw(batch(1, 1))?, self.raw(large)?);
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpSocket, TcpStream};
 
 use super::words::words;
 
@@ -16,7 +16,10 @@ static ANSWERS: AtomicUsize = AtomicUsize::new(0);
 
 #[tokio::main]
 pub(crate) async fn serve() -> Result<(), Box<dyn Error>> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let socket = TcpSocket::new_v4()?;
+    socket.bind(([127, 0, 0, 1], 0).into())?;
+    // All clients connect at once.
+    let listener = socket.listen(4096)?;
     println!("{}", listener.local_addr()?);
     let text: &str = words(WORDS, 1).leak();
     loop {

@@ -1,6 +1,8 @@
 //! The running server: connections, their limits, and its end.
 
 use std::fmt;
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -11,7 +13,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use textgrad_ops::CancellationToken;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
 use tokio::task::JoinSet;
 
 use super::app::App;
@@ -21,6 +23,19 @@ use crate::search::Tpo;
 
 /// The most bytes of the headers of a request.
 const MAX_HEADERS: usize = 64 * 1024;
+
+/// Connections that wait to be accepted. The system may allow fewer.
+const MAX_WAITING: u32 = 4096;
+
+fn listen_at(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // Elsewhere it lets two servers share a port.
+    if cfg!(unix) {
+        socket.set_reuseaddr(true)?;
+    }
+    socket.bind(address)?;
+    socket.listen(MAX_WAITING)
+}
 
 /// A server with OpenAI's API in front of searches.
 ///
@@ -34,7 +49,7 @@ const MAX_HEADERS: usize = 64 * 1024;
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
 /// let tpo = Tpo::builder(Arc::new(Sim::default()), Arc::new(SimReward)).build()?;
 /// let server = Server::builder(tpo).max_in_flight(16).build();
-/// let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+/// let listener = Server::listen("127.0.0.1", 0).await.unwrap();
 /// let shutdown = CancellationToken::new();
 /// let running = tokio::spawn({
 ///     let shutdown = shutdown.clone();
@@ -52,6 +67,23 @@ impl Server {
     /// Settings of a server whose searches are those of `tpo`, as far as requests do not change them.
     pub fn builder(tpo: Tpo) -> ServerBuilder {
         ServerBuilder::new(tpo)
+    }
+
+    /// Listens at an address, with room for a burst of connections: where the queue is full, as soon as 128 wait with
+    /// the default of the standard library, the client's system tries again a second later. It must be called within a
+    /// tokio runtime.
+    ///
+    /// # Errors
+    /// An address that is none of this machine, or a port that is taken.
+    pub async fn listen(host: &str, port: u16) -> io::Result<TcpListener> {
+        let mut failure = None;
+        for address in lookup_host((host, port)).await? {
+            match listen_at(address) {
+                Ok(listener) => return Ok(listener),
+                Err(error) => failure = Some(error),
+            }
+        }
+        Err(failure.unwrap_or_else(|| io::Error::other("the name has no address")))
     }
 
     pub(crate) fn new(app: App) -> Self {

@@ -121,11 +121,24 @@ async fn work(
     if let Some(started) = started.take() {
         let _ = started.send(Ok(()));
     }
-    for event in last {
+    for event in joined(&last) {
         if !matches!(timeout(app.options.write_timeout, sender.send(event)).await, Ok(Ok(()))) {
             return;
         }
     }
+}
+
+/// Events that are all there, in pieces of a connection's buffer: one by one, each costs a wake-up and a write.
+fn joined(events: &[Bytes]) -> Vec<Bytes> {
+    const PIECE: usize = 16 * 1024;
+    let mut pieces: Vec<Vec<u8>> = Vec::new();
+    for event in events {
+        match pieces.last_mut().filter(|piece| piece.len() + event.len() <= PIECE) {
+            Some(piece) => piece.extend_from_slice(event),
+            None => pieces.push(event.to_vec()),
+        }
+    }
+    pieces.into_iter().map(Bytes::from).collect()
 }
 
 /// The response of a stream, with comments in its silences.
@@ -175,6 +188,16 @@ pub(crate) fn pieces(text: &str) -> Vec<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn joined_events_are_the_events() {
+        for (count, length) in [(0, 1), (1, 1), (3, 20_000), (500, 100)] {
+            let events: Vec<Bytes> = (0..count).map(|i| vec![i as u8; length].into()).collect();
+            let pieces = joined(&events);
+            assert_eq!(pieces.concat(), events.concat());
+            assert!(pieces.len() <= 1 + count * length / 8_000, "{} of {count}", pieces.len());
+        }
+    }
 
     #[test]
     fn pieces_are_the_text() {

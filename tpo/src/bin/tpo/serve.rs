@@ -95,7 +95,7 @@ async fn listen(settings: &Settings, keys: &Keys) -> Result<(TcpListener, bool),
         let expected = "a loopback address, or --keys, or --insecure to serve every client";
         return Err(Error::config("host", expected, host));
     }
-    let listener = TcpListener::bind((host.as_str(), port)).await.map_err(|error| {
+    let listener = Server::listen(&host, port).await.map_err(|error| {
         let got = format!("{host}:{port}: {error}");
         Error::config("port", "a port that is free, at an address of this machine", got)
     })?;
