@@ -1,5 +1,4 @@
-//! How the time of operations grows: each size is doubled, and the exponent of the growth is printed. 1 is linear, 2
-//! quadratic.
+//! Growth of the time of operations: each size is doubled, and the exponent is printed. 1 is linear, 2 quadratic.
 //!
 //! `cargo bench -p textgrad-tests --bench scaling`
 

@@ -49,6 +49,9 @@ impl Batch {
     }
 }
 
+/// A part of the benchmark.
+type Part = fn(&Bench) -> Result<(), Box<dyn Error>>;
+
 struct Bench {
     program: PathBuf,
     folder: tempfile::TempDir,
@@ -222,7 +225,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let wants = |name: &str| wanted.iter().any(|wanted| wanted == name);
     machine::title("the program");
     let bench = Bench::start()?;
-    let parts: [(&str, fn(&Bench) -> Result<(), Box<dyn Error>>); 4] = [
+    let parts: [(&str, Part); 4] = [
         ("cpu", Bench::cpu),
         ("wall", Bench::wall),
         ("large", Bench::memory),
