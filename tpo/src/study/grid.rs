@@ -104,7 +104,7 @@ impl Grid {
         }
         let has_budget = !equal.is_unbounded();
         if has_budget && modes.contains(&Mode::Bon) {
-            let expected = "resample in place of bon, which draws all its answers at once: best-of-N up to a budget";
+            let expected = "modes that go on up to a budget; best-of-N up to one is resample";
             return Err(Error::config("mode", expected, "bon"));
         }
         let mut descending = if has_budget { vec![0] } else { iterations.clone() };
@@ -246,7 +246,7 @@ mod tests {
         assert_eq!((config.iterations, config.early_stop.budget), (UNTIL_BUDGET, equal));
         let bon = Grid { modes: vec![Mode::Bon], ..grid };
         let error = bon.cells().unwrap_err().to_string();
-        assert!(error.contains("resample in place of bon"), "{error}");
+        assert!(error.contains("best-of-N up to one is resample"), "{error}");
     }
 
     #[test]

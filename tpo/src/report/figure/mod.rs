@@ -195,7 +195,8 @@ fn runs(context: &Context<'_>) -> Figure {
 
 /// The settings of a search, besides its mode, size and seed, that are not the default.
 fn others(run: &RunData) -> Option<String> {
-    const NAMED: [&str; 5] = ["mode", "iterations", "samples", "seed", "sampling.n"];
+    const NAMED: [&str; 6] =
+        ["mode", "iterations", "samples", "seed", "sampling.n", "early_stop.budget"];
     let usual = serde_json::to_value(TpoConfig::default()).ok()?;
     let ours = serde_json::to_value(&run.config.search).ok()?;
     let differ = json::differences(&usual, &ours);
@@ -229,5 +230,8 @@ fn alike<'a>(
 /// The setting of a run as it is named beside a point.
 fn setting(run: &RunData) -> String {
     let search = &run.config.search;
-    format!("D{}-N{}", search.depth(), search.samples)
+    match search.early_stop.budget {
+        budget if budget.is_unbounded() => format!("D{}-N{}", search.depth(), search.samples),
+        budget => format!("{budget}, N{}", search.samples),
+    }
 }
