@@ -146,7 +146,7 @@ pub(super) const MISTAKES: &[(&str, &[&str])] = &[
     ("run --budget tokens:0", &["with an amount above 0"]),
     ("run --budget money:2", &["prices: expected prices of tokens beside a bound on money"]),
     ("study --equal calls:9 --iterations 2", &["none beside --equal", "up to the budget"]),
-    ("study --equal calls:9 --modes bon", &["resample in place of bon"]),
+    ("study --equal calls:9 --modes bon", &["best-of-N up to one is resample"]),
     ("run --prompts none", &["none: cannot be read"]),
     (
         "run --data q.json --cache none/cache.db",
