@@ -169,7 +169,7 @@ impl StudyTable {
     /// As CSV.
     ///
     /// # Errors
-    /// None in practice; see [`Table::to_csv`].
+    /// None in practice; see [`Table::to_csv`](crate::report::Table::to_csv).
     pub fn to_csv(&self) -> Result<String, Error> {
         table(self.rows.iter(), |_| true).to_csv(self.simulated)
     }
