@@ -127,7 +127,8 @@ textgrad_core::debug_by!(dyn Method, name);
 /// What an iteration brought.
 #[derive(Debug, Clone, Default)]
 pub struct Iteration {
-    /// How it came about: one step for each comparison, or for whatever else the method counts.
+    /// How it came about: one step for each comparison, or for whatever else the method counts. Where answers come
+    /// without any, the search adds one that names the best answer until then.
     pub steps: Vec<Step>,
     /// The new answers. They are scored and enter the pool.
     pub answers: Vec<Variable>,

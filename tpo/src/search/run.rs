@@ -11,7 +11,7 @@ use textgrad_ops::LlmCall;
 
 use super::TpoParts;
 use super::method::{Iteration, IterationCx, Step};
-use super::outcome::{AlignError, Alignment, CandidateRecord, Trajectory};
+use super::outcome::{AlignError, Alignment, CandidateRecord, IterationRecord, Trajectory};
 use super::pool::{Candidate, Pool};
 use super::shuffled::{BorrowedSteps, DonorQuery};
 use crate::config::{Progress, Spent, StopReason};
@@ -188,6 +188,12 @@ impl<'a> Search<'a> {
         let mut made = Iteration::default();
         let outcome = self.tpo.method.iterate(&self.cx(iteration), &mut made).await;
         let is_idle = made.steps.is_empty() && made.answers.is_empty();
+        if made.steps.is_empty() && !is_idle {
+            let (chosen, updates) = (self.pool.best().unwrap_or_default(), made.answers.len());
+            let record =
+                IterationRecord { iteration, chosen, updates, ..IterationRecord::default() };
+            made.steps.push(Step { record, ..Step::default() });
+        }
         let answers = self.keep(made, iteration);
         outcome?;
         if let Some(position) = answers.iter().position(|answer| answer.text().is_none()) {

@@ -2,13 +2,19 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use textgrad_core::{
-    Choice, EngineError, FinishReason, Purpose, Request, Response, Usage, engine_fn,
+    Choice, EngineError, FinishReason, Purpose, Request, Response, Usage, Variable, engine_fn,
 };
 use textgrad_ops::layer::{Money, Prices};
 use textgrad_ops::sim::Sim;
+use tpo::report::Bootstrap;
+use tpo::run::{RecordedRun, Run, RunConfig};
+use tpo::search::{Iteration, IterationCx, Method};
+use tpo::study::{Grid, SharedCache, StudyFolder, StudyTable};
 use tpo::{
-    Alignment, EarlyStop, Mode, SearchBudget, SimReward, StopReason, Tpo, TpoConfig, reward_fn,
+    Alignment, EarlyStop, Error, Mode, Query, SearchBudget, SimReward, StopReason, Tpo, TpoConfig,
+    reward_fn,
 };
 
 const QUERIES: [&str; 2] = ["Why is the sky blue?", "How do I boil an egg?"];
@@ -131,4 +137,64 @@ async fn the_first_iteration_is_expected_to_take_the_samples_for_each_of_its_req
     let early_stop = EarlyStop { budget: unbounded, ..EarlyStop::default() };
     let error = TpoConfig { early_stop, ..TpoConfig::default() }.validate().unwrap_err();
     assert!(error.to_string().contains("prices"), "{error}");
+}
+
+/// Asks for a shorter version of the best answer.
+struct Shorten;
+
+#[async_trait]
+impl Method for Shorten {
+    fn name(&self) -> String {
+        "shorten".to_owned()
+    }
+
+    async fn iterate(&self, cx: &IterationCx<'_>, made: &mut Iteration) -> Result<(), Error> {
+        let pool = cx.pool();
+        let best = pool.best().and_then(|best| pool.get(best)).ok_or(Error::NoAnswer)?;
+        let prompt = format!("{}\nA draft: {}\nShorten it.", cx.query().text(), best.text());
+        let prompt = Variable::constant(prompt, "request for a shorter answer");
+        made.answers = cx.answer(&prompt, cx.config().samples, cx.seed()).await?;
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_method_of_ones_own_is_studied_beside_the_modes() {
+    let folder = tempfile::tempdir().unwrap();
+    let tpo = Tpo::builder(Arc::new(Sim::default()), Arc::new(SimReward))
+        .method(Arc::new(Shorten))
+        .build()
+        .unwrap();
+    let queries: Vec<Query> = QUERIES.map(Query::from).into();
+    let modes = vec![Mode::Own, Mode::Resample];
+    let equal = "tokens:5000".parse().unwrap();
+    let grid = Grid { modes, equal, seeds: vec![1, 2], ..Grid::default() };
+    let base = RunConfig::new(&tpo, "queries", &queries);
+    let path = folder.path().join("study");
+    let study = StudyFolder::create(&path, &grid, &base).unwrap();
+    let cache = SharedCache::default();
+    let mut run = async |study: &StudyFolder| {
+        for cell in study.cells() {
+            let tpo = cache.search(&tpo, cell.config(tpo.config())).unwrap();
+            let config = RunConfig::new(&tpo, "queries", &queries);
+            let opened = study.begin(cell, &config).await.unwrap();
+            let report =
+                Run::new(tpo, queries.clone()).open(opened).execute(&mut ()).await.unwrap();
+            assert!(report.is_complete());
+        }
+        StudyTable::read(study, &Bootstrap::default()).unwrap()
+    };
+    let table = run(&study).await;
+    let row = table.row(Mode::Own, 0, 5).unwrap();
+    assert_eq!((row.searches, row.seeds), (4, 2));
+    assert!(row.made >= 1.0 && row.left.is_some_and(|left| (0.0..0.6).contains(&left)), "{row:?}");
+    assert!(row.ahead_of_bon.is_some());
+    let cell = study.run(&study.cells()[0]);
+    assert!(cell.ends_with("own-tokens-5000-n5-t0.7-s1"), "{cell:?}");
+    let recorded = RecordedRun::open(&cell).unwrap();
+    assert_eq!(recorded.config().own_parts["method"], "shorten");
+    assert!(recorded.verify().unwrap().is_sound());
+    // Continued, it comes to the same; the shared cache and the journals have every answer.
+    let again = StudyFolder::resume(&path, &grid, &base).unwrap();
+    assert_eq!(run(&again).await, table);
 }
