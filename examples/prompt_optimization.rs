@@ -7,8 +7,10 @@
 //! ```
 //! The model and the 200 questions are the embedded simulation's. The real task is a file of BIG-Bench Hard:
 //! `-- --engine ollama/llama3 --data object_counting.json --out runs/counting`. A run with `--out` can be
-//! stopped with Ctrl-C, or killed, and continued with `--resume`, as if nothing had happened.
+//! stopped with Ctrl-C, or killed, and continued with `--resume`, as if nothing had happened. `--population pareto`
+//! keeps several prompts.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -23,9 +25,12 @@ use textgrad_ops::layer::Meter;
 use textgrad_ops::score::{Example, NumericMatch};
 use textgrad_ops::sim::counting;
 use textgrad_ops::train::{
-    Benchmark, Dataset, EndReason, Program, ProgressBars, Split, StepOutcome, Trainer, Training,
+    Benchmark, Dataset, EndReason, Population, Program, ProgressBars, Split, StepOutcome, Trainer,
+    Training,
 };
 use textgrad_ops::{CancellationToken, LlmCall, TextualGradientDescent};
+
+const BEAM: NonZeroUsize = NonZeroUsize::MIN.saturating_add(3);
 
 const FIRST_PROMPT: &str = "You will answer a reasoning question.";
 
@@ -46,6 +51,10 @@ struct Arguments {
     /// How many steps there are at most
     #[arg(long, value_name = "NUMBER", default_value_t = 12)]
     steps: usize,
+    /// The prompts that steps start from: the last one that was kept; one of the Pareto front over the validation
+    /// examples, behind a gate on the minibatch (GEPA); or the best four in turn
+    #[arg(long, value_parser = ["last", "pareto", "beam"], default_value = "last")]
+    population: String,
 }
 
 /// The program that is trained: one call, whose system prompt may change.
@@ -81,7 +90,7 @@ enum Place {
 async fn optimize(
     engine: Arc<dyn Engine>,
     split: Split,
-    steps: usize,
+    (steps, population): (usize, &str),
     seed: Seed,
     place: Place,
     stop: &CancellationToken,
@@ -113,6 +122,11 @@ async fn optimize(
             .stop(stop)
             // A run is not continued with another model.
             .setting("engine", name);
+    let trainer = match population {
+        "pareto" => trainer.population(Population::Pareto).minibatch_gate(true),
+        "beam" => trainer.population(Population::Beam(BEAM)),
+        _ => trainer,
+    };
     let trainer = match place {
         Place::Nowhere => trainer,
         Place::New(folder) => trainer.create(folder),
@@ -147,14 +161,16 @@ fn report(training: &Training) {
         println!("{:>4}  {:.2}  {:<40}  the first prompt", 0, first.score, bar(first.score));
     }
     for step in &training.steps {
-        let score = step.validation.map_or(0.0, |validation| validation.score);
+        let validation = step.validation.map(|validation| validation.score);
         let outcome = match step.outcome {
             StepOutcome::Accepted => "kept",
+            StepOutcome::Reverted if validation.is_none() => "not better on the minibatch",
             StepOutcome::Reverted => "not as good: taken back",
             StepOutcome::Unchanged => "no change",
             StepOutcome::Failed => "no new prompt could be had",
         };
-        println!("{:>4}  {score:.2}  {:<40}  {outcome}", step.step, bar(score));
+        let score = validation.map_or("   -".to_owned(), |score| format!("{score:.2}"));
+        println!("{:>4}  {score}  {:<40}  {outcome}", step.step, bar(validation.unwrap_or(0.0)));
     }
     heading(&format!("the best prompt, of step {}", training.best_step));
     println!("{}", quote(training.best.get("system").unwrap_or_default()));
@@ -209,7 +225,8 @@ async fn main() -> Result<(), Failure> {
         (Some(folder), true) => Place::Resume(folder),
     };
     let seed = arguments.options.seed();
-    let training = optimize(engine, split, arguments.steps, seed, place, &stop).await?;
+    let settings = (arguments.steps, arguments.population.as_str());
+    let training = optimize(engine, split, settings, seed, place, &stop).await?;
     report(&training);
     if let Some(folder) = arguments.out {
         println!("all of it is in {}: history.jsonl has a line for each step", folder.display());
