@@ -252,7 +252,7 @@ mod tests {
     async fn the_prompt_gets_better_and_a_stopped_run_goes_on() {
         let run = |place, stop: CancellationToken| async move {
             let engine: Arc<dyn Engine> = Arc::new(Sim::default());
-            optimize(engine, split(), 6, Seed::new(Options::SEED), place, &stop).await
+            optimize(engine, split(), (6, "last"), Seed::new(Options::SEED), place, &stop).await
         };
         let whole = run(Place::Nowhere, CancellationToken::new()).await.unwrap();
         let first = whole.baseline.as_ref().unwrap().validation.unwrap().score;
