@@ -173,7 +173,7 @@ async fn a_method_of_ones_own_is_studied_beside_the_modes() {
     let path = folder.path().join("study");
     let study = StudyFolder::create(&path, &grid, &base).unwrap();
     let cache = SharedCache::default();
-    let mut run = async |study: &StudyFolder| {
+    let run = async |study: &StudyFolder| {
         for cell in study.cells() {
             let tpo = cache.search(&tpo, cell.config(tpo.config())).unwrap();
             let config = RunConfig::new(&tpo, "queries", &queries);
