@@ -168,7 +168,8 @@ impl Trajectory {
     }
 
     /// The position of the answer that is returned.
-    pub(crate) fn best_index(&self) -> Option<usize> {
+    #[must_use]
+    pub fn best_index(&self) -> Option<usize> {
         if self.selected.is_some_and(|selected| selected < self.candidates.len()) {
             return self.selected;
         }

@@ -13,12 +13,10 @@ use textgrad_ops::score::{Example, NumericMatch};
 use textgrad_ops::train::{
     EndReason, Population, Program, StepOutcome, Trainer, TrainerBuilder, Training,
 };
-use textgrad_ops::{
-    LlmCall, Optimizer, ParameterUpdate, Proposal, ScoreLoss, TextualGradientDescent, UpdateOutcome,
-};
+use textgrad_ops::{LlmCall, Optimizer, Proposal, ScoreLoss, TextualGradientDescent};
 
 use crate::train::support::{
-    BAD, Fault, GOOD, Model, Setup, data, files, setup, setup_of, timeless,
+    BAD, Fault, GOOD, Model, Setup, data, files, proposing, setup, setup_of, timeless,
 };
 
 fn pareto(trainer: TrainerBuilder) -> TrainerBuilder {
@@ -139,11 +137,7 @@ impl Optimizer for EachPhrase {
         let update = |parameter: &Parameter| {
             let own = parameter.text();
             let phrases = BAD.iter().chain(&GOOD).filter(|phrase| !own.contains(**phrase));
-            let candidates =
-                phrases.map(|phrase| Variable::constant(format!("{own} {phrase}"), "candidate"));
-            let rewrite =
-                Ok(UpdateOutcome { candidates: candidates.collect(), rejected: Vec::new() });
-            ParameterUpdate { parameter: parameter.clone(), base: parameter.variable(), rewrite }
+            proposing(parameter, phrases.map(|phrase| format!("{own} {phrase}")))
         };
         let updates = parameters.iter().map(update).collect();
         Ok(Proposal { updates, unchanged: Vec::new() })
@@ -207,7 +201,7 @@ impl Program for Pair {
     }
 }
 
-/// Answers rightly once it is told to, and writes what it is told for.
+/// A model whose answers are right if its prompt says "exactly". Its updates add that word.
 fn model() -> Arc<dyn Engine> {
     Arc::new(engine_fn("model", |request: Request| async move {
         let text = match request.purpose {
@@ -215,8 +209,8 @@ fn model() -> Arc<dyn Engine> {
                 let number = request.messages[1].text();
                 let number = number.trim_end_matches('?').rsplit(' ').next().unwrap().to_owned();
                 // One question is only answered without it, so that the first texts stay on the front.
-                let is_told = request.messages[0].text().contains("exactly") != (number == "104");
-                if is_told { format!("It is {number}.") } else { "It is 0.".to_owned() }
+                let is_right = request.messages[0].text().contains("exactly") != (number == "104");
+                if is_right { format!("It is {number}.") } else { "It is 0.".to_owned() }
             }
             Purpose::Update => {
                 "<IMPROVED_VARIABLE>\nAnswer exactly.\n</IMPROVED_VARIABLE>".to_owned()

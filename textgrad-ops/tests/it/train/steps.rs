@@ -10,12 +10,10 @@ use textgrad_ops::score::{Example, NumericMatch};
 use textgrad_ops::train::{
     Acceptance, Dataset, EndReason, Phase, StepOutcome, TrainEvent, Trainer,
 };
-use textgrad_ops::{
-    LlmReduce, Optimizer, ParameterUpdate, Proposal, TextualGradientDescent, UpdateOutcome,
-};
+use textgrad_ops::{LlmReduce, Optimizer, Proposal, TextualGradientDescent};
 
 use crate::train::support::{
-    BAD, Fault, GOOD, Model, START, data, setup, setup_of, tagged, timeless,
+    BAD, Fault, GOOD, Model, START, data, proposing, setup, setup_of, tagged, timeless,
 };
 
 #[tokio::test(start_paused = true)]
@@ -280,11 +278,7 @@ impl Optimizer for TwoCandidates {
     ) -> Result<Proposal, textgrad_ops::Error> {
         let update = |parameter: &Parameter| {
             let text = |phrase| format!("{} {phrase}", parameter.text());
-            let candidate = |phrase| Variable::constant(text(phrase), "candidate");
-            let candidates = [BAD[0], GOOD[0]].map(candidate).to_vec();
-            let rewrite = Ok(UpdateOutcome { candidates, rejected: Vec::new() });
-            let (parameter, base) = (parameter.clone(), parameter.variable());
-            ParameterUpdate { parameter, base, rewrite }
+            proposing(parameter, [BAD[0], GOOD[0]].map(text))
         };
         let updates = parameters.iter().map(update).collect();
         Ok(Proposal { updates, unchanged: Vec::new() })

@@ -18,7 +18,10 @@ use textgrad_ops::layer::Limits;
 use textgrad_ops::score::{Example, NumericMatch, Scorer, Verdict};
 use textgrad_ops::store::request_key;
 use textgrad_ops::train::{Dataset, Program, Trainer, TrainerBuilder, Training};
-use textgrad_ops::{LlmCall, Optimizer, Proposal, ProposalOutcome, TextualGradientDescent};
+use textgrad_ops::{
+    LlmCall, Optimizer, ParameterUpdate, Proposal, ProposalOutcome, TextualGradientDescent,
+    UpdateOutcome,
+};
 
 pub(crate) const START: &str = "Answer the question.";
 pub(crate) const GOOD: [&str; 3] = ["Think step by step.", "Count twice.", "Write digits."];
@@ -154,6 +157,17 @@ impl Engine for Model {
 
 pub(crate) fn tagged(text: &str) -> String {
     format!("<IMPROVED_VARIABLE>\n{text}\n</IMPROVED_VARIABLE>")
+}
+
+/// What an optimizer says about one parameter: these texts, whatever the feedback.
+pub(crate) fn proposing(
+    parameter: &Parameter,
+    texts: impl IntoIterator<Item = String>,
+) -> ParameterUpdate {
+    let candidate = |text| Variable::constant(text, "candidate");
+    let candidates = texts.into_iter().map(candidate).collect();
+    let rewrite = Ok(UpdateOutcome { candidates, rejected: Vec::new() });
+    ParameterUpdate { parameter: parameter.clone(), base: parameter.variable(), rewrite }
 }
 
 pub(crate) struct Solver {

@@ -168,11 +168,9 @@ fn answers(run: &RecordedRun) -> Result<Vec<Answers>, Error> {
             continue;
         }
         let candidates = &record.trajectory.candidates;
-        let returned = record.trajectory.best();
-        let position =
-            candidates.iter().position(|one| returned.is_some_and(|best| std::ptr::eq(one, best)));
-        if let (Some(first), Some(best), Some(returned)) = (candidates.first(), returned, position)
-        {
+        let returned = record.trajectory.best_index();
+        let best = returned.and_then(|returned| candidates.get(returned));
+        if let (Some(first), Some(best), Some(returned)) = (candidates.first(), best, returned) {
             answers.push(Answers {
                 index: record.index,
                 first: first.text.clone(),
