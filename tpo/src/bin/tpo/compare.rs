@@ -3,9 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::{Value as Json, json};
 use textgrad_core::{Sampling, truncate};
 use textgrad_ops::util::terminal::note;
@@ -19,6 +17,7 @@ use crate::bench::GRADES;
 use crate::config::JudgeFlags;
 use crate::context;
 use crate::engines::Layers;
+use crate::grade::graded;
 use crate::inspect::{FigureArgs, open};
 use crate::output::{print, print_data};
 use crate::progress::Bar;
@@ -235,32 +234,14 @@ async fn judge(args: &CompareArgs, engine: &str, answers: &[AnswerPair]) -> Resu
     signals::listen(layers.cancel.clone(), CancellationToken::new(), bar.clone());
     let different = answers.iter().filter(|pair| pair.a != pair.b).count();
     note(format_args!("judge {name}: {different} pairs of different answers"));
-    let judged = Arc::new(AtomicUsize::new(0));
-    let done = {
-        let judged = Arc::clone(&judged);
-        move || (judged.load(Ordering::Relaxed), 0)
-    };
-    bar.start_with(different, "pairs", done, false);
     let scored = answers.iter().map(async |pair| {
         let scores = grader.scores(pair.index, &pair.query, &[&pair.a, &pair.b]).await?;
-        judged.fetch_add(usize::from(pair.a != pair.b), Ordering::Relaxed);
-        Ok::<_, Error>(scores.first().copied().zip(scores.last().copied()))
+        let both = scores.first().copied().zip(scores.last().copied());
+        Ok((both, usize::from(pair.a != pair.b)))
     });
-    let scored = stream::iter(scored).buffered(settings.value("concurrency")?).try_collect();
-    let scored: Option<Result<Vec<_>, Error>> = tokio::select! {
-        scored = scored => Some(scored),
-        () = layers.cancel.cancelled() => None,
-    };
-    bar.finish();
-    layers.flush().await;
-    let Some(scored) = scored else {
-        if let Some(source) = layers.breaker.opened() {
-            return Err(Error::ServerFails { source });
-        }
-        note("interrupted: not all answers are judged; the same command continues");
-        return Err(Error::Stopped);
-    };
-    let scored: Vec<(f64, f64)> = scored?.into_iter().flatten().collect();
+    let whole = (different, "pairs");
+    let scored = graded(&layers, &bar, whole, settings.value("concurrency")?, scored).await?;
+    let scored: Vec<(f64, f64)> = scored.into_iter().flatten().collect();
     let pairs = Paired::of(&scored, &args.figures.bootstrap());
     Ok(Judged { judge: name, is_simulation, pairs })
 }

@@ -85,44 +85,22 @@ pub(crate) async fn grade(args: GradeArgs) -> Result<ExitCode, Error> {
     for Graded { run, grades } in runs {
         let (run, answers) = blocking(move || answers(&run).map(|answers| (run, answers))).await?;
         let grader = Grader::new(Arc::clone(&reward)).keeping(&grades).await?;
-        let graded = Arc::new(AtomicUsize::new(0));
-        let done = {
-            let graded = Arc::clone(&graded);
-            move || (graded.load(Ordering::Relaxed), 0)
-        };
-        bar.start_with(answers.len(), "queries", done, false);
         let scored = answers.iter().map(async |one| {
             let texts = [one.first.as_str(), one.best.as_str()];
             let scores = grader.scores(one.index, &one.query, &texts).await?;
-            graded.fetch_add(1, Ordering::Relaxed);
-            let [first, best] = scores[..] else { return Ok(None) };
-            Ok::<_, Error>(Some(HeldOutGrade {
-                index: one.index,
-                returned: one.returned,
-                first,
-                best,
-            }))
+            let grade = |[first, best]: [f64; 2]| {
+                let Answers { index, returned, .. } = *one;
+                HeldOutGrade { index, returned, first, best }
+            };
+            Ok((<[f64; 2]>::try_from(scores).ok().map(grade), 1))
         });
-        let scored = stream::iter(scored).buffered(settings.value("concurrency")?).try_collect();
-        let scored: Option<Result<Vec<Option<HeldOutGrade>>, Error>> = tokio::select! {
-            scored = scored => Some(scored),
-            () = layers.cancel.cancelled() => None,
-        };
-        bar.finish();
-        let Some(scored) = scored else {
-            layers.flush().await;
-            if let Some(source) = layers.breaker.opened() {
-                return Err(Error::ServerFails { source });
-            }
-            note("interrupted: not all answers are graded; the same command continues");
-            return Err(Error::Stopped);
-        };
-        let grades: Vec<HeldOutGrade> = scored?.into_iter().flatten().collect();
+        let whole = (answers.len(), "queries");
+        let scored = graded(&layers, &bar, whole, settings.value("concurrency")?, scored).await?;
+        let grades: Vec<HeldOutGrade> = scored.into_iter().flatten().collect();
         let held_out = HeldOut::new(reward.name(), reward.is_simulation(), grades);
         rows.push((run.name(), held_out.clone(), run.config().simulated));
         blocking(move || held_out.write(&run)).await?;
     }
-    layers.flush().await;
     if args.json {
         let rows =
             rows.iter().map(|(run, held_out, _)| json!({ "run": run, "held_out": held_out }));
@@ -142,6 +120,44 @@ pub(crate) async fn grade(args: GradeArgs) -> Result<ExitCode, Error> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What a grader says, a bounded number of requests at a time. `whole` is what the progress counts to, and each request
+/// says how much it counts.
+///
+/// # Errors
+/// Those of the requests, and of an interruption, after which the same command continues.
+pub(crate) async fn graded<T>(
+    layers: &Layers,
+    bar: &Bar,
+    whole: (usize, &'static str),
+    concurrency: usize,
+    requests: impl Iterator<Item = impl Future<Output = Result<(T, usize), Error>>>,
+) -> Result<Vec<T>, Error> {
+    let finished = Arc::new(AtomicUsize::new(0));
+    let done = {
+        let finished = Arc::clone(&finished);
+        move || (finished.load(Ordering::Relaxed), 0)
+    };
+    bar.start_with(whole.0, whole.1, done, false);
+    let said = stream::iter(requests).buffered(concurrency).map_ok(|(said, count)| {
+        finished.fetch_add(count, Ordering::Relaxed);
+        said
+    });
+    let said: Option<Result<Vec<T>, Error>> = tokio::select! {
+        said = said.try_collect() => Some(said),
+        () = layers.cancel.cancelled() => None,
+    };
+    bar.finish();
+    layers.flush().await;
+    if let Some(said) = said {
+        return said;
+    }
+    if let Some(source) = layers.breaker.opened() {
+        return Err(Error::ServerFails { source });
+    }
+    note("interrupted: not all answers are graded; the same command continues");
+    Err(Error::Stopped)
 }
 
 /// The runs of directories, and the studies among these.
