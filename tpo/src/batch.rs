@@ -77,6 +77,8 @@ impl BatchProgress {
 pub struct Batch {
     tpo: Tpo,
     queries: Vec<Query>,
+    /// The indices of the queries that are searched, in order. The other figures count positions in this list.
+    order: Vec<usize>,
     /// The number of queries that are searched at the same time, at least 1. Default: 64.
     #[setters(generate)]
     concurrency: usize,
@@ -92,7 +94,7 @@ pub struct Batch {
     keep_graphs: bool,
     progress: Arc<BatchProgress>,
     tasks: JoinSet<(usize, Result<Alignment, AlignError>)>,
-    indices: HashMap<Id, usize>,
+    positions: HashMap<Id, usize>,
     started: usize,
     handed_out: usize,
     waiting: BTreeMap<usize, Result<Alignment, AlignError>>,
@@ -101,20 +103,30 @@ pub struct Batch {
 impl Batch {
     /// A batch of these queries, 64 at a time.
     pub fn new<Q: Into<Query>>(tpo: Tpo, queries: impl IntoIterator<Item = Q>) -> Self {
+        let queries: Vec<Query> = queries.into_iter().map(Into::into).collect();
         Self {
             tpo,
-            queries: queries.into_iter().map(Into::into).collect(),
+            order: (0..queries.len()).collect(),
+            queries,
             concurrency: 64,
             journal: None,
             cancellation: CancellationToken::new(),
             keep_graphs: true,
             progress: Arc::default(),
             tasks: JoinSet::new(),
-            indices: HashMap::new(),
+            positions: HashMap::new(),
             started: 0,
             handed_out: 0,
             waiting: BTreeMap::new(),
         }
+    }
+
+    /// Searches only the queries with these indices, in this order. The others count as finished.
+    pub(crate) fn only(mut self, order: Vec<usize>) -> Self {
+        let others = self.queries.len().saturating_sub(order.len());
+        self.progress.finished.store(others, Ordering::Relaxed);
+        self.order = order;
+        self
     }
 
     /// The progress, to be read while the batch runs.
@@ -129,44 +141,45 @@ impl Batch {
     pub async fn next(&mut self) -> Option<QueryOutcome> {
         loop {
             if let Some(result) = self.waiting.remove(&self.handed_out) {
-                let index = self.handed_out;
+                let index = self.order.get(self.handed_out).copied()?;
                 self.handed_out += 1;
                 let query = self.queries.get(index).cloned()?;
                 return Some(QueryOutcome { index, query, result });
             }
             self.start_more();
             match self.tasks.join_next_with_id().await? {
-                Ok((id, (index, result))) => {
-                    self.indices.remove(&id);
-                    self.finish(index, result);
+                Ok((id, (position, result))) => {
+                    self.positions.remove(&id);
+                    self.finish(position, result);
                 }
                 Err(error) => {
                     // Searches catch panics themselves; this is one that was aborted from outside.
-                    let Some(index) = self.indices.remove(&error.id()) else { continue };
+                    let Some(position) = self.positions.remove(&error.id()) else { continue };
                     let error = Error::Panic { message: "its task was ended".to_owned() };
                     let trajectory = Trajectory::default();
-                    self.finish(index, Err(AlignError { error, trajectory }));
+                    self.finish(position, Err(AlignError { error, trajectory }));
                 }
             }
         }
     }
 
-    fn finish(&mut self, index: usize, result: Result<Alignment, AlignError>) {
+    fn finish(&mut self, position: usize, result: Result<Alignment, AlignError>) {
         self.progress.finished.fetch_add(1, Ordering::Relaxed);
         if result.as_ref().is_err_and(|failure| !matches!(failure.error, Error::Stopped)) {
             self.progress.failed.fetch_add(1, Ordering::Relaxed);
         }
-        self.waiting.insert(index, result);
+        self.waiting.insert(position, result);
     }
 
     fn start_more(&mut self) {
         let concurrency = self.concurrency.max(1);
         while self.tasks.len() < concurrency
-            && self.started < self.queries.len()
+            && self.started < self.order.len()
             && self.started - self.handed_out < concurrency + MAX_AHEAD
             && !self.cancellation.is_cancelled()
         {
-            let index = self.started;
+            let position = self.started;
+            let Some(&index) = self.order.get(position) else { return };
             let Some(query) = self.queries.get(index).cloned() else { return };
             let donor = self.tpo.donor(index, &self.queries);
             let (tpo, journal, cancel) =
@@ -177,9 +190,9 @@ impl Batch {
                 if !keep_graph && let Ok(aligned) = &mut result {
                     aligned.forget_graph();
                 }
-                (index, result)
+                (position, result)
             });
-            self.indices.insert(task.id(), index);
+            self.positions.insert(task.id(), position);
             self.started += 1;
         }
     }

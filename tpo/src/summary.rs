@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::batch::QueryOutcome;
-use crate::search::{IterationRecord, UsageRecord};
+use crate::search::{IterationRecord, Trajectory, UsageRecord};
 
 /// The figures of a run, gathered while its outcomes come in.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -63,16 +63,18 @@ impl Summary {
 
     /// Takes in what came of a query.
     pub fn add(&mut self, outcome: &QueryOutcome) {
-        let aligned = match &outcome.result {
-            Ok(aligned) => aligned,
+        match &outcome.result {
+            Ok(aligned) => self.add_finished(aligned.trajectory(), aligned.model_time()),
             Err(failure) => {
                 self.failed += 1;
                 self.usage.add(&failure.trajectory.usage);
-                return;
             }
-        };
+        }
+    }
+
+    /// Takes in a search that came to its end.
+    pub(crate) fn add_finished(&mut self, trajectory: &Trajectory, model_time: Duration) {
         self.succeeded += 1;
-        let trajectory = aligned.trajectory();
         self.usage.add(&trajectory.usage);
         self.truncated += trajectory.candidates.iter().filter(|one| one.truncated).count();
         // An iteration that rewrites several answers has several records.
@@ -81,8 +83,8 @@ impl Summary {
         self.iterations += made.len();
         let brought_none = |made: &&&[IterationRecord]| made.iter().all(|one| one.updates == 0);
         self.fruitless += made.iter().filter(brought_none).count();
-        self.totals.longest = self.totals.longest.max(aligned.model_time());
-        self.totals.busy += aligned.model_time();
+        self.totals.longest = self.totals.longest.max(model_time);
+        self.totals.busy += model_time;
         if let Some(first) = trajectory.candidates.first() {
             self.totals.first_sample += first.score;
         }

@@ -95,7 +95,15 @@ impl Writer {
 const CRC: crc::Crc<u32, crc::Table<16>> = crc::Crc::<u32, crc::Table<16>>::new(&crc::CRC_32_ISCSI);
 
 /// The CRC-32C of parts that follow one another.
-pub(crate) fn crc32c<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> u32 {
+///
+/// # Examples
+/// ```
+/// use textgrad_ops::util::jsonl::crc32c;
+///
+/// assert_eq!(crc32c([&b"1234"[..], b"56789"]), 0xE306_9283);
+/// ```
+#[must_use]
+pub fn crc32c<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> u32 {
     let mut digest = CRC.digest();
     parts.into_iter().for_each(|part| digest.update(part));
     digest.finalize()

@@ -26,8 +26,12 @@ struct JournalInner {
     /// None where it is only read.
     writer: Option<Writer>,
     spans: Spans,
+    finished: FinishedQueries,
     config: Json,
 }
+
+/// The queries that are finished under the newest settings, each with the CRC-32C of its line in `results.jsonl`.
+pub(crate) type FinishedQueries = BTreeMap<usize, u32>;
 
 /// The records of each query in the file.
 pub(crate) type Spans = BTreeMap<usize, Vec<RecordSpan>>;
@@ -62,7 +66,7 @@ impl Journal {
             })?;
             lock(&file, &path)?;
             append(&file, &path, &NewRecord::Run { schema: SCHEMA, config: config.clone() })?;
-            Ok(Self::open(path, Some(file), Spans::new(), config))
+            Ok(Self::open(path, Some(file), Scan::default(), config))
         })
         .await
     }
@@ -83,7 +87,7 @@ impl Journal {
                 .open(&path)
                 .map_err(Error::io(&path, "cannot be opened"))?;
             lock(&file, &path)?;
-            let scan = heads(&file, &path)?.sound(&path)?;
+            let mut scan = heads(&file, &path)?.sound(&path)?;
             file.set_len(scan.end).map_err(Error::io(&path, "cannot be repaired"))?;
             if scan.config.is_none() {
                 let config = config.clone();
@@ -102,10 +106,13 @@ impl Journal {
                 );
             }
             if !scan.damaged.is_empty() {
-                append(&file, &path, &NewRecord::Dropped { lines: scan.damaged })?;
+                let lines = std::mem::take(&mut scan.damaged);
+                append(&file, &path, &NewRecord::Dropped { lines })?;
+                // Whose steps they were is not known.
+                scan.finished.clear();
             }
-            let config = scan.config.map_or(config, |(config, _)| config);
-            Ok(Self::open(path, Some(file), scan.spans, config))
+            let config = scan.config.take().map_or(config, |(config, _)| config);
+            Ok(Self::open(path, Some(file), scan, config))
         })
         .await
     }
@@ -120,20 +127,21 @@ impl Journal {
         let path = path.to_owned();
         blocking(move || {
             let file = opened(&path)?;
-            let scan = heads(&file, &path)?.sound(&path)?;
-            let Some((config, _)) = scan.config else {
+            let mut scan = heads(&file, &path)?.sound(&path)?;
+            let Some((config, _)) = scan.config.take() else {
                 let reason =
                     "expected a record of type run, got no whole or a damaged line".to_owned();
                 return Err(Error::Journal { path, line: 1, reason });
             };
-            Ok(Self::open(path, None, scan.spans, config))
+            Ok(Self::open(path, None, scan, config))
         })
         .await
     }
 
-    fn open(path: PathBuf, file: Option<File>, spans: Spans, config: Json) -> Self {
+    fn open(path: PathBuf, file: Option<File>, scan: Scan, config: Json) -> Self {
         let writer = file.map(Writer::with_checksums);
-        Self(Arc::new(JournalInner { path, writer, spans, config }))
+        let Scan { spans, finished, .. } = scan;
+        Self(Arc::new(JournalInner { path, writer, spans, finished, config }))
     }
 
     /// Gives the run other settings from here on.
@@ -146,7 +154,8 @@ impl Journal {
             written.map_err(|error| Error::JournalWrite { reason: error.to_string() })?;
         }
         let inner = Arc::unwrap_or_clone(self.0);
-        Ok(Self(Arc::new(JournalInner { config, ..inner })))
+        let finished = FinishedQueries::new();
+        Ok(Self(Arc::new(JournalInner { config, finished, ..inner })))
     }
 
     /// The settings that the run was started with, or was extended to.
@@ -159,6 +168,25 @@ impl Journal {
     #[must_use]
     pub fn known_steps(&self) -> usize {
         self.0.spans.values().map(Vec::len).sum()
+    }
+
+    /// The queries that were finished when it was opened.
+    pub(crate) fn finished(&self) -> &FinishedQueries {
+        &self.0.finished
+    }
+
+    /// Notes that the search of a query came to its end, unless that is noted.
+    ///
+    /// # Errors
+    /// [`Error::JournalWrite`] if that cannot be written.
+    pub(crate) fn finish(&self, query: usize, line_crc: u32) -> Result<(), Error> {
+        match &self.0.writer {
+            Some(writer) if self.0.finished.get(&query) != Some(&line_crc) => {
+                let written = writer.write(&NewRecord::Finished { query, line_crc });
+                written.map_err(|error| Error::JournalWrite { reason: error.to_string() })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What is known about one query, read from the file.
@@ -230,6 +258,7 @@ fn lock(file: &File, path: &Path) -> Result<(), Error> {
 #[derive(Default)]
 pub(crate) struct Scan {
     pub(crate) spans: Spans,
+    pub(crate) finished: FinishedQueries,
     /// The newest settings, and their line; `None` if there is no whole line.
     pub(crate) config: Option<(Json, usize)>,
     /// Where the last whole line ends.
@@ -298,11 +327,18 @@ pub(crate) fn scan<R: DeserializeOwned>(
         match (record, number) {
             (Record::Run { schema: SCHEMA, config }, 1) | (Record::Extended { config }, 2..) => {
                 scan.config = Some((config, number));
+                scan.finished.clear();
             }
             (Record::Run { schema, .. }, 1) => {
                 scan.wrong.push((1, format!("expected schema {SCHEMA}, got {schema}")));
             }
-            (Record::Dropped { lines }, 2..) => scan.damaged.retain(|line| !lines.contains(line)),
+            (Record::Dropped { lines }, 2..) => {
+                scan.damaged.retain(|line| !lines.contains(line));
+                scan.finished.clear();
+            }
+            (Record::Finished { query, line_crc }, 2..) => {
+                scan.finished.insert(query, line_crc);
+            }
             (record, _) => match (record.query(), number) {
                 (Some(query), 2..) => scan.spans.entry(query).or_default().push(span),
                 _ => {
@@ -332,18 +368,26 @@ pub(crate) fn read(
     spans: &[RecordSpan],
 ) -> Result<Vec<Record>, Error> {
     let failed = Error::io(path, "cannot be read");
-    let (mut records, mut line) = (Vec::with_capacity(spans.len()), Vec::new());
-    for span in spans {
-        file.seek(SeekFrom::Start(span.offset)).map_err(&failed)?;
-        line.resize(span.length as usize, 0);
-        file.read_exact(&mut line).map_err(&failed)?;
-        let line = Line { number: span.number as usize, offset: span.offset, bytes: &line };
-        let wrong = |reason| Error::Journal { path: path.to_owned(), line: line.number, reason };
-        match Record::<Response>::parse(&line).map_err(|error| wrong(error.to_string()))? {
-            Some(record) => records.push(record),
-            None => {
-                let reason = "its checksum matched when the run began, and no longer does";
-                return Err(wrong(reason.to_owned()));
+    let (mut records, mut bytes) = (Vec::with_capacity(spans.len()), Vec::new());
+    // Lines that follow one another are read at once.
+    for lines in spans.chunk_by(|one, next| one.offset + u64::from(one.length) == next.offset) {
+        let Some(first) = lines.first() else { continue };
+        file.seek(SeekFrom::Start(first.offset)).map_err(&failed)?;
+        bytes.resize(lines.iter().map(|line| line.length as usize).sum(), 0);
+        file.read_exact(&mut bytes).map_err(&failed)?;
+        let mut rest = bytes.as_slice();
+        for span in lines {
+            let (line, after) = rest.split_at_checked(span.length as usize).unwrap_or((rest, &[]));
+            rest = after;
+            let line = Line { number: span.number as usize, offset: span.offset, bytes: line };
+            let wrong =
+                |reason| Error::Journal { path: path.to_owned(), line: line.number, reason };
+            match Record::<Response>::parse(&line).map_err(|error| wrong(error.to_string()))? {
+                Some(record) => records.push(record),
+                None => {
+                    let reason = "its checksum matched when the run began, and no longer does";
+                    return Err(wrong(reason.to_owned()));
+                }
             }
         }
     }

@@ -14,7 +14,9 @@
 //!   there, has them all. A resumed call asks only for the parts that it lacks;
 //! * `score`: `query`, `key`, `score`, `ms`;
 //! * `failed`: `query`, `key`, `kind`, `message`: a call that failed for good and that the search went on without. A
-//!   call whose failure ended the search is not written, and is made again on resume.
+//!   call whose failure ended the search is not written, and is made again on resume;
+//! * `finished`: `query`, `line_crc` (of its line in `results.jsonl`): a search that came to its end. A resumed run
+//!   takes the line from that file if it is there, and only else repeats the search from its steps.
 //!
 //! Every line ends with `crc`, the [checksum](textgrad_ops::util::jsonl#checksums) of its other bytes.
 //!
@@ -39,7 +41,7 @@ use textgrad_ops::util::hex;
 use textgrad_ops::util::jsonl::Writer;
 
 pub use self::file::Journal;
-pub(crate) use self::file::{Scan, read, scan};
+pub(crate) use self::file::{FinishedQueries, Scan, read, scan};
 pub use self::record::Record;
 pub(crate) use self::record::{NewRecord, RecordHead};
 use crate::query::Query;
@@ -140,7 +142,10 @@ impl QueryJournal {
                     let error = EngineError::new(kind, message);
                     recorded.calls.entry(key).or_default().push_back(Err(error));
                 }
-                Record::Run { .. } | Record::Extended { .. } | Record::Dropped { .. } => {}
+                Record::Run { .. }
+                | Record::Extended { .. }
+                | Record::Dropped { .. }
+                | Record::Finished { .. } => {}
             }
         }
         Self { query, writer, recorded: Mutex::new(recorded) }

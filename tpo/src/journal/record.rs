@@ -79,6 +79,13 @@ pub enum Record<R = Response> {
         /// The failure.
         message: String,
     },
+    /// A query whose search came to its end: all its steps are there.
+    Finished {
+        /// The index of the query, from 0.
+        query: usize,
+        /// The CRC-32C of its line in `results.jsonl`.
+        line_crc: u32,
+    },
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it by reference")]
@@ -104,7 +111,8 @@ impl<R> Record<R> {
             Self::Call { query, .. }
             | Self::Choice { query, .. }
             | Self::Score { query, .. }
-            | Self::Failed { query, .. } => Some(*query),
+            | Self::Failed { query, .. }
+            | Self::Finished { query, .. } => Some(*query),
         }
     }
 }
@@ -132,6 +140,7 @@ struct Fields<R> {
     ms: Option<u64>,
     kind: Option<ErrorKind>,
     message: Option<String>,
+    line_crc: Option<u32>,
 }
 
 #[derive(Deserialize)]
@@ -144,6 +153,7 @@ enum RecordType {
     Choice,
     Score,
     Failed,
+    Finished,
 }
 
 impl<R> TryFrom<Fields<R>> for Record<R> {
@@ -187,6 +197,9 @@ impl<R> TryFrom<Fields<R>> for Record<R> {
                 kind: fields.kind.unwrap_or(ErrorKind::Other),
                 message: field("message", fields.message)?,
             },
+            RecordType::Finished => {
+                Self::Finished { query: query()?, line_crc: field("line_crc", fields.line_crc)? }
+            }
         })
     }
 }

@@ -2,14 +2,17 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use derive_setters::Setters;
 use textgrad_ops::CancellationToken;
+use textgrad_ops::util::fs::blocking;
+use textgrad_ops::util::jsonl::crc32c;
 
 use super::config::RunConfig;
+use super::finished::{FinishedLine, FinishedResults};
 use super::folder::RunFolder;
-use super::results::{ResultRecord, ResultsWriter};
+use super::results::{ResultRecord, ResultsWriter, Status};
 use crate::batch::{Batch, BatchProgress, QueryOutcome};
 use crate::error::Error;
 use crate::query::Query;
@@ -128,38 +131,88 @@ impl RunReport {
     pub fn is_complete(&self) -> bool {
         self.error.is_none() && !self.cancelled
     }
+}
 
-    async fn add(
-        &mut self,
-        outcome: QueryOutcome,
-        writer: &mut Option<ResultsWriter>,
-        observer: &mut dyn RunObserver,
-        cancel: &CancellationToken,
-    ) {
+/// What a run does with the outcomes of queries, in their order.
+struct Collector<'a> {
+    report: RunReport,
+    /// None without a folder, where nothing is left to write, and after an error.
+    writer: Option<ResultsWriter>,
+    finished: FinishedResults,
+    observer: &'a mut dyn RunObserver,
+    cancel: CancellationToken,
+}
+
+impl Collector<'_> {
+    async fn add(&mut self, outcome: QueryOutcome) {
         match outcome.result {
             Err(failure) if matches!(failure.error, Error::Stopped) => return,
             Err(failure) if matches!(failure.error, Error::JournalWrite { .. }) => {
-                cancel.cancel();
-                self.error.get_or_insert(failure.error);
-                return;
+                return self.fail(failure.error);
             }
             _ => {}
         }
-        self.summary.add(&outcome);
-        let record = ResultRecord::new(&outcome, self.summary.simulated);
-        observer.finished(&record);
-        match writer.take() {
-            Some(mut open) => match open.write(&record).await {
-                Ok(()) => *writer = Some(open),
-                // Running calls are paid for: they finish, and are journaled.
-                Err(error) => {
-                    cancel.cancel();
-                    self.error.get_or_insert(error);
-                }
-            },
-            None if self.error.is_none() => self.records.push(record),
-            None => {}
+        self.add_finished(outcome.index).await;
+        self.report.summary.add(&outcome);
+        let record = ResultRecord::new(&outcome, self.report.summary.simulated);
+        self.observer.finished(&record);
+        if self.report.folder.is_none() {
+            self.report.records.push(record);
+        } else if let Err(error) = self.write(&record).await {
+            self.fail(error);
         }
+    }
+
+    /// Adds the finished queries of an earlier attempt up to an index.
+    async fn add_finished(&mut self, below: usize) {
+        while self.report.error.is_none() {
+            let mut finished = std::mem::take(&mut self.finished);
+            let take = move || finished.take(below).map(|lines| (finished, lines));
+            let lines = match blocking(take).await {
+                Ok((finished, lines)) => {
+                    self.finished = finished;
+                    lines
+                }
+                Err(error) => return self.fail(error),
+            };
+            if lines.is_empty() {
+                return;
+            }
+            for FinishedLine { record, line } in lines {
+                self.report.summary.add_finished(&record.trajectory, Duration::ZERO);
+                self.observer.finished(&record);
+                if let Err(error) = self.write_line(&line).await {
+                    return self.fail(error);
+                }
+            }
+        }
+    }
+
+    /// Writes a result, and notes in the journal that the query is finished.
+    async fn write(&mut self, record: &ResultRecord) -> Result<(), Error> {
+        let Some(writer) = &self.writer else { return Ok(()) };
+        let line = writer.line(record)?;
+        self.write_line(&line).await?;
+        match &self.report.folder {
+            Some(folder) if record.status == Status::Ok => {
+                folder.journal().finish(record.index, crc32c([line.as_slice()]))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes a line of the results, if there are any to be written. After a failure there are none.
+    async fn write_line(&mut self, line: &[u8]) -> Result<(), Error> {
+        let Some(mut writer) = self.writer.take() else { return Ok(()) };
+        writer.write_line(line).await?;
+        self.writer = Some(writer);
+        Ok(())
+    }
+
+    /// Ends the run. Running calls are paid for: they finish, and are journaled.
+    fn fail(&mut self, error: Error) {
+        self.cancel.cancel();
+        self.report.error.get_or_insert(error);
     }
 }
 
@@ -218,15 +271,20 @@ impl Run {
             Some(Target::Open(folder)) => Some(folder),
         };
         let total = queries.len();
-        let mut batch =
-            Batch::new(tpo.clone(), queries).concurrency(concurrency).cancellation(cancel.clone());
-        batch = batch.keep_graphs(false);
-        let (mut writer, mut journaled_steps) = (None, 0);
+        let mut batch = Batch::new(tpo.clone(), queries.clone()).concurrency(concurrency);
+        batch = batch.cancellation(cancel.clone()).keep_graphs(false);
+        let (mut writer, mut results, mut journaled_steps) = (None, None, 0);
+        let mut finished = FinishedResults::default();
         if let Some(folder) = &folder {
-            batch = batch.journal(folder.journal().clone());
-            writer = Some(folder.results().await?);
+            finished = folder.finished(&queries).await?;
+            batch = batch.journal(folder.journal().clone()).only(finished.missing(total));
+            match finished.is_whole {
+                true => results = Some(folder.results_path()),
+                false => writer = Some(folder.results().await?),
+            }
             journaled_steps = folder.journal().known_steps();
         }
+        drop(queries);
         observer.started(&RunStart {
             tpo: &tpo,
             source: &source,
@@ -237,28 +295,34 @@ impl Run {
         });
 
         let begun = Instant::now();
-        let mut report = RunReport {
+        let report = RunReport {
             folder,
             summary: Summary::new(tpo.is_simulation()),
             queries: total,
             journaled_steps,
             cancelled: false,
-            results: None,
+            results,
             records: Vec::new(),
             error: None,
         };
+        let mut collector =
+            Collector { report, writer, finished, observer, cancel: cancel.clone() };
         loop {
             tokio::select! {
                 outcome = batch.next() => match outcome {
-                    Some(outcome) => report.add(outcome, &mut writer, observer, &cancel).await,
-                    None => break,
+                    Some(outcome) => collector.add(outcome).await,
+                    None => {
+                        collector.add_finished(total).await;
+                        break;
+                    }
                 },
                 () = abort.cancelled() => {
-                    report.cancelled = true;
+                    collector.report.cancelled = true;
                     break;
                 }
             }
         }
+        let Collector { mut report, writer, .. } = collector;
         report.cancelled |= cancel.is_cancelled() && report.error.is_none();
         report.summary = report.summary.finish(begun.elapsed(), concurrency);
         if let Some(writer) = writer {

@@ -8,6 +8,7 @@ use serde_json::Value as Json;
 use textgrad_ops::util::fs::{blocking, replace};
 
 use super::config::RunConfig;
+use super::finished::FinishedResults;
 use super::results::{ResultRecord, ResultsReader, ResultsWriter};
 use crate::error::Error;
 use crate::journal::{Journal, SCHEMA};
@@ -116,7 +117,18 @@ impl RunFolder {
     /// # Errors
     /// [`Error::Io`] if it cannot be written.
     pub async fn results(&self) -> Result<ResultsWriter, Error> {
-        ResultsWriter::create(&self.path.join("results.jsonl")).await
+        ResultsWriter::create(&self.results_path()).await
+    }
+
+    pub(super) fn results_path(&self) -> PathBuf {
+        self.path.join("results.jsonl")
+    }
+
+    /// The results of finished queries that an earlier attempt left.
+    pub(super) async fn finished(&self, queries: &[Query]) -> Result<FinishedResults, Error> {
+        let (path, journal, queries) =
+            (self.results_path(), self.journal.clone(), queries.to_vec());
+        blocking(move || FinishedResults::find(&path, journal.finished(), &queries)).await
     }
 }
 

@@ -12,6 +12,7 @@
 mod config;
 mod execute;
 mod export;
+mod finished;
 mod folder;
 mod replay;
 mod results;

@@ -112,9 +112,19 @@ impl ResultsWriter {
     /// # Errors
     /// [`Error::Io`] if it cannot be written.
     pub async fn write(&mut self, record: &ResultRecord) -> Result<(), Error> {
-        let line = serde_json::to_string(record).map_err(|error| self.failed(error.into()))?;
-        let written = self.file.write_all(format!("{line}\n").as_bytes()).await;
-        written.map_err(|error| self.failed(error))
+        let line = self.line(record)?;
+        self.write_line(&line).await
+    }
+
+    /// A record as a line.
+    pub(super) fn line(&self, record: &ResultRecord) -> Result<Vec<u8>, Error> {
+        let mut line = serde_json::to_vec(record).map_err(|error| self.failed(error.into()))?;
+        line.push(b'\n');
+        Ok(line)
+    }
+
+    pub(super) async fn write_line(&mut self, line: &[u8]) -> Result<(), Error> {
+        self.file.write_all(line).await.map_err(|error| self.failed(error))
     }
 
     /// Puts the file in its place.

@@ -87,10 +87,11 @@ fn files_have_their_fields() {
     assert_eq!(journal[0], json!({ "type": "run", "schema": 1, "config": config, "crc": crc }));
     let scored: u64 =
         results.iter().map(|line| line["trajectory"]["usage"]["scored"].as_u64().unwrap()).sum();
-    assert_eq!(journal.len() as u64, 1 + 2 * 7 + scored);
+    assert_eq!(journal.len() as u64, 1 + 2 * 7 + scored + 2);
     for line in &journal[1..] {
         let fields = match line["type"].as_str() {
             Some("call") => vec!["crc", "key", "ms", "purpose", "query", "response", "type"],
+            Some("finished") => vec!["crc", "line_crc", "query", "type"],
             _ => vec!["crc", "key", "ms", "query", "score", "type"],
         };
         assert_eq!(keys(line), fields);

@@ -141,11 +141,16 @@ async fn a_torn_last_line_is_asked_for_again_and_no_other() {
     let server = simulation().start().await.unwrap();
     Running::start(over_http(folder.path(), &server, &[])).end().with_code(0);
     let journal = folder.path().join("out/journal.jsonl");
-    let whole = read(&journal);
+    // As if it had died after the last step, before any search was over.
+    let whole: String = read(&journal)
+        .split_inclusive('\n')
+        .filter(|line| !line.starts_with("{\"type\":\"finished\""))
+        .collect();
     let length = whole.len() as u64;
     let last = whole.trim_end().rsplit('\n').next().unwrap().len() as u64;
 
     for cut in [1, 2, last / 2, last] {
+        std::fs::write(&journal, &whole).unwrap();
         let file = OpenOptions::new().write(true).open(&journal).unwrap();
         file.set_len(length - cut).unwrap();
         drop(file);

@@ -8,6 +8,7 @@ mod cuts;
 mod export;
 mod extend;
 mod files;
+mod finished;
 mod first_run;
 #[cfg(target_os = "linux")]
 mod full;
