@@ -23,6 +23,18 @@ pub enum Layout {
     /// The request continues the forward conversation turn by turn, so that a server with automatic prefix
     /// caching need not read it again.
     Continued,
+    /// As [`Continued`](Self::Continued), over several steps: what is said about a text that an update wrote goes on
+    /// in the [conversation](super::Op::dialogue) that wrote it. Each step sends all earlier ones again, so this
+    /// pays only where cached text costs next to nothing.
+    Chained,
+}
+
+impl Layout {
+    /// Whether requests continue the conversation of the call that they are about.
+    #[must_use]
+    pub fn is_continued(self) -> bool {
+        self != Self::Quoted
+    }
 }
 
 /// A backward that failed, with the gradients that were paid for before it did.

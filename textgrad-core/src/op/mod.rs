@@ -18,7 +18,7 @@ pub use self::backward::{BackwardCx, Layout, OpFailure};
 pub use self::call::{Call, apply, apply_one};
 pub use self::concat::Concat;
 pub use self::inputs::{Input, Inputs, Output};
-use crate::engine::Request;
+use crate::engine::{Message, Request};
 use crate::error::Error;
 use crate::gradient::{Gradient, Reduce};
 
@@ -108,6 +108,13 @@ pub trait Op: Send + Sync {
     /// The position of the input that an output is a new version of, for people who look at the graph. `None`: the
     /// output is a text of its own.
     fn rewrites(&self, output: usize) -> Option<usize> {
+        let _ = output;
+        None
+    }
+
+    /// The conversation that an output was read from, up to and with the model's turn, for requests that
+    /// [continue](Layout::Chained) it. `None`: there is none, or it was not kept.
+    fn dialogue(&self, output: usize) -> Option<Vec<Message>> {
         let _ = output;
         None
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use derive_setters::Setters;
 use textgrad_core::{
-    BackwardCx, Engine, Error, Feedback, Gradient, Input, Inputs, Layout, Message, MessageRole, Op,
+    BackwardCx, Engine, Error, Feedback, Gradient, Input, Inputs, Message, MessageRole, Op,
     OpFailure, Output, Part, Purpose, Quote, Request, Sampling, Variable, apply_one,
 };
 
@@ -175,8 +175,7 @@ impl<'a> InputRequests<'a> {
             Quote::Conversation { request, .. } => request.messages,
             _ => Vec::new(),
         };
-        let continued =
-            cx.layout() == Layout::Continued && outputs.len() == 1 && !messages.is_empty();
+        let continued = cx.layout().is_continued() && outputs.len() == 1 && !messages.is_empty();
         let form = if continued {
             Form::Continued(cx.context(*first).map(|context| context.response().value().describe()))
         } else {

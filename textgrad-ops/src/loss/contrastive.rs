@@ -58,6 +58,8 @@ impl ContrastiveLoss {
     /// turns up to that answer, a system message at the beginning, if any. The response is then the model's
     /// own last turn, so that a server with automatic prefix caching need not read any of it again. Feedback
     /// and updates go on from there in passes of [`Layout::Continued`](textgrad_core::Layout::Continued).
+    /// A conversation that ends with a turn of the model has the response in that turn, such as
+    /// [that of an update](textgrad_core::Op::dialogue).
     #[must_use]
     pub fn continuing(mut self, dialogue: impl IntoIterator<Item = Message>) -> Self {
         self.dialogue = Some(dialogue.into_iter().collect());
@@ -90,8 +92,9 @@ impl ContrastiveLoss {
             Some((first, turns)) if first.role == MessageRole::System => (first.text(), turns),
             _ => (String::new(), dialogue.as_slice()),
         };
-        let answer = Message::assistant(chosen.text().unwrap_or_default());
-        let history = turns.iter().cloned().chain([answer]).collect();
+        let has_answer = turns.last().is_some_and(|last| last.role == MessageRole::Assistant);
+        let answer = || Message::assistant(chosen.text().unwrap_or_default());
+        let history = turns.iter().cloned().chain((!has_answer).then(answer)).collect();
         let word =
             move |inputs: &Inputs| Ok((system.clone(), Message::user(inputs.text(INSTRUCTION)?)));
         let inputs = Inputs::new([(INSTRUCTION, instruction), (CHOSEN, chosen)]);

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use textgrad_core::{Context, Error, Feedback, Layout, Message, Part, Quote, Variable};
+use textgrad_core::{Context, Error, Feedback, Message, Part, Quote, Variable};
 
 use super::descent::TextualGradientDescentBuilder as Settings;
 use super::memory::Past;
@@ -71,7 +71,7 @@ impl UpdateRequest {
         feedback: &[Feedback],
     ) -> Result<Self, Error> {
         let dialogue = match feedback {
-            [only] if settings.layout == Layout::Continued => match only.contexts() {
+            [only] if settings.layout.is_continued() => match only.contexts() {
                 [call] => call.dialogue().cloned(),
                 _ => None,
             },

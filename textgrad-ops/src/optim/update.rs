@@ -4,8 +4,8 @@ use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use textgrad_core::{
-    BackwardCx, Choice, Error, ErrorKind, FinishReason, Gradient, Inputs, Message, Op, OpFailure,
-    Output, Purpose, Request, Seed, Variable, apply,
+    BackwardCx, Choice, Error, ErrorKind, FinishReason, Gradient, Inputs, Layout, Message, Op,
+    OpFailure, Output, Purpose, Request, Seed, Variable, apply,
 };
 
 use super::descent::TextualGradientDescentBuilder as Settings;
@@ -52,6 +52,7 @@ pub(super) async fn rewrite(
         rules: ask.rules,
         seed,
         rejected: OnceLock::new(),
+        dialogues: OnceLock::new(),
     });
     let candidates = apply(Arc::clone(&op) as Arc<dyn Op>, inputs).await?;
     let rejected = op.rejected.get().cloned().unwrap_or_default();
@@ -80,6 +81,8 @@ struct Update {
     seed: Option<Seed>,
     /// The answers that could not be used, once it has run.
     rejected: OnceLock<Vec<Rejected>>,
+    /// The request and the reply of each new text, once it has run, in a layout that goes on from there.
+    dialogues: OnceLock<Vec<(Arc<[Message]>, String)>>,
 }
 
 impl Update {
@@ -147,6 +150,7 @@ impl Op for Update {
         let mut texts: Vec<String> = Vec::new();
         let mut rejected: Vec<Rejected> = Vec::new();
         let mut failure = None;
+        let mut dialogues: Vec<(Arc<[Message]>, String)> = Vec::new();
         for attempt in 0..=self.settings.call.parse_retries {
             let missing = wanted.saturating_sub(u32::try_from(texts.len()).unwrap_or(u32::MAX));
             if missing == 0 {
@@ -158,10 +162,20 @@ impl Op for Update {
                     // A server that only knows one answer per request gives one here too.
                     let short = response.choices.len() < missing as usize;
                     let mut unusable = 0;
+                    let is_chained = self.settings.layout == Layout::Chained;
+                    let messages: Arc<[Message]> = match is_chained {
+                        true => request.messages.into(),
+                        false => Arc::default(),
+                    };
                     // Engines may give more than was asked for.
                     for choice in response.choices.into_iter().take(missing as usize) {
+                        let reply = is_chained.then(|| choice.text.clone());
                         match self.read(choice)? {
-                            Ok(text) => texts.push(text),
+                            Ok(text) => {
+                                texts.push(text);
+                                let dialogue = reply.map(|reply| (Arc::clone(&messages), reply));
+                                dialogues.extend(dialogue);
+                            }
                             Err(answer) => {
                                 unusable += 1;
                                 rejected.push(answer);
@@ -183,6 +197,7 @@ impl Op for Update {
             }
         }
         self.rejected.get_or_init(|| rejected);
+        self.dialogues.get_or_init(|| dialogues);
         match failure {
             // What was paid for is kept: fewer new texts are better than none.
             Some(error) if texts.is_empty() => Err(error.into()),
@@ -206,6 +221,11 @@ impl Op for Update {
 
     fn rewrites(&self, _: usize) -> Option<usize> {
         Some(0)
+    }
+
+    fn dialogue(&self, output: usize) -> Option<Vec<Message>> {
+        let (messages, reply) = self.dialogues.get()?.get(output)?;
+        Some(messages.iter().cloned().chain([Message::assistant(reply.as_str())]).collect())
     }
 
     fn request(&self, _: &Inputs) -> Option<Request> {

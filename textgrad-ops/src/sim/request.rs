@@ -30,11 +30,22 @@ impl Conversation {
                     conversation.system.push_str(&text);
                 }
                 MessageRole::User => conversation.users.push(text),
-                MessageRole::Assistant => conversation.assistants.push(text),
+                MessageRole::Assistant => {
+                    let written = conversation.users.last().and_then(|user| written(&text, user));
+                    conversation.assistants.push(written.unwrap_or(text));
+                }
             }
         }
         conversation
     }
+}
+
+/// The new text in the reply to a request for one.
+fn written(reply: &str, request: &str) -> Option<String> {
+    let request = parse(request);
+    let tag = request.output_tag()?;
+    let (_, from) = reply.split_once(&format!("<{tag}>"))?;
+    from.rsplit_once(&format!("</{tag}>")).map(|(text, _)| text.trim().to_owned())
 }
 
 /// A conversation, with the sections of its turns.
@@ -113,9 +124,8 @@ pub(super) fn recognise(conversation: &Conversation) -> Result<Task<'_>, EngineE
 
     // A loss that continues a conversation speaks of its last answer.
     if let (Some(chosen), true) = (assistant, last.mentioned().contains("CHOSEN_RESPONSE")) {
-        let asked = conversation.users.len().checked_sub(2);
         return Ok(Task::Loss {
-            query: asked.and_then(|place| conversation.users.get(place)).map_or("", String::as_str),
+            query: continued_query(&turns).unwrap_or_default(),
             chosen,
             rejected: last.get("REJECTED_RESPONSE"),
         });

@@ -144,13 +144,14 @@ impl TpoConfig {
         if let Some(truncation) = self.truncate.filter(|truncation| truncation.limit() == 0) {
             return fail("truncate", "at least 1", truncation.to_string());
         }
-        if self.layout == Layout::Continued
+        if self.layout.is_continued()
             && self.mode != Mode::Own
             && !self.mode.method(self, Arc::new(self.pairs)).can_continue()
         {
             let expected =
                 "quoted, or a mode that can continue a conversation, such as tpo or revision";
-            return fail("layout", expected, format!("continued with {}", self.mode));
+            let layout = if self.layout == Layout::Chained { "chained" } else { "continued" };
+            return fail("layout", expected, format!("{layout} with {}", self.mode));
         }
         self.early_stop.validate()?;
         for sampling in [&self.sampling, &self.critic] {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
-use textgrad_core::{Backward, Feedback, Layout, Variable};
+use textgrad_core::{Backward, Feedback, Layout, Message, Variable};
 use textgrad_ops::{ContrastiveLoss, ListwiseLoss, sum, weighted_sum_worded};
 
 use super::method::Step;
@@ -84,6 +84,22 @@ pub trait Critique: Send + Sync {
 textgrad_core::debug_by!(dyn Critique, name);
 
 impl ComparisonCx<'_> {
+    /// The conversation that says something about the chosen answer, in layouts that continue one: that of the policy
+    /// up to its answer; in [`Layout::Chained`] that of the update which wrote the answer, with it, unless prompts
+    /// have the answer truncated.
+    #[must_use]
+    pub fn dialogue(&self) -> Option<Vec<Message>> {
+        let search = self.search();
+        let layout = search.config().layout;
+        let written = || {
+            let answer = &search.pool().get(self.comparison().chosen)?.answer;
+            let source = answer.source().filter(|_| answer.value() == self.chosen().value())?;
+            source.call().op().dialogue(source.output())
+        };
+        let chained = (layout == Layout::Chained).then(written).flatten();
+        chained.or_else(|| layout.is_continued().then(|| search.dialogue().collect()))
+    }
+
     /// The backward pass from losses to the chosen answer, which are recorded in the step. Losses weigh what the
     /// [comparison](super::Comparison::weights) says, or all the same.
     ///
@@ -143,9 +159,9 @@ impl Critique for PreferenceCritique {
         let critic = &search.config().critic;
         let loss = |index: u64| {
             let loss = ContrastiveLoss::new(Arc::clone(search.critic()), search.query_variable());
-            let loss = match search.config().layout {
-                Layout::Quoted => loss,
-                Layout::Continued => loss.continuing(search.dialogue()),
+            let loss = match cx.dialogue() {
+                None => loss,
+                Some(dialogue) => loss.continuing(dialogue),
             };
             loss.prompts(Arc::clone(search.prompts()))
                 .sampling(critic.clone())

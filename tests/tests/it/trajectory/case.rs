@@ -158,6 +158,11 @@ pub(super) fn continued() -> impl Strategy<Value = Case> {
     })
 }
 
+/// The same, where what is said about a new version goes on in the dialogue that wrote it.
+pub(super) fn chained() -> impl Strategy<Value = Case> {
+    continued().prop_map(|case| Case { layout: Layout::Chained, ..case })
+}
+
 /// Every loss, over every selection of pairs.
 pub(super) fn losses() -> impl Strategy<Value = Case> {
     let mode =

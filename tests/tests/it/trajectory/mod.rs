@@ -110,6 +110,11 @@ proptest! {
     }
 
     #[test]
+    fn so_it_does_where_losses_continue_updates(case in case::chained()) {
+        agree(&case)?;
+    }
+
+    #[test]
     fn so_it_does_with_every_loss(case in case::losses()) {
         agree(&case)?;
     }
@@ -161,6 +166,7 @@ fn the_cases_have_ties_equal_answers_and_every_failure() {
         case::paper(),
         case::pairs(),
         case::continued(),
+        case::chained(),
         case::losses(),
         case::acceptance(),
         case::ablations(),

@@ -199,6 +199,7 @@ pub(crate) async fn search(settings: &Settings) -> Result<TpoConfig, Error> {
         mode: settings.value("mode")?,
         layout: match settings.value::<String>("layout")?.as_str() {
             "continued" => Layout::Continued,
+            "chained" => Layout::Chained,
             _ => Layout::Quoted,
         },
         iterations: settings.value("iterations")?,

@@ -131,7 +131,7 @@ fn mistakes_are_reported_with_their_line() {
         ("[search]\nsamples = -3\n", &["study.toml:2: invalid value '-3' for '--samples"]),
         (
             "[search]\nlayout = \"sideways\"\n",
-            &["study.toml:2: ", "[possible values: quoted, continued]"],
+            &["study.toml:2: ", "[possible values: quoted, continued, chained]"],
         ),
         ("[search]\npairs = \"top-bottom:0\"\n", &["study.toml:2: ", "group:K with K at least 1"]),
         ("[search]\nseed = 1\nseed = 2\n", &["study.toml:3: not TOML: duplicate key"]),

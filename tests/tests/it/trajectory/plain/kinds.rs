@@ -30,7 +30,10 @@ pub(crate) fn kinds(case: &Case, found: &Found) -> Vec<(String, bool)> {
         let rewritten = &found.pool[step.chosen];
         found.pool.iter().any(|(made, _, score)| *made < rewritten.0 && *score > rewritten.2)
     });
-    let layout = case.layout == Layout::Continued;
+    let layout = case.layout != Layout::Quoted;
+    // The loss of a text that an update wrote, in its conversation.
+    let chained = case.layout == Layout::Chained
+        && step(&|step| found.pool[step.chosen].0 > 0 && !step.losses.is_empty());
     let mut kinds: Vec<(String, bool)> = [
         ("all is well", case.faults == Faults::None && found.steps.len() >= 4),
         ("several best", high > low && tie(high)),
@@ -55,6 +58,7 @@ pub(crate) fn kinds(case: &Case, found: &Found) -> Vec<(String, bool)> {
         ("a failed score", of_error(SCORE_FAILED)),
         ("a score that is no number", of_error("reward")),
         ("several continued", layout && step(&|step| step.rejected.len() > 1 && step.updates > 0)),
+        ("chained", chained && case.max_chars.is_none()),
         ("several borrowed", case.mode == Mode::Shuffled && step(&|step| step.losses.len() > 1)),
         ("a borrowed loss without a gradient", case.mode == Mode::Shuffled && step(&lacking)),
         ("a conversation", case.talk),

@@ -11,6 +11,8 @@ mod kinds;
 mod pairs;
 mod rewrite;
 
+use std::collections::BTreeMap;
+
 use textgrad_core::{MessageRole, Purpose};
 use tpo::{Acceptance, EarlyStop, Mode, Query, StopReason};
 
@@ -75,6 +77,8 @@ struct Loop<'a, 'w> {
     query: &'a Query,
     /// The policy's conversation up to its answer.
     dialogue: Vec<Turn>,
+    /// The conversation that wrote an answer of the pool, with it as its end, by its place.
+    written: BTreeMap<usize, Vec<Turn>>,
     scored: Times,
     found: Found,
     /// What was said about answers, by iteration and comparison.
@@ -116,6 +120,7 @@ impl<'a, 'w> Loop<'a, 'w> {
             models,
             query,
             dialogue: Vec::new(),
+            written: BTreeMap::new(),
             scored: Times::default(),
             found: Found::default(),
             critiques: Vec::new(),
@@ -219,7 +224,12 @@ impl<'a, 'w> Loop<'a, 'w> {
             let (critique, rewritten) = self.improve(&comparison, iteration, place, share.max(1));
             said.push(critique);
             match rewritten {
-                Ok(rewritten) => versions.extend(rewritten),
+                Ok(rewritten) => {
+                    for (text, turns) in rewritten {
+                        self.written.insert(self.found.pool.len() + versions.len(), turns);
+                        versions.push(text);
+                    }
+                }
                 Err(error) => failure = failure.or(Some(error)),
             }
         }

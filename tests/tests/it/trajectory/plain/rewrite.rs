@@ -34,6 +34,9 @@ struct Feedback {
     turns: Option<Vec<Turn>>,
 }
 
+/// A new version of an answer, and the conversation that it was written in.
+type Version = (String, Vec<Turn>);
+
 fn fresh(system: String, user: String) -> Vec<Turn> {
     vec![(MessageRole::System, system), (MessageRole::User, user)]
 }
@@ -60,7 +63,7 @@ impl Loop<'_, '_> {
         iteration: u32,
         place: usize,
         share: u32,
-    ) -> (Critique, Result<Vec<String>, Failure>) {
+    ) -> (Critique, Result<Vec<Version>, Failure>) {
         let this = self.found.steps.len() - 1;
         let mut critique = Critique::default();
         match self.case.mode {
@@ -151,6 +154,14 @@ impl Loop<'_, '_> {
             requests.push(match self.case.layout {
                 Layout::Quoted => fresh(words, chosen.clone()),
                 Layout::Continued => go_on(&self.dialogue, &chosen, words),
+                Layout::Chained => match self.written.get(&compared.chosen) {
+                    Some(turns) if self.found.pool[compared.chosen].1 == chosen => {
+                        let mut turns = turns.clone();
+                        turns.push((MessageRole::User, words));
+                        turns
+                    }
+                    _ => go_on(&self.dialogue, &chosen, words),
+                },
             });
         }
         requests
@@ -193,7 +204,7 @@ impl Loop<'_, '_> {
             let words = pack::about(&pack::call(&loss.turns, &loss.text, None), &chosen);
             let turns = match self.case.layout {
                 Layout::Quoted => fresh("[feedback]".to_owned(), words),
-                Layout::Continued => go_on(&loss.turns, &loss.text, words),
+                _ => go_on(&loss.turns, &loss.text, words),
             };
             match self.ask(Purpose::Gradient, turns.clone(), 1).map(|said| said.into_iter().next())
             {
@@ -203,7 +214,7 @@ impl Loop<'_, '_> {
                     words: said.text,
                     call: Some(pack::call(&loss.turns, &loss.text, Some(&chosen))),
                     loss: loss.text.clone(),
-                    turns: (self.case.layout == Layout::Continued).then_some(turns),
+                    turns: (self.case.layout != Layout::Quoted).then_some(turns),
                 }),
                 Ok(None) => failure = Some(NO_ANSWER),
                 Err(error) => failure = Some(error),
@@ -217,7 +228,7 @@ impl Loop<'_, '_> {
         compared: &Comparison,
         feedback: &[Feedback],
         share: u32,
-    ) -> Result<Vec<String>, Failure> {
+    ) -> Result<Vec<Version>, Failure> {
         let said: Vec<String> =
             feedback.iter().map(|one| pack::gradient(one.call.as_deref(), &one.words)).collect();
         let words = pack::about(&said.join("\n"), &self.shown(compared.chosen));
@@ -239,7 +250,7 @@ impl Loop<'_, '_> {
             if let (Some(cut_off), Some((_, last))) = (note, turns.last_mut()) {
                 last.push_str(&pack::again(attempt, cut_off));
             }
-            let said = match self.ask(Purpose::Update, turns, missing) {
+            let said = match self.ask(Purpose::Update, turns.clone(), missing) {
                 Ok(said) => said,
                 Err(error) if versions.is_empty() => return Err(error),
                 Err(_) => {
@@ -250,7 +261,11 @@ impl Loop<'_, '_> {
             let (came, before) = (said.len() as u32, unusable);
             for one in said {
                 match one.version {
-                    Some(version) => versions.push(version),
+                    Some(version) => {
+                        let mut turns = turns.clone();
+                        turns.push((MessageRole::Assistant, one.text));
+                        versions.push((version, turns));
+                    }
                     None => {
                         unusable += 1;
                         note = Some(one.cut_off);
