@@ -5,10 +5,10 @@
 //! ```sh
 //! cargo run -p textgrad-examples --bin prompt_optimization
 //! ```
-//! The model and the 200 questions are the embedded simulation's. The real task is a file of BIG-Bench Hard:
-//! `-- --engine ollama/llama3 --data object_counting.json --out runs/counting`. A run with `--out` can be
-//! stopped with Ctrl-C, or killed, and continued with `--resume`, as if nothing had happened. `--population pareto`
-//! keeps several prompts.
+//! The model and the 200 questions are the embedded simulation's. The real task is a file of BIG-Bench Hard: `--
+//! --engine ollama/llama3 --data object_counting.json --out runs/counting`. A run with `--out` can be stopped with
+//! Ctrl-C, or killed, and continued with `--resume`, as if nothing had happened. `--method gepa` and others are
+//! settings of the same trainer and optimizer; docs/methods.md says what differs from their sources.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -25,10 +25,12 @@ use textgrad_ops::layer::Meter;
 use textgrad_ops::score::{Example, NumericMatch};
 use textgrad_ops::sim::counting;
 use textgrad_ops::train::{
-    Benchmark, Dataset, EndReason, Population, Program, ProgressBars, Split, StepOutcome, Trainer,
-    Training,
+    Acceptance, Benchmark, Dataset, EndReason, Population, Program, ProgressBars, Split,
+    StepOutcome, Trainer, TrainerBuilder, Training,
 };
-use textgrad_ops::{CancellationToken, LlmCall, TextualGradientDescent};
+use textgrad_ops::{
+    CancellationToken, LlmCall, TextualGradientDescent, TextualGradientDescentBuilder,
+};
 
 const BEAM: NonZeroUsize = NonZeroUsize::MIN.saturating_add(3);
 
@@ -51,10 +53,43 @@ struct Arguments {
     /// How many steps there are at most
     #[arg(long, value_name = "NUMBER", default_value_t = 12)]
     steps: usize,
-    /// The prompts that steps start from: the last one that was kept; one of the Pareto front over the validation
-    /// examples, behind a gate on the minibatch (GEPA); or the best four in turn
-    #[arg(long, value_parser = ["last", "pareto", "beam"], default_value = "last")]
-    population: String,
+    /// What steps start from, what requests for a new prompt show and ask for, and what is kept
+    #[arg(long, value_enum, default_value_t = Method::Textgrad)]
+    method: Method,
+}
+
+/// Methods of prompt optimization.
+#[derive(Clone, Copy, PartialEq, clap::ValueEnum)]
+enum Method {
+    /// The last prompt, kept if it is not worse
+    Textgrad,
+    /// A prompt of the Pareto front over the validation examples, and a gate on the minibatch
+    Gepa,
+    /// The best four prompts in turn
+    Protegi,
+    /// At most four edits of the last prompt, kept if it is better; changes that were turned down are shown
+    Skillopt,
+    /// What was said since the last prompt that was better
+    FeedbackDescent,
+}
+
+impl Method {
+    fn optimizer(self, builder: TextualGradientDescentBuilder) -> TextualGradientDescentBuilder {
+        match self {
+            Self::Skillopt => builder.edits(4).rejected_memory(8),
+            Self::FeedbackDescent => builder.gradient_memory(16).reset_on_acceptance(true),
+            Self::Textgrad | Self::Gepa | Self::Protegi => builder,
+        }
+    }
+
+    fn trainer(self, builder: TrainerBuilder) -> TrainerBuilder {
+        match self {
+            Self::Gepa => builder.population(Population::Pareto).minibatch_gate(true),
+            Self::Protegi => builder.population(Population::Beam(BEAM)),
+            Self::Skillopt | Self::FeedbackDescent => builder.acceptance(Acceptance::Better),
+            Self::Textgrad => builder,
+        }
+    }
 }
 
 /// The program that is trained: one call, whose system prompt may change.
@@ -90,7 +125,7 @@ enum Place {
 async fn optimize(
     engine: Arc<dyn Engine>,
     split: Split,
-    (steps, population): (usize, &str),
+    (steps, method): (usize, Method),
     seed: Seed,
     place: Place,
     stop: &CancellationToken,
@@ -109,7 +144,7 @@ async fn optimize(
     let loss = ScoreLoss::new(evaluator.clone())
         .purpose("says 1 if the last number of the answer is the right one, else 0")
         .feedback_engine(Arc::clone(&engine));
-    let optimizer = TextualGradientDescent::builder(engine).seed(seed).build();
+    let optimizer = method.optimizer(TextualGradientDescent::builder(engine).seed(seed)).build();
     let trainer =
         Trainer::builder(Arc::new(counter), Arc::new(loss), Arc::new(optimizer), split.train)
             .validation(split.validation)
@@ -122,11 +157,7 @@ async fn optimize(
             .stop(stop)
             // A run is not continued with another model.
             .setting("engine", name);
-    let trainer = match population {
-        "pareto" => trainer.population(Population::Pareto).minibatch_gate(true),
-        "beam" => trainer.population(Population::Beam(BEAM)),
-        _ => trainer,
-    };
+    let trainer = method.trainer(trainer);
     let trainer = match place {
         Place::Nowhere => trainer,
         Place::New(folder) => trainer.create(folder),
@@ -225,7 +256,7 @@ async fn main() -> Result<(), Failure> {
         (Some(folder), true) => Place::Resume(folder),
     };
     let seed = arguments.options.seed();
-    let settings = (arguments.steps, arguments.population.as_str());
+    let settings = (arguments.steps, arguments.method);
     let training = optimize(engine, split, settings, seed, place, &stop).await?;
     report(&training);
     if let Some(folder) = arguments.out {
@@ -239,6 +270,7 @@ async fn main() -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
+    use clap::ValueEnum as _;
     use textgrad_ops::sim::Sim;
 
     use super::*;
@@ -248,12 +280,27 @@ mod tests {
         data.split_counts(20, 50).unwrap()
     }
 
+    async fn run(
+        method: Method,
+        place: Place,
+        stop: CancellationToken,
+    ) -> Result<Training, Failure> {
+        let engine: Arc<dyn Engine> = Arc::new(Sim::default());
+        optimize(engine, split(), (6, method), Seed::new(Options::SEED), place, &stop).await
+    }
+
+    #[tokio::test]
+    async fn each_method_makes_the_prompt_better() {
+        for method in Method::value_variants() {
+            let training = run(*method, Place::Nowhere, CancellationToken::new()).await.unwrap();
+            let first = training.baseline.as_ref().unwrap().validation.unwrap().score;
+            assert!(training.score.unwrap() > first, "{:?}", training.curve());
+        }
+    }
+
     #[tokio::test]
     async fn the_prompt_gets_better_and_a_stopped_run_goes_on() {
-        let run = |place, stop: CancellationToken| async move {
-            let engine: Arc<dyn Engine> = Arc::new(Sim::default());
-            optimize(engine, split(), (6, "last"), Seed::new(Options::SEED), place, &stop).await
-        };
+        let run = |place, stop| run(Method::Textgrad, place, stop);
         let whole = run(Place::Nowhere, CancellationToken::new()).await.unwrap();
         let first = whole.baseline.as_ref().unwrap().validation.unwrap().score;
         assert!(whole.score.unwrap() > first + 0.05, "{:?}", whole.curve());

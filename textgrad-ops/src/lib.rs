@@ -87,7 +87,7 @@ pub use self::loss::{
 pub use self::optim::{
     GraphOptimizer, GraphOptimizerBuilder, Optimizer, ParameterUpdate, Proposal, ProposalOutcome,
     Rejected, SampledMomentum, SampledMomentumBuilder, Selection, TextualGradientDescent,
-    TextualGradientDescentBuilder, TrialParameter, UpdateOutcome, Violation,
+    TextualGradientDescentBuilder, TrialParameter, UpdateOutcome, Violation, apply_edits,
 };
 pub use self::tags::{ExtractError, Tags};
 /// Cancellation of work, from `tokio-util`: nothing new begins after it, waits end, and calls under way finish.

@@ -7,17 +7,20 @@ use derive_setters::Setters;
 use futures_util::future::join_all;
 use parking_lot::Mutex;
 use serde_json::Value as Json;
-use textgrad_core::{Engine, Feedback, Gradients, Layout, Parameter, Seed, Variable};
+use textgrad_core::{Engine, Feedback, Gradients, Layout, Parameter, Score, Seed, Variable};
 
 use self::TextualGradientDescentBuilder as Settings;
+use super::edits;
 use super::memory::{Memory, MemoryConfig, Slots, Step};
 use super::optimizer::{
-    FeedbackTarget, Optimizer, ParameterUpdate, Proposal, refuse_repeated, with_feedback,
+    FeedbackTarget, Optimizer, ParameterUpdate, Proposal, ProposalOutcome, refuse_repeated,
+    with_feedback,
 };
 use super::rules::Rules;
 use super::shown::UpdateRequest;
 use super::update::{UpdateOutcome, rewrite};
 use crate::error::Error;
+use crate::prompts::RejectedChange;
 use crate::tags::{CallSettings, TaggedRequest, Tags};
 
 /// An optimizer that shows a model a text and the feedback on it, and asks for a new version.
@@ -28,6 +31,14 @@ use crate::tags::{CallSettings, TaggedRequest, Tags};
 /// none, the parameter keeps the one that it has, the others are assigned, and
 /// [`ParameterUpdate::rejected`] has all that was answered. The model is told the optimizer's constraints, the
 /// parameter's, and the rules of its checks.
+///
+/// # Edits
+/// With [`edits`](TextualGradientDescentBuilder::edits) the model is asked for changes of quoted passages: replace one,
+/// delete one, insert behind one. They are applied exactly as written, all of them or none, to a passage that stands in
+/// the text once (it may differ in white space). Where one cannot be applied, the whole text is asked for, as one of
+/// the [retries](TextualGradientDescentBuilder::parse_retries). An answer with the whole text between the tags counts
+/// too. A long text then costs few output tokens, and each step is bounded, as in SkillOpt (arXiv:2605.23904). Short
+/// texts and weak models are better off with whole texts.
 ///
 /// # Memory
 /// With [`gradient_memory`](TextualGradientDescentBuilder::gradient_memory),
@@ -89,6 +100,9 @@ pub struct TextualGradientDescentBuilder {
     pub(super) tags: Tags,
     /// How many new versions are asked for at once; default: 1, and never less.
     pub(super) candidates: u32,
+    /// Asks for that many edits at most in place of the whole text, the most important first; default: 0, the whole
+    /// text. What comes beyond them is left out. See [`TextualGradientDescent`](TextualGradientDescent#edits).
+    pub(super) edits: u32,
     /// Whether the request continues the exchange that the feedback came out of, where there is exactly one.
     pub(super) layout: Layout,
     /// Whether the request shows the images of the calls that the feedback is about, before its text. Default: true.
@@ -145,6 +159,7 @@ impl TextualGradientDescent {
             examples: Vec::new(),
             tags: Tags::default(),
             candidates: 1,
+            edits: 0,
             layout: Layout::Quoted,
             show_images: true,
             create_graph: false,
@@ -155,7 +170,7 @@ impl TextualGradientDescent {
 
     /// Whether there is anything to be saved.
     fn remembers(&self) -> bool {
-        self.settings.memory_config.longest() > 0 || self.settings.call.seed.is_some()
+        self.settings.memory_config.remembers() || self.settings.call.seed.is_some()
     }
 
     /// New versions of one text, as many as the optimizer is set to, and at least one. They are variables
@@ -268,6 +283,30 @@ impl Optimizer for TextualGradientDescent {
         gradients: &Gradients,
     ) -> Result<Proposal, Error> {
         self.propose_updates(parameters, gradients).await
+    }
+
+    /// Remembers the texts of a proposal that no parameter has now, or forgets all of an accepted one.
+    fn report(&self, proposal: &Proposal, outcome: ProposalOutcome) {
+        let MemoryConfig { rejected: limit, reset_on_acceptance, .. } = self.settings.memory_config;
+        let score = outcome.score.map(Score::as_f64).filter(|score| score.is_finite());
+        let mut memory = self.memory.lock();
+        for ParameterUpdate { parameter, base, rewrite } in &proposal.updates {
+            let (Some(memory), Ok(rewrite)) = (memory.get(parameter), rewrite) else { continue };
+            if outcome.accepted && reset_on_acceptance {
+                memory.forget();
+                continue;
+            }
+            let texts = rewrite.candidates.iter().filter_map(Variable::text);
+            let turned_down = texts.filter(|text| !outcome.accepted || **text != *parameter.text());
+            // Of several, the score is that of the best.
+            let score = score.filter(|_| !outcome.accepted && rewrite.candidates.len() == 1);
+            for text in turned_down.filter(|_| limit > 0) {
+                let edits = edits::between(base.text().unwrap_or_default(), text);
+                let edits: Vec<String> = edits.iter().map(ToString::to_string).collect();
+                let score = score.map(|score| format!("{score:.3}"));
+                memory.reject(RejectedChange { changes: edits.join("\n"), score }, limit);
+            }
+        }
     }
 
     fn state_dict(&self) -> Json {

@@ -11,7 +11,7 @@ use textgrad_core::{Feedback, Parameter, truncate};
 use super::descent::TextualGradientDescentBuilder;
 use super::optimizer::refuse_repeated;
 use crate::error::Error;
-use crate::prompts::PastStep;
+use crate::prompts::{PastStep, RejectedChange};
 
 /// What happened to one parameter in one step: the text that feedback was given on, the words of the
 /// feedback, and what came of the calls that the text was used in.
@@ -48,6 +48,18 @@ pub(super) struct MemoryConfig {
     /// model that writes the new text, in the same request.
     #[setters(rename = "response_history")]
     pub(super) responses: usize,
+    /// Shows that many of the last changes that were [reported](super::Optimizer::report) as not accepted, each with
+    /// the score that the text had with it; 0, the default, is none. A change is shown as the edits that make it,
+    /// sentence by sentence, however it was written.
+    ///
+    /// After SkillOpt (arXiv:2605.23904), whose buffer is emptied after each epoch and also holds summaries of what
+    /// failed.
+    #[setters(rename = "rejected_memory")]
+    pub(super) rejected: usize,
+    /// Whether all that is remembered of a parameter is forgotten once a text of it is reported as accepted, since it
+    /// is about the text before. Default: false. With a gradient memory this is the memory of Feedback Descent
+    /// (arXiv:2511.07919).
+    pub(super) reset_on_acceptance: bool,
 }
 
 /// The earlier steps that a request shows.
@@ -56,6 +68,7 @@ pub(super) struct Past {
     pub(super) feedback: Vec<PastStep>,
     pub(super) texts: Vec<PastStep>,
     pub(super) responses: Vec<PastStep>,
+    pub(super) rejected: Vec<RejectedChange>,
 }
 
 /// The memory of one parameter.
@@ -68,12 +81,14 @@ pub(super) struct Memory {
     #[serde(skip)]
     ahead: Option<u64>,
     steps: VecDeque<Step>,
+    #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
+    rejected: VecDeque<RejectedChange>,
 }
 
 impl Default for Memory {
     /// The memory of a new parameter counts with it; a saved one goes on from its own version.
     fn default() -> Self {
-        Self { version: 0, ahead: Some(0), steps: VecDeque::new() }
+        Self { version: 0, ahead: Some(0), steps: VecDeque::new(), rejected: VecDeque::new() }
     }
 }
 
@@ -103,6 +118,11 @@ impl MemoryConfig {
     pub(super) fn longest(self) -> usize {
         self.feedback.max(self.texts).max(self.responses)
     }
+
+    /// Whether there is anything to remember.
+    pub(super) fn remembers(self) -> bool {
+        self.longest() > 0 || self.rejected > 0
+    }
 }
 
 impl Memory {
@@ -125,6 +145,23 @@ impl Memory {
             feedback: shown(self.steps.iter(), memory_config.feedback),
             texts: self.texts(text, memory_config.texts),
             responses: shown(self.steps.iter(), memory_config.responses),
+            rejected: self.rejected.iter().cloned().collect(),
+        }
+    }
+
+    /// Forgets all steps and changes.
+    pub(super) fn forget(&mut self) {
+        self.steps.clear();
+        self.rejected.clear();
+    }
+
+    /// Remembers a change that was not accepted; at most `limit`, the oldest forgotten first. One that comes again
+    /// counts as the newest.
+    pub(super) fn reject(&mut self, change: RejectedChange, limit: usize) {
+        self.rejected.retain(|known| known.changes != change.changes);
+        self.rejected.push_back(change);
+        while self.rejected.len() > limit {
+            self.rejected.pop_front();
         }
     }
 

@@ -1,6 +1,7 @@
 //! Optimizers: from feedback to new texts.
 
 mod descent;
+pub(crate) mod edits;
 mod graph;
 mod memory;
 mod optimizer;
@@ -11,6 +12,7 @@ mod shown;
 mod update;
 
 pub use self::descent::{TextualGradientDescent, TextualGradientDescentBuilder};
+pub use self::edits::apply_edits;
 pub use self::graph::{GraphOptimizer, GraphOptimizerBuilder};
 pub use self::optimizer::{Optimizer, ParameterUpdate, Proposal, ProposalOutcome};
 pub use self::rules::{Rejected, Violation};

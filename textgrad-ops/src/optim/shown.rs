@@ -113,9 +113,9 @@ impl UpdateRequest {
         }
     }
 
-    /// The conversation that asks for it.
-    pub(super) fn messages(&self, settings: &Settings) -> Result<Vec<Message>, Error> {
-        let context = self.context(settings);
+    /// The conversation that asks for it: for that many edits at most, or, if 0, for the whole text.
+    pub(super) fn messages(&self, settings: &Settings, edits: u32) -> Result<Vec<Message>, Error> {
+        let context = self.context(settings, edits);
         let prompts = &settings.call.prompts;
         if let Some(dialogue) = &self.dialogue {
             let last = Message::user(prompts.render("update_continue", &context)?);
@@ -128,7 +128,7 @@ impl UpdateRequest {
         Ok(messages)
     }
 
-    fn context(&self, settings: &Settings) -> UpdateContext {
+    fn context(&self, settings: &Settings, edits: u32) -> UpdateContext {
         let (constraints, constraints_text) =
             numbered(settings.constraints.iter().chain(&self.rules.told));
         UpdateContext {
@@ -142,10 +142,12 @@ impl UpdateRequest {
             examples: settings.examples.clone(),
             start_tag: settings.tags.start().to_owned(),
             end_tag: settings.tags.end().to_owned(),
+            edits,
             text_number: self.past.texts.len() + 1,
             past_feedback: self.past.feedback.clone(),
             past_texts: self.past.texts.clone(),
             past_responses: self.past.responses.clone(),
+            rejected_changes: self.past.rejected.clone(),
         }
     }
 }

@@ -9,10 +9,11 @@ use textgrad_core::{
 };
 
 use super::descent::TextualGradientDescentBuilder as Settings;
+use super::edits::{apply_edits, is_editable};
 use super::rules::{Rejected, Rules, broken};
 use super::shown::UpdateRequest;
 use crate::prompts::RetryContext;
-use crate::tags::{ExtractError, NO_ANSWER, unwrap_fence, with_note};
+use crate::tags::{NO_ANSWER, unwrap_fence, with_note};
 
 /// New versions of a text, and the answers that could not be used.
 #[derive(Debug, Clone)]
@@ -31,9 +32,11 @@ pub(super) async fn rewrite(
     ask: UpdateRequest,
     seed: Option<Seed>,
 ) -> Result<UpdateOutcome, crate::error::Error> {
-    let messages = ask.messages(settings)?;
+    let messages = ask.messages(settings, 0)?;
     let role = Arc::clone(ask.variable.role());
     let base = ask.variable.text().unwrap_or_default().to_owned();
+    let edits = Some(settings.edits).filter(|edits| *edits > 0 && is_editable(&base));
+    let for_edits = edits.map(|edits| ask.messages(settings, edits)).transpose()?;
     let templates: &[&str] = match ask.dialogue {
         Some(_) => &["update_continue"],
         None => &["update_system", "update"],
@@ -42,11 +45,13 @@ pub(super) async fn rewrite(
     inputs.extend(ask.feedback.into_iter().map(|words| ("feedback", words)));
     if settings.create_graph {
         inputs.extend(ask.quoted.into_iter().map(|quoted| ("context", quoted)));
-        inputs.extend(settings.call.prompts.wording(templates, &messages, &inputs).await?);
+        let asked = for_edits.as_ref().unwrap_or(&messages);
+        inputs.extend(settings.call.prompts.wording(templates, asked, &inputs).await?);
     }
     let op = Arc::new(Update {
         settings: Arc::clone(settings),
         messages,
+        for_edits,
         role: Arc::clone(&role),
         base,
         rules: ask.rules,
@@ -73,7 +78,10 @@ pub(super) async fn rewrite(
 /// the graph: then the same model is asked for feedback on the inputs.
 struct Update {
     settings: Arc<Settings>,
+    /// The request for a whole text.
     messages: Vec<Message>,
+    /// The first request, if that is for edits.
+    for_edits: Option<Vec<Message>>,
     role: Arc<str>,
     /// The present text.
     base: String,
@@ -86,9 +94,15 @@ struct Update {
 }
 
 impl Update {
-    /// The text in an answer that ended, without a fence around the whole.
-    fn text(&self, choice: &Choice) -> Result<String, ExtractError> {
-        let text = self.settings.tags.read(choice)?;
+    /// The text in an answer that ended: after its edits, or whole, without a fence around it.
+    fn text(&self, choice: &Choice) -> Result<String, String> {
+        if self.for_edits.is_some()
+            && choice.finish_reason.is_end()
+            && let Some(text) = apply_edits(&self.base, &choice.text, self.settings.edits)?
+        {
+            return Ok(text);
+        }
+        let text = self.settings.tags.read(choice).map_err(|error| error.to_string())?;
         Ok(unwrap_fence(&text, &self.base).map(str::to_owned).unwrap_or(text))
     }
 
@@ -102,7 +116,7 @@ impl Update {
                 violations if violations.is_empty() => return Ok(Ok(text)),
                 violations => (broken(&violations), violations),
             },
-            Err(error) => (error.to_string(), Vec::new()),
+            Err(problem) => (problem, Vec::new()),
         };
         Ok(Err(Rejected::new(problem, violations, choice)))
     }
@@ -116,7 +130,7 @@ impl Update {
     ) -> Result<Request, Error> {
         let Settings { call, tags, .. } = &*self.settings;
         let messages = match last {
-            None => self.messages.clone(),
+            None => self.for_edits.as_ref().unwrap_or(&self.messages).clone(),
             Some(last) => {
                 let ended = Choice::new(last.text.as_str(), FinishReason::Stop);
                 let text = self.text(&ended).ok().filter(|_| !last.violations.is_empty());

@@ -34,8 +34,8 @@
 //! | `judge_system`, `judge` | system and user message of a request for a grade | [`JudgeContext`] |
 //! | `judge_retry` | added to the last message when no grade could be read | [`RetryContext`] |
 //!
-//! The partials `_subject`, `_feedback_examples`, `_rules`, `_history` and `_streams` are shared by some of the
-//! defaults.
+//! The partials `_subject`, `_feedback_examples`, `_rules`, `_history`, `_edits` and `_streams` are shared by some of
+//! the defaults.
 
 mod context;
 mod objective;
@@ -62,8 +62,8 @@ pub use self::objective::{
 };
 pub use self::update::{
     CallContext, Constraint, GradientContext, GraphArgument, GraphCallContext, GraphObjective,
-    GraphParameter, GraphRetryContext, GraphUpdateContext, GraphValue, PastStep, RetryContext,
-    UpdateContext,
+    GraphParameter, GraphRetryContext, GraphUpdateContext, GraphValue, PastStep, RejectedChange,
+    RetryContext, UpdateContext,
 };
 
 /// The template of a name over these variables, or a partial: the text is that of the file of this name.
@@ -104,6 +104,7 @@ pub fn templates() -> Vec<TemplateSpec> {
         template!("_feedback_examples"),
         template!("_rules"),
         template!("_history"),
+        template!("_edits"),
         template!(ContrastiveContext<'_>, "contrastive_system"),
         template!(ContrastiveContext<'_>, "contrastive_continue"),
         template!(EvaluationContext<'_>, "evaluation_continue"),

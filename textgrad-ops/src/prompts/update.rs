@@ -31,9 +31,9 @@ pub struct CallContext {
 /// A request for a new text: `variable`; `gradients` (every feedback as `gradient` shows it, joined by
 /// newlines); `feedback` (the words alone, a list) and `feedback_text`; `constraints` (each with `number`,
 /// from 1, and `text`) and `constraints_text` (one per line, numbered); `examples` (a list of texts) and
-/// `examples_text` (joined by newlines); `start_tag`, `end_tag`; and, if the optimizer remembers them, earlier
+/// `examples_text` (joined by newlines); `start_tag`, `end_tag`; `edits`; and, if the optimizer remembers them, earlier
 /// steps, oldest first, each as [`PastStep`]: `past_feedback`, `past_texts` (without the text as it is now,
-/// whose number in that row would be `text_number`), `past_responses`.
+/// whose number in that row would be `text_number`), `past_responses`; and `rejected_changes`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct UpdateContext {
     /// The text to rewrite.
@@ -56,6 +56,8 @@ pub struct UpdateContext {
     pub start_tag: String,
     /// What stands behind it.
     pub end_tag: String,
+    /// How many edits the answer may be made of; 0 where the whole text is asked for.
+    pub edits: u32,
     /// The last steps, for their feedback; empty without gradient memory.
     pub past_feedback: Vec<PastStep>,
     /// The last texts before this one, with their feedback; empty without momentum.
@@ -64,6 +66,18 @@ pub struct UpdateContext {
     pub text_number: usize,
     /// The last steps, for their responses and feedback; empty without response history.
     pub past_responses: Vec<PastStep>,
+    /// Changes that were not accepted, oldest first; empty without a memory of them.
+    pub rejected_changes: Vec<RejectedChange>,
+}
+
+/// A change of a text that was not accepted: `changes`, `score`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RejectedChange {
+    /// The edits that make it.
+    pub changes: String,
+    /// The score of the text with it; null if that was not measured.
+    pub score: Option<String>,
 }
 
 /// A numbered constraint.

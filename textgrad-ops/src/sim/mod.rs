@@ -59,11 +59,11 @@
 //!
 //! The names are `QUERY`, `RESPONSE`, `CHOSEN_RESPONSE`, `REJECTED_RESPONSE`, `LM_SYSTEM_PROMPT`, `LM_INPUT`,
 //! `LM_OUTPUT`, `CONVERSATION`, `CONTEXT`, `VARIABLE`, `ROLE`, `FEEDBACK`, `CONSTRAINTS`, `EXAMPLES`,
-//! `CANDIDATE`, `DRAFT`, `NOTES`, `EXAMPLE_INPUT`, `EXAMPLE_OUTPUT`, `FEEDBACK_EXAMPLE`,
-//! `OBJECTIVE_FUNCTION`, `FUNCTION_PURPOSE` and
-//! `FUNCTION_INPUT`; and `PAST_FEEDBACK`, `PAST_VARIABLE`, `PAST_RESPONSE`, `REJECTED_VARIABLE`, `BROKEN_RULE`,
-//! `VIOLATION`, `LM_EARLIER_INPUT` and `LM_EARLIER_OUTPUT`, which are ignored. Sections are looked for inside
-//! `CONVERSATION`, `CONTEXT` and `LM_SYSTEM_PROMPT`, and inside no other.
+//! `CANDIDATE`, `DRAFT`, `NOTES`, `EDIT`, `EXAMPLE_INPUT`, `EXAMPLE_OUTPUT`, `FEEDBACK_EXAMPLE`,
+//! `OBJECTIVE_FUNCTION`, `FUNCTION_PURPOSE` and `FUNCTION_INPUT`; and `PAST_FEEDBACK`, `PAST_VARIABLE`,
+//! `PAST_RESPONSE`, `REJECTED_VARIABLE`, `REJECTED_CHANGE`, `BROKEN_RULE`, `VIOLATION`, `LM_EARLIER_INPUT` and
+//! `LM_EARLIER_OUTPUT`, which are ignored. Sections are looked for inside `CONVERSATION`, `CONTEXT` and
+//! `LM_SYSTEM_PROMPT`, and inside no other.
 //!
 //! * **Loss**: no assistant turn. The system message has a `QUERY` section and, to contrast, a
 //!   `REJECTED_RESPONSE` (it may also be in the user message) or `RESPONSE` sections from best to worst, the last
@@ -75,7 +75,8 @@
 //!   `FEEDBACK` sections. After an assistant turn, that turn may replace the feedback, and an earlier `VARIABLE`,
 //!   `CHOSEN_RESPONSE` or (under a system message with a `QUERY`) the first user message may replace the
 //!   variable. A `QUERY` section anywhere gives the topic. If the `ROLE` names a prompt or instructions,
-//!   the instructions themselves are added to the text.
+//!   the instructions themselves are added to the text. With an `EDIT` section in the last user message, which shows
+//!   the form, the answer is made of edits by sentences; with probability 0.3 (1 - *skill*) the first is misquoted.
 //! * **Fuse**: the last user message has a `QUERY` and `CANDIDATE` sections, of which one answer is made, by `NOTES` if
 //!   there are any; or `NOTES` alone; or `DRAFT` sections, for which notes are written.
 //! * **Reduce**: the last user message has two or more `FEEDBACK` sections and no `VARIABLE`.
@@ -266,10 +267,13 @@ impl Task<'_> {
             Self::Gradient { critique } => gradient::instructions(critique, skill, rng),
             Self::Work(work) => work.write(skill, rng),
             Self::Fuse(fuse) => fuse.write(skill, rng),
-            Self::Update { tag, query, wording, role, variable, feedback } => {
+            Self::Update { tag, edits, query, wording, role, variable, feedback } => {
                 let task = updater::Rewrite { query: *query, wording, role, variable, feedback };
-                let text = tagged(tag, &updater::rewrite(task, skill, rng));
-                format!("The text, rewritten by the feedback:\n{text}")
+                let text = updater::rewrite(task, skill, rng);
+                let edits = edits.then(|| updater::edits(variable, &text, skill, rng)).flatten();
+                edits.unwrap_or_else(|| {
+                    format!("The text, rewritten by the feedback:\n{}", tagged(tag, &text))
+                })
             }
             Self::Reduce { tag, feedback } => {
                 let text = gradient::reduce(feedback, rng);

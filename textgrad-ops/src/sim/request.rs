@@ -89,6 +89,7 @@ pub(super) enum Task<'a> {
     Fuse(Fuse<'a>),
     Update {
         tag: &'a str,
+        edits: bool,
         query: Option<&'a str>,
         wording: String,
         role: &'a str,
@@ -159,6 +160,7 @@ pub(super) fn recognise(conversation: &Conversation) -> Result<Task<'_>, EngineE
         if let (Some(variable), false) = (variable, feedback.is_empty()) {
             return Ok(Task::Update {
                 tag,
+                edits: last.get("EDIT").is_some(),
                 query: query(&turns).or_else(|| continued_query(&turns)),
                 wording: system.outside.concat(),
                 role: users.iter().rev().find_map(|user| user.get("ROLE")).unwrap_or_default(),

@@ -6,6 +6,7 @@ use super::policy::sentence;
 use super::rng::Rng;
 use super::text::{normalise, sentences};
 use super::topic::topic;
+use crate::optim::edits;
 
 /// How often a good sentence is lost by somebody without any skill. With skill it falls with the square of
 /// what is missing: a model that follows instructions well hardly ever damages what it was not asked to touch.
@@ -16,6 +17,9 @@ const COMMITS: f64 = 0.5;
 const HARMS: f64 = 0.7;
 /// What is left of both where an instruction says to keep things as they are.
 const GUARDED: f64 = 0.2;
+/// How often a passage is misquoted by somebody without any skill. With the default skill that makes 6 %; of the models
+/// on the board of aider's editing benchmark the median is 5.8 %.
+const MISQUOTES: f64 = 0.3;
 /// The number of points that a prompt takes up at a time.
 const MAX_POINTS: usize = 2;
 
@@ -50,6 +54,16 @@ pub(super) fn rewrite(task: Rewrite<'_>, skill: f64, rng: &mut Rng) -> String {
     let guarded = draft.follow(changes.into_iter().chain(standing), &needs, skill, rng);
     draft.damage(&guarded, &needs.topic, skill, rng);
     draft.text()
+}
+
+/// The rewritten text as edits of the old one; none if it cannot be written so.
+pub(super) fn edits(old: &str, new: &str, skill: f64, rng: &mut Rng) -> Option<String> {
+    let edits = edits::between(old, new);
+    let misquotes = rng.chance(MISQUOTES * (1.0 - skill));
+    edits::apply(old, &edits).ok()?;
+    let edits: Vec<String> = edits.iter().map(ToString::to_string).collect();
+    let text = edits.join("\n");
+    Some(if misquotes { text.replacen("<FIND>", "<FIND>As I said: ", 1) } else { text })
 }
 
 /// What the wording of a request for an update asks of every text: its sentences that begin as an instruction does.

@@ -241,8 +241,13 @@ impl Tags {
         text.and_then(|text| read(text.trim()).ok()).ok_or_else(|| missing.to_string())
     }
 
+    /// How many tags of both kinds a text has.
+    pub(crate) fn count(&self, text: &str) -> usize {
+        self.tags_in(text, spelling::places).len()
+    }
+
     /// The texts between an opening tag and the closing tag that follows it.
-    fn pairs<'a>(&self, reply: &'a str) -> Vec<&'a str> {
+    pub(crate) fn pairs<'a>(&self, reply: &'a str) -> Vec<&'a str> {
         let tags = self.tags_in(reply, spelling::places);
         let pair = |pair: &[Found]| match pair {
             [start, end] if (start.kind, end.kind) == (Kind::Start, Kind::End) => {

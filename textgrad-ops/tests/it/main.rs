@@ -23,6 +23,7 @@ mod llm_fields;
 mod losses;
 mod multimodal;
 mod optimizer;
+mod optimizer_edits;
 mod optimizer_graph;
 mod optimizer_memory;
 mod optimizer_rules;

@@ -75,6 +75,11 @@ pub struct TpoConfig {
     pub truncate: Option<Truncation>,
     /// How often new versions that could not be read are asked for again. 2.
     pub parse_retries: u32,
+    /// How many edits of the chosen answer an update may be made of; 0: whole answers are written. 0. See
+    /// [`TextualGradientDescent`](textgrad_ops::TextualGradientDescent#edits). An answer that enters prompts truncated
+    /// is written whole.
+    #[setters(generate)]
+    pub edits: u32,
 }
 
 impl Default for TpoConfig {
@@ -100,6 +105,7 @@ impl Default for TpoConfig {
             layout: Layout::default(),
             truncate: None,
             parse_retries: 2,
+            edits: 0,
         }
     }
 }

@@ -52,10 +52,14 @@ impl Update for Descent {
     ) -> Result<Vec<Variable>, Error> {
         let search = cx.search();
         let config = search.config();
+        // Edits of a truncated text would not be edits of the answer.
+        let whole = search.pool().get(cx.comparison().chosen).map(|chosen| chosen.text());
+        let edits = if whole == cx.chosen().text() { config.edits } else { 0 };
         let mut optimizer = TextualGradientDescent::builder(Arc::clone(search.optimizer()))
             .prompts(Arc::clone(search.prompts()))
             .sampling(config.sampling.clone())
             .candidates(samples)
+            .edits(edits)
             .layout(config.layout)
             .parse_retries(config.parse_retries);
         let compared = !cx.comparison().rejected.is_empty();

@@ -16,6 +16,7 @@ mod cli;
 mod custom_pack;
 #[cfg(feature = "tokenizer")]
 mod cuts;
+mod edits;
 mod graph;
 mod layout;
 mod long_answers;

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use serde_json::json;
 use textgrad_core::testing::ScriptedEngine;
-use textgrad_core::{Backward, Feedback, Gradients, Layout, Parameter, Purpose, check_fn};
-use textgrad_ops::{GraphOptimizer, LlmCall, Optimizer, TextLoss, TextualGradientDescent};
+use textgrad_core::{Backward, Feedback, Gradients, Layout, Parameter, Purpose, Score, check_fn};
+use textgrad_ops::{
+    GraphOptimizer, LlmCall, Optimizer, ProposalOutcome, TextLoss, TextualGradientDescent,
+};
 
 use super::templates::{golden, improved};
 
@@ -55,6 +57,43 @@ async fn of_steps_that_are_remembered() {
 async fn of_steps_that_are_remembered_in_the_continued_form() {
     let engine = third_step(Layout::Continued).await;
     golden("remembered_continued", &engine, &[Purpose::Update]);
+}
+
+/// Edits, one of which cannot be applied, and changes that were turned down.
+#[tokio::test]
+async fn of_edits() {
+    for (name, layout) in [("edits", Layout::Quoted), ("edits_continued", Layout::Continued)] {
+        let edit = |find: &str, put: &str| {
+            format!("<EDIT>\n<FIND>{find}</FIND>\n<REPLACE>{put}</REPLACE>\n</EDIT>")
+        };
+        let mut engine = ScriptedEngine::default();
+        for replies in
+            [vec![edit("a draft", "a poem")], vec![edit("draught", "ode"), improved("Ode.")]]
+        {
+            engine =
+                engine.on(Purpose::Loss, "It is dry.").on(Purpose::Gradient, "Ask for colour.");
+            for reply in replies {
+                engine = engine.on(Purpose::Update, reply);
+            }
+        }
+        let engine = Arc::new(engine);
+        let prompt = [Parameter::new("You write a draft. Be brief.", "prompt of a writer")];
+        let loss = TextLoss::new(engine.clone(), "Judge the prompt.");
+        let optimizer = TextualGradientDescent::builder(engine.clone())
+            .layout(layout)
+            .edits(4)
+            .rejected_memory(2)
+            .build();
+        for _ in 0..2 {
+            let verdict = loss.evaluate(&prompt[0].variable()).await.unwrap();
+            let pass = Backward::new(&verdict).layout(layout);
+            let gradients = pass.run().await.map_err(|failure| failure.error).unwrap();
+            let proposal = optimizer.propose(&prompt, &verdict, &gradients).await.unwrap();
+            let score = Some(Score::Number(0.25));
+            optimizer.report(&proposal, ProposalOutcome { accepted: false, score });
+        }
+        golden(name, &engine, &[Purpose::Update]);
+    }
 }
 
 fn short() -> impl textgrad_core::Check {

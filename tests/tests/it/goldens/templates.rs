@@ -272,6 +272,7 @@ fn every_template_is_in_a_golden_file() {
         "_rules",
         "_streams",
         "_history",
+        "_edits",
     ]
     .into();
     let pack = tpo::prompts::default_pack().unwrap();

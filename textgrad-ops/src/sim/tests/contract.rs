@@ -81,6 +81,7 @@ fn an_update_answers_inside_the_tags_that_it_was_told() {
     let [system, user] = update(&conversation, GOOD, "Add a caveat.");
     recognised(&[system.clone(), user.clone()], |task| {
         let expected = Task::Update {
+            edits: false,
             tag: "IMPROVED_VARIABLE",
             query: Some(QUERY),
             wording: system.text(),
@@ -117,6 +118,7 @@ fn an_update_may_continue_the_conversation() {
     ];
     let check = |task: Task<'_>| {
         let expected = Task::Update {
+            edits: false,
             tag: "NEW",
             query: Some(QUERY),
             wording: "Say what speaks for the chosen response.\n\n\n".to_owned(),
@@ -189,6 +191,7 @@ fn data_cannot_break_out_of_its_fence() {
     ];
     recognised(&messages, |task| {
         let expected = Task::Update {
+            edits: false,
             tag: "NEW",
             query: None,
             wording: messages[0].text(),

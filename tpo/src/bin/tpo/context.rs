@@ -211,6 +211,7 @@ pub(crate) async fn search(settings: &Settings) -> Result<TpoConfig, Error> {
         early_stop: early_stop(settings).await?,
         truncate: settings.get_one("truncate")?,
         parse_retries: settings.value("parse-retries")?,
+        edits: settings.value("edits")?,
         ..TpoConfig::default()
     };
     let reward_truncate = settings.get_one("reward-truncate")?;

@@ -60,7 +60,7 @@ pub(crate) async fn run(settings: &Settings) -> Result<ExitCode, Error> {
 type IsUsed = fn(Mode) -> bool;
 
 /// Settings that only some modes use, with a hint.
-const OF_MODES: [(&str, IsUsed, &str); 3] = [
+const OF_MODES: [(&str, IsUsed, &str); 4] = [
     ("iterations", |mode| mode != Mode::Bon, "best-of-N has none"),
     (
         "fuse",
@@ -68,6 +68,11 @@ const OF_MODES: [(&str, IsUsed, &str); 3] = [
         "fuse, rsa and tsan use it",
     ),
     ("pairs", has_pairs, "tpo and its ablations use it"),
+    (
+        "edits",
+        |mode| has_pairs(mode) || mode == Mode::FeedbackDescent,
+        "tpo, its ablations and feedback-descent use it",
+    ),
 ];
 
 fn has_pairs(mode: Mode) -> bool {

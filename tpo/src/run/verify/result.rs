@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use textgrad_core::{Purpose, Usage, Variable};
+use textgrad_ops::apply_edits;
 
 use super::{JOURNAL, Journaled, RESULTS, Verification};
 use crate::config::{Mode, StopReason};
@@ -45,6 +46,19 @@ impl JournaledQuery {
         known
     }
 
+    /// Adds what the edits in updates make of the answers that were chosen.
+    fn edit(&mut self, trajectory: &Trajectory, limit: u32) {
+        let replies = self.texts.get(&Purpose::Update).cloned().unwrap_or_default();
+        let chosen = trajectory.iterations.iter().map(|made| made.chosen);
+        let chosen = chosen.filter_map(|index| trajectory.candidates.get(index));
+        let chosen = dedup(chosen.map(|chosen| chosen.text.as_str()));
+        let edited = chosen.iter().flat_map(|chosen| {
+            replies.iter().filter_map(|reply| apply_edits(chosen, reply, limit).ok().flatten())
+        });
+        let edited: Vec<String> = edited.collect();
+        self.texts.entry(Purpose::Update).or_default().extend(edited);
+    }
+
     /// The score of an answer in the journal.
     fn score(&self, model: &str, query: &Query, answer: &str) -> Option<f64> {
         self.scores.get(&StepKey::of_score(model, query, answer)).copied()
@@ -75,7 +89,7 @@ pub(super) fn check(
     line: usize,
     found: &mut Verification,
 ) -> Result<(), Error> {
-    let known = match journal.records(record.index) {
+    let mut known = match journal.records(record.index) {
         Ok(records) => JournaledQuery::of(records),
         Err(Error::Journal { line, reason, .. }) => {
             found.find(JOURNAL, line, format!("not a record: {reason}"));
@@ -85,6 +99,9 @@ pub(super) fn check(
     };
     let trajectory = &record.trajectory;
     let config = run.config();
+    if config.search.edits > 0 {
+        known.edit(trajectory, config.search.edits);
+    }
     let mut find = |problem: String| {
         found.find(RESULTS, line, format!("query {}: {problem}", record.index));
     };

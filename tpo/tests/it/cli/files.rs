@@ -41,7 +41,7 @@ fn files_have_their_fields() {
         })
     };
     let search = json!({
-        "mode": "tpo", "iterations": 2, "samples": 5, "fuse": 4, "seed": 7, "parse_retries": 2,
+        "mode": "tpo", "iterations": 2, "samples": 5, "fuse": 4, "seed": 7, "parse_retries": 2, "edits": 0,
         "sampling": sampling(5, 0.95, 2048), "critic": sampling(1, 0.99, 8192),
         "pairs": "best-worst", "accept": "improvement", "early_stop": {}, "truncate": null, "layout": "quoted",
     });
