@@ -90,7 +90,7 @@ struct Update {
     /// The answers that could not be used, once it has run.
     rejected: OnceLock<Vec<Rejected>>,
     /// The request and the reply of each new text, once it has run, in a layout that goes on from there.
-    dialogues: OnceLock<Vec<(Arc<[Message]>, String)>>,
+    dialogues: OnceLock<Vec<Option<(Arc<[Message]>, String)>>>,
 }
 
 impl Update {
@@ -164,7 +164,7 @@ impl Op for Update {
         let mut texts: Vec<String> = Vec::new();
         let mut rejected: Vec<Rejected> = Vec::new();
         let mut failure = None;
-        let mut dialogues: Vec<(Arc<[Message]>, String)> = Vec::new();
+        let mut dialogues = Vec::new();
         for attempt in 0..=self.settings.call.parse_retries {
             let missing = wanted.saturating_sub(u32::try_from(texts.len()).unwrap_or(u32::MAX));
             if missing == 0 {
@@ -186,9 +186,10 @@ impl Op for Update {
                         let reply = is_chained.then(|| choice.text.clone());
                         match self.read(choice)? {
                             Ok(text) => {
+                                // A reply of edits does not show the text that they make.
+                                let reply = reply.filter(|reply| reply.contains(&text));
+                                dialogues.push(reply.map(|reply| (Arc::clone(&messages), reply)));
                                 texts.push(text);
-                                let dialogue = reply.map(|reply| (Arc::clone(&messages), reply));
-                                dialogues.extend(dialogue);
                             }
                             Err(answer) => {
                                 unusable += 1;
@@ -238,7 +239,7 @@ impl Op for Update {
     }
 
     fn dialogue(&self, output: usize) -> Option<Vec<Message>> {
-        let (messages, reply) = self.dialogues.get()?.get(output)?;
+        let (messages, reply) = self.dialogues.get()?.get(output)?.as_ref()?;
         Some(messages.iter().cloned().chain([Message::assistant(reply.as_str())]).collect())
     }
 

@@ -1,9 +1,9 @@
 //! Updates by edits of the chosen answer.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use textgrad_core::testing::{Reply, ScriptedEngine};
-use textgrad_core::{Message, Purpose};
+use textgrad_core::{Engine, Layout, Message, Purpose, Request, engine_fn};
 use textgrad_ops::sim::Sim;
 use tpo::{SimReward, Tpo, TpoConfig, reward_fn};
 
@@ -55,6 +55,33 @@ async fn an_answer_that_enters_prompts_truncated_is_written_whole() {
     let (answers, asked) = search(config, updates).await;
     assert_eq!(answers[2..], ["Wax it."]);
     assert!(asked.iter().all(|asked| !asked.contains("<FIND>")), "{asked:?}");
+}
+
+/// The loss of an answer that edits made shows it whole: the conversation of the update has only the edits.
+#[tokio::test]
+async fn chained_losses_show_edited_answers_whole() {
+    let config = TpoConfig { edits: 6, layout: Layout::Chained, ..TpoConfig::default() };
+    let seen: Arc<Mutex<Vec<Request>>> = Arc::default();
+    let losses = Arc::clone(&seen);
+    let engine = engine_fn("sim", move |request: Request| {
+        if request.purpose == Purpose::Loss {
+            losses.lock().unwrap().push(request.clone());
+        }
+        async move { Sim::default().complete(&request).await }
+    });
+    let tpo = Tpo::builder(Arc::new(engine), Arc::new(SimReward)).config(config).build().unwrap();
+    let aligned = tpo.align("How do I take care of a wooden table?").await.unwrap();
+    let trajectory = aligned.trajectory();
+    let losses = seen.lock().unwrap();
+    assert_eq!(losses.len(), trajectory.iterations.len());
+    let mut edited = 0;
+    for (request, made) in losses.iter().zip(&trajectory.iterations) {
+        let chosen = &trajectory.candidates[made.chosen];
+        let mut turns = request.messages.iter().map(Message::text);
+        assert!(turns.any(|turn| turn.contains(&chosen.text)), "{request:?}");
+        edited += usize::from(chosen.iteration > 0);
+    }
+    assert!(edited > 0);
 }
 
 /// On the simulation, with some misquoted passages, a run is sound, and updates cost fewer tokens.
