@@ -74,6 +74,9 @@ pub(super) async fn rewrite(
     Err(crate::error::Error::NoUpdate { role, requests, problem })
 }
 
+/// The messages of a request, and the reply.
+type Exchange = (Arc<[Message]>, String);
+
 /// The call of the model that writes new versions. A pass ends here, unless the settings say that the step is part of
 /// the graph: then the same model is asked for feedback on the inputs.
 struct Update {
@@ -90,7 +93,7 @@ struct Update {
     /// The answers that could not be used, once it has run.
     rejected: OnceLock<Vec<Rejected>>,
     /// The request and the reply of each new text, once it has run, in a layout that goes on from there.
-    dialogues: OnceLock<Vec<Option<(Arc<[Message]>, String)>>>,
+    dialogues: OnceLock<Vec<Option<Exchange>>>,
 }
 
 impl Update {
