@@ -170,11 +170,16 @@ impl Trajectory {
     /// The position of the answer that is returned.
     #[must_use]
     pub fn best_index(&self) -> Option<usize> {
-        if self.selected.is_some_and(|selected| selected < self.candidates.len()) {
+        if self.chosen().is_some() {
             return self.selected;
         }
         let scores = self.candidates.iter().map(|candidate| candidate.score);
         earliest(scores, |score, best| score > best)
+    }
+
+    /// The answer that the method selected, where that is not the one with the highest score.
+    pub(crate) fn chosen(&self) -> Option<&CandidateRecord> {
+        self.candidates.get(self.selected?)
     }
 
     /// The highest score among the answers up to an iteration; 0 is the first sampling.

@@ -59,6 +59,9 @@ pub struct ServerBuilder {
     pub(crate) max_in_flight: usize,
     /// Requests that wait. Default: 256.
     pub(crate) max_queued: usize,
+    /// Open connections, at least 1; further ones wait until one ends. A connection without a request ends after
+    /// `read_timeout`. Default: 2048.
+    pub(crate) max_connections: usize,
     /// Requests of one key, in flight and waiting; 0: no bound. Default: 0.
     pub(crate) max_per_key: usize,
     /// The longest wait for a place. Default: 60 s.
@@ -73,7 +76,7 @@ pub struct ServerBuilder {
     pub(crate) max_body: usize,
     /// How long headers, and then the body, may take to arrive. Default: 30 s.
     pub(crate) read_timeout: Duration,
-    /// How long a client may take for each piece of an answer. Default: 60 s.
+    /// How long a client may take nothing of an answer; then its connection ends. Default: 60 s.
     pub(crate) write_timeout: Duration,
     /// The longest silence of a stream. Default: 10 s.
     pub(crate) keep_alive: Duration,
@@ -100,6 +103,7 @@ impl ServerBuilder {
             recorder: None,
             max_in_flight: 64,
             max_queued: 256,
+            max_connections: 2048,
             max_per_key: 0,
             queue_timeout: Duration::from_secs(60),
             deadline: None,

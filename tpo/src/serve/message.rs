@@ -15,13 +15,19 @@ pub(crate) enum Turn {
     Direct(String),
 }
 
-pub(crate) fn message(message: &Json, place: &str) -> Result<Turn, ApiError> {
+/// A message of a conversation; none for thoughts of earlier turns, which are no part of it.
+pub(crate) fn message(message: &Json, place: &str) -> Result<Option<Turn>, ApiError> {
+    match field(message, "type").as_str() {
+        None | Some("message") => {}
+        Some("reasoning") => return Ok(None),
+        Some(_) => return Ok(Some(Turn::Direct(format!("{place}: an item that is no message")))),
+    }
     let role = match field(message, "role").as_str() {
         Some("system" | "developer") => MessageRole::System,
         Some("user") => MessageRole::User,
         Some("assistant") => MessageRole::Assistant,
         Some(role @ ("tool" | "function")) => {
-            return Ok(Turn::Direct(format!("{place} with the role {role}")));
+            return Ok(Some(Turn::Direct(format!("{place} with the role {role}"))));
         }
         _ => {
             return Err(expected(&format!("{place}.role"), "system, developer, user or assistant"));
@@ -29,7 +35,7 @@ pub(crate) fn message(message: &Json, place: &str) -> Result<Turn, ApiError> {
     };
     let calls = ["tool_calls", "function_call", "audio"];
     if let Some(call) = calls.iter().find(|call| !field(message, call).is_null()) {
-        return Ok(Turn::Direct(format!("{place}.{call}")));
+        return Ok(Some(Turn::Direct(format!("{place}.{call}"))));
     }
     let parts = match field(message, "content") {
         Json::String(text) => vec![Part::Text(text.clone())],
@@ -38,18 +44,18 @@ pub(crate) fn message(message: &Json, place: &str) -> Result<Turn, ApiError> {
             for (position, part) in parts.iter().enumerate() {
                 match self::part(part, &format!("{place}.content[{position}]"))? {
                     Ok(part) => read.push(part),
-                    Err(what) => return Ok(Turn::Direct(what)),
+                    Err(what) => return Ok(Some(Turn::Direct(what))),
                 }
             }
             read
         }
         _ => return Err(expected(&format!("{place}.content"), "a text or a list of parts")),
     };
-    Ok(Turn::Message(Message::new(role, parts)))
+    Ok(Some(Turn::Message(Message::new(role, parts))))
 }
 
 /// A part, or the name of one that only the policy itself can read.
-pub(crate) fn part(part: &Json, place: &str) -> Result<Result<Part, String>, ApiError> {
+fn part(part: &Json, place: &str) -> Result<Result<Part, String>, ApiError> {
     match field(part, "type").as_str() {
         Some("text" | "input_text" | "output_text") => match field(part, "text").as_str() {
             Some(text) => Ok(Ok(Part::Text(text.to_owned()))),

@@ -53,8 +53,19 @@ pub struct SearchOptions {
     pub trajectory: Option<bool>,
     /// Whether a stream has the events of the search. Default: true.
     pub progress: Option<bool>,
-    /// Whether the event of the first sampling has its best answer. Default: false.
-    pub draft: Option<bool>,
+    /// How a stream has the best answer so far before the search has ended. Default: not at all.
+    pub draft: Option<DraftForm>,
+}
+
+/// How a stream has the best answer so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DraftForm {
+    /// As a field of the events of the search, for clients that show and replace it.
+    Events,
+    /// The best first sample is the text of the answer, sent as soon as it is known; a better one is in the field `tpo`
+    /// at the end, for clients that replace it.
+    Content,
 }
 
 /// Answers at once where the first answers are good enough: easy requests then cost one call.

@@ -4,44 +4,52 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use axum::Json;
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
-use serde_json::{Value, json};
-use textgrad_core::{Choice, EngineError, ErrorKind, Purpose, Request, Sampling};
+use textgrad_core::{EngineError, ErrorKind, Purpose, Request, Sampling};
+use textgrad_ops::engine::http::ForwardedReply;
 
 use super::admission::Permit;
+use super::api::Api;
 use super::app::{App, now};
 use super::builder::Upstream;
 use super::error::ApiError;
-use super::json::set;
 use super::model::POLICY;
+use super::reply::{Head, Reply};
 use super::request::{Ask, object};
-use super::stream::{data, events_response, pieces};
+use super::stream::events_response;
 use crate::search::UsageRecord;
 
 /// Serves a request by the policy: by its own server as it is, or by its engine.
-pub(crate) async fn pass(
+pub(crate) async fn pass<A: Api>(
     app: &Arc<App>,
     ask: &Ask,
     body: &[u8],
     permit: Permit,
 ) -> Result<Response, ApiError> {
-    match &app.options.upstream {
-        Some(upstream) => forward(app, upstream, body, permit).await,
-        None => complete(app, ask, permit).await,
+    let Some(upstream) = &app.options.upstream else {
+        return complete::<A>(app, ask, permit).await;
+    };
+    match forward(app, upstream, A::PATH, body).await {
+        Ok(reply) => Ok(forwarded(reply, permit)),
+        // A server without this API can still be asked in its own.
+        Err(error) if matches!(error.status(), Some(404 | 405)) && ask.direct.is_empty() => {
+            complete::<A>(app, ask, permit).await
+        }
+        Err(error) => Err(ApiError::upstream(&error)),
     }
 }
 
-/// Forwards the body, with the name of the policy's model, and the reply as it comes.
+/// Forwards the body, with the name of the policy's model.
 async fn forward(
     app: &App,
     upstream: &Upstream,
+    path: &str,
     body: &[u8],
-    permit: Permit,
-) -> Result<Response, ApiError> {
-    let mut fields = object(body)?;
+) -> Result<ForwardedReply, EngineError> {
+    let mut fields = object(body).unwrap_or_default();
     fields.remove("tpo");
     fields.insert("model".to_owned(), upstream.model.as_str().into());
     let first = app.passed.fetch_add(1, Ordering::Relaxed);
@@ -49,13 +57,17 @@ async fn forward(
     let clients = clients.iter().cycle().skip(first % clients.len().max(1)).take(clients.len());
     let mut outcome = Err(EngineError::new(ErrorKind::Connection, "the policy has no address"));
     for client in clients {
-        outcome = client.forward("chat/completions", &fields).await;
+        outcome = client.forward(path, &fields).await;
         // Nothing was taken on by an address without connection.
         if !matches!(&outcome, Err(error) if error.kind() == ErrorKind::Connection) {
             break;
         }
     }
-    let reply = outcome.map_err(|error| ApiError::upstream(&error))?;
+    outcome
+}
+
+/// The reply of the policy's server as it comes.
+fn forwarded(reply: ForwardedReply, permit: Permit) -> Response {
     let content_type = reply.content_type().and_then(|kind| HeaderValue::from_str(kind).ok());
     let chunks = stream::unfold((reply, permit), |(mut reply, permit)| async move {
         let chunk = reply.next().await.transpose()?;
@@ -65,11 +77,11 @@ async fn forward(
     if let Some(content_type) = content_type {
         response.headers_mut().insert(header::CONTENT_TYPE, content_type);
     }
-    Ok(response)
+    response
 }
 
 /// Asks the engine of the policy.
-async fn complete(app: &App, ask: &Ask, permit: Permit) -> Result<Response, ApiError> {
+async fn complete<A: Api>(app: &App, ask: &Ask, permit: Permit) -> Result<Response, ApiError> {
     if let Some(first) = ask.direct.first() {
         let message = format!(
             "{first} cannot be served: the policy has no server of its own with this API behind it"
@@ -87,43 +99,13 @@ async fn complete(app: &App, ask: &Ask, permit: Permit) -> Result<Response, ApiE
     let mut spent = UsageRecord::default();
     spent.add_call(Purpose::Forward, response.usage);
     app.metrics.usage(&spent, app.money(&spent));
-    let (id, created, usage) = (app.id("chatcmpl"), now(), super::reply::usage(&spent));
-    let head = |object: &str, choices: Value| json!({"id": id, "object": object, "created": created, "model": POLICY, "choices": choices});
+    let (id, created, sampling) = (app.id(A::PREFIX), now(), &request.sampling);
+    let head = Head { id: &id, created, model: POLICY, ask, sampling };
+    let reply = Reply::of_policy(head, &response);
     if !ask.stream {
-        let choice = |(index, choice): (usize, &Choice)| {
-            json!({
-                "index": index, "logprobs": null, "finish_reason": finish_reason(choice),
-                "message": {"role": "assistant", "content": choice.text, "refusal": null},
-            })
-        };
-        let choices: Vec<Value> = response.choices.iter().enumerate().map(choice).collect();
-        let mut body = head("chat.completion", choices.into());
-        set(&mut body, "usage", usage);
-        return Ok(Json(body).into_response());
+        return Ok(Json(A::whole(&reply)).into_response());
     }
-    let mut events = Vec::new();
-    let mut chunk = |choices: Value| events.push(data(&head("chat.completion.chunk", choices)));
-    for (index, choice) in response.choices.iter().enumerate() {
-        chunk(
-            json!([{"index": index, "delta": {"role": "assistant", "content": ""}, "finish_reason": null}]),
-        );
-        for piece in pieces(&choice.text) {
-            chunk(json!([{"index": index, "delta": {"content": piece}, "finish_reason": null}]));
-        }
-        chunk(json!([{"index": index, "delta": {}, "finish_reason": finish_reason(choice)}]));
-    }
-    if ask.include_usage {
-        let mut last = head("chat.completion.chunk", json!([]));
-        set(&mut last, "usage", usage);
-        events.push(data(&last));
-    }
-    events.push(Bytes::from_static(b"data: [DONE]\n\n"));
-    Ok(events_response(Body::from(events.concat())))
-}
-
-fn finish_reason(choice: &Choice) -> &str {
-    match choice.finish_reason.as_str() {
-        "" => "stop",
-        reason => reason,
-    }
+    let mut api = A::default();
+    let events = [api.begin(&head), api.text(&head, reply.text()), api.end(&reply)];
+    Ok(events_response(Body::from(events.concat().concat())))
 }

@@ -11,10 +11,12 @@ use textgrad_core::truncate;
 use super::json::set;
 use super::keys::Client;
 use super::search::{Answered, Job};
-use crate::search::SearchEvent;
+use crate::search::{Alignment, SearchEvent};
 
 /// The most bytes of kept searches.
 const MAX_BYTES: usize = 64 * 1024 * 1024;
+/// The most searches whose graphs are kept, the newest ones: a graph holds every request.
+const MAX_GRAPHS: usize = 32;
 /// The longest beginning of a query in a list.
 const MAX_QUERY: usize = 200;
 
@@ -56,6 +58,7 @@ struct EndedSearch {
     elapsed_ms: u64,
     /// Everything, as JSON.
     detail: String,
+    graph: Option<Arc<Alignment>>,
 }
 
 /// A search under way, to be reported on.
@@ -94,8 +97,14 @@ impl Recent {
         Live { recent: self.clone(), id: id.to_owned() }
     }
 
-    /// Keeps an ended search, with its detail as JSON.
-    pub(crate) fn end(&self, job: &Job, answered: &Answered, detail: &Json) {
+    /// Keeps an ended search, with its detail as JSON, and its graph if it came to its end.
+    pub(crate) fn end(
+        &self,
+        job: &Job,
+        answered: &Answered,
+        detail: &Json,
+        graph: Option<Alignment>,
+    ) {
         let mut state = self.0.state.lock();
         let Some(mut summary) = state.live.get(&job.id).cloned() else { return };
         summary.first_score = answered.first_score();
@@ -104,7 +113,16 @@ impl Recent {
         let end = if answered.stopped.as_deref() == Some("gate") { "gated" } else { "answered" };
         let elapsed_ms = u64::try_from(answered.elapsed.as_millis()).unwrap_or(u64::MAX);
         state.bytes += detail.len();
-        state.ended.push_front(EndedSearch { summary, end, elapsed_ms, detail });
+        state.ended.push_front(EndedSearch {
+            summary,
+            end,
+            elapsed_ms,
+            detail,
+            graph: graph.map(Arc::new),
+        });
+        if let Some(older) = state.ended.get_mut(MAX_GRAPHS) {
+            older.graph = None;
+        }
         while state.ended.len() > self.0.capacity || state.bytes > MAX_BYTES {
             let Some(oldest) = state.ended.pop_back() else { break };
             state.bytes = state.bytes.saturating_sub(oldest.detail.len());
@@ -134,6 +152,18 @@ impl Recent {
         let state = self.0.state.lock();
         let found = state.ended.iter().find(|ended| ended.summary.id == id)?;
         (found.summary.client == client).then(|| found.detail.clone())
+    }
+
+    /// An ended search of a client, with its graph.
+    pub(crate) fn graph(&self, client: Client, id: &str) -> Option<Arc<Alignment>> {
+        let state = self.0.state.lock();
+        let found = state.ended.iter().find(|ended| ended.summary.id == id)?;
+        found.graph.clone().filter(|_| found.summary.client == client)
+    }
+
+    /// Lets go of all graphs, and of the journals that their searches wrote.
+    pub(crate) fn drop_graphs(&self) {
+        self.0.state.lock().ended.iter_mut().for_each(|ended| ended.graph = None);
     }
 }
 

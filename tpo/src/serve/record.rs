@@ -1,16 +1,19 @@
 //! Served searches in run folders: one for each set of search settings, below the directory of the server.
 //!
-//! A folder has the files of `tpo run`, and `served.jsonl`: a line for each request before its search begins, and one
-//! for its result. `results.jsonl` is written from it when the server stops, and when it starts again after a kill.
+//! A folder has the files of `tpo run`, and `served.jsonl` with a line for each request before its search begins. A
+//! line is added to `results.jsonl` when a search ends; a repeated request may have several, the last of which holds.
+//! When the server stops, and when it starts again after a kill, the file is written anew: one line for each request,
+//! in their order.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fs::OpenOptions;
-use std::io::{BufReader, Seek as _, SeekFrom};
+use std::fs::{File, OpenOptions};
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use textgrad_core::truncate;
 use textgrad_ops::util::fs::blocking;
@@ -28,6 +31,7 @@ use crate::search::{AlignError, Alignment, Tpo, Trajectory};
 /// The source of served queries, in the settings of a run.
 const SOURCE: &str = "served";
 const SERVED: &str = "served.jsonl";
+const RESULTS: &str = "results.jsonl";
 /// The most folders that are open; further settings are refused.
 const MAX_FOLDERS: usize = 512;
 
@@ -47,6 +51,7 @@ impl std::fmt::Debug for Recorder {
 struct ServedRun {
     folder: RunFolder,
     served: Writer,
+    results: Writer,
     simulated: bool,
     state: Mutex<RunState>,
 }
@@ -60,22 +65,16 @@ struct RunState {
     busy: HashSet<usize>,
 }
 
-/// A line of `served.jsonl`.
+/// A line of `served.jsonl`: a request, before its search.
 #[derive(Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Served {
-    /// A request, before its search.
-    Request {
-        index: usize,
-        /// The id of the answer.
-        id: String,
-        /// A hash of the client's idempotency key.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        key: Option<String>,
-        query: Query,
-    },
-    /// The result of its search; the last one holds.
-    Result { record: Box<ResultRecord> },
+struct Served {
+    index: usize,
+    /// The id of the answer.
+    id: String,
+    /// A hash of the client's idempotency key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+    query: Query,
 }
 
 /// A search that is recorded, until it is dropped.
@@ -148,7 +147,7 @@ impl Recorder {
         let (index, is_new) = run.place(key.as_ref())?;
         let recorded = Recorded { cell: Arc::clone(&cell), index, is_new };
         if is_new {
-            let line = Served::Request { index, id: id.to_owned(), key, query: query.clone() };
+            let line = Served { index, id: id.to_owned(), key, query: query.clone() };
             let written = run.served.write(&line);
             written.map_err(|error| ApiError::internal(error.to_string()))?;
         }
@@ -177,7 +176,7 @@ impl Recorder {
 impl ServedRun {
     async fn open(path: &Path, config: RunConfig) -> Result<Self, Error> {
         let (file, has_run) = (path.join(SERVED), path.join("journal.jsonl"));
-        let (requests, _) = read(&file).await?;
+        let requests = requests(&file).await?;
         let simulated = config.simulated;
         let folder = match tokio::fs::try_exists(&has_run).await.unwrap_or(false) {
             false => RunFolder::create(path, &config).await?,
@@ -190,18 +189,8 @@ impl ServedRun {
         let keys = requests.iter().enumerate();
         let keys = keys.filter_map(|(index, (_, key))| Some((key.clone()?, index)));
         let state = RunState { next: requests.len(), keys: keys.collect(), ..RunState::default() };
-        let served = blocking(move || {
-            let failed = Error::io(&file, "cannot be opened");
-            let opened = OpenOptions::new().read(true).append(true).create(true).open(&file);
-            let mut opened = opened.map_err(&failed)?;
-            // A process that was killed may have left half a line.
-            let end = end_of_last_line(&mut opened).map_err(&failed)?;
-            opened.set_len(end).map_err(&failed)?;
-            opened.seek(SeekFrom::End(0)).map_err(&failed)?;
-            Ok::<_, Error>(Writer::new(opened))
-        })
-        .await?;
-        Ok(Self { folder, served, simulated, state: Mutex::new(state) })
+        let (served, results) = (appending(file).await?, appending(path.join(RESULTS)).await?);
+        Ok(Self { folder, served, results, simulated, state: Mutex::new(state) })
     }
 
     /// The index of a request, and whether it is new.
@@ -221,10 +210,10 @@ impl ServedRun {
         Ok((index, known.is_none()))
     }
 
-    /// Writes `results.jsonl`, in the order of the requests; those that were dropped are failures.
+    /// Writes `results.jsonl` anew, in the order of the requests; those that were dropped are failures.
     async fn finish(mut self) -> Result<(), Error> {
-        let path = self.folder.path().join(SERVED);
-        let (requests, mut results) = read(&path).await?;
+        let requests = requests(&self.folder.path().join(SERVED)).await?;
+        let mut results = results(self.folder.path().join(RESULTS)).await?;
         let queries: Vec<Query> = requests.into_iter().map(|(query, _)| query).collect();
         self.folder.set_queries(SOURCE, &queries).await?;
         let mut writer = self.folder.results().await?;
@@ -263,8 +252,7 @@ impl Recorded {
     ) -> Result<Alignment, AlignError> {
         let Some(run) = self.cell.get() else { return result };
         let outcome = QueryOutcome { index: self.index, query: query.clone(), result };
-        let record = Box::new(ResultRecord::new(&outcome, run.simulated));
-        if let Err(error) = run.served.write(&Served::Result { record }) {
+        if let Err(error) = run.results.write(&ResultRecord::new(&outcome, run.simulated)) {
             tracing::error!(%error, "a result could not be recorded");
         }
         outcome.result
@@ -282,32 +270,58 @@ impl Drop for Recorded {
 /// Requests in their order, with the hashes of their keys.
 type Requests = Vec<(Query, Option<String>)>;
 
-/// The requests of a file, and the last result of each.
-async fn read(path: &Path) -> Result<(Requests, BTreeMap<usize, ResultRecord>), Error> {
+/// The requests of a file.
+async fn requests(path: &Path) -> Result<Requests, Error> {
     let path = path.to_owned();
+    let mut requests = BTreeMap::new();
+    let add = |requests: &mut BTreeMap<_, _>, served: Served| {
+        drop(requests.insert(served.index, (served.query, served.key)));
+    };
     blocking(move || {
-        let mut requests = BTreeMap::new();
-        let mut results = BTreeMap::new();
-        let file = match std::fs::File::open(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Ok((Vec::new(), results));
-            }
-            Err(error) => return Err(Error::io(&path, "cannot be opened")(error)),
-        };
-        let mut reader = Reader::new(BufReader::new(file));
-        while let Some(line) = reader.next_line().map_err(Error::io(&path, "cannot be read"))? {
-            let wrong = |reason| Error::Record { path: path.clone(), line: line.number, reason };
-            match line.parse().map_err(|error| wrong(error.to_string()))? {
-                Served::Request { index, query, key, .. } => {
-                    drop(requests.insert(index, (query, key)))
-                }
-                Served::Result { record } => drop(results.insert(record.index, *record)),
-            }
-        }
-        // Lines of concurrent requests may be out of order, and the last of them be lost with a kill.
-        let whole = requests.into_iter().zip(0..).take_while(|((index, _), place)| index == place);
-        Ok((whole.map(|((_, request), _)| request).collect(), results))
+        lines(&path, |served| add(&mut requests, served)).map(|()| {
+            // Lines of concurrent requests may be out of order, and the last of them be lost with a kill.
+            let whole =
+                requests.into_iter().zip(0..).take_while(|((index, _), place)| index == place);
+            whole.map(|((_, request), _)| request).collect()
+        })
+    })
+    .await
+}
+
+/// The last result of each request.
+async fn results(path: PathBuf) -> Result<BTreeMap<usize, ResultRecord>, Error> {
+    let mut results = BTreeMap::new();
+    blocking(move || {
+        lines(&path, |record: ResultRecord| drop(results.insert(record.index, record)))?;
+        Ok(results)
+    })
+    .await
+}
+
+/// Reads the lines of a file; none, if it is not there.
+fn lines<T: DeserializeOwned>(path: &Path, mut each: impl FnMut(T)) -> Result<(), Error> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(Error::io(path, "cannot be opened")(error)),
+    };
+    let mut reader = Reader::new(BufReader::new(file));
+    while let Some(line) = reader.next_line().map_err(Error::io(path, "cannot be read"))? {
+        let wrong = |reason| Error::Record { path: path.to_owned(), line: line.number, reason };
+        each(line.parse().map_err(|error| wrong(error.to_string()))?);
+    }
+    Ok(())
+}
+
+/// Opens a file to add lines to it. A process that was killed may have left half a line, which is cut off.
+async fn appending(path: PathBuf) -> Result<Writer, Error> {
+    blocking(move || {
+        let failed = Error::io(&path, "cannot be opened");
+        let opened = OpenOptions::new().read(true).append(true).create(true).open(&path);
+        let mut opened = opened.map_err(&failed)?;
+        let end = end_of_last_line(&mut opened).map_err(&failed)?;
+        opened.set_len(end).map_err(&failed)?;
+        Ok(Writer::new(opened))
     })
     .await
 }

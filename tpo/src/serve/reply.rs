@@ -1,57 +1,99 @@
-//! Answers as chat completions.
+//! Answers, of a search or of the policy alone, as every API words them.
 
 use serde_json::{Map, Value as Json, json};
+use textgrad_core::{Choice, Response, Sampling, Usage};
 
 use super::json::set;
 use super::metrics::SearchEnd;
+use super::request::Ask;
 use super::search::{Answered, Job};
-use crate::search::{CandidateRecord, UsageRecord};
+use crate::search::CandidateRecord;
 
-/// A chat completion.
-pub(crate) fn completion(job: &Job, answered: &Answered, simulated: bool) -> Json {
-    let choices: Vec<Json> = answered
-        .ranked
-        .iter()
-        .take(job.ask.n)
-        .enumerate()
-        .map(|(index, candidate)| {
-            json!({
-                "index": index,
-                "message": {"role": "assistant", "content": candidate.text, "refusal": null},
-                "logprobs": null,
-                "finish_reason": finish_reason(candidate),
-                "tpo": {"score": candidate.score, "iteration": candidate.iteration},
-            })
-        })
-        .collect();
-    json!({
-        "id": job.id, "object": "chat.completion", "created": job.created, "model": job.model,
-        "choices": choices, "usage": usage(&answered.usage),
-        "tpo": extension(job, answered, simulated),
-    })
+/// What is known of an answer from the beginning.
+#[derive(Clone, Copy)]
+pub(crate) struct Head<'a> {
+    pub(crate) id: &'a str,
+    /// In seconds since 1970.
+    pub(crate) created: u64,
+    /// As the client named it.
+    pub(crate) model: &'a str,
+    pub(crate) ask: &'a Ask,
+    pub(crate) sampling: &'a Sampling,
 }
 
-pub(crate) fn finish_reason(candidate: &CandidateRecord) -> &'static str {
-    if candidate.truncated { "length" } else { "stop" }
+/// An answer.
+pub(crate) struct Reply<'a> {
+    pub(crate) head: Head<'a>,
+    /// Best first; at least one.
+    pub(crate) choices: Vec<ReplyChoice<'a>>,
+    /// What was spent.
+    pub(crate) tokens: Usage,
+    /// The field `tpo`, of a search.
+    pub(crate) own: Option<Json>,
 }
 
-/// What was spent, as OpenAI's API has it.
-pub(crate) fn usage(usage: &UsageRecord) -> Json {
-    let tokens = usage.tokens;
-    json!({
-        "prompt_tokens": tokens.prompt_tokens,
-        "completion_tokens": tokens.completion_tokens,
-        "total_tokens": tokens.total(),
-        "prompt_tokens_details": {"cached_tokens": tokens.cached_tokens, "audio_tokens": 0},
-        "completion_tokens_details": {
-            "reasoning_tokens": tokens.reasoning_tokens, "audio_tokens": 0,
-            "accepted_prediction_tokens": 0, "rejected_prediction_tokens": 0,
-        },
-    })
+pub(crate) struct ReplyChoice<'a> {
+    pub(crate) text: &'a str,
+    pub(crate) finish_reason: &'a str,
+    /// The field `tpo`, of a search.
+    pub(crate) own: Option<Json>,
+}
+
+impl Job {
+    pub(crate) fn head(&self) -> Head<'_> {
+        let Self { id, model, ask, created, config, .. } = self;
+        Head { id, created: *created, model, ask, sampling: &config.sampling }
+    }
+}
+
+impl<'a> Reply<'a> {
+    /// The best answers of a search. The text of a draft that a client was sent is the first of them; the field `tpo`
+    /// then has the answer that replaces it.
+    pub(crate) fn of_search(
+        job: &'a Job,
+        answered: &'a Answered,
+        draft: Option<&str>,
+        simulated: bool,
+    ) -> Self {
+        let mut own = extension(job, answered, simulated);
+        let mut ranked: Vec<&CandidateRecord> = answered.ranked.iter().collect();
+        let is_draft = |one: &&CandidateRecord| Some(one.text.as_str()) == draft;
+        if let Some(drafted) = ranked.iter().position(is_draft).filter(|position| *position > 0) {
+            set(&mut own, "answer", ranked.first().map(|best| best.text.as_str()));
+            let draft = ranked.remove(drafted);
+            ranked.insert(0, draft);
+        }
+        let choices = ranked.into_iter().take(job.ask.n).map(|candidate| ReplyChoice {
+            text: &candidate.text,
+            finish_reason: if candidate.truncated { "length" } else { "stop" },
+            own: Some(json!({"score": candidate.score, "iteration": candidate.iteration})),
+        });
+        let tokens = answered.usage.tokens;
+        Self { head: job.head(), choices: choices.collect(), tokens, own: Some(own) }
+    }
+
+    /// The answers of the policy.
+    pub(crate) fn of_policy(head: Head<'a>, response: &'a Response) -> Self {
+        let choice = |choice: &'a Choice| ReplyChoice {
+            text: &choice.text,
+            finish_reason: match choice.finish_reason.as_str() {
+                "" => "stop",
+                reason => reason,
+            },
+            own: None,
+        };
+        let choices = response.choices.iter().map(choice).collect();
+        Self { head, choices, tokens: response.usage, own: None }
+    }
+
+    /// The text of the first answer.
+    pub(crate) fn text(&self) -> &'a str {
+        self.choices.first().map_or("", |first| first.text)
+    }
 }
 
 /// The field `tpo` of an answer.
-pub(crate) fn extension(job: &Job, answered: &Answered, simulated: bool) -> Json {
+fn extension(job: &Job, answered: &Answered, simulated: bool) -> Json {
     let mut fields = Map::new();
     let mut add = |name: &str, value: Json| drop(fields.insert(name.to_owned(), value));
     add("id", job.id.as_str().into());
@@ -87,6 +129,7 @@ pub(crate) fn detail(job: &Job, answered: &Answered, simulated: bool) -> Json {
     set(&mut detail, "model", job.model.as_str());
     set(&mut detail, "query", json!(job.query));
     set(&mut detail, "search", json!(job.config));
+    set(&mut detail, "answer", answered.ranked.first().map(|best| best.text.as_str()));
     set(&mut detail, "trajectory", json!(answered.trajectory));
     detail
 }

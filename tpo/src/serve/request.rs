@@ -13,8 +13,8 @@ use crate::query::Query;
 /// The most choices of one answer.
 const MAX_CHOICES: u64 = 128;
 
-/// Fields that only the policy itself can serve.
-const DIRECT: [&str; 11] = [
+/// Fields, of any API, that only the policy itself can serve.
+const DIRECT: [&str; 15] = [
     "tools",
     "tool_choice",
     "functions",
@@ -26,10 +26,14 @@ const DIRECT: [&str; 11] = [
     "modalities",
     "audio",
     "prediction",
+    "previous_response_id",
+    "conversation",
+    "prompt",
+    "background",
 ];
 
-/// Fields that are about the client and its account, and change no answer.
-const IGNORED: [&str; 10] = [
+/// Fields, of any API, that are about the client and its account, and change no answer of a search.
+const IGNORED: [&str; 13] = [
     "user",
     "metadata",
     "store",
@@ -40,6 +44,9 @@ const IGNORED: [&str; 10] = [
     "parallel_tool_calls",
     "verbosity",
     "moderation",
+    "include",
+    "truncation",
+    "max_tool_calls",
 ];
 
 /// What a client asks for.
@@ -94,24 +101,58 @@ impl Ask {
     /// Reads the body of a chat completion.
     pub(crate) fn chat(body: &[u8]) -> Result<Self, ApiError> {
         let mut fields = object(body)?;
-        let mut ask = Self { n: 1, ..Self::common(&mut fields)? };
+        let n = whole(&mut fields, "n", MAX_CHOICES)?;
+        let messages = fields.remove("messages");
+        let limits = ["max_completion_tokens", "max_tokens"];
+        let mut ask = Self::common(fields, &limits)?;
+        ask.n = n.and_then(|n| usize::try_from(n).ok()).unwrap_or(1);
+        match messages {
+            Some(Json::Array(messages)) => ask.turns(&messages, "messages")?,
+            Some(other) => {
+                return Err(expected("messages", &format!("a list, got {}", type_name(&other))));
+            }
+            None => return Err(expected("messages", "a list")),
+        }
+        Ok(ask)
+    }
+
+    /// Reads what requests of all APIs have; the rest is for the server behind this one. Of the bounds on tokens, the
+    /// first one that is there wins.
+    pub(crate) fn common(mut fields: Map<String, Json>, limits: &[&str]) -> Result<Self, ApiError> {
+        let fields = &mut fields;
+        let mut ask = Self { n: 1, ..Self::default() };
+        ask.model = match fields.remove("model") {
+            Some(Json::String(model)) => model,
+            _ => return Err(expected("model", "the name of a model; GET /v1/models lists them")),
+        };
+        ask.stream = match fields.remove("stream") {
+            None => false,
+            Some(Json::Bool(stream)) => stream,
+            Some(_) => return Err(expected("stream", "true or false")),
+        };
         ask.include_usage = fields
             .remove("stream_options")
             .is_some_and(|options| *field(&options, "include_usage") == Json::Bool(true));
-        if let Some(n) = whole(&mut fields, "n", MAX_CHOICES)? {
-            ask.n = usize::try_from(n.max(1)).unwrap_or(1);
+        if let Some(options) = fields.remove("tpo") {
+            ask.options = SearchOptions::read(&options, "tpo")?;
         }
-        let max_tokens = whole(&mut fields, "max_tokens", u32::MAX.into())?;
-        let max_tokens =
-            whole(&mut fields, "max_completion_tokens", u32::MAX.into())?.or(max_tokens);
-        ask.sampling.max_tokens = max_tokens.and_then(|tokens| u32::try_from(tokens).ok());
-        ask.sampling.stop = match fields.remove("stop") {
+        let sampling = &mut ask.sampling;
+        sampling.temperature = number(fields, "temperature", 0.0, 2.0)?;
+        sampling.top_p = number(fields, "top_p", 0.0, 1.0)?.filter(|p| *p > 0.0);
+        sampling.frequency_penalty = number(fields, "frequency_penalty", -2.0, 2.0)?;
+        sampling.presence_penalty = number(fields, "presence_penalty", -2.0, 2.0)?;
+        for name in limits {
+            let tokens = whole(fields, name, u32::MAX.into())?;
+            let tokens = tokens.and_then(|tokens| u32::try_from(tokens).ok());
+            sampling.max_tokens = sampling.max_tokens.or(tokens);
+        }
+        sampling.stop = match fields.remove("stop") {
             None => Vec::new(),
             Some(Json::String(stop)) => vec![stop],
             Some(stops) => serde_json::from_value(stops)
                 .map_err(|_| expected("stop", "a text or a list of texts"))?,
         };
-        ask.sampling.seed = fields
+        sampling.seed = fields
             .remove("seed")
             .map(|seed| {
                 seed.as_u64()
@@ -119,52 +160,28 @@ impl Ask {
                     .ok_or_else(|| expected("seed", "a whole number"))
             })
             .transpose()?;
-        ask.sampling.frequency_penalty = number(&mut fields, "frequency_penalty", -2.0, 2.0)?;
-        ask.sampling.presence_penalty = number(&mut fields, "presence_penalty", -2.0, 2.0)?;
         for name in DIRECT {
             if fields.remove(name).is_some_and(|value| needs_policy(name, &value)) {
                 ask.direct.push(name.to_owned());
             }
         }
-        let messages = fields.remove("messages").ok_or_else(|| expected("messages", "a list"))?;
-        let Json::Array(messages) = messages else {
-            return Err(expected("messages", &format!("a list, got {}", type_name(&messages))));
-        };
-        for (position, one) in messages.iter().enumerate() {
-            let place = format!("messages[{position}]");
-            match self::message(one, &place)? {
-                Turn::Message(message) => ask.messages.push(message),
-                Turn::Direct(what) => ask.direct.push(what),
-            }
-        }
         for name in IGNORED {
             fields.remove(name);
         }
-        ask.sampling.extra = fields;
+        sampling.extra = std::mem::take(fields);
         Ok(ask)
     }
 
-    /// What requests of all forms have.
-    pub(crate) fn common(fields: &mut Map<String, Json>) -> Result<Self, ApiError> {
-        let model = match fields.remove("model") {
-            Some(Json::String(model)) => model,
-            _ => return Err(expected("model", "the name of a model; GET /v1/models lists them")),
-        };
-        let stream = match fields.remove("stream") {
-            None => false,
-            Some(Json::Bool(stream)) => stream,
-            Some(_) => return Err(expected("stream", "true or false")),
-        };
-        let options = match fields.remove("tpo") {
-            None => SearchOptions::default(),
-            Some(options) => SearchOptions::read(&options, "tpo")?,
-        };
-        let sampling = RequestSampling {
-            temperature: number(fields, "temperature", 0.0, 2.0)?,
-            top_p: number(fields, "top_p", 0.0, 1.0)?.filter(|p| *p > 0.0),
-            ..RequestSampling::default()
-        };
-        Ok(Self { model, stream, options, sampling, n: 1, ..Self::default() })
+    /// Adds messages, or names what only the policy can read of them.
+    pub(crate) fn turns(&mut self, messages: &[Json], param: &str) -> Result<(), ApiError> {
+        for (position, one) in messages.iter().enumerate() {
+            match message(one, &format!("{param}[{position}]"))? {
+                Some(Turn::Message(message)) => self.messages.push(message),
+                Some(Turn::Direct(what)) => self.direct.push(what),
+                None => {}
+            }
+        }
+        Ok(())
     }
 
     /// The query of a search, in which an image is a text in its place.

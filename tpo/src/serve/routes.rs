@@ -9,24 +9,27 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router, middleware};
 use serde_json::{Value, json};
+use textgrad_core::{Page, truncate};
 
+use super::api::serve;
 use super::app::{App, guard};
-use super::chat::chat;
+use super::chat::Chat;
 use super::error::ApiError;
 use super::json::set;
 use super::keys::Client;
 use super::model::{listed, target};
-use super::responses::responses;
+use super::responses::Responses;
 
 pub(crate) fn router(app: Arc<App>) -> Router {
     Router::new()
-        .route("/v1/chat/completions", post(chat))
-        .route("/v1/responses", post(responses))
+        .route("/v1/chat/completions", post(serve::<Chat>))
+        .route("/v1/responses", post(serve::<Responses>))
         .route("/v1/models", get(models))
         .route("/v1/models/{*id}", get(model))
         .route("/v1/tpo", get(searches))
         .route("/v1/tpo/{id}", get(search))
-        .route("/", get(page))
+        .route("/v1/tpo/{id}/graph", get(graph))
+        .route("/", get(live))
         .route("/health", get(|| async { Json(json!({"status": "ok"})) }))
         .route("/ready", get(ready))
         .route("/metrics", get(metrics))
@@ -36,15 +39,41 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .with_state(app)
 }
 
-/// The live page. It holds no data: its script asks for them, with the client's key.
-async fn page() -> Response {
+/// A page that runs its own scripts only, and asks this server only.
+fn page(html: impl Into<axum::body::Body>) -> Response {
     let policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
                   connect-src 'self'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'";
-    let mut response = Html(include_str!("page.html")).into_response();
+    let mut response = Html(html.into()).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     response
+}
+
+/// The live page. It holds no data: its script asks for them, with the client's key.
+async fn live() -> Response {
+    page(include_str!("page.html"))
+}
+
+/// The graph of an ended search, as a page.
+async fn graph(
+    State(app): State<Arc<App>>,
+    Extension(client): Extension<Client>,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let Some(aligned) = app.recent.graph(client, &id) else {
+        return Err(ApiError::not_found(
+            "no search with this id has come to its end here, or its graph is no longer kept",
+        ));
+    };
+    let title = format!("{id}{}", if app.simulated { " (SIMULATION)" } else { "" });
+    let drawn = tokio::task::spawn_blocking(move || {
+        let (graph, annotations) = (aligned.graph(), aligned.annotations());
+        let view = graph.view().annotations(&annotations);
+        Page::new(title).graph(truncate(aligned.query(), 60), &view).to_html()
+    });
+    let drawn = drawn.await;
+    drawn.map(page).map_err(|_| ApiError::internal("the graph could not be drawn"))
 }
 
 async fn no_route() -> ApiError {

@@ -66,6 +66,8 @@ pub(crate) struct Answered {
     /// Different answers, best first; at least one.
     pub(crate) ranked: Vec<CandidateRecord>,
     pub(crate) trajectory: Trajectory,
+    /// The search with its graph, if it came to its end; its trajectory is the other one.
+    pub(crate) aligned: Option<Alignment>,
     /// What was spent, the gate included.
     pub(crate) usage: UsageRecord,
     /// By the prices of the server.
@@ -114,11 +116,11 @@ impl Drop for Accounting<'_> {
     }
 }
 
-/// Searches, and reports every scored answer to a channel while that has room.
+/// Searches, and reports every scored answer to a channel.
 pub(crate) async fn run(
     app: &App,
     job: &Job,
-    progress: Option<mpsc::Sender<Progress>>,
+    progress: Option<mpsc::UnboundedSender<Progress>>,
 ) -> Result<Answered, ApiError> {
     let mut accounting = Accounting { app, job, sessions: Vec::new(), end: SearchEnd::Cancelled };
     let outcome = search(app, job, progress, &mut accounting).await;
@@ -134,7 +136,7 @@ pub(crate) async fn run(
 async fn search(
     app: &App,
     job: &Job,
-    progress: Option<mpsc::Sender<Progress>>,
+    progress: Option<mpsc::UnboundedSender<Progress>>,
     accounting: &mut Accounting<'_>,
 ) -> Result<Answered, ApiError> {
     let deadline = job.options.deadline().map(|deadline| job.arrived + deadline);
@@ -182,7 +184,7 @@ struct Phase<'a> {
     job: &'a Job,
     budget: Option<Budget>,
     deadline: Option<Instant>,
-    progress: Option<mpsc::Sender<Progress>>,
+    progress: Option<mpsc::UnboundedSender<Progress>>,
 }
 
 impl Phase<'_> {
@@ -218,14 +220,14 @@ impl Phase<'_> {
             None => (self.job.index, None),
         };
         let abort = CancellationToken::new();
-        let (progress, draft) = (self.progress.clone(), self.job.options.draft.unwrap_or(false));
+        let (progress, draft) = (self.progress.clone(), self.job.options.draft.is_some());
         let live = self.app.recent.live(&self.job.id);
         let observer = move |event: &SearchEvent<'_>| {
             live.scored(event);
             let Some(progress) = &progress else { return };
             let is_new_best = event.best == event.candidate;
-            // A client that does not read misses events, and holds nothing up.
-            let _ = progress.try_send(Progress {
+            // As many as the search has answers; they are read as soon as it waits.
+            let _ = progress.send(Progress {
                 iteration: event.iteration,
                 candidate: event.candidate,
                 score: event.score,
@@ -334,19 +336,30 @@ impl PhaseOutcome {
                 }
             }
         };
-        let trajectory = self.into_trajectory();
-        let ranked = ranked(first.iter().chain(&trajectory.candidates));
+        let (trajectory, aligned) = match self.outcome {
+            Ok(mut aligned) => (std::mem::take(&mut aligned.trajectory), Some(aligned)),
+            Err(failure) => (failure.trajectory, None),
+        };
+        let app = accounting.app;
+        // Relative scores hold among answers that were scored together.
+        let is_comparable = !app.tpo.scores().relative || trajectory.candidates.is_empty();
+        let first = first.iter().filter(|_| is_comparable);
+        let ranked = ranked(first.chain(&trajectory.candidates), trajectory.chosen());
         let usage = accounting.usage();
-        let money = accounting.app.money(&usage);
+        let money = app.money(&usage);
         let elapsed = job.arrived.elapsed();
-        Ok(Answered { ranked, trajectory, usage, money, end, stopped, failure, elapsed })
+        Ok(Answered { ranked, trajectory, aligned, usage, money, end, stopped, failure, elapsed })
     }
 }
 
-/// Different answers, best first; of equal scores, the earliest first.
-fn ranked<'a>(candidates: impl Iterator<Item = &'a CandidateRecord>) -> Vec<CandidateRecord> {
+/// Different answers: the one that the method chose, then the others, best first; of equal scores, the earliest first.
+fn ranked<'a>(
+    candidates: impl Iterator<Item = &'a CandidateRecord>,
+    chosen: Option<&'a CandidateRecord>,
+) -> Vec<CandidateRecord> {
     let mut ranked: Vec<&CandidateRecord> = candidates.collect();
     ranked.sort_by(|a, b| b.score.total_cmp(&a.score));
+    ranked.splice(0..0, chosen);
     let mut seen = HashSet::new();
     ranked.into_iter().filter(|one| seen.insert(one.text.as_str())).cloned().collect()
 }
@@ -382,7 +395,11 @@ mod tests {
             truncated: false,
         };
         let pool = [record("a", 1.0), record("b", 2.0), record("a", 1.0), record("c", 2.0)];
-        let texts: Vec<String> = ranked(pool.iter()).into_iter().map(|one| one.text).collect();
+        let texts: Vec<String> =
+            ranked(pool.iter(), None).into_iter().map(|one| one.text).collect();
         assert_eq!(texts, ["b", "c", "a"]);
+        let voted: Vec<String> =
+            ranked(pool.iter(), pool.last()).into_iter().map(|one| one.text).collect();
+        assert_eq!(voted, ["c", "b", "a"]);
     }
 }

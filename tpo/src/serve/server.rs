@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 use super::app::App;
 use super::builder::ServerBuilder;
 use super::routes::router;
+use super::write_timeout::WriteTimeout;
 use crate::search::Tpo;
 
 /// The most bytes of the headers of a request.
@@ -103,11 +104,13 @@ impl Server {
     ) -> bool {
         let router = router(Arc::clone(&self.0));
         let mut connections = JoinSet::new();
+        let most = self.0.options.max_connections.max(1);
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => break,
                 Some(_) = connections.join_next() => {}
-                accepted = listener.accept() => match accepted {
+                // Further ones wait with the system.
+                accepted = listener.accept(), if connections.len() < most => match accepted {
                     Ok((stream, _)) => {
                         let served = self.serve(stream, router.clone(), shutdown.clone());
                         connections.spawn(served);
@@ -129,6 +132,7 @@ impl Server {
             () = abort.cancelled() => false,
         };
         connections.shutdown().await;
+        self.0.recent.drop_graphs();
         let Some(recorder) = &self.0.options.recorder else { return is_drained };
         match recorder.finish().await {
             Ok(()) => is_drained,
@@ -153,6 +157,7 @@ impl Server {
             app.connections.fetch_add(1, Ordering::Relaxed);
             let _open = Open(Arc::clone(&app));
             let _ = stream.set_nodelay(true);
+            let stream = WriteTimeout::new(stream, app.options.write_timeout);
             let service = TowerToHyperService::new(router);
             let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
                 hyper::service::Service::call(&service, request)

@@ -14,27 +14,17 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::admission::Permit;
+use super::api::{Api, finish};
 use super::app::App;
 use super::error::ApiError;
-use super::finish;
-use super::search::{Answered, Job, Progress, run};
+use super::options::DraftForm;
+use super::reply::Reply;
+use super::search::{Job, Progress, run};
 
 /// How long a search may fail with a status of its own before its stream begins.
 const MAX_SILENCE: Duration = Duration::from_secs(5);
 /// Pieces and events that wait for a client; it misses further events.
 const CAPACITY: usize = 64;
-
-/// The events of one API.
-pub(crate) trait StreamForm: Send + 'static {
-    /// Events before anything is known.
-    fn begin(&mut self, app: &App, job: &Job) -> Vec<Bytes>;
-    /// A scored answer.
-    fn progress(&mut self, job: &Job, progress: &Progress) -> Vec<Bytes>;
-    /// The answer, and the end.
-    fn end(&mut self, app: &App, job: &Job, answered: &Answered) -> Vec<Bytes>;
-    /// A failure, which is the end.
-    fn error(&mut self, job: &Job, error: &ApiError) -> Vec<Bytes>;
-}
 
 /// A task that ends with its owner.
 struct Owned(JoinHandle<()>);
@@ -46,85 +36,156 @@ impl Drop for Owned {
 }
 
 /// Searches and streams. A search that fails soon, before any answer is scored, is an error with its own status.
-pub(crate) async fn streamed(
+pub(crate) async fn streamed<A: Api>(
     app: Arc<App>,
     job: Box<Job>,
     permit: Permit,
-    form: impl StreamForm,
 ) -> Result<Response, ApiError> {
     let (sender, receiver) = mpsc::channel(CAPACITY);
     let (started, has_started) = oneshot::channel();
     let keep_alive = app.options.keep_alive;
     // The task ends with the stream: a client that leaves cancels its search.
-    let task = Owned(tokio::spawn(work(app, job, permit, form, sender, started)));
+    let task = Owned(tokio::spawn(work::<A>(app, job, permit, sender, started)));
     if let Ok(Ok(Err(error))) = timeout(MAX_SILENCE.min(keep_alive), has_started).await {
         return Err(error);
     }
     Ok(response(receiver, keep_alive, task))
 }
 
-async fn work(
+async fn work<A: Api>(
     app: Arc<App>,
     job: Box<Job>,
     permit: Permit,
-    mut form: impl StreamForm,
     sender: mpsc::Sender<Bytes>,
     started: oneshot::Sender<Result<(), ApiError>>,
 ) {
     let listed = app.recent.begin(&job);
-    let mut started = Some(started);
-    for event in form.begin(&app, &job) {
-        let _ = sender.try_send(event);
-    }
-    let (progress, mut events) = mpsc::channel(CAPACITY);
-    let mut forward = |form: &mut dyn StreamForm, event: &Progress| {
-        if let Some(started) = started.take() {
-            let _ = started.send(Ok(()));
-        }
-        if job.options.progress != Some(false) {
-            for event in form.progress(&job, event) {
-                let _ = sender.try_send(event);
-            }
-        }
-    };
+    let mut stream = Events::<A> { api: A::default(), job: &job, sender, started: Some(started) };
+    stream.offer(|api| api.begin(&job.head()));
+    let (progress, mut events) = mpsc::unbounded_channel();
+    let mut draft = Draft::default();
+    draft.is_wanted = job.options.draft == Some(DraftForm::Content);
     let outcome = {
         let search = run(&app, &job, Some(progress));
         tokio::pin!(search);
         loop {
             tokio::select! {
                 biased;
-                Some(event) = events.recv() => forward(&mut form, &event),
+                Some(event) = events.recv() => {
+                    stream.progress(&event);
+                    draft.see(event);
+                    // The events of an iteration are there together.
+                    if events.is_empty() && let Some(text) = draft.ready() {
+                        draft.is_sent = stream.draft(text);
+                    }
+                }
                 outcome = &mut search => break outcome,
             }
         }
     };
     while let Ok(event) = events.try_recv() {
-        forward(&mut form, &event);
+        stream.progress(&event);
     }
     // A client that reads slowly holds no place.
     drop(permit);
-    let last = match &outcome {
-        Ok(answered) => {
-            finish(&app, &job, answered);
-            form.end(&app, &job, answered)
+    let last = match outcome {
+        Ok(mut answered) => {
+            finish(&app, &job, &mut answered);
+            let reply = Reply::of_search(&job, &answered, draft.sent(), app.simulated);
+            let text = match draft.sent() {
+                Some(_) => Vec::new(),
+                None => stream.api.text(&job.head(), reply.text()),
+            };
+            [text, stream.api.end(&reply)].concat()
         }
         Err(error) => {
-            if let Some(started) = started.take()
+            if let Some(started) = stream.started.take()
                 && started.send(Err(error.clone())).is_ok()
             {
                 return;
             }
-            form.error(&job, error)
+            stream.api.error(&error)
         }
     };
     drop(listed);
-    if let Some(started) = started.take() {
-        let _ = started.send(Ok(()));
-    }
+    stream.start();
     for event in joined(&last) {
-        if !matches!(timeout(app.options.write_timeout, sender.send(event)).await, Ok(Ok(()))) {
+        // Fails when the connection has ended, as that of a client which does not read does.
+        if stream.sender.send(event).await.is_err() {
             return;
         }
+    }
+}
+
+/// The events of one stream.
+struct Events<'a, A> {
+    api: A,
+    job: &'a Job,
+    sender: mpsc::Sender<Bytes>,
+    /// To be told when the first answer is scored.
+    started: Option<oneshot::Sender<Result<(), ApiError>>>,
+}
+
+impl<A: Api> Events<'_, A> {
+    fn start(&mut self) {
+        if let Some(started) = self.started.take() {
+            let _ = started.send(Ok(()));
+        }
+    }
+
+    /// Sends events that a client which does not read may miss.
+    fn offer(&mut self, events: impl FnOnce(&mut A) -> Vec<Bytes>) {
+        for event in events(&mut self.api) {
+            let _ = self.sender.try_send(event);
+        }
+    }
+
+    fn progress(&mut self, progress: &Progress) {
+        self.start();
+        let job = self.job;
+        if job.options.progress != Some(false) {
+            self.offer(|api| api.progress(&job.head(), progress));
+        }
+    }
+
+    /// Sends the text of a draft, unless the client does not read. Returns whether it did.
+    fn draft(&mut self, text: &str) -> bool {
+        // The events of a KiB of text fit into a piece.
+        if self.sender.capacity() <= text.len() / 1024 + 1 {
+            return false;
+        }
+        let job = self.job;
+        for piece in joined(&self.api.text(&job.head(), text)) {
+            let _ = self.sender.try_send(piece);
+        }
+        true
+    }
+}
+
+/// The best first answer, which is sent as soon as it is known.
+#[derive(Default)]
+struct Draft {
+    /// Whether it is to be sent, and was not.
+    is_wanted: bool,
+    best: Option<String>,
+    is_sent: bool,
+}
+
+impl Draft {
+    fn see(&mut self, event: Progress) {
+        if self.is_wanted && event.draft.is_some() {
+            self.best = event.draft;
+        }
+    }
+
+    /// The draft, if it is to be sent now. It is asked for once.
+    fn ready(&mut self) -> Option<&str> {
+        let is_due = self.best.is_some() && std::mem::take(&mut self.is_wanted);
+        self.best.as_deref().filter(|_| is_due)
+    }
+
+    fn sent(&self) -> Option<&str> {
+        self.best.as_deref().filter(|_| self.is_sent)
     }
 }
 

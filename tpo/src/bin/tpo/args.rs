@@ -90,7 +90,7 @@ pub(crate) enum Command {
     ///
     /// Any client of chat completions works with its base URL set to the address that is printed.
     #[command(after_help = SEE_HELP, after_long_help = SERVE_HELP)]
-    Serve(Flags<false, true>),
+    Serve(Flags<false, false, true>),
     /// Check the servers of a run, and print what they can do.
     ///
     /// Sends one small request to each server, and six more to each engine. Nothing is run. Without --reward, the

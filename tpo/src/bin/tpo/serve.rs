@@ -116,6 +116,7 @@ async fn builder(settings: &Settings, context: &RunContext) -> Result<ServerBuil
         .deadline(deadline.map(Duration::from_millis))
         .max_in_flight(settings.value("max-in-flight")?)
         .max_queued(settings.value("max-queued")?)
+        .max_connections(settings.value("max-connections")?)
         .max_per_key(settings.get_one("max-per-key")?.unwrap_or(0))
         .queue_timeout(seconds("queue-timeout")?)
         .drain_timeout(seconds("drain-timeout")?)

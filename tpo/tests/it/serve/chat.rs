@@ -3,7 +3,9 @@
 use std::sync::{Arc, Mutex};
 
 use serde_json::json;
-use textgrad_core::{Engine, Message, Part, Purpose, Request, engine_fn};
+use textgrad_core::{
+    Choice, Engine, FinishReason, Message, Part, Purpose, Request, Response, engine_fn,
+};
 use textgrad_ops::sim::Sim;
 use tpo::serve::SearchOptions;
 
@@ -36,7 +38,12 @@ async fn the_answer_is_that_of_the_search() {
     let list = serving.get("/v1/tpo").await.ok();
     assert_eq!(list["ended"][0]["id"], own["id"]);
     assert_eq!(list["live"], json!([]));
+    let graph = format!("/v1/tpo/{}/graph", own["id"].as_str().unwrap());
+    let graph = serving.get(&graph).await;
+    assert!(graph.status == 200 && graph.body.contains("(SIMULATION)"), "{graph:?}");
+    assert!(graph.body.contains("answer 0") && graph.body.contains("Iteration 2"));
     serving.get("/v1/tpo/chatcmpl-0").await.error(404);
+    serving.get("/v1/tpo/chatcmpl-0/graph").await.error(404);
     assert!(serving.stop().await);
 }
 
@@ -72,6 +79,32 @@ async fn n_are_the_best_different_answers_best_first() {
     assert_eq!(texts.len(), 4);
     let error = serving.chat(json!({"n": 4, "model": "bon-3"})).await.error(400);
     assert_eq!(error["param"], "n");
+}
+
+#[tokio::test]
+async fn the_answer_that_a_method_selects_is_the_first() {
+    let engine = engine_fn("voters", |_| async {
+        let answers =
+            ["One way: the answer is 5, as is plain.", "The answer is 4", "So: answer: 4"];
+        let choices = answers.map(|text| Choice::new(text, FinishReason::Stop));
+        Ok(Response::new(choices.into()))
+    });
+    let reward = tpo::reward_fn("length", |_, answer: &str| answer.len() as f64);
+    let tpo = tpo::Tpo::builder(Arc::new(engine), Arc::new(reward)).samples(3).build().unwrap();
+    let serving = serve(tpo, |builder| builder).await;
+    let more = json!({"model": "vote-d0-n3", "n": 3});
+    let answer = serving.chat(more).await.ok();
+    let texts: Vec<&str> = answer["choices"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|choice| choice["message"]["content"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        texts,
+        ["The answer is 4", "One way: the answer is 5, as is plain.", "So: answer: 4"]
+    );
+    assert_eq!(answer["tpo"]["score"], 15.0);
 }
 
 #[tokio::test]

@@ -76,3 +76,40 @@ async fn requests_that_do_not_arrive_end() {
         assert!(String::from_utf8_lossy(&reply).contains(status), "{sent}: {reply:?}");
     }
 }
+
+#[tokio::test]
+async fn connections_beyond_the_most_wait_and_idle_ones_end() {
+    let (tpo, _) = stalling(Purpose::Sample);
+    let timeout = Duration::from_millis(300);
+    let set = |builder: tpo::serve::ServerBuilder| builder.max_connections(2).read_timeout(timeout);
+    let serving = serve(tpo, set).await;
+    // Neither sends anything.
+    let begun = std::time::Instant::now();
+    let idle = [(); 2].map(|()| tokio::net::TcpStream::connect(serving.address));
+    let idle = futures_util::future::try_join_all(idle).await.unwrap();
+    assert_eq!(serving.get("/health").await.status, 200);
+    assert!(begun.elapsed() >= timeout, "a third connection was served");
+    drop(idle);
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_holds_neither_a_place_nor_a_connection() {
+    let long = "a long answer ".repeat(700_000);
+    let engine = textgrad_core::engine_fn("long", move |_| {
+        let choice = textgrad_core::Choice::new(long.clone(), textgrad_core::FinishReason::Stop);
+        async { Ok(textgrad_core::Response::new(vec![choice])) }
+    });
+    let tpo = super::with_engine(std::sync::Arc::new(engine));
+    let timeout = Duration::from_millis(200);
+    let serving = serve(tpo, |builder| builder.write_timeout(timeout)).await;
+    for stream in [true, false] {
+        let body = chat_body(json!({"model": "bon-1", "stream": stream})).to_string();
+        let unread = serving.begin(&post("/v1/chat/completions"), &body).await;
+        let ended = "tpo_searches_total{end=\"complete\"}";
+        let expected = if stream { 1.0 } else { 2.0 };
+        until("the search ends", async || serving.metric(ended).await == expected).await;
+        until("its place is free", async || serving.metric("tpo_in_flight").await == 0.0).await;
+        until("the connection ends", async || serving.metric("tpo_connections").await == 1.0).await;
+        drop(unread);
+    }
+}

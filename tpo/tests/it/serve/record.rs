@@ -33,8 +33,11 @@ async fn served_searches_are_runs() {
     for model in ["tpo-d1-n3", "bon-4", "tpo-d1-n3", "tpo-d1-n3"] {
         ids.push(serving.chat(json!({"model": model})).await.ok()["tpo"]["score"].clone());
     }
-    assert!(serving.stop().await);
+    // They are there while the server runs, as they end.
     let found = folders(directory.path());
+    let run = RecordedRun::open(&found["tpo-d1-n3"]).unwrap();
+    assert_eq!(run.results().unwrap().map(Result::unwrap).count(), 3);
+    assert!(serving.stop().await);
     assert_eq!(found.keys().map(String::as_str).collect::<Vec<_>>(), ["bon-d0-n4", "tpo-d1-n3"]);
     let run = RecordedRun::open(&found["tpo-d1-n3"]).unwrap();
     let verified = run.verify().unwrap();

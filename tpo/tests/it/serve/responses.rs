@@ -2,6 +2,10 @@
 
 use serde_json::{Value, json};
 
+use textgrad_ops::engine::http::JsonClient;
+use textgrad_tests::fake_server::FakeServer;
+use tpo::serve::Upstream;
+
 use super::{QUERY, serve, tpo};
 
 #[tokio::test]
@@ -17,7 +21,27 @@ async fn the_answer_is_an_output_text() {
     let tools = json!({"model": "tpo", "input": QUERY, "tools": [{"type": "web_search"}]});
     assert_eq!(serving.post("/v1/responses", &tools).await.error(400)["param"], "tools");
     let policy = json!({"model": "policy", "input": QUERY});
-    serving.post("/v1/responses", &policy).await.error(400);
+    let answer = serving.post("/v1/responses", &policy).await.ok();
+    assert!(!answer["output"][0]["content"][0]["text"].as_str().unwrap().is_empty(), "{answer}");
+    assert!(answer["tpo"].is_null() && answer["usage"]["total_tokens"].as_u64().unwrap() > 0);
+    let streamed = json!({"model": "policy", "input": QUERY, "stream": true});
+    let streamed = serving.post("/v1/responses", &streamed).await;
+    assert!(streamed.body.contains("event: response.completed\n"), "{streamed:?}");
+}
+
+#[tokio::test]
+async fn requests_pass_to_the_policys_server_in_its_own_api_or_in_the_other_one() {
+    let server = FakeServer::builder().start().await.unwrap();
+    let clients = vec![JsonClient::builder(server.base_url()).build().unwrap()];
+    let upstream = Some(Upstream { clients, model: "sim".to_owned() });
+    let serving = serve(tpo(), |builder| builder.upstream(upstream)).await;
+    // The fake server has no responses, so the engine of the policy is asked, which it does not know either here.
+    let policy = json!({"model": "policy", "input": QUERY});
+    let answer = serving.post("/v1/responses", &policy).await.ok();
+    assert_eq!(answer["object"], "response");
+    // What only the server could do is its own refusal.
+    let tools = json!({"model": "policy", "input": QUERY, "tools": [{"type": "web_search"}]});
+    serving.post("/v1/responses", &tools).await.error(502);
 }
 
 #[tokio::test]

@@ -1,12 +1,14 @@
 //! Streamed chat completions.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use textgrad_core::Purpose;
+use textgrad_ops::sim::Sim;
 use tokio::io::AsyncReadExt as _;
 
-use super::{QUERY, chat_body, end, post, serve, stalling, tpo};
+use super::{QUERY, chat_body, end, post, serve, stalling, tpo, with_engine};
 
 fn content(events: &[Value], index: usize) -> String {
     let choices = events.iter().flat_map(|event| event["choices"].as_array().unwrap());
@@ -49,10 +51,72 @@ async fn progress_can_be_left_out_and_drafts_be_had() {
     let events = serving.chat(quiet).await.events();
     assert!(events.iter().all(|event| event["tpo"]["event"] != "scored"));
     assert!(!content(&events, 0).is_empty() && !content(&events, 1).is_empty());
-    let drafts = serving.chat(json!({"stream": true, "tpo": {"draft": true}})).await.events();
+    let more = json!({"stream": true, "tpo": {"draft": "events"}});
+    let drafts = serving.chat(more).await.events();
     let drafts: Vec<&str> =
         drafts.iter().filter_map(|event| event["tpo"]["draft"].as_str()).collect();
     assert!(drafts.len() > 1, "{drafts:?}");
+}
+
+/// The best first sample, and the best answer of all, which is another one.
+async fn first_and_best() -> (String, String) {
+    let expected = tpo().align(QUERY).await.unwrap();
+    let first = expected.trajectory().candidates.iter().filter(|one| one.iteration == 0);
+    let first = first.max_by(|a, b| a.score.total_cmp(&b.score)).unwrap().text.clone();
+    assert_ne!(first, expected.answer());
+    (first, expected.answer().to_owned())
+}
+
+/// The simulation, with a wait of each call: without any, a search is over before a draft can be sent.
+fn waiting() -> tpo::Tpo {
+    with_engine(Arc::new(Sim::builder().latency(Duration::from_millis(2)).build().unwrap()))
+}
+
+#[tokio::test]
+async fn a_draft_is_the_text_for_plain_clients_and_is_replaced_in_the_extension() {
+    let (first, best) = first_and_best().await;
+    let (tpo, _) = stalling(Purpose::Gradient);
+    let serving = serve(tpo, |builder| builder).await;
+    let more = json!({"stream": true, "tpo": {"draft": "content"}});
+    let mut stream =
+        serving.begin(&post("/v1/chat/completions"), &chat_body(more.clone()).to_string()).await;
+    let mut read = Vec::new();
+    // It is there while the search goes on, which never ends.
+    let begin = format!("{{\"content\":\"{}", &first[..10]);
+    while !String::from_utf8_lossy(&read).contains(&begin) {
+        assert_ne!(stream.read_buf(&mut read).await.unwrap(), 0);
+    }
+    drop(stream);
+
+    let serving = serve(waiting(), |builder| builder).await;
+    let events = serving.chat(more).await.events();
+    assert_eq!(content(&events, 0), first);
+    let last = events.last().unwrap();
+    assert_eq!((&last["tpo"]["event"], &last["tpo"]["answer"]), (&json!("answer"), &json!(best)));
+    assert_eq!(last["choices"][0]["finish_reason"], "stop");
+    // Where the draft is the answer, nothing replaces it.
+    let more = json!({"stream": true, "model": "bon-3", "tpo": {"draft": "content"}});
+    let events = serving.chat(more).await.events();
+    assert!(events.last().unwrap()["tpo"]["answer"].is_null());
+    assert!(!content(&events, 0).is_empty());
+}
+
+#[tokio::test]
+async fn a_draft_of_a_response_is_its_output_text() {
+    let (first, best) = first_and_best().await;
+    let serving = serve(waiting(), |builder| builder).await;
+    let body = json!({"model": "tpo", "input": QUERY, "stream": true, "tpo": {"draft": "content"}});
+    let reply = serving.post("/v1/responses", &body).await;
+    let lines = reply.body.lines().filter_map(|line| line.strip_prefix("data: "));
+    let events: Vec<Value> = lines.map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |kind: &str| events.iter().filter(|event| event["type"] == kind).collect::<Vec<_>>();
+    let deltas = of("response.output_text.delta");
+    let text: String = deltas.iter().map(|event| event["delta"].as_str().unwrap()).collect();
+    assert_eq!(text, first);
+    assert_eq!(of("response.output_text.done")[0]["text"], json!(first));
+    let response = &of("response.completed")[0]["response"];
+    assert_eq!(response["output"][0]["content"][0]["text"], json!(first));
+    assert_eq!(response["tpo"]["answer"], json!(best));
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ pub(crate) use self::settings::{Flags, JudgeFlags, Settings, option_of};
 use crate::context;
 use crate::output::print_data;
 
-/// Show the settings of a run, or the JSON schema of their file.
+/// Show the settings of a run or a server, or the JSON schema of their file.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ConfigArgs {
     #[command(subcommand)]
@@ -31,9 +31,9 @@ pub(crate) struct ConfigArgs {
 
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
-    /// Print the effective settings of a run, and where each comes from.
+    /// Print the effective settings, and where each comes from.
     ///
-    /// Flags are those of `tpo run`. Nothing is run. --json prints them as JSON.
+    /// Flags are those of `tpo run` and `tpo serve`. Nothing is run. --json prints them as JSON.
     Show(Box<ShowArgs>),
     /// Print the JSON schema of the file of --config, for editors and validators.
     Schema,
@@ -46,7 +46,7 @@ struct ShowArgs {
     toml: bool,
 
     #[command(flatten)]
-    settings: Flags<false>,
+    settings: Flags<false, true, true>,
 }
 
 impl ConfigArgs {

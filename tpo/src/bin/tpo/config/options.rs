@@ -119,13 +119,13 @@ impl OptionSpec {
         GROUPS.iter().flat_map(|group| &group.options)
     }
 
-    /// The settings that are flags of a kind of command.
-    pub(super) fn of(command: CommandKind) -> impl Iterator<Item = &'static Self> {
-        Self::all().filter(move |option| option.is_of(command))
+    /// The settings that are flags of any of these kinds of commands.
+    pub(super) fn of(commands: &[CommandKind]) -> impl Iterator<Item = &'static Self> {
+        Self::all().filter(move |option| option.is_of(commands))
     }
 
-    fn is_of(&self, command: CommandKind) -> bool {
-        self.only.is_none_or(|only| only == command)
+    fn is_of(&self, commands: &[CommandKind]) -> bool {
+        self.only.is_none_or(|only| commands.contains(&only))
     }
 
     pub(crate) fn named(name: &str) -> Option<&'static Self> {
@@ -248,8 +248,8 @@ impl TypedValueParser for CheckedValue {
     }
 }
 
-/// The flags of a kind of command; for a study, those that it varies are lists.
-pub(super) fn args(command: CommandKind, for_study: bool) -> impl Iterator<Item = Arg> {
+/// The flags of kinds of commands; for a study, those that it varies are lists.
+pub(super) fn args(commands: &[CommandKind], for_study: bool) -> impl Iterator<Item = Arg> {
     let config = Arg::new("config")
         .long("config")
         .value_name("FILE")
@@ -264,7 +264,7 @@ pub(super) fn args(command: CommandKind, for_study: bool) -> impl Iterator<Item 
         ),
     );
     let flags = move |group: &'static Group| {
-        let own = group.options.iter().filter(move |option| option.is_of(command));
+        let own = group.options.iter().filter(move |option| option.is_of(commands));
         own.map(move |option| option.arg(&group.title, for_study))
     };
     GROUPS.iter().flat_map(flags).chain([config, key])

@@ -38,12 +38,18 @@ pub(crate) struct Settings {
     for_study: bool,
 }
 
-/// The flags of settings. For a study, those that it varies are lists; a server has those of its own.
+/// The flags of settings. For a study, those that it varies are lists; runs and servers each have some of their own.
 #[derive(Debug)]
-pub(crate) struct Flags<const STUDY: bool, const SERVE: bool = false>(pub(crate) Settings);
+pub(crate) struct Flags<const STUDY: bool, const RUN: bool = true, const SERVE: bool = false>(
+    pub(crate) Settings,
+);
 
-impl<const STUDY: bool, const SERVE: bool> Flags<STUDY, SERVE> {
-    const COMMAND: CommandKind = if SERVE { CommandKind::Serve } else { CommandKind::Run };
+impl<const STUDY: bool, const RUN: bool, const SERVE: bool> Flags<STUDY, RUN, SERVE> {
+    const COMMANDS: &[CommandKind] = match (RUN, SERVE) {
+        (true, false) => &[CommandKind::Run],
+        (false, true) => &[CommandKind::Serve],
+        _ => &[CommandKind::Run, CommandKind::Serve],
+    };
 }
 
 impl Settings {
@@ -191,10 +197,12 @@ fn given(
     options.filter_map(given).collect()
 }
 
-impl<const STUDY: bool, const SERVE: bool> clap::FromArgMatches for Flags<STUDY, SERVE> {
+impl<const STUDY: bool, const RUN: bool, const SERVE: bool> clap::FromArgMatches
+    for Flags<STUDY, RUN, SERVE>
+{
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let file_path = matches.get_one::<PathBuf>("config").cloned();
-        let flags = given(matches, OptionSpec::of(Self::COMMAND));
+        let flags = given(matches, OptionSpec::of(Self::COMMANDS));
         Ok(Self(Settings { file_path, flags, file: BTreeMap::new(), for_study: STUDY }))
     }
 
@@ -204,9 +212,11 @@ impl<const STUDY: bool, const SERVE: bool> clap::FromArgMatches for Flags<STUDY,
     }
 }
 
-impl<const STUDY: bool, const SERVE: bool> clap::Args for Flags<STUDY, SERVE> {
+impl<const STUDY: bool, const RUN: bool, const SERVE: bool> clap::Args
+    for Flags<STUDY, RUN, SERVE>
+{
     fn augment_args(command: Command) -> Command {
-        command.args(options::args(Self::COMMAND, STUDY))
+        command.args(options::args(Self::COMMANDS, STUDY))
     }
 
     fn augment_args_for_update(command: Command) -> Command {

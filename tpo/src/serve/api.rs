@@ -1,0 +1,92 @@
+//! The APIs in front of searches: what each reads and words in its own way, and the handler that they share.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Request, State};
+use axum::http::HeaderValue;
+use axum::response::{IntoResponse, Response};
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::app::{App, Asked};
+use super::error::ApiError;
+use super::keys::Client;
+use super::metrics::SearchEnd;
+use super::pass::pass;
+use super::reply::{Head, Reply, detail};
+use super::request::Ask;
+use super::search::{Answered, Job, Progress, run};
+use super::stream::streamed;
+
+/// One API. The state of a value is that of one stream.
+pub(crate) trait Api: Default + Send + 'static {
+    /// The beginning of the ids of its answers.
+    const PREFIX: &'static str;
+    /// Its path below the base URL, here and at the policy's own server.
+    const PATH: &'static str;
+
+    fn read(body: &[u8]) -> Result<Ask, ApiError>;
+
+    /// A whole answer.
+    fn whole(reply: &Reply<'_>) -> Value;
+
+    /// Events before anything is known.
+    fn begin(&mut self, head: &Head<'_>) -> Vec<Bytes>;
+    /// A scored answer.
+    fn progress(&mut self, head: &Head<'_>, progress: &Progress) -> Vec<Bytes>;
+    /// The text of the first answer.
+    fn text(&mut self, head: &Head<'_>, text: &str) -> Vec<Bytes>;
+    /// Everything behind the text of the first answer.
+    fn end(&mut self, reply: &Reply<'_>) -> Vec<Bytes>;
+    /// A failure, which is the end.
+    fn error(&mut self, error: &ApiError) -> Vec<Bytes>;
+}
+
+/// Serves a request of an API.
+pub(crate) async fn serve<A: Api>(
+    State(app): State<Arc<App>>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let arrived = Instant::now();
+    let (parts, body) = request.into_parts();
+    let client = parts.extensions.get::<Client>().copied().unwrap_or(Client(0));
+    let body = app.body(body).await?;
+    let asked = app.asked(A::read(&body)?, &parts.headers, client, arrived, A::PREFIX)?;
+    let permit = app.enter(client).await?;
+    let job = match asked {
+        Asked::Policy(ask) => return pass::<A>(&app, &ask, &body, permit).await,
+        Asked::Search(job) if job.ask.stream => return streamed::<A>(app, job, permit).await,
+        Asked::Search(job) => job,
+    };
+    let listed = app.recent.begin(&job);
+    let mut answered = run(&app, &job, None).await?;
+    finish(&app, &job, &mut answered);
+    drop((listed, permit));
+    let body = A::whole(&Reply::of_search(&job, &answered, None, app.simulated));
+    Ok(with_headers(Json(body).into_response(), &job, &answered))
+}
+
+/// Keeps an answered search for `/v1/tpo`.
+pub(crate) fn finish(app: &App, job: &Job, answered: &mut Answered) {
+    let graph = answered.aligned.take();
+    app.recent.end(job, answered, &detail(job, answered, app.simulated), graph);
+}
+
+/// The response of an answered search with the headers of its extension.
+fn with_headers(mut response: Response, job: &Job, answered: &Answered) -> Response {
+    let complete = answered.end != SearchEnd::Partial;
+    for (name, value) in [
+        ("x-tpo-id", Some(job.id.clone())),
+        ("x-tpo-score", answered.best_score().map(|score| score.to_string())),
+        ("x-tpo-complete", Some(complete.to_string())),
+        ("x-tpo-stopped", answered.stopped.clone()),
+    ] {
+        let value = value.and_then(|value| HeaderValue::from_str(&value).ok());
+        if let Some(value) = value {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
+}
