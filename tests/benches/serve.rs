@@ -1,10 +1,10 @@
 //! `tpo serve` under load: wall time of concurrent streams, memory per request in flight, cost of pass-through.
 //!
-//! `cargo bench -p textgrad-tests --bench serve`, and with `-- --soak N` for N requests, with clients that leave and
-//! requests that are refused among them.
+//! `cargo bench -p textgrad-tests --bench serve`, and with `-- --soak N` for N requests, among them clients that leave,
+//! requests that are refused, and faults of the servers behind.
 //!
-//! The server is a process of its own with a fake policy that takes 50 ms and a fake reward model. The clients share
-//! the machine with it.
+//! The server is a process of its own with a fake policy that takes 50 ms and a fake reward model; in a soak, both are
+//! a third process that fails in many ways. The clients share the machine with them.
 
 #[path = "common/figures.rs"]
 mod figures;
@@ -13,9 +13,10 @@ mod machine;
 #[path = "common/server.rs"]
 mod server;
 
+use std::collections::BTreeMap;
 use std::error::Error;
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::io::{BufRead, BufReader, Write as _};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,13 +25,14 @@ use futures_util::future::try_join_all;
 use futures_util::stream;
 use serde_json::{Value as Json, json};
 use textgrad_core::{Choice, FinishReason, Purpose, Request, Response, engine_fn};
+use textgrad_ops::engine::OpenAi;
 use textgrad_ops::engine::http::JsonClient;
-use textgrad_ops::layer::{EngineExt, Limits};
+use textgrad_ops::layer::{EngineExt, Limits, RetryPolicy};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tpo::serve::{Server, Upstream};
-use tpo::{CancellationToken, Tpo, reward_fn};
+use tpo::{CancellationToken, HttpReward, RewardApi, Tpo, reward_fn};
 
 use self::server::ServerProcess;
 
@@ -49,6 +51,27 @@ const CALLS_AT_ONCE: u32 = 256;
 const CALLS: u32 = 4;
 /// Set in the process of the server, to the address of the server for pass-through.
 const UPSTREAM: &str = "SERVE_BENCH_UPSTREAM";
+/// Set there too in a soak: the server behind is policy and reward model.
+const SOAK: &str = "SERVE_BENCH_SOAK";
+/// What goes wrong in a soak: primes, so that all meet all.
+const FAULTS: [&str; 16] = [
+    "429-ms=1@every:41",
+    "500@every:43",
+    "reset@every:47",
+    "cut-off-body@every:53",
+    "html-502@every:59",
+    "not-json@every:61",
+    "stall=100@every:67",
+    "empty-choices@every:71",
+    "null-content@every:73",
+    "length@every:79",
+    "400@every:83",
+    "missing-tags@every:7",
+    "nan-score@every:89,classify",
+    "500@every:97,classify",
+    "reset@every:101,classify",
+    "cut-off-body@every:103,classify",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -73,7 +96,21 @@ async fn serve(upstream: &str) -> Result<(), Box<dyn Error>> {
     });
     let policy = policy.limit(Limits::default().concurrency(CALLS_AT_ONCE));
     let reward = reward_fn("length", |_, answer: &str| answer.len() as f64);
-    let tpo = Tpo::builder(Arc::new(policy), Arc::new(reward)).iterations(1).samples(2).build()?;
+    let tpo = match std::env::var_os(SOAK) {
+        None => Tpo::builder(Arc::new(policy), Arc::new(reward)),
+        Some(_) => {
+            let retry = RetryPolicy::default()
+                .max_retries(1)
+                .initial_backoff(Duration::from_millis(1))
+                .max_backoff(Duration::from_millis(2));
+            let policy = OpenAi::builder(upstream, "sim").build()?;
+            let policy = policy.retry(retry.clone()).complete_choices();
+            let url = upstream.trim_end_matches("/v1");
+            let reward = HttpReward::builder(url, "sim", RewardApi::VllmClassify).retry(retry);
+            Tpo::builder(Arc::new(policy), Arc::new(reward.build()?))
+        }
+    };
+    let tpo = tpo.iterations(1).samples(2).build()?;
     let client = JsonClient::builder(upstream).build()?;
     let server = Server::builder(tpo)
         .max_in_flight(STREAMS)
@@ -83,6 +120,13 @@ async fn serve(upstream: &str) -> Result<(), Box<dyn Error>> {
         .build();
     let listener = Server::listen("127.0.0.1", 0).await?;
     println!("{}", listener.local_addr()?);
+    // A line asks for the number of tasks.
+    let metrics = tokio::runtime::Handle::current().metrics();
+    std::thread::spawn(move || {
+        for _ in std::io::stdin().lines() {
+            println!("{}", metrics.num_alive_tasks());
+        }
+    });
     let never = CancellationToken::new();
     server.run(listener, never.clone(), never).await;
     Ok(())
@@ -92,7 +136,19 @@ async fn serve(upstream: &str) -> Result<(), Box<dyn Error>> {
 struct Serving {
     child: Child,
     address: String,
-    _output: BufReader<std::process::ChildStdout>,
+    output: BufReader<ChildStdout>,
+}
+
+/// The end of a streamed request.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum StreamEnd {
+    Complete,
+    /// An answer, though the search failed or was stopped.
+    Partial,
+    /// An error in the shape of the API.
+    Error,
+    /// None of these.
+    Lost,
 }
 
 impl Drop for Serving {
@@ -103,15 +159,17 @@ impl Drop for Serving {
 }
 
 impl Serving {
-    fn start(upstream: &str) -> Result<Self, Box<dyn Error>> {
-        let mut child = Command::new(std::env::current_exe()?)
-            .env(UPSTREAM, upstream)
-            .stdout(Stdio::piped())
-            .spawn()?;
+    fn start(upstream: &str, is_soak: bool) -> Result<Self, Box<dyn Error>> {
+        let mut command = Command::new(std::env::current_exe()?);
+        if is_soak {
+            command.env(SOAK, "1");
+        }
+        let mut child =
+            command.env(UPSTREAM, upstream).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let mut output = BufReader::new(child.stdout.take().ok_or("no output")?);
         let mut line = String::new();
         output.read_line(&mut line)?;
-        Ok(Self { child, address: line.trim().to_owned(), _output: output })
+        Ok(Self { child, address: line.trim().to_owned(), output })
     }
 
     /// Resident memory in KiB, and open descriptors.
@@ -123,8 +181,18 @@ impl Serving {
         (pages.unwrap_or(0) * 4, files)
     }
 
-    /// One streamed search on a connection of its own. Returns whether it was answered.
-    async fn stream(&self, question: usize) -> std::io::Result<bool> {
+    /// Tasks of its runtime.
+    fn tasks(&mut self) -> std::io::Result<usize> {
+        let mut line = String::new();
+        if let Some(input) = &mut self.child.stdin {
+            input.write_all(b"\n")?;
+            self.output.read_line(&mut line)?;
+        }
+        line.trim().parse().map_err(std::io::Error::other)
+    }
+
+    /// One streamed search on a connection of its own.
+    async fn stream(&self, question: usize) -> std::io::Result<StreamEnd> {
         let body = json!({
             "model": "tpo", "stream": true,
             "messages": [{"role": "user", "content": format!("Why does wood {question} float?")}],
@@ -139,7 +207,13 @@ impl Serving {
         socket.write_all(head.as_bytes()).await?;
         let mut reply = Vec::new();
         socket.read_to_end(&mut reply).await?;
-        Ok(reply.windows(12).any(|window| window == b"data: [DONE]"))
+        let has = |words: &[u8]| reply.windows(words.len()).any(|window| window == words);
+        Ok(match () {
+            () if has(b"data: [DONE]") && has(b"\"complete\":true") => StreamEnd::Complete,
+            () if has(b"data: [DONE]") => StreamEnd::Partial,
+            () if has(b"\"error\":{") => StreamEnd::Error,
+            () => StreamEnd::Lost,
+        })
     }
 
     /// Many streams at a time. Returns the wall time, the most memory and the most descriptors on the way.
@@ -157,7 +231,7 @@ impl Serving {
                 }
             }
         };
-        let failed = answered.iter().filter(|answered| !**answered).count();
+        let failed = answered.iter().filter(|end| **end != StreamEnd::Complete).count();
         match failed {
             0 => Ok((begun.elapsed().as_secs_f64(), memory, files)),
             failed => Err(format!("{failed} of {streams} streams were not answered").into()),
@@ -171,51 +245,60 @@ fn soak_requests() -> Option<usize> {
     arguments.next()?.parse().ok()
 }
 
-/// Many requests: every seventh client leaves, every eleventh request is refused.
-async fn soak(serving: &Serving, requests: usize) -> Result<(), Box<dyn Error>> {
-    let one = async |number: usize| -> std::io::Result<()> {
-        if number.is_multiple_of(7) {
-            let left = timeout(Duration::from_millis(20), serving.stream(number)).await;
-            return left.unwrap_or(Ok(true)).map(|_| ());
-        }
-        if number.is_multiple_of(11) {
-            let mut socket = TcpStream::connect(&serving.address).await?;
-            socket
-                .write_all(b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\n\r\n{")
-                .await?;
-            return socket.shutdown().await;
-        }
-        match serving.stream(number).await? {
-            true => Ok(()),
-            false => Err(std::io::Error::other(format!("request {number} was not answered"))),
-        }
-    };
-    println!("{requests} requests, 500 at a time");
+/// Many requests: every seventh client leaves, every eleventh request is refused, and the servers behind fail.
+async fn soak(requests: usize) -> Result<(), Box<dyn Error>> {
+    let faults = FAULTS.iter().flat_map(|fault| ["--fault", fault]);
+    let arguments: Vec<&str> = ["--max-seconds", "7200"].into_iter().chain(faults).collect();
+    let upstream = ServerProcess::start_with(&arguments)?;
+    let mut serving = Serving::start(&format!("{}/v1", upstream.url()), true)?;
+    let mut ends: BTreeMap<StreamEnd, usize> = BTreeMap::new();
+    println!("{requests} requests, 500 at a time; faults behind: {}", FAULTS.join(" "));
     let begun = Instant::now();
     for tenth in 1..=10 {
         let numbers = requests * (tenth - 1) / 10..requests * tenth / 10;
+        let here = &serving;
+        let one = async |number: usize| -> std::io::Result<Option<StreamEnd>> {
+            if number.is_multiple_of(7) {
+                let left = timeout(Duration::from_millis(20), here.stream(number)).await;
+                return left.map_or(Ok(None), |end| end.map(Some));
+            }
+            if number.is_multiple_of(11) {
+                let mut socket = TcpStream::connect(&here.address).await?;
+                socket
+                    .write_all(b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\n\r\n{")
+                    .await?;
+                socket.shutdown().await?;
+                return Ok(None);
+            }
+            here.stream(number).await.map(Some)
+        };
         let mut running = stream::iter(numbers).map(one).buffer_unordered(500);
         while let Some(outcome) = running.next().await {
-            outcome?;
+            if let Some(end) = outcome? {
+                *ends.entry(end).or_default() += 1;
+            }
         }
+        drop(running);
         tokio::time::sleep(Duration::from_millis(500)).await;
-        let (memory, files) = serving.held();
-        let seconds = begun.elapsed().as_secs_f64();
+        let ((memory, files), tasks) = (serving.held(), serving.tasks()?);
+        let (done, seconds) = (requests * tenth / 10, begun.elapsed().as_secs_f64());
         println!(
-            "  {:>7} requests, {seconds:>6.1} s: {memory} KiB, {files} descriptors",
-            requests * tenth / 10
+            "  {done:>7} requests, {seconds:>6.1} s: {memory} KiB, {files} descriptors, {tasks} tasks; {ends:?}"
         );
     }
-    Ok(())
+    match ends.get(&StreamEnd::Lost) {
+        None => Ok(()),
+        Some(lost) => Err(format!("{lost} requests had neither an answer nor an error").into()),
+    }
 }
 
 async fn measure() -> Result<(), Box<dyn Error>> {
     machine::title("tpo serve");
-    let upstream = ServerProcess::start()?;
-    let serving = Serving::start(&format!("{}/v1", upstream.url()))?;
     if let Some(requests) = soak_requests() {
-        return soak(&serving, requests).await;
+        return soak(requests).await;
     }
+    let upstream = ServerProcess::start()?;
+    let serving = Serving::start(&format!("{}/v1", upstream.url()), false)?;
     serving.load(32).await?;
     tokio::time::sleep(Duration::from_millis(200)).await;
     let (before, files_before) = serving.held();

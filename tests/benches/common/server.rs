@@ -12,9 +12,15 @@ pub(crate) struct ServerProcess {
 }
 
 impl ServerProcess {
+    /// A server that echoes.
     pub(crate) fn start() -> io::Result<Self> {
+        Self::start_with(&["--echo", "--max-seconds", "120"])
+    }
+
+    pub(crate) fn start_with(arguments: &[&str]) -> io::Result<Self> {
         let mut child = Command::new(env!("CARGO_BIN_EXE_fake-server"))
-            .args(["--echo", "--port", "0", "--max-seconds", "120"])
+            .args(["--port", "0"])
+            .args(arguments)
             .stdout(Stdio::piped())
             .spawn()?;
         let output = child.stdout.take().ok_or_else(|| io::Error::other("no output to read"))?;

@@ -8,6 +8,7 @@ use axum::extract::{Request, State};
 use axum::http::HeaderValue;
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::app::{App, Asked};
@@ -60,18 +61,29 @@ pub(crate) async fn serve<A: Api>(
         Asked::Search(job) if job.ask.stream => return streamed::<A>(app, job, permit).await,
         Asked::Search(job) => job,
     };
-    let listed = app.recent.begin(&job);
-    let mut answered = run(&app, &job, None).await?;
-    finish(&app, &job, &mut answered);
-    drop((listed, permit));
+    let answered = search(&app, &job, None).await?;
+    drop(permit);
     let body = A::whole(&Reply::of_search(&job, &answered, None, app.simulated));
     Ok(with_headers(Json(body).into_response(), &job, &answered))
 }
 
-/// Keeps an answered search for `/v1/tpo`.
-pub(crate) fn finish(app: &App, job: &Job, answered: &mut Answered) {
-    let graph = answered.aligned.take();
-    app.recent.end(job, answered, &detail(job, answered, app.simulated), graph);
+/// Searches, and keeps what came of it for `/v1/tpo`.
+pub(crate) async fn search(
+    app: &App,
+    job: &Job,
+    progress: Option<mpsc::UnboundedSender<Progress>>,
+) -> Result<Answered, ApiError> {
+    let listed = app.recent.begin(job);
+    let mut outcome = run(app, job, progress).await;
+    match &mut outcome {
+        Ok(answered) => {
+            let detail = detail(job, answered, app.simulated);
+            app.recent.answered(job, answered, &detail);
+        }
+        Err(error) => app.recent.failed(job, error),
+    }
+    drop(listed);
+    outcome
 }
 
 /// The response of an answered search with the headers of its extension.

@@ -85,7 +85,7 @@ impl App {
     pub(crate) fn id(&self, prefix: &str) -> String {
         let number = self.ids.fetch_add(1, Ordering::Relaxed);
         let hash = digest([self.nonce.as_str(), &number.to_string()]);
-        format!("{prefix}-{}", truncate(&hash, 24))
+        format!("{prefix}-{}", hash.get(..24).unwrap_or(&hash))
     }
 
     pub(crate) fn load(&self) -> Load {

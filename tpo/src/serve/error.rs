@@ -148,7 +148,6 @@ impl ApiError {
         self.status
     }
 
-    #[cfg(test)]
     pub(crate) fn message(&self) -> &str {
         &self.message
     }

@@ -8,8 +8,10 @@ use serde::Serialize;
 use serde_json::{Value as Json, json};
 use textgrad_core::truncate;
 
+use super::error::ApiError;
 use super::json::set;
 use super::keys::Client;
+use super::metrics::SearchEnd;
 use super::search::{Answered, Job};
 use crate::search::{Alignment, SearchEvent};
 
@@ -97,21 +99,39 @@ impl Recent {
         Live { recent: self.clone(), id: id.to_owned() }
     }
 
-    /// Keeps an ended search, with its detail as JSON, and its graph if it came to its end.
-    pub(crate) fn end(
+    /// Keeps an answered search, with its detail as JSON, and its graph if it came to its end.
+    pub(crate) fn answered(&self, job: &Job, answered: &mut Answered, detail: &Json) {
+        let graph = answered.aligned.take();
+        let (first_score, best_score) = (answered.first_score(), answered.best_score());
+        let end = if answered.end == SearchEnd::Gated { "gated" } else { "answered" };
+        self.end(job, end, detail, graph, |summary| {
+            summary.first_score = first_score;
+            summary.best_score = best_score;
+        });
+    }
+
+    /// Keeps a search that failed.
+    pub(crate) fn failed(&self, job: &Job, error: &ApiError) {
+        let detail = json!({
+            "id": job.id, "object": "tpo.search", "created": job.created, "model": job.model,
+            "query": job.query, "search": job.config, "error": error.message(),
+        });
+        self.end(job, "failed", &detail, None, |_| {});
+    }
+
+    fn end(
         &self,
         job: &Job,
-        answered: &Answered,
+        end: &'static str,
         detail: &Json,
         graph: Option<Alignment>,
+        set: impl FnOnce(&mut LiveSearch),
     ) {
         let mut state = self.0.state.lock();
         let Some(mut summary) = state.live.get(&job.id).cloned() else { return };
-        summary.first_score = answered.first_score();
-        summary.best_score = answered.best_score();
+        set(&mut summary);
         let detail = detail.to_string();
-        let end = if answered.stopped.as_deref() == Some("gate") { "gated" } else { "answered" };
-        let elapsed_ms = u64::try_from(answered.elapsed.as_millis()).unwrap_or(u64::MAX);
+        let elapsed_ms = u64::try_from(job.arrived.elapsed().as_millis()).unwrap_or(u64::MAX);
         state.bytes += detail.len();
         state.ended.push_front(EndedSearch {
             summary,

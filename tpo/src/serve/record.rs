@@ -15,7 +15,6 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use textgrad_core::truncate;
 use textgrad_ops::util::fs::blocking;
 use textgrad_ops::util::jsonl::{Reader, Writer, end_of_last_line};
 use tokio::sync::OnceCell;
@@ -129,7 +128,7 @@ impl Recorder {
             tpo.config().mode,
             tpo.config().depth(),
             tpo.config().samples,
-            truncate(&settings, 8)
+            settings.get(..8).unwrap_or(&settings)
         );
         let cell = {
             let mut folders = self.folders.lock();

@@ -14,12 +14,12 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::admission::Permit;
-use super::api::{Api, finish};
+use super::api::{Api, search};
 use super::app::App;
 use super::error::ApiError;
 use super::options::DraftForm;
 use super::reply::Reply;
-use super::search::{Job, Progress, run};
+use super::search::{Job, Progress};
 
 /// How long a search may fail with a status of its own before its stream begins.
 const MAX_SILENCE: Duration = Duration::from_secs(5);
@@ -59,14 +59,13 @@ async fn work<A: Api>(
     sender: mpsc::Sender<Bytes>,
     started: oneshot::Sender<Result<(), ApiError>>,
 ) {
-    let listed = app.recent.begin(&job);
     let mut stream = Events::<A> { api: A::default(), job: &job, sender, started: Some(started) };
     stream.offer(|api| api.begin(&job.head()));
     let (progress, mut events) = mpsc::unbounded_channel();
     let mut draft = Draft::default();
     draft.is_wanted = job.options.draft == Some(DraftForm::Content);
     let outcome = {
-        let search = run(&app, &job, Some(progress));
+        let search = search(&app, &job, Some(progress));
         tokio::pin!(search);
         loop {
             tokio::select! {
@@ -89,8 +88,7 @@ async fn work<A: Api>(
     // A client that reads slowly holds no place.
     drop(permit);
     let last = match outcome {
-        Ok(mut answered) => {
-            finish(&app, &job, &mut answered);
+        Ok(answered) => {
             let reply = Reply::of_search(&job, &answered, draft.sent(), app.simulated);
             let text = match draft.sent() {
                 Some(_) => Vec::new(),
@@ -107,7 +105,6 @@ async fn work<A: Api>(
             stream.api.error(&error)
         }
     };
-    drop(listed);
     stream.start();
     for event in joined(&last) {
         // Fails when the connection has ended, as that of a client which does not read does.

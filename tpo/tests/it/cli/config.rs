@@ -51,6 +51,8 @@ fn flags_win_over_the_file_and_the_file_over_defaults() {
     );
     let arguments = ["--config", "study.toml", "--samples", "4", "--stream=false"];
     run(folder, &arguments).with_code(0);
+    let of_server = shown(folder, &["--max-connections", "9"]);
+    assert_eq!(setting(&of_server, "max-connections")["value"], 9);
     let config: Value = serde_json::from_str(&read(folder.join("from-file/config.json"))).unwrap();
     let search = &config["search"];
     assert_eq!(

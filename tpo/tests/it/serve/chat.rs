@@ -31,6 +31,7 @@ async fn the_answer_is_that_of_the_search() {
     assert_eq!((&own["complete"], &own["simulated"]), (&json!(true), &json!(true)));
     assert_eq!(own["score"], expected.score());
     assert_eq!(reply.headers["x-tpo-complete"], "true");
+    assert_eq!(reply.headers["x-tpo-id"], own["id"].as_str().unwrap());
 
     let detail = serving.get(&format!("/v1/tpo/{}", own["id"].as_str().unwrap())).await.ok();
     assert_eq!(detail["trajectory"], own["trajectory"]);

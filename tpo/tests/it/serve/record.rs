@@ -21,7 +21,7 @@ async fn recording(tpo: Tpo, directory: &Path) -> Serving {
 /// The run folders, by the beginning of their names.
 fn folders(directory: &Path) -> BTreeMap<String, PathBuf> {
     let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
-    let name = |path: &PathBuf| path.file_name().unwrap().to_string_lossy().into_owned();
+    let name = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
     entries.map(|path| (name(&path).rsplit_once('-').unwrap().0.to_owned(), path)).collect()
 }
 
@@ -39,6 +39,7 @@ async fn served_searches_are_runs() {
     assert_eq!(run.results().unwrap().map(Result::unwrap).count(), 3);
     assert!(serving.stop().await);
     assert_eq!(found.keys().map(String::as_str).collect::<Vec<_>>(), ["bon-d0-n4", "tpo-d1-n3"]);
+    assert!(found.values().all(|path| path.to_str().unwrap().is_ascii()), "{found:?}");
     let run = RecordedRun::open(&found["tpo-d1-n3"]).unwrap();
     let verified = run.verify().unwrap();
     assert!(verified.is_sound(), "{verified:?}");

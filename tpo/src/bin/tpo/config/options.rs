@@ -265,7 +265,15 @@ pub(super) fn args(commands: &[CommandKind], for_study: bool) -> impl Iterator<I
     );
     let flags = move |group: &'static Group| {
         let own = group.options.iter().filter(move |option| option.is_of(commands));
-        own.map(move |option| option.arg(&group.title, for_study))
+        own.map(move |option| {
+            let arg = option.arg(&group.title, for_study);
+            // Where commands of several kinds have one help, the short one has what they share.
+            if option.only.is_some() && commands.len() > 1 {
+                arg.hide_short_help(true)
+            } else {
+                arg
+            }
+        })
     };
     GROUPS.iter().flat_map(flags).chain([config, key])
 }
