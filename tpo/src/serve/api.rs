@@ -67,7 +67,7 @@ pub(crate) async fn serve<A: Api>(
     Ok(with_headers(Json(body).into_response(), &job, &answered))
 }
 
-/// Searches, and keeps what came of it for `/v1/tpo`.
+/// Searches, and keeps the outcome for `/v1/tpo`.
 pub(crate) async fn search(
     app: &App,
     job: &Job,

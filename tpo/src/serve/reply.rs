@@ -1,5 +1,7 @@
 //! Answers, of a search or of the policy alone, as every API words them.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value as Json, json};
 use textgrad_core::{Choice, Response, Sampling, Usage};
 
@@ -132,4 +134,38 @@ pub(crate) fn detail(job: &Job, answered: &Answered, simulated: bool) -> Json {
     set(&mut detail, "answer", answered.ranked.first().map(|best| best.text.as_str()));
     set(&mut detail, "trajectory", json!(answered.trajectory));
     detail
+}
+
+/// Different answers: the one that the method chose, then the others, best first; of equal scores, the earliest first.
+pub(crate) fn ranked<'a>(
+    candidates: impl Iterator<Item = &'a CandidateRecord>,
+    chosen: Option<&'a CandidateRecord>,
+) -> Vec<CandidateRecord> {
+    let mut ranked: Vec<&CandidateRecord> = candidates.collect();
+    ranked.sort_by(|a, b| b.score.total_cmp(&a.score));
+    ranked.splice(0..0, chosen);
+    let mut seen = HashSet::new();
+    ranked.into_iter().filter(|one| seen.insert(one.text.as_str())).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_ranked_once_each() {
+        let record = |text: &str, score| CandidateRecord {
+            iteration: 0,
+            text: text.to_owned(),
+            score,
+            truncated: false,
+        };
+        let pool = [record("a", 1.0), record("b", 2.0), record("a", 1.0), record("c", 2.0)];
+        let texts: Vec<String> =
+            ranked(pool.iter(), None).into_iter().map(|one| one.text).collect();
+        assert_eq!(texts, ["b", "c", "a"]);
+        let voted: Vec<String> =
+            ranked(pool.iter(), pool.last()).into_iter().map(|one| one.text).collect();
+        assert_eq!(voted, ["c", "b", "a"]);
+    }
 }

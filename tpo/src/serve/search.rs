@@ -1,6 +1,5 @@
 //! One search of a request: deadline, budget, gate, and the best answers that it has.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +17,7 @@ use super::keys::Client;
 use super::metrics::SearchEnd;
 use super::options::SearchOptions;
 use super::record::{Recorded, request_key};
+use super::reply::ranked;
 use super::request::Ask;
 use crate::config::{Mode, TpoConfig};
 use crate::error::Error;
@@ -352,18 +352,6 @@ impl PhaseOutcome {
     }
 }
 
-/// Different answers: the one that the method chose, then the others, best first; of equal scores, the earliest first.
-fn ranked<'a>(
-    candidates: impl Iterator<Item = &'a CandidateRecord>,
-    chosen: Option<&'a CandidateRecord>,
-) -> Vec<CandidateRecord> {
-    let mut ranked: Vec<&CandidateRecord> = candidates.collect();
-    ranked.sort_by(|a, b| b.score.total_cmp(&a.score));
-    ranked.splice(0..0, chosen);
-    let mut seen = HashSet::new();
-    ranked.into_iter().filter(|one| seen.insert(one.text.as_str())).cloned().collect()
-}
-
 impl App {
     /// The cost of a search, if the server has prices for its engines.
     pub(crate) fn money(&self, usage: &UsageRecord) -> Option<f64> {
@@ -379,27 +367,5 @@ impl App {
             total = total.plus(prices.of(engine)?.of(used.tokens));
         }
         Some(total.units())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn answers_are_ranked_once_each() {
-        let record = |text: &str, score| CandidateRecord {
-            iteration: 0,
-            text: text.to_owned(),
-            score,
-            truncated: false,
-        };
-        let pool = [record("a", 1.0), record("b", 2.0), record("a", 1.0), record("c", 2.0)];
-        let texts: Vec<String> =
-            ranked(pool.iter(), None).into_iter().map(|one| one.text).collect();
-        assert_eq!(texts, ["b", "c", "a"]);
-        let voted: Vec<String> =
-            ranked(pool.iter(), pool.last()).into_iter().map(|one| one.text).collect();
-        assert_eq!(voted, ["c", "b", "a"]);
     }
 }
