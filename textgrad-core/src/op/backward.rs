@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
+use strum::Display;
 
 use super::{Call, Inputs, Output};
 use crate::engine::Engine;
@@ -14,8 +15,9 @@ use crate::seed::Seed;
 use crate::variable::Variable;
 
 /// How a request for feedback shows the call that it is about.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, Display)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Layout {
     /// The forward conversation is quoted inside a fresh request.
     #[default]

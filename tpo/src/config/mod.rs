@@ -120,9 +120,9 @@ impl TpoConfig {
         }
     }
 
-    /// How many requests a query takes where the server gives all answers to one and an iteration compares one
-    /// pair: 1 + 3D for the paper's method. A method of one's own [says](crate::search::Method::requests) so itself:
-    /// [`Tpo::requests`](crate::Tpo::requests).
+    /// How many requests a query takes where the server gives all answers to one: 1 + 3D for the paper's method. An
+    /// estimate where an iteration compares more than one pair, since the pool grows. A method of one's own
+    /// [says](crate::search::Method::requests) so itself: [`Tpo::requests`](crate::Tpo::requests).
     #[must_use]
     pub fn requests(&self) -> u64 {
         let method = self.mode.method(self, Arc::new(self.pairs));
@@ -156,8 +156,7 @@ impl TpoConfig {
         {
             let expected =
                 "quoted, or a mode that can continue a conversation, such as tpo or revision";
-            let layout = if self.layout == Layout::Chained { "chained" } else { "continued" };
-            return fail("layout", expected, format!("{layout} with {}", self.mode));
+            return fail("layout", expected, format!("{} with {}", self.layout, self.mode));
         }
         self.early_stop.validate()?;
         for sampling in [&self.sampling, &self.critic] {

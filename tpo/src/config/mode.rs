@@ -134,6 +134,21 @@ impl Mode {
         }
     }
 
+    /// Whether [pairs](TpoConfig::pairs) are selected in it.
+    #[must_use]
+    pub fn has_pairs(self) -> bool {
+        use Mode::{Bon, Fuse, Pdr, Resample, Rsa, Tournament, Tsan, Vote};
+        let selects_none =
+            matches!(self, Bon | Fuse | Pdr | Resample | Rsa | Tournament | Tsan | Vote);
+        !selects_none && self != Self::FeedbackDescent
+    }
+
+    /// Whether a chosen answer is rewritten in it, [by edits](TpoConfig::edits) or whole.
+    #[must_use]
+    pub fn has_updates(self) -> bool {
+        self.has_pairs() || self == Self::FeedbackDescent
+    }
+
     /// Whether the answers of an iteration are samples of the policy; `None` if it cannot be said.
     pub(crate) fn samples(self) -> Option<bool> {
         match self {

@@ -31,6 +31,15 @@ impl PairSelection for Adapted {
         self.inner.name()
     }
 
+    fn size(&self, samples: u32) -> (u64, u64) {
+        let (comparisons, rejected) = self.inner.size(samples);
+        match self.how {
+            // One loss for each, whatever it is about.
+            Adaption::Alone | Adaption::Ranked(_) => (comparisons, comparisons),
+            Adaption::Reversed | Adaption::Random(_) => (comparisons, rejected),
+        }
+    }
+
     fn select(&self, cx: &PairCx<'_>) -> Vec<Comparison> {
         let rescored = |score: &dyn Fn(&Candidate) -> f64| {
             let mut pool = cx.pool().clone();

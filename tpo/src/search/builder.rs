@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use derive_setters::Setters;
-use textgrad_core::{Engine, Layout, PromptPack};
+use textgrad_core::{Engine, PromptPack};
 
 use super::{Method, OwnParts, PairSelection, PoolPolicy, Tpo, TpoParts};
 use crate::config::{Mode, StopRule, TpoConfig};
@@ -27,8 +27,6 @@ pub struct TpoBuilder {
     reward: Arc<dyn RewardModel>,
     /// The wording of all requests; it needs the [templates](crate::prompts::templates) of this crate.
     prompts: Option<Arc<PromptPack>>,
-    /// Replaces the pair selection of the settings.
-    pairs: Option<Arc<dyn PairSelection>>,
     #[setters(skip)]
     own: OwnParts,
     /// A rule that ends a search early, beside those of [`TpoConfig::early_stop`].
@@ -50,7 +48,6 @@ impl Tpo {
             optimizer: None,
             reward,
             prompts: None,
-            pairs: None,
             own: OwnParts::default(),
             stop_rule: None,
             tokenizer: None,
@@ -76,7 +73,6 @@ impl Tpo {
         builder
             .critic(engine(&parts.critic))
             .optimizer(engine(&parts.optimizer))
-            .pairs(Arc::clone(&parts.pairs))
             .prompts(Arc::clone(&parts.prompts))
     }
 }
@@ -86,6 +82,12 @@ impl TpoBuilder {
     pub fn method(mut self, method: Arc<dyn Method>) -> Self {
         self.config.mode = Mode::Own;
         self.own.method = Some(method);
+        self
+    }
+
+    /// Which answers are compared, in place of [`TpoConfig::pairs`].
+    pub fn pairs(mut self, pairs: Arc<dyn PairSelection>) -> Self {
+        self.own.pairs = Some(pairs);
         self
     }
 
@@ -116,7 +118,7 @@ impl TpoBuilder {
         let engines = [self.policy.name(), critic.name(), optimizer.name()];
         self.config.early_stop.validate_engines(&engines)?;
         let mode = self.config.mode;
-        let pairs = self.pairs.unwrap_or_else(|| Arc::new(self.config.pairs));
+        let pairs = self.own.pairs.clone().unwrap_or_else(|| Arc::new(self.config.pairs));
         let method = match (mode, &self.own.method) {
             (Mode::Own, Some(method)) => Arc::clone(method),
             (Mode::Own, None) => {
@@ -125,12 +127,12 @@ impl TpoBuilder {
             }
             _ => mode.method(&self.config, Arc::clone(&pairs)),
         };
-        if self.config.layout == Layout::Continued && !method.can_continue() {
+        if self.config.layout.is_continued() && !method.can_continue() {
             let expected = "quoted, or a method that can continue a conversation";
             return Err(Error::config(
                 "layout",
                 expected,
-                format!("continued with {}", method.name()),
+                format!("{} with {}", self.config.layout, method.name()),
             ));
         }
         let accept = mode.pool_policy(self.config.accept);

@@ -103,6 +103,7 @@ struct TpoParts {
 #[derive(Debug, Clone, Default)]
 struct OwnParts {
     method: Option<Arc<dyn Method>>,
+    pairs: Option<Arc<dyn PairSelection>>,
     pool_policy: Option<Arc<dyn PoolPolicy>>,
 }
 
@@ -239,7 +240,8 @@ impl Tpo {
         &self.0.method
     }
 
-    /// How many requests a query takes where the server gives all answers to one and an iteration compares one pair.
+    /// How many requests a query takes where the server gives all answers to one; an estimate where an iteration
+    /// compares more than one pair, since the pool grows.
     #[must_use]
     pub fn requests(&self) -> u64 {
         let config = &self.0.config;

@@ -60,6 +60,13 @@ pub trait PairSelection: Send + Sync {
     /// The comparisons of an iteration. None ends the search. A position that is not in the pool, or a weight that is
     /// none, is an [`Error::Part`].
     fn select(&self, cx: &PairCx<'_>) -> Vec<Comparison>;
+
+    /// How many comparisons it makes of N different answers, and how many rejected answers they have together, for
+    /// estimates. Default: one with one.
+    fn size(&self, samples: u32) -> (u64, u64) {
+        let _ = samples;
+        (1, 1)
+    }
 }
 
 textgrad_core::debug_by!(dyn PairSelection, name);
@@ -166,6 +173,22 @@ pub enum Pairs {
 impl PairSelection for Pairs {
     fn name(&self) -> String {
         self.to_string()
+    }
+
+    fn size(&self, samples: u32) -> (u64, u64) {
+        let others = u64::from(samples.saturating_sub(1)).max(1);
+        match *self {
+            Self::BestWorst | Self::Newest | Self::Median => (1, 1),
+            Self::All => (1, others),
+            Self::TopBottom(k) => {
+                let pairs = u64::from(k).min(others.div_ceil(2)).max(1);
+                (pairs, pairs)
+            }
+            Self::Group(k) => {
+                let group = u64::from(k).min(others).max(1);
+                (group, group * group)
+            }
+        }
     }
 
     fn select(&self, cx: &PairCx<'_>) -> Vec<Comparison> {

@@ -86,7 +86,8 @@ impl Method for Rewrite {
     }
 
     fn requests(&self, config: &TpoConfig) -> u64 {
-        self.critique.requests(config) + 1
+        let (comparisons, rejected) = self.pairs.size(config.samples);
+        self.critique.requests(config) * rejected + comparisons
     }
 
     fn can_continue(&self) -> bool {

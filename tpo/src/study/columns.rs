@@ -2,15 +2,19 @@
 
 use serde_json::Value as Json;
 
-use super::figures::StudyRow;
-use crate::report::{Table, exact};
+use super::figures::{StudyRow, StudyTable};
+use crate::config::Mode;
+use crate::report::{Interval, Table, exact};
 
 /// What a column shows of a row.
-pub(super) type Shown = fn(&StudyRow) -> Json;
+type Shown = fn(&StudyRow) -> Json;
 
 /// The columns.
-pub(super) const COLUMNS: [(&str, Shown); 32] = [
+pub(super) const COLUMNS: [(&str, Shown); 35] = [
+    ("method", |row| row.method.as_str().into()),
     ("mode", |row| row.mode.as_str().into()),
+    ("pairs", |row| row.pairs.to_string().into()),
+    ("edits", |row| row.edits.into()),
     ("D", |row| if row.left.is_some() { Json::Null } else { row.iterations.into() }),
     ("made", |row| row.made.into()),
     ("N", |row| u64::from(row.samples).into()),
@@ -44,6 +48,87 @@ pub(super) const COLUMNS: [(&str, Shown); 32] = [
     ("held_out_ahead_high", |row| row.held_out_ahead.map(|ahead| ahead.high).into()),
 ];
 
+/// A paired difference of a row.
+type Difference = fn(&StudyRow) -> Option<Interval>;
+
+impl StudyTable {
+    /// For a person, in tables of about 80 columns: rewards, their spread, cost, and the differences.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        let has_budget = !self.equal.is_unbounded();
+        let varies = |number: fn(&StudyRow) -> String| {
+            let first = self.rows.first().map(number);
+            self.rows.iter().any(|row| Some(number(row)) != first)
+        };
+        let setting = |column: &str| match column {
+            "method" | "N" => true,
+            "D" => !has_budget,
+            "temperature" => varies(|row| row.temperature.to_string()),
+            _ => false,
+        };
+        let mut shown = match has_budget {
+            true => format!(
+                "each search up to {}; made: iterations, left: part of it unspent\n\n",
+                self.equal
+            ),
+            false => String::new(),
+        };
+        for (title, columns) in [
+            (
+                "reward: mean of the best scores; low, high: ends of its 95 % interval\n",
+                &["seeds", "failed", "answers", "reward", "low", "high"][..],
+            ),
+            (
+                "\nspread of rewards; newest: mean score of the answers of the last iteration,\n\
+                 spread: their standard deviation per search, seed_spread: that of a query's\n\
+                 best score over the seeds\n",
+                &["searches", "newest", "spread", "seed_spread"],
+            ),
+            (
+                "\nper query; calls: requests to models, scored: answers that were scored\n",
+                match has_budget {
+                    true => &["made", "calls", "prompt_tokens", "completion_tokens", "left"],
+                    false => &["calls", "prompt_tokens", "completion_tokens", "scored"],
+                },
+            ),
+        ] {
+            let wanted = |column: &str| columns.contains(&column) || setting(column);
+            shown.push_str(title);
+            shown.push_str(&in_columns(&table(self.rows.iter(), wanted)));
+        }
+        let mut part = |title: String, columns: [&str; 3], of: Difference| {
+            let paired: Vec<&StudyRow> = self.rows.iter().filter(|row| of(row).is_some()).collect();
+            if !paired.is_empty() {
+                let wanted = |column: &str| columns.contains(&column) || setting(column);
+                shown.push_str(&format!("\n{title}\n"));
+                shown.push_str(&in_columns(&table(paired.into_iter(), wanted)));
+            }
+        };
+        let of_bon = if has_budget { Mode::Resample } else { Mode::Bon };
+        if let Some(against) = self.against.as_ref().filter(|against| **against != of_bon.as_str())
+        {
+            let columns = ["ahead", "ahead_low", "ahead_high"];
+            let title = format!("reward ahead of {against}, paired by query and seed");
+            part(title, columns, |row| row.ahead);
+        }
+        let title = match has_budget {
+            true => "best-of-N (resample) at equal budget",
+            false => "best-of-N at N(1 + D) answers",
+        };
+        let columns = ["ahead_of_bon", "ahead_of_bon_low", "ahead_of_bon_high"];
+        let title = format!("reward ahead of {title}, paired by query and seed");
+        part(title, columns, |row| row.ahead_of_bon);
+        let title = "mean grade of the returned answers by the held-out reward model".to_owned();
+        part(title, ["held_out", "held_out_low", "held_out_high"], |row| row.held_out);
+        if let Some(against) = &self.against {
+            let columns = ["held_out_ahead", "held_out_ahead_low", "held_out_ahead_high"];
+            let title = format!("held-out grade ahead of {against}, paired by query and seed");
+            part(title, columns, |row| row.held_out_ahead);
+        }
+        shown
+    }
+}
+
 /// Rows with the columns that are wanted.
 pub(super) fn table<'a>(
     rows: impl Iterator<Item = &'a StudyRow>,
@@ -58,7 +143,7 @@ pub(super) fn table<'a>(
 }
 
 /// A table as text, the first column to the left.
-pub(super) fn in_columns(table: &Table) -> String {
+fn in_columns(table: &Table) -> String {
     let mut lines = vec![table.columns.iter().map(ToString::to_string).collect::<Vec<_>>()];
     lines.extend(table.rows.iter().map(|row| row.iter().map(rounded).collect()));
     let width = |column: usize| {

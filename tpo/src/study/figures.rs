@@ -2,13 +2,14 @@
 
 use serde::Serialize;
 
-use super::columns::{in_columns, table};
+use super::columns::table;
 use super::folder::StudyFolder;
 use super::grid::GridCell;
 use crate::config::{Mode, SearchBudget};
 use crate::error::Error;
 use crate::report::{Bootstrap, Interval, QueryData, deviation, mean};
 use crate::run::RecordedRun;
+use crate::search::Pairs;
 
 /// The numbers of one cell.
 #[derive(Debug, Clone, Default)]
@@ -47,8 +48,14 @@ fn differences(own: &[Option<f64>], other: &[Option<f64>]) -> Vec<Option<f64>> {
 /// searches that came to their end.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StudyRow {
+    /// The [name](GridCell::method) of the method.
+    pub method: String,
     /// What was done with answers.
     pub mode: Mode,
+    /// Which answers were compared.
+    pub pairs: Pairs,
+    /// How many edits an update might be made of.
+    pub edits: u32,
     /// D, 0 where a budget is the end.
     pub iterations: u32,
     /// N.
@@ -102,8 +109,8 @@ pub struct StudyRow {
 pub struct StudyTable {
     /// Whether any part of it is simulated: then the figures say nothing about real models.
     pub simulated: bool,
-    /// The study's first mode, with which the others are compared.
-    pub against: Option<Mode>,
+    /// The [method](GridCell::method) of the study's first cell, with which the others are compared.
+    pub against: Option<String>,
     /// The budget up to which all searches went on; none if they had a number of iterations.
     #[serde(skip_serializing_if = "SearchBudget::is_unbounded")]
     pub equal: SearchBudget,
@@ -125,7 +132,7 @@ impl StudyTable {
 
     fn new(simulated: bool, cells: &[(GridCell, CellFigures)], bootstrap: &Bootstrap) -> Self {
         let alike = |a: &GridCell, b: &GridCell| GridCell { seed: b.seed, ..*a } == *b;
-        let against = cells.first().map(|(cell, _)| cell.mode);
+        let against = cells.first().map(|(cell, _)| *cell);
         let mut rows = Vec::new();
         for (place, (cell, _)) in cells.iter().enumerate() {
             if cells.iter().take(place).any(|(earlier, _)| alike(earlier, cell)) {
@@ -134,35 +141,41 @@ impl StudyTable {
             let same: Vec<&(GridCell, CellFigures)> =
                 cells.iter().filter(|(other, _)| alike(other, cell)).collect();
             let figures: Vec<&CellFigures> = same.iter().map(|(_, figures)| figures).collect();
-            let ahead_of = |against: Mode, number: fn(&CellFigures) -> &[Option<f64>]| {
+            let ahead_of = |against: Option<GridCell>,
+                            number: fn(&CellFigures) -> &[Option<f64>]| {
                 let pairs = same.iter().filter_map(|(cell, figures)| {
                     let against = match against {
-                        Mode::Bon => cell.best_of_n(),
-                        mode => GridCell { mode, ..*cell },
+                        Some(GridCell { mode, pairs, edits, .. }) if mode != Mode::Bon => {
+                            GridCell { mode, pairs, edits, ..*cell }
+                        }
+                        _ => cell.best_of_n(),
                     };
                     let other = cells.iter().find(|(other, _)| *other == against);
-                    let (_, other) = other.filter(|_| against.mode != cell.mode)?;
+                    let (_, other) = other.filter(|_| against.method() != cell.method())?;
                     Some(differences(number(figures), number(other)))
                 });
                 let pairs: Vec<Vec<Option<f64>>> = pairs.collect();
                 bootstrap.crossed(&pairs.iter().map(Vec::as_slice).collect::<Vec<_>>())
             };
             let best: fn(&CellFigures) -> &[Option<f64>] = |figures| &figures.best;
-            let held_out = |against| ahead_of(against, |figures| &figures.held_out);
             rows.push(StudyRow {
-                ahead: against.and_then(|against| ahead_of(against, best)),
-                ahead_of_bon: ahead_of(Mode::Bon, best),
-                held_out_ahead: against.and_then(held_out),
+                ahead: ahead_of(against, best),
+                ahead_of_bon: ahead_of(None, best),
+                held_out_ahead: ahead_of(against, |figures| &figures.held_out),
                 ..row(cell, &figures, bootstrap)
             });
         }
         // Beside one another what is compared: by temperature and samples, then mode, then iterations.
         let mode = |mode: Mode| Mode::ALL.iter().position(|known| *known == mode);
         rows.sort_by(|a: &StudyRow, b: &StudyRow| {
-            let key = |row: &StudyRow| (row.samples, mode(row.mode), row.iterations);
+            let key = |row: &StudyRow| {
+                let others = (row.pairs != Pairs::default()).then(|| row.pairs.to_string());
+                (row.samples, mode(row.mode), others, row.edits, row.iterations)
+            };
             a.temperature.total_cmp(&b.temperature).then_with(|| key(a).cmp(&key(b)))
         });
         let equal = cells.first().map(|(cell, _)| cell.equal).unwrap_or_default();
+        let against = against.map(|cell| cell.method());
         Self { simulated, against, equal, rows }
     }
 
@@ -172,79 +185,6 @@ impl StudyTable {
     /// None in practice; see [`Table::to_csv`](crate::report::Table::to_csv).
     pub fn to_csv(&self) -> Result<String, Error> {
         table(self.rows.iter(), |_| true).to_csv(self.simulated)
-    }
-
-    /// For a person, in tables of about 80 columns: rewards, their spread, cost, and the differences.
-    #[must_use]
-    pub fn shown(&self) -> String {
-        let has_budget = !self.equal.is_unbounded();
-        let first = self.rows.first().map(|row| row.temperature);
-        let is_one = self.rows.iter().all(|row| Some(row.temperature) == first);
-        let setting = |column: &str| match column {
-            "mode" | "N" => true,
-            "D" => !has_budget,
-            "temperature" => !is_one,
-            _ => false,
-        };
-        let mut shown = match has_budget {
-            true => format!(
-                "each search up to {}; made: iterations, left: part of it unspent\n\n",
-                self.equal
-            ),
-            false => String::new(),
-        };
-        for (title, columns) in [
-            (
-                "reward: mean of the best scores; low, high: ends of its 95 % interval\n",
-                &["seeds", "failed", "answers", "reward", "low", "high"][..],
-            ),
-            (
-                "\nspread of rewards; newest: mean score of the answers of the last iteration,\n\
-                 spread: their standard deviation per search, seed_spread: that of a query's\n\
-                 best score over the seeds\n",
-                &["searches", "newest", "spread", "seed_spread"],
-            ),
-            (
-                "\nper query; calls: requests to models, scored: answers that were scored\n",
-                match has_budget {
-                    true => &["made", "calls", "prompt_tokens", "completion_tokens", "left"],
-                    false => &["calls", "prompt_tokens", "completion_tokens", "scored"],
-                },
-            ),
-        ] {
-            let wanted = |column: &str| columns.contains(&column) || setting(column);
-            shown.push_str(title);
-            shown.push_str(&in_columns(&table(self.rows.iter(), wanted)));
-        }
-        let mut part = |title: String, columns: [&str; 3], of: Difference| {
-            let paired: Vec<&StudyRow> = self.rows.iter().filter(|row| of(row).is_some()).collect();
-            if !paired.is_empty() {
-                let wanted = |column: &str| columns.contains(&column) || setting(column);
-                shown.push_str(&format!("\n{title}\n"));
-                shown.push_str(&in_columns(&table(paired.into_iter(), wanted)));
-            }
-        };
-        let of_bon = if has_budget { Mode::Resample } else { Mode::Bon };
-        if let Some(against) = self.against.filter(|against| *against != of_bon) {
-            let columns = ["ahead", "ahead_low", "ahead_high"];
-            let title = format!("reward ahead of {against}, paired by query and seed");
-            part(title, columns, |row| row.ahead);
-        }
-        let title = match has_budget {
-            true => "best-of-N (resample) at equal budget",
-            false => "best-of-N at N(1 + D) answers",
-        };
-        let columns = ["ahead_of_bon", "ahead_of_bon_low", "ahead_of_bon_high"];
-        let title = format!("reward ahead of {title}, paired by query and seed");
-        part(title, columns, |row| row.ahead_of_bon);
-        let title = "mean grade of the returned answers by the held-out reward model".to_owned();
-        part(title, ["held_out", "held_out_low", "held_out_high"], |row| row.held_out);
-        if let Some(against) = self.against {
-            let columns = ["held_out_ahead", "held_out_ahead_low", "held_out_ahead_high"];
-            let title = format!("held-out grade ahead of {against}, paired by query and seed");
-            part(title, columns, |row| row.held_out_ahead);
-        }
-        shown
     }
 
     /// The row of these settings.
@@ -275,7 +215,10 @@ fn row(cell: &GridCell, seeds: &[&CellFigures], bootstrap: &Bootstrap) -> StudyR
         })
         .collect();
     StudyRow {
+        method: cell.method(),
         mode: cell.mode,
+        pairs: cell.pairs,
+        edits: cell.edits,
         iterations: cell.iterations,
         samples: cell.samples,
         temperature: cell.temperature,
@@ -300,9 +243,6 @@ fn row(cell: &GridCell, seeds: &[&CellFigures], bootstrap: &Bootstrap) -> StudyR
     }
 }
 
-/// A paired difference of a row.
-type Difference = fn(&StudyRow) -> Option<Interval>;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -311,6 +251,8 @@ mod tests {
     fn cell(mode: Mode, seed: u64) -> GridCell {
         GridCell {
             mode,
+            pairs: Pairs::default(),
+            edits: 0,
             iterations: 2,
             samples: 5,
             temperature: 0.7,
@@ -337,7 +279,7 @@ mod tests {
         let table = StudyTable::new(false, &cells, &Bootstrap::default());
         let ahead = table.row(Mode::Revision, 2, 5).and_then(|row| row.ahead).expect("pairs");
         assert_eq!((ahead.low, ahead.mean, ahead.high), (-0.5, -0.5, -0.5));
-        assert_eq!(table.against, Some(Mode::Tpo));
+        assert_eq!(table.against.as_deref(), Some("tpo"));
         assert_eq!(table.row(Mode::Tpo, 2, 5).map(|row| row.ahead), Some(None));
         let alone = table.row(Mode::Revision, 2, 9).map(|row| row.ahead);
         assert_eq!(alone, Some(None), "nothing with equal samples");
@@ -346,7 +288,7 @@ mod tests {
             shown.split_once("reward ahead of tpo, paired by query and seed\n").expect("a part");
         assert_eq!(
             paired,
-            "mode      D  N  ahead  ahead_low  ahead_high\n\
+            "method    D  N  ahead  ahead_low  ahead_high\n\
              revision  2  5   -0.5       -0.5        -0.5\n"
         );
         let csv = table.to_csv().expect("text");
@@ -379,7 +321,7 @@ mod tests {
             assert!(shown.contains(title), "{shown}");
             assert!(COLUMNS.iter().all(|(name, _)| shown.contains(name)
                 || name.starts_with("held_out")
-                || ["made", "left", "temperature"].contains(name)));
+                || ["made", "left", "temperature", "mode", "pairs", "edits"].contains(name)));
             assert!(shown.lines().all(|line| line.len() <= 80), "{shown}");
         }
     }

@@ -18,8 +18,10 @@ const GRADES: &str = "grades.jsonl";
 /// The version of the format that is written.
 const SCHEMA: u32 = 1;
 /// Where a run's settings hold what the grid varies, or what follows from it.
-const VARIED: [&str; 8] = [
+const VARIED: [&str; 10] = [
     "/search/mode",
+    "/search/pairs",
+    "/search/edits",
     "/search/iterations",
     "/search/samples",
     "/search/seed",
@@ -208,6 +210,11 @@ impl Settings {
             if let Some(value) = shared.pointer_mut(path) {
                 *value = Json::Null;
             }
+        }
+        // A selection of one's own is in all cells.
+        let is_own = base.pairs != base.search.pairs.to_string();
+        if let Some(pairs) = shared.pointer_mut("/pairs").filter(|_| !is_own) {
+            *pairs = Json::Null;
         }
         if let Some(critic) = shared.pointer_mut("/search/critic/temperature") {
             *critic = grid.critic_temperature.into();

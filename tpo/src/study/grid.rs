@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{Mode, SearchBudget, TpoConfig};
 use crate::error::Error;
+use crate::search::Pairs;
 use crate::util::is_default;
 
 /// The iterations of a search that ends at its budget: none has as many.
@@ -30,6 +31,12 @@ pub struct Grid {
     /// What is done with answers. Beside other modes, best-of-N also runs with N(1 + D) answers for each D, so that
     /// each of them has a partner of equal budget.
     pub modes: Vec<Mode>,
+    /// Which answers are compared, in modes that [have pairs](Mode::has_pairs).
+    #[serde(default = "best_worst", skip_serializing_if = "is_best_worst")]
+    pub pairs: Vec<Pairs>,
+    /// How many edits an update may be made of, in modes that [have updates](Mode::has_updates); 0: whole texts.
+    #[serde(default = "whole_texts", skip_serializing_if = "is_whole_texts")]
+    pub edits: Vec<u32>,
     /// D: how many times the best answer is rewritten.
     pub iterations: Vec<u32>,
     /// The budget up to which each search goes on, whatever its mode; D has no meaning then, and best-of-N is
@@ -52,6 +59,8 @@ impl Default for Grid {
     fn default() -> Self {
         Self {
             modes: vec![Mode::Tpo],
+            pairs: best_worst(),
+            edits: whole_texts(),
             iterations: vec![2],
             equal: SearchBudget::default(),
             samples: vec![5],
@@ -62,11 +71,33 @@ impl Default for Grid {
     }
 }
 
+fn best_worst() -> Vec<Pairs> {
+    vec![Pairs::BestWorst]
+}
+
+fn is_best_worst(pairs: &[Pairs]) -> bool {
+    pairs == best_worst()
+}
+
+fn whole_texts() -> Vec<u32> {
+    vec![0]
+}
+
+fn is_whole_texts(edits: &[u32]) -> bool {
+    edits == whole_texts()
+}
+
 /// One combination of a [`Grid`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct GridCell {
     /// What is done with answers.
     pub mode: Mode,
+    /// Which answers are compared; the default in modes that compare none.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub pairs: Pairs,
+    /// How many edits an update may be made of; 0 in modes without updates.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub edits: u32,
     /// D, 0 where the mode has none, or a budget is its end.
     pub iterations: u32,
     /// The budget up to which it goes on.
@@ -89,10 +120,12 @@ impl Grid {
     /// # Errors
     /// [`Error::Config`] if a setting has no values, and for best-of-N up to a budget.
     pub fn cells(&self) -> Result<Vec<GridCell>, Error> {
-        let Self { modes, iterations, equal, samples, temperatures, critic_temperature, seeds } =
-            self;
+        let Self { modes, pairs, edits, iterations, equal, samples, temperatures, .. } = self;
+        let Self { critic_temperature, seeds, .. } = self;
         for (setting, empty) in [
             ("modes", modes.is_empty()),
+            ("pairs", pairs.is_empty()),
+            ("edits", edits.is_empty()),
             ("iterations", iterations.is_empty()),
             ("samples", samples.is_empty()),
             ("temperatures", temperatures.is_empty()),
@@ -110,6 +143,13 @@ impl Grid {
         let mut descending = if has_budget { vec![0] } else { iterations.clone() };
         descending.sort_unstable_by(|a, b| b.cmp(a));
         let only_bon = modes.iter().all(|mode| *mode == Mode::Bon);
+        let methods = || {
+            let pairs =
+                || pairs.iter().flat_map(|pairs| edits.iter().map(move |edits| (pairs, edits)));
+            modes
+                .iter()
+                .flat_map(move |mode| pairs().map(move |(pairs, edits)| (mode, pairs, edits)))
+        };
         let mut cells: Vec<GridCell> = Vec::new();
         let mut add = |cell: GridCell| {
             if !cells.contains(&cell) {
@@ -119,9 +159,11 @@ impl Grid {
         for temperature in temperatures {
             for seed in seeds {
                 for samples in samples {
-                    for mode in modes {
+                    for (mode, pairs, edits) in methods() {
                         let cell = |iterations| GridCell {
                             mode: *mode,
+                            pairs: if mode.has_pairs() { *pairs } else { Pairs::default() },
+                            edits: if mode.has_updates() { *edits } else { 0 },
                             iterations,
                             equal: *equal,
                             samples: *samples,
@@ -149,15 +191,29 @@ impl GridCell {
     /// The name of its folder.
     #[must_use]
     pub fn name(&self) -> String {
-        let Self { mode, iterations, equal, samples, temperature, seed, .. } = self;
-        let depth = match mode {
+        let Self { iterations, equal, samples, temperature, seed, .. } = self;
+        let depth = match self.mode {
             _ if !equal.is_unbounded() => {
                 format!("-{}", equal.to_string().replace([':', ','], "-"))
             }
             Mode::Bon => String::new(),
             _ => format!("-d{iterations}"),
         };
-        format!("{mode}{depth}-n{samples}-t{temperature}-s{seed}")
+        format!("{}{depth}-n{samples}-t{temperature}-s{seed}", self.method())
+    }
+
+    /// The mode, with pairs and edits where they are not the defaults: `tpo`, `tpo-group-2`, `tpo-all-e6`.
+    #[must_use]
+    pub fn method(&self) -> String {
+        let Self { mode, pairs, edits, .. } = self;
+        let mut method = mode.to_string();
+        if !is_default(pairs) {
+            method.push_str(&format!("-{pairs}").replace(':', "-"));
+        }
+        if !is_default(edits) {
+            method.push_str(&format!("-e{edits}"));
+        }
+        method
     }
 
     /// The settings of its run.
@@ -165,6 +221,8 @@ impl GridCell {
     pub fn config(&self, base: &TpoConfig) -> TpoConfig {
         let mut config = base.clone();
         config.mode = self.mode;
+        config.pairs = self.pairs;
+        config.edits = self.edits;
         config.iterations = self.iterations;
         if !self.equal.is_unbounded() {
             config.iterations = UNTIL_BUDGET;
@@ -181,10 +239,10 @@ impl GridCell {
     #[must_use]
     pub fn best_of_n(&self) -> Self {
         if !self.equal.is_unbounded() {
-            return Self { mode: Mode::Resample, ..*self };
+            return Self { mode: Mode::Resample, pairs: Pairs::default(), edits: 0, ..*self };
         }
         let samples = self.samples.saturating_mul(self.iterations.saturating_add(1));
-        Self { mode: Mode::Bon, iterations: 0, samples, ..*self }
+        Self { mode: Mode::Bon, pairs: Pairs::default(), edits: 0, iterations: 0, samples, ..*self }
     }
 
     /// Whether its requests, or the answers that it scores, may be those of another cell.
@@ -230,6 +288,35 @@ mod tests {
         let cells = Grid { critic_temperature: Some(0.2), ..grid }.cells().unwrap();
         let own = cells.last().unwrap().config(&TpoConfig::default());
         assert_eq!((own.sampling.temperature, own.critic.temperature), (Some(1.0), Some(0.2)));
+    }
+
+    #[test]
+    fn pairs_and_edits_vary_in_modes_that_have_them() {
+        let grid = Grid {
+            modes: vec![Mode::Tpo, Mode::FeedbackDescent, Mode::Resample],
+            pairs: vec![Pairs::BestWorst, Pairs::Group(2)],
+            edits: vec![0, 6],
+            ..Grid::default()
+        };
+        let cells = grid.cells().unwrap();
+        let methods: Vec<String> = cells.iter().map(GridCell::method).collect();
+        let expected = [
+            "tpo",
+            "tpo-e6",
+            "tpo-group-2",
+            "tpo-group-2-e6",
+            "feedback-descent",
+            "feedback-descent-e6",
+            "resample",
+        ];
+        assert_eq!(methods, expected);
+        let config = cells[3].config(&TpoConfig::default());
+        assert_eq!((config.pairs, config.edits), (Pairs::Group(2), 6));
+        assert_eq!(cells[3].best_of_n().name(), "bon-n15-t0.7-s7");
+        let text = serde_json::to_string(&grid).unwrap();
+        assert_eq!(serde_json::from_str::<Grid>(&text).unwrap(), grid);
+        let plain = serde_json::to_string(&Grid::default()).unwrap();
+        assert!(!plain.contains("pairs") && !plain.contains("edits"), "{plain}");
     }
 
     #[test]

@@ -67,18 +67,9 @@ const OF_MODES: [(&str, IsUsed, &str); 4] = [
         |mode| matches!(mode, Mode::Fuse | Mode::Rsa | Mode::Tsan),
         "fuse, rsa and tsan use it",
     ),
-    ("pairs", has_pairs, "tpo and its ablations use it"),
-    (
-        "edits",
-        |mode| has_pairs(mode) || mode == Mode::FeedbackDescent,
-        "tpo, its ablations and feedback-descent use it",
-    ),
+    ("pairs", Mode::has_pairs, "tpo and its ablations use it"),
+    ("edits", Mode::has_updates, "tpo, its ablations and feedback-descent use it"),
 ];
-
-fn has_pairs(mode: Mode) -> bool {
-    use Mode::{Bon, FeedbackDescent, Fuse, Pdr, Resample, Rsa, Tournament, Tsan, Vote};
-    !matches!(mode, Bon | FeedbackDescent | Fuse | Pdr | Resample | Rsa | Tournament | Tsan | Vote)
-}
 
 /// Warns of settings that have no effect in the mode of the run.
 fn note_unused(settings: &Settings) -> Result<(), Error> {

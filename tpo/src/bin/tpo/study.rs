@@ -29,6 +29,8 @@ pub(crate) async fn study(settings: &Settings) -> Result<ExitCode, Error> {
     }
     let grid = Grid {
         modes: settings.list::<Mode>("mode")?,
+        pairs: settings.list("pairs")?,
+        edits: settings.list("edits")?,
         iterations: settings.list("iterations")?,
         equal,
         samples: settings.list("samples")?,

@@ -32,6 +32,7 @@ mod secrets;
 mod serve;
 mod servers;
 mod study;
+mod study_lists;
 mod terminal;
 
 use std::ffi::OsStr;

@@ -34,7 +34,7 @@ fn study(folder: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-fn run(folder: &Path, arguments: &[&str]) -> Ended {
+pub(super) fn run(folder: &Path, arguments: &[&str]) -> Ended {
     Running::start(study(folder, arguments)).end()
 }
 
@@ -46,7 +46,7 @@ fn over_http(folder: &Path, server: &FakeServer, more: &[&str]) -> Command {
 }
 
 /// The results of all cells, and the table.
-fn results(folder: &Path) -> Vec<(String, String)> {
+pub(super) fn results(folder: &Path) -> Vec<(String, String)> {
     let mut cells: Vec<(String, String)> = std::fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap())
@@ -344,55 +344,4 @@ fn settings_of_a_file_are_lists_of_one_unless_flags_give_them() {
     assert_eq!(cells("file", &[]), ["bon-n2-t0.5-s9"]);
     let flags = ["--modes", "tpo", "--seeds", "1,2"];
     assert_eq!(cells("flags", &flags), ["tpo-d1-n2-t0.5-s1", "tpo-d1-n2-t0.5-s2"]);
-}
-
-/// Cells of one budget have no depth; what reads runs reads them.
-#[test]
-fn modes_are_compared_at_equal_tokens() {
-    let folder = folder();
-    queries(folder.path(), 2);
-    let given = ["--data", "queries.json", "--out", "out", "--seeds", "1", "--equal"];
-    let modes = ["--modes", "tpo,resample,tournament,shuffled"];
-    let ended = run(folder.path(), &[&given[..], &["tokens:14000"], &modes, &["--json"]].concat());
-    let report: Value = serde_json::from_str(&ended.with_code(0).out).unwrap();
-    assert_eq!(report["table"]["equal"], serde_json::json!({ "tokens": 14000 }));
-    for row in report["table"]["rows"].as_array().unwrap() {
-        let (left, made) = (row["left"].as_f64().unwrap(), row["made"].as_f64().unwrap());
-        assert!((-0.1..0.5).contains(&left) && made >= 1.0, "{row}");
-        assert_eq!(row["ahead_of_bon"].is_null(), row["mode"] == "resample", "{row}");
-    }
-    let before = results(&folder.path().join("out"));
-    for (cell, _) in before.iter().filter(|(cell, _)| cell != "table") {
-        assert!(cell.contains("-tokens-14000-n5-"), "{cell}");
-        let mut verify = program(folder.path());
-        verify.args(["verify", &format!("out/{cell}")]);
-        Running::start(verify).end().with_code(0);
-    }
-    let ended =
-        run(folder.path(), &[&given[..], &["tokens:14000"], &modes, &["--resume"]].concat());
-    let shown = ended.with_code(0).out;
-    assert_eq!(results(&folder.path().join("out")), before);
-    assert!(shown.contains("each search up to tokens:14000"), "{shown}");
-    assert!(shown.contains("ahead of best-of-N (resample) at equal budget"), "{shown}");
-    assert!(shown.lines().all(|line| line.len() <= 80), "{shown}");
-    let other =
-        run(folder.path(), &[&given[..], &["tokens:13000"], &modes, &["--resume"]].concat());
-    other.refused(&["the grid had", "tpo-tokens-14000-n5-t0.7-s1"]);
-    let mut report = program(folder.path());
-    report.args(["report", "out", "-o", "page.html"]);
-    Running::start(report).end().with_code(0);
-    assert!(read(folder.path().join("page.html")).contains("tournament-tokens-14000-n5-t0.7-s1"));
-}
-
-/// The example runs every mode that can be compared so.
-#[test]
-fn the_example_lists_all_modes() {
-    let script = read(concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/equal_tokens.sh"));
-    let lists = script.lines().filter_map(|line| line.strip_prefix("modes="));
-    let listed: HashSet<&str> = lists.flat_map(|list| list.split(',')).collect();
-    let all: HashSet<&str> = tpo::Mode::ALL.iter().map(|mode| mode.as_str()).collect();
-    assert_eq!(
-        all.symmetric_difference(&listed).copied().collect::<HashSet<_>>(),
-        ["bon", "$modes"].into()
-    );
 }

@@ -157,6 +157,9 @@ impl OptionSpec {
 
     /// The flag. For a study, settings that it varies are lists.
     fn arg(&'static self, heading: &'static str, for_study: bool) -> Arg {
+        // What a study only varies if asked to is not in its short help.
+        let varies = |list: &&StudyList| for_study && !list.default.iter().eq(&self.default);
+        let is_short = self.common || self.study.as_ref().filter(varies).is_some();
         let mut arg = Arg::new(self.name.as_str())
             .long(self.name.as_str())
             .help_heading(heading)
@@ -164,7 +167,7 @@ impl OptionSpec {
             .value_parser(CheckedValue { option: self, for_study })
             .value_hint(self.hint())
             .hide_possible_values(true)
-            .hide_short_help(!self.common && self.study.as_ref().filter(|_| for_study).is_none())
+            .hide_short_help(!is_short)
             .action(ArgAction::Set);
         arg = match self.kind {
             ValueKind::Bool => {
