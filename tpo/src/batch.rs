@@ -9,7 +9,7 @@ use textgrad_ops::CancellationToken;
 use tokio::task::{Id, JoinSet};
 
 use crate::error::Error;
-use crate::journal::Journal;
+use crate::journal::{Journal, QueryJournal};
 use crate::query::Query;
 use crate::search::{AlignError, Alignment, DonorQuery, Tpo, Trajectory};
 use crate::session::Session;
@@ -186,7 +186,11 @@ impl Batch {
                 (self.tpo.clone(), self.journal.clone(), self.cancellation.clone());
             let keep_graph = self.keep_graphs;
             let task = self.tasks.spawn(async move {
-                let mut result = search(tpo, journal, cancel, index, query, donor).await;
+                let session = move |journal| match Session::new(journal, cancel) {
+                    session if keep_graph => session,
+                    session => session.without_graph(),
+                };
+                let mut result = search(tpo, journal, session, index, query, donor).await;
                 if !keep_graph && let Ok(aligned) = &mut result {
                     aligned.forget_graph();
                 }
@@ -201,7 +205,7 @@ impl Batch {
 async fn search(
     tpo: Tpo,
     journal: Option<Journal>,
-    cancel: CancellationToken,
+    session: impl FnOnce(Option<QueryJournal>) -> Session,
     index: usize,
     query: Query,
     donor: Option<DonorQuery>,
@@ -213,5 +217,5 @@ async fn search(
             Err(error) => return Err(AlignError { error, trajectory: Trajectory::default() }),
         },
     };
-    tpo.align_in(index, query, donor, Session::new(journal, cancel)).await
+    tpo.align_in(index, query, donor, session(journal)).await
 }

@@ -125,7 +125,7 @@ impl Query {
     #[must_use]
     pub fn dialogue(&self) -> Vec<Message> {
         let turns = self.turns().filter(|(role, _)| *role != MessageRole::System);
-        turns.map(|(role, text)| Message::new(role, [Part::Text(text.to_owned())])).collect()
+        turns.map(|(role, text)| Message::new(role, [Part::Text(text.into())])).collect()
     }
 
     /// A text that no other query has: for keys.

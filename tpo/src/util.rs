@@ -1,6 +1,6 @@
 //! Texts without repetitions, defaults that files omit, and types that files hold as texts.
 
-use std::collections::HashSet;
+use foldhash::{HashSet, HashSetExt as _};
 
 /// Whether a field has its default, so that files omit it.
 pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {

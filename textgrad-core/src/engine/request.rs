@@ -1,5 +1,7 @@
 //! Requests to engines: a conversation, and how to sample its completions.
 
+use std::sync::Arc;
+
 use derive_setters::Setters;
 use serde::{Deserialize, Serialize};
 use strum::{Display, IntoStaticStr};
@@ -166,8 +168,8 @@ impl MessageRole {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Part {
-    /// Text, sent exactly as it is.
-    Text(String),
+    /// Text, sent exactly as it is. Clones share it.
+    Text(Arc<str>),
     /// An image with its media type.
     Image(Image),
 }
@@ -175,7 +177,7 @@ pub enum Part {
 impl From<&Value> for Part {
     fn from(value: &Value) -> Self {
         match value {
-            Value::Text(text) => Self::Text(text.to_string()),
+            Value::Text(text) => Self::Text(Arc::clone(text)),
             Value::Image(image) => Self::Image(image.clone()),
         }
     }
@@ -197,17 +199,17 @@ impl Message {
     }
 
     /// A system message of one text.
-    pub fn system(text: impl Into<String>) -> Self {
+    pub fn system(text: impl Into<Arc<str>>) -> Self {
         Self::new(MessageRole::System, [Part::Text(text.into())])
     }
 
     /// A user message of one text.
-    pub fn user(text: impl Into<String>) -> Self {
+    pub fn user(text: impl Into<Arc<str>>) -> Self {
         Self::new(MessageRole::User, [Part::Text(text.into())])
     }
 
     /// An assistant message of one text.
-    pub fn assistant(text: impl Into<String>) -> Self {
+    pub fn assistant(text: impl Into<Arc<str>>) -> Self {
         Self::new(MessageRole::Assistant, [Part::Text(text.into())])
     }
 
@@ -217,7 +219,7 @@ impl Message {
         self.parts
             .iter()
             .filter_map(|part| match part {
-                Part::Text(text) => Some(text.as_str()),
+                Part::Text(text) => Some(&**text),
                 Part::Image(_) => None,
             })
             .collect()

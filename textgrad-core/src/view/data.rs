@@ -210,7 +210,7 @@ enum PartData {
 impl From<Request> for RequestData {
     fn from(request: Request) -> Self {
         let part = |part: Part| match part {
-            Part::Text(text) => PartData::Text { text },
+            Part::Text(text) => PartData::Text { text: text.to_string() },
             Part::Image(image) => PartData::Image {
                 media_type: image.media_type().to_owned(),
                 bytes: image.bytes().len(),

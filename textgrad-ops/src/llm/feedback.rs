@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use derive_setters::Setters;
+use parking_lot::Mutex;
 use textgrad_core::{
     BackwardCx, Engine, Error, Feedback, Gradient, Input, Inputs, Message, MessageRole, Op,
     OpFailure, Output, Part, Purpose, Quote, Request, Sampling, Variable, apply_one,
@@ -112,15 +113,21 @@ impl FeedbackRequest {
             return Ok(vec![None; cx.inputs().len()]);
         };
         let mut known = HashSet::new();
-        let asks: Vec<bool> = (0..)
-            .zip(cx.inputs())
-            .map(|(at, input)| cx.needs(at) && known.insert(input.variable()))
-            .collect();
-        let (asks, requests) = (&asks, &requests);
-        cx.for_each_input(|input| async move {
-            match asks.get(input) {
-                Some(true) => requests.on(input).await,
-                _ => Ok(None),
+        let mut asks = Vec::new();
+        for (at, input) in (0..).zip(cx.inputs()) {
+            let is_asked = cx.needs(at) && known.insert(input.variable());
+            asks.push(is_asked.then(|| requests.on(input.variable(), at)).transpose()?);
+        }
+        // The call as it is quoted is not needed while requests are under way.
+        let (form, asks) = (requests.into_form(), Mutex::new(asks));
+        let form = &form;
+        cx.for_each_input(|input| {
+            let asked = asks.lock().get_mut(input).and_then(Option::take);
+            async move {
+                match asked {
+                    Some(request) => form.send(input, request).await,
+                    None => Ok(None),
+                }
             }
         })
         .await
@@ -132,10 +139,10 @@ impl FeedbackRequest {
     /// # Errors
     /// [`Error::Forward`] with the failure of the engine, [`Error::Prompt`] if a template cannot be rendered.
     pub async fn send_for(&self, cx: &BackwardCx, input: usize) -> Result<Option<Gradient>, Error> {
-        match InputRequests::new(cx, self)? {
-            Some(requests) => requests.on(input).await,
-            None => Ok(None),
-        }
+        let requests = InputRequests::new(cx, self)?.zip(cx.inputs().get(input));
+        let Some((requests, variable)) = requests else { return Ok(None) };
+        let request = requests.on(variable.variable(), input)?;
+        requests.into_form().send(input, request).await
     }
 
     /// The same settings with another engine.
@@ -144,20 +151,22 @@ impl FeedbackRequest {
     }
 }
 
-/// The form of a request for feedback.
-enum Form {
-    Quoted,
-    /// After the response of the call.
-    Continued(Option<String>),
-}
-
 /// What requests for feedback on all inputs of a call share.
 struct InputRequests<'a> {
-    cx: &'a BackwardCx,
-    settings: &'a FeedbackRequest,
+    form: FeedbackForm<'a>,
     messages: Vec<Message>,
     base: FeedbackContext,
-    form: Form,
+    /// The response of the call, which a continued conversation goes on after.
+    response: Option<String>,
+}
+
+/// How feedback is asked for.
+struct FeedbackForm<'a> {
+    cx: &'a BackwardCx,
+    settings: &'a FeedbackRequest,
+    /// The templates of a request.
+    templates: &'static [&'static str],
+    is_continued: bool,
     /// The outputs that there are gradients on.
     outputs: Vec<usize>,
 }
@@ -175,33 +184,69 @@ impl<'a> InputRequests<'a> {
             Quote::Conversation { request, .. } => request.messages,
             _ => Vec::new(),
         };
-        let continued = cx.layout().is_continued() && outputs.len() == 1 && !messages.is_empty();
-        let form = if continued {
-            Form::Continued(cx.context(*first).map(|context| context.response().value().describe()))
-        } else {
-            Form::Quoted
+        let is_continued = cx.layout().is_continued() && outputs.len() == 1 && !messages.is_empty();
+        let context = cx.context(*first).filter(|_| is_continued);
+        let response = context.map(|context| context.response().value().describe());
+        let templates: &[&str] = match is_continued {
+            true => &["feedback_continue"],
+            false if base.objective => &[SYSTEM, "feedback_base"],
+            false => &[SYSTEM, "feedback_chain"],
         };
         let outputs: Vec<usize> = outputs.into_iter().map(|(output, _)| output).collect();
-        Ok(Some(Self { cx, settings, messages, base, form, outputs }))
+        let form = FeedbackForm { cx, settings, templates, is_continued, outputs };
+        Ok(Some(Self { form, messages, base, response }))
     }
 
-    async fn on(&self, input: usize) -> Result<Option<Gradient>, Error> {
+    fn into_form(self) -> FeedbackForm<'a> {
+        self.form
+    }
+
+    /// The request about one input.
+    fn on(&self, variable: &Variable, input: usize) -> Result<Request, Error> {
+        let FeedbackForm { cx, settings, .. } = &self.form;
+        let sampling = settings.sampling.clone().with_n(1).at(cx.seed(input));
+        let request = Request::new(Purpose::Gradient, self.messages(variable)?);
+        Ok(request.with_sampling(sampling))
+    }
+
+    fn messages(&self, variable: &Variable) -> Result<Vec<Message>, Error> {
+        let FeedbackForm { settings: FeedbackRequest { prompts, .. }, templates, .. } = &self.form;
+        let context = FeedbackContext {
+            variable: VariableContext::new(variable),
+            variable_brief: brief(&variable.value().describe()),
+            ..self.base.clone()
+        };
+        let template = templates.last().copied().unwrap_or_default();
+        let text = prompts.render(template, &context)?;
+        // A continued request starts with the conversation that the server has processed, so most of it is a cached
+        // prefix. It refers to the variable by the brief form, since the text is in the conversation already.
+        if self.form.is_continued {
+            let mut dialogue = self.messages.clone();
+            dialogue.extend(self.response.as_deref().map(Message::assistant));
+            dialogue.push(Message::user(text));
+            return Ok(dialogue);
+        }
+        let images = self.messages.iter().flat_map(|message| &message.parts);
+        let images = images.filter(|part| matches!(part, Part::Image(_))).cloned();
+        Ok(vec![
+            Message::system(prompts.render(SYSTEM, &context)?),
+            Message::new(MessageRole::User, images.chain([Part::Text(text.into())])),
+        ])
+    }
+}
+
+impl FeedbackForm<'_> {
+    async fn send(&self, input: usize, request: Request) -> Result<Option<Gradient>, Error> {
         let Some(variable) = self.cx.inputs().get(input).map(Input::variable) else {
             return Ok(None);
         };
-        let sampling = self.settings.sampling.clone().with_n(1).at(self.cx.seed(input));
-        let request = Request::new(Purpose::Gradient, self.messages(variable)?);
-        let request = request.with_sampling(sampling);
-        let words = self.ask(variable, request.clone()).await?;
+        let messages = self.is_continued.then(|| request.messages.clone());
+        let words = self.ask(variable, request).await?;
         let Some(reply) = words.text().filter(|text| !text.trim().is_empty()) else {
             return Ok(None);
         };
-        let dialogue: Option<Arc<[Message]>> = match self.form {
-            Form::Quoted => None,
-            Form::Continued(_) => {
-                Some(request.messages.into_iter().chain([Message::assistant(reply)]).collect())
-            }
-        };
+        let dialogue: Option<Arc<[Message]>> = messages
+            .map(|messages| messages.into_iter().chain([Message::assistant(reply)]).collect());
         let contexts = self.outputs.iter().filter_map(|output| {
             let context = self.cx.context(*output)?;
             Some(Arc::new(match &dialogue {
@@ -213,39 +258,6 @@ impl<'a> InputRequests<'a> {
         Ok(Some(Feedback::from_variable(words).with_contexts(contexts).into()))
     }
 
-    fn messages(&self, variable: &Variable) -> Result<Vec<Message>, Error> {
-        let prompts = &self.settings.prompts;
-        let context = FeedbackContext {
-            variable: VariableContext::new(variable),
-            variable_brief: brief(&variable.value().describe()),
-            ..self.base.clone()
-        };
-        // A continued request starts with the conversation that the server has processed, so most of it is a cached
-        // prefix. It refers to the variable by the brief form, since the text is in the conversation already.
-        if let Form::Continued(response) = &self.form {
-            let mut dialogue = self.messages.clone();
-            dialogue.extend(response.as_deref().map(Message::assistant));
-            dialogue.push(Message::user(prompts.render(self.template(), &context)?));
-            return Ok(dialogue);
-        }
-        let images = self.messages.iter().flat_map(|message| &message.parts);
-        let images = images.filter(|part| matches!(part, Part::Image(_))).cloned();
-        let text = Part::Text(prompts.render(self.template(), &context)?);
-        Ok(vec![
-            Message::system(prompts.render(SYSTEM, &context)?),
-            Message::new(MessageRole::User, images.chain([text])),
-        ])
-    }
-
-    /// The template of the last message.
-    fn template(&self) -> &'static str {
-        match self.form {
-            Form::Continued(_) => "feedback_continue",
-            Form::Quoted if self.base.objective => "feedback_base",
-            Form::Quoted => "feedback_chain",
-        }
-    }
-
     /// Makes the request as a call in the graph, so that the feedback has its past.
     async fn ask(&self, variable: &Variable, request: Request) -> Result<Variable, Error> {
         let cx = self.cx;
@@ -255,12 +267,8 @@ impl<'a> InputRequests<'a> {
         let said = self.outputs.iter().flat_map(|output| cx.gradients(*output));
         let said = said.filter_map(Gradient::feedback);
         inputs.extend(said.map(|feedback| ("feedback", feedback.variable().clone())));
-        let templates = match self.form {
-            Form::Quoted => &[SYSTEM, self.template()][..],
-            Form::Continued(_) => &[self.template()][..],
-        };
         let prompts = &self.settings.prompts;
-        inputs.extend(prompts.wording(templates, &request.messages, &inputs).await?);
+        inputs.extend(prompts.wording(self.templates, &request.messages, &inputs).await?);
         let settings = self.settings.with_engine(cx.engine_or(&self.settings.engine));
         word_feedback("gradient", settings, request, variable, inputs).await
     }

@@ -37,7 +37,7 @@ impl Field {
         if self.image {
             return Ok(Part::Image(inputs.image(&self.name)?.clone()));
         }
-        Ok(Part::Text(format!("{}: {}", self.name, inputs.text(&self.name)?)))
+        Ok(Part::Text(format!("{}: {}", self.name, inputs.text(&self.name)?).into()))
     }
 }
 

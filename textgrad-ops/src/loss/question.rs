@@ -186,7 +186,7 @@ impl ImageQaLoss {
                     // Not an image.
                     inputs.text(name)?;
                     let field = FunctionArgument::new(name, variable);
-                    parts.push(Part::Text(prompts.render("image_qa", &field)?));
+                    parts.push(Part::Text(prompts.render("image_qa", &field)?.into()));
                 }
             }
             let instruction = FunctionArgument::new(INSTRUCTION, inputs.named(INSTRUCTION)?);

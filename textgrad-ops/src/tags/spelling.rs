@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use crate::util::scan::positions;
+
 /// The forms of `<`.
 const LESS: [&str; 4] = ["<", "\\<", "&lt;", "＜"];
 /// The forms of `>`.
@@ -28,10 +30,9 @@ pub(super) fn places(text: &str, tag: &str) -> Vec<(usize, usize)> {
         return text.match_indices(tag).map(|(at, _)| (at, tag.len())).collect();
     };
     // The last is the first byte of `＜` and of other characters.
-    let starts = text.bytes().enumerate();
-    let starts = starts.filter(|(_, byte)| matches!(byte, b'<' | b'\\' | b'&' | 0xEF));
+    let starts = positions(text, |byte| matches!(byte, b'<' | b'\\' | b'&' | 0xEF));
     let mut places: Vec<(usize, usize)> = Vec::new();
-    for (at, _) in starts {
+    for at in starts {
         let is_within = places.last().is_some_and(|(before, length)| at < before + length);
         let tail = text.get(at..).unwrap_or_default();
         if let Some(length) = (!is_within).then(|| length_of(tail, name, is_end)).flatten() {

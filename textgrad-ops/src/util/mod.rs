@@ -13,6 +13,7 @@ pub mod fs;
 pub mod json;
 pub mod jsonl;
 pub mod reasoning;
+pub(crate) mod scan;
 pub mod terminal;
 
 use parking_lot::Mutex;

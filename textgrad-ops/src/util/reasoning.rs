@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use super::scan::positions;
+
 /// Marks that models and chat templates put around reasoning.
 const MARKS: [(&str, &str); 13] = [
     ("<think>", "</think>"),
@@ -106,9 +108,8 @@ fn marks_at(text: &str) -> Option<(&'static str, &'static str)> {
 /// What stands before and after the first closing mark without an opening one.
 fn lone_close(text: &str) -> Option<(&str, &str)> {
     // Most answers have none of the bytes that marks begin with.
-    let starts = text.bytes().enumerate();
-    let starts = starts.filter(|(_, byte)| matches!(byte, b'<' | b'[' | 0xE2));
-    let tails: Vec<&str> = starts.filter_map(|(at, _)| text.get(at..)).collect();
+    let starts = positions(text, |byte| matches!(byte, b'<' | b'[' | 0xE2));
+    let tails: Vec<&str> = starts.filter_map(|at| text.get(at..)).collect();
     let found = MARKS.into_iter().filter_map(|(open, close)| {
         let at = text.len() - tails.iter().find(|tail| begins(tail, close))?.len();
         let (before, after) = (text.get(..at)?, text.get(at + close.len()..)?);

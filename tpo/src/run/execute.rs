@@ -154,7 +154,7 @@ impl Collector<'_> {
         }
         self.add_finished(outcome.index).await;
         self.report.summary.add(&outcome);
-        let record = ResultRecord::new(&outcome, self.report.summary.simulated);
+        let record = ResultRecord::from_outcome(outcome, self.report.summary.simulated);
         self.observer.finished(&record);
         if self.report.folder.is_none() {
             self.report.records.push(record);

@@ -70,14 +70,34 @@ impl ResultRecord {
     #[must_use]
     pub fn new(outcome: &QueryOutcome, simulated: bool) -> Self {
         let (trajectory, error) = match &outcome.result {
-            Ok(aligned) => (aligned.trajectory(), None),
-            Err(failure) => (&failure.trajectory, Some(&failure.error)),
+            Ok(aligned) => (aligned.trajectory().clone(), None),
+            Err(failure) => (failure.trajectory.clone(), Some(&failure.error)),
         };
+        Self::of_parts(outcome.index, &outcome.query, trajectory, error, simulated)
+    }
+
+    /// What came of a query, with the texts of the outcome instead of copies.
+    pub(super) fn from_outcome(outcome: QueryOutcome, simulated: bool) -> Self {
+        let QueryOutcome { index, query, result } = outcome;
+        let (trajectory, error) = match result {
+            Ok(aligned) => (aligned.trajectory, None),
+            Err(failure) => (failure.trajectory, Some(failure.error)),
+        };
+        Self::of_parts(index, &query, trajectory, error.as_ref(), simulated)
+    }
+
+    fn of_parts(
+        index: usize,
+        query: &Query,
+        trajectory: Trajectory,
+        error: Option<&Error>,
+        simulated: bool,
+    ) -> Self {
         Self {
             schema: SCHEMA,
-            index: outcome.index,
-            query: outcome.query.clone(),
-            fields: outcome.query.fields().clone(),
+            index,
+            query: query.clone(),
+            fields: query.fields().clone(),
             status: if error.is_some() { Status::Error } else { Status::Ok },
             simulated,
             best: trajectory.best().cloned(),
@@ -85,7 +105,7 @@ impl ResultRecord {
                 kind: error.kind().to_owned(),
                 message: describe(error),
             }),
-            trajectory: trajectory.clone(),
+            trajectory,
         }
     }
 }

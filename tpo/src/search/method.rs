@@ -148,6 +148,12 @@ pub struct Step {
 }
 
 impl Step {
+    /// Lets go of the graph that the texts come from.
+    pub(super) fn forget_graph(&mut self) {
+        self.losses.iter_mut().for_each(|loss| *loss = loss.detach());
+        self.feedback.clear();
+    }
+
     /// Adds losses, and their texts to the record.
     pub fn add_losses(&mut self, losses: impl IntoIterator<Item = Variable>) {
         for loss in losses {

@@ -1,7 +1,6 @@
 //! The outcome of a search: the answer, and the trajectory as plain data.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -74,17 +73,7 @@ impl Alignment {
     /// Lets go of the graph: what is left are the texts and the scores.
     pub(crate) fn forget_graph(&mut self) {
         self.ends.clear();
-        let mut pool = Pool::default();
-        for candidate in self.pool.candidates() {
-            let answer = candidate.answer.value().clone();
-            let answer = Variable::constant(answer, Arc::clone(candidate.answer.role()));
-            let (score, iteration) = (candidate.score, candidate.iteration);
-            // It was in a pool before.
-            if pool.push(Candidate { answer, score, iteration }).is_err() {
-                return;
-            }
-        }
-        self.pool = pool;
+        self.pool.detach();
     }
 
     /// What a drawing of the graph shows: answers with their scores, and the iterations.

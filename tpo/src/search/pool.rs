@@ -1,8 +1,8 @@
 //! The pool: all answers to one query with their scores.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use textgrad_core::{Value, Variable, truncate};
 
 use crate::config::Acceptance;
@@ -72,6 +72,13 @@ impl Pool {
             scores.iter().rev().map(|(text, score)| (text.as_str(), *score)).collect();
         self.map_scores(&|candidate| *scores.get(candidate.text()).unwrap_or(&candidate.score));
         Ok(())
+    }
+
+    /// Lets go of the graph that the answers come from.
+    pub(super) fn detach(&mut self) {
+        for candidate in &mut self.candidates {
+            candidate.answer = candidate.answer.detach();
+        }
     }
 
     /// The answers, in their order.

@@ -1,11 +1,12 @@
 //! The search loop.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use foldhash::HashMap;
 use textgrad_core::{
-    Engine, Inputs, Message, Output, Purpose, Seed, Variable, apply_one, catch_panic_async, op_fn,
+    Engine, Inputs, Layout, Message, Output, Purpose, Seed, Variable, apply_one, catch_panic_async,
+    op_fn,
 };
 use textgrad_ops::LlmCall;
 
@@ -14,7 +15,7 @@ use super::method::{Iteration, IterationCx, Step};
 use super::outcome::{AlignError, Alignment, CandidateRecord, IterationRecord, Trajectory};
 use super::pool::{Candidate, Pool};
 use super::shuffled::{BorrowedSteps, DonorQuery};
-use crate::config::{Progress, Spent, StopReason};
+use crate::config::{Mode, Progress, Spent, StopReason};
 use crate::error::Error;
 use crate::prompts::SampleContext;
 use crate::query::Query;
@@ -201,7 +202,21 @@ impl<'a> Search<'a> {
             return Err(self.fault(iteration, "texts as new answers".to_owned(), got));
         }
         self.admit(answers, iteration).await?;
+        self.forget_graph();
         Ok(!is_idle)
+    }
+
+    /// Lets go of the graph so far where nobody looks at it. A method of one's own may, and updates that are continued
+    /// are in it.
+    fn forget_graph(&mut self) {
+        let config = &self.tpo.config;
+        let is_needed = config.layout == Layout::Chained || config.mode == Mode::Own;
+        if self.session.keeps_graph() || self.critiques_only || is_needed {
+            return;
+        }
+        self.ends.clear();
+        self.pool.detach();
+        self.steps.iter_mut().for_each(Step::forget_graph);
     }
 
     /// The answer that the method returns, if it selects one.

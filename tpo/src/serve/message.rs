@@ -38,7 +38,7 @@ pub(crate) fn message(message: &Json, place: &str) -> Result<Option<Turn>, ApiEr
         return Ok(Some(Turn::Direct(format!("{place}.{call}"))));
     }
     let parts = match field(message, "content") {
-        Json::String(text) => vec![Part::Text(text.clone())],
+        Json::String(text) => vec![Part::Text(text.as_str().into())],
         Json::Array(parts) => {
             let mut read = Vec::with_capacity(parts.len());
             for (position, part) in parts.iter().enumerate() {
@@ -58,7 +58,7 @@ pub(crate) fn message(message: &Json, place: &str) -> Result<Option<Turn>, ApiEr
 fn part(part: &Json, place: &str) -> Result<Result<Part, String>, ApiError> {
     match field(part, "type").as_str() {
         Some("text" | "input_text" | "output_text") => match field(part, "text").as_str() {
-            Some(text) => Ok(Ok(Part::Text(text.to_owned()))),
+            Some(text) => Ok(Ok(Part::Text(text.into()))),
             None => Err(expected(&format!("{place}.text"), "a text")),
         },
         Some("image_url" | "input_image") => {

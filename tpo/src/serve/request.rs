@@ -201,7 +201,7 @@ impl Ask {
                 Some(last) if last.role == MessageRole::System && message.role == last.role => {
                     *last = Message::system(format!("{}\n\n{}", last.text(), text(message)));
                 }
-                _ => messages.push(Message::new(message.role, [Part::Text(text(message))])),
+                _ => messages.push(Message::new(message.role, [Part::Text(text(message).into())])),
             }
         }
         Query::conversation(messages)

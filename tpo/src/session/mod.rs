@@ -36,6 +36,8 @@ struct SessionInner {
     stop: CancellationToken,
     /// Ends the search at once, without waiting for calls.
     abort: OnceLock<CancellationToken>,
+    /// Whether nobody looks at the graph of the search.
+    is_graph_dropped: OnceLock<()>,
     observer: OnceLock<Arc<dyn SearchObserver>>,
     /// The prices of calls, for a search that is bounded in money.
     prices: OnceLock<Prices>,
@@ -82,6 +84,16 @@ impl Session {
     pub(crate) fn new(journal: Option<QueryJournal>, stop: CancellationToken) -> Self {
         let journal = Mutex::new(journal.map(Arc::new));
         Self(Arc::new(SessionInner { journal, stop, ..SessionInner::default() }))
+    }
+
+    /// Lets go of the graph of the search while it runs: most of the memory of a search is that of earlier requests.
+    pub(crate) fn without_graph(self) -> Self {
+        self.0.is_graph_dropped.get_or_init(|| ());
+        self
+    }
+
+    pub(crate) fn keeps_graph(&self) -> bool {
+        self.0.is_graph_dropped.get().is_none()
     }
 
     /// Reports scored answers, and ends the search as soon as the token is cancelled.

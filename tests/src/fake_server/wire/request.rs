@@ -71,7 +71,7 @@ impl WireMessage {
                 })
                 .collect(),
         };
-        Ok(Message::new(role, [textgrad_core::Part::Text(text)]))
+        Ok(Message::new(role, [textgrad_core::Part::Text(text.into())]))
     }
 }
 

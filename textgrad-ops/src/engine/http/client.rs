@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use reqwest::Method;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
 use serde::Serialize;
@@ -138,9 +139,16 @@ impl JsonClient {
         body: &B,
         accept: &'static str,
     ) -> Result<Body, EngineError> {
-        let body = serde_json::to_vec(body).map_err(|error| {
-            invalid("the body of the request cannot be written as JSON").with_source(error)
-        })?;
+        self.post_bytes(path, to_json(body)?.into(), accept).await
+    }
+
+    /// Posts a body that is JSON.
+    pub(crate) async fn post_bytes(
+        &self,
+        path: &str,
+        body: Bytes,
+        accept: &'static str,
+    ) -> Result<Body, EngineError> {
         self.send(Method::POST, path, Some(body), accept).await
     }
 
@@ -148,7 +156,7 @@ impl JsonClient {
         &self,
         method: Method,
         path: &str,
-        body: Option<Vec<u8>>,
+        body: Option<Bytes>,
         accept: &'static str,
     ) -> Result<Body, EngineError> {
         let inner = &*self.0;
@@ -214,6 +222,13 @@ impl fmt::Debug for JsonClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JsonClient").field("base_url", &self.base_url()).finish_non_exhaustive()
     }
+}
+
+/// A body as JSON.
+pub(crate) fn to_json<B: Serialize + ?Sized>(body: &B) -> Result<Vec<u8>, EngineError> {
+    serde_json::to_vec(body).map_err(|error| {
+        invalid("the body of the request cannot be written as JSON").with_source(error)
+    })
 }
 
 /// The beginning of the body of an error: enough to read it.

@@ -21,6 +21,7 @@ mod tests;
 mod waits;
 
 pub use self::builder::{HttpOptions, JsonClientBuilder};
+pub(crate) use self::client::to_json;
 pub use self::client::{ForwardedReply, JsonClient};
 pub use self::models::{context_length, served_models};
 

@@ -142,7 +142,7 @@ impl OpenAi {
 fn message(message: &Message) -> Value {
     let content = match message.parts.as_slice() {
         [] => Value::from(""),
-        [Part::Text(text)] => Value::from(text.as_str()),
+        [Part::Text(text)] => Value::from(&**text),
         parts => parts.iter().map(part).collect(),
     };
     json!({"role": message.role, "content": content})

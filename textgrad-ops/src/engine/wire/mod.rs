@@ -7,6 +7,7 @@ mod truncation;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use derive_setters::Setters;
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
@@ -17,10 +18,10 @@ pub(super) use self::reply::{RawChoice, RawReply};
 pub(super) use self::request::{
     Conversation, Turn, check, refuse_own, set, stop, take_object, without_logprobs,
 };
-use self::truncation::TruncationWatch;
+use self::truncation::{TruncationWatch, prompt_chars};
 use super::anthropic::AnthropicBuilder;
 use super::gemini::GeminiBuilder;
-use super::http::{Event, Events, JsonClient, JsonClientBuilder, context_length};
+use super::http::{Event, Events, JsonClient, JsonClientBuilder, context_length, to_json};
 use super::invalid;
 use super::openai::OpenAiBuilder;
 use super::preset::EngineBuilder;
@@ -121,9 +122,11 @@ impl ServedModel {
         let mut body = Value::Object(body);
         self.learned(|learned| learned.adaptation.apply(&mut body));
         for _ in 0..MAX_REMEDIES {
-            let error = match self.post::<D>(path, &body, n).await {
+            // What a reply takes to arrive is most of the time that a search takes, so the texts are there once.
+            let (chars, sent) = (prompt_chars(&body), SentBody::new::<D>(body, n)?);
+            let error = match self.post::<D>(path, sent.clone()).await {
                 Ok(response) => {
-                    if self.learned(|learned| learned.truncation.observe(&body, response.usage)) {
+                    if self.learned(|learned| learned.truncation.observe(chars, response.usage)) {
                         tracing::warn!(
                             engine = self.info.name(),
                             prompt_tokens = response.usage.prompt_tokens,
@@ -135,6 +138,7 @@ impl ServedModel {
                 }
                 Err(error) => error,
             };
+            body = sent.read()?;
             let Some(remedy) = Remedy::find(&error, &body) else {
                 return Err(adapt::with_advice(error));
             };
@@ -143,7 +147,7 @@ impl ServedModel {
                 tracing::warn!(engine = self.info.name(), %error, "the server refuses a request; {remedy}");
             }
         }
-        self.post::<D>(path, &body, n).await
+        self.post::<D>(path, SentBody::new::<D>(body, n)?).await
     }
 
     /// What was learned from refusals.
@@ -166,12 +170,10 @@ impl ServedModel {
     async fn post<D: Dialect>(
         &self,
         path: &str,
-        body: &Value,
-        n: u32,
+        SentBody { bytes, n }: SentBody,
     ) -> Result<Response, EngineError> {
-        let n = if body.get("n").is_none() && D::SENDS_N { 1 } else { n };
         let accept = if self.stream { "text/event-stream" } else { "application/json" };
-        let mut reply = self.client.post_body(path, body, accept).await?;
+        let mut reply = self.client.post_bytes(path, bytes, accept).await?;
         let report = reply.report().clone();
         // Some servers stream without being asked, others answer whole where a stream was asked for.
         let raw = if reply.is_stream(self.stream).await? {
@@ -184,6 +186,28 @@ impl ServedModel {
             })?
         };
         raw.into_response(n, self.inline_reasoning).map_err(|error| report.locate(error))
+    }
+}
+
+/// The body of a request as it is sent. Clones share it.
+#[derive(Clone)]
+struct SentBody {
+    bytes: Bytes,
+    /// How many answers it asks for.
+    n: u32,
+}
+
+impl SentBody {
+    fn new<D: Dialect>(body: Value, n: u32) -> Result<Self, EngineError> {
+        let n = if body.get("n").is_none() && D::SENDS_N { 1 } else { n };
+        let mut bytes = to_json(&body)?;
+        bytes.shrink_to_fit();
+        Ok(Self { bytes: bytes.into(), n })
+    }
+
+    fn read(&self) -> Result<Value, EngineError> {
+        serde_json::from_slice(&self.bytes)
+            .map_err(|error| invalid("the body of the request cannot be read").with_source(error))
     }
 }
 

@@ -16,10 +16,10 @@ impl TruncationWatch {
     /// Most characters that a token stands for, on average over a long prompt. Text in English has about 4.
     const MAX_CHARS_PER_TOKEN: u64 = 16;
 
-    /// Whether the prompt tokens of a reply show for the first time that the prompt was truncated: too few for its
-    /// length, or as many as for a prompt of another length.
-    pub(crate) fn observe(&mut self, body: &Value, usage: Usage) -> bool {
-        let (chars, tokens) = (prompt_chars(body), usage.prompt_tokens);
+    /// Whether the prompt tokens of a reply to a prompt of so many [characters](prompt_chars) show for the first time
+    /// that the prompt was truncated: too few for its length, or as many as for a prompt of another length.
+    pub(crate) fn observe(&mut self, chars: usize, usage: Usage) -> bool {
+        let tokens = usage.prompt_tokens;
         if self.is_reported || tokens == 0 || chars < Self::MIN_CHARS {
             return false;
         }
@@ -33,7 +33,7 @@ impl TruncationWatch {
 }
 
 /// The characters of all texts in the messages of a body.
-fn prompt_chars(body: &Value) -> usize {
+pub(crate) fn prompt_chars(body: &Value) -> usize {
     fn chars(value: &Value) -> usize {
         match value {
             Value::String(text) => text.chars().count(),
@@ -59,7 +59,7 @@ mod tests {
 
     fn observed(watch: &mut TruncationWatch, chars: usize, tokens: u64) -> bool {
         let body = json!({"messages": [{"role": "user", "content": "x".repeat(chars)}]});
-        watch.observe(&body, Usage { prompt_tokens: tokens, ..Usage::default() })
+        watch.observe(prompt_chars(&body), Usage { prompt_tokens: tokens, ..Usage::default() })
     }
 
     /// Kind: Silent truncation | prompt tokens far below the length of the prompt | one warning with what to set

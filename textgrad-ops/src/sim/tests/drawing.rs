@@ -159,7 +159,7 @@ async fn a_format_is_refused_and_never_ignored() {
 #[test]
 fn an_image_is_refused_and_never_ignored() {
     let image = Part::Image(Image::new(vec![1, 2, 3], "image/png").expect("an image"));
-    let message = Message::new(MessageRole::User, [image, Part::Text(QUERY.to_owned())]);
+    let message = Message::new(MessageRole::User, [image, Part::Text(QUERY.into())]);
     let error = ask(&Sim::default(), &[message], Sampling::default()).expect_err("an image");
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     assert!(error.to_string().contains("cannot see"), "{error}");

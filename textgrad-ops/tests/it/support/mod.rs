@@ -95,7 +95,7 @@ pub(crate) async fn join(name: &'static str, inputs: &[(&str, &Variable)], role:
 /// A request as lines `role: text`; images are `(image)`, further parts follow ` + `.
 pub(crate) fn lines(request: &Request) -> Vec<String> {
     let part = |part: &Part| match part {
-        Part::Text(text) => text.clone(),
+        Part::Text(text) => text.to_string(),
         Part::Image(_) => "(image)".to_owned(),
     };
     let line = |message: &Message| {

@@ -71,15 +71,23 @@ impl JournaledQuery {
     }
 }
 
-/// Whether a text has another in it. To prepare a search costs time by the length of what is searched for, so
+/// Whether a text has another in it. To prepare a search takes time by the length of what is searched for, so
 /// the beginning of a long text is searched for first.
 fn contains(text: &str, part: &str) -> bool {
     const BEGINNING: usize = 32;
-    let end = part.char_indices().nth(BEGINNING).map(|(end, _)| end);
-    let begins = end.and_then(|end| part.get(..end)).unwrap_or(part);
-    let is_there = |(at, _)| text.get(at..).is_some_and(|rest| rest.starts_with(part));
-    // Matches do not overlap, so one may be missed where the beginning repeats itself.
-    text.len() >= part.len() && (text.match_indices(begins).any(is_there) || text.contains(part))
+    /// Where a beginning is found more often, it repeats itself, and a whole search is faster.
+    const TRIALS: usize = 16;
+    let Some((end, _)) = part.char_indices().nth(BEGINNING) else { return text.contains(part) };
+    let (begins, mut rest) = (part.get(..end).unwrap_or(part), text);
+    for _ in 0..TRIALS {
+        let Some(found) = rest.find(begins).and_then(|at| rest.get(at..)) else { return false };
+        if found.starts_with(part) {
+            return true;
+        }
+        let next = found.chars().next().map_or(0, char::len_utf8);
+        rest = found.get(next..).unwrap_or_default();
+    }
+    rest.contains(part)
 }
 
 pub(super) fn check(

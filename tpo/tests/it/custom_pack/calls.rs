@@ -51,9 +51,9 @@ async fn a_call_over_texts_and_an_image() {
     assert_eq!(
         asked.messages[1].parts,
         [
-            Part::Text("Question: How many?".to_owned()),
+            Part::Text("Question: How many?".into()),
             Part::Image(image.clone()),
-            Part::Text("Answer: 5".to_owned()),
+            Part::Text("Answer: 5".into()),
         ]
     );
     // Such a framework sends the fields once more before the request and says that they stand above. Here the
@@ -63,7 +63,7 @@ async fn a_call_over_texts_and_an_image() {
     assert_eq!(about.messages[1].role, MessageRole::User);
     assert_eq!(
         about.messages[1].parts,
-        [Part::Image(image), Part::Text(feedback_base("an answer", "5", &call))]
+        [Part::Image(image), Part::Text(feedback_base("an answer", "5", &call).into())]
     );
 }
 

@@ -64,10 +64,10 @@ async fn of_a_multiple_choice_question_and_of_an_image() {
     assert_eq!(
         asked[1].messages[1].parts,
         [
-            Part::Text("What to look for: Look.".to_owned()),
-            Part::Text("Question: Is {0} it?".to_owned()),
+            Part::Text("What to look for: Look.".into()),
+            Part::Text("Question: Is {0} it?".into()),
             Part::Image(image),
-            Part::Text("Answer: {A}".to_owned()),
+            Part::Text("Answer: {A}".into()),
         ]
     );
 }
