@@ -15,8 +15,13 @@ use textgrad_core::{
     BackwardCx, Context, Deduplicate, Feedback, Gradient, Graph, Inputs, Op, Output, Parameter,
     Variable, apply_one, backward, op_fn,
 };
+use textgrad_ops::sim::Sim;
 use textgrad_ops::{aggregate, sum};
 use tpo::journal::Journal;
+use tpo::report::{Bootstrap, Report, ReportConfig};
+use tpo::run::{RecordedRun, Run, RunConfig};
+use tpo::study::{Grid, StudyFolder, StudyTable};
+use tpo::{Candidate, Mode, Pool, Query, SimReward, Tpo, TpoConfig};
 
 const RUNS: usize = 3;
 /// How often a size is doubled.
@@ -135,6 +140,75 @@ async fn journal(queries: usize) -> Result<Duration, Failure> {
     Ok(took)
 }
 
+/// A pool that answers are added to, looked up in and selected from.
+fn pool(answers: usize) -> Result<Duration, Failure> {
+    let candidates = (0..answers).map(|i| Candidate {
+        answer: Variable::constant(format!("answer {i}"), "answer"),
+        // In an order without a pattern.
+        score: (i * 7919 % answers) as f64,
+        iteration: u32::try_from(i / 5).unwrap_or(u32::MAX),
+    });
+    let candidates: Vec<Candidate> = candidates.collect();
+    let begun = Instant::now();
+    let mut pool = Pool::default();
+    for candidate in candidates {
+        let is_new = pool.score_of(candidate.text()).is_none();
+        pool.push(candidate)?;
+        black_box((is_new, pool.best()));
+    }
+    black_box((pool.ranked(), pool.worst(), pool.newest()));
+    Ok(begun.elapsed())
+}
+
+fn queries(count: usize) -> Vec<Query> {
+    let queries = (0..count).map(|i| format!("How do I look after a wooden table, part {i}?"));
+    queries.map(Query::from).collect()
+}
+
+fn simulated(config: TpoConfig) -> Result<Tpo, tpo::Error> {
+    Tpo::builder(Arc::new(Sim::default()), Arc::new(SimReward)).config(config).build()
+}
+
+/// A report over a simulated run.
+async fn report(count: usize) -> Result<Duration, Failure> {
+    let folder = tempfile::tempdir()?;
+    let tpo = simulated(TpoConfig { iterations: 1, samples: 2, ..TpoConfig::default() })?;
+    let run = Run::new(tpo, queries(count)).create(folder.path());
+    if run.execute(&mut ()).await?.summary.succeeded != count {
+        return Err("not all queries have a result".into());
+    }
+    let run = [RecordedRun::open(folder.path())?];
+    let begun = Instant::now();
+    let report = Report::read(&run, &ReportConfig::default())?;
+    report.write(&folder.path().join("report"))?;
+    Ok(begun.elapsed())
+}
+
+/// The table of a simulated study with so many cells, one for each seed.
+async fn study(cells: usize) -> Result<Duration, Failure> {
+    let folder = tempfile::tempdir()?;
+    let seeds = (0..cells as u64).collect();
+    let grid = Grid { modes: vec![Mode::Bon], samples: vec![2], seeds, ..Grid::default() };
+    // Best-of-N also runs with the answers that iterations would take.
+    let grid = Grid { iterations: vec![0], ..grid };
+    let (base, queries) = (simulated(TpoConfig::default())?, queries(8));
+    let config = RunConfig::new(&base, "memory", &queries);
+    let study = StudyFolder::create(&folder.path().join("study"), &grid, &config)?;
+    let made = grid.cells()?;
+    if made.len() != cells {
+        return Err(format!("expected {cells} cells, got {}", made.len()).into());
+    }
+    for cell in &made {
+        let tpo = simulated(cell.config(base.config()))?;
+        let config = RunConfig::new(&tpo, "memory", &queries);
+        let open = study.begin(cell, &config).await?;
+        Run::new(tpo, queries.clone()).open(open).execute(&mut ()).await?;
+    }
+    let begun = Instant::now();
+    black_box(StudyTable::read(&study, &Bootstrap::default())?.to_csv()?);
+    Ok(begun.elapsed())
+}
+
 /// One line: the time of each size, and the exponent between the last two.
 async fn row<F, Fut>(name: &str, largest: usize, work: F) -> Result<(), Failure>
 where
@@ -171,5 +245,8 @@ async fn main() -> Result<(), Failure> {
     row("with_contexts, contexts", 80_000, contexts).await?;
     row("nested reductions, depth", 800, nested).await?;
     row("journal opened again, queries", 20_000, journal).await?;
+    row("pool, answers", 10_000, |answers| async move { pool(answers) }).await?;
+    row("report, queries", 10_000, report).await?;
+    row("table of a study, cells", 200, study).await?;
     Ok(())
 }

@@ -55,7 +55,7 @@ const PAIRS_ADVICE: &str =
 /// `b` with probability `1 / (1 + exp(b - a))`. Beside that, each answer counts as having drawn once with an
 /// answer of strength 0: so strengths are finite whoever wins, and an answer that was compared with none has
 /// strength 0. They depend on the answers that are there: a search scores its whole pool anew when answers are
-/// added, and compares no two answers twice.
+/// added, and compares no two answers twice. [`sparse_pairs`](JudgeRewardBuilder::sparse_pairs) compares fewer.
 ///
 /// Votes are read from between `<VERDICT>` and `</VERDICT>`, or from a reply that is the vote alone. One that cannot
 /// be read, is ambiguous or stands in a reply that did not end is asked for again with what was wrong;
@@ -106,6 +106,8 @@ pub struct JudgeRewardBuilder {
     grades: Option<Grades>,
     /// Whether the expected grade is the score.
     expected: bool,
+    /// Whether comparisons are of some pairs only.
+    sparse_pairs: bool,
     /// The rubric in words. Default: the general one of the templates.
     #[setters(generate, into, strip_option)]
     rubric: Option<String>,
@@ -153,6 +155,13 @@ impl JudgeRewardBuilder {
         Self { grades: None, ..self }
     }
 
+    /// Asks for comparisons of each answer with those 1, 2, 4, 8, ... places after it, in place of all: of N answers,
+    /// fewer than N log2 N pairs in place of N (N - 1) / 2. Any two answers are then connected by a few comparisons,
+    /// and answers that are added change nothing about the pairs before. Strengths are less certain.
+    pub fn sparse_pairs(self) -> Self {
+        Self { sparse_pairs: true, ..self.pairwise() }
+    }
+
     /// The judge.
     ///
     /// # Errors
@@ -195,7 +204,8 @@ impl JudgeRewardBuilder {
     /// All of it that can change a score, as text.
     fn identity(&self, prompts: &PromptPack) -> String {
         let Self { rubric, votes, parse_retries, unreadable, sampling, seed, .. } = self;
-        let form = self.grades.map_or_else(|| "Pairs".to_owned(), |grades| format!("{grades:?}"));
+        let pairs = if self.sparse_pairs { "SparsePairs" } else { "Pairs" };
+        let form = self.grades.map_or_else(|| pairs.to_owned(), |grades| format!("{grades:?}"));
         let wording = prompts.sources().filter(|(name, _)| name.starts_with("reward_"));
         let wording: Vec<(&str, &str)> = wording.collect();
         format!(
@@ -211,6 +221,7 @@ impl JudgeReward {
             engine,
             grades: Some(Grades::DEFAULT),
             expected: false,
+            sparse_pairs: false,
             rubric: None,
             votes: 1,
             parse_retries: TaggedRequest::DEFAULT_PARSE_RETRIES,

@@ -49,7 +49,10 @@ impl JudgeReward {
         let count = entries.len();
         let pairs =
             (0..count).flat_map(|first| (first + 1..count).map(move |second| (first, second)));
-        let pairs = Mutex::new(pairs);
+        let is_sparse = self.settings.sparse_pairs;
+        let is_compared =
+            |(first, second): &(usize, usize)| !is_sparse || (second - first).is_power_of_two();
+        let pairs = Mutex::new(pairs.filter(is_compared));
         // Those under way end before the first failure is returned, so that no delivered vote is lost.
         let workers = MAX_COMPARISONS.min(count.saturating_mul(count.saturating_sub(1)) / 2);
         let workers = (0..workers).map(|_| async {

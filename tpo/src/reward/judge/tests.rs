@@ -1,5 +1,7 @@
 //! Requests and verdicts of judges.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use textgrad_core::testing::{Reply, ScriptedEngine};
 use textgrad_core::{
     Choice, FinishReason, Purpose, Request as Asked, Response, Sampling, Seed, TokenLogprob,
@@ -209,6 +211,36 @@ async fn no_two_answers_are_compared_twice() {
 }
 
 #[tokio::test]
+async fn sparse_pairs_are_n_log_n_and_rank_nearly_as_all_do() {
+    const ANSWERS: usize = 64;
+    // Lengths in an order without a pattern.
+    let lengths: Vec<usize> = (0..ANSWERS).map(|i| 1 + i * 29 % ANSWERS).collect();
+    let answers: Vec<String> = lengths.iter().map(|length| "*".repeat(*length)).collect();
+    let answers: Vec<&str> = answers.iter().map(String::as_str).collect();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&asked);
+    let engine = says(move |request| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        longer(request)
+    });
+    let judge = JudgeReward::builder(engine).sparse_pairs().build().unwrap();
+    scored(&judge, &answers[..16]).await.unwrap();
+    // 15 + 14 + 12 + 8 pairs, each in both orders.
+    assert_eq!(asked.load(Ordering::Relaxed), 2 * 49);
+    let scores = scored(&judge, &answers).await.unwrap();
+    // 63 + 62 + 60 + 56 + 48 + 32 pairs; none of those before is left out or compared again.
+    assert_eq!(asked.load(Ordering::Relaxed), 2 * 321);
+
+    let mut ranked: Vec<usize> = (0..ANSWERS).collect();
+    ranked.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
+    let off = |(rank, answer): (usize, &usize)| rank.abs_diff(ANSWERS - lengths[*answer]);
+    let off: Vec<usize> = ranked.iter().enumerate().map(off).collect();
+    // By chance it would be a third of them.
+    let mean = off.iter().sum::<usize>() as f64 / ANSWERS as f64;
+    assert!(off[0] <= 3 && mean < 5.0, "{mean}: {off:?}");
+}
+
+#[tokio::test]
 async fn a_verdict_that_cannot_be_read_is_a_tie_or_nothing_or_an_error() {
     let judge = |unreadable| {
         let engine = Arc::new(ScriptedEngine::new([verdict("A"), verdict("neither")]));
@@ -250,6 +282,7 @@ fn whatever_changes_a_score_changes_the_identity() {
         judge().votes(2),
         judge().grades(0.0, 1.0),
         judge().pairwise(),
+        judge().sparse_pairs(),
         judge().expected(),
         judge().rubric("r"),
         judge().parse_retries(0),

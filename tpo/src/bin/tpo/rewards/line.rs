@@ -37,7 +37,7 @@ const NIM: &str = "url model attribute truncate key-env concurrency";
 const JUDGE: &str = "engine base-url rubric lowest highest expected votes parse-retries unreadable temperature max-tokens";
 
 const PAIRWISE: &str =
-    "engine base-url rubric votes parse-retries unreadable temperature max-tokens";
+    "engine base-url rubric pairs votes parse-retries unreadable temperature max-tokens";
 
 const LIKELIHOODS: &str = "url model template key-env likelihood reference-url reference-model reference-template \
                            reference-key-env reference-likelihood beta concurrency";

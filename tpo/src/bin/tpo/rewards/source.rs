@@ -179,7 +179,11 @@ impl Source<'_> {
             judge = judge.rubric(read_text(path, "a rubric as text").await?.trim().to_owned());
         }
         if line.kind() == RewardKind::PairwiseJudge {
-            judge = judge.pairwise();
+            judge = match line.get("pairs") {
+                None | Some("all") => judge.pairwise(),
+                Some("sparse") => judge.sparse_pairs(),
+                Some(other) => return Err(Error::config("pairs", "all or sparse", other)),
+            };
         }
         match (line.number("lowest")?, line.number("highest")?) {
             (Some(lowest), Some(highest)) => judge = judge.grades(lowest, highest),
