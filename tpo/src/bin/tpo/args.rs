@@ -84,8 +84,8 @@ pub(crate) enum Command {
     #[command(after_help = SEE_HELP, after_long_help = BENCH_HELP, mut_args = common_of_bench)]
     Bench(Box<BenchArgs>),
     /// Run a grid of modes, sizes, temperatures and seeds, and compare its runs.
-    #[command(after_help = SEE_HELP, after_long_help = STUDY_HELP)]
-    Study(Flags<true>),
+    #[command(after_help = SEE_HELP, after_long_help = STUDY_HELP, mut_args = grading_of_study)]
+    Study(Box<StudyArgs>),
     /// Serve searches behind OpenAI's API.
     ///
     /// Any client of chat completions works with its base URL set to the address that is printed.
@@ -121,10 +121,10 @@ impl Command {
     pub(crate) fn settings(&mut self) -> Option<&mut Settings> {
         match self {
             Self::Run(Flags(settings))
-            | Self::Study(Flags(settings))
             | Self::Serve(Flags(settings))
             | Self::Check(Flags(settings)) => Some(settings),
             Self::Bench(bench) => Some(&mut bench.settings.0),
+            Self::Study(study) => Some(&mut study.settings.0),
             Self::Headroom(args) => Some(&mut args.settings.0),
             Self::Config(config) => config.settings(),
             _ => None,
@@ -137,6 +137,18 @@ fn common_of_bench(arg: Arg) -> Arg {
     let hidden = ["temperature", "max-tokens", "cache", "concurrency", "json"];
     let hide = hidden.contains(&arg.get_id().as_str());
     if hide { arg.hide_short_help(true) } else { arg }
+}
+
+/// What grades a benchmark is not in the short help of a study, and needs `--bench`.
+fn grading_of_study(arg: Arg) -> Arg {
+    match arg.get_id().as_str() {
+        "bench" => arg.hide_short_help(true),
+        "judge" | "baseline" | "weighted" | "one_order" | "length_control" | "leaderboard"
+        | "style_tokenizer" | "subset" | "grade" | "model_name" => {
+            arg.hide_short_help(true).requires("bench").help_heading("Benchmark")
+        }
+        _ => arg,
+    }
 }
 
 /// Hides the settings of a search from `tpo headroom -h`, and names its own default.
@@ -186,6 +198,32 @@ pub(crate) struct BenchArgs {
     #[arg(value_name = "NAME", value_parser = str::parse::<Benchmark>)]
     pub(crate) name: Benchmark,
 
+    #[command(flatten)]
+    pub(crate) grading: GradingArgs,
+
+    #[command(flatten)]
+    pub(crate) settings: Flags<false>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct StudyArgs {
+    /// Benchmark that --data is of, which grades each cell.
+    ///
+    /// alpaca-eval, arena-hard, hh, beavertails, xstest or math500. Its flags are those of `tpo bench`. --subset draws
+    /// by the first of --seeds.
+    #[arg(long, value_name = "NAME", value_parser = str::parse::<Benchmark>, requires = "data")]
+    pub(crate) bench: Option<Benchmark>,
+
+    #[command(flatten)]
+    pub(crate) grading: GradingArgs,
+
+    #[command(flatten)]
+    pub(crate) settings: Flags<true>,
+}
+
+/// How the answers to a benchmark are graded.
+#[derive(Debug, clap::Args)]
+pub(crate) struct GradingArgs {
     /// Judge, in the form of --engine.
     ///
     /// For alpaca-eval, arena-hard and xstest; without it, their files are written for other judges.
@@ -246,7 +284,4 @@ pub(crate) struct BenchArgs {
     /// Name of the model in written files.
     #[arg(long, value_name = "NAME", default_value = "tpo")]
     pub(crate) model_name: String,
-
-    #[command(flatten)]
-    pub(crate) settings: Flags<false>,
 }

@@ -66,7 +66,7 @@ fn main() -> ExitCode {
     let outcome = match command {
         Command::Run(settings) => runtime.block_on(run::run(&settings.0)),
         Command::Bench(bench) => runtime.block_on(bench::bench(*bench)),
-        Command::Study(settings) => runtime.block_on(study::study(&settings.0)),
+        Command::Study(settings) => runtime.block_on(study::study(*settings)),
         Command::Serve(settings) => runtime.block_on(serve::serve(&settings.0)),
         Command::Check(settings) => runtime.block_on(check::check(&settings.0)),
         Command::Headroom(args) => runtime.block_on(headroom::headroom(*args)),

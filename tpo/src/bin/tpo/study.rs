@@ -4,18 +4,21 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use textgrad_ops::util::terminal::note;
 
-use serde_json::json;
+use serde_json::{Map, Value as Json, json};
 use tpo::report::Bootstrap;
-use tpo::run::{ResultRecord, Run, RunConfig};
+use tpo::run::{RecordedRun, ResultRecord, Run, RunConfig};
 use tpo::study::{CellState, Grid, GridCell, SharedCache, StudyFolder, StudyTable};
 use tpo::{Error, Mode, Tpo};
 
+use crate::args::StudyArgs;
+use crate::bench::{Answered, Report, Searched, Suite};
 use crate::config::Settings;
 use crate::context::{self, RunContext};
 use crate::output::{line, print_data};
 use crate::{blocking, exit, output, run};
 
-pub(crate) async fn study(settings: &Settings) -> Result<ExitCode, Error> {
+pub(crate) async fn study(args: StudyArgs) -> Result<ExitCode, Error> {
+    let settings = &args.settings.0;
     if settings.flag("extend") {
         let expected = "nothing: a study grows by its lists, with --resume, and keeps its queries";
         return Err(Error::config("extend", expected, "the flag"));
@@ -38,9 +41,19 @@ pub(crate) async fn study(settings: &Settings) -> Result<ExitCode, Error> {
         critic_temperature: settings.get_one("critic-temperature")?,
         seeds: settings.list("seed")?,
     };
-    let (source, queries) = context::queries(settings).await?;
     let prompts = context::prompts(settings.path("prompts").as_deref()).await?;
+    let suite = match args.bench {
+        Some(benchmark) => Some(Suite::read(benchmark, &args.grading, settings, &prompts).await?),
+        None => None,
+    };
+    let (source, queries) = match &suite {
+        Some(suite) => (suite.source.clone(), suite.queries.clone()),
+        None => context::queries(settings).await?,
+    };
     let context = RunContext::new(settings, prompts).await?;
+    if let Some(suite) = &suite {
+        suite.check_graders(&context).await?;
+    }
     context.preflight().await?;
     let cells = grid.cells()?;
     // All settings are checked before anything is paid for.
@@ -110,7 +123,15 @@ pub(crate) async fn study(settings: &Settings) -> Result<ExitCode, Error> {
             return run::code(report);
         }
     }
+    let graded = match &suite {
+        Some(suite) => grade(suite, &context, &folder, &all).await?,
+        None => Some(Vec::new()),
+    };
     context.layers.flush().await;
+    let Some(graded) = graded else {
+        note("the cells are not all graded yet; to continue, run the same command with --resume");
+        return Ok(ExitCode::from(exit::INTERRUPTED));
+    };
     let (table, csv) = blocking(move || {
         let table = StudyTable::read(&folder, &Bootstrap::default())?;
         let csv = folder.write_csv(&table.to_csv()?)?;
@@ -120,16 +141,58 @@ pub(crate) async fn study(settings: &Settings) -> Result<ExitCode, Error> {
     let failed: usize = table.rows.iter().map(|row| row.failed).sum();
     let (sent, shared) = (context.layers.meter.snapshot(), cache.hits());
     if settings.flag("json") {
-        print_data(json!({ "table": table, "sent": sent, "shared": shared }))?;
+        let graded = graded.iter().map(|(cell, report)| (cell.clone(), report.json.clone()));
+        let bench = args.bench.map(|_| graded.collect::<Map<String, Json>>());
+        print_data(json!({ "table": table, "sent": sent, "shared": shared, "bench": bench }))?;
     } else {
         let title = if table.simulated { "study (SIMULATION)" } else { "study" };
         line(format_args!("{title}\n{}", table.shown().trim_end()))?;
+        if let Some(benchmark) = args.bench {
+            line(format_args!(
+                "\n{benchmark}: figures of each cell, beside the paper's in bench/report.json"
+            ))?;
+        }
+        for (cell, report) in &graded {
+            for (of, figure) in &report.figures {
+                let figure = figure.map_or("-".to_owned(), |figure| format!("{figure:.1}"));
+                line(format_args!("{figure:>6}  {cell}, {of}"))?;
+            }
+        }
         line(format_args!("requests sent in this run: {}", sent.requests))?;
         line(format_args!("  answered from another cell: {shared}"))?;
         line(format_args!("table: {}", csv.display()))?;
         output::figures_hint(csv.parent().unwrap_or(&csv));
     }
     Ok(ExitCode::from(if failed > 0 { exit::SOME_QUERIES_FAILED } else { 0 }))
+}
+
+/// Grades all cells by the benchmark, and writes its files into their folders. None if it was interrupted.
+async fn grade(
+    suite: &Suite<'_>,
+    context: &RunContext,
+    folder: &StudyFolder,
+    cells: &[(GridCell, Tpo)],
+) -> Result<Option<Vec<(String, Report)>>, Error> {
+    let mut graded = Vec::new();
+    for (cell, tpo) in cells {
+        let path = folder.run(cell);
+        let answers = blocking({
+            let path = path.clone();
+            move || {
+                let mut results = RecordedRun::open(path)?.results()?;
+                let answers = results.by_ref().map(|record| Ok(Answered::of(&record?)));
+                answers.filter_map(Result::transpose).collect::<Result<Vec<Answered>, Error>>()
+            }
+        });
+        let answers = answers.await?;
+        let failed = suite.queries.len().saturating_sub(answers.len());
+        let searched = Searched { tpo, answers: &answers, failed, folder: Some(&path) };
+        match suite.grade(context, searched).await? {
+            Some(report) => graded.push((cell.name(), report)),
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(graded))
 }
 
 async fn open(settings: &Settings, grid: &Grid, base: &RunConfig) -> Result<StudyFolder, Error> {

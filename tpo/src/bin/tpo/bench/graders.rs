@@ -11,11 +11,11 @@ use tpo::{Error, Query, Tokenizer};
 
 use super::records::{Answered, Records, Scored};
 use super::references::References;
-use crate::args::BenchArgs;
+use crate::args::GradingArgs;
 
 /// What graders need.
 pub(super) struct Graders<'a> {
-    pub(super) args: &'a BenchArgs,
+    pub(super) args: &'a GradingArgs,
     /// Requests to judge and reward model at the same time.
     pub(super) concurrency: usize,
     pub(super) seed: Seed,
@@ -25,7 +25,7 @@ pub(super) struct Graders<'a> {
     pub(super) reward: Option<Grader>,
     /// Whether the scores that are meant hold only among the answers to an item.
     pub(super) relative: bool,
-    pub(super) references: References,
+    pub(super) references: &'a References,
     /// Counts the length of Arena-Hard's answers in place of their files.
     pub(super) style_tokenizer: Option<Arc<dyn Tokenizer>>,
 }

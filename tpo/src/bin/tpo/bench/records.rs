@@ -10,7 +10,8 @@ use tpo::bench::{
 use tpo::run::{ResultRecord, Status};
 use tpo::{Error, Query};
 
-use crate::args::BenchArgs;
+use crate::args::GradingArgs;
+use crate::config::Settings;
 use crate::context::limit_to;
 
 /// The records that a run is about.
@@ -25,10 +26,15 @@ pub(super) enum Records {
 
 impl Records {
     /// Reads the file, and draws or truncates as the arguments say.
-    pub(super) async fn read(args: &BenchArgs, data: &Path) -> Result<Self, Error> {
+    pub(super) async fn read(
+        benchmark: Benchmark,
+        args: &GradingArgs,
+        settings: &Settings,
+        data: &Path,
+    ) -> Result<Self, Error> {
         let (name, text) = (data.display().to_string(), read_file(data).await?);
-        let file = (name.as_str(), text.as_str());
-        Ok(match args.name {
+        let (file, args) = ((name.as_str(), text.as_str()), (args, settings));
+        Ok(match benchmark {
             Benchmark::AlpacaEval => Self::AlpacaEval(chosen(alpaca_eval::read, file, args)?),
             Benchmark::ArenaHard => Self::ArenaHard(chosen(arena_hard::read, file, args)?),
             Benchmark::HhRlhf => Self::HhRlhf(chosen(hh_rlhf::read, file, args)?),
@@ -67,25 +73,25 @@ where
 fn chosen<T>(
     read: impl Fn(&str, &str) -> Result<Vec<T>, Error>,
     (name, text): (&str, &str),
-    args: &BenchArgs,
+    (args, settings): (&GradingArgs, &Settings),
 ) -> Result<Vec<T>, Error> {
     let mut records = read(name, text)?;
     if let Some(count) = args.subset {
-        let seed = Seed::new(args.settings.0.value("seed")?);
+        let seed = Seed::new(settings.value("seed")?);
         records = tpo::bench::sample(records, count as usize, seed);
     }
-    limit_to(&mut records, &args.settings.0)?;
+    limit_to(&mut records, settings)?;
     Ok(records)
 }
 
 /// An answer with its score.
-pub(super) struct Scored {
+pub(crate) struct Scored {
     pub(super) text: String,
     pub(super) score: f64,
 }
 
 /// The answers to a query whose search came to its end.
-pub(super) struct Answered {
+pub(crate) struct Answered {
     /// The index of the query, from 0.
     pub(super) index: usize,
     pub(super) best: Scored,
@@ -97,7 +103,7 @@ pub(super) struct Answered {
 
 impl Answered {
     /// None for a search that failed: its best answer is not that of a whole search.
-    pub(super) fn of(record: &ResultRecord) -> Option<Self> {
+    pub(crate) fn of(record: &ResultRecord) -> Option<Self> {
         if record.status != Status::Ok {
             return None;
         }

@@ -10,7 +10,7 @@ use tpo::bench::arena_hard::{self, Answer, Judgment, Question};
 use tpo::bench::read_file;
 
 use super::records::Records;
-use crate::args::BenchArgs;
+use crate::args::GradingArgs;
 
 /// What answers are compared with.
 #[derive(Default)]
@@ -36,7 +36,7 @@ pub(super) struct Others {
 
 impl References {
     pub(super) async fn read(
-        args: &BenchArgs,
+        args: &GradingArgs,
         data: &Path,
         records: &Records,
     ) -> Result<Self, Error> {

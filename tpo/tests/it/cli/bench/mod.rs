@@ -6,6 +6,7 @@ mod graded;
 mod grades;
 mod invalid_args;
 mod resumed;
+mod studied;
 
 use std::ffi::OsStr;
 use std::fmt;
