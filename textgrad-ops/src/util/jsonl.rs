@@ -23,8 +23,12 @@ use super::json::error_in_line;
 /// Appends JSON values to a file, one a line, in the order of the calls. Clones write to the same file, which is
 /// closed with the last of them.
 ///
-/// Writes block, for the few microseconds that the operating system takes to copy a line: to hand the line to another
-/// thread and to wait for it costs several times as much. Nothing is flushed to the disk.
+/// Writes block, also in async code, for the few microseconds that the operating system takes to copy a line; nothing
+/// is flushed to the disk. The alternatives were measured (benchmark `append`: 64 and 448 tasks, a loaded machine).
+/// Inline, an append takes 4 us, and 99 % take less than 17 us. One writer task that takes all lines that wait costs as
+/// much CPU time, but 99 % take up to 18 ms and 40 ms, since the writer and the task that waits for it are each
+/// scheduled behind all others. A writer thread costs 5 to 7 us of CPU time more per append, for two wake-ups. On a
+/// file system that takes long to write, such as one over a network, a thread of the runtime waits as long.
 #[derive(Debug, Clone)]
 pub struct Writer(Arc<Shared>);
 
