@@ -145,8 +145,7 @@ pub(crate) fn apply(base: &str, edits: &[Edit]) -> Result<String, String> {
 fn locate(base: &str, find: &str) -> Result<Range<usize>, String> {
     let (text, places) = squeezed(base);
     let quoted = squeezed(find).0;
-    let exact: Vec<usize> = base.match_indices(find).map(|(at, _)| at).collect();
-    let loose: Vec<usize> = text.match_indices(&quoted).map(|(at, _)| at).collect();
+    let (exact, loose) = (occurrences(base, find), occurrences(&text, &quoted));
     match (exact.as_slice(), loose.as_slice()) {
         ([at], _) => Ok(*at..at + find.len()),
         ([], [at]) => {
@@ -157,6 +156,17 @@ fn locate(base: &str, find: &str) -> Result<Range<usize>, String> {
         ([], []) => Err("is not in the text".to_owned()),
         ([], several) | (several, _) => Err(format!("stands {} times in the text", several.len())),
     }
+}
+
+/// Where a passage begins in a text, also within another occurrence of itself.
+fn occurrences(text: &str, passage: &str) -> Vec<usize> {
+    let step = passage.chars().next().map_or(1, char::len_utf8);
+    let (mut found, mut from) = (Vec::new(), 0);
+    while let Some(at) = text.get(from..).and_then(|rest| rest.find(passage)) {
+        found.push(from + at);
+        from += at + step;
+    }
+    found
 }
 
 /// A text with single blanks for white space, and where each byte of it came from.
@@ -318,6 +328,13 @@ mod tests {
         let expected = "- Use a cloth.\n- First.\n- Second.\n- Oil the table.";
         assert_eq!(edited(&reply.join("\n")).as_deref(), Ok(expected));
         assert_eq!(read(&format!("<think>{}</think>\nNo.", reply[0])), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn a_passage_that_overlaps_itself_stands_twice() {
+        let edits = read(&replaced("so so", "so")).unwrap();
+        let problem = "the passage \"so so\" of edit 1 stands 2 times in the text";
+        assert_eq!(apply("It is so so so.", &edits), Err(problem.to_owned()));
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub(super) async fn rewrite(
 ) -> Result<UpdateOutcome, crate::error::Error> {
     let messages = ask.messages(settings, 0)?;
     let role = Arc::clone(ask.variable.role());
-    let base = ask.variable.text().unwrap_or_default().to_owned();
+    let base: Arc<str> = ask.variable.text().unwrap_or_default().into();
     let edits = Some(settings.edits).filter(|edits| *edits > 0 && is_editable(&base));
     let for_edits = edits.map(|edits| ask.messages(settings, edits)).transpose()?;
     let templates: &[&str] = match ask.dialogue {
@@ -87,7 +87,7 @@ struct Update {
     for_edits: Option<Vec<Message>>,
     role: Arc<str>,
     /// The present text.
-    base: String,
+    base: Arc<str>,
     rules: Rules,
     seed: Option<Seed>,
     /// The answers that could not be used, once it has run.
@@ -152,6 +152,9 @@ impl Update {
         };
         let mut request = call.request(Purpose::Update, messages, self.seed, attempt);
         request.sampling.n = missing;
+        if last.is_some() || self.for_edits.is_none() {
+            request.prediction = Some(Arc::clone(&self.base));
+        }
         Ok(request)
     }
 }

@@ -53,7 +53,7 @@ impl RequestKey {
 #[must_use]
 pub fn request_key(engine: &str, request: &Request) -> RequestKey {
     // Taken apart by name, so that a field that is added to a request cannot be forgotten here.
-    let Request { messages, sampling, purpose: _, format } = request;
+    let Request { messages, sampling, purpose: _, format, prediction: _ } = request;
     let mut length = 512;
     let messages: Vec<SortedMessage<'_>> = messages
         .iter()

@@ -65,6 +65,8 @@ async fn what_cannot_be_applied_is_asked_for_whole() {
         let whole = Reply::from(tagged("Wax it."));
         let engine = script([first, whole]);
         assert_eq!(rewritten(&engine, |set| set).await.unwrap(), ["Wax it."]);
+        let predictions = engine.requests().into_iter().map(|request| request.prediction);
+        assert_eq!(predictions.collect::<Vec<_>>(), [None, Some(TEXT.into())]);
         let again = user(&engine.requests()[1]);
         assert!(again.contains(problem), "{again}");
         assert!(!again.contains("<EDIT>"), "{again}");

@@ -70,10 +70,14 @@ pub(super) struct Shape {
     /// Does not ask for the usage of a stream, for servers that refuse `stream_options`.
     #[setters(bool)]
     no_stream_options: bool,
+    /// Sends [`Request::prediction`](textgrad_core::Request::prediction) as predicted output with requests for one
+    /// answer, for models that know it. OpenAI bills predicted tokens that were not used.
+    #[setters(bool)]
+    predicted_outputs: bool,
 }
 
 /// Fields of the body that have a setting of their own, and the setting.
-const OWN: [(&str, &str); 17] = [
+const OWN: [(&str, &str); 18] = [
     ("model", "OpenAi::builder"),
     ("messages", "Request::messages"),
     ("n", "Sampling::n"),
@@ -91,6 +95,7 @@ const OWN: [(&str, &str); 17] = [
     ("stream", "OpenAiBuilder::stream"),
     ("stream_options", "OpenAiBuilder::stream"),
     ("response_format", "Request::format"),
+    ("prediction", "Request::prediction"),
 ];
 
 impl OpenAi {
@@ -133,6 +138,10 @@ impl OpenAi {
             }});
             body.insert("response_format".into(), schema);
         }
+        let prediction = request.prediction.as_deref();
+        if let Some(text) = prediction.filter(|_| shape.predicted_outputs && n.is_none()) {
+            body.insert("prediction".into(), json!({"type": "content", "content": text}));
+        }
         body.extend(sampling.extra.clone());
         Ok(body)
     }
@@ -159,6 +168,8 @@ fn part(part: &Part) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use textgrad_core::{Format, Image, MessageRole, Purpose, Sampling};
 
     use super::*;
@@ -229,6 +240,17 @@ mod tests {
             body(renamed, &request).unwrap(),
             json!({"model": "m", "messages": [], "n": 3, "random_seed": 7, "stream": false})
         );
+    }
+
+    #[test]
+    fn a_prediction_is_sent_with_one_answer_where_it_is_known() {
+        let request = Request::new(Purpose::Update, []).with_prediction(Arc::from("old"));
+        let known = || engine().predicted_outputs();
+        let prediction = json!({"type": "content", "content": "old"});
+        assert_eq!(body(known(), &request).unwrap()["prediction"], prediction);
+        assert!(body(engine(), &request).unwrap().get("prediction").is_none());
+        let several = request.with_sampling(Sampling::default().with_n(2));
+        assert!(body(known(), &several).unwrap().get("prediction").is_none());
     }
 
     #[test]

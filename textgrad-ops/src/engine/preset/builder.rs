@@ -45,6 +45,10 @@ pub struct EngineBuilder {
     /// The name under which a server of chat completions takes the longest answer, instead of what the preset
     /// says.
     max_tokens_field: Option<MaxTokensField>,
+    /// Whether a server of chat completions is sent [predictions](textgrad_core::Request::prediction) of answers.
+    /// Default: false.
+    #[setters(strip_option = false)]
+    predicted_outputs: bool,
     #[setters(skip)]
     api_version: Option<String>,
 }
@@ -64,6 +68,7 @@ impl EngineBuilder {
             model: ModelSettings::new(model),
             base_url: None,
             max_tokens_field: None,
+            predicted_outputs: false,
             api_version: None,
         }
     }
@@ -166,6 +171,9 @@ impl EngineBuilder {
                 }
                 if let Some(field) = self.max_tokens_field {
                     builder = builder.max_tokens_field(field);
+                }
+                if self.predicted_outputs {
+                    builder = builder.predicted_outputs();
                 }
                 Arc::new(builder.build()?)
             }

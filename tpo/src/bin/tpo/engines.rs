@@ -118,6 +118,7 @@ impl Layers {
         let mut engines = Vec::with_capacity(builders.len());
         for builder in builders {
             let builder = builder.http(self.http()?).stream(self.settings.flag("stream"));
+            let builder = builder.predicted_outputs(self.settings.flag("predicted-outputs"));
             let builder = match self.settings.flag("inline-reasoning") {
                 true => builder.inline_reasoning(),
                 false => builder,
@@ -146,7 +147,9 @@ impl Layers {
         self.servers.add(Server::Engine(what, Arc::clone(&calls)));
         let retried = calls.retry(self.retry()?).breaker(&self.breaker.another());
         let filled = retried.complete_choices();
-        let single = self.settings.flag("one-per-request");
+        // A prediction is of one answer.
+        let single =
+            ["one-per-request", "predicted-outputs"].iter().any(|name| self.settings.flag(name));
         let filled = if single { filled.always_single() } else { filled };
         Ok(Arc::new(self.cached(filled).traced()))
     }

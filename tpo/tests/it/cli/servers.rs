@@ -6,7 +6,10 @@ use serde_json::Value;
 use textgrad_core::{Choice, EngineError, FinishReason, Request, Response, engine_fn};
 use textgrad_tests::fake_server::{FakeServer, FaultRule, Route};
 
-use super::{Running, folder, json_lines, over_http, program, queries, read, run, simulation, tpo};
+use super::{
+    Running, folder, json_lines, over_http, pointed_at, program, queries, read, run, simulation,
+    tpo,
+};
 
 /// A best-of-2 of one query.
 fn best_of_two(folder: &std::path::Path, base_url: &str, more: &[&str]) -> Command {
@@ -173,4 +176,27 @@ async fn answers_are_truncated_for_a_reward_server() {
     let more = ["--reward", "length:from=1", "--reward-truncate", "chars:8"];
     let ended = Running::start(best_of_two(folder.path(), &server.base_url(), &more)).end();
     ended.refused(&["--reward-truncate: expected none"]);
+}
+
+/// Updates are sent the old text as predicted output, one answer at a time; other requests are not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn predicted_outputs_are_sent_with_updates() {
+    let server = simulation().start().await.unwrap();
+    let folder = folder();
+    queries(folder.path(), 1);
+    let arguments = ["--data=queries.json", "--out=out", "--iterations=1", "--samples=2"];
+    let mut command = tpo(folder.path(), arguments);
+    command.args(pointed_at(&server)).arg("--predicted-outputs");
+    Running::start(command).end().with_code(0);
+    let results = json_lines(&read(folder.path().join("out/results.jsonl")));
+    let trajectory = &results[0]["trajectory"];
+    let chosen = trajectory["iterations"][0]["chosen"].as_u64().unwrap() as usize;
+    let old = &trajectory["candidates"][chosen]["text"];
+    let bodies = server.requests();
+    let chats = || bodies.iter().filter(|body| body["messages"].is_array());
+    assert!(chats().all(|body| body.get("n").is_none()));
+    let predicted: Vec<&Value> = chats().filter_map(|body| body.get("prediction")).collect();
+    assert_eq!(predicted.len(), 2);
+    let expected = serde_json::json!({ "type": "content", "content": old });
+    assert!(predicted.iter().all(|prediction| **prediction == expected), "{predicted:?}");
 }
