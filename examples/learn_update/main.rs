@@ -244,7 +244,7 @@ mod tests {
         let engine: Arc<dyn Engine> = Arc::new(Sim::default());
         let names = ["update_system".to_owned()];
         let mut gains = Vec::new();
-        for number in 0..5 {
+        for number in 0..8 {
             let seed = Seed::new(Options::SEED).child("training", number);
             let outcome = learn(&engine, &names, 4, seed).await.unwrap();
             gains.push(outcome.test.1 - outcome.test.0);
