@@ -57,6 +57,7 @@ async fn ask_twice() -> Result<(String, u64), Box<dyn Error>> {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
+    textgrad_examples::flags([], &[])?;
     let (answer, requests) = ask_twice().await?;
     println!(
         "{answer} words; asked twice, {requests} requests: one failed, one was answered, and the"

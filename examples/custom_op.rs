@@ -61,6 +61,7 @@ async fn objective(text: &Variable) -> Result<Variable, textgrad_core::Error> {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
+    textgrad_examples::flags([], &[])?;
     let letter = Parameter::new("Send me the book that I lent you last year.", "letter");
     let total = objective(&letter.variable()).await?;
     println!("objective:\n{}\n", total.value().describe());

@@ -134,8 +134,8 @@ fn send(_: &str) -> Result<(), Box<dyn Error>> {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut arguments = std::env::args().skip_while(|argument| argument != "--otlp").skip(1);
-    if let Some(url) = arguments.next() {
+    let [otlp] = textgrad_examples::flags(["--otlp"], &[])?;
+    if let Some(url) = otlp {
         return send(&url);
     }
     for span in spans()? {

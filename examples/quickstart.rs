@@ -4,14 +4,15 @@
 //! ```sh
 //! cargo run -p textgrad-examples --bin quickstart
 //! ```
-//! The model is the embedded simulation: nothing to install, nothing to pay. For a real one, replace `Sim` by
-//! `OpenAi::builder("http://localhost:8000/v1", "my-model").build()?`.
+//! The model is the embedded simulation: nothing to install, nothing to pay. For a real one add
+//! `-- --engine ollama/llama3`.
 
 use std::error::Error;
 use std::sync::Arc;
 
+use clap::Parser;
 use textgrad_core::{Engine, Parameter, Seed, backward};
-use textgrad_ops::sim::Sim;
+use textgrad_examples::{Options, announce};
 use textgrad_ops::{TextLoss, TextualGradientDescent};
 
 /// What the text is evaluated by. The sections are what `Sim` recognises; a real model does not need them.
@@ -20,11 +21,13 @@ lack? Do not answer the query yourself.\n\n<QUERY>\nHow do I take care of a wood
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let engine: Arc<dyn Engine> = Arc::new(Sim::default());
+    let options = Options::parse();
+    let engine = options.connect()?;
+    announce(&*engine);
     let answer = Parameter::new("Dry it.", "answer to the query of a user");
 
-    let new = improve(&engine, &answer, 3).await?;
-    println!("after 3 steps (simulated):\n{new}");
+    let new = improve(&engine, &answer, 3, options.seed()).await?;
+    println!("after 3 steps:\n{new}");
     for version in answer.history() {
         println!("version {} was: {}", version.number, version.text);
     }
@@ -36,9 +39,10 @@ async fn improve(
     engine: &Arc<dyn Engine>,
     text: &Parameter,
     steps: u32,
+    seed: Seed,
 ) -> Result<Arc<str>, Box<dyn Error>> {
     let loss = TextLoss::new(Arc::clone(engine), INSTRUCTION);
-    let optimizer = TextualGradientDescent::builder(Arc::clone(engine)).seed(Seed::new(7)).build();
+    let optimizer = TextualGradientDescent::builder(Arc::clone(engine)).seed(seed).build();
     for step in 1..=steps {
         let evaluation = loss.evaluate(&text.variable()).await?;
         let gradients = backward(&evaluation).await?;
@@ -50,13 +54,15 @@ async fn improve(
 
 #[cfg(test)]
 mod tests {
+    use textgrad_ops::sim::Sim;
+
     use super::*;
 
     #[tokio::test]
     async fn the_text_gets_longer_and_is_remembered() {
         let engine: Arc<dyn Engine> = Arc::new(Sim::default());
         let answer = Parameter::new("Dry it.", "answer to the query of a user");
-        let new = improve(&engine, &answer, 3).await.unwrap();
+        let new = improve(&engine, &answer, 3, Seed::new(7)).await.unwrap();
         assert!(new.len() > "Dry it.".len());
         assert_eq!(answer.version(), 3);
     }

@@ -104,13 +104,13 @@ fn extremes(pool: &[Scored]) -> Option<(&Scored, &Scored)> {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
+    let [dot, html] = textgrad_examples::flags(["--dot", "--html"], &["--dot"])?;
     let run = tpo("How do I take care of a wooden table?", 3, 2).await?;
-    if std::env::args().any(|argument| argument == "--dot") {
+    if dot.is_some() {
         println!("{}", run.graph.view().max_chars(40).to_dot());
         return Ok(());
     }
-    let mut arguments = std::env::args().skip_while(|argument| argument != "--html").skip(1);
-    if let Some(path) = arguments.next() {
+    if let Some(path) = html {
         // A file is written once, at the end of the program.
         std::fs::write(&path, run.graph.view().gradients(&run.gradients).to_html())?;
         println!("{path} is written; open it in a browser");

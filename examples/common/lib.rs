@@ -7,6 +7,6 @@ mod print;
 mod recording;
 
 pub use self::failure::Failure;
-pub use self::options::Options;
+pub use self::options::{Options, flags};
 pub use self::print::{announce, heading, quote};
 pub use self::recording::replay;

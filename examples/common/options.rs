@@ -78,6 +78,41 @@ impl Options {
     }
 }
 
+/// The values of the flags of an example without [`Options`]: its model cannot be replaced. Flags are `--NAME` or
+/// `--NAME=VALUE`, those of `switches` without a value.
+///
+/// # Errors
+/// Any other argument.
+pub fn flags<const N: usize>(
+    known: [&str; N],
+    switches: &[&str],
+) -> Result<[Option<String>; N], String> {
+    let mut values = [const { None }; N];
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        let (name, value) = match argument.split_once('=') {
+            Some((name, value)) => (name, Some(value.to_owned())),
+            None => (argument.as_str(), None),
+        };
+        let slot = known.iter().zip(&mut values).find(|(flag, _)| **flag == name);
+        let Some((flag, slot)) = slot else {
+            let known = if N == 0 { "no arguments".to_owned() } else { known.join(" or ") };
+            return Err(format!(
+                "expected {known}, got {argument}: the model of this example is a part of it"
+            ));
+        };
+        *slot = match (switches.contains(flag), value) {
+            (true, _) => Some(String::new()),
+            (false, Some(value)) => Some(value),
+            (false, None) => match arguments.next() {
+                None => return Err(format!("expected a value behind {flag}")),
+                value => value,
+            },
+        };
+    }
+    Ok(values)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

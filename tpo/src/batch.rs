@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use derive_setters::Setters;
 use textgrad_ops::CancellationToken;
+use textgrad_ops::layer::of_age;
 use tokio::task::{Id, JoinSet};
 
 use crate::error::Error;
@@ -190,7 +191,8 @@ impl Batch {
                     session if keep_graph => session,
                     session => session.without_graph(),
                 };
-                let mut result = search(tpo, journal, session, index, query, donor).await;
+                let search = search(tpo, journal, session, index, query, donor);
+                let mut result = of_age(index as u64, search).await;
                 if !keep_graph && let Ok(aligned) = &mut result {
                     aligned.forget_graph();
                 }

@@ -163,6 +163,42 @@ pub fn default_pack() -> Result<PromptPack, PromptError> {
     PromptPack::new(templates())
 }
 
+/// The templates of the compact pack that differ from the default ones.
+const COMPACT: [(&str, &str); 11] = [
+    ("contrastive_system", include_str!("../prompts/compact/contrastive_system.hbs")),
+    ("evaluation_system", include_str!("../prompts/compact/evaluation_system.hbs")),
+    ("feedback_system", include_str!("../prompts/compact/feedback_system.hbs")),
+    ("feedback_base", include_str!("../prompts/compact/feedback_base.hbs")),
+    ("gradient", include_str!("../prompts/compact/gradient.hbs")),
+    ("update_system", include_str!("../prompts/compact/update_system.hbs")),
+    ("update", include_str!("../prompts/compact/update.hbs")),
+    ("update_retry", include_str!("../prompts/compact/update_retry.hbs")),
+    ("update_constraints", include_str!("../prompts/compact/update_constraints.hbs")),
+    ("direct_feedback", include_str!("../prompts/compact/direct_feedback.hbs")),
+    ("improve_feedback", include_str!("../prompts/compact/improve_feedback.hbs")),
+];
+
+/// The pack for small models: short instructions, one task in each prompt, the query first, and plain headings in place
+/// of sections. The simulation does not know its requests.
+///
+/// # Errors
+/// None in practice: the templates are checked by a test.
+///
+/// # Examples
+/// ```
+/// let (compact, default) = (tpo::prompts::compact_pack()?, tpo::prompts::default_pack()?);
+/// let length = |pack: &textgrad_core::PromptPack| pack.source("update").map(str::len);
+/// assert_ne!(length(&compact), length(&default));
+/// # Ok::<(), textgrad_core::PromptError>(())
+/// ```
+pub fn compact_pack() -> Result<PromptPack, PromptError> {
+    let compact = |spec: TemplateSpec| {
+        let own = COMPACT.iter().find(|(name, _)| *name == spec.name());
+        own.map_or(spec.clone(), |(_, source)| spec.with_source(source))
+    };
+    PromptPack::new(templates().into_iter().map(compact))
+}
+
 /// The default pack with the templates in a folder in place of its own. Blocking: call it before the work
 /// begins.
 ///
@@ -179,5 +215,15 @@ mod tests {
     #[test]
     fn the_default_pack_is_sound() {
         default_pack().unwrap();
+    }
+
+    #[test]
+    fn the_compact_pack_replaces_templates_that_there_are() {
+        let (compact, default) = (compact_pack().unwrap(), default_pack().unwrap());
+        for (name, _) in COMPACT {
+            assert_ne!(compact.source(name), default.source(name), "{name}");
+        }
+        let same = compact.sources().filter(|(name, text)| default.source(name) == Some(*text));
+        assert_eq!(same.count() + COMPACT.len(), default.sources().count());
     }
 }

@@ -1,11 +1,13 @@
 //! The figures of a run.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::batch::QueryOutcome;
-use crate::search::{IterationRecord, Trajectory, UsageRecord};
+use crate::search::{IterationRecord, Suspicion, Trajectory, UsageRecord, suspicion};
+use crate::util::is_default;
 
 /// The figures of a run, gathered while its outcomes come in.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -16,6 +18,9 @@ pub struct Summary {
     pub succeeded: usize,
     /// Queries that failed.
     pub failed: usize,
+    /// Queries that were begun and stopped; their requests and tokens are part of the usage.
+    #[serde(skip_serializing_if = "is_default")]
+    pub unfinished: usize,
     /// The mean reward of the first sample: what the policy gives without any search. Means are over the
     /// queries that came to their end; null if none did.
     pub first_sample: Option<f64>,
@@ -29,6 +34,9 @@ pub struct Summary {
     /// Those among them that brought no new answer, because nothing that the critic or the optimizer said could be
     /// used; for the optimizer, [`IterationRecord::unusable`](crate::IterationRecord::unusable) says why.
     pub fruitless: usize,
+    /// Queries whose returned answer seems to please the reward model only, by the [reason](crate::search::suspicion).
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub suspicious: BTreeMap<String, usize>,
     /// Answers that were truncated at their longest length.
     pub truncated: usize,
     /// Requests, tokens, and answers scored.
@@ -61,10 +69,19 @@ impl Summary {
         Self { simulated, ..Self::default() }
     }
 
+    /// Takes in what a query took whose search was stopped.
+    pub(crate) fn add_unfinished(&mut self, trajectory: &Trajectory) {
+        self.unfinished += 1;
+        self.usage.add(&trajectory.usage);
+    }
+
     /// Takes in what came of a query.
     pub fn add(&mut self, outcome: &QueryOutcome) {
         match &outcome.result {
-            Ok(aligned) => self.add_finished(aligned.trajectory(), aligned.model_time()),
+            Ok(aligned) => {
+                let query = outcome.query.text();
+                self.add_finished(query, aligned.trajectory(), aligned.model_time());
+            }
             Err(failure) => {
                 self.failed += 1;
                 self.usage.add(&failure.trajectory.usage);
@@ -73,10 +90,18 @@ impl Summary {
     }
 
     /// Takes in a search that came to its end.
-    pub(crate) fn add_finished(&mut self, trajectory: &Trajectory, model_time: Duration) {
+    pub(crate) fn add_finished(
+        &mut self,
+        query: &str,
+        trajectory: &Trajectory,
+        model_time: Duration,
+    ) {
         self.succeeded += 1;
         self.usage.add(&trajectory.usage);
         self.truncated += trajectory.candidates.iter().filter(|one| one.truncated).count();
+        if let Some(kind) = suspected(query, trajectory) {
+            *self.suspicious.entry(kind.to_string()).or_default() += 1;
+        }
         // An iteration that rewrites several answers has several records.
         let made: Vec<&[IterationRecord]> =
             trajectory.iterations.chunk_by(|one, next| one.iteration == next.iteration).collect();
@@ -114,6 +139,13 @@ impl Summary {
         }
         self
     }
+}
+
+/// Why the answer that a search returned is suspected to please the reward model only.
+fn suspected(query: &str, trajectory: &Trajectory) -> Option<Suspicion> {
+    let candidates = trajectory.candidates.iter();
+    let first = candidates.filter(|one| one.iteration == 0).map(|one| one.text.as_str());
+    suspicion(query, &first.collect::<Vec<_>>(), &trajectory.best()?.text)
 }
 
 #[cfg(test)]

@@ -44,6 +44,12 @@ impl TemplateSpec {
         Self { name, source, example: Json::Null }
     }
 
+    /// The same template with another text.
+    #[must_use]
+    pub fn with_source(self, source: &'static str) -> Self {
+        Self { source, ..self }
+    }
+
     /// The template's name.
     #[must_use]
     pub fn name(&self) -> &'static str {

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use derive_setters::Setters;
 use textgrad_core::{Engine, EngineError, ErrorKind, Request, Response};
-use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Layer;
 use super::pace::Pace;
 use super::price::estimate;
+use super::slots::{Slot, Slots};
 
 /// Bounds on concurrency and on requests and tokens per minute. Default: no limits; 0 lifts a limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Setters)]
@@ -28,7 +29,8 @@ pub struct Limits {
     tokens_per_minute: u32,
 }
 
-/// Enforces [`Limits`], first come, first served; see [`EngineExt::limit`](super::EngineExt::limit).
+/// Enforces [`Limits`], first come, first served, [older work](super::of_age) first; see
+/// [`EngineExt::limit`](super::EngineExt::limit).
 ///
 /// It also adapts to limits of the server that nobody has set. A refusal for the rate of requests
 /// ([`RateLimited`](ErrorKind::RateLimited)) pauses all calls: as long as the server asks, up to 120 s, else with
@@ -56,7 +58,7 @@ pub struct Limits {
 #[derive(Debug, Clone, Setters)]
 #[setters(generate = false)]
 pub struct Limiter {
-    slots: Option<Arc<Semaphore>>,
+    slots: Option<Slots>,
     requests: Option<Arc<TokenBucket>>,
     tokens: Option<Arc<TokenBucket>>,
     pace: Arc<Pace>,
@@ -72,10 +74,9 @@ impl Limiter {
         let bucket = |amount: u32, capacity: u32| {
             (amount > 0).then(|| Arc::new(TokenBucket::new(amount, capacity)))
         };
-        let slots =
-            usize::try_from(limits.concurrency).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
+        let slots = usize::try_from(limits.concurrency).unwrap_or(usize::MAX);
         Self {
-            slots: (slots > 0).then(|| Arc::new(Semaphore::new(slots))),
+            slots: (slots > 0).then(|| Slots::new(slots)),
             requests: bucket(limits.requests_per_minute, limits.requests_per_minute.div_ceil(60)),
             tokens: bucket(limits.tokens_per_minute, limits.tokens_per_minute),
             pace: Arc::default(),
@@ -141,7 +142,7 @@ impl Limiter {
         // The slot comes first: what the buckets admit must start at once, or it would pile up behind the slots
         // and then leave in a burst.
         let slot = match &self.slots {
-            Some(slots) => Arc::clone(slots).acquire_owned().await.ok(),
+            Some(slots) => Some(slots.acquire().await),
             None => None,
         };
         self.pace.start().await?;
@@ -165,7 +166,7 @@ impl Layer for Limiter {
 #[derive(Debug)]
 #[must_use = "the slot is free again as soon as the permit is dropped"]
 pub struct LimiterPermit {
-    _slot: Option<OwnedSemaphorePermit>,
+    _slot: Option<Slot>,
 }
 
 impl From<Limits> for Limiter {

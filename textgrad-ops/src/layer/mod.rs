@@ -55,6 +55,7 @@ mod meter;
 mod pace;
 mod price;
 mod retry;
+mod slots;
 mod stack;
 #[cfg(test)]
 mod tests;
@@ -77,6 +78,7 @@ pub use self::limit::{Limiter, LimiterPermit, Limits};
 pub use self::meter::{Meter, MeterSnapshot, PurposeCount};
 pub use self::price::{Money, Price, Prices};
 pub use self::retry::RetryPolicy;
+pub use self::slots::of_age;
 pub use self::stack::{CallPolicy, DefaultStack, Timeout};
 pub use self::trace::Trace;
 #[cfg(feature = "disk-cache")]

@@ -88,13 +88,16 @@ pub struct FeedbackRequest {
     /// Examples of good feedback.
     #[setters(skip)]
     pub(crate) examples: Vec<String>,
+    /// The query that the text answers, for templates that show it by itself. The default ones do not.
+    #[setters(rename = "feedback_query", into, strip_option)]
+    pub(crate) query: Option<Arc<str>>,
 }
 
 impl FeedbackRequest {
     /// A request to this engine, or to that of the pass if it has one.
     pub fn new(engine: Arc<dyn Engine>) -> Self {
         let (prompts, sampling) = (Prompts::default(), Sampling::default());
-        Self { engine, prompts, sampling, examples: Vec::new() }
+        Self { engine, prompts, sampling, examples: Vec::new(), query: None }
     }
 
     /// An example of good feedback, shown in requests.
@@ -290,6 +293,7 @@ fn feedback_context(
     let feedback = numbered_feedback(cx, outputs);
     let role = outputs.first().map(|(_, output)| output.role().to_string());
     let base = FeedbackContext {
+        query: settings.query.as_deref().map(str::to_owned),
         call: quoted.join("\n\n"),
         function: matches!(quote, Quote::Function { .. }),
         response_role: role.unwrap_or_default(),

@@ -44,7 +44,12 @@ pub struct ContrastiveLoss {
 impl ContrastiveLoss {
     /// The evaluation of responses to this query.
     pub fn new(engine: Arc<dyn Engine>, query: &Variable) -> Self {
-        Self { judge: Judge::new(engine), query: query.clone(), rejected: None, dialogue: None }
+        Self {
+            judge: Judge::of_query(engine, query),
+            query: query.clone(),
+            rejected: None,
+            dialogue: None,
+        }
     }
 
     /// Against this response, which was rejected.

@@ -38,6 +38,9 @@ pub(super) struct Judge {
     /// The seed of the evaluation.
     #[setters(strip_option)]
     seed: Option<Seed>,
+    /// The query that the text answers.
+    #[setters(skip)]
+    query: Option<Arc<str>>,
 }
 
 impl Judge {
@@ -50,13 +53,23 @@ impl Judge {
             prompts: Prompts::default(),
             response_role: "evaluation of a text".into(),
             seed: None,
+            query: None,
         }
+    }
+
+    /// The model behind a loss of answers to a query.
+    pub(super) fn of_query(engine: Arc<dyn Engine>, query: &Variable) -> Self {
+        Self { query: query.text().map(Arc::from), ..Self::new(engine) }
     }
 
     fn call(&self) -> LlmCallBuilder {
         let feedback_engine = self.feedback_engine.as_ref().unwrap_or(&self.engine);
-        LlmCall::builder(Arc::clone(&self.engine))
-            .name("loss")
+        let call = LlmCall::builder(Arc::clone(&self.engine));
+        let call = match &self.query {
+            Some(query) => call.feedback_query(Arc::clone(query)),
+            None => call,
+        };
+        call.name("loss")
             .purpose(Purpose::Loss)
             .response_role(Arc::clone(&self.response_role))
             .prompts(self.prompts.clone())

@@ -65,7 +65,7 @@ impl ListwiseLoss {
         answers.sort_by(|(_, a), (_, b)| (b + 0.0).total_cmp(&(a + 0.0)));
         let best = answers.first().map(|(best, _)| best.clone());
         let best = best.ok_or(Error::NoParts { what: "a listwise loss" })?;
-        Ok(Self { judge: Judge::new(engine), query: query.clone(), best, answers })
+        Ok(Self { judge: Judge::of_query(engine, query), query: query.clone(), best, answers })
     }
 
     /// The answers with their scores, best to worst.

@@ -202,6 +202,7 @@ impl Op for ScoreOp {
             return Ok(vec![None; cx.inputs().len()]);
         }
         let settings = FeedbackRequest {
+            query: None,
             examples: Vec::new(),
             engine: Arc::clone(engine),
             prompts: loss.prompts.clone(),

@@ -96,6 +96,9 @@ pub struct TextualGradientDescentBuilder {
     pub(super) constraints: Vec<String>,
     #[setters(skip)]
     pub(super) examples: Vec<String>,
+    /// The query that the texts answer, for templates that show it by itself. The default ones do not.
+    #[setters(into, strip_option)]
+    pub(super) query: Option<Arc<str>>,
     /// The tags between which the model is to put the new text.
     pub(super) tags: Tags,
     /// How many new versions are asked for at once; default: 1, and never less.
@@ -157,6 +160,7 @@ impl TextualGradientDescent {
             call: CallSettings::new(engine),
             constraints: Vec::new(),
             examples: Vec::new(),
+            query: None,
             tags: Tags::default(),
             candidates: 1,
             edits: 0,

@@ -133,6 +133,7 @@ impl UpdateRequest {
             numbered(settings.constraints.iter().chain(&self.rules.told));
         UpdateContext {
             variable: VariableContext::new(&self.variable),
+            query: settings.query.as_deref().map(str::to_owned),
             gradients: self.rendered.gradients.clone(),
             feedback_text: self.rendered.words.join("\n"),
             feedback: self.rendered.words.clone(),

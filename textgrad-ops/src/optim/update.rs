@@ -13,7 +13,7 @@ use super::edits::{apply_edits, is_editable};
 use super::rules::{Rejected, Rules, broken};
 use super::shown::UpdateRequest;
 use crate::prompts::RetryContext;
-use crate::tags::{NO_ANSWER, unwrap_fence, with_note};
+use crate::tags::{NO_ANSWER, copied, unwrap_fence, with_note};
 
 /// New versions of a text, and the answers that could not be used.
 #[derive(Debug, Clone)]
@@ -115,9 +115,12 @@ impl Update {
     /// If a check panics.
     fn read(&self, choice: Choice) -> Result<Result<String, Rejected>, Error> {
         let (problem, violations) = match self.text(&choice) {
-            Ok(text) => match self.rules.violations(&text)? {
-                violations if violations.is_empty() => return Ok(Ok(text)),
-                violations => (broken(&violations), violations),
+            Ok(text) => match copied(&text, &self.base, &self.messages) {
+                Some(problem) => (problem, Vec::new()),
+                None => match self.rules.violations(&text)? {
+                    violations if violations.is_empty() => return Ok(Ok(text)),
+                    violations => (broken(&violations), violations),
+                },
             },
             Err(problem) => (problem, Vec::new()),
         };

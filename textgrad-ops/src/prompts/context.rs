@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use textgrad_core::{Message, Variable};
 
+use crate::tags::OMISSION;
+
 /// A variable as templates see it: `role`, `value`, `short`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct VariableContext {
@@ -41,7 +43,7 @@ fn ends(text: &str, offset: usize) -> String {
     let head: Vec<&str> = text.split(' ').take(offset).collect();
     let mut tail: Vec<&str> = text.rsplit(' ').take(offset).collect();
     tail.reverse();
-    format!("{} (...) {}", head.join(" "), tail.join(" "))
+    format!("{}{OMISSION}{}", head.join(" "), tail.join(" "))
 }
 
 /// An in-context example of a call: `prompt`, `answer`.
@@ -136,6 +138,7 @@ impl FunctionArgument {
 }
 
 /// A request for feedback on one input of a call: `variable`; `variable_brief` (its first and last five words);
+/// `query` (that the input answers, null if the loss does not know one);
 /// `call` (as `conversation` or `function_call` quote it); `function` (whether it is a function's);
 /// `response_role`; `objective` (whether the call's output is the objective); `feedback` (else, the feedback on
 /// the output, a list) and `feedback_text` (joined by newlines); `system_prompt`, `examples`, `history`,
@@ -147,6 +150,8 @@ pub struct FeedbackContext {
     pub variable: VariableContext,
     /// The same input, five words of its beginning and of its end: where it stands whole above.
     pub variable_brief: String,
+    /// The query that the input answers, if the loss knows it.
+    pub query: Option<String>,
     /// The call, quoted.
     pub call: String,
     /// Whether the call is a function's.

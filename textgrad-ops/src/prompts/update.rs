@@ -38,6 +38,8 @@ pub struct CallContext {
 pub struct UpdateContext {
     /// The text to rewrite.
     pub variable: VariableContext,
+    /// The query that it answers, if there is one.
+    pub query: Option<String>,
     /// Every feedback with its contexts.
     pub gradients: String,
     /// The words alone.

@@ -1,6 +1,7 @@
 //! Tagged replies: the tags between which a model writes a text or a grade, their reader, and requests that are
 //! sent again with what was wrong.
 
+mod copied;
 mod fence;
 mod request;
 mod spelling;
@@ -11,6 +12,7 @@ use std::ops::Range;
 
 use textgrad_core::{Choice, FinishReason};
 
+pub(crate) use self::copied::{OMISSION, copied};
 pub(crate) use self::fence::unwrap as unwrap_fence;
 pub(crate) use self::request::{CallSettings, NO_ANSWER, with_note};
 pub use self::request::{TaggedReply, TaggedRequest, Unreadable};

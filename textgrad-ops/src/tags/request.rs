@@ -103,7 +103,11 @@ pub(crate) const NO_ANSWER: &str = "it held no answer, or its reasoning did not 
 pub(crate) fn with_note(messages: &[Message], note: &str) -> Vec<Message> {
     let mut messages = messages.to_vec();
     if let Some(last) = messages.last_mut() {
-        last.parts.push(Part::Text(format!("\n\n{note}").into()));
+        // One text: the chat templates of some servers take no list of parts.
+        match last.parts.last_mut() {
+            Some(Part::Text(text)) => *text = format!("{text}\n\n{note}").into(),
+            _ => last.parts.push(Part::Text(format!("\n\n{note}").into())),
+        }
     }
     messages
 }

@@ -137,6 +137,8 @@ fn words_are_read_in_any_decoration() {
         "Verdict: A",
         "I choose A.",
         "Assistant A",
+        "Response A",
+        "Response A is better.",
         "{\"verdict\": \"A\", \"reason\": \"B is wrong.\"}",
     ] {
         assert_eq!(read_word(form, &words), Ok('a'), "{form}");

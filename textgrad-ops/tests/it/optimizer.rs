@@ -182,12 +182,12 @@ async fn what_is_missing_is_asked_for_again_with_what_was_wrong() {
     let asked = format!("user: letter=old said shorten it {open}{close}");
     assert_eq!(lines(&requests[0]), [format!("system: optimizer {open}{close}"), asked.clone()]);
     let missing = format!("again: the closing tag {close} was missing cut=false {open}{close}");
-    assert_eq!(lines(&requests[1])[1], format!("{asked} + \n\n{missing}"));
+    assert_eq!(lines(&requests[1])[1], format!("{asked}\n\n{missing}"));
     // Each note stands alone: it is about the last answer, behind the same request.
     let cut = format!(
         "again: it was truncated (finish reason length); raise max tokens cut=true {open}{close}"
     );
-    assert_eq!(lines(&requests[2])[1], format!("{asked} + \n\n{cut}"));
+    assert_eq!(lines(&requests[2])[1], format!("{asked}\n\n{cut}"));
 
     let rejected: Vec<(&str, bool)> =
         rewrite.rejected.iter().map(|r| (r.text.lines().next().unwrap(), r.cut_off)).collect();

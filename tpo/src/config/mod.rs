@@ -14,8 +14,9 @@ pub use self::budget::{SearchBudget, Spent};
 pub use self::early_stop::{EarlyStop, Progress, StopReason, StopRule};
 pub use self::mode::{Acceptance, Mode};
 use crate::error::Error;
-use crate::search::{Pairs, TpoBuilder};
+use crate::search::{Guard, Pairs, TpoBuilder};
 use crate::truncate::Truncation;
+use crate::util::is_default;
 
 /// Texts that end an answer in the chat formats of Llama and Qwen models. The reference implementation sends
 /// them with every request.
@@ -63,6 +64,10 @@ pub struct TpoConfig {
     pub pairs: Pairs,
     /// Which answers may be rewritten. The best of all.
     pub accept: Acceptance,
+    /// What becomes of new versions that seem to please the reward model only. A warning.
+    #[setters(generate)]
+    #[serde(skip_serializing_if = "is_default")]
+    pub guard: Guard,
     /// When the search ends before its last iteration. Never.
     pub early_stop: EarlyStop,
     /// Whether losses, gradients and updates quote what was said before, as the paper does, or continue the
@@ -101,6 +106,7 @@ impl Default for TpoConfig {
             seed: 7,
             pairs: Pairs::default(),
             accept: Acceptance::default(),
+            guard: Guard::default(),
             early_stop: EarlyStop::default(),
             layout: Layout::default(),
             truncate: None,

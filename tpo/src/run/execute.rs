@@ -146,7 +146,10 @@ struct Collector<'a> {
 impl Collector<'_> {
     async fn add(&mut self, outcome: QueryOutcome) {
         match outcome.result {
-            Err(failure) if matches!(failure.error, Error::Stopped) => return,
+            Err(failure) if matches!(failure.error, Error::Stopped) => {
+                self.report.summary.add_unfinished(&failure.trajectory);
+                return;
+            }
             Err(failure) if matches!(failure.error, Error::JournalWrite { .. }) => {
                 return self.fail(failure.error);
             }
@@ -179,7 +182,8 @@ impl Collector<'_> {
                 return;
             }
             for FinishedLine { record, line } in lines {
-                self.report.summary.add_finished(&record.trajectory, Duration::ZERO);
+                let (query, trajectory) = (record.query.text(), &record.trajectory);
+                self.report.summary.add_finished(query, trajectory, Duration::ZERO);
                 self.observer.finished(&record);
                 if let Err(error) = self.write_line(&line).await {
                     return self.fail(error);

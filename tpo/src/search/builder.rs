@@ -1,11 +1,13 @@
 //! The settings of a search.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use derive_setters::Setters;
+use parking_lot::Mutex;
 use textgrad_core::{Engine, PromptPack};
 
-use super::{Method, OwnParts, PairSelection, PoolPolicy, Tpo, TpoParts};
+use super::{Method, OwnParts, PairSelection, PoolPolicy, Suspicion, Tpo, TpoParts};
 use crate::config::{Mode, StopRule, TpoConfig};
 use crate::error::Error;
 use crate::prompts::default_pack;
@@ -35,6 +37,8 @@ pub struct TpoBuilder {
     tokenizer: Option<Arc<dyn Tokenizer>>,
     /// All settings at once.
     pub(crate) config: TpoConfig,
+    #[setters(skip)]
+    warned: Arc<Mutex<BTreeSet<Suspicion>>>,
 }
 
 impl Tpo {
@@ -52,6 +56,7 @@ impl Tpo {
             stop_rule: None,
             tokenizer: None,
             config,
+            warned: Arc::default(),
         }
     }
 
@@ -68,6 +73,7 @@ impl Tpo {
             tokenizer: parts.truncator.tokenizer().cloned(),
             own: parts.own.clone(),
             stop_rule: parts.stop_rule.clone(),
+            warned: Arc::clone(&parts.warned),
             ..builder
         };
         builder
@@ -150,6 +156,7 @@ impl TpoBuilder {
             own: self.own,
             truncator,
             config: self.config,
+            warned: self.warned,
         })))
     }
 }

@@ -18,6 +18,7 @@
 mod adapted;
 mod builder;
 mod critique;
+mod guard;
 mod method;
 pub mod methods;
 mod observe;
@@ -30,15 +31,17 @@ mod shuffled;
 mod update;
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use textgrad_core::{Engine, PromptPack};
 use textgrad_ops::CancellationToken;
 
 pub(crate) use self::adapted::{Adapted, Adaption};
 pub use self::builder::TpoBuilder;
 pub use self::critique::{Critique, ListwiseCritique, PreferenceCritique, TemplateCritique};
+pub use self::guard::{Guard, Suspicion, suspicion};
 pub use self::method::{Iteration, IterationCx, Method, Step};
 pub(crate) use self::observe::newest;
 pub use self::observe::{SearchEvent, SearchObserver};
@@ -97,6 +100,8 @@ struct TpoParts {
     own: OwnParts,
     truncator: Truncator,
     config: TpoConfig,
+    /// What the guard has warned of.
+    warned: Arc<Mutex<BTreeSet<Suspicion>>>,
 }
 
 /// Parts that were given to the builder in place of those of the settings.

@@ -11,6 +11,7 @@ use super::pool::{Candidate, Pool, earliest};
 use crate::config::StopReason;
 use crate::error::Error;
 use crate::query::Query;
+use crate::session::Session;
 use crate::util::is_default;
 
 /// The outcome of a query.
@@ -191,6 +192,16 @@ pub struct CandidateRecord {
     /// Whether it was truncated at the longest length of an answer.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub truncated: bool,
+}
+
+/// The record of an answer.
+pub(super) fn record(candidate: &Candidate, session: &Session) -> CandidateRecord {
+    CandidateRecord {
+        iteration: candidate.iteration,
+        text: candidate.text().to_owned(),
+        score: candidate.score,
+        truncated: session.is_truncated(candidate.text()),
+    }
 }
 
 /// One comparison of an iteration and its outcome. Texts are missing where the iteration ended before

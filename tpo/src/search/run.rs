@@ -10,11 +10,11 @@ use textgrad_core::{
 };
 use textgrad_ops::LlmCall;
 
-use super::TpoParts;
 use super::method::{Iteration, IterationCx, Step};
-use super::outcome::{AlignError, Alignment, CandidateRecord, IterationRecord, Trajectory};
+use super::outcome::{AlignError, Alignment, IterationRecord, Trajectory, record};
 use super::pool::{Candidate, Pool};
 use super::shuffled::{BorrowedSteps, DonorQuery};
+use super::{TpoParts, guard};
 use crate::config::{Mode, Progress, Spent, StopReason};
 use crate::error::Error;
 use crate::prompts::SampleContext;
@@ -150,6 +150,8 @@ impl<'a> Search<'a> {
         }
         self.search().await?;
         self.select().await?;
+        let best = self.selected.or_else(|| self.pool.best());
+        guard::warn(self.tpo, self.asked.text(), &self.pool, best);
         Ok(self.session.commit_failures()?)
     }
 
@@ -359,6 +361,8 @@ impl<'a> Search<'a> {
     /// the whole pool is scored anew.
     async fn admit(&mut self, answers: Vec<Variable>, iteration: u32) -> Result<(), Error> {
         self.ends.extend(answers.iter().map(|answer| (iteration, answer.clone())));
+        let steps = self.steps.iter_mut().filter(|step| step.record.iteration == iteration);
+        let answers = guard::admitted(self.tpo, self.asked.text(), &self.pool, steps, answers);
         let texts = answers.iter().filter_map(Variable::text);
         let new = dedup(texts.filter(|text| self.pool.score_of(text).is_none()));
         // Among the same texts scores stay as they are.
@@ -387,14 +391,5 @@ impl<'a> Search<'a> {
             }
         }
         Ok(())
-    }
-}
-
-fn record(candidate: &Candidate, session: &Session) -> CandidateRecord {
-    CandidateRecord {
-        iteration: candidate.iteration,
-        text: candidate.text().to_owned(),
-        score: candidate.score,
-        truncated: session.is_truncated(candidate.text()),
     }
 }

@@ -57,6 +57,7 @@ impl Update for Descent {
         let edits = if whole == cx.chosen().text() { config.edits } else { 0 };
         let mut optimizer = TextualGradientDescent::builder(Arc::clone(search.optimizer()))
             .prompts(Arc::clone(search.prompts()))
+            .query(search.query().text())
             .sampling(config.sampling.clone())
             .candidates(samples)
             .edits(edits)

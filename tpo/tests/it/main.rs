@@ -31,5 +31,6 @@ mod resume;
 mod serve;
 #[cfg(feature = "report")]
 mod simulated_study;
+mod small_models;
 mod support;
 mod verify;

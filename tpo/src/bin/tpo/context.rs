@@ -175,10 +175,15 @@ pub(crate) async fn unreadable(path: &Path, source: std::io::Error) -> Error {
     Error::Input { source_name: path.display().to_string(), reason }
 }
 
-/// The prompt pack of a directory, or the built-in one.
+/// The name of the built-in pack for small models.
+const COMPACT: &str = "compact";
+
+/// The prompt pack of a directory, or a built-in one.
 pub(crate) async fn prompts(dir: Option<&Path>) -> Result<Arc<PromptPack>, Error> {
-    let Some(dir) = dir.map(Path::to_owned) else {
-        return Ok(Arc::new(tpo::prompts::default_pack()?));
+    let dir = match dir {
+        None => return Ok(Arc::new(tpo::prompts::default_pack()?)),
+        Some(name) if name == COMPACT => return Ok(Arc::new(tpo::prompts::compact_pack()?)),
+        Some(dir) => dir.to_owned(),
     };
     Ok(Arc::new(crate::blocking(move || Ok(tpo::prompts::load_pack(&dir)?)).await?))
 }
@@ -208,6 +213,7 @@ pub(crate) async fn search(settings: &Settings) -> Result<TpoConfig, Error> {
         seed: settings.value("seed")?,
         pairs: settings.value("pairs")?,
         accept: settings.value("accept")?,
+        guard: settings.value("guard")?,
         early_stop: early_stop(settings).await?,
         truncate: settings.get_one("truncate")?,
         parse_retries: settings.value("parse-retries")?,

@@ -145,6 +145,9 @@ impl RunSummary<'_> {
         if summary.failed > 0 {
             row("queries failed", summary.failed.to_string());
         }
+        if summary.unfinished > 0 {
+            row("queries unfinished", summary.unfinished.to_string());
+        }
         if let (Some(first), Some(best)) = (summary.first_sample, summary.best_of_n) {
             row("mean reward, first sample", format!("{first:.3}"));
             row("  best of first N", format!("{best:.3}"));
@@ -155,6 +158,10 @@ impl RunSummary<'_> {
         if summary.fruitless > 0 {
             let all = summary.iterations;
             row("iterations without answers", format!("{} of {all}", summary.fruitless));
+        }
+        if !summary.suspicious.is_empty() {
+            let kinds = summary.suspicious.iter().map(|(kind, count)| format!("{kind} {count}"));
+            row("suspicious answers", kinds.collect::<Vec<_>>().join(", "));
         }
         if summary.truncated > 0 {
             row("truncated answers", summary.truncated.to_string());
@@ -170,7 +177,7 @@ impl RunSummary<'_> {
         row("prompt tokens", summary.usage.tokens.prompt_tokens.to_string());
         row("completion tokens", summary.usage.tokens.completion_tokens.to_string());
         let sent = self.sent.usage;
-        if self.sent.errors > 0 {
+        if self.sent.errors > 0 || summary.unfinished > 0 {
             let tokens = sent.prompt_tokens + sent.completion_tokens;
             row("  sent in this run", format!("{tokens} in all"));
         }

@@ -18,7 +18,7 @@ const TICK: Duration = Duration::from_millis(200);
 
 /// Without a terminal: the shortest and the longest time between two lines.
 const MIN_INTERVAL: Duration = Duration::from_secs(10);
-const MAX_INTERVAL: Duration = Duration::from_secs(300);
+const MAX_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Meters of engines by their prices. Cheap to clone: clones count together.
 #[derive(Debug, Clone, Default)]
@@ -100,13 +100,14 @@ impl Bar {
             self.bar.set_style(style);
         }
         let this = self.clone();
-        let before = self.meter.snapshot().usage.total();
+        let before = self.meter.snapshot();
         let ticker = tokio::spawn(async move {
             let (mut tenth, mut last, mut replayed) = (0, Instant::now(), None);
             let begun = Instant::now();
             loop {
                 tokio::time::sleep(TICK).await;
                 let (finished, failed) = done();
+                let sent = this.meter.snapshot();
                 let replayed = *replayed.get_or_insert(if is_resumed { finished } else { 0 });
                 let status = Status {
                     finished,
@@ -115,7 +116,9 @@ impl Bar {
                     failed,
                     replayed,
                     elapsed: begun.elapsed(),
-                    tokens: this.meter.snapshot().usage.total().saturating_sub(before),
+                    calls: sent.requests.saturating_sub(before.requests + sent.in_flight),
+                    under_way: sent.in_flight,
+                    tokens: sent.usage.total().saturating_sub(before.usage.total()),
                     cost: this.bill.total(),
                 };
                 this.bar.set_position(finished as u64);
@@ -159,13 +162,16 @@ struct Status {
     /// Queries that were finished at the start.
     replayed: usize,
     elapsed: Duration,
+    /// Calls that ended, and those under way.
+    calls: u64,
+    under_way: u64,
     tokens: u64,
     cost: Option<Money>,
 }
 
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { finished, total, unit, failed, replayed, elapsed, tokens, cost } = self;
+        let Self { finished, total, unit, failed, replayed, elapsed, tokens, cost, .. } = self;
         write!(f, "{finished}/{total} {unit}")?;
         let per_second =
             finished.saturating_sub(*replayed) as f64 / elapsed.as_secs_f64().max(1e-3);
@@ -180,6 +186,10 @@ impl fmt::Display for Status {
                 ..6000.0 => write!(f, ", {:.0} min left", left / 60.0)?,
                 _ => write!(f, ", {:.1} h left", left / 3600.0)?,
             }
+        }
+        write!(f, ", {} calls", self.calls)?;
+        if self.under_way > 0 {
+            write!(f, " and {} under way", self.under_way)?;
         }
         match tokens {
             ..10_000 => write!(f, ", {tokens} tokens")?,
@@ -203,35 +213,54 @@ mod tests {
     fn status(finished: usize, total: usize, seconds: u64, tokens: u64) -> Status {
         let elapsed = Duration::from_secs(seconds);
         let unit = "queries";
-        Status { finished, total, unit, failed: 0, replayed: 0, elapsed, tokens, cost: None }
+        let (failed, replayed, under_way, cost) = (0, 0, 0, None);
+        Status {
+            finished,
+            total,
+            unit,
+            failed,
+            replayed,
+            elapsed,
+            calls: 7,
+            under_way,
+            tokens,
+            cost,
+        }
     }
 
     #[test]
     fn rate_time_left_tokens_and_cost_are_shown() {
         for (status, words) in [
-            (status(0, 8, 3, 950), "0/8 queries, 950 tokens"),
-            (status(4, 8, 20, 45_120), "4/8 queries, 12.0/min, 20 s left, 45k tokens"),
-            (status(400, 9000, 20, 0), "400/9000 queries, 20/s, 7 min left, 0 tokens"),
+            (status(0, 8, 3, 950), "0/8 queries, 7 calls, 950 tokens"),
+            (status(4, 8, 20, 45_120), "4/8 queries, 12.0/min, 20 s left, 7 calls, 45k tokens"),
+            (status(400, 9000, 20, 0), "400/9000 queries, 20/s, 7 min left, 7 calls, 0 tokens"),
             (
                 status(10, 9000, 600, 25_000_000),
-                "10/9000 queries, 1.0/min, 149.8 h left, 25M tokens",
+                "10/9000 queries, 1.0/min, 149.8 h left, 7 calls, 25M tokens",
             ),
         ] {
             assert_eq!(status.to_string(), words);
         }
         let resumed = Status { replayed: 4, failed: 1, ..status(6, 8, 60, 0) };
-        assert_eq!(resumed.to_string(), "6/8 queries, 2.0/min, 60 s left, 0 tokens, 1 failed");
+        assert_eq!(
+            resumed.to_string(),
+            "6/8 queries, 2.0/min, 60 s left, 7 calls, 0 tokens, 1 failed"
+        );
         let pairs = Status { unit: "pairs", ..status(1, 2, 60, 0) };
-        assert_eq!(pairs.to_string(), "1/2 pairs, 1.0/min, 60 s left, 0 tokens");
+        assert_eq!(pairs.to_string(), "1/2 pairs, 1.0/min, 60 s left, 7 calls, 0 tokens");
         let cost = Some(Money::new(1.5).unwrap());
-        assert!(Status { cost, ..status(0, 8, 3, 0) }.to_string().ends_with("0 tokens, cost 1.50"));
+        assert!(
+            Status { cost, ..status(0, 8, 3, 0) }
+                .to_string()
+                .ends_with("7 calls, 0 tokens, cost 1.50")
+        );
     }
 
     #[test]
     fn lines_are_few_without_a_terminal() {
         let seconds = Duration::from_secs;
-        assert!(!is_due(seconds(1), true) && !is_due(seconds(200), false));
-        assert!(is_due(seconds(10), true) && is_due(seconds(300), false));
+        assert!(!is_due(seconds(1), true) && !is_due(seconds(50), false));
+        assert!(is_due(seconds(10), true) && is_due(seconds(60), false));
     }
 
     #[test]

@@ -113,6 +113,7 @@ fn every_setting_of_a_search_reaches_it() {
         "--fuse=3",
         "--pairs=top-bottom:2",
         "--accept=always",
+        "--guard=exclude",
         "--truncate=chars:900",
         "--parse-retries=1",
         "--edits=6",
@@ -148,7 +149,7 @@ fn every_setting_of_a_search_reaches_it() {
         "mode": "revision", "iterations": 1, "samples": 2, "fuse": 3, "seed": 11, "parse_retries": 1,
         "edits": 6, "layout": "quoted",
         "sampling": sampling(2, 0.5, 0.9, 1000), "critic": sampling(1, 0.25, 0.8, 2000),
-        "pairs": "top-bottom:2", "accept": "always", "truncate": "chars:900",
+        "pairs": "top-bottom:2", "accept": "always", "guard": "exclude", "truncate": "chars:900",
         "early_stop": {
             "target": 99.5, "patience": 3, "min_gain": 0.25, "min_margin": 0.001, "margin_patience": 2,
             "seconds": 300.5, "budget": { "calls": 100, "tokens": 200_000, "money": 2.0 },

@@ -1,0 +1,96 @@
+//! Marks of a request that a model copied into its text.
+
+use textgrad_core::Message;
+
+use super::spelling::SECTIONS;
+
+/// The mark in place of words that are left out where a text is shortened.
+pub(crate) const OMISSION: &str = " (...) ";
+
+/// Sections that no text has by chance, beside those of [`SECTIONS`].
+const OWN: [&str; 7] = [
+    "LM_SYSTEM_PROMPT",
+    "LM_INPUT",
+    "LM_EARLIER_INPUT",
+    "LM_EARLIER_OUTPUT",
+    "FUNCTION_PURPOSE",
+    "FUNCTION_INPUT",
+    "PAST_FEEDBACK",
+];
+
+/// What is wrong with a new text that has a mark of its request: that of an omission if the request has it, the tag of
+/// a section alone on a line, or a heading between sections. What the old text has may stay.
+pub(crate) fn copied(text: &str, old: &str, request: &[Message]) -> Option<String> {
+    let is_new = |mark: &&str| !old.contains(*mark);
+    let is_shown = || request.iter().any(|message| message.text().contains(OMISSION));
+    let omission = Some(OMISSION.trim()).filter(|mark| text.contains(mark) && is_shown());
+    let is_tag = |line: &&str| {
+        let name = line.strip_prefix('<').and_then(|line| line.strip_suffix('>'));
+        let name = name.map(|name| name.strip_prefix('/').unwrap_or(name));
+        // Tags of new texts are those of the reply, which the reader knows.
+        name.is_some_and(|name| name != "IMPROVED_VARIABLE" && name != "RESPONSE")
+            && name.is_some_and(|name| SECTIONS.contains(&name) || OWN.contains(&name))
+    };
+    let last = request.last().map(Message::text).unwrap_or_default();
+    let headings = headings(&last);
+    let is_mark = |line: &&str| is_tag(line) || headings.contains(line);
+    let line = || text.lines().map(str::trim).filter(is_mark).find(is_new);
+    let mark = omission.filter(is_new).or_else(line)?;
+    Some(format!("its text had {mark}, which is a mark of the request and no part of a text"))
+}
+
+/// The lines between sections that lead to one.
+fn headings(request: &str) -> Vec<&str> {
+    let mut open: Option<&str> = None;
+    let mut headings = Vec::new();
+    for line in request.lines().map(str::trim) {
+        let tag = line.strip_prefix('<').and_then(|line| line.strip_suffix('>'));
+        match (open, tag) {
+            (None, Some(name)) if !name.starts_with('/') => open = Some(name),
+            (Some(name), Some(end)) if end.strip_prefix('/') == Some(name) => open = None,
+            (None, None) if line.ends_with(':') && line.split(' ').count() > 3 => {
+                headings.push(line);
+            }
+            _ => {}
+        }
+    }
+    headings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REQUEST: &str = "The text to improve is used as:\n<ROLE>\nan answer\n</ROLE>\n\n<VARIABLE>\nOne of these \
+                           two things:\n</VARIABLE>\n\nThis is what was said about it:\nLast line.";
+
+    /// Kind: Tags, grades, verdicts | a new text with a mark of the request: words left out, a section's tag, a heading
+    /// | asked again with the problem
+    #[test]
+    fn marks_of_the_request_are_found_unless_the_old_text_has_them() {
+        let request = [Message::user(REQUEST)];
+        let shortened = [Message::system("It is dry (...) and cold."), Message::user(REQUEST)];
+        let elided = "Keep it dry (...) in the end.";
+        assert!(copied(elided, "Dry it.", &shortened).unwrap().contains("its text had (...)"));
+        assert_eq!(copied(elided, elided, &shortened), None);
+        for (text, mark) in [
+            ("<LM_OUTPUT>\nKeep it dry.", "<LM_OUTPUT>"),
+            ("Keep it dry.\n</VARIABLE>\nSo.", "</VARIABLE>"),
+            ("The text to improve is used as:\nan answer", "The text to improve is used as:"),
+        ] {
+            let problem = copied(text, "Dry it.", &request).unwrap();
+            assert!(problem.contains(mark), "{problem}");
+            assert_eq!(copied(text, text, &request), None, "{text}");
+        }
+        for text in [
+            "Keep it dry.",
+            "One of these two things:\nkeep it dry",
+            "He said (...) that it is dry, and [...] left.",
+            "Use the tag <VARIABLE> in a sentence.",
+            "<CONTEXT>\nA section of one's own.\n</CONTEXT>",
+            "Last line.",
+        ] {
+            assert_eq!(copied(text, "Dry it.", &request), None, "{text}");
+        }
+    }
+}
