@@ -28,7 +28,7 @@ const SYSTEM: &str = "feedback_system";
 /// |---|---|
 /// | base | the output of the call is the objective |
 /// | chain | there is feedback on the output; of several outputs, each feedback has the number of its output |
-/// | continued | [`Layout::Continued`], the quote is a conversation, and one output has gradients |
+/// | continued | [`Layout::Continued`](textgrad_core::Layout::Continued), the quote is a conversation, and one output has gradients |
 ///
 /// The feedback is a call in the graph, made of the input, the outputs, the feedback on these, and the templates that
 /// are variables, so a pass with `create_graph` goes through it. Its context is the call.

@@ -9,7 +9,7 @@ use textgrad_ops::layer::Prices;
 
 use super::error::ApiError;
 use crate::config::{Acceptance, Mode, SearchBudget, TpoConfig};
-use crate::search::Pairs;
+use crate::search::{Guard, Pairs};
 
 /// What a request, a virtual model or a preset changes of the search. All fields are optional; the fields of a
 /// request's body win over those of its header, and these over those of its model.
@@ -38,6 +38,10 @@ pub struct SearchOptions {
     pub accept: Option<Acceptance>,
     /// The layout of requests.
     pub layout: Option<Layout>,
+    /// How many edits an update is made of at most; 0: whole texts.
+    pub edits: Option<u32>,
+    /// What becomes of new versions that are suspected to please the reward model only.
+    pub guard: Option<Guard>,
     /// Ends the search when the best score is at least this.
     pub target: Option<f64>,
     /// Ends the search when the best score has not risen for so many iterations.
@@ -144,6 +148,8 @@ impl SearchOptions {
             iterations: self.iterations.or(other.iterations),
             samples: self.samples.or(other.samples),
             pairs: self.pairs.or(other.pairs),
+            edits: self.edits.or(other.edits),
+            guard: self.guard.or(other.guard),
             accept: self.accept.or(other.accept),
             layout: self.layout.or(other.layout),
             target: self.target.or(other.target),
@@ -193,6 +199,8 @@ impl SearchOptions {
         config.iterations = self.iterations.unwrap_or(config.iterations);
         config.samples = self.samples.unwrap_or(config.samples);
         config.pairs = self.pairs.unwrap_or(config.pairs);
+        config.edits = self.edits.unwrap_or(config.edits);
+        config.guard = self.guard.unwrap_or(config.guard);
         config.accept = self.accept.unwrap_or(config.accept);
         config.layout = self.layout.unwrap_or(config.layout);
         let stop = &mut config.early_stop;
@@ -223,12 +231,14 @@ mod tests {
     #[test]
     fn a_request_wins_over_its_model_and_both_over_the_server() {
         let model = options(r#"{"mode": "bon", "samples": 8, "budget": {"calls": 3}}"#);
-        let own = options(r#"{"samples": 2, "budget": {"tokens": 9}}"#);
+        let own = r#"{"samples": 2, "budget": {"tokens": 9}, "edits": 6, "guard": "exclude"}"#;
+        let own = options(own);
         let both = own.or(&model);
         assert_eq!((both.mode, both.samples), (Some(Mode::Bon), Some(2)));
         assert_eq!((both.budget.calls, both.budget.tokens), (Some(3), Some(9)));
         let config = both.apply(&TpoConfig::default(), MAX, None).unwrap();
         assert_eq!((config.mode, config.samples, config.iterations), (Mode::Bon, 2, 2));
+        assert_eq!((config.edits, config.guard), (6, Guard::Exclude));
         assert_eq!(config.early_stop.budget.calls, Some(3));
     }
 
