@@ -21,9 +21,9 @@ tokio::task_local! {
 /// use textgrad_ops::layer::{Limiter, Limits, of_age};
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
-/// let limiter = Limiter::new(Limits::default().concurrency(1));
+/// let limiter = &Limiter::new(Limits::default().concurrency(1));
 /// let first = limiter.acquire(1).await?;
-/// let call = |age: u64| of_age(age, async { limiter.acquire(1).await.map(|_| age) });
+/// let call = |age: u64| of_age(age, async move { limiter.acquire(1).await.map(|_| age) });
 /// let (younger, older, ()) = tokio::join!(call(2), call(1), async { drop(first) });
 /// assert_eq!((younger?, older?), (2, 1));
 /// # Ok::<(), textgrad_core::EngineError>(()) }).unwrap();
