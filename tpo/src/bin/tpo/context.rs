@@ -60,6 +60,12 @@ impl RunContext {
     ) -> Result<Self, Error> {
         let config = search(settings).await?;
         let engine = layers.policy().await?;
+        let is_compact = settings.path("prompts").is_some_and(|name| name == Path::new(COMPACT));
+        if is_compact && engine.is_simulation() {
+            let expected = "a directory with the simulation, which does not know the requests of this pack; name a \
+                            model by --engine to use it";
+            return Err(Error::config("prompts", expected, COMPACT));
+        }
         let context = RewardContext {
             settings,
             search: &config,

@@ -321,3 +321,18 @@ async fn what_is_none_is_not_sent() {
         assert!(fields.iter().all(|field| known.contains(&field.as_str())), "{fields:?}");
     }
 }
+
+/// The simulation would answer each request of it as a question.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_compact_pack_needs_a_model() {
+    let folder = folder();
+    queries(folder.path(), 1);
+    let refused = run(folder.path(), &["--data=queries.json", "--prompts=compact"]);
+    refused.refused(&["prompts: expected a directory with the simulation", "--engine", "compact"]);
+    let server = simulation().start().await.unwrap();
+    let arguments = ["--data=queries.json", "--out=out", "--prompts=compact", "--iterations=1"];
+    let mut command = tpo(folder.path(), arguments);
+    command.args(pointed_at(&server));
+    Running::start(command).end().with_code(0);
+    assert!(server.requests().iter().any(|body| body.to_string().contains("A user asked:")));
+}
