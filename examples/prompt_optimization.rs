@@ -29,7 +29,8 @@ use textgrad_ops::train::{
     StepOutcome, Trainer, TrainerBuilder, Training,
 };
 use textgrad_ops::{
-    CancellationToken, LlmCall, TextualGradientDescent, TextualGradientDescentBuilder,
+    CancellationToken, GraphOptimizer, LlmCall, Optimizer, TextualGradientDescent,
+    TextualGradientDescentBuilder,
 };
 
 const BEAM: NonZeroUsize = NonZeroUsize::MIN.saturating_add(3);
@@ -71,6 +72,8 @@ enum Method {
     Skillopt,
     /// What was said since the last prompt that was better
     FeedbackDescent,
+    /// One request that shows the whole run and its objective, in place of feedback on each example; needs --engine
+    Graph,
 }
 
 impl Method {
@@ -78,7 +81,7 @@ impl Method {
         match self {
             Self::Skillopt => builder.edits(4).rejected_memory(8),
             Self::FeedbackDescent => builder.gradient_memory(16).reset_on_acceptance(true),
-            Self::Textgrad | Self::Gepa | Self::Protegi => builder,
+            Self::Textgrad | Self::Gepa | Self::Protegi | Self::Graph => builder,
         }
     }
 
@@ -87,7 +90,7 @@ impl Method {
             Self::Gepa => builder.population(Population::Pareto).minibatch_gate(true),
             Self::Protegi => builder.population(Population::Beam(BEAM)),
             Self::Skillopt | Self::FeedbackDescent => builder.acceptance(Acceptance::Better),
-            Self::Textgrad => builder,
+            Self::Textgrad | Self::Graph => builder,
         }
     }
 }
@@ -144,19 +147,29 @@ async fn optimize(
     let loss = ScoreLoss::new(evaluator.clone())
         .purpose("says 1 if the last number of the answer is the right one, else 0")
         .feedback_engine(Arc::clone(&engine));
-    let optimizer = method.optimizer(TextualGradientDescent::builder(engine).seed(seed)).build();
-    let trainer =
-        Trainer::builder(Arc::new(counter), Arc::new(loss), Arc::new(optimizer), split.train)
-            .validation(split.validation)
-            .test(split.test)
-            .evaluator(evaluator)
-            .steps_per_epoch(steps.div_ceil(Trainer::DEFAULT_EPOCHS))
-            .seed(seed)
-            .meter(&meter)
-            .observer(Arc::new(ProgressBars::new()))
-            .stop(stop)
-            // A run is not continued with another model.
-            .setting("engine", name);
+    let optimizer: Arc<dyn Optimizer> = match method {
+        Method::Graph if engine.is_simulation() => {
+            return Err(Failure::new(
+                "expected --engine with --method graph: the simulation does not answer requests for a whole graph",
+            ));
+        }
+        Method::Graph => Arc::new(GraphOptimizer::builder(engine).seed(seed).build()),
+        _ => {
+            let builder = TextualGradientDescent::builder(engine).seed(seed);
+            Arc::new(method.optimizer(builder).build())
+        }
+    };
+    let trainer = Trainer::builder(Arc::new(counter), Arc::new(loss), optimizer, split.train)
+        .validation(split.validation)
+        .test(split.test)
+        .evaluator(evaluator)
+        .steps_per_epoch(steps.div_ceil(Trainer::DEFAULT_EPOCHS))
+        .seed(seed)
+        .meter(&meter)
+        .observer(Arc::new(ProgressBars::new()))
+        .stop(stop)
+        // A run is not continued with another model.
+        .setting("engine", name);
     let trainer = method.trainer(trainer);
     let trainer = match place {
         Place::Nowhere => trainer,
@@ -291,11 +304,44 @@ mod tests {
 
     #[tokio::test]
     async fn each_method_makes_the_prompt_better() {
-        for method in Method::value_variants() {
+        let graph = run(Method::Graph, Place::Nowhere, CancellationToken::new()).await;
+        assert!(graph.is_err_and(|error| format!("{error:?}").contains("expected --engine")));
+        for method in Method::value_variants().iter().filter(|method| **method != Method::Graph) {
             let training = run(*method, Place::Nowhere, CancellationToken::new()).await.unwrap();
             let first = training.baseline.as_ref().unwrap().validation.unwrap().score;
             assert!(training.score.unwrap() > first, "{:?}", training.curve());
         }
+    }
+
+    /// The simulation, but for the requests of a whole graph: each asks for one more technique.
+    #[tokio::test]
+    async fn a_whole_graph_is_shown_to_one_request_of_each_step() {
+        let engine =
+            textgrad_core::engine_fn("stub", |request: textgrad_core::Request| async move {
+                if request.purpose != textgrad_core::Purpose::Update {
+                    return Sim::default().complete(&request).await;
+                }
+                let shown: String =
+                    request.messages.iter().map(textgrad_core::Message::text).collect();
+                assert!(shown.contains("<PROGRAM>") && shown.contains(FIRST_PROMPT), "{shown}");
+                let (_, named) = shown.rsplit_once("JSON object of some of \"").unwrap();
+                let name = named.split('"').next().unwrap();
+                let texts =
+                    json!({ name: format!("{FIRST_PROMPT} List every item. Check the sum.") });
+                let reply = format!("<NEW_TEXTS>\n{texts}\n</NEW_TEXTS>");
+                Ok(textgrad_core::Response::new(vec![textgrad_core::Choice::new(
+                    reply,
+                    textgrad_core::FinishReason::Stop,
+                )]))
+            });
+        let seed = Seed::new(Options::SEED);
+        let stop = CancellationToken::new();
+        let training =
+            optimize(Arc::new(engine), split(), (1, Method::Graph), seed, Place::Nowhere, &stop);
+        let training = training.await.unwrap();
+        let step = &training.steps[0];
+        let proposed = step.proposed.get("system").unwrap_or_else(|| panic!("{step:?}"));
+        assert!(proposed.ends_with("Check the sum."), "{proposed}");
     }
 
     #[tokio::test]
