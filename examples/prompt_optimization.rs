@@ -70,7 +70,7 @@ enum Method {
     Protegi,
     /// At most four edits of the last prompt, kept if it is better; changes that were turned down are shown
     Skillopt,
-    /// What was said since the last prompt that was better
+    /// The feedback of all steps since the prompt last got better
     FeedbackDescent,
     /// One request that shows the whole run and its objective, in place of feedback on each example; needs --engine
     Graph,

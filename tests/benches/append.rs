@@ -42,7 +42,7 @@ impl Append {
             while let Ok(next) = waiting.try_recv() {
                 all.push(next);
             }
-            // A line that is not written has nobody who is told so.
+            // The task that waits for a line that is not written gets an error of its channel.
             if writer.write_all(all.iter().map(|(line, _)| line)).is_ok() {
                 for (_, done) in all {
                     let _ = done.send(());

@@ -35,7 +35,7 @@ impl fmt::Display for Edit {
 /// follows it. See [`TextualGradientDescent`](crate::TextualGradientDescent#edits).
 ///
 /// # Errors
-/// Which edit cannot be applied, and why. None is then.
+/// Which edit cannot be applied, and why. The text stays as it is then.
 ///
 /// # Examples
 /// ```

@@ -56,8 +56,8 @@ pub(super) struct MemoryConfig {
     /// failed.
     #[setters(rename = "rejected_memory")]
     pub(super) rejected: usize,
-    /// Whether all that is remembered of a parameter is forgotten once a text of it is reported as accepted, since it
-    /// is about the text before. Default: false. With a gradient memory this is the memory of Feedback Descent
+    /// Empties the memory of a parameter when a text of it is reported as accepted: what it holds is about the text
+    /// before. Default: false. With a gradient memory this is the memory of Feedback Descent
     /// (arXiv:2511.07919).
     pub(super) reset_on_acceptance: bool,
 }
