@@ -122,10 +122,9 @@ impl Batch {
         }
     }
 
-    /// Searches only the queries with these indices, in this order. The others count as finished.
-    pub(crate) fn only(mut self, order: Vec<usize>) -> Self {
-        let others = self.queries.len().saturating_sub(order.len());
-        self.progress.finished.store(others, Ordering::Relaxed);
+    /// Searches only the queries with these indices, in this order, after so many that are finished.
+    pub(crate) fn only(mut self, order: Vec<usize>, finished: usize) -> Self {
+        self.progress.finished.store(finished, Ordering::Relaxed);
         self.order = order;
         self
     }

@@ -245,6 +245,14 @@ pub enum Error {
         /// What differs.
         reason: String,
     },
+    /// Parts of a run cannot be made one run.
+    #[error("{} cannot be merged: {reason}", path.display())]
+    Merge {
+        /// The folder of a part, or of the whole where the parts together are wrong.
+        path: PathBuf,
+        /// What was expected, and what is there.
+        reason: String,
+    },
     /// A journal could not be written, so the run cannot go on.
     #[error(
         "the journal could not be written: {reason}; what was written before is kept, and --resume continues from there"

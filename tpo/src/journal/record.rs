@@ -98,14 +98,14 @@ impl<R> Record<R> {
     ///
     /// # Errors
     /// An intact line that is no record of this version.
-    pub(super) fn parse(line: &Line<'_>) -> serde_json::Result<Option<Self>>
+    pub(crate) fn parse(line: &Line<'_>) -> serde_json::Result<Option<Self>>
     where
         R: DeserializeOwned,
     {
         line.is_intact().then(|| line.parse()).transpose()
     }
 
-    pub(super) fn query(&self) -> Option<usize> {
+    pub(crate) fn query(&self) -> Option<usize> {
         match self {
             Self::Run { .. } | Self::Extended { .. } | Self::Dropped { .. } => None,
             Self::Call { query, .. }

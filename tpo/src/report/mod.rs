@@ -263,7 +263,7 @@ fn warnings(runs: &[RunData]) -> Vec<String> {
         );
     }
     for run in runs {
-        let (found, whole) = (run.queries.len() + run.failed, run.config.data.queries);
+        let (found, whole) = (run.queries.len() + run.failed, run.config.queries());
         if found < whole {
             let name = &run.name;
             warnings

@@ -8,6 +8,7 @@ use serde_json::Value as Json;
 use textgrad_core::PromptPack;
 use textgrad_ops::util::json;
 
+use super::shard::Shard;
 use crate::config::{Mode, TpoConfig};
 use crate::error::Error;
 use crate::journal::{SCHEMA, digest};
@@ -49,6 +50,9 @@ pub struct RunConfig {
     pub prompts: String,
     /// The queries.
     pub data: DataConfig,
+    /// The part of the queries that the run has. None: all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<Shard>,
 }
 
 /// What a journal has of the scores, for whoever checks a run against it; default: each of them.
@@ -106,7 +110,14 @@ impl RunConfig {
             tokenizer: tpo.tokenizer().map(Cow::into_owned),
             prompts: pack_digest(tpo.prompts()),
             data: DataConfig::new(source, queries),
+            shard: None,
         }
+    }
+
+    /// How many queries the run has: those of its part.
+    #[must_use]
+    pub fn queries(&self) -> usize {
+        self.shard.map_or(self.data.queries, |shard| shard.len(self.data.queries))
     }
 
     /// The same settings with other queries.

@@ -13,6 +13,7 @@ use super::config::RunConfig;
 use super::finished::{FinishedLine, FinishedResults};
 use super::folder::RunFolder;
 use super::results::{ResultRecord, ResultsWriter, Status};
+use super::shard::Shard;
 use crate::batch::{Batch, BatchProgress, QueryOutcome};
 use crate::error::Error;
 use crate::query::Query;
@@ -50,6 +51,10 @@ pub struct Run {
     #[setters(generate, into)]
     source: String,
     target: Option<Target>,
+    /// Searches only a part of the queries, which keep their places; [`merge`](super::merge) makes one run of all
+    /// parts.
+    #[setters(generate, strip_option)]
+    shard: Option<Shard>,
     /// The number of queries that are searched at the same time, at least 1. Default: 16.
     #[setters(generate)]
     concurrency: usize,
@@ -228,6 +233,7 @@ impl Run {
             queries: queries.into_iter().map(Into::into).collect(),
             source: "memory".to_owned(),
             target: None,
+            shard: None,
             concurrency: 16,
             cancellation: CancellationToken::new(),
             abort: CancellationToken::new(),
@@ -263,8 +269,9 @@ impl Run {
     /// # Errors
     /// Those of opening the folder. A later error is [`RunReport::error`]: what was found until then is in the report.
     pub async fn execute(self, observer: &mut dyn RunObserver) -> Result<RunReport, Error> {
-        let Self { tpo, queries, source, target, concurrency, cancellation: cancel, abort } = self;
-        let config = || RunConfig::new(&tpo, &source, &queries);
+        let Self { tpo, queries, source, target, shard, concurrency, cancellation, abort } = self;
+        let cancel = cancellation;
+        let config = || RunConfig { shard, ..RunConfig::new(&tpo, &source, &queries) };
         let folder = match target {
             None => None,
             Some(Target::Create(path)) => Some(RunFolder::create(&path, &config()).await?),
@@ -274,20 +281,24 @@ impl Run {
             }
             Some(Target::Open(folder)) => Some(folder),
         };
-        let total = queries.len();
+        let total = shard.map_or(queries.len(), |shard| shard.len(queries.len()));
+        let end = queries.len();
         let mut batch = Batch::new(tpo.clone(), queries.clone()).concurrency(concurrency);
         batch = batch.cancellation(cancel.clone()).keep_graphs(false);
         let (mut writer, mut results, mut journaled_steps) = (None, None, 0);
         let mut finished = FinishedResults::default();
         if let Some(folder) = &folder {
-            finished = folder.finished(&queries).await?;
-            batch = batch.journal(folder.journal().clone()).only(finished.missing(total));
+            finished = folder.finished(&queries, shard).await?;
+            batch = batch.journal(folder.journal().clone());
             match finished.is_whole {
                 true => results = Some(folder.results_path()),
                 false => writer = Some(folder.results().await?),
             }
             journaled_steps = folder.journal().known_steps();
         }
+        let missing = finished.missing(shard, end);
+        let done = total.saturating_sub(missing.len());
+        batch = batch.only(missing, done);
         drop(queries);
         observer.started(&RunStart {
             tpo: &tpo,
@@ -316,7 +327,7 @@ impl Run {
                 outcome = batch.next() => match outcome {
                     Some(outcome) => collector.add(outcome).await,
                     None => {
-                        collector.add_finished(total).await;
+                        collector.add_finished(end).await;
                         break;
                     }
                 },

@@ -15,6 +15,7 @@ use textgrad_ops::util::fs::partial_path;
 use textgrad_ops::util::jsonl::{Reader, crc32c};
 
 use super::results::ResultRecord;
+use super::shard::{Shard, indices};
 use crate::error::Error;
 use crate::journal::{FinishedQueries, SCHEMA};
 use crate::query::Query;
@@ -68,6 +69,7 @@ impl FinishedResults {
         results: &Path,
         finished: &FinishedQueries,
         queries: &[Query],
+        shard: Option<Shard>,
     ) -> Result<Self, Error> {
         let mut found = Self::default();
         if finished.is_empty() {
@@ -96,10 +98,10 @@ impl FinishedResults {
             }
             if path == results {
                 let lines = reader.number();
-                found.is_whole = lines == queries.len()
-                    && found.lines.len() == lines
+                let expected = indices(shard, queries.len()).zip(1..);
+                found.is_whole = found.lines.len() == lines
                     && reader.torn().is_none()
-                    && found.lines.iter().all(|(index, span)| span.number == index + 1);
+                    && found.lines.iter().map(|(index, span)| (*index, span.number)).eq(expected);
             }
             drop(reader);
             if path != results && found.lines.values().any(|span| span.file == number) {
@@ -114,9 +116,9 @@ impl FinishedResults {
         Ok(found)
     }
 
-    /// The queries that have no line, of so many.
-    pub(super) fn missing(&self, queries: usize) -> Vec<usize> {
-        (0..queries).filter(|index| !self.lines.contains_key(index)).collect()
+    /// The queries of a part of so many that have no line.
+    pub(super) fn missing(&self, shard: Option<Shard>, queries: usize) -> Vec<usize> {
+        indices(shard, queries).filter(|index| !self.lines.contains_key(index)).collect()
     }
 
     /// Takes the next lines, in the order of the queries, of those below an index. It blocks.

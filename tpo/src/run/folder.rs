@@ -10,6 +10,7 @@ use textgrad_ops::util::fs::{blocking, replace};
 use super::config::RunConfig;
 use super::finished::FinishedResults;
 use super::results::{ResultRecord, ResultsReader, ResultsWriter};
+use super::shard::Shard;
 use crate::error::Error;
 use crate::journal::{Journal, SCHEMA};
 use crate::query::Query;
@@ -125,10 +126,14 @@ impl RunFolder {
     }
 
     /// The results of finished queries that an earlier attempt left.
-    pub(super) async fn finished(&self, queries: &[Query]) -> Result<FinishedResults, Error> {
+    pub(super) async fn finished(
+        &self,
+        queries: &[Query],
+        shard: Option<Shard>,
+    ) -> Result<FinishedResults, Error> {
         let (path, journal, queries) =
             (self.results_path(), self.journal.clone(), queries.to_vec());
-        blocking(move || FinishedResults::find(&path, journal.finished(), &queries)).await
+        blocking(move || FinishedResults::find(&path, journal.finished(), &queries, shard)).await
     }
 }
 

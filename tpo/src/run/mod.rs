@@ -14,8 +14,10 @@ mod execute;
 mod export;
 mod finished;
 mod folder;
+mod merge;
 mod replay;
 mod results;
+mod shard;
 mod verify;
 
 #[cfg(feature = "report")]
@@ -24,5 +26,7 @@ pub use self::config::{DataConfig, RunConfig, Scores, SettingDifference};
 pub use self::execute::{Run, RunObserver, RunReport, RunStart};
 pub use self::export::{ExportRows, ExportStyle};
 pub use self::folder::{RecordedRun, RunFolder};
+pub use self::merge::merge;
 pub use self::results::{ErrorRecord, ResultRecord, ResultsReader, ResultsWriter, Status};
+pub use self::shard::Shard;
 pub use self::verify::{Finding, Verification};

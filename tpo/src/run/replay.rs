@@ -85,6 +85,12 @@ impl RecordedRun {
         if config.pairs != config.search.pairs.to_string() {
             differences.push(format!("pairs: {:?} is not a selection of this crate", config.pairs));
         }
+        if let (Some(shard), Mode::Shuffled) = (config.shard, config.search.mode) {
+            let what = format!(
+                "shard: {shard} has not the other queries that mode shuffled uses (merge the parts)"
+            );
+            differences.push(what);
+        }
         for (part, name) in &config.own_parts {
             differences.push(format!("{part}: {name:?} is not of this crate"));
         }

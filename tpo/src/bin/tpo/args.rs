@@ -6,6 +6,7 @@ use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
 use clap::{Arg, Parser, Subcommand};
 use textgrad_ops::data::DataFormat;
 use tpo::bench::Benchmark;
+use tpo::run::Shard;
 
 use crate::compare::CompareArgs;
 use crate::config::{ConfigArgs, Flags, Settings};
@@ -14,6 +15,7 @@ use crate::generate::{CompletionsArgs, ManArgs};
 use crate::grade::GradeArgs;
 use crate::headroom;
 use crate::inspect::{GraphArgs, ReportArgs, VerifyArgs, positive};
+use crate::merge::MergeArgs;
 use crate::presets::EnginesArgs;
 
 /// Test-time preference optimization: align answers of language models while they are generated.
@@ -79,7 +81,7 @@ fn tip(error: &Error) -> Option<String> {
 pub(crate) enum Command {
     /// Align every query of a file and write the results to a directory.
     #[command(after_help = SEE_HELP, after_long_help = RUN_HELP)]
-    Run(Flags<false>),
+    Run(Box<RunArgs>),
     /// Answer and grade a benchmark, and compare with the paper's figures.
     #[command(after_help = SEE_HELP, after_long_help = BENCH_HELP, mut_args = common_of_bench)]
     Bench(Box<BenchArgs>),
@@ -111,6 +113,7 @@ pub(crate) enum Command {
     Verify(VerifyArgs),
     Graph(GraphArgs),
     Export(ExportArgs),
+    Merge(MergeArgs),
     Config(ConfigArgs),
     Completions(CompletionsArgs),
     Man(ManArgs),
@@ -120,9 +123,8 @@ impl Command {
     /// The settings of a run, if the command has them.
     pub(crate) fn settings(&mut self) -> Option<&mut Settings> {
         match self {
-            Self::Run(Flags(settings))
-            | Self::Serve(Flags(settings))
-            | Self::Check(Flags(settings)) => Some(settings),
+            Self::Serve(Flags(settings)) | Self::Check(Flags(settings)) => Some(settings),
+            Self::Run(run) => Some(&mut run.settings.0),
             Self::Bench(bench) => Some(&mut bench.settings.0),
             Self::Study(study) => Some(&mut study.settings.0),
             Self::Headroom(args) => Some(&mut args.settings.0),
@@ -172,6 +174,18 @@ const RUN_HELP: &str = include_str!("help/run.txt");
 const BENCH_HELP: &str = include_str!("help/bench.txt");
 const STUDY_HELP: &str = include_str!("help/study.txt");
 const SERVE_HELP: &str = include_str!("help/serve.txt");
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct RunArgs {
+    /// Part of the queries to run: every N-th, from the I-th on.
+    ///
+    /// For machines that share no server, each with a directory of its own; `tpo merge` makes one run of all parts.
+    #[arg(long, value_name = "I/N", value_parser = str::parse::<Shard>, hide_short_help = true, help_heading = "Run")]
+    pub(crate) shard: Option<Shard>,
+
+    #[command(flatten)]
+    pub(crate) settings: Flags<false>,
+}
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct HeadroomArgs {

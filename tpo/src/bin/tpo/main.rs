@@ -13,6 +13,7 @@ mod grade;
 mod headroom;
 mod inspect;
 mod journey;
+mod merge;
 mod output;
 mod preflight;
 mod presets;
@@ -64,7 +65,7 @@ fn main() -> ExitCode {
         }
     };
     let outcome = match command {
-        Command::Run(settings) => runtime.block_on(run::run(&settings.0)),
+        Command::Run(args) => runtime.block_on(run::run(&args)),
         Command::Bench(bench) => runtime.block_on(bench::bench(*bench)),
         Command::Study(settings) => runtime.block_on(study::study(*settings)),
         Command::Serve(settings) => runtime.block_on(serve::serve(&settings.0)),
@@ -77,6 +78,7 @@ fn main() -> ExitCode {
         Command::Verify(args) => inspect::verify(&args),
         Command::Graph(args) => runtime.block_on(inspect::graph(args)),
         Command::Export(args) => export::export(&args),
+        Command::Merge(args) => merge::merge(&args),
         Command::Completions(args) => generate::completions(&args),
         Command::Man(args) => generate::man(&args),
         Command::Config(args) => runtime.block_on(config::config(args)),
@@ -115,6 +117,7 @@ fn main() -> ExitCode {
                     | Error::NoResults { .. }
                     | Error::NoResult { .. }
                     | Error::NotComparable { .. }
+                    | Error::Merge { .. }
             );
             ExitCode::from(if bad_input { exit::BAD_INPUT } else { exit::RUN_FAILED })
         }

@@ -9,9 +9,10 @@ use std::sync::Once;
 use textgrad_ops::layer::Breaker;
 use textgrad_ops::store::SqliteCache;
 use textgrad_ops::util::terminal::note;
-use tpo::run::{ResultRecord, Run, RunConfig, RunFolder, RunObserver, RunReport, RunStart};
+use tpo::run::{ResultRecord, Run, RunConfig, RunFolder, RunObserver, RunReport, RunStart, Shard};
 use tpo::{Error, Mode, Query};
 
+use crate::args::RunArgs;
 use crate::config::Settings;
 use crate::context::{self, RunContext};
 use crate::exit;
@@ -22,7 +23,8 @@ use crate::progress::Bar;
 /// The highest number of a new directory under `runs`.
 const MAX_RUNS: u32 = 9999;
 
-pub(crate) async fn run(settings: &Settings) -> Result<ExitCode, Error> {
+pub(crate) async fn run(args: &RunArgs) -> Result<ExitCode, Error> {
+    let settings = &args.settings.0;
     let (source, queries) = context::queries(settings).await?;
     let prompts = context::prompts(settings.path("prompts").as_deref()).await?;
     let context = RunContext::new(settings, prompts).await?;
@@ -35,7 +37,7 @@ pub(crate) async fn run(settings: &Settings) -> Result<ExitCode, Error> {
             shown.push(record.clone());
         }
     };
-    let report = align(&context, &source, queries, keep).await?;
+    let report = align(&context, &source, queries, args.shard, keep).await?;
 
     context.layers.flush().await;
     let simulated_engine = context.engine.is_simulation();
@@ -107,16 +109,20 @@ pub(crate) async fn align(
     context: &RunContext,
     source: &str,
     queries: Vec<Query>,
+    shard: Option<Shard>,
     on_record: impl FnMut(&ResultRecord),
 ) -> Result<RunReport, Error> {
     let settings = &context.settings;
-    let run = Run::new(context.tpo.clone(), queries.clone()).source(source);
+    let mut run = Run::new(context.tpo.clone(), queries.clone()).source(source);
+    if let Some(shard) = shard {
+        run = run.shard(shard);
+    }
     let run = match (settings.path("out"), settings.path("data")) {
         (Some(out), _) if settings.flag("extend") => run.extend(out),
         (Some(out), _) if settings.flag("resume") => run.resume(out),
         (Some(out), _) => run.create(out),
         (None, Some(data)) => {
-            let config = RunConfig::new(&context.tpo, source, &queries);
+            let config = RunConfig { shard, ..RunConfig::new(&context.tpo, source, &queries) };
             let stem = format!("{}-{}", data_stem(&data), context.tpo.config().mode);
             let new = async |path: PathBuf| RunFolder::create(&path, &config).await;
             run.open(new_folder(&stem, new).await?)

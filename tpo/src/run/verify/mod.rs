@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 use super::folder::RecordedRun;
 use super::results::Status;
+use super::shard::indices;
 use crate::error::Error;
 use crate::journal::{Record, RecordHead, Scan, StepKey, digest, read, scan};
 use serde::Serialize;
@@ -80,7 +81,8 @@ impl RecordedRun {
     /// rejected, the order of what was sampled, and the best of all must be those that the settings name. Only
     /// where a reward model compares answers by asking an engine, or the selection of pairs is none of this
     /// crate, are the comparisons taken as they are. What the search would send is not checked;
-    /// [`align`](RecordedRun::align) does that for a query.
+    /// [`align`](RecordedRun::align) does that for a query. A part of a run has not all queries, so that only the run
+    /// that is merged of all parts can be held against their checksum.
     ///
     /// # Errors
     /// [`Error::Io`] if a file cannot be read. What is wrong inside of them is a [`Finding`].
@@ -89,6 +91,8 @@ impl RecordedRun {
         let journal = check_journal(self, &mut found)?;
         let mut identities: Vec<String> = Vec::new();
         let mut results = self.results()?;
+        let data = &self.config().data;
+        let mut expected = indices(self.config().shard, data.queries);
         for line in 1.. {
             let record = match results.next() {
                 None => break,
@@ -101,21 +105,24 @@ impl RecordedRun {
             };
             found.results += 1;
             found.failed += usize::from(record.status == Status::Error);
-            if record.index != line - 1 {
-                let problem = format!("expected query {}, got {}", line - 1, record.index);
-                found.find(RESULTS, line, problem);
+            let (expected, got) = (expected.next(), record.index);
+            if expected != Some(got) {
+                let expected =
+                    expected.map_or("no more".to_owned(), |index| format!("query {index}"));
+                found.find(RESULTS, line, format!("expected {expected}, got query {got}"));
             }
             result::check(self, &record, &journal, line, &mut found)?;
             identities.push(record.query.identity());
         }
-        let data = &self.config().data;
-        if identities.len() != data.queries {
-            let (have, whole) = (identities.len(), data.queries);
+        let (have, whole) = (identities.len(), self.config().queries());
+        if have != whole {
             let problem = format!(
                 "expected results of {whole} queries, got {have}: the run is not whole, --resume continues it"
             );
             found.find(RESULTS, 0, problem);
-        } else if digest(identities.iter().map(String::as_str)) != data.sha256 {
+        } else if self.config().shard.is_none()
+            && digest(identities.iter().map(String::as_str)) != data.sha256
+        {
             found.find(RESULTS, 0, "the queries are not those of config.json");
         }
         for (query, _) in journal.scan.spans.range(data.queries..) {

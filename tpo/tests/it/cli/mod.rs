@@ -31,6 +31,7 @@ mod secrets;
 #[cfg(unix)]
 mod serve;
 mod servers;
+mod shards;
 mod study;
 mod study_lists;
 mod terminal;
