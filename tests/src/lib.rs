@@ -1,6 +1,8 @@
 //! The fake server and helpers for tests of programs.
 
 pub mod fake_server;
+pub mod faulty_link;
+pub mod nats;
 pub mod program;
 pub mod script;
 

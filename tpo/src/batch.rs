@@ -44,6 +44,12 @@ impl BatchProgress {
         self.finished.load(Ordering::Relaxed)
     }
 
+    /// Counts a query that is over.
+    pub(crate) fn add(&self, is_failed: bool) {
+        self.finished.fetch_add(1, Ordering::Relaxed);
+        self.failed.fetch_add(usize::from(is_failed), Ordering::Relaxed);
+    }
+
     /// Queries that failed; those that were only stopped did not.
     #[must_use]
     pub fn failed(&self) -> usize {
@@ -76,24 +82,24 @@ impl BatchProgress {
 #[must_use]
 #[setters(generate = false)]
 pub struct Batch {
-    tpo: Tpo,
-    queries: Vec<Query>,
+    pub(crate) tpo: Tpo,
+    pub(crate) queries: Vec<Query>,
     /// The indices of the queries that are searched, in order. The other figures count positions in this list.
-    order: Vec<usize>,
+    pub(crate) order: Vec<usize>,
     /// The number of queries that are searched at the same time, at least 1. Default: 64.
     #[setters(generate)]
-    concurrency: usize,
+    pub(crate) concurrency: usize,
     /// Journals every finished step, and takes steps from the journal instead of repeating them.
     #[setters(generate, strip_option)]
-    journal: Option<Journal>,
+    pub(crate) journal: Option<Journal>,
     /// Ends the batch when the token is cancelled: no call is begun, and running calls finish. Unfinished queries
     /// then have the outcome [`Error::Stopped`], or none if they were not begun.
     #[setters(generate)]
-    cancellation: CancellationToken,
+    pub(crate) cancellation: CancellationToken,
     /// Whether outcomes keep the graph of their search, which is most of their memory. Default: true.
     #[setters(generate)]
     keep_graphs: bool,
-    progress: Arc<BatchProgress>,
+    pub(crate) progress: Arc<BatchProgress>,
     tasks: JoinSet<(usize, Result<Alignment, AlignError>)>,
     positions: HashMap<Id, usize>,
     started: usize,
@@ -164,10 +170,8 @@ impl Batch {
     }
 
     fn finish(&mut self, position: usize, result: Result<Alignment, AlignError>) {
-        self.progress.finished.fetch_add(1, Ordering::Relaxed);
-        if result.as_ref().is_err_and(|failure| !matches!(failure.error, Error::Stopped)) {
-            self.progress.failed.fetch_add(1, Ordering::Relaxed);
-        }
+        let is_failed = |failure: &AlignError| !matches!(failure.error, Error::Stopped);
+        self.progress.add(result.as_ref().is_err_and(is_failed));
         self.waiting.insert(position, result);
     }
 

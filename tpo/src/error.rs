@@ -253,6 +253,16 @@ pub enum Error {
         /// What was expected, and what is there.
         reason: String,
     },
+    /// The queue between a coordinator and its workers cannot be used.
+    #[error("the queue {name}: {reason}")]
+    Queue {
+        /// Its address, without a password.
+        name: String,
+        /// What was expected, and what is there.
+        reason: String,
+        /// What the server or the network said, if it did.
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
     /// A journal could not be written, so the run cannot go on.
     #[error(
         "the journal could not be written: {reason}; what was written before is kept, and --resume continues from there"

@@ -39,6 +39,7 @@
 //! | `o200k` | counts of o200k tokens in the files of Arena-Hard; not in `cli` |
 //! | `tokenizer` | `HfTokenizer`: truncation by tokens of any `tokenizer.json` |
 //! | `serve` | `serve`: a server with OpenAI's API in front of searches |
+//! | `queue` | `queue`: one run over many machines, by a NATS server |
 //! | `sim` | `SimReward`: the simulated reward model, and the simulation of `textgrad-ops` |
 //! | `report` | `report`: figures over runs, as one HTML page, SVG and CSV; `study`: grids of runs |
 
@@ -52,6 +53,8 @@ pub mod input;
 pub mod journal;
 pub mod prompts;
 mod query;
+#[cfg(feature = "queue")]
+pub mod queue;
 #[cfg(feature = "report")]
 pub mod report;
 mod reward;
@@ -93,7 +96,7 @@ pub use self::search::{
     PairSelection, Pairs, Pool, PurposeUsage, SearchEvent, SearchObserver, Tpo, TpoBuilder,
     Trajectory, UsageRecord,
 };
-pub use self::summary::Summary;
+pub use self::summary::{QueueSummary, Summary, WorkerFigures};
 #[cfg(feature = "tokenizer")]
 pub use self::truncate::HfTokenizer;
 pub use self::truncate::{Tokenizer, Truncation};

@@ -41,6 +41,9 @@ pub struct Summary {
     pub truncated: usize,
     /// Requests, tokens, and answers scored.
     pub usage: UsageRecord,
+    /// What the queue did, of a run that workers searched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue: Option<QueueSummary>,
     /// The duration of the run, in seconds.
     pub wall_s: f64,
     /// With calls that take as long as these did, waits between retries included, no schedule could have
@@ -50,6 +53,52 @@ pub struct Summary {
     pub critical_path_s: f64,
     #[serde(skip)]
     totals: Totals,
+}
+
+/// What the queue of a run did.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct QueueSummary {
+    /// How often a query was given to another worker, because one had stopped or was not heard of. Of the whole run,
+    /// as `asked_again`.
+    pub redelivered: u64,
+    /// How often a step was asked for again, because a worker had asked for it and was not heard of: what may have been
+    /// paid for twice, at most.
+    pub asked_again: u64,
+    /// How long queries waited for a worker, in seconds, all together. Since this coordinator began, as `workers`.
+    pub waited_s: f64,
+    /// The workers by name.
+    pub workers: BTreeMap<String, WorkerFigures>,
+}
+
+/// What a worker of a run did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct WorkerFigures {
+    /// Queries that it finished.
+    pub queries: u64,
+    /// How long their searches took, in seconds, all together.
+    pub searched_s: f64,
+}
+
+#[cfg(feature = "queue")]
+impl QueueSummary {
+    /// The sums of queries: redelivered and asked again.
+    pub(crate) fn of(queries: impl Iterator<Item = (u64, u64)>) -> Self {
+        let (redelivered, asked_again) =
+            queries.fold((0, 0), |sum, query| (sum.0 + query.0, sum.1 + query.1));
+        Self { redelivered, asked_again, ..Self::default() }
+    }
+
+    /// Takes in a query that a worker has finished.
+    pub(crate) fn add(&mut self, query: &crate::queue::QueryCounts, worker: Option<&str>) {
+        self.redelivered += query.redelivered;
+        self.asked_again += query.asked_again;
+        self.waited_s += query.waited_s;
+        if let Some(worker) = worker {
+            let figures = self.workers.entry(worker.to_owned()).or_default();
+            figures.queries += 1;
+            figures.searched_s += query.searched_s;
+        }
+    }
 }
 
 #[derive(Debug, Clone, Default)]
@@ -82,11 +131,14 @@ impl Summary {
                 let query = outcome.query.text();
                 self.add_finished(query, aligned.trajectory(), aligned.model_time());
             }
-            Err(failure) => {
-                self.failed += 1;
-                self.usage.add(&failure.trajectory.usage);
-            }
+            Err(failure) => self.add_failed(&failure.trajectory),
         }
+    }
+
+    /// Takes in a search that failed.
+    pub(crate) fn add_failed(&mut self, trajectory: &Trajectory) {
+        self.failed += 1;
+        self.usage.add(&trajectory.usage);
     }
 
     /// Takes in a search that came to its end.

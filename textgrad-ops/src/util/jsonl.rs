@@ -84,12 +84,20 @@ impl Writer {
             }
             text.push(b'\n');
         }
+        self.append(&text)
+    }
+
+    /// Appends lines as they are, with their ends, and checksums where this writer has them.
+    ///
+    /// # Errors
+    /// Those of the operating system, of this write or an earlier one.
+    pub fn append(&self, text: &[u8]) -> io::Result<()> {
         let mut file = self.0.file.lock();
         if let Some(reason) = self.0.failure.get() {
             let reason = format!("an earlier line could not be written: {reason}");
             return Err(io::Error::other(reason));
         }
-        file.write_all(&text).inspect_err(|error| {
+        file.write_all(text).inspect_err(|error| {
             self.0.failure.get_or_init(|| error.to_string());
         })
     }

@@ -13,22 +13,27 @@ use textgrad_core::Response;
 use textgrad_ops::util::fs::{blocking, try_lock};
 use textgrad_ops::util::jsonl::{Line, Reader, Writer, line_with_checksum};
 
-use super::{NewRecord, QueryJournal, Record, RecordHead, SCHEMA};
+use super::{NewRecord, Record, RecordHead, SCHEMA};
 use crate::error::Error;
 
 /// An open journal. Only one process can have it open for writing.
 #[derive(Clone)]
-pub struct Journal(Arc<JournalInner>);
+pub struct Journal(pub(super) Arc<JournalInner>);
 
 #[derive(Clone)]
-struct JournalInner {
-    path: PathBuf,
+pub(super) struct JournalInner {
+    pub(super) path: PathBuf,
     /// None where it is only read.
-    writer: Option<Writer>,
-    spans: Spans,
-    finished: FinishedQueries,
+    pub(super) writer: Option<Writer>,
+    pub(super) spans: Spans,
+    pub(super) finished: FinishedQueries,
+    #[cfg_attr(not(feature = "queue"), expect(dead_code, reason = "read by queues"))]
+    pub(super) delivered: Deliveries,
     config: Json,
 }
+
+/// By query and log: how often it was redelivered, and how many steps were asked for again.
+pub(crate) type Deliveries = BTreeMap<(usize, u64), (u64, u64)>;
 
 /// The queries that are finished under the newest settings, each with the CRC-32C of its line in `results.jsonl`.
 pub(crate) type FinishedQueries = BTreeMap<usize, u32>;
@@ -140,8 +145,8 @@ impl Journal {
 
     fn open(path: PathBuf, file: Option<File>, scan: Scan, config: Json) -> Self {
         let writer = file.map(Writer::with_checksums);
-        let Scan { spans, finished, .. } = scan;
-        Self(Arc::new(JournalInner { path, writer, spans, finished, config }))
+        let Scan { spans, finished, delivered, .. } = scan;
+        Self(Arc::new(JournalInner { path, writer, spans, finished, delivered, config }))
     }
 
     /// Gives the run other settings from here on.
@@ -174,47 +179,6 @@ impl Journal {
     pub(crate) fn finished(&self) -> &FinishedQueries {
         &self.0.finished
     }
-
-    /// Notes that the search of a query came to its end, unless that is noted.
-    ///
-    /// # Errors
-    /// [`Error::JournalWrite`] if that cannot be written.
-    pub(crate) fn finish(&self, query: usize, line_crc: u32) -> Result<(), Error> {
-        match &self.0.writer {
-            Some(writer) if self.0.finished.get(&query) != Some(&line_crc) => {
-                let written = writer.write(&NewRecord::Finished { query, line_crc });
-                written.map_err(|error| Error::JournalWrite { reason: error.to_string() })
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// What is known about one query, read from the file.
-    pub(crate) async fn query(&self, query: usize) -> Result<QueryJournal, Error> {
-        let spans = self.0.spans.get(&query).cloned().unwrap_or_default();
-        let records = match spans.is_empty() {
-            true => Vec::new(),
-            false => {
-                let path = self.0.path.clone();
-                let read = move || read(&opened(&path)?, &path, &spans);
-                blocking(read).await?
-            }
-        };
-        Ok(QueryJournal::new(query, self.0.writer.clone(), records))
-    }
-
-    /// [`query`](Self::query), with the steps that were written since the journal was opened.
-    #[cfg(feature = "serve")]
-    pub(crate) async fn query_anew(&self, query: usize) -> Result<QueryJournal, Error> {
-        let path = self.0.path.clone();
-        let records = blocking(move || {
-            let file = opened(&path)?;
-            let spans = heads(&file, &path)?.spans;
-            read(&file, &path, spans.get(&query).map_or(&[], Vec::as_slice))
-        })
-        .await?;
-        Ok(QueryJournal::new(query, self.0.writer.clone(), records))
-    }
 }
 
 impl fmt::Debug for Journal {
@@ -226,7 +190,7 @@ impl fmt::Debug for Journal {
     }
 }
 
-fn opened(path: &Path) -> Result<File, Error> {
+pub(super) fn opened(path: &Path) -> Result<File, Error> {
     File::open(path).map_err(Error::io(path, "cannot be opened"))
 }
 
@@ -259,6 +223,7 @@ fn lock(file: &File, path: &Path) -> Result<(), Error> {
 pub(crate) struct Scan {
     pub(crate) spans: Spans,
     pub(crate) finished: FinishedQueries,
+    pub(crate) delivered: Deliveries,
     /// The newest settings, and their line; `None` if there is no whole line.
     pub(crate) config: Option<(Json, usize)>,
     /// Where the last whole line ends.
@@ -290,7 +255,7 @@ fn has_no_checksum(line: &Line<'_>) -> bool {
 }
 
 /// The positions of the records of a journal.
-fn heads(file: &File, path: &Path) -> Result<Scan, Error> {
+pub(super) fn heads(file: &File, path: &Path) -> Result<Scan, Error> {
     scan(file, path, |_, _: &RecordHead| {})
 }
 
@@ -335,6 +300,9 @@ pub(crate) fn scan<R: DeserializeOwned>(
             (Record::Dropped { lines }, 2..) => {
                 scan.damaged.retain(|line| !lines.contains(line));
                 scan.finished.clear();
+            }
+            (Record::Delivered { query, log, redelivered, asked_again }, 2..) => {
+                scan.delivered.insert((query, log), (redelivered, asked_again));
             }
             (Record::Finished { query, line_crc }, 2..) => {
                 scan.finished.insert(query, line_crc);

@@ -15,6 +15,8 @@
 //! * `score`: `query`, `key`, `score`, `ms`;
 //! * `failed`: `query`, `key`, `kind`, `message`: a call that failed for good and that the search went on without. A
 //!   call whose failure ended the search is not written, and is made again on resume;
+//! * `delivered`: `query`, `log` (which of its logs at the queue), `redelivered`, `asked_again`: a query that was given
+//!   to more than one worker, and how many steps were asked for again. Its searches at a queue are no different;
 //! * `finished`: `query`, `line_crc` (of its line in `results.jsonl`): a search that came to its end. A resumed run
 //!   takes the line from that file if it is there, and only else repeats the search from its steps.
 //!
@@ -27,6 +29,7 @@
 
 mod file;
 mod record;
+mod steps;
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -107,10 +110,20 @@ pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// Where new steps are written.
+#[derive(Clone)]
+pub(crate) enum StepSink {
+    /// The file of the journal.
+    File(Writer),
+    /// The log of the query at a queue.
+    #[cfg(feature = "queue")]
+    Queue(crate::queue::Recorder),
+}
+
 /// The recorded steps of one query, and the writer of new ones.
 pub(crate) struct QueryJournal {
     query: usize,
-    writer: Option<Writer>,
+    sink: Option<StepSink>,
     recorded: Mutex<RecordedSteps>,
 }
 
@@ -124,7 +137,7 @@ struct RecordedSteps {
 }
 
 impl QueryJournal {
-    pub(super) fn new(query: usize, writer: Option<Writer>, records: Vec<Record>) -> Self {
+    pub(crate) fn new(query: usize, sink: Option<StepSink>, records: Vec<Record>) -> Self {
         let mut recorded = RecordedSteps::default();
         for record in records {
             match record {
@@ -145,10 +158,11 @@ impl QueryJournal {
                 Record::Run { .. }
                 | Record::Extended { .. }
                 | Record::Dropped { .. }
+                | Record::Delivered { .. }
                 | Record::Finished { .. } => {}
             }
         }
-        Self { query, writer, recorded: Mutex::new(recorded) }
+        Self { query, sink, recorded: Mutex::new(recorded) }
     }
 
     /// The recorded outcome of a call: its response, or a failure that the search went on after.
@@ -172,17 +186,45 @@ impl QueryJournal {
 
     /// Why nothing more can be written, if that is so.
     pub(crate) fn failure(&self) -> Option<&str> {
-        self.writer.as_ref()?.failure()
+        match self.sink.as_ref()? {
+            StepSink::File(writer) => writer.failure(),
+            #[cfg(feature = "queue")]
+            StepSink::Queue(recorder) => recorder.reason(),
+        }
+    }
+
+    /// Notes that steps are about to be asked for, where others may take over this search.
+    pub(crate) async fn ask(&self, keys: &[&StepKey]) -> Result<(), String> {
+        match &self.sink {
+            #[cfg(feature = "queue")]
+            Some(StepSink::Queue(recorder)) => {
+                let keys: Vec<&str> = keys.iter().map(|key| key.as_str()).collect();
+                recorder.ask(&keys).await
+            }
+            _ => {
+                let _ = keys;
+                Ok(())
+            }
+        }
     }
 
     /// Writes steps of the query with this index, all of them at once.
-    pub(crate) fn write<'a>(
+    pub(crate) async fn write<'a>(
         &self,
         steps: impl FnOnce(usize) -> Vec<NewRecord<'a>>,
     ) -> Result<(), String> {
         let records = steps(self.query);
-        match &self.writer {
-            Some(writer) => writer.write_all(&records).map_err(|error| error.to_string())?,
+        match &self.sink {
+            Some(StepSink::File(writer)) => {
+                writer.write_all(&records).map_err(|error| error.to_string())?;
+            }
+            #[cfg(feature = "queue")]
+            Some(StepSink::Queue(recorder)) => {
+                let lines = records.iter().map(textgrad_ops::util::jsonl::line_with_checksum);
+                let lines: Result<String, _> = lines.collect();
+                let lines = lines.map_err(|error| error.to_string())?;
+                recorder.record(lines.into_bytes()).await?;
+            }
             None => return Err("it is only read".to_owned()),
         }
         for record in &records {

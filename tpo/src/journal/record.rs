@@ -79,6 +79,17 @@ pub enum Record<R = Response> {
         /// The failure.
         message: String,
     },
+    /// A query that more than one worker searched, as its log at a queue tells.
+    Delivered {
+        /// The index of the query, from 0.
+        query: usize,
+        /// The log: the sequence of its first message.
+        log: u64,
+        /// How often it was given to another worker.
+        redelivered: u64,
+        /// How many steps were asked for again: they may have been paid for twice.
+        asked_again: u64,
+    },
     /// A query whose search came to its end: all its steps are there.
     Finished {
         /// The index of the query, from 0.
@@ -112,6 +123,7 @@ impl<R> Record<R> {
             | Self::Choice { query, .. }
             | Self::Score { query, .. }
             | Self::Failed { query, .. }
+            | Self::Delivered { query, .. }
             | Self::Finished { query, .. } => Some(*query),
         }
     }
@@ -141,6 +153,9 @@ struct Fields<R> {
     kind: Option<ErrorKind>,
     message: Option<String>,
     line_crc: Option<u32>,
+    log: Option<u64>,
+    redelivered: Option<u64>,
+    asked_again: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -153,6 +168,7 @@ enum RecordType {
     Choice,
     Score,
     Failed,
+    Delivered,
     Finished,
 }
 
@@ -196,6 +212,12 @@ impl<R> TryFrom<Fields<R>> for Record<R> {
                 key: field("key", fields.key)?,
                 kind: fields.kind.unwrap_or(ErrorKind::Other),
                 message: field("message", fields.message)?,
+            },
+            RecordType::Delivered => Self::Delivered {
+                query: query()?,
+                log: field("log", fields.log)?,
+                redelivered: field("redelivered", fields.redelivered)?,
+                asked_again: field("asked_again", fields.asked_again)?,
             },
             RecordType::Finished => {
                 Self::Finished { query: query()?, line_crc: field("line_crc", fields.line_crc)? }

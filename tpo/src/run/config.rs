@@ -150,7 +150,7 @@ impl RunConfig {
         self.differences(&then)
     }
 
-    pub(super) fn to_json(&self) -> Result<Json, Error> {
+    pub(crate) fn to_json(&self) -> Result<Json, Error> {
         serde_json::to_value(self)
             .map_err(|error| Error::JournalWrite { reason: error.to_string() })
     }

@@ -1,7 +1,6 @@
 //! Execution of a run: searches a batch of queries, journals every step, and writes the results.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use derive_setters::Setters;
@@ -12,11 +11,15 @@ use textgrad_ops::util::jsonl::crc32c;
 use super::config::RunConfig;
 use super::finished::{FinishedLine, FinishedResults};
 use super::folder::RunFolder;
+use super::observe::{RunObserver, RunReport, RunStart};
 use super::results::{ResultRecord, ResultsWriter, Status};
+use super::searches::{Searched, Searches};
 use super::shard::Shard;
-use crate::batch::{Batch, BatchProgress, QueryOutcome};
+use crate::batch::{Batch, QueryOutcome};
 use crate::error::Error;
 use crate::query::Query;
+#[cfg(feature = "queue")]
+use crate::queue::{Coordinator, HeldQueue, QueueOptions};
 use crate::search::Tpo;
 use crate::summary::Summary;
 
@@ -55,6 +58,11 @@ pub struct Run {
     /// parts.
     #[setters(generate, strip_option)]
     shard: Option<Shard>,
+    /// Has workers search the queries in place of this process: the run needs a folder, and `concurrency` is the number
+    /// of queries that workers have at the same time.
+    #[cfg(feature = "queue")]
+    #[setters(generate, strip_option)]
+    queue: Option<QueueOptions>,
     /// The number of queries that are searched at the same time, at least 1. Default: 16.
     #[setters(generate)]
     concurrency: usize,
@@ -73,69 +81,6 @@ enum Target {
     Resume(PathBuf),
     Extend(PathBuf),
     Open(RunFolder),
-}
-
-/// Receives the events of a run. `()` ignores them.
-pub trait RunObserver {
-    /// The folder is open, and the first query is about to be searched.
-    fn started(&mut self, start: &RunStart<'_>) {
-        let _ = start;
-    }
-
-    /// A query is finished, in the order of the queries.
-    fn finished(&mut self, record: &ResultRecord) {
-        let _ = record;
-    }
-}
-
-impl RunObserver for () {}
-
-/// A run at its start.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct RunStart<'a> {
-    /// The search.
-    pub tpo: &'a Tpo,
-    /// The source of the queries.
-    pub source: &'a str,
-    /// The number of queries.
-    pub queries: usize,
-    /// The folder, if there is one.
-    pub folder: Option<&'a Path>,
-    /// Steps in the journal of an earlier attempt.
-    pub journaled_steps: usize,
-    /// The progress, to be read while the run goes on.
-    pub progress: Arc<BatchProgress>,
-}
-
-/// A run at its end.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct RunReport {
-    /// The folder, still locked against other processes.
-    pub folder: Option<RunFolder>,
-    /// The figures.
-    pub summary: Summary,
-    /// The number of queries.
-    pub queries: usize,
-    /// Steps that were in the journal of an earlier attempt.
-    pub journaled_steps: usize,
-    /// Whether the run was cancelled before its end.
-    pub cancelled: bool,
-    /// The file of results, if there is a folder.
-    pub results: Option<PathBuf>,
-    /// The results, if there is no folder.
-    pub records: Vec<ResultRecord>,
-    /// The error that ended the run: the journal or the results could not be written.
-    pub error: Option<Error>,
-}
-
-impl RunReport {
-    /// Whether every query was searched to its end, failed or not.
-    #[must_use]
-    pub fn is_complete(&self) -> bool {
-        self.error.is_none() && !self.cancelled
-    }
 }
 
 /// What a run does with the outcomes of queries, in their order.
@@ -197,14 +142,34 @@ impl Collector<'_> {
         }
     }
 
-    /// Writes a result, and notes in the journal that the query is finished.
+    /// Adds a result that a worker found.
+    async fn add_recorded(&mut self, record: ResultRecord, line: &[u8]) {
+        self.add_finished(record.index).await;
+        let trajectory = &record.trajectory;
+        match record.status {
+            Status::Ok => {
+                self.report.summary.add_finished(record.query.text(), trajectory, Duration::ZERO);
+            }
+            Status::Error => self.report.summary.add_failed(trajectory),
+        }
+        self.observer.finished(&record);
+        if let Err(error) = self.write_result(&record, line).await {
+            self.fail(error);
+        }
+    }
+
     async fn write(&mut self, record: &ResultRecord) -> Result<(), Error> {
         let Some(writer) = &self.writer else { return Ok(()) };
         let line = writer.line(record)?;
-        self.write_line(&line).await?;
+        self.write_result(record, &line).await
+    }
+
+    /// Writes a result, and notes in the journal that the query is finished.
+    async fn write_result(&mut self, record: &ResultRecord, line: &[u8]) -> Result<(), Error> {
+        self.write_line(line).await?;
         match &self.report.folder {
             Some(folder) if record.status == Status::Ok => {
-                folder.journal().finish(record.index, crc32c([line.as_slice()]))
+                folder.journal().finish(record.index, crc32c([line]))
             }
             _ => Ok(()),
         }
@@ -234,6 +199,8 @@ impl Run {
             source: "memory".to_owned(),
             target: None,
             shard: None,
+            #[cfg(feature = "queue")]
+            queue: None,
             concurrency: 16,
             cancellation: CancellationToken::new(),
             abort: CancellationToken::new(),
@@ -269,9 +236,19 @@ impl Run {
     /// # Errors
     /// Those of opening the folder. A later error is [`RunReport::error`]: what was found until then is in the report.
     pub async fn execute(self, observer: &mut dyn RunObserver) -> Result<RunReport, Error> {
-        let Self { tpo, queries, source, target, shard, concurrency, cancellation, abort } = self;
-        let cancel = cancellation;
+        #[cfg(feature = "queue")]
+        let queue = self.queue;
+        let Self { tpo, queries, source, target, shard, concurrency, .. } = self;
+        let (cancel, abort) = (self.cancellation, self.abort);
+        #[cfg(feature = "queue")]
+        let is_resumed = matches!(target, Some(Target::Resume(_) | Target::Extend(_)));
         let config = || RunConfig { shard, ..RunConfig::new(&tpo, &source, &queries) };
+        #[cfg(feature = "queue")]
+        let queue = match queue {
+            None => None,
+            // Before the folder, which a run that is refused does not leave behind.
+            Some(queue) => Some(HeldQueue::take(&queue, &config(), is_resumed, &cancel).await?),
+        };
         let folder = match target {
             None => None,
             Some(Target::Create(path)) => Some(RunFolder::create(&path, &config()).await?),
@@ -310,6 +287,13 @@ impl Run {
         });
 
         let begun = Instant::now();
+        #[cfg(feature = "queue")]
+        let mut searches = match queue {
+            None => Searches::Here(Box::new(batch)),
+            Some(queue) => Searches::Queue(Box::new(Coordinator::begin(queue, batch).await?)),
+        };
+        #[cfg(not(feature = "queue"))]
+        let mut searches = Searches::Here(Box::new(batch));
         let report = RunReport {
             folder,
             summary: Summary::new(tpo.is_simulation()),
@@ -324,10 +308,17 @@ impl Run {
             Collector { report, writer, finished, observer, cancel: cancel.clone() };
         loop {
             tokio::select! {
-                outcome = batch.next() => match outcome {
-                    Some(outcome) => collector.add(outcome).await,
-                    None => {
+                searched = searches.next() => match searched {
+                    Ok(Some(Searched::Here(outcome))) => collector.add(*outcome).await,
+                    Ok(Some(Searched::Recorded(record, line))) => {
+                        collector.add_recorded(*record, &line).await;
+                    }
+                    Ok(None) => {
                         collector.add_finished(end).await;
+                        break;
+                    }
+                    Err(error) => {
+                        collector.fail(error);
                         break;
                     }
                 },
@@ -339,12 +330,19 @@ impl Run {
         }
         let Collector { mut report, writer, .. } = collector;
         report.cancelled |= cancel.is_cancelled() && report.error.is_none();
+        #[cfg(feature = "queue")]
+        if let Searches::Queue(queue) = &searches {
+            report.summary.queue = Some(queue.summary());
+        }
         report.summary = report.summary.finish(begun.elapsed(), concurrency);
         if let Some(writer) = writer {
             match writer.finish().await {
                 Ok(path) => report.results = Some(path),
                 Err(error) => report.error = report.error.or(Some(error)),
             }
+        }
+        if let Err(error) = searches.end(report.is_complete()).await {
+            report.error.get_or_insert(error);
         }
         Ok(report)
     }

@@ -15,18 +15,21 @@ mod export;
 mod finished;
 mod folder;
 mod merge;
+mod observe;
 mod replay;
 mod results;
+mod searches;
 mod shard;
 mod verify;
 
 #[cfg(feature = "report")]
 pub(crate) use self::config::differences;
 pub use self::config::{DataConfig, RunConfig, Scores, SettingDifference};
-pub use self::execute::{Run, RunObserver, RunReport, RunStart};
+pub use self::execute::Run;
 pub use self::export::{ExportRows, ExportStyle};
 pub use self::folder::{RecordedRun, RunFolder};
 pub use self::merge::merge;
+pub use self::observe::{RunObserver, RunReport, RunStart};
 pub use self::results::{ErrorRecord, ResultRecord, ResultsReader, ResultsWriter, Status};
 pub use self::shard::Shard;
 pub use self::verify::{Finding, Verification};

@@ -77,7 +77,7 @@ impl ResultRecord {
     }
 
     /// What came of a query, with the texts of the outcome instead of copies.
-    pub(super) fn from_outcome(outcome: QueryOutcome, simulated: bool) -> Self {
+    pub(crate) fn from_outcome(outcome: QueryOutcome, simulated: bool) -> Self {
         let QueryOutcome { index, query, result } = outcome;
         let (trajectory, error) = match result {
             Ok(aligned) => (aligned.trajectory, None),

@@ -152,7 +152,7 @@ impl<'a> Search<'a> {
         self.select().await?;
         let best = self.selected.or_else(|| self.pool.best());
         guard::warn(self.tpo, self.asked.text(), &self.pool, best);
-        Ok(self.session.commit_failures()?)
+        Ok(self.session.commit_failures().await?)
     }
 
     /// All steps of this search up to its last critique, and the ends of its graph.

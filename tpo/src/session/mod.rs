@@ -173,14 +173,14 @@ impl Session {
 
     /// Records the failures that the search went on after: a repetition must go on without these calls too, since
     /// everything after them depends on it.
-    pub(crate) fn commit_failures(&self) -> Result<(), EngineError> {
+    pub(crate) async fn commit_failures(&self) -> Result<(), EngineError> {
         let failures = std::mem::take(&mut self.accounts().pending_failures);
         if failures.is_empty() {
             return Ok(());
         }
         let failed =
             |query| move |(key, kind, message)| Record::Failed { query, key, kind, message };
-        self.write(|query| failures.into_iter().map(failed(query)).collect())
+        self.write(|query| failures.into_iter().map(failed(query)).collect()).await
     }
 
     fn count_call(&self, request: &Request, response: &Response, price: Option<Price>) {
@@ -221,13 +221,20 @@ impl Session {
         cost
     }
 
+    /// Notes in the journal that steps are about to be asked for, where that is of interest.
+    async fn ask(&self, keys: &[&StepKey]) -> Result<(), EngineError> {
+        let Some(journal) = self.journal() else { return Ok(()) };
+        let asked = journal.ask(keys).await;
+        asked.map_err(|reason| self.interrupt(Error::JournalWrite { reason }))
+    }
+
     /// Writes steps to the journal, if there is one.
-    fn write<'a>(
+    async fn write<'a>(
         &self,
         steps: impl FnOnce(usize) -> Vec<NewRecord<'a>>,
     ) -> Result<(), EngineError> {
         let Some(journal) = self.journal() else { return Ok(()) };
-        let written = journal.write(steps);
+        let written = journal.write(steps).await;
         written.map_err(|reason| self.interrupt(Error::JournalWrite { reason }))
     }
 
@@ -288,6 +295,7 @@ impl SessionEngine {
     /// Asks the engine and records the response.
     async fn ask(&self, key: StepKey, request: &Request) -> Result<Response, EngineError> {
         self.session.may_begin()?;
+        self.session.ask(&[&key]).await?;
         let began = Instant::now();
         let parts = Arc::new(JournaledParts {
             session: self.session.clone(),
@@ -309,7 +317,7 @@ impl SessionEngine {
         }
         let (purpose, ms) = (request.purpose, millis(began.elapsed()));
         let step = |query| vec![Record::Call { query, purpose, key, response: &response, ms }];
-        self.session.write(step)?;
+        self.session.write(step).await?;
         Ok(response)
     }
 }
@@ -321,7 +329,7 @@ impl Engine for SessionEngine {
     }
 
     async fn complete(&self, request: &Request) -> Result<Response, EngineError> {
-        self.session.commit_failures()?;
+        self.session.commit_failures().await?;
         let price = self.session.price(self.inner.name())?;
         let key = StepKey::of_call(self.inner.name(), request);
         let journal = self.session.journal();
@@ -363,6 +371,6 @@ impl ChoiceStore for JournaledParts {
         }
         self.is_used.store(true, Ordering::Relaxed);
         let (call, key) = (self.call.clone(), StepKey::of_choice(engine, request, part));
-        self.session.write(|query| vec![Record::Choice { query, call, key, response }])
+        self.session.write(|query| vec![Record::Choice { query, call, key, response }]).await
     }
 }

@@ -74,7 +74,7 @@ impl Session {
         query: &Query,
         answers: &[&str],
     ) -> Result<Vec<Option<f64>>, Error> {
-        self.commit_failures()?;
+        self.commit_failures().await?;
         let BoundReward { model, is_journaled } = reward;
         let (identity, batch) = match model.is_relative() {
             true => (among(model.identity(), answers), usize::MAX),
@@ -155,6 +155,10 @@ impl Session {
             source,
         };
         self.may_begin().map_err(failed)?;
+        if *is_journaled {
+            let keys: Vec<&StepKey> = chunk.iter().map(|(_, key)| key).collect();
+            self.ask(&keys).await.map_err(failed)?;
+        }
         let begun = Instant::now();
         let scores = {
             // The calls of engines count for themselves.
@@ -179,7 +183,7 @@ impl Session {
                 };
                 finite.map(step).collect()
             };
-            self.write(steps).map_err(failed)?;
+            self.write(steps).await.map_err(failed)?;
         }
         match scored.into_iter().find(|(_, score)| !score.is_finite()) {
             Some(((answer, _), got)) => Err(Error::Score { answer: truncate(answer, 80), got }),

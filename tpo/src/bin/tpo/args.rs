@@ -6,10 +6,11 @@ use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
 use clap::{Arg, Parser, Subcommand};
 use textgrad_ops::data::DataFormat;
 use tpo::bench::Benchmark;
+use tpo::queue::QueueAddress;
 use tpo::run::Shard;
 
 use crate::compare::CompareArgs;
-use crate::config::{ConfigArgs, Flags, Settings};
+use crate::config::{ConfigArgs, Flags, OptionSpec, Settings};
 use crate::export::ExportArgs;
 use crate::generate::{CompletionsArgs, ManArgs};
 use crate::grade::GradeArgs;
@@ -17,6 +18,7 @@ use crate::headroom;
 use crate::inspect::{GraphArgs, ReportArgs, VerifyArgs, positive};
 use crate::merge::MergeArgs;
 use crate::presets::EnginesArgs;
+use crate::worker::is_of_worker;
 
 /// Test-time preference optimization: align answers of language models while they are generated.
 #[derive(Debug, Parser)]
@@ -82,6 +84,12 @@ pub(crate) enum Command {
     /// Align every query of a file and write the results to a directory.
     #[command(after_help = SEE_HELP, after_long_help = RUN_HELP)]
     Run(Box<RunArgs>),
+    /// Search queries of a run for its coordinator, `tpo run --queue`.
+    ///
+    /// The settings of the search are those of the run; engines, reward model and their keys are this worker's own. It
+    /// ends with the run. A signal gives its queries back.
+    #[command(after_help = SEE_HELP, mut_args = args_of_worker)]
+    Worker(Box<WorkerArgs>),
     /// Answer and grade a benchmark, and compare with the paper's figures.
     #[command(after_help = SEE_HELP, after_long_help = BENCH_HELP, mut_args = common_of_bench)]
     Bench(Box<BenchArgs>),
@@ -125,6 +133,7 @@ impl Command {
         match self {
             Self::Serve(Flags(settings)) | Self::Check(Flags(settings)) => Some(settings),
             Self::Run(run) => Some(&mut run.settings.0),
+            Self::Worker(worker) => Some(&mut worker.settings.0),
             Self::Bench(bench) => Some(&mut bench.settings.0),
             Self::Study(study) => Some(&mut study.settings.0),
             Self::Headroom(args) => Some(&mut args.settings.0),
@@ -139,6 +148,12 @@ fn common_of_bench(arg: Arg) -> Arg {
     let hidden = ["temperature", "max-tokens", "cache", "concurrency", "json"];
     let hide = hidden.contains(&arg.get_id().as_str());
     if hide { arg.hide_short_help(true) } else { arg }
+}
+
+/// Hides what a worker takes from its run.
+fn args_of_worker(arg: Arg) -> Arg {
+    let is_own = OptionSpec::named(arg.get_id().as_str()).is_none_or(is_of_worker);
+    if is_own { arg } else { arg.hide(true) }
 }
 
 /// What grades a benchmark is not in the short help of a study, and needs `--bench`.
@@ -182,6 +197,34 @@ pub(crate) struct RunArgs {
     /// For machines that share no server, each with a directory of its own; `tpo merge` makes one run of all parts.
     #[arg(long, value_name = "I/N", value_parser = str::parse::<Shard>, hide_short_help = true, help_heading = "Run")]
     pub(crate) shard: Option<Shard>,
+
+    /// Have workers search the queries, by a NATS server.
+    ///
+    /// As nats://HOST:4222, with /NAME for more than one run at a server. Workers are `tpo worker` with the same
+    /// address, on any machine; --concurrency is then the number of queries that workers have at the same time, by
+    /// default 1024. Credentials come from NATS_CREDS and other variables; see docs/scale.md.
+    #[arg(long, value_name = "URL", value_parser = str::parse::<QueueAddress>, conflicts_with = "shard")]
+    #[arg(hide_short_help = true, help_heading = "Run")]
+    pub(crate) queue: Option<QueueAddress>,
+
+    /// How long after its last sign of life a worker's queries are given to others.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = count, requires = "queue")]
+    #[arg(allow_negative_numbers = true, hide_short_help = true, help_heading = "Run")]
+    pub(crate) ack_wait: u32,
+
+    #[command(flatten)]
+    pub(crate) settings: Flags<false>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct WorkerArgs {
+    /// Address of the run, as that of `tpo run --queue`.
+    #[arg(long, value_name = "URL", value_parser = str::parse::<QueueAddress>)]
+    pub(crate) queue: QueueAddress,
+
+    /// How long to wait for the run to begin.
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = count, allow_negative_numbers = true)]
+    pub(crate) wait: u32,
 
     #[command(flatten)]
     pub(crate) settings: Flags<false>,

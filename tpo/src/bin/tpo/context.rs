@@ -59,6 +59,16 @@ impl RunContext {
         layers: Layers,
     ) -> Result<Self, Error> {
         let config = search(settings).await?;
+        Self::of_search(settings, prompts, layers, config).await
+    }
+
+    /// The parts of a search with these settings, as a run has them whose worker this is.
+    pub(crate) async fn of_search(
+        settings: &Settings,
+        prompts: Arc<PromptPack>,
+        layers: Layers,
+        config: TpoConfig,
+    ) -> Result<Self, Error> {
         let engine = layers.policy().await?;
         let is_compact = settings.path("prompts").is_some_and(|name| name == Path::new(COMPACT));
         if is_compact && engine.is_simulation() {

@@ -87,7 +87,7 @@ pub(crate) async fn headroom(args: HeadroomArgs) -> Result<ExitCode, Error> {
 
     let mut sampled = Vec::new();
     let on_record = |record: &ResultRecord| sampled.extend(Sampled::of(record));
-    let done = run::align(&context, &source, queries, None, on_record).await?;
+    let done = run::align(&context, &source, queries, run::Parts::default(), on_record).await?;
     if !done.is_complete() {
         context.layers.flush().await;
         return run::code(done);

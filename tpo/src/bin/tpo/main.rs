@@ -24,6 +24,7 @@ mod serve;
 mod signals;
 mod study;
 mod suggest;
+mod worker;
 
 use std::io::ErrorKind;
 use std::process::ExitCode;
@@ -66,6 +67,7 @@ fn main() -> ExitCode {
     };
     let outcome = match command {
         Command::Run(args) => runtime.block_on(run::run(&args)),
+        Command::Worker(args) => runtime.block_on(worker::worker(&args)),
         Command::Bench(bench) => runtime.block_on(bench::bench(*bench)),
         Command::Study(settings) => runtime.block_on(study::study(*settings)),
         Command::Serve(settings) => runtime.block_on(serve::serve(&settings.0)),
@@ -118,6 +120,7 @@ fn main() -> ExitCode {
                     | Error::NoResult { .. }
                     | Error::NotComparable { .. }
                     | Error::Merge { .. }
+                    | Error::Queue { .. }
             );
             ExitCode::from(if bad_input { exit::BAD_INPUT } else { exit::RUN_FAILED })
         }

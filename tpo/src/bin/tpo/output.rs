@@ -188,6 +188,12 @@ impl RunSummary<'_> {
         if summary.usage.too_long > 0 {
             row("  too long for the reward", summary.usage.too_long.to_string());
         }
+        if let Some(queue) = &summary.queue {
+            row("workers", queue.workers.len().to_string());
+            row("  queries redelivered", queue.redelivered.to_string());
+            row("  steps asked again", queue.asked_again.to_string());
+            row("  queries waited for workers", format!("{:.2} s", queue.waited_s));
+        }
         row("wall time", format!("{:.2} s", summary.wall_s));
         if let Some(seconds) = self.critical_path() {
             row("critical path", format!("{seconds:.2} s"));

@@ -5,10 +5,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Once;
+use std::time::Duration;
 
 use textgrad_ops::layer::Breaker;
 use textgrad_ops::store::SqliteCache;
 use textgrad_ops::util::terminal::note;
+use tpo::queue::QueueOptions;
 use tpo::run::{ResultRecord, Run, RunConfig, RunFolder, RunObserver, RunReport, RunStart, Shard};
 use tpo::{Error, Mode, Query};
 
@@ -23,13 +25,21 @@ use crate::progress::Bar;
 /// The highest number of a new directory under `runs`.
 const MAX_RUNS: u32 = 9999;
 
+/// Queries that workers have at the same time, by default.
+const AT_WORKERS: &str = "1024";
+
 pub(crate) async fn run(args: &RunArgs) -> Result<ExitCode, Error> {
-    let settings = &args.settings.0;
+    let settings = &match args.queue {
+        Some(_) => args.settings.0.clone().or_default("concurrency", AT_WORKERS),
+        None => args.settings.0.clone(),
+    };
     let (source, queries) = context::queries(settings).await?;
     let prompts = context::prompts(settings.path("prompts").as_deref()).await?;
     let context = RunContext::new(settings, prompts).await?;
     note_unused(settings)?;
-    context.preflight().await?;
+    if args.queue.is_none() {
+        context.preflight().await?;
+    }
     let mut shown = Vec::new();
     let is_built_in = settings.path("data").is_none();
     let keep = |record: &ResultRecord| {
@@ -37,7 +47,7 @@ pub(crate) async fn run(args: &RunArgs) -> Result<ExitCode, Error> {
             shown.push(record.clone());
         }
     };
-    let report = align(&context, &source, queries, args.shard, keep).await?;
+    let report = align(&context, &source, queries, args.parts(), keep).await?;
 
     context.layers.flush().await;
     let simulated_engine = context.engine.is_simulation();
@@ -104,18 +114,37 @@ pub(crate) fn code(report: RunReport) -> Result<ExitCode, Error> {
     Ok(ExitCode::from(if failed > 0 { exit::SOME_QUERIES_FAILED } else { 0 }))
 }
 
+/// How a run is divided among machines.
+#[derive(Debug, Default)]
+pub(crate) struct Parts {
+    shard: Option<Shard>,
+    queue: Option<QueueOptions>,
+}
+
+impl RunArgs {
+    fn parts(&self) -> Parts {
+        let ack_wait = Duration::from_secs(self.ack_wait.into());
+        let queue = self.queue.clone().map(|queue| QueueOptions::new(queue).ack_wait(ack_wait));
+        Parts { shard: self.shard, queue }
+    }
+}
+
 /// Searches the queries into the directory of the settings; `on_record` is given every record, in order.
 pub(crate) async fn align(
     context: &RunContext,
     source: &str,
     queries: Vec<Query>,
-    shard: Option<Shard>,
+    parts: Parts,
     on_record: impl FnMut(&ResultRecord),
 ) -> Result<RunReport, Error> {
     let settings = &context.settings;
+    let Parts { shard, queue } = parts;
     let mut run = Run::new(context.tpo.clone(), queries.clone()).source(source);
     if let Some(shard) = shard {
         run = run.shard(shard);
+    }
+    if let Some(queue) = queue {
+        run = run.queue(queue);
     }
     let run = match (settings.path("out"), settings.path("data")) {
         (Some(out), _) if settings.flag("extend") => run.extend(out),

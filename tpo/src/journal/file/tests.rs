@@ -145,7 +145,7 @@ async fn a_failure_keeps_its_class() {
     for (key, kind) in [("a", ErrorKind::NoAnswer), ("b", ErrorKind::Other)] {
         let key = StepKey(key.to_owned());
         let failed = |query| vec![Record::Failed { query, key, kind, message: "none".to_owned() }];
-        query.write(failed).unwrap();
+        query.write(failed).await.unwrap();
     }
     drop((journal, query));
     assert!(!std::fs::read_to_string(&path).unwrap().contains("other"));

@@ -24,6 +24,8 @@ mod kill;
 mod kills;
 mod preflight;
 mod presets;
+#[cfg(unix)]
+mod queue;
 mod reports;
 mod rewards;
 mod search_settings;

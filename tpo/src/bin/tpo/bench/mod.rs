@@ -42,7 +42,14 @@ pub(crate) async fn bench(args: BenchArgs) -> Result<ExitCode, Error> {
     let items = suite.queries.len();
     let mut answers = Vec::with_capacity(items);
     let on_record = |record: &_| answers.extend(Answered::of(record));
-    let done = run::align(&context, &suite.source, suite.queries.clone(), None, on_record).await?;
+    let done = run::align(
+        &context,
+        &suite.source,
+        suite.queries.clone(),
+        run::Parts::default(),
+        on_record,
+    )
+    .await?;
     if !done.is_complete() {
         context.layers.flush().await;
         return run::code(done);

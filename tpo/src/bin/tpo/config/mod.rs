@@ -16,7 +16,8 @@ use serde_json::{Number, Value as Json, json};
 use tpo::Error;
 
 use self::kind::ValueKind;
-use self::options::{GROUPS, Group, OptionSpec};
+pub(crate) use self::options::OptionSpec;
+use self::options::{GROUPS, Group};
 use self::settings::Source;
 pub(crate) use self::settings::{Flags, JudgeFlags, Settings, option_of};
 use crate::context;

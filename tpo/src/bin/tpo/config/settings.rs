@@ -171,6 +171,11 @@ impl Settings {
         self.get_one(name)?.ok_or_else(|| Error::config(name, "a value", "nothing"))
     }
 
+    /// Whether a setting was given as a flag.
+    pub(crate) fn is_flag(&self, option: &OptionSpec) -> bool {
+        self.flags.contains_key(option.name.as_str())
+    }
+
     /// Where the setting that an error names was set, if that was in a file.
     pub(crate) fn origin(&self, error: &Error) -> Option<String> {
         let option = option_of(error)?;

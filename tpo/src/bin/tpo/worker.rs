@@ -1,0 +1,85 @@
+//! `tpo worker`.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use textgrad_ops::util::terminal::note;
+use tpo::queue::Worker;
+use tpo::{CancellationToken, Error};
+
+use crate::args::WorkerArgs;
+use crate::config::{OptionSpec, Settings};
+use crate::context::{self, RunContext};
+use crate::engines::Layers;
+use crate::exit;
+use crate::output::{line, print_data};
+use crate::signals;
+
+/// Settings of other tables that are those of a worker too: its own files, and what its servers take.
+const OWN: [&str; 7] = [
+    "prompts",
+    "tokenizer",
+    "no-seeds",
+    "concurrency",
+    "no-preflight",
+    "max-consecutive-failures",
+    "json",
+];
+/// Tables of settings that a worker takes from its run.
+const OF_THE_RUN: [&str; 5] = ["data", "search", "early-stop", "sampling", "run"];
+
+/// Whether a worker has a setting of its own.
+pub(crate) fn is_of_worker(option: &OptionSpec) -> bool {
+    OWN.contains(&option.name.as_str()) || !OF_THE_RUN.contains(&option.table())
+}
+
+/// `tpo worker`.
+pub(crate) async fn worker(args: &WorkerArgs) -> Result<ExitCode, Error> {
+    let settings = &args.settings.0;
+    check(settings)?;
+    let layers = Layers::open(settings).await?;
+    let (cancel, abort) = (layers.cancel.clone(), CancellationToken::new());
+    signals::listen_with(cancel.clone(), abort.clone(), || {
+        note("stopping: waiting for running calls to finish (Ctrl-C again to drop them)");
+    });
+    let patience = Duration::from_secs(args.wait.into());
+    note(format_args!("waiting for a run at {}", args.queue));
+    let worker = Worker::join(&args.queue, patience, &cancel).await?;
+    let prompts = context::prompts(settings.path("prompts").as_deref()).await?;
+    let search = worker.config().search.clone();
+    let context = RunContext::of_search(settings, prompts, layers, search).await?;
+    context.preflight().await?;
+    note(format_args!("worker {}: {} queries at a time", worker.name(), concurrency(settings)?));
+    let done = worker.work(context.tpo.clone(), concurrency(settings)?, cancel.clone(), abort);
+    let done = done.await?;
+    context.layers.flush().await;
+    let sent = context.layers.meter.snapshot();
+    match settings.flag("json") {
+        true => print_data(serde_json::json!({ "worker": done, "sent": sent }))?,
+        false => line(format_args!(
+            "{} queries; {} were given to others meanwhile, {} given back; {} requests sent",
+            done.queries, done.lost, done.given_back, sent.requests
+        ))?,
+    }
+    if let Some(source) = context.layers.breaker.opened() {
+        return Err(Error::ServerFails { source });
+    }
+    Ok(ExitCode::from(if cancel.is_cancelled() { exit::INTERRUPTED } else { 0 }))
+}
+
+fn concurrency(settings: &Settings) -> Result<usize, Error> {
+    settings.value("concurrency")
+}
+
+/// Refuses flags of settings that are those of the run. In a file, which a run may share, they have no effect.
+fn check(settings: &Settings) -> Result<(), Error> {
+    let mut of_run = OptionSpec::all().filter(|option| !is_of_worker(option));
+    match of_run.find(|option| settings.is_flag(option)) {
+        None => Ok(()),
+        Some(option) => Err(Error::Input {
+            source_name: format!("--{}", option.name),
+            reason: "a worker takes this setting from its run; give it to tpo run --queue"
+                .to_owned(),
+        }),
+    }
+}

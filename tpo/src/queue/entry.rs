@@ -1,0 +1,188 @@
+//! Entries of the log of a query, and the messages that carry them.
+
+use async_nats::HeaderMap;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json};
+use strum::{AsRefStr, EnumString};
+use textgrad_core::Response;
+use textgrad_ops::util::jsonl::Reader;
+
+use crate::journal::Record;
+use crate::query::Query;
+use crate::search::DonorQuery;
+
+/// The kind of an entry.
+pub(super) const KIND: &str = "Tpo-Kind";
+/// The process that wrote an entry.
+pub(super) const BY: &str = "Tpo-By";
+/// What distinguishes a message from all others.
+pub(super) const ID: &str = "Tpo-Id";
+/// Present where the next message continues the entry.
+pub(super) const MORE: &str = "Tpo-More";
+
+/// The kind of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, AsRefStr, EnumString)]
+#[strum(serialize_all = "lowercase")]
+pub(super) enum EntryKind {
+    /// By the coordinator, first: the query, and the steps that the journal has.
+    Query,
+    /// A worker searches the query from here on.
+    Claim,
+    /// The keys of steps that are about to be asked for, one a line.
+    Asked,
+    /// Finished steps, as lines of a journal.
+    Steps,
+    /// The worker stops, and another may go on.
+    Release,
+    /// The line of results.
+    Result,
+}
+
+/// An entry of a log.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) kind: EntryKind,
+    pub(super) by: String,
+    /// The sequences of its first and its last message.
+    pub(super) begin: u64,
+    pub(super) sequence: u64,
+    /// When the server received it, in nanoseconds since 1970.
+    pub(super) time: i128,
+    pub(super) body: Vec<u8>,
+}
+
+/// A message of a log.
+pub(super) struct LogMessage<'a> {
+    pub(super) headers: Option<&'a HeaderMap>,
+    pub(super) sequence: u64,
+    pub(super) time: i128,
+    pub(super) body: &'a Bytes,
+}
+
+/// Puts the messages of one log together to entries.
+#[derive(Debug, Default)]
+pub(super) struct Assembler(Option<Entry>);
+
+impl Assembler {
+    /// Takes the next message; returns the entry that it ends. A message without the headers of one is passed over.
+    pub(super) fn push(&mut self, message: &LogMessage<'_>) -> Option<Entry> {
+        let header = |name| Some(message.headers?.get(name)?.as_str());
+        let (kind, by) = (header(KIND)?.parse::<EntryKind>().ok()?, header(BY)?.to_owned());
+        let mut entry = match self.0.take() {
+            // A process that was killed in the middle of an entry has left its beginning.
+            Some(begun) if begun.kind == kind && begun.by == by => begun,
+            _ => {
+                let (begin, sequence, time) = (message.sequence, message.sequence, message.time);
+                Entry { kind, by, begin, sequence, time, body: Vec::new() }
+            }
+        };
+        entry.sequence = message.sequence;
+        entry.body.extend_from_slice(message.body);
+        if header(MORE).is_none() {
+            return Some(entry);
+        }
+        self.0 = Some(entry);
+        None
+    }
+}
+
+/// The first line of the entry of a query. Lines of the journal follow.
+#[derive(Serialize, Deserialize)]
+pub(super) struct QueryHead {
+    pub(super) query: Query,
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub(super) fields: Map<String, Json>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) donor: Option<Donor>,
+}
+
+/// The query whose critique a query is given.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Donor {
+    index: usize,
+    query: Query,
+}
+
+impl From<DonorQuery> for Donor {
+    fn from(donor: DonorQuery) -> Self {
+        let DonorQuery { index, query } = donor;
+        Self { index, query }
+    }
+}
+
+impl From<Donor> for DonorQuery {
+    fn from(donor: Donor) -> Self {
+        let Donor { index, query } = donor;
+        Self { index, query }
+    }
+}
+
+/// What a worker reads from the log of a query.
+pub(super) struct ReadQuery {
+    pub(super) query: Query,
+    pub(super) donor: Option<DonorQuery>,
+    /// The steps that are known.
+    pub(super) records: Vec<Record>,
+    /// Deliveries since the last step, without those that a worker gave back.
+    pub(super) fruitless: u32,
+    /// Whether its result is there.
+    pub(super) is_done: bool,
+}
+
+impl ReadQuery {
+    /// Reads a log; none if it does not begin with a query, as that of a finished query.
+    pub(super) fn of(entries: &[Entry]) -> Result<Option<Self>, String> {
+        let Some((first, rest)) = entries.split_first() else { return Ok(None) };
+        if first.kind != EntryKind::Query {
+            return Ok(None);
+        }
+        let end = first.body.iter().position(|byte| *byte == b'\n').unwrap_or(first.body.len());
+        let (head, steps) = first.body.split_at(end);
+        let head: QueryHead = serde_json::from_slice(head).map_err(|error| error.to_string())?;
+        let mut read = Self {
+            query: head.query.with_fields(head.fields),
+            donor: head.donor.map(Into::into),
+            records: Vec::new(),
+            fruitless: 0,
+            is_done: false,
+        };
+        read.add(steps.strip_prefix(b"\n").unwrap_or(steps))?;
+        for entry in rest {
+            match entry.kind {
+                EntryKind::Claim => read.fruitless += 1,
+                EntryKind::Release => read.fruitless = read.fruitless.saturating_sub(1),
+                EntryKind::Steps => {
+                    read.add(&entry.body)?;
+                    read.fruitless = 0;
+                }
+                EntryKind::Result => read.is_done = true,
+                EntryKind::Query | EntryKind::Asked => {}
+            }
+        }
+        Ok(Some(read))
+    }
+
+    fn add(&mut self, lines: &[u8]) -> Result<(), String> {
+        each_line::<Response>(lines, |record, _| self.records.push(record))
+    }
+}
+
+/// Reads lines of a journal.
+pub(super) fn each_line<R: serde::de::DeserializeOwned>(
+    lines: &[u8],
+    mut visit: impl FnMut(Record<R>, &[u8]),
+) -> Result<(), String> {
+    let mut reader = Reader::new(lines);
+    while let Some(line) = reader.next_line().map_err(|error| error.to_string())? {
+        match Record::<R>::parse(&line) {
+            Ok(Some(record)) => visit(record, line.bytes),
+            Ok(None) => return Err("a step does not match its checksum".to_owned()),
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+    match reader.torn() {
+        None => Ok(()),
+        Some(_) => Err("a step has no end".to_owned()),
+    }
+}
