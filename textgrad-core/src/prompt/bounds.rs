@@ -35,8 +35,14 @@ pub(super) fn on_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> io::Re
 }
 
 /// A prompt that refuses to grow beyond the longest that there may be.
-#[derive(Default)]
 pub(super) struct BoundedPrompt(pub(super) Vec<u8>);
+
+impl Default for BoundedPrompt {
+    fn default() -> Self {
+        // What most prompts take: growth copies.
+        Self(Vec::with_capacity(8 * 1024))
+    }
+}
 
 impl io::Write for BoundedPrompt {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

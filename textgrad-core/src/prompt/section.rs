@@ -1,5 +1,7 @@
 //! Delimiting data in a prompt.
 
+use std::borrow::Cow;
+
 use handlebars::{
     Context, Handlebars, Helper, HelperDef, HelperResult, JsonRender, Output, RenderContext,
     RenderErrorReason,
@@ -16,14 +18,20 @@ use handlebars::{
 /// ```
 #[must_use]
 pub fn section(name: &str, text: &str) -> String {
-    let mut tag = name.to_owned();
+    let (open, close) = tags(name, text);
+    [open.as_str(), "\n", text, "\n", close.as_str()].concat()
+}
+
+/// Tags of this name, with a number where the text closes others.
+fn tags(name: &str, text: &str) -> (String, String) {
+    let mut close = format!("</{name}>");
     let mut number = 1_u64;
     // A text of n bytes can hold at most n closing tags, so this ends.
-    while text.contains(&format!("</{tag}>")) {
+    while text.contains(&close) {
         number += 1;
-        tag = format!("{name}-{number}");
+        close = format!("</{name}-{number}>");
     }
-    format!("<{tag}>\n{text}\n</{tag}>")
+    (close.replacen('/', "", 1), close)
 }
 
 /// `{{section "NAME" value}}`.
@@ -41,8 +49,13 @@ impl HelperDef for SectionHelper {
         let param = |index| {
             helper.param(index).ok_or(RenderErrorReason::ParamNotFoundForIndex("section", index))
         };
-        let (name, value) = (param(0)?, param(1)?);
-        out.write(&section(&name.value().render(), &value.value().render()))?;
+        let (name, value) = (param(0)?.value().render(), param(1)?.value());
+        // Texts are long, and not copied.
+        let text = value.as_str().map_or_else(|| value.render().into(), Cow::Borrowed);
+        let (open, close) = tags(&name, &text);
+        for part in [&open, "\n", &*text, "\n", &close] {
+            out.write(part)?;
+        }
         Ok(())
     }
 }

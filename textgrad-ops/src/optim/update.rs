@@ -13,7 +13,7 @@ use super::edits::{apply_edits, is_editable};
 use super::rules::{Rejected, Rules, broken};
 use super::shown::UpdateRequest;
 use crate::prompts::RetryContext;
-use crate::tags::{NO_ANSWER, copied, unwrap_fence, with_note};
+use crate::tags::{Marks, NO_ANSWER, unwrap_fence, with_note};
 
 /// New versions of a text, and the answers that could not be used.
 #[derive(Debug, Clone)]
@@ -50,6 +50,7 @@ pub(super) async fn rewrite(
     }
     let op = Arc::new(Update {
         settings: Arc::clone(settings),
+        marks: Marks::of(&messages),
         messages,
         for_edits,
         role: Arc::clone(&role),
@@ -83,6 +84,8 @@ struct Update {
     settings: Arc<Settings>,
     /// The request for a whole text.
     messages: Vec<Message>,
+    /// Its marks, which no new text has.
+    marks: Marks,
     /// The first request, if that is for edits.
     for_edits: Option<Vec<Message>>,
     role: Arc<str>,
@@ -115,7 +118,7 @@ impl Update {
     /// If a check panics.
     fn read(&self, choice: Choice) -> Result<Result<String, Rejected>, Error> {
         let (problem, violations) = match self.text(&choice) {
-            Ok(text) => match copied(&text, &self.base, &self.messages) {
+            Ok(text) => match self.marks.copied(&text, &self.base) {
                 Some(problem) => (problem, Vec::new()),
                 None => match self.rules.violations(&text)? {
                     violations if violations.is_empty() => return Ok(Ok(text)),

@@ -6,12 +6,12 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use textgrad_core::{Message, MessageRole, Part, Request, Seed};
+use textgrad_core::{Message, Part, Request, Seed};
 
 use crate::util::hex;
 
 /// Goes into every key: a change of what is hashed, or how, needs a new one.
-const VERSION: &str = "textgrad-request-key/2";
+const VERSION: &str = "textgrad-request-key/3";
 
 /// A name for what a request asks of an engine: equal for equal requests, on every machine and in every
 /// version of this library that writes the same version of the key.
@@ -33,12 +33,15 @@ impl RequestKey {
     }
 }
 
-/// The key of a request to an engine: SHA-256 over everything that may change the answer, as JSON with sorted names.
+/// The key of a request to an engine: SHA-256 over everything that may change the answer.
 ///
 /// That is the engine, by its [name](textgrad_core::Engine::name) for journals and recordings and by its
 /// [identity](textgrad_core::Engine::identity) for caches, the messages with their images, the whole sampling,
 /// and the format if there is one. The purpose is left
 /// out: engines may not answer by it, so the same question for another purpose has the same answer.
+///
+/// Each text and number of items is preceded by its length, eight bytes with the lowest first; images, sampling and
+/// format are JSON with sorted names.
 ///
 /// # Examples
 /// ```
@@ -54,45 +57,40 @@ impl RequestKey {
 pub fn request_key(engine: &str, request: &Request) -> RequestKey {
     // Taken apart by name, so that a field that is added to a request cannot be forgotten here.
     let Request { messages, sampling, purpose: _, format, prediction: _ } = request;
-    let mut length = 512;
-    let messages: Vec<SortedMessage<'_>> = messages
-        .iter()
-        .map(|Message { role, parts }| {
-            let parts = parts.iter().map(|part| match part {
-                Part::Text(text) => {
-                    length += text.len() + text.len() / 8;
-                    SortedPart::Text(text)
-                }
-                Part::Image(image) => SortedPart::Image(sorted(json!(image))),
-            });
-            SortedMessage { parts: parts.collect(), role: *role }
-        })
-        .collect();
-    let asked = (VERSION, engine, messages, sorted(json!(sampling)), sorted(json!(format)));
-    let mut text = Vec::with_capacity(length);
-    // Every name is a text, and memory does not fail.
-    let _ = serde_json::to_writer(&mut text, &asked);
-    RequestKey(Sha256::digest(text).into())
+    let mut hash = Fields(Sha256::new());
+    hash.text(VERSION).text(engine).count(messages.len());
+    for Message { role, parts } in messages {
+        hash.json(json!(role)).count(parts.len());
+        for part in parts {
+            match part {
+                Part::Text(text) => hash.text("text").text(text),
+                Part::Image(image) => hash.text("image").json(json!(image)),
+            };
+        }
+    }
+    hash.json(json!(sampling)).json(json!(format));
+    RequestKey(hash.0.finalize().into())
 }
 
-/// A message with its fields sorted by name, so that no text is copied first.
-#[derive(Serialize)]
-struct SortedMessage<'a> {
-    parts: Vec<SortedPart<'a>>,
-    role: MessageRole,
-}
+/// A hash over fields that cannot run into each other.
+struct Fields(Sha256);
 
-#[derive(Serialize)]
-#[serde(rename_all = "snake_case")]
-enum SortedPart<'a> {
-    Text(&'a str),
-    Image(Value),
-}
+impl Fields {
+    fn count(&mut self, count: usize) -> &mut Self {
+        self.0.update((count as u64).to_le_bytes());
+        self
+    }
 
-/// Objects are sorted already, unless another crate asks for the order of insertion.
-fn sorted(mut value: Value) -> Value {
-    value.sort_all_objects();
-    value
+    fn text(&mut self, text: &str) -> &mut Self {
+        self.count(text.len()).0.update(text);
+        self
+    }
+
+    fn json(&mut self, mut value: Value) -> &mut Self {
+        // Objects are sorted already, unless another crate asks for the order of insertion.
+        value.sort_all_objects();
+        self.text(&value.to_string())
+    }
 }
 
 impl fmt::Display for RequestKey {
@@ -143,7 +141,7 @@ impl<'de> Deserialize<'de> for RequestKey {
 
 #[cfg(test)]
 mod tests {
-    use textgrad_core::{Format, Image, Purpose, Sampling};
+    use textgrad_core::{Format, Image, MessageRole, Purpose, Sampling};
 
     use super::*;
 
@@ -163,7 +161,7 @@ mod tests {
         // Python; a change of the encoding needs a new version.
         assert_eq!(
             request_key("engine", &request()).to_string(),
-            "bef816d8ef48052d3399d9b3c8eff73b17257146257c2bec2207191889507841"
+            "de69664607008e6ae82149bf92c1f4d14f156abfb3cc9f58c53d24d93fa485f8"
         );
     }
 

@@ -1,6 +1,6 @@
 //! Marks of a request that a model copied into its text.
 
-use textgrad_core::Message;
+use textgrad_core::{Message, Part};
 
 use super::spelling::SECTIONS;
 
@@ -18,25 +18,40 @@ const OWN: [&str; 7] = [
     "PAST_FEEDBACK",
 ];
 
-/// What is wrong with a new text that has a mark of its request: that of an omission if the request has it, the tag of
-/// a section alone on a line, or a heading between sections. What the old text has may stay.
-pub(crate) fn copied(text: &str, old: &str, request: &[Message]) -> Option<String> {
-    let is_new = |mark: &&str| !old.contains(*mark);
-    let is_shown = || request.iter().any(|message| message.text().contains(OMISSION));
-    let omission = Some(OMISSION.trim()).filter(|mark| text.contains(mark) && is_shown());
-    let is_tag = |line: &&str| {
-        let name = line.strip_prefix('<').and_then(|line| line.strip_suffix('>'));
-        let name = name.map(|name| name.strip_prefix('/').unwrap_or(name));
-        // Tags of new texts are those of the reply, which the reader knows.
-        name.is_some_and(|name| name != "IMPROVED_VARIABLE" && name != "RESPONSE")
-            && name.is_some_and(|name| SECTIONS.contains(&name) || OWN.contains(&name))
-    };
-    let last = request.last().map(Message::text).unwrap_or_default();
-    let headings = headings(&last);
-    let is_mark = |line: &&str| is_tag(line) || headings.contains(line);
-    let line = || text.lines().map(str::trim).filter(is_mark).find(is_new);
-    let mark = omission.filter(is_new).or_else(line)?;
-    Some(format!("its text had {mark}, which is a mark of the request and no part of a text"))
+/// The marks of a request.
+pub(crate) struct Marks {
+    /// Whether a text in it was shortened.
+    is_shortened: bool,
+    headings: Vec<String>,
+}
+
+impl Marks {
+    pub(crate) fn of(request: &[Message]) -> Self {
+        let mut parts = request.iter().flat_map(|message| &message.parts);
+        let is_omission = |part: &Part| matches!(part, Part::Text(text) if text.contains(OMISSION));
+        let last = request.last().map(Message::text).unwrap_or_default();
+        let headings = headings(&last).into_iter().map(str::to_owned).collect();
+        Self { is_shortened: parts.any(is_omission), headings }
+    }
+
+    /// What is wrong with a new text that has a mark of its request: that of an omission if the request has it, the
+    /// tag of a section alone on a line, or a heading between sections. What the old text has may stay.
+    pub(crate) fn copied(&self, text: &str, old: &str) -> Option<String> {
+        let is_new = |mark: &&str| !old.contains(*mark);
+        let omission =
+            Some(OMISSION.trim()).filter(|mark| self.is_shortened && text.contains(mark));
+        let is_tag = |line: &str| {
+            let name = line.strip_prefix('<').and_then(|line| line.strip_suffix('>'));
+            let name = name.map(|name| name.strip_prefix('/').unwrap_or(name));
+            // Tags of new texts are those of the reply, which the reader knows.
+            name.is_some_and(|name| name != "IMPROVED_VARIABLE" && name != "RESPONSE")
+                && name.is_some_and(|name| SECTIONS.contains(&name) || OWN.contains(&name))
+        };
+        let is_mark = |line: &&str| is_tag(line) || self.headings.iter().any(|mark| mark == line);
+        let line = || text.lines().map(str::trim).filter(is_mark).find(is_new);
+        let mark = omission.filter(is_new).or_else(line)?;
+        Some(format!("its text had {mark}, which is a mark of the request and no part of a text"))
+    }
 }
 
 /// The lines between sections that lead to one.
@@ -60,6 +75,10 @@ fn headings(request: &str) -> Vec<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn copied(text: &str, old: &str, request: &[Message]) -> Option<String> {
+        Marks::of(request).copied(text, old)
+    }
 
     const REQUEST: &str = "The text to improve is used as:\n<ROLE>\nan answer\n</ROLE>\n\n<VARIABLE>\nOne of these \
                            two things:\n</VARIABLE>\n\nThis is what was said about it:\nLast line.";

@@ -12,7 +12,7 @@ use std::ops::Range;
 
 use textgrad_core::{Choice, FinishReason};
 
-pub(crate) use self::copied::{OMISSION, copied};
+pub(crate) use self::copied::{Marks, OMISSION};
 pub(crate) use self::fence::unwrap as unwrap_fence;
 pub(crate) use self::request::{CallSettings, NO_ANSWER, with_note};
 pub use self::request::{TaggedReply, TaggedRequest, Unreadable};

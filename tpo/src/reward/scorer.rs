@@ -118,7 +118,7 @@ impl ScorerReward {
     pub fn length(least: usize, most: usize, slack: usize) -> Self {
         let slack = slack.max(1);
         let length = reward_fn("length", move |_, answer: &str| {
-            let words = answer.unicode_words().count();
+            let words = count_words(answer);
             let off = least.saturating_sub(words).max(words.saturating_sub(most));
             // Not -0, which would stand in journals.
             if off == 0 { 0.0 } else { -(off as f64 / slack as f64) }
@@ -190,6 +190,31 @@ impl RewardModel for ScorerReward {
     }
 }
 
+/// The number of words of a text, by the boundaries of Unicode (UAX #29).
+fn count_words(text: &str) -> usize {
+    if !text.is_ascii() {
+        return text.unicode_words().count();
+    }
+    // The same rules where they are simple. A mark joins what it stands between: two letters, or two digits.
+    let is_joined = |before: u8, mark: u8, after: u8| match mark {
+        b'.' | b'\'' if before.is_ascii_digit() => after.is_ascii_digit(),
+        b',' | b';' => before.is_ascii_digit() && after.is_ascii_digit(),
+        b'.' | b'\'' | b':' => before.is_ascii_alphabetic() && after.is_ascii_alphabetic(),
+        _ => mark == b'_',
+    };
+    let at = |position: usize| text.as_bytes().get(position).copied().unwrap_or_default();
+    let (mut words, mut in_word) = (0, false);
+    for (position, byte) in text.bytes().enumerate() {
+        if byte.is_ascii_alphanumeric() {
+            words += usize::from(!in_word);
+            in_word = true;
+        } else if in_word {
+            in_word = is_joined(at(position - 1), byte, at(position + 1));
+        }
+    }
+    words
+}
+
 #[cfg(test)]
 mod tests {
     use textgrad_core::testing::ScriptedEngine;
@@ -197,6 +222,20 @@ mod tests {
     use textgrad_ops::score::LlmJudge;
 
     use super::*;
+
+    #[test]
+    fn words_are_counted_as_unicode_says() {
+        let mut state = 1_u32;
+        let mut next = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            char::from(b"ab1290 _.:,;'-\n\"x\xE9"[(state >> 24) as usize % 18])
+        };
+        for _ in 0..20_000 {
+            let text: String = (0..9).map(|_| next()).collect();
+            assert_eq!(count_words(&text), text.unicode_words().count(), "{text:?}");
+        }
+        assert_eq!(count_words("Don't pay 1,000.50: it's \u{201C}free\u{201D} \u{2014} now."), 6);
+    }
 
     /// A judge that was bound asks the engine of the scope.
     #[tokio::test]

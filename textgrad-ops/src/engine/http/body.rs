@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use bytes::Bytes;
 use reqwest::header::CONTENT_TYPE;
 use serde_json::Value;
 use textgrad_core::{EngineError, ErrorKind};
@@ -17,7 +18,7 @@ pub(crate) struct Body {
     response: reqwest::Response,
     report: Report,
     /// What was read to see what the body is.
-    begun: Option<Vec<u8>>,
+    begun: Option<Bytes>,
     read: usize,
     limit: usize,
     timeout: Duration,
@@ -47,7 +48,7 @@ impl Body {
     /// was asked for.
     pub(crate) async fn is_stream(&mut self, asked: bool) -> Result<bool, EngineError> {
         const FIELDS: [&[u8]; 5] = [b"data:", b"event:", b"id:", b"retry:", b":"];
-        let mut begun = Vec::new();
+        let mut begun = Bytes::new();
         let is_stream = loop {
             let text = begun.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&begun).trim_ascii_start();
             let may_be = |field: &[u8]| text.len() < field.len() && field.starts_with(text);
@@ -57,7 +58,8 @@ impl Body {
                 break false;
             }
             match self.next().await? {
-                Some(chunk) => begun.extend(chunk),
+                Some(chunk) if begun.is_empty() => begun = chunk,
+                Some(chunk) => begun = [begun, chunk].concat().into(),
                 None => break asked && begun.trim_ascii().is_empty(),
             }
         };
@@ -66,7 +68,7 @@ impl Body {
     }
 
     /// The next piece; `None` at the end.
-    pub(super) async fn next(&mut self) -> Result<Option<Vec<u8>>, EngineError> {
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, EngineError> {
         if let Some(begun) = self.begun.take().filter(|begun| !begun.is_empty()) {
             return Ok(Some(begun));
         }
@@ -78,7 +80,7 @@ impl Body {
                 return Err(self.too_large());
             }
         }
-        Ok(chunk.map(|chunk| chunk.to_vec()))
+        Ok(chunk)
     }
 
     /// The whole body as JSON. An error of the server in it is that error.
@@ -87,9 +89,11 @@ impl Body {
         if usize::try_from(announced).map_or(true, |length| length > self.limit) {
             return Err(self.too_large());
         }
-        let mut body = Vec::new();
+        let first = self.next().await?.unwrap_or_default();
+        let Some(second) = self.next().await? else { return succeeded(&self.report, &first) };
+        let mut body = [first, second].concat();
         while let Some(chunk) = self.next().await? {
-            body.extend(chunk);
+            body.extend_from_slice(&chunk);
         }
         succeeded(&self.report, &body)
     }

@@ -139,7 +139,7 @@ impl JsonClient {
         body: &B,
         accept: &'static str,
     ) -> Result<Body, EngineError> {
-        self.post_bytes(path, to_json(body)?.into(), accept).await
+        self.post_bytes(path, to_json(body, 1024)?.into(), accept).await
     }
 
     /// Posts a body that is JSON.
@@ -208,7 +208,7 @@ impl ForwardedReply {
     /// [`ErrorKind::Connection`] and [`ErrorKind::Timeout`] where the reply breaks off, [`ErrorKind::BadResponse`]
     /// where it is too large.
     pub async fn next(&mut self) -> Result<Option<Vec<u8>>, EngineError> {
-        self.0.next().await
+        Ok(self.0.next().await?.map(Vec::from))
     }
 }
 
@@ -224,11 +224,16 @@ impl fmt::Debug for JsonClient {
     }
 }
 
-/// A body as JSON.
-pub(crate) fn to_json<B: Serialize + ?Sized>(body: &B) -> Result<Vec<u8>, EngineError> {
-    serde_json::to_vec(body).map_err(|error| {
+/// A body as JSON, of about so many bytes.
+pub(crate) fn to_json<B: Serialize + ?Sized>(
+    body: &B,
+    length: usize,
+) -> Result<Vec<u8>, EngineError> {
+    let mut bytes = Vec::with_capacity(length);
+    serde_json::to_writer(&mut bytes, body).map_err(|error| {
         invalid("the body of the request cannot be written as JSON").with_source(error)
-    })
+    })?;
+    Ok(bytes)
 }
 
 /// The beginning of the body of an error: enough to read it.

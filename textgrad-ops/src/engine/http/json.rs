@@ -3,6 +3,7 @@
 use serde_json::{Deserializer, Error, Value};
 
 use crate::util::json::mend;
+use crate::util::scan::positions;
 
 /// Largest number of values in one body. As many numbers in a list take about 64 MB.
 const MAX_VALUES: usize = 2_000_000;
@@ -98,7 +99,8 @@ pub(crate) fn join_halves(text: String) -> String {
         u16::try_from(unit).ok().filter(|unit| (0xD800..0xE000).contains(unit))
     };
     // Characters of that plane begin with this byte.
-    if !text.bytes().any(|byte| byte == 0xF4) || !text.chars().any(|char| unit(char).is_some()) {
+    let is_private = positions(&text, |byte| byte == 0xF4).next().is_some();
+    if !is_private || !text.chars().any(|char| unit(char).is_some()) {
         return text;
     }
     let mut units = Vec::with_capacity(text.len());

@@ -200,7 +200,7 @@ struct SentBody {
 impl SentBody {
     fn new<D: Dialect>(body: Value, n: u32) -> Result<Self, EngineError> {
         let n = if body.get("n").is_none() && D::SENDS_N { 1 } else { n };
-        let mut bytes = to_json(&body)?;
+        let mut bytes = to_json(&body, 8 * 1024)?;
         bytes.shrink_to_fit();
         Ok(Self { bytes: bytes.into(), n })
     }

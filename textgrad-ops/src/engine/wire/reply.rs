@@ -74,6 +74,7 @@ impl RawChoice {
         }
         // Tokens of what stood before the answer are none of its tokens.
         let before = text.len() - answer.len();
+        let answer = if before == 0 { text } else { answer.to_owned() };
         let mut length = 0;
         let logprobs = self.logprobs.into_iter().skip_while(|token| {
             length += token.token.len();
