@@ -47,11 +47,15 @@
 //! | `train` | `train`: data sets, minibatches, the trainer and its run directory |
 //! | `progress` | progress bars of a training (with `train`) |
 //! | `disk-cache` | the cache in an SQLite file |
+//! | `local-reward` | `local`: reward models in the process, from safetensors |
+//! | `chat-template` | `ChatTemplate`: conversations as the text that a model was trained on |
 //! | `json-schema` | `check::JsonSchema`, a check that a text is JSON of a schema |
 //! | `page` | the HTML page of a run log |
 //! | `cli` | the program `textgrad` |
 
 mod algebra;
+#[cfg(feature = "chat-template")]
+mod chat_template;
 pub mod check;
 pub mod command;
 #[cfg(feature = "data")]
@@ -62,6 +66,8 @@ mod error;
 mod function;
 pub mod layer;
 mod llm;
+#[cfg(feature = "local-reward")]
+pub mod local;
 mod loss;
 mod optim;
 pub mod prompts;
@@ -75,6 +81,8 @@ pub mod train;
 pub mod util;
 
 pub use self::algebra::{LlmReduce, aggregate, concat, sum};
+#[cfg(feature = "chat-template")]
+pub use self::chat_template::{ChatTemplate, ChatTemplateError};
 pub use self::error::Error;
 pub use self::function::StringFn;
 pub use self::llm::{FeedbackRequest, Field, LlmCall, LlmCallBuilder, LlmRequest, Turn};

@@ -40,6 +40,7 @@
 //! | `tokenizer` | `HfTokenizer`: truncation by tokens of any `tokenizer.json` |
 //! | `serve` | `serve`: a server with OpenAI's API in front of searches |
 //! | `queue` | `queue`: one run over many machines, by a NATS server |
+//! | `local-reward` | `LocalReward`: reward models in the process, from safetensors; not in `cli` |
 //! | `sim` | `SimReward`: the simulated reward model, and the simulation of `textgrad-ops` |
 //! | `report` | `report`: figures over runs, as one HTML page, SVG and CSV; `study`: grids of runs |
 
@@ -80,16 +81,18 @@ pub use self::config::{
 };
 pub use self::error::Error;
 pub use self::query::Query;
+#[cfg(feature = "local-reward")]
+pub use self::reward::LocalReward;
 #[cfg(feature = "sim")]
 pub use self::reward::SimReward;
-#[cfg(feature = "http")]
-pub use self::reward::{
-    ChatTemplate, ChatTemplateError, DpoReward, HttpReward, HttpRewardBuilder, Likelihood,
-    LikelihoodApi, LikelihoodBuilder, PpoReward, RewardApi,
-};
 pub use self::reward::{
     Combine, EngineScope, Ensemble, JudgeReward, JudgeRewardBuilder, Member, RewardInfo,
     RewardModel, ScorerReward, TruncatedReward, Verdict, reward_fn,
+};
+#[cfg(feature = "http")]
+pub use self::reward::{
+    DpoReward, HttpReward, HttpRewardBuilder, Likelihood, LikelihoodApi, LikelihoodBuilder,
+    PpoReward, RewardApi,
 };
 pub use self::search::{
     AlignError, Alignment, Candidate, CandidateRecord, Comparison, IterationRecord, PairCx,
@@ -104,3 +107,6 @@ pub use self::truncate::{Tokenizer, Truncation};
 pub use textgrad_core::describe;
 #[doc(inline)]
 pub use textgrad_ops::CancellationToken;
+#[cfg(any(feature = "http", feature = "local-reward"))]
+#[doc(inline)]
+pub use textgrad_ops::{ChatTemplate, ChatTemplateError};

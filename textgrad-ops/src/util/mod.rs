@@ -7,7 +7,7 @@
 //! | [`json`] | lenient reading of JSON, names of its types, differences between two settings |
 //! | [`reasoning`] | the answer of a text that begins with reasoning |
 //! | [`terminal`] | escaping of control characters, lines on standard error |
-//! | [`hex`] | bytes in hexadecimal |
+//! | [`hex`], [`digest`] | bytes in hexadecimal, SHA-256 of texts |
 
 pub mod fs;
 pub mod json;
@@ -17,6 +17,7 @@ pub(crate) mod scan;
 pub mod terminal;
 
 use parking_lot::Mutex;
+use sha2::{Digest, Sha256};
 
 /// A level that calls learn of a server, such as what it refuses. It only rises.
 #[derive(Debug, Default)]
@@ -34,6 +35,17 @@ impl<T: Copy + Ord> Learned<T> {
         *level = (*level).max(to);
         is_higher
     }
+}
+
+/// SHA-256 over texts, each with its length before it, in hexadecimal.
+#[must_use]
+pub fn digest<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
+    let mut hash = Sha256::new();
+    for text in texts {
+        hash.update((text.len() as u64).to_le_bytes());
+        hash.update(text.as_bytes());
+    }
+    hex(&hash.finalize())
 }
 
 /// Bytes in hexadecimal.

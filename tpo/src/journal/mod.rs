@@ -36,10 +36,13 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+#[cfg(feature = "tokenizer")]
 use sha2::{Digest, Sha256};
 use textgrad_core::{EngineError, Request, Response};
 use textgrad_ops::layer::ChoicePart;
 use textgrad_ops::store::request_key;
+pub(crate) use textgrad_ops::util::digest;
+#[cfg(feature = "tokenizer")]
 use textgrad_ops::util::hex;
 use textgrad_ops::util::jsonl::Writer;
 
@@ -87,16 +90,6 @@ impl StepKey {
 /// The identity of a reward model whose scores hold among these answers only.
 pub(crate) fn among(model: &str, answers: &[&str]) -> String {
     format!("{model}{}", digest(answers.iter().copied()))
-}
-
-/// SHA-256 over texts, each with its length before it, in hexadecimal.
-pub(crate) fn digest<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
-    let mut hash = Sha256::new();
-    for text in texts {
-        hash.update((text.len() as u64).to_le_bytes());
-        hash.update(text.as_bytes());
-    }
-    hex(&hash.finalize())
 }
 
 /// SHA-256 of what a file holds, in hexadecimal.

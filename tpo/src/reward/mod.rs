@@ -6,10 +6,10 @@ mod http;
 #[cfg(feature = "http")]
 mod implicit;
 mod judge;
+#[cfg(feature = "local-reward")]
+mod local;
 mod monitor;
 mod scorer;
-#[cfg(feature = "http")]
-mod template;
 mod truncated;
 
 use std::borrow::Cow;
@@ -21,6 +21,8 @@ use async_trait::async_trait;
 use auto_impl::auto_impl;
 use derive_setters::Setters;
 use textgrad_core::{Engine, EngineError, Error, ErrorKind, describe};
+#[cfg(any(feature = "http", feature = "local-reward"))]
+use textgrad_ops::ChatTemplateError;
 #[cfg(feature = "sim")]
 use textgrad_ops::sim;
 
@@ -30,9 +32,9 @@ pub use self::http::{HttpReward, HttpRewardBuilder, RewardApi};
 #[cfg(feature = "http")]
 pub use self::implicit::{DpoReward, Likelihood, LikelihoodApi, LikelihoodBuilder, PpoReward};
 pub use self::judge::{JudgeReward, JudgeRewardBuilder, Verdict};
+#[cfg(feature = "local-reward")]
+pub use self::local::LocalReward;
 pub use self::scorer::{ScorerReward, reward_fn};
-#[cfg(feature = "http")]
-pub use self::template::{ChatTemplate, ChatTemplateError};
 pub use self::truncated::TruncatedReward;
 use crate::query::Query;
 
@@ -131,6 +133,20 @@ pub trait EngineScope {
 
     /// A reward model that is part of another, within the search.
     fn reward(&self, reward: &Arc<dyn RewardModel>) -> Arc<dyn RewardModel>;
+}
+
+/// The turns of a query and an answer to it, by role and content.
+#[cfg(any(feature = "http", feature = "local-reward"))]
+fn conversation<'a>(query: &'a Query, answer: &'a str) -> Vec<(&'a str, &'a str)> {
+    let turns = query.turns().map(|(role, text)| (role.as_str(), text));
+    turns.chain([("assistant", answer)]).collect()
+}
+
+/// The error of a chat template, by the name of its model, that refuses a conversation. Asking again cannot help.
+#[cfg(any(feature = "http", feature = "local-reward"))]
+fn refused(error: ChatTemplateError, template: &str) -> EngineError {
+    let message = format!("expected {template} to take a query and an answer");
+    EngineError::new(ErrorKind::InvalidRequest, message).with_source(error)
 }
 
 /// The engine's own error, or a final one.

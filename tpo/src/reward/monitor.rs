@@ -37,7 +37,10 @@ pub(super) enum ExpectedScores {
     Any,
     /// Real numbers of a model without an activation, so that no two are the same by chance and some are outside of
     /// 0 to 1.
-    #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "of servers"))]
+    #[cfg_attr(
+        not(any(feature = "http", feature = "local-reward")),
+        allow(dead_code, reason = "of models with raw scores")
+    )]
     Raw,
     /// Numbers of a scale, from the lowest to the highest.
     Scale(f64, f64),

@@ -3,15 +3,21 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
+#[cfg(feature = "local-reward")]
+use std::time::Instant;
 
 use serde::Serialize;
 use textgrad_core::{
     Engine, EngineError, ErrorKind, Message, Purpose, Request, Response, Sampling, describe,
 };
 use tpo::{CancellationToken, Error};
+#[cfg(feature = "local-reward")]
+use tpo::{LocalReward, Query};
 
 use crate::config::Settings;
 use crate::context::{self, RunContext};
+#[cfg(feature = "local-reward")]
+use crate::engines::setup;
 use crate::exit;
 use crate::output::{line, print_data};
 use crate::preflight::{Server, complete, request};
@@ -58,6 +64,8 @@ pub(crate) async fn check(settings: &Settings) -> Result<ExitCode, Error> {
         findings.push(Finding { server: server.name(), capability: "answers", result });
         match (probed, server) {
             (Err(error), _) => failed = failed.or(Some(error)),
+            #[cfg(feature = "local-reward")]
+            (Ok(()), Server::Local(_)) => {}
             (Ok(()), Server::Engine(_, engine)) => {
                 for (capability, result) in capabilities(engine, &cancel).await {
                     findings.push(Finding { server: server.name(), capability, result });
@@ -72,6 +80,12 @@ pub(crate) async fn check(settings: &Settings) -> Result<ExitCode, Error> {
                     capability: "maximal length",
                     result,
                 });
+            }
+        }
+        #[cfg(feature = "local-reward")]
+        if let Server::Local(reward) = server {
+            for (capability, result) in local(reward).await.map_err(setup("reward model"))? {
+                findings.push(Finding { server: server.name(), capability, result });
             }
         }
         if cancel.is_cancelled() {
@@ -193,6 +207,38 @@ async fn capabilities(
         found.push(("parameters", before.join("; ")));
     }
     found
+}
+
+/// The properties of a reward model in the process, its speed, and the scores of a pair.
+#[cfg(feature = "local-reward")]
+async fn local(reward: &LocalReward) -> Result<Vec<(&'static str, String)>, EngineError> {
+    let info = reward.classifier();
+    let query = Query::from("How do I take care of a wooden table?");
+    let answers = ["Wipe it with a dry cloth, and oil it twice a year.", "No."];
+    let scored = reward.scored(&query, &answers).await?;
+    let scores: Vec<String> = answers
+        .iter()
+        .zip(&scored)
+        .map(|(answer, scored)| format!("{:.4} for {answer:?}", scored.score))
+        .collect();
+    // Answers of some 200 tokens, as many as a batch holds, but no longer than the model takes.
+    let words = 40.min(usize::try_from(info.max_length).unwrap_or(usize::MAX) / 20).max(1);
+    let long = "oil the wood twice a year ".repeat(words);
+    let began = Instant::now();
+    let timed = reward.scored(&query, &[long.as_str(); 8]).await?;
+    let seconds = began.elapsed().as_secs_f64();
+    let count: usize = timed.iter().map(|scored| scored.tokens).sum();
+    #[expect(clippy::cast_precision_loss, reason = "shown with few digits")]
+    let (speed, parameters, bytes) =
+        (count as f64 / seconds, info.parameters as f64, info.bytes as f64);
+    Ok(vec![
+        ("architecture", info.architecture.clone()),
+        ("parameters", format!("{:.2} million", parameters / 1e6)),
+        ("memory", format!("{:.3} GB of weights as numbers of 32 bits", bytes / 1e9)),
+        ("maximal length", tokens(Some(info.max_length))),
+        ("speed", format!("{speed:.0} tokens/s, of {count} tokens in 8 texts")),
+        ("scores", scores.join("; ")),
+    ])
 }
 
 /// A length that a server may report.

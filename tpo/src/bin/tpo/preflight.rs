@@ -27,6 +27,9 @@ pub(crate) enum Server {
     /// An engine with its limits, without retries and cache.
     Engine(&'static str, Arc<dyn Engine>),
     Reward(Arc<dyn RewardModel>),
+    /// A reward model in the process.
+    #[cfg(feature = "local-reward")]
+    Local(Arc<tpo::LocalReward>),
 }
 
 /// The servers of a run, in the order in which they were set up.
@@ -63,6 +66,8 @@ impl Server {
         match self {
             Self::Engine(_, engine) => (true, engine.identity()),
             Self::Reward(reward) => (false, reward.identity()),
+            #[cfg(feature = "local-reward")]
+            Self::Local(reward) => (false, reward.identity()),
         }
     }
 
@@ -70,6 +75,8 @@ impl Server {
         match self {
             Self::Engine(what, engine) => format!("{what} {}", engine.name()),
             Self::Reward(reward) => format!("reward model {}", reward.name()),
+            #[cfg(feature = "local-reward")]
+            Self::Local(reward) => format!("reward model {}", reward.name()),
         }
     }
 
@@ -79,9 +86,9 @@ impl Server {
                 Self::Engine(_, engine) => {
                     complete(engine, &request("Reply with OK."), cancel).await.map(|_| ())
                 }
-                Self::Reward(reward) => {
-                    reward.score(&Query::from("What is 2 + 2?"), &["4"]).await.map(|_| ())
-                }
+                Self::Reward(reward) => pair(reward.as_ref()).await,
+                #[cfg(feature = "local-reward")]
+                Self::Local(reward) => pair(reward.as_ref()).await,
             }
         };
         let error = match tokio::time::timeout(MAX_TIME, probe).await {
@@ -105,6 +112,11 @@ impl Server {
         }
         Err(Error::Preflight { server: self.name(), source: error })
     }
+}
+
+/// Scores one small pair.
+async fn pair(reward: &dyn RewardModel) -> Result<(), EngineError> {
+    reward.score(&Query::from("What is 2 + 2?"), &["4"]).await.map(|_| ())
 }
 
 /// Whether a server answered, and only this answer cannot be used: it is truncated, or the model refuses.

@@ -6,9 +6,10 @@ use serde_json::{Value as Json, json};
 use strum::IntoStaticStr;
 use textgrad_core::{EngineError, ErrorKind, truncate};
 use textgrad_ops::util::terminal::escape_line;
+use textgrad_ops::{ChatTemplate, ChatTemplateError};
 
 use crate::query::Query;
-use crate::reward::template::{ChatTemplate, ChatTemplateError, conversation};
+use crate::reward::{conversation, refused};
 
 /// What a reward model's server speaks.
 ///
@@ -226,7 +227,7 @@ fn texts(
 ) -> Result<Vec<String>, EngineError> {
     let text = |answer: &&str| render(&conversation(query, answer));
     let texts: Result<Vec<String>, ChatTemplateError> = answers.iter().map(text).collect();
-    texts.map_err(|error| error.refused("the reward model's chat template"))
+    texts.map_err(|error| refused(error, "the reward model's chat template"))
 }
 
 fn without_bos(

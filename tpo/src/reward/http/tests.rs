@@ -1,7 +1,7 @@
 use serde_json::{Value as Json, json};
 
 use super::*;
-use crate::reward::ChatTemplate;
+use crate::ChatTemplate;
 
 fn template() -> ChatTemplate {
     let source = "{{ bos_token }}{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}";

@@ -4,11 +4,11 @@ use derive_setters::Setters;
 use serde_json::Value as Json;
 use strum::EnumString;
 use textgrad_core::{EngineError, ErrorKind, truncate};
+use textgrad_ops::{ChatTemplate, ChatTemplateError};
 
 use crate::query::Query;
 use crate::reward::http::{Asked, Server, ServerSettings};
-use crate::reward::template::conversation;
-use crate::reward::{ChatTemplate, ChatTemplateError};
+use crate::reward::{conversation, refused};
 
 pub(super) const COMPLETIONS: &str = "v1/completions";
 
@@ -157,7 +157,7 @@ pub(super) fn parts(
     query: &Query,
     answer: &str,
 ) -> Result<Parts, EngineError> {
-    let refused = |error: ChatTemplateError| error.refused("the model's chat template");
+    let refused = |error: ChatTemplateError| refused(error, "the model's chat template");
     let turns = conversation(query, answer);
     let question = turns.get(..turns.len().saturating_sub(1)).unwrap_or_default();
     let prompt = template.render_prompt(question).map_err(refused)?;

@@ -158,7 +158,8 @@ impl RewardModel for PpoReward {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reward::{ChatTemplate, ScorerReward};
+    use crate::ChatTemplate;
+    use crate::reward::ScorerReward;
 
     #[test]
     fn a_penalty_is_asked_for_answer_by_answer() {

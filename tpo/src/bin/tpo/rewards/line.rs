@@ -1,4 +1,4 @@
-//! Reward models in one line: `KIND` or `KIND:key=value,key="value, with a comma"`.
+//! Reward models in one line: `KIND` or `KIND:key=value,key="value, with a comma"`, and `local:FOLDER`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -24,6 +24,7 @@ pub(super) enum RewardKind {
     Length,
     Format,
     Command,
+    Local,
 }
 
 /// Settings of a server that applies the chat template itself.
@@ -43,7 +44,7 @@ const LIKELIHOODS: &str = "url model template key-env likelihood reference-url r
                            reference-key-env reference-likelihood beta concurrency";
 
 /// The kinds by name, with the names of their settings.
-const KINDS: [(&str, RewardKind, &str); 16] = [
+const KINDS: [(&str, RewardKind, &str); 17] = [
     ("sim", RewardKind::Sim, ""),
     ("vllm", RewardKind::Vllm, SERVER),
     ("vllm-text", RewardKind::VllmText, TEMPLATED),
@@ -60,11 +61,12 @@ const KINDS: [(&str, RewardKind, &str); 16] = [
     ("length", RewardKind::Length, "from to slack"),
     ("format", RewardKind::Format, "pattern never json schema"),
     ("command", RewardKind::Command, "program concurrency"),
+    ("local", RewardKind::Local, "folder template truncate"),
 ];
 
 /// The kinds, for messages.
 pub(super) const NAMES: &str = "sim, vllm, vllm-text, vllm-pooling, vllm-pooling-text, sglang, tei, openrlhf, nim, \
-                     judge, pairwise-judge, dpo, kl, length, format or command";
+                     judge, pairwise-judge, dpo, kl, length, format, command or local";
 
 /// Settings of every kind.
 const SHARED_KEYS: [&str; 3] = ["weight", "center", "scale"];
@@ -147,6 +149,15 @@ impl FromStr for Line {
         let keys: Vec<&str> = known.split_whitespace().chain(SHARED_KEYS).collect();
         let mut settings: Vec<Setting> = Vec::new();
         let mut rest = rest;
+        // The folder stands by itself, as in local:reward-model/.
+        if *kind == RewardKind::Local
+            && let (folder, behind) = rest.split_once(',').unwrap_or((rest, ""))
+            && !folder.contains('=')
+            && !folder.trim().is_empty()
+        {
+            settings.push(("folder".to_owned(), folder.trim().to_owned()));
+            rest = behind;
+        }
         while let Some((setting, behind)) = next(rest)? {
             rest = behind;
             let (key, value) = setting;
@@ -242,6 +253,21 @@ mod tests {
             );
             assert_eq!(line.to_string(), written);
         }
+    }
+
+    #[test]
+    fn a_folder_stands_by_itself() {
+        for (written, folder) in [
+            ("local:models/rm/", Some("models/rm/")),
+            ("local: models/rm , weight=2", Some("models/rm")),
+            (r#"local:folder="a,b=c",weight=2"#, Some("a,b=c")),
+            ("local", None),
+            ("local:weight=2", None),
+        ] {
+            assert_eq!(read(written).get("folder"), folder, "{written}");
+        }
+        assert_eq!(read("local:rm,weight=2").get("weight"), Some("2"));
+        assert!("local:rm,folder=other".parse::<Line>().is_err());
     }
 
     #[test]

@@ -11,6 +11,8 @@ use textgrad_core::{EngineError, ErrorKind, Sampling, Seed, check_fn, describe};
 use textgrad_ops::check::{JsonSchema, RegexCheck};
 use textgrad_ops::command::Runner;
 use textgrad_ops::score::Unreadable;
+#[cfg(feature = "local-reward")]
+use tpo::LocalReward;
 use tpo::{
     ChatTemplate, DpoReward, Error, HttpReward, JudgeReward, Likelihood, LikelihoodBuilder,
     RewardApi, RewardModel, ScorerReward, SimReward, TruncatedReward, Truncation,
@@ -47,6 +49,7 @@ impl Source<'_> {
             RewardKind::Length => return self.length(),
             RewardKind::Format => return self.format().await,
             RewardKind::Command => return self.command(),
+            RewardKind::Local => return self.local().await,
             RewardKind::Judge | RewardKind::PairwiseJudge => return self.judge().await,
             RewardKind::Dpo | RewardKind::Kl => return Ok(self.penalty().await?),
             RewardKind::Vllm => RewardApi::VllmClassify,
@@ -88,18 +91,46 @@ impl Source<'_> {
             reward = reward.key(key);
         }
         let reward = reward.build().map_err(setup("reward model"))?;
-        let reward: Arc<dyn RewardModel> = match self.text("truncate", "reward-truncate")? {
-            None => Arc::new(reward),
-            Some(truncation) => {
-                let truncation = truncation.parse()?;
-                let path = self.context.settings.path("tokenizer");
-                let path = path.filter(|_| matches!(truncation, Truncation::Tokens(_)));
-                let tokenizer = tokenizer(path.as_deref()).await?;
-                Arc::new(TruncatedReward::new(reward, truncation, tokenizer)?)
-            }
-        };
+        let reward = self.truncated(Arc::new(reward)).await?;
         self.context.layers.servers.add(Server::Reward(Arc::clone(&reward)));
         Ok(reward)
+    }
+
+    /// The reward model of the beginning of each answer, if its settings have a truncation.
+    async fn truncated(&self, reward: Arc<dyn RewardModel>) -> Result<Arc<dyn RewardModel>, Error> {
+        let Some(truncation) = self.text("truncate", "reward-truncate")? else { return Ok(reward) };
+        let truncation = truncation.parse()?;
+        let path = self.context.settings.path("tokenizer");
+        let path = path.filter(|_| matches!(truncation, Truncation::Tokens(_)));
+        let tokenizer = tokenizer(path.as_deref()).await?;
+        Ok(Arc::new(TruncatedReward::new(reward, truncation, tokenizer)?))
+    }
+
+    /// A model in the process.
+    #[cfg(feature = "local-reward")]
+    async fn local(&self) -> Result<Arc<dyn RewardModel>, Error> {
+        let Some(folder) = self.line.get("folder").map(PathBuf::from) else {
+            return Err(missing("reward", "the folder of the reward model, as in local:FOLDER"));
+        };
+        let template = self.template_if_any().await?;
+        let loaded = crate::blocking(move || {
+            let model = match template {
+                Some(template) => LocalReward::with_template(folder, template),
+                None => LocalReward::load(folder),
+            };
+            model.map_err(setup("reward model"))
+        });
+        let model = Arc::new(loaded.await?);
+        self.context.layers.servers.add(Server::Local(Arc::clone(&model)));
+        self.truncated(model).await
+    }
+
+    #[cfg(not(feature = "local-reward"))]
+    #[expect(clippy::unused_async, reason = "as with the feature")]
+    async fn local(&self) -> Result<Arc<dyn RewardModel>, Error> {
+        let expected = "a program that has the feature local-reward: build it with \
+                        `cargo install --path tpo --features local-reward`";
+        Err(Error::config("reward", expected, "one without it"))
     }
 
     /// `beta` times the log-ratio of the policy and the reference.

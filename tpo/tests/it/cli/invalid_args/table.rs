@@ -137,7 +137,10 @@ pub(super) const MISTAKES: &[(&str, &[&str])] = &[
     ("run --combine median", &["mean, min or pessimistic:LAMBDA", "median"]),
     ("run --truncate 8000", &["chars:N or tokens:N", "8000"]),
     ("run --truncate tokens:10", &["--tokenizer", "tokenizer.json", "got nothing"]),
-    ("run --reward lenght:from=1", &["expected sim, vllm", "length, format or command", "lenght"]),
+    (
+        "run --reward lenght:from=1",
+        &["expected sim, vllm", "length, format, command or local", "lenght"],
+    ),
     ("run --reward length:from=9,to=1", &["at least as many words in `to`"]),
     ("run --reward sim:weight=x", &["weight: expected a number, got x"]),
     ("run --reward command", &["--reward-command: expected the program", "got nothing"]),

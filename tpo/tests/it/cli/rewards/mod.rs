@@ -1,6 +1,8 @@
 //! Reward models by name.
 
 mod likelihoods;
+#[cfg(feature = "local-reward")]
+mod local;
 mod settings;
 
 use std::fs;
@@ -11,6 +13,8 @@ use textgrad_core::{Choice, Engine as _, FinishReason, Request, Response, engine
 use textgrad_ops::sim::{self, Sim};
 use textgrad_tests::fake_server::{FakeServer, RewardServer, Route};
 
+#[cfg(feature = "local-reward")]
+use super::program;
 use super::{Running, folder, json_lines, queries, read, run, tpo};
 
 const TEMPLATE: &str = "{{ bos_token }}{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}";

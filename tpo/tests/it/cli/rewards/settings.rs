@@ -118,7 +118,7 @@ fn the_page_of_reward_models_is_complete() {
         names.split(',').map(|name| name.trim().to_owned()).collect()
     };
     let kinds = listed(&refused("nothing"), "reward: expected ", ", got");
-    assert_eq!(kinds.len(), 16, "{kinds:?}");
+    assert_eq!(kinds.len(), 17, "{kinds:?}");
     for kind in kinds {
         let row = page.lines().find(|line| line.starts_with(&format!("| `{kind}` |")));
         let settings =

@@ -181,7 +181,7 @@ fn a_template_that_multiplies_is_stopped() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_template_that_multiplies_takes_little_memory() {
-    let name = "reward::template::tests::a_template_that_multiplies_is_stopped";
+    let name = "chat_template::tests::a_template_that_multiplies_is_stopped";
     let limited = "ulimit -v 1000000 && exec \"$0\" \"$@\"";
     let mut command = std::process::Command::new("sh");
     command.args(["-c", limited]).arg(std::env::current_exe().unwrap());

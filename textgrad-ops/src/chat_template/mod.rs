@@ -1,4 +1,4 @@
-//! Chat templates, for reward models whose server does not apply them.
+//! Chat templates: conversations as the text that a model was trained on.
 
 mod bounds;
 mod functions;
@@ -20,8 +20,7 @@ use serde::Serialize;
 
 pub use self::load::ChatTemplateError;
 use self::load::Loaded;
-use crate::journal::digest;
-use crate::query::Query;
+use crate::util::digest;
 
 /// The name of a template, for its errors.
 const NAME: &str = "chat_template";
@@ -39,7 +38,7 @@ const NAME: &str = "chat_template";
 ///
 /// # Examples
 /// ```
-/// use tpo::ChatTemplate;
+/// use textgrad_ops::ChatTemplate;
 ///
 /// let template = ChatTemplate::from_tokenizer_config(
 ///     r#"{
@@ -51,7 +50,7 @@ const NAME: &str = "chat_template";
 /// let text = template.render(&[("user", "Hello "), ("assistant", "Hi!")])?;
 /// assert_eq!(text, "<s>[user] Hello\n[assistant] Hi!\n");
 /// assert_eq!(template.without_bos(&text), "[user] Hello\n[assistant] Hi!\n");
-/// # Ok::<(), tpo::ChatTemplateError>(())
+/// # Ok::<(), textgrad_ops::ChatTemplateError>(())
 /// ```
 #[derive(Clone)]
 pub struct ChatTemplate(Arc<ParsedTemplate>);
@@ -215,12 +214,6 @@ impl ChatTemplate {
             _ => text.to_owned(),
         }
     }
-}
-
-/// The turns of a query and an answer to it, by role and content.
-pub(super) fn conversation<'a>(query: &'a Query, answer: &'a str) -> Vec<(&'a str, &'a str)> {
-    let turns = query.turns().map(|(role, text)| (role.as_str(), text));
-    turns.chain([("assistant", answer)]).collect()
 }
 
 impl fmt::Debug for ChatTemplate {

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
-use textgrad_core::{EngineError, ErrorKind};
 
 const CONFIG: &str = "tokenizer_config.json";
 const TEMPLATE: &str = "chat_template.jinja";
@@ -142,12 +141,6 @@ pub enum ChatTemplateError {
 impl ChatTemplateError {
     pub(super) fn parse(error: minijinja::Error) -> Self {
         Self::Parse { source: Arc::new(error) }
-    }
-
-    /// The error of a template, by the name of its model, that refuses a conversation. Asking again cannot help.
-    pub(crate) fn refused(self, template: &str) -> EngineError {
-        let message = format!("expected {template} to take a query and an answer");
-        EngineError::new(ErrorKind::InvalidRequest, message).with_source(self)
     }
 }
 
