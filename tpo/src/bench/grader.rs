@@ -264,7 +264,7 @@ mod tests {
     #[tokio::test]
     async fn a_file_of_something_else_is_refused_and_left_alone() {
         let (_folder, path) = file();
-        let run = json!({ "type": "run", "schema": 1, "config": { "search": {} } });
+        let run = json!({ "type": "run", "schema": 2, "config": { "search": {} } });
         let run = textgrad_ops::util::jsonl::line_with_checksum(&run).unwrap();
         for (text, part) in [
             (run.as_str(), "got the journal of a run"),

@@ -53,7 +53,7 @@ pub(crate) use self::record::{NewRecord, RecordHead};
 use crate::query::Query;
 
 /// The version of the format that is written.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// Identifies what a step asked: equal for equal questions, on every machine.
 ///

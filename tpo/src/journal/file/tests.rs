@@ -64,10 +64,10 @@ async fn a_line_that_is_no_record_is_named() {
         (format!("{header}not json\n{header}"), 3, "expected"),
         (format!("{header}{unknown}"), 2, "unknown variant"),
         (format!("{header}{header}"), 2, "first line"),
-        (run(9), 1, "schema 1, got 9"),
+        (run(9), 1, "schema 2, got 9"),
         ("some notes".to_owned(), 1, "got something else"),
         ("some notes\nand more\n".to_owned(), 1, "got something else"),
-        ("{\"type\":\"run\",\"schema\":1,\"config\":{}}\n".to_owned(), 1, "begin a new run"),
+        ("{\"type\":\"run\",\"schema\":2,\"config\":{}}\n".to_owned(), 1, "begin a new run"),
     ] {
         std::fs::write(&path, &text).unwrap();
         match Journal::resume(&path, json!({})).await {
@@ -122,7 +122,7 @@ async fn a_journal_that_was_not_begun_is_begun() {
         let journal = resumed(&path, json!({ "n": 5 })).await;
         assert_eq!(journal.config(), &json!({ "n": 5 }));
         let begun = std::fs::read_to_string(&path).unwrap();
-        assert!(begun.starts_with("{\"type\":\"run\",\"schema\":1,\"config\":{\"n\":5},\"crc\""));
+        assert!(begun.starts_with("{\"type\":\"run\",\"schema\":2,\"config\":{\"n\":5},\"crc\""));
         drop(journal);
     }
 }

@@ -52,7 +52,7 @@ fn files_have_their_fields() {
     digest(&config["prompts"]);
     digest(&config["data"]["sha256"]);
     let expected = json!({
-        "schema": 1, "tpo": env!("CARGO_PKG_VERSION"), "simulated": true, "search": search,
+        "schema": 2, "tpo": env!("CARGO_PKG_VERSION"), "simulated": true, "search": search,
         "policy": "sim", "critic": "sim", "optimizer": "sim", "reward": "sim",
         "pairs": "best-worst", "prompts": config["prompts"],
         "data": { "source": "queries.json", "queries": 2, "sha256": config["data"]["sha256"] },
@@ -65,7 +65,7 @@ fn files_have_their_fields() {
             keys(line),
             ["best", "index", "query", "schema", "simulated", "status", "trajectory"]
         );
-        assert_eq!((&line["index"], &line["schema"]), (&json!(index), &json!(1)));
+        assert_eq!((&line["index"], &line["schema"]), (&json!(index), &json!(2)));
         assert_eq!((&line["status"], &line["simulated"]), (&json!("ok"), &json!(true)));
         assert_eq!(keys(&line["best"]), ["iteration", "score", "text"]);
         let trajectory = &line["trajectory"];
@@ -84,7 +84,7 @@ fn files_have_their_fields() {
 
     let journal = json_lines(&read(out.join("journal.jsonl")));
     let crc = &journal[0]["crc"];
-    assert_eq!(journal[0], json!({ "type": "run", "schema": 1, "config": config, "crc": crc }));
+    assert_eq!(journal[0], json!({ "type": "run", "schema": 2, "config": config, "crc": crc }));
     let scored: u64 =
         results.iter().map(|line| line["trajectory"]["usage"]["scored"].as_u64().unwrap()).sum();
     assert_eq!(journal.len() as u64, 1 + 2 * 7 + scored + 2);
