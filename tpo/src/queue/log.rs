@@ -173,7 +173,7 @@ impl QueueLog {
                 true => message,
                 false => message.header(MORE, "1"),
             };
-            last = self.publish(subject, Some(last), message.payload(part), stop).await?;
+            last = self.publish(subject, last, message.payload(part), stop).await?;
             if rest.is_empty() {
                 return Ok(last);
             }
@@ -189,7 +189,7 @@ impl QueueLog {
         stop: &CancellationToken,
     ) -> Result<u64, LogError> {
         let message = PublishMessage::build().header("Nats-Rollup", "sub").payload(body.into());
-        self.publish(subject, Some(last), message, stop).await
+        self.publish(subject, last, message, stop).await
     }
 
     /// Gives a query to the workers, unless they have it.
@@ -199,7 +199,7 @@ impl QueueLog {
         stop: &CancellationToken,
     ) -> Result<(), LogError> {
         let subject = self.work_of(query);
-        match self.publish(&subject, Some(0), PublishMessage::build(), stop).await {
+        match self.publish(&subject, 0, PublishMessage::build(), stop).await {
             Ok(_) | Err(LogError::Fenced) => Ok(()),
             Err(error) => Err(error),
         }
@@ -208,17 +208,14 @@ impl QueueLog {
     async fn publish(
         &self,
         subject: &str,
-        last: Option<u64>,
+        last: u64,
         message: PublishMessage,
         stop: &CancellationToken,
     ) -> Result<u64, LogError> {
         let number = self.messages.fetch_add(1, Ordering::Relaxed);
         let id = format!("{}-{number}", self.process);
         let message = message.header(BY, self.process.as_str()).header(ID, id.as_str());
-        let message = match last {
-            Some(last) => message.expected_last_subject_sequence(last),
-            None => message,
-        };
+        let message = message.expected_last_subject_sequence(last);
         let mut attempts = Attempts::new(self, stop);
         loop {
             let sent = async {
