@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use derive_setters::Setters;
+use parking_lot::Mutex;
 use textgrad_ops::CancellationToken;
 use textgrad_ops::layer::of_age;
 use tokio::task::{Id, JoinSet};
@@ -35,6 +36,7 @@ pub struct QueryOutcome {
 pub struct BatchProgress {
     finished: AtomicUsize,
     failed: AtomicUsize,
+    workers: Mutex<Option<usize>>,
 }
 
 impl BatchProgress {
@@ -48,6 +50,17 @@ impl BatchProgress {
     pub(crate) fn add(&self, is_failed: bool) {
         self.finished.fetch_add(1, Ordering::Relaxed);
         self.failed.fetch_add(usize::from(is_failed), Ordering::Relaxed);
+    }
+
+    /// Workers that have a query, in a run that workers search.
+    #[must_use]
+    pub fn workers(&self) -> Option<usize> {
+        *self.workers.lock()
+    }
+
+    #[cfg(feature = "queue")]
+    pub(crate) fn set_workers(&self, workers: usize) {
+        *self.workers.lock() = Some(workers);
     }
 
     /// Queries that failed; those that were only stopped did not.

@@ -64,6 +64,8 @@ pub mod search;
 #[cfg(feature = "serve")]
 pub mod serve;
 mod session;
+#[cfg(any(feature = "queue", feature = "report"))]
+mod shared_cache;
 #[cfg_attr(
     not(feature = "report"),
     allow(dead_code, unreachable_pub, reason = "public as a part of `report`")
@@ -99,6 +101,8 @@ pub use self::search::{
     PairSelection, Pairs, Pool, PurposeUsage, SearchEvent, SearchObserver, Tpo, TpoBuilder,
     Trajectory, UsageRecord,
 };
+#[cfg(any(feature = "queue", feature = "report"))]
+pub use self::shared_cache::SharedCache;
 pub use self::summary::{QueueSummary, Summary, WorkerFigures};
 #[cfg(feature = "tokenizer")]
 pub use self::truncate::HfTokenizer;

@@ -4,9 +4,9 @@
 //! for all its seeds follow from positions, and every step that is in the journal is answered from there. Nothing
 //! that was paid for is asked again.
 //!
-//! # Format, version 1
+//! # Format, version 2
 //! JSON, one object a line, distinguished by `type`:
-//! * `run`, the first line: `schema` (1) and `config`, the settings that the results depend on;
+//! * `run`, the first line: `schema` (2) and `config`, the settings that the results depend on;
 //! * `extended`: `config`, the settings from there on, of a run that was given more iterations or more queries;
 //! * `call`: `query` (its index, from 0), `purpose`, `key` (the request), `response`, `ms` (how long it took);
 //! * `choice`: `query`, `call` (the key of the call), `key` (the choice), `response`: a part of a call that several
@@ -51,6 +51,9 @@ pub(crate) use self::file::{FinishedQueries, Scan, read, scan};
 pub use self::record::Record;
 pub(crate) use self::record::{NewRecord, RecordHead};
 use crate::query::Query;
+
+/// The name of the file in the folder of a run.
+pub(crate) const FILE: &str = "journal.jsonl";
 
 /// The version of the format that is written.
 pub const SCHEMA: u32 = 2;

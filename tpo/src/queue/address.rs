@@ -15,6 +15,10 @@ use crate::error::Error;
 /// The name of a queue where an address has none.
 const DEFAULT_NAME: &str = "tpo";
 
+/// At earlier servers, such as 2.9.10, readers of many subjects skip messages after one subject was purged, and a
+/// request to a consumer that was removed may have no reply.
+const MIN_VERSION: [u32; 2] = [2, 10];
+
 /// The longest time between two attempts to connect.
 const MAX_RECONNECT_DELAY: u64 = 1000;
 
@@ -48,7 +52,7 @@ impl QueueAddress {
     /// `NATS_KEY` (files) for TLS. A password of an address is used too.
     ///
     /// # Errors
-    /// [`Error::Queue`] if the server cannot be reached, refuses the credentials, or has no JetStream.
+    /// [`Error::Queue`] if the server cannot be reached, refuses the credentials, or is older than 2.10.
     pub(super) async fn connect(&self) -> Result<jetstream::Context, Error> {
         let variable = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
         let mut options = ConnectOptions::new()
@@ -88,6 +92,13 @@ impl QueueAddress {
         }
         let connected = options.connect(self.servers.as_slice()).await;
         let client = connected.map_err(|error| self.failed("expected a NATS server", error))?;
+        let version = client.server_info().version;
+        let parts: Vec<u32> =
+            version.split('.').map_while(|part| part.parse().ok()).take(2).collect();
+        if parts < MIN_VERSION.to_vec() {
+            let reason = format!("expected nats-server 2.10 or later, got {version:?}");
+            return Err(Error::Queue { name: self.to_string(), reason, source: None });
+        }
         Ok(ContextBuilder::new().timeout(TIMEOUT).ack_timeout(TIMEOUT).build(client))
     }
 

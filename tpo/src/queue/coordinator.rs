@@ -1,6 +1,8 @@
 //! The coordinator: offers the queries of a run to workers, and writes down what they find.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::hash_map::{Entry, HashMap};
+use std::collections::{BTreeMap, HashSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,14 +12,14 @@ use textgrad_ops::util::jsonl::line_with_checksum;
 
 use super::address::QueueAddress;
 use super::entry::{EntryKind, QueryHead};
-use super::held::{HeldQueue, failed, refused};
+use super::held::{HeldQueue, StudyRun, failed, refused};
 use super::lease::Lease;
 use super::log::{LogError, QueueLog};
-use super::open::{News, OpenQuery};
+use super::open::{News, OpenQuery, StepId, step_id};
 use super::tail::Tail;
 use crate::batch::Batch;
 use crate::error::Error;
-use crate::journal::{Journal, NewRecord};
+use crate::journal::{Journal, NewRecord, Record};
 use crate::run::{ResultRecord, Status};
 use crate::summary::QueueSummary;
 
@@ -39,12 +41,24 @@ pub struct QueueOptions {
     /// How long after its last sign of life a worker's queries are given to others. Default: 30 seconds.
     #[setters(generate)]
     pub(super) ack_wait: Duration,
+    pub(super) study: Option<StudyRun>,
+    /// The folders of runs with the same queries, whose steps answer equal requests of this one. Default: none.
+    #[setters(generate)]
+    pub(super) others: Vec<PathBuf>,
 }
 
 impl QueueOptions {
     /// Workers that join at this address.
     pub fn new(address: QueueAddress) -> Self {
-        Self { address, ack_wait: Duration::from_secs(30) }
+        let ack_wait = Duration::from_secs(30);
+        Self { address, ack_wait, study: None, others: Vec::new() }
+    }
+
+    /// The run is one of a study of this name. Workers wait for the next one if another follows at this address, and
+    /// the next one takes the place of this one there.
+    pub fn study(mut self, study: impl Into<String>, is_followed: bool) -> Self {
+        self.study = Some(StudyRun { study: study.into(), is_followed });
+        self
     }
 }
 
@@ -53,10 +67,13 @@ pub(crate) struct Coordinator {
     /// What is searched; not by this process.
     batch: Batch,
     journal: Journal,
+    others: Vec<Journal>,
     log: Arc<QueueLog>,
     lease: Lease,
     tail: Tail,
     open: HashMap<usize, OpenQuery>,
+    /// Workers that have an open query, and how many.
+    busy: HashMap<String, usize>,
     /// Results by position.
     done: BTreeMap<usize, (ResultRecord, Vec<u8>)>,
     /// Queries whose results were handed out, and so are written.
@@ -77,22 +94,25 @@ impl Coordinator {
     /// # Errors
     /// [`Error::Queue`] if the server cannot be used; a setting if the run has no folder.
     pub(crate) async fn begin(queue: HeldQueue, batch: Batch) -> Result<Self, Error> {
-        let HeldQueue { log, lease, announcement } = queue;
+        let HeldQueue { log, lease, run, announced, others } = queue;
         let Some(journal) = batch.journal.clone() else {
             return Err(Error::config("out", "a directory of the run beside a queue", "none"));
         };
-        if let Some(body) = announcement {
-            let announced = log.replace(&log.subject("run"), 0, body, &batch.cancellation).await;
-            announced.map_err(|error| failed(&log, &error))?;
-        }
+        let run = serde_json::to_vec(&run)
+            .map_err(|error| Error::JournalWrite { reason: error.to_string() })?;
+        let announced = log.replace(&log.subject("run"), announced, run, &batch.cancellation).await;
+        announced.map_err(|error| failed(&log, &error))?;
+        batch.progress.set_workers(0);
         Ok(Self {
             summary: QueueSummary::of(journal.deliveries().values().copied()),
             batch,
             journal,
+            others,
             log,
             lease,
             tail: Tail::default(),
             open: HashMap::new(),
+            busy: HashMap::new(),
             done: BTreeMap::new(),
             written: Vec::new(),
             started: 0,
@@ -143,16 +163,21 @@ impl Coordinator {
                 Err(Error::Stopped) => return Ok(None),
                 Err(error) => return Err(error),
             };
-            let Some(index) = QueueLog::query_of(&message.subject) else { continue };
+            let Some(index) = self.log.query_of(&message.subject) else { continue };
             let Some(open) = self.open.get_mut(&index) else { continue };
             self.news = Instant::now();
+            let before = open.worker.clone();
             let news = open.read(&message);
+            let (last, now) = (open.last, open.worker.clone());
+            if now != before {
+                self.moved(before, now);
+            }
             let wrong = |reason| Error::JournalWrite {
                 reason: format!("query {index} at the queue: {reason}"),
             };
             match news.map_err(wrong)? {
                 News::Nothing => {}
-                News::Gap => self.tail.rewind(open.last),
+                News::Gap => self.tail.rewind(last),
                 News::Steps(lines) => self.journal.append(&lines)?,
                 News::Result(record, line) => self.finish(index, *record, line)?,
             }
@@ -169,8 +194,25 @@ impl Coordinator {
         }
     }
 
+    /// Notes that a query went from a worker to another one.
+    fn moved(&mut self, from: Option<String>, to: Option<String>) {
+        if let Some(from) = from
+            && let Entry::Occupied(mut busy) = self.busy.entry(from)
+        {
+            match *busy.get() {
+                ..=1 => drop(busy.remove()),
+                more => drop(busy.insert(more - 1)),
+            }
+        }
+        if let Some(to) = to {
+            *self.busy.entry(to).or_default() += 1;
+        }
+        self.batch.progress.set_workers(self.busy.len());
+    }
+
     fn finish(&mut self, index: usize, record: ResultRecord, line: Vec<u8>) -> Result<(), Error> {
         let Some(open) = self.open.remove(&index) else { return Ok(()) };
+        self.moved(open.worker.clone(), None);
         let counts = open.counts;
         self.summary.add(&counts, open.worker.as_deref());
         if counts.redelivered + counts.asked_again > 0 {
@@ -231,16 +273,18 @@ impl Coordinator {
     ) -> Result<(usize, OpenQuery, Option<u64>), Error> {
         let Self { journal, batch: Batch { tpo, queries, cancellation: cancel, .. }, .. } = self;
         let records = journal.records(index).await?;
+        let shared = self.shared(index, &records).await?;
         let unwritable = |reason: String| Error::JournalWrite { reason };
         let query = queries.get(index).ok_or_else(|| unwritable(format!("no query {index}")))?;
         let head = QueryHead {
             query: query.clone(),
             fields: query.fields().clone(),
             donor: tpo.donor(index, queries).map(Into::into),
+            shared: shared.len(),
         };
         let mut body = serde_json::to_vec(&head).map_err(|error| unwritable(error.to_string()))?;
         body.push(b'\n');
-        for record in &records {
+        for record in records.iter().chain(&shared) {
             let line = line_with_checksum(record).map_err(|error| unwritable(error.to_string()))?;
             body.extend_from_slice(line.as_bytes());
         }
@@ -265,6 +309,20 @@ impl Coordinator {
         };
         self.log.offer(index, cancel).await.map_err(failed)?;
         Ok((index, OpenQuery::new(position, &records), begin))
+    }
+
+    /// The calls and scores of a query in other runs.
+    async fn shared(&self, index: usize, own: &[Record]) -> Result<Vec<Record>, Error> {
+        let mut known: HashSet<StepId> = own.iter().filter_map(step_id).collect();
+        let mut shared = Vec::new();
+        for journal in &self.others {
+            let records = journal.records(index).await?;
+            shared.extend(records.into_iter().filter(|record| {
+                matches!(record, Record::Call { .. } | Record::Score { .. })
+                    && step_id(record).is_some_and(|step| known.insert(step))
+            }));
+        }
+        Ok(shared)
     }
 
     /// Deletes the logs of queries whose results are written.

@@ -25,7 +25,7 @@ pub(super) const MORE: &str = "Tpo-More";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, AsRefStr, EnumString)]
 #[strum(serialize_all = "lowercase")]
 pub(super) enum EntryKind {
-    /// By the coordinator, first: the query, and the steps that the journal has.
+    /// By the coordinator, first: the query, the steps that the journal has, and those that other runs have.
     Query,
     /// A worker searches the query from here on.
     Claim,
@@ -95,6 +95,13 @@ pub(super) struct QueryHead {
     pub(super) fields: Map<String, Json>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) donor: Option<Donor>,
+    /// How many of the lines are steps of other runs, at the end.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(super) shared: usize,
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// The query whose critique a query is given.
@@ -124,6 +131,8 @@ pub(super) struct ReadQuery {
     pub(super) donor: Option<DonorQuery>,
     /// The steps that are known.
     pub(super) records: Vec<Record>,
+    /// Steps of other runs.
+    pub(super) shared: Vec<Record>,
     /// Deliveries since the last step, without those that a worker gave back.
     pub(super) fruitless: u32,
     /// Whether its result is there.
@@ -144,10 +153,12 @@ impl ReadQuery {
             query: head.query.with_fields(head.fields),
             donor: head.donor.map(Into::into),
             records: Vec::new(),
+            shared: Vec::new(),
             fruitless: 0,
             is_done: false,
         };
         read.add(steps.strip_prefix(b"\n").unwrap_or(steps))?;
+        read.shared = read.records.split_off(read.records.len().saturating_sub(head.shared));
         for entry in rest {
             match entry.kind {
                 EntryKind::Claim => read.fruitless += 1,

@@ -11,6 +11,7 @@ use super::coordinator::QueueOptions;
 use super::lease::Lease;
 use super::log::{LogError, QueueLog};
 use crate::error::Error;
+use crate::journal::{self, Journal};
 use crate::run::RunConfig;
 
 /// How long a coordinator that begins waits for the server, which may be starting again.
@@ -22,11 +23,28 @@ const RETRY: Duration = Duration::from_millis(250);
 pub(super) struct RunMessage {
     pub(super) config: RunConfig,
     ack_wait_ms: u64,
+    /// What distinguishes this run from all others.
+    pub(super) id: String,
+    /// The study that it is of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) study: Option<StudyRun>,
+}
+
+/// A run as a part of a study.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct StudyRun {
+    pub(super) study: String,
+    /// Whether another run of it follows at this address.
+    pub(super) is_followed: bool,
 }
 
 impl RunMessage {
     pub(super) fn ack_wait(&self) -> Duration {
         Duration::from_millis(self.ack_wait_ms.max(1))
+    }
+
+    fn study_name(&self) -> Option<&str> {
+        self.study.as_ref().map(|run| run.study.as_str())
     }
 }
 
@@ -34,8 +52,11 @@ impl RunMessage {
 pub(crate) struct HeldQueue {
     pub(super) log: Arc<QueueLog>,
     pub(super) lease: Lease,
-    /// The settings of the run, for workers, if they do not have them.
-    pub(super) announcement: Option<Vec<u8>>,
+    /// What workers need to know, and the sequence of the message that they have of it; 0 without one.
+    pub(super) run: RunMessage,
+    pub(super) announced: u64,
+    /// The journals of other runs with the same queries.
+    pub(super) others: Vec<Journal>,
 }
 
 impl HeldQueue {
@@ -49,6 +70,10 @@ impl HeldQueue {
         is_resumed: bool,
         cancel: &CancellationToken,
     ) -> Result<Self, Error> {
+        let mut others = Vec::new();
+        for run in &options.others {
+            others.push(Journal::read(&run.join(journal::FILE)).await?);
+        }
         let begun = Instant::now();
         let log = loop {
             let reached = async {
@@ -69,9 +94,13 @@ impl HeldQueue {
         };
         let lease = Lease::take(&log, cancel).await?;
         let ack_wait_ms = u64::try_from(options.ack_wait.as_millis()).unwrap_or(u64::MAX);
-        let own = RunMessage { config: config.clone(), ack_wait_ms };
-        match announcement(&log, &own, is_resumed, cancel).await {
-            Ok(announcement) => Ok(Self { log, lease, announcement }),
+        let (config, id, study) = (config.clone(), log.process.clone(), options.study.clone());
+        let mut run = RunMessage { config, ack_wait_ms, id, study };
+        match announced(&log, &mut run, is_resumed, cancel).await {
+            Ok(announced) => {
+                let log = Arc::new(log.of_run(&run.id));
+                Ok(Self { log, lease, run, announced, others })
+            }
             Err(error) => {
                 lease.release(&log).await;
                 Err(error)
@@ -80,24 +109,27 @@ impl HeldQueue {
     }
 }
 
-/// What workers need to know of a run, if the queue does not have it.
-async fn announcement(
+/// The sequence of what the queue has of a run, which gives the run its id; 0 if it has nothing.
+async fn announced(
     log: &QueueLog,
-    own: &RunMessage,
+    own: &mut RunMessage,
     is_resumed: bool,
     cancel: &CancellationToken,
-) -> Result<Option<Vec<u8>>, Error> {
+) -> Result<u64, Error> {
     let found = log.last(&log.subject("run"), cancel).await.map_err(|error| failed(log, &error))?;
-    let Some(found) = found else {
-        let body = serde_json::to_vec(own);
-        return body.map(Some).map_err(|error| Error::JournalWrite { reason: error.to_string() });
-    };
+    let Some(found) = found else { return Ok(0) };
+    let sequence = found.sequence;
     let hint = "finish it, name another queue as nats://HOST/NAME, or remove its streams";
     let found: RunMessage = serde_json::from_slice(&found.payload).map_err(|error| {
         refused(log, format!("expected the settings of a run: {error}; {hint}"))
     })?;
     let differences = own.config.differences(&found.config.to_json()?);
     if !differences.is_empty() {
+        if own.study.is_some() && own.study_name() == found.study_name() {
+            // It is over, or would be continued in its turn: the coordinator that ended had no time to remove it.
+            log.purge().await?;
+            return Ok(sequence);
+        }
         let differences = differences.join("; ");
         return Err(refused(
             log,
@@ -105,7 +137,10 @@ async fn announcement(
         ));
     }
     match is_resumed {
-        true => Ok(None),
+        true => {
+            own.id = found.id;
+            Ok(sequence)
+        }
         false => Err(refused(
             log,
             "expected no run, got this one, which is not over; --resume with its directory continues it".to_owned(),

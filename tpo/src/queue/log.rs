@@ -1,6 +1,7 @@
 //! The streams of a queue at its server.
 
 use std::fmt::Display;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -42,28 +43,25 @@ pub(super) enum LogError {
 }
 
 /// A connection to the streams of a queue.
+#[derive(Clone)]
 pub(super) struct QueueLog {
     address: QueueAddress,
     context: Context,
     log: Stream<()>,
     work: Stream<()>,
     max_part: usize,
-    can_purge: bool,
     /// The name of this process among all.
     pub(super) process: String,
-    messages: AtomicU64,
+    messages: Arc<AtomicU64>,
+    /// The id of the run, in the subjects of its queries: those of a later run at this address are others.
+    run: String,
 }
 
 impl QueueLog {
     /// Connects.
     pub(super) async fn connect(address: &QueueAddress) -> Result<Self, Error> {
         let context = address.connect().await?;
-        let server = context.client().server_info();
-        let part = server.max_payload / 2;
-        // After a purge of one subject, readers of many subjects skip messages at older servers, such as 2.9.10.
-        let version: Vec<u32> =
-            server.version.split('.').map_while(|part| part.parse().ok()).take(2).collect();
-        let can_purge = version >= vec![2, 10];
+        let part = context.client().server_info().max_payload / 2;
         let stream = async |name: String| {
             let stream = context.get_stream_no_info(name).await;
             stream.map_err(|error| address.failed("expected the name of a stream", error))
@@ -74,11 +72,16 @@ impl QueueLog {
             log: stream(log).await?,
             work: stream(work).await?,
             max_part: part.clamp(1024, MAX_PART),
-            can_purge,
             process: process(),
-            messages: AtomicU64::new(0),
+            messages: Arc::default(),
+            run: String::new(),
             context,
         })
+    }
+
+    /// The same connection, to the queries of a run.
+    pub(super) fn of_run(&self, run: &str) -> Self {
+        Self { run: run.to_owned(), ..self.clone() }
     }
 
     pub(super) fn address(&self) -> &QueueAddress {
@@ -100,7 +103,7 @@ impl QueueLog {
         };
         let subjects = ["log.>", "run", "coordinator"].map(|end| format!("tpo.{name}.{end}"));
         let log = stream(log_name(&self.address), subjects.to_vec(), RetentionPolicy::Limits);
-        let subjects = vec![format!("tpo.{name}.work.*")];
+        let subjects = vec![format!("tpo.{name}.work.>")];
         let work = stream(work_name(&self.address), subjects, RetentionPolicy::WorkQueue);
         for config in [log, work] {
             let created = self.context.create_stream(config).await;
@@ -129,6 +132,16 @@ impl QueueLog {
         Ok(())
     }
 
+    /// Removes the queries of an earlier run, and their logs.
+    pub(super) async fn purge(&self) -> Result<(), Error> {
+        for (stream, end) in [(&self.work, "work.>"), (&self.log, "log.>")] {
+            let purged = stream.purge().filter(self.subject(end)).await;
+            purged
+                .map_err(|error| self.address.failed("an earlier run cannot be removed", error))?;
+        }
+        Ok(())
+    }
+
     /// The consumer of the workers.
     pub(super) async fn workers(&self) -> Result<PullConsumer, impl Display + use<>> {
         self.work.get_consumer(CONSUMER).await
@@ -143,16 +156,23 @@ impl QueueLog {
     }
 
     pub(super) fn log_of(&self, query: usize) -> String {
-        self.subject(&format!("log.{query}"))
+        self.subject(&format!("log.{}.{query}", self.run))
     }
 
     pub(super) fn work_of(&self, query: usize) -> String {
-        self.subject(&format!("work.{query}"))
+        self.subject(&format!("work.{}.{query}", self.run))
     }
 
-    /// The query of a subject of a log or of work.
-    pub(super) fn query_of(subject: &str) -> Option<usize> {
-        subject.rsplit_once('.')?.1.parse().ok()
+    /// The subjects of the logs of all queries.
+    pub(super) fn logs(&self) -> String {
+        self.subject(&format!("log.{}.*", self.run))
+    }
+
+    /// The query of a subject of a log or of work; none if it is of another run.
+    pub(super) fn query_of(&self, subject: &str) -> Option<usize> {
+        let (start, query) = subject.rsplit_once('.')?;
+        let run = start.rsplit_once('.')?.1;
+        query.parse().ok().filter(|_| run == self.run)
     }
 
     /// Adds an entry to the log of a subject whose last message has the sequence `last`. Returns that of its own last
@@ -294,9 +314,6 @@ impl QueueLog {
         query: usize,
         stop: &CancellationToken,
     ) -> Result<(), LogError> {
-        if !self.can_purge {
-            return Ok(());
-        }
         // Whoever receives the query from here on finds no log of it.
         for (stream, subject) in
             [(&self.work, self.work_of(query)), (&self.log, self.log_of(query))]

@@ -6,9 +6,9 @@
 //!
 //! | subject | messages |
 //! |---|---|
-//! | `tpo.NAME.work.INDEX` | one per query that is not finished: delivered to a worker, and again to another one when it shows no sign of life |
-//! | `tpo.NAME.log.INDEX` | the log of a query: `query`, `claim` of a worker, `asked` before a step, `steps` as journal lines, `release`, `result` |
-//! | `tpo.NAME.run` | the settings of the run |
+//! | `tpo.NAME.work.RUN.INDEX` | one per query that is not finished: delivered to a worker, and again to another one when it shows no sign of life |
+//! | `tpo.NAME.log.RUN.INDEX` | the log of a query: `query`, `claim` of a worker, `asked` before a step, `steps` as journal lines, `release`, `result` |
+//! | `tpo.NAME.run` | the settings of the run, and its id, `RUN`: what a worker of an earlier run at this address still sends does not reach a later one |
 //! | `tpo.NAME.coordinator` | the lease of the coordinator |
 //!
 //! # Exactness
@@ -22,7 +22,9 @@
 //! query without a log has received one that is finished.
 
 mod address;
+mod cache;
 mod coordinator;
+mod delivery;
 mod entry;
 mod held;
 mod lease;
@@ -33,6 +35,7 @@ mod tail;
 mod worker;
 
 pub use self::address::QueueAddress;
+pub use self::cache::{NatsCache, NatsStore};
 pub(crate) use self::coordinator::Coordinator;
 pub use self::coordinator::QueueOptions;
 pub(crate) use self::held::HeldQueue;

@@ -53,9 +53,9 @@ pub(crate) struct QueryCounts {
 }
 
 /// What distinguishes steps of a query.
-type StepId = (&'static str, StepKey);
+pub(super) type StepId = (&'static str, StepKey);
 
-fn id<R>(record: &Record<R>) -> Option<StepId> {
+pub(super) fn step_id<R>(record: &Record<R>) -> Option<StepId> {
     Some(match record {
         Record::Call { key, .. } => ("call", key.clone()),
         Record::Choice { key, .. } => ("choice", key.clone()),
@@ -80,7 +80,7 @@ impl OpenQuery {
     /// A query of which the journal has these steps.
     pub(super) fn new(position: usize, records: &[Record<Response>]) -> Self {
         let mut open = Self { position, ..Self::default() };
-        for step in records.iter().filter_map(id) {
+        for step in records.iter().filter_map(step_id) {
             *open.known.entry(step).or_default() += 1;
         }
         open
@@ -152,7 +152,7 @@ impl OpenQuery {
     fn steps(&mut self, lines: &[u8]) -> Result<News, String> {
         let mut new = Vec::with_capacity(lines.len());
         each_line::<IgnoredAny>(lines, |record, line| {
-            let step = id(&record);
+            let step = step_id(&record);
             if let Some((_, key)) = &step {
                 self.asked.remove(key.as_str());
             }

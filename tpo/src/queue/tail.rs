@@ -67,7 +67,7 @@ impl Tail {
                         start_sequence: self.last + 1,
                     },
                     ack_policy: AckPolicy::None,
-                    filter_subject: log.subject("log.>"),
+                    filter_subject: log.logs(),
                     inactive_threshold: FORGOTTEN,
                     memory_storage: true,
                     ..Config::default()

@@ -1,36 +1,22 @@
 //! Workers: searches of the queries that a coordinator offers.
 
+use std::ops::AddAssign;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::jetstream::consumer::PullConsumer;
-use async_nats::jetstream::consumer::pull::Batch;
-use async_nats::jetstream::{AckKind, Message};
+use async_nats::jetstream::AckKind;
 use futures_util::StreamExt;
 use serde::Serialize;
-use textgrad_core::EngineError;
 use textgrad_ops::CancellationToken;
-use textgrad_ops::layer::of_age;
 use tokio::task::JoinSet;
 
 use super::address::{QueueAddress, may_pass};
-use super::entry::{EntryKind, ReadQuery};
+use super::delivery::{Delivery, PULL, Search};
 use super::held::RunMessage;
-use super::log::{Attempts, LogError, QueueLog};
-use super::recorder::Recorder;
-use crate::batch::QueryOutcome;
+use super::log::{LogError, QueueLog};
 use crate::error::Error;
-use crate::journal::{QueryJournal, StepSink};
-use crate::run::{ResultRecord, RunConfig};
-use crate::search::{AlignError, Tpo, Trajectory};
-use crate::session::Session;
-
-/// A query is given up after so many deliveries in a row without a step.
-const MAX_FRUITLESS: u32 = 5;
-/// How long one request for queries waits for the first.
-const PULL: Duration = Duration::from_secs(1);
-/// A query whose search failed by a passing fault is delivered again after so long.
-const PAUSE: Duration = Duration::from_secs(2);
+use crate::run::RunConfig;
+use crate::search::Tpo;
 
 /// A worker of a run. It searches queries with the search settings of the run and with engines of its own.
 pub struct Worker {
@@ -55,16 +41,6 @@ pub struct WorkerReport {
     pub given_back: u64,
 }
 
-/// What became of a delivery.
-enum Delivery {
-    Done,
-    Lost,
-    GivenBack,
-    /// Another worker was faster, or the query was finished before.
-    Nothing,
-    RunIsOver,
-}
-
 impl Worker {
     /// Joins the run at an address; waits for server and run, which may begin later, for as long as `patience`.
     ///
@@ -76,38 +52,50 @@ impl Worker {
         cancel: &CancellationToken,
     ) -> Result<Self, Error> {
         let joined = async {
-            let log = loop {
+            loop {
                 match QueueLog::connect(address).await {
-                    Ok(log) => break log,
+                    Ok(log) => return Self::of(&log, cancel).await,
                     Err(error) if may_pass(&error) => {
                         tracing::info!("waiting for the server: {}", crate::describe(&error));
                     }
                     Err(error) => return Err(error),
                 }
                 tokio::time::sleep(PULL).await;
-            };
-            let subject = log.subject("run");
-            loop {
-                let run = match log.is_gone().await {
-                    true => None,
-                    false => log.last(&subject, cancel).await.ok().flatten(),
-                };
-                if let Some(run) = run {
-                    let run = serde_json::from_slice(&run.payload);
-                    let run = run
-                        .map_err(|error| address.failed("expected the settings of a run", error))?;
-                    return Ok(Self { log: Arc::new(log), run });
-                }
-                tokio::time::sleep(PULL).await;
             }
         };
-        tokio::select! {
-            biased;
-            () = cancel.cancelled() => Err(Error::Stopped),
-            joined = tokio::time::timeout(patience, joined) => joined.unwrap_or_else(|_| {
-                let reason = format!("expected a run within {} s, got none", patience.as_secs());
-                Err(Error::Queue { name: address.to_string(), reason, source: None })
-            }),
+        within(patience, address, cancel, joined).await
+    }
+
+    /// Joins the run that follows at this address; none if no other does. Waits for it as for the first.
+    ///
+    /// # Errors
+    /// Those of [`join`](Self::join).
+    pub async fn next(
+        self,
+        patience: Duration,
+        cancel: &CancellationToken,
+    ) -> Result<Option<Self>, Error> {
+        if !self.run.study.is_some_and(|run| run.is_followed) {
+            return Ok(None);
+        }
+        within(patience, self.log.address(), cancel, Self::of(&self.log, cancel)).await.map(Some)
+    }
+
+    /// The run at a queue, as soon as there is one.
+    async fn of(log: &QueueLog, cancel: &CancellationToken) -> Result<Self, Error> {
+        let subject = log.subject("run");
+        loop {
+            let run = match log.is_gone().await {
+                true => None,
+                false => log.last(&subject, cancel).await.ok().flatten(),
+            };
+            if let Some(run) = run {
+                let run: RunMessage = serde_json::from_slice(&run.payload).map_err(|error| {
+                    log.address().failed("expected the settings of a run", error)
+                })?;
+                return Ok(Self { log: Arc::new(log.of_run(&run.id)), run });
+            }
+            tokio::time::sleep(PULL).await;
         }
     }
 
@@ -129,23 +117,24 @@ impl Worker {
     /// # Errors
     /// [`Error::Queue`] if the settings of `tpo` are not those of the run.
     pub async fn work(
-        self,
+        &self,
         tpo: Tpo,
         concurrency: usize,
         cancel: CancellationToken,
         abort: CancellationToken,
     ) -> Result<WorkerReport, Error> {
         self.check(&tpo)?;
-        let search =
-            Arc::new(Search { tpo, log: self.log, ack_wait: self.run.ack_wait(), cancel, abort });
+        let (log, ack_wait) = (Arc::clone(&self.log), self.run.ack_wait());
+        let search = Arc::new(Search { tpo, log, ack_wait, cancel, abort });
         let mut report = WorkerReport::default();
         let mut tasks: JoinSet<Delivery> = JoinSet::new();
         let (mut consumer, mut batch) = (None, None);
         let concurrency = concurrency.max(1);
-        let is_ending = || search.cancel.is_cancelled() || search.abort.is_cancelled();
+        let mut is_over = false;
+        let is_cancelled = || search.cancel.is_cancelled() || search.abort.is_cancelled();
         loop {
             // What was asked for arrives here, or is delivered to another only after its time.
-            if batch.is_none() && is_ending() {
+            if batch.is_none() && (is_over || is_cancelled()) {
                 break;
             }
             if batch.is_none() && tasks.len() < concurrency {
@@ -157,28 +146,32 @@ impl Worker {
             }
             let message = async {
                 match &mut batch {
-                    Some(batch) => {
-                        tokio::time::timeout(3 * PULL, batch.next()).await.ok().flatten()
-                    }
+                    // A server whose consumer was removed may not answer at all.
+                    Some(batch) => match tokio::time::timeout(3 * PULL, batch.next()).await {
+                        Ok(message) => message,
+                        Err(elapsed) => Some(Err(elapsed.into())),
+                    },
                     None => std::future::pending().await,
                 }
             };
             tokio::select! {
                 message = message => match message {
-                    Some(Ok(message)) if is_ending() => drop(message.ack_with(AckKind::Nak(None)).await),
-                    Some(Ok(message)) => {
-                        let search = Arc::clone(&search);
-                        tasks.spawn(async move { search.deliver(message).await });
+                    Some(Ok(message)) => match search.log.query_of(&message.subject) {
+                        Some(query) if !is_over && !is_cancelled() => {
+                            let search = Arc::clone(&search);
+                            tasks.spawn(async move { search.deliver(query, message).await });
+                        }
+                        query => {
+                            // One that is not of this run is of the next.
+                            is_over |= query.is_none();
+                            drop(message.ack_with(AckKind::Nak(None)).await);
+                        }
                     }
                     // The streams of a run that is over are not there any more.
                     Some(Err(_)) => (batch, consumer) = (None, None),
                     None => batch = None,
                 },
-                Some(delivery) = tasks.join_next() => {
-                    if report.count(delivery) {
-                        break;
-                    }
-                }
+                Some(delivery) = tasks.join_next() => is_over |= report.count(delivery),
             }
         }
         loop {
@@ -216,6 +209,31 @@ impl Worker {
     }
 }
 
+/// What comes of waiting for a run.
+async fn within<T>(
+    patience: Duration,
+    address: &QueueAddress,
+    cancel: &CancellationToken,
+    joined: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    tokio::select! {
+        biased;
+        () = cancel.cancelled() => Err(Error::Stopped),
+        joined = tokio::time::timeout(patience, joined) => joined.unwrap_or_else(|_| {
+            let reason = format!("expected a run within {} s, got none", patience.as_secs());
+            Err(Error::Queue { name: address.to_string(), reason, source: None })
+        }),
+    }
+}
+
+impl AddAssign for WorkerReport {
+    fn add_assign(&mut self, more: Self) {
+        self.queries += more.queries;
+        self.lost += more.lost;
+        self.given_back += more.given_back;
+    }
+}
+
 impl WorkerReport {
     /// Counts a delivery; returns whether the run is over.
     fn count(&mut self, delivery: Result<Delivery, tokio::task::JoinError>) -> bool {
@@ -227,148 +245,5 @@ impl WorkerReport {
             Ok(Delivery::Nothing) | Err(_) => {}
         }
         false
-    }
-}
-
-/// What all deliveries to a worker share.
-struct Search {
-    tpo: Tpo,
-    log: Arc<QueueLog>,
-    ack_wait: Duration,
-    cancel: CancellationToken,
-    abort: CancellationToken,
-}
-
-impl Search {
-    /// Asks for up to so many queries.
-    async fn pull(
-        &self,
-        consumer: &mut Option<PullConsumer>,
-        most: usize,
-    ) -> Result<Batch, LogError> {
-        let mut attempts = Attempts::new(&self.log, &self.cancel);
-        loop {
-            let error = match consumer {
-                None => match self.log.workers().await {
-                    Ok(found) => {
-                        *consumer = Some(found);
-                        continue;
-                    }
-                    Err(error) => error.to_string(),
-                },
-                Some(found) => {
-                    match found.batch().max_messages(most).expires(PULL).messages().await {
-                        Ok(batch) => return Ok(batch),
-                        Err(error) => error.to_string(),
-                    }
-                }
-            };
-            *consumer = None;
-            attempts.again(&error).await?;
-        }
-    }
-
-    /// Searches a query, with signs of life while that lasts.
-    async fn deliver(&self, message: Message) -> Delivery {
-        let Some(index) = QueueLog::query_of(&message.subject) else { return Delivery::Nothing };
-        let alive = async {
-            loop {
-                tokio::time::sleep(self.ack_wait / 3).await;
-                // One that does not arrive is made up for by the next.
-                let _ = message.ack_with(AckKind::Progress).await;
-            }
-        };
-        tokio::select! {
-            delivery = self.search(index, &message) => delivery.unwrap_or_else(|error| match error {
-                LogError::Gone => Delivery::RunIsOver,
-                LogError::Fenced => Delivery::Nothing,
-                LogError::Stopped => Delivery::GivenBack,
-            }),
-            () = alive => Delivery::Nothing,
-        }
-    }
-
-    async fn search(&self, index: usize, message: &Message) -> Result<Delivery, LogError> {
-        let subject = self.log.log_of(index);
-        let (entries, last) = self.log.read(&subject, &self.cancel).await?;
-        let read = match ReadQuery::of(&entries) {
-            Ok(Some(read)) if !read.is_done => read,
-            Ok(_) => {
-                self.done(message).await;
-                return Ok(Delivery::Nothing);
-            }
-            Err(reason) => {
-                tracing::error!("the log of query {index} cannot be read: {reason}");
-                return Ok(Delivery::Nothing);
-            }
-        };
-        drop(entries);
-        let last =
-            self.log.append(&subject, last, EntryKind::Claim, Vec::new(), &self.cancel).await?;
-        let recorder = Recorder::start(Arc::clone(&self.log), subject, last, self.abort.clone());
-        let ReadQuery { query, donor, records, fruitless, .. } = read;
-        let is_last = fruitless + 1 >= MAX_FRUITLESS;
-        let result = if fruitless >= MAX_FRUITLESS {
-            let message = format!(
-                "given up after {fruitless} deliveries without a step: no worker came to its end"
-            );
-            let error =
-                EngineError::new(textgrad_core::ErrorKind::Other, message).with_retryable(false);
-            Err(AlignError { error: error.into(), trajectory: Trajectory::default() })
-        } else {
-            let sink = StepSink::Queue(recorder.clone());
-            let journal = QueryJournal::new(index, Some(sink), records);
-            let session = Session::new(Some(journal), self.cancel.clone()).without_graph();
-            let search = self.tpo.align_in(index, query.clone(), donor, session);
-            of_age(index as u64, search).await
-        };
-        if recorder.is_fenced() {
-            return Ok(Delivery::Lost);
-        }
-        if let Err(failure) = &result {
-            let is_passing = failure.error.is_retryable() && !is_last;
-            if matches!(failure.error, Error::Stopped) || self.cancel.is_cancelled() {
-                return Ok(self.give_back(&recorder, message, None).await);
-            }
-            if matches!(failure.error, Error::JournalWrite { .. }) {
-                return Ok(Delivery::RunIsOver);
-            }
-            if is_passing {
-                tracing::warn!("query {index} is given back: {}", crate::describe(&failure.error));
-                // It counts as fruitless, so that a query whose every search fails comes to an end.
-                let _ = message.ack_with(AckKind::Nak(Some(PAUSE))).await;
-                return Ok(Delivery::GivenBack);
-            }
-        }
-        let outcome = QueryOutcome { index, query, result };
-        let record = ResultRecord::from_outcome(outcome, self.tpo.is_simulation());
-        let Ok(mut line) = serde_json::to_vec(&record) else { return Ok(Delivery::Nothing) };
-        line.push(b'\n');
-        if recorder.add(EntryKind::Result, line).await.is_err() {
-            return Ok(if recorder.is_fenced() { Delivery::Lost } else { Delivery::RunIsOver });
-        }
-        self.done(message).await;
-        Ok(Delivery::Done)
-    }
-
-    /// Acknowledges a query whose result is in the log. If that is lost, it is delivered once more.
-    async fn done(&self, message: &Message) {
-        if let Err(error) = message.double_ack().await {
-            tracing::debug!("a finished query may be delivered again: {error}");
-        }
-    }
-
-    /// Gives a query back that this worker still has.
-    async fn give_back(
-        &self,
-        recorder: &Recorder,
-        message: &Message,
-        pause: Option<Duration>,
-    ) -> Delivery {
-        if recorder.add(EntryKind::Release, Vec::new()).await.is_err() {
-            return Delivery::Lost;
-        }
-        let _ = message.double_ack_with(AckKind::Nak(pause)).await;
-        Delivery::GivenBack
     }
 }

@@ -12,7 +12,7 @@ use super::finished::FinishedResults;
 use super::results::{ResultRecord, ResultsReader, ResultsWriter};
 use super::shard::Shard;
 use crate::error::Error;
-use crate::journal::{Journal, SCHEMA};
+use crate::journal::{self, Journal, SCHEMA};
 use crate::query::Query;
 use crate::truncate::Tokenizer;
 
@@ -29,7 +29,7 @@ impl RunFolder {
     /// # Errors
     /// [`Error::RunExists`] if the folder holds a run, [`Error::Io`] if it cannot be written.
     pub async fn create(path: &Path, config: &RunConfig) -> Result<Self, Error> {
-        let journal = path.join("journal.jsonl");
+        let journal = path.join(journal::FILE);
         if tokio::fs::metadata(path).await.is_ok_and(|found| !found.is_dir()) {
             return Err(Error::config(
                 "out",
@@ -138,7 +138,7 @@ impl RunFolder {
 }
 
 async fn reopen(path: &Path, config: &RunConfig) -> Result<Journal, Error> {
-    let file = path.join("journal.jsonl");
+    let file = path.join(journal::FILE);
     if tokio::fs::try_exists(&file).await.unwrap_or(false) {
         // A journal that has lost its first line is of the run of `config.json`.
         let config = read_config(path).await.map_or_else(|| config.to_json(), Ok)?;
@@ -275,7 +275,7 @@ impl RecordedRun {
     /// The journal's file.
     #[must_use]
     pub fn journal(&self) -> PathBuf {
-        self.path.join("journal.jsonl")
+        self.path.join(journal::FILE)
     }
 
     /// What came of the queries, one after the other, in their order.

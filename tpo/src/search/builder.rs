@@ -61,7 +61,7 @@ impl Tpo {
     }
 
     /// The builder of the same search with other engines and another reward model.
-    #[cfg(any(feature = "report", feature = "serve"))]
+    #[cfg(any(feature = "queue", feature = "report", feature = "serve"))]
     pub(crate) fn rebuild(
         &self,
         engine: impl Fn(&Arc<dyn Engine>) -> Arc<dyn Engine>,

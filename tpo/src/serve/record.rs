@@ -22,7 +22,7 @@ use tokio::sync::OnceCell;
 use super::error::ApiError;
 use crate::batch::QueryOutcome;
 use crate::error::Error;
-use crate::journal::{QueryJournal, digest};
+use crate::journal::{self, QueryJournal, digest};
 use crate::query::Query;
 use crate::run::{ResultRecord, RunConfig, RunFolder};
 use crate::search::{AlignError, Alignment, Tpo, Trajectory};
@@ -174,7 +174,7 @@ impl Recorder {
 
 impl ServedRun {
     async fn open(path: &Path, config: RunConfig) -> Result<Self, Error> {
-        let (file, has_run) = (path.join(SERVED), path.join("journal.jsonl"));
+        let (file, has_run) = (path.join(SERVED), path.join(journal::FILE));
         let requests = requests(&file).await?;
         let simulated = config.simulated;
         let folder = match tokio::fs::try_exists(&has_run).await.unwrap_or(false) {

@@ -9,7 +9,8 @@ use textgrad_ops::util::fs;
 
 use super::grid::{Grid, GridCell};
 use crate::error::Error;
-use crate::run::{RecordedRun, RunConfig, RunFolder, Status, differences};
+use crate::journal::{self, digest};
+use crate::run::{RecordedRun, Run, RunConfig, Status, differences};
 
 const SETTINGS: &str = "study.json";
 const TABLE: &str = "study.csv";
@@ -82,7 +83,7 @@ impl StudyFolder {
     pub fn create(path: &Path, grid: &Grid, base: &RunConfig) -> Result<Self, Error> {
         let settings = Settings::new(grid, base)?;
         let there = |name: &str| path.join(name).exists();
-        if there(SETTINGS) || there("journal.jsonl") {
+        if there(SETTINGS) || there(journal::FILE) {
             return Err(Error::RunExists { path: path.to_owned() });
         }
         std::fs::create_dir_all(path).map_err(Error::io(path, "cannot be created"))?;
@@ -148,6 +149,12 @@ impl StudyFolder {
         self.settings.simulated
     }
 
+    /// A digest of what its runs have in common: equal for a study and its continuation.
+    #[must_use]
+    pub fn identity(&self) -> String {
+        digest([self.settings.shared.to_string().as_str()])
+    }
+
     /// The folder of a cell's run.
     #[must_use]
     pub fn run(&self, cell: &GridCell) -> PathBuf {
@@ -160,7 +167,7 @@ impl StudyFolder {
     /// [`Error::Io`] and [`Error::Record`] if its files cannot be read or understood.
     pub fn state(&self, cell: &GridCell) -> Result<CellState, Error> {
         let path = self.run(cell);
-        if !path.join("journal.jsonl").exists() {
+        if !path.join(journal::FILE).exists() {
             return Ok(CellState::New);
         }
         let run = match RecordedRun::open(&path) {
@@ -179,15 +186,12 @@ impl StudyFolder {
         Ok(if finished { CellState::Finished } else { CellState::Begun })
     }
 
-    /// Begins or continues the run of a cell. It does not block, and must be called within a tokio runtime.
-    ///
-    /// # Errors
-    /// Those of [`RunFolder::create`] and [`RunFolder::resume`].
-    pub async fn begin(&self, cell: &GridCell, config: &RunConfig) -> Result<RunFolder, Error> {
+    /// Has a run of a cell begin or continue in its folder.
+    pub fn begin(&self, cell: &GridCell, run: Run) -> Run {
         let path = self.run(cell);
-        match RunFolder::create(&path, config).await {
-            Err(Error::RunExists { .. }) => RunFolder::resume(&path, config).await,
-            created => created,
+        match path.join(journal::FILE).exists() {
+            true => run.resume(path),
+            false => run.create(path),
         }
     }
 

@@ -8,18 +8,17 @@
 //!
 //! A study that was killed is continued: cells that are finished are not run again, one that was under way goes on
 //! from its journal. A grid may grow from one time to the next. Cells that make equal requests share the answers: a
-//! [`SharedCache`] holds what cells of the same width, temperature and seed were answered, filled from their journals
-//! where they were run by an earlier process. So it does not matter to a cell when and by whom the others were run.
+//! [`SharedCache`](crate::SharedCache) holds what cells of the same width, temperature and seed were answered, filled
+//! from their journals where they were run by an earlier process. So it does not matter to a cell when and by whom the
+//! others were run.
 //!
 //! The program `tpo study` puts these parts together.
 
-mod cache;
 mod columns;
 mod figures;
 mod folder;
 mod grid;
 
-pub use self::cache::SharedCache;
 pub use self::figures::{StudyRow, StudyTable};
 pub use self::folder::{CellState, StudyFolder, is_study_file};
 pub use self::grid::{Grid, GridCell};

@@ -11,10 +11,10 @@ use textgrad_ops::sim::Sim;
 use tpo::report::Bootstrap;
 use tpo::run::{RecordedRun, Run, RunConfig};
 use tpo::search::{Iteration, IterationCx, Method};
-use tpo::study::{Grid, SharedCache, StudyFolder, StudyTable};
+use tpo::study::{Grid, StudyFolder, StudyTable};
 use tpo::{
-    Alignment, EarlyStop, Error, Mode, Query, SearchBudget, SimReward, StopReason, Tpo, TpoConfig,
-    reward_fn,
+    Alignment, EarlyStop, Error, Mode, Query, SearchBudget, SharedCache, SimReward, StopReason,
+    Tpo, TpoConfig, reward_fn,
 };
 
 const QUERIES: [&str; 2] = ["Why is the sky blue?", "How do I boil an egg?"];
@@ -176,10 +176,8 @@ async fn a_method_of_ones_own_is_studied_beside_the_modes() {
     let run = async |study: &StudyFolder| {
         for cell in study.cells() {
             let tpo = cache.search(&tpo, cell.config(tpo.config())).unwrap();
-            let config = RunConfig::new(&tpo, "queries", &queries);
-            let opened = study.begin(cell, &config).await.unwrap();
-            let report =
-                Run::new(tpo, queries.clone()).open(opened).execute(&mut ()).await.unwrap();
+            let run = study.begin(cell, Run::new(tpo, queries.clone()).source("queries"));
+            let report = run.execute(&mut ()).await.unwrap();
             assert!(report.is_complete());
         }
         StudyTable::read(study, &Bootstrap::default()).unwrap()

@@ -1,12 +1,13 @@
 //! The command line.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
 use clap::{Arg, Parser, Subcommand};
 use textgrad_ops::data::DataFormat;
 use tpo::bench::Benchmark;
-use tpo::queue::QueueAddress;
+use tpo::queue::{QueueAddress, QueueOptions};
 use tpo::run::Shard;
 
 use crate::compare::CompareArgs;
@@ -84,7 +85,7 @@ pub(crate) enum Command {
     /// Align every query of a file and write the results to a directory.
     #[command(after_help = SEE_HELP, after_long_help = RUN_HELP)]
     Run(Box<RunArgs>),
-    /// Search queries of a run for its coordinator, `tpo run --queue`.
+    /// Search queries for a coordinator: `tpo run` or `tpo study` with --queue.
     ///
     /// The settings of the search are those of the run; engines, reward model and their keys are this worker's own. It
     /// ends with the run. A signal gives its queries back.
@@ -180,6 +181,9 @@ fn args_of_headroom(arg: Arg) -> Arg {
     }
 }
 
+/// Queries that workers have at the same time, by default.
+const AT_WORKERS: &str = "1024";
+
 const START: &str = "Begin with `tpo run`: it shows how TPO works, and needs no model and no file.";
 
 const SEE_HELP: &str =
@@ -195,15 +199,26 @@ pub(crate) struct RunArgs {
     /// Part of the queries to run: every N-th, from the I-th on.
     ///
     /// For machines that share no server, each with a directory of its own; `tpo merge` makes one run of all parts.
-    #[arg(long, value_name = "I/N", value_parser = str::parse::<Shard>, hide_short_help = true, help_heading = "Run")]
+    #[arg(long, value_name = "I/N", value_parser = str::parse::<Shard>, conflicts_with = "queue")]
+    #[arg(hide_short_help = true, help_heading = "Run")]
     pub(crate) shard: Option<Shard>,
 
+    #[command(flatten)]
+    pub(crate) queue: QueueArgs,
+
+    #[command(flatten)]
+    pub(crate) settings: Flags<false>,
+}
+
+/// Workers that search the queries.
+#[derive(Debug, clap::Args)]
+pub(crate) struct QueueArgs {
     /// Have workers search the queries, by a NATS server.
     ///
     /// As nats://HOST:4222, with /NAME for more than one run at a server. Workers are `tpo worker` with the same
     /// address, on any machine; --concurrency is then the number of queries that workers have at the same time, by
     /// default 1024. Credentials come from NATS_CREDS and other variables; see docs/scale.md.
-    #[arg(long, value_name = "URL", value_parser = str::parse::<QueueAddress>, conflicts_with = "shard")]
+    #[arg(long, value_name = "URL", value_parser = str::parse::<QueueAddress>)]
     #[arg(hide_short_help = true, help_heading = "Run")]
     pub(crate) queue: Option<QueueAddress>,
 
@@ -211,14 +226,27 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = count, requires = "queue")]
     #[arg(allow_negative_numbers = true, hide_short_help = true, help_heading = "Run")]
     pub(crate) ack_wait: u32,
+}
 
-    #[command(flatten)]
-    pub(crate) settings: Flags<false>,
+impl QueueArgs {
+    /// The queue, if there is one.
+    pub(crate) fn options(&self) -> Option<QueueOptions> {
+        let ack_wait = Duration::from_secs(self.ack_wait.into());
+        self.queue.clone().map(|queue| QueueOptions::new(queue).ack_wait(ack_wait))
+    }
+
+    /// Settings with the defaults of a coordinator, if there is a queue.
+    pub(crate) fn defaults(&self, settings: &Settings) -> Settings {
+        match self.queue {
+            Some(_) => settings.clone().or_default("concurrency", AT_WORKERS),
+            None => settings.clone(),
+        }
+    }
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct WorkerArgs {
-    /// Address of the run, as that of `tpo run --queue`.
+    /// Address of the run or study, as that of its --queue.
     #[arg(long, value_name = "URL", value_parser = str::parse::<QueueAddress>)]
     pub(crate) queue: QueueAddress,
 
@@ -273,6 +301,9 @@ pub(crate) struct StudyArgs {
 
     #[command(flatten)]
     pub(crate) grading: GradingArgs,
+
+    #[command(flatten)]
+    pub(crate) queue: QueueArgs,
 
     #[command(flatten)]
     pub(crate) settings: Flags<true>,

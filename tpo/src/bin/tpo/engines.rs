@@ -15,10 +15,10 @@ use textgrad_ops::engine::preset::{self, EngineBuilder, Preset};
 use textgrad_ops::layer::{
     Balanced, Breaker, EngineExt, Layer, Layered, Limiter, Limits, Meter, RetryPolicy,
 };
-use textgrad_ops::store::{SqliteCache, SqliteConfig};
 use tpo::serve::Upstream;
 use tpo::{CancellationToken, Error};
 
+use crate::cache::Cache;
 use crate::config::Settings;
 use crate::context;
 use crate::preflight::{Server, Servers};
@@ -31,7 +31,7 @@ pub(crate) struct Layers {
     pub(crate) meter: Meter,
     pub(crate) bill: Bill,
     pub(crate) cancel: CancellationToken,
-    pub(crate) cache: Option<SqliteCache>,
+    pub(crate) cache: Option<Cache>,
     /// The limits that all engines share.
     limiter: Option<Limiter>,
     pub(crate) breaker: Breaker,
@@ -58,10 +58,9 @@ impl Layers {
         }
     }
 
-    /// These layers with a cache in a file.
-    pub(crate) async fn with_cache(&self, path: &Path) -> Result<Self, Error> {
-        let opened = SqliteCache::open(path, SqliteConfig::default()).await;
-        Ok(Self { cache: Some(opened.map_err(setup("cache"))?), ..self.clone() })
+    /// These layers with a cache.
+    pub(crate) async fn with_cache(&self, place: &Path) -> Result<Self, Error> {
+        Ok(Self { cache: Some(Cache::open(place).await?), ..self.clone() })
     }
 
     /// The engine that answers.
@@ -170,16 +169,14 @@ impl Layers {
 
     fn cached(&self, engine: impl Engine + 'static) -> Arc<dyn Engine> {
         match &self.cache {
-            Some(cache) => Arc::new(engine.disk_cached(cache)),
+            Some(cache) => cache.over(engine),
             None => Arc::new(engine),
         }
     }
 
     pub(crate) async fn flush(&self) {
-        if let Some(cache) = &self.cache
-            && let Err(error) = cache.flush().await
-        {
-            note(format_args!("warning: {}", tpo::describe(&error)));
+        if let Some(cache) = &self.cache {
+            cache.flush().await;
         }
     }
 

@@ -20,7 +20,7 @@ use crate::context;
 use crate::engines::Layers;
 use crate::inspect::open;
 use crate::output::{line, print, print_data};
-use crate::progress::Bar;
+use crate::progress::{Bar, Done};
 use crate::{blocking, rewards, signals};
 
 /// Grade the answers of runs and studies by a reward model that had no part in their search.
@@ -137,7 +137,7 @@ pub(crate) async fn graded<T>(
     let finished = Arc::new(AtomicUsize::new(0));
     let done = {
         let finished = Arc::clone(&finished);
-        move || (finished.load(Ordering::Relaxed), 0)
+        move || Done { finished: finished.load(Ordering::Relaxed), ..Done::default() }
     };
     bar.start_with(whole.0, whole.1, done, false);
     let said = stream::iter(requests).buffered(concurrency).map_ok(|(said, count)| {

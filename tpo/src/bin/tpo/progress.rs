@@ -78,16 +78,20 @@ impl Bar {
     /// Starts with so many queries. Those that a resumed run has at once do not count in the rate.
     pub(crate) fn start(&self, total: usize, progress: &Arc<BatchProgress>, is_resumed: bool) {
         let progress = Arc::clone(progress);
-        let done = move || (progress.finished(), progress.failed());
+        let done = move || Done {
+            finished: progress.finished(),
+            failed: progress.failed(),
+            workers: progress.workers(),
+        };
         self.start_with(total, "queries", done, is_resumed);
     }
 
-    /// Starts with so many things of a name; `done` returns how many are finished, and how many of those failed.
+    /// Starts with so many things of a name; `done` says how far they are.
     pub(crate) fn start_with(
         &self,
         total: usize,
         unit: &'static str,
-        done: impl Fn() -> (usize, usize) + Send + 'static,
+        done: impl Fn() -> Done + Send + 'static,
         is_resumed: bool,
     ) {
         let terminal = io::stderr().is_terminal();
@@ -106,7 +110,7 @@ impl Bar {
             let begun = Instant::now();
             loop {
                 tokio::time::sleep(TICK).await;
-                let (finished, failed) = done();
+                let Done { finished, failed, workers } = done();
                 let sent = this.meter.snapshot();
                 let replayed = *replayed.get_or_insert(if is_resumed { finished } else { 0 });
                 let status = Status {
@@ -114,6 +118,7 @@ impl Bar {
                     total,
                     unit,
                     failed,
+                    workers,
                     replayed,
                     elapsed: begun.elapsed(),
                     calls: sent.requests.saturating_sub(before.requests + sent.in_flight),
@@ -152,6 +157,16 @@ fn is_due(since_last: Duration, is_tenth_done: bool) -> bool {
     since_last >= MAX_INTERVAL || is_tenth_done && since_last >= MIN_INTERVAL
 }
 
+/// How far something is.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Done {
+    pub(crate) finished: usize,
+    /// Of these.
+    pub(crate) failed: usize,
+    /// Workers that have something to do, where this process asks no model.
+    pub(crate) workers: Option<usize>,
+}
+
 /// The state of a run at a moment.
 struct Status {
     finished: usize,
@@ -159,6 +174,7 @@ struct Status {
     /// What is counted.
     unit: &'static str,
     failed: usize,
+    workers: Option<usize>,
     /// Queries that were finished at the start.
     replayed: usize,
     elapsed: Duration,
@@ -187,14 +203,18 @@ impl fmt::Display for Status {
                 _ => write!(f, ", {:.1} h left", left / 3600.0)?,
             }
         }
-        write!(f, ", {} calls", self.calls)?;
-        if self.under_way > 0 {
-            write!(f, " and {} under way", self.under_way)?;
-        }
-        match tokens {
-            ..10_000 => write!(f, ", {tokens} tokens")?,
-            ..10_000_000 => write!(f, ", {}k tokens", tokens / 1000)?,
-            _ => write!(f, ", {}M tokens", tokens / 1_000_000)?,
+        if let Some(workers) = self.workers {
+            write!(f, ", {workers} workers")?;
+        } else {
+            write!(f, ", {} calls", self.calls)?;
+            if self.under_way > 0 {
+                write!(f, " and {} under way", self.under_way)?;
+            }
+            match tokens {
+                ..10_000 => write!(f, ", {tokens} tokens")?,
+                ..10_000_000 => write!(f, ", {}k tokens", tokens / 1000)?,
+                _ => write!(f, ", {}M tokens", tokens / 1_000_000)?,
+            }
         }
         if let Some(cost) = cost {
             write!(f, ", cost {:.2}", cost.units())?;
@@ -219,6 +239,7 @@ mod tests {
             total,
             unit,
             failed,
+            workers: None,
             replayed,
             elapsed,
             calls: 7,
@@ -248,6 +269,8 @@ mod tests {
         );
         let pairs = Status { unit: "pairs", ..status(1, 2, 60, 0) };
         assert_eq!(pairs.to_string(), "1/2 pairs, 1.0/min, 60 s left, 7 calls, 0 tokens");
+        let at_workers = Status { workers: Some(3), ..status(4, 8, 20, 0) };
+        assert_eq!(at_workers.to_string(), "4/8 queries, 12.0/min, 20 s left, 3 workers");
         let cost = Some(Money::new(1.5).unwrap());
         assert!(
             Status { cost, ..status(0, 8, 3, 0) }

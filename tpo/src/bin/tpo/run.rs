@@ -5,16 +5,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Once;
-use std::time::Duration;
 
 use textgrad_ops::layer::Breaker;
-use textgrad_ops::store::SqliteCache;
 use textgrad_ops::util::terminal::note;
 use tpo::queue::QueueOptions;
 use tpo::run::{ResultRecord, Run, RunConfig, RunFolder, RunObserver, RunReport, RunStart, Shard};
 use tpo::{Error, Mode, Query};
 
 use crate::args::RunArgs;
+use crate::cache::Cache;
 use crate::config::Settings;
 use crate::context::{self, RunContext};
 use crate::exit;
@@ -25,19 +24,14 @@ use crate::progress::Bar;
 /// The highest number of a new directory under `runs`.
 const MAX_RUNS: u32 = 9999;
 
-/// Queries that workers have at the same time, by default.
-const AT_WORKERS: &str = "1024";
-
 pub(crate) async fn run(args: &RunArgs) -> Result<ExitCode, Error> {
-    let settings = &match args.queue {
-        Some(_) => args.settings.0.clone().or_default("concurrency", AT_WORKERS),
-        None => args.settings.0.clone(),
-    };
+    let settings = &args.queue.defaults(&args.settings.0);
+    let queue = args.queue.options();
     let (source, queries) = context::queries(settings).await?;
     let prompts = context::prompts(settings.path("prompts").as_deref()).await?;
     let context = RunContext::new(settings, prompts).await?;
     note_unused(settings)?;
-    if args.queue.is_none() {
+    if queue.is_none() {
         context.preflight().await?;
     }
     let mut shown = Vec::new();
@@ -47,7 +41,8 @@ pub(crate) async fn run(args: &RunArgs) -> Result<ExitCode, Error> {
             shown.push(record.clone());
         }
     };
-    let report = align(&context, &source, queries, args.parts(), keep).await?;
+    let report =
+        align(&context, &source, queries, Parts { shard: args.shard, queue }, keep).await?;
 
     context.layers.flush().await;
     let simulated_engine = context.engine.is_simulation();
@@ -58,7 +53,7 @@ pub(crate) async fn run(args: &RunArgs) -> Result<ExitCode, Error> {
     let summary = output::RunSummary {
         report: &report,
         sent: &context.layers.meter.snapshot(),
-        cache: context.layers.cache.as_ref().map(SqliteCache::stats),
+        cache: context.layers.cache.as_ref().map(Cache::stats),
         cost: context.layers.bill.total(),
         shown,
         simulated_engine,
@@ -119,14 +114,6 @@ pub(crate) fn code(report: RunReport) -> Result<ExitCode, Error> {
 pub(crate) struct Parts {
     shard: Option<Shard>,
     queue: Option<QueueOptions>,
-}
-
-impl RunArgs {
-    fn parts(&self) -> Parts {
-        let ack_wait = Duration::from_secs(self.ack_wait.into());
-        let queue = self.queue.clone().map(|queue| QueueOptions::new(queue).ack_wait(ack_wait));
-        Parts { shard: self.shard, queue }
-    }
 }
 
 /// Searches the queries into the directory of the settings; `on_record` is given every record, in order.

@@ -7,8 +7,8 @@ use textgrad_ops::util::terminal::note;
 use serde_json::{Map, Value as Json, json};
 use tpo::report::Bootstrap;
 use tpo::run::{RecordedRun, ResultRecord, Run, RunConfig};
-use tpo::study::{CellState, Grid, GridCell, SharedCache, StudyFolder, StudyTable};
-use tpo::{Error, Mode, Tpo};
+use tpo::study::{CellState, Grid, GridCell, StudyFolder, StudyTable};
+use tpo::{Error, Mode, SharedCache, Tpo};
 
 use crate::args::StudyArgs;
 use crate::bench::{Answered, Report, Searched, Suite};
@@ -18,7 +18,8 @@ use crate::output::{line, print_data};
 use crate::{blocking, exit, output, run};
 
 pub(crate) async fn study(args: StudyArgs) -> Result<ExitCode, Error> {
-    let settings = &args.settings.0;
+    let settings = &args.queue.defaults(&args.settings.0);
+    let queue = args.queue.options();
     if settings.flag("extend") {
         let expected = "nothing: a study grows by its lists, with --resume, and keeps its queries";
         return Err(Error::config("extend", expected, "the flag"));
@@ -54,7 +55,9 @@ pub(crate) async fn study(args: StudyArgs) -> Result<ExitCode, Error> {
     if let Some(suite) = &suite {
         suite.check_graders(&context).await?;
     }
-    context.preflight().await?;
+    if queue.is_none() {
+        context.preflight().await?;
+    }
     let cells = grid.cells()?;
     // All settings are checked before anything is paid for.
     let cache = SharedCache::default();
@@ -81,21 +84,27 @@ pub(crate) async fn study(args: StudyArgs) -> Result<ExitCode, Error> {
         );
     }
     note(format_args!("study folder: {}", folder.path().display()));
+    let states = {
+        let (folder, cells) = (folder.clone(), cells.clone());
+        blocking(move || cells.iter().map(|cell| folder.state(cell)).collect::<Result<Vec<_>, _>>())
+            .await?
+    };
     let mut last: Option<GridCell> = None;
-    for (number, (cell, tpo)) in (1..).zip(&all) {
-        if last.is_none_or(|last| !last.shares_with(cell)) {
+    for (number, ((cell, tpo), state)) in (1..).zip(all.iter().zip(&states)) {
+        let group = (1..).zip(cells.iter().zip(&states)).filter(|(place, (other, state))| {
+            *place != number
+                && (*place < number || **state != CellState::New)
+                && other.shares_with(cell)
+        });
+        let others: Vec<PathBuf> = group.map(|(_, (other, _))| folder.run(other)).collect();
+        if queue.is_none() && last.is_none_or(|last| !last.shares_with(cell)) {
             cache.clear();
-            let group = cells.iter().filter(|other| other.shares_with(cell));
-            let group: Vec<PathBuf> = group.map(|other| folder.run(other)).collect();
-            let cache = cache.clone();
-            blocking(move || group.iter().try_for_each(|run| cache.load(run))).await?;
+            let (cache, own, others) = (cache.clone(), folder.run(cell), others.clone());
+            let runs = others.into_iter().chain([own]);
+            blocking(move || runs.into_iter().try_for_each(|run| cache.load(&run))).await?;
         }
         last = Some(*cell);
         let name = cell.name();
-        let state = {
-            let (folder, cell) = (folder.clone(), *cell);
-            blocking(move || folder.state(&cell)).await?
-        };
         match state {
             CellState::Finished => {
                 note(format_args!("cell {number} of {}: {name} is finished", cells.len()));
@@ -106,9 +115,13 @@ pub(crate) async fn study(args: StudyArgs) -> Result<ExitCode, Error> {
             }
             CellState::New => note(format_args!("cell {number} of {}: {name}", cells.len())),
         }
-        let config = RunConfig::new(tpo, &source, &queries);
-        let cell_folder = folder.begin(cell, &config).await?;
-        let cell_run = Run::new(tpo.clone(), queries.clone()).open(cell_folder);
+        let cell_run = Run::new(tpo.clone(), queries.clone()).source(&source);
+        let mut cell_run = folder.begin(cell, cell_run);
+        if let Some(queue) = &queue {
+            let is_followed = states.iter().skip(number).any(|state| *state != CellState::Finished);
+            let queue = queue.clone().study(folder.identity(), is_followed);
+            cell_run = cell_run.queue(queue.others(others));
+        }
         let report = run::execute(&context, cell_run, None::<fn(&ResultRecord)>).await?;
         if report.cancelled && report.error.is_none() {
             context.layers.flush().await;
@@ -158,8 +171,11 @@ pub(crate) async fn study(args: StudyArgs) -> Result<ExitCode, Error> {
                 line(format_args!("{figure:>6}  {cell}, {of}"))?;
             }
         }
-        line(format_args!("requests sent in this run: {}", sent.requests))?;
-        line(format_args!("  answered from another cell: {shared}"))?;
+        // Workers count their own.
+        if queue.is_none() {
+            line(format_args!("requests sent in this run: {}", sent.requests))?;
+            line(format_args!("  answered from another cell: {shared}"))?;
+        }
         line(format_args!("table: {}", csv.display()))?;
         output::figures_hint(csv.parent().unwrap_or(&csv));
     }

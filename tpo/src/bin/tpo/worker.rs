@@ -1,10 +1,11 @@
 //! `tpo worker`.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use textgrad_ops::util::terminal::note;
-use tpo::queue::Worker;
+use tpo::queue::{Worker, WorkerReport};
 use tpo::{CancellationToken, Error};
 
 use crate::args::WorkerArgs;
@@ -43,17 +44,29 @@ pub(crate) async fn worker(args: &WorkerArgs) -> Result<ExitCode, Error> {
         note("stopping: waiting for running calls to finish (Ctrl-C again to drop them)");
     });
     let patience = Duration::from_secs(args.wait.into());
-    note(format_args!("waiting for a run at {}", args.queue));
-    let worker = Worker::join(&args.queue, patience, &cancel).await?;
     let prompts = context::prompts(settings.path("prompts").as_deref()).await?;
-    let search = worker.config().search.clone();
-    let context = RunContext::of_search(settings, prompts, layers, search).await?;
-    context.preflight().await?;
-    note(format_args!("worker {}: {} queries at a time", worker.name(), concurrency(settings)?));
-    let done = worker.work(context.tpo.clone(), concurrency(settings)?, cancel.clone(), abort);
-    let done = done.await?;
-    context.layers.flush().await;
-    let sent = context.layers.meter.snapshot();
+    let concurrency = settings.value("concurrency")?;
+    let mut done = WorkerReport::default();
+    note(format_args!("waiting for a run at {}", args.queue));
+    let mut worker = Worker::join(&args.queue, patience, &cancel).await?;
+    let mut runs = 0_u32;
+    loop {
+        let (prompts, search) = (Arc::clone(&prompts), worker.config().search.clone());
+        let context = RunContext::of_search(settings, prompts, layers.clone(), search).await?;
+        if runs == 0 {
+            context.preflight().await?;
+            note(format_args!("worker {}: {concurrency} queries at a time", worker.name()));
+        }
+        done += worker.work(context.tpo, concurrency, cancel.clone(), abort.clone()).await?;
+        runs += 1;
+        worker = match worker.next(patience, &cancel).await {
+            Ok(Some(next)) => next,
+            Ok(None) | Err(Error::Stopped) => break,
+            Err(error) => return Err(error),
+        };
+    }
+    layers.flush().await;
+    let sent = layers.meter.snapshot();
     match settings.flag("json") {
         true => print_data(serde_json::json!({ "worker": done, "sent": sent }))?,
         false => line(format_args!(
@@ -61,14 +74,10 @@ pub(crate) async fn worker(args: &WorkerArgs) -> Result<ExitCode, Error> {
             done.queries, done.lost, done.given_back, sent.requests
         ))?,
     }
-    if let Some(source) = context.layers.breaker.opened() {
+    if let Some(source) = layers.breaker.opened() {
         return Err(Error::ServerFails { source });
     }
     Ok(ExitCode::from(if cancel.is_cancelled() { exit::INTERRUPTED } else { 0 }))
-}
-
-fn concurrency(settings: &Settings) -> Result<usize, Error> {
-    settings.value("concurrency")
 }
 
 /// Refuses flags of settings that are those of the run. In a file, which a run may share, they have no effect.

@@ -3,6 +3,7 @@
 mod chaos;
 mod faults;
 mod roles;
+mod runs;
 
 use std::path::Path;
 use std::process::Command;

@@ -115,7 +115,6 @@ async fn a_worker_that_is_stopped_gives_its_queries_back() {
 
 /// A query whose every search fails is given up after five deliveries, reported, and searched again on request.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "hung once in about ten runs, beside other tests with nats-server 2.9.10; the cause is not known"]
 async fn a_poison_query_is_parked_and_searched_again_on_request() {
     let folder = folder();
     let folder = folder.path();

@@ -1,4 +1,4 @@
-//! A cache that the cells of a study share.
+//! A cache that runs share which make the same requests, as the cells of a study.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,7 +14,7 @@ use textgrad_ops::store::{MemoryStore, request_key};
 
 use crate::config::TpoConfig;
 use crate::error::Error;
-use crate::journal::{Record, StepKey, scan};
+use crate::journal::{self, Record, StepKey, scan};
 use crate::query::Query;
 use crate::reward::{EngineScope, RewardInfo, RewardModel};
 use crate::search::Tpo;
@@ -64,13 +64,19 @@ impl SharedCache {
     /// [`Error::Io`] if the journal cannot be read. Damaged lines are skipped: the run itself
     /// reports them.
     pub fn load(&self, run: &Path) -> Result<(), Error> {
-        let path = run.join("journal.jsonl");
+        let path = run.join(journal::FILE);
         let file = match std::fs::File::open(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(Error::io(&path, "cannot be read")(error)),
         };
-        scan(&file, &path, |_, record: &Record| match record {
+        scan(&file, &path, |_, record: &Record| self.add(record))?;
+        Ok(())
+    }
+
+    /// Adds a call or a score.
+    pub(crate) fn add(&self, record: &Record) {
+        match record {
             Record::Call { key, response, .. } => {
                 if let Ok(key) = key.as_str().parse()
                     && self.0.calls.lookup(key).is_none()
@@ -82,8 +88,7 @@ impl SharedCache {
                 self.0.scores.lock().entry(key.clone()).or_insert(*score);
             }
             _ => {}
-        })?;
-        Ok(())
+        }
     }
 
     /// Removes all entries.
