@@ -4,51 +4,22 @@
 //! ```sh
 //! cargo run -p textgrad-examples --features otel --bin otel
 //! ```
-//! It prints the spans that it would export, with the type of each attribute. To send them to a collector:
-//! ```sh
-//! cargo run -p textgrad-examples --features otlp --bin otel -- --otlp http://localhost:4318/v1/traces
-//! ```
+//! It prints the spans that it would export, with the type of each attribute. With the address of a collector, as
+//! `OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318`, it sends them.
 
 use std::error::Error;
 use std::sync::Arc;
-use std::time::Duration;
 
-use opentelemetry::trace::TracerProvider as _;
-use opentelemetry::{Array, StringValue, Value};
-use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData, SpanExporter};
+use opentelemetry::Value;
+use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData};
 use textgrad_core::{Engine, Parameter, Sampling, Variable, backward};
 use textgrad_ops::layer::EngineExt as _;
 use textgrad_ops::sim::Sim;
+use textgrad_ops::telemetry::{self, GenAiExporter};
 use textgrad_ops::{LlmCall, TextLoss};
 use tracing::instrument::WithSubscriber as _;
 use tracing::{Instrument as _, info_span};
 use tracing_subscriber::layer::SubscriberExt as _;
-
-/// `tracing` has no lists: a traced engine writes these as JSON, and here they become lists again.
-const LISTS: [&str; 2] = ["gen_ai.response.finish_reasons", "gen_ai.request.stop_sequences"];
-
-/// An exporter around an exporter, which gives the attributes the types of the conventions.
-#[derive(Debug)]
-struct WithLists<E>(E);
-
-impl<E: SpanExporter> SpanExporter for WithLists<E> {
-    async fn export(&self, mut batch: Vec<SpanData>) -> OTelSdkResult {
-        for attribute in batch.iter_mut().flat_map(|span| &mut span.attributes) {
-            if LISTS.contains(&attribute.key.as_str())
-                && let Ok(texts) = serde_json::from_str::<Vec<String>>(&attribute.value.as_str())
-            {
-                let texts: Vec<StringValue> = texts.into_iter().map(Into::into).collect();
-                attribute.value = Value::Array(Array::String(texts));
-            }
-        }
-        self.0.export(batch).await
-    }
-
-    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        self.0.shutdown_with_timeout(timeout)
-    }
-}
 
 /// An answer, its evaluation and the feedback on it, all under one span.
 async fn program() -> Result<String, textgrad_core::Error> {
@@ -74,15 +45,7 @@ async fn program() -> Result<String, textgrad_core::Error> {
 
 /// Runs the program with its spans going to an exporter.
 fn run(provider: &SdkTracerProvider) -> Result<String, Box<dyn Error>> {
-    // Only what the conventions know: not where in the source a span was opened, nor how long it was busy.
-    let layer = tracing_opentelemetry::layer()
-        .with_tracer(provider.tracer("textgrad"))
-        .with_location(false)
-        .with_threads(false)
-        .with_target(false)
-        .with_level(false)
-        .with_tracked_inactivity(false);
-    let subscriber = tracing_subscriber::registry().with(layer);
+    let subscriber = tracing_subscriber::registry().with(telemetry::layer(provider));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let feedback = runtime.block_on(program().with_subscriber(subscriber))?;
     provider.force_flush()?;
@@ -93,7 +56,7 @@ fn run(provider: &SdkTracerProvider) -> Result<String, Box<dyn Error>> {
 fn spans() -> Result<Vec<SpanData>, Box<dyn Error>> {
     let exporter = InMemorySpanExporter::default();
     let provider =
-        SdkTracerProvider::builder().with_simple_exporter(WithLists(exporter.clone())).build();
+        SdkTracerProvider::builder().with_simple_exporter(GenAiExporter(exporter.clone())).build();
     run(&provider)?;
     Ok(exporter.get_finished_spans()?)
 }
@@ -109,34 +72,13 @@ fn type_of(value: &Value) -> &'static str {
     }
 }
 
-#[cfg(feature = "otlp")]
-fn send(url: &str) -> Result<(), Box<dyn Error>> {
-    use opentelemetry_otlp::WithExportConfig as _;
-
-    // The exporter chooses no provider of TLS.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    // Its blocking client must be made, and dropped, outside of any runtime.
-    let exporter = opentelemetry_otlp::SpanExporter::builder()
-        .with_http()
-        .with_endpoint(url)
-        .with_protocol(opentelemetry_otlp::Protocol::HttpBinary)
-        .build()?;
-    let provider = SdkTracerProvider::builder().with_batch_exporter(WithLists(exporter)).build();
-    run(&provider)?;
-    provider.shutdown()?;
-    println!("sent to {url}");
-    Ok(())
-}
-
-#[cfg(not(feature = "otlp"))]
-fn send(_: &str) -> Result<(), Box<dyn Error>> {
-    Err("--otlp needs the feature otlp: run with --features otlp".into())
-}
-
 fn main() -> Result<(), Box<dyn Error>> {
-    let [otlp] = textgrad_examples::flags(["--otlp"], &[])?;
-    if let Some(url) = otlp {
-        return send(&url);
+    let [] = textgrad_examples::flags([], &[])?;
+    if let Some(provider) = telemetry::otlp("example")? {
+        run(&provider)?;
+        provider.shutdown()?;
+        println!("sent to the collector");
+        return Ok(());
     }
     for span in spans()? {
         println!("{} ({:?}, {:?})", span.name, span.span_kind, span.status);

@@ -200,9 +200,7 @@ async fn study(cells: usize) -> Result<Duration, Failure> {
     }
     for cell in &made {
         let tpo = simulated(cell.config(base.config()))?;
-        let config = RunConfig::new(&tpo, "memory", &queries);
-        let open = study.begin(cell, &config).await?;
-        Run::new(tpo, queries.clone()).open(open).execute(&mut ()).await?;
+        study.begin(cell, Run::new(tpo, queries.clone())).execute(&mut ()).await?;
     }
     let begun = Instant::now();
     black_box(StudyTable::read(&study, &Bootstrap::default())?.to_csv()?);

@@ -51,6 +51,7 @@
 //! | `chat-template` | `ChatTemplate`: conversations as the text that a model was trained on |
 //! | `json-schema` | `check::JsonSchema`, a check that a text is JSON of a schema |
 //! | `page` | the HTML page of a run log |
+//! | `otel` | `telemetry`: spans of calls for OpenTelemetry, sent by OTLP |
 //! | `cli` | the program `textgrad` |
 
 mod algebra;
@@ -76,6 +77,8 @@ pub mod score;
 pub mod sim;
 pub mod store;
 mod tags;
+#[cfg(feature = "otel")]
+pub mod telemetry;
 #[cfg(feature = "train")]
 pub mod train;
 pub mod util;

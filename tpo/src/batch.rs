@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use textgrad_ops::CancellationToken;
 use textgrad_ops::layer::of_age;
 use tokio::task::{Id, JoinSet};
+use tracing::Instrument as _;
 
 use crate::error::Error;
 use crate::journal::{Journal, QueryJournal};
@@ -202,7 +203,7 @@ impl Batch {
             let (tpo, journal, cancel) =
                 (self.tpo.clone(), self.journal.clone(), self.cancellation.clone());
             let keep_graph = self.keep_graphs;
-            let task = self.tasks.spawn(async move {
+            let task = async move {
                 let session = move |journal| match Session::new(journal, cancel) {
                     session if keep_graph => session,
                     session => session.without_graph(),
@@ -213,7 +214,8 @@ impl Batch {
                     aligned.forget_graph();
                 }
                 (position, result)
-            });
+            };
+            let task = self.tasks.spawn(task.in_current_span());
             self.positions.insert(task.id(), position);
             self.started += 1;
         }

@@ -40,6 +40,7 @@
 //! | `tokenizer` | `HfTokenizer`: truncation by tokens of any `tokenizer.json` |
 //! | `serve` | `serve`: a server with OpenAI's API in front of searches |
 //! | `queue` | `queue`: one run over many machines, by a NATS server |
+//! | `otel` | spans of runs, searches and calls for OpenTelemetry; not in `cli` |
 //! | `local-reward` | `LocalReward`: reward models in the process, from safetensors; not in `cli` |
 //! | `sim` | `SimReward`: the simulated reward model, and the simulation of `textgrad-ops` |
 //! | `report` | `report`: figures over runs, as one HTML page, SVG and CSV; `study`: grids of runs |

@@ -16,7 +16,7 @@ use super::Layer;
 ///
 /// Counts are signed numbers, and lists (`gen_ai.response.finish_reasons`, `gen_ai.request.stop_sequences`)
 /// are JSON, since `tracing` has no lists: an exporter that wants them as the conventions have them reads them
-/// back, as the example `otel` does.
+/// back, as `telemetry` does (feature `otel`).
 ///
 /// Provider and model are read off the engine's name, `provider:model`.
 #[derive(Debug, Clone, Copy)]

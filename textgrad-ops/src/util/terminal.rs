@@ -71,20 +71,54 @@ impl Write for LogWriter {
     }
 }
 
-/// Logs to standard error by the filter in this environment variable. Default: warnings.
+/// Logs of a program. With the feature `otel`, spans that were not sent to the collector yet are sent when it is
+/// dropped, which blocks.
 #[cfg(feature = "logging")]
-pub fn start_logging(variable: &str) {
-    use tracing_subscriber::EnvFilter;
+#[derive(Debug)]
+#[must_use]
+pub struct Logging {
+    #[cfg(feature = "otel")]
+    provider: Option<opentelemetry_sdk::trace::SdkTracerProvider>,
+}
+
+#[cfg(feature = "otel")]
+impl Drop for Logging {
+    fn drop(&mut self) {
+        if let Some(Err(error)) = self.provider.as_ref().map(|provider| provider.shutdown()) {
+            note(format_args!("warning: spans were not sent to the collector: {error}"));
+        }
+    }
+}
+
+/// Logs to standard error by the filter in this environment variable. Default: warnings. With the feature `otel`, spans
+/// go to the collector that the environment names, as those of a service of this name.
+#[cfg(feature = "logging")]
+pub fn start_logging(variable: &str, service: &'static str) -> Logging {
+    use tracing_subscriber::layer::SubscriberExt as _;
+    use tracing_subscriber::util::SubscriberInitExt as _;
+    use tracing_subscriber::{EnvFilter, Layer as _};
     let filter = std::env::var(variable).unwrap_or_else(|_| "warn".to_owned());
     let filter = EnvFilter::try_new(&filter).unwrap_or_else(|error| {
         note(format_args!("warning: {variable} is invalid, so warnings are logged: {error}"));
         EnvFilter::new("warn")
     });
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(false)
-        .with_writer(|| LogWriter)
-        .init();
+    let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(|| LogWriter);
+    let subscriber = tracing_subscriber::registry().with(lines.with_filter(filter));
+    #[cfg(feature = "otel")]
+    {
+        let provider = crate::telemetry::otlp(service).unwrap_or_else(|error| {
+            note(format_args!("warning: no spans are sent to the collector: {error}"));
+            None
+        });
+        subscriber.with(provider.as_ref().map(crate::telemetry::layer)).init();
+        Logging { provider }
+    }
+    #[cfg(not(feature = "otel"))]
+    {
+        let _ = service;
+        subscriber.init();
+        Logging {}
+    }
 }
 
 fn escape_except(text: &str, stays: impl Fn(char) -> bool) -> Cow<'_, str> {

@@ -1,5 +1,6 @@
 //! Deliveries: searches of single queries by a worker.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use async_nats::jetstream::{AckKind, Message};
 use textgrad_core::EngineError;
 use textgrad_ops::CancellationToken;
 use textgrad_ops::layer::of_age;
+use tracing::{Instrument as _, Span, info_span};
 
 use super::entry::{EntryKind, ReadQuery};
 use super::log::{Attempts, LogError, QueueLog};
@@ -43,6 +45,9 @@ pub(super) struct Search {
     pub(super) tpo: Tpo,
     pub(super) log: Arc<QueueLog>,
     pub(super) ack_wait: Duration,
+    /// The context of the coordinator's span.
+    #[cfg_attr(not(feature = "otel"), expect(dead_code, reason = "read by spans"))]
+    pub(super) trace: HashMap<String, String>,
     pub(super) cancel: CancellationToken,
     pub(super) abort: CancellationToken,
 }
@@ -129,7 +134,7 @@ impl Search {
             match self.sharing(&shared) {
                 Ok(tpo) => {
                     let search = tpo.align_in(index, query.clone(), donor, session);
-                    of_age(index as u64, search).await
+                    of_age(index as u64, search).instrument(self.span(fruitless)).await
                 }
                 Err(error) => Err(AlignError { error, trajectory: Trajectory::default() }),
             }
@@ -161,6 +166,18 @@ impl Search {
         }
         self.done(message).await;
         Ok(Delivery::Done)
+    }
+
+    /// A child of the coordinator's span, around the search of a delivery.
+    fn span(&self, fruitless: u32) -> Span {
+        let span = info_span!(
+            "delivery",
+            tpo.worker = self.log.process,
+            tpo.deliveries_without_step = i64::from(fruitless),
+        );
+        #[cfg(feature = "otel")]
+        textgrad_ops::telemetry::extract(&span, &self.trace);
+        span
     }
 
     /// A search that has equal requests answered by the steps of other runs.

@@ -1,5 +1,6 @@
 //! Queues that a coordinator holds.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -25,6 +26,9 @@ pub(super) struct RunMessage {
     ack_wait_ms: u64,
     /// What distinguishes this run from all others.
     pub(super) id: String,
+    /// The context of the coordinator's span, which those of searches are children of.
+    #[serde(default, skip_serializing_if = "HashMap::is_empty")]
+    pub(super) trace: HashMap<String, String>,
     /// The study that it is of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) study: Option<StudyRun>,
@@ -95,7 +99,7 @@ impl HeldQueue {
         let lease = Lease::take(&log, cancel).await?;
         let ack_wait_ms = u64::try_from(options.ack_wait.as_millis()).unwrap_or(u64::MAX);
         let (config, id, study) = (config.clone(), log.process.clone(), options.study.clone());
-        let mut run = RunMessage { config, ack_wait_ms, id, study };
+        let mut run = RunMessage { config, ack_wait_ms, id, trace: trace(), study };
         match announced(&log, &mut run, is_resumed, cancel).await {
             Ok(announced) => {
                 let log = Arc::new(log.of_run(&run.id));
@@ -107,6 +111,16 @@ impl HeldQueue {
             }
         }
     }
+}
+
+/// The context of the current span, if it is exported.
+fn trace() -> HashMap<String, String> {
+    #[cfg(feature = "otel")]
+    {
+        textgrad_ops::telemetry::inject(&tracing::Span::current())
+    }
+    #[cfg(not(feature = "otel"))]
+    HashMap::new()
 }
 
 /// The sequence of what the queue has of a run, which gives the run its id; 0 if it has nothing.
@@ -138,7 +152,7 @@ async fn announced(
     }
     match is_resumed {
         true => {
-            own.id = found.id;
+            (own.id, own.trace) = (found.id, found.trace);
             Ok(sequence)
         }
         false => Err(refused(

@@ -125,7 +125,8 @@ impl Worker {
     ) -> Result<WorkerReport, Error> {
         self.check(&tpo)?;
         let (log, ack_wait) = (Arc::clone(&self.log), self.run.ack_wait());
-        let search = Arc::new(Search { tpo, log, ack_wait, cancel, abort });
+        let trace = self.run.trace.clone();
+        let search = Arc::new(Search { tpo, log, ack_wait, trace, cancel, abort });
         let mut report = WorkerReport::default();
         let mut tasks: JoinSet<Delivery> = JoinSet::new();
         let (mut consumer, mut batch) = (None, None);

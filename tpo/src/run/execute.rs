@@ -7,6 +7,7 @@ use derive_setters::Setters;
 use textgrad_ops::CancellationToken;
 use textgrad_ops::util::fs::blocking;
 use textgrad_ops::util::jsonl::crc32c;
+use tracing::{Instrument as _, info_span};
 
 use super::config::RunConfig;
 use super::finished::{FinishedLine, FinishedResults};
@@ -236,6 +237,15 @@ impl Run {
     /// # Errors
     /// Those of opening the folder. A later error is [`RunReport::error`]: what was found until then is in the report.
     pub async fn execute(self, observer: &mut dyn RunObserver) -> Result<RunReport, Error> {
+        let span = info_span!(
+            "run",
+            otel.name = %format_args!("run {}", self.tpo.config().mode),
+            tpo.queries = i64::try_from(self.queries.len()).ok(),
+        );
+        self.search(observer).instrument(span).await
+    }
+
+    async fn search(self, observer: &mut dyn RunObserver) -> Result<RunReport, Error> {
         #[cfg(feature = "queue")]
         let queue = self.queue;
         let Self { tpo, queries, source, target, shard, concurrency, .. } = self;

@@ -37,6 +37,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use textgrad_core::{Engine, PromptPack};
 use textgrad_ops::CancellationToken;
+use tracing::{Instrument as _, info_span};
 
 pub(crate) use self::adapted::{Adapted, Adaption};
 pub use self::builder::TpoBuilder;
@@ -206,7 +207,12 @@ impl Tpo {
         donor: Option<DonorQuery>,
         session: Session,
     ) -> Result<Alignment, AlignError> {
-        Search::new(&self.0, index, query, session).run(donor).await
+        let span = info_span!(
+            "search",
+            otel.name = %format_args!("search {}", self.0.config.mode),
+            tpo.query = i64::try_from(index).ok(),
+        );
+        Search::new(&self.0, index, query, session).run(donor).instrument(span).await
     }
 
     /// Whose critique a query of a list is given, if the mode asks for that.

@@ -59,7 +59,7 @@ Exit codes:
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    start_logging("TEXTGRAD_LOG");
+    let _logging = start_logging("TEXTGRAD_LOG", "textgrad");
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -58,7 +58,7 @@ fn main() -> ExitCode {
         }
         settings = Some(given.clone());
     }
-    start_logging("TPO_LOG");
+    let _logging = start_logging("TPO_LOG", "tpo");
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

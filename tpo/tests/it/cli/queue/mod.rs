@@ -4,6 +4,7 @@ mod chaos;
 mod faults;
 mod roles;
 mod runs;
+mod spans;
 
 use std::path::Path;
 use std::process::Command;
