@@ -1,7 +1,7 @@
 //! Spans as OpenTelemetry has them, sent to a collector by OTLP.
 //!
-//! [`EngineExt::traced`](crate::layer::EngineExt::traced) opens the spans of calls. A program that subscribes to `tracing`
-//! exports them with [`layer`]; the context of a span crosses processes with [`inject`] and [`extract`].
+//! [`EngineExt::traced`](crate::layer::EngineExt::traced) opens the spans of calls. A program that subscribes to
+//! `tracing` exports them with [`layer`]; the context of a span crosses processes with [`inject`] and [`extract`].
 
 use std::collections::HashMap;
 use std::time::Duration;

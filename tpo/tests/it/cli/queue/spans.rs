@@ -33,8 +33,8 @@ fn receive(mut stream: TcpStream, bodies: &Sender<Vec<u8>>) {
     stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").unwrap();
 }
 
-/// The ids of traces in the bytes of a message: a field of 16 bytes, before the id of a span. A name of an attribute may
-/// stand like that, too, but is of ASCII.
+/// The ids of traces in the bytes of a message: a field of 16 bytes, before the id of a span. A name of an attribute
+/// may stand like that, too, but is of ASCII.
 fn traces(body: &[u8]) -> BTreeSet<Vec<u8>> {
     let spans = body.windows(20).filter(|part| part[..2] == [0x0a, 16] && part[18..] == [0x12, 8]);
     spans.map(|part| part[2..18].to_vec()).filter(|id| !id.is_ascii()).collect()
