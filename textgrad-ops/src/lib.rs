@@ -47,6 +47,8 @@
 //! | `train` | `train`: data sets, minibatches, the trainer and its run directory |
 //! | `progress` | progress bars of a training (with `train`) |
 //! | `disk-cache` | the cache in an SQLite file |
+//! | `local` | `local`: policies in the process, from GGUF files; needs cmake, a C++ compiler and libclang |
+//! | `local-cuda`, `local-metal`, `local-vulkan` | the same on graphics processors |
 //! | `local-reward` | `local`: reward models in the process, from safetensors |
 //! | `chat-template` | `ChatTemplate`: conversations as the text that a model was trained on |
 //! | `json-schema` | `check::JsonSchema`, a check that a text is JSON of a schema |
@@ -67,7 +69,7 @@ mod error;
 mod function;
 pub mod layer;
 mod llm;
-#[cfg(feature = "local-reward")]
+#[cfg(any(feature = "local", feature = "local-reward"))]
 pub mod local;
 mod loss;
 mod optim;

@@ -101,6 +101,8 @@ pub struct EngineStatus {
     pub context_length: Option<u64>,
     /// How requests are changed since the server refused others, one sentence each.
     pub adaptations: Vec<String>,
+    /// What is known about a model in the process, such as its architecture and speed, by name.
+    pub facts: Vec<(&'static str, String)>,
 }
 
 /// The name of an engine, what distinguishes it in caches, and whether its responses are simulated.

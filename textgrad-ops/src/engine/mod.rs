@@ -14,7 +14,7 @@ pub mod gemini;
 pub mod http;
 pub mod openai;
 pub mod preset;
-mod wire;
+pub(crate) mod wire;
 
 pub use self::anthropic::Anthropic;
 pub use self::gemini::Gemini;

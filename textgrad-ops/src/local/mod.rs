@@ -3,14 +3,21 @@
 //! | type | feature | models |
 //! |---|---|---|
 //! | [`SequenceClassifier`] | `local-reward` | reward models of one score from safetensors |
+//! | [`LocalEngine`] | `local` | policies from GGUF files, by llama.cpp |
 //!
 //! They work on threads of their own and never in a task of the runtime.
 
+#[cfg(feature = "local-reward")]
 mod classifier;
+#[cfg(feature = "local")]
+mod llama;
 
 use textgrad_core::{EngineError, ErrorKind};
 
+#[cfg(feature = "local-reward")]
 pub use self::classifier::{ClassifierInfo, SequenceClassifier, TextScore};
+#[cfg(feature = "local")]
+pub use self::llama::{LocalEngine, LocalEngineBuilder};
 
 /// The error of a file or a text that a model cannot work with.
 fn invalid(message: impl Into<String>) -> EngineError {

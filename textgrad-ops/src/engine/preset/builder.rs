@@ -13,6 +13,8 @@ use crate::engine::http::{JsonClient, JsonClientBuilder, served_models};
 use crate::engine::openai::{MaxTokensField, OpenAiBuilder, SeedField};
 use crate::engine::wire::ModelSettings;
 use crate::engine::{invalid, is_path_segment};
+#[cfg(feature = "local")]
+use crate::local::LocalEngineBuilder;
 #[cfg(feature = "sim")]
 use crate::sim::SimBuilder;
 
@@ -57,6 +59,8 @@ pub struct EngineBuilder {
 enum EngineKind {
     #[cfg(feature = "sim")]
     Sim(SimBuilder),
+    #[cfg(feature = "local")]
+    Local(LocalEngineBuilder),
     Server(Preset),
 }
 
@@ -76,6 +80,11 @@ impl EngineBuilder {
     #[cfg(feature = "sim")]
     pub(super) fn simulation(sim: SimBuilder) -> Self {
         Self::new(EngineKind::Sim(sim), "")
+    }
+
+    #[cfg(feature = "local")]
+    pub(super) fn local(local: LocalEngineBuilder) -> Self {
+        Self::new(EngineKind::Local(local), "")
     }
 
     /// A server that speaks OpenAI's chat completions, such as `http://localhost:8000/v1`, and one of its
@@ -140,19 +149,22 @@ impl EngineBuilder {
         client.build()
     }
 
-    /// The engine, without any layer around it.
+    /// The engine, without any layer around it. Blocking for a model in the process, which is loaded.
     ///
     /// # Errors
     /// [`ErrorKind::Auth`] if the server wants a key and there is none: the message names the variable that
-    /// was looked at. [`ErrorKind::InvalidRequest`] if an address or another setting is wrong.
+    /// was looked at. [`ErrorKind::InvalidRequest`] if an address or another setting is wrong. Those of
+    /// `LocalEngineBuilder::build` for a model in the process.
     #[cfg_attr(
-        not(feature = "sim"),
-        allow(clippy::infallible_destructuring_match, reason = "the other kind is the simulation")
+        not(any(feature = "sim", feature = "local")),
+        allow(clippy::infallible_destructuring_match, reason = "the other kinds are features")
     )]
     pub fn build(mut self) -> Result<Arc<dyn Engine>, EngineError> {
         let preset = match &self.kind {
             #[cfg(feature = "sim")]
             EngineKind::Sim(sim) => return Ok(Arc::new(sim.clone().build()?)),
+            #[cfg(feature = "local")]
+            EngineKind::Local(local) => return Ok(Arc::new(local.clone().build()?)),
             EngineKind::Server(preset) => *preset,
         };
         self.client.base_url = self.address(&preset)?;

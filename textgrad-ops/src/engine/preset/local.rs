@@ -95,6 +95,7 @@ const OTHERS: &str = "
 OTHER
 http://HOST:8000/v1#MODEL    any server with OpenAI's chat API; its key, if it
                              needs one, in TEXTGRAD_API_KEY
+local:model.gguf             a model in this process (feature local)
 sim                          the simulation: no model, for tries and tests
 
 Keys are environment variables. So are other addresses, as in OLLAMA_BASE_URL.

@@ -7,6 +7,7 @@
 //! | `PRESET/MODEL` | a model of a server of [`PRESETS`], such as `anthropic/claude-haiku-4-5`, `ollama/llama3` or `openrouter/vendor/model` |
 //! | `azure/DEPLOYMENT` | a deployment of the Azure resource whose address `AZURE_OPENAI_ENDPOINT` holds; `OPENAI_API_VERSION` overrides the version of the API |
 //! | `http://HOST:8000/v1#MODEL` | a model of any other server that speaks OpenAI's chat completions; a key, if it needs one, is taken from `TEXTGRAD_API_KEY` |
+//! | `local:model.gguf`, `local:model.gguf,context=8192` | a model in the process, with the feature `local`; settings are those of `LocalEngineBuilder` |
 //! | `sim`, `sim:skill=0.3,latency_ms=5` | the simulation of the feature `sim` |
 //!
 //! An address in the variable that the table names replaces the preset's own. A key is then no longer insisted
@@ -77,6 +78,9 @@ pub fn engine_with(
         && (settings.is_empty() || settings.starts_with(':'))
     {
         return simulation(settings.trim_start_matches(':'));
+    }
+    if let Some(line) = line.strip_prefix("local:") {
+        return local(line);
     }
     if line.contains("://") {
         // The address may hold a password: no part of it is repeated.
@@ -161,6 +165,20 @@ fn simulation(_: &str) -> Result<EngineBuilder, EngineError> {
     Err(invalid(
         "expected an engine of this build, got sim; enable the feature `sim` of textgrad-ops, or \
          choose another engine such as ollama/llama3",
+    ))
+}
+
+/// A model in the process, from the line behind `local:`.
+#[cfg(feature = "local")]
+fn local(line: &str) -> Result<EngineBuilder, EngineError> {
+    Ok(EngineBuilder::local(crate::local::LocalEngineBuilder::from_line(line)?))
+}
+
+#[cfg(not(feature = "local"))]
+fn local(_: &str) -> Result<EngineBuilder, EngineError> {
+    Err(invalid(
+        "expected an engine of this build, got a model in the process; build it with the feature local (it needs \
+         cmake, a C++ compiler and libclang), or choose another engine such as llamacpp/MODEL",
     ))
 }
 

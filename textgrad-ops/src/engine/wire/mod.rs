@@ -14,9 +14,10 @@ use serde_json::{Map, Value};
 use textgrad_core::{EngineError, EngineInfo, EngineStatus, ErrorKind, Response};
 
 use self::adapt::{Adaptation, Remedy};
-pub(super) use self::reply::{RawChoice, RawReply};
+pub(crate) use self::reply::{RawChoice, RawReply};
+pub(crate) use self::request::check;
 pub(super) use self::request::{
-    Conversation, Turn, check, refuse_own, set, stop, take_object, without_logprobs,
+    Conversation, Turn, refuse_own, set, stop, take_object, without_logprobs,
 };
 use self::truncation::{TruncationWatch, prompt_chars};
 use super::anthropic::AnthropicBuilder;
@@ -155,7 +156,7 @@ impl ServedModel {
         let adaptations = self.learned(|learned| {
             learned.adaptation.remedies().map(|remedy| remedy.to_string()).collect()
         });
-        EngineStatus { context_length: None, adaptations }
+        EngineStatus { adaptations, ..EngineStatus::default() }
     }
 
     /// The length of the context that the server reports.

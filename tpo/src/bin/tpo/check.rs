@@ -206,6 +206,8 @@ async fn capabilities(
     if !before.is_empty() {
         found.push(("parameters", before.join("; ")));
     }
+    // Its speed is measured by the requests before.
+    found.extend(engine.status().await.facts);
     found
 }
 

@@ -91,7 +91,7 @@ impl Layers {
                 Some(_) => builder.max_tokens_field(MaxTokensField::MaxCompletionTokens),
             });
         }
-        self.engine("engine", builders)
+        self.engine("engine", builders).await
     }
 
     /// An engine beside the policy, such as a judge. Address, model and field of the policy do not apply to it.
@@ -101,15 +101,18 @@ impl Layers {
         engine: &str,
         base_url: Option<&str>,
     ) -> Result<Arc<dyn Engine>, Error> {
-        let builder = self.builder(engine, base_url, None).await;
-        builder.and_then(|builder| self.engine(what, vec![builder])).map_err(|error| match error {
+        let made = async {
+            let builder = self.builder(engine, base_url, None).await?;
+            self.engine(what, vec![builder]).await
+        };
+        made.await.map_err(|error| match error {
             Error::Setup { source, .. } => Error::Setup { what, source },
             error => error,
         })
     }
 
     /// An engine of one model, at one or several addresses.
-    fn engine(
+    async fn engine(
         &self,
         what: &'static str,
         builders: Vec<EngineBuilder>,
@@ -122,7 +125,8 @@ impl Layers {
                 true => builder.inline_reasoning(),
                 false => builder,
             };
-            engines.push(builder.build().map_err(setup("engine"))?);
+            // A model in the process is loaded.
+            engines.push(crate::blocking(move || builder.build().map_err(setup("engine"))).await?);
         }
         let mut engine: Arc<dyn Engine> = match engines.pop() {
             Some(only) if engines.is_empty() => only,
@@ -188,14 +192,20 @@ impl Layers {
     ) -> Result<EngineBuilder, Error> {
         let line = engine.trim();
         let unused = |setting, expected, got: &str| Err(Error::config(setting, expected, got));
-        if line == "sim" || line.starts_with("sim:") {
+        let in_process = match line {
+            line if line == "sim" || line.starts_with("sim:") => Some("the simulation"),
+            line if line.starts_with("local:") => Some("a model in the process"),
+            _ => None,
+        };
+        if let Some(what) = in_process {
             let expected = "--engine with a server beside it, such as vllm or openai";
             return match (model, base_url) {
-                (Some(model), _) => {
-                    unused("model", expected, &format!("the simulation and {model}"))
-                }
+                (Some(model), _) => unused("model", expected, &format!("{what} and {model}")),
                 // An address may hold a password.
-                (None, Some(_)) => unused("base-url", expected, "the simulation and an address"),
+                (None, Some(_)) => unused("base-url", expected, &format!("{what} and an address")),
+                (None, None) if line.starts_with("local:") => {
+                    preset::engine(line).map_err(setup("engine"))
+                }
                 (None, None) => preset::engine(&self.simulation(line)?).map_err(setup("engine")),
             };
         }

@@ -1,0 +1,144 @@
+//! Policies in the process, run by the program. Needs the feature `local`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a panic fails the test"
+)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use textgrad_tests::program::{Ended, PATIENCE, Running};
+
+/// A tiny model with random weights, whose tokens are bytes.
+fn model() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../textgrad-ops/tests/gguf/tiny.gguf")
+}
+
+fn engine(settings: &str) -> String {
+    format!("local:{}{settings}", model().display())
+}
+
+fn program(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tpo"));
+    command.env_clear().current_dir(folder).stdin(Stdio::null()).args(arguments);
+    command
+}
+
+fn run(folder: &Path, arguments: &[&str]) -> Ended {
+    Running::start(program(folder, arguments)).end()
+}
+
+/// A search of two iterations. Replies of random weights have no tags, so a grammar writes them.
+fn search(folder: &Path, out: &str, settings: &str, more: &[&str]) -> Command {
+    std::fs::write(folder.join("queries.txt"), "Red?\nBlue?\nWhy?\nHow?\n").unwrap();
+    let grammar =
+        r#"{"grammar": "root ::= \"<IMPROVED_VARIABLE>\" [a-f ]{4,40} \"</IMPROVED_VARIABLE>\""}"#;
+    let engine = engine(settings);
+    let fixed = ["run", "--data", "queries.txt", "--engine", &engine, "--out", out];
+    let mut command = program(folder, &fixed);
+    command.args(["--reward", "length:from=3,to=6", "--prompts", "compact", "--samples", "3"]);
+    command.args(["--iterations", "1", "--extra-body", grammar]).args(more);
+    command
+}
+
+/// The results without the number of tokens that were cached, which depends on what was read before.
+fn results(folder: &Path, out: &str) -> Vec<Value> {
+    fn without_cached(value: &mut Value) {
+        match value {
+            Value::Object(fields) => {
+                fields.remove("cached_tokens");
+                fields.values_mut().for_each(without_cached);
+            }
+            Value::Array(items) => items.iter_mut().for_each(without_cached),
+            _ => {}
+        }
+    }
+    let text = std::fs::read_to_string(folder.join(out).join("results.jsonl")).unwrap();
+    let lines = text.lines().map(|line| {
+        let mut line = serde_json::from_str(line).unwrap();
+        without_cached(&mut line);
+        line
+    });
+    lines.collect()
+}
+
+#[test]
+fn a_run_is_the_same_at_any_concurrency_and_after_kills() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let whole = Running::start(search(folder, "one", ",threads=1", &["--concurrency", "1"])).end();
+    whole.with_code(0);
+    let expected = results(folder, "one");
+    assert_eq!(expected.len(), 4);
+    for line in &expected {
+        assert_eq!(line["trajectory"]["iterations"][0]["updates"], 3, "{line}");
+    }
+
+    let eight = ["--concurrency", "8"];
+    Running::start(search(folder, "eight", ",sequences=4", &eight)).end().with_code(0);
+    assert_eq!(results(folder, "eight"), expected);
+
+    let mut killed = search(folder, "killed", ",threads=1", &["--concurrency", "2"]);
+    let mut child = killed.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let journal = folder.join("killed/journal.jsonl");
+    let began = std::time::Instant::now();
+    let lines = || std::fs::read_to_string(&journal).map_or(0, |text| text.lines().count());
+    while lines() < 4 {
+        assert!(began.elapsed() < PATIENCE, "the run does not go on");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    Running::start(search(folder, "killed", "", &["--resume"])).end().with_code(0);
+    assert_eq!(results(folder, "killed"), expected);
+}
+
+#[test]
+fn check_shows_the_model_and_its_speed() {
+    let folder = tempfile::tempdir().unwrap();
+    let ended = run(folder.path(), &["check", "--engine", &engine(",sequences=2")]);
+    for part in [
+        "engine local:tiny                answers          ok",
+        "2 answers per request",
+        "equal answers for equal seeds",
+        "context length   4096 tokens",
+        "architecture     llama",
+        "parameters       0 million, Q8_0",
+        "in 2 sequences",
+        "equal for equal seeds, decoded together",
+        " completion tokens/s",
+    ] {
+        assert!(ended.out.contains(part), "{part}: {}", ended.out);
+    }
+    assert!(
+        !ended.err.contains("llama"),
+        "the log of llama.cpp is not on standard error: {}",
+        ended.err
+    );
+    ended.with_code(0);
+}
+
+#[test]
+fn a_file_or_a_setting_that_cannot_be_used_ends_the_run_before_it_begins() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = |arguments: &[&str]| {
+        let ended = run(folder.path(), &[&["run", "--out", "out"], arguments].concat());
+        assert_ne!(ended.code, Some(0), "{arguments:?}");
+        assert!(!folder.path().join("out").exists());
+        ended.err
+    };
+    let error = refused(&["--engine", "local:no.gguf"]);
+    assert!(error.contains("expected a GGUF file at no.gguf"), "{error}");
+    let bytes = std::fs::read(model()).unwrap();
+    std::fs::write(folder.path().join("cut.gguf"), &bytes[..50_000]).unwrap();
+    let error = refused(&["--engine", "local:cut.gguf"]);
+    assert!(error.contains("expected a model that llama.cpp loads in cut.gguf"), "{error}");
+    let error = refused(&["--engine", "local:cut.gguf,layers=3"]);
+    assert!(error.contains("context, sequences, threads and exact"), "{error}");
+    let error = refused(&["--engine", &engine(""), "--model", "llama3"]);
+    assert!(error.contains("a model in the process and llama3"), "{error}");
+}
