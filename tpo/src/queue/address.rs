@@ -122,7 +122,9 @@ pub(super) fn may_pass(error: &Error) -> bool {
         let kind = error.kind();
         return !matches!(
             kind,
-            ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation
+            ConnectErrorKind::Authentication
+                | ConnectErrorKind::AuthorizationViolation
+                | ConnectErrorKind::Tls
         );
     }
     match source.downcast_ref::<CreateStreamError>() {

@@ -2,7 +2,7 @@
 
 use std::ops::AddAssign;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_nats::jetstream::AckKind;
 use futures_util::StreamExt;
@@ -42,28 +42,33 @@ pub struct WorkerReport {
 }
 
 impl Worker {
-    /// Joins the run at an address; waits for server and run, which may begin later, for as long as `patience`.
+    /// Joins the run at an address; waits for server and run, which may begin later, for as long as `patience` each.
     ///
     /// # Errors
-    /// [`Error::Queue`] if there is no run by then, [`Error::Stopped`] after a cancellation.
+    /// [`Error::Queue`] if there is no server or no run by then, [`Error::Stopped`] after a cancellation.
     pub async fn join(
         address: &QueueAddress,
         patience: Duration,
         cancel: &CancellationToken,
     ) -> Result<Self, Error> {
-        let joined = async {
+        let begun = Instant::now();
+        let connected = async {
             loop {
                 match QueueLog::connect(address).await {
-                    Ok(log) => return Self::of(&log, cancel).await,
-                    Err(error) if may_pass(&error) => {
+                    Err(error) if may_pass(&error) && begun.elapsed() < patience => {
                         tracing::info!("waiting for the server: {}", crate::describe(&error));
                     }
-                    Err(error) => return Err(error),
+                    connected => return connected,
                 }
                 tokio::time::sleep(PULL).await;
             }
         };
-        within(patience, address, cancel, joined).await
+        let log = tokio::select! {
+            biased;
+            () = cancel.cancelled() => return Err(Error::Stopped),
+            connected = connected => connected?,
+        };
+        Self::of(&log, patience, cancel).await
     }
 
     /// Joins the run that follows at this address; none if no other does. Waits for it as for the first.
@@ -78,25 +83,39 @@ impl Worker {
         if !self.run.study.is_some_and(|run| run.is_followed) {
             return Ok(None);
         }
-        within(patience, self.log.address(), cancel, Self::of(&self.log, cancel)).await.map(Some)
+        Self::of(&self.log, patience, cancel).await.map(Some)
     }
 
     /// The run at a queue, as soon as there is one.
-    async fn of(log: &QueueLog, cancel: &CancellationToken) -> Result<Self, Error> {
+    async fn of(
+        log: &QueueLog,
+        patience: Duration,
+        cancel: &CancellationToken,
+    ) -> Result<Self, Error> {
         let subject = log.subject("run");
-        loop {
-            let run = match log.is_gone().await {
-                true => None,
-                false => log.last(&subject, cancel).await.ok().flatten(),
-            };
-            if let Some(run) = run {
-                let run: RunMessage = serde_json::from_slice(&run.payload).map_err(|error| {
-                    log.address().failed("expected the settings of a run", error)
-                })?;
-                return Ok(Self { log: Arc::new(log.of_run(&run.id)), run });
+        let found = async {
+            loop {
+                let run = match log.is_gone().await {
+                    true => None,
+                    false => log.last(&subject, cancel).await.ok().flatten(),
+                };
+                match run {
+                    Some(run) => return run.payload,
+                    None => tokio::time::sleep(PULL).await,
+                }
             }
-            tokio::time::sleep(PULL).await;
-        }
+        };
+        let found = tokio::select! {
+            biased;
+            () = cancel.cancelled() => return Err(Error::Stopped),
+            found = tokio::time::timeout(patience, found) => found.map_err(|_| {
+                let reason = format!("expected a run within {} s, got none", patience.as_secs());
+                Error::Queue { name: log.address().to_string(), reason, source: None }
+            })?,
+        };
+        let run: RunMessage = serde_json::from_slice(&found)
+            .map_err(|error| log.address().failed("expected the settings of a run", error))?;
+        Ok(Self { log: Arc::new(log.of_run(&run.id)), run })
     }
 
     /// The settings of the run.
@@ -207,23 +226,6 @@ impl Worker {
                 source: None,
             }),
         }
-    }
-}
-
-/// What comes of waiting for a run.
-async fn within<T>(
-    patience: Duration,
-    address: &QueueAddress,
-    cancel: &CancellationToken,
-    joined: impl Future<Output = Result<T, Error>>,
-) -> Result<T, Error> {
-    tokio::select! {
-        biased;
-        () = cancel.cancelled() => Err(Error::Stopped),
-        joined = tokio::time::timeout(patience, joined) => joined.unwrap_or_else(|_| {
-            let reason = format!("expected a run within {} s, got none", patience.as_secs());
-            Err(Error::Queue { name: address.to_string(), reason, source: None })
-        }),
     }
 }
 
