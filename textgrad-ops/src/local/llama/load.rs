@@ -1,16 +1,17 @@
 //! A model from a GGUF file: checks, metadata, chat template.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::model::params::LlamaModelParams;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
-use textgrad_core::{EngineError, ErrorKind};
+use textgrad_core::{EngineError, ErrorKind, truncate};
 
 use super::log::{backend, with_errors};
+use super::vocabulary;
 use crate::ChatTemplate;
 use crate::local::{check_memory, invalid, unsupported};
 
@@ -82,7 +83,16 @@ pub(super) fn load(path: &Path, length: u64) -> Result<Loaded, EngineError> {
     if path.to_str().is_none_or(|path| path.contains('\0')) {
         return Err(invalid(format!("expected a path of UTF-8, got {}", path.display())));
     }
-    let params = LlamaModelParams::default();
+    let file = File::open(path).map(BufReader::new);
+    if let Some(token) = file.ok().and_then(vocabulary::repeated_token) {
+        return Err(invalid(format!(
+            "expected a vocabulary of different tokens in {}, got {:?} twice: the file is damaged",
+            path.display(),
+            truncate(&token, 80)
+        )));
+    }
+    // Without a callback, llama.cpp logs dots.
+    let params = LlamaModelParams::default().with_progress_callback(|_| true);
     let (loaded, log) = with_errors(|| LlamaModel::load_from_file(backend, path, &params));
     let model = loaded.map_err(|error| {
         let reason = if log.is_empty() { error.to_string() } else { log };

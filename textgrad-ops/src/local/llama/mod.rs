@@ -12,6 +12,7 @@ mod steps;
 #[cfg(test)]
 mod tests;
 mod text;
+mod vocabulary;
 mod worker;
 
 use std::hash::{BuildHasher, RandomState};
