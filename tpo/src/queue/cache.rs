@@ -15,7 +15,7 @@ use crate::error::Error;
 /// A cache of answers in a key-value bucket of a NATS server with JetStream, `TPO_CACHE_NAME` for an address
 /// `nats://HOST/NAME`; see [`CacheLayer`] for what is cached.
 ///
-/// It holds answers, not requests, and grows until the bucket is given a limit (`nats kv edit`). An answer that is
+/// It holds answers, not requests, and grows until the bucket is given a limit. An answer that is
 /// longer than the largest message of the server is not kept. Where two machines make the same request at the same
 /// time, both make it. While the server is away, all requests are made, and [`stats`](CacheLayer::stats) counts the
 /// failures.

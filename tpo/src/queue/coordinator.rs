@@ -1,7 +1,6 @@
 //! The coordinator: offers the queries of a run to workers, and writes down what they find.
 
-use std::collections::hash_map::{Entry, HashMap};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -29,6 +28,8 @@ const MAX_WAITING: usize = 1024;
 const SILENCE: Duration = Duration::from_secs(30);
 /// How long an offer may take before other things are done, and how long those are done before the next.
 const PAUSE: Duration = Duration::from_secs(2);
+/// How often workers are counted at most.
+const COUNT: Duration = Duration::from_millis(200);
 /// Requests to the server at the same time.
 const AT_ONCE: usize = 64;
 
@@ -72,8 +73,8 @@ pub(crate) struct Coordinator {
     lease: Lease,
     tail: Tail,
     open: HashMap<usize, OpenQuery>,
-    /// Workers that have an open query, and how many.
-    busy: HashMap<String, usize>,
+    /// When workers were last counted.
+    counted: Instant,
     /// Results by position.
     done: BTreeMap<usize, (ResultRecord, Vec<u8>)>,
     /// Queries whose results were handed out, and so are written.
@@ -112,7 +113,7 @@ impl Coordinator {
             lease,
             tail: Tail::default(),
             open: HashMap::new(),
-            busy: HashMap::new(),
+            counted: Instant::now(),
             done: BTreeMap::new(),
             written: Vec::new(),
             started: 0,
@@ -166,12 +167,9 @@ impl Coordinator {
             let Some(index) = self.log.query_of(&message.subject) else { continue };
             let Some(open) = self.open.get_mut(&index) else { continue };
             self.news = Instant::now();
-            let before = open.worker.clone();
             let news = open.read(&message);
-            let (last, now) = (open.last, open.worker.clone());
-            if now != before {
-                self.moved(before, now);
-            }
+            let last = open.last;
+            self.count_workers();
             let wrong = |reason| Error::JournalWrite {
                 reason: format!("query {index} at the queue: {reason}"),
             };
@@ -194,25 +192,18 @@ impl Coordinator {
         }
     }
 
-    /// Notes that a query went from a worker to another one.
-    fn moved(&mut self, from: Option<String>, to: Option<String>) {
-        if let Some(from) = from
-            && let Entry::Occupied(mut busy) = self.busy.entry(from)
-        {
-            match *busy.get() {
-                ..=1 => drop(busy.remove()),
-                more => drop(busy.insert(more - 1)),
-            }
+    /// Counts the workers that have a query, for whoever looks at the progress.
+    fn count_workers(&mut self) {
+        if self.counted.elapsed() > COUNT {
+            self.counted = Instant::now();
+            let workers: HashSet<&str> =
+                self.open.values().filter_map(|open| open.worker.as_deref()).collect();
+            self.batch.progress.set_workers(workers.len());
         }
-        if let Some(to) = to {
-            *self.busy.entry(to).or_default() += 1;
-        }
-        self.batch.progress.set_workers(self.busy.len());
     }
 
     fn finish(&mut self, index: usize, record: ResultRecord, line: Vec<u8>) -> Result<(), Error> {
         let Some(open) = self.open.remove(&index) else { return Ok(()) };
-        self.moved(open.worker.clone(), None);
         let counts = open.counts;
         self.summary.add(&counts, open.worker.as_deref());
         if counts.redelivered + counts.asked_again > 0 {

@@ -145,7 +145,7 @@ impl Search {
         if let Err(failure) = &result {
             let is_passing = failure.error.is_retryable() && !is_last;
             if matches!(failure.error, Error::Stopped) || self.cancel.is_cancelled() {
-                return Ok(self.give_back(&recorder, message, None).await);
+                return Ok(self.give_back(&recorder, message).await);
             }
             if matches!(failure.error, Error::JournalWrite { .. }) {
                 return Ok(Delivery::RunIsOver);
@@ -198,16 +198,11 @@ impl Search {
     }
 
     /// Gives a query back that this worker still has.
-    async fn give_back(
-        &self,
-        recorder: &Recorder,
-        message: &Message,
-        pause: Option<Duration>,
-    ) -> Delivery {
+    async fn give_back(&self, recorder: &Recorder, message: &Message) -> Delivery {
         if recorder.add(EntryKind::Release, Vec::new()).await.is_err() {
             return Delivery::Lost;
         }
-        let _ = message.double_ack_with(AckKind::Nak(pause)).await;
+        let _ = message.double_ack_with(AckKind::Nak(None)).await;
         Delivery::GivenBack
     }
 }

@@ -11,6 +11,7 @@ use textgrad_ops::util::jsonl::Reader;
 use crate::journal::Record;
 use crate::query::Query;
 use crate::search::DonorQuery;
+use crate::util::is_default;
 
 /// The kind of an entry.
 pub(super) const KIND: &str = "Tpo-Kind";
@@ -96,12 +97,8 @@ pub(super) struct QueryHead {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) donor: Option<Donor>,
     /// How many of the lines are steps of other runs, at the end.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub(super) shared: usize,
-}
-
-fn is_zero(count: &usize) -> bool {
-    *count == 0
 }
 
 /// The query whose critique a query is given.

@@ -14,6 +14,7 @@ use super::log::{backend, with_errors};
 use super::vocabulary;
 use crate::ChatTemplate;
 use crate::local::{check_memory, invalid, unsupported};
+use crate::util::hex;
 
 /// The bytes that a GGUF file begins with.
 const MAGIC: &[u8; 4] = b"GGUF";
@@ -70,8 +71,7 @@ pub(super) fn fingerprint(path: &Path) -> Result<(String, u64), EngineError> {
             path.display()
         )));
     }
-    let digest = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    Ok((digest, length))
+    Ok((hex(&hash.finalize()), length))
 }
 
 /// Loads a file of this length. Blocking.
