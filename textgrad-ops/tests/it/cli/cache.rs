@@ -1,6 +1,7 @@
 //! `textgrad cache`.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use textgrad_core::{
@@ -9,6 +10,7 @@ use textgrad_core::{
 use textgrad_ops::layer::EngineExt;
 use textgrad_ops::store::request_key;
 use textgrad_ops::store::{SqliteCache, SqliteConfig};
+use textgrad_tests::program::PATIENCE;
 
 use super::{folder, textgrad};
 
@@ -44,6 +46,14 @@ async fn fill(folder: &Path) {
         engine.complete(&request(purpose, &question(index))).await.unwrap();
     }
     cache.flush().await.unwrap();
+    drop(cache);
+    // Its thread closes the file, and takes away what SQLite keeps beside an open one, in its own time.
+    let beside = folder.join("answers-wal");
+    let begun = Instant::now();
+    while beside.exists() {
+        assert!(begun.elapsed() < PATIENCE, "the cache stays open");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
 }
 
 fn json(folder: &Path, arguments: &[&str]) -> Value {
