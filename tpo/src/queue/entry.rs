@@ -30,9 +30,7 @@ pub(super) enum EntryKind {
     Query,
     /// A worker searches the query from here on.
     Claim,
-    /// The keys of steps that are about to be asked for, one a line.
-    Asked,
-    /// Finished steps, as lines of a journal.
+    /// Finished steps, as lines of a journal, and the keys of steps that are about to be asked for, one a line.
     Steps,
     /// The worker stops, and another may go on.
     Release,
@@ -160,31 +158,48 @@ impl ReadQuery {
             match entry.kind {
                 EntryKind::Claim => read.fruitless += 1,
                 EntryKind::Release => read.fruitless = read.fruitless.saturating_sub(1),
-                EntryKind::Steps => {
-                    read.add(&entry.body)?;
-                    read.fruitless = 0;
-                }
+                EntryKind::Steps if read.add(&entry.body)? => read.fruitless = 0,
                 EntryKind::Result => read.is_done = true,
-                EntryKind::Query | EntryKind::Asked => {}
+                EntryKind::Query | EntryKind::Steps => {}
             }
         }
         Ok(Some(read))
     }
 
-    fn add(&mut self, lines: &[u8]) -> Result<(), String> {
-        each_line::<Response>(lines, |record, _| self.records.push(record))
+    /// Adds finished steps; returns whether there are any.
+    fn add(&mut self, lines: &[u8]) -> Result<bool, String> {
+        let before = self.records.len();
+        each_line::<Response>(lines, |line| {
+            if let Line::Step(record, _) = line {
+                self.records.push(record);
+            }
+        })?;
+        Ok(self.records.len() > before)
     }
 }
 
-/// Reads lines of a journal.
+/// A line of steps.
+pub(super) enum Line<'a, R> {
+    /// A finished step.
+    Step(Record<R>, &'a [u8]),
+    /// The key of a step that is about to be asked for.
+    Asked(&'a str),
+}
+
+/// Reads the lines of steps.
 pub(super) fn each_line<R: serde::de::DeserializeOwned>(
     lines: &[u8],
-    mut visit: impl FnMut(Record<R>, &[u8]),
+    mut visit: impl FnMut(Line<'_, R>),
 ) -> Result<(), String> {
     let mut reader = Reader::new(lines);
     while let Some(line) = reader.next_line().map_err(|error| error.to_string())? {
+        if !line.bytes.starts_with(b"{") {
+            let key = std::str::from_utf8(line.bytes).map_err(|error| error.to_string())?;
+            visit(Line::Asked(key.trim_end()));
+            continue;
+        }
         match Record::<R>::parse(&line) {
-            Ok(Some(record)) => visit(record, line.bytes),
+            Ok(Some(record)) => visit(Line::Step(record, line.bytes)),
             Ok(None) => return Err("a step does not match its checksum".to_owned()),
             Err(error) => return Err(error.to_string()),
         }

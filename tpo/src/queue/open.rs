@@ -6,7 +6,7 @@ use async_nats::jetstream::Message;
 use serde::de::IgnoredAny;
 use textgrad_core::Response;
 
-use super::entry::{Assembler, Entry, EntryKind, LogMessage, each_line};
+use super::entry::{Assembler, Entry, EntryKind, Line, LogMessage, each_line};
 use crate::journal::{Record, StepKey};
 use crate::run::ResultRecord;
 
@@ -133,11 +133,6 @@ impl OpenQuery {
                 // Who gives a query back has no call under way: what it did not record it did not ask for.
                 self.asked.clear();
             }
-            EntryKind::Asked => {
-                for key in String::from_utf8_lossy(&body).lines() {
-                    self.counts.asked_again += u64::from(!self.asked.insert(key.to_owned()));
-                }
-            }
             EntryKind::Steps => return self.steps(&body),
             EntryKind::Result => {
                 self.counts.searched_s = seconds(time - self.claimed);
@@ -151,17 +146,25 @@ impl OpenQuery {
     /// The lines that the journal does not have.
     fn steps(&mut self, lines: &[u8]) -> Result<News, String> {
         let mut new = Vec::with_capacity(lines.len());
-        each_line::<IgnoredAny>(lines, |record, line| {
-            let step = step_id(&record);
-            if let Some((_, key)) = &step {
-                self.asked.remove(key.as_str());
+        each_line::<IgnoredAny>(lines, |line| match line {
+            Line::Asked(key) => {
+                self.counts.asked_again += u64::from(!self.asked.insert(key.to_owned()));
             }
-            match step.and_then(|step| self.known.get_mut(&step)) {
-                Some(times) if *times > 0 => *times -= 1,
-                _ => new.extend_from_slice(line),
+            Line::Step(record, line) => {
+                let step = step_id(&record);
+                if let Some((_, key)) = &step {
+                    self.asked.remove(key.as_str());
+                }
+                match step.and_then(|step| self.known.get_mut(&step)) {
+                    Some(times) if *times > 0 => *times -= 1,
+                    _ => new.extend_from_slice(line),
+                }
             }
         })?;
-        Ok(News::Steps(new))
+        Ok(match new.is_empty() {
+            true => News::Nothing,
+            false => News::Steps(new),
+        })
     }
 }
 

@@ -21,7 +21,8 @@ pub(crate) struct Recorder {
 struct NewEntry {
     kind: EntryKind,
     body: Vec<u8>,
-    added: oneshot::Sender<()>,
+    /// Who waits until the server has it.
+    added: Option<oneshot::Sender<()>>,
 }
 
 impl Recorder {
@@ -42,7 +43,11 @@ impl Recorder {
                 let NewEntry { kind, mut body, added } = match next.take() {
                     Some(next) => next,
                     None => match received.recv().await {
-                        Some(next) => next,
+                        Some(next) => {
+                            // What a finished step leads to goes with it.
+                            tokio::task::yield_now().await;
+                            next
+                        }
                         None => return,
                     },
                 };
@@ -64,7 +69,7 @@ impl Recorder {
                     }
                 }
                 // Whoever is not there any more needs no answer.
-                for added in all {
+                for added in all.into_iter().flatten() {
                     let _ = added.send(());
                 }
             }
@@ -72,25 +77,31 @@ impl Recorder {
         Self { entries, failure }
     }
 
-    /// Adds an entry, and waits until the server has it.
+    /// Adds an entry, and waits until the server has it and all before it.
     pub(super) async fn add(&self, kind: EntryKind, body: Vec<u8>) -> Result<(), String> {
         let (added, is_added) = oneshot::channel();
-        let sent = self.entries.send(NewEntry { kind, body, added }).await.is_ok();
-        match sent && is_added.await.is_ok() {
-            true => Ok(()),
-            false => Err(self.reason().unwrap_or("the queue is closed").to_owned()),
-        }
+        self.send(NewEntry { kind, body, added: Some(added) }).await?;
+        is_added.await.map_err(|_| self.why())
     }
 
-    /// Adds finished steps, as lines of a journal.
+    /// Adds finished steps, as lines of a journal. Does not wait for the server: what follows from them does.
     pub(crate) async fn record(&self, lines: Vec<u8>) -> Result<(), String> {
-        self.add(EntryKind::Steps, lines).await
+        self.send(NewEntry { kind: EntryKind::Steps, body: lines, added: None }).await
     }
 
     /// Notes the keys of steps that are about to be asked for: if they stand there twice, they may be paid for twice.
+    /// Waits until the server has them and all finished steps.
     pub(crate) async fn ask(&self, keys: &[&str]) -> Result<(), String> {
         let lines: String = keys.iter().flat_map(|key| [key, "\n"]).collect();
-        self.add(EntryKind::Asked, lines.into_bytes()).await
+        self.add(EntryKind::Steps, lines.into_bytes()).await
+    }
+
+    async fn send(&self, entry: NewEntry) -> Result<(), String> {
+        self.entries.send(entry).await.map_err(|_| self.why())
+    }
+
+    fn why(&self) -> String {
+        self.reason().unwrap_or("the queue is closed").to_owned()
     }
 
     /// Why nothing can be added any more.
