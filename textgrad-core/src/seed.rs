@@ -45,6 +45,23 @@ impl Seed {
         Self(mix(hash))
     }
 
+    /// The `n`-th number, from 0 on, of the sequence of SplitMix64 that begins at this seed, as a seed.
+    ///
+    /// Cheaper than [`child`](Self::child), for many draws at one position.
+    ///
+    /// # Examples
+    /// ```
+    /// use textgrad_core::Seed;
+    ///
+    /// // The published sequence for the state 1234567.
+    /// let draws = [0, 1, 2].map(|n| Seed::new(1_234_567).draw(n).value());
+    /// assert_eq!(draws, [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423]);
+    /// ```
+    #[must_use]
+    pub fn draw(self, n: u64) -> Self {
+        Self(mix(self.0.wrapping_add(n.wrapping_mul(GOLDEN))))
+    }
+
     /// The whole seed.
     #[must_use]
     pub fn value(self) -> u64 {
@@ -123,8 +140,11 @@ impl Seed {
     }
 }
 
+/// The step of SplitMix64: 2^64 divided by the golden ratio.
+const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+
 fn mix(mut z: u64) -> u64 {
-    z = z.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = z.wrapping_add(GOLDEN);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)

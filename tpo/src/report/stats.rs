@@ -42,10 +42,10 @@ impl Bootstrap {
     #[must_use]
     pub fn mean(&self, values: &[f64]) -> Option<Interval> {
         let mean = mean(values)?;
-        let mut draws = Draws(self.seed.child("bootstrap", values.len() as u64).value());
+        let mut place = places(self.seed.child("bootstrap", values.len() as u64));
         let means: Vec<f64> = (0..self.resamples.max(1))
             .map(|_| {
-                let drawn = (0..values.len()).filter_map(|_| values.get(draws.below(values.len())));
+                let drawn = (0..values.len()).filter_map(|_| values.get(place(values.len())));
                 drawn.sum::<f64>() / values.len() as f64
             })
             .collect();
@@ -63,13 +63,13 @@ impl Bootstrap {
             return self.mean(&known);
         }
         let overall = mean(&known)?;
-        let mut draws = Draws(self.seed.child("crossed", known.len() as u64).value());
+        let mut place = places(self.seed.child("crossed", known.len() as u64));
         let mut means: Vec<f64> = Vec::new();
         for _ in 0..self.resamples.max(1) {
-            let drawn: Vec<usize> = (0..columns).map(|_| draws.below(columns)).collect();
+            let drawn: Vec<usize> = (0..columns).map(|_| place(columns)).collect();
             let (mut sum, mut count) = (0.0, 0_u64);
             for _ in 0..rows.len() {
-                let Some(row) = rows.get(draws.below(rows.len())) else { continue };
+                let Some(row) = rows.get(place(rows.len())) else { continue };
                 for value in drawn.iter().filter_map(|column| *row.get(*column)?) {
                     sum += value;
                     count += 1;
@@ -93,18 +93,13 @@ impl Bootstrap {
     }
 }
 
-/// SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
-struct Draws(u64);
-
-impl Draws {
-    /// A place below `count`, by multiplication (Lemire, 2019): what is left of bias is below `count / 2^64`.
-    fn below(&mut self, count: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^= z >> 31;
-        usize::try_from((u128::from(z) * count as u128) >> 64).unwrap_or(0)
+/// Draws places below a count, which may change from draw to draw.
+fn places(seed: Seed) -> impl FnMut(usize) -> usize {
+    let mut draws = 0;
+    move |count| {
+        let place = seed.draw(draws).below(count);
+        draws += 1;
+        place
     }
 }
 

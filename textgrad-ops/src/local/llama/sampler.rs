@@ -1,7 +1,7 @@
 //! Sampling of the next token from logits.
 
 use serde_json::Value;
-use textgrad_core::{EngineError, Sampling};
+use textgrad_core::{EngineError, Sampling, Seed};
 
 use crate::local::invalid;
 
@@ -221,19 +221,10 @@ pub(super) fn logprobs(logits: &[f32], token: u32, most: usize) -> (f64, Vec<(u3
     (own, top)
 }
 
-/// A number in `[0, 1)` of a seed and a position: SplitMix64 (Steele, Lea and Flood, OOPSLA 2014). Other draws in the
-/// process do not change it.
+/// A number in `[0, 1)` of a seed and a position. Other draws in the process do not change it.
 pub(super) fn uniform(seed: u64, position: u64) -> f64 {
-    const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
-    let mix = |mut z: u64| {
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    };
     // Seeds of neighbouring choices differ by 1, so they are mixed before positions are added.
-    let state = mix(seed.wrapping_add(GOLDEN)).wrapping_add(position.wrapping_mul(GOLDEN));
-    let top = u32::try_from(mix(state) >> 32).unwrap_or(u32::MAX);
-    f64::from(top) / 4_294_967_296.0
+    Seed::new(seed).draw(0).draw(position).unit()
 }
 
 #[cfg(test)]
