@@ -7,22 +7,25 @@ use textgrad_core::{Choice, FinishReason, Sampling};
 pub(super) fn normalise(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push(' ');
+    let mut last = ' ';
     for c in text.chars() {
-        if c.is_alphanumeric() {
-            let number = c.is_ascii_digit();
-            if number && out.ends_with('#') {
+        last = match c {
+            '0'..='9' if last == '#' => continue,
+            '0'..='9' if last == ' ' => '#',
+            'a'..='z' | '0'..='9' => c,
+            'A'..='Z' => c.to_ascii_lowercase(),
+            '\'' | '’' => continue,
+            _ if !c.is_ascii() && c.is_alphanumeric() => {
+                out.extend(c.to_lowercase());
+                last = c;
                 continue;
             }
-            if number && out.ends_with(' ') {
-                out.push('#');
-            } else {
-                out.extend(c.to_lowercase());
-            }
-        } else if !matches!(c, '\'' | '’') && !out.ends_with(' ') {
-            out.push(' ');
-        }
+            _ if last == ' ' => continue,
+            _ => ' ',
+        };
+        out.push(last);
     }
-    if !out.ends_with(' ') {
+    if last != ' ' {
         out.push(' ');
     }
     out

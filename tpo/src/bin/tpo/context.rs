@@ -103,8 +103,8 @@ impl RunContext {
         Ok(Self { settings, layers, prompts, tpo, engine, reward, bar, abort, warnings })
     }
 
-    /// Notes that a simulation answers, if no engine is named.
-    /// Probes the servers, unless the settings say otherwise or the run goes on from an earlier attempt.
+    /// Notes that a simulation answers, if no engine is named. Probes the servers, unless the settings say otherwise or
+    /// the run goes on from an earlier attempt.
     pub(crate) async fn preflight(&self) -> Result<(), Error> {
         presets::note_simulation(&self.settings).await;
         let is_off =
