@@ -14,10 +14,9 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::resource::Resource;
 use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter};
-use tracing::{Level, Span, Subscriber};
+use tracing::{Span, Subscriber};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use tracing_subscriber::Layer;
-use tracing_subscriber::filter::Targets;
 use tracing_subscriber::registry::LookupSpan;
 
 /// `tracing` has no lists: a traced engine writes these as JSON, and here they become lists again.
@@ -56,21 +55,20 @@ impl<E: SpanExporter> SpanExporter for GenAiExporter<E> {
     }
 }
 
-/// Exports the spans of these crates: what the conventions know, and not where in the source a span was opened, nor how
-/// long it was busy.
+/// Exports spans: what the conventions know, and not where in the source a span was opened, nor how long it was busy.
+/// A filter of the layer leaves out those of other crates, such as HTTP clients: the targets of these crates begin with
+/// `textgrad` and `tpo`.
 pub fn layer<S>(provider: &SdkTracerProvider) -> impl Layer<S> + use<S>
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
-    let layer = tracing_opentelemetry::layer()
+    tracing_opentelemetry::layer()
         .with_tracer(provider.tracer("textgrad"))
         .with_location(false)
         .with_threads(false)
         .with_target(false)
         .with_level(false)
-        .with_tracked_inactivity(false);
-    let ours = ["textgrad", "tpo"].map(|target| (target, Level::INFO));
-    layer.with_filter(Targets::new().with_targets(ours))
+        .with_tracked_inactivity(false)
 }
 
 /// A provider that sends spans to the collector of the environment, if that names one by

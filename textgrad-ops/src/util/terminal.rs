@@ -110,7 +110,11 @@ pub fn start_logging(variable: &str, service: &'static str) -> Logging {
             note(format_args!("warning: no spans are sent to the collector: {error}"));
             None
         });
-        subscriber.with(provider.as_ref().map(crate::telemetry::layer)).init();
+        let ours = ["textgrad", "tpo"].map(|target| (target, tracing::Level::INFO));
+        let ours = tracing_subscriber::filter::Targets::new().with_targets(ours);
+        let spans =
+            provider.as_ref().map(|provider| crate::telemetry::layer(provider).with_filter(ours));
+        subscriber.with(spans).init();
         Logging { provider }
     }
     #[cfg(not(feature = "otel"))]
