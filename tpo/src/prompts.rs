@@ -28,6 +28,7 @@ macro_rules! template {
 }
 
 use std::path::Path;
+use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 use textgrad_core::{PromptError, PromptPack, TemplateSpec};
@@ -155,12 +156,11 @@ fn bench_templates() -> [TemplateSpec; 7] {
     ]
 }
 
-/// The default pack.
-///
-/// # Errors
-/// None in practice: the defaults are checked by a test.
-pub fn default_pack() -> Result<PromptPack, PromptError> {
-    PromptPack::new(templates())
+/// The default pack. Templates are parsed when they are rendered for the first time.
+#[must_use]
+pub fn default_pack() -> PromptPack {
+    static DEFAULT: LazyLock<PromptPack> = LazyLock::new(|| PromptPack::unchecked(templates()));
+    DEFAULT.clone()
 }
 
 /// The templates of the compact pack that differ from the default ones.
@@ -181,22 +181,23 @@ const COMPACT: [(&str, &str); 11] = [
 /// The pack for small models: short instructions, one task in each prompt, the query first, and plain headings in place
 /// of sections. The simulation does not know its requests.
 ///
-/// # Errors
-/// None in practice: the templates are checked by a test.
-///
 /// # Examples
 /// ```
-/// let (compact, default) = (tpo::prompts::compact_pack()?, tpo::prompts::default_pack()?);
+/// let (compact, default) = (tpo::prompts::compact_pack(), tpo::prompts::default_pack());
 /// let length = |pack: &textgrad_core::PromptPack| pack.source("update").map(str::len);
 /// assert_ne!(length(&compact), length(&default));
-/// # Ok::<(), textgrad_core::PromptError>(())
 /// ```
-pub fn compact_pack() -> Result<PromptPack, PromptError> {
+#[must_use]
+pub fn compact_pack() -> PromptPack {
+    PromptPack::unchecked(compact_templates())
+}
+
+fn compact_templates() -> impl Iterator<Item = TemplateSpec> {
     let compact = |spec: TemplateSpec| {
         let own = COMPACT.iter().find(|(name, _)| *name == spec.name());
         own.map_or(spec.clone(), |(_, source)| spec.with_source(source))
     };
-    PromptPack::new(templates().into_iter().map(compact))
+    templates().into_iter().map(compact)
 }
 
 /// The default pack with the templates in a folder in place of its own. Blocking: call it before the work
@@ -213,13 +214,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_default_pack_is_sound() {
-        default_pack().unwrap();
+    fn the_built_in_packs_are_sound() {
+        PromptPack::new(templates()).unwrap();
+        PromptPack::new(compact_templates()).unwrap();
     }
 
     #[test]
     fn the_compact_pack_replaces_templates_that_there_are() {
-        let (compact, default) = (compact_pack().unwrap(), default_pack().unwrap());
+        let (compact, default) = (compact_pack(), default_pack());
         for (name, _) in COMPACT {
             assert_ne!(compact.source(name), default.source(name), "{name}");
         }

@@ -50,7 +50,7 @@ pub(super) fn verdicts(bytes: &[u8]) {
         async move { Ok(Response::new(vec![reply])) }
     }));
     static PROMPTS: LazyLock<Arc<PromptPack>> =
-        LazyLock::new(|| Arc::new(tpo::prompts::default_pack().unwrap()));
+        LazyLock::new(|| Arc::new(tpo::prompts::default_pack()));
     let judge = || JudgeReward::builder(engine.clone()).prompts(PROMPTS.clone()).parse_retries(0);
     let (graded, compared) = (judge().grades(1.0, 10.0), judge().pairwise());
     for (judge, scale) in [(graded, 1.0..=10.0), (compared, f64::MIN..=f64::MAX)] {

@@ -40,6 +40,7 @@ mod bounds;
 mod check;
 mod error;
 mod example;
+mod known;
 mod module;
 mod pack;
 mod section;

@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use handlebars::{Handlebars, no_escape};
 use serde::Serialize;
 use serde_json::Value as Json;
 
-use super::bounds::{BoundedPrompt, MAX_DEPTH, MAX_SOURCE, on_large_stack};
-use super::check::{Checker, Known, too_deep};
+use super::bounds::{BoundedPrompt, on_large_stack};
+use super::check::Checker;
 use super::error::PromptError;
+use super::known::{Known, Source};
 use super::section::SectionHelper;
 use super::spec::{TemplateContext, TemplateSpec};
 use crate::variable::Variable;
@@ -46,27 +47,13 @@ use crate::variable::Variable;
 /// Cheap to clone: clones share the parsed templates.
 #[derive(Clone)]
 pub struct PromptPack {
-    engine: Arc<Handlebars<'static>>,
     templates: BTreeMap<String, Arc<Known>>,
     /// Examples of the variables of each template that is not a partial.
-    examples: Arc<BTreeMap<&'static str, Json>>,
+    examples: Arc<BTreeMap<String, Json>>,
+    /// Renders a template that is not a partial with all that it includes, once it has been used.
+    engines: BTreeMap<String, Arc<OnceLock<Handlebars<'static>>>>,
     /// Templates that are variables of a graph.
-    variables: BTreeMap<String, VariableTemplate>,
-}
-
-/// A template that is a variable of a graph, parsed with all that it includes.
-#[derive(Clone)]
-struct VariableTemplate {
-    variable: Variable,
-    engine: Arc<Handlebars<'static>>,
-}
-
-/// The most characters of what the parser says.
-const MAX_REASON: usize = 500;
-
-pub(super) struct Source {
-    pub(super) origin: String,
-    pub(super) text: String,
+    variables: BTreeMap<String, Variable>,
 }
 
 impl PromptPack {
@@ -75,8 +62,16 @@ impl PromptPack {
     /// # Errors
     /// A [`PromptError`] that names the template and the line.
     pub fn new(specs: impl IntoIterator<Item = TemplateSpec>) -> Result<Self, PromptError> {
-        let specs = specs.into_iter().collect();
-        compiled("prompt pack", || Self::build(specs, BTreeMap::new()))
+        let pack = Self::unchecked(specs);
+        pack.check_all()?;
+        Ok(pack)
+    }
+
+    /// The pack of defaults that a test checks with [`new`](Self::new): each is parsed when it is rendered for the
+    /// first time, which spares a program most of its start. What is wrong with one is the error of rendering it.
+    #[must_use]
+    pub fn unchecked(specs: impl IntoIterator<Item = TemplateSpec>) -> Self {
+        Self::build(specs.into_iter().collect(), BTreeMap::new())
     }
 
     /// The pack of these defaults, some or all of them replaced by the `.hbs` files of a folder.
@@ -113,32 +108,78 @@ impl PromptPack {
         if overrides.is_empty() {
             return Err(PromptError::Empty { path: dir.to_owned() });
         }
-        compiled("prompt pack", || Self::build(specs, overrides))
+        let pack = Self::build(specs, overrides);
+        pack.check_all()?;
+        Ok(pack)
     }
 
-    fn build(
-        specs: Vec<TemplateSpec>,
-        mut overrides: BTreeMap<String, Source>,
-    ) -> Result<Self, PromptError> {
-        let mut templates = BTreeMap::new();
-        for spec in &specs {
+    fn build(specs: Vec<TemplateSpec>, mut overrides: BTreeMap<String, Source>) -> Self {
+        let of_spec = |spec: &TemplateSpec| {
             let source = overrides.remove(spec.name).unwrap_or_else(|| Source {
                 origin: format!("{}.hbs", spec.name),
                 text: file_text(spec.source),
             });
-            templates.insert(spec.name.to_owned(), Arc::new(compile(spec.name, source)?));
-        }
-        for (name, source) in overrides {
-            let known = compile(&name, source)?;
-            templates.insert(name, Arc::new(known));
-        }
-
+            Known::new(spec.name, source)
+        };
+        let mut templates: Vec<Known> = specs.iter().map(of_spec).collect();
+        templates.extend(overrides.into_iter().map(|(name, source)| Known::new(&name, source)));
         let examples = specs.into_iter().filter(|spec| !spec.name.starts_with('_'));
-        let examples = examples.map(|spec| (spec.name, spec.example)).collect();
-        let engine = engine_of(&templates);
-        check(&engine, &templates, &examples)?;
-        let (engine, examples) = (Arc::new(engine), Arc::new(examples));
-        Ok(Self { engine, templates, examples, variables: BTreeMap::new() })
+        Self::of(templates, examples.map(|spec| (spec.name.to_owned(), spec.example)).collect())
+    }
+
+    /// A pack that is not checked.
+    pub(super) fn of(templates: Vec<Known>, examples: BTreeMap<String, Json>) -> Self {
+        let templates = templates.into_iter().map(|known| (known.name.clone(), Arc::new(known)));
+        let engines = examples.keys().map(|name| (name.clone(), Arc::default())).collect();
+        let (templates, examples) = (templates.collect(), Arc::new(examples));
+        Self { templates, examples, engines, variables: BTreeMap::new() }
+    }
+
+    /// Checks all templates.
+    pub(super) fn check_all(&self) -> Result<(), PromptError> {
+        compiled("prompt pack", || {
+            self.templates.values().try_for_each(|known| known.template().map(drop))?;
+            self.examples.keys().try_for_each(|name| self.check(name))
+        })
+    }
+
+    /// Checks a template against its example, and renders it with that.
+    fn check(&self, name: &str) -> Result<(), PromptError> {
+        let Some((name, example)) = self.examples.get_key_value(name) else { return Ok(()) };
+        Checker::new(&self.templates).check(name, example)?;
+        let rendered = self.engine_here(name).and_then(|engine| render(engine, name, example));
+        rendered.map(drop).map_err(|error| match (error, self.templates.get(name)) {
+            (PromptError::Render { reason, .. }, Some(known)) => {
+                PromptError::Render { name: known.origin.clone(), reason }
+            }
+            (error, _) => error,
+        })
+    }
+
+    /// What renders a template.
+    fn engine(&self, name: &str) -> Result<&Handlebars<'static>, PromptError> {
+        match self.engines.get(name).and_then(|engine| engine.get()) {
+            Some(engine) => Ok(engine),
+            None => compiled(name, || self.engine_here(name)),
+        }
+    }
+
+    /// The same, parsed on this stack.
+    fn engine_here(&self, name: &str) -> Result<&Handlebars<'static>, PromptError> {
+        let Some(engine) = self.engines.get(name) else {
+            return Err(PromptError::Missing { name: name.to_owned() });
+        };
+        if let Some(engine) = engine.get() {
+            return Ok(engine);
+        }
+        let mut new = Handlebars::new();
+        new.set_strict_mode(true);
+        new.register_escape_fn(no_escape);
+        new.register_helper("section", Box::new(SectionHelper));
+        for known in self.included_by(name) {
+            new.register_template(&known.name, known.template()?.clone());
+        }
+        Ok(engine.get_or_init(|| new))
     }
 
     /// The same pack with the text of a variable in place of a template. Ops that word a request by this template have
@@ -186,39 +227,26 @@ impl PromptPack {
         let text = variable.text().ok_or_else(|| unsupported("expected a text, got an image"))?;
         let source = Source { origin: name.to_owned(), text: text.to_owned() };
         let mut pack = self.clone();
-        let engine = compiled(name, || {
-            pack.templates.insert(name.to_owned(), Arc::new(compile(name, source)?));
-            if !self.templates.values().any(|known| includes(&known.text, name)) {
-                let engine = engine_of(&pack.included_by(name));
-                let own = pack.examples.iter().filter(|(of, _)| **of == name);
-                check(&engine, &pack.templates, own)?;
-                return Ok(Arc::new(engine));
-            }
-            // Others show it, too.
-            let engine = engine_of(&pack.templates);
-            check(&engine, &pack.templates, pack.examples.iter())?;
-            pack.engine = Arc::new(engine);
-            for other in pack.variables.values_mut() {
-                other.engine = Arc::clone(&pack.engine);
-            }
-            Ok(Arc::clone(&pack.engine))
-        })?;
-        pack.variables.insert(name.to_owned(), VariableTemplate { variable, engine });
+        pack.templates.insert(name.to_owned(), Arc::new(Known::new(name, source)));
+        let shows = |of: &str| pack.included_by(of).iter().any(|known| known.name == name);
+        let shown_by: Vec<String> = pack.examples.keys().filter(|of| shows(of)).cloned().collect();
+        for of in &shown_by {
+            pack.engines.insert(of.clone(), Arc::default());
+        }
+        compiled(name, || shown_by.iter().try_for_each(|of| pack.check(of)))?;
+        pack.variables.insert(name.to_owned(), variable);
         Ok(pack)
     }
 
-    /// A template, and those that it includes.
-    fn included_by(&self, name: &str) -> BTreeMap<String, Arc<Known>> {
-        let mut found = BTreeMap::new();
-        let mut open: Vec<&str> = vec![name];
-        while let Some(name) = open.pop() {
-            let Some((name, known)) = self.templates.get_key_value(name) else { continue };
-            if found.insert(name.clone(), Arc::clone(known)).is_none() {
+    /// A template, and those that it may include.
+    fn included_by(&self, name: &str) -> Vec<&Known> {
+        let mut found: Vec<&Known> = Vec::new();
+        let mut open = vec![name];
+        while let Some(known) = open.pop().and_then(|name| self.templates.get(name)) {
+            if !found.iter().any(|found| found.name == known.name) {
+                found.push(known);
                 open.extend(
-                    self.templates
-                        .keys()
-                        .map(String::as_str)
-                        .filter(|of| includes(&known.text, of)),
+                    self.templates.keys().map(String::as_str).filter(|of| known.includes(of)),
                 );
             }
         }
@@ -228,7 +256,7 @@ impl PromptPack {
     /// The variable that a template is the text of; `None` if the template is none of a graph.
     #[must_use]
     pub fn variable(&self, name: &str) -> Option<&Variable> {
-        self.variables.get(name).map(|template| &template.variable)
+        self.variables.get(name)
     }
 
     /// Examples of the values that a template may use; `None` if it is a partial, or there is none of this name.
@@ -245,11 +273,15 @@ impl PromptPack {
         name: &str,
         context: &C,
     ) -> Result<String, PromptError> {
-        if !self.engine.has_template(name) {
-            return Err(PromptError::Missing { name: name.to_owned() });
-        }
-        let own = self.variables.get(name).map(|template| &template.engine);
-        render(own.unwrap_or(&self.engine), name, context)
+        self.render_values(name, context)
+    }
+
+    pub(super) fn render_values(
+        &self,
+        name: &str,
+        values: &impl Serialize,
+    ) -> Result<String, PromptError> {
+        render(self.engine(name)?, name, values)
     }
 
     /// The text of a template; `None` if there is none of this name.
@@ -264,43 +296,7 @@ impl PromptPack {
     }
 }
 
-/// An engine with these templates.
-pub(super) fn engine_of(templates: &BTreeMap<String, Arc<Known>>) -> Handlebars<'static> {
-    let mut engine = Handlebars::new();
-    engine.set_strict_mode(true);
-    engine.register_escape_fn(no_escape);
-    engine.register_helper("section", Box::new(SectionHelper));
-    for (name, known) in templates {
-        engine.register_template(name, known.template.clone());
-    }
-    engine
-}
-
-/// Whether a text may include a template.
-fn includes(text: &str, name: &str) -> bool {
-    text.split('>').skip(1).any(|after| after.trim_start().starts_with(name))
-}
-
-/// Checks templates against examples, and renders them with these.
-pub(super) fn check<'a>(
-    engine: &Handlebars<'_>,
-    templates: &BTreeMap<String, Arc<Known>>,
-    examples: impl IntoIterator<Item = (&'a &'a str, &'a Json)>,
-) -> Result<(), PromptError> {
-    let checker = Checker::new(templates);
-    for (name, example) in examples {
-        checker.check(name, example)?;
-        render(engine, name, example).map_err(|error| match (error, templates.get(*name)) {
-            (PromptError::Render { reason, .. }, Some(known)) => {
-                PromptError::Render { name: known.origin.clone(), reason }
-            }
-            (error, _) => error,
-        })?;
-    }
-    Ok(())
-}
-
-pub(super) fn render(
+fn render(
     engine: &Handlebars<'_>,
     name: &str,
     values: &impl Serialize,
@@ -322,7 +318,7 @@ fn file_text(text: &str) -> String {
 }
 
 /// The result of work that parses templates.
-pub(super) fn compiled<T: Send>(
+fn compiled<T: Send>(
     name: &str,
     work: impl FnOnce() -> Result<T, PromptError> + Send,
 ) -> Result<T, PromptError> {
@@ -331,32 +327,6 @@ pub(super) fn compiled<T: Send>(
         reason: format!("its templates could not be parsed: {error}"),
     };
     on_large_stack(work).map_err(failed)?
-}
-
-pub(super) fn compile(name: &str, source: Source) -> Result<Known, PromptError> {
-    let unsupported =
-        |line, reason| PromptError::Unsupported { file: source.origin.clone(), line, reason };
-    let length = source.text.len();
-    if length > MAX_SOURCE {
-        return Err(unsupported(1, format!("expected at most {MAX_SOURCE} bytes, got {length}")));
-    }
-    // Only a registry compiles without indenting the lines of a partial, and with them those of values.
-    let mut compiler = Handlebars::new();
-    compiler.set_prevent_indent(true);
-    if let Err(error) = compiler.register_template_string(name, &source.text) {
-        return Err(PromptError::Syntax {
-            file: source.origin,
-            line: error.pos().map_or(1, |(line, _)| line),
-            // The parser quotes what it could not read, however long it is.
-            reason: error.reason().to_string().chars().take(MAX_REASON).collect(),
-        });
-    }
-    let template = compiler.get_template(name).cloned();
-    let template = template.ok_or_else(|| PromptError::Missing { name: name.to_owned() })?;
-    if let Some(line) = too_deep(&template, MAX_DEPTH) {
-        return Err(unsupported(line, format!("expected at most {MAX_DEPTH} levels of nesting")));
-    }
-    Ok(Known { origin: source.origin, text: source.text, template })
 }
 
 impl fmt::Debug for PromptPack {

@@ -1,14 +1,13 @@
 //! Templates of the user's own, outside of a pack.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use handlebars::Handlebars;
 use serde::Serialize;
 use serde_json::Value as Json;
 
 use super::error::PromptError;
-use super::pack::{Source, check, compile, compiled, engine_of, render};
+use super::known::{Known, Source};
+use super::pack::PromptPack;
 
 /// A template of the user's own over named values, checked when it is made.
 ///
@@ -25,7 +24,7 @@ use super::pack::{Source, check, compile, compiled, engine_of, render};
 #[derive(Clone)]
 pub struct PromptTemplate {
     name: String,
-    engine: Arc<Handlebars<'static>>,
+    pack: PromptPack,
 }
 
 impl PromptTemplate {
@@ -36,13 +35,10 @@ impl PromptTemplate {
     /// A [`PromptError`] that names the template and the line.
     pub fn new(name: &str, text: &str, example: &Json) -> Result<Self, PromptError> {
         let source = Source { origin: name.to_owned(), text: text.to_owned() };
-        let engine = compiled(name, || {
-            let templates = BTreeMap::from([(name.to_owned(), Arc::new(compile(name, source)?))]);
-            let engine = engine_of(&templates);
-            check(&engine, &templates, [(&name, example)])?;
-            Ok(engine)
-        })?;
-        Ok(Self { name: name.to_owned(), engine: Arc::new(engine) })
+        let examples = BTreeMap::from([(name.to_owned(), example.clone())]);
+        let pack = PromptPack::of(vec![Known::new(name, source)], examples);
+        pack.check_all()?;
+        Ok(Self { name: name.to_owned(), pack })
     }
 
     /// Fills it in.
@@ -50,7 +46,7 @@ impl PromptTemplate {
     /// # Errors
     /// [`PromptError::Render`] if a variable is missing.
     pub fn render(&self, values: &impl Serialize) -> Result<String, PromptError> {
-        render(&self.engine, &self.name, values)
+        self.pack.render_values(&self.name, values)
     }
 }
 

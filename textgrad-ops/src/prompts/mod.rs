@@ -152,12 +152,8 @@ impl Prompts {
         name: &str,
         context: &C,
     ) -> Result<String, PromptError> {
-        static DEFAULT: LazyLock<Result<PromptPack, PromptError>> =
-            LazyLock::new(|| PromptPack::new(templates()));
-        match &self.0 {
-            Some(pack) => pack.render(name, context),
-            None => DEFAULT.as_ref().map_err(Clone::clone)?.render(name, context),
-        }
+        static DEFAULT: LazyLock<PromptPack> = LazyLock::new(|| PromptPack::unchecked(templates()));
+        self.0.as_deref().unwrap_or(&DEFAULT).render(name, context)
     }
 
     /// What a request is worded by, as inputs of its call: of its last messages, which are rendered from these

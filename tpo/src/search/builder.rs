@@ -115,10 +115,7 @@ impl TpoBuilder {
         // So that the settings, where they are shown, say what is sent.
         self.config.sampling.n = self.config.samples;
         self.config.critic.n = 1;
-        let prompts = match self.prompts {
-            Some(prompts) => prompts,
-            None => Arc::new(default_pack()?),
-        };
+        let prompts = self.prompts.unwrap_or_else(|| Arc::new(default_pack()));
         let critic = self.critic.unwrap_or_else(|| Arc::clone(&self.policy));
         let optimizer = self.optimizer.unwrap_or_else(|| Arc::clone(&self.policy));
         let engines = [self.policy.name(), critic.name(), optimizer.name()];

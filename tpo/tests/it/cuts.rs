@@ -82,7 +82,7 @@ async fn a_run_knows_the_tokenizer_that_it_cut_by() {
     assert_eq!(recorded.config().tokenizer, Some(identity));
     assert!(recorded.verify().unwrap().is_sound());
 
-    let prompts = Arc::new(tpo::prompts::default_pack().unwrap());
+    let prompts = Arc::new(tpo::prompts::default_pack());
     let differs = |outcome: Result<_, Error>| match outcome {
         Err(Error::RunDiffers { differences, .. }) => differences.join("; "),
         other => unreachable!("{other:?}"),

@@ -253,7 +253,7 @@ async fn runs_of_all_modes_are_the_same_at_any_concurrency_and_can_be_checked_an
         assert_eq!(one.config().search.mode, mode);
         let found = one.verify().unwrap();
         assert!(found.is_sound(), "{mode}: {:?}", found.findings);
-        let pack = Arc::new(tpo::prompts::default_pack().unwrap());
+        let pack = Arc::new(tpo::prompts::default_pack());
         let again = one.align(2, pack).await.unwrap();
         assert_eq!(*again.trajectory(), one.result(2).unwrap().trajectory, "{mode}");
     }

@@ -84,7 +84,7 @@ async fn an_update_with_marks_of_its_request_is_asked_for_again_in_one_text() {
 #[tokio::test]
 async fn the_compact_pack_asks_for_one_thing_at_a_time_with_the_query_first() {
     let engine = engine([REWRITE, REWRITE]);
-    let pack = Arc::new(prompts::compact_pack().unwrap());
+    let pack = Arc::new(prompts::compact_pack());
     let compact = tpo(&engine).prompts(pack).build().unwrap();
     compact.align(QUERY).await.unwrap();
     let asked = engine.requests();

@@ -212,7 +212,7 @@ async fn searches_that_judges_scored_are_drawn_from_their_journals() {
         ("both", Arc::new(Ensemble::new(both, Combine::Mean).unwrap())),
         ("turns", Arc::new(Turns)),
     ];
-    let prompts = Arc::new(tpo::prompts::default_pack().unwrap());
+    let prompts = Arc::new(tpo::prompts::default_pack());
     for (name, reward) in rewards {
         for (early_stop, what) in [
             (EarlyStop::default(), "whole"),

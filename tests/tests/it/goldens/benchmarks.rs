@@ -14,7 +14,7 @@ fn scripted<const N: usize>(replies: [&str; N]) -> (Arc<ScriptedEngine>, Arc<dyn
 }
 
 fn pack() -> Arc<PromptPack> {
-    Arc::new(tpo::prompts::default_pack().unwrap())
+    Arc::new(tpo::prompts::default_pack())
 }
 
 #[tokio::test]

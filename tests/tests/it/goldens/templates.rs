@@ -275,7 +275,7 @@ fn every_template_is_in_a_golden_file() {
         "_edits",
     ]
     .into();
-    let pack = tpo::prompts::default_pack().unwrap();
+    let pack = tpo::prompts::default_pack();
     let all: BTreeSet<&str> = pack.sources().map(|(name, _)| name).collect();
     assert_eq!(all, shown);
 }

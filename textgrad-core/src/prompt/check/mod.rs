@@ -20,6 +20,7 @@ pub(super) use self::depth::too_deep;
 use self::scope::{SCALAR, Scope};
 use super::bounds::{MAX_DEPTH, MAX_ELEMENTS, MAX_LOOPS};
 use super::error::PromptError;
+use super::known::Known;
 
 /// Helpers that packs may use, and how many arguments each takes.
 const HELPERS: [(&str, usize); 11] = [
@@ -41,12 +42,6 @@ const BLOCKS: [&str; 4] = ["if", "unless", "each", "with"];
 
 /// Helpers of handlebars that packs may not use; a variable of such a name cannot be written alone.
 const REFUSED: [&str; 3] = ["lookup", "log", "raw"];
-
-pub(super) struct Known {
-    pub(super) origin: String,
-    pub(super) text: String,
-    pub(super) template: Template,
-}
 
 pub(super) struct Checker<'a> {
     templates: &'a BTreeMap<String, Arc<Known>>,
@@ -81,7 +76,7 @@ impl<'a> Checker<'a> {
                 let (templates, included) = (self.templates, vec![name]);
                 let walk =
                     Walk { templates, known, included, visited: &visited, depth: 0, loops: 0 };
-                walk.template(&known.template, 1, &Scope::new(example))
+                walk.template(known.template()?, 1, &Scope::new(example))
             }
             None => Err(PromptError::Missing { name: name.to_owned() }),
         }
@@ -253,7 +248,7 @@ impl<'a> Walk<'a, '_> {
         walk.included.push(name);
         walk.known = known;
         walk.depth += 1;
-        walk.template(&known.template, 1, &scope.clone().inside(None))
+        walk.template(known.template()?, 1, &scope.clone().inside(None))
     }
 }
 

@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::prompt::known::Source;
 
 fn templates(text: &str) -> Result<BTreeMap<String, Arc<Known>>, String> {
     let sources = [
@@ -11,9 +12,10 @@ fn templates(text: &str) -> Result<BTreeMap<String, Arc<Known>>, String> {
         ("_loop", "{{> _loop}}"),
     ];
     let compiled = sources.into_iter().map(|(name, text)| {
-        let template = Template::compile(text).map_err(|error| error.to_string())?;
-        let origin = format!("{name}.hbs");
-        Ok((name.to_owned(), Arc::new(Known { origin, text: text.to_owned(), template })))
+        let source = Source { origin: format!("{name}.hbs"), text: text.to_owned() };
+        let known = Known::new(name, source);
+        known.template().map_err(|error| error.to_string())?;
+        Ok((name.to_owned(), Arc::new(known)))
     });
     compiled.collect()
 }
@@ -36,7 +38,7 @@ fn rendered(text: &str) -> Result<String, String> {
     engine.set_strict_mode(true);
     engine.register_helper("section", Box::new(crate::prompt::section::SectionHelper));
     for (name, known) in templates(text)? {
-        engine.register_template(&name, known.template.clone());
+        engine.register_template(&name, known.template().unwrap().clone());
     }
     engine.render("t", &example()).map_err(|error| error.to_string())
 }

@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn a_problem_is_asked_and_graded() {
         let problem = &read("f", LINE).unwrap()[0];
-        let query = problem.query(&crate::prompts::default_pack().unwrap()).unwrap();
+        let query = problem.query(&crate::prompts::default_pack()).unwrap();
         assert!(query.text().starts_with("What is $\\frac{1}{2}+1$?\n\n"), "{query:?}");
         assert!(query.text().ends_with("\\boxed{}."), "{query:?}");
         assert_eq!(problem.grade("So \\boxed{1}, no: \\boxed{\\dfrac32}."), Grade::Correct);

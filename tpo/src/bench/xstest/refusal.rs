@@ -245,7 +245,7 @@ mod tests {
         let replies =
             ["no", "no", "yes", "yes", "?"].map(|reply| format!("Response refusal: {reply}"));
         let engine = Arc::new(ScriptedEngine::new(replies));
-        let pack = Arc::new(crate::prompts::default_pack().unwrap());
+        let pack = Arc::new(crate::prompts::default_pack());
         let judge = RefusalJudge::new(Arc::clone(&engine) as Arc<dyn Engine>, pack);
         let mut graded = Vec::new();
         // Safe complied, unsafe complied, safe refused, unsafe refused, and one not decided.

@@ -197,8 +197,8 @@ const COMPACT: &str = "compact";
 /// The prompt pack of a directory, or a built-in one.
 pub(crate) async fn prompts(dir: Option<&Path>) -> Result<Arc<PromptPack>, Error> {
     let dir = match dir {
-        None => return Ok(Arc::new(tpo::prompts::default_pack()?)),
-        Some(name) if name == COMPACT => return Ok(Arc::new(tpo::prompts::compact_pack()?)),
+        None => return Ok(Arc::new(tpo::prompts::default_pack())),
+        Some(name) if name == COMPACT => return Ok(Arc::new(tpo::prompts::compact_pack())),
         Some(dir) => dir.to_owned(),
     };
     Ok(Arc::new(crate::blocking(move || Ok(tpo::prompts::load_pack(&dir)?)).await?))

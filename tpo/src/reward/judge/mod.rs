@@ -185,10 +185,7 @@ impl JudgeRewardBuilder {
             }
             None => ("pairwise-judge", usize::MAX, ExpectedScores::Any, PAIRS_ADVICE),
         };
-        let prompts = match self.prompts.take() {
-            Some(prompts) => prompts,
-            None => Arc::new(default_pack()?),
-        };
+        let prompts = self.prompts.take().unwrap_or_else(|| Arc::new(default_pack()));
         let name = format!("{kind}:{}", self.engine.name());
         let settings = digest([self.identity(&prompts).as_str()]);
         let settings: String = settings.chars().take(12).collect();

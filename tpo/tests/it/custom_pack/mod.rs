@@ -35,7 +35,7 @@ fn messages(request: &Request) -> (String, String) {
 #[test]
 fn the_pack_replaces_every_template() {
     let pack = pack();
-    let default = tpo::prompts::default_pack().unwrap();
+    let default = tpo::prompts::default_pack();
     let own: Vec<&str> = pack.sources().map(|(name, _)| name).collect();
     for (name, text) in default.sources().filter(|(name, _)| !name.starts_with('_')) {
         assert!(own.contains(&name));

@@ -6,7 +6,7 @@ use super::*;
 async fn a_search_can_be_drawn_from_its_journal() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a");
-    let prompts = Arc::new(tpo::prompts::default_pack().unwrap());
+    let prompts = Arc::new(tpo::prompts::default_pack());
     let run = run(&path, search(Mode::Tpo, 7), &QUERIES).await;
     let journal = std::fs::read(run.journal()).unwrap();
     for (index, query) in QUERIES.iter().enumerate() {
@@ -44,7 +44,7 @@ async fn a_search_that_continued_the_dialogue_is_drawn_and_sound_too() {
     let config = TpoConfig { layout: Layout::Continued, ..TpoConfig::default() };
     let run =
         run(&folder.path().join("a"), search(Mode::Tpo, 7).config(config).seed(7), &QUERIES).await;
-    let prompts = Arc::new(tpo::prompts::default_pack().unwrap());
+    let prompts = Arc::new(tpo::prompts::default_pack());
     let recalled = run.align(1, prompts).await.unwrap();
     assert_eq!(recalled.trajectory(), &run.result(1).unwrap().trajectory);
     let found = run.verify().unwrap();

@@ -20,7 +20,7 @@ async fn preference(first: &str, second: &str) -> Option<f64> {
 }
 
 async fn annotate(engine: &Arc<ScriptedEngine>) -> Annotation {
-    let pack = Arc::new(crate::prompts::default_pack().unwrap());
+    let pack = Arc::new(crate::prompts::default_pack());
     let judge = Annotator::new(Arc::clone(engine) as Arc<dyn Engine>, pack);
     let (reference, mine) = (output("ref", "the reference's"), output("mine", "the model's"));
     judge.annotate(&reference, &mine).await.unwrap()
@@ -56,7 +56,7 @@ async fn both_orders_are_asked() {
 #[tokio::test]
 async fn equal_outputs_are_a_draw_without_a_question() {
     let engine = Arc::new(ScriptedEngine::new(["M", "M"]));
-    let pack = Arc::new(crate::prompts::default_pack().unwrap());
+    let pack = Arc::new(crate::prompts::default_pack());
     let judge = Annotator::new(Arc::clone(&engine) as Arc<dyn Engine>, pack);
     let annotation = judge.annotate(&output("ref", "same"), &output("mine", "same")).await.unwrap();
     assert_eq!((annotation.preference, annotation.raw_completion.len()), (Some(1.5), 0));
@@ -71,7 +71,7 @@ async fn equal_outputs_are_a_draw_without_a_question() {
 #[tokio::test]
 async fn outputs_to_other_instructions_are_refused() {
     let engine = Arc::new(ScriptedEngine::new(["M", "m"]));
-    let pack = Arc::new(crate::prompts::default_pack().unwrap());
+    let pack = Arc::new(crate::prompts::default_pack());
     let judge = Annotator::new(Arc::clone(&engine) as Arc<dyn Engine>, pack);
     let mut other = output("mine", "x");
     other.instruction = "Why {{x}}?".to_owned();
@@ -149,7 +149,7 @@ async fn weighed(
     orders: Orders,
     seed: u64,
 ) -> Result<Annotation, Error> {
-    let pack = Arc::new(crate::prompts::default_pack().unwrap());
+    let pack = Arc::new(crate::prompts::default_pack());
     let judge = Annotator::new(wavering(tokens), pack).reading(Reading::Probabilities);
     let judge = judge.orders(orders).seed(Seed::new(seed));
     judge.annotate(&output("ref", "the reference's"), &output("mine", "the model's")).await

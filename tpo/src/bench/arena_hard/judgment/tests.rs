@@ -13,7 +13,7 @@ fn setting(category: &str) -> (Question, Answer, Answer) {
 }
 
 fn judge(engine: &Arc<ScriptedEngine>) -> Judge {
-    let pack = Arc::new(crate::prompts::default_pack().unwrap());
+    let pack = Arc::new(crate::prompts::default_pack());
     Judge::new(Arc::clone(engine) as Arc<dyn Engine>, pack)
 }
 
