@@ -97,6 +97,92 @@ fn a_run_is_the_same_at_any_concurrency_and_after_kills() {
     assert_eq!(results(folder, "killed"), expected);
 }
 
+/// A run of two queries whose answers are scored by likelihoods, with its scores.
+fn likelihoods(folder: &Path, out: &str, rewards: &[&str], more: &[&str]) -> Vec<f64> {
+    std::fs::write(folder.join("queries.txt"), "Red?\nBlue?\n").unwrap();
+    let engine = engine(",threads=1");
+    let fixed = ["run", "--data", "queries.txt", "--engine", &engine, "--out", out];
+    let mut command = program(folder, &fixed);
+    command.args(["--samples", "3", "--iterations", "0", "--max-tokens", "12"]).args(more);
+    command.args(rewards.iter().flat_map(|reward| ["--reward", reward]));
+    Running::start(command).end().with_code(0);
+    let candidates = |line: &Value| line["trajectory"]["candidates"].as_array().unwrap().clone();
+    let candidates = results(folder, out).iter().flat_map(candidates).collect::<Vec<Value>>();
+    candidates.iter().map(|candidate| candidate["score"].as_f64().unwrap()).collect()
+}
+
+/// The same model with one changed weight.
+fn reference(folder: &Path) -> String {
+    let mut bytes = std::fs::read(model()).unwrap();
+    let last = bytes.len() - 7;
+    bytes[last] ^= 0x55;
+    std::fs::write(folder.join("reference.gguf"), bytes).unwrap();
+    "local:reference.gguf".to_owned()
+}
+
+#[test]
+fn likelihoods_of_models_in_the_process_score_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let (policy, reference) = (engine(""), reference(folder));
+    let dpo = format!("dpo:model={policy},reference-model={reference},beta=0.5");
+    let scores = likelihoods(folder, "one", &[&dpo], &["--concurrency", "1"]);
+    assert_eq!(scores.len(), 6);
+    assert!(scores.iter().all(|score| score.is_finite() && *score != 0.0), "{scores:?}");
+    assert_eq!(likelihoods(folder, "eight", &[&dpo], &["--concurrency", "8"]), scores);
+    // The penalty takes as much away.
+    let kl = dpo.replacen("dpo", "kl", 1);
+    let rewards = ["length:from=0,to=999", &kl];
+    let less = likelihoods(folder, "kl", &rewards, &[]);
+    for (score, less) in scores.iter().zip(&less) {
+        assert!((score + less).abs() < 1e-12, "{score} {less}");
+    }
+    // Policy and reference the other way round, by the options of the policy.
+    let turned = format!("dpo:reference-model={policy},beta=0.5");
+    let turned = likelihoods(folder, "turned", &[&turned], &["--reward-model", &reference]);
+    for (score, turned) in scores.iter().zip(&turned) {
+        assert!((score + turned).abs() < 1e-12, "{score} {turned}");
+    }
+    let config = std::fs::read_to_string(folder.join("one/config.json")).unwrap();
+    let config: Value = serde_json::from_str(&config).unwrap();
+    let identity = config["reward"].as_str().unwrap();
+    assert!(identity.starts_with("0.5 * log-ratio of local "), "{identity}");
+
+    let checked = run(folder, &["check", "--engine", &policy, "--reward", &dpo]);
+    for part in [
+        "likelihood local:reference       architecture     llama",
+        "reward model dpo:local:tiny/local:reference answers          ok",
+        "maximal length   4096 tokens",
+    ] {
+        assert!(checked.out.contains(part), "{part}: {}", checked.out);
+    }
+    assert_eq!(checked.out.matches("architecture").count(), 2, "one model is loaded once");
+    checked.with_code(0);
+}
+
+#[test]
+fn settings_of_a_server_beside_likelihoods_in_the_process_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (policy, reference) = (engine(""), reference(folder.path()));
+    let both = format!("model={policy},reference-model={reference}");
+    let none = "none beside a model in the process";
+    for (reward, more, expected) in [
+        (format!("dpo:{both},url=http://localhost:1"), &[][..], none),
+        (format!("dpo:{both},template=t.jinja"), &[], none),
+        (format!("dpo:{both},reference-url=http://localhost:1"), &[], none),
+        (format!("dpo:{both},reference-likelihood=echo"), &[], none),
+        (format!("dpo:{both},concurrency=2"), &[], none),
+        (format!("dpo:{both}"), &["--reward-url", "http://localhost:1"], "it would change nothing"),
+        (format!("dpo:model={policy}"), &[], "reference-model=local:FILE"),
+        ("dpo:model=local:no.gguf,reference-model=local:no.gguf".to_owned(), &[], "at no.gguf"),
+    ] {
+        let fixed = ["run", "--out", "out", "--engine", &policy, "--reward", &reward];
+        let ended = run(folder.path(), &[&fixed[..], more].concat());
+        assert!(ended.err.contains(expected), "{reward}: {}", ended.err);
+        assert_ne!(ended.code, Some(0), "{reward}");
+    }
+}
+
 #[test]
 fn check_shows_the_model_and_its_speed() {
     let folder = tempfile::tempdir().unwrap();

@@ -87,6 +87,16 @@ impl EngineBuilder {
         Self::new(EngineKind::Local(local), "")
     }
 
+    /// The settings of a model in the process; none for other engines.
+    #[cfg(feature = "local")]
+    #[must_use]
+    pub fn local_model(&self) -> Option<&LocalEngineBuilder> {
+        match &self.kind {
+            EngineKind::Local(local) => Some(local),
+            _ => None,
+        }
+    }
+
     /// A server that speaks OpenAI's chat completions, such as `http://localhost:8000/v1`, and one of its
     /// models.
     pub fn compatible(base_url: impl Into<SecretString>, model: impl Into<String>) -> Self {

@@ -1,8 +1,10 @@
 //! Policies in the process: models of GGUF files, run by llama.cpp.
 
 mod answer;
+mod builder;
 mod context;
 mod conversation;
+mod given;
 mod load;
 mod log;
 mod rates;
@@ -16,25 +18,22 @@ mod vocabulary;
 mod worker;
 
 use std::hash::{BuildHasher, RandomState};
-use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, mpsc};
-use std::thread;
 
 use async_trait::async_trait;
-use derive_setters::Setters;
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::token::LlamaToken;
 use textgrad_core::{
-    Engine, EngineError, EngineInfo, EngineStatus, ErrorKind, Message, Request, Response, Usage,
+    Engine, EngineError, EngineInfo, EngineStatus, ErrorKind, Message, Request, Response,
+    TokenLogprob, Usage,
 };
 use tokio::sync::oneshot;
 
 use self::answer::AnswerSettings;
-use self::context::ContextSize;
-use self::load::Loaded;
+pub use self::builder::LocalEngineBuilder;
 use self::rates::Rates;
-use self::worker::{Finished, Job, Worker};
+use self::worker::{Finished, Job, Work};
 use super::{invalid, unsupported};
 use crate::ChatTemplate;
 use crate::engine::wire::{RawChoice, RawReply, check};
@@ -86,167 +85,6 @@ struct Shared {
     rates: Rates,
 }
 
-/// Settings of a [`LocalEngine`].
-///
-/// In one line, they follow the file: `model.gguf,context=8192,sequences=4,threads=8,exact=false`.
-#[derive(Debug, Clone, PartialEq, Eq, Setters)]
-#[must_use = "a builder does nothing until it builds"]
-pub struct LocalEngineBuilder {
-    #[setters(skip)]
-    path: PathBuf,
-    /// The longest conversation in tokens. Default: 4,096, or what the model was trained for, if that is less.
-    #[setters(strip_option)]
-    context: Option<usize>,
-    /// How many answers are written at the same time, 1 to 64. Their keys and values are what an engine keeps of
-    /// earlier conversations, too. Memory grows with it. Default: 8.
-    sequences: usize,
-    /// Threads that compute. Default: one per core that is idle when the model is loaded, where the system tells its
-    /// load. Threads wait for each other at every layer, so one that shares its core slows all of them down, by ten
-    /// times and more.
-    #[setters(strip_option)]
-    threads: Option<usize>,
-    /// Whether the same seed gives the same answer whatever else is computed. Default: true.
-    ///
-    /// Where kernels of llama.cpp for the weights of the file depend on how many tokens they compute, which is measured
-    /// when it is loaded, answers are then decoded one by one, and fewer tokens of earlier conversations are kept. So
-    /// false is faster for such a file, on processors of many cores.
-    exact: bool,
-}
-
-/// The default number of sequences.
-const DEFAULT_SEQUENCES: usize = 8;
-
-/// The settings of a line.
-const SETTINGS: &str = "context, sequences, threads and exact";
-
-impl LocalEngineBuilder {
-    /// Settings from one line: the path of a GGUF file, and settings behind it.
-    ///
-    /// # Errors
-    /// [`ErrorKind::InvalidRequest`] for an empty path, and a setting or a number that is not known.
-    ///
-    /// # Examples
-    /// ```
-    /// use textgrad_ops::local::{LocalEngine, LocalEngineBuilder};
-    ///
-    /// let builder = LocalEngineBuilder::from_line("model.gguf,context=8192")?;
-    /// assert_eq!(builder, LocalEngine::builder("model.gguf").context(8192));
-    /// # Ok::<(), textgrad_core::EngineError>(())
-    /// ```
-    pub fn from_line(line: &str) -> Result<Self, EngineError> {
-        let (path, settings) = line.split_once(',').unwrap_or((line, ""));
-        if path.trim().is_empty() {
-            return Err(invalid(
-                "expected the path of a GGUF file, as in local:model.gguf, got none",
-            ));
-        }
-        let mut builder = LocalEngine::builder(path.trim());
-        for setting in settings.split(',').map(str::trim).filter(|setting| !setting.is_empty()) {
-            let (name, value) = setting.split_once('=').unwrap_or((setting, ""));
-            if name.trim() == "exact" {
-                builder = builder.exact(value.trim().parse().map_err(|_| {
-                    invalid(format!("expected exact=true or exact=false, got {setting:?}"))
-                })?);
-                continue;
-            }
-            let number = value.trim().parse::<usize>().ok().filter(|number| *number > 0);
-            let Some(number) = number else {
-                return Err(invalid(format!("expected a number from 1 in {setting:?}")));
-            };
-            builder = match name.trim() {
-                "context" => builder.context(number),
-                "sequences" => builder.sequences(number),
-                "threads" => builder.threads(number),
-                other => {
-                    return Err(invalid(format!(
-                        "expected of the settings of a model in the process {SETTINGS}, got {other:?}"
-                    )));
-                }
-            };
-        }
-        Ok(builder)
-    }
-
-    /// Loads the model. Blocking: it takes some tenths of a second, and longer from a slow disk.
-    ///
-    /// # Errors
-    /// [`ErrorKind::NotFound`] if the file cannot be read; [`ErrorKind::Unsupported`] for an architecture that
-    /// llama.cpp does not know, one without a cache of keys and values, and a file without a chat template;
-    /// [`ErrorKind::InvalidRequest`] for another kind of file, one that is truncated, and too little memory, with
-    /// both figures.
-    pub fn build(self) -> Result<LocalEngine, EngineError> {
-        if !(1..=64).contains(&self.sequences) {
-            return Err(invalid(format!("expected 1 to 64 sequences, got {}", self.sequences)));
-        }
-        let (digest, length) = load::fingerprint(&self.path)?;
-        let Loaded { model, template } = load::load(&self.path, length)?;
-        let context = load::context_length(&model, self.context)?;
-        let size = ContextSize {
-            context,
-            sequences: self.sequences,
-            threads: self.threads.unwrap_or_else(idle_cores),
-        };
-        let facts = size.facts(&model, length)?;
-        let name = self.path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let info = EngineInfo::new(format!("local:{name}"))
-            .with_identity(format!("local {digest} {}", template.fingerprint()));
-        let shared = Arc::new(Shared { model, template, context, facts, rates: Rates::default() });
-        let (jobs, answers) = start(&shared, size, self.exact)?;
-        Ok(LocalEngine { info, shared, answers, jobs })
-    }
-}
-
-/// Begins the thread of a model, and waits until it can take calls. Says what answers depend on.
-fn start(
-    shared: &Arc<Shared>,
-    size: ContextSize,
-    is_exact: bool,
-) -> Result<(mpsc::Sender<Job>, &'static str), EngineError> {
-    let (jobs, queue) = mpsc::channel();
-    let (opened, is_open) = mpsc::channel();
-    let shared = Arc::clone(shared);
-    let run = move || {
-        let prepared = size.open(&shared.model).and_then(|mut context| {
-            let is_equal = steps::are_equal(&shared.model, &mut context, size.sequences)?;
-            Ok((context, is_equal))
-        });
-        match prepared {
-            Ok((context, is_equal)) => {
-                let _ = opened.send(Ok(match (is_equal, is_exact) {
-                    (true, _) => "equal for equal seeds, decoded together",
-                    (false, true) => {
-                        "equal for equal seeds, decoded one by one (exact=false decodes them together)"
-                    }
-                    (false, false) => "decoded together, and change with what is decoded beside them",
-                }));
-                let is_batched = is_equal || !is_exact;
-                Worker::new(&shared.model, context, size, is_batched, &shared.rates).run(&queue);
-            }
-            Err(error) => {
-                let _ = opened.send(Err(error));
-            }
-        }
-    };
-    let thread = thread::Builder::new().name("local engine".to_owned()).spawn(run);
-    thread.map_err(|error| {
-        EngineError::new(ErrorKind::Other, "expected a thread for the model").with_source(error)
-    })?;
-    let answers = is_open.recv().map_err(|_| ended())??;
-    Ok((jobs, answers))
-}
-
-/// The number of cores less the load of the last minute, at least 1.
-fn idle_cores() -> usize {
-    let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    let load = std::fs::read_to_string("/proc/loadavg").ok();
-    let load = load.and_then(|text| text.split_whitespace().next()?.parse::<f64>().ok());
-    let is_idle = |count: &usize| {
-        let busy = u32::try_from(cores - count).unwrap_or(u32::MAX);
-        load.is_none_or(|load| load < f64::from(busy) + 0.5)
-    };
-    (1..=cores).rev().find(is_idle).unwrap_or(1)
-}
-
 fn ended() -> EngineError {
     EngineError::new(ErrorKind::Other, "the thread of the model ended")
 }
@@ -254,13 +92,82 @@ fn ended() -> EngineError {
 impl LocalEngine {
     /// Settings of the engine of a GGUF file.
     pub fn builder(path: impl AsRef<Path>) -> LocalEngineBuilder {
-        LocalEngineBuilder {
-            path: path.as_ref().to_owned(),
-            context: None,
-            sequences: DEFAULT_SEQUENCES,
-            threads: None,
-            exact: true,
+        LocalEngineBuilder::new(path.as_ref())
+    }
+
+    /// The chat template of the file.
+    #[must_use]
+    pub fn chat_template(&self) -> &ChatTemplate {
+        &self.shared.template
+    }
+
+    /// The longest conversation in tokens.
+    #[must_use]
+    pub fn context_length(&self) -> usize {
+        self.shared.context
+    }
+
+    /// The logprobs of the tokens of a given text behind a prompt, in order, under the model's own distribution. Both
+    /// are texts as the chat template writes them; their special tokens are read as such. A token that holds the end
+    /// of the prompt and the beginning of the text is the text's.
+    ///
+    /// They do not depend on what else is computed. A prompt that one of the sequences holds is not read again.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidRequest`] if the prompt is empty, or both together are longer than the context, with both
+    /// numbers.
+    ///
+    /// # Examples
+    /// ```
+    /// use textgrad_ops::local::LocalEngine;
+    ///
+    /// # let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/gguf/tiny.gguf");
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let engine = LocalEngine::builder(file).context(256).build()?;
+    /// let prompt = engine.chat_template().render_prompt(&[("user", "Hi!")]).unwrap();
+    /// let logprobs = engine.logprobs(&prompt, "Hello.<|im_end|>").await?;
+    /// // This model's tokens are bytes, and its special tokens.
+    /// assert_eq!(logprobs.len(), 7);
+    /// assert!(logprobs.iter().all(|token| token.logprob < 0.0));
+    /// # Ok::<(), textgrad_core::EngineError>(()) }).unwrap();
+    /// ```
+    pub async fn logprobs(
+        &self,
+        prompt: &str,
+        text: &str,
+    ) -> Result<Vec<TokenLogprob>, EngineError> {
+        let Finished { answers, .. } = self.given(prompt, text).await?;
+        Ok(answers.into_iter().flat_map(|answer| answer.logprobs).collect())
+    }
+
+    async fn given(&self, prompt: &str, text: &str) -> Result<Finished, EngineError> {
+        let tokens =
+            |text: &str| conversation::tokens(&self.shared.model, &self.shared.template, text);
+        let (before, whole) = (tokens(prompt), tokens(&format!("{prompt}{text}")));
+        let from = before.iter().zip(&whole).take_while(|(before, token)| before == token).count();
+        let context = self.shared.context;
+        if from == whole.len() {
+            return Ok(Finished::default());
         }
+        if from == 0 {
+            return Err(invalid(
+                "expected a prompt before the text whose logprobs count, got none",
+            ));
+        }
+        if whole.len() > context {
+            return Err(invalid(format!(
+                "expected a prompt and an answer of at most {context} tokens, the context of the model in the \
+                 process, got {}; enlarge it, as in local:model.gguf,context=8192",
+                whole.len()
+            )));
+        }
+        self.ask(whole, Work::Logprobs { from }).await
+    }
+
+    async fn ask(&self, prompt: Vec<LlamaToken>, work: Work) -> Result<Finished, EngineError> {
+        let (reply, finished) = oneshot::channel();
+        self.jobs.send(Job { prompt, work, reply }).map_err(|_| ended())?;
+        finished.await.map_err(|_| ended())?
     }
 
     /// The tokens of a conversation, up to where the model begins to write.
@@ -311,9 +218,8 @@ impl Engine for LocalEngine {
         let prompt_tokens = prompt.len();
         let seed = request.sampling.seed.unwrap_or_else(|| RandomState::new().hash_one(0));
         let seeds = (0..u64::from(request.sampling.n)).map(|i| seed.wrapping_add(i)).collect();
-        let (reply, finished) = oneshot::channel();
-        self.jobs.send(Job { prompt, settings, seeds, reply }).map_err(|_| ended())?;
-        let Finished { answers, cached } = finished.await.map_err(|_| ended())??;
+        let Finished { answers, cached } =
+            self.ask(prompt, Work::Answers { settings, seeds }).await?;
         let count = |tokens: usize| u64::try_from(tokens).unwrap_or(u64::MAX);
         let usage = Usage {
             prompt_tokens: count(prompt_tokens),

@@ -49,30 +49,36 @@ impl Slots {
         Self { slots: vec![Slot::default(); count], chunk, clock: 0 }
     }
 
-    /// How many tokens of a prompt need not be computed again if a sequence holds `computed` of another one.
-    fn kept(&self, computed: &[LlamaToken], other: &[LlamaToken], prompt: &[LlamaToken]) -> usize {
-        // The last token is always computed: its logits are needed.
-        let most = prompt.len().saturating_sub(1);
+    /// How many tokens of a prompt, `most` at most, need not be computed again if a sequence holds `computed` of
+    /// another one.
+    fn kept(
+        &self,
+        computed: &[LlamaToken],
+        other: &[LlamaToken],
+        prompt: &[LlamaToken],
+        most: usize,
+    ) -> usize {
         let common = common(computed, prompt).min(most);
         match self.chunk {
-            Some(_) if common == most && other == prompt => most,
+            // The same steps, all but the last one of one token.
+            Some(_) if common + 1 == prompt.len() && other == prompt => common,
             Some(chunk) => common.min(other.len().saturating_sub(1)) / chunk.max(1) * chunk,
             None => common,
         }
     }
 
-    /// A place for a prompt: on the longest prefix of it that any sequence holds, copied if that sequence is in use or
-    /// holds more, in place of what was used least recently.
+    /// A place for a prompt, of which `most` tokens may be computed already: on the longest prefix of it that any
+    /// sequence holds, copied if that sequence is in use or holds more, in place of what was used least recently.
     ///
     /// None if all sequences are in use, or if one is just reading more of the prompt than any holds yet.
-    pub(super) fn place(&mut self, prompt: &[LlamaToken]) -> Option<Placement> {
-        let held = |slot: &Slot| self.kept(&slot.computed, &slot.prompt, prompt);
+    pub(super) fn place(&mut self, prompt: &[LlamaToken], most: usize) -> Option<Placement> {
+        let held = |slot: &Slot| self.kept(&slot.computed, &slot.prompt, prompt, most);
         // Of equal ones, one that is idle, and the one used last.
         let key = |(_, slot): &(usize, &Slot)| (held(slot), !slot.is_busy, slot.last_used);
         let (source, best) = self.slots.iter().enumerate().max_by_key(key)?;
         let kept = held(best);
         let busy = self.slots.iter().filter(|slot| slot.is_busy);
-        let coming = busy.map(|slot| self.kept(&slot.prompt, &slot.prompt, prompt)).max();
+        let coming = busy.map(|slot| self.kept(&slot.prompt, &slot.prompt, prompt, most)).max();
         if coming.unwrap_or(0) >= kept + MIN_COPY {
             return None;
         }
@@ -146,6 +152,11 @@ mod tests {
         range.map(LlamaToken).collect()
     }
 
+    /// A place for a prompt behind which an answer is written.
+    fn place(slots: &mut Slots, prompt: &[LlamaToken]) -> Option<Placement> {
+        slots.place(prompt, prompt.len() - 1)
+    }
+
     fn write(slots: &mut Slots, at: Placement, prompt: &[LlamaToken]) {
         let rest = prompt.get(at.kept..).unwrap_or_default();
         slots.extend(at.slot, rest);
@@ -155,16 +166,16 @@ mod tests {
     fn answers_to_one_prompt_wait_for_its_reading_and_copy_it() {
         let mut slots = Slots::new(3, None);
         let prompt = tokens(0..100);
-        let first = slots.place(&prompt).unwrap();
+        let first = place(&mut slots, &prompt).unwrap();
         assert_eq!((first.copied_from, first.kept), (None, 0));
-        assert_eq!(slots.place(&prompt), None);
+        assert_eq!(place(&mut slots, &prompt), None);
         // Another prompt does not wait.
-        let other = slots.place(&tokens(500..600)).unwrap();
+        let other = place(&mut slots, &tokens(500..600)).unwrap();
         assert_eq!((other.copied_from, other.kept), (None, 0));
         write(&mut slots, first, &prompt);
-        let second = slots.place(&prompt).unwrap();
+        let second = place(&mut slots, &prompt).unwrap();
         assert_eq!((second.copied_from, second.kept), (Some(first.slot), 99));
-        assert_eq!(slots.place(&prompt), None, "all are in use");
+        assert_eq!(place(&mut slots, &prompt), None, "all are in use");
         assert_eq!([first.slot, other.slot, second.slot].iter().sum::<usize>(), 3);
     }
 
@@ -172,17 +183,17 @@ mod tests {
     fn a_conversation_goes_on_in_place_and_the_least_recently_used_is_replaced() {
         let mut slots = Slots::new(2, None);
         let prompt = tokens(0..100);
-        let first = slots.place(&prompt).unwrap();
+        let first = place(&mut slots, &prompt).unwrap();
         write(&mut slots, first, &prompt);
         slots.extend(first.slot, &tokens(200..220));
         slots.release(first.slot);
         let longer = [prompt.clone(), tokens(200..220), tokens(300..310)].concat();
-        let next = slots.place(&longer).unwrap();
+        let next = place(&mut slots, &longer).unwrap();
         assert_eq!(next, Placement { slot: first.slot, copied_from: None, kept: 120 });
         write(&mut slots, next, &longer);
         slots.release(next.slot);
         // Another answer to the first prompt: the long conversation stays.
-        let again = slots.place(&prompt).unwrap();
+        let again = place(&mut slots, &prompt).unwrap();
         assert_eq!(
             again,
             Placement { slot: 1 - next.slot, copied_from: Some(next.slot), kept: 99 }
@@ -191,11 +202,11 @@ mod tests {
         slots.release(again.slot);
         // The same prompt again is read in place.
         assert_eq!(
-            slots.place(&prompt),
+            place(&mut slots, &prompt),
             Some(Placement { slot: again.slot, copied_from: None, kept: 99 })
         );
         slots.release(again.slot);
-        let new = slots.place(&tokens(700..800)).unwrap();
+        let new = place(&mut slots, &tokens(700..800)).unwrap();
         assert_eq!(new.slot, next.slot);
         slots.clear();
         assert_eq!(slots.computed(new.slot), 0);
@@ -205,14 +216,33 @@ mod tests {
     fn only_whole_chunks_of_prompts_are_kept_where_steps_matter() {
         let mut slots = Slots::new(3, Some(64));
         let prompt = tokens(0..100);
-        let first = slots.place(&prompt).unwrap();
+        let first = place(&mut slots, &prompt).unwrap();
         write(&mut slots, first, &prompt);
         slots.extend(first.slot, &tokens(200..300));
         // The same prompt is computed in the same steps.
-        let same = slots.place(&prompt).unwrap();
+        let same = place(&mut slots, &prompt).unwrap();
         assert_eq!((same.copied_from, same.kept), (Some(first.slot), 99));
         let longer = [prompt, tokens(200..300)].concat();
-        let next = slots.place(&longer).unwrap();
+        let next = place(&mut slots, &longer).unwrap();
         assert_eq!((next.copied_from, next.kept), (Some(same.slot), 64));
+    }
+
+    #[test]
+    fn given_tokens_are_computed_from_the_first_that_counts() {
+        let prompt = tokens(0..100);
+        let given = |range| [tokens(0..100), tokens(range)].concat();
+        for (chunk, kept) in [(None, 99), (Some(64), 64)] {
+            let mut slots = Slots::new(3, chunk);
+            let first = place(&mut slots, &prompt).unwrap();
+            write(&mut slots, first, &prompt);
+            let (text, other) = (given(200..220), given(210..230));
+            let at = slots.place(&text, 99).unwrap();
+            assert_eq!((at.copied_from, at.kept), (Some(first.slot), kept));
+            slots.extend(at.slot, &text[kept..text.len() - 1]);
+            slots.release(at.slot);
+            // The same text again: its logits are needed again.
+            assert_eq!(slots.place(&text, 99).unwrap().kept, kept);
+            assert_eq!(slots.place(&other, 99).unwrap().kept, kept);
+        }
     }
 }

@@ -199,6 +199,99 @@ async fn logprobs_are_of_the_tokens_of_the_answer() {
     }
 }
 
+/// Prompt and answer as the template writes them.
+fn given(engine: &LocalEngine, query: &str, answer: &str) -> (String, String) {
+    let prompt = engine.chat_template().render_prompt(&[("user", query)]).unwrap();
+    (prompt, format!("{answer}<|im_end|>"))
+}
+
+/// The logprobs of an answer that a grammar makes the model write token by token, and of the end of its turn.
+async fn forced(engine: &LocalEngine, query: &str, answer: &str) -> Vec<f64> {
+    let mut forced = Sampling { top_logprobs: Some(300), max_tokens: None, ..sampling() };
+    forced.extra.insert("grammar".to_owned(), format!("root ::= {answer:?}").into());
+    let response = engine.complete(&asked(query, forced)).await.unwrap();
+    assert_eq!(texts(&response), [answer]);
+    let (last, tokens) = response.choices[0].logprobs.split_last().unwrap();
+    let end = last.top.iter().find(|(token, _)| token == "<|im_end|>").unwrap().1;
+    tokens.iter().map(|token| token.logprob).chain([end]).collect()
+}
+
+#[tokio::test]
+async fn logprobs_of_a_given_answer_are_those_of_writing_it() {
+    let engine = builder().build().unwrap();
+    let long = "Keep it dry, wipe it, and oil it twice a year. ".repeat(6);
+    for (query, answer) in [("Hi!", "Hello."), ("Wood?", &long), (&long, "Yes."), ("a", "b")] {
+        let expected = forced(&engine, query, answer).await;
+        assert_eq!(expected.len(), answer.len() + 1, "bytes, and the mark at the end");
+        for sequences in [8, 1] {
+            let engine = builder().sequences(sequences).build().unwrap();
+            let (prompt, text) = given(&engine, query, answer);
+            let found = engine.logprobs(&prompt, &text).await.unwrap();
+            let found: Vec<f64> = found.into_iter().map(|token| token.logprob).collect();
+            assert_eq!(found, expected, "to the last bit");
+        }
+    }
+    let (prompt, _) = given(&engine, "Hi!", "");
+    assert_eq!(engine.logprobs(&prompt, "").await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn logprobs_of_a_given_answer_do_not_depend_on_what_is_computed_beside_them() {
+    let engine = builder().sequences(4).build().unwrap();
+    let query = "How do I take care of a wooden table? ".repeat(4);
+    let texts: Vec<(String, String)> =
+        (0..12).map(|i| given(&engine, &query, &"oil the wood ".repeat(1 + i * 5 % 12))).collect();
+    let mut alone = Vec::new();
+    for (prompt, text) in &texts {
+        let engine = builder().build().unwrap();
+        alone.push(engine.logprobs(prompt, text).await.unwrap());
+    }
+    for _ in 0..2 {
+        let noise = (0..6).map(|i| {
+            let sampling = sampling().with_n(2).with_seed(i).with_max_tokens(60);
+            let request = asked(&query, sampling);
+            let engine = engine.clone();
+            async move { engine.complete(&request).await.map(|_| ()) }
+        });
+        let given = texts.iter().map(|(prompt, text)| engine.logprobs(prompt, text));
+        let (noise, together) = tokio::join!(join_all(noise), join_all(given));
+        noise.into_iter().for_each(|answer| answer.unwrap());
+        let together: Vec<_> = together.into_iter().map(Result::unwrap).collect();
+        assert_eq!(together, alone);
+    }
+    // The prompt is not read again.
+    let (prompt, text) = &texts[0];
+    let cached = engine.given(prompt, text).await.unwrap().cached;
+    let length = prompt.replace("<|im_start|>", "s").replace("<|im_end|>", "e").len();
+    assert_eq!(cached, length - 1);
+}
+
+#[tokio::test]
+async fn given_answers_that_do_not_fit_are_refused_and_dropped_calls_end() {
+    let engine = builder().context(128).sequences(1).build().unwrap();
+    let (prompt, _) = given(&engine, "Hi!", "");
+    let error = engine.logprobs(&prompt, &"a".repeat(200)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+    let words = error.to_string();
+    assert!(words.contains("at most 128 tokens") && words.contains("got 2"), "{words}");
+    let error = engine.logprobs("", "Hello.").await.unwrap_err().to_string();
+    assert!(error.contains("expected a prompt before the text"), "{error}");
+
+    let engine = builder().sequences(1).context(2048).build().unwrap();
+    let (prompt, text) = given(&engine, "Hi!", &"word ".repeat(380));
+    let began = Instant::now();
+    engine.logprobs(&prompt, &text).await.unwrap();
+    let whole = began.elapsed();
+    let began = Instant::now();
+    for _ in 0..20 {
+        let call = engine.logprobs(&prompt, &text);
+        let _ = tokio::time::timeout(Duration::from_millis(1), call).await;
+    }
+    engine.complete(&asked("Hi!", sampling())).await.unwrap();
+    let (elapsed, bound) = (began.elapsed(), whole * 10);
+    assert!(elapsed < bound, "{elapsed:?} {bound:?}");
+}
+
 #[tokio::test]
 async fn status_shows_the_model() {
     let engine = builder().context(128).sequences(2).build().unwrap();

@@ -13,17 +13,43 @@ use tokio::sync::oneshot;
 
 use super::answer::{Answer, AnswerSettings, Written};
 use super::context::{self, CHUNK, ContextSize};
+use super::given::GivenText;
 use super::rates::Rates;
 use super::slots::Slots;
+
+/// The work of a call.
+#[derive(Debug)]
+pub(super) enum Work {
+    /// Answers to the prompt, one for each seed.
+    Answers { settings: AnswerSettings, seeds: Vec<u64> },
+    /// The logprobs of the tokens of the prompt from this one on.
+    Logprobs { from: usize },
+}
 
 /// A call.
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) prompt: Vec<LlamaToken>,
-    pub(super) settings: AnswerSettings,
-    /// One seed for each answer.
-    pub(super) seeds: Vec<u64>,
+    pub(super) work: Work,
     pub(super) reply: oneshot::Sender<Result<Finished, EngineError>>,
+}
+
+impl Job {
+    /// How many texts are written or read.
+    fn count(&self) -> usize {
+        match &self.work {
+            Work::Answers { seeds, .. } => seeds.len(),
+            Work::Logprobs { .. } => 1,
+        }
+    }
+
+    /// So many tokens of the prompt may be taken from a computed sequence. The logits behind the next one are needed.
+    fn max_kept(&self) -> usize {
+        match self.work {
+            Work::Answers { .. } => self.prompt.len().saturating_sub(1),
+            Work::Logprobs { from } => from.saturating_sub(1),
+        }
+    }
 }
 
 /// The answers to a call, in order.
@@ -51,14 +77,48 @@ impl Call {
     }
 }
 
-/// An answer under way.
+/// A text that is written, or read.
+enum Text {
+    Answer(Answer),
+    Given(GivenText),
+}
+
+impl Text {
+    fn new(model: &LlamaModel, work: &Work, index: usize) -> Result<Self, EngineError> {
+        Ok(match work {
+            Work::Answers { settings, seeds } => {
+                let seed = seeds.get(index).copied().unwrap_or_default();
+                Self::Answer(Answer::new(model, settings, seed)?)
+            }
+            Work::Logprobs { from } => Self::Given(GivenText::new(*from)),
+        })
+    }
+}
+
+/// A text under way.
 struct Active {
     call: u64,
     index: usize,
     slot: usize,
     /// Prompt and answer.
     tokens: Vec<LlamaToken>,
-    answer: Answer,
+    text: Text,
+}
+
+impl Active {
+    fn is_over(&self) -> bool {
+        match &self.text {
+            Text::Answer(answer) => answer.is_over(),
+            Text::Given(given) => given.is_over(self.tokens.len()),
+        }
+    }
+
+    fn finish(self) -> Written {
+        match self.text {
+            Text::Answer(answer) => answer.finish(),
+            Text::Given(given) => given.finish(),
+        }
+    }
 }
 
 /// The model with its calls.
@@ -111,7 +171,7 @@ impl<'a> Worker<'a> {
                 self.add(job);
             }
             self.end_calls();
-            self.begin_answers();
+            self.begin_texts();
             if let Err(error) = self.prefill().and_then(|()| self.decode()) {
                 self.fail(&error);
             }
@@ -119,8 +179,7 @@ impl<'a> Worker<'a> {
     }
 
     fn add(&mut self, job: Job) {
-        let count = job.seeds.len();
-        let answers = std::iter::repeat_with(|| None).take(count).collect();
+        let answers = std::iter::repeat_with(|| None).take(job.count()).collect();
         let call = Call { job, begun: 0, answers, cached: 0, error: None };
         self.calls.push_back((self.next_call, call));
         self.next_call += 1;
@@ -143,26 +202,20 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Begins answers of the oldest calls, as many as there are sequences for.
-    fn begin_answers(&mut self) {
+    /// Begins texts of the oldest calls, as many as there are sequences for.
+    fn begin_texts(&mut self) {
         for (id, call) in &mut self.calls {
-            while let Some(seed) = call.job.seeds.get(call.begun) {
-                let Some(place) = self.slots.place(&call.job.prompt) else { break };
+            while call.begun < call.answers.len() {
+                let (job, index) = (&call.job, call.begun);
+                let Some(place) = self.slots.place(&job.prompt, job.max_kept()) else { break };
                 let prepared = context::prepare(&mut self.context, place);
-                let answer =
-                    prepared.and_then(|()| Answer::new(self.model, &call.job.settings, *seed));
-                match answer {
-                    Ok(answer) => {
-                        if call.begun == 0 {
+                match prepared.and_then(|()| Text::new(self.model, &job.work, index)) {
+                    Ok(text) => {
+                        if index == 0 {
                             call.cached = place.kept;
                         }
-                        self.active.push(Active {
-                            call: *id,
-                            index: call.begun,
-                            slot: place.slot,
-                            tokens: call.job.prompt.clone(),
-                            answer,
-                        });
+                        let (slot, tokens) = (place.slot, job.prompt.clone());
+                        self.active.push(Active { call: *id, index, slot, tokens, text });
                         call.begun += 1;
                     }
                     Err(error) => {
@@ -186,20 +239,28 @@ impl<'a> Worker<'a> {
         let new = active.tokens.get(from..to).unwrap_or_default();
         self.batch.clear();
         for (position, token) in (from..).zip(new) {
-            context::add(&mut self.batch, *token, position, active.slot, false)?;
+            let has_logits = match &active.text {
+                Text::Answer(_) => false,
+                Text::Given(given) => given.needs_logits(position),
+            };
+            context::add(&mut self.batch, *token, position, active.slot, has_logits)?;
         }
         let began = Instant::now();
         context::compute(&mut self.context, &mut self.batch)?;
         self.context.synchronize();
         self.rates.prefilled(new.len(), began.elapsed());
         self.slots.extend(active.slot, new);
+        if let Text::Given(given) = &mut active.text {
+            given.read(self.model, &self.context, &active.tokens, from..to);
+        }
         Ok(())
     }
 
     /// Computes the last token of each answer whose prompt is read, and draws the next one.
     fn decode(&mut self) -> Result<(), EngineError> {
         let is_read = |(_, active): &(usize, &Active)| {
-            self.slots.computed(active.slot) + 1 == active.tokens.len()
+            matches!(active.text, Text::Answer(_))
+                && self.slots.computed(active.slot) + 1 == active.tokens.len()
         };
         let mut rows: Vec<usize> =
             self.active.iter().enumerate().filter(is_read).map(|(index, _)| index).collect();
@@ -209,12 +270,11 @@ impl<'a> Worker<'a> {
         for rows in rows.chunks(most) {
             self.step(rows)?;
         }
-        let over = |active: &mut Active| active.answer.is_over();
-        for active in self.active.extract_if(.., over) {
+        for active in self.active.extract_if(.., |active| active.is_over()) {
             self.slots.release(active.slot);
             let of_call = self.calls.iter_mut().find(|(id, _)| *id == active.call);
             if let Some(place) = of_call.and_then(|(_, call)| call.answers.get_mut(active.index)) {
-                *place = Some(active.answer.finish());
+                *place = Some(active.finish());
             }
         }
         Ok(())
@@ -236,12 +296,13 @@ impl<'a> Worker<'a> {
             let Some(active) = self.active.get_mut(*index) else { continue };
             self.slots
                 .extend(active.slot, active.tokens.last_chunk::<1>().map_or(&[], |last| last));
-            let prompt = active.tokens.len() - active.answer.tokens();
+            let Text::Answer(answer) = &mut active.text else { continue };
+            let prompt = active.tokens.len() - answer.tokens();
             let logits = self.context.get_logits_ith(row);
-            if let Some(next) = active.answer.next(self.model, logits, &active.tokens, prompt) {
+            if let Some(next) = answer.next(self.model, logits, &active.tokens, prompt) {
                 active.tokens.push(next);
                 if active.tokens.len() >= self.size.context {
-                    active.answer.cut_off();
+                    answer.cut_off();
                 }
             }
         }

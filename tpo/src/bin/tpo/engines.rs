@@ -16,11 +16,13 @@ use textgrad_ops::layer::{
     Balanced, Breaker, EngineExt, Layer, Layered, Limiter, Limits, Meter, RetryPolicy,
 };
 use tpo::serve::Upstream;
-use tpo::{CancellationToken, Error};
+use tpo::{CancellationToken, Error, Likelihood};
 
 use crate::cache::Cache;
 use crate::config::Settings;
 use crate::context;
+#[cfg(feature = "local")]
+use crate::models::Models;
 use crate::preflight::{Server, Servers};
 use crate::progress::Bill;
 
@@ -36,6 +38,8 @@ pub(crate) struct Layers {
     limiter: Option<Limiter>,
     pub(crate) breaker: Breaker,
     pub(crate) servers: Servers,
+    #[cfg(feature = "local")]
+    models: Models,
     /// Receives the policy's own server, if it has OpenAI's chat API.
     pub(crate) upstream: Option<Arc<Mutex<Option<Upstream>>>>,
 }
@@ -125,8 +129,7 @@ impl Layers {
                 true => builder.inline_reasoning(),
                 false => builder,
             };
-            // A model in the process is loaded.
-            engines.push(crate::blocking(move || builder.build().map_err(setup("engine"))).await?);
+            engines.push(self.build(builder).await?);
         }
         let mut engine: Arc<dyn Engine> = match engines.pop() {
             Some(only) if engines.is_empty() => only,
@@ -155,6 +158,34 @@ impl Layers {
             ["one-per-request", "predicted-outputs"].iter().any(|name| self.settings.flag(name));
         let filled = if single { filled.always_single() } else { filled };
         Ok(Arc::new(self.cached(filled).traced()))
+    }
+
+    /// Builds an engine. A model in the process is loaded, unless it is there with the same settings.
+    #[cfg_attr(
+        not(feature = "local"),
+        expect(clippy::unused_async, reason = "as with the feature")
+    )]
+    async fn build(&self, builder: EngineBuilder) -> Result<Arc<dyn Engine>, Error> {
+        #[cfg(feature = "local")]
+        if let Some(settings) = builder.local_model() {
+            return Ok(Arc::new(self.models.load(settings.clone()).await?));
+        }
+        builder.build().map_err(setup("engine"))
+    }
+
+    /// The likelihoods of a model in the process.
+    #[cfg_attr(
+        not(feature = "local"),
+        expect(clippy::unused_async, unused_variables, reason = "as with the feature")
+    )]
+    pub(crate) async fn likelihood(&self, builder: &EngineBuilder) -> Result<Likelihood, Error> {
+        #[cfg(feature = "local")]
+        if let Some(settings) = builder.local_model() {
+            let model = self.models.load(settings.clone()).await?;
+            self.servers.add(Server::Engine("likelihood", Arc::new(model.clone())));
+            return Ok(Likelihood::local(model));
+        }
+        Err(missing("reward-model", "a model in the process, as in local:FILE"))
     }
 
     fn http(&self) -> Result<HttpOptions, Error> {
@@ -193,20 +224,19 @@ impl Layers {
         let line = engine.trim();
         let unused = |setting, expected, got: &str| Err(Error::config(setting, expected, got));
         let in_process = match line {
-            line if line == "sim" || line.starts_with("sim:") => Some("the simulation"),
-            line if line.starts_with("local:") => Some("a model in the process"),
+            line if line == "sim" || line.starts_with("sim:") => {
+                Some(("the simulation", self.simulation(line)?))
+            }
+            line if line.starts_with("local:") => Some(("a model in the process", line.to_owned())),
             _ => None,
         };
-        if let Some(what) = in_process {
+        if let Some((what, line)) = in_process {
             let expected = "--engine with a server beside it, such as vllm or openai";
             return match (model, base_url) {
                 (Some(model), _) => unused("model", expected, &format!("{what} and {model}")),
                 // An address may hold a password.
                 (None, Some(_)) => unused("base-url", expected, &format!("{what} and an address")),
-                (None, None) if line.starts_with("local:") => {
-                    preset::engine(line).map_err(setup("engine"))
-                }
-                (None, None) => preset::engine(&self.simulation(line)?).map_err(setup("engine")),
+                (None, None) => preset::engine(&line).map_err(setup("engine")),
             };
         }
         // Any server with this chat API; without an address it is the preset.

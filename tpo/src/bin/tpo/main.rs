@@ -15,6 +15,8 @@ mod headroom;
 mod inspect;
 mod journey;
 mod merge;
+#[cfg(feature = "local")]
+mod models;
 mod output;
 mod preflight;
 mod presets;

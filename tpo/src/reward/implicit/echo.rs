@@ -3,7 +3,7 @@
 use serde_json::{Value as Json, json};
 use textgrad_core::{EngineError, truncate};
 
-use super::likelihood::{COMPLETIONS, Likelihood, Parts, finite, sum};
+use super::likelihood::{COMPLETIONS, Parts, ServedModel, finite, sum};
 use super::span::{EchoedPrompt, SpanError};
 use crate::reward::http::Asked;
 
@@ -14,12 +14,12 @@ const NO_ECHO_ADVICE: &str = "such servers cannot tell likelihoods; name one tha
 /// How much of a reply is shown, in characters: what to do about it is to be read behind it.
 const MAX_SHOWN: usize = 60;
 
-impl Likelihood {
+impl ServedModel<'_> {
     pub(super) async fn by_echo(&self, parts: &Parts, answer: &str) -> Result<f64, EngineError> {
         // One token is written, since not every server takes 0, and one likelier token is asked for, since
         // SGLang takes 0 for none at all. Neither is looked at.
         let body = json!({
-            "model": self.model,
+            "model": self.id,
             "prompt": parts.whole,
             "max_tokens": 1,
             "temperature": 0.0,
@@ -90,7 +90,7 @@ const TOKENIZE: &str = "tokenize";
 /// Which servers have it, for those that have routes of the same names that do something else.
 const VLLM: &str = "as vLLM tells them (other servers may have likelihood=echo)";
 
-impl Likelihood {
+impl ServedModel<'_> {
     pub(super) async fn by_prompt_logprobs(
         &self,
         parts: &Parts,
@@ -99,7 +99,7 @@ impl Likelihood {
         let before = self.tokens(&parts.prompt, answer).await?;
         let tokens = self.tokens(&parts.whole, answer).await?;
         let body = json!({
-            "model": self.model,
+            "model": self.id,
             "prompt": parts.whole,
             "max_tokens": 1,
             "temperature": 0.0,
@@ -131,7 +131,7 @@ impl Likelihood {
     }
 
     async fn tokens(&self, text: &str, answer: &str) -> Result<Vec<u64>, EngineError> {
-        let body = json!({ "model": self.model, "prompt": text, "add_special_tokens": true });
+        let body = json!({ "model": self.id, "prompt": text, "add_special_tokens": true });
         let asked = Asked { path: TOKENIZE, answer };
         read_tokens(&self.post(&body, asked).await?, asked)
     }

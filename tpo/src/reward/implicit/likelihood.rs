@@ -3,7 +3,11 @@
 use derive_setters::Setters;
 use serde_json::Value as Json;
 use strum::EnumString;
+#[cfg(feature = "local")]
+use textgrad_core::Engine;
 use textgrad_core::{EngineError, ErrorKind, truncate};
+#[cfg(feature = "local")]
+use textgrad_ops::local::LocalEngine;
 use textgrad_ops::{ChatTemplate, ChatTemplateError};
 
 use crate::query::Query;
@@ -33,12 +37,13 @@ pub enum LikelihoodApi {
     Echo,
 }
 
-/// How likely a model behind a server finds answers, by the logprobs of the tokens of a prompt. Cheap to clone.
+/// How likely a model finds answers, by the logprobs of the tokens of a prompt. Cheap to clone.
 ///
-/// The server must report these logprobs in one of the ways of [`LikelihoodApi`]. Query and answer are
-/// written by the model's own chat template. What counts are the tokens behind the ones with which the
-/// template's generation prompt ends, up to and with the mark that ends the answer: what the model would have
-/// written. The servers' tokenizer begins texts with the special token, so a template's own is taken away.
+/// The model is in the process ([`local`](Self::local), feature `local`) or behind a server that reports these
+/// logprobs in one of the ways of [`LikelihoodApi`]. Query and answer are written by the model's own chat template.
+/// What counts are the tokens behind the ones with which the template's generation prompt ends, up to and with the
+/// mark that ends the answer: what the model would have written. The servers' tokenizer begins texts with the special
+/// token, so a template's own is taken away.
 ///
 /// # Examples
 /// ```
@@ -53,8 +58,15 @@ pub enum LikelihoodApi {
 pub struct Likelihood {
     pub(super) model: String,
     template: ChatTemplate,
-    api: LikelihoodApi,
-    server: Server,
+    source: Source,
+}
+
+/// Where the logprobs come from.
+#[derive(Debug, Clone)]
+enum Source {
+    Server(LikelihoodApi, Server),
+    #[cfg(feature = "local")]
+    Process(LocalEngine),
 }
 
 /// Settings of a [`Likelihood`].
@@ -77,7 +89,7 @@ impl LikelihoodBuilder {
     /// An [`EngineError`] if the URL or the key cannot be used.
     pub fn build(self) -> Result<Likelihood, EngineError> {
         let Self { server, model, template, api } = self;
-        Ok(Likelihood { model, template, api, server: server.build()? })
+        Ok(Likelihood { model, template, source: Source::Server(api, server.build()?) })
     }
 }
 
@@ -93,33 +105,89 @@ impl Likelihood {
         LikelihoodBuilder { server, model, template, api: LikelihoodApi::default() }
     }
 
+    /// The likelihoods of a model in the process, by its own chat template.
+    #[cfg(feature = "local")]
+    #[must_use]
+    pub fn local(engine: LocalEngine) -> Self {
+        let (model, template) = (engine.name().to_owned(), engine.chat_template().clone());
+        Self { model, template, source: Source::Process(engine) }
+    }
+
     /// The name of the model.
     #[must_use]
     pub fn model(&self) -> &str {
         &self.model
     }
 
+    /// The model's chat template.
+    #[must_use]
+    pub fn chat_template(&self) -> &ChatTemplate {
+        &self.template
+    }
+
     /// The identity: the model, its template, and the way if it is not the usual one.
     pub(super) fn identity(&self) -> String {
-        let way = match self.api {
-            LikelihoodApi::PromptLogprobs => "",
-            LikelihoodApi::Echo => ", echoed",
+        let way = match &self.source {
+            Source::Server(LikelihoodApi::PromptLogprobs, _) => "",
+            Source::Server(LikelihoodApi::Echo, _) => ", echoed",
+            #[cfg(feature = "local")]
+            Source::Process(engine) => return engine.identity().to_owned(),
         };
         format!("{} with template {}{way}", self.model, self.template.fingerprint())
+    }
+
+    /// The longest query with its answer in tokens, where it is known.
+    pub(super) fn max_length(&self) -> Option<u64> {
+        match &self.source {
+            Source::Server(..) => None,
+            #[cfg(feature = "local")]
+            Source::Process(engine) => u64::try_from(engine.context_length()).ok(),
+        }
     }
 
     /// The natural logarithm of the probability of an answer to a query: the sum over its tokens, at most 0.
     ///
     /// # Errors
-    /// The server's error; one that names the answer if the template or the server's logprobs cannot be used.
+    /// The server's error; one that names the answer if the template or the server's logprobs cannot be used. Those of
+    /// [`LocalEngine::logprobs`] for a model in the process.
     pub async fn logprob(&self, query: &Query, answer: &str) -> Result<f64, EngineError> {
         let parts = parts(&self.template, query, answer)?;
-        match self.api {
-            LikelihoodApi::PromptLogprobs => self.by_prompt_logprobs(&parts, answer).await,
-            LikelihoodApi::Echo => self.by_echo(&parts, answer).await,
+        match &self.source {
+            Source::Server(api, server) => {
+                let parts = parts.without_bos(&self.template);
+                let model = ServedModel { id: &self.model, server };
+                match api {
+                    LikelihoodApi::PromptLogprobs => model.by_prompt_logprobs(&parts, answer).await,
+                    LikelihoodApi::Echo => model.by_echo(&parts, answer).await,
+                }
+            }
+            #[cfg(feature = "local")]
+            Source::Process(engine) => {
+                let written = parts.whole.strip_prefix(&parts.prompt).unwrap_or_default();
+                let tokens = engine.logprobs(&parts.prompt, written).await?;
+                sum(tokens.into_iter().map(|token| match token.logprob {
+                    logprob if logprob.is_finite() => Ok(logprob),
+                    logprob => Err(EngineError::new(
+                        ErrorKind::BadResponse,
+                        format!(
+                            "expected a finite logprob of the token {:?} of the answer {:?}, got {logprob}",
+                            token.token,
+                            truncate(answer, 80)
+                        ),
+                    )),
+                }))
+            }
         }
     }
+}
 
+/// A model of a server.
+pub(super) struct ServedModel<'a> {
+    pub(super) id: &'a str,
+    server: &'a Server,
+}
+
+impl ServedModel<'_> {
     pub(super) async fn post(&self, body: &Json, asked: Asked<'_>) -> Result<Json, EngineError> {
         self.server.post(asked.path, body, &[asked.answer]).await
     }
@@ -138,13 +206,22 @@ pub(super) fn sum(
     logprobs.into_iter().try_fold(0.0, |sum, logprob| Ok(sum + logprob?))
 }
 
-/// A conversation as a model's tokenizer sees it, without the token that begins it.
+/// A conversation as its chat template writes it.
 #[derive(Debug, PartialEq)]
 pub(super) struct Parts {
     /// Up to where the model begins to write.
     pub(super) prompt: String,
     /// The same with the answer and the mark that ends it.
     pub(super) whole: String,
+}
+
+impl Parts {
+    /// Without the token that begins a text, which a server's tokenizer adds.
+    fn without_bos(self, template: &ChatTemplate) -> Self {
+        let [prompt, whole] =
+            [self.prompt, self.whole].map(|text| template.without_bos(&text).to_owned());
+        Self { prompt, whole }
+    }
 }
 
 /// Query and answer as the template writes them.
@@ -175,10 +252,7 @@ pub(super) fn parts(
     if !answer.ends_with(written.trim_start()) {
         whole.truncate(whole.trim_end().len().max(prompt.len()));
     }
-    Ok(Parts {
-        prompt: template.without_bos(&prompt).to_owned(),
-        whole: template.without_bos(&whole).to_owned(),
-    })
+    Ok(Parts { prompt, whole })
 }
 
 fn tail(text: &str) -> &str {
@@ -192,7 +266,7 @@ mod tests {
 
     fn of(source: &str, answer: &str) -> Result<Parts, EngineError> {
         let template = ChatTemplate::from_source(source, Some("<s>")).unwrap();
-        parts(&template, &"Why?".into(), answer)
+        Ok(parts(&template, &"Why?".into(), answer)?.without_bos(&template))
     }
 
     const CHATML: &str = "{{ bos_token }}{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}\

@@ -88,6 +88,10 @@ impl RewardModel for DpoReward {
         &self.info
     }
 
+    async fn max_length(&self) -> Option<u64> {
+        [&self.policy, &self.reference].into_iter().filter_map(Likelihood::max_length).min()
+    }
+
     async fn score(&self, query: &Query, answers: &[&str]) -> Result<Vec<f64>, EngineError> {
         let ratios = answers.iter().map(|answer| self.log_ratio(query, answer));
         let ratios: Result<Vec<f64>, EngineError> = join_all(ratios).await.into_iter().collect();

@@ -71,6 +71,9 @@ pub(super) const NAMES: &str = "sim, vllm, vllm-text, vllm-pooling, vllm-pooling
 /// Settings of every kind.
 const SHARED_KEYS: [&str; 3] = ["weight", "center", "scale"];
 
+/// How the line of a model in the process begins, where a model is named.
+pub(super) const LOCAL: &str = "local:";
+
 /// What ends the name of a setting that names the environment variable of a key.
 pub(crate) const KEY_ENV: &str = "key-env";
 

@@ -1,5 +1,6 @@
 //! Reward models from their settings.
 
+mod likelihoods;
 mod line;
 mod source;
 
@@ -11,7 +12,7 @@ use tpo::{
 };
 
 pub(crate) use self::line::{KEY_ENV, Line, is_variable};
-use self::line::{NAMES, RewardKind};
+use self::line::{LOCAL, NAMES, RewardKind};
 use self::source::{KEY, Source};
 use crate::config::Settings;
 use crate::engines::{Layers, missing};
@@ -133,6 +134,11 @@ fn combined(
 
 /// Refuses options that none of these reward models uses.
 fn check_used(settings: &Settings, lines: &[Line]) -> Result<(), Error> {
+    let model: Option<String> = settings.get_one("reward-model")?;
+    let is_local = |line: &Line| {
+        let model = line.get("model").or(model.as_deref()).unwrap_or_default();
+        line.has("reference-model") && model.starts_with(LOCAL)
+    };
     for (option, key) in [
         ("reward-url", "url"),
         ("reward-model", "model"),
@@ -145,7 +151,8 @@ fn check_used(settings: &Settings, lines: &[Line]) -> Result<(), Error> {
         ("reward-command", "program"),
         ("reward-arg", "program"),
     ] {
-        let used = lines.iter().any(|line| line.has(key));
+        let is_of_server = matches!(option, "reward-url" | "reward-template");
+        let used = lines.iter().any(|line| line.has(key) && !(is_of_server && is_local(line)));
         if let Some(got) = settings.get_one::<String>(option)?.filter(|_| !used) {
             let expected = "none for what --reward names: it would change nothing";
             return Err(Error::config(option, expected, got));

@@ -14,8 +14,8 @@ use textgrad_ops::score::Unreadable;
 #[cfg(feature = "local-reward")]
 use tpo::LocalReward;
 use tpo::{
-    ChatTemplate, DpoReward, Error, HttpReward, JudgeReward, Likelihood, LikelihoodBuilder,
-    RewardApi, RewardModel, ScorerReward, SimReward, TruncatedReward, Truncation,
+    ChatTemplate, Error, HttpReward, JudgeReward, RewardApi, RewardModel, ScorerReward, SimReward,
+    TruncatedReward, Truncation,
 };
 
 use super::RewardContext;
@@ -32,9 +32,6 @@ pub(super) const KEY: &str = "REWARD_API_KEY";
 
 /// The attribute of a NIM's reply that is the score.
 const ATTRIBUTE: &str = "reward";
-
-/// How servers report likelihoods.
-const API: &str = "prompt_logprobs or echo";
 
 /// The settings of one reward model: those of its line, and the options that are their defaults.
 pub(super) struct Source<'a> {
@@ -131,56 +128,6 @@ impl Source<'_> {
         let expected = "a program that has the feature local-reward: build it with \
                         `cargo install --path tpo --features local-reward`";
         Err(Error::config("reward", expected, "one without it"))
-    }
-
-    /// `beta` times the log-ratio of the policy and the reference.
-    pub(super) async fn penalty(&self) -> Result<Arc<DpoReward>, Error> {
-        let Some(model) = self.text("model", "reward-model")? else {
-            return Err(missing("reward-model", "the name of the model whose likelihoods count"));
-        };
-        let [url, reference_model] =
-            ["reference-url", "reference-model"].map(|key| self.line.get(key).map(str::to_owned));
-        let (Some(reference_url), Some(reference_model)) = (url, reference_model) else {
-            let expected =
-                "where the reference model is, as in dpo:reference-url=URL,reference-model=MODEL";
-            return Err(missing("reward", expected));
-        };
-        let template = self.template().await?;
-        let reference_template = match self.line.get("reference-template") {
-            Some(path) => read_template(path.into()).await?,
-            None => template.clone(),
-        };
-        let api = self.line.parsed("likelihood", API)?.unwrap_or_default();
-        let policy = Likelihood::builder(self.url()?, model, template).api(api);
-        let reference = Likelihood::builder(reference_url, reference_model, reference_template)
-            .api(self.line.parsed("reference-likelihood", API)?.unwrap_or(api));
-        let beta = self.line.number("beta")?.unwrap_or(DpoReward::DEFAULT_BETA);
-        let policy = self.likelihood(policy, self.key(KEY_ENV)?)?;
-        // The key of the policy's server is not for another one.
-        let reference = self.likelihood(reference, self.key("reference-key-env")?)?;
-        let reward = Arc::new(DpoReward::new(policy, reference, beta)?);
-        self.context.layers.servers.add(Server::Reward(reward.clone()));
-        Ok(reward)
-    }
-
-    fn likelihood(
-        &self,
-        builder: LikelihoodBuilder,
-        key: Option<SecretString>,
-    ) -> Result<Likelihood, Error> {
-        let mut likelihood = builder
-            .timeout(self.context.layers.timeout()?)
-            .retry(self.context.layers.retry()?)
-            .requests_per_minute(self.requests_per_minute()?)
-            .proxy_loopback(self.context.settings.flag("proxy-loopback"))
-            .breaker(self.context.layers.breaker.another());
-        if let Some(concurrency) = self.concurrency()? {
-            likelihood = likelihood.concurrency(concurrency);
-        }
-        if let Some(key) = key {
-            likelihood = likelihood.key(key);
-        }
-        likelihood.build().map_err(setup("reward model"))
     }
 
     async fn judge(&self) -> Result<Arc<dyn RewardModel>, Error> {
@@ -299,7 +246,7 @@ impl Source<'_> {
         }
     }
 
-    async fn template(&self) -> Result<ChatTemplate, Error> {
+    pub(super) async fn template(&self) -> Result<ChatTemplate, Error> {
         let expected = "the reward model's tokenizer_config.json or a .jinja file, for this server does not \
                         apply chat templates";
         self.template_if_any().await?.ok_or_else(|| missing("reward-template", expected))
@@ -314,27 +261,27 @@ impl Source<'_> {
     }
 
     /// The key of a server, from the environment variable that the line names, else from the usual one.
-    fn key(&self, setting: &'static str) -> Result<Option<SecretString>, Error> {
+    pub(super) fn key(&self, setting: &'static str) -> Result<Option<SecretString>, Error> {
         let Some(name) = self.line.get(setting) else { return Ok(secret(KEY)) };
         let expected = "the name of an environment variable that holds a key";
         let missing = || Error::config(setting, expected, format!("{name}, which is not set"));
         secret(name).map(Some).ok_or_else(missing)
     }
 
-    fn url(&self) -> Result<String, Error> {
+    pub(super) fn url(&self) -> Result<String, Error> {
         Ok(self.text("url", "reward-url")?.unwrap_or_else(|| LOCAL.to_owned()))
     }
 
-    fn requests_per_minute(&self) -> Result<u32, Error> {
+    pub(super) fn requests_per_minute(&self) -> Result<u32, Error> {
         Ok(self.context.settings.get_one("reward-requests-per-minute")?.unwrap_or(0))
     }
 
-    fn concurrency(&self) -> Result<Option<usize>, Error> {
+    pub(super) fn concurrency(&self) -> Result<Option<usize>, Error> {
         self.count("concurrency", "reward-concurrency")
     }
 
     /// A setting of the line, else the option.
-    fn text(&self, key: &str, option: &'static str) -> Result<Option<String>, Error> {
+    pub(super) fn text(&self, key: &str, option: &'static str) -> Result<Option<String>, Error> {
         match self.line.get(key) {
             Some(value) => Ok(Some(value.to_owned())),
             None => self.context.settings.get_one(option),
@@ -350,7 +297,7 @@ impl Source<'_> {
     }
 }
 
-async fn read_template(path: PathBuf) -> Result<ChatTemplate, Error> {
+pub(super) async fn read_template(path: PathBuf) -> Result<ChatTemplate, Error> {
     let wrong = |error| {
         let source =
             EngineError::new(ErrorKind::InvalidRequest, "its chat template cannot be used");
