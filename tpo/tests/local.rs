@@ -22,6 +22,15 @@ fn engine(settings: &str) -> String {
     format!("local:{}{settings}", model().display())
 }
 
+/// The same model with one changed weight.
+fn reference(folder: &Path) -> String {
+    let mut bytes = std::fs::read(model()).unwrap();
+    let last = bytes.len() - 7;
+    bytes[last] ^= 0x55;
+    std::fs::write(folder.join("reference.gguf"), bytes).unwrap();
+    "local:reference.gguf".to_owned()
+}
+
 fn program(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tpo"));
     command.env_clear().current_dir(folder).stdin(Stdio::null()).args(arguments);
@@ -32,15 +41,27 @@ fn run(folder: &Path, arguments: &[&str]) -> Ended {
     Running::start(program(folder, arguments)).end()
 }
 
-/// A search of two iterations. Replies of random weights have no tags, so a grammar writes them.
+/// A search with three models in the process: policy, critic and reward model. Replies of random weights have no tags,
+/// so a grammar writes them.
 fn search(folder: &Path, out: &str, settings: &str, more: &[&str]) -> Command {
     std::fs::write(folder.join("queries.txt"), "Red?\nBlue?\nWhy?\nHow?\n").unwrap();
     let grammar =
         r#"{"grammar": "root ::= \"<IMPROVED_VARIABLE>\" [a-f ]{4,40} \"</IMPROVED_VARIABLE>\""}"#;
-    let engine = engine(settings);
+    let (engine, critic) = (engine(settings), format!("{},threads=1", reference(folder)));
+    let reward = Path::new(env!("CARGO_MANIFEST_DIR")).join("../textgrad-ops/tests/classifiers");
+    let reward = format!("local:{}", reward.join("llama").display());
     let fixed = ["run", "--data", "queries.txt", "--engine", &engine, "--out", out];
     let mut command = program(folder, &fixed);
-    command.args(["--reward", "length:from=3,to=6", "--prompts", "compact", "--samples", "3"]);
+    command.args([
+        "--critic",
+        &critic,
+        "--reward",
+        &reward,
+        "--prompts",
+        "compact",
+        "--samples",
+        "3",
+    ]);
     command.args(["--iterations", "1", "--extra-body", grammar]).args(more);
     command
 }
@@ -75,6 +96,7 @@ fn a_run_is_the_same_at_any_concurrency_and_after_kills() {
     let expected = results(folder, "one");
     assert_eq!(expected.len(), 4);
     for line in &expected {
+        assert!(line["best"]["score"].as_f64().unwrap() != 0.0, "{line}");
         assert_eq!(line["trajectory"]["iterations"][0]["updates"], 3, "{line}");
     }
 
@@ -109,15 +131,6 @@ fn likelihoods(folder: &Path, out: &str, rewards: &[&str], more: &[&str]) -> Vec
     let candidates = |line: &Value| line["trajectory"]["candidates"].as_array().unwrap().clone();
     let candidates = results(folder, out).iter().flat_map(candidates).collect::<Vec<Value>>();
     candidates.iter().map(|candidate| candidate["score"].as_f64().unwrap()).collect()
-}
-
-/// The same model with one changed weight.
-fn reference(folder: &Path) -> String {
-    let mut bytes = std::fs::read(model()).unwrap();
-    let last = bytes.len() - 7;
-    bytes[last] ^= 0x55;
-    std::fs::write(folder.join("reference.gguf"), bytes).unwrap();
-    "local:reference.gguf".to_owned()
 }
 
 #[test]
@@ -158,6 +171,28 @@ fn likelihoods_of_models_in_the_process_score_answers() {
     }
     assert_eq!(checked.out.matches("architecture").count(), 2, "one model is loaded once");
     checked.with_code(0);
+}
+
+#[test]
+fn constrained_updates_are_between_their_tags_or_truncated() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("queries.txt"), "Red?\n").unwrap();
+    let engine = engine(",threads=1");
+    let fixed = ["run", "--data", "queries.txt", "--engine", &engine, "--out", "out"];
+    let more = ["--reward", "length:from=3,to=6", "--samples", "3", "--iterations", "1"];
+    let lengths = ["--max-tokens", "60", "--critic-max-tokens", "40", "--parse-retries", "0"];
+    let updates = ["--constrained-updates", "--prompts", "compact"];
+    let arguments = [&fixed[..], &more, &lengths, &updates].concat();
+    run(folder.path(), &arguments).with_code(0);
+    let lines = results(folder.path(), "out");
+    let step = &lines[0]["trajectory"]["iterations"][0];
+    let problems = step["unusable"].as_array().unwrap();
+    assert!(!problems.is_empty(), "{step}");
+    let is_truncated = |problem: &Value| problem.as_str().unwrap().contains("truncated");
+    assert!(problems.iter().all(is_truncated), "{step}");
+    let grammar = ["--extra-body", r#"{"grammar": "root ::= \"a\""}"#];
+    let ended = run(folder.path(), &[&arguments[..], &grammar].concat());
+    assert!(ended.err.contains("beside --constrained-updates"), "{}", ended.err);
 }
 
 #[test]

@@ -106,6 +106,10 @@ pub struct TextualGradientDescentBuilder {
     /// Asks for that many edits at most in place of the whole text, the most important first; default: 0, the whole
     /// text. What comes beyond them is left out. See [`TextualGradientDescent`](TextualGradientDescent#edits).
     pub(super) edits: u32,
+    /// Whether replies are decoded under a grammar, so that their tags are always closed: the field `grammar` of the
+    /// request, in GBNF. For engines that take it, which are `LocalEngine` and the server of llama.cpp; a model that
+    /// reasons before it answers can do so no more. Default: false.
+    pub(super) constrained_decoding: bool,
     /// Whether the request continues the exchange that the feedback came out of, where there is exactly one.
     pub(super) layout: Layout,
     /// Whether the request shows the images of the calls that the feedback is about, before its text. Default: true.
@@ -164,6 +168,7 @@ impl TextualGradientDescent {
             tags: Tags::default(),
             candidates: 1,
             edits: 0,
+            constrained_decoding: false,
             layout: Layout::Quoted,
             show_images: true,
             create_graph: false,

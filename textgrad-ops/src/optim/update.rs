@@ -9,7 +9,7 @@ use textgrad_core::{
 };
 
 use super::descent::TextualGradientDescentBuilder as Settings;
-use super::edits::{apply_edits, is_editable};
+use super::edits::{self, apply_edits, is_editable};
 use super::rules::{Rejected, Rules, broken};
 use super::shown::UpdateRequest;
 use crate::prompts::RetryContext;
@@ -158,8 +158,16 @@ impl Update {
         };
         let mut request = call.request(Purpose::Update, messages, self.seed, attempt);
         request.sampling.n = missing;
-        if last.is_some() || self.for_edits.is_none() {
+        let for_edits = last.is_none() && self.for_edits.is_some();
+        if !for_edits {
             request.prediction = Some(Arc::clone(&self.base));
+        }
+        if self.settings.constrained_decoding {
+            let grammar = match for_edits {
+                true => edits::grammar(tags, self.settings.edits),
+                false => tags.grammar(),
+            };
+            request.sampling.extra.insert("grammar".to_owned(), grammar.into());
         }
         Ok(request)
     }

@@ -3,6 +3,7 @@
 
 mod copied;
 mod fence;
+mod grammar;
 mod request;
 mod spelling;
 mod unclosed;

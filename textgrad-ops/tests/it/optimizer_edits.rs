@@ -5,7 +5,7 @@ use std::sync::Arc;
 use textgrad_core::testing::{Reply, ScriptedEngine};
 use textgrad_core::{Choice, Feedback, FinishReason, Parameter, Purpose, Score, Variable};
 use textgrad_ops::{
-    Error, Optimizer, ProposalOutcome, TextLoss, TextualGradientDescent,
+    Error, Optimizer, ProposalOutcome, Tags, TextLoss, TextualGradientDescent,
     TextualGradientDescentBuilder,
 };
 
@@ -31,6 +31,22 @@ async fn rewritten(
     let outcome = optimizer.rewrite(&text, &[Feedback::new("Wax it.")], None).await?;
     assert_eq!(engine.remaining(), 0);
     Ok(outcome.candidates.iter().map(|text| text.text().unwrap().to_owned()).collect())
+}
+
+#[tokio::test]
+async fn grammars_are_sent_on_demand_and_are_those_of_the_reply_that_is_asked_for() {
+    let grammars = async |constrained: bool| {
+        let engine = script(["No edit.".to_owned(), tagged("Wax it.")]);
+        let set = |set: TextualGradientDescentBuilder| set.constrained_decoding(constrained);
+        assert_eq!(rewritten(&engine, set).await.unwrap(), ["Wax it."]);
+        let extra = engine.requests().into_iter().map(|request| request.sampling.extra);
+        extra.collect::<Vec<_>>()
+    };
+    assert!(grammars(false).await.iter().all(|extra| extra.is_empty()));
+    let sent = grammars(true).await;
+    let grammar = |at: usize| sent[at]["grammar"].as_str().unwrap().to_owned();
+    assert!(grammar(0).starts_with("root ::= edits | text\nedits ::= edit (\"\\n\" edit){0,1}\n"));
+    assert_eq!(grammar(1), Tags::default().grammar());
 }
 
 #[tokio::test]

@@ -85,6 +85,11 @@ pub struct TpoConfig {
     /// is written whole.
     #[setters(generate)]
     pub edits: u32,
+    /// Whether updates are decoded under a grammar, so that their tags are always closed. For engines that take the field
+    /// `grammar`: models in the process, and the server of llama.cpp. False.
+    #[setters(generate)]
+    #[serde(skip_serializing_if = "is_default")]
+    pub constrained_updates: bool,
 }
 
 impl Default for TpoConfig {
@@ -112,6 +117,7 @@ impl Default for TpoConfig {
             truncate: None,
             parse_retries: 2,
             edits: 0,
+            constrained_updates: false,
         }
     }
 }
@@ -163,6 +169,10 @@ impl TpoConfig {
             let expected =
                 "quoted, or a mode that can continue a conversation, such as tpo or revision";
             return fail("layout", expected, format!("{} with {}", self.layout, self.mode));
+        }
+        if self.constrained_updates && self.sampling.extra.contains_key("grammar") {
+            let got = "one in --extra-body beside --constrained-updates";
+            return fail("extra-body", "no grammar, for that of updates is made", got.to_owned());
         }
         self.early_stop.validate()?;
         for sampling in [&self.sampling, &self.critic] {

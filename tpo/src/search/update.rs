@@ -61,6 +61,7 @@ impl Update for Descent {
             .sampling(config.sampling.clone())
             .candidates(samples)
             .edits(edits)
+            .constrained_decoding(config.constrained_updates)
             .layout(config.layout)
             .parse_retries(config.parse_retries);
         let compared = !cx.comparison().rejected.is_empty();

@@ -5,6 +5,8 @@ mod builder;
 mod context;
 mod conversation;
 mod given;
+#[cfg(test)]
+mod grammar_tests;
 mod load;
 mod log;
 mod rates;

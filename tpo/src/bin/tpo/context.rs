@@ -234,6 +234,7 @@ pub(crate) async fn search(settings: &Settings) -> Result<TpoConfig, Error> {
         truncate: settings.get_one("truncate")?,
         parse_retries: settings.value("parse-retries")?,
         edits: settings.value("edits")?,
+        constrained_updates: settings.flag("constrained-updates"),
         ..TpoConfig::default()
     };
     let reward_truncate = settings.get_one("reward-truncate")?;
