@@ -49,11 +49,17 @@ CHATS = [
 ]
 
 
+def byte_level(bpe):
+    """A tokenizer of bytes."""
+    words = Tokenizer(bpe)
+    words.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    words.decoder = decoders.ByteLevel()
+    return words
+
+
 def tokenizer():
     """A byte-level BPE of 320 tokens, trained on the conversations."""
-    bpe = Tokenizer(models.BPE())
-    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    bpe.decoder = decoders.ByteLevel()
+    bpe = byte_level(models.BPE())
     trainer = trainers.BpeTrainer(
         vocab_size=320,
         special_tokens=[BOS, START, END, PAD],
@@ -172,4 +178,5 @@ def main():
         print(name, [round(entry["score"], 4) for entry in expected], "double BOS", round(score, 4))
 
 
-main()
+if __name__ == "__main__":
+    main()

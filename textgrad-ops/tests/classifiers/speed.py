@@ -16,7 +16,8 @@ import time
 from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from make import byte_level, rope
+from tokenizers import models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForSequenceClassification
 
 THREADS = int(os.environ.get("THREADS", "2"))
@@ -27,9 +28,7 @@ ROOT = Path(__file__).resolve().parents[3]
 def make(folder):
     torch.manual_seed(7)
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    bpe = Tokenizer(models.BPE({letter: at for at, letter in enumerate(alphabet)}, []))
-    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    bpe.decoder = decoders.ByteLevel()
+    bpe = byte_level(models.BPE({letter: at for at, letter in enumerate(alphabet)}, []))
     bpe.save(str(folder / "tokenizer.json"))
     config = LlamaConfig(
         vocab_size=256,
@@ -41,7 +40,7 @@ def make(folder):
         max_position_embeddings=2048,
         num_labels=1,
         pad_token_id=0,
-        rope_parameters={"rope_type": "default", "rope_theta": 500000.0},
+        rope_parameters=rope(500000.0),
     )
     model = LlamaForSequenceClassification(config).eval()
     model.save_pretrained(folder)

@@ -59,11 +59,16 @@ pub(super) struct Config {
     pub(super) padding: Option<u32>,
 }
 
-/// The fields as they stand in the file.
+/// The kind of a model, which is read first: other kinds have other fields.
 #[derive(Debug, Deserialize)]
-struct Fields {
+struct Kind {
     #[serde(default)]
     architectures: Vec<String>,
+}
+
+/// The other fields as they stand in the file.
+#[derive(Debug, Deserialize)]
+struct Fields {
     vocab_size: usize,
     hidden_size: usize,
     intermediate_size: usize,
@@ -102,19 +107,13 @@ impl Config {
         let wrong = |error: serde_json::Error| {
             invalid("expected a config.json of a sequence classifier").with_source(error)
         };
-        let value: Json = serde_json::from_str(json).map_err(wrong)?;
-        // The architecture first: other kinds of models have other fields.
-        let names = value.get("architectures").and_then(Json::as_array).cloned();
-        let names: Vec<String> = names
-            .into_iter()
-            .flatten()
-            .filter_map(|name| name.as_str().map(str::to_owned))
-            .collect();
-        let family = family(&names)?;
-        Self::of(serde_json::from_value(value).map_err(wrong)?, family)
+        let Kind { architectures } = serde_json::from_str(json).map_err(wrong)?;
+        let family = family(&architectures)?;
+        let architecture = architectures.into_iter().next().unwrap_or_default();
+        Self::of(serde_json::from_str(json).map_err(wrong)?, family, architecture)
     }
 
-    fn of(fields: Fields, family: Family) -> Result<Self, EngineError> {
+    fn of(fields: Fields, family: Family, architecture: String) -> Result<Self, EngineError> {
         let bounded = |name: &str, value: usize| match value {
             1..=MOST => Ok(value),
             value => {
@@ -160,7 +159,7 @@ impl Config {
             _ => head_dim as f32,
         };
         Ok(Self {
-            architecture: fields.architectures.first().cloned().unwrap_or_default(),
+            architecture,
             family,
             vocabulary: bounded("vocab_size", fields.vocab_size)?,
             hidden,
