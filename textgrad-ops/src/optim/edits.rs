@@ -50,30 +50,12 @@ pub fn apply_edits(text: &str, reply: &str, limit: u32) -> Result<Option<String>
     if edits.is_empty() { Ok(None) } else { apply(text, &edits).map(Some) }
 }
 
-/// The grammar of a reply of edits, at most `limit`, or of the whole text between its tags, in GBNF.
-pub(super) fn grammar(whole: &Tags, limit: u32) -> String {
-    let [edit, find, replace, insert] = tags();
-    let (start, end) = (edit.start(), edit.end());
-    [
-        "root ::= edits | text\n".to_owned(),
-        format!("edits ::= edit (\"\\n\" edit){{0,{}}}\n", limit.saturating_sub(1)),
-        format!(
-            "edit ::= \"{start}\\n\" (find \"\\n\" (replace | insert) | insert) \"\\n{end}\"\n"
-        ),
-        find.rules("find", "", false),
-        replace.rules("replace", "", true),
-        insert.rules("insert", "", false),
-        whole.rules("text", "\n", false),
-    ]
-    .concat()
-}
-
 /// Whether a text can be changed by edits: one that speaks of their tags cannot be told from them.
 pub(super) fn is_editable(text: &str) -> bool {
     !text.trim().is_empty() && tags().iter().all(|tags| tags.count(text) == 0)
 }
 
-fn tags() -> [Tags; 4] {
+pub(super) fn tags() -> [Tags; 4] {
     [
         Tags::of("<EDIT>", "</EDIT>"),
         Tags::of("<FIND>", "</FIND>"),

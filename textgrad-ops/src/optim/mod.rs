@@ -1,5 +1,6 @@
 //! Optimizers: from feedback to new texts.
 
+mod constrained;
 mod descent;
 pub(crate) mod edits;
 mod graph;

@@ -8,8 +8,9 @@ use textgrad_core::{
     OpFailure, Output, Purpose, Request, Seed, Variable, apply,
 };
 
+use super::constrained;
 use super::descent::TextualGradientDescentBuilder as Settings;
-use super::edits::{self, apply_edits, is_editable};
+use super::edits::{apply_edits, is_editable};
 use super::rules::{Rejected, Rules, broken};
 use super::shown::UpdateRequest;
 use crate::prompts::RetryContext;
@@ -163,10 +164,7 @@ impl Update {
             request.prediction = Some(Arc::clone(&self.base));
         }
         if self.settings.constrained_decoding {
-            let grammar = match for_edits {
-                true => edits::grammar(tags, self.settings.edits),
-                false => tags.grammar(),
-            };
+            let grammar = constrained::grammar(tags, for_edits.then_some(self.settings.edits));
             request.sampling.extra.insert("grammar".to_owned(), grammar.into());
         }
         Ok(request)

@@ -4,7 +4,8 @@
     python textgrad-ops/tests/classifiers/speed.py
 
 It makes a Llama of 94 million parameters beside the embeddings (8 layers of 1024) in a temporary folder, and scores
-five texts of 512 tokens, and five of 512, 400, 300, 200 and 100, which torch pads. Both sides take turns, three times.
+five texts of 512 tokens, and five of 512, 400, 300, 200 and 100, which torch pads. Both sides take turns.
+THREADS is the number of threads (2), ROUNDS that of turns (3), CLASSIFIER a compiled benchmark in place of `cargo bench`.
 """
 
 import json
@@ -21,6 +22,7 @@ from tokenizers import models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForSequenceClassification
 
 THREADS = int(os.environ.get("THREADS", "2"))
+ROUNDS = int(os.environ.get("ROUNDS", "3"))
 PASSES = 5
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -64,9 +66,10 @@ def with_torch(model, token, lengths):
 
 
 def here(folder, lengths):
-    command = ["cargo", "bench", "-q", "-p", "textgrad-tests", "--features", "local-reward", "--bench", "classifier"]
+    bench = ["cargo", "bench", "-q", "-p", "textgrad-tests", "--features", "local-reward", "--bench", "classifier", "--"]
+    command = [os.environ["CLASSIFIER"]] if "CLASSIFIER" in os.environ else bench
     environment = os.environ | {"RAYON_NUM_THREADS": str(THREADS)}
-    arguments = ["--", str(folder), *map(str, lengths)]
+    arguments = [str(folder), *map(str, lengths)]
     output = subprocess.run(command + arguments, cwd=ROOT, env=environment, check=True, capture_output=True, text=True)
     return json.loads(output.stdout.splitlines()[-1])
 
@@ -78,7 +81,7 @@ def main():
         model, token = make(folder)
         print(f"torch {torch.__version__}, {THREADS} threads; tokens/s in the fastest of {PASSES} passes, and the median's")
         for name, lengths in {"equal": [512] * 5, "ragged": [512, 400, 300, 200, 100]}.items():
-            for _ in range(3):
+            for _ in range(ROUNDS):
                 fastest, median = with_torch(model, token, lengths)
                 ours = here(folder, lengths)
                 tokens = ours["tokens"]

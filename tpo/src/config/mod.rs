@@ -85,8 +85,8 @@ pub struct TpoConfig {
     /// is written whole.
     #[setters(generate)]
     pub edits: u32,
-    /// Whether updates are decoded under a grammar, so that their tags are always closed. For engines that take the field
-    /// `grammar`: models in the process, and the server of llama.cpp. False.
+    /// Whether updates are decoded under a grammar, so that their tags are always closed. For engines that take the
+    /// field `grammar`: models in the process, and the server of llama.cpp. False.
     #[setters(generate)]
     #[serde(skip_serializing_if = "is_default")]
     pub constrained_updates: bool,

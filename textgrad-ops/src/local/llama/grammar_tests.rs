@@ -50,6 +50,9 @@ async fn a_reply_of_edits_or_a_whole_text_begins_as_one() {
     };
     for text in begins {
         let (_, begin) = text.split_once("it began: \"").unwrap_or(("", &text));
-        assert!(["<EDIT>\n<FIND>", "<EDIT>\n<INSERT>", "[\n"].iter().any(|tag| begin.starts_with(tag)), "{text}");
+        assert!(
+            ["<EDIT>\n<FIND>", "<EDIT>\n<INSERT>", "[\n"].iter().any(|tag| begin.starts_with(tag)),
+            "{text}"
+        );
     }
 }
