@@ -127,9 +127,12 @@ mod tests {
             };
             let ways: Vec<&str> = rules[rule]
                 .split(" | ")
-                .filter(|way| match way.split_once(']').unwrap().0 {
-                    class if class.starts_with("[^") => !has(&class[2..]),
-                    class => has(&class[1..]),
+                .filter(|way| {
+                    let class = way.split_once(']').unwrap().0;
+                    match class.strip_prefix("[^") {
+                        Some(others) => !has(others),
+                        None => has(class.strip_prefix('[').unwrap()),
+                    }
                 })
                 .collect();
             match ways.as_slice() {

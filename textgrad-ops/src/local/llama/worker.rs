@@ -79,7 +79,7 @@ impl Call {
 
 /// A text that is written, or read.
 enum Text {
-    Answer(Answer),
+    Answer(Box<Answer>),
     Given(GivenText),
 }
 
@@ -88,7 +88,7 @@ impl Text {
         Ok(match work {
             Work::Answers { settings, seeds } => {
                 let seed = seeds.get(index).copied().unwrap_or_default();
-                Self::Answer(Answer::new(model, settings, seed)?)
+                Self::Answer(Answer::new(model, settings, seed)?.into())
             }
             Work::Logprobs { from } => Self::Given(GivenText::new(*from)),
         })

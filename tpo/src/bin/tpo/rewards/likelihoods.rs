@@ -71,7 +71,7 @@ impl Source<'_> {
                 let expected =
                     "none beside a model in the process, whose file has its chat template";
                 // An address may hold a password.
-                Err(Error::config(*key, expected, "a value"))
+                Err(Error::config(key, expected, "a value"))
             }
             None => Ok(()),
         }
