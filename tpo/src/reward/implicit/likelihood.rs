@@ -39,7 +39,7 @@ pub enum LikelihoodApi {
 
 /// How likely a model finds answers, by the logprobs of the tokens of a prompt. Cheap to clone.
 ///
-/// The model is in the process ([`local`](Self::local), feature `local`) or behind a server that reports these
+/// The model is in the process (`Likelihood::local`, feature `local`) or behind a server that reports these
 /// logprobs in one of the ways of [`LikelihoodApi`]. Query and answer are written by the model's own chat template.
 /// What counts are the tokens behind the ones with which the template's generation prompt ends, up to and with the
 /// mark that ends the answer: what the model would have written. The servers' tokenizer begins texts with the special
@@ -149,7 +149,7 @@ impl Likelihood {
     ///
     /// # Errors
     /// The server's error; one that names the answer if the template or the server's logprobs cannot be used. Those of
-    /// [`LocalEngine::logprobs`] for a model in the process.
+    /// `LocalEngine::logprobs` for a model in the process.
     pub async fn logprob(&self, query: &Query, answer: &str) -> Result<f64, EngineError> {
         let parts = parts(&self.template, query, answer)?;
         match &self.source {
