@@ -26,6 +26,9 @@ const MAX_PROMPT: usize = 64 * 1024 * 1024;
 /// takes for a level without optimization. Memory is taken only for what is used.
 const STACK: usize = 4 * 1024 * MAX_SOURCE;
 
+/// The most levels that are parsed on any stack: 400 KB of it without optimization.
+pub(super) const SHALLOW: usize = 100;
+
 /// Does work that recurses over a source.
 pub(super) fn on_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> io::Result<T> {
     thread::scope(|scope| {

@@ -74,8 +74,40 @@ impl Known {
         }
     }
 
+    /// The most levels that it may have. Each takes two braces or a parenthesis.
+    pub(super) fn max_levels(&self) -> usize {
+        self.text.matches("{{").count() + self.text.matches('(').count()
+    }
+
     /// Whether it may include a template.
     pub(super) fn includes(&self, name: &str) -> bool {
         self.text.split('>').skip(1).any(|after| after.trim_start().starts_with(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+    use crate::prompt::bounds::SHALLOW;
+
+    #[test]
+    fn what_is_parsed_on_any_stack_takes_half_of_a_usual_one() {
+        let nested = |open: &str, middle: &str, close: &str, levels: usize| {
+            [open.repeat(levels), middle.to_owned(), close.repeat(levels)].concat()
+        };
+        for text in [
+            nested("{{#if a}}", "x", "{{/if}}", SHALLOW / 2),
+            nested("{{#if a}}y{{else}}", "x", "{{/if}}", SHALLOW / 3),
+            format!("{{{{#if {}}}}}x{{{{/if}}}}", nested("(not ", "a", ")", SHALLOW - 2)),
+        ] {
+            let source = Source { origin: "t.hbs".to_owned(), text };
+            let known = Known::new("t", source);
+            assert!(known.max_levels() <= SHALLOW && known.max_levels() + 2 > SHALLOW);
+            let thread = thread::Builder::new().stack_size(1024 * 1024);
+            // Too many levels are an error, no overflow.
+            thread.spawn(move || known.template().map(drop)).unwrap().join().unwrap().ok();
+        }
     }
 }

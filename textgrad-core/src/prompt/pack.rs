@@ -9,7 +9,7 @@ use handlebars::{Handlebars, no_escape};
 use serde::Serialize;
 use serde_json::Value as Json;
 
-use super::bounds::{BoundedPrompt, on_large_stack};
+use super::bounds::{BoundedPrompt, SHALLOW, on_large_stack};
 use super::check::Checker;
 use super::error::PromptError;
 use super::known::{Known, Source};
@@ -158,10 +158,13 @@ impl PromptPack {
 
     /// What renders a template.
     fn engine(&self, name: &str) -> Result<&Handlebars<'static>, PromptError> {
-        match self.engines.get(name).and_then(|engine| engine.get()) {
-            Some(engine) => Ok(engine),
-            None => compiled(name, || self.engine_here(name)),
+        if self.engines.get(name).is_some_and(|engine| engine.get().is_some())
+            // A thread of its own takes longer than the work, on a machine that is busy much longer.
+            || self.included_by(name).iter().all(|known| known.max_levels() <= SHALLOW)
+        {
+            return self.engine_here(name);
         }
+        compiled(name, || self.engine_here(name))
     }
 
     /// The same, parsed on this stack.
