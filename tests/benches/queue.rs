@@ -3,8 +3,9 @@
 //! `cargo build --release -p tpo && cargo bench -p textgrad-tests --bench queue`, with `-- 10000` for so many queries
 //! (default: 1000). `TPO` names another program; `nats-server` is on the path or in `NATS_SERVER`.
 //!
-//! The engines are simulated and take no time, so what is measured is the work around calls. All processes share the
-//! machine. CPU time is that of the coordinator and the workers, without the server.
+//! The engines are simulated, and are half of the CPU time of one process: what a queue adds to a query is the figure
+//! to look at. All processes and the server share the machine. CPU time is that of the coordinator and the workers,
+//! without the server. Wall time includes the end of the workers, three seconds after that of the run.
 
 #[path = "common/machine.rs"]
 mod machine;

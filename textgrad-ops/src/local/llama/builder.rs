@@ -36,9 +36,10 @@ pub struct LocalEngineBuilder {
     threads: Option<usize>,
     /// Whether the same seed gives the same answer whatever else is computed. Default: true.
     ///
-    /// Where kernels of llama.cpp for the weights of the file depend on how many tokens they compute, which is measured
-    /// when it is loaded, answers are then decoded one by one, and fewer tokens of earlier conversations are kept. So
-    /// false is faster for such a file, on processors of many cores.
+    /// Keys and values are then kept as numbers of 8 bits, whose attention adds in one order. Where kernels of
+    /// llama.cpp for the weights of the file depend on how many tokens they compute, which is measured when it is
+    /// loaded, answers are decoded one by one, and fewer tokens of earlier conversations are kept. With false, keys and
+    /// values are numbers of 16 bits, which takes twice their memory and less time.
     exact: bool,
 }
 
@@ -124,13 +125,14 @@ impl LocalEngineBuilder {
             context,
             sequences: self.sequences,
             threads: self.threads.unwrap_or_else(idle_cores),
+            is_exact: self.exact,
         };
         let facts = size.facts(&model, length)?;
         let name = self.path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let info = EngineInfo::new(format!("local:{name}"))
             .with_identity(format!("local {digest} {}", template.fingerprint()));
         let shared = Arc::new(Shared { model, template, context, facts, rates: Rates::default() });
-        let (jobs, answers) = start(&shared, size, self.exact)?;
+        let (jobs, answers) = start(&shared, size)?;
         Ok(LocalEngine { info, shared, answers, jobs })
     }
 }
@@ -139,7 +141,6 @@ impl LocalEngineBuilder {
 fn start(
     shared: &Arc<Shared>,
     size: ContextSize,
-    is_exact: bool,
 ) -> Result<(mpsc::Sender<Job>, &'static str), EngineError> {
     let (jobs, queue) = mpsc::channel();
     let (opened, is_open) = mpsc::channel();
@@ -151,14 +152,14 @@ fn start(
         });
         match prepared {
             Ok((context, is_equal)) => {
-                let _ = opened.send(Ok(match (is_equal, is_exact) {
-                    (true, _) => "equal for equal seeds, decoded together",
+                let _ = opened.send(Ok(match (is_equal, size.is_exact) {
+                    (true, true) => "equal for equal seeds, decoded together",
                     (false, true) => {
                         "equal for equal seeds, decoded one by one (exact=false decodes them together)"
                     }
-                    (false, false) => "decoded together, and change with what is decoded beside them",
+                    (_, false) => "decoded together, and change with what is decoded beside them",
                 }));
-                let is_batched = is_equal || !is_exact;
+                let is_batched = is_equal || !size.is_exact;
                 Worker::new(&shared.model, context, size, is_batched, &shared.rates).run(&queue);
             }
             Err(error) => {

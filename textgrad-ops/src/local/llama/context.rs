@@ -25,6 +25,8 @@ pub(super) struct ContextSize {
     pub(super) context: usize,
     pub(super) sequences: usize,
     pub(super) threads: usize,
+    /// Whether answers depend on their seeds alone.
+    pub(super) is_exact: bool,
 }
 
 impl ContextSize {
@@ -64,7 +66,7 @@ impl ContextSize {
         let of_token = u64::from(model.n_layer())
             * u64::from(model.n_head_kv())
             * (length("attention.key_length") + length("attention.value_length"))
-            * BLOCK_BYTES
+            * if self.is_exact { EXACT_BLOCK } else { FAST_BLOCK }
             / 32;
         let tokens = u64::try_from(self.context * self.sequences).unwrap_or(u64::MAX);
         of_token.saturating_mul(tokens)
@@ -87,14 +89,17 @@ impl ContextSize {
             .with_flash_attention_policy(FLASH_ATTENTION)
             .with_no_perf(true);
         let backend = backend()?;
-        // Of two types of 16 bits, flash attention has other kernels for many tokens and for many cells.
-        let types = [
-            (KvCacheType::Q8_0, KvCacheType::Q8_0),
-            // For heads that are no whole blocks of numbers of 8 bits.
-            (KvCacheType::F16, KvCacheType::BF16),
-        ];
+        let types: &[_] = match self.is_exact {
+            true => &[
+                (KvCacheType::Q8_0, KvCacheType::Q8_0),
+                // For heads that are no whole blocks of numbers of 8 bits.
+                (KvCacheType::F16, KvCacheType::BF16),
+            ],
+            // For these, flash attention has kernels for many tokens and for many cells, which add in other orders.
+            false => &[(KvCacheType::F16, KvCacheType::F16)],
+        };
         let mut reasons = Vec::new();
-        let context = types.into_iter().find_map(|(keys, values)| {
+        let context = types.iter().find_map(|&(keys, values)| {
             let params = params.clone().with_type_k(keys).with_type_v(values);
             let (context, log) = with_errors(|| model.new_context(backend, params));
             reasons.push(log);
@@ -116,8 +121,9 @@ impl ContextSize {
 /// Flash attention, always.
 const FLASH_ATTENTION: i32 = 1;
 
-/// The bytes of a block of 32 numbers of 8 bits.
-const BLOCK_BYTES: u64 = 34;
+/// The bytes of 32 numbers of 8 bits with their scale, and of 32 numbers of 16 bits.
+const EXACT_BLOCK: u64 = 34;
+const FAST_BLOCK: u64 = 64;
 
 /// A position or a sequence as llama.cpp counts them.
 fn index(number: usize) -> i32 {

@@ -310,6 +310,20 @@ async fn status_shows_the_model() {
 }
 
 #[tokio::test]
+async fn an_engine_that_is_not_exact_says_so_and_keeps_more_bits() {
+    let mut memory = Vec::new();
+    for (exact, words) in [(true, "equal for equal seeds"), (false, "change with what")] {
+        let engine = builder().context(4096).sequences(64).exact(exact).build().unwrap();
+        let answer = engine.complete(&asked("Hi!", sampling())).await.unwrap();
+        assert!(answer.usage.completion_tokens > 0);
+        let facts = engine.status().await.facts;
+        assert!(facts.iter().any(|(_, value)| value.contains(words)), "{facts:?}");
+        memory.extend(facts.into_iter().filter(|(fact, _)| *fact == "memory"));
+    }
+    assert_ne!(memory[0], memory[1]);
+}
+
+#[tokio::test]
 async fn what_cannot_be_asked_is_refused() {
     let engine = builder().build().unwrap();
     let image = Part::Image(Image::new(vec![1], "image/png").unwrap());
