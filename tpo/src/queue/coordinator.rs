@@ -84,6 +84,8 @@ pub(crate) struct Coordinator {
     postponed: Vec<usize>,
     paused: Instant,
     handed_out: usize,
+    /// Whether another run of the study follows, in the same streams.
+    is_followed: bool,
     /// When the last message of an open query came.
     news: Instant,
     summary: QueueSummary,
@@ -99,6 +101,7 @@ impl Coordinator {
         let Some(journal) = batch.journal.clone() else {
             return Err(Error::config("out", "a directory of the run beside a queue", "none"));
         };
+        let is_followed = run.study.as_ref().is_some_and(|run| run.is_followed);
         let run = serde_json::to_vec(&run)
             .map_err(|error| Error::JournalWrite { reason: error.to_string() })?;
         let announced = log.replace(&log.subject("run"), announced, run, &batch.cancellation).await;
@@ -118,6 +121,7 @@ impl Coordinator {
             written: Vec::new(),
             started: 0,
             handed_out: 0,
+            is_followed,
             news: Instant::now(),
             postponed: Vec::new(),
             paused: Instant::now().checked_sub(2 * PAUSE).unwrap_or_else(Instant::now),
@@ -335,13 +339,14 @@ impl Coordinator {
         self.summary.clone()
     }
 
-    /// Ends the run at the queue, if it is over; else another coordinator may continue it.
+    /// Ends the run at the queue, if it is over; else another coordinator may continue it. Where another run follows,
+    /// the streams stay for it, and so tell workers that the study is not over.
     pub(crate) async fn end(self, is_over: bool) -> Result<(), Error> {
-        let removed = match is_over && self.lease.is_held() {
+        let removed = match is_over && !self.is_followed && self.lease.is_held() {
             true => self.log.remove().await,
             false => Ok(()),
         };
-        if !is_over || removed.is_err() {
+        if !is_over || self.is_followed || removed.is_err() {
             self.lease.release(&self.log).await;
         }
         removed

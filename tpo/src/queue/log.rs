@@ -26,7 +26,7 @@ const MAX_PART: usize = 512 * 1024;
 const DELAYS: [u64; 6] = [20, 50, 100, 250, 500, 1000];
 
 /// How long a stream must be unknown to the server before it counts as removed: a server that restarts knows none.
-const GONE: Duration = Duration::from_secs(2);
+pub(super) const GONE: Duration = Duration::from_secs(2);
 
 /// The name of the consumer that all workers share.
 const CONSUMER: &str = "workers";
@@ -123,9 +123,9 @@ impl QueueLog {
         Ok(())
     }
 
-    /// Removes the streams.
+    /// Removes the streams. That of the work goes last: when workers learn of it, the other is gone.
     pub(super) async fn remove(&self) -> Result<(), Error> {
-        for stream in [work_name(&self.address), log_name(&self.address)] {
+        for stream in [log_name(&self.address), work_name(&self.address)] {
             let removed = self.context.delete_stream(stream).await;
             removed.map_err(|error| self.address.failed("the queue cannot be removed", error))?;
         }

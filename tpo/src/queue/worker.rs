@@ -1,5 +1,6 @@
 //! Workers: searches of the queries that a coordinator offers.
 
+use std::fmt::Display;
 use std::ops::AddAssign;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ use tokio::task::JoinSet;
 use super::address::{QueueAddress, may_pass};
 use super::delivery::{Delivery, PULL, Search};
 use super::held::RunMessage;
-use super::log::{LogError, QueueLog};
+use super::log::{GONE, LogError, QueueLog};
 use crate::error::Error;
 use crate::run::RunConfig;
 use crate::search::Tpo;
@@ -68,10 +69,12 @@ impl Worker {
             () = cancel.cancelled() => return Err(Error::Stopped),
             connected = connected => connected?,
         };
-        Self::of(&log, patience, cancel).await
+        let found = Self::of(&log, None, patience, cancel).await?;
+        found.ok_or_else(|| no_run(&log, patience))
     }
 
-    /// Joins the run that follows at this address; none if no other does. Waits for it as for the first.
+    /// Joins the run that follows at this address; none if no other does, or the study is over. Waits for it as for the
+    /// first.
     ///
     /// # Errors
     /// Those of [`join`](Self::join).
@@ -83,39 +86,52 @@ impl Worker {
         if !self.run.study.is_some_and(|run| run.is_followed) {
             return Ok(None);
         }
-        Self::of(&self.log, patience, cancel).await.map(Some)
+        Self::of(&self.log, Some(&self.run.id), patience, cancel).await
     }
 
-    /// The run at a queue, as soon as there is one.
+    /// The run at a queue, as soon as there is one. Behind the run with the id `last`, none if the streams are removed:
+    /// then no other follows.
     async fn of(
         log: &QueueLog,
+        last: Option<&str>,
         patience: Duration,
         cancel: &CancellationToken,
-    ) -> Result<Self, Error> {
+    ) -> Result<Option<Self>, Error> {
         let subject = log.subject("run");
         let found = async {
+            let mut gone_since = None;
             loop {
-                let run = match log.is_gone().await {
-                    true => None,
-                    false => log.last(&subject, cancel).await.ok().flatten(),
+                let message = match log.is_gone().await {
+                    true => {
+                        let since = gone_since.get_or_insert_with(Instant::now);
+                        if last.is_some() && since.elapsed() > GONE {
+                            return Ok::<_, Error>(None);
+                        }
+                        None
+                    }
+                    false => {
+                        gone_since = None;
+                        log.last(&subject, cancel).await.ok().flatten()
+                    }
                 };
-                match run {
-                    Some(run) => return run.payload,
-                    None => tokio::time::sleep(PULL).await,
+                if let Some(message) = message {
+                    let run: RunMessage =
+                        serde_json::from_slice(&message.payload).map_err(|error| {
+                            log.address().failed("expected the settings of a run", error)
+                        })?;
+                    if last != Some(run.id.as_str()) {
+                        return Ok(Some(run));
+                    }
                 }
+                tokio::time::sleep(PULL).await;
             }
         };
         let found = tokio::select! {
             biased;
             () = cancel.cancelled() => return Err(Error::Stopped),
-            found = tokio::time::timeout(patience, found) => found.map_err(|_| {
-                let reason = format!("expected a run within {} s, got none", patience.as_secs());
-                Error::Queue { name: log.address().to_string(), reason, source: None }
-            })?,
+            found = tokio::time::timeout(patience, found) => found.map_err(|_| no_run(log, patience))??,
         };
-        let run: RunMessage = serde_json::from_slice(&found)
-            .map_err(|error| log.address().failed("expected the settings of a run", error))?;
-        Ok(Self { log: Arc::new(log.of_run(&run.id)), run })
+        Ok(found.map(|run| Self { log: Arc::new(log.of_run(&run.id)), run }))
     }
 
     /// The settings of the run.
@@ -188,7 +204,10 @@ impl Worker {
                         }
                     }
                     // The streams of a run that is over are not there any more.
-                    Some(Err(_)) => (batch, consumer) = (None, None),
+                    Some(Err(error)) => {
+                        is_over |= is_removal(&error) && search.log.is_gone().await;
+                        (batch, consumer) = (None, None);
+                    }
                     None => batch = None,
                 },
                 Some(delivery) = tasks.join_next() => is_over |= report.count(delivery),
@@ -227,6 +246,16 @@ impl Worker {
             }),
         }
     }
+}
+
+fn no_run(log: &QueueLog, patience: Duration) -> Error {
+    let reason = format!("expected a run within {} s, got none", patience.as_secs());
+    Error::Queue { name: log.address().to_string(), reason, source: None }
+}
+
+/// Whether the server says that a consumer was removed. One that restarts does not say so.
+fn is_removal(error: &impl Display) -> bool {
+    error.to_string().contains("Consumer Deleted")
 }
 
 impl AddAssign for WorkerReport {
