@@ -5,7 +5,7 @@
 //!
 //! The engines are simulated, and are half of the CPU time of one process: what a queue adds to a query is the figure
 //! to look at. All processes and the server share the machine. CPU time is that of the coordinator and the workers,
-//! without the server. Wall time includes the end of the workers, three seconds after that of the run.
+//! without the server.
 
 #[path = "common/machine.rs"]
 mod machine;
