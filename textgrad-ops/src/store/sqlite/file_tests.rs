@@ -1,6 +1,7 @@
 //! Files that cannot be used.
 
 use std::path::Path;
+use std::time::Duration;
 
 use textgrad_core::{Engine, ErrorKind};
 
@@ -81,4 +82,18 @@ async fn a_damaged_file_is_refused() {
     std::fs::write(&copy, &damaged).unwrap();
     let cache = open(&copy).await;
     assert_ne!(cache.check().await.unwrap(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_cache_that_is_closed_leaves_its_file_alone() {
+    let (folder, path) = place();
+    for _ in 0..50 {
+        drop(open(&path).await);
+        let begun = std::time::Instant::now();
+        // Its threads end by themselves.
+        while std::fs::read_dir(folder.path()).unwrap().count() > 1 {
+            assert!(begun.elapsed() < Duration::from_secs(10), "SQLite's files stay beside it");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
 }

@@ -180,10 +180,13 @@ impl SqliteStore {
         let path: Arc<Path> = path.into();
         // The writer first: it is the one to begin a new file.
         let begin = move |path: &Path| Database::open(path, open);
-        let writer = Worker::start(Arc::clone(&path), config.max_bytes, begin).await?;
+        let (writer, _) = Worker::start(Arc::clone(&path), config.max_bytes, begin).await?;
         let begin =
             |path: &Path| Database::open_reading(path).map_err(|error| explain(path, error));
-        let reader = Worker::start(Arc::clone(&path), config.max_bytes, begin).await?;
+        let (reader, thread) = Worker::start(Arc::clone(&path), config.max_bytes, begin).await?;
+        // The last connection to a file takes away what SQLite keeps beside it; of two that close it at the same time
+        // neither may be the last.
+        writer.send(Job::CloseAfter(thread));
         let (writer, owner) = (Arc::new(writer), lease::new_owner());
         Ok(Self { path, config, reader, writer, owner, failures: AtomicU64::new(0) })
     }

@@ -7,6 +7,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use rusqlite::Error;
 use textgrad_core::EngineError;
@@ -45,6 +46,8 @@ pub(super) enum Job {
     Touch(String),
     /// Anything else, after what was queued before it.
     Call(Box<dyn FnOnce(&mut Database) + Send>),
+    /// Close the file after this thread.
+    CloseAfter(JoinHandle<()>),
 }
 
 /// A thread with an open file. Jobs are done in the order in which they are queued.
@@ -52,12 +55,13 @@ pub(super) enum Job {
 pub(super) struct Worker(UnboundedSender<Job>);
 
 impl Worker {
-    /// Starts a thread that opens the file; returns when it is open.
+    /// Starts a thread that opens the file; returns when it is open. The thread ends some time after the worker is
+    /// dropped.
     pub(super) async fn start(
         path: Arc<Path>,
         max_bytes: u64,
         open: impl FnOnce(&Path) -> Result<Database, EngineError> + Send + 'static,
-    ) -> Result<Self, EngineError> {
+    ) -> Result<(Self, JoinHandle<()>), EngineError> {
         let (send, queue) = mpsc::unbounded_channel();
         let (say, opened) = oneshot::channel();
         let of_thread = Arc::clone(&path);
@@ -73,10 +77,10 @@ impl Worker {
             }
         };
         let thread = std::thread::Builder::new().name("textgrad-cache".to_owned()).spawn(run);
-        thread
+        let thread = thread
             .map_err(|error| wrong(&path, "no thread can be started for it").with_source(error))?;
         opened.await.map_err(|_| wrong(&path, "the thread that opens it has stopped"))??;
-        Ok(Self(send))
+        Ok((Self(send), thread))
     }
 
     /// Queues the job at once; a thread that has stopped takes none.
@@ -110,7 +114,7 @@ impl Worker {
 }
 
 fn serve(mut store: Database, mut queue: UnboundedReceiver<Job>, max_bytes: u64) {
-    let mut batch = Batch::default();
+    let (mut batch, mut others) = (Batch::default(), Vec::new());
     while let Some(first) = queue.blocking_recv() {
         let mut next = Some(first);
         while let Some(job) = next.take() {
@@ -121,12 +125,17 @@ fn serve(mut store: Database, mut queue: UnboundedReceiver<Job>, max_bytes: u64)
                     batch.commit(&mut store, max_bytes);
                     run(&mut store);
                 }
+                Job::CloseAfter(thread) => others.push(thread),
             }
             if batch.puts.len() + batch.touched.len() < BATCH {
                 next = queue.try_recv().ok();
             }
         }
         batch.commit(&mut store, max_bytes);
+    }
+    for thread in others {
+        // One that panicked has closed the file, too.
+        let _ = thread.join();
     }
 }
 
