@@ -17,7 +17,7 @@ use super::section::SectionHelper;
 use super::spec::{TemplateContext, TemplateSpec};
 use crate::variable::Variable;
 
-/// A checked set of templates.
+/// A set of templates, checked when it is made, but for those that a test checks ([`unchecked`](Self::unchecked)).
 ///
 /// # Examples
 /// ```
