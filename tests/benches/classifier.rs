@@ -6,6 +6,9 @@
 //! of the memory. `textgrad-ops/tests/classifiers/speed.py` makes a model and compares with transformers. Without
 //! arguments, a tiny model shows that it works.
 
+#[path = "common/peak.rs"]
+mod peak;
+
 use std::error::Error;
 use std::path::Path;
 use std::time::Instant;
@@ -14,13 +17,6 @@ use textgrad_ops::local::SequenceClassifier;
 
 /// Passes that are timed, after one that is not.
 const PASSES: usize = 5;
-
-/// The most memory that the process had, in bytes; none where the system does not say.
-fn peak_memory() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
-}
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> =
@@ -56,7 +52,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         "median_seconds": seconds.get(PASSES / 2),
         "load_seconds": load,
         "weight_bytes": model.info().bytes,
-        "peak_bytes": peak_memory(),
+        "peak_bytes": peak::peak_memory(),
     });
     println!("{result}");
     Ok(())

@@ -6,6 +6,9 @@
 //! and seconds of the processor, tokens, and the peak of the memory. `textgrad-ops/tests/gguf/speed.py` compares with
 //! llama-server. Without arguments, a tiny model shows that it works.
 
+#[path = "common/peak.rs"]
+mod peak;
+
 use std::error::Error;
 use std::path::Path;
 use std::time::Instant;
@@ -13,13 +16,6 @@ use std::time::Instant;
 use cpu_time::ProcessTime;
 use textgrad_core::{Engine, Message, Purpose, Request, Sampling};
 use textgrad_ops::local::LocalEngineBuilder;
-
-/// The most memory that the process had, in bytes; none where the system does not say.
-fn peak_memory() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
-}
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> =
@@ -53,7 +49,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             "completion_tokens": response.usage.completion_tokens,
             "load_seconds": load,
             "rates": speed,
-            "peak_bytes": peak_memory(),
+            "peak_bytes": peak::peak_memory(),
         });
         println!("{result}");
     }
