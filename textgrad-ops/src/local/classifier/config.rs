@@ -1,14 +1,24 @@
-//! The `config.json` of a sequence classifier.
+//! The parts of a `config.json` that all families have.
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json};
 use textgrad_core::EngineError;
 
 use crate::local::{invalid, unsupported};
 
 /// The architectures that are read, for messages.
-pub(super) const ARCHITECTURES: &str = "LlamaForSequenceClassification, Qwen2ForSequenceClassification, \
-                                        Qwen3ForSequenceClassification or Gemma2ForSequenceClassification";
+const ARCHITECTURES: &str = "LlamaForSequenceClassification, Qwen2ForSequenceClassification, \
+                             Qwen3ForSequenceClassification, Gemma2ForSequenceClassification, \
+                             ModernBertForSequenceClassification or DebertaV2ForSequenceClassification";
+
+/// A kind of model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Architecture {
+    Decoder(Family),
+    ModernBert,
+    DebertaV2,
+}
 
 /// A family of decoders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,212 +29,96 @@ pub(super) enum Family {
     Gemma2,
 }
 
-/// The activation between the two halves of a feed-forward layer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Activation {
-    Silu,
-    /// GELU by its approximation with tanh.
-    GeluTanh,
-}
-
-/// The settings of a decoder, checked.
-#[derive(Debug, Clone)]
-pub(super) struct Config {
-    pub(super) architecture: String,
-    pub(super) family: Family,
-    pub(super) vocabulary: usize,
-    pub(super) hidden: usize,
-    pub(super) intermediate: usize,
-    pub(super) heads: usize,
-    pub(super) kv_heads: usize,
-    pub(super) head_dim: usize,
-    pub(super) epsilon: f32,
-    pub(super) activation: Activation,
-    /// Whether the projections of queries, keys and values, of the output, and of the feed-forward layer have biases.
-    pub(super) qkv_bias: bool,
-    pub(super) output_bias: bool,
-    pub(super) mlp_bias: bool,
-    /// The factor of the products of queries and keys.
-    pub(super) scale: f32,
-    /// The bound that the products are squeezed into by tanh.
-    pub(super) softcap: Option<f32>,
-    /// The factor of the embeddings.
-    pub(super) embedding_scale: f32,
-    /// Of each layer, how many of the last positions a position attends to; all where there is none.
-    pub(super) windows: Vec<Option<usize>>,
-    /// The frequencies of the rotary embedding, one for two dimensions of a head.
-    pub(super) frequencies: Vec<f32>,
-    pub(super) max_length: usize,
-    /// The token that fills short texts: the score is that of the last position with another one.
-    pub(super) padding: Option<u32>,
-}
-
-/// The kind of a model, which is read first: other kinds have other fields.
+/// What is read first: other kinds of models have other fields.
 #[derive(Debug, Deserialize)]
-struct Kind {
+struct Heading {
     #[serde(default)]
     architectures: Vec<String>,
-}
-
-/// The other fields as they stand in the file.
-#[derive(Debug, Deserialize)]
-struct Fields {
-    vocab_size: usize,
-    hidden_size: usize,
-    intermediate_size: usize,
-    num_hidden_layers: usize,
-    num_attention_heads: usize,
-    num_key_value_heads: Option<usize>,
-    head_dim: Option<usize>,
-    rms_norm_eps: f32,
-    max_position_embeddings: usize,
-    pad_token_id: Option<u32>,
-    hidden_act: Option<String>,
-    hidden_activation: Option<String>,
-    #[serde(default)]
-    attention_bias: bool,
-    #[serde(default)]
-    mlp_bias: bool,
-    query_pre_attn_scalar: Option<f32>,
-    attn_logit_softcapping: Option<f32>,
-    #[serde(default)]
-    use_sliding_window: bool,
-    sliding_window: Option<usize>,
-    max_window_layers: Option<usize>,
-    layer_types: Option<Vec<String>>,
-    rope_theta: Option<f64>,
-    rope_scaling: Option<Map<String, Json>>,
-    rope_parameters: Option<Map<String, Json>>,
     quantization_config: Option<Json>,
 }
 
 /// The most layers, heads or dimensions that a setting may name: a file with more is damaged.
 const MOST: usize = 1 << 20;
 
-impl Config {
-    /// Reads the text of a `config.json`.
-    pub(super) fn read(json: &str) -> Result<Self, EngineError> {
-        let wrong = |error: serde_json::Error| {
-            invalid("expected a config.json of a sequence classifier").with_source(error)
-        };
-        let Kind { architectures } = serde_json::from_str(json).map_err(wrong)?;
-        let family = family(&architectures)?;
-        let architecture = architectures.into_iter().next().unwrap_or_default();
-        Self::of(serde_json::from_str(json).map_err(wrong)?, family, architecture)
-    }
-
-    fn of(fields: Fields, family: Family, architecture: String) -> Result<Self, EngineError> {
-        let bounded = |name: &str, value: usize| match value {
-            1..=MOST => Ok(value),
-            value => {
-                Err(invalid(format!("expected {name} of 1 to {MOST} in config.json, got {value}")))
-            }
-        };
-        let heads = bounded("num_attention_heads", fields.num_attention_heads)?;
-        let hidden = bounded("hidden_size", fields.hidden_size)?;
-        let layers = bounded("num_hidden_layers", fields.num_hidden_layers)?;
-        let kv_heads = bounded("num_key_value_heads", fields.num_key_value_heads.unwrap_or(heads))?;
-        let default_dim = if family == Family::Gemma2 { 256 } else { hidden / heads };
-        let head_dim = bounded("head_dim", fields.head_dim.unwrap_or(default_dim))?;
-        if heads % kv_heads != 0 || head_dim % 2 != 0 {
-            return Err(invalid(format!(
-                "expected heads that key-value heads divide and an even head_dim in config.json, got {heads} \
-                 heads, {kv_heads} key-value heads and a head_dim of {head_dim}"
-            )));
-        }
-        if fields.quantization_config.is_some() {
-            return Err(unsupported(
-                "expected weights of 32 or 16 bits, got a quantized model (quantization_config); take the \
-                 original",
-            ));
-        }
-        let is_gemma = family == Family::Gemma2;
-        let activation = match (&fields.hidden_activation, &fields.hidden_act) {
-            (Some(name), _) if is_gemma => name.as_str(),
-            (None, _) if is_gemma => "gelu_pytorch_tanh",
-            (_, Some(name)) => name,
-            _ => "silu",
-        };
-        let activation = match activation {
-            "silu" => Activation::Silu,
-            "gelu_pytorch_tanh" => Activation::GeluTanh,
-            other => {
-                return Err(unsupported(format!(
-                    "expected silu or gelu_pytorch_tanh as hidden_act in config.json, got {other:?}"
-                )));
-            }
-        };
-        let scale = match fields.query_pre_attn_scalar {
-            Some(scalar) if is_gemma => scalar,
-            _ => head_dim as f32,
-        };
-        Ok(Self {
-            architecture,
-            family,
-            vocabulary: bounded("vocab_size", fields.vocab_size)?,
-            hidden,
-            intermediate: bounded("intermediate_size", fields.intermediate_size)?,
-            heads,
-            kv_heads,
-            head_dim,
-            epsilon: fields.rms_norm_eps,
-            activation,
-            qkv_bias: fields.attention_bias || family == Family::Qwen2,
-            output_bias: fields.attention_bias && family != Family::Qwen2,
-            mlp_bias: fields.mlp_bias && family == Family::Llama,
-            scale: 1.0 / scale.sqrt(),
-            softcap: fields.attn_logit_softcapping.filter(|_| is_gemma),
-            embedding_scale: if is_gemma { (hidden as f32).sqrt() } else { 1.0 },
-            windows: windows(&fields, family, layers),
-            frequencies: frequencies(&fields, head_dim)?,
-            max_length: fields.max_position_embeddings,
-            padding: fields.pad_token_id,
-        })
-    }
+/// The fields of a `config.json`.
+pub(super) fn fields<T: DeserializeOwned>(json: &str) -> Result<T, EngineError> {
+    serde_json::from_str(json).map_err(|error| {
+        invalid("expected a config.json of a sequence classifier").with_source(error)
+    })
 }
 
-fn family(names: &[String]) -> Result<Family, EngineError> {
-    let got = match names {
+/// The architecture that a `config.json` names, and its name.
+pub(super) fn architecture(json: &str) -> Result<(Architecture, String), EngineError> {
+    let Heading { architectures, quantization_config } = fields(json)?;
+    let known = match architectures.as_slice() {
         [name] => match name.strip_suffix("ForSequenceClassification") {
-            Some("Llama") => return Ok(Family::Llama),
-            Some("Qwen2") => return Ok(Family::Qwen2),
-            Some("Qwen3") => return Ok(Family::Qwen3),
-            Some("Gemma2") => return Ok(Family::Gemma2),
-            _ => format!("{name:?}"),
+            Some("Llama") => Ok(Architecture::Decoder(Family::Llama)),
+            Some("Qwen2") => Ok(Architecture::Decoder(Family::Qwen2)),
+            Some("Qwen3") => Ok(Architecture::Decoder(Family::Qwen3)),
+            Some("Gemma2") => Ok(Architecture::Decoder(Family::Gemma2)),
+            Some("ModernBert") => Ok(Architecture::ModernBert),
+            Some("DebertaV2") => Ok(Architecture::DebertaV2),
+            _ => Err(format!("{name:?}")),
         },
-        names => format!("{} names", names.len()),
+        names => Err(format!("{} names", names.len())),
     };
-    let advice = "serve others with vLLM, SGLang or text-embeddings-inference";
-    Err(unsupported(format!(
-        "expected {ARCHITECTURES} in `architectures` of config.json, got {got}; {advice}"
-    )))
+    let architecture = known.map_err(|got| {
+        let advice = "serve others with vLLM, SGLang or text-embeddings-inference";
+        unsupported(format!(
+            "expected {ARCHITECTURES} in `architectures` of config.json, got {got}; {advice}"
+        ))
+    })?;
+    if quantization_config.is_some() {
+        return Err(unsupported(
+            "expected weights of 32 or 16 bits, got a quantized model (quantization_config); take the original",
+        ));
+    }
+    Ok((architecture, architectures.into_iter().next().unwrap_or_default()))
 }
 
-/// How far each layer sees.
-fn windows(fields: &Fields, family: Family, layers: usize) -> Vec<Option<usize>> {
-    let is_sliding = |layer: usize| match (&fields.layer_types, family) {
-        (Some(types), _) => types.get(layer).is_some_and(|kind| kind == "sliding_attention"),
-        (None, Family::Gemma2) => layer.is_multiple_of(2),
-        (None, Family::Qwen2 | Family::Qwen3) => {
-            fields.use_sliding_window && layer >= fields.max_window_layers.unwrap_or(0)
+/// A size within bounds.
+pub(super) fn bounded(name: &str, value: usize) -> Result<usize, EngineError> {
+    match value {
+        1..=MOST => Ok(value),
+        value => {
+            Err(invalid(format!("expected {name} of 1 to {MOST} in config.json, got {value}")))
         }
-        (None, Family::Llama) => false,
-    };
-    (0..layers)
-        .map(|layer| fields.sliding_window.filter(|window| *window > 0 && is_sliding(layer)))
-        .collect()
+    }
 }
 
-/// The frequencies of the rotary embedding.
+/// The dimension of a head of an encoder.
+pub(super) fn head_dim(hidden: usize, heads: usize) -> Result<usize, EngineError> {
+    match hidden % heads {
+        0 => Ok(hidden / heads),
+        _ => Err(invalid(format!(
+            "expected a hidden_size that num_attention_heads divides in config.json, got {hidden} and {heads}"
+        ))),
+    }
+}
+
+/// The theta of a rotary embedding and its scaling.
 ///
-/// Its settings have two spellings: `rope_theta` and `rope_scaling`, and since version 5 of transformers
-/// `rope_parameters`. A theta that is in neither is an error: the usual 10000 would give wrong scores silently.
-fn frequencies(fields: &Fields, head_dim: usize) -> Result<Vec<f32>, EngineError> {
-    let settings = fields.rope_parameters.as_ref().or(fields.rope_scaling.as_ref());
+/// They have two spellings: a theta by itself and `rope_scaling`, and since version 5 of transformers
+/// `rope_parameters`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rope<'a> {
+    /// The setting with the theta by itself.
+    pub(super) name: &'static str,
+    pub(super) theta: Option<f64>,
+    pub(super) settings: Option<&'a Map<String, Json>>,
+}
+
+/// The frequencies of the rotary embedding, one for two dimensions of a head.
+///
+/// A theta that is in neither place is an error: the usual 10000 would give wrong scores silently.
+pub(super) fn frequencies(rope: Rope<'_>, head_dim: usize) -> Result<Vec<f32>, EngineError> {
+    let Rope { name, theta, settings } = rope;
     let number = |name: &str| settings.and_then(|settings| settings.get(name)?.as_f64());
-    let theta = number("rope_theta").or(fields.rope_theta).filter(|theta| *theta > 0.0);
+    let theta = number("rope_theta").or(theta).filter(|theta| *theta > 0.0);
     let theta = theta.ok_or_else(|| {
-        invalid("expected rope_theta, by itself or in rope_parameters, in config.json, got neither")
+        invalid(format!(
+            "expected {name}, by itself or as rope_theta in rope_parameters, in config.json, got neither"
+        ))
     })?;
     let kind = settings.and_then(|settings| settings.get("rope_type").or(settings.get("type")));
     let kind = kind.and_then(Json::as_str).unwrap_or("default");

@@ -1,8 +1,14 @@
 //! Sequence classifiers of one score from safetensors: reward models.
 
+mod attention;
 mod config;
+mod deberta;
 mod decoder;
+mod layer;
 mod math;
+mod model;
+mod modern_bert;
+mod parts;
 #[cfg(test)]
 mod tests;
 mod weights;
@@ -13,22 +19,22 @@ use std::sync::mpsc;
 use std::thread;
 
 use textgrad_core::{EngineError, ErrorKind};
-use tokenizers::Tokenizer;
+use tokenizers::{EncodeInput, Tokenizer};
 use tokio::sync::oneshot;
 
-use self::config::Config;
-use self::decoder::Decoder;
+use self::model::{Config, Model};
 use self::weights::Weights;
 use self::worker::{Job, Worker};
-use super::{invalid, unsupported};
+use super::invalid;
 
 /// A model that gives a text one score, such as a reward model, from a folder as the Hugging Face hub lays it out:
 /// `config.json`, `tokenizer.json`, and `model.safetensors` or several files with an index.
 ///
 /// It reads `LlamaForSequenceClassification`, `Qwen2ForSequenceClassification`, `Qwen3ForSequenceClassification` and
-/// `Gemma2ForSequenceClassification` with one label. Scores are raw logits at the last token, computed with numbers
-/// of 32 bits, whatever the file has: weights of 16 bits take twice their size in memory. They are equal to those of
-/// transformers within 1e-5, which a test holds on small models.
+/// `Gemma2ForSequenceClassification`, which are decoders and score a text at its last token, and the encoders
+/// `ModernBertForSequenceClassification` and `DebertaV2ForSequenceClassification` (DeBERTa of versions 2 and 3), with
+/// one label. Scores are raw logits, computed with numbers of 32 bits, whatever the file has: weights of 16 bits take
+/// twice their size in memory. They are equal to those of transformers within 1e-5, which a test holds on small models.
 ///
 /// It works on a thread of its own and a pool of one thread per core (`RAYON_NUM_THREADS` sets another number). Texts
 /// that wait at the same time are computed together without padding. The score of a text does not depend on what it
@@ -62,6 +68,8 @@ pub struct ClassifierInfo {
     pub bytes: u64,
     /// The longest text in tokens.
     pub max_length: u64,
+    /// Whether it is an encoder, which takes pairs of a query and an answer ([`SequenceClassifier::score_pairs`]).
+    pub is_encoder: bool,
     /// SHA-256 of settings, tokenizer and weights: models of equal digests give equal scores.
     pub digest: String,
 }
@@ -87,31 +95,23 @@ impl SequenceClassifier {
         let folder = folder.as_ref();
         let config_json = read(&folder.join("config.json"))?;
         let tokenizer_json = read(&folder.join("tokenizer.json"))?;
-        let config = Config::read(&config_json)?;
+        let (config, limits) = Config::read(&config_json)?;
         let mut weights = Weights::open(folder)?;
-        match weights.labels()? {
-            1 => {}
-            labels => {
-                return Err(unsupported(format!(
-                    "expected a reward model with one label, got {labels}: a classifier's labels are no scores"
-                )));
-            }
-        }
         let tokenizer = tokenizer(&tokenizer_json, folder)?;
         let (parameters, bytes) = (weights.parameters(), weights.bytes());
-        let decoder = Decoder::read(config, &mut weights)?;
+        let model = Model::read(config, &mut weights)?;
         let parts = [config_json, tokenizer_json, weights.digest()];
-        let config = decoder.config();
         let info = ClassifierInfo {
-            architecture: config.architecture.clone(),
+            architecture: limits.architecture.clone(),
             parameters,
             bytes,
-            max_length: u64::try_from(config.max_length).unwrap_or(u64::MAX),
+            max_length: u64::try_from(limits.max_length).unwrap_or(u64::MAX),
+            is_encoder: limits.is_encoder,
             digest: crate::util::digest(parts.iter().map(String::as_str)),
         };
         warn_if_slow(&info.architecture);
         let (jobs, queue) = mpsc::channel();
-        let worker = Worker::new(decoder, tokenizer, queue)?;
+        let worker = Worker::new(model, limits, tokenizer, queue)?;
         thread::Builder::new()
             .name("reward model".to_owned())
             .spawn(move || worker.run())
@@ -135,6 +135,25 @@ impl SequenceClassifier {
     /// # Errors
     /// [`ErrorKind::InvalidRequest`] for a text that is empty, or longer than [`ClassifierInfo::max_length`].
     pub async fn score(&self, texts: Vec<String>) -> Result<Vec<TextScore>, EngineError> {
+        self.send(texts.into_iter().map(EncodeInput::from).collect()).await
+    }
+
+    /// Scores pairs of a query and an answer, with the special tokens and types that the tokenizer gives to pairs, such
+    /// as `[CLS] query [SEP] answer [SEP]`: as encoders without a chat template take conversations.
+    ///
+    /// Cancel safe: a dropped call costs at most one more layer.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] for a model that is no encoder, or whose tokenizer has no special tokens for pairs;
+    /// [`ErrorKind::InvalidRequest`] for a pair that is longer than [`ClassifierInfo::max_length`].
+    pub async fn score_pairs(
+        &self,
+        pairs: Vec<(String, String)>,
+    ) -> Result<Vec<TextScore>, EngineError> {
+        self.send(pairs.into_iter().map(EncodeInput::from).collect()).await
+    }
+
+    async fn send(&self, texts: Vec<EncodeInput<'static>>) -> Result<Vec<TextScore>, EngineError> {
         let ended = || EngineError::new(ErrorKind::Other, "the thread of the reward model ended");
         let (reply, scores) = oneshot::channel();
         self.jobs.send(Job { texts, reply }).map_err(|_| ended())?;

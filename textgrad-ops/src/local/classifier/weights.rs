@@ -151,9 +151,9 @@ impl Weights {
         self.parameters().saturating_mul(4)
     }
 
-    /// The number of labels: the rows of the matrix `score`.
-    pub(super) fn labels(&self) -> Result<usize, EngineError> {
-        Ok(self.entry("score.weight")?.shape.first().copied().unwrap_or_default())
+    /// The number of labels: the rows of the last matrix.
+    pub(super) fn labels(&self, head: &str) -> Result<usize, EngineError> {
+        Ok(self.entry(head)?.shape.first().copied().unwrap_or_default())
     }
 
     fn entry(&self, name: &str) -> Result<&Entry, EngineError> {

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use textgrad_core::{EngineError, ErrorKind};
-use tokenizers::Tokenizer;
+use tokenizers::{EncodeInput, PostProcessor, Tokenizer};
 use tokio::sync::oneshot;
 
 use super::TextScore;
-use super::decoder::Decoder;
-use crate::local::invalid;
+use super::model::{Limits, Model};
+use crate::local::{invalid, unsupported};
 
 /// The most tokens that are computed together, but for a longer text: it bounds the memory of one pass, and more are
 /// no faster.
@@ -21,20 +21,30 @@ const BATCH_TOKENS: usize = 2048;
 /// A call.
 #[derive(Debug)]
 pub(super) struct Job {
-    pub(super) texts: Vec<String>,
+    /// Texts as they are, or pairs, which get the tokenizer's special tokens.
+    pub(super) texts: Vec<EncodeInput<'static>>,
     pub(super) reply: oneshot::Sender<Result<Vec<TextScore>, EngineError>>,
+}
+
+/// A text as a model takes it.
+#[derive(Debug)]
+pub(super) struct Tokens {
+    pub(super) ids: Vec<u32>,
+    /// Of a pair, to which of both each token belongs.
+    pub(super) types: Vec<u32>,
 }
 
 /// A call with the tokens of its texts, and the scores of the first of them.
 struct Pending {
-    texts: Vec<Vec<u32>>,
+    texts: Vec<Tokens>,
     scores: Vec<TextScore>,
     reply: oneshot::Sender<Result<Vec<TextScore>, EngineError>>,
 }
 
 /// The model with its calls.
 pub(super) struct Worker {
-    decoder: Decoder,
+    model: Model,
+    limits: Limits,
     tokenizer: Tokenizer,
     pool: ThreadPool,
     jobs: mpsc::Receiver<Job>,
@@ -42,7 +52,8 @@ pub(super) struct Worker {
 
 impl Worker {
     pub(super) fn new(
-        decoder: Decoder,
+        model: Model,
+        limits: Limits,
         tokenizer: Tokenizer,
         jobs: mpsc::Receiver<Job>,
     ) -> Result<Self, EngineError> {
@@ -51,7 +62,7 @@ impl Worker {
             EngineError::new(ErrorKind::Other, "expected threads for the reward model")
                 .with_source(error)
         })?;
-        Ok(Self { decoder, tokenizer, pool, jobs })
+        Ok(Self { model, limits, tokenizer, pool, jobs })
     }
 
     /// Works until nobody can send a call any more.
@@ -64,8 +75,8 @@ impl Worker {
                 thread::sleep(Duration::from_millis(1));
                 queue.extend(self.jobs.try_iter().filter_map(|job| self.pending(job)));
                 queue.retain(|pending: &Pending| !pending.reply.is_closed());
-                let decoder = &self.decoder;
-                self.pool.install(|| step(decoder, &mut queue));
+                let model = &self.model;
+                self.pool.install(|| step(model, &mut queue));
                 while queue.front().is_some_and(|first| first.scores.len() == first.texts.len()) {
                     if let Some(done) = queue.pop_front() {
                         let _ = done.reply.send(Ok(done.scores));
@@ -86,49 +97,81 @@ impl Worker {
         }
     }
 
-    /// The tokens up to the one whose score counts.
-    fn tokens(&self, text: String) -> Result<Vec<u32>, EngineError> {
-        let encoding = self.tokenizer.encode_fast(text, false);
+    /// The tokens up to the last one that counts.
+    fn tokens(&self, text: EncodeInput<'static>) -> Result<Tokens, EngineError> {
+        let limits = &self.limits;
+        let is_pair = matches!(text, EncodeInput::Dual(..));
+        if is_pair {
+            self.check_pairs()?;
+        }
+        let encoding = self.tokenizer.encode_fast(text, is_pair);
         let encoding =
             encoding.map_err(|error| invalid(format!("the text has no tokens: {error}")))?;
-        let mut tokens = encoding.get_ids().to_vec();
-        let config = self.decoder.config();
-        if let Some(unknown) = tokens.iter().find(|token| **token as usize >= config.vocabulary) {
+        let mut ids = encoding.get_ids().to_vec();
+        let types = encoding.get_type_ids().to_vec();
+        if let Some(unknown) = ids.iter().find(|token| **token as usize >= limits.vocabulary) {
             return Err(invalid(format!(
                 "expected tokens below {}, the size of the vocabulary in config.json, got {unknown}; \
                  tokenizer.json is of another model",
-                config.vocabulary
+                limits.vocabulary
             )));
         }
-        if tokens.is_empty() || tokens.len() > config.max_length {
+        if let Some(other) =
+            types.iter().find(|kind| limits.types > 0 && **kind as usize >= limits.types)
+        {
+            return Err(invalid(format!(
+                "expected types of tokens below {}, the type_vocab_size in config.json, got {other}; \
+                 tokenizer.json is of another model",
+                limits.types
+            )));
+        }
+        if ids.is_empty() || ids.len() > limits.max_length {
             return Err(invalid(format!(
                 "expected a conversation of 1 to {} tokens, the model's maximal length, got {}; truncate answers \
                  (--reward-truncate)",
-                config.max_length,
-                tokens.len()
+                limits.max_length,
+                ids.len()
             )));
         }
         // As in transformers: of a text of nothing but padding, the first position.
-        if let Some(padding) = config.padding {
-            let last = tokens.iter().rposition(|token| *token != padding).unwrap_or(0);
-            tokens.truncate(last + 1);
+        if let Some(padding) = limits.padding {
+            let last = ids.iter().rposition(|token| *token != padding).unwrap_or(0);
+            ids.truncate(last + 1);
         }
-        Ok(tokens)
+        Ok(Tokens { ids, types })
+    }
+
+    /// Refuses pairs for a model that does not take them.
+    fn check_pairs(&self) -> Result<(), EngineError> {
+        if !self.limits.is_encoder {
+            return Err(unsupported(format!(
+                "expected a conversation as a chat template writes it, got a pair: {} takes no pairs",
+                self.limits.architecture
+            )));
+        }
+        let processor = self.tokenizer.get_post_processor();
+        if processor.is_none_or(|processor| processor.added_tokens(true) == 0) {
+            return Err(unsupported(
+                "expected a tokenizer.json that puts special tokens around a pair (post_processor), got one that \
+                 adds none; save the tokenizer again with transformers, or name a chat template (--reward-template)",
+            ));
+        }
+        Ok(())
     }
 }
 
 /// Scores the first texts that fit into one batch.
-fn step(decoder: &Decoder, queue: &mut VecDeque<Pending>) {
+fn step(model: &Model, queue: &mut VecDeque<Pending>) {
     let mut counts = Vec::new();
-    let mut batch: Vec<&[u32]> = Vec::new();
+    let mut batch: Vec<&Tokens> = Vec::new();
     let mut total = 0;
     'all: for pending in queue.iter() {
         counts.push(0);
         for text in pending.texts.iter().skip(pending.scores.len()) {
-            if total > 0 && total + text.len() > BATCH_TOKENS {
+            if total > 0 && total + text.ids.len() > BATCH_TOKENS {
                 break 'all;
             }
-            total += text.len();
+            total += text.ids.len();
             batch.push(text);
             if let Some(count) = counts.last_mut() {
                 *count += 1;
@@ -142,8 +185,8 @@ fn step(decoder: &Decoder, queue: &mut VecDeque<Pending>) {
     if batch.is_empty() {
         return;
     }
-    let lengths: Vec<usize> = batch.iter().map(|text| text.len()).collect();
-    let Some(scores) = decoder.scores(&batch, &is_canceled) else { return };
+    let lengths: Vec<usize> = batch.iter().map(|text| text.ids.len()).collect();
+    let Some(scores) = model.scores(&batch, &is_canceled) else { return };
     let mut scores = scores.into_iter().zip(lengths);
     for (pending, count) in queue.iter_mut().zip(counts) {
         let scored = scores.by_ref().take(count);

@@ -1,3 +1,5 @@
+mod encoders;
+
 use std::fs;
 use std::path::PathBuf;
 
