@@ -40,6 +40,10 @@ fn a_run_is_scored_in_the_process_and_the_same_at_any_concurrency() {
     assert_eq!(scores("8", "llama"), (first.clone(), identity.clone()));
     let (other, other_identity) = scores("1", "qwen3");
     assert_ne!((other, other_identity), (first, identity));
+    // An encoder takes queries and answers as pairs.
+    let (first, identity) = scores("1", "deberta");
+    assert!(identity.ends_with(" with pairs"), "{identity}");
+    assert_eq!(scores("8", "deberta"), (first, identity));
 }
 
 #[test]
@@ -59,6 +63,26 @@ fn check_shows_the_model_and_scores_a_pair() {
         assert!(ended.out.contains(part), "{part}: {}", ended.out);
     }
     ended.with_code(0);
+}
+
+/// The pair that is scored is the first of those that transformers scored.
+#[test]
+fn check_scores_encoders_as_transformers_does() {
+    let folder = folder();
+    for (name, which, architecture) in [
+        ("deberta", "pairs", "DebertaV2ForSequenceClassification"),
+        ("modernbert", "pairs", "ModernBertForSequenceClassification"),
+        ("modernbert_mean", "chats", "ModernBertForSequenceClassification"),
+    ] {
+        let expected: Value =
+            serde_json::from_str(&read(model(name).join("expected.json"))).unwrap();
+        let score = expected[which][0]["score"].as_f64().unwrap();
+        let ended = check(folder.path(), &format!("local:{}", model(name).display()));
+        assert!(ended.out.contains(architecture), "{}", ended.out);
+        let shown = format!("{score:.4} for \"Wipe it with a dry cloth");
+        assert!(ended.out.contains(&shown), "{name}, {shown}: {}", ended.out);
+        ended.with_code(0);
+    }
 }
 
 #[test]
