@@ -4,7 +4,8 @@
     python textgrad-ops/tests/classifiers/speed.py
 
 It makes a Llama of 94 million parameters beside the embeddings (8 layers of 1024) in a temporary folder, and scores
-five texts of 512 tokens, and five of 512, 400, 300, 200 and 100, which torch pads. Both sides take turns.
+five texts of 512 tokens, and five of 512, 400, 300, 200 and 100, which torch pads. Both sides take turns. MODEL is
+another model: `modernbert` or `deberta`, with the layers of ModernBERT-base or DeBERTa-v3-base.
 THREADS is the number of threads (2), ROUNDS that of turns (3), CLASSIFIER a compiled benchmark in place of `cargo bench`.
 """
 
@@ -19,12 +20,58 @@ from pathlib import Path
 import torch
 from make import byte_level, rope
 from tokenizers import models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForSequenceClassification
+from transformers import (
+    DebertaV2Config,
+    DebertaV2ForSequenceClassification,
+    LlamaConfig,
+    LlamaForSequenceClassification,
+    ModernBertConfig,
+    ModernBertForSequenceClassification,
+)
 
+MODEL = os.environ.get("MODEL", "llama")
 THREADS = int(os.environ.get("THREADS", "2"))
 ROUNDS = int(os.environ.get("ROUNDS", "3"))
 PASSES = 5
 ROOT = Path(__file__).resolve().parents[3]
+
+COMMON = dict(vocab_size=256, num_labels=1, pad_token_id=0)
+MODELS = {
+    "llama": (
+        LlamaForSequenceClassification,
+        LlamaConfig(
+            **COMMON,
+            hidden_size=1024,
+            intermediate_size=2816,
+            num_hidden_layers=8,
+            num_attention_heads=16,
+            num_key_value_heads=8,
+            max_position_embeddings=2048,
+            rope_parameters=rope(500000.0),
+        ),
+    ),
+    "modernbert": (
+        ModernBertForSequenceClassification,
+        ModernBertConfig(**COMMON, bos_token_id=1, eos_token_id=2, cls_token_id=1, sep_token_id=2),
+    ),
+    "deberta": (
+        DebertaV2ForSequenceClassification,
+        DebertaV2Config(
+            **COMMON,
+            hidden_size=768,
+            intermediate_size=3072,
+            num_hidden_layers=12,
+            num_attention_heads=12,
+            type_vocab_size=0,
+            position_biased_input=False,
+            relative_attention=True,
+            position_buckets=256,
+            pos_att_type="p2c|c2p",
+            share_att_key=True,
+            norm_rel_ebd="layer_norm",
+        ),
+    ),
+}
 
 
 def make(folder):
@@ -32,19 +79,8 @@ def make(folder):
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     bpe = byte_level(models.BPE({letter: at for at, letter in enumerate(alphabet)}, []))
     bpe.save(str(folder / "tokenizer.json"))
-    config = LlamaConfig(
-        vocab_size=256,
-        hidden_size=1024,
-        intermediate_size=2816,
-        num_hidden_layers=8,
-        num_attention_heads=16,
-        num_key_value_heads=8,
-        max_position_embeddings=2048,
-        num_labels=1,
-        pad_token_id=0,
-        rope_parameters=rope(500000.0),
-    )
-    model = LlamaForSequenceClassification(config).eval()
+    kind, config = MODELS[MODEL]
+    model = kind(config).eval()
     model.save_pretrained(folder)
     return model, bpe.token_to_id("?")
 
@@ -79,7 +115,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         model, token = make(folder)
-        print(f"torch {torch.__version__}, {THREADS} threads; tokens/s in the fastest of {PASSES} passes, and the median's")
+        print(f"{MODEL}, torch {torch.__version__}, {THREADS} threads; tokens/s in the fastest of {PASSES} passes, and the median's")
         for name, lengths in {"equal": [512] * 5, "ragged": [512, 400, 300, 200, 100]}.items():
             for _ in range(ROUNDS):
                 fastest, median = with_torch(model, token, lengths)

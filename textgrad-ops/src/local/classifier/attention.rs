@@ -94,19 +94,19 @@ impl Heads {
     }
 }
 
-/// How many positions before and behind itself a position attends to.
+/// How many positions before and after itself a position attends to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Reach {
     pub(super) before: usize,
-    pub(super) behind: usize,
+    pub(super) after: usize,
 }
 
 impl Reach {
-    pub(super) const ALL: Self = Self { before: usize::MAX, behind: usize::MAX };
+    pub(super) const ALL: Self = Self { before: usize::MAX, after: usize::MAX };
 
     /// The positions that this one of a text of this length attends to.
     fn of(self, position: usize, length: usize) -> Range<usize> {
-        let end = position.saturating_add(self.behind).saturating_add(1);
+        let end = position.saturating_add(self.after).saturating_add(1);
         position.saturating_sub(self.before)..end.min(length)
     }
 }

@@ -141,7 +141,7 @@ fn reach(fields: &Fields, family: Family, at: usize) -> Reach {
         (None, Family::Llama) => false,
     };
     let window = fields.sliding_window.filter(|window| *window > 0 && is_sliding);
-    Reach { before: window.map_or(usize::MAX, |window| window - 1), behind: 0 }
+    Reach { before: window.map_or(usize::MAX, |window| window - 1), after: 0 }
 }
 
 /// A decoder with a head of one score.

@@ -151,7 +151,7 @@ fn layers(fields: &Fields, dim: usize) -> Result<Vec<Positional>, EngineError> {
         };
         Ok(match is_local {
             true => Positional {
-                reach: Reach { before: half, behind: half },
+                reach: Reach { before: half, after: half },
                 frequencies: Arc::clone(&local),
             },
             false => Positional { reach: Reach::ALL, frequencies: Arc::clone(&all) },
