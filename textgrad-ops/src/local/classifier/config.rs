@@ -5,6 +5,9 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json};
 use textgrad_core::EngineError;
 
+use super::attention::Heads;
+use super::layer::Shape;
+use super::parts::Activation;
 use crate::local::{invalid, unsupported};
 
 /// The architectures that are read, for messages.
@@ -86,13 +89,51 @@ pub(super) fn bounded(name: &str, value: usize) -> Result<usize, EngineError> {
     }
 }
 
-/// The dimension of a head of an encoder.
-pub(super) fn head_dim(hidden: usize, heads: usize) -> Result<usize, EngineError> {
-    match hidden % heads {
-        0 => Ok(hidden / heads),
-        _ => Err(invalid(format!(
-            "expected a hidden_size that num_attention_heads divides in config.json, got {hidden} and {heads}"
-        ))),
+/// The sizes that all models have.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub(super) struct Sizes {
+    #[serde(rename = "vocab_size")]
+    pub(super) vocabulary: usize,
+    #[serde(rename = "hidden_size")]
+    pub(super) hidden: usize,
+    #[serde(rename = "intermediate_size")]
+    pub(super) intermediate: usize,
+    #[serde(rename = "num_hidden_layers")]
+    pub(super) layers: usize,
+    #[serde(rename = "num_attention_heads")]
+    pub(super) heads: usize,
+    #[serde(rename = "max_position_embeddings")]
+    pub(super) max_length: usize,
+}
+
+impl Sizes {
+    pub(super) fn read(json: &str) -> Result<Self, EngineError> {
+        let sizes: Self = fields(json)?;
+        for (name, size) in [
+            ("vocab_size", sizes.vocabulary),
+            ("hidden_size", sizes.hidden),
+            ("intermediate_size", sizes.intermediate),
+            ("num_hidden_layers", sizes.layers),
+            ("num_attention_heads", sizes.heads),
+        ] {
+            bounded(name, size)?;
+        }
+        Ok(sizes)
+    }
+
+    /// The shape of an encoder whose scores of attention have a factor of 1 by the root of `terms` times the
+    /// dimensions of a head.
+    pub(super) fn encoder(self, terms: u8, activation: Activation) -> Result<Shape, EngineError> {
+        let Self { hidden, intermediate, heads, .. } = self;
+        if hidden % heads != 0 {
+            return Err(invalid(format!(
+                "expected a hidden_size that num_attention_heads divides in config.json, got {hidden} and {heads}"
+            )));
+        }
+        let dim = hidden / heads;
+        let scale = 1.0 / (dim as f32 * f32::from(terms)).sqrt();
+        let heads = Heads { count: heads, key_values: heads, dim, scale, softcap: None };
+        Ok(Shape { hidden, intermediate, heads, activation })
     }
 }
 

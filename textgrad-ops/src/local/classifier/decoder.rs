@@ -9,7 +9,7 @@ use serde_json::{Map, Value as Json};
 use textgrad_core::EngineError;
 
 use super::attention::{Heads, Packed, Reach};
-use super::config::{Family, Rope, bounded, fields, frequencies};
+use super::config::{Family, Rope, Sizes, bounded, fields, frequencies};
 use super::layer::{Layer, Positional, Shape};
 use super::parts::{Activation, Linear, Norm, gather};
 use super::weights::Weights;
@@ -20,8 +20,7 @@ use crate::local::invalid;
 pub(super) struct Config {
     family: Family,
     shape: Shape,
-    pub(super) vocabulary: usize,
-    pub(super) max_length: usize,
+    sizes: Sizes,
     /// The token that fills short texts: the score is that of the last position with another one.
     pub(super) padding: Option<u32>,
     epsilon: f32,
@@ -37,15 +36,9 @@ pub(super) struct Config {
 /// The fields as they stand in the file.
 #[derive(Debug, Deserialize)]
 struct Fields {
-    vocab_size: usize,
-    hidden_size: usize,
-    intermediate_size: usize,
-    num_hidden_layers: usize,
-    num_attention_heads: usize,
     num_key_value_heads: Option<usize>,
     head_dim: Option<usize>,
     rms_norm_eps: f32,
-    max_position_embeddings: usize,
     pad_token_id: Option<u32>,
     hidden_act: Option<String>,
     hidden_activation: Option<String>,
@@ -67,11 +60,9 @@ struct Fields {
 
 impl Config {
     /// Reads the text of a `config.json`.
-    pub(super) fn read(json: &str, family: Family) -> Result<Self, EngineError> {
+    pub(super) fn read(json: &str, sizes: Sizes, family: Family) -> Result<Self, EngineError> {
         let fields: Fields = fields(json)?;
-        let heads = bounded("num_attention_heads", fields.num_attention_heads)?;
-        let hidden = bounded("hidden_size", fields.hidden_size)?;
-        let layers = bounded("num_hidden_layers", fields.num_hidden_layers)?;
+        let Sizes { hidden, intermediate, layers, heads, .. } = sizes;
         let kv_heads = bounded("num_key_value_heads", fields.num_key_value_heads.unwrap_or(heads))?;
         let is_gemma = family == Family::Gemma2;
         let default_dim = if is_gemma { 256 } else { hidden / heads };
@@ -102,7 +93,7 @@ impl Config {
             family,
             shape: Shape {
                 hidden,
-                intermediate: bounded("intermediate_size", fields.intermediate_size)?,
+                intermediate,
                 heads: Heads {
                     count: heads,
                     key_values: kv_heads,
@@ -112,8 +103,7 @@ impl Config {
                 },
                 activation: Activation::named("hidden_act", activation)?,
             },
-            vocabulary: bounded("vocab_size", fields.vocab_size)?,
-            max_length: fields.max_position_embeddings,
+            sizes,
             padding: fields.pad_token_id,
             epsilon: fields.rms_norm_eps,
             qkv_bias: fields.attention_bias || family == Family::Qwen2,
@@ -158,7 +148,7 @@ impl Decoder {
     pub(super) fn read(config: Config, weights: &mut Weights) -> Result<Self, EngineError> {
         let hidden = config.shape.hidden;
         let embeddings =
-            weights.tensor("model.embed_tokens.weight", &[config.vocabulary, hidden])?;
+            weights.tensor("model.embed_tokens.weight", &[config.sizes.vocabulary, hidden])?;
         let layers = config.layers.iter().enumerate();
         let layers = layers.map(|(at, layer)| config.layer(weights, at, layer.clone()));
         let layers = layers.collect::<Result<_, _>>()?;

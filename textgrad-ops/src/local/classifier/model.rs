@@ -2,7 +2,7 @@
 
 use textgrad_core::EngineError;
 
-use super::config::{Architecture, architecture};
+use super::config::{Architecture, Sizes, architecture};
 use super::deberta::{self, Deberta};
 use super::decoder::{self, Decoder};
 use super::modern_bert::{self, ModernBert};
@@ -36,31 +36,31 @@ impl Config {
     /// Reads the text of a `config.json`.
     pub(super) fn read(json: &str) -> Result<(Self, Limits), EngineError> {
         let (kind, name) = architecture(json)?;
-        let limits = |vocabulary, types, max_length, padding, is_encoder| Limits {
-            architecture: name,
-            vocabulary,
-            types,
-            max_length,
-            padding,
-            is_encoder,
-        };
-        Ok(match kind {
+        let sizes = Sizes::read(json)?;
+        let (config, types, padding) = match kind {
             Architecture::Decoder(family) => {
-                let config = decoder::Config::read(json, family)?;
-                let limits = limits(config.vocabulary, 0, config.max_length, config.padding, false);
-                (Self::Decoder(config), limits)
+                let config = decoder::Config::read(json, sizes, family)?;
+                let padding = config.padding;
+                (Self::Decoder(config), 0, padding)
             }
             Architecture::ModernBert => {
-                let config = modern_bert::Config::read(json)?;
-                let limits = limits(config.vocabulary, 0, config.max_length, None, true);
-                (Self::ModernBert(config), limits)
+                (Self::ModernBert(modern_bert::Config::read(json, sizes)?), 0, None)
             }
             Architecture::DebertaV2 => {
-                let config = deberta::Config::read(json)?;
-                let limits = limits(config.vocabulary, config.types, config.max_length, None, true);
-                (Self::Deberta(config), limits)
+                let config = deberta::Config::read(json, sizes)?;
+                let types = config.types;
+                (Self::Deberta(config), types, None)
             }
-        })
+        };
+        let limits = Limits {
+            architecture: name,
+            vocabulary: sizes.vocabulary,
+            types,
+            max_length: sizes.max_length,
+            padding,
+            is_encoder: !matches!(kind, Architecture::Decoder(_)),
+        };
+        Ok((config, limits))
     }
 }
 
@@ -69,7 +69,7 @@ impl Config {
 pub(super) enum Model {
     Decoder(Decoder),
     ModernBert(ModernBert),
-    Deberta(Deberta),
+    Deberta(Box<Deberta>),
 }
 
 impl Model {
@@ -89,7 +89,7 @@ impl Model {
         Ok(match config {
             Config::Decoder(config) => Self::Decoder(Decoder::read(config, weights)?),
             Config::ModernBert(config) => Self::ModernBert(ModernBert::read(config, weights)?),
-            Config::Deberta(config) => Self::Deberta(Deberta::read(config, weights)?),
+            Config::Deberta(config) => Self::Deberta(Box::new(Deberta::read(config, weights)?)),
         })
     }
 

@@ -6,8 +6,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value as Json};
 use textgrad_core::EngineError;
 
-use super::attention::{Heads, Packed, Reach};
-use super::config::{Rope, bounded, fields, frequencies, head_dim};
+use super::attention::{Packed, Reach};
+use super::config::{Rope, Sizes, bounded, fields, frequencies};
 use super::layer::{Layer, Positional, Shape};
 use super::parts::{Activation, Linear, Norm, gather};
 use super::weights::Weights;
@@ -24,8 +24,7 @@ enum Pooling {
 #[derive(Debug, Clone)]
 pub(super) struct Config {
     shape: Shape,
-    pub(super) vocabulary: usize,
-    pub(super) max_length: usize,
+    vocabulary: usize,
     epsilon: f32,
     attention_bias: bool,
     mlp_bias: bool,
@@ -39,12 +38,6 @@ pub(super) struct Config {
 /// The fields as they stand in the file.
 #[derive(Debug, Deserialize)]
 struct Fields {
-    vocab_size: usize,
-    hidden_size: usize,
-    intermediate_size: usize,
-    num_hidden_layers: usize,
-    num_attention_heads: usize,
-    max_position_embeddings: usize,
     norm_eps: f32,
     local_attention: usize,
     hidden_activation: Option<String>,
@@ -68,16 +61,8 @@ struct Fields {
 
 impl Config {
     /// Reads the text of a `config.json`.
-    pub(super) fn read(json: &str) -> Result<Self, EngineError> {
+    pub(super) fn read(json: &str, sizes: Sizes) -> Result<Self, EngineError> {
         let fields: Fields = fields(json)?;
-        let heads = bounded("num_attention_heads", fields.num_attention_heads)?;
-        let hidden = bounded("hidden_size", fields.hidden_size)?;
-        let dim = head_dim(hidden, heads)?;
-        if dim % 2 != 0 {
-            return Err(invalid(format!(
-                "expected heads of an even number of dimensions in config.json, got {dim}"
-            )));
-        }
         let activation = |setting: &str, name: &Option<String>| {
             Activation::named(setting, name.as_deref().unwrap_or("gelu"))
         };
@@ -90,21 +75,17 @@ impl Config {
                 )));
             }
         };
+        let shape =
+            sizes.encoder(1, activation("hidden_activation", &fields.hidden_activation)?)?;
+        let dim = shape.heads.dim;
+        if dim % 2 != 0 {
+            return Err(invalid(format!(
+                "expected heads of an even number of dimensions in config.json, got {dim}"
+            )));
+        }
         Ok(Self {
-            shape: Shape {
-                hidden,
-                intermediate: bounded("intermediate_size", fields.intermediate_size)?,
-                heads: Heads {
-                    count: heads,
-                    key_values: heads,
-                    dim,
-                    scale: 1.0 / (dim as f32).sqrt(),
-                    softcap: None,
-                },
-                activation: activation("hidden_activation", &fields.hidden_activation)?,
-            },
-            vocabulary: bounded("vocab_size", fields.vocab_size)?,
-            max_length: fields.max_position_embeddings,
+            shape,
+            vocabulary: sizes.vocabulary,
             epsilon: fields.norm_eps,
             attention_bias: fields.attention_bias,
             mlp_bias: fields.mlp_bias,
@@ -115,14 +96,14 @@ impl Config {
                 "classifier_activation",
                 &fields.classifier_activation,
             )?,
-            layers: layers(&fields, dim)?,
+            layers: layers(&fields, sizes.layers, dim)?,
         })
     }
 }
 
 /// How far each layer sees, and the frequencies of its rotary embedding: every third layer sees all, the others half of
 /// a window on each side.
-fn layers(fields: &Fields, dim: usize) -> Result<Vec<Positional>, EngineError> {
+fn layers(fields: &Fields, count: usize, dim: usize) -> Result<Vec<Positional>, EngineError> {
     let rope = |kind: &str, name: &'static str, theta: Option<f64>| {
         let of_kind = fields.rope_parameters.as_ref().and_then(|rope| rope.get(kind)?.as_object());
         let settings = of_kind.or(fields.rope_scaling.as_ref());
@@ -134,7 +115,6 @@ fn layers(fields: &Fields, dim: usize) -> Result<Vec<Positional>, EngineError> {
     let half = fields.local_attention / 2;
     let every =
         bounded("global_attn_every_n_layers", fields.global_attn_every_n_layers.unwrap_or(3))?;
-    let count = bounded("num_hidden_layers", fields.num_hidden_layers)?;
     let layer = |at: usize| {
         let is_local = match &fields.layer_types {
             Some(types) => match types.get(at).map(String::as_str) {

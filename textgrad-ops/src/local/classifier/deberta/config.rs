@@ -4,8 +4,7 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 use textgrad_core::EngineError;
 
-use super::super::attention::Heads;
-use super::super::config::{bounded, fields, head_dim};
+use super::super::config::{Sizes, bounded, fields};
 use super::super::layer::Shape;
 use super::super::parts::Activation;
 use crate::local::{invalid, unsupported};
@@ -14,11 +13,9 @@ use crate::local::{invalid, unsupported};
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
     pub(super) shape: Shape,
-    pub(crate) vocabulary: usize,
-    pub(crate) max_length: usize,
+    pub(super) sizes: Sizes,
     /// The number of types that tokens have; none where they count for nothing.
     pub(crate) types: usize,
-    pub(super) layers: usize,
     pub(super) epsilon: f32,
     pub(super) embedding: usize,
     pub(super) has_positions: bool,
@@ -45,12 +42,6 @@ pub(super) struct Relative {
 /// The fields as they stand in the file.
 #[derive(Debug, Deserialize)]
 struct Fields {
-    vocab_size: usize,
-    hidden_size: usize,
-    intermediate_size: usize,
-    num_hidden_layers: usize,
-    num_attention_heads: usize,
-    max_position_embeddings: usize,
     layer_norm_eps: f32,
     #[serde(default)]
     type_vocab_size: usize,
@@ -74,19 +65,11 @@ struct Fields {
 
 impl Config {
     /// Reads the text of a `config.json`.
-    pub(crate) fn read(json: &str) -> Result<Self, EngineError> {
+    pub(crate) fn read(json: &str, sizes: Sizes) -> Result<Self, EngineError> {
         let fields: Fields = fields(json)?;
-        let heads = bounded("num_attention_heads", fields.num_attention_heads)?;
-        let hidden = bounded("hidden_size", fields.hidden_size)?;
-        let dim = head_dim(hidden, heads)?;
-        if let Some(other) = fields.attention_head_size.filter(|size| *size != dim) {
-            return Err(unsupported(format!(
-                "expected an attention_head_size of {dim} in config.json, got {other}"
-            )));
-        }
-        let max_length = bounded("max_position_embeddings", fields.max_position_embeddings)?;
+        let max_length = bounded("max_position_embeddings", sizes.max_length)?;
         let (are_keys, are_queries) = kinds(fields.pos_att_type.as_ref())?;
-        let factor = 1 + u8::from(are_keys) + u8::from(are_queries);
+        let terms = 1 + u8::from(are_keys) + u8::from(are_queries);
         let activation = |setting: &str, name: &Option<String>, default: &str| {
             Activation::named(setting, name.as_deref().unwrap_or(default))
         };
@@ -107,25 +90,19 @@ impl Config {
                 )));
             }
         };
+        let shape = sizes.encoder(terms, activation("hidden_act", &fields.hidden_act, "gelu")?)?;
+        let dim = shape.heads.dim;
+        if let Some(other) = fields.attention_head_size.filter(|size| *size != dim) {
+            return Err(unsupported(format!(
+                "expected an attention_head_size of {dim} in config.json, got {other}"
+            )));
+        }
         Ok(Self {
-            shape: Shape {
-                hidden,
-                intermediate: bounded("intermediate_size", fields.intermediate_size)?,
-                heads: Heads {
-                    count: heads,
-                    key_values: heads,
-                    dim,
-                    scale: 1.0 / (dim as f32 * f32::from(factor)).sqrt(),
-                    softcap: None,
-                },
-                activation: activation("hidden_act", &fields.hidden_act, "gelu")?,
-            },
-            vocabulary: bounded("vocab_size", fields.vocab_size)?,
-            max_length,
+            shape,
+            sizes,
             types: fields.type_vocab_size,
-            layers: bounded("num_hidden_layers", fields.num_hidden_layers)?,
             epsilon: fields.layer_norm_eps,
-            embedding: bounded("embedding_size", fields.embedding_size.unwrap_or(hidden))?,
+            embedding: bounded("embedding_size", fields.embedding_size.unwrap_or(sizes.hidden))?,
             has_positions: fields.position_biased_input.unwrap_or(true),
             relative,
             convolution,

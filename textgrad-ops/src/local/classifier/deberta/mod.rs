@@ -61,14 +61,15 @@ pub(super) struct Deberta {
 
 impl Deberta {
     pub(super) fn read(config: Config, weights: &mut Weights) -> Result<Self, EngineError> {
-        let Config { embedding, vocabulary, max_length, types, .. } = config;
-        let hidden = config.shape.hidden;
+        let Config { embedding, types, sizes, .. } = config;
+        let hidden = sizes.hidden;
         let mut table = |name: &str, rows: usize| {
             weights
                 .tensor(&format!("deberta.embeddings.{name}_embeddings.weight"), &[rows, embedding])
         };
-        let words = table("word", vocabulary)?;
-        let positions = config.has_positions.then(|| table("position", max_length)).transpose()?;
+        let words = table("word", sizes.vocabulary)?;
+        let positions =
+            config.has_positions.then(|| table("position", sizes.max_length)).transpose()?;
         let types = (types > 0).then(|| table("token_type", types)).transpose()?;
         let projection = match embedding == hidden {
             true => None,
@@ -85,7 +86,7 @@ impl Deberta {
             Some(relative) => Some(Positions::read(&config, relative, weights)?),
             None => None,
         };
-        let layers = (0..config.layers)
+        let layers = (0..sizes.layers)
             .map(|at| Layer::read(&config, relative.as_ref(), weights, at))
             .collect::<Result<_, _>>()?;
         let convolution = match config.convolution {
@@ -194,7 +195,7 @@ impl<'a> Positions<'a> {
         if settings.has_norm {
             table = config.norm(weights, "deberta.encoder.LayerNorm")?.apply(table);
         }
-        let distances = Distances::new(config.max_length, settings.span, settings.buckets);
+        let distances = Distances::new(config.sizes.max_length, settings.span, settings.buckets);
         Ok(Self { settings, table, distances: Arc::new(distances) })
     }
 }
