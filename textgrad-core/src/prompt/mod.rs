@@ -40,7 +40,7 @@ mod bounds;
 mod check;
 mod error;
 mod example;
-mod known;
+mod lazy;
 mod module;
 mod pack;
 mod section;

@@ -12,7 +12,7 @@ use serde_json::Value as Json;
 use super::bounds::{BoundedPrompt, SHALLOW, on_large_stack};
 use super::check::Checker;
 use super::error::PromptError;
-use super::known::{Known, Source};
+use super::lazy::LazyTemplate;
 use super::section::SectionHelper;
 use super::spec::{TemplateContext, TemplateSpec};
 use crate::variable::Variable;
@@ -47,7 +47,7 @@ use crate::variable::Variable;
 /// Cheap to clone: clones share the parsed templates.
 #[derive(Clone)]
 pub struct PromptPack {
-    templates: BTreeMap<String, Arc<Known>>,
+    templates: BTreeMap<String, Arc<LazyTemplate>>,
     /// Examples of the variables of each template that is not a partial.
     examples: Arc<BTreeMap<String, Json>>,
     /// Renders a template that is not a partial with all that it includes, once it has been used.
@@ -102,8 +102,9 @@ impl PromptPack {
                 let known = specs.iter().map(|spec| spec.name.to_owned()).collect();
                 return Err(PromptError::UnknownTemplate { path, known });
             }
-            let text = file_text(&std::fs::read_to_string(&path).map_err(io(&path))?);
-            overrides.insert(name, Source { origin: path.display().to_string(), text });
+            let text = std::fs::read_to_string(&path).map_err(io(&path))?;
+            let template = LazyTemplate::new(&name, path.display().to_string(), file_text(&text));
+            overrides.insert(name, template);
         }
         if overrides.is_empty() {
             return Err(PromptError::Empty { path: dir.to_owned() });
@@ -113,23 +114,23 @@ impl PromptPack {
         Ok(pack)
     }
 
-    fn build(specs: Vec<TemplateSpec>, mut overrides: BTreeMap<String, Source>) -> Self {
+    fn build(specs: Vec<TemplateSpec>, mut overrides: BTreeMap<String, LazyTemplate>) -> Self {
         let of_spec = |spec: &TemplateSpec| {
-            let source = overrides.remove(spec.name).unwrap_or_else(|| Source {
-                origin: format!("{}.hbs", spec.name),
-                text: file_text(spec.source),
-            });
-            Known::new(spec.name, source)
+            let of_default = || {
+                LazyTemplate::new(spec.name, format!("{}.hbs", spec.name), file_text(spec.source))
+            };
+            overrides.remove(spec.name).unwrap_or_else(of_default)
         };
-        let mut templates: Vec<Known> = specs.iter().map(of_spec).collect();
-        templates.extend(overrides.into_iter().map(|(name, source)| Known::new(&name, source)));
+        let mut templates: Vec<LazyTemplate> = specs.iter().map(of_spec).collect();
+        templates.extend(overrides.into_values());
         let examples = specs.into_iter().filter(|spec| !spec.name.starts_with('_'));
         Self::of(templates, examples.map(|spec| (spec.name.to_owned(), spec.example)).collect())
     }
 
     /// A pack that is not checked.
-    pub(super) fn of(templates: Vec<Known>, examples: BTreeMap<String, Json>) -> Self {
-        let templates = templates.into_iter().map(|known| (known.name.clone(), Arc::new(known)));
+    pub(super) fn of(templates: Vec<LazyTemplate>, examples: BTreeMap<String, Json>) -> Self {
+        let templates =
+            templates.into_iter().map(|template| (template.name.clone(), Arc::new(template)));
         let engines = examples.keys().map(|name| (name.clone(), Arc::default())).collect();
         let (templates, examples) = (templates.collect(), Arc::new(examples));
         Self { templates, examples, engines, variables: BTreeMap::new() }
@@ -138,7 +139,7 @@ impl PromptPack {
     /// Checks all templates.
     pub(super) fn check_all(&self) -> Result<(), PromptError> {
         compiled("prompt pack", || {
-            self.templates.values().try_for_each(|known| known.template().map(drop))?;
+            self.templates.values().try_for_each(|template| template.template().map(drop))?;
             self.examples.keys().try_for_each(|name| self.check(name))
         })
     }
@@ -149,8 +150,8 @@ impl PromptPack {
         Checker::new(&self.templates).check(name, example)?;
         let rendered = self.engine_here(name).and_then(|engine| render(engine, name, example));
         rendered.map(drop).map_err(|error| match (error, self.templates.get(name)) {
-            (PromptError::Render { reason, .. }, Some(known)) => {
-                PromptError::Render { name: known.origin.clone(), reason }
+            (PromptError::Render { reason, .. }, Some(template)) => {
+                PromptError::Render { name: template.origin.clone(), reason }
             }
             (error, _) => error,
         })
@@ -158,13 +159,14 @@ impl PromptPack {
 
     /// What renders a template.
     fn engine(&self, name: &str) -> Result<&Handlebars<'static>, PromptError> {
-        if self.engines.get(name).is_some_and(|engine| engine.get().is_some())
-            // A thread of its own takes longer than the work, on a machine that is busy much longer.
-            || self.included_by(name).iter().all(|known| known.max_levels() <= SHALLOW)
-        {
-            return self.engine_here(name);
+        let is_parsed = self.engines.get(name).is_some_and(|engine| engine.get().is_some());
+        // A thread of its own takes longer than the work, on a machine that is busy much longer.
+        let is_shallow =
+            |name| self.included_by(name).iter().all(|template| template.max_levels() <= SHALLOW);
+        match is_parsed || is_shallow(name) {
+            true => self.engine_here(name),
+            false => compiled(name, || self.engine_here(name)),
         }
-        compiled(name, || self.engine_here(name))
     }
 
     /// The same, parsed on this stack.
@@ -179,8 +181,8 @@ impl PromptPack {
         new.set_strict_mode(true);
         new.register_escape_fn(no_escape);
         new.register_helper("section", Box::new(SectionHelper));
-        for known in self.included_by(name) {
-            new.register_template(&known.name, known.template()?.clone());
+        for template in self.included_by(name) {
+            new.register_template(&template.name, template.template()?.clone());
         }
         Ok(engine.get_or_init(|| new))
     }
@@ -228,10 +230,9 @@ impl PromptPack {
             return Err(unsupported("expected a template of a message, got a partial"));
         }
         let text = variable.text().ok_or_else(|| unsupported("expected a text, got an image"))?;
-        let source = Source { origin: name.to_owned(), text: text.to_owned() };
         let mut pack = self.clone();
-        pack.templates.insert(name.to_owned(), Arc::new(Known::new(name, source)));
-        let shows = |of: &str| pack.included_by(of).iter().any(|known| known.name == name);
+        pack.templates.insert(name.to_owned(), Arc::new(LazyTemplate::new(name, name, text)));
+        let shows = |of: &str| pack.included_by(of).iter().any(|template| template.name == name);
         let shown_by: Vec<String> = pack.examples.keys().filter(|of| shows(of)).cloned().collect();
         for of in &shown_by {
             pack.engines.insert(of.clone(), Arc::default());
@@ -242,14 +243,14 @@ impl PromptPack {
     }
 
     /// A template, and those that it may include.
-    fn included_by(&self, name: &str) -> Vec<&Known> {
-        let mut found: Vec<&Known> = Vec::new();
+    fn included_by(&self, name: &str) -> Vec<&LazyTemplate> {
+        let mut found: Vec<&LazyTemplate> = Vec::new();
         let mut open = vec![name];
-        while let Some(known) = open.pop().and_then(|name| self.templates.get(name)) {
-            if !found.iter().any(|found| found.name == known.name) {
-                found.push(known);
+        while let Some(template) = open.pop().and_then(|name| self.templates.get(name)) {
+            if !found.iter().any(|found| found.name == template.name) {
+                found.push(template);
                 open.extend(
-                    self.templates.keys().map(String::as_str).filter(|of| known.includes(of)),
+                    self.templates.keys().map(String::as_str).filter(|of| template.includes(of)),
                 );
             }
         }
@@ -290,12 +291,12 @@ impl PromptPack {
     /// The text of a template; `None` if there is none of this name.
     #[must_use]
     pub fn source(&self, name: &str) -> Option<&str> {
-        self.templates.get(name).map(|known| known.text.as_str())
+        self.templates.get(name).map(|template| template.text.as_str())
     }
 
     /// The names and texts of all templates, in alphabetical order: what identifies the pack.
     pub fn sources(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.templates.iter().map(|(name, known)| (name.as_str(), known.text.as_str()))
+        self.templates.iter().map(|(name, template)| (name.as_str(), template.text.as_str()))
     }
 }
 

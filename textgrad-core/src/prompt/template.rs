@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value as Json;
 
 use super::error::PromptError;
-use super::known::{Known, Source};
+use super::lazy::LazyTemplate;
 use super::pack::PromptPack;
 
 /// A template of the user's own over named values, checked when it is made.
@@ -34,9 +34,8 @@ impl PromptTemplate {
     /// # Errors
     /// A [`PromptError`] that names the template and the line.
     pub fn new(name: &str, text: &str, example: &Json) -> Result<Self, PromptError> {
-        let source = Source { origin: name.to_owned(), text: text.to_owned() };
         let examples = BTreeMap::from([(name.to_owned(), example.clone())]);
-        let pack = PromptPack::of(vec![Known::new(name, source)], examples);
+        let pack = PromptPack::of(vec![LazyTemplate::new(name, name, text)], examples);
         pack.check_all()?;
         Ok(Self { name: name.to_owned(), pack })
     }

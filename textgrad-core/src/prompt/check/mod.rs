@@ -20,7 +20,7 @@ pub(super) use self::depth::too_deep;
 use self::scope::{SCALAR, Scope};
 use super::bounds::{MAX_DEPTH, MAX_ELEMENTS, MAX_LOOPS};
 use super::error::PromptError;
-use super::known::Known;
+use super::lazy::LazyTemplate;
 
 /// Helpers that packs may use, and how many arguments each takes.
 const HELPERS: [(&str, usize); 11] = [
@@ -44,20 +44,20 @@ const BLOCKS: [&str; 4] = ["if", "unless", "each", "with"];
 const REFUSED: [&str; 3] = ["lookup", "log", "raw"];
 
 pub(super) struct Checker<'a> {
-    templates: &'a BTreeMap<String, Arc<Known>>,
+    templates: &'a BTreeMap<String, Arc<LazyTemplate>>,
 }
 
 /// Where in which file.
 #[derive(Clone, Copy)]
 struct Location<'a> {
-    known: &'a Known,
+    template: &'a LazyTemplate,
     line: usize,
 }
 
 impl Location<'_> {
     fn unsupported(self, reason: impl Into<String>) -> PromptError {
         PromptError::Unsupported {
-            file: self.known.origin.clone(),
+            file: self.template.origin.clone(),
             line: self.line,
             reason: reason.into(),
         }
@@ -65,18 +65,18 @@ impl Location<'_> {
 }
 
 impl<'a> Checker<'a> {
-    pub(super) fn new(templates: &'a BTreeMap<String, Arc<Known>>) -> Self {
+    pub(super) fn new(templates: &'a BTreeMap<String, Arc<LazyTemplate>>) -> Self {
         Self { templates }
     }
 
     pub(super) fn check(&self, name: &'a str, example: &'a Json) -> Result<(), PromptError> {
         match self.templates.get(name) {
-            Some(known) => {
+            Some(template) => {
                 let visited = Cell::new(0);
                 let (templates, included) = (self.templates, vec![name]);
                 let walk =
-                    Walk { templates, known, included, visited: &visited, depth: 0, loops: 0 };
-                walk.template(known.template()?, 1, &Scope::new(example))
+                    Walk { templates, template, included, visited: &visited, depth: 0, loops: 0 };
+                walk.template(template.template()?, 1, &Scope::new(example))
             }
             None => Err(PromptError::Missing { name: name.to_owned() }),
         }
@@ -86,8 +86,8 @@ impl<'a> Checker<'a> {
 /// The walk through one template, and through how it was included.
 #[derive(Clone)]
 struct Walk<'a, 'v> {
-    templates: &'a BTreeMap<String, Arc<Known>>,
-    known: &'a Known,
+    templates: &'a BTreeMap<String, Arc<LazyTemplate>>,
+    template: &'a LazyTemplate,
     included: Vec<&'a str>,
     /// The number of elements so far, in all templates.
     visited: &'v Cell<usize>,
@@ -106,7 +106,8 @@ impl<'a> Walk<'a, '_> {
         for (index, element) in template.elements.iter().enumerate() {
             // `{{else if}}` is parsed into a template of one block, without a location of its own.
             let mapping = template.mapping.get(index);
-            let location = Location { known: self.known, line: mapping.map_or(line, |at| at.0) };
+            let location =
+                Location { template: self.template, line: mapping.map_or(line, |at| at.0) };
             self.visited.set(self.visited.get() + 1);
             self.check_bounds(location)?;
             match element {
@@ -120,7 +121,7 @@ impl<'a> Walk<'a, '_> {
                     }
                 }
                 TemplateElement::HelperBlock(_)
-                    if mapping.is_some_and(|at| is_raw(self.known, at)) =>
+                    if mapping.is_some_and(|at| is_raw(self.template, at)) =>
                 {
                     return Err(location.unsupported(
                         "raw blocks cannot be used; write \\{{ for braces that are text",
@@ -231,7 +232,7 @@ impl<'a> Walk<'a, '_> {
         scope: &Scope<'a>,
     ) -> Result<(), PromptError> {
         let name = name_of(&partial.name);
-        let Some((name, known)) = self.templates.get_key_value(name) else {
+        let Some((name, template)) = self.templates.get_key_value(name) else {
             let known: Vec<&str> = self.templates.keys().map(String::as_str).collect();
             return Err(location
                 .unsupported(format!("unknown partial {name:?}; known: {}", known.join(", "))));
@@ -246,9 +247,9 @@ impl<'a> Walk<'a, '_> {
         }
         let mut walk = self.clone();
         walk.included.push(name);
-        walk.known = known;
+        walk.template = template;
         walk.depth += 1;
-        walk.template(known.template()?, 1, &scope.clone().inside(None))
+        walk.template(template.template()?, 1, &scope.clone().inside(None))
     }
 }
 
@@ -356,8 +357,8 @@ fn is_helper(name: &str) -> bool {
 }
 
 /// Raw blocks are parsed into blocks like others; only the text tells them apart.
-fn is_raw(known: &Known, mapping: &TemplateMapping) -> bool {
-    let line = known.text.split('\n').nth(mapping.0.saturating_sub(1)).unwrap_or_default();
+fn is_raw(template: &LazyTemplate, mapping: &TemplateMapping) -> bool {
+    let line = template.text.split('\n').nth(mapping.0.saturating_sub(1)).unwrap_or_default();
     line.chars().skip(mapping.1.saturating_sub(1)).take(4).eq("{{{{".chars())
 }
 

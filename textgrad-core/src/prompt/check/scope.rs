@@ -109,7 +109,7 @@ impl<'a> Scope<'a> {
         };
         known.extend(self.params.iter().map(|(name, _)| name.clone()));
         PromptError::UnknownVariable {
-            file: location.known.origin.clone(),
+            file: location.template.origin.clone(),
             line: location.line,
             variable: raw.to_owned(),
             known,

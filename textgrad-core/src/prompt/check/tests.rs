@@ -1,9 +1,8 @@
 use serde_json::json;
 
 use super::*;
-use crate::prompt::known::Source;
 
-fn templates(text: &str) -> Result<BTreeMap<String, Arc<Known>>, String> {
+fn templates(text: &str) -> Result<BTreeMap<String, Arc<LazyTemplate>>, String> {
     let sources = [
         ("t", text),
         ("_p", "{{title}}"),
@@ -12,10 +11,9 @@ fn templates(text: &str) -> Result<BTreeMap<String, Arc<Known>>, String> {
         ("_loop", "{{> _loop}}"),
     ];
     let compiled = sources.into_iter().map(|(name, text)| {
-        let source = Source { origin: format!("{name}.hbs"), text: text.to_owned() };
-        let known = Known::new(name, source);
-        known.template().map_err(|error| error.to_string())?;
-        Ok((name.to_owned(), Arc::new(known)))
+        let template = LazyTemplate::new(name, format!("{name}.hbs"), text);
+        template.template().map_err(|error| error.to_string())?;
+        Ok((name.to_owned(), Arc::new(template)))
     });
     compiled.collect()
 }

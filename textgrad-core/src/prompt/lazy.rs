@@ -1,4 +1,4 @@
-//! Templates of packs, parsed when they are needed.
+//! Templates that are parsed when they are needed.
 
 use std::sync::OnceLock;
 
@@ -8,28 +8,22 @@ use super::bounds::{MAX_DEPTH, MAX_SOURCE};
 use super::check::too_deep;
 use super::error::PromptError;
 
-/// The text of a template.
-pub(super) struct Source {
-    /// Where it comes from, for errors.
-    pub(super) origin: String,
-    pub(super) text: String,
-}
-
 /// The most characters of what the parser says.
 const MAX_REASON: usize = 500;
 
-/// A template of a pack.
-pub(super) struct Known {
+/// A template of a pack, parsed when it is needed.
+pub(super) struct LazyTemplate {
     pub(super) name: String,
+    /// Where it comes from, for errors.
     pub(super) origin: String,
     pub(super) text: String,
     parsed: OnceLock<Template>,
 }
 
-impl Known {
-    pub(super) fn new(name: &str, source: Source) -> Self {
-        let Source { origin, text } = source;
-        Self { name: name.to_owned(), origin, text, parsed: OnceLock::new() }
+impl LazyTemplate {
+    pub(super) fn new(name: &str, origin: impl Into<String>, text: impl Into<String>) -> Self {
+        let (name, origin, text) = (name.to_owned(), origin.into(), text.into());
+        Self { name, origin, text, parsed: OnceLock::new() }
     }
 
     /// The template, parsed when it is asked for first.
@@ -102,12 +96,11 @@ mod tests {
             nested("{{#if a}}y{{else}}", "x", "{{/if}}", SHALLOW / 3),
             format!("{{{{#if {}}}}}x{{{{/if}}}}", nested("(not ", "a", ")", SHALLOW - 2)),
         ] {
-            let source = Source { origin: "t.hbs".to_owned(), text };
-            let known = Known::new("t", source);
-            assert!(known.max_levels() <= SHALLOW && known.max_levels() + 2 > SHALLOW);
+            let template = LazyTemplate::new("t", "t.hbs", text);
+            assert!(template.max_levels() <= SHALLOW && template.max_levels() + 2 > SHALLOW);
             let thread = thread::Builder::new().stack_size(1024 * 1024);
             // Too many levels are an error, no overflow.
-            thread.spawn(move || known.template().map(drop)).unwrap().join().unwrap().ok();
+            thread.spawn(move || template.template().map(drop)).unwrap().join().unwrap().ok();
         }
     }
 }
