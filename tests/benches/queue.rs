@@ -1,7 +1,7 @@
 //! Runs of the simulation by a queue with 1, 2 and 4 workers, beside one process.
 //!
-//! `cargo build --release -p tpo && cargo bench -p textgrad-tests --bench queue`, with `-- 10000` for so many queries
-//! (default: 1000). `TPO` names another program; `nats-server` is on the path or in `NATS_SERVER`.
+//! `cargo build --release -p tpo --features queue && cargo bench -p textgrad-tests --bench queue`, with `-- 10000` for
+//! so many queries (default: 1000). `TPO` names another program; `nats-server` is on the path or in `NATS_SERVER`.
 //!
 //! The engines are simulated, and are half of the CPU time of one process: what a queue adds to a query is the figure
 //! to look at. All processes and the server share the machine. CPU time is that of the coordinator and the workers,

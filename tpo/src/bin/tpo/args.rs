@@ -7,7 +7,6 @@ use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
 use clap::{Arg, Parser, Subcommand};
 use textgrad_ops::data::DataFormat;
 use tpo::bench::Benchmark;
-use tpo::queue::{QueueAddress, QueueOptions};
 use tpo::run::Shard;
 
 use crate::compare::CompareArgs;
@@ -19,7 +18,7 @@ use crate::headroom;
 use crate::inspect::{GraphArgs, ReportArgs, VerifyArgs, positive};
 use crate::merge::MergeArgs;
 use crate::presets::EnginesArgs;
-use crate::worker::is_of_worker;
+use crate::queue::{QueueAddress, QueueOptions};
 
 /// Test-time preference optimization: align answers of language models while they are generated.
 #[derive(Debug, Parser)]
@@ -153,7 +152,7 @@ fn common_of_bench(arg: Arg) -> Arg {
 
 /// Hides what a worker takes from its run.
 fn args_of_worker(arg: Arg) -> Arg {
-    let is_own = OptionSpec::named(arg.get_id().as_str()).is_none_or(is_of_worker);
+    let is_own = OptionSpec::named(arg.get_id().as_str()).is_none_or(OptionSpec::is_of_worker);
     if is_own { arg } else { arg.hide(true) }
 }
 

@@ -1,58 +1,66 @@
 //! Caches of `--cache`: a file, or a bucket of a NATS server.
 
+use std::fmt::Debug;
 use std::path::Path;
 use std::sync::Arc;
 
 use textgrad_core::Engine;
-use textgrad_ops::layer::{EngineExt, Layered};
-use textgrad_ops::store::{CacheStats, SqliteCache, SqliteConfig};
+use textgrad_ops::layer::Layered;
+use textgrad_ops::store::{CacheLayer, CacheStats, CacheStore, SqliteCache, SqliteConfig};
 use textgrad_ops::util::terminal::note;
 use tpo::Error;
-use tpo::queue::{NatsCache, NatsStore, QueueAddress};
 
 use crate::engines::setup;
+use crate::queue::open_cache;
 
+/// A cache over any store.
 #[derive(Debug, Clone)]
-pub(crate) enum Cache {
-    File(SqliteCache),
-    Server(NatsCache),
+pub(crate) struct Cache {
+    layer: Arc<dyn AnyCache>,
+    file: Option<SqliteCache>,
 }
 
 impl Cache {
     /// Opens a file, or the bucket at an address.
     pub(crate) async fn open(place: &Path) -> Result<Self, Error> {
-        let address = place.to_str().filter(|text| text.contains("://"));
-        if let Some(address) = address {
-            let address: QueueAddress = address.parse().map_err(|_| {
-                let expected = "a file, or nats://HOST:PORT/NAME";
-                Error::config("cache", expected, "another address")
-            })?;
-            return Ok(Self::Server(NatsStore::open(&address).await?));
+        if let Some(address) = place.to_str().filter(|text| text.contains("://")) {
+            return Ok(Self { layer: open_cache(address).await?, file: None });
         }
-        let opened = SqliteCache::open(place, SqliteConfig::default()).await;
-        Ok(Self::File(opened.map_err(setup("cache"))?))
+        let file = SqliteCache::open(place, SqliteConfig::default()).await;
+        let file = file.map_err(setup("cache"))?;
+        Ok(Self { layer: Arc::new(file.clone()), file: Some(file) })
     }
 
-    pub(crate) fn over(&self, engine: impl Engine + 'static) -> Arc<dyn Engine> {
-        match self {
-            Self::File(cache) => Arc::new(engine.disk_cached(cache)),
-            Self::Server(cache) => Arc::new(Layered::new(engine, cache.clone())),
-        }
+    pub(crate) fn over(&self, engine: Arc<dyn Engine>) -> Arc<dyn Engine> {
+        self.layer.over(engine)
     }
 
     pub(crate) fn stats(&self) -> CacheStats {
-        match self {
-            Self::File(cache) => cache.stats(),
-            Self::Server(cache) => cache.stats(),
-        }
+        self.layer.stats()
     }
 
     /// Waits until all that was put into a file is there.
     pub(crate) async fn flush(&self) {
-        if let Self::File(cache) = self
-            && let Err(error) = cache.flush().await
+        if let Some(file) = &self.file
+            && let Err(error) = file.flush().await
         {
             note(format_args!("warning: {}", tpo::describe(&error)));
         }
+    }
+}
+
+/// What the program does with a cache.
+pub(crate) trait AnyCache: Debug + Send + Sync {
+    fn over(&self, engine: Arc<dyn Engine>) -> Arc<dyn Engine>;
+    fn stats(&self) -> CacheStats;
+}
+
+impl<S: CacheStore + Debug + 'static> AnyCache for CacheLayer<S> {
+    fn over(&self, engine: Arc<dyn Engine>) -> Arc<dyn Engine> {
+        Arc::new(Layered::new(engine, self.clone()))
+    }
+
+    fn stats(&self) -> CacheStats {
+        self.stats()
     }
 }

@@ -204,7 +204,7 @@ impl Layers {
 
     fn cached(&self, engine: impl Engine + 'static) -> Arc<dyn Engine> {
         match &self.cache {
-            Some(cache) => cache.over(engine),
+            Some(cache) => cache.over(Arc::new(engine)),
             None => Arc::new(engine),
         }
     }

@@ -21,12 +21,18 @@ mod output;
 mod preflight;
 mod presets;
 mod progress;
+#[cfg(feature = "queue")]
+mod queue;
+#[cfg(not(feature = "queue"))]
+#[path = "without_queue.rs"]
+mod queue;
 mod rewards;
 mod run;
 mod serve;
 mod signals;
 mod study;
 mod suggest;
+#[cfg(feature = "queue")]
 mod worker;
 
 use std::io::ErrorKind;
@@ -70,7 +76,10 @@ fn main() -> ExitCode {
     };
     let outcome = match command {
         Command::Run(args) => runtime.block_on(run::run(&args)),
+        #[cfg(feature = "queue")]
         Command::Worker(args) => runtime.block_on(worker::worker(&args)),
+        #[cfg(not(feature = "queue"))]
+        Command::Worker(args) => match args.queue {},
         Command::Bench(bench) => runtime.block_on(bench::bench(*bench)),
         Command::Study(settings) => runtime.block_on(study::study(*settings)),
         Command::Serve(settings) => runtime.block_on(serve::serve(&settings.0)),

@@ -8,7 +8,6 @@ use std::sync::Once;
 
 use textgrad_ops::layer::Breaker;
 use textgrad_ops::util::terminal::note;
-use tpo::queue::QueueOptions;
 use tpo::run::{ResultRecord, Run, RunConfig, RunFolder, RunObserver, RunReport, RunStart, Shard};
 use tpo::{Error, Mode, Query};
 
@@ -20,6 +19,7 @@ use crate::exit;
 use crate::output;
 use crate::presets;
 use crate::progress::Bar;
+use crate::queue::{QueueOptions, queued};
 
 /// The highest number of a new directory under `runs`.
 const MAX_RUNS: u32 = 9999;
@@ -131,7 +131,7 @@ pub(crate) async fn align(
         run = run.shard(shard);
     }
     if let Some(queue) = queue {
-        run = run.queue(queue);
+        run = queued(run, queue);
     }
     let run = match (settings.path("out"), settings.path("data")) {
         (Some(out), _) if settings.flag("extend") => run.extend(out),

@@ -15,6 +15,7 @@ use crate::bench::{Answered, Report, Searched, Suite};
 use crate::config::Settings;
 use crate::context::{self, RunContext};
 use crate::output::{line, print_data};
+use crate::queue::queued;
 use crate::{blocking, exit, output, run};
 
 pub(crate) async fn study(args: StudyArgs) -> Result<ExitCode, Error> {
@@ -120,7 +121,7 @@ pub(crate) async fn study(args: StudyArgs) -> Result<ExitCode, Error> {
         if let Some(queue) = &queue {
             let is_followed = states.iter().skip(number).any(|state| *state != CellState::Finished);
             let queue = queue.clone().study(folder.identity(), is_followed);
-            cell_run = cell_run.queue(queue.others(others));
+            cell_run = queued(cell_run, queue.others(others));
         }
         let report = run::execute(&context, cell_run, None::<fn(&ResultRecord)>).await?;
         if report.cancelled && report.error.is_none() {

@@ -16,24 +16,6 @@ use crate::exit;
 use crate::output::{line, print_data};
 use crate::signals;
 
-/// Settings of other tables that are those of a worker too: its own files, and what its servers take.
-const OWN: [&str; 7] = [
-    "prompts",
-    "tokenizer",
-    "no-seeds",
-    "concurrency",
-    "no-preflight",
-    "max-consecutive-failures",
-    "json",
-];
-/// Tables of settings that a worker takes from its run.
-const OF_THE_RUN: [&str; 5] = ["data", "search", "early-stop", "sampling", "run"];
-
-/// Whether a worker has a setting of its own.
-pub(crate) fn is_of_worker(option: &OptionSpec) -> bool {
-    OWN.contains(&option.name.as_str()) || !OF_THE_RUN.contains(&option.table())
-}
-
 /// `tpo worker`.
 pub(crate) async fn worker(args: &WorkerArgs) -> Result<ExitCode, Error> {
     let settings = &args.settings.0;
@@ -82,7 +64,7 @@ pub(crate) async fn worker(args: &WorkerArgs) -> Result<ExitCode, Error> {
 
 /// Refuses flags of settings that are those of the run. In a file, which a run may share, they have no effect.
 fn check(settings: &Settings) -> Result<(), Error> {
-    let mut of_run = OptionSpec::all().filter(|option| !is_of_worker(option));
+    let mut of_run = OptionSpec::all().filter(|option| !option.is_of_worker());
     match of_run.find(|option| settings.is_flag(option)) {
         None => Ok(()),
         Some(option) => Err(Error::Input {

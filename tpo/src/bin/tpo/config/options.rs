@@ -12,6 +12,19 @@ use serde_json::{Map, Value as Json, json};
 
 use super::kind::{Range, ValueKind};
 
+/// Settings of other tables that are a worker's own: its files, and what its servers take.
+const OF_WORKERS: [&str; 7] = [
+    "prompts",
+    "tokenizer",
+    "no-seeds",
+    "concurrency",
+    "no-preflight",
+    "max-consecutive-failures",
+    "json",
+];
+/// Tables of settings that a worker takes from its run.
+const TABLES_OF_RUNS: [&str; 5] = ["data", "search", "early-stop", "sampling", "run"];
+
 /// Every setting of a run, in the order of help and documentation.
 pub(crate) static GROUPS: LazyLock<Vec<Group>> = LazyLock::new(|| {
     // A test reads the table too.
@@ -92,6 +105,11 @@ pub(crate) struct Group {
 }
 
 impl OptionSpec {
+    /// Whether a worker has the setting of its own, and not from its run.
+    pub(crate) fn is_of_worker(&self) -> bool {
+        OF_WORKERS.contains(&self.name.as_str()) || !TABLES_OF_RUNS.contains(&self.table())
+    }
+
     /// Whether this value takes the default back.
     pub(crate) fn is_none(&self, value: &OsStr) -> bool {
         self.none && value == "none"

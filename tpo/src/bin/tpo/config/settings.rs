@@ -172,6 +172,7 @@ impl Settings {
     }
 
     /// Whether a setting was given as a flag.
+    #[cfg(feature = "queue")]
     pub(crate) fn is_flag(&self, option: &OptionSpec) -> bool {
         self.flags.contains_key(option.name.as_str())
     }
