@@ -155,10 +155,11 @@ impl ChatTemplate {
         &self.0.fingerprint
     }
 
-    /// A conversation as one text: turns by role (`system`, `user`, `assistant`) and content, in order.
+    /// A conversation as one text: turns by role (`system`, `user`, `assistant`) and content, in order. A template that
+    /// refuses a system turn gets its content at the beginning of the first user turn.
     ///
     /// # Errors
-    /// [`ChatTemplateError::Render`] with what the template says, such as that it takes no system turn.
+    /// [`ChatTemplateError::Render`] with what the template says.
     pub fn render(&self, turns: &[(&str, &str)]) -> Result<String, ChatTemplateError> {
         self.write(turns, false)
     }
@@ -173,6 +174,22 @@ impl ChatTemplate {
     }
 
     fn write(
+        &self,
+        turns: &[(&str, &str)],
+        add_generation_prompt: bool,
+    ) -> Result<String, ChatTemplateError> {
+        let refused = match self.write_turns(turns, add_generation_prompt) {
+            Err(refused) => refused,
+            written => return written,
+        };
+        let [("system", system), ("user", first), rest @ ..] = turns else { return Err(refused) };
+        let first = format!("{system}\n\n{first}");
+        let turns: Vec<_> =
+            [("user", first.as_str())].into_iter().chain(rest.iter().copied()).collect();
+        self.write_turns(&turns, add_generation_prompt).map_err(|_| refused)
+    }
+
+    fn write_turns(
         &self,
         turns: &[(&str, &str)],
         add_generation_prompt: bool,

@@ -72,6 +72,21 @@ fn a_template_can_refuse_and_says_why() {
 }
 
 #[test]
+fn a_system_turn_that_the_template_refuses_moves_to_the_user() {
+    let source = "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system turn') }}{% endif %}\
+        [{{ m.role }}]{{ m.content }}{% endfor %}{% if add_generation_prompt %}[model]{% endif %}";
+    let turns = [("system", "Be brief."), ("user", "Hi!"), ("assistant", "Hello.")];
+    let template = template(source);
+    assert_eq!(template.render(&turns).unwrap(), "[user]Be brief.\n\nHi![assistant]Hello.");
+    assert_eq!(template.render_prompt(&turns[..2]).unwrap(), "[user]Be brief.\n\nHi![model]");
+    assert_eq!(template.render(&turns[1..2]).unwrap(), "[user]Hi!");
+    for turns in [&turns[..1], &[("system", "Be brief."), ("assistant", "Hello.")]] {
+        let error = template.render(turns).unwrap_err();
+        assert!(textgrad_core::describe(&error).contains("no system turn"), "{error}");
+    }
+}
+
+#[test]
 fn the_date_is_known() {
     let year: i32 = template("{{ strftime_now('%Y') }}").render(&TURNS).unwrap().parse().unwrap();
     assert!(year >= 2024);
